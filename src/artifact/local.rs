@@ -1,0 +1,2 @@
+//! placeholder for the skeleton
+pub struct ArtifactStore;

@@ -1,0 +1,99 @@
+//! Everything that can happen to a run. Events are appended to a hash-chained log; the tables that
+//! people query are a projection of it, written in the same transaction.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::artifact::{ArtifactRef, Outputs};
+use super::failure::Failure;
+use super::ids::{Fence, RunId, StepId, StepKey};
+
+/// One event, with the run it belongs to and the time at which it was decided.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Recorded {
+    pub run: RunId,
+    pub at: Timestamp,
+    pub event: Event,
+}
+
+/// Identifies an operating system process beyond PID reuse.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProcessIdentity {
+    pub pid: u32,
+    /// Start time in clock ticks since boot (`/proc/PID/stat` field 22), or the platform's equivalent.
+    pub start_time: u64,
+    pub boot_id: String,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event {
+    /// First event of a run; the run and step rows are inserted with it.
+    RunSubmitted { name: String, workflow: String, spec_digest: String },
+    RunStarted,
+    /// The engine stopped before the run ended (Ctrl-C, SIGTERM, crash); `resume` goes on.
+    RunInterrupted { reason: String },
+    RunCancelRequested,
+    RunCanceled,
+    RunSucceeded,
+    RunFailed { step: StepId, failure: Failure },
+    /// `resume` of a failed or interrupted run.
+    RunResumed,
+
+    /// All needs are done; the step may be claimed from `not_before` on.
+    StepReady { step: StepId, not_before: Timestamp },
+    /// A `for_each` step was expanded into one child per item.
+    StepExpanded { step: StepId, items: Vec<Value> },
+    /// An equal step key had succeeded before; nothing was run.
+    StepReused { step: StepId, key: StepKey, with: Value, from: RunId, outputs: Outputs },
+    StepSkipped { step: StepId, reason: String },
+    StepCanceled { step: StepId },
+    /// No retry is left.
+    StepFailed { step: StepId, failure: Failure },
+    /// `attempt` is `None` for a fan-out parent, whose children did the work.
+    StepSucceeded { step: StepId, fence: Fence, outputs: Outputs },
+
+    /// The step is leased and its attempt counted, before the attempt starts.
+    AttemptStarted {
+        step: StepId,
+        attempt: u32,
+        fence: Fence,
+        key: StepKey,
+        /// `with` after templates were resolved, and the kind's fingerprint under `"$fingerprint"`.
+        with: Value,
+        lease_expires_at: Timestamp,
+    },
+    AttemptSpawned { step: StepId, fence: Fence, process: ProcessIdentity },
+    /// Work of an earlier attempt after training step `last_step` was discarded (0: from the start).
+    AttemptRewound { step: StepId, fence: Fence, last_step: u64 },
+    AttemptFailed { step: StepId, fence: Fence, failure: Failure },
+    /// Given back without blame: the engine stopped or died. Does not count against the retries.
+    AttemptReleased { step: StepId, fence: Fence, reason: String },
+    CheckpointCommitted { step: StepId, fence: Fence, checkpoint: Checkpoint },
+    /// Something a person should know, such as a damaged checkpoint that was passed over.
+    Note { step: StepId, fence: Fence, message: String },
+}
+
+/// A committed point from which a later attempt of the same step goes on.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Checkpoint {
+    /// Manifest of the checkpoint's files; `None` when `state` alone is enough.
+    pub artifact: Option<ArtifactRef>,
+    /// Small state owned by the step kind.
+    #[serde(default)]
+    pub state: Value,
+    #[serde(default)]
+    pub last_step: Option<u64>,
+    #[serde(default)]
+    pub last_doc_index: Option<u64>,
+    #[serde(default)]
+    pub tokens_so_far: Option<u64>,
+    #[serde(default)]
+    pub loss: Option<f64>,
+    #[serde(default)]
+    pub phase: Option<String>,
+    /// Kept for good (the end of a phase), not only as one of the last N.
+    #[serde(default)]
+    pub permanent: bool,
+}

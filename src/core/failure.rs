@@ -1,0 +1,78 @@
+//! Why an attempt or a step failed.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// May succeed when tried again.
+    Retryable,
+    /// Trying again gives the same failure: bad input, bad parameters, diverged training.
+    Fatal,
+    Timeout,
+    /// The worker disappeared or stopped sending heartbeats.
+    LeaseLost,
+    Canceled,
+}
+
+impl FailureKind {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            FailureKind::Retryable => "retryable",
+            FailureKind::Fatal => "fatal",
+            FailureKind::Timeout => "timeout",
+            FailureKind::LeaseLost => "lease_lost",
+            FailureKind::Canceled => "canceled",
+        }
+    }
+}
+
+/// A failed attempt, as shown to the user: message in lower case with its cause chain, and a hint.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    pub kind: FailureKind,
+    pub message: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+impl Failure {
+    pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
+        Failure { kind, message: message.into(), hint: None }
+    }
+
+    pub fn fatal(message: impl Into<String>) -> Self {
+        Failure::new(FailureKind::Fatal, message)
+    }
+
+    pub fn retryable(message: impl Into<String>) -> Self {
+        Failure::new(FailureKind::Retryable, message)
+    }
+
+    pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// A failure whose message is `error` followed by its sources, outermost first.
+    pub fn from_error(kind: FailureKind, error: &dyn std::error::Error) -> Self {
+        let mut message = error.to_string();
+        let mut source = error.source();
+        while let Some(cause) = source {
+            message.push_str(": ");
+            message.push_str(&cause.to_string());
+            source = cause.source();
+        }
+        Failure::new(kind, message)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl std::error::Error for Failure {}

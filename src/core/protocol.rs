@@ -1,0 +1,85 @@
+//! What the engine and the process of one attempt say to each other: one JSON object per line, from
+//! the attempt on its standard output and to it on its standard input. End of input means that the
+//! engine is gone: the attempt must die at once.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::artifact::Outputs;
+use super::event::Checkpoint;
+use super::failure::Failure;
+use super::ids::{Fence, RunId, StepId, StepKey};
+
+/// Everything an attempt needs to know.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct AttemptRequest {
+    pub run: RunId,
+    pub run_name: String,
+    pub step: StepId,
+    pub kind: String,
+    pub attempt: u32,
+    pub fence: Fence,
+    /// Also the idempotency key of the step: stable over attempts.
+    pub key: StepKey,
+    /// Resolved arguments, without the fingerprint.
+    pub with: Value,
+    pub state_dir: PathBuf,
+    /// Durable directory of this step in this run; survives attempts.
+    pub scratch_dir: PathBuf,
+    /// Committed checkpoints of this step, newest first.
+    pub checkpoints: Vec<Checkpoint>,
+}
+
+/// From the engine to the attempt.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum ToAttempt {
+    Start(Box<AttemptRequest>),
+    /// The checkpoint sent last is committed.
+    CheckpointCommitted,
+    /// Checkpoint if possible, then answer `Interrupted`.
+    Interrupt,
+}
+
+/// From the attempt to the engine.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum FromAttempt {
+    Heartbeat,
+    Progress(Progress),
+    Metric(MetricRow),
+    /// Metrics after `last_step` are void: the attempt goes on from there.
+    Rewind { last_step: u64 },
+    Checkpoint(Box<Checkpoint>),
+    Note { message: String },
+    Done(Outputs),
+    Failed(Failure),
+    Interrupted,
+}
+
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Progress {
+    /// In `unit`s; `total` is 0 when unknown.
+    pub done: u64,
+    pub total: u64,
+    /// `steps`, `documents`, `bytes`, `tokens`.
+    pub unit: String,
+    /// Shown behind the bar, such as `loss 3.21  lr 1.2e-3  14,000 tok/s`.
+    pub message: String,
+}
+
+/// One row per training step.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct MetricRow {
+    /// 1-based number of the optimizer step that was just taken.
+    pub train_step: u64,
+    /// Mean cross-entropy over the step's tokens, nats.
+    pub loss: f64,
+    pub learning_rate: f64,
+    /// Global L2 norm before clipping.
+    pub grad_norm: f64,
+    pub tokens_so_far: u64,
+    pub tokens_per_second: f64,
+}

@@ -1,0 +1,76 @@
+//! A workflow as data: parameters and steps. Parsed from TOML by `parse`, checked by `validate`.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::ids::StepId;
+
+/// A complete workflow definition. Its serialised form, with resolved parameters, is what a run pins.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct WorkflowSpec {
+    pub name: String,
+    #[serde(default)]
+    pub description: String,
+    /// Parameters after overrides (`-S name=value`).
+    pub params: Map<String, Value>,
+    /// In definition order; `validate` has shown that the `needs` have no cycle.
+    pub steps: Vec<StepSpec>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct StepSpec {
+    pub id: StepId,
+    pub kind: String,
+    /// Declared `needs` and every step that a template of this step refers to; no duplicates.
+    pub needs: Vec<StepId>,
+    /// Arguments of the step kind; strings may hold templates.
+    pub with: Map<String, Value>,
+    /// Expression that gives a list when the needs are done; one child step per item.
+    #[serde(default)]
+    pub for_each: Option<String>,
+    /// Expression; the step is skipped when it is false.
+    #[serde(default)]
+    pub when: Option<String>,
+    #[serde(default)]
+    pub retry: RetryPolicy,
+    #[serde(default)]
+    pub timeout: Timeouts,
+}
+
+/// Exponential backoff: `initial_interval * backoff_coefficient^(n-1)`, at most `maximum_interval`.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct RetryPolicy {
+    pub initial_interval: Duration,
+    pub backoff_coefficient: f64,
+    pub maximum_interval: Duration,
+    /// Counts the first attempt; 1 means no retry.
+    pub maximum_attempts: u32,
+}
+
+impl Default for RetryPolicy {
+    fn default() -> Self {
+        RetryPolicy {
+            initial_interval: Duration::from_secs(1),
+            backoff_coefficient: 2.0,
+            maximum_interval: Duration::from_secs(60),
+            maximum_attempts: 3,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Timeouts {
+    /// Longest run of one attempt; none means no limit.
+    #[serde(default)]
+    pub start_to_close: Option<Duration>,
+    /// The lease: an attempt that is silent for longer is fenced off and started again.
+    pub heartbeat: Duration,
+}
+
+impl Default for Timeouts {
+    fn default() -> Self {
+        Timeouts { start_to_close: None, heartbeat: Duration::from_secs(30) }
+    }
+}

@@ -1,0 +1,141 @@
+//! Format of a token file: a 64-byte header, the end offset of every document, then the token ids.
+//!
+//! ```text
+//! 0   magic     b"SWTOKENS"
+//! 8   version   u32 = 1
+//! 12  width     u32 = 2 (u16) or 4 (u32)
+//! 16  documents u64
+//! 24  tokens    u64
+//! 32  text_bytes u64, UTF-8 bytes of the text that the tokens encode
+//! 40  bos       u32
+//! 44  eos       u32
+//! 48  vocab     u32, size of the tokenizer's vocabulary
+//! 52  zero
+//! 64  documents x u64   end of each document, in tokens from the start of the file's tokens
+//! ..  tokens x width    ids, little-endian
+//! ```
+//! Each document is stored as `BOS text EOS`. All integers are little-endian.
+
+pub const MAGIC: &[u8; 8] = b"SWTOKENS";
+pub const HEADER_LEN: usize = 64;
+pub const MEDIA_TYPE: &str = "application/vnd.stepwell.tokens";
+
+/// Bytes of one token id.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Width {
+    U16,
+    U32,
+}
+
+impl Width {
+    /// The narrowest width for ids below `vocab_size`.
+    pub fn for_vocab(vocab_size: u32) -> Width {
+        if vocab_size <= 1 << 16 { Width::U16 } else { Width::U32 }
+    }
+
+    pub fn bytes(self) -> usize {
+        match self {
+            Width::U16 => 2,
+            Width::U32 => 4,
+        }
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Header {
+    pub width: Width,
+    pub documents: u64,
+    pub tokens: u64,
+    pub text_bytes: u64,
+    pub bos: u32,
+    pub eos: u32,
+    pub vocab: u32,
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenFileError {
+    #[error("not a token file: the first 8 bytes are not `SWTOKENS`")]
+    Magic,
+    #[error("token file version {0} is not supported: this build reads version 1")]
+    Version(u32),
+    #[error("token width {0} is neither 2 nor 4 bytes")]
+    Width(u32),
+    #[error("token file has {actual} bytes, its header asks for {expected}")]
+    Length { expected: u64, actual: u64 },
+}
+
+impl Header {
+    pub fn encode(&self) -> [u8; HEADER_LEN] {
+        let mut out = [0u8; HEADER_LEN];
+        out[0..8].copy_from_slice(MAGIC);
+        out[8..12].copy_from_slice(&1u32.to_le_bytes());
+        out[12..16].copy_from_slice(&(self.width.bytes() as u32).to_le_bytes());
+        out[16..24].copy_from_slice(&self.documents.to_le_bytes());
+        out[24..32].copy_from_slice(&self.tokens.to_le_bytes());
+        out[32..40].copy_from_slice(&self.text_bytes.to_le_bytes());
+        out[40..44].copy_from_slice(&self.bos.to_le_bytes());
+        out[44..48].copy_from_slice(&self.eos.to_le_bytes());
+        out[48..52].copy_from_slice(&self.vocab.to_le_bytes());
+        out
+    }
+
+    /// Reads the header of a whole file and checks the file's length against it.
+    ///
+    /// # Errors
+    /// When the bytes are not a complete token file of a known version.
+    pub fn decode(file: &[u8]) -> Result<Header, TokenFileError> {
+        if file.len() < HEADER_LEN || &file[0..8] != MAGIC {
+            return Err(TokenFileError::Magic);
+        }
+        let word = |at: usize| u32::from_le_bytes([file[at], file[at + 1], file[at + 2], file[at + 3]]);
+        let long = |at: usize| u64::from(word(at)) | u64::from(word(at + 4)) << 32;
+        if word(8) != 1 {
+            return Err(TokenFileError::Version(word(8)));
+        }
+        let width = match word(12) {
+            2 => Width::U16,
+            4 => Width::U32,
+            other => return Err(TokenFileError::Width(other)),
+        };
+        let header = Header {
+            width,
+            documents: long(16),
+            tokens: long(24),
+            text_bytes: long(32),
+            bos: word(40),
+            eos: word(44),
+            vocab: word(48),
+        };
+        let expected = header.file_len();
+        if expected != file.len() as u128 {
+            let expected = u64::try_from(expected).unwrap_or(u64::MAX);
+            return Err(TokenFileError::Length { expected, actual: file.len() as u64 });
+        }
+        Ok(header)
+    }
+
+    /// Where the token ids start, in bytes.
+    pub fn tokens_at(&self) -> usize {
+        HEADER_LEN + self.documents as usize * 8
+    }
+
+    fn file_len(&self) -> u128 {
+        HEADER_LEN as u128 + u128::from(self.documents) * 8 + u128::from(self.tokens) * self.width.bytes() as u128
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn header_round_trips_and_rejects_a_wrong_length() {
+        let header =
+            Header { width: Width::U16, documents: 2, tokens: 5, text_bytes: 9, bos: 0, eos: 1, vocab: 300 };
+        let mut file = header.encode().to_vec();
+        file.extend_from_slice(&[0; 2 * 8 + 5 * 2]);
+        assert_eq!(Header::decode(&file), Ok(header));
+        file.pop();
+        assert!(matches!(Header::decode(&file), Err(TokenFileError::Length { .. })));
+    }
+}

@@ -1,0 +1,109 @@
+//! The interface of a step kind: what runs, independent of where.
+
+use std::path::Path;
+
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::artifact::ArtifactStore;
+use crate::core::artifact::Outputs;
+use crate::core::catalog::Placement;
+use crate::core::event::Checkpoint;
+use crate::core::failure::Failure;
+use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
+
+/// One step kind. Handlers are stateless; everything an attempt knows comes through the context.
+pub trait StepHandler: Sync {
+    /// Name in workflow files, such as `corpus.import`.
+    fn kind(&self) -> &'static str;
+
+    /// Grows when equal arguments give other outputs than before; part of the step key.
+    fn version(&self) -> u32;
+
+    /// One line for `workflow schema` and errors.
+    fn summary(&self) -> &'static str;
+
+    fn placement(&self) -> Placement {
+        Placement::Child
+    }
+
+    /// JSON schema of `with`: an object that denies unknown properties.
+    fn schema(&self) -> schemars::Schema;
+
+    /// What outside of `with` the outputs depend on: digests of files named by path, the backend.
+    /// Runs in the engine just before the claim, and becomes part of the step key.
+    fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
+        let _ = with;
+        Ok(Value::Null)
+    }
+
+    /// Whether an equal step key may reuse earlier outputs instead of running.
+    fn reusable(&self, with: &Value) -> bool {
+        let _ = with;
+        true
+    }
+
+    fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;
+}
+
+/// How an attempt ends without outputs.
+#[derive(Debug)]
+pub enum StepError {
+    Failed(Failure),
+    /// The engine asked to stop; work up to the last checkpoint is kept.
+    Interrupted,
+}
+
+impl From<Failure> for StepError {
+    fn from(failure: Failure) -> Self {
+        StepError::Failed(failure)
+    }
+}
+
+/// The attempt's line to the engine.
+pub trait Reporter {
+    fn progress(&mut self, progress: Progress);
+    fn metric(&mut self, row: MetricRow);
+    /// Metrics and checkpoints after `last_step` are void.
+    fn rewind(&mut self, last_step: u64);
+    /// Returns once the checkpoint is committed, or `Interrupted` when the engine is gone.
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), StepError>;
+    fn note(&mut self, message: String);
+    /// True once the engine has asked to stop. Cheap; long loops call it often.
+    fn interrupted(&self) -> bool;
+}
+
+/// What a handler works with during one attempt.
+pub struct StepContext<'a> {
+    pub request: &'a AttemptRequest,
+    pub artifacts: &'a ArtifactStore,
+    pub reporter: &'a mut dyn Reporter,
+}
+
+impl StepContext<'_> {
+    /// The arguments as the kind's own type.
+    ///
+    /// # Errors
+    /// A fatal failure that names the argument when a value has the wrong type.
+    pub fn arguments<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        arguments(&self.request.with)
+    }
+
+    /// Durable directory of this step; survives attempts, removed when the step has succeeded.
+    pub fn scratch(&self) -> &Path {
+        &self.request.scratch_dir
+    }
+
+    /// Errors with `Interrupted` once the engine has asked to stop.
+    pub fn check_interrupt(&self) -> Result<(), StepError> {
+        if self.reporter.interrupted() { Err(StepError::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// `with` as the kind's own type, for `run` and `fingerprint` alike.
+///
+/// # Errors
+/// A fatal failure that says which argument is wrong.
+pub fn arguments<T: DeserializeOwned>(with: &Value) -> Result<T, Failure> {
+    serde_json::from_value(with.clone()).map_err(|error| Failure::fatal(format!("invalid arguments in `with`: {error}")))
+}
