@@ -155,4 +155,4 @@ def write_json(path, value):
 
 
 def report(path):
-    print(f"{path.relative_to(FIXTURES.parent)}: {path.stat().st_size} bytes")
+    print(f"{path.name}: {path.stat().st_size} bytes")
