@@ -78,7 +78,7 @@ impl<'a> Checker<'a> {
         let types = types(schema);
         if !types.is_empty() && !types.iter().any(|name| has_type(argument, name)) {
             let expected: Vec<&str> =
-                types.iter().filter(|name| **name != "null").map(|name| type_name(name)).collect();
+                types.iter().filter(|name| **name != "null").map(|name| type_name(schema, name)).collect();
             return Some(self.expected(&expected.join(" or "), argument, path));
         }
         if let Some(choices) = choices(schema) {
@@ -134,9 +134,12 @@ impl<'a> Checker<'a> {
             return mismatches;
         }
         let mut names: Vec<&str> = Vec::new();
-        for name in resolved.iter().flat_map(|branch| types(branch)).filter(|name| *name != "null").map(type_name) {
-            if !names.contains(&name) {
-                names.push(name);
+        for branch in &resolved {
+            for name in types(branch).into_iter().filter(|name| *name != "null") {
+                let name = type_name(branch, name);
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
         }
         let expected = if names.is_empty() { "something else".to_owned() } else { names.join(" or ") };
@@ -227,8 +230,10 @@ fn has_type(argument: &Argument, name: &str) -> bool {
     }
 }
 
-fn type_name(name: &str) -> &str {
+fn type_name<'a>(schema: &Map<String, Value>, name: &'a str) -> &'a str {
+    let is_artifact = || schema.get("properties").is_some_and(|properties| properties.get("digest").is_some());
     match name {
+        "object" if is_artifact() => "an artifact",
         "boolean" => "true or false",
         "integer" => "an integer",
         "number" => "a number",

@@ -257,13 +257,13 @@ fn arguments_known_through_references() {
     assert_problems(
         &file(bad),
         &[
-            (16, "`tokens` must be a list, not an artifact", ""),
-            (17, "`tokenizer` must be a table, not a list (the step is a fan-out)", ""),
-            (18, "`model` must be text or a table, not a list", ""),
-            (19, "`optimizer.lr` must be a number, not the text \"tiny\"", ""),
-            (19, "unknown argument `optimizer.wd` of `train`", "known arguments: `lr`, `weight_decay`"),
-            (20, "`steps` must be an integer, not the number 0.001", ""),
-            (21, "`shuffle` must be true or false, not the text \"tiny\"", ""),
+            (17, "`tokens` must be a list, not an artifact", ""),
+            (18, "`tokenizer` must be an artifact, not a list (the step is a fan-out)", ""),
+            (19, "`model` must be text or a table, not a list", ""),
+            (20, "`optimizer.lr` must be a number, not the text \"tiny\"", ""),
+            (20, "unknown argument `optimizer.wd` of `train`", "known arguments: `lr`, `weight_decay`"),
+            (21, "`steps` must be an integer, not the number 0.001", ""),
+            (22, "`shuffle` must be true or false, not the text \"tiny\"", ""),
         ],
     );
 }
@@ -311,13 +311,13 @@ fn steps_in_templates() {
     };
     assert_problems(
         &file("{{ steps.my-step.values.x }}"),
-        &[(14, "unknown step `my`", "steps[\"my-step\"]"), (14, "unknown name `step`", "")],
+        &[(15, "unknown step `my`", "steps[\"my-step\"]"), (15, "unknown name `step`", "")],
     );
     assert_problems(
         &file("{{ steps.many.result }}"),
-        &[(14, "a step has `outputs` and `values`", "steps.many.outputs.NAME")],
+        &[(15, "a step has `outputs` and `values`", "steps.many.outputs.NAME")],
     );
-    assert_problems(&file("{{ steps.many.values.x.y }}"), &[(14, "is a fan-out, so `x` is a list", "x[0].y")]);
+    assert_problems(&file("{{ steps.many.values.x.y }}"), &[(15, "is a fan-out, so `x` is a list", "x[0].y")]);
     let spec =
         parse(&file("{{ steps['my-step'].values.x + (steps.many.values.y[1:] | first) }}")).expect("a good file");
     assert_eq!(spec.steps[2].needs, ["my-step".into(), "many".into()]);
