@@ -17,5 +17,6 @@ pub mod schema;
 pub mod spec;
 pub mod suggest;
 pub mod template;
+pub mod status;
 pub mod token_file;
 pub(crate) mod validate;
