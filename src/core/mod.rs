@@ -20,3 +20,4 @@ pub mod template;
 pub mod status;
 pub mod token_file;
 pub(crate) mod validate;
+pub mod trigram;
