@@ -1,11 +1,16 @@
 //! Pure types and decisions. No files, no clock, no database, no threads.
 
+pub mod apply;
 pub mod artifact;
 pub mod catalog;
+pub mod decide;
 pub mod event;
 pub mod failure;
 pub mod ids;
 pub mod protocol;
+pub mod retry;
 pub mod rng;
+pub mod schedule;
 pub mod spec;
+pub mod state;
 pub mod token_file;
