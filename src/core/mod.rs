@@ -13,4 +13,5 @@ pub mod rng;
 pub mod schedule;
 pub mod spec;
 pub mod state;
+pub mod status;
 pub mod token_file;
