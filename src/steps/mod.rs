@@ -1,5 +1,9 @@
 //! Step kinds: what runs, one file per kind.
 
+mod command;
 mod handler;
+mod noop;
+mod registry;
 
 pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
+pub use registry::{catalog, find, registry};
