@@ -1,0 +1,181 @@
+//! TOML text as a tree in which every key and value knows where it stands in the file.
+
+use serde_json::{Map, Number, Value};
+use toml::de::{DeInteger, DeTable, DeValue};
+
+use super::diagnostic::{Problems, Span};
+use super::suggest;
+
+/// Something read from a place in the file.
+#[derive(Clone, Debug)]
+pub(crate) struct Located<T> {
+    pub(crate) value: T,
+    pub(crate) span: Span,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Node {
+    pub(crate) span: Span,
+    pub(crate) data: Data,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) enum Data {
+    Bool(bool),
+    Number(Number),
+    Text(String),
+    List(Vec<Node>),
+    Table(Table),
+}
+
+/// The entries of a table, in file order.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    pub(crate) entries: Vec<(Located<String>, Node)>,
+}
+
+/// Reads a document; none when its syntax is broken, which is then in `problems`.
+pub(crate) fn read(problems: &mut Problems) -> Option<Table> {
+    let text = problems.text().to_owned();
+    let (root, errors) = DeTable::parse_recoverable(&text);
+    for error in &errors {
+        let end = text.len()..text.len();
+        problems.at(&error.span().unwrap_or(end), format!("invalid TOML: {}", error.message()));
+    }
+    if !errors.is_empty() {
+        return None;
+    }
+    Some(table(root.get_ref(), problems))
+}
+
+/// Reads one value, such as the right-hand side of `-S name=value`; none when it is not TOML.
+pub(crate) fn read_value(text: &str) -> Option<Value> {
+    let value = DeValue::parse(text).ok()?;
+    let mut problems = Problems::new("", text);
+    let node = node(value.get_ref(), value.span(), &mut problems)?;
+    problems.is_empty().then(|| node.to_json())
+}
+
+fn table(entries: &DeTable<'_>, problems: &mut Problems) -> Table {
+    let mut located: Vec<_> = entries
+        .iter()
+        .filter_map(|(key, value)| {
+            let node = node(value.get_ref(), value.span(), problems)?;
+            Some((Located { value: key.get_ref().to_string(), span: key.span() }, node))
+        })
+        .collect();
+    located.sort_by_key(|(key, _)| key.span.start);
+    Table { entries: located }
+}
+
+fn node(value: &DeValue<'_>, span: Span, problems: &mut Problems) -> Option<Node> {
+    let data = match value {
+        DeValue::Boolean(value) => Data::Bool(*value),
+        DeValue::String(value) => Data::Text(value.to_string()),
+        DeValue::Integer(value) => match integer(value) {
+            Some(number) => Data::Number(number),
+            None => {
+                problems.at(&span, format!("the integer `{value}` does not fit in 64 bits"));
+                return None;
+            }
+        },
+        DeValue::Float(value) => match value.as_str().parse().ok().and_then(Number::from_f64) {
+            Some(number) => Data::Number(number),
+            None => {
+                problems.at(&span, format!("`{value}` is not a finite number"));
+                return None;
+            }
+        },
+        DeValue::Datetime(value) => {
+            problems.at(&span, "dates are not supported").hint(format!("write it as text: \"{value}\""));
+            return None;
+        }
+        DeValue::Array(items) => {
+            Data::List(items.iter().filter_map(|item| node(item.get_ref(), item.span(), problems)).collect())
+        }
+        DeValue::Table(entries) => Data::Table(table(entries, problems)),
+    };
+    Some(Node { span, data })
+}
+
+fn integer(value: &DeInteger<'_>) -> Option<Number> {
+    let signed = i64::from_str_radix(value.as_str(), value.radix()).map(Number::from);
+    signed.or_else(|_| u64::from_str_radix(value.as_str(), value.radix()).map(Number::from)).ok()
+}
+
+impl Node {
+    pub(crate) fn to_json(&self) -> Value {
+        match &self.data {
+            Data::Bool(value) => Value::Bool(*value),
+            Data::Number(value) => Value::Number(value.clone()),
+            Data::Text(value) => Value::String(value.clone()),
+            Data::List(items) => Value::Array(items.iter().map(Node::to_json).collect()),
+            Data::Table(table) => Value::Object(table.to_json()),
+        }
+    }
+
+    /// What the value is, for messages: `a number`, `a list`.
+    pub(crate) fn describe(&self) -> &'static str {
+        describe(&self.to_json())
+    }
+
+    /// The text, or a problem that says what `name` must be.
+    pub(crate) fn text(&self, name: &str, problems: &mut Problems) -> Option<Located<String>> {
+        if let Data::Text(text) = &self.data {
+            return Some(Located { value: text.clone(), span: self.span.clone() });
+        }
+        problems.at(&self.span, format!("`{name}` must be text, not {}", self.describe())).hint("put it in quotes");
+        None
+    }
+
+    pub(crate) fn table(&self, name: &str, problems: &mut Problems) -> Option<&Table> {
+        if let Data::Table(table) = &self.data {
+            return Some(table);
+        }
+        problems.at(&self.span, format!("`{name}` must be a table, not {}", self.describe()));
+        None
+    }
+
+    pub(crate) fn list(&self, name: &str, problems: &mut Problems) -> Option<&[Node]> {
+        if let Data::List(items) = &self.data {
+            return Some(items);
+        }
+        problems.at(&self.span, format!("`{name}` must be a list, not {}", self.describe()));
+        None
+    }
+}
+
+/// What a value is, for messages.
+pub(crate) fn describe(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "nothing",
+        Value::Bool(_) => "true or false",
+        Value::Number(number) if number.is_f64() => "a fraction",
+        Value::Number(_) => "an integer",
+        Value::String(_) => "text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "a table",
+    }
+}
+
+impl Table {
+    pub(crate) fn get(&self, key: &str) -> Option<&Node> {
+        self.entries.iter().find(|(name, _)| name.value == key).map(|(_, node)| node)
+    }
+
+    pub(crate) fn to_json(&self) -> Map<String, Value> {
+        self.entries.iter().map(|(key, node)| (key.value.clone(), node.to_json())).collect()
+    }
+
+    /// One problem per key that is not in `known`. `place` says where, such as ` in [params]`.
+    pub(crate) fn only(&self, known: &[&str], place: &str, problems: &mut Problems) {
+        for (key, _) in &self.entries {
+            if !known.contains(&key.value.as_str()) {
+                problems
+                    .at(&key.span, format!("unknown key `{}`{place}", key.value))
+                    .label("not a key of this table")
+                    .hint(suggest::hint(&key.value, "keys", known.iter().copied()));
+            }
+        }
+    }
+}

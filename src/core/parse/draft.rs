@@ -1,0 +1,163 @@
+//! The shape of a workflow file: its keys and their types, with places for later messages.
+
+use serde_json::{Map, Value};
+
+use super::policies;
+use crate::core::diagnostic::{Problems, Span};
+use crate::core::document::{Data, Located, Node, Table};
+use crate::core::spec::{RetryPolicy, Timeouts};
+
+const WORKFLOW_KEYS: [&str; 4] = ["name", "description", "params", "step"];
+const STEP_KEYS: [&str; 8] = ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout"];
+
+/// A workflow whose keys are right, not yet checked further.
+#[derive(Default)]
+pub(crate) struct Draft {
+    /// False when the file's syntax is broken.
+    pub(crate) is_read: bool,
+    pub(crate) name: String,
+    pub(crate) description: String,
+    pub(crate) params: Map<String, Value>,
+    pub(crate) steps: Vec<StepDraft>,
+}
+
+pub(crate) struct StepDraft {
+    pub(crate) id: Option<Located<String>>,
+    pub(crate) kind: Option<Located<String>>,
+    /// Declared needs; `validate` adds those that templates refer to.
+    pub(crate) needs: Vec<Located<String>>,
+    pub(crate) with: Table,
+    pub(crate) for_each: Option<Located<String>>,
+    pub(crate) when: Option<Located<String>>,
+    pub(crate) retry: RetryPolicy,
+    pub(crate) timeout: Timeouts,
+}
+
+impl Draft {
+    pub(crate) fn read(table: &Table, problems: &mut Problems) -> Draft {
+        table.only(&WORKFLOW_KEYS, "", problems);
+        let name = match table.get("name") {
+            Some(node) => name(node, problems),
+            None => {
+                problems
+                    .at(&(0..0), "the workflow has no `name`")
+                    .label("missing")
+                    .hint("start the file with a line such as `name = \"pretrain\"`");
+                String::new()
+            }
+        };
+        let description = table.get("description").and_then(|node| node.text("description", problems));
+        let params = table.get("params").and_then(|node| node.table("params", problems));
+        Draft {
+            is_read: true,
+            name,
+            description: description.map(|text| text.value).unwrap_or_default(),
+            params: params.map(|params| read_params(params, problems)).unwrap_or_default(),
+            steps: read_steps(table, problems),
+        }
+    }
+}
+
+fn name(node: &Node, problems: &mut Problems) -> String {
+    let Some(name) = node.text("name", problems) else { return String::new() };
+    if !is_id(&name.value) {
+        problems
+            .at(&name.span, format!("invalid workflow name `{}`", name.value))
+            .hint("use letters, digits, `_` and `-`");
+    }
+    name.value
+}
+
+fn read_params(table: &Table, problems: &mut Problems) -> Map<String, Value> {
+    for (key, _) in &table.entries {
+        if !is_identifier(&key.value) {
+            problems
+                .at(&key.span, format!("invalid param name `{}`", key.value))
+                .label("templates cannot name this")
+                .hint("use letters, digits and `_`, not starting with a digit");
+        }
+    }
+    table.to_json()
+}
+
+fn read_steps(table: &Table, problems: &mut Problems) -> Vec<StepDraft> {
+    let Some(node) = table.get("step") else {
+        let end = problems.text().len();
+        problems
+            .at(&(end..end), "the workflow has no steps")
+            .label("missing")
+            .hint("add `[[step]]` with `id = \"...\"` and `kind = \"...\"`");
+        return Vec::new();
+    };
+    if let Data::Table(_) = node.data {
+        problems.at(&node.span, "`step` must be a list of tables").hint("write `[[step]]` with two brackets");
+        return Vec::new();
+    }
+    let Some(items) = node.list("step", problems) else { return Vec::new() };
+    items
+        .iter()
+        .filter_map(|item| {
+            let table = item.table("step", problems)?;
+            Some(StepDraft::read(table, item.span.clone(), problems))
+        })
+        .collect()
+}
+
+impl StepDraft {
+    fn read(table: &Table, header: Span, problems: &mut Problems) -> StepDraft {
+        table.only(&STEP_KEYS, " in a step", problems);
+        let id = required(table, "id", "give it a unique id, such as `id = \"clean\"`", &header, problems);
+        let kind = required(table, "kind", "`stepwell workflow schema` lists the kinds", &header, problems);
+        if let Some(id) = &id
+            && !is_id(&id.value)
+        {
+            problems.at(&id.span, format!("invalid step id `{}`", id.value)).hint("use letters, digits, `_` and `-`");
+        }
+        let with = table.get("with").and_then(|node| node.table("with", problems));
+        StepDraft {
+            id,
+            kind,
+            needs: needs(table, problems),
+            with: with.cloned().unwrap_or_default(),
+            for_each: expression(table, "for_each", problems),
+            when: expression(table, "when", problems),
+            retry: table.get("retry").map(|node| policies::retry(node, problems)).unwrap_or_default(),
+            timeout: table.get("timeout").map(|node| policies::timeout(node, problems)).unwrap_or_default(),
+        }
+    }
+}
+
+fn required(table: &Table, key: &str, hint: &str, header: &Span, problems: &mut Problems) -> Option<Located<String>> {
+    match table.get(key) {
+        Some(node) => node.text(key, problems),
+        None => {
+            problems.at(header, format!("this step has no `{key}`")).label("this step").hint(hint);
+            None
+        }
+    }
+}
+
+fn needs(table: &Table, problems: &mut Problems) -> Vec<Located<String>> {
+    let items = table.get("needs").and_then(|node| node.list("needs", problems)).unwrap_or_default();
+    items.iter().filter_map(|item| item.text("needs", problems)).collect()
+}
+
+fn expression(table: &Table, key: &str, problems: &mut Problems) -> Option<Located<String>> {
+    let node = table.get(key)?;
+    if let Data::Text(text) = &node.data {
+        return Some(Located { value: text.clone(), span: node.span.clone() });
+    }
+    problems
+        .at(&node.span, format!("`{key}` must be an expression in quotes, not {}", node.describe()))
+        .hint(format!("write it as text: {key} = {:?}", node.to_json().to_string()));
+    None
+}
+
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+}
+
+fn is_identifier(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+}

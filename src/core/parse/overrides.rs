@@ -1,0 +1,119 @@
+//! `-S key=value`: replaces the default of a param by a value of the same type.
+
+use serde_json::{Map, Value};
+
+use crate::core::diagnostic::Problems;
+use crate::core::document::{describe, read_value};
+use crate::core::suggest;
+
+/// Applies overrides in order; the last one wins.
+pub(super) fn apply(params: &mut Map<String, Value>, overrides: &[(String, String)], problems: &mut Problems) {
+    for (key, text) in overrides {
+        if let Err((message, hint)) = apply_one(params, key, text) {
+            problems.without_place(message).hint(hint);
+        }
+    }
+}
+
+type Refusal = (String, String);
+
+fn apply_one(params: &mut Map<String, Value>, key: &str, text: &str) -> Result<(), Refusal> {
+    let Some(default) = slot(params, key)? else { return Ok(()) };
+    *default = typed(key, default, text)?;
+    Ok(())
+}
+
+/// The default that a dotted key names.
+fn slot<'a>(params: &'a mut Map<String, Value>, key: &str) -> Result<Option<&'a mut Value>, Refusal> {
+    let mut table = params;
+    let mut parents = String::new();
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        if !table.contains_key(part) {
+            let known: Vec<&str> = table.keys().map(String::as_str).collect();
+            let what = if parents.is_empty() { "params".to_owned() } else { format!("keys of `{parents}`") };
+            let hint = match suggest::nearest(part, known.iter().copied()) {
+                Some(near) => format!("did you mean `{near}`? {}", list(&what, &known)),
+                None => list(&what, &known),
+            };
+            return Err((format!("unknown param `{key}` in `-S {key}=...`"), hint));
+        }
+        let Some(value) = table.get_mut(part) else { break };
+        if parts.peek().is_none() {
+            return Ok(Some(value));
+        }
+        parents = if parents.is_empty() { part.to_owned() } else { format!("{parents}.{part}") };
+        let found = describe(value);
+        table = match value {
+            Value::Object(inner) => inner,
+            _ => {
+                let hint = format!("`{parents}` is {found}: set it with `-S {parents}=...`");
+                return Err((format!("unknown param `{key}` in `-S {key}=...`"), hint));
+            }
+        };
+    }
+    Ok(None)
+}
+
+fn list(what: &str, known: &[&str]) -> String {
+    if known.is_empty() {
+        return format!("there are no {what}");
+    }
+    let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("known {what}: {}", known.join(", "))
+}
+
+/// `text` as a value of the type of `default`.
+fn typed(key: &str, default: &Value, text: &str) -> Result<Value, Refusal> {
+    match (default, read_value(text)) {
+        // Any text is taken as it is; TOML quotes around it are taken off.
+        (Value::String(_), Some(Value::String(quoted))) => Ok(Value::String(quoted)),
+        (Value::String(_), _) => Ok(Value::String(text.to_owned())),
+        (default, value) => fit(key, default, value.unwrap_or_else(|| Value::String(text.to_owned()))),
+    }
+}
+
+/// `given`, when it has the type of `default`.
+fn fit(key: &str, default: &Value, given: Value) -> Result<Value, Refusal> {
+    let (expected, given) = match (default, given) {
+        (Value::Number(number), Value::Number(given)) if number.is_f64() => match given.as_f64() {
+            Some(float) => return Ok(Value::from(float)),
+            None => return Err(mismatch(key, "a number", &Value::Number(given))),
+        },
+        (Value::Number(_), Value::Number(given)) if !given.is_f64() => return Ok(Value::Number(given)),
+        (Value::Object(default), Value::Object(given)) => return merge(key, default, given),
+        (Value::Bool(_), given @ Value::Bool(_))
+        | (Value::String(_), given @ Value::String(_))
+        | (Value::Array(_), given @ Value::Array(_)) => return Ok(given),
+        (Value::Number(number), given) if number.is_f64() => ("a number", given),
+        (default, given) => (describe(default), given),
+    };
+    Err(mismatch(key, expected, &given))
+}
+
+/// A table replaces only the keys that it gives; they must exist, unless the default is empty.
+fn merge(key: &str, default: &Map<String, Value>, given: Map<String, Value>) -> Result<Value, Refusal> {
+    if default.is_empty() {
+        return Ok(Value::Object(given));
+    }
+    let mut merged = default.clone();
+    for (name, value) in given {
+        let path = format!("{key}.{name}");
+        match default.get(&name) {
+            Some(inner) => merged.insert(name, fit(&path, inner, value)?),
+            None => {
+                let known: Vec<&str> = default.keys().map(String::as_str).collect();
+                let hint = list(&format!("keys of `{key}`"), &known);
+                return Err((format!("unknown param `{path}` in `-S {key}=...`"), hint));
+            }
+        };
+    }
+    Ok(Value::Object(merged))
+}
+
+fn mismatch(key: &str, expected: &str, given: &Value) -> Refusal {
+    (
+        format!("param `{key}` must be {expected}, but {given} is {}", describe(given)),
+        "an override keeps the type of the default in [params]".to_owned(),
+    )
+}

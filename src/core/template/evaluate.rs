@@ -1,0 +1,159 @@
+//! Evaluates the templates of one step.
+
+use std::io;
+
+use minijinja::{ErrorKind, Value as Dynamic};
+use serde_json::{Map, Value};
+
+use super::context::TemplateContext;
+use super::error::{Reason, TemplateError};
+use super::json::{self, NotJson};
+use super::lexer;
+use super::references::{Reference, Scan, Segment};
+use super::syntax::{Form, environment, expression_text, form};
+use crate::core::document::describe;
+
+/// Most items of a fan-out.
+pub const MAXIMUM_ITEMS: usize = 100_000;
+
+/// Most bytes of text that one template may give.
+const MAXIMUM_TEXT: usize = 16 << 20;
+
+/// The arguments of a step with every template replaced by its value. A string that is exactly one
+/// `{{ expression }}` becomes the expression's native value, any other template becomes text.
+///
+/// # Errors
+/// When a template is broken, names something unknown, or gives something that is not JSON.
+pub fn resolve(with: &Map<String, Value>, context: &TemplateContext<'_>) -> Result<Value, TemplateError> {
+    let mut resolved = Map::new();
+    for (name, value) in with {
+        resolved.insert(name.clone(), resolve_value(value, name, context)?);
+    }
+    Ok(Value::Object(resolved))
+}
+
+/// The items of `for_each`.
+///
+/// # Errors
+/// When the expression fails, does not give a list, or gives more than [`MAXIMUM_ITEMS`] items.
+pub fn items(expression: &str, context: &TemplateContext<'_>) -> Result<Vec<Value>, TemplateError> {
+    let (source, _) = expression_text(expression);
+    let error = |reason| TemplateError::new("for_each", expression, reason);
+    match evaluate(source, context).map_err(error)? {
+        Value::Array(items) if items.len() <= MAXIMUM_ITEMS => Ok(items),
+        Value::Array(items) => Err(error(Reason::TooManyItems { count: items.len(), maximum: MAXIMUM_ITEMS })),
+        other => Err(error(Reason::NotAList(describe(&other)))),
+    }
+}
+
+/// The value of `when`.
+///
+/// # Errors
+/// When the expression fails, or gives anything but true or false.
+pub fn condition(expression: &str, context: &TemplateContext<'_>) -> Result<bool, TemplateError> {
+    let (source, _) = expression_text(expression);
+    let error = |reason| TemplateError::new("when", expression, reason);
+    match evaluate(source, context).map_err(error)? {
+        Value::Bool(value) => Ok(value),
+        other => Err(error(Reason::NotACondition(describe(&other)))),
+    }
+}
+
+fn resolve_value(value: &Value, path: &str, context: &TemplateContext<'_>) -> Result<Value, TemplateError> {
+    match value {
+        Value::String(text) => {
+            resolve_text(text, context).map_err(|reason| TemplateError::new(&format!("argument {path}"), text, reason))
+        }
+        Value::Array(items) => {
+            let items = items.iter().enumerate();
+            items.map(|(index, item)| resolve_value(item, &format!("{path}[{index}]"), context)).collect()
+        }
+        Value::Object(entries) => {
+            let mut resolved = Map::new();
+            for (name, entry) in entries {
+                resolved.insert(name.clone(), resolve_value(entry, &format!("{path}.{name}"), context)?);
+            }
+            Ok(Value::Object(resolved))
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(value.clone()),
+    }
+}
+
+fn resolve_text(text: &str, context: &TemplateContext<'_>) -> Result<Value, Reason> {
+    match form(text) {
+        Form::Literal => Ok(Value::String(text.to_owned())),
+        Form::Expression { source, .. } => evaluate(source, context),
+        Form::Mixed => {
+            let template = environment().template_from_str(text)?;
+            let references = Scan::of(&lexer::template(text)).references;
+            let values = context.values_for(&references);
+            let mut output = Bounded::default();
+            match template.render_captured_to(values.clone(), &mut output) {
+                Ok(_) => Ok(Value::String(String::from_utf8_lossy(&output.bytes).into_owned())),
+                Err(_) if output.full => Err(Reason::TooMuchText { maximum: MAXIMUM_TEXT }),
+                Err(error) => Err(blame(error, &references, &values, context)),
+            }
+        }
+    }
+}
+
+fn evaluate(source: &str, context: &TemplateContext<'_>) -> Result<Value, Reason> {
+    let expression = environment().compile_expression(source)?;
+    let references = Scan::of(&lexer::expression(source)).references;
+    let values = context.values_for(&references);
+    let value = match expression.eval(values.clone()) {
+        Ok(value) => value,
+        Err(error) => return Err(blame(error, &references, &values, context)),
+    };
+    json::from_dynamic(&value).map_err(|not_json| match not_json {
+        NotJson::Undefined => blame(ErrorKind::UndefinedError.into(), &references, &values, context),
+        NotJson::Other(message) => Reason::NotJson(message),
+    })
+}
+
+/// Names the reference behind an error about an undefined value.
+fn blame(error: minijinja::Error, references: &[Reference], values: &Dynamic, context: &TemplateContext<'_>) -> Reason {
+    if error.kind() != ErrorKind::UndefinedError {
+        return Reason::from(error);
+    }
+    let Some(missing) = references.iter().find(|reference| !exists(reference, values)) else {
+        return Reason::from(error);
+    };
+    match context.skipped_step(missing) {
+        Some(step) => Reason::SkippedStep { step: step.to_string(), name: missing.to_string() },
+        None => Reason::UnknownName(missing.to_string()),
+    }
+}
+
+fn exists(reference: &Reference, values: &Dynamic) -> bool {
+    let mut value = values.get_attr(&reference.root).unwrap_or_default();
+    for segment in &reference.path {
+        value = match segment {
+            Segment::Name(name) => value.get_attr(name).unwrap_or_default(),
+            Segment::Index(index) => value.get_item(&Dynamic::from(*index)).unwrap_or_default(),
+        };
+    }
+    !value.is_undefined()
+}
+
+/// Takes text up to [`MAXIMUM_TEXT`].
+#[derive(Default)]
+struct Bounded {
+    bytes: Vec<u8>,
+    full: bool,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + bytes.len() > MAXIMUM_TEXT {
+            self.full = true;
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.bytes.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

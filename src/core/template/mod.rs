@@ -1,0 +1,19 @@
+//! Templates in the arguments of a step: which names they refer to, and what they evaluate to.
+
+mod context;
+mod error;
+mod evaluate;
+mod json;
+mod lexer;
+mod references;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+pub use context::{StepOutputs, TemplateContext};
+pub use error::{Reason, TemplateError};
+pub use evaluate::{MAXIMUM_ITEMS, condition, items, resolve};
+pub(crate) use references::{Reference, Scan, Segment, whole_reference};
+pub(crate) use syntax::{
+    Form, SyntaxError, expression_text, form, is_filter, is_function, is_test, scan_expression, scan_text,
+};

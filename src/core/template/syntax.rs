@@ -1,0 +1,116 @@
+//! The template engine, and what can be said about a template before it is evaluated.
+
+use std::ops::Range;
+use std::sync::LazyLock;
+
+use minijinja::syntax::SyntaxConfig;
+use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+
+use super::lexer;
+use super::references::Scan;
+
+static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
+    let mut environment = Environment::new();
+    environment.set_undefined_behavior(UndefinedBehavior::Strict);
+    environment.set_debug(false);
+    environment.remove_global("debug");
+    environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
+    if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
+        environment.set_syntax(syntax);
+    }
+    environment
+});
+
+/// The engine: strict undefined, no loader, no output escaping.
+pub(super) fn environment() -> &'static Environment<'static> {
+    &ENVIRONMENT
+}
+
+/// How the text of an argument is evaluated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Form<'a> {
+    /// No template at all.
+    Literal,
+    /// Exactly one `{{ expression }}`: gives a native value. `offset` is where it starts in the text.
+    Expression { source: &'a str, offset: usize },
+    /// Text with templates in it: gives text.
+    Mixed,
+}
+
+pub(crate) fn form(text: &str) -> Form<'_> {
+    if !["{{", "{%", "{#"].iter().any(|mark| text.contains(mark)) {
+        return Form::Literal;
+    }
+    match single_expression(text) {
+        Some((source, offset)) if compiles(source) => Form::Expression { source, offset },
+        _ => Form::Mixed,
+    }
+}
+
+/// An expression with its optional `{{ }}` taken off, as `for_each` and `when` allow both.
+pub(crate) fn expression_text(text: &str) -> (&str, usize) {
+    single_expression(text).unwrap_or((text, 0))
+}
+
+fn single_expression(text: &str) -> Option<(&str, usize)> {
+    let inner = text.trim().strip_prefix("{{")?.strip_suffix("}}")?;
+    let inner = inner.strip_prefix(['-', '+']).unwrap_or(inner);
+    let inner = inner.strip_suffix(['-', '+']).unwrap_or(inner);
+    Some((inner, inner.as_ptr() as usize - text.as_ptr() as usize))
+}
+
+fn compiles(expression: &str) -> bool {
+    environment().compile_expression(expression).is_ok()
+}
+
+/// The template engine refused a template.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct SyntaxError {
+    pub(crate) message: String,
+    pub(crate) range: Option<Range<usize>>,
+}
+
+impl From<Error> for SyntaxError {
+    fn from(error: Error) -> Self {
+        SyntaxError { message: message(&error), range: error.range() }
+    }
+}
+
+/// What went wrong, without the engine's own template names and line numbers.
+pub(super) fn message(error: &Error) -> String {
+    let kind = error.kind();
+    match error.detail() {
+        Some(detail) if matches!(kind, ErrorKind::SyntaxError | ErrorKind::InvalidOperation) => detail.to_owned(),
+        Some(detail) => format!("{kind}: {detail}"),
+        None => kind.to_string(),
+    }
+}
+
+/// Names in the text of an argument.
+pub(crate) fn scan_text(text: &str) -> Result<Scan, SyntaxError> {
+    environment().template_from_str(text)?;
+    Ok(Scan::of(&lexer::template(text)))
+}
+
+/// Names in a bare expression.
+pub(crate) fn scan_expression(source: &str) -> Result<Scan, SyntaxError> {
+    environment().compile_expression(source)?;
+    Ok(Scan::of(&lexer::expression(source)))
+}
+
+/// Whether the engine knows a filter of this name.
+pub(crate) fn is_filter(name: &str) -> bool {
+    let mut state = environment().empty_state();
+    !matches!(state.apply_filter(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownFilter)
+}
+
+/// Whether the engine knows a test (`is name`) of this name.
+pub(crate) fn is_test(name: &str) -> bool {
+    let mut state = environment().empty_state();
+    !matches!(state.perform_test(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownTest)
+}
+
+/// Whether the engine knows a function of this name.
+pub(crate) fn is_function(name: &str) -> bool {
+    environment().globals().any(|(known, _)| known == name)
+}

@@ -1,0 +1,135 @@
+//! Arguments of a step as far as they are known before it runs.
+
+use serde_json::{Number, Value, json};
+
+use super::names::{Names, StepShape};
+use crate::core::diagnostic::Span;
+use crate::core::document::{Data, Located, Node, Table};
+use crate::core::template::{Form, Reference, Segment, form, whole_reference};
+
+/// A value in `with` and where it stands.
+pub(super) struct Argument {
+    pub(super) span: Span,
+    pub(super) shape: Shape,
+}
+
+/// What is known about a value.
+pub(super) enum Shape {
+    Null,
+    Bool(bool),
+    Number(Number),
+    /// None: text that a template makes.
+    Text(Option<String>),
+    /// None: the outputs or values of a fan-out.
+    List(Option<Vec<Argument>>),
+    Table(Vec<Entry>),
+    /// Only known at run time.
+    Unknown,
+}
+
+pub(super) struct Entry {
+    pub(super) name: String,
+    pub(super) key_span: Span,
+    pub(super) value: Argument,
+}
+
+impl Argument {
+    /// The whole `with` table; `place` is where to report what is missing in it.
+    pub(super) fn of_table(table: &Table, place: &Span, names: &Names) -> Argument {
+        Argument { span: place.clone(), shape: entries(table, names) }
+    }
+
+    fn of(node: &Node, names: &Names) -> Argument {
+        let shape = match &node.data {
+            Data::Bool(value) => Shape::Bool(*value),
+            Data::Number(value) => Shape::Number(value.clone()),
+            Data::List(items) => Shape::List(Some(items.iter().map(|item| Argument::of(item, names)).collect())),
+            Data::Table(table) => entries(table, names),
+            Data::Text(text) => match form(text) {
+                Form::Literal => Shape::Text(Some(text.clone())),
+                Form::Mixed => Shape::Text(None),
+                Form::Expression { source, .. } => match whole_reference(source) {
+                    Some(reference) => referenced(&reference, &node.span, names),
+                    None => Shape::Unknown,
+                },
+            },
+        };
+        Argument { span: node.span.clone(), shape }
+    }
+
+    fn of_json(value: &Value, span: &Span) -> Argument {
+        let shape = match value {
+            Value::Null => Shape::Null,
+            Value::Bool(value) => Shape::Bool(*value),
+            Value::Number(value) => Shape::Number(value.clone()),
+            Value::String(value) => Shape::Text(Some(value.clone())),
+            Value::Array(items) => Shape::List(Some(items.iter().map(|item| Argument::of_json(item, span)).collect())),
+            Value::Object(object) => {
+                let entry = |(name, value): (&String, &Value)| Entry {
+                    name: name.clone(),
+                    key_span: span.clone(),
+                    value: Argument::of_json(value, span),
+                };
+                Shape::Table(object.iter().map(entry).collect())
+            }
+        };
+        Argument { span: span.clone(), shape }
+    }
+
+    /// For messages.
+    pub(super) fn describe(&self) -> String {
+        match &self.shape {
+            Shape::Null => "nothing".to_owned(),
+            Shape::Bool(value) => format!("`{value}`"),
+            Shape::Number(number) => format!("the number {number}"),
+            Shape::Text(Some(text)) if text.chars().count() <= 40 => format!("the text {text:?}"),
+            Shape::Text(_) => "text".to_owned(),
+            Shape::List(Some(_)) => "a list".to_owned(),
+            Shape::List(None) => "a list (the step is a fan-out)".to_owned(),
+            Shape::Table(entries) if is_artifact(entries) => "an artifact".to_owned(),
+            Shape::Table(_) => "a table".to_owned(),
+            Shape::Unknown => "a template".to_owned(),
+        }
+    }
+}
+
+fn entries(table: &Table, names: &Names) -> Shape {
+    let entry = |(key, node): &(Located<String>, Node)| Entry {
+        name: key.value.clone(),
+        key_span: key.span.clone(),
+        value: Argument::of(node, names),
+    };
+    Shape::Table(table.entries.iter().map(entry).collect())
+}
+
+fn is_artifact(entries: &[Entry]) -> bool {
+    entries.len() == 3 && entries.iter().any(|entry| entry.name == "digest")
+}
+
+/// What is known about an expression that is only a reference.
+fn referenced(reference: &Reference, span: &Span, names: &Names) -> Shape {
+    match (reference.root.as_str(), reference.path.as_slice()) {
+        ("params", [Segment::Name(name), path @ ..]) => {
+            let value = names.params.get(name).and_then(|value| descend(value, path));
+            value.map_or(Shape::Unknown, |value| Argument::of_json(value, span).shape)
+        }
+        ("steps", [Segment::Name(id), Segment::Name(group), Segment::Name(_)]) => {
+            match (names.steps.get(id), group.as_str()) {
+                (Some(StepShape::Many), "outputs" | "values") => Shape::List(None),
+                (Some(StepShape::One), "outputs") => {
+                    let artifact = json!({ "digest": "0".repeat(64), "size": 0, "media_type": "" });
+                    Argument::of_json(&artifact, span).shape
+                }
+                _ => Shape::Unknown,
+            }
+        }
+        _ => Shape::Unknown,
+    }
+}
+
+fn descend<'a>(value: &'a Value, path: &[Segment]) -> Option<&'a Value> {
+    path.iter().try_fold(value, |value, segment| match segment {
+        Segment::Name(name) => value.get(name),
+        Segment::Index(index) => value.get(usize::try_from(*index).ok()?),
+    })
+}

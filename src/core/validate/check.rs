@@ -1,0 +1,74 @@
+//! All checks of a workflow, in the order in which a reader meets their subjects.
+
+use std::collections::{HashMap, HashSet};
+
+use super::argument::Argument;
+use super::names::Names;
+use super::{cycle, schema, templates};
+use crate::core::catalog::Catalog;
+use crate::core::diagnostic::Problems;
+use crate::core::parse::{Draft, StepDraft};
+use crate::core::suggest;
+
+/// Checks the draft, and adds the steps that templates refer to to each step's `needs`.
+pub(crate) fn check(draft: &mut Draft, catalog: &Catalog, problems: &mut Problems) {
+    duplicate_ids(&draft.steps, problems);
+    let names = Names::of(draft);
+    for step in &mut draft.steps {
+        kind_and_arguments(step, &names, catalog, problems);
+        needs(step, &names, problems);
+        let referenced = templates::check(step, &names, problems);
+        step.needs.extend(referenced);
+        once(step);
+    }
+    cycle::check(&draft.steps, problems);
+}
+
+fn duplicate_ids(steps: &[StepDraft], problems: &mut Problems) {
+    let mut first: HashMap<&str, usize> = HashMap::new();
+    for id in steps.iter().filter_map(|step| step.id.as_ref()) {
+        match first.get(id.value.as_str()) {
+            Some(offset) => {
+                let line = problems.line(*offset);
+                problems
+                    .at(&id.span, format!("duplicate step id `{}`", id.value))
+                    .label("already used")
+                    .hint(format!("line {line} uses it first: give this step another id"));
+            }
+            None => {
+                first.insert(&id.value, id.span.start);
+            }
+        }
+    }
+}
+
+fn kind_and_arguments(step: &StepDraft, names: &Names, catalog: &Catalog, problems: &mut Problems) {
+    let Some(kind) = &step.kind else { return };
+    let Some(info) = catalog.get(&kind.value) else {
+        let known = catalog.kinds.iter().map(|info| info.kind);
+        problems
+            .at(&kind.span, format!("unknown step kind `{}`", kind.value))
+            .label("no such kind")
+            .hint(suggest::hint(&kind.value, "kinds", known));
+        return;
+    };
+    let arguments = Argument::of_table(&step.with, &kind.span, names);
+    schema::check(&info.schema, &arguments, info.kind, problems);
+}
+
+fn needs(step: &StepDraft, names: &Names, problems: &mut Problems) {
+    for need in &step.needs {
+        if !names.steps.contains_key(&need.value) {
+            problems
+                .at(&need.span, format!("unknown step `{}` in `needs`", need.value))
+                .label("no such step")
+                .hint(suggest::hint(&need.value, "steps", names.steps.keys().map(String::as_str)));
+        }
+    }
+}
+
+/// Keeps the first mention of every needed step.
+fn once(step: &mut StepDraft) {
+    let mut seen = HashSet::new();
+    step.needs.retain(|need| seen.insert(need.value.clone()));
+}

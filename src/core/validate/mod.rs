@@ -1,0 +1,12 @@
+//! Checks a workflow whose keys are right: ids, kinds, arguments, templates, needs, cycles.
+
+mod argument;
+mod check;
+mod cycle;
+mod names;
+mod schema;
+mod templates;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use check::check;

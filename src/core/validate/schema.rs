@@ -1,0 +1,277 @@
+//! Checks arguments against the JSON schema of a step kind, as far as they are known. Understands what
+//! `schemars` writes: `$ref`, `type`, `enum`, `const`, `anyOf`, `oneOf`, `allOf`, `properties`,
+//! `required`, `additionalProperties`, `items`, bounds of numbers and lengths.
+
+use serde_json::{Map, Value};
+
+use super::argument::{Argument, Entry, Shape};
+use crate::core::diagnostic::{Problems, Span};
+use crate::core::suggest;
+
+/// Reports the arguments that `schema` refuses.
+pub(super) fn check(schema: &Value, arguments: &Argument, kind: &str, problems: &mut Problems) {
+    let checker = Checker { root: schema, kind };
+    for mismatch in checker.check(schema, arguments, "", MAXIMUM_DEPTH) {
+        problems.at(&mismatch.span, mismatch.message).label(mismatch.label).hint(mismatch.hint);
+    }
+}
+
+/// Schemas may be recursive through `$ref`.
+const MAXIMUM_DEPTH: usize = 64;
+
+struct Mismatch {
+    span: Span,
+    message: String,
+    label: String,
+    hint: String,
+}
+
+struct Checker<'a> {
+    root: &'a Value,
+    kind: &'a str,
+}
+
+impl<'a> Checker<'a> {
+    fn check(&self, schema: &'a Value, argument: &Argument, path: &str, depth: usize) -> Vec<Mismatch> {
+        let Some(schema) = self.resolve(schema) else { return Vec::new() };
+        if matches!(argument.shape, Shape::Unknown) || depth == 0 {
+            return Vec::new();
+        }
+        let mut mismatches = Vec::new();
+        if let Some(mismatch) = self.own_type(schema, argument, path) {
+            return vec![mismatch];
+        }
+        for key in ["anyOf", "oneOf"] {
+            if let Some(branches) = schema.get(key).and_then(Value::as_array) {
+                mismatches.extend(self.any_of(branches, argument, path, depth));
+            }
+        }
+        for branch in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
+            mismatches.extend(self.check(branch, argument, path, depth - 1));
+        }
+        match &argument.shape {
+            Shape::Table(entries) => mismatches.extend(self.table(schema, entries, argument, path, depth)),
+            Shape::List(Some(items)) => {
+                if let Some(item_schema) = schema.get("items") {
+                    for (index, item) in items.iter().enumerate() {
+                        mismatches.extend(self.check(item_schema, item, &format!("{path}[{index}]"), depth - 1));
+                    }
+                }
+            }
+            _ => {}
+        }
+        mismatches
+    }
+
+    /// Follows `$ref`; none for a schema that accepts everything.
+    fn resolve(&self, schema: &'a Value) -> Option<&'a Map<String, Value>> {
+        let mut schema = schema.as_object()?;
+        for _ in 0..MAXIMUM_DEPTH {
+            let Some(target) = schema.get("$ref").and_then(Value::as_str) else { return Some(schema) };
+            schema = self.root.pointer(target.strip_prefix('#')?)?.as_object()?;
+        }
+        None
+    }
+
+    /// `type`, `enum`, `const` and bounds.
+    fn own_type(&self, schema: &'a Map<String, Value>, argument: &Argument, path: &str) -> Option<Mismatch> {
+        let types = types(schema);
+        if !types.is_empty() && !types.iter().any(|name| has_type(argument, name)) {
+            let expected: Vec<&str> =
+                types.iter().filter(|name| **name != "null").map(|name| type_name(name)).collect();
+            return Some(self.expected(&expected.join(" or "), argument, path));
+        }
+        if let Some(choices) = choices(schema) {
+            return self.choice(&choices, argument, path);
+        }
+        bound(schema, &argument.shape).map(|bound| self.expected(&bound, argument, path))
+    }
+
+    fn expected(&self, expected: &str, argument: &Argument, path: &str) -> Mismatch {
+        Mismatch {
+            span: argument.span.clone(),
+            message: format!("argument `{path}` must be {expected}, not {}", argument.describe()),
+            label: format!("expected {expected}"),
+            hint: format!("`stepwell workflow schema` shows the arguments of `{}`", self.kind),
+        }
+    }
+
+    fn choice(&self, choices: &[&Value], argument: &Argument, path: &str) -> Option<Mismatch> {
+        let known = || choices.iter().filter_map(|choice| choice.as_str());
+        let (matches, given) = match &argument.shape {
+            Shape::Text(Some(text)) => (choices.iter().any(|choice| choice.as_str() == Some(text)), text.as_str()),
+            Shape::Text(None) => (true, ""),
+            Shape::Bool(value) => (choices.contains(&&Value::Bool(*value)), ""),
+            Shape::Number(number) => (choices.contains(&&Value::Number(number.clone())), ""),
+            Shape::Null => (choices.contains(&&Value::Null), ""),
+            _ => (false, ""),
+        };
+        (!matches).then(|| Mismatch {
+            span: argument.span.clone(),
+            message: format!("argument `{path}` cannot be {}", argument.describe()),
+            label: "not a known value".to_owned(),
+            hint: suggest::hint(given, "values", known()),
+        })
+    }
+
+    /// At least one branch must fit. Otherwise the problems of the branch that was meant, if that is clear.
+    fn any_of(&self, branches: &'a [Value], argument: &Argument, path: &str, depth: usize) -> Vec<Mismatch> {
+        let results: Vec<Vec<Mismatch>> =
+            branches.iter().map(|branch| self.check(branch, argument, path, depth - 1)).collect();
+        if results.iter().any(Vec::is_empty) {
+            return Vec::new();
+        }
+        let resolved: Vec<&Map<String, Value>> = branches.iter().filter_map(|branch| self.resolve(branch)).collect();
+        let choices: Vec<&Value> = resolved.iter().filter_map(|branch| choices(branch)).flatten().collect();
+        if let (false, Shape::Text(_)) = (choices.is_empty(), &argument.shape) {
+            return self.choice(&choices, argument, path).into_iter().collect();
+        }
+        let meant = |branch: &Map<String, Value>| {
+            types(branch).iter().any(|name| *name != "null" && has_type(argument, name)) && same_tags(branch, argument)
+        };
+        let mut candidates = results.into_iter().zip(&resolved).filter(|(_, branch)| meant(branch));
+        if let (Some((mismatches, _)), None) = (candidates.next(), candidates.next()) {
+            return mismatches;
+        }
+        let mut names: Vec<&str> = Vec::new();
+        for name in resolved.iter().flat_map(|branch| types(branch)).filter(|name| *name != "null").map(type_name) {
+            if !names.contains(&name) {
+                names.push(name);
+            }
+        }
+        let expected = if names.is_empty() { "something else".to_owned() } else { names.join(" or ") };
+        vec![self.expected(&expected, argument, path)]
+    }
+
+    fn table(
+        &self,
+        schema: &'a Map<String, Value>,
+        entries: &[Entry],
+        table: &Argument,
+        path: &str,
+        depth: usize,
+    ) -> Vec<Mismatch> {
+        let empty = Map::new();
+        let properties = schema.get("properties").and_then(Value::as_object);
+        let additional = schema.get("additionalProperties");
+        let path_of = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+        let mut mismatches = Vec::new();
+        for entry in entries {
+            let known = properties.unwrap_or(&empty).keys().map(String::as_str);
+            match (properties.and_then(|properties| properties.get(&entry.name)), additional) {
+                (Some(property), _) => {
+                    mismatches.extend(self.check(property, &entry.value, &path_of(&entry.name), depth - 1));
+                }
+                (None, Some(Value::Bool(false))) => mismatches.push(Mismatch {
+                    span: entry.key_span.clone(),
+                    message: format!("unknown argument `{}` of `{}`", path_of(&entry.name), self.kind),
+                    label: "not an argument".to_owned(),
+                    hint: suggest::hint(&entry.name, "arguments", known),
+                }),
+                (None, Some(schema)) => {
+                    mismatches.extend(self.check(schema, &entry.value, &path_of(&entry.name), depth - 1));
+                }
+                (None, None) => {}
+            }
+        }
+        let required = schema.get("required").and_then(Value::as_array).into_iter().flatten();
+        for name in required.filter_map(Value::as_str).filter(|name| entries.iter().all(|entry| entry.name != *name)) {
+            let expected = properties.and_then(|properties| properties.get(name));
+            mismatches.push(Mismatch {
+                span: table.span.clone(),
+                message: format!("`{}` needs the argument `{}`", self.kind, path_of(name)),
+                label: format!("`{}` is missing", path_of(name)),
+                hint: self.example(name, expected),
+            });
+        }
+        mismatches
+    }
+
+    fn example(&self, name: &str, schema: Option<&'a Value>) -> String {
+        let about = schema.and_then(|schema| {
+            let description = schema.get("description").or_else(|| self.resolve(schema)?.get("description"))?;
+            description.as_str()?.lines().next()
+        });
+        match about {
+            Some(about) => format!("add `{name} = ...` to `with`: {about}"),
+            None => format!("add `{name} = ...` to `with`"),
+        }
+    }
+}
+
+fn types(schema: &Map<String, Value>) -> Vec<&str> {
+    match schema.get("type") {
+        Some(Value::String(name)) => vec![name],
+        Some(Value::Array(names)) => names.iter().filter_map(Value::as_str).collect(),
+        _ => Vec::new(),
+    }
+}
+
+fn choices(schema: &Map<String, Value>) -> Option<Vec<&Value>> {
+    match (schema.get("enum"), schema.get("const")) {
+        (Some(Value::Array(values)), _) => Some(values.iter().collect()),
+        (_, Some(value)) => Some(vec![value]),
+        _ => None,
+    }
+}
+
+fn has_type(argument: &Argument, name: &str) -> bool {
+    match &argument.shape {
+        Shape::Null => name == "null",
+        Shape::Bool(_) => name == "boolean",
+        Shape::Number(number) => name == "number" || (name == "integer" && !number.is_f64()),
+        Shape::Text(_) => name == "string",
+        Shape::List(_) => name == "array",
+        Shape::Table(_) => name == "object",
+        Shape::Unknown => true,
+    }
+}
+
+fn type_name(name: &str) -> &str {
+    match name {
+        "boolean" => "true or false",
+        "integer" => "an integer",
+        "number" => "a number",
+        "string" => "text",
+        "array" => "a list",
+        "object" => "a table",
+        other => other,
+    }
+}
+
+/// Whether the fixed properties of a branch of tables (the tag of an enum) fit the argument.
+fn same_tags(branch: &Map<String, Value>, argument: &Argument) -> bool {
+    let Shape::Table(entries) = &argument.shape else { return true };
+    let properties = branch.get("properties").and_then(Value::as_object).into_iter().flatten();
+    properties.filter_map(|(name, schema)| Some((name, schema.get("const")?))).all(|(name, tag)| {
+        let entry = entries.iter().find(|entry| entry.name == *name);
+        match entry.map(|entry| &entry.value.shape) {
+            Some(Shape::Text(Some(text))) => tag.as_str() == Some(text),
+            _ => false,
+        }
+    })
+}
+
+/// The bound that a value breaks, in words.
+fn bound(schema: &Map<String, Value>, shape: &Shape) -> Option<String> {
+    let limit = |key: &str| schema.get(key).and_then(Value::as_f64);
+    let breaks = |value: f64, low: &str, high: &str, unit: &str| match (limit(low), limit(high)) {
+        (Some(low), _) if value < low => Some(format!("at least {low}{unit}")),
+        (_, Some(high)) if value > high => Some(format!("at most {high}{unit}")),
+        _ => None,
+    };
+    match shape {
+        Shape::Number(number) => {
+            let value = number.as_f64()?;
+            let exclusive = match (limit("exclusiveMinimum"), limit("exclusiveMaximum")) {
+                (Some(low), _) if value <= low => Some(format!("more than {low}")),
+                (_, Some(high)) if value >= high => Some(format!("less than {high}")),
+                _ => None,
+            };
+            breaks(value, "minimum", "maximum", "").or(exclusive)
+        }
+        Shape::Text(Some(text)) => breaks(text.chars().count() as f64, "minLength", "maxLength", " characters long"),
+        Shape::List(Some(items)) => breaks(items.len() as f64, "minItems", "maxItems", " items long"),
+        _ => None,
+    }
+}

@@ -1,0 +1,220 @@
+//! Checks the templates of a step: syntax, names, and which steps they refer to.
+
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::names::{Names, StepShape};
+use crate::core::diagnostic::{Problems, Span};
+use crate::core::document::{Data, Located, Node, Table};
+use crate::core::parse::StepDraft;
+use crate::core::suggest;
+use crate::core::template::{
+    Form, Reference, Scan, Segment, SyntaxError, expression_text, form, is_filter, is_function, is_test,
+    scan_expression, scan_text,
+};
+
+/// Reports what is wrong with the step's templates; gives the steps that they refer to, in order of
+/// appearance: `with`, `for_each`, `when`.
+pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) -> Vec<Located<String>> {
+    let mut checker = Checker { names, in_fan_out: step.for_each.is_some(), problems, referenced: Vec::new() };
+    checker.table(&step.with);
+    // Both are evaluated once for the step, before there are items.
+    checker.in_fan_out = false;
+    for expression in [&step.for_each, &step.when].into_iter().flatten() {
+        checker.expression(expression);
+    }
+    checker.referenced
+}
+
+struct Checker<'a> {
+    names: &'a Names,
+    /// Whether `item` and `index` have a meaning here.
+    in_fan_out: bool,
+    problems: &'a mut Problems,
+    referenced: Vec<Located<String>>,
+}
+
+/// Maps offsets in a decoded text to places in the file.
+struct Placed {
+    span: Span,
+    /// Where the text starts in the file; none when escapes make the two differ.
+    start: Option<usize>,
+}
+
+impl Placed {
+    fn new(source: &str, span: &Span, text: &str) -> Placed {
+        let raw = source.get(span.clone()).unwrap_or_default();
+        let start = raw.find(text).filter(|_| !text.is_empty()).map(|offset| span.start + offset);
+        Placed { span: span.clone(), start }
+    }
+
+    fn at(&self, range: &Range<usize>) -> Span {
+        self.start.map_or_else(|| self.span.clone(), |start| start + range.start..start + range.end)
+    }
+
+    fn shifted(mut self, offset: usize) -> Placed {
+        self.start = self.start.map(|start| start + offset);
+        self
+    }
+}
+
+impl Checker<'_> {
+    fn table(&mut self, table: &Table) {
+        for (_, node) in &table.entries {
+            self.node(node);
+        }
+    }
+
+    fn node(&mut self, node: &Node) {
+        match &node.data {
+            Data::Text(text) => self.text(text, &node.span),
+            Data::List(items) => items.iter().for_each(|item| self.node(item)),
+            Data::Table(table) => self.table(table),
+            Data::Bool(_) | Data::Number(_) => {}
+        }
+    }
+
+    fn text(&mut self, text: &str, span: &Span) {
+        let placed = Placed::new(self.problems.text(), span, text);
+        match form(text) {
+            Form::Literal => {}
+            Form::Expression { source, offset } => self.scanned(scan_expression(source), &placed.shifted(offset)),
+            Form::Mixed => self.scanned(scan_text(text), &placed),
+        }
+    }
+
+    fn expression(&mut self, expression: &Located<String>) {
+        let (source, offset) = expression_text(&expression.value);
+        let placed = Placed::new(self.problems.text(), &expression.span, &expression.value).shifted(offset);
+        self.scanned(scan_expression(source), &placed);
+    }
+
+    fn scanned(&mut self, scan: Result<Scan, SyntaxError>, placed: &Placed) {
+        let scan = match scan {
+            Ok(scan) => scan,
+            Err(error) => {
+                let span = error.range.map_or_else(|| placed.span.clone(), |range| placed.at(&range));
+                self.problems
+                    .at(&span, format!("invalid template: {}", error.message))
+                    .hint("to pass `{{` or `{%` on as text, write `{% raw %}..{% endraw %}`");
+                return;
+            }
+        };
+        for reference in &scan.references {
+            self.reference(reference, &scan, placed);
+        }
+        let known_to_engine: [(&str, &[(String, Range<usize>)], fn(&str) -> bool); 3] = [
+            ("filter", &scan.filters, is_filter),
+            ("test", &scan.tests, is_test),
+            ("function", &scan.functions, is_function),
+        ];
+        for (what, uses, is_known) in known_to_engine {
+            for (name, range) in uses.iter().filter(|(name, _)| !is_known(name) && !scan.locals.contains(name)) {
+                self.problems
+                    .at(&placed.at(range), format!("unknown {what} `{name}` in a template"))
+                    .hint(format!("specs/workflow-format.md lists the {what}s"));
+            }
+        }
+    }
+
+    fn reference(&mut self, reference: &Reference, scan: &Scan, placed: &Placed) {
+        let span = placed.at(&reference.range);
+        match reference.root.as_str() {
+            "params" => self.param(reference, &span),
+            "steps" => self.step(reference, &span),
+            "run" => self.run(reference, &span),
+            name if scan.locals.contains(name) => {}
+            "item" | "index" if self.in_fan_out => {}
+            name @ ("item" | "index") => {
+                self.problems
+                    .at(&span, format!("`{name}` has no meaning here"))
+                    .hint("it stands for the item of a fan-out in the `with` of a step that has `for_each`");
+            }
+            name => self.unknown_root(name, &span),
+        }
+    }
+
+    fn unknown_root(&mut self, name: &str, span: &Span) {
+        const ROOTS: [&str; 5] = ["params", "steps", "item", "index", "run"];
+        let hint = if self.names.params.contains_key(name) {
+            format!("write `params.{name}`")
+        } else if self.names.steps.contains_key(name) {
+            format!("write `steps.{name}.outputs.NAME` or `steps.{name}.values.NAME`")
+        } else {
+            suggest::hint(name, "names", ROOTS)
+        };
+        self.problems.at(span, format!("unknown name `{name}` in a template")).label("not known here").hint(hint);
+    }
+
+    fn param(&mut self, reference: &Reference, span: &Span) {
+        let names = self.names;
+        let mut path = "params".to_owned();
+        let mut table = &names.params;
+        for segment in &reference.path {
+            let Segment::Name(name) = segment else { return };
+            let Some(value) = table.get(name) else {
+                let what = if path == "params" { "params".to_owned() } else { format!("keys of `{path}`") };
+                self.problems
+                    .at(span, format!("unknown param `{name}`: there is no `{path}.{name}`"))
+                    .label("not in [params]")
+                    .hint(suggest::hint(name, &what, table.keys().map(String::as_str)));
+                return;
+            };
+            let Value::Object(inner) = value else { return };
+            table = inner;
+            path = format!("{path}.{name}");
+        }
+    }
+
+    fn run(&mut self, reference: &Reference, span: &Span) {
+        match reference.path.as_slice() {
+            [Segment::Name(name)] if matches!(name.as_str(), "id" | "name") => {}
+            _ => {
+                self.problems.at(span, format!("unknown name `{reference}`")).hint("known names: `run.id`, `run.name`");
+            }
+        }
+    }
+
+    fn step(&mut self, reference: &Reference, span: &Span) {
+        let Some(Segment::Name(id)) = reference.path.first() else {
+            self.problems
+                .at(span, "a template must name its step")
+                .hint("write `steps.ID.outputs.NAME`: what a step needs must be known before the run");
+            return;
+        };
+        let Some(shape) = self.names.steps.get(id) else {
+            let known = self.names.steps.keys().map(String::as_str);
+            let hint = match id_with_hyphens(id, self.names) {
+                Some(known) => format!("write `steps[\"{known}\"]`: a template reads `-` as minus"),
+                None => suggest::hint(id, "steps", known),
+            };
+            self.problems.at(span, format!("unknown step `{id}` in a template")).label("no such step").hint(hint);
+            return;
+        };
+        self.referenced.push(Located { value: id.clone(), span: span.clone() });
+        match reference.path.get(1..).unwrap_or_default() {
+            [Segment::Name(group), rest @ ..] if matches!(group.as_str(), "outputs" | "values") => {
+                if let (StepShape::Many, [Segment::Name(name), Segment::Name(field), ..]) = (shape, rest) {
+                    self.problems
+                        .at(span, format!("`{reference}`: step `{id}` is a fan-out, so `{name}` is a list"))
+                        .hint(format!(
+                            "pick one, `steps.{id}.{group}.{name}[0].{field}`, or map over all: \
+                             `steps.{id}.{group}.{name} | map(attribute=\"{field}\")`"
+                        ));
+                }
+            }
+            _ => {
+                self.problems
+                    .at(span, format!("a step has `outputs` and `values`, not `{reference}`"))
+                    .hint(format!("write `steps.{id}.outputs.NAME` or `steps.{id}.values.NAME`"));
+            }
+        }
+    }
+}
+
+/// The step meant by `steps.my-step`, of which a template sees only `steps.my`.
+fn id_with_hyphens<'a>(seen: &str, names: &'a Names) -> Option<&'a str> {
+    let prefix = format!("{seen}-");
+    names.steps.keys().map(String::as_str).find(|id| id.starts_with(&prefix))
+}
