@@ -49,21 +49,23 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
                 ended(state, i);
             }
         }),
-        Event::AttemptStarted { step, attempt, fence, key, lease_expires_at, .. } => with_step(state, step, |state, i| {
-            let entry = &mut state.steps[i];
-            entry.fence = *fence;
-            entry.attempts = *attempt;
-            entry.key = Some(key.clone());
-            let lease = Lease {
-                fence: *fence,
-                attempt: *attempt,
-                started_at: at,
-                expires_at: *lease_expires_at,
-                process: None,
-                progressed: false,
-            };
-            state.set(i, StepState::Leased(lease));
-        }),
+        Event::AttemptStarted { step, attempt, fence, key, lease_expires_at, .. } => {
+            with_step(state, step, |state, i| {
+                let entry = &mut state.steps[i];
+                entry.fence = *fence;
+                entry.attempts = *attempt;
+                entry.key = Some(key.clone());
+                let lease = Lease {
+                    fence: *fence,
+                    attempt: *attempt,
+                    started_at: at,
+                    expires_at: *lease_expires_at,
+                    process: None,
+                    progressed: false,
+                };
+                state.set(i, StepState::Leased(lease));
+            })
+        }
         Event::AttemptSpawned { step, fence, process } => {
             with_lease(state, step, *fence, |state, i| {
                 if let StepState::Leased(lease) = &mut state.steps[i].state {

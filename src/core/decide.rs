@@ -17,31 +17,86 @@ use super::state::{Lease, Lifecycle, RunEnd, RunState, Step, StepState};
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
     /// Lease a ready step for its next attempt.
-    Claim { step: StepId, key: StepKey, with: Value },
-    Spawned { step: StepId, fence: Fence, process: ProcessIdentity },
-    Heartbeat { step: StepId, fence: Fence },
-    Complete { step: StepId, fence: Fence, outputs: Outputs },
-    Fail { step: StepId, fence: Fence, failure: Failure },
+    Claim {
+        step: StepId,
+        key: StepKey,
+        with: Value,
+    },
+    Spawned {
+        step: StepId,
+        fence: Fence,
+        process: ProcessIdentity,
+    },
+    Heartbeat {
+        step: StepId,
+        fence: Fence,
+    },
+    Complete {
+        step: StepId,
+        fence: Fence,
+        outputs: Outputs,
+    },
+    Fail {
+        step: StepId,
+        fence: Fence,
+        failure: Failure,
+    },
     /// The attempt is gone without blame.
-    Release { step: StepId, fence: Fence, reason: String },
-    Checkpoint { step: StepId, fence: Fence, checkpoint: Checkpoint },
-    Rewind { step: StepId, fence: Fence, last_step: u64 },
-    Note { step: StepId, fence: Fence, message: String },
+    Release {
+        step: StepId,
+        fence: Fence,
+        reason: String,
+    },
+    Checkpoint {
+        step: StepId,
+        fence: Fence,
+        checkpoint: Checkpoint,
+    },
+    Rewind {
+        step: StepId,
+        fence: Fence,
+        last_step: u64,
+    },
+    Note {
+        step: StepId,
+        fence: Fence,
+        message: String,
+    },
     /// The attempt was ended on behalf of `Cancel`, and is proved dead.
-    Killed { step: StepId, fence: Fence },
+    Killed {
+        step: StepId,
+        fence: Fence,
+    },
     /// A ready `for_each` step has these items.
-    Expand { step: StepId, items: Vec<Value> },
+    Expand {
+        step: StepId,
+        items: Vec<Value>,
+    },
     /// The `when` of a ready step is false.
-    Skip { step: StepId, reason: String },
+    Skip {
+        step: StepId,
+        reason: String,
+    },
     /// A ready step has the key of work that is done.
-    Reuse { step: StepId, key: StepKey, with: Value, from: RunId, outputs: Outputs },
+    Reuse {
+        step: StepId,
+        key: StepKey,
+        with: Value,
+        from: RunId,
+        outputs: Outputs,
+    },
     /// A ready step cannot be attempted at all: a template or an input is wrong.
-    Reject { step: StepId, failure: Failure },
+    Reject {
+        step: StepId,
+        failure: Failure,
+    },
     /// Look for leases and timeouts that have run out.
     Expire,
     Cancel,
     /// Stop without an end; repeat it until `RunInterrupted` appears.
-    Interrupt { reason: String },
+    Interrupt {
+        reason: String,
+    },
     /// Go on with an interrupted run, or take up the failed steps of a failed one.
     Resume,
 }
@@ -49,16 +104,38 @@ pub enum Command {
 /// What the engine has to do once the events are committed.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
-    Start { step: StepId, fence: Fence },
-    ExtendLease { step: StepId, fence: Fence, until: Timestamp },
-    AcknowledgeCheckpoint { step: StepId, fence: Fence },
-    Interrupt { step: StepId, fence: Fence },
+    Start {
+        step: StepId,
+        fence: Fence,
+    },
+    ExtendLease {
+        step: StepId,
+        fence: Fence,
+        until: Timestamp,
+    },
+    AcknowledgeCheckpoint {
+        step: StepId,
+        fence: Fence,
+    },
+    Interrupt {
+        step: StepId,
+        fence: Fence,
+    },
     /// End it at once, prove it dead, then report `Fail` with this failure.
-    Kill { step: StepId, fence: Fence, failure: Failure },
+    Kill {
+        step: StepId,
+        fence: Fence,
+        failure: Failure,
+    },
     /// End it politely, prove it dead, then report `Killed`.
-    Cancel { step: StepId, fence: Fence },
+    Cancel {
+        step: StepId,
+        fence: Fence,
+    },
     /// Its scratch directory is no longer needed.
-    Clean { step: StepId },
+    Clean {
+        step: StepId,
+    },
 }
 
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -116,9 +193,9 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
         Command::Reuse { step, key, with, from, outputs } => {
             at_ready(state, &step, now, |step| Event::StepReused { step, key, with, from, outputs })
         }
-        Command::Spawned { step, fence, process } => {
-            held(state, &step, fence, |_, _| Decision::event(Event::AttemptSpawned { step: step.clone(), fence, process }))
-        }
+        Command::Spawned { step, fence, process } => held(state, &step, fence, |_, _| {
+            Decision::event(Event::AttemptSpawned { step: step.clone(), fence, process })
+        }),
         Command::Heartbeat { step, fence } => held(state, &step, fence, |entry, _| {
             let until = lease_end(state, entry, now);
             Decision::effect(Effect::ExtendLease { step: step.clone(), fence, until })

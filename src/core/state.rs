@@ -33,12 +33,20 @@ pub struct Lease {
 #[derive(Clone, PartialEq, Debug)]
 pub enum StepState {
     /// Waits for `unmet` needs.
-    Pending { unmet: usize },
-    Ready { not_before: Timestamp },
+    Pending {
+        unmet: usize,
+    },
+    Ready {
+        not_before: Timestamp,
+    },
     Leased(Lease),
     /// A fan-out whose children do the work; `remaining` of them have not ended.
-    Expanded { remaining: usize },
-    Succeeded { outputs: Outputs },
+    Expanded {
+        remaining: usize,
+    },
+    Succeeded {
+        outputs: Outputs,
+    },
     Failed(Failure),
     Skipped,
     Canceled,
@@ -58,6 +66,16 @@ pub enum Lifecycle {
     Interrupted,
     /// Attempts are being ended, then the run is canceled.
     Canceling,
+}
+
+/// What a table row says about a step. `None` for a step that waits for its needs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Restored {
+    pub state: Option<StepState>,
+    pub fence: Fence,
+    pub attempts: u32,
+    pub failures: u32,
+    pub key: Option<StepKey>,
 }
 
 /// How a run ended.
@@ -227,8 +245,11 @@ impl RunState {
     pub(super) fn add_children(&mut self, parent: StepIndex, items: &[Value]) {
         let first = self.steps.len();
         for (position, item) in items.iter().enumerate() {
-            let mut child =
-                Step::new(self.steps[parent].id.child(position), self.steps[parent].spec, StepState::Pending { unmet: 0 });
+            let mut child = Step::new(
+                self.steps[parent].id.child(position),
+                self.steps[parent].spec,
+                StepState::Pending { unmet: 0 },
+            );
             child.parent = Some(parent);
             child.item = Some((position, item.clone()));
             let i = self.steps.len();
@@ -238,6 +259,66 @@ impl RunState {
             self.due.insert(i);
         }
         self.steps[parent].children = first..self.steps.len();
+    }
+
+    /// Takes up the children of a fan-out as the tables have them.
+    pub fn restore_children(&mut self, parent: &StepId, items: &[Value]) {
+        if let Some(parent) = self.find(parent)
+            && !items.is_empty()
+        {
+            self.add_children(parent, items);
+        }
+    }
+
+    /// Takes up one step as the tables have it. Once all are in, call [`RunState::settle_restored`].
+    pub fn restore(&mut self, id: &StepId, row: Restored) {
+        let Some(i) = self.find(id) else { return };
+        let step = &mut self.steps[i];
+        (step.fence, step.attempts, step.failures, step.key) = (row.fence, row.attempts, row.failures, row.key);
+        if let Some(state) = row.state {
+            self.set(i, state);
+        }
+    }
+
+    /// Losses of a step's attempts together with their engine, counted in its log.
+    pub fn restore_losses(&mut self, id: &StepId, losses: u32) {
+        if let Some(i) = self.find(id) {
+            self.steps[i].losses = losses;
+        }
+    }
+
+    /// Counts again who waits for whom, and what is decided already.
+    pub fn settle_restored(&mut self) {
+        self.due.clear();
+        for i in 0..self.steps.len() {
+            let open = |state: &StepState| !matches!(state, StepState::Succeeded { .. });
+            match self.steps[i].state {
+                StepState::Pending { .. } => {
+                    let needs: Vec<StepIndex> = match self.steps[i].parent {
+                        Some(_) => Vec::new(),
+                        None => {
+                            self.spec.steps[self.steps[i].spec].needs.iter().filter_map(|id| self.find(id)).collect()
+                        }
+                    };
+                    let unmet = needs.iter().filter(|&&need| open(&self.steps[need].state)).count();
+                    let skipped = needs.into_iter().find(|&need| self.steps[need].state == StepState::Skipped);
+                    self.steps[i].skipped_need = skipped;
+                    self.set(i, StepState::Pending { unmet });
+                    if unmet == 0 || skipped.is_some() {
+                        self.due.insert(i);
+                    }
+                }
+                StepState::Expanded { .. } => {
+                    let children = &self.steps[self.steps[i].children.clone()];
+                    let remaining = children.iter().filter(|child| !child.state.is_terminal()).count();
+                    self.set(i, StepState::Expanded { remaining });
+                    if remaining == 0 {
+                        self.due.insert(i);
+                    }
+                }
+                _ => {}
+            }
+        }
     }
 
     /// The only way to change a step's state: keeps the indexes right.

@@ -17,7 +17,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 use crate::core::event::ProcessIdentity;
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::ToAttempt;
-use crate::worker::{HEARTBEAT_VARIABLE, log_path};
+use crate::worker::HEARTBEAT_VARIABLE;
 
 use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
 use super::process::{MARK, await_group_end, end_marked, identify, signal_group};
@@ -46,7 +46,7 @@ impl Executor for Local {
             Failure::retryable(format!("cannot start the attempt: {what}: {}", cause.message))
         };
         fs::create_dir_all(&launch.request.scratch_dir).map_err(|e| error("scratch directory", &e))?;
-        let log = open_log(&log_path(&launch.request)).map_err(|e| error("log file", &e))?;
+        let log = open_log(&launch.request.log_path()).map_err(|e| error("log file", &e))?;
         let second_log = log.try_clone().map_err(|e| error("log file", &e))?;
         let (ours, theirs) = UnixStream::pair().map_err(|e| error("socket", &e))?;
         let reader = ours.try_clone().map_err(|e| error("socket", &e))?;
@@ -95,7 +95,8 @@ fn listen(mut socket: UnixStream, launch: Launch, pid: u32, id: &AttemptId, sink
     }
     // The process id stays taken until `bury`, so that its group can be signalled safely.
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        while waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT) == Err(rustix::io::Errno::INTR) {}
+        let wait = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        while matches!(wait(), Err(rustix::io::Errno::INTR)) {}
     }
     sink(id.clone(), Report::Ended);
 }

@@ -91,9 +91,8 @@ mod platform {
     /// Members of a process group that are alive: a zombie only waits to be reaped.
     pub fn group_members(leader: u32) -> Vec<u32> {
         let leader = leader.to_string();
-        let member = |pid: &u32| {
-            fields(*pid).is_some_and(|f| f.get(2) == Some(&leader) && !matches!(f[0].as_str(), "Z" | "X"))
-        };
+        let member =
+            |pid: &u32| fields(*pid).is_some_and(|f| f.get(2) == Some(&leader) && !matches!(f[0].as_str(), "Z" | "X"));
         processes().filter(member).collect()
     }
 

@@ -4,10 +4,7 @@ use crate::core::catalog::{Catalog, KindInfo};
 
 use super::StepHandler;
 
-static KINDS: &[&dyn StepHandler] = &[
-    &super::command::Command,
-    &super::noop::Noop,
-];
+static KINDS: &[&dyn StepHandler] = &[&super::command::Command, &super::noop::Noop];
 
 /// All step kinds.
 pub fn registry() -> &'static [&'static dyn StepHandler] {

@@ -20,7 +20,8 @@ pub fn perform(request: &AttemptRequest, artifacts: &ArtifactStore, reporter: &m
         Ok(Err(StepError::Interrupted)) => FromAttempt::Interrupted,
         Err(panic) => {
             let message = format!("step kind `{}` panicked: {}", request.kind, panic_message(panic.as_ref()));
-            let failure = Failure::fatal(message).with_hint("this is a bug in stepwell; the attempt's log has the place");
+            let failure =
+                Failure::fatal(message).with_hint("this is a bug in stepwell; the attempt's log has the place");
             FromAttempt::Failed(failure)
         }
     }

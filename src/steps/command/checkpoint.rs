@@ -41,7 +41,11 @@ impl CheckpointDir {
         let mut damaged = false;
         for checkpoint in &context.request.checkpoints {
             let Some(artifact) = &checkpoint.artifact else { continue };
-            match context.artifacts.verify(artifact).and_then(|()| context.artifacts.materialise(artifact, &directory.last())) {
+            match context
+                .artifacts
+                .verify(artifact)
+                .and_then(|()| context.artifacts.materialise(artifact, &directory.last()))
+            {
                 Ok(()) => {
                     if damaged {
                         context.reporter.rewind(checkpoint.last_step.unwrap_or(0));
@@ -83,7 +87,9 @@ impl CheckpointDir {
         let next = self.root.join("next");
         if !next.is_dir() {
             let failure = Failure::fatal("the program created `next.ready`, but there is no folder `next`");
-            return Err(failure.with_hint("fill $STEPWELL_CHECKPOINT_DIR/next/ first, then create `next.ready`").into());
+            return Err(failure
+                .with_hint("fill $STEPWELL_CHECKPOINT_DIR/next/ first, then create `next.ready`")
+                .into());
         }
         let artifact = publish(context.artifacts, &next)?;
         context.reporter.checkpoint(Checkpoint {

@@ -43,7 +43,11 @@ impl Places {
 }
 
 /// The variables that every program gets, on top of the user's own.
-pub(super) fn variables(request: &AttemptRequest, places: &Places, checkpoints: &Path) -> Vec<(&'static str, OsString)> {
+pub(super) fn variables(
+    request: &AttemptRequest,
+    places: &Places,
+    checkpoints: &Path,
+) -> Vec<(&'static str, OsString)> {
     let checkpoints = std::path::absolute(checkpoints).unwrap_or_else(|_| checkpoints.to_owned());
     vec![
         ("STEPWELL_RUN_ID", request.run.to_string().into()),

@@ -5,9 +5,11 @@ mod checkpoint;
 mod environment;
 mod handler;
 mod inputs;
+mod log;
 mod outputs;
 mod program;
-#[cfg(test)]
-mod tests;
+mod trampoline;
 
 pub(super) use handler::Command;
+pub use log::last_lines;
+pub use trampoline::run_as_child_of;

@@ -27,8 +27,14 @@ pub(super) fn collect(
     for (name, path) in declared {
         let found = places.iter().map(|place| place.join(path)).find(|candidate| candidate.exists());
         let found = found.ok_or_else(|| {
-            Failure::fatal(format!("the command succeeded, but did not write its output `{name}` (`{}`)", path.display()))
-                .with_hint(format!("write it below $STEPWELL_OUTPUT_DIR or the working directory `{}`", places[1].display()))
+            Failure::fatal(format!(
+                "the command succeeded, but did not write its output `{name}` (`{}`)",
+                path.display()
+            ))
+            .with_hint(format!(
+                "write it below $STEPWELL_OUTPUT_DIR or the working directory `{}`",
+                places[1].display()
+            ))
         })?;
         outputs.artifacts.insert(name.clone(), publish(artifacts, &found)?);
     }

@@ -11,9 +11,10 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use crate::core::failure::{Failure, FailureKind};
 use crate::steps::{StepContext, StepError};
-use crate::worker::{last_lines, log_path, trampoline};
 
 use super::checkpoint::CheckpointDir;
+use super::log::last_lines;
+use super::trampoline::trampoline;
 
 /// How often the program and its checkpoint marker are looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -82,7 +83,11 @@ pub(super) fn supervise(
     if status.success() { Ok(()) } else { Err(explain(status, context).into()) }
 }
 
-fn watch(child: &mut Child, checkpoints: &CheckpointDir, context: &mut StepContext<'_>) -> Result<ExitStatus, StepError> {
+fn watch(
+    child: &mut Child,
+    checkpoints: &CheckpointDir,
+    context: &mut StepContext<'_>,
+) -> Result<ExitStatus, StepError> {
     let mut pause = FIRST_POLL;
     loop {
         if let Some(status) = child.try_wait().map_err(|error| Failure::from_error(FailureKind::Retryable, &error))? {
@@ -124,7 +129,7 @@ fn explain(status: ExitStatus, context: &StepContext<'_>) -> Failure {
         (None, Some(code)) => format!("exited with code {code}"),
         (None, None) => "failed".to_owned(),
     };
-    let path = log_path(context.request);
+    let path = context.request.log_path();
     let log = last_lines(&path, LOG_LINES);
     let message = if log.is_empty() {
         format!("the command {how} and printed nothing")

@@ -2,18 +2,10 @@
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-
-use crate::core::protocol::AttemptRequest;
+use std::path::Path;
 
 /// Enough for the last lines of any log.
 const TAIL_BYTES: u64 = 16 * 1024;
-
-/// `runs/RUN/STEP/attempt-N.log` in the state directory.
-pub fn log_path(request: &AttemptRequest) -> PathBuf {
-    let step_dir = request.scratch_dir.parent().unwrap_or(&request.scratch_dir);
-    step_dir.join(format!("attempt-{}.log", request.attempt))
-}
 
 /// The last `count` lines of a log; empty when there is none.
 pub fn last_lines(path: &Path, count: usize) -> String {

@@ -13,7 +13,7 @@ const CANNOT_RUN: u8 = 127;
 ///
 /// # Errors
 /// When the path of this binary is unknown.
-pub fn trampoline(program: &[OsString]) -> std::io::Result<Command> {
+pub(super) fn trampoline(program: &[OsString]) -> std::io::Result<Command> {
     let mut command = Command::new(std::env::current_exe()?);
     command.args(["worker", "trampoline"]).arg(std::process::id().to_string()).arg("--").args(program);
     Ok(command)
