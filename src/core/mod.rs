@@ -18,6 +18,8 @@ pub mod rng;
 pub mod schedule;
 pub mod spec;
 pub mod state;
+#[cfg(test)]
+mod state_tests;
 pub mod status;
 pub mod suggest;
 pub mod template;
