@@ -1,14 +1,204 @@
-//! Looks for damage.
-use super::error::StoreError;
+//! Looks for damage: in the file, in the hash chain, and between the log and the tables.
+
+use std::collections::BTreeMap;
 use std::path::Path;
 
-/// Something that should not be.
+use rusqlite::Connection;
+
+use crate::core::ids::RunId;
+use crate::core::status::step_of;
+
+use super::chain::{self, GENESIS};
+use super::connection::check_head;
+use super::decode;
+use super::error::StoreError;
+use super::head;
+use super::layout::{BACKUPS_DIR, DATABASE_FILE};
+use super::reader::Reader;
+use super::replay::{RunReplay, StepReplay};
+use super::rows::{RunRow, StepRow};
+
+/// Something that should not be, in words for a person.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
     pub what: String,
     pub hint: String,
 }
 
-pub fn check(_state_dir: &Path) -> Result<Vec<Problem>, StoreError> {
-    todo!()
+/// Checks the whole database of a state directory: `integrity_check`, foreign keys, the hash chain of
+/// the event log, its head outside of the database, and that the tables are what the log says. The
+/// contents of artifacts are checked by the artifact store.
+///
+/// # Errors
+/// When the database cannot be opened or read at all.
+pub fn check(state_dir: &Path) -> Result<Vec<Problem>, StoreError> {
+    // Before the database: it may grow meanwhile, but never lose what the head names.
+    let recorded = head::read(state_dir)?;
+    let reader = Reader::open(state_dir)?;
+    let mut findings = Findings { problems: Vec::new(), backups: state_dir.join(BACKUPS_DIR).display().to_string() };
+    let path = state_dir.join(DATABASE_FILE);
+    let snapshot = reader.connection.unchecked_transaction()?;
+    check_file(&snapshot, &mut findings).map_err(|error| error.at(&path))?;
+    let replayed = check_log(&snapshot, &mut findings).map_err(|error| error.at(&path))?;
+    drop(snapshot);
+    if let Err(error) = check_head(&reader.connection, &path, &recorded) {
+        let hint = error.hint().unwrap_or_default();
+        findings.problems.push(Problem { what: error.to_string(), hint });
+    }
+    check_tables(&reader, &replayed, &mut findings)?;
+    Ok(findings.problems)
+}
+
+struct Findings {
+    problems: Vec<Problem>,
+    backups: String,
+}
+
+impl Findings {
+    fn add(&mut self, what: impl Into<String>) {
+        let hint = format!("restore the database from a backup (migrations leave some in `{}`)", self.backups);
+        self.problems.push(Problem { what: what.into(), hint });
+    }
+}
+
+fn check_file(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
+    for line in decode::collect(connection, "PRAGMA integrity_check", [], |row| Ok(row.get::<_, String>(0)?))? {
+        if line != "ok" {
+            findings.add(format!("integrity check: {line}"));
+        }
+    }
+    let broken = decode::collect(connection, "PRAGMA foreign_key_check", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, Option<i64>>(1)?, row.get::<_, String>(2)?))
+    })?;
+    for (table, row, parent) in broken {
+        let row = row.map_or_else(String::new, |row| format!(" row {row}"));
+        findings.add(format!("foreign key: table `{table}`{row} refers to a missing row of `{parent}`"));
+    }
+    Ok(())
+}
+
+/// Walks the log once: numbers, hashes, and the replay of every run.
+fn check_log(connection: &Connection, findings: &mut Findings) -> Result<BTreeMap<RunId, RunReplay>, StoreError> {
+    let mut runs = BTreeMap::new();
+    let mut previous = (0, GENESIS.to_owned());
+    let mut statement = connection.prepare("SELECT * FROM event ORDER BY seq")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let seq: i64 = row.get("seq")?;
+        let (run, at, payload): (String, String, String) = (row.get("run")?, row.get("at")?, row.get("payload")?);
+        let stored: String = row.get("hash")?;
+        if seq != previous.0 + 1 {
+            findings.add(format!("event log: event {} is missing", previous.0 + 1));
+        }
+        if chain::hash(&previous.1, seq, &run, &at, &payload) != stored {
+            findings.add(format!("event log: event {seq} of run {run} does not match its hash: it was changed"));
+        }
+        previous = (seq, stored);
+        match decode::event(row) {
+            Err(error) => findings.add(format!("event log: event {seq} of run {run} is unreadable: {error}")),
+            Ok(found) => {
+                let kind: String = row.get("kind")?;
+                let step: Option<String> = row.get("step")?;
+                let tagged = serde_json::to_value(&found.event).unwrap_or_default();
+                if tagged["type"] != kind.as_str() || step.as_deref() != step_of(&found.event).map(|s| s.as_str()) {
+                    findings.add(format!("event log: event {seq} has another kind or step than its payload"));
+                }
+                replay(connection, &mut runs, &found, findings)?;
+            }
+        }
+    }
+    Ok(runs)
+}
+
+fn replay(
+    connection: &Connection,
+    runs: &mut BTreeMap<RunId, RunReplay>,
+    found: &super::rows::EventRow,
+    findings: &mut Findings,
+) -> Result<(), StoreError> {
+    let (run, seq) = (found.run, found.seq);
+    if let Some(replayed) = runs.get_mut(&run) {
+        if let Err(reason) = replayed.apply(seq, &found.event) {
+            findings.add(format!("event log: event {seq} of run {run} is impossible: {reason}"));
+        }
+        return Ok(());
+    }
+    let spec = decode::first(connection, "SELECT spec FROM run WHERE id = ?1", [run.to_string()], |row| {
+        decode::json(row, "spec")
+    });
+    match spec {
+        Ok(Some(spec)) => match RunReplay::submitted(&found.event, &spec) {
+            Some(replayed) => drop(runs.insert(run, replayed)),
+            None => findings.add(format!("event log: run {run} does not start with `run_submitted`")),
+        },
+        Ok(None) => findings.add(format!("event log: event {seq} is of run {run}, which has no row")),
+        Err(error) => findings.add(format!("run {run}: its workflow is unreadable: {error}")),
+    }
+    Ok(())
+}
+
+fn check_tables(
+    reader: &Reader,
+    replayed: &BTreeMap<RunId, RunReplay>,
+    findings: &mut Findings,
+) -> Result<(), StoreError> {
+    for row in reader.runs()? {
+        let Some(run) = replayed.get(&row.id) else {
+            findings.add(format!("run {} has no events", row.id));
+            continue;
+        };
+        for difference in run_differences(&row, run) {
+            findings.add(format!("run {}: {difference}", row.id));
+        }
+        let steps = match reader.steps(row.id) {
+            Ok(steps) => steps,
+            Err(error) => {
+                findings.add(format!("run {}: {error}", row.id));
+                continue;
+            }
+        };
+        for id in run.steps.keys().filter(|id| !steps.iter().any(|step| step.id == **id)) {
+            findings.add(format!("run {}: step `{id}` has events but no row", row.id));
+        }
+        for step in &steps {
+            let Some(expected) = run.steps.get(&step.id) else {
+                findings.add(format!("run {}: step `{}` has a row but no event made it", row.id, step.id));
+                continue;
+            };
+            let checkpoints = reader.checkpoints(row.id, &step.id)?;
+            let stored = checkpoints.iter().rev().map(|found| (found.seq, found.checkpoint.last_step)).collect();
+            for difference in step_differences(step, stored, expected) {
+                findings.add(format!("run {}: step `{}`: {difference}", row.id, step.id));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn run_differences(row: &RunRow, run: &RunReplay) -> Vec<String> {
+    let pairs = [
+        ("status", row.stored_status.to_string(), run.status.to_string()),
+        ("name", row.name.clone(), run.name.clone()),
+        ("workflow", row.workflow.clone(), run.workflow.clone()),
+        ("spec_digest", row.spec_digest.clone(), run.spec_digest.clone()),
+    ];
+    describe(pairs)
+}
+
+fn step_differences(row: &StepRow, checkpoints: Vec<(i64, Option<u64>)>, step: &StepReplay) -> Vec<String> {
+    let shown = |value: &dyn std::fmt::Debug| format!("{value:?}");
+    let pairs = [
+        ("status", row.status.to_string(), step.status.to_string()),
+        ("fence", row.fence.0.to_string(), step.fence.0.to_string()),
+        ("attempts", row.attempts.to_string(), step.attempts.to_string()),
+        ("retries_used", row.retries_used.to_string(), step.retries_used.to_string()),
+        ("outputs", shown(&row.outputs), shown(&step.outputs)),
+        ("checkpoints", shown(&checkpoints), shown(&step.checkpoints)),
+    ];
+    describe(pairs)
+}
+
+fn describe<const N: usize>(pairs: [(&str, String, String); N]) -> Vec<String> {
+    let different = pairs.into_iter().filter(|(_, stored, expected)| stored != expected);
+    different.map(|(what, stored, expected)| format!("{what} is {stored}, the log says {expected}")).collect()
 }

@@ -1,13 +1,24 @@
 //! The only place that imports rusqlite: one writer per engine, readers with their own connections.
 //! The rules are in `specs/durability.md`.
 
+mod apply;
 mod batch;
+mod chain;
 mod check;
+mod connection;
+mod decode;
 mod error;
+mod head;
 mod layout;
 mod lock;
+mod metrics;
+mod migrate;
 mod reader;
+mod replay;
 mod rows;
+mod submit;
+#[cfg(test)]
+mod tests;
 mod writer;
 
 pub use batch::{Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, Request, RequestKind, Submitted};

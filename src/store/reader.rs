@@ -1,58 +1,266 @@
-//! Read-only queries.
-use std::path::Path;
+//! Questions about the state. Each answer is consistent in itself.
 
-use super::error::StoreError;
-use super::rows::{CheckpointRow, EventRow, RunRow, StepRow};
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, params};
+
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::ids::{RunId, StepId, StepKey};
 use crate::core::protocol::MetricRow;
 use crate::core::spec::WorkflowSpec;
+use crate::core::status::{RunStatus, StepStatus};
 
-pub struct Reader {}
+use super::connection;
+use super::decode::{self, collect, first};
+use super::error::StoreError;
+use super::layout::DATABASE_FILE;
+use super::lock::EngineLock;
+use super::rows::{CheckpointRow, EventRow, RunRow, StepRow};
+
+/// How many runs an ambiguous prefix names.
+const CANDIDATES: usize = 8;
+
+/// A connection for reading.
+pub struct Reader {
+    pub(super) connection: Connection,
+    pub(super) state_dir: PathBuf,
+}
 
 impl Reader {
-    pub fn open(_state_dir: &Path) -> Result<Reader, StoreError> {
-        todo!()
+    /// Opens the state for reading only; works while an engine writes, and on a read-only folder.
+    ///
+    /// # Errors
+    /// `NoState` when there is none, `NewerSchema` when a newer build wrote it.
+    pub fn open(state_dir: &Path) -> Result<Reader, StoreError> {
+        Ok(Reader { connection: connection::read_only(state_dir)?, state_dir: state_dir.to_owned() })
     }
-    pub fn resolve_run(&self, _text: &str) -> Result<RunId, StoreError> {
-        todo!()
+
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
     }
+
+    /// The run that a person means: `last` (the newest), an id, a name (its newest run), or a unique
+    /// prefix of an id.
+    ///
+    /// # Errors
+    /// `UnknownRun`, `AmbiguousRun`.
+    pub fn resolve_run(&self, text: &str) -> Result<RunId, StoreError> {
+        self.ask(|connection| {
+            let ids = |sql: &str, values: &[&str]| {
+                collect(connection, sql, rusqlite::params_from_iter(values), |row| decode::parse::<RunId>(row, "id"))
+            };
+            let lower = text.to_ascii_lowercase();
+            let mut found = match text {
+                "last" => ids("SELECT id FROM run ORDER BY id DESC LIMIT 1", &[])?,
+                _ => ids("SELECT id FROM run WHERE id = ?1", &[&lower])?,
+            };
+            if found.is_empty() {
+                found = ids("SELECT id FROM run WHERE name = ?1 ORDER BY id DESC LIMIT 1", &[text])?;
+            }
+            let hexadecimal = lower.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
+            if found.is_empty() && !text.is_empty() && hexadecimal {
+                // `g` follows every hexadecimal digit.
+                found = ids("SELECT id FROM run WHERE id >= ?1 AND id < ?1 || 'g' ORDER BY id DESC", &[&lower])?;
+            }
+            match found.as_slice() {
+                [] => Err(StoreError::UnknownRun { text: text.to_owned() }),
+                [run] => Ok(*run),
+                many => {
+                    let candidates = many.iter().take(CANDIDATES).copied().collect();
+                    Err(StoreError::AmbiguousRun { text: text.to_owned(), candidates })
+                }
+            }
+        })
+    }
+
+    /// All runs, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
     pub fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
-        todo!()
+        let mut runs =
+            self.ask(|connection| collect(connection, "SELECT * FROM run ORDER BY id DESC", [], decode::run))?;
+        self.correct_status(&mut runs);
+        Ok(runs)
     }
-    pub fn run(&self, _id: RunId) -> Result<RunRow, StoreError> {
-        todo!()
+
+    /// # Errors
+    /// `UnknownRun`.
+    pub fn run(&self, id: RunId) -> Result<RunRow, StoreError> {
+        let found =
+            self.ask(|connection| first(connection, "SELECT * FROM run WHERE id = ?1", [id.to_string()], decode::run))?;
+        let mut runs: Vec<RunRow> = found.into_iter().collect();
+        self.correct_status(&mut runs);
+        runs.pop().ok_or_else(|| StoreError::UnknownRun { text: id.to_string() })
     }
-    pub fn spec(&self, _id: RunId) -> Result<WorkflowSpec, StoreError> {
-        todo!()
+
+    /// The workflow, with its parameters, that a run pinned.
+    ///
+    /// # Errors
+    /// `UnknownRun`.
+    pub fn spec(&self, id: RunId) -> Result<WorkflowSpec, StoreError> {
+        let found = self.ask(|connection| {
+            first(connection, "SELECT spec FROM run WHERE id = ?1", [id.to_string()], |row| decode::json(row, "spec"))
+        })?;
+        found.ok_or_else(|| StoreError::UnknownRun { text: id.to_string() })
     }
-    pub fn steps(&self, _id: RunId) -> Result<Vec<StepRow>, StoreError> {
-        todo!()
+
+    /// In definition order, children right after their parent. Empty for an unknown run.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn steps(&self, id: RunId) -> Result<Vec<StepRow>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT * FROM step WHERE run = ?1 ORDER BY position, item_index";
+            let mut steps = collect(connection, sql, [id.to_string()], step_with_values)?;
+            let sql = "SELECT * FROM step_output WHERE run = ?1";
+            let outputs = collect(connection, sql, [id.to_string()], output)?;
+            let mut by_step: HashMap<StepId, Outputs> = HashMap::new();
+            for (step, name, artifact) in outputs {
+                by_step.entry(step).or_default().artifacts.insert(name, artifact);
+            }
+            for step in &mut steps {
+                if let (Some(outputs), Some(stored)) = (&mut step.outputs, by_step.remove(&step.id)) {
+                    outputs.artifacts = stored.artifacts;
+                }
+            }
+            Ok(steps)
+        })
     }
-    pub fn step(&self, _run: RunId, _id: &StepId) -> Result<StepRow, StoreError> {
-        todo!()
+
+    /// # Errors
+    /// `UnknownStep`.
+    pub fn step(&self, run: RunId, id: &StepId) -> Result<StepRow, StoreError> {
+        let found = self.ask(|connection| load_step(connection, run, id))?;
+        found.ok_or_else(|| StoreError::UnknownStep { run, step: id.clone() })
     }
-    pub fn checkpoints(&self, _run: RunId, _step: &StepId) -> Result<Vec<CheckpointRow>, StoreError> {
-        todo!()
+
+    /// Committed and not rewound, newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn checkpoints(&self, run: RunId, step: &StepId) -> Result<Vec<CheckpointRow>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT * FROM checkpoint WHERE run = ?1 AND step = ?2 ORDER BY seq DESC";
+            collect(connection, sql, params![run.to_string(), step.as_str()], decode::checkpoint)
+        })
     }
-    pub fn metrics(&self, _run: RunId, _step: &StepId, _after_step: u64) -> Result<Vec<MetricRow>, StoreError> {
-        todo!()
+
+    /// Metrics of training steps after `after_step`, in order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn metrics(&self, run: RunId, step: &StepId, after_step: u64) -> Result<Vec<MetricRow>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT * FROM metric WHERE run = ?1 AND step = ?2 AND train_step > ?3 ORDER BY train_step";
+            let after = i64::try_from(after_step).unwrap_or(i64::MAX);
+            collect(connection, sql, params![run.to_string(), step.as_str(), after], decode::metric)
+        })
     }
-    pub fn events(&self, _run: Option<RunId>, _after_seq: i64) -> Result<Vec<EventRow>, StoreError> {
-        todo!()
+
+    /// The event log after `after_seq`, of one run or of all.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn events(&self, run: Option<RunId>, after_seq: i64) -> Result<Vec<EventRow>, StoreError> {
+        self.ask(|connection| match run {
+            Some(run) => {
+                let sql = "SELECT * FROM event WHERE run = ?1 AND seq > ?2 ORDER BY seq";
+                collect(connection, sql, params![run.to_string(), after_seq], decode::event)
+            }
+            None => {
+                let sql = "SELECT * FROM event WHERE seq > ?1 ORDER BY seq";
+                collect(connection, sql, [after_seq], decode::event)
+            }
+        })
     }
-    pub fn artifacts(&self, _run: Option<RunId>) -> Result<Vec<(StepId, String, ArtifactRef)>, StoreError> {
-        todo!()
+
+    /// Step outputs by step and name, of one run or of all.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn artifacts(&self, run: Option<RunId>) -> Result<Vec<(StepId, String, ArtifactRef)>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT step_output.* FROM step_output JOIN step ON step.run = step_output.run AND step.id = step
+                       WHERE ?1 IS NULL OR step_output.run = ?1
+                       ORDER BY step_output.run DESC, position, item_index, name";
+            collect(connection, sql, [run.map(|run| run.to_string())], output)
+        })
     }
-    pub fn previous_step(
-        &self,
-        _workflow: &str,
-        _step: &StepId,
-        _before: RunId,
-    ) -> Result<Option<StepRow>, StoreError> {
-        todo!()
+
+    /// The same step in the newest earlier run of a workflow that got as far as resolving its arguments.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn previous_step(&self, workflow: &str, step: &StepId, before: RunId) -> Result<Option<StepRow>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT run.id FROM run JOIN step ON step.run = run.id
+                       WHERE run.workflow = ?1 AND run.id < ?2 AND step.id = ?3 AND step.key IS NOT NULL
+                       ORDER BY run.id DESC LIMIT 1";
+            let found = first(connection, sql, params![workflow, before.to_string(), step.as_str()], |row| {
+                decode::parse::<RunId>(row, "id")
+            })?;
+            found.map_or(Ok(None), |run| load_step(connection, run, step))
+        })
     }
-    pub fn find_reusable(&self, _key: &StepKey) -> Result<Option<(RunId, Outputs)>, StoreError> {
-        todo!()
+
+    /// The newest succeeded step with an equal key, and its outputs.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn find_reusable(&self, key: &StepKey) -> Result<Option<(RunId, Outputs)>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT run, id FROM step WHERE key = ?1 AND key IS NOT NULL AND status = 'succeeded'
+                       ORDER BY run DESC LIMIT 1";
+            let found = first(connection, sql, [&key.0], |row| {
+                Ok((decode::parse::<RunId>(row, "run")?, StepId(decode::get(row, "id")?)))
+            })?;
+            let Some((run, id)) = found else { return Ok(None) };
+            Ok(load_step(connection, run, &id)?.and_then(|step| step.outputs).map(|outputs| (run, outputs)))
+        })
     }
+
+    /// Nobody works on a run whose row says `running` when no engine holds the state.
+    fn correct_status(&self, runs: &mut [RunRow]) {
+        let mut running = runs.iter_mut().filter(|run| run.status == RunStatus::Running).peekable();
+        if running.peek().is_some() && EngineLock::holder(&self.state_dir).is_none() {
+            running.for_each(|run| run.status = RunStatus::Interrupted);
+        }
+    }
+
+    /// Runs a question in one read transaction.
+    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        let ask = || {
+            let snapshot = self.connection.unchecked_transaction()?;
+            question(&snapshot)
+        };
+        ask().map_err(|error: StoreError| error.at(&self.state_dir.join(DATABASE_FILE)))
+    }
+}
+
+fn load_step(connection: &Connection, run: RunId, id: &StepId) -> Result<Option<StepRow>, StoreError> {
+    let key = params![run.to_string(), id.as_str()];
+    let sql = "SELECT * FROM step WHERE run = ?1 AND id = ?2";
+    let Some(mut step) = first(connection, sql, key, step_with_values)? else { return Ok(None) };
+    let sql = "SELECT * FROM step_output WHERE run = ?1 AND step = ?2";
+    let stored = collect(connection, sql, key, output)?;
+    if let Some(outputs) = &mut step.outputs {
+        outputs.artifacts = stored.into_iter().map(|(_, name, artifact)| (name, artifact)).collect();
+    }
+    Ok(Some(step))
+}
+
+/// A succeeded step has outputs; their artifacts are added by the caller.
+fn step_with_values(row: &rusqlite::Row<'_>) -> Result<StepRow, StoreError> {
+    let mut step = decode::step(row)?;
+    if step.status == StepStatus::Succeeded {
+        let values = decode::maybe_json(row, "output_values")?.unwrap_or_default();
+        step.outputs = Some(Outputs { values, ..Outputs::default() });
+    }
+    Ok(step)
+}
+
+fn output(row: &rusqlite::Row<'_>) -> Result<(StepId, String, ArtifactRef), StoreError> {
+    Ok((StepId(decode::get(row, "step")?), decode::get(row, "name")?, decode::artifact(row)?))
 }

@@ -1,43 +1,254 @@
-//! The writing connection.
+//! The writing connection: every change is one IMMEDIATE transaction that is durable on return.
+
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::ops::Deref;
 use std::path::Path;
 
 use jiff::Timestamp;
+use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
-use super::batch::{Batch, CommitReport, NewRun, Request, Submitted};
+use crate::core::ids::RunId;
+use crate::core::status::RunStatus;
+
+use super::apply::{self, Applied};
+use super::batch::{Batch, CommitReport, NewRun, Request, RequestKind, Submitted};
+use super::chain;
+use super::connection;
+use super::decode::{self, collect, time_text};
 use super::error::StoreError;
+use super::head::{Head, HeadFile};
+use super::layout::DATABASE_FILE;
 use super::lock::EngineLock;
 use super::reader::Reader;
-use crate::core::ids::RunId;
+use super::{metrics, submit};
 
+/// Written rows after which the WAL is copied into the database.
+const CHECKPOINT_EVERY: usize = 1000;
+
+/// A connection for reading and writing. An IO error while it writes aborts the process: whether the
+/// commit happened is unknown then, and only a new start, which empties the WAL, finds out.
 pub struct Store {
     reader: Reader,
-}
-
-impl Store {
-    pub fn open(_state_dir: &Path) -> Result<Store, StoreError> {
-        todo!()
-    }
-    pub fn begin_epoch(&mut self, _lock: &EngineLock) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub fn submit(&mut self, _run: NewRun) -> Result<Submitted, StoreError> {
-        todo!()
-    }
-    pub fn commit(&mut self, _batch: Batch<'_>) -> Result<CommitReport, StoreError> {
-        todo!()
-    }
-    pub fn request_cancel(&mut self, _run: RunId, _at: Timestamp) -> Result<(), StoreError> {
-        todo!()
-    }
-    pub fn pending_requests(&mut self) -> Result<Vec<Request>, StoreError> {
-        todo!()
-    }
+    head: HeadFile,
+    epoch: Option<i64>,
+    rows_since_checkpoint: usize,
+    /// A write found no space; before the next one the database is opened anew.
+    suspect: bool,
 }
 
 impl Deref for Store {
     type Target = Reader;
+
     fn deref(&self) -> &Reader {
         &self.reader
     }
+}
+
+impl Store {
+    /// Opens the state, creating or migrating it (after a backup). Unless an engine runs in another
+    /// process, the WAL is emptied first.
+    ///
+    /// # Errors
+    /// `NewerSchema`, `LostEvents`, `ReadOnly`, `NoSpace`, `Damaged`.
+    pub fn open(state_dir: &Path) -> Result<Store, StoreError> {
+        let connection = connection::read_write(state_dir)?;
+        let head = HeadFile::open(state_dir, &chain::head(&connection)?)?;
+        let reader = Reader { connection, state_dir: state_dir.to_owned() };
+        Ok(Store { reader, head, epoch: None, rows_since_checkpoint: 0, suspect: false })
+    }
+
+    /// Starts a new engine epoch: the commits of every earlier engine fail from now on.
+    ///
+    /// # Errors
+    /// When the lock is for another state directory, and as `commit`.
+    pub fn begin_epoch(&mut self, lock: &EngineLock) -> Result<(), StoreError> {
+        if lock.state_dir() != self.state_dir() {
+            return Err(StoreError::NoEpoch);
+        }
+        let epoch = self.write(1, |transaction, _| {
+            let sql = "UPDATE meta SET value = value + 1 WHERE key = 'engine_epoch' RETURNING value";
+            Ok(transaction.query_row(sql, [], |row| row.get(0))?)
+        })?;
+        self.epoch = Some(epoch);
+        Ok(())
+    }
+
+    /// Adds a run with its steps; those without needs are ready. Any process may submit.
+    ///
+    /// # Errors
+    /// `NameActive` when a run of that name has not ended, and as `commit`.
+    pub fn submit(&mut self, run: NewRun) -> Result<Submitted, StoreError> {
+        self.write(run.spec.steps.len(), |transaction, head| submit::submit(transaction, head, &run))
+    }
+
+    /// Commits a batch in one transaction; all of it is durable on return, or none of it happened.
+    /// Events under a fence that no longer holds are left out and reported.
+    ///
+    /// # Errors
+    /// `NoEpoch`, `StaleEpoch`, `IllegalEvent`, `UnknownRun`, `UnknownStep`, `DuplicateMetric`, `NoSpace`.
+    pub fn commit(&mut self, batch: Batch<'_>) -> Result<CommitReport, StoreError> {
+        let ours = self.epoch.ok_or(StoreError::NoEpoch)?;
+        let path = self.state_dir.clone();
+        let rows = batch.events.len() + batch.metrics.len() + 1;
+        self.write(rows, |transaction, head| {
+            let sql = "SELECT value FROM meta WHERE key = 'engine_epoch'";
+            let current: i64 = transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            if current != ours {
+                return Err(StoreError::StaleEpoch { path, ours, current });
+            }
+            commit(transaction, head, &batch)
+        })
+    }
+
+    /// Asks the engine to cancel a run. The engine has to be woken separately.
+    ///
+    /// # Errors
+    /// `UnknownRun`, and as `commit`.
+    pub fn request_cancel(&mut self, run: RunId, at: Timestamp) -> Result<(), StoreError> {
+        self.run(run)?;
+        self.write(1, |transaction, _| {
+            let sql = "INSERT INTO request (run, kind, at) VALUES (?1, 'cancel', ?2)";
+            transaction.prepare_cached(sql)?.execute(params![run.to_string(), time_text(at)])?;
+            Ok(())
+        })
+    }
+
+    /// Requests that no batch has answered yet, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn pending_requests(&mut self) -> Result<Vec<Request>, StoreError> {
+        let sql = "SELECT id, run FROM request WHERE done_at IS NULL ORDER BY id";
+        collect(&self.connection, sql, [], |row| {
+            // The table admits no other kind.
+            let kind = RequestKind::Cancel;
+            Ok(Request { id: decode::get(row, "id")?, run: decode::parse(row, "run")?, kind })
+        })
+    }
+
+    /// Runs `body` in one transaction, then records the new head outside of the database.
+    fn write<T>(
+        &mut self,
+        rows: usize,
+        body: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let path = self.state_dir.join(DATABASE_FILE);
+        if self.suspect {
+            self.reader.connection = connection::read_write(&self.state_dir)?;
+            self.suspect = false;
+        }
+        match transact(&mut self.reader.connection, body) {
+            Ok((value, head)) => {
+                self.record(head);
+                self.checkpoint_wal(rows, &path);
+                Ok(value)
+            }
+            Err(error) => {
+                abort_on_io_error(&error, &path);
+                let error = error.at(&path);
+                self.suspect = matches!(error, StoreError::NoSpace { .. });
+                Err(error)
+            }
+        }
+    }
+
+    fn record(&self, head: Option<Head>) {
+        match head.map_or(Ok(()), |head| self.head.write(&head)) {
+            Ok(()) => {}
+            // An older head is still right.
+            Err(error) if error.kind() == ErrorKind::StorageFull => {}
+            Err(error) => abort(self.head.path(), &error.to_string()),
+        }
+    }
+
+    /// SQLite would ignore that its own checkpoint failed, and later overwrite the WAL.
+    fn checkpoint_wal(&mut self, rows: usize, path: &Path) {
+        self.rows_since_checkpoint += rows;
+        if self.rows_since_checkpoint < CHECKPOINT_EVERY {
+            return;
+        }
+        self.rows_since_checkpoint = 0;
+        let done = self.reader.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+        match done.map_err(StoreError::from) {
+            Ok(()) => {}
+            // The commit is in the WAL already; a lack of space concerns the next one.
+            Err(error) => abort_on_io_error(&error, path),
+        }
+    }
+}
+
+fn transact<T>(
+    connection: &mut Connection,
+    body: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<T, StoreError>,
+) -> Result<(T, Option<Head>), StoreError> {
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    let before = chain::head(&transaction)?;
+    let mut head = before.clone();
+    let value = body(&transaction, &mut head)?;
+    transaction.commit()?;
+    Ok((value, (head != before).then_some(head)))
+}
+
+fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> Result<CommitReport, StoreError> {
+    let mut report = CommitReport::default();
+    let mut touched: BTreeMap<RunId, Timestamp> = BTreeMap::new();
+    for (index, recorded) in batch.events.iter().enumerate() {
+        match apply::apply(transaction, head, recorded)? {
+            Applied::Stale => report.stale.push(index),
+            Applied::Done => {
+                let newest = touched.entry(recorded.run).or_insert(recorded.at);
+                *newest = recorded.at.max(*newest);
+            }
+        }
+    }
+    for (index, lease) in batch.leases.iter().enumerate() {
+        if !apply::extend_lease(transaction, lease)? {
+            report.stale_leases.push(index);
+        }
+    }
+    for (index, metric) in batch.metrics.iter().enumerate() {
+        if !metrics::insert(transaction, metric)? {
+            report.stale_metrics.push(index);
+        }
+    }
+    for (run, at) in &touched {
+        let sql = "UPDATE run SET updated_at = max(updated_at, ?2) WHERE id = ?1";
+        transaction.prepare_cached(sql)?.execute(params![run.to_string(), time_text(*at)])?;
+    }
+    for request in batch.requests_done {
+        let sql = "UPDATE request SET done_at = ?2 WHERE id = ?1";
+        let at = batch.events.last().map_or_else(Timestamp::now, |recorded| recorded.at);
+        transaction.prepare_cached(sql)?.execute(params![request, time_text(at)])?;
+    }
+    Ok(report)
+}
+
+/// A status in which no other run may have the name.
+pub(super) fn active_run_named(
+    connection: &Connection,
+    name: &str,
+    except: Option<RunId>,
+) -> Result<Option<(RunId, RunStatus)>, StoreError> {
+    let sql = "SELECT id, status FROM run WHERE name = ?1 AND id IS NOT ?2
+               AND status IN ('pending', 'running', 'interrupted', 'canceling')";
+    let except = except.map(|run| run.to_string());
+    decode::first(connection, sql, params![name, except], |row| {
+        Ok((decode::parse(row, "id")?, decode::parse(row, "status")?))
+    })
+}
+
+fn abort_on_io_error(error: &StoreError, path: &Path) {
+    if let StoreError::Sqlite(error) = error
+        && error.sqlite_error_code() == Some(ErrorCode::SystemIoFailure)
+    {
+        abort(path, &error.to_string());
+    }
+}
+
+/// Nothing may run on after this: it could build on a commit that is not there.
+fn abort(path: &Path, error: &str) -> ! {
+    eprintln!("stepwell: cannot write `{}`: {error}", path.display());
+    eprintln!("hint: check the disk, then start again: every acknowledged step is kept");
+    std::process::abort()
 }

@@ -1,0 +1,317 @@
+//! One event: is it still valid, append it to the log, project it onto the tables.
+
+use jiff::Timestamp;
+use rusqlite::{Connection, Params, params};
+use serde_json::Value;
+
+use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::event::{Checkpoint, Event, ProcessIdentity, Recorded};
+use crate::core::failure::Failure;
+use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::status::{self, RunStatus, StepStatus, Transition};
+
+use super::batch::LeaseExtension;
+use super::decode::{self, first, json_text, time_text};
+use super::error::StoreError;
+use super::head::Head;
+use super::writer::active_run_named;
+
+/// What became of an event.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Applied {
+    Done,
+    /// Its fence does not hold any more: nothing was changed or logged.
+    Stale,
+}
+
+pub(super) fn apply(connection: &Connection, head: &mut Head, recorded: &Recorded) -> Result<Applied, StoreError> {
+    match status::step_of(&recorded.event) {
+        Some(step) => apply_to_step(connection, head, recorded, step),
+        None => apply_to_run(connection, head, recorded),
+    }
+}
+
+/// Moves the end of a lease; false when the fence does not hold any more.
+pub(super) fn extend_lease(connection: &Connection, lease: &LeaseExtension) -> Result<bool, StoreError> {
+    let sql = "UPDATE step SET lease_expires_at = ?4 WHERE run = ?1 AND id = ?2 AND fence = ?3 AND status = 'running'";
+    let values =
+        params![lease.run.to_string(), lease.step.as_str(), lease.fence.0.cast_signed(), time_text(lease.expires_at)];
+    Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
+}
+
+fn apply_to_run(connection: &Connection, head: &mut Head, recorded: &Recorded) -> Result<Applied, StoreError> {
+    let Recorded { run, at, event } = recorded;
+    let sql = "SELECT name, status FROM run WHERE id = ?1";
+    let found = first(connection, sql, [run.to_string()], |row| {
+        Ok((decode::get::<String>(row, "name")?, decode::parse::<RunStatus>(row, "status")?))
+    })?;
+    let (name, before) = found.ok_or_else(|| StoreError::UnknownRun { text: run.to_string() })?;
+    let after = match before.after(event) {
+        Transition::Keep => before,
+        Transition::To(next) => next,
+        Transition::Illegal => return Err(illegal(recorded, "the run".to_owned(), before.as_str())),
+    };
+    if before.is_terminal()
+        && after.is_active()
+        && let Some((active, status)) = active_run_named(connection, &name, Some(*run))?
+    {
+        return Err(StoreError::NameActive { name, run: active, status });
+    }
+    head.append(connection, recorded)?;
+    let failure = match event {
+        Event::RunFailed { failure, .. } => Some(json_text(failure)?),
+        _ => None,
+    };
+    let sql = "UPDATE run SET status = ?2, failure = ?3,
+                   started_at = CASE WHEN ?2 = 'running' THEN coalesce(started_at, ?4) ELSE started_at END,
+                   finished_at = CASE WHEN ?2 IN ('succeeded', 'failed', 'canceled') THEN ?4 END
+               WHERE id = ?1";
+    execute(connection, sql, params![run.to_string(), after.as_str(), failure, time_text(*at)])?;
+    Ok(Applied::Done)
+}
+
+fn apply_to_step(
+    connection: &Connection,
+    head: &mut Head,
+    recorded: &Recorded,
+    step: &StepId,
+) -> Result<Applied, StoreError> {
+    let Recorded { run, at, event } = recorded;
+    let sql = "SELECT status, fence, attempts FROM step WHERE run = ?1 AND id = ?2";
+    let found = first(connection, sql, params![run.to_string(), step.as_str()], |row| {
+        let fence = Fence(decode::get::<i64>(row, "fence")?.cast_unsigned());
+        Ok((decode::parse::<StepStatus>(row, "status")?, fence, decode::get::<u32>(row, "attempts")?))
+    })?;
+    let (before, fence, attempts) = found.ok_or_else(|| StoreError::UnknownStep { run: *run, step: step.clone() })?;
+    if !status::fence_holds(event, before, fence) {
+        return Ok(Applied::Stale);
+    }
+    if before.after(event) == Transition::Illegal {
+        return Err(illegal(recorded, format!("step `{step}`"), before.as_str()));
+    }
+    let seq = head.append(connection, recorded)?;
+    let row = StepOf { connection, run: run.to_string(), step, at: time_text(*at), attempts };
+    match event {
+        Event::StepReady { not_before, .. } => row.ready(*not_before),
+        Event::StepExpanded { items, .. } => row.expand(items, recorded, before),
+        Event::StepReused { key, with, from, outputs, .. } => row.reuse(key, with, *from, outputs),
+        Event::StepSkipped { reason, .. } => row.skip(reason),
+        Event::StepCanceled { .. } => row.cancel(),
+        Event::StepFailed { failure, .. } => row.fail(failure),
+        Event::StepSucceeded { outputs, .. } => row.succeed(outputs),
+        Event::AttemptStarted { attempt, fence, key, with, lease_expires_at, .. } => {
+            if *attempt != attempts + 1 {
+                return Err(illegal(recorded, format!("attempt {attempt} of step `{step}`"), before.as_str()));
+            }
+            row.start(*attempt, *fence, key, with, *lease_expires_at)
+        }
+        Event::AttemptSpawned { process, .. } => row.spawned(process),
+        Event::AttemptRewound { last_step, .. } => row.rewind(*last_step),
+        Event::AttemptFailed { failure, .. } => row.attempt_failed(failure),
+        Event::AttemptReleased { reason, .. } => row.release(reason),
+        Event::CheckpointCommitted { checkpoint, .. } => row.checkpoint(seq, checkpoint),
+        _ => Ok(()),
+    }?;
+    Ok(Applied::Done)
+}
+
+/// A step row to be changed at a time.
+struct StepOf<'a> {
+    connection: &'a Connection,
+    run: String,
+    step: &'a StepId,
+    at: String,
+    attempts: u32,
+}
+
+/// Nothing runs for this step any more.
+const NO_LEASE: &str = "lease_expires_at = NULL, pid = NULL, process_start = NULL, boot_id = NULL";
+
+impl StepOf<'_> {
+    /// A step that had ended starts over: its retries are counted anew.
+    fn ready(&self, not_before: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE step SET not_before = ?3, finished_at = NULL, skip_reason = NULL, status = 'ready',
+                       retries_used = CASE WHEN status IN ('pending', 'ready') THEN retries_used ELSE 0 END
+                   WHERE run = ?1 AND id = ?2";
+        self.execute(sql, params![self.run, self.step.as_str(), time_text(not_before)])
+    }
+
+    /// Adds the children that are not there yet: a resumed fan-out is expanded again, to the same items.
+    fn expand(&self, items: &[Value], recorded: &Recorded, before: StepStatus) -> Result<(), StoreError> {
+        let sql = "INSERT INTO step (run, id, position, kind, status, needs, parent, item_index, item)
+                   SELECT run, ?3, position, kind, 'pending', needs, id, ?4, ?5 FROM step WHERE run = ?1 AND id = ?2
+                   ON CONFLICT (run, id) DO UPDATE SET item = item WHERE item = excluded.item";
+        let mut insert = self.connection.prepare_cached(sql)?;
+        for (index, item) in items.iter().enumerate() {
+            let child = self.step.child(index);
+            let values = params![self.run, self.step.as_str(), child.as_str(), index as i64, item.to_string()];
+            if insert.execute(values)? != 1 {
+                return Err(illegal(recorded, format!("`{child}`, which has another item"), before.as_str()));
+            }
+        }
+        let sql = "UPDATE step SET status = 'expanded', started_at = coalesce(started_at, ?3), finished_at = NULL
+                   WHERE run = ?1 AND id = ?2";
+        self.execute(sql, params![self.run, self.step.as_str(), self.at])
+    }
+
+    fn reuse(&self, key: &StepKey, with: &Value, from: RunId, outputs: &Outputs) -> Result<(), StoreError> {
+        let sql = "UPDATE step SET key = ?3, arguments = ?4, reused_from = ?5 WHERE run = ?1 AND id = ?2";
+        let values = params![self.run, self.step.as_str(), key.0, with.to_string(), from.to_string()];
+        self.execute(sql, values)?;
+        self.succeed(outputs)
+    }
+
+    fn skip(&self, reason: &str) -> Result<(), StoreError> {
+        let sql = "UPDATE step SET status = 'skipped', skip_reason = ?3, finished_at = ?4 WHERE run = ?1 AND id = ?2";
+        self.execute(sql, params![self.run, self.step.as_str(), reason, self.at])
+    }
+
+    fn cancel(&self) -> Result<(), StoreError> {
+        self.close_attempt("canceled", None)?;
+        let sql =
+            format!("UPDATE step SET status = 'canceled', finished_at = ?3, {NO_LEASE} WHERE run = ?1 AND id = ?2");
+        self.execute(&sql, params![self.run, self.step.as_str(), self.at])
+    }
+
+    fn fail(&self, failure: &Failure) -> Result<(), StoreError> {
+        self.close_attempt("failed", Some(&failure.message))?;
+        let sql = format!(
+            "UPDATE step SET status = 'failed', failure = ?3, finished_at = ?4, {NO_LEASE} WHERE run = ?1 AND id = ?2"
+        );
+        self.execute(&sql, params![self.run, self.step.as_str(), json_text(failure)?, self.at])
+    }
+
+    fn succeed(&self, outputs: &Outputs) -> Result<(), StoreError> {
+        self.close_attempt("succeeded", None)?;
+        let sql = "INSERT INTO step_output (run, step, name, digest, size, media_type) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+        for (name, artifact) in &outputs.artifacts {
+            self.note_artifact(artifact)?;
+            let (digest, size) = (artifact.digest.as_str(), artifact.size.cast_signed());
+            self.execute(sql, params![self.run, self.step.as_str(), name, digest, size, artifact.media_type])?;
+        }
+        let sql = format!(
+            "UPDATE step SET status = 'succeeded', output_values = ?3, failure = NULL, finished_at = ?4, {NO_LEASE}
+             WHERE run = ?1 AND id = ?2"
+        );
+        self.execute(&sql, params![self.run, self.step.as_str(), json_text(&outputs.values)?, self.at])
+    }
+
+    fn start(
+        &self,
+        attempt: u32,
+        fence: Fence,
+        key: &StepKey,
+        with: &Value,
+        lease_expires_at: Timestamp,
+    ) -> Result<(), StoreError> {
+        let fence = fence.0.cast_signed();
+        let sql = "INSERT INTO attempt (run, step, attempt, fence, status, started_at)
+                   VALUES (?1, ?2, ?3, ?4, 'running', ?5)";
+        self.execute(sql, params![self.run, self.step.as_str(), attempt, fence, self.at])?;
+        let sql = "UPDATE step SET status = 'running', attempts = ?3, fence = ?4, key = ?5, arguments = ?6,
+                       lease_expires_at = ?7, started_at = coalesce(started_at, ?8)
+                   WHERE run = ?1 AND id = ?2";
+        let (with, expires) = (with.to_string(), time_text(lease_expires_at));
+        self.execute(sql, params![self.run, self.step.as_str(), attempt, fence, key.0, with, expires, self.at])
+    }
+
+    fn spawned(&self, process: &ProcessIdentity) -> Result<(), StoreError> {
+        let sql = "UPDATE step SET pid = ?3, process_start = ?4, boot_id = ?5 WHERE run = ?1 AND id = ?2";
+        let start = process.start_time.cast_signed();
+        self.execute(sql, params![self.run, self.step.as_str(), process.pid, start, process.boot_id])?;
+        let sql = "UPDATE attempt SET pid = ?4 WHERE run = ?1 AND step = ?2 AND attempt = ?3";
+        self.execute(sql, params![self.run, self.step.as_str(), self.attempts, process.pid])
+    }
+
+    /// Removes metrics and checkpoints after `last_step`; the step shows its newest checkpoint again.
+    fn rewind(&self, last_step: u64) -> Result<(), StoreError> {
+        let values = params![self.run, self.step.as_str(), last_step.cast_signed()];
+        self.execute("DELETE FROM metric WHERE run = ?1 AND step = ?2 AND train_step > ?3", values)?;
+        self.execute("DELETE FROM checkpoint WHERE run = ?1 AND step = ?2 AND last_step > ?3", values)?;
+        let sql = "UPDATE step SET (last_doc_index, tokens_so_far, last_step, loss) =
+                       (SELECT last_doc_index, tokens_so_far, last_step, loss FROM checkpoint
+                        WHERE run = ?1 AND step = ?2 ORDER BY seq DESC LIMIT 1)
+                   WHERE run = ?1 AND id = ?2";
+        self.execute(sql, params![self.run, self.step.as_str()])
+    }
+
+    fn attempt_failed(&self, failure: &Failure) -> Result<(), StoreError> {
+        self.close_attempt("failed", Some(&failure.message))?;
+        let sql = format!(
+            "UPDATE step SET status = 'ready', failure = ?3, retries_used = retries_used + 1, {NO_LEASE}
+             WHERE run = ?1 AND id = ?2"
+        );
+        self.execute(&sql, params![self.run, self.step.as_str(), json_text(failure)?])
+    }
+
+    fn release(&self, reason: &str) -> Result<(), StoreError> {
+        self.close_attempt("released", Some(reason))?;
+        let sql = format!("UPDATE step SET status = 'ready', {NO_LEASE} WHERE run = ?1 AND id = ?2");
+        self.execute(&sql, params![self.run, self.step.as_str()])
+    }
+
+    fn checkpoint(&self, seq: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        let signed = |number: Option<u64>| number.map(u64::cast_signed);
+        let (documents, tokens) = (signed(checkpoint.last_doc_index), signed(checkpoint.tokens_so_far));
+        let last_step = signed(checkpoint.last_step);
+        let artifact = checkpoint.artifact.as_ref();
+        if let Some(artifact) = artifact {
+            self.note_artifact(artifact)?;
+        }
+        let sql = "INSERT INTO checkpoint (seq, run, step, attempt, at, last_doc_index, tokens_so_far, last_step, loss,
+                                           phase, permanent, state, digest, size, media_type)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+        self.execute(
+            sql,
+            params![
+                seq,
+                self.run,
+                self.step.as_str(),
+                self.attempts,
+                self.at,
+                documents,
+                tokens,
+                last_step,
+                checkpoint.loss,
+                checkpoint.phase,
+                checkpoint.permanent,
+                checkpoint.state.to_string(),
+                artifact.map(|artifact| artifact.digest.as_str()),
+                artifact.map(|artifact| artifact.size.cast_signed()),
+                artifact.map(|artifact| artifact.media_type.as_str()),
+            ],
+        )?;
+        let sql = "UPDATE step SET last_doc_index = ?3, tokens_so_far = ?4, last_step = ?5, loss = ?6
+                   WHERE run = ?1 AND id = ?2";
+        self.execute(sql, params![self.run, self.step.as_str(), documents, tokens, last_step, checkpoint.loss])
+    }
+
+    /// Ends the running attempt, if there is one.
+    fn close_attempt(&self, status: &str, reason: Option<&str>) -> Result<(), StoreError> {
+        let sql = "UPDATE attempt SET status = ?4, finished_at = ?5, reason = ?6
+                   WHERE run = ?1 AND step = ?2 AND attempt = ?3 AND status = 'running'";
+        self.execute(sql, params![self.run, self.step.as_str(), self.attempts, status, self.at, reason])
+    }
+
+    fn note_artifact(&self, artifact: &ArtifactRef) -> Result<(), StoreError> {
+        let sql = "INSERT INTO artifact (digest, size, media_type, first_seen) VALUES (?1, ?2, ?3, ?4)
+                   ON CONFLICT (digest) DO NOTHING";
+        let size = artifact.size.cast_signed();
+        self.execute(sql, params![artifact.digest.as_str(), size, artifact.media_type, self.at])
+    }
+
+    fn execute(&self, sql: &str, values: impl Params) -> Result<(), StoreError> {
+        execute(self.connection, sql, values)
+    }
+}
+
+fn execute(connection: &Connection, sql: &str, values: impl Params) -> Result<(), StoreError> {
+    connection.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}
+
+fn illegal(recorded: &Recorded, subject: String, status: &'static str) -> StoreError {
+    let event = serde_json::to_value(&recorded.event).unwrap_or_default();
+    let event = event["type"].as_str().unwrap_or_default().to_owned();
+    StoreError::IllegalEvent { run: recorded.run, subject, event, status }
+}

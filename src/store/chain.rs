@@ -1,0 +1,61 @@
+//! The event log is hash-chained: hash = BLAKE3(previous hash, seq, run, at, payload), each field
+//! with its length before it. A changed, removed or inserted event breaks every later hash.
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use crate::core::event::Recorded;
+use crate::core::status::step_of;
+
+use super::decode::time_text;
+use super::error::StoreError;
+use super::head::Head;
+
+/// The hash before the first event.
+pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+
+pub(super) fn hash(previous: &str, seq: i64, run: &str, at: &str, payload: &str) -> String {
+    let mut hasher = blake3::Hasher::new();
+    for field in [previous, &seq.to_string(), run, at, payload] {
+        hasher.update(&(field.len() as u64).to_le_bytes());
+        hasher.update(field.as_bytes());
+    }
+    hasher.finalize().to_hex().to_string()
+}
+
+/// The newest event of a database.
+pub(super) fn head(connection: &Connection) -> Result<Head, StoreError> {
+    let newest = connection
+        .prepare_cached("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1")?
+        .query_row([], |row| Ok(Head { seq: row.get(0)?, hash: row.get(1)? }))
+        .optional()?;
+    Ok(newest.unwrap_or_else(|| Head { seq: 0, hash: GENESIS.to_owned() }))
+}
+
+/// The hash of one event.
+pub(super) fn hash_at(connection: &Connection, seq: i64) -> Result<Option<String>, StoreError> {
+    if seq == 0 {
+        return Ok(Some(GENESIS.to_owned()));
+    }
+    let mut statement = connection.prepare_cached("SELECT hash FROM event WHERE seq = ?1")?;
+    Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
+}
+
+impl Head {
+    /// Appends an event to the log and returns its number.
+    pub(super) fn append(&mut self, connection: &Connection, recorded: &Recorded) -> Result<i64, StoreError> {
+        let value = serde_json::to_value(&recorded.event)
+            .map_err(|error| StoreError::undecodable(format!("an event does not serialise: {error}")))?;
+        let kind = value["type"].as_str().unwrap_or_default();
+        let payload = value.to_string();
+        let (seq, run, at) = (self.seq + 1, recorded.run.to_string(), time_text(recorded.at));
+        let hash = hash(&self.hash, seq, &run, &at, &payload);
+        let step = step_of(&recorded.event).map(|step| step.as_str());
+        connection
+            .prepare_cached(
+                "INSERT INTO event (seq, run, at, kind, step, payload, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            )?
+            .execute(params![seq, run, at, kind, step, payload, hash])?;
+        *self = Head { seq, hash };
+        Ok(seq)
+    }
+}

@@ -1,0 +1,183 @@
+//! Opening the database: every connection that writes has the settings that durability needs, and
+//! they are read back.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::chain;
+use super::error::StoreError;
+use super::head::{self, Recorded};
+use super::layout::DATABASE_FILE;
+use super::lock::EngineLock;
+use super::migrate;
+
+const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(5);
+const STATEMENTS: usize = 64;
+
+/// Settings of a writing connection, and what reading them gives. WAL + FULL: a commit returns after
+/// its fsync. Checkpoints are ours, because SQLite ignores a failed one. `fullfsync` is for macOS.
+const SETTINGS: [(&str, &str); 7] = [
+    ("journal_mode", "wal"),
+    ("synchronous", "2"),
+    ("foreign_keys", "1"),
+    ("wal_autocheckpoint", "0"),
+    ("fullfsync", "1"),
+    ("checkpoint_fullfsync", "1"),
+    ("journal_size_limit", "67108864"),
+];
+
+/// Opens for reading and writing; creates and migrates. Refuses a database that lost events.
+pub(super) fn read_write(state_dir: &Path) -> Result<Connection, StoreError> {
+    create_dir(state_dir)?;
+    let path = state_dir.join(DATABASE_FILE);
+    set_up(state_dir, &path).map_err(|error| error.at(&path))
+}
+
+/// Opens what is there for reading only.
+pub(super) fn read_only(state_dir: &Path) -> Result<Connection, StoreError> {
+    let path = state_dir.join(DATABASE_FILE);
+    if !path.exists() {
+        return Err(StoreError::NoState { path: state_dir.to_owned() });
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let open = |uri: &str| -> Result<(Connection, u32), StoreError> {
+        let connection = Connection::open_with_flags(uri, flags)?;
+        connection.busy_timeout(BUSY_TIMEOUT)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        let version = migrate::version(&connection, &path)?;
+        Ok((connection, version))
+    };
+    let uri = format!("file:{}", escape(&path));
+    let opened = open(&uri).map_err(|error| error.at(&path));
+    let (connection, version) = match opened {
+        // Without a WAL, a database in a folder that we cannot write into cannot change either.
+        Err(StoreError::ReadOnly { .. }) if wal_is_empty(&path) => {
+            open(&format!("{uri}?immutable=1")).map_err(|error| error.at(&path))?
+        }
+        other => other?,
+    };
+    match version {
+        // Created this instant by another process, and not yet filled.
+        0 => Err(StoreError::NoState { path: state_dir.to_owned() }),
+        migrate::SUPPORTED => Ok(connection),
+        _ => {
+            // Only a writing connection can migrate.
+            drop(connection);
+            drop(read_write(state_dir)?);
+            let connection = Connection::open_with_flags(&uri, flags)?;
+            connection.busy_timeout(BUSY_TIMEOUT)?;
+            Ok(connection)
+        }
+    }
+}
+
+fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
+    let recorded = head::read(state_dir)?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    if migrate::version(&connection, path)? > 0 {
+        check_head(&connection, path, &recorded)?;
+    }
+    {
+        // Two processes must not create or migrate at the same time.
+        let folder = File::open(state_dir).map_err(|error| StoreError::io("open", state_dir, error))?;
+        folder.lock().map_err(|error| StoreError::io("lock", state_dir, error))?;
+        apply_settings(&connection, path)?;
+        let found = migrate::version(&connection, path)?;
+        if found < migrate::SUPPORTED {
+            migrate::migrate(&mut connection, path, found)?;
+        }
+        if !another_engine_runs(state_dir) {
+            truncate_wal(&connection, path)?;
+        }
+    }
+    Ok(connection)
+}
+
+/// Empties the WAL. After an IO error in an earlier process, its frames are not to be built upon.
+fn truncate_wal(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let patience = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy == 0 {
+            return Ok(());
+        }
+        // For readers SQLite has waited already, but not for another process that empties the WAL.
+        if Instant::now() > patience {
+            return Err(StoreError::Busy { path: path.to_owned() });
+        }
+        sleep(PAUSE);
+    }
+}
+
+/// The engine that runs has emptied the WAL at its own start.
+fn another_engine_runs(state_dir: &Path) -> bool {
+    EngineLock::holder(state_dir).is_some_and(|holder| holder.pid != std::process::id())
+}
+
+/// The event recorded outside must be in the database, with the same hash.
+pub(super) fn check_head(connection: &Connection, path: &Path, recorded: &Recorded) -> Result<(), StoreError> {
+    let lost = |seq, found: String| Err(StoreError::LostEvents { path: path.to_owned(), seq, found });
+    let head = match recorded {
+        Recorded::Nothing => return Ok(()),
+        Recorded::Unreadable => {
+            let what = "the file `event-head` next to it cannot be read".to_owned();
+            return Err(StoreError::Damaged { path: path.with_file_name(super::layout::HEAD_FILE), what });
+        }
+        Recorded::Head(head) => head,
+    };
+    match chain::hash_at(connection, head.seq)? {
+        Some(hash) if hash == head.hash => Ok(()),
+        Some(_) => lost(head.seq, "the database has another event in its place".to_owned()),
+        None => lost(head.seq, format!("the database ends with event {}", chain::head(connection)?.seq)),
+    }
+}
+
+fn apply_settings(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    for (name, value) in SETTINGS {
+        connection.pragma_update(None, name, value)?;
+        let found: rusqlite::types::Value = connection.pragma_query_value(None, name, |row| row.get(0))?;
+        let found = match found {
+            rusqlite::types::Value::Integer(number) => number.to_string(),
+            rusqlite::types::Value::Text(text) => text,
+            other => format!("{other:?}"),
+        };
+        if found != value {
+            let what = format!("setting `{name}` is {found}, not {value}");
+            return Err(StoreError::Pragma { path: path.to_owned(), what });
+        }
+    }
+    Ok(())
+}
+
+/// Creates a folder and its parents, each of them durable.
+fn create_dir(dir: &Path) -> Result<(), StoreError> {
+    if dir.as_os_str().is_empty() || dir.is_dir() {
+        return Ok(());
+    }
+    let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    create_dir(parent)?;
+    let create = || match fs::create_dir(dir) {
+        Err(error) if !dir.is_dir() => Err(error),
+        _ => File::open(parent)?.sync_all(),
+    };
+    create().map_err(|error| StoreError::io("create the folder", dir, error))
+}
+
+fn wal_is_empty(path: &Path) -> bool {
+    let mut wal = path.as_os_str().to_owned();
+    wal.push("-wal");
+    fs::metadata(PathBuf::from(wal)).map_or(true, |found| found.len() == 0)
+}
+
+/// A path as part of an SQLite URI.
+fn escape(path: &Path) -> String {
+    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+}

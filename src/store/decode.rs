@@ -1,0 +1,189 @@
+//! Columns to types.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use rusqlite::types::FromSql;
+use rusqlite::{Connection, Params, Row};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::core::artifact::ArtifactRef;
+use crate::core::event::{Checkpoint, ProcessIdentity};
+use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::protocol::MetricRow;
+
+use super::error::StoreError;
+use super::rows::{CheckpointRow, EventRow, RunRow, StepRow};
+
+/// RFC 3339 in UTC with milliseconds: sorts as text.
+pub(super) fn time_text(at: Timestamp) -> String {
+    format!("{at:.3}")
+}
+
+pub(super) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::undecodable(format!("a value is not JSON: {error}")))
+}
+
+/// All rows of a query, decoded.
+pub(super) fn collect<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    decode: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Vec<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    let mut decoded = Vec::new();
+    while let Some(row) = rows.next()? {
+        decoded.push(decode(row)?);
+    }
+    Ok(decoded)
+}
+
+/// The first row of a query, decoded.
+pub(super) fn first<T>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    decode: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<Option<T>, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(params)?;
+    rows.next()?.map(decode).transpose()
+}
+
+fn bad(column: &str, error: impl Display) -> StoreError {
+    StoreError::undecodable(format!("column `{column}`: {error}"))
+}
+
+pub(super) fn get<T: FromSql>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
+    row.get(column).map_err(|error| bad(column, error))
+}
+
+pub(super) fn parse<T: FromStr<Err: Display>>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
+    get::<String>(row, column)?.parse().map_err(|error| bad(column, error))
+}
+
+pub(super) fn maybe<T: FromStr<Err: Display>>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = get(row, column)?;
+    text.map(|text| text.parse().map_err(|error| bad(column, error))).transpose()
+}
+
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
+    serde_json::from_str(&get::<String>(row, column)?).map_err(|error| bad(column, error))
+}
+
+pub(super) fn maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError> {
+    let text: Option<String> = get(row, column)?;
+    text.map(|text| serde_json::from_str(&text).map_err(|error| bad(column, error))).transpose()
+}
+
+fn unsigned<T: TryFrom<i64, Error: Display>>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
+    T::try_from(get(row, column)?).map_err(|error| bad(column, error))
+}
+
+fn maybe_unsigned<T: TryFrom<i64, Error: Display>>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError> {
+    let number: Option<i64> = get(row, column)?;
+    number.map(|number| T::try_from(number).map_err(|error| bad(column, error))).transpose()
+}
+
+/// A not-a-number is stored as NULL.
+fn float(row: &Row<'_>, column: &str) -> Result<f64, StoreError> {
+    Ok(get::<Option<f64>>(row, column)?.unwrap_or(f64::NAN))
+}
+
+pub(super) fn run(row: &Row<'_>) -> Result<RunRow, StoreError> {
+    let status = parse(row, "status")?;
+    Ok(RunRow {
+        id: parse(row, "id")?,
+        name: get(row, "name")?,
+        workflow: get(row, "workflow")?,
+        status,
+        stored_status: status,
+        spec_digest: get(row, "spec_digest")?,
+        created_at: parse(row, "created_at")?,
+        started_at: maybe(row, "started_at")?,
+        finished_at: maybe(row, "finished_at")?,
+        updated_at: parse(row, "updated_at")?,
+        failure: maybe_json(row, "failure")?,
+    })
+}
+
+/// A step without its outputs, which are rows of their own.
+pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
+    Ok(StepRow {
+        id: StepId(get(row, "id")?),
+        parent: get::<Option<String>>(row, "parent")?.map(StepId),
+        item_index: maybe_unsigned(row, "item_index")?,
+        item: maybe_json(row, "item")?,
+        kind: get(row, "kind")?,
+        needs: json(row, "needs")?,
+        status: parse(row, "status")?,
+        fence: Fence(unsigned(row, "fence")?),
+        attempts: unsigned(row, "attempts")?,
+        retries_used: unsigned(row, "retries_used")?,
+        not_before: maybe(row, "not_before")?,
+        lease_expires_at: maybe(row, "lease_expires_at")?,
+        process: process(row)?,
+        key: get::<Option<String>>(row, "key")?.map(StepKey),
+        with: maybe_json(row, "arguments")?,
+        outputs: None,
+        failure: maybe_json(row, "failure")?,
+        reused_from: maybe(row, "reused_from")?,
+        skip_reason: get(row, "skip_reason")?,
+        last_step: maybe_unsigned(row, "last_step")?,
+        last_doc_index: maybe_unsigned(row, "last_doc_index")?,
+        tokens_so_far: maybe_unsigned(row, "tokens_so_far")?,
+        loss: get(row, "loss")?,
+        started_at: maybe(row, "started_at")?,
+        finished_at: maybe(row, "finished_at")?,
+    })
+}
+
+fn process(row: &Row<'_>) -> Result<Option<ProcessIdentity>, StoreError> {
+    let Some(pid) = maybe_unsigned(row, "pid")? else { return Ok(None) };
+    let start_time = unsigned(row, "process_start")?;
+    Ok(Some(ProcessIdentity { pid, start_time, boot_id: get(row, "boot_id")? }))
+}
+
+pub(super) fn artifact(row: &Row<'_>) -> Result<ArtifactRef, StoreError> {
+    let media_type = get(row, "media_type")?;
+    Ok(ArtifactRef { digest: parse(row, "digest")?, size: unsigned(row, "size")?, media_type })
+}
+
+pub(super) fn checkpoint(row: &Row<'_>) -> Result<CheckpointRow, StoreError> {
+    let artifact = get::<Option<String>>(row, "digest")?.map(|_| artifact(row)).transpose()?;
+    Ok(CheckpointRow {
+        seq: get(row, "seq")?,
+        attempt: unsigned(row, "attempt")?,
+        at: parse(row, "at")?,
+        checkpoint: Checkpoint {
+            artifact,
+            state: json(row, "state")?,
+            last_step: maybe_unsigned(row, "last_step")?,
+            last_doc_index: maybe_unsigned(row, "last_doc_index")?,
+            tokens_so_far: maybe_unsigned(row, "tokens_so_far")?,
+            loss: get(row, "loss")?,
+            phase: get(row, "phase")?,
+            permanent: get(row, "permanent")?,
+        },
+    })
+}
+
+pub(super) fn metric(row: &Row<'_>) -> Result<MetricRow, StoreError> {
+    Ok(MetricRow {
+        train_step: unsigned(row, "train_step")?,
+        loss: float(row, "loss")?,
+        learning_rate: float(row, "learning_rate")?,
+        grad_norm: float(row, "grad_norm")?,
+        tokens_so_far: unsigned(row, "tokens_so_far")?,
+        tokens_per_second: float(row, "tokens_per_second")?,
+    })
+}
+
+pub(super) fn event(row: &Row<'_>) -> Result<EventRow, StoreError> {
+    let run: RunId = parse(row, "run")?;
+    Ok(EventRow { seq: get(row, "seq")?, run, at: parse(row, "at")?, event: json(row, "payload")? })
+}

@@ -1,0 +1,53 @@
+//! Brings a database to the schema of this build: backup first, then all missing migrations in one
+//! transaction, with `user_version` as the last statement of each.
+
+use std::path::Path;
+
+use rusqlite::{Connection, MAIN_DB};
+
+use super::error::StoreError;
+use super::layout::BACKUPS_DIR;
+
+mod embedded {
+    refinery::embed_migrations!("src/store/migrations");
+}
+
+/// The schema that this build reads and writes.
+pub(super) const SUPPORTED: u32 = 2;
+
+pub(super) fn runner() -> refinery::Runner {
+    embedded::migrations::runner().set_grouped(true)
+}
+
+/// The schema of a database; 0 when it is new.
+pub(super) fn version(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
+    let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    if found > SUPPORTED {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found, supported: SUPPORTED });
+    }
+    Ok(found)
+}
+
+/// Migrates from version `found`. The caller keeps other processes out.
+pub(super) fn migrate(connection: &mut Connection, path: &Path, found: u32) -> Result<(), StoreError> {
+    if found > 0 {
+        backup(connection, path, found)?;
+    }
+    runner()
+        .run(connection)
+        .map_err(|source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) })?;
+    Ok(())
+}
+
+/// A consistent copy of the database in `backups/`, also while others read it.
+fn backup(connection: &Connection, path: &Path, found: u32) -> Result<(), StoreError> {
+    let folder = path.with_file_name(BACKUPS_DIR);
+    std::fs::create_dir_all(&folder).map_err(|error| StoreError::io("create the folder", &folder, error))?;
+    let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
+    let copy = folder.join(format!("stepwell-schema-{found}-{stamp}.db"));
+    connection
+        .backup(MAIN_DB, &copy, None::<fn(rusqlite::backup::Progress)>)
+        .map_err(|error| StoreError::from(error).at(&copy))?;
+    let sync = || std::fs::File::open(&copy)?.sync_all();
+    sync().and_then(|()| std::fs::File::open(&folder)?.sync_all()).map_err(|error| StoreError::io("sync", &copy, error))
+}

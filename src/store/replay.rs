@@ -1,0 +1,104 @@
+//! What the tables must say, computed from the event log alone.
+
+use std::collections::BTreeMap;
+
+use crate::core::artifact::Outputs;
+use crate::core::event::Event;
+use crate::core::ids::{Fence, StepId};
+use crate::core::spec::WorkflowSpec;
+use crate::core::status::{RunStatus, StepStatus, Transition, step_of};
+
+/// The projection of one run.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct RunReplay {
+    pub(super) name: String,
+    pub(super) workflow: String,
+    pub(super) spec_digest: String,
+    pub(super) status: RunStatus,
+    pub(super) steps: BTreeMap<StepId, StepReplay>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub(super) struct StepReplay {
+    pub(super) status: StepStatus,
+    pub(super) fence: Fence,
+    pub(super) attempts: u32,
+    pub(super) retries_used: u32,
+    pub(super) outputs: Option<Outputs>,
+    /// Event number and `last_step` of each checkpoint that was not rewound, oldest first.
+    pub(super) checkpoints: Vec<(i64, Option<u64>)>,
+}
+
+impl StepReplay {
+    fn new() -> StepReplay {
+        StepReplay {
+            status: StepStatus::Pending,
+            fence: Fence(0),
+            attempts: 0,
+            retries_used: 0,
+            outputs: None,
+            checkpoints: Vec::new(),
+        }
+    }
+
+    fn apply(&mut self, seq: i64, event: &Event) {
+        match event {
+            Event::StepReady { .. } if !matches!(self.status, StepStatus::Pending | StepStatus::Ready) => {
+                self.retries_used = 0;
+            }
+            Event::AttemptStarted { attempt, fence, .. } => {
+                self.attempts = *attempt;
+                self.fence = *fence;
+            }
+            Event::AttemptFailed { .. } => self.retries_used += 1,
+            Event::StepSucceeded { outputs, .. } | Event::StepReused { outputs, .. } => {
+                self.outputs = Some(outputs.clone());
+            }
+            Event::CheckpointCommitted { checkpoint, .. } => self.checkpoints.push((seq, checkpoint.last_step)),
+            Event::AttemptRewound { last_step, .. } => {
+                self.checkpoints.retain(|(_, at)| at.is_none_or(|at| at <= *last_step));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl RunReplay {
+    /// The state right after `RunSubmitted`; `None` when the first event is another one.
+    pub(super) fn submitted(event: &Event, spec: &WorkflowSpec) -> Option<RunReplay> {
+        let Event::RunSubmitted { name, workflow, spec_digest } = event else { return None };
+        Some(RunReplay {
+            name: name.clone(),
+            workflow: workflow.clone(),
+            spec_digest: spec_digest.clone(),
+            status: RunStatus::Pending,
+            steps: spec.steps.iter().map(|step| (step.id.clone(), StepReplay::new())).collect(),
+        })
+    }
+
+    /// Applies a later event of the run; an error says why it is impossible.
+    pub(super) fn apply(&mut self, seq: i64, event: &Event) -> Result<(), String> {
+        let Some(id) = step_of(event) else {
+            match self.status.after(event) {
+                Transition::Keep => {}
+                Transition::To(next) => self.status = next,
+                Transition::Illegal => return Err(format!("it cannot follow while the run is {}", self.status)),
+            }
+            return Ok(());
+        };
+        let step = self.steps.get_mut(id).ok_or_else(|| format!("there is no step `{id}`"))?;
+        let next = match step.status.after(event) {
+            Transition::Keep => step.status,
+            Transition::To(next) => next,
+            Transition::Illegal => return Err(format!("it cannot follow while step `{id}` is {}", step.status)),
+        };
+        step.apply(seq, event);
+        step.status = next;
+        if let Event::StepExpanded { step, items } = event {
+            for index in 0..items.len() {
+                self.steps.entry(step.child(index)).or_insert_with(StepReplay::new);
+            }
+        }
+        Ok(())
+    }
+}

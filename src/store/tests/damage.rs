@@ -1,0 +1,171 @@
+//! Damage is found: a changed log, a changed table, a lost WAL.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use crate::store::{Reader, Store, StoreError, check};
+
+use super::fixture::*;
+
+/// A directory of an engine that stopped after some commits.
+fn stopped() -> TempDir {
+    let (mut engine, run) = Engine::with_run();
+    engine.commit(run, [started("a", 1), checkpointed("a", 1, 1)]).unwrap();
+    engine.commit(run, [succeeded("a", 1), ready("b")]).unwrap();
+    assert_eq!(check(engine.path()).unwrap(), []);
+    engine.stop()
+}
+
+fn edit(dir: &Path, sql: &str) {
+    let database = Connection::open(dir.join("stepwell.db")).unwrap();
+    database.pragma_update(None, "foreign_keys", false).unwrap();
+    assert!(database.execute(sql, []).unwrap() > 0, "`{sql}` changed nothing");
+}
+
+/// The problems after an edit, as one text.
+fn problems_after(sql: &str) -> String {
+    let dir = stopped();
+    edit(dir.path(), sql);
+    let problems = check(dir.path()).unwrap();
+    assert!(!problems.is_empty(), "`{sql}` was not found");
+    problems.iter().map(|problem| problem.what.as_str()).collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn an_edited_event_breaks_the_hash_chain() {
+    let text = problems_after(r#"UPDATE event SET payload = replace(payload, 'key-a', 'key-b') WHERE seq = 4"#);
+    assert!(text.contains("event 4 of run") && text.contains("does not match its hash"), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
+    let text = problems_after("UPDATE event SET at = '2000-01-01T00:00:00.000Z' WHERE seq = 2");
+    assert!(text.contains("event 2"), "{text}");
+    let text = problems_after("UPDATE event SET kind = 'note' WHERE seq = 2");
+    assert!(text.contains("event 2 has another kind"), "{text}");
+}
+
+#[test]
+fn a_missing_event_is_found() {
+    let text = problems_after("DELETE FROM event WHERE seq = 3");
+    assert!(text.contains("event 3 is missing"), "{text}");
+}
+
+#[test]
+fn tables_must_say_what_the_log_says() {
+    for (sql, expected) in [
+        ("UPDATE run SET status = 'succeeded'", "status is succeeded, the log says running"),
+        ("UPDATE run SET spec_digest = 'x'", "spec_digest is x, the log says digest"),
+        ("UPDATE step SET status = 'succeeded' WHERE id = 'b'", "step `b`: status is succeeded"),
+        ("UPDATE step SET fence = 9 WHERE id = 'a'", "step `a`: fence is 9, the log says 1"),
+        ("UPDATE step SET attempts = 2 WHERE id = 'a'", "step `a`: attempts is 2"),
+        ("UPDATE step SET retries_used = 2 WHERE id = 'a'", "step `a`: retries_used is 2"),
+        ("UPDATE step_output SET size = 9", "step `a`: outputs"),
+        ("UPDATE step SET output_values = '{}' WHERE id = 'a'", "step `a`: outputs"),
+        ("DELETE FROM checkpoint", "step `a`: checkpoints"),
+        ("DELETE FROM step WHERE id = 'c'", "step `c` has events but no row"),
+        ("DELETE FROM artifact", "foreign key: table `checkpoint`"),
+        ("UPDATE run SET spec = '{}'", "workflow is unreadable"),
+    ] {
+        let text = problems_after(&format!("{sql} -- {expected}"));
+        assert!(text.contains(expected), "{sql}: {text}");
+    }
+}
+
+/// The files of a live engine as a crash would leave them: the newest commits are only in the WAL.
+fn crashed() -> (TempDir, PathBuf) {
+    let (mut engine, run) = Engine::with_run();
+    engine.commit(run, [started("a", 1)]).unwrap();
+    engine.commit(run, [succeeded("a", 1)]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["stepwell.db", "stepwell.db-wal", "event-head"] {
+        fs::copy(engine.path().join(file), dir.path().join(file)).unwrap();
+    }
+    let wal = dir.path().join("stepwell.db-wal");
+    assert!(fs::metadata(&wal).unwrap().len() > 4096);
+    (dir, wal)
+}
+
+fn assert_lost(dir: &Path, seq: i64) {
+    for _ in 0..2 {
+        match Store::open(dir) {
+            Err(StoreError::LostEvents { seq: lost, .. }) => assert_eq!(lost, seq),
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("the loss was not noticed"),
+        }
+    }
+    let problems = check(dir).unwrap();
+    assert!(problems.iter().any(|problem| problem.what.contains("lost committed events")), "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.hint.contains("rm ")), "{problems:?}");
+}
+
+#[test]
+fn a_crash_alone_loses_nothing() {
+    let (dir, _) = crashed();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.events(None, 0).unwrap().len(), 5);
+    drop(store);
+    assert_eq!(check(dir.path()).unwrap(), []);
+}
+
+#[test]
+fn a_truncated_wal_is_noticed() {
+    let (dir, wal) = crashed();
+    let length = fs::metadata(&wal).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&wal).unwrap().set_len(length - 1).unwrap();
+    assert_lost(dir.path(), 5);
+}
+
+#[test]
+fn a_removed_wal_is_noticed_and_the_loss_can_be_accepted() {
+    let (dir, _) = crashed();
+    let wal = dir.path().join("stepwell.db-wal");
+    fs::remove_file(wal).unwrap();
+    assert_lost(dir.path(), 5);
+    fs::remove_file(dir.path().join("event-head")).unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    assert_eq!(store.events(None, 0).unwrap(), []);
+}
+
+#[test]
+fn a_flipped_bit_in_the_wal_is_noticed() {
+    let (dir, wal) = crashed();
+    let mut bytes = fs::read(&wal).unwrap();
+    let at = bytes.len() - 100;
+    bytes[at] ^= 1;
+    fs::write(&wal, bytes).unwrap();
+    assert_lost(dir.path(), 5);
+}
+
+#[test]
+fn another_history_under_the_same_number_is_noticed() {
+    let dir = stopped();
+    let head = dir.path().join("event-head");
+    let text = fs::read_to_string(&head).unwrap();
+    let digit = text.find("hash").unwrap() + 7;
+    let other = if text.as_bytes()[digit] == b'0' { "1" } else { "0" };
+    fs::write(&head, format!("{}{other}{}", &text[..digit], &text[digit + 1..])).unwrap();
+    assert_lost(dir.path(), 7);
+    fs::write(&head, "rubbish").unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Damaged { .. })));
+}
+
+#[test]
+fn an_older_head_is_fine() {
+    let (mut engine, run) = Engine::with_run();
+    let head = fs::read(engine.path().join("event-head")).unwrap();
+    assert_eq!(head.len(), 128);
+    engine.commit(run, [started("a", 1)]).unwrap();
+    let dir = engine.stop();
+    fs::write(dir.path().join("event-head"), head).unwrap();
+    drop(Store::open(dir.path()).unwrap());
+    assert_eq!(check(dir.path()).unwrap(), []);
+}
+
+#[test]
+fn a_file_that_is_no_database_is_called_damaged() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("stepwell.db"), vec![b'x'; 8192]).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Damaged { .. })));
+    assert!(matches!(Reader::open(dir.path()), Err(StoreError::Damaged { .. })));
+}
