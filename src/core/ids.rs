@@ -60,7 +60,7 @@ impl From<&str> for StepId {
 }
 
 /// Counts the claims of one step. A write that carries an older fence changes nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Fence(pub u64);
 

@@ -1,7 +1,9 @@
 //! Pure types and decisions. No files, no clock, no database, no threads.
 
+pub mod apply;
 pub mod artifact;
 pub mod catalog;
+pub mod decide;
 pub mod diagnostic;
 pub(crate) mod document;
 pub mod duration;
@@ -12,12 +14,17 @@ pub mod ids;
 pub mod key;
 pub mod parse;
 pub mod protocol;
+pub mod retry;
 pub mod rng;
 pub mod schema;
 pub mod spec;
 pub mod suggest;
 pub mod template;
 pub mod status;
+pub mod schedule;
+pub mod state;
+#[cfg(test)]
+mod state_tests;
 pub mod token_file;
 pub(crate) mod validate;
 pub mod trigram;

@@ -32,6 +32,14 @@ pub struct AttemptRequest {
     pub checkpoints: Vec<Checkpoint>,
 }
 
+impl AttemptRequest {
+    /// Where everything goes that the processes of the attempt print: `attempt-N.log` beside the scratch directory.
+    pub fn log_path(&self) -> PathBuf {
+        let step_dir = self.scratch_dir.parent().unwrap_or(&self.scratch_dir);
+        step_dir.join(format!("attempt-{}.log", self.attempt))
+    }
+}
+
 /// From the engine to the attempt.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]

@@ -1,1 +1,11 @@
-//! (module map)
+//! Where an attempt runs: on a thread of the engine, or in a child process.
+
+mod executor;
+mod in_process;
+mod local;
+mod process;
+
+pub use executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
+pub use in_process::InProcess;
+pub use local::Local;
+pub use process::{end_leftovers, identify};

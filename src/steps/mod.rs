@@ -13,3 +13,8 @@ pub use corpus_import::CORPUS_IMPORT;
 pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
 pub use tokenize::TOKENIZE;
 pub use tokenizer_train::TOKENIZER_TRAIN;
+mod command;
+mod noop;
+mod registry;
+pub use command::{last_lines, run_as_child_of};
+pub use registry::{catalog, find, registry};

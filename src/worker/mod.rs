@@ -1,1 +1,8 @@
-//! (module map)
+//! The child's side of an attempt: protocol, heartbeat, and the promise to die with the engine.
+
+mod attempt;
+mod exec;
+mod reporter;
+
+pub use attempt::perform;
+pub use exec::{HEARTBEAT_VARIABLE, exec};

@@ -1,0 +1,438 @@
+//! Every decision about a run, as a pure function: state and command in, events and effects out. The
+//! caller commits the events, and only then performs the effects.
+
+use jiff::{SignedDuration, Timestamp};
+use serde_json::Value;
+
+use super::apply::apply;
+use super::artifact::Outputs;
+use super::event::{Checkpoint, Event, ProcessIdentity};
+use super::failure::{Failure, FailureKind};
+use super::ids::{Fence, RunId, StepId, StepKey};
+use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW, Verdict, backoff, verdict};
+use super::state::{Lease, Lifecycle, RunEnd, RunState, Step, StepState};
+
+/// What happened, or what somebody wants. Commands about an attempt carry its fence; with an old one
+/// they decide nothing.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Command {
+    /// Lease a ready step for its next attempt.
+    Claim {
+        step: StepId,
+        key: StepKey,
+        with: Value,
+    },
+    Spawned {
+        step: StepId,
+        fence: Fence,
+        process: ProcessIdentity,
+    },
+    Heartbeat {
+        step: StepId,
+        fence: Fence,
+    },
+    Complete {
+        step: StepId,
+        fence: Fence,
+        outputs: Outputs,
+    },
+    Fail {
+        step: StepId,
+        fence: Fence,
+        failure: Failure,
+    },
+    /// The attempt is gone without blame.
+    Release {
+        step: StepId,
+        fence: Fence,
+        reason: String,
+    },
+    Checkpoint {
+        step: StepId,
+        fence: Fence,
+        checkpoint: Checkpoint,
+    },
+    Rewind {
+        step: StepId,
+        fence: Fence,
+        last_step: u64,
+    },
+    Note {
+        step: StepId,
+        fence: Fence,
+        message: String,
+    },
+    /// The attempt was ended on behalf of `Cancel`, and is proved dead.
+    Killed {
+        step: StepId,
+        fence: Fence,
+    },
+    /// A ready `for_each` step has these items.
+    Expand {
+        step: StepId,
+        items: Vec<Value>,
+    },
+    /// The `when` of a ready step is false.
+    Skip {
+        step: StepId,
+        reason: String,
+    },
+    /// A ready step has the key of work that is done.
+    Reuse {
+        step: StepId,
+        key: StepKey,
+        with: Value,
+        from: RunId,
+        outputs: Outputs,
+    },
+    /// A ready step cannot be attempted at all: a template or an input is wrong.
+    Reject {
+        step: StepId,
+        failure: Failure,
+    },
+    /// Look for leases and timeouts that have run out.
+    Expire,
+    Cancel,
+    /// Stop without an end; repeat it until `RunInterrupted` appears.
+    Interrupt {
+        reason: String,
+    },
+    /// Go on with an interrupted run, or take up the failed steps of a failed one.
+    Resume,
+}
+
+/// What the engine has to do once the events are committed.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Effect {
+    Start {
+        step: StepId,
+        fence: Fence,
+    },
+    ExtendLease {
+        step: StepId,
+        fence: Fence,
+        until: Timestamp,
+    },
+    AcknowledgeCheckpoint {
+        step: StepId,
+        fence: Fence,
+    },
+    Interrupt {
+        step: StepId,
+        fence: Fence,
+    },
+    /// End it at once, prove it dead, then report `Fail` with this failure.
+    Kill {
+        step: StepId,
+        fence: Fence,
+        failure: Failure,
+    },
+    /// End it politely, prove it dead, then report `Killed`.
+    Cancel {
+        step: StepId,
+        fence: Fence,
+    },
+    /// Its scratch directory is no longer needed.
+    Clean {
+        step: StepId,
+    },
+}
+
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Decision {
+    pub events: Vec<Event>,
+    pub effects: Vec<Effect>,
+}
+
+impl Decision {
+    fn event(event: Event) -> Decision {
+        Decision { events: vec![event], effects: Vec::new() }
+    }
+
+    fn events(events: impl IntoIterator<Item = Event>) -> Decision {
+        Decision { events: events.into_iter().collect(), effects: Vec::new() }
+    }
+
+    fn effect(effect: Effect) -> Decision {
+        Decision { events: Vec::new(), effects: vec![effect] }
+    }
+
+    fn then(mut self, effect: Effect) -> Decision {
+        self.effects.push(effect);
+        self
+    }
+}
+
+impl RunState {
+    /// Decides, applies, and draws every consequence: the state afterwards is what the log will say.
+    pub fn handle(&mut self, command: Command, now: Timestamp) -> Decision {
+        let mut decision = decide(self, command, now);
+        for event in &decision.events {
+            apply(self, now, event);
+        }
+        for effect in &decision.effects {
+            if let Effect::ExtendLease { step, fence, until } = effect {
+                self.extend_lease(step, *fence, *until);
+            }
+        }
+        while let Some(event) = consequence(self, now) {
+            apply(self, now, &event);
+            decision.events.push(event);
+        }
+        decision
+    }
+}
+
+/// The direct answer to one command. What follows from its events is up to [`consequence`].
+pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
+    match command {
+        Command::Claim { step, key, with } => claim(state, step, key, with, now),
+        Command::Expand { step, items } => at_ready(state, &step, now, |step| Event::StepExpanded { step, items }),
+        Command::Skip { step, reason } => at_ready(state, &step, now, |step| Event::StepSkipped { step, reason }),
+        Command::Reject { step, failure } => at_ready(state, &step, now, |step| Event::StepFailed { step, failure }),
+        Command::Reuse { step, key, with, from, outputs } => {
+            at_ready(state, &step, now, |step| Event::StepReused { step, key, with, from, outputs })
+        }
+        Command::Spawned { step, fence, process } => held(state, &step, fence, |_, _| {
+            Decision::event(Event::AttemptSpawned { step: step.clone(), fence, process })
+        }),
+        Command::Heartbeat { step, fence } => held(state, &step, fence, |entry, _| {
+            let until = lease_end(state, entry, now);
+            Decision::effect(Effect::ExtendLease { step: step.clone(), fence, until })
+        }),
+        Command::Checkpoint { step, fence, checkpoint } => held(state, &step, fence, |_, _| {
+            Decision::event(Event::CheckpointCommitted { step: step.clone(), fence, checkpoint })
+                .then(Effect::AcknowledgeCheckpoint { step: step.clone(), fence })
+        }),
+        Command::Rewind { step, fence, last_step } => held(state, &step, fence, |_, _| {
+            Decision::event(Event::AttemptRewound { step: step.clone(), fence, last_step })
+        }),
+        Command::Note { step, fence, message } => {
+            held(state, &step, fence, |_, _| Decision::event(Event::Note { step: step.clone(), fence, message }))
+        }
+        Command::Complete { step, fence, outputs } => held(state, &step, fence, |_, _| {
+            Decision::event(Event::StepSucceeded { step: step.clone(), fence, outputs })
+                .then(Effect::Clean { step: step.clone() })
+        }),
+        Command::Fail { step, fence, failure } => {
+            held(state, &step, fence, |entry, lease| Decision::events(fail(state, entry, lease, failure, now)))
+        }
+        Command::Release { step, fence, reason } => {
+            held(state, &step, fence, |entry, _| Decision::events(release(state, entry, fence, reason, now)))
+        }
+        Command::Killed { step, fence } => held(state, &step, fence, |entry, _| match state.lifecycle {
+            Lifecycle::Canceling => Decision::event(Event::StepCanceled { step: entry.id.clone() }),
+            Lifecycle::Active | Lifecycle::Interrupted => Decision::default(),
+        }),
+        Command::Expire => expire(state, now),
+        Command::Cancel => cancel(state),
+        Command::Interrupt { reason } => interrupt(state, reason),
+        Command::Resume => resume(state, now),
+    }
+}
+
+/// The next event that follows from the state alone; `None` when it is settled.
+pub fn consequence(state: &RunState, now: Timestamp) -> Option<Event> {
+    if state.end.is_some() {
+        return None;
+    }
+    if state.lifecycle == Lifecycle::Canceling {
+        return match state.live.first() {
+            _ if !state.leased.is_empty() => None,
+            Some(&i) => Some(Event::StepCanceled { step: state.steps[i].id.clone() }),
+            None => Some(Event::RunCanceled),
+        };
+    }
+    if let Some(event) = state.due.iter().find_map(|&i| settle(state, &state.steps[i], now)) {
+        return Some(event);
+    }
+    if state.has_ready() || !state.leased.is_empty() {
+        return None;
+    }
+    if let Some(step) = state.failed.first().map(|&i| &state.steps[i])
+        && let StepState::Failed(failure) = &step.state
+    {
+        return Some(Event::RunFailed { step: step.id.clone(), failure: failure.clone() });
+    }
+    state.live.is_empty().then_some(Event::RunSucceeded)
+}
+
+fn settle(state: &RunState, step: &Step, now: Timestamp) -> Option<Event> {
+    let id = step.id.clone();
+    match &step.state {
+        StepState::Pending { .. } if step.skipped_need.is_some() => {
+            let need = step.skipped_need.map(|i| state.steps[i].id.as_str()).unwrap_or_default();
+            Some(Event::StepSkipped { step: id, reason: format!("it needs `{need}`, which was skipped") })
+        }
+        StepState::Pending { unmet: 0 } => Some(Event::StepReady { step: id, not_before: now }),
+        StepState::Expanded { remaining: 0 } => Some(match first_failed_child(state, step) {
+            Some((child, failure)) => {
+                let message = format!("`{}` failed: {}", child.id, failure.message);
+                Event::StepFailed { step: id, failure: Failure { message, ..failure.clone() } }
+            }
+            None => Event::StepSucceeded { step: id, fence: step.fence, outputs: Outputs::default() },
+        }),
+        _ => None,
+    }
+}
+
+fn first_failed_child<'a>(state: &'a RunState, parent: &Step) -> Option<(&'a Step, &'a Failure)> {
+    state.children(parent).iter().find_map(|child| match &child.state {
+        StepState::Failed(failure) => Some((child, failure)),
+        _ => None,
+    })
+}
+
+/// For commands of the holder of the lease; nobody else is heard.
+fn held(state: &RunState, id: &StepId, fence: Fence, answer: impl FnOnce(&Step, &Lease) -> Decision) -> Decision {
+    match state.step(id).and_then(|step| step.lease().map(|lease| (step, lease))) {
+        Some((step, lease)) if lease.fence == fence && state.end.is_none() => answer(step, lease),
+        _ => Decision::default(),
+    }
+}
+
+/// Whether a step may be claimed now.
+fn claimable(state: &RunState, id: &StepId, now: Timestamp) -> bool {
+    state.end.is_none()
+        && state.lifecycle == Lifecycle::Active
+        && state.step(id).is_some_and(|s| matches!(s.state, StepState::Ready { not_before } if not_before <= now))
+}
+
+fn starting(state: &RunState) -> Vec<Event> {
+    if state.started { Vec::new() } else { vec![Event::RunStarted] }
+}
+
+/// For what happens to a ready step instead of an attempt.
+fn at_ready(state: &RunState, id: &StepId, now: Timestamp, event: impl FnOnce(StepId) -> Event) -> Decision {
+    if !claimable(state, id, now) {
+        return Decision::default();
+    }
+    let mut events = starting(state);
+    events.push(event(id.clone()));
+    Decision::events(events)
+}
+
+fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, now: Timestamp) -> Decision {
+    let Some(entry) = state.step(&id).filter(|_| claimable(state, &id, now)) else {
+        return Decision::default();
+    };
+    let fence = Fence(entry.fence.0 + 1);
+    let mut events = starting(state);
+    events.push(Event::AttemptStarted {
+        step: id.clone(),
+        attempt: entry.attempts + 1,
+        fence,
+        key,
+        with,
+        lease_expires_at: lease_end(state, entry, now),
+    });
+    Decision::events(events).then(Effect::Start { step: id, fence })
+}
+
+fn lease_end(state: &RunState, step: &Step, now: Timestamp) -> Timestamp {
+    later(now, state.step_spec(step).timeout.heartbeat)
+}
+
+/// `at` plus `pause`; saturates.
+pub fn later(at: Timestamp, pause: std::time::Duration) -> Timestamp {
+    SignedDuration::try_from(pause).ok().and_then(|pause| at.checked_add(pause).ok()).unwrap_or(Timestamp::MAX)
+}
+
+fn fail(state: &RunState, step: &Step, lease: &Lease, failure: Failure, now: Timestamp) -> Vec<Event> {
+    let (id, fence) = (step.id.clone(), lease.fence);
+    if state.lifecycle == Lifecycle::Canceling {
+        return vec![Event::StepCanceled { step: id }];
+    }
+    let policy = &state.step_spec(step).retry;
+    if failure.kind == FailureKind::LeaseLost && lease.progressed {
+        // Lost, but further than before: not a poison step, so no retry is used up.
+        let not_before = later(now, backoff(policy, 1));
+        let reason = format!("lost after a new checkpoint: {}", failure.message);
+        return vec![
+            Event::AttemptReleased { step: id.clone(), fence, reason },
+            Event::StepReady { step: id, not_before },
+        ];
+    }
+    let next = match verdict(policy, step.failures, &failure) {
+        Verdict::RetryAfter(pause) => Event::StepReady { step: id.clone(), not_before: later(now, pause) },
+        Verdict::GiveUp => Event::StepFailed { step: id.clone(), failure: failure.clone() },
+    };
+    vec![Event::AttemptFailed { step: id, fence, failure }, next]
+}
+
+fn release(state: &RunState, step: &Step, fence: Fence, reason: String, now: Timestamp) -> Vec<Event> {
+    let id = step.id.clone();
+    if state.lifecycle == Lifecycle::Canceling {
+        return vec![Event::StepCanceled { step: id }];
+    }
+    let poison = reason == ENGINE_DIED && step.losses + 1 >= MAXIMUM_LOSSES_IN_A_ROW;
+    let released = Event::AttemptReleased { step: id.clone(), fence, reason };
+    let next = if poison {
+        let message =
+            format!("the engine died {MAXIMUM_LOSSES_IN_A_ROW} times in a row during this step, without a checkpoint");
+        let failure = Failure::new(FailureKind::LeaseLost, message)
+            .with_hint("look for exhausted memory in the system log; `stepwell resume` tries the step again");
+        Event::StepFailed { step: id, failure }
+    } else {
+        Event::StepReady { step: id, not_before: now }
+    };
+    vec![released, next]
+}
+
+fn expire(state: &RunState, now: Timestamp) -> Decision {
+    let effects = state.leases().filter_map(|(step, lease)| {
+        let timeout = &state.step_spec(step).timeout;
+        let failure = if timeout.start_to_close.is_some_and(|limit| later(lease.started_at, limit) <= now) {
+            let seconds = timeout.start_to_close.unwrap_or_default().as_secs_f64();
+            Failure::new(FailureKind::Timeout, format!("the attempt ran for longer than its limit of {seconds} s"))
+                .with_hint("raise `timeout.start_to_close` of the step")
+        } else if lease.expires_at <= now {
+            let seconds = timeout.heartbeat.as_secs_f64();
+            Failure::new(FailureKind::LeaseLost, format!("the worker sent no heartbeat for {seconds} s"))
+                .with_hint("the process was stopped or the machine overloaded; `timeout.heartbeat` sets the limit")
+        } else {
+            return None;
+        };
+        Some(Effect::Kill { step: step.id.clone(), fence: lease.fence, failure })
+    });
+    Decision { events: Vec::new(), effects: effects.collect() }
+}
+
+fn cancel(state: &RunState) -> Decision {
+    if state.end.is_some() || state.lifecycle == Lifecycle::Canceling {
+        return Decision::default();
+    }
+    let effects = state.leases().map(|(step, lease)| Effect::Cancel { step: step.id.clone(), fence: lease.fence });
+    Decision { events: vec![Event::RunCancelRequested], effects: effects.collect() }
+}
+
+fn interrupt(state: &RunState, reason: String) -> Decision {
+    if state.end.is_some() || state.lifecycle != Lifecycle::Active || !state.started {
+        return Decision::default();
+    }
+    if state.leased.is_empty() {
+        return Decision::event(Event::RunInterrupted { reason });
+    }
+    let effects = state.leases().map(|(step, lease)| Effect::Interrupt { step: step.id.clone(), fence: lease.fence });
+    Decision { events: Vec::new(), effects: effects.collect() }
+}
+
+fn resume(state: &RunState, now: Timestamp) -> Decision {
+    match (&state.end, state.lifecycle) {
+        (None, Lifecycle::Interrupted) => Decision::event(Event::RunResumed),
+        (Some(RunEnd::Failed { .. }), _) => {
+            let again = state.failed.iter().map(|&i| take_up(state, &state.steps[i], now));
+            Decision::events(std::iter::once(Event::RunResumed).chain(again))
+        }
+        _ => Decision::default(),
+    }
+}
+
+/// A failed step becomes ready again; a fan-out goes back to waiting for its children.
+fn take_up(state: &RunState, step: &Step, now: Timestamp) -> Event {
+    if step.children.is_empty() {
+        return Event::StepReady { step: step.id.clone(), not_before: now };
+    }
+    let items = state.children(step).iter().filter_map(|child| child.item.as_ref().map(|(_, item)| item.clone()));
+    Event::StepExpanded { step: step.id.clone(), items: items.collect() }
+}

@@ -1,0 +1,95 @@
+//! Which failed attempts are tried again, and when.
+
+use std::time::Duration;
+
+use super::failure::{Failure, FailureKind};
+use super::spec::RetryPolicy;
+
+/// A step whose attempts were lost this many times in a row together with their engine, without a
+/// checkpoint in between, fails: it probably takes the engine or the machine down with it.
+pub const MAXIMUM_LOSSES_IN_A_ROW: u32 = 20;
+
+/// Reason of an `AttemptReleased` whose engine died; only these count towards
+/// [`MAXIMUM_LOSSES_IN_A_ROW`]. Part of the stored log: never reword.
+pub const ENGINE_DIED: &str = "the engine that ran this attempt died";
+
+/// What follows a failed attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    RetryAfter(Duration),
+    GiveUp,
+}
+
+/// Decides about a step whose attempt has just failed, after `failures_before` counted failures.
+pub fn verdict(policy: &RetryPolicy, failures_before: u32, failure: &Failure) -> Verdict {
+    match failure.kind {
+        FailureKind::Fatal | FailureKind::Canceled => Verdict::GiveUp,
+        FailureKind::Retryable | FailureKind::Timeout | FailureKind::LeaseLost => {
+            let failures = failures_before.saturating_add(1);
+            if failures < policy.maximum_attempts {
+                Verdict::RetryAfter(backoff(policy, failures))
+            } else {
+                Verdict::GiveUp
+            }
+        }
+    }
+}
+
+/// Pause after the `failures`-th failure (from 1):
+/// `initial_interval * backoff_coefficient^(failures-1)`, at most `maximum_interval`.
+pub fn backoff(policy: &RetryPolicy, failures: u32) -> Duration {
+    let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
+    let seconds = policy.initial_interval.as_secs_f64() * policy.backoff_coefficient.powi(exponent);
+    // Also false for NaN: then the longest pause is the safe one.
+    if seconds < policy.maximum_interval.as_secs_f64() {
+        Duration::try_from_secs_f64(seconds).unwrap_or(policy.maximum_interval)
+    } else {
+        policy.maximum_interval
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn policy() -> RetryPolicy {
+        RetryPolicy {
+            initial_interval: Duration::from_secs(1),
+            backoff_coefficient: 2.0,
+            maximum_interval: Duration::from_secs(5),
+            maximum_attempts: 4,
+        }
+    }
+
+    #[test]
+    fn pauses_double_up_to_the_maximum() {
+        let seconds: Vec<u64> = (1..=5).map(|n| backoff(&policy(), n).as_secs()).collect();
+        assert_eq!(seconds, [1, 2, 4, 5, 5]);
+        assert_eq!(backoff(&policy(), u32::MAX), Duration::from_secs(5));
+        let odd = RetryPolicy { backoff_coefficient: f64::NAN, ..policy() };
+        assert_eq!(backoff(&odd, 3), Duration::from_secs(5));
+    }
+
+    #[test]
+    fn the_last_attempt_is_not_followed_by_another() {
+        let failure = Failure::retryable("x");
+        assert_eq!(verdict(&policy(), 2, &failure), Verdict::RetryAfter(Duration::from_secs(4)));
+        assert_eq!(verdict(&policy(), 3, &failure), Verdict::GiveUp);
+        let once = RetryPolicy { maximum_attempts: 1, ..policy() };
+        assert_eq!(verdict(&once, 0, &failure), Verdict::GiveUp);
+    }
+
+    #[test]
+    fn only_some_failures_are_tried_again() {
+        for (kind, again) in [
+            (FailureKind::Retryable, true),
+            (FailureKind::Timeout, true),
+            (FailureKind::LeaseLost, true),
+            (FailureKind::Fatal, false),
+            (FailureKind::Canceled, false),
+        ] {
+            let verdict = verdict(&policy(), 0, &Failure::new(kind, "x"));
+            assert_eq!(verdict != Verdict::GiveUp, again, "{kind:?}");
+        }
+    }
+}

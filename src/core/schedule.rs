@@ -1,0 +1,33 @@
+//! What to do next, and when to look again.
+
+use jiff::Timestamp;
+
+use super::catalog::Placement;
+use super::decide::later;
+use super::state::{Lifecycle, RunState, Step};
+
+/// The step to claim next for a placement: the one that has been ready for longest.
+pub fn next_claim(state: &RunState, placement: Placement, now: Timestamp) -> Option<&Step> {
+    if state.end.is_some() || state.lifecycle != Lifecycle::Active {
+        return None;
+    }
+    state.next_ready(placement).filter(|(at, _)| *at <= now).map(|(_, step)| step)
+}
+
+/// When something happens by itself at the latest: a lease or a timeout runs out, or a backoff ends.
+/// Ready steps whose time has come are waiting for a slot, not for a time.
+pub fn next_deadline(state: &RunState, now: Timestamp) -> Option<Timestamp> {
+    if state.end.is_some() {
+        return None;
+    }
+    let leases = state.leases().map(|(step, lease)| {
+        let limit = state.step_spec(step).timeout.start_to_close.map(|limit| later(lease.started_at, limit));
+        limit.map_or(lease.expires_at, |limit| limit.min(lease.expires_at))
+    });
+    let ready = [Placement::Child, Placement::InProcess]
+        .into_iter()
+        .filter_map(|placement| state.next_ready(placement))
+        .map(|(at, _)| at)
+        .filter(|at| *at > now);
+    leases.chain(ready).min()
+}

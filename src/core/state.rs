@@ -1,0 +1,385 @@
+//! The state of one run in memory: a projection of its events, as the tables are. `decide` reads it,
+//! [`RunState::apply`] is the only thing that changes it (but for lease extensions, which are no events).
+
+use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::artifact::Outputs;
+use super::catalog::Placement;
+use super::event::{Checkpoint, ProcessIdentity};
+use super::failure::Failure;
+use super::ids::{Fence, RunId, StepId, StepKey};
+use super::spec::{StepSpec, WorkflowSpec};
+
+/// Position of a step in [`RunState`]: spec steps in definition order, then children as they appear.
+pub type StepIndex = usize;
+
+/// The right to work on a step until `expires_at`.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Lease {
+    pub fence: Fence,
+    pub attempt: u32,
+    pub started_at: Timestamp,
+    pub expires_at: Timestamp,
+    pub process: Option<ProcessIdentity>,
+    /// A checkpoint that differs from the one before was committed under this lease.
+    pub progressed: bool,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub enum StepState {
+    /// Waits for `unmet` needs.
+    Pending {
+        unmet: usize,
+    },
+    Ready {
+        not_before: Timestamp,
+    },
+    Leased(Lease),
+    /// A fan-out whose children do the work; `remaining` of them have not ended.
+    Expanded {
+        remaining: usize,
+    },
+    Succeeded {
+        outputs: Outputs,
+    },
+    Failed(Failure),
+    Skipped,
+    Canceled,
+}
+
+impl StepState {
+    pub fn is_terminal(&self) -> bool {
+        matches!(self, StepState::Succeeded { .. } | StepState::Failed(_) | StepState::Skipped | StepState::Canceled)
+    }
+}
+
+/// Whether work may be given out.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lifecycle {
+    Active,
+    /// Nothing is claimed until the run is resumed.
+    Interrupted,
+    /// Attempts are being ended, then the run is canceled.
+    Canceling,
+}
+
+/// What a table row says about a step. `None` for a step that waits for its needs.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Restored {
+    pub state: Option<StepState>,
+    pub fence: Fence,
+    pub attempts: u32,
+    pub failures: u32,
+    pub key: Option<StepKey>,
+}
+
+/// How a run ended.
+#[derive(Clone, PartialEq, Debug)]
+pub enum RunEnd {
+    Succeeded,
+    Failed { step: StepId, failure: Failure },
+    Canceled,
+}
+
+/// One step, or one child of a fan-out.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Step {
+    pub id: StepId,
+    /// Index of its definition in the workflow; children share that of their parent.
+    pub spec: usize,
+    pub parent: Option<StepIndex>,
+    /// Position and value of the item, for a child.
+    pub item: Option<(usize, Value)>,
+    pub children: Range<StepIndex>,
+    pub state: StepState,
+    /// Fence of the newest claim; 0 when never claimed.
+    pub fence: Fence,
+    /// Attempts started, released ones included.
+    pub attempts: u32,
+    /// Failed attempts that count against the retry policy.
+    pub failures: u32,
+    /// Attempts lost with their engine since the last checkpoint.
+    pub losses: u32,
+    /// Key of the newest claim.
+    pub key: Option<StepKey>,
+    pub last_checkpoint: Option<Checkpoint>,
+    /// A need that was skipped; this step then is skipped as well.
+    pub(super) skipped_need: Option<StepIndex>,
+}
+
+/// A run with everything that scheduling needs, indexed so that a chain of n steps costs O(n log n).
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunState {
+    pub run: RunId,
+    pub lifecycle: Lifecycle,
+    pub started: bool,
+    pub end: Option<RunEnd>,
+    pub(super) spec: Arc<WorkflowSpec>,
+    pub(super) steps: Vec<Step>,
+    index: HashMap<StepId, StepIndex>,
+    /// By spec index: who needs it.
+    dependents: Vec<Vec<StepIndex>>,
+    /// By spec index: where its attempts run.
+    placements: Vec<Placement>,
+    /// Ready steps by time; a fan-out itself counts as in-process, it only expands.
+    ready_child: BTreeSet<(Timestamp, StepIndex)>,
+    ready_in_process: BTreeSet<(Timestamp, StepIndex)>,
+    pub(super) leased: BTreeSet<StepIndex>,
+    /// Not terminal.
+    pub(super) live: BTreeSet<StepIndex>,
+    pub(super) failed: BTreeSet<StepIndex>,
+    /// Steps that the last events have decided about; see `decide::consequence`.
+    pub(super) due: BTreeSet<StepIndex>,
+}
+
+impl RunState {
+    /// The state just after `RunSubmitted`, before the first `StepReady`. `placement` maps kinds.
+    pub fn new(run: RunId, spec: Arc<WorkflowSpec>, placement: impl Fn(&str) -> Placement) -> RunState {
+        let count = spec.steps.len();
+        let index: HashMap<StepId, StepIndex> =
+            spec.steps.iter().enumerate().map(|(i, step)| (step.id.clone(), i)).collect();
+        let mut dependents = vec![Vec::new(); count];
+        let mut steps = Vec::with_capacity(count);
+        for (i, step) in spec.steps.iter().enumerate() {
+            for need in &step.needs {
+                if let Some(&need) = index.get(need) {
+                    dependents[need].push(i);
+                }
+            }
+            steps.push(Step::new(step.id.clone(), i, StepState::Pending { unmet: step.needs.len() }));
+        }
+        let placements = spec.steps.iter().map(|step| placement(&step.kind)).collect();
+        let due = (0..count).filter(|&i| spec.steps[i].needs.is_empty()).collect();
+        RunState {
+            run,
+            lifecycle: Lifecycle::Active,
+            started: false,
+            end: None,
+            spec,
+            steps,
+            index,
+            dependents,
+            placements,
+            ready_child: BTreeSet::new(),
+            ready_in_process: BTreeSet::new(),
+            leased: BTreeSet::new(),
+            live: (0..count).collect(),
+            failed: BTreeSet::new(),
+            due,
+        }
+    }
+
+    pub fn spec(&self) -> &Arc<WorkflowSpec> {
+        &self.spec
+    }
+
+    pub fn step(&self, id: &StepId) -> Option<&Step> {
+        self.index.get(id).map(|&i| &self.steps[i])
+    }
+
+    pub fn step_at(&self, index: StepIndex) -> &Step {
+        &self.steps[index]
+    }
+
+    pub fn step_spec(&self, step: &Step) -> &StepSpec {
+        &self.spec.steps[step.spec]
+    }
+
+    pub(super) fn find(&self, id: &StepId) -> Option<StepIndex> {
+        self.index.get(id).copied()
+    }
+
+    /// Children of a fan-out step in item order.
+    pub fn children(&self, step: &Step) -> &[Step] {
+        &self.steps[step.children.clone()]
+    }
+
+    pub fn leases(&self) -> impl Iterator<Item = (&Step, &Lease)> {
+        self.leased.iter().filter_map(|&i| match &self.steps[i].state {
+            StepState::Leased(lease) => Some((&self.steps[i], lease)),
+            _ => None,
+        })
+    }
+
+    /// The earliest-due ready step of a placement, whether or not its time has come.
+    pub fn next_ready(&self, placement: Placement) -> Option<(Timestamp, &Step)> {
+        self.ready(placement).first().map(|&(at, i)| (at, &self.steps[i]))
+    }
+
+    pub(super) fn has_ready(&self) -> bool {
+        !self.ready_child.is_empty() || !self.ready_in_process.is_empty()
+    }
+
+    pub fn is_canceling(&self) -> bool {
+        self.end.is_none() && self.lifecycle == Lifecycle::Canceling
+    }
+
+    fn ready(&self, placement: Placement) -> &BTreeSet<(Timestamp, StepIndex)> {
+        match placement {
+            Placement::Child => &self.ready_child,
+            Placement::InProcess => &self.ready_in_process,
+        }
+    }
+
+    /// Keeps a lease alive. Not an event: nothing but its end matters to history.
+    pub fn extend_lease(&mut self, id: &StepId, fence: Fence, until: Timestamp) {
+        if let Some(i) = self.find(id)
+            && let StepState::Leased(lease) = &mut self.steps[i].state
+            && lease.fence == fence
+        {
+            lease.expires_at = until;
+        }
+    }
+
+    pub(super) fn dependents(&self, i: StepIndex) -> Vec<StepIndex> {
+        // Children have no dependents of their own: their parent answers for them.
+        self.dependents.get(i).cloned().unwrap_or_default()
+    }
+
+    /// Appends one child per item. Children of a parent are contiguous and in item order.
+    pub(super) fn add_children(&mut self, parent: StepIndex, items: &[Value]) {
+        let first = self.steps.len();
+        for (position, item) in items.iter().enumerate() {
+            let mut child = Step::new(
+                self.steps[parent].id.child(position),
+                self.steps[parent].spec,
+                StepState::Pending { unmet: 0 },
+            );
+            child.parent = Some(parent);
+            child.item = Some((position, item.clone()));
+            let i = self.steps.len();
+            self.index.insert(child.id.clone(), i);
+            self.steps.push(child);
+            self.live.insert(i);
+            self.due.insert(i);
+        }
+        self.steps[parent].children = first..self.steps.len();
+    }
+
+    /// Takes up the children of a fan-out as the tables have them.
+    pub fn restore_children(&mut self, parent: &StepId, items: &[Value]) {
+        if let Some(parent) = self.find(parent)
+            && !items.is_empty()
+        {
+            self.add_children(parent, items);
+        }
+    }
+
+    /// Takes up one step as the tables have it. Once all are in, call [`RunState::settle_restored`].
+    pub fn restore(&mut self, id: &StepId, row: Restored) {
+        let Some(i) = self.find(id) else { return };
+        let step = &mut self.steps[i];
+        (step.fence, step.attempts, step.failures, step.key) = (row.fence, row.attempts, row.failures, row.key);
+        if let Some(state) = row.state {
+            self.set(i, state);
+        }
+    }
+
+    /// Losses of a step's attempts together with their engine, counted in its log.
+    pub fn restore_losses(&mut self, id: &StepId, losses: u32) {
+        if let Some(i) = self.find(id) {
+            self.steps[i].losses = losses;
+        }
+    }
+
+    /// Counts again who waits for whom, and what is decided already.
+    pub fn settle_restored(&mut self) {
+        self.due.clear();
+        for i in 0..self.steps.len() {
+            let open = |state: &StepState| !matches!(state, StepState::Succeeded { .. });
+            match self.steps[i].state {
+                StepState::Pending { .. } => {
+                    let needs: Vec<StepIndex> = match self.steps[i].parent {
+                        Some(_) => Vec::new(),
+                        None => {
+                            self.spec.steps[self.steps[i].spec].needs.iter().filter_map(|id| self.find(id)).collect()
+                        }
+                    };
+                    let unmet = needs.iter().filter(|&&need| open(&self.steps[need].state)).count();
+                    let skipped = needs.into_iter().find(|&need| self.steps[need].state == StepState::Skipped);
+                    self.steps[i].skipped_need = skipped;
+                    self.set(i, StepState::Pending { unmet });
+                    if unmet == 0 || skipped.is_some() {
+                        self.due.insert(i);
+                    }
+                }
+                StepState::Expanded { .. } => {
+                    let children = &self.steps[self.steps[i].children.clone()];
+                    let remaining = children.iter().filter(|child| !child.state.is_terminal()).count();
+                    self.set(i, StepState::Expanded { remaining });
+                    if remaining == 0 {
+                        self.due.insert(i);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+
+    /// The only way to change a step's state: keeps the indexes right.
+    pub(super) fn set(&mut self, i: StepIndex, next: StepState) {
+        let in_process = {
+            let step = &self.steps[i];
+            let spec = &self.spec.steps[step.spec];
+            (step.parent.is_none() && spec.for_each.is_some()) || self.placements[step.spec] == Placement::InProcess
+        };
+        let ready = if in_process { &mut self.ready_in_process } else { &mut self.ready_child };
+        match &self.steps[i].state {
+            StepState::Ready { not_before } => drop(ready.remove(&(*not_before, i))),
+            StepState::Leased(_) => drop(self.leased.remove(&i)),
+            StepState::Failed(_) => drop(self.failed.remove(&i)),
+            _ => {}
+        }
+        match &next {
+            StepState::Ready { not_before } => drop(ready.insert((*not_before, i))),
+            StepState::Leased(_) => drop(self.leased.insert(i)),
+            StepState::Failed(_) => drop(self.failed.insert(i)),
+            _ => {}
+        }
+        if next.is_terminal() {
+            self.live.remove(&i);
+        } else {
+            self.live.insert(i);
+        }
+        self.steps[i].state = next;
+    }
+}
+
+impl Step {
+    fn new(id: StepId, spec: usize, state: StepState) -> Step {
+        Step {
+            id,
+            spec,
+            parent: None,
+            item: None,
+            children: 0..0,
+            state,
+            fence: Fence(0),
+            attempts: 0,
+            failures: 0,
+            losses: 0,
+            key: None,
+            last_checkpoint: None,
+            skipped_need: None,
+        }
+    }
+
+    pub fn lease(&self) -> Option<&Lease> {
+        match &self.state {
+            StepState::Leased(lease) => Some(lease),
+            _ => None,
+        }
+    }
+
+    pub fn outputs(&self) -> Option<&Outputs> {
+        match &self.state {
+            StepState::Succeeded { outputs } => Some(outputs),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,507 @@
+//! Properties of decisions over random workflows and random histories.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use proptest::prelude::*;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use super::apply::apply;
+use super::artifact::Outputs;
+use super::catalog::Placement;
+use super::decide::{Command, Decision, Effect};
+use super::event::{Checkpoint, Event};
+use super::failure::{Failure, FailureKind};
+use super::ids::{Fence, RunId, StepId, StepKey};
+use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
+use super::spec::{RetryPolicy, StepSpec, Timeouts, WorkflowSpec};
+use super::state::{Lifecycle, RunEnd, RunState, StepState};
+use super::status::{RunStatus, StepStatus, Transition, step_of};
+
+fn step(id: &str, needs: &[&str]) -> StepSpec {
+    StepSpec {
+        id: id.into(),
+        kind: "child".into(),
+        needs: needs.iter().map(|id| StepId::from(*id)).collect(),
+        with: Map::new(),
+        for_each: None,
+        when: None,
+        retry: RetryPolicy { initial_interval: Duration::from_secs(1), ..RetryPolicy::default() },
+        timeout: Timeouts { start_to_close: Some(Duration::from_secs(100)), heartbeat: Duration::from_secs(30) },
+    }
+}
+
+fn spec(steps: Vec<StepSpec>) -> Arc<WorkflowSpec> {
+    Arc::new(WorkflowSpec { name: "w".into(), description: String::new(), params: Map::new(), steps })
+}
+
+fn new_state(spec: &Arc<WorkflowSpec>) -> RunState {
+    let placement = |kind: &str| if kind == "child" { Placement::Child } else { Placement::InProcess };
+    RunState::new(RunId(Uuid::nil()), spec.clone(), placement)
+}
+
+/// A run under test: the state, its whole history, and what the tables would say.
+struct World {
+    spec: Arc<WorkflowSpec>,
+    state: RunState,
+    now: Timestamp,
+    history: Vec<(Timestamp, Event)>,
+    extensions: Vec<(usize, StepId, Fence, Timestamp)>,
+    run_status: RunStatus,
+    statuses: BTreeMap<StepId, StepStatus>,
+    fences: BTreeMap<StepId, u64>,
+    leased: BTreeSet<StepId>,
+}
+
+impl World {
+    fn new(spec: Arc<WorkflowSpec>) -> World {
+        let statuses = spec.steps.iter().map(|step| (step.id.clone(), StepStatus::Pending)).collect();
+        let mut world = World {
+            state: new_state(&spec),
+            spec,
+            now: Timestamp::UNIX_EPOCH,
+            history: Vec::new(),
+            extensions: Vec::new(),
+            run_status: RunStatus::Pending,
+            statuses,
+            fences: BTreeMap::new(),
+            leased: BTreeSet::new(),
+        };
+        world.tell(Command::Expire);
+        world
+    }
+
+    fn wait(&mut self, seconds: i64) {
+        self.now += SignedDuration::from_secs(seconds);
+    }
+
+    fn tell(&mut self, command: Command) -> Decision {
+        let before = self.state.clone();
+        let decision = self.state.handle(command, self.now);
+        if decision.events.is_empty() {
+            let mut after = self.state.clone();
+            for effect in &decision.effects {
+                if let Effect::ExtendLease { step, fence, until } = effect {
+                    self.extensions.push((self.history.len(), step.clone(), *fence, *until));
+                    // The only change without an event.
+                    let lease = before.step(step).and_then(|s| s.lease()).unwrap();
+                    after.extend_lease(step, *fence, lease.expires_at);
+                }
+            }
+            assert!(after == before, "state changed without an event");
+        }
+        for event in &decision.events {
+            self.check(event);
+            self.history.push((self.now, event.clone()));
+        }
+        decision
+    }
+
+    /// The tables accept the event, and nobody works on anything too early or twice.
+    fn check(&mut self, event: &Event) {
+        match self.run_status.after(event) {
+            Transition::To(next) => self.run_status = next,
+            Transition::Keep => {}
+            Transition::Illegal => panic!("{event:?} in run status {}", self.run_status),
+        }
+        let Some(id) = step_of(event).cloned() else { return };
+        let status = self.statuses[&id];
+        match status.after(event) {
+            Transition::To(next) => drop(self.statuses.insert(id.clone(), next)),
+            Transition::Keep => {}
+            Transition::Illegal => panic!("{event:?} in step status {status}"),
+        }
+        match event {
+            Event::StepExpanded { items, .. } => {
+                for i in 0..items.len() {
+                    self.statuses.entry(id.child(i)).or_insert(StepStatus::Pending);
+                }
+            }
+            Event::AttemptStarted { fence, .. } => {
+                let last = self.fences.insert(id.clone(), fence.0).unwrap_or(0);
+                assert!(fence.0 > last, "fence of {id} did not grow");
+                assert!(self.leased.insert(id.clone()), "two leases of {id}");
+                let definition = self.state.step_spec(self.state.step(&id).unwrap());
+                for need in &definition.needs {
+                    assert_eq!(self.statuses[need], StepStatus::Succeeded, "{id} started before {need}");
+                }
+            }
+            Event::AttemptFailed { .. }
+            | Event::AttemptReleased { .. }
+            | Event::StepSucceeded { .. }
+            | Event::StepCanceled { .. } => drop(self.leased.remove(&id)),
+            _ => {}
+        }
+    }
+
+    fn replay(&self) -> RunState {
+        let mut state = new_state(&self.spec);
+        let mut extensions = self.extensions.iter().peekable();
+        for (i, (at, event)) in self.history.iter().enumerate() {
+            while let Some((_, step, fence, until)) = extensions.next_if(|extension| extension.0 <= i) {
+                state.extend_lease(step, *fence, *until);
+            }
+            apply(&mut state, *at, event);
+        }
+        for (_, step, fence, until) in extensions {
+            state.extend_lease(step, *fence, *until);
+        }
+        state
+    }
+
+    fn ready(&self) -> Vec<StepId> {
+        let ready = |id: &&StepId| {
+            matches!(self.state.step(id).map(|s| &s.state), Some(StepState::Ready { not_before }) if *not_before <= self.now)
+        };
+        self.statuses.keys().filter(ready).cloned().collect()
+    }
+
+    fn leases(&self) -> Vec<(StepId, Fence)> {
+        self.state.leases().map(|(step, lease)| (step.id.clone(), lease.fence)).collect()
+    }
+
+    fn claim(&mut self, id: &StepId) -> Decision {
+        self.tell(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null })
+    }
+
+    fn claim_or_expand(&mut self, id: &StepId, items: usize) {
+        let entry = self.state.step(id).unwrap();
+        if entry.parent.is_none() && self.state.step_spec(entry).for_each.is_some() {
+            self.tell(Command::Expand { step: id.clone(), items: vec![Value::Null; items] });
+        } else {
+            self.claim(id);
+        }
+    }
+
+    fn complete_all(&mut self) {
+        for (step, fence) in self.leases() {
+            self.tell(Command::Complete { step, fence, outputs: Outputs::default() });
+        }
+    }
+
+    /// Every attempt from now on succeeds.
+    fn run_to_the_end(&mut self) {
+        for _ in 0..10_000 {
+            if self.state.end.is_some() {
+                return;
+            }
+            self.wait(60);
+            for id in self.ready() {
+                self.claim_or_expand(&id, 2);
+            }
+            self.complete_all();
+        }
+        panic!("the run does not end: {:?}", self.state);
+    }
+}
+
+fn workflows() -> impl Strategy<Value = Arc<WorkflowSpec>> {
+    let one = (any::<u8>(), 1..4_u32, any::<bool>(), any::<bool>());
+    prop::collection::vec(one, 1..8).prop_map(|raw| {
+        let steps = raw.iter().enumerate().map(|(i, (needs, attempts, fan_out, in_process))| {
+            let needs: Vec<String> = (0..i).filter(|n| needs >> n & 1 == 1).map(|n| format!("s{n}")).collect();
+            let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
+            let mut step = step(&format!("s{i}"), &needs);
+            step.retry.maximum_attempts = *attempts;
+            step.for_each = fan_out.then(|| "x".to_owned());
+            step.kind = if *in_process { "in".into() } else { "child".into() };
+            step
+        });
+        spec(steps.collect())
+    })
+}
+
+fn act(world: &mut World, what: u8, which: usize) {
+    let pick = |list: Vec<(StepId, Fence)>| list.get(which % list.len().max(1)).cloned();
+    let ready = world.ready();
+    let ready = ready.get(which % ready.len().max(1)).cloned();
+    let leased = pick(world.leases());
+    let failure = |kind| Failure::new(kind, "x");
+    match (what % 18, ready, leased) {
+        (0..=3, Some(id), _) => world.claim_or_expand(&id, which % 4),
+        (4, Some(step), _) => drop(world.tell(Command::Skip { step, reason: "x".into() })),
+        (5, Some(step), _) => drop(world.tell(Command::Reject { step, failure: failure(FailureKind::Fatal) })),
+        (6..=8, _, Some((step, fence))) => {
+            world.tell(Command::Complete { step, fence, outputs: Outputs::default() });
+        }
+        (9, _, Some((step, fence))) => {
+            world.tell(Command::Fail { step, fence, failure: failure(FailureKind::Retryable) });
+        }
+        (10, _, Some((step, fence))) => {
+            world.tell(Command::Fail { step, fence, failure: failure(FailureKind::LeaseLost) });
+        }
+        (11, _, Some((step, fence))) => {
+            world.tell(Command::Release { step, fence, reason: ENGINE_DIED.into() });
+        }
+        (12, _, Some((step, fence))) => {
+            let checkpoint = Checkpoint { last_step: Some(which as u64), ..checkpoint() };
+            world.tell(Command::Checkpoint { step, fence, checkpoint });
+        }
+        (13, _, Some((step, fence))) => drop(world.tell(Command::Heartbeat { step, fence })),
+        (14, _, _) => {
+            world.wait(45);
+            world.tell(Command::Expire);
+        }
+        (15, _, _) => drop(world.tell(Command::Interrupt { reason: "x".into() })),
+        (16, _, _) => drop(world.tell(Command::Resume)),
+        // Rare, as nothing comes after it.
+        (17, _, _) if which % 16 == 0 => drop(world.tell(Command::Cancel)),
+        (17, _, Some((step, fence))) => {
+            let old = Fence(fence.0 - 1);
+            let outputs = Outputs::default();
+            let stale = [
+                Command::Complete { step: step.clone(), fence: old, outputs },
+                Command::Fail { step: step.clone(), fence: old, failure: failure(FailureKind::Fatal) },
+                Command::Checkpoint { step: step.clone(), fence: old, checkpoint: checkpoint() },
+                Command::Release { step: step.clone(), fence: old, reason: "x".into() },
+                Command::Heartbeat { step: step.clone(), fence: old },
+                Command::Killed { step, fence: old },
+            ];
+            for command in stale {
+                assert_eq!(world.tell(command), Decision::default(), "a stale fence was heard");
+            }
+        }
+        _ => {}
+    }
+}
+
+fn checkpoint() -> Checkpoint {
+    Checkpoint {
+        artifact: None,
+        state: Value::Null,
+        last_step: None,
+        last_doc_index: None,
+        tokens_so_far: None,
+        loss: None,
+        phase: None,
+        permanent: false,
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_history_is_legal_and_replays_to_the_same_state(
+        spec in workflows(),
+        acts in prop::collection::vec((any::<u8>(), 0..64_usize), 0..120),
+    ) {
+        let mut world = World::new(spec);
+        for (what, which) in acts {
+            let ended = world.state.end.clone();
+            act(&mut world, what, which);
+            if matches!(ended, Some(RunEnd::Succeeded | RunEnd::Canceled)) {
+                prop_assert_eq!(&world.state.end, &ended, "an ended run changed");
+            }
+            prop_assert!(world.replay() == world.state, "replay differs from the state");
+        }
+        if world.state.lifecycle == Lifecycle::Canceling {
+            for (step, fence) in world.leases() {
+                world.tell(Command::Killed { step, fence });
+            }
+            let end = world.state.end.clone();
+            prop_assert_eq!(end, Some(RunEnd::Canceled));
+        } else {
+            world.tell(Command::Resume);
+            world.run_to_the_end();
+            if !matches!(world.state.end, Some(RunEnd::Succeeded)) {
+                // A step may have failed before; taken up again it succeeds.
+                world.tell(Command::Resume);
+                world.run_to_the_end();
+            }
+            prop_assert_eq!(&world.state.end, &Some(RunEnd::Succeeded));
+        }
+        prop_assert!(world.replay() == world.state, "replay differs at the end");
+    }
+}
+
+fn world(steps: Vec<StepSpec>) -> World {
+    World::new(spec(steps))
+}
+
+#[test]
+fn independent_branches_go_on_when_a_step_fails() {
+    let mut world = world(vec![step("a", &[]), step("b", &["a"]), step("c", &[])]);
+    world.claim(&"a".into());
+    world.claim(&"c".into());
+    world.tell(Command::Fail { step: "a".into(), fence: Fence(1), failure: Failure::fatal("bad") });
+    assert_eq!(world.state.end, None);
+    world.tell(Command::Complete { step: "c".into(), fence: Fence(1), outputs: Outputs::default() });
+    assert!(matches!(&world.state.end, Some(RunEnd::Failed { step, .. }) if step.as_str() == "a"));
+    assert_eq!(world.statuses[&"b".into()], StepStatus::Pending);
+    world.tell(Command::Resume);
+    world.run_to_the_end();
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn a_poison_step_stops_after_its_attempts_with_backoff() {
+    let mut world = world(vec![step("a", &[])]);
+    let mut pauses = Vec::new();
+    loop {
+        let Some(fence) = world.claim(&"a".into()).effects.first().map(|_| world.leases()[0].1) else {
+            world.wait(1);
+            if let Some(last) = pauses.last_mut() {
+                *last += 1;
+            }
+            continue;
+        };
+        world.tell(Command::Fail { step: "a".into(), fence, failure: Failure::retryable("x") });
+        if world.state.end.is_some() {
+            break;
+        }
+        pauses.push(0);
+    }
+    assert_eq!(pauses, [1, 2]);
+    assert_eq!(world.state.step(&"a".into()).unwrap().attempts, 3);
+}
+
+#[test]
+fn losing_the_engine_is_no_failure_but_not_for_ever() {
+    let mut world = world(vec![step("a", &[])]);
+    for loss in 1..=MAXIMUM_LOSSES_IN_A_ROW {
+        assert_eq!(world.state.end, None, "ended after {loss} losses");
+        world.claim(&"a".into());
+        let fence = world.leases()[0].1;
+        world.tell(Command::Release { step: "a".into(), fence, reason: ENGINE_DIED.into() });
+    }
+    assert!(matches!(world.state.end, Some(RunEnd::Failed { .. })));
+}
+
+#[test]
+fn a_checkpoint_pardons_losses() {
+    let mut world = world(vec![step("a", &[])]);
+    for n in 0..3 * MAXIMUM_LOSSES_IN_A_ROW {
+        world.wait(10);
+        world.claim(&"a".into());
+        let fence = world.leases()[0].1;
+        let checkpoint = Checkpoint { last_step: Some(n.into()), ..checkpoint() };
+        world.tell(Command::Checkpoint { step: "a".into(), fence, checkpoint });
+        let command = if n % 2 == 0 {
+            Command::Release { step: "a".into(), fence, reason: ENGINE_DIED.into() }
+        } else {
+            Command::Fail { step: "a".into(), fence, failure: Failure::new(FailureKind::LeaseLost, "x") }
+        };
+        world.tell(command);
+        assert_eq!(world.state.end, None);
+    }
+    // The same checkpoint again is no progress.
+    for _ in 0..3 {
+        world.wait(10);
+        world.claim(&"a".into());
+        let fence = world.leases()[0].1;
+        world.tell(Command::Checkpoint { step: "a".into(), fence, checkpoint: checkpoint() });
+        world.tell(Command::Fail { step: "a".into(), fence, failure: Failure::new(FailureKind::LeaseLost, "x") });
+    }
+    world.wait(10);
+    world.claim(&"a".into());
+    let fence = world.leases()[0].1;
+    world.tell(Command::Fail { step: "a".into(), fence, failure: Failure::new(FailureKind::LeaseLost, "x") });
+    assert!(world.state.end.is_some());
+}
+
+#[test]
+fn silence_and_slowness_end_attempts() {
+    let mut world = world(vec![step("a", &[])]);
+    world.claim(&"a".into());
+    let killed = |world: &mut World| match world.tell(Command::Expire).effects.first() {
+        Some(Effect::Kill { failure, .. }) => Some(failure.kind),
+        _ => None,
+    };
+    world.wait(29);
+    assert_eq!(killed(&mut world), None);
+    world.wait(1);
+    assert_eq!(killed(&mut world), Some(FailureKind::LeaseLost));
+    world.tell(Command::Heartbeat { step: "a".into(), fence: Fence(1) });
+    assert_eq!(killed(&mut world), None);
+    for _ in 0..7 {
+        world.wait(10);
+        world.tell(Command::Heartbeat { step: "a".into(), fence: Fence(1) });
+    }
+    assert_eq!(killed(&mut world), Some(FailureKind::Timeout));
+}
+
+#[test]
+fn a_skipped_step_takes_its_dependents_along() {
+    let mut world = world(vec![step("a", &[]), step("b", &["a"]), step("c", &["b"]), step("d", &[])]);
+    world.tell(Command::Skip { step: "a".into(), reason: "x".into() });
+    assert_eq!(world.statuses[&"c".into()], StepStatus::Skipped);
+    world.run_to_the_end();
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn a_fan_out_over_nothing_succeeds() {
+    let mut fan_out = step("a", &[]);
+    fan_out.for_each = Some("x".into());
+    let mut world = world(vec![fan_out, step("b", &["a"])]);
+    world.tell(Command::Expand { step: "a".into(), items: Vec::new() });
+    assert_eq!(world.statuses[&"a".into()], StepStatus::Succeeded);
+    assert_eq!(world.ready(), [StepId::from("b")]);
+}
+
+#[test]
+fn a_failed_fan_out_repeats_only_the_failed_children() {
+    let mut fan_out = step("a", &[]);
+    fan_out.for_each = Some("x".into());
+    let mut world = world(vec![fan_out]);
+    world.tell(Command::Expand { step: "a".into(), items: vec![Value::Null; 3] });
+    for id in world.ready() {
+        world.claim(&id);
+    }
+    world.tell(Command::Fail { step: "a[1]".into(), fence: Fence(1), failure: Failure::fatal("bad") });
+    assert_eq!(world.state.end, None);
+    world.complete_all();
+    assert!(matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.message == "`a[1]` failed: bad"));
+    world.tell(Command::Resume);
+    assert_eq!(world.ready(), [StepId::from("a[1]")]);
+    world.run_to_the_end();
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn cancel_waits_for_the_last_process() {
+    let mut world = world(vec![step("a", &[]), step("b", &[]), step("c", &["a"])]);
+    world.claim(&"a".into());
+    let decision = world.tell(Command::Cancel);
+    assert_eq!(decision.effects, [Effect::Cancel { step: "a".into(), fence: Fence(1) }]);
+    assert_eq!(world.state.end, None);
+    world.tell(Command::Killed { step: "a".into(), fence: Fence(1) });
+    assert_eq!(world.state.end, Some(RunEnd::Canceled));
+    assert!(world.statuses.values().all(|status| *status == StepStatus::Canceled));
+}
+
+#[test]
+fn a_long_chain_and_a_wide_fan_out_stay_linear() {
+    let count = 100_000;
+    let chain = (0..count).map(|i| {
+        let need = format!("s{}", i.max(1) - 1);
+        step(&format!("s{i}"), if i == 0 { vec![] } else { vec![need.as_str()] }.as_slice())
+    });
+    let spec = spec(chain.collect());
+    let started = std::time::Instant::now();
+    let mut state = new_state(&spec);
+    let now = Timestamp::UNIX_EPOCH;
+    state.handle(Command::Expire, now);
+    while let Some(id) = super::schedule::next_claim(&state, Placement::Child, now).map(|step| step.id.clone()) {
+        state.handle(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null }, now);
+        state.handle(Command::Complete { step: id, fence: Fence(1), outputs: Outputs::default() }, now);
+    }
+    assert_eq!(state.end, Some(RunEnd::Succeeded));
+
+    let mut fan_out = step("a", &[]);
+    fan_out.for_each = Some("x".into());
+    let mut state = new_state(&self::spec(vec![fan_out]));
+    state.handle(Command::Expire, now);
+    state.handle(Command::Expand { step: "a".into(), items: vec![Value::Null; count] }, now);
+    while let Some(id) = super::schedule::next_claim(&state, Placement::Child, now).map(|step| step.id.clone()) {
+        state.handle(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null }, now);
+        state.handle(Command::Complete { step: id, fence: Fence(1), outputs: Outputs::default() }, now);
+    }
+    assert_eq!(state.end, Some(RunEnd::Succeeded));
+    // Quadratic behaviour would take minutes.
+    assert!(started.elapsed() < Duration::from_secs(20), "took {:?}", started.elapsed());
+}

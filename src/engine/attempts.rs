@@ -1,0 +1,103 @@
+//! The attempts that this engine has started, until their processes are proved dead.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use crate::core::catalog::Placement;
+use crate::core::failure::Failure;
+use crate::core::ids::RunId;
+use crate::executors::{Attempt, AttemptId};
+
+/// How long an attempt may go on after its last message, and after it was asked to end by a cancel.
+pub(super) const EXIT_GRACE: Duration = Duration::from_secs(5);
+/// How long an attempt may take to write its checkpoint and answer an interrupt.
+pub(super) const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
+/// Between two tries to end processes that hang in the kernel.
+pub(super) const BURIAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// What is reported once the attempt is proved dead.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Ending {
+    /// Its result is committed already.
+    Done,
+    Fail(Failure),
+    Release(String),
+    Cancel,
+}
+
+pub(super) struct Running {
+    pub handle: Box<dyn Attempt>,
+    pub number: u32,
+    pub placement: Placement,
+    /// `None` while the attempt works.
+    pub ending: Option<Ending>,
+    /// The fence is void for everything that the attempt still says.
+    pub silenced: bool,
+    /// The process has ended but is not proved dead with all its group.
+    pub ended: bool,
+    /// When patience is over.
+    pub kill_at: Option<Instant>,
+}
+
+impl Running {
+    pub(super) fn new(handle: Box<dyn Attempt>, number: u32, placement: Placement) -> Running {
+        Running { handle, number, placement, ending: None, silenced: false, ended: false, kill_at: None }
+    }
+
+    /// Brings the killing forward to `patience` from now.
+    pub(super) fn kill_within(&mut self, patience: Duration) {
+        let at = Instant::now() + patience;
+        self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Attempts {
+    all: HashMap<AttemptId, Running>,
+}
+
+impl Attempts {
+    pub(super) fn insert(&mut self, id: AttemptId, running: Running) {
+        self.all.insert(id, running);
+    }
+
+    pub(super) fn get_mut(&mut self, id: &AttemptId) -> Option<&mut Running> {
+        self.all.get_mut(id)
+    }
+
+    pub(super) fn remove(&mut self, id: &AttemptId) -> Option<Running> {
+        self.all.remove(id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Attempts that hold a slot: one whose result is committed only has to exit.
+    pub(super) fn working(&self, placement: Placement) -> usize {
+        self.all.values().filter(|a| a.placement == placement && a.ending != Some(Ending::Done)).count()
+    }
+
+    pub(super) fn of_run(&self, run: RunId) -> bool {
+        self.all.keys().any(|id| id.run == run)
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&AttemptId, &mut Running)> {
+        self.all.iter_mut()
+    }
+
+    pub(super) fn next_kill(&self) -> Option<Instant> {
+        self.all.values().filter_map(|attempt| attempt.kill_at).min()
+    }
+
+    /// Those whose time is over; each is given out once.
+    pub(super) fn take_due(&mut self) -> Vec<AttemptId> {
+        let now = Instant::now();
+        let due = self.all.iter_mut().filter(|(_, attempt)| attempt.kill_at.is_some_and(|at| at <= now));
+        due.map(|(id, attempt)| {
+            attempt.kill_at = None;
+            id.clone()
+        })
+        .collect()
+    }
+}

@@ -1,0 +1,129 @@
+//! Group commit: everything that was decided since the last one becomes durable together, and only
+//! then has effects.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use crate::core::decide::{Command, Decision, Effect};
+use crate::core::event::Recorded;
+use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::protocol::MetricRow;
+use crate::store::{Batch, LeaseExtension, MetricWrite};
+
+use super::drive::Engine;
+use super::error::EngineError;
+
+/// Metrics and heartbeats alone wait for company, but not longer than this.
+const LINGER: Duration = Duration::from_millis(500);
+
+/// What the next commit will hold.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub events: Vec<Recorded>,
+    pub effects: Vec<(RunId, Effect)>,
+    pub requests_done: Vec<i64>,
+    leases: HashMap<(RunId, StepId), (Fence, Timestamp)>,
+    metrics: Vec<MetricWrite>,
+    /// When the first of the things arrived that may wait.
+    since: Option<Instant>,
+}
+
+impl Pending {
+    fn must_commit(&self) -> bool {
+        !self.events.is_empty()
+            || !self.requests_done.is_empty()
+            || self.since.is_some_and(|since| since.elapsed() >= LINGER)
+    }
+
+    pub(super) fn metric(&mut self, metric: MetricWrite) {
+        self.metrics.push(metric);
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// Drops metrics that a rewind makes void before they were written.
+    pub(super) fn rewind(&mut self, run: RunId, step: &StepId, last_step: u64) {
+        self.metrics.retain(|m| m.run != run || m.step != *step || m.row.train_step <= last_step);
+    }
+
+    fn extend(&mut self, run: RunId, step: StepId, fence: Fence, until: Timestamp) {
+        self.leases.insert((run, step), (fence, until));
+        self.since.get_or_insert_with(Instant::now);
+    }
+
+    /// When the waiting things have to be written.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        if self.must_commit() {
+            return Some(Instant::now());
+        }
+        self.since.map(|since| since + LINGER)
+    }
+}
+
+impl Engine<'_> {
+    /// Lets the core decide, and keeps the decision for the next commit.
+    pub(super) fn handle(&mut self, run: RunId, command: Command) {
+        let now = Timestamp::now();
+        let Some(active) = self.runs.get_mut(&run) else { return };
+        let Decision { events, effects } = active.state.handle(command, now);
+        self.pending.events.extend(events.into_iter().map(|event| Recorded { run, at: now, event }));
+        for effect in effects {
+            match effect {
+                Effect::ExtendLease { step, fence, until } => self.pending.extend(run, step, fence, until),
+                other => self.pending.effects.push((run, other)),
+            }
+        }
+    }
+
+    /// Commits what is pending, tells the observer, and performs the effects. Effects may decide more.
+    ///
+    /// # Errors
+    /// When the commit fails; then nothing of it has happened, and this engine must stop.
+    pub(super) fn flush(&mut self) -> Result<(), EngineError> {
+        while self.pending.must_commit() {
+            self.commit()?;
+        }
+        self.perform_effects()
+    }
+
+    /// Commits also what could wait.
+    ///
+    /// # Errors
+    /// As [`Engine::flush`].
+    pub(super) fn flush_all(&mut self) -> Result<(), EngineError> {
+        self.flush()?;
+        if self.pending.since.is_some() { self.commit() } else { Ok(()) }
+    }
+
+    fn commit(&mut self) -> Result<(), EngineError> {
+        let Pending { events, effects, requests_done, leases, metrics, .. } = std::mem::take(&mut self.pending);
+        let extension = |((run, step), (fence, expires_at))| LeaseExtension { run, step, fence, expires_at };
+        let leases: Vec<LeaseExtension> = leases.into_iter().map(extension).collect();
+        let batch = Batch { events: &events, leases: &leases, metrics: &metrics, requests_done: &requests_done };
+        let report = self.store.commit(batch)?;
+        if let Some(&stale) = report.stale.first() {
+            return Err(EngineError::Diverged { run: events[stale].run });
+        }
+        for recorded in &events {
+            self.observer.event(recorded);
+        }
+        for MetricWrite { run, step, row, .. } in &metrics {
+            self.observer.metric(*run, step, row);
+        }
+        self.pending.effects = effects;
+        self.perform_effects()
+    }
+
+    fn perform_effects(&mut self) -> Result<(), EngineError> {
+        // Only effects without events, such as an expired lease, get here before a commit.
+        for (run, effect) in std::mem::take(&mut self.pending.effects) {
+            self.perform(run, effect)?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn queue_metric(&mut self, run: RunId, step: StepId, attempt: u32, row: MetricRow) {
+        self.pending.metric(MetricWrite { run, step, attempt, row });
+    }
+}

@@ -1,0 +1,63 @@
+//! Why the engine could not work. A failing step is not an error of the engine.
+
+use std::io;
+use std::path::PathBuf;
+
+use crate::artifact::ArtifactError;
+use crate::core::ids::{RunId, StepId};
+use crate::store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    #[error("cannot {action} `{}`", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot {action}")]
+    System { action: &'static str, source: io::Error },
+    /// The tables were changed by somebody else than the engine.
+    #[error("the state of run {run} is not what this engine has written: an event of it was refused as stale")]
+    Diverged { run: RunId },
+    /// Starting the step again could run it twice at a time.
+    #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
+    Undead { run: RunId, step: StepId, pids: Vec<u32> },
+}
+
+impl EngineError {
+    pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> EngineError {
+        let path = path.into();
+        move |source| EngineError::Io { action, path, source }
+    }
+
+    pub(super) fn system(action: &'static str) -> impl FnOnce(io::Error) -> EngineError {
+        move |source| EngineError::System { action, source }
+    }
+
+    /// How to fix it, where there is a way.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            EngineError::Store(error) => error.hint(),
+            EngineError::Artifact(error) => Some(error.hint()),
+            EngineError::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some(format!("make `{}` writable, or choose another `--state-dir`", path.display()))
+            }
+            EngineError::Undead { .. } => Some("end them, or restart the machine".to_owned()),
+            EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
+            EngineError::Io { .. } | EngineError::System { .. } => None,
+        }
+    }
+
+    pub(super) fn is_no_space(&self) -> bool {
+        match self {
+            EngineError::Store(StoreError::NoSpace { .. }) | EngineError::Artifact(ArtifactError::NoSpace { .. }) => {
+                true
+            }
+            EngineError::Io { source, .. } | EngineError::System { source, .. } => {
+                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+            }
+            _ => false,
+        }
+    }
+}

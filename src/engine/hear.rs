@@ -1,0 +1,144 @@
+//! Reacts to the messages in the inbox.
+
+use crate::core::decide::Command;
+use crate::core::failure::{Failure, FailureKind};
+use crate::core::protocol::FromAttempt;
+use crate::executors::{AttemptId, Exit, Report, Sweep};
+use crate::steps::last_lines;
+use crate::store::attempt_log;
+
+use super::attempts::{BURIAL_PAUSE, EXIT_GRACE, Ending, Running};
+use super::disk::tells_of_a_full_disk;
+use super::drive::Engine;
+use super::error::EngineError;
+use super::inbox::Message;
+use super::stop::Stop;
+
+/// Of a log, in the failure of an attempt that could not say more itself.
+const LOG_LINES: usize = 10;
+
+impl Engine<'_> {
+    pub(super) fn hear(&mut self, message: Message) -> Result<(), EngineError> {
+        match message {
+            Message::Attempt(id, Report::Message(message)) => self.hear_attempt(id, message),
+            Message::Attempt(id, Report::Garbled(line)) => {
+                let failure = Failure::fatal(format!("the worker broke the protocol with the line `{line}`"));
+                self.end(&id, Ending::Fail(failure), true);
+            }
+            Message::Attempt(id, Report::Ended) => self.bury(&id),
+            Message::Signal(signal) => self.stop(Stop::for_signal(signal)),
+            Message::Wake => self.look_for_requests()?,
+        }
+        Ok(())
+    }
+
+    fn hear_attempt(&mut self, id: AttemptId, message: FromAttempt) {
+        // Not an attempt of this engine's present: its fence is void.
+        let Some(running) = self.attempts.get_mut(&id) else { return };
+        if running.silenced {
+            return;
+        }
+        let number = running.number;
+        let AttemptId { run, step, fence } = id.clone();
+        match message {
+            FromAttempt::Heartbeat => self.handle(run, Command::Heartbeat { step, fence }),
+            FromAttempt::Progress(progress) => self.observer.progress(run, &step, &progress),
+            FromAttempt::Metric(row) => self.queue_metric(run, step, number, row),
+            FromAttempt::Rewind { last_step } => {
+                self.pending.rewind(run, &step, last_step);
+                self.handle(run, Command::Rewind { step, fence, last_step });
+            }
+            FromAttempt::Checkpoint(checkpoint) => {
+                self.handle(run, Command::Checkpoint { step, fence, checkpoint: *checkpoint });
+            }
+            FromAttempt::Note { message } => self.handle(run, Command::Note { step, fence, message }),
+            FromAttempt::Done(outputs) => {
+                running.ending = Some(Ending::Done);
+                running.silenced = true;
+                running.kill_within(EXIT_GRACE);
+                self.handle(run, Command::Complete { step, fence, outputs });
+            }
+            FromAttempt::Failed(failure) => {
+                let ending = if tells_of_a_full_disk(&failure) {
+                    let reason = format!("the disk is full: {}", failure.message);
+                    self.stop(Stop::for_full_disk(reason.clone()));
+                    Ending::Release(reason)
+                } else {
+                    Ending::Fail(failure)
+                };
+                self.end(&id, ending, false);
+            }
+            FromAttempt::Interrupted => {
+                let reason = self.stopping.as_ref().map(|stop| stop.reason.clone());
+                let reason = reason.unwrap_or_else(|| "the worker was asked to stop".to_owned());
+                self.end(&id, Ending::Release(reason), false);
+            }
+        }
+    }
+
+    /// Notes how an attempt ends; an ending that was decided earlier stands.
+    pub(super) fn end(&mut self, id: &AttemptId, ending: Ending, now: bool) {
+        let Some(running) = self.attempts.get_mut(id) else { return };
+        running.ending.get_or_insert(ending);
+        running.silenced = true;
+        if now {
+            running.handle.kill();
+        } else {
+            running.kill_within(EXIT_GRACE);
+        }
+    }
+
+    /// Ends whatever an ended attempt has left, and reports the attempt once all of it is dead.
+    pub(super) fn bury(&mut self, id: &AttemptId) {
+        let Some(running) = self.attempts.get_mut(id) else { return };
+        running.ended = true;
+        let sweep = if running.ending == Some(Ending::Done) { Sweep::Group } else { Sweep::GroupAndMarked };
+        let exit = running.handle.bury(sweep);
+        if !exit.survivors.is_empty() {
+            running.kill_within(BURIAL_PAUSE);
+            return;
+        }
+        if let Some(running) = self.attempts.remove(id) {
+            self.report(id, running, &exit);
+        }
+    }
+
+    fn report(&mut self, id: &AttemptId, running: Running, exit: &Exit) {
+        let AttemptId { run, step, fence } = id.clone();
+        let canceling = self.runs.get(&run).is_some_and(|run| run.state.is_canceling());
+        let ending = match (running.ending, &self.stopping) {
+            (Some(ending), _) => ending,
+            (None, _) if canceling => Ending::Cancel,
+            (None, Some(stop)) => Ending::Release(stop.reason.clone()),
+            (None, None) => Ending::Fail(self.vanished(id, running.number, exit)),
+        };
+        match ending {
+            Ending::Done => self.clean(run, &step),
+            Ending::Fail(failure) => self.handle(run, Command::Fail { step, fence, failure }),
+            Ending::Release(reason) => self.handle(run, Command::Release { step, fence, reason }),
+            Ending::Cancel => self.handle(run, Command::Killed { step, fence }),
+        }
+    }
+
+    fn vanished(&self, id: &AttemptId, number: u32, exit: &Exit) -> Failure {
+        let path = attempt_log(&self.options.state_dir, id.run, &id.step, number);
+        let log = last_lines(&path, LOG_LINES);
+        let mut message = format!("the worker {exit} before the step was done");
+        if !log.is_empty() {
+            message.push_str("; its last lines:\n");
+            message.push_str(&log);
+        }
+        Failure::new(FailureKind::LeaseLost, message).with_hint(format!("its log is `{}`", path.display()))
+    }
+
+    pub(super) fn fail(&mut self, id: AttemptId, failure: Failure) {
+        let AttemptId { run, step, fence } = id;
+        if tells_of_a_full_disk(&failure) {
+            let reason = format!("the disk is full: {}", failure.message);
+            self.stop(Stop::for_full_disk(reason.clone()));
+            self.handle(run, Command::Release { step, fence, reason });
+        } else {
+            self.handle(run, Command::Fail { step, fence, failure });
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What the caller says to the engine, and what it hears back.
+
+use std::path::PathBuf;
+
+use crate::core::event::Recorded;
+use crate::core::ids::{RunId, StepId};
+use crate::core::protocol::{MetricRow, Progress};
+
+/// Which runs to drive.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Scope {
+    /// This one; taken up again when it was interrupted or had failed.
+    Run(RunId),
+    /// Every run that has not ended, and those that are submitted meanwhile.
+    All { exit_when_idle: bool },
+}
+
+#[derive(Clone, Debug)]
+pub struct EngineOptions {
+    pub state_dir: PathBuf,
+    pub scope: Scope,
+    /// Attempts in child processes at a time, at least 1.
+    pub slots: usize,
+    /// Whether outputs of equal steps of earlier runs may be used.
+    pub reuse: bool,
+}
+
+/// How the engine's work ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    Succeeded,
+    Failed,
+    Canceled,
+    /// Stopped by a signal or by a full disk; `resume` goes on.
+    Interrupted,
+    /// `Scope::All` with nothing left to do.
+    Idle,
+}
+
+/// Watches. Called on the engine's thread, so it must be quick.
+pub trait Observer {
+    /// After the event was committed.
+    fn event(&mut self, recorded: &Recorded);
+    fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress);
+    /// After the row was committed.
+    fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow);
+    /// At least once a second.
+    fn tick(&mut self) {}
+}
+
+/// Sees nothing.
+pub struct Quiet;
+
+impl Observer for Quiet {
+    fn event(&mut self, _recorded: &Recorded) {}
+    fn progress(&mut self, _run: RunId, _step: &StepId, _progress: &Progress) {}
+    fn metric(&mut self, _run: RunId, _step: &StepId, _row: &MetricRow) {}
+}

@@ -1,0 +1,118 @@
+//! Performs the effects of committed decisions.
+
+use std::fs;
+
+use crate::core::decide::{Command, Effect};
+use crate::core::event::Checkpoint;
+use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::protocol::{AttemptRequest, ToAttempt};
+use crate::core::state::{Step, StepState};
+use crate::executors::{AttemptId, Launch};
+use crate::store::scratch_dir;
+
+use super::attempts::{EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
+use super::drive::Engine;
+use super::error::EngineError;
+use super::run::placement;
+
+impl Engine<'_> {
+    pub(super) fn perform(&mut self, run: RunId, effect: Effect) -> Result<(), EngineError> {
+        match effect {
+            Effect::Start { step, fence } => self.start(AttemptId { run, step, fence })?,
+            Effect::AcknowledgeCheckpoint { step, fence } => {
+                if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence }) {
+                    running.handle.send(&ToAttempt::CheckpointCommitted);
+                }
+            }
+            Effect::Interrupt { step, fence } => {
+                if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence })
+                    && running.kill_at.is_none()
+                {
+                    running.handle.send(&ToAttempt::Interrupt);
+                    running.kill_within(INTERRUPT_GRACE);
+                }
+            }
+            Effect::Kill { step, fence, failure } => {
+                if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence }) {
+                    let stop = self.stopping.as_ref();
+                    let ending = stop.map_or(Ending::Fail(failure), |stop| Ending::Release(stop.reason.clone()));
+                    running.ending.get_or_insert(ending);
+                    running.silenced = true;
+                    running.handle.kill();
+                }
+            }
+            Effect::Cancel { step, fence } => {
+                if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence }) {
+                    running.ending = Some(Ending::Cancel);
+                    running.handle.terminate();
+                    running.kill_within(EXIT_GRACE);
+                }
+            }
+            // At the burial: the attempt may still be writing.
+            Effect::Clean { .. } => {}
+            // Written with the commit, see `Engine::handle`.
+            Effect::ExtendLease { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, id: AttemptId) -> Result<(), EngineError> {
+        let Some(launch) = self.launch(&id)? else { return Ok(()) };
+        let number = launch.request.attempt;
+        let placement = placement(&launch.request.kind);
+        match self.executor(placement).start(launch) {
+            Ok(handle) => {
+                if let Some(process) = handle.process() {
+                    let process = process.clone();
+                    self.handle(id.run, Command::Spawned { step: id.step.clone(), fence: id.fence, process });
+                }
+                let running = Running::new(handle, number, placement);
+                self.attempts.insert(id, running);
+            }
+            Err(failure) => self.fail(id, failure),
+        }
+        Ok(())
+    }
+
+    /// `None` when the step is no longer leased under this fence.
+    fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
+        let Some(with) = self.prepared.remove(id) else { return Ok(None) };
+        let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
+        let Some((step, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
+        let attempt = step.attempts;
+        let checkpoints = if attempt > 1 { self.checkpoints(id.run, &id.step)? } else { Vec::new() };
+        let spec = run.state.step_spec(step);
+        let request = AttemptRequest {
+            run: id.run,
+            run_name: run.name.clone(),
+            step: id.step.clone(),
+            kind: spec.kind.clone(),
+            attempt,
+            fence: id.fence,
+            key,
+            with,
+            state_dir: self.options.state_dir.clone(),
+            scratch_dir: scratch_dir(&self.options.state_dir, id.run, &id.step),
+            checkpoints,
+        };
+        Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat }))
+    }
+
+    fn checkpoints(&self, run: RunId, step: &StepId) -> Result<Vec<Checkpoint>, EngineError> {
+        Ok(self.store.checkpoints(run, step)?.into_iter().map(|row| row.checkpoint).collect())
+    }
+
+    /// What a step kept for its next attempt is not needed after success.
+    pub(super) fn clean(&self, run: RunId, step: &StepId) {
+        // Left-overs cost space only, and are removed at the next start.
+        let _ = fs::remove_dir_all(scratch_dir(&self.options.state_dir, run, step));
+    }
+}
+
+fn leased(step: Option<&Step>, fence: Fence) -> Option<(&Step, crate::core::ids::StepKey)> {
+    let step = step?;
+    match &step.state {
+        StepState::Leased(lease) if lease.fence == fence => Some((step, step.key.clone()?)),
+        _ => None,
+    }
+}

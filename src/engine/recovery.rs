@@ -1,0 +1,138 @@
+//! At the start: nothing that an earlier engine has left may stay running, neither in the tables nor
+//! among the processes.
+
+use std::fs;
+
+use crate::core::decide::Command;
+use crate::core::event::Event;
+use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
+use crate::core::status::{RunStatus, StepStatus};
+use crate::executors::{AttemptId, end_leftovers};
+use crate::store::{RUNS_DIR, RunRow, scratch_dir};
+
+use super::drive::Engine;
+use super::error::EngineError;
+use super::options::Scope;
+use super::run::Run;
+
+impl Engine<'_> {
+    /// Loads the runs to drive, and gives back every lease of an earlier engine, also of other runs.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or a process of an earlier attempt cannot be ended.
+    pub(super) fn recover(&mut self) -> Result<(), EngineError> {
+        if let Scope::Run(id) = self.options.scope {
+            // Before anything is done: the run must exist.
+            self.store.run(id)?;
+        }
+        let canceled: Vec<RunId> = self.store.pending_requests()?.into_iter().map(|request| request.run).collect();
+        for row in self.store.runs()? {
+            let wanted = match self.options.scope {
+                Scope::Run(id) => id == row.id,
+                Scope::All { .. } => !row.stored_status.is_terminal(),
+            };
+            let left_behind = matches!(row.stored_status, RunStatus::Running | RunStatus::Canceling);
+            if wanted || left_behind {
+                self.take_over(&row, wanted, canceled.contains(&row.id))?;
+            }
+        }
+        self.flush()?;
+        self.sweep_scratch()
+    }
+
+    fn take_over(&mut self, row: &RunRow, wanted: bool, canceled: bool) -> Result<(), EngineError> {
+        let run = Run::load(&self.store, row.id)?;
+        self.runs.insert(row.id, run);
+        self.release_leases(row.id)?;
+        if wanted && !canceled {
+            self.handle(row.id, Command::Resume);
+        } else if !wanted && row.stored_status == RunStatus::Running {
+            self.handle(row.id, Command::Interrupt { reason: ENGINE_DIED.to_owned() });
+        }
+        self.flush()?;
+        if !wanted {
+            self.runs.remove(&row.id);
+        }
+        Ok(())
+    }
+
+    fn release_leases(&mut self, run: RunId) -> Result<(), EngineError> {
+        let Some(active) = self.runs.get(&run) else { return Ok(()) };
+        let leased = active.state.leases();
+        let leased: Vec<_> = leased.map(|(s, lease)| (s.id.clone(), lease.clone(), s.attempts - s.failures)).collect();
+        for (step, lease, released) in leased {
+            let id = AttemptId { run, step: step.clone(), fence: lease.fence };
+            let survivors = end_leftovers(&id, lease.process.as_ref());
+            if !survivors.is_empty() {
+                return Err(EngineError::Undead { run, step, pids: survivors });
+            }
+            if released >= MAXIMUM_LOSSES_IN_A_ROW {
+                self.restore_losses(run, &step)?;
+            }
+            self.release(run, step, lease.fence);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, run: RunId, step: StepId, fence: Fence) {
+        self.handle(run, Command::Release { step, fence, reason: ENGINE_DIED.to_owned() });
+    }
+
+    /// Only for a step that was released so often that it may have gone too far.
+    fn restore_losses(&mut self, run: RunId, step: &StepId) -> Result<(), EngineError> {
+        let mut losses = 0;
+        for row in self.store.events(Some(run), 0)? {
+            match &row.event {
+                Event::AttemptReleased { step: of, reason, .. } if of == step && reason == ENGINE_DIED => losses += 1,
+                Event::CheckpointCommitted { step: of, .. } | Event::StepFailed { step: of, .. } if of == step => {
+                    losses = 0;
+                }
+                _ => {}
+            }
+        }
+        if let Some(active) = self.runs.get_mut(&run) {
+            active.state.restore_losses(step, losses);
+        }
+        Ok(())
+    }
+
+    /// Scratch directories of succeeded steps whose engine died before it removed them.
+    fn sweep_scratch(&mut self) -> Result<(), EngineError> {
+        let folder = self.options.state_dir.join(RUNS_DIR);
+        let runs = fs::read_dir(folder).into_iter().flatten().flatten();
+        for run in runs.filter_map(|entry| entry.file_name().to_str()?.parse::<RunId>().ok()) {
+            let has_scratch = |step: &StepId| scratch_dir(&self.options.state_dir, run, step).is_dir();
+            // A folder of a run that the database does not know is not ours to touch.
+            let Ok(rows) = self.store.steps(run) else { continue };
+            for row in rows.iter().filter(|row| row.status == StepStatus::Succeeded && has_scratch(&row.id)) {
+                self.clean(run, &row.id);
+            }
+        }
+        Ok(())
+    }
+
+    /// Acts on what other processes have written into the database.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) fn look_for_requests(&mut self) -> Result<(), EngineError> {
+        if let (Scope::All { .. }, None) = (self.options.scope, &self.stopping) {
+            for row in self.store.runs()? {
+                if row.stored_status == RunStatus::Pending && !self.runs.contains_key(&row.id) {
+                    let run = Run::load(&self.store, row.id)?;
+                    self.runs.insert(row.id, run);
+                }
+            }
+        }
+        for request in self.store.pending_requests()? {
+            if !self.runs.contains_key(&request.run) {
+                let run = Run::load(&self.store, request.run)?;
+                self.runs.insert(request.run, run);
+            }
+            self.handle(request.run, Command::Cancel);
+            self.pending.requests_done.push(request.id);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,56 @@
+//! A run in the engine's memory.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::core::catalog::Placement;
+use crate::core::ids::{RunId, StepId};
+use crate::core::state::{RunState, Step, StepState};
+use crate::core::template::{StepOutputs, TemplateContext};
+use crate::steps::find;
+use crate::store::Reader;
+
+use super::error::EngineError;
+use super::rows::state_from_rows;
+
+pub(super) struct Run {
+    pub name: String,
+    pub state: RunState,
+}
+
+impl Run {
+    /// # Errors
+    /// When the run is unknown or unreadable.
+    pub(super) fn load(reader: &Reader, id: RunId) -> Result<Run, EngineError> {
+        let row = reader.run(id)?;
+        let spec = Arc::new(reader.spec(id)?);
+        let steps = reader.steps(id)?;
+        let name = row.name.clone();
+        Ok(Run { name, state: state_from_rows(spec, &row, &steps, placement) })
+    }
+
+    /// Evaluates something in the context of a step: its params, its needs, its item.
+    pub(super) fn with_context<T>(&self, step: &Step, evaluate: impl FnOnce(&TemplateContext<'_>) -> T) -> T {
+        let state = &self.state;
+        let spec = state.step_spec(step);
+        let needed = spec.needs.iter().filter_map(|id| state.step(id).map(|step| (id.clone(), outputs(state, step))));
+        let steps: BTreeMap<StepId, StepOutputs<'_>> = needed.collect();
+        let item = step.item.as_ref().map(|(position, item)| (item, *position));
+        evaluate(&TemplateContext { params: &state.spec().params, steps: &steps, run: (state.run, &self.name), item })
+    }
+}
+
+fn outputs<'a>(state: &'a RunState, step: &'a Step) -> StepOutputs<'a> {
+    match &step.state {
+        StepState::Succeeded { outputs } if state.step_spec(step).for_each.is_none() => StepOutputs::One(outputs),
+        StepState::Succeeded { .. } => {
+            StepOutputs::Many(state.children(step).iter().filter_map(Step::outputs).collect())
+        }
+        _ => StepOutputs::Skipped,
+    }
+}
+
+/// A kind that this build does not know fails in its attempt, with a message.
+pub(super) fn placement(kind: &str) -> Placement {
+    find(kind).map_or(Placement::InProcess, |handler| handler.placement())
+}

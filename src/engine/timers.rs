@@ -1,0 +1,84 @@
+//! What happens by the clock: leases and timeouts that run out, patience that ends.
+
+use std::time::{Duration, Instant};
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::core::catalog::Placement;
+use crate::core::decide::{Command, Effect};
+use crate::core::ids::RunId;
+use crate::core::schedule::next_deadline;
+use crate::executors::AttemptId;
+
+use super::drive::Engine;
+
+/// The observer hears of the engine at least this often.
+const TICK: Duration = Duration::from_secs(1);
+/// While a deadline that has passed waits for a process to end.
+const RETRY: Duration = Duration::from_millis(20);
+/// An engine that did not look at the clock for longer was stopped itself (a laptop's lid, Ctrl-Z), and
+/// cannot blame its workers for their silence.
+const ABSENCE: SignedDuration = SignedDuration::from_secs(6);
+
+impl Engine<'_> {
+    /// How long to wait for a message.
+    pub(super) fn patience(&self) -> Duration {
+        let now = Timestamp::now();
+        let deadlines = self.runs.values().filter_map(|run| next_deadline(&run.state, now)).map(|at| {
+            let wait = Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
+            wait.max(RETRY)
+        });
+        let instant = Instant::now();
+        let instants = [self.attempts.next_kill(), self.pending.deadline()].into_iter().flatten();
+        let instants = instants.map(|at| at.saturating_duration_since(instant));
+        deadlines.chain(instants).min().unwrap_or(TICK).min(TICK)
+    }
+
+    pub(super) fn look_at_the_clock(&mut self) {
+        let now = Timestamp::now();
+        let absent = now.duration_since(self.looked_at) > ABSENCE;
+        self.looked_at = now;
+        let runs: Vec<RunId> = self.runs.keys().copied().collect();
+        for run in runs {
+            if absent {
+                self.renew_leases(run);
+            }
+            self.expire(run);
+        }
+        for id in self.attempts.take_due() {
+            match self.attempts.get_mut(&id) {
+                Some(running) if running.ended => self.bury(&id),
+                Some(running) => running.handle.kill(),
+                None => {}
+            }
+        }
+    }
+
+    fn renew_leases(&mut self, run: RunId) {
+        let Some(active) = self.runs.get(&run) else { return };
+        let leases = active.state.leases().map(|(step, lease)| (step.id.clone(), lease.fence));
+        for (step, fence) in leases.collect::<Vec<_>>() {
+            self.handle(run, Command::Heartbeat { step, fence });
+        }
+    }
+
+    fn expire(&mut self, run: RunId) {
+        self.handle(run, Command::Expire);
+        // Threads of this process send no heartbeats: they live as long as it does.
+        let alive = |engine: &mut Self, effect: &Effect| match effect {
+            Effect::Kill { step, fence, .. } => {
+                let id = AttemptId { run, step: step.clone(), fence: *fence };
+                let running = engine.attempts.get_mut(&id);
+                running.is_some_and(|r| r.placement == Placement::InProcess).then_some(id)
+            }
+            _ => None,
+        };
+        let effects = std::mem::take(&mut self.pending.effects);
+        for (of, effect) in effects {
+            match alive(self, &effect) {
+                Some(AttemptId { step, fence, .. }) => self.handle(of, Command::Heartbeat { step, fence }),
+                None => self.pending.effects.push((of, effect)),
+            }
+        }
+    }
+}

@@ -1,0 +1,211 @@
+//! Processes of the operating system: identity beyond PID reuse, groups, and proof of death.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
+
+use crate::core::event::ProcessIdentity;
+
+use super::AttemptId;
+
+/// Environment variable that marks every process of an attempt.
+pub(super) const MARK: &str = "STEPWELL_ATTEMPT_ID";
+
+/// How long to wait for killed processes to disappear; more only for one that hangs in the kernel.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The identity of a process that exists now.
+pub fn identify(pid: u32) -> Option<ProcessIdentity> {
+    Some(ProcessIdentity { pid, start_time: platform::start_time(pid)?, boot_id: platform::boot_id()? })
+}
+
+/// Sends a signal to every process of a group; to be called while the group's leader is not reaped.
+pub(super) fn signal_group(leader: u32, signal: Signal) {
+    if let Some(pid) = to_pid(leader) {
+        // Nobody left to signal is what the caller wants anyway.
+        let _ = kill_process_group(pid, signal);
+    }
+}
+
+/// Waits until a killed group has no living member; gives those that are left after [`PATIENCE`].
+pub(super) fn await_group_end(leader: u32) -> Vec<u32> {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let gone = to_pid(leader).is_none_or(|pid| test_kill_process_group(pid).is_err());
+        let members = if gone { Vec::new() } else { platform::group_members(leader) };
+        if members.is_empty() || Instant::now() > deadline {
+            return members;
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Kills every process that carries the attempt's mark, until there is none; gives the survivors.
+pub(super) fn end_marked(id: &AttemptId) -> Vec<u32> {
+    let mark = format!("{MARK}={id}");
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let marked = platform::marked(&mark);
+        if marked.is_empty() || Instant::now() > deadline {
+            return marked;
+        }
+        for pid in marked.into_iter().filter_map(to_pid) {
+            let _ = kill_process(pid, Signal::KILL);
+        }
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Ends what an attempt of an engine that died has left: its group, when its leader is provably the
+/// recorded process, and on Linux every process with its mark. Gives the survivors.
+pub fn end_leftovers(id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u32> {
+    let mut survivors = Vec::new();
+    if let Some(process) = process
+        && identify(process.pid).as_ref() == Some(process)
+    {
+        signal_group(process.pid, Signal::KILL);
+        survivors = await_group_end(process.pid);
+    }
+    survivors.extend(end_marked(id));
+    survivors
+}
+
+fn to_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+#[cfg(target_os = "linux")]
+mod platform {
+    use std::fs;
+
+    /// Clock ticks between boot and the start of the process: field 22 of `/proc/PID/stat`, see proc(5).
+    pub fn start_time(pid: u32) -> Option<u64> {
+        fields(pid)?.get(19)?.parse().ok()
+    }
+
+    pub fn boot_id() -> Option<String> {
+        Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
+    }
+
+    /// Members of a process group that are alive: a zombie only waits to be reaped.
+    pub fn group_members(leader: u32) -> Vec<u32> {
+        let leader = leader.to_string();
+        let member =
+            |pid: &u32| fields(*pid).is_some_and(|f| f.get(2) == Some(&leader) && !matches!(f[0].as_str(), "Z" | "X"));
+        processes().filter(member).collect()
+    }
+
+    /// Living processes whose initial environment has this entry. Others' processes are unreadable.
+    pub fn marked(entry: &str) -> Vec<u32> {
+        let has_mark = |pid: &u32| {
+            fs::read(format!("/proc/{pid}/environ"))
+                .is_ok_and(|environment| environment.split(|b| *b == 0).any(|e| e == entry.as_bytes()))
+        };
+        processes().filter(|pid| *pid != std::process::id()).filter(has_mark).collect()
+    }
+
+    fn processes() -> impl Iterator<Item = u32> {
+        let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+        entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+    }
+
+    /// Fields of `/proc/PID/stat` from the state on; the name before it may hold spaces and brackets.
+    fn fields(pid: u32) -> Option<Vec<String>> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (_, rest) = stat.rsplit_once(')')?;
+        Some(rest.split_whitespace().map(str::to_owned).collect())
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod platform {
+    use std::process::Command;
+
+    /// A number that differs between two processes with the same id: a digest of the start time.
+    pub fn start_time(pid: u32) -> Option<u64> {
+        let text = output("ps", &["-p", &pid.to_string(), "-o", "lstart="])?;
+        let digest = blake3::hash(text.trim().as_bytes());
+        let bytes = digest.as_bytes().first_chunk::<8>()?;
+        Some(u64::from_le_bytes(*bytes))
+    }
+
+    pub fn boot_id() -> Option<String> {
+        Some(output("sysctl", &["-n", "kern.bootsessionuuid"])?.trim().to_owned())
+    }
+
+    pub fn group_members(leader: u32) -> Vec<u32> {
+        let text = output("ps", &["-axo", "pid=,pgid=,stat="]).unwrap_or_default();
+        let member = |line: &str| {
+            let mut words = line.split_whitespace();
+            let pid = words.next()?.parse().ok()?;
+            let alive = words.next()? == leader.to_string() && !words.next()?.starts_with('Z');
+            alive.then_some(pid)
+        };
+        text.lines().filter_map(member).collect()
+    }
+
+    /// Environments of other processes cannot be read here.
+    pub fn marked(_entry: &str) -> Vec<u32> {
+        Vec::new()
+    }
+
+    fn output(program: &str, arguments: &[&str]) -> Option<String> {
+        let output = Command::new(program).args(arguments).output().ok()?;
+        String::from_utf8(output.stdout).ok().filter(|text| !text.trim().is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::CommandExt;
+    use std::process::{Child, Command};
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::core::ids::{Fence, RunId, StepId};
+
+    fn sleeper(mark: &str) -> Child {
+        Command::new("sh").args(["-c", "sleep 60 & sleep 60"]).env(MARK, mark).process_group(0).spawn().unwrap()
+    }
+
+    fn id() -> AttemptId {
+        AttemptId { run: RunId(Uuid::now_v7()), step: StepId::from("a"), fence: Fence(1) }
+    }
+
+    #[test]
+    fn a_recorded_process_is_ended_with_its_whole_group() {
+        let (id, other) = (id(), id());
+        let mut child = sleeper(&other.to_string());
+        let process = identify(child.id()).unwrap();
+        while platform::group_members(child.id()).len() < 3 {
+            thread::sleep(Duration::from_millis(5));
+        }
+        assert!(end_leftovers(&id, Some(&process)).is_empty());
+        assert!(platform::group_members(child.id()).is_empty());
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_process_with_a_reused_id_is_left_alone() {
+        let mut child = sleeper(&id().to_string());
+        let mut process = identify(child.id()).unwrap();
+        process.start_time += 1;
+        assert!(end_leftovers(&id(), Some(&process)).is_empty());
+        assert!(child.try_wait().unwrap().is_none(), "a stranger was killed");
+        child.kill().unwrap();
+        signal_group(child.id(), Signal::KILL);
+        child.wait().unwrap();
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn an_unrecorded_process_is_found_by_its_mark() {
+        let id = id();
+        let mut child = sleeper(&id.to_string());
+        assert!(end_leftovers(&id, None).is_empty());
+        assert!(platform::group_members(child.id()).is_empty());
+        child.wait().unwrap();
+    }
+}

@@ -1,0 +1,78 @@
+//! What a workflow says about a command.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::core::failure::Failure;
+
+/// Arguments of `command`: exactly one of `argv` and `shell`.
+#[derive(Deserialize, JsonSchema, Default, Debug)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct Arguments {
+    /// Program and arguments; no shell is involved.
+    pub argv: Vec<Value>,
+    /// A script for `/bin/sh -c`.
+    pub shell: Option<String>,
+    /// Environment variables on top of those of the engine.
+    pub env: BTreeMap<String, Value>,
+    /// Files and folders that the program reads, relative to the directory of the engine; their content
+    /// becomes part of the step's key.
+    pub inputs: Vec<PathBuf>,
+    /// Output name -> file or folder, relative to `STEPWELL_OUTPUT_DIR`, or else to the working directory.
+    pub outputs: BTreeMap<String, PathBuf>,
+    /// Working directory, relative to that of the engine. Default: a directory of the step that is kept
+    /// over its attempts and removed when it has succeeded.
+    pub cwd: Option<PathBuf>,
+    /// Whether equal arguments and inputs give equal outputs, so that earlier ones can be reused. Default:
+    /// true when `outputs` are declared.
+    pub cache: Option<bool>,
+}
+
+impl Arguments {
+    /// The program and its arguments.
+    ///
+    /// # Errors
+    /// A fatal failure unless exactly one of `argv` and `shell` is given.
+    pub(super) fn command_line(&self) -> Result<Vec<OsString>, Failure> {
+        match (&self.shell, self.argv.as_slice()) {
+            (Some(script), []) => Ok(["/bin/sh", "-c", script].map(OsString::from).to_vec()),
+            (None, [_, ..]) => self.argv.iter().map(|word| text(word, "argv").map(OsString::from)).collect(),
+            (None, []) => Err(Failure::fatal("the command is empty")
+                .with_hint("give `argv = [\"program\", \"argument\"]` or `shell = \"script\"`")),
+            (Some(_), _) => Err(Failure::fatal("both `argv` and `shell` are given").with_hint("give one of them")),
+        }
+    }
+
+    /// The user's environment variables.
+    ///
+    /// # Errors
+    /// A fatal failure for a value that is no text, number or boolean.
+    pub(super) fn environment(&self) -> Result<Vec<(String, String)>, Failure> {
+        self.env.iter().map(|(name, value)| Ok((name.clone(), text(value, "env")?))).collect()
+    }
+
+    pub(super) fn work_dir(&self, scratch: &Path) -> PathBuf {
+        self.cwd.clone().unwrap_or_else(|| scratch.join("work"))
+    }
+
+    pub(super) fn cacheable(&self) -> bool {
+        self.cache.unwrap_or(!self.outputs.is_empty())
+    }
+}
+
+/// Templates give numbers and booleans as such; programs see text.
+fn text(value: &Value, argument: &str) -> Result<String, Failure> {
+    match value {
+        Value::String(text) => Ok(text.clone()),
+        Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
+        Value::Null | Value::Array(_) | Value::Object(_) => {
+            Err(Failure::fatal(format!("`{argument}` holds {value}, which is no text, number or boolean"))
+                .with_hint("use a template filter such as `| tojson` or `| join(\" \")`"))
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! The checkpoint protocol of commands. A program fills `next/`, then creates `next.ready`; the worker
+//! commits the folder and removes `next.ready`. `last/` holds the newest committed checkpoint.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::core::event::Checkpoint;
+use crate::core::failure::{Failure, FailureKind};
+use crate::steps::{StepContext, StepError};
+
+use super::outputs::publish;
+
+/// Optional content of `next.ready`: what people want to see of a checkpoint.
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Marker {
+    last_step: Option<u64>,
+    last_doc_index: Option<u64>,
+    tokens_so_far: Option<u64>,
+    loss: Option<f64>,
+    phase: Option<String>,
+}
+
+/// `$STEPWELL_CHECKPOINT_DIR`.
+pub(super) struct CheckpointDir {
+    root: PathBuf,
+}
+
+impl CheckpointDir {
+    /// A fresh directory that holds, as `last/`, the newest committed checkpoint that is not damaged.
+    ///
+    /// # Errors
+    /// When the directory cannot be written. Damaged checkpoints are passed over with a note.
+    pub(super) fn prepare(context: &mut StepContext<'_>) -> Result<CheckpointDir, Failure> {
+        let directory = CheckpointDir { root: context.scratch().join("checkpoint") };
+        remove(&directory.root).and_then(|()| fs::create_dir_all(&directory.root)).map_err(cannot_write)?;
+        let mut damaged = false;
+        for checkpoint in &context.request.checkpoints {
+            let Some(artifact) = &checkpoint.artifact else { continue };
+            match context
+                .artifacts
+                .verify(artifact)
+                .and_then(|()| context.artifacts.materialise(artifact, &directory.last()))
+            {
+                Ok(()) => {
+                    if damaged {
+                        context.reporter.rewind(checkpoint.last_step.unwrap_or(0));
+                    }
+                    return Ok(directory);
+                }
+                Err(error) => {
+                    damaged = true;
+                    context.reporter.note(format!("passed over a checkpoint: {error}"));
+                }
+            }
+        }
+        if damaged {
+            context.reporter.rewind(0);
+            context.reporter.note("no usable checkpoint is left: starting from the beginning".to_owned());
+        }
+        Ok(directory)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        &self.root
+    }
+
+    fn last(&self) -> PathBuf {
+        self.root.join("last")
+    }
+
+    /// Commits the checkpoint that the program has announced, if there is one.
+    ///
+    /// # Errors
+    /// When it cannot be stored; a program that announces nonsense gets a fatal failure.
+    pub(super) fn commit_announced(&self, context: &mut StepContext<'_>) -> Result<(), StepError> {
+        let ready = self.root.join("next.ready");
+        let marker = match fs::read_to_string(&ready) {
+            Ok(text) => parse_marker(&text)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(cannot_write(error).into()),
+        };
+        let next = self.root.join("next");
+        if !next.is_dir() {
+            let failure = Failure::fatal("the program created `next.ready`, but there is no folder `next`");
+            return Err(failure
+                .with_hint("fill $STEPWELL_CHECKPOINT_DIR/next/ first, then create `next.ready`")
+                .into());
+        }
+        let artifact = publish(context.artifacts, &next)?;
+        context.reporter.checkpoint(Checkpoint {
+            artifact: Some(artifact),
+            state: Value::Null,
+            last_step: marker.last_step,
+            last_doc_index: marker.last_doc_index,
+            tokens_so_far: marker.tokens_so_far,
+            loss: marker.loss,
+            phase: marker.phase,
+            permanent: false,
+        })?;
+        let replace = || {
+            remove(&self.last())?;
+            fs::rename(&next, self.last())?;
+            fs::remove_file(&ready)
+        };
+        replace().map_err(|error| cannot_write(error).into())
+    }
+}
+
+fn parse_marker(text: &str) -> Result<Marker, Failure> {
+    if text.trim().is_empty() {
+        return Ok(Marker::default());
+    }
+    serde_json::from_str(text).map_err(|error| {
+        Failure::fatal(format!("`next.ready` is neither empty nor a known JSON object: {error}"))
+            .with_hint("write it under another name and rename it; known keys: last_step, last_doc_index, tokens_so_far, loss, phase")
+    })
+}
+
+fn cannot_write(error: io::Error) -> Failure {
+    let cause = Failure::from_error(FailureKind::Retryable, &error).message;
+    Failure::retryable(format!("cannot write the checkpoint directory: {cause}"))
+}
+
+/// Removes a file or folder; it is fine when there is none.
+pub(super) fn remove(path: &Path) -> io::Result<()> {
+    let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
+    match result {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}

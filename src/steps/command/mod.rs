@@ -1,0 +1,15 @@
+//! `command`: any program as a step. The protocol for programs is in `specs/command-protocol.md`.
+
+mod arguments;
+mod checkpoint;
+mod environment;
+mod handler;
+mod inputs;
+mod log;
+mod outputs;
+mod program;
+mod trampoline;
+
+pub(super) use handler::Command;
+pub use log::last_lines;
+pub use trampoline::run_as_child_of;

@@ -1,0 +1,43 @@
+//! The step kinds of this build: one line each.
+
+use crate::core::catalog::{Catalog, KindInfo};
+
+use super::StepHandler;
+
+static KINDS: &[&dyn StepHandler] = &[&super::command::Command, &super::noop::Noop];
+
+/// All step kinds.
+pub fn registry() -> &'static [&'static dyn StepHandler] {
+    KINDS
+}
+
+/// The handler of a step kind.
+pub fn find(kind: &str) -> Option<&'static dyn StepHandler> {
+    KINDS.iter().copied().find(|handler| handler.kind() == kind)
+}
+
+/// The step kinds as validation and documentation see them.
+pub fn catalog() -> Catalog {
+    let info = |handler: &&'static dyn StepHandler| KindInfo {
+        kind: handler.kind(),
+        summary: handler.summary(),
+        placement: handler.placement(),
+        schema: handler.schema().to_value(),
+    };
+    Catalog { kinds: KINDS.iter().map(info).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_name_and_a_closed_schema() {
+        for (i, handler) in registry().iter().enumerate() {
+            assert_eq!(registry().iter().position(|other| other.kind() == handler.kind()), Some(i));
+            let schema = handler.schema().to_value();
+            assert_eq!(schema["type"], "object", "{}", handler.kind());
+            assert_eq!(schema["additionalProperties"], false, "{}", handler.kind());
+        }
+    }
+}
