@@ -46,7 +46,7 @@ impl Block {
         let normed = kernels.rms_norm(x.clone(), self.input_norm.val(), norm_eps);
         let mut qkv = kernels.linear(normed, self.qkv.val());
         if let (Some(query), Some(key)) = (&self.query_norm, &self.key_norm) {
-            qkv = kernels.qk_norm(qkv, [query.val(), key.val()], attention.layout, norm_eps);
+            qkv = kernels.qk_norm(qkv, query.val(), key.val(), attention.layout, norm_eps);
         }
         let mixed = kernels.attention(qkv, attention);
         let x = add_branch(kernels, mixed, self.attention_out.val(), x, masks.map(|[mask, _]| mask));

@@ -6,6 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::*;
 use crate::core::rng::Rng;
 use crate::train::config::{Ffn, ModelConfig};
+use crate::train::ops::Kernels;
 use crate::train::weights::{NamedTensor, WeightsError};
 
 fn small() -> ModelConfig {
@@ -210,4 +211,53 @@ fn an_id_outside_the_vocabulary_is_refused() {
     let mut batch = random_batch(&config, 1, 4, 8);
     batch.ids[2] = config.vocab_size as u32;
     Transformer::init(&config, 5, &Device::flex()).loss(&batch, 1.0);
+}
+
+/// Loss and gradients by parameter, in the order of the module.
+fn loss_and_gradients(kernels: Kernels, model: &Transformer, batch: &Batch) -> Vec<Vec<f32>> {
+    struct Collect<'a>(&'a burn::optim::GradientsParams, Vec<Vec<f32>>);
+    impl burn::module::ModuleVisitor for Collect<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+            self.1.push(values(self.0.get::<D>(param.id).expect("a gradient")));
+        }
+    }
+    let loss = model.loss_with(kernels, batch, 17.0);
+    let gradients = burn::optim::GradientsParams::from_grads(loss.clone().backward(), model);
+    let mut collect = Collect(&gradients, vec![values(loss)]);
+    model.visit(&mut collect);
+    collect.1
+}
+
+#[test]
+fn fused_and_portable_models_have_the_same_loss_and_gradients() {
+    for config in [small(), qwen(), ungated(), ModelConfig { dropout: 0.1, ..small() }] {
+        let config = ModelConfig { init_std: 0.1, context: 80, ..config };
+        let model = Transformer::init(&config, 5, &Device::flex().autodiff());
+        let mut batch = random_batch(&config, 2, 75, 8);
+        batch.dropout_seed = Some(4);
+        batch.starts = (0..150).map(|token| if token % 75 < 30 { 0 } else { 30 }).collect();
+        let fused = loss_and_gradients(Kernels::Fused, &model, &batch);
+        let portable = loss_and_gradients(Kernels::Portable, &model, &batch);
+        for (index, (fused, portable)) in fused.iter().zip(&portable).enumerate() {
+            let scale = portable.iter().fold(1e-4f32, |scale, x| scale.max(x.abs()));
+            let difference = fused.iter().zip(portable).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            assert!(difference < 1e-4 * scale, "result {index}: {difference} of {scale}");
+        }
+    }
+}
+
+#[test]
+fn the_number_of_threads_does_not_change_a_bit() {
+    let config = ModelConfig { vocab_size: 700, context: 150, ..qwen() };
+    let model = Transformer::init(&config, 5, &Device::flex().autodiff());
+    let batch = random_batch(&config, 3, 150, 8);
+    let run = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
+        pool.install(|| loss_and_gradients(Kernels::Fused, &model, &batch))
+    };
+    let bits = |results: Vec<Vec<f32>>| -> Vec<u32> { results.into_iter().flatten().map(f32::to_bits).collect() };
+    let one = bits(run(1));
+    for threads in [2, 3, 7] {
+        assert_eq!(one, bits(run(threads)), "{threads} threads");
+    }
 }

@@ -2,63 +2,58 @@
 
 use burn::tensor::{Device, Int, Tensor};
 
+#[cfg(feature = "flex")]
+use super::fused;
 use super::{AttentionContext, DropoutMask, HeadLayout, portable};
+use crate::train::device;
 
 /// Which implementation runs the operations of a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kernels {
     /// Stock burn tensors, on any device.
     Portable,
+    /// Hand-written forward and backward passes, on the CPU.
+    #[cfg(feature = "flex")]
+    Fused,
+}
+
+/// Methods that call the function of their name in the chosen implementation.
+macro_rules! operations {
+    ($(fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty;)*) => {
+        $(
+            #[doc = concat!("See `portable::", stringify!($name), "`.")]
+            pub fn $name(self, $($arg: $ty),*) -> $out {
+                match self {
+                    Kernels::Portable => portable::$name($($arg),*),
+                    #[cfg(feature = "flex")]
+                    Kernels::Fused => fused::$name($($arg),*),
+                }
+            }
+        )*
+    };
 }
 
 impl Kernels {
     /// The fastest implementation for tensors of `device`.
-    pub fn for_device(_device: &Device) -> Self {
-        Kernels::Portable
+    pub fn for_device(device: &Device) -> Self {
+        match device::is_flex(device) {
+            #[cfg(feature = "flex")]
+            true => Kernels::Fused,
+            _ => Kernels::Portable,
+        }
     }
 
-    pub fn embedding(self, weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
-        portable::embedding(weight, ids)
-    }
-
-    pub fn rms_norm(self, x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
-        portable::rms_norm(x, weight, eps)
-    }
-
-    pub fn linear(self, x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-        portable::linear(x, weight)
-    }
-
-    pub fn linear_add(self, x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
-        portable::linear_add(x, weight, residual)
-    }
-
-    pub fn qk_norm(self, qkv: Tensor<2>, weights: [Tensor<1>; 2], layout: HeadLayout, eps: f32) -> Tensor<2> {
-        let [query, key] = weights;
-        portable::qk_norm(qkv, query, key, layout, eps)
-    }
-
-    pub fn attention(self, qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
-        portable::attention(qkv, context)
-    }
-
-    pub fn swiglu(self, gate_up: Tensor<2>) -> Tensor<2> {
-        portable::swiglu(gate_up)
-    }
-
-    pub fn gelu(self, x: Tensor<2>) -> Tensor<2> {
-        portable::gelu(x)
-    }
-
-    pub fn cross_entropy(self, x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32) -> Tensor<1> {
-        portable::cross_entropy(x, weight, targets, divisor)
-    }
-
-    pub fn token_nll(self, x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<1> {
-        portable::token_nll(x, weight, targets)
-    }
-
-    pub fn dropout(self, x: Tensor<2>, mask: DropoutMask) -> Tensor<2> {
-        portable::dropout(x, mask)
+    operations! {
+        fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2>;
+        fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2>;
+        fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2>;
+        fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2>;
+        fn qk_norm(qkv: Tensor<2>, query: Tensor<1>, key: Tensor<1>, layout: HeadLayout, eps: f32) -> Tensor<2>;
+        fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2>;
+        fn swiglu(gate_up: Tensor<2>) -> Tensor<2>;
+        fn gelu(x: Tensor<2>) -> Tensor<2>;
+        fn cross_entropy(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32) -> Tensor<1>;
+        fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<1>;
+        fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2>;
     }
 }

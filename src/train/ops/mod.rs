@@ -3,7 +3,11 @@
 
 mod adamw;
 mod attention_context;
+#[cfg(feature = "flex")]
+mod cpu;
 mod dropout_mask;
+#[cfg(feature = "flex")]
+mod fused;
 mod kernels;
 #[expect(unsafe_code, reason = "a memory map is sound only for files that nobody changes")]
 mod mmap;
@@ -16,3 +20,6 @@ pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
 pub use dropout_mask::DropoutMask;
 pub use kernels::Kernels;
 pub use mmap::MappedFile;
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;
