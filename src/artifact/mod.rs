@@ -1,5 +1,16 @@
-//! Content-addressed store: the only place that publishes files.
+//! Content-addressed store: the only place that publishes files. A digest that is found here names
+//! bytes that were durable before anybody could refer to them.
 
+mod durable;
+mod error;
 mod local;
+mod materialise;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod writer;
 
+pub use error::ArtifactError;
 pub use local::ArtifactStore;
+pub use tree::Tree;
+pub use writer::ArtifactWriter;

@@ -8,4 +8,5 @@ pub mod ids;
 pub mod protocol;
 pub mod rng;
 pub mod spec;
+pub mod status;
 pub mod token_file;

@@ -1,1 +1,22 @@
-//! (module map)
+//! The only place that imports rusqlite: one writer per engine, readers with their own connections.
+//! The rules are in `specs/durability.md`.
+
+mod batch;
+mod check;
+mod error;
+mod layout;
+mod lock;
+mod reader;
+mod rows;
+mod writer;
+
+pub use batch::{Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, Request, RequestKind, Submitted};
+pub use check::{Problem, check};
+pub use error::StoreError;
+pub use layout::{
+    ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, RUNS_DIR, WAKE_FILE, attempt_log, scratch_dir,
+};
+pub use lock::{EngineLock, Holder};
+pub use reader::Reader;
+pub use rows::{CheckpointRow, EventRow, RunRow, StepRow};
+pub use writer::Store;

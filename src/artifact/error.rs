@@ -1,0 +1,114 @@
+//! What can go wrong with artifacts. Every message says what to do.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::core::artifact::Digest;
+use crate::core::failure::{Failure, FailureKind};
+
+#[derive(Debug, thiserror::Error)]
+#[error("{}; {}", self.what(), self.hint())]
+pub enum ArtifactError {
+    Missing {
+        digest: Digest,
+        path: PathBuf,
+    },
+    /// The file is there, but it does not hold what its name promises.
+    Damaged {
+        digest: Digest,
+        path: PathBuf,
+        actual: Digest,
+    },
+    /// The content is intact, but the reference gives another size.
+    WrongSize {
+        digest: Digest,
+        path: PathBuf,
+        expected: u64,
+        actual: u64,
+    },
+    Io {
+        action: &'static str,
+        path: PathBuf,
+        source: io::Error,
+    },
+    NoSpace {
+        path: PathBuf,
+        source: io::Error,
+    },
+    InvalidTree {
+        reason: String,
+    },
+    /// A folder was asked for where something already is.
+    Occupied {
+        path: PathBuf,
+    },
+}
+
+impl ArtifactError {
+    /// Maps an IO error, keeping "no space" apart: space can be made, and the step tried again.
+    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> ArtifactError {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ArtifactError::NoSpace { path, source },
+            _ => ArtifactError::Io { action, path, source },
+        }
+    }
+
+    /// The problem alone, in lower case.
+    pub fn what(&self) -> String {
+        match self {
+            ArtifactError::Missing { digest, path } => {
+                format!("artifact {digest} is missing: there is no file `{}`", path.display())
+            }
+            ArtifactError::Damaged { digest, path, actual } => {
+                format!("artifact {digest} is damaged: the content of `{}` has digest {actual}", path.display())
+            }
+            ArtifactError::WrongSize { digest, path, expected, actual } => format!(
+                "the reference to artifact {digest} says {expected} bytes, `{}` has {actual}",
+                path.display()
+            ),
+            ArtifactError::Io { action, path, .. } => format!("cannot {action} `{}`", path.display()),
+            ArtifactError::NoSpace { path, .. } => format!("no space left to write `{}`", path.display()),
+            ArtifactError::InvalidTree { reason } => format!("invalid artifact tree: {reason}"),
+            ArtifactError::Occupied { path } => format!("`{}` exists and is not an empty folder", path.display()),
+        }
+    }
+
+    /// What the user can do.
+    pub fn hint(&self) -> String {
+        match self {
+            ArtifactError::Missing { .. } | ArtifactError::Damaged { .. } => {
+                "restore that file from a backup, or remove it and run the step that made it again".to_owned()
+            }
+            ArtifactError::WrongSize { .. } => "run `stepwell db check`, the record of the step is damaged".to_owned(),
+            ArtifactError::Io { source, .. } => match source.kind() {
+                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+                    "make the folder writable, or choose another one with `--state-dir`".to_owned()
+                }
+                _ => "check the disk and the path".to_owned(),
+            },
+            ArtifactError::NoSpace { .. } => {
+                "free some space on that disk, then go on with `stepwell resume last`".to_owned()
+            }
+            ArtifactError::InvalidTree { .. } => "use relative paths with `/`, without `.` and `..`".to_owned(),
+            ArtifactError::Occupied { .. } => "choose a new folder, or empty that one".to_owned(),
+        }
+    }
+}
+
+/// Space and IO may be better next time; missing or damaged content will not.
+impl From<ArtifactError> for Failure {
+    fn from(error: ArtifactError) -> Failure {
+        let (kind, cause) = match &error {
+            ArtifactError::NoSpace { source, .. } | ArtifactError::Io { source, .. } => {
+                (FailureKind::Retryable, Some(source.to_string()))
+            }
+            _ => (FailureKind::Fatal, None),
+        };
+        let message = match cause {
+            Some(cause) => format!("{}: {cause}", error.what()),
+            None => error.what(),
+        };
+        Failure::new(kind, message).with_hint(error.hint())
+    }
+}

@@ -1,0 +1,285 @@
+//! Statuses of runs and steps as projections of events: the store writes them, `db check` replays them.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::event::Event;
+use super::ids::{Fence, StepId};
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    Pending,
+    Running,
+    Interrupted,
+    Canceling,
+    Succeeded,
+    Failed,
+    Canceled,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StepStatus {
+    Pending,
+    Ready,
+    Running,
+    /// A `for_each` step whose children do the work.
+    Expanded,
+    Succeeded,
+    Failed,
+    Skipped,
+    Canceled,
+}
+
+/// The text is not a status of this build.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a status")]
+pub struct UnknownStatus(String);
+
+/// What an event does to a status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Transition<S> {
+    Keep,
+    To(S),
+    /// The event cannot happen in this status.
+    Illegal,
+}
+
+impl RunStatus {
+    pub const ALL: [RunStatus; 7] = [
+        RunStatus::Pending,
+        RunStatus::Running,
+        RunStatus::Interrupted,
+        RunStatus::Canceling,
+        RunStatus::Succeeded,
+        RunStatus::Failed,
+        RunStatus::Canceled,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            RunStatus::Pending => "pending",
+            RunStatus::Running => "running",
+            RunStatus::Interrupted => "interrupted",
+            RunStatus::Canceling => "canceling",
+            RunStatus::Succeeded => "succeeded",
+            RunStatus::Failed => "failed",
+            RunStatus::Canceled => "canceled",
+        }
+    }
+
+    pub fn is_terminal(self) -> bool {
+        matches!(self, RunStatus::Succeeded | RunStatus::Failed | RunStatus::Canceled)
+    }
+
+    /// An active run keeps its name to itself.
+    pub fn is_active(self) -> bool {
+        !self.is_terminal()
+    }
+
+    /// The status after `event` of this run. A failed run goes on only through `RunResumed`; succeeded
+    /// and canceled are final; a run that is being canceled stays so until it has ended.
+    pub fn after(self, event: &Event) -> Transition<RunStatus> {
+        use Transition::{Illegal, Keep, To};
+        let active = |next| if self.is_active() { To(next) } else { Illegal };
+        match event {
+            Event::RunSubmitted { .. } => Illegal,
+            Event::RunStarted | Event::RunInterrupted { .. } | Event::RunResumed if self == RunStatus::Canceling => Keep,
+            Event::RunStarted => active(RunStatus::Running),
+            Event::RunInterrupted { .. } => active(RunStatus::Interrupted),
+            Event::RunResumed if self == RunStatus::Failed => To(RunStatus::Running),
+            Event::RunResumed => active(RunStatus::Running),
+            Event::RunCancelRequested => active(RunStatus::Canceling),
+            Event::RunCanceled => active(RunStatus::Canceled),
+            Event::RunSucceeded => active(RunStatus::Succeeded),
+            Event::RunFailed { .. } => active(RunStatus::Failed),
+            _ => Keep,
+        }
+    }
+}
+
+impl StepStatus {
+    pub const ALL: [StepStatus; 8] = [
+        StepStatus::Pending,
+        StepStatus::Ready,
+        StepStatus::Running,
+        StepStatus::Expanded,
+        StepStatus::Succeeded,
+        StepStatus::Failed,
+        StepStatus::Skipped,
+        StepStatus::Canceled,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            StepStatus::Pending => "pending",
+            StepStatus::Ready => "ready",
+            StepStatus::Running => "running",
+            StepStatus::Expanded => "expanded",
+            StepStatus::Succeeded => "succeeded",
+            StepStatus::Failed => "failed",
+            StepStatus::Skipped => "skipped",
+            StepStatus::Canceled => "canceled",
+        }
+    }
+
+    pub fn is_terminal(self) -> bool {
+        use StepStatus::{Canceled, Failed, Skipped, Succeeded};
+        matches!(self, Succeeded | Failed | Skipped | Canceled)
+    }
+
+    /// The status after `event` of this step; fences were checked before. Succeeded is final; the other
+    /// ends can become ready again when their run is resumed.
+    pub fn after(self, event: &Event) -> Transition<StepStatus> {
+        use StepStatus::{Canceled, Expanded, Failed, Pending, Ready, Running, Skipped, Succeeded};
+        use Transition::{Illegal, Keep, To};
+        match (event, self) {
+            (Event::StepReady { .. }, Pending | Ready | Failed | Skipped | Canceled) => To(Ready),
+            (Event::StepExpanded { .. }, Pending | Ready | Failed | Canceled) => To(Expanded),
+            (Event::StepReused { .. }, Pending | Ready) => To(Succeeded),
+            (Event::StepSkipped { .. }, Pending | Ready) => To(Skipped),
+            (Event::StepCanceled { .. }, Pending | Ready | Running | Expanded) => To(Canceled),
+            (Event::StepCanceled { .. }, Canceled) => Keep,
+            (Event::StepFailed { .. }, Pending | Ready | Running | Expanded) => To(Failed),
+            (Event::StepSucceeded { .. }, Running | Expanded) => To(Succeeded),
+            (Event::AttemptStarted { .. }, Ready) => To(Running),
+            (Event::AttemptFailed { .. } | Event::AttemptReleased { .. }, Running) => To(Ready),
+            (
+                Event::AttemptSpawned { .. }
+                | Event::AttemptRewound { .. }
+                | Event::CheckpointCommitted { .. }
+                | Event::Note { .. },
+                Running,
+            ) => Keep,
+            _ => Illegal,
+        }
+    }
+}
+
+/// The step that an event changes; `None` for events of the run.
+pub fn step_of(event: &Event) -> Option<&StepId> {
+    match event {
+        Event::StepReady { step, .. }
+        | Event::StepExpanded { step, .. }
+        | Event::StepReused { step, .. }
+        | Event::StepSkipped { step, .. }
+        | Event::StepCanceled { step }
+        | Event::StepFailed { step, .. }
+        | Event::StepSucceeded { step, .. }
+        | Event::AttemptStarted { step, .. }
+        | Event::AttemptSpawned { step, .. }
+        | Event::AttemptRewound { step, .. }
+        | Event::AttemptFailed { step, .. }
+        | Event::AttemptReleased { step, .. }
+        | Event::CheckpointCommitted { step, .. }
+        | Event::Note { step, .. } => Some(step),
+        Event::RunSubmitted { .. }
+        | Event::RunStarted
+        | Event::RunInterrupted { .. }
+        | Event::RunCancelRequested
+        | Event::RunCanceled
+        | Event::RunSucceeded
+        | Event::RunFailed { .. }
+        | Event::RunResumed => None,
+    }
+}
+
+/// The fence under which an event was decided.
+pub fn fence_of(event: &Event) -> Option<Fence> {
+    match event {
+        Event::StepSucceeded { fence, .. }
+        | Event::AttemptStarted { fence, .. }
+        | Event::AttemptSpawned { fence, .. }
+        | Event::AttemptRewound { fence, .. }
+        | Event::AttemptFailed { fence, .. }
+        | Event::AttemptReleased { fence, .. }
+        | Event::CheckpointCommitted { fence, .. }
+        | Event::Note { fence, .. } => Some(*fence),
+        _ => None,
+    }
+}
+
+/// Whether an event may still change a step: a claim takes the next fence of a ready step; everything
+/// else under a fence needs the current one and a running step (or an expanded one, to succeed).
+pub fn fence_holds(event: &Event, status: StepStatus, current: Fence) -> bool {
+    match (event, fence_of(event)) {
+        (_, None) => true,
+        (Event::AttemptStarted { .. }, Some(fence)) => status == StepStatus::Ready && fence.0 == current.0 + 1,
+        (Event::StepSucceeded { .. }, Some(fence)) if status == StepStatus::Expanded => fence == current,
+        (_, Some(fence)) => status == StepStatus::Running && fence == current,
+    }
+}
+
+impl fmt::Display for RunStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for StepStatus {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for RunStatus {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        RunStatus::ALL.into_iter().find(|s| s.as_str() == text).ok_or_else(|| UnknownStatus(text.to_owned()))
+    }
+}
+
+impl FromStr for StepStatus {
+    type Err = UnknownStatus;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        StepStatus::ALL.into_iter().find(|s| s.as_str() == text).ok_or_else(|| UnknownStatus(text.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statuses_round_trip_through_text_and_json() {
+        for status in RunStatus::ALL {
+            assert_eq!(status.as_str().parse::<RunStatus>().unwrap(), status);
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        for status in StepStatus::ALL {
+            assert_eq!(status.as_str().parse::<StepStatus>().unwrap(), status);
+            assert_eq!(serde_json::to_value(status).unwrap(), status.as_str());
+        }
+        assert!("done".parse::<RunStatus>().is_err());
+    }
+
+    #[test]
+    fn a_succeeded_step_never_changes() {
+        let at = jiff::Timestamp::UNIX_EPOCH;
+        let step = StepId::from("a");
+        for event in [
+            Event::StepReady { step: step.clone(), not_before: at },
+            Event::StepCanceled { step: step.clone() },
+            Event::StepSkipped { step: step.clone(), reason: String::new() },
+            Event::StepExpanded { step, items: vec![] },
+        ] {
+            assert_eq!(StepStatus::Succeeded.after(&event), Transition::Illegal);
+        }
+    }
+
+    #[test]
+    fn ended_runs_stay_ended_but_a_failed_one_resumes() {
+        for status in [RunStatus::Succeeded, RunStatus::Canceled] {
+            assert_eq!(status.after(&Event::RunResumed), Transition::Illegal);
+            assert_eq!(status.after(&Event::RunStarted), Transition::Illegal);
+        }
+        assert_eq!(RunStatus::Failed.after(&Event::RunResumed), Transition::To(RunStatus::Running));
+        assert_eq!(RunStatus::Failed.after(&Event::RunSucceeded), Transition::Illegal);
+        assert_eq!(RunStatus::Canceling.after(&Event::RunResumed), Transition::Keep);
+    }
+}

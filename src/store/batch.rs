@@ -1,0 +1,83 @@
+//! What goes into the store.
+
+use jiff::Timestamp;
+
+use crate::core::event::Recorded;
+use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::protocol::MetricRow;
+use crate::core::spec::WorkflowSpec;
+
+/// A run to be submitted. `id` is a UUIDv7, so that ids sort by time.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    pub id: RunId,
+    pub name: String,
+    pub spec: WorkflowSpec,
+    pub spec_digest: String,
+    /// Submitting again with the same key gives the first run.
+    pub idempotency_key: Option<String>,
+    pub at: Timestamp,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Submitted {
+    New,
+    /// The idempotency key was used before, for this run.
+    Existing(RunId),
+}
+
+/// One transaction of the engine. The order within it: events as given, then leases, metrics, requests.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Batch<'a> {
+    pub events: &'a [Recorded],
+    pub leases: &'a [LeaseExtension],
+    /// Written after all events. A queued metric that an `AttemptRewound` of this batch makes void must
+    /// not be in here.
+    pub metrics: &'a [MetricWrite],
+    /// Ids of requests that the events answer.
+    pub requests_done: &'a [i64],
+}
+
+impl Batch<'_> {
+    pub fn is_empty(&self) -> bool {
+        self.events.is_empty() && self.leases.is_empty() && self.metrics.is_empty() && self.requests_done.is_empty()
+    }
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LeaseExtension {
+    pub run: RunId,
+    pub step: StepId,
+    pub fence: Fence,
+    pub expires_at: Timestamp,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct MetricWrite {
+    pub run: RunId,
+    pub step: StepId,
+    /// Metrics of any but the newest attempt are dropped.
+    pub attempt: u32,
+    pub row: MetricRow,
+}
+
+/// What a commit left out because a newer claim of the step exists; indices into the batch.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CommitReport {
+    pub stale: Vec<usize>,
+    pub stale_leases: Vec<usize>,
+    pub stale_metrics: Vec<usize>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RequestKind {
+    Cancel,
+}
+
+/// What another process asked of the engine.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Request {
+    pub id: i64,
+    pub run: RunId,
+    pub kind: RequestKind,
+}

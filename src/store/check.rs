@@ -1,0 +1,9 @@
+//! Looks for damage.
+use std::path::Path;
+use super::error::StoreError;
+
+/// Something that should not be.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Problem { pub what: String, pub hint: String }
+
+pub fn check(_state_dir: &Path) -> Result<Vec<Problem>, StoreError> { todo!() }

@@ -1,0 +1,145 @@
+//! What can go wrong with the state. Messages give the problem; `hint` says how to fix it.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use rusqlite::ErrorCode;
+
+use crate::core::ids::{RunId, StepId};
+use crate::core::status::RunStatus;
+
+use super::lock::Holder;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("there is no state in `{}`", path.display())]
+    NoState { path: PathBuf },
+    #[error("`{}` is in use by engine process {} on {} since {}: `{}`", path.display(), holder.pid, holder.host, holder.started_at, holder.command)]
+    Locked { path: PathBuf, holder: Holder },
+    #[error("`{}` has schema version {found}; this build reads versions up to {supported}", path.display())]
+    NewerSchema { path: PathBuf, found: u32, supported: u32 },
+    /// The database lacks, or has replaced, an event that had been committed.
+    #[error("`{}` lost committed events: event {seq} was committed, {found}", path.display())]
+    LostEvents { path: PathBuf, seq: i64, found: String },
+    #[error("no run matches `{text}`")]
+    UnknownRun { text: String },
+    #[error("`{text}` matches {} runs: {}", candidates.len(), list(candidates))]
+    AmbiguousRun { text: String, candidates: Vec<RunId> },
+    #[error("run {run} has no step `{step}`")]
+    UnknownStep { run: RunId, step: StepId },
+    #[error("a run named `{name}` is {status} already: {run}")]
+    NameActive { name: String, run: RunId, status: RunStatus },
+    /// The events of a batch contradict the state; nothing of the batch was committed.
+    #[error("run {run}: event `{event}` of {subject} is impossible in status {status}")]
+    IllegalEvent { run: RunId, subject: String, event: String, status: &'static str },
+    #[error("run {run}: step `{step}` has a metric for training step {train_step} already")]
+    DuplicateMetric { run: RunId, step: StepId, train_step: u64 },
+    /// Another engine took over: this one must not write any more.
+    #[error("another engine took over `{}`: this one has epoch {ours}, the state is at {current}", path.display())]
+    StaleEpoch { path: PathBuf, ours: i64, current: i64 },
+    #[error("a batch was committed without `begin_epoch`")]
+    NoEpoch,
+    #[error("no space left to write `{}`", path.display())]
+    NoSpace { path: PathBuf },
+    #[error("`{}` is read-only", path.display())]
+    ReadOnly { path: PathBuf },
+    #[error("`{}` is busy: another process holds it", path.display())]
+    Busy { path: PathBuf },
+    #[error("`{}` is damaged: {what}", path.display())]
+    Damaged { path: PathBuf, what: String },
+    #[error("the state holds a value that this build cannot read: {what}")]
+    Undecodable { what: String },
+    #[error("`{}` is not set up for durability: {what}", path.display())]
+    Pragma { path: PathBuf, what: String },
+    #[error("cannot migrate `{}`", path.display())]
+    Migration {
+        path: PathBuf,
+        #[source]
+        source: Box<refinery::Error>,
+    },
+    #[error("cannot {action} `{}`", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("the state database failed")]
+    Sqlite(#[from] rusqlite::Error),
+}
+
+impl StoreError {
+    /// How to fix it, where there is a way.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            StoreError::NoState { .. } => {
+                "start a run first, such as `stepwell start-training`, or give the folder with `--state-dir`".to_owned()
+            }
+            StoreError::Locked { holder, .. } => {
+                format!("wait for it, stop it with `kill {}`, or use another `--state-dir`", holder.pid)
+            }
+            StoreError::NewerSchema { .. } => "use the newer stepwell that wrote it, or another `--state-dir`".to_owned(),
+            StoreError::LostEvents { path, .. } => {
+                let head = path.with_file_name(super::layout::HEAD_FILE);
+                format!("restore the database from a backup, or accept the loss with `rm {}`", head.display())
+            }
+            StoreError::UnknownRun { .. } => "`stepwell list` shows all runs".to_owned(),
+            StoreError::AmbiguousRun { .. } => "give more digits of the id".to_owned(),
+            StoreError::UnknownStep { run, .. } => format!("`stepwell show {run}` lists its steps"),
+            StoreError::NameActive { run, .. } => {
+                format!("go on with `stepwell resume {run}`, end it with `stepwell cancel {run}`, or choose another name")
+            }
+            StoreError::NoSpace { .. } => {
+                "free some space on that disk, then go on with `stepwell resume last`".to_owned()
+            }
+            StoreError::ReadOnly { .. } => "make the folder writable, or choose another `--state-dir`".to_owned(),
+            StoreError::Busy { .. } => "close whatever has the database open for long, such as a sqlite3 shell".to_owned(),
+            StoreError::Damaged { path, .. } => {
+                let backups = path.with_file_name(super::layout::BACKUPS_DIR);
+                format!("`stepwell db check` lists the damage; backups are in `{}`", backups.display())
+            }
+            StoreError::Undecodable { .. } => "`stepwell db check` lists the damage".to_owned(),
+            StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                "make the folder writable, or choose another `--state-dir`".to_owned()
+            }
+            StoreError::IllegalEvent { .. }
+            | StoreError::DuplicateMetric { .. }
+            | StoreError::StaleEpoch { .. }
+            | StoreError::NoEpoch
+            | StoreError::Pragma { .. }
+            | StoreError::Migration { .. }
+            | StoreError::Io { .. }
+            | StoreError::Sqlite(_) => return None,
+        };
+        Some(hint)
+    }
+
+    /// Gives a bare database error the file it happened in, and its own variant where there is one.
+    pub(super) fn at(self, path: &Path) -> StoreError {
+        let path = path.to_owned();
+        let StoreError::Sqlite(error) = self else { return self };
+        match error.sqlite_error_code() {
+            Some(ErrorCode::DiskFull) => StoreError::NoSpace { path },
+            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+                StoreError::ReadOnly { path }
+            }
+            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
+            Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+                StoreError::Damaged { path, what: error.to_string() }
+            }
+            _ => StoreError::Sqlite(error),
+        }
+    }
+
+    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> StoreError {
+        let path = path.to_owned();
+        match source.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::NoSpace { path },
+            io::ErrorKind::ReadOnlyFilesystem => StoreError::ReadOnly { path },
+            _ => StoreError::Io { action, path, source },
+        }
+    }
+
+    pub(super) fn undecodable(what: impl Into<String>) -> StoreError {
+        StoreError::Undecodable { what: what.into() }
+    }
+}
+
+fn list(runs: &[RunId]) -> String {
+    runs.iter().map(RunId::to_string).collect::<Vec<_>>().join(", ")
+}

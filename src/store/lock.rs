@@ -1,0 +1,119 @@
+//! One engine per state directory: an flock that the kernel gives back whatever happens to its
+//! holder, and a file content that says who that is.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::error::StoreError;
+use super::layout::LOCK_FILE;
+
+/// Who holds the engine lock.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Holder {
+    pub pid: u32,
+    pub host: String,
+    pub started_at: Timestamp,
+    pub command: String,
+}
+
+/// The right to run steps in a state directory; given back when dropped or when the process ends.
+#[derive(Debug)]
+pub struct EngineLock {
+    file: File,
+    state_dir: PathBuf,
+}
+
+/// A reader holds the lock for an instant to see whether it is free, so one refusal proves nothing.
+const TRIES: u32 = 25;
+const PAUSE: Duration = Duration::from_millis(4);
+
+impl EngineLock {
+    /// Takes the lock, creating the state directory if need be.
+    ///
+    /// # Errors
+    /// `Locked` with the holder when an engine has it; `Io`, `ReadOnly`.
+    pub fn acquire(state_dir: &Path) -> Result<EngineLock, StoreError> {
+        std::fs::create_dir_all(state_dir).map_err(|error| StoreError::io("create the folder", state_dir, error))?;
+        let path = state_dir.join(LOCK_FILE);
+        let failed = |error| StoreError::io("lock", &path, error);
+        let file =
+            OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path).map_err(failed)?;
+        for _ in 0..TRIES {
+            match file.try_lock() {
+                Ok(()) => {
+                    let mut lock = EngineLock { file, state_dir: state_dir.to_owned() };
+                    lock.announce().map_err(failed)?;
+                    return Ok(lock);
+                }
+                Err(TryLockError::WouldBlock) => sleep(PAUSE),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+            }
+        }
+        Err(StoreError::Locked { holder: read_holder(&path), path: state_dir.to_owned() })
+    }
+
+    /// Who holds the lock of a state directory now; `None` when nobody does.
+    pub fn holder(state_dir: &Path) -> Option<Holder> {
+        let path = state_dir.join(LOCK_FILE);
+        let file = File::open(&path).ok()?;
+        match file.try_lock_shared() {
+            Err(TryLockError::WouldBlock) => Some(read_holder(&path)),
+            Ok(()) | Err(TryLockError::Error(_)) => None,
+        }
+    }
+
+    /// The state directory that this lock is for.
+    pub fn state_dir(&self) -> &Path {
+        &self.state_dir
+    }
+
+    fn announce(&mut self) -> std::io::Result<()> {
+        let holder = Holder {
+            pid: std::process::id(),
+            host: host_name(),
+            started_at: Timestamp::now(),
+            command: std::env::args().collect::<Vec<_>>().join(" "),
+        };
+        let text = serde_json::to_vec(&holder)?;
+        self.file.set_len(0)?;
+        self.file.seek(SeekFrom::Start(0))?;
+        self.file.write_all(&text)
+    }
+}
+
+impl Drop for EngineLock {
+    fn drop(&mut self) {
+        // The lock itself goes with the file; an old name in it would only mislead for an instant.
+        let _ = self.file.set_len(0);
+    }
+}
+
+/// The holder, which is written a moment after the lock was taken.
+fn read_holder(path: &Path) -> Holder {
+    for _ in 0..TRIES {
+        let mut text = String::new();
+        if File::open(path).and_then(|mut file| file.read_to_string(&mut text)).is_ok()
+            && let Ok(holder) = serde_json::from_str(&text)
+        {
+            return holder;
+        }
+        sleep(PAUSE);
+    }
+    let unknown = || "unknown".to_owned();
+    Holder { pid: 0, host: unknown(), started_at: Timestamp::UNIX_EPOCH, command: unknown() }
+}
+
+fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = kernel.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    match name.trim() {
+        "" => "this host".to_owned(),
+        name => name.to_owned(),
+    }
+}

@@ -1,0 +1,85 @@
+//! What comes out of the store.
+
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::core::artifact::Outputs;
+use crate::core::event::{Checkpoint, Event, ProcessIdentity};
+use crate::core::failure::Failure;
+use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::status::{RunStatus, StepStatus};
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct RunRow {
+    pub id: RunId,
+    pub name: String,
+    pub workflow: String,
+    /// As it is now: a run whose row says `running` is `interrupted` when no engine holds the state.
+    pub status: RunStatus,
+    /// As the newest event left it.
+    pub stored_status: RunStatus,
+    pub spec_digest: String,
+    pub created_at: Timestamp,
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+    /// Time of the newest event.
+    pub updated_at: Timestamp,
+    pub failure: Option<Failure>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct StepRow {
+    pub id: StepId,
+    /// The fan-out step that this is a child of, and the child's item.
+    pub parent: Option<StepId>,
+    pub item_index: Option<usize>,
+    pub item: Option<Value>,
+    pub kind: String,
+    /// A child has those of its parent.
+    pub needs: Vec<StepId>,
+    pub status: StepStatus,
+    pub fence: Fence,
+    /// Attempts that were started, released ones included; the number of the newest attempt.
+    pub attempts: u32,
+    /// Attempts that failed since the step was first ready, or ready again after `resume`.
+    pub retries_used: u32,
+    pub not_before: Option<Timestamp>,
+    pub lease_expires_at: Option<Timestamp>,
+    /// Of the running attempt.
+    pub process: Option<ProcessIdentity>,
+    pub key: Option<StepKey>,
+    /// Resolved arguments of the newest attempt, with the fingerprint under `"$fingerprint"`.
+    pub with: Option<Value>,
+    /// When succeeded.
+    pub outputs: Option<Outputs>,
+    /// Of the newest failed attempt, until the step succeeds.
+    pub failure: Option<Failure>,
+    pub reused_from: Option<RunId>,
+    pub skip_reason: Option<String>,
+    /// From the newest checkpoint.
+    pub last_step: Option<u64>,
+    pub last_doc_index: Option<u64>,
+    pub tokens_so_far: Option<u64>,
+    pub loss: Option<f64>,
+    /// Start of the first attempt.
+    pub started_at: Option<Timestamp>,
+    pub finished_at: Option<Timestamp>,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct CheckpointRow {
+    /// The event that committed it.
+    pub seq: i64,
+    pub attempt: u32,
+    pub at: Timestamp,
+    pub checkpoint: Checkpoint,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct EventRow {
+    pub seq: i64,
+    pub run: RunId,
+    /// In milliseconds.
+    pub at: Timestamp,
+    pub event: Event,
+}
