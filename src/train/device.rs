@@ -1,0 +1,234 @@
+//! Which compute device to train on. A new backend is a Cargo feature and one arm in [`connect`].
+//!
+//! cubecl aborts the process when a driver library is absent, so a device is opened only after its
+//! driver was found on disk, and burn's own default device is never asked for.
+
+use std::env;
+use std::ffi::OsStr;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use burn::tensor::Device;
+use thiserror::Error;
+
+/// A device that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum DeviceError {
+    #[error("`{name}` is not a device; use one of: auto, flex, cuda, metal, vulkan, wgpu")]
+    Unknown { name: String },
+    #[error("this build has no `{name}` support; rebuild with `--features {name}`, or use `flex`")]
+    NotCompiled { name: &'static str },
+    #[error("`{name}` has no driver on this machine: {missing}; install it, or use `flex`")]
+    NoDriver { name: &'static str, missing: String },
+    #[error("`{name}` has a driver but no working device: {reason}; try `flex`")]
+    Unusable { name: &'static str, reason: String },
+}
+
+/// What `doctor` shows about one device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeviceReport {
+    /// Name for `--device`.
+    pub name: &'static str,
+    /// Whether this build contains the backend.
+    pub compiled: bool,
+    /// Why the device would not open, or `None` when its driver is there.
+    pub problem: Option<String>,
+    /// Whether `auto` means this device.
+    pub chosen: bool,
+}
+
+/// A backend of ours, and what it needs from the machine.
+struct Backend {
+    name: &'static str,
+    compiled: bool,
+    driver: fn() -> Result<(), String>,
+}
+
+/// In the order in which `auto` tries them.
+const BACKENDS: [Backend; 5] = [
+    Backend { name: "cuda", compiled: cfg!(feature = "cuda"), driver: cuda_driver },
+    Backend { name: "metal", compiled: cfg!(feature = "metal"), driver: metal_driver },
+    Backend { name: "vulkan", compiled: cfg!(feature = "vulkan"), driver: vulkan_driver },
+    Backend { name: "wgpu", compiled: cfg!(feature = "wgpu"), driver: any_graphics_driver },
+    Backend { name: "flex", compiled: cfg!(feature = "flex"), driver: || Ok(()) },
+];
+
+/// The device that `name` stands for: itself, or for `auto` the first one whose driver is there.
+///
+/// # Errors
+/// An unknown name, a backend that is not in this build, a missing driver.
+pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
+    if name == "auto" {
+        let usable = BACKENDS.iter().find(|backend| backend.compiled && (backend.driver)().is_ok());
+        return usable.map(|backend| backend.name).ok_or(DeviceError::NotCompiled { name: "flex" });
+    }
+    let backend = BACKENDS
+        .iter()
+        .find(|backend| backend.name == name)
+        .ok_or_else(|| DeviceError::Unknown { name: name.to_owned() })?;
+    if !backend.compiled {
+        return Err(DeviceError::NotCompiled { name: backend.name });
+    }
+    match (backend.driver)() {
+        Ok(()) => Ok(backend.name),
+        Err(missing) => Err(DeviceError::NoDriver { name: backend.name, missing }),
+    }
+}
+
+/// Opens a device without automatic differentiation; training adds `.autodiff()`.
+///
+/// # Errors
+/// As [`resolve`], and [`DeviceError::Unusable`] when the driver is there but has no device.
+pub fn open(name: &str) -> Result<Device, DeviceError> {
+    let name = resolve(name)?;
+    if name == "flex" {
+        return Ok(connect(name));
+    }
+    // A driver without a device makes cubecl panic on the first operation: let that happen here.
+    std::panic::catch_unwind(|| {
+        let device = connect(name);
+        device.sync().map(|()| device).map_err(|error| error.to_string())
+    })
+    .unwrap_or_else(|_| Err("the driver failed to start".to_owned()))
+    .map_err(|reason| DeviceError::Unusable { name, reason })
+}
+
+/// Every device this program knows, with what is missing.
+pub fn report() -> Vec<DeviceReport> {
+    let chosen = resolve("auto").ok();
+    let describe = |backend: &Backend| DeviceReport {
+        name: backend.name,
+        compiled: backend.compiled,
+        problem: resolve(backend.name).err().map(|error| error.to_string()),
+        chosen: chosen == Some(backend.name),
+    };
+    BACKENDS.iter().map(describe).collect()
+}
+
+/// Whether the fused CPU operations apply to tensors of this device.
+pub(crate) fn is_flex(device: &Device) -> bool {
+    #[cfg(feature = "flex")]
+    return *device == Device::flex();
+    #[cfg(not(feature = "flex"))]
+    return matches!(device, _ if false);
+}
+
+fn connect(name: &str) -> Device {
+    match name {
+        #[cfg(feature = "flex")]
+        "flex" => Device::flex(),
+        #[cfg(feature = "cuda")]
+        "cuda" => Device::cuda(0usize),
+        #[cfg(feature = "metal")]
+        "metal" => Device::metal(burn::tensor::DeviceKind::DefaultDevice),
+        #[cfg(feature = "vulkan")]
+        "vulkan" => Device::vulkan(burn::tensor::DeviceKind::DefaultDevice),
+        #[cfg(feature = "wgpu")]
+        "wgpu" => Device::wgpu(burn::tensor::DeviceKind::DefaultDevice),
+        other => unreachable!("`resolve` accepts only compiled backends, not {other}"),
+    }
+}
+
+fn cuda_driver() -> Result<(), String> {
+    const NODES: [&str; 3] = ["/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu"];
+    find_library(&["libcuda.so.1", "libcuda.so"])?;
+    match NODES.iter().any(|node| Path::new(node).exists()) {
+        true => Ok(()),
+        false => Err(format!("none of {} exists", NODES.join(", "))),
+    }
+}
+
+fn metal_driver() -> Result<(), String> {
+    match cfg!(target_os = "macos") {
+        true => Ok(()),
+        false => Err("metal exists only on macOS".to_owned()),
+    }
+}
+
+fn vulkan_driver() -> Result<(), String> {
+    const MANIFESTS: [&str; 4] = [
+        "/usr/share/vulkan/icd.d",
+        "/etc/vulkan/icd.d",
+        "/usr/local/share/vulkan/icd.d",
+        "/opt/homebrew/share/vulkan/icd.d",
+    ];
+    find_library(&["libvulkan.so.1", "libvulkan.so", "libvulkan.1.dylib"])?;
+    let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].iter().any(|name| env::var_os(name).is_some());
+    let has_manifest = |dir: &&str| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
+    match named || MANIFESTS.iter().any(|dir| has_manifest(dir)) {
+        true => Ok(()),
+        false => Err(format!("no vulkan driver manifest in {}", MANIFESTS.join(", "))),
+    }
+}
+
+fn any_graphics_driver() -> Result<(), String> {
+    metal_driver().or_else(|_| vulkan_driver())
+}
+
+fn find_library(names: &[&str]) -> Result<(), String> {
+    let directories = library_directories(env::var_os("LD_LIBRARY_PATH").as_deref(), Path::new("/etc/ld.so.conf.d"));
+    let found = directories.iter().any(|dir| names.iter().any(|name| dir.join(name).exists()));
+    match found {
+        true => Ok(()),
+        false => Err(format!("{} is not in the library directories", names[0])),
+    }
+}
+
+/// Where the dynamic linker looks: the search path, the directories of `ld.so.conf.d`, the usual ones.
+fn library_directories(search_path: Option<&OsStr>, configuration: &Path) -> Vec<PathBuf> {
+    const USUAL: [&str; 8] = [
+        "/lib",
+        "/lib64",
+        "/usr/lib",
+        "/usr/lib64",
+        "/usr/local/lib",
+        "/usr/lib/x86_64-linux-gnu",
+        "/usr/lib/aarch64-linux-gnu",
+        "/usr/lib/wsl/lib",
+    ];
+    let mut directories: Vec<PathBuf> = search_path.map(|path| env::split_paths(path).collect()).unwrap_or_default();
+    let files = fs::read_dir(configuration).into_iter().flatten().flatten();
+    for text in files.filter_map(|file| fs::read_to_string(file.path()).ok()) {
+        directories.extend(text.lines().map(str::trim).filter(|line| line.starts_with('/')).map(PathBuf::from));
+    }
+    directories.extend(USUAL.iter().map(PathBuf::from));
+    directories
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_lists_the_known_ones() {
+        let error = resolve("gpu").expect_err("no such device");
+        assert_eq!(error, DeviceError::Unknown { name: "gpu".into() });
+        assert!(error.to_string().contains("auto, flex, cuda"));
+    }
+
+    #[cfg(feature = "flex")]
+    #[test]
+    fn flex_opens_without_automatic_differentiation() {
+        let device = open("flex").expect("always there");
+        assert!(is_flex(&device) && !device.is_autodiff());
+        assert!(is_flex(&device.autodiff()));
+    }
+
+    #[cfg(all(feature = "flex", not(feature = "wgpu"), not(feature = "cuda")))]
+    #[test]
+    fn a_build_without_gpu_support_says_how_to_get_it() {
+        assert_eq!(resolve("auto"), Ok("flex"));
+        assert_eq!(resolve("cuda"), Err(DeviceError::NotCompiled { name: "cuda" }));
+        let chosen: Vec<_> = report().into_iter().filter(|report| report.chosen).map(|report| report.name).collect();
+        assert_eq!(chosen, ["flex"]);
+    }
+
+    #[test]
+    fn library_directories_come_from_the_environment_then_the_linker() {
+        let dir = tempfile::tempdir().expect("a directory");
+        fs::write(dir.path().join("gpu.conf"), "# drivers\n/opt/driver/lib\n").expect("written");
+        let directories = library_directories(Some(OsStr::new("/first:/second")), dir.path());
+        let expected = ["/first", "/second", "/opt/driver/lib", "/lib"].map(PathBuf::from);
+        assert_eq!(directories[..4], expected);
+    }
+}

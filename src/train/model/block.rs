@@ -1,0 +1,76 @@
+//! One transformer block: its weights and its forward pass.
+
+use burn::module::{Module, Param};
+use burn::tensor::Tensor;
+
+use crate::train::config::Ffn;
+use crate::train::ops::{AttentionContext, DropoutMask, Kernels};
+
+/// Weights of a pre-norm block. Projections that read the same input are one matrix.
+#[derive(Module, Debug)]
+pub struct Block {
+    /// `[d_model]`.
+    pub(super) input_norm: Param<Tensor<1>>,
+    /// Queries, keys and values: `[(heads + 2 kv_heads) * head_dim, d_model]`.
+    pub(super) qkv: Param<Tensor<2>>,
+    /// `[head_dim]`, with `qk_norm` only.
+    pub(super) query_norm: Option<Param<Tensor<1>>>,
+    /// `[head_dim]`, with `qk_norm` only.
+    pub(super) key_norm: Option<Param<Tensor<1>>>,
+    /// `[d_model, heads * head_dim]`.
+    pub(super) attention_out: Param<Tensor<2>>,
+    /// `[d_model]`.
+    pub(super) ffn_norm: Param<Tensor<1>>,
+    /// Gate and up, or up alone: `[2 * hidden, d_model]` or `[hidden, d_model]`.
+    pub(super) ffn_in: Param<Tensor<2>>,
+    /// `[d_model, hidden]`.
+    pub(super) ffn_out: Param<Tensor<2>>,
+}
+
+/// What all blocks of a forward pass share.
+pub(super) struct BlockContext<'a> {
+    pub kernels: Kernels,
+    pub attention: &'a AttentionContext,
+    pub ffn: Ffn,
+    pub norm_eps: f32,
+}
+
+/// The masks of a block's two residual branches.
+pub(super) type BranchMasks = Option<[DropoutMask; 2]>;
+
+impl Block {
+    /// `x` is the residual stream `[batch * seq, d_model]`.
+    pub(super) fn forward(&self, x: Tensor<2>, context: &BlockContext<'_>, masks: BranchMasks) -> Tensor<2> {
+        let BlockContext { kernels, attention, ffn, norm_eps } = *context;
+
+        let normed = kernels.rms_norm(x.clone(), self.input_norm.val(), norm_eps);
+        let mut qkv = kernels.linear(normed, self.qkv.val());
+        if let (Some(query), Some(key)) = (&self.query_norm, &self.key_norm) {
+            qkv = kernels.qk_norm(qkv, query.val(), key.val(), attention.layout, norm_eps);
+        }
+        let mixed = kernels.attention(qkv, attention);
+        let x = add_branch(kernels, mixed, self.attention_out.val(), x, masks.map(|[mask, _]| mask));
+
+        let normed = kernels.rms_norm(x.clone(), self.ffn_norm.val(), norm_eps);
+        let inner = kernels.linear(normed, self.ffn_in.val());
+        let activated = match ffn {
+            Ffn::SwiGlu { .. } => kernels.swiglu(inner),
+            Ffn::Gelu { .. } => kernels.gelu(inner),
+        };
+        add_branch(kernels, activated, self.ffn_out.val(), x, masks.map(|[_, mask]| mask))
+    }
+}
+
+/// `residual + dropout(x weight^T)`.
+fn add_branch(
+    kernels: Kernels,
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    residual: Tensor<2>,
+    mask: Option<DropoutMask>,
+) -> Tensor<2> {
+    match mask {
+        None => kernels.linear_add(x, weight, residual),
+        Some(mask) => residual + kernels.dropout(kernels.linear(x, weight), mask),
+    }
+}

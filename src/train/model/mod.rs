@@ -1,0 +1,15 @@
+//! The decoder-only transformer.
+
+mod batch;
+mod block;
+mod forward;
+mod layout;
+mod named;
+mod transformer;
+
+#[cfg(test)]
+mod tests;
+
+pub use batch::Batch;
+pub use layout::{InitialValue, WeightSpec, weight_specs};
+pub use transformer::Transformer;

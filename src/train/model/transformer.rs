@@ -1,0 +1,56 @@
+//! The transformer's weights.
+
+use std::sync::Arc;
+
+use burn::module::{Module, Param};
+use burn::tensor::{Device, Tensor};
+use rayon::prelude::*;
+
+use super::block::Block;
+use super::layout::weight_specs;
+use crate::train::config::ModelConfig;
+use crate::train::ops::{HeadLayout, RopeTable};
+
+/// A decoder-only transformer with tied embeddings.
+#[derive(Module, Debug)]
+pub struct Transformer {
+    /// `[vocab_size, d_model]`; also the output head.
+    pub(super) embedding: Param<Tensor<2>>,
+    pub(super) blocks: Vec<Block>,
+    /// `[d_model]`.
+    pub(super) final_norm: Param<Tensor<1>>,
+    #[module(skip)]
+    pub(super) config: ModelConfig,
+    #[module(skip)]
+    pub(super) rope: Arc<RopeTable>,
+}
+
+impl Transformer {
+    /// A new model. Every weight is a pure function of `seed` and its own name, generated on the
+    /// host, so that all devices start from the same bits.
+    ///
+    /// # Panics
+    /// When [`ModelConfig::validate`] rejects the configuration.
+    pub fn init(config: &ModelConfig, seed: u64, device: &Device) -> Transformer {
+        if let Err(error) = config.validate() {
+            panic!("the caller validates the configuration: {error}");
+        }
+        let tensors = weight_specs(config)
+            .par_iter()
+            .map(|spec| (spec.name.clone(), spec.generate(seed)))
+            .collect::<Vec<_>>()
+            .into_iter()
+            .collect();
+        Transformer::from_named(config, &tensors, device).expect("the generated weights are those of the configuration")
+    }
+
+    /// The shape it was built with.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    pub(super) fn head_layout(&self) -> HeadLayout {
+        let ModelConfig { heads, kv_heads, head_dim, .. } = self.config;
+        HeadLayout { heads, kv_heads, head_dim }
+    }
+}

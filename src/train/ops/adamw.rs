@@ -1,0 +1,177 @@
+//! AdamW over flat slices, and the sum of squares that the global gradient norm needs.
+//!
+//! Both split their input into chunks of a fixed size, so that the bits of the result do not depend
+//! on the number of threads.
+
+use rayon::prelude::*;
+
+use super::simd::{LANES, kernel};
+
+const CHUNK: usize = 1 << 14;
+
+/// Everything of an AdamW step that is equal for all elements of a parameter.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct AdamWStep {
+    /// Learning rate of this step.
+    pub learning_rate: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Decoupled weight decay; 0 for vectors.
+    pub weight_decay: f64,
+    /// Multiplies the gradient first: the clipping factor.
+    pub gradient_scale: f32,
+    /// The number of this step, from 1: corrects the moments' bias.
+    pub step: u64,
+}
+
+/// One step of AdamW with decoupled weight decay (Loshchilov and Hutter 2019), as PyTorch computes it:
+/// `p -= lr * wd * p`, then `p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)`.
+///
+/// # Panics
+/// When the slices have different lengths, or `step` is 0.
+pub fn adamw_update(param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32], step: AdamWStep) {
+    let len = param.len();
+    assert!(grad.len() == len && m.len() == len && v.len() == len, "one gradient and two moments per parameter");
+    assert!(step.step > 0, "steps are numbered from 1");
+    let factors = Factors::new(step);
+    param
+        .par_chunks_mut(CHUNK)
+        .zip(grad.par_chunks(CHUNK))
+        .zip(m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK)))
+        .for_each(|((param, grad), (m, v))| update_chunk(param, grad, m, v, factors));
+}
+
+/// Sum of the squares in f64.
+pub fn sum_squares(values: &[f32]) -> f64 {
+    let partial: Vec<f64> = values.par_chunks(CHUNK).map(squares_of_chunk).collect();
+    partial.into_iter().sum()
+}
+
+/// What a step multiplies with, rounded to f32 once, as PyTorch does.
+#[derive(Clone, Copy)]
+struct Factors {
+    decay: f32,
+    step_size: f32,
+    root_correction: f32,
+    beta1: f32,
+    one_minus_beta1: f32,
+    beta2: f32,
+    one_minus_beta2: f32,
+    epsilon: f32,
+    gradient_scale: f32,
+}
+
+impl Factors {
+    fn new(step: AdamWStep) -> Self {
+        let correction = |beta: f64| 1.0 - beta.powf(step.step as f64);
+        Factors {
+            decay: (1.0 - step.learning_rate * step.weight_decay) as f32,
+            step_size: (step.learning_rate / correction(step.beta1)) as f32,
+            root_correction: (1.0 / correction(step.beta2).sqrt()) as f32,
+            beta1: step.beta1 as f32,
+            one_minus_beta1: (1.0 - step.beta1) as f32,
+            beta2: step.beta2 as f32,
+            one_minus_beta2: (1.0 - step.beta2) as f32,
+            epsilon: step.epsilon as f32,
+            gradient_scale: step.gradient_scale,
+        }
+    }
+}
+
+kernel! {
+    fn update_chunk<'a>(param: &'a mut [f32], grad: &'a [f32], m: &'a mut [f32], v: &'a mut [f32], factors: Factors) -> () {
+        for (((p, g), m), v) in param.iter_mut().zip(grad).zip(m.iter_mut()).zip(v.iter_mut()) {
+            let g = *g * factors.gradient_scale;
+            *m = m.mul_add(factors.beta1, g * factors.one_minus_beta1);
+            *v = v.mul_add(factors.beta2, g * g * factors.one_minus_beta2);
+            let denominator = v.sqrt().mul_add(factors.root_correction, factors.epsilon);
+            *p = p.mul_add(factors.decay, -factors.step_size * (*m / denominator));
+        }
+    }
+}
+
+kernel! {
+    fn squares_of_chunk<'a>(chunk: &'a [f32]) -> f64 {
+        let mut lanes = [0.0f64; LANES];
+        let (blocks, rest) = chunk.as_chunks::<LANES>();
+        for block in blocks {
+            for lane in 0..LANES {
+                let x = f64::from(block[lane]);
+                lanes[lane] = x.mul_add(x, lanes[lane]);
+            }
+        }
+        for (lane, x) in rest.iter().enumerate() {
+            lanes[lane] += f64::from(*x) * f64::from(*x);
+        }
+        let mut total = 0.0;
+        for lane in lanes {
+            total += lane;
+        }
+        total
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::rng::Rng;
+
+    fn normal(len: usize, seed: u64) -> Vec<f32> {
+        let mut rng = Rng::new(seed);
+        (0..len).map(|_| rng.normal() as f32).collect()
+    }
+
+    fn step(number: u64) -> AdamWStep {
+        AdamWStep {
+            learning_rate: 2e-3,
+            beta1: 0.9,
+            beta2: 0.95,
+            epsilon: 1e-8,
+            weight_decay: 0.1,
+            gradient_scale: 0.5,
+            step: number,
+        }
+    }
+
+    #[test]
+    fn ten_steps_follow_the_formula_in_f64() {
+        let len = 2 * CHUNK + 13;
+        let mut param = normal(len, 1);
+        let (mut m, mut v) = (vec![0.0; len], vec![0.0; len]);
+        let mut expected: Vec<f64> = param.iter().map(|x| f64::from(*x)).collect();
+        let (mut first, mut second) = (vec![0.0f64; len], vec![0.0f64; len]);
+        for number in 1..=10 {
+            let grad = normal(len, 1 + number);
+            adamw_update(&mut param, &grad, &mut m, &mut v, step(number));
+            for i in 0..len {
+                let g = f64::from(grad[i]) * 0.5;
+                first[i] = 0.9 * first[i] + 0.1 * g;
+                second[i] = 0.95 * second[i] + 0.05 * g * g;
+                let mean = first[i] / (1.0 - 0.9f64.powi(number as i32));
+                let root = (second[i] / (1.0 - 0.95f64.powi(number as i32))).sqrt();
+                expected[i] -= 2e-3 * (0.1 * expected[i] + mean / (root + 1e-8));
+            }
+        }
+        for (x, y) in param.iter().zip(&expected) {
+            assert!((f64::from(*x) - y).abs() < 1e-6 * y.abs().max(1.0), "{x} is not {y}");
+        }
+    }
+
+    #[test]
+    fn the_sum_of_squares_is_exact_to_f64() {
+        let values = normal(3 * CHUNK + 5, 4);
+        let expected: f64 = values.iter().map(|x| f64::from(*x).powi(2)).sum();
+        assert!((sum_squares(&values) / expected - 1.0).abs() < 1e-12);
+        assert_eq!(sum_squares(&[]), 0.0);
+        assert_eq!(sum_squares(&[3.0, 4.0]), 25.0);
+    }
+
+    #[test]
+    fn nan_in_the_gradient_is_not_hidden() {
+        assert!(sum_squares(&[1.0, f32::NAN]).is_nan());
+    }
+}

@@ -1,0 +1,150 @@
+//! Cross-entropy against a tied output head, in chunks of rows: the logits of all rows never exist at once.
+
+use rayon::prelude::*;
+
+use super::gemm::{Output, View, parallel_product};
+use crate::train::ops::simd::{LANES, exp, kernel, sum_lanes};
+
+/// Rows whose logits are held at a time. The head's gradient is read and written once per chunk.
+const CHUNK: usize = 256;
+
+/// The tied head: `logits = x weight^T`.
+#[derive(Clone, Copy)]
+pub struct Head<'a> {
+    /// `[rows, width]`.
+    pub x: &'a [f32],
+    /// `[vocab, width]`.
+    pub weight: &'a [f32],
+    /// Width of the residual stream.
+    pub width: usize,
+    /// One per row; negative is not counted.
+    pub targets: &'a [i32],
+}
+
+/// Gradients of the sum of the counted losses, times a scale.
+pub struct HeadGradients {
+    pub x: Vec<f32>,
+    pub weight: Vec<f32>,
+}
+
+/// `-log softmax(logits)[target]` in nats for each row, 0 where the target is negative.
+pub fn token_nll(head: Head<'_>) -> Vec<f32> {
+    let mut nll = Vec::with_capacity(head.targets.len());
+    for_each_chunk(head, |chunk, logits| {
+        nll.par_extend(
+            logits
+                .par_chunks_mut(head.vocab())
+                .zip(chunk.targets)
+                .map(|(logits, target)| if *target < 0 { 0.0 } else { nll_of_row(logits, *target as usize) }),
+        );
+    });
+    nll
+}
+
+/// [`token_nll`], with the gradients of its sum times `scale`.
+pub fn token_nll_with_gradients(head: Head<'_>, scale: f32) -> (Vec<f32>, HeadGradients) {
+    let (vocab, width) = (head.vocab(), head.width);
+    let mut nll = Vec::with_capacity(head.targets.len());
+    let mut gradients = HeadGradients { x: vec![0.0; head.x.len()], weight: vec![0.0; head.weight.len()] };
+    let mut dx_chunks = gradients.x.chunks_mut(CHUNK * width);
+    for_each_chunk(head, |chunk, logits| {
+        nll.par_extend(logits.par_chunks_mut(vocab).zip(chunk.targets).map(|(logits, target)| {
+            if *target < 0 {
+                logits.fill(0.0);
+                return 0.0;
+            }
+            gradient_of_row(logits, *target as usize, scale)
+        }));
+        let rows = chunk.targets.len();
+        let dlogits = View::new(logits, rows, vocab);
+        let dx = dx_chunks.next().expect("one chunk of gradients per chunk of rows");
+        parallel_product(dx, dlogits, View::new(head.weight, vocab, width), Output::Overwrite);
+        let x = View::new(chunk.x, rows, width);
+        parallel_product(&mut gradients.weight, dlogits.transposed(), x, Output::Add);
+    });
+    (nll, gradients)
+}
+
+impl Head<'_> {
+    fn vocab(&self) -> usize {
+        self.weight.len() / self.width
+    }
+}
+
+/// Calls `visit` with each chunk of rows and its logits, in order.
+fn for_each_chunk(head: Head<'_>, mut visit: impl FnMut(Head<'_>, &mut [f32])) {
+    let (vocab, width) = (head.vocab(), head.width);
+    let mut logits = vec![0.0; CHUNK.min(head.targets.len()) * vocab];
+    let weight = View::new(head.weight, vocab, width).transposed();
+    for (x, targets) in head.x.chunks(CHUNK * width).zip(head.targets.chunks(CHUNK)) {
+        let logits = &mut logits[..targets.len() * vocab];
+        parallel_product(logits, View::new(x, targets.len(), width), weight, Output::Overwrite);
+        visit(Head { x, targets, ..head }, logits);
+    }
+}
+
+fn nll_of_row(logits: &mut [f32], target: usize) -> f32 {
+    let picked = logits[target];
+    let maximum = row_maximum(logits);
+    let total = exponentials(logits, maximum);
+    (total.ln() + f64::from(maximum) - f64::from(picked)) as f32
+}
+
+/// Turns logits into `scale * (softmax - one_hot(target))` and gives the row's loss.
+fn gradient_of_row(logits: &mut [f32], target: usize, scale: f32) -> f32 {
+    let picked = logits[target];
+    let maximum = row_maximum(logits);
+    let total = exponentials(logits, maximum);
+    scale_row(logits, (f64::from(scale) / total) as f32);
+    logits[target] -= scale;
+    (total.ln() + f64::from(maximum) - f64::from(picked)) as f32
+}
+
+kernel! {
+    fn row_maximum<'a>(row: &'a [f32]) -> f32 {
+        let mut lanes = [f32::NEG_INFINITY; LANES];
+        let (blocks, rest) = row.as_chunks::<LANES>();
+        for block in blocks {
+            for lane in 0..LANES {
+                lanes[lane] = if block[lane] > lanes[lane] { block[lane] } else { lanes[lane] };
+            }
+        }
+        let mut maximum = f32::NEG_INFINITY;
+        for value in lanes.iter().chain(rest) {
+            maximum = if *value > maximum { *value } else { maximum };
+        }
+        maximum
+    }
+}
+
+kernel! {
+    /// Replaces each value by `e^(value - maximum)` and gives their sum. Short f32 sums are added in
+    /// f64: a vocabulary is long enough for f32 alone to lose digits.
+    fn exponentials<'a>(row: &'a mut [f32], maximum: f32) -> f64 {
+        let mut total = 0.0f64;
+        for part in row.chunks_mut(64 * LANES) {
+            let mut lanes = [0.0f32; LANES];
+            let (blocks, rest) = part.as_chunks_mut::<LANES>();
+            for block in blocks {
+                for lane in 0..LANES {
+                    block[lane] = exp(block[lane] - maximum);
+                    lanes[lane] += block[lane];
+                }
+            }
+            for (lane, value) in rest.iter_mut().enumerate() {
+                *value = exp(*value - maximum);
+                lanes[lane] += *value;
+            }
+            total += f64::from(sum_lanes(lanes));
+        }
+        total
+    }
+}
+
+kernel! {
+    fn scale_row<'a>(row: &'a mut [f32], factor: f32) -> () {
+        for value in row.iter_mut() {
+            *value *= factor;
+        }
+    }
+}

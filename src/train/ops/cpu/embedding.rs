@@ -1,0 +1,26 @@
+//! Rows of the embedding, and the gradient that flows back into them.
+
+use rayon::prelude::*;
+
+/// Row `ids[i]` of `weight` for each `i`; rows are `width` wide.
+///
+/// # Panics
+/// When an id is not a row of `weight`.
+pub fn embedding(weight: &[f32], ids: &[usize], width: usize) -> Vec<f32> {
+    let mut out = vec![0.0; ids.len() * width];
+    out.par_chunks_mut(width).zip(ids).with_min_len(64).for_each(|(out, id)| {
+        out.copy_from_slice(&weight[id * width..(id + 1) * width]);
+    });
+    out
+}
+
+/// Gradient for a weight of `rows` rows: each upstream row added to the row of its id, in order.
+pub fn embedding_backward(rows: usize, ids: &[usize], width: usize, upstream: &[f32]) -> Vec<f32> {
+    let mut dweight = vec![0.0; rows * width];
+    for (id, upstream) in ids.iter().zip(upstream.chunks_exact(width)) {
+        for (sum, value) in dweight[id * width..(id + 1) * width].iter_mut().zip(upstream) {
+            *sum += value;
+        }
+    }
+    dweight
+}

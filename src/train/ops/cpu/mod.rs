@@ -1,0 +1,12 @@
+//! The fused operations over host slices, forward and backward. Work is split by shape alone and
+//! partial sums are added in a fixed order: the bits do not depend on the number of threads.
+
+pub mod activation;
+#[expect(unsafe_code, reason = "heads of one row are written by different threads")]
+pub mod attention;
+pub mod cross_entropy;
+pub mod dropout;
+pub mod embedding;
+#[expect(unsafe_code, reason = "the gemm crate takes raw pointers")]
+pub mod gemm;
+pub mod norm;

@@ -1,0 +1,148 @@
+//! RMSNorm over rows, and over the query and key heads of fused projection rows.
+
+use rayon::prelude::*;
+
+use crate::train::ops::HeadLayout;
+use crate::train::ops::simd::{dot, kernel};
+
+/// Elements that one task handles; a fixed number, so that partial sums do not depend on threads.
+const TASK: usize = 1 << 14;
+
+/// `x / sqrt(mean(x^2) + eps) * weight` for each row of `weight.len()` elements.
+pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
+    let mut out = vec![0.0; x.len()];
+    let chunk = rows_per_task(weight.len()) * weight.len();
+    out.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(out, x)| forward_rows(out, x, weight, eps));
+    out
+}
+
+/// Gradients of [`rms_norm`] for `x` and `weight`, given that of its output.
+pub fn rms_norm_backward(x: &[f32], weight: &[f32], upstream: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
+    let mut dx = vec![0.0; x.len()];
+    let chunk = rows_per_task(weight.len()) * weight.len();
+    let partial: Vec<Vec<f32>> = dx
+        .par_chunks_mut(chunk)
+        .zip(x.par_chunks(chunk))
+        .zip(upstream.par_chunks(chunk))
+        .map(|((dx, x), upstream)| {
+            let mut dweight = vec![0.0; weight.len()];
+            backward_rows(dx, &mut dweight, x, weight, upstream, eps);
+            dweight
+        })
+        .collect();
+    (dx, sum_in_order(weight.len(), &partial))
+}
+
+/// [`rms_norm`] of each query head with `weights[0]` and each key head with `weights[1]`; values are copied.
+pub fn qk_norm(qkv: &[f32], weights: [&[f32]; 2], layout: HeadLayout, eps: f32) -> Vec<f32> {
+    let mut out = vec![0.0; qkv.len()];
+    let chunk = rows_per_task(layout.width()) * layout.width();
+    out.par_chunks_mut(chunk).zip(qkv.par_chunks(chunk)).for_each(|(out, qkv)| {
+        for (out, row) in out.chunks_mut(layout.width()).zip(qkv.chunks(layout.width())) {
+            let parts = split(row, layout).into_iter().zip(split_mut(out, layout));
+            for ((part, out), weight) in parts.zip([Some(weights[0]), Some(weights[1]), None]) {
+                match weight {
+                    Some(weight) => forward_rows(out, part, weight, eps),
+                    None => out.copy_from_slice(part),
+                }
+            }
+        }
+    });
+    out
+}
+
+/// Gradients of [`qk_norm`] for its input, the query weight and the key weight.
+pub fn qk_norm_backward(
+    qkv: &[f32],
+    weights: [&[f32]; 2],
+    layout: HeadLayout,
+    upstream: &[f32],
+    eps: f32,
+) -> (Vec<f32>, [Vec<f32>; 2]) {
+    let mut dqkv = vec![0.0; qkv.len()];
+    let width = layout.width();
+    let chunk = rows_per_task(width) * width;
+    let partial: Vec<[Vec<f32>; 2]> = dqkv
+        .par_chunks_mut(chunk)
+        .zip(qkv.par_chunks(chunk))
+        .zip(upstream.par_chunks(chunk))
+        .map(|((dqkv, qkv), upstream)| {
+            let mut dweights = [vec![0.0; layout.head_dim], vec![0.0; layout.head_dim]];
+            for ((drow, row), upstream) in dqkv.chunks_mut(width).zip(qkv.chunks(width)).zip(upstream.chunks(width)) {
+                let [dquery, dkey, dvalue] = split_mut(drow, layout);
+                let [query, key, _] = split(row, layout);
+                let [uquery, ukey, uvalue] = split(upstream, layout);
+                backward_rows(dquery, &mut dweights[0], query, weights[0], uquery, eps);
+                backward_rows(dkey, &mut dweights[1], key, weights[1], ukey, eps);
+                dvalue.copy_from_slice(uvalue);
+            }
+            dweights
+        })
+        .collect();
+    let (queries, keys): (Vec<_>, Vec<_>) = partial.into_iter().map(|[query, key]| (query, key)).unzip();
+    (dqkv, [sum_in_order(layout.head_dim, &queries), sum_in_order(layout.head_dim, &keys)])
+}
+
+fn rows_per_task(width: usize) -> usize {
+    (TASK / width).max(1)
+}
+
+fn sum_in_order(len: usize, parts: &[Vec<f32>]) -> Vec<f32> {
+    let mut total = vec![0.0; len];
+    for part in parts {
+        for (total, value) in total.iter_mut().zip(part) {
+            *total += value;
+        }
+    }
+    total
+}
+
+fn split(row: &[f32], layout: HeadLayout) -> [&[f32]; 3] {
+    let (query, rest) = row.split_at(layout.query_width());
+    let (key, value) = rest.split_at(layout.key_width());
+    [query, key, value]
+}
+
+fn split_mut(row: &mut [f32], layout: HeadLayout) -> [&mut [f32]; 3] {
+    let (query, rest) = row.split_at_mut(layout.query_width());
+    let (key, value) = rest.split_at_mut(layout.key_width());
+    [query, key, value]
+}
+
+kernel! {
+    fn forward_rows<'a>(out: &'a mut [f32], x: &'a [f32], weight: &'a [f32], eps: f32) -> () {
+        let width = weight.len();
+        for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
+            let inverse = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
+            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                *out = x * inverse * weight;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// With `r = 1 / sqrt(mean(x^2) + eps)`: `dx = r (g w) - x r^3 mean(x g w)`, and `dw` gains `g x r`.
+    fn backward_rows<'a>(
+        dx: &'a mut [f32],
+        dweight: &'a mut [f32],
+        x: &'a [f32],
+        weight: &'a [f32],
+        upstream: &'a [f32],
+        eps: f32,
+    ) -> () {
+        let width = weight.len();
+        let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(upstream.chunks_exact(width));
+        for ((dx, x), upstream) in rows {
+            let inverse = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
+            for ((dx, upstream), weight) in dx.iter_mut().zip(upstream).zip(weight) {
+                *dx = upstream * weight;
+            }
+            let pull = dot(x, dx) / width as f32 * inverse * inverse * inverse;
+            for (((dx, x), upstream), dweight) in dx.iter_mut().zip(x).zip(upstream).zip(dweight.iter_mut()) {
+                *dx = dx.mul_add(inverse, -(x * pull));
+                *dweight = (upstream * x).mul_add(inverse, *dweight);
+            }
+        }
+    }
+}

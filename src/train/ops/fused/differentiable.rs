@@ -1,0 +1,62 @@
+//! How an operation with a hand-written backward pass joins burn's graph.
+
+use std::fmt::Debug;
+use std::marker::PhantomData;
+
+use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
+use burn::backend::autodiff::grads::Gradients;
+use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
+use burn::backend::flex::FlexTensor;
+use burn::backend::{Autodiff, Flex, tensor::FloatTensor};
+
+/// A Flex tensor in burn's graph; the same type for every checkpointing strategy.
+pub type Tracked = FloatTensor<Autodiff<Flex>>;
+
+/// An operation on `N` float tensors. What it is made of is kept for the backward pass.
+pub trait Differentiable<const N: usize>: Clone + Send + Debug + 'static {
+    /// What the backward pass needs; the operation itself unless the forward pass computes more.
+    type Saved: Clone + Send + Debug + 'static;
+
+    /// The output alone.
+    fn forward(&self) -> FlexTensor;
+
+    /// The output, and what the backward pass needs.
+    fn forward_saving(self) -> (FlexTensor, Self::Saved);
+
+    /// Gradients of the inputs, given that of the output; an input that is not `needed` may be skipped.
+    fn backward(saved: Self::Saved, upstream: FlexTensor, needed: [bool; N]) -> [Option<FlexTensor>; N];
+}
+
+/// Runs an operation and registers its backward pass when an input requires a gradient.
+pub fn record<C, O, const N: usize>(inputs: [&Tracked; N], operation: O) -> Tracked
+where
+    C: CheckpointStrategy,
+    O: Differentiable<N>,
+{
+    let step = Step::<O>(PhantomData);
+    match step.prepare::<C>(inputs.map(|input| input.node())).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => {
+            let (output, saved) = operation.forward_saving();
+            prepared.finish(saved, output)
+        }
+        OpsKind::UnTracked(prepared) => prepared.finish(operation.forward()),
+    }
+}
+
+#[derive(Debug)]
+struct Step<O>(PhantomData<O>);
+
+impl<O: Differentiable<N>, const N: usize> Backward<Flex, N> for Step<O> {
+    type State = O::Saved;
+
+    fn backward(self, ops: Ops<O::Saved, N>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+        let upstream = gradients.consume::<Flex>(&ops.node);
+        let needed = ops.parents.each_ref().map(Option::is_some);
+        let found = O::backward(ops.state, upstream, needed);
+        for (parent, gradient) in ops.parents.into_iter().zip(found) {
+            if let (Some(parent), Some(gradient)) = (parent, gradient) {
+                gradients.register::<Flex>(parent.id, gradient);
+            }
+        }
+    }
+}

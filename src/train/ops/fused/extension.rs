@@ -1,0 +1,191 @@
+//! The extension trait, for Flex and for automatic differentiation over Flex.
+
+use std::sync::Arc;
+
+use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Autodiff, Backend, Flex, backend_extension};
+
+use super::differentiable::{Differentiable, Tracked, record};
+use super::operations::{
+    Attention, CrossEntropy, Dropout, Embedding, Gelu, Host, Linear, LinearAdd, QkNorm, RmsNorm, SwiGlu, token_nll,
+};
+use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
+
+/// The operations of the portable module as backend operations.
+#[backend_extension(Flex, Autodiff)]
+pub trait FusedOps: Backend {
+    fn fused_embedding(weight: FloatTensor<Self>, ids: Arc<[usize]>) -> FloatTensor<Self>;
+    fn fused_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self>;
+    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_linear_add(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+    ) -> FloatTensor<Self>;
+    fn fused_qk_norm(
+        qkv: FloatTensor<Self>,
+        query_weight: FloatTensor<Self>,
+        key_weight: FloatTensor<Self>,
+        layout: HeadLayout,
+        eps: f32,
+    ) -> FloatTensor<Self>;
+    fn fused_attention(qkv: FloatTensor<Self>, context: AttentionContext) -> FloatTensor<Self>;
+    fn fused_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_dropout(x: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self>;
+    fn fused_cross_entropy(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: Arc<[i32]>,
+        divisor: f32,
+    ) -> FloatTensor<Self>;
+    fn fused_token_nll(x: FloatTensor<Self>, weight: FloatTensor<Self>, targets: Arc<[i32]>) -> FloatTensor<Self>;
+}
+
+impl FusedOps for Flex {
+    fn fused_embedding(weight: FloatTensor<Self>, ids: Arc<[usize]>) -> FloatTensor<Self> {
+        Embedding { weight: Host::new(weight), ids }.forward()
+    }
+
+    fn fused_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {
+        RmsNorm { x: Host::new(x), weight: Host::new(weight), eps }.forward()
+    }
+
+    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        Linear { x: Host::new(x), weight: Host::new(weight) }.forward()
+    }
+
+    fn fused_linear_add(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        LinearAdd { linear: Linear { x: Host::new(x), weight: Host::new(weight) }, residual: Host::new(residual) }
+            .forward()
+    }
+
+    fn fused_qk_norm(
+        qkv: FloatTensor<Self>,
+        query_weight: FloatTensor<Self>,
+        key_weight: FloatTensor<Self>,
+        layout: HeadLayout,
+        eps: f32,
+    ) -> FloatTensor<Self> {
+        QkNorm {
+            qkv: Host::new(qkv),
+            query_weight: Host::new(query_weight),
+            key_weight: Host::new(key_weight),
+            layout,
+            eps,
+        }
+        .forward()
+    }
+
+    fn fused_attention(qkv: FloatTensor<Self>, context: AttentionContext) -> FloatTensor<Self> {
+        Attention { qkv: Host::new(qkv), context }.forward()
+    }
+
+    fn fused_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self> {
+        SwiGlu { gate_up: Host::new(gate_up) }.forward()
+    }
+
+    fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        Gelu { x: Host::new(x) }.forward()
+    }
+
+    fn fused_dropout(x: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self> {
+        Dropout { x: Host::new(x), mask }.forward()
+    }
+
+    fn fused_cross_entropy(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: Arc<[i32]>,
+        divisor: f32,
+    ) -> FloatTensor<Self> {
+        CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, divisor }.forward()
+    }
+
+    fn fused_token_nll(x: FloatTensor<Self>, weight: FloatTensor<Self>, targets: Arc<[i32]>) -> FloatTensor<Self> {
+        token_nll(&CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, divisor: 1.0 })
+    }
+}
+
+impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
+    fn fused_embedding(weight: FloatTensor<Self>, ids: Arc<[usize]>) -> FloatTensor<Self> {
+        record::<C, _, _>([&weight], Embedding { weight: saved(&weight), ids })
+    }
+
+    fn fused_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {
+        record::<C, _, _>([&x, &weight], RmsNorm { x: saved(&x), weight: saved(&weight), eps })
+    }
+
+    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, _>([&x, &weight], Linear { x: saved(&x), weight: saved(&weight) })
+    }
+
+    fn fused_linear_add(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+    ) -> FloatTensor<Self> {
+        record::<C, _, _>(
+            [&x, &weight, &residual],
+            LinearAdd { linear: Linear { x: saved(&x), weight: saved(&weight) }, residual: saved(&residual) },
+        )
+    }
+
+    fn fused_qk_norm(
+        qkv: FloatTensor<Self>,
+        query_weight: FloatTensor<Self>,
+        key_weight: FloatTensor<Self>,
+        layout: HeadLayout,
+        eps: f32,
+    ) -> FloatTensor<Self> {
+        record::<C, _, _>(
+            [&qkv, &query_weight, &key_weight],
+            QkNorm {
+                qkv: saved(&qkv),
+                query_weight: saved(&query_weight),
+                key_weight: saved(&key_weight),
+                layout,
+                eps,
+            },
+        )
+    }
+
+    fn fused_attention(qkv: FloatTensor<Self>, context: AttentionContext) -> FloatTensor<Self> {
+        record::<C, _, _>([&qkv], Attention { qkv: saved(&qkv), context })
+    }
+
+    fn fused_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, _>([&gate_up], SwiGlu { gate_up: saved(&gate_up) })
+    }
+
+    fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        record::<C, _, _>([&x], Gelu { x: saved(&x) })
+    }
+
+    fn fused_dropout(x: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self> {
+        record::<C, _, _>([&x], Dropout { x: saved(&x), mask })
+    }
+
+    fn fused_cross_entropy(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: Arc<[i32]>,
+        divisor: f32,
+    ) -> FloatTensor<Self> {
+        record::<C, _, _>([&x, &weight], CrossEntropy { x: saved(&x), weight: saved(&weight), targets, divisor })
+    }
+
+    fn fused_token_nll(x: FloatTensor<Self>, weight: FloatTensor<Self>, targets: Arc<[i32]>) -> FloatTensor<Self> {
+        let nll = token_nll(&CrossEntropy { x: saved(&x), weight: saved(&weight), targets, divisor: 1.0 });
+        <Self as burn::backend::AutodiffBackend>::from_inner(nll)
+    }
+}
+
+fn saved(tensor: &Tracked) -> Host {
+    Host::new(tensor.primitive().clone())
+}

@@ -1,0 +1,349 @@
+//! Each fused operation: its inputs, its forward and its backward pass over host memory.
+
+use std::sync::Arc;
+
+use burn::backend::flex::FlexTensor;
+use burn::tensor::TensorData;
+
+use super::differentiable::Differentiable;
+use crate::train::ops::cpu::gemm::{Output, View, parallel_product};
+use crate::train::ops::cpu::{activation, attention, cross_entropy, dropout, embedding, norm};
+use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
+
+/// A contiguous f32 tensor.
+#[derive(Clone, Debug)]
+pub struct Host(FlexTensor);
+
+impl Host {
+    pub fn new(tensor: FlexTensor) -> Self {
+        Host(tensor.to_contiguous())
+    }
+
+    fn values(&self) -> &[f32] {
+        self.0.as_slice().expect("made contiguous, and the model computes in f32")
+    }
+
+    fn shape(&self) -> Vec<usize> {
+        self.0.layout().shape().to_vec()
+    }
+
+    fn rows_and_columns(&self) -> (usize, usize) {
+        let [rows, columns] = self.0.layout().shape().dims();
+        (rows, columns)
+    }
+}
+
+fn tensor(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> FlexTensor {
+    FlexTensor::from_data(TensorData::new(values, shape.into()))
+}
+
+/// Most operations keep their inputs.
+macro_rules! saves_itself {
+    () => {
+        type Saved = Self;
+
+        fn forward_saving(self) -> (FlexTensor, Self) {
+            (self.forward(), self)
+        }
+    };
+}
+
+#[derive(Clone, Debug)]
+pub struct RmsNorm {
+    pub x: Host,
+    pub weight: Host,
+    pub eps: f32,
+}
+
+impl Differentiable<2> for RmsNorm {
+    saves_itself!();
+
+    fn forward(&self) -> FlexTensor {
+        tensor(norm::rms_norm(self.x.values(), self.weight.values(), self.eps), self.x.shape())
+    }
+
+    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let upstream = Host::new(upstream);
+        let (x, weight) = (saved.x.values(), saved.weight.values());
+        let (dx, dweight) = norm::rms_norm_backward(x, weight, upstream.values(), saved.eps);
+        [Some(tensor(dx, saved.x.shape())), Some(tensor(dweight, saved.weight.shape()))]
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct QkNorm {
+    pub qkv: Host,
+    pub query_weight: Host,
+    pub key_weight: Host,
+    pub layout: HeadLayout,
+    pub eps: f32,
+}
+
+impl Differentiable<3> for QkNorm {
+    saves_itself!();
+
+    fn forward(&self) -> FlexTensor {
+        let weights = [self.query_weight.values(), self.key_weight.values()];
+        tensor(norm::qk_norm(self.qkv.values(), weights, self.layout, self.eps), self.qkv.shape())
+    }
+
+    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let upstream = Host::new(upstream);
+        let weights = [saved.query_weight.values(), saved.key_weight.values()];
+        let (dqkv, [dquery, dkey]) =
+            norm::qk_norm_backward(saved.qkv.values(), weights, saved.layout, upstream.values(), saved.eps);
+        [
+            Some(tensor(dqkv, saved.qkv.shape())),
+            Some(tensor(dquery, saved.query_weight.shape())),
+            Some(tensor(dkey, saved.key_weight.shape())),
+        ]
+    }
+}
+
+/// `x weight^T`, for `x` `[n, in]` and `weight` `[out, in]`.
+#[derive(Clone, Debug)]
+pub struct Linear {
+    pub x: Host,
+    pub weight: Host,
+}
+
+impl Linear {
+    fn add_to(&self, out: &mut [f32], output: Output) {
+        let (rows, inner) = self.x.rows_and_columns();
+        let (columns, _) = self.weight.rows_and_columns();
+        let weight = View::new(self.weight.values(), columns, inner).transposed();
+        parallel_product(out, View::new(self.x.values(), rows, inner), weight, output);
+    }
+
+    fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let (rows, inner) = self.x.rows_and_columns();
+        let (columns, _) = self.weight.rows_and_columns();
+        let upstream = View::new(upstream.values(), rows, columns);
+        let dx = needed[0].then(|| {
+            let mut dx = vec![0.0; rows * inner];
+            let weight = View::new(self.weight.values(), columns, inner);
+            parallel_product(&mut dx, upstream, weight, Output::Overwrite);
+            tensor(dx, [rows, inner])
+        });
+        let dweight = needed[1].then(|| {
+            let mut dweight = vec![0.0; columns * inner];
+            let x = View::new(self.x.values(), rows, inner);
+            parallel_product(&mut dweight, upstream.transposed(), x, Output::Overwrite);
+            tensor(dweight, [columns, inner])
+        });
+        [dx, dweight]
+    }
+}
+
+impl Differentiable<2> for Linear {
+    saves_itself!();
+
+    fn forward(&self) -> FlexTensor {
+        let shape = [self.x.rows_and_columns().0, self.weight.rows_and_columns().0];
+        let mut out = vec![0.0; shape[0] * shape[1]];
+        self.add_to(&mut out, Output::Overwrite);
+        tensor(out, shape)
+    }
+
+    fn backward(saved: Self, upstream: FlexTensor, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        saved.gradients(&Host::new(upstream), needed)
+    }
+}
+
+/// `residual + x weight^T`.
+#[derive(Clone, Debug)]
+pub struct LinearAdd {
+    pub linear: Linear,
+    pub residual: Host,
+}
+
+impl Differentiable<3> for LinearAdd {
+    type Saved = Linear;
+
+    fn forward(&self) -> FlexTensor {
+        let mut out = self.residual.values().to_vec();
+        self.linear.add_to(&mut out, Output::Add);
+        tensor(out, self.residual.shape())
+    }
+
+    fn forward_saving(self) -> (FlexTensor, Linear) {
+        (self.forward(), self.linear)
+    }
+
+    fn backward(saved: Linear, upstream: FlexTensor, needed: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let upstream = Host::new(upstream);
+        let [dx, dweight] = saved.gradients(&upstream, [needed[0], needed[1]]);
+        [dx, dweight, Some(upstream.0)]
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Attention {
+    pub qkv: Host,
+    pub context: AttentionContext,
+}
+
+impl Differentiable<1> for Attention {
+    saves_itself!();
+
+    fn forward(&self) -> FlexTensor {
+        let context = &self.context;
+        let shape = [context.batch * context.seq, context.layout.query_width()];
+        tensor(attention::attention(self.qkv.values(), context), shape)
+    }
+
+    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let upstream = Host::new(upstream);
+        let dqkv = attention::attention_backward(saved.qkv.values(), upstream.values(), &saved.context);
+        [Some(tensor(dqkv, saved.qkv.shape()))]
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct SwiGlu {
+    pub gate_up: Host,
+}
+
+impl Differentiable<1> for SwiGlu {
+    saves_itself!();
+
+    fn forward(&self) -> FlexTensor {
+        let (rows, width) = self.gate_up.rows_and_columns();
+        tensor(activation::swiglu(self.gate_up.values(), width / 2), [rows, width / 2])
+    }
+
+    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let hidden = saved.gate_up.rows_and_columns().1 / 2;
+        let upstream = Host::new(upstream);
+        let gradient = activation::swiglu_backward(saved.gate_up.values(), upstream.values(), hidden);
+        [Some(tensor(gradient, saved.gate_up.shape()))]
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Gelu {
+    pub x: Host,
+}
+
+impl Differentiable<1> for Gelu {
+    saves_itself!();
+
+    fn forward(&self) -> FlexTensor {
+        tensor(activation::gelu(self.x.values()), self.x.shape())
+    }
+
+    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let upstream = Host::new(upstream);
+        let gradient = activation::gelu_backward(saved.x.values(), upstream.values());
+        [Some(tensor(gradient, saved.x.shape()))]
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Dropout {
+    pub x: Host,
+    pub mask: DropoutMask,
+}
+
+impl Differentiable<1> for Dropout {
+    /// The mask recomputes its factors.
+    type Saved = DropoutMask;
+
+    fn forward(&self) -> FlexTensor {
+        tensor(dropout::dropout(self.x.values(), self.mask), self.x.shape())
+    }
+
+    fn forward_saving(self) -> (FlexTensor, DropoutMask) {
+        (self.forward(), self.mask)
+    }
+
+    fn backward(mask: DropoutMask, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let x = Host::new(upstream);
+        [Some(Dropout { x, mask }.forward())]
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    pub weight: Host,
+    pub ids: Arc<[usize]>,
+}
+
+impl Differentiable<1> for Embedding {
+    /// Rows and columns of the weight, and the ids.
+    type Saved = (usize, usize, Arc<[usize]>);
+
+    fn forward(&self) -> FlexTensor {
+        let (_, width) = self.weight.rows_and_columns();
+        tensor(embedding::embedding(self.weight.values(), &self.ids, width), [self.ids.len(), width])
+    }
+
+    fn forward_saving(self) -> (FlexTensor, Self::Saved) {
+        let (rows, width) = self.weight.rows_and_columns();
+        (self.forward(), (rows, width, self.ids))
+    }
+
+    fn backward(saved: Self::Saved, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let (rows, width, ids) = saved;
+        let upstream = Host::new(upstream);
+        [Some(tensor(embedding::embedding_backward(rows, &ids, width, upstream.values()), [rows, width]))]
+    }
+}
+
+/// The summed cross-entropy of a tied head, divided by `divisor`.
+///
+/// Its gradients cost a second product with the head's weight, so the forward pass computes them
+/// while it holds the logits; the backward pass only multiplies them with the upstream scalar.
+#[derive(Clone, Debug)]
+pub struct CrossEntropy {
+    pub x: Host,
+    pub weight: Host,
+    pub targets: Arc<[i32]>,
+    pub divisor: f32,
+}
+
+impl CrossEntropy {
+    pub fn head(&self) -> cross_entropy::Head<'_> {
+        let width = self.x.rows_and_columns().1;
+        cross_entropy::Head { x: self.x.values(), weight: self.weight.values(), width, targets: &self.targets }
+    }
+
+    fn mean(&self, nll: &[f32]) -> FlexTensor {
+        let total: f64 = nll.iter().map(|nll| f64::from(*nll)).sum();
+        tensor(vec![(total / f64::from(self.divisor)) as f32], [1])
+    }
+}
+
+impl Differentiable<2> for CrossEntropy {
+    /// Gradients of `x` and of the weight for an upstream gradient of 1.
+    type Saved = [Host; 2];
+
+    fn forward(&self) -> FlexTensor {
+        self.mean(&cross_entropy::token_nll(self.head()))
+    }
+
+    fn forward_saving(self) -> (FlexTensor, [Host; 2]) {
+        let (nll, gradients) = cross_entropy::token_nll_with_gradients(self.head(), 1.0 / self.divisor);
+        let saved = [tensor(gradients.x, self.x.shape()), tensor(gradients.weight, self.weight.shape())];
+        (self.mean(&nll), saved.map(Host))
+    }
+
+    fn backward(saved: [Host; 2], upstream: FlexTensor, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let scale = Host::new(upstream).values()[0];
+        let [x, weight] = saved.map(|gradient| scaled(gradient, scale));
+        [needed[0].then_some(x), needed[1].then_some(weight)]
+    }
+}
+
+fn scaled(gradient: Host, scale: f32) -> FlexTensor {
+    if scale == 1.0 {
+        return gradient.0;
+    }
+    let values = gradient.values().iter().map(|value| value * scale).collect();
+    tensor(values, gradient.shape())
+}
+
+/// Losses of single tokens, without a gradient.
+pub fn token_nll(operation: &CrossEntropy) -> FlexTensor {
+    tensor(cross_entropy::token_nll(operation.head()), [operation.targets.len()])
+}

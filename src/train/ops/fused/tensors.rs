@@ -1,0 +1,68 @@
+//! The fused operations on burn tensors.
+
+use std::sync::Arc;
+
+use burn::backend::Dispatch;
+use burn::tensor::{Int, Tensor};
+
+use super::extension::FusedOps;
+use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
+
+/// See [`super::super::portable::embedding`].
+pub fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+    let ids: Vec<i64> = ids.into_data_as::<i64>().try_into_vec().expect("just converted to i64");
+    let rows = weight.dims()[0];
+    let row = |id: i64| usize::try_from(id).ok().filter(|id| *id < rows).expect("an id inside the vocabulary");
+    let ids: Arc<[usize]> = ids.into_iter().map(row).collect();
+    Tensor::from_dispatch(Dispatch::fused_embedding(weight.into_dispatch(), ids))
+}
+
+pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::fused_rms_norm(x.into_dispatch(), weight.into_dispatch(), eps))
+}
+
+pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::fused_linear(x.into_dispatch(), weight.into_dispatch()))
+}
+
+pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
+    let (x, weight, residual) = (x.into_dispatch(), weight.into_dispatch(), residual.into_dispatch());
+    Tensor::from_dispatch(Dispatch::fused_linear_add(x, weight, residual))
+}
+
+pub fn qk_norm(
+    qkv: Tensor<2>,
+    query_weight: Tensor<1>,
+    key_weight: Tensor<1>,
+    layout: HeadLayout,
+    eps: f32,
+) -> Tensor<2> {
+    let (query, key) = (query_weight.into_dispatch(), key_weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::fused_qk_norm(qkv.into_dispatch(), query, key, layout, eps))
+}
+
+pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), context.clone()))
+}
+
+pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::fused_swiglu(gate_up.into_dispatch()))
+}
+
+pub fn gelu(x: Tensor<2>) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::fused_gelu(x.into_dispatch()))
+}
+
+pub fn cross_entropy(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32) -> Tensor<1> {
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::fused_cross_entropy(x, weight, targets.into(), divisor))
+}
+
+pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<1> {
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::fused_token_nll(x, weight, targets.into()))
+}
+
+pub fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::fused_dropout(x.into_dispatch(), mask))
+}

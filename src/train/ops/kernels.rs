@@ -1,0 +1,59 @@
+//! The choice between the portable and the fused implementation, made once per forward pass.
+
+use burn::tensor::{Device, Int, Tensor};
+
+#[cfg(feature = "flex")]
+use super::fused;
+use super::{AttentionContext, DropoutMask, HeadLayout, portable};
+use crate::train::device;
+
+/// Which implementation runs the operations of a forward pass.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kernels {
+    /// Stock burn tensors, on any device.
+    Portable,
+    /// Hand-written forward and backward passes, on the CPU.
+    #[cfg(feature = "flex")]
+    Fused,
+}
+
+/// Methods that call the function of their name in the chosen implementation.
+macro_rules! operations {
+    ($(fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty;)*) => {
+        $(
+            #[doc = concat!("See `portable::", stringify!($name), "`.")]
+            pub fn $name(self, $($arg: $ty),*) -> $out {
+                match self {
+                    Kernels::Portable => portable::$name($($arg),*),
+                    #[cfg(feature = "flex")]
+                    Kernels::Fused => fused::$name($($arg),*),
+                }
+            }
+        )*
+    };
+}
+
+impl Kernels {
+    /// The fastest implementation for tensors of `device`.
+    pub fn for_device(device: &Device) -> Self {
+        match device::is_flex(device) {
+            #[cfg(feature = "flex")]
+            true => Kernels::Fused,
+            _ => Kernels::Portable,
+        }
+    }
+
+    operations! {
+        fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2>;
+        fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2>;
+        fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2>;
+        fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2>;
+        fn qk_norm(qkv: Tensor<2>, query: Tensor<1>, key: Tensor<1>, layout: HeadLayout, eps: f32) -> Tensor<2>;
+        fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2>;
+        fn swiglu(gate_up: Tensor<2>) -> Tensor<2>;
+        fn gelu(x: Tensor<2>) -> Tensor<2>;
+        fn cross_entropy(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32) -> Tensor<1>;
+        fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<1>;
+        fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2>;
+    }
+}

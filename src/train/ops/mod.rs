@@ -1,0 +1,25 @@
+//! The operations a transformer is made of, in two implementations with one signature: plain burn
+//! tensors for every device, and fused kernels with hand-written backward passes for the CPU.
+
+mod adamw;
+mod attention_context;
+#[cfg(feature = "flex")]
+mod cpu;
+mod dropout_mask;
+#[cfg(feature = "flex")]
+mod fused;
+mod kernels;
+#[expect(unsafe_code, reason = "a memory map is sound only for files that nobody changes")]
+mod mmap;
+mod portable;
+#[expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")]
+mod simd;
+
+pub use adamw::{AdamWStep, adamw_update, sum_squares};
+pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
+pub use dropout_mask::DropoutMask;
+pub use kernels::Kernels;
+pub use mmap::MappedFile;
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

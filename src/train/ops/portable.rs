@@ -1,0 +1,153 @@
+//! Every operation out of stock burn tensors: the only path on GPUs, and the reference that the
+//! fused kernels are tested against.
+
+use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
+
+use super::{AttentionContext, DropoutMask, HeadLayout};
+
+/// Rows of `weight` `[vocab, d]` at `ids` `[n]`: `[n, d]`.
+pub fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+    weight.select(0, ids)
+}
+
+/// `x / sqrt(mean(x^2) + eps) * weight` over the last dimension (Zhang and Sennrich 2019).
+pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
+    let inverse = x.clone().square().mean_dim(1).add_scalar(eps).sqrt().recip();
+    x * inverse * weight.unsqueeze()
+}
+
+/// `x` `[n, in]` times the transpose of `weight` `[out, in]`: `[n, out]`.
+pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+    x.matmul(weight.transpose())
+}
+
+/// `residual + linear(x, weight)`.
+pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
+    residual + linear(x, weight)
+}
+
+/// RMSNorm of every query head with `query_weight` and key head with `key_weight`, both `[head_dim]`; values pass.
+pub fn qk_norm(
+    qkv: Tensor<2>,
+    query_weight: Tensor<1>,
+    key_weight: Tensor<1>,
+    layout: HeadLayout,
+    eps: f32,
+) -> Tensor<2> {
+    let [rows, width] = qkv.dims();
+    let (query, key) = (layout.query_width(), layout.key_width());
+    let normed = |from: usize, columns: usize, weight: Tensor<1>| {
+        let heads = qkv.clone().slice([0..rows, from..from + columns]);
+        let heads = heads.reshape([rows * columns / layout.head_dim, layout.head_dim]);
+        rms_norm(heads, weight, eps).reshape([rows, columns])
+    };
+    let queries = normed(0, query, query_weight);
+    let keys = normed(query, key, key_weight);
+    let values = qkv.clone().slice([0..rows, query + key..width]);
+    Tensor::cat(vec![queries, keys, values], 1)
+}
+
+/// Causal attention within documents, with rotary positions and grouped heads.
+///
+/// `qkv` is `[batch * seq, (heads + 2 kv_heads) * head_dim]`, the output `[batch * seq, heads * head_dim]`.
+pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
+    let AttentionContext { batch, seq, layout, .. } = *context;
+    let device = qkv.device();
+    let columns = |from: usize, heads: usize| {
+        let range = from..from + heads * layout.head_dim;
+        let part = qkv.clone().slice([0..batch * seq, range]);
+        part.reshape([batch, seq, heads, layout.head_dim]).swap_dims(1, 2)
+    };
+    let (query, key) = (layout.query_width(), layout.key_width());
+    let (cos, sin) = rotary_tensors(context, &device);
+    let queries = rotate(columns(0, layout.heads), cos.clone(), sin.clone());
+    let keys = repeat_heads(rotate(columns(query, layout.kv_heads), cos, sin), layout.group());
+    let values = repeat_heads(columns(query + key, layout.kv_heads), layout.group());
+
+    let scale = 1.0 / (layout.head_dim as f32).sqrt();
+    let scores = queries.matmul(keys.transpose()).mul_scalar(scale);
+    let hidden = hidden_positions(context, &device).expand([batch, layout.heads, seq, seq]);
+    let weights = activation::softmax(scores.mask_fill(hidden, f32::MIN), 3);
+    weights.matmul(values).swap_dims(1, 2).reshape([batch * seq, query])
+}
+
+/// `silu(gate) * up` of `[n, 2 * hidden]`, whose first half is the gate.
+pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
+    let [rows, width] = gate_up.dims();
+    let gate = gate_up.clone().slice([0..rows, 0..width / 2]);
+    let up = gate_up.slice([0..rows, width / 2..width]);
+    activation::silu(gate) * up
+}
+
+/// The exact GELU, `x * (1 + erf(x / sqrt(2))) / 2` (Hendrycks and Gimpel 2016).
+pub fn gelu(x: Tensor<2>) -> Tensor<2> {
+    let erf = x.clone().mul_scalar(std::f32::consts::FRAC_1_SQRT_2).erf();
+    x * erf.add_scalar(1.0).mul_scalar(0.5)
+}
+
+/// Sum of `-log softmax(x weight^T)[target]` over targets `>= 0`, divided by `divisor`: `[1]`.
+pub fn cross_entropy(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32) -> Tensor<1> {
+    let rows = targets.len();
+    // `sum_dim`, because `sum` may use float atomics on GPUs and then changes bits between runs.
+    token_nll(x, weight, targets).reshape([1, rows]).sum_dim(1).reshape([1]).div_scalar(divisor)
+}
+
+/// `-log softmax(x weight^T)[target]` in nats, 0 where the target is negative: `[n]`.
+pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<1> {
+    let (rows, device) = (targets.len(), x.device());
+    let logs = activation::log_softmax(linear(x, weight), 1);
+    let indices: Vec<i32> = targets.iter().map(|target| (*target).max(0)).collect();
+    let counted: Vec<f32> = targets.iter().map(|target| if *target < 0 { 0.0 } else { -1.0 }).collect();
+    let indices = Tensor::<2, Int>::from_data(TensorData::new(indices, [rows, 1]), &device);
+    let counted = Tensor::<1>::from_data(TensorData::new(counted, [rows]), &device);
+    logs.gather(1, indices).reshape([rows]) * counted
+}
+
+/// `x` times its dropout factors.
+pub fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2> {
+    let [rows, columns] = x.dims();
+    let factors = TensorData::new(mask.factors(rows * columns), [rows, columns]);
+    let factors = Tensor::<2>::from_data(factors, &x.device());
+    x * factors
+}
+
+fn rotary_tensors(context: &AttentionContext, device: &Device) -> (Tensor<4>, Tensor<4>) {
+    let (seq, half) = (context.seq, context.rope.half);
+    let upload = |table: &[f32]| {
+        Tensor::<4>::from_data(TensorData::new(table[..seq * half].to_vec(), [1, 1, seq, half]), device)
+    };
+    (upload(&context.rope.cos), upload(&context.rope.sin))
+}
+
+/// Turns pairs (j, j + half) of the last dimension, Hugging Face's half rotation.
+fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
+    let [batch, heads, seq, width] = x.dims();
+    let first = x.clone().slice([0..batch, 0..heads, 0..seq, 0..width / 2]);
+    let second = x.slice([0..batch, 0..heads, 0..seq, width / 2..width]);
+    let turned_first = first.clone() * cos.clone() - second.clone() * sin.clone();
+    let turned_second = second * cos + first * sin;
+    Tensor::cat(vec![turned_first, turned_second], 3)
+}
+
+fn repeat_heads(x: Tensor<4>, times: usize) -> Tensor<4> {
+    if times == 1 {
+        return x;
+    }
+    let [batch, heads, seq, width] = x.dims();
+    let repeated = x.reshape([batch, heads, 1, seq, width]).expand([batch, heads, times, seq, width]);
+    repeated.reshape([batch, heads * times, seq, width])
+}
+
+/// `[batch, 1, seq, seq]`: whether a row's token may not look at a column's.
+fn hidden_positions(context: &AttentionContext, device: &Device) -> Tensor<4, Bool> {
+    let AttentionContext { batch, seq, .. } = *context;
+    let starts: Vec<i32> = context.starts.iter().map(|start| *start as i32).collect();
+    let starts = Tensor::<4, Int>::from_data(TensorData::new(starts, [batch, 1, seq, 1]), device);
+    let positions: Vec<i32> = (0..seq as i32).collect();
+    let columns = Tensor::<4, Int>::from_data(TensorData::new(positions.clone(), [1, 1, 1, seq]), device);
+    let rows = Tensor::<4, Int>::from_data(TensorData::new(positions, [1, 1, seq, 1]), device);
+    let shape = [batch, 1, seq, seq];
+    let later = columns.clone().expand(shape).greater(rows.expand(shape));
+    let earlier = columns.expand(shape).lower(starts.expand(shape));
+    later.bool_or(earlier)
+}

@@ -1,0 +1,167 @@
+//! Run-time choice of the vector instructions for element-wise kernels.
+//!
+//! A kernel is plain Rust that the compiler vectorises; [`dispatch`] runs a copy of it compiled for
+//! the best instruction set of this machine. Rust never reorders floating-point operations and
+//! `mul_add` always rounds once, so every copy gives the same bits.
+
+/// Accumulators of a reduction: as many as the widest vectors hold, the same everywhere.
+pub const LANES: usize = 16;
+
+/// A computation that is compiled once per instruction set. Its `run` must be `#[inline(always)]`.
+pub trait Kernel {
+    type Output;
+    fn run(self) -> Self::Output;
+}
+
+/// Runs a kernel with the widest vectors of this machine.
+#[cfg(target_arch = "x86_64")]
+pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+    fn avx512<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run()
+    }
+    #[target_feature(enable = "avx2,fma")]
+    fn avx2<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run()
+    }
+    let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
+    let has_avx512 = is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl");
+    if has_avx2 && has_avx512 {
+        // SAFETY: each feature that `avx512` is compiled for was detected above.
+        return unsafe { avx512(kernel) };
+    }
+    if has_avx2 {
+        // SAFETY: each feature that `avx2` is compiled for was detected above.
+        return unsafe { avx2(kernel) };
+    }
+    kernel.run()
+}
+
+/// Runs a kernel; on this architecture the base instruction set has the vectors (NEON on aarch64).
+#[cfg(not(target_arch = "x86_64"))]
+pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    kernel.run()
+}
+
+/// Turns a function over slices into a [`Kernel`] and a function that dispatches it.
+macro_rules! kernel {
+    ($(#[$meta:meta])* $vis:vis fn $name:ident<$life:lifetime>($($arg:ident: $ty:ty),* $(,)?) -> $out:ty $body:block) => {
+        $(#[$meta])*
+        $vis fn $name<$life>($($arg: $ty),*) -> $out {
+            struct Call<$life> {
+                $($arg: $ty),*
+            }
+            impl<$life> $crate::train::ops::simd::Kernel for Call<$life> {
+                type Output = $out;
+                #[inline(always)]
+                fn run(self) -> $out {
+                    let Call { $($arg),* } = self;
+                    $body
+                }
+            }
+            $crate::train::ops::simd::dispatch(Call { $($arg),* })
+        }
+    };
+}
+pub(crate) use kernel;
+
+/// `e^x` to about one unit in the last place: Cephes' `expf` without its special cases, so that it
+/// vectorises. Inputs are clamped to the finite range; NaN stays NaN, or a diverged model would look fine.
+#[inline(always)]
+pub fn exp(x: f32) -> f32 {
+    // Adding this rounds to an integer, which then sits in the low bits of the sum.
+    const ROUND: f32 = 12_582_912.0;
+    let x = if x < -87.0 { -87.0 } else { x };
+    let x = if x > 88.0 { 88.0 } else { x };
+    let shifted = x.mul_add(std::f32::consts::LOG2_E, ROUND);
+    let k = shifted - ROUND;
+    let r = k.mul_add(2.121_944_4e-4, k.mul_add(-0.693_359_4, x));
+    let mut p = 1.987_569_1e-4f32;
+    p = p.mul_add(r, 1.398_199_9e-3);
+    p = p.mul_add(r, 8.333_452e-3);
+    p = p.mul_add(r, 4.166_579_6e-2);
+    p = p.mul_add(r, 1.666_666_5e-1);
+    p = p.mul_add(r, 0.5);
+    let y = (p * r).mul_add(r, r) + 1.0;
+    f32::from_bits(y.to_bits().wrapping_add(shifted.to_bits() << 23))
+}
+
+/// Sum of the lanes in a fixed order.
+#[inline(always)]
+pub fn sum_lanes(lanes: [f32; LANES]) -> f32 {
+    let mut total = 0.0;
+    for lane in lanes {
+        total += lane;
+    }
+    total
+}
+
+/// Dot product in [`LANES`] interleaved sums. Both slices have the same length.
+#[inline(always)]
+pub fn dot(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; LANES];
+    let (a_chunks, a_rest) = a.as_chunks::<LANES>();
+    let (b_chunks, b_rest) = b.as_chunks::<LANES>();
+    for (x, y) in a_chunks.iter().zip(b_chunks) {
+        for lane in 0..LANES {
+            lanes[lane] = x[lane].mul_add(y[lane], lanes[lane]);
+        }
+    }
+    for (lane, (x, y)) in a_rest.iter().zip(b_rest).enumerate() {
+        lanes[lane] = x.mul_add(*y, lanes[lane]);
+    }
+    sum_lanes(lanes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    kernel! {
+        fn exp_all<'a>(values: &'a mut [f32]) -> () {
+            for value in values.iter_mut() {
+                *value = exp(*value);
+            }
+        }
+    }
+
+    kernel! {
+        fn dot_of<'a>(a: &'a [f32], b: &'a [f32]) -> f32 {
+            dot(a, b)
+        }
+    }
+
+    #[test]
+    fn the_exponential_is_accurate_over_its_range() {
+        let inputs: Vec<f32> = (-86_000..=87_000).step_by(37).map(|x| x as f32 / 1000.0).collect();
+        let mut outputs = inputs.clone();
+        exp_all(&mut outputs);
+        for (x, y) in inputs.iter().zip(&outputs) {
+            let relative = f64::from(*y) / f64::from(*x).exp() - 1.0;
+            assert!(relative.abs() < 2e-7, "exp({x}) = {y}, off by {relative}");
+        }
+    }
+
+    #[test]
+    fn the_exponential_keeps_nan_and_clamps_the_rest() {
+        let mut values = [f32::NAN, f32::NEG_INFINITY, f32::INFINITY];
+        exp_all(&mut values);
+        assert!(values[0].is_nan());
+        assert!(values[1] > 0.0 && values[1] < 1e-37);
+        assert!(values[2].is_finite());
+    }
+
+    #[test]
+    fn vector_and_scalar_copies_give_the_same_bits() {
+        let a: Vec<f32> = (0..77).map(|i| (i as f32 * 0.37).sin()).collect();
+        let b: Vec<f32> = (0..77).map(|i| (i as f32 * 1.7).cos()).collect();
+        assert_eq!(dot_of(&a, &b).to_bits(), dot(&a, &b).to_bits());
+        let mut vectors = a.clone();
+        exp_all(&mut vectors);
+        let scalars: Vec<f32> = a.iter().map(|x| exp(*x)).collect();
+        assert_eq!(vectors, scalars);
+    }
+}

@@ -1,0 +1,205 @@
+//! Each fused operation against the portable one: outputs and gradients, on shapes that fill no
+//! vector, no block and no tile.
+
+use std::sync::Arc;
+
+use burn::tensor::{Device, Int, Tensor, TensorData};
+
+use super::*;
+use crate::core::rng::Rng;
+
+/// Gradients are those of this weighted sum of the output, so that no two elements are alike.
+fn weighted_sum<const D: usize>(output: Tensor<D>) -> Tensor<1> {
+    let len = output.shape().num_elements();
+    let weights = normal(len, 99);
+    let weights = Tensor::<1>::from_data(TensorData::new(weights, [len]), &output.device());
+    (output.reshape([len]) * weights).sum()
+}
+
+fn normal(len: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Rng::new(seed);
+    (0..len).map(|_| rng.normal() as f32).collect()
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("f32 values")
+}
+
+fn leaf<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
+    let data = TensorData::new(normal(shape.iter().product(), seed), shape);
+    Tensor::from_data(data, &Device::flex().autodiff()).require_grad()
+}
+
+/// The largest difference relative to the largest value stays below 1e-4.
+fn assert_close(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1e-3f32, |scale, x| scale.max(x.abs()));
+    for (index, (x, y)) in found.iter().zip(expected).enumerate() {
+        assert!((x - y).abs() <= 1e-4 * scale, "{what}, element {index}: {x} is not {y} (scale {scale})");
+    }
+}
+
+/// Runs `operation` in both implementations and compares outputs and the gradients of all inputs.
+fn compare<const M: usize, const V: usize>(
+    what: &str,
+    matrices: [[usize; 2]; M],
+    vectors: [usize; V],
+    operation: impl Fn(Kernels, [Tensor<2>; M], [Tensor<1>; V]) -> Tensor<1>,
+) {
+    let run = |kernels| {
+        let mut seed = 0;
+        let mut next = || {
+            seed += 1;
+            seed
+        };
+        let matrices = matrices.map(|shape| leaf(shape, next()));
+        let vectors = vectors.map(|len| leaf([len], next()));
+        let output = operation(kernels, matrices.clone(), vectors.clone());
+        let gradients = output.clone().backward();
+        let of_matrix = |tensor: &Tensor<2>| values(tensor.grad(&gradients).expect("a gradient"));
+        let of_vector = |tensor: &Tensor<1>| values(tensor.grad(&gradients).expect("a gradient"));
+        let mut all = vec![values(output)];
+        all.extend(matrices.iter().map(of_matrix));
+        all.extend(vectors.iter().map(of_vector));
+        all
+    };
+    let (fused, portable) = (run(Kernels::Fused), run(Kernels::Portable));
+    for (index, (fused, portable)) in fused.iter().zip(&portable).enumerate() {
+        assert_close(fused, portable, &format!("{what}, result {index}"));
+    }
+}
+
+#[test]
+fn rms_norm_agrees() {
+    for (rows, width) in [(1, 1), (1, 17), (33, 64), (700, 37)] {
+        compare("rms_norm", [[rows, width]], [width], |kernels, [x], [weight]| {
+            weighted_sum(kernels.rms_norm(x, weight, 1e-5))
+        });
+    }
+}
+
+#[test]
+fn the_epsilon_of_the_norm_counts() {
+    let small = Tensor::<2>::from_data(TensorData::new(vec![1e-3f32; 8], [1, 8]), &Device::flex());
+    let ones = Tensor::<1>::from_data(TensorData::new(vec![1f32; 8], [8]), &Device::flex());
+    let norm = |eps| values(Kernels::Fused.rms_norm(small.clone(), ones.clone(), eps))[0];
+    assert!((norm(1e-6) - 0.5f32.sqrt()).abs() < 1e-5);
+    assert!((norm(3e-6) - 0.5).abs() < 1e-5);
+}
+
+#[test]
+fn linear_agrees() {
+    for (rows, inner, columns) in [(1, 5, 3), (65, 33, 101), (300, 64, 200), (130, 600, 50)] {
+        compare("linear", [[rows, inner], [columns, inner]], [], |kernels, [x, weight], []| {
+            weighted_sum(kernels.linear(x, weight))
+        });
+        compare(
+            "linear_add",
+            [[rows, inner], [columns, inner], [rows, columns]],
+            [],
+            |kernels, [x, weight, residual], []| weighted_sum(kernels.linear_add(x, weight, residual)),
+        );
+    }
+}
+
+#[test]
+fn activations_agree() {
+    for (rows, hidden) in [(1, 1), (35, 22), (70, 129)] {
+        compare("swiglu", [[rows, 2 * hidden]], [], |kernels, [x], []| weighted_sum(kernels.swiglu(x)));
+        compare("gelu", [[rows, hidden]], [], |kernels, [x], []| weighted_sum(kernels.gelu(x)));
+    }
+}
+
+#[test]
+fn norms_of_query_and_key_heads_agree() {
+    for (heads, kv_heads, head_dim) in [(4, 2, 10), (3, 3, 16), (6, 1, 2)] {
+        let layout = HeadLayout { heads, kv_heads, head_dim };
+        compare("qk_norm", [[37, layout.width()]], [head_dim, head_dim], |kernels, [qkv], [query, key]| {
+            weighted_sum(kernels.qk_norm(qkv, query, key, layout, 1e-6))
+        });
+    }
+}
+
+fn context(batch: usize, seq: usize, layout: HeadLayout, documents: &[usize]) -> AttentionContext {
+    let rope = Arc::new(RopeTable::new(seq + 3, layout.head_dim, 10_000.0));
+    let start = |token: usize| documents.iter().copied().filter(|start| *start <= token).max().unwrap_or(0);
+    let starts: Vec<u32> = (0..batch * seq).map(|token| start(token % seq) as u32).collect();
+    AttentionContext::new(batch, seq, layout, starts, rope)
+}
+
+#[test]
+fn attention_agrees_with_grouped_heads_documents_and_several_blocks() {
+    let cases: [(usize, usize, usize, usize, usize, &[usize]); 6] = [
+        (1, 1, 1, 1, 2, &[]),
+        (2, 7, 2, 2, 6, &[]),
+        (1, 64, 4, 2, 8, &[]),
+        (2, 131, 4, 1, 10, &[]),
+        (2, 150, 2, 2, 16, &[3, 70, 71, 128]),
+        (1, 200, 6, 3, 4, &[100, 199]),
+    ];
+    for (batch, seq, heads, kv_heads, head_dim, documents) in cases {
+        let layout = HeadLayout { heads, kv_heads, head_dim };
+        let context = context(batch, seq, layout, documents);
+        let what = format!("attention {batch} x {seq}, {heads}/{kv_heads} heads, documents {documents:?}");
+        compare(&what, [[batch * seq, layout.width()]], [], |kernels, [qkv], []| {
+            weighted_sum(kernels.attention(qkv, &context))
+        });
+    }
+}
+
+#[test]
+fn cross_entropy_agrees_and_honours_divisor_upstream_and_masked_targets() {
+    for (rows, width, vocab) in [(1, 3, 2), (40, 16, 77), (600, 8, 1100)] {
+        let targets: Vec<i32> = (0..rows).map(|row| if row % 3 == 1 { -1 } else { (row * 7 % vocab) as i32 }).collect();
+        compare("cross_entropy", [[rows, width], [vocab, width]], [], |kernels, [x, weight], []| {
+            kernels.cross_entropy(x, weight, &targets, 13.0)
+        });
+        compare("cross_entropy, scaled", [[rows, width], [vocab, width]], [], |kernels, [x, weight], []| {
+            kernels.cross_entropy(x, weight, &targets, 13.0).mul_scalar(-2.5)
+        });
+        let (x, weight) = (leaf([rows, width], 1).inner(), leaf([vocab, width], 2).inner());
+        let nll = |kernels: Kernels| values(kernels.token_nll(x.clone(), weight.clone(), &targets));
+        assert_close(&nll(Kernels::Fused), &nll(Kernels::Portable), "token_nll");
+    }
+}
+
+#[test]
+fn the_loss_of_a_diverged_model_is_nan() {
+    let weight = leaf([40, 8], 2).inner();
+    let mut x = normal(24, 1);
+    x[9] = f32::NAN;
+    let x = Tensor::<2>::from_data(TensorData::new(x, [3, 8]), &Device::flex());
+    let nll = values(Kernels::Fused.token_nll(x, weight, &[1, 2, 3]));
+    assert!(nll[0].is_finite() && nll[1].is_nan() && nll[2].is_finite(), "{nll:?}");
+}
+
+#[test]
+fn large_logits_do_not_overflow() {
+    let x = Tensor::<2>::from_data(TensorData::new(vec![100f32, -100.0], [2, 1]), &Device::flex());
+    let weight = Tensor::<2>::from_data(TensorData::new(vec![10f32, 0.0, -10.0], [3, 1]), &Device::flex());
+    assert_eq!(values(Kernels::Fused.token_nll(x, weight, &[0, 0])), [0.0, 2000.0]);
+}
+
+#[test]
+fn embedding_agrees_when_ids_repeat() {
+    let ids = [3, 0, 3, 9, 3, 1];
+    compare("embedding", [[10, 7]], [], |kernels, [weight], []| {
+        let ids = Tensor::<1, Int>::from_data(TensorData::new(ids.to_vec(), [6]), &weight.device());
+        weighted_sum(kernels.embedding(weight, ids))
+    });
+}
+
+#[test]
+fn dropout_agrees() {
+    let mask = DropoutMask::new(1, 2, 0.3);
+    compare("dropout", [[301, 77]], [], |kernels, [x], []| weighted_sum(kernels.dropout(x, mask)));
+}
+
+#[test]
+fn inputs_without_a_gradient_get_none() {
+    let (x, weight) = (leaf([3, 4], 1), leaf([5, 4], 2).set_require_grad(false));
+    let gradients = weighted_sum(Kernels::Fused.linear(x.clone(), weight.clone())).backward();
+    assert!(x.grad(&gradients).is_some() && weight.grad(&gradients).is_none());
+    let plain = Kernels::Fused.linear(x.clone().inner(), weight.clone().inner());
+    assert_eq!(values(plain), values(Kernels::Fused.linear(x, weight)));
+}

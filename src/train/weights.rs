@@ -1,0 +1,127 @@
+//! Named weights on the host, in Hugging Face names and layouts, and their safetensors file.
+
+use std::collections::{BTreeMap, HashMap};
+
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use thiserror::Error;
+
+/// One weight: row-major f32, linear layers as `[out, in]`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NamedTensor {
+    /// Such as `model.layers.0.self_attn.q_proj.weight`.
+    pub name: String,
+    /// Rows first.
+    pub shape: Vec<usize>,
+    /// As many values as the product of `shape`.
+    pub data: Vec<f32>,
+}
+
+/// Weights that do not fit the file format or the model.
+#[derive(Debug, Error)]
+pub enum WeightsError {
+    #[error("not a safetensors file; is it truncated?")]
+    Format(#[from] safetensors::SafeTensorError),
+    #[error("weight `{name}` is stored as {dtype}; only F32, F16 and BF16 can be read")]
+    Dtype { name: String, dtype: String },
+    #[error("weight `{name}` is missing; the file belongs to a different model shape")]
+    Missing { name: String },
+    #[error("weight `{name}` is not part of this model; the file belongs to a different model shape")]
+    Unexpected { name: String },
+    #[error("weight `{name}` has shape {found:?}, the model needs {expected:?}")]
+    Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
+}
+
+/// A safetensors file with the weights in F32. Equal weights give equal bytes, whatever their order.
+pub fn save(tensors: &[NamedTensor]) -> Vec<u8> {
+    let bytes: Vec<Vec<u8>> =
+        tensors.iter().map(|tensor| tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
+    let views = tensors.iter().zip(&bytes).map(|(tensor, bytes)| {
+        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)
+            .expect("a named tensor holds exactly the elements of its shape");
+        (tensor.name.as_str(), view)
+    });
+    // `format: pt` is what the Python loaders look for.
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    safetensors::serialize(views, Some(metadata)).expect("plain f32 tensors always serialise")
+}
+
+/// Reads a safetensors file; half precision is widened to f32.
+///
+/// # Errors
+/// [`WeightsError::Format`] for a damaged file, [`WeightsError::Dtype`] for integer or 64-bit weights.
+pub fn load(bytes: &[u8]) -> Result<BTreeMap<String, NamedTensor>, WeightsError> {
+    let file = SafeTensors::deserialize(bytes)?;
+    let mut tensors = BTreeMap::new();
+    for (name, view) in file.iter() {
+        let data = widen(view.dtype(), view.data())
+            .ok_or_else(|| WeightsError::Dtype { name: name.to_owned(), dtype: format!("{:?}", view.dtype()) })?;
+        let tensor = NamedTensor { name: name.to_owned(), shape: view.shape().to_vec(), data };
+        tensors.insert(name.to_owned(), tensor);
+    }
+    Ok(tensors)
+}
+
+fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let (halves, half_rest) = bytes.as_chunks::<2>();
+    match dtype {
+        Dtype::F32 if rest.is_empty() => Some(words.iter().map(|word| f32::from_le_bytes(*word)).collect()),
+        Dtype::BF16 if half_rest.is_empty() => {
+            Some(halves.iter().map(|half| f32::from_bits(u32::from(u16::from_le_bytes(*half)) << 16)).collect())
+        }
+        Dtype::F16 if half_rest.is_empty() => {
+            Some(halves.iter().map(|half| half_to_f32(u16::from_le_bytes(*half))).collect())
+        }
+        _ => None,
+    }
+}
+
+/// IEEE 754 binary16 to binary32, exact.
+fn half_to_f32(bits: u16) -> f32 {
+    let sign = if bits >> 15 == 1 { -1.0 } else { 1.0 };
+    let exponent = i32::from(bits >> 10 & 0x1f);
+    let fraction = f32::from(bits & 0x3ff);
+    match exponent {
+        0 => sign * fraction * 2f32.powi(-24),
+        31 if fraction == 0.0 => sign * f32::INFINITY,
+        31 => f32::NAN,
+        _ => sign * (1.0 + fraction / 1024.0) * 2f32.powi(exponent - 15),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(name: &str, shape: &[usize], data: &[f32]) -> NamedTensor {
+        NamedTensor { name: name.into(), shape: shape.into(), data: data.into() }
+    }
+
+    #[test]
+    fn a_file_round_trips_and_its_bytes_do_not_depend_on_order() {
+        let a = tensor("a.weight", &[2, 2], &[1.0, -2.5, f32::MIN_POSITIVE, 4.0]);
+        let b = tensor("b.weight", &[3], &[0.1, 0.2, 0.3]);
+        let file = save(&[a.clone(), b.clone()]);
+        assert_eq!(file, save(&[b.clone(), a.clone()]));
+        let loaded = load(&file).expect("loads");
+        assert_eq!(loaded.into_values().collect::<Vec<_>>(), [a, b]);
+    }
+
+    #[test]
+    fn a_truncated_file_is_an_error() {
+        let file = save(&[tensor("a", &[4], &[1.0; 4])]);
+        for length in [0, 7, file.len() - 1] {
+            assert!(matches!(load(&file[..length]), Err(WeightsError::Format(_))), "length {length}");
+        }
+    }
+
+    #[test]
+    fn half_precision_is_widened_exactly() {
+        for (bits, value) in [(0x3c00, 1.0), (0xc000, -2.0), (0x3555, 0.333_251_95), (0x0001, 5.960_464_5e-8)] {
+            assert_eq!(half_to_f32(bits), value);
+        }
+        assert!(half_to_f32(0x7c01).is_nan());
+        assert_eq!(widen(Dtype::BF16, &[0x80, 0x3f]), Some(vec![1.0]));
+        assert_eq!(widen(Dtype::I64, &[0; 8]), None);
+    }
+}
