@@ -10,3 +10,4 @@ pub mod rng;
 pub mod spec;
 pub mod status;
 pub mod token_file;
+pub mod trigram;

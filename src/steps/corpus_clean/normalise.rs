@@ -1,0 +1,145 @@
+//! One document at a time: normalise its text, then keep it or say why not.
+
+use std::borrow::Cow;
+use std::collections::HashSet;
+
+use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
+use whatlang::Lang;
+
+use super::markup;
+
+/// What is done to each document, in the order of the fields.
+#[derive(Clone, Debug, Default)]
+pub struct Rules {
+    pub strip_markup: bool,
+    pub strip_urls: bool,
+    pub nfkc: bool,
+    /// Characters.
+    pub min_chars: u64,
+    pub max_chars: Option<u64>,
+    /// Languages to keep; empty keeps all.
+    pub languages: Vec<Lang>,
+    pub dedupe: bool,
+}
+
+/// Why a document was dropped.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Reason {
+    Empty,
+    TooShort,
+    TooLong,
+    Language,
+    Duplicate,
+}
+
+impl Reason {
+    pub const ALL: [Reason; 5] =
+        [Reason::Empty, Reason::TooShort, Reason::TooLong, Reason::Language, Reason::Duplicate];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Reason::Empty => "empty",
+            Reason::TooShort => "too_short",
+            Reason::TooLong => "too_long",
+            Reason::Language => "language",
+            Reason::Duplicate => "duplicate",
+        }
+    }
+
+    /// What in the arguments of `corpus.clean` keeps such documents.
+    pub fn remedy(self) -> &'static str {
+        match self {
+            Reason::Empty => "the documents hold no visible text: check what was imported",
+            Reason::TooShort => "lower `min_chars`",
+            Reason::TooLong => "raise `max_chars`, or import with `split = \"paragraph\"`",
+            Reason::Language => "add the corpus's language to `languages`, or leave `languages` out",
+            Reason::Duplicate => "set `dedupe = false`",
+        }
+    }
+}
+
+/// Applies the rules, remembering the texts seen.
+pub struct Cleaner {
+    rules: Rules,
+    /// The first 16 bytes of the digest of each text kept.
+    seen: HashSet<[u8; 16]>,
+}
+
+/// Characters that language detection looks at; more changes the answer no more.
+const LANGUAGE_CHARS: usize = 4000;
+
+impl Cleaner {
+    pub fn new(rules: Rules) -> Self {
+        Cleaner { rules, seen: HashSet::new() }
+    }
+
+    /// The normalised text.
+    ///
+    /// # Errors
+    /// The reason, when the document is to be dropped.
+    pub fn clean(&mut self, text: &str) -> Result<String, Reason> {
+        let text = self.normalise(text);
+        if text.trim().is_empty() {
+            return Err(Reason::Empty);
+        }
+        let chars = text.chars().count() as u64;
+        if chars < self.rules.min_chars {
+            return Err(Reason::TooShort);
+        }
+        if self.rules.max_chars.is_some_and(|most| chars > most) {
+            return Err(Reason::TooLong);
+        }
+        if !self.speaks_wanted_language(&text) {
+            return Err(Reason::Language);
+        }
+        if self.rules.dedupe && !self.seen.insert(short_digest(&text)) {
+            return Err(Reason::Duplicate);
+        }
+        Ok(text)
+    }
+
+    fn normalise(&self, text: &str) -> String {
+        let mut text = Cow::Borrowed(text);
+        if self.rules.strip_markup {
+            text = Cow::Owned(markup::strip_markup(&text));
+        }
+        if self.rules.strip_urls {
+            text = Cow::Owned(markup::strip_urls(&text));
+        }
+        if self.rules.nfkc && is_nfkc_quick(text.chars()) != IsNormalized::Yes {
+            text = Cow::Owned(text.nfkc().collect());
+        }
+        without_control_characters(&text)
+    }
+
+    fn speaks_wanted_language(&self, text: &str) -> bool {
+        if self.rules.languages.is_empty() {
+            return true;
+        }
+        let end = text.char_indices().nth(LANGUAGE_CHARS).map_or(text.len(), |(at, _)| at);
+        whatlang::detect_lang(&text[..end]).is_some_and(|language| self.rules.languages.contains(&language))
+    }
+}
+
+/// Line breaks become `\n`; other control characters but tab, and zero-width marks, go.
+fn without_control_characters(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '\r' if chars.peek() == Some(&'\n') => {}
+            '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' => out.push('\n'),
+            '\n' | '\t' => out.push(c),
+            '\u{FEFF}' | '\u{200B}' => {}
+            c if c.is_control() => {}
+            c => out.push(c),
+        }
+    }
+    out
+}
+
+fn short_digest(text: &str) -> [u8; 16] {
+    let mut short = [0; 16];
+    short.copy_from_slice(&blake3::hash(text.as_bytes()).as_bytes()[..16]);
+    short
+}

@@ -1,0 +1,12 @@
+//! `tokenize`: documents to a token file, one attempt per shard, resumable inside the shard.
+
+mod encoder;
+mod handler;
+mod partial;
+pub(super) mod pieces;
+mod shard;
+
+#[cfg(test)]
+mod tests;
+
+pub use handler::TOKENIZE;
