@@ -1,0 +1,42 @@
+//! Why token files cannot be trained on.
+
+use std::path::PathBuf;
+
+use crate::core::token_file::TokenFileError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    #[error("cannot read the token file {}", .path.display())]
+    Io { path: PathBuf, source: std::io::Error },
+    #[error("{name} is not a usable token file")]
+    Format { name: String, source: TokenFileError },
+    #[error(
+        "{name}: document {document} ends at token {end}, which does not follow the end before it or lies outside the file"
+    )]
+    DocumentEnd { name: String, document: u64, end: u64 },
+    #[error("there is no text to train on: the token files hold no documents")]
+    Empty,
+    #[error("{name} was made by another tokenizer: {what} is {actual} there and {expected} in {other}")]
+    Mismatch { name: String, other: String, what: &'static str, expected: u32, actual: u32 },
+    #[error("a context of {context} tokens is longer than any document: the longest has {longest} tokens")]
+    ContextTooLong { context: usize, longest: u64 },
+}
+
+impl DataError {
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            DataError::ContextTooLong { longest, .. } => Some(format!(
+                "set `context` to {longest} or less, or import longer documents (`split = \"file\"` keeps a text file whole)"
+            )),
+            DataError::Mismatch { .. } => {
+                Some("tokenize the documents again with the tokenizer that is passed to this step".to_owned())
+            }
+            DataError::Format { .. } | DataError::DocumentEnd { .. } => {
+                Some("run the `tokenize` step again; its output cannot be used".to_owned())
+            }
+            DataError::Empty => Some("check what `corpus.clean` dropped, and that the corpus is not empty".to_owned()),
+            DataError::Io { .. } => None,
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! From token files to batches.
+
+mod error;
+#[cfg(test)]
+pub(crate) mod fixtures;
+mod order;
+mod packing;
+mod sampler;
+mod shard;
+mod stream;
+
+pub use error::DataError;
+pub use order::{Permutation, order};
+pub use packing::{NOT_COUNTED, PackedRow, Packing, row_at};
+pub use sampler::Sampler;
+pub use shard::TokenShard;
+pub use stream::TokenStream;

@@ -1,0 +1,154 @@
+//! Cutting the stream into samples: every token is a target once per epoch, and no sample looks
+//! across the boundary of a document.
+
+use super::error::DataError;
+use super::stream::TokenStream;
+
+/// Target of a position that is not counted in the loss.
+pub const NOT_COUNTED: i32 = -1;
+
+/// Samples of `context + 1` tokens; neighbours share one token, so that each token but the first
+/// of the stream is the target of exactly one sample.
+#[derive(Clone, Copy, Debug)]
+pub struct Packing {
+    context: usize,
+    samples: u64,
+}
+
+/// One row of a batch, each field of length `context`.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PackedRow {
+    pub ids: Vec<u32>,
+    /// The next token, or -1 where it is not counted: the BOS after an EOS, and padding.
+    pub targets: Vec<i32>,
+    /// The first position of the own document in this row: attention never looks before it.
+    pub starts: Vec<u32>,
+}
+
+impl Packing {
+    /// # Errors
+    /// When the context is longer than the longest document: a part of every sample could then
+    /// never be attended to.
+    pub fn new(stream: &TokenStream, context: usize) -> Result<Self, DataError> {
+        let longest = stream.longest_document();
+        if context == 0 || context as u64 > longest {
+            return Err(DataError::ContextTooLong { context, longest });
+        }
+        let samples = (stream.tokens() - 1).div_ceil(context as u64).max(1);
+        Ok(Packing { context, samples })
+    }
+
+    /// Samples in one epoch. The last one may be padded.
+    pub fn samples(&self) -> u64 {
+        self.samples
+    }
+
+    pub fn context(&self) -> usize {
+        self.context
+    }
+
+    /// # Panics
+    /// When `index` is not below the number of samples.
+    pub fn row(&self, stream: &TokenStream, index: u64) -> PackedRow {
+        assert!(index < self.samples, "sample {index} of {}", self.samples);
+        let from = index * self.context as u64;
+        row_at(stream, from, self.context)
+    }
+}
+
+/// The row whose inputs are the `context` tokens from stream position `from`, padded with EOS
+/// behind the end of the stream.
+pub fn row_at(stream: &TokenStream, from: u64, context: usize) -> PackedRow {
+    let to = (from + context as u64 + 1).min(stream.tokens());
+    let mut tokens = Vec::with_capacity(context + 1);
+    stream.read(from..to, &mut tokens);
+
+    let inputs = tokens.len().min(context);
+    let mut row = PackedRow { ids: tokens[..inputs].to_vec(), targets: Vec::new(), starts: vec![0; inputs] };
+    row.targets.extend(tokens[1..].iter().map(|token| *token as i32));
+    row.targets.resize(inputs, NOT_COUNTED);
+    for start in stream.document_starts(from..to) {
+        let start = (start - from) as usize;
+        row.targets[start - 1] = NOT_COUNTED;
+        if start < inputs {
+            row.starts[start..].fill(start as u32);
+        }
+    }
+    let padding = inputs..context;
+    row.ids.resize(context, stream.header().eos);
+    row.targets.resize(context, NOT_COUNTED);
+    row.starts.extend(padding.map(|position| position as u32));
+    row
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::fixtures::shard;
+    use super::*;
+
+    const SKIP: i32 = NOT_COUNTED;
+
+    #[test]
+    fn rows_respect_document_boundaries() {
+        // 0 5 6 7 1 | 0 8 1 | 0 9 1
+        let stream = TokenStream::new(vec![shard(&[&[5, 6, 7], &[8]]), shard(&[&[9]])]).unwrap();
+        let packing = Packing::new(&stream, 4).unwrap();
+        assert_eq!(packing.samples(), 3);
+        let first = packing.row(&stream, 0);
+        assert_eq!(first, PackedRow { ids: vec![0, 5, 6, 7], targets: vec![5, 6, 7, 1], starts: vec![0; 4] });
+        let second = packing.row(&stream, 1);
+        assert_eq!(
+            second,
+            PackedRow { ids: vec![1, 0, 8, 1], targets: vec![SKIP, 8, 1, SKIP], starts: vec![0, 1, 1, 1] }
+        );
+        let third = packing.row(&stream, 2);
+        assert_eq!(
+            third,
+            PackedRow { ids: vec![0, 9, 1, 1], targets: vec![9, 1, SKIP, SKIP], starts: vec![0, 0, 0, 3] }
+        );
+    }
+
+    #[test]
+    fn a_boundary_right_behind_the_row_hides_the_last_target() {
+        let stream = TokenStream::new(vec![shard(&[&[5, 6], &[7, 8]])]).unwrap();
+        let row = Packing::new(&stream, 4).unwrap().row(&stream, 0);
+        assert_eq!(row.targets, [5, 6, 1, SKIP]);
+    }
+
+    #[test]
+    fn a_context_longer_than_any_document_names_the_longest() {
+        let stream = TokenStream::new(vec![shard(&[&[5, 6], &[7, 8, 9]])]).unwrap();
+        assert!(Packing::new(&stream, 5).is_ok());
+        let error = Packing::new(&stream, 6).unwrap_err();
+        assert!(error.to_string().contains("the longest has 5 tokens"), "{error}");
+        assert!(error.hint().unwrap().contains("`context` to 5 or less"));
+    }
+
+    proptest! {
+        /// Over one epoch each token that does not begin a document is a target exactly once.
+        #[test]
+        fn every_token_is_a_target_once(lengths in prop::collection::vec(0usize..9, 1..12), context in 2usize..6, cut in 0usize..12) {
+            let documents: Vec<Vec<u32>> = lengths.iter().map(|n| (0..*n as u32).map(|t| t + 2).collect()).collect();
+            let borrowed: Vec<&[u32]> = documents.iter().map(Vec::as_slice).collect();
+            let (left, right) = borrowed.split_at(cut.min(borrowed.len()));
+            let stream = TokenStream::new(vec![shard(left), shard(right)]).unwrap();
+            prop_assume!(context as u64 <= stream.longest_document());
+            let packing = Packing::new(&stream, context).unwrap();
+            let mut targets: Vec<u32> = Vec::new();
+            for index in 0..packing.samples() {
+                let row = packing.row(&stream, index);
+                prop_assert_eq!((row.ids.len(), row.targets.len(), row.starts.len()), (context, context, context));
+                targets.extend(row.targets.iter().filter(|t| **t >= 0).map(|t| *t as u32));
+                for (position, start) in row.starts.iter().enumerate() {
+                    prop_assert!(*start as usize <= position);
+                    let own = &row.ids[*start as usize + 1..=position.max(*start as usize)];
+                    prop_assert!(!own.contains(&0), "a document starts inside the attended part");
+                }
+            }
+            let wanted: Vec<u32> = documents.iter().flat_map(|d| d.iter().copied().chain([1])).collect();
+            prop_assert_eq!(targets, wanted);
+        }
+    }
+}

@@ -1,0 +1,218 @@
+//! What a training run will do at every step: phases, samples, learning rate. Pure arithmetic on
+//! the step number; a resumed run asks the same questions and gets the same answers.
+
+use serde::{Deserialize, Serialize};
+
+use super::schedule::{Schedule, ScheduleError, validate_learning_rate};
+
+/// A part of the run with its own name and, if wanted, its own data, rate and context.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Phase {
+    pub name: String,
+    pub steps: u64,
+    /// Multiplies the learning rate of this phase.
+    pub lr_scale: f64,
+    /// Peak rate of this phase; the run's when absent.
+    pub learning_rate: Option<f64>,
+    /// A schedule over the steps of this phase alone; the run's schedule when absent.
+    pub schedule: Option<Schedule>,
+    /// Tokens of a sample.
+    pub context: usize,
+}
+
+/// Everything but the model and the data.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Plan {
+    pub seed: u64,
+    /// Samples in one micro-batch.
+    pub batch: usize,
+    /// Micro-batches in one optimizer step.
+    pub accumulation: usize,
+    /// Peak learning rate.
+    pub learning_rate: f64,
+    pub schedule: Schedule,
+    /// Global L2 norm to which gradients are clipped; 0 switches clipping off.
+    pub clip: f64,
+    pub checkpoint_every: u64,
+    pub phases: Vec<Phase>,
+}
+
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum PlanError {
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    #[error("phase `{phase}`")]
+    Phase { phase: String, source: ScheduleError },
+    #[error("`{0}` must be at least 1")]
+    Zero(&'static str),
+    #[error("phase `{0}` has no steps")]
+    EmptyPhase(String),
+    #[error("two phases are named `{0}`")]
+    DuplicatePhase(String),
+    #[error("`clip` is {0}: it must be 0 (off) or a finite number above 0")]
+    Clip(f64),
+}
+
+/// Where in the plan one optimizer step lies.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Place {
+    /// Index of the phase.
+    pub phase: usize,
+    /// 0-based step inside the phase.
+    pub step: u64,
+}
+
+impl Plan {
+    /// # Errors
+    /// When a number makes training impossible; the message names it.
+    pub fn validate(&self) -> Result<(), PlanError> {
+        validate_learning_rate(self.learning_rate)?;
+        for (name, value) in [
+            ("batch", self.batch as u64),
+            ("accumulation", self.accumulation as u64),
+            ("steps", self.steps()),
+            ("checkpoint_every", self.checkpoint_every),
+        ] {
+            if value == 0 {
+                return Err(PlanError::Zero(name));
+            }
+        }
+        if !(self.clip.is_finite() && self.clip >= 0.0) {
+            return Err(PlanError::Clip(self.clip));
+        }
+        self.schedule.validate(self.steps())?;
+        for (index, phase) in self.phases.iter().enumerate() {
+            let of_phase = |source| PlanError::Phase { phase: phase.name.clone(), source };
+            if phase.steps == 0 {
+                return Err(PlanError::EmptyPhase(phase.name.clone()));
+            }
+            if self.phases[..index].iter().any(|other| other.name == phase.name) {
+                return Err(PlanError::DuplicatePhase(phase.name.clone()));
+            }
+            let peak = phase.learning_rate.unwrap_or(self.learning_rate) * phase.lr_scale;
+            validate_learning_rate(peak).map_err(of_phase)?;
+            if let Some(schedule) = &phase.schedule {
+                schedule.validate(phase.steps).map_err(of_phase)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Optimizer steps of all phases.
+    pub fn steps(&self) -> u64 {
+        self.phases.iter().map(|phase| phase.steps).sum()
+    }
+
+    pub fn samples_per_step(&self) -> u64 {
+        (self.batch * self.accumulation) as u64
+    }
+
+    /// The data cursor after `steps` steps: the number of samples taken since the run began.
+    pub fn cursor(&self, steps: u64) -> u64 {
+        steps * self.samples_per_step()
+    }
+
+    /// The phase of the 0-based `step`; past the end, the end of the last phase.
+    pub fn place(&self, step: u64) -> Place {
+        let mut first = 0;
+        for (index, phase) in self.phases.iter().enumerate() {
+            if step < first + phase.steps || index + 1 == self.phases.len() {
+                return Place { phase: index, step: step - first };
+            }
+            first += phase.steps;
+        }
+        Place { phase: 0, step }
+    }
+
+    /// Whether a phase ends once `steps` steps are done.
+    pub fn ends_phase(&self, steps: u64) -> bool {
+        let mut end = 0;
+        self.phases.iter().any(|phase| {
+            end += phase.steps;
+            end == steps
+        })
+    }
+
+    /// The learning rate of the 0-based `step`.
+    pub fn learning_rate(&self, step: u64) -> f64 {
+        let place = self.place(step);
+        let phase = &self.phases[place.phase];
+        let factor = match &phase.schedule {
+            Some(schedule) => schedule.factor(place.step, phase.steps),
+            None => self.schedule.factor(step, self.steps()),
+        };
+        phase.learning_rate.unwrap_or(self.learning_rate) * phase.lr_scale * factor
+    }
+
+    /// Positions that pass through the model in the first `steps` steps.
+    pub fn tokens(&self, steps: u64) -> u64 {
+        let mut left = steps;
+        let mut tokens = 0;
+        for phase in &self.phases {
+            let here = left.min(phase.steps);
+            tokens += here * self.samples_per_step() * phase.context as u64;
+            left -= here;
+        }
+        tokens
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schedule::Shape;
+    use super::*;
+
+    fn phase(name: &str, steps: u64) -> Phase {
+        Phase { name: name.to_owned(), steps, lr_scale: 1.0, learning_rate: None, schedule: None, context: 8 }
+    }
+
+    fn plan(phases: Vec<Phase>) -> Plan {
+        Plan {
+            seed: 1,
+            batch: 2,
+            accumulation: 3,
+            learning_rate: 1e-2,
+            schedule: Schedule { shape: Shape::Linear, warmup_steps: Some(0), ..Schedule::default() },
+            clip: 1.0,
+            checkpoint_every: 10,
+            phases,
+        }
+    }
+
+    #[test]
+    fn steps_fall_into_phases() {
+        let plan = plan(vec![phase("a", 3), phase("b", 5)]);
+        assert_eq!(plan.place(0), Place { phase: 0, step: 0 });
+        assert_eq!(plan.place(2), Place { phase: 0, step: 2 });
+        assert_eq!(plan.place(3), Place { phase: 1, step: 0 });
+        assert_eq!(plan.place(7), Place { phase: 1, step: 4 });
+        assert!(plan.ends_phase(3) && plan.ends_phase(8) && !plan.ends_phase(5) && !plan.ends_phase(0));
+        assert_eq!((plan.cursor(4), plan.tokens(4)), (24, 192));
+    }
+
+    #[test]
+    fn a_phase_may_scale_the_rate_or_bring_its_own() {
+        let mut second = phase("b", 5);
+        second.lr_scale = 0.5;
+        let mut third = phase("c", 4);
+        third.learning_rate = Some(3e-3);
+        third.schedule = Some(Schedule { shape: Shape::Constant, warmup_steps: Some(2), ..Schedule::default() });
+        let plan = plan(vec![phase("a", 3), second, third]);
+        assert!((plan.learning_rate(0) - 1e-2).abs() < 1e-15);
+        assert!((plan.learning_rate(6) - 1e-2 * 0.5 * 0.5).abs() < 1e-15);
+        assert!((plan.learning_rate(8) - 1.5e-3).abs() < 1e-15);
+        assert!((plan.learning_rate(11) - 3e-3).abs() < 1e-15);
+    }
+
+    #[test]
+    fn impossible_plans_are_refused_by_name() {
+        let nan = Plan { learning_rate: f64::NAN, ..plan(vec![phase("a", 3)]) };
+        assert!(nan.validate().unwrap_err().to_string().contains("the learning rate is NaN"));
+        assert_eq!(plan(Vec::new()).validate(), Err(PlanError::Zero("steps")));
+        assert_eq!(plan(vec![phase("a", 1), phase("a", 1)]).validate(), Err(PlanError::DuplicatePhase("a".into())));
+        assert_eq!(plan(vec![phase("a", 1), phase("b", 0)]).validate(), Err(PlanError::EmptyPhase("b".into())));
+        let mut scaled = phase("a", 1);
+        scaled.lr_scale = -1.0;
+        assert!(matches!(plan(vec![scaled]).validate(), Err(PlanError::Phase { .. })));
+    }
+}
