@@ -1,20 +1,20 @@
 //! Step kinds: what runs, one file per kind.
 
+mod command;
 mod corpus_clean;
 mod corpus_documents;
 mod corpus_import;
 mod grammar;
 mod handler;
+mod noop;
+mod registry;
 mod tokenize;
 mod tokenizer_train;
 
+pub use command::{last_lines, run_as_child_of};
 pub use corpus_clean::CORPUS_CLEAN;
 pub use corpus_import::CORPUS_IMPORT;
 pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
+pub use registry::{catalog, find, registry};
 pub use tokenize::TOKENIZE;
 pub use tokenizer_train::TOKENIZER_TRAIN;
-mod command;
-mod noop;
-mod registry;
-pub use command::{last_lines, run_as_child_of};
-pub use registry::{catalog, find, registry};

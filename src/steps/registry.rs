@@ -4,7 +4,14 @@ use crate::core::catalog::{Catalog, KindInfo};
 
 use super::StepHandler;
 
-static KINDS: &[&dyn StepHandler] = &[&super::command::Command, &super::noop::Noop];
+static KINDS: &[&dyn StepHandler] = &[
+    &super::CORPUS_IMPORT,
+    &super::CORPUS_CLEAN,
+    &super::TOKENIZER_TRAIN,
+    &super::TOKENIZE,
+    &super::command::Command,
+    &super::noop::Noop,
+];
 
 /// All step kinds.
 pub fn registry() -> &'static [&'static dyn StepHandler] {

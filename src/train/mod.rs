@@ -1,13 +1,10 @@
 //! The only place that imports burn.
 
-pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod device;
 pub mod model;
 pub mod ops;
-pub mod optim;
 pub mod plan;
-pub mod run_loop;
 pub mod schedule;
 pub mod weights;

@@ -1,0 +1,364 @@
+//! The grammar of the command line.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+use crate::config::{ColorChoice, OutputFormat};
+
+/// Durable workflows: from raw text to a trained, exported language model, or any other long
+/// pipeline. Kill it at any moment; `resume` goes on to the same bits.
+#[derive(Parser, Debug)]
+#[command(name = "stepwell", version, propagate_version = true, infer_subcommands = false)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub struct GlobalArgs {
+    /// Where runs, artifacts and the database live [default: ./state]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Form of standard output: for people, or versioned JSON
+    #[arg(long, global = true, value_name = "FORM", value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>()))]
+    pub output: Option<OutputFormat>,
+    /// Colours on standard error
+    #[arg(long, global = true, value_name = "WHEN", value_parser = PossibleValuesParser::new(ColorChoice::NAMES).try_map(|name| name.parse::<ColorChoice>()))]
+    pub color: Option<ColorChoice>,
+    /// Print errors only
+    #[arg(long, short, global = true)]
+    pub quiet: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    /// Submit a workflow and run it in the foreground
+    Run(RunArgs),
+    /// Train a language model: `quickstart` on an embedded corpus, `pretrain` on your own text
+    StartTraining(StartTrainingArgs),
+    /// Go on with an interrupted or failed run
+    Resume(ResumeArgs),
+    /// Stop a run for good, with all its processes
+    Cancel(RunSelector),
+    /// List runs, newest first
+    #[command(alias = "ls")]
+    List,
+    /// Show a run: its steps, their outputs and progress
+    #[command(alias = "status")]
+    Show(RunSelector),
+    /// Print what the attempts of a run wrote
+    Logs(LogsArgs),
+    /// Follow a run that another process drives
+    Watch(RunSelector),
+    /// Say why a step ran, was reused, or waits
+    Explain(ExplainArgs),
+    /// List, check and draw workflows
+    #[command(subcommand)]
+    Workflow(WorkflowVerb),
+    /// Describe models
+    #[cfg(feature = "train")]
+    #[command(subcommand)]
+    Model(ModelVerb),
+    /// Inspect, verify and copy out what runs produced
+    #[command(subcommand)]
+    Artifact(ArtifactVerb),
+    /// Continue prompts with a trained model
+    #[cfg(feature = "train")]
+    Generate(GenerateArgs),
+    /// Run whatever is pending or interrupted in this state directory
+    Worker(WorkerArgs),
+    /// Say what this machine and build can do
+    Doctor,
+    /// Train, kill, resume and compare a tiny model in a temporary directory
+    SmokeTest(SmokeTestArgs),
+    /// Check the state database
+    #[command(subcommand)]
+    Db(DbVerb),
+    /// Show settings
+    #[command(subcommand)]
+    Config(ConfigVerb),
+    /// Print a shell completion script
+    Completions {
+        #[arg(value_enum)]
+        shell: Shell,
+    },
+}
+
+/// What to run, shared by `run` and `start-training`.
+#[derive(Args, Clone, Debug)]
+pub struct SubmitArgs {
+    /// Set a parameter of the workflow (repeatable; `a.b=value` reaches into tables)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Name of the run [default: the workflow's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Leave a step out, with everything that needs it (repeatable)
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// Submitting the same key again gives the same run
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Run every step, even when an equal one has succeeded before
+    #[arg(long)]
+    pub no_reuse: bool,
+    /// Only submit; `stepwell worker` runs it
+    #[arg(long, short)]
+    pub detach: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Name of a workflow, or path of a TOML file
+    pub workflow: String,
+    #[command(flatten)]
+    pub submit: SubmitArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct StartTrainingArgs {
+    #[command(subcommand)]
+    pub verb: Option<TrainingVerb>,
+    #[command(flatten)]
+    pub start: StartArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct StartArgs {
+    /// Name of a workflow, or path of a TOML file
+    #[arg(default_value = "quickstart")]
+    pub workflow: String,
+    /// Train only these phases of the workflow's `phases` parameter (repeatable)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub phase: Vec<String>,
+    #[command(flatten)]
+    pub submit: SubmitArgs,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum TrainingVerb {
+    /// Start a training run (the same as without a verb)
+    Start(StartArgs),
+    /// Show a run
+    Status(OptionalRun),
+    /// Stop a run for good
+    Cancel(RunSelector),
+    /// List runs
+    List,
+}
+
+#[derive(Args, Debug)]
+pub struct RunSelector {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+}
+
+#[derive(Args, Debug)]
+pub struct OptionalRun {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+}
+
+#[derive(Args, Debug)]
+pub struct ResumeArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Run every step, even when an equal one has succeeded before
+    #[arg(long)]
+    pub no_reuse: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct LogsArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Only this step
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+    /// Go on printing until the run ends
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Only this step
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum WorkflowVerb {
+    /// List the workflows that can be run by name
+    List,
+    /// Check a workflow and its parameters without running it
+    Validate(WorkflowArgs),
+    /// Print the steps as a graph in Graphviz's dot language
+    Graph(WorkflowArgs),
+    /// Print the JSON schema of workflow files
+    Schema,
+}
+
+#[derive(Args, Debug)]
+pub struct WorkflowArgs {
+    /// Name of a workflow, or path of a TOML file
+    pub workflow: String,
+    /// Set a parameter (repeatable)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+}
+
+#[cfg(feature = "train")]
+#[derive(Subcommand, Debug)]
+pub enum ModelVerb {
+    /// Print the exact number of parameters of a preset, part by part
+    Describe {
+        /// tiny, quickstart, small, deep60 or deep60-ungated
+        #[arg(value_name = "PRESET")]
+        name: String,
+    },
+    /// Logits and losses of given token windows, for comparison with other implementations
+    #[command(hide = true)]
+    Logits {
+        /// Folder with `config.json` and `model.safetensors`
+        folder: PathBuf,
+        /// JSON file: {"windows": [[token ids]]}
+        #[arg(long)]
+        ids: PathBuf,
+    },
+    /// Token ids of every non-empty line of a text, for comparison with other implementations
+    #[command(hide = true)]
+    Tokenise {
+        /// Path of a tokenizer.json
+        tokenizer: PathBuf,
+        text: PathBuf,
+        /// At most this many lines
+        #[arg(long, default_value_t = 1000)]
+        lines: usize,
+    },
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ArtifactVerb {
+    /// List the artifacts of a run
+    Ls(OptionalRun),
+    /// Show what an artifact holds
+    Show(ArtifactSelector),
+    /// Copy an artifact out of the store
+    Get {
+        #[command(flatten)]
+        artifact: ArtifactSelector,
+        /// File or folder to create
+        dest: PathBuf,
+    },
+    /// Read every byte of the artifacts of a run, or of all runs, and compare digests
+    Verify {
+        /// Id, unique prefix of an id, name, or `last` [default: all runs]
+        #[arg(value_name = "RUN")]
+        run: Option<String>,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct ArtifactSelector {
+    /// A digest, a unique prefix of one, or RUN/STEP/NAME
+    #[arg(value_name = "ARTIFACT")]
+    pub artifact: String,
+}
+
+#[cfg(feature = "train")]
+#[derive(Args, Debug)]
+pub struct GenerateArgs {
+    /// Run whose model is used: id, unique prefix, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Text to continue
+    #[arg(short, long, default_value = "")]
+    pub prompt: String,
+    /// Tokens to generate at most
+    #[arg(short = 'n', long, default_value_t = 64)]
+    pub max_new_tokens: usize,
+    /// 0 is greedy
+    #[arg(short, long, default_value_t = 0.8)]
+    pub temperature: f64,
+    /// Sample among the k likeliest tokens only (0: all)
+    #[arg(long, default_value_t = 0)]
+    pub top_k: usize,
+    /// Sample among the likeliest tokens that together have this probability
+    #[arg(long, default_value_t = 1.0)]
+    pub top_p: f64,
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+}
+
+#[derive(Args, Debug)]
+pub struct WorkerArgs {
+    /// Exit when nothing is left to do
+    #[arg(long)]
+    pub exit_when_idle: bool,
+    #[command(subcommand)]
+    pub verb: Option<WorkerVerb>,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum WorkerVerb {
+    /// Run one attempt: the engine starts this
+    #[command(hide = true)]
+    Exec,
+    /// Run a program that dies with its parent: `worker exec` starts this
+    #[command(hide = true)]
+    Trampoline {
+        parent: u32,
+        #[arg(last = true, required = true)]
+        program: Vec<std::ffi::OsString>,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct SmokeTestArgs {
+    /// Compute device: auto, flex, or a GPU backend of this build
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Set a parameter of the `smoke` workflow (repeatable)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Keep the temporary state directories
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum DbVerb {
+    /// Check integrity, the event log's hash chain, and that the tables agree with the events
+    Check,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ConfigVerb {
+    /// Print the settings in force
+    Show {
+        /// Also say where each comes from
+        #[arg(long)]
+        origin: bool,
+    },
+}
+
+fn assignment(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((name, value)) if !name.trim().is_empty() => Ok((name.trim().to_owned(), value.to_owned())),
+        _ => Err(format!("`{text}` is not of the form NAME=VALUE")),
+    }
+}

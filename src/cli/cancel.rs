@@ -1,0 +1,27 @@
+//! `stepwell cancel RUN`
+
+use serde_json::json;
+
+use super::error::CliError;
+use super::exit_code::Exit;
+use super::session::Session;
+use crate::core::status::RunStatus;
+use crate::engine::{self, Canceled};
+
+pub fn cancel(session: &Session, selector: &str) -> Result<Exit, CliError> {
+    let (reader, id) = session.find_run(selector)?;
+    let name = reader.run(id)?.name;
+    drop(reader);
+    match engine::cancel(session.state_dir(), id)? {
+        Canceled::Done | Canceled::EndedBefore(RunStatus::Canceled) => {
+            let value = json!({ "run": { "id": id, "name": name, "status": "canceled" } });
+            session.out.document(&format!("run {id} ({name}) is canceled"), value)?;
+            Ok(Exit::Ok)
+        }
+        Canceled::EndedBefore(status) => {
+            Err(CliError::usage(format!("run {id} ({name}) has {} already: nothing to cancel", status.as_str())))
+        }
+        Canceled::Requested => Err(CliError::failed(format!("run {id} ({name}) is still ending its attempts"))
+            .hint("`stepwell show` tells its state; the request is kept")),
+    }
+}

@@ -1,0 +1,68 @@
+//! From the arguments of the process to a verb, and from its result to an exit code.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use super::args::{Cli, ConfigVerb, DbVerb, TrainingVerb, Verb};
+use super::error::CliError;
+use super::exit_code::Exit;
+use super::output::Output;
+use super::session::Session;
+use super::*;
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    if let Verb::Worker(args) = &cli.verb
+        && let Some(verb) = &args.verb
+    {
+        return worker::child(verb);
+    }
+    let fallback =
+        Output { form: cli.global.output.unwrap_or(crate::config::OutputFormat::Human), quiet: cli.global.quiet };
+    match Session::new(&cli.global) {
+        Ok(session) => match dispatch(&session, cli.verb) {
+            Ok(exit) => exit.into(),
+            Err(error) => fail(session.out, &error),
+        },
+        Err(error) => fail(fallback, &error),
+    }
+}
+
+fn fail(out: Output, error: &CliError) -> ExitCode {
+    out.error(error);
+    error.exit.into()
+}
+
+fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
+    match verb {
+        Verb::Run(args) => run::run(session, &args),
+        Verb::StartTraining(args) => match args.verb {
+            None => start_training::start(session, &args.start),
+            Some(TrainingVerb::Start(start)) => start_training::start(session, &start),
+            Some(TrainingVerb::Status(selector)) => show::show(session, &selector.run),
+            Some(TrainingVerb::Cancel(selector)) => cancel::cancel(session, &selector.run),
+            Some(TrainingVerb::List) => list::list(session),
+        },
+        Verb::Resume(args) => resume::resume(session, &args),
+        Verb::Cancel(selector) => cancel::cancel(session, &selector.run),
+        Verb::List => list::list(session),
+        Verb::Show(selector) => show::show(session, &selector.run),
+        Verb::Logs(args) => logs::logs(session, &args),
+        Verb::Watch(selector) => watch::watch(session, &selector.run),
+        Verb::Explain(args) => explain::explain(session, &args),
+        Verb::Workflow(verb) => workflow::workflow(session, &verb),
+        #[cfg(feature = "train")]
+        Verb::Model(verb) => model::model(session, &verb),
+        Verb::Artifact(verb) => artifact::artifact(session, &verb),
+        #[cfg(feature = "train")]
+        Verb::Generate(args) => generate::generate(session, &args),
+        Verb::Worker(args) => worker::serve(session, &args),
+        Verb::Doctor => doctor::doctor(session),
+        Verb::SmokeTest(args) => smoke_test::smoke_test(session, &args),
+        Verb::Db(DbVerb::Check) => db::check(session),
+        Verb::Config(ConfigVerb::Show { origin }) => config::show(session, origin),
+        Verb::Completions { shell } => completions::completions(shell),
+    }
+}

@@ -1,0 +1,115 @@
+//! `stepwell doctor`: what this machine and build can do, and what is wrong.
+
+use serde_json::{Value, json};
+
+use super::error::CliError;
+use super::exit_code::Exit;
+use super::session::Session;
+use crate::store::EngineLock;
+
+struct Finding {
+    name: &'static str,
+    sound: bool,
+    text: String,
+}
+
+pub fn doctor(session: &Session) -> Result<Exit, CliError> {
+    let mut findings = vec![
+        good("version", format!("stepwell {} ({})", env!("CARGO_PKG_VERSION"), build())),
+        good("processor", processor()),
+        state_dir(session),
+        good("engine", engine(session)),
+    ];
+    findings.extend(devices());
+    let sound = findings.iter().all(|finding| finding.sound);
+    let mut text = String::new();
+    for Finding { name, sound, text: line } in &findings {
+        text.push_str(&format!("{:<4} {name:<16} {line}\n", if *sound { "ok" } else { "BAD" }));
+    }
+    let values: Vec<Value> = findings
+        .iter()
+        .map(|finding| json!({ "name": finding.name, "ok": finding.sound, "text": finding.text }))
+        .collect();
+    session.out.document(&text, json!({ "ok": sound, "findings": values }))?;
+    Ok(if sound { Exit::Ok } else { Exit::Failed })
+}
+
+fn good(name: &'static str, text: String) -> Finding {
+    Finding { name, sound: true, text }
+}
+
+fn build() -> String {
+    let features = [
+        ("flex", cfg!(feature = "flex")),
+        ("wgpu", cfg!(feature = "wgpu")),
+        ("vulkan", cfg!(feature = "vulkan")),
+        ("metal", cfg!(feature = "metal")),
+        ("cuda", cfg!(feature = "cuda")),
+    ];
+    let on: Vec<&str> = features.iter().filter(|(_, on)| *on).map(|(name, _)| *name).collect();
+    let profile = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let backends = if on.is_empty() { "no training".to_owned() } else { on.join(", ") };
+    format!("{profile} build, {backends}, {}-{}", std::env::consts::ARCH, std::env::consts::OS)
+}
+
+fn processor() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    format!("{cores} cores, {}", instruction_sets())
+}
+
+#[cfg(target_arch = "x86_64")]
+fn instruction_sets() -> &'static str {
+    if std::is_x86_feature_detected!("avx512f") {
+        "AVX-512"
+    } else if std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma") {
+        "AVX2"
+    } else {
+        "neither AVX2 nor FMA: training will be slow"
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+fn instruction_sets() -> &'static str {
+    std::env::consts::ARCH
+}
+
+fn state_dir(session: &Session) -> Finding {
+    let path = session.state_dir();
+    let shown = path.display();
+    if !path.exists() {
+        return good("state directory", format!("{shown} does not exist yet"));
+    }
+    match tempfile::tempfile_in(path) {
+        Ok(_) => good("state directory", format!("{shown} is writable, {} free", free_space(path))),
+        Err(error) => {
+            Finding { name: "state directory", sound: false, text: format!("{shown} is not writable: {error}") }
+        }
+    }
+}
+
+fn free_space(path: &std::path::Path) -> String {
+    match rustix::fs::statvfs(path) {
+        Ok(stat) => super::output::bytes(stat.f_bavail.saturating_mul(stat.f_frsize)),
+        Err(error) => format!("unknown ({error})"),
+    }
+}
+
+fn engine(session: &Session) -> String {
+    match EngineLock::holder(session.state_dir()) {
+        Some(holder) => format!("running as process {}", holder.pid),
+        None => "none is running".to_owned(),
+    }
+}
+
+#[cfg(feature = "train")]
+fn devices() -> Vec<Finding> {
+    crate::train::device::report()
+        .into_iter()
+        .map(|device| good("device", format!("{}: {}", device.name, device.text)))
+        .collect()
+}
+
+#[cfg(not(feature = "train"))]
+fn devices() -> Vec<Finding> {
+    Vec::new()
+}

@@ -1,0 +1,42 @@
+//! Drives one run in this process, with progress, and reports how it ended.
+
+use super::error::CliError;
+use super::exit_code::Exit;
+use super::progress::ProgressView;
+use super::report;
+use super::session::Session;
+use crate::core::ids::RunId;
+use crate::engine::{self, EngineOptions, Outcome, Scope};
+
+pub fn drive(session: &Session, run: RunId, reuse: bool) -> Result<Exit, CliError> {
+    let mut view = ProgressView::new(session.out);
+    let outcome = engine::drive(
+        EngineOptions {
+            state_dir: session.state_dir().to_owned(),
+            scope: Scope::Run(run),
+            slots: session.settings.slots.value,
+            reuse,
+        },
+        &mut view,
+    );
+    view.finish();
+    match outcome? {
+        Outcome::Succeeded | Outcome::Idle => {
+            report::succeeded(session, run)?;
+            Ok(Exit::Ok)
+        }
+        Outcome::Failed => {
+            report::failed(session, run)?;
+            Ok(Exit::Failed)
+        }
+        Outcome::Canceled => {
+            session.out.message(&format!("run {run} is canceled"));
+            Ok(Exit::Canceled)
+        }
+        Outcome::Interrupted => {
+            session.out.message(&format!("run {run} is interrupted; nothing that was committed is lost"));
+            session.out.message(&format!("hint: `stepwell resume {}` goes on", report::resume_arguments(session, run)));
+            Ok(Exit::Interrupted)
+        }
+    }
+}

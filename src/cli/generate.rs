@@ -1,0 +1,41 @@
+//! `stepwell generate [RUN] --prompt TEXT`
+
+use serde_json::json;
+
+use super::args::GenerateArgs;
+use super::error::CliError;
+use super::exit_code::Exit;
+use super::session::Session;
+use crate::core::artifact::ArtifactRef;
+use crate::steps::model_files;
+use crate::store::StepRow;
+use crate::train::generate::GenerateOptions;
+
+pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError> {
+    let (reader, id) = session.find_run(&args.run)?;
+    let steps = reader.steps(id)?;
+    let model = output(&steps, "train", "model").ok_or_else(|| {
+        CliError::not_found(format!("run {id} has no trained model yet")).hint("`stepwell show` tells how far it is")
+    })?;
+    let tokenizer = output(&steps, "tokenizer.train", "tokenizer")
+        .ok_or_else(|| CliError::not_found(format!("run {id} has trained no tokenizer")))?;
+    let options = GenerateOptions {
+        max_new_tokens: args.max_new_tokens,
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        seed: args.seed,
+    };
+    let text = model_files::complete(&session.artifacts()?, &model, &tokenizer, &args.prompt, &options)?;
+    session.out.document(&text, json!({ "run": { "id": id }, "prompt": args.prompt, "text": text }))?;
+    Ok(Exit::Ok)
+}
+
+/// The named output of the last step of a kind.
+fn output(steps: &[StepRow], kind: &str, name: &str) -> Option<ArtifactRef> {
+    steps
+        .iter()
+        .rev()
+        .filter(|step| step.kind == kind)
+        .find_map(|step| step.outputs.as_ref()?.artifacts.get(name).cloned())
+}

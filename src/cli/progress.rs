@@ -1,0 +1,161 @@
+//! Progress of a foreground run: bars on a terminal, sparse lines elsewhere, NDJSON events with
+//! `--output json`.
+
+use std::collections::HashMap;
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::output::{Output, SCHEMA};
+use crate::core::event::{Event, Recorded};
+use crate::core::ids::{RunId, StepId};
+use crate::core::protocol::{MetricRow, Progress};
+use crate::engine::Observer;
+
+/// Without a terminal, a step prints its progress at most this often.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+pub struct ProgressView {
+    out: Output,
+    /// `None` when standard error is not a terminal.
+    bars: Option<MultiProgress>,
+    steps: HashMap<(RunId, StepId), StepView>,
+}
+
+struct StepView {
+    bar: Option<ProgressBar>,
+    printed: Instant,
+}
+
+impl ProgressView {
+    pub fn new(out: Output) -> Self {
+        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb") || std::env::var_os("CI").is_some();
+        let interactive = std::io::stderr().is_terminal() && !dumb && !out.quiet && !out.is_json();
+        ProgressView { out, bars: interactive.then(MultiProgress::new), steps: HashMap::new() }
+    }
+
+    /// Removes the bars.
+    pub fn finish(&mut self) {
+        for view in self.steps.values() {
+            if let Some(bar) = &view.bar {
+                bar.finish_and_clear();
+            }
+        }
+        self.steps.clear();
+    }
+
+    fn print(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => {
+                // A terminal that went away must not stop the run.
+                let _ = bars.println(text);
+            }
+            None => self.out.message(text),
+        }
+    }
+
+    fn start(&mut self, run: RunId, step: &StepId) {
+        let bar = self.bars.as_ref().map(|bars| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            bar.set_style(spinner_style());
+            bar.set_prefix(step.to_string());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        self.steps.insert((run, step.clone()), StepView { bar, printed: Instant::now() });
+    }
+
+    fn end(&mut self, run: RunId, step: &StepId) {
+        if let Some(StepView { bar: Some(bar), .. }) = self.steps.remove(&(run, step.clone())) {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for ProgressView {
+    fn event(&mut self, recorded: &Recorded) {
+        if self.out.is_json() {
+            let line = json!({
+                "schema": SCHEMA, "type": "event", "run": recorded.run, "at": recorded.at, "event": recorded.event,
+            });
+            // A reader that went away must not stop the run.
+            let _ = self.out.line(&line.to_string());
+            return;
+        }
+        match &recorded.event {
+            Event::AttemptStarted { step, .. } => self.start(recorded.run, step),
+            Event::StepSucceeded { step, .. }
+            | Event::AttemptFailed { step, .. }
+            | Event::AttemptReleased { step, .. }
+            | Event::StepCanceled { step } => self.end(recorded.run, step),
+            _ => {}
+        }
+        if let Some(text) = describe(&recorded.event) {
+            self.print(&text);
+        }
+    }
+
+    fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress) {
+        let Some(view) = self.steps.get_mut(&(run, step.clone())) else { return };
+        if let Some(bar) = &view.bar {
+            if progress.total > 0 && bar.length() != Some(progress.total) {
+                bar.set_style(bar_style());
+                bar.set_length(progress.total);
+            }
+            bar.set_position(progress.done);
+            bar.set_message(progress.message.clone());
+            return;
+        }
+        if view.printed.elapsed() < LINE_INTERVAL || self.out.is_json() {
+            return;
+        }
+        view.printed = Instant::now();
+        let share = if progress.total > 0 { 100 * progress.done / progress.total } else { 0 };
+        let Progress { done, total, unit, message } = progress;
+        self.out.message(&format!("{step}  {done}/{total} {unit} ({share} %)  {message}"));
+    }
+
+    fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
+        if self.out.is_json() {
+            let line = json!({ "schema": SCHEMA, "type": "metric", "run": run, "step": step, "metric": row });
+            let _ = self.out.line(&line.to_string());
+        }
+    }
+}
+
+fn spinner_style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:>12} {spinner} {elapsed} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:>12} [{bar:24}] {pos}/{len}  eta {eta}  {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}
+
+/// One line about an event that a person wants to see; `None` for the rest.
+pub fn describe(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::AttemptStarted { step, attempt, .. } if *attempt > 1 => {
+            format!("{step}  started again (attempt {attempt})")
+        }
+        Event::AttemptStarted { step, .. } => format!("{step}  started"),
+        Event::StepSucceeded { step, .. } => format!("{step}  done"),
+        Event::StepReused { step, .. } => format!("{step}  reused: an equal step has succeeded before"),
+        Event::StepExpanded { step, items } => format!("{step}  {} items", items.len()),
+        Event::StepSkipped { step, reason } => format!("{step}  skipped: {reason}"),
+        Event::AttemptFailed { step, failure, .. } => format!("{step}  attempt failed: {failure}"),
+        Event::AttemptReleased { step, reason, .. } => format!("{step}  stopped: {reason}"),
+        Event::AttemptRewound { step, last_step, .. } if *last_step > 0 => {
+            format!("{step}  goes on from the checkpoint at training step {last_step}")
+        }
+        Event::StepFailed { step, .. } => format!("{step}  failed"),
+        Event::StepCanceled { step } => format!("{step}  canceled"),
+        Event::Note { step, message, .. } => format!("{step}  note: {message}"),
+        Event::RunResumed => "resumed".to_owned(),
+        _ => return None,
+    })
+}

@@ -1,0 +1,49 @@
+//! What every verb starts from: settings, output, and the state directory.
+
+use std::path::Path;
+
+use super::args::GlobalArgs;
+use super::error::CliError;
+use super::output::Output;
+use crate::artifact::ArtifactStore;
+use crate::config::{self, Settings};
+use crate::core::ids::RunId;
+use crate::store::Reader;
+
+pub struct Session {
+    pub settings: Settings,
+    pub out: Output,
+}
+
+impl Session {
+    pub fn new(global: &GlobalArgs) -> Result<Self, CliError> {
+        let flags = config::Partial {
+            state_dir: global.state_dir.clone(),
+            output: global.output,
+            color: global.color,
+            ..Default::default()
+        };
+        let settings = config::load(flags)?;
+        let out = Output { form: settings.output.value, quiet: global.quiet };
+        Ok(Session { settings, out })
+    }
+
+    pub fn state_dir(&self) -> &Path {
+        &self.settings.state_dir.value
+    }
+
+    pub fn reader(&self) -> Result<Reader, CliError> {
+        Ok(Reader::open(self.state_dir())?)
+    }
+
+    /// A reader, and the run that `selector` names.
+    pub fn find_run(&self, selector: &str) -> Result<(Reader, RunId), CliError> {
+        let reader = self.reader()?;
+        let run = reader.resolve_run(selector)?;
+        Ok((reader, run))
+    }
+
+    pub fn artifacts(&self) -> Result<ArtifactStore, CliError> {
+        Ok(ArtifactStore::open(self.state_dir())?)
+    }
+}

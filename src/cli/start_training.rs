@@ -1,0 +1,34 @@
+//! `stepwell start-training [WORKFLOW]`: `run` with training's defaults and its phases as flags.
+
+use serde_json::Value;
+
+use super::args::StartArgs;
+use super::error::CliError;
+use super::exit_code::Exit;
+use super::run;
+use super::session::Session;
+use super::workflow_source;
+use crate::core::spec::WorkflowSpec;
+
+pub fn start(session: &Session, args: &StartArgs) -> Result<Exit, CliError> {
+    let mut spec = workflow_source::load(session, &args.workflow, &args.submit.set)?;
+    if !args.phase.is_empty() {
+        select_phases(&mut spec, &args.phase)?;
+    }
+    run::submit(session, spec, &args.submit)
+}
+
+/// Keeps the phases with the given names, in the workflow's order.
+fn select_phases(spec: &mut WorkflowSpec, names: &[String]) -> Result<(), CliError> {
+    let Some(Value::Array(phases)) = spec.params.get_mut("phases") else {
+        return Err(CliError::usage(format!("workflow {} has no list of `phases` to choose from", spec.name)));
+    };
+    let known: Vec<String> = phases.iter().filter_map(|phase| Some(phase.get("name")?.as_str()?.to_owned())).collect();
+    if let Some(unknown) = names.iter().find(|name| !known.contains(name)) {
+        return Err(CliError::usage(format!("workflow {} has no phase `{unknown}`", spec.name))
+            .hint(format!("its phases are {}", known.join(", "))));
+    }
+    phases
+        .retain(|phase| phase.get("name").and_then(Value::as_str).is_some_and(|name| names.iter().any(|n| n == name)));
+    Ok(())
+}

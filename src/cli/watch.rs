@@ -1,0 +1,52 @@
+//! `stepwell watch RUN`: follows a run that another process drives.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::error::CliError;
+use super::exit_code::Exit;
+use super::output::SCHEMA;
+use super::progress::describe;
+use super::session::Session;
+use crate::core::status::RunStatus;
+
+const INTERVAL: Duration = Duration::from_millis(250);
+
+pub fn watch(session: &Session, selector: &str) -> Result<Exit, CliError> {
+    let (reader, id) = session.find_run(selector)?;
+    let mut last_seq = 0;
+    let mut last_progress = String::new();
+    loop {
+        let status = reader.run(id)?.status;
+        for row in reader.events(Some(id), last_seq)? {
+            last_seq = row.seq;
+            if session.out.is_json() {
+                let line =
+                    json!({ "schema": SCHEMA, "type": "event", "seq": row.seq, "at": row.at, "event": row.event });
+                session.out.line(&line.to_string())?;
+            } else if let Some(text) = describe(&row.event) {
+                session.out.line(&format!("{}  {text}", row.at.strftime("%H:%M:%S")))?;
+            }
+        }
+        if let Some(step) = reader.steps(id)?.iter().find(|step| step.status.as_str() == "running")
+            && let Some(row) = reader.metrics(id, &step.id, step.last_step.unwrap_or(0))?.last()
+        {
+            let progress = format!("{}  training step {}  loss {:.4}", step.id, row.train_step, row.loss);
+            if progress != last_progress && !session.out.is_json() {
+                session.out.message(&progress);
+                last_progress = progress;
+            }
+        }
+        match status {
+            RunStatus::Succeeded => return Ok(Exit::Ok),
+            RunStatus::Failed => return Ok(Exit::Failed),
+            RunStatus::Canceled => return Ok(Exit::Canceled),
+            RunStatus::Interrupted => {
+                session.out.message(&format!("run {id} is interrupted: `stepwell resume {selector}` goes on"));
+                return Ok(Exit::Interrupted);
+            }
+            RunStatus::Pending | RunStatus::Running | RunStatus::Canceling => std::thread::sleep(INTERVAL),
+        }
+    }
+}

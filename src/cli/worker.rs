@@ -1,0 +1,39 @@
+//! `stepwell worker`: an engine for everything that is pending; and the hidden verbs of its children.
+
+use std::process::ExitCode;
+
+use super::args::{WorkerArgs, WorkerVerb};
+use super::error::CliError;
+use super::exit_code::Exit;
+use super::progress::ProgressView;
+use super::session::Session;
+use crate::engine::{self, EngineOptions, Outcome, Scope};
+
+/// Serves pending and interrupted runs until a signal arrives, or until nothing is left.
+pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
+    session.out.message(&format!("serving {}", session.state_dir().display()));
+    let mut view = ProgressView::new(session.out);
+    let outcome = engine::drive(
+        EngineOptions {
+            state_dir: session.state_dir().to_owned(),
+            scope: Scope::All { exit_when_idle: args.exit_when_idle },
+            slots: session.settings.slots.value,
+            reuse: true,
+        },
+        &mut view,
+    );
+    view.finish();
+    Ok(match outcome? {
+        Outcome::Interrupted => Exit::Interrupted,
+        Outcome::Failed => Exit::Failed,
+        Outcome::Succeeded | Outcome::Canceled | Outcome::Idle => Exit::Ok,
+    })
+}
+
+/// The engine's children: no settings, no output of their own.
+pub fn child(verb: &WorkerVerb) -> ExitCode {
+    match verb {
+        WorkerVerb::Exec => crate::worker::exec(),
+        WorkerVerb::Trampoline { parent, program } => crate::steps::run_as_child_of(*parent, program),
+    }
+}

@@ -1,0 +1,151 @@
+//! The command line as a user meets it: help, forms of output, exit codes.
+
+use crate::harness::Sandbox;
+
+#[test]
+fn help_names_every_verb() {
+    let help = Sandbox::new().stepwell(&["--help"]).ok().stdout;
+    for verb in [
+        "run",
+        "start-training",
+        "resume",
+        "cancel",
+        "list",
+        "show",
+        "logs",
+        "watch",
+        "explain",
+        "workflow",
+        "artifact",
+        "worker",
+        "doctor",
+        "smoke-test",
+        "db",
+        "config",
+        "completions",
+    ] {
+        assert!(help.contains(&format!("  {verb}")), "{verb} is not in:\n{help}");
+    }
+}
+
+#[test]
+fn exit_codes_are_those_of_the_documentation() {
+    let sandbox = Sandbox::new();
+    sandbox.stepwell(&["no-such-verb"]).exits(2);
+    sandbox.stepwell(&["run", "no-such-workflow"]).exits(6).says(&["no workflow `no-such-workflow`", "hint:"]);
+    sandbox.stepwell(&["show", "last"]).exits(6);
+    sandbox.stepwell(&["list"]).ok();
+}
+
+#[test]
+fn errors_are_json_on_request() {
+    let finished = Sandbox::new().stepwell(&["run", "no-such-workflow", "--output", "json"]).exits(6);
+    let error: serde_json::Value = serde_json::from_str(finished.stderr.trim()).unwrap();
+    assert_eq!(error["error"]["code"], "not_found");
+    assert!(error["error"]["hint"].is_string());
+    assert!(finished.stdout.is_empty());
+}
+
+#[test]
+fn the_embedded_workflows_are_valid_and_listed() {
+    let sandbox = Sandbox::new();
+    let list = sandbox.stepwell(&["workflow", "list", "--output", "json"]).ok().json();
+    let names: Vec<&str> = list["workflows"].as_array().unwrap().iter().map(|w| w["name"].as_str().unwrap()).collect();
+    assert!(names.contains(&"commands"));
+    for name in names {
+        sandbox.stepwell(&["workflow", "validate", name]).ok();
+        assert!(sandbox.stepwell(&["workflow", "graph", name]).ok().stdout.contains("->"));
+    }
+    assert!(sandbox.stepwell(&["workflow", "schema"]).ok().json()["properties"]["step"].is_object());
+}
+
+#[test]
+fn a_workflow_of_that_name_in_the_current_folder_wins() {
+    let sandbox = Sandbox::new();
+    sandbox.write("workflows/commands.toml", "name = \"mine\"\n[[step]]\nid = \"a\"\nkind = \"noop\"\n");
+    sandbox.stepwell(&["run", "commands"]).ok();
+    assert_eq!(sandbox.show()["run"]["workflow"], "mine");
+}
+
+#[test]
+fn all_problems_of_a_workflow_are_reported_with_line_and_caret() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "bad.toml",
+        "name = \"bad\"\n[[step]]\nid = \"a\"\nkind = \"comand\"\nneeds = [\"b\"]\n[[step]]\nid = \"c\"\nkind = \"noop\"\nneds = []\nwith = { values = \"{{ parms.x }}\" }\n",
+    );
+    sandbox
+        .stepwell(&["workflow", "validate", "bad.toml"])
+        .exits(2)
+        .says(&["bad.toml", "comand", "`b`", "neds", "parms"]);
+    assert!(!sandbox.state().exists(), "an invalid workflow leaves no state behind");
+}
+
+#[test]
+fn show_prints_the_documented_json() {
+    let sandbox = Sandbox::new();
+    let run = sandbox.stepwell(&["run", "commands", "--output", "json"]).ok();
+    let submitted: serde_json::Value = serde_json::from_str(run.stdout.lines().next().unwrap()).unwrap();
+    let show = sandbox.show();
+    assert_eq!(show["schema"], 1);
+    assert_eq!(show["run"]["id"], submitted["run"]["id"]);
+    assert_eq!(show["run"]["name"], "commands");
+    assert_eq!(show["run"]["workflow"], "commands");
+    assert_eq!(show["run"]["status"], "succeeded");
+    let step = &show["steps"][0];
+    assert_eq!((step["id"].as_str(), step["kind"].as_str()), (Some("make"), Some("command")));
+    assert_eq!((step["status"].as_str(), step["attempts"].as_u64()), (Some("succeeded"), Some(1)));
+    assert_eq!(step["outputs"]["numbers"]["digest"].as_str().unwrap().len(), 64);
+    assert_eq!(step["outputs"]["numbers"]["size"], 3893);
+}
+
+#[test]
+fn settings_come_from_flag_environment_and_file_in_that_order() {
+    let sandbox = Sandbox::new();
+    sandbox.write("stepwell.toml", "state_dir = \"from-file\"\n");
+    let show = |args: &[&str], environment: bool| {
+        let mut command = sandbox.command(&[&["config", "show", "--origin"], args].concat());
+        if environment {
+            command.env("STEPWELL_STATE_DIR", "from-environment");
+        }
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    assert!(show(&[], false).contains("from-file"));
+    assert!(show(&[], true).contains("from-environment"));
+    assert!(show(&["--state-dir", "from-flag"], true).contains("from-flag"));
+    sandbox.write("stepwell.toml", "state_dri = \"x\"\n");
+    sandbox.stepwell(&["list"]).exits(2).says(&["state_dri", "stepwell.toml"]);
+}
+
+#[test]
+fn completions_and_doctor_work_without_a_state_directory() {
+    let sandbox = Sandbox::new();
+    assert!(sandbox.stepwell(&["completions", "bash"]).ok().stdout.contains("start-training"));
+    assert!(sandbox.stepwell(&["doctor"]).ok().stdout.contains("does not exist yet"));
+    assert!(!sandbox.state().exists());
+}
+
+#[test]
+fn artifacts_can_be_listed_shown_copied_and_verified() {
+    let sandbox = Sandbox::new();
+    sandbox.stepwell(&["run", "commands", "-S", "lines=10"]).ok();
+    assert!(sandbox.stepwell(&["artifact", "ls", "last"]).ok().stdout.contains("sum/sum"));
+    assert!(sandbox.stepwell(&["artifact", "show", "last/sum/sum"]).ok().stdout.contains("55"));
+    sandbox.stepwell(&["artifact", "get", "last/sum/sum", "copy.txt"]).ok();
+    assert_eq!(std::fs::read_to_string(sandbox.path("copy.txt")).unwrap(), "55\n");
+    sandbox.stepwell(&["artifact", "get", "last/sum/sum", "copy.txt"]).exits(2).says(&["exists already"]);
+    sandbox.stepwell(&["artifact", "verify"]).ok();
+    sandbox.stepwell(&["db", "check"]).ok();
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn model_describe_prints_exact_counts() {
+    let sandbox = Sandbox::new();
+    let total = |name: &str| {
+        sandbox.stepwell(&["model", "describe", name, "--output", "json"]).ok().json()["parameters"].clone()
+    };
+    assert_eq!(total("deep60"), 60_659_520);
+    assert_eq!(total("deep60-ungated"), 59_430_720);
+    sandbox.stepwell(&["model", "describe", "huge"]).exits(6).says(&["deep60"]);
+}

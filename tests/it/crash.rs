@@ -1,0 +1,180 @@
+//! SIGKILL, SIGTERM, SIGSTOP and cancel against real processes (rows E5, E8, E16, P18).
+
+use std::time::Duration;
+
+use crate::harness::{Sandbox, children, eventually, processes_with, signal};
+
+/// A command that counts to 40 "by hand", with a checkpoint at each count, and logs what it does.
+const COUNTER: &str = r#"
+name = "counter"
+[[step]]
+id = "first"
+kind = "command"
+with = { shell = "echo first >> LEDGER; echo 1 > \"$STEPWELL_OUTPUT_DIR/out\"", outputs = { out = "out" } }
+[[step]]
+id = "slow"
+kind = "command"
+needs = ["first"]
+timeout = { heartbeat = "3s" }
+with = { shell = "echo started >> LEDGER; sleep 300 & sleep SECONDS; kill $!; echo slow > \"$STEPWELL_OUTPUT_DIR/out\"; echo finished >> LEDGER", outputs = { out = "out" } }
+"#;
+
+fn counter(seconds: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    let ledger = sandbox.path("ledger");
+    sandbox.write("counter.toml", COUNTER.replace("LEDGER", ledger.to_str().unwrap()).replace("SECONDS", seconds));
+    sandbox
+}
+
+fn ledger(sandbox: &Sandbox) -> String {
+    crate::harness::read(&sandbox.path("ledger"))
+}
+
+fn run_id(sandbox: &Sandbox) -> String {
+    sandbox.show()["run"]["id"].as_str().unwrap().to_owned()
+}
+
+#[track_caller]
+fn assert_no_orphans(sandbox: &Sandbox) {
+    let mark = format!("STEPWELL_RUN_ID={}", run_id(sandbox));
+    eventually("every process of the run is gone", || processes_with(&mark).is_empty());
+}
+
+#[test]
+fn a_killed_engine_leaves_no_orphan_and_resume_repeats_no_committed_step() {
+    let sandbox = counter("1");
+    let mut engine = sandbox.start(&["run", "counter.toml"]);
+    eventually("the slow step runs", || ledger(&sandbox).contains("started"));
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+    assert_eq!(sandbox.show()["run"]["status"], "interrupted", "no row stays running after a crash");
+    assert_no_orphans(&sandbox);
+    sandbox.stepwell(&["resume", "last"]).ok();
+    assert_eq!(ledger(&sandbox), "first\nstarted\nstarted\nfinished\n");
+    assert_eq!(sandbox.show()["run"]["status"], "succeeded");
+    sandbox.stepwell(&["db", "check"]).ok();
+}
+
+#[test]
+fn a_killed_worker_is_replaced_and_its_grandchildren_die() {
+    let sandbox = counter("1");
+    let mut engine = sandbox.start(&["run", "counter.toml"]);
+    eventually("the slow step runs", || ledger(&sandbox).contains("started"));
+    for worker in children(engine.id()) {
+        signal(worker, "KILL");
+    }
+    assert!(engine.wait().unwrap().success());
+    assert_eq!(ledger(&sandbox), "first\nstarted\nstarted\nfinished\n");
+    assert_no_orphans(&sandbox);
+}
+
+#[test]
+fn a_frozen_worker_is_fenced_off_and_replaced() {
+    let sandbox = counter("6");
+    let mut engine = sandbox.start(&["run", "counter.toml"]);
+    eventually("the slow step runs", || ledger(&sandbox).contains("started"));
+    let frozen = children(engine.id());
+    for worker in &frozen {
+        signal(*worker, "STOP");
+    }
+    assert!(engine.wait().unwrap().success());
+    assert_eq!(sandbox.query("SELECT count(*) FROM event WHERE kind = 'step_succeeded'"), ["2"]);
+    let fences = sandbox.query("SELECT fence FROM step WHERE id = 'slow'");
+    assert_ne!(fences, ["1"], "the lease was given out again with a higher fence");
+    assert_no_orphans(&sandbox);
+}
+
+#[test]
+fn sigterm_interrupts_and_resume_goes_on() {
+    let sandbox = counter("1");
+    let mut engine = sandbox.start(&["run", "counter.toml"]);
+    eventually("the slow step runs", || ledger(&sandbox).contains("started"));
+    signal(engine.id(), "TERM");
+    assert_eq!(engine.wait().unwrap().code(), Some(130));
+    assert_eq!(sandbox.show()["run"]["status"], "interrupted");
+    assert_no_orphans(&sandbox);
+    sandbox.stepwell(&["resume", "last"]).ok();
+    assert_eq!(sandbox.query("SELECT status FROM run"), ["succeeded"]);
+}
+
+#[test]
+fn cancel_reaches_the_whole_process_group() {
+    let sandbox = counter("60");
+    let mut engine = sandbox.start(&["run", "counter.toml"]);
+    eventually("the slow step runs", || ledger(&sandbox).contains("started"));
+    sandbox.stepwell(&["cancel", "last"]).ok();
+    assert_eq!(engine.wait().unwrap().code(), Some(5));
+    assert_eq!(sandbox.show()["run"]["status"], "canceled");
+    assert_no_orphans(&sandbox);
+    sandbox.stepwell(&["resume", "last"]).exits(5);
+}
+
+#[test]
+fn cancel_works_without_an_engine() {
+    let sandbox = counter("60");
+    sandbox.stepwell(&["run", "counter.toml", "--detach"]).ok();
+    sandbox.stepwell(&["cancel", "last"]).ok();
+    assert_eq!(sandbox.show()["run"]["status"], "canceled");
+}
+
+#[test]
+fn a_second_engine_is_refused_and_told_who_holds_the_state() {
+    let sandbox = counter("3");
+    let mut engine = sandbox.start(&["run", "counter.toml"]);
+    eventually("the slow step runs", || ledger(&sandbox).contains("started"));
+    let pid = engine.id().to_string();
+    sandbox.stepwell(&["run", "commands"]).exits(7).says(&[&pid, "hint:"]);
+    sandbox.stepwell(&["resume", "counter"]).exits(7).says(&[&pid]);
+    assert!(engine.wait().unwrap().success());
+}
+
+#[test]
+fn a_failing_command_is_retried_then_the_run_fails_with_its_last_lines() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "poison.toml",
+        "name = \"poison\"\n[[step]]\nid = \"p\"\nkind = \"command\"\nretry = { maximum_attempts = 2, initial_interval = 0.05 }\nwith = { shell = \"echo the cause; exit 4\" }\n[[step]]\nid = \"after\"\nkind = \"noop\"\nneeds = [\"p\"]\n",
+    );
+    sandbox.stepwell(&["run", "poison.toml"]).exits(3).says(&["exit", "4", "the cause"]);
+    let show = sandbox.show();
+    assert_eq!(show["steps"][0]["attempts"], 2);
+    assert_eq!(show["steps"][0]["status"], "failed");
+    assert!(sandbox.stepwell(&["logs", "last", "p"]).ok().stdout.contains("the cause"));
+}
+
+#[test]
+fn a_command_resumes_from_its_own_checkpoint() {
+    let sandbox = Sandbox::new();
+    let script = include_str!("../fixtures/count_with_checkpoints.sh");
+    let script = sandbox.write("count.sh", script);
+    sandbox.write(
+        "count.toml",
+        format!(
+            "name = \"count\"\n[[step]]\nid = \"count\"\nkind = \"command\"\nwith = {{ argv = [\"sh\", \"{}\"], env = {{ LEDGER = \"{}\" }}, outputs = {{ total = \"total\" }} }}\n",
+            script.display(),
+            sandbox.path("ledger").display()
+        ),
+    );
+    let mut kills = 0;
+    let mut engine = sandbox.start(&["run", "count.toml"]);
+    while kills < 4 {
+        let seen = sandbox.query_count("checkpoint");
+        eventually("a checkpoint more", || {
+            sandbox.query_count("checkpoint") > seen + 1 || engine.try_wait().unwrap().is_some()
+        });
+        if engine.try_wait().unwrap().is_some() {
+            break;
+        }
+        engine.kill().unwrap();
+        engine.wait().unwrap();
+        kills += 1;
+        engine = sandbox.start(&["resume", "last"]);
+    }
+    assert!(engine.wait().unwrap().success());
+    assert!(kills >= 2, "the run was killed {kills} times only");
+    let total = sandbox.stepwell(&["artifact", "show", "last/count/total"]).ok().stdout;
+    assert!(total.trim().ends_with("820"), "1 + ... + 40 = 820: {total}");
+    let repeated = ledger(&sandbox).lines().count() - 40;
+    assert!(repeated <= 2 * kills, "{repeated} counts were repeated after {kills} kills");
+    std::thread::sleep(Duration::from_millis(10));
+}

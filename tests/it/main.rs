@@ -1,0 +1,9 @@
+//! End-to-end tests: the real binary, a real database, real processes killed with SIGKILL.
+
+mod bad_input;
+mod cli;
+mod crash;
+mod harness;
+mod reuse;
+#[cfg(feature = "train")]
+mod training;

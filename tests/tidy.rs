@@ -1,0 +1,207 @@
+//! House rules that a compiler does not know. Each failure names the file and line.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const MAX_LINES: usize = 800;
+
+/// Who may import whom: module, then the modules of ours that it may name.
+const LAYERS: &[(&str, &[&str])] = &[
+    ("core", &["core"]),
+    ("store", &["store", "core"]),
+    ("artifact", &["artifact", "core"]),
+    ("config", &["config", "core"]),
+    ("train", &["train", "core"]),
+    ("steps", &["steps", "core", "artifact", "train"]),
+    ("worker", &["worker", "core", "steps", "artifact"]),
+    ("executors", &["executors", "core", "worker", "steps", "artifact"]),
+    ("engine", &["engine", "core", "store", "artifact", "executors", "steps"]),
+];
+
+/// The files that may hold `unsafe`: kernels and the memory map.
+const UNSAFE_UNDER: &str = "src/train/ops/";
+
+struct Source {
+    path: PathBuf,
+    /// Without the test module at the end.
+    lines: Vec<String>,
+    total_lines: usize,
+}
+
+impl Source {
+    fn name(&self) -> String {
+        self.path.to_string_lossy().replace('\\', "/")
+    }
+
+    fn is_test(&self) -> bool {
+        self.path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests"))
+            || self.path.components().any(|part| part.as_os_str() == "tests")
+    }
+
+    fn module(&self) -> Option<String> {
+        let mut parts = self.path.components().skip(1);
+        let first = parts.next()?.as_os_str().to_string_lossy().into_owned();
+        parts.next().map(|_| first)
+    }
+}
+
+fn sources() -> Vec<Source> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::from("src")];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                found.push(read(&path));
+            }
+        }
+    }
+    assert!(found.len() > 50, "the rules must see the sources");
+    found
+}
+
+fn read(path: &Path) -> Source {
+    let text = fs::read_to_string(path).unwrap();
+    let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
+    Source {
+        path: path.to_owned(),
+        lines: code.lines().map(str::to_owned).collect(),
+        total_lines: text.lines().count(),
+    }
+}
+
+/// Calls `broken` for each line of code, comments left out, and fails with all the lines that it names.
+fn each_line(applies: impl Fn(&Source) -> bool, broken: impl Fn(&Source, &str) -> Option<String>) {
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test() && applies(source)) {
+        for (index, line) in source.lines.iter().enumerate() {
+            let code = line.trim_start();
+            if code.starts_with("//") {
+                continue;
+            }
+            if let Some(problem) = broken(source, code) {
+                problems.push(format!("{}:{}: {problem}", source.name(), index + 1));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn files_are_short() {
+    let long: Vec<String> = sources()
+        .iter()
+        .filter(|source| !source.is_test() && source.total_lines > MAX_LINES)
+        .map(|source| format!("{} has {} lines", source.name(), source.total_lines))
+        .collect();
+    assert!(long.is_empty(), "a file is one idea, at most {MAX_LINES} lines: {long:?}");
+}
+
+#[test]
+fn layers_import_only_what_is_below_them() {
+    each_line(
+        |_| true,
+        |source, line| {
+            let module = source.module()?;
+            let (_, allowed) = LAYERS.iter().find(|(name, _)| *name == module)?;
+            let imported = line.split("crate::").skip(1).map(|rest| {
+                let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+                &rest[..end]
+            });
+            let modules =
+                ["cli", "config", "core", "store", "artifact", "engine", "executors", "steps", "train", "worker"];
+            let wrong = imported.filter(|name| modules.contains(name)).find(|name| !allowed.contains(name))?;
+            Some(format!("`{module}` must not import `{wrong}`"))
+        },
+    );
+}
+
+#[test]
+fn libraries_stay_in_their_layer() {
+    let homes: &[(&str, &str)] = &[("rusqlite", "store"), ("burn", "train"), ("clap", "cli"), ("indicatif", "cli")];
+    each_line(
+        |_| true,
+        |source, line| {
+            let module = source.module().unwrap_or_default();
+            let (library, home) =
+                homes.iter().find(|(library, home)| module != *home && line.contains(&format!("{library}::")))?;
+            Some(format!("`{library}` may be used in `{home}` only"))
+        },
+    );
+}
+
+#[test]
+fn core_is_pure() {
+    let impure = ["std::fs", "std::net", "std::process", "std::thread", "SystemTime", "Instant::now", "Timestamp::now"];
+    each_line(
+        |source| source.module().as_deref() == Some("core"),
+        |_, line| impure.iter().find(|word| line.contains(**word)).map(|word| format!("`{word}` in pure code")),
+    );
+}
+
+#[test]
+fn unsafe_code_stays_in_the_kernels() {
+    each_line(
+        |source| !source.name().starts_with(UNSAFE_UNDER),
+        |_, line| {
+            let found = line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl");
+            found.then(|| format!("`unsafe` outside of {UNSAFE_UNDER}"))
+        },
+    );
+}
+
+#[test]
+fn every_unsafe_block_says_why_it_is_sound() {
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|source| source.name().starts_with(UNSAFE_UNDER)) {
+        for (index, line) in source.lines.iter().enumerate() {
+            let block = line.contains("unsafe {") || line.contains("unsafe impl");
+            if !block || line.trim_start().starts_with("//") {
+                continue;
+            }
+            let from = index.saturating_sub(8);
+            if !source.lines[from..=index].iter().any(|line| line.contains("SAFETY")) {
+                problems.push(format!("{}:{}: no SAFETY line", source.name(), index + 1));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn nothing_panics_without_a_stated_invariant() {
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test()) {
+        for (index, line) in source.lines.iter().enumerate() {
+            let code = line.trim_start();
+            let bare = code.contains(".unwrap()") || code.contains("todo!(") || code.contains("unimplemented!(");
+            // `expect` is fine when its text states why it cannot happen.
+            let expect_without_reason = code.contains(".expect(\"\")");
+            if !code.starts_with("//") && (bare || expect_without_reason) {
+                problems.push(format!("{}:{}: {code}", source.name(), index + 1));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "\n{}", problems.join("\n"));
+}
+
+#[test]
+fn mod_files_only_re_export() {
+    each_line(
+        |source| {
+            source.path.file_name().is_some_and(|name| name == "mod.rs") && source.module().as_deref() != Some("cli")
+        },
+        |_, line| {
+            (line.starts_with("fn ") || line.starts_with("pub fn ") || line.starts_with("impl "))
+                .then(|| "logic in mod.rs".to_owned())
+        },
+    );
+}
+
+#[test]
+fn no_left_overs() {
+    let words = ["TODO", "FIXME", "XXX", "dbg!(", "#[allow("];
+    each_line(|_| true, |_, line| words.iter().find(|word| line.contains(**word)).map(|word| format!("`{word}`")));
+}
