@@ -8,17 +8,19 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::core::failure::Failure;
+use crate::artifact::ArtifactStore;
+use crate::core::artifact::ArtifactRef;
+use crate::core::failure::{Failure, FailureKind};
 
 /// Arguments of `command`: exactly one of `argv` and `shell`.
 #[derive(Deserialize, JsonSchema, Default, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Arguments {
-    /// Program and arguments; no shell is involved.
+    /// Program and arguments; no shell is involved. An artifact among them becomes the path of its content.
     pub argv: Vec<Value>,
     /// A script for `/bin/sh -c`.
     pub shell: Option<String>,
-    /// Environment variables on top of those of the engine.
+    /// Environment variables on top of those of the engine. An artifact becomes the path of its content.
     pub env: BTreeMap<String, Value>,
     /// Files and folders that the program reads, relative to the directory of the engine; their content
     /// becomes part of the step's key.
@@ -34,6 +36,31 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
+    /// Replaces each artifact in `argv` and `env` by the path of its verified, read-only content; a tree is
+    /// copied into a folder of the step first.
+    ///
+    /// # Errors
+    /// When content is missing or damaged.
+    pub(super) fn with_paths(mut self, artifacts: &ArtifactStore, scratch: &Path) -> Result<Self, Failure> {
+        for value in self.argv.iter_mut().chain(self.env.values_mut()) {
+            let Some(artifact) = artifact(value) else { continue };
+            let path = if artifact.is_tree() {
+                let folder = scratch.join("inputs").join(artifact.digest.as_str());
+                if !folder.exists() {
+                    std::fs::create_dir_all(scratch.join("inputs"))
+                        .map_err(|error| Failure::from_error(FailureKind::Retryable, &error))?;
+                    artifacts.materialise(&artifact, &folder)?;
+                }
+                folder
+            } else {
+                artifacts.verified_path(&artifact)?
+            };
+            let absolute = std::path::absolute(&path).unwrap_or(path);
+            *value = Value::String(absolute.to_string_lossy().into_owned());
+        }
+        Ok(self)
+    }
+
     /// The program and its arguments.
     ///
     /// # Errors
@@ -65,11 +92,18 @@ impl Arguments {
     }
 }
 
+/// The artifact that a template such as `{{ steps.make.outputs.numbers }}` gave.
+fn artifact(value: &Value) -> Option<ArtifactRef> {
+    value.is_object().then(|| serde_json::from_value(value.clone()).ok()).flatten()
+}
+
 /// Templates give numbers and booleans as such; programs see text.
 fn text(value: &Value, argument: &str) -> Result<String, Failure> {
     match value {
         Value::String(text) => Ok(text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
+        // Before the step runs; when it runs, `with_paths` has replaced it.
+        Value::Object(_) if artifact(value).is_some() => Ok(value["digest"].to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => {
             Err(Failure::fatal(format!("`{argument}` holds {value}, which is no text, number or boolean"))
                 .with_hint("use a template filter such as `| tojson` or `| join(\" \")`"))

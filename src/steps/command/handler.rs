@@ -46,7 +46,7 @@ impl StepHandler for Command {
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
-        let arguments: Arguments = context.arguments()?;
+        let arguments = context.arguments::<Arguments>()?.with_paths(context.artifacts, context.scratch())?;
         let command_line = arguments.command_line()?;
         let places = Places::prepare(&arguments, context.scratch())?;
         let checkpoints = CheckpointDir::prepare(context)?;
