@@ -163,6 +163,26 @@ fn references_are_found_with_their_places() {
     assert!(whole_reference("params.a + 1").is_none() && whole_reference("range(3)").is_none());
 }
 
+#[test]
+fn hostile_templates_are_errors() {
+    for template in [
+        "{{ 'x' * 100000000000 }}",
+        "{{ [0] * 100000000000 }}",
+        "{{ '%1000000000000d' | format(1) }}",
+        "{{ 'x' | indent(100000000000) }}",
+        "{{ [1] | batch(100000000000, 0) }}",
+        "{{ [1] | slice(100000000000, 0) }}",
+        "{{ [1] | slice(100000000000) }}",
+        "{{ [1] | sum(100000000000) }}",
+        "{{ 1 | round(100000000000) }}",
+        "{{ 10 ** 100000 }}",
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
+    ] {
+        println!("{template}");
+        assert!(value_of(template).is_err(), "{template}");
+    }
+}
+
 fn any_json() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),
