@@ -131,6 +131,16 @@ fn items_are_a_bounded_list() {
 }
 
 #[test]
+fn a_name_that_not_every_child_has_is_unknown() {
+    let (full, empty) = (outputs("a", json!(1)), Outputs::default());
+    let steps = BTreeMap::from([(StepId::from("many"), StepOutputs::Many(vec![&full, &empty]))]);
+    let params = Map::new();
+    let context = TemplateContext { params: &params, steps: &steps, run: (RunId(Uuid::nil()), "r"), item: None };
+    let reason = items("steps.many.values.n", &context).expect_err("misaligned").reason;
+    assert_eq!(reason, Reason::UnknownName("steps.many.values.n".to_owned()));
+}
+
+#[test]
 fn conditions_are_true_or_false() {
     with_context(None, |context| {
         assert_eq!(condition("params.batch > 4", context), Ok(true));

@@ -359,9 +359,19 @@ fn needs_are_declared_then_referenced_without_duplicates() {
 }
 
 #[test]
+fn needs_follow_the_order_of_the_file() {
+    let steps = ["a", "b"].map(|id| format!("[[step]]\nid = \"{id}\"\nkind = \"noop\"\n")).concat();
+    let last = "[[step]]\nid = \"c\"\nkind = \"noop\"\n[step.with.values]\nz = \"{{ steps.b.values.x }}\"\ny = \"{{ steps.a.values.x }}\"\n";
+    let spec = parse(&with_steps(&(steps + last))).expect("a good file");
+    assert_eq!(spec.steps[2].needs, ["b".into(), "a".into()]);
+}
+
+#[test]
 fn the_report_shows_file_line_column_caret_and_hint() {
     let errors = parse(&noop("with = { values = \"size {{ params.vocabb }}\" }\n")).expect_err("unknown param");
     assert_eq!(errors.problems()[0].position(), Some((7, 28)));
+    let single = parse(&noop("with = { values = \"{{ params.nope }}\" }\n")).expect_err("unknown param");
+    assert_eq!(single.problems()[0].position(), Some((7, 23)), "the name, not the start of the text");
     let report = errors.render(Color::Plain, 100);
     for part in ["test.toml:7:28", "params.vocabb", "not in [params]", "did you mean `vocab`?", "has a problem"] {
         assert!(report.contains(part), "{part} is missing in\n{report}");
