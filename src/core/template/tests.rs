@@ -131,6 +131,16 @@ fn items_are_a_bounded_list() {
 }
 
 #[test]
+fn a_name_that_not_every_child_has_is_unknown() {
+    let (full, empty) = (outputs("a", json!(1)), Outputs::default());
+    let steps = BTreeMap::from([(StepId::from("many"), StepOutputs::Many(vec![&full, &empty]))]);
+    let params = Map::new();
+    let context = TemplateContext { params: &params, steps: &steps, run: (RunId(Uuid::nil()), "r"), item: None };
+    let reason = items("steps.many.values.n", &context).expect_err("misaligned").reason;
+    assert_eq!(reason, Reason::UnknownName("steps.many.values.n".to_owned()));
+}
+
+#[test]
 fn conditions_are_true_or_false() {
     with_context(None, |context| {
         assert_eq!(condition("params.batch > 4", context), Ok(true));
@@ -161,6 +171,26 @@ fn references_are_found_with_their_places() {
     assert_eq!(whole_reference(" params.a.0 ").map(|found| found.path.len()), Some(2));
     assert_eq!(whole_reference("params.a[-1]").map(|found| found.path[1].clone()), Some(Segment::Index(-1)));
     assert!(whole_reference("params.a + 1").is_none() && whole_reference("range(3)").is_none());
+}
+
+#[test]
+fn hostile_templates_are_errors() {
+    for template in [
+        "{{ 'x' * 100000000000 }}",
+        "{{ [0] * 100000000000 }}",
+        "{{ '%1000000000000d' | format(1) }}",
+        "{{ 'x' | indent(100000000000) }}",
+        "{{ [1] | batch(100000000000, 0) }}",
+        "{{ [1] | slice(100000000000, 0) }}",
+        "{{ [1] | slice(100000000000) }}",
+        "{{ [1] | sum(100000000000) }}",
+        "{{ 1 | round(100000000000) }}",
+        "{{ 10 ** 100000 }}",
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns }}",
+    ] {
+        println!("{template}");
+        assert!(value_of(template).is_err(), "{template}");
+    }
 }
 
 fn any_json() -> impl Strategy<Value = Value> {
