@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::store::{Reader, Store, StoreError, check};
+use crate::store::{Reader, Store, StoreError, chain, check};
 
 use super::fixture::*;
 
@@ -43,6 +43,21 @@ fn an_edited_event_breaks_the_hash_chain() {
     assert!(text.contains("event 2"), "{text}");
     let text = problems_after("UPDATE event SET kind = 'note' WHERE seq = 2");
     assert!(text.contains("event 2 has another kind"), "{text}");
+}
+
+#[test]
+fn a_forged_hash_breaks_the_next_one() {
+    let dir = stopped();
+    let database = Connection::open(dir.path().join("stepwell.db")).unwrap();
+    let previous: String = database.query_row("SELECT hash FROM event WHERE seq = 3", [], |row| row.get(0)).unwrap();
+    let sql = "SELECT run, at, replace(payload, 'key-a', 'key-b') FROM event WHERE seq = 4";
+    let (run, at, payload): (String, String, String) =
+        database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let forged = chain::hash(&previous, 4, &run, &at, &payload);
+    database.execute("UPDATE event SET payload = ?1, hash = ?2 WHERE seq = 4", [payload, forged]).unwrap();
+    let problems = check(dir.path()).unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].what.contains("event 5 of run"), "{problems:?}");
 }
 
 #[test]

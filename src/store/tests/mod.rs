@@ -6,3 +6,4 @@ mod damage;
 mod fixture;
 mod opening;
 mod projection;
+mod random;
