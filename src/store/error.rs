@@ -103,13 +103,13 @@ impl StoreError {
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "make the folder writable, or choose another `--state-dir`".to_owned()
             }
+            StoreError::Io { path, .. } => format!("check that `{}` is a file that you may use", path.display()),
             StoreError::IllegalEvent { .. }
             | StoreError::DuplicateMetric { .. }
             | StoreError::StaleEpoch { .. }
             | StoreError::NoEpoch
             | StoreError::Pragma { .. }
             | StoreError::Migration { .. }
-            | StoreError::Io { .. }
             | StoreError::Sqlite(_) => return None,
         };
         Some(hint)
@@ -121,9 +121,8 @@ impl StoreError {
         let StoreError::Sqlite(error) = self else { return self };
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StoreError::NoSpace { path },
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                StoreError::ReadOnly { path }
-            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::ReadOnly { path },
+            Some(ErrorCode::CannotOpen) => StoreError::Io { action: "open", path, source: io::Error::other(error) },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 StoreError::Damaged { path, what: error.to_string() }

@@ -102,12 +102,15 @@ fn crashed() -> (TempDir, PathBuf) {
 }
 
 fn assert_lost(dir: &Path, seq: i64) {
+    let wal = || fs::read(dir.join("stepwell.db-wal")).ok();
+    let before = wal();
     for _ in 0..2 {
         match Store::open(dir) {
             Err(StoreError::LostEvents { seq: lost, .. }) => assert_eq!(lost, seq),
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("the loss was not noticed"),
         }
+        assert!(before.is_none() || wal() == before, "a refused WAL is left as it is");
     }
     let problems = check(dir).unwrap();
     assert!(problems.iter().any(|problem| problem.what.contains("lost committed events")), "{problems:?}");
@@ -140,6 +143,17 @@ fn a_removed_wal_is_noticed_and_the_loss_can_be_accepted() {
     fs::remove_file(dir.path().join("event-head")).unwrap();
     let store = Store::open(dir.path()).unwrap();
     assert_eq!(store.events(None, 0).unwrap(), []);
+}
+
+#[test]
+fn a_removed_database_is_noticed() {
+    let dir = stopped();
+    fs::remove_file(dir.path().join("stepwell.db")).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(Store::open(dir.path()), Err(StoreError::LostEvents { seq: 7, .. })));
+    }
+    fs::remove_file(dir.path().join("event-head")).unwrap();
+    drop(Store::open(dir.path()).unwrap());
 }
 
 #[test]
@@ -183,4 +197,7 @@ fn a_file_that_is_no_database_is_called_damaged() {
     fs::write(dir.path().join("stepwell.db"), vec![b'x'; 8192]).unwrap();
     assert!(matches!(Store::open(dir.path()), Err(StoreError::Damaged { .. })));
     assert!(matches!(Reader::open(dir.path()), Err(StoreError::Damaged { .. })));
+    fs::remove_file(dir.path().join("stepwell.db")).unwrap();
+    fs::create_dir(dir.path().join("stepwell.db")).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Io { action: "open", .. })));
 }
