@@ -137,7 +137,7 @@ pub(super) fn check_head(connection: &Connection, path: &Path, recorded: &Record
     let head = match recorded {
         Recorded::Nothing => return Ok(()),
         Recorded::Unreadable => {
-            let what = "the file `event-head` next to it cannot be read".to_owned();
+            let what = "it does not hold the number and hash of an event".to_owned();
             return Err(StoreError::Damaged { path: path.with_file_name(super::layout::HEAD_FILE), what });
         }
         Recorded::Head(head) => head,

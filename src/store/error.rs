@@ -70,6 +70,8 @@ impl StoreError {
             StoreError::NoState { .. } => {
                 "start a run first, such as `stepwell start-training`, or give the folder with `--state-dir`".to_owned()
             }
+            // The holder wrote no name: nobody to be named in a command.
+            StoreError::Locked { holder, .. } if holder.pid == 0 => "wait for it, or use another `--state-dir`".to_owned(),
             StoreError::Locked { holder, .. } => {
                 format!("wait for it, stop it with `kill {}`, or use another `--state-dir`", holder.pid)
             }
@@ -94,6 +96,9 @@ impl StoreError {
             StoreError::ReadOnly { .. } => "make the folder writable, or choose another `--state-dir`".to_owned(),
             StoreError::Busy { .. } => {
                 "close whatever has the database open for long, such as a sqlite3 shell".to_owned()
+            }
+            StoreError::Damaged { path, .. } if path.ends_with(super::layout::HEAD_FILE) => {
+                format!("see `stepwell db check`; to go on with the database as it is: `rm {}`", path.display())
             }
             StoreError::Damaged { path, .. } => {
                 let backups = path.with_file_name(super::layout::BACKUPS_DIR);

@@ -176,7 +176,9 @@ fn another_history_under_the_same_number_is_noticed() {
     fs::write(&head, format!("{}{other}{}", &text[..digit], &text[digit + 1..])).unwrap();
     assert_lost(dir.path(), 7);
     fs::write(&head, "rubbish").unwrap();
-    assert!(matches!(Store::open(dir.path()), Err(StoreError::Damaged { .. })));
+    let error = Store::open(dir.path()).err().unwrap();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("rm "), "{error}");
 }
 
 #[test]
