@@ -1,11 +1,11 @@
 //! Looks for damage: in the file, in the hash chain, and between the log and the tables.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::core::ids::RunId;
+use crate::core::ids::{RunId, StepId};
 use crate::core::status::step_of;
 
 use super::chain::{self, GENESIS};
@@ -150,29 +150,45 @@ fn check_tables(
         for difference in run_differences(&row, run) {
             findings.add(format!("run {}: {difference}", row.id));
         }
-        let steps = match reader.steps(row.id) {
-            Ok(steps) => steps,
-            Err(error) => {
-                findings.add(format!("run {}: {error}", row.id));
-                continue;
-            }
-        };
-        for id in run.steps.keys().filter(|id| !steps.iter().any(|step| step.id == **id)) {
-            findings.add(format!("run {}: step `{id}` has events but no row", row.id));
-        }
-        for step in &steps {
-            let Some(expected) = run.steps.get(&step.id) else {
-                findings.add(format!("run {}: step `{}` has a row but no event made it", row.id, step.id));
-                continue;
-            };
-            let checkpoints = reader.checkpoints(row.id, &step.id)?;
-            let stored = checkpoints.iter().rev().map(|found| (found.seq, found.checkpoint.last_step)).collect();
-            for difference in step_differences(step, stored, expected) {
-                findings.add(format!("run {}: step `{}`: {difference}", row.id, step.id));
-            }
+        match (reader.steps(row.id), checkpoints_by_step(&reader.connection, row.id)) {
+            (Ok(steps), Ok(checkpoints)) => check_steps(row.id, &steps, &checkpoints, run, findings),
+            (Err(error), _) | (_, Err(error)) => findings.add(format!("run {}: {error}", row.id)),
         }
     }
     Ok(())
+}
+
+/// Event number and `last_step` of each checkpoint, oldest first.
+type Checkpoints = HashMap<StepId, Vec<(i64, Option<u64>)>>;
+
+fn checkpoints_by_step(connection: &Connection, run: RunId) -> Result<Checkpoints, StoreError> {
+    let sql = "SELECT * FROM checkpoint WHERE run = ?1 ORDER BY seq";
+    let rows = decode::collect(connection, sql, [run.to_string()], |row| {
+        let found = decode::checkpoint(row)?;
+        Ok((StepId(decode::get(row, "step")?), (found.seq, found.checkpoint.last_step)))
+    })?;
+    let mut by_step = Checkpoints::new();
+    for (step, checkpoint) in rows {
+        by_step.entry(step).or_default().push(checkpoint);
+    }
+    Ok(by_step)
+}
+
+fn check_steps(run: RunId, steps: &[StepRow], checkpoints: &Checkpoints, log: &RunReplay, findings: &mut Findings) {
+    let present: HashSet<&StepId> = steps.iter().map(|step| &step.id).collect();
+    for id in log.steps.keys().filter(|id| !present.contains(id)) {
+        findings.add(format!("run {run}: step `{id}` has events but no row"));
+    }
+    for step in steps {
+        let Some(expected) = log.steps.get(&step.id) else {
+            findings.add(format!("run {run}: step `{}` has a row but no event made it", step.id));
+            continue;
+        };
+        let stored = checkpoints.get(&step.id).map_or(&[][..], Vec::as_slice);
+        for difference in step_differences(step, stored, expected) {
+            findings.add(format!("run {run}: step `{}`: {difference}", step.id));
+        }
+    }
 }
 
 fn run_differences(row: &RunRow, run: &RunReplay) -> Vec<String> {
@@ -185,7 +201,7 @@ fn run_differences(row: &RunRow, run: &RunReplay) -> Vec<String> {
     describe(pairs)
 }
 
-fn step_differences(row: &StepRow, checkpoints: Vec<(i64, Option<u64>)>, step: &StepReplay) -> Vec<String> {
+fn step_differences(row: &StepRow, checkpoints: &[(i64, Option<u64>)], step: &StepReplay) -> Vec<String> {
     let shown = |value: &dyn std::fmt::Debug| format!("{value:?}");
     let pairs = [
         ("status", row.status.to_string(), step.status.to_string()),

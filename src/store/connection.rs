@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::chain;
 use super::error::StoreError;
@@ -53,14 +54,14 @@ pub(super) fn read_only(state_dir: &Path) -> Result<Connection, StoreError> {
         Ok((connection, version))
     };
     let uri = format!("file:{}", escape(&path));
-    let opened = open(&uri).map_err(|error| error.at(&path));
-    let (connection, version) = match opened {
+    let opened = match open(&uri) {
         // Without a WAL, a database in a folder that we cannot write into cannot change either.
-        Err(StoreError::ReadOnly { .. }) if wal_is_empty(&path) => {
-            open(&format!("{uri}?immutable=1")).map_err(|error| error.at(&path))?
+        Err(StoreError::Sqlite(error)) if lacks_permission(&error) && wal_is_empty(&path) => {
+            open(&format!("{uri}?immutable=1"))
         }
-        other => other?,
+        other => other,
     };
+    let (connection, version) = opened.map_err(|error| error.at(&path))?;
     match version {
         // Created this instant by another process, and not yet filled.
         0 => Err(StoreError::NoState { path: state_dir.to_owned() }),
@@ -82,9 +83,17 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
-    if migrate::version(&connection, path)? > 0 {
-        check_head(&connection, path, &recorded)?;
+    // A connection that is refused must leave a damaged WAL as it is, for whoever wants to save it.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+    match (migrate::version(&connection, path)?, &recorded) {
+        (0, Recorded::Head(head)) if head.seq > 0 => {
+            let found = "and the database is new".to_owned();
+            return Err(StoreError::LostEvents { path: path.to_owned(), seq: head.seq, found });
+        }
+        (0, _) => {}
+        _ => check_head(&connection, path, &recorded)?,
     }
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     {
         // Two processes must not create or migrate at the same time.
         let folder = File::open(state_dir).map_err(|error| StoreError::io("open", state_dir, error))?;
@@ -128,7 +137,7 @@ pub(super) fn check_head(connection: &Connection, path: &Path, recorded: &Record
     let head = match recorded {
         Recorded::Nothing => return Ok(()),
         Recorded::Unreadable => {
-            let what = "the file `event-head` next to it cannot be read".to_owned();
+            let what = "it does not hold the number and hash of an event".to_owned();
             return Err(StoreError::Damaged { path: path.with_file_name(super::layout::HEAD_FILE), what });
         }
         Recorded::Head(head) => head,
@@ -169,6 +178,10 @@ fn create_dir(dir: &Path) -> Result<(), StoreError> {
         _ => File::open(parent)?.sync_all(),
     };
     create().map_err(|error| StoreError::io("create the folder", dir, error))
+}
+
+fn lacks_permission(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
 }
 
 fn wal_is_empty(path: &Path) -> bool {

@@ -70,6 +70,8 @@ impl StoreError {
             StoreError::NoState { .. } => {
                 "start a run first, such as `stepwell start-training`, or give the folder with `--state-dir`".to_owned()
             }
+            // The holder wrote no name: nobody to be named in a command.
+            StoreError::Locked { holder, .. } if holder.pid == 0 => "wait for it, or use another `--state-dir`".to_owned(),
             StoreError::Locked { holder, .. } => {
                 format!("wait for it, stop it with `kill {}`, or use another `--state-dir`", holder.pid)
             }
@@ -95,6 +97,9 @@ impl StoreError {
             StoreError::Busy { .. } => {
                 "close whatever has the database open for long, such as a sqlite3 shell".to_owned()
             }
+            StoreError::Damaged { path, .. } if path.ends_with(super::layout::HEAD_FILE) => {
+                format!("see `stepwell db check`; to go on with the database as it is: `rm {}`", path.display())
+            }
             StoreError::Damaged { path, .. } => {
                 let backups = path.with_file_name(super::layout::BACKUPS_DIR);
                 format!("`stepwell db check` lists the damage; backups are in `{}`", backups.display())
@@ -103,13 +108,13 @@ impl StoreError {
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "make the folder writable, or choose another `--state-dir`".to_owned()
             }
+            StoreError::Io { path, .. } => format!("check that `{}` is a file that you may use", path.display()),
             StoreError::IllegalEvent { .. }
             | StoreError::DuplicateMetric { .. }
             | StoreError::StaleEpoch { .. }
             | StoreError::NoEpoch
             | StoreError::Pragma { .. }
             | StoreError::Migration { .. }
-            | StoreError::Io { .. }
             | StoreError::Sqlite(_) => return None,
         };
         Some(hint)
@@ -121,9 +126,8 @@ impl StoreError {
         let StoreError::Sqlite(error) = self else { return self };
         match error.sqlite_error_code() {
             Some(ErrorCode::DiskFull) => StoreError::NoSpace { path },
-            Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
-                StoreError::ReadOnly { path }
-            }
+            Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => StoreError::ReadOnly { path },
+            Some(ErrorCode::CannotOpen) => StoreError::Io { action: "open", path, source: io::Error::other(error) },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => StoreError::Busy { path },
             Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
                 StoreError::Damaged { path, what: error.to_string() }

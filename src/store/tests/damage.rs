@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
-use crate::store::{Reader, Store, StoreError, check};
+use crate::store::{Reader, Store, StoreError, chain, check};
 
 use super::fixture::*;
 
@@ -43,6 +43,21 @@ fn an_edited_event_breaks_the_hash_chain() {
     assert!(text.contains("event 2"), "{text}");
     let text = problems_after("UPDATE event SET kind = 'note' WHERE seq = 2");
     assert!(text.contains("event 2 has another kind"), "{text}");
+}
+
+#[test]
+fn a_forged_hash_breaks_the_next_one() {
+    let dir = stopped();
+    let database = Connection::open(dir.path().join("stepwell.db")).unwrap();
+    let previous: String = database.query_row("SELECT hash FROM event WHERE seq = 3", [], |row| row.get(0)).unwrap();
+    let sql = "SELECT run, at, replace(payload, 'key-a', 'key-b') FROM event WHERE seq = 4";
+    let (run, at, payload): (String, String, String) =
+        database.query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap();
+    let forged = chain::hash(&previous, 4, &run, &at, &payload);
+    database.execute("UPDATE event SET payload = ?1, hash = ?2 WHERE seq = 4", [payload, forged]).unwrap();
+    let problems = check(dir.path()).unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].what.contains("event 5 of run"), "{problems:?}");
 }
 
 #[test]
@@ -87,12 +102,15 @@ fn crashed() -> (TempDir, PathBuf) {
 }
 
 fn assert_lost(dir: &Path, seq: i64) {
+    let wal = || fs::read(dir.join("stepwell.db-wal")).ok();
+    let before = wal();
     for _ in 0..2 {
         match Store::open(dir) {
             Err(StoreError::LostEvents { seq: lost, .. }) => assert_eq!(lost, seq),
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("the loss was not noticed"),
         }
+        assert!(before.is_none() || wal() == before, "a refused WAL is left as it is");
     }
     let problems = check(dir).unwrap();
     assert!(problems.iter().any(|problem| problem.what.contains("lost committed events")), "{problems:?}");
@@ -128,6 +146,17 @@ fn a_removed_wal_is_noticed_and_the_loss_can_be_accepted() {
 }
 
 #[test]
+fn a_removed_database_is_noticed() {
+    let dir = stopped();
+    fs::remove_file(dir.path().join("stepwell.db")).unwrap();
+    for _ in 0..2 {
+        assert!(matches!(Store::open(dir.path()), Err(StoreError::LostEvents { seq: 7, .. })));
+    }
+    fs::remove_file(dir.path().join("event-head")).unwrap();
+    drop(Store::open(dir.path()).unwrap());
+}
+
+#[test]
 fn a_flipped_bit_in_the_wal_is_noticed() {
     let (dir, wal) = crashed();
     let mut bytes = fs::read(&wal).unwrap();
@@ -147,7 +176,9 @@ fn another_history_under_the_same_number_is_noticed() {
     fs::write(&head, format!("{}{other}{}", &text[..digit], &text[digit + 1..])).unwrap();
     assert_lost(dir.path(), 7);
     fs::write(&head, "rubbish").unwrap();
-    assert!(matches!(Store::open(dir.path()), Err(StoreError::Damaged { .. })));
+    let error = Store::open(dir.path()).err().unwrap();
+    assert!(matches!(error, StoreError::Damaged { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("rm "), "{error}");
 }
 
 #[test]
@@ -168,4 +199,7 @@ fn a_file_that_is_no_database_is_called_damaged() {
     fs::write(dir.path().join("stepwell.db"), vec![b'x'; 8192]).unwrap();
     assert!(matches!(Store::open(dir.path()), Err(StoreError::Damaged { .. })));
     assert!(matches!(Reader::open(dir.path()), Err(StoreError::Damaged { .. })));
+    fs::remove_file(dir.path().join("stepwell.db")).unwrap();
+    fs::create_dir(dir.path().join("stepwell.db")).unwrap();
+    assert!(matches!(Store::open(dir.path()), Err(StoreError::Io { action: "open", .. })));
 }

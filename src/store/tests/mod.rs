@@ -5,4 +5,6 @@ mod crash;
 mod damage;
 mod fixture;
 mod opening;
+mod power_cut;
 mod projection;
+mod random;

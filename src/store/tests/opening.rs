@@ -107,6 +107,24 @@ fn a_lack_of_space_is_typed_loses_nothing_and_can_be_overcome() {
 }
 
 #[test]
+fn opening_empties_the_wal_unless_another_engine_runs() {
+    let (engine, _) = Engine::with_run();
+    let wal = engine.path().join("stepwell.db-wal");
+    let length = || fs::metadata(&wal).unwrap().len();
+    assert!(length() > 0);
+    let mut holder: serde_json::Value =
+        serde_json::from_slice(&fs::read(engine.path().join("engine.lock")).unwrap()).unwrap();
+    holder["pid"] = 1.into();
+    fs::write(engine.path().join("engine.lock"), holder.to_string()).unwrap();
+    let submitter = Store::open(engine.path()).unwrap();
+    assert!(length() > 0);
+    drop(submitter);
+    drop(engine.lock);
+    let _next = Store::open(engine.dir.path()).unwrap();
+    assert_eq!(length(), 0);
+}
+
+#[test]
 fn many_processes_may_create_and_submit_at_once() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("fresh");
