@@ -122,10 +122,11 @@ fn ready(state: &mut RunState, i: StepIndex, not_before: Timestamp) {
     state.set(i, StepState::Ready { not_before });
 }
 
-/// A fan-out waits for those children that have not succeeded; also when it is taken up again.
+/// A fan-out waits for its children; when it is taken up again, for those that had failed.
 fn expanded(state: &mut RunState, i: StepIndex) {
     let range = state.steps[i].children.clone();
-    let remaining = range.filter(|&c| !matches!(state.steps[c].state, StepState::Succeeded { .. })).count();
+    let done = |c: &StepIndex| matches!(state.steps[*c].state, StepState::Succeeded { .. } | StepState::Skipped);
+    let remaining = range.filter(|c| !done(c)).count();
     state.set(i, StepState::Expanded { remaining });
     if remaining == 0 {
         state.due.insert(i);

@@ -246,7 +246,7 @@ fn act(world: &mut World, what: u8, which: usize) {
         (15, _, _) => drop(world.tell(Command::Interrupt { reason: "x".into() })),
         (16, _, _) => drop(world.tell(Command::Resume)),
         // Rare, as nothing comes after it.
-        (17, _, _) if which % 16 == 0 => drop(world.tell(Command::Cancel)),
+        (17, _, _) if which.is_multiple_of(16) => drop(world.tell(Command::Cancel)),
         (17, _, Some((step, fence))) => {
             let old = Fence(fence.0 - 1);
             let outputs = Outputs::default();

@@ -65,6 +65,10 @@ impl Attempts {
         self.all.get_mut(id)
     }
 
+    pub(super) fn has(&self, id: &AttemptId) -> bool {
+        self.all.contains_key(id)
+    }
+
     pub(super) fn remove(&mut self, id: &AttemptId) -> Option<Running> {
         self.all.remove(id)
     }
@@ -82,8 +86,12 @@ impl Attempts {
         self.all.keys().any(|id| id.run == run)
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&AttemptId, &mut Running)> {
-        self.all.iter_mut()
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Running> {
+        self.all.values_mut()
+    }
+
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Running> {
+        self.all.drain().map(|(_, running)| running)
     }
 
     pub(super) fn next_kill(&self) -> Option<Instant> {

@@ -20,7 +20,7 @@ use super::drive::Engine;
 use super::error::EngineError;
 use super::run::Run;
 
-/// Attempts on the engine's own thread that are handed over at a time; what they share is a commit.
+/// Attempts on the engine's own thread between two commits, which they share.
 const IN_PROCESS_SLOTS: usize = 256;
 /// Steps decided about between two commits; more would delay everything else.
 const BATCH: usize = 1024;

@@ -13,6 +13,7 @@ use crate::core::ids::RunId;
 use crate::core::state::RunEnd;
 use crate::core::status::RunStatus;
 use crate::executors::{AttemptId, Executor, InProcess, Local, Sink};
+use crate::steps::own_binary;
 use crate::store::{EngineLock, Store};
 
 use super::attempts::Attempts;
@@ -86,7 +87,7 @@ struct Executors {
 
 impl Executors {
     fn new(artifacts: &ArtifactStore, sink: &Sink) -> Result<Executors, EngineError> {
-        let program = std::env::current_exe().map_err(EngineError::system("find this program's own path"))?;
+        let program = own_binary().map_err(EngineError::system("find this program's own path"))?;
         Ok(Executors {
             in_process: InProcess::new(artifacts.clone(), sink.clone()),
             local: Local::new(program, sink.clone()),
@@ -100,7 +101,7 @@ impl Engine<'_> {
             Ok(outcome) => Ok(outcome),
             Err(error) if error.is_no_space() => {
                 self.kill_everything();
-                self.interrupt_on_full_disk(&error)
+                self.interrupt_on_full_disk(error)
             }
             Err(error) => {
                 self.kill_everything();
@@ -199,16 +200,16 @@ impl Engine<'_> {
 
     /// The commit that did not fit has not happened. With the reserve given back there is room to say so;
     /// if even that fails, the next engine finds the same state and recovers it.
-    fn interrupt_on_full_disk(&mut self, error: &EngineError) -> Result<Outcome, EngineError> {
+    fn interrupt_on_full_disk(&mut self, error: EngineError) -> Result<Outcome, EngineError> {
         disk::release(&self.options.state_dir);
         self.runs.clear();
         self.prepared.clear();
         self.pending = Pending::default();
         self.stopping = Some(Stop::for_full_disk(format!("the disk is full: {error}")));
-        let written = self.write_down_interruption();
-        match written {
-            Err(error) if !error.is_no_space() => Err(error),
-            Ok(()) | Err(_) => Ok(Outcome::Interrupted),
+        match self.write_down_interruption() {
+            Ok(()) => Ok(Outcome::Interrupted),
+            Err(again) if again.is_no_space() => Err(error),
+            Err(other) => Err(other),
         }
     }
 }

@@ -92,7 +92,9 @@ impl Engine<'_> {
     pub(super) fn bury(&mut self, id: &AttemptId) {
         let Some(running) = self.attempts.get_mut(id) else { return };
         running.ended = true;
-        let sweep = if running.ending == Some(Ending::Done) { Sweep::Group } else { Sweep::GroupAndMarked };
+        let canceling = self.runs.get(&id.run).is_some_and(|run| run.state.is_canceling());
+        let sweep =
+            if running.ending == Some(Ending::Done) && !canceling { Sweep::Group } else { Sweep::GroupAndMarked };
         let exit = running.handle.bury(sweep);
         if !exit.survivors.is_empty() {
             running.kill_within(BURIAL_PAUSE);

@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{self, JoinHandle};
+use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
@@ -26,7 +26,6 @@ pub(super) struct Inbox {
     pub receiver: Receiver<Message>,
     sender: Sender<Message>,
     signals: Handle,
-    threads: Vec<JoinHandle<()>>,
     state_dir: std::path::PathBuf,
 }
 
@@ -40,24 +39,22 @@ impl Inbox {
         let mut fifo = wake::listen(state_dir)?;
         let for_signals = sender.clone();
         let for_wake = sender.clone();
-        let threads = vec![
-            thread::spawn(move || {
-                for signal in signals.forever() {
-                    if for_signals.send(Message::Signal(signal)).is_err() {
-                        return;
-                    }
+        thread::spawn(move || {
+            for signal in signals.forever() {
+                if for_signals.send(Message::Signal(signal)).is_err() {
+                    return;
                 }
-            }),
-            thread::spawn(move || {
-                let mut bytes = [0; 64];
-                while let Ok(count) = fifo.read(&mut bytes) {
-                    if bytes[..count].contains(&wake::STOP) || for_wake.send(Message::Wake).is_err() {
-                        return;
-                    }
+            }
+        });
+        thread::spawn(move || {
+            let mut bytes = [0; 64];
+            while let Ok(count) = fifo.read(&mut bytes) {
+                if bytes[..count].contains(&wake::STOP) || for_wake.send(Message::Wake).is_err() {
+                    return;
                 }
-            }),
-        ];
-        Ok(Inbox { receiver, sender, signals: handle, threads, state_dir: state_dir.to_owned() })
+            }
+        });
+        Ok(Inbox { receiver, sender, signals: handle, state_dir: state_dir.to_owned() })
     }
 
     /// Where attempts report to.
@@ -69,12 +66,9 @@ impl Inbox {
 }
 
 impl Drop for Inbox {
+    /// The threads are not waited for: somebody may have removed the FIFO under one of them.
     fn drop(&mut self) {
         self.signals.close();
         wake::stop(&self.state_dir);
-        for thread in self.threads.drain(..) {
-            // A thread that panicked has nothing left to say.
-            let _ = thread.join();
-        }
     }
 }

@@ -16,6 +16,8 @@ mod recovery;
 mod rows;
 mod run;
 mod stop;
+#[cfg(test)]
+mod tests;
 mod timers;
 mod wake;
 

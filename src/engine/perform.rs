@@ -32,6 +32,15 @@ impl Engine<'_> {
                     running.kill_within(INTERRUPT_GRACE);
                 }
             }
+            // A lease without a process can only be given back.
+            Effect::Kill { step, fence, failure }
+                if !self.attempts.has(&AttemptId { run, step: step.clone(), fence }) =>
+            {
+                self.handle(run, Command::Fail { step, fence, failure });
+            }
+            Effect::Cancel { step, fence } if !self.attempts.has(&AttemptId { run, step: step.clone(), fence }) => {
+                self.handle(run, Command::Killed { step, fence });
+            }
             Effect::Kill { step, fence, failure } => {
                 if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence }) {
                     let stop = self.stopping.as_ref();

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use crate::core::decide::Command;
 use crate::core::ids::RunId;
+use crate::executors::Sweep;
 
-use super::attempts::Ending;
 use super::drive::Engine;
 
 /// Why the engine stops.
@@ -29,7 +29,7 @@ impl Engine<'_> {
     /// The first time, attempts may write a checkpoint; asked again, they are killed at once.
     pub(super) fn stop(&mut self, stop: Stop) {
         if self.stopping.is_some() {
-            for (_, running) in self.attempts.iter_mut() {
+            for running in self.attempts.iter_mut() {
                 running.kill_within(Duration::ZERO);
             }
             return;
@@ -49,16 +49,9 @@ impl Engine<'_> {
 
     /// Without a word to the store, which is of no use any more.
     pub(super) fn kill_everything(&mut self) {
-        for (_, running) in self.attempts.iter_mut() {
-            running.ending.get_or_insert(Ending::Release(String::new()));
-            running.silenced = true;
+        for mut running in self.attempts.drain() {
             running.handle.kill();
-        }
-        let ids: Vec<_> = self.attempts.iter_mut().map(|(id, _)| id.clone()).collect();
-        for id in ids {
-            if let Some(mut running) = self.attempts.remove(&id) {
-                running.handle.bury(crate::executors::Sweep::GroupAndMarked);
-            }
+            running.handle.bury(Sweep::GroupAndMarked);
         }
     }
 }

@@ -4,11 +4,9 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::core::catalog::Placement;
-use crate::core::decide::{Command, Effect};
+use crate::core::decide::Command;
 use crate::core::ids::RunId;
 use crate::core::schedule::next_deadline;
-use crate::executors::AttemptId;
 
 use super::drive::Engine;
 
@@ -43,7 +41,7 @@ impl Engine<'_> {
             if absent {
                 self.renew_leases(run);
             }
-            self.expire(run);
+            self.handle(run, Command::Expire);
         }
         for id in self.attempts.take_due() {
             match self.attempts.get_mut(&id) {
@@ -59,26 +57,6 @@ impl Engine<'_> {
         let leases = active.state.leases().map(|(step, lease)| (step.id.clone(), lease.fence));
         for (step, fence) in leases.collect::<Vec<_>>() {
             self.handle(run, Command::Heartbeat { step, fence });
-        }
-    }
-
-    fn expire(&mut self, run: RunId) {
-        self.handle(run, Command::Expire);
-        // Threads of this process send no heartbeats: they live as long as it does.
-        let alive = |engine: &mut Self, effect: &Effect| match effect {
-            Effect::Kill { step, fence, .. } => {
-                let id = AttemptId { run, step: step.clone(), fence: *fence };
-                let running = engine.attempts.get_mut(&id);
-                running.is_some_and(|r| r.placement == Placement::InProcess).then_some(id)
-            }
-            _ => None,
-        };
-        let effects = std::mem::take(&mut self.pending.effects);
-        for (of, effect) in effects {
-            match alive(self, &effect) {
-                Some(AttemptId { step, fence, .. }) => self.handle(of, Command::Heartbeat { step, fence }),
-                None => self.pending.effects.push((of, effect)),
-            }
         }
     }
 }

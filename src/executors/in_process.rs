@@ -1,44 +1,35 @@
-//! Attempts on one thread of the engine, for kinds whose work takes milliseconds.
-
-use std::sync::mpsc::{Sender, channel};
-use std::thread;
+//! Attempts on the engine's own thread, for kinds whose work takes milliseconds: handing such work to
+//! another thread and back would take longer than the work.
 
 use crate::artifact::ArtifactStore;
 use crate::core::event::{Checkpoint, ProcessIdentity};
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::core::protocol::{FromAttempt, MetricRow, Progress, ToAttempt};
 use crate::steps::{Reporter, StepError};
 use crate::worker::perform;
 
 use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
 
-/// Runs attempts one after the other on a thread that ends with this value.
+/// Runs each attempt to its end before `start` returns; the reports wait in the sink.
 pub struct InProcess {
-    queue: Sender<Launch>,
+    artifacts: ArtifactStore,
+    sink: Sink,
 }
 
 impl InProcess {
     pub fn new(artifacts: ArtifactStore, sink: Sink) -> InProcess {
-        let (queue, work) = channel::<Launch>();
-        thread::spawn(move || {
-            for launch in work {
-                let id = launch.id();
-                let mut reporter = Direct { id: id.clone(), sink: sink.clone() };
-                let last = perform(&launch.request, &artifacts, &mut reporter);
-                sink(id.clone(), Report::Message(last));
-                sink(id, Report::Ended);
-            }
-        });
-        InProcess { queue }
+        InProcess { artifacts, sink }
     }
 }
 
 impl Executor for InProcess {
     fn start(&self, launch: Launch) -> Result<Box<dyn Attempt>, Failure> {
-        match self.queue.send(launch) {
-            Ok(()) => Ok(Box::new(InProcessAttempt)),
-            Err(error) => Err(Failure::from_error(FailureKind::Fatal, &error)),
-        }
+        let id = launch.id();
+        let mut reporter = Direct { id: id.clone(), sink: self.sink.clone() };
+        let last = perform(&launch.request, &self.artifacts, &mut reporter);
+        (self.sink)(id.clone(), Report::Message(last));
+        (self.sink)(id, Report::Ended);
+        Ok(Box::new(InProcessAttempt))
     }
 }
 
@@ -79,7 +70,7 @@ impl Reporter for Direct {
     }
 }
 
-/// Nothing to signal: the work is over in milliseconds.
+/// Nothing to signal: the work is over.
 struct InProcessAttempt;
 
 impl Attempt for InProcessAttempt {

@@ -52,6 +52,7 @@ impl Executor for Local {
         let reader = ours.try_clone().map_err(|e| error("socket", &e))?;
         ours.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(|e| error("socket", &e))?;
         let child = Command::new(&self.program)
+            .arg0("stepwell")
             .args(["worker", "exec"])
             .env(MARK, id.to_string())
             .env(HEARTBEAT_VARIABLE, (launch.heartbeat / 3).as_millis().max(1).to_string())

@@ -12,4 +12,4 @@ mod trampoline;
 
 pub(super) use handler::Command;
 pub use log::last_lines;
-pub use trampoline::run_as_child_of;
+pub use trampoline::{own_binary, run_as_child_of};

@@ -4,18 +4,28 @@
 
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
 /// Exit code of a program that could not be started, as shells have it.
 const CANNOT_RUN: u8 = 127;
+
+/// A path that starts this very binary, also when its file was replaced since: an engine and its workers
+/// must be of one build.
+///
+/// # Errors
+/// When the path is unknown.
+pub fn own_binary() -> std::io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
+}
 
 /// The command line that runs `program` under the death watch of this process.
 ///
 /// # Errors
 /// When the path of this binary is unknown.
 pub(super) fn trampoline(program: &[OsString]) -> std::io::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
-    command.args(["worker", "trampoline"]).arg(std::process::id().to_string()).arg("--").args(program);
+    let mut command = Command::new(own_binary()?);
+    command.arg0("stepwell").args(["worker", "trampoline"]).arg(std::process::id().to_string()).arg("--").args(program);
     Ok(command)
 }
 
