@@ -26,7 +26,7 @@ fn compatibility_forms_and_control_characters_go() {
 #[test]
 fn markup_goes_and_what_only_looks_like_it_stays() {
     for (text, expected) in [
-        ("<p class=\"a>b\">one</p><p>two &amp; three</p>", "one\ntwo & three"),
+        ("<p class=\"a>b\">one</p><p>two &amp; three</p>", "one\ntwo & three\n"),
         ("a < b and c > d, x<y", "a < b and c > d, x<y"),
         ("<script>var x = '<b>';</script>text<!-- no -->!", "text!"),
         ("&lt;b&gt; &#233; &#x4e2d; &nope; AT&T", "<b> \u{e9} \u{4e2d} &nope; AT&T"),
