@@ -30,29 +30,62 @@ pub struct ProcessIdentity {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
     /// First event of a run; the run and step rows are inserted with it.
-    RunSubmitted { name: String, workflow: String, spec_digest: String },
+    RunSubmitted {
+        name: String,
+        workflow: String,
+        spec_digest: String,
+    },
     RunStarted,
     /// The engine stopped before the run ended (Ctrl-C, SIGTERM, crash); `resume` goes on.
-    RunInterrupted { reason: String },
+    RunInterrupted {
+        reason: String,
+    },
     RunCancelRequested,
     RunCanceled,
     RunSucceeded,
-    RunFailed { step: StepId, failure: Failure },
+    RunFailed {
+        step: StepId,
+        failure: Failure,
+    },
     /// `resume` of a failed or interrupted run.
     RunResumed,
 
     /// All needs are done; the step may be claimed from `not_before` on.
-    StepReady { step: StepId, not_before: Timestamp },
+    StepReady {
+        step: StepId,
+        not_before: Timestamp,
+    },
     /// A `for_each` step was expanded into one child per item.
-    StepExpanded { step: StepId, items: Vec<Value> },
+    StepExpanded {
+        step: StepId,
+        items: Vec<Value>,
+    },
     /// An equal step key had succeeded before; nothing was run.
-    StepReused { step: StepId, key: StepKey, with: Value, from: RunId, outputs: Outputs },
-    StepSkipped { step: StepId, reason: String },
-    StepCanceled { step: StepId },
+    StepReused {
+        step: StepId,
+        key: StepKey,
+        with: Value,
+        from: RunId,
+        outputs: Outputs,
+    },
+    StepSkipped {
+        step: StepId,
+        reason: String,
+    },
+    StepCanceled {
+        step: StepId,
+    },
     /// No retry is left.
-    StepFailed { step: StepId, failure: Failure },
+    StepFailed {
+        step: StepId,
+        failure: Failure,
+    },
     /// `attempt` is `None` for a fan-out parent, whose children did the work.
-    StepSucceeded { step: StepId, fence: Fence, outputs: Outputs },
+    StepSucceeded {
+        step: StepId,
+        fence: Fence,
+        outputs: Outputs,
+    },
 
     /// The step is leased and its attempt counted, before the attempt starts.
     AttemptStarted {
@@ -64,15 +97,39 @@ pub enum Event {
         with: Value,
         lease_expires_at: Timestamp,
     },
-    AttemptSpawned { step: StepId, fence: Fence, process: ProcessIdentity },
+    AttemptSpawned {
+        step: StepId,
+        fence: Fence,
+        process: ProcessIdentity,
+    },
     /// Work of an earlier attempt after training step `last_step` was discarded (0: from the start).
-    AttemptRewound { step: StepId, fence: Fence, last_step: u64 },
-    AttemptFailed { step: StepId, fence: Fence, failure: Failure },
+    AttemptRewound {
+        step: StepId,
+        fence: Fence,
+        last_step: u64,
+    },
+    AttemptFailed {
+        step: StepId,
+        fence: Fence,
+        failure: Failure,
+    },
     /// Given back without blame: the engine stopped or died. Does not count against the retries.
-    AttemptReleased { step: StepId, fence: Fence, reason: String },
-    CheckpointCommitted { step: StepId, fence: Fence, checkpoint: Checkpoint },
+    AttemptReleased {
+        step: StepId,
+        fence: Fence,
+        reason: String,
+    },
+    CheckpointCommitted {
+        step: StepId,
+        fence: Fence,
+        checkpoint: Checkpoint,
+    },
     /// Something a person should know, such as a damaged checkpoint that was passed over.
-    Note { step: StepId, fence: Fence, message: String },
+    Note {
+        step: StepId,
+        fence: Fence,
+        message: String,
+    },
 }
 
 /// A committed point from which a later attempt of the same step goes on.

@@ -59,9 +59,13 @@ pub enum FromAttempt {
     Progress(Progress),
     Metric(MetricRow),
     /// Metrics after `last_step` are void: the attempt goes on from there.
-    Rewind { last_step: u64 },
+    Rewind {
+        last_step: u64,
+    },
     Checkpoint(Box<Checkpoint>),
-    Note { message: String },
+    Note {
+        message: String,
+    },
     Done(Outputs),
     Failed(Failure),
     Interrupted,

@@ -130,8 +130,7 @@ mod tests {
 
     #[test]
     fn header_round_trips_and_rejects_a_wrong_length() {
-        let header =
-            Header { width: Width::U16, documents: 2, tokens: 5, text_bytes: 9, bos: 0, eos: 1, vocab: 300 };
+        let header = Header { width: Width::U16, documents: 2, tokens: 5, text_bytes: 9, bos: 0, eos: 1, vocab: 300 };
         let mut file = header.encode().to_vec();
         file.extend_from_slice(&[0; 2 * 8 + 5 * 2]);
         assert_eq!(Header::decode(&file), Ok(header));

@@ -105,5 +105,6 @@ impl StepContext<'_> {
 /// # Errors
 /// A fatal failure that says which argument is wrong.
 pub fn arguments<T: DeserializeOwned>(with: &Value) -> Result<T, Failure> {
-    serde_json::from_value(with.clone()).map_err(|error| Failure::fatal(format!("invalid arguments in `with`: {error}")))
+    serde_json::from_value(with.clone())
+        .map_err(|error| Failure::fatal(format!("invalid arguments in `with`: {error}")))
 }

@@ -4,6 +4,8 @@ mod command;
 mod corpus_clean;
 mod corpus_documents;
 mod corpus_import;
+#[cfg(test)]
+mod corpus_test_support;
 mod grammar;
 mod handler;
 mod noop;

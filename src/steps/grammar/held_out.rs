@@ -37,7 +37,7 @@ const CONSTRUCTIONS: [Construction; 7] = [
 
 /// One noun in so many is held out of a construction; one verb in so many is held out of a noun's sentences.
 const NOUN_RATE: u64 = 6;
-const VERB_RATE: u64 = 9;
+const VERB_RATE: u64 = 14;
 
 pub const REFLEXIVES: [Word; 4] = ["himself", "herself", "itself", "themselves"];
 pub const POLARITY_ITEMS: [Word; 4] = ["too", "either", "already", "yet"];

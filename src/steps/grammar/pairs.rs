@@ -144,7 +144,7 @@ impl Pairs {
 
     /// Mostly the opposite number, to mislead.
     fn attractor(&mut self, classes: &[Class], number: Number) -> Entity {
-        let number = if self.composer.draw.percent(75) { number.other() } else { number };
+        let number = if self.composer.draw.percent(65) { number.other() } else { number };
         self.other(classes, number)
     }
 
@@ -258,7 +258,12 @@ impl Pairs {
         let noun = self.held_out(Construction::Coordination, |noun| MODIFIABLE.contains(&noun.class));
         let class = LEXICON.nouns[noun].class;
         let first = Entity::singular(noun);
-        let (second, third) = (self.other(&[class], Number::Singular), self.other(&[class], Number::Singular));
+        let (second, third) = loop {
+            let others = (self.other(&[class], Number::Singular), self.other(&[class], Number::Singular));
+            if others.0 != first && others.1 != first && others.0 != others.1 {
+                break others;
+            }
+        };
         let subject = match way {
             Way::First => {
                 let mut subject = self.the(first);
@@ -323,7 +328,7 @@ impl Pairs {
         Contrast::new(before, way.choose(one.reflexive(), many.reflexive()), vec!["."])
     }
 
-    /// Yesterday the nurse near the mills *laughed* / *laughs*; every day ...; tomorrow ... *will* / *did* not laugh.
+    /// Yesterday the nurse near the mills *laughed* / *laughs*; nowadays ...; tomorrow ... *will* / *did* not laugh.
     fn tense_adverb(&mut self, way: Way) -> Contrast {
         let classes = [Class::Human, Class::Animal, Class::Thing];
         let subject = self.composer.anyone(&classes);
@@ -340,7 +345,7 @@ impl Pairs {
         let times: &[Word] = match (way, future) {
             (Way::First, _) => &words::PAST_TIMES,
             (Way::Second, true) => &words::FUTURE_TIMES,
-            (Way::Second, false) => &words::PRESENT_TIMES,
+            (Way::Second, false) => &words::PRESENT_ONLY_TIMES,
         };
         let mut before: Vec<Word> = self.composer.draw.pick(times).split(' ').collect();
         before.extend(self.the(subject));

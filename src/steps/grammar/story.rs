@@ -33,6 +33,9 @@ const KINDS: [(u64, Kind); 10] = [
     (4, Kind::Report),
 ];
 
+/// Attempts at one kind of sentence.
+const TRIES: u32 = 20;
+
 /// Writes a document of 8 to 30 sentences.
 pub fn write(draw: Draw) -> String {
     let mut story = Story { composer: Composer::with_cast(draw), tense: Tense::Past, subject: None, event: None };
@@ -76,11 +79,15 @@ impl Story {
     fn sentence(&mut self) -> String {
         loop {
             let kind = self.composer.draw.weighted(&KINDS);
-            let sentence = self.compose(kind);
-            if !held_out::leaks(&sentence.words) {
-                self.subject = sentence.subject;
-                self.event = sentence.event.or(self.event.take());
-                return render(&sentence.words);
+            // Trying again with the same kind keeps the mix of kinds; some have no way out, such as going on about
+            // the event of a noun and verb that are held out.
+            for _ in 0..TRIES {
+                let sentence = self.compose(kind);
+                if !held_out::leaks(&sentence.words) {
+                    self.subject = sentence.subject;
+                    self.event = sentence.event.or(self.event.take());
+                    return render(&sentence.words);
+                }
             }
         }
     }

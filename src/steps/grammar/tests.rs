@@ -223,13 +223,3 @@ fn a_trigram_model_is_above_chance_and_far_from_perfect() {
     println!("trigram accuracy {accuracy:.3} over {} pairs", pairs.len());
     assert!((0.5..=0.85).contains(&accuracy), "{accuracy}");
 }
-
-#[test]
-fn show_examples() {
-    let pairs = Grammar::new(1).minimal_pairs();
-    for chunk in pairs.chunks(100) {
-        for pair in &chunk[..4] {
-            println!("{}: {} | {}", pair.phenomenon, pair.good, pair.bad);
-        }
-    }
-}

@@ -21,7 +21,7 @@ pub const THINGS: &str = "key box lamp letter book bottle basket table chair hat
     knife/knives spoon fork candle mirror clock bag rope hammer brush pen pencil ticket camera radio bicycle wagon \
     barrel bucket blanket pillow carpet curtain picture vase bell drum flute guitar violin trumpet kettle pot jar \
     ladder shovel axe helmet shield sword lantern doll kite ball loaf/loaves scarf/scarves glove jacket umbrella \
-    suitcase parcel engine wheel";
+    suitcase parcel engine wheel hook pipe tray flag";
 pub const PLACES: &str = "mill harbour garden bridge castle tower church school library market station hotel farm barn \
     forest river lake hill valley village island beach bakery museum theatre cottage palace temple fountain cellar";
 
@@ -36,9 +36,9 @@ pub const SOCIAL: &str = "admire praise help thank blame visit teach/taught warn
 /// What people and animals do to people and animals.
 pub const SENSING: &str = "see/saw hear/heard follow like love hate trust scare surprise amuse know/knew watch";
 /// What people do to things; never without an object.
-pub const HANDLING: &str = "carry find/found buy/bought bring/brought repair choose/chose borrow make/made use \
-    wrap/wrapped lift take/took hold/held keep/kept fetch examine discover inspect destroy damage mend receive select \
-    decorate remove mention own want need purchase lend/lent obtain grab/grabbed send/sent throw/threw";
+pub const HANDLING: &str = "carry find/found buy/bought bring/brought repair acquire borrow make/made use \
+    wrap/wrapped lift take/took hold/held retrieve fetch examine discover inspect destroy damage restore receive select \
+    decorate remove mention own want need purchase possess obtain grab/grabbed send/sent";
 /// What things do.
 pub const HAPPENING: &str = "rattle fade rust melt crack glow leak creak sparkle wobble squeak crumble topple glitter \
     break/broke shine/shone";
@@ -63,7 +63,9 @@ pub const ADVERBS: &str =
 pub const PREPOSITIONS: &str = "near beside behind under opposite around";
 
 pub const PAST_TIMES: [&str; 4] = ["yesterday", "last week", "last night", "last year"];
-pub const PRESENT_TIMES: [&str; 4] = ["every day", "every morning", "every week", "every year"];
+pub const PRESENT_TIMES: [&str; 4] = ["every day", "every morning", "nowadays", "these days"];
+/// `Every day she slept` is English, too; `nowadays she slept` is not.
+pub const PRESENT_ONLY_TIMES: [&str; 2] = ["nowadays", "these days"];
 pub const FUTURE_TIMES: [&str; 3] = ["tomorrow", "next week", "next year"];
 
 pub const SINGULAR_DETERMINERS: [&str; 3] = ["this", "a", "every"];
