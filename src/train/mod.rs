@@ -1,7 +1,9 @@
 //! The only place that imports burn.
 
 pub mod config;
+pub mod decoder;
 pub mod device;
+pub mod generate;
 pub mod model;
 pub mod ops;
 pub mod weights;
