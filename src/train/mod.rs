@@ -2,7 +2,9 @@
 
 pub mod config;
 pub mod data;
+pub mod decoder;
 pub mod device;
+pub mod generate;
 pub mod model;
 pub mod ops;
 pub mod plan;
