@@ -63,10 +63,9 @@ impl ArtifactError {
             ArtifactError::Damaged { digest, path, actual } => {
                 format!("artifact {digest} is damaged: the content of `{}` has digest {actual}", path.display())
             }
-            ArtifactError::WrongSize { digest, path, expected, actual } => format!(
-                "the reference to artifact {digest} says {expected} bytes, `{}` has {actual}",
-                path.display()
-            ),
+            ArtifactError::WrongSize { digest, path, expected, actual } => {
+                format!("the reference to artifact {digest} says {expected} bytes, `{}` has {actual}", path.display())
+            }
             ArtifactError::Io { action, path, .. } => format!("cannot {action} `{}`", path.display()),
             ArtifactError::NoSpace { path, .. } => format!("no space left to write `{}`", path.display()),
             ArtifactError::InvalidTree { reason } => format!("invalid artifact tree: {reason}"),

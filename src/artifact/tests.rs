@@ -82,7 +82,10 @@ fn a_missing_blob_is_named_and_is_fatal() {
     let failure = Failure::from(error);
     assert_eq!(failure.kind, FailureKind::Fatal);
     assert!(failure.hint.is_some());
-    assert!(matches!(store.put_tree(&BTreeMap::from([("a".to_owned(), artifact)])), Err(ArtifactError::Missing { .. })));
+    assert!(matches!(
+        store.put_tree(&BTreeMap::from([("a".to_owned(), artifact)])),
+        Err(ArtifactError::Missing { .. })
+    ));
 }
 
 #[test]
@@ -145,7 +148,8 @@ fn trees_have_canonical_manifests_and_become_folders() {
     let a = store.put_bytes(b"a", "x").unwrap();
     let b = store.put_bytes(b"b", "x").unwrap();
     let inner = store.put_tree(&BTreeMap::from([("b".to_owned(), b.clone())])).unwrap();
-    let entries = BTreeMap::from([("a".to_owned(), a.clone()), ("sub/deep/b".to_owned(), b), ("inner".to_owned(), inner)]);
+    let entries =
+        BTreeMap::from([("a".to_owned(), a.clone()), ("sub/deep/b".to_owned(), b), ("inner".to_owned(), inner)]);
     let tree = store.put_tree(&entries).unwrap();
     assert!(tree.is_tree());
     assert_eq!(store.read_tree(&tree).unwrap().entries, entries);

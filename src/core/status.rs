@@ -87,7 +87,9 @@ impl RunStatus {
         let active = |next| if self.is_active() { To(next) } else { Illegal };
         match event {
             Event::RunSubmitted { .. } => Illegal,
-            Event::RunStarted | Event::RunInterrupted { .. } | Event::RunResumed if self == RunStatus::Canceling => Keep,
+            Event::RunStarted | Event::RunInterrupted { .. } | Event::RunResumed if self == RunStatus::Canceling => {
+                Keep
+            }
             Event::RunStarted => active(RunStatus::Running),
             Event::RunInterrupted { .. } => active(RunStatus::Interrupted),
             Event::RunResumed if self == RunStatus::Failed => To(RunStatus::Running),

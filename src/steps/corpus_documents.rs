@@ -136,8 +136,9 @@ impl DocumentReader {
 
     fn invalid(&self, error: &serde_json::Error) -> Failure {
         let path = self.current.as_ref().map(|(path, _)| path.display().to_string()).unwrap_or_default();
-        Failure::fatal(format!("{path}:{}: not a document: {error}", self.number))
-            .with_hint("documents are lines of JSON such as {\"id\": \"a:0\", \"text\": \"...\"}; `corpus.import` writes them")
+        Failure::fatal(format!("{path}:{}: not a document: {error}", self.number)).with_hint(
+            "documents are lines of JSON such as {\"id\": \"a:0\", \"text\": \"...\"}; `corpus.import` writes them",
+        )
     }
 }
 

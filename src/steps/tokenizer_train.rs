@@ -199,7 +199,9 @@ fn train(words: &WordCounts, vocab_size: u32, min_frequency: u64) -> Result<Toke
         let message = format!(
             "`vocab_size` is {vocab_size}, but the corpus allows at most {largest} tokens with `min_frequency` {min_frequency}"
         );
-        return Err(Failure::fatal(message).with_hint(format!("set `vocab_size` to {largest} or less, or import more text")));
+        return Err(
+            Failure::fatal(message).with_hint(format!("set `vocab_size` to {largest} or less, or import more text"))
+        );
     }
     Ok(tokenizer)
 }

@@ -73,7 +73,9 @@ impl StoreError {
             StoreError::Locked { holder, .. } => {
                 format!("wait for it, stop it with `kill {}`, or use another `--state-dir`", holder.pid)
             }
-            StoreError::NewerSchema { .. } => "use the newer stepwell that wrote it, or another `--state-dir`".to_owned(),
+            StoreError::NewerSchema { .. } => {
+                "use the newer stepwell that wrote it, or another `--state-dir`".to_owned()
+            }
             StoreError::LostEvents { path, .. } => {
                 let head = path.with_file_name(super::layout::HEAD_FILE);
                 format!("restore the database from a backup, or accept the loss with `rm {}`", head.display())
@@ -82,13 +84,17 @@ impl StoreError {
             StoreError::AmbiguousRun { .. } => "give more digits of the id".to_owned(),
             StoreError::UnknownStep { run, .. } => format!("`stepwell show {run}` lists its steps"),
             StoreError::NameActive { run, .. } => {
-                format!("go on with `stepwell resume {run}`, end it with `stepwell cancel {run}`, or choose another name")
+                format!(
+                    "go on with `stepwell resume {run}`, end it with `stepwell cancel {run}`, or choose another name"
+                )
             }
             StoreError::NoSpace { .. } => {
                 "free some space on that disk, then go on with `stepwell resume last`".to_owned()
             }
             StoreError::ReadOnly { .. } => "make the folder writable, or choose another `--state-dir`".to_owned(),
-            StoreError::Busy { .. } => "close whatever has the database open for long, such as a sqlite3 shell".to_owned(),
+            StoreError::Busy { .. } => {
+                "close whatever has the database open for long, such as a sqlite3 shell".to_owned()
+            }
             StoreError::Damaged { path, .. } => {
                 let backups = path.with_file_name(super::layout::BACKUPS_DIR);
                 format!("`stepwell db check` lists the damage; backups are in `{}`", backups.display())

@@ -121,8 +121,10 @@ impl StepHandler for CorpusClean {
 
 fn rules(arguments: &Arguments) -> Result<Rules, Failure> {
     if !(arguments.validation_fraction > 0.0 && arguments.validation_fraction < 1.0) {
-        let message = format!("`validation_fraction` is {}: it must lie between 0 and 1", arguments.validation_fraction);
-        return Err(Failure::fatal(message).with_hint("0.1 holds out a tenth; a run cannot be evaluated without validation text"));
+        let message =
+            format!("`validation_fraction` is {}: it must lie between 0 and 1", arguments.validation_fraction);
+        return Err(Failure::fatal(message)
+            .with_hint("0.1 holds out a tenth; a run cannot be evaluated without validation text"));
     }
     if arguments.shard_bytes == 0 {
         return Err(Failure::fatal("`shard_bytes` is 0").with_hint("leave it out for shards of 4 MiB"));
@@ -247,7 +249,8 @@ fn divide(
         if !validation_text.is_empty() {
             validation.add(validation_text);
             let held_out = Document { id: document.id, text: validation_text.to_owned() };
-            write_document(&mut validation_out, &held_out).map_err(|error| write_failure("the validation set", &error))?;
+            write_document(&mut validation_out, &held_out)
+                .map_err(|error| write_failure("the validation set", &error))?;
         }
         if reader.bytes_read() - reported >= 1 << 20 {
             reported = reader.bytes_read();

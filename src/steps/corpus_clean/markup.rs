@@ -5,8 +5,25 @@ const OPAQUE: [&str; 3] = ["script", "style", "noscript"];
 
 /// HTML elements that end a line.
 const BLOCKS: [&str; 19] = [
-    "address", "article", "blockquote", "br", "div", "dd", "dt", "h1", "h2", "h3", "h4", "h5", "h6", "hr", "li", "p",
-    "section", "tr", "ul",
+    "address",
+    "article",
+    "blockquote",
+    "br",
+    "div",
+    "dd",
+    "dt",
+    "h1",
+    "h2",
+    "h3",
+    "h4",
+    "h5",
+    "h6",
+    "hr",
+    "li",
+    "p",
+    "section",
+    "tr",
+    "ul",
 ];
 
 /// Text without HTML tags, comments and entities, and without Markdown marks.
@@ -248,7 +265,8 @@ pub fn strip_urls(text: &str) -> String {
     let mut rest = text;
     while let Some(at) = STARTS.iter().filter_map(|start| rest.find(start)).min() {
         out.push_str(&rest[..at]);
-        let url_end = rest[at..].find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"')).map_or(rest.len(), |n| at + n);
+        let url_end =
+            rest[at..].find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"')).map_or(rest.len(), |n| at + n);
         let within_word = rest[..at].chars().next_back().is_some_and(char::is_alphanumeric);
         if within_word {
             out.push_str(&rest[at..url_end]);

@@ -162,7 +162,8 @@ impl<'a, 'b> Import<'a, 'b> {
 
     fn files(&mut self, found: &SourceFiles, arguments: &Arguments) -> Result<(), StepError> {
         // Sizes on disk: for a compressed file the bar runs ahead of them, and is cut at the total.
-        let sizes: Vec<u64> = found.files.iter().map(|file| file.path.metadata().map_or(0, |data| data.len())).collect();
+        let sizes: Vec<u64> =
+            found.files.iter().map(|file| file.path.metadata().map_or(0, |data| data.len())).collect();
         let total = sizes.iter().sum();
         let mut before = 0;
         for (file, size) in found.files.iter().zip(&sizes) {

@@ -76,8 +76,9 @@ fn folder(folder: &Path, into: &mut SourceFiles) -> Result<(), Failure> {
         return Ok(());
     }
     let message = format!("corpus folder {} has no file to import ({skipped} with other extensions)", folder.display());
-    Err(Failure::fatal(message)
-        .with_hint(format!("folders are searched for {KNOWN}; a file named directly is read as text whatever its name")))
+    Err(Failure::fatal(message).with_hint(format!(
+        "folders are searched for {KNOWN}; a file named directly is read as text whatever its name"
+    )))
 }
 
 fn glob(pattern: &str, into: &mut SourceFiles) -> Result<(), Failure> {
@@ -95,8 +96,10 @@ fn glob(pattern: &str, into: &mut SourceFiles) -> Result<(), Failure> {
     if into.files.len() > before {
         return Ok(());
     }
-    Err(Failure::fatal(format!("glob {pattern} matches no file"))
-        .with_hint(format!("`*` stays within one folder and `**` crosses folders; the search began in {}", base.display())))
+    Err(Failure::fatal(format!("glob {pattern} matches no file")).with_hint(format!(
+        "`*` stays within one folder and `**` crosses folders; the search began in {}",
+        base.display()
+    )))
 }
 
 fn compile(pattern: &str) -> Result<GlobMatcher, Failure> {
@@ -122,9 +125,8 @@ fn literal_prefix(pattern: &str) -> PathBuf {
 /// All regular files below `folder`, without hidden ones, in the order of their names.
 fn files_below(folder: &Path) -> Result<Vec<PathBuf>, Failure> {
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name().into_iter();
-    let visible = |entry: &walkdir::DirEntry| {
-        entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.')
-    };
+    let visible =
+        |entry: &walkdir::DirEntry| entry.depth() == 0 || !entry.file_name().to_string_lossy().starts_with('.');
     let mut files = Vec::new();
     for entry in walk.filter_entry(visible) {
         let entry = entry.map_err(|error| {
@@ -177,8 +179,10 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
     match error.kind() {
         io::ErrorKind::NotFound => Failure::fatal(format!("corpus source {shown} does not exist"))
             .with_hint("check the path; relative paths start at the folder in which stepwell was started"),
-        io::ErrorKind::PermissionDenied => Failure::fatal(format!("corpus source {shown} cannot be read: permission denied"))
-            .with_hint(format!("make it readable: chmod u+r {shown}")),
+        io::ErrorKind::PermissionDenied => {
+            Failure::fatal(format!("corpus source {shown} cannot be read: permission denied"))
+                .with_hint(format!("make it readable: chmod u+r {shown}"))
+        }
         _ => Failure::retryable(format!("corpus source {shown} cannot be read: {error}")),
     }
 }

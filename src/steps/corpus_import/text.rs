@@ -184,7 +184,6 @@ impl<'a> Lines<'a> {
 
 fn binary(file: &SourceFile, at: u64) -> Failure {
     let message = format!("{} is a binary file: NUL byte at byte offset {at}", file.path.display());
-    Failure::fatal(message).with_hint(
-        "only UTF-8 text can be imported; leave the file out, or convert it to text first",
-    )
+    Failure::fatal(message)
+        .with_hint("only UTF-8 text can be imported; leave the file out, or convert it to text first")
 }

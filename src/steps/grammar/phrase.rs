@@ -94,9 +94,14 @@ pub fn auxiliary(tense: Tense, number: Number) -> Word {
 /// What is said of a subject.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Predicate {
-    Verb { verb: usize, complement: Vec<Word> },
+    Verb {
+        verb: usize,
+        complement: Vec<Word>,
+    },
     /// `is` and an adjective.
-    Be { adjective: Word },
+    Be {
+        adjective: Word,
+    },
 }
 
 impl Predicate {

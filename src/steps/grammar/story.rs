@@ -101,7 +101,8 @@ impl Story {
     }
 
     fn anything(&mut self) -> Entity {
-        let classes = [Class::Name, Class::Human, Class::Human, Class::Human, Class::Animal, Class::Thing, Class::Thing];
+        let classes =
+            [Class::Name, Class::Human, Class::Human, Class::Human, Class::Animal, Class::Thing, Class::Thing];
         if self.composer.draw.percent(4) {
             self.composer.someone(&[Class::Place])
         } else {
@@ -211,7 +212,9 @@ impl Story {
                 VerbClass::Acting | VerbClass::Sensing | VerbClass::Moving => {
                     &[Class::Name, Class::Human, Class::Human, Class::Animal]
                 }
-                VerbClass::Social | VerbClass::Handling | VerbClass::Saying => &[Class::Name, Class::Human, Class::Human],
+                VerbClass::Social | VerbClass::Handling | VerbClass::Saying => {
+                    &[Class::Name, Class::Human, Class::Human]
+                }
             };
             return (self.composer.someone(subjects), Predicate::Verb { verb, complement });
         }

@@ -17,7 +17,8 @@ fn documents(count: u64) -> Vec<String> {
 /// Words and punctuation in lower case, but for names.
 fn tokens(text: &str) -> Vec<String> {
     let spaced = text.replace('.', " .").replace(',', " ,").replace('?', " ?");
-    let known = |word: &str| matches!(LEXICON.lemma(word), Some(Lemma::Noun(n)) if LEXICON.nouns[n].class == Class::Name);
+    let known =
+        |word: &str| matches!(LEXICON.lemma(word), Some(Lemma::Noun(n)) if LEXICON.nouns[n].class == Class::Name);
     spaced.split_whitespace().map(|word| if known(word) { word.to_owned() } else { word.to_lowercase() }).collect()
 }
 
@@ -136,8 +137,11 @@ fn nothing_held_out_leaks_into_documents() {
 #[test]
 fn every_word_of_the_pairs_occurs_in_documents() {
     let seen: HashSet<String> = documents(1500).iter().flat_map(|document| tokens(document)).collect();
-    let wanted: BTreeSet<String> =
-        Grammar::new(1).minimal_pairs().iter().flat_map(|pair| [tokens(&pair.good), tokens(&pair.bad)].concat()).collect();
+    let wanted: BTreeSet<String> = Grammar::new(1)
+        .minimal_pairs()
+        .iter()
+        .flat_map(|pair| [tokens(&pair.good), tokens(&pair.bad)].concat())
+        .collect();
     let missing: Vec<&String> = wanted.iter().filter(|word| !seen.contains(*word)).collect();
     println!("{} different words in documents, {} in pairs", seen.len(), wanted.len());
     assert!(missing.is_empty(), "{missing:?}");

@@ -58,7 +58,8 @@ pub const THING_ADJECTIVES: &str = "red green blue yellow heavy broken clean dir
 pub const PLACE_ADJECTIVES: &str = "old small large new quiet famous distant narrow dark sunny empty strange";
 
 /// Between subject and verb, in any tense.
-pub const ADVERBS: &str = "often always quietly slowly gladly quickly sometimes rarely calmly proudly suddenly carefully";
+pub const ADVERBS: &str =
+    "often always quietly slowly gladly quickly sometimes rarely calmly proudly suddenly carefully";
 pub const PREPOSITIONS: &str = "near beside behind under opposite around";
 
 pub const PAST_TIMES: [&str; 4] = ["yesterday", "last week", "last night", "last year"];

@@ -106,7 +106,9 @@ pub(super) fn run_with(context: &mut StepContext<'_>, pace: Pace) -> Result<Outp
         context.reporter.progress(Progress { done, total, unit: "bytes".to_owned(), message });
     }
     if shard.cursor.documents == 0 {
-        return Err(Failure::fatal("there is no document to tokenize").with_hint("check the output of `corpus.clean`").into());
+        return Err(Failure::fatal("there is no document to tokenize")
+            .with_hint("check the output of `corpus.clean`")
+            .into());
     }
     let cursor = shard.cursor;
     let artifact = shard.publish(context, &encoder)?;

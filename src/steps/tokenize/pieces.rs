@@ -54,7 +54,10 @@ mod tests {
             assert_eq!(parts.concat(), text);
             for pair in parts.windows(2) {
                 assert!(pair[1].starts_with(' ') || pair[0].ends_with('\n'), "{pair:?}");
-                assert!(!pair[0].ends_with("  ") && !pair[0].ends_with("\n\n") && !pair[1].starts_with("  "), "{pair:?}");
+                assert!(
+                    !pair[0].ends_with("  ") && !pair[0].ends_with("\n\n") && !pair[1].starts_with("  "),
+                    "{pair:?}"
+                );
             }
         }
     }

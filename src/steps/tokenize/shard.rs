@@ -63,7 +63,9 @@ impl Shard {
                 Ok(shard) => return Ok(shard),
                 Err(error) => {
                     let documents = checkpoint.last_doc_index.map_or(0, |index| index + 1);
-                    context.reporter.note(format!("the checkpoint after {documents} documents cannot be used: {error}"));
+                    context
+                        .reporter
+                        .note(format!("the checkpoint after {documents} documents cannot be used: {error}"));
                 }
             }
         }
@@ -129,7 +131,8 @@ impl Shard {
         };
         Ok(Checkpoint {
             artifact: None,
-            state: serde_json::to_value(state).map_err(|error| Failure::fatal(format!("cannot describe a checkpoint: {error}")))?,
+            state: serde_json::to_value(state)
+                .map_err(|error| Failure::fatal(format!("cannot describe a checkpoint: {error}")))?,
             last_step: None,
             last_doc_index: self.cursor.documents.checked_sub(1),
             tokens_so_far: Some(self.cursor.tokens),
