@@ -5,11 +5,19 @@ mod corpus_documents;
 mod corpus_import;
 mod grammar;
 mod handler;
+#[cfg(feature = "train")]
+mod text_codec;
 mod tokenize;
 mod tokenizer_train;
+#[cfg(feature = "train")]
+mod train;
+#[cfg(all(test, feature = "train"))]
+mod world;
 
 pub use corpus_clean::CORPUS_CLEAN;
 pub use corpus_import::CORPUS_IMPORT;
 pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
 pub use tokenize::TOKENIZE;
 pub use tokenizer_train::TOKENIZER_TRAIN;
+#[cfg(feature = "train")]
+pub use train::TRAIN;

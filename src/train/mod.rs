@@ -4,6 +4,7 @@ pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod device;
+pub mod hf_config;
 pub mod model;
 pub mod ops;
 pub mod optim;

@@ -77,14 +77,20 @@ impl<'a> Trainer<'a> {
         Trainer { plan, samplers, device, settings, config, model, optimizer, step: 0, loss: None, saved: 0 }
     }
 
-    /// The training goes on from a checkpoint instead.
-    pub fn resume_from(mut self, restored: Restored) -> Self {
-        self.step = restored.state.step;
-        self.saved = restored.state.step;
-        self.loss = restored.state.loss;
-        self.model = restored.model;
-        self.optimizer = restored.optimizer;
-        self
+    /// A training that goes on from a checkpoint.
+    ///
+    /// # Panics
+    /// When there is not one sampler per phase.
+    pub fn resumed(
+        plan: &'a Plan,
+        samplers: &'a [Sampler],
+        restored: Restored,
+        settings: AdamWConfig,
+        device: &str,
+    ) -> Self {
+        let Restored { state, model, optimizer } = restored;
+        let fresh = Trainer::new(plan, samplers, model, settings, device);
+        Trainer { optimizer, step: state.step, saved: state.step, loss: state.loss, ..fresh }
     }
 
     /// Trains until the plan is done or the host wants to stop.

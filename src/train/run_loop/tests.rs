@@ -120,12 +120,17 @@ fn settings() -> AdamWConfig {
 fn process(plan: &Plan, host: &mut Host, saved: Option<&Saved>) -> Result<Option<Vec<u8>>, HostError> {
     let device = device::open("flex").unwrap().autodiff();
     let (config, samplers) = (config(), samplers(plan));
-    let model = Transformer::init(&config, plan.seed, &device);
-    let mut trainer = Trainer::new(plan, &samplers, model, settings(), "flex");
-    if let Some(saved) = saved {
-        let expected = Expected { model: &config, optimizer: settings(), plan, device: &device };
-        trainer = trainer.resume_from(restore(&saved.state, &saved.weights, &saved.optimizer, &expected).unwrap());
-    }
+    let trainer = match saved {
+        None => {
+            let model = Transformer::init(&config, plan.seed, &device);
+            Trainer::new(plan, &samplers, model, settings(), "flex")
+        }
+        Some(saved) => {
+            let expected = Expected { model: &config, optimizer: settings(), plan, device: &device };
+            let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected).unwrap();
+            Trainer::resumed(plan, &samplers, restored, settings(), "flex")
+        }
+    };
     match trainer.run(host)? {
         Finished::Complete { model, .. } => Ok(Some(crate::train::weights::save(&model.to_named()))),
         Finished::Stopped => Ok(None),
