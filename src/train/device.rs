@@ -155,7 +155,7 @@ fn vulkan_driver() -> Result<(), String> {
     find_library(&["libvulkan.so.1", "libvulkan.so", "libvulkan.1.dylib"])?;
     let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].iter().any(|name| env::var_os(name).is_some());
     let has_manifest = |dir: &&str| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
-    match named || MANIFESTS.iter().any(|dir| has_manifest(dir)) {
+    match named || MANIFESTS.iter().any(has_manifest) {
         true => Ok(()),
         false => Err(format!("no vulkan driver manifest in {}", MANIFESTS.join(", "))),
     }

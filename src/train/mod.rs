@@ -3,7 +3,9 @@
 pub mod checkpoint;
 pub mod config;
 pub mod data;
+pub mod decoder;
 pub mod device;
+pub mod generate;
 pub mod hf_config;
 pub mod model;
 pub mod ops;

@@ -7,7 +7,9 @@ mod layout;
 mod named;
 mod transformer;
 
-#[cfg(test)]
+#[cfg(all(test, feature = "flex"))]
+mod golden_tests;
+#[cfg(all(test, feature = "flex"))]
 mod tests;
 
 pub use batch::Batch;

@@ -8,16 +8,18 @@ mod cpu;
 mod dropout_mask;
 #[cfg(feature = "flex")]
 mod fused;
+mod gelu;
 mod kernels;
 #[expect(unsafe_code, reason = "a memory map is sound only for files that nobody changes")]
 mod mmap;
 mod portable;
 #[expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")]
-mod simd;
+pub(super) mod simd;
 
 pub use adamw::{AdamWStep, adamw_update, sum_squares};
 pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
 pub use dropout_mask::DropoutMask;
+pub(super) use gelu::gelu_in_place;
 pub use kernels::Kernels;
 pub use mmap::MappedFile;
 

@@ -129,22 +129,20 @@ fn context(batch: usize, seq: usize, layout: HeadLayout, documents: &[usize]) ->
 
 #[test]
 fn attention_agrees_with_grouped_heads_documents_and_several_blocks() {
-    let cases: [(usize, usize, usize, usize, usize, &[usize]); 6] = [
-        (1, 1, 1, 1, 2, &[]),
-        (2, 7, 2, 2, 6, &[]),
-        (1, 64, 4, 2, 8, &[]),
-        (2, 131, 4, 1, 10, &[]),
-        (2, 150, 2, 2, 16, &[3, 70, 71, 128]),
-        (1, 200, 6, 3, 4, &[100, 199]),
-    ];
-    for (batch, seq, heads, kv_heads, head_dim, documents) in cases {
+    let compare_case = |batch: usize, seq: usize, [heads, kv_heads, head_dim]: [usize; 3], documents: &[usize]| {
         let layout = HeadLayout { heads, kv_heads, head_dim };
         let context = context(batch, seq, layout, documents);
         let what = format!("attention {batch} x {seq}, {heads}/{kv_heads} heads, documents {documents:?}");
         compare(&what, [[batch * seq, layout.width()]], [], |kernels, [qkv], []| {
             weighted_sum(kernels.attention(qkv, &context))
         });
-    }
+    };
+    compare_case(1, 1, [1, 1, 2], &[]);
+    compare_case(2, 7, [2, 2, 6], &[]);
+    compare_case(1, 64, [4, 2, 8], &[]);
+    compare_case(2, 131, [4, 1, 10], &[]);
+    compare_case(2, 150, [2, 2, 16], &[3, 70, 71, 128]);
+    compare_case(1, 200, [6, 3, 4], &[100, 199]);
 }
 
 #[test]

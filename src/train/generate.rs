@@ -1,0 +1,296 @@
+//! Text generation: greedy, or sampled with temperature, top-k and top-p.
+
+use std::cmp::Ordering;
+
+use thiserror::Error;
+
+use super::decoder::{Cache, Decoder};
+use super::model::Transformer;
+use crate::core::rng::{Rng, derive_seed};
+
+/// How to choose the next token.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GenerateOptions {
+    /// Stop after this many new tokens.
+    pub max_new_tokens: usize,
+    /// 0 takes the likeliest token; otherwise scores are divided by it before sampling.
+    pub temperature: f32,
+    /// Sample among this many likeliest tokens.
+    pub top_k: Option<usize>,
+    /// Sample among the fewest likeliest tokens whose probabilities sum to this (Holtzman et al. 2020).
+    pub top_p: Option<f32>,
+    /// Equal seeds, prompts and options give equal tokens.
+    pub seed: u64,
+}
+
+impl Default for GenerateOptions {
+    fn default() -> Self {
+        GenerateOptions { max_new_tokens: 64, temperature: 0.0, top_k: None, top_p: None, seed: 0 }
+    }
+}
+
+/// Options that cannot be used.
+#[derive(Clone, Debug, PartialEq, Error)]
+pub enum GenerateError {
+    #[error("`temperature` is {0}; it must be 0 or a positive number")]
+    Temperature(f32),
+    #[error("`top_k` is 0; it must be at least 1")]
+    TopK,
+    #[error("`top_p` is {0}; it must be more than 0 and at most 1")]
+    TopP(f32),
+}
+
+impl GenerateOptions {
+    /// # Errors
+    /// The first option that is out of range.
+    pub fn validate(&self) -> Result<(), GenerateError> {
+        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
+            return Err(GenerateError::Temperature(self.temperature));
+        }
+        if self.top_k == Some(0) {
+            return Err(GenerateError::TopK);
+        }
+        match self.top_p {
+            Some(top_p) if !(top_p > 0.0 && top_p <= 1.0) => Err(GenerateError::TopP(top_p)),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The tokens that follow `prompt`, up to but without `eos`. An empty prompt starts from `eos`, as a
+/// new document does.
+///
+/// The model sees at most its context: when that is full, it goes on from the last half of it, and
+/// of a longer prompt it sees the last `context` tokens.
+///
+/// # Panics
+/// When the prompt holds an id outside the vocabulary.
+pub fn generate(model: &Transformer, prompt: &[u32], options: &GenerateOptions, eos: u32) -> Vec<u32> {
+    generate_with(&Decoder::new(model), prompt, options, eos)
+}
+
+/// [`generate`] with weights that are on the host already, for many prompts.
+///
+/// # Panics
+/// As [`generate`].
+pub fn generate_with(decoder: &Decoder, prompt: &[u32], options: &GenerateOptions, eos: u32) -> Vec<u32> {
+    let context = decoder.config().context;
+    let mut tokens = if prompt.is_empty() { vec![eos] } else { prompt.to_vec() };
+    let given = tokens.len();
+    let mut cache = Cache::default();
+    let mut unseen = given.saturating_sub(context);
+    while tokens.len() - given < options.max_new_tokens {
+        if cache.len() + tokens.len() - unseen > context {
+            cache = Cache::default();
+            unseen = tokens.len() - (context / 2).max(1);
+        }
+        let scores = decoder.extend(&mut cache, &tokens[unseen..]);
+        unseen = tokens.len();
+        let seed = derive_seed(options.seed, "generate", (tokens.len() - given) as u64);
+        let next = choose(&scores, options, &mut Rng::new(seed));
+        if next == eos {
+            break;
+        }
+        tokens.push(next);
+    }
+    tokens.split_off(given)
+}
+
+fn choose(scores: &[f32], options: &GenerateOptions, rng: &mut Rng) -> u32 {
+    let mut ranked: Vec<u32> = (0..scores.len() as u32).collect();
+    let likelier = |a: &u32, b: &u32| -> Ordering {
+        // Equal scores by id, so that the order is one and the same.
+        scores[*b as usize].total_cmp(&scores[*a as usize]).then(a.cmp(b))
+    };
+    if options.temperature == 0.0 {
+        return ranked.into_iter().min_by(likelier).expect("a vocabulary has at least one token");
+    }
+    ranked.sort_unstable_by(likelier);
+    ranked.truncate(options.top_k.unwrap_or(ranked.len()));
+    let best = f64::from(scores[ranked[0] as usize]);
+    let weight = |id: &u32| ((f64::from(scores[*id as usize]) - best) / f64::from(options.temperature)).exp();
+    let mut weights: Vec<f64> = ranked.iter().map(weight).collect();
+    if let Some(top_p) = options.top_p {
+        weights.truncate(nucleus(&weights, f64::from(top_p)));
+    }
+    let mut point = rng.uniform() * weights.iter().sum::<f64>();
+    let drawn = weights.iter().position(|weight| {
+        point -= weight;
+        point < 0.0
+    });
+    // Rounding may leave a point past the last weight.
+    ranked[drawn.unwrap_or(weights.len() - 1)]
+}
+
+/// How many of the descending weights make up the share `top_p` of their sum.
+fn nucleus(weights: &[f64], top_p: f64) -> usize {
+    let mut missing = top_p * weights.iter().sum::<f64>();
+    let last = weights.iter().position(|weight| {
+        missing -= weight;
+        missing <= 0.0
+    });
+    last.map_or(weights.len(), |last| last + 1)
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests {
+    use burn::tensor::{Device, Int, Tensor, TensorData};
+
+    use super::*;
+    use crate::train::config::{Ffn, ModelConfig};
+
+    const NO_EOS: u32 = u32::MAX;
+
+    /// Small embeddings and large projections: with tied weights an untrained model otherwise repeats
+    /// its input.
+    fn model(config: ModelConfig) -> Transformer {
+        let config = ModelConfig { vocab_size: 97, context: 80, init_std: 0.4, ..config };
+        let mut tensors = Transformer::init(&config, 3, &Device::flex()).to_named();
+        tensors[0].data.iter_mut().for_each(|x| *x *= 0.2);
+        let tensors = tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
+        Transformer::from_named(&config, &tensors, &Device::flex()).expect("its own weights")
+    }
+
+    fn tiny() -> ModelConfig {
+        ModelConfig::preset("tiny").expect("a preset")
+    }
+
+    fn shapes() -> [ModelConfig; 3] {
+        let qwen = ModelConfig { heads: 4, kv_heads: 2, head_dim: 10, qk_norm: true, norm_eps: 1e-6, ..tiny() };
+        [tiny(), qwen, ModelConfig { ffn: Ffn::Gelu { hidden: 100 }, ..tiny() }]
+    }
+
+    /// Scores after the last token by the full forward pass.
+    fn full_forward(model: &Transformer, tokens: &[u32]) -> Vec<f32> {
+        let ids: Vec<i32> = tokens.iter().map(|id| *id as i32).collect();
+        let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, tokens.len()]), &Device::flex());
+        let logits: Vec<f32> =
+            model.logits(ids, &vec![0; tokens.len()]).into_data().try_into_vec().expect("f32 values");
+        logits[logits.len() - model.config().vocab_size..].to_vec()
+    }
+
+    fn likeliest(scores: &[f32]) -> u32 {
+        choose(scores, &GenerateOptions::default(), &mut Rng::new(0))
+    }
+
+    #[test]
+    fn the_cache_gives_the_scores_of_the_full_forward() {
+        for config in shapes() {
+            let model = model(config);
+            let decoder = Decoder::new(&model);
+            let mut tokens = vec![5, 17, 80, 2, 33];
+            let mut cache = Cache::default();
+            let mut scores = decoder.extend(&mut cache, &tokens);
+            let mut seen = std::collections::BTreeSet::new();
+            for step in 0..64 {
+                let expected = full_forward(&model, &tokens);
+                let scale = expected.iter().fold(1.0f32, |scale, x| scale.max(x.abs()));
+                for (x, y) in scores.iter().zip(&expected) {
+                    assert!((x - y).abs() < 1e-4 * scale, "token {step}: {x} is not {y}");
+                }
+                assert_eq!(likeliest(&scores), likeliest(&expected), "token {step}");
+                seen.insert(likeliest(&scores));
+                tokens.push(step * 31 % 97);
+                scores = decoder.extend(&mut cache, &tokens[tokens.len() - 1..]);
+            }
+            assert!(seen.len() > 10, "varied predictions, not {seen:?}");
+        }
+    }
+
+    #[test]
+    fn greedy_generation_equals_the_full_forward_token_for_token() {
+        for config in shapes() {
+            let model = model(config);
+            let prompt = [5, 17, 80, 2, 33];
+            let mut tokens = prompt.to_vec();
+            for _ in 0..64 {
+                tokens.push(likeliest(&full_forward(&model, &tokens)));
+            }
+            let greedy = GenerateOptions { max_new_tokens: 64, ..GenerateOptions::default() };
+            assert_eq!(generate(&model, &prompt, &greedy, NO_EOS), tokens[5..]);
+        }
+    }
+
+    #[test]
+    fn a_full_context_goes_on_from_its_last_half() {
+        let model = model(tiny());
+        let prompt: Vec<u32> = (0..100).map(|token| token % 97).collect();
+        let options = GenerateOptions { max_new_tokens: 50, ..GenerateOptions::default() };
+        let found = generate(&model, &prompt, &options, NO_EOS);
+
+        let mut tokens = prompt.clone();
+        let mut first = 20;
+        for _ in 0..50 {
+            if tokens.len() - first > 80 {
+                first = tokens.len() - 40;
+            }
+            tokens.push(likeliest(&full_forward(&model, &tokens[first..])));
+        }
+        assert_eq!(found, tokens[100..]);
+    }
+
+    #[test]
+    fn generation_ends_before_eos() {
+        let model = model(tiny());
+        let options = GenerateOptions { max_new_tokens: 10, ..GenerateOptions::default() };
+        let free = generate(&model, &[1, 2], &options, NO_EOS);
+        let stopped = generate(&model, &[1, 2], &options, free[4]);
+        let until = free.iter().position(|token| *token == free[4]).expect("it is there");
+        assert_eq!(stopped, free[..until]);
+        assert_eq!(generate(&model, &[], &options, 7), generate(&model, &[7], &options, 7));
+    }
+
+    #[test]
+    fn sampling_is_a_function_of_the_seed() {
+        let model = model(tiny());
+        let sample = |seed, top_k| {
+            let options = GenerateOptions { max_new_tokens: 20, temperature: 2.0, top_k, top_p: Some(0.9), seed };
+            generate(&model, &[1, 2], &options, NO_EOS)
+        };
+        assert_eq!(sample(1, None), sample(1, None));
+        assert_ne!(sample(1, None), sample(2, None));
+        let greedy = generate(&model, &[1, 2], &GenerateOptions { max_new_tokens: 20, ..Default::default() }, NO_EOS);
+        assert_eq!(sample(1, Some(1)), greedy);
+    }
+
+    #[test]
+    fn draws_follow_the_distribution_within_top_k_and_top_p() {
+        let scores = [0.0, 2f32.ln(), 4f32.ln(), 3f32.ln()];
+        let count = |options: &GenerateOptions| {
+            let mut counts = [0usize; 4];
+            for seed in 0..8000 {
+                counts[choose(&scores, options, &mut Rng::new(derive_seed(seed, "test", 0))) as usize] += 1;
+            }
+            counts
+        };
+        let options = GenerateOptions { temperature: 1.0, ..GenerateOptions::default() };
+        let near = |counts: [usize; 4], shares: [f64; 4]| {
+            for (count, share) in counts.into_iter().zip(shares) {
+                assert!((count as f64 / 8000.0 - share).abs() < 0.02, "{counts:?} is not {shares:?}");
+            }
+        };
+        near(count(&options), [0.1, 0.2, 0.4, 0.3]);
+        near(count(&GenerateOptions { top_k: Some(2), ..options.clone() }), [0.0, 0.0, 4.0 / 7.0, 3.0 / 7.0]);
+        near(count(&GenerateOptions { top_p: Some(0.65), ..options.clone() }), [0.0, 0.0, 4.0 / 7.0, 3.0 / 7.0]);
+        near(count(&GenerateOptions { temperature: 0.5, ..options }), [1.0, 4.0, 16.0, 9.0].map(|x| x / 30.0));
+    }
+
+    #[test]
+    fn impossible_options_are_refused() {
+        let with = |change: fn(&mut GenerateOptions)| {
+            let mut options = GenerateOptions::default();
+            change(&mut options);
+            options.validate().map_err(|error| error.to_string())
+        };
+        assert_eq!(with(|_| {}), Ok(()));
+        assert_eq!(
+            with(|options| options.temperature = -1.0),
+            Err("`temperature` is -1; it must be 0 or a positive number".into())
+        );
+        assert_eq!(with(|options| options.top_k = Some(0)), Err("`top_k` is 0; it must be at least 1".into()));
+        assert_eq!(
+            with(|options| options.top_p = Some(f32::NAN)),
+            Err("`top_p` is NaN; it must be more than 0 and at most 1".into())
+        );
+    }
+}
