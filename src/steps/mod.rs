@@ -10,8 +10,14 @@ mod grammar;
 mod handler;
 mod noop;
 mod registry;
+#[cfg(feature = "train")]
+mod text_codec;
 mod tokenize;
 mod tokenizer_train;
+#[cfg(feature = "train")]
+mod train;
+#[cfg(all(test, feature = "train"))]
+mod world;
 
 pub use command::{last_lines, run_as_child_of};
 pub use corpus_clean::CORPUS_CLEAN;
@@ -21,3 +27,5 @@ pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
 pub use registry::{catalog, find, registry};
 pub use tokenize::TOKENIZE;
 pub use tokenizer_train::TOKENIZER_TRAIN;
+#[cfg(feature = "train")]
+pub use train::TRAIN;

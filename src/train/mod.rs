@@ -5,6 +5,7 @@ pub mod data;
 pub mod decoder;
 pub mod device;
 pub mod generate;
+pub mod hf_config;
 pub mod model;
 pub mod ops;
 pub mod plan;

@@ -9,4 +9,5 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
+pub(super) use encoder::Encoder;
 pub use handler::TOKENIZE;

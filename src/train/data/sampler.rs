@@ -1,5 +1,7 @@
 //! From the data cursor to rows: which samples one micro-batch holds.
 
+use std::sync::Arc;
+
 use super::error::DataError;
 use super::order::Permutation;
 use super::packing::{PackedRow, Packing};
@@ -9,14 +11,14 @@ use super::stream::TokenStream;
 pub struct Sampler {
     seed: u64,
     phase: String,
-    stream: TokenStream,
+    stream: Arc<TokenStream>,
     packing: Packing,
 }
 
 impl Sampler {
     /// # Errors
     /// When the context is longer than any document.
-    pub fn new(seed: u64, phase: &str, stream: TokenStream, context: usize) -> Result<Self, DataError> {
+    pub fn new(seed: u64, phase: &str, stream: Arc<TokenStream>, context: usize) -> Result<Self, DataError> {
         let packing = Packing::new(&stream, context)?;
         Ok(Sampler { seed, phase: phase.to_owned(), stream, packing })
     }
@@ -69,7 +71,7 @@ mod tests {
     fn sampler(seed: u64, phase: &str) -> Sampler {
         let documents: Vec<Vec<u32>> = (0..40).map(|d| (0..9).map(|t| 2 + (d * 9 + t) % 290).collect()).collect();
         let documents: Vec<&[u32]> = documents.iter().map(Vec::as_slice).collect();
-        Sampler::new(seed, phase, TokenStream::new(vec![shard(&documents)]).unwrap(), 8).unwrap()
+        Sampler::new(seed, phase, Arc::new(TokenStream::new(vec![shard(&documents)]).unwrap()), 8).unwrap()
     }
 
     /// Resume bug "shuffle redrawn from mid-epoch RNG": where reading starts must not matter.

@@ -4,20 +4,37 @@ use std::path::Path;
 
 use super::error::DataError;
 use crate::core::token_file::{HEADER_LEN, Header, Width};
+use crate::train::ops::MappedFile;
 
 /// A token file whose header, length and document ends were checked when it was opened.
 pub struct TokenShard {
     name: String,
     header: Header,
-    bytes: Vec<u8>,
+    bytes: Bytes,
+}
+
+enum Bytes {
+    Mapped(MappedFile),
+    Memory(Vec<u8>),
+}
+
+impl Bytes {
+    fn get(&self) -> &[u8] {
+        match self {
+            Bytes::Mapped(file) => file.bytes(),
+            Bytes::Memory(bytes) => bytes,
+        }
+    }
 }
 
 impl TokenShard {
+    /// Maps an artifact's file, which must not change while it is open.
+    ///
     /// # Errors
     /// When the file cannot be read or is not a complete token file.
     pub fn open(path: &Path, name: &str) -> Result<Self, DataError> {
-        let bytes = std::fs::read(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
-        Self::checked(bytes, name)
+        let file = MappedFile::open(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
+        Self::checked(Bytes::Mapped(file), name)
     }
 
     /// A token file in memory; `name` is what errors call it.
@@ -25,11 +42,12 @@ impl TokenShard {
     /// # Errors
     /// When the bytes are not a complete token file.
     pub fn from_bytes(bytes: Vec<u8>, name: &str) -> Result<Self, DataError> {
-        Self::checked(bytes, name)
+        Self::checked(Bytes::Memory(bytes), name)
     }
 
-    fn checked(bytes: Vec<u8>, name: &str) -> Result<Self, DataError> {
-        let header = Header::decode(&bytes).map_err(|source| DataError::Format { name: name.to_owned(), source })?;
+    fn checked(bytes: Bytes, name: &str) -> Result<Self, DataError> {
+        let header =
+            Header::decode(bytes.get()).map_err(|source| DataError::Format { name: name.to_owned(), source })?;
         let shard = TokenShard { name: name.to_owned(), header, bytes };
         let mut previous = 0;
         for document in 0..shard.header.documents {
@@ -58,7 +76,7 @@ impl TokenShard {
     pub fn document_end(&self, document: u64) -> u64 {
         let at = HEADER_LEN + document as usize * 8;
         let mut word = [0; 8];
-        word.copy_from_slice(&self.bytes[at..at + 8]);
+        word.copy_from_slice(&self.bytes.get()[at..at + 8]);
         u64::from_le_bytes(word)
     }
 
@@ -76,7 +94,7 @@ impl TokenShard {
     /// Appends the tokens `from..to` of this shard to `out`.
     pub fn read(&self, from: u64, to: u64, out: &mut Vec<u32>) {
         let (base, width) = (self.header.tokens_at(), self.header.width.bytes());
-        let bytes = &self.bytes[base + from as usize * width..base + to as usize * width];
+        let bytes = &self.bytes.get()[base + from as usize * width..base + to as usize * width];
         match self.header.width {
             Width::U16 => out.extend(bytes.chunks_exact(2).map(|b| u32::from(u16::from_le_bytes([b[0], b[1]])))),
             Width::U32 => out.extend(bytes.chunks_exact(4).map(|b| u32::from_le_bytes([b[0], b[1], b[2], b[3]]))),

@@ -1,0 +1,281 @@
+//! The arguments of `train`, and the plan they mean.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::model_argument::ModelArgument;
+use crate::core::artifact::ArtifactRef;
+use crate::core::failure::Failure;
+use crate::train::optim::AdamWConfig;
+use crate::train::plan::{Phase, Plan, PlanError};
+use crate::train::schedule::Schedule;
+
+/// Arguments of the `train` step.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Arguments {
+    /// Token files of the training split, read as one stream in this order.
+    pub tokens: Vec<ArtifactRef>,
+    /// The tokenizer that made them.
+    pub tokenizer: ArtifactRef,
+    #[serde(default)]
+    pub model: ModelArgument,
+    /// Tokens that the model sees at once; the preset's context when left out.
+    #[serde(default)]
+    pub context: Option<usize>,
+    /// Samples in one micro-batch: what must fit into memory at once.
+    #[serde(default = "default_batch")]
+    pub batch: usize,
+    /// Micro-batches per optimizer step; the step sees `batch * accumulation` samples.
+    #[serde(default = "default_accumulation")]
+    pub accumulation: usize,
+    /// Optimizer steps; 1000 when left out. With `phases`, their sum.
+    #[serde(default)]
+    pub steps: Option<u64>,
+    /// Initial weights, order of samples and dropout are functions of it.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+    /// `auto`, `flex` (CPU), `wgpu`, `vulkan`, `metal` or `cuda`.
+    #[serde(default = "default_device")]
+    pub device: String,
+    #[serde(default)]
+    pub optimizer: OptimizerArguments,
+    /// How the learning rate moves over the run.
+    #[serde(default)]
+    pub schedule: Schedule,
+    /// Optimizer steps between checkpoints: the most work that a crash can cost.
+    #[serde(default = "default_checkpoint_every")]
+    pub checkpoint_every: u64,
+    /// Newest checkpoints that are kept, besides those at the end of phases.
+    #[serde(default = "default_keep")]
+    pub keep_checkpoints: u32,
+    /// Parts of the run, one after the other. None means one phase, `main`.
+    #[serde(default)]
+    pub phases: Vec<PhaseArguments>,
+}
+
+/// AdamW with decoupled weight decay.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct OptimizerArguments {
+    /// Peak learning rate.
+    #[serde(deserialize_with = "number_or_nan")]
+    pub learning_rate: f64,
+    /// Decay of matrices (embedding included) per unit of learning rate; norm weights never decay.
+    pub weight_decay: f64,
+    /// Decay of the first moment.
+    pub beta1: f64,
+    /// Decay of the second moment.
+    pub beta2: f64,
+    /// Added to the root of the second moment.
+    pub epsilon: f64,
+    /// Limit of the global gradient norm; 0 for none.
+    pub clip: f64,
+}
+
+/// One part of a training run.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PhaseArguments {
+    /// Name of the phase; its end is a checkpoint that is kept.
+    pub name: String,
+    /// Optimizer steps of this phase.
+    pub steps: u64,
+    /// Multiplies the learning rate in this phase.
+    #[serde(default = "one")]
+    pub lr_scale: f64,
+    /// Peak learning rate of this phase.
+    #[serde(default)]
+    pub learning_rate: Option<f64>,
+    /// Schedule over the steps of this phase, instead of the run's.
+    #[serde(default)]
+    pub schedule: Option<Schedule>,
+    /// Token files of this phase, instead of the run's.
+    #[serde(default)]
+    pub tokens: Option<Vec<ArtifactRef>>,
+    /// Shorter context of this phase.
+    #[serde(default)]
+    pub context: Option<usize>,
+}
+
+fn default_batch() -> usize {
+    8
+}
+
+fn default_accumulation() -> usize {
+    1
+}
+
+fn default_seed() -> u64 {
+    42
+}
+
+fn default_device() -> String {
+    "auto".to_owned()
+}
+
+fn default_checkpoint_every() -> u64 {
+    50
+}
+
+fn default_keep() -> u32 {
+    2
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+const DEFAULT_STEPS: u64 = 1000;
+
+impl Default for OptimizerArguments {
+    fn default() -> Self {
+        let AdamWConfig { beta1, beta2, epsilon, weight_decay } = AdamWConfig::default();
+        OptimizerArguments { learning_rate: 2e-3, weight_decay, beta1, beta2, epsilon, clip: 1.0 }
+    }
+}
+
+/// JSON has no NaN: a `nan` of TOML arrives as null. It must be refused as what it is.
+fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
+    match Value::deserialize(deserializer)? {
+        Value::Null => Ok(f64::NAN),
+        Value::String(text) if text.eq_ignore_ascii_case("nan") => Ok(f64::NAN),
+        number => f64::deserialize(number).map_err(serde::de::Error::custom),
+    }
+}
+
+impl OptimizerArguments {
+    /// # Errors
+    /// When a setting lies outside of the range in which AdamW works.
+    pub fn config(&self) -> Result<AdamWConfig, Failure> {
+        let OptimizerArguments { weight_decay, beta1, beta2, epsilon, .. } = *self;
+        for (name, value, valid) in [
+            ("weight_decay", weight_decay, weight_decay.is_finite() && weight_decay >= 0.0),
+            ("beta1", beta1, (0.0..1.0).contains(&beta1)),
+            ("beta2", beta2, (0.0..1.0).contains(&beta2)),
+            ("epsilon", epsilon, epsilon.is_finite() && epsilon > 0.0),
+        ] {
+            if !valid {
+                let message = format!("`optimizer.{name}` is {value}, which AdamW cannot work with");
+                return Err(Failure::fatal(message)
+                    .with_hint("betas lie in 0..1, epsilon is above 0, weight decay is 0 or more"));
+            }
+        }
+        Ok(AdamWConfig { beta1, beta2, epsilon, weight_decay })
+    }
+}
+
+impl Arguments {
+    /// The plan for a model with a context of `context` tokens.
+    ///
+    /// # Errors
+    /// When a number makes training impossible, or `steps` is not the sum of the phases.
+    pub fn plan(&self, context: usize) -> Result<Plan, Failure> {
+        let phases: Vec<Phase> = match self.phases.as_slice() {
+            [] => vec![Phase {
+                name: "main".to_owned(),
+                steps: self.steps.unwrap_or(DEFAULT_STEPS),
+                lr_scale: 1.0,
+                learning_rate: None,
+                schedule: None,
+                context,
+            }],
+            phases => phases.iter().map(|phase| phase.resolve(context)).collect(),
+        };
+        let plan = Plan {
+            seed: self.seed,
+            batch: self.batch,
+            accumulation: self.accumulation,
+            learning_rate: self.optimizer.learning_rate,
+            schedule: self.schedule,
+            clip: self.optimizer.clip,
+            checkpoint_every: self.checkpoint_every,
+            phases,
+        };
+        self.check_steps(&plan)?;
+        plan.validate().map_err(|error| refuse(&error))?;
+        Ok(plan)
+    }
+
+    fn check_steps(&self, plan: &Plan) -> Result<(), Failure> {
+        match self.steps {
+            Some(steps) if steps != plan.steps() => {
+                let message = format!("`steps` is {steps}, the phases have {} steps", plan.steps());
+                Err(Failure::fatal(message).with_hint("leave `steps` out when there are `phases`"))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl PhaseArguments {
+    fn resolve(&self, context: usize) -> Phase {
+        Phase {
+            name: self.name.clone(),
+            steps: self.steps,
+            lr_scale: self.lr_scale,
+            learning_rate: self.learning_rate,
+            schedule: self.schedule,
+            context: self.context.unwrap_or(context),
+        }
+    }
+}
+
+fn refuse(error: &PlanError) -> Failure {
+    let failure = Failure::from_error(crate::core::failure::FailureKind::Fatal, error);
+    match error {
+        PlanError::Schedule(_) | PlanError::Phase { .. } => {
+            failure.with_hint("a learning rate around 1e-3 and a warm-up of a few per cent are a good start")
+        }
+        _ => failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn arguments(change: Value) -> Result<Arguments, serde_json::Error> {
+        let file = json!({"digest": "0".repeat(64), "size": 1, "media_type": "x"});
+        let mut with = json!({"tokens": [file], "tokenizer": file});
+        with.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        serde_json::from_value(with)
+    }
+
+    #[test]
+    fn defaults_make_a_valid_plan() {
+        let plan = arguments(json!({})).unwrap().plan(64).unwrap();
+        assert_eq!((plan.steps(), plan.phases[0].name.as_str(), plan.phases[0].context), (1000, "main", 64));
+    }
+
+    #[test]
+    fn a_learning_rate_that_is_no_number_is_refused() {
+        for rate in [json!(null), json!("nan"), json!(0.0), json!(-1.0)] {
+            let arguments = arguments(json!({"optimizer": {"learning_rate": rate}})).unwrap();
+            let failure = arguments.plan(64).unwrap_err();
+            assert!(failure.message.starts_with("the learning rate is "), "{}", failure.message);
+            assert!(failure.hint.is_some());
+        }
+    }
+
+    #[test]
+    fn phases_set_the_number_of_steps() {
+        let phases = json!([{"name": "a", "steps": 10}, {"name": "b", "steps": 5, "lr_scale": 0.5, "context": 32}]);
+        let plan = arguments(json!({"phases": phases})).unwrap().plan(64).unwrap();
+        assert_eq!((plan.steps(), plan.phases[0].context, plan.phases[1].context), (15, 64, 32));
+        let failure = arguments(json!({"phases": phases, "steps": 100})).unwrap().plan(64).unwrap_err();
+        assert!(failure.message.contains("`steps` is 100, the phases have 15"));
+    }
+
+    #[test]
+    fn unknown_arguments_and_impossible_settings_are_named() {
+        assert!(arguments(json!({"batchsize": 3})).unwrap_err().to_string().contains("`batchsize`"));
+        let failure = arguments(json!({"batch": 0})).unwrap().plan(64).unwrap_err();
+        assert!(failure.message.contains("`batch` must be at least 1"));
+        let failure = arguments(json!({"optimizer": {"beta2": 1.0}})).unwrap().optimizer.config().unwrap_err();
+        assert!(failure.message.contains("`optimizer.beta2` is 1"));
+    }
+}

@@ -1,0 +1,79 @@
+//! Opening the token files of every phase.
+
+use std::sync::Arc;
+
+use super::arguments::Arguments;
+use crate::artifact::ArtifactStore;
+use crate::core::artifact::ArtifactRef;
+use crate::core::failure::{Failure, FailureKind};
+use crate::steps::tokenize::Encoder;
+use crate::train::data::{DataError, Sampler, TokenShard, TokenStream};
+use crate::train::plan::Plan;
+
+/// Token files as one stream, checked byte for byte and against the tokenizer.
+///
+/// # Errors
+/// When a file is missing or damaged, or was made by another tokenizer.
+pub fn open_stream(
+    artifacts: &ArtifactStore,
+    files: &[ArtifactRef],
+    tokenizer: &Encoder,
+) -> Result<TokenStream, Failure> {
+    let mut shards = Vec::with_capacity(files.len());
+    for (index, file) in files.iter().enumerate() {
+        let name = format!("token file {} of {} ({})", index + 1, files.len(), file.digest);
+        let path = artifacts.verified_path(file)?;
+        shards.push(TokenShard::open(&path, &name).map_err(data_failure)?);
+    }
+    let stream = TokenStream::new(shards).map_err(data_failure)?;
+    let header = stream.header();
+    let pairs = [
+        ("vocabulary", tokenizer.vocab, header.vocab),
+        ("bos", tokenizer.bos, header.bos),
+        ("eos", tokenizer.eos, header.eos),
+    ];
+    for (what, expected, actual) in pairs {
+        if expected != actual {
+            let (name, other) = ("the token files".to_owned(), "`tokenizer`".to_owned());
+            return Err(data_failure(DataError::Mismatch { name, other, what, expected, actual }));
+        }
+    }
+    Ok(stream)
+}
+
+/// One sampler per phase; phases without their own token files share the run's.
+///
+/// # Errors
+/// As [`open_stream`], and for a context that is longer than any document.
+pub fn samplers(
+    artifacts: &ArtifactStore,
+    arguments: &Arguments,
+    tokenizer: &Encoder,
+    plan: &Plan,
+) -> Result<Vec<Sampler>, Failure> {
+    let mut shared: Option<Arc<TokenStream>> = None;
+    let mut samplers = Vec::with_capacity(plan.phases.len());
+    for (index, phase) in plan.phases.iter().enumerate() {
+        let own = arguments.phases.get(index).and_then(|phase| phase.tokens.as_ref());
+        let stream = match (own, &shared) {
+            (Some(files), _) => Arc::new(open_stream(artifacts, files, tokenizer)?),
+            (None, Some(stream)) => Arc::clone(stream),
+            (None, None) => {
+                let stream = Arc::new(open_stream(artifacts, &arguments.tokens, tokenizer)?);
+                Arc::clone(shared.insert(stream))
+            }
+        };
+        samplers.push(Sampler::new(plan.seed, &phase.name, stream, phase.context).map_err(data_failure)?);
+    }
+    Ok(samplers)
+}
+
+/// The error as a failure with its hint; only reading may be better next time.
+pub fn data_failure(error: DataError) -> Failure {
+    let kind = if matches!(error, DataError::Io { .. }) { FailureKind::Retryable } else { FailureKind::Fatal };
+    let failure = Failure::from_error(kind, &error);
+    match error.hint() {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}

@@ -1,0 +1,158 @@
+//! The handler: arguments and artifacts in, a trained model out.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::arguments::Arguments;
+use super::data::samplers;
+use super::host::{SAFETENSORS, StepHost};
+use super::metrics_log::MetricsLog;
+use super::resume::newest_valid;
+use crate::artifact::ArtifactStore;
+use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::failure::{Failure, FailureKind};
+use crate::core::protocol::Progress;
+use crate::steps::handler::{StepContext, StepError, StepHandler, arguments};
+use crate::steps::text_codec::TextCodec;
+use crate::train::checkpoint::Expected;
+use crate::train::config::ModelConfig;
+use crate::train::device;
+use crate::train::hf_config::{SpecialTokens, saved_model_json};
+use crate::train::model::Transformer;
+use crate::train::plan::Plan;
+use crate::train::run_loop::{Finished, Trainer};
+use crate::train::weights;
+
+/// The `train` step kind.
+pub struct Train;
+pub static TRAIN: Train = Train;
+
+/// File of a trained model's tree: Hugging Face fields and the exact shape under `stepwell`.
+pub const CONFIG_FILE: &str = "config.json";
+/// File of a trained model's tree: weights in f32 by their Hugging Face names.
+pub const MODEL_FILE: &str = "model.safetensors";
+/// Beside the step's scratch directory, in its directory of the run.
+const METRICS_FILE: &str = "metrics.jsonl";
+
+impl StepHandler for Train {
+    fn kind(&self) -> &'static str {
+        "train"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn summary(&self) -> &'static str {
+        "train a transformer on token files"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(Arguments)
+    }
+
+    /// The backend rounds in its own way: another one gives other weights.
+    fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
+        let arguments: Arguments = arguments(with)?;
+        Ok(json!({"backend": backend(&arguments.device)?}))
+    }
+
+    fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
+        let arguments: Arguments = context.arguments()?;
+        let settings = arguments.optimizer.config()?;
+        let tokenizer = TextCodec::load(&context.artifacts.read(&arguments.tokenizer).map_err(Failure::from)?)?;
+        let config = model_config(&arguments, tokenizer.vocab())?;
+        let plan = arguments.plan(config.context)?;
+        check_contexts(&plan, &config)?;
+        let samplers = samplers(context.artifacts, &arguments, tokenizer.encoder(), &plan)?;
+
+        let backend = backend(&arguments.device)?;
+        let device = device::open(backend).map_err(fatal)?.autodiff();
+        let expected = Expected { model: &config, optimizer: settings, plan: &plan, device: &device };
+        let checkpoints = &context.request.checkpoints;
+        let restored = newest_valid(context.artifacts, context.reporter, checkpoints, &expected, backend);
+        let last_step = restored.as_ref().map_or(0, |restored| restored.state.step);
+        context.reporter.rewind(last_step);
+        let log = open_log(context, last_step)?;
+        context.reporter.progress(Progress {
+            done: last_step,
+            total: plan.steps(),
+            unit: "steps".to_owned(),
+            message: String::new(),
+        });
+
+        let trainer = match restored {
+            Some(restored) => Trainer::resumed(&plan, &samplers, restored, settings, backend),
+            None => {
+                let model = Transformer::init(&config, plan.seed, &device);
+                Trainer::new(&plan, &samplers, model, settings, backend)
+            }
+        };
+        let (artifacts, keep) = (context.artifacts, arguments.keep_checkpoints);
+        let mut host = StepHost::new(artifacts, context.reporter, log, plan.steps(), keep);
+        match trainer.run(&mut host)? {
+            Finished::Stopped => Err(StepError::Interrupted),
+            Finished::Complete { model, loss } => Ok(Outputs {
+                artifacts: BTreeMap::from([("model".to_owned(), publish(artifacts, &model, tokenizer.special)?)]),
+                values: values(&plan, &config, loss),
+            }),
+        }
+    }
+}
+
+fn fatal(error: impl std::error::Error) -> Failure {
+    Failure::from_error(FailureKind::Fatal, &error)
+}
+
+fn backend(device: &str) -> Result<&'static str, Failure> {
+    device::resolve(device).map_err(fatal)
+}
+
+fn model_config(arguments: &Arguments, vocab: u32) -> Result<ModelConfig, Failure> {
+    let mut config = arguments.model.resolve(vocab)?;
+    if let Some(context) = arguments.context {
+        config.context = context;
+    }
+    config.validate().map_err(fatal)?;
+    Ok(config)
+}
+
+fn check_contexts(plan: &Plan, config: &ModelConfig) -> Result<(), Failure> {
+    match plan.phases.iter().find(|phase| phase.context > config.context || phase.context == 0) {
+        None => Ok(()),
+        Some(phase) => {
+            let message =
+                format!("phase `{}` has a context of {}, the model has {}", phase.name, phase.context, config.context);
+            Err(Failure::fatal(message).with_hint("a phase may only shorten the context; raise the run's `context`"))
+        }
+    }
+}
+
+fn open_log(context: &StepContext<'_>, last_step: u64) -> Result<MetricsLog, Failure> {
+    let directory = context.scratch().parent().unwrap_or(context.scratch());
+    let path = directory.join(METRICS_FILE);
+    MetricsLog::rewound(&path, last_step)
+        .map_err(|error| Failure::retryable(format!("cannot write {}: {error}", path.display())))
+}
+
+/// The model as a tree of `config.json` and `model.safetensors`.
+fn publish(artifacts: &ArtifactStore, model: &Transformer, special: SpecialTokens) -> Result<ArtifactRef, Failure> {
+    let config = saved_model_json(model.config(), special);
+    let files = BTreeMap::from([
+        (CONFIG_FILE.to_owned(), artifacts.put_bytes(&config, "application/json")?),
+        (MODEL_FILE.to_owned(), artifacts.put_bytes(&weights::save(&model.to_named()), SAFETENSORS)?),
+    ]);
+    Ok(artifacts.put_tree(&files)?)
+}
+
+fn values(plan: &Plan, config: &ModelConfig, loss: Option<f32>) -> Map<String, Value> {
+    let loss = loss.map(|loss| (f64::from(loss) * 1e6).round() / 1e6);
+    let entries = [
+        ("steps", json!(plan.steps())),
+        ("tokens", json!(plan.tokens(plan.steps()))),
+        ("final_loss", json!(loss)),
+        ("parameters", json!(config.parameter_counts().total)),
+    ];
+    entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+}

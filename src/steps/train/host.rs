@@ -1,0 +1,135 @@
+//! Between the training loop and the engine: metrics, progress, checkpoints.
+
+use std::collections::BTreeMap;
+use std::io;
+
+use serde_json::json;
+
+use super::metrics_log::MetricsLog;
+use crate::artifact::ArtifactStore;
+use crate::core::event::Checkpoint;
+use crate::core::failure::Failure;
+use crate::core::protocol::{MetricRow, Progress};
+use crate::steps::handler::{Reporter, StepError};
+use crate::train::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, Snapshot, WEIGHTS_FILE};
+use crate::train::run_loop::{TrainError, TrainingHost};
+
+/// Weight of the newest step in the displayed speed.
+const SMOOTHING: f64 = 0.1;
+
+pub struct StepHost<'a> {
+    artifacts: &'a ArtifactStore,
+    reporter: &'a mut dyn Reporter,
+    log: MetricsLog,
+    total_steps: u64,
+    keep: u32,
+    /// Tokens per second, smoothed.
+    speed: Option<f64>,
+}
+
+impl<'a> StepHost<'a> {
+    pub fn new(
+        artifacts: &'a ArtifactStore,
+        reporter: &'a mut dyn Reporter,
+        log: MetricsLog,
+        total_steps: u64,
+        keep: u32,
+    ) -> Self {
+        StepHost { artifacts, reporter, log, total_steps, keep, speed: None }
+    }
+
+    fn progress(&mut self, row: &MetricRow) {
+        let speed = match self.speed {
+            Some(speed) => speed + SMOOTHING * (row.tokens_per_second - speed),
+            None => row.tokens_per_second,
+        };
+        self.speed = Some(speed);
+        let message =
+            format!("loss {:.2}  lr {:.1e}  {} tok/s", row.loss, row.learning_rate, grouped(speed.round() as u64));
+        self.reporter.progress(Progress {
+            done: row.train_step,
+            total: self.total_steps,
+            unit: "steps".to_owned(),
+            message,
+        });
+    }
+
+    fn log_failure(&self, error: &io::Error) -> Failure {
+        Failure::retryable(format!("cannot write {}: {error}", self.log.path().display()))
+    }
+}
+
+impl From<TrainError> for StepError {
+    fn from(error: TrainError) -> Self {
+        let hint = "lower `optimizer.learning_rate` or lengthen the warm-up; the last checkpoint is kept";
+        StepError::Failed(Failure::fatal(error.to_string()).with_hint(hint))
+    }
+}
+
+impl TrainingHost for StepHost<'_> {
+    type Error = StepError;
+
+    fn step_done(&mut self, row: MetricRow) -> Result<(), StepError> {
+        self.log.append(&row).map_err(|error| self.log_failure(&error))?;
+        self.progress(&row);
+        self.reporter.metric(row);
+        Ok(())
+    }
+
+    /// Files first, then the manifest that names them, then the database: a crash in between leaves
+    /// files that nothing refers to.
+    fn save(&mut self, snapshot: &Snapshot<'_>) -> Result<(), StepError> {
+        self.log.sync().map_err(|error| self.log_failure(&error))?;
+        let mut files = BTreeMap::new();
+        let mut put = |name: &str, bytes: Vec<u8>, media_type: &str| {
+            let file = self.artifacts.put_bytes(&bytes, media_type).map_err(Failure::from)?;
+            files.insert(name.to_owned(), file);
+            Ok::<(), StepError>(())
+        };
+        put(WEIGHTS_FILE, snapshot.weights_file(), SAFETENSORS)?;
+        put(OPTIMIZER_FILE, snapshot.optimizer_file(), SAFETENSORS)?;
+        put(STATE_FILE, snapshot.state_file(), "application/json")?;
+        let artifact = self.artifacts.put_tree(&files).map_err(Failure::from)?;
+        let state = &snapshot.state;
+        self.reporter.checkpoint(Checkpoint {
+            artifact: Some(artifact),
+            state: json!({"format": FORMAT, "keep": self.keep}),
+            last_step: Some(state.step),
+            last_doc_index: None,
+            tokens_so_far: Some(state.tokens),
+            loss: state.loss.map(f64::from),
+            phase: Some(state.phase.clone()),
+            permanent: snapshot.permanent,
+        })
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.reporter.interrupted()
+    }
+}
+
+pub const SAFETENSORS: &str = "application/vnd.safetensors";
+
+/// `14,000` for 14000.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let texts = [0, 999, 1000, 14_000, 1_234_567].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "14,000", "1,234,567"]);
+    }
+}

@@ -1,0 +1,122 @@
+//! `metrics.jsonl` in the directory of the step: one row per training step, no gap, no duplicate,
+//! whatever interruptions happened.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+
+use crate::core::protocol::MetricRow;
+
+/// The file, open for appending.
+pub struct MetricsLog {
+    path: PathBuf,
+    file: BufWriter<File>,
+}
+
+impl MetricsLog {
+    /// Opens the log with the rows up to `last_step` and none behind it. The file is replaced as a
+    /// whole, so that a crash leaves either the old or the new one.
+    ///
+    /// # Errors
+    /// When the file cannot be read or written.
+    pub fn rewound(path: &Path, last_step: u64) -> io::Result<Self> {
+        let kept = kept_rows(path, last_step)?;
+        let parent = path.parent().unwrap_or(Path::new("."));
+        let mut temp = tempfile::NamedTempFile::new_in(parent)?;
+        temp.write_all(&kept)?;
+        temp.as_file().sync_all()?;
+        let file = temp.persist(path).map_err(|error| error.error)?;
+        File::open(parent)?.sync_all()?;
+        Ok(MetricsLog { path: path.to_owned(), file: BufWriter::new(file) })
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// # Errors
+    /// When the row cannot be written.
+    pub fn append(&mut self, row: &MetricRow) -> io::Result<()> {
+        let mut line = serde_json::to_vec(row)?;
+        line.push(b'\n');
+        self.file.write_all(&line)?;
+        self.file.flush()
+    }
+
+    /// Makes the rows durable; called before the checkpoint that relies on them.
+    ///
+    /// # Errors
+    /// When the disk refuses.
+    pub fn sync(&mut self) -> io::Result<()> {
+        self.file.flush()?;
+        self.file.get_ref().sync_all()
+    }
+}
+
+/// Complete rows of steps `1..=last_step`; a torn last line and anything unreadable is dropped.
+fn kept_rows(path: &Path, last_step: u64) -> io::Result<Vec<u8>> {
+    let file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut kept = Vec::new();
+    let mut previous = 0;
+    for line in BufReader::new(file).split(b'\n') {
+        let line = line?;
+        let step = serde_json::from_slice::<Value>(&line).ok().and_then(|row| row["train_step"].as_u64());
+        if let Some(step) = step
+            && step > previous
+            && step <= last_step
+        {
+            previous = step;
+            kept.extend_from_slice(&line);
+            kept.push(b'\n');
+        }
+    }
+    Ok(kept)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(train_step: u64) -> MetricRow {
+        MetricRow {
+            train_step,
+            loss: 2.5,
+            learning_rate: 1e-3,
+            grad_norm: 1.0,
+            tokens_so_far: train_step * 8,
+            tokens_per_second: 1.0,
+        }
+    }
+
+    fn steps(path: &Path) -> Vec<u64> {
+        let text = std::fs::read_to_string(path).unwrap();
+        text.lines().map(|line| serde_json::from_str::<MetricRow>(line).unwrap().train_step).collect()
+    }
+
+    /// Resume bug "logger rewinds": the rows of repeated steps replace the old ones.
+    #[test]
+    fn rewinding_leaves_no_gap_and_no_duplicate() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("metrics.jsonl");
+        let mut log = MetricsLog::rewound(&path, 0).unwrap();
+        (1..=7).for_each(|step| log.append(&row(step)).unwrap());
+        drop(log);
+        // The process died in the middle of a line.
+        let mut torn = std::fs::OpenOptions::new().append(true).open(&path).unwrap();
+        torn.write_all(b"{\"train_step\":8,\"lo").unwrap();
+
+        let mut log = MetricsLog::rewound(&path, 4).unwrap();
+        (5..=9).for_each(|step| log.append(&row(step)).unwrap());
+        log.sync().unwrap();
+        assert_eq!(steps(&path), (1..=9).collect::<Vec<_>>());
+        MetricsLog::rewound(&path, 9).unwrap().append(&row(10)).unwrap();
+        assert_eq!(steps(&path), (1..=10).collect::<Vec<_>>());
+        assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
+    }
+}

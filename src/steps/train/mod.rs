@@ -1,0 +1,14 @@
+//! `train`: token files to a trained model, resumed to the same bits after any interruption.
+
+mod arguments;
+mod data;
+mod handler;
+mod host;
+mod metrics_log;
+mod model_argument;
+mod resume;
+
+#[cfg(test)]
+mod tests;
+
+pub use handler::TRAIN;

@@ -1,0 +1,71 @@
+//! Choosing the checkpoint to go on from: the newest one of which every byte is right.
+
+use std::error::Error;
+
+use crate::artifact::ArtifactStore;
+use crate::core::event::Checkpoint;
+use crate::steps::handler::Reporter;
+use crate::train::checkpoint::{
+    CheckpointError, Expected, OPTIMIZER_FILE, Restored, STATE_FILE, WEIGHTS_FILE, build_id, restore,
+};
+
+/// The training to go on from, or `None` to start from the beginning. Every checkpoint that is
+/// passed over is named in a note with the file and the reason.
+pub fn newest_valid(
+    artifacts: &ArtifactStore,
+    reporter: &mut dyn Reporter,
+    checkpoints: &[Checkpoint],
+    expected: &Expected<'_>,
+    device: &str,
+) -> Option<Restored> {
+    for checkpoint in checkpoints {
+        match load(artifacts, checkpoint, expected) {
+            Ok(restored) => {
+                note_differences(reporter, &restored, device);
+                return Some(restored);
+            }
+            Err(problem) => reporter.note(format!(
+                "the checkpoint of step {} cannot be used, going back to the one before: {problem}",
+                checkpoint.last_step.unwrap_or(0)
+            )),
+        }
+    }
+    if !checkpoints.is_empty() {
+        reporter.note("no usable checkpoint is left: training starts again from step 0".to_owned());
+    }
+    None
+}
+
+fn load(artifacts: &ArtifactStore, checkpoint: &Checkpoint, expected: &Expected<'_>) -> Result<Restored, String> {
+    let manifest = checkpoint.artifact.as_ref().ok_or("it has no files")?;
+    let tree = artifacts.read_tree(manifest).map_err(|error| format!("manifest: {}", error.what()))?;
+    let file = |name: &str| {
+        let entry = tree.entries.get(name).ok_or_else(|| format!("its manifest has no {name}"))?;
+        artifacts.read(entry).map_err(|error| format!("{name}: {}", error.what()))
+    };
+    let (state, weights, optimizer) = (file(STATE_FILE)?, file(WEIGHTS_FILE)?, file(OPTIMIZER_FILE)?);
+    restore(&state, &weights, &optimizer, expected).map_err(|error| chain(&error))
+}
+
+fn chain(error: &CheckpointError) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}
+
+/// Another device or build may round differently: allowed, but the result is no longer the same bits.
+fn note_differences(reporter: &mut dyn Reporter, restored: &Restored, device: &str) {
+    let state = &restored.state;
+    for (what, before, now) in [("device", state.device.as_str(), device), ("build", &state.build, &build_id())] {
+        if before != now {
+            reporter.note(format!(
+                "the checkpoint of step {} was made by {what} `{before}`, this is `{now}`: the final bits may differ",
+                state.step
+            ));
+        }
+    }
+}

@@ -1,0 +1,268 @@
+//! Whole attempts of the step against a recording engine. Resume bugs below the step have their tests
+//! in `train::run_loop` and `train::data`.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::TRAIN;
+use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::event::Checkpoint;
+use crate::core::failure::{Failure, FailureKind};
+use crate::core::protocol::MetricRow;
+use crate::steps::world::{Recorder, World};
+use crate::steps::{StepError, StepHandler};
+
+fn comparable(rows: &[MetricRow]) -> Vec<(u64, u64, u64)> {
+    rows.iter().map(|row| (row.train_step, row.loss.to_bits(), row.learning_rate.to_bits())).collect()
+}
+
+/// The rows of `metrics.jsonl`. Their numbers are compared as JSON reads them, which may round.
+fn logged(world: &World) -> Vec<MetricRow> {
+    let text = fs::read_to_string(world.step_directory().join("metrics.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn through_json(rows: &[MetricRow]) -> Vec<MetricRow> {
+    rows.iter().map(|row| serde_json::from_str(&serde_json::to_string(row).unwrap()).unwrap()).collect()
+}
+
+fn whole(world: &World, with: &Value) -> (Outputs, Vec<MetricRow>) {
+    let mut recorder = Recorder::default();
+    let outputs = world.attempt(&TRAIN, with.clone(), &mut recorder).unwrap();
+    assert_eq!(logged(world), through_json(&recorder.metrics));
+    (outputs, recorder.metrics)
+}
+
+/// An attempt that is interrupted as the recorder was told.
+fn interrupted(world: &World, with: &Value, recorder: &mut Recorder) {
+    let ended = world.attempt(&TRAIN, with.clone(), recorder);
+    assert!(matches!(ended, Err(StepError::Interrupted)), "{ended:?}");
+}
+
+/// An attempt after that, which succeeds.
+fn resumed(world: &World, with: &Value, recorder: &mut Recorder) -> Outputs {
+    (recorder.stop_after, recorder.die_at) = (None, None);
+    world.attempt(&TRAIN, with.clone(), recorder).unwrap()
+}
+
+fn file_of(world: &World, checkpoint: &Checkpoint, name: &str) -> ArtifactRef {
+    let tree = world.artifacts.read_tree(checkpoint.artifact.as_ref().unwrap()).unwrap();
+    tree.entries[name].clone()
+}
+
+/// Artifacts are read-only: a disk that damages them does not ask.
+fn damage(world: &World, file: &ArtifactRef, change: impl Fn(&mut Vec<u8>)) {
+    let path = world.artifacts.blob_path(&file.digest);
+    let mut bytes = fs::read(&path).unwrap();
+    change(&mut bytes);
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, bytes).unwrap();
+}
+
+fn failure(world: &World, change: Value) -> Failure {
+    match world.attempt(&TRAIN, world.train_arguments(change), &mut Recorder::default()) {
+        Err(StepError::Failed(failure)) => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn interruptions_leave_no_trace_in_outputs_and_metrics() {
+    let world = World::new();
+    let with = world.train_arguments(json!({}));
+    let (outputs, rows) = whole(&world, &with);
+    for (stop_after, die_at) in [(Some(5), None), (None, Some(7)), (Some(4), None), (None, Some(3))] {
+        let mut recorder = Recorder { stop_after, die_at, ..Recorder::default() };
+        interrupted(&world, &with, &mut recorder);
+        assert_eq!(resumed(&world, &with, &mut recorder), outputs, "stop {stop_after:?} die {die_at:?}");
+        assert_eq!(comparable(&recorder.metrics), comparable(&rows), "stop {stop_after:?} die {die_at:?}");
+        assert_eq!(logged(&world), through_json(&recorder.metrics));
+        assert_eq!(recorder.progress.last().map(|progress| progress.done), Some(12));
+    }
+}
+
+#[test]
+fn sigterm_checkpoints_at_the_current_step() {
+    let world = World::new();
+    let with = world.train_arguments(json!({}));
+    let mut recorder = Recorder { stop_after: Some(6), ..Recorder::default() };
+    interrupted(&world, &with, &mut recorder);
+    let steps: Vec<_> = recorder.checkpoints.iter().map(|checkpoint| checkpoint.last_step).collect();
+    assert_eq!(steps, [Some(4), Some(6)]);
+    let last = recorder.checkpoints.last().unwrap();
+    assert_eq!((last.tokens_so_far, last.phase.as_deref()), (Some(6 * 4 * 12), Some("main")));
+    assert_eq!(last.state["keep"], 2);
+    assert!(!last.permanent);
+}
+
+/// Resume bug "truncated checkpoint chosen as latest".
+#[test]
+fn truncated_newest_checkpoint_falls_back_and_says_so() {
+    let world = World::new();
+    let with = world.train_arguments(json!({}));
+    let (outputs, rows) = whole(&world, &with);
+    for name in ["weights.safetensors", "optimizer.safetensors", "state.json"] {
+        let mut recorder = Recorder { stop_after: Some(9), ..Recorder::default() };
+        interrupted(&world, &with, &mut recorder);
+        let newest = file_of(&world, recorder.checkpoints.last().unwrap(), name);
+        damage(&world, &newest, |bytes| bytes.truncate(bytes.len() / 2));
+
+        assert_eq!(resumed(&world, &with, &mut recorder), outputs);
+        assert_eq!(comparable(&recorder.metrics), comparable(&rows));
+        assert_eq!(recorder.rewinds, [0, 8], "{name}");
+        let [note] = recorder.notes.as_slice() else { panic!("{:?}", recorder.notes) };
+        for part in ["step 9", name, newest.digest.as_str()] {
+            assert!(note.contains(part), "`{part}` is not in: {note}");
+        }
+    }
+}
+
+#[test]
+fn a_flipped_byte_or_a_missing_manifest_falls_back_too() {
+    let world = World::new();
+    let with = world.train_arguments(json!({}));
+    let (outputs, _) = whole(&world, &with);
+    let mut recorder = Recorder { die_at: Some(11), ..Recorder::default() };
+    interrupted(&world, &with, &mut recorder);
+    let manifest = recorder.checkpoints[1].artifact.clone().unwrap();
+    fs::remove_file(world.artifacts.blob_path(&manifest.digest)).unwrap();
+    let weights = file_of(&world, &recorder.checkpoints[0], "weights.safetensors");
+    damage(&world, &weights, |bytes| *bytes.last_mut().unwrap() ^= 1);
+
+    assert_eq!(resumed(&world, &with, &mut recorder), outputs);
+    assert_eq!(recorder.rewinds.last(), Some(&0));
+    assert_eq!(recorder.notes.len(), 3, "{:?}", recorder.notes);
+    assert!(recorder.notes[2].contains("starts again from step 0"));
+}
+
+/// Resume bug "logger rewinds": rows after the checkpoint are void in the database and in the file.
+#[test]
+fn metric_rewind() {
+    let world = World::new();
+    let with = world.train_arguments(json!({}));
+    let mut recorder = Recorder { die_at: Some(7), ..Recorder::default() };
+    interrupted(&world, &with, &mut recorder);
+    assert_eq!(recorder.metrics.len(), 7);
+    resumed(&world, &with, &mut recorder);
+    assert_eq!(recorder.rewinds, [0, 4]);
+    let steps = |rows: &[MetricRow]| rows.iter().map(|row| row.train_step).collect::<Vec<_>>();
+    assert_eq!(steps(&recorder.metrics), (1..=12).collect::<Vec<_>>());
+    assert_eq!(steps(&logged(&world)), (1..=12).collect::<Vec<_>>());
+}
+
+#[test]
+fn phase_ends_are_permanent_checkpoints() {
+    let world = World::new();
+    let phases =
+        json!([{"name": "a", "steps": 5}, {"name": "b", "steps": 4, "tokens": [world.tokens[0]], "context": 8}]);
+    let with = world.train_arguments(json!({"phases": phases, "steps": null}));
+    let mut recorder = Recorder { stop_after: Some(6), ..Recorder::default() };
+    interrupted(&world, &with, &mut recorder);
+    let outputs = resumed(&world, &with, &mut recorder);
+    let kept: Vec<_> = recorder.checkpoints.iter().map(|c| (c.last_step.unwrap(), c.permanent)).collect();
+    assert_eq!(kept, [(4, false), (5, true), (6, false), (8, false), (9, true)]);
+    assert_eq!(outputs.values["tokens"], 5 * 4 * 12 + 4 * 4 * 8);
+    assert_eq!(whole(&world, &with).0, outputs);
+}
+
+#[test]
+fn another_device_or_build_is_noted() {
+    let world = World::new();
+    let with = world.train_arguments(json!({}));
+    let mut recorder = Recorder { stop_after: Some(5), ..Recorder::default() };
+    interrupted(&world, &with, &mut recorder);
+    let newest = recorder.checkpoints.last_mut().unwrap();
+    let mut tree = world.artifacts.read_tree(newest.artifact.as_ref().unwrap()).unwrap().entries;
+    let state = String::from_utf8(world.artifacts.read(&tree["state.json"]).unwrap()).unwrap();
+    let state = state.replace("\"device\": \"flex\"", "\"device\": \"cuda\"");
+    tree.insert("state.json".to_owned(), world.artifacts.put_bytes(state.as_bytes(), "application/json").unwrap());
+    newest.artifact = Some(world.artifacts.put_tree(&tree).unwrap());
+    resumed(&world, &with, &mut recorder);
+    let [note] = recorder.notes.as_slice() else { panic!("{:?}", recorder.notes) };
+    assert!(note.contains("device `cuda`, this is `flex`"), "{note}");
+}
+
+#[test]
+fn the_result_is_a_model_of_config_and_weights() {
+    let world = World::new();
+    let (outputs, rows) = whole(&world, &world.train_arguments(json!({})));
+    let tree = world.artifacts.read_tree(&outputs.artifacts["model"]).unwrap().entries;
+    assert_eq!(tree.keys().collect::<Vec<_>>(), ["config.json", "model.safetensors"]);
+    let config: Value = serde_json::from_slice(&world.artifacts.read(&tree["config.json"]).unwrap()).unwrap();
+    assert_eq!((&config["vocab_size"], &config["stepwell"]["context"]), (&json!(300), &json!(12)));
+    assert_eq!(outputs.values["steps"], 12);
+    assert!((outputs.values["final_loss"].as_f64().unwrap() - rows[11].loss).abs() < 1e-5);
+    let message = &world_message(&world);
+    assert!(message.starts_with("loss ") && message.contains("  lr ") && message.ends_with(" tok/s"), "{message}");
+}
+
+fn world_message(world: &World) -> String {
+    let mut recorder = Recorder::default();
+    world.attempt(&TRAIN, world.train_arguments(json!({"steps": 1})), &mut recorder).unwrap();
+    recorder.progress.last().unwrap().message.clone()
+}
+
+#[test]
+fn divergence_is_fatal_and_keeps_the_last_good_checkpoint() {
+    let world = World::new();
+    let with = world.train_arguments(json!({"optimizer": {"learning_rate": 1e38, "clip": 0.0}, "checkpoint_every": 1}));
+    let mut recorder = Recorder::default();
+    let Err(StepError::Failed(failure)) = world.attempt(&TRAIN, with, &mut recorder) else { panic!("it diverges") };
+    assert_eq!(failure.kind, FailureKind::Fatal);
+    assert!(failure.message.starts_with("training diverged at step "), "{}", failure.message);
+    assert!(failure.hint.unwrap().contains("lower `optimizer.learning_rate`"));
+    let good = recorder.checkpoints.last().unwrap();
+    assert!(failure.message.contains(&format!("at step {}", good.last_step.unwrap() + 1)));
+    world.artifacts.verify(good.artifact.as_ref().unwrap()).unwrap();
+}
+
+#[test]
+fn bad_input_is_refused_before_anything_is_written() {
+    let world = World::new();
+    let cases = [
+        (json!({"optimizer": {"learning_rate": null}}), "the learning rate is NaN"),
+        (json!({"context": 4000}), "a context of 4000 tokens is longer than any document: the longest has "),
+        (json!({"model": "huge"}), "`huge` is not a model preset"),
+        (json!({"device": "abacus"}), "`abacus` is not a device"),
+        (json!({"tokens": []}), "there is no text to train on"),
+        (json!({"stepz": 4}), "unknown field `stepz`"),
+        (json!({"model": {"heads": 5, "d_model": 15}}), "`head_dim` is 3"),
+        (
+            json!({"phases": [{"name": "a", "steps": 2, "context": 100}], "steps": null}),
+            "phase `a` has a context of 100",
+        ),
+    ];
+    for (change, message) in cases {
+        let failure = failure(&world, change.clone());
+        assert!(failure.message.contains(message), "{change}: {}", failure.message);
+        assert_eq!(failure.kind, FailureKind::Fatal, "{change}");
+    }
+}
+
+#[test]
+fn tokens_of_another_tokenizer_are_refused() {
+    let world = World::new();
+    let mut bytes = world.artifacts.read(&world.tokens[1]).unwrap();
+    bytes[48] = 99;
+    let foreign = world.artifacts.put_bytes(&bytes, "x").unwrap();
+    let failure = failure(&world, json!({"tokens": [foreign]}));
+    assert!(failure.message.contains("another tokenizer"), "{}", failure.message);
+    assert!(failure.hint.unwrap().contains("tokenize the documents again"));
+}
+
+#[test]
+fn a_damaged_token_file_is_never_trained_on() {
+    let world = World::new();
+    damage(&world, &world.tokens[0], |bytes| *bytes.last_mut().unwrap() ^= 1);
+    let failure = failure(&world, json!({}));
+    assert!(failure.message.contains(world.tokens[0].digest.as_str()), "{}", failure.message);
+}
+
+#[test]
+fn the_fingerprint_is_the_backend() {
+    let world = World::new();
+    let fingerprint = TRAIN.fingerprint(&world.train_arguments(json!({"device": "auto"}))).unwrap();
+    assert_eq!(fingerprint, json!({"backend": "flex"}));
+    assert!(TRAIN.fingerprint(&world.train_arguments(json!({"device": "abacus"}))).is_err());
+}

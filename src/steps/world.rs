@@ -1,0 +1,175 @@
+//! A small world for tests of the training steps: a store, a tokenizer, token files, a reporter that
+//! remembers what it was told.
+
+use std::path::PathBuf;
+
+use serde_json::{Value, json};
+use uuid::Uuid;
+
+use super::tokenize::TOKENIZE;
+use super::tokenizer_train::TOKENIZER_TRAIN;
+use super::{Reporter, StepContext, StepError, StepHandler};
+use crate::artifact::ArtifactStore;
+use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::event::Checkpoint;
+use crate::core::ids::{Fence, RunId, StepKey};
+use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
+
+/// Remembers everything. Metrics are kept as the database keeps them: rewound with the attempt.
+#[derive(Default)]
+pub struct Recorder {
+    pub metrics: Vec<MetricRow>,
+    /// Oldest first.
+    pub checkpoints: Vec<Checkpoint>,
+    pub notes: Vec<String>,
+    pub rewinds: Vec<u64>,
+    pub progress: Vec<Progress>,
+    /// Asks to stop once this step is done.
+    pub stop_after: Option<u64>,
+    /// The engine dies when this step's metric arrives; the process goes on until it notices.
+    pub die_at: Option<u64>,
+}
+
+impl Recorder {
+    fn step(&self) -> u64 {
+        self.metrics.last().map_or(0, |row| row.train_step)
+    }
+
+    fn dead(&self) -> bool {
+        self.die_at.is_some_and(|step| self.step() >= step)
+    }
+}
+
+impl Reporter for Recorder {
+    fn progress(&mut self, progress: Progress) {
+        self.progress.push(progress);
+    }
+
+    fn metric(&mut self, row: MetricRow) {
+        self.metrics.push(row);
+    }
+
+    fn rewind(&mut self, last_step: u64) {
+        self.rewinds.push(last_step);
+        self.metrics.retain(|row| row.train_step <= last_step);
+        self.checkpoints.retain(|checkpoint| checkpoint.last_step.is_some_and(|step| step <= last_step));
+    }
+
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), StepError> {
+        if self.dead() {
+            return Err(StepError::Interrupted);
+        }
+        self.checkpoints.push(checkpoint);
+        Ok(())
+    }
+
+    fn note(&mut self, message: String) {
+        self.notes.push(message);
+    }
+
+    fn interrupted(&self) -> bool {
+        self.dead() || self.stop_after.is_some_and(|step| self.step() >= step)
+    }
+}
+
+pub struct World {
+    pub directory: tempfile::TempDir,
+    pub artifacts: ArtifactStore,
+    pub tokenizer: ArtifactRef,
+    /// Two shards of the training split.
+    pub tokens: Vec<ArtifactRef>,
+    pub validation: ArtifactRef,
+}
+
+impl World {
+    /// 60 short documents of a few words, tokenized with a vocabulary of 300.
+    pub fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let artifacts = ArtifactStore::open(directory.path()).unwrap();
+        let placeholder = artifacts.put_bytes(b"", "text/plain").unwrap();
+        let tokens = Vec::new();
+        let mut world = World { directory, artifacts, tokenizer: placeholder.clone(), tokens, validation: placeholder };
+        let parts = [world.documents(0..24), world.documents(24..48), world.documents(48..60)];
+        let all = world.documents(0..60);
+        let made = world.run_once(&TOKENIZER_TRAIN, json!({"documents": all, "vocab_size": 300}));
+        world.tokenizer = made.artifacts["tokenizer"].clone();
+        let [first, second, validation] = parts.map(|part| {
+            let with = json!({"documents": part, "tokenizer": world.tokenizer});
+            world.run_once(&TOKENIZE, with).artifacts["tokens"].clone()
+        });
+        world.tokens = vec![first, second];
+        world.validation = validation;
+        world
+    }
+
+    fn documents(&self, range: std::ops::Range<usize>) -> ArtifactRef {
+        const NOUNS: [&str; 5] = ["cat", "dog", "bird", "child", "teacher"];
+        const VERBS: [&str; 4] = ["sees", "likes", "follows", "hears"];
+        let lines: Vec<String> = range
+            .map(|n| {
+                let noun = |k: usize| NOUNS[(n * 7 + k * 3) % NOUNS.len()];
+                let verb = |k: usize| VERBS[(n * 5 + k) % VERBS.len()];
+                let text = format!("The {} {} the {}. The {} {} it.", noun(0), verb(0), noun(1), noun(2), verb(1));
+                json!({"id": format!("d:{n}"), "text": text}).to_string()
+            })
+            .collect();
+        self.ndjson(&lines)
+    }
+
+    pub fn ndjson(&self, lines: &[String]) -> ArtifactRef {
+        self.artifacts.put_bytes((lines.join("\n") + "\n").as_bytes(), "application/x-ndjson").unwrap()
+    }
+
+    /// Arguments of a training of a few steps.
+    pub fn train_arguments(&self, change: Value) -> Value {
+        let mut with = json!({
+            "tokens": self.tokens,
+            "tokenizer": self.tokenizer,
+            "model": {"preset": "tiny", "layers": 1, "d_model": 16, "heads": 2, "hidden": 24},
+            "context": 12,
+            "batch": 4,
+            "steps": 12,
+            "device": "flex",
+            "checkpoint_every": 4,
+        });
+        with.as_object_mut().unwrap().extend(change.as_object().unwrap().clone());
+        with
+    }
+
+    pub fn step_directory(&self) -> PathBuf {
+        self.directory.path().join("runs/run/step")
+    }
+
+    /// One attempt, with the checkpoints that the recorder holds.
+    pub fn attempt(
+        &self,
+        handler: &dyn StepHandler,
+        with: Value,
+        recorder: &mut Recorder,
+    ) -> Result<Outputs, StepError> {
+        let scratch_dir = self.step_directory().join("scratch");
+        std::fs::create_dir_all(&scratch_dir).unwrap();
+        let request = AttemptRequest {
+            run: RunId(Uuid::nil()),
+            run_name: "test".to_owned(),
+            step: "step".into(),
+            kind: handler.kind().to_owned(),
+            attempt: 1,
+            fence: Fence(1),
+            key: StepKey("key".to_owned()),
+            with,
+            state_dir: self.directory.path().to_owned(),
+            scratch_dir,
+            checkpoints: recorder.checkpoints.iter().rev().cloned().collect(),
+        };
+        let mut context = StepContext { request: &request, artifacts: &self.artifacts, reporter: recorder };
+        handler.run(&mut context)
+    }
+
+    /// An attempt that succeeds.
+    pub fn run_once(&self, handler: &dyn StepHandler, with: Value) -> Outputs {
+        let outputs = self.attempt(handler, with, &mut Recorder::default()).unwrap();
+        std::fs::remove_dir_all(self.step_directory()).unwrap();
+        outputs
+    }
+}

@@ -1,0 +1,159 @@
+//! What a checkpoint holds, and how it becomes files and a running training again. Publishing the
+//! files and choosing among checkpoints is the step's job.
+
+use std::collections::BTreeMap;
+
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+
+use super::config::ModelConfig;
+use super::model::Transformer;
+use super::optim::{AdamW, AdamWConfig, OptimizerError};
+use super::plan::Plan;
+use super::weights::{self, NamedTensor, WeightsError};
+
+/// Version of the checkpoint format; see `specs/checkpoint-format.md`.
+pub const FORMAT: u32 = 1;
+/// Weights by their Hugging Face names.
+pub const WEIGHTS_FILE: &str = "weights.safetensors";
+/// Both moments of every parameter.
+pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
+/// [`TrainState`].
+pub const STATE_FILE: &str = "state.json";
+
+/// Everything about a training but its tensors.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TrainState {
+    pub format: u32,
+    /// Optimizer steps done.
+    pub step: u64,
+    /// Samples taken since the run began: the whole position in the data.
+    pub cursor: u64,
+    /// Name of the phase of the last step.
+    pub phase: String,
+    /// Positions that passed through the model so far.
+    pub tokens: u64,
+    /// Mean cross-entropy of the last step, nats. f32, which JSON carries without loss.
+    pub loss: Option<f32>,
+    pub model: ModelConfig,
+    pub optimizer: AdamWConfig,
+    /// Seed, phases, schedule and learning rate: a resumed run derives both from the step number.
+    pub plan: Plan,
+    /// Name of the backend that computed it.
+    pub device: String,
+    /// Version and target of the program that wrote it.
+    pub build: String,
+}
+
+/// Why a checkpoint's content cannot be trained on.
+#[derive(Debug, thiserror::Error)]
+pub enum CheckpointError {
+    #[error("{STATE_FILE} cannot be read")]
+    State(#[from] serde_json::Error),
+    #[error("it has format {0}, this build reads format {FORMAT}")]
+    Format(u32),
+    #[error("{WEIGHTS_FILE} does not fit")]
+    Weights(#[source] WeightsError),
+    #[error("{OPTIMIZER_FILE} does not fit")]
+    OptimizerFile(#[source] WeightsError),
+    #[error("{OPTIMIZER_FILE} does not fit")]
+    Optimizer(#[from] OptimizerError),
+    #[error("its {what} is {found}, this run has {expected}")]
+    Foreign { what: &'static str, found: String, expected: String },
+}
+
+/// Identifies builds that may compute other bits.
+pub fn build_id() -> String {
+    format!("stepwell {} {}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS)
+}
+
+/// A training at the end of a step, borrowed for writing. Files are made one at a time, because
+/// each is as large as the model.
+pub struct Snapshot<'a> {
+    pub state: TrainState,
+    pub model: &'a Transformer,
+    pub optimizer: &'a AdamW,
+    /// The end of a phase: kept for good.
+    pub permanent: bool,
+}
+
+impl Snapshot<'_> {
+    pub fn weights_file(&self) -> Vec<u8> {
+        weights::save(&self.model.to_named())
+    }
+
+    pub fn optimizer_file(&self) -> Vec<u8> {
+        weights::save(&self.optimizer.to_named())
+    }
+
+    pub fn state_file(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(&self.state).expect("the state has string keys only")
+    }
+}
+
+/// A training read back from the files of a checkpoint.
+pub struct Restored {
+    pub state: TrainState,
+    pub model: Transformer,
+    pub optimizer: AdamW,
+}
+
+/// What the running step expects a checkpoint to be a part of.
+pub struct Expected<'a> {
+    pub model: &'a ModelConfig,
+    pub optimizer: AdamWConfig,
+    pub plan: &'a Plan,
+    /// With automatic differentiation.
+    pub device: &'a Device,
+}
+
+/// Turns the (verified) bytes of a checkpoint into a training.
+///
+/// # Errors
+/// When a file cannot be read, or belongs to another model or run.
+pub fn restore(
+    state: &[u8],
+    weights_file: &[u8],
+    optimizer_file: &[u8],
+    expected: &Expected<'_>,
+) -> Result<Restored, CheckpointError> {
+    let state = read_state(state)?;
+    check(&state, expected)?;
+    let tensors = weights::load(weights_file).map_err(CheckpointError::Weights)?;
+    let model = Transformer::from_named(expected.model, &tensors, expected.device).map_err(CheckpointError::Weights)?;
+    let moments: BTreeMap<String, NamedTensor> =
+        weights::load(optimizer_file).map_err(CheckpointError::OptimizerFile)?;
+    let optimizer = AdamW::from_named(expected.optimizer, state.step, &model, moments)?;
+    Ok(Restored { state, model, optimizer })
+}
+
+fn read_state(bytes: &[u8]) -> Result<TrainState, CheckpointError> {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    let Version { format } = serde_json::from_slice(bytes)?;
+    if format == FORMAT { Ok(serde_json::from_slice(bytes)?) } else { Err(CheckpointError::Format(format)) }
+}
+
+/// The step key already guarantees equal arguments; this catches a manifest that was put together
+/// from another run.
+fn check(state: &TrainState, expected: &Expected<'_>) -> Result<(), CheckpointError> {
+    let plan = expected.plan;
+    let pairs = [
+        ("model", format!("{:?}", state.model), format!("{:?}", expected.model)),
+        ("seed", state.plan.seed.to_string(), plan.seed.to_string()),
+        ("number of steps", state.plan.steps().to_string(), plan.steps().to_string()),
+        ("data cursor", state.cursor.to_string(), plan.cursor(state.step).to_string()),
+    ];
+    match pairs.into_iter().find(|(_, found, expected)| found != expected) {
+        Some((what, found, expected)) => Err(CheckpointError::Foreign { what, found, expected }),
+        None if state.step > plan.steps() => Err(CheckpointError::Foreign {
+            what: "step",
+            found: state.step.to_string(),
+            expected: format!("at most {}", plan.steps()),
+        }),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,210 @@
+//! The training loop: one optimizer step after the other, until the plan or the patience of the
+//! engine ends.
+
+use std::time::Instant;
+
+use burn::tensor::Tensor;
+
+use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
+use super::config::ModelConfig;
+use super::data::{PackedRow, Sampler};
+use super::model::{Batch, Transformer};
+use super::optim::{AdamW, AdamWConfig, GradientSum};
+use super::plan::Plan;
+use crate::core::protocol::MetricRow;
+use crate::core::rng::derive_seed;
+
+/// Training cannot go on.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum TrainError {
+    #[error("training diverged at step {step}: {what} is {value}")]
+    Diverged { step: u64, what: &'static str, value: f64 },
+}
+
+/// What surrounds the loop: metrics, checkpoints, and the wish to stop.
+pub trait TrainingHost {
+    type Error: From<TrainError>;
+
+    /// A step was taken; called once per step, in order.
+    fn step_done(&mut self, row: MetricRow) -> Result<(), Self::Error>;
+    /// Returns once the checkpoint is durable.
+    fn save(&mut self, snapshot: &Snapshot<'_>) -> Result<(), Self::Error>;
+    /// Cheap; asked several times per step.
+    fn stop_requested(&self) -> bool;
+}
+
+/// How the loop ended.
+pub enum Finished {
+    /// All steps of the plan are done.
+    Complete { model: Box<Transformer>, loss: Option<f32> },
+    /// The host asked to stop; a checkpoint of the last step is saved.
+    Stopped,
+}
+
+/// A training between two steps.
+pub struct Trainer<'a> {
+    plan: &'a Plan,
+    /// One per phase.
+    samplers: &'a [Sampler],
+    device: String,
+    settings: AdamWConfig,
+    config: ModelConfig,
+    model: Transformer,
+    optimizer: AdamW,
+    /// Steps done.
+    step: u64,
+    loss: Option<f32>,
+    /// The step of the newest checkpoint.
+    saved: u64,
+}
+
+impl<'a> Trainer<'a> {
+    /// A training from step 0. `device` is the name of the backend.
+    ///
+    /// # Panics
+    /// When there is not one sampler per phase.
+    pub fn new(
+        plan: &'a Plan,
+        samplers: &'a [Sampler],
+        model: Transformer,
+        settings: AdamWConfig,
+        device: &str,
+    ) -> Self {
+        assert_eq!(plan.phases.len(), samplers.len(), "one sampler per phase");
+        let config = model.config().clone();
+        let optimizer = AdamW::new(settings);
+        let device = device.to_owned();
+        Trainer { plan, samplers, device, settings, config, model, optimizer, step: 0, loss: None, saved: 0 }
+    }
+
+    /// A training that goes on from a checkpoint.
+    ///
+    /// # Panics
+    /// When there is not one sampler per phase.
+    pub fn resumed(
+        plan: &'a Plan,
+        samplers: &'a [Sampler],
+        restored: Restored,
+        settings: AdamWConfig,
+        device: &str,
+    ) -> Self {
+        let Restored { state, model, optimizer } = restored;
+        let fresh = Trainer::new(plan, samplers, model, settings, device);
+        Trainer { optimizer, step: state.step, saved: state.step, loss: state.loss, ..fresh }
+    }
+
+    /// Trains until the plan is done or the host wants to stop.
+    ///
+    /// # Errors
+    /// [`TrainError::Diverged`] for a loss or gradient norm that is NaN or infinite: nothing is
+    /// saved then, so that the last checkpoint is a good one. And what the host returns.
+    pub fn run<H: TrainingHost>(mut self, host: &mut H) -> Result<Finished, H::Error> {
+        while self.step < self.plan.steps() {
+            let started = Instant::now();
+            let Some((gradients, loss)) = self.gradients(host)? else {
+                if self.step > self.saved {
+                    self.save(host)?;
+                }
+                return Ok(Finished::Stopped);
+            };
+            let (next, row) = self.update(gradients, loss, started)?;
+            self = next;
+            host.step_done(row)?;
+            if self.checkpoint_is_due() {
+                self.save(host)?;
+            }
+        }
+        Ok(Finished::Complete { model: Box::new(self.model), loss: self.loss })
+    }
+
+    /// The summed gradients and the loss of the next step, or `None` when the host wants to stop.
+    fn gradients<H: TrainingHost>(&self, host: &H) -> Result<Option<(GradientSum, f64)>, TrainError> {
+        let rows = self.rows();
+        let counted = rows.iter().flat_map(|row| &row.targets).filter(|target| **target >= 0).count();
+        let divisor = counted.max(1) as f32;
+        let mut sum = GradientSum::default();
+        let mut losses = Vec::with_capacity(self.plan.accumulation);
+        for (micro, rows) in rows.chunks(self.plan.batch).enumerate() {
+            if host.stop_requested() {
+                return Ok(None);
+            }
+            let loss = self.model.loss(&self.batch(rows, micro as u64), divisor);
+            sum.add(loss.backward(), &self.model);
+            losses.push(loss.inner());
+        }
+        let loss = losses.into_iter().map(scalar).sum();
+        self.finite("loss", loss)?;
+        Ok(Some((sum, loss)))
+    }
+
+    /// All samples of the next step.
+    fn rows(&self) -> Vec<PackedRow> {
+        let place = self.plan.place(self.step);
+        self.samplers[place.phase].rows(self.plan.cursor(place.step), self.plan.samples_per_step())
+    }
+
+    fn batch(&self, rows: &[PackedRow], micro: u64) -> Batch {
+        let index = self.step * self.plan.accumulation as u64 + micro;
+        let dropout_seed = (self.config.dropout > 0.0).then(|| derive_seed(self.plan.seed, "dropout", index));
+        Batch {
+            ids: rows.iter().flat_map(|row| row.ids.iter().copied()).collect(),
+            targets: rows.iter().flat_map(|row| row.targets.iter().copied()).collect(),
+            starts: rows.iter().flat_map(|row| row.starts.iter().copied()).collect(),
+            batch: rows.len(),
+            seq: rows.first().map_or(0, |row| row.ids.len()),
+            dropout_seed,
+        }
+    }
+
+    /// Consumes the training, so that parameters have one owner and are updated in place.
+    fn update(self, mut gradients: GradientSum, loss: f64, started: Instant) -> Result<(Self, MetricRow), TrainError> {
+        let grad_norm = gradients.norm(&self.model);
+        self.finite("the gradient norm", grad_norm)?;
+        let learning_rate = self.plan.learning_rate(self.step);
+        let mut optimizer = self.optimizer;
+        let model = optimizer.step(self.model, gradients, learning_rate, grad_norm, self.plan.clip);
+        let train_step = self.step + 1;
+        let tokens_so_far = self.plan.tokens(train_step);
+        let tokens = tokens_so_far - self.plan.tokens(self.step);
+        let tokens_per_second = tokens as f64 / started.elapsed().as_secs_f64().max(1e-9);
+        let row = MetricRow { train_step, loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second };
+        Ok((Trainer { model, optimizer, step: train_step, loss: Some(loss as f32), ..self }, row))
+    }
+
+    fn finite(&self, what: &'static str, value: f64) -> Result<(), TrainError> {
+        if value.is_finite() { Ok(()) } else { Err(TrainError::Diverged { step: self.step + 1, what, value }) }
+    }
+
+    fn checkpoint_is_due(&self) -> bool {
+        self.step.is_multiple_of(self.plan.checkpoint_every) || self.plan.ends_phase(self.step)
+    }
+
+    fn save<H: TrainingHost>(&mut self, host: &mut H) -> Result<(), H::Error> {
+        let place = self.plan.place(self.step.saturating_sub(1));
+        let state = TrainState {
+            format: FORMAT,
+            step: self.step,
+            cursor: self.plan.cursor(self.step),
+            phase: self.plan.phases[place.phase].name.clone(),
+            tokens: self.plan.tokens(self.step),
+            loss: self.loss,
+            model: self.config.clone(),
+            optimizer: self.settings,
+            plan: self.plan.clone(),
+            device: self.device.clone(),
+            build: build_id(),
+        };
+        let permanent = self.plan.ends_phase(self.step);
+        host.save(&Snapshot { state, model: &self.model, optimizer: &self.optimizer, permanent })?;
+        self.saved = self.step;
+        Ok(())
+    }
+}
+
+/// The value of a `[1]` tensor.
+fn scalar(tensor: Tensor<1>) -> f64 {
+    f64::from(tensor.into_scalar::<f32>())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,345 @@
+//! The loop against a host in memory. Each resume bug that is common elsewhere has a test of its name.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::train::checkpoint::{CheckpointError, Expected, restore};
+use crate::train::config::Ffn;
+use crate::train::data::TokenStream;
+use crate::train::data::fixtures::shard;
+use crate::train::device;
+use crate::train::plan::Phase;
+use crate::train::schedule::{Schedule, Shape};
+
+struct Saved {
+    state: Vec<u8>,
+    weights: Vec<u8>,
+    optimizer: Vec<u8>,
+    step: u64,
+    permanent: bool,
+}
+
+#[derive(Default)]
+struct Host {
+    rows: Vec<MetricRow>,
+    saved: Vec<Saved>,
+    /// Asks to stop once so many steps are done.
+    stop_after: Option<u64>,
+    /// Dies instead, without a last checkpoint.
+    crash_after: Option<u64>,
+}
+
+#[derive(Debug, PartialEq)]
+enum HostError {
+    Train(TrainError),
+    Crash,
+}
+
+impl From<TrainError> for HostError {
+    fn from(error: TrainError) -> Self {
+        HostError::Train(error)
+    }
+}
+
+impl TrainingHost for Host {
+    type Error = HostError;
+
+    fn step_done(&mut self, row: MetricRow) -> Result<(), HostError> {
+        self.rows.push(row);
+        let done = self.rows.last().map_or(0, |row| row.train_step);
+        if self.crash_after == Some(done) { Err(HostError::Crash) } else { Ok(()) }
+    }
+
+    fn save(&mut self, snapshot: &Snapshot<'_>) -> Result<(), HostError> {
+        self.saved.push(Saved {
+            state: snapshot.state_file(),
+            weights: snapshot.weights_file(),
+            optimizer: snapshot.optimizer_file(),
+            step: snapshot.state.step,
+            permanent: snapshot.permanent,
+        });
+        Ok(())
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.stop_after.is_some_and(|limit| self.rows.last().map_or(0, |row| row.train_step) >= limit)
+    }
+}
+
+fn config() -> ModelConfig {
+    ModelConfig {
+        vocab_size: 40,
+        context: 8,
+        layers: 2,
+        d_model: 16,
+        heads: 2,
+        kv_heads: 1,
+        head_dim: 8,
+        ffn: Ffn::SwiGlu { hidden: 24 },
+        qk_norm: true,
+        rope_theta: 1e4,
+        norm_eps: 1e-5,
+        dropout: 0.1,
+        init_std: 0.02,
+    }
+}
+
+fn phase(name: &str, steps: u64) -> Phase {
+    Phase { name: name.to_owned(), steps, lr_scale: 1.0, learning_rate: None, schedule: None, context: 8 }
+}
+
+fn plan(phases: Vec<Phase>) -> Plan {
+    Plan {
+        seed: 11,
+        batch: 2,
+        accumulation: 2,
+        learning_rate: 1e-2,
+        schedule: Schedule { shape: Shape::Cosine, warmup_steps: Some(2), ..Schedule::default() },
+        clip: 1.0,
+        checkpoint_every: 4,
+        phases,
+    }
+}
+
+/// 11 samples: with 4 per step, epochs end inside steps.
+fn samplers(plan: &Plan) -> Vec<Sampler> {
+    let documents: Vec<Vec<u32>> = (0..8).map(|d| (0..9).map(|t| 2 + (d * 5 + t * t) % 38).collect()).collect();
+    let documents: Vec<&[u32]> = documents.iter().map(Vec::as_slice).collect();
+    let stream = Arc::new(TokenStream::new(vec![shard(&documents)]).unwrap());
+    plan.phases
+        .iter()
+        .map(|phase| Sampler::new(plan.seed, &phase.name, Arc::clone(&stream), phase.context).unwrap())
+        .collect()
+}
+
+fn settings() -> AdamWConfig {
+    AdamWConfig::default()
+}
+
+/// One process: starts from `saved` or from nothing. Returns the final weights when it got there.
+fn process(plan: &Plan, host: &mut Host, saved: Option<&Saved>) -> Result<Option<Vec<u8>>, HostError> {
+    let device = device::open("flex").unwrap().autodiff();
+    let (config, samplers) = (config(), samplers(plan));
+    let trainer = match saved {
+        None => {
+            let model = Transformer::init(&config, plan.seed, &device);
+            Trainer::new(plan, &samplers, model, settings(), "flex")
+        }
+        Some(saved) => {
+            let expected = Expected { model: &config, optimizer: settings(), plan, device: &device };
+            let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected).unwrap();
+            Trainer::resumed(plan, &samplers, restored, settings(), "flex")
+        }
+    };
+    match trainer.run(host)? {
+        Finished::Complete { model, .. } => Ok(Some(crate::train::weights::save(&model.to_named()))),
+        Finished::Stopped => Ok(None),
+    }
+}
+
+/// Runs in pieces: a stop with SIGTERM after each of `stops`, then to the end.
+fn in_pieces(plan: &Plan, stops: &[u64]) -> (Vec<MetricRow>, Vec<u8>) {
+    let mut host = Host::default();
+    let mut rows = Vec::new();
+    for stop in stops {
+        let mut next = Host { stop_after: Some(*stop), ..Host::default() };
+        // A host counts from its own rows: hand it the last one.
+        next.rows.extend(rows.last().cloned());
+        let handed = next.rows.len();
+        assert_eq!(process(plan, &mut next, host.saved.last()), Ok(None), "stop at {stop}");
+        rows.extend(next.rows.drain(handed..));
+        if !next.saved.is_empty() {
+            host.saved = next.saved;
+        }
+    }
+    let saved = host.saved.last();
+    let mut last = Host::default();
+    let weights = process(plan, &mut last, saved).unwrap().unwrap();
+    rows.extend(last.rows);
+    (rows, weights)
+}
+
+fn comparable(rows: &[MetricRow]) -> Vec<(u64, u64, u64, u64, u64)> {
+    rows.iter()
+        .map(|r| (r.train_step, r.loss.to_bits(), r.learning_rate.to_bits(), r.grad_norm.to_bits(), r.tokens_so_far))
+        .collect()
+}
+
+fn assert_pieces_equal_the_whole(plan: &Plan, stops: &[u64]) {
+    let (whole_rows, whole) = in_pieces(plan, &[]);
+    let (rows, weights) = in_pieces(plan, stops);
+    assert_eq!(comparable(&rows), comparable(&whole_rows), "rows with stops at {stops:?}");
+    assert!(weights == whole, "weights with stops at {stops:?}");
+}
+
+#[test]
+fn it_learns() {
+    let (rows, _) = in_pieces(&plan(vec![phase("main", 40)]), &[]);
+    assert!(rows[39].loss < 0.8 * rows[0].loss, "{} -> {}", rows[0].loss, rows[39].loss);
+}
+
+/// Resume bugs "shuffle redrawn from mid-epoch RNG" and "offset reapplied every epoch": 12 steps are
+/// more than four epochs, and every stop lies inside one.
+#[test]
+fn shuffle_redrawn_and_offset_reapplied() {
+    let plan = plan(vec![phase("main", 12)]);
+    assert_pieces_equal_the_whole(&plan, &[5]);
+    assert_pieces_equal_the_whole(&plan, &[1]);
+}
+
+/// Resume bug "the second resume restarts the stream".
+#[test]
+fn second_resume() {
+    let plan = plan(vec![phase("main", 12)]);
+    assert_pieces_equal_the_whole(&plan, &[4, 8]);
+    assert_pieces_equal_the_whole(&plan, &[3, 6, 7, 11]);
+}
+
+/// Resume bug "epoch-boundary resume skips an epoch and exits 0": 11 steps are exactly 4 epochs of 11
+/// samples, stops lie on and next to the boundary.
+#[test]
+fn epoch_boundary_resume() {
+    let plan = plan(vec![phase("main", 23)]);
+    assert_eq!(samplers(&plan)[0].samples(), 11);
+    for stop in [10, 11, 12, 22] {
+        assert_pieces_equal_the_whole(&plan, &[stop]);
+    }
+}
+
+#[test]
+fn phase_boundary_resume() {
+    let mut second = phase("words", 4);
+    second.lr_scale = 0.5;
+    second.schedule = Some(Schedule { shape: Shape::Wsd, warmup_steps: Some(1), ..Schedule::default() });
+    let plan = plan(vec![phase("grammar", 5), second, phase("special", 3)]);
+    for stops in [vec![5], vec![4, 6], vec![9, 10], vec![5, 9]] {
+        assert_pieces_equal_the_whole(&plan, &stops);
+    }
+}
+
+/// Resume after the last step but before the result was committed: nothing is trained again.
+#[test]
+fn resume_at_the_end_only_returns_the_model() {
+    let plan = plan(vec![phase("main", 6)]);
+    let mut host = Host::default();
+    let whole = process(&plan, &mut host, None).unwrap();
+    let mut again = Host::default();
+    assert_eq!(process(&plan, &mut again, host.saved.last()).unwrap(), whole);
+    assert!(again.rows.is_empty());
+}
+
+/// Resume bug "zeroed Adam moments": absent moments are an error, and the saved ones matter.
+#[test]
+fn zeroed_moments() {
+    let plan = plan(vec![phase("main", 8)]);
+    let mut host = Host { stop_after: Some(4), ..Host::default() };
+    process(&plan, &mut host, None).unwrap();
+    let saved = host.saved.last().unwrap();
+
+    let device = device::open("flex").unwrap().autodiff();
+    let config = config();
+    let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device };
+    let empty = crate::train::weights::save(&[]);
+    let error = restore(&saved.state, &saved.weights, &empty, &expected).err().unwrap();
+    assert!(matches!(error, CheckpointError::Optimizer(_)), "{error}");
+    let moments = crate::train::weights::load(&saved.optimizer).unwrap();
+    assert!(moments.values().all(|tensor| tensor.data.iter().any(|x| *x != 0.0)), "zeros were saved");
+
+    let zeroed: Vec<_> = moments
+        .into_values()
+        .map(|tensor| crate::train::weights::NamedTensor { data: vec![0.0; tensor.data.len()], ..tensor })
+        .collect();
+    let zeroed = Saved {
+        state: saved.state.clone(),
+        weights: saved.weights.clone(),
+        optimizer: crate::train::weights::save(&zeroed),
+        step: saved.step,
+        permanent: saved.permanent,
+    };
+    let good = process(&plan, &mut Host::default(), Some(saved)).unwrap();
+    let bad = process(&plan, &mut Host::default(), Some(&zeroed)).unwrap();
+    assert!(good != bad, "the moments have no influence");
+}
+
+/// Resume bug "learning rate rebuilt from the remaining steps".
+#[test]
+fn learning_rate_rebuilt_from_the_remaining_steps() {
+    let plan = plan(vec![phase("main", 12)]);
+    let (rows, _) = in_pieces(&plan, &[6]);
+    let rates: Vec<f64> = rows.iter().map(|row| row.learning_rate).collect();
+    let wanted: Vec<f64> = (0..12).map(|step| plan.learning_rate(step)).collect();
+    assert_eq!(rates, wanted);
+    let p = (6.0 - 2.0) / (12.0 - 2.0) * std::f64::consts::PI;
+    assert!((rates[6] - 1e-2 * 0.5 * (1.0 + p.cos())).abs() < 1e-12);
+}
+
+#[test]
+fn a_crash_loses_only_the_steps_after_the_last_checkpoint() {
+    let plan = plan(vec![phase("main", 12)]);
+    let (whole_rows, whole) = in_pieces(&plan, &[]);
+    let mut host = Host { crash_after: Some(7), ..Host::default() };
+    assert_eq!(process(&plan, &mut host, None), Err(HostError::Crash));
+    assert_eq!(host.saved.iter().map(|saved| saved.step).collect::<Vec<_>>(), [4]);
+    let mut next = Host::default();
+    let weights = process(&plan, &mut next, host.saved.last()).unwrap().unwrap();
+    assert!(weights == whole);
+    assert_eq!(comparable(&next.rows), comparable(&whole_rows)[4..]);
+}
+
+#[test]
+fn checkpoints_come_at_their_interval_and_at_the_end_of_phases() {
+    let plan = plan(vec![phase("a", 6), phase("b", 4)]);
+    let mut host = Host::default();
+    process(&plan, &mut host, None).unwrap();
+    let saved: Vec<_> = host.saved.iter().map(|saved| (saved.step, saved.permanent)).collect();
+    assert_eq!(saved, [(4, false), (6, true), (8, false), (10, true)]);
+    let state: TrainState = serde_json::from_slice(&host.saved[1].state).unwrap();
+    assert_eq!((state.phase.as_str(), state.cursor, state.tokens), ("a", 24, 192));
+}
+
+#[test]
+fn a_stop_before_the_first_step_saves_nothing() {
+    let plan = plan(vec![phase("main", 4)]);
+    let mut host = Host { stop_after: Some(0), ..Host::default() };
+    assert_eq!(process(&plan, &mut host, None), Ok(None));
+    assert!(host.saved.is_empty() && host.rows.is_empty());
+}
+
+#[test]
+fn divergence_names_the_step_and_keeps_the_last_good_checkpoint() {
+    let plan = Plan { learning_rate: 1e38, clip: 0.0, checkpoint_every: 1, ..plan(vec![phase("main", 8)]) };
+    let mut host = Host::default();
+    let error = process(&plan, &mut host, None).unwrap_err();
+    let HostError::Train(TrainError::Diverged { step, .. }) = error else { panic!("{error:?}") };
+    assert!(step > 1);
+    assert_eq!(host.saved.last().unwrap().step, step - 1);
+    assert_eq!(host.rows.last().unwrap().train_step, step - 1, "no row for the step that failed");
+}
+
+/// P12: a micro-batch of 4, twice, equals one of 8. Documents of different lengths make the numbers
+/// of counted targets differ between the halves.
+#[test]
+fn accumulation_equals_one_large_batch() {
+    let weights = |batch, accumulation| {
+        let mut model_config = config();
+        model_config.dropout = 0.0;
+        let plan = Plan { batch, accumulation, ..plan(vec![phase("main", 5)]) };
+        let device = device::open("flex").unwrap().autodiff();
+        let samplers = samplers(&plan);
+        let model = Transformer::init(&model_config, 5, &device);
+        let mut host = Host::default();
+        let trainer = Trainer::new(&plan, &samplers, model, settings(), "flex");
+        let Ok(Finished::Complete { model, .. }) = trainer.run(&mut host) else { panic!("it completes") };
+        (host.rows, model.to_named())
+    };
+    let ((split_rows, split), (joint_rows, joint)) = (weights(4, 2), weights(8, 1));
+    for (split, joint) in split_rows.iter().zip(&joint_rows) {
+        assert!((split.loss - joint.loss).abs() < 1e-5, "loss {} and {}", split.loss, joint.loss);
+        assert!((split.grad_norm - joint.grad_norm).abs() < 1e-5);
+    }
+    for (split, joint) in split.iter().zip(&joint) {
+        for (a, b) in split.data.iter().zip(&joint.data) {
+            assert!((a - b).abs() < 1e-5, "{}: {a} and {b}", split.name);
+        }
+    }
+}
