@@ -293,13 +293,13 @@ pub struct GenerateArgs {
     pub max_new_tokens: usize,
     /// 0 is greedy
     #[arg(short, long, default_value_t = 0.8)]
-    pub temperature: f64,
-    /// Sample among the k likeliest tokens only (0: all)
-    #[arg(long, default_value_t = 0)]
-    pub top_k: usize,
+    pub temperature: f32,
+    /// Sample among the k likeliest tokens only
+    #[arg(long)]
+    pub top_k: Option<usize>,
     /// Sample among the likeliest tokens that together have this probability
-    #[arg(long, default_value_t = 1.0)]
-    pub top_p: f64,
+    #[arg(long)]
+    pub top_p: Option<f32>,
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }

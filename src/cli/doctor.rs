@@ -105,7 +105,12 @@ fn engine(session: &Session) -> String {
 fn devices() -> Vec<Finding> {
     crate::train::device::report()
         .into_iter()
-        .map(|device| good("device", format!("{}: {}", device.name, device.text)))
+        .filter(|device| device.compiled)
+        .map(|device| {
+            let state = device.problem.as_deref().unwrap_or("ready");
+            let auto = if device.chosen { ", what `auto` means here" } else { "" };
+            good("device", format!("{}: {state}{auto}", device.name))
+        })
         .collect()
 }
 

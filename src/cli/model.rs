@@ -10,7 +10,7 @@ use super::args::ModelVerb;
 use super::error::{CliError, chain};
 use super::exit_code::Exit;
 use super::session::Session;
-use crate::train::config::{ModelConfig, PRESETS};
+use crate::train::config::{Ffn, ModelConfig};
 use crate::train::model::{Batch, Transformer};
 use crate::train::{device, weights};
 
@@ -26,15 +26,23 @@ pub fn model(session: &Session, verb: &ModelVerb) -> Result<Exit, CliError> {
 fn describe(session: &Session, name: &str) -> Result<(), CliError> {
     let config = ModelConfig::preset(name).ok_or_else(|| {
         CliError::not_found(format!("there is no model preset `{name}`"))
-            .hint(format!("the presets are {}", PRESETS.join(", ")))
+            .hint(format!("the presets are {}", ModelConfig::PRESETS.join(", ")))
     })?;
     let counts = config.parameter_counts();
     let mut text = format!("{name}: {} parameters\n\n", grouped(counts.total));
-    let mut parts = Vec::new();
-    for part in &counts.parts {
-        text.push_str(&format!("  {:<28} {:>14}\n", part.name, grouped(part.parameters)));
-        parts.push(json!({ "name": part.name, "parameters": part.parameters }));
+    let parts = [
+        ("embedding (also the output head)", counts.embedding),
+        ("attention", counts.attention),
+        ("feed-forward", counts.ffn),
+        ("norms", counts.norms),
+    ];
+    for (part, parameters) in parts {
+        text.push_str(&format!("  {part:<34} {:>12}\n", grouped(parameters)));
     }
+    let ffn = match config.ffn {
+        Ffn::SwiGlu { hidden } => format!("SwiGLU {hidden}"),
+        Ffn::Gelu { hidden } => format!("GELU {hidden}"),
+    };
     text.push_str(&format!(
         "\n  layers {}  d_model {}  heads {} x {} (key-value {})  feed-forward {}  vocabulary {}  context {}\n",
         config.layers,
@@ -42,15 +50,15 @@ fn describe(session: &Session, name: &str) -> Result<(), CliError> {
         config.heads,
         config.head_dim,
         config.kv_heads,
-        config.ffn,
-        grouped(config.vocab_size as u64),
+        ffn,
+        grouped(config.vocab_size),
         config.context
     ));
-    session.out.document(&text, json!({ "model": name, "parameters": counts.total, "parts": parts, "config": config }))
+    session.out.document(&text, json!({ "model": name, "parameters": counts.total, "parts": counts, "config": config }))
 }
 
 /// `60659520` as `60,659,520`.
-fn grouped(number: u64) -> String {
+fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (index, digit) in digits.chars().enumerate() {

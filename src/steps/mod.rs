@@ -19,10 +19,9 @@ mod train;
 #[cfg(all(test, feature = "train"))]
 mod world;
 
-pub use command::{last_lines, run_as_child_of};
+pub use command::{last_lines, own_binary, run_as_child_of};
 pub use corpus_clean::CORPUS_CLEAN;
 pub use corpus_import::CORPUS_IMPORT;
-pub use command::{last_lines, own_binary, run_as_child_of};
 pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
 pub use registry::{catalog, find, registry};
 pub use tokenize::TOKENIZE;

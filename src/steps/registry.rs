@@ -9,6 +9,8 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::CORPUS_CLEAN,
     &super::TOKENIZER_TRAIN,
     &super::TOKENIZE,
+    #[cfg(feature = "train")]
+    &super::TRAIN,
     &super::command::Command,
     &super::noop::Noop,
 ];

@@ -1,5 +1,6 @@
 //! The only place that imports burn.
 
+pub mod checkpoint;
 pub mod config;
 pub mod data;
 pub mod decoder;
@@ -8,6 +9,8 @@ pub mod generate;
 pub mod hf_config;
 pub mod model;
 pub mod ops;
+pub mod optim;
 pub mod plan;
+pub mod run_loop;
 pub mod schedule;
 pub mod weights;
