@@ -71,7 +71,9 @@ impl StoreError {
                 "start a run first, such as `stepwell start-training`, or give the folder with `--state-dir`".to_owned()
             }
             // The holder wrote no name: nobody to be named in a command.
-            StoreError::Locked { holder, .. } if holder.pid == 0 => "wait for it, or use another `--state-dir`".to_owned(),
+            StoreError::Locked { holder, .. } if holder.pid == 0 => {
+                "wait for it, or use another `--state-dir`".to_owned()
+            }
             StoreError::Locked { holder, .. } => {
                 format!("wait for it, stop it with `kill {}`, or use another `--state-dir`", holder.pid)
             }
