@@ -94,7 +94,8 @@ impl SpecErrors {
         &self.problems
     }
 
-    /// The report for people, `width` columns wide.
+    /// The report for people, `width` columns wide: every problem with its line, and a last line that
+    /// counts them.
     pub fn render(&self, color: Color, width: usize) -> String {
         let theme = match color {
             Color::Plain => GraphicalTheme::unicode_nocolor(),
@@ -102,10 +103,39 @@ impl SpecErrors {
         };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
         let mut report = String::new();
-        match handler.render_report(&mut report, self) {
-            Ok(()) => report,
-            Err(fmt::Error) => self.to_string(),
+        for problem in &self.problems {
+            if handler.render_report(&mut report, &WithoutHelp(problem)).is_err() {
+                report.push_str(&problem.message);
+            }
+            if let Some(hint) = &problem.hint {
+                report.push_str(&format!("  hint: {hint}\n"));
+            }
+            report.push('\n');
         }
+        report.push_str(&format!("{self}\n"));
+        report
+    }
+}
+
+/// Stepwell calls it `hint`, miette `help`.
+#[derive(Debug)]
+struct WithoutHelp<'a>(&'a Problem);
+
+impl fmt::Display for WithoutHelp<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl std::error::Error for WithoutHelp<'_> {}
+
+impl Diagnostic for WithoutHelp<'_> {
+    fn source_code(&self) -> Option<&dyn SourceCode> {
+        self.0.source_code()
+    }
+
+    fn labels(&self) -> Option<Box<dyn Iterator<Item = LabeledSpan> + '_>> {
+        self.0.labels()
     }
 }
 

@@ -38,9 +38,15 @@ pub(crate) struct Table {
 pub(crate) fn read(problems: &mut Problems) -> Option<Table> {
     let text = problems.text().to_owned();
     let (root, errors) = DeTable::parse_recoverable(&text);
+    let mut reported = None;
     for error in &errors {
-        let end = text.len()..text.len();
-        problems.at(&error.span().unwrap_or(end), format!("invalid TOML: {}", error.message()));
+        let span = error.span().unwrap_or(text.len()..text.len());
+        let line = problems.line(span.start);
+        // What follows on the same line is mostly an echo of the first error.
+        if reported != Some(line) {
+            problems.at(&span, format!("invalid TOML: {}", error.message()));
+        }
+        reported = Some(line);
     }
     if !errors.is_empty() {
         return None;

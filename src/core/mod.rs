@@ -9,6 +9,7 @@ pub(crate) mod document;
 pub mod duration;
 pub mod event;
 pub mod failure;
+pub mod graph;
 pub mod ids;
 pub mod key;
 pub mod parse;
@@ -16,6 +17,7 @@ pub mod protocol;
 pub mod retry;
 pub mod rng;
 pub mod schedule;
+pub mod schema;
 pub mod spec;
 pub mod state;
 #[cfg(test)]

@@ -1,1 +1,140 @@
+use std::time::Duration;
 
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::workflow;
+use crate::core::catalog::{Catalog, KindInfo, Placement};
+use crate::core::diagnostic::SpecErrors;
+use crate::core::spec::{RetryPolicy, Timeouts, WorkflowSpec};
+
+const GOOD: &str = r#"
+name = "pretrain"
+description = "Text to model"
+
+[params]
+model = "tiny"
+vocab_size = 4_096
+lr = 1e-3
+mixed = true
+phases = ["a", "b"]
+optimizer = { name = "adamw", lr = 0.1, nested = { warm_up = 10 } }
+
+[[step]]
+id = "b"
+kind = "noop"
+with.values = { vocab = "{{ params.vocab_size }}" }
+
+[[step]]
+id = "a"
+kind = "noop"
+needs = ["b"]
+for_each = "params.phases"
+when = "params.mixed"
+retry = { initial_interval = "2s", backoff_coefficient = 1.5, maximum_interval = "1m", maximum_attempts = 5 }
+timeout = { start_to_close = "1h30m", heartbeat = 45 }
+"#;
+
+fn catalog() -> Catalog {
+    let schema = json!({ "type": "object", "properties": { "values": true }, "additionalProperties": false });
+    Catalog { kinds: vec![KindInfo { kind: "noop", summary: "nothing", placement: Placement::InProcess, schema }] }
+}
+
+fn parse(source: &str, overrides: &[(&str, &str)]) -> Result<WorkflowSpec, SpecErrors> {
+    let overrides: Vec<_> = overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+    workflow(source, "w.toml", &overrides, &catalog())
+}
+
+#[test]
+fn a_good_file_becomes_a_spec() {
+    let spec = parse(GOOD, &[]).expect("a good file");
+    assert_eq!((spec.name.as_str(), spec.description.as_str()), ("pretrain", "Text to model"));
+    assert_eq!(spec.params["vocab_size"], json!(4096));
+    assert_eq!(spec.params["optimizer"]["nested"]["warm_up"], json!(10));
+    let ids: Vec<&str> = spec.steps.iter().map(|step| step.id.as_str()).collect();
+    assert_eq!(ids, ["b", "a"], "definition order");
+    let (b, a) = (&spec.steps[0], &spec.steps[1]);
+    assert_eq!(Value::Object(b.with.clone()), json!({ "values": { "vocab": "{{ params.vocab_size }}" } }));
+    assert_eq!((&b.retry, &b.timeout), (&RetryPolicy::default(), &Timeouts::default()));
+    assert_eq!((a.for_each.as_deref(), a.when.as_deref()), (Some("params.phases"), Some("params.mixed")));
+    assert_eq!(
+        a.retry,
+        RetryPolicy {
+            initial_interval: Duration::from_secs(2),
+            backoff_coefficient: 1.5,
+            maximum_interval: Duration::from_secs(60),
+            maximum_attempts: 5
+        }
+    );
+    let timeout = Timeouts { start_to_close: Some(Duration::from_secs(5400)), heartbeat: Duration::from_secs(45) };
+    assert_eq!(a.timeout, timeout);
+}
+
+#[test]
+fn overrides_keep_the_type_of_the_default() {
+    for (key, text, pointer, expected) in [
+        ("model", "deep60", "/model", json!("deep60")),
+        ("model", "60", "/model", json!("60")),
+        ("model", "1e5", "/model", json!("1e5")),
+        ("model", "\"quoted\"", "/model", json!("quoted")),
+        ("model", "", "/model", json!("")),
+        ("model", "a = b # c", "/model", json!("a = b # c")),
+        ("vocab_size", "512", "/vocab_size", json!(512)),
+        ("vocab_size", "0x200", "/vocab_size", json!(512)),
+        ("lr", "0.5", "/lr", json!(0.5)),
+        ("lr", "1", "/lr", json!(1.0)),
+        ("mixed", "false", "/mixed", json!(false)),
+        ("phases", "[1, 2]", "/phases", json!([1, 2])),
+        ("optimizer.lr", "2", "/optimizer/lr", json!(2.0)),
+        ("optimizer.nested.warm_up", "3", "/optimizer/nested/warm_up", json!(3)),
+        ("optimizer", "{ lr = 0.5 }", "/optimizer/lr", json!(0.5)),
+        ("optimizer", "{ lr = 0.5 }", "/optimizer/name", json!("adamw")),
+    ] {
+        let spec = parse(GOOD, &[(key, text)]).unwrap_or_else(|errors| panic!("{key}={text}: {:?}", errors.problems()));
+        assert_eq!(Value::Object(spec.params).pointer(pointer), Some(&expected), "{key}={text}");
+    }
+    let last = parse(GOOD, &[("vocab_size", "1"), ("vocab_size", "2")]).expect("both are fine");
+    assert_eq!(last.params["vocab_size"], json!(2), "the last one wins");
+}
+
+#[test]
+fn broken_overrides_are_all_reported() {
+    for (key, text, message, hint) in [
+        ("modle", "x", "unknown param `modle`", "did you mean `model`? known params: `lr`, `mixed`"),
+        ("zzz", "x", "unknown param `zzz`", "known params: `lr`, `mixed`, `model`"),
+        ("optimizer.rl", "1", "unknown param `optimizer.rl`", "known keys of `optimizer`"),
+        ("optimizer", "{ x = 1 }", "unknown param `optimizer.x`", "known keys of `optimizer`"),
+        ("model.x", "1", "unknown param `model.x`", "set it with `-S model=...`"),
+        ("vocab_size", "many", "param `vocab_size` must be an integer, but \"many\" is text", "keeps the type"),
+        ("vocab_size", "1.5", "param `vocab_size` must be an integer, but 1.5 is a fraction", "keeps the type"),
+        ("lr", "high", "param `lr` must be a number", "keeps the type"),
+        ("mixed", "1", "param `mixed` must be true or false, but 1 is an integer", "keeps the type"),
+        ("phases", "a", "param `phases` must be a list", "keeps the type"),
+        ("optimizer", "{ name = 3 }", "param `optimizer.name` must be text, but 3 is an integer", "keeps the type"),
+        ("optimizer", "adam", "param `optimizer` must be a table", "keeps the type"),
+    ] {
+        let errors = parse(GOOD, &[(key, text), ("other", "1")]).expect_err(key);
+        let [first, second] = errors.problems() else { panic!("{key}={text}: {:?}", errors.problems()) };
+        assert!(first.message().contains(message), "{key}={text}: {}", first.message());
+        assert!(first.hint_text().is_some_and(|found| found.contains(hint)), "{key}={text}: {:?}", first.hint_text());
+        assert_eq!((first.position(), second.message().contains("`other`")), (None, true));
+    }
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_text_never_panics(source in "\\PC{0,200}") {
+        let _ = parse(&source, &[("x", &source), (&source, "1")]);
+    }
+
+    #[test]
+    fn text_near_a_workflow_never_panics(
+        cut in 0usize..GOOD.len(), length in 0usize..20, insert in "[\\[\\]{}\"'=.,a-z0-9\n é]{0,12}",
+    ) {
+        let source = format!("{}{insert}{}", &GOOD[..cut], &GOOD[(cut + length).min(GOOD.len())..]);
+        if let Err(errors) = parse(&source, &[]) {
+            let report = errors.render(crate::core::diagnostic::Color::Plain, 80);
+            prop_assert!(errors.problems().iter().all(|problem| !problem.message().is_empty()), "{}", report);
+        }
+    }
+}

@@ -50,7 +50,7 @@ impl TemplateError {
             Reason::NotAList(_) => Some("`for_each` is an expression such as `range(4)` or `params.names`".to_owned()),
             Reason::NotACondition(_) => Some("compare it, such as `params.count > 0`".to_owned()),
             Reason::TooManyItems { .. } => {
-                Some("let each child handle a batch: `params.names | batch(100)`".to_owned())
+                Some("let each child handle many items: `range(0, 1000000, 1000)`".to_owned())
             }
             Reason::TooMuchText { .. } => Some("pass big content as an artifact".to_owned()),
             Reason::Evaluation(_) | Reason::NotJson(_) => None,

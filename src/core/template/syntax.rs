@@ -14,6 +14,11 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_debug(false);
     environment.remove_global("debug");
+    // These can be asked for more memory than there is.
+    environment.remove_global("namespace");
+    for filter in ["format", "indent", "batch", "slice"] {
+        environment.remove_filter(filter);
+    }
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
         environment.set_syntax(syntax);

@@ -78,7 +78,7 @@ impl<'a> Checker<'a> {
         let types = types(schema);
         if !types.is_empty() && !types.iter().any(|name| has_type(argument, name)) {
             let expected: Vec<&str> =
-                types.iter().filter(|name| **name != "null").map(|name| type_name(name)).collect();
+                types.iter().filter(|name| **name != "null").map(|name| type_name(schema, name)).collect();
             return Some(self.expected(&expected.join(" or "), argument, path));
         }
         if let Some(choices) = choices(schema) {
@@ -121,26 +121,64 @@ impl<'a> Checker<'a> {
         if results.iter().any(Vec::is_empty) {
             return Vec::new();
         }
-        let resolved: Vec<&Map<String, Value>> = branches.iter().filter_map(|branch| self.resolve(branch)).collect();
-        let choices: Vec<&Value> = resolved.iter().filter_map(|branch| choices(branch)).flatten().collect();
+        let leaves: Vec<Vec<&Map<String, Value>>> = branches.iter().map(|branch| self.leaves(branch, depth)).collect();
+        let choices: Vec<&Value> = leaves.iter().flatten().filter_map(|leaf| choices(leaf)).flatten().collect();
         if let (false, Shape::Text(_)) = (choices.is_empty(), &argument.shape) {
             return self.choice(&choices, argument, path).into_iter().collect();
         }
-        let meant = |branch: &Map<String, Value>| {
-            types(branch).iter().any(|name| *name != "null" && has_type(argument, name)) && same_tags(branch, argument)
+        let meant = |leaf: &&Map<String, Value>| {
+            types(leaf).iter().any(|name| *name != "null" && has_type(argument, name)) && same_tags(leaf, argument)
         };
-        let mut candidates = results.into_iter().zip(&resolved).filter(|(_, branch)| meant(branch));
+        let mut candidates = results.into_iter().zip(&leaves).filter(|(_, leaves)| leaves.iter().any(meant));
         if let (Some((mismatches, _)), None) = (candidates.next(), candidates.next()) {
             return mismatches;
         }
+        if let Some(mismatch) = self.tag(&leaves.concat(), argument, path) {
+            return vec![mismatch];
+        }
         let mut names: Vec<&str> = Vec::new();
-        for name in resolved.iter().flat_map(|branch| types(branch)).filter(|name| *name != "null").map(type_name) {
-            if !names.contains(&name) {
-                names.push(name);
+        for leaf in leaves.iter().flatten() {
+            for name in types(leaf).into_iter().filter(|name| *name != "null") {
+                let name = type_name(leaf, name);
+                if !names.contains(&name) {
+                    names.push(name);
+                }
             }
         }
         let expected = if names.is_empty() { "something else".to_owned() } else { names.join(" or ") };
         vec![self.expected(&expected, argument, path)]
+    }
+
+    /// The property that says which of several kinds of tables is meant, when it has no known value.
+    fn tag(&self, leaves: &[&Map<String, Value>], argument: &Argument, path: &str) -> Option<Mismatch> {
+        let Shape::Table(entries) = &argument.shape else { return None };
+        let tags = leaves.iter().filter_map(|leaf| leaf.get("properties")?.as_object()).flatten();
+        let tags: Vec<(&String, &Value)> =
+            tags.filter_map(|(name, schema)| Some((name, schema.get("const")?))).collect();
+        let (name, _) = tags.first()?;
+        let known: Vec<&Value> = tags.iter().filter(|(other, _)| other == name).map(|(_, tag)| *tag).collect();
+        match entries.iter().find(|entry| entry.name == **name) {
+            Some(entry) => self.choice(&known, &entry.value, &join(path, name)),
+            None => {
+                let known: Vec<String> = known.iter().map(|tag| tag.to_string()).collect();
+                Some(Mismatch {
+                    span: argument.span.clone(),
+                    message: format!("`{}` needs the argument `{}`", self.kind, join(path, name)),
+                    label: format!("`{}` is missing", join(path, name)),
+                    hint: format!("add `{name} = ...`: one of {}", known.join(", ")),
+                })
+            }
+        }
+    }
+
+    /// The schemas between which nested `anyOf` and `oneOf` choose.
+    fn leaves(&self, schema: &'a Value, depth: usize) -> Vec<&'a Map<String, Value>> {
+        let Some(schema) = self.resolve(schema).filter(|_| depth > 0) else { return Vec::new() };
+        let mut branches = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).peekable();
+        if branches.peek().is_none() {
+            return vec![schema];
+        }
+        branches.flatten().flat_map(|branch| self.leaves(branch, depth - 1)).collect()
     }
 
     fn table(
@@ -154,22 +192,21 @@ impl<'a> Checker<'a> {
         let empty = Map::new();
         let properties = schema.get("properties").and_then(Value::as_object);
         let additional = schema.get("additionalProperties");
-        let path_of = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
         let mut mismatches = Vec::new();
         for entry in entries {
             let known = properties.unwrap_or(&empty).keys().map(String::as_str);
             match (properties.and_then(|properties| properties.get(&entry.name)), additional) {
                 (Some(property), _) => {
-                    mismatches.extend(self.check(property, &entry.value, &path_of(&entry.name), depth - 1));
+                    mismatches.extend(self.check(property, &entry.value, &join(path, &entry.name), depth - 1));
                 }
                 (None, Some(Value::Bool(false))) => mismatches.push(Mismatch {
                     span: entry.key_span.clone(),
-                    message: format!("unknown argument `{}` of `{}`", path_of(&entry.name), self.kind),
+                    message: format!("unknown argument `{}` of `{}`", join(path, &entry.name), self.kind),
                     label: "not an argument".to_owned(),
                     hint: suggest::hint(&entry.name, "arguments", known),
                 }),
                 (None, Some(schema)) => {
-                    mismatches.extend(self.check(schema, &entry.value, &path_of(&entry.name), depth - 1));
+                    mismatches.extend(self.check(schema, &entry.value, &join(path, &entry.name), depth - 1));
                 }
                 (None, None) => {}
             }
@@ -179,8 +216,8 @@ impl<'a> Checker<'a> {
             let expected = properties.and_then(|properties| properties.get(name));
             mismatches.push(Mismatch {
                 span: table.span.clone(),
-                message: format!("`{}` needs the argument `{}`", self.kind, path_of(name)),
-                label: format!("`{}` is missing", path_of(name)),
+                message: format!("`{}` needs the argument `{}`", self.kind, join(path, name)),
+                label: format!("`{}` is missing", join(path, name)),
                 hint: self.example(name, expected),
             });
         }
@@ -197,6 +234,10 @@ impl<'a> Checker<'a> {
             None => format!("add `{name} = ...` to `with`"),
         }
     }
+}
+
+fn join(path: &str, name: &str) -> String {
+    if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
 }
 
 fn types(schema: &Map<String, Value>) -> Vec<&str> {
@@ -227,8 +268,10 @@ fn has_type(argument: &Argument, name: &str) -> bool {
     }
 }
 
-fn type_name(name: &str) -> &str {
+fn type_name<'a>(schema: &Map<String, Value>, name: &'a str) -> &'a str {
+    let is_artifact = || schema.get("properties").is_some_and(|properties| properties.get("digest").is_some());
     match name {
+        "object" if is_artifact() => "an artifact",
         "boolean" => "true or false",
         "integer" => "an integer",
         "number" => "a number",

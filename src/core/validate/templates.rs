@@ -104,17 +104,22 @@ impl Checker<'_> {
         for reference in &scan.references {
             self.reference(reference, &scan, placed);
         }
-        let known_to_engine: [(&str, &[(String, Range<usize>)], fn(&str) -> bool); 3] = [
-            ("filter", &scan.filters, is_filter),
-            ("test", &scan.tests, is_test),
-            ("function", &scan.functions, is_function),
-        ];
-        for (what, uses, is_known) in known_to_engine {
-            for (name, range) in uses.iter().filter(|(name, _)| !is_known(name) && !scan.locals.contains(name)) {
-                self.problems
-                    .at(&placed.at(range), format!("unknown {what} `{name}` in a template"))
-                    .hint(format!("specs/workflow-format.md lists the {what}s"));
-            }
+        self.unknown("filter", &scan.filters, is_filter, placed);
+        self.unknown("test", &scan.tests, is_test, placed);
+        self.unknown("function", &scan.functions, is_function, placed);
+    }
+
+    fn unknown(
+        &mut self,
+        what: &str,
+        uses: &[(String, Range<usize>)],
+        is_known: impl Fn(&str) -> bool,
+        placed: &Placed,
+    ) {
+        for (name, range) in uses.iter().filter(|(name, _)| !is_known(name)) {
+            self.problems
+                .at(&placed.at(range), format!("unknown {what} `{name}` in a template"))
+                .hint(format!("specs/workflow-format.md lists the {what}s"));
         }
     }
 

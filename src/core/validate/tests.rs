@@ -8,6 +8,7 @@ use crate::core::catalog::{Catalog, KindInfo, Placement};
 use crate::core::diagnostic::{Color, SpecErrors};
 use crate::core::parse::workflow;
 use crate::core::spec::WorkflowSpec;
+use crate::core::template::{is_filter, is_function, is_test};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -17,7 +18,17 @@ struct Import {
     source: Source,
     #[serde(default)]
     split: Split,
+    again: Option<Split>,
     documents: Option<u64>,
+    rule: Option<Rule>,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(tag = "type", rename_all = "snake_case")]
+#[expect(dead_code, reason = "only its schema is used")]
+enum Rule {
+    Constant { value: f64 },
+    Cosine { warm_up: u32, minimum: f64 },
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -235,6 +246,21 @@ fn broken_arguments() {
         &[(7, "`documents` must be an integer, not text", "")],
     );
     assert!(parse(&import("{ source = \"x\", documents = \"{{ params.vocab }}\" }")).is_ok());
+    assert_problems(
+        &import("{ source = \"x\", again = \"fil\" }"),
+        &[(7, "`again` cannot be", "did you mean `file`?")],
+    );
+    assert_problems(&import("{ source = \"x\", again = 3 }"), &[(7, "`again` must be text, not the number 3", "")]);
+    let rule = |text: &str| import(&format!("{{ source = \"x\", rule = {text} }}"));
+    assert_problems(&rule("{ type = \"constant\", value = \"x\" }"), &[(7, "`rule.value` must be a number", "")]);
+    assert_problems(&rule("{ type = \"cosine\", warm_up = 3 }"), &[(7, "needs the argument `rule.minimum`", "")]);
+    assert_problems(
+        &rule("{ type = \"linear\" }"),
+        &[(7, "`rule.type` cannot be the text \"linear\"", "known values: `constant`, `cosine`")],
+    );
+    assert_problems(&rule("{ warm_up = 3 }"), &[(7, "needs the argument `rule.type`", "\"constant\", \"cosine\"")]);
+    assert_problems(&rule("\"cosine\""), &[(7, "`rule` must be a table, not the text", "")]);
+    assert!(parse(&rule("{ type = \"cosine\", warm_up = 3, minimum = 0.1 }")).is_ok());
     assert!(parse(&import("{ source = [\"x\"], split = \"file\", documents = 4 }")).is_ok());
 }
 
@@ -257,13 +283,13 @@ fn arguments_known_through_references() {
     assert_problems(
         &file(bad),
         &[
-            (16, "`tokens` must be a list, not an artifact", ""),
-            (17, "`tokenizer` must be a table, not a list (the step is a fan-out)", ""),
-            (18, "`model` must be text or a table, not a list", ""),
-            (19, "`optimizer.lr` must be a number, not the text \"tiny\"", ""),
-            (19, "unknown argument `optimizer.wd` of `train`", "known arguments: `lr`, `weight_decay`"),
-            (20, "`steps` must be an integer, not the number 0.001", ""),
-            (21, "`shuffle` must be true or false, not the text \"tiny\"", ""),
+            (17, "`tokens` must be a list, not an artifact", ""),
+            (18, "`tokenizer` must be an artifact, not a list (the step is a fan-out)", ""),
+            (19, "`model` must be text or a table, not a list", ""),
+            (20, "`optimizer.lr` must be a number, not the text \"tiny\"", ""),
+            (20, "unknown argument `optimizer.wd` of `train`", "known arguments: `lr`, `weight_decay`"),
+            (21, "`steps` must be an integer, not the number 0.001", ""),
+            (22, "`shuffle` must be true or false, not the text \"tiny\"", ""),
         ],
     );
 }
@@ -311,13 +337,13 @@ fn steps_in_templates() {
     };
     assert_problems(
         &file("{{ steps.my-step.values.x }}"),
-        &[(14, "unknown step `my`", "steps[\"my-step\"]"), (14, "unknown name `step`", "")],
+        &[(15, "unknown step `my`", "steps[\"my-step\"]"), (15, "unknown name `step`", "")],
     );
     assert_problems(
         &file("{{ steps.many.result }}"),
-        &[(14, "a step has `outputs` and `values`", "steps.many.outputs.NAME")],
+        &[(15, "a step has `outputs` and `values`", "steps.many.outputs.NAME")],
     );
-    assert_problems(&file("{{ steps.many.values.x.y }}"), &[(14, "is a fan-out, so `x` is a list", "x[0].y")]);
+    assert_problems(&file("{{ steps.many.values.x.y }}"), &[(15, "is a fan-out, so `x` is a list", "x[0].y")]);
     let spec =
         parse(&file("{{ steps['my-step'].values.x + (steps.many.values.y[1:] | first) }}")).expect("a good file");
     assert_eq!(spec.steps[2].needs, ["my-step".into(), "many".into()]);
@@ -333,9 +359,19 @@ fn needs_are_declared_then_referenced_without_duplicates() {
 }
 
 #[test]
+fn needs_follow_the_order_of_the_file() {
+    let steps = ["a", "b"].map(|id| format!("[[step]]\nid = \"{id}\"\nkind = \"noop\"\n")).concat();
+    let last = "[[step]]\nid = \"c\"\nkind = \"noop\"\n[step.with.values]\nz = \"{{ steps.b.values.x }}\"\ny = \"{{ steps.a.values.x }}\"\n";
+    let spec = parse(&with_steps(&(steps + last))).expect("a good file");
+    assert_eq!(spec.steps[2].needs, ["b".into(), "a".into()]);
+}
+
+#[test]
 fn the_report_shows_file_line_column_caret_and_hint() {
     let errors = parse(&noop("with = { values = \"size {{ params.vocabb }}\" }\n")).expect_err("unknown param");
     assert_eq!(errors.problems()[0].position(), Some((7, 28)));
+    let single = parse(&noop("with = { values = \"{{ params.nope }}\" }\n")).expect_err("unknown param");
+    assert_eq!(single.problems()[0].position(), Some((7, 23)), "the name, not the start of the text");
     let report = errors.render(Color::Plain, 100);
     for part in ["test.toml:7:28", "params.vocabb", "not in [params]", "did you mean `vocab`?", "has a problem"] {
         assert!(report.contains(part), "{part} is missing in\n{report}");
@@ -351,4 +387,34 @@ fn a_chain_of_100_000_steps_is_checked_in_bounded_stack() {
         source += &format!("[[step]]\nid = \"s{index}\"\nkind = \"noop\"\nneeds = [\"s{}\"]\n", index - 1);
     }
     assert_eq!(parse(&source).expect("a good file").steps.len(), 100_000);
+}
+
+#[test]
+fn the_specification_is_true() {
+    let text = include_str!("../../../specs/workflow-format.md");
+    let example = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let mut catalog = catalog();
+    catalog.kinds.push(KindInfo { kind: "tokenize", schema: serde_json::json!({}), ..catalog.kinds[2].clone() });
+    let spec = workflow(example, "example.toml", &[], &catalog).map_err(|errors| errors.render(Color::Plain, 100));
+    assert_eq!(spec.map(|spec| spec.steps[1].needs.clone()), Ok(vec!["import".into()]));
+
+    let listed = |start: &str| {
+        let rest = text.split(start).nth(1).expect(start);
+        let list: String = rest.chars().take_while(|c| *c != '.').filter(|c| *c != '`').collect();
+        list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert!(listed("Functions: ").iter().all(|name| is_function(name)));
+    assert!(listed("Filters: ").iter().all(|name| is_filter(name)));
+    assert!(listed("Tests (`is NAME`): ").iter().all(|name| is_test(name)));
+}
+
+#[test]
+fn hostile_files_are_refused_without_a_crash() {
+    let deep_key = format!("name = \"w\"\n[params]\n{}x = 1\n", "a.".repeat(100_000));
+    let deep_list = format!("name = \"w\"\n[params]\nx = {}\n", "[".repeat(100_000));
+    let deep_header = format!("name = \"w\"\n[params{}]\n", ".a".repeat(100_000));
+    let deep_template = noop(&format!("with = {{ values = \"{{{{ {}1 }}}}\" }}", "(".repeat(100_000)));
+    for source in [deep_key, deep_list, deep_header, deep_template] {
+        assert!(parse(&source).is_err());
+    }
 }

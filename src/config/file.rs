@@ -1,0 +1,58 @@
+//! Reads `stepwell.toml` and the user's `config.toml`: the same strict keys in both.
+
+use std::path::{Path, PathBuf};
+
+use super::settings::{ColorChoice, OutputFormat, Partial};
+use crate::core::diagnostic::{Problems, SpecErrors};
+use crate::core::document::{self, Node, Table};
+use crate::core::suggest;
+
+const KEYS: [&str; 5] = ["state_dir", "output", "device", "slots", "color"];
+
+/// Reads the text of a configuration file. `home` stands for a leading `~`.
+pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Partial, SpecErrors> {
+    let mut problems = Problems::new(&path.display().to_string(), text);
+    let table = document::read(&mut problems).unwrap_or_default();
+    table.only(&KEYS, "", &mut problems);
+    let mut text = |key: &str| table.get(key).and_then(|node| node.text(key, &mut problems)).map(|text| text.value);
+    let state_dir = text("state_dir").filter(|path| !path.is_empty()).map(|path| expand(&path, home));
+    let device = text("device");
+    let partial = Partial {
+        state_dir,
+        device,
+        output: choice::<OutputFormat>(&table, "output", &OutputFormat::NAMES, &mut problems),
+        color: choice::<ColorChoice>(&table, "color", &ColorChoice::NAMES, &mut problems),
+        slots: table.get("slots").and_then(|node| slots(node, &mut problems)),
+    };
+    problems.finish(partial)
+}
+
+fn choice<T: std::str::FromStr>(table: &Table, key: &str, names: &[&str], problems: &mut Problems) -> Option<T> {
+    let text = table.get(key)?.text(key, problems)?;
+    let value = text.value.parse().ok();
+    if value.is_none() {
+        problems
+            .at(&text.span, format!("`{key}` cannot be `{}`", text.value))
+            .label("not a known value")
+            .hint(suggest::hint(&text.value, "values", names.iter().copied()));
+    }
+    value
+}
+
+fn slots(node: &Node, problems: &mut Problems) -> Option<usize> {
+    let slots = node.to_json().as_u64().and_then(|slots| usize::try_from(slots).ok()).filter(|slots| *slots > 0);
+    if slots.is_none() {
+        problems
+            .at(&node.span, "`slots` must be an integer of at least 1")
+            .hint("it limits how many steps run at once");
+    }
+    slots
+}
+
+/// A shell would expand `~/`; in a file nobody else does.
+pub(super) fn expand(path: &str, home: Option<&Path>) -> PathBuf {
+    match (path.strip_prefix("~/"), home) {
+        (Some(rest), Some(home)) => home.join(rest),
+        _ => PathBuf::from(path),
+    }
+}

@@ -1,0 +1,155 @@
+//! What can be set.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+/// Settings after precedence: flag, `STEPWELL_*`, `stepwell.toml`, user configuration, default.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Settings {
+    /// Where runs, artifacts and the database live.
+    pub state_dir: Setting<PathBuf>,
+    /// Format of what is written on standard output.
+    pub output: Setting<OutputFormat>,
+    /// Compute device of training: `auto`, or a name that `doctor` lists.
+    pub device: Setting<String>,
+    /// Most step attempts that run at the same time.
+    pub slots: Setting<usize>,
+    pub color: Setting<ColorChoice>,
+}
+
+/// A value and where it came from.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setting<T> {
+    pub value: T,
+    pub origin: Origin,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Origin {
+    Flag,
+    /// Name of the environment variable.
+    Env(&'static str),
+    /// `stepwell.toml` of the working directory.
+    Project(PathBuf),
+    User(PathBuf),
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Origin::Flag => f.write_str("flag"),
+            Origin::Env(name) => write!(f, "environment {name}"),
+            Origin::Project(path) => write!(f, "project file {}", path.display()),
+            Origin::User(path) => write!(f, "user file {}", path.display()),
+            Origin::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// Settings of one source; what is `None` is left to the next source.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Partial {
+    pub state_dir: Option<PathBuf>,
+    pub output: Option<OutputFormat>,
+    pub device: Option<String>,
+    pub slots: Option<usize>,
+    pub color: Option<ColorChoice>,
+}
+
+/// One line of `config show`.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Shown {
+    pub name: &'static str,
+    pub value: String,
+    pub origin: Origin,
+}
+
+impl Settings {
+    /// All settings in a fixed order.
+    pub fn rows(&self) -> Vec<Shown> {
+        let row = |name, value: String, origin: &Origin| Shown { name, value, origin: origin.clone() };
+        vec![
+            row("state_dir", self.state_dir.value.display().to_string(), &self.state_dir.origin),
+            row("output", self.output.value.to_string(), &self.output.origin),
+            row("device", self.device.value.clone(), &self.device.origin),
+            row("slots", self.slots.value.to_string(), &self.slots.origin),
+            row("color", self.color.value.to_string(), &self.color.origin),
+        ]
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum OutputFormat {
+    Human,
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ColorChoice {
+    /// Colours when standard error is a terminal that has them.
+    Auto,
+    Always,
+    Never,
+}
+
+/// A value of a setting that is not one of the known ones.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("must be {expected}, not `{given}`")]
+pub struct InvalidValue {
+    pub expected: &'static str,
+    pub given: String,
+}
+
+impl OutputFormat {
+    pub const NAMES: [&'static str; 2] = ["human", "json"];
+}
+
+impl FromStr for OutputFormat {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "human" => Ok(OutputFormat::Human),
+            "json" => Ok(OutputFormat::Json),
+            _ => Err(InvalidValue { expected: "`human` or `json`", given: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for OutputFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            OutputFormat::Human => "human",
+            OutputFormat::Json => "json",
+        })
+    }
+}
+
+impl ColorChoice {
+    pub const NAMES: [&'static str; 3] = ["auto", "always", "never"];
+}
+
+impl FromStr for ColorChoice {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "auto" => Ok(ColorChoice::Auto),
+            "always" => Ok(ColorChoice::Always),
+            "never" => Ok(ColorChoice::Never),
+            _ => Err(InvalidValue { expected: "`auto`, `always` or `never`", given: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for ColorChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ColorChoice::Auto => "auto",
+            ColorChoice::Always => "always",
+            ColorChoice::Never => "never",
+        })
+    }
+}

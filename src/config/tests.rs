@@ -1,0 +1,132 @@
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
+
+use super::{ColorChoice, ConfigError, Origin, OutputFormat, Partial, Settings, Surroundings, load_from};
+
+/// A home and a working directory with optional files, and an environment.
+struct Place {
+    folder: tempfile::TempDir,
+    env: HashMap<String, OsString>,
+}
+
+impl Place {
+    fn new() -> Place {
+        let folder = tempfile::tempdir().expect("a temporary directory");
+        fs::create_dir_all(folder.path().join("home/.config/stepwell")).expect("a directory");
+        fs::create_dir_all(folder.path().join("work")).expect("a directory");
+        let home = folder.path().join("home").into_os_string();
+        Place { folder, env: HashMap::from([("HOME".to_owned(), home)]) }
+    }
+
+    fn path(&self, name: &str) -> std::path::PathBuf {
+        self.folder.path().join(name)
+    }
+
+    fn user(self, text: &str) -> Place {
+        fs::write(self.path("home/.config/stepwell/config.toml"), text).expect("a file");
+        self
+    }
+
+    fn project(self, text: &str) -> Place {
+        fs::write(self.path("work/stepwell.toml"), text).expect("a file");
+        self
+    }
+
+    fn env(mut self, name: &str, value: &str) -> Place {
+        self.env.insert(name.to_owned(), value.into());
+        self
+    }
+
+    fn load(&self, flags: Partial) -> Result<Settings, ConfigError> {
+        let env = |name: &str| self.env.get(name).cloned();
+        load_from(flags, &Surroundings { env: &env, working_directory: self.path("work") })
+    }
+}
+
+#[test]
+fn defaults_are_used_without_any_source() {
+    let place = Place::new();
+    let settings = place.load(Partial::default()).expect("defaults");
+    assert_eq!(settings.state_dir.value, place.path("work/state"));
+    assert_eq!((settings.output.value, settings.color.value), (OutputFormat::Human, ColorChoice::Auto));
+    assert_eq!((settings.device.value.as_str(), settings.slots.value), ("auto", 2));
+    assert!(settings.rows().iter().all(|row| row.origin == Origin::Default));
+}
+
+#[test]
+fn each_source_wins_over_the_next() {
+    let place = Place::new()
+        .user("slots = 5\ndevice = \"user\"\noutput = \"json\"\ncolor = \"always\"\nstate_dir = \"~/runs\"\n");
+    let settings = place.load(Partial::default()).expect("user file");
+    let user = Origin::User(place.path("home/.config/stepwell/config.toml"));
+    assert!(settings.rows().iter().all(|row| row.origin == user));
+    assert_eq!(settings.state_dir.value, place.path("home/runs"));
+
+    let place = place.project("slots = 4\ndevice = \"project\"\noutput = \"human\"\nstate_dir = \"elsewhere\"\n");
+    let settings = place.load(Partial::default()).expect("project file");
+    assert_eq!((settings.slots.value, &settings.slots.origin), (4, &Origin::Project(place.path("work/stepwell.toml"))));
+    assert_eq!(settings.state_dir.value, place.path("work/elsewhere"));
+    assert_eq!(settings.color.origin, user, "what the project leaves out comes from the user");
+
+    let place =
+        place.env("STEPWELL_SLOTS", "3").env("STEPWELL_DEVICE", "env").env("NO_COLOR", "1").env("STEPWELL_OUTPUT", "");
+    let settings = place.load(Partial::default()).expect("environment");
+    assert_eq!((settings.slots.value, settings.slots.origin), (3, Origin::Env("STEPWELL_SLOTS")));
+    assert_eq!((settings.color.value, settings.color.origin), (ColorChoice::Never, Origin::Env("NO_COLOR")));
+    assert!(matches!(settings.output.origin, Origin::Project(_)), "an empty variable counts as unset");
+
+    let flags = Partial { slots: Some(1), color: Some(ColorChoice::Always), ..Partial::default() };
+    let settings = place.load(flags).expect("flags");
+    assert_eq!((settings.slots.value, settings.slots.origin), (1, Origin::Flag));
+    assert_eq!((settings.color.value, settings.color.origin), (ColorChoice::Always, Origin::Flag));
+    assert_eq!((settings.device.value.as_str(), settings.device.origin), ("env", Origin::Env("STEPWELL_DEVICE")));
+}
+
+#[test]
+fn an_xdg_directory_replaces_the_one_in_home() {
+    let place = Place::new().user("slots = 5\n");
+    let xdg = place.path("xdg");
+    let place = place.env("XDG_CONFIG_HOME", xdg.to_str().expect("UTF-8"));
+    assert_eq!(place.load(Partial::default()).expect("no file").slots.value, 2);
+    fs::create_dir_all(xdg.join("stepwell")).expect("a directory");
+    fs::write(xdg.join("stepwell/config.toml"), "slots = 7\n").expect("a file");
+    assert_eq!(place.load(Partial::default()).expect("a file").slots.value, 7);
+}
+
+#[test]
+fn broken_files_name_every_line() {
+    let place = Place::new().project("statedir = \"x\"\noutput = \"jsn\"\nslots = 0\ndevice = 3\n");
+    let Err(ConfigError::File(errors)) = place.load(Partial::default()) else { panic!("the file is broken") };
+    let found: Vec<_> = errors
+        .problems()
+        .iter()
+        .map(|problem| (problem.position().map(|(line, _)| line), problem.message(), problem.hint_text()))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (Some(1), "unknown key `statedir`", Some("did you mean `state_dir`?")),
+            (Some(2), "`output` cannot be `jsn`", Some("did you mean `json`?")),
+            (Some(3), "`slots` must be an integer of at least 1", Some("it limits how many steps run at once")),
+            (Some(4), "`device` must be text, not an integer", Some("put it in quotes")),
+        ]
+    );
+    assert!(Path::new(errors.file()).ends_with("work/stepwell.toml"));
+}
+
+#[test]
+fn broken_variables_and_flags_are_named() {
+    let message = |place: Place, flags| {
+        let error = place.load(flags).expect_err("broken");
+        (error.to_string(), error.hint().unwrap_or_default())
+    };
+    let (text, hint) = message(Place::new().env("STEPWELL_OUTPUT", "xml"), Partial::default());
+    assert_eq!(text, "environment variable `STEPWELL_OUTPUT` must be `human` or `json`, not `xml`");
+    assert!(hint.contains("unset STEPWELL_OUTPUT"));
+    let (text, _) = message(Place::new().env("STEPWELL_SLOTS", "0"), Partial::default());
+    assert_eq!(text, "environment variable `STEPWELL_SLOTS` must be an integer of at least 1, not `0`");
+    let (text, _) = message(Place::new(), Partial { slots: Some(0), ..Partial::default() });
+    assert_eq!(text, "flag `--slots` must be an integer of at least 1, not `0`");
+}
