@@ -6,22 +6,38 @@ mod corpus_documents;
 mod corpus_import;
 #[cfg(test)]
 mod corpus_test_support;
+#[cfg(feature = "train")]
+mod eval;
+#[cfg(feature = "train")]
+mod export;
+#[cfg(feature = "train")]
+mod generate;
 mod grammar;
 mod handler;
 mod noop;
 mod registry;
 #[cfg(feature = "train")]
-mod text_codec;
+pub mod sampling;
+#[cfg(feature = "train")]
+pub mod text_codec;
 mod tokenize;
 mod tokenizer_train;
 #[cfg(feature = "train")]
 mod train;
+#[cfg(feature = "train")]
+pub mod trained_model;
 #[cfg(all(test, feature = "train"))]
 mod world;
 
 pub use command::{last_lines, own_binary, run_as_child_of};
 pub use corpus_clean::CORPUS_CLEAN;
 pub use corpus_import::CORPUS_IMPORT;
+#[cfg(feature = "train")]
+pub use eval::EVAL;
+#[cfg(feature = "train")]
+pub use export::EXPORT;
+#[cfg(feature = "train")]
+pub use generate::GENERATE;
 pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
 pub use registry::{catalog, find, registry};
 pub use tokenize::TOKENIZE;

@@ -11,6 +11,12 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::TOKENIZE,
     #[cfg(feature = "train")]
     &super::TRAIN,
+    #[cfg(feature = "train")]
+    &super::EVAL,
+    #[cfg(feature = "train")]
+    &super::GENERATE,
+    #[cfg(feature = "train")]
+    &super::EXPORT,
     &super::command::Command,
     &super::noop::Noop,
 ];

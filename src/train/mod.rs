@@ -7,6 +7,7 @@ pub mod decoder;
 pub mod device;
 pub mod generate;
 pub mod hf_config;
+pub mod likelihood;
 pub mod model;
 pub mod ops;
 pub mod optim;

@@ -159,7 +159,7 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schedule::Shape;
+    use super::super::schedule::ScheduleKind;
     use super::*;
 
     fn phase(name: &str, steps: u64) -> Phase {
@@ -172,7 +172,7 @@ mod tests {
             batch: 2,
             accumulation: 3,
             learning_rate: 1e-2,
-            schedule: Schedule { shape: Shape::Linear, warmup_steps: Some(0), ..Schedule::default() },
+            schedule: Schedule { kind: ScheduleKind::Linear, warmup_steps: Some(0), ..Schedule::default() },
             clip: 1.0,
             checkpoint_every: 10,
             phases,
@@ -196,7 +196,7 @@ mod tests {
         second.lr_scale = 0.5;
         let mut third = phase("c", 4);
         third.learning_rate = Some(3e-3);
-        third.schedule = Some(Schedule { shape: Shape::Constant, warmup_steps: Some(2), ..Schedule::default() });
+        third.schedule = Some(Schedule { kind: ScheduleKind::Constant, warmup_steps: Some(2), ..Schedule::default() });
         let plan = plan(vec![phase("a", 3), second, third]);
         assert!((plan.learning_rate(0) - 1e-2).abs() < 1e-15);
         assert!((plan.learning_rate(6) - 1e-2 * 0.5 * 0.5).abs() < 1e-15);

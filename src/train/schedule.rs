@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields, default)]
 pub struct Schedule {
     /// `cosine`, `wsd`, `linear` or `constant`.
-    pub shape: Shape,
+    pub kind: ScheduleKind,
     /// Warm-up steps; when absent, `warmup_fraction` of all steps, rounded up.
     pub warmup_steps: Option<u64>,
     /// Share of the steps in which the rate rises linearly from near 0 to its peak.
@@ -31,7 +31,7 @@ pub struct Schedule {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum Shape {
+pub enum ScheduleKind {
     #[default]
     Cosine,
     Wsd,
@@ -42,7 +42,7 @@ pub enum Shape {
 impl Default for Schedule {
     fn default() -> Self {
         Schedule {
-            shape: Shape::Cosine,
+            kind: ScheduleKind::Cosine,
             warmup_steps: None,
             warmup_fraction: 0.03,
             decay_fraction: 0.2,
@@ -89,14 +89,14 @@ impl Schedule {
         }
         let remaining = total.saturating_sub(step) as f64;
         let after_warmup = total.saturating_sub(warmup).max(1) as f64;
-        let kept = match self.shape {
-            Shape::Constant => 1.0,
-            Shape::Linear => remaining / after_warmup,
-            Shape::Cosine => {
+        let kept = match self.kind {
+            ScheduleKind::Constant => 1.0,
+            ScheduleKind::Linear => remaining / after_warmup,
+            ScheduleKind::Cosine => {
                 let progress = 1.0 - remaining / after_warmup;
                 0.5 * (1.0 + (std::f64::consts::PI * progress).cos())
             }
-            Shape::Wsd => {
+            ScheduleKind::Wsd => {
                 let decay = share(self.decay_fraction, total).min(total.saturating_sub(warmup));
                 if total.saturating_sub(step) >= decay { 1.0 } else { remaining / decay as f64 }
             }
@@ -124,21 +124,21 @@ pub fn validate_learning_rate(rate: f64) -> Result<(), ScheduleError> {
 mod tests {
     use super::*;
 
-    fn schedule(shape: Shape, warmup: u64, final_fraction: f64) -> Schedule {
-        Schedule { shape, warmup_steps: Some(warmup), final_fraction, ..Schedule::default() }
+    fn schedule(kind: ScheduleKind, warmup: u64, final_fraction: f64) -> Schedule {
+        Schedule { kind, warmup_steps: Some(warmup), final_fraction, ..Schedule::default() }
     }
 
     /// The formulas of the documentation, written out once more from the other end.
-    fn closed_form(shape: Shape, s: f64, w: f64, total: f64, f: f64) -> f64 {
+    fn closed_form(kind: ScheduleKind, s: f64, w: f64, total: f64, f: f64) -> f64 {
         if s < w {
             return (s + 1.0) / w;
         }
         let p = (s - w) / (total - w);
-        match shape {
-            Shape::Constant => 1.0,
-            Shape::Linear => 1.0 - (1.0 - f) * p,
-            Shape::Cosine => f + (1.0 - f) * (std::f64::consts::FRAC_PI_2 * p).cos().powi(2),
-            Shape::Wsd => {
+        match kind {
+            ScheduleKind::Constant => 1.0,
+            ScheduleKind::Linear => 1.0 - (1.0 - f) * p,
+            ScheduleKind::Cosine => f + (1.0 - f) * (std::f64::consts::FRAC_PI_2 * p).cos().powi(2),
+            ScheduleKind::Wsd => {
                 let d = (0.2 * total).ceil();
                 if s <= total - d { 1.0 } else { f + (1.0 - f) * (total - s) / d }
             }
@@ -147,25 +147,56 @@ mod tests {
 
     #[test]
     fn every_shape_equals_its_closed_formula() {
-        for shape in [Shape::Cosine, Shape::Wsd, Shape::Linear, Shape::Constant] {
+        for kind in [ScheduleKind::Cosine, ScheduleKind::Wsd, ScheduleKind::Linear, ScheduleKind::Constant] {
             for (total, warmup, f) in [(100, 10, 0.1), (1000, 30, 0.0), (7, 1, 0.5), (1, 0, 0.0)] {
-                let built = schedule(shape, warmup, f);
+                let built = schedule(kind, warmup, f);
                 for s in 0..total {
-                    let wanted = closed_form(shape, s as f64, warmup as f64, total as f64, f);
+                    let wanted = closed_form(kind, s as f64, warmup as f64, total as f64, f);
                     let got = built.factor(s, total);
-                    assert!((got - wanted).abs() < 1e-9, "{shape:?} step {s} of {total}: {got} is not {wanted}");
+                    assert!((got - wanted).abs() < 1e-9, "{kind:?} step {s} of {total}: {got} is not {wanted}");
                 }
+            }
+        }
+    }
+
+    /// Against `transformers`; see `scripts/golden/README.md`.
+    #[test]
+    fn equals_the_golden_schedules() {
+        #[derive(Deserialize)]
+        struct File {
+            cases: Vec<Case>,
+        }
+        #[derive(Deserialize)]
+        struct Case {
+            shape: ScheduleKind,
+            total: u64,
+            warmup_steps: u64,
+            decay_fraction: f64,
+            final_fraction: f64,
+            peak: f64,
+            lr: Vec<f64>,
+        }
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/golden/schedules.json");
+        let file: File = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+        assert!(file.cases.len() > 3);
+        for case in file.cases {
+            let Case { shape: kind, decay_fraction, final_fraction, .. } = case;
+            let warmup_steps = Some(case.warmup_steps);
+            let schedule = Schedule { kind, warmup_steps, decay_fraction, final_fraction, ..Schedule::default() };
+            for (step, wanted) in case.lr.iter().enumerate() {
+                let got = case.peak * schedule.factor(step as u64, case.total);
+                assert!((got - wanted).abs() < 1e-9, "{kind:?} step {step}: {got} is not {wanted}");
             }
         }
     }
 
     #[test]
     fn known_values_of_a_hundred_steps() {
-        let cosine = schedule(Shape::Cosine, 10, 0.0);
+        let cosine = schedule(ScheduleKind::Cosine, 10, 0.0);
         assert!((cosine.factor(0, 100) - 0.1).abs() < 1e-12);
         assert!((cosine.factor(9, 100) - 1.0).abs() < 1e-12);
         assert!((cosine.factor(55, 100) - 0.5).abs() < 1e-12);
-        let wsd = schedule(Shape::Wsd, 10, 0.0);
+        let wsd = schedule(ScheduleKind::Wsd, 10, 0.0);
         assert!((wsd.factor(80, 100) - 1.0).abs() < 1e-12);
         assert!((wsd.factor(90, 100) - 0.5).abs() < 1e-12);
         assert!((wsd.factor(99, 100) - 0.05).abs() < 1e-12);
@@ -184,6 +215,9 @@ mod tests {
         }
         assert!(validate_learning_rate(1e-3).is_ok());
         assert!(Schedule { warmup_fraction: f64::NAN, ..Schedule::default() }.validate(10).is_err());
-        assert_eq!(schedule(Shape::Cosine, 11, 0.0).validate(10), Err(ScheduleError::Warmup { warmup: 11, total: 10 }));
+        assert_eq!(
+            schedule(ScheduleKind::Cosine, 11, 0.0).validate(10),
+            Err(ScheduleError::Warmup { warmup: 11, total: 10 })
+        );
     }
 }

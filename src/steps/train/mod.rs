@@ -11,4 +11,7 @@ mod resume;
 #[cfg(test)]
 mod tests;
 
+pub(super) use data::open_stream;
 pub use handler::TRAIN;
+pub(super) use handler::{CONFIG_FILE, MODEL_FILE};
+pub(super) use host::SAFETENSORS;

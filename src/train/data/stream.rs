@@ -67,6 +67,16 @@ impl TokenStream {
         }
     }
 
+    /// Every document's range of the stream, in order.
+    pub fn document_ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
+        self.shards.iter().zip(&self.starts).flat_map(|(shard, base)| {
+            (0..shard.header().documents).map(move |document| {
+                let start = if document == 0 { 0 } else { shard.document_end(document - 1) };
+                base + start..base + shard.document_end(document)
+            })
+        })
+    }
+
     /// Where documents start inside `range`, other than at its very beginning; stream positions.
     pub fn document_starts(&self, range: Range<u64>) -> Vec<u64> {
         let mut found = Vec::new();
@@ -121,6 +131,7 @@ mod tests {
         let mut middle = Vec::new();
         stream.read(5..9, &mut middle);
         assert_eq!(middle, [7, 1, 0, 8]);
+        assert_eq!(stream.document_ranges().collect::<Vec<_>>(), [0..4, 4..7, 7..12]);
     }
 
     #[test]

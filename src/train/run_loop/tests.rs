@@ -9,7 +9,7 @@ use crate::train::data::TokenStream;
 use crate::train::data::fixtures::shard;
 use crate::train::device;
 use crate::train::plan::Phase;
-use crate::train::schedule::{Schedule, Shape};
+use crate::train::schedule::{Schedule, ScheduleKind};
 
 struct Saved {
     state: Vec<u8>,
@@ -94,7 +94,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
         batch: 2,
         accumulation: 2,
         learning_rate: 1e-2,
-        schedule: Schedule { shape: Shape::Cosine, warmup_steps: Some(2), ..Schedule::default() },
+        schedule: Schedule { kind: ScheduleKind::Cosine, warmup_steps: Some(2), ..Schedule::default() },
         clip: 1.0,
         checkpoint_every: 4,
         phases,
@@ -210,7 +210,7 @@ fn epoch_boundary_resume() {
 fn phase_boundary_resume() {
     let mut second = phase("words", 4);
     second.lr_scale = 0.5;
-    second.schedule = Some(Schedule { shape: Shape::Wsd, warmup_steps: Some(1), ..Schedule::default() });
+    second.schedule = Some(Schedule { kind: ScheduleKind::Wsd, warmup_steps: Some(1), ..Schedule::default() });
     let plan = plan(vec![phase("grammar", 5), second, phase("special", 3)]);
     for stops in [vec![5], vec![4, 6], vec![9, 10], vec![5, 9]] {
         assert_pieces_equal_the_whole(&plan, &stops);

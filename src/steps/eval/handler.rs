@@ -1,0 +1,234 @@
+//! The handler: reads everything, measures, writes `results.json`.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+use super::minimal_pairs::{self, Pair};
+use super::results::{Findings, Measured};
+use super::{baseline, repetition};
+use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::failure::{Failure, FailureKind};
+use crate::core::protocol::Progress;
+use crate::steps::handler::{StepContext, StepError, StepHandler, arguments};
+use crate::steps::sampling::{Sample, Sampling};
+use crate::steps::text_codec::TextCodec;
+use crate::steps::train::open_stream;
+use crate::steps::trained_model::TrainedModel;
+use crate::train::data::TokenStream;
+use crate::train::decoder::Decoder;
+use crate::train::device;
+use crate::train::likelihood;
+use crate::train::model::Transformer;
+
+/// The `eval` step kind.
+pub struct Eval;
+pub static EVAL: Eval = Eval;
+
+/// Pairs scored between two looks at the interrupt flag.
+const PAIRS_AT_ONCE: usize = 64;
+
+/// Arguments of the `eval` step.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    /// Output `model` of `train`.
+    model: ArtifactRef,
+    /// The tokenizer that it was trained with.
+    tokenizer: ArtifactRef,
+    /// Token file of the held-out split.
+    validation: ArtifactRef,
+    /// Token files of the training split, from which the trigram baseline learns; none, no baseline.
+    #[serde(default)]
+    train_tokens: Vec<ArtifactRef>,
+    /// The baseline learns from the first so many tokens; its counts are held in memory.
+    #[serde(default = "default_trigram_tokens")]
+    trigram_tokens: u64,
+    /// NDJSON of `{"phenomenon", "good", "bad"}`; an empty file is as good as none.
+    #[serde(default)]
+    minimal_pairs: Option<ArtifactRef>,
+    /// `auto`, `flex` (CPU), `wgpu`, `vulkan`, `metal` or `cuda`.
+    #[serde(default = "default_device")]
+    device: String,
+    #[serde(default)]
+    samples: SampleArguments,
+}
+
+/// Samples for the measures of variety; three of them are shown.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+struct SampleArguments {
+    /// Number of samples.
+    count: u64,
+    /// Longest sample, in tokens.
+    max_new_tokens: usize,
+    /// 0 takes the likeliest token each time.
+    temperature: f32,
+    /// Draw only among so many likeliest tokens.
+    top_k: Option<usize>,
+    /// Draw only among the likeliest tokens that hold this share of the probability.
+    top_p: Option<f32>,
+    /// What every sample goes on from; empty for a new document.
+    prompt: String,
+    seed: u64,
+}
+
+fn default_trigram_tokens() -> u64 {
+    2_000_000
+}
+
+fn default_device() -> String {
+    "auto".to_owned()
+}
+
+impl Default for SampleArguments {
+    fn default() -> Self {
+        SampleArguments {
+            count: 10,
+            max_new_tokens: 60,
+            temperature: 0.8,
+            top_k: None,
+            top_p: None,
+            prompt: String::new(),
+            seed: 42,
+        }
+    }
+}
+
+impl StepHandler for Eval {
+    fn kind(&self) -> &'static str {
+        "eval"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn summary(&self) -> &'static str {
+        "measure a trained model on held-out text"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(Arguments)
+    }
+
+    /// The backend rounds in its own way.
+    fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
+        let arguments: Arguments = arguments(with)?;
+        let backend =
+            device::resolve(&arguments.device).map_err(|error| Failure::from_error(FailureKind::Fatal, &error))?;
+        Ok(json!({"backend": backend}))
+    }
+
+    fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
+        let arguments: Arguments = context.arguments()?;
+        let artifacts = context.artifacts;
+        let codec = TextCodec::load(&artifacts.read(&arguments.tokenizer).map_err(Failure::from)?)?;
+        let saved = TrainedModel::read(artifacts, &arguments.model)?;
+        saved.check_tokenizer(&codec)?;
+        let validation = open_stream(artifacts, std::slice::from_ref(&arguments.validation), codec.encoder())?;
+        let pairs = read_pairs(context, &arguments, &codec, saved.config.context + 1)?;
+
+        let model = saved.load(&arguments.device)?;
+        let measured = measure_model(context, &model, &validation, &pairs)?;
+        let trigram = measure_trigram(context, &arguments, &codec, &validation, &pairs)?;
+        let samples = draw(context, &arguments.samples, &Decoder::new(&model), &codec)?;
+        let tokens: Vec<Vec<u32>> = samples.iter().map(|sample| sample.tokens.clone()).collect();
+        let findings = Findings {
+            config: &saved.config,
+            text_bytes: validation.text_bytes(),
+            documents: validation.documents(),
+            model: measured,
+            trigram,
+            samples: &samples,
+            distinct_1: repetition::distinct(&tokens, 1),
+            distinct_2: repetition::distinct(&tokens, 2),
+            repetition_4: repetition::repeated(&tokens, 4),
+        };
+        let file = serde_json::to_vec_pretty(&findings.to_json())
+            .map_err(|error| Failure::fatal(format!("cannot write the results as JSON: {error}")))?;
+        let results = artifacts.put_bytes(&file, "application/json").map_err(Failure::from)?;
+        Ok(Outputs { artifacts: BTreeMap::from([("results".to_owned(), results)]), values: findings.values() })
+    }
+}
+
+fn read_pairs(
+    context: &StepContext<'_>,
+    arguments: &Arguments,
+    codec: &TextCodec,
+    longest: usize,
+) -> Result<Vec<Pair>, Failure> {
+    match &arguments.minimal_pairs {
+        Some(file) => minimal_pairs::read(&context.artifacts.read(file)?, codec, longest),
+        None => Ok(Vec::new()),
+    }
+}
+
+fn measure_model(
+    context: &mut StepContext<'_>,
+    model: &Transformer,
+    validation: &TokenStream,
+    pairs: &[Pair],
+) -> Result<Measured, StepError> {
+    let validation = likelihood::of_stream(model, validation, |done, total| {
+        report(context, done, total, "windows", "held-out text")
+    })?;
+    let mut nats = Vec::with_capacity(pairs.len());
+    for chunk in pairs.chunks(PAIRS_AT_ONCE) {
+        let sentences: Vec<&[u32]> = chunk.iter().flat_map(|pair| [pair.good.as_slice(), &pair.bad]).collect();
+        let found = likelihood::of_sequences(model, &sentences);
+        nats.extend(found.chunks_exact(2).map(|pair| (pair[0], pair[1])));
+        report(context, nats.len() as u64, pairs.len() as u64, "pairs", "minimal pairs")?;
+    }
+    Ok(Measured { validation, pairs: (!pairs.is_empty()).then(|| minimal_pairs::score(pairs, nats)) })
+}
+
+fn measure_trigram(
+    context: &StepContext<'_>,
+    arguments: &Arguments,
+    codec: &TextCodec,
+    validation: &TokenStream,
+    pairs: &[Pair],
+) -> Result<Option<Measured>, StepError> {
+    if arguments.train_tokens.is_empty() {
+        return Ok(None);
+    }
+    let training = open_stream(context.artifacts, &arguments.train_tokens, codec.encoder())?;
+    let go_on = || context.check_interrupt();
+    let trigram = baseline::train(&training, codec.vocab(), arguments.trigram_tokens, go_on)?;
+    let validation = baseline::of_stream(&trigram, validation, go_on)?;
+    let scores = (!pairs.is_empty()).then(|| minimal_pairs::score(pairs, baseline::of_pairs(&trigram, pairs)));
+    Ok(Some(Measured { validation, pairs: scores }))
+}
+
+fn draw(
+    context: &mut StepContext<'_>,
+    arguments: &SampleArguments,
+    decoder: &Decoder,
+    codec: &TextCodec,
+) -> Result<Vec<Sample>, StepError> {
+    let SampleArguments { max_new_tokens, temperature, top_k, top_p, seed, .. } = *arguments;
+    let sampling = Sampling { max_new_tokens, temperature, top_k, top_p, seed };
+    sampling.validate()?;
+    let mut samples = Vec::new();
+    for index in 0..arguments.count {
+        samples.push(sampling.draw(decoder, codec, &arguments.prompt, index)?);
+        report(context, index + 1, arguments.count, "samples", "samples")?;
+    }
+    Ok(samples)
+}
+
+/// Says how far it is, and stops when the engine wants it.
+fn report(
+    context: &mut StepContext<'_>,
+    done: u64,
+    total: u64,
+    unit: &'static str,
+    message: &'static str,
+) -> Result<(), StepError> {
+    let progress = Progress { done, total, unit: unit.to_owned(), message: message.to_owned() };
+    context.reporter.progress(progress);
+    context.check_interrupt()
+}

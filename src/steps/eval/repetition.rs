@@ -1,0 +1,40 @@
+//! How varied generated text is, over token ids.
+
+use std::collections::HashSet;
+
+/// Share of different n-grams among all of them, over all samples (distinct-n, Li et al. 2016); 0 when
+/// there is none.
+pub fn distinct(samples: &[Vec<u32>], n: usize) -> f64 {
+    let all = || samples.iter().flat_map(|sample| sample.windows(n));
+    share(all().collect::<HashSet<_>>().len(), all().count())
+}
+
+/// Share of n-grams that came before in the same sample, as the mean over samples (seq-rep-n, Welleck
+/// et al. 2020). Samples shorter than `n` repeat nothing.
+pub fn repeated(samples: &[Vec<u32>], n: usize) -> f64 {
+    let of_sample = |sample: &Vec<u32>| {
+        let all = sample.windows(n).count();
+        share(all - sample.windows(n).collect::<HashSet<_>>().len(), all)
+    };
+    if samples.is_empty() { 0.0 } else { samples.iter().map(of_sample).sum::<f64>() / samples.len() as f64 }
+}
+
+fn share(part: usize, whole: usize) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_counted_by_hand() {
+        let samples = [vec![1, 2, 1, 2], vec![3]];
+        assert!((distinct(&samples, 1) - 3.0 / 5.0).abs() < 1e-12);
+        assert!((distinct(&samples, 2) - 2.0 / 3.0).abs() < 1e-12);
+        assert!((repeated(&samples, 2) - (1.0 / 3.0) / 2.0).abs() < 1e-12);
+        let loops = [vec![1, 2, 3, 4, 1, 2, 3, 4, 1, 2, 3, 4]];
+        assert!((repeated(&loops, 4) - 5.0 / 9.0).abs() < 1e-12);
+        assert_eq!((distinct(&[], 1), repeated(&[], 4), repeated(&[vec![1]], 4)), (0.0, 0.0, 0.0));
+    }
+}

@@ -1,0 +1,126 @@
+//! `export`: a trained model as a folder that Hugging Face `transformers` opens.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+
+use super::handler::{StepContext, StepError, StepHandler};
+use super::text_codec::TextCodec;
+use super::tokenizer_train::{BOS, EOS, PAD};
+use super::train::{CONFIG_FILE, MODEL_FILE};
+use super::trained_model::TrainedModel;
+use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::failure::{Failure, FailureKind};
+use crate::train::hf_config::HfConfig;
+
+#[cfg(test)]
+mod tests;
+
+/// The `export` step kind.
+pub struct Export;
+pub static EXPORT: Export = Export;
+
+/// Arguments of the `export` step.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    /// Output `model` of `train`.
+    model: ArtifactRef,
+    /// The tokenizer that it was trained with.
+    tokenizer: ArtifactRef,
+}
+
+impl StepHandler for Export {
+    fn kind(&self) -> &'static str {
+        "export"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn summary(&self) -> &'static str {
+        "write a trained model as a Hugging Face folder"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(Arguments)
+    }
+
+    fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
+        let arguments: Arguments = context.arguments()?;
+        let tokenizer = context.artifacts.read(&arguments.tokenizer).map_err(Failure::from)?;
+        let codec = TextCodec::load(&tokenizer)?;
+        let model = TrainedModel::read(context.artifacts, &arguments.model)?;
+        model.check_tokenizer(&codec)?;
+        let config = HfConfig::new(&model.config, model.special).map_err(|error| {
+            Failure::from_error(FailureKind::Fatal, &error)
+                .with_hint("train a model with `swiglu`, or use the output `model` of the `train` step as it is")
+        })?;
+        let files = [
+            (CONFIG_FILE, pretty(&config)?, "application/json"),
+            (MODEL_FILE, model.weights, super::train::SAFETENSORS),
+            ("tokenizer.json", tokenizer, "application/json"),
+            ("tokenizer_config.json", pretty(&TokenizerConfig::new(model.config.context))?, "application/json"),
+            ("special_tokens_map.json", pretty(&SpecialTokenNames::ALL)?, "application/json"),
+            ("generation_config.json", pretty(&model.special)?, "application/json"),
+        ];
+        let mut entries = BTreeMap::new();
+        for (name, bytes, media_type) in files {
+            let file = context.artifacts.put_bytes(&bytes, media_type).map_err(Failure::from)?;
+            entries.insert(name.to_owned(), file);
+        }
+        let folder = context.artifacts.put_tree(&entries).map_err(Failure::from)?;
+        Ok(Outputs {
+            artifacts: BTreeMap::from([("folder".to_owned(), folder)]),
+            values: Map::from_iter([
+                ("architecture".to_owned(), json!(config.architecture())),
+                ("parameters".to_owned(), json!(model.config.parameter_counts().total)),
+            ]),
+        })
+    }
+}
+
+/// Texts of the special tokens, under the names that `transformers` gives them.
+#[derive(Serialize)]
+struct SpecialTokenNames {
+    bos_token: &'static str,
+    eos_token: &'static str,
+    pad_token: &'static str,
+}
+
+impl SpecialTokenNames {
+    const ALL: SpecialTokenNames = SpecialTokenNames { bos_token: BOS, eos_token: EOS, pad_token: PAD };
+}
+
+/// `tokenizer_config.json`.
+#[derive(Serialize)]
+struct TokenizerConfig {
+    tokenizer_class: &'static str,
+    bos_token: &'static str,
+    eos_token: &'static str,
+    pad_token: &'static str,
+    model_max_length: usize,
+    clean_up_tokenization_spaces: bool,
+}
+
+impl TokenizerConfig {
+    fn new(context: usize) -> Self {
+        let SpecialTokenNames { bos_token, eos_token, pad_token } = SpecialTokenNames::ALL;
+        TokenizerConfig {
+            tokenizer_class: "PreTrainedTokenizerFast",
+            bos_token,
+            eos_token,
+            pad_token,
+            model_max_length: context,
+            // Byte-level tokenizers decode exactly; the clean-up would change spaces before punctuation.
+            clean_up_tokenization_spaces: false,
+        }
+    }
+}
+
+fn pretty(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
+    serde_json::to_vec_pretty(value).map_err(|error| Failure::fatal(format!("cannot write JSON: {error}")))
+}

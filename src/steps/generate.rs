@@ -1,0 +1,132 @@
+//! `generate`: text from a trained model.
+
+use std::collections::BTreeMap;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, json};
+
+use super::handler::{StepContext, StepError, StepHandler};
+use super::sampling::{Sample, Sampling};
+use super::text_codec::TextCodec;
+use super::trained_model::TrainedModel;
+use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::failure::Failure;
+use crate::core::protocol::Progress;
+use crate::train::decoder::Decoder;
+
+#[cfg(test)]
+mod tests;
+
+/// The `generate` step kind.
+pub struct Generate;
+pub static GENERATE: Generate = Generate;
+
+/// Characters of a sample in the step's values; the artifact has all of them.
+const SHORT: usize = 400;
+
+/// Arguments of the `generate` step.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    /// Output `model` of `train`.
+    model: ArtifactRef,
+    /// The tokenizer that it was trained with.
+    tokenizer: ArtifactRef,
+    /// Texts to go on from; an empty one starts a new document.
+    #[serde(default = "one_empty_prompt")]
+    prompts: Vec<String>,
+    /// Samples of each prompt.
+    #[serde(default = "default_count")]
+    count: u64,
+    /// Longest continuation, in tokens.
+    #[serde(default = "default_max_new_tokens")]
+    max_new_tokens: usize,
+    /// 0 takes the likeliest token each time.
+    #[serde(default = "default_temperature")]
+    temperature: f32,
+    /// Draw only among so many likeliest tokens.
+    #[serde(default)]
+    top_k: Option<usize>,
+    /// Draw only among the likeliest tokens that hold this share of the probability.
+    #[serde(default)]
+    top_p: Option<f32>,
+    /// Equal seeds give equal samples.
+    #[serde(default = "default_seed")]
+    seed: u64,
+}
+
+fn one_empty_prompt() -> Vec<String> {
+    vec![String::new()]
+}
+
+fn default_count() -> u64 {
+    1
+}
+
+fn default_max_new_tokens() -> usize {
+    64
+}
+
+fn default_temperature() -> f32 {
+    0.8
+}
+
+fn default_seed() -> u64 {
+    42
+}
+
+impl StepHandler for Generate {
+    fn kind(&self) -> &'static str {
+        "generate"
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn summary(&self) -> &'static str {
+        "sample text from a trained model"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(Arguments)
+    }
+
+    fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
+        let arguments: Arguments = context.arguments()?;
+        let Arguments { max_new_tokens, temperature, top_k, top_p, seed, .. } = arguments;
+        let sampling = Sampling { max_new_tokens, temperature, top_k, top_p, seed };
+        sampling.validate()?;
+        let codec = TextCodec::load(&context.artifacts.read(&arguments.tokenizer).map_err(Failure::from)?)?;
+        let model = TrainedModel::read(context.artifacts, &arguments.model)?;
+        model.check_tokenizer(&codec)?;
+        let decoder = Decoder::new(&model.load("auto")?);
+
+        let total = arguments.prompts.len() as u64 * arguments.count;
+        let mut samples = Vec::new();
+        for prompt in arguments.prompts.iter().flat_map(|prompt| (0..arguments.count).map(move |_| prompt)) {
+            context.check_interrupt()?;
+            samples.push(sampling.draw(&decoder, &codec, prompt, samples.len() as u64)?);
+            let done = samples.len() as u64;
+            context.reporter.progress(Progress { done, total, unit: "samples".to_owned(), message: String::new() });
+        }
+        Ok(outputs(context, &sampling, &samples)?)
+    }
+}
+
+fn outputs(context: &StepContext<'_>, sampling: &Sampling, samples: &[Sample]) -> Result<Outputs, Failure> {
+    #[derive(Serialize)]
+    struct File<'a> {
+        sampling: &'a Sampling,
+        samples: &'a [Sample],
+    }
+    let file = serde_json::to_vec_pretty(&File { sampling, samples })
+        .map_err(|error| Failure::fatal(format!("cannot write the samples as JSON: {error}")))?;
+    let file = context.artifacts.put_bytes(&file, "application/json")?;
+    let short: Vec<String> = samples.iter().map(|sample| sample.short(SHORT)).collect();
+    Ok(Outputs {
+        artifacts: BTreeMap::from([("samples".to_owned(), file)]),
+        values: Map::from_iter([("samples".to_owned(), json!(short))]),
+    })
+}

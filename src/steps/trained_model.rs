@@ -1,0 +1,66 @@
+//! Reading the output `model` of a `train` step.
+
+use super::text_codec::TextCodec;
+use super::train::{CONFIG_FILE, MODEL_FILE};
+use crate::artifact::ArtifactStore;
+use crate::core::artifact::ArtifactRef;
+use crate::core::failure::{Failure, FailureKind};
+use crate::train::config::ModelConfig;
+use crate::train::device;
+use crate::train::hf_config::{SavedModel, SpecialTokens};
+use crate::train::model::Transformer;
+use crate::train::weights;
+
+/// A trained model's files, read and checked.
+pub struct TrainedModel {
+    pub config: ModelConfig,
+    pub special: SpecialTokens,
+    /// The bytes of `model.safetensors`.
+    pub weights: Vec<u8>,
+}
+
+impl TrainedModel {
+    /// # Errors
+    /// When the artifact is not the output of `train`, or is damaged.
+    pub fn read(artifacts: &ArtifactStore, model: &ArtifactRef) -> Result<Self, Failure> {
+        let tree = artifacts.read_tree(model)?;
+        let file = |name: &str| {
+            let entry = tree.entries.get(name).ok_or_else(|| unusable(format!("it has no file `{name}`")))?;
+            artifacts.read(entry).map_err(Failure::from)
+        };
+        let saved: SavedModel =
+            serde_json::from_slice(&file(CONFIG_FILE)?).map_err(|error| unusable(format!("{CONFIG_FILE}: {error}")))?;
+        let SavedModel { stepwell: config, bos_token_id, eos_token_id, pad_token_id } = saved;
+        config.validate().map_err(|error| unusable(error.to_string()))?;
+        let special = SpecialTokens { bos_token_id, eos_token_id, pad_token_id };
+        Ok(TrainedModel { config, special, weights: file(MODEL_FILE)? })
+    }
+
+    /// Puts the model on a device, without automatic differentiation.
+    ///
+    /// # Errors
+    /// When the device cannot be opened or the weights do not fit the configuration.
+    pub fn load(&self, device: &str) -> Result<Transformer, Failure> {
+        let device = device::open(device).map_err(|error| Failure::from_error(FailureKind::Fatal, &error))?;
+        let tensors = weights::load(&self.weights).map_err(|error| unusable(error.to_string()))?;
+        Transformer::from_named(&self.config, &tensors, &device).map_err(|error| unusable(error.to_string()))
+    }
+
+    /// # Errors
+    /// When the tokenizer is not the one that the model was trained with.
+    pub fn check_tokenizer(&self, codec: &TextCodec) -> Result<(), Failure> {
+        if codec.special == self.special && codec.vocab() as usize <= self.config.vocab_size {
+            return Ok(());
+        }
+        let message = format!(
+            "the tokenizer has {} tokens, the model was trained with another one of up to {}",
+            codec.vocab(),
+            self.config.vocab_size
+        );
+        Err(Failure::fatal(message).with_hint("pass the tokenizer of the `train` step"))
+    }
+}
+
+fn unusable(why: String) -> Failure {
+    Failure::fatal(format!("the model cannot be used: {why}")).with_hint("`model` must be the output of `train`")
+}

@@ -1,0 +1,208 @@
+//! How likely a model finds text, in nats.
+
+use super::data::{NOT_COUNTED, PackedRow, TokenStream, row_at};
+use super::model::{Batch, Transformer};
+
+/// Tokens in one forward pass. The scores of all of them over the vocabulary are in memory at once.
+const TOKENS_PER_BATCH: usize = 2048;
+
+/// Negative log-likelihood of a text, summed over its tokens.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub struct Likelihood {
+    pub nats: f64,
+    /// Tokens that were predicted: all but each document's BOS.
+    pub tokens: u64,
+}
+
+impl Likelihood {
+    pub fn perplexity(&self) -> f64 {
+        (self.nats / self.tokens as f64).exp()
+    }
+
+    /// Bits per UTF-8 byte of the text, which compares models with different tokenizers.
+    pub fn bits_per_byte(&self, text_bytes: u64) -> f64 {
+        self.nats / std::f64::consts::LN_2 / text_bytes as f64
+    }
+}
+
+/// The likelihood of a whole stream, by windows of the model's context that move on by half of it:
+/// every token is counted once, with at least half a context or its whole document before it.
+///
+/// `progress` hears of windows done and in total after every batch, and may stop the work.
+///
+/// # Errors
+/// What `progress` returns.
+pub fn of_stream<E>(
+    model: &Transformer,
+    stream: &TokenStream,
+    mut progress: impl FnMut(u64, u64) -> Result<(), E>,
+) -> Result<Likelihood, E> {
+    let context = model.config().context;
+    let stride = (context / 2).max(1);
+    let windows = windows(stream.tokens(), context, stride);
+    let per_batch = (TOKENS_PER_BATCH / context).max(1) as u64;
+    let mut sum = Likelihood::default();
+    let mut window = 0;
+    while window < windows {
+        let end = (window + per_batch).min(windows);
+        let rows: Vec<PackedRow> = (window..end).map(|window| window_row(stream, window, context, stride)).collect();
+        sum.tokens += rows.iter().flat_map(|row| &row.targets).filter(|target| **target >= 0).count() as u64;
+        sum.nats += token_nats(model, rows).iter().flatten().sum::<f64>();
+        window = end;
+        progress(window, windows)?;
+    }
+    Ok(sum)
+}
+
+/// The negative log-likelihood of each sequence, summed over all its tokens but the first. A
+/// sequence must fit the context: at most `context + 1` tokens.
+///
+/// # Panics
+/// When a sequence is longer, or has fewer than two tokens.
+pub fn of_sequences(model: &Transformer, sequences: &[&[u32]]) -> Vec<f64> {
+    let mut results = Vec::with_capacity(sequences.len());
+    let mut rest = sequences;
+    while !rest.is_empty() {
+        let (batch, tail) = rest.split_at(fitting(rest));
+        let width = batch.iter().map(|sequence| sequence.len() - 1).max().unwrap_or(0);
+        let rows = batch.iter().map(|sequence| sequence_row(sequence, width)).collect();
+        results.extend(token_nats(model, rows).iter().map(|row| row.iter().sum::<f64>()));
+        rest = tail;
+    }
+    results
+}
+
+/// How many of the first sequences make up one batch once padded to the longest; at least one.
+fn fitting(sequences: &[&[u32]]) -> usize {
+    let mut width = 0;
+    let fits = |(count, sequence): (usize, &&[u32])| {
+        width = width.max(sequence.len());
+        count == 0 || (count + 1) * width <= TOKENS_PER_BATCH
+    };
+    sequences.iter().enumerate().map(fits).take_while(|fits| *fits).count()
+}
+
+fn sequence_row(sequence: &[u32], width: usize) -> PackedRow {
+    let length = sequence.len() - 1;
+    let mut row = PackedRow {
+        ids: sequence[..length].to_vec(),
+        targets: sequence[1..].iter().map(|token| *token as i32).collect(),
+        starts: vec![0; length],
+    };
+    row.ids.resize(width, sequence[length]);
+    row.targets.resize(width, NOT_COUNTED);
+    row.starts.extend((length..width).map(|position| position as u32));
+    row
+}
+
+/// Windows until every token but the first is the target of one.
+fn windows(tokens: u64, context: usize, stride: usize) -> u64 {
+    let inputs = tokens.saturating_sub(1);
+    1 + inputs.saturating_sub(context as u64).div_ceil(stride as u64)
+}
+
+/// Row of a window, of which only the last `stride` targets count, for the first all of them.
+fn window_row(stream: &TokenStream, window: u64, context: usize, stride: usize) -> PackedRow {
+    let mut row = row_at(stream, window * stride as u64, context);
+    if window > 0 {
+        row.targets[..context - stride].fill(NOT_COUNTED);
+    }
+    row
+}
+
+/// Nats of each position, 0 where it is not counted.
+fn token_nats(model: &Transformer, rows: Vec<PackedRow>) -> Vec<Vec<f64>> {
+    let (batch, seq) = (rows.len(), rows[0].ids.len());
+    let mut joined = Batch { ids: Vec::new(), targets: Vec::new(), starts: Vec::new(), batch, seq, dropout_seed: None };
+    for row in rows {
+        joined.ids.extend(row.ids);
+        joined.targets.extend(row.targets);
+        joined.starts.extend(row.starts);
+    }
+    let nats = model.token_nll(&joined).into_data_as::<f32>();
+    let nats = nats.as_slice::<f32>().expect("just converted to f32");
+    nats.chunks(seq).map(|row| row.iter().map(|nats| f64::from(*nats)).collect()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::config::{Ffn, ModelConfig};
+    use super::super::data::TokenStream;
+    use super::super::data::fixtures::shard;
+    use super::super::device;
+    use super::*;
+
+    fn model(context: usize) -> Transformer {
+        let config = ModelConfig {
+            vocab_size: 300,
+            context,
+            layers: 1,
+            d_model: 16,
+            heads: 2,
+            kv_heads: 2,
+            head_dim: 8,
+            ffn: Ffn::SwiGlu { hidden: 24 },
+            init_std: 0.5,
+            ..ModelConfig::preset("tiny").unwrap()
+        };
+        Transformer::init(&config, 3, &device::open("flex").unwrap())
+    }
+
+    fn documents(lengths: &[u32]) -> Vec<Vec<u32>> {
+        lengths.iter().map(|n| (0..*n).map(|t| 2 + (t * 7 + n) % 290).collect()).collect()
+    }
+
+    fn stream(documents: &[Vec<u32>]) -> TokenStream {
+        let borrowed: Vec<&[u32]> = documents.iter().map(Vec::as_slice).collect();
+        TokenStream::new(vec![shard(&borrowed)]).unwrap()
+    }
+
+    fn measure(model: &Transformer, stream: &TokenStream) -> Likelihood {
+        let Ok(found) = of_stream(model, stream, |_, _| Ok::<(), std::convert::Infallible>(()));
+        found
+    }
+
+    /// Documents that fit half a window are scored as if alone.
+    #[test]
+    fn short_documents_have_their_exact_likelihood() {
+        let documents = documents(&[3, 5, 0, 2, 6, 4, 1, 5, 5, 2]);
+        let model = model(16);
+        let found = measure(&model, &stream(&documents));
+        let alone: Vec<Vec<u32>> =
+            documents.iter().map(|d| std::iter::once(0).chain(d.iter().copied()).chain([1]).collect()).collect();
+        let alone: Vec<&[u32]> = alone.iter().map(Vec::as_slice).collect();
+        let wanted: f64 = of_sequences(&model, &alone).iter().sum();
+        assert!((found.nats / wanted - 1.0).abs() < 1e-6, "{} is not {wanted}", found.nats);
+        assert_eq!(found.tokens, documents.iter().map(|d| d.len() as u64 + 1).sum::<u64>());
+    }
+
+    #[test]
+    fn every_token_counts_once_whatever_the_lengths() {
+        for lengths in [vec![0], vec![14], vec![15], vec![16], vec![40], vec![7, 30, 1, 100, 2], vec![8; 20]] {
+            let documents = documents(&lengths);
+            for context in [4, 5, 16] {
+                let found = measure(&model(context), &stream(&documents));
+                let wanted: u64 = lengths.iter().map(|n| u64::from(*n) + 1).sum();
+                assert_eq!(found.tokens, wanted, "lengths {lengths:?} context {context}");
+            }
+        }
+    }
+
+    #[test]
+    fn padding_in_a_batch_changes_nothing() {
+        let model = model(16);
+        let (short, long): (&[u32], &[u32]) = (&[0, 5, 6, 1], &[0, 9, 8, 7, 6, 5, 4, 3, 1]);
+        let together = of_sequences(&model, &[short, long]);
+        let apart = [of_sequences(&model, &[short])[0], of_sequences(&model, &[long])[0]];
+        for (a, b) in together.iter().zip(apart) {
+            assert!((a - b).abs() < 1e-4, "{a} and {b}");
+        }
+    }
+
+    #[test]
+    fn units_follow_their_definitions() {
+        let likelihood = Likelihood { nats: 8.0 * std::f64::consts::LN_2, tokens: 4 };
+        assert!((likelihood.bits_per_byte(2) - 4.0).abs() < 1e-12);
+        assert!((likelihood.perplexity() - 4.0).abs() < 1e-12);
+    }
+}
