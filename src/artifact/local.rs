@@ -1,6 +1,6 @@
 //! The store on a local file system: `artifacts/blobs/<first 2 hex digits>/<digest>`, read-only files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::MetadataExt;
@@ -177,6 +177,32 @@ impl ArtifactStore {
             }
         }
         Ok(())
+    }
+
+    /// The digests of an artifact and of everything in it when it is a tree.
+    ///
+    /// # Errors
+    /// As `read_tree`.
+    pub fn blobs(&self, artifact: &ArtifactRef) -> Result<BTreeSet<Digest>, ArtifactError> {
+        let mut digests = BTreeSet::from([artifact.digest.clone()]);
+        if artifact.is_tree() {
+            for entry in self.read_tree(artifact)?.entries.values() {
+                digests.extend(self.blobs(entry)?);
+            }
+        }
+        Ok(digests)
+    }
+
+    /// Removes content that nothing refers to any more; the caller has made sure of that.
+    ///
+    /// # Errors
+    /// When the file is there but cannot be removed.
+    pub fn remove(&self, digest: &Digest) -> Result<(), ArtifactError> {
+        let path = self.blob_path(digest);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ArtifactError::io("remove", &path, source)),
+            _ => Ok(()),
+        }
     }
 
     /// Removes what interrupted writers left and returns how many files that were. For the engine at

@@ -7,9 +7,11 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
 use crate::core::artifact::ArtifactRef;
-use crate::steps::model_files;
+use crate::steps::sampling::Sampling;
+use crate::steps::text_codec::TextCodec;
+use crate::steps::trained_model::TrainedModel;
 use crate::store::StepRow;
-use crate::train::generate::GenerateOptions;
+use crate::train::decoder::Decoder;
 
 pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(&args.run)?;
@@ -19,15 +21,22 @@ pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError
     })?;
     let tokenizer = output(&steps, "tokenizer.train", "tokenizer")
         .ok_or_else(|| CliError::not_found(format!("run {id} has trained no tokenizer")))?;
-    let options = GenerateOptions {
+    let sampling = Sampling {
         max_new_tokens: args.max_new_tokens,
         temperature: args.temperature,
         top_k: args.top_k,
         top_p: args.top_p,
         seed: args.seed,
     };
-    let text = model_files::complete(&session.artifacts()?, &model, &tokenizer, &args.prompt, &options)?;
-    session.out.document(&text, json!({ "run": { "id": id }, "prompt": args.prompt, "text": text }))?;
+    sampling.validate()?;
+    let artifacts = session.artifacts()?;
+    let codec = TextCodec::load(&artifacts.read(&tokenizer)?)?;
+    let trained = TrainedModel::read(&artifacts, &model)?;
+    trained.check_tokenizer(&codec)?;
+    let decoder = Decoder::new(&trained.load("auto")?);
+    let sample = sampling.draw(&decoder, &codec, &args.prompt, 0)?;
+    let text = format!("{}{}", sample.prompt, sample.text);
+    session.out.document(&text, json!({ "run": { "id": id }, "prompt": sample.prompt, "text": text }))?;
     Ok(Exit::Ok)
 }
 

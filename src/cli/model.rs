@@ -3,16 +3,17 @@
 use std::path::Path;
 
 use serde::Deserialize;
-use serde_json::{Value, json};
+use serde_json::json;
 use tokenizers::Tokenizer;
 
 use super::args::ModelVerb;
-use super::error::{CliError, chain};
+use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
+use crate::steps::trained_model::TrainedModel;
 use crate::train::config::{Ffn, ModelConfig};
-use crate::train::model::{Batch, Transformer};
-use crate::train::{device, weights};
+use crate::train::hf_config::SavedModel;
+use crate::train::score;
 
 pub fn model(session: &Session, verb: &ModelVerb) -> Result<Exit, CliError> {
     match verb {
@@ -76,47 +77,26 @@ struct Windows {
 }
 
 fn logits(session: &Session, folder: &Path, ids: &Path) -> Result<(), CliError> {
-    let read = |path: &Path| {
-        std::fs::read(path).map_err(|error| CliError::usage(format!("cannot read {}: {error}", path.display())))
-    };
-    let config = crate::steps::model_files::config_from_folder(folder)?;
-    let tensors = weights::load(&read(&folder.join("model.safetensors"))?).map_err(|error| {
-        CliError::usage(format!("cannot read the weights in {}: {}", folder.display(), chain(&error)))
-    })?;
-    let device = device::open("auto").map_err(|error| CliError::internal("open the device", &error))?;
-    let model = Transformer::from_named(&config, &tensors, &device)
-        .map_err(|error| CliError::usage(format!("the weights do not fit config.json: {}", chain(&error))))?;
+    let config: SavedModel = serde_json::from_slice(&read(&folder.join("config.json"))?)
+        .map_err(|error| CliError::usage(format!("{}/config.json: {error}", folder.display())))?;
+    let model = TrainedModel::from_files(config, read(&folder.join("model.safetensors"))?)?.load("auto")?;
     let Windows { windows } =
         serde_json::from_slice(&read(ids)?).map_err(|error| CliError::usage(format!("{}: {error}", ids.display())))?;
-    let nll: Vec<Value> = windows.iter().map(|window| json!(window_nll(&model, window))).collect();
-    let first: Vec<Vec<f32>> = windows.first().map(|window| model.host_logits(window)).unwrap_or_default();
+    let nll: Vec<Vec<f32>> = windows.iter().map(|window| score::token_nll(&model, window)).collect();
+    let first = windows.first().map(|window| score::logits(&model, window)).unwrap_or_default();
     session.out.line(&json!({ "windows": windows, "logits": first, "nll": nll }).to_string())
 }
 
-/// Cross-entropy, in nats, of every token of the window but the first.
-fn window_nll(model: &Transformer, window: &[u32]) -> Vec<f32> {
-    let seq = window.len().saturating_sub(1);
-    if seq == 0 {
-        return Vec::new();
-    }
-    let batch = Batch {
-        ids: window[..seq].to_vec(),
-        targets: window[1..].iter().map(|id| *id as i32).collect(),
-        starts: vec![0; seq],
-        batch: 1,
-        seq,
-        dropout_seed: None,
-    };
-    model.host_token_nll(&batch)
+fn read(path: &Path) -> Result<Vec<u8>, CliError> {
+    std::fs::read(path).map_err(|error| CliError::usage(format!("cannot read {}: {error}", path.display())))
 }
 
 fn tokenise(session: &Session, tokenizer: &Path, text: &Path, lines: usize) -> Result<(), CliError> {
     let tokenizer = Tokenizer::from_file(tokenizer)
         .map_err(|error| CliError::usage(format!("cannot read {}: {error}", tokenizer.display())))?;
-    let text = std::fs::read_to_string(text)
-        .map_err(|error| CliError::usage(format!("cannot read {}: {error}", text.display())))?;
+    let text = String::from_utf8_lossy(&read(text)?).into_owned();
     let mut ids = Vec::new();
-    for line in text.lines().filter(|line| !line.trim().is_empty()).take(lines) {
+    for line in text.lines().filter(|line| !line.is_empty()).take(lines) {
         let encoding = tokenizer
             .encode(line, false)
             .map_err(|error| CliError::failed(format!("cannot tokenise `{line}`: {error}")))?;

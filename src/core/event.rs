@@ -150,7 +150,10 @@ pub struct Checkpoint {
     pub loss: Option<f64>,
     #[serde(default)]
     pub phase: Option<String>,
-    /// Kept for good (the end of a phase), not only as one of the last N.
+    /// Kept for good (the end of a phase), not only as one of the last `keep`.
     #[serde(default)]
     pub permanent: bool,
+    /// Once this one is committed, all but the newest `keep` checkpoints that are not permanent are dropped.
+    #[serde(default)]
+    pub keep: Option<u32>,
 }

@@ -276,6 +276,7 @@ fn checkpoint() -> Checkpoint {
         loss: None,
         phase: None,
         permanent: false,
+        keep: None,
     }
 }
 

@@ -105,6 +105,7 @@ impl Engine<'_> {
         if let Some(&stale) = report.stale.first() {
             return Err(EngineError::Diverged { run: events[stale].run });
         }
+        self.discard(&report.dropped)?;
         for recorded in &events {
             self.observer.event(recorded);
         }

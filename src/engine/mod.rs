@@ -5,6 +5,7 @@ mod attempts;
 mod cancel;
 mod claim;
 mod commit;
+mod discard;
 mod disk;
 mod drive;
 mod error;

@@ -30,10 +30,18 @@ impl TrainedModel {
         };
         let saved: SavedModel =
             serde_json::from_slice(&file(CONFIG_FILE)?).map_err(|error| unusable(format!("{CONFIG_FILE}: {error}")))?;
+        TrainedModel::from_files(saved, file(MODEL_FILE)?)
+    }
+
+    /// From the content of `config.json` and of `model.safetensors`.
+    ///
+    /// # Errors
+    /// When the configuration cannot be built.
+    pub fn from_files(saved: SavedModel, weights: Vec<u8>) -> Result<Self, Failure> {
         let SavedModel { stepwell: config, bos_token_id, eos_token_id, pad_token_id } = saved;
         config.validate().map_err(|error| unusable(error.to_string()))?;
         let special = SpecialTokens { bos_token_id, eos_token_id, pad_token_id };
-        Ok(TrainedModel { config, special, weights: file(MODEL_FILE)? })
+        Ok(TrainedModel { config, special, weights })
     }
 
     /// Puts the model on a device, without automatic differentiation.

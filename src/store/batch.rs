@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::core::artifact::ArtifactRef;
 use crate::core::event::Recorded;
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
@@ -67,6 +68,8 @@ pub struct CommitReport {
     pub stale: Vec<usize>,
     pub stale_leases: Vec<usize>,
     pub stale_metrics: Vec<usize>,
+    /// Content of checkpoints that newer ones have replaced; something else may still use it.
+    pub dropped: Vec<ArtifactRef>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

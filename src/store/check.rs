@@ -5,6 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
+use crate::core::event::Checkpoint;
 use crate::core::ids::{RunId, StepId};
 use crate::core::status::step_of;
 
@@ -15,7 +16,7 @@ use super::error::StoreError;
 use super::head;
 use super::layout::{BACKUPS_DIR, DATABASE_FILE};
 use super::reader::Reader;
-use super::replay::{RunReplay, StepReplay};
+use super::replay::{CheckpointReplay, RunReplay, StepReplay};
 use super::rows::{RunRow, StepRow};
 
 /// Something that should not be, in words for a person.
@@ -158,14 +159,15 @@ fn check_tables(
     Ok(())
 }
 
-/// Event number and `last_step` of each checkpoint, oldest first.
-type Checkpoints = HashMap<StepId, Vec<(i64, Option<u64>)>>;
+/// The checkpoints of each step, oldest first.
+type Checkpoints = HashMap<StepId, Vec<CheckpointReplay>>;
 
 fn checkpoints_by_step(connection: &Connection, run: RunId) -> Result<Checkpoints, StoreError> {
     let sql = "SELECT * FROM checkpoint WHERE run = ?1 ORDER BY seq";
     let rows = decode::collect(connection, sql, [run.to_string()], |row| {
         let found = decode::checkpoint(row)?;
-        Ok((StepId(decode::get(row, "step")?), (found.seq, found.checkpoint.last_step)))
+        let Checkpoint { last_step, permanent, .. } = found.checkpoint;
+        Ok((StepId(decode::get(row, "step")?), CheckpointReplay { seq: found.seq, last_step, permanent }))
     })?;
     let mut by_step = Checkpoints::new();
     for (step, checkpoint) in rows {
@@ -201,7 +203,7 @@ fn run_differences(row: &RunRow, run: &RunReplay) -> Vec<String> {
     describe(pairs)
 }
 
-fn step_differences(row: &StepRow, checkpoints: &[(i64, Option<u64>)], step: &StepReplay) -> Vec<String> {
+fn step_differences(row: &StepRow, checkpoints: &[CheckpointReplay], step: &StepReplay) -> Vec<String> {
     let shown = |value: &dyn std::fmt::Debug| format!("{value:?}");
     let pairs = [
         ("status", row.status.to_string(), step.status.to_string()),

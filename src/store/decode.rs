@@ -168,6 +168,7 @@ pub(super) fn checkpoint(row: &Row<'_>) -> Result<CheckpointRow, StoreError> {
             loss: get(row, "loss")?,
             phase: get(row, "phase")?,
             permanent: get(row, "permanent")?,
+            keep: None,
         },
     })
 }

@@ -13,6 +13,7 @@ mod layout;
 mod lock;
 mod metrics;
 mod migrate;
+mod prune;
 mod reader;
 mod replay;
 mod rows;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
 
-use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::artifact::{ArtifactRef, Digest, Outputs, TREE_MEDIA_TYPE};
 use crate::core::ids::{RunId, StepId, StepKey};
 use crate::core::protocol::MetricRow;
 use crate::core::spec::WorkflowSpec;
@@ -219,6 +219,27 @@ impl Reader {
             let Some((run, id)) = found else { return Ok(None) };
             Ok(load_step(connection, run, &id)?.and_then(|step| step.outputs).map(|outputs| (run, outputs)))
         })
+    }
+
+    /// Every tree that an output or a checkpoint refers to, once each.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn trees_in_use(&self) -> Result<Vec<ArtifactRef>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT digest, size, media_type FROM step_output WHERE media_type = ?1
+                       UNION SELECT digest, size, media_type FROM checkpoint WHERE media_type = ?1";
+            collect(connection, sql, [TREE_MEDIA_TYPE], decode::artifact)
+        })
+    }
+
+    /// Whether a step has produced this content as an output of its own.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn is_output(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM step_output WHERE digest = ?1 LIMIT 1";
+        self.ask(|connection| Ok(first(connection, sql, [digest.as_str()], |_| Ok(()))?.is_some()))
     }
 
     /// Nobody works on a run whose row says `running` when no engine holds the state.

@@ -25,8 +25,16 @@ pub(super) struct StepReplay {
     pub(super) attempts: u32,
     pub(super) retries_used: u32,
     pub(super) outputs: Option<Outputs>,
-    /// Event number and `last_step` of each checkpoint that was not rewound, oldest first.
-    pub(super) checkpoints: Vec<(i64, Option<u64>)>,
+    /// Each checkpoint that was neither rewound nor dropped, oldest first.
+    pub(super) checkpoints: Vec<CheckpointReplay>,
+}
+
+/// What `db check` compares of a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct CheckpointReplay {
+    pub(super) seq: i64,
+    pub(super) last_step: Option<u64>,
+    pub(super) permanent: bool,
 }
 
 impl StepReplay {
@@ -54,12 +62,33 @@ impl StepReplay {
             Event::StepSucceeded { outputs, .. } | Event::StepReused { outputs, .. } => {
                 self.outputs = Some(outputs.clone());
             }
-            Event::CheckpointCommitted { checkpoint, .. } => self.checkpoints.push((seq, checkpoint.last_step)),
+            Event::CheckpointCommitted { checkpoint, .. } => {
+                self.checkpoints.push(CheckpointReplay {
+                    seq,
+                    last_step: checkpoint.last_step,
+                    permanent: checkpoint.permanent,
+                });
+                if let Some(keep) = checkpoint.keep {
+                    self.drop_checkpoints(keep as usize);
+                }
+            }
             Event::AttemptRewound { last_step, .. } => {
-                self.checkpoints.retain(|(_, at)| at.is_none_or(|at| at <= *last_step));
+                self.checkpoints.retain(|checkpoint| checkpoint.last_step.is_none_or(|at| at <= *last_step));
             }
             _ => {}
         }
+    }
+}
+
+impl StepReplay {
+    fn drop_checkpoints(&mut self, keep: usize) {
+        let passing = self.checkpoints.iter().filter(|checkpoint| !checkpoint.permanent).count();
+        let mut surplus = passing.saturating_sub(keep);
+        self.checkpoints.retain(|checkpoint| {
+            let dropped = !checkpoint.permanent && surplus > 0;
+            surplus -= usize::from(dropped);
+            !dropped
+        });
     }
 }
 

@@ -20,6 +20,7 @@ use super::error::StoreError;
 use super::head::{Head, HeadFile};
 use super::layout::DATABASE_FILE;
 use super::lock::EngineLock;
+use super::prune;
 use super::reader::Reader;
 use super::{metrics, submit};
 
@@ -197,6 +198,7 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
         match apply::apply(transaction, head, recorded)? {
             Applied::Stale => report.stale.push(index),
             Applied::Done => {
+                report.dropped.extend(prune::drop_replaced(transaction, recorded)?);
                 let newest = touched.entry(recorded.run).or_insert(recorded.at);
                 *newest = recorded.at.max(*newest);
             }

@@ -14,4 +14,5 @@ pub mod optim;
 pub mod plan;
 pub mod run_loop;
 pub mod schedule;
+pub mod score;
 pub mod weights;

@@ -14,6 +14,9 @@ use crate::steps::{StepContext, StepError};
 
 use super::outputs::publish;
 
+/// The newest, and one to fall back to when that is damaged.
+const KEPT: u32 = 2;
+
 /// Optional content of `next.ready`: what people want to see of a checkpoint.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
@@ -101,6 +104,7 @@ impl CheckpointDir {
             loss: marker.loss,
             phase: marker.phase,
             permanent: false,
+            keep: Some(KEPT),
         })?;
         let replace = || {
             remove(&self.last())?;

@@ -139,6 +139,7 @@ impl Shard {
             loss: None,
             phase: None,
             permanent: false,
+            keep: Some(1),
         })
     }
 

@@ -93,13 +93,14 @@ impl TrainingHost for StepHost<'_> {
         let state = &snapshot.state;
         self.reporter.checkpoint(Checkpoint {
             artifact: Some(artifact),
-            state: json!({"format": FORMAT, "keep": self.keep}),
+            state: json!({"format": FORMAT}),
             last_step: Some(state.step),
             last_doc_index: None,
             tokens_so_far: Some(state.tokens),
             loss: state.loss.map(f64::from),
             phase: Some(state.phase.clone()),
             permanent: snapshot.permanent,
+            keep: Some(self.keep),
         })
     }
 

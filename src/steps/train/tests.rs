@@ -92,7 +92,7 @@ fn sigterm_checkpoints_at_the_current_step() {
     assert_eq!(steps, [Some(4), Some(6)]);
     let last = recorder.checkpoints.last().unwrap();
     assert_eq!((last.tokens_so_far, last.phase.as_deref()), (Some(6 * 4 * 12), Some("main")));
-    assert_eq!(last.state["keep"], 2);
+    assert_eq!(last.keep, Some(2));
     assert!(!last.permanent);
 }
 

@@ -107,6 +107,9 @@ CREATE TABLE step_output (
     FOREIGN KEY (run, step) REFERENCES step (run, id)
 ) STRICT;
 
+-- Whether dropped content is still the output of a step.
+CREATE INDEX step_output_digest ON step_output (digest);
+
 CREATE TABLE attempt (
     run         TEXT NOT NULL,
     step        TEXT NOT NULL,

@@ -164,6 +164,7 @@ pub fn checkpoint(last_step: u64) -> Checkpoint {
         loss: Some(1.0 / last_step as f64),
         phase: Some("one".to_owned()),
         permanent: last_step.is_multiple_of(2),
+        keep: None,
     }
 }
 
