@@ -19,7 +19,7 @@ command -v sqlite3 >/dev/null || { echo "kill_drill.sh needs the sqlite3 shell" 
 if [ -n "${DRILL_DIR:-}" ]; then dir=$DRILL_DIR; mkdir -p "$dir"; else dir=$(mktemp -d); trap 'rm -rf "$dir"' EXIT; fi
 RANDOM=${SEED:-$(date +%s)}
 
-digests() { sqlite3 -readonly "$1/stepwell.db" "SELECT step_id || '/' || name, digest FROM step_output ORDER BY 1"; }
+digests() { sqlite3 -readonly "$1/stepwell.db" "SELECT step || '/' || name, digest FROM step_output ORDER BY 1"; }
 status() { sqlite3 -readonly "$1/stepwell.db" "SELECT status FROM run" 2>/dev/null || true; }
 committed() { sqlite3 -readonly "$1/stepwell.db" "SELECT count(*) FROM event WHERE kind IN ('step_succeeded', 'checkpoint_committed')" 2>/dev/null || echo 0; }
 now() { date +%s.%N; }
@@ -54,7 +54,7 @@ finish_round() {
   diff "$dir/whole.digests" "$state.digests" || different=$((different + 1))
   local twice
   twice=$(sqlite3 -readonly "$state/stepwell.db" "SELECT count(*) FROM (SELECT 1 FROM event WHERE kind = 'step_succeeded'
-    GROUP BY run_id, json_extract(payload, '\$.step') HAVING count(*) > 1)")
+    GROUP BY run, step HAVING count(*) > 1)")
   repeated=$((repeated + twice))
   local rows gaps
   rows=$(sqlite3 -readonly "$dir/whole/stepwell.db" "SELECT count(*), max(train_step) FROM metric")

@@ -124,7 +124,7 @@ fn a_state_directory_of_a_newer_version_is_refused() {
 fn a_flipped_byte_in_an_artifact_is_found_and_named() {
     let sandbox = Sandbox::new();
     sandbox.stepwell(&["run", "commands", "-S", "lines=10"]).ok();
-    let digest = sandbox.query("SELECT digest FROM step_output WHERE step_id = 'make'").remove(0);
+    let digest = sandbox.query("SELECT digest FROM step_output WHERE step = 'make'").remove(0);
     let blob = sandbox.state().join("artifacts/blobs").join(&digest[..2]).join(&digest);
     let mut bytes = std::fs::read(&blob).unwrap();
     bytes[3] ^= 1;

@@ -19,7 +19,7 @@ fn checkpoint_reached(sandbox: &Sandbox, step: u64) -> bool {
     if !sandbox.state().join("stepwell.db").exists() || sandbox.query_count("checkpoint") == 0 {
         return false;
     }
-    let rows = sandbox.query("SELECT coalesce(max(last_step), 0) FROM checkpoint WHERE step_id = 'train'");
+    let rows = sandbox.query("SELECT coalesce(max(last_step), 0) FROM checkpoint WHERE step = 'train'");
     rows[0].parse::<u64>().unwrap_or(0) >= step
 }
 
@@ -72,7 +72,7 @@ fn a_truncated_newest_checkpoint_is_passed_over_with_a_note() {
     engine.kill().unwrap();
     engine.wait().unwrap();
     let digest = damaged
-        .query("SELECT digest FROM checkpoint WHERE step_id = 'train' ORDER BY last_step DESC LIMIT 1")
+        .query("SELECT digest FROM checkpoint WHERE step = 'train' ORDER BY last_step DESC LIMIT 1")
         .remove(0);
     let blobs = damaged.state().join("artifacts/blobs");
     let manifest: Value =

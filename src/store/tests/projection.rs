@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::core::event::Event;
+use crate::core::event::{Checkpoint, Event};
 use crate::core::failure::Failure;
-use crate::core::ids::StepId;
+use crate::core::ids::{Fence, StepId};
 use crate::core::status::{RunStatus, StepStatus};
 use crate::store::{Batch, StoreError, check};
 
@@ -133,6 +133,25 @@ fn rewinding_leaves_no_gap_and_no_duplicate() {
     assert_eq!(engine.store.metrics(run, &step, 0).unwrap(), []);
     let row = engine.store.step(run, &step).unwrap();
     assert_eq!((row.last_step, row.loss), (None, None));
+}
+
+#[test]
+fn replaced_checkpoints_are_dropped_and_permanent_ones_stay() {
+    let (mut engine, run) = Engine::with_run();
+    engine.commit(run, [started("a", 1)]).unwrap();
+    let kept = |last_step: u64| Event::CheckpointCommitted {
+        step: StepId::from("a"),
+        fence: Fence(1),
+        checkpoint: Checkpoint { permanent: last_step == 3, keep: Some(2), ..checkpoint(last_step) },
+    };
+    let mut dropped = Vec::new();
+    for last_step in 1..=6 {
+        dropped.extend(engine.commit(run, [kept(last_step)]).unwrap().dropped);
+    }
+    let left = engine.store.checkpoints(run, &StepId::from("a")).unwrap();
+    assert_eq!(left.iter().map(|row| row.checkpoint.last_step).collect::<Vec<_>>(), [Some(6), Some(5), Some(3)]);
+    assert_eq!(dropped, [1, 2, 4].map(|last_step| artifact(&format!("checkpoint {last_step}"))));
+    assert_eq!(check(engine.path()).unwrap(), []);
 }
 
 #[test]
