@@ -153,9 +153,7 @@ impl World {
     }
 
     fn ready(&self) -> Vec<StepId> {
-        let ready = |id: &&StepId| {
-            matches!(self.state.step(id).map(|s| &s.state), Some(StepState::Ready { not_before }) if *not_before <= self.now)
-        };
+        let ready = |id: &&StepId| matches!(self.state.step(id).map(|s| &s.state), Some(StepState::Ready { not_before }) if *not_before <= self.now);
         self.statuses.keys().filter(ready).cloned().collect()
     }
 
@@ -455,7 +453,9 @@ fn a_failed_fan_out_repeats_only_the_failed_children() {
     world.tell(Command::Fail { step: "a[1]".into(), fence: Fence(1), failure: Failure::fatal("bad") });
     assert_eq!(world.state.end, None);
     world.complete_all();
-    assert!(matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.message == "`a[1]` failed: bad"));
+    assert!(
+        matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.message == "`a[1]` failed: bad")
+    );
     world.tell(Command::Resume);
     assert_eq!(world.ready(), [StepId::from("a[1]")]);
     world.run_to_the_end();
