@@ -313,9 +313,10 @@ name = "cancel"
 id = "a"
 kind = "command"
 [step.with]
+cwd = "."
 shell = """
 (trap '' TERM; while true; do sleep 1; done) &
-python3 -c 'import os, time; os.setsid(); time.sleep(600)' || setsid sleep 600 &
+setsid sh -c 'touch away; sleep 600' &
 wait
 """
 [[step]]
@@ -327,7 +328,7 @@ needs = ["a"]
     let engine = lab.start();
     lab.worker("a");
     if cfg!(target_os = "linux") {
-        lab.wait_until("all processes run", |lab| lab.processes().len() >= 5);
+        lab.wait_until("one has left", |lab| lab.path("away").exists());
     }
     lab.spawn(&["cancel", "last"]).ends_well();
     assert_eq!(lab.stored_status(), RunStatus::Canceled);
@@ -544,4 +545,63 @@ with.cwd = "."
     fs::write(lab.path("go"), "").unwrap();
     lab.spawn(&["worker"]).ends_well();
     assert_eq!(lab.stored_status(), RunStatus::Succeeded);
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_and_the_log_says_so() {
+    let lab = Lab::new(&counter(60));
+    let engine = lab.start();
+    let checkpoints = |lab: &Lab| lab.reader().checkpoints(lab.run(), &StepId::from("count")).unwrap();
+    lab.wait_until("the second checkpoint", |lab| checkpoints(lab).len() >= 2);
+    engine.signal(Signal::TERM);
+    assert_eq!(engine.exit_code(), 130);
+    let committed = checkpoints(&lab);
+    let digest = committed[0].checkpoint.artifact.clone().unwrap().digest;
+    let mut blobs = walkdir::WalkDir::new(lab.state().join("artifacts")).into_iter().flatten();
+    let blob = blobs.find(|entry| entry.file_name() == digest.as_str()).unwrap().into_path();
+    let mut bytes = fs::read(&blob).unwrap();
+    bytes[0] ^= 1;
+    fs::remove_file(&blob).unwrap();
+    fs::write(&blob, bytes).unwrap();
+    lab.resume().ends_well();
+    let log = attempt_log(&lab.state(), lab.run(), &StepId::from("count"), 2);
+    let from = committed[1].checkpoint.last_step.unwrap();
+    assert_eq!(fs::read_to_string(log).unwrap(), format!("from {from}\n"));
+    let names = |event: &Event| matches!(event, Event::Note { message, .. } if message.contains(digest.as_str()));
+    assert_eq!(lab.count(names), 1);
+}
+
+#[test]
+fn checkpoints_of_other_inputs_are_not_used() {
+    let lab = Lab::new(
+        r#"
+name = "other"
+[[step]]
+id = "a"
+kind = "command"
+retry = { initial_interval = "1ms" }
+[step.with]
+inputs = ["input.txt"]
+shell = """
+echo "last: $(cat $STEPWELL_CHECKPOINT_DIR/last/n 2>/dev/null)"
+case $STEPWELL_ATTEMPT in
+1) mkdir $STEPWELL_CHECKPOINT_DIR/next; echo old > $STEPWELL_CHECKPOINT_DIR/next/n
+   touch $STEPWELL_CHECKPOINT_DIR/next.ready; sleep 600;;
+2) exit 1;;
+esac
+"""
+"#,
+    );
+    fs::write(lab.path("input.txt"), "one").unwrap();
+    let engine = lab.start();
+    let step = StepId::from("a");
+    lab.wait_until("the checkpoint", |lab| !lab.reader().checkpoints(lab.run(), &step).unwrap().is_empty());
+    engine.signal(Signal::KILL);
+    drop(engine);
+    fs::write(lab.path("input.txt"), "two").unwrap();
+    lab.resume().ends_well();
+    for attempt in [2, 3] {
+        let log = attempt_log(&lab.state(), lab.run(), &step, attempt);
+        assert_eq!(fs::read_to_string(log).unwrap(), "last: \n", "attempt {attempt} saw an old checkpoint");
+    }
 }

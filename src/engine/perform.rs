@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::core::decide::{Command, Effect};
-use crate::core::event::Checkpoint;
-use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::event::{Checkpoint, Event};
+use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::{AttemptRequest, ToAttempt};
 use crate::core::state::{Step, StepState};
 use crate::executors::{AttemptId, Launch};
@@ -89,7 +89,7 @@ impl Engine<'_> {
         let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
         let Some((step, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
         let attempt = step.attempts;
-        let checkpoints = if attempt > 1 { self.checkpoints(id.run, &id.step)? } else { Vec::new() };
+        let checkpoints = if attempt > 1 { self.checkpoints(id.run, step, &key)? } else { Vec::new() };
         let spec = run.state.step_spec(step);
         let request = AttemptRequest {
             run: id.run,
@@ -107,8 +107,29 @@ impl Engine<'_> {
         Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat }))
     }
 
-    fn checkpoints(&self, run: RunId, step: &StepId) -> Result<Vec<Checkpoint>, EngineError> {
-        Ok(self.store.checkpoints(run, step)?.into_iter().map(|row| row.checkpoint).collect())
+    /// Committed checkpoints of attempts with this key, newest first.
+    fn checkpoints(&self, run: RunId, step: &Step, key: &StepKey) -> Result<Vec<Checkpoint>, EngineError> {
+        let mut rows = self.store.checkpoints(run, &step.id)?;
+        // A rewind voids checkpoints by their training step; one without any has to be told by its attempt.
+        if rows.iter().any(|row| row.checkpoint.last_step.is_none()) {
+            let first = self.first_attempt_with(run, step, key)?;
+            rows.retain(|row| row.attempt >= first);
+        }
+        Ok(rows.into_iter().map(|row| row.checkpoint).collect())
+    }
+
+    /// From which attempt on the step has had the same inputs as now.
+    fn first_attempt_with(&self, run: RunId, step: &Step, key: &StepKey) -> Result<u32, EngineError> {
+        let mut first = None;
+        for row in self.store.events(Some(run), 0)? {
+            match row.event {
+                Event::AttemptStarted { step: of, attempt, key: its, .. } if of == step.id => {
+                    first = if its == *key { first.or(Some(attempt)) } else { None };
+                }
+                _ => {}
+            }
+        }
+        Ok(first.unwrap_or(step.attempts))
     }
 
     /// What a step kept for its next attempt is not needed after success.
@@ -118,7 +139,7 @@ impl Engine<'_> {
     }
 }
 
-fn leased(step: Option<&Step>, fence: Fence) -> Option<(&Step, crate::core::ids::StepKey)> {
+fn leased(step: Option<&Step>, fence: Fence) -> Option<(&Step, StepKey)> {
     let step = step?;
     match &step.state {
         StepState::Leased(lease) if lease.fence == fence => Some((step, step.key.clone()?)),

@@ -50,8 +50,8 @@ impl CheckpointDir {
                 .and_then(|()| context.artifacts.materialise(artifact, &directory.last()))
             {
                 Ok(()) => {
-                    if damaged {
-                        context.reporter.rewind(checkpoint.last_step.unwrap_or(0));
+                    if let (true, Some(last_step)) = (damaged, checkpoint.last_step) {
+                        context.reporter.rewind(last_step);
                     }
                     return Ok(directory);
                 }
