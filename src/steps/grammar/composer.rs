@@ -109,7 +109,7 @@ impl Composer {
         if class == Class::Name {
             return out;
         }
-        let (prepositional, relative) = if depth == 0 { (34, 36) } else { (10, 30) };
+        let (prepositional, relative) = if depth == 0 { (34, 36) } else { (10, 42) };
         if self.draw.percent(prepositional) {
             out.extend(self.prepositional());
         } else if depth < MOST_NESTED && class != Class::Place && self.draw.percent(relative) {
@@ -236,6 +236,6 @@ impl Composer {
 
     /// Objects are modified less often than subjects.
     fn object(&mut self, entity: Entity, tense: Tense, depth: u32) -> Vec<Word> {
-        if self.draw.percent(40) { self.nested(entity, tense, depth.max(1)) } else { self.simple(entity) }
+        if self.draw.percent(55) { self.nested(entity, tense, depth.max(1)) } else { self.simple(entity) }
     }
 }

@@ -21,14 +21,14 @@ enum Kind {
 }
 
 const KINDS: [(u64, Kind); 10] = [
-    (36, Kind::Statement),
+    (31, Kind::Statement),
     (13, Kind::Reflexive),
-    (8, Kind::Pronoun),
+    (12, Kind::Pronoun),
     (4, Kind::Negation),
     (8, Kind::Polarity),
     (7, Kind::Question),
     (4, Kind::WhichQuestion),
-    (10, Kind::Tag),
+    (11, Kind::Tag),
     (6, Kind::Coordination),
     (4, Kind::Report),
 ];
@@ -164,7 +164,9 @@ impl Story {
     fn someone_with_pronoun(&mut self, classes: &[Class]) -> Entity {
         loop {
             let entity = self.composer.someone(classes);
-            if LEXICON.nouns[entity.noun].has_pronoun(entity.number) {
+            // Plurals always have one; too many of them would leave gender to few sentences.
+            let welcome = entity.number == Number::Singular || self.composer.draw.percent(60);
+            if welcome && LEXICON.nouns[entity.noun].has_pronoun(entity.number) {
                 return entity;
             }
         }
