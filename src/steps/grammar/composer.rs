@@ -9,7 +9,19 @@ use super::words;
 pub struct Composer {
     pub draw: Draw,
     cast: Vec<Entity>,
+    /// What mostly happens in the story.
+    themes: Vec<usize>,
 }
+
+/// Verbs of a story, by class.
+const THEMES: [(VerbClass, usize); 6] = [
+    (VerbClass::Acting, 4),
+    (VerbClass::Social, 3),
+    (VerbClass::Sensing, 2),
+    (VerbClass::Handling, 4),
+    (VerbClass::Happening, 3),
+    (VerbClass::Moving, 1),
+];
 
 /// Deepest nesting of relative clauses in documents.
 const MOST_NESTED: u32 = 2;
@@ -17,18 +29,24 @@ const MOST_NESTED: u32 = 2;
 impl Composer {
     /// Speaks about everyone alike.
     pub fn without_cast(draw: Draw) -> Composer {
-        Composer { draw, cast: Vec::new() }
+        Composer { draw, cast: Vec::new(), themes: Vec::new() }
     }
 
-    /// Chooses a cast: people, an animal, things and places.
+    /// Chooses a cast: people, animals, things and places, and what they mostly do.
     pub fn with_cast(draw: Draw) -> Composer {
-        let mut composer = Composer { draw, cast: Vec::new() };
+        let mut composer = Composer::without_cast(draw);
         for (class, count) in
             [(Class::Name, 2), (Class::Human, 4), (Class::Animal, 2), (Class::Thing, 5), (Class::Place, 2)]
         {
             for _ in 0..count {
                 let entity = composer.anyone(&[class]);
                 composer.cast.push(entity);
+            }
+        }
+        for (class, count) in THEMES {
+            for _ in 0..count {
+                let verb = composer.draw.pick(&LEXICON.verbs_of(&[class]));
+                composer.themes.push(verb);
             }
         }
         composer
@@ -38,7 +56,7 @@ impl Composer {
     pub fn someone(&mut self, classes: &[Class]) -> Entity {
         let known: Vec<Entity> =
             self.cast.iter().copied().filter(|entity| classes.contains(&LEXICON.nouns[entity.noun].class)).collect();
-        if !known.is_empty() && self.draw.percent(65) { self.draw.pick(&known) } else { self.anyone(classes) }
+        if !known.is_empty() && self.draw.percent(75) { self.draw.pick(&known) } else { self.anyone(classes) }
     }
 
     /// Someone of one of the classes, out of the whole lexicon.
@@ -51,9 +69,9 @@ impl Composer {
 
     /// Determiner, adjectives, noun: `these old boxes`.
     pub fn simple(&mut self, entity: Entity) -> Vec<Word> {
-        let adjectives = self.draw.weighted(&[(60, 0), (25, 1), (11, 2), (4, 3)]);
+        let adjectives = self.draw.weighted(&[(70, 0), (20, 1), (8, 2), (2, 3)]);
         let determiner = match entity.number {
-            _ if self.draw.percent(55) => "the",
+            _ if self.draw.percent(45) => "the",
             Number::Singular => self.draw.pick(&words::SINGULAR_DETERMINERS),
             Number::Plural => self.draw.pick(&words::PLURAL_DETERMINERS),
         };
@@ -91,7 +109,7 @@ impl Composer {
         if class == Class::Name {
             return out;
         }
-        let (prepositional, relative) = if depth == 0 { (34, 36) } else { (10, 30) };
+        let (prepositional, relative) = if depth == 0 { (34, 36) } else { (10, 42) };
         if self.draw.percent(prepositional) {
             out.extend(self.prepositional());
         } else if depth < MOST_NESTED && class != Class::Place && self.draw.percent(relative) {
@@ -134,7 +152,7 @@ impl Composer {
                 _ => &[VerbClass::Social, VerbClass::Sensing],
             };
             out.extend(self.nested(subject, tense, depth));
-            let verb = self.draw.pick(&LEXICON.verbs_of(verbs));
+            let verb = self.verb(verbs);
             out.extend(Predicate::Verb { verb, complement: Vec::new() }.affirmed(tense, subject.number, None));
             if self.draw.percent(25) {
                 out.extend(self.prepositional());
@@ -172,9 +190,20 @@ impl Composer {
         }
     }
 
+    /// A verb of one of the classes, mostly one of the story's.
+    fn verb(&mut self, classes: &[VerbClass]) -> usize {
+        let of_story: Vec<usize> =
+            self.themes.iter().copied().filter(|verb| classes.contains(&LEXICON.verbs[*verb].class)).collect();
+        if !of_story.is_empty() && self.draw.percent(65) {
+            self.draw.pick(&of_story)
+        } else {
+            self.draw.pick(&LEXICON.verbs_of(classes))
+        }
+    }
+
     /// A verb of the class with what belongs to it.
     pub fn verb_phrase(&mut self, class: VerbClass, tense: Tense, depth: u32) -> Predicate {
-        let verb = self.draw.pick(&LEXICON.verbs_of(&[class]));
+        let verb = self.verb(&[class]);
         let mut complement = Vec::new();
         match class {
             VerbClass::Acting | VerbClass::Happening => {
@@ -207,6 +236,6 @@ impl Composer {
 
     /// Objects are modified less often than subjects.
     fn object(&mut self, entity: Entity, tense: Tense, depth: u32) -> Vec<Word> {
-        if self.draw.percent(40) { self.nested(entity, tense, depth.max(1)) } else { self.simple(entity) }
+        if self.draw.percent(55) { self.nested(entity, tense, depth.max(1)) } else { self.simple(entity) }
     }
 }

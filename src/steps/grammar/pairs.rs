@@ -229,14 +229,14 @@ impl Pairs {
         self.agreement(subject, noun, number)
     }
 
-    /// The nurse that thanks the farmers that the boys admire *smiles* / *smile*. Half of the pairs nest three deep,
+    /// The nurse that thanks the farmers that the boys admire *smiles* / *smile*. A third of the pairs nests three deep,
     /// which no document does.
     fn agreement_nested(&mut self, way: Way) -> Contrast {
         let noun = self.held_out(Construction::Relative, |noun| LIVING.contains(&noun.class));
         let number = way.number();
         let mut subject = self.the(Entity { noun, number });
         let mut inner = number;
-        let levels = self.composer.draw.between(1, 2);
+        let levels = self.composer.draw.weighted(&[(70, 1), (30, 2)]);
         for _ in 0..levels {
             subject.push("that");
             let verb = self.any_verb(&[VerbClass::Sensing]);

@@ -21,14 +21,14 @@ enum Kind {
 }
 
 const KINDS: [(u64, Kind); 10] = [
-    (43, Kind::Statement),
-    (10, Kind::Reflexive),
-    (8, Kind::Pronoun),
+    (31, Kind::Statement),
+    (13, Kind::Reflexive),
+    (12, Kind::Pronoun),
     (4, Kind::Negation),
     (8, Kind::Polarity),
-    (6, Kind::Question),
+    (7, Kind::Question),
     (4, Kind::WhichQuestion),
-    (7, Kind::Tag),
+    (11, Kind::Tag),
     (6, Kind::Coordination),
     (4, Kind::Report),
 ];
@@ -68,7 +68,7 @@ struct Sentence {
 
 impl Story {
     fn paragraph(&mut self, length: usize) -> String {
-        self.tense = self.composer.draw.weighted(&[(35, Tense::Past), (50, Tense::Present), (15, Tense::Future)]);
+        self.tense = self.composer.draw.weighted(&[(30, Tense::Past), (55, Tense::Present), (15, Tense::Future)]);
         self.subject = None;
         self.event = None;
         let sentences: Vec<String> = (0..length).map(|_| self.sentence()).collect();
@@ -121,9 +121,9 @@ impl Story {
         self.composer.draw.percent(15).then(|| self.composer.draw.pick(&LEXICON.adverbs))
     }
 
-    /// `yesterday`, in a third of the sentences.
+    /// `yesterday`, in two fifths of the sentences.
     fn time(&mut self) -> Vec<Word> {
-        if !self.composer.draw.percent(33) {
+        if !self.composer.draw.percent(40) {
             return Vec::new();
         }
         self.composer.draw.pick(self.tense.times()).split(' ').collect()
@@ -164,7 +164,9 @@ impl Story {
     fn someone_with_pronoun(&mut self, classes: &[Class]) -> Entity {
         loop {
             let entity = self.composer.someone(classes);
-            if LEXICON.nouns[entity.noun].has_pronoun(entity.number) {
+            // Plurals always have one; too many of them would leave gender to few sentences.
+            let welcome = entity.number == Number::Singular || self.composer.draw.percent(60);
+            if welcome && LEXICON.nouns[entity.noun].has_pronoun(entity.number) {
                 return entity;
             }
         }
