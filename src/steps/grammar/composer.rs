@@ -185,9 +185,21 @@ impl Composer {
             Class::Place => &[(1, None)],
         };
         match self.draw.weighted(kinds) {
+            Some(VerbClass::Handling)
+                if LEXICON.nouns[subject.noun].has_pronoun(subject.number) && self.draw.percent(40) =>
+            {
+                self.handling_own(subject)
+            }
             Some(verbs) => self.verb_phrase(verbs, tense, depth),
             None => Predicate::Be { adjective: self.draw.pick(LEXICON.adjectives(class)) },
         }
+    }
+
+    /// `carries her box`: the possessive is always the subject's.
+    fn handling_own(&mut self, subject: Entity) -> Predicate {
+        let verb = self.verb(&[VerbClass::Handling]);
+        let thing = self.someone(&[Class::Thing]);
+        Predicate::Verb { verb, complement: self.determined(thing, subject.possessive(), 0) }
     }
 
     /// A verb of one of the classes, mostly one of the story's.

@@ -26,6 +26,8 @@ impl Tense {
     }
 }
 
+const POSSESSIVES: [Word; 4] = ["his", "her", "its", "their"];
+
 /// Someone or something, one or many.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entity {
@@ -50,6 +52,10 @@ impl Entity {
 
     pub fn reflexive(self) -> Word {
         self.by_gender(["himself", "herself", "itself", "themselves"])
+    }
+
+    pub fn possessive(self) -> Word {
+        self.by_gender(POSSESSIVES)
     }
 
     fn by_gender(self, [male, female, neuter, plural]: [Word; 4]) -> Word {
@@ -105,6 +111,11 @@ pub enum Predicate {
 }
 
 impl Predicate {
+    /// Whether it speaks of its subject, so that it cannot be said of another.
+    pub fn refers_to_subject(&self) -> bool {
+        matches!(self, Predicate::Verb { complement, .. } if complement.iter().any(|word| POSSESSIVES.contains(word)))
+    }
+
     /// `opens the box`, `will open the box`, `is red`; `adverb` goes where it belongs.
     pub fn affirmed(&self, tense: Tense, number: Number, adverb: Option<Word>) -> Vec<Word> {
         let mut out = Vec::new();

@@ -21,7 +21,7 @@ enum Kind {
 }
 
 const KINDS: [(u64, Kind); 10] = [
-    (31, Kind::Statement),
+    (29, Kind::Statement),
     (13, Kind::Reflexive),
     (12, Kind::Pronoun),
     (4, Kind::Negation),
@@ -29,7 +29,7 @@ const KINDS: [(u64, Kind); 10] = [
     (7, Kind::Question),
     (4, Kind::WhichQuestion),
     (11, Kind::Tag),
-    (6, Kind::Coordination),
+    (8, Kind::Coordination),
     (4, Kind::Report),
 ];
 
@@ -85,7 +85,8 @@ impl Story {
                 let sentence = self.compose(kind);
                 if !held_out::leaks(&sentence.words) {
                     self.subject = sentence.subject;
-                    self.event = sentence.event.or(self.event.take());
+                    let event = sentence.event.filter(|event| !event.refers_to_subject());
+                    self.event = event.or(self.event.take());
                     return render(&sentence.words);
                 }
             }
