@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 use thiserror::Error;
 
@@ -107,10 +108,11 @@ pub fn report() -> Vec<DeviceReport> {
 
 /// Whether the fused CPU operations apply to tensors of this device.
 pub(crate) fn is_flex(device: &Device) -> bool {
-    #[cfg(feature = "flex")]
-    return *device == Device::flex();
-    #[cfg(not(feature = "flex"))]
-    return matches!(device, _ if false);
+    match device.clone().without_autodiff().as_dispatch() {
+        #[cfg(feature = "flex")]
+        DispatchDevice::Flex(_) => true,
+        _ => false,
+    }
 }
 
 fn connect(name: &str) -> Device {

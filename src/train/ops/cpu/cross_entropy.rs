@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use super::gemm::{Output, View, parallel_product};
+use super::gemm::{Output, View, parallel_product_into};
 use crate::train::ops::simd::{LANES, exp, kernel, sum_lanes};
 
 /// Rows whose logits are held at a time. The head's gradient is read and written once per chunk.
@@ -58,9 +58,9 @@ pub fn token_nll_with_gradients(head: Head<'_>, scale: f32) -> (Vec<f32>, HeadGr
         let rows = chunk.targets.len();
         let dlogits = View::new(logits, rows, vocab);
         let dx = dx_chunks.next().expect("one chunk of gradients per chunk of rows");
-        parallel_product(dx, dlogits, View::new(head.weight, vocab, width), Output::Overwrite);
+        parallel_product_into(dx, dlogits, View::new(head.weight, vocab, width), Output::Overwrite);
         let x = View::new(chunk.x, rows, width);
-        parallel_product(&mut gradients.weight, dlogits.transposed(), x, Output::Add);
+        parallel_product_into(&mut gradients.weight, dlogits.transposed(), x, Output::Add);
     });
     (nll, gradients)
 }
@@ -78,7 +78,7 @@ fn for_each_chunk(head: Head<'_>, mut visit: impl FnMut(Head<'_>, &mut [f32])) {
     let weight = View::new(head.weight, vocab, width).transposed();
     for (x, targets) in head.x.chunks(CHUNK * width).zip(head.targets.chunks(CHUNK)) {
         let logits = &mut logits[..targets.len() * vocab];
-        parallel_product(logits, View::new(x, targets.len(), width), weight, Output::Overwrite);
+        parallel_product_into(logits, View::new(x, targets.len(), width), weight, Output::Overwrite);
         visit(Head { x, targets, ..head }, logits);
     }
 }

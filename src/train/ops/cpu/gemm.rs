@@ -138,17 +138,41 @@ pub fn product(out: &mut [f32], a: View<'_>, b: View<'_>, scale: f32, output: Ou
     unsafe { product_at(target, a, b, scale, output) }
 }
 
-/// `out = a b` or `out += a b`, in tiles on all threads.
+/// `a b`, in tiles on all threads, row-major.
 ///
 /// The tiles depend on the shape alone. The product of one tile is computed by one thread, over all
 /// of the inner dimension, so neither the number of threads nor their order changes a bit.
 ///
 /// # Panics
+/// When the inner dimensions differ.
+pub fn parallel_product(a: View<'_>, b: View<'_>) -> Vec<f32> {
+    let len = a.rows * b.columns;
+    let mut out = Vec::with_capacity(len);
+    let target = Target { pointer: out.as_mut_ptr(), row_stride: b.columns };
+    // SAFETY: the allocation has room for the product and is ours alone. Overwriting does not read
+    // it, and the tiles cover all of it, so that afterwards its elements are initialised.
+    unsafe {
+        product_in_tiles(target, a, b, Output::Overwrite);
+        out.set_len(len);
+    }
+    out
+}
+
+/// As [`parallel_product`], into memory that exists: `out = a b` or `out += a b`.
+///
+/// # Panics
 /// When the shapes do not fit.
-pub fn parallel_product(out: &mut [f32], a: View<'_>, b: View<'_>, output: Output) {
-    assert_eq!(a.columns, b.rows, "inner dimensions");
+pub fn parallel_product_into(out: &mut [f32], a: View<'_>, b: View<'_>, output: Output) {
     assert_eq!(out.len(), a.rows * b.columns, "the output has one element per row and column");
     let target = Target::new(out, b.columns);
+    // SAFETY: `out` is borrowed exclusively and has exactly the elements of the product.
+    unsafe { product_in_tiles(target, a, b, output) }
+}
+
+/// # Safety
+/// As for [`product_at`].
+unsafe fn product_in_tiles(target: Target, a: View<'_>, b: View<'_>, output: Output) {
+    assert_eq!(a.columns, b.rows, "inner dimensions");
     let (height, width) = tile_shape(a.rows, b.columns);
     let across = b.columns.div_ceil(width);
     let tiles = a.rows.div_ceil(height) * across;
@@ -158,7 +182,7 @@ pub fn parallel_product(out: &mut [f32], a: View<'_>, b: View<'_>, output: Outpu
         let columns = width.min(b.columns - column);
         let a = View { data: tail(a, row, 0), rows, ..a };
         let b = View { data: tail(b, 0, column), columns, ..b };
-        // SAFETY: `out` is borrowed exclusively, tiles lie within it and do not overlap.
+        // SAFETY: tiles lie within the output, which the caller vouches for, and do not overlap.
         unsafe { product_at(target.offset(row, column), a, b, 1.0, output) }
     });
 }
@@ -204,14 +228,17 @@ mod tests {
 
     #[test]
     fn tiled_products_are_right_for_odd_shapes() {
-        for (rows, inner, columns) in [(1, 7, 5), (300, 33, 401), (65, 1030, 97), (64, 3, 1)] {
+        // The gemm library has other paths for one row, one column, and an inner dimension below 3.
+        let shapes = [(1, 7, 5), (300, 33, 401), (65, 1030, 97), (64, 3, 1), (5, 1, 4), (70, 2, 300), (1, 1, 1)];
+        for (rows, inner, columns) in shapes {
             let (a, b) = (normal(rows * inner, 1), normal(inner * columns, 2));
             let expected = naive(&a, &b, rows, inner, columns);
-            let mut out = vec![f32::NAN; rows * columns];
             let (a, b) = (View::new(&a, rows, inner), View::new(&b, inner, columns));
-            parallel_product(&mut out, a, b, Output::Overwrite);
+            assert_close(&parallel_product(a, b), &expected);
+            let mut out = vec![f32::NAN; rows * columns];
+            parallel_product_into(&mut out, a, b, Output::Overwrite);
             assert_close(&out, &expected);
-            parallel_product(&mut out, a, b, Output::Add);
+            parallel_product_into(&mut out, a, b, Output::Add);
             assert_close(&out, &expected.iter().map(|x| 2.0 * x).collect::<Vec<_>>());
         }
     }

@@ -6,7 +6,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
 use super::differentiable::Differentiable;
-use crate::train::ops::cpu::gemm::{Output, View, parallel_product};
+use crate::train::ops::cpu::gemm::{Output, View, parallel_product, parallel_product_into};
 use crate::train::ops::cpu::{activation, attention, cross_entropy, dropout, embedding, norm};
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
 
@@ -108,29 +108,18 @@ pub struct Linear {
 }
 
 impl Linear {
-    fn add_to(&self, out: &mut [f32], output: Output) {
+    fn operands(&self) -> [View<'_>; 2] {
         let (rows, inner) = self.x.rows_and_columns();
         let (columns, _) = self.weight.rows_and_columns();
-        let weight = View::new(self.weight.values(), columns, inner).transposed();
-        parallel_product(out, View::new(self.x.values(), rows, inner), weight, output);
+        [View::new(self.x.values(), rows, inner), View::new(self.weight.values(), columns, inner)]
     }
 
     fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let (rows, inner) = self.x.rows_and_columns();
-        let (columns, _) = self.weight.rows_and_columns();
+        let (rows, columns) = upstream.rows_and_columns();
         let upstream = View::new(upstream.values(), rows, columns);
-        let dx = needed[0].then(|| {
-            let mut dx = vec![0.0; rows * inner];
-            let weight = View::new(self.weight.values(), columns, inner);
-            parallel_product(&mut dx, upstream, weight, Output::Overwrite);
-            tensor(dx, [rows, inner])
-        });
-        let dweight = needed[1].then(|| {
-            let mut dweight = vec![0.0; columns * inner];
-            let x = View::new(self.x.values(), rows, inner);
-            parallel_product(&mut dweight, upstream.transposed(), x, Output::Overwrite);
-            tensor(dweight, [columns, inner])
-        });
+        let [x, weight] = self.operands();
+        let dx = needed[0].then(|| tensor(parallel_product(upstream, weight), self.x.shape()));
+        let dweight = needed[1].then(|| tensor(parallel_product(upstream.transposed(), x), self.weight.shape()));
         [dx, dweight]
     }
 }
@@ -139,10 +128,9 @@ impl Differentiable<2> for Linear {
     saves_itself!();
 
     fn forward(&self) -> FlexTensor {
+        let [x, weight] = self.operands();
         let shape = [self.x.rows_and_columns().0, self.weight.rows_and_columns().0];
-        let mut out = vec![0.0; shape[0] * shape[1]];
-        self.add_to(&mut out, Output::Overwrite);
-        tensor(out, shape)
+        tensor(parallel_product(x, weight.transposed()), shape)
     }
 
     fn backward(saved: Self, upstream: FlexTensor, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
@@ -162,7 +150,8 @@ impl Differentiable<3> for LinearAdd {
 
     fn forward(&self) -> FlexTensor {
         let mut out = self.residual.values().to_vec();
-        self.linear.add_to(&mut out, Output::Add);
+        let [x, weight] = self.linear.operands();
+        parallel_product_into(&mut out, x, weight.transposed(), Output::Add);
         tensor(out, self.residual.shape())
     }
 
