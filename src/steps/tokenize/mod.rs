@@ -9,5 +9,6 @@ mod shard;
 #[cfg(test)]
 mod tests;
 
+#[cfg(feature = "train")]
 pub(super) use encoder::Encoder;
 pub use handler::TOKENIZE;

@@ -60,7 +60,7 @@ struct Moments {
 
 enum Values {
     Host { first: Vec<f32>, second: Vec<f32> },
-    Device { first: Tensor<1>, second: Tensor<1> },
+    Device(Box<[Tensor<1>; 2]>),
 }
 
 impl AdamW {
@@ -161,9 +161,9 @@ impl Values {
     fn to_host(&self) -> (Vec<f32>, Vec<f32>) {
         match self {
             Values::Host { first, second } => (first.clone(), second.clone()),
-            Values::Device { first, second } => {
+            Values::Device(moments) => {
                 let read = |tensor: &Tensor<1>| host_slice(&tensor.to_data()).to_vec();
-                (read(first), read(second))
+                (read(&moments[0]), read(&moments[1]))
             }
         }
     }
@@ -171,19 +171,19 @@ impl Values {
     fn into_host(self) -> (Vec<f32>, Vec<f32>) {
         match self {
             Values::Host { first, second } => (first, second),
-            Values::Device { .. } => self.to_host(),
+            Values::Device(_) => self.to_host(),
         }
     }
 
-    fn into_device(self, device: &Device) -> (Tensor<1>, Tensor<1>) {
+    fn into_device(self, device: &Device) -> [Tensor<1>; 2] {
         match self {
-            Values::Device { first, second } => (first, second),
+            Values::Device(moments) => *moments,
             Values::Host { first, second } => {
                 let upload = |values: Vec<f32>| {
                     let length = values.len();
                     Tensor::from_data(TensorData::new(values, [length]), device)
                 };
-                (upload(first), upload(second))
+                [upload(first), upload(second)]
             }
         }
     }
@@ -258,7 +258,7 @@ fn device_step<const D: usize>(
     step: AdamWStep,
 ) -> (Tensor<D>, Values) {
     let (shape, length) = (tensor.shape(), tensor.shape().num_elements());
-    let (first, second) = moments.into_device(&tensor.device());
+    let [first, second] = moments.into_device(&tensor.device());
     let correction = |beta: f64| 1.0 - beta.powf(step.step as f64);
     let gradient = gradient.reshape([length]) * step.gradient_scale;
     let first = first * step.beta1 + gradient.clone() * (1.0 - step.beta1);
@@ -266,7 +266,7 @@ fn device_step<const D: usize>(
     let denominator = second.clone().sqrt() * (1.0 / correction(step.beta2).sqrt()) + step.epsilon;
     let update = first.clone() / denominator * (step.learning_rate / correction(step.beta1));
     let kept = tensor.reshape([length]) * (1.0 - step.learning_rate * step.weight_decay);
-    ((kept - update).reshape(shape), Values::Device { first, second })
+    ((kept - update).reshape(shape), Values::Device(Box::new([first, second])))
 }
 
 #[cfg(test)]

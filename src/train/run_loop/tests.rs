@@ -217,6 +217,19 @@ fn phase_boundary_resume() {
     }
 }
 
+#[test]
+fn every_phase_reads_its_own_data_from_the_start() {
+    let plan = plan(vec![phase("grammar", 5), phase("words", 4)]);
+    let samplers = samplers(&plan);
+    let device = device::open("flex").unwrap();
+    let mut trainer = Trainer::new(&plan, &samplers, Transformer::init(&config(), 1, &device), settings(), "flex");
+    trainer.step = 5;
+    assert_eq!(trainer.rows(), samplers[1].rows(0, 4));
+    trainer.step = 7;
+    assert_eq!(trainer.rows(), samplers[1].rows(8, 4));
+    assert_ne!(samplers[0].rows(0, 4), samplers[1].rows(0, 4), "each phase has its own order");
+}
+
 /// Resume after the last step but before the result was committed: nothing is trained again.
 #[test]
 fn resume_at_the_end_only_returns_the_model() {
