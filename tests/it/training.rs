@@ -71,9 +71,8 @@ fn a_truncated_newest_checkpoint_is_passed_over_with_a_note() {
     eventually("two checkpoints", || checkpoint_reached(&damaged, 30));
     engine.kill().unwrap();
     engine.wait().unwrap();
-    let digest = damaged
-        .query("SELECT digest FROM checkpoint WHERE step = 'train' ORDER BY last_step DESC LIMIT 1")
-        .remove(0);
+    let digest =
+        damaged.query("SELECT digest FROM checkpoint WHERE step = 'train' ORDER BY last_step DESC LIMIT 1").remove(0);
     let blobs = damaged.state().join("artifacts/blobs");
     let manifest: Value =
         serde_json::from_slice(&std::fs::read(blobs.join(&digest[..2]).join(&digest)).unwrap()).unwrap();
