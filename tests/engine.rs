@@ -12,6 +12,7 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use stepwell::core::artifact::ArtifactRef;
 use stepwell::core::event::Event;
 use stepwell::core::ids::{RunId, StepId};
+use stepwell::core::retry::ENGINE_DIED;
 use stepwell::core::status::{RunStatus, StepStatus};
 use stepwell::store::{Reader, StepRow, attempt_log};
 use tempfile::TempDir;
@@ -273,6 +274,8 @@ fn killed_again_and_again_the_outputs_are_the_same() {
     assert_eq!(lab.artifacts(), expected);
     assert_eq!(lab.count(|event| matches!(event, Event::StepSucceeded { .. })), 2, "committed once each");
     assert!(lab.step("count").attempts >= 3);
+    let released = |event: &Event| matches!(event, Event::AttemptReleased { reason, .. } if reason == ENGINE_DIED);
+    assert!(lab.count(released) >= 1, "recovery must not wait for leases to run out");
     assert_eq!(lab.processes(), Vec::<u32>::new());
     assert!(!lab.state().join("runs").join(lab.run().to_string()).join("count/scratch").exists());
 }
