@@ -24,7 +24,7 @@ status() { sqlite3 -readonly "$1/stepwell.db" "SELECT status FROM run" 2>/dev/nu
 committed() { sqlite3 -readonly "$1/stepwell.db" "SELECT count(*) FROM event WHERE kind IN ('step_succeeded', 'checkpoint_committed')" 2>/dev/null || echo 0; }
 now() { date +%s.%N; }
 # Processes of this run's attempts, found by the mark in their environment.
-marked() { grep -lzs "^STEPWELL_RUN_ID=$1" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 || true; }
+marked() { grep -lzs "^STEPWELL_ATTEMPT_ID=$1/" /proc/[0-9]*/environ 2>/dev/null | cut -d/ -f3 || true; }
 
 echo "uninterrupted run of $workflow"
 before=$(now)
@@ -79,7 +79,8 @@ while [ "$done_kills" -lt "$kills" ]; do
     done_kills=$((done_kills + 1))
     case $((done_kills % 3)) in
       0) target=engine; kill -9 "$engine" ;;
-      1) target=worker; [ -z "$workers" ] || kill -9 $(head -1 <<<"$workers") 2>/dev/null || true ;;
+      1) if [ -n "$workers" ]; then target=worker; kill -9 $(head -1 <<<"$workers") 2>/dev/null || true
+         else target=engine; kill -9 "$engine"; fi ;;
       2) target=everything; kill -9 "$engine" $workers $( [ -z "$run" ] || marked "$run") 2>/dev/null || true ;;
     esac
     [ "$(committed "$state")" -gt "$work" ] && idle=0 || idle=$((idle + 1))

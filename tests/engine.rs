@@ -546,7 +546,7 @@ with.cwd = "."
     engine.signal(Signal::KILL);
     engine.wait();
     fs::write(lab.path("go"), "").unwrap();
-    lab.spawn(&["worker"]).ends_well();
+    lab.spawn(&["worker", "--exit-when-idle"]).ends_well();
     assert_eq!(lab.stored_status(), RunStatus::Succeeded);
 }
 

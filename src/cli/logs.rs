@@ -11,7 +11,7 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
 use crate::core::ids::RunId;
-use crate::store::{Reader, StepRow};
+use crate::store::{Reader, attempt_log};
 
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 
@@ -46,19 +46,16 @@ fn files(
     step: Option<&str>,
 ) -> Result<Vec<(String, PathBuf)>, CliError> {
     let steps = reader.steps(id)?;
-    let chosen = steps.iter().filter(|row| step.is_none_or(|step| row.id.as_str() == step));
-    let run_dir = session.state_dir().join("runs").join(id.to_string());
-    Ok(chosen
-        .flat_map(|row: &StepRow| {
-            let folder = run_dir.join(row.id.as_str());
-            (1..=row.attempts)
-                .map(move |attempt| {
-                    (format!("{} attempt {attempt}", row.id), folder.join(format!("attempt-{attempt}.log")))
-                })
-                .collect::<Vec<_>>()
-        })
-        .filter(|(_, path)| path.is_file())
-        .collect())
+    let mut files = Vec::new();
+    for row in steps.iter().filter(|row| step.is_none_or(|step| row.id.as_str() == step)) {
+        for attempt in 1..=row.attempts {
+            let path = attempt_log(session.state_dir(), id, &row.id, attempt);
+            if path.is_file() {
+                files.push((format!("{} attempt {attempt}", row.id), path));
+            }
+        }
+    }
+    Ok(files)
 }
 
 fn print_from(label: &str, path: &PathBuf, offset: u64) -> Result<u64, CliError> {

@@ -83,7 +83,7 @@ fn logits(session: &Session, folder: &Path, ids: &Path) -> Result<(), CliError> 
     let Windows { windows } =
         serde_json::from_slice(&read(ids)?).map_err(|error| CliError::usage(format!("{}: {error}", ids.display())))?;
     let nll: Vec<Vec<f32>> = windows.iter().map(|window| score::token_nll(&model, window)).collect();
-    let first = windows.first().map(|window| score::logits(&model, window)).unwrap_or_default();
+    let first: Vec<Vec<Vec<f32>>> = windows.first().map(|window| score::logits(&model, window)).into_iter().collect();
     session.out.line(&json!({ "windows": windows, "logits": first, "nll": nll }).to_string())
 }
 

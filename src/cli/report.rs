@@ -46,7 +46,7 @@ fn summarise(step: &StepRow, text: &mut String) {
         }
         "train" | "eval" => {
             text.push_str(&format!("\n{}\n", step.id));
-            for (name, value) in values.iter().filter(|(_, value)| !value.is_null()) {
+            for (name, value) in values.iter().filter(|(_, value)| value.is_number()) {
                 text.push_str(&format!("  {:<34} {}\n", name.replace('_', " "), figure(value)));
             }
         }

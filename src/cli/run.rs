@@ -14,7 +14,7 @@ use crate::core::ids::RunId;
 use crate::core::key;
 use crate::core::spec::WorkflowSpec;
 use crate::engine;
-use crate::store::{NewRun, Store, Submitted};
+use crate::store::{EngineLock, NewRun, Store, StoreError, Submitted};
 
 pub fn run(session: &Session, args: &RunArgs) -> Result<Exit, CliError> {
     let spec = workflow_source::load(session, &args.workflow, &args.submit.set)?;
@@ -24,6 +24,14 @@ pub fn run(session: &Session, args: &RunArgs) -> Result<Exit, CliError> {
 /// Submits a checked workflow; drives it unless `--detach` was given.
 pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> Result<Exit, CliError> {
     skip_steps(&mut spec, &args.skip)?;
+    if !args.detach
+        && let Some(holder) = EngineLock::holder(session.state_dir())
+    {
+        let locked = StoreError::Locked { path: session.state_dir().to_owned(), holder };
+        return Err(
+            CliError::from(locked).hint("wait for it, add `--detach` to queue this run, or use another `--state-dir`")
+        );
+    }
     let (run, new) = commit(session, &spec, args)?;
     let name = args.name.as_deref().unwrap_or(&spec.name);
     if session.out.is_json() {

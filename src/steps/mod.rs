@@ -4,8 +4,6 @@ mod command;
 mod corpus_clean;
 mod corpus_documents;
 mod corpus_import;
-#[cfg(test)]
-mod corpus_test_support;
 #[cfg(feature = "train")]
 mod eval;
 #[cfg(feature = "train")]
@@ -18,6 +16,8 @@ mod noop;
 mod registry;
 #[cfg(feature = "train")]
 pub mod sampling;
+#[cfg(test)]
+mod tests;
 #[cfg(feature = "train")]
 pub mod text_codec;
 mod tokenize;
@@ -26,8 +26,6 @@ mod tokenizer_train;
 mod train;
 #[cfg(feature = "train")]
 pub mod trained_model;
-#[cfg(all(test, feature = "train"))]
-mod world;
 
 pub use command::{last_lines, own_binary, run_as_child_of};
 pub use corpus_clean::CORPUS_CLEAN;

@@ -1,7 +1,5 @@
 //! SIGKILL, SIGTERM, SIGSTOP and cancel against real processes (rows E5, E8, E16, P18).
 
-use std::time::Duration;
-
 use crate::harness::{Sandbox, children, eventually, processes_with, signal};
 
 /// A command that counts to 40 "by hand", with a checkpoint at each count, and logs what it does.
@@ -36,7 +34,7 @@ fn run_id(sandbox: &Sandbox) -> String {
 
 #[track_caller]
 fn assert_no_orphans(sandbox: &Sandbox) {
-    let mark = format!("STEPWELL_RUN_ID={}", run_id(sandbox));
+    let mark = format!("STEPWELL_ATTEMPT_ID={}/", run_id(sandbox));
     eventually("every process of the run is gone", || processes_with(&mark).is_empty());
 }
 
@@ -155,26 +153,24 @@ fn a_command_resumes_from_its_own_checkpoint() {
             sandbox.path("ledger").display()
         ),
     );
+    let counted = || -> u64 {
+        if sandbox.query_count("checkpoint") == 0 {
+            return 0;
+        }
+        sandbox.query("SELECT max(last_step) FROM checkpoint")[0].parse().unwrap_or(0)
+    };
     let mut kills = 0;
     let mut engine = sandbox.start(&["run", "count.toml"]);
-    while kills < 4 {
-        let seen = sandbox.query_count("checkpoint");
-        eventually("a checkpoint more", || {
-            sandbox.query_count("checkpoint") > seen + 1 || engine.try_wait().unwrap().is_some()
-        });
-        if engine.try_wait().unwrap().is_some() {
-            break;
-        }
+    for goal in [5, 12, 20, 28] {
+        eventually("more checkpoints", || counted() >= goal);
         engine.kill().unwrap();
         engine.wait().unwrap();
         kills += 1;
         engine = sandbox.start(&["resume", "last"]);
     }
     assert!(engine.wait().unwrap().success());
-    assert!(kills >= 2, "the run was killed {kills} times only");
     let total = sandbox.stepwell(&["artifact", "show", "last/count/total"]).ok().stdout;
     assert!(total.trim().ends_with("820"), "1 + ... + 40 = 820: {total}");
     let repeated = ledger(&sandbox).lines().count() - 40;
     assert!(repeated <= 2 * kills, "{repeated} counts were repeated after {kills} kills");
-    std::thread::sleep(Duration::from_millis(10));
 }

@@ -74,9 +74,9 @@ impl Sandbox {
         let path = self.state().join("stepwell.db");
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
         let count = rusqlite::Connection::open_with_flags(path, flags).and_then(|connection| {
-            connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0))
+            connection.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get::<_, i64>(0))
         });
-        count.unwrap_or(0)
+        count.unwrap_or(0).unsigned_abs()
     }
 
     /// A query against the state database, as a person with the `sqlite3` shell would run it.

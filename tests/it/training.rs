@@ -104,7 +104,7 @@ fn find_digest(manifest: &Value, word: &str) -> Option<String> {
 #[test]
 fn a_broken_learning_rate_fails_the_run() {
     let sandbox = Sandbox::new();
-    run(&sandbox, &["-S", "learning_rate=nan"]).exits(3).says(&["learning"]);
+    run(&sandbox, &["-S", "learning_rate=nan"]).exits(2).says(&["learning_rate", "must be a number"]);
     let diverging = Sandbox::new();
     run(&diverging, &["-S", "learning_rate=1e30"]).exits(3).says(&["diverged", "hint:"]);
 }

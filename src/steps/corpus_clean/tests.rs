@@ -8,8 +8,8 @@ use super::CORPUS_CLEAN;
 use super::markup::{strip_markup, strip_urls};
 use super::normalise::{Cleaner, Reason, Rules};
 use super::split::Split;
-use crate::steps::corpus_test_support::{Bench, documents_of};
 use crate::steps::grammar::Grammar;
+use crate::steps::tests::bench::{Bench, documents_of};
 
 fn cleaner(rules: Rules) -> Cleaner {
     Cleaner::new(rules)

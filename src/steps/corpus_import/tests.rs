@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::CORPUS_IMPORT;
 use crate::core::failure::Failure;
 use crate::steps::StepHandler;
-use crate::steps::corpus_test_support::{Bench, documents_of};
+use crate::steps::tests::bench::{Bench, documents_of};
 
 fn gz(bytes: &[u8]) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());

@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::EVAL;
 use crate::core::artifact::Outputs;
+use crate::steps::tests::world::{Recorder, World};
 use crate::steps::train::TRAIN;
-use crate::steps::world::{Recorder, World};
 use crate::steps::{StepError, StepHandler};
 
 fn trained(world: &World) -> Outputs {

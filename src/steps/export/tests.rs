@@ -2,8 +2,8 @@ use serde_json::{Value, json};
 
 use super::EXPORT;
 use crate::steps::StepError;
+use crate::steps::tests::world::{Recorder, World};
 use crate::steps::train::TRAIN;
-use crate::steps::world::{Recorder, World};
 
 #[test]
 fn the_folder_holds_what_transformers_reads() {

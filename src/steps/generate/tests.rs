@@ -3,8 +3,8 @@ use serde_json::{Value, json};
 use super::GENERATE;
 use crate::core::artifact::Outputs;
 use crate::steps::StepError;
+use crate::steps::tests::world::{Recorder, World};
 use crate::steps::train::TRAIN;
-use crate::steps::world::{Recorder, World};
 
 fn trained(world: &World) -> Outputs {
     world.run_once(&TRAIN, world.train_arguments(json!({"optimizer": {"learning_rate": 0.01}, "steps": 30})))

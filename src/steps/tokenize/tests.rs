@@ -12,8 +12,8 @@ use crate::core::artifact::Outputs;
 use crate::core::rng::{Rng, derive_seed};
 use crate::core::token_file::{Header, Width};
 use crate::steps::StepError;
-use crate::steps::corpus_test_support::{Bench, Recorder};
 use crate::steps::grammar::Grammar;
+use crate::steps::tests::bench::{Bench, Recorder};
 use crate::steps::tokenizer_train::TOKENIZER_TRAIN;
 
 /// Grammar documents, an empty one, one that spells special tokens, and one much longer than a batch.

@@ -7,8 +7,8 @@ use tokenizers::Tokenizer;
 
 use super::TOKENIZER_TRAIN;
 use crate::core::artifact::Outputs;
-use crate::steps::corpus_test_support::Bench;
 use crate::steps::grammar::Grammar;
+use crate::steps::tests::bench::Bench;
 
 fn documents() -> Vec<String> {
     let grammar = Grammar::new(5);

@@ -10,7 +10,7 @@ use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::event::Checkpoint;
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::MetricRow;
-use crate::steps::world::{Recorder, World};
+use crate::steps::tests::world::{Recorder, World};
 use crate::steps::{StepError, StepHandler};
 
 fn comparable(rows: &[MetricRow]) -> Vec<(u64, u64, u64)> {

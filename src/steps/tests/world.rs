@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
-use super::tokenize::TOKENIZE;
-use super::tokenizer_train::TOKENIZER_TRAIN;
-use super::{Reporter, StepContext, StepError, StepHandler};
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::event::Checkpoint;
 use crate::core::ids::{Fence, RunId, StepKey};
 use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
+use crate::steps::tokenize::TOKENIZE;
+use crate::steps::tokenizer_train::TOKENIZER_TRAIN;
+use crate::steps::{Reporter, StepContext, StepError, StepHandler};
 
 /// Remembers everything. Metrics are kept as the database keeps them: rewound with the attempt.
 #[derive(Default)]
