@@ -112,7 +112,7 @@ impl Observer for ProgressView {
             return;
         }
         view.printed = Instant::now();
-        let share = if progress.total > 0 { 100 * progress.done / progress.total } else { 0 };
+        let share = (100 * progress.done).checked_div(progress.total).unwrap_or(0);
         let Progress { done, total, unit, message } = progress;
         self.out.message(&format!("{step}  {done}/{total} {unit} ({share} %)  {message}"));
     }
