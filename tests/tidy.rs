@@ -34,7 +34,9 @@ impl Source {
     }
 
     fn is_test(&self) -> bool {
-        self.path.file_stem().is_some_and(|stem| stem.to_string_lossy().ends_with("tests"))
+        let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
+        stem.ends_with("tests")
+            || stem.starts_with("fixture")
             || self.path.components().any(|part| part.as_os_str() == "tests")
     }
 

@@ -1,5 +1,5 @@
 //! The state of one run in memory: a projection of its events, as the tables are. `decide` reads it,
-//! [`RunState::apply`] is the only thing that changes it (but for lease extensions, which are no events).
+//! `apply` is the only thing that changes it (but for lease extensions, which are no events).
 
 use std::collections::{BTreeSet, HashMap};
 use std::ops::Range;

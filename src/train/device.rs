@@ -1,4 +1,4 @@
-//! Which compute device to train on. A new backend is a Cargo feature and one arm in [`connect`].
+//! Which compute device to train on. A new backend is a Cargo feature and one arm in `connect`.
 //!
 //! cubecl aborts the process when a driver library is absent, so a device is opened only after its
 //! driver was found on disk, and burn's own default device is never asked for.
