@@ -46,6 +46,10 @@ const KNOWN: &str = ".txt, .md and .jsonl, each also as .gz or .zst";
 /// # Errors
 /// When the path is missing or unreadable, or nothing in it can be imported.
 pub fn resolve(source: &str, into: &mut SourceFiles) -> Result<(), Failure> {
+    if source.trim().is_empty() {
+        return Err(Failure::fatal("no corpus was given: `source` is empty")
+            .with_hint("name a file, a folder or a glob; with the workflow `pretrain`: `-S corpus=PATH`"));
+    }
     let path = Path::new(source);
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => folder(path, into),

@@ -87,6 +87,7 @@ fn bad_sources_are_refused_by_name() {
     let base = dir.path().to_str().unwrap();
     let missing = format!("{base}/missing.txt");
     assert_eq!(failure(&bench, &json!({"source": missing})).message, format!("corpus source {missing} does not exist"));
+    assert!(failure(&bench, &json!({"source": ""})).message.contains("no corpus was given"));
     assert!(failure(&bench, &json!({"source": format!("{base}/*.txt")})).message.contains("matches no file"));
     assert!(failure(&bench, &json!({"source": format!("{base}/[.txt")})).message.contains("invalid glob"));
     write(dir.path(), "only.png", b"x");
