@@ -67,35 +67,6 @@ fn a_killed_worker_is_replaced_and_its_grandchildren_die() {
 }
 
 #[test]
-fn a_frozen_worker_is_fenced_off_and_replaced() {
-    let sandbox = counter("6");
-    let mut engine = sandbox.start(&["run", "counter.toml"]);
-    eventually("the slow step runs", || ledger(&sandbox).contains("started"));
-    let frozen = children(engine.id());
-    for worker in &frozen {
-        signal(*worker, "STOP");
-    }
-    assert!(engine.wait().unwrap().success());
-    assert_eq!(sandbox.query("SELECT count(*) FROM event WHERE kind = 'step_succeeded'"), ["2"]);
-    let fences = sandbox.query("SELECT fence FROM step WHERE id = 'slow'");
-    assert_ne!(fences, ["1"], "the lease was given out again with a higher fence");
-    assert_no_orphans(&sandbox);
-}
-
-#[test]
-fn sigterm_interrupts_and_resume_goes_on() {
-    let sandbox = counter("1");
-    let mut engine = sandbox.start(&["run", "counter.toml"]);
-    eventually("the slow step runs", || ledger(&sandbox).contains("started"));
-    signal(engine.id(), "TERM");
-    assert_eq!(engine.wait().unwrap().code(), Some(130));
-    assert_eq!(sandbox.show()["run"]["status"], "interrupted");
-    assert_no_orphans(&sandbox);
-    sandbox.stepwell(&["resume", "last"]).ok();
-    assert_eq!(sandbox.query("SELECT status FROM run"), ["succeeded"]);
-}
-
-#[test]
 fn cancel_reaches_the_whole_process_group() {
     let sandbox = counter("60");
     let mut engine = sandbox.start(&["run", "counter.toml"]);
@@ -105,14 +76,6 @@ fn cancel_reaches_the_whole_process_group() {
     assert_eq!(sandbox.show()["run"]["status"], "canceled");
     assert_no_orphans(&sandbox);
     sandbox.stepwell(&["resume", "last"]).exits(5);
-}
-
-#[test]
-fn cancel_works_without_an_engine() {
-    let sandbox = counter("60");
-    sandbox.stepwell(&["run", "counter.toml", "--detach"]).ok();
-    sandbox.stepwell(&["cancel", "last"]).ok();
-    assert_eq!(sandbox.show()["run"]["status"], "canceled");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod bad_input;
 mod cli;
 mod crash;
+mod engine;
 mod harness;
 mod reuse;
 #[cfg(feature = "train")]
