@@ -1,8 +1,8 @@
-//! SIGKILL, SIGTERM, SIGSTOP and cancel against real processes (rows E5, E8, E16, P18).
+//! SIGKILL, cancel and a second engine against real processes (rows E8, E16). `engine.rs` has more.
 
 use crate::harness::{Sandbox, children, eventually, processes_with, signal};
 
-/// A command that counts to 40 "by hand", with a checkpoint at each count, and logs what it does.
+/// A quick step, and one that takes SECONDS and has a child of its own; both log what they do.
 const COUNTER: &str = r#"
 name = "counter"
 [[step]]
