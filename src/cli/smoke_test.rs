@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -17,6 +17,8 @@ use crate::core::status::RunStatus;
 use crate::store::{Reader, StepRow};
 
 const PATIENCE: Duration = Duration::from_secs(120);
+/// What the run under test said, in its state directory.
+const LOG: &str = "smoke.log";
 
 pub fn smoke_test(session: &Session, args: &SmokeTestArgs) -> Result<Exit, CliError> {
     let started = Instant::now();
@@ -25,13 +27,13 @@ pub fn smoke_test(session: &Session, args: &SmokeTestArgs) -> Result<Exit, CliEr
     let out = session.out;
 
     out.message("training without interruption");
-    finish(&mut start(&whole, args)?)?;
+    finish(&mut start(&whole, args)?, &whole)?;
     let expected = digests(&whole)?;
 
     out.message("training again, to be killed after the first checkpoint");
     let at = kill_in_the_middle(&killed, args)?;
     out.message(&format!("killed at training step {at}; resuming"));
-    finish(&mut resume(&killed)?)?;
+    finish(&mut resume(&killed)?, &killed)?;
     let actual = digests(&killed)?;
 
     let different: Vec<&String> = expected.keys().filter(|name| expected.get(*name) != actual.get(*name)).collect();
@@ -82,14 +84,20 @@ fn resume(state: &Path) -> Result<Child, CliError> {
 fn stepwell(state: &Path) -> Result<Command, CliError> {
     let mut command = Command::new(std::env::current_exe()?);
     std::fs::create_dir_all(state)?;
-    let log = std::fs::File::create(state.join("smoke.log"))?;
+    let log = std::fs::File::create(state.join(LOG))?;
     command.arg("--state-dir").arg(state).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
     Ok(command)
 }
 
-fn finish(child: &mut Child) -> Result<(), CliError> {
+fn finish(child: &mut Child, state: &Path) -> Result<(), CliError> {
     let status = child.wait()?;
-    if status.success() { Ok(()) } else { Err(CliError::failed(format!("the smoke run ended with {status}"))) }
+    if status.success() { Ok(()) } else { Err(ended(status, state)) }
+}
+
+/// The smoke run ended too early; what it said last is its reason.
+fn ended(status: ExitStatus, state: &Path) -> CliError {
+    let log = std::fs::read_to_string(state.join(LOG)).unwrap_or_default();
+    CliError::failed(format!("the smoke run ended with {status}:\n{}", log.trim_end()))
 }
 
 /// Waits for a committed training checkpoint, kills the engine, and returns the checkpoint's step.
@@ -98,7 +106,7 @@ fn kill_in_the_middle(state: &Path, args: &SmokeTestArgs) -> Result<u64, CliErro
     let deadline = Instant::now() + PATIENCE;
     loop {
         if let Some(status) = child.try_wait()? {
-            return Err(CliError::failed(format!("the smoke run ended with {status} before its first checkpoint")));
+            return Err(ended(status, state));
         }
         if let Some(step) = training_checkpoint(state) {
             child.kill()?;
@@ -127,7 +135,7 @@ fn steps(state: &Path) -> Result<Vec<StepRow>, CliError> {
     let run = reader.resolve_run("last")?;
     let row = reader.run(run)?;
     if row.status != RunStatus::Succeeded {
-        let log = std::fs::read_to_string(state.join("smoke.log")).unwrap_or_default();
+        let log = std::fs::read_to_string(state.join(LOG)).unwrap_or_default();
         return Err(CliError::failed(format!("the smoke run is {}: {log}", row.status.as_str())));
     }
     Ok(reader.steps(run)?)

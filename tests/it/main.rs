@@ -7,4 +7,6 @@ mod engine;
 mod harness;
 mod reuse;
 #[cfg(feature = "train")]
+mod smoke;
+#[cfg(feature = "train")]
 mod training;
