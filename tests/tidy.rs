@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("steps", &["steps", "core", "artifact", "train"]),
     ("worker", &["worker", "core", "steps", "artifact"]),
     ("executors", &["executors", "core", "worker", "steps", "artifact"]),
+    ("bench", &["bench", "core", "store", "steps"]),
     ("engine", &["engine", "core", "store", "artifact", "executors", "steps"]),
 ];
 
@@ -112,8 +113,19 @@ fn layers_import_only_what_is_below_them() {
                 let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
                 &rest[..end]
             });
-            let modules =
-                ["cli", "config", "core", "store", "artifact", "engine", "executors", "steps", "train", "worker"];
+            let modules = [
+                "bench",
+                "cli",
+                "config",
+                "core",
+                "store",
+                "artifact",
+                "engine",
+                "executors",
+                "steps",
+                "train",
+                "worker",
+            ];
             let wrong = imported.filter(|name| modules.contains(name)).find(|name| !allowed.contains(name))?;
             Some(format!("`{module}` must not import `{wrong}`"))
         },

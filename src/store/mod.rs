@@ -8,6 +8,7 @@ mod check;
 mod connection;
 mod decode;
 mod error;
+mod floor;
 mod head;
 mod layout;
 mod lock;
@@ -25,6 +26,7 @@ mod writer;
 pub use batch::{Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, Request, RequestKind, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
+pub use floor::raw_commits;
 pub use layout::{
     ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, RUNS_DIR, WAKE_FILE, attempt_log, scratch_dir,
 };
