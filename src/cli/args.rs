@@ -51,7 +51,7 @@ pub enum Verb {
     List,
     /// Show a run: its steps, their outputs and progress
     #[command(alias = "status")]
-    Show(RunSelector),
+    Show(ShowArgs),
     /// Print what the attempts of a run wrote
     Logs(LogsArgs),
     /// Follow a run that another process drives
@@ -162,6 +162,16 @@ pub struct RunSelector {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN")]
     pub run: String,
+}
+
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Also every child of large fan-outs, which are counted otherwise
+    #[arg(long)]
+    pub all: bool,
 }
 
 #[derive(Args, Debug)]
@@ -322,13 +332,9 @@ pub enum WorkerVerb {
     /// Run one attempt: the engine starts this
     #[command(hide = true)]
     Exec,
-    /// Run a program that dies with its parent: `worker exec` starts this
+    /// Become a program that dies with its parent: `worker exec` starts this
     #[command(hide = true)]
-    Trampoline {
-        parent: u32,
-        #[arg(last = true, required = true)]
-        program: Vec<std::ffi::OsString>,
-    },
+    Launch { parent: u32 },
 }
 
 #[derive(Args, Debug)]

@@ -7,6 +7,7 @@ use super::export_folder;
 use super::list::run_json;
 use super::output::{since, step_json};
 use super::session::Session;
+use super::show::MOST_CHILDREN;
 use crate::config::Origin;
 use crate::core::ids::RunId;
 use crate::core::status::StepStatus;
@@ -15,7 +16,7 @@ use crate::store::{RunRow, StepRow};
 pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
     let reader = session.reader()?;
     let run = reader.run(id)?;
-    let steps = reader.steps(id)?;
+    let steps = reader.overview(id, MOST_CHILDREN)?;
     let exports = export_folder::materialise(session, &run, &steps)?;
     if session.out.is_json() {
         let steps: Vec<Value> = steps.iter().map(step_json).collect();

@@ -7,12 +7,15 @@ use super::exit_code::Exit;
 use super::list::run_json;
 use super::output::{since, step_json, table};
 use super::session::Session;
-use crate::store::{RunRow, StepRow};
+use crate::store::{Children, RunRow, StepRow};
 
-pub fn show(session: &Session, selector: &str) -> Result<Exit, CliError> {
+/// Fan-outs with more children than this are shown in one line, unless all are asked for.
+pub const MOST_CHILDREN: u64 = 100;
+
+pub fn show(session: &Session, selector: &str, all: bool) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(selector)?;
     let run = reader.run(id)?;
-    let steps = reader.steps(id)?;
+    let steps = reader.overview(id, if all { u64::MAX } else { MOST_CHILDREN })?;
     let value = json!({ "run": run_json(&run), "steps": steps.iter().map(step_json).collect::<Vec<_>>() });
     session.out.document(&human(&run, &steps), value)?;
     Ok(Exit::Ok)
@@ -49,6 +52,12 @@ fn step_row(step: &StepRow) -> Vec<String> {
 
 fn progress(step: &StepRow) -> String {
     let mut parts = Vec::new();
+    if let Some(Children { total, done, failed }) = step.children {
+        parts.push(format!("{done} of {total} done"));
+        if failed > 0 {
+            parts.push(format!("{failed} failed"));
+        }
+    }
     if step.reused_from.is_some() {
         parts.push("reused".to_owned());
     }

@@ -34,6 +34,6 @@ pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
 pub fn child(verb: &WorkerVerb) -> ExitCode {
     match verb {
         WorkerVerb::Exec => crate::worker::exec(),
-        WorkerVerb::Trampoline { parent, program } => crate::steps::run_as_child_of(*parent, program),
+        WorkerVerb::Launch { parent } => crate::steps::launch(*parent),
     }
 }

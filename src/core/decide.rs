@@ -437,18 +437,18 @@ fn resume(state: &RunState, now: Timestamp) -> Decision {
     match (&state.end, state.lifecycle) {
         (None, Lifecycle::Interrupted | Lifecycle::Paused) => Decision::event(Event::RunResumed),
         (Some(RunEnd::Failed { .. }), _) => {
-            let again = state.failed.iter().map(|&i| take_up(state, &state.steps[i], now));
+            let again = state.failed.iter().map(|&i| take_up(&state.steps[i], now));
             Decision::events(std::iter::once(Event::RunResumed).chain(again))
         }
         _ => Decision::default(),
     }
 }
 
-/// A failed step becomes ready again; a fan-out goes back to waiting for its children.
-fn take_up(state: &RunState, step: &Step, now: Timestamp) -> Event {
+/// A failed step becomes ready again; a fan-out, whose items stay the same, goes back to waiting for its
+/// children.
+fn take_up(step: &Step, now: Timestamp) -> Event {
     if step.children.is_empty() {
         return Event::StepReady { step: step.id.clone(), not_before: now };
     }
-    let items = state.children(step).iter().filter_map(|child| child.item.as_ref().map(|(_, item)| item.clone()));
-    Event::StepExpanded { step: step.id.clone(), items: items.collect() }
+    Event::StepExpanded { step: step.id.clone(), items: Vec::new() }
 }

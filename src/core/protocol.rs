@@ -12,6 +12,11 @@ use super::event::Checkpoint;
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
 
+/// Environment variable that marks every process of an attempt: `RUN/STEP/FENCE`.
+pub const ATTEMPT_MARK: &str = "STEPWELL_ATTEMPT_ID";
+/// Environment variable of workers that outlive their attempts: the state directory of their engine.
+pub const WORKER_MARK: &str = "STEPWELL_WORKER_OF";
+
 /// Everything an attempt needs to know.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AttemptRequest {
@@ -33,6 +38,11 @@ pub struct AttemptRequest {
 }
 
 impl AttemptRequest {
+    /// The value of [`ATTEMPT_MARK`].
+    pub fn mark(&self) -> String {
+        format!("{}/{}/{}", self.run, self.step, self.fence.0)
+    }
+
     /// Where everything goes that the processes of the attempt print: `attempt-N.log` beside the scratch directory.
     pub fn log_path(&self) -> PathBuf {
         let step_dir = self.scratch_dir.parent().unwrap_or(&self.scratch_dir);
@@ -56,6 +66,10 @@ pub enum ToAttempt {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromAttempt {
     Heartbeat,
+    /// A program is about to start in this process group of its own.
+    Group {
+        leader: u32,
+    },
     Progress(Progress),
     Metric(MetricRow),
     /// Metrics after `last_step` are void: the attempt goes on from there.
@@ -69,6 +83,8 @@ pub enum FromAttempt {
     Done(Outputs),
     Failed(Failure),
     Interrupted,
+    /// After `Done`: nothing of the attempt is left, and the worker can take another one.
+    Idle,
 }
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]

@@ -100,6 +100,8 @@ pub struct Step {
     /// Position and value of the item, for a child.
     pub item: Option<(usize, Value)>,
     pub children: Range<StepIndex>,
+    /// Children that had ended well before this state was read from the tables are only there.
+    pub children_in_store: bool,
     pub state: StepState,
     /// Fence of the newest claim; 0 when never claimed.
     pub fence: Fence,
@@ -257,15 +259,19 @@ impl RunState {
 
     /// Appends one child per item. Children of a parent are contiguous and in item order.
     pub(super) fn add_children(&mut self, parent: StepIndex, items: &[Value]) {
+        self.add_some_children(parent, items.iter().cloned().enumerate());
+    }
+
+    fn add_some_children(&mut self, parent: StepIndex, items: impl IntoIterator<Item = (usize, Value)>) {
         let first = self.steps.len();
-        for (position, item) in items.iter().enumerate() {
+        for (position, item) in items {
             let mut child = Step::new(
                 self.steps[parent].id.child(position),
                 self.steps[parent].spec,
                 StepState::Pending { unmet: 0 },
             );
             child.parent = Some(parent);
-            child.item = Some((position, item.clone()));
+            child.item = Some((position, item));
             let i = self.steps.len();
             self.index.insert(child.id.clone(), i);
             self.steps.push(child);
@@ -275,12 +281,13 @@ impl RunState {
         self.steps[parent].children = first..self.steps.len();
     }
 
-    /// Takes up the children of a fan-out as the tables have them.
-    pub fn restore_children(&mut self, parent: &StepId, items: &[Value]) {
-        if let Some(parent) = self.find(parent)
-            && !items.is_empty()
-        {
-            self.add_children(parent, items);
+    /// Takes up the children of a fan-out as the tables have them, by the index of their item. Those that
+    /// have succeeded or were skipped may be missing: see [`Step::children_in_store`].
+    pub fn restore_children(&mut self, parent: &StepId, items: Vec<(usize, Value)>, total: usize) {
+        let Some(parent) = self.find(parent) else { return };
+        self.steps[parent].children_in_store = items.len() < total;
+        if !items.is_empty() {
+            self.add_some_children(parent, items);
         }
     }
 
@@ -374,6 +381,7 @@ impl Step {
             parent: None,
             item: None,
             children: 0..0,
+            children_in_store: false,
             state,
             fence: Fence(0),
             attempts: 0,

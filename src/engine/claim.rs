@@ -18,7 +18,7 @@ use crate::steps::{StepHandler, find};
 
 use super::drive::Engine;
 use super::error::EngineError;
-use super::run::Run;
+use super::run::{Run, Stored};
 
 /// Attempts on the engine's own thread between two commits, which they share.
 const IN_PROCESS_SLOTS: usize = 256;
@@ -65,6 +65,11 @@ impl Engine<'_> {
         let now = Timestamp::now();
         let Some(active) = self.runs.get(&run) else { return Ok(false) };
         let Some(step) = next_claim(&active.state, placement, now) else { return Ok(false) };
+        if !active.needs_in_store(step).is_empty() && self.pending.must_commit() {
+            // What the step needs may have been decided, but not yet written.
+            self.flush()?;
+            return Ok(true);
+        }
         let (id, fence) = (step.id.clone(), Fence(step.fence.0 + 1));
         match self.plan(active, step)? {
             Plan::Command(command) => self.handle(run, command),
@@ -91,10 +96,15 @@ impl Engine<'_> {
     fn plan(&self, run: &Run, step: &Step) -> Result<Plan, EngineError> {
         let spec = run.state.step_spec(step);
         let id = step.id.clone();
+        let mut stored = Stored::new();
+        for need in run.needs_in_store(step) {
+            let outputs = self.store.child_outputs(run.state.run, &need)?;
+            stored.insert(need, outputs);
+        }
         let reject = |failure| Ok(Plan::Command(Command::Reject { step: id.clone(), failure }));
         if step.parent.is_none() {
             if let Some(condition) = &spec.when {
-                match run.with_context(step, |context| template::condition(condition, context)) {
+                match run.with_context(step, &stored, |context| template::condition(condition, context)) {
                     Ok(true) => {}
                     Ok(false) => {
                         let reason = format!("`when` is false: {condition}");
@@ -104,7 +114,7 @@ impl Engine<'_> {
                 }
             }
             if let Some(list) = &spec.for_each {
-                return match run.with_context(step, |context| template::items(list, context)) {
+                return match run.with_context(step, &stored, |context| template::items(list, context)) {
                     Ok(items) => Ok(Plan::Command(Command::Expand { step: id, items })),
                     Err(error) => reject(explain(&error)),
                 };
@@ -114,7 +124,7 @@ impl Engine<'_> {
             let failure = Failure::fatal(format!("this build has no step kind `{}`", spec.kind));
             return reject(failure.with_hint("build with the feature that has it, such as `--features flex`"));
         };
-        let resolved = run.with_context(step, |context| template::resolve(&spec.with, context));
+        let resolved = run.with_context(step, &stored, |context| template::resolve(&spec.with, context));
         let with = match resolved {
             Ok(with) => with,
             Err(error) => return reject(explain(&error)),

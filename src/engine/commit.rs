@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::core::decide::{Command, Decision, Effect};
-use crate::core::event::Recorded;
+use crate::core::event::{Event, Recorded};
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
 use crate::store::{Answer, Batch, LeaseExtension, MetricWrite};
@@ -26,13 +26,24 @@ pub(super) struct Pending {
     pub answers: Vec<Answer>,
     leases: HashMap<(RunId, StepId), (Fence, Timestamp)>,
     metrics: Vec<MetricWrite>,
+    /// One of the events has to be committed at once.
+    urgent: bool,
     /// When the first of the things arrived that may wait.
     since: Option<Instant>,
 }
 
 impl Pending {
-    fn must_commit(&self) -> bool {
-        !self.events.is_empty() || !self.answers.is_empty() || self.since.is_some_and(|since| since.elapsed() >= LINGER)
+    pub(super) fn must_commit(&self) -> bool {
+        self.urgent || !self.answers.is_empty() || self.since.is_some_and(|since| since.elapsed() >= LINGER)
+    }
+
+    fn event(&mut self, recorded: Recorded) {
+        if may_wait(&recorded.event) {
+            self.since.get_or_insert_with(Instant::now);
+        } else {
+            self.urgent = true;
+        }
+        self.events.push(recorded);
     }
 
     pub(super) fn metric(&mut self, metric: MetricWrite) {
@@ -59,13 +70,20 @@ impl Pending {
     }
 }
 
+/// Where processes can be found by their marks, their numbers are worth no commit of their own.
+fn may_wait(event: &Event) -> bool {
+    cfg!(target_os = "linux") && matches!(event, Event::AttemptSpawned { .. })
+}
+
 impl Engine<'_> {
     /// Lets the core decide, and keeps the decision for the next commit.
     pub(super) fn handle(&mut self, run: RunId, command: Command) {
         let now = Timestamp::now();
         let Some(active) = self.runs.get_mut(&run) else { return };
         let Decision { events, effects } = active.state.handle(command, now);
-        self.pending.events.extend(events.into_iter().map(|event| Recorded { run, at: now, event }));
+        for event in events {
+            self.pending.event(Recorded { run, at: now, event });
+        }
         for effect in effects {
             match effect {
                 Effect::ExtendLease { step, fence, until } => self.pending.extend(run, step, fence, until),

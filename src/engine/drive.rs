@@ -1,7 +1,6 @@
 //! The loop: claim, commit, act, listen.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::RecvTimeoutError;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -21,6 +20,7 @@ use super::commit::Pending;
 use super::disk;
 use super::error::EngineError;
 use super::inbox::Inbox;
+use super::janitor::Janitor;
 use super::options::{EngineOptions, Observer, Outcome, Scope};
 use super::run::Run;
 use super::stop::Stop;
@@ -60,6 +60,7 @@ pub(super) fn drive_locked(
         pending: Pending::default(),
         stopping: None,
         looked_at: Timestamp::now(),
+        janitor: Janitor::default(),
     };
     engine.drive(&inbox)
 }
@@ -69,7 +70,7 @@ pub(super) struct Engine<'a> {
     pub observer: &'a mut dyn Observer,
     pub store: Store,
     pub artifacts: ArtifactStore,
-    executors: Executors,
+    pub(super) executors: Executors,
     pub runs: BTreeMap<RunId, Run>,
     pub attempts: Attempts,
     /// Resolved arguments of attempts that are leased but not started.
@@ -78,11 +79,12 @@ pub(super) struct Engine<'a> {
     pub stopping: Option<Stop>,
     /// When leases were last checked.
     pub looked_at: Timestamp,
+    pub janitor: Janitor,
 }
 
-struct Executors {
+pub(super) struct Executors {
     in_process: InProcess,
-    local: Local,
+    pub local: Local,
 }
 
 impl Executors {
@@ -122,7 +124,6 @@ impl Engine<'_> {
                 self.flush_all()?;
                 return Ok(outcome);
             }
-            self.observer.tick();
             self.listen(inbox)?;
             self.look_at_the_clock();
             self.interrupt_runs();
@@ -131,11 +132,13 @@ impl Engine<'_> {
 
     /// Waits for a message and takes all there are: they share one commit.
     fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
-        match inbox.receiver.recv_timeout(self.patience()) {
-            Ok(message) => self.hear(message)?,
-            // This engine holds a sender itself, so the inbox cannot be disconnected.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
-        }
+        // This engine holds a sender itself, so the inbox cannot be disconnected.
+        let first = match self.patience() {
+            Some(patience) => inbox.receiver.recv_timeout(patience).ok(),
+            None => inbox.receiver.recv().ok(),
+        };
+        let Some(first) = first else { return Ok(()) };
+        self.hear(first)?;
         while let Ok(message) = inbox.receiver.try_recv() {
             self.hear(message)?;
         }

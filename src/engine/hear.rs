@@ -5,7 +5,7 @@ use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::FromAttempt;
 use crate::executors::{AttemptId, Exit, Report, Sweep};
 use crate::steps::last_lines;
-use crate::store::attempt_log;
+use crate::store::{attempt_log, scratch_dir};
 
 use super::attempts::{BURIAL_PAUSE, EXIT_GRACE, Ending, Running};
 use super::disk::tells_of_a_full_disk;
@@ -35,6 +35,10 @@ impl Engine<'_> {
     fn hear_attempt(&mut self, id: AttemptId, message: FromAttempt) {
         // Not an attempt of this engine's present: its fence is void.
         let Some(running) = self.attempts.get_mut(&id) else { return };
+        // Also of an attempt that is being ended: its program has to end with it.
+        if let FromAttempt::Group { leader } = message {
+            running.handle.note_group(leader);
+        }
         if running.silenced {
             return;
         }
@@ -42,6 +46,8 @@ impl Engine<'_> {
         let AttemptId { run, step, fence } = id.clone();
         match message {
             FromAttempt::Heartbeat => self.handle(run, Command::Heartbeat { step, fence }),
+            // The executor reports the end of an attempt itself.
+            FromAttempt::Group { .. } | FromAttempt::Idle => {}
             FromAttempt::Progress(progress) => self.observer.progress(run, &step, &progress),
             FromAttempt::Metric(row) => self.queue_metric(run, step, number, row),
             FromAttempt::Rewind { last_step } => {
@@ -115,7 +121,7 @@ impl Engine<'_> {
             (None, None) => Ending::Fail(self.vanished(id, running.number, exit)),
         };
         match ending {
-            Ending::Done => self.clean(run, &step),
+            Ending::Done => self.janitor.remove(scratch_dir(&self.options.state_dir, run, &step)),
             Ending::Fail(failure) => self.handle(run, Command::Fail { step, fence, failure }),
             Ending::Release(reason) => self.handle(run, Command::Release { step, fence, reason }),
             Ending::Cancel => self.handle(run, Command::Killed { step, fence }),

@@ -12,6 +12,7 @@ mod drive;
 mod error;
 mod hear;
 mod inbox;
+mod janitor;
 mod options;
 mod perform;
 mod recovery;

@@ -48,8 +48,6 @@ pub trait Observer {
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress);
     /// After the row was committed.
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow);
-    /// At least once a second.
-    fn tick(&mut self) {}
 }
 
 /// Sees nothing.

@@ -2,6 +2,7 @@
 //! among the processes.
 
 use std::fs;
+use std::path::Path;
 
 use crate::core::decide::Command;
 use crate::core::event::Event;
@@ -9,8 +10,8 @@ use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::request::Request;
 use crate::core::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
 use crate::core::status::{RunStatus, StepStatus};
-use crate::executors::{AttemptId, end_leftovers};
-use crate::store::{RUNS_DIR, RunRow, scratch_dir};
+use crate::executors::{AttemptId, end_leftovers, end_workers};
+use crate::store::{RUNS_DIR, Reader, RunRow, scratch_dir};
 
 use super::drive::Engine;
 use super::error::EngineError;
@@ -42,7 +43,8 @@ impl Engine<'_> {
             }
         }
         self.flush()?;
-        self.sweep_scratch()
+        self.sweep_scratch();
+        Ok(())
     }
 
     fn take_over(&mut self, row: &RunRow, wanted: bool, canceled: bool) -> Result<(), EngineError> {
@@ -66,6 +68,13 @@ impl Engine<'_> {
         let Some(active) = self.runs.get(&run) else { return Ok(()) };
         let leased = active.state.leases();
         let leased: Vec<_> = leased.map(|(s, lease)| (s.id.clone(), lease.clone(), s.attempts - s.failures)).collect();
+        if let Some((step, ..)) = leased.first() {
+            // A stopped worker has not noticed yet that its engine is gone.
+            let survivors = end_workers(&self.options.state_dir);
+            if !survivors.is_empty() {
+                return Err(EngineError::Undead { run, step: step.clone(), pids: survivors });
+            }
+        }
         for (step, lease, released) in leased {
             let id = AttemptId { run, step: step.clone(), fence: lease.fence };
             let survivors = end_leftovers(&id, lease.process.as_ref());
@@ -102,18 +111,27 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Scratch directories of succeeded steps whose engine died before it removed them.
-    fn sweep_scratch(&mut self) -> Result<(), EngineError> {
-        let folder = self.options.state_dir.join(RUNS_DIR);
-        let runs = fs::read_dir(folder).into_iter().flatten().flatten();
-        for run in runs.filter_map(|entry| entry.file_name().to_str()?.parse::<RunId>().ok()) {
-            let has_scratch = |step: &StepId| scratch_dir(&self.options.state_dir, run, step).is_dir();
-            // A folder of a run that the database does not know is not ours to touch.
-            let Ok(rows) = self.store.steps(run) else { continue };
-            for row in rows.iter().filter(|row| row.status == StepStatus::Succeeded && has_scratch(&row.id)) {
-                self.clean(run, &row.id);
+    /// Scratch directories of succeeded steps whose engine died before it removed them. Nothing waits for it.
+    fn sweep_scratch(&mut self) {
+        let state_dir = self.options.state_dir.clone();
+        self.janitor.perform(move || {
+            let Ok(reader) = Reader::open(&state_dir) else { return };
+            let runs = state_dir.join(RUNS_DIR);
+            for (name, run) in names(&runs).filter_map(|name| Some((name.clone(), name.parse::<RunId>().ok()?))) {
+                for step in names(&runs.join(name)).map(StepId) {
+                    let scratch = scratch_dir(&state_dir, run, &step);
+                    // A folder of a step that the database does not know is not ours to touch.
+                    let over = || matches!(reader.step_status(run, &step), Ok(Some(StepStatus::Succeeded)));
+                    if scratch.is_dir() && over() {
+                        let _ = fs::remove_dir_all(scratch);
+                    }
+                }
             }
-        }
-        Ok(())
+        });
     }
+}
+
+fn names(folder: &Path) -> impl Iterator<Item = String> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok())
 }

@@ -30,8 +30,9 @@ pub fn state_from_rows(
     for parent in rows.iter().filter(|row| row.parent.is_none()) {
         let mut items = children.remove(parent.id.as_str()).unwrap_or_default();
         items.sort_by_key(|row| row.item_index);
-        let values: Vec<_> = items.iter().map(|row| row.item.clone().unwrap_or_default()).collect();
-        state.restore_children(&parent.id, &values);
+        let values = items.iter().map(|row| (row.item_index.unwrap_or_default(), row.item.clone().unwrap_or_default()));
+        let total = parent.children.map_or(0, |children| usize::try_from(children.total).unwrap_or(usize::MAX));
+        state.restore_children(&parent.id, values.collect(), total);
         for row in items {
             state.restore(&row.id, restored(row));
         }

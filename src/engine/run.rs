@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::core::artifact::Outputs;
 use crate::core::catalog::Placement;
 use crate::core::ids::{RunId, StepId};
 use crate::core::state::{RunState, Step, StepState};
@@ -12,6 +13,9 @@ use crate::store::Reader;
 
 use super::error::EngineError;
 use super::rows::state_from_rows;
+
+/// Outputs of the children of fan-outs, in item order.
+pub(super) type Stored = BTreeMap<StepId, BTreeMap<usize, Outputs>>;
 
 pub(super) struct Run {
     pub name: String,
@@ -24,16 +28,34 @@ impl Run {
     pub(super) fn load(reader: &Reader, id: RunId) -> Result<Run, EngineError> {
         let row = reader.run(id)?;
         let spec = Arc::new(reader.spec(id)?);
-        let steps = reader.steps(id)?;
+        let steps = reader.unfinished(id)?;
         let name = row.name.clone();
         Ok(Run { name, state: state_from_rows(spec, &row, &steps, placement) })
     }
 
-    /// Evaluates something in the context of a step: its params, its needs, its item.
-    pub(super) fn with_context<T>(&self, step: &Step, evaluate: impl FnOnce(&TemplateContext<'_>) -> T) -> T {
+    /// Fan-outs that a step needs and whose outputs are not all in memory.
+    pub(super) fn needs_in_store(&self, step: &Step) -> Vec<StepId> {
+        let needs = self.state.step_spec(step).needs.iter();
+        needs.filter(|id| self.state.step(id).is_some_and(|need| need.children_in_store)).cloned().collect()
+    }
+
+    /// Evaluates something in the context of a step: its params, its needs, its item. `stored` has the outputs
+    /// of [`Run::needs_in_store`].
+    pub(super) fn with_context<T>(
+        &self,
+        step: &Step,
+        stored: &Stored,
+        evaluate: impl FnOnce(&TemplateContext<'_>) -> T,
+    ) -> T {
         let state = &self.state;
         let spec = state.step_spec(step);
-        let needed = spec.needs.iter().filter_map(|id| state.step(id).map(|step| (id.clone(), outputs(state, step))));
+        let needed = spec.needs.iter().filter_map(|id| {
+            let outputs = match stored.get(id) {
+                Some(children) => StepOutputs::Many(children.values().collect()),
+                None => outputs(state, state.step(id)?),
+            };
+            Some((id.clone(), outputs))
+        });
         let steps: BTreeMap<StepId, StepOutputs<'_>> = needed.collect();
         let item = step.item.as_ref().map(|(position, item)| (item, *position));
         evaluate(&TemplateContext { params: &state.spec().params, steps: &steps, run: (state.run, &self.name), item })

@@ -10,7 +10,7 @@ use crate::core::schedule::next_deadline;
 
 use super::drive::Engine;
 
-/// The observer hears of the engine at least this often.
+/// While attempts run, an engine that was stopped itself must notice: see [`ABSENCE`].
 const TICK: Duration = Duration::from_secs(1);
 /// While a deadline that has passed waits for a process to end.
 const RETRY: Duration = Duration::from_millis(20);
@@ -19,20 +19,23 @@ const RETRY: Duration = Duration::from_millis(20);
 const ABSENCE: SignedDuration = SignedDuration::from_secs(6);
 
 impl Engine<'_> {
-    /// How long to wait for a message.
-    pub(super) fn patience(&self) -> Duration {
+    /// How long to wait for a message; `None` when nothing can happen without one.
+    pub(super) fn patience(&self) -> Option<Duration> {
         let now = Timestamp::now();
         let deadlines = self.runs.values().filter_map(|run| next_deadline(&run.state, now)).map(|at| {
             let wait = Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
             wait.max(RETRY)
         });
         let instant = Instant::now();
-        let instants = [self.attempts.next_kill(), self.pending.deadline()].into_iter().flatten();
+        let instants = [self.attempts.next_kill(), self.pending.deadline(), self.executors.local.deadline()];
+        let instants = instants.into_iter().flatten();
         let instants = instants.map(|at| at.saturating_duration_since(instant));
-        deadlines.chain(instants).min().unwrap_or(TICK).min(TICK)
+        let tick = (!self.attempts.is_empty()).then_some(TICK);
+        deadlines.chain(instants).chain(tick).min()
     }
 
     pub(super) fn look_at_the_clock(&mut self) {
+        self.executors.local.retire();
         let now = Timestamp::now();
         let absent = now.duration_since(self.looked_at) > ABSENCE;
         self.looked_at = now;

@@ -30,7 +30,7 @@ pub enum Report {
     Message(FromAttempt),
     /// Not of the protocol; the attempt cannot be trusted any more.
     Garbled(String),
-    /// Nothing more will come: the process has ended. [`Attempt::bury`] it.
+    /// Nothing more will come: the process has ended, or can take another attempt. [`Attempt::bury`] it.
     Ended,
 }
 
@@ -91,6 +91,8 @@ pub trait Executor {
 /// A started attempt.
 pub trait Attempt {
     fn process(&self) -> Option<&ProcessIdentity>;
+    /// The attempt is about to start a program in this process group of its own.
+    fn note_group(&mut self, leader: u32);
     /// Best effort: an attempt that cannot be reached ends by itself or by its lease.
     fn send(&mut self, message: &ToAttempt);
     /// Asks every process of the attempt to end (SIGTERM).

@@ -78,6 +78,8 @@ impl Attempt for InProcessAttempt {
         None
     }
 
+    fn note_group(&mut self, _leader: u32) {}
+
     fn send(&mut self, _message: &ToAttempt) {}
 
     fn terminate(&self) {}

@@ -1,40 +1,67 @@
-//! Attempts as child processes: `stepwell worker exec` in a process group of its own. The protocol runs
+//! Attempts in child processes: `stepwell worker exec` in a process group of its own. The protocol runs
 //! over a socket that is the child's standard input, so nothing that a library prints can disturb it;
-//! standard output and standard error go to the attempt's log.
+//! standard output and standard error go to the attempt's log. A kind that leaves no trace gives its worker
+//! back after success; the next attempt saves the start of a process.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+use std::time::Instant;
 
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+use rustix::process::Signal;
 
 use crate::core::event::ProcessIdentity;
 use crate::core::failure::{Failure, FailureKind};
-use crate::core::protocol::ToAttempt;
-use crate::worker::HEARTBEAT_VARIABLE;
+use crate::core::protocol::{ATTEMPT_MARK, ToAttempt, WORKER_MARK};
+use crate::steps::find;
 
-use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
-use super::process::{MARK, await_group_end, end_marked, identify, signal_group};
+use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Sink, Sweep};
+use super::pool::{Pool, Worker};
+use super::process::worker_mark;
 
-/// A worker that does not read for this long cannot be told anything; its lease will end it.
-const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
-
-/// Starts attempts as children of this process.
+/// Starts attempts in children of this process.
 pub struct Local {
     program: PathBuf,
     sink: Sink,
+    pool: Rc<Pool>,
 }
 
 impl Local {
     /// `program` is the Stepwell binary that understands `worker exec`.
     pub fn new(program: PathBuf, sink: Sink) -> Local {
-        Local { program, sink }
+        Local { program, sink, pool: Rc::default() }
+    }
+
+    /// When [`Local::retire`] has something to do.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.pool.deadline()
+    }
+
+    /// Ends workers that have had nothing to do for a while.
+    pub fn retire(&self) {
+        self.pool.retire();
+    }
+
+    /// A worker with the attempt in its hands.
+    fn employ(&self, launch: &Launch, id: &AttemptId, reusable: bool) -> std::io::Result<Worker> {
+        let request = ToAttempt::Start(Box::new(launch.request.clone()));
+        // One that was waiting may have been killed meanwhile.
+        while reusable && let Some(mut worker) = self.pool.take(launch.heartbeat) {
+            match worker.assign(id, &request) {
+                Ok(()) => return Ok(worker),
+                Err(_) => drop(worker.bury(None, None)),
+            }
+        }
+        let state_dir = &launch.request.state_dir;
+        let (name, mark, log) = match reusable {
+            // It prints nothing: its programs have logs of their own.
+            true => (WORKER_MARK, worker_mark(state_dir), None),
+            false => (ATTEMPT_MARK, id.to_string(), Some(open_log(&launch.request.log_path())?)),
+        };
+        let mut worker = Worker::start(&self.program, (name, &mark), log, launch.heartbeat, id, &self.sink)?;
+        // One that never hears its request ends, or its lease does.
+        let _ = worker.send(&request);
+        Ok(worker)
     }
 }
 
@@ -45,100 +72,80 @@ impl Executor for Local {
             let cause = Failure::from_error(FailureKind::Retryable, error);
             Failure::retryable(format!("cannot start the attempt: {what}: {}", cause.message))
         };
-        fs::create_dir_all(&launch.request.scratch_dir).map_err(|e| error("scratch directory", &e))?;
-        let log = open_log(&launch.request.log_path()).map_err(|e| error("log file", &e))?;
-        let second_log = log.try_clone().map_err(|e| error("log file", &e))?;
-        let (ours, theirs) = UnixStream::pair().map_err(|e| error("socket", &e))?;
-        let reader = ours.try_clone().map_err(|e| error("socket", &e))?;
-        ours.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(|e| error("socket", &e))?;
-        let child = Command::new(&self.program)
-            .arg0("stepwell")
-            .args(["worker", "exec"])
-            .env(MARK, id.to_string())
-            .env(HEARTBEAT_VARIABLE, (launch.heartbeat / 3).as_millis().max(1).to_string())
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(log)
-            .stderr(second_log)
-            .process_group(0)
-            .spawn()
-            .map_err(|e| error(&self.program.display().to_string(), &e))?;
-        let pid = child.id();
-        let sink = self.sink.clone();
-        let listener_id = id.clone();
-        thread::Builder::new()
-            .name(format!("attempt {id}"))
-            .spawn(move || listen(reader, launch, pid, &listener_id, &sink))
-            .map_err(|e| {
-                signal_group(pid, Signal::KILL);
-                error("thread", &e)
-            })?;
-        Ok(Box::new(LocalAttempt { id, process: identify(pid), socket: ours, child }))
+        let scratch = &launch.request.scratch_dir;
+        fs::create_dir_all(scratch).map_err(|e| error(&scratch.display().to_string(), &e))?;
+        let reusable = find(&launch.request.kind).is_some_and(|handler| handler.leaves_no_trace());
+        let worker = self.employ(&launch, &id, reusable).map_err(|e| error("worker", &e))?;
+        Ok(Box::new(LocalAttempt {
+            id,
+            worker: Some(worker),
+            program: None,
+            signalled: false.into(),
+            pool: self.pool.clone(),
+        }))
     }
 }
 
-fn open_log(path: &std::path::Path) -> std::io::Result<File> {
+fn open_log(path: &Path) -> std::io::Result<File> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }
     OpenOptions::new().create(true).append(true).open(path)
 }
 
-/// Hands over the request, then forwards what the attempt says until it has ended.
-fn listen(mut socket: UnixStream, launch: Launch, pid: u32, id: &AttemptId, sink: &Sink) {
-    // An attempt that never hears its request ends, or its lease does.
-    let _ = write_line(&mut socket, &ToAttempt::Start(Box::new(launch.request)));
-    for line in BufReader::new(socket).split(b'\n').map_while(Result::ok) {
-        let report = match serde_json::from_slice(&line) {
-            Ok(message) => Report::Message(message),
-            Err(_) => Report::Garbled(String::from_utf8_lossy(&line).chars().take(200).collect()),
-        };
-        sink(id.clone(), report);
-    }
-    // The process id stays taken until `bury`, so that its group can be signalled safely.
-    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
-        let wait = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
-        while matches!(wait(), Err(rustix::io::Errno::INTR)) {}
-    }
-    sink(id.clone(), Report::Ended);
-}
-
-fn write_line(socket: &mut UnixStream, message: &ToAttempt) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    socket.write_all(&line)
-}
-
 struct LocalAttempt {
     id: AttemptId,
-    process: Option<ProcessIdentity>,
-    socket: UnixStream,
-    child: Child,
+    /// `None` once it was given back.
+    worker: Option<Worker>,
+    /// Leader of the process group of the user's program.
+    program: Option<u32>,
+    /// A worker that was told to end is not given back.
+    signalled: std::cell::Cell<bool>,
+    pool: Rc<Pool>,
+}
+
+impl LocalAttempt {
+    fn signal(&self, signal: Signal) {
+        self.signalled.set(true);
+        if let Some(worker) = &self.worker {
+            worker.signal(self.program, signal);
+        }
+    }
 }
 
 impl Attempt for LocalAttempt {
     fn process(&self) -> Option<&ProcessIdentity> {
-        self.process.as_ref()
+        self.worker.as_ref().and_then(Worker::process)
+    }
+
+    fn note_group(&mut self, leader: u32) {
+        self.program = Some(leader);
     }
 
     fn send(&mut self, message: &ToAttempt) {
-        let _ = write_line(&mut self.socket, message);
+        if let Some(worker) = &mut self.worker {
+            let _ = worker.send(message);
+        }
     }
 
     fn terminate(&self) {
-        signal_group(self.child.id(), Signal::TERM);
+        self.signal(Signal::TERM);
     }
 
     fn kill(&self) {
-        signal_group(self.child.id(), Signal::KILL);
+        self.signal(Signal::KILL);
     }
 
     fn bury(&mut self, sweep: Sweep) -> Exit {
-        self.kill();
-        let status = self.child.wait().ok();
-        let mut survivors = await_group_end(self.child.id());
-        if sweep == Sweep::GroupAndMarked {
-            survivors.extend(end_marked(&self.id));
+        let Some(mut worker) = self.worker.take() else { return Exit::default() };
+        if sweep == Sweep::Group && worker.is_idle() && !self.signalled.get() {
+            self.pool.give_back(worker);
+            return Exit::default();
         }
-        Exit { code: status.and_then(|s| s.code()), signal: status.and_then(|s| s.signal()), survivors }
+        let exit = worker.bury(self.program, (sweep == Sweep::GroupAndMarked).then_some(&self.id));
+        if !exit.survivors.is_empty() {
+            self.worker = Some(worker);
+        }
+        exit
     }
 }

@@ -3,9 +3,10 @@
 mod executor;
 mod in_process;
 mod local;
+mod pool;
 mod process;
 
 pub use executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
 pub use in_process::InProcess;
 pub use local::Local;
-pub use process::{end_leftovers, identify};
+pub use process::{end_leftovers, end_workers, identify};

@@ -1,5 +1,6 @@
 //! Processes of the operating system: identity beyond PID reuse, groups, and proof of death.
 
+use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -7,10 +8,9 @@ use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_p
 
 use crate::core::event::ProcessIdentity;
 
-use super::AttemptId;
+use crate::core::protocol::{ATTEMPT_MARK, WORKER_MARK};
 
-/// Environment variable that marks every process of an attempt.
-pub(super) const MARK: &str = "STEPWELL_ATTEMPT_ID";
+use super::AttemptId;
 
 /// How long to wait for killed processes to disappear; more only for one that hangs in the kernel.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,10 +43,25 @@ pub(super) fn await_group_end(leader: u32) -> Vec<u32> {
 
 /// Kills every process that carries the attempt's mark, until there is none; gives the survivors.
 pub(super) fn end_marked(id: &AttemptId) -> Vec<u32> {
-    let mark = format!("{MARK}={id}");
+    end_all_with(&format!("{ATTEMPT_MARK}={id}"))
+}
+
+/// Kills the workers that an earlier engine of this state directory has left, such as stopped ones; gives
+/// the survivors.
+pub fn end_workers(state_dir: &Path) -> Vec<u32> {
+    end_all_with(&format!("{WORKER_MARK}={}", worker_mark(state_dir)))
+}
+
+/// What the workers of a state directory are marked with.
+pub(super) fn worker_mark(state_dir: &Path) -> String {
+    let path = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
+    path.to_string_lossy().into_owned()
+}
+
+fn end_all_with(mark: &str) -> Vec<u32> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let marked = platform::marked(&mark);
+        let marked = platform::marked(mark);
         if marked.is_empty() || Instant::now() > deadline {
             return marked;
         }
@@ -167,7 +182,7 @@ mod tests {
     use crate::core::ids::{Fence, RunId, StepId};
 
     fn sleeper(mark: &str) -> Child {
-        Command::new("sh").args(["-c", "sleep 60 & sleep 60"]).env(MARK, mark).process_group(0).spawn().unwrap()
+        Command::new("sh").args(["-c", "sleep 60 & sleep 60"]).env(ATTEMPT_MARK, mark).process_group(0).spawn().unwrap()
     }
 
     fn id() -> AttemptId {

@@ -43,6 +43,11 @@ pub trait StepHandler: Sync {
         true
     }
 
+    /// Whether a worker is as good as new after a successful attempt, so that it can take the next one.
+    fn leaves_no_trace(&self) -> bool {
+        false
+    }
+
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;
 }
 
@@ -69,6 +74,10 @@ pub trait Reporter {
     /// Returns once the checkpoint is committed, or `Interrupted` when the engine is gone.
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), StepError>;
     fn note(&mut self, message: String);
+    /// A program is about to start in a process group of its own.
+    fn group(&mut self, leader: u32) {
+        let _ = leader;
+    }
     /// True once the engine has asked to stop. Cheap; long loops call it often.
     fn interrupted(&self) -> bool;
 }

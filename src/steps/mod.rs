@@ -27,7 +27,7 @@ mod train;
 #[cfg(feature = "train")]
 pub mod trained_model;
 
-pub use command::{last_lines, own_binary, run_as_child_of};
+pub use command::{has_program, kill_program, last_lines, launch, own_binary};
 pub use corpus_clean::CORPUS_CLEAN;
 pub use corpus_import::CORPUS_IMPORT;
 #[cfg(feature = "train")]

@@ -87,18 +87,22 @@ fn apply_to_step(
     step: &StepId,
 ) -> Result<Applied, StoreError> {
     let Recorded { run, at, event } = recorded;
-    let sql = "SELECT status, fence, attempts FROM step WHERE run = ?1 AND id = ?2";
+    let sql = "SELECT status, fence, attempts, parent FROM step WHERE run = ?1 AND id = ?2";
     let found = first(connection, sql, params![run.to_string(), step.as_str()], |row| {
         let fence = Fence(decode::get::<i64>(row, "fence")?.cast_unsigned());
-        Ok((decode::parse::<StepStatus>(row, "status")?, fence, decode::get::<u32>(row, "attempts")?))
+        let parent = decode::get::<Option<String>>(row, "parent")?;
+        Ok((decode::parse::<StepStatus>(row, "status")?, fence, decode::get::<u32>(row, "attempts")?, parent))
     })?;
-    let (before, fence, attempts) = found.ok_or_else(|| StoreError::UnknownStep { run: *run, step: step.clone() })?;
+    let (before, fence, attempts, parent) =
+        found.ok_or_else(|| StoreError::UnknownStep { run: *run, step: step.clone() })?;
     if !status::fence_holds(event, before, fence) {
         return Ok(Applied::Stale);
     }
-    if before.after(event) == Transition::Illegal {
-        return Err(illegal(recorded, format!("step `{step}`"), before.as_str()));
-    }
+    let after = match before.after(event) {
+        Transition::Keep => before,
+        Transition::To(next) => next,
+        Transition::Illegal => return Err(illegal(recorded, format!("step `{step}`"), before.as_str())),
+    };
     let seq = head.append(connection, recorded)?;
     let row = StepOf { connection, run: run.to_string(), step, at: time_text(*at), attempts };
     match event {
@@ -126,6 +130,9 @@ fn apply_to_step(
         Event::CheckpointCommitted { checkpoint, .. } => row.checkpoint(seq, checkpoint),
         _ => Ok(()),
     }?;
+    if let Some(parent) = parent {
+        row.count(&parent, before, after)?;
+    }
     Ok(Applied::Done)
 }
 
@@ -151,7 +158,7 @@ impl StepOf<'_> {
         self.execute(sql, params![self.run, self.step.as_str(), time_text(not_before)])
     }
 
-    /// Adds the children that are not there yet: a resumed fan-out is expanded again, to the same items.
+    /// Adds the children. A resumed fan-out is expanded again, to the same items or, in short, to none.
     fn expand(&self, items: &[Value], recorded: &Recorded, before: StepStatus) -> Result<(), StoreError> {
         let sql = "INSERT INTO step (run, id, position, kind, status, needs, parent, item_index, item)
                    SELECT run, ?3, position, kind, 'pending', needs, id, ?4, ?5 FROM step WHERE run = ?1 AND id = ?2
@@ -164,9 +171,23 @@ impl StepOf<'_> {
                 return Err(illegal(recorded, format!("`{child}`, which has another item"), before.as_str()));
             }
         }
-        let sql = "UPDATE step SET status = 'expanded', started_at = coalesce(started_at, ?3), finished_at = NULL
+        let sql = "UPDATE step SET status = 'expanded', started_at = coalesce(started_at, ?3), finished_at = NULL,
+                       children = max(coalesce(children, 0), ?4)
                    WHERE run = ?1 AND id = ?2";
-        self.execute(sql, params![self.run, self.step.as_str(), self.at])
+        self.execute(sql, params![self.run, self.step.as_str(), self.at, items.len() as i64])
+    }
+
+    /// Keeps count of a fan-out's children, so that nobody has to read them all to say how far it is.
+    fn count(&self, parent: &str, before: StepStatus, after: StepStatus) -> Result<(), StoreError> {
+        let change = |counted: fn(StepStatus) -> bool| i64::from(counted(after)) - i64::from(counted(before));
+        let done = change(|status| matches!(status, StepStatus::Succeeded | StepStatus::Skipped));
+        let failed = change(|status| status == StepStatus::Failed);
+        if done == 0 && failed == 0 {
+            return Ok(());
+        }
+        let sql = "UPDATE step SET children_done = children_done + ?3, children_failed = children_failed + ?4
+                   WHERE run = ?1 AND id = ?2";
+        self.execute(sql, params![self.run, parent, done, failed])
     }
 
     fn reuse(&self, key: &StepKey, with: &Value, from: RunId, outputs: &Outputs) -> Result<(), StoreError> {

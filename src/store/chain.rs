@@ -6,7 +6,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::core::event::Recorded;
 use crate::core::status::step_of;
 
-use super::decode::time_text;
+use super::decode::{json_text, time_text};
 use super::error::StoreError;
 use super::head::Head;
 
@@ -40,13 +40,16 @@ pub(super) fn hash_at(connection: &Connection, seq: i64) -> Result<Option<String
     Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
 }
 
+/// The tag of an event, with which its JSON begins.
+fn kind(payload: &str) -> &str {
+    payload.strip_prefix("{\"type\":\"").and_then(|rest| rest.split('"').next()).unwrap_or_default()
+}
+
 impl Head {
     /// Appends an event to the log and returns its number.
     pub(super) fn append(&mut self, connection: &Connection, recorded: &Recorded) -> Result<i64, StoreError> {
-        let value = serde_json::to_value(&recorded.event)
-            .map_err(|error| StoreError::undecodable(format!("an event does not serialise: {error}")))?;
-        let kind = value["type"].as_str().unwrap_or_default();
-        let payload = value.to_string();
+        let payload = json_text(&recorded.event)?;
+        let kind = kind(&payload);
         let (seq, run, at) = (self.seq + 1, recorded.run.to_string(), time_text(recorded.at));
         let hash = hash(&self.hash, seq, &run, &at, &payload);
         let step = step_of(&recorded.event).map(|step| step.as_str());

@@ -15,7 +15,7 @@ use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::MetricRow;
 
 use super::error::StoreError;
-use super::rows::{CheckpointRow, EventRow, RunRow, StepRow};
+use super::rows::{CheckpointRow, Children, EventRow, RunRow, StepRow};
 
 /// RFC 3339 in UTC with milliseconds: sorts as text.
 pub(super) fn time_text(at: Timestamp) -> String {
@@ -135,6 +135,7 @@ pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
         failure: maybe_json(row, "failure")?,
         reused_from: maybe(row, "reused_from")?,
         skip_reason: get(row, "skip_reason")?,
+        children: children(row)?,
         wait: maybe_json(row, "wait")?,
         resources: maybe_json(row, "resources")?.unwrap_or_default(),
         last_step: maybe_unsigned(row, "last_step")?,
@@ -144,6 +145,11 @@ pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
         started_at: maybe(row, "started_at")?,
         finished_at: maybe(row, "finished_at")?,
     })
+}
+
+fn children(row: &Row<'_>) -> Result<Option<Children>, StoreError> {
+    let Some(total) = maybe_unsigned(row, "children")? else { return Ok(None) };
+    Ok(Some(Children { total, done: unsigned(row, "children_done")?, failed: unsigned(row, "children_failed")? }))
 }
 
 fn process(row: &Row<'_>) -> Result<Option<ProcessIdentity>, StoreError> {

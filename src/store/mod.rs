@@ -32,5 +32,5 @@ pub use layout::{
 };
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
-pub use rows::{CheckpointRow, EventRow, RunRow, StepRow};
+pub use rows::{CheckpointRow, Children, EventRow, RunRow, StepRow};
 pub use writer::Store;

@@ -1,6 +1,6 @@
 //! Questions about the state. Each answer is consistent in itself.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
@@ -21,6 +21,13 @@ use super::rows::{CheckpointRow, EventRow, RunRow, StepRow};
 
 /// How many runs an ambiguous prefix names.
 const CANDIDATES: usize = 8;
+
+/// All of a run but its workflow, which may be megabytes. The time of its newest event is in the log only:
+/// a column for it would be one more page of every commit.
+const RUNS: &str = "SELECT id, name, workflow, status, created_at, started_at, finished_at, failure, pause_reason,
+    spec_digest, options, coalesce((SELECT at FROM event WHERE event.run = run.id ORDER BY seq DESC LIMIT 1),
+                                   created_at) AS updated_at
+    FROM run";
 
 /// A connection for reading.
 pub struct Reader {
@@ -81,7 +88,7 @@ impl Reader {
     /// When the database cannot be read.
     pub fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
         let mut runs =
-            self.ask(|connection| collect(connection, "SELECT * FROM run ORDER BY id DESC", [], decode::run))?;
+            self.ask(|connection| collect(connection, &format!("{RUNS} ORDER BY run.id DESC"), [], decode::run))?;
         self.correct_status(&mut runs);
         Ok(runs)
     }
@@ -89,8 +96,8 @@ impl Reader {
     /// # Errors
     /// `UnknownRun`.
     pub fn run(&self, id: RunId) -> Result<RunRow, StoreError> {
-        let found =
-            self.ask(|connection| first(connection, "SELECT * FROM run WHERE id = ?1", [id.to_string()], decode::run))?;
+        let found = self
+            .ask(|connection| first(connection, &format!("{RUNS} WHERE run.id = ?1"), [id.to_string()], decode::run))?;
         let mut runs: Vec<RunRow> = found.into_iter().collect();
         self.correct_status(&mut runs);
         runs.pop().ok_or_else(|| StoreError::UnknownRun { text: id.to_string() })
@@ -127,17 +134,100 @@ impl Reader {
             let sql = "SELECT * FROM step WHERE run = ?1 ORDER BY position, item_index";
             let mut steps = collect(connection, sql, [id.to_string()], step_with_values)?;
             let sql = "SELECT * FROM step_output WHERE run = ?1";
-            let outputs = collect(connection, sql, [id.to_string()], output)?;
-            let mut by_step: HashMap<StepId, Outputs> = HashMap::new();
-            for (step, name, artifact) in outputs {
-                by_step.entry(step).or_default().artifacts.insert(name, artifact);
-            }
-            for step in &mut steps {
-                if let (Some(outputs), Some(stored)) = (&mut step.outputs, by_step.remove(&step.id)) {
-                    outputs.artifacts = stored.artifacts;
+            add_outputs(&mut steps, collect(connection, sql, [id.to_string()], output)?);
+            Ok(steps)
+        })
+    }
+
+    /// As [`Reader::steps`], without the children of fan-outs that have more than `most` of them.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn overview(&self, id: RunId, most: u64) -> Result<Vec<StepRow>, StoreError> {
+        self.with_children(id, |fan_out| match fan_out.children {
+            Some(children) if children.total <= most => Some("1"),
+            _ => None,
+        })
+    }
+
+    /// Everything that work on a run may still change: the children of fan-outs that have succeeded or were
+    /// skipped are left out.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn unfinished(&self, id: RunId) -> Result<Vec<StepRow>, StoreError> {
+        self.with_children(id, |fan_out| match (fan_out.children, fan_out.status) {
+            (None, _) | (_, StepStatus::Succeeded) => None,
+            _ => Some("status NOT IN ('succeeded', 'skipped')"),
+        })
+    }
+
+    /// The steps of a workflow, each with those of its children that fulfil its `condition`.
+    fn with_children(
+        &self,
+        id: RunId,
+        condition: impl Fn(&StepRow) -> Option<&'static str>,
+    ) -> Result<Vec<StepRow>, StoreError> {
+        self.ask(|connection| {
+            let run = id.to_string();
+            let sql = "SELECT * FROM step WHERE run = ?1 AND parent IS NULL ORDER BY position";
+            let mut steps = Vec::new();
+            for step in collect(connection, sql, [&run], step_with_values)? {
+                let (parent, condition) = (step.id.clone(), condition(&step));
+                steps.push(step);
+                if let Some(condition) = condition {
+                    let sql = format!(
+                        "SELECT * FROM step WHERE run = ?1 AND parent = ?2 AND {condition} ORDER BY item_index"
+                    );
+                    steps.extend(collect(connection, &sql, [run.as_str(), parent.as_str()], step_with_values)?);
                 }
             }
+            let mut outputs = Vec::new();
+            for step in steps.iter().filter(|step| step.outputs.is_some()) {
+                let sql = "SELECT * FROM step_output WHERE run = ?1 AND step = ?2";
+                outputs.extend(collect(connection, sql, [run.as_str(), step.id.as_str()], output)?);
+            }
+            add_outputs(&mut steps, outputs);
             Ok(steps)
+        })
+    }
+
+    /// Outputs of the children of a fan-out that have succeeded, by the index of their item.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn child_outputs(&self, run: RunId, parent: &StepId) -> Result<BTreeMap<usize, Outputs>, StoreError> {
+        self.ask(|connection| {
+            let run = run.to_string();
+            let key = [run.as_str(), parent.as_str()];
+            let sql = "SELECT id, item_index, output_values FROM step
+                       WHERE run = ?1 AND parent = ?2 AND status = 'succeeded'";
+            let children = collect(connection, sql, key, |row| {
+                let index: i64 = decode::get(row, "item_index")?;
+                let values = decode::maybe_json(row, "output_values")?.unwrap_or_default();
+                let id = StepId(decode::get(row, "id")?);
+                Ok((id, (usize::try_from(index).unwrap_or_default(), Outputs { values, ..Outputs::default() })))
+            })?;
+            let mut children: HashMap<StepId, (usize, Outputs)> = children.into_iter().collect();
+            let sql = "SELECT step_output.* FROM step JOIN step_output ON step_output.run = step.run AND step = id
+                       WHERE step.run = ?1 AND parent = ?2";
+            for (step, name, artifact) in collect(connection, sql, key, output)? {
+                if let Some((_, outputs)) = children.get_mut(&step) {
+                    outputs.artifacts.insert(name, artifact);
+                }
+            }
+            Ok(children.into_values().collect())
+        })
+    }
+
+    /// The status of a step; `None` for an unknown one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn step_status(&self, run: RunId, id: &StepId) -> Result<Option<StepStatus>, StoreError> {
+        let sql = "SELECT status FROM step WHERE run = ?1 AND id = ?2";
+        self.ask(|connection| {
+            first(connection, sql, params![run.to_string(), id.as_str()], |row| decode::parse(row, "status"))
         })
     }
 
@@ -223,7 +313,7 @@ impl Reader {
     /// When the database cannot be read.
     pub fn find_reusable(&self, key: &StepKey) -> Result<Option<(RunId, Outputs)>, StoreError> {
         self.ask(|connection| {
-            let sql = "SELECT run, id FROM step WHERE key = ?1 AND key IS NOT NULL AND status = 'succeeded'
+            let sql = "SELECT run, id FROM step WHERE key = ?1 AND key IS NOT NULL AND status = 'succeeded' AND kind <> 'noop'
                        ORDER BY run DESC LIMIT 1";
             let found = first(connection, sql, [&key.0], |row| {
                 Ok((decode::parse::<RunId>(row, "run")?, StepId(decode::get(row, "id")?)))
@@ -269,6 +359,18 @@ impl Reader {
             question(&snapshot)
         };
         ask().map_err(|error: StoreError| error.at(&self.state_dir.join(DATABASE_FILE)))
+    }
+}
+
+fn add_outputs(steps: &mut [StepRow], stored: Vec<(StepId, String, ArtifactRef)>) {
+    let mut by_step: HashMap<StepId, Outputs> = HashMap::new();
+    for (step, name, artifact) in stored {
+        by_step.entry(step).or_default().artifacts.insert(name, artifact);
+    }
+    for step in steps {
+        if let (Some(outputs), Some(stored)) = (&mut step.outputs, by_step.remove(&step.id)) {
+            outputs.artifacts = stored.artifacts;
+        }
     }
 }
 

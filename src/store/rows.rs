@@ -33,6 +33,15 @@ pub struct RunRow {
     pub failure: Option<Failure>,
 }
 
+/// How far a fan-out is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Children {
+    pub total: u64,
+    /// Succeeded or skipped.
+    pub done: u64,
+    pub failed: u64,
+}
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct StepRow {
     pub id: StepId,
@@ -62,6 +71,8 @@ pub struct StepRow {
     pub failure: Option<Failure>,
     pub reused_from: Option<RunId>,
     pub skip_reason: Option<String>,
+    /// Of a fan-out that was expanded.
+    pub children: Option<Children>,
     /// What a waiting step waits for.
     pub wait: Option<Wait>,
     /// Units of pools that the running attempt holds.

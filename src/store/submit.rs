@@ -27,9 +27,8 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
         _ => None,
     };
     transaction.execute(
-        "INSERT INTO run (id, name, workflow, status, created_at, updated_at, idempotency_key, spec_digest, spec, options,
-                          parent_run)
-         VALUES (?1, ?2, ?3, 'pending', ?4, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO run (id, name, workflow, status, created_at, idempotency_key, spec_digest, spec, options, parent_run)
+         VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             run.id.to_string(),
             run.name,

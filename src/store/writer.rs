@@ -1,6 +1,5 @@
 //! The writing connection: every change is one IMMEDIATE transaction that is durable on return.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::Deref;
 use std::path::Path;
@@ -26,7 +25,7 @@ use super::reader::Reader;
 use super::{metrics, submit};
 
 /// Written rows after which the WAL is copied into the database.
-const CHECKPOINT_EVERY: usize = 1000;
+const CHECKPOINT_EVERY: usize = 2000;
 
 /// A connection for reading and writing. An IO error while it writes aborts the process: whether the
 /// commit happened is unknown then, and only a new start, which empties the WAL, finds out.
@@ -194,15 +193,10 @@ fn transact<T>(
 
 fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> Result<CommitReport, StoreError> {
     let mut report = CommitReport::default();
-    let mut touched: BTreeMap<RunId, Timestamp> = BTreeMap::new();
     for (index, recorded) in batch.events.iter().enumerate() {
         match apply::apply(transaction, head, recorded)? {
             Applied::Stale => report.stale.push(index),
-            Applied::Done => {
-                report.dropped.extend(prune::drop_replaced(transaction, recorded)?);
-                let newest = touched.entry(recorded.run).or_insert(recorded.at);
-                *newest = recorded.at.max(*newest);
-            }
+            Applied::Done => report.dropped.extend(prune::drop_replaced(transaction, recorded)?),
         }
     }
     for (index, lease) in batch.leases.iter().enumerate() {
@@ -214,10 +208,6 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
         if !metrics::insert(transaction, metric)? {
             report.stale_metrics.push(index);
         }
-    }
-    for (run, at) in &touched {
-        let sql = "UPDATE run SET updated_at = max(updated_at, ?2) WHERE id = ?1";
-        transaction.prepare_cached(sql)?.execute(params![run.to_string(), time_text(*at)])?;
     }
     for answer in batch.answers {
         let sql = "UPDATE request SET done_at = ?2, refusal = ?3 WHERE id = ?1";

@@ -1,6 +1,7 @@
-//! `stepwell worker exec`: one attempt in a process of its own. Standard input is a socket to the
-//! engine. Its end means that the engine is gone; then the whole process group dies at once, so that
-//! nothing trains on unseen. (A parent-death signal would end this process before it could end its group.)
+//! `stepwell worker exec`: attempts in a process of its own, one after another. Standard input is a socket
+//! to the engine. Its end means that the engine is gone; then the whole process group and that of the user's
+//! program die at once, so that nothing trains on unseen. (A parent-death signal would end this process
+//! before it could end its group.)
 
 use std::io::{BufRead, BufReader};
 use std::os::fd::AsFd;
@@ -17,9 +18,10 @@ use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 use crate::artifact::ArtifactStore;
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::{AttemptRequest, FromAttempt, ToAttempt};
+use crate::steps::{Reporter, find, has_program, kill_program};
 
 use super::attempt::perform;
-use super::reporter::{SocketReporter, write_line};
+use super::reporter::{SocketReporter, write_lines};
 
 /// Milliseconds between two heartbeats.
 pub const HEARTBEAT_VARIABLE: &str = "STEPWELL_HEARTBEAT_MS";
@@ -27,7 +29,7 @@ pub const HEARTBEAT_VARIABLE: &str = "STEPWELL_HEARTBEAT_MS";
 /// Used when the variable is missing, which only happens when a person runs the verb.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Serves the attempt that the engine sends. The exit code says nothing: the last message does.
+/// Serves the attempts that the engine sends. The exit code says nothing: the last message does.
 pub fn exec() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
@@ -42,52 +44,63 @@ fn serve() -> std::io::Result<()> {
     let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     // Fails when standard input is no socket: somebody has called this by hand.
     socket.peer_addr().map_err(|_| std::io::Error::other("`worker exec` is started by the engine only"))?;
-    let mut incoming = BufReader::new(socket.try_clone()?);
+    let incoming = BufReader::new(socket.try_clone()?);
     let outgoing = Arc::new(Mutex::new(socket));
-    let Some(request) = read_request(&mut incoming)? else { return Ok(()) };
 
     let interrupted = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
         signal_hook::flag::register(signal, interrupted.clone())?;
     }
+    let (queue, requests) = channel();
     let (acknowledge, acknowledged) = channel();
     let flag = interrupted.clone();
-    thread::Builder::new().name("engine".into()).spawn(move || obey(incoming, &flag, &acknowledge))?;
-    let beats = outgoing.clone();
-    thread::Builder::new().name("heartbeat".into()).spawn(move || beat(&beats))?;
+    thread::Builder::new().name("engine".into()).spawn(move || obey(incoming, &flag, &queue, &acknowledge))?;
+    let working = Arc::new(AtomicBool::new(true));
+    let (beats, at_work) = (outgoing.clone(), working.clone());
+    thread::Builder::new().name("heartbeat".into()).spawn(move || beat(&beats, &at_work))?;
 
-    let last = match ArtifactStore::open(&request.state_dir) {
-        Ok(artifacts) => {
-            let mut reporter = SocketReporter::new(outgoing.clone(), acknowledged, interrupted);
-            perform(&request, &artifacts, &mut reporter)
+    let mut reporter = SocketReporter::new(outgoing.clone(), acknowledged, interrupted);
+    for request in requests {
+        working.store(true, Ordering::Relaxed);
+        let last = attempt(&request, &mut reporter);
+        working.store(false, Ordering::Relaxed);
+        if !is_as_new(&request, &last, &reporter) {
+            return write_lines(&outgoing, &[last]);
         }
-        Err(error) => FromAttempt::Failed(Failure::from_error(FailureKind::Retryable, &error)),
-    };
-    write_line(&outgoing, &last)
+        write_lines(&outgoing, &[last, FromAttempt::Idle])?;
+    }
+    Ok(())
 }
 
-fn read_request(incoming: &mut impl BufRead) -> std::io::Result<Option<AttemptRequest>> {
-    let mut line = String::new();
-    incoming.read_line(&mut line)?;
-    if line.is_empty() {
-        return Ok(None);
+fn attempt(request: &AttemptRequest, reporter: &mut SocketReporter) -> FromAttempt {
+    match ArtifactStore::open(&request.state_dir) {
+        Ok(artifacts) => perform(request, &artifacts, reporter),
+        Err(error) => FromAttempt::Failed(Failure::from_error(FailureKind::Retryable, &error)),
     }
-    match serde_json::from_str(&line)? {
-        ToAttempt::Start(request) => Ok(Some(*request)),
-        other => Err(std::io::Error::other(format!("expected the request of the attempt, got {other:?}"))),
-    }
+}
+
+/// Only success leaves nothing behind, and only a kind that says so; a worker that was asked to stop, or
+/// whose program has left processes, ends.
+fn is_as_new(request: &AttemptRequest, last: &FromAttempt, reporter: &SocketReporter) -> bool {
+    matches!(last, FromAttempt::Done(_))
+        && find(&request.kind).is_some_and(|handler| handler.leaves_no_trace())
+        && !reporter.interrupted()
+        && !has_program()
 }
 
 /// Follows the engine's messages for as long as it lives, and not longer.
-fn obey(incoming: impl BufRead, interrupted: &AtomicBool, acknowledge: &Sender<()>) {
+fn obey(incoming: impl BufRead, interrupted: &AtomicBool, requests: &Sender<AttemptRequest>, acknowledge: &Sender<()>) {
     for line in incoming.lines().map_while(Result::ok) {
         match serde_json::from_str(&line) {
             Ok(ToAttempt::Interrupt) => interrupted.store(true, Ordering::Relaxed),
             // The reporter is gone only when the attempt is over.
             Ok(ToAttempt::CheckpointCommitted) => drop(acknowledge.send(())),
-            Ok(ToAttempt::Start(_)) | Err(_) => break,
+            // Nobody takes requests only when the process is ending.
+            Ok(ToAttempt::Start(request)) => drop(requests.send(*request)),
+            Err(_) => break,
         }
     }
+    kill_program();
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);
     }
@@ -95,12 +108,12 @@ fn obey(incoming: impl BufRead, interrupted: &AtomicBool, acknowledge: &Sender<(
 }
 
 /// Says that this process is running. Stopped processes and dead ones do not.
-fn beat(outgoing: &Mutex<UnixStream>) {
+fn beat(outgoing: &Mutex<UnixStream>, working: &AtomicBool) {
     let period = std::env::var(HEARTBEAT_VARIABLE).ok().and_then(|text| text.parse().ok());
     let period = period.map_or(DEFAULT_HEARTBEAT, Duration::from_millis);
     loop {
         thread::sleep(period);
-        if write_line(outgoing, &FromAttempt::Heartbeat).is_err() {
+        if working.load(Ordering::Relaxed) && write_lines(outgoing, &[FromAttempt::Heartbeat]).is_err() {
             return;
         }
     }

@@ -33,15 +33,18 @@ impl SocketReporter {
 
     /// A message that cannot be sent has no reader: the engine is gone, and this process dies with it.
     fn send(&self, message: &FromAttempt) {
-        let _ = write_line(&self.outgoing, message);
+        let _ = write_lines(&self.outgoing, std::slice::from_ref(message));
     }
 }
 
-pub(super) fn write_line(outgoing: &Mutex<UnixStream>, message: &FromAttempt) -> std::io::Result<()> {
-    let mut line = serde_json::to_vec(message)?;
-    line.push(b'\n');
-    // A whole line or none is written under the lock, so a poisoned one is as good.
-    outgoing.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+pub(super) fn write_lines(outgoing: &Mutex<UnixStream>, messages: &[FromAttempt]) -> std::io::Result<()> {
+    let mut lines = Vec::new();
+    for message in messages {
+        serde_json::to_writer(&mut lines, message)?;
+        lines.push(b'\n');
+    }
+    // Whole lines or none are written under the lock, so a poisoned one is as good.
+    outgoing.lock().unwrap_or_else(PoisonError::into_inner).write_all(&lines)
 }
 
 impl Reporter for SocketReporter {
@@ -67,6 +70,10 @@ impl Reporter for SocketReporter {
 
     fn note(&mut self, message: String) {
         self.send(&FromAttempt::Note { message });
+    }
+
+    fn group(&mut self, leader: u32) {
+        self.send(&FromAttempt::Group { leader });
     }
 
     fn interrupted(&self) -> bool {

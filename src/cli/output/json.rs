@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use crate::cli::error::CliError;
-use crate::store::StepRow;
+use crate::store::{Children, StepRow};
 
 pub const SCHEMA: u32 = 1;
 
@@ -43,6 +43,7 @@ pub fn step_json(step: &StepRow) -> Value {
         "values": produced.values,
         "key": step.key,
         "reused_from": step.reused_from,
+        "children": step.children.map(|Children { total, done, failed }| json!({ "total": total, "done": done, "failed": failed })),
         "last_step": step.last_step,
         "last_doc_index": step.last_doc_index,
         "tokens_so_far": step.tokens_so_far,

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::core::failure::{Failure, FailureKind};
-use crate::core::protocol::AttemptRequest;
+use crate::core::protocol::{ATTEMPT_MARK, AttemptRequest};
 
 use super::arguments::Arguments;
 use super::checkpoint::remove;
@@ -50,6 +50,7 @@ pub(super) fn variables(
 ) -> Vec<(&'static str, OsString)> {
     let checkpoints = std::path::absolute(checkpoints).unwrap_or_else(|_| checkpoints.to_owned());
     vec![
+        (ATTEMPT_MARK, request.mark().into()),
         ("STEPWELL_RUN_ID", request.run.to_string().into()),
         ("STEPWELL_STEP_ID", request.step.to_string().into()),
         ("STEPWELL_ATTEMPT", request.attempt.to_string().into()),

@@ -45,6 +45,11 @@ impl StepHandler for Command {
         arguments::<Arguments>(with).is_ok_and(|arguments| arguments.cacheable())
     }
 
+    /// The work is done by the program, which has a process of its own.
+    fn leaves_no_trace(&self) -> bool {
+        program::HAS_OWN_GROUP
+    }
+
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
         let arguments = context.arguments::<Arguments>()?.with_paths(context.artifacts, context.scratch())?;
         let command_line = arguments.command_line()?;
@@ -53,8 +58,8 @@ impl StepHandler for Command {
         let own = arguments.environment()?.into_iter().map(|(name, value)| (name, OsString::from(value)));
         let ours = variables(context.request, &places, checkpoints.path());
         let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value));
-        let child = program::start(&command_line, &places.work, own.chain(ours))?;
-        program::supervise(child, &checkpoints, context)?;
+        let program = program::start(&command_line, &places.work, own.chain(ours).collect(), context)?;
+        program::supervise(program, &checkpoints, context)?;
         let declared = [places.output.as_path(), places.work.as_path()];
         Ok(outputs::collect(context.artifacts, &arguments.outputs, declared, &places.values)?)
     }

@@ -5,11 +5,12 @@ mod checkpoint;
 mod environment;
 mod handler;
 mod inputs;
+mod job;
+mod launcher;
 mod log;
 mod outputs;
 mod program;
-mod trampoline;
 
 pub(super) use handler::Command;
+pub use launcher::{has_program, kill_program, launch, own_binary};
 pub use log::last_lines;
-pub use trampoline::{own_binary, run_as_child_of};

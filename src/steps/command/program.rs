@@ -1,20 +1,28 @@
 //! Starts the program, watches over it, and explains how it ended.
 
 use std::ffi::OsString;
+#[cfg(target_os = "linux")]
+use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{Child, ExitStatus, Stdio};
+use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+#[cfg(target_os = "linux")]
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
+#[cfg(target_os = "linux")]
+use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::core::failure::{Failure, FailureKind};
 use crate::steps::{StepContext, StepError};
 
 use super::checkpoint::CheckpointDir;
+use super::job::Job;
+use super::launcher;
+pub(super) use super::launcher::HAS_OWN_GROUP;
 use super::log::last_lines;
-use super::trampoline::trampoline;
 
 /// How often the program and its checkpoint marker are looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -22,7 +30,15 @@ const POLL: Duration = Duration::from_millis(100);
 const FIRST_POLL: Duration = Duration::from_millis(2);
 /// How long a program may take to end after SIGTERM; shorter than the engine's own patience.
 const GRACE: Duration = Duration::from_secs(8);
+/// How long killed processes may take to disappear before the engine takes over.
+const LAST_WORDS: Duration = Duration::from_millis(200);
 const LOG_LINES: usize = 10;
+
+/// A program that runs, or has exited and was not reaped.
+pub(super) struct Program {
+    child: Child,
+    watch: Watch,
+}
 
 /// Starts the program in `work` with nothing on its standard input; what it prints goes to the attempt's log.
 ///
@@ -31,21 +47,24 @@ const LOG_LINES: usize = 10;
 pub(super) fn start(
     command_line: &[OsString],
     work: &Path,
-    variables: impl IntoIterator<Item = (String, OsString)>,
-) -> Result<Child, Failure> {
-    let variables: Vec<(String, OsString)> = variables.into_iter().collect();
+    variables: Vec<(String, OsString)>,
+    context: &mut StepContext<'_>,
+) -> Result<Program, Failure> {
     check_exists(&command_line[0], work, &variables)?;
     let failed = |error: std::io::Error| {
         let cause = Failure::from_error(FailureKind::Retryable, &error).message;
         Failure::retryable(format!("cannot start `{}`: {cause}", command_line[0].display()))
     };
-    trampoline(command_line)
-        .map_err(failed)?
-        .envs(variables)
-        .current_dir(work)
-        .stdin(Stdio::null())
-        .spawn()
-        .map_err(failed)
+    let log = context.request.log_path();
+    let job = Job {
+        command_line: command_line.to_vec(),
+        variables,
+        directory: work.to_owned(),
+        log: std::path::absolute(&log).unwrap_or(log),
+    };
+    let child = launcher::start(&job, |leader| context.reporter.group(leader)).map_err(failed)?;
+    let watch = Watch::of(&child);
+    Ok(Program { child, watch })
 }
 
 fn check_exists(program: &OsString, work: &Path, variables: &[(String, OsString)]) -> Result<(), Failure> {
@@ -64,61 +83,112 @@ fn check_exists(program: &OsString, work: &Path, variables: &[(String, OsString)
         .with_hint(format!("`argv[0]` is looked up in PATH, or is a path relative to `{}`", work.display())))
 }
 
-/// Waits for the program, committing its checkpoints meanwhile.
+/// Waits for the program, committing its checkpoints meanwhile. What it leaves in its group is ended.
 ///
 /// # Errors
 /// `Interrupted` after the engine asked to stop; else a failure that quotes the end of the log.
 pub(super) fn supervise(
-    mut child: Child,
+    mut program: Program,
     checkpoints: &CheckpointDir,
     context: &mut StepContext<'_>,
 ) -> Result<(), StepError> {
-    let result = watch(&mut child, checkpoints, context);
+    let result = watch(&mut program, checkpoints, context);
     if result.is_err() {
-        stop(&mut child, Duration::ZERO);
+        program.stop(Duration::ZERO);
     }
-    let status = result?;
+    result?;
+    let status = program.reap()?;
     // A checkpoint announced in the program's last moment counts.
     checkpoints.commit_announced(context)?;
     if status.success() { Ok(()) } else { Err(explain(status, context).into()) }
 }
 
-fn watch(
-    child: &mut Child,
-    checkpoints: &CheckpointDir,
-    context: &mut StepContext<'_>,
-) -> Result<ExitStatus, StepError> {
+fn watch(program: &mut Program, checkpoints: &CheckpointDir, context: &mut StepContext<'_>) -> Result<(), StepError> {
     let mut pause = FIRST_POLL;
     loop {
-        if let Some(status) = child.try_wait().map_err(|error| Failure::from_error(FailureKind::Retryable, &error))? {
-            return Ok(status);
+        if program.has_exited_within(pause) {
+            return Ok(());
         }
         checkpoints.commit_announced(context)?;
         if context.reporter.interrupted() {
-            stop(child, GRACE);
+            program.stop(GRACE);
             checkpoints.commit_announced(context)?;
             return Err(StepError::Interrupted);
         }
-        thread::sleep(pause);
         pause = (pause * 2).min(POLL);
     }
 }
 
-/// SIGTERM, then SIGKILL once patience has run out. The engine ends whatever else is in the group.
-fn stop(child: &mut Child, patience: Duration) {
-    let deadline = Instant::now() + patience;
-    if let Some(pid) = i32::try_from(child.id()).ok().and_then(Pid::from_raw)
-        && matches!(child.try_wait(), Ok(None))
-    {
-        let _ = kill_process(pid, Signal::TERM);
+impl Program {
+    /// Waits for the exit, which leaves the process id taken; sooner than `pause` after a signal.
+    fn has_exited_within(&mut self, pause: Duration) -> bool {
+        self.watch.wait(pause);
+        let Some(pid) = to_pid(self.child.id()) else { return true };
+        let options = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT | WaitIdOptions::NOHANG;
+        !matches!(waitid(WaitId::Pid(pid), options), Ok(None) | Err(rustix::io::Errno::INTR))
     }
-    while matches!(child.try_wait(), Ok(None)) {
-        if Instant::now() >= deadline {
-            let _ = child.kill();
-            let _ = child.wait();
+
+    /// Ends what is left of the group while its id is taken, takes the status, and waits for the proof.
+    fn reap(&mut self) -> Result<ExitStatus, Failure> {
+        let leader = self.child.id();
+        launcher::end_group(leader);
+        let status = self.child.wait().map_err(|error| Failure::from_error(FailureKind::Retryable, &error))?;
+        let deadline = Instant::now() + LAST_WORDS;
+        // The engine ends what hangs in the kernel.
+        while HAS_OWN_GROUP && !launcher::group_is_gone(leader) && Instant::now() < deadline {
+            thread::sleep(FIRST_POLL);
+        }
+        Ok(status)
+    }
+
+    /// SIGTERM, then SIGKILL once patience has run out. The engine ends whatever else is in the group.
+    fn stop(&mut self, patience: Duration) {
+        let deadline = Instant::now() + patience;
+        if let Some(pid) = to_pid(self.child.id())
+            && !self.has_exited_within(Duration::ZERO)
+        {
+            let _ = kill_process(pid, Signal::TERM);
+        }
+        while !self.has_exited_within(FIRST_POLL) {
+            if Instant::now() >= deadline {
+                let _ = self.child.kill();
+                break;
+            }
+        }
+        let _ = self.reap();
+    }
+}
+
+fn to_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
+
+/// Sleeps until a program exits, or for a while.
+struct Watch {
+    #[cfg(target_os = "linux")]
+    exit: Option<OwnedFd>,
+}
+
+impl Watch {
+    #[cfg(target_os = "linux")]
+    fn of(child: &Child) -> Watch {
+        let open = |pid| pidfd_open(pid, PidfdFlags::empty()).ok();
+        Watch { exit: to_pid(child.id()).and_then(open) }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn of(_child: &Child) -> Watch {
+        Watch {}
+    }
+
+    fn wait(&self, pause: Duration) {
+        #[cfg(target_os = "linux")]
+        if let (Some(exit), Ok(timeout)) = (&self.exit, Timespec::try_from(pause)) {
+            // A signal ends the wait early, which is what it is for.
+            let _ = poll(&mut [PollFd::new(exit, PollFlags::IN)], Some(&timeout));
             return;
         }
-        thread::sleep(FIRST_POLL);
+        thread::sleep(pause);
     }
 }
 

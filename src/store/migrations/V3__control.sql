@@ -16,21 +16,21 @@ CREATE TABLE new_run (
     created_at      TEXT NOT NULL,
     started_at      TEXT,
     finished_at     TEXT,
-    updated_at      TEXT NOT NULL,
     failure         TEXT CHECK (json_valid(failure)),
     pause_reason    TEXT,
     idempotency_key TEXT UNIQUE,
     spec_digest     TEXT NOT NULL,
-    spec            TEXT NOT NULL CHECK (json_valid(spec)),
     -- priority, reuse and origin, as in the run's first event
     options         TEXT NOT NULL CHECK (json_valid(options)),
     -- the run whose step started this one
-    parent_run      TEXT REFERENCES run (id)
+    parent_run      TEXT REFERENCES run (id),
+    -- last, for it may be megabytes, and whoever reads a column after it reads it as well
+    spec            TEXT NOT NULL CHECK (json_valid(spec))
 ) STRICT;
-INSERT INTO new_run (id, name, workflow, status, created_at, started_at, finished_at, updated_at, failure,
-                     idempotency_key, spec_digest, spec, options)
-SELECT id, name, workflow, status, created_at, started_at, finished_at, updated_at, failure,
-       idempotency_key, spec_digest, spec, '{}' FROM run;
+INSERT INTO new_run (id, name, workflow, status, created_at, started_at, finished_at, failure,
+                     idempotency_key, spec_digest, options, spec)
+SELECT id, name, workflow, status, created_at, started_at, finished_at, failure,
+       idempotency_key, spec_digest, '{}', spec FROM run;
 DROP TABLE run;
 ALTER TABLE new_run RENAME TO run;
 -- submit: at most one active run of a name
@@ -79,6 +79,10 @@ CREATE TABLE new_step (
     parent           TEXT,
     item_index       INTEGER,
     item             TEXT CHECK (json_valid(item)),
+    -- of a fan-out: children, those that have succeeded or were skipped, those that have failed
+    children         INTEGER,
+    children_done    INTEGER NOT NULL DEFAULT 0,
+    children_failed  INTEGER NOT NULL DEFAULT 0,
     needs            TEXT NOT NULL CHECK (json_valid(needs)),
     arguments        TEXT CHECK (json_valid(arguments)),
     output_values    TEXT CHECK (json_valid(output_values)),
@@ -95,10 +99,37 @@ SELECT run, id, position, kind, status, attempts, retries_used, fence, last_doc_
        output_values FROM step;
 DROP TABLE step;
 ALTER TABLE new_step RENAME TO step;
--- find_reusable: a succeeded step of that key
-CREATE INDEX step_reusable ON step (key) WHERE status = 'succeeded' AND key IS NOT NULL;
+-- find_reusable: a succeeded step of that key; to look for a `noop` costs more than to run it
+CREATE INDEX step_reusable ON step (key) WHERE status = 'succeeded' AND key IS NOT NULL AND kind <> 'noop';
 -- foreign key check of children when a step row changes; children of a fan-out
 CREATE INDEX step_child ON step (run, parent) WHERE parent IS NOT NULL;
+-- overview, unfinished: a run without the children of its fan-outs
+CREATE INDEX step_top ON step (run, position) WHERE parent IS NULL;
+UPDATE step SET (children, children_done, children_failed) =
+    (SELECT count(*), count(*) FILTER (WHERE child.status IN ('succeeded', 'skipped')),
+            count(*) FILTER (WHERE child.status = 'failed')
+     FROM step AS child WHERE child.run = step.run AND child.parent = step.id)
+WHERE (run, id) IN (SELECT run, parent FROM step WHERE parent IS NOT NULL);
+
+-- Clustered by its key: a claim changes one page of it, not one of the table and one of an index.
+CREATE TABLE new_attempt (
+    run         TEXT NOT NULL,
+    step        TEXT NOT NULL,
+    attempt     INTEGER NOT NULL,
+    fence       INTEGER NOT NULL,
+    status      TEXT NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'released', 'canceled')),
+    started_at  TEXT NOT NULL,
+    finished_at TEXT,
+    pid         INTEGER,
+    -- why it failed or was released
+    reason      TEXT,
+    PRIMARY KEY (run, step, attempt),
+    FOREIGN KEY (run, step) REFERENCES step (run, id)
+) STRICT, WITHOUT ROWID;
+INSERT INTO new_attempt (run, step, attempt, fence, status, started_at, finished_at, pid, reason)
+SELECT run, step, attempt, fence, status, started_at, finished_at, pid, reason FROM attempt;
+DROP TABLE attempt;
+ALTER TABLE new_attempt RENAME TO attempt;
 
 -- What other processes ask of the engine.
 CREATE TABLE new_request (

@@ -24,7 +24,7 @@ pub fn at(second: i64) -> Timestamp {
 pub fn spec() -> WorkflowSpec {
     let step = |id: &str, needs: &[&str]| StepSpec {
         id: StepId::from(id),
-        kind: "noop".to_owned(),
+        kind: "command".to_owned(),
         needs: needs.iter().map(|need| StepId::from(*need)).collect(),
         with: Map::new(),
         for_each: None,

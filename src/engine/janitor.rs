@@ -1,0 +1,44 @@
+//! Removes folders beside the engine's work: nothing waits for it, but the end of the engine.
+
+use std::fs;
+use std::path::PathBuf;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::{self, JoinHandle};
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// A thread that is started when there is something to do. Left-overs of a killed engine cost space only,
+/// and are removed at the next start.
+#[derive(Default)]
+pub(super) struct Janitor {
+    at_work: Option<(Sender<Task>, JoinHandle<()>)>,
+}
+
+impl Janitor {
+    pub(super) fn remove(&mut self, folder: PathBuf) {
+        self.perform(move || drop(fs::remove_dir_all(folder)));
+    }
+
+    pub(super) fn perform(&mut self, task: impl FnOnce() + Send + 'static) {
+        if self.at_work.is_none() {
+            let (queue, tasks) = channel::<Task>();
+            let work = move || tasks.into_iter().for_each(|task| task());
+            self.at_work = thread::Builder::new().name("janitor".into()).spawn(work).ok().map(|thread| (queue, thread));
+        }
+        match &self.at_work {
+            // Its thread ends with the queue only.
+            Some((queue, _)) => drop(queue.send(Box::new(task))),
+            None => task(),
+        }
+    }
+}
+
+impl Drop for Janitor {
+    fn drop(&mut self) {
+        if let Some((queue, thread)) = self.at_work.take() {
+            drop(queue);
+            // A task that panicked has said so.
+            let _ = thread.join();
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Worker processes: started, lent to one attempt after another, and ended.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
+
+use crate::core::event::ProcessIdentity;
+use crate::core::protocol::{FromAttempt, ToAttempt};
+use crate::worker::HEARTBEAT_VARIABLE;
+
+use super::executor::{AttemptId, Exit, Report, Sink};
+use super::process::{await_group_end, end_marked, identify, signal_group};
+
+/// A worker that does not read for this long cannot be told anything; its lease will end it.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
+/// How long a worker without work is kept.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A worker process and the line to it.
+pub(super) struct Worker {
+    child: Child,
+    socket: UnixStream,
+    process: Option<ProcessIdentity>,
+    heartbeat: Duration,
+    shared: Arc<Shared>,
+}
+
+/// What the listening thread knows as well.
+struct Shared {
+    attempt: Mutex<AttemptId>,
+    /// It has said that nothing of its attempt is left.
+    idle: AtomicBool,
+}
+
+impl Worker {
+    /// Starts a process and listens to it.
+    ///
+    /// # Errors
+    /// When there is no process or thread to be had.
+    pub(super) fn start(
+        program: &Path,
+        mark: (&str, &str),
+        log: Option<File>,
+        heartbeat: Duration,
+        id: &AttemptId,
+        sink: &Sink,
+    ) -> std::io::Result<Worker> {
+        let (ours, theirs) = UnixStream::pair()?;
+        let reader = ours.try_clone()?;
+        ours.set_write_timeout(Some(WRITE_TIMEOUT))?;
+        let second_log = log.as_ref().map(File::try_clone).transpose()?;
+        let child = Command::new(program)
+            .arg0("stepwell")
+            .args(["worker", "exec"])
+            .env(mark.0, mark.1)
+            .env(HEARTBEAT_VARIABLE, (heartbeat / 3).as_millis().max(1).to_string())
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(log.map_or_else(Stdio::null, Stdio::from))
+            .stderr(second_log.map_or_else(Stdio::null, Stdio::from))
+            .process_group(0)
+            .spawn()?;
+        let pid = child.id();
+        let shared = Arc::new(Shared { attempt: Mutex::new(id.clone()), idle: AtomicBool::new(false) });
+        let (sink, listened) = (sink.clone(), shared.clone());
+        let listener = thread::Builder::new().name(format!("worker {pid}"));
+        listener
+            .spawn(move || listen(reader, pid, &listened, &sink))
+            .inspect_err(|_| signal_group(pid, Signal::KILL))?;
+        Ok(Worker { process: identify(pid), child, socket: ours, heartbeat, shared })
+    }
+
+    pub(super) fn process(&self) -> Option<&ProcessIdentity> {
+        self.process.as_ref()
+    }
+
+    /// Gives it an attempt; reports carry its id from now on.
+    ///
+    /// # Errors
+    /// When the worker is gone.
+    pub(super) fn assign(&mut self, id: &AttemptId, request: &ToAttempt) -> std::io::Result<()> {
+        *self.shared.attempt.lock().unwrap_or_else(PoisonError::into_inner) = id.clone();
+        self.shared.idle.store(false, Ordering::SeqCst);
+        self.send(request)
+    }
+
+    pub(super) fn send(&mut self, message: &ToAttempt) -> std::io::Result<()> {
+        let mut line = serde_json::to_vec(message)?;
+        line.push(b'\n');
+        self.socket.write_all(&line)
+    }
+
+    pub(super) fn is_idle(&self) -> bool {
+        self.shared.idle.load(Ordering::SeqCst)
+    }
+
+    /// To its group and to that of its program.
+    pub(super) fn signal(&self, program: Option<u32>, signal: Signal) {
+        signal_group(self.child.id(), signal);
+        if let Some(leader) = program {
+            signal_group(leader, signal);
+        }
+    }
+
+    /// Ends what is left, proves it dead, and releases the process id.
+    pub(super) fn bury(&mut self, program: Option<u32>, sweep: Option<&AttemptId>) -> Exit {
+        self.signal(program, Signal::KILL);
+        let status = self.child.wait().ok();
+        let mut survivors = await_group_end(self.child.id());
+        if let Some(leader) = program {
+            survivors.extend(await_group_end(leader));
+        }
+        if let Some(id) = sweep {
+            survivors.extend(end_marked(id));
+        }
+        Exit { code: status.and_then(|s| s.code()), signal: status.and_then(|s| s.signal()), survivors }
+    }
+}
+
+/// Forwards what the worker says until it has ended.
+fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: &Sink) {
+    let attempt = || shared.attempt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    for line in BufReader::new(socket).split(b'\n').map_while(Result::ok) {
+        let report = match serde_json::from_slice(&line) {
+            Ok(FromAttempt::Idle) => {
+                shared.idle.store(true, Ordering::SeqCst);
+                Report::Ended
+            }
+            Ok(message) => Report::Message(message),
+            Err(_) => Report::Garbled(String::from_utf8_lossy(&line).chars().take(200).collect()),
+        };
+        sink(attempt(), report);
+    }
+    // The process id stays taken until `bury`, so that its group can be signalled safely.
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let wait = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
+        while matches!(wait(), Err(rustix::io::Errno::INTR)) {}
+    }
+    // The end of a worker without an attempt is of no interest.
+    if !shared.idle.load(Ordering::SeqCst) {
+        sink(attempt(), Report::Ended);
+    }
+}
+
+/// Workers that wait for their next attempt, each with the end of the engine's patience.
+#[derive(Default)]
+pub(super) struct Pool {
+    idle: RefCell<Vec<(Worker, Instant)>>,
+}
+
+impl Pool {
+    /// The worker that was given back last.
+    pub(super) fn take(&self, heartbeat: Duration) -> Option<Worker> {
+        let mut idle = self.idle.borrow_mut();
+        let found = idle.iter().rposition(|(worker, _)| worker.heartbeat == heartbeat)?;
+        Some(idle.remove(found).0)
+    }
+
+    pub(super) fn give_back(&self, worker: Worker) {
+        self.idle.borrow_mut().push((worker, Instant::now() + PATIENCE));
+    }
+
+    /// When the next worker has waited for too long.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.idle.borrow().iter().map(|(_, until)| *until).min()
+    }
+
+    /// Ends those that have waited for too long.
+    pub(super) fn retire(&self) {
+        let now = Instant::now();
+        let due = self.idle.borrow_mut().extract_if(.., |(_, until)| *until <= now).collect::<Vec<_>>();
+        for (mut worker, _) in due {
+            worker.bury(None, None);
+        }
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        for (mut worker, _) in self.idle.get_mut().drain(..) {
+            worker.bury(None, None);
+        }
+    }
+}
