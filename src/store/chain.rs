@@ -28,7 +28,7 @@ pub(super) fn head(connection: &Connection) -> Result<Head, StoreError> {
         .prepare_cached("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1")?
         .query_row([], |row| Ok(Head { seq: row.get(0)?, hash: row.get(1)? }))
         .optional()?;
-    Ok(newest.unwrap_or_else(|| Head { seq: 0, hash: GENESIS.to_owned() }))
+    Ok(newest.unwrap_or_else(Head::genesis))
 }
 
 /// The hash of one event.
@@ -41,6 +41,11 @@ pub(super) fn hash_at(connection: &Connection, seq: i64) -> Result<Option<String
 }
 
 impl Head {
+    /// Before the first event.
+    pub(super) fn genesis() -> Head {
+        Head { seq: 0, hash: GENESIS.to_owned() }
+    }
+
     /// Appends an event to the log and returns its number.
     pub(super) fn append(&mut self, connection: &Connection, recorded: &Recorded) -> Result<i64, StoreError> {
         let value = serde_json::to_value(&recorded.event)

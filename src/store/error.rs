@@ -47,6 +47,9 @@ pub enum StoreError {
     Busy { path: PathBuf },
     #[error("`{}` is damaged: {what}", path.display())]
     Damaged { path: PathBuf, what: String },
+    /// The workflow in a run's row is not the one whose digest is in the log.
+    #[error("the workflow of run {run} is damaged: its digest is {actual}, {expected} was submitted")]
+    DamagedSpec { run: RunId, expected: String, actual: String },
     #[error("the state holds a value that this build cannot read: {what}")]
     Undecodable { what: String },
     #[error("`{}` is not set up for durability: {what}", path.display())]
@@ -105,6 +108,9 @@ impl StoreError {
             StoreError::Damaged { path, .. } => {
                 let backups = path.with_file_name(super::layout::BACKUPS_DIR);
                 format!("`stepwell db check` lists the damage; backups are in `{}`", backups.display())
+            }
+            StoreError::DamagedSpec { .. } => {
+                "restore the state with `stepwell db restore BACKUP`, or submit the workflow again".to_owned()
             }
             StoreError::Undecodable { .. } => "`stepwell db check` lists the damage".to_owned(),
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {

@@ -15,6 +15,7 @@ mod metrics;
 mod migrate;
 mod prune;
 mod reader;
+mod rebuild;
 mod replay;
 mod rows;
 mod submit;

@@ -8,6 +8,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
+use crate::core::artifact::ArtifactRef;
+use crate::core::event::Recorded;
 use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
 
@@ -195,10 +197,10 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
     let mut report = CommitReport::default();
     let mut touched: BTreeMap<RunId, Timestamp> = BTreeMap::new();
     for (index, recorded) in batch.events.iter().enumerate() {
-        match apply::apply(transaction, head, recorded)? {
-            Applied::Stale => report.stale.push(index),
-            Applied::Done => {
-                report.dropped.extend(prune::drop_replaced(transaction, recorded)?);
+        match project(transaction, head, recorded)? {
+            None => report.stale.push(index),
+            Some(dropped) => {
+                report.dropped.extend(dropped);
                 let newest = touched.entry(recorded.run).or_insert(recorded.at);
                 *newest = recorded.at.max(*newest);
             }
@@ -214,16 +216,35 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
             report.stale_metrics.push(index);
         }
     }
-    for (run, at) in &touched {
-        let sql = "UPDATE run SET updated_at = max(updated_at, ?2) WHERE id = ?1";
-        transaction.prepare_cached(sql)?.execute(params![run.to_string(), time_text(*at)])?;
-    }
+    touch(transaction, &touched)?;
     for request in batch.requests_done {
         let sql = "UPDATE request SET done_at = ?2 WHERE id = ?1";
         let at = batch.events.last().map_or_else(Timestamp::now, |recorded| recorded.at);
         transaction.prepare_cached(sql)?.execute(params![request, time_text(at)])?;
     }
     Ok(report)
+}
+
+/// Appends an event to the log and changes the tables accordingly; gives the content of checkpoints that
+/// it made superfluous, or `None` when its fence does not hold any more.
+pub(super) fn project(
+    connection: &Connection,
+    head: &mut Head,
+    recorded: &Recorded,
+) -> Result<Option<Vec<ArtifactRef>>, StoreError> {
+    if apply::apply(connection, head, recorded)? == Applied::Stale {
+        return Ok(None);
+    }
+    prune::drop_replaced(connection, recorded).map(Some)
+}
+
+/// Notes the time of the newest event of each run.
+pub(super) fn touch(connection: &Connection, newest: &BTreeMap<RunId, Timestamp>) -> Result<(), StoreError> {
+    let sql = "UPDATE run SET updated_at = max(updated_at, ?2) WHERE id = ?1";
+    for (run, at) in newest {
+        connection.prepare_cached(sql)?.execute(params![run.to_string(), time_text(*at)])?;
+    }
+    Ok(())
 }
 
 /// A status in which no other run may have the name.
