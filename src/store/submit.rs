@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::core::event::{Event, Recorded};
 use crate::core::ids::RunId;
+use crate::core::run_options::Origin;
 use crate::core::spec::{StepSpec, WorkflowSpec};
 
 use super::apply::apply;
@@ -24,8 +25,10 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
         name: run.name.clone(),
         workflow: run.spec.name.clone(),
         spec_digest: run.spec_digest.clone(),
+        idempotency_key: run.idempotency_key.clone(),
+        options: run.options.clone(),
     };
-    let pinned = Pinned { spec: json_text(&run.spec)?, idempotency_key: run.idempotency_key.clone() };
+    let pinned = Pinned { spec: json_text(&run.spec)?, idempotency_key: None };
     insert(transaction, head, &Recorded { run: run.id, at: run.at, event }, &pinned)?;
     for step in run.spec.steps.iter().filter(|step| step.needs.is_empty()) {
         let event = Event::StepReady { step: step.id.clone(), not_before: run.at };
@@ -38,6 +41,7 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
 pub(super) struct Pinned {
     /// The workflow as JSON; its digest is in the event.
     pub(super) spec: String,
+    /// Of a run that was submitted before the event had it.
     pub(super) idempotency_key: Option<String>,
 }
 
@@ -54,15 +58,21 @@ pub(super) fn insert(
     recorded: &Recorded,
     pinned: &Pinned,
 ) -> Result<(), StoreError> {
-    let Event::RunSubmitted { name, workflow, spec_digest } = &recorded.event else {
+    let Event::RunSubmitted { name, workflow, spec_digest, idempotency_key, options } = &recorded.event else {
         return Err(StoreError::undecodable("a run does not begin with `run_submitted`"));
     };
-    let Pinned { spec, idempotency_key } = pinned;
+    let spec = &pinned.spec;
+    let key = idempotency_key.as_ref().or(pinned.idempotency_key.as_ref());
     let (run, at) = (recorded.run.to_string(), time_text(recorded.at));
+    let parent = match &options.origin {
+        Some(Origin::Child { run, .. }) => Some(run.to_string()),
+        _ => None,
+    };
     connection.execute(
-        "INSERT INTO run (id, name, workflow, status, created_at, updated_at, idempotency_key, spec_digest, spec)
-         VALUES (?1, ?2, ?3, 'pending', ?4, ?4, ?5, ?6, ?7)",
-        params![run, name, workflow, at, idempotency_key, spec_digest, spec],
+        "INSERT INTO run (id, name, workflow, status, created_at, updated_at, idempotency_key, spec_digest, spec, options,
+                          parent_run)
+         VALUES (?1, ?2, ?3, 'pending', ?4, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![run, name, workflow, at, key, spec_digest, spec, json_text(options)?, parent],
     )?;
     head.append(connection, recorded)?;
     let spec: WorkflowSpec = serde_json::from_str(spec)
