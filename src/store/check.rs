@@ -15,10 +15,12 @@ use super::decode;
 use super::error::StoreError;
 use super::head;
 use super::layout::{BACKUPS_DIR, DATABASE_FILE};
+use super::metrics;
 use super::reader::Reader;
 use super::rebuild;
 use super::replay::{CheckpointReplay, RunReplay, StepReplay};
 use super::rows::{RunRow, StepRow};
+use super::seal;
 
 /// Something that should not be, in words for a person.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +50,7 @@ pub fn check(state_dir: &Path) -> Result<Vec<Problem>, StoreError> {
         findings.problems.push(Problem { what: error.to_string(), hint });
     }
     check_tables(&reader, &replayed, &mut findings)?;
+    check_unlogged(&snapshot, &mut findings).map_err(|error| error.at(&path))?;
     if findings.problems.is_empty() {
         for difference in rebuild::differences(&snapshot).map_err(|error| error.at(&path))? {
             findings.add(difference);
@@ -80,6 +83,17 @@ fn check_file(connection: &Connection, findings: &mut Findings) -> Result<(), St
     for (table, row, parent) in broken {
         let row = row.map_or_else(String::new, |row| format!(" row {row}"));
         findings.add(format!("foreign key: table `{table}`{row} refers to a missing row of `{parent}`"));
+    }
+    Ok(())
+}
+
+/// What is not in the log.
+fn check_unlogged(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
+    if !seal::is_intact(connection)? {
+        findings.add("requests, schedules, environments or `meta` are not what was written");
+    }
+    for damaged in metrics::damaged(connection)? {
+        findings.add(damaged.to_string());
     }
     Ok(())
 }

@@ -18,6 +18,7 @@ use crate::core::protocol::MetricRow;
 use crate::core::spec::WorkflowSpec;
 
 use super::error::StoreError;
+use super::metrics;
 use super::rows::{CheckpointRow, EventRow, RunRow, StepRow};
 
 /// RFC 3339 in UTC with milliseconds: sorts as text.
@@ -191,15 +192,25 @@ pub(super) fn checkpoint(row: &Row<'_>) -> Result<CheckpointRow, StoreError> {
     })
 }
 
+/// A metric, if it is the one that was written.
 pub(super) fn metric(row: &Row<'_>) -> Result<MetricRow, StoreError> {
-    Ok(MetricRow {
+    let found = MetricRow {
         train_step: unsigned(row, "train_step")?,
         loss: float(row, "loss")?,
         learning_rate: float(row, "learning_rate")?,
         grad_norm: float(row, "grad_norm")?,
         tokens_so_far: unsigned(row, "tokens_so_far")?,
         tokens_per_second: float(row, "tokens_per_second")?,
-    })
+    };
+    let (run, step): (String, String) = (get(row, "run")?, get(row, "step")?);
+    let written: Option<i64> = get(row, "digest")?;
+    if written
+        .is_some_and(|written| written != metrics::digest(&run, &step, unsigned(row, "attempt").unwrap_or(0), &found))
+    {
+        let (run, train_step) = (parse(row, "run")?, found.train_step);
+        return Err(StoreError::DamagedMetric { run, step: StepId(step), train_step });
+    }
+    Ok(found)
 }
 
 pub(super) fn event(row: &Row<'_>) -> Result<EventRow, StoreError> {

@@ -18,6 +18,7 @@ mod reader;
 mod rebuild;
 mod replay;
 mod rows;
+mod seal;
 mod submit;
 #[cfg(test)]
 mod tests;

@@ -17,10 +17,12 @@ use super::submit::{self, Pinned};
 use super::{migrate, writer};
 
 /// Tables that no event writes; each is protected in its own way.
-const NOT_LOGGED: [&str; 4] = ["meta", "request", "metric", "refinery_schema_history"];
+const NOT_LOGGED: [&str; 6] = ["meta", "request", "schedule", "environment", "metric", "refinery_schema_history"];
 /// The end of a lease is moved by heartbeats, and matters only to the engine that moves it. The payload
-/// of an event is what its hash is of, and a newer build may write it in other words.
-const NOT_COMPARED: [(&str, &str); 3] = [("step", "lease_expires_at"), ("event", "payload"), ("event", "hash")];
+/// of an event is what its hash is of, and a newer build may write it in other words. The environment of
+/// an attempt is a digest, which the foreign keys compare.
+const NOT_COMPARED: [(&str, &str); 4] =
+    [("step", "lease_expires_at"), ("event", "payload"), ("event", "hash"), ("attempt", "environment")];
 /// Differences of one table that are told in full.
 const TOLD: usize = 10;
 
