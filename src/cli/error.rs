@@ -86,7 +86,11 @@ impl From<StoreError> for CliError {
             StoreError::Locked { .. } | StoreError::StaleEpoch { .. } => (Exit::Locked, "locked"),
             StoreError::NewerSchema { .. } => (Exit::Locked, "newer_schema"),
             StoreError::NoSpace { .. } => (Exit::Interrupted, "no_space"),
-            StoreError::LostEvents { .. } | StoreError::Damaged { .. } => (Exit::Failed, "damaged"),
+            StoreError::LostEvents { .. }
+            | StoreError::LostCommits { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::DamagedMetric { .. }
+            | StoreError::DamagedSpec { .. } => (Exit::Failed, "damaged"),
             _ => (Exit::Internal, "state"),
         };
         let hint = error.hint();

@@ -37,6 +37,8 @@ pub enum Event {
         name: String,
         workflow: String,
         spec_digest: String,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        idempotency_key: Option<String>,
         #[serde(default, skip_serializing_if = "RunOptions::is_default")]
         options: RunOptions,
     },

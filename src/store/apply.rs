@@ -244,8 +244,8 @@ impl StepOf<'_> {
         lease_expires_at: Timestamp,
     ) -> Result<(), StoreError> {
         let fence = fence.0.cast_signed();
-        let sql = "INSERT INTO attempt (run, step, attempt, fence, status, started_at)
-                   VALUES (?1, ?2, ?3, ?4, 'running', ?5)";
+        let sql = "INSERT INTO attempt (run, step, attempt, fence, status, started_at, environment)
+                   VALUES (?1, ?2, ?3, ?4, 'running', ?5, (SELECT value FROM meta WHERE key = 'environment'))";
         self.execute(sql, params![self.run, self.step.as_str(), attempt, fence, self.at])?;
         let sql = "UPDATE step SET status = 'running', attempts = ?3, fence = ?4, key = ?5, arguments = ?6,
                        lease_expires_at = ?7, started_at = coalesce(started_at, ?8)

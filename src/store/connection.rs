@@ -143,10 +143,19 @@ pub(super) fn check_head(connection: &Connection, path: &Path, recorded: &Record
         Recorded::Head(head) => head,
     };
     match chain::hash_at(connection, head.seq)? {
-        Some(hash) if hash == head.hash => Ok(()),
+        Some(hash) if hash == head.hash => check_quiet(connection, path, head.quiet),
         Some(_) => lost(head.seq, "the database has another event in its place".to_owned()),
         None => lost(head.seq, format!("the database ends with event {}", chain::head(connection)?.seq)),
     }
+}
+
+/// Commits without an event, such as metrics, must be there as well.
+fn check_quiet(connection: &Connection, path: &Path, recorded: i64) -> Result<(), StoreError> {
+    let found = chain::head(connection)?.quiet;
+    if found < recorded {
+        return Err(StoreError::LostCommits { path: path.to_owned(), lost: recorded - found });
+    }
+    Ok(())
 }
 
 fn apply_settings(connection: &Connection, path: &Path) -> Result<(), StoreError> {

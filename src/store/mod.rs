@@ -16,8 +16,10 @@ mod metrics;
 mod migrate;
 mod prune;
 mod reader;
+mod rebuild;
 mod replay;
 mod rows;
+mod seal;
 mod submit;
 #[cfg(test)]
 mod tests;

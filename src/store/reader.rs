@@ -99,10 +99,11 @@ impl Reader {
     /// The workflow, with its parameters, that a run pinned.
     ///
     /// # Errors
-    /// `UnknownRun`.
+    /// `UnknownRun`; `DamagedSpec` when it is not the one that was submitted.
     pub fn spec(&self, id: RunId) -> Result<WorkflowSpec, StoreError> {
         let found = self.ask(|connection| {
-            first(connection, "SELECT spec FROM run WHERE id = ?1", [id.to_string()], |row| decode::json(row, "spec"))
+            let sql = "SELECT id, spec, spec_digest FROM run WHERE id = ?1";
+            first(connection, sql, [id.to_string()], decode::spec)
         })?;
         found.ok_or_else(|| StoreError::UnknownRun { text: id.to_string() })
     }
@@ -262,9 +263,12 @@ impl Reader {
         }
     }
 
-    /// Runs a question in one read transaction.
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    /// Runs a question in one read transaction: its own, or the one that the caller holds.
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let ask = || {
+            if !self.connection.is_autocommit() {
+                return question(&self.connection);
+            }
             let snapshot = self.connection.unchecked_transaction()?;
             question(&snapshot)
         };
