@@ -5,6 +5,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, MAIN_DB};
 
+use crate::faults::around;
+
 use super::error::StoreError;
 use super::layout::BACKUPS_DIR;
 
@@ -33,9 +35,8 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, found: u32) -> R
     if found > 0 {
         backup(connection, path, found)?;
     }
-    runner()
-        .run(connection)
-        .map_err(|source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) })?;
+    let failed = |source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) };
+    around!("store.migrate", runner().run(connection).map_err(failed))?;
     Ok(())
 }
 
@@ -45,9 +46,11 @@ fn backup(connection: &Connection, path: &Path, found: u32) -> Result<(), StoreE
     std::fs::create_dir_all(&folder).map_err(|error| StoreError::io("create the folder", &folder, error))?;
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let copy = folder.join(format!("stepwell-schema-{found}-{stamp}.db"));
-    connection
-        .backup(MAIN_DB, &copy, None::<fn(rusqlite::backup::Progress)>)
-        .map_err(|error| StoreError::from(error).at(&copy))?;
-    let sync = || std::fs::File::open(&copy)?.sync_all();
-    sync().and_then(|()| std::fs::File::open(&folder)?.sync_all()).map_err(|error| StoreError::io("sync", &copy, error))
+    let write = || connection.backup(MAIN_DB, &copy, None::<fn(rusqlite::backup::Progress)>).map_err(StoreError::from);
+    around!("store.backup.copy", write()).map_err(|error| error.at(&copy))?;
+    let sync = || {
+        std::fs::File::open(&copy)?.sync_all()?;
+        std::fs::File::open(&folder)?.sync_all()
+    };
+    around!("store.backup.fsync", sync()).map_err(|error| StoreError::io("sync", &copy, error))
 }

@@ -10,6 +10,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
+use crate::faults::around;
 
 use super::apply::{self, Applied};
 use super::batch::{Batch, CommitReport, NewRun, Request, RequestKind, Submitted};
@@ -24,8 +25,8 @@ use super::prune;
 use super::reader::Reader;
 use super::{metrics, submit};
 
-/// Written rows after which the WAL is copied into the database.
-const CHECKPOINT_EVERY: usize = 1000;
+/// Written rows after which the WAL is copied into the database; soon where that is to fail.
+const CHECKPOINT_EVERY: usize = if cfg!(feature = "failpoints") { 20 } else { 1000 };
 
 /// A connection for reading and writing. An IO error while it writes aborts the process: whether the
 /// commit happened is unknown then, and only a new start, which empties the WAL, finds out.
@@ -170,8 +171,9 @@ impl Store {
             return;
         }
         self.rows_since_checkpoint = 0;
-        let done = self.reader.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        match done.map_err(StoreError::from) {
+        let connection = &self.reader.connection;
+        let copy = || Ok::<_, StoreError>(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?);
+        match around!("store.wal.checkpoint", copy()) {
             Ok(()) => {}
             // The commit is in the WAL already; a lack of space concerns the next one.
             Err(error) => abort_on_io_error(&error, path),
@@ -187,7 +189,7 @@ fn transact<T>(
     let before = chain::head(&transaction)?;
     let mut head = before.clone();
     let value = body(&transaction, &mut head)?;
-    transaction.commit()?;
+    around!("store.commit", transaction.commit().map_err(StoreError::from))?;
     Ok((value, (head != before).then_some(head)))
 }
 
