@@ -6,6 +6,7 @@ use super::args::ExplainArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
+use crate::core::event::Wait;
 use crate::core::ids::{RunId, StepId};
 use crate::core::key;
 use crate::core::spec::WorkflowSpec;
@@ -63,6 +64,16 @@ fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<String>, Cli
         }
         StepStatus::Skipped => reasons.extend(step.skip_reason.clone()),
         StepStatus::Failed => reasons.extend(step.failure.iter().map(ToString::to_string)),
+        StepStatus::Waiting => reasons.push(match &step.wait {
+            Some(Wait::Approval { .. }) => {
+                format!("waits for a person: `stepwell approve {} {}`", situation.run.name, step.id)
+            }
+            Some(Wait::Signal { name }) => {
+                format!("waits for a signal: `stepwell signal {} {name}`", situation.run.name)
+            }
+            Some(Wait::Run { run }) => format!("waits for the child run {run}"),
+            None => "waits".to_owned(),
+        }),
         StepStatus::Expanded => reasons.push("waits for its items".to_owned()),
         StepStatus::Running | StepStatus::Succeeded | StepStatus::Canceled => {}
     }

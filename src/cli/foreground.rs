@@ -33,6 +33,10 @@ pub fn drive(session: &Session, run: RunId, reuse: bool) -> Result<Exit, CliErro
             session.out.message(&format!("run {run} is canceled"));
             Ok(Exit::Canceled)
         }
+        Outcome::Paused => {
+            session.out.message(&format!("run {run} is paused; `stepwell resume {run}` goes on"));
+            Ok(Exit::Interrupted)
+        }
         Outcome::Interrupted => {
             session.out.message(&format!("run {run} is interrupted; nothing that was committed is lost"));
             session.out.message(&format!("hint: `stepwell resume {}` goes on", report::resume_arguments(session, run)));

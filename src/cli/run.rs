@@ -12,6 +12,7 @@ use super::session::Session;
 use super::workflow_source;
 use crate::core::ids::RunId;
 use crate::core::key;
+use crate::core::run_options::{Reuse, RunOptions};
 use crate::core::spec::WorkflowSpec;
 use crate::engine;
 use crate::store::{EngineLock, NewRun, Store, StoreError, Submitted};
@@ -52,12 +53,14 @@ pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> R
 fn commit(session: &Session, spec: &WorkflowSpec, args: &SubmitArgs) -> Result<(RunId, bool), CliError> {
     let mut store = Store::open(session.state_dir())?;
     let id = RunId(Uuid::now_v7());
+    let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
     let submitted = store.submit(NewRun {
         id,
         name: args.name.clone().unwrap_or_else(|| spec.name.clone()),
         spec: spec.clone(),
         spec_digest: key::spec_digest(spec),
         idempotency_key: args.idempotency_key.clone(),
+        options: RunOptions { reuse, ..RunOptions::default() },
         at: Timestamp::now(),
     })?;
     Ok(match submitted {

@@ -46,6 +46,10 @@ pub fn watch(session: &Session, selector: &str) -> Result<Exit, CliError> {
                 session.out.message(&format!("run {id} is interrupted: `stepwell resume {selector}` goes on"));
                 return Ok(Exit::Interrupted);
             }
+            RunStatus::Paused => {
+                session.out.message(&format!("run {id} is paused: `stepwell resume {selector}` goes on"));
+                return Ok(Exit::Interrupted);
+            }
             RunStatus::Pending | RunStatus::Running | RunStatus::Canceling => std::thread::sleep(INTERVAL),
         }
     }

@@ -26,7 +26,7 @@ pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
     Ok(match outcome? {
         Outcome::Interrupted => Exit::Interrupted,
         Outcome::Failed => Exit::Failed,
-        Outcome::Succeeded | Outcome::Canceled | Outcome::Idle => Exit::Ok,
+        Outcome::Succeeded | Outcome::Canceled | Outcome::Paused | Outcome::Idle => Exit::Ok,
     })
 }
 

@@ -14,7 +14,9 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
     match event {
         Event::RunSubmitted { .. } => {}
         Event::RunStarted => state.started = true,
+        Event::RunInterrupted { .. } if state.lifecycle == Lifecycle::Paused => {}
         Event::RunInterrupted { .. } => state.lifecycle = Lifecycle::Interrupted,
+        Event::RunPaused { .. } => state.lifecycle = Lifecycle::Paused,
         Event::RunCancelRequested => state.lifecycle = Lifecycle::Canceling,
         Event::RunResumed => {
             state.lifecycle = Lifecycle::Active;
@@ -37,6 +39,14 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             state.set(i, StepState::Succeeded { outputs: outputs.clone() });
             ended(state, i);
         }),
+        Event::StepWaiting { step, wait } => {
+            with_step(state, step, |state, i| state.set(i, StepState::Waiting(wait.clone())));
+        }
+        Event::CheckpointAdopted { step, checkpoint, .. } => {
+            if let Some(i) = state.find(step) {
+                state.steps[i].last_checkpoint = Some(checkpoint.clone());
+            }
+        }
         Event::StepSkipped { step, .. } => with_step(state, step, |state, i| {
             state.set(i, StepState::Skipped);
             ended(state, i);
@@ -94,7 +104,11 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             }
             entry.last_checkpoint = Some(checkpoint.clone());
         }),
-        Event::AttemptRewound { .. } | Event::Note { .. } => {}
+        Event::AttemptRewound { .. }
+        | Event::Note { .. }
+        | Event::StepDecided { .. }
+        | Event::RunAlerted { .. }
+        | Event::SignalReceived { .. } => {}
     }
 }
 

@@ -1,6 +1,8 @@
 //! Every decision about a run, as a pure function: state and command in, events and effects out. The
 //! caller commits the events, and only then performs the effects.
 
+use std::collections::BTreeMap;
+
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
@@ -93,6 +95,10 @@ pub enum Command {
     /// Look for leases and timeouts that have run out.
     Expire,
     Cancel,
+    /// Claim nothing until `Resume`; attempts write a checkpoint and stop.
+    Pause {
+        reason: String,
+    },
     /// Stop without an end; repeat it until `RunInterrupted` appears.
     Interrupt {
         reason: String,
@@ -222,10 +228,11 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
         }
         Command::Killed { step, fence } => held(state, &step, fence, |entry, _| match state.lifecycle {
             Lifecycle::Canceling => Decision::event(Event::StepCanceled { step: entry.id.clone() }),
-            Lifecycle::Active | Lifecycle::Interrupted => Decision::default(),
+            Lifecycle::Active | Lifecycle::Interrupted | Lifecycle::Paused => Decision::default(),
         }),
         Command::Expire => expire(state, now),
         Command::Cancel => cancel(state),
+        Command::Pause { reason } => pause(state, reason),
         Command::Interrupt { reason } => interrupt(state, reason),
         Command::Resume => resume(state, now),
     }
@@ -246,7 +253,7 @@ pub fn consequence(state: &RunState, now: Timestamp) -> Option<Event> {
     if let Some(event) = state.due.iter().find_map(|&i| settle(state, &state.steps[i], now)) {
         return Some(event);
     }
-    if state.has_ready() || !state.leased.is_empty() {
+    if state.has_ready() || !state.leased.is_empty() || !state.waiting.is_empty() {
         return None;
     }
     if let Some(step) = state.failed.first().map(|&i| &state.steps[i])
@@ -325,6 +332,7 @@ fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, now: Timestamp
         key,
         with,
         lease_expires_at: lease_end(state, entry, now),
+        resources: BTreeMap::new(),
     });
     Decision::events(events).then(Effect::Start { step: id, fence })
 }
@@ -406,6 +414,14 @@ fn cancel(state: &RunState) -> Decision {
     Decision { events: vec![Event::RunCancelRequested], effects: effects.collect() }
 }
 
+fn pause(state: &RunState, reason: String) -> Decision {
+    if state.end.is_some() || matches!(state.lifecycle, Lifecycle::Canceling | Lifecycle::Paused) {
+        return Decision::default();
+    }
+    let effects = state.leases().map(|(step, lease)| Effect::Interrupt { step: step.id.clone(), fence: lease.fence });
+    Decision { events: vec![Event::RunPaused { reason }], effects: effects.collect() }
+}
+
 fn interrupt(state: &RunState, reason: String) -> Decision {
     if state.end.is_some() || state.lifecycle != Lifecycle::Active || !state.started {
         return Decision::default();
@@ -419,7 +435,7 @@ fn interrupt(state: &RunState, reason: String) -> Decision {
 
 fn resume(state: &RunState, now: Timestamp) -> Decision {
     match (&state.end, state.lifecycle) {
-        (None, Lifecycle::Interrupted) => Decision::event(Event::RunResumed),
+        (None, Lifecycle::Interrupted | Lifecycle::Paused) => Decision::event(Event::RunResumed),
         (Some(RunEnd::Failed { .. }), _) => {
             let again = state.failed.iter().map(|&i| take_up(state, &state.steps[i], now));
             Decision::events(std::iter::once(Event::RunResumed).chain(again))

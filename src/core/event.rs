@@ -1,6 +1,8 @@
 //! Everything that can happen to a run. Events are appended to a hash-chained log; the tables that
 //! people query are a projection of it, written in the same transaction.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -8,6 +10,7 @@ use serde_json::Value;
 use super::artifact::{ArtifactRef, Outputs};
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
+use super::run_options::RunOptions;
 
 /// One event, with the run it belongs to and the time at which it was decided.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -34,11 +37,27 @@ pub enum Event {
         name: String,
         workflow: String,
         spec_digest: String,
+        #[serde(default, skip_serializing_if = "RunOptions::is_default")]
+        options: RunOptions,
     },
     RunStarted,
     /// The engine stopped before the run ended (Ctrl-C, SIGTERM, crash); `resume` goes on.
     RunInterrupted {
         reason: String,
+    },
+    /// Nothing is claimed, also by later engines, until `RunResumed`; attempts write a checkpoint and stop.
+    RunPaused {
+        reason: String,
+    },
+    /// Something that a person should hear of, once: a deadline at risk, a budget used up.
+    RunAlerted {
+        alert: Alert,
+        message: String,
+    },
+    /// Kept until a step waits for it.
+    SignalReceived {
+        name: String,
+        payload: Value,
     },
     RunCancelRequested,
     RunCanceled,
@@ -47,7 +66,7 @@ pub enum Event {
         step: StepId,
         failure: Failure,
     },
-    /// `resume` of a failed or interrupted run.
+    /// `resume` of a failed, interrupted or paused run.
     RunResumed,
 
     /// All needs are done; the step may be claimed from `not_before` on.
@@ -67,6 +86,22 @@ pub enum Event {
         with: Value,
         from: RunId,
         outputs: Outputs,
+    },
+    /// The step waits for something outside of the engine; no attempt runs, no slot is held.
+    StepWaiting {
+        step: StepId,
+        wait: Wait,
+    },
+    /// A gate or an approval was decided; what follows from it is an event of its own.
+    StepDecided {
+        step: StepId,
+        ruling: Ruling,
+    },
+    /// A fork goes on from this checkpoint of the run it was forked from.
+    CheckpointAdopted {
+        step: StepId,
+        from: RunId,
+        checkpoint: Checkpoint,
     },
     StepSkipped {
         step: StepId,
@@ -96,6 +131,9 @@ pub enum Event {
         /// `with` after templates were resolved, and the kind's fingerprint under `"$fingerprint"`.
         with: Value,
         lease_expires_at: Timestamp,
+        /// Units of each pool that the lease holds, such as `{"gpu": ["gpu:0"]}`.
+        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+        resources: BTreeMap<String, Vec<String>>,
     },
     AttemptSpawned {
         step: StepId,
@@ -156,4 +194,55 @@ pub struct Checkpoint {
     /// Once this one is committed, all but the newest `keep` checkpoints that are not permanent are dropped.
     #[serde(default)]
     pub keep: Option<u32>,
+}
+
+/// What a waiting step waits for.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "for", rename_all = "snake_case")]
+pub enum Wait {
+    /// `stepwell approve RUN STEP`.
+    Approval { prompt: String },
+    /// `stepwell signal RUN NAME`.
+    Signal { name: String },
+    /// The end of a child run.
+    Run { run: RunId },
+}
+
+/// A decision that changed the course of a run, with everything needed to judge it later.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Ruling {
+    /// The expression, or what a person was asked.
+    pub rule: String,
+    pub inputs: Value,
+    pub verdict: Verdict,
+    /// Who decided; `None` for a rule.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approver: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub comment: Option<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    Approved,
+    Rejected,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Alert {
+    /// The estimated end is after the one that was promised.
+    DeadlineAtRisk,
+    DeadlineMissed,
+    BudgetExhausted,
+}
+
+impl Verdict {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Verdict::Approved => "approved",
+            Verdict::Rejected => "rejected",
+        }
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::artifact::Outputs;
 use super::catalog::Placement;
-use super::event::{Checkpoint, ProcessIdentity};
+use super::event::{Checkpoint, ProcessIdentity, Wait};
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::spec::{StepSpec, WorkflowSpec};
@@ -40,6 +40,8 @@ pub enum StepState {
         not_before: Timestamp,
     },
     Leased(Lease),
+    /// For something outside of the engine: no lease, no slot.
+    Waiting(Wait),
     /// A fan-out whose children do the work; `remaining` of them have not ended.
     Expanded {
         remaining: usize,
@@ -64,6 +66,8 @@ pub enum Lifecycle {
     Active,
     /// Nothing is claimed until the run is resumed.
     Interrupted,
+    /// As `Interrupted`, and only a person ends it.
+    Paused,
     /// Attempts are being ended, then the run is canceled.
     Canceling,
 }
@@ -130,6 +134,7 @@ pub struct RunState {
     ready_child: BTreeSet<(Timestamp, StepIndex)>,
     ready_in_process: BTreeSet<(Timestamp, StepIndex)>,
     pub(super) leased: BTreeSet<StepIndex>,
+    pub(super) waiting: BTreeSet<StepIndex>,
     /// Not terminal.
     pub(super) live: BTreeSet<StepIndex>,
     pub(super) failed: BTreeSet<StepIndex>,
@@ -168,6 +173,7 @@ impl RunState {
             ready_child: BTreeSet::new(),
             ready_in_process: BTreeSet::new(),
             leased: BTreeSet::new(),
+            waiting: BTreeSet::new(),
             live: (0..count).collect(),
             failed: BTreeSet::new(),
             due,
@@ -202,6 +208,14 @@ impl RunState {
     pub fn leases(&self) -> impl Iterator<Item = (&Step, &Lease)> {
         self.leased.iter().filter_map(|&i| match &self.steps[i].state {
             StepState::Leased(lease) => Some((&self.steps[i], lease)),
+            _ => None,
+        })
+    }
+
+    /// Steps that wait for something outside of the engine.
+    pub fn waits(&self) -> impl Iterator<Item = (&Step, &Wait)> {
+        self.waiting.iter().filter_map(|&i| match &self.steps[i].state {
+            StepState::Waiting(wait) => Some((&self.steps[i], wait)),
             _ => None,
         })
     }
@@ -332,12 +346,14 @@ impl RunState {
         match &self.steps[i].state {
             StepState::Ready { not_before } => drop(ready.remove(&(*not_before, i))),
             StepState::Leased(_) => drop(self.leased.remove(&i)),
+            StepState::Waiting(_) => drop(self.waiting.remove(&i)),
             StepState::Failed(_) => drop(self.failed.remove(&i)),
             _ => {}
         }
         match &next {
             StepState::Ready { not_before } => drop(ready.insert((*not_before, i))),
             StepState::Leased(_) => drop(self.leased.insert(i)),
+            StepState::Waiting(_) => drop(self.waiting.insert(i)),
             StepState::Failed(_) => drop(self.failed.insert(i)),
             _ => {}
         }

@@ -14,6 +14,8 @@ pub enum RunStatus {
     Pending,
     Running,
     Interrupted,
+    /// Goes on only when a person says so.
+    Paused,
     Canceling,
     Succeeded,
     Failed,
@@ -26,6 +28,8 @@ pub enum StepStatus {
     Pending,
     Ready,
     Running,
+    /// For a person, a signal or a child run.
+    Waiting,
     /// A `for_each` step whose children do the work.
     Expanded,
     Succeeded,
@@ -49,10 +53,11 @@ pub enum Transition<S> {
 }
 
 impl RunStatus {
-    pub const ALL: [RunStatus; 7] = [
+    pub const ALL: [RunStatus; 8] = [
         RunStatus::Pending,
         RunStatus::Running,
         RunStatus::Interrupted,
+        RunStatus::Paused,
         RunStatus::Canceling,
         RunStatus::Succeeded,
         RunStatus::Failed,
@@ -64,6 +69,7 @@ impl RunStatus {
             RunStatus::Pending => "pending",
             RunStatus::Running => "running",
             RunStatus::Interrupted => "interrupted",
+            RunStatus::Paused => "paused",
             RunStatus::Canceling => "canceling",
             RunStatus::Succeeded => "succeeded",
             RunStatus::Failed => "failed",
@@ -87,8 +93,19 @@ impl RunStatus {
         let active = |next| if self.is_active() { To(next) } else { Illegal };
         match event {
             Event::RunSubmitted { .. } => Illegal,
-            Event::RunStarted | Event::RunInterrupted { .. } | Event::RunResumed if self == RunStatus::Canceling => {
+            Event::RunStarted | Event::RunInterrupted { .. } | Event::RunPaused { .. } | Event::RunResumed
+                if self == RunStatus::Canceling =>
+            {
                 Keep
+            }
+            Event::RunStarted | Event::RunInterrupted { .. } if self == RunStatus::Paused => Keep,
+            Event::RunPaused { .. } => active(RunStatus::Paused),
+            Event::RunAlerted { .. } | Event::SignalReceived { .. } => {
+                if self.is_active() {
+                    Keep
+                } else {
+                    Illegal
+                }
             }
             Event::RunStarted => active(RunStatus::Running),
             Event::RunInterrupted { .. } => active(RunStatus::Interrupted),
@@ -104,10 +121,11 @@ impl RunStatus {
 }
 
 impl StepStatus {
-    pub const ALL: [StepStatus; 8] = [
+    pub const ALL: [StepStatus; 9] = [
         StepStatus::Pending,
         StepStatus::Ready,
         StepStatus::Running,
+        StepStatus::Waiting,
         StepStatus::Expanded,
         StepStatus::Succeeded,
         StepStatus::Failed,
@@ -120,6 +138,7 @@ impl StepStatus {
             StepStatus::Pending => "pending",
             StepStatus::Ready => "ready",
             StepStatus::Running => "running",
+            StepStatus::Waiting => "waiting",
             StepStatus::Expanded => "expanded",
             StepStatus::Succeeded => "succeeded",
             StepStatus::Failed => "failed",
@@ -136,17 +155,20 @@ impl StepStatus {
     /// The status after `event` of this step; fences were checked before. Succeeded is final; the other
     /// ends can become ready again when their run is resumed.
     pub fn after(self, event: &Event) -> Transition<StepStatus> {
-        use StepStatus::{Canceled, Expanded, Failed, Pending, Ready, Running, Skipped, Succeeded};
+        use StepStatus::{Canceled, Expanded, Failed, Pending, Ready, Running, Skipped, Succeeded, Waiting};
         use Transition::{Illegal, Keep, To};
         match (event, self) {
             (Event::StepReady { .. }, Pending | Ready | Failed | Skipped | Canceled) => To(Ready),
             (Event::StepExpanded { .. }, Pending | Ready | Failed | Canceled) => To(Expanded),
             (Event::StepReused { .. }, Pending | Ready) => To(Succeeded),
-            (Event::StepSkipped { .. }, Pending | Ready) => To(Skipped),
-            (Event::StepCanceled { .. }, Pending | Ready | Running | Expanded) => To(Canceled),
+            (Event::StepWaiting { .. }, Ready) => To(Waiting),
+            (Event::StepDecided { .. }, Ready | Running | Waiting)
+            | (Event::CheckpointAdopted { .. }, Pending | Ready) => Keep,
+            (Event::StepSkipped { .. }, Pending | Ready | Waiting) => To(Skipped),
+            (Event::StepCanceled { .. }, Pending | Ready | Running | Waiting | Expanded) => To(Canceled),
             (Event::StepCanceled { .. }, Canceled) => Keep,
-            (Event::StepFailed { .. }, Pending | Ready | Running | Expanded) => To(Failed),
-            (Event::StepSucceeded { .. }, Running | Expanded) => To(Succeeded),
+            (Event::StepFailed { .. }, Pending | Ready | Running | Waiting | Expanded) => To(Failed),
+            (Event::StepSucceeded { .. }, Running | Waiting | Expanded) => To(Succeeded),
             (Event::AttemptStarted { .. }, Ready) => To(Running),
             (Event::AttemptFailed { .. } | Event::AttemptReleased { .. }, Running) => To(Ready),
             (
@@ -167,6 +189,9 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         Event::StepReady { step, .. }
         | Event::StepExpanded { step, .. }
         | Event::StepReused { step, .. }
+        | Event::StepWaiting { step, .. }
+        | Event::StepDecided { step, .. }
+        | Event::CheckpointAdopted { step, .. }
         | Event::StepSkipped { step, .. }
         | Event::StepCanceled { step }
         | Event::StepFailed { step, .. }
@@ -181,6 +206,9 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         Event::RunSubmitted { .. }
         | Event::RunStarted
         | Event::RunInterrupted { .. }
+        | Event::RunPaused { .. }
+        | Event::RunAlerted { .. }
+        | Event::SignalReceived { .. }
         | Event::RunCancelRequested
         | Event::RunCanceled
         | Event::RunSucceeded
@@ -210,7 +238,9 @@ pub fn fence_holds(event: &Event, status: StepStatus, current: Fence) -> bool {
     match (event, fence_of(event)) {
         (_, None) => true,
         (Event::AttemptStarted { .. }, Some(fence)) => status == StepStatus::Ready && fence.0 == current.0 + 1,
-        (Event::StepSucceeded { .. }, Some(fence)) if status == StepStatus::Expanded => fence == current,
+        (Event::StepSucceeded { .. }, Some(fence)) if matches!(status, StepStatus::Expanded | StepStatus::Waiting) => {
+            fence == current
+        }
         (_, Some(fence)) => status == StepStatus::Running && fence == current,
     }
 }

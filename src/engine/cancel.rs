@@ -4,16 +4,13 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use jiff::Timestamp;
-
 use crate::core::ids::RunId;
+use crate::core::request::Request;
 use crate::core::status::RunStatus;
-use crate::store::{EngineLock, Reader, Store, StoreError};
+use crate::store::Reader;
 
-use super::drive::drive_locked;
+use super::ask::ask;
 use super::error::EngineError;
-use super::options::{EngineOptions, Quiet, Scope};
-use super::wake::wake;
 
 /// Longer than an engine needs to end attempts that do not listen.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -38,22 +35,9 @@ pub fn cancel(state_dir: &Path, run: RunId) -> Result<Canceled, EngineError> {
     if let Some(ended) = ended(state_dir, run)? {
         return Ok(Canceled::EndedBefore(ended));
     }
-    Store::open(state_dir)?.request_cancel(run, Timestamp::now())?;
+    ask(state_dir, run, &Request::Cancel)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        // The engine may end at any moment, also before it has seen the request.
-        match EngineLock::acquire(state_dir) {
-            Ok(lock) => {
-                let state_dir = state_dir.to_owned();
-                drive_locked(
-                    &lock,
-                    EngineOptions { state_dir, scope: Scope::Run(run), slots: 1, reuse: false },
-                    &mut Quiet,
-                )?;
-            }
-            Err(StoreError::Locked { .. }) => wake(state_dir),
-            Err(error) => return Err(error.into()),
-        }
         match ended(state_dir, run)? {
             Some(RunStatus::Canceled) => return Ok(Canceled::Done),
             Some(status) => return Ok(Canceled::EndedBefore(status)),

@@ -11,7 +11,7 @@ use crate::core::event::Recorded;
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
 use crate::faults::around;
-use crate::store::{Batch, LeaseExtension, MetricWrite};
+use crate::store::{Answer, Batch, LeaseExtension, MetricWrite};
 
 use super::drive::Engine;
 use super::error::EngineError;
@@ -24,7 +24,7 @@ const LINGER: Duration = Duration::from_millis(500);
 pub(super) struct Pending {
     pub events: Vec<Recorded>,
     pub effects: Vec<(RunId, Effect)>,
-    pub requests_done: Vec<i64>,
+    pub answers: Vec<Answer>,
     leases: HashMap<(RunId, StepId), (Fence, Timestamp)>,
     metrics: Vec<MetricWrite>,
     /// When the first of the things arrived that may wait.
@@ -33,9 +33,7 @@ pub(super) struct Pending {
 
 impl Pending {
     fn must_commit(&self) -> bool {
-        !self.events.is_empty()
-            || !self.requests_done.is_empty()
-            || self.since.is_some_and(|since| since.elapsed() >= LINGER)
+        !self.events.is_empty() || !self.answers.is_empty() || self.since.is_some_and(|since| since.elapsed() >= LINGER)
     }
 
     pub(super) fn metric(&mut self, metric: MetricWrite) {
@@ -98,10 +96,10 @@ impl Engine<'_> {
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {
-        let Pending { events, effects, requests_done, leases, metrics, .. } = std::mem::take(&mut self.pending);
+        let Pending { events, effects, answers, leases, metrics, .. } = std::mem::take(&mut self.pending);
         let extension = |((run, step), (fence, expires_at))| LeaseExtension { run, step, fence, expires_at };
         let leases: Vec<LeaseExtension> = leases.into_iter().map(extension).collect();
-        let batch = Batch { events: &events, leases: &leases, metrics: &metrics, requests_done: &requests_done };
+        let batch = Batch { events: &events, leases: &leases, metrics: &metrics, answers: &answers };
         let report = around!("engine.commit", self.store.commit(batch).map_err(EngineError::from))?;
         if let Some(&stale) = report.stale.first() {
             return Err(EngineError::Diverged { run: events[stale].run });

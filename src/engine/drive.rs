@@ -10,7 +10,7 @@ use crate::artifact::ArtifactStore;
 use crate::core::catalog::Placement;
 use crate::core::decide::Command;
 use crate::core::ids::RunId;
-use crate::core::state::RunEnd;
+use crate::core::state::{Lifecycle, RunEnd};
 use crate::core::status::RunStatus;
 use crate::executors::{AttemptId, Executor, InProcess, Local, Sink};
 use crate::steps::own_binary;
@@ -158,16 +158,24 @@ impl Engine<'_> {
         }
         match self.options.scope {
             _ if self.stopping.is_some() => Some(Outcome::Interrupted),
-            Scope::All { exit_when_idle: true } if self.runs.is_empty() => Some(Outcome::Idle),
+            Scope::Run(id) if self.is_paused(id) => Some(Outcome::Paused),
+            Scope::All { exit_when_idle: true } if self.runs.keys().all(|&run| self.is_paused(run)) => {
+                Some(Outcome::Idle)
+            }
+            Scope::Requests => Some(Outcome::Idle),
             Scope::All { .. } | Scope::Run(_) => None,
         }
+    }
+
+    fn is_paused(&self, run: RunId) -> bool {
+        self.runs.get(&run).is_some_and(|run| run.state.lifecycle == Lifecycle::Paused)
     }
 
     /// The memory of an engine that serves for months.
     fn forget_ended_runs(&mut self) {
         let wanted = match self.options.scope {
             Scope::Run(id) => Some(id),
-            Scope::All { .. } => None,
+            Scope::All { .. } | Scope::Requests => None,
         };
         let attempts = &self.attempts;
         self.runs.retain(|id, run| run.state.end.is_none() || Some(*id) == wanted || attempts.of_run(*id));

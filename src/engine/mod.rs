@@ -1,6 +1,7 @@
 //! The imperative shell: one thread that hears everything through one inbox, decides with `core`,
 //! commits with `store`, and only then acts. The story of a run is in `specs/engine.md`.
 
+mod ask;
 mod attempts;
 mod cancel;
 mod claim;
@@ -14,6 +15,7 @@ mod inbox;
 mod options;
 mod perform;
 mod recovery;
+mod requests;
 mod rows;
 mod run;
 mod stop;
@@ -22,6 +24,7 @@ mod tests;
 mod timers;
 mod wake;
 
+pub use ask::{Asked, ask};
 pub use cancel::{Canceled, cancel};
 pub use drive::drive;
 pub use error::EngineError;

@@ -13,6 +13,8 @@ pub enum Scope {
     Run(RunId),
     /// Every run that has not ended, and those that are submitted meanwhile.
     All { exit_when_idle: bool },
+    /// Nothing is run: only requests of other processes are answered.
+    Requests,
 }
 
 #[derive(Clone, Debug)]
@@ -33,7 +35,9 @@ pub enum Outcome {
     Canceled,
     /// Stopped by a signal or by a full disk; `resume` goes on.
     Interrupted,
-    /// `Scope::All` with nothing left to do.
+    /// A person has to say that the run goes on.
+    Paused,
+    /// `Scope::All` with nothing left to do, or requests answered.
     Idle,
 }
 

@@ -6,6 +6,7 @@ use std::fs;
 use crate::core::decide::Command;
 use crate::core::event::Event;
 use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::request::Request;
 use crate::core::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
 use crate::core::status::{RunStatus, StepStatus};
 use crate::executors::{AttemptId, end_leftovers};
@@ -26,13 +27,16 @@ impl Engine<'_> {
             // Before anything is done: the run must exist.
             self.store.run(id)?;
         }
-        let canceled: Vec<RunId> = self.store.pending_requests()?.into_iter().map(|request| request.run).collect();
+        let requests = self.store.pending_requests()?.into_iter();
+        let canceled: Vec<RunId> = requests.filter(|row| row.request == Request::Cancel).map(|row| row.run).collect();
         for row in self.store.runs()? {
             let wanted = match self.options.scope {
                 Scope::Run(id) => id == row.id,
                 Scope::All { .. } => !row.stored_status.is_terminal(),
+                Scope::Requests => false,
             };
-            let left_behind = matches!(row.stored_status, RunStatus::Running | RunStatus::Canceling);
+            let left_behind =
+                matches!(row.stored_status, RunStatus::Running | RunStatus::Paused | RunStatus::Canceling);
             if wanted || left_behind {
                 self.take_over(&row, wanted, canceled.contains(&row.id))?;
             }
@@ -45,7 +49,8 @@ impl Engine<'_> {
         let run = Run::load(&self.store, row.id)?;
         self.runs.insert(row.id, run);
         self.release_leases(row.id)?;
-        if wanted && !canceled {
+        let paused = row.stored_status == RunStatus::Paused;
+        if wanted && !canceled && !paused {
             self.handle(row.id, Command::Resume);
         } else if !wanted && row.stored_status == RunStatus::Running {
             self.handle(row.id, Command::Interrupt { reason: ENGINE_DIED.to_owned() });
@@ -108,30 +113,6 @@ impl Engine<'_> {
             for row in rows.iter().filter(|row| row.status == StepStatus::Succeeded && has_scratch(&row.id)) {
                 self.clean(run, &row.id);
             }
-        }
-        Ok(())
-    }
-
-    /// Acts on what other processes have written into the database.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub(super) fn look_for_requests(&mut self) -> Result<(), EngineError> {
-        if let (Scope::All { .. }, None) = (self.options.scope, &self.stopping) {
-            for row in self.store.runs()? {
-                if row.stored_status == RunStatus::Pending && !self.runs.contains_key(&row.id) {
-                    let run = Run::load(&self.store, row.id)?;
-                    self.runs.insert(row.id, run);
-                }
-            }
-        }
-        for request in self.store.pending_requests()? {
-            if !self.runs.contains_key(&request.run) {
-                let run = Run::load(&self.store, request.run)?;
-                self.runs.insert(request.run, run);
-            }
-            self.handle(request.run, Command::Cancel);
-            self.pending.requests_done.push(request.id);
         }
         Ok(())
     }

@@ -41,6 +41,7 @@ pub fn state_from_rows(
     (state.lifecycle, state.end) = match run.stored_status {
         RunStatus::Pending | RunStatus::Running => (Lifecycle::Active, None),
         RunStatus::Interrupted => (Lifecycle::Interrupted, None),
+        RunStatus::Paused => (Lifecycle::Paused, None),
         RunStatus::Canceling => (Lifecycle::Canceling, None),
         RunStatus::Succeeded => (Lifecycle::Active, Some(RunEnd::Succeeded)),
         RunStatus::Canceled => (Lifecycle::Canceling, Some(RunEnd::Canceled)),
@@ -67,6 +68,7 @@ fn restored(row: &StepRow) -> Restored {
             process: row.process.clone(),
             progressed: false,
         })),
+        StepStatus::Waiting => row.wait.clone().map(StepState::Waiting),
         StepStatus::Expanded => Some(StepState::Expanded { remaining: 0 }),
         StepStatus::Succeeded => Some(StepState::Succeeded { outputs: row.outputs.clone().unwrap_or_default() }),
         StepStatus::Failed => Some(StepState::Failed(row.failure.clone().unwrap_or_else(unexplained))),

@@ -42,6 +42,7 @@ fn submit(state_dir: &Path, workflow: &str) -> RunId {
         spec_digest: key::spec_digest(&spec),
         spec,
         idempotency_key: None,
+        options: Default::default(),
         at: Timestamp::now(),
     };
     Store::open(state_dir).unwrap().submit(new).unwrap();

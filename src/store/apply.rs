@@ -1,11 +1,13 @@
 //! One event: is it still valid, append it to the log, project it onto the tables.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use rusqlite::{Connection, Params, params};
 use serde_json::Value;
 
 use crate::core::artifact::{ArtifactRef, Outputs};
-use crate::core::event::{Checkpoint, Event, ProcessIdentity, Recorded};
+use crate::core::event::{Checkpoint, Event, ProcessIdentity, Recorded, Ruling, Wait};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::status::{self, RunStatus, StepStatus, Transition};
@@ -57,16 +59,24 @@ fn apply_to_run(connection: &Connection, head: &mut Head, recorded: &Recorded) -
     {
         return Err(StoreError::NameActive { name, run: active, status });
     }
-    head.append(connection, recorded)?;
+    let seq = head.append(connection, recorded)?;
+    if let Event::SignalReceived { name, payload } = event {
+        let sql = "INSERT INTO signal (seq, run, name, payload) VALUES (?1, ?2, ?3, ?4)";
+        execute(connection, sql, params![seq, run.to_string(), name, payload.to_string()])?;
+    }
     let failure = match event {
         Event::RunFailed { failure, .. } => Some(json_text(failure)?),
         _ => None,
     };
-    let sql = "UPDATE run SET status = ?2, failure = ?3,
+    let pause_reason = match event {
+        Event::RunPaused { reason } => Some(reason.as_str()),
+        _ => None,
+    };
+    let sql = "UPDATE run SET status = ?2, failure = ?3, pause_reason = CASE WHEN ?2 = 'paused' THEN coalesce(?5, pause_reason) END,
                    started_at = CASE WHEN ?2 = 'running' THEN coalesce(started_at, ?4) ELSE started_at END,
                    finished_at = CASE WHEN ?2 IN ('succeeded', 'failed', 'canceled') THEN ?4 END
                WHERE id = ?1";
-    execute(connection, sql, params![run.to_string(), after.as_str(), failure, time_text(*at)])?;
+    execute(connection, sql, params![run.to_string(), after.as_str(), failure, time_text(*at), pause_reason])?;
     Ok(Applied::Done)
 }
 
@@ -96,14 +106,18 @@ fn apply_to_step(
         Event::StepExpanded { items, .. } => row.expand(items, recorded, before),
         Event::StepReused { key, with, from, outputs, .. } => row.reuse(key, with, *from, outputs),
         Event::StepSkipped { reason, .. } => row.skip(reason),
+        Event::StepWaiting { wait, .. } => row.wait(wait),
+        Event::StepDecided { ruling, .. } => row.decided(seq, ruling),
+        Event::CheckpointAdopted { checkpoint, .. } => row.checkpoint(seq, checkpoint),
         Event::StepCanceled { .. } => row.cancel(),
         Event::StepFailed { failure, .. } => row.fail(failure),
         Event::StepSucceeded { outputs, .. } => row.succeed(outputs),
-        Event::AttemptStarted { attempt, fence, key, with, lease_expires_at, .. } => {
+        Event::AttemptStarted { attempt, fence, key, with, lease_expires_at, resources, .. } => {
             if *attempt != attempts + 1 {
                 return Err(illegal(recorded, format!("attempt {attempt} of step `{step}`"), before.as_str()));
             }
-            row.start(*attempt, *fence, key, with, *lease_expires_at)
+            row.start(*attempt, *fence, key, with, *lease_expires_at)?;
+            row.hold(resources)
         }
         Event::AttemptSpawned { process, .. } => row.spawned(process),
         Event::AttemptRewound { last_step, .. } => row.rewind(*last_step),
@@ -125,7 +139,8 @@ struct StepOf<'a> {
 }
 
 /// Nothing runs for this step any more.
-const NO_LEASE: &str = "lease_expires_at = NULL, pid = NULL, process_start = NULL, boot_id = NULL";
+const NO_LEASE: &str =
+    "lease_expires_at = NULL, pid = NULL, process_start = NULL, boot_id = NULL, resources = NULL, wait = NULL";
 
 impl StepOf<'_> {
     /// A step that had ended starts over: its retries are counted anew.
@@ -161,8 +176,32 @@ impl StepOf<'_> {
         self.succeed(outputs)
     }
 
+    fn wait(&self, wait: &Wait) -> Result<(), StoreError> {
+        let sql = "UPDATE step SET status = 'waiting', wait = ?3, started_at = coalesce(started_at, ?4)
+                   WHERE run = ?1 AND id = ?2";
+        self.execute(sql, params![self.run, self.step.as_str(), json_text(wait)?, self.at])
+    }
+
+    fn decided(&self, seq: i64, ruling: &Ruling) -> Result<(), StoreError> {
+        let sql = "INSERT INTO decision (seq, run, step, at, rule, inputs, verdict, approver, comment)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        let Ruling { rule, inputs, verdict, approver, comment } = ruling;
+        let inputs = inputs.to_string();
+        let verdict = verdict.as_str();
+        self.execute(sql, params![seq, self.run, self.step.as_str(), self.at, rule, inputs, verdict, approver, comment])
+    }
+
+    fn hold(&self, resources: &BTreeMap<String, Vec<String>>) -> Result<(), StoreError> {
+        if resources.is_empty() {
+            return Ok(());
+        }
+        let sql = "UPDATE step SET resources = ?3 WHERE run = ?1 AND id = ?2";
+        self.execute(sql, params![self.run, self.step.as_str(), json_text(resources)?])
+    }
+
     fn skip(&self, reason: &str) -> Result<(), StoreError> {
-        let sql = "UPDATE step SET status = 'skipped', skip_reason = ?3, finished_at = ?4 WHERE run = ?1 AND id = ?2";
+        let sql = "UPDATE step SET status = 'skipped', skip_reason = ?3, finished_at = ?4, wait = NULL
+                   WHERE run = ?1 AND id = ?2";
         self.execute(sql, params![self.run, self.step.as_str(), reason, self.at])
     }
 

@@ -6,6 +6,8 @@ use crate::core::artifact::ArtifactRef;
 use crate::core::event::Recorded;
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
+use crate::core::request::Request;
+use crate::core::run_options::RunOptions;
 use crate::core::spec::WorkflowSpec;
 
 /// A run to be submitted. `id` is a UUIDv7, so that ids sort by time.
@@ -17,6 +19,7 @@ pub struct NewRun {
     pub spec_digest: String,
     /// Submitting again with the same key gives the first run.
     pub idempotency_key: Option<String>,
+    pub options: RunOptions,
     pub at: Timestamp,
 }
 
@@ -35,13 +38,13 @@ pub struct Batch<'a> {
     /// Written after all events. A queued metric that an `AttemptRewound` of this batch makes void must
     /// not be in here.
     pub metrics: &'a [MetricWrite],
-    /// Ids of requests that the events answer.
-    pub requests_done: &'a [i64],
+    /// Requests that the events answer.
+    pub answers: &'a [Answer],
 }
 
 impl Batch<'_> {
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.leases.is_empty() && self.metrics.is_empty() && self.requests_done.is_empty()
+        self.events.is_empty() && self.leases.is_empty() && self.metrics.is_empty() && self.answers.is_empty()
     }
 }
 
@@ -72,15 +75,18 @@ pub struct CommitReport {
     pub dropped: Vec<ArtifactRef>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum RequestKind {
-    Cancel,
-}
-
 /// What another process asked of the engine.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Request {
+#[derive(Clone, PartialEq, Debug)]
+pub struct RequestRow {
     pub id: i64,
     pub run: RunId,
-    pub kind: RequestKind,
+    pub request: Request,
+}
+
+/// The engine's answer to a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Answer {
+    pub id: i64,
+    /// Why nothing was done.
+    pub refusal: Option<String>,
 }

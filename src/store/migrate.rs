@@ -15,7 +15,7 @@ mod embedded {
 }
 
 /// The schema that this build reads and writes.
-pub(super) const SUPPORTED: u32 = 2;
+pub(super) const SUPPORTED: u32 = 3;
 
 pub(super) fn runner() -> refinery::Runner {
     embedded::migrations::runner().set_grouped(true)
@@ -35,8 +35,13 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, found: u32) -> R
     if found > 0 {
         backup(connection, path, found)?;
     }
+    // A table that others refer to can only be made anew without them; the setting is ignored inside of a
+    // transaction.
+    connection.pragma_update(None, "foreign_keys", false)?;
     let failed = |source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) };
-    around!("store.migrate", runner().run(connection).map_err(failed))?;
+    let done = around!("store.migrate", runner().run(connection).map_err(failed));
+    connection.pragma_update(None, "foreign_keys", true)?;
+    done?;
     Ok(())
 }
 

@@ -22,7 +22,7 @@ mod submit;
 mod tests;
 mod writer;
 
-pub use batch::{Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, Request, RequestKind, Submitted};
+pub use batch::{Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
 pub use layout::{

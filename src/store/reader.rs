@@ -11,6 +11,7 @@ use crate::core::protocol::MetricRow;
 use crate::core::spec::WorkflowSpec;
 use crate::core::status::{RunStatus, StepStatus};
 
+use super::batch::Answer;
 use super::connection;
 use super::decode::{self, collect, first};
 use super::error::StoreError;
@@ -104,6 +105,17 @@ impl Reader {
             first(connection, "SELECT spec FROM run WHERE id = ?1", [id.to_string()], |row| decode::json(row, "spec"))
         })?;
         found.ok_or_else(|| StoreError::UnknownRun { text: id.to_string() })
+    }
+
+    /// The engine's answer to a request; `None` while there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn answer(&self, id: i64) -> Result<Option<Answer>, StoreError> {
+        let sql = "SELECT refusal FROM request WHERE id = ?1 AND done_at IS NOT NULL";
+        self.ask(|connection| {
+            first(connection, sql, [id], |row| Ok(Answer { id, refusal: decode::get(row, "refusal")? }))
+        })
     }
 
     /// In definition order, children right after their parent. Empty for an unknown run.

@@ -62,7 +62,7 @@ impl StepReplay {
             Event::StepSucceeded { outputs, .. } | Event::StepReused { outputs, .. } => {
                 self.outputs = Some(outputs.clone());
             }
-            Event::CheckpointCommitted { checkpoint, .. } => {
+            Event::CheckpointCommitted { checkpoint, .. } | Event::CheckpointAdopted { checkpoint, .. } => {
                 self.checkpoints.push(CheckpointReplay {
                     seq,
                     last_step: checkpoint.last_step,
@@ -95,7 +95,7 @@ impl StepReplay {
 impl RunReplay {
     /// The state right after `RunSubmitted`; `None` when the first event is another one.
     pub(super) fn submitted(event: &Event, spec: &WorkflowSpec) -> Option<RunReplay> {
-        let Event::RunSubmitted { name, workflow, spec_digest } = event else { return None };
+        let Event::RunSubmitted { name, workflow, spec_digest, .. } = event else { return None };
         Some(RunReplay {
             name: name.clone(),
             workflow: workflow.clone(),

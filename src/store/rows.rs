@@ -1,12 +1,15 @@
 //! What comes out of the store.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::core::artifact::Outputs;
-use crate::core::event::{Checkpoint, Event, ProcessIdentity};
+use crate::core::event::{Checkpoint, Event, ProcessIdentity, Wait};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::run_options::RunOptions;
 use crate::core::status::{RunStatus, StepStatus};
 
 #[derive(Clone, PartialEq, Debug)]
@@ -19,6 +22,9 @@ pub struct RunRow {
     /// As the newest event left it.
     pub stored_status: RunStatus,
     pub spec_digest: String,
+    pub options: RunOptions,
+    /// Why a paused run is paused.
+    pub pause_reason: Option<String>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
@@ -56,6 +62,10 @@ pub struct StepRow {
     pub failure: Option<Failure>,
     pub reused_from: Option<RunId>,
     pub skip_reason: Option<String>,
+    /// What a waiting step waits for.
+    pub wait: Option<Wait>,
+    /// Units of pools that the running attempt holds.
+    pub resources: BTreeMap<String, Vec<String>>,
     /// From the newest checkpoint.
     pub last_step: Option<u64>,
     pub last_doc_index: Option<u64>,

@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::core::event::{Event, Recorded};
 use crate::core::ids::RunId;
+use crate::core::run_options::Origin;
 use crate::core::spec::StepSpec;
 
 use super::apply::apply;
@@ -21,9 +22,14 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
         return Err(StoreError::NameActive { name: run.name.clone(), run: active, status });
     }
     let at = time_text(run.at);
+    let parent = match &run.options.origin {
+        Some(Origin::Child { run, .. }) => Some(run.to_string()),
+        _ => None,
+    };
     transaction.execute(
-        "INSERT INTO run (id, name, workflow, status, created_at, updated_at, idempotency_key, spec_digest, spec)
-         VALUES (?1, ?2, ?3, 'pending', ?4, ?4, ?5, ?6, ?7)",
+        "INSERT INTO run (id, name, workflow, status, created_at, updated_at, idempotency_key, spec_digest, spec, options,
+                          parent_run)
+         VALUES (?1, ?2, ?3, 'pending', ?4, ?4, ?5, ?6, ?7, ?8, ?9)",
         params![
             run.id.to_string(),
             run.name,
@@ -31,13 +37,16 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
             at,
             run.idempotency_key,
             run.spec_digest,
-            json_text(&run.spec)?
+            json_text(&run.spec)?,
+            json_text(&run.options)?,
+            parent
         ],
     )?;
     let event = Event::RunSubmitted {
         name: run.name.clone(),
         workflow: run.spec.name.clone(),
         spec_digest: run.spec_digest.clone(),
+        options: run.options.clone(),
     };
     head.append(transaction, &Recorded { run: run.id, at: run.at, event })?;
     for (position, step) in run.spec.steps.iter().enumerate() {

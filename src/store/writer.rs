@@ -9,14 +9,15 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use crate::core::ids::RunId;
+use crate::core::request::Request;
 use crate::core::status::RunStatus;
 use crate::faults::around;
 
 use super::apply::{self, Applied};
-use super::batch::{Batch, CommitReport, NewRun, Request, RequestKind, Submitted};
+use super::batch::{Batch, CommitReport, NewRun, RequestRow, Submitted};
 use super::chain;
 use super::connection;
-use super::decode::{self, collect, time_text};
+use super::decode::{self, collect, json_text, time_text};
 use super::error::StoreError;
 use super::head::{Head, HeadFile};
 use super::layout::DATABASE_FILE;
@@ -103,16 +104,17 @@ impl Store {
         })
     }
 
-    /// Asks the engine to cancel a run. The engine has to be woken separately.
+    /// Asks something of the engine; gives the number of the request. The engine has to be woken separately.
     ///
     /// # Errors
     /// `UnknownRun`, and as `commit`.
-    pub fn request_cancel(&mut self, run: RunId, at: Timestamp) -> Result<(), StoreError> {
+    pub fn request(&mut self, run: RunId, request: &Request, at: Timestamp) -> Result<i64, StoreError> {
         self.run(run)?;
         self.write(1, |transaction, _| {
-            let sql = "INSERT INTO request (run, kind, at) VALUES (?1, 'cancel', ?2)";
-            transaction.prepare_cached(sql)?.execute(params![run.to_string(), time_text(at)])?;
-            Ok(())
+            let sql = "INSERT INTO request (run, kind, body, at) VALUES (?1, ?2, ?3, ?4)";
+            let values = params![run.to_string(), request.kind(), json_text(request)?, time_text(at)];
+            transaction.prepare_cached(sql)?.execute(values)?;
+            Ok(transaction.last_insert_rowid())
         })
     }
 
@@ -120,12 +122,11 @@ impl Store {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn pending_requests(&mut self) -> Result<Vec<Request>, StoreError> {
-        let sql = "SELECT id, run FROM request WHERE done_at IS NULL ORDER BY id";
+    pub fn pending_requests(&mut self) -> Result<Vec<RequestRow>, StoreError> {
+        let sql = "SELECT id, run, body FROM request WHERE done_at IS NULL ORDER BY id";
         collect(&self.connection, sql, [], |row| {
-            // The table admits no other kind.
-            let kind = RequestKind::Cancel;
-            Ok(Request { id: decode::get(row, "id")?, run: decode::parse(row, "run")?, kind })
+            let request = decode::json(row, "body")?;
+            Ok(RequestRow { id: decode::get(row, "id")?, run: decode::parse(row, "run")?, request })
         })
     }
 
@@ -220,10 +221,10 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
         let sql = "UPDATE run SET updated_at = max(updated_at, ?2) WHERE id = ?1";
         transaction.prepare_cached(sql)?.execute(params![run.to_string(), time_text(*at)])?;
     }
-    for request in batch.requests_done {
-        let sql = "UPDATE request SET done_at = ?2 WHERE id = ?1";
+    for answer in batch.answers {
+        let sql = "UPDATE request SET done_at = ?2, refusal = ?3 WHERE id = ?1";
         let at = batch.events.last().map_or_else(Timestamp::now, |recorded| recorded.at);
-        transaction.prepare_cached(sql)?.execute(params![request, time_text(at)])?;
+        transaction.prepare_cached(sql)?.execute(params![answer.id, time_text(at), answer.refusal])?;
     }
     Ok(report)
 }
@@ -235,7 +236,7 @@ pub(super) fn active_run_named(
     except: Option<RunId>,
 ) -> Result<Option<(RunId, RunStatus)>, StoreError> {
     let sql = "SELECT id, status FROM run WHERE name = ?1 AND id IS NOT ?2
-               AND status IN ('pending', 'running', 'interrupted', 'canceling')";
+               AND status IN ('pending', 'running', 'interrupted', 'paused', 'canceling')";
     let except = except.map(|run| run.to_string());
     decode::first(connection, sql, params![name, except], |row| {
         Ok((decode::parse(row, "id")?, decode::parse(row, "status")?))

@@ -2,8 +2,9 @@
 
 use crate::core::event::{Event, ProcessIdentity};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::request::Request;
 use crate::core::status::{RunStatus, StepStatus};
-use crate::store::{Batch, EngineLock, LeaseExtension, Reader, RequestKind, Store, StoreError, Submitted};
+use crate::store::{Answer, Batch, EngineLock, LeaseExtension, Reader, RequestRow, Store, StoreError, Submitted};
 
 use super::fixture::*;
 
@@ -81,8 +82,8 @@ fn a_claim_takes_the_next_fence_of_a_ready_step_only() {
     let (mut engine, run) = Engine::with_run();
     let before = engine.store.events(None, 0).unwrap().len();
     let wrong_fence = |fence| match started("a", 1) {
-        Event::AttemptStarted { step, attempt, key, with, lease_expires_at, .. } => {
-            Event::AttemptStarted { step, attempt, fence: Fence(fence), key, with, lease_expires_at }
+        Event::AttemptStarted { step, attempt, key, with, lease_expires_at, resources, .. } => {
+            Event::AttemptStarted { step, attempt, fence: Fence(fence), key, with, lease_expires_at, resources }
         }
         other => other,
     };
@@ -176,14 +177,17 @@ fn an_equal_key_is_found_again_once_it_has_succeeded() {
 fn requests_stay_until_a_batch_answers_them() {
     let (mut engine, run) = Engine::with_run();
     let mut client = Store::open(engine.path()).unwrap();
-    client.request_cancel(run, at(5)).unwrap();
-    assert!(matches!(client.request_cancel(new_run("x").id, at(5)), Err(StoreError::UnknownRun { .. })));
+    let id = client.request(run, &Request::Cancel, at(5)).unwrap();
+    assert!(matches!(client.request(new_run("x").id, &Request::Cancel, at(5)), Err(StoreError::UnknownRun { .. })));
     let requests = engine.store.pending_requests().unwrap();
-    assert_eq!((requests.len(), requests[0].run, requests[0].kind), (1, run, RequestKind::Cancel));
+    assert_eq!(requests, [RequestRow { id, run, request: Request::Cancel }]);
+    assert_eq!(client.answer(id).unwrap(), None);
     let events = recorded(run, [Event::RunCancelRequested]);
-    let batch = Batch { events: &events, requests_done: &[requests[0].id], ..Batch::default() };
+    let answer = Answer { id, refusal: None };
+    let batch = Batch { events: &events, answers: std::slice::from_ref(&answer), ..Batch::default() };
     engine.store.commit(batch).unwrap();
     assert_eq!(engine.store.pending_requests().unwrap(), []);
+    assert_eq!(client.answer(id).unwrap(), Some(answer));
     assert_eq!(client.run(run).unwrap().status, RunStatus::Canceling);
 }
 

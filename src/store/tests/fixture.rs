@@ -47,6 +47,7 @@ pub fn new_run(name: &str) -> NewRun {
         spec: spec(),
         spec_digest: "digest".to_owned(),
         idempotency_key: None,
+        options: Default::default(),
         at: at(0),
     }
 }
@@ -127,6 +128,7 @@ pub fn started(step: &str, attempt: u32) -> Event {
         key: StepKey(format!("key-{step}")),
         with: json!({"x": 1}),
         lease_expires_at: at(30),
+        resources: Default::default(),
     }
 }
 

@@ -1,0 +1,68 @@
+//! How a run was asked for, beside its workflow: pinned with it, and part of its first event.
+
+use serde::{Deserialize, Serialize};
+
+use super::ids::{RunId, StepId};
+
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct RunOptions {
+    /// Of all ready steps those of the highest priority are claimed first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    #[serde(default, skip_serializing_if = "Reuse::is_default")]
+    pub reuse: Reuse,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+}
+
+/// Whose outputs may stand in for those of an equal step.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reuse {
+    #[default]
+    Allowed,
+    /// Every step is run.
+    Never,
+    /// These steps are run, whatever was done before.
+    Except(Vec<StepId>),
+}
+
+/// The run that this one comes from.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Origin {
+    /// `stepwell rerun RUN --from-step STEP`.
+    Rerun { run: RunId, from_step: StepId },
+    /// `stepwell fork RUN --at STEP[:TRAIN_STEP]`.
+    Fork { run: RunId, at: StepId, train_step: Option<u64> },
+    /// A step of kind `workflow`.
+    Child { run: RunId, step: StepId },
+    /// A schedule, at the time it was due.
+    Schedule { name: String, due: jiff::Timestamp },
+}
+
+impl RunOptions {
+    pub fn is_default(&self) -> bool {
+        *self == RunOptions::default()
+    }
+}
+
+impl Reuse {
+    fn is_default(&self) -> bool {
+        *self == Reuse::default()
+    }
+
+    /// Whether `step` may be answered by an earlier equal one.
+    pub fn allows(&self, step: &StepId) -> bool {
+        match self {
+            Reuse::Allowed => true,
+            Reuse::Never => false,
+            Reuse::Except(steps) => !steps.contains(step),
+        }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
+}
