@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use crate::core::artifact::{ArtifactRef, Digest, TREE_MEDIA_TYPE};
+use crate::faults::around;
 
 use super::durable;
 use super::error::ArtifactError;
@@ -199,7 +200,7 @@ impl ArtifactStore {
     /// When the file is there but cannot be removed.
     pub fn remove(&self, digest: &Digest) -> Result<(), ArtifactError> {
         let path = self.blob_path(digest);
-        match fs::remove_file(&path) {
+        match around!("artifact.remove", fs::remove_file(&path)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ArtifactError::io("remove", &path, source)),
             _ => Ok(()),
         }
@@ -215,7 +216,8 @@ impl ArtifactStore {
         let failed = |source| ArtifactError::io("clean", temp, source);
         let mut removed = 0;
         for entry in fs::read_dir(temp).map_err(failed)? {
-            match fs::remove_file(entry.map_err(failed)?.path()) {
+            let left_over = entry.map_err(failed)?.path();
+            match around!("artifact.clean", fs::remove_file(&left_over)) {
                 Ok(()) => removed += 1,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(failed(source)),

@@ -69,6 +69,14 @@ impl Failure {
     }
 }
 
+/// The error of a failpoint.
+#[cfg(feature = "failpoints")]
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        Failure::from_error(FailureKind::Retryable, &error)
+    }
+}
+
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

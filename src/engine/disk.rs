@@ -5,6 +5,7 @@ use std::io::Write;
 use std::path::Path;
 
 use crate::core::failure::{Failure, FailureKind};
+use crate::faults::around;
 
 use super::error::EngineError;
 
@@ -25,8 +26,8 @@ pub(super) fn reserve(state_dir: &Path) -> Result<(), EngineError> {
         let mut file = File::create(&path)?;
         let mut bytes = vec![0; RESERVE_BYTES];
         blake3::Hasher::new().finalize_xof().fill(&mut bytes);
-        file.write_all(&bytes)?;
-        file.sync_all()
+        around!("engine.reserve.write", file.write_all(&bytes))?;
+        around!("engine.reserve.fsync", file.sync_all())
     };
     write().map_err(|source| {
         // Half a reserve would only take the space that is needed.

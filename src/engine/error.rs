@@ -25,6 +25,14 @@ pub enum EngineError {
     Undead { run: RunId, step: StepId, pids: Vec<u32> },
 }
 
+/// The error of a failpoint.
+#[cfg(feature = "failpoints")]
+impl From<io::Error> for EngineError {
+    fn from(source: io::Error) -> EngineError {
+        EngineError::System { action: "go on", source }
+    }
+}
+
 impl EngineError {
     pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> EngineError {
         let path = path.into();

@@ -9,6 +9,8 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use crate::faults::around;
+
 use super::chain;
 use super::error::StoreError;
 use super::head::{self, Recorded};
@@ -98,13 +100,13 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
         // Two processes must not create or migrate at the same time.
         let folder = File::open(state_dir).map_err(|error| StoreError::io("open", state_dir, error))?;
         folder.lock().map_err(|error| StoreError::io("lock", state_dir, error))?;
-        apply_settings(&connection, path)?;
+        around!("store.set_up", apply_settings(&connection, path))?;
         let found = migrate::version(&connection, path)?;
         if found < migrate::SUPPORTED {
             migrate::migrate(&mut connection, path, found)?;
         }
         if !another_engine_runs(state_dir) {
-            truncate_wal(&connection, path)?;
+            around!("store.wal.truncate", truncate_wal(&connection, path))?;
         }
     }
     Ok(connection)
@@ -176,7 +178,7 @@ fn apply_settings(connection: &Connection, path: &Path) -> Result<(), StoreError
 }
 
 /// Creates a folder and its parents, each of them durable.
-fn create_dir(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn create_dir(dir: &Path) -> Result<(), StoreError> {
     if dir.as_os_str().is_empty() || dir.is_dir() {
         return Ok(());
     }
@@ -186,7 +188,7 @@ fn create_dir(dir: &Path) -> Result<(), StoreError> {
         Err(error) if !dir.is_dir() => Err(error),
         _ => File::open(parent)?.sync_all(),
     };
-    create().map_err(|error| StoreError::io("create the folder", dir, error))
+    around!("store.folder.create", create()).map_err(|error| StoreError::io("create the folder", dir, error))
 }
 
 fn lacks_permission(error: &rusqlite::Error) -> bool {

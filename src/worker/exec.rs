@@ -88,6 +88,11 @@ fn obey(incoming: impl BufRead, interrupted: &AtomicBool, acknowledge: &Sender<(
             Ok(ToAttempt::Start(_)) | Err(_) => break,
         }
     }
+    die();
+}
+
+/// Ends this process with its whole group.
+pub(super) fn die() -> ! {
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);
     }
@@ -101,7 +106,7 @@ fn beat(outgoing: &Mutex<UnixStream>) {
     loop {
         thread::sleep(period);
         if write_line(outgoing, &FromAttempt::Heartbeat).is_err() {
-            return;
+            die();
         }
     }
 }

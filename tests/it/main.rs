@@ -4,6 +4,8 @@ mod bad_input;
 mod cli;
 mod crash;
 mod engine;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod harness;
 mod reuse;
 #[cfg(feature = "train")]

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::AttemptRequest;
+use crate::faults::around;
 
 use super::arguments::Arguments;
 use super::checkpoint::remove;
@@ -36,7 +37,8 @@ impl Places {
             remove(stale).map_err(|error| cannot_create(stale, &error))?;
         }
         for directory in [&places.work, &places.output] {
-            fs::create_dir_all(directory).map_err(|error| cannot_create(directory, &error))?;
+            around!("command.places", fs::create_dir_all(directory))
+                .map_err(|error| cannot_create(directory, &error))?;
         }
         Ok(places)
     }

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::core::failure::{Failure, FailureKind};
+use crate::faults::around;
 use crate::steps::{StepContext, StepError};
 
 use super::checkpoint::CheckpointDir;
@@ -39,13 +40,9 @@ pub(super) fn start(
         let cause = Failure::from_error(FailureKind::Retryable, &error).message;
         Failure::retryable(format!("cannot start `{}`: {cause}", command_line[0].display()))
     };
-    trampoline(command_line)
-        .map_err(failed)?
-        .envs(variables)
-        .current_dir(work)
-        .stdin(Stdio::null())
-        .spawn()
-        .map_err(failed)
+    let mut command = trampoline(command_line).map_err(failed)?;
+    command.envs(variables).current_dir(work).stdin(Stdio::null());
+    around!("command.spawn", command.spawn()).map_err(failed)
 }
 
 fn check_exists(program: &OsString, work: &Path, variables: &[(String, OsString)]) -> Result<(), Failure> {
@@ -90,7 +87,8 @@ fn watch(
 ) -> Result<ExitStatus, StepError> {
     let mut pause = FIRST_POLL;
     loop {
-        if let Some(status) = child.try_wait().map_err(|error| Failure::from_error(FailureKind::Retryable, &error))? {
+        let reaped = around!("command.reap", child.try_wait());
+        if let Some(status) = reaped.map_err(|error| Failure::from_error(FailureKind::Retryable, &error))? {
             return Ok(status);
         }
         checkpoints.commit_announced(context)?;
