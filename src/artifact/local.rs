@@ -226,6 +226,14 @@ impl ArtifactStore {
         Ok(removed)
     }
 
+    pub(super) fn blobs_dir(&self) -> &Path {
+        &self.inner.blobs
+    }
+
+    pub(super) fn temp_dir(&self) -> &Path {
+        &self.inner.temp
+    }
+
     pub(super) fn new_temp_path(&self) -> PathBuf {
         self.inner.temp.join(Uuid::now_v7().to_string())
     }

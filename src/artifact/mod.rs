@@ -5,6 +5,7 @@ mod durable;
 mod error;
 mod local;
 mod materialise;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod tree;

@@ -71,6 +71,9 @@ pub enum Event {
     /// `resume` of a failed, interrupted or paused run.
     RunResumed,
 
+    /// The retention policy removed everything of an ended run but its row and its log.
+    RunPruned,
+
     /// All needs are done; the step may be claimed from `not_before` on.
     StepReady {
         step: StepId,

@@ -2,6 +2,7 @@
 //! The rules are in `specs/durability.md`.
 
 mod apply;
+mod backup;
 mod batch;
 mod chain;
 mod check;
@@ -25,6 +26,7 @@ mod submit;
 mod tests;
 mod writer;
 
+pub use backup::{Backup, restore};
 pub use batch::{Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
@@ -34,5 +36,5 @@ pub use layout::{
 };
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
-pub use rows::{CheckpointRow, EventRow, RunRow, StepRow};
+pub use rows::{CheckpointRow, EventRow, Holder as ReferenceHolder, Reference, RunRow, StepRow};
 pub use writer::Store;

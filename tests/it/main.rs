@@ -7,6 +7,7 @@ mod engine;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod harness;
+mod maintenance;
 mod reuse;
 #[cfg(feature = "train")]
 mod smoke;
