@@ -18,6 +18,7 @@ mod recovery;
 mod requests;
 mod rows;
 mod run;
+mod space;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -28,6 +29,6 @@ pub use ask::{Asked, ask};
 pub use cancel::{Canceled, cancel};
 pub use drive::drive;
 pub use error::EngineError;
-pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope};
+pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait};
 pub use rows::state_from_rows;
 pub use wake::wake;
