@@ -27,6 +27,9 @@ const ACTIONS: [Action; 4] = [Action::Abort, Action::Error, Action::Pause, Actio
 /// A full disk that an engine meets once is gone at its next look. A worker would meet it in every attempt.
 const FULL_DISKS: [&str; 3] = ["store.", "engine.", "executor."];
 
+/// The process is aborted each time that it gets here: no commit may be acknowledged early or lost late.
+const EVERY_TIME: [&str; 2] = ["store.commit.before", "store.commit.after"];
+
 /// Checkpoints and two outputs, then a fan-out that reads one of them.
 const WORKFLOW: &str = r#"
 name = "drill"
@@ -335,6 +338,9 @@ fn case(mut fault: Fault, expected: &Outcome) -> Result<(), String> {
 
 fn cases(hits: &HashMap<String, usize>) -> Vec<Fault> {
     let mut cases = Vec::new();
+    for point in points().into_iter().filter(|point| EVERY_TIME.contains(&point.as_str())) {
+        cases.extend((1..=hits[&point]).map(|nth| Fault { point: point.clone(), nth, action: Action::Abort }));
+    }
     for round in 0..setting("STEPWELL_FAILPOINT_ROUNDS", 1) {
         for point in points() {
             for action in ACTIONS {
