@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::artifact::ArtifactError;
+use crate::core::failure::is_no_space;
 use crate::core::ids::{RunId, StepId};
 use crate::store::StoreError;
 
@@ -66,14 +67,20 @@ impl EngineError {
         }
     }
 
+    /// Bytes that have to be free, where that is known.
+    pub(super) fn needed_bytes(&self) -> Option<u64> {
+        match self {
+            EngineError::Artifact(ArtifactError::NoSpace { needed, .. }) => *needed,
+            _ => None,
+        }
+    }
+
     pub(super) fn is_no_space(&self) -> bool {
         match self {
             EngineError::Store(StoreError::NoSpace { .. }) | EngineError::Artifact(ArtifactError::NoSpace { .. }) => {
                 true
             }
-            EngineError::Io { source, .. } | EngineError::System { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
+            EngineError::Io { source, .. } | EngineError::System { source, .. } => is_no_space(source),
             _ => false,
         }
     }

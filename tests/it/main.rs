@@ -3,6 +3,8 @@
 mod bad_input;
 mod cli;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod engine;
 #[cfg(feature = "failpoints")]
 mod failpoints;
