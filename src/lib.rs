@@ -11,6 +11,7 @@ pub mod config;
 pub mod core;
 pub mod engine;
 pub mod executors;
+pub mod faults;
 pub mod steps;
 pub mod store;
 #[cfg(feature = "train")]

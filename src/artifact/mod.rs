@@ -5,6 +5,8 @@ mod durable;
 mod error;
 mod local;
 mod materialise;
+mod space;
+mod sweep;
 #[cfg(test)]
 mod tests;
 mod tree;
@@ -12,5 +14,6 @@ mod writer;
 
 pub use error::ArtifactError;
 pub use local::ArtifactStore;
+pub use space::{HEADROOM_BYTES, free_bytes};
 pub use tree::Tree;
 pub use writer::ArtifactWriter;

@@ -80,7 +80,9 @@ pub enum Verb {
     Doctor,
     /// Train, kill, resume and compare a tiny model in a temporary directory
     SmokeTest(SmokeTestArgs),
-    /// Check the state database
+    /// Remove files that nothing refers to, and runs that the retention policy does not keep
+    Gc(GcArgs),
+    /// Check, copy and put back the state database
     #[command(subcommand)]
     Db(DbVerb),
     /// Show settings
@@ -382,6 +384,35 @@ pub struct BenchEngineArgs {
 pub enum DbVerb {
     /// Check integrity, the event log's hash chain, and that the tables agree with the events
     Check,
+    /// Copy the database into a new folder, also while an engine runs
+    ///
+    /// The folder has the form of a state directory: `stepwell list --state-dir PATH` reads it. The contents of
+    /// artifacts and the logs of attempts are not inside, unless `--artifacts` is given.
+    Backup {
+        /// Folder to create
+        path: PathBuf,
+        /// Copy the contents of artifacts as well, and verify them
+        #[arg(long)]
+        artifacts: bool,
+    },
+    /// Put a backup in the place of the database; the one before it is kept under `backups/`
+    Restore {
+        /// Folder that `db backup` made, or a file of `backups/`
+        path: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct GcArgs {
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Prune all but the newest N ended runs of each workflow [default: retention.keep_runs]
+    #[arg(long, value_name = "N")]
+    pub keep_runs: Option<u64>,
+    /// Prune runs that ended more than D days ago; with --keep-runs, those that neither rule keeps
+    #[arg(long, value_name = "D")]
+    pub keep_days: Option<u64>,
 }
 
 #[derive(Subcommand, Debug)]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::args::{BenchVerb, Cli, ConfigVerb, DbVerb, TrainingVerb, Verb};
+use super::args::{BenchVerb, Cli, ConfigVerb, TrainingVerb, Verb};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::Output;
@@ -62,7 +62,8 @@ fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
         Verb::Bench(BenchVerb::Engine(args)) => bench::engine(session, &args),
         Verb::Doctor => doctor::doctor(session),
         Verb::SmokeTest(args) => smoke_test::smoke_test(session, &args),
-        Verb::Db(DbVerb::Check) => db::check(session),
+        Verb::Db(verb) => db::db(session, &verb),
+        Verb::Gc(args) => gc::gc(session, &args),
         Verb::Config(ConfigVerb::Show { origin }) => config::show(session, origin),
         Verb::Completions { shell } => completions::completions(shell),
     }

@@ -10,7 +10,8 @@ use crate::store::{Reader, RunRow, StoreError};
 
 pub fn list(session: &Session) -> Result<Exit, CliError> {
     let runs = match Reader::open(session.state_dir()) {
-        Ok(reader) => reader.runs()?,
+        // Of pruned ones there is nothing to show.
+        Ok(reader) => reader.runs()?.into_iter().filter(|run| run.pruned_at.is_none()).collect(),
         Err(StoreError::NoState { .. }) => Vec::new(),
         Err(error) => return Err(error.into()),
     };
@@ -46,5 +47,6 @@ pub fn run_json(run: &RunRow) -> Value {
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "failure": run.failure,
+        "pruned_at": run.pruned_at,
     })
 }

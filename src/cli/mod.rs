@@ -14,6 +14,7 @@ mod exit_code;
 mod explain;
 mod export_folder;
 mod foreground;
+mod gc;
 #[cfg(feature = "train")]
 mod generate;
 mod list;

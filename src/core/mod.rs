@@ -15,6 +15,7 @@ pub mod key;
 pub mod parse;
 pub mod protocol;
 pub mod request;
+pub mod retention;
 pub mod retry;
 pub mod rng;
 pub mod run_options;

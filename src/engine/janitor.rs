@@ -1,14 +1,15 @@
 //! Removes folders beside the engine's work: nothing waits for it, but the end of the engine.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Sender, channel};
 use std::thread::{self, JoinHandle};
 
+use crate::faults::around;
+
 type Task = Box<dyn FnOnce() + Send>;
 
-/// A thread that is started when there is something to do. Left-overs of a killed engine cost space only,
-/// and are removed at the next start.
+/// A thread that is started when there is something to do.
 #[derive(Default)]
 pub(super) struct Janitor {
     at_work: Option<(Sender<Task>, JoinHandle<()>)>,
@@ -16,7 +17,7 @@ pub(super) struct Janitor {
 
 impl Janitor {
     pub(super) fn remove(&mut self, folder: PathBuf) {
-        self.perform(move || drop(fs::remove_dir_all(folder)));
+        self.perform(move || remove_folder(&folder));
     }
 
     pub(super) fn perform(&mut self, task: impl FnOnce() + Send + 'static) {
@@ -31,6 +32,11 @@ impl Janitor {
             None => task(),
         }
     }
+}
+
+/// Left-overs cost space only, and are removed at the next start.
+pub(super) fn remove_folder(folder: &Path) {
+    let _ = around!("engine.clean", fs::remove_dir_all(folder));
 }
 
 impl Drop for Janitor {

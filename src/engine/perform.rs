@@ -1,7 +1,5 @@
 //! Performs the effects of committed decisions.
 
-use std::fs;
-
 use crate::core::decide::{Command, Effect};
 use crate::core::event::{Checkpoint, Event};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
@@ -13,6 +11,7 @@ use crate::store::scratch_dir;
 use super::attempts::{EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
 use super::drive::Engine;
 use super::error::EngineError;
+use super::janitor::remove_folder;
 use super::run::placement;
 
 impl Engine<'_> {
@@ -135,7 +134,8 @@ impl Engine<'_> {
     /// What a step kept for its next attempt is not needed after success.
     pub(super) fn clean(&self, run: RunId, step: &StepId) {
         // Left-overs cost space only, and are removed at the next start.
-        let _ = fs::remove_dir_all(scratch_dir(&self.options.state_dir, run, step));
+        let scratch = scratch_dir(&self.options.state_dir, run, step);
+        remove_folder(&scratch);
     }
 }
 

@@ -15,6 +15,7 @@ use crate::store::{RUNS_DIR, Reader, RunRow, scratch_dir};
 
 use super::drive::Engine;
 use super::error::EngineError;
+use super::janitor::remove_folder;
 use super::options::Scope;
 use super::run::Run;
 
@@ -123,7 +124,7 @@ impl Engine<'_> {
                     // A folder of a step that the database does not know is not ours to touch.
                     let over = || matches!(reader.step_status(run, &step), Ok(Some(StepStatus::Succeeded)));
                     if scratch.is_dir() && over() {
-                        let _ = fs::remove_dir_all(scratch);
+                        remove_folder(&scratch);
                     }
                 }
             }

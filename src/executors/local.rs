@@ -11,8 +11,9 @@ use std::time::Instant;
 use rustix::process::Signal;
 
 use crate::core::event::ProcessIdentity;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::core::protocol::{ATTEMPT_MARK, ToAttempt, WORKER_MARK};
+use crate::faults::around;
 use crate::steps::find;
 
 use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Sink, Sweep};
@@ -56,11 +57,14 @@ impl Local {
         let (name, mark, log) = match reusable {
             // It prints nothing: its programs have logs of their own.
             true => (WORKER_MARK, worker_mark(state_dir), None),
-            false => (ATTEMPT_MARK, id.to_string(), Some(open_log(&launch.request.log_path())?)),
+            false => {
+                (ATTEMPT_MARK, id.to_string(), Some(around!("executor.log", open_log(&launch.request.log_path()))?))
+            }
         };
         let mut worker = Worker::start(&self.program, (name, &mark), log, launch.heartbeat, id, &self.sink)?;
-        // One that never hears its request ends, or its lease does.
-        let _ = worker.send(&request);
+        if around!("executor.request", worker.send(&request)).is_err() {
+            worker.hang_up();
+        }
         Ok(worker)
     }
 }
@@ -68,14 +72,12 @@ impl Local {
 impl Executor for Local {
     fn start(&self, launch: Launch) -> Result<Box<dyn Attempt>, Failure> {
         let id = launch.id();
-        let error = |what: &str, error: &dyn std::error::Error| {
-            let cause = Failure::from_error(FailureKind::Retryable, error);
-            Failure::retryable(format!("cannot start the attempt: {what}: {}", cause.message))
-        };
-        let scratch = &launch.request.scratch_dir;
-        fs::create_dir_all(scratch).map_err(|e| error(&scratch.display().to_string(), &e))?;
+        let error =
+            |what: &str, error: &std::io::Error| Failure::io(format_args!("cannot start the attempt: {what}"), error);
+        around!("executor.scratch", fs::create_dir_all(&launch.request.scratch_dir))
+            .map_err(|e| error("scratch directory", &e))?;
         let reusable = find(&launch.request.kind).is_some_and(|handler| handler.leaves_no_trace());
-        let worker = self.employ(&launch, &id, reusable).map_err(|e| error("worker", &e))?;
+        let worker = self.employ(&launch, &id, reusable).map_err(|e| error("worker process", &e))?;
         Ok(Box::new(LocalAttempt {
             id,
             worker: Some(worker),
@@ -123,8 +125,10 @@ impl Attempt for LocalAttempt {
     }
 
     fn send(&mut self, message: &ToAttempt) {
-        if let Some(worker) = &mut self.worker {
-            let _ = worker.send(message);
+        if let Some(worker) = &mut self.worker
+            && around!("executor.send", worker.send(message)).is_err()
+        {
+            worker.hang_up();
         }
     }
 

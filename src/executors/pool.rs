@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -17,6 +18,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use crate::core::event::ProcessIdentity;
 use crate::core::protocol::{FromAttempt, ToAttempt};
+use crate::faults::around;
 use crate::worker::HEARTBEAT_VARIABLE;
 
 use super::executor::{AttemptId, Exit, Report, Sink};
@@ -60,7 +62,8 @@ impl Worker {
         let reader = ours.try_clone()?;
         ours.set_write_timeout(Some(WRITE_TIMEOUT))?;
         let second_log = log.as_ref().map(File::try_clone).transpose()?;
-        let child = Command::new(program)
+        let mut command = Command::new(program);
+        command
             .arg0("stepwell")
             .args(["worker", "exec"])
             .env(mark.0, mark.1)
@@ -68,8 +71,8 @@ impl Worker {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(log.map_or_else(Stdio::null, Stdio::from))
             .stderr(second_log.map_or_else(Stdio::null, Stdio::from))
-            .process_group(0)
-            .spawn()?;
+            .process_group(0);
+        let child = around!("executor.spawn", command.spawn())?;
         let pid = child.id();
         let shared = Arc::new(Shared { attempt: Mutex::new(id.clone()), idle: AtomicBool::new(false) });
         let (sink, listened) = (sink.clone(), shared.clone());
@@ -100,6 +103,12 @@ impl Worker {
         self.socket.write_all(&line)
     }
 
+    /// A line that lost a message is of no use any more: the worker ends itself when it is closed.
+    pub(super) fn hang_up(&self) {
+        // Fails when the worker has closed it already.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.shared.idle.load(Ordering::SeqCst)
     }
@@ -115,7 +124,7 @@ impl Worker {
     /// Ends what is left, proves it dead, and releases the process id.
     pub(super) fn bury(&mut self, program: Option<u32>, sweep: Option<&AttemptId>) -> Exit {
         self.signal(program, Signal::KILL);
-        let status = self.child.wait().ok();
+        let status = around!("executor.reap", self.child.wait()).ok();
         let mut survivors = await_group_end(self.child.id());
         if let Some(leader) = program {
             survivors.extend(await_group_end(leader));

@@ -2,6 +2,7 @@
 //! The rules are in `specs/durability.md`.
 
 mod apply;
+mod backup;
 mod batch;
 mod chain;
 mod check;
@@ -16,13 +17,16 @@ mod metrics;
 mod migrate;
 mod prune;
 mod reader;
+mod rebuild;
 mod replay;
 mod rows;
+mod seal;
 mod submit;
 #[cfg(test)]
 mod tests;
 mod writer;
 
+pub use backup::{Backup, restore};
 pub use batch::{Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
@@ -32,5 +36,5 @@ pub use layout::{
 };
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
-pub use rows::{CheckpointRow, Children, EventRow, RunRow, StepRow};
+pub use rows::{CheckpointRow, Children, EventRow, Holder as ReferenceHolder, Reference, RunRow, StepRow};
 pub use writer::Store;

@@ -16,7 +16,7 @@ use std::time::Duration;
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 
 use crate::artifact::ArtifactStore;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::core::protocol::{AttemptRequest, FromAttempt, ToAttempt};
 use crate::steps::{Reporter, find, has_program, kill_program};
 
@@ -75,7 +75,7 @@ fn serve() -> std::io::Result<()> {
 fn attempt(request: &AttemptRequest, reporter: &mut SocketReporter) -> FromAttempt {
     match ArtifactStore::open(&request.state_dir) {
         Ok(artifacts) => perform(request, &artifacts, reporter),
-        Err(error) => FromAttempt::Failed(Failure::from_error(FailureKind::Retryable, &error)),
+        Err(error) => FromAttempt::Failed(Failure::from(error)),
     }
 }
 
@@ -100,6 +100,11 @@ fn obey(incoming: impl BufRead, interrupted: &AtomicBool, requests: &Sender<Atte
             Err(_) => break,
         }
     }
+    die();
+}
+
+/// Ends this process with its whole group, and with that of its program.
+pub(super) fn die() -> ! {
     kill_program();
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);
@@ -114,7 +119,7 @@ fn beat(outgoing: &Mutex<UnixStream>, working: &AtomicBool) {
     loop {
         thread::sleep(period);
         if working.load(Ordering::Relaxed) && write_lines(outgoing, &[FromAttempt::Heartbeat]).is_err() {
-            return;
+            die();
         }
     }
 }

@@ -3,10 +3,16 @@
 mod bad_input;
 mod cli;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod engine;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod harness;
+mod maintenance;
 mod reuse;
 #[cfg(feature = "train")]
 mod smoke;
 #[cfg(feature = "train")]
 mod training;
+mod warm;

@@ -15,7 +15,9 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 #[cfg(target_os = "linux")]
 use rustix::process::{PidfdFlags, pidfd_open};
 
+use crate::artifact::{HEADROOM_BYTES, free_bytes};
 use crate::core::failure::{Failure, FailureKind};
+use crate::faults::around;
 use crate::steps::{StepContext, StepError};
 
 use super::checkpoint::CheckpointDir;
@@ -51,10 +53,8 @@ pub(super) fn start(
     context: &mut StepContext<'_>,
 ) -> Result<Program, Failure> {
     check_exists(&command_line[0], work, &variables)?;
-    let failed = |error: std::io::Error| {
-        let cause = Failure::from_error(FailureKind::Retryable, &error).message;
-        Failure::retryable(format!("cannot start `{}`: {cause}", command_line[0].display()))
-    };
+    let failed =
+        |error: std::io::Error| Failure::io(format_args!("cannot start `{}`", command_line[0].display()), &error);
     let log = context.request.log_path();
     let job = Job {
         command_line: command_line.to_vec(),
@@ -62,7 +62,8 @@ pub(super) fn start(
         directory: work.to_owned(),
         log: std::path::absolute(&log).unwrap_or(log),
     };
-    let child = launcher::start(&job, |leader| context.reporter.group(leader)).map_err(failed)?;
+    let started = launcher::start(&job, |leader| context.reporter.group(leader));
+    let child = around!("command.spawn", started).map_err(failed)?;
     let watch = Watch::of(&child);
     Ok(Program { child, watch })
 }
@@ -132,7 +133,8 @@ impl Program {
     fn reap(&mut self) -> Result<ExitStatus, Failure> {
         let leader = self.child.id();
         launcher::end_group(leader);
-        let status = self.child.wait().map_err(|error| Failure::from_error(FailureKind::Retryable, &error))?;
+        let status = around!("command.reap", self.child.wait());
+        let status = status.map_err(|error| Failure::io("cannot watch the program", &error))?;
         let deadline = Instant::now() + LAST_WORDS;
         // The engine ends what hangs in the kernel.
         while HAS_OWN_GROUP && !launcher::group_is_gone(leader) && Instant::now() < deadline {
@@ -206,5 +208,10 @@ fn explain(status: ExitStatus, context: &StepContext<'_>) -> Failure {
     } else {
         format!("the command {how}; its last lines:\n{log}")
     };
-    Failure::retryable(message).with_hint(format!("everything it printed is in `{}`", path.display()))
+    let failure = Failure::retryable(message).with_hint(format!("everything it printed is in `{}`", path.display()));
+    // A program cannot say why in a way that can be relied on, but the disk can.
+    if free_bytes(context.scratch()).is_ok_and(|free| free < HEADROOM_BYTES) {
+        return Failure { kind: FailureKind::NoSpace, ..failure };
+    }
+    failure
 }
