@@ -31,11 +31,18 @@ fn step(id: &str, needs: &[&str]) -> StepSpec {
         when: None,
         retry: RetryPolicy { initial_interval: Duration::from_secs(1), ..RetryPolicy::default() },
         timeout: Timeouts { start_to_close: Some(Duration::from_secs(100)), heartbeat: Duration::from_secs(30) },
+        child: None,
     }
 }
 
 fn spec(steps: Vec<StepSpec>) -> Arc<WorkflowSpec> {
-    Arc::new(WorkflowSpec { name: "w".into(), description: String::new(), params: Map::new(), steps })
+    Arc::new(WorkflowSpec {
+        name: "w".into(),
+        description: String::new(),
+        params: Map::new(),
+        steps,
+        outputs: Map::new(),
+    })
 }
 
 fn new_state(spec: &Arc<WorkflowSpec>) -> RunState {

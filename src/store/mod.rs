@@ -20,6 +20,7 @@ mod rows;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod writer;
 
 pub use batch::{Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
@@ -30,5 +31,5 @@ pub use layout::{
 };
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
-pub use rows::{CheckpointRow, EventRow, RunRow, StepRow};
+pub use rows::{CheckpointRow, DecisionRow, EventRow, RunRow, SignalRow, StepRow, WaitRow};
 pub use writer::Store;

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::core::artifact::ArtifactRef;
 use crate::core::catalog::{Catalog, KindInfo, Placement};
 use crate::core::diagnostic::{Color, SpecErrors};
-use crate::core::parse::workflow;
+use crate::core::parse::{NoLibrary, workflow};
 use crate::core::spec::WorkflowSpec;
 use crate::core::template::{is_filter, is_function, is_test};
 
@@ -104,7 +104,7 @@ pub(crate) fn catalog() -> Catalog {
 }
 
 fn parse(source: &str) -> Result<WorkflowSpec, SpecErrors> {
-    workflow(source, "test.toml", &[], &catalog())
+    workflow(source, "test.toml", &[], &catalog(), &NoLibrary)
 }
 
 /// Asserts that `source` has exactly these problems: line, part of the message, part of the hint.
