@@ -14,6 +14,7 @@ pub mod ids;
 pub mod key;
 pub mod parse;
 pub mod protocol;
+pub mod provenance;
 pub mod request;
 pub mod retention;
 pub mod retry;

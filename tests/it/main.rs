@@ -6,6 +6,7 @@ mod crash;
 mod engine;
 mod harness;
 mod maintenance;
+mod provenance;
 mod reuse;
 #[cfg(feature = "train")]
 mod smoke;
