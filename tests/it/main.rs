@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary, a real database, real processes killed with SIGKILL.
 
 mod bad_input;
+mod bit_flips;
 mod cli;
 mod crash;
 mod engine;
