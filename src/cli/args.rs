@@ -306,11 +306,22 @@ pub enum ArtifactVerb {
         /// File or folder to create
         dest: PathBuf,
     },
-    /// Read every byte of the artifacts of a run, or of all runs, and compare digests
+    /// Read every byte of the outputs and checkpoints of a run, or of all runs, and compare digests
     Verify {
         /// Id, unique prefix of an id, name, or `last` [default: all runs]
-        #[arg(value_name = "RUN")]
+        #[arg(value_name = "RUN", conflicts_with = "provenance")]
         run: Option<String>,
+        /// Compare a copy with its provenance manifest; needs no state directory
+        #[arg(long, num_args = 2, value_names = ["FILE", "PATH"])]
+        provenance: Option<Vec<PathBuf>>,
+    },
+    /// Print where an artifact comes from: steps, arguments, inputs back to the imports, environments
+    Provenance {
+        #[command(flatten)]
+        artifact: ArtifactSelector,
+        /// Write the manifest into a new file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 

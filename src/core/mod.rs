@@ -15,6 +15,7 @@ pub mod key;
 pub mod kinds;
 pub mod parse;
 pub mod protocol;
+pub mod provenance;
 pub mod request;
 pub mod retention;
 pub mod retry;

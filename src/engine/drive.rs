@@ -17,6 +17,7 @@ use crate::store::{EngineLock, Store};
 use super::attempts::Attempts;
 use super::commit::Pending;
 use super::disk;
+use super::environment;
 use super::error::EngineError;
 use super::inbox::Inbox;
 use super::options::{EngineOptions, Observer, Outcome, Scope};
@@ -43,6 +44,7 @@ pub(super) fn drive_locked(
 ) -> Result<Outcome, EngineError> {
     let mut store = Store::open(&options.state_dir)?;
     store.begin_epoch(lock)?;
+    store.note_environment(&environment::describe().to_string())?;
     let artifacts = ArtifactStore::open(&options.state_dir)?;
     artifacts.clean_temp()?;
     let inbox = Inbox::open(&options.state_dir)?;

@@ -26,6 +26,8 @@ pub enum EngineError {
     Leased { run: RunId, step: StepId },
     #[error("{holder} cannot be read: {}", source.what())]
     Unreadable { holder: String, source: ArtifactError },
+    #[error("the provenance of {what} is not known: {reason}")]
+    NoProvenance { what: String, reason: String },
     /// Starting the step again could run it twice at a time.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     Undead { run: RunId, step: StepId, pids: Vec<u32> },
@@ -61,6 +63,9 @@ impl EngineError {
                 Some(format!("end it with `stepwell resume {run}` or `stepwell cancel {run}`"))
             }
             EngineError::Unreadable { source, .. } => Some(source.hint()),
+            EngineError::NoProvenance { .. } => {
+                Some("`stepwell artifact ls RUN` lists the outputs of a run".to_owned())
+            }
             EngineError::Undead { .. } => Some("end them, or restart the machine".to_owned()),
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
             EngineError::Io { .. } | EngineError::System { .. } => None,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::core::artifact::{ArtifactRef, Digest, Outputs, TREE_MEDIA_TYPE};
 use crate::core::ids::{RunId, StepId, StepKey};
 use crate::core::protocol::MetricRow;
+use crate::core::provenance::AttemptRecord;
 use crate::core::spec::WorkflowSpec;
 use crate::core::status::{RunStatus, StepStatus};
 
@@ -226,6 +227,35 @@ impl Reader {
             })?);
             Ok(references)
         })
+    }
+
+    /// The attempts of a step, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn attempts(&self, run: RunId, step: &StepId) -> Result<Vec<AttemptRecord>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT * FROM attempt WHERE run = ?1 AND step = ?2 ORDER BY attempt";
+            collect(connection, sql, params![run.to_string(), step.as_str()], |row| {
+                Ok(AttemptRecord {
+                    attempt: decode::get(row, "attempt")?,
+                    status: decode::get(row, "status")?,
+                    started_at: decode::get(row, "started_at")?,
+                    finished_at: decode::get(row, "finished_at")?,
+                    reason: decode::get(row, "reason")?,
+                    environment: decode::get(row, "environment")?,
+                })
+            })
+        })
+    }
+
+    /// A build and machine on which attempts ran.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn environment(&self, digest: &str) -> Result<Option<Value>, StoreError> {
+        let sql = "SELECT body FROM environment WHERE digest = ?1";
+        self.ask(|connection| first(connection, sql, [digest], |row| decode::json(row, "body")))
     }
 
     /// The resolved arguments of all steps, which name the content that they read.
