@@ -59,6 +59,7 @@ fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
         #[cfg(feature = "train")]
         Verb::Generate(args) => generate::generate(session, &args),
         Verb::Worker(args) => worker::serve(session, &args),
+        Verb::Schedule(verb) => schedule::schedule(session, &verb),
         Verb::Doctor => doctor::doctor(session),
         Verb::SmokeTest(args) => smoke_test::smoke_test(session, &args),
         Verb::Db(DbVerb::Check) => db::check(session),

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::effort::{Effort, effort};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::list::run_json;
@@ -13,12 +14,13 @@ pub fn show(session: &Session, selector: &str) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(selector)?;
     let run = reader.run(id)?;
     let steps = reader.steps(id)?;
-    let value = json!({ "run": run_json(&run), "steps": steps.iter().map(step_json).collect::<Vec<_>>() });
-    session.out.document(&human(&run, &steps), value)?;
+    let effort = effort(&reader, &run, session.settings.slots.value)?;
+    let value = json!({ "run": run_json(&run), "effort": effort.json(), "steps": steps.iter().map(step_json).collect::<Vec<_>>() });
+    session.out.document(&human(&run, &steps, &effort), value)?;
     Ok(Exit::Ok)
 }
 
-fn human(run: &RunRow, steps: &[StepRow]) -> String {
+fn human(run: &RunRow, steps: &[StepRow], effort: &Effort) -> String {
     let mut text = format!("run       {}\nname      {}\nworkflow  {}\n", run.id, run.name, run.workflow);
     text.push_str(&format!("status    {}\n", run.status.as_str()));
     text.push_str(&format!("time      {}\n", since(run.started_at, run.finished_at.or(Some(run.updated_at)))));
@@ -28,6 +30,7 @@ fn human(run: &RunRow, steps: &[StepRow]) -> String {
             text.push_str(&format!("hint      {hint}\n"));
         }
     }
+    text.push_str(&effort.lines());
     text.push('\n');
     text.push_str(&table(
         &["step", "kind", "status", "attempts", "time", "progress"],
@@ -51,6 +54,12 @@ fn progress(step: &StepRow) -> String {
     let mut parts = Vec::new();
     if step.reused_from.is_some() {
         parts.push("reused".to_owned());
+    }
+    if let Some(mark) = step.progress.filter(|mark| mark.total > 0) {
+        parts.push(format!("{} %", 100 * mark.done / mark.total));
+    }
+    for (pool, units) in &step.resources {
+        parts.push(format!("{pool} {}", units.join(" ")));
     }
     if let Some(last_step) = step.last_step {
         parts.push(format!("step {last_step}"));

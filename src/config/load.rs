@@ -1,5 +1,6 @@
 //! Finds the sources of settings and applies their precedence.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::str::FromStr;
 use super::error::ConfigError;
 use super::file;
 use super::settings::{ColorChoice, InvalidValue, Origin, OutputFormat, Partial, Setting, Settings};
+use crate::core::pools::Pools;
 
 /// Most attempts at once by default: one that computes, and one that waits for files or a command.
 const DEFAULT_SLOTS: usize = 2;
@@ -92,6 +94,15 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             ],
             ColorChoice::Auto,
         ),
+        pools: first([(project.pools, project_origin()), (user.pools, user_origin())], Pools::default()),
+        rate_limits: first(
+            [(project.rate_limits, project_origin()), (user.rate_limits, user_origin())],
+            BTreeMap::new(),
+        ),
+        alert_command: first(
+            [(project.alert_command, project_origin()), (user.alert_command, user_origin())],
+            Vec::new(),
+        ),
     })
 }
 
@@ -126,6 +137,7 @@ fn environment(surroundings: &Surroundings<'_>) -> Result<Partial, ConfigError> 
             text.parse().ok().filter(|slots| *slots > 0).ok_or_else(|| not_slots(text))
         })?,
         color: variable(surroundings, "STEPWELL_COLOR", ColorChoice::from_str)?,
+        ..Partial::default()
     })
 }
 

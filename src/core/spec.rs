@@ -5,7 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::budget::{Budget, Sla};
 use super::ids::StepId;
+use super::pools::Demand;
 
 /// A complete workflow definition. Its serialised form, with resolved parameters, is what a run pins.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -17,6 +19,10 @@ pub struct WorkflowSpec {
     pub params: Map<String, Value>,
     /// In definition order; `validate` has shown that the `needs` have no cycle.
     pub steps: Vec<StepSpec>,
+    #[serde(default, skip_serializing_if = "Budget::is_unlimited")]
+    pub budget: Budget,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sla: Option<Sla>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -37,6 +43,20 @@ pub struct StepSpec {
     pub retry: RetryPolicy,
     #[serde(default)]
     pub timeout: Timeouts,
+    /// Units of pools that every attempt holds.
+    #[serde(default, skip_serializing_if = "Demand::is_empty")]
+    pub resources: Demand,
+    /// Beside that of the run: of all ready steps those of the highest priority are claimed first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// Name of the limit that every attempt counts against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// Exponential backoff: `initial_interval * backoff_coefficient^(n-1)`, at most `maximum_interval`.

@@ -31,11 +31,21 @@ fn step(id: &str, needs: &[&str]) -> StepSpec {
         when: None,
         retry: RetryPolicy { initial_interval: Duration::from_secs(1), ..RetryPolicy::default() },
         timeout: Timeouts { start_to_close: Some(Duration::from_secs(100)), heartbeat: Duration::from_secs(30) },
+        resources: Default::default(),
+        priority: 0,
+        rate_limit: None,
     }
 }
 
 fn spec(steps: Vec<StepSpec>) -> Arc<WorkflowSpec> {
-    Arc::new(WorkflowSpec { name: "w".into(), description: String::new(), params: Map::new(), steps })
+    Arc::new(WorkflowSpec {
+        name: "w".into(),
+        description: String::new(),
+        params: Map::new(),
+        steps,
+        budget: Default::default(),
+        sla: None,
+    })
 }
 
 fn new_state(spec: &Arc<WorkflowSpec>) -> RunState {
@@ -162,7 +172,12 @@ impl World {
     }
 
     fn claim(&mut self, id: &StepId) -> Decision {
-        self.tell(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null })
+        self.tell(Command::Claim {
+            step: id.clone(),
+            key: StepKey("k".into()),
+            with: Value::Null,
+            resources: Default::default(),
+        })
     }
 
     fn claim_or_expand(&mut self, id: &StepId, items: usize) {
@@ -475,6 +490,10 @@ fn cancel_waits_for_the_last_process() {
     assert!(world.statuses.values().all(|status| *status == StepStatus::Canceled));
 }
 
+fn next_claim_of(state: &RunState, now: Timestamp) -> Option<StepId> {
+    super::schedule::next_claims(state, now).next().map(|(_, _, i)| state.step_at(i).id.clone())
+}
+
 #[test]
 fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let count = 100_000;
@@ -487,8 +506,16 @@ fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let mut state = new_state(&spec);
     let now = Timestamp::UNIX_EPOCH;
     state.handle(Command::Expire, now);
-    while let Some(id) = super::schedule::next_claim(&state, Placement::Child, now).map(|step| step.id.clone()) {
-        state.handle(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null }, now);
+    while let Some(id) = next_claim_of(&state, now) {
+        state.handle(
+            Command::Claim {
+                step: id.clone(),
+                key: StepKey("k".into()),
+                with: Value::Null,
+                resources: Default::default(),
+            },
+            now,
+        );
         state.handle(Command::Complete { step: id, fence: Fence(1), outputs: Outputs::default() }, now);
     }
     assert_eq!(state.end, Some(RunEnd::Succeeded));
@@ -498,8 +525,16 @@ fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let mut state = new_state(&self::spec(vec![fan_out]));
     state.handle(Command::Expire, now);
     state.handle(Command::Expand { step: "a".into(), items: vec![Value::Null; count] }, now);
-    while let Some(id) = super::schedule::next_claim(&state, Placement::Child, now).map(|step| step.id.clone()) {
-        state.handle(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null }, now);
+    while let Some(id) = next_claim_of(&state, now) {
+        state.handle(
+            Command::Claim {
+                step: id.clone(),
+                key: StepKey("k".into()),
+                with: Value::Null,
+                resources: Default::default(),
+            },
+            now,
+        );
         state.handle(Command::Complete { step: id, fence: Fence(1), outputs: Outputs::default() }, now);
     }
     assert_eq!(state.end, Some(RunEnd::Succeeded));

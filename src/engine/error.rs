@@ -20,6 +20,10 @@ pub enum EngineError {
     /// The tables were changed by somebody else than the engine.
     #[error("the state of run {run} is not what this engine has written: an event of it was refused as stale")]
     Diverged { run: RunId },
+    #[error("there is no time zone `{name}`")]
+    UnknownTimeZone { name: String },
+    #[error("`{cron}` is not a cron expression: {why}")]
+    InvalidCron { cron: String, why: String },
     /// Starting the step again could run it twice at a time.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     Undead { run: RunId, step: StepId, pids: Vec<u32> },
@@ -42,6 +46,12 @@ impl EngineError {
             EngineError::Artifact(error) => Some(error.hint()),
             EngineError::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some(format!("make `{}` writable, or choose another `--state-dir`", path.display()))
+            }
+            EngineError::UnknownTimeZone { .. } => {
+                Some("give a name of the IANA database, such as `Europe/Berlin` or `UTC`".to_owned())
+            }
+            EngineError::InvalidCron { .. } => {
+                Some("minute, hour, day of the month, month, day of the week, such as `0 3 * * *`".to_owned())
             }
             EngineError::Undead { .. } => Some("end them, or restart the machine".to_owned()),
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),

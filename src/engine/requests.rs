@@ -3,7 +3,7 @@
 use crate::core::decide::Command;
 use crate::core::ids::RunId;
 use crate::core::request::Request;
-use crate::core::state::Lifecycle;
+use crate::core::state::{Lifecycle, RunState};
 use crate::core::status::RunStatus;
 use crate::store::{Answer, RequestRow};
 
@@ -34,7 +34,7 @@ impl Engine<'_> {
     }
 
     /// Makes sure that a run is in memory.
-    fn load(&mut self, run: RunId) -> Result<(), EngineError> {
+    pub(super) fn load(&mut self, run: RunId) -> Result<(), EngineError> {
         if !self.runs.contains_key(&run) {
             let loaded = Run::load(&self.store, run)?;
             self.runs.insert(run, loaded);
@@ -47,12 +47,16 @@ impl Engine<'_> {
         match request {
             Request::Cancel => self.handle(run, Command::Cancel),
             Request::Pause { reason } => {
-                self.refuse_unless(run, |lifecycle| lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_unless(run, |state| state.lifecycle != Lifecycle::Canceling, "it is being canceled")?;
                 self.handle(run, Command::Pause { reason });
             }
             Request::Resume => {
-                self.refuse_unless(run, |lifecycle| lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_unless(run, |state| state.lifecycle != Lifecycle::Canceling, "it is being canceled")?;
                 self.handle(run, Command::Resume);
+            }
+            Request::RaiseBudget { to } => {
+                self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
+                self.handle(run, Command::RaiseBudget { to });
             }
             Request::Retry { .. } | Request::Decide { .. } | Request::Signal { .. } => {
                 return Err(format!("this build cannot answer `{}`", request.kind()));
@@ -61,9 +65,9 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn refuse_unless(&self, run: RunId, holds: impl Fn(Lifecycle) -> bool, why: &str) -> Result<(), String> {
+    fn refuse_unless(&self, run: RunId, holds: impl Fn(&RunState) -> bool, why: &str) -> Result<(), String> {
         match self.runs.get(&run) {
-            Some(active) if holds(active.state.lifecycle) => Ok(()),
+            Some(active) if holds(&active.state) => Ok(()),
             _ => Err(why.to_owned()),
         }
     }

@@ -1,8 +1,12 @@
 //! A run in the engine's memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use crate::core::apply::apply;
 use crate::core::catalog::Placement;
 use crate::core::ids::{RunId, StepId};
 use crate::core::state::{RunState, Step, StepState};
@@ -15,6 +19,14 @@ use super::rows::state_from_rows;
 
 pub(super) struct Run {
     pub name: String,
+    pub priority: i32,
+    pub submitted_at: Timestamp,
+    /// The time that the run is for: when its schedule was due, else when it was submitted.
+    pub scheduled_at: Timestamp,
+    /// How long equal steps took in earlier runs, by position; only known when something depends on it.
+    pub usual: HashMap<usize, Duration>,
+    /// When the time to the end was last estimated, and the estimate.
+    pub estimated: Option<(Instant, Option<Duration>)>,
     pub state: RunState,
 }
 
@@ -25,8 +37,24 @@ impl Run {
         let row = reader.run(id)?;
         let spec = Arc::new(reader.spec(id)?);
         let steps = reader.steps(id)?;
-        let name = row.name.clone();
-        Ok(Run { name, state: state_from_rows(spec, &row, &steps, placement) })
+        let mut state = state_from_rows(spec, &row, &steps, placement);
+        let mut usual = HashMap::new();
+        if state.spec().sla.is_some() || !state.spec().budget.is_unlimited() {
+            state.compute = reader.compute(id)?;
+            usual = reader.usual_durations(id)?;
+        }
+        for notice in reader.notices(id)? {
+            apply(&mut state, notice.at, &notice.event);
+        }
+        Ok(Run {
+            name: row.name.clone(),
+            priority: row.options.priority,
+            submitted_at: row.created_at,
+            scheduled_at: row.scheduled_at(),
+            usual,
+            estimated: None,
+            state,
+        })
     }
 
     /// Evaluates something in the context of a step: its params, its needs, its item.
@@ -36,7 +64,8 @@ impl Run {
         let needed = spec.needs.iter().filter_map(|id| state.step(id).map(|step| (id.clone(), outputs(state, step))));
         let steps: BTreeMap<StepId, StepOutputs<'_>> = needed.collect();
         let item = step.item.as_ref().map(|(position, item)| (item, *position));
-        evaluate(&TemplateContext { params: &state.spec().params, steps: &steps, run: (state.run, &self.name), item })
+        let (params, run) = (&state.spec().params, (state.run, self.name.as_str()));
+        evaluate(&TemplateContext { params, steps: &steps, run, scheduled_at: self.scheduled_at, item })
     }
 }
 

@@ -7,6 +7,7 @@ mod chain;
 mod check;
 mod connection;
 mod decode;
+mod effort;
 mod error;
 mod head;
 mod layout;
@@ -17,6 +18,7 @@ mod prune;
 mod reader;
 mod replay;
 mod rows;
+mod schedules;
 mod submit;
 #[cfg(test)]
 mod tests;
@@ -31,4 +33,5 @@ pub use layout::{
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
 pub use rows::{CheckpointRow, EventRow, RunRow, StepRow};
+pub use schedules::{ScheduleOptions, ScheduleRow};
 pub use writer::Store;

@@ -263,7 +263,7 @@ impl Reader {
     }
 
     /// Runs a question in one read transaction.
-    fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
+    pub(super) fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let ask = || {
             let snapshot = self.connection.unchecked_transaction()?;
             question(&snapshot)

@@ -1,6 +1,7 @@
 //! From the text of a workflow file to a checked [`WorkflowSpec`](super::spec::WorkflowSpec).
 
 mod draft;
+mod limits;
 mod overrides;
 mod policies;
 #[cfg(test)]

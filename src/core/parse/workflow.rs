@@ -34,6 +34,8 @@ pub fn workflow(
         name: draft.name,
         description: draft.description,
         params: draft.params,
+        budget: draft.budget,
+        sla: draft.sla,
         steps: draft.steps.into_iter().filter_map(step_spec).collect(),
     };
     problems.finish(spec)
@@ -50,5 +52,8 @@ fn step_spec(step: StepDraft) -> Option<StepSpec> {
         when: step.when.map(|expression| expression.value),
         retry: step.retry,
         timeout: step.timeout,
+        resources: step.resources,
+        priority: step.priority,
+        rate_limit: step.rate_limit,
     })
 }
