@@ -6,6 +6,7 @@ mod durable;
 mod error;
 mod local;
 mod materialise;
+mod space;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -15,5 +16,6 @@ mod writer;
 pub use copy::copy_differences;
 pub use error::ArtifactError;
 pub use local::ArtifactStore;
+pub use space::{HEADROOM_BYTES, free_bytes};
 pub use tree::Tree;
 pub use writer::ArtifactWriter;

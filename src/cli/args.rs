@@ -6,6 +6,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::bench::Case;
 use crate::config::{ColorChoice, OutputFormat};
 
 /// Durable workflows: from raw text to a trained, exported language model, or any other long
@@ -72,6 +73,9 @@ pub enum Verb {
     Generate(GenerateArgs),
     /// Run whatever is pending or interrupted in this state directory
     Worker(WorkerArgs),
+    /// Measure how fast this machine runs steps
+    #[command(subcommand)]
+    Bench(BenchVerb),
     /// Say what this machine and build can do
     Doctor,
     /// Train, kill, resume and compare a tiny model in a temporary directory
@@ -351,6 +355,34 @@ pub struct SmokeTestArgs {
     /// Keep the temporary state directories
     #[arg(long)]
     pub keep: bool,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum BenchVerb {
+    /// Steps per second, start-up and idle cost, each next to the floor of this disk and this kernel
+    Engine(BenchEngineArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct BenchEngineArgs {
+    /// Only these cases (repeatable); `scale` and `million` take minutes and run only when named
+    #[arg(long, value_name = "CASE", value_delimiter = ',', value_parser = PossibleValuesParser::new(Case::NAMES).try_map(|name| name.parse::<Case>()))]
+    pub only: Vec<Case>,
+    /// Small sizes: seconds instead of a minute
+    #[arg(long)]
+    pub quick: bool,
+    /// Keep every core busy meanwhile
+    #[arg(long)]
+    pub busy: bool,
+    /// Measure in a temporary folder below this one [default: beside the state directory]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// How often to measure each rate; medians are reported
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub rounds: usize,
+    /// Step rows of `million`
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub rows: usize,
 }
 
 #[derive(Subcommand, Debug)]

@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::args::{Cli, ConfigVerb, TrainingVerb, Verb};
+use super::args::{BenchVerb, Cli, ConfigVerb, TrainingVerb, Verb};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::Output;
@@ -59,6 +59,7 @@ fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
         #[cfg(feature = "train")]
         Verb::Generate(args) => generate::generate(session, &args),
         Verb::Worker(args) => worker::serve(session, &args),
+        Verb::Bench(BenchVerb::Engine(args)) => bench::engine(session, &args),
         Verb::Doctor => doctor::doctor(session),
         Verb::SmokeTest(args) => smoke_test::smoke_test(session, &args),
         Verb::Db(verb) => db::db(session, &verb),

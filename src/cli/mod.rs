@@ -2,6 +2,7 @@
 
 mod args;
 mod artifact;
+mod bench;
 mod cancel;
 mod completions;
 mod config;

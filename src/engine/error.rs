@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::artifact::ArtifactError;
+use crate::core::failure::is_no_space;
 use crate::core::ids::{RunId, StepId};
 use crate::store::StoreError;
 
@@ -30,6 +31,14 @@ pub enum EngineError {
     /// Starting the step again could run it twice at a time.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     Undead { run: RunId, step: StepId, pids: Vec<u32> },
+}
+
+/// The error of a failpoint.
+#[cfg(feature = "failpoints")]
+impl From<io::Error> for EngineError {
+    fn from(source: io::Error) -> EngineError {
+        EngineError::System { action: "go on", source }
+    }
 }
 
 impl EngineError {
@@ -63,14 +72,20 @@ impl EngineError {
         }
     }
 
+    /// Bytes that have to be free, where that is known.
+    pub(super) fn needed_bytes(&self) -> Option<u64> {
+        match self {
+            EngineError::Artifact(ArtifactError::NoSpace { needed, .. }) => *needed,
+            _ => None,
+        }
+    }
+
     pub(super) fn is_no_space(&self) -> bool {
         match self {
             EngineError::Store(StoreError::NoSpace { .. }) | EngineError::Artifact(ArtifactError::NoSpace { .. }) => {
                 true
             }
-            EngineError::Io { source, .. } | EngineError::System { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
+            EngineError::Io { source, .. } | EngineError::System { source, .. } => is_no_space(source),
             _ => false,
         }
     }

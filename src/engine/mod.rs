@@ -22,6 +22,7 @@ mod recovery;
 mod requests;
 mod rows;
 mod run;
+mod space;
 mod stop;
 #[cfg(test)]
 mod tests;
@@ -34,7 +35,7 @@ pub use copy_artifacts::{back_up_artifacts, put_back_artifacts};
 pub use drive::drive;
 pub use error::EngineError;
 pub use gc::{Amount, Collected, Sweep, gc};
-pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope};
+pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait};
 pub use provenance::provenance;
 pub use rows::state_from_rows;
 pub use wake::wake;

@@ -10,6 +10,8 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::backup::RESTORING;
+use crate::faults::around;
+
 use super::chain;
 use super::error::StoreError;
 use super::head::{self, Recorded};
@@ -99,13 +101,13 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
         // Two processes must not create or migrate at the same time.
         let folder = File::open(state_dir).map_err(|error| StoreError::io("open", state_dir, error))?;
         folder.lock().map_err(|error| StoreError::io("lock", state_dir, error))?;
-        apply_settings(&connection, path)?;
+        around!("store.set_up", apply_settings(&connection, path))?;
         let found = migrate::version(&connection, path)?;
         if found < migrate::SUPPORTED {
             migrate::migrate(&mut connection, path, found)?;
         }
         if !another_engine_runs(state_dir) {
-            truncate_wal(&connection, path)?;
+            around!("store.wal.truncate", truncate_wal(&connection, path))?;
         }
     }
     Ok(connection)
@@ -192,7 +194,7 @@ pub(super) fn create_dir(dir: &Path) -> Result<(), StoreError> {
         Err(error) if !dir.is_dir() => Err(error),
         _ => File::open(parent)?.sync_all(),
     };
-    create().map_err(|error| StoreError::io("create the folder", dir, error))
+    around!("store.folder.create", create()).map_err(|error| StoreError::io("create the folder", dir, error))
 }
 
 fn lacks_permission(error: &rusqlite::Error) -> bool {

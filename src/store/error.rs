@@ -188,6 +188,18 @@ impl StoreError {
     }
 }
 
+/// The error of a failpoint, as SQLite gives it.
+#[cfg(feature = "failpoints")]
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> StoreError {
+        let code = match error.kind() {
+            io::ErrorKind::StorageFull => rusqlite::ffi::SQLITE_FULL,
+            _ => rusqlite::ffi::SQLITE_IOERR_WRITE,
+        };
+        StoreError::Sqlite(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(error.to_string())))
+    }
+}
+
 fn list(runs: &[RunId]) -> String {
     runs.iter().map(RunId::to_string).collect::<Vec<_>>().join(", ")
 }

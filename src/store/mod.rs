@@ -9,6 +9,7 @@ mod check;
 mod connection;
 mod decode;
 mod error;
+mod floor;
 mod head;
 mod layout;
 mod lock;
@@ -29,6 +30,7 @@ pub use backup::{Backup, restore};
 pub use batch::{Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
+pub use floor::raw_commits;
 pub use layout::{
     ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, RUNS_DIR, WAKE_FILE, attempt_log, scratch_dir,
 };

@@ -13,6 +13,7 @@ use crate::core::event::Recorded;
 use crate::core::ids::RunId;
 use crate::core::request::Request;
 use crate::core::status::RunStatus;
+use crate::faults::around;
 
 use super::apply::{self, Applied};
 use super::batch::{Batch, CommitReport, NewRun, RequestRow, Submitted};
@@ -28,8 +29,8 @@ use super::reader::Reader;
 use super::seal::Watch;
 use super::{metrics, submit};
 
-/// Written rows after which the WAL is copied into the database.
-const CHECKPOINT_EVERY: usize = 1000;
+/// Written rows after which the WAL is copied into the database; soon where that is to fail.
+const CHECKPOINT_EVERY: usize = if cfg!(feature = "failpoints") { 20 } else { 1000 };
 
 /// A connection for reading and writing. An IO error while it writes aborts the process: whether the
 /// commit happened is unknown then, and only a new start, which empties the WAL, finds out.
@@ -193,8 +194,9 @@ impl Store {
             return;
         }
         self.rows_since_checkpoint = 0;
-        let done = self.reader.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        match done.map_err(StoreError::from) {
+        let connection = &self.reader.connection;
+        let copy = || Ok::<_, StoreError>(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?);
+        match around!("store.wal.checkpoint", copy()) {
             Ok(()) => {}
             // The commit is in the WAL already; a lack of space concerns the next one.
             Err(error) => abort_on_io_error(&error, path),
@@ -215,7 +217,7 @@ fn transact<T>(
     let quiet = head == before;
     watch.seal(&transaction, quiet)?;
     head.quiet += i64::from(quiet);
-    transaction.commit()?;
+    around!("store.commit", transaction.commit().map_err(StoreError::from))?;
     Ok((value, head))
 }
 

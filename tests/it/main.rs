@@ -4,7 +4,11 @@ mod bad_input;
 mod bit_flips;
 mod cli;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod engine;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod harness;
 mod maintenance;
 mod provenance;
@@ -13,3 +17,4 @@ mod reuse;
 mod smoke;
 #[cfg(feature = "train")]
 mod training;
+mod upgrade;
