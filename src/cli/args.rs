@@ -46,7 +46,11 @@ pub enum Verb {
     Resume(ResumeArgs),
     /// Stop a run for good, with all its processes
     Cancel(RunSelector),
-    /// List runs, newest first
+    /// Answer a step that waits for a person
+    Approve(ApproveArgs),
+    /// Send a signal to a run, for a step that waits for it now or later
+    Signal(SignalArgs),
+    /// List runs, newest first, with what they wait for
     #[command(alias = "ls")]
     List,
     /// Show a run: its steps, their outputs and progress
@@ -181,6 +185,38 @@ pub struct ResumeArgs {
     /// Run every step, even when an equal one has succeeded before
     #[arg(long)]
     pub no_reuse: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ApproveArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The step that waits
+    #[arg(value_name = "STEP")]
+    pub step: String,
+    /// Say no: the step fails
+    #[arg(long)]
+    pub reject: bool,
+    /// Who decides [default: the user name]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Why; kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct SignalArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Name of the signal
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What the waiting step gives to other steps as `values.payload`
+    #[arg(long, value_name = "JSON", default_value = "null", value_parser = payload)]
+    pub payload: serde_json::Value,
 }
 
 #[derive(Args, Debug)]
@@ -428,6 +464,10 @@ pub enum ConfigVerb {
         #[arg(long)]
         origin: bool,
     },
+}
+
+fn payload(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; text needs quotes of its own: '\"yes\"'"))
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

@@ -47,6 +47,8 @@ fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
         },
         Verb::Resume(args) => resume::resume(session, &args),
         Verb::Cancel(selector) => cancel::cancel(session, &selector.run),
+        Verb::Approve(args) => approve::approve(session, &args),
+        Verb::Signal(args) => signal::signal(session, args),
         Verb::List => list::list(session),
         Verb::Show(selector) => show::show(session, &selector.run),
         Verb::Logs(args) => logs::logs(session, &args),

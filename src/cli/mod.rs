@@ -1,5 +1,6 @@
 //! Command line: one file per verb. Data goes to standard output, everything else to standard error.
 
+mod approve;
 mod args;
 mod artifact;
 mod bench;
@@ -29,6 +30,7 @@ mod resume;
 mod run;
 mod session;
 mod show;
+mod signal;
 mod smoke_test;
 mod start_training;
 mod verify;

@@ -206,7 +206,12 @@ pub struct Checkpoint {
 #[serde(tag = "for", rename_all = "snake_case")]
 pub enum Wait {
     /// `stepwell approve RUN STEP`.
-    Approval { prompt: String },
+    Approval {
+        prompt: String,
+        /// What the person decides about, beside the prompt.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        inputs: Value,
+    },
     /// `stepwell signal RUN NAME`.
     Signal { name: String },
     /// The end of a child run.

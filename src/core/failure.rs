@@ -106,3 +106,39 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[from] io::Error);
+
+    const ENOSPC: i32 = 28;
+    const EDQUOT: i32 = 122;
+    const EIO: i32 = 5;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_and_a_used_up_quota_are_told_from_other_errors() {
+        for (code, kind) in
+            [(ENOSPC, FailureKind::NoSpace), (EDQUOT, FailureKind::NoSpace), (EIO, FailureKind::Retryable)]
+        {
+            let error = || io::Error::from_raw_os_error(code);
+            assert_eq!(Failure::io("x", &error()).kind, kind);
+            let nested = Outer(io::Error::new(error().kind(), Outer(error())));
+            assert_eq!(Failure::from_error(FailureKind::Retryable, &nested).kind, kind);
+            assert_eq!(Failure::from_error(FailureKind::Fatal, &nested).kind, FailureKind::Fatal);
+        }
+    }
+
+    #[test]
+    fn the_space_that_is_needed_survives_the_protocol() {
+        let failure = Failure { needed_bytes: Some(7), ..Failure::new(FailureKind::NoSpace, "x") };
+        let text = serde_json::to_string(&failure).unwrap();
+        assert_eq!(text, r#"{"kind":"no_space","message":"x","needed_bytes":7}"#);
+        assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure);
+        assert_eq!(serde_json::to_string(&Failure::fatal("x")).unwrap(), r#"{"kind":"fatal","message":"x"}"#);
+    }
+}

@@ -83,6 +83,7 @@ mod tests {
     fn only_some_failures_are_tried_again() {
         for (kind, again) in [
             (FailureKind::Retryable, true),
+            (FailureKind::NoSpace, true),
             (FailureKind::Timeout, true),
             (FailureKind::LeaseLost, true),
             (FailureKind::Fatal, false),

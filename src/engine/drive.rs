@@ -119,7 +119,7 @@ impl Engine<'_> {
         self.recover()?;
         self.look_for_requests()?;
         loop {
-            self.claim()?;
+            self.give_out()?;
             self.flush()?;
             self.forget_ended_runs();
             if let Some(outcome) = self.outcome() {
@@ -157,7 +157,9 @@ impl Engine<'_> {
         match self.options.scope {
             _ if self.stopping.is_some() => Some(Outcome::Interrupted),
             Scope::Run(id) if self.is_paused(id) => Some(Outcome::Paused),
-            Scope::All { exit_when_idle: true } if self.runs.keys().all(|&run| self.is_paused(run)) => {
+            Scope::All { exit_when_idle: true }
+                if self.runs.iter().all(|(id, run)| self.is_paused(*id) || run.state.only_waits()) =>
+            {
                 Some(Outcome::Idle)
             }
             Scope::Requests => Some(Outcome::Idle),

@@ -4,6 +4,7 @@
 mod ask;
 mod attempts;
 mod cancel;
+mod children;
 mod claim;
 mod commit;
 mod copy_artifacts;

@@ -17,6 +17,7 @@ use super::decode::{self, first, json_text, time_text};
 use super::error::StoreError;
 use super::head::Head;
 use super::prune;
+use super::waits;
 use super::writer::active_run_named;
 
 /// What became of an event.
@@ -109,6 +110,9 @@ fn apply_to_step(
         return Err(illegal(recorded, format!("step `{step}`"), before.as_str()));
     }
     let seq = head.append(connection, recorded)?;
+    if before == StepStatus::Waiting {
+        waits::take_signal(connection, *run, step, event)?;
+    }
     let row = StepOf { connection, run: run.to_string(), step, at: time_text(*at), attempts };
     match event {
         Event::StepReady { not_before, .. } => row.ready(*not_before),

@@ -24,6 +24,7 @@ mod seal;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod writer;
 
 pub use backup::{Backup, restore};
@@ -36,5 +37,7 @@ pub use layout::{
 };
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
-pub use rows::{CheckpointRow, EventRow, Holder as ReferenceHolder, Reference, RunRow, StepRow};
+pub use rows::{
+    CheckpointRow, DecisionRow, EventRow, Holder as ReferenceHolder, Reference, RunRow, SignalRow, StepRow, WaitRow,
+};
 pub use writer::Store;
