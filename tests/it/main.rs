@@ -17,3 +17,4 @@ mod reuse;
 mod smoke;
 #[cfg(feature = "train")]
 mod training;
+mod upgrade;
