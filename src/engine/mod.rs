@@ -23,6 +23,8 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod timers;
+#[cfg(test)]
+mod waiting_tests;
 mod wake;
 
 pub use ask::{Asked, ask};

@@ -10,3 +10,4 @@ mod reuse;
 mod smoke;
 #[cfg(feature = "train")]
 mod training;
+mod waiting;

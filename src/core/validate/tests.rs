@@ -395,7 +395,8 @@ fn the_specification_is_true() {
     let example = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
     let mut catalog = catalog();
     catalog.kinds.push(KindInfo { kind: "tokenize", schema: serde_json::json!({}), ..catalog.kinds[2].clone() });
-    let spec = workflow(example, "example.toml", &[], &catalog, &NoLibrary).map_err(|errors| errors.render(Color::Plain, 100));
+    let spec =
+        workflow(example, "example.toml", &[], &catalog, &NoLibrary).map_err(|errors| errors.render(Color::Plain, 100));
     assert_eq!(spec.map(|spec| spec.steps[1].needs.clone()), Ok(vec!["import".into()]));
 
     let listed = |start: &str| {
