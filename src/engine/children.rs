@@ -219,7 +219,6 @@ fn new_child(parent: &Run, step: &StepId, spec: &WorkflowSpec, start: u32) -> Ne
             priority: parent.options.priority,
             reuse,
             origin: Some(Origin::Child { run, step: step.clone() }),
-            ..RunOptions::default()
         },
         at: Timestamp::now(),
     }

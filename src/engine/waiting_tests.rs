@@ -191,12 +191,12 @@ fn a_failed_child_fails_its_parent_and_is_taken_up_again_with_it() {
 }
 
 #[test]
-fn canceling_a_parent_cancels_its_children_and_a_canceled_child_is_replaced_at_resume() {
+fn canceling_a_parent_cancels_its_children() {
     let folder = tempfile::tempdir().unwrap();
     let workflow = FAN_OUT.replace("ok = true", "ok = false");
     let run = submit_with(folder.path(), &workflow, &shelf());
     assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);
-    let child = runs(folder.path()).into_iter().find(|row| row.name == "parent.square[0]").unwrap().id;
+    let child = child_named(folder.path(), "parent.square[0]");
     assert_eq!(cancel(folder.path(), child).unwrap(), Canceled::Done);
     assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);
     let reader = Reader::open(folder.path()).unwrap();
@@ -206,6 +206,28 @@ fn canceling_a_parent_cancels_its_children_and_a_canceled_child_is_replaced_at_r
     assert_eq!(cancel(folder.path(), run).unwrap(), Canceled::Done);
     assert!(runs(folder.path()).iter().all(|row| row.stored_status == RunStatus::Canceled));
     assert_sound(folder.path());
+}
+
+fn child_named(state_dir: &Path, name: &str) -> RunId {
+    runs(state_dir).into_iter().find(|row| row.name == name).unwrap().id
+}
+
+#[test]
+fn a_canceled_child_is_replaced_when_its_parent_is_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let workflow = FAN_OUT.replace("ok = true", "ok = false").replace("range(1, 4)", "range(1, 2)");
+    let run = submit_with(folder.path(), &workflow, &shelf());
+    assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);
+    let first = child_named(folder.path(), "parent.square[0]");
+    assert_eq!(cancel(folder.path(), first).unwrap(), Canceled::Done);
+    assert_eq!(drive_run(folder.path(), run), Outcome::Failed);
+    assert_eq!(ask(folder.path(), run, &Request::Resume).unwrap(), Asked::Done);
+    assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);
+    let second = child_named(folder.path(), "parent.square[0]");
+    assert_ne!(first, second);
+    assert_eq!(ask(folder.path(), second, &decide("ask", Verdict::Approved)).unwrap(), Asked::Done);
+    assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);
+    assert_eq!(status(folder.path(), run), RunStatus::Succeeded);
 }
 
 #[test]

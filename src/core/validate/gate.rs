@@ -1,5 +1,7 @@
 //! Checks the rule of a gate: an expression over its `inputs`.
 
+use std::ops::Range;
+
 use super::templates::Placed;
 use crate::core::diagnostic::Problems;
 use crate::core::document::{Data, Node};
@@ -46,16 +48,21 @@ pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
                 .hint(hint);
         }
     }
-    let known: [(&str, &[_], fn(&str) -> bool); 3] = [
-        ("filter", &scan.filters, is_filter),
-        ("test", &scan.tests, is_test),
-        ("function", &scan.functions, is_function),
-    ];
-    for (what, uses, is_known) in known {
-        for (name, range) in uses.iter().filter(|(name, _)| !is_known(name)) {
-            problems
-                .at(&placed.at(range), format!("unknown {what} `{name}` in a rule"))
-                .hint(format!("specs/workflow-format.md lists the {what}s"));
-        }
+    unknown("filter", &scan.filters, is_filter, &placed, problems);
+    unknown("test", &scan.tests, is_test, &placed, problems);
+    unknown("function", &scan.functions, is_function, &placed, problems);
+}
+
+fn unknown(
+    what: &str,
+    uses: &[(String, Range<usize>)],
+    is_known: impl Fn(&str) -> bool,
+    placed: &Placed,
+    problems: &mut Problems,
+) {
+    for (name, range) in uses.iter().filter(|(name, _)| !is_known(name)) {
+        problems
+            .at(&placed.at(range), format!("unknown {what} `{name}` in a rule"))
+            .hint(format!("specs/workflow-format.md lists the {what}s"));
     }
 }
