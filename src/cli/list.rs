@@ -14,7 +14,11 @@ use crate::store::{Reader, RunRow, StoreError, WaitRow};
 
 pub fn list(session: &Session) -> Result<Exit, CliError> {
     let (runs, waits) = match Reader::open(session.state_dir()) {
-        Ok(reader) => (under_their_parents(reader.runs()?), reader.waits()?),
+        Ok(reader) => {
+            // Of pruned ones there is nothing to show.
+            let kept = reader.runs()?.into_iter().filter(|run| run.pruned_at.is_none()).collect();
+            (under_their_parents(kept), reader.waits()?)
+        }
         Err(StoreError::NoState { .. }) => Default::default(),
         Err(error) => return Err(error.into()),
     };
@@ -99,5 +103,6 @@ pub fn run_json(run: &RunRow) -> Value {
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "failure": run.failure,
+        "pruned_at": run.pruned_at,
     })
 }

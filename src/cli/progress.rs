@@ -8,13 +8,13 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::output::{Output, SCHEMA};
+use super::output::{Output, SCHEMA, bytes};
 use super::session::Session;
 use crate::config::Origin;
 use crate::core::event::{Event, Recorded, Wait};
 use crate::core::ids::{RunId, StepId};
 use crate::core::protocol::{MetricRow, Progress};
-use crate::engine::Observer;
+use crate::engine::{Observer, SpaceWait};
 
 /// Without a terminal, a step prints its progress at most this often.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -128,6 +128,23 @@ impl Observer for ProgressView {
         let share = (100 * progress.done).checked_div(progress.total).unwrap_or(0);
         let Progress { done, total, unit, message } = progress;
         self.out.message(&format!("{step}  {done}/{total} {unit} ({share} %)  {message}"));
+    }
+
+    fn waiting_for_space(&mut self, wait: &SpaceWait) {
+        if self.out.is_json() {
+            let SpaceWait { reason, path, needed_bytes, free_bytes } = wait;
+            let line = json!({
+                "schema": SCHEMA, "type": "waiting_for_space", "reason": reason, "path": path,
+                "needed_bytes": needed_bytes, "free_bytes": free_bytes,
+            });
+            let _ = self.out.line(&line.to_string());
+        }
+        let (needed, free) = (bytes(wait.needed_bytes), bytes(wait.free_bytes));
+        self.print(&wait.reason);
+        self.print(&format!("waiting until {needed} are free on the disk of `{}`; now {free}", wait.path.display()));
+        self.print(
+            "hint: free some space and the run goes on by itself; Ctrl-C stops it, `stepwell resume` goes on later",
+        );
     }
 
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {

@@ -36,6 +36,9 @@ fn human(run: &RunRow, steps: &[StepRow]) -> String {
     let mut text = format!("run       {}\nname      {}\nworkflow  {}\n", run.id, run.name, run.workflow);
     text.push_str(&format!("status    {}\n", run.status.as_str()));
     text.push_str(&format!("time      {}\n", since(run.started_at, run.finished_at.or(Some(run.updated_at)))));
+    if let Some(at) = run.pruned_at {
+        text.push_str(&format!("pruned    {at}: only its log is left\n"));
+    }
     if let Some(failure) = &run.failure {
         text.push_str(&format!("failure   {failure}\n"));
         if let Some(hint) = &failure.hint {

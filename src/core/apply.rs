@@ -12,7 +12,7 @@ use super::state::{Lease, Lifecycle, RunEnd, RunState, Signal, StepIndex, StepSt
 /// Applies one event that happened `at` to the state.
 pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
     match event {
-        Event::RunSubmitted { .. } => {}
+        Event::RunSubmitted { .. } | Event::RunPruned => {}
         Event::RunStarted => state.started = true,
         Event::RunInterrupted { .. } if state.lifecycle == Lifecycle::Paused => {}
         Event::RunInterrupted { .. } => state.lifecycle = Lifecycle::Interrupted,

@@ -115,6 +115,7 @@ impl RunStatus {
             Event::RunCanceled => active(RunStatus::Canceled),
             Event::RunSucceeded => active(RunStatus::Succeeded),
             Event::RunFailed { .. } => active(RunStatus::Failed),
+            Event::RunPruned if self.is_active() => Illegal,
             _ => Keep,
         }
     }
@@ -213,7 +214,8 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::RunCanceled
         | Event::RunSucceeded
         | Event::RunFailed { .. }
-        | Event::RunResumed => None,
+        | Event::RunResumed
+        | Event::RunPruned => None,
     }
 }
 

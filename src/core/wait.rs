@@ -145,7 +145,7 @@ pub fn child_failure(name: &str, run: RunId, failure: Option<(&StepId, &Failure)
         Some((step, failure)) => {
             let message = format!("the child run {name} failed: step `{step}`: {}", failure.message);
             let hint = format!("`stepwell show {run}` has its steps");
-            Failure { message, hint: failure.hint.clone().or(Some(hint)), kind: failure.kind }
+            Failure { message, hint: failure.hint.clone().or(Some(hint)), ..failure.clone() }
         }
         None => Failure::new(FailureKind::Canceled, format!("the child run {name} was canceled"))
             .with_hint("`stepwell resume` of this run starts it again"),

@@ -10,6 +10,7 @@ use crate::core::decide::Command;
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::key::step_key;
+use crate::core::provenance::FINGERPRINT;
 use crate::core::schedule::next_claim;
 use crate::core::state::Step;
 use crate::core::template::{self, TemplateError};
@@ -25,9 +26,6 @@ use super::run::Run;
 const IN_PROCESS_SLOTS: usize = 256;
 /// Steps decided about between two commits; more would delay everything else.
 const BATCH: usize = 1024;
-
-/// Key under which events keep the fingerprint, beside the arguments.
-const FINGERPRINT: &str = "$fingerprint";
 
 /// What is decided about a ready step.
 enum Plan {

@@ -10,7 +10,7 @@ use crate::core::run_options::RunOptions;
 use crate::core::state::{RunState, Step, StepState};
 use crate::core::template::{self, StepOutputs, TemplateContext, TemplateError};
 use crate::steps::find;
-use crate::store::Reader;
+use crate::store::{Reader, StoreError};
 
 use super::error::EngineError;
 use super::rows::state_from_rows;
@@ -28,6 +28,9 @@ impl Run {
     /// When the run is unknown or unreadable.
     pub(super) fn load(reader: &Reader, id: RunId) -> Result<Run, EngineError> {
         let row = reader.run(id)?;
+        if let Some(at) = row.pruned_at {
+            return Err(StoreError::Pruned { run: id, at }.into());
+        }
         let spec = Arc::new(reader.spec(id)?);
         let steps = reader.steps(id)?;
         let mut state = state_from_rows(spec, &row, &steps, placement);

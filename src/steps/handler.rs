@@ -68,6 +68,14 @@ impl From<Failure> for StepError {
     }
 }
 
+/// The error of a failpoint.
+#[cfg(feature = "failpoints")]
+impl From<std::io::Error> for StepError {
+    fn from(error: std::io::Error) -> Self {
+        StepError::Failed(error.into())
+    }
+}
+
 /// The attempt's line to the engine.
 pub trait Reporter {
     fn progress(&mut self, progress: Progress);

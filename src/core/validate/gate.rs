@@ -1,7 +1,5 @@
 //! Checks the rule of a gate: an expression over its `inputs`.
 
-use std::ops::Range;
-
 use super::templates::Placed;
 use crate::core::diagnostic::Problems;
 use crate::core::document::{Data, Node};
@@ -48,21 +46,17 @@ pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
                 .hint(hint);
         }
     }
-    unknown("filter", &scan.filters, is_filter, &placed, problems);
-    unknown("test", &scan.tests, is_test, &placed, problems);
-    unknown("function", &scan.functions, is_function, &placed, problems);
-}
-
-fn unknown(
-    what: &str,
-    uses: &[(String, Range<usize>)],
-    is_known: impl Fn(&str) -> bool,
-    placed: &Placed,
-    problems: &mut Problems,
-) {
-    for (name, range) in uses.iter().filter(|(name, _)| !is_known(name)) {
-        problems
-            .at(&placed.at(range), format!("unknown {what} `{name}` in a rule"))
-            .hint(format!("specs/workflow-format.md lists the {what}s"));
+    type IsKnown = fn(&str) -> bool;
+    let known: [(&str, &[_], IsKnown); 3] = [
+        ("filter", &scan.filters, is_filter),
+        ("test", &scan.tests, is_test),
+        ("function", &scan.functions, is_function),
+    ];
+    for (what, uses, is_known) in known {
+        for (name, range) in uses.iter().filter(|(name, _)| !is_known(name)) {
+            problems
+                .at(&placed.at(range), format!("unknown {what} `{name}` in a rule"))
+                .hint(format!("specs/workflow-format.md lists the {what}s"));
+        }
     }
 }

@@ -197,4 +197,19 @@ SELECT run.name, decision.step, decision.at, rule, inputs, verdict, approver, co
 FROM decision JOIN run ON run.id = decision.run
 ORDER BY decision.seq;
 
+-- Retention: when everything but its log was removed.
+ALTER TABLE run ADD COLUMN pruned_at TEXT;
+-- Of all other columns; metrics are not in the event log. Rows of older schemas have none.
+ALTER TABLE metric ADD COLUMN digest INTEGER;
+
+-- Commits without an event, so that `event-head` notices their loss too.
+INSERT INTO meta (key, value) VALUES ('quiet_commits', 0);
+
+-- Builds and machines on which attempts ran.
+CREATE TABLE environment (
+    digest TEXT PRIMARY KEY NOT NULL,
+    body   TEXT NOT NULL CHECK (json_valid(body))
+) STRICT;
+ALTER TABLE attempt ADD COLUMN environment TEXT REFERENCES environment (digest);
+
 PRAGMA user_version = 3;
