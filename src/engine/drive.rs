@@ -44,31 +44,8 @@ pub(super) fn drive_locked(
     options: EngineOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, EngineError> {
-    let mut store = Store::open(&options.state_dir)?;
-    store.begin_epoch(lock)?;
-    store.note_environment(&environment::describe().to_string())?;
-    let artifacts = ArtifactStore::open(&options.state_dir)?;
-    artifacts.clean_temp()?;
     let inbox = Inbox::open(&options.state_dir)?;
-    let executors = Executors::new(&artifacts, &inbox.sink())?;
-    let mut engine = Engine {
-        options,
-        observer,
-        store,
-        artifacts,
-        executors,
-        runs: BTreeMap::new(),
-        attempts: Attempts::default(),
-        prepared: HashMap::new(),
-        pending: Pending::default(),
-        windows: Windows::default(),
-        schedules: Schedules::default(),
-        sender: inbox.sender.clone(),
-        more_to_claim: false,
-        stopping: None,
-        looked_at: Timestamp::now(),
-    };
-    engine.drive(&inbox)
+    Engine::open(lock, options, observer, &inbox)?.drive(&inbox)
 }
 
 pub(super) struct Engine<'a> {
@@ -104,6 +81,43 @@ impl Executors {
         Ok(Executors {
             in_process: InProcess::new(artifacts.clone(), sink.clone()),
             local: Local::new(program, sink.clone()),
+        })
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// A new epoch of the state directory, with nothing in memory.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written.
+    pub(super) fn open(
+        lock: &EngineLock,
+        options: EngineOptions,
+        observer: &'a mut dyn Observer,
+        inbox: &Inbox,
+    ) -> Result<Engine<'a>, EngineError> {
+        let mut store = Store::open(&options.state_dir)?;
+        store.begin_epoch(lock)?;
+        store.note_environment(&environment::describe().to_string())?;
+        let artifacts = ArtifactStore::open(&options.state_dir)?;
+        artifacts.clean_temp()?;
+        let executors = Executors::new(&artifacts, &inbox.sink())?;
+        Ok(Engine {
+            options,
+            observer,
+            store,
+            artifacts,
+            executors,
+            runs: BTreeMap::new(),
+            attempts: Attempts::default(),
+            prepared: HashMap::new(),
+            pending: Pending::default(),
+            windows: Windows::default(),
+            schedules: Schedules::default(),
+            sender: inbox.sender.clone(),
+            more_to_claim: false,
+            stopping: None,
+            looked_at: Timestamp::now(),
         })
     }
 }

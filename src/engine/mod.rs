@@ -31,6 +31,8 @@ mod stop;
 #[cfg(test)]
 mod tests;
 mod timers;
+#[cfg(test)]
+mod waiting_tests;
 mod wake;
 
 pub use ask::{Asked, ask};

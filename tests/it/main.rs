@@ -18,3 +18,4 @@ mod smoke;
 #[cfg(feature = "train")]
 mod training;
 mod upgrade;
+mod waiting;
