@@ -186,7 +186,7 @@ fn a_run_that_waits_for_space_can_be_canceled() {
 fn a_database_without_space_is_waited_for() {
     let Some(full) = Full::new() else { return };
     // Nothing is left but what the first commits take.
-    let free = rustix::fs::statvfs(&full.sandbox.state()).unwrap();
+    let free = rustix::fs::statvfs(full.sandbox.state()).unwrap();
     let left = usize::try_from(free.f_bavail * free.f_frsize).unwrap();
     fs::write(full.sandbox.state().join("more"), vec![1; left - MIB]).unwrap();
     let mut engine = full.start_and_wait(&["run", "large.toml"]);
