@@ -5,6 +5,7 @@
 #![recursion_limit = "256"]
 
 pub mod artifact;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod core;

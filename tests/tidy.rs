@@ -15,6 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("steps", &["steps", "faults", "core", "artifact", "train"]),
     ("worker", &["worker", "faults", "core", "steps", "artifact"]),
     ("executors", &["executors", "faults", "core", "worker", "steps", "artifact"]),
+    ("bench", &["bench", "core", "store", "steps"]),
     ("engine", &["engine", "faults", "core", "store", "artifact", "executors", "steps"]),
 ];
 
@@ -113,6 +114,7 @@ fn layers_import_only_what_is_below_them() {
                 &rest[..end]
             });
             let modules = [
+                "bench",
                 "cli",
                 "config",
                 "core",

@@ -229,8 +229,12 @@ impl ArtifactStore {
         Ok(removed)
     }
 
-    /// A folder on the disk that artifacts are written to.
-    pub(super) fn folder(&self) -> &Path {
+    pub(super) fn blobs_dir(&self) -> &Path {
+        &self.inner.blobs
+    }
+
+    /// On the disk that artifacts are written to.
+    pub(super) fn temp_dir(&self) -> &Path {
         &self.inner.temp
     }
 

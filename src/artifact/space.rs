@@ -30,8 +30,8 @@ impl ArtifactStore {
     pub fn check_space(&self, bytes: u64) -> Result<(), ArtifactError> {
         let needed = bytes.saturating_add(HEADROOM_BYTES);
         // A file system that does not say lets the write itself find out.
-        match free_bytes(self.folder()) {
-            Ok(free) if free < needed => Err(ArtifactError::no_space(self.folder(), needed)),
+        match free_bytes(self.temp_dir()) {
+            Ok(free) if free < needed => Err(ArtifactError::no_space(self.temp_dir(), needed)),
             Ok(_) | Err(_) => Ok(()),
         }
     }

@@ -1,7 +1,9 @@
 //! Command line: one file per verb. Data goes to standard output, everything else to standard error.
 
+mod approve;
 mod args;
 mod artifact;
+mod bench;
 mod cancel;
 mod completions;
 mod config;
@@ -13,6 +15,7 @@ mod exit_code;
 mod explain;
 mod export_folder;
 mod foreground;
+mod gc;
 #[cfg(feature = "train")]
 mod generate;
 mod list;
@@ -21,13 +24,16 @@ mod logs;
 mod model;
 mod output;
 mod progress;
+mod provenance;
 mod report;
 mod resume;
 mod run;
 mod session;
 mod show;
+mod signal;
 mod smoke_test;
 mod start_training;
+mod verify;
 mod watch;
 mod worker;
 mod workflow;

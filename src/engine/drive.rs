@@ -17,6 +17,7 @@ use crate::store::{EngineLock, Store};
 use super::attempts::Attempts;
 use super::commit::Pending;
 use super::disk;
+use super::environment;
 use super::error::EngineError;
 use super::inbox::Inbox;
 use super::options::{EngineOptions, Observer, Outcome, Scope};
@@ -43,6 +44,7 @@ pub(super) fn drive_locked(
 ) -> Result<Outcome, EngineError> {
     let mut store = Store::open(&options.state_dir)?;
     store.begin_epoch(lock)?;
+    store.note_environment(&environment::describe().to_string())?;
     let artifacts = ArtifactStore::open(&options.state_dir)?;
     artifacts.clean_temp()?;
     let inbox = Inbox::open(&options.state_dir)?;
@@ -117,7 +119,7 @@ impl Engine<'_> {
         self.recover()?;
         self.look_for_requests()?;
         loop {
-            self.claim()?;
+            self.give_out()?;
             self.flush()?;
             self.forget_ended_runs();
             if let Some(outcome) = self.outcome() {
@@ -155,7 +157,9 @@ impl Engine<'_> {
         match self.options.scope {
             _ if self.stopping.is_some() => Some(Outcome::Interrupted),
             Scope::Run(id) if self.is_paused(id) => Some(Outcome::Paused),
-            Scope::All { exit_when_idle: true } if self.runs.keys().all(|&run| self.is_paused(run)) => {
+            Scope::All { exit_when_idle: true }
+                if self.runs.iter().all(|(id, run)| self.is_paused(*id) || run.state.only_waits()) =>
+            {
                 Some(Outcome::Idle)
             }
             Scope::Requests => Some(Outcome::Idle),

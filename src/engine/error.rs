@@ -21,6 +21,13 @@ pub enum EngineError {
     /// The tables were changed by somebody else than the engine.
     #[error("the state of run {run} is not what this engine has written: an event of it was refused as stale")]
     Diverged { run: RunId },
+    /// The engine that started the attempt has died, and nobody has proved the attempt dead.
+    #[error("step `{step}` of run {run} is leased to an attempt of an engine that died")]
+    Leased { run: RunId, step: StepId },
+    #[error("{holder} cannot be read: {}", source.what())]
+    Unreadable { holder: String, source: ArtifactError },
+    #[error("the provenance of {what} is not known: {reason}")]
+    NoProvenance { what: String, reason: String },
     /// Starting the step again could run it twice at a time.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     Undead { run: RunId, step: StepId, pids: Vec<u32> },
@@ -51,6 +58,13 @@ impl EngineError {
             EngineError::Artifact(error) => Some(error.hint()),
             EngineError::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some(format!("make `{}` writable, or choose another `--state-dir`", path.display()))
+            }
+            EngineError::Leased { run, .. } => {
+                Some(format!("end it with `stepwell resume {run}` or `stepwell cancel {run}`"))
+            }
+            EngineError::Unreadable { source, .. } => Some(source.hint()),
+            EngineError::NoProvenance { .. } => {
+                Some("`stepwell artifact ls RUN` lists the outputs of a run".to_owned())
             }
             EngineError::Undead { .. } => Some("end them, or restart the machine".to_owned()),
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::backup::RESTORING;
 use crate::faults::around;
 
 use super::chain;
@@ -139,16 +140,30 @@ pub(super) fn check_head(connection: &Connection, path: &Path, recorded: &Record
     let head = match recorded {
         Recorded::Nothing => return Ok(()),
         Recorded::Unreadable => {
+            let head = path.with_file_name(super::layout::HEAD_FILE);
+            let text = fs::read_to_string(head).unwrap_or_default();
+            if text == RESTORING {
+                return Err(StoreError::UnfinishedRestore { path: path.to_owned() });
+            }
             let what = "it does not hold the number and hash of an event".to_owned();
             return Err(StoreError::Damaged { path: path.with_file_name(super::layout::HEAD_FILE), what });
         }
         Recorded::Head(head) => head,
     };
     match chain::hash_at(connection, head.seq)? {
-        Some(hash) if hash == head.hash => Ok(()),
+        Some(hash) if hash == head.hash => check_quiet(connection, path, head.quiet),
         Some(_) => lost(head.seq, "the database has another event in its place".to_owned()),
         None => lost(head.seq, format!("the database ends with event {}", chain::head(connection)?.seq)),
     }
+}
+
+/// Commits without an event, such as metrics, must be there as well.
+fn check_quiet(connection: &Connection, path: &Path, recorded: i64) -> Result<(), StoreError> {
+    let found = chain::head(connection)?.quiet;
+    if found < recorded {
+        return Err(StoreError::LostCommits { path: path.to_owned(), lost: recorded - found });
+    }
+    Ok(())
 }
 
 fn apply_settings(connection: &Connection, path: &Path) -> Result<(), StoreError> {

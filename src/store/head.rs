@@ -24,6 +24,9 @@ const LENGTH: usize = 128;
 pub(super) struct Head {
     pub(super) seq: i64,
     pub(super) hash: String,
+    /// Commits without an event: metrics, leases, requests.
+    #[serde(default)]
+    pub(super) quiet: i64,
 }
 
 /// What the file says.

@@ -30,6 +30,13 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<u32, Store
     Ok(found)
 }
 
+/// Gives a new database its tables.
+pub(super) fn create(connection: &mut Connection) -> Result<(), StoreError> {
+    let path = Path::new(connection.path().unwrap_or_default()).to_owned();
+    runner().run(connection).map_err(|source| StoreError::Migration { path, source: Box::new(source) })?;
+    Ok(())
+}
+
 /// Migrates from version `found`. The caller keeps other processes out.
 pub(super) fn migrate(connection: &mut Connection, path: &Path, found: u32) -> Result<(), StoreError> {
     if found > 0 {

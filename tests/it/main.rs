@@ -1,6 +1,7 @@
 //! End-to-end tests: the real binary, a real database, real processes killed with SIGKILL.
 
 mod bad_input;
+mod bit_flips;
 mod cli;
 mod crash;
 #[cfg(target_os = "linux")]
@@ -9,6 +10,8 @@ mod engine;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod harness;
+mod maintenance;
+mod provenance;
 mod reuse;
 #[cfg(feature = "train")]
 mod smoke;

@@ -70,7 +70,7 @@ fn a_missing_event_is_found() {
 fn tables_must_say_what_the_log_says() {
     for (sql, expected) in [
         ("UPDATE run SET status = 'succeeded'", "status is succeeded, the log says running"),
-        ("UPDATE run SET spec_digest = 'x'", "spec_digest is x, the log says digest"),
+        ("UPDATE run SET spec_digest = 'x'", "its digest is"),
         ("UPDATE step SET status = 'succeeded' WHERE id = 'b'", "step `b`: status is succeeded"),
         ("UPDATE step SET fence = 9 WHERE id = 'a'", "step `a`: fence is 9, the log says 1"),
         ("UPDATE step SET attempts = 2 WHERE id = 'a'", "step `a`: attempts is 2"),
@@ -80,11 +80,40 @@ fn tables_must_say_what_the_log_says() {
         ("DELETE FROM checkpoint", "step `a`: checkpoints"),
         ("DELETE FROM step WHERE id = 'c'", "step `c` has events but no row"),
         ("DELETE FROM artifact", "foreign key: table `checkpoint`"),
-        ("UPDATE run SET spec = '{}'", "workflow is unreadable"),
+        ("UPDATE run SET spec = '{}'", "the workflow of run"),
+        ("UPDATE run SET spec = json_set(spec, '$.description', 'x')", "was submitted"),
+        // What only a rebuild of the tables finds.
+        ("UPDATE step SET key = 'other' WHERE id = 'a'", "`key` is `other`, the log says `key-a`"),
+        ("UPDATE step SET arguments = '{}' WHERE id = 'a'", "`arguments` is `{}`"),
+        ("UPDATE checkpoint SET loss = 2", "`loss` is 2, the log says 1"),
+        ("UPDATE attempt SET finished_at = NULL", "`finished_at` is nothing"),
+        ("DELETE FROM attempt", "table `attempt`: row"),
+        ("UPDATE artifact SET media_type = 'x'", "table `artifact`: row"),
+        ("UPDATE run SET updated_at = '2000-01-01T00:00:00.000Z'", "`updated_at` is"),
+        ("UPDATE event SET step = 'b' WHERE seq = 4", "another kind or step"),
     ] {
         let text = problems_after(&format!("{sql} -- {expected}"));
         assert!(text.contains(expected), "{sql}: {text}");
     }
+}
+
+#[test]
+fn a_changed_view_or_constraint_is_found() {
+    let dir = stopped();
+    let database = Connection::open(dir.path().join("stepwell.db")).unwrap();
+    database.execute_batch("DROP VIEW runs; CREATE VIEW runs AS SELECT 1;").unwrap();
+    let problems = check(dir.path()).unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].what.contains("view `runs`"), "{problems:?}");
+}
+
+#[test]
+fn a_changed_workflow_is_not_used() {
+    let (engine, run) = Engine::with_run();
+    edit(engine.path(), "UPDATE run SET spec = json_set(spec, '$.steps[0].kind', 'noot')");
+    let error = engine.store.spec(run).unwrap_err();
+    assert!(matches!(error, StoreError::DamagedSpec { .. }), "{error}");
+    assert!(error.hint().unwrap().contains("db restore"));
 }
 
 /// The files of a live engine as a crash would leave them: the newest commits are only in the WAL.

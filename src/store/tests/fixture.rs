@@ -12,6 +12,7 @@ use crate::core::artifact::{ArtifactRef, Digest, Outputs};
 use crate::core::event::{Checkpoint, Event, Recorded};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::key::spec_digest;
 use crate::core::protocol::MetricRow;
 use crate::core::spec::{StepSpec, WorkflowSpec};
 use crate::store::{Batch, CommitReport, EngineLock, MetricWrite, NewRun, Store, StoreError, Submitted};
@@ -31,12 +32,14 @@ pub fn spec() -> WorkflowSpec {
         when: None,
         retry: Default::default(),
         timeout: Default::default(),
+        child: None,
     };
     WorkflowSpec {
         name: "flow".to_owned(),
         description: String::new(),
         params: Map::new(),
         steps: vec![step("a", &[]), step("b", &["a"]), step("c", &["a"])],
+        outputs: Map::new(),
     }
 }
 
@@ -45,7 +48,7 @@ pub fn new_run(name: &str) -> NewRun {
         id: RunId(Uuid::now_v7()),
         name: name.to_owned(),
         spec: spec(),
-        spec_digest: "digest".to_owned(),
+        spec_digest: spec_digest(&spec()),
         idempotency_key: None,
         options: Default::default(),
         at: at(0),
