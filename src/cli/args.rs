@@ -90,6 +90,8 @@ pub enum Verb {
     Doctor,
     /// Train, kill, resume and compare a tiny model in a temporary directory
     SmokeTest(SmokeTestArgs),
+    /// Run a workflow under random SIGKILLs and count what must not happen
+    Chaos(ChaosArgs),
     /// Remove files that nothing refers to, and runs that the retention policy does not keep
     Gc(GcArgs),
     /// Check, copy and put back the state database
@@ -472,6 +474,37 @@ pub struct SmokeTestArgs {
     /// Keep the temporary state directories
     #[arg(long)]
     pub keep: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ChaosArgs {
+    /// Name of a workflow, or path of a TOML file; its outputs must not depend on time
+    pub workflow: String,
+    /// How many processes, or families of processes, are killed in all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub kills: u64,
+    /// Set a parameter of the workflow (repeatable)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// What is killed: the engine, a worker, or by turns one of these or everything at once
+    #[arg(long, value_enum, default_value_t = ChaosTarget::All)]
+    pub target: ChaosTarget,
+    /// Of the random moments [default: the time]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where the temporary state directories are made [default: the system's]
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// Keep the temporary state directories; those of a failed drill are always kept
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChaosTarget {
+    Engine,
+    Worker,
+    All,
 }
 
 #[derive(Subcommand, Debug)]

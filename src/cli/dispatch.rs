@@ -64,6 +64,7 @@ fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
         Verb::Bench(BenchVerb::Engine(args)) => bench::engine(session, &args),
         Verb::Schedule(verb) => schedule::schedule(session, &verb),
         Verb::Doctor => doctor::doctor(session),
+        Verb::Chaos(args) => chaos::chaos(session, &args),
         Verb::SmokeTest(args) => smoke_test::smoke_test(session, &args),
         Verb::Db(verb) => db::db(session, &verb),
         Verb::Gc(args) => gc::gc(session, &args),

@@ -8,4 +8,4 @@ mod process;
 pub use executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
 pub use in_process::InProcess;
 pub use local::Local;
-pub use process::{end_leftovers, identify};
+pub use process::{descendants, end_leftovers, identify, is_alive};

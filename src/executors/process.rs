@@ -71,6 +71,24 @@ pub fn end_leftovers(id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u
     survivors
 }
 
+/// Every process that descends from `ancestor` now, parents before children.
+pub fn descendants(ancestor: u32) -> Vec<ProcessIdentity> {
+    let parents = platform::parents();
+    let mut family = vec![ancestor];
+    let mut next = 0;
+    while next < family.len() {
+        let parent = family[next];
+        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    family.into_iter().skip(1).filter_map(identify).collect()
+}
+
+/// Whether the process lives: a zombie only waits to be reaped.
+pub fn is_alive(process: &ProcessIdentity) -> bool {
+    platform::is_running(process.pid) && identify(process.pid).as_ref() == Some(process)
+}
+
 fn to_pid(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
@@ -94,6 +112,15 @@ mod platform {
         let member =
             |pid: &u32| fields(*pid).is_some_and(|f| f.get(2) == Some(&leader) && !matches!(f[0].as_str(), "Z" | "X"));
         processes().filter(member).collect()
+    }
+
+    /// All processes with their parents.
+    pub fn parents() -> Vec<(u32, u32)> {
+        processes().filter_map(|pid| Some((pid, fields(pid)?.get(1)?.parse().ok()?))).collect()
+    }
+
+    pub fn is_running(pid: u32) -> bool {
+        fields(pid).is_some_and(|fields| !matches!(fields[0].as_str(), "Z" | "X"))
     }
 
     /// Living processes whose initial environment has this entry. Others' processes are unreadable.
@@ -145,6 +172,19 @@ mod platform {
         text.lines().filter_map(member).collect()
     }
 
+    pub fn parents() -> Vec<(u32, u32)> {
+        let text = output("ps", &["-axo", "pid=,ppid="]).unwrap_or_default();
+        let pair = |line: &str| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+        };
+        text.lines().filter_map(pair).collect()
+    }
+
+    pub fn is_running(pid: u32) -> bool {
+        output("ps", &["-p", &pid.to_string(), "-o", "stat="]).is_some_and(|stat| !stat.trim().starts_with('Z'))
+    }
+
     /// Environments of other processes cannot be read here.
     pub fn marked(_entry: &str) -> Vec<u32> {
         Vec::new()
@@ -185,6 +225,25 @@ mod tests {
         assert!(end_leftovers(&id, Some(&process)).is_empty());
         assert!(platform::group_members(child.id()).is_empty());
         child.wait().unwrap();
+    }
+
+    #[test]
+    fn descendants_are_found_and_their_death_is_seen() {
+        let mut child =
+            Command::new("sh").args(["-c", "sh -c 'sleep 60 & wait' & wait"]).process_group(0).spawn().unwrap();
+        let family = loop {
+            let family = descendants(std::process::id());
+            if descendants(child.id()).len() >= 2 {
+                break family;
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let inner = descendants(child.id());
+        assert!(inner.iter().all(|process| family.contains(process) && is_alive(process)));
+        signal_group(child.id(), Signal::KILL);
+        child.wait().unwrap();
+        await_group_end(child.id());
+        assert!(!inner.iter().any(is_alive));
     }
 
     #[test]
