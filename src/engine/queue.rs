@@ -97,10 +97,11 @@ impl Engine<'_> {
     }
 
     /// Whether the rate limit of a class lets an attempt start now; else its time becomes a deadline.
-    pub(super) fn rate_allows(&mut self, class: &Class, now: Timestamp) -> bool {
+    pub(super) fn rate_allows(&mut self, class: &Class) -> bool {
         let Some(name) = &class.rate_limit else { return true };
         // A limit that does not exist is told when the step gets its turn.
         let Some(&limit) = self.options.limits.rate_limits.get(name) else { return true };
+        let now = Timestamp::now();
         let at = self.windows.by_name.entry(name.clone()).or_default().next_allowed(limit, now);
         if at <= now {
             return true;
@@ -109,9 +110,10 @@ impl Engine<'_> {
         false
     }
 
-    pub(super) fn count_start(&mut self, class: &Class, now: Timestamp) {
+    /// After the claim was decided: a start must not count as earlier than it was.
+    pub(super) fn count_start(&mut self, class: &Class) {
         if let Some(name) = &class.rate_limit {
-            self.windows.by_name.entry(name.clone()).or_default().add(now);
+            self.windows.by_name.entry(name.clone()).or_default().add(Timestamp::now());
         }
     }
 

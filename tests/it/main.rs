@@ -5,7 +5,9 @@ mod cli;
 mod crash;
 mod engine;
 mod harness;
+mod pools;
 mod reuse;
+mod schedule;
 #[cfg(feature = "train")]
 mod smoke;
 #[cfg(feature = "train")]
