@@ -11,6 +11,12 @@ use crate::core::event::Alert;
 use crate::core::status::RunStatus;
 use crate::store::{Reader, RunRow, StoreError};
 
+struct Listed {
+    run: RunRow,
+    effort: Option<Effort>,
+    alerts: Vec<Alert>,
+}
+
 pub fn list(session: &Session) -> Result<Exit, CliError> {
     let runs = match Reader::open(session.state_dir()) {
         Ok(reader) => with_effort(session, &reader)?,
@@ -20,10 +26,10 @@ pub fn list(session: &Session) -> Result<Exit, CliError> {
     let human = if runs.is_empty() {
         "no runs yet: `stepwell start-training` starts one".to_owned()
     } else {
-        let rows = runs.iter().map(|(run, effort, _)| row(run, effort.as_ref())).collect();
+        let rows = runs.iter().map(row).collect();
         table(&["run", "name", "workflow", "status", "created", "time", ""], rows)
     };
-    let values = runs.iter().map(|(run, effort, alerts)| {
+    let values = runs.iter().map(|Listed { run, effort, alerts }| {
         let mut value = run_json(run);
         value["alerts"] = json!(alerts.iter().map(|alert| alert.as_str()).collect::<Vec<_>>());
         value["effort"] = json!(effort.as_ref().map(Effort::json));
@@ -34,19 +40,20 @@ pub fn list(session: &Session) -> Result<Exit, CliError> {
 }
 
 /// What is left is only estimated of runs that somebody works on.
-fn with_effort(session: &Session, reader: &Reader) -> Result<Vec<(RunRow, Option<Effort>, Vec<Alert>)>, CliError> {
+fn with_effort(session: &Session, reader: &Reader) -> Result<Vec<Listed>, CliError> {
     let mut alerts = reader.alerts()?;
     let mut runs = Vec::new();
     for run in reader.runs()? {
         let running = run.status == RunStatus::Running;
         let effort = running.then(|| effort(reader, &run, session.settings.slots.value)).transpose()?;
         let alerts = alerts.remove(&run.id).unwrap_or_default();
-        runs.push((run, effort, alerts));
+        runs.push(Listed { run, effort, alerts });
     }
     Ok(runs)
 }
 
-fn row(run: &RunRow, effort: Option<&Effort>) -> Vec<String> {
+fn row(listed: &Listed) -> Vec<String> {
+    let Listed { run, effort, .. } = listed;
     vec![
         short_id(run.id),
         run.name.clone(),
@@ -54,7 +61,7 @@ fn row(run: &RunRow, effort: Option<&Effort>) -> Vec<String> {
         run.status.as_str().to_owned(),
         run.created_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
         since(run.started_at, run.finished_at.or(Some(run.updated_at))),
-        effort.and_then(Effort::left).unwrap_or_default(),
+        effort.as_ref().and_then(Effort::left).unwrap_or_default(),
     ]
 }
 
