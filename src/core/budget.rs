@@ -114,7 +114,8 @@ pub fn next_judgement(state: &RunState, submitted_at: Timestamp, now: Timestamp)
     }
     let deadline = state.spec().sla.map(|sla| later(submitted_at, sla.finish_within)).filter(|at| *at > now);
     let working = u32::try_from(state.leases().count()).unwrap_or(u32::MAX);
-    let cap = state.budget.cap().filter(|_| working > 0).map(|cap| {
+    // A run that is over its limit is being paused already.
+    let cap = state.budget.cap().filter(|_| working > 0 && !is_used_up(state, now)).map(|cap| {
         let used = Duration::try_from(compute_used(state, now)).unwrap_or_default();
         later(now, cap.saturating_sub(used) / working)
     });
@@ -223,6 +224,7 @@ mod tests {
         assert_eq!(compute_used(&state, at(3.0)).as_hours(), 3 + 2);
         assert_eq!(next_judgement(&state, at(0.0), at(3.0)), Some(at(5.5)), "5 hours for two attempts");
         assert!(!is_used_up(&state, at(5.4)) && is_used_up(&state, at(5.5)));
+        assert_eq!(next_judgement(&state, at(0.0), at(5.5)), None, "nothing more to wake up for");
         state.handle(Command::Release { step: "a".into(), fence: Fence(1), reason: "r".into() }, at(4.0));
         assert_eq!(compute_used(&state, at(5.0)).as_hours(), 4 + 4, "what was released counts");
         assert_eq!(judge(&mut state, None, at(7.0)), [Alert::BudgetExhausted]);
