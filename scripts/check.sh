@@ -13,12 +13,16 @@ cargo fmt --check
 step "lints"
 cargo clippy --all-targets --quiet -- -D warnings
 cargo clippy --all-targets --quiet --no-default-features -- -D warnings
+cargo clippy --all-targets --quiet --no-default-features --features failpoints -- -D warnings
 
 step "tests"
 cargo test 2>&1 | tee -a "$log"
 
 step "tests without a training backend"
 cargo test --no-default-features 2>&1 | tee -a "$log"
+
+step "a fault at every failpoint"
+cargo test --no-default-features --features failpoints --test it failpoints 2>&1 | tee -a "$log"
 
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet

@@ -5,11 +5,13 @@
 #![recursion_limit = "256"]
 
 pub mod artifact;
+pub mod bench;
 pub mod cli;
 pub mod config;
 pub mod core;
 pub mod engine;
 pub mod executors;
+pub mod faults;
 pub mod steps;
 pub mod store;
 #[cfg(feature = "train")]

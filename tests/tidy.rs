@@ -8,14 +8,15 @@ const MAX_LINES: usize = 800;
 /// Who may import whom: module, then the modules of ours that it may name.
 const LAYERS: &[(&str, &[&str])] = &[
     ("core", &["core"]),
-    ("store", &["store", "core"]),
-    ("artifact", &["artifact", "core"]),
+    ("store", &["store", "faults", "core"]),
+    ("artifact", &["artifact", "faults", "core"]),
     ("config", &["config", "core"]),
     ("train", &["train", "core"]),
-    ("steps", &["steps", "core", "artifact", "train"]),
-    ("worker", &["worker", "core", "steps", "artifact"]),
-    ("executors", &["executors", "core", "worker", "steps", "artifact"]),
-    ("engine", &["engine", "core", "store", "artifact", "executors", "steps"]),
+    ("steps", &["steps", "faults", "core", "artifact", "train"]),
+    ("worker", &["worker", "faults", "core", "steps", "artifact"]),
+    ("executors", &["executors", "faults", "core", "worker", "steps", "artifact"]),
+    ("bench", &["bench", "core", "store", "steps"]),
+    ("engine", &["engine", "faults", "core", "store", "artifact", "executors", "steps"]),
 ];
 
 /// The files that may hold `unsafe`: kernels and the memory map.
@@ -112,8 +113,20 @@ fn layers_import_only_what_is_below_them() {
                 let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
                 &rest[..end]
             });
-            let modules =
-                ["cli", "config", "core", "store", "artifact", "engine", "executors", "steps", "train", "worker"];
+            let modules = [
+                "bench",
+                "cli",
+                "config",
+                "core",
+                "store",
+                "artifact",
+                "engine",
+                "executors",
+                "steps",
+                "train",
+                "worker",
+                "faults",
+            ];
             let wrong = imported.filter(|name| modules.contains(name)).find(|name| !allowed.contains(name))?;
             Some(format!("`{module}` must not import `{wrong}`"))
         },
@@ -200,6 +213,37 @@ fn mod_files_only_re_export() {
                 .then(|| "logic in mod.rs".to_owned())
         },
     );
+}
+
+#[test]
+fn every_failpoint_is_listed_and_placed_once() {
+    let list = fs::read_to_string("src/faults.rs").unwrap();
+    let list = list.split("OPERATIONS: &[&str] = &[").nth(1).and_then(|rest| rest.split("];").next()).unwrap();
+    let listed: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    let texts: Vec<String> = sources()
+        .iter()
+        .filter(|source| source.name() != "src/faults.rs")
+        .map(|source| source.lines.join("\n"))
+        .collect();
+    let mut placed: Vec<&str> = Vec::new();
+    for text in &texts {
+        placed.extend(
+            text.split("around!(").skip(1).filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next()),
+        );
+    }
+    placed.sort_unstable();
+    assert_eq!(placed, listed, "the list in src/faults.rs is sorted and has each name in the sources once");
+    assert!(listed.len() > 40);
+}
+
+#[cfg(not(feature = "failpoints"))]
+#[test]
+fn a_normal_build_has_no_trace_of_failpoints() {
+    let binary = fs::read(env!("CARGO_BIN_EXE_stepwell")).unwrap();
+    for trace in ["FAILPOINTS", "STEPWELL_FAULTS_RECORD", "store.commit.before", "artifact.rename"] {
+        let found = binary.windows(trace.len()).any(|window| window == trace.as_bytes());
+        assert!(!found, "`{trace}` is in the program");
+    }
 }
 
 #[test]

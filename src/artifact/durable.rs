@@ -4,12 +4,14 @@ use std::fs::{self, File};
 use std::io;
 use std::path::Path;
 
+use crate::faults::around;
+
 use super::error::ArtifactError;
 
 /// Makes the entries of a folder durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), ArtifactError> {
     let sync = || File::open(dir)?.sync_all();
-    sync().map_err(|source| ArtifactError::io("fsync the folder", dir, source))
+    around!("artifact.fsync_folder", sync()).map_err(|source| ArtifactError::io("fsync the folder", dir, source))
 }
 
 /// Creates a folder and its parents; each new entry is durable on return.
@@ -19,7 +21,7 @@ pub(super) fn create_dir(dir: &Path) -> Result<(), ArtifactError> {
     }
     let parent = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     create_dir(parent)?;
-    match fs::create_dir(dir) {
+    match around!("artifact.folder.create", fs::create_dir(dir)) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists && dir.is_dir() => {}
         Err(source) => return Err(ArtifactError::io("create the folder", dir, source)),
@@ -29,6 +31,7 @@ pub(super) fn create_dir(dir: &Path) -> Result<(), ArtifactError> {
 
 /// Renames a synced file, or a folder whose content is synced, to its final name in `folder`.
 pub(super) fn publish(temp: &Path, target: &Path, folder: &Path) -> Result<(), ArtifactError> {
-    fs::rename(temp, target).map_err(|source| ArtifactError::io("publish", target, source))?;
+    around!("artifact.rename", fs::rename(temp, target))
+        .map_err(|source| ArtifactError::io("publish", target, source))?;
     sync_dir(folder)
 }

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use uuid::Uuid;
 
 use crate::core::artifact::{ArtifactRef, Digest, TREE_MEDIA_TYPE};
+use crate::faults::around;
 
 use super::durable;
 use super::error::ArtifactError;
@@ -78,6 +79,7 @@ impl ArtifactStore {
     /// `NoSpace` or `Io`; nothing half-written is ever visible.
     pub fn put_bytes(&self, bytes: &[u8], media_type: &str) -> Result<ArtifactRef, ArtifactError> {
         let mut writer = self.writer(media_type)?;
+        writer.reserve(bytes.len() as u64)?;
         writer.write_all(bytes).map_err(|source| ArtifactError::io("write", writer.temp_path(), source))?;
         writer.finish()
     }
@@ -88,6 +90,8 @@ impl ArtifactStore {
     /// As `put_bytes`, and `Io` when the file cannot be read.
     pub fn put_file(&self, path: &Path, media_type: &str) -> Result<ArtifactRef, ArtifactError> {
         let mut writer = self.writer(media_type)?;
+        let size = fs::metadata(path).map_err(|source| ArtifactError::io("read", path, source))?.len();
+        writer.reserve(size)?;
         for_each_chunk(path, |chunk| {
             writer.write_all(chunk).map_err(|source| ArtifactError::io("write", writer.temp_path(), source))
         })?;
@@ -199,7 +203,7 @@ impl ArtifactStore {
     /// When the file is there but cannot be removed.
     pub fn remove(&self, digest: &Digest) -> Result<(), ArtifactError> {
         let path = self.blob_path(digest);
-        match fs::remove_file(&path) {
+        match around!("artifact.remove", fs::remove_file(&path)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(ArtifactError::io("remove", &path, source)),
             _ => Ok(()),
         }
@@ -215,13 +219,23 @@ impl ArtifactStore {
         let failed = |source| ArtifactError::io("clean", temp, source);
         let mut removed = 0;
         for entry in fs::read_dir(temp).map_err(failed)? {
-            match fs::remove_file(entry.map_err(failed)?.path()) {
+            let left_over = entry.map_err(failed)?.path();
+            match around!("artifact.clean", fs::remove_file(&left_over)) {
                 Ok(()) => removed += 1,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(source) => return Err(failed(source)),
             }
         }
         Ok(removed)
+    }
+
+    pub(super) fn blobs_dir(&self) -> &Path {
+        &self.inner.blobs
+    }
+
+    /// On the disk that artifacts are written to.
+    pub(super) fn temp_dir(&self) -> &Path {
+        &self.inner.temp
     }
 
     pub(super) fn new_temp_path(&self) -> PathBuf {

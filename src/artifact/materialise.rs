@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use uuid::Uuid;
 
 use crate::core::artifact::{ArtifactRef, Digest};
+use crate::faults::around;
 
 use super::durable;
 use super::error::ArtifactError;
@@ -64,13 +65,13 @@ impl ArtifactStore {
         let mut hasher = blake3::Hasher::new();
         for_each_chunk(&source, |chunk| {
             hasher.update(chunk);
-            file.write_all(chunk).map_err(failed)
+            around!("artifact.copy.write", file.write_all(chunk)).map_err(failed)
         })?;
         let actual = Digest::from(hasher.finalize());
         if actual != artifact.digest {
             return Err(ArtifactError::Damaged { digest: artifact.digest.clone(), path: source, actual });
         }
-        file.sync_all().map_err(failed)
+        around!("artifact.copy.fsync", file.sync_all()).map_err(failed)
     }
 }
 

@@ -6,9 +6,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use crate::core::artifact::{ArtifactRef, Digest};
+use crate::faults::around;
 
 use super::error::ArtifactError;
 use super::local::ArtifactStore;
+use super::space;
 
 const BUFFER: usize = 256 * 1024;
 
@@ -31,7 +33,7 @@ struct HashingFile {
 
 impl Write for HashingFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = around!("artifact.write", self.file.write(bytes))?;
         self.hasher.update(&bytes[..written]);
         self.size += written as u64;
         Ok(written)
@@ -59,6 +61,11 @@ impl ArtifactWriter {
         })
     }
 
+    /// Makes sure that `bytes` can be written.
+    pub(super) fn reserve(&self, bytes: u64) -> Result<(), ArtifactError> {
+        space::reserve(&self.file.get_ref().file, &self.temp.0, bytes)
+    }
+
     pub(super) fn temp_path(&self) -> &Path {
         &self.temp.0
     }
@@ -72,7 +79,7 @@ impl ArtifactWriter {
         self.file.flush().map_err(failed)?;
         let content = self.file.get_ref();
         content.file.set_permissions(Permissions::from_mode(0o444)).map_err(failed)?;
-        content.file.sync_all().map_err(failed)?;
+        around!("artifact.fsync", content.file.sync_all()).map_err(failed)?;
         let digest = Digest::from(content.hasher.finalize());
         let size = content.size;
         self.store.adopt(&self.temp.0, &digest, size)?;

@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
 use clap_complete::Shell;
 
+use crate::bench::Case;
 use crate::config::{ColorChoice, OutputFormat};
 use crate::core::duration;
 use crate::core::timetable::CatchUp;
@@ -48,7 +49,11 @@ pub enum Verb {
     Resume(ResumeArgs),
     /// Stop a run for good, with all its processes
     Cancel(RunSelector),
-    /// List runs, newest first
+    /// Answer a step that waits for a person
+    Approve(ApproveArgs),
+    /// Send a signal to a run, for a step that waits for it now or later
+    Signal(SignalArgs),
+    /// List runs, newest first, with what they wait for
     #[command(alias = "ls")]
     List,
     /// Show a run: its steps, their outputs and progress
@@ -75,6 +80,9 @@ pub enum Verb {
     Generate(GenerateArgs),
     /// Run whatever is pending or interrupted in this state directory
     Worker(WorkerArgs),
+    /// Measure how fast this machine runs steps
+    #[command(subcommand)]
+    Bench(BenchVerb),
     /// Start workflows by the clock
     #[command(subcommand)]
     Schedule(ScheduleVerb),
@@ -82,7 +90,9 @@ pub enum Verb {
     Doctor,
     /// Train, kill, resume and compare a tiny model in a temporary directory
     SmokeTest(SmokeTestArgs),
-    /// Check the state database
+    /// Remove files that nothing refers to, and runs that the retention policy does not keep
+    Gc(GcArgs),
+    /// Check, copy and put back the state database
     #[command(subcommand)]
     Db(DbVerb),
     /// Show settings
@@ -259,6 +269,38 @@ fn catch_up(policy: &str) -> CatchUp {
 }
 
 #[derive(Args, Debug)]
+pub struct ApproveArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The step that waits
+    #[arg(value_name = "STEP")]
+    pub step: String,
+    /// Say no: the step fails
+    #[arg(long)]
+    pub reject: bool,
+    /// Who decides [default: the user name]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Why; kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct SignalArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Name of the signal
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What the waiting step gives to other steps as `values.payload`
+    #[arg(long, value_name = "JSON", default_value = "null", value_parser = payload)]
+    pub payload: serde_json::Value,
+}
+
+#[derive(Args, Debug)]
 pub struct LogsArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
@@ -345,11 +387,22 @@ pub enum ArtifactVerb {
         /// File or folder to create
         dest: PathBuf,
     },
-    /// Read every byte of the artifacts of a run, or of all runs, and compare digests
+    /// Read every byte of the outputs and checkpoints of a run, or of all runs, and compare digests
     Verify {
         /// Id, unique prefix of an id, name, or `last` [default: all runs]
-        #[arg(value_name = "RUN")]
+        #[arg(value_name = "RUN", conflicts_with = "provenance")]
         run: Option<String>,
+        /// Compare a copy with its provenance manifest; needs no state directory
+        #[arg(long, num_args = 2, value_names = ["FILE", "PATH"])]
+        provenance: Option<Vec<PathBuf>>,
+    },
+    /// Print where an artifact comes from: steps, arguments, inputs back to the imports, environments
+    Provenance {
+        #[command(flatten)]
+        artifact: ArtifactSelector,
+        /// Write the manifest into a new file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -422,9 +475,66 @@ pub struct SmokeTestArgs {
 }
 
 #[derive(Subcommand, Debug)]
+pub enum BenchVerb {
+    /// Steps per second, start-up and idle cost, each next to the floor of this disk and this kernel
+    Engine(BenchEngineArgs),
+}
+
+#[derive(Args, Debug)]
+pub struct BenchEngineArgs {
+    /// Only these cases (repeatable); `scale` and `million` take minutes and run only when named
+    #[arg(long, value_name = "CASE", value_delimiter = ',', value_parser = PossibleValuesParser::new(Case::NAMES).try_map(|name| name.parse::<Case>()))]
+    pub only: Vec<Case>,
+    /// Small sizes: seconds instead of a minute
+    #[arg(long)]
+    pub quick: bool,
+    /// Keep every core busy meanwhile
+    #[arg(long)]
+    pub busy: bool,
+    /// Measure in a temporary folder below this one [default: beside the state directory]
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// How often to measure each rate; medians are reported
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub rounds: usize,
+    /// Step rows of `million`
+    #[arg(long, value_name = "N", default_value_t = 1_000_000)]
+    pub rows: usize,
+}
+
+#[derive(Subcommand, Debug)]
 pub enum DbVerb {
     /// Check integrity, the event log's hash chain, and that the tables agree with the events
     Check,
+    /// Copy the database into a new folder, also while an engine runs
+    ///
+    /// The folder has the form of a state directory: `stepwell list --state-dir PATH` reads it. The contents of
+    /// artifacts and the logs of attempts are not inside, unless `--artifacts` is given.
+    Backup {
+        /// Folder to create
+        path: PathBuf,
+        /// Copy the contents of artifacts as well, and verify them
+        #[arg(long)]
+        artifacts: bool,
+    },
+    /// Put a backup in the place of the database; the one before it is kept under `backups/`
+    Restore {
+        /// Folder that `db backup` made, or a file of `backups/`
+        path: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct GcArgs {
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Prune all but the newest N ended runs of each workflow [default: retention.keep_runs]
+    #[arg(long, value_name = "N")]
+    pub keep_runs: Option<u64>,
+    /// Prune runs that ended more than D days ago; with --keep-runs, those that neither rule keeps
+    #[arg(long, value_name = "D")]
+    pub keep_days: Option<u64>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -435,6 +545,10 @@ pub enum ConfigVerb {
         #[arg(long)]
         origin: bool,
     },
+}
+
+fn payload(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; text needs quotes of its own: '\"yes\"'"))
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

@@ -81,14 +81,23 @@ impl From<StoreError> for CliError {
             StoreError::NoState { .. }
             | StoreError::UnknownRun { .. }
             | StoreError::UnknownStep { .. }
-            | StoreError::UnknownSchedule { .. } => (Exit::NotFound, "not_found"),
+            | StoreError::UnknownSchedule { .. }
+            | StoreError::NoBackup { .. }
+            | StoreError::Pruned { .. } => (Exit::NotFound, "not_found"),
+            StoreError::Exists { .. } => (Exit::Usage, "exists"),
             StoreError::AmbiguousRun { .. } => (Exit::Usage, "ambiguous_run"),
             StoreError::ScheduleExists { .. } => (Exit::Usage, "schedule_exists"),
             StoreError::NameActive { .. } => (Exit::Usage, "name_active"),
             StoreError::Locked { .. } | StoreError::StaleEpoch { .. } => (Exit::Locked, "locked"),
             StoreError::NewerSchema { .. } => (Exit::Locked, "newer_schema"),
             StoreError::NoSpace { .. } => (Exit::Interrupted, "no_space"),
-            StoreError::LostEvents { .. } | StoreError::Damaged { .. } => (Exit::Failed, "damaged"),
+            StoreError::LostEvents { .. }
+            | StoreError::LostCommits { .. }
+            | StoreError::Damaged { .. }
+            | StoreError::DamagedBackup { .. }
+            | StoreError::UnfinishedRestore { .. }
+            | StoreError::DamagedMetric { .. }
+            | StoreError::DamagedSpec { .. } => (Exit::Failed, "damaged"),
             _ => (Exit::Internal, "state"),
         };
         let hint = error.hint();
@@ -101,6 +110,12 @@ impl From<EngineError> for CliError {
         match error {
             EngineError::Store(error) => error.into(),
             EngineError::Artifact(error) => error.into(),
+            leased @ EngineError::Leased { .. } => {
+                CliError { hint: leased.hint(), ..CliError::new(Exit::Locked, "leased", chain(&leased)) }
+            }
+            unreadable @ EngineError::Unreadable { .. } => {
+                CliError { hint: unreadable.hint(), ..CliError::new(Exit::Failed, "damaged", unreadable.to_string()) }
+            }
             other => {
                 let hint = other.hint();
                 let (exit, code) = match other {

@@ -1,7 +1,9 @@
 //! Command line: one file per verb. Data goes to standard output, everything else to standard error.
 
+mod approve;
 mod args;
 mod artifact;
+mod bench;
 mod cancel;
 mod completions;
 mod config;
@@ -15,6 +17,7 @@ mod explain;
 mod explain_limits;
 mod export_folder;
 mod foreground;
+mod gc;
 #[cfg(feature = "train")]
 mod generate;
 mod list;
@@ -23,14 +26,17 @@ mod logs;
 mod model;
 mod output;
 mod progress;
+mod provenance;
 mod report;
 mod resume;
 mod run;
 mod schedule;
 mod session;
 mod show;
+mod signal;
 mod smoke_test;
 mod start_training;
+mod verify;
 mod watch;
 mod worker;
 mod workflow;

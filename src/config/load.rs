@@ -94,6 +94,14 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             ],
             ColorChoice::Auto,
         ),
+        keep_runs: first(
+            [(project.keep_runs.map(Some), project_origin()), (user.keep_runs.map(Some), user_origin())],
+            None,
+        ),
+        keep_days: first(
+            [(project.keep_days.map(Some), project_origin()), (user.keep_days.map(Some), user_origin())],
+            None,
+        ),
         pools: first([(project.pools, project_origin()), (user.pools, user_origin())], Pools::default()),
         rate_limits: first(
             [(project.rate_limits, project_origin()), (user.rate_limits, user_origin())],

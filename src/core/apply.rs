@@ -7,13 +7,13 @@ use super::event::{Alert, Event};
 use super::failure::Failure;
 use super::ids::{Fence, StepId};
 use super::retry::ENGINE_DIED;
-use super::state::{Lease, Lifecycle, RunEnd, RunState, StepIndex, StepState};
+use super::state::{Lease, Lifecycle, RunEnd, RunState, Signal, StepIndex, StepState};
 
 /// Applies one event that happened `at` to the state.
 pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
     state.clock = at;
     match event {
-        Event::RunSubmitted { .. } => {}
+        Event::RunSubmitted { .. } | Event::RunPruned => {}
         Event::RunStarted => state.started = true,
         Event::RunInterrupted { .. } if state.lifecycle == Lifecycle::Paused => {}
         Event::RunInterrupted { .. } => state.lifecycle = Lifecycle::Interrupted,
@@ -41,7 +41,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             ended(state, i);
         }),
         Event::StepWaiting { step, wait } => {
-            with_step(state, step, |state, i| state.set(i, StepState::Waiting(wait.clone())));
+            with_step(state, step, |state, i| state.start_waiting(i, wait.clone()));
         }
         Event::CheckpointAdopted { step, checkpoint, .. } => {
             if let Some(i) = state.find(step) {
@@ -56,6 +56,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
         Event::StepFailed { step, failure } => with_step(state, step, |state, i| fail(state, i, failure)),
         Event::StepSucceeded { step, fence, outputs } => with_step(state, step, |state, i| {
             if state.steps[i].fence == *fence && !state.steps[i].state.is_terminal() {
+                state.take_signal(i);
                 state.set(i, StepState::Succeeded { outputs: outputs.clone() });
                 ended(state, i);
             }
@@ -112,10 +113,10 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             state.budget = *budget;
             state.alerts.retain(|alert| *alert != Alert::BudgetExhausted);
         }
-        Event::AttemptRewound { .. }
-        | Event::Note { .. }
-        | Event::StepDecided { .. }
-        | Event::SignalReceived { .. } => {}
+        Event::AttemptRewound { .. } | Event::Note { .. } | Event::StepDecided { .. } => {}
+        Event::SignalReceived { name, payload } => {
+            state.add_signal(Signal { name: name.clone(), payload: payload.clone() });
+        }
     }
 }
 

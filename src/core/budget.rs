@@ -165,10 +165,11 @@ mod tests {
             resources: Default::default(),
             priority: 0,
             rate_limit: None,
+            child: Default::default(),
         };
         let steps = steps.iter().map(step).collect();
-        let spec =
-            WorkflowSpec { name: "w".into(), description: String::new(), params: Map::new(), steps, budget, sla };
+        let (name, description, params, outputs) = ("w".into(), String::new(), Map::new(), Default::default());
+        let spec = WorkflowSpec { name, description, params, outputs, steps, budget, sla };
         let mut state = RunState::new(RunId(uuid::Uuid::nil()), Arc::new(spec), |_| Placement::Child);
         state.handle(Command::Expire, at(0.0));
         state

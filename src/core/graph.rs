@@ -105,6 +105,7 @@ mod tests {
             when: None,
             retry: RetryPolicy::default(),
             timeout: Timeouts::default(),
+            child: None,
             resources: Default::default(),
             priority: 0,
             rate_limit: None,
@@ -122,6 +123,7 @@ mod tests {
             description: String::new(),
             params: Map::new(),
             steps,
+            outputs: Map::new(),
             budget: Default::default(),
             sla: None,
         }

@@ -19,8 +19,12 @@ pub fn step_key(kind: &str, version: u32, with: &Value, fingerprint: &Value) -> 
 /// The digest of a workflow with its resolved parameters: what a run pins.
 pub fn spec_digest(spec: &WorkflowSpec) -> String {
     // A spec holds only text keys and finite numbers, so it always has a JSON form.
-    let value = serde_json::to_value(spec).unwrap_or_default();
-    Digest::of(canonical(&value).as_bytes()).to_string()
+    json_digest(&serde_json::to_value(spec).unwrap_or_default())
+}
+
+/// The digest of a JSON value, whatever the order of its keys.
+pub fn json_digest(value: &Value) -> String {
+    Digest::of(canonical(value).as_bytes()).to_string()
 }
 
 /// JSON without spaces, with keys in byte order.

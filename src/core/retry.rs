@@ -24,7 +24,7 @@ pub enum Verdict {
 pub fn verdict(policy: &RetryPolicy, failures_before: u32, failure: &Failure) -> Verdict {
     match failure.kind {
         FailureKind::Fatal | FailureKind::Canceled => Verdict::GiveUp,
-        FailureKind::Retryable | FailureKind::Timeout | FailureKind::LeaseLost => {
+        FailureKind::Retryable | FailureKind::NoSpace | FailureKind::Timeout | FailureKind::LeaseLost => {
             let failures = failures_before.saturating_add(1);
             if failures < policy.maximum_attempts {
                 Verdict::RetryAfter(backoff(policy, failures))
@@ -83,6 +83,7 @@ mod tests {
     fn only_some_failures_are_tried_again() {
         for (kind, again) in [
             (FailureKind::Retryable, true),
+            (FailureKind::NoSpace, true),
             (FailureKind::Timeout, true),
             (FailureKind::LeaseLost, true),
             (FailureKind::Fatal, false),

@@ -1,5 +1,6 @@
 //! A workflow as data: parameters and steps. Parsed from TOML by `parse`, checked by `validate`.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,10 +20,24 @@ pub struct WorkflowSpec {
     pub params: Map<String, Value>,
     /// In definition order; `validate` has shown that the `needs` have no cycle.
     pub steps: Vec<StepSpec>,
+    /// What a run of this workflow gives to the step that started it; strings may hold templates.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub outputs: Map<String, Value>,
     #[serde(default, skip_serializing_if = "Budget::is_unlimited")]
     pub budget: Budget,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sla: Option<Sla>,
+}
+
+/// The file of a child workflow, as it was when the run was submitted.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PinnedWorkflow {
+    /// The name of the file, for messages.
+    pub origin: String,
+    pub source: String,
+    /// The workflows that its own steps start, by the name that they use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub children: BTreeMap<String, PinnedWorkflow>,
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -43,6 +58,9 @@ pub struct StepSpec {
     pub retry: RetryPolicy,
     #[serde(default)]
     pub timeout: Timeouts,
+    /// What a step of kind `workflow` starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<PinnedWorkflow>,
     /// Units of pools that every attempt holds.
     #[serde(default, skip_serializing_if = "Demand::is_empty")]
     pub resources: Demand,

@@ -4,7 +4,7 @@
 use std::cmp::Reverse;
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::decide::Command;
@@ -12,8 +12,10 @@ use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::key::step_key;
 use crate::core::pools::{Free, Held};
+use crate::core::provenance::FINGERPRINT;
 use crate::core::state::Step;
 use crate::core::template::{self, TemplateError};
+use crate::core::wait::AtClaim;
 use crate::executors::AttemptId;
 use crate::steps::{StepHandler, find};
 
@@ -26,9 +28,6 @@ use super::run::Run;
 /// Steps decided about between two commits; more would delay everything else.
 const BATCH: usize = 1024;
 
-/// Key under which events keep the fingerprint, beside the arguments.
-const FINGERPRINT: &str = "$fingerprint";
-
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Turn {
     /// Something was decided about the step.
@@ -40,7 +39,15 @@ enum Turn {
 /// What is decided about a ready step.
 enum Plan {
     Command(Command),
-    Attempt { command: Command, with: Value, inputs_changed: bool },
+    Attempt {
+        command: Command,
+        with: Value,
+        inputs_changed: bool,
+    },
+    /// A child run with these params.
+    Child {
+        params: Map<String, Value>,
+    },
 }
 
 impl Engine<'_> {
@@ -108,6 +115,7 @@ impl Engine<'_> {
         let (id, fence) = (step.id.clone(), Fence(step.fence.0 + 1));
         match (self.plan(active, step, held)?, refusal) {
             (Plan::Command(command), _) => self.handle(run, command),
+            (Plan::Child { params }, _) => self.start_child(run, id, &params)?,
             (Plan::Attempt { .. }, Some(failure)) => self.handle(run, Command::Reject { step: id, failure }),
             (Plan::Attempt { command, with, inputs_changed }, None) => {
                 *slots.of(class.placement) -= 1;
@@ -164,6 +172,15 @@ impl Engine<'_> {
             Ok(with) => with,
             Err(error) => return reject(explain(&error)),
         };
+        match handler.at_claim(&with) {
+            Ok(Some(AtClaim::Wait(wait))) => return Ok(Plan::Command(Command::Wait { step: id, wait })),
+            Ok(Some(AtClaim::Rule { ruling, on_false })) => {
+                return Ok(Plan::Command(Command::Rule { step: id, ruling, on_false }));
+            }
+            Ok(Some(AtClaim::StartChild { params })) => return Ok(Plan::Child { params }),
+            Ok(None) => {}
+            Err(failure) => return reject(failure),
+        }
         let fingerprint = match handler.fingerprint(&with) {
             Ok(fingerprint) => fingerprint,
             Err(failure) => return reject(failure),

@@ -11,6 +11,7 @@ use crate::core::event::Recorded;
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
 use crate::executors::AttemptId;
+use crate::faults::around;
 use crate::store::{Answer, Batch, LeaseExtension, MetricWrite};
 
 use super::drive::Engine;
@@ -104,7 +105,7 @@ impl Engine<'_> {
         };
         let leases: Vec<LeaseExtension> = leases.into_iter().map(extension).collect();
         let batch = Batch { events: &events, leases: &leases, metrics: &metrics, answers: &answers };
-        let report = self.store.commit(batch)?;
+        let report = around!("engine.commit", self.store.commit(batch).map_err(EngineError::from))?;
         if let Some(&stale) = report.stale.first() {
             return Err(EngineError::Diverged { run: events[stale].run });
         }

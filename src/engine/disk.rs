@@ -4,13 +4,16 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use crate::core::failure::{Failure, FailureKind};
+use crate::artifact::HEADROOM_BYTES;
+use crate::faults::around;
 
 use super::error::EngineError;
 
 const RESERVE_FILE: &str = "reserve";
 /// Several times what the last commits of an engine take.
 const RESERVE_BYTES: usize = 1 << 20;
+/// Waited for when nobody knows how much is needed.
+const UNKNOWN_BYTES: u64 = 2 * HEADROOM_BYTES;
 
 /// Fills the reserve. Its bytes are not zero, so that no file system saves them.
 ///
@@ -25,8 +28,8 @@ pub(super) fn reserve(state_dir: &Path) -> Result<(), EngineError> {
         let mut file = File::create(&path)?;
         let mut bytes = vec![0; RESERVE_BYTES];
         blake3::Hasher::new().finalize_xof().fill(&mut bytes);
-        file.write_all(&bytes)?;
-        file.sync_all()
+        around!("engine.reserve.write", file.write_all(&bytes))?;
+        around!("engine.reserve.fsync", file.sync_all())
     };
     write().map_err(|source| {
         // Half a reserve would only take the space that is needed.
@@ -40,10 +43,7 @@ pub(super) fn release(state_dir: &Path) {
     let _ = fs::remove_file(state_dir.join(RESERVE_FILE));
 }
 
-/// Whether an attempt failed for lack of space. Failures are text by the time they get here, and every
-/// layer below, also a user's program, uses the words of the operating system.
-pub(super) fn tells_of_a_full_disk(failure: &Failure) -> bool {
-    let said = failure.message.to_lowercase();
-    failure.kind == FailureKind::Retryable
-        && ["no space left", "disk quota exceeded"].iter().any(|words| said.contains(words))
+/// Free space from which on it makes sense to try again.
+pub(super) fn until_free(needed_bytes: Option<u64>) -> u64 {
+    needed_bytes.unwrap_or(UNKNOWN_BYTES).saturating_add(RESERVE_BYTES as u64)
 }

@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::artifact::ArtifactError;
+use crate::core::failure::is_no_space;
 use crate::core::ids::{RunId, StepId};
 use crate::store::StoreError;
 
@@ -20,6 +21,13 @@ pub enum EngineError {
     /// The tables were changed by somebody else than the engine.
     #[error("the state of run {run} is not what this engine has written: an event of it was refused as stale")]
     Diverged { run: RunId },
+    /// The engine that started the attempt has died, and nobody has proved the attempt dead.
+    #[error("step `{step}` of run {run} is leased to an attempt of an engine that died")]
+    Leased { run: RunId, step: StepId },
+    #[error("{holder} cannot be read: {}", source.what())]
+    Unreadable { holder: String, source: ArtifactError },
+    #[error("the provenance of {what} is not known: {reason}")]
+    NoProvenance { what: String, reason: String },
     #[error("there is no time zone `{name}`")]
     UnknownTimeZone { name: String },
     #[error("`{cron}` is not a cron expression: {why}")]
@@ -27,6 +35,14 @@ pub enum EngineError {
     /// Starting the step again could run it twice at a time.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     Undead { run: RunId, step: StepId, pids: Vec<u32> },
+}
+
+/// The error of a failpoint.
+#[cfg(feature = "failpoints")]
+impl From<io::Error> for EngineError {
+    fn from(source: io::Error) -> EngineError {
+        EngineError::System { action: "go on", source }
+    }
 }
 
 impl EngineError {
@@ -47,6 +63,13 @@ impl EngineError {
             EngineError::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some(format!("make `{}` writable, or choose another `--state-dir`", path.display()))
             }
+            EngineError::Leased { run, .. } => {
+                Some(format!("end it with `stepwell resume {run}` or `stepwell cancel {run}`"))
+            }
+            EngineError::Unreadable { source, .. } => Some(source.hint()),
+            EngineError::NoProvenance { .. } => {
+                Some("`stepwell artifact ls RUN` lists the outputs of a run".to_owned())
+            }
             EngineError::UnknownTimeZone { .. } => {
                 Some("give a name of the IANA database, such as `Europe/Berlin` or `UTC`".to_owned())
             }
@@ -59,14 +82,20 @@ impl EngineError {
         }
     }
 
+    /// Bytes that have to be free, where that is known.
+    pub(super) fn needed_bytes(&self) -> Option<u64> {
+        match self {
+            EngineError::Artifact(ArtifactError::NoSpace { needed, .. }) => *needed,
+            _ => None,
+        }
+    }
+
     pub(super) fn is_no_space(&self) -> bool {
         match self {
             EngineError::Store(StoreError::NoSpace { .. }) | EngineError::Artifact(ArtifactError::NoSpace { .. }) => {
                 true
             }
-            EngineError::Io { source, .. } | EngineError::System { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
+            EngineError::Io { source, .. } | EngineError::System { source, .. } => is_no_space(source),
             _ => false,
         }
     }

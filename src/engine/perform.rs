@@ -8,6 +8,7 @@ use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::{AttemptRequest, ToAttempt};
 use crate::core::state::{Lease, Step, StepState};
 use crate::executors::{AttemptId, Launch};
+use crate::faults::around;
 use crate::store::scratch_dir;
 
 use super::attempts::{EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
@@ -136,7 +137,8 @@ impl Engine<'_> {
     /// What a step kept for its next attempt is not needed after success.
     pub(super) fn clean(&self, run: RunId, step: &StepId) {
         // Left-overs cost space only, and are removed at the next start.
-        let _ = fs::remove_dir_all(scratch_dir(&self.options.state_dir, run, step));
+        let scratch = scratch_dir(&self.options.state_dir, run, step);
+        let _ = around!("engine.clean", fs::remove_dir_all(scratch));
     }
 }
 

@@ -7,12 +7,14 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::core::apply::apply;
+use crate::core::artifact::Outputs;
 use crate::core::catalog::Placement;
 use crate::core::ids::{RunId, StepId};
+use crate::core::run_options::RunOptions;
 use crate::core::state::{RunState, Step, StepState};
-use crate::core::template::{StepOutputs, TemplateContext};
+use crate::core::template::{self, StepOutputs, TemplateContext, TemplateError};
 use crate::steps::find;
-use crate::store::Reader;
+use crate::store::{Reader, StoreError};
 
 use super::error::EngineError;
 use super::rows::state_from_rows;
@@ -28,6 +30,9 @@ pub(super) struct Run {
     /// When the time to the end was last estimated, and the estimate.
     pub estimated: Option<(Instant, Option<Duration>)>,
     pub state: RunState,
+    pub options: RunOptions,
+    /// The run whose step started this one.
+    pub parent: Option<RunId>,
 }
 
 impl Run {
@@ -35,9 +40,13 @@ impl Run {
     /// When the run is unknown or unreadable.
     pub(super) fn load(reader: &Reader, id: RunId) -> Result<Run, EngineError> {
         let row = reader.run(id)?;
+        if let Some(at) = row.pruned_at {
+            return Err(StoreError::Pruned { run: id, at }.into());
+        }
         let spec = Arc::new(reader.spec(id)?);
         let steps = reader.steps(id)?;
         let mut state = state_from_rows(spec, &row, &steps, placement);
+        state.restore_signals(reader.free_signals(id)?);
         let mut usual = HashMap::new();
         if state.spec().sla.is_some() || !state.spec().budget.is_unlimited() {
             state.compute = reader.compute(id)?;
@@ -54,7 +63,21 @@ impl Run {
             usual,
             estimated: None,
             state,
+            parent: row.parent(),
+            options: row.options,
         })
+    }
+
+    /// The workflow's own outputs, once it has succeeded.
+    pub(super) fn outputs(&self) -> Result<Outputs, TemplateError> {
+        let state = &self.state;
+        let spec = state.spec();
+        let all =
+            spec.steps.iter().filter_map(|spec| state.step(&spec.id).map(|s| (spec.id.clone(), outputs(state, s))));
+        let steps: BTreeMap<StepId, StepOutputs<'_>> = all.collect();
+        let (params, run) = (&spec.params, (state.run, self.name.as_str()));
+        let scheduled_at = self.scheduled_at;
+        template::outputs(&spec.outputs, &TemplateContext { params, steps: &steps, run, scheduled_at, item: None })
     }
 
     /// Evaluates something in the context of a step: its params, its needs, its item.

@@ -43,7 +43,7 @@ fn submit(state_dir: &Path, workflow: &str) -> RunId {
 }
 
 fn submit_with(state_dir: &Path, workflow: &str, options: RunOptions) -> RunId {
-    let spec = parse::workflow(workflow, "w.toml", &[], &catalog()).unwrap();
+    let spec = parse::workflow(workflow, "w.toml", &[], &catalog(), &parse::NoLibrary).unwrap();
     let id = RunId(Uuid::now_v7());
     let new = NewRun {
         id,

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
+use crate::faults::around;
 use crate::store::WAKE_FILE;
 
 use super::error::EngineError;
@@ -27,7 +28,7 @@ fn send(state_dir: &Path, byte: u8) {
     // Opening fails when nobody listens; a full FIFO wakes as well as one more byte.
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     if let Ok(mut fifo) = OpenOptions::new().write(true).custom_flags(nonblocking).open(state_dir.join(WAKE_FILE)) {
-        let _ = fifo.write_all(&[byte]);
+        let _ = around!("engine.wake.write", fifo.write_all(&[byte]));
     }
 }
 
@@ -39,7 +40,7 @@ pub(super) fn listen(state_dir: &Path) -> Result<File, EngineError> {
     let path = state_dir.join(WAKE_FILE);
     let failed = EngineError::io("create the FIFO", &path);
     if !path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo()) {
-        make(&path).map_err(failed)?;
+        around!("engine.wake.create", make(&path)).map_err(failed)?;
     }
     // Open for writing as well: then there is no end of file between two writers.
     OpenOptions::new().read(true).write(true).open(&path).map_err(EngineError::io("open the FIFO", &path))

@@ -4,6 +4,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
+use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
@@ -15,9 +16,10 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use crate::core::event::ProcessIdentity;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::core::pools::environment;
 use crate::core::protocol::ToAttempt;
+use crate::faults::around;
 use crate::worker::HEARTBEAT_VARIABLE;
 
 use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
@@ -42,17 +44,17 @@ impl Local {
 impl Executor for Local {
     fn start(&self, launch: Launch) -> Result<Box<dyn Attempt>, Failure> {
         let id = launch.id();
-        let error = |what: &str, error: &dyn std::error::Error| {
-            let cause = Failure::from_error(FailureKind::Retryable, error);
-            Failure::retryable(format!("cannot start the attempt: {what}: {}", cause.message))
-        };
-        fs::create_dir_all(&launch.request.scratch_dir).map_err(|e| error("scratch directory", &e))?;
-        let log = open_log(&launch.request.log_path()).map_err(|e| error("log file", &e))?;
+        let error =
+            |what: &str, error: &std::io::Error| Failure::io(format_args!("cannot start the attempt: {what}"), error);
+        around!("executor.scratch", fs::create_dir_all(&launch.request.scratch_dir))
+            .map_err(|e| error("scratch directory", &e))?;
+        let log = around!("executor.log", open_log(&launch.request.log_path())).map_err(|e| error("log file", &e))?;
         let second_log = log.try_clone().map_err(|e| error("log file", &e))?;
         let (ours, theirs) = UnixStream::pair().map_err(|e| error("socket", &e))?;
         let reader = ours.try_clone().map_err(|e| error("socket", &e))?;
         ours.set_write_timeout(Some(WRITE_TIMEOUT)).map_err(|e| error("socket", &e))?;
-        let child = Command::new(&self.program)
+        let mut command = Command::new(&self.program);
+        command
             .arg0("stepwell")
             .args(["worker", "exec"])
             .env(MARK, id.to_string())
@@ -61,9 +63,9 @@ impl Executor for Local {
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(log)
             .stderr(second_log)
-            .process_group(0)
-            .spawn()
-            .map_err(|e| error(&self.program.display().to_string(), &e))?;
+            .process_group(0);
+        let child =
+            around!("executor.spawn", command.spawn()).map_err(|e| error(&self.program.display().to_string(), &e))?;
         let pid = child.id();
         let sink = self.sink.clone();
         let listener_id = id.clone();
@@ -87,8 +89,10 @@ fn open_log(path: &std::path::Path) -> std::io::Result<File> {
 
 /// Hands over the request, then forwards what the attempt says until it has ended.
 fn listen(mut socket: UnixStream, launch: Launch, pid: u32, id: &AttemptId, sink: &Sink) {
-    // An attempt that never hears its request ends, or its lease does.
-    let _ = write_line(&mut socket, &ToAttempt::Start(Box::new(launch.request)));
+    let request = ToAttempt::Start(Box::new(launch.request));
+    if around!("executor.request", write_line(&mut socket, &request)).is_err() {
+        hang_up(&socket);
+    }
     for line in BufReader::new(socket).split(b'\n').map_while(Result::ok) {
         let report = match serde_json::from_slice(&line) {
             Ok(message) => Report::Message(message),
@@ -110,6 +114,12 @@ fn write_line(socket: &mut UnixStream, message: &ToAttempt) -> std::io::Result<(
     socket.write_all(&line)
 }
 
+/// A line that lost a message is of no use any more: the worker ends itself when it is closed.
+fn hang_up(socket: &UnixStream) {
+    // Fails when the worker has closed it already.
+    let _ = socket.shutdown(Shutdown::Both);
+}
+
 struct LocalAttempt {
     id: AttemptId,
     process: Option<ProcessIdentity>,
@@ -123,7 +133,9 @@ impl Attempt for LocalAttempt {
     }
 
     fn send(&mut self, message: &ToAttempt) {
-        let _ = write_line(&mut self.socket, message);
+        if around!("executor.send", write_line(&mut self.socket, message)).is_err() {
+            hang_up(&self.socket);
+        }
     }
 
     fn terminate(&self) {
@@ -136,7 +148,7 @@ impl Attempt for LocalAttempt {
 
     fn bury(&mut self, sweep: Sweep) -> Exit {
         self.kill();
-        let status = self.child.wait().ok();
+        let status = around!("executor.reap", self.child.wait()).ok();
         let mut survivors = await_group_end(self.child.id());
         if sweep == Sweep::GroupAndMarked {
             survivors.extend(end_marked(&self.id));

@@ -11,6 +11,7 @@ use crate::core::catalog::Placement;
 use crate::core::event::Checkpoint;
 use crate::core::failure::Failure;
 use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
+use crate::core::wait::AtClaim;
 
 /// One step kind. Handlers are stateless; everything an attempt knows comes through the context.
 pub trait StepHandler: Sync {
@@ -43,6 +44,13 @@ pub trait StepHandler: Sync {
         true
     }
 
+    /// For kinds whose steps wait or are decided by the engine: what to do with a ready step of these
+    /// resolved arguments, instead of an attempt. Such a step is never reused.
+    fn at_claim(&self, with: &Value) -> Result<Option<AtClaim>, Failure> {
+        let _ = with;
+        Ok(None)
+    }
+
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;
 }
 
@@ -57,6 +65,14 @@ pub enum StepError {
 impl From<Failure> for StepError {
     fn from(failure: Failure) -> Self {
         StepError::Failed(failure)
+    }
+}
+
+/// The error of a failpoint.
+#[cfg(feature = "failpoints")]
+impl From<std::io::Error> for StepError {
+    fn from(error: std::io::Error) -> Self {
+        StepError::Failed(error.into())
     }
 }
 

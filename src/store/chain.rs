@@ -9,6 +9,7 @@ use crate::core::status::step_of;
 use super::decode::time_text;
 use super::error::StoreError;
 use super::head::Head;
+use super::seal;
 
 /// The hash before the first event.
 pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
@@ -22,13 +23,14 @@ pub(super) fn hash(previous: &str, seq: i64, run: &str, at: &str, payload: &str)
     hasher.finalize().to_hex().to_string()
 }
 
-/// The newest event of a database.
+/// The newest event of a database, and how many commits it has had without one.
 pub(super) fn head(connection: &Connection) -> Result<Head, StoreError> {
     let newest = connection
         .prepare_cached("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1")?
-        .query_row([], |row| Ok(Head { seq: row.get(0)?, hash: row.get(1)? }))
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))
         .optional()?;
-    Ok(newest.unwrap_or_else(|| Head { seq: 0, hash: GENESIS.to_owned() }))
+    let (seq, hash) = newest.unwrap_or_else(|| (0, GENESIS.to_owned()));
+    Ok(Head { seq, hash, quiet: seal::quiet_commits(connection)? })
 }
 
 /// The hash of one event.
@@ -41,6 +43,11 @@ pub(super) fn hash_at(connection: &Connection, seq: i64) -> Result<Option<String
 }
 
 impl Head {
+    /// Before the first event.
+    pub(super) fn genesis() -> Head {
+        Head { seq: 0, hash: GENESIS.to_owned(), quiet: 0 }
+    }
+
     /// Appends an event to the log and returns its number.
     pub(super) fn append(&mut self, connection: &Connection, recorded: &Recorded) -> Result<i64, StoreError> {
         let value = serde_json::to_value(&recorded.event)
@@ -55,7 +62,8 @@ impl Head {
                 "INSERT INTO event (seq, run, at, kind, step, payload, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
             )?
             .execute(params![seq, run, at, kind, step, payload, hash])?;
-        *self = Head { seq, hash };
+        self.seq = seq;
+        self.hash = hash;
         Ok(seq)
     }
 }

@@ -15,9 +15,12 @@ use super::decode;
 use super::error::StoreError;
 use super::head;
 use super::layout::{BACKUPS_DIR, DATABASE_FILE};
+use super::metrics;
 use super::reader::Reader;
+use super::rebuild;
 use super::replay::{CheckpointReplay, RunReplay, StepReplay};
 use super::rows::{RunRow, StepRow};
+use super::seal;
 
 /// Something that should not be, in words for a person.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -38,15 +41,21 @@ pub fn check(state_dir: &Path) -> Result<Vec<Problem>, StoreError> {
     let reader = Reader::open(state_dir)?;
     let mut findings = Findings { problems: Vec::new(), backups: state_dir.join(BACKUPS_DIR).display().to_string() };
     let path = state_dir.join(DATABASE_FILE);
+    // One view of everything: an engine may be writing.
     let snapshot = reader.connection.unchecked_transaction()?;
     check_file(&snapshot, &mut findings).map_err(|error| error.at(&path))?;
     let replayed = check_log(&snapshot, &mut findings).map_err(|error| error.at(&path))?;
-    drop(snapshot);
     if let Err(error) = check_head(&reader.connection, &path, &recorded) {
         let hint = error.hint().unwrap_or_default();
         findings.problems.push(Problem { what: error.to_string(), hint });
     }
     check_tables(&reader, &replayed, &mut findings)?;
+    check_unlogged(&snapshot, &mut findings).map_err(|error| error.at(&path))?;
+    if findings.problems.is_empty() {
+        for difference in rebuild::differences(&snapshot).map_err(|error| error.at(&path))? {
+            findings.add(difference);
+        }
+    }
     Ok(findings.problems)
 }
 
@@ -74,6 +83,17 @@ fn check_file(connection: &Connection, findings: &mut Findings) -> Result<(), St
     for (table, row, parent) in broken {
         let row = row.map_or_else(String::new, |row| format!(" row {row}"));
         findings.add(format!("foreign key: table `{table}`{row} refers to a missing row of `{parent}`"));
+    }
+    Ok(())
+}
+
+/// What is not in the log.
+fn check_unlogged(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
+    if !seal::is_intact(connection)? {
+        findings.add("requests, schedules, environments or `meta` are not what was written");
+    }
+    for damaged in metrics::damaged(connection)? {
+        findings.add(damaged.to_string());
     }
     Ok(())
 }
@@ -124,15 +144,15 @@ fn replay(
         }
         return Ok(());
     }
-    let spec = decode::first(connection, "SELECT spec FROM run WHERE id = ?1", [run.to_string()], |row| {
-        decode::json(row, "spec")
-    });
+    let sql = "SELECT id, spec, spec_digest FROM run WHERE id = ?1";
+    let spec = decode::first(connection, sql, [run.to_string()], decode::spec);
     match spec {
         Ok(Some(spec)) => match RunReplay::submitted(&found.event, &spec) {
             Some(replayed) => drop(runs.insert(run, replayed)),
             None => findings.add(format!("event log: run {run} does not start with `run_submitted`")),
         },
         Ok(None) => findings.add(format!("event log: event {seq} is of run {run}, which has no row")),
+        Err(error @ StoreError::DamagedSpec { .. }) => findings.add(error.to_string()),
         Err(error) => findings.add(format!("run {run}: its workflow is unreadable: {error}")),
     }
     Ok(())

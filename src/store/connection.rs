@@ -9,6 +9,9 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::backup::RESTORING;
+use crate::faults::around;
+
 use super::chain;
 use super::error::StoreError;
 use super::head::{self, Recorded};
@@ -98,13 +101,13 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
         // Two processes must not create or migrate at the same time.
         let folder = File::open(state_dir).map_err(|error| StoreError::io("open", state_dir, error))?;
         folder.lock().map_err(|error| StoreError::io("lock", state_dir, error))?;
-        apply_settings(&connection, path)?;
+        around!("store.set_up", apply_settings(&connection, path))?;
         let found = migrate::version(&connection, path)?;
         if found < migrate::SUPPORTED {
             migrate::migrate(&mut connection, path, found)?;
         }
         if !another_engine_runs(state_dir) {
-            truncate_wal(&connection, path)?;
+            around!("store.wal.truncate", truncate_wal(&connection, path))?;
         }
     }
     Ok(connection)
@@ -137,16 +140,30 @@ pub(super) fn check_head(connection: &Connection, path: &Path, recorded: &Record
     let head = match recorded {
         Recorded::Nothing => return Ok(()),
         Recorded::Unreadable => {
+            let head = path.with_file_name(super::layout::HEAD_FILE);
+            let text = fs::read_to_string(head).unwrap_or_default();
+            if text == RESTORING {
+                return Err(StoreError::UnfinishedRestore { path: path.to_owned() });
+            }
             let what = "it does not hold the number and hash of an event".to_owned();
             return Err(StoreError::Damaged { path: path.with_file_name(super::layout::HEAD_FILE), what });
         }
         Recorded::Head(head) => head,
     };
     match chain::hash_at(connection, head.seq)? {
-        Some(hash) if hash == head.hash => Ok(()),
+        Some(hash) if hash == head.hash => check_quiet(connection, path, head.quiet),
         Some(_) => lost(head.seq, "the database has another event in its place".to_owned()),
         None => lost(head.seq, format!("the database ends with event {}", chain::head(connection)?.seq)),
     }
+}
+
+/// Commits without an event, such as metrics, must be there as well.
+fn check_quiet(connection: &Connection, path: &Path, recorded: i64) -> Result<(), StoreError> {
+    let found = chain::head(connection)?.quiet;
+    if found < recorded {
+        return Err(StoreError::LostCommits { path: path.to_owned(), lost: recorded - found });
+    }
+    Ok(())
 }
 
 fn apply_settings(connection: &Connection, path: &Path) -> Result<(), StoreError> {
@@ -167,7 +184,7 @@ fn apply_settings(connection: &Connection, path: &Path) -> Result<(), StoreError
 }
 
 /// Creates a folder and its parents, each of them durable.
-fn create_dir(dir: &Path) -> Result<(), StoreError> {
+pub(super) fn create_dir(dir: &Path) -> Result<(), StoreError> {
     if dir.as_os_str().is_empty() || dir.is_dir() {
         return Ok(());
     }
@@ -177,7 +194,7 @@ fn create_dir(dir: &Path) -> Result<(), StoreError> {
         Err(error) if !dir.is_dir() => Err(error),
         _ => File::open(parent)?.sync_all(),
     };
-    create().map_err(|error| StoreError::io("create the folder", dir, error))
+    around!("store.folder.create", create()).map_err(|error| StoreError::io("create the folder", dir, error))
 }
 
 fn lacks_permission(error: &rusqlite::Error) -> bool {

@@ -8,14 +8,18 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::core::artifact::ArtifactRef;
 use crate::core::estimate::ProgressMark;
 use crate::core::event::{Checkpoint, ProcessIdentity};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::key::json_digest;
 use crate::core::protocol::MetricRow;
+use crate::core::spec::WorkflowSpec;
 
 use super::error::StoreError;
+use super::metrics;
 use super::rows::{CheckpointRow, EventRow, RunRow, StepRow};
 
 /// RFC 3339 in UTC with milliseconds: sorts as text.
@@ -110,8 +114,20 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow, StoreError> {
         started_at: maybe(row, "started_at")?,
         finished_at: maybe(row, "finished_at")?,
         updated_at: parse(row, "updated_at")?,
+        pruned_at: maybe(row, "pruned_at")?,
         failure: maybe_json(row, "failure")?,
     })
+}
+
+/// The workflow of a run, if it is the one that was submitted. The digest is of the JSON as it is stored:
+/// a build whose workflows have more fields reads that of an older build as well.
+pub(super) fn spec(row: &Row<'_>) -> Result<WorkflowSpec, StoreError> {
+    let stored: Value = json(row, "spec")?;
+    let (actual, expected) = (json_digest(&stored), get::<String>(row, "spec_digest")?);
+    if actual != expected {
+        return Err(StoreError::DamagedSpec { run: parse(row, "id")?, expected, actual });
+    }
+    serde_json::from_value(stored).map_err(|error| bad("spec", error))
 }
 
 /// A step without its outputs, which are rows of their own.
@@ -191,15 +207,25 @@ pub(super) fn checkpoint(row: &Row<'_>) -> Result<CheckpointRow, StoreError> {
     })
 }
 
+/// A metric, if it is the one that was written.
 pub(super) fn metric(row: &Row<'_>) -> Result<MetricRow, StoreError> {
-    Ok(MetricRow {
+    let found = MetricRow {
         train_step: unsigned(row, "train_step")?,
         loss: float(row, "loss")?,
         learning_rate: float(row, "learning_rate")?,
         grad_norm: float(row, "grad_norm")?,
         tokens_so_far: unsigned(row, "tokens_so_far")?,
         tokens_per_second: float(row, "tokens_per_second")?,
-    })
+    };
+    let (run, step): (String, String) = (get(row, "run")?, get(row, "step")?);
+    let written: Option<i64> = get(row, "digest")?;
+    if written
+        .is_some_and(|written| written != metrics::digest(&run, &step, unsigned(row, "attempt").unwrap_or(0), &found))
+    {
+        let (run, train_step) = (parse(row, "run")?, found.train_step);
+        return Err(StoreError::DamagedMetric { run, step: StepId(step), train_step });
+    }
+    Ok(found)
 }
 
 pub(super) fn event(row: &Row<'_>) -> Result<EventRow, StoreError> {

@@ -21,6 +21,21 @@ pub enum StoreError {
     /// The database lacks, or has replaced, an event that had been committed.
     #[error("`{}` lost committed events: event {seq} was committed, {found}", path.display())]
     LostEvents { path: PathBuf, seq: i64, found: String },
+    /// Metrics, leases or requests that had been committed are gone.
+    #[error("`{}` lost {lost} commits of metrics, leases or requests", path.display())]
+    LostCommits { path: PathBuf, lost: i64 },
+    #[error("run {run}, step `{step}`: the metrics of training step {train_step} are damaged")]
+    DamagedMetric { run: RunId, step: StepId, train_step: u64 },
+    #[error("`{}` exists already", path.display())]
+    Exists { path: PathBuf },
+    #[error("there is no backup `{}`", path.display())]
+    NoBackup { path: PathBuf },
+    #[error("`{}` is damaged and was not used: {what}", path.display())]
+    DamagedBackup { path: PathBuf, what: String },
+    #[error("a restore of `{}` was interrupted", path.display())]
+    UnfinishedRestore { path: PathBuf },
+    #[error("run {run} was pruned on {at}: only its log is left")]
+    Pruned { run: RunId, at: jiff::Timestamp },
     #[error("no run matches `{text}`")]
     UnknownRun { text: String },
     #[error("`{text}` matches {} runs: {}", candidates.len(), list(candidates))]
@@ -51,6 +66,9 @@ pub enum StoreError {
     Busy { path: PathBuf },
     #[error("`{}` is damaged: {what}", path.display())]
     Damaged { path: PathBuf, what: String },
+    /// The workflow in a run's row is not the one whose digest is in the log.
+    #[error("the workflow of run {run} is damaged: its digest is {actual}, {expected} was submitted")]
+    DamagedSpec { run: RunId, expected: String, actual: String },
     #[error("the state holds a value that this build cannot read: {what}")]
     Undecodable { what: String },
     #[error("`{}` is not set up for durability: {what}", path.display())]
@@ -84,7 +102,7 @@ impl StoreError {
             StoreError::NewerSchema { .. } => {
                 "use the newer stepwell that wrote it, or another `--state-dir`".to_owned()
             }
-            StoreError::LostEvents { path, .. } => {
+            StoreError::LostEvents { path, .. } | StoreError::LostCommits { path, .. } => {
                 let head = path.with_file_name(super::layout::HEAD_FILE);
                 format!("restore the database from a backup, or accept the loss with `rm {}`", head.display())
             }
@@ -113,6 +131,24 @@ impl StoreError {
             StoreError::Damaged { path, .. } => {
                 let backups = path.with_file_name(super::layout::BACKUPS_DIR);
                 format!("`stepwell db check` lists the damage; backups are in `{}`", backups.display())
+            }
+            StoreError::Pruned { .. } => "submit the workflow again; `stepwell list` shows what is left".to_owned(),
+            StoreError::Exists { .. } => "choose a path that does not exist: nothing is overwritten".to_owned(),
+            StoreError::NoBackup { .. } => {
+                "give the folder that `stepwell db backup` made, or a file of `backups/`".to_owned()
+            }
+            StoreError::DamagedBackup { .. } => {
+                "`stepwell db check --state-dir FOLDER` lists all damage; use another backup".to_owned()
+            }
+            StoreError::UnfinishedRestore { path } => {
+                let backups = path.with_file_name(super::layout::BACKUPS_DIR);
+                format!("run `stepwell db restore BACKUP` again; what it replaced is in `{}`", backups.display())
+            }
+            StoreError::DamagedMetric { .. } => {
+                "restore the state with `stepwell db restore BACKUP`, or run the step again".to_owned()
+            }
+            StoreError::DamagedSpec { .. } => {
+                "restore the state with `stepwell db restore BACKUP`, or submit the workflow again".to_owned()
             }
             StoreError::Undecodable { .. } => "`stepwell db check` lists the damage".to_owned(),
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
@@ -157,6 +193,18 @@ impl StoreError {
 
     pub(super) fn undecodable(what: impl Into<String>) -> StoreError {
         StoreError::Undecodable { what: what.into() }
+    }
+}
+
+/// The error of a failpoint, as SQLite gives it.
+#[cfg(feature = "failpoints")]
+impl From<io::Error> for StoreError {
+    fn from(error: io::Error) -> StoreError {
+        let code = match error.kind() {
+            io::ErrorKind::StorageFull => rusqlite::ffi::SQLITE_FULL,
+            _ => rusqlite::ffi::SQLITE_IOERR_WRITE,
+        };
+        StoreError::Sqlite(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(error.to_string())))
     }
 }
 

@@ -11,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::faults::around;
+
 use super::error::StoreError;
 use super::layout::HEAD_FILE;
 
@@ -22,6 +24,9 @@ const LENGTH: usize = 128;
 pub(super) struct Head {
     pub(super) seq: i64,
     pub(super) hash: String,
+    /// Commits without an event: metrics, leases, requests.
+    #[serde(default)]
+    pub(super) quiet: i64,
 }
 
 /// What the file says.
@@ -65,8 +70,9 @@ impl HeadFile {
         let head_file = HeadFile { file, path: path.clone() };
         head_file.write(head).map_err(failed)?;
         if new {
-            head_file.file.sync_all().map_err(failed)?;
-            File::open(state_dir).and_then(|dir| dir.sync_all()).map_err(failed)?;
+            around!("store.head.fsync", head_file.file.sync_all()).map_err(failed)?;
+            let sync_folder = || File::open(state_dir)?.sync_all();
+            around!("store.head.fsync_folder", sync_folder()).map_err(failed)?;
         }
         Ok(head_file)
     }
@@ -75,7 +81,7 @@ impl HeadFile {
         let mut line = serde_json::to_vec(head)?;
         line.resize(LENGTH - 1, b' ');
         line.push(b'\n');
-        self.file.write_all_at(&line, 0)
+        around!("store.head.write", self.file.write_all_at(&line, 0))
     }
 
     pub(super) fn path(&self) -> &Path {

@@ -10,6 +10,9 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::faults::around;
+
+use super::connection::create_dir;
 use super::error::StoreError;
 use super::layout::LOCK_FILE;
 
@@ -39,7 +42,7 @@ impl EngineLock {
     /// # Errors
     /// `Locked` with the holder when an engine has it; `Io`, `ReadOnly`.
     pub fn acquire(state_dir: &Path) -> Result<EngineLock, StoreError> {
-        std::fs::create_dir_all(state_dir).map_err(|error| StoreError::io("create the folder", state_dir, error))?;
+        create_dir(state_dir)?;
         let path = state_dir.join(LOCK_FILE);
         let failed = |error| StoreError::io("lock", &path, error);
         let file =
@@ -83,7 +86,7 @@ impl EngineLock {
         let text = serde_json::to_vec(&holder)?;
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
-        self.file.write_all(&text)
+        around!("store.lock.write", self.file.write_all(&text))
     }
 }
 

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use rusqlite::{Connection, MAIN_DB};
 
+use crate::faults::around;
+
 use super::error::StoreError;
 use super::layout::BACKUPS_DIR;
 
@@ -28,6 +30,13 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<u32, Store
     Ok(found)
 }
 
+/// Gives a new database its tables.
+pub(super) fn create(connection: &mut Connection) -> Result<(), StoreError> {
+    let path = Path::new(connection.path().unwrap_or_default()).to_owned();
+    runner().run(connection).map_err(|source| StoreError::Migration { path, source: Box::new(source) })?;
+    Ok(())
+}
+
 /// Migrates from version `found`. The caller keeps other processes out.
 pub(super) fn migrate(connection: &mut Connection, path: &Path, found: u32) -> Result<(), StoreError> {
     if found > 0 {
@@ -36,9 +45,10 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, found: u32) -> R
     // A table that others refer to can only be made anew without them; the setting is ignored inside of a
     // transaction.
     connection.pragma_update(None, "foreign_keys", false)?;
-    let done = runner().run(connection);
+    let failed = |source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) };
+    let done = around!("store.migrate", runner().run(connection).map_err(failed));
     connection.pragma_update(None, "foreign_keys", true)?;
-    done.map_err(|source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) })?;
+    done?;
     Ok(())
 }
 
@@ -48,9 +58,11 @@ fn backup(connection: &Connection, path: &Path, found: u32) -> Result<(), StoreE
     std::fs::create_dir_all(&folder).map_err(|error| StoreError::io("create the folder", &folder, error))?;
     let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ");
     let copy = folder.join(format!("stepwell-schema-{found}-{stamp}.db"));
-    connection
-        .backup(MAIN_DB, &copy, None::<fn(rusqlite::backup::Progress)>)
-        .map_err(|error| StoreError::from(error).at(&copy))?;
-    let sync = || std::fs::File::open(&copy)?.sync_all();
-    sync().and_then(|()| std::fs::File::open(&folder)?.sync_all()).map_err(|error| StoreError::io("sync", &copy, error))
+    let write = || connection.backup(MAIN_DB, &copy, None::<fn(rusqlite::backup::Progress)>).map_err(StoreError::from);
+    around!("store.backup.copy", write()).map_err(|error| error.at(&copy))?;
+    let sync = || {
+        std::fs::File::open(&copy)?.sync_all()?;
+        std::fs::File::open(&folder)?.sync_all()
+    };
+    around!("store.backup.fsync", sync()).map_err(|error| StoreError::io("sync", &copy, error))
 }

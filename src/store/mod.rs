@@ -2,6 +2,7 @@
 //! The rules are in `specs/durability.md`.
 
 mod apply;
+mod backup;
 mod batch;
 mod chain;
 mod check;
@@ -9,6 +10,7 @@ mod connection;
 mod decode;
 mod effort;
 mod error;
+mod floor;
 mod head;
 mod layout;
 mod lock;
@@ -16,22 +18,29 @@ mod metrics;
 mod migrate;
 mod prune;
 mod reader;
+mod rebuild;
 mod replay;
 mod rows;
 mod schedules;
+mod seal;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod writer;
 
+pub use backup::{Backup, restore};
 pub use batch::{Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
+pub use floor::raw_commits;
 pub use layout::{
     ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, RUNS_DIR, WAKE_FILE, attempt_log, scratch_dir,
 };
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
-pub use rows::{CheckpointRow, EventRow, RunRow, StepRow};
+pub use rows::{
+    CheckpointRow, DecisionRow, EventRow, Holder as ReferenceHolder, Reference, RunRow, SignalRow, StepRow, WaitRow,
+};
 pub use schedules::{ScheduleOptions, ScheduleRow};
 pub use writer::Store;

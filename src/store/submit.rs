@@ -1,15 +1,15 @@
 //! A run enters the state.
 
-use rusqlite::{Connection, OptionalExtension, Transaction, params};
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::core::event::{Event, Recorded};
 use crate::core::ids::RunId;
 use crate::core::run_options::Origin;
-use crate::core::spec::StepSpec;
+use crate::core::spec::{StepSpec, WorkflowSpec};
 
 use super::apply::apply;
 use super::batch::{NewRun, Submitted};
-use super::decode::{json_text, time_text};
+use super::decode::{self, json_text, time_text};
 use super::error::StoreError;
 use super::head::Head;
 use super::writer::active_run_named;
@@ -21,42 +21,66 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
     if let Some((active, status)) = active_run_named(transaction, &run.name, None)? {
         return Err(StoreError::NameActive { name: run.name.clone(), run: active, status });
     }
-    let at = time_text(run.at);
-    let parent = match &run.options.origin {
-        Some(Origin::Child { run, .. }) => Some(run.to_string()),
-        _ => None,
-    };
-    transaction.execute(
-        "INSERT INTO run (id, name, workflow, status, created_at, updated_at, idempotency_key, spec_digest, spec, options,
-                          parent_run)
-         VALUES (?1, ?2, ?3, 'pending', ?4, ?4, ?5, ?6, ?7, ?8, ?9)",
-        params![
-            run.id.to_string(),
-            run.name,
-            run.spec.name,
-            at,
-            run.idempotency_key,
-            run.spec_digest,
-            json_text(&run.spec)?,
-            json_text(&run.options)?,
-            parent
-        ],
-    )?;
     let event = Event::RunSubmitted {
         name: run.name.clone(),
         workflow: run.spec.name.clone(),
         spec_digest: run.spec_digest.clone(),
+        idempotency_key: run.idempotency_key.clone(),
         options: run.options.clone(),
     };
-    head.append(transaction, &Recorded { run: run.id, at: run.at, event })?;
-    for (position, step) in run.spec.steps.iter().enumerate() {
-        insert_step(transaction, run.id, position, step)?;
-    }
+    let pinned = Pinned { spec: json_text(&run.spec)?, idempotency_key: None };
+    insert(transaction, head, &Recorded { run: run.id, at: run.at, event }, &pinned)?;
     for step in run.spec.steps.iter().filter(|step| step.needs.is_empty()) {
         let event = Event::StepReady { step: step.id.clone(), not_before: run.at };
         apply(transaction, head, &Recorded { run: run.id, at: run.at, event })?;
     }
     Ok(Submitted::New)
+}
+
+/// What the row of a run holds beyond its first event.
+pub(super) struct Pinned {
+    /// The workflow as JSON; its digest is in the event.
+    pub(super) spec: String,
+    /// Of a run that was submitted before the event had it.
+    pub(super) idempotency_key: Option<String>,
+}
+
+impl Pinned {
+    pub(super) fn read(row: &Row<'_>) -> Result<Pinned, StoreError> {
+        Ok(Pinned { spec: decode::get(row, "spec")?, idempotency_key: decode::get(row, "idempotency_key")? })
+    }
+}
+
+/// Appends `RunSubmitted` to the log and inserts the rows of the run and its steps.
+pub(super) fn insert(
+    connection: &Connection,
+    head: &mut Head,
+    recorded: &Recorded,
+    pinned: &Pinned,
+) -> Result<(), StoreError> {
+    let Event::RunSubmitted { name, workflow, spec_digest, idempotency_key, options } = &recorded.event else {
+        return Err(StoreError::undecodable("a run does not begin with `run_submitted`"));
+    };
+    let spec = &pinned.spec;
+    let key = idempotency_key.as_ref().or(pinned.idempotency_key.as_ref());
+    let (run, at) = (recorded.run.to_string(), time_text(recorded.at));
+    let parent = match &options.origin {
+        Some(Origin::Child { run, .. }) => Some(run.to_string()),
+        _ => None,
+    };
+    connection.execute(
+        "INSERT INTO run (id, name, workflow, status, created_at, updated_at, idempotency_key, spec_digest, spec, options,
+                          parent_run)
+         VALUES (?1, ?2, ?3, 'pending', ?4, ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![run, name, workflow, at, key, spec_digest, spec, json_text(options)?, parent],
+    )?;
+    head.append(connection, recorded)?;
+    let spec: WorkflowSpec = serde_json::from_str(spec)
+        .map_err(|error| StoreError::undecodable(format!("the workflow of run {run}: {error}")))?;
+    for (position, step) in spec.steps.iter().enumerate() {
+        insert_step(connection, recorded.run, position, step)?;
+    }
+    Ok(())
 }
 
 fn submitted_before(connection: &Connection, run: &NewRun) -> Result<Option<RunId>, StoreError> {

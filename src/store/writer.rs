@@ -8,9 +8,12 @@ use std::path::Path;
 use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
+use crate::core::artifact::{ArtifactRef, Digest};
+use crate::core::event::Recorded;
 use crate::core::ids::RunId;
 use crate::core::request::Request;
 use crate::core::status::RunStatus;
+use crate::faults::around;
 
 use super::apply::{self, Applied};
 use super::batch::{Batch, CommitReport, NewRun, RequestRow, Submitted};
@@ -23,16 +26,18 @@ use super::layout::DATABASE_FILE;
 use super::lock::EngineLock;
 use super::prune;
 use super::reader::Reader;
+use super::seal::Watch;
 use super::{metrics, submit};
 
-/// Written rows after which the WAL is copied into the database.
-const CHECKPOINT_EVERY: usize = 1000;
+/// Written rows after which the WAL is copied into the database; soon where that is to fail.
+const CHECKPOINT_EVERY: usize = if cfg!(feature = "failpoints") { 20 } else { 1000 };
 
 /// A connection for reading and writing. An IO error while it writes aborts the process: whether the
 /// commit happened is unknown then, and only a new start, which empties the WAL, finds out.
 pub struct Store {
     reader: Reader,
     head: HeadFile,
+    watch: Watch,
     epoch: Option<i64>,
     rows_since_checkpoint: usize,
     /// A write found no space; before the next one the database is opened anew.
@@ -56,8 +61,9 @@ impl Store {
     pub fn open(state_dir: &Path) -> Result<Store, StoreError> {
         let connection = connection::read_write(state_dir)?;
         let head = HeadFile::open(state_dir, &chain::head(&connection)?)?;
-        let reader = Reader { connection, state_dir: state_dir.to_owned() };
-        Ok(Store { reader, head, epoch: None, rows_since_checkpoint: 0, suspect: false })
+        let mut reader = Reader { connection, state_dir: state_dir.to_owned() };
+        let watch = Watch::over(&mut reader.connection)?;
+        Ok(Store { reader, head, watch, epoch: None, rows_since_checkpoint: 0, suspect: false })
     }
 
     /// Starts a new engine epoch: the commits of every earlier engine fail from now on.
@@ -74,6 +80,22 @@ impl Store {
         })?;
         self.epoch = Some(epoch);
         Ok(())
+    }
+
+    /// Notes on what attempts run from now on: a JSON object. Once is enough for equal ones.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub fn note_environment(&mut self, body: &str) -> Result<(), StoreError> {
+        let digest = Digest::of(body.as_bytes());
+        self.write(1, |transaction, _| {
+            let sql = "INSERT INTO environment (digest, body) VALUES (?1, ?2) ON CONFLICT (digest) DO NOTHING";
+            transaction.execute(sql, params![digest.as_str(), body])?;
+            let sql = "INSERT INTO meta (key, value) VALUES ('environment', ?1)
+                       ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            transaction.execute(sql, [digest.as_str()])?;
+            Ok(())
+        })
     }
 
     /// Adds a run with its steps; those without needs are ready. Any process may submit.
@@ -138,11 +160,12 @@ impl Store {
         let path = self.state_dir.join(DATABASE_FILE);
         if self.suspect {
             self.reader.connection = connection::read_write(&self.state_dir)?;
+            self.watch = Watch::over(&mut self.reader.connection)?;
             self.suspect = false;
         }
-        match transact(&mut self.reader.connection, body) {
+        match transact(&mut self.reader.connection, &self.watch, body) {
             Ok((value, head)) => {
-                self.record(head);
+                self.record(&head);
                 self.checkpoint_wal(rows, &path);
                 Ok(value)
             }
@@ -155,8 +178,8 @@ impl Store {
         }
     }
 
-    fn record(&self, head: Option<Head>) {
-        match head.map_or(Ok(()), |head| self.head.write(&head)) {
+    fn record(&self, head: &Head) {
+        match self.head.write(head) {
             Ok(()) => {}
             // An older head is still right.
             Err(error) if error.kind() == ErrorKind::StorageFull => {}
@@ -171,8 +194,9 @@ impl Store {
             return;
         }
         self.rows_since_checkpoint = 0;
-        let done = self.reader.connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
-        match done.map_err(StoreError::from) {
+        let connection = &self.reader.connection;
+        let copy = || Ok::<_, StoreError>(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?);
+        match around!("store.wal.checkpoint", copy()) {
             Ok(()) => {}
             // The commit is in the WAL already; a lack of space concerns the next one.
             Err(error) => abort_on_io_error(&error, path),
@@ -182,24 +206,29 @@ impl Store {
 
 fn transact<T>(
     connection: &mut Connection,
+    watch: &Watch,
     body: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<T, StoreError>,
-) -> Result<(T, Option<Head>), StoreError> {
+) -> Result<(T, Head), StoreError> {
+    watch.reset();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before = chain::head(&transaction)?;
     let mut head = before.clone();
     let value = body(&transaction, &mut head)?;
-    transaction.commit()?;
-    Ok((value, (head != before).then_some(head)))
+    let quiet = head == before;
+    watch.seal(&transaction, quiet)?;
+    head.quiet += i64::from(quiet);
+    around!("store.commit", transaction.commit().map_err(StoreError::from))?;
+    Ok((value, head))
 }
 
 fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> Result<CommitReport, StoreError> {
     let mut report = CommitReport::default();
     let mut touched: BTreeMap<RunId, Timestamp> = BTreeMap::new();
     for (index, recorded) in batch.events.iter().enumerate() {
-        match apply::apply(transaction, head, recorded)? {
-            Applied::Stale => report.stale.push(index),
-            Applied::Done => {
-                report.dropped.extend(prune::drop_replaced(transaction, recorded)?);
+        match project(transaction, head, recorded)? {
+            None => report.stale.push(index),
+            Some(dropped) => {
+                report.dropped.extend(dropped);
                 let newest = touched.entry(recorded.run).or_insert(recorded.at);
                 *newest = recorded.at.max(*newest);
             }
@@ -215,16 +244,35 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
             report.stale_metrics.push(index);
         }
     }
-    for (run, at) in &touched {
-        let sql = "UPDATE run SET updated_at = max(updated_at, ?2) WHERE id = ?1";
-        transaction.prepare_cached(sql)?.execute(params![run.to_string(), time_text(*at)])?;
-    }
+    touch(transaction, &touched)?;
     for answer in batch.answers {
         let sql = "UPDATE request SET done_at = ?2, refusal = ?3 WHERE id = ?1";
         let at = batch.events.last().map_or_else(Timestamp::now, |recorded| recorded.at);
         transaction.prepare_cached(sql)?.execute(params![answer.id, time_text(at), answer.refusal])?;
     }
     Ok(report)
+}
+
+/// Appends an event to the log and changes the tables accordingly; gives the content of checkpoints that
+/// it made superfluous, or `None` when its fence does not hold any more.
+pub(super) fn project(
+    connection: &Connection,
+    head: &mut Head,
+    recorded: &Recorded,
+) -> Result<Option<Vec<ArtifactRef>>, StoreError> {
+    if apply::apply(connection, head, recorded)? == Applied::Stale {
+        return Ok(None);
+    }
+    prune::drop_replaced(connection, recorded).map(Some)
+}
+
+/// Notes the time of the newest event of each run.
+pub(super) fn touch(connection: &Connection, newest: &BTreeMap<RunId, Timestamp>) -> Result<(), StoreError> {
+    let sql = "UPDATE run SET updated_at = max(updated_at, ?2) WHERE id = ?1";
+    for (run, at) in newest {
+        connection.prepare_cached(sql)?.execute(params![run.to_string(), time_text(*at)])?;
+    }
+    Ok(())
 }
 
 /// A status in which no other run may have the name.
@@ -249,9 +297,20 @@ fn abort_on_io_error(error: &StoreError, path: &Path) {
     }
 }
 
+/// File systems turn read-only by themselves after an error. The mount flags need not say so.
+fn is_read_only(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    tempfile::tempfile_in(folder).is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem)
+}
+
 /// Nothing may run on after this: it could build on a commit that is not there.
 fn abort(path: &Path, error: &str) -> ! {
     eprintln!("stepwell: cannot write `{}`: {error}", path.display());
-    eprintln!("hint: check the disk, then start again: every acknowledged step is kept");
+    let hint = if is_read_only(path) {
+        "its file system has turned read-only, see `dmesg`; check the disk, mount it anew, then start again"
+    } else {
+        "check the disk, then start again"
+    };
+    eprintln!("hint: {hint}: every acknowledged step is kept");
     std::process::abort()
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 
 use crate::artifact::ArtifactStore;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::core::protocol::{AttemptRequest, FromAttempt, ToAttempt};
 
 use super::attempt::perform;
@@ -61,7 +61,7 @@ fn serve() -> std::io::Result<()> {
             let mut reporter = SocketReporter::new(outgoing.clone(), acknowledged, interrupted);
             perform(&request, &artifacts, &mut reporter)
         }
-        Err(error) => FromAttempt::Failed(Failure::from_error(FailureKind::Retryable, &error)),
+        Err(error) => FromAttempt::Failed(Failure::from(error)),
     };
     write_line(&outgoing, &last)
 }
@@ -88,6 +88,11 @@ fn obey(incoming: impl BufRead, interrupted: &AtomicBool, acknowledge: &Sender<(
             Ok(ToAttempt::Start(_)) | Err(_) => break,
         }
     }
+    die();
+}
+
+/// Ends this process with its whole group.
+pub(super) fn die() -> ! {
     if getpgrp() == getpid() {
         let _ = kill_current_process_group(Signal::KILL);
     }
@@ -101,7 +106,7 @@ fn beat(outgoing: &Mutex<UnixStream>) {
     loop {
         thread::sleep(period);
         if write_line(outgoing, &FromAttempt::Heartbeat).is_err() {
-            return;
+            die();
         }
     }
 }

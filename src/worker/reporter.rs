@@ -9,7 +9,10 @@ use std::time::{Duration, Instant};
 
 use crate::core::event::Checkpoint;
 use crate::core::protocol::{FromAttempt, MetricRow, Progress};
+use crate::faults::around;
 use crate::steps::{Reporter, StepError};
+
+use super::exec::die;
 
 /// More progress than this is not visible.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(50);
@@ -31,9 +34,12 @@ impl SocketReporter {
         SocketReporter { outgoing, acknowledged, interrupted, last_progress: None }
     }
 
-    /// A message that cannot be sent has no reader: the engine is gone, and this process dies with it.
+    /// A message that cannot be sent has no reader: the engine is gone. And one that is missing would be
+    /// waited for on both sides.
     fn send(&self, message: &FromAttempt) {
-        let _ = write_line(&self.outgoing, message);
+        if write_line(&self.outgoing, message).is_err() {
+            die();
+        }
     }
 }
 
@@ -41,7 +47,8 @@ pub(super) fn write_line(outgoing: &Mutex<UnixStream>, message: &FromAttempt) ->
     let mut line = serde_json::to_vec(message)?;
     line.push(b'\n');
     // A whole line or none is written under the lock, so a poisoned one is as good.
-    outgoing.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+    let mut outgoing = outgoing.lock().unwrap_or_else(PoisonError::into_inner);
+    around!("worker.write", outgoing.write_all(&line))
 }
 
 impl Reporter for SocketReporter {

@@ -1,14 +1,22 @@
 //! End-to-end tests: the real binary, a real database, real processes killed with SIGKILL.
 
 mod bad_input;
+mod bit_flips;
 mod cli;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod engine;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod harness;
+mod maintenance;
 mod pools;
+mod provenance;
 mod reuse;
 mod schedule;
 #[cfg(feature = "train")]
 mod smoke;
 #[cfg(feature = "train")]
 mod training;
+mod upgrade;

@@ -7,9 +7,9 @@ use crate::core::budget::{Budget, Sla};
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::document::{Data, Located, Node, Table};
 use crate::core::pools::Demand;
-use crate::core::spec::{RetryPolicy, Timeouts};
+use crate::core::spec::{PinnedWorkflow, RetryPolicy, Timeouts};
 
-const WORKFLOW_KEYS: [&str; 6] = ["name", "description", "params", "budget", "sla", "step"];
+const WORKFLOW_KEYS: [&str; 7] = ["name", "description", "params", "budget", "sla", "step", "outputs"];
 const STEP_KEYS: [&str; 11] =
     ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout", "resources", "priority", "rate_limit"];
 
@@ -24,6 +24,7 @@ pub(crate) struct Draft {
     pub(crate) budget: Budget,
     pub(crate) sla: Option<Sla>,
     pub(crate) steps: Vec<StepDraft>,
+    pub(crate) outputs: Table,
 }
 
 pub(crate) struct StepDraft {
@@ -36,6 +37,8 @@ pub(crate) struct StepDraft {
     pub(crate) when: Option<Located<String>>,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Timeouts,
+    /// Found by `validate`.
+    pub(crate) child: Option<PinnedWorkflow>,
     pub(crate) resources: Demand,
     pub(crate) priority: i32,
     pub(crate) rate_limit: Option<String>,
@@ -64,6 +67,7 @@ impl Draft {
             budget: table.get("budget").map(|node| limits::budget(node, problems)).unwrap_or_default(),
             sla: table.get("sla").and_then(|node| limits::sla(node, problems)),
             steps: read_steps(table, problems),
+            outputs: table.get("outputs").and_then(|node| node.table("outputs", problems)).cloned().unwrap_or_default(),
         }
     }
 }
@@ -133,6 +137,7 @@ impl StepDraft {
             when: expression(table, "when", problems),
             retry: table.get("retry").map(|node| policies::retry(node, problems)).unwrap_or_default(),
             timeout: table.get("timeout").map(|node| policies::timeout(node, problems)).unwrap_or_default(),
+            child: None,
             resources: table.get("resources").map(|node| limits::resources(node, problems)).unwrap_or_default(),
             priority: table.get("priority").map(|node| limits::priority(node, problems)).unwrap_or_default(),
             rate_limit: table

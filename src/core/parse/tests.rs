@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::workflow;
+use super::{NoLibrary, workflow};
 use crate::core::catalog::{Catalog, KindInfo, Placement};
 use crate::core::diagnostic::SpecErrors;
 use crate::core::spec::{RetryPolicy, Timeouts, WorkflowSpec};
@@ -42,7 +42,7 @@ fn catalog() -> Catalog {
 
 fn parse(source: &str, overrides: &[(&str, &str)]) -> Result<WorkflowSpec, SpecErrors> {
     let overrides: Vec<_> = overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    workflow(source, "w.toml", &overrides, &catalog())
+    workflow(source, "w.toml", &overrides, &catalog(), &NoLibrary)
 }
 
 #[test]

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::ArtifactRef;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
+use crate::faults::around;
 
 /// Arguments of `command`: exactly one of `argv` and `shell`.
 #[derive(Deserialize, JsonSchema, Default, Debug)]
@@ -47,8 +48,8 @@ impl Arguments {
             let path = if artifact.is_tree() {
                 let folder = scratch.join("inputs").join(artifact.digest.as_str());
                 if !folder.exists() {
-                    std::fs::create_dir_all(scratch.join("inputs"))
-                        .map_err(|error| Failure::from_error(FailureKind::Retryable, &error))?;
+                    around!("command.inputs", std::fs::create_dir_all(scratch.join("inputs")))
+                        .map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
                     artifacts.materialise(&artifact, &folder)?;
                 }
                 folder

@@ -9,7 +9,8 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::core::event::Checkpoint;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
+use crate::faults::around;
 use crate::steps::{StepContext, StepError};
 
 use super::outputs::publish;
@@ -40,7 +41,8 @@ impl CheckpointDir {
     /// When the directory cannot be written. Damaged checkpoints are passed over with a note.
     pub(super) fn prepare(context: &mut StepContext<'_>) -> Result<CheckpointDir, Failure> {
         let directory = CheckpointDir { root: context.scratch().join("checkpoint") };
-        remove(&directory.root).and_then(|()| fs::create_dir_all(&directory.root)).map_err(cannot_write)?;
+        let renew = || remove(&directory.root).and_then(|()| fs::create_dir_all(&directory.root));
+        around!("command.checkpoint.prepare", renew()).map_err(cannot_write)?;
         let mut damaged = false;
         for checkpoint in &context.request.checkpoints {
             let Some(artifact) = &checkpoint.artifact else { continue };
@@ -94,8 +96,8 @@ impl CheckpointDir {
                 .with_hint("fill $STEPWELL_CHECKPOINT_DIR/next/ first, then create `next.ready`")
                 .into());
         }
-        let artifact = publish(context.artifacts, &next)?;
-        context.reporter.checkpoint(Checkpoint {
+        let artifact = around!("command.checkpoint.publish", publish(context.artifacts, &next))?;
+        let checkpoint = Checkpoint {
             artifact: Some(artifact),
             state: Value::Null,
             last_step: marker.last_step,
@@ -105,13 +107,12 @@ impl CheckpointDir {
             phase: marker.phase,
             permanent: false,
             keep: Some(KEPT),
-        })?;
-        let replace = || {
-            remove(&self.last())?;
-            fs::rename(&next, self.last())?;
-            fs::remove_file(&ready)
         };
-        replace().map_err(|error| cannot_write(error).into())
+        around!("command.checkpoint.commit", context.reporter.checkpoint(checkpoint))?;
+        let replace = || remove(&self.last()).and_then(|()| fs::rename(&next, self.last()));
+        around!("command.checkpoint.replace", replace()).map_err(cannot_write)?;
+        // From here on the program knows that it will never have to go back behind this point.
+        Ok(around!("command.checkpoint.acknowledge", fs::remove_file(&ready)).map_err(cannot_write)?)
     }
 }
 
@@ -126,8 +127,7 @@ fn parse_marker(text: &str) -> Result<Marker, Failure> {
 }
 
 fn cannot_write(error: io::Error) -> Failure {
-    let cause = Failure::from_error(FailureKind::Retryable, &error).message;
-    Failure::retryable(format!("cannot write the checkpoint directory: {cause}"))
+    Failure::io("cannot write the checkpoint directory", &error)
 }
 
 /// Removes a file or folder; it is fine when there is none.

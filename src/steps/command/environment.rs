@@ -4,8 +4,9 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::core::protocol::AttemptRequest;
+use crate::faults::around;
 
 use super::arguments::Arguments;
 use super::checkpoint::remove;
@@ -42,7 +43,8 @@ impl Places {
             remove(stale).map_err(|error| cannot_create(stale, &error))?;
         }
         for directory in [&places.work, &places.output] {
-            fs::create_dir_all(directory).map_err(|error| cannot_create(directory, &error))?;
+            around!("command.places", fs::create_dir_all(directory))
+                .map_err(|error| cannot_create(directory, &error))?;
         }
         Ok(places)
     }
@@ -68,6 +70,5 @@ pub(super) fn variables(
 }
 
 fn cannot_create(path: &Path, error: &std::io::Error) -> Failure {
-    let cause = Failure::from_error(FailureKind::Retryable, error).message;
-    Failure::retryable(format!("cannot prepare `{}`: {cause}", path.display()))
+    Failure::io(format_args!("cannot prepare `{}`", path.display()), error)
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::core::artifact::Outputs;
 use crate::core::failure::Failure;
+use crate::faults::around;
 use crate::steps::{StepContext, StepError, StepHandler, arguments};
 
 use super::arguments::Arguments;
@@ -57,6 +58,7 @@ impl StepHandler for Command {
         let child = program::start(&command_line, &places.work, own.chain(ours))?;
         program::supervise(child, &checkpoints, ProgressFile::new(places.progress.clone()), context)?;
         let declared = [places.output.as_path(), places.work.as_path()];
-        Ok(outputs::collect(context.artifacts, &arguments.outputs, declared, &places.values)?)
+        let collect = || outputs::collect(context.artifacts, &arguments.outputs, declared, &places.values);
+        Ok(around!("command.outputs", collect())?)
     }
 }

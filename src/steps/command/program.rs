@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::artifact::{HEADROOM_BYTES, free_bytes};
 use crate::core::failure::{Failure, FailureKind};
+use crate::faults::around;
 use crate::steps::{StepContext, StepError};
 
 use super::checkpoint::CheckpointDir;
@@ -36,17 +38,11 @@ pub(super) fn start(
 ) -> Result<Child, Failure> {
     let variables: Vec<(String, OsString)> = variables.into_iter().collect();
     check_exists(&command_line[0], work, &variables)?;
-    let failed = |error: std::io::Error| {
-        let cause = Failure::from_error(FailureKind::Retryable, &error).message;
-        Failure::retryable(format!("cannot start `{}`: {cause}", command_line[0].display()))
-    };
-    trampoline(command_line)
-        .map_err(failed)?
-        .envs(variables)
-        .current_dir(work)
-        .stdin(Stdio::null())
-        .spawn()
-        .map_err(failed)
+    let failed =
+        |error: std::io::Error| Failure::io(format_args!("cannot start `{}`", command_line[0].display()), &error);
+    let mut command = trampoline(command_line).map_err(failed)?;
+    command.envs(variables).current_dir(work).stdin(Stdio::null());
+    around!("command.spawn", command.spawn()).map_err(failed)
 }
 
 fn check_exists(program: &OsString, work: &Path, variables: &[(String, OsString)]) -> Result<(), Failure> {
@@ -93,7 +89,8 @@ fn watch(
 ) -> Result<ExitStatus, StepError> {
     let mut pause = FIRST_POLL;
     loop {
-        if let Some(status) = child.try_wait().map_err(|error| Failure::from_error(FailureKind::Retryable, &error))? {
+        let reaped = around!("command.reap", child.try_wait());
+        if let Some(status) = reaped.map_err(|error| Failure::io("cannot watch the program", &error))? {
             return Ok(status);
         }
         checkpoints.commit_announced(context)?;
@@ -140,5 +137,10 @@ fn explain(status: ExitStatus, context: &StepContext<'_>) -> Failure {
     } else {
         format!("the command {how}; its last lines:\n{log}")
     };
-    Failure::retryable(message).with_hint(format!("everything it printed is in `{}`", path.display()))
+    let failure = Failure::retryable(message).with_hint(format!("everything it printed is in `{}`", path.display()));
+    // A program cannot say why in a way that can be relied on, but the disk can.
+    if free_bytes(context.scratch()).is_ok_and(|free| free < HEADROOM_BYTES) {
+        return Failure { kind: FailureKind::NoSpace, ..failure };
+    }
+    failure
 }

@@ -106,6 +106,8 @@ ALTER TABLE new_step RENAME TO step;
 CREATE INDEX step_reusable ON step (key) WHERE status = 'succeeded' AND key IS NOT NULL;
 -- foreign key check of children when a step row changes; children of a fan-out
 CREATE INDEX step_child ON step (run, parent) WHERE parent IS NOT NULL;
+-- waits: what runs wait for
+CREATE INDEX step_waiting ON step (run, position, item_index) WHERE status = 'waiting';
 
 -- For how long the attempt has worked; its end may have been noticed much later.
 ALTER TABLE attempt ADD COLUMN compute_ms INTEGER;
@@ -209,5 +211,20 @@ CREATE VIEW decisions AS
 SELECT run.name, decision.step, decision.at, rule, inputs, verdict, approver, comment, decision.run
 FROM decision JOIN run ON run.id = decision.run
 ORDER BY decision.seq;
+
+-- Retention: when everything but its log was removed.
+ALTER TABLE run ADD COLUMN pruned_at TEXT;
+-- Of all other columns; metrics are not in the event log. Rows of older schemas have none.
+ALTER TABLE metric ADD COLUMN digest INTEGER;
+
+-- Commits without an event, so that `event-head` notices their loss too.
+INSERT INTO meta (key, value) VALUES ('quiet_commits', 0);
+
+-- Builds and machines on which attempts ran.
+CREATE TABLE environment (
+    digest TEXT PRIMARY KEY NOT NULL,
+    body   TEXT NOT NULL CHECK (json_valid(body))
+) STRICT;
+ALTER TABLE attempt ADD COLUMN environment TEXT REFERENCES environment (digest);
 
 PRAGMA user_version = 3;

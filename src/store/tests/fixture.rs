@@ -12,6 +12,7 @@ use crate::core::artifact::{ArtifactRef, Digest, Outputs};
 use crate::core::event::{Checkpoint, Event, Recorded};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::key::spec_digest;
 use crate::core::protocol::MetricRow;
 use crate::core::spec::{StepSpec, WorkflowSpec};
 use crate::store::{Batch, CommitReport, EngineLock, MetricWrite, NewRun, Store, StoreError, Submitted};
@@ -31,6 +32,7 @@ pub fn spec() -> WorkflowSpec {
         when: None,
         retry: Default::default(),
         timeout: Default::default(),
+        child: None,
         resources: Default::default(),
         priority: 0,
         rate_limit: None,
@@ -40,6 +42,7 @@ pub fn spec() -> WorkflowSpec {
         description: String::new(),
         params: Map::new(),
         steps: vec![step("a", &[]), step("b", &["a"]), step("c", &["a"])],
+        outputs: Map::new(),
         budget: Default::default(),
         sla: None,
     }
@@ -50,7 +53,7 @@ pub fn new_run(name: &str) -> NewRun {
         id: RunId(Uuid::now_v7()),
         name: name.to_owned(),
         spec: spec(),
-        spec_digest: "digest".to_owned(),
+        spec_digest: spec_digest(&spec()),
         idempotency_key: None,
         options: Default::default(),
         at: at(0),

@@ -1,0 +1,120 @@
+//! Failpoints, for tests: named places before and after everything that changes the world outside of this
+//! process. `--features failpoints` compiles them in and the variable `FAILPOINTS` arms them, such as
+//! `store.commit.after=2*off->1*return(abort)` (the third time); without the feature there is no trace of them.
+//!
+//! Actions: `return(abort)`, `return(error)` (EIO), `return(full)` (ENOSPC) and `sleep(MILLISECONDS)`.
+
+/// `around!("layer.operation", expression)` is the expression, with the points `layer.operation.before` and
+/// `layer.operation.after` around it. Its error must come from `io::Error`.
+macro_rules! around {
+    ($name:literal, $operation:expr) => {{
+        #[cfg(feature = "failpoints")]
+        let outcome = match $crate::faults::reach(concat!($name, ".before")) {
+            Ok(()) => match $operation {
+                Ok(done) => $crate::faults::reach(concat!($name, ".after")).map(|()| done).map_err(Into::into),
+                Err(error) => Err(error),
+            },
+            Err(error) => Err(error.into()),
+        };
+        #[cfg(not(feature = "failpoints"))]
+        let outcome = $operation;
+        outcome
+    }};
+}
+pub(crate) use around;
+
+#[cfg(feature = "failpoints")]
+pub use armed::{OPERATIONS, RECORD_VARIABLE, reach};
+
+#[cfg(feature = "failpoints")]
+mod armed {
+    use std::fs::OpenOptions;
+    use std::io::{self, Write};
+    use std::sync::Once;
+
+    /// A file to which every process appends `PID NAME` for each point that it reaches.
+    pub const RECORD_VARIABLE: &str = "STEPWELL_FAULTS_RECORD";
+
+    const EIO: i32 = 5;
+    const ENOSPC: i32 = 28;
+
+    /// Everything that has a point before and one after it. `tests/tidy.rs` compares this with the sources.
+    pub const OPERATIONS: &[&str] = &[
+        "artifact.clean",
+        "artifact.copy.fsync",
+        "artifact.copy.write",
+        "artifact.folder.create",
+        "artifact.fsync",
+        "artifact.fsync_folder",
+        "artifact.remove",
+        "artifact.rename",
+        "artifact.write",
+        "command.checkpoint.acknowledge",
+        "command.checkpoint.commit",
+        "command.checkpoint.prepare",
+        "command.checkpoint.publish",
+        "command.checkpoint.replace",
+        "command.inputs",
+        "command.outputs",
+        "command.places",
+        "command.reap",
+        "command.spawn",
+        "engine.clean",
+        "engine.commit",
+        "engine.reserve.fsync",
+        "engine.reserve.write",
+        "engine.wake.create",
+        "engine.wake.write",
+        "executor.log",
+        "executor.reap",
+        "executor.request",
+        "executor.scratch",
+        "executor.send",
+        "executor.spawn",
+        "store.backup.copy",
+        "store.backup.fsync",
+        "store.commit",
+        "store.folder.create",
+        "store.head.fsync",
+        "store.head.fsync_folder",
+        "store.head.write",
+        "store.lock.write",
+        "store.migrate",
+        "store.set_up",
+        "store.wal.checkpoint",
+        "store.wal.truncate",
+        "worker.write",
+    ];
+
+    /// Does what the point is armed with; usually nothing.
+    ///
+    /// # Errors
+    /// The injected one.
+    pub fn reach(point: &'static str) -> io::Result<()> {
+        static ARM: Once = Once::new();
+        // Armed until the end of the process; dropping the scenario would disarm all points.
+        ARM.call_once(|| std::mem::forget(fail::FailScenario::setup()));
+        record(point);
+        fail::fail_point!(point, |action| act(point, action.as_deref()));
+        Ok(())
+    }
+
+    fn act(point: &str, action: Option<&str>) -> io::Result<()> {
+        match action {
+            Some("error") => Err(io::Error::from_raw_os_error(EIO)),
+            Some("full") => Err(io::Error::from_raw_os_error(ENOSPC)),
+            _ => {
+                eprintln!("stepwell: aborted by the failpoint `{point}`");
+                std::process::abort()
+            }
+        }
+    }
+
+    fn record(point: &str) {
+        let Some(path) = std::env::var_os(RECORD_VARIABLE) else { return };
+        let line = format!("{} {point}\n", std::process::id());
+        let file = OpenOptions::new().create(true).append(true).open(path);
+        // A test that needs the record fails for the lack of it.
+        drop(file.and_then(|mut file| file.write_all(line.as_bytes())));
+    }
+}
