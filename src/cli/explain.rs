@@ -5,10 +5,12 @@ use serde_json::{Value, json};
 use super::args::ExplainArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
+use super::explain_limits::waits_for;
 use super::session::Session;
 use crate::core::event::Wait;
 use crate::core::ids::{RunId, StepId};
 use crate::core::key;
+use crate::core::limits::Limits;
 use crate::core::spec::WorkflowSpec;
 use crate::core::status::StepStatus;
 use crate::store::{EngineLock, Reader, RunRow, StepRow};
@@ -31,7 +33,17 @@ pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> 
     let mut text = String::new();
     let mut values = Vec::new();
     for step in chosen {
-        let reasons = reasons(&Situation { reader: &reader, run: &run, spec: &spec, steps: &steps, served }, step)?;
+        let reasons = reasons(
+            &Situation {
+                reader: &reader,
+                run: &run,
+                spec: &spec,
+                steps: &steps,
+                served,
+                limits: session.settings.limits(),
+            },
+            step,
+        )?;
         text.push_str(&format!("{} is {}\n", step.id, step.status.as_str()));
         for reason in &reasons {
             text.push_str(&format!("  {reason}\n"));
@@ -49,6 +61,15 @@ struct Situation<'a> {
     steps: &'a [StepRow],
     /// An engine holds the state directory.
     served: bool,
+    limits: Limits,
+}
+
+fn limits(situation: &Situation<'_>, step: &StepRow) -> Result<Option<String>, CliError> {
+    let definition = step.parent.as_ref().unwrap_or(&step.id);
+    match situation.spec.steps.iter().find(|spec| spec.id == *definition) {
+        Some(spec) => waits_for(&situation.limits, situation.reader, spec),
+        None => Ok(None),
+    }
 }
 
 fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<String>, CliError> {
@@ -59,7 +80,7 @@ fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<String>, Cli
             reasons.push(match (situation.served, step.not_before) {
                 (false, _) => "no engine is running: `stepwell resume` or `stepwell worker` starts one".to_owned(),
                 (true, Some(at)) if at > jiff::Timestamp::now() => format!("waits to be retried at {at}"),
-                (true, _) => "waits for a free slot".to_owned(),
+                (true, _) => limits(situation, step)?.unwrap_or_else(|| "waits for a free slot".to_owned()),
             });
         }
         StepStatus::Skipped => reasons.extend(step.skip_reason.clone()),

@@ -15,6 +15,7 @@ mod effort;
 mod error;
 mod exit_code;
 mod explain;
+mod explain_limits;
 mod export_folder;
 mod foreground;
 mod gc;

@@ -39,6 +39,10 @@ fn raise_budget(session: &Session, run: &RunRow, args: &ResumeArgs) -> Result<()
         return Ok(());
     }
     match engine::ask(session.state_dir(), run.id, &Request::RaiseBudget { to })? {
+        Asked::Done if run.status == RunStatus::Paused => {
+            engine::ask(session.state_dir(), run.id, &Request::Resume)?;
+            Ok(())
+        }
         Asked::Done => Ok(()),
         Asked::Refused(why) => Err(CliError::failed(format!("the budget of run {} stays: {why}", run.id))),
         Asked::Unanswered => Err(CliError::failed("the engine is busy; it will raise the budget when it gets to it")),

@@ -114,7 +114,8 @@ pub fn next_judgement(state: &RunState, submitted_at: Timestamp, now: Timestamp)
     }
     let deadline = state.spec().sla.map(|sla| later(submitted_at, sla.finish_within)).filter(|at| *at > now);
     let working = u32::try_from(state.leases().count()).unwrap_or(u32::MAX);
-    let cap = state.budget.cap().filter(|_| working > 0).map(|cap| {
+    // A run that is over its limit is being paused already.
+    let cap = state.budget.cap().filter(|_| working > 0 && !is_used_up(state, now)).map(|cap| {
         let used = Duration::try_from(compute_used(state, now)).unwrap_or_default();
         later(now, cap.saturating_sub(used) / working)
     });
@@ -127,5 +128,129 @@ pub fn hours(seconds: f64) -> String {
         ..120.0 => format!("{seconds:.0} s"),
         ..7200.0 => format!("{:.1} min", seconds / 60.0),
         _ => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use serde_json::{Map, Value};
+
+    use super::*;
+    use crate::core::catalog::Placement;
+    use crate::core::decide::Command;
+    use crate::core::estimate::{ProgressMark, estimate, tasks};
+    use crate::core::event::Event;
+    use crate::core::ids::{Fence, RunId, StepKey};
+    use crate::core::spec::{StepSpec, Timeouts, WorkflowSpec};
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    fn at(hours: f64) -> Timestamp {
+        Timestamp::from_second((hours * 3600.0) as i64).unwrap()
+    }
+
+    /// Steps without needs, whose leases last for a day.
+    fn run(budget: Budget, sla: Option<Sla>, steps: &[&str]) -> RunState {
+        let step = |id: &&str| StepSpec {
+            id: (*id).into(),
+            kind: "k".into(),
+            needs: Vec::new(),
+            with: Map::new(),
+            for_each: None,
+            when: None,
+            retry: Default::default(),
+            timeout: Timeouts { heartbeat: HOUR * 24, ..Timeouts::default() },
+            resources: Default::default(),
+            priority: 0,
+            rate_limit: None,
+            child: Default::default(),
+        };
+        let steps = steps.iter().map(step).collect();
+        let (name, description, params, outputs) = ("w".into(), String::new(), Map::new(), Default::default());
+        let spec = WorkflowSpec { name, description, params, outputs, steps, budget, sla };
+        let mut state = RunState::new(RunId(uuid::Uuid::nil()), Arc::new(spec), |_| Placement::Child);
+        state.handle(Command::Expire, at(0.0));
+        state
+    }
+
+    fn claim(state: &mut RunState, id: &str, now: Timestamp) {
+        let (key, resources) = (StepKey("k".into()), Default::default());
+        state.handle(Command::Claim { step: id.into(), key, with: Value::Null, resources }, now);
+    }
+
+    /// What the engine does every round; gives the alerts that were new.
+    fn judge(state: &mut RunState, left: Option<Duration>, now: Timestamp) -> Vec<Alert> {
+        let mut new = Vec::new();
+        for (alert, message) in alerts(state, at(0.0), left, now) {
+            for event in state.handle(Command::Alert { alert, message }, now).events {
+                if let Event::RunAlerted { alert, .. } = event {
+                    new.push(alert);
+                }
+            }
+        }
+        new
+    }
+
+    #[test]
+    fn an_estimate_of_9_hours_is_silent_and_one_of_99_alerts_once() {
+        let sla = Sla { finish_within: HOUR * 12 };
+        let mut state = run(Budget::default(), Some(sla), &["a"]);
+        claim(&mut state, "a", at(0.0));
+        let left = |state: &RunState, done: u64, now: Timestamp| {
+            let mark = ProgressMark { done, total: 1000, at: now, first_done: 0, first_at: at(0.0) };
+            estimate(&tasks(state, |_| Some(mark), &Default::default()), 1, now).map(|estimate| estimate.left)
+        };
+        let nine = left(&state, 100, at(1.0));
+        assert_eq!(nine, Some(HOUR * 9));
+        assert_eq!(judge(&mut state, nine, at(1.0)), []);
+        let ninety_nine = left(&state, 10, at(1.0));
+        assert_eq!(ninety_nine, Some(HOUR * 99));
+        assert_eq!(judge(&mut state, ninety_nine, at(1.0)), [Alert::DeadlineAtRisk]);
+        for hour in 2..12 {
+            assert_eq!(judge(&mut state, ninety_nine, at(f64::from(hour))), [], "said once");
+        }
+        assert_eq!(next_judgement(&state, at(0.0), at(11.0)), Some(at(12.0)));
+        assert_eq!(judge(&mut state, ninety_nine, at(12.0)), [Alert::DeadlineMissed]);
+        assert_eq!(judge(&mut state, ninety_nine, at(13.0)), []);
+    }
+
+    #[test]
+    fn a_budget_counts_all_attempts_and_says_when_it_will_be_used_up() {
+        let budget = Budget { maximum_compute: Some(HOUR * 10), ..Budget::default() };
+        let mut state = run(budget, None, &["a", "b"]);
+        claim(&mut state, "a", at(0.0));
+        claim(&mut state, "b", at(1.0));
+        assert_eq!(compute_used(&state, at(3.0)).as_hours(), 3 + 2);
+        assert_eq!(next_judgement(&state, at(0.0), at(3.0)), Some(at(5.5)), "5 hours for two attempts");
+        assert!(!is_used_up(&state, at(5.4)) && is_used_up(&state, at(5.5)));
+        assert_eq!(next_judgement(&state, at(0.0), at(5.5)), None, "nothing more to wake up for");
+        state.handle(Command::Release { step: "a".into(), fence: Fence(1), reason: "r".into() }, at(4.0));
+        assert_eq!(compute_used(&state, at(5.0)).as_hours(), 4 + 4, "what was released counts");
+        assert_eq!(judge(&mut state, None, at(7.0)), [Alert::BudgetExhausted]);
+        assert_eq!(judge(&mut state, None, at(8.0)), []);
+        let to = Budget { maximum_compute: Some(HOUR * 20), ..Budget::default() };
+        state.handle(Command::RaiseBudget { to }, at(8.0));
+        assert_eq!(judge(&mut state, None, at(8.0)), []);
+        assert_eq!(judge(&mut state, None, at(30.0)), [Alert::BudgetExhausted], "a new limit, a new alert");
+    }
+
+    #[test]
+    fn an_attempt_does_not_work_longer_than_its_lease() {
+        let mut state = run(Budget::default(), None, &["a"]);
+        claim(&mut state, "a", at(0.0));
+        assert_eq!(compute_used(&state, at(100.0)).as_hours(), 24);
+        state.handle(Command::Release { step: "a".into(), fence: Fence(1), reason: "r".into() }, at(100.0));
+        assert_eq!(compute_used(&state, at(100.0)).as_hours(), 24, "whenever its end is noticed");
+    }
+
+    #[test]
+    fn money_is_compute() {
+        let budget = Budget { maximum_compute: Some(HOUR * 20), cost_per_hour: Some(2.5), maximum_cost: Some(30.0) };
+        assert_eq!(budget.cap(), Some(HOUR * 12));
+        assert_eq!(budget.cost(SignedDuration::from_hours(4)), Some(10.0));
+        assert_eq!(budget.raised(&Budget { maximum_cost: Some(100.0), ..Budget::default() }).cap(), Some(HOUR * 20));
+        assert_eq!(Budget::default().cap(), None);
     }
 }

@@ -584,6 +584,28 @@ fn cancel_waits_for_the_last_process() {
     assert!(world.statuses.values().all(|status| *status == StepStatus::Canceled));
 }
 
+/// A million steps that wait for a pool are looked at as one.
+#[test]
+fn steps_with_equal_demands_are_one_candidate() {
+    let mut large = step("large", &[]);
+    large.resources.insert("gpu".into(), 2);
+    large.for_each = Some("x".into());
+    let mut small = step("small", &[]);
+    small.resources.insert("gpu".into(), 1);
+    let mut state = new_state(&spec(vec![large, small, step("free", &[])]));
+    let now = Timestamp::UNIX_EPOCH;
+    state.handle(Command::Expire, now);
+    state.handle(Command::Expand { step: "large".into(), items: vec![Value::Null; 10_000] }, now);
+    let heads = |state: &RunState| {
+        let heads = super::schedule::next_claims(state, now);
+        heads.map(|(_, _, i)| state.step_at(i).id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(heads(&state), ["large[0]", "small", "free"]);
+    let (key, resources) = (StepKey("k".into()), Default::default());
+    state.handle(Command::Claim { step: "large[0]".into(), key, with: Value::Null, resources }, now);
+    assert_eq!(heads(&state), ["large[1]", "small", "free"]);
+}
+
 fn next_claim_of(state: &RunState, now: Timestamp) -> Option<StepId> {
     super::schedule::next_claims(state, now).next().map(|(_, _, i)| state.step_at(i).id.clone())
 }

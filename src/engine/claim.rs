@@ -21,6 +21,7 @@ use crate::steps::{StepHandler, find};
 
 use super::drive::Engine;
 use super::error::EngineError;
+use super::options::Scope;
 use super::queue::{Candidate, Slots};
 use super::run::Run;
 
@@ -57,7 +58,7 @@ impl Engine<'_> {
     pub(super) fn claim(&mut self) -> Result<(), EngineError> {
         self.more_to_claim = false;
         self.windows.deadline = None;
-        if self.stopping.is_some() {
+        if self.stopping.is_some() || self.options.scope == Scope::Requests {
             return Ok(());
         }
         let (mut slots, mut decided) = (self.free_slots(), 0);
@@ -81,7 +82,7 @@ impl Engine<'_> {
         while *decided < BATCH
             && let Some(Reverse(candidate)) = queue.pop()
         {
-            if self.claim_next(&candidate, slots, &mut free, now)? == Turn::Waits {
+            if self.claim_next(&candidate, slots, &mut free)? == Turn::Waits {
                 continue;
             }
             *decided += 1;
@@ -90,16 +91,10 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn claim_next(
-        &mut self,
-        candidate: &Candidate,
-        slots: &mut Slots,
-        free: &mut Free,
-        now: Timestamp,
-    ) -> Result<Turn, EngineError> {
+    fn claim_next(&mut self, candidate: &Candidate, slots: &mut Slots, free: &mut Free) -> Result<Turn, EngineError> {
         let Some(active) = self.runs.get(&candidate.run) else { return Ok(Turn::Waits) };
         let class = active.state.class(candidate.class).clone();
-        if *slots.of(class.placement) == 0 || !self.rate_allows(&class, now) {
+        if *slots.of(class.placement) == 0 || !self.rate_allows(&class) {
             return Ok(Turn::Waits);
         }
         let refusal = self.options.limits.check(&class).err();
@@ -127,9 +122,9 @@ impl Engine<'_> {
                 if let Some(rest) = rest {
                     *free = rest;
                 }
-                self.count_start(&class, now);
                 self.prepared.insert(AttemptId { run, step: id.clone(), fence }, with);
                 self.handle(run, command);
+                self.count_start(&class);
                 if inputs_changed {
                     self.start_over(run, id, fence);
                 }

@@ -11,7 +11,7 @@ use crate::core::decide::Command;
 use crate::core::estimate::{estimate, tasks};
 use crate::core::event::{Alert, Event, Recorded};
 use crate::core::ids::RunId;
-use crate::core::state::Lifecycle;
+use crate::core::state::{Lifecycle, Step};
 use crate::executors::AttemptId;
 
 use super::drive::Engine;
@@ -50,7 +50,7 @@ impl Engine<'_> {
         {
             return left;
         }
-        let progress = |step: &crate::core::state::Step| {
+        let progress = |step: &Step| {
             let attempt = AttemptId { run: id, step: step.id.clone(), fence: step.fence };
             self.attempts.get(&attempt).and_then(|running| running.progress)
         };

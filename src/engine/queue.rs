@@ -12,6 +12,8 @@ use crate::core::rate_limit::Window;
 use crate::core::schedule::{next_claim, next_claims};
 use crate::core::state::{Class, ClassIndex, StepIndex};
 
+use crate::executors::AttemptId;
+
 use super::drive::Engine;
 use super::error::EngineError;
 use super::run::Run;
@@ -86,21 +88,26 @@ impl Engine<'_> {
 
     /// What no lease holds, and no attempt whose lease has ended but whose processes have not.
     pub(super) fn free_units(&self) -> Free {
+        let pools = &self.options.limits.pools;
+        if pools.0.is_empty() {
+            return pools.free(std::iter::empty());
+        }
         let leased = self.runs.values().flat_map(|run| run.state.leases().map(|(_, lease)| &lease.resources));
-        let is_leased = |id: &crate::executors::AttemptId| {
+        let is_leased = |id: &AttemptId| {
             let step = self.runs.get(&id.run).and_then(|run| run.state.step(&id.step));
             step.and_then(|step| step.lease()).is_some_and(|lease| lease.fence == id.fence)
         };
         let ending: Vec<&Held> =
             self.attempts.iter().filter(|(id, _)| !is_leased(id)).map(|(_, a)| &a.resources).collect();
-        self.options.limits.pools.free(leased.chain(ending))
+        pools.free(leased.chain(ending))
     }
 
     /// Whether the rate limit of a class lets an attempt start now; else its time becomes a deadline.
-    pub(super) fn rate_allows(&mut self, class: &Class, now: Timestamp) -> bool {
+    pub(super) fn rate_allows(&mut self, class: &Class) -> bool {
         let Some(name) = &class.rate_limit else { return true };
         // A limit that does not exist is told when the step gets its turn.
         let Some(&limit) = self.options.limits.rate_limits.get(name) else { return true };
+        let now = Timestamp::now();
         let at = self.windows.by_name.entry(name.clone()).or_default().next_allowed(limit, now);
         if at <= now {
             return true;
@@ -109,9 +116,10 @@ impl Engine<'_> {
         false
     }
 
-    pub(super) fn count_start(&mut self, class: &Class, now: Timestamp) {
+    /// After the claim was decided: a start must not count as earlier than it was.
+    pub(super) fn count_start(&mut self, class: &Class) {
         if let Some(name) = &class.rate_limit {
-            self.windows.by_name.entry(name.clone()).or_default().add(now);
+            self.windows.by_name.entry(name.clone()).or_default().add(Timestamp::now());
         }
     }
 

@@ -27,12 +27,6 @@ struct Entry {
     next: Option<Timestamp>,
 }
 
-impl Schedules {
-    pub(super) fn next_due(&self) -> Option<Timestamp> {
-        self.entries.iter().filter_map(|entry| entry.next).min()
-    }
-}
-
 /// The timetable of an expression in a time zone, such as `Europe/Berlin`.
 ///
 /// # Errors
@@ -77,6 +71,12 @@ pub fn submit_scheduled(
 }
 
 impl Engine<'_> {
+    /// When the next run has to be submitted.
+    pub(super) fn next_due(&self) -> Option<Timestamp> {
+        let next = self.schedules.entries.iter().filter_map(|entry| entry.next).min();
+        next.filter(|_| self.stopping.is_none())
+    }
+
     /// Looks at the schedules anew: somebody may have changed them.
     ///
     /// # Errors

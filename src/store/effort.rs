@@ -7,7 +7,8 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
 use crate::core::event::{Alert, Event};
-use crate::core::ids::RunId;
+use crate::core::ids::{RunId, StepId};
+use crate::core::pools::Held;
 
 use super::decode::{self, collect, first, time_text};
 use super::error::StoreError;
@@ -83,6 +84,21 @@ impl Reader {
                 Some((usize::try_from(position).ok()?, duration))
             });
             Ok(usual.collect())
+        })
+    }
+
+    /// Units of pools that running attempts hold, with the names of their runs.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn held_units(&self) -> Result<Vec<(String, StepId, Held)>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT run.name, step.id, step.resources FROM step JOIN run ON run.id = step.run
+                       WHERE step.status = 'running' AND step.resources IS NOT NULL ORDER BY run.id, step.position";
+            collect(connection, sql, [], |row| {
+                let held = decode::json(row, "resources")?;
+                Ok((decode::get(row, "name")?, StepId(decode::get(row, "id")?), held))
+            })
         })
     }
 

@@ -11,8 +11,10 @@ mod engine;
 mod failpoints;
 mod harness;
 mod maintenance;
+mod pools;
 mod provenance;
 mod reuse;
+mod schedule;
 #[cfg(feature = "train")]
 mod smoke;
 #[cfg(feature = "train")]

@@ -121,6 +121,37 @@ fn broken_overrides_are_all_reported() {
     }
 }
 
+#[test]
+fn limits_of_steps_and_workflows_are_read_and_checked() {
+    let step = "[[step]]\nid = \"a\"\nkind = \"noop\"\n";
+    let good = format!(
+        "name = \"w\"\n[budget]\nmaximum_compute = \"10h\"\ncost_per_hour = 2.5\nmaximum_cost = 30\n\
+         [sla]\nfinish_within = \"8h\"\n{step}\
+         resources = {{ gpu = 1, memory = \"8GiB\" }}\npriority = -3\nrate_limit = \"api\"\n"
+    );
+    let spec = parse(&good, &[]).expect("a good file");
+    assert_eq!(spec.budget.cap(), Some(Duration::from_secs(36_000)));
+    assert_eq!(spec.sla.map(|sla| sla.finish_within), Some(Duration::from_secs(28_800)));
+    let [a] = spec.steps.as_slice() else { panic!("one step") };
+    assert_eq!((a.resources["gpu"], a.resources["memory"], a.priority), (1, 8 << 30, -3));
+    assert_eq!(a.rate_limit.as_deref(), Some("api"));
+    for (top, in_step, line, said) in [
+        ("", "resources = { gpu = 0 }", 5, "`resources.gpu` must be a whole number of at least 1"),
+        ("", "resources = { memory = \"much\" }", 5, "`resources.memory` must be"),
+        ("", "priority = \"high\"", 5, "`priority` must be an integer"),
+        ("", "rate_limit = 3", 5, "`rate_limit` must be text"),
+        ("[budget]\nmaximum_cost = 3\n", "", 3, "means nothing without `cost_per_hour`"),
+        ("[budget]\nmaximum_compute = \"0s\"\n", "", 3, "must be longer than 0"),
+        ("[budget]\ncap = 3\n", "", 3, "unknown key `cap` in [budget]"),
+        ("[sla]\n", "", 2, "[sla] has no `finish_within`"),
+    ] {
+        let errors = parse(&format!("name = \"w\"\n{top}{step}{in_step}\n"), &[]).expect_err(said);
+        let problem = &errors.problems()[0];
+        assert!(problem.message().contains(said), "{}", problem.message());
+        assert_eq!(problem.position().map(|(line, _)| line), Some(line), "{said}");
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_text_never_panics(source in "\\PC{0,200}") {

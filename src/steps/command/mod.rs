@@ -8,6 +8,7 @@ mod inputs;
 mod log;
 mod outputs;
 mod program;
+mod progress;
 mod trampoline;
 
 pub(super) use handler::Command;

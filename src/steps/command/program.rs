@@ -16,6 +16,7 @@ use crate::steps::{StepContext, StepError};
 
 use super::checkpoint::CheckpointDir;
 use super::log::last_lines;
+use super::progress::ProgressFile;
 use super::trampoline::trampoline;
 
 /// How often the program and its checkpoint marker are looked at.
@@ -67,9 +68,10 @@ fn check_exists(program: &OsString, work: &Path, variables: &[(String, OsString)
 pub(super) fn supervise(
     mut child: Child,
     checkpoints: &CheckpointDir,
+    mut progress: ProgressFile,
     context: &mut StepContext<'_>,
 ) -> Result<(), StepError> {
-    let result = watch(&mut child, checkpoints, context);
+    let result = watch(&mut child, checkpoints, &mut progress, context);
     if result.is_err() {
         stop(&mut child, Duration::ZERO);
     }
@@ -82,6 +84,7 @@ pub(super) fn supervise(
 fn watch(
     child: &mut Child,
     checkpoints: &CheckpointDir,
+    progress: &mut ProgressFile,
     context: &mut StepContext<'_>,
 ) -> Result<ExitStatus, StepError> {
     let mut pause = FIRST_POLL;
@@ -91,6 +94,7 @@ fn watch(
             return Ok(status);
         }
         checkpoints.commit_announced(context)?;
+        progress.report(context.reporter);
         if context.reporter.interrupted() {
             stop(child, GRACE);
             checkpoints.commit_announced(context)?;
