@@ -66,7 +66,10 @@ struct Findings {
 
 impl Findings {
     fn add(&mut self, what: impl Into<String>) {
-        let hint = format!("restore the database from a backup (migrations leave some in `{}`)", self.backups);
+        let hint = format!(
+            "restore the database from a backup with `stepwell db restore` (migrations leave some in `{}`)",
+            self.backups
+        );
         self.problems.push(Problem { what: what.into(), hint });
     }
 }
