@@ -62,6 +62,7 @@ fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
         Verb::Generate(args) => generate::generate(session, &args),
         Verb::Worker(args) => worker::serve(session, &args),
         Verb::Bench(BenchVerb::Engine(args)) => bench::engine(session, &args),
+        Verb::Schedule(verb) => schedule::schedule(session, &verb),
         Verb::Doctor => doctor::doctor(session),
         Verb::SmokeTest(args) => smoke_test::smoke_test(session, &args),
         Verb::Db(verb) => db::db(session, &verb),

@@ -6,11 +6,16 @@ use super::exit_code::Exit;
 use super::foreground;
 use super::report;
 use super::session::Session;
+use crate::core::budget::Budget;
+use crate::core::request::Request;
 use crate::core::status::RunStatus;
+use crate::engine::{self, Asked};
+use crate::store::RunRow;
 
 pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(&args.run)?;
     let run = reader.run(id)?;
+    raise_budget(session, &run, args)?;
     drop(reader);
     match run.status {
         RunStatus::Succeeded => {
@@ -24,5 +29,18 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
             session.out.message(&format!("resuming run {id} ({})", run.name));
             foreground::drive(session, id, !args.no_reuse)
         }
+    }
+}
+
+/// Before the run goes on: otherwise it would be paused again at once.
+fn raise_budget(session: &Session, run: &RunRow, args: &ResumeArgs) -> Result<(), CliError> {
+    let to = Budget { maximum_compute: args.maximum_compute, maximum_cost: args.maximum_cost, cost_per_hour: None };
+    if to.is_unlimited() {
+        return Ok(());
+    }
+    match engine::ask(session.state_dir(), run.id, &Request::RaiseBudget { to })? {
+        Asked::Done => Ok(()),
+        Asked::Refused(why) => Err(CliError::failed(format!("the budget of run {} stays: {why}", run.id))),
+        Asked::Unanswered => Err(CliError::failed("the engine is busy; it will raise the budget when it gets to it")),
     }
 }

@@ -60,7 +60,7 @@ fn commit(session: &Session, spec: &WorkflowSpec, args: &SubmitArgs) -> Result<(
         spec: spec.clone(),
         spec_digest: key::spec_digest(spec),
         idempotency_key: args.idempotency_key.clone(),
-        options: RunOptions { reuse, ..RunOptions::default() },
+        options: RunOptions { priority: args.priority, reuse, ..RunOptions::default() },
         at: Timestamp::now(),
     })?;
     Ok(match submitted {

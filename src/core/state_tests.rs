@@ -33,6 +33,9 @@ fn step(id: &str, needs: &[&str]) -> StepSpec {
         retry: RetryPolicy { initial_interval: Duration::from_secs(1), ..RetryPolicy::default() },
         timeout: Timeouts { start_to_close: Some(Duration::from_secs(100)), heartbeat: Duration::from_secs(30) },
         child: None,
+        resources: Default::default(),
+        priority: 0,
+        rate_limit: None,
     }
 }
 
@@ -43,6 +46,8 @@ fn spec(steps: Vec<StepSpec>) -> Arc<WorkflowSpec> {
         params: Map::new(),
         steps,
         outputs: Map::new(),
+        budget: Default::default(),
+        sla: None,
     })
 }
 
@@ -200,7 +205,12 @@ impl World {
     }
 
     fn claim(&mut self, id: &StepId) -> Decision {
-        self.tell(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null })
+        self.tell(Command::Claim {
+            step: id.clone(),
+            key: StepKey("k".into()),
+            with: Value::Null,
+            resources: Default::default(),
+        })
     }
 
     fn claim_or_expand(&mut self, id: &StepId, items: usize) {
@@ -574,6 +584,10 @@ fn cancel_waits_for_the_last_process() {
     assert!(world.statuses.values().all(|status| *status == StepStatus::Canceled));
 }
 
+fn next_claim_of(state: &RunState, now: Timestamp) -> Option<StepId> {
+    super::schedule::next_claims(state, now).next().map(|(_, _, i)| state.step_at(i).id.clone())
+}
+
 #[test]
 fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let count = 100_000;
@@ -586,8 +600,16 @@ fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let mut state = new_state(&spec);
     let now = Timestamp::UNIX_EPOCH;
     state.handle(Command::Expire, now);
-    while let Some(id) = super::schedule::next_claim(&state, Placement::Child, now).map(|step| step.id.clone()) {
-        state.handle(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null }, now);
+    while let Some(id) = next_claim_of(&state, now) {
+        state.handle(
+            Command::Claim {
+                step: id.clone(),
+                key: StepKey("k".into()),
+                with: Value::Null,
+                resources: Default::default(),
+            },
+            now,
+        );
         state.handle(Command::Complete { step: id, fence: Fence(1), outputs: Outputs::default() }, now);
     }
     assert_eq!(state.end, Some(RunEnd::Succeeded));
@@ -597,8 +619,16 @@ fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let mut state = new_state(&self::spec(vec![fan_out]));
     state.handle(Command::Expire, now);
     state.handle(Command::Expand { step: "a".into(), items: vec![Value::Null; count] }, now);
-    while let Some(id) = super::schedule::next_claim(&state, Placement::Child, now).map(|step| step.id.clone()) {
-        state.handle(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null }, now);
+    while let Some(id) = next_claim_of(&state, now) {
+        state.handle(
+            Command::Claim {
+                step: id.clone(),
+                key: StepKey("k".into()),
+                with: Value::Null,
+                resources: Default::default(),
+            },
+            now,
+        );
         state.handle(Command::Complete { step: id, fence: Fence(1), outputs: Outputs::default() }, now);
     }
     assert_eq!(state.end, Some(RunEnd::Succeeded));

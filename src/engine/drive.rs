@@ -1,7 +1,7 @@
 //! The loop: claim, commit, act, listen.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -19,9 +19,11 @@ use super::commit::Pending;
 use super::disk;
 use super::environment;
 use super::error::EngineError;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Message};
 use super::options::{EngineOptions, Observer, Outcome, Scope};
+use super::queue::Windows;
 use super::run::Run;
+use super::schedules::Schedules;
 use super::space::Patience;
 use super::stop::Stop;
 
@@ -59,6 +61,10 @@ pub(super) fn drive_locked(
         attempts: Attempts::default(),
         prepared: HashMap::new(),
         pending: Pending::default(),
+        windows: Windows::default(),
+        schedules: Schedules::default(),
+        sender: inbox.sender.clone(),
+        more_to_claim: false,
         stopping: None,
         looked_at: Timestamp::now(),
     };
@@ -76,6 +82,12 @@ pub(super) struct Engine<'a> {
     /// Resolved arguments of attempts that are leased but not started.
     pub prepared: HashMap<AttemptId, Value>,
     pub pending: Pending,
+    pub windows: Windows,
+    pub schedules: Schedules,
+    /// For threads that have something to tell the engine.
+    pub sender: Sender<Message>,
+    /// The last round of claims left ready steps for the next one.
+    pub more_to_claim: bool,
     pub stopping: Option<Stop>,
     /// When leases were last checked.
     pub looked_at: Timestamp,
@@ -117,8 +129,12 @@ impl Engine<'_> {
     fn run(&mut self, inbox: &Inbox) -> Result<Outcome, EngineError> {
         disk::reserve(&self.options.state_dir)?;
         self.recover()?;
+        self.restore_windows()?;
         self.look_for_requests()?;
+        self.load_schedules()?;
         loop {
+            self.fire_schedules()?;
+            self.judge_runs();
             self.give_out()?;
             self.flush()?;
             self.forget_ended_runs();

@@ -6,7 +6,7 @@ use crate::core::decide::{Command, Effect};
 use crate::core::event::{Checkpoint, Event};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::{AttemptRequest, ToAttempt};
-use crate::core::state::{Step, StepState};
+use crate::core::state::{Lease, Step, StepState};
 use crate::executors::{AttemptId, Launch};
 use crate::faults::around;
 use crate::store::scratch_dir;
@@ -70,13 +70,14 @@ impl Engine<'_> {
         let Some(launch) = self.launch(&id)? else { return Ok(()) };
         let number = launch.request.attempt;
         let placement = placement(&launch.request.kind);
+        let resources = launch.resources.clone();
         match self.executor(placement).start(launch) {
             Ok(handle) => {
                 if let Some(process) = handle.process() {
                     let process = process.clone();
                     self.handle(id.run, Command::Spawned { step: id.step.clone(), fence: id.fence, process });
                 }
-                let running = Running::new(handle, number, placement);
+                let running = Running::new(handle, number, placement, resources);
                 self.attempts.insert(id, running);
             }
             Err(failure) => self.fail(id, failure),
@@ -88,7 +89,7 @@ impl Engine<'_> {
     fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
         let Some(with) = self.prepared.remove(id) else { return Ok(None) };
         let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
-        let Some((step, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
+        let Some((step, lease, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
         let attempt = step.attempts;
         let checkpoints = if attempt > 1 { self.checkpoints(id.run, step, &key)? } else { Vec::new() };
         let spec = run.state.step_spec(step);
@@ -105,7 +106,7 @@ impl Engine<'_> {
             scratch_dir: scratch_dir(&self.options.state_dir, id.run, &id.step),
             checkpoints,
         };
-        Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat }))
+        Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone() }))
     }
 
     /// Committed checkpoints of attempts with this key, newest first.
@@ -141,10 +142,10 @@ impl Engine<'_> {
     }
 }
 
-fn leased(step: Option<&Step>, fence: Fence) -> Option<(&Step, StepKey)> {
+fn leased(step: Option<&Step>, fence: Fence) -> Option<(&Step, &Lease, StepKey)> {
     let step = step?;
     match &step.state {
-        StepState::Leased(lease) if lease.fence == fence => Some((step, step.key.clone()?)),
+        StepState::Leased(lease) if lease.fence == fence => Some((step, lease, step.key.clone()?)),
         _ => None,
     }
 }

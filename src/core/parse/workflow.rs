@@ -66,6 +66,8 @@ pub(crate) fn checked(
         name: draft.name,
         description: draft.description,
         params: draft.params,
+        budget: draft.budget,
+        sla: draft.sla,
         steps: draft.steps.into_iter().filter_map(step_spec).collect(),
         outputs: draft.outputs.to_json(),
     };
@@ -84,5 +86,8 @@ fn step_spec(step: StepDraft) -> Option<StepSpec> {
         retry: step.retry,
         timeout: step.timeout,
         child: step.child,
+        resources: step.resources,
+        priority: step.priority,
+        rate_limit: step.rate_limit,
     })
 }
