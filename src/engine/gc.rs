@@ -132,7 +132,7 @@ impl Gc<'_> {
         Ok(Collected { pruned, artifacts, temporary, scratch })
     }
 
-    /// The content of everything that the runs which stay refer to.
+    /// The content of everything that the runs which stay refer to, or will.
     fn used(&self, pruned: &[RunId]) -> Result<BTreeSet<Digest>, EngineError> {
         let mut used = BTreeSet::new();
         let references = self.reader.references(None)?;
@@ -143,6 +143,13 @@ impl Gc<'_> {
         for (run, arguments) in self.reader.arguments()? {
             if !pruned.contains(&run) {
                 self.add_arguments(&arguments, &mut used);
+            }
+        }
+        // A parameter may name content of a run that is given up.
+        for row in self.reader.runs()?.iter().filter(|row| !row.stored_status.is_terminal()) {
+            let spec = self.reader.spec(row.id)?;
+            for values in std::iter::once(spec.params).chain(spec.steps.into_iter().map(|step| step.with)) {
+                self.add_arguments(&Value::Object(values), &mut used);
             }
         }
         Ok(used)

@@ -66,7 +66,10 @@ struct Findings {
 
 impl Findings {
     fn add(&mut self, what: impl Into<String>) {
-        let hint = format!("restore the database from a backup (migrations leave some in `{}`)", self.backups);
+        let hint = format!(
+            "restore the database from a backup with `stepwell db restore` (migrations leave some in `{}`)",
+            self.backups
+        );
         self.problems.push(Problem { what: what.into(), hint });
     }
 }
@@ -91,6 +94,18 @@ fn check_file(connection: &Connection, findings: &mut Findings) -> Result<(), St
 fn check_unlogged(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
     if !seal::is_intact(connection)? {
         findings.add("requests, schedules, environments or `meta` are not what was written");
+    }
+    let sql = "SELECT run, step, attempt FROM attempt WHERE compute_ms < 0 OR compute_ms >
+                   round(86400000 * (julianday(finished_at) - julianday(started_at))) + 1";
+    let impossible = decode::collect(connection, sql, [], |row| {
+        Ok((
+            decode::get::<String>(row, "run")?,
+            decode::get::<String>(row, "step")?,
+            decode::get::<i64>(row, "attempt")?,
+        ))
+    })?;
+    for (run, step, attempt) in impossible {
+        findings.add(format!("run {run}: step `{step}`: attempt {attempt} has worked for longer than it took"));
     }
     for damaged in metrics::damaged(connection)? {
         findings.add(damaged.to_string());

@@ -278,6 +278,23 @@ fn a_pruned_run_cannot_be_resumed() {
 }
 
 #[test]
+fn what_a_waiting_run_names_in_its_parameters_is_kept() {
+    let sandbox = flow();
+    run(&sandbox, "one");
+    let file = sandbox.show()["steps"][0]["outputs"]["file"].clone();
+    let text = format!(
+        "name = \"reader\"\n[params]\ngiven = {{ digest = {}, size = {}, media_type = {} }}\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith = {{ argv = [\"cat\", \"{{{{ params.given }}}}\"] }}\n",
+        file["digest"], file["size"], file["media_type"]
+    );
+    sandbox.write("reader.toml", text);
+    sandbox.stepwell(&["run", "reader.toml", "--detach"]).ok();
+    let done = sandbox.stepwell(&["gc", "--keep-runs", "0", "--output", "json"]).ok().json();
+    assert_eq!(done["pruned"].as_array().unwrap().len(), 1);
+    assert!(done["artifacts"]["files"].as_u64().unwrap() > 0);
+    sandbox.stepwell(&["resume", "last"]).ok();
+}
+
+#[test]
 fn the_policy_of_the_settings_spares_runs_that_have_not_ended() {
     let sandbox = flow();
     sandbox.write("stepwell.toml", "[retention]\nkeep_runs = 0\n");

@@ -102,8 +102,8 @@ SELECT run, id, position, kind, status, attempts, retries_used, fence, last_doc_
        output_values FROM step;
 DROP TABLE step;
 ALTER TABLE new_step RENAME TO step;
-UPDATE step SET attempt_started_at = (SELECT started_at FROM attempt WHERE attempt.run = step.run
-                                      AND attempt.step = step.id AND attempt.attempt = step.attempts)
+UPDATE step SET attempt_started_at = (SELECT attempt.started_at FROM attempt
+    WHERE attempt.run = step.run AND attempt.step = step.id AND attempt.attempt = step.attempts)
 WHERE status = 'running';
 -- find_reusable: a succeeded step of that key
 CREATE INDEX step_reusable ON step (key) WHERE status = 'succeeded' AND key IS NOT NULL;

@@ -6,8 +6,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::core::estimate::ProgressMark;
+use crate::core::event::Recorded;
+use crate::core::ids::Fence;
 use crate::core::request::Request;
-use crate::store::{Reader, Store, StoreError, chain, check};
+use crate::store::{Batch, LeaseExtension, Reader, Store, StoreError, chain, check};
 
 use super::fixture::*;
 
@@ -143,6 +146,27 @@ fn what_is_not_in_the_log_is_protected_too() {
         let dir = with_unlogged();
         edit(dir.path(), sql);
         let problems = check(dir.path()).unwrap();
+        assert!(problems.iter().any(|problem| problem.what.contains(expected)), "{sql}: {problems:?}");
+    }
+}
+
+#[test]
+fn the_work_of_an_attempt_that_outlived_its_first_lease_is_not_damage() {
+    let (mut engine, run) = Engine::with_run();
+    engine.commit(run, [started("a", 1)]).unwrap();
+    let progress = Some(ProgressMark { done: 5, total: 9, at: at(50), first_done: 1, first_at: at(2) });
+    let lease = LeaseExtension { run, step: "a".into(), fence: Fence(1), expires_at: at(100), progress };
+    engine.store.commit(Batch { leases: &[lease], ..Batch::default() }).unwrap();
+    assert_eq!(check(engine.path()).unwrap(), []);
+    let end = [Recorded { run, at: at(61), event: succeeded("a", 1) }];
+    engine.store.commit(Batch { events: &end, ..Batch::default() }).unwrap();
+    assert_eq!(check(engine.path()).unwrap(), []);
+    for (sql, expected) in [
+        ("UPDATE attempt SET compute_ms = compute_ms + 1000", "longer than it took"),
+        ("UPDATE attempt SET compute_ms = compute_ms - 50000", "the log says 29"),
+    ] {
+        edit(engine.path(), sql);
+        let problems = check(engine.path()).unwrap();
         assert!(problems.iter().any(|problem| problem.what.contains(expected)), "{sql}: {problems:?}");
     }
 }
