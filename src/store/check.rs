@@ -18,7 +18,7 @@ use super::layout::{BACKUPS_DIR, DATABASE_FILE};
 use super::metrics;
 use super::reader::Reader;
 use super::rebuild;
-use super::replay::{CheckpointReplay, RunReplay, StepReplay};
+use super::replay::{CheckpointReplay, RunReplay, SignalReplay, StepReplay};
 use super::rows::{RunRow, StepRow};
 use super::seal;
 
@@ -186,6 +186,9 @@ fn check_tables(
         for difference in run_differences(&row, run) {
             findings.add(format!("run {}: {difference}", row.id));
         }
+        for difference in wait_differences(reader, &row, run)? {
+            findings.add(format!("run {}: {difference}", row.id));
+        }
         match (reader.steps(row.id), checkpoints_by_step(&reader.connection, row.id)) {
             (Ok(steps), Ok(checkpoints)) => check_steps(row.id, &steps, &checkpoints, run, findings),
             (Err(error), _) | (_, Err(error)) => findings.add(format!("run {}: {error}", row.id)),
@@ -236,6 +239,18 @@ fn run_differences(row: &RunRow, run: &RunReplay) -> Vec<String> {
         ("spec_digest", row.spec_digest.clone(), run.spec_digest.clone()),
     ];
     describe(pairs)
+}
+
+fn wait_differences(reader: &Reader, row: &RunRow, run: &RunReplay) -> Result<Vec<String>, StoreError> {
+    let decisions: Vec<_> = reader.decisions(row.id)?.into_iter().map(|row| (row.seq, row.ruling.verdict)).collect();
+    let signals = reader.signals(row.id)?.into_iter();
+    let signals: Vec<_> =
+        signals.map(|row| SignalReplay { seq: row.seq, name: row.signal.name, taken_by: row.taken_by }).collect();
+    let pairs = [
+        ("decisions", format!("{decisions:?}"), format!("{:?}", run.decisions)),
+        ("signals", format!("{signals:?}"), format!("{:?}", run.signals)),
+    ];
+    Ok(describe(pairs))
 }
 
 fn step_differences(row: &StepRow, checkpoints: &[CheckpointReplay], step: &StepReplay) -> Vec<String> {

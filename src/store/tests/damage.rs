@@ -4,11 +4,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::core::artifact::Outputs;
 use crate::core::estimate::ProgressMark;
-use crate::core::event::Recorded;
-use crate::core::ids::Fence;
+use crate::core::event::{Event, Recorded, Ruling, Verdict, Wait};
+use crate::core::ids::{Fence, StepId};
 use crate::core::request::Request;
 use crate::store::{Batch, LeaseExtension, Reader, Store, StoreError, chain, check};
 
@@ -314,4 +316,44 @@ fn a_file_that_is_no_database_is_called_damaged() {
     fs::remove_file(dir.path().join("stepwell.db")).unwrap();
     fs::create_dir(dir.path().join("stepwell.db")).unwrap();
     assert!(matches!(Store::open(dir.path()), Err(StoreError::Io { action: "open", .. })));
+}
+
+#[test]
+fn forged_decisions_and_signals_are_found() {
+    let waiting = || {
+        let (mut engine, run) = Engine::with_run();
+        let ruling = Ruling {
+            rule: "loss < 2".to_owned(),
+            inputs: Value::Null,
+            verdict: Verdict::Rejected,
+            approver: None,
+            comment: None,
+        };
+        let step = StepId::from("a");
+        let go = Wait::Signal { name: "go".to_owned() };
+        let signal = |payload: i64| Event::SignalReceived { name: "go".to_owned(), payload: payload.into() };
+        let events = [
+            Event::StepDecided { step: step.clone(), ruling },
+            signal(1),
+            signal(2),
+            Event::StepWaiting { step: step.clone(), wait: go },
+            Event::StepSucceeded { step, fence: Fence(0), outputs: Outputs::default() },
+        ];
+        engine.commit(run, events).unwrap();
+        let signals = engine.store.signals(run).unwrap();
+        assert_eq!(signals.iter().map(|row| row.taken_by.is_some()).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(engine.store.free_signals(run).unwrap().len(), 1);
+        assert_eq!(check(engine.path()).unwrap(), []);
+        engine.stop()
+    };
+    for (sql, what) in [
+        ("UPDATE decision SET verdict = 'approved'", "decisions is"),
+        ("UPDATE signal SET taken_by = NULL", "signals is"),
+        ("DELETE FROM signal WHERE taken_by IS NULL", "signals is"),
+    ] {
+        let dir = waiting();
+        edit(dir.path(), sql);
+        let problems = check(dir.path()).unwrap();
+        assert!(problems.iter().any(|problem| problem.what.contains(what)), "{sql}: {problems:?}");
+    }
 }
