@@ -78,9 +78,10 @@ pub fn chain(error: &dyn Error) -> String {
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let (exit, code) = match &error {
-            StoreError::NoState { .. } | StoreError::UnknownRun { .. } | StoreError::UnknownStep { .. } => {
-                (Exit::NotFound, "not_found")
-            }
+            StoreError::NoState { .. }
+            | StoreError::UnknownRun { .. }
+            | StoreError::UnknownStep { .. }
+            | StoreError::CheckpointGone { .. } => (Exit::NotFound, "not_found"),
             StoreError::AmbiguousRun { .. } => (Exit::Usage, "ambiguous_run"),
             StoreError::NameActive { .. } => (Exit::Usage, "name_active"),
             StoreError::Locked { .. } | StoreError::StaleEpoch { .. } => (Exit::Locked, "locked"),

@@ -46,5 +46,7 @@ pub fn run_json(run: &RunRow) -> Value {
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "failure": run.failure,
+        "pause_reason": run.pause_reason,
+        "origin": run.options.origin,
     })
 }

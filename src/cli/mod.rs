@@ -1,5 +1,6 @@
 //! Command line: one file per verb. Data goes to standard output, everything else to standard error.
 
+mod again;
 mod args;
 mod artifact;
 mod bench;
@@ -14,16 +15,21 @@ mod exit_code;
 mod explain;
 mod export_folder;
 mod foreground;
+mod fork;
 #[cfg(feature = "train")]
 mod generate;
+mod go_on;
 mod list;
 mod logs;
 #[cfg(feature = "train")]
 mod model;
 mod output;
+mod pause;
 mod progress;
 mod report;
+mod rerun;
 mod resume;
+mod retry;
 mod run;
 mod session;
 mod show;

@@ -1,15 +1,15 @@
 //! `stepwell resume [RUN]`
 
-use super::args::ResumeArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::foreground;
+use super::go_on::go_on;
 use super::report;
 use super::session::Session;
 use crate::core::status::RunStatus;
+use crate::engine::Start;
 
-pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_run(&args.run)?;
+pub fn resume(session: &Session, selector: &str) -> Result<Exit, CliError> {
+    let (reader, id) = session.find_run(selector)?;
     let run = reader.run(id)?;
     drop(reader);
     match run.status {
@@ -18,11 +18,12 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
             report::succeeded(session, id)?;
             Ok(Exit::Ok)
         }
-        RunStatus::Canceled => Err(CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled"))
-            .hint(format!("start it again with `stepwell run {}`", run.workflow))),
+        RunStatus::Canceled => Err(CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled")).hint(
+            format!("start it again with `stepwell run {}`, or parts of it with `stepwell rerun`", run.workflow),
+        )),
         _ => {
             session.out.message(&format!("resuming run {id} ({})", run.name));
-            foreground::drive(session, id, !args.no_reuse)
+            go_on(session, id, Start::Resume)
         }
     }
 }

@@ -14,6 +14,8 @@ pub enum FailureKind {
     Timeout,
     /// The worker disappeared or stopped sending heartbeats.
     LeaseLost,
+    /// The step, with all its retries, took longer than `timeout.schedule_to_close`.
+    ScheduleToClose,
     Canceled,
 }
 
@@ -24,7 +26,26 @@ impl FailureKind {
             FailureKind::Fatal => "fatal",
             FailureKind::Timeout => "timeout",
             FailureKind::LeaseLost => "lease_lost",
+            FailureKind::ScheduleToClose => "schedule_to_close",
             FailureKind::Canceled => "canceled",
+        }
+    }
+}
+
+/// How a program ended that did not succeed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProgramExit {
+    Code(i32),
+    Signal(i32),
+}
+
+impl ProgramExit {
+    /// One number for both, as shells have it: signal n is 128 + n.
+    pub fn code(self) -> i32 {
+        match self {
+            ProgramExit::Code(code) => code,
+            ProgramExit::Signal(signal) => 128_i32.saturating_add(signal),
         }
     }
 }
@@ -36,11 +57,14 @@ pub struct Failure {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Of a step that runs a program, when that is why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ProgramExit>,
 }
 
 impl Failure {
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), hint: None }
+        Failure { kind, message: message.into(), hint: None, exit: None }
     }
 
     pub fn fatal(message: impl Into<String>) -> Self {
@@ -53,6 +77,11 @@ impl Failure {
 
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn with_exit(mut self, exit: ProgramExit) -> Self {
+        self.exit = Some(exit);
         self
     }
 

@@ -15,6 +15,9 @@ pub(super) const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
 /// Between two tries to end processes that hang in the kernel.
 pub(super) const BURIAL_PAUSE: Duration = Duration::from_secs(1);
 
+/// Why an attempt was released when its run was paused, not the engine stopped.
+pub(super) const ASKED_TO_STOP: &str = "the attempt was asked to stop";
+
 /// What is reported once the attempt is proved dead.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Ending {
@@ -35,13 +38,24 @@ pub(super) struct Running {
     pub silenced: bool,
     /// The process has ended but is not proved dead with all its group.
     pub ended: bool,
+    /// It was asked to write a checkpoint and stop; whatever follows is not its fault.
+    pub interrupted: bool,
     /// When patience is over.
     pub kill_at: Option<Instant>,
 }
 
 impl Running {
     pub(super) fn new(handle: Box<dyn Attempt>, number: u32, placement: Placement) -> Running {
-        Running { handle, number, placement, ending: None, silenced: false, ended: false, kill_at: None }
+        Running {
+            handle,
+            number,
+            placement,
+            ending: None,
+            silenced: false,
+            ended: false,
+            interrupted: false,
+            kill_at: None,
+        }
     }
 
     /// Brings the killing forward to `patience` from now.

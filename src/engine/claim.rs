@@ -8,8 +8,9 @@ use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::catalog::Placement;
 use crate::core::decide::Command;
 use crate::core::failure::Failure;
-use crate::core::ids::{Fence, RunId, StepId};
-use crate::core::key::step_key;
+use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::key::{FINGERPRINT, step_key};
+use crate::core::run_options::Origin;
 use crate::core::schedule::next_claim;
 use crate::core::state::Step;
 use crate::core::template::{self, TemplateError};
@@ -24,9 +25,6 @@ use super::run::Run;
 const IN_PROCESS_SLOTS: usize = 256;
 /// Steps decided about between two commits; more would delay everything else.
 const BATCH: usize = 1024;
-
-/// Key under which events keep the fingerprint, beside the arguments.
-const FINGERPRINT: &str = "$fingerprint";
 
 /// What is decided about a ready step.
 enum Plan {
@@ -43,7 +41,7 @@ impl Engine<'_> {
         if self.stopping.is_some() {
             return Ok(());
         }
-        let runs: Vec<RunId> = self.runs.keys().copied().collect();
+        let runs: Vec<RunId> = self.runs.keys().filter(|run| !self.bystanders.contains(run)).copied().collect();
         for placement in [Placement::InProcess, Placement::Child] {
             let slots = match placement {
                 Placement::InProcess => IN_PROCESS_SLOTS,
@@ -80,11 +78,15 @@ impl Engine<'_> {
         Ok(true)
     }
 
-    /// Checkpoints and scratch files of other inputs must not leak into this attempt.
+    /// Checkpoints and scratch files of other inputs must not leak into this attempt. A fork starts over
+    /// from the checkpoint that it was made for.
     fn start_over(&mut self, run: RunId, step: StepId, fence: Fence) {
-        let message = "the inputs have changed since the last attempt: starting from the beginning".to_owned();
+        let forked_at = self.runs.get(&run).and_then(|run| run.forked_at(&step));
+        let last_step = forked_at.unwrap_or(0);
+        let from = forked_at.map_or_else(|| "the beginning".to_owned(), |at| format!("training step {at}"));
+        let message = format!("the inputs have changed since the last attempt: starting from {from}");
         self.handle(run, Command::Note { step: step.clone(), fence, message });
-        self.handle(run, Command::Rewind { step: step.clone(), fence, last_step: 0 });
+        self.handle(run, Command::Rewind { step: step.clone(), fence, last_step });
         self.clean(run, &step);
     }
 
@@ -123,11 +125,12 @@ impl Engine<'_> {
             Ok(fingerprint) => fingerprint,
             Err(failure) => return reject(failure),
         };
-        self.plan_attempt(step, handler, with, &fingerprint)
+        self.plan_attempt(run, step, handler, with, &fingerprint)
     }
 
     fn plan_attempt(
         &self,
+        run: &Run,
         step: &Step,
         handler: &dyn StepHandler,
         with: Value,
@@ -139,15 +142,34 @@ impl Engine<'_> {
         if let (Value::Object(arguments), false) = (&mut recorded, fingerprint.is_null()) {
             arguments.insert(FINGERPRINT.to_owned(), fingerprint.clone());
         }
-        if self.options.reuse
-            && handler.reusable(&with)
-            && let Some((from, outputs)) = self.store.find_reusable(&key)?
-            && self.is_present(&outputs)
-        {
+        if let Some((from, outputs)) = self.done_before(run, step, handler.reusable(&with), &key)? {
             return Ok(Plan::Command(Command::Reuse { step: id, key, with: recorded, from, outputs }));
         }
         let inputs_changed = step.key.as_ref().is_some_and(|earlier| *earlier != key);
         Ok(Plan::Attempt { command: Command::Claim { step: id, key, with: recorded }, with, inputs_changed })
+    }
+
+    /// Outputs of an equal step: of the run that this one repeats, whatever the kind; else of any run.
+    fn done_before(
+        &self,
+        run: &Run,
+        step: &Step,
+        reusable: bool,
+        key: &StepKey,
+    ) -> Result<Option<(RunId, Outputs)>, EngineError> {
+        if !run.options.reuse.allows(&run.state.step_spec(step).id) {
+            return Ok(None);
+        }
+        if let Some(source) = run.options.origin.as_ref().and_then(Origin::source)
+            && let Some(row) = self.store.find_step(source, &step.id)?
+            && row.key.as_ref() == Some(key)
+            && let Some(outputs) = row.outputs
+            && self.is_present(&outputs)
+        {
+            return Ok(Some((source, outputs)));
+        }
+        let found = if reusable { self.store.find_reusable(key)? } else { None };
+        Ok(found.filter(|(_, outputs)| self.is_present(outputs)))
     }
 
     /// Whether all files of earlier outputs are still there; their content is verified when it is read.

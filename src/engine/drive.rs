@@ -1,6 +1,6 @@
 //! The loop: claim, commit, act, listen.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::mpsc::RecvTimeoutError;
 
 use jiff::Timestamp;
@@ -55,6 +55,7 @@ pub(super) fn drive_locked(
         artifacts,
         executors,
         runs: BTreeMap::new(),
+        bystanders: BTreeSet::new(),
         attempts: Attempts::default(),
         prepared: HashMap::new(),
         pending: Pending::default(),
@@ -71,6 +72,8 @@ pub(super) struct Engine<'a> {
     pub artifacts: ArtifactStore,
     executors: Executors,
     pub runs: BTreeMap<RunId, Run>,
+    /// In memory to answer requests only: nothing of them is run.
+    pub bystanders: BTreeSet<RunId>,
     pub attempts: Attempts,
     /// Resolved arguments of attempts that are leased but not started.
     pub prepared: HashMap<AttemptId, Value>,

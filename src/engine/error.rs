@@ -20,6 +20,9 @@ pub enum EngineError {
     /// The tables were changed by somebody else than the engine.
     #[error("the state of run {run} is not what this engine has written: an event of it was refused as stale")]
     Diverged { run: RunId },
+    /// What was asked for cannot be done.
+    #[error("run {run}: {why}")]
+    Refused { run: RunId, why: String },
     /// Starting the step again could run it twice at a time.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     Undead { run: RunId, step: StepId, pids: Vec<u32> },
@@ -53,6 +56,7 @@ impl EngineError {
             }
             EngineError::Undead { .. } => Some("end them, or restart the machine".to_owned()),
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
+            EngineError::Refused { run, .. } => Some(format!("`stepwell show {run}` shows its steps")),
             EngineError::Io { .. } | EngineError::System { .. } => None,
         }
     }

@@ -28,6 +28,6 @@ pub use ask::{Asked, ask};
 pub use cancel::{Canceled, cancel};
 pub use drive::drive;
 pub use error::EngineError;
-pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope};
+pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, Start};
 pub use rows::state_from_rows;
 pub use wake::wake;

@@ -3,8 +3,9 @@
 use crate::core::decide::Command;
 use crate::core::ids::RunId;
 use crate::core::request::Request;
-use crate::core::state::Lifecycle;
+use crate::core::state::{Lifecycle, RunEnd};
 use crate::core::status::RunStatus;
+use crate::core::take_up::to_retry;
 use crate::store::{Answer, RequestRow};
 
 use super::drive::Engine;
@@ -38,6 +39,9 @@ impl Engine<'_> {
         if !self.runs.contains_key(&run) {
             let loaded = Run::load(&self.store, run)?;
             self.runs.insert(run, loaded);
+            if !matches!(self.options.scope, Scope::All { .. }) {
+                self.bystanders.insert(run);
+            }
         }
         Ok(())
     }
@@ -48,17 +52,48 @@ impl Engine<'_> {
             Request::Cancel => self.handle(run, Command::Cancel),
             Request::Pause { reason } => {
                 self.refuse_unless(run, |lifecycle| lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                if self.runs.get(&run).is_some_and(|run| run.state.end.is_some()) {
+                    return Err("it has ended".to_owned());
+                }
                 self.handle(run, Command::Pause { reason });
             }
             Request::Resume => {
                 self.refuse_unless(run, |lifecycle| lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_to_go_on(run)?;
                 self.handle(run, Command::Resume);
             }
-            Request::Retry { .. } | Request::Decide { .. } | Request::Signal { .. } => {
+            Request::Retry { step } => {
+                if let Some(active) = self.runs.get(&run) {
+                    to_retry(&active.state, step.as_ref())?;
+                }
+                self.refuse_to_go_on(run)?;
+                self.handle(run, Command::Retry { step });
+            }
+            Request::Decide { .. } | Request::Signal { .. } => {
                 return Err(format!("this build cannot answer `{}`", request.kind()));
             }
         }
         Ok(())
+    }
+
+    /// Why this engine cannot go on with a run, if so.
+    fn refuse_to_go_on(&self, run: RunId) -> Result<(), String> {
+        let Some(active) = self.runs.get(&run) else { return Ok(()) };
+        match (&active.state.end, &self.options.scope) {
+            (Some(RunEnd::Succeeded), _) => return Err("it has succeeded".to_owned()),
+            (Some(RunEnd::Canceled), _) => return Err("it was canceled".to_owned()),
+            (_, Scope::Run(other)) if self.bystanders.contains(&run) => {
+                return Err(format!("the engine that holds the state directory drives run {other} only"));
+            }
+            (Some(RunEnd::Failed { .. }), _) => {}
+            (None, _) => return Ok(()),
+        }
+        // A failed run has given its name free.
+        let rows = self.store.runs().map_err(|error| error.to_string())?;
+        match rows.iter().find(|row| row.id != run && row.name == active.name && row.stored_status.is_active()) {
+            Some(row) => Err(format!("run {} has its name `{}` now", row.id, row.name)),
+            None => Ok(()),
+        }
     }
 
     fn refuse_unless(&self, run: RunId, holds: impl Fn(Lifecycle) -> bool, why: &str) -> Result<(), String> {

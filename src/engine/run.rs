@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::core::catalog::Placement;
+use crate::core::event::Event;
 use crate::core::ids::{RunId, StepId};
+use crate::core::run_options::RunOptions;
 use crate::core::state::{RunState, Step, StepState};
 use crate::core::template::{StepOutputs, TemplateContext};
 use crate::steps::find;
@@ -15,6 +17,7 @@ use super::rows::state_from_rows;
 
 pub(super) struct Run {
     pub name: String,
+    pub options: RunOptions,
     pub state: RunState,
 }
 
@@ -25,8 +28,17 @@ impl Run {
         let row = reader.run(id)?;
         let spec = Arc::new(reader.spec(id)?);
         let steps = reader.steps(id)?;
-        let name = row.name.clone();
-        Ok(Run { name, state: state_from_rows(spec, &row, &steps, placement) })
+        let (name, options) = (row.name.clone(), row.options.clone());
+        let mut state = state_from_rows(spec, &row, &steps, placement);
+        if state.end.is_none() && state.spec().steps.iter().any(|step| step.timeout.schedule_to_close.is_some()) {
+            restore_ready_since(reader, &mut state)?;
+        }
+        Ok(Run { name, options, state })
+    }
+
+    /// The training step from which a fork goes on with `step`.
+    pub(super) fn forked_at(&self, step: &StepId) -> Option<u64> {
+        self.options.origin.as_ref()?.forked_at(step)
     }
 
     /// Evaluates something in the context of a step: its params, its needs, its item.
@@ -38,6 +50,22 @@ impl Run {
         let item = step.item.as_ref().map(|(position, item)| (item, *position));
         evaluate(&TemplateContext { params: &state.spec().params, steps: &steps, run: (state.run, &self.name), item })
     }
+}
+
+/// The clock of `timeout.schedule_to_close` goes on over restarts, because the log says when it began.
+fn restore_ready_since(reader: &Reader, state: &mut RunState) -> Result<(), EngineError> {
+    let mut since = BTreeMap::new();
+    for row in reader.events(Some(state.run), 0)? {
+        match row.event {
+            Event::StepReady { step, .. } => drop(since.entry(step).or_insert(row.at)),
+            Event::StepFailed { step, .. } => drop(since.remove(&step)),
+            _ => {}
+        }
+    }
+    for (step, at) in since {
+        state.restore_ready_since(&step, at);
+    }
+    Ok(())
 }
 
 fn outputs<'a>(state: &'a RunState, step: &'a Step) -> StepOutputs<'a> {

@@ -25,7 +25,7 @@ mod submit;
 mod tests;
 mod writer;
 
-pub use batch::{Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
+pub use batch::{Adoption, Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
 pub use floor::raw_commits;

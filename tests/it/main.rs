@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod cli;
+mod control;
 mod crash;
 mod engine;
 #[cfg(feature = "failpoints")]

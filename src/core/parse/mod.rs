@@ -2,6 +2,7 @@
 
 mod draft;
 mod overrides;
+mod pinned;
 mod policies;
 #[cfg(test)]
 mod tests;
@@ -9,4 +10,5 @@ mod workflow;
 
 pub use crate::core::diagnostic::SpecErrors;
 pub(crate) use draft::{Draft, StepDraft};
+pub use pinned::pinned;
 pub use workflow::workflow;

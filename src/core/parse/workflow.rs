@@ -30,6 +30,11 @@ pub fn workflow(
         overrides::apply(&mut draft.params, overrides, &mut problems);
         validate::check(&mut draft, catalog, &mut problems);
     }
+    checked(draft, problems)
+}
+
+/// The workflow, unless something is wrong with it.
+pub(super) fn checked(draft: Draft, problems: Problems) -> Result<WorkflowSpec, SpecErrors> {
     let spec = WorkflowSpec {
         name: draft.name,
         description: draft.description,

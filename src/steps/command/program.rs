@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::{Failure, FailureKind, ProgramExit};
 use crate::faults::around;
 use crate::steps::{StepContext, StepError};
 
@@ -134,5 +134,10 @@ fn explain(status: ExitStatus, context: &StepContext<'_>) -> Failure {
     } else {
         format!("the command {how}; its last lines:\n{log}")
     };
-    Failure::retryable(message).with_hint(format!("everything it printed is in `{}`", path.display()))
+    let failure = Failure::retryable(message).with_hint(format!("everything it printed is in `{}`", path.display()));
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => failure.with_exit(ProgramExit::Signal(signal)),
+        (None, Some(code)) => failure.with_exit(ProgramExit::Code(code)),
+        (None, None) => failure,
+    }
 }

@@ -1,0 +1,78 @@
+//! The workflow that a run has pinned, with other parameters. Its text is gone: problems are shown at the
+//! line of their step in a table of contents.
+
+use std::fmt::Write as _;
+
+use serde_json::{Map, Value};
+
+use super::draft::{Draft, StepDraft};
+use super::overrides;
+use super::workflow::checked;
+use crate::core::catalog::Catalog;
+use crate::core::diagnostic::{Problems, Span, SpecErrors};
+use crate::core::document::{Data, Located, Node, Table};
+use crate::core::spec::{StepSpec, WorkflowSpec};
+use crate::core::validate;
+
+/// Applies `overrides` (`-S key=value`) to a checked workflow, and checks it again. `label` is only shown.
+///
+/// # Errors
+/// As [`workflow`](super::workflow): all problems at once.
+pub fn pinned(
+    spec: WorkflowSpec,
+    label: &str,
+    overrides: &[(String, String)],
+    catalog: &Catalog,
+) -> Result<WorkflowSpec, SpecErrors> {
+    let WorkflowSpec { name, description, params, steps } = spec;
+    let mut contents = format!("name = {name:?}\n");
+    let steps = steps
+        .into_iter()
+        .map(|step| {
+            let start = contents.len();
+            // Writing to a string cannot fail.
+            let _ = write!(contents, "[[step]] id = {:?}, kind = {:?}", step.id.as_str(), step.kind);
+            let span = start..contents.len();
+            contents.push('\n');
+            step_draft(step, &span)
+        })
+        .collect();
+    let mut problems = Problems::new(label, &contents);
+    let mut draft = Draft { is_read: true, name, description, params, steps };
+    overrides::apply(&mut draft.params, overrides, &mut problems);
+    validate::check(&mut draft, catalog, &mut problems);
+    checked(draft, problems)
+}
+
+fn step_draft(step: StepSpec, span: &Span) -> StepDraft {
+    let StepSpec { id, kind, needs, with, for_each, when, retry, timeout } = step;
+    let located = |value: String| Located { value, span: span.clone() };
+    StepDraft {
+        id: Some(located(id.0)),
+        kind: Some(located(kind)),
+        needs: needs.into_iter().map(|need| located(need.0)).collect(),
+        with: table(with, span),
+        for_each: for_each.map(located),
+        when: when.map(located),
+        retry,
+        timeout,
+    }
+}
+
+fn table(entries: Map<String, Value>, span: &Span) -> Table {
+    let entry = |(key, value)| Some((Located { value: key, span: span.clone() }, node(value, span)?));
+    Table { entries: entries.into_iter().filter_map(entry).collect() }
+}
+
+/// A workflow file has no null.
+fn node(value: Value, span: &Span) -> Option<Node> {
+    let data = match value {
+        Value::Null => return None,
+        Value::Bool(value) => Data::Bool(value),
+        Value::Number(value) => Data::Number(value),
+        Value::String(value) => Data::Text(value),
+        Value::Array(items) => Data::List(items.into_iter().filter_map(|item| node(item, span)).collect()),
+        Value::Object(entries) => Data::Table(table(entries, span)),
+    };
+    Some(Node { span: span.clone(), data })
+}
