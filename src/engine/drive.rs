@@ -117,6 +117,8 @@ impl Engine<'_> {
         disk::reserve(&self.options.state_dir)?;
         self.recover()?;
         self.look_for_requests()?;
+        // What ran out while no engine was there must not be claimed.
+        self.look_at_the_clock();
         loop {
             self.claim()?;
             self.flush()?;
