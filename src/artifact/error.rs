@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::core::artifact::Digest;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::{Failure, is_no_space};
 
 #[derive(Debug, thiserror::Error)]
 #[error("{}; {}", self.what(), self.hint())]
@@ -34,6 +34,8 @@ pub enum ArtifactError {
     NoSpace {
         path: PathBuf,
         source: io::Error,
+        /// Bytes that have to be free, where that is known.
+        needed: Option<u64>,
     },
     InvalidTree {
         reason: String,
@@ -48,10 +50,17 @@ impl ArtifactError {
     /// Maps an IO error, keeping "no space" apart: space can be made, and the step tried again.
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> ArtifactError {
         let path = path.to_owned();
-        match source.kind() {
-            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => ArtifactError::NoSpace { path, source },
-            _ => ArtifactError::Io { action, path, source },
+        if is_no_space(&source) {
+            ArtifactError::NoSpace { path, source, needed: None }
+        } else {
+            ArtifactError::Io { action, path, source }
         }
+    }
+
+    /// Found out before anything was written.
+    pub(super) fn no_space(path: &Path, needed: u64) -> ArtifactError {
+        let source = io::ErrorKind::StorageFull.into();
+        ArtifactError::NoSpace { path: path.to_owned(), source, needed: Some(needed) }
     }
 
     /// The problem alone, in lower case.
@@ -98,16 +107,13 @@ impl ArtifactError {
 /// Space and IO may be better next time; missing or damaged content will not.
 impl From<ArtifactError> for Failure {
     fn from(error: ArtifactError) -> Failure {
-        let (kind, cause) = match &error {
-            ArtifactError::NoSpace { source, .. } | ArtifactError::Io { source, .. } => {
-                (FailureKind::Retryable, Some(source.to_string()))
+        let failure = match &error {
+            ArtifactError::NoSpace { source, needed, .. } => {
+                Failure { needed_bytes: *needed, ..Failure::io(error.what(), source) }
             }
-            _ => (FailureKind::Fatal, None),
+            ArtifactError::Io { source, .. } => Failure::io(error.what(), source),
+            _ => Failure::fatal(error.what()),
         };
-        let message = match cause {
-            Some(cause) => format!("{}: {cause}", error.what()),
-            None => error.what(),
-        };
-        Failure::new(kind, message).with_hint(error.hint())
+        failure.with_hint(error.hint())
     }
 }

@@ -79,6 +79,7 @@ impl ArtifactStore {
     /// `NoSpace` or `Io`; nothing half-written is ever visible.
     pub fn put_bytes(&self, bytes: &[u8], media_type: &str) -> Result<ArtifactRef, ArtifactError> {
         let mut writer = self.writer(media_type)?;
+        writer.reserve(bytes.len() as u64)?;
         writer.write_all(bytes).map_err(|source| ArtifactError::io("write", writer.temp_path(), source))?;
         writer.finish()
     }
@@ -89,6 +90,8 @@ impl ArtifactStore {
     /// As `put_bytes`, and `Io` when the file cannot be read.
     pub fn put_file(&self, path: &Path, media_type: &str) -> Result<ArtifactRef, ArtifactError> {
         let mut writer = self.writer(media_type)?;
+        let size = fs::metadata(path).map_err(|source| ArtifactError::io("read", path, source))?.len();
+        writer.reserve(size)?;
         for_each_chunk(path, |chunk| {
             writer.write_all(chunk).map_err(|source| ArtifactError::io("write", writer.temp_path(), source))
         })?;
@@ -224,6 +227,15 @@ impl ArtifactStore {
             }
         }
         Ok(removed)
+    }
+
+    pub(super) fn blobs_dir(&self) -> &Path {
+        &self.inner.blobs
+    }
+
+    /// On the disk that artifacts are written to.
+    pub(super) fn temp_dir(&self) -> &Path {
+        &self.inner.temp
     }
 
     pub(super) fn new_temp_path(&self) -> PathBuf {

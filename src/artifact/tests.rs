@@ -89,10 +89,10 @@ fn a_missing_blob_is_named_and_is_fatal() {
 }
 
 #[test]
-fn no_space_is_typed_and_retryable() {
+fn no_space_is_typed() {
     let error = ArtifactError::io("write", Path::new("blob"), std::io::Error::from_raw_os_error(28));
     assert!(matches!(error, ArtifactError::NoSpace { .. }));
-    assert_eq!(Failure::from(error).kind, FailureKind::Retryable);
+    assert_eq!(Failure::from(error).kind, FailureKind::NoSpace);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::faults::around;
 
 use super::error::ArtifactError;
 use super::local::ArtifactStore;
+use super::space;
 
 const BUFFER: usize = 256 * 1024;
 
@@ -58,6 +59,11 @@ impl ArtifactWriter {
             file: BufWriter::with_capacity(BUFFER, hashing),
             temp: TempFile(path),
         })
+    }
+
+    /// Makes sure that `bytes` can be written.
+    pub(super) fn reserve(&self, bytes: u64) -> Result<(), ArtifactError> {
+        space::reserve(&self.file.get_ref().file, &self.temp.0, bytes)
     }
 
     pub(super) fn temp_path(&self) -> &Path {

@@ -54,7 +54,11 @@ pub enum Verb {
     Fork(ForkArgs),
     /// Stop a run for good, with all its processes
     Cancel(RunSelector),
-    /// List runs, newest first
+    /// Answer a step that waits for a person
+    Approve(ApproveArgs),
+    /// Send a signal to a run, for a step that waits for it now or later
+    Signal(SignalArgs),
+    /// List runs, newest first, with what they wait for
     #[command(alias = "ls")]
     List,
     /// Show a run: its steps, their outputs and progress
@@ -88,7 +92,9 @@ pub enum Verb {
     Doctor,
     /// Train, kill, resume and compare a tiny model in a temporary directory
     SmokeTest(SmokeTestArgs),
-    /// Check the state database
+    /// Remove files that nothing refers to, and runs that the retention policy does not keep
+    Gc(GcArgs),
+    /// Check, copy and put back the state database
     #[command(subcommand)]
     Db(DbVerb),
     /// Show settings
@@ -235,6 +241,38 @@ pub struct ForkArgs {
 }
 
 #[derive(Args, Debug)]
+pub struct ApproveArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The step that waits
+    #[arg(value_name = "STEP")]
+    pub step: String,
+    /// Say no: the step fails
+    #[arg(long)]
+    pub reject: bool,
+    /// Who decides [default: the user name]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Why; kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct SignalArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Name of the signal
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What the waiting step gives to other steps as `values.payload`
+    #[arg(long, value_name = "JSON", default_value = "null", value_parser = payload)]
+    pub payload: serde_json::Value,
+}
+
+#[derive(Args, Debug)]
 pub struct LogsArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
@@ -321,11 +359,22 @@ pub enum ArtifactVerb {
         /// File or folder to create
         dest: PathBuf,
     },
-    /// Read every byte of the artifacts of a run, or of all runs, and compare digests
+    /// Read every byte of the outputs and checkpoints of a run, or of all runs, and compare digests
     Verify {
         /// Id, unique prefix of an id, name, or `last` [default: all runs]
-        #[arg(value_name = "RUN")]
+        #[arg(value_name = "RUN", conflicts_with = "provenance")]
         run: Option<String>,
+        /// Compare a copy with its provenance manifest; needs no state directory
+        #[arg(long, num_args = 2, value_names = ["FILE", "PATH"])]
+        provenance: Option<Vec<PathBuf>>,
+    },
+    /// Print where an artifact comes from: steps, arguments, inputs back to the imports, environments
+    Provenance {
+        #[command(flatten)]
+        artifact: ArtifactSelector,
+        /// Write the manifest into a new file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -429,6 +478,35 @@ pub struct BenchEngineArgs {
 pub enum DbVerb {
     /// Check integrity, the event log's hash chain, and that the tables agree with the events
     Check,
+    /// Copy the database into a new folder, also while an engine runs
+    ///
+    /// The folder has the form of a state directory: `stepwell list --state-dir PATH` reads it. The contents of
+    /// artifacts and the logs of attempts are not inside, unless `--artifacts` is given.
+    Backup {
+        /// Folder to create
+        path: PathBuf,
+        /// Copy the contents of artifacts as well, and verify them
+        #[arg(long)]
+        artifacts: bool,
+    },
+    /// Put a backup in the place of the database; the one before it is kept under `backups/`
+    Restore {
+        /// Folder that `db backup` made, or a file of `backups/`
+        path: PathBuf,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct GcArgs {
+    /// Only say what would be removed
+    #[arg(long)]
+    pub dry_run: bool,
+    /// Prune all but the newest N ended runs of each workflow [default: retention.keep_runs]
+    #[arg(long, value_name = "N")]
+    pub keep_runs: Option<u64>,
+    /// Prune runs that ended more than D days ago; with --keep-runs, those that neither rule keeps
+    #[arg(long, value_name = "D")]
+    pub keep_days: Option<u64>,
 }
 
 #[derive(Subcommand, Debug)]
@@ -439,6 +517,10 @@ pub enum ConfigVerb {
         #[arg(long)]
         origin: bool,
     },
+}
+
+fn payload(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; text needs quotes of its own: '\"yes\"'"))
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

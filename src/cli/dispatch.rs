@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use super::args::{BenchVerb, Cli, ConfigVerb, DbVerb, TrainingVerb, Verb};
+use super::args::{BenchVerb, Cli, ConfigVerb, TrainingVerb, Verb};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::Output;
@@ -51,6 +51,8 @@ fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
         Verb::Rerun(args) => rerun::rerun(session, &args),
         Verb::Fork(args) => fork::fork(session, &args),
         Verb::Cancel(selector) => cancel::cancel(session, &selector.run),
+        Verb::Approve(args) => approve::approve(session, &args),
+        Verb::Signal(args) => signal::signal(session, args),
         Verb::List => list::list(session),
         Verb::Show(selector) => show::show(session, &selector.run),
         Verb::Logs(args) => logs::logs(session, &args),
@@ -66,7 +68,8 @@ fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
         Verb::Bench(BenchVerb::Engine(args)) => bench::engine(session, &args),
         Verb::Doctor => doctor::doctor(session),
         Verb::SmokeTest(args) => smoke_test::smoke_test(session, &args),
-        Verb::Db(DbVerb::Check) => db::check(session),
+        Verb::Db(verb) => db::db(session, &verb),
+        Verb::Gc(args) => gc::gc(session, &args),
         Verb::Config(ConfigVerb::Show { origin }) => config::show(session, origin),
         Verb::Completions { shell } => completions::completions(shell),
     }

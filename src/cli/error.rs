@@ -81,7 +81,10 @@ impl From<StoreError> for CliError {
             StoreError::NoState { .. }
             | StoreError::UnknownRun { .. }
             | StoreError::UnknownStep { .. }
-            | StoreError::CheckpointGone { .. } => (Exit::NotFound, "not_found"),
+            | StoreError::CheckpointGone { .. }
+            | StoreError::NoBackup { .. }
+            | StoreError::Pruned { .. } => (Exit::NotFound, "not_found"),
+            StoreError::Exists { .. } => (Exit::Usage, "exists"),
             StoreError::AmbiguousRun { .. } => (Exit::Usage, "ambiguous_run"),
             StoreError::NameActive { .. } => (Exit::Usage, "name_active"),
             StoreError::Locked { .. } | StoreError::StaleEpoch { .. } => (Exit::Locked, "locked"),
@@ -90,6 +93,8 @@ impl From<StoreError> for CliError {
             StoreError::LostEvents { .. }
             | StoreError::LostCommits { .. }
             | StoreError::Damaged { .. }
+            | StoreError::DamagedBackup { .. }
+            | StoreError::UnfinishedRestore { .. }
             | StoreError::DamagedMetric { .. }
             | StoreError::DamagedSpec { .. } => (Exit::Failed, "damaged"),
             _ => (Exit::Internal, "state"),
@@ -104,6 +109,12 @@ impl From<EngineError> for CliError {
         match error {
             EngineError::Store(error) => error.into(),
             EngineError::Artifact(error) => error.into(),
+            leased @ EngineError::Leased { .. } => {
+                CliError { hint: leased.hint(), ..CliError::new(Exit::Locked, "leased", chain(&leased)) }
+            }
+            unreadable @ EngineError::Unreadable { .. } => {
+                CliError { hint: unreadable.hint(), ..CliError::new(Exit::Failed, "damaged", unreadable.to_string()) }
+            }
             other => {
                 let hint = other.hint();
                 CliError { hint, ..CliError::new(Exit::Internal, "engine", chain(&other)) }

@@ -9,7 +9,7 @@ use crate::core::ids::RunId;
 use crate::engine::{self, EngineOptions, Outcome, Scope, Start};
 
 pub fn drive(session: &Session, run: RunId, start: Start) -> Result<Exit, CliError> {
-    let mut view = ProgressView::new(session.out);
+    let mut view = ProgressView::new(session);
     let outcome = engine::drive(
         EngineOptions {
             state_dir: session.state_dir().to_owned(),

@@ -1,6 +1,7 @@
 //! Command line: one file per verb. Data goes to standard output, everything else to standard error.
 
 mod again;
+mod approve;
 mod args;
 mod artifact;
 mod bench;
@@ -16,6 +17,7 @@ mod explain;
 mod export_folder;
 mod foreground;
 mod fork;
+mod gc;
 #[cfg(feature = "train")]
 mod generate;
 mod go_on;
@@ -26,6 +28,7 @@ mod model;
 mod output;
 mod pause;
 mod progress;
+mod provenance;
 mod report;
 mod rerun;
 mod resume;
@@ -33,8 +36,10 @@ mod retry;
 mod run;
 mod session;
 mod show;
+mod signal;
 mod smoke_test;
 mod start_training;
+mod verify;
 mod watch;
 mod worker;
 mod workflow;

@@ -8,17 +8,21 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::output::{Output, SCHEMA};
-use crate::core::event::{Event, Recorded};
+use super::output::{Output, SCHEMA, bytes};
+use super::session::Session;
+use crate::config::Origin;
+use crate::core::event::{Event, Recorded, Wait};
 use crate::core::ids::{RunId, StepId};
 use crate::core::protocol::{MetricRow, Progress};
-use crate::engine::Observer;
+use crate::engine::{Observer, SpaceWait};
 
 /// Without a terminal, a step prints its progress at most this often.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 pub struct ProgressView {
     out: Output,
+    /// Flag that names it in hints; empty for the default one.
+    state_dir: String,
     /// `None` when standard error is not a terminal.
     bars: Option<MultiProgress>,
     steps: HashMap<(RunId, StepId), StepView>,
@@ -30,10 +34,16 @@ struct StepView {
 }
 
 impl ProgressView {
-    pub fn new(out: Output) -> Self {
+    pub fn new(session: &Session) -> Self {
+        let out = session.out;
+        let settings = &session.settings.state_dir;
+        let state_dir = match settings.origin {
+            Origin::Default => String::new(),
+            _ => format!(" --state-dir {}", settings.value.display()),
+        };
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb") || std::env::var_os("CI").is_some();
         let interactive = std::io::stderr().is_terminal() && !dumb && !out.quiet && !out.is_json();
-        ProgressView { out, bars: interactive.then(MultiProgress::new), steps: HashMap::new() }
+        ProgressView { out, state_dir, bars: interactive.then(MultiProgress::new), steps: HashMap::new() }
     }
 
     /// Removes the bars.
@@ -95,6 +105,9 @@ impl Observer for ProgressView {
         if let Some(text) = describe(&recorded.event) {
             self.print(&text);
         }
+        if let Some(answer) = how_to_answer(recorded, &self.state_dir) {
+            self.print(&format!("hint: {answer}"));
+        }
     }
 
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress) {
@@ -117,6 +130,23 @@ impl Observer for ProgressView {
         self.out.message(&format!("{step}  {done}/{total} {unit} ({share} %)  {message}"));
     }
 
+    fn waiting_for_space(&mut self, wait: &SpaceWait) {
+        if self.out.is_json() {
+            let SpaceWait { reason, path, needed_bytes, free_bytes } = wait;
+            let line = json!({
+                "schema": SCHEMA, "type": "waiting_for_space", "reason": reason, "path": path,
+                "needed_bytes": needed_bytes, "free_bytes": free_bytes,
+            });
+            let _ = self.out.line(&line.to_string());
+        }
+        let (needed, free) = (bytes(wait.needed_bytes), bytes(wait.free_bytes));
+        self.print(&wait.reason);
+        self.print(&format!("waiting until {needed} are free on the disk of `{}`; now {free}", wait.path.display()));
+        self.print(
+            "hint: free some space and the run goes on by itself; Ctrl-C stops it, `stepwell resume` goes on later",
+        );
+    }
+
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
         if self.out.is_json() {
             let line = json!({ "schema": SCHEMA, "type": "metric", "run": run, "step": step, "metric": row });
@@ -136,6 +166,18 @@ fn bar_style() -> ProgressStyle {
         .progress_chars("=> ")
 }
 
+/// What a person types when a step waits for one.
+fn how_to_answer(recorded: &Recorded, state_dir: &str) -> Option<String> {
+    let Recorded { run, event: Event::StepWaiting { step, wait }, .. } = recorded else { return None };
+    match wait {
+        Wait::Approval { .. } => {
+            Some(format!("`stepwell approve{state_dir} {run} {step}`, or with `--reject`, from any terminal"))
+        }
+        Wait::Signal { name } => Some(format!("`stepwell signal{state_dir} {run} {name}` sends it")),
+        Wait::Run { .. } => None,
+    }
+}
+
 /// One line about an event that a person wants to see; `None` for the rest.
 pub fn describe(event: &Event) -> Option<String> {
     Some(match event {
@@ -152,6 +194,17 @@ pub fn describe(event: &Event) -> Option<String> {
         Event::AttemptRewound { step, last_step, .. } if *last_step > 0 => {
             format!("{step}  goes on from the checkpoint at training step {last_step}")
         }
+        Event::StepWaiting { step, wait: Wait::Approval { prompt, .. } } => {
+            format!("{step}  waits for a person: {prompt}")
+        }
+        Event::StepWaiting { step, wait: Wait::Signal { name } } => format!("{step}  waits for the signal {name}"),
+        Event::StepWaiting { step, wait: Wait::Run { run } } => format!("{step}  waits for the child run {run}"),
+        Event::StepDecided { step, ruling } => {
+            let by = ruling.approver.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
+            let comment = ruling.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
+            format!("{step}  {}{by}{comment}", ruling.verdict.as_str())
+        }
+        Event::SignalReceived { name, .. } => format!("signal {name}"),
         Event::StepFailed { step, .. } => format!("{step}  failed"),
         Event::StepCanceled { step } => format!("{step}  canceled"),
         Event::Note { step, message, .. } => format!("{step}  note: {message}"),

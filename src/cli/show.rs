@@ -1,20 +1,34 @@
 //! `stepwell show RUN`
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::list::run_json;
-use super::output::{since, step_json, table};
+use super::output::{short_id, since, step_json, table};
 use super::session::Session;
-use crate::store::{RunRow, StepRow};
+use crate::core::event::{Ruling, Wait};
+use crate::store::{DecisionRow, RunRow, StepRow};
 
 pub fn show(session: &Session, selector: &str) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(selector)?;
     let run = reader.run(id)?;
     let steps = reader.steps(id)?;
-    let value = json!({ "run": run_json(&run), "steps": steps.iter().map(step_json).collect::<Vec<_>>() });
-    session.out.document(&human(&run, &steps), value)?;
+    let decisions = reader.decisions(id)?;
+    let value = json!({
+        "run": run_json(&run),
+        "steps": steps.iter().map(step_json).collect::<Vec<_>>(),
+        "decisions": decisions.iter().map(decision_json).collect::<Vec<_>>(),
+    });
+    let mut text = human(&run, &steps);
+    if !decisions.is_empty() {
+        text.push('\n');
+        text.push_str(&table(
+            &["decision", "at", "verdict", "by", "about"],
+            decisions.iter().map(decision_row).collect(),
+        ));
+    }
+    session.out.document(&text, value)?;
     Ok(Exit::Ok)
 }
 
@@ -22,6 +36,9 @@ fn human(run: &RunRow, steps: &[StepRow]) -> String {
     let mut text = format!("run       {}\nname      {}\nworkflow  {}\n", run.id, run.name, run.workflow);
     text.push_str(&format!("status    {}\n", run.status.as_str()));
     text.push_str(&format!("time      {}\n", since(run.started_at, run.finished_at.or(Some(run.updated_at)))));
+    if let Some(at) = run.pruned_at {
+        text.push_str(&format!("pruned    {at}: only its log is left\n"));
+    }
     if let Some(failure) = &run.failure {
         text.push_str(&format!("failure   {failure}\n"));
         if let Some(hint) = &failure.hint {
@@ -34,6 +51,28 @@ fn human(run: &RunRow, steps: &[StepRow]) -> String {
         steps.iter().map(step_row).collect(),
     ));
     text
+}
+
+fn decision_json(row: &DecisionRow) -> Value {
+    let mut fields = json!(row.ruling);
+    fields["step"] = json!(row.step);
+    fields["at"] = json!(row.at);
+    fields["seq"] = json!(row.seq);
+    fields
+}
+
+fn decision_row(row: &DecisionRow) -> Vec<String> {
+    let Ruling { rule, inputs, verdict, approver, comment } = &row.ruling;
+    let inputs =
+        inputs.as_object().filter(|inputs| !inputs.is_empty()).map(|_| format!(" {inputs}")).unwrap_or_default();
+    let comment = comment.as_ref().map(|comment| format!(" ({comment})")).unwrap_or_default();
+    vec![
+        row.step.to_string(),
+        row.at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+        verdict.as_str().to_owned(),
+        approver.clone().unwrap_or_else(|| "the rule".to_owned()),
+        format!("{rule}{inputs}{comment}"),
+    ]
 }
 
 fn step_row(step: &StepRow) -> Vec<String> {
@@ -63,6 +102,12 @@ fn progress(step: &StepRow) -> String {
     }
     if let Some(loss) = step.loss {
         parts.push(format!("loss {loss:.4}"));
+    }
+    match &step.wait {
+        Some(Wait::Approval { prompt, .. }) => parts.push(format!("waits for a person: {prompt}")),
+        Some(Wait::Signal { name }) => parts.push(format!("waits for the signal {name}")),
+        Some(Wait::Run { run }) => parts.push(format!("child run {}", short_id(*run))),
+        None => {}
     }
     if let Some(failure) = &step.failure {
         parts.push(failure.message.clone());

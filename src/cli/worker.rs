@@ -12,7 +12,7 @@ use crate::engine::{self, EngineOptions, Outcome, Scope, Start};
 /// Serves pending and interrupted runs until a signal arrives, or until nothing is left.
 pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
     session.out.message(&format!("serving {}", session.state_dir().display()));
-    let mut view = ProgressView::new(session.out);
+    let mut view = ProgressView::new(session);
     let outcome = engine::drive(
         EngineOptions {
             state_dir: session.state_dir().to_owned(),

@@ -7,7 +7,8 @@ use crate::core::diagnostic::{Problems, SpecErrors};
 use crate::core::document::{self, Node, Table};
 use crate::core::suggest;
 
-const KEYS: [&str; 5] = ["state_dir", "output", "device", "slots", "color"];
+const KEYS: [&str; 6] = ["state_dir", "output", "device", "slots", "color", "retention"];
+const RETENTION_KEYS: [&str; 2] = ["keep_runs", "keep_days"];
 
 /// Reads the text of a configuration file. `home` stands for a leading `~`.
 pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Partial, SpecErrors> {
@@ -17,7 +18,10 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
     let mut text = |key: &str| table.get(key).and_then(|node| node.text(key, &mut problems)).map(|text| text.value);
     let state_dir = text("state_dir").filter(|path| !path.is_empty()).map(|path| expand(&path, home));
     let device = text("device");
+    let [keep_runs, keep_days] = retention(&table, &mut problems);
     let partial = Partial {
+        keep_runs,
+        keep_days,
         state_dir,
         device,
         output: choice::<OutputFormat>(&table, "output", &OutputFormat::NAMES, &mut problems),
@@ -25,6 +29,23 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
         slots: table.get("slots").and_then(|node| slots(node, &mut problems)),
     };
     problems.finish(partial)
+}
+
+/// The table `[retention]`.
+fn retention(table: &Table, problems: &mut Problems) -> [Option<u64>; 2] {
+    let Some(node) = table.get("retention") else { return [None; 2] };
+    let Some(limits) = node.table("retention", problems) else { return [None; 2] };
+    limits.only(&RETENTION_KEYS, "retention", problems);
+    RETENTION_KEYS.map(|key| {
+        let node = limits.get(key)?;
+        let limit = node.to_json().as_u64();
+        if limit.is_none() {
+            problems
+                .at(&node.span, format!("`{key}` must be an integer of at least 0"))
+                .hint("leave it out to keep all");
+        }
+        limit
+    })
 }
 
 fn choice<T: std::str::FromStr>(table: &Table, key: &str, names: &[&str], problems: &mut Problems) -> Option<T> {

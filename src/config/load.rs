@@ -92,6 +92,14 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             ],
             ColorChoice::Auto,
         ),
+        keep_runs: first(
+            [(project.keep_runs.map(Some), project_origin()), (user.keep_runs.map(Some), user_origin())],
+            None,
+        ),
+        keep_days: first(
+            [(project.keep_days.map(Some), project_origin()), (user.keep_days.map(Some), user_origin())],
+            None,
+        ),
     })
 }
 
@@ -126,6 +134,7 @@ fn environment(surroundings: &Surroundings<'_>) -> Result<Partial, ConfigError> 
             text.parse().ok().filter(|slots| *slots > 0).ok_or_else(|| not_slots(text))
         })?,
         color: variable(surroundings, "STEPWELL_COLOR", ColorChoice::from_str)?,
+        ..Partial::default()
     })
 }
 

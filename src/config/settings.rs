@@ -16,6 +16,10 @@ pub struct Settings {
     /// Most step attempts that run at the same time.
     pub slots: Setting<usize>,
     pub color: Setting<ColorChoice>,
+    /// Ended runs of each workflow that `gc` keeps; none: all.
+    pub keep_runs: Setting<Option<u64>>,
+    /// Days for which `gc` keeps ended runs; none: for ever.
+    pub keep_days: Setting<Option<u64>>,
 }
 
 /// A value and where it came from.
@@ -56,6 +60,8 @@ pub struct Partial {
     pub device: Option<String>,
     pub slots: Option<usize>,
     pub color: Option<ColorChoice>,
+    pub keep_runs: Option<u64>,
+    pub keep_days: Option<u64>,
 }
 
 /// One line of `config show`.
@@ -69,6 +75,7 @@ pub struct Shown {
 impl Settings {
     /// All settings in a fixed order.
     pub fn rows(&self) -> Vec<Shown> {
+        let limit = |limit: Option<u64>| limit.map_or_else(|| "all".to_owned(), |limit| limit.to_string());
         let row = |name, value: String, origin: &Origin| Shown { name, value, origin: origin.clone() };
         vec![
             row("state_dir", self.state_dir.value.display().to_string(), &self.state_dir.origin),
@@ -76,6 +83,8 @@ impl Settings {
             row("device", self.device.value.clone(), &self.device.origin),
             row("slots", self.slots.value.to_string(), &self.slots.origin),
             row("color", self.color.value.to_string(), &self.color.origin),
+            row("retention.keep_runs", limit(self.keep_runs.value), &self.keep_runs.origin),
+            row("retention.keep_days", limit(self.keep_days.value), &self.keep_days.origin),
         ]
     }
 }

@@ -58,10 +58,12 @@ fn defaults_are_used_without_any_source() {
 #[test]
 fn each_source_wins_over_the_next() {
     let place = Place::new()
-        .user("slots = 5\ndevice = \"user\"\noutput = \"json\"\ncolor = \"always\"\nstate_dir = \"~/runs\"\n");
+        .user("slots = 5\ndevice = \"user\"\noutput = \"json\"\ncolor = \"always\"\nstate_dir = \"~/runs\"\nretention = { keep_runs = 3, keep_days = 7 }\n");
     let settings = place.load(Partial::default()).expect("user file");
     let user = Origin::User(place.path("home/.config/stepwell/config.toml"));
-    assert!(settings.rows().iter().all(|row| row.origin == user));
+    let named = ["state_dir", "output", "device", "slots", "color", "retention.keep_runs", "retention.keep_days"];
+    assert!(settings.rows().iter().filter(|row| named.contains(&row.name)).all(|row| row.origin == user));
+    assert_eq!((settings.keep_runs.value, settings.keep_days.value), (Some(3), Some(7)));
     assert_eq!(settings.state_dir.value, place.path("home/runs"));
 
     let place = place.project("slots = 4\ndevice = \"project\"\noutput = \"human\"\nstate_dir = \"elsewhere\"\n");

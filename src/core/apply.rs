@@ -7,12 +7,12 @@ use super::event::Event;
 use super::failure::Failure;
 use super::ids::{Fence, StepId};
 use super::retry::ENGINE_DIED;
-use super::state::{Lease, Lifecycle, RunEnd, RunState, StepIndex, StepState};
+use super::state::{Lease, Lifecycle, RunEnd, RunState, Signal, StepIndex, StepState};
 
 /// Applies one event that happened `at` to the state.
 pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
     match event {
-        Event::RunSubmitted { .. } => {}
+        Event::RunSubmitted { .. } | Event::RunPruned => {}
         Event::RunStarted => state.started = true,
         Event::RunInterrupted { .. } if state.lifecycle == Lifecycle::Paused => {}
         Event::RunInterrupted { .. } => state.lifecycle = Lifecycle::Interrupted,
@@ -40,7 +40,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             ended(state, i);
         }),
         Event::StepWaiting { step, wait } => {
-            with_step(state, step, |state, i| state.set(i, StepState::Waiting(wait.clone())));
+            with_step(state, step, |state, i| state.start_waiting(i, wait.clone()));
         }
         Event::CheckpointAdopted { step, checkpoint, .. } => {
             if let Some(i) = state.find(step) {
@@ -55,6 +55,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
         Event::StepFailed { step, failure } => with_step(state, step, |state, i| fail(state, i, failure)),
         Event::StepSucceeded { step, fence, outputs } => with_step(state, step, |state, i| {
             if state.steps[i].fence == *fence && !state.steps[i].state.is_terminal() {
+                state.take_signal(i);
                 state.set(i, StepState::Succeeded { outputs: outputs.clone() });
                 ended(state, i);
             }
@@ -104,11 +105,10 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             }
             entry.last_checkpoint = Some(checkpoint.clone());
         }),
-        Event::AttemptRewound { .. }
-        | Event::Note { .. }
-        | Event::StepDecided { .. }
-        | Event::RunAlerted { .. }
-        | Event::SignalReceived { .. } => {}
+        Event::AttemptRewound { .. } | Event::Note { .. } | Event::StepDecided { .. } | Event::RunAlerted { .. } => {}
+        Event::SignalReceived { name, payload } => {
+            state.add_signal(Signal { name: name.clone(), payload: payload.clone() });
+        }
     }
 }
 

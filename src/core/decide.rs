@@ -8,12 +8,13 @@ use serde_json::Value;
 
 use super::apply::apply;
 use super::artifact::Outputs;
-use super::event::{Checkpoint, Event, ProcessIdentity};
+use super::event::{self, Checkpoint, Event, ProcessIdentity, Ruling, Wait};
 use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW, Verdict, backoff, verdict};
 use super::state::{Lease, Lifecycle, RunState, Step, StepState};
 use super::take_up::{resume, retry};
+use super::wait::{self, OnFalse};
 
 /// What happened, or what somebody wants. Commands about an attempt carry its fence; with an old one
 /// they decide nothing.
@@ -92,6 +93,34 @@ pub enum Command {
     Reject {
         step: StepId,
         failure: Failure,
+    },
+    /// A ready step waits from now on.
+    Wait {
+        step: StepId,
+        wait: Wait,
+    },
+    /// The rule of a ready gate gives this.
+    Rule {
+        step: StepId,
+        ruling: Ruling,
+        on_false: OnFalse,
+    },
+    /// A person answers a step that waits for one.
+    Decide {
+        step: StepId,
+        verdict: event::Verdict,
+        approver: String,
+        comment: Option<String>,
+    },
+    Signal {
+        name: String,
+        payload: Value,
+    },
+    /// The child run that a step waits for has ended.
+    ChildEnded {
+        step: StepId,
+        run: RunId,
+        result: Result<Outputs, Failure>,
     },
     /// Look for leases and timeouts that have run out.
     Expire,
@@ -235,6 +264,16 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
             Lifecycle::Canceling => Decision::event(Event::StepCanceled { step: entry.id.clone() }),
             Lifecycle::Active | Lifecycle::Interrupted | Lifecycle::Paused => Decision::default(),
         }),
+        Command::Wait { step, wait } => at_ready(state, &step, now, |step| Event::StepWaiting { step, wait }),
+        Command::Rule { step, ruling, on_false } => {
+            if !claimable(state, &step, now) {
+                return Decision::default();
+            }
+            Decision::events(starting(state).into_iter().chain(wait::ruled(step, ruling, on_false)))
+        }
+        Command::Decide { step, verdict, approver, comment } => wait::decided(state, &step, verdict, approver, comment),
+        Command::Signal { name, payload } => wait::signaled(state, name, payload),
+        Command::ChildEnded { step, run, result } => wait::child_ended(state, &step, run, result),
         Command::Expire => expire(state, now),
         Command::Cancel => cancel(state),
         Command::Pause { reason } => pause(state, reason),
@@ -251,7 +290,7 @@ pub fn consequence(state: &RunState, now: Timestamp) -> Option<Event> {
     }
     if state.lifecycle == Lifecycle::Canceling {
         return match state.live.first() {
-            _ if !state.leased.is_empty() => None,
+            _ if !state.leased.is_empty() || state.awaits_runs() => None,
             Some(&i) => Some(Event::StepCanceled { step: state.steps[i].id.clone() }),
             None => Some(Event::RunCanceled),
         };
@@ -285,6 +324,10 @@ fn settle(state: &RunState, step: &Step, now: Timestamp) -> Option<Event> {
             }
             None => Event::StepSucceeded { step: id, fence: step.fence, outputs: Outputs::default() },
         }),
+        StepState::Waiting(Wait::Signal { name }) => {
+            let outputs = wait::signal_outputs(state.signal(name)?);
+            Some(Event::StepSucceeded { step: id, fence: step.fence, outputs })
+        }
         _ => None,
     }
 }

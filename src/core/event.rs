@@ -71,6 +71,9 @@ pub enum Event {
     /// `resume` of a failed, interrupted or paused run.
     RunResumed,
 
+    /// The retention policy removed everything of an ended run but its row and its log.
+    RunPruned,
+
     /// All needs are done; the step may be claimed from `not_before` on.
     StepReady {
         step: StepId,
@@ -203,7 +206,12 @@ pub struct Checkpoint {
 #[serde(tag = "for", rename_all = "snake_case")]
 pub enum Wait {
     /// `stepwell approve RUN STEP`.
-    Approval { prompt: String },
+    Approval {
+        prompt: String,
+        /// What the person decides about, beside the prompt.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        inputs: Value,
+    },
     /// `stepwell signal RUN NAME`.
     Signal { name: String },
     /// The end of a child run.

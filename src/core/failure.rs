@@ -1,6 +1,7 @@
 //! Why an attempt or a step failed.
 
 use std::fmt;
+use std::io;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,8 @@ use serde::{Deserialize, Serialize};
 pub enum FailureKind {
     /// May succeed when tried again.
     Retryable,
+    /// The disk is full: tried again once there is space, without counting as a failure.
+    NoSpace,
     /// Trying again gives the same failure: bad input, bad parameters, diverged training.
     Fatal,
     Timeout,
@@ -23,6 +26,7 @@ impl FailureKind {
     pub fn as_str(self) -> &'static str {
         match self {
             FailureKind::Retryable => "retryable",
+            FailureKind::NoSpace => "no_space",
             FailureKind::Fatal => "fatal",
             FailureKind::Timeout => "timeout",
             FailureKind::LeaseLost => "lease_lost",
@@ -60,11 +64,14 @@ pub struct Failure {
     /// Of a step that runs a program, when that is why it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<ProgramExit>,
+    /// What has to be free on the disk before trying again makes sense, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needed_bytes: Option<u64>,
 }
 
 impl Failure {
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), hint: None, exit: None }
+        Failure { kind, message: message.into(), hint: None, exit: None, needed_bytes: None }
     }
 
     pub fn fatal(message: impl Into<String>) -> Self {
@@ -85,24 +92,39 @@ impl Failure {
         self
     }
 
-    /// A failure whose message is `error` followed by its sources, outermost first.
+    /// An operation of the system that failed: retryable, or `NoSpace` for a full disk or a used-up quota.
+    pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
+        let kind = if is_no_space(error) { FailureKind::NoSpace } else { FailureKind::Retryable };
+        Failure::new(kind, format!("{what}: {error}"))
+    }
+
+    /// A failure whose message is `error` followed by its sources, outermost first. One that could be tried
+    /// again is `NoSpace` when that is among the sources.
     pub fn from_error(kind: FailureKind, error: &dyn std::error::Error) -> Self {
         let mut message = error.to_string();
+        let mut full = false;
         let mut source = error.source();
         while let Some(cause) = source {
             message.push_str(": ");
             message.push_str(&cause.to_string());
+            full |= cause.downcast_ref().is_some_and(is_no_space);
             source = cause.source();
         }
+        let kind = if full && kind == FailureKind::Retryable { FailureKind::NoSpace } else { kind };
         Failure::new(kind, message)
     }
 }
 
+/// Whether an error says that the disk is full or the quota used up.
+pub fn is_no_space(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// The error of a failpoint.
 #[cfg(feature = "failpoints")]
-impl From<std::io::Error> for Failure {
-    fn from(error: std::io::Error) -> Self {
-        Failure::from_error(FailureKind::Retryable, &error)
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::io("failpoint", &error)
     }
 }
 
@@ -113,3 +135,39 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[from] io::Error);
+
+    const ENOSPC: i32 = 28;
+    const EDQUOT: i32 = 122;
+    const EIO: i32 = 5;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_and_a_used_up_quota_are_told_from_other_errors() {
+        for (code, kind) in
+            [(ENOSPC, FailureKind::NoSpace), (EDQUOT, FailureKind::NoSpace), (EIO, FailureKind::Retryable)]
+        {
+            let error = || io::Error::from_raw_os_error(code);
+            assert_eq!(Failure::io("x", &error()).kind, kind);
+            let nested = Outer(io::Error::new(error().kind(), Outer(error())));
+            assert_eq!(Failure::from_error(FailureKind::Retryable, &nested).kind, kind);
+            assert_eq!(Failure::from_error(FailureKind::Fatal, &nested).kind, FailureKind::Fatal);
+        }
+    }
+
+    #[test]
+    fn the_space_that_is_needed_survives_the_protocol() {
+        let failure = Failure { needed_bytes: Some(7), ..Failure::new(FailureKind::NoSpace, "x") };
+        let text = serde_json::to_string(&failure).unwrap();
+        assert_eq!(text, r#"{"kind":"no_space","message":"x","needed_bytes":7}"#);
+        assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure);
+        assert_eq!(serde_json::to_string(&Failure::fatal("x")).unwrap(), r#"{"kind":"fatal","message":"x"}"#);
+    }
+}

@@ -105,6 +105,7 @@ mod tests {
             when: None,
             retry: RetryPolicy::default(),
             timeout: Timeouts::default(),
+            child: None,
         }
     }
 
@@ -114,7 +115,13 @@ mod tests {
         let mut last = step("last", &["fan", "top"]);
         last.when = Some("params.ok".to_owned());
         let steps = vec![last, fan, step("top", &[])];
-        WorkflowSpec { name: "w".to_owned(), description: String::new(), params: Map::new(), steps }
+        WorkflowSpec {
+            name: "w".to_owned(),
+            description: String::new(),
+            params: Map::new(),
+            steps,
+            outputs: Map::new(),
+        }
     }
 
     #[test]

@@ -9,9 +9,6 @@ use super::artifact::Digest;
 use super::ids::StepKey;
 use super::spec::WorkflowSpec;
 
-/// Under this name the recorded arguments of a step hold the fingerprint of its kind.
-pub const FINGERPRINT: &str = "$fingerprint";
-
 /// The key of one step: BLAKE3 of the canonical JSON of everything that its outputs depend on.
 /// `with` is resolved, so it holds the digests of the input artifacts.
 pub fn step_key(kind: &str, version: u32, with: &Value, fingerprint: &Value) -> StepKey {

@@ -24,7 +24,7 @@ pub enum Verdict {
 pub fn verdict(policy: &RetryPolicy, failures_before: u32, failure: &Failure) -> Verdict {
     let may_help = match failure.kind {
         FailureKind::Fatal | FailureKind::Canceled | FailureKind::ScheduleToClose => false,
-        FailureKind::Retryable | FailureKind::Timeout | FailureKind::LeaseLost => true,
+        FailureKind::Retryable | FailureKind::NoSpace | FailureKind::Timeout | FailureKind::LeaseLost => true,
     };
     let failures = failures_before.saturating_add(1);
     if may_help && failures < policy.maximum_attempts && !policy.rules_out(failure) {
@@ -85,6 +85,7 @@ mod tests {
     fn only_some_failures_are_tried_again() {
         for (kind, again) in [
             (FailureKind::Retryable, true),
+            (FailureKind::NoSpace, true),
             (FailureKind::Timeout, true),
             (FailureKind::LeaseLost, true),
             (FailureKind::Fatal, false),

@@ -43,6 +43,10 @@ pub fn workflow_schema(catalog: &Catalog) -> Value {
                 "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
                 "description": "Defaults; `-S name=value` overrides one"
             },
+            "outputs": {
+                "type": "object",
+                "description": "What a run gives to the step of kind `workflow` that started it; text may hold templates"
+            },
             "step": { "type": "array", "minItems": 1, "items": step }
         },
         "$defs": definitions

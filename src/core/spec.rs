@@ -1,6 +1,6 @@
 //! A workflow as data: parameters and steps. Parsed from TOML by `parse`, checked by `validate`.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,20 @@ pub struct WorkflowSpec {
     pub params: Map<String, Value>,
     /// In definition order; `validate` has shown that the `needs` have no cycle.
     pub steps: Vec<StepSpec>,
+    /// What a run of this workflow gives to the step that started it; strings may hold templates.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub outputs: Map<String, Value>,
+}
+
+/// The file of a child workflow, as it was when the run was submitted.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PinnedWorkflow {
+    /// The name of the file, for messages.
+    pub origin: String,
+    pub source: String,
+    /// The workflows that its own steps start, by the name that they use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub children: BTreeMap<String, PinnedWorkflow>,
 }
 
 impl WorkflowSpec {
@@ -55,6 +69,9 @@ pub struct StepSpec {
     pub retry: RetryPolicy,
     #[serde(default)]
     pub timeout: Timeouts,
+    /// What a step of kind `workflow` starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<PinnedWorkflow>,
 }
 
 /// Exponential backoff: `initial_interval * backoff_coefficient^(n-1)`, at most `maximum_interval`.

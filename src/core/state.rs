@@ -1,7 +1,7 @@
 //! The state of one run in memory: a projection of its events, as the tables are. `decide` reads it,
 //! `apply` is the only thing that changes it (but for lease extensions, which are no events).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -83,6 +83,13 @@ pub struct Restored {
     pub key: Option<StepKey>,
 }
 
+/// A signal that no step has taken yet.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Signal {
+    pub name: String,
+    pub payload: Value,
+}
+
 /// How a run ended.
 #[derive(Clone, PartialEq, Debug)]
 pub enum RunEnd {
@@ -139,6 +146,10 @@ pub struct RunState {
     ready_in_process: BTreeSet<(Timestamp, StepIndex)>,
     pub(super) leased: BTreeSet<StepIndex>,
     pub(super) waiting: BTreeSet<StepIndex>,
+    /// In the order of their arrival.
+    signals: VecDeque<Signal>,
+    /// How many steps wait for the end of a child run.
+    child_runs: usize,
     /// Not terminal.
     pub(super) live: BTreeSet<StepIndex>,
     pub(super) failed: BTreeSet<StepIndex>,
@@ -178,6 +189,8 @@ impl RunState {
             ready_in_process: BTreeSet::new(),
             leased: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            signals: VecDeque::new(),
+            child_runs: 0,
             live: (0..count).collect(),
             failed: BTreeSet::new(),
             due,
@@ -222,6 +235,49 @@ impl RunState {
             StepState::Waiting(wait) => Some((&self.steps[i], wait)),
             _ => None,
         })
+    }
+
+    /// The oldest signal of a name.
+    pub(super) fn signal(&self, name: &str) -> Option<&Signal> {
+        self.signals.iter().find(|signal| signal.name == name)
+    }
+
+    /// Keeps a signal, for the first step that waits for it.
+    pub(super) fn add_signal(&mut self, signal: Signal) {
+        let waits = |i: StepIndex| matches!(&self.steps[i].state, StepState::Waiting(Wait::Signal { name }) if *name == signal.name);
+        if let Some(&i) = self.waiting.iter().find(|&&i| waits(i) && !self.due.contains(&i)) {
+            self.due.insert(i);
+        }
+        self.signals.push_back(signal);
+    }
+
+    /// A step waits from now on; for a signal that has come already, not for long.
+    pub(super) fn start_waiting(&mut self, i: StepIndex, wait: Wait) {
+        if let Wait::Signal { name } = &wait
+            && self.signal(name).is_some()
+        {
+            self.due.insert(i);
+        }
+        self.set(i, StepState::Waiting(wait));
+    }
+
+    /// A step that waited for a signal has the oldest one of that name.
+    pub(super) fn take_signal(&mut self, i: StepIndex) {
+        if let StepState::Waiting(Wait::Signal { name }) = &self.steps[i].state
+            && let Some(oldest) = self.signals.iter().position(|signal| signal.name == *name)
+        {
+            self.signals.remove(oldest);
+        }
+    }
+
+    /// Nothing happens until somebody or something outside of the engine acts.
+    pub fn only_waits(&self) -> bool {
+        self.end.is_none() && !self.has_ready() && self.leased.is_empty() && !self.waiting.is_empty()
+    }
+
+    /// Whether a step waits for the end of a child run.
+    pub fn awaits_runs(&self) -> bool {
+        self.child_runs > 0
     }
 
     /// The earliest-due ready step of a placement, whether or not its time has come.
@@ -330,6 +386,11 @@ impl RunState {
         }
     }
 
+    /// Takes up the signals that nobody has taken, oldest first, after [`RunState::settle_restored`].
+    pub fn restore_signals(&mut self, signals: impl IntoIterator<Item = Signal>) {
+        signals.into_iter().for_each(|signal| self.add_signal(signal));
+    }
+
     /// Counts again who waits for whom, and what is decided already.
     pub fn settle_restored(&mut self) {
         self.due.clear();
@@ -375,14 +436,20 @@ impl RunState {
         match &self.steps[i].state {
             StepState::Ready { not_before } => drop(ready.remove(&(*not_before, i))),
             StepState::Leased(_) => drop(self.leased.remove(&i)),
-            StepState::Waiting(_) => drop(self.waiting.remove(&i)),
+            StepState::Waiting(wait) => {
+                self.child_runs -= usize::from(matches!(wait, Wait::Run { .. }));
+                self.waiting.remove(&i);
+            }
             StepState::Failed(_) => drop(self.failed.remove(&i)),
             _ => {}
         }
         match &next {
             StepState::Ready { not_before } => drop(ready.insert((*not_before, i))),
             StepState::Leased(_) => drop(self.leased.insert(i)),
-            StepState::Waiting(_) => drop(self.waiting.insert(i)),
+            StepState::Waiting(wait) => {
+                self.child_runs += usize::from(matches!(wait, Wait::Run { .. }));
+                self.waiting.insert(i);
+            }
             StepState::Failed(_) => drop(self.failed.insert(i)),
             _ => {}
         }

@@ -13,13 +13,14 @@ use super::apply::apply;
 use super::artifact::Outputs;
 use super::catalog::Placement;
 use super::decide::{Command, Decision, Effect};
-use super::event::{Checkpoint, Event};
+use super::event::{self, Checkpoint, Event, Ruling, Wait};
 use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
 use super::spec::{RetryPolicy, StepSpec, Timeouts, WorkflowSpec};
 use super::state::{Lifecycle, RunEnd, RunState, StepState};
-use super::status::{RunStatus, StepStatus, Transition, step_of};
+use super::status::{RunStatus, StepStatus, Transition, fence_holds, step_of};
+use super::wait::OnFalse;
 
 fn step(id: &str, needs: &[&str]) -> StepSpec {
     StepSpec {
@@ -35,11 +36,18 @@ fn step(id: &str, needs: &[&str]) -> StepSpec {
             schedule_to_close: None,
             heartbeat: Duration::from_secs(30),
         },
+        child: None,
     }
 }
 
 fn spec(steps: Vec<StepSpec>) -> Arc<WorkflowSpec> {
-    Arc::new(WorkflowSpec { name: "w".into(), description: String::new(), params: Map::new(), steps })
+    Arc::new(WorkflowSpec {
+        name: "w".into(),
+        description: String::new(),
+        params: Map::new(),
+        steps,
+        outputs: Map::new(),
+    })
 }
 
 fn new_state(spec: &Arc<WorkflowSpec>) -> RunState {
@@ -58,6 +66,9 @@ struct World {
     statuses: BTreeMap<StepId, StepStatus>,
     fences: BTreeMap<StepId, u64>,
     leased: BTreeSet<StepId>,
+    /// Signals sent and taken, by name.
+    sent: BTreeMap<String, Vec<Value>>,
+    taken: BTreeMap<String, Vec<Value>>,
 }
 
 impl World {
@@ -73,6 +84,8 @@ impl World {
             statuses,
             fences: BTreeMap::new(),
             leased: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            taken: BTreeMap::new(),
         };
         world.tell(Command::Expire);
         world
@@ -101,7 +114,22 @@ impl World {
             self.check(event);
             self.history.push((self.now, event.clone()));
         }
+        self.check_waits();
         decision
+    }
+
+    /// No wake-up is lost, and nothing ends while somebody waits.
+    fn check_waits(&self) {
+        for (step, wait) in self.state.waits() {
+            assert_eq!(self.state.end, None, "the run ended while {} waits", step.id);
+            if let (Wait::Signal { name }, false) = (wait, self.state.lifecycle == Lifecycle::Canceling) {
+                assert_eq!(self.state.signal(name), None, "{} sleeps although `{name}` has come", step.id);
+            }
+        }
+    }
+
+    fn sent(&self) -> usize {
+        self.sent.values().map(Vec::len).sum()
     }
 
     /// The tables accept the event, and nobody works on anything too early or twice.
@@ -111,8 +139,18 @@ impl World {
             Transition::Keep => {}
             Transition::Illegal => panic!("{event:?} in run status {}", self.run_status),
         }
+        if let Event::SignalReceived { name, payload } = event {
+            self.sent.entry(name.clone()).or_default().push(payload.clone());
+        }
         let Some(id) = step_of(event).cloned() else { return };
+        if let (Event::StepSucceeded { outputs, .. }, StepStatus::Waiting) = (event, self.statuses[&id])
+            && let (Some(name), Some(payload)) = (outputs.values.get("name"), outputs.values.get("payload"))
+        {
+            self.taken.entry(name.as_str().unwrap_or_default().to_owned()).or_default().push(payload.clone());
+        }
         let status = self.statuses[&id];
+        let fence = Fence(self.fences.get(&id).copied().unwrap_or(0));
+        assert!(fence_holds(event, status, fence), "{event:?} under fence {fence:?} in step status {status}");
         match status.after(event) {
             Transition::To(next) => drop(self.statuses.insert(id.clone(), next)),
             Transition::Keep => {}
@@ -185,6 +223,24 @@ impl World {
         }
     }
 
+    /// What everybody waits for comes.
+    fn answer_all(&mut self) {
+        let waits: Vec<(StepId, Wait)> =
+            self.state.waits().map(|(step, wait)| (step.id.clone(), wait.clone())).collect();
+        for (step, wait) in waits {
+            match wait {
+                Wait::Approval { .. } => {
+                    let verdict = event::Verdict::Approved;
+                    self.tell(Command::Decide { step, verdict, approver: "x".into(), comment: None });
+                }
+                Wait::Signal { name } => drop(self.tell(Command::Signal { name, payload: self.sent().into() })),
+                Wait::Run { run } => {
+                    self.tell(Command::ChildEnded { step, run, result: Ok(Outputs::default()) });
+                }
+            }
+        }
+    }
+
     /// Every attempt from now on succeeds.
     fn run_to_the_end(&mut self) {
         for _ in 0..10_000 {
@@ -196,6 +252,7 @@ impl World {
                 self.claim_or_expand(&id, 2);
             }
             self.complete_all();
+            self.answer_all();
         }
         panic!("the run does not end: {:?}", self.state);
     }
@@ -223,7 +280,40 @@ fn act(world: &mut World, what: u8, which: usize) {
     let ready = ready.get(which % ready.len().max(1)).cloned();
     let leased = pick(world.leases());
     let failure = |kind| Failure::new(kind, "x");
-    match (what % 21, ready, leased) {
+    let waiting = world.state.waits().map(|(step, wait)| (step.id.clone(), wait.clone())).collect::<Vec<_>>();
+    let waiting = waiting.get(which % waiting.len().max(1)).cloned();
+    let name = ["a", "b"][which % 2].to_owned();
+    match (what % 29, ready, leased) {
+        (18..=20, Some(step), _) if !is_fan_out(world, &step) => {
+            let wait = match which % 3 {
+                0 => Wait::Approval { prompt: "?".into(), inputs: Value::Null },
+                1 => Wait::Signal { name },
+                _ => Wait::Run { run: RunId(Uuid::nil()) },
+            };
+            world.tell(Command::Wait { step, wait });
+        }
+        (21, Some(step), _) if !is_fan_out(world, &step) && world.state.step(&step).unwrap().attempts == 0 => {
+            let verdict = [event::Verdict::Approved, event::Verdict::Rejected][which % 2];
+            let on_false = [OnFalse::Fail, OnFalse::Continue, OnFalse::Ask { prompt: "?".into() }][which % 3].clone();
+            let ruling = Ruling { rule: "r".into(), inputs: Value::Null, verdict, approver: None, comment: None };
+            world.tell(Command::Rule { step, ruling, on_false });
+        }
+        (22 | 23, _, _) => drop(world.tell(Command::Signal { name, payload: world.sent().into() })),
+        (24 | 25, _, _) => match waiting {
+            Some((step, Wait::Approval { .. })) => {
+                let verdict = [event::Verdict::Approved, event::Verdict::Rejected][which % 2];
+                world.tell(Command::Decide { step, verdict, approver: "x".into(), comment: None });
+            }
+            Some((step, Wait::Run { run })) => {
+                let other = RunId(Uuid::max());
+                let result = Ok(Outputs::default());
+                let stale = Command::ChildEnded { step: step.clone(), run: other, result: result.clone() };
+                assert_eq!(world.tell(stale), Decision::default(), "another run was taken for the child");
+                let result = if which.is_multiple_of(2) { result } else { Err(failure(FailureKind::Fatal)) };
+                world.tell(Command::ChildEnded { step, run, result });
+            }
+            _ => drop(world.tell(Command::Pause { reason: "x".into() })),
+        },
         (0..=3, Some(id), _) => world.claim_or_expand(&id, which % 4),
         (4, Some(step), _) => drop(world.tell(Command::Skip { step, reason: "x".into() })),
         (5, Some(step), _) => drop(world.tell(Command::Reject { step, failure: failure(FailureKind::Fatal) })),
@@ -250,9 +340,9 @@ fn act(world: &mut World, what: u8, which: usize) {
         }
         (15, _, _) => drop(world.tell(Command::Interrupt { reason: "x".into() })),
         (16, _, _) => drop(world.tell(Command::Resume)),
-        (18, _, _) => drop(world.tell(Command::Pause { reason: "x".into() })),
-        (19, _, _) => drop(world.tell(Command::Retry { step: None })),
-        (20, _, _) => {
+        (26, _, _) => drop(world.tell(Command::Pause { reason: "x".into() })),
+        (27, _, _) => drop(world.tell(Command::Retry { step: None })),
+        (28, _, _) => {
             let ids: Vec<StepId> = world.statuses.keys().cloned().collect();
             let step = ids[which % ids.len()].clone();
             let failed = world.statuses[&step] == StepStatus::Failed;
@@ -281,6 +371,11 @@ fn act(world: &mut World, what: u8, which: usize) {
         }
         _ => {}
     }
+}
+
+fn is_fan_out(world: &World, id: &StepId) -> bool {
+    let step = world.state.step(id).unwrap();
+    step.parent.is_none() && world.state.step_spec(step).for_each.is_some()
 }
 
 fn checkpoint() -> Checkpoint {
@@ -318,6 +413,7 @@ proptest! {
             for (step, fence) in world.leases() {
                 world.tell(Command::Killed { step, fence });
             }
+            world.answer_all();
             let end = world.state.end.clone();
             prop_assert_eq!(end, Some(RunEnd::Canceled));
         } else {
@@ -329,6 +425,9 @@ proptest! {
                 world.run_to_the_end();
             }
             prop_assert_eq!(&world.state.end, &Some(RunEnd::Succeeded));
+        }
+        for (name, taken) in &world.taken {
+            prop_assert_eq!(taken, &world.sent[name][..taken.len()], "signals are taken in order, once each");
         }
         prop_assert!(world.replay() == world.state, "replay differs at the end");
     }
@@ -636,4 +735,110 @@ fn a_step_fails_when_its_time_ends_during_a_backoff() {
     assert!(
         matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.kind == FailureKind::ScheduleToClose)
     );
+}
+
+fn waits_for_a_person(world: &mut World, id: &str) {
+    world.tell(Command::Wait { step: id.into(), wait: Wait::Approval { prompt: "?".into(), inputs: Value::Null } });
+}
+
+fn decide(id: &str, verdict: event::Verdict) -> Command {
+    Command::Decide { step: id.into(), verdict, approver: "ada".into(), comment: Some("too early".into()) }
+}
+
+#[test]
+fn a_run_whose_steps_wait_does_not_end_and_others_go_on() {
+    let mut world = world(vec![step("ask", &[]), step("work", &[]), step("ship", &["ask"])]);
+    waits_for_a_person(&mut world, "ask");
+    world.claim(&"work".into());
+    world.complete_all();
+    assert!(world.state.only_waits());
+    assert_eq!(world.state.end, None);
+    world.tell(decide("ask", event::Verdict::Approved));
+    assert_eq!(world.ready(), [StepId::from("ship")]);
+    assert_eq!(world.state.step(&"ask".into()).unwrap().outputs().unwrap().values["approver"], "ada");
+    assert_eq!(world.tell(decide("ask", event::Verdict::Rejected)), Decision::default(), "it was decided once");
+}
+
+#[test]
+fn a_rejection_names_who_and_why_and_can_be_asked_again() {
+    let mut world = world(vec![step("ask", &[])]);
+    waits_for_a_person(&mut world, "ask");
+    world.tell(decide("ask", event::Verdict::Rejected));
+    let Some(RunEnd::Failed { failure, .. }) = world.state.end.clone() else { panic!("it goes on") };
+    assert_eq!((failure.message.as_str(), failure.kind), ("rejected by ada: too early", FailureKind::Fatal));
+    world.tell(Command::Resume);
+    assert_eq!(world.ready(), [StepId::from("ask")]);
+}
+
+#[test]
+fn cancel_ends_waits_but_waits_for_child_runs() {
+    let mut world = world(vec![step("ask", &[]), step("child", &[]), step("after", &["ask", "child"])]);
+    waits_for_a_person(&mut world, "ask");
+    let run = RunId(Uuid::nil());
+    world.tell(Command::Wait { step: "child".into(), wait: Wait::Run { run } });
+    world.tell(Command::Cancel);
+    assert_eq!(world.state.end, None, "the child's processes may be alive");
+    world.tell(Command::ChildEnded { step: "child".into(), run, result: Err(Failure::fatal("canceled")) });
+    assert_eq!(world.state.end, Some(RunEnd::Canceled));
+    assert!(world.statuses.values().all(|status| *status == StepStatus::Canceled));
+}
+
+#[test]
+fn a_signal_is_kept_until_a_step_waits_for_it_and_taken_once() {
+    let mut world = world(vec![step("a", &[]), step("b", &[]), step("c", &[])]);
+    let signal = |payload: &str| Command::Signal { name: "go".into(), payload: payload.into() };
+    let wait = |id: &str| Command::Wait { step: id.into(), wait: Wait::Signal { name: "go".into() } };
+    world.tell(signal("1"));
+    world.tell(signal("2"));
+    for id in ["b", "a", "c"] {
+        world.tell(wait(id));
+    }
+    assert_eq!(world.taken["go"], ["1", "2"]);
+    assert!(matches!(&world.state.step(&"c".into()).unwrap().state, StepState::Waiting(Wait::Signal { .. })));
+    world.tell(signal("3"));
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn restored_signals_wake_as_many_steps_as_there_are() {
+    let mut world = world(vec![step("a", &[]), step("b", &[]), step("c", &[])]);
+    for id in ["a", "b", "c"] {
+        world.tell(Command::Wait { step: id.into(), wait: Wait::Signal { name: "go".into() } });
+    }
+    let signal = |payload: u8| super::state::Signal { name: "go".into(), payload: payload.into() };
+    world.state.restore_signals([signal(1), signal(2)]);
+    world.tell(Command::Expire);
+    assert_eq!(world.taken["go"], [1, 2]);
+    assert_eq!(world.state.waits().count(), 1);
+}
+
+#[test]
+fn a_gate_is_decided_before_anything_follows() {
+    let ruling = |verdict| Ruling {
+        rule: "loss < 2".into(),
+        inputs: serde_json::json!({ "loss": 2.5 }),
+        verdict,
+        approver: None,
+        comment: None,
+    };
+    let (yes, no) = (event::Verdict::Approved, event::Verdict::Rejected);
+    let ask = OnFalse::Ask { prompt: "go on?".into() };
+    for (verdict, on_false, expected) in [
+        (yes, OnFalse::Fail, StepStatus::Succeeded),
+        (no, OnFalse::Continue, StepStatus::Succeeded),
+        (no, OnFalse::Fail, StepStatus::Failed),
+        (no, ask, StepStatus::Waiting),
+    ] {
+        let mut world = world(vec![step("gate", &[])]);
+        let decision = world.tell(Command::Rule { step: "gate".into(), ruling: ruling(verdict), on_false });
+        assert_eq!(decision.events[1], Event::StepDecided { step: "gate".into(), ruling: ruling(verdict) });
+        assert_eq!(world.statuses[&"gate".into()], expected);
+        match &world.state.step(&"gate".into()).unwrap().state {
+            StepState::Succeeded { outputs } => assert_eq!(outputs.values["passed"], verdict == yes),
+            StepState::Failed(failure) => assert!(failure.message.contains("`loss < 2` is false for loss = 2.5")),
+            state => {
+                assert!(matches!(state, StepState::Waiting(Wait::Approval { inputs, .. }) if inputs["loss"] == 2.5))
+            }
+        }
+    }
 }

@@ -2,18 +2,20 @@
 //! leases the rest.
 
 use jiff::Timestamp;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::catalog::Placement;
 use crate::core::decide::Command;
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
-use crate::core::key::{FINGERPRINT, step_key};
+use crate::core::key::step_key;
+use crate::core::provenance::FINGERPRINT;
 use crate::core::run_options::Origin;
 use crate::core::schedule::next_claim;
 use crate::core::state::Step;
 use crate::core::template::{self, TemplateError};
+use crate::core::wait::AtClaim;
 use crate::executors::AttemptId;
 use crate::steps::{StepHandler, find};
 
@@ -29,7 +31,15 @@ const BATCH: usize = 1024;
 /// What is decided about a ready step.
 enum Plan {
     Command(Command),
-    Attempt { command: Command, with: Value, inputs_changed: bool },
+    Attempt {
+        command: Command,
+        with: Value,
+        inputs_changed: bool,
+    },
+    /// A child run with these params.
+    Child {
+        params: Map<String, Value>,
+    },
 }
 
 impl Engine<'_> {
@@ -41,7 +51,7 @@ impl Engine<'_> {
         if self.stopping.is_some() {
             return Ok(());
         }
-        let runs: Vec<RunId> = self.runs.keys().filter(|run| !self.bystanders.contains(run)).copied().collect();
+        let runs: Vec<RunId> = self.runs.keys().copied().filter(|run| self.drives(*run)).collect();
         for placement in [Placement::InProcess, Placement::Child] {
             let slots = match placement {
                 Placement::InProcess => IN_PROCESS_SLOTS,
@@ -66,6 +76,7 @@ impl Engine<'_> {
         let (id, fence) = (step.id.clone(), Fence(step.fence.0 + 1));
         match self.plan(active, step)? {
             Plan::Command(command) => self.handle(run, command),
+            Plan::Child { params } => self.start_child(run, id, &params)?,
             Plan::Attempt { command, with, inputs_changed } => {
                 *free -= 1;
                 self.prepared.insert(AttemptId { run, step: id.clone(), fence }, with);
@@ -121,6 +132,15 @@ impl Engine<'_> {
             Ok(with) => with,
             Err(error) => return reject(explain(&error)),
         };
+        match handler.at_claim(&with) {
+            Ok(Some(AtClaim::Wait(wait))) => return Ok(Plan::Command(Command::Wait { step: id, wait })),
+            Ok(Some(AtClaim::Rule { ruling, on_false })) => {
+                return Ok(Plan::Command(Command::Rule { step: id, ruling, on_false }));
+            }
+            Ok(Some(AtClaim::StartChild { params })) => return Ok(Plan::Child { params }),
+            Ok(None) => {}
+            Err(failure) => return reject(failure),
+        }
         let fingerprint = match handler.fingerprint(&with) {
             Ok(fingerprint) => fingerprint,
             Err(failure) => return reject(failure),

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
-use crate::core::failure::{Failure, FailureKind};
+use crate::artifact::HEADROOM_BYTES;
 use crate::faults::around;
 
 use super::error::EngineError;
@@ -12,6 +12,8 @@ use super::error::EngineError;
 const RESERVE_FILE: &str = "reserve";
 /// Several times what the last commits of an engine take.
 const RESERVE_BYTES: usize = 1 << 20;
+/// Waited for when nobody knows how much is needed.
+const UNKNOWN_BYTES: u64 = 2 * HEADROOM_BYTES;
 
 /// Fills the reserve. Its bytes are not zero, so that no file system saves them.
 ///
@@ -41,10 +43,7 @@ pub(super) fn release(state_dir: &Path) {
     let _ = fs::remove_file(state_dir.join(RESERVE_FILE));
 }
 
-/// Whether an attempt failed for lack of space. Failures are text by the time they get here, and every
-/// layer below, also a user's program, uses the words of the operating system.
-pub(super) fn tells_of_a_full_disk(failure: &Failure) -> bool {
-    let said = failure.message.to_lowercase();
-    failure.kind == FailureKind::Retryable
-        && ["no space left", "disk quota exceeded"].iter().any(|words| said.contains(words))
+/// Free space from which on it makes sense to try again.
+pub(super) fn until_free(needed_bytes: Option<u64>) -> u64 {
+    needed_bytes.unwrap_or(UNKNOWN_BYTES).saturating_add(RESERVE_BYTES as u64)
 }

@@ -1,6 +1,6 @@
 //! The loop: claim, commit, act, listen.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::RecvTimeoutError;
 
 use jiff::Timestamp;
@@ -8,10 +8,8 @@ use serde_json::Value;
 
 use crate::artifact::ArtifactStore;
 use crate::core::catalog::Placement;
-use crate::core::decide::Command;
 use crate::core::ids::RunId;
 use crate::core::state::{Lifecycle, RunEnd};
-use crate::core::status::RunStatus;
 use crate::executors::{AttemptId, Executor, InProcess, Local, Sink};
 use crate::steps::own_binary;
 use crate::store::{EngineLock, Store};
@@ -19,10 +17,12 @@ use crate::store::{EngineLock, Store};
 use super::attempts::Attempts;
 use super::commit::Pending;
 use super::disk;
+use super::environment;
 use super::error::EngineError;
 use super::inbox::Inbox;
 use super::options::{EngineOptions, Observer, Outcome, Scope};
 use super::run::Run;
+use super::space::Patience;
 use super::stop::Stop;
 
 /// Drives runs until they have ended, or until SIGINT, SIGTERM or SIGHUP: the first lets attempts write
@@ -30,7 +30,7 @@ use super::stop::Stop;
 ///
 /// # Errors
 /// When another engine holds the state directory, or the state cannot be read or written. A failed step
-/// is an [`Outcome`], and so is a full disk.
+/// is an [`Outcome`], and a full disk is waited out.
 pub fn drive(options: EngineOptions, observer: &mut dyn Observer) -> Result<Outcome, EngineError> {
     let lock = EngineLock::acquire(&options.state_dir)?;
     drive_locked(&lock, options, observer)
@@ -44,6 +44,7 @@ pub(super) fn drive_locked(
 ) -> Result<Outcome, EngineError> {
     let mut store = Store::open(&options.state_dir)?;
     store.begin_epoch(lock)?;
+    store.note_environment(&environment::describe().to_string())?;
     let artifacts = ArtifactStore::open(&options.state_dir)?;
     artifacts.clean_temp()?;
     let inbox = Inbox::open(&options.state_dir)?;
@@ -55,7 +56,6 @@ pub(super) fn drive_locked(
         artifacts,
         executors,
         runs: BTreeMap::new(),
-        bystanders: BTreeSet::new(),
         attempts: Attempts::default(),
         prepared: HashMap::new(),
         pending: Pending::default(),
@@ -72,8 +72,6 @@ pub(super) struct Engine<'a> {
     pub artifacts: ArtifactStore,
     executors: Executors,
     pub runs: BTreeMap<RunId, Run>,
-    /// In memory to answer requests only: nothing of them is run.
-    pub bystanders: BTreeSet<RunId>,
     pub attempts: Attempts,
     /// Resolved arguments of attempts that are leased but not started.
     pub prepared: HashMap<AttemptId, Value>,
@@ -100,15 +98,18 @@ impl Executors {
 
 impl Engine<'_> {
     fn drive(&mut self, inbox: &Inbox) -> Result<Outcome, EngineError> {
-        match self.run(inbox) {
-            Ok(outcome) => Ok(outcome),
-            Err(error) if error.is_no_space() => {
-                self.kill_everything();
-                self.interrupt_on_full_disk(error)
+        let mut patience = Patience::default();
+        loop {
+            match self.run(inbox) {
+                Ok(Outcome::Interrupted) if self.lacks_space() => {}
+                Ok(outcome) => return Ok(outcome),
+                Err(error) => {
+                    self.kill_everything();
+                    self.interrupt_on_full_disk(error)?;
+                }
             }
-            Err(error) => {
-                self.kill_everything();
-                Err(error)
+            if let Some(outcome) = self.wait_for_space(inbox, &mut patience)? {
+                return Ok(outcome);
             }
         }
     }
@@ -120,7 +121,7 @@ impl Engine<'_> {
         // What ran out while no engine was there must not be claimed.
         self.look_at_the_clock();
         loop {
-            self.claim()?;
+            self.give_out()?;
             self.flush()?;
             self.forget_ended_runs();
             if let Some(outcome) = self.outcome() {
@@ -152,24 +153,30 @@ impl Engine<'_> {
         if !self.attempts.is_empty() {
             return None;
         }
-        if let Scope::Run(id) = self.options.scope
-            && let Some(end) = self.runs.get(&id).and_then(|run| run.state.end.as_ref())
-        {
-            return Some(match end {
-                RunEnd::Succeeded => Outcome::Succeeded,
-                RunEnd::Failed { .. } => Outcome::Failed,
-                RunEnd::Canceled => Outcome::Canceled,
-            });
+        if let Some(end) = self.end_of_the_run() {
+            return Some(end);
         }
         match self.options.scope {
             _ if self.stopping.is_some() => Some(Outcome::Interrupted),
             Scope::Run(id) if self.is_paused(id) => Some(Outcome::Paused),
-            Scope::All { exit_when_idle: true } if self.runs.keys().all(|&run| self.is_paused(run)) => {
+            Scope::All { exit_when_idle: true }
+                if self.runs.iter().all(|(id, run)| self.is_paused(*id) || run.state.only_waits()) =>
+            {
                 Some(Outcome::Idle)
             }
             Scope::Requests => Some(Outcome::Idle),
             Scope::All { .. } | Scope::Run(_) => None,
         }
+    }
+
+    /// How the run that this engine is for has ended.
+    pub(super) fn end_of_the_run(&self) -> Option<Outcome> {
+        let Scope::Run(id) = self.options.scope else { return None };
+        Some(match self.runs.get(&id)?.state.end.as_ref()? {
+            RunEnd::Succeeded => Outcome::Succeeded,
+            RunEnd::Failed { .. } => Outcome::Failed,
+            RunEnd::Canceled => Outcome::Canceled,
+        })
     }
 
     fn is_paused(&self, run: RunId) -> bool {
@@ -190,39 +197,6 @@ impl Engine<'_> {
         match placement {
             Placement::InProcess => &self.executors.in_process,
             Placement::Child => &self.executors.local,
-        }
-    }
-
-    fn write_down_interruption(&mut self) -> Result<(), EngineError> {
-        for row in self.store.runs()?.into_iter().filter(|row| row.stored_status == RunStatus::Running) {
-            self.runs.insert(row.id, Run::load(&self.store, row.id)?);
-            self.release_all(row.id);
-        }
-        self.interrupt_runs();
-        self.flush()
-    }
-
-    /// The attempts are dead already.
-    fn release_all(&mut self, run: RunId) {
-        let (Some(active), Some(stop)) = (self.runs.get(&run), self.stopping.clone()) else { return };
-        let leases: Vec<_> = active.state.leases().map(|(step, lease)| (step.id.clone(), lease.fence)).collect();
-        for (step, fence) in leases {
-            self.handle(run, Command::Release { step, fence, reason: stop.reason.clone() });
-        }
-    }
-
-    /// The commit that did not fit has not happened. With the reserve given back there is room to say so;
-    /// if even that fails, the next engine finds the same state and recovers it.
-    fn interrupt_on_full_disk(&mut self, error: EngineError) -> Result<Outcome, EngineError> {
-        disk::release(&self.options.state_dir);
-        self.runs.clear();
-        self.prepared.clear();
-        self.pending = Pending::default();
-        self.stopping = Some(Stop::for_full_disk(format!("the disk is full: {error}")));
-        match self.write_down_interruption() {
-            Ok(()) => Ok(Outcome::Interrupted),
-            Err(again) if again.is_no_space() => Err(error),
-            Err(other) => Err(other),
         }
     }
 }

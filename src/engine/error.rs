@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 
 use crate::artifact::ArtifactError;
+use crate::core::failure::is_no_space;
 use crate::core::ids::{RunId, StepId};
 use crate::store::StoreError;
 
@@ -20,6 +21,13 @@ pub enum EngineError {
     /// The tables were changed by somebody else than the engine.
     #[error("the state of run {run} is not what this engine has written: an event of it was refused as stale")]
     Diverged { run: RunId },
+    /// The engine that started the attempt has died, and nobody has proved the attempt dead.
+    #[error("step `{step}` of run {run} is leased to an attempt of an engine that died")]
+    Leased { run: RunId, step: StepId },
+    #[error("{holder} cannot be read: {}", source.what())]
+    Unreadable { holder: String, source: ArtifactError },
+    #[error("the provenance of {what} is not known: {reason}")]
+    NoProvenance { what: String, reason: String },
     /// What was asked for cannot be done.
     #[error("run {run}: {why}")]
     Refused { run: RunId, why: String },
@@ -54,10 +62,25 @@ impl EngineError {
             EngineError::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some(format!("make `{}` writable, or choose another `--state-dir`", path.display()))
             }
+            EngineError::Leased { run, .. } => {
+                Some(format!("end it with `stepwell resume {run}` or `stepwell cancel {run}`"))
+            }
+            EngineError::Unreadable { source, .. } => Some(source.hint()),
+            EngineError::NoProvenance { .. } => {
+                Some("`stepwell artifact ls RUN` lists the outputs of a run".to_owned())
+            }
             EngineError::Undead { .. } => Some("end them, or restart the machine".to_owned()),
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
             EngineError::Refused { run, .. } => Some(format!("`stepwell show {run}` shows its steps")),
             EngineError::Io { .. } | EngineError::System { .. } => None,
+        }
+    }
+
+    /// Bytes that have to be free, where that is known.
+    pub(super) fn needed_bytes(&self) -> Option<u64> {
+        match self {
+            EngineError::Artifact(ArtifactError::NoSpace { needed, .. }) => *needed,
+            _ => None,
         }
     }
 
@@ -66,9 +89,7 @@ impl EngineError {
             EngineError::Store(StoreError::NoSpace { .. }) | EngineError::Artifact(ArtifactError::NoSpace { .. }) => {
                 true
             }
-            EngineError::Io { source, .. } | EngineError::System { source, .. } => {
-                matches!(source.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
-            }
+            EngineError::Io { source, .. } | EngineError::System { source, .. } => is_no_space(source),
             _ => false,
         }
     }

@@ -8,7 +8,6 @@ use crate::steps::last_lines;
 use crate::store::attempt_log;
 
 use super::attempts::{ASKED_TO_STOP, BURIAL_PAUSE, EXIT_GRACE, Ending, Running};
-use super::disk::tells_of_a_full_disk;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::inbox::Message;
@@ -59,10 +58,10 @@ impl Engine<'_> {
                 self.handle(run, Command::Complete { step, fence, outputs });
             }
             FromAttempt::Failed(failure) => {
-                let ending = if tells_of_a_full_disk(&failure) {
-                    let reason = format!("the disk is full: {}", failure.message);
-                    self.stop(Stop::for_full_disk(reason.clone()));
-                    Ending::Release(reason)
+                let ending = if failure.kind == FailureKind::NoSpace {
+                    let stop = Stop::for_full_disk(&failure, failure.needed_bytes);
+                    self.stop(stop.clone());
+                    Ending::Release(stop.reason)
                 } else {
                     Ending::Fail(failure)
                 };
@@ -136,10 +135,10 @@ impl Engine<'_> {
 
     pub(super) fn fail(&mut self, id: AttemptId, failure: Failure) {
         let AttemptId { run, step, fence } = id;
-        if tells_of_a_full_disk(&failure) {
-            let reason = format!("the disk is full: {}", failure.message);
-            self.stop(Stop::for_full_disk(reason.clone()));
-            self.handle(run, Command::Release { step, fence, reason });
+        if failure.kind == FailureKind::NoSpace {
+            let stop = Stop::for_full_disk(&failure, failure.needed_bytes);
+            self.stop(stop.clone());
+            self.handle(run, Command::Release { step, fence, reason: stop.reason });
         } else {
             self.handle(run, Command::Fail { step, fence, failure });
         }

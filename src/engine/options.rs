@@ -44,12 +44,22 @@ pub enum Outcome {
     Succeeded,
     Failed,
     Canceled,
-    /// Stopped by a signal or by a full disk; `resume` goes on.
+    /// Stopped by a signal; `resume` goes on.
     Interrupted,
     /// A person has to say that the run goes on.
     Paused,
     /// `Scope::All` with nothing left to do, or requests answered.
     Idle,
+}
+
+/// Why the engine waits, and what for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SpaceWait {
+    pub reason: String,
+    /// On the disk of this folder.
+    pub path: PathBuf,
+    pub needed_bytes: u64,
+    pub free_bytes: u64,
 }
 
 /// Watches. Called on the engine's thread, so it must be quick.
@@ -59,6 +69,8 @@ pub trait Observer {
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress);
     /// After the row was committed.
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow);
+    /// Nothing can go on until the disk has space again. Called once per wait.
+    fn waiting_for_space(&mut self, _wait: &SpaceWait) {}
     /// At least once a second.
     fn tick(&mut self) {}
 }

@@ -3,22 +3,25 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::core::artifact::Outputs;
 use crate::core::catalog::Placement;
 use crate::core::event::Event;
 use crate::core::ids::{RunId, StepId};
 use crate::core::run_options::RunOptions;
 use crate::core::state::{RunState, Step, StepState};
-use crate::core::template::{StepOutputs, TemplateContext};
+use crate::core::template::{self, StepOutputs, TemplateContext, TemplateError};
 use crate::steps::find;
-use crate::store::Reader;
+use crate::store::{Reader, StoreError};
 
 use super::error::EngineError;
 use super::rows::state_from_rows;
 
 pub(super) struct Run {
     pub name: String,
-    pub options: RunOptions,
     pub state: RunState,
+    pub options: RunOptions,
+    /// The run whose step started this one.
+    pub parent: Option<RunId>,
 }
 
 impl Run {
@@ -26,19 +29,33 @@ impl Run {
     /// When the run is unknown or unreadable.
     pub(super) fn load(reader: &Reader, id: RunId) -> Result<Run, EngineError> {
         let row = reader.run(id)?;
+        if let Some(at) = row.pruned_at {
+            return Err(StoreError::Pruned { run: id, at }.into());
+        }
         let spec = Arc::new(reader.spec(id)?);
         let steps = reader.steps(id)?;
-        let (name, options) = (row.name.clone(), row.options.clone());
         let mut state = state_from_rows(spec, &row, &steps, placement);
         if state.end.is_none() && state.spec().steps.iter().any(|step| step.timeout.schedule_to_close.is_some()) {
             restore_ready_since(reader, &mut state)?;
         }
-        Ok(Run { name, options, state })
+        state.restore_signals(reader.free_signals(id)?);
+        Ok(Run { name: row.name.clone(), state, parent: row.parent(), options: row.options })
     }
 
     /// The training step from which a fork goes on with `step`.
     pub(super) fn forked_at(&self, step: &StepId) -> Option<u64> {
         self.options.origin.as_ref()?.forked_at(step)
+    }
+
+    /// The workflow's own outputs, once it has succeeded.
+    pub(super) fn outputs(&self) -> Result<Outputs, TemplateError> {
+        let state = &self.state;
+        let spec = state.spec();
+        let all =
+            spec.steps.iter().filter_map(|spec| state.step(&spec.id).map(|s| (spec.id.clone(), outputs(state, s))));
+        let steps: BTreeMap<StepId, StepOutputs<'_>> = all.collect();
+        let context = TemplateContext { params: &spec.params, steps: &steps, run: (state.run, &self.name), item: None };
+        template::outputs(&spec.outputs, &context)
     }
 
     /// Evaluates something in the context of a step: its params, its needs, its item.

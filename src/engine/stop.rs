@@ -1,46 +1,59 @@
 //! Stopping in the middle so that everything can go on later.
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::core::decide::Command;
 use crate::core::ids::RunId;
 use crate::executors::Sweep;
 
+use super::disk;
 use super::drive::Engine;
 
 /// Why the engine stops.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Stop {
     pub reason: String,
+    /// Bytes that have to be free before it goes on by itself; `None` when it ends.
+    pub until_free: Option<u64>,
 }
 
 impl Stop {
     pub(super) fn for_signal(signal: i32) -> Stop {
         let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
-        Stop { reason: format!("stopped by {name}") }
+        Stop { reason: format!("stopped by {name}"), until_free: None }
     }
 
-    pub(super) fn for_full_disk(reason: String) -> Stop {
-        Stop { reason }
+    pub(super) fn for_full_disk(cause: &dyn fmt::Display, needed_bytes: Option<u64>) -> Stop {
+        Stop { reason: format!("the disk is full: {cause}"), until_free: Some(disk::until_free(needed_bytes)) }
     }
 }
 
 impl Engine<'_> {
     /// The first time, attempts may write a checkpoint; asked again, they are killed at once.
     pub(super) fn stop(&mut self, stop: Stop) {
-        if self.stopping.is_some() {
-            for running in self.attempts.iter_mut() {
-                running.kill_within(Duration::ZERO);
+        match &mut self.stopping {
+            None => {
+                self.stopping = Some(stop);
+                self.interrupt_runs();
             }
-            return;
+            // Several attempts may find the disk full; the one that needs most says when to go on.
+            Some(Stop { until_free: Some(needed), .. }) if stop.until_free.is_some() => {
+                *needed = stop.until_free.unwrap_or(0).max(*needed);
+            }
+            Some(_) if stop.until_free.is_some() => {}
+            Some(earlier) => {
+                *earlier = stop;
+                for running in self.attempts.iter_mut() {
+                    running.kill_within(Duration::ZERO);
+                }
+            }
         }
-        self.stopping = Some(stop);
-        self.interrupt_runs();
     }
 
     /// Interrupts every run; those without attempts at once, the others when their attempts have ended.
     pub(super) fn interrupt_runs(&mut self) {
-        let Some(Stop { reason }) = self.stopping.clone() else { return };
+        let Some(Stop { reason, .. }) = self.stopping.clone() else { return };
         let runs: Vec<RunId> = self.runs.keys().copied().collect();
         for run in runs {
             self.handle(run, Command::Interrupt { reason: reason.clone() });

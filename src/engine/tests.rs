@@ -34,7 +34,7 @@ impl Observer for Recorder {
 }
 
 fn submit(state_dir: &Path, workflow: &str) -> RunId {
-    let spec = parse::workflow(workflow, "w.toml", &[], &catalog()).unwrap();
+    let spec = parse::workflow(workflow, "w.toml", &[], &catalog(), &parse::NoLibrary).unwrap();
     let id = RunId(Uuid::now_v7());
     let new = NewRun {
         id,

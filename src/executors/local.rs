@@ -16,7 +16,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use crate::core::event::ProcessIdentity;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::core::protocol::ToAttempt;
 use crate::faults::around;
 use crate::worker::HEARTBEAT_VARIABLE;
@@ -43,10 +43,8 @@ impl Local {
 impl Executor for Local {
     fn start(&self, launch: Launch) -> Result<Box<dyn Attempt>, Failure> {
         let id = launch.id();
-        let error = |what: &str, error: &dyn std::error::Error| {
-            let cause = Failure::from_error(FailureKind::Retryable, error);
-            Failure::retryable(format!("cannot start the attempt: {what}: {}", cause.message))
-        };
+        let error =
+            |what: &str, error: &std::io::Error| Failure::io(format_args!("cannot start the attempt: {what}"), error);
         around!("executor.scratch", fs::create_dir_all(&launch.request.scratch_dir))
             .map_err(|e| error("scratch directory", &e))?;
         let log = around!("executor.log", open_log(&launch.request.log_path())).map_err(|e| error("log file", &e))?;

@@ -159,6 +159,6 @@ pub fn total_size(files: &[PathBuf]) -> Result<u64, Failure> {
 
 /// A write to the artifact store or the scratch directory that failed: full or read-only disk.
 pub fn write_failure(what: &str, error: &io::Error) -> Failure {
-    Failure::retryable(format!("cannot write {what}: {error}"))
+    Failure::io(format_args!("cannot write {what}"), error)
         .with_hint("free space on the disk of the state directory, or check its permissions, then `stepwell resume`")
 }

@@ -11,6 +11,7 @@ use crate::core::catalog::Placement;
 use crate::core::event::Checkpoint;
 use crate::core::failure::Failure;
 use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
+use crate::core::wait::AtClaim;
 
 /// One step kind. Handlers are stateless; everything an attempt knows comes through the context.
 pub trait StepHandler: Sync {
@@ -41,6 +42,13 @@ pub trait StepHandler: Sync {
     fn reusable(&self, with: &Value) -> bool {
         let _ = with;
         true
+    }
+
+    /// For kinds whose steps wait or are decided by the engine: what to do with a ready step of these
+    /// resolved arguments, instead of an attempt. Such a step is never reused.
+    fn at_claim(&self, with: &Value) -> Result<Option<AtClaim>, Failure> {
+        let _ = with;
+        Ok(None)
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;

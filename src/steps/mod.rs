@@ -26,6 +26,7 @@ mod tokenizer_train;
 mod train;
 #[cfg(feature = "train")]
 pub mod trained_model;
+mod waiting;
 
 pub use command::{last_lines, own_binary, run_as_child_of};
 pub use corpus_clean::CORPUS_CLEAN;

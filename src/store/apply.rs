@@ -16,6 +16,8 @@ use super::batch::LeaseExtension;
 use super::decode::{self, first, json_text, time_text};
 use super::error::StoreError;
 use super::head::Head;
+use super::prune;
+use super::waits;
 use super::writer::active_run_named;
 
 /// What became of an event.
@@ -43,11 +45,15 @@ pub(super) fn extend_lease(connection: &Connection, lease: &LeaseExtension) -> R
 
 fn apply_to_run(connection: &Connection, head: &mut Head, recorded: &Recorded) -> Result<Applied, StoreError> {
     let Recorded { run, at, event } = recorded;
-    let sql = "SELECT name, status FROM run WHERE id = ?1";
+    let sql = "SELECT name, status, pruned_at FROM run WHERE id = ?1";
     let found = first(connection, sql, [run.to_string()], |row| {
-        Ok((decode::get::<String>(row, "name")?, decode::parse::<RunStatus>(row, "status")?))
+        let pruned: Option<String> = decode::get(row, "pruned_at")?;
+        Ok((decode::get::<String>(row, "name")?, decode::parse::<RunStatus>(row, "status")?, pruned))
     })?;
-    let (name, before) = found.ok_or_else(|| StoreError::UnknownRun { text: run.to_string() })?;
+    let (name, before, pruned) = found.ok_or_else(|| StoreError::UnknownRun { text: run.to_string() })?;
+    if pruned.is_some() {
+        return Err(illegal(recorded, "the run, which was pruned,".to_owned(), before.as_str()));
+    }
     let after = match before.after(event) {
         Transition::Keep => before,
         Transition::To(next) => next,
@@ -63,6 +69,10 @@ fn apply_to_run(connection: &Connection, head: &mut Head, recorded: &Recorded) -
     if let Event::SignalReceived { name, payload } = event {
         let sql = "INSERT INTO signal (seq, run, name, payload) VALUES (?1, ?2, ?3, ?4)";
         execute(connection, sql, params![seq, run.to_string(), name, payload.to_string()])?;
+    }
+    if *event == Event::RunPruned {
+        prune::remove_run(connection, *run, &time_text(*at))?;
+        return Ok(Applied::Done);
     }
     let failure = match event {
         Event::RunFailed { failure, .. } => Some(json_text(failure)?),
@@ -100,6 +110,9 @@ fn apply_to_step(
         return Err(illegal(recorded, format!("step `{step}`"), before.as_str()));
     }
     let seq = head.append(connection, recorded)?;
+    if before == StepStatus::Waiting {
+        waits::take_signal(connection, *run, step, event)?;
+    }
     let row = StepOf { connection, run: run.to_string(), step, at: time_text(*at), attempts };
     match event {
         Event::StepReady { not_before, .. } => row.ready(*not_before),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::backup::RESTORING;
 use crate::faults::around;
 
 use super::chain;
@@ -139,6 +140,11 @@ pub(super) fn check_head(connection: &Connection, path: &Path, recorded: &Record
     let head = match recorded {
         Recorded::Nothing => return Ok(()),
         Recorded::Unreadable => {
+            let head = path.with_file_name(super::layout::HEAD_FILE);
+            let text = fs::read_to_string(head).unwrap_or_default();
+            if text == RESTORING {
+                return Err(StoreError::UnfinishedRestore { path: path.to_owned() });
+            }
             let what = "it does not hold the number and hash of an event".to_owned();
             return Err(StoreError::Damaged { path: path.with_file_name(super::layout::HEAD_FILE), what });
         }

@@ -113,6 +113,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow, StoreError> {
         started_at: maybe(row, "started_at")?,
         finished_at: maybe(row, "finished_at")?,
         updated_at: parse(row, "updated_at")?,
+        pruned_at: maybe(row, "pruned_at")?,
         failure: maybe_json(row, "failure")?,
     })
 }

@@ -26,6 +26,16 @@ pub enum StoreError {
     LostCommits { path: PathBuf, lost: i64 },
     #[error("run {run}, step `{step}`: the metrics of training step {train_step} are damaged")]
     DamagedMetric { run: RunId, step: StepId, train_step: u64 },
+    #[error("`{}` exists already", path.display())]
+    Exists { path: PathBuf },
+    #[error("there is no backup `{}`", path.display())]
+    NoBackup { path: PathBuf },
+    #[error("`{}` is damaged and was not used: {what}", path.display())]
+    DamagedBackup { path: PathBuf, what: String },
+    #[error("a restore of `{}` was interrupted", path.display())]
+    UnfinishedRestore { path: PathBuf },
+    #[error("run {run} was pruned on {at}: only its log is left")]
+    Pruned { run: RunId, at: jiff::Timestamp },
     #[error("no run matches `{text}`")]
     UnknownRun { text: String },
     #[error("`{text}` matches {} runs: {}", candidates.len(), list(candidates))]
@@ -116,6 +126,18 @@ impl StoreError {
             StoreError::Damaged { path, .. } => {
                 let backups = path.with_file_name(super::layout::BACKUPS_DIR);
                 format!("`stepwell db check` lists the damage; backups are in `{}`", backups.display())
+            }
+            StoreError::Pruned { .. } => "submit the workflow again; `stepwell list` shows what is left".to_owned(),
+            StoreError::Exists { .. } => "choose a path that does not exist: nothing is overwritten".to_owned(),
+            StoreError::NoBackup { .. } => {
+                "give the folder that `stepwell db backup` made, or a file of `backups/`".to_owned()
+            }
+            StoreError::DamagedBackup { .. } => {
+                "`stepwell db check --state-dir FOLDER` lists all damage; use another backup".to_owned()
+            }
+            StoreError::UnfinishedRestore { path } => {
+                let backups = path.with_file_name(super::layout::BACKUPS_DIR);
+                format!("run `stepwell db restore BACKUP` again; what it replaced is in `{}`", backups.display())
             }
             StoreError::DamagedMetric { .. } => {
                 "restore the state with `stepwell db restore BACKUP`, or run the step again".to_owned()

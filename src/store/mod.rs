@@ -2,6 +2,7 @@
 //! The rules are in `specs/durability.md`.
 
 mod apply;
+mod backup;
 mod batch;
 mod chain;
 mod check;
@@ -23,8 +24,10 @@ mod seal;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod writer;
 
+pub use backup::{Backup, restore};
 pub use batch::{Adoption, Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
@@ -34,5 +37,7 @@ pub use layout::{
 };
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
-pub use rows::{CheckpointRow, EventRow, RunRow, StepRow};
+pub use rows::{
+    CheckpointRow, DecisionRow, EventRow, Holder as ReferenceHolder, Reference, RunRow, SignalRow, StepRow, WaitRow,
+};
 pub use writer::Store;

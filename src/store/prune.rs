@@ -1,9 +1,11 @@
-//! Checkpoints that newer ones have replaced.
+//! Rows that are not needed any more: checkpoints that newer ones have replaced, and runs that the
+//! retention policy gave up.
 
 use rusqlite::{Connection, params};
 
 use crate::core::artifact::ArtifactRef;
 use crate::core::event::{Event, Recorded};
+use crate::core::ids::RunId;
 
 use super::decode;
 use super::error::StoreError;
@@ -19,4 +21,18 @@ pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Res
         Ok(decode::checkpoint(row)?.checkpoint.artifact)
     })?;
     Ok(rows.into_iter().flatten().collect())
+}
+
+/// Removes all rows of an ended run but its own, which keeps its name, workflow and end, and its log.
+pub(super) fn remove_run(connection: &Connection, run: RunId, at: &str) -> Result<(), StoreError> {
+    let run = run.to_string();
+    for table in ["metric", "checkpoint", "attempt", "step_output", "decision", "signal", "request", "step"] {
+        connection.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([&run])?;
+    }
+    let unused = "DELETE FROM artifact
+                  WHERE NOT EXISTS (SELECT 1 FROM step_output WHERE step_output.digest = artifact.digest)
+                    AND digest NOT IN (SELECT digest FROM checkpoint WHERE digest IS NOT NULL)";
+    connection.prepare_cached(unused)?.execute([])?;
+    connection.prepare_cached("UPDATE run SET pruned_at = ?2 WHERE id = ?1")?.execute([run.as_str(), at])?;
+    Ok(())
 }

@@ -4,10 +4,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, params};
+use serde_json::Value;
 
 use crate::core::artifact::{ArtifactRef, Digest, Outputs, TREE_MEDIA_TYPE};
 use crate::core::ids::{RunId, StepId, StepKey};
 use crate::core::protocol::MetricRow;
+use crate::core::provenance::AttemptRecord;
 use crate::core::spec::WorkflowSpec;
 use crate::core::status::{RunStatus, StepStatus};
 
@@ -17,7 +19,7 @@ use super::decode::{self, collect, first};
 use super::error::StoreError;
 use super::layout::DATABASE_FILE;
 use super::lock::EngineLock;
-use super::rows::{CheckpointRow, EventRow, RunRow, StepRow};
+use super::rows::{CheckpointRow, EventRow, Holder, Reference, RunRow, StepRow};
 
 /// How many runs an ambiguous prefix names.
 const CANDIDATES: usize = 8;
@@ -207,6 +209,96 @@ impl Reader {
                        WHERE ?1 IS NULL OR step_output.run = ?1
                        ORDER BY step_output.run DESC, position, item_index, name";
             collect(connection, sql, [run.map(|run| run.to_string())], output)
+        })
+    }
+
+    /// What outputs and checkpoints refer to, of one run or of all.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn references(&self, run: Option<RunId>) -> Result<Vec<Reference>, StoreError> {
+        self.ask(|connection| {
+            let run = run.map(|run| run.to_string());
+            let sql = "SELECT run, step, name, digest, size, media_type FROM step_output
+                       WHERE ?1 IS NULL OR run = ?1 ORDER BY run DESC, step, name";
+            let mut references = collect(connection, sql, [&run], |row| {
+                let (step, name, artifact) = output(row)?;
+                Ok(Reference { run: decode::parse(row, "run")?, step, holder: Holder::Output(name), artifact })
+            })?;
+            let sql =
+                "SELECT * FROM checkpoint WHERE (?1 IS NULL OR run = ?1) AND digest IS NOT NULL ORDER BY seq DESC";
+            references.extend(collect(connection, sql, [&run], |row| {
+                let CheckpointRow { seq, checkpoint, .. } = decode::checkpoint(row)?;
+                let holder = Holder::Checkpoint { seq, last_step: checkpoint.last_step };
+                let step = StepId(decode::get(row, "step")?);
+                Ok(Reference { run: decode::parse(row, "run")?, step, holder, artifact: decode::artifact(row)? })
+            })?);
+            Ok(references)
+        })
+    }
+
+    /// The attempts of a step, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn attempts(&self, run: RunId, step: &StepId) -> Result<Vec<AttemptRecord>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT * FROM attempt WHERE run = ?1 AND step = ?2 ORDER BY attempt";
+            collect(connection, sql, params![run.to_string(), step.as_str()], |row| {
+                Ok(AttemptRecord {
+                    attempt: decode::get(row, "attempt")?,
+                    status: decode::get(row, "status")?,
+                    started_at: decode::get(row, "started_at")?,
+                    finished_at: decode::get(row, "finished_at")?,
+                    reason: decode::get(row, "reason")?,
+                    environment: decode::get(row, "environment")?,
+                })
+            })
+        })
+    }
+
+    /// A build and machine on which attempts ran.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn environment(&self, digest: &str) -> Result<Option<Value>, StoreError> {
+        let sql = "SELECT body FROM environment WHERE digest = ?1";
+        self.ask(|connection| first(connection, sql, [digest], |row| decode::json(row, "body")))
+    }
+
+    /// The resolved arguments of all steps, which name the content that they read.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn arguments(&self) -> Result<Vec<(RunId, Value)>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT run, arguments FROM step WHERE arguments IS NOT NULL";
+            collect(connection, sql, [], |row| Ok((decode::parse(row, "run")?, decode::json(row, "arguments")?)))
+        })
+    }
+
+    /// Ended runs that something which has not ended may still ask: their parent run, or a request.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn runs_in_use(&self) -> Result<Vec<RunId>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT child.id FROM run AS child JOIN run AS parent ON parent.id = child.parent_run
+                       WHERE parent.status NOT IN ('succeeded', 'failed', 'canceled')
+                       UNION SELECT run FROM request WHERE done_at IS NULL";
+            collect(connection, sql, [], |row| decode::parse(row, "id"))
+        })
+    }
+
+    /// A step whose attempt nobody has ended in the tables, if there is one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn leased_step(&self) -> Result<Option<(RunId, StepId)>, StoreError> {
+        self.ask(|connection| {
+            first(connection, "SELECT run, id FROM step WHERE status = 'running' LIMIT 1", [], |row| {
+                Ok((decode::parse(row, "run")?, StepId(decode::get(row, "id")?)))
+            })
         })
     }
 

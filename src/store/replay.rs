@@ -109,6 +109,7 @@ impl RunReplay {
     pub(super) fn apply(&mut self, seq: i64, event: &Event) -> Result<(), String> {
         let Some(id) = step_of(event) else {
             match self.status.after(event) {
+                Transition::Keep if *event == Event::RunPruned => self.steps.clear(),
                 Transition::Keep => {}
                 Transition::To(next) => self.status = next,
                 Transition::Illegal => return Err(format!("it cannot follow while the run is {}", self.status)),

@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 
+use std::fmt;
+
 use jiff::Timestamp;
 use serde_json::Value;
 
-use crate::core::artifact::Outputs;
-use crate::core::event::{Checkpoint, Event, ProcessIdentity, Wait};
+use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::event::{Checkpoint, Event, ProcessIdentity, Ruling, Wait};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
-use crate::core::run_options::RunOptions;
+use crate::core::run_options::{Origin, RunOptions};
+use crate::core::state::Signal;
 use crate::core::status::{RunStatus, StepStatus};
 
 #[derive(Clone, PartialEq, Debug)]
@@ -30,6 +33,8 @@ pub struct RunRow {
     pub finished_at: Option<Timestamp>,
     /// Time of the newest event.
     pub updated_at: Timestamp,
+    /// When the retention policy removed everything but this row and the log.
+    pub pruned_at: Option<Timestamp>,
     pub failure: Option<Failure>,
 }
 
@@ -92,4 +97,71 @@ pub struct EventRow {
     /// In milliseconds.
     pub at: Timestamp,
     pub event: Event,
+}
+
+/// Something that a step refers to in the artifact store.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Reference {
+    pub run: RunId,
+    pub step: StepId,
+    pub holder: Holder,
+    pub artifact: ArtifactRef,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Holder {
+    /// By its name.
+    Output(String),
+    /// By the number of its event.
+    Checkpoint { seq: i64, last_step: Option<u64> },
+}
+
+impl fmt::Display for Reference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Reference { run, step, holder, .. } = self;
+        match holder {
+            Holder::Output(name) => write!(f, "output {run}/{step}/{name}"),
+            Holder::Checkpoint { last_step: Some(last_step), .. } => {
+                write!(f, "the checkpoint of {run}/{step} at training step {last_step}")
+            }
+            Holder::Checkpoint { seq, .. } => write!(f, "the checkpoint of {run}/{step} in event {seq}"),
+        }
+    }
+}
+
+/// A decision of a gate or a person.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DecisionRow {
+    /// Number of its event.
+    pub seq: i64,
+    pub step: StepId,
+    pub at: Timestamp,
+    pub ruling: Ruling,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct SignalRow {
+    /// Number of its event.
+    pub seq: i64,
+    pub signal: Signal,
+    /// The step that waited for it.
+    pub taken_by: Option<StepId>,
+}
+
+/// A step that waits.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WaitRow {
+    pub run: RunId,
+    pub step: StepId,
+    pub wait: Wait,
+}
+
+impl RunRow {
+    /// The run whose step started this one.
+    pub fn parent(&self) -> Option<RunId> {
+        match &self.options.origin {
+            Some(Origin::Child { run, .. }) => Some(*run),
+            _ => None,
+        }
+    }
 }

@@ -305,9 +305,20 @@ fn abort_on_io_error(error: &StoreError, path: &Path) {
     }
 }
 
+/// File systems turn read-only by themselves after an error. The mount flags need not say so.
+fn is_read_only(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    tempfile::tempfile_in(folder).is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem)
+}
+
 /// Nothing may run on after this: it could build on a commit that is not there.
 fn abort(path: &Path, error: &str) -> ! {
     eprintln!("stepwell: cannot write `{}`: {error}", path.display());
-    eprintln!("hint: check the disk, then start again: every acknowledged step is kept");
+    let hint = if is_read_only(path) {
+        "its file system has turned read-only, see `dmesg`; check the disk, mount it anew, then start again"
+    } else {
+        "check the disk, then start again"
+    };
+    eprintln!("hint: {hint}: every acknowledged step is kept");
     std::process::abort()
 }

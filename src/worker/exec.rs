@@ -15,7 +15,7 @@ use std::time::Duration;
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 
 use crate::artifact::ArtifactStore;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::core::protocol::{AttemptRequest, FromAttempt, ToAttempt};
 
 use super::attempt::perform;
@@ -61,7 +61,7 @@ fn serve() -> std::io::Result<()> {
             let mut reporter = SocketReporter::new(outgoing.clone(), acknowledged, interrupted);
             perform(&request, &artifacts, &mut reporter)
         }
-        Err(error) => FromAttempt::Failed(Failure::from_error(FailureKind::Retryable, &error)),
+        Err(error) => FromAttempt::Failed(Failure::from(error)),
     };
     write_line(&outgoing, &last)
 }

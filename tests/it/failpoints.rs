@@ -23,7 +23,12 @@ use crate::harness::{Finished, Sandbox, processes_with, read};
 
 /// Nothing takes so long, even when ten of them run at once on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
-const ACTIONS: [Action; 3] = [Action::Abort, Action::Error, Action::Pause];
+const ACTIONS: [Action; 4] = [Action::Abort, Action::Error, Action::Pause, Action::Full];
+/// A full disk that an engine meets once is gone at its next look. A worker would meet it in every attempt.
+const FULL_DISKS: [&str; 3] = ["store.", "engine.", "executor."];
+
+/// The process is aborted each time that it gets here: no commit may be acknowledged early or lost late.
+const EVERY_TIME: [&str; 2] = ["store.commit.before", "store.commit.after"];
 
 /// Checkpoints and two outputs, then a fan-out that reads one of them.
 const WORKFLOW: &str = r#"
@@ -78,6 +83,8 @@ enum Action {
     Abort,
     Error,
     Pause,
+    /// The disk is full.
+    Full,
 }
 
 /// One point, armed to act when a process reaches it for the `nth` time.
@@ -94,6 +101,7 @@ impl Fault {
         let action = match self.action {
             Action::Abort => "return(abort)".to_owned(),
             Action::Error => "return(error)".to_owned(),
+            Action::Full => "return(full)".to_owned(),
             Action::Pause => format!("sleep({})", setting("STEPWELL_FAILPOINT_PAUSE_MS", 300)),
         };
         match self.nth {
@@ -330,9 +338,15 @@ fn case(mut fault: Fault, expected: &Outcome) -> Result<(), String> {
 
 fn cases(hits: &HashMap<String, usize>) -> Vec<Fault> {
     let mut cases = Vec::new();
+    for point in points().into_iter().filter(|point| EVERY_TIME.contains(&point.as_str())) {
+        cases.extend((1..=hits[&point]).map(|nth| Fault { point: point.clone(), nth, action: Action::Abort }));
+    }
     for round in 0..setting("STEPWELL_FAILPOINT_ROUNDS", 1) {
         for point in points() {
             for action in ACTIONS {
+                if action == Action::Full && !FULL_DISKS.iter().any(|layer| point.starts_with(layer)) {
+                    continue;
+                }
                 let mut rng = Rng::new(derive_seed(round, &format!("{point} {action:?}"), 0));
                 let nth = 1 + rng.below(hits[&point] as u64) as usize;
                 cases.push(Fault { point: point.clone(), nth, action });

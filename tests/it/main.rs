@@ -1,13 +1,18 @@
 //! End-to-end tests: the real binary, a real database, real processes killed with SIGKILL.
 
 mod bad_input;
+mod bit_flips;
 mod cli;
 mod control;
 mod crash;
+#[cfg(target_os = "linux")]
+mod disk;
 mod engine;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod harness;
+mod maintenance;
+mod provenance;
 mod reuse;
 #[cfg(feature = "train")]
 mod smoke;

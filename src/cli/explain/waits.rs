@@ -87,7 +87,7 @@ fn needs(situation: &Situation<'_>, step: &StepRow) -> Vec<Reason> {
 fn outside(situation: &Situation<'_>, step: &StepRow) -> Reason {
     let name = &situation.run.name;
     match &step.wait {
-        Some(Wait::Approval { prompt }) => {
+        Some(Wait::Approval { prompt, .. }) => {
             let message = format!("waits for a person: {prompt}; `stepwell approve {name} {}` answers", step.id);
             Reason::new("approval", message)
         }

@@ -48,6 +48,7 @@ pub fn step_json(step: &StepRow) -> Value {
         "tokens_so_far": step.tokens_so_far,
         "loss": step.loss,
         "failure": step.failure,
+        "wait": step.wait,
         "started_at": step.started_at,
         "finished_at": step.finished_at,
     })

@@ -5,9 +5,9 @@ use serde_json::{Map, Value};
 use super::policies;
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::document::{Data, Located, Node, Table};
-use crate::core::spec::{RetryPolicy, Timeouts};
+use crate::core::spec::{PinnedWorkflow, RetryPolicy, Timeouts};
 
-const WORKFLOW_KEYS: [&str; 4] = ["name", "description", "params", "step"];
+const WORKFLOW_KEYS: [&str; 5] = ["name", "description", "params", "step", "outputs"];
 const STEP_KEYS: [&str; 8] = ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout"];
 
 /// A workflow whose keys are right, not yet checked further.
@@ -19,6 +19,7 @@ pub(crate) struct Draft {
     pub(crate) description: String,
     pub(crate) params: Map<String, Value>,
     pub(crate) steps: Vec<StepDraft>,
+    pub(crate) outputs: Table,
 }
 
 pub(crate) struct StepDraft {
@@ -31,6 +32,8 @@ pub(crate) struct StepDraft {
     pub(crate) when: Option<Located<String>>,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Timeouts,
+    /// Found by `validate`.
+    pub(crate) child: Option<PinnedWorkflow>,
 }
 
 impl Draft {
@@ -54,6 +57,7 @@ impl Draft {
             description: description.map(|text| text.value).unwrap_or_default(),
             params: params.map(|params| read_params(params, problems)).unwrap_or_default(),
             steps: read_steps(table, problems),
+            outputs: table.get("outputs").and_then(|node| node.table("outputs", problems)).cloned().unwrap_or_default(),
         }
     }
 }
@@ -123,6 +127,7 @@ impl StepDraft {
             when: expression(table, "when", problems),
             retry: table.get("retry").map(|node| policies::retry(node, problems)).unwrap_or_default(),
             timeout: table.get("timeout").map(|node| policies::timeout(node, problems)).unwrap_or_default(),
+            child: None,
         }
     }
 }

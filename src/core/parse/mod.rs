@@ -1,6 +1,7 @@
 //! From the text of a workflow file to a checked [`WorkflowSpec`](super::spec::WorkflowSpec).
 
 mod draft;
+mod library;
 mod overrides;
 mod pinned;
 mod policies;
@@ -10,5 +11,9 @@ mod workflow;
 
 pub use crate::core::diagnostic::SpecErrors;
 pub(crate) use draft::{Draft, StepDraft};
+pub(crate) use library::Nesting;
+pub use library::{Library, NoLibrary, Source};
+pub(crate) use overrides::{known_param, set as set_param};
 pub use pinned::pinned;
-pub use workflow::workflow;
+pub(crate) use workflow::checked;
+pub use workflow::{child_workflow, workflow};

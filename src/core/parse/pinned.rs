@@ -1,17 +1,19 @@
 //! The workflow that a run has pinned, with other parameters. Its text is gone: problems are shown at the
 //! line of their step in a table of contents.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
 use super::draft::{Draft, StepDraft};
+use super::library::Nesting;
 use super::overrides;
-use super::workflow::checked;
+use super::workflow::finished;
 use crate::core::catalog::Catalog;
 use crate::core::diagnostic::{Problems, Span, SpecErrors};
 use crate::core::document::{Data, Located, Node, Table};
-use crate::core::spec::{StepSpec, WorkflowSpec};
+use crate::core::spec::{PinnedWorkflow, StepSpec, WorkflowSpec};
 use crate::core::validate;
 
 /// Applies `overrides` (`-S key=value`) to a checked workflow, and checks it again. `label` is only shown.
@@ -24,7 +26,8 @@ pub fn pinned(
     overrides: &[(String, String)],
     catalog: &Catalog,
 ) -> Result<WorkflowSpec, SpecErrors> {
-    let WorkflowSpec { name, description, params, steps } = spec;
+    let WorkflowSpec { name, description, params, steps, outputs } = spec;
+    let children = children(&steps);
     let mut contents = format!("name = {name:?}\n");
     let steps = steps
         .into_iter()
@@ -37,15 +40,22 @@ pub fn pinned(
             step_draft(step, &span)
         })
         .collect();
+    let outputs = table(outputs, &(0..contents.len()));
     let mut problems = Problems::new(label, &contents);
-    let mut draft = Draft { is_read: true, name, description, params, steps };
+    let mut draft = Draft { is_read: true, name, description, params, steps, outputs };
     overrides::apply(&mut draft.params, overrides, &mut problems);
-    validate::check(&mut draft, catalog, &mut problems);
-    checked(draft, problems)
+    validate::check(&mut draft, catalog, &Nesting::top(label, &children), &mut problems);
+    finished(draft, problems)
+}
+
+/// The workflows that steps start, as they were when the run was submitted.
+fn children(steps: &[StepSpec]) -> BTreeMap<String, PinnedWorkflow> {
+    let named = |step: &StepSpec| Some((step.with.get("workflow")?.as_str()?.to_owned(), step.child.clone()?));
+    steps.iter().filter_map(named).collect()
 }
 
 fn step_draft(step: StepSpec, span: &Span) -> StepDraft {
-    let StepSpec { id, kind, needs, with, for_each, when, retry, timeout } = step;
+    let StepSpec { id, kind, needs, with, for_each, when, retry, timeout, child } = step;
     let located = |value: String| Located { value, span: span.clone() };
     StepDraft {
         id: Some(located(id.0)),
@@ -56,6 +66,7 @@ fn step_draft(step: StepSpec, span: &Span) -> StepDraft {
         when: when.map(located),
         retry,
         timeout,
+        child,
     }
 }
 

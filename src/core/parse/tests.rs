@@ -3,7 +3,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{pinned, workflow};
+use super::{NoLibrary, pinned, workflow};
 use crate::core::catalog::{Catalog, KindInfo, Placement};
 use crate::core::diagnostic::SpecErrors;
 use crate::core::failure::FailureKind;
@@ -43,7 +43,7 @@ fn catalog() -> Catalog {
 
 fn parse(source: &str, overrides: &[(&str, &str)]) -> Result<WorkflowSpec, SpecErrors> {
     let overrides: Vec<_> = overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    workflow(source, "w.toml", &overrides, &catalog())
+    workflow(source, "w.toml", &overrides, &catalog(), &NoLibrary)
 }
 
 #[test]

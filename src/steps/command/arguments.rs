@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::ArtifactRef;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::faults::around;
 
 /// Arguments of `command`: exactly one of `argv` and `shell`.
@@ -49,7 +49,7 @@ impl Arguments {
                 let folder = scratch.join("inputs").join(artifact.digest.as_str());
                 if !folder.exists() {
                     around!("command.inputs", std::fs::create_dir_all(scratch.join("inputs")))
-                        .map_err(|error| Failure::from_error(FailureKind::Retryable, &error))?;
+                        .map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
                     artifacts.materialise(&artifact, &folder)?;
                 }
                 folder

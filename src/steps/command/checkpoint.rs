@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::core::event::Checkpoint;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::faults::around;
 use crate::steps::handler::forked_from_nothing;
 use crate::steps::{StepContext, StepError};
@@ -131,8 +131,7 @@ fn parse_marker(text: &str) -> Result<Marker, Failure> {
 }
 
 fn cannot_write(error: io::Error) -> Failure {
-    let cause = Failure::from_error(FailureKind::Retryable, &error).message;
-    Failure::retryable(format!("cannot write the checkpoint directory: {cause}"))
+    Failure::io("cannot write the checkpoint directory", &error)
 }
 
 /// Removes a file or folder; it is fine when there is none.

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
 use crate::core::protocol::AttemptRequest;
 use crate::faults::around;
 
@@ -63,6 +63,5 @@ pub(super) fn variables(
 }
 
 fn cannot_create(path: &Path, error: &std::io::Error) -> Failure {
-    let cause = Failure::from_error(FailureKind::Retryable, error).message;
-    Failure::retryable(format!("cannot prepare `{}`: {cause}", path.display()))
+    Failure::io(format_args!("cannot prepare `{}`", path.display()), error)
 }

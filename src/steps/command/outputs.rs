@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::{ArtifactRef, Outputs};
@@ -46,15 +46,13 @@ pub(super) fn collect(
 /// # Errors
 /// When a file cannot be read or stored.
 pub(super) fn publish(artifacts: &ArtifactStore, path: &Path) -> Result<ArtifactRef, Failure> {
+    let files = files_below(path)?;
+    artifacts.check_space(files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum())?;
     if !path.is_dir() {
         return Ok(artifacts.put_file(path, FILE_MEDIA_TYPE)?);
     }
     let mut entries = BTreeMap::new();
-    for entry in WalkDir::new(path).sort_by_file_name() {
-        let entry = entry.map_err(|error| Failure::from_error(FailureKind::Retryable, &error))?;
-        if !entry.file_type().is_file() {
-            continue;
-        }
+    for entry in files {
         let name = entry.path().strip_prefix(path).unwrap_or(entry.path());
         let name = name.to_str().ok_or_else(|| {
             Failure::fatal(format!("the name of `{}` is no UTF-8", entry.path().display())).with_hint("rename the file")
@@ -62,6 +60,18 @@ pub(super) fn publish(artifacts: &ArtifactStore, path: &Path) -> Result<Artifact
         entries.insert(name.to_owned(), artifacts.put_file(entry.path(), FILE_MEDIA_TYPE)?);
     }
     Ok(artifacts.put_tree(&entries)?)
+}
+
+/// All files of a folder; of a file, itself.
+fn files_below(path: &Path) -> Result<Vec<DirEntry>, Failure> {
+    let mut files = Vec::new();
+    for entry in WalkDir::new(path).sort_by_file_name() {
+        let entry = entry.map_err(|error| Failure::from_error(FailureKind::Retryable, &error))?;
+        if entry.file_type().is_file() {
+            files.push(entry);
+        }
+    }
+    Ok(files)
 }
 
 /// The JSON object in `$STEPWELL_VALUES`; none when the program wrote nothing.

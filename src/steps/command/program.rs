@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::artifact::{HEADROOM_BYTES, free_bytes};
 use crate::core::failure::{Failure, FailureKind, ProgramExit};
 use crate::faults::around;
 use crate::steps::{StepContext, StepError};
@@ -36,10 +37,8 @@ pub(super) fn start(
 ) -> Result<Child, Failure> {
     let variables: Vec<(String, OsString)> = variables.into_iter().collect();
     check_exists(&command_line[0], work, &variables)?;
-    let failed = |error: std::io::Error| {
-        let cause = Failure::from_error(FailureKind::Retryable, &error).message;
-        Failure::retryable(format!("cannot start `{}`: {cause}", command_line[0].display()))
-    };
+    let failed =
+        |error: std::io::Error| Failure::io(format_args!("cannot start `{}`", command_line[0].display()), &error);
     let mut command = trampoline(command_line).map_err(failed)?;
     command.envs(variables).current_dir(work).stdin(Stdio::null());
     around!("command.spawn", command.spawn()).map_err(failed)
@@ -88,7 +87,7 @@ fn watch(
     let mut pause = FIRST_POLL;
     loop {
         let reaped = around!("command.reap", child.try_wait());
-        if let Some(status) = reaped.map_err(|error| Failure::from_error(FailureKind::Retryable, &error))? {
+        if let Some(status) = reaped.map_err(|error| Failure::io("cannot watch the program", &error))? {
             return Ok(status);
         }
         checkpoints.commit_announced(context)?;
@@ -135,9 +134,14 @@ fn explain(status: ExitStatus, context: &StepContext<'_>) -> Failure {
         format!("the command {how}; its last lines:\n{log}")
     };
     let failure = Failure::retryable(message).with_hint(format!("everything it printed is in `{}`", path.display()));
-    match (status.signal(), status.code()) {
+    let failure = match (status.signal(), status.code()) {
         (Some(signal), _) => failure.with_exit(ProgramExit::Signal(signal)),
         (None, Some(code)) => failure.with_exit(ProgramExit::Code(code)),
         (None, None) => failure,
+    };
+    // A program cannot say why in a way that can be relied on, but the disk can.
+    if free_bytes(context.scratch()).is_ok_and(|free| free < HEADROOM_BYTES) {
+        return Failure { kind: FailureKind::NoSpace, ..failure };
     }
+    failure
 }

@@ -137,7 +137,7 @@ fn open_log(context: &StepContext<'_>, last_step: u64) -> Result<MetricsLog, Fai
     let directory = context.scratch().parent().unwrap_or(context.scratch());
     let path = directory.join(METRICS_FILE);
     MetricsLog::rewound(&path, last_step)
-        .map_err(|error| Failure::retryable(format!("cannot write {}: {error}", path.display())))
+        .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))
 }
 
 /// The model as a tree of `config.json` and `model.safetensors`.

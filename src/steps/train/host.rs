@@ -55,7 +55,7 @@ impl<'a> StepHost<'a> {
     }
 
     fn log_failure(&self, error: &io::Error) -> Failure {
-        Failure::retryable(format!("cannot write {}: {error}", self.log.path().display()))
+        Failure::io(format_args!("cannot write {}", self.log.path().display()), error)
     }
 }
 
@@ -86,7 +86,10 @@ impl TrainingHost for StepHost<'_> {
             files.insert(name.to_owned(), file);
             Ok::<(), StepError>(())
         };
-        put(WEIGHTS_FILE, snapshot.weights_file(), SAFETENSORS)?;
+        let weights = snapshot.weights_file();
+        // The optimizer has two numbers for each weight.
+        self.artifacts.check_space(3 * weights.len() as u64).map_err(Failure::from)?;
+        put(WEIGHTS_FILE, weights, SAFETENSORS)?;
         put(OPTIMIZER_FILE, snapshot.optimizer_file(), SAFETENSORS)?;
         put(STATE_FILE, snapshot.state_file(), "application/json")?;
         let artifact = self.artifacts.put_tree(&files).map_err(Failure::from)?;

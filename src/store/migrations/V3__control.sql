@@ -99,6 +99,8 @@ ALTER TABLE new_step RENAME TO step;
 CREATE INDEX step_reusable ON step (key) WHERE status = 'succeeded' AND key IS NOT NULL;
 -- foreign key check of children when a step row changes; children of a fan-out
 CREATE INDEX step_child ON step (run, parent) WHERE parent IS NOT NULL;
+-- waits: what runs wait for
+CREATE INDEX step_waiting ON step (run, position, item_index) WHERE status = 'waiting';
 
 -- What other processes ask of the engine.
 CREATE TABLE new_request (

@@ -4,6 +4,7 @@ mod contract;
 mod crash;
 mod damage;
 mod fixture;
+mod io_faults;
 mod opening;
 mod power_cut;
 mod projection;

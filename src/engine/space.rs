@@ -1,0 +1,158 @@
+//! A full disk: everything is interrupted, then the engine waits and goes on by itself. Nobody has to be
+//! awake for it, and whoever is may free some space, cancel, or stop the engine.
+
+use std::sync::mpsc::RecvTimeoutError;
+use std::time::{Duration, Instant};
+
+use crate::artifact::free_bytes;
+use crate::core::decide::Command;
+use crate::core::ids::RunId;
+use crate::core::status::RunStatus;
+
+use super::commit::Pending;
+use super::disk;
+use super::drive::Engine;
+use super::error::EngineError;
+use super::inbox::{Inbox, Message};
+use super::options::{Outcome, Scope, SpaceWait};
+use super::run::Run;
+use super::stop::Stop;
+
+/// How often free space is looked at, only while it is waited for.
+const LOOK: Duration = Duration::from_secs(1);
+/// Some lacks cannot be seen from free space, such as a quota: those are tried again after a pause that
+/// doubles up to this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// Work for this long means that there was space.
+const WORKED: Duration = Duration::from_secs(300);
+
+/// Shortest pause before the next try.
+pub(super) struct Patience {
+    pause: Duration,
+    resumed: Instant,
+}
+
+impl Default for Patience {
+    fn default() -> Patience {
+        Patience { pause: LOOK, resumed: Instant::now() }
+    }
+}
+
+impl Patience {
+    fn next(&mut self) -> Duration {
+        if self.resumed.elapsed() > WORKED {
+            self.pause = LOOK;
+        }
+        let pause = self.pause;
+        self.pause = (2 * pause).min(LONGEST_PAUSE);
+        pause
+    }
+}
+
+impl Engine<'_> {
+    pub(super) fn lacks_space(&self) -> bool {
+        self.stopping.as_ref().is_some_and(|stop| stop.until_free.is_some())
+    }
+
+    /// Waits until there is space, then clears the memory for another start from the database. An outcome
+    /// means that the engine ends instead.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(super) fn wait_for_space(
+        &mut self,
+        inbox: &Inbox,
+        patience: &mut Patience,
+    ) -> Result<Option<Outcome>, EngineError> {
+        disk::release(&self.options.state_dir);
+        let (since, pause) = (Instant::now(), patience.next());
+        let wait = self.space_wait();
+        self.observer.waiting_for_space(&wait);
+        while since.elapsed() < pause || self.space_wait().free_bytes < wait.needed_bytes {
+            match inbox.receiver.recv_timeout(LOOK) {
+                Ok(Message::Signal(signal)) => {
+                    self.stopping = Some(Stop::for_signal(signal));
+                    return Ok(Some(Outcome::Interrupted));
+                }
+                Ok(Message::Wake) => {
+                    self.answer_without_space()?;
+                    if let Some(end) = self.end_of_the_run() {
+                        return Ok(Some(end));
+                    }
+                }
+                // All attempts are dead.
+                Ok(Message::Attempt(..)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            }
+            self.observer.tick();
+        }
+        self.forget_everything();
+        self.stopping = None;
+        patience.resumed = Instant::now();
+        Ok(None)
+    }
+
+    fn space_wait(&self) -> SpaceWait {
+        let path = self.options.state_dir.clone();
+        let stop = self.stopping.as_ref();
+        SpaceWait {
+            reason: stop.map(|stop| stop.reason.clone()).unwrap_or_default(),
+            needed_bytes: stop.and_then(|stop| stop.until_free).unwrap_or_default(),
+            // A file system that does not say is tried after each pause.
+            free_bytes: free_bytes(&path).unwrap_or(u64::MAX),
+            path,
+        }
+    }
+
+    /// What is asked of the engine meanwhile. A cancel fits into what the reserve has left; if it does not,
+    /// it waits as well.
+    fn answer_without_space(&mut self) -> Result<(), EngineError> {
+        match self.look_for_requests().and_then(|()| self.flush()) {
+            Err(error) if error.is_no_space() => {
+                self.forget_everything();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The commit that did not fit has not happened. With the reserve given back there is room to say so;
+    /// if even that fails, the next start finds the same state and recovers it. All attempts are dead.
+    ///
+    /// # Errors
+    /// The error itself, unless it is for lack of space and this engine may wait.
+    pub(super) fn interrupt_on_full_disk(&mut self, error: EngineError) -> Result<(), EngineError> {
+        if !error.is_no_space() || self.options.scope == Scope::Requests {
+            return Err(error);
+        }
+        disk::release(&self.options.state_dir);
+        self.forget_everything();
+        self.stopping = Some(Stop::for_full_disk(&error, error.needed_bytes()));
+        match self.write_down_interruption() {
+            Err(again) if again.is_no_space() => Ok(()),
+            other => other,
+        }
+    }
+
+    fn write_down_interruption(&mut self) -> Result<(), EngineError> {
+        for row in self.store.runs()?.into_iter().filter(|row| row.stored_status == RunStatus::Running) {
+            self.runs.insert(row.id, Run::load(&self.store, row.id)?);
+            self.release_all(row.id);
+        }
+        self.interrupt_runs();
+        self.flush()
+    }
+
+    fn release_all(&mut self, run: RunId) {
+        let (Some(active), Some(stop)) = (self.runs.get(&run), self.stopping.clone()) else { return };
+        let leases: Vec<_> = active.state.leases().map(|(step, lease)| (step.id.clone(), lease.fence)).collect();
+        for (step, fence) in leases {
+            self.handle(run, Command::Release { step, fence, reason: stop.reason.clone() });
+        }
+    }
+
+    fn forget_everything(&mut self) {
+        self.runs.clear();
+        self.prepared.clear();
+        self.pending = Pending::default();
+    }
+}

@@ -1,0 +1,231 @@
+//! Copies of the database: made while an engine writes, and put back while none runs. A backup is a folder
+//! of the form of a state directory, so every verb that reads can look into it.
+
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
+
+use rusqlite::backup::Backup as Copying;
+use rusqlite::{Connection, OpenFlags};
+use uuid::Uuid;
+
+use super::check::check;
+use super::connection::create_dir;
+use super::error::StoreError;
+use super::head::HeadFile;
+use super::layout::{BACKUPS_DIR, DATABASE_FILE, HEAD_FILE};
+use super::lock::EngineLock;
+use super::reader::Reader;
+use super::writer::Store;
+use super::{chain, migrate};
+
+/// A backup in the making: the folder gets its name when everything in it is durable. Dropped before that,
+/// it leaves nothing.
+pub struct Backup {
+    state_dir: PathBuf,
+    partial: PathBuf,
+    dest: PathBuf,
+}
+
+impl Backup {
+    /// Prepares a backup of `state_dir` as the new folder `dest`.
+    ///
+    /// # Errors
+    /// `Exists`; `Io` when the folder cannot be made.
+    pub fn begin(state_dir: &Path, dest: &Path) -> Result<Backup, StoreError> {
+        if fs::symlink_metadata(dest).is_ok() {
+            return Err(StoreError::Exists { path: dest.to_owned() });
+        }
+        let name = dest.file_name().unwrap_or_default().to_string_lossy();
+        let partial = dest.with_file_name(format!(".{name}.{}", Uuid::now_v7().simple()));
+        create_dir(&partial)?;
+        Ok(Backup { state_dir: state_dir.to_owned(), partial, dest: dest.to_owned() })
+    }
+
+    /// Where the backup grows; until `publish` under a temporary name.
+    pub fn folder(&self) -> &Path {
+        &self.partial
+    }
+
+    /// Copies the database as it is at one instant, and checks the copy. A second call replaces the first one's.
+    ///
+    /// # Errors
+    /// `NoState`; `DamagedBackup` when the database itself is damaged; `NoSpace`, `Io`.
+    pub fn snapshot(&self) -> Result<(), StoreError> {
+        let copy = self.partial.join(DATABASE_FILE);
+        remove(&copy)?;
+        remove(&self.partial.join(HEAD_FILE))?;
+        let reader = Reader::open(&self.state_dir)?;
+        let head = {
+            // Without it the copy would start anew at every commit of an engine.
+            let snapshot = reader.connection.unchecked_transaction()?;
+            let head = chain::head(&snapshot)?;
+            copy_database(&snapshot, &copy)?;
+            head
+        };
+        drop(HeadFile::open(&self.partial, &head)?);
+        refuse_damage(&self.partial, &self.state_dir.join(DATABASE_FILE))
+    }
+
+    /// Gives the folder its name.
+    ///
+    /// # Errors
+    /// `Exists` when something has appeared there meanwhile; `Io`.
+    pub fn publish(self) -> Result<(), StoreError> {
+        if fs::symlink_metadata(&self.dest).is_ok() {
+            return Err(StoreError::Exists { path: self.dest.clone() });
+        }
+        sync(&self.partial)?;
+        fs::rename(&self.partial, &self.dest).map_err(|error| StoreError::io("publish", &self.dest, error))?;
+        sync(parent(&self.dest))
+    }
+}
+
+impl Drop for Backup {
+    fn drop(&mut self) {
+        // After `publish` there is nothing under this name any more.
+        let _ = fs::remove_dir_all(&self.partial);
+    }
+}
+
+/// Puts a backup in the place of the database of the locked state directory. `from` is a folder that
+/// `Backup` made, or the file of a migration's backup. Returns where the replaced files are kept.
+///
+/// # Errors
+/// `NoState` when there is no backup, `NewerSchema`, `DamagedBackup`: then nothing was changed.
+pub fn restore(lock: &EngineLock, from: &Path) -> Result<Option<PathBuf>, StoreError> {
+    let state_dir = lock.state_dir();
+    let staged = Staged(state_dir.join(BACKUPS_DIR).join(format!(".restore-{}", Uuid::now_v7().simple())));
+    create_dir(&staged.0)?;
+    stage(&staged.0, from)?;
+    // Empties the WAL of a database that is sound; what a damaged one has left is kept as it is.
+    if state_dir.join(DATABASE_FILE).exists() {
+        drop(Store::open(state_dir));
+    }
+    let folder = File::open(state_dir).map_err(|error| StoreError::io("open", state_dir, error))?;
+    folder.lock().map_err(|error| StoreError::io("lock", state_dir, error))?;
+    let kept = keep_replaced(state_dir)?;
+    swap(state_dir, &staged.0)?;
+    Ok(kept)
+}
+
+/// A folder that is removed again.
+struct Staged(PathBuf);
+
+impl Drop for Staged {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Copies, migrates and checks the backup where it can do no harm.
+fn stage(staged: &Path, from: &Path) -> Result<(), StoreError> {
+    let source = if from.is_dir() { from.join(DATABASE_FILE) } else { from.to_owned() };
+    if !source.is_file() {
+        return Err(StoreError::NoBackup { path: from.to_owned() });
+    }
+    let at = |error: StoreError| error.at(&source);
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(&source, flags).map_err(|error| at(error.into()))?;
+    if migrate::version(&connection, &source).map_err(at)? == 0 {
+        return Err(StoreError::DamagedBackup { path: source, what: "it is no database of stepwell".to_owned() });
+    }
+    copy_database(&connection, &staged.join(DATABASE_FILE)).map_err(at)?;
+    if from.is_dir() && from.join(HEAD_FILE).is_file() {
+        let copied = fs::copy(from.join(HEAD_FILE), staged.join(HEAD_FILE));
+        copied.map_err(|error| StoreError::io("copy", &from.join(HEAD_FILE), error))?;
+    }
+    drop(Store::open(staged)?);
+    refuse_damage(staged, &source)?;
+    settle(&staged.join(DATABASE_FILE))?;
+    sync(&staged.join(HEAD_FILE))?;
+    sync(staged)
+}
+
+fn refuse_damage(folder: &Path, path: &Path) -> Result<(), StoreError> {
+    let problems = check(folder)?;
+    match problems.first() {
+        None => Ok(()),
+        Some(problem) => Err(StoreError::DamagedBackup { path: path.to_owned(), what: problem.what.clone() }),
+    }
+}
+
+/// Links the files that are about to be replaced into a folder of their own.
+fn keep_replaced(state_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
+    if !state_dir.join(DATABASE_FILE).exists() {
+        return Ok(None);
+    }
+    let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%S%3fZ");
+    let kept = state_dir.join(BACKUPS_DIR).join(format!("replaced-{stamp}"));
+    create_dir(&kept)?;
+    for name in [DATABASE_FILE.to_owned(), wal_of(DATABASE_FILE), HEAD_FILE.to_owned()] {
+        let (file, copy) = (state_dir.join(&name), kept.join(&name));
+        if file.exists() {
+            let linked = fs::hard_link(&file, &copy).or_else(|_| fs::copy(&file, &copy).map(drop));
+            linked.map_err(|error| StoreError::io("keep", &file, error))?;
+            sync(&copy)?;
+        }
+    }
+    sync(&kept)?;
+    Ok(Some(kept))
+}
+
+/// Killed at any instant, this leaves the old database, the new one, or a state that is refused with the
+/// advice to restore again; never an old WAL beside the new database.
+fn swap(state_dir: &Path, staged: &Path) -> Result<(), StoreError> {
+    let head = state_dir.join(HEAD_FILE);
+    let marker = staged.join("marker");
+    fs::write(&marker, RESTORING).map_err(|error| StoreError::io("write", &marker, error))?;
+    sync(&marker)?;
+    rename(&marker, &head)?;
+    for suffix in ["-wal", "-shm"] {
+        remove(&state_dir.join(format!("{DATABASE_FILE}{suffix}")))?;
+    }
+    sync(state_dir)?;
+    rename(&staged.join(DATABASE_FILE), &state_dir.join(DATABASE_FILE))?;
+    sync(state_dir)?;
+    rename(&staged.join(HEAD_FILE), &head)?;
+    sync(state_dir)
+}
+
+/// Stands in `event-head` while the database is replaced.
+pub(super) const RESTORING: &str = "a restore was not finished\n";
+
+fn wal_of(database: &str) -> String {
+    format!("{database}-wal")
+}
+
+/// Copies a database into one file that needs nothing beside it; durable on return.
+fn copy_database(source: &Connection, copy: &Path) -> Result<(), StoreError> {
+    let mut target = Connection::open(copy)?;
+    Copying::new(source, &mut target)?.step(-1).map_err(|error| StoreError::from(error).at(copy))?;
+    drop(target);
+    settle(copy)
+}
+
+/// Empties and removes the WAL of a database that nobody else has open.
+fn settle(database: &Path) -> Result<(), StoreError> {
+    let connection = Connection::open(database)?;
+    connection.pragma_update(None, "journal_mode", "delete").map_err(|error| StoreError::from(error).at(database))?;
+    connection.close().map_err(|(_, error)| StoreError::from(error).at(database))?;
+    sync(database)
+}
+
+fn parent(path: &Path) -> &Path {
+    path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
+}
+
+fn sync(path: &Path) -> Result<(), StoreError> {
+    let sync = || File::open(path)?.sync_all();
+    sync().map_err(|error| StoreError::io("sync", path, error))
+}
+
+fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
+    fs::rename(from, to).map_err(|error| StoreError::io("replace", to, error))
+}
+
+fn remove(path: &Path) -> Result<(), StoreError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io("remove", path, error)),
+        _ => Ok(()),
+    }
+}
