@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -8,6 +9,8 @@ use clap_complete::Shell;
 
 use crate::bench::Case;
 use crate::config::{ColorChoice, OutputFormat};
+use crate::core::duration;
+use crate::core::timetable::CatchUp;
 
 /// Durable workflows: from raw text to a trained, exported language model, or any other long
 /// pipeline. Kill it at any moment; `resume` goes on to the same bits.
@@ -43,7 +46,7 @@ pub enum Verb {
     /// Train a language model: `quickstart` on an embedded corpus, `pretrain` on your own text
     StartTraining(StartTrainingArgs),
     /// Go on with an interrupted, paused or failed run
-    Resume(OptionalRun),
+    Resume(ResumeArgs),
     /// Let the attempts of a run write a checkpoint and stop, until `resume`
     Pause(PauseArgs),
     /// Try a failed step again, or all of them, also while the rest of the run goes on
@@ -88,6 +91,9 @@ pub enum Verb {
     /// Measure how fast this machine runs steps
     #[command(subcommand)]
     Bench(BenchVerb),
+    /// Start workflows by the clock
+    #[command(subcommand)]
+    Schedule(ScheduleVerb),
     /// Say what this machine and build can do
     Doctor,
     /// Train, kill, resume and compare a tiny model in a temporary directory
@@ -119,6 +125,9 @@ pub struct SubmitArgs {
     /// Leave a step out, with everything that needs it (repeatable)
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     pub skip: Vec<String>,
+    /// Of all ready steps those of the highest priority are started first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i32,
     /// Submitting the same key again gives the same run
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
@@ -238,6 +247,85 @@ pub struct ForkArgs {
     /// Where to branch off: a step, or a training step of it that has a checkpoint
     #[arg(long, value_name = "STEP[:TRAIN_STEP]")]
     pub at: String,
+}
+
+#[derive(Args, Debug)]
+pub struct ResumeArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Let the run use more compute than its budget, such as `20h`
+    #[arg(long, value_name = "TIME", value_parser = duration_of)]
+    pub maximum_compute: Option<Duration>,
+    /// Let the run cost more than its budget
+    #[arg(long, value_name = "COST")]
+    pub maximum_cost: Option<f64>,
+}
+
+fn duration_of(text: &str) -> Result<Duration, String> {
+    duration::parse(text).ok_or_else(|| format!("`{text}` is not a duration such as `20h`"))
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ScheduleVerb {
+    /// Add a schedule: the workflow and its parameters are kept as they are now
+    Add(ScheduleAddArgs),
+    /// List schedules
+    #[command(alias = "ls")]
+    List,
+    /// Show a schedule
+    Show { name: String },
+    /// Start nothing until it is resumed
+    Pause { name: String },
+    /// Go on; what was due meanwhile is passed over
+    Resume { name: String },
+    /// Remove a schedule; its runs stay
+    Remove { name: String },
+    /// Print the next due times
+    Next {
+        name: String,
+        #[arg(short = 'n', long, default_value_t = 5)]
+        count: usize,
+    },
+    /// Submit the runs of past due times that have none
+    Backfill {
+        name: String,
+        /// Such as `2026-11-21`, `2026-11-21T03:00` (in the schedule's time zone) or `2026-11-21T03:00:00Z`
+        #[arg(long, value_name = "TIME")]
+        from: String,
+        #[arg(long, value_name = "TIME")]
+        to: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct ScheduleAddArgs {
+    pub name: String,
+    /// Minute, hour, day of the month, month, day of the week; with seconds in front, if wanted
+    #[arg(long, value_name = "EXPRESSION")]
+    pub cron: String,
+    /// Whose wall clock is meant, such as `Europe/Berlin`
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub time_zone: String,
+    /// Name of a workflow, or path of a TOML file
+    pub workflow: String,
+    /// Set a parameter of the workflow (repeatable)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// What becomes of times at which no worker was there: start them `all`, the `latest`, or `none`
+    #[arg(long, value_name = "POLICY", default_value = "latest", value_parser = PossibleValuesParser::new(["all", "latest", "none"]).map(|policy| catch_up(&policy)))]
+    pub catch_up: CatchUp,
+    /// Priority of the runs
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i32,
+}
+
+fn catch_up(policy: &str) -> CatchUp {
+    match policy {
+        "all" => CatchUp::All,
+        "none" => CatchUp::None,
+        _ => CatchUp::Latest,
+    }
 }
 
 #[derive(Args, Debug)]

@@ -82,10 +82,12 @@ impl From<StoreError> for CliError {
             | StoreError::UnknownRun { .. }
             | StoreError::UnknownStep { .. }
             | StoreError::CheckpointGone { .. }
+            | StoreError::UnknownSchedule { .. }
             | StoreError::NoBackup { .. }
             | StoreError::Pruned { .. } => (Exit::NotFound, "not_found"),
             StoreError::Exists { .. } => (Exit::Usage, "exists"),
             StoreError::AmbiguousRun { .. } => (Exit::Usage, "ambiguous_run"),
+            StoreError::ScheduleExists { .. } => (Exit::Usage, "schedule_exists"),
             StoreError::NameActive { .. } => (Exit::Usage, "name_active"),
             StoreError::Locked { .. } | StoreError::StaleEpoch { .. } => (Exit::Locked, "locked"),
             StoreError::NewerSchema { .. } => (Exit::Locked, "newer_schema"),
@@ -117,7 +119,11 @@ impl From<EngineError> for CliError {
             }
             other => {
                 let hint = other.hint();
-                CliError { hint, ..CliError::new(Exit::Internal, "engine", chain(&other)) }
+                let (exit, code) = match other {
+                    EngineError::UnknownTimeZone { .. } | EngineError::InvalidCron { .. } => (Exit::Usage, "usage"),
+                    _ => (Exit::Internal, "engine"),
+                };
+                CliError { hint, ..CliError::new(exit, code, chain(&other)) }
             }
         }
     }

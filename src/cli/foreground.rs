@@ -15,6 +15,7 @@ pub fn drive(session: &Session, run: RunId, start: Start) -> Result<Exit, CliErr
             state_dir: session.state_dir().to_owned(),
             scope: Scope::Run(run),
             slots: session.settings.slots.value,
+            limits: session.settings.limits(),
             start,
         },
         &mut view,

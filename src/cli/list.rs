@@ -4,37 +4,60 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
 
+use super::effort::{Effort, effort};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::{short_id, since, table};
 use super::session::Session;
-use crate::core::event::Wait;
+use crate::core::event::{Alert, Wait};
 use crate::core::ids::RunId;
+use crate::core::status::RunStatus;
 use crate::store::{Reader, RunRow, StoreError, WaitRow};
+
+/// A run in the list.
+struct Listed {
+    /// Below the run whose step started it.
+    depth: usize,
+    run: RunRow,
+    /// Only of runs that somebody works on.
+    effort: Option<Effort>,
+    alerts: Vec<Alert>,
+}
 
 pub fn list(session: &Session) -> Result<Exit, CliError> {
     let (runs, waits) = match Reader::open(session.state_dir()) {
-        Ok(reader) => {
-            // Of pruned ones there is nothing to show.
-            let kept = reader.runs()?.into_iter().filter(|run| run.pruned_at.is_none()).collect();
-            (under_their_parents(kept), reader.waits()?)
-        }
+        Ok(reader) => (listed(session, &reader)?, reader.waits()?),
         Err(StoreError::NoState { .. }) => Default::default(),
         Err(error) => return Err(error.into()),
     };
     let human = if runs.is_empty() {
         "no runs yet: `stepwell start-training` starts one".to_owned()
     } else {
-        let header = ["run", "name", "workflow", "status", "created", "time", "waits for"];
-        table(&header, runs.iter().map(|(depth, run)| row(*depth, run, &waits)).collect())
+        let header = ["run", "name", "workflow", "status", "created", "time", "left", "waits for"];
+        table(&header, runs.iter().map(|listed| row(listed, &waits)).collect())
     };
-    let json_of = |(_, run): &(usize, RunRow)| {
+    let json_of = |Listed { run, effort, alerts, .. }: &Listed| {
         let mut fields = run_json(run);
         fields["waits"] = waits.iter().filter(|wait| wait.run == run.id).map(wait_json).collect();
+        fields["alerts"] = json!(alerts.iter().map(|alert| alert.as_str()).collect::<Vec<_>>());
+        fields["effort"] = json!(effort.as_ref().map(Effort::json));
         fields
     };
     session.out.document(&human, json!({ "runs": runs.iter().map(json_of).collect::<Vec<_>>() }))?;
     Ok(Exit::Ok)
+}
+
+fn listed(session: &Session, reader: &Reader) -> Result<Vec<Listed>, CliError> {
+    let mut alerts = reader.alerts()?;
+    // Of pruned ones there is nothing to show.
+    let kept = reader.runs()?.into_iter().filter(|run| run.pruned_at.is_none()).collect();
+    let with_effort = |(depth, run): (usize, RunRow)| {
+        let running = run.status == RunStatus::Running;
+        let effort = running.then(|| effort(reader, &run, session.settings.slots.value)).transpose()?;
+        let alerts = alerts.remove(&run.id).unwrap_or_default();
+        Ok(Listed { depth, run, effort, alerts })
+    };
+    under_their_parents(kept).into_iter().map(with_effort).collect()
 }
 
 /// Newest first, child runs right after their parents in the order of their submission; with depths.
@@ -78,14 +101,15 @@ fn wait_json(row: &WaitRow) -> Value {
     fields
 }
 
-fn row(depth: usize, run: &RunRow, waits: &[WaitRow]) -> Vec<String> {
+fn row(Listed { depth, run, effort, .. }: &Listed, waits: &[WaitRow]) -> Vec<String> {
     vec![
         short_id(run.id),
-        format!("{}{}", "  ".repeat(depth), run.name),
+        format!("{}{}", "  ".repeat(*depth), run.name),
         run.workflow.clone(),
         run.status.as_str().to_owned(),
         run.created_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
         since(run.started_at, run.finished_at.or(Some(run.updated_at))),
+        effort.as_ref().and_then(Effort::left).unwrap_or_default(),
         waits_for(run.id, waits),
     ]
 }
@@ -102,6 +126,8 @@ pub fn run_json(run: &RunRow) -> Value {
         "created_at": run.created_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
+        "priority": run.options.priority,
+        "scheduled_at": run.scheduled_at(),
         "failure": run.failure,
         "pause_reason": run.pause_reason,
         "origin": run.options.origin,

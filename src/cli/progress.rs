@@ -147,6 +147,10 @@ impl Observer for ProgressView {
         );
     }
 
+    fn warn(&mut self, message: &str) {
+        self.print(&format!("warning: {message}"));
+    }
+
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
         if self.out.is_json() {
             let line = json!({ "schema": SCHEMA, "type": "metric", "run": run, "step": step, "metric": row });
@@ -209,6 +213,8 @@ pub fn describe(event: &Event) -> Option<String> {
         Event::StepCanceled { step } => format!("{step}  canceled"),
         Event::Note { step, message, .. } => format!("{step}  note: {message}"),
         Event::RunResumed => "resumed".to_owned(),
+        Event::RunAlerted { message, .. } => format!("alert: {message}"),
+        Event::RunBudgetRaised { .. } => "the budget was raised".to_owned(),
         _ => return None,
     })
 }

@@ -29,7 +29,7 @@ pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> R
     let new = Submission {
         name: args.name.clone().unwrap_or_else(|| spec.name.clone()),
         idempotency_key: args.idempotency_key.clone(),
-        options: RunOptions { reuse, ..RunOptions::default() },
+        options: RunOptions { priority: args.priority, reuse, ..RunOptions::default() },
         spec,
         adoption: None,
     };

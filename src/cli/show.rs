@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::effort::{Effort, effort};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::list::run_json;
@@ -15,12 +16,14 @@ pub fn show(session: &Session, selector: &str) -> Result<Exit, CliError> {
     let run = reader.run(id)?;
     let steps = reader.steps(id)?;
     let decisions = reader.decisions(id)?;
+    let effort = effort(&reader, &run, session.settings.slots.value)?;
     let value = json!({
         "run": run_json(&run),
+        "effort": effort.json(),
         "steps": steps.iter().map(step_json).collect::<Vec<_>>(),
         "decisions": decisions.iter().map(decision_json).collect::<Vec<_>>(),
     });
-    let mut text = human(&run, &steps);
+    let mut text = human(&run, &steps, &effort);
     if !decisions.is_empty() {
         text.push('\n');
         text.push_str(&table(
@@ -32,7 +35,7 @@ pub fn show(session: &Session, selector: &str) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-fn human(run: &RunRow, steps: &[StepRow]) -> String {
+fn human(run: &RunRow, steps: &[StepRow], effort: &Effort) -> String {
     let mut text = format!("run       {}\nname      {}\nworkflow  {}\n", run.id, run.name, run.workflow);
     text.push_str(&format!("status    {}\n", run.status.as_str()));
     text.push_str(&format!("time      {}\n", since(run.started_at, run.finished_at.or(Some(run.updated_at)))));
@@ -45,6 +48,7 @@ fn human(run: &RunRow, steps: &[StepRow]) -> String {
             text.push_str(&format!("hint      {hint}\n"));
         }
     }
+    text.push_str(&effort.lines());
     text.push('\n');
     text.push_str(&table(
         &["step", "kind", "status", "attempts", "time", "progress"],
@@ -90,6 +94,12 @@ fn progress(step: &StepRow) -> String {
     let mut parts = Vec::new();
     if step.reused_from.is_some() {
         parts.push("reused".to_owned());
+    }
+    if let Some(mark) = step.progress.filter(|mark| mark.total > 0) {
+        parts.push(format!("{} %", 100 * mark.done / mark.total));
+    }
+    for (pool, units) in &step.resources {
+        parts.push(format!("{pool} {}", units.join(" ")));
     }
     if let Some(last_step) = step.last_step {
         parts.push(format!("step {last_step}"));

@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
+use super::limits;
 use super::settings::{ColorChoice, OutputFormat, Partial};
 use crate::core::diagnostic::{Problems, SpecErrors};
 use crate::core::document::{self, Node, Table};
 use crate::core::suggest;
 
-const KEYS: [&str; 6] = ["state_dir", "output", "device", "slots", "color", "retention"];
+const KEYS: [&str; 9] =
+    ["state_dir", "output", "device", "slots", "color", "retention", "pools", "rate_limits", "alerts"];
 const RETENTION_KEYS: [&str; 2] = ["keep_runs", "keep_days"];
 
 /// Reads the text of a configuration file. `home` stands for a leading `~`.
@@ -26,6 +28,9 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
         device,
         output: choice::<OutputFormat>(&table, "output", &OutputFormat::NAMES, &mut problems),
         color: choice::<ColorChoice>(&table, "color", &ColorChoice::NAMES, &mut problems),
+        pools: limits::pools(&table, &mut problems),
+        rate_limits: limits::rate_limits(&table, &mut problems),
+        alert_command: limits::alert_command(&table, &mut problems),
         slots: table.get("slots").and_then(|node| slots(node, &mut problems)),
     };
     problems.finish(partial)

@@ -1,5 +1,6 @@
 //! Finds the sources of settings and applies their precedence.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,6 +9,7 @@ use std::str::FromStr;
 use super::error::ConfigError;
 use super::file;
 use super::settings::{ColorChoice, InvalidValue, Origin, OutputFormat, Partial, Setting, Settings};
+use crate::core::pools::Pools;
 
 /// Most attempts at once by default: one that computes, and one that waits for files or a command.
 const DEFAULT_SLOTS: usize = 2;
@@ -99,6 +101,15 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
         keep_days: first(
             [(project.keep_days.map(Some), project_origin()), (user.keep_days.map(Some), user_origin())],
             None,
+        ),
+        pools: first([(project.pools, project_origin()), (user.pools, user_origin())], Pools::default()),
+        rate_limits: first(
+            [(project.rate_limits, project_origin()), (user.rate_limits, user_origin())],
+            BTreeMap::new(),
+        ),
+        alert_command: first(
+            [(project.alert_command, project_origin()), (user.alert_command, user_origin())],
+            Vec::new(),
         ),
     })
 }

@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::event::Event;
+use super::event::{Alert, Event};
 use super::failure::Failure;
 use super::ids::{Fence, StepId};
 use super::retry::ENGINE_DIED;
@@ -11,6 +11,7 @@ use super::state::{Lease, Lifecycle, RunEnd, RunState, Signal, StepIndex, StepSt
 
 /// Applies one event that happened `at` to the state.
 pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
+    state.clock = at;
     match event {
         Event::RunSubmitted { .. } | Event::RunPruned => {}
         Event::RunStarted => state.started = true,
@@ -60,7 +61,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
                 ended(state, i);
             }
         }),
-        Event::AttemptStarted { step, attempt, fence, key, lease_expires_at, .. } => {
+        Event::AttemptStarted { step, attempt, fence, key, lease_expires_at, resources, .. } => {
             with_step(state, step, |state, i| {
                 let entry = &mut state.steps[i];
                 entry.fence = *fence;
@@ -73,6 +74,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
                     expires_at: *lease_expires_at,
                     process: None,
                     progressed: false,
+                    resources: resources.clone(),
                 };
                 state.set(i, StepState::Leased(lease));
             })
@@ -105,7 +107,13 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             }
             entry.last_checkpoint = Some(checkpoint.clone());
         }),
-        Event::AttemptRewound { .. } | Event::Note { .. } | Event::StepDecided { .. } | Event::RunAlerted { .. } => {}
+        Event::RunAlerted { alert, .. } => state.alerts.push(*alert),
+        // The new limit deserves an alert of its own.
+        Event::RunBudgetRaised { budget } => {
+            state.budget = *budget;
+            state.alerts.retain(|alert| *alert != Alert::BudgetExhausted);
+        }
+        Event::AttemptRewound { .. } | Event::Note { .. } | Event::StepDecided { .. } => {}
         Event::SignalReceived { name, payload } => {
             state.add_signal(Signal { name: name.clone(), payload: payload.clone() });
         }

@@ -1,16 +1,16 @@
 //! Every decision about a run, as a pure function: state and command in, events and effects out. The
 //! caller commits the events, and only then performs the effects.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::apply::apply;
 use super::artifact::Outputs;
-use super::event::{self, Checkpoint, Event, ProcessIdentity, Ruling, Wait};
+use super::budget::Budget;
+use super::event::{self, Alert, Checkpoint, Event, ProcessIdentity, Ruling, Wait};
 use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
+use super::pools::Held;
 use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW, Verdict, backoff, verdict};
 use super::state::{Lease, Lifecycle, RunState, Step, StepState};
 use super::take_up::{resume, retry};
@@ -25,6 +25,8 @@ pub enum Command {
         step: StepId,
         key: StepKey,
         with: Value,
+        /// Units of pools for the lease.
+        resources: Held,
     },
     Spawned {
         step: StepId,
@@ -129,6 +131,15 @@ pub enum Command {
     Pause {
         reason: String,
     },
+    /// Say something once per kind.
+    Alert {
+        alert: Alert,
+        message: String,
+    },
+    /// Let the run use more: these limits replace those that it has.
+    RaiseBudget {
+        to: Budget,
+    },
     /// Stop without an end; repeat it until `RunInterrupted` appears.
     Interrupt {
         reason: String,
@@ -226,7 +237,7 @@ impl RunState {
 /// The direct answer to one command. What follows from its events is up to [`consequence`].
 pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
     match command {
-        Command::Claim { step, key, with } => claim(state, step, key, with, now),
+        Command::Claim { step, key, with, resources } => claim(state, step, key, with, resources, now),
         Command::Expand { step, items } => at_ready(state, &step, now, |step| Event::StepExpanded { step, items }),
         Command::Skip { step, reason } => at_ready(state, &step, now, |step| Event::StepSkipped { step, reason }),
         Command::Reject { step, failure } => at_ready(state, &step, now, |step| Event::StepFailed { step, failure }),
@@ -277,6 +288,10 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
         Command::Expire => expire(state, now),
         Command::Cancel => cancel(state),
         Command::Pause { reason } => pause(state, reason),
+        Command::Alert { .. } | Command::RaiseBudget { .. } if state.end.is_some() => Decision::default(),
+        Command::Alert { alert, .. } if state.alerts.contains(&alert) => Decision::default(),
+        Command::Alert { alert, message } => Decision::event(Event::RunAlerted { alert, message }),
+        Command::RaiseBudget { to } => Decision::event(Event::RunBudgetRaised { budget: state.budget.raised(&to) }),
         Command::Interrupt { reason } => interrupt(state, reason),
         Command::Resume => resume(state, now),
         Command::Retry { step } => retry(state, step.as_ref(), now),
@@ -368,7 +383,7 @@ fn at_ready(state: &RunState, id: &StepId, now: Timestamp, event: impl FnOnce(St
     Decision::events(events)
 }
 
-fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, now: Timestamp) -> Decision {
+fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, resources: Held, now: Timestamp) -> Decision {
     let Some(entry) = state.step(&id).filter(|_| claimable(state, &id, now)) else {
         return Decision::default();
     };
@@ -381,7 +396,7 @@ fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, now: Timestamp
         key,
         with,
         lease_expires_at: lease_end(state, entry, now),
-        resources: BTreeMap::new(),
+        resources,
     });
     Decision::events(events).then(Effect::Start { step: id, fence })
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::artifact::{ArtifactRef, Outputs};
+use super::budget::Budget;
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::run_options::RunOptions;
@@ -55,6 +56,10 @@ pub enum Event {
     RunAlerted {
         alert: Alert,
         message: String,
+    },
+    /// A person lets the run use more; this is the whole budget from now on.
+    RunBudgetRaised {
+        budget: Budget,
     },
     /// Kept until a step waits for it.
     SignalReceived {
@@ -246,6 +251,16 @@ pub enum Alert {
     DeadlineAtRisk,
     DeadlineMissed,
     BudgetExhausted,
+}
+
+impl Alert {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Alert::DeadlineAtRisk => "deadline_at_risk",
+            Alert::DeadlineMissed => "deadline_missed",
+            Alert::BudgetExhausted => "budget_exhausted",
+        }
+    }
 }
 
 impl Verdict {

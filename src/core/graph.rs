@@ -106,6 +106,9 @@ mod tests {
             retry: RetryPolicy::default(),
             timeout: Timeouts::default(),
             child: None,
+            resources: Default::default(),
+            priority: 0,
+            rate_limit: None,
         }
     }
 
@@ -121,6 +124,8 @@ mod tests {
             params: Map::new(),
             steps,
             outputs: Map::new(),
+            budget: Default::default(),
+            sla: None,
         }
     }
 

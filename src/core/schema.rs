@@ -47,6 +47,24 @@ pub fn workflow_schema(catalog: &Catalog) -> Value {
                 "type": "object",
                 "description": "What a run gives to the step of kind `workflow` that started it; text may hold templates"
             },
+            "budget": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "maximum_compute": { "$ref": "#/$defs/duration" },
+                    "cost_per_hour": { "type": "number", "exclusiveMinimum": 0 },
+                    "maximum_cost": { "type": "number", "exclusiveMinimum": 0 }
+                },
+                "dependentRequired": { "maximum_cost": ["cost_per_hour"] },
+                "description": "The run is paused when its attempts have used this up"
+            },
+            "sla": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["finish_within"],
+                "properties": { "finish_within": { "$ref": "#/$defs/duration" } },
+                "description": "From the submission; an alert says when it is at risk or missed"
+            },
             "step": { "type": "array", "minItems": 1, "items": step }
         },
         "$defs": definitions
@@ -85,6 +103,18 @@ fn step_schema(kinds: &[Value]) -> Value {
                     }
                 }
             },
+            "resources": {
+                "type": "object",
+                "additionalProperties": {
+                    "anyOf": [
+                        { "type": "integer", "minimum": 1 },
+                        { "type": "string", "pattern": "^[0-9.]+ *([KMGT]i?B|B)?$" }
+                    ]
+                },
+                "description": "Units of the pools in stepwell.toml that every attempt holds, such as { gpu = 1, memory = \"8GiB\" }"
+            },
+            "priority": { "type": "integer", "description": "Of all ready steps the highest is claimed first; 0 by default" },
+            "rate_limit": { "type": "string", "description": "A name in [rate_limits] of stepwell.toml" },
             "timeout": {
                 "type": "object",
                 "additionalProperties": false,

@@ -6,8 +6,10 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::budget::{Budget, Sla};
 use super::failure::{Failure, FailureKind};
 use super::ids::StepId;
+use super::pools::Demand;
 
 /// A complete workflow definition. Its serialised form, with resolved parameters, is what a run pins.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -22,6 +24,10 @@ pub struct WorkflowSpec {
     /// What a run of this workflow gives to the step that started it; strings may hold templates.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub outputs: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Budget::is_unlimited")]
+    pub budget: Budget,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sla: Option<Sla>,
 }
 
 /// The file of a child workflow, as it was when the run was submitted.
@@ -72,6 +78,20 @@ pub struct StepSpec {
     /// What a step of kind `workflow` starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<PinnedWorkflow>,
+    /// Units of pools that every attempt holds.
+    #[serde(default, skip_serializing_if = "Demand::is_empty")]
+    pub resources: Demand,
+    /// Beside that of the run: of all ready steps those of the highest priority are claimed first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// Name of the limit that every attempt counts against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// Exponential backoff: `initial_interval * backoff_coefficient^(n-1)`, at most `maximum_interval`.

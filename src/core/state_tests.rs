@@ -37,6 +37,9 @@ fn step(id: &str, needs: &[&str]) -> StepSpec {
             heartbeat: Duration::from_secs(30),
         },
         child: None,
+        resources: Default::default(),
+        priority: 0,
+        rate_limit: None,
     }
 }
 
@@ -47,6 +50,8 @@ fn spec(steps: Vec<StepSpec>) -> Arc<WorkflowSpec> {
         params: Map::new(),
         steps,
         outputs: Map::new(),
+        budget: Default::default(),
+        sla: None,
     })
 }
 
@@ -205,7 +210,12 @@ impl World {
     }
 
     fn claim(&mut self, id: &StepId) -> Decision {
-        self.tell(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null })
+        self.tell(Command::Claim {
+            step: id.clone(),
+            key: StepKey("k".into()),
+            with: Value::Null,
+            resources: Default::default(),
+        })
     }
 
     fn claim_or_expand(&mut self, id: &StepId, items: usize) {
@@ -591,6 +601,10 @@ fn cancel_waits_for_the_last_process() {
     assert!(world.statuses.values().all(|status| *status == StepStatus::Canceled));
 }
 
+fn next_claim_of(state: &RunState, now: Timestamp) -> Option<StepId> {
+    super::schedule::next_claims(state, now).next().map(|(_, _, i)| state.step_at(i).id.clone())
+}
+
 #[test]
 fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let count = 100_000;
@@ -603,8 +617,16 @@ fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let mut state = new_state(&spec);
     let now = Timestamp::UNIX_EPOCH;
     state.handle(Command::Expire, now);
-    while let Some(id) = super::schedule::next_claim(&state, Placement::Child, now).map(|step| step.id.clone()) {
-        state.handle(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null }, now);
+    while let Some(id) = next_claim_of(&state, now) {
+        state.handle(
+            Command::Claim {
+                step: id.clone(),
+                key: StepKey("k".into()),
+                with: Value::Null,
+                resources: Default::default(),
+            },
+            now,
+        );
         state.handle(Command::Complete { step: id, fence: Fence(1), outputs: Outputs::default() }, now);
     }
     assert_eq!(state.end, Some(RunEnd::Succeeded));
@@ -614,8 +636,16 @@ fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let mut state = new_state(&self::spec(vec![fan_out]));
     state.handle(Command::Expire, now);
     state.handle(Command::Expand { step: "a".into(), items: vec![Value::Null; count] }, now);
-    while let Some(id) = super::schedule::next_claim(&state, Placement::Child, now).map(|step| step.id.clone()) {
-        state.handle(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null }, now);
+    while let Some(id) = next_claim_of(&state, now) {
+        state.handle(
+            Command::Claim {
+                step: id.clone(),
+                key: StepKey("k".into()),
+                with: Value::Null,
+                resources: Default::default(),
+            },
+            now,
+        );
         state.handle(Command::Complete { step: id, fence: Fence(1), outputs: Outputs::default() }, now);
     }
     assert_eq!(state.end, Some(RunEnd::Succeeded));

@@ -100,12 +100,8 @@ impl RunStatus {
             }
             Event::RunStarted | Event::RunInterrupted { .. } if self == RunStatus::Paused => Keep,
             Event::RunPaused { .. } => active(RunStatus::Paused),
-            Event::RunAlerted { .. } | Event::SignalReceived { .. } => {
-                if self.is_active() {
-                    Keep
-                } else {
-                    Illegal
-                }
+            Event::RunAlerted { .. } | Event::RunBudgetRaised { .. } | Event::SignalReceived { .. } => {
+                if self.is_active() { Keep } else { Illegal }
             }
             Event::RunStarted => active(RunStatus::Running),
             Event::RunInterrupted { .. } => active(RunStatus::Interrupted),
@@ -209,6 +205,7 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::RunInterrupted { .. }
         | Event::RunPaused { .. }
         | Event::RunAlerted { .. }
+        | Event::RunBudgetRaised { .. }
         | Event::SignalReceived { .. }
         | Event::RunCancelRequested
         | Event::RunCanceled

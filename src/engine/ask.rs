@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::core::ids::RunId;
+use crate::core::limits::Limits;
 use crate::core::request::Request;
 use crate::store::{EngineLock, Store, StoreError};
 
@@ -42,7 +43,13 @@ pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, Eng
         match EngineLock::acquire(state_dir) {
             Ok(lock) => {
                 let state_dir = state_dir.to_owned();
-                let options = EngineOptions { state_dir, scope: Scope::Requests, slots: 1, start: Start::GoOn };
+                let options = EngineOptions {
+                    state_dir,
+                    scope: Scope::Requests,
+                    slots: 1,
+                    limits: Limits::default(),
+                    start: Start::GoOn,
+                };
                 drive_locked(&lock, options, &mut Quiet)?;
             }
             Err(StoreError::Locked { .. }) => wake(state_dir),

@@ -4,8 +4,10 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::core::catalog::Placement;
+use crate::core::estimate::ProgressMark;
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
+use crate::core::pools::Held;
 use crate::executors::{Attempt, AttemptId};
 
 /// How long an attempt may go on after its last message, and after it was asked to end by a cancel.
@@ -32,6 +34,9 @@ pub(super) struct Running {
     pub handle: Box<dyn Attempt>,
     pub number: u32,
     pub placement: Placement,
+    /// Units of pools, until its processes are proved dead.
+    pub resources: Held,
+    pub progress: Option<ProgressMark>,
     /// `None` while the attempt works.
     pub ending: Option<Ending>,
     /// The fence is void for everything that the attempt still says.
@@ -45,11 +50,13 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(handle: Box<dyn Attempt>, number: u32, placement: Placement) -> Running {
+    pub(super) fn new(handle: Box<dyn Attempt>, number: u32, placement: Placement, resources: Held) -> Running {
         Running {
             handle,
             number,
             placement,
+            resources,
+            progress: None,
             ending: None,
             silenced: false,
             ended: false,
@@ -79,6 +86,10 @@ impl Attempts {
         self.all.get_mut(id)
     }
 
+    pub(super) fn get(&self, id: &AttemptId) -> Option<&Running> {
+        self.all.get(id)
+    }
+
     pub(super) fn has(&self, id: &AttemptId) -> bool {
         self.all.contains_key(id)
     }
@@ -98,6 +109,10 @@ impl Attempts {
 
     pub(super) fn of_run(&self, run: RunId) -> bool {
         self.all.keys().any(|id| id.run == run)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&AttemptId, &Running)> {
+        self.all.iter()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Running> {

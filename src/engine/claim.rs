@@ -1,18 +1,19 @@
 //! Gives out ready steps: resolves their arguments, computes their key, reuses what is done, and
 //! leases the rest.
 
+use std::cmp::Reverse;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::core::artifact::{ArtifactRef, Outputs};
-use crate::core::catalog::Placement;
 use crate::core::decide::Command;
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::key::step_key;
+use crate::core::pools::{Free, Held};
 use crate::core::provenance::FINGERPRINT;
 use crate::core::run_options::Origin;
-use crate::core::schedule::next_claim;
 use crate::core::state::Step;
 use crate::core::template::{self, TemplateError};
 use crate::core::wait::AtClaim;
@@ -21,12 +22,19 @@ use crate::steps::{StepHandler, find};
 
 use super::drive::Engine;
 use super::error::EngineError;
+use super::queue::{Candidate, Slots};
 use super::run::Run;
 
-/// Attempts on the engine's own thread between two commits, which they share.
-const IN_PROCESS_SLOTS: usize = 256;
 /// Steps decided about between two commits; more would delay everything else.
 const BATCH: usize = 1024;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    /// Something was decided about the step.
+    Taken,
+    /// For a slot, for units of a pool, or for a rate limit; so do all of its class.
+    Waits,
+}
 
 /// What is decided about a ready step.
 enum Plan {
@@ -48,37 +56,79 @@ impl Engine<'_> {
     /// # Errors
     /// When the store cannot be read.
     pub(super) fn claim(&mut self) -> Result<(), EngineError> {
+        self.more_to_claim = false;
+        self.windows.deadline = None;
         if self.stopping.is_some() {
             return Ok(());
         }
-        let runs: Vec<RunId> = self.runs.keys().copied().filter(|run| self.drives(*run)).collect();
-        for placement in [Placement::InProcess, Placement::Child] {
-            let slots = match placement {
-                Placement::InProcess => IN_PROCESS_SLOTS,
-                Placement::Child => self.options.slots.max(1),
-            };
-            let mut free = slots.saturating_sub(self.attempts.working(placement));
-            let mut decided = 0;
-            for &run in &runs {
-                while free > 0 && decided < BATCH && self.claim_next(run, placement, &mut free)? {
-                    decided += 1;
-                }
+        let (mut slots, mut decided) = (self.free_slots(), 0);
+        // A decision can make steps ready whose turn comes before that of others.
+        loop {
+            let before = decided;
+            self.claim_in_order(&mut slots, &mut decided)?;
+            if decided == before || decided >= BATCH {
+                break;
             }
+        }
+        self.more_to_claim = decided >= BATCH;
+        Ok(())
+    }
+
+    /// Gives every class of steps its turn until it has to wait for something.
+    fn claim_in_order(&mut self, slots: &mut Slots, decided: &mut usize) -> Result<(), EngineError> {
+        let now = Timestamp::now();
+        let mut free = self.free_units();
+        let mut queue = self.queue(now);
+        while *decided < BATCH
+            && let Some(Reverse(candidate)) = queue.pop()
+        {
+            if self.claim_next(&candidate, slots, &mut free, now)? == Turn::Waits {
+                continue;
+            }
+            *decided += 1;
+            queue.extend(self.next_in_class(&candidate, now).map(Reverse));
         }
         Ok(())
     }
 
-    /// Decides about the next ready step of a run; false when there is none.
-    fn claim_next(&mut self, run: RunId, placement: Placement, free: &mut usize) -> Result<bool, EngineError> {
-        let now = Timestamp::now();
-        let Some(active) = self.runs.get(&run) else { return Ok(false) };
-        let Some(step) = next_claim(&active.state, placement, now) else { return Ok(false) };
+    fn claim_next(
+        &mut self,
+        candidate: &Candidate,
+        slots: &mut Slots,
+        free: &mut Free,
+        now: Timestamp,
+    ) -> Result<Turn, EngineError> {
+        let Some(active) = self.runs.get(&candidate.run) else { return Ok(Turn::Waits) };
+        let class = active.state.class(candidate.class).clone();
+        if *slots.of(class.placement) == 0 || !self.rate_allows(&class, now) {
+            return Ok(Turn::Waits);
+        }
+        let refusal = self.options.limits.check(&class).err();
+        let (mut held, mut rest) = (Held::new(), None);
+        if !class.demand.is_empty() && refusal.is_none() {
+            let rest = rest.insert(free.clone());
+            match rest.take(&class.demand) {
+                Some(units) => held = units,
+                None => {
+                    *free = rest.clone();
+                    return Ok(Turn::Waits);
+                }
+            }
+        }
+        let run = candidate.run;
+        let Some(active) = self.runs.get(&run) else { return Ok(Turn::Waits) };
+        let step = active.state.step_at(candidate.step);
         let (id, fence) = (step.id.clone(), Fence(step.fence.0 + 1));
-        match self.plan(active, step)? {
-            Plan::Command(command) => self.handle(run, command),
-            Plan::Child { params } => self.start_child(run, id, &params)?,
-            Plan::Attempt { command, with, inputs_changed } => {
-                *free -= 1;
+        match (self.plan(active, step, held)?, refusal) {
+            (Plan::Command(command), _) => self.handle(run, command),
+            (Plan::Child { params }, _) => self.start_child(run, id, &params)?,
+            (Plan::Attempt { .. }, Some(failure)) => self.handle(run, Command::Reject { step: id, failure }),
+            (Plan::Attempt { command, with, inputs_changed }, None) => {
+                *slots.of(class.placement) -= 1;
+                if let Some(rest) = rest {
+                    *free = rest;
+                }
+                self.count_start(&class, now);
                 self.prepared.insert(AttemptId { run, step: id.clone(), fence }, with);
                 self.handle(run, command);
                 if inputs_changed {
@@ -86,7 +136,7 @@ impl Engine<'_> {
                 }
             }
         }
-        Ok(true)
+        Ok(Turn::Taken)
     }
 
     /// Checkpoints and scratch files of other inputs must not leak into this attempt. A fork starts over
@@ -101,7 +151,7 @@ impl Engine<'_> {
         self.clean(run, &step);
     }
 
-    fn plan(&self, run: &Run, step: &Step) -> Result<Plan, EngineError> {
+    fn plan(&self, run: &Run, step: &Step, held: Held) -> Result<Plan, EngineError> {
         let spec = run.state.step_spec(step);
         let id = step.id.clone();
         let reject = |failure| Ok(Plan::Command(Command::Reject { step: id.clone(), failure }));
@@ -145,7 +195,7 @@ impl Engine<'_> {
             Ok(fingerprint) => fingerprint,
             Err(failure) => return reject(failure),
         };
-        self.plan_attempt(run, step, handler, with, &fingerprint)
+        self.plan_attempt(run, step, handler, (with, &fingerprint), held)
     }
 
     fn plan_attempt(
@@ -153,8 +203,8 @@ impl Engine<'_> {
         run: &Run,
         step: &Step,
         handler: &dyn StepHandler,
-        with: Value,
-        fingerprint: &Value,
+        (with, fingerprint): (Value, &Value),
+        resources: Held,
     ) -> Result<Plan, EngineError> {
         let id = step.id.clone();
         let key = step_key(handler.kind(), handler.version(), &with, fingerprint);
@@ -166,7 +216,7 @@ impl Engine<'_> {
             return Ok(Plan::Command(Command::Reuse { step: id, key, with: recorded, from, outputs }));
         }
         let inputs_changed = step.key.as_ref().is_some_and(|earlier| *earlier != key);
-        Ok(Plan::Attempt { command: Command::Claim { step: id, key, with: recorded }, with, inputs_changed })
+        Ok(Plan::Attempt { command: Command::Claim { step: id, key, with: recorded, resources }, with, inputs_changed })
     }
 
     /// Outputs of an equal step: of the run that this one repeats, whatever the kind; else of any run.

@@ -1,7 +1,7 @@
 //! The loop: claim, commit, act, listen.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::RecvTimeoutError;
+use std::sync::mpsc::{RecvTimeoutError, Sender};
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -19,9 +19,11 @@ use super::commit::Pending;
 use super::disk;
 use super::environment;
 use super::error::EngineError;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Message};
 use super::options::{EngineOptions, Observer, Outcome, Scope};
+use super::queue::Windows;
 use super::run::Run;
+use super::schedules::Schedules;
 use super::space::Patience;
 use super::stop::Stop;
 
@@ -42,27 +44,8 @@ pub(super) fn drive_locked(
     options: EngineOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, EngineError> {
-    let mut store = Store::open(&options.state_dir)?;
-    store.begin_epoch(lock)?;
-    store.note_environment(&environment::describe().to_string())?;
-    let artifacts = ArtifactStore::open(&options.state_dir)?;
-    artifacts.clean_temp()?;
     let inbox = Inbox::open(&options.state_dir)?;
-    let executors = Executors::new(&artifacts, &inbox.sink())?;
-    let mut engine = Engine {
-        options,
-        observer,
-        store,
-        artifacts,
-        executors,
-        runs: BTreeMap::new(),
-        attempts: Attempts::default(),
-        prepared: HashMap::new(),
-        pending: Pending::default(),
-        stopping: None,
-        looked_at: Timestamp::now(),
-    };
-    engine.drive(&inbox)
+    Engine::open(lock, options, observer, &inbox)?.drive(&inbox)
 }
 
 pub(super) struct Engine<'a> {
@@ -76,6 +59,12 @@ pub(super) struct Engine<'a> {
     /// Resolved arguments of attempts that are leased but not started.
     pub prepared: HashMap<AttemptId, Value>,
     pub pending: Pending,
+    pub windows: Windows,
+    pub schedules: Schedules,
+    /// For threads that have something to tell the engine.
+    pub sender: Sender<Message>,
+    /// The last round of claims left ready steps for the next one.
+    pub more_to_claim: bool,
     pub stopping: Option<Stop>,
     /// When leases were last checked.
     pub looked_at: Timestamp,
@@ -92,6 +81,43 @@ impl Executors {
         Ok(Executors {
             in_process: InProcess::new(artifacts.clone(), sink.clone()),
             local: Local::new(program, sink.clone()),
+        })
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// A new epoch of the state directory, with nothing in memory.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written.
+    pub(super) fn open(
+        lock: &EngineLock,
+        options: EngineOptions,
+        observer: &'a mut dyn Observer,
+        inbox: &Inbox,
+    ) -> Result<Engine<'a>, EngineError> {
+        let mut store = Store::open(&options.state_dir)?;
+        store.begin_epoch(lock)?;
+        store.note_environment(&environment::describe().to_string())?;
+        let artifacts = ArtifactStore::open(&options.state_dir)?;
+        artifacts.clean_temp()?;
+        let executors = Executors::new(&artifacts, &inbox.sink())?;
+        Ok(Engine {
+            options,
+            observer,
+            store,
+            artifacts,
+            executors,
+            runs: BTreeMap::new(),
+            attempts: Attempts::default(),
+            prepared: HashMap::new(),
+            pending: Pending::default(),
+            windows: Windows::default(),
+            schedules: Schedules::default(),
+            sender: inbox.sender.clone(),
+            more_to_claim: false,
+            stopping: None,
+            looked_at: Timestamp::now(),
         })
     }
 }
@@ -117,10 +143,14 @@ impl Engine<'_> {
     fn run(&mut self, inbox: &Inbox) -> Result<Outcome, EngineError> {
         disk::reserve(&self.options.state_dir)?;
         self.recover()?;
+        self.restore_windows()?;
         self.look_for_requests()?;
+        self.load_schedules()?;
         // What ran out while no engine was there must not be claimed.
         self.look_at_the_clock();
         loop {
+            self.fire_schedules()?;
+            self.judge_runs();
             self.give_out()?;
             self.flush()?;
             self.forget_ended_runs();

@@ -31,6 +31,10 @@ pub enum EngineError {
     /// What was asked for cannot be done.
     #[error("run {run}: {why}")]
     Refused { run: RunId, why: String },
+    #[error("there is no time zone `{name}`")]
+    UnknownTimeZone { name: String },
+    #[error("`{cron}` is not a cron expression: {why}")]
+    InvalidCron { cron: String, why: String },
     /// Starting the step again could run it twice at a time.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     Undead { run: RunId, step: StepId, pids: Vec<u32> },
@@ -68,6 +72,12 @@ impl EngineError {
             EngineError::Unreadable { source, .. } => Some(source.hint()),
             EngineError::NoProvenance { .. } => {
                 Some("`stepwell artifact ls RUN` lists the outputs of a run".to_owned())
+            }
+            EngineError::UnknownTimeZone { .. } => {
+                Some("give a name of the IANA database, such as `Europe/Berlin` or `UTC`".to_owned())
+            }
+            EngineError::InvalidCron { .. } => {
+                Some("minute, hour, day of the month, month, day of the week, such as `0 3 * * *`".to_owned())
             }
             EngineError::Undead { .. } => Some("end them, or restart the machine".to_owned()),
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),

@@ -14,6 +14,7 @@ use crate::core::event::{Event, Recorded};
 use crate::core::ids::RunId;
 use crate::core::retention::{Ended, Retention};
 use crate::core::status::RunStatus;
+use crate::faults::around;
 use crate::store::{BACKUPS_DIR, Batch, EngineLock, RUNS_DIR, Reader, Store, scratch_dir};
 
 use super::error::EngineError;
@@ -185,7 +186,9 @@ impl Gc<'_> {
 
     fn remove(&self, path: &Path) -> Result<(), EngineError> {
         match self.sweep {
-            Sweep::Remove => fs::remove_file(path).map_err(EngineError::io("remove", path)),
+            Sweep::Remove => {
+                around!("engine.gc.remove", fs::remove_file(path)).map_err(EngineError::io("remove", path))
+            }
             Sweep::DryRun => Ok(()),
         }
     }
@@ -195,7 +198,9 @@ impl Gc<'_> {
             amount.add(entry.metadata().map_or(0, |metadata| metadata.len()));
         }
         match self.sweep {
-            Sweep::Remove => fs::remove_dir_all(folder).map_err(EngineError::io("remove", folder)),
+            Sweep::Remove => {
+                around!("engine.gc.folder", fs::remove_dir_all(folder)).map_err(EngineError::io("remove", folder))
+            }
             Sweep::DryRun => Ok(()),
         }
     }

@@ -1,6 +1,9 @@
 //! Reacts to the messages in the inbox.
 
+use jiff::Timestamp;
+
 use crate::core::decide::Command;
+use crate::core::estimate::ProgressMark;
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::FromAttempt;
 use crate::executors::{AttemptId, Exit, Report, Sweep};
@@ -26,7 +29,11 @@ impl Engine<'_> {
             }
             Message::Attempt(id, Report::Ended) => self.bury(&id),
             Message::Signal(signal) => self.stop(Stop::for_signal(signal)),
-            Message::Wake => self.look_for_requests()?,
+            Message::Wake => {
+                self.look_for_requests()?;
+                self.load_schedules()?;
+            }
+            Message::Warning(text) => self.observer.warn(&text),
         }
         Ok(())
     }
@@ -41,7 +48,10 @@ impl Engine<'_> {
         let AttemptId { run, step, fence } = id.clone();
         match message {
             FromAttempt::Heartbeat => self.handle(run, Command::Heartbeat { step, fence }),
-            FromAttempt::Progress(progress) => self.observer.progress(run, &step, &progress),
+            FromAttempt::Progress(progress) => {
+                running.progress = Some(ProgressMark::after(running.progress, &progress, Timestamp::now()));
+                self.observer.progress(run, &step, &progress);
+            }
             FromAttempt::Metric(row) => self.queue_metric(run, step, number, row),
             FromAttempt::Rewind { last_step } => {
                 self.pending.rewind(run, &step, last_step);

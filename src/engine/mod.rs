@@ -16,18 +16,23 @@ mod error;
 mod gc;
 mod hear;
 mod inbox;
+mod judge;
 mod options;
 mod perform;
 mod provenance;
+mod queue;
 mod recovery;
 mod requests;
 mod rows;
 mod run;
+mod schedules;
 mod space;
 mod stop;
 #[cfg(test)]
 mod tests;
 mod timers;
+#[cfg(test)]
+mod waiting_tests;
 mod wake;
 
 pub use ask::{Asked, ask};
@@ -39,4 +44,5 @@ pub use gc::{Amount, Collected, Sweep, gc};
 pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait, Start};
 pub use provenance::provenance;
 pub use rows::state_from_rows;
+pub use schedules::{submit_scheduled, timetable};
 pub use wake::wake;

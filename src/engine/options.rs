@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use crate::core::event::Recorded;
 use crate::core::ids::{RunId, StepId};
+use crate::core::limits::Limits;
 use crate::core::protocol::{MetricRow, Progress};
 
 /// Which runs to drive.
@@ -35,6 +36,8 @@ pub struct EngineOptions {
     pub scope: Scope,
     /// Attempts in child processes at a time, at least 1.
     pub slots: usize,
+    /// Pools, rate limits and what to do about alerts.
+    pub limits: Limits,
     pub start: Start,
 }
 
@@ -71,6 +74,8 @@ pub trait Observer {
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow);
     /// Nothing can go on until the disk has space again. Called once per wait.
     fn waiting_for_space(&mut self, _wait: &SpaceWait) {}
+    /// Something that a person should know, and that is not part of the history.
+    fn warn(&mut self, _message: &str) {}
     /// At least once a second.
     fn tick(&mut self) {}
 }

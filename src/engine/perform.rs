@@ -6,7 +6,7 @@ use crate::core::decide::{Command, Effect};
 use crate::core::event::{Checkpoint, Event};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::{AttemptRequest, ToAttempt};
-use crate::core::state::{Step, StepState};
+use crate::core::state::{Lease, Step, StepState};
 use crate::executors::{AttemptId, Launch};
 use crate::faults::around;
 use crate::store::scratch_dir;
@@ -77,13 +77,14 @@ impl Engine<'_> {
         let Some(launch) = self.launch(&id)? else { return Ok(()) };
         let number = launch.request.attempt;
         let placement = placement(&launch.request.kind);
+        let resources = launch.resources.clone();
         match self.executor(placement).start(launch) {
             Ok(handle) => {
                 if let Some(process) = handle.process() {
                     let process = process.clone();
                     self.handle(id.run, Command::Spawned { step: id.step.clone(), fence: id.fence, process });
                 }
-                let running = Running::new(handle, number, placement);
+                let running = Running::new(handle, number, placement, resources);
                 self.attempts.insert(id, running);
             }
             Err(failure) => self.fail(id, failure),
@@ -95,7 +96,7 @@ impl Engine<'_> {
     fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
         let Some(with) = self.prepared.remove(id) else { return Ok(None) };
         let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
-        let Some((step, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
+        let Some((step, lease, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
         let attempt = step.attempts;
         let forked_at = run.forked_at(&id.step);
         let some = attempt > 1 || forked_at.is_some();
@@ -115,7 +116,7 @@ impl Engine<'_> {
             checkpoints,
             forked_at,
         };
-        Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat }))
+        Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone() }))
     }
 
     /// Committed checkpoints of attempts with this key, newest first; last the one that a fork goes on from,
@@ -152,10 +153,10 @@ impl Engine<'_> {
     }
 }
 
-fn leased(step: Option<&Step>, fence: Fence) -> Option<(&Step, StepKey)> {
+fn leased(step: Option<&Step>, fence: Fence) -> Option<(&Step, &Lease, StepKey)> {
     let step = step?;
     match &step.state {
-        StepState::Leased(lease) if lease.fence == fence => Some((step, step.key.clone()?)),
+        StepState::Leased(lease) if lease.fence == fence => Some((step, lease, step.key.clone()?)),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use crate::core::decide::Command;
 use crate::core::event::Wait;
 use crate::core::ids::{RunId, StepId};
 use crate::core::request::Request;
-use crate::core::state::{Lifecycle, RunEnd};
+use crate::core::state::{Lifecycle, RunEnd, RunState};
 use crate::core::status::RunStatus;
 use crate::core::take_up::to_retry;
 use crate::store::{Answer, RequestRow};
@@ -56,14 +56,12 @@ impl Engine<'_> {
         match request {
             Request::Cancel => self.handle(run, Command::Cancel),
             Request::Pause { reason } => {
-                self.refuse_unless(run, |lifecycle| lifecycle != Lifecycle::Canceling, "it is being canceled")?;
-                if self.runs.get(&run).is_some_and(|run| run.state.end.is_some()) {
-                    return Err("it has ended".to_owned());
-                }
+                self.refuse_unless(run, |state| state.lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
                 self.handle(run, Command::Pause { reason });
             }
             Request::Resume => {
-                self.refuse_unless(run, |lifecycle| lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_unless(run, |state| state.lifecycle != Lifecycle::Canceling, "it is being canceled")?;
                 self.refuse_to_go_on(run)?;
                 self.handle(run, Command::Resume);
             }
@@ -81,6 +79,10 @@ impl Engine<'_> {
             Request::Signal { name, payload } => {
                 self.refuse_unless_active(run)?;
                 self.handle(run, Command::Signal { name, payload });
+            }
+            Request::RaiseBudget { to } => {
+                self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
+                self.handle(run, Command::RaiseBudget { to });
             }
         }
         Ok(())
@@ -126,9 +128,9 @@ impl Engine<'_> {
         })
     }
 
-    fn refuse_unless(&self, run: RunId, holds: impl Fn(Lifecycle) -> bool, why: &str) -> Result<(), String> {
+    fn refuse_unless(&self, run: RunId, holds: impl Fn(&RunState) -> bool, why: &str) -> Result<(), String> {
         match self.runs.get(&run) {
-            Some(active) if holds(active.state.lifecycle) => Ok(()),
+            Some(active) if holds(&active.state) => Ok(()),
             _ => Err(why.to_owned()),
         }
     }

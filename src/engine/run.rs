@@ -1,8 +1,12 @@
 //! A run in the engine's memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use crate::core::apply::apply;
 use crate::core::artifact::Outputs;
 use crate::core::catalog::Placement;
 use crate::core::event::Event;
@@ -18,6 +22,14 @@ use super::rows::state_from_rows;
 
 pub(super) struct Run {
     pub name: String,
+    pub priority: i32,
+    pub submitted_at: Timestamp,
+    /// The time that the run is for: when its schedule was due, else when it was submitted.
+    pub scheduled_at: Timestamp,
+    /// How long equal steps took in earlier runs, by position; only known when something depends on it.
+    pub usual: HashMap<usize, Duration>,
+    /// When the time to the end was last estimated, and the estimate.
+    pub estimated: Option<(Instant, Option<Duration>)>,
     pub state: RunState,
     pub options: RunOptions,
     /// The run whose step started this one.
@@ -39,7 +51,25 @@ impl Run {
             restore_ready_since(reader, &mut state)?;
         }
         state.restore_signals(reader.free_signals(id)?);
-        Ok(Run { name: row.name.clone(), state, parent: row.parent(), options: row.options })
+        let mut usual = HashMap::new();
+        if state.spec().sla.is_some() || !state.spec().budget.is_unlimited() {
+            state.compute = reader.compute(id)?;
+            usual = reader.usual_durations(id)?;
+        }
+        for notice in reader.notices(id)? {
+            apply(&mut state, notice.at, &notice.event);
+        }
+        Ok(Run {
+            name: row.name.clone(),
+            priority: row.options.priority,
+            submitted_at: row.created_at,
+            scheduled_at: row.scheduled_at(),
+            usual,
+            estimated: None,
+            state,
+            parent: row.parent(),
+            options: row.options,
+        })
     }
 
     /// The training step from which a fork goes on with `step`.
@@ -54,8 +84,9 @@ impl Run {
         let all =
             spec.steps.iter().filter_map(|spec| state.step(&spec.id).map(|s| (spec.id.clone(), outputs(state, s))));
         let steps: BTreeMap<StepId, StepOutputs<'_>> = all.collect();
-        let context = TemplateContext { params: &spec.params, steps: &steps, run: (state.run, &self.name), item: None };
-        template::outputs(&spec.outputs, &context)
+        let (params, run) = (&spec.params, (state.run, self.name.as_str()));
+        let scheduled_at = self.scheduled_at;
+        template::outputs(&spec.outputs, &TemplateContext { params, steps: &steps, run, scheduled_at, item: None })
     }
 
     /// Evaluates something in the context of a step: its params, its needs, its item.
@@ -65,7 +96,8 @@ impl Run {
         let needed = spec.needs.iter().filter_map(|id| state.step(id).map(|step| (id.clone(), outputs(state, step))));
         let steps: BTreeMap<StepId, StepOutputs<'_>> = needed.collect();
         let item = step.item.as_ref().map(|(position, item)| (item, *position));
-        evaluate(&TemplateContext { params: &state.spec().params, steps: &steps, run: (state.run, &self.name), item })
+        let (params, run) = (&state.spec().params, (state.run, self.name.as_str()));
+        evaluate(&TemplateContext { params, steps: &steps, run, scheduled_at: self.scheduled_at, item })
     }
 }
 

@@ -34,7 +34,11 @@ impl Observer for Recorder {
 }
 
 fn submit(state_dir: &Path, workflow: &str) -> RunId {
-    let spec = parse::workflow(workflow, "w.toml", &[], &catalog(), &parse::NoLibrary).unwrap();
+    submit_with(state_dir, workflow, &parse::NoLibrary)
+}
+
+pub(super) fn submit_with(state_dir: &Path, workflow: &str, library: &dyn parse::Library) -> RunId {
+    let spec = parse::workflow(workflow, "w.toml", &[], &catalog(), library).unwrap();
     let id = RunId(Uuid::now_v7());
     let new = NewRun {
         id,
@@ -49,8 +53,8 @@ fn submit(state_dir: &Path, workflow: &str) -> RunId {
     id
 }
 
-fn options(state_dir: &Path, scope: Scope) -> EngineOptions {
-    EngineOptions { state_dir: state_dir.to_owned(), scope, slots: 2, start: Start::GoOn }
+pub(super) fn options(state_dir: &Path, scope: Scope) -> EngineOptions {
+    EngineOptions { state_dir: state_dir.to_owned(), scope, slots: 2, limits: Default::default(), start: Start::GoOn }
 }
 
 const WORKFLOW: &str = r#"

@@ -27,9 +27,14 @@ impl Engine<'_> {
             wait.max(RETRY)
         });
         let instant = Instant::now();
+        if self.more_to_claim {
+            return Duration::ZERO;
+        }
+        let others = [self.windows.deadline, self.next_judgement(now), self.schedules.next_due()].into_iter().flatten();
+        let others = others.map(|at| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO));
         let instants = [self.attempts.next_kill(), self.pending.deadline()].into_iter().flatten();
         let instants = instants.map(|at| at.saturating_duration_since(instant));
-        deadlines.chain(instants).min().unwrap_or(TICK).min(TICK)
+        deadlines.chain(others).chain(instants).min().unwrap_or(TICK).min(TICK)
     }
 
     pub(super) fn look_at_the_clock(&mut self) {

@@ -17,6 +17,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use crate::core::event::ProcessIdentity;
 use crate::core::failure::Failure;
+use crate::core::pools::environment;
 use crate::core::protocol::ToAttempt;
 use crate::faults::around;
 use crate::worker::HEARTBEAT_VARIABLE;
@@ -58,6 +59,7 @@ impl Executor for Local {
             .args(["worker", "exec"])
             .env(MARK, id.to_string())
             .env(HEARTBEAT_VARIABLE, (launch.heartbeat / 3).as_millis().max(1).to_string())
+            .envs(environment(&launch.resources))
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(log)
             .stderr(second_log)

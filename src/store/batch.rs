@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use crate::core::artifact::ArtifactRef;
+use crate::core::estimate::ProgressMark;
 use crate::core::event::{Checkpoint, Recorded};
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
@@ -62,6 +63,7 @@ pub struct LeaseExtension {
     pub step: StepId,
     pub fence: Fence,
     pub expires_at: Timestamp,
+    pub progress: Option<ProgressMark>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

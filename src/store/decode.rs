@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::core::artifact::ArtifactRef;
+use crate::core::estimate::ProgressMark;
 use crate::core::event::{Checkpoint, ProcessIdentity};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::key::json_digest;
@@ -153,6 +154,8 @@ pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
         skip_reason: get(row, "skip_reason")?,
         wait: maybe_json(row, "wait")?,
         resources: maybe_json(row, "resources")?.unwrap_or_default(),
+        attempt_started_at: maybe(row, "attempt_started_at")?,
+        progress: progress(row)?,
         last_step: maybe_unsigned(row, "last_step")?,
         last_doc_index: maybe_unsigned(row, "last_doc_index")?,
         tokens_so_far: maybe_unsigned(row, "tokens_so_far")?,
@@ -160,6 +163,17 @@ pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
         started_at: maybe(row, "started_at")?,
         finished_at: maybe(row, "finished_at")?,
     })
+}
+
+fn progress(row: &Row<'_>) -> Result<Option<ProgressMark>, StoreError> {
+    let Some(done) = maybe_unsigned(row, "progress_done")? else { return Ok(None) };
+    Ok(Some(ProgressMark {
+        done,
+        total: unsigned(row, "progress_total")?,
+        at: parse(row, "progress_at")?,
+        first_done: unsigned(row, "progress_first")?,
+        first_at: parse(row, "progress_first_at")?,
+    }))
 }
 
 fn process(row: &Row<'_>) -> Result<Option<ProcessIdentity>, StoreError> {

@@ -40,6 +40,10 @@ pub enum StoreError {
     UnknownRun { text: String },
     #[error("`{text}` matches {} runs: {}", candidates.len(), list(candidates))]
     AmbiguousRun { text: String, candidates: Vec<RunId> },
+    #[error("there is no schedule `{name}`")]
+    UnknownSchedule { name: String },
+    #[error("there is a schedule `{name}` already")]
+    ScheduleExists { name: String },
     #[error("run {run} has no step `{step}`")]
     UnknownStep { run: RunId, step: StepId },
     #[error("a run named `{name}` is {status} already: {run}")]
@@ -105,6 +109,10 @@ impl StoreError {
                 format!("restore the database from a backup, or accept the loss with `rm {}`", head.display())
             }
             StoreError::UnknownRun { .. } => "`stepwell list` shows all runs".to_owned(),
+            StoreError::UnknownSchedule { .. } => "`stepwell schedule list` shows all schedules".to_owned(),
+            StoreError::ScheduleExists { name } => {
+                format!("remove it with `stepwell schedule remove {name}`, or choose another name")
+            }
             StoreError::AmbiguousRun { .. } => "give more digits of the id".to_owned(),
             StoreError::UnknownStep { run, .. } => format!("`stepwell show {run}` lists its steps"),
             StoreError::NameActive { run, .. } => {

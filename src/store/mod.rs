@@ -8,6 +8,7 @@ mod chain;
 mod check;
 mod connection;
 mod decode;
+mod effort;
 mod error;
 mod floor;
 mod head;
@@ -20,6 +21,7 @@ mod reader;
 mod rebuild;
 mod replay;
 mod rows;
+mod schedules;
 mod seal;
 mod submit;
 #[cfg(test)]
@@ -40,4 +42,5 @@ pub use reader::Reader;
 pub use rows::{
     CheckpointRow, DecisionRow, EventRow, Holder as ReferenceHolder, Reference, RunRow, SignalRow, StepRow, WaitRow,
 };
+pub use schedules::{ScheduleOptions, ScheduleRow};
 pub use writer::Store;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::estimate::ProgressMark;
 use crate::core::event::{Checkpoint, Event, ProcessIdentity, Ruling, Wait};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
@@ -36,6 +37,16 @@ pub struct RunRow {
     /// When the retention policy removed everything but this row and the log.
     pub pruned_at: Option<Timestamp>,
     pub failure: Option<Failure>,
+}
+
+impl RunRow {
+    /// The time that the run is for: when its schedule was due, else when it was submitted.
+    pub fn scheduled_at(&self) -> Timestamp {
+        match &self.options.origin {
+            Some(Origin::Schedule { due, .. }) => *due,
+            _ => self.created_at,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -71,6 +82,9 @@ pub struct StepRow {
     pub wait: Option<Wait>,
     /// Units of pools that the running attempt holds.
     pub resources: BTreeMap<String, Vec<String>>,
+    /// Of the running attempt.
+    pub attempt_started_at: Option<Timestamp>,
+    pub progress: Option<ProgressMark>,
     /// From the newest checkpoint.
     pub last_step: Option<u64>,
     pub last_doc_index: Option<u64>,

@@ -160,7 +160,7 @@ impl Store {
     }
 
     /// Runs `body` in one transaction, then records the new head outside of the database.
-    fn write<T>(
+    pub(super) fn write<T>(
         &mut self,
         rows: usize,
         body: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<T, StoreError>,

@@ -18,3 +18,5 @@ mod reuse;
 mod smoke;
 #[cfg(feature = "train")]
 mod training;
+mod upgrade;
+mod waiting;

@@ -43,6 +43,8 @@ pub fn step_json(step: &StepRow) -> Value {
         "values": produced.values,
         "key": step.key,
         "reused_from": step.reused_from,
+        "resources": step.resources,
+        "progress": step.progress.map(|mark| json!({ "done": mark.done, "total": mark.total, "at": mark.at })),
         "last_step": step.last_step,
         "last_doc_index": step.last_doc_index,
         "tokens_so_far": step.tokens_so_far,

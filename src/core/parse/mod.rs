@@ -2,6 +2,7 @@
 
 mod draft;
 mod library;
+mod limits;
 mod overrides;
 mod pinned;
 mod policies;

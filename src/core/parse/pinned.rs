@@ -26,7 +26,7 @@ pub fn pinned(
     overrides: &[(String, String)],
     catalog: &Catalog,
 ) -> Result<WorkflowSpec, SpecErrors> {
-    let WorkflowSpec { name, description, params, steps, outputs } = spec;
+    let WorkflowSpec { name, description, params, steps, outputs, budget, sla } = spec;
     let children = children(&steps);
     let mut contents = format!("name = {name:?}\n");
     let steps = steps
@@ -42,7 +42,7 @@ pub fn pinned(
         .collect();
     let outputs = table(outputs, &(0..contents.len()));
     let mut problems = Problems::new(label, &contents);
-    let mut draft = Draft { is_read: true, name, description, params, steps, outputs };
+    let mut draft = Draft { is_read: true, name, description, params, budget, sla, steps, outputs };
     overrides::apply(&mut draft.params, overrides, &mut problems);
     validate::check(&mut draft, catalog, &Nesting::top(label, &children), &mut problems);
     finished(draft, problems)
@@ -55,7 +55,8 @@ fn children(steps: &[StepSpec]) -> BTreeMap<String, PinnedWorkflow> {
 }
 
 fn step_draft(step: StepSpec, span: &Span) -> StepDraft {
-    let StepSpec { id, kind, needs, with, for_each, when, retry, timeout, child } = step;
+    let StepSpec { id, kind, needs, with, for_each, when, retry, timeout, child, resources, priority, rate_limit } =
+        step;
     let located = |value: String| Located { value, span: span.clone() };
     StepDraft {
         id: Some(located(id.0)),
@@ -67,6 +68,9 @@ fn step_draft(step: StepSpec, span: &Span) -> StepDraft {
         retry,
         timeout,
         child,
+        resources,
+        priority,
+        rate_limit,
     }
 }
 

@@ -88,7 +88,7 @@ pub(super) fn timeout(node: &Node, problems: &mut Problems) -> Timeouts {
     timeouts
 }
 
-fn positive(table: &Table, key: &str, problems: &mut Problems) -> Option<Duration> {
+pub(super) fn positive(table: &Table, key: &str, problems: &mut Problems) -> Option<Duration> {
     let duration = read_duration(table, key, problems)?;
     if duration.is_zero() {
         let span = table.get(key).map(|node| node.span.clone()).unwrap_or_default();

@@ -71,6 +71,8 @@ pub(super) fn finished(draft: Draft, problems: Problems) -> Result<WorkflowSpec,
         name: draft.name,
         description: draft.description,
         params: draft.params,
+        budget: draft.budget,
+        sla: draft.sla,
         steps: draft.steps.into_iter().filter_map(step_spec).collect(),
         outputs: draft.outputs.to_json(),
     };
@@ -89,5 +91,8 @@ fn step_spec(step: StepDraft) -> Option<StepSpec> {
         retry: step.retry,
         timeout: step.timeout,
         child: step.child,
+        resources: step.resources,
+        priority: step.priority,
+        rate_limit: step.rate_limit,
     })
 }

@@ -179,9 +179,11 @@ impl Checker<'_> {
 
     fn run(&mut self, reference: &Reference, span: &Span) {
         match reference.path.as_slice() {
-            [Segment::Name(name)] if matches!(name.as_str(), "id" | "name") => {}
+            [Segment::Name(name)] if matches!(name.as_str(), "id" | "name" | "scheduled_at") => {}
             _ => {
-                self.problems.at(span, format!("unknown name `{reference}`")).hint("known names: `run.id`, `run.name`");
+                self.problems
+                    .at(span, format!("unknown name `{reference}`"))
+                    .hint("known names: `run.id`, `run.name`, `run.scheduled_at`");
             }
         }
     }

@@ -73,6 +73,13 @@ CREATE TABLE new_step (
     boot_id          TEXT,
     -- units of pools that the running attempt holds
     resources        TEXT CHECK (json_valid(resources)),
+    attempt_started_at TEXT,
+    -- what the running attempt said of its progress: last, and at first
+    progress_done     INTEGER,
+    progress_total    INTEGER,
+    progress_at       TEXT,
+    progress_first    INTEGER,
+    progress_first_at TEXT,
     -- what a waiting step waits for
     wait             TEXT CHECK (json_valid(wait)),
     key              TEXT,
@@ -102,11 +109,19 @@ CREATE INDEX step_child ON step (run, parent) WHERE parent IS NOT NULL;
 -- waits: what runs wait for
 CREATE INDEX step_waiting ON step (run, position, item_index) WHERE status = 'waiting';
 
+-- For how long the attempt has worked; its end may have been noticed much later.
+ALTER TABLE attempt ADD COLUMN compute_ms INTEGER;
+UPDATE attempt SET compute_ms = CAST(round((julianday(finished_at) - julianday(started_at)) * 86400000) AS INTEGER)
+WHERE finished_at IS NOT NULL;
+
+-- alerts and budgets of a run
+CREATE INDEX event_notice ON event (run, seq) WHERE kind IN ('run_alerted', 'run_budget_raised');
+
 -- What other processes ask of the engine.
 CREATE TABLE new_request (
     id      INTEGER PRIMARY KEY,
     run     TEXT NOT NULL REFERENCES run (id),
-    kind    TEXT NOT NULL CHECK (kind IN ('cancel', 'pause', 'resume', 'retry', 'decide', 'signal')),
+    kind    TEXT NOT NULL CHECK (kind IN ('cancel', 'pause', 'resume', 'retry', 'decide', 'signal', 'raise_budget')),
     body    TEXT NOT NULL CHECK (json_valid(body)),
     at      TEXT NOT NULL,
     done_at TEXT,

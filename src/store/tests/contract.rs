@@ -123,7 +123,8 @@ fn an_old_fence_changes_nothing() {
     let count = old.len();
     assert_eq!(engine.commit(run, old).unwrap().stale, (0..count).collect::<Vec<_>>());
     assert_eq!(engine.metrics(run, 1, &[1]).unwrap().stale_metrics, [0]);
-    let lease = |fence| LeaseExtension { run, step: "a".into(), fence: Fence(fence), expires_at: at(99) };
+    let lease =
+        |fence| LeaseExtension { run, step: "a".into(), fence: Fence(fence), expires_at: at(99), progress: None };
     let report = engine.store.commit(Batch { leases: &[lease(1)], ..Batch::default() }).unwrap();
     assert_eq!(report.stale_leases, [0]);
     assert_eq!((engine.store.steps(run).unwrap(), engine.store.events(None, 0).unwrap()), before);

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::Connection;
 use tempfile::TempDir;
 
+use crate::core::request::Request;
 use crate::store::{Reader, Store, StoreError, chain, check};
 
 use super::fixture::*;
@@ -114,6 +115,64 @@ fn a_changed_workflow_is_not_used() {
     let error = engine.store.spec(run).unwrap_err();
     assert!(matches!(error, StoreError::DamagedSpec { .. }), "{error}");
     assert!(error.hint().unwrap().contains("db restore"));
+}
+
+/// After metrics and a request, with the seal over them.
+fn with_unlogged() -> TempDir {
+    let (mut engine, run) = Engine::with_run();
+    engine.commit(run, [started("a", 1)]).unwrap();
+    engine.metrics(run, 1, &[1, 2, 3]).unwrap();
+    engine.store.note_environment("{\"cpu\":\"x\"}").unwrap();
+    engine.store.request(run, &Request::Cancel, at(3)).unwrap();
+    assert_eq!(check(engine.path()).unwrap(), []);
+    engine.stop()
+}
+
+#[test]
+fn what_is_not_in_the_log_is_protected_too() {
+    for (sql, expected) in [
+        ("UPDATE metric SET loss = loss + 1e-12 WHERE train_step = 2", "the metrics of training step 2 are damaged"),
+        ("UPDATE metric SET tokens_per_second = 6 WHERE train_step = 3", "training step 3"),
+        ("UPDATE metric SET train_step = 9 WHERE train_step = 1", "training step 9"),
+        ("UPDATE request SET at = '2000-01-01T00:00:00.000Z'", "requests, schedules, environments or `meta`"),
+        ("DELETE FROM request", "requests, schedules"),
+        ("UPDATE meta SET value = 7 WHERE key = 'engine_epoch'", "`meta`"),
+        ("UPDATE meta SET key = 'seam' WHERE key = 'seal'", "`meta`"),
+        ("UPDATE environment SET body = '{}'", "environments"),
+    ] {
+        let dir = with_unlogged();
+        edit(dir.path(), sql);
+        let problems = check(dir.path()).unwrap();
+        assert!(problems.iter().any(|problem| problem.what.contains(expected)), "{sql}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_damaged_metric_is_not_given_out() {
+    let dir = with_unlogged();
+    edit(dir.path(), "UPDATE metric SET loss = 0 WHERE train_step = 2");
+    let reader = Reader::open(dir.path()).unwrap();
+    let run = reader.resolve_run("last").unwrap();
+    let error = reader.metrics(run, &"a".into(), 0).unwrap_err();
+    assert!(matches!(error, StoreError::DamagedMetric { train_step: 2, .. }), "{error}");
+}
+
+#[test]
+fn metrics_that_are_lost_with_the_log_are_noticed() {
+    let (mut engine, run) = Engine::with_run();
+    engine.commit(run, [started("a", 1)]).unwrap();
+    engine.metrics(run, 1, &[1, 2, 3]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["stepwell.db", "stepwell.db-wal", "event-head"] {
+        fs::copy(engine.path().join(file), dir.path().join(file)).unwrap();
+    }
+    let wal = dir.path().join("stepwell.db-wal");
+    let length = fs::metadata(&wal).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&wal).unwrap().set_len(length - 1).unwrap();
+    let error = Store::open(dir.path()).err().unwrap();
+    assert!(matches!(error, StoreError::LostCommits { lost: 1, .. }), "{error}");
+    let problems = check(dir.path()).unwrap();
+    assert!(problems[0].what.contains("lost 1 commits of metrics"), "{problems:?}");
 }
 
 /// The files of a live engine as a crash would leave them: the newest commits are only in the WAL.

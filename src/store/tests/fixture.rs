@@ -33,6 +33,9 @@ pub fn spec() -> WorkflowSpec {
         retry: Default::default(),
         timeout: Default::default(),
         child: None,
+        resources: Default::default(),
+        priority: 0,
+        rate_limit: None,
     };
     WorkflowSpec {
         name: "flow".to_owned(),
@@ -40,6 +43,8 @@ pub fn spec() -> WorkflowSpec {
         params: Map::new(),
         steps: vec![step("a", &[]), step("b", &["a"]), step("c", &["a"])],
         outputs: Map::new(),
+        budget: Default::default(),
+        sla: None,
     }
 }
 
