@@ -274,7 +274,15 @@ fn children_of_a_run_that_is_never_reused_are_not_reused() {
     let id = RunId(uuid::Uuid::now_v7());
     let options = RunOptions { reuse: Reuse::Never, ..RunOptions::default() };
     let name = "again".to_owned();
-    let new = NewRun { id, name, spec, spec_digest: "d".into(), idempotency_key: None, options, at: Timestamp::now() };
+    let new = NewRun {
+        id,
+        name,
+        spec_digest: crate::core::key::spec_digest(&spec),
+        spec,
+        idempotency_key: None,
+        options,
+        at: Timestamp::now(),
+    };
     store.submit(new).unwrap();
     drop(store);
     assert_eq!(drive_run(folder.path(), id), Outcome::Succeeded);
