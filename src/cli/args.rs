@@ -45,8 +45,16 @@ pub enum Verb {
     Run(RunArgs),
     /// Train a language model: `quickstart` on an embedded corpus, `pretrain` on your own text
     StartTraining(StartTrainingArgs),
-    /// Go on with an interrupted or failed run
+    /// Go on with an interrupted, paused or failed run
     Resume(ResumeArgs),
+    /// Let the attempts of a run write a checkpoint and stop, until `resume`
+    Pause(PauseArgs),
+    /// Try a failed step again, or all of them, also while the rest of the run goes on
+    Retry(RetryArgs),
+    /// Run a step and everything after it again, in a new run that takes the rest from this one
+    Rerun(RerunArgs),
+    /// Branch off from a run: at a step, or at a checkpoint within it, with other parameters
+    Fork(ForkArgs),
     /// Stop a run for good, with all its processes
     Cancel(RunSelector),
     /// Answer a step that waits for a person
@@ -189,13 +197,65 @@ pub struct OptionalRun {
 }
 
 #[derive(Args, Debug)]
+pub struct PauseArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Why, for whoever finds the run paused
+    #[arg(long, value_name = "TEXT", default_value = "asked for")]
+    pub reason: String,
+}
+
+#[derive(Args, Debug)]
+pub struct RetryArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Only this step; `STEP[3]` is one item of a fan-out
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+}
+
+/// A new run with the workflow of an earlier one.
+#[derive(Args, Debug)]
+pub struct AgainArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Set a parameter of the workflow (repeatable; `a.b=value` reaches into tables)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Name of the new run [default: that of the earlier one]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Only submit; `stepwell worker` runs it
+    #[arg(long, short)]
+    pub detach: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RerunArgs {
+    #[command(flatten)]
+    pub again: AgainArgs,
+    /// The first step to run again
+    #[arg(long, value_name = "STEP")]
+    pub from_step: String,
+}
+
+#[derive(Args, Debug)]
+pub struct ForkArgs {
+    #[command(flatten)]
+    pub again: AgainArgs,
+    /// Where to branch off: a step, or a training step of it that has a checkpoint
+    #[arg(long, value_name = "STEP[:TRAIN_STEP]")]
+    pub at: String,
+}
+
+#[derive(Args, Debug)]
 pub struct ResumeArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
-    /// Run every step, even when an equal one has succeeded before
-    #[arg(long)]
-    pub no_reuse: bool,
     /// Let the run use more compute than its budget, such as `20h`
     #[arg(long, value_name = "TIME", value_parser = duration_of)]
     pub maximum_compute: Option<Duration>,

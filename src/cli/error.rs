@@ -81,6 +81,7 @@ impl From<StoreError> for CliError {
             StoreError::NoState { .. }
             | StoreError::UnknownRun { .. }
             | StoreError::UnknownStep { .. }
+            | StoreError::CheckpointGone { .. }
             | StoreError::UnknownSchedule { .. }
             | StoreError::NoBackup { .. }
             | StoreError::Pruned { .. } => (Exit::NotFound, "not_found"),

@@ -6,9 +6,9 @@ use super::progress::ProgressView;
 use super::report;
 use super::session::Session;
 use crate::core::ids::RunId;
-use crate::engine::{self, EngineOptions, Outcome, Scope};
+use crate::engine::{self, EngineOptions, Outcome, Scope, Start};
 
-pub fn drive(session: &Session, run: RunId, reuse: bool) -> Result<Exit, CliError> {
+pub fn drive(session: &Session, run: RunId, start: Start) -> Result<Exit, CliError> {
     let mut view = ProgressView::new(session);
     let outcome = engine::drive(
         EngineOptions {
@@ -16,7 +16,7 @@ pub fn drive(session: &Session, run: RunId, reuse: bool) -> Result<Exit, CliErro
             scope: Scope::Run(run),
             slots: session.settings.slots.value,
             limits: session.settings.limits(),
-            reuse,
+            start,
         },
         &mut view,
     );
@@ -35,7 +35,8 @@ pub fn drive(session: &Session, run: RunId, reuse: bool) -> Result<Exit, CliErro
             Ok(Exit::Canceled)
         }
         Outcome::Paused => {
-            session.out.message(&format!("run {run} is paused; `stepwell resume {run}` goes on"));
+            session.out.message(&format!("run {run} is paused"));
+            session.out.message(&format!("hint: `stepwell resume {}` goes on", report::resume_arguments(session, run)));
             Ok(Exit::Interrupted)
         }
         Outcome::Interrupted => {

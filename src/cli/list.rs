@@ -129,6 +129,8 @@ pub fn run_json(run: &RunRow) -> Value {
         "priority": run.options.priority,
         "scheduled_at": run.scheduled_at(),
         "failure": run.failure,
+        "pause_reason": run.pause_reason,
+        "origin": run.options.origin,
         "pruned_at": run.pruned_at,
     })
 }

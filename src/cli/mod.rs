@@ -1,5 +1,6 @@
 //! Command line: one file per verb. Data goes to standard output, everything else to standard error.
 
+mod again;
 mod approve;
 mod args;
 mod artifact;
@@ -18,18 +19,23 @@ mod explain;
 mod explain_limits;
 mod export_folder;
 mod foreground;
+mod fork;
 mod gc;
 #[cfg(feature = "train")]
 mod generate;
+mod go_on;
 mod list;
 mod logs;
 #[cfg(feature = "train")]
 mod model;
 mod output;
+mod pause;
 mod progress;
 mod provenance;
 mod report;
+mod rerun;
 mod resume;
+mod retry;
 mod run;
 mod schedule;
 mod session;

@@ -3,13 +3,13 @@
 use super::args::ResumeArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::foreground;
+use super::go_on::go_on;
 use super::report;
 use super::session::Session;
 use crate::core::budget::Budget;
 use crate::core::request::Request;
 use crate::core::status::RunStatus;
-use crate::engine::{self, Asked};
+use crate::engine::{self, Asked, Start};
 use crate::store::RunRow;
 
 pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
@@ -23,11 +23,12 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
             report::succeeded(session, id)?;
             Ok(Exit::Ok)
         }
-        RunStatus::Canceled => Err(CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled"))
-            .hint(format!("start it again with `stepwell run {}`", run.workflow))),
+        RunStatus::Canceled => Err(CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled")).hint(
+            format!("start it again with `stepwell run {}`, or parts of it with `stepwell rerun`", run.workflow),
+        )),
         _ => {
             session.out.message(&format!("resuming run {id} ({})", run.name));
-            foreground::drive(session, id, !args.no_reuse)
+            go_on(session, id, Start::Resume)
         }
     }
 }

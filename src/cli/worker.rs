@@ -7,7 +7,7 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::progress::ProgressView;
 use super::session::Session;
-use crate::engine::{self, EngineOptions, Outcome, Scope};
+use crate::engine::{self, EngineOptions, Outcome, Scope, Start};
 
 /// Serves pending and interrupted runs until a signal arrives, or until nothing is left.
 pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
@@ -19,7 +19,7 @@ pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
             scope: Scope::All { exit_when_idle: args.exit_when_idle },
             slots: session.settings.slots.value,
             limits: session.settings.limits(),
-            reuse: true,
+            start: Start::GoOn,
         },
         &mut view,
     );

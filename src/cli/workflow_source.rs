@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::error::{CliError, REPORT_WIDTH, chain, color};
 use super::session::Session;
 use crate::config::Origin;
-use crate::core::parse::{self, Library, Source};
+use crate::core::parse::{self, Library, Source, SpecErrors};
 use crate::core::spec::WorkflowSpec;
 use crate::steps;
+use crate::store::RunRow;
 
 /// Workflows that are part of the binary, so that it works outside of the repository.
 pub const EMBEDDED: &[(&str, &str)] = &[
@@ -71,12 +72,7 @@ pub fn find(workflow: &str) -> Result<Source, CliError> {
 pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -> Result<WorkflowSpec, CliError> {
     let source = find(workflow)?;
     let parsed = parse::workflow(&source.text, &source.origin, overrides, &steps::catalog(), &Files);
-    let mut spec = parsed.map_err(|errors| {
-        let mut error = CliError::usage(chain(&errors));
-        error.code = "invalid_workflow";
-        error.report = Some(errors.render(color(session.settings.color.value), REPORT_WIDTH));
-        error
-    })?;
+    let mut spec = parsed.map_err(|errors| invalid(session, &errors))?;
     let device = &session.settings.device;
     let chosen = overrides.iter().any(|(name, _)| name == "device");
     if !chosen
@@ -86,4 +82,25 @@ pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -
         *param = Value::String(device.value.clone());
     }
     Ok(spec)
+}
+
+/// The workflow of a run with other parameters, checked as if it were read from a file.
+pub fn repin(
+    session: &Session,
+    run: &RunRow,
+    spec: WorkflowSpec,
+    set: &[(String, String)],
+) -> Result<WorkflowSpec, CliError> {
+    if set.is_empty() {
+        return Ok(spec);
+    }
+    let label = format!("the workflow of run {}", run.name);
+    parse::pinned(spec, &label, set, &steps::catalog()).map_err(|errors| invalid(session, &errors))
+}
+
+fn invalid(session: &Session, errors: &SpecErrors) -> CliError {
+    let mut error = CliError::usage(chain(errors));
+    error.code = "invalid_workflow";
+    error.report = Some(errors.render(color(session.settings.color.value), REPORT_WIDTH));
+    error
 }

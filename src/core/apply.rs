@@ -28,7 +28,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
         Event::RunFailed { step, failure } => {
             state.end = Some(RunEnd::Failed { step: step.clone(), failure: failure.clone() });
         }
-        Event::StepReady { step, not_before } => with_step(state, step, |state, i| ready(state, i, *not_before)),
+        Event::StepReady { step, not_before } => with_step(state, step, |state, i| ready(state, i, at, *not_before)),
         Event::StepExpanded { step, items } => with_step(state, step, |state, i| {
             if state.steps[i].children.is_empty() {
                 state.add_children(i, items);
@@ -136,19 +136,26 @@ fn with_lease(state: &mut RunState, id: &StepId, fence: Fence, change: impl FnOn
     }
 }
 
-fn ready(state: &mut RunState, i: StepIndex, not_before: Timestamp) {
+fn ready(state: &mut RunState, i: StepIndex, at: Timestamp, not_before: Timestamp) {
+    if !matches!(state.steps[i].state, StepState::Ready { .. }) {
+        state.steps[i].ready_since = Some(at);
+    }
     if matches!(state.steps[i].state, StepState::Failed(_)) {
         state.steps[i].failures = 0;
         state.steps[i].losses = 0;
+        if let Some(parent) = state.steps[i].parent
+            && let StepState::Expanded { remaining } = &mut state.steps[parent].state
+        {
+            *remaining += 1;
+        }
     }
     state.set(i, StepState::Ready { not_before });
 }
 
-/// A fan-out waits for its children; when it is taken up again, for those that had failed.
+/// A fan-out waits for its children; when it is taken up again, for those that become ready after it.
 fn expanded(state: &mut RunState, i: StepIndex) {
     let range = state.steps[i].children.clone();
-    let done = |c: &StepIndex| matches!(state.steps[*c].state, StepState::Succeeded { .. } | StepState::Skipped);
-    let remaining = range.filter(|c| !done(c)).count();
+    let remaining = range.filter(|c| !state.steps[*c].state.is_terminal()).count();
     state.set(i, StepState::Expanded { remaining });
     if remaining == 0 {
         state.due.insert(i);

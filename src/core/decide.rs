@@ -12,7 +12,8 @@ use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::pools::Held;
 use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW, Verdict, backoff, verdict};
-use super::state::{Lease, Lifecycle, RunEnd, RunState, Step, StepState};
+use super::state::{Lease, Lifecycle, RunState, Step, StepState};
+use super::take_up::{resume, retry};
 use super::wait::{self, OnFalse};
 
 /// What happened, or what somebody wants. Commands about an attempt carry its fence; with an old one
@@ -145,6 +146,10 @@ pub enum Command {
     },
     /// Go on with an interrupted run, or take up the failed steps of a failed one.
     Resume,
+    /// Take up this failed step, or all of them, with new retries, also while the rest of the run goes on.
+    Retry {
+        step: Option<StepId>,
+    },
 }
 
 /// What the engine has to do once the events are committed.
@@ -289,6 +294,7 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
         Command::RaiseBudget { to } => Decision::event(Event::RunBudgetRaised { budget: state.budget.raised(&to) }),
         Command::Interrupt { reason } => interrupt(state, reason),
         Command::Resume => resume(state, now),
+        Command::Retry { step } => retry(state, step.as_ref(), now),
     }
 }
 
@@ -410,7 +416,7 @@ fn fail(state: &RunState, step: &Step, lease: &Lease, failure: Failure, now: Tim
         return vec![Event::StepCanceled { step: id }];
     }
     let policy = &state.step_spec(step).retry;
-    if failure.kind == FailureKind::LeaseLost && lease.progressed {
+    if failure.kind == FailureKind::LeaseLost && lease.progressed && !policy.rules_out(&failure) {
         // Lost, but further than before: not a poison step, so no retry is used up.
         let not_before = later(now, backoff(policy, 1));
         let reason = format!("lost after a new checkpoint: {}", failure.message);
@@ -447,21 +453,47 @@ fn release(state: &RunState, step: &Step, fence: Fence, reason: String, now: Tim
 
 fn expire(state: &RunState, now: Timestamp) -> Decision {
     let effects = state.leases().filter_map(|(step, lease)| {
-        let timeout = &state.step_spec(step).timeout;
-        let failure = if timeout.start_to_close.is_some_and(|limit| later(lease.started_at, limit) <= now) {
-            let seconds = timeout.start_to_close.unwrap_or_default().as_secs_f64();
-            Failure::new(FailureKind::Timeout, format!("the attempt ran for longer than its limit of {seconds} s"))
-                .with_hint("raise `timeout.start_to_close` of the step")
-        } else if lease.expires_at <= now {
-            let seconds = timeout.heartbeat.as_secs_f64();
-            Failure::new(FailureKind::LeaseLost, format!("the worker sent no heartbeat for {seconds} s"))
-                .with_hint("the process was stopped or the machine overloaded; `timeout.heartbeat` sets the limit")
-        } else {
-            return None;
-        };
+        let failure = overdue(state, step, lease, now)?;
         Some(Effect::Kill { step: step.id.clone(), fence: lease.fence, failure })
     });
-    Decision { events: Vec::new(), effects: effects.collect() }
+    let effects = effects.collect();
+    let mut events = Vec::new();
+    if state.end.is_none() && state.lifecycle == Lifecycle::Active {
+        let late = state.ready_with_deadline().filter(|(_, deadline)| *deadline <= now);
+        events
+            .extend(late.map(|(step, _)| Event::StepFailed { step: step.id.clone(), failure: too_late(state, step) }));
+        if !events.is_empty() {
+            events.splice(0..0, starting(state));
+        }
+    }
+    Decision { events, effects }
+}
+
+/// Why the holder of a lease has to be ended now, if so.
+fn overdue(state: &RunState, step: &Step, lease: &Lease, now: Timestamp) -> Option<Failure> {
+    let timeout = &state.step_spec(step).timeout;
+    if state.schedule_deadline(step).is_some_and(|deadline| deadline <= now) {
+        return Some(too_late(state, step));
+    }
+    if timeout.start_to_close.is_some_and(|limit| later(lease.started_at, limit) <= now) {
+        let seconds = timeout.start_to_close.unwrap_or_default().as_secs_f64();
+        let message = format!("the attempt ran for longer than its limit of {seconds} s");
+        return Some(
+            Failure::new(FailureKind::Timeout, message).with_hint("raise `timeout.start_to_close` of the step"),
+        );
+    }
+    (lease.expires_at <= now).then(|| {
+        let seconds = timeout.heartbeat.as_secs_f64();
+        Failure::new(FailureKind::LeaseLost, format!("the worker sent no heartbeat for {seconds} s"))
+            .with_hint("the process was stopped or the machine overloaded; `timeout.heartbeat` sets the limit")
+    })
+}
+
+fn too_late(state: &RunState, step: &Step) -> Failure {
+    let seconds = state.step_spec(step).timeout.schedule_to_close.unwrap_or_default().as_secs_f64();
+    let message = format!("the step was not done within {seconds} s of being ready, after {} attempts", step.attempts);
+    Failure::new(FailureKind::ScheduleToClose, message)
+        .with_hint("raise `timeout.schedule_to_close` of the step; `stepwell retry` gives it the same time again")
 }
 
 fn cancel(state: &RunState) -> Decision {
@@ -489,24 +521,4 @@ fn interrupt(state: &RunState, reason: String) -> Decision {
     }
     let effects = state.leases().map(|(step, lease)| Effect::Interrupt { step: step.id.clone(), fence: lease.fence });
     Decision { events: Vec::new(), effects: effects.collect() }
-}
-
-fn resume(state: &RunState, now: Timestamp) -> Decision {
-    match (&state.end, state.lifecycle) {
-        (None, Lifecycle::Interrupted | Lifecycle::Paused) => Decision::event(Event::RunResumed),
-        (Some(RunEnd::Failed { .. }), _) => {
-            let again = state.failed.iter().map(|&i| take_up(state, &state.steps[i], now));
-            Decision::events(std::iter::once(Event::RunResumed).chain(again))
-        }
-        _ => Decision::default(),
-    }
-}
-
-/// A failed step becomes ready again; a fan-out goes back to waiting for its children.
-fn take_up(state: &RunState, step: &Step, now: Timestamp) -> Event {
-    if step.children.is_empty() {
-        return Event::StepReady { step: step.id.clone(), not_before: now };
-    }
-    let items = state.children(step).iter().filter_map(|child| child.item.as_ref().map(|(_, item)| item.clone()));
-    Event::StepExpanded { step: step.id.clone(), items: items.collect() }
 }

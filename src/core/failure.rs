@@ -17,6 +17,8 @@ pub enum FailureKind {
     Timeout,
     /// The worker disappeared or stopped sending heartbeats.
     LeaseLost,
+    /// The step, with all its retries, took longer than `timeout.schedule_to_close`.
+    ScheduleToClose,
     Canceled,
 }
 
@@ -28,7 +30,26 @@ impl FailureKind {
             FailureKind::Fatal => "fatal",
             FailureKind::Timeout => "timeout",
             FailureKind::LeaseLost => "lease_lost",
+            FailureKind::ScheduleToClose => "schedule_to_close",
             FailureKind::Canceled => "canceled",
+        }
+    }
+}
+
+/// How a program ended that did not succeed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProgramExit {
+    Code(i32),
+    Signal(i32),
+}
+
+impl ProgramExit {
+    /// One number for both, as shells have it: signal n is 128 + n.
+    pub fn code(self) -> i32 {
+        match self {
+            ProgramExit::Code(code) => code,
+            ProgramExit::Signal(signal) => 128_i32.saturating_add(signal),
         }
     }
 }
@@ -40,6 +61,9 @@ pub struct Failure {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Of a step that runs a program, when that is why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ProgramExit>,
     /// What has to be free on the disk before trying again makes sense, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_bytes: Option<u64>,
@@ -47,7 +71,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), hint: None, needed_bytes: None }
+        Failure { kind, message: message.into(), hint: None, exit: None, needed_bytes: None }
     }
 
     pub fn fatal(message: impl Into<String>) -> Self {
@@ -60,6 +84,11 @@ impl Failure {
 
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn with_exit(mut self, exit: ProgramExit) -> Self {
+        self.exit = Some(exit);
         self
     }
 

@@ -35,6 +35,7 @@ pub mod state;
 mod state_tests;
 pub mod status;
 pub mod suggest;
+pub mod take_up;
 pub mod template;
 pub mod timetable;
 pub mod token_file;

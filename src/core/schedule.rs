@@ -28,8 +28,11 @@ pub fn next_deadline(state: &RunState, now: Timestamp) -> Option<Timestamp> {
     }
     let leases = state.leases().map(|(step, lease)| {
         let limit = state.step_spec(step).timeout.start_to_close.map(|limit| later(lease.started_at, limit));
-        limit.map_or(lease.expires_at, |limit| limit.min(lease.expires_at))
+        [limit, state.schedule_deadline(step)].into_iter().flatten().fold(lease.expires_at, Timestamp::min)
     });
+    // A step of a run that is stopped fails when the run goes on.
+    let active = state.lifecycle == Lifecycle::Active;
+    let late = state.ready_with_deadline().filter(|_| active).map(|(_, deadline)| deadline);
     let ready = state.ready_heads().map(|(_, at, _)| at).filter(|at| *at > now);
-    leases.chain(ready).min()
+    leases.chain(ready).chain(late).min()
 }

@@ -95,7 +95,12 @@ fn step_schema(kinds: &[Value]) -> Value {
                     "initial_interval": duration,
                     "backoff_coefficient": { "type": "number", "minimum": 1 },
                     "maximum_interval": duration,
-                    "maximum_attempts": { "type": "integer", "minimum": 1 }
+                    "maximum_attempts": { "type": "integer", "minimum": 1 },
+                    "non_retryable": {
+                        "type": "array",
+                        "items": { "anyOf": [{ "type": "string" }, { "type": "integer", "minimum": 1, "maximum": 255 }] },
+                        "description": "Kinds of failure, such as \"timeout\", and exit codes that end the step at once"
+                    }
                 }
             },
             "resources": {
@@ -113,7 +118,7 @@ fn step_schema(kinds: &[Value]) -> Value {
             "timeout": {
                 "type": "object",
                 "additionalProperties": false,
-                "properties": { "start_to_close": duration, "heartbeat": duration }
+                "properties": { "start_to_close": duration, "schedule_to_close": duration, "heartbeat": duration }
             }
         }
     })

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::artifact::Outputs;
 use super::budget::Budget;
 use super::catalog::Placement;
+use super::decide::later;
 use super::event::{Alert, Checkpoint, ProcessIdentity, Wait};
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
@@ -132,6 +133,9 @@ pub struct Step {
     pub failures: u32,
     /// Attempts lost with their engine since the last checkpoint.
     pub losses: u32,
+    /// When it became ready for the first time, or again after it had ended; `timeout.schedule_to_close`
+    /// counts from here.
+    pub ready_since: Option<Timestamp>,
     /// Key of the newest claim.
     pub key: Option<StepKey>,
     pub last_checkpoint: Option<Checkpoint>,
@@ -324,6 +328,24 @@ impl RunState {
         if step.parent.is_none() && self.spec.steps[step.spec].for_each.is_some() { expansion } else { attempt }
     }
 
+    /// Ready steps, with the end of their `timeout.schedule_to_close`.
+    pub(super) fn ready_with_deadline(&self) -> impl Iterator<Item = (&Step, Timestamp)> {
+        let limited = self.spec.steps.iter().any(|step| step.timeout.schedule_to_close.is_some());
+        let ready = self.ready.values().flatten();
+        ready
+            .take_while(move |_| limited)
+            .filter_map(|&(_, i)| Some((&self.steps[i], self.schedule_deadline(&self.steps[i])?)))
+    }
+
+    /// When the whole step has to be done; for a fan-out each of its children has its own time.
+    pub fn schedule_deadline(&self, step: &Step) -> Option<Timestamp> {
+        let spec = self.step_spec(step);
+        if step.parent.is_none() && spec.for_each.is_some() {
+            return None;
+        }
+        Some(later(step.ready_since?, spec.timeout.schedule_to_close?))
+    }
+
     pub(super) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
     }
@@ -390,6 +412,13 @@ impl RunState {
     pub fn restore_losses(&mut self, id: &StepId, losses: u32) {
         if let Some(i) = self.find(id) {
             self.steps[i].losses = losses;
+        }
+    }
+
+    /// When a step became ready, from its log; the tables do not have it.
+    pub fn restore_ready_since(&mut self, id: &StepId, at: Timestamp) {
+        if let Some(i) = self.find(id) {
+            self.steps[i].ready_since = Some(at);
         }
     }
 
@@ -514,6 +543,7 @@ impl Step {
             attempts: 0,
             failures: 0,
             losses: 0,
+            ready_since: None,
             key: None,
             last_checkpoint: None,
             skipped_need: None,

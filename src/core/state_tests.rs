@@ -31,7 +31,11 @@ fn step(id: &str, needs: &[&str]) -> StepSpec {
         for_each: None,
         when: None,
         retry: RetryPolicy { initial_interval: Duration::from_secs(1), ..RetryPolicy::default() },
-        timeout: Timeouts { start_to_close: Some(Duration::from_secs(100)), heartbeat: Duration::from_secs(30) },
+        timeout: Timeouts {
+            start_to_close: Some(Duration::from_secs(100)),
+            schedule_to_close: None,
+            heartbeat: Duration::from_secs(30),
+        },
         child: None,
         resources: Default::default(),
         priority: 0,
@@ -164,6 +168,7 @@ impl World {
                 }
             }
             Event::AttemptStarted { fence, .. } => {
+                assert_ne!(self.run_status, RunStatus::Paused, "{id} was claimed in a paused run");
                 let last = self.fences.insert(id.clone(), fence.0).unwrap_or(0);
                 assert!(fence.0 > last, "fence of {id} did not grow");
                 assert!(self.leased.insert(id.clone()), "two leases of {id}");
@@ -288,7 +293,7 @@ fn act(world: &mut World, what: u8, which: usize) {
     let waiting = world.state.waits().map(|(step, wait)| (step.id.clone(), wait.clone())).collect::<Vec<_>>();
     let waiting = waiting.get(which % waiting.len().max(1)).cloned();
     let name = ["a", "b"][which % 2].to_owned();
-    match (what % 26, ready, leased) {
+    match (what % 29, ready, leased) {
         (18..=20, Some(step), _) if !is_fan_out(world, &step) => {
             let wait = match which % 3 {
                 0 => Wait::Approval { prompt: "?".into(), inputs: Value::Null },
@@ -345,6 +350,18 @@ fn act(world: &mut World, what: u8, which: usize) {
         }
         (15, _, _) => drop(world.tell(Command::Interrupt { reason: "x".into() })),
         (16, _, _) => drop(world.tell(Command::Resume)),
+        (26, _, _) => drop(world.tell(Command::Pause { reason: "x".into() })),
+        (27, _, _) => drop(world.tell(Command::Retry { step: None })),
+        (28, _, _) => {
+            let ids: Vec<StepId> = world.statuses.keys().cloned().collect();
+            let step = ids[which % ids.len()].clone();
+            let failed = world.statuses[&step] == StepStatus::Failed;
+            let ended = matches!(world.state.end, Some(RunEnd::Succeeded | RunEnd::Canceled));
+            let decision = world.tell(Command::Retry { step: Some(step) });
+            if failed && !ended && world.state.lifecycle != Lifecycle::Canceling {
+                assert!(!decision.events.is_empty(), "a failed step was not taken up");
+            }
+        }
         // Rare, as nothing comes after it.
         (17, _, _) if which.is_multiple_of(16) => drop(world.tell(Command::Cancel)),
         (17, _, Some((step, fence))) => {
@@ -656,6 +673,120 @@ fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     assert_eq!(state.end, Some(RunEnd::Succeeded));
     // Quadratic behaviour would take minutes.
     assert!(started.elapsed() < Duration::from_secs(20), "took {:?}", started.elapsed());
+}
+
+#[test]
+fn a_paused_run_claims_nothing_and_loses_no_retries() {
+    let mut world = world(vec![step("a", &[]), step("b", &[])]);
+    world.claim(&"a".into());
+    let effects = world.tell(Command::Pause { reason: "x".into() }).effects;
+    assert!(matches!(effects.as_slice(), [Effect::Interrupt { step, .. }] if step.as_str() == "a"));
+    world.tell(Command::Release { step: "a".into(), fence: Fence(1), reason: "asked".into() });
+    assert_eq!(world.claim(&"b".into()), Decision::default());
+    assert_eq!(world.claim(&"a".into()), Decision::default());
+    world.tell(Command::Interrupt { reason: "engine stops".into() });
+    assert_eq!(world.run_status, RunStatus::Paused, "an engine that stops does not end the pause");
+    assert_eq!(world.state.step(&"a".into()).unwrap().failures, 0);
+    world.tell(Command::Resume);
+    world.run_to_the_end();
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn a_paused_run_can_be_canceled() {
+    let mut world = world(vec![step("a", &[])]);
+    world.tell(Command::Pause { reason: "x".into() });
+    world.tell(Command::Cancel);
+    assert_eq!(world.state.end, Some(RunEnd::Canceled));
+}
+
+#[test]
+fn a_failed_step_is_retried_while_the_rest_goes_on() {
+    let mut once = step("a", &[]);
+    once.retry.maximum_attempts = 2;
+    let mut world = world(vec![once, step("b", &[]), step("c", &["a"])]);
+    world.claim(&"b".into());
+    for _ in 0..2 {
+        world.wait(60);
+        world.claim(&"a".into());
+        let fence = world.state.step(&"a".into()).unwrap().fence;
+        world.tell(Command::Fail { step: "a".into(), fence, failure: Failure::retryable("x") });
+    }
+    assert_eq!(world.statuses[&"a".into()], StepStatus::Failed);
+    assert_eq!(world.tell(Command::Retry { step: Some("b".into()) }), Decision::default(), "b has not failed");
+    world.tell(Command::Retry { step: Some("a".into()) });
+    assert_eq!(world.state.step(&"a".into()).unwrap().failures, 0, "retries are counted anew");
+    assert_eq!(world.state.end, None);
+    world.run_to_the_end();
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn one_item_of_a_failed_fan_out_is_retried_alone() {
+    let mut fan = step("f", &[]);
+    fan.for_each = Some("x".into());
+    let mut world = world(vec![fan]);
+    world.tell(Command::Expand { step: "f".into(), items: vec![Value::Null; 3] });
+    for n in 0..3 {
+        let child = StepId::from("f").child(n);
+        world.claim(&child);
+        world.tell(Command::Fail { step: child, fence: Fence(1), failure: Failure::fatal("x") });
+    }
+    assert!(matches!(world.state.end, Some(RunEnd::Failed { .. })));
+    world.tell(Command::Retry { step: Some("f[1]".into()) });
+    assert_eq!(world.ready(), [StepId::from("f[1]")]);
+    assert_eq!(world.statuses[&"f".into()], StepStatus::Expanded);
+    world.claim(&"f[1]".into());
+    world.complete_all();
+    assert!(matches!(&world.state.end, Some(RunEnd::Failed { .. })), "the others have still failed");
+    world.tell(Command::Retry { step: Some("f".into()) });
+    world.run_to_the_end();
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn schedule_to_close_counts_over_all_attempts_and_pauses_between_them() {
+    let mut slow = step("a", &[]);
+    slow.retry.maximum_attempts = 100;
+    slow.timeout.schedule_to_close = Some(Duration::from_secs(50));
+    let mut world = world(vec![slow]);
+    world.claim(&"a".into());
+    world.wait(20);
+    world.tell(Command::Fail { step: "a".into(), fence: Fence(1), failure: Failure::retryable("x") });
+    world.wait(5);
+    world.claim(&"a".into());
+    world.wait(10);
+    world.tell(Command::Heartbeat { step: "a".into(), fence: Fence(2) });
+    assert_eq!(world.tell(Command::Expire).effects, []);
+    let deadline = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(50);
+    assert_eq!(super::schedule::next_deadline(&world.state, world.now), Some(deadline));
+    world.wait(15);
+    let effects = world.tell(Command::Expire).effects;
+    let [Effect::Kill { failure, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(failure.kind, FailureKind::ScheduleToClose);
+    world.tell(Command::Fail { step: "a".into(), fence: Fence(2), failure: failure.clone() });
+    assert!(
+        matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.kind == FailureKind::ScheduleToClose)
+    );
+    world.tell(Command::Retry { step: None });
+    assert_eq!(world.tell(Command::Expire), Decision::default(), "a retry gets the same time again");
+}
+
+#[test]
+fn a_step_fails_when_its_time_ends_during_a_backoff() {
+    let mut slow = step("a", &[]);
+    slow.retry.initial_interval = Duration::from_secs(60);
+    slow.timeout.schedule_to_close = Some(Duration::from_secs(50));
+    let mut world = world(vec![slow]);
+    world.claim(&"a".into());
+    world.tell(Command::Fail { step: "a".into(), fence: Fence(1), failure: Failure::retryable("x") });
+    world.wait(49);
+    assert_eq!(world.tell(Command::Expire), Decision::default());
+    world.wait(1);
+    world.tell(Command::Expire);
+    assert!(
+        matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.kind == FailureKind::ScheduleToClose)
+    );
 }
 
 fn waits_for_a_person(world: &mut World, id: &str) {

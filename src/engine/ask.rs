@@ -13,7 +13,7 @@ use crate::store::{EngineLock, Store, StoreError};
 
 use super::drive::drive_locked;
 use super::error::EngineError;
-use super::options::{EngineOptions, Quiet, Scope};
+use super::options::{EngineOptions, Quiet, Scope, Start};
 use super::wake::wake;
 
 /// An engine answers between two commits.
@@ -48,7 +48,7 @@ pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, Eng
                     scope: Scope::Requests,
                     slots: 1,
                     limits: Limits::default(),
-                    reuse: false,
+                    start: Start::GoOn,
                 };
                 drive_locked(&lock, options, &mut Quiet)?;
             }

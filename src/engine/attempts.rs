@@ -17,6 +17,9 @@ pub(super) const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
 /// Between two tries to end processes that hang in the kernel.
 pub(super) const BURIAL_PAUSE: Duration = Duration::from_secs(1);
 
+/// Why an attempt was released when its run was paused, not the engine stopped.
+pub(super) const ASKED_TO_STOP: &str = "the attempt was asked to stop";
+
 /// What is reported once the attempt is proved dead.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Ending {
@@ -40,6 +43,8 @@ pub(super) struct Running {
     pub silenced: bool,
     /// The process has ended but is not proved dead with all its group.
     pub ended: bool,
+    /// It was asked to write a checkpoint and stop; whatever follows is not its fault.
+    pub interrupted: bool,
     /// When patience is over.
     pub kill_at: Option<Instant>,
 }
@@ -55,6 +60,7 @@ impl Running {
             ending: None,
             silenced: false,
             ended: false,
+            interrupted: false,
             kill_at: None,
         }
     }

@@ -9,10 +9,11 @@ use serde_json::{Map, Value};
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::decide::Command;
 use crate::core::failure::Failure;
-use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::key::step_key;
 use crate::core::pools::{Free, Held};
 use crate::core::provenance::FINGERPRINT;
+use crate::core::run_options::Origin;
 use crate::core::state::Step;
 use crate::core::template::{self, TemplateError};
 use crate::core::wait::AtClaim;
@@ -133,11 +134,15 @@ impl Engine<'_> {
         Ok(Turn::Taken)
     }
 
-    /// Checkpoints and scratch files of other inputs must not leak into this attempt.
+    /// Checkpoints and scratch files of other inputs must not leak into this attempt. A fork starts over
+    /// from the checkpoint that it was made for.
     fn start_over(&mut self, run: RunId, step: StepId, fence: Fence) {
-        let message = "the inputs have changed since the last attempt: starting from the beginning".to_owned();
+        let forked_at = self.runs.get(&run).and_then(|run| run.forked_at(&step));
+        let last_step = forked_at.unwrap_or(0);
+        let from = forked_at.map_or_else(|| "the beginning".to_owned(), |at| format!("training step {at}"));
+        let message = format!("the inputs have changed since the last attempt: starting from {from}");
         self.handle(run, Command::Note { step: step.clone(), fence, message });
-        self.handle(run, Command::Rewind { step: step.clone(), fence, last_step: 0 });
+        self.handle(run, Command::Rewind { step: step.clone(), fence, last_step });
         self.clean(run, &step);
     }
 
@@ -185,11 +190,12 @@ impl Engine<'_> {
             Ok(fingerprint) => fingerprint,
             Err(failure) => return reject(failure),
         };
-        self.plan_attempt(step, handler, (with, &fingerprint), held)
+        self.plan_attempt(run, step, handler, (with, &fingerprint), held)
     }
 
     fn plan_attempt(
         &self,
+        run: &Run,
         step: &Step,
         handler: &dyn StepHandler,
         (with, fingerprint): (Value, &Value),
@@ -201,15 +207,34 @@ impl Engine<'_> {
         if let (Value::Object(arguments), false) = (&mut recorded, fingerprint.is_null()) {
             arguments.insert(FINGERPRINT.to_owned(), fingerprint.clone());
         }
-        if self.options.reuse
-            && handler.reusable(&with)
-            && let Some((from, outputs)) = self.store.find_reusable(&key)?
-            && self.is_present(&outputs)
-        {
+        if let Some((from, outputs)) = self.done_before(run, step, handler.reusable(&with), &key)? {
             return Ok(Plan::Command(Command::Reuse { step: id, key, with: recorded, from, outputs }));
         }
         let inputs_changed = step.key.as_ref().is_some_and(|earlier| *earlier != key);
         Ok(Plan::Attempt { command: Command::Claim { step: id, key, with: recorded, resources }, with, inputs_changed })
+    }
+
+    /// Outputs of an equal step: of the run that this one repeats, whatever the kind; else of any run.
+    fn done_before(
+        &self,
+        run: &Run,
+        step: &Step,
+        reusable: bool,
+        key: &StepKey,
+    ) -> Result<Option<(RunId, Outputs)>, EngineError> {
+        if !run.options.reuse.allows(&run.state.step_spec(step).id) {
+            return Ok(None);
+        }
+        if let Some(source) = run.options.origin.as_ref().and_then(Origin::source)
+            && let Some(row) = self.store.find_step(source, &step.id)?
+            && row.key.as_ref() == Some(key)
+            && let Some(outputs) = row.outputs
+            && self.is_present(&outputs)
+        {
+            return Ok(Some((source, outputs)));
+        }
+        let found = if reusable { self.store.find_reusable(key)? } else { None };
+        Ok(found.filter(|(_, outputs)| self.is_present(outputs)))
     }
 
     /// Whether all files of earlier outputs are still there; their content is verified when it is read.

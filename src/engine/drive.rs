@@ -146,6 +146,8 @@ impl Engine<'_> {
         self.restore_windows()?;
         self.look_for_requests()?;
         self.load_schedules()?;
+        // What ran out while no engine was there must not be claimed.
+        self.look_at_the_clock();
         loop {
             self.fire_schedules()?;
             self.judge_runs();

@@ -28,6 +28,9 @@ pub enum EngineError {
     Unreadable { holder: String, source: ArtifactError },
     #[error("the provenance of {what} is not known: {reason}")]
     NoProvenance { what: String, reason: String },
+    /// What was asked for cannot be done.
+    #[error("run {run}: {why}")]
+    Refused { run: RunId, why: String },
     #[error("there is no time zone `{name}`")]
     UnknownTimeZone { name: String },
     #[error("`{cron}` is not a cron expression: {why}")]
@@ -78,6 +81,7 @@ impl EngineError {
             }
             EngineError::Undead { .. } => Some("end them, or restart the machine".to_owned()),
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
+            EngineError::Refused { run, .. } => Some(format!("`stepwell show {run}` shows its steps")),
             EngineError::Io { .. } | EngineError::System { .. } => None,
         }
     }

@@ -10,7 +10,7 @@ use crate::executors::{AttemptId, Exit, Report, Sweep};
 use crate::steps::last_lines;
 use crate::store::attempt_log;
 
-use super::attempts::{BURIAL_PAUSE, EXIT_GRACE, Ending, Running};
+use super::attempts::{ASKED_TO_STOP, BURIAL_PAUSE, EXIT_GRACE, Ending, Running};
 use super::drive::Engine;
 use super::error::EngineError;
 use super::inbox::Message;
@@ -79,7 +79,7 @@ impl Engine<'_> {
             }
             FromAttempt::Interrupted => {
                 let reason = self.stopping.as_ref().map(|stop| stop.reason.clone());
-                let reason = reason.unwrap_or_else(|| "the worker was asked to stop".to_owned());
+                let reason = reason.unwrap_or_else(|| ASKED_TO_STOP.to_owned());
                 self.end(&id, Ending::Release(reason), false);
             }
         }
@@ -121,6 +121,7 @@ impl Engine<'_> {
             (Some(ending), _) => ending,
             (None, _) if canceling => Ending::Cancel,
             (None, Some(stop)) => Ending::Release(stop.reason.clone()),
+            (None, None) if running.interrupted => Ending::Release(ASKED_TO_STOP.to_owned()),
             (None, None) => Ending::Fail(self.vanished(id, running.number, exit)),
         };
         match ending {

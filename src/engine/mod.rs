@@ -41,7 +41,7 @@ pub use copy_artifacts::{back_up_artifacts, put_back_artifacts};
 pub use drive::drive;
 pub use error::EngineError;
 pub use gc::{Amount, Collected, Sweep, gc};
-pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait};
+pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait, Start};
 pub use provenance::provenance;
 pub use rows::state_from_rows;
 pub use schedules::{submit_scheduled, timetable};

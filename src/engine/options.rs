@@ -10,12 +10,24 @@ use crate::core::protocol::{MetricRow, Progress};
 /// Which runs to drive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
-    /// This one; taken up again when it was interrupted or had failed.
+    /// This one.
     Run(RunId),
     /// Every run that has not ended, and those that are submitted meanwhile.
     All { exit_when_idle: bool },
     /// Nothing is run: only requests of other processes are answered.
     Requests,
+}
+
+/// What is done first with the runs to drive.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Start {
+    /// Taken up again when it was interrupted or had failed; left alone when it is paused.
+    #[default]
+    GoOn,
+    /// Also when it is paused.
+    Resume,
+    /// Only this failed step, or all of them, gets new retries.
+    Retry { step: Option<StepId> },
 }
 
 #[derive(Clone, Debug)]
@@ -26,8 +38,7 @@ pub struct EngineOptions {
     pub slots: usize,
     /// Pools, rate limits and what to do about alerts.
     pub limits: Limits,
-    /// Whether outputs of equal steps of earlier runs may be used.
-    pub reuse: bool,
+    pub start: Start,
 }
 
 /// How the engine's work ended.

@@ -11,10 +11,13 @@ use crate::executors::{AttemptId, Launch};
 use crate::faults::around;
 use crate::store::scratch_dir;
 
-use super::attempts::{EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
+use super::attempts::{ASKED_TO_STOP, EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
 use super::drive::Engine;
 use super::error::EngineError;
 use super::run::placement;
+
+/// Number of no attempt: the checkpoint was made in another run.
+const ADOPTED: u32 = 0;
 
 impl Engine<'_> {
     pub(super) fn perform(&mut self, run: RunId, effect: Effect) -> Result<(), EngineError> {
@@ -30,6 +33,7 @@ impl Engine<'_> {
                     && running.kill_at.is_none()
                 {
                     running.handle.send(&ToAttempt::Interrupt);
+                    running.interrupted = true;
                     running.kill_within(INTERRUPT_GRACE);
                 }
             }
@@ -44,8 +48,11 @@ impl Engine<'_> {
             }
             Effect::Kill { step, fence, failure } => {
                 if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence }) {
-                    let stop = self.stopping.as_ref();
-                    let ending = stop.map_or(Ending::Fail(failure), |stop| Ending::Release(stop.reason.clone()));
+                    let ending = match &self.stopping {
+                        Some(stop) => Ending::Release(stop.reason.clone()),
+                        None if running.interrupted => Ending::Release(ASKED_TO_STOP.to_owned()),
+                        None => Ending::Fail(failure),
+                    };
                     running.ending.get_or_insert(ending);
                     running.silenced = true;
                     running.handle.kill();
@@ -91,7 +98,9 @@ impl Engine<'_> {
         let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
         let Some((step, lease, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
         let attempt = step.attempts;
-        let checkpoints = if attempt > 1 { self.checkpoints(id.run, step, &key)? } else { Vec::new() };
+        let forked_at = run.forked_at(&id.step);
+        let some = attempt > 1 || forked_at.is_some();
+        let checkpoints = if some { self.checkpoints(id.run, step, &key)? } else { Vec::new() };
         let spec = run.state.step_spec(step);
         let request = AttemptRequest {
             run: id.run,
@@ -105,17 +114,19 @@ impl Engine<'_> {
             state_dir: self.options.state_dir.clone(),
             scratch_dir: scratch_dir(&self.options.state_dir, id.run, &id.step),
             checkpoints,
+            forked_at,
         };
         Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone() }))
     }
 
-    /// Committed checkpoints of attempts with this key, newest first.
+    /// Committed checkpoints of attempts with this key, newest first; last the one that a fork goes on from,
+    /// which is of another key, and of no attempt.
     fn checkpoints(&self, run: RunId, step: &Step, key: &StepKey) -> Result<Vec<Checkpoint>, EngineError> {
         let mut rows = self.store.checkpoints(run, &step.id)?;
         // A rewind voids checkpoints by their training step; one without any has to be told by its attempt.
         if rows.iter().any(|row| row.checkpoint.last_step.is_none()) {
             let first = self.first_attempt_with(run, step, key)?;
-            rows.retain(|row| row.attempt >= first);
+            rows.retain(|row| row.attempt >= first || row.attempt == ADOPTED);
         }
         Ok(rows.into_iter().map(|row| row.checkpoint).collect())
     }

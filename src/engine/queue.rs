@@ -76,7 +76,7 @@ impl Engine<'_> {
         let candidates = |(&id, run): (&RunId, &'_ Run)| {
             next_claims(&run.state, now).map(|head| Reverse(Candidate::new(id, run, head))).collect::<Vec<_>>()
         };
-        self.runs.iter().flat_map(candidates).collect()
+        self.runs.iter().filter(|(id, _)| self.drives(**id)).flat_map(candidates).collect()
     }
 
     /// Who is next in the class of a candidate that has had its turn.

@@ -9,12 +9,13 @@ use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::request::Request;
 use crate::core::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
 use crate::core::status::{RunStatus, StepStatus};
+use crate::core::take_up::to_retry;
 use crate::executors::{AttemptId, end_leftovers};
 use crate::store::{RUNS_DIR, RunRow, scratch_dir};
 
 use super::drive::Engine;
 use super::error::EngineError;
-use super::options::Scope;
+use super::options::{Scope, Start};
 use super::run::Run;
 
 impl Engine<'_> {
@@ -50,8 +51,12 @@ impl Engine<'_> {
         self.runs.insert(row.id, run);
         self.release_leases(row.id)?;
         let paused = row.stored_status == RunStatus::Paused;
-        if wanted && !canceled && !paused {
-            self.handle(row.id, Command::Resume);
+        if wanted && !canceled {
+            match self.options.start.clone() {
+                Start::Retry { step } => self.retry(row.id, step)?,
+                Start::GoOn if paused => {}
+                Start::GoOn | Start::Resume => self.handle(row.id, Command::Resume),
+            }
         } else if !wanted && row.stored_status == RunStatus::Running {
             self.handle(row.id, Command::Interrupt { reason: ENGINE_DIED.to_owned() });
         }
@@ -59,6 +64,14 @@ impl Engine<'_> {
         if !wanted {
             self.runs.remove(&row.id);
         }
+        Ok(())
+    }
+
+    fn retry(&mut self, run: RunId, step: Option<StepId>) -> Result<(), EngineError> {
+        if let Some(active) = self.runs.get(&run) {
+            to_retry(&active.state, step.as_ref()).map_err(|why| EngineError::Refused { run, why })?;
+        }
+        self.handle(run, Command::Retry { step });
         Ok(())
     }
 

@@ -4,8 +4,9 @@ use crate::core::decide::Command;
 use crate::core::event::Wait;
 use crate::core::ids::{RunId, StepId};
 use crate::core::request::Request;
-use crate::core::state::{Lifecycle, RunState};
+use crate::core::state::{Lifecycle, RunEnd, RunState};
 use crate::core::status::RunStatus;
+use crate::core::take_up::to_retry;
 use crate::store::{Answer, RequestRow};
 
 use super::drive::Engine;
@@ -56,11 +57,20 @@ impl Engine<'_> {
             Request::Cancel => self.handle(run, Command::Cancel),
             Request::Pause { reason } => {
                 self.refuse_unless(run, |state| state.lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
                 self.handle(run, Command::Pause { reason });
             }
             Request::Resume => {
                 self.refuse_unless(run, |state| state.lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_to_go_on(run)?;
                 self.handle(run, Command::Resume);
+            }
+            Request::Retry { step } => {
+                if let Some(active) = self.runs.get(&run) {
+                    to_retry(&active.state, step.as_ref())?;
+                }
+                self.refuse_to_go_on(run)?;
+                self.handle(run, Command::Retry { step });
             }
             Request::Decide { step, verdict, approver, comment } => {
                 self.refuse_unless_asked(run, &step)?;
@@ -74,11 +84,28 @@ impl Engine<'_> {
                 self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
                 self.handle(run, Command::RaiseBudget { to });
             }
-            Request::Retry { .. } => {
-                return Err(format!("this build cannot answer `{}`", request.kind()));
-            }
         }
         Ok(())
+    }
+
+    /// Why this engine cannot go on with a run, if so.
+    fn refuse_to_go_on(&self, run: RunId) -> Result<(), String> {
+        let Some(active) = self.runs.get(&run) else { return Ok(()) };
+        match (&active.state.end, &self.options.scope) {
+            (Some(RunEnd::Succeeded), _) => return Err("it has succeeded".to_owned()),
+            (Some(RunEnd::Canceled), _) => return Err("it was canceled".to_owned()),
+            (_, Scope::Run(other)) if !self.drives(run) => {
+                return Err(format!("the engine that holds the state directory drives run {other} only"));
+            }
+            (Some(RunEnd::Failed { .. }), _) => {}
+            (None, _) => return Ok(()),
+        }
+        // A failed run has given its name free.
+        let rows = self.store.runs().map_err(|error| error.to_string())?;
+        match rows.iter().find(|row| row.id != run && row.name == active.name && row.stored_status.is_active()) {
+            Some(row) => Err(format!("run {} has its name `{}` now", row.id, row.name)),
+            None => Ok(()),
+        }
     }
 
     fn refuse_unless_active(&self, run: RunId) -> Result<(), String> {

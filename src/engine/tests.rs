@@ -63,7 +63,7 @@ fn submit_as(state_dir: &Path, workflow: &str, options: RunOptions, library: &dy
 }
 
 pub(super) fn options(state_dir: &Path, scope: Scope) -> EngineOptions {
-    EngineOptions { state_dir: state_dir.to_owned(), scope, slots: 2, limits: Default::default(), reuse: true }
+    EngineOptions { state_dir: state_dir.to_owned(), scope, slots: 2, limits: Default::default(), start: Start::GoOn }
 }
 
 const WORKFLOW: &str = r#"

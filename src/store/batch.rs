@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use crate::core::artifact::ArtifactRef;
 use crate::core::estimate::ProgressMark;
-use crate::core::event::Recorded;
+use crate::core::event::{Checkpoint, Recorded};
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
 use crate::core::request::Request;
@@ -22,6 +22,14 @@ pub struct NewRun {
     pub idempotency_key: Option<String>,
     pub options: RunOptions,
     pub at: Timestamp,
+}
+
+/// The checkpoint of another run from which a step of a fork goes on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Adoption {
+    pub step: StepId,
+    pub from: RunId,
+    pub checkpoint: Checkpoint,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

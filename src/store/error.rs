@@ -48,6 +48,8 @@ pub enum StoreError {
     UnknownStep { run: RunId, step: StepId },
     #[error("a run named `{name}` is {status} already: {run}")]
     NameActive { name: String, run: RunId, status: RunStatus },
+    #[error("run {run} has just dropped that checkpoint of step `{step}`")]
+    CheckpointGone { run: RunId, step: StepId },
     /// The events of a batch contradict the state; nothing of the batch was committed.
     #[error("run {run}: event `{event}` of {subject} is impossible in status {status}")]
     IllegalEvent { run: RunId, subject: String, event: String, status: &'static str },
@@ -118,6 +120,7 @@ impl StoreError {
                     "go on with `stepwell resume {run}`, end it with `stepwell cancel {run}`, or choose another name"
                 )
             }
+            StoreError::CheckpointGone { .. } => "newer ones have replaced it: try again with one of those".to_owned(),
             StoreError::NoSpace { .. } => {
                 "free some space on that disk, then go on with `stepwell resume last`".to_owned()
             }

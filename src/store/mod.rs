@@ -30,7 +30,7 @@ mod waits;
 mod writer;
 
 pub use backup::{Backup, restore};
-pub use batch::{Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
+pub use batch::{Adoption, Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
 pub use floor::raw_commits;

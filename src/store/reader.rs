@@ -147,8 +147,16 @@ impl Reader {
     /// # Errors
     /// `UnknownStep`.
     pub fn step(&self, run: RunId, id: &StepId) -> Result<StepRow, StoreError> {
-        let found = self.ask(|connection| load_step(connection, run, id))?;
+        let found = self.find_step(run, id)?;
         found.ok_or_else(|| StoreError::UnknownStep { run, step: id.clone() })
+    }
+
+    /// As [`Reader::step`], for a run that may not have the step.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn find_step(&self, run: RunId, id: &StepId) -> Result<Option<StepRow>, StoreError> {
+        self.ask(|connection| load_step(connection, run, id))
     }
 
     /// Committed and not rewound, newest first.
@@ -294,11 +302,16 @@ impl Reader {
         })
     }
 
-    /// The same step in the newest earlier run of a workflow that got as far as resolving its arguments.
+    /// The newest earlier run of a workflow in which the same step got as far as resolving its arguments.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn previous_step(&self, workflow: &str, step: &StepId, before: RunId) -> Result<Option<StepRow>, StoreError> {
+    pub fn previous_step(
+        &self,
+        workflow: &str,
+        step: &StepId,
+        before: RunId,
+    ) -> Result<Option<(RunId, StepRow)>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT run.id FROM run JOIN step ON step.run = run.id
                        WHERE run.workflow = ?1 AND run.id < ?2 AND step.id = ?3 AND step.key IS NOT NULL
@@ -306,7 +319,8 @@ impl Reader {
             let found = first(connection, sql, params![workflow, before.to_string(), step.as_str()], |row| {
                 decode::parse::<RunId>(row, "id")
             })?;
-            found.map_or(Ok(None), |run| load_step(connection, run, step))
+            let Some(run) = found else { return Ok(None) };
+            Ok(load_step(connection, run, step)?.map(|row| (run, row)))
         })
     }
 

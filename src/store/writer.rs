@@ -16,7 +16,7 @@ use crate::core::status::RunStatus;
 use crate::faults::around;
 
 use super::apply::{self, Applied};
-use super::batch::{Batch, CommitReport, NewRun, RequestRow, Submitted};
+use super::batch::{Adoption, Batch, CommitReport, NewRun, RequestRow, Submitted};
 use super::chain;
 use super::connection;
 use super::decode::{self, collect, json_text, time_text};
@@ -104,6 +104,14 @@ impl Store {
     /// `NameActive` when a run of that name has not ended, and as `commit`.
     pub fn submit(&mut self, run: NewRun) -> Result<Submitted, StoreError> {
         self.write(run.spec.steps.len(), |transaction, head| submit::submit(transaction, head, &run))
+    }
+
+    /// Commits a run, and the checkpoint that it goes on from, in one transaction.
+    ///
+    /// # Errors
+    /// `CheckpointGone` when the other run has dropped it meanwhile, and as `submit`.
+    pub fn submit_fork(&mut self, run: NewRun, adoption: &Adoption) -> Result<Submitted, StoreError> {
+        self.write(run.spec.steps.len() + 1, |transaction, head| submit::submit_fork(transaction, head, &run, adoption))
     }
 
     /// Commits a batch in one transaction; all of it is durable on return, or none of it happened.

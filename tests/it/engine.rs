@@ -539,7 +539,9 @@ with.cwd = "."
     );
     let mut engine = lab.start();
     lab.worker("a");
-    let mut second = lab.resume();
+    // `resume` goes through the engine that is there; a second engine is refused.
+    lab.resume().ends_well();
+    let mut second = lab.spawn(&["worker"]);
     assert!(!second.wait().success());
     let said = second.stderr();
     assert!(said.contains(&engine.child.id().to_string()), "does not name the holder: {said}");

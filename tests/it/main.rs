@@ -3,6 +3,7 @@
 mod bad_input;
 mod bit_flips;
 mod cli;
+mod control;
 mod crash;
 #[cfg(target_os = "linux")]
 mod disk;

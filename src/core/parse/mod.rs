@@ -4,6 +4,7 @@ mod draft;
 mod library;
 mod limits;
 mod overrides;
+mod pinned;
 mod policies;
 #[cfg(test)]
 mod tests;
@@ -14,5 +15,6 @@ pub(crate) use draft::{Draft, StepDraft};
 pub(crate) use library::Nesting;
 pub use library::{Library, NoLibrary, Source};
 pub(crate) use overrides::{known_param, set as set_param};
+pub use pinned::pinned;
 pub(crate) use workflow::checked;
 pub use workflow::{child_workflow, workflow};

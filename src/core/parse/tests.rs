@@ -3,10 +3,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::{NoLibrary, workflow};
+use super::{NoLibrary, pinned, workflow};
 use crate::core::catalog::{Catalog, KindInfo, Placement};
 use crate::core::diagnostic::SpecErrors;
-use crate::core::spec::{RetryPolicy, Timeouts, WorkflowSpec};
+use crate::core::failure::FailureKind;
+use crate::core::spec::{NonRetryable, RetryPolicy, Timeouts, WorkflowSpec};
 
 const GOOD: &str = r#"
 name = "pretrain"
@@ -63,10 +64,15 @@ fn a_good_file_becomes_a_spec() {
             initial_interval: Duration::from_secs(2),
             backoff_coefficient: 1.5,
             maximum_interval: Duration::from_secs(60),
-            maximum_attempts: 5
+            maximum_attempts: 5,
+            non_retryable: Vec::new(),
         }
     );
-    let timeout = Timeouts { start_to_close: Some(Duration::from_secs(5400)), heartbeat: Duration::from_secs(45) };
+    let timeout = Timeouts {
+        start_to_close: Some(Duration::from_secs(5400)),
+        schedule_to_close: None,
+        heartbeat: Duration::from_secs(45),
+    };
     assert_eq!(a.timeout, timeout);
 }
 
@@ -168,4 +174,52 @@ proptest! {
             prop_assert!(errors.problems().iter().all(|problem| !problem.message().is_empty()), "{}", report);
         }
     }
+}
+
+const POLICIES: &str = r#"
+name = "w"
+[params]
+n = 3
+[[step]]
+id = "a"
+kind = "noop"
+with.values = { n = "{{ params.n }}" }
+retry = { non_retryable = ["timeout", 64] }
+timeout = { schedule_to_close = "2h" }
+"#;
+
+#[test]
+fn policies_name_failures_that_are_not_tried_again() {
+    let spec = parse(POLICIES, &[]).expect("a good file");
+    let rules = [NonRetryable::Kind(FailureKind::Timeout), NonRetryable::ExitCode(64)];
+    assert_eq!(spec.steps[0].retry.non_retryable, rules);
+    assert_eq!(spec.steps[0].timeout.schedule_to_close, Some(Duration::from_secs(7200)));
+    let stored: WorkflowSpec = serde_json::from_value(serde_json::to_value(&spec).unwrap()).unwrap();
+    assert_eq!(stored, spec);
+    for (wrong, message) in
+        [("[\"tmeout\"]", "unknown kind of failure `tmeout`"), ("[0]", "exit codes"), ("[true]", "exit codes")]
+    {
+        let errors = parse(&POLICIES.replace("[\"timeout\", 64]", wrong), &[]).unwrap_err();
+        assert!(errors.problems()[0].message().contains(message), "{errors:?}");
+    }
+}
+
+#[test]
+fn a_pinned_workflow_takes_other_params_under_the_same_checks() {
+    let spec = parse(GOOD, &[]).expect("a good file");
+    let change = |set: &[(&str, &str)]| {
+        let set: Vec<_> = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        pinned(spec.clone(), "run w", &set, &catalog())
+    };
+    assert_eq!(change(&[]).unwrap(), spec);
+    assert_eq!(change(&[("vocab_size", "8")]).unwrap(), parse(GOOD, &[("vocab_size", "8")]).unwrap());
+    for wrong in [("vocab", "8"), ("vocab_size", "many"), ("optimizer.nested.x", "1")] {
+        let messages = |errors: SpecErrors| errors.problems().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let expected = messages(parse(GOOD, &[wrong]).unwrap_err());
+        assert_eq!(messages(change(&[wrong]).unwrap_err()), expected);
+    }
+    let mut broken = spec.clone();
+    broken.params.remove("vocab_size");
+    let errors = pinned(broken, "run w", &[], &catalog()).unwrap_err();
+    assert_eq!(errors.problems()[0].position(), Some((2, 1)), "the line of the step");
 }

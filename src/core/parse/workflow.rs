@@ -62,6 +62,11 @@ pub(crate) fn checked(
         override_params(&mut draft.params, &mut problems);
         validate::check(&mut draft, catalog, nesting, &mut problems);
     }
+    finished(draft, problems)
+}
+
+/// The workflow, unless something is wrong with it.
+pub(super) fn finished(draft: Draft, problems: Problems) -> Result<WorkflowSpec, SpecErrors> {
     let spec = WorkflowSpec {
         name: draft.name,
         description: draft.description,

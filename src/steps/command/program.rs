@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::artifact::{HEADROOM_BYTES, free_bytes};
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::{Failure, FailureKind, ProgramExit};
 use crate::faults::around;
 use crate::steps::{StepContext, StepError};
 
@@ -138,6 +138,11 @@ fn explain(status: ExitStatus, context: &StepContext<'_>) -> Failure {
         format!("the command {how}; its last lines:\n{log}")
     };
     let failure = Failure::retryable(message).with_hint(format!("everything it printed is in `{}`", path.display()));
+    let failure = match (status.signal(), status.code()) {
+        (Some(signal), _) => failure.with_exit(ProgramExit::Signal(signal)),
+        (None, Some(code)) => failure.with_exit(ProgramExit::Code(code)),
+        (None, None) => failure,
+    };
     // A program cannot say why in a way that can be relied on, but the disk can.
     if free_bytes(context.scratch()).is_ok_and(|free| free < HEADROOM_BYTES) {
         return Failure { kind: FailureKind::NoSpace, ..failure };

@@ -166,7 +166,7 @@ fn an_equal_key_is_found_again_once_it_has_succeeded() {
     let step = engine.store.step(other, &"a".into()).unwrap();
     assert_eq!((step.status, step.attempts, step.reused_from), (StepStatus::Succeeded, 0, Some(run)));
     assert_eq!(step.outputs, Some(outputs()));
-    let previous = engine.store.previous_step("flow", &"a".into(), other).unwrap().unwrap();
+    let (_, previous) = engine.store.previous_step("flow", &"a".into(), other).unwrap().unwrap();
     assert_eq!((previous.key, previous.reused_from), (Some(key), None));
     assert_eq!(engine.store.previous_step("flow", &"a".into(), run).unwrap(), None);
     assert_eq!(engine.store.artifacts(None).unwrap().len(), 2);
