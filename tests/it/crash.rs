@@ -85,7 +85,7 @@ fn a_second_engine_is_refused_and_told_who_holds_the_state() {
     eventually("the slow step runs", || ledger(&sandbox).contains("started"));
     let pid = engine.id().to_string();
     sandbox.stepwell(&["run", "commands"]).exits(7).says(&[&pid, "hint:"]);
-    sandbox.stepwell(&["resume", "counter"]).exits(7).says(&[&pid]);
+    sandbox.stepwell(&["worker"]).exits(7).says(&[&pid]);
     assert!(engine.wait().unwrap().success());
 }
 

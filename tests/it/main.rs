@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bit_flips;
+mod chaos;
 mod cli;
 mod control;
 mod crash;
