@@ -5,6 +5,7 @@ mod cli;
 mod crash;
 mod engine;
 mod harness;
+mod lease_model;
 mod reuse;
 #[cfg(feature = "train")]
 mod smoke;
