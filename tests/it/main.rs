@@ -12,6 +12,7 @@ mod engine;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod harness;
+mod lease_model;
 mod maintenance;
 mod pools;
 mod provenance;
