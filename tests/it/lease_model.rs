@@ -186,6 +186,7 @@ fn started(fence: u64) -> Event {
         key: StepKey(String::new()),
         with: serde_json::Value::Null,
         lease_expires_at: jiff::Timestamp::UNIX_EPOCH,
+        resources: Default::default(),
     }
 }
 
