@@ -182,6 +182,9 @@ pub struct ResumeArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
+    /// Leave safe mode, into which engines that died again and again have led
+    #[arg(long)]
+    pub force: bool,
     /// Run every step, even when an equal one has succeeded before
     #[arg(long)]
     pub no_reuse: bool,

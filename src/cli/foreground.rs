@@ -15,6 +15,7 @@ pub fn drive(session: &Session, run: RunId, reuse: bool) -> Result<Exit, CliErro
             state_dir: session.state_dir().to_owned(),
             scope: Scope::Run(run),
             slots: session.settings.slots.value,
+            crash_loop_limit: session.settings.crash_loop_limit.value,
             reuse,
         },
         &mut view,

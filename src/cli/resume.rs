@@ -7,6 +7,7 @@ use super::foreground;
 use super::report;
 use super::session::Session;
 use crate::core::status::RunStatus;
+use crate::engine;
 
 pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(&args.run)?;
@@ -21,6 +22,9 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
         RunStatus::Canceled => Err(CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled"))
             .hint(format!("start it again with `stepwell run {}`", run.workflow))),
         _ => {
+            if args.force {
+                engine::leave_safe_mode(session.state_dir())?;
+            }
             session.out.message(&format!("resuming run {id} ({})", run.name));
             foreground::drive(session, id, !args.no_reuse)
         }

@@ -18,6 +18,7 @@ pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
             state_dir: session.state_dir().to_owned(),
             scope: Scope::All { exit_when_idle: args.exit_when_idle },
             slots: session.settings.slots.value,
+            crash_loop_limit: session.settings.crash_loop_limit.value,
             reuse: true,
         },
         &mut view,

@@ -17,6 +17,8 @@ pub enum FailureKind {
     Timeout,
     /// The worker disappeared or stopped sending heartbeats.
     LeaseLost,
+    /// The kernel killed the attempt for lack of memory; it would again.
+    OutOfMemory,
     Canceled,
 }
 
@@ -28,10 +30,15 @@ impl FailureKind {
             FailureKind::Fatal => "fatal",
             FailureKind::Timeout => "timeout",
             FailureKind::LeaseLost => "lease_lost",
+            FailureKind::OutOfMemory => "out_of_memory",
             FailureKind::Canceled => "canceled",
         }
     }
 }
+
+/// What helps after [`FailureKind::OutOfMemory`].
+pub const OUT_OF_MEMORY_HINT: &str = "let the step use less memory (a smaller batch, less at once), or give it more; \
+    then `stepwell resume` tries it again";
 
 /// A failed attempt, as shown to the user: message in lower case with its cause chain, and a hint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

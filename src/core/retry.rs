@@ -23,7 +23,7 @@ pub enum Verdict {
 /// Decides about a step whose attempt has just failed, after `failures_before` counted failures.
 pub fn verdict(policy: &RetryPolicy, failures_before: u32, failure: &Failure) -> Verdict {
     match failure.kind {
-        FailureKind::Fatal | FailureKind::Canceled => Verdict::GiveUp,
+        FailureKind::Fatal | FailureKind::OutOfMemory | FailureKind::Canceled => Verdict::GiveUp,
         FailureKind::Retryable | FailureKind::NoSpace | FailureKind::Timeout | FailureKind::LeaseLost => {
             let failures = failures_before.saturating_add(1);
             if failures < policy.maximum_attempts {
@@ -87,6 +87,7 @@ mod tests {
             (FailureKind::Timeout, true),
             (FailureKind::LeaseLost, true),
             (FailureKind::Fatal, false),
+            (FailureKind::OutOfMemory, false),
             (FailureKind::Canceled, false),
         ] {
             let verdict = verdict(&policy(), 0, &Failure::new(kind, "x"));

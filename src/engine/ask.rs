@@ -42,7 +42,8 @@ pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, Eng
         match EngineLock::acquire(state_dir) {
             Ok(lock) => {
                 let state_dir = state_dir.to_owned();
-                let options = EngineOptions { state_dir, scope: Scope::Requests, slots: 1, reuse: false };
+                let options =
+                    EngineOptions { state_dir, scope: Scope::Requests, slots: 1, crash_loop_limit: 0, reuse: false };
                 drive_locked(&lock, options, &mut Quiet)?;
             }
             Err(StoreError::Locked { .. }) => wake(state_dir),

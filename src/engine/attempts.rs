@@ -7,6 +7,7 @@ use crate::core::catalog::Placement;
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
 use crate::executors::{Attempt, AttemptId};
+use crate::steps::MemoryKills;
 
 /// How long an attempt may go on after its last message, and after it was asked to end by a cancel.
 pub(super) const EXIT_GRACE: Duration = Duration::from_secs(5);
@@ -29,6 +30,8 @@ pub(super) struct Running {
     pub handle: Box<dyn Attempt>,
     pub number: u32,
     pub placement: Placement,
+    /// When it started.
+    pub memory_kills: MemoryKills,
     /// `None` while the attempt works.
     pub ending: Option<Ending>,
     /// The fence is void for everything that the attempt still says.
@@ -41,7 +44,11 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(handle: Box<dyn Attempt>, number: u32, placement: Placement) -> Running {
-        Running { handle, number, placement, ending: None, silenced: false, ended: false, kill_at: None }
+        let memory_kills = match placement {
+            Placement::Child => MemoryKills::count(),
+            Placement::InProcess => MemoryKills::default(),
+        };
+        Running { handle, number, placement, memory_kills, ending: None, silenced: false, ended: false, kill_at: None }
     }
 
     /// Brings the killing forward to `patience` from now.

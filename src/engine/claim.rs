@@ -1,7 +1,6 @@
 //! Gives out ready steps: resolves their arguments, computes their key, reuses what is done, and
 //! leases the rest.
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::core::artifact::{ArtifactRef, Outputs};
@@ -69,7 +68,7 @@ impl Engine<'_> {
 
     /// Decides about the next ready step of a run; false when there is none.
     fn claim_next(&mut self, run: RunId, placement: Placement, free: &mut usize) -> Result<bool, EngineError> {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let Some(active) = self.runs.get(&run) else { return Ok(false) };
         let Some(step) = next_claim(&active.state, placement, now) else { return Ok(false) };
         let (id, fence) = (step.id.clone(), Fence(step.fence.0 + 1));

@@ -15,7 +15,9 @@ use crate::steps::own_binary;
 use crate::store::{EngineLock, Store};
 
 use super::attempts::Attempts;
+use super::clock::Clock;
 use super::commit::Pending;
+use super::crash_loop;
 use super::disk;
 use super::environment;
 use super::error::EngineError;
@@ -45,10 +47,16 @@ pub(super) fn drive_locked(
     let mut store = Store::open(&options.state_dir)?;
     store.begin_epoch(lock)?;
     store.note_environment(&environment::describe().to_string())?;
+    // Requests are answered in safe mode as well.
+    let noted = options.scope != Scope::Requests;
+    if noted {
+        crash_loop::note_start(&store, &options.state_dir, options.crash_loop_limit)?;
+    }
     let artifacts = ArtifactStore::open(&options.state_dir)?;
     artifacts.clean_temp()?;
     let inbox = Inbox::open(&options.state_dir)?;
     let executors = Executors::new(&artifacts, &inbox.sink())?;
+    let clock = Clock::start();
     let mut engine = Engine {
         options,
         observer,
@@ -60,9 +68,14 @@ pub(super) fn drive_locked(
         prepared: HashMap::new(),
         pending: Pending::default(),
         stopping: None,
-        looked_at: Timestamp::now(),
+        clock,
+        looked_at: clock.now(),
     };
-    engine.drive(&inbox)
+    let outcome = engine.drive(&inbox);
+    if noted {
+        crash_loop::note_end(&engine.options.state_dir);
+    }
+    outcome
 }
 
 pub(super) struct Engine<'a> {
@@ -77,6 +90,7 @@ pub(super) struct Engine<'a> {
     pub prepared: HashMap<AttemptId, Value>,
     pub pending: Pending,
     pub stopping: Option<Stop>,
+    pub clock: Clock,
     /// When leases were last checked.
     pub looked_at: Timestamp,
 }

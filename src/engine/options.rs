@@ -23,6 +23,8 @@ pub struct EngineOptions {
     pub scope: Scope,
     /// Attempts in child processes at a time, at least 1.
     pub slots: usize,
+    /// So many deaths of engines in a row lead to safe mode; 0: none do.
+    pub crash_loop_limit: u64,
     /// Whether outputs of equal steps of earlier runs may be used.
     pub reuse: bool,
 }

@@ -50,7 +50,7 @@ fn submit(state_dir: &Path, workflow: &str) -> RunId {
 }
 
 fn options(state_dir: &Path, scope: Scope) -> EngineOptions {
-    EngineOptions { state_dir: state_dir.to_owned(), scope, slots: 2, reuse: true }
+    EngineOptions { state_dir: state_dir.to_owned(), scope, slots: 2, crash_loop_limit: 0, reuse: true }
 }
 
 const WORKFLOW: &str = r#"

@@ -10,10 +10,13 @@ mod engine;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod harness;
+mod lease_model;
 mod maintenance;
 mod provenance;
 mod reuse;
 #[cfg(feature = "train")]
 mod smoke;
+#[cfg(target_os = "linux")]
+mod survival;
 #[cfg(feature = "train")]
 mod training;
