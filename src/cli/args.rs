@@ -256,6 +256,9 @@ pub struct ResumeArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
+    /// Leave safe mode, into which engines that died again and again have led
+    #[arg(long)]
+    pub force: bool,
     /// Let the run use more compute than its budget, such as `20h`
     #[arg(long, value_name = "TIME", value_parser = duration_of)]
     pub maximum_compute: Option<Duration>,

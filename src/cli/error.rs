@@ -114,6 +114,9 @@ impl From<EngineError> for CliError {
             leased @ EngineError::Leased { .. } => {
                 CliError { hint: leased.hint(), ..CliError::new(Exit::Locked, "leased", chain(&leased)) }
             }
+            loops @ EngineError::CrashLoop { .. } => {
+                CliError { hint: loops.hint(), ..CliError::new(Exit::Locked, "safe_mode", loops.to_string()) }
+            }
             unreadable @ EngineError::Unreadable { .. } => {
                 CliError { hint: unreadable.hint(), ..CliError::new(Exit::Failed, "damaged", unreadable.to_string()) }
             }

@@ -16,6 +16,7 @@ pub fn drive(session: &Session, run: RunId, start: Start) -> Result<Exit, CliErr
             scope: Scope::Run(run),
             slots: session.settings.slots.value,
             limits: session.settings.limits(),
+            crash_loop_limit: session.settings.crash_loop_limit.value,
             start,
         },
         &mut view,

@@ -27,6 +27,9 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
             format!("start it again with `stepwell run {}`, or parts of it with `stepwell rerun`", run.workflow),
         )),
         _ => {
+            if args.force {
+                engine::leave_safe_mode(session.state_dir())?;
+            }
             session.out.message(&format!("resuming run {id} ({})", run.name));
             go_on(session, id, Start::Resume)
         }

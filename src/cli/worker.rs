@@ -19,6 +19,7 @@ pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
             scope: Scope::All { exit_when_idle: args.exit_when_idle },
             slots: session.settings.slots.value,
             limits: session.settings.limits(),
+            crash_loop_limit: session.settings.crash_loop_limit.value,
             start: Start::GoOn,
         },
         &mut view,

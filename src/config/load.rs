@@ -14,6 +14,9 @@ use crate::core::pools::Pools;
 /// Most attempts at once by default: one that computes, and one that waits for files or a command.
 const DEFAULT_SLOTS: usize = 2;
 
+/// Enough to rule out bad luck, few enough for a person to find a machine that still works.
+const DEFAULT_CRASH_LOOP_LIMIT: u64 = 5;
+
 /// What the settings depend on beside the flags; tests pass their own.
 pub struct Surroundings<'a> {
     /// Value of an environment variable.
@@ -84,6 +87,14 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             ],
             DEFAULT_SLOTS,
         ),
+        crash_loop_limit: first(
+            [
+                (env.crash_loop_limit, Origin::Env("STEPWELL_CRASH_LOOP_LIMIT")),
+                (project.crash_loop_limit, project_origin()),
+                (user.crash_loop_limit, user_origin()),
+            ],
+            DEFAULT_CRASH_LOOP_LIMIT,
+        ),
         color: first(
             [
                 (flags.color, Origin::Flag),
@@ -143,6 +154,10 @@ fn environment(surroundings: &Surroundings<'_>) -> Result<Partial, ConfigError> 
         device: variable(surroundings, "STEPWELL_DEVICE", |text| Ok(text.to_owned()))?,
         slots: variable(surroundings, "STEPWELL_SLOTS", |text| {
             text.parse().ok().filter(|slots| *slots > 0).ok_or_else(|| not_slots(text))
+        })?,
+        crash_loop_limit: variable(surroundings, "STEPWELL_CRASH_LOOP_LIMIT", |text| {
+            let invalid = || InvalidValue { expected: "an integer of at least 0", given: text.to_owned() };
+            text.parse().map_err(|_| invalid())
         })?,
         color: variable(surroundings, "STEPWELL_COLOR", ColorChoice::from_str)?,
         ..Partial::default()

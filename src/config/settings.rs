@@ -20,6 +20,8 @@ pub struct Settings {
     pub device: Setting<String>,
     /// Most step attempts that run at the same time.
     pub slots: Setting<usize>,
+    /// Deaths of engines in a row, without progress, that lead to safe mode; 0: none do.
+    pub crash_loop_limit: Setting<u64>,
     pub color: Setting<ColorChoice>,
     /// Ended runs of each workflow that `gc` keeps; none: all.
     pub keep_runs: Setting<Option<u64>>,
@@ -69,6 +71,7 @@ pub struct Partial {
     pub output: Option<OutputFormat>,
     pub device: Option<String>,
     pub slots: Option<usize>,
+    pub crash_loop_limit: Option<u64>,
     pub color: Option<ColorChoice>,
     pub keep_runs: Option<u64>,
     pub keep_days: Option<u64>,
@@ -95,6 +98,7 @@ impl Settings {
             row("output", self.output.value.to_string(), &self.output.origin),
             row("device", self.device.value.clone(), &self.device.origin),
             row("slots", self.slots.value.to_string(), &self.slots.origin),
+            row("crash_loop_limit", self.crash_loop_limit.value.to_string(), &self.crash_loop_limit.origin),
             row("color", self.color.value.to_string(), &self.color.origin),
             row("retention.keep_runs", limit(self.keep_runs.value), &self.keep_runs.origin),
             row("retention.keep_days", limit(self.keep_days.value), &self.keep_days.origin),

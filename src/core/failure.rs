@@ -19,6 +19,8 @@ pub enum FailureKind {
     LeaseLost,
     /// The step, with all its retries, took longer than `timeout.schedule_to_close`.
     ScheduleToClose,
+    /// The kernel killed the attempt for lack of memory; it would again.
+    OutOfMemory,
     Canceled,
 }
 
@@ -31,6 +33,7 @@ impl FailureKind {
             FailureKind::Timeout => "timeout",
             FailureKind::LeaseLost => "lease_lost",
             FailureKind::ScheduleToClose => "schedule_to_close",
+            FailureKind::OutOfMemory => "out_of_memory",
             FailureKind::Canceled => "canceled",
         }
     }
@@ -53,6 +56,9 @@ impl ProgramExit {
         }
     }
 }
+/// What helps after [`FailureKind::OutOfMemory`].
+pub const OUT_OF_MEMORY_HINT: &str = "let the step use less memory (a smaller batch, less at once), or give it more; \
+    then `stepwell resume` tries it again";
 
 /// A failed attempt, as shown to the user: message in lower case with its cause chain, and a hint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]

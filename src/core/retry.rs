@@ -23,7 +23,7 @@ pub enum Verdict {
 /// Decides about a step whose attempt has just failed, after `failures_before` counted failures.
 pub fn verdict(policy: &RetryPolicy, failures_before: u32, failure: &Failure) -> Verdict {
     let may_help = match failure.kind {
-        FailureKind::Fatal | FailureKind::Canceled | FailureKind::ScheduleToClose => false,
+        FailureKind::Fatal | FailureKind::OutOfMemory | FailureKind::Canceled | FailureKind::ScheduleToClose => false,
         FailureKind::Retryable | FailureKind::NoSpace | FailureKind::Timeout | FailureKind::LeaseLost => true,
     };
     let failures = failures_before.saturating_add(1);
@@ -90,6 +90,7 @@ mod tests {
             (FailureKind::LeaseLost, true),
             (FailureKind::Fatal, false),
             (FailureKind::ScheduleToClose, false),
+            (FailureKind::OutOfMemory, false),
             (FailureKind::Canceled, false),
         ] {
             let verdict = verdict(&policy(), 0, &Failure::new(kind, "x"));

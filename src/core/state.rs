@@ -16,6 +16,7 @@ use super::event::{Alert, Checkpoint, ProcessIdentity, Wait};
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::pools::{Demand, Held};
+use super::retry::backoff;
 use super::spec::{StepSpec, WorkflowSpec};
 
 /// Position of a step in [`RunState`]: spec steps in definition order, then children as they appear.
@@ -405,6 +406,18 @@ impl RunState {
         (step.fence, step.attempts, step.failures, step.key) = (row.fence, row.attempts, row.failures, row.key);
         if let Some(state) = row.state {
             self.set(i, state);
+        }
+    }
+
+    /// The clock of the engine that decided on a pause may have been ahead of `now`, by a year: no step
+    /// waits longer than its retry policy says.
+    pub fn cap_pauses(&mut self, now: Timestamp) {
+        for i in 0..self.steps.len() {
+            let step = &self.steps[i];
+            let latest = later(now, backoff(&self.step_spec(step).retry, step.failures.max(1)));
+            if matches!(step.state, StepState::Ready { not_before } if not_before > latest) {
+                self.set(i, StepState::Ready { not_before: latest });
+            }
         }
     }
 

@@ -48,6 +48,7 @@ pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, Eng
                     scope: Scope::Requests,
                     slots: 1,
                     limits: Limits::default(),
+                    crash_loop_limit: 0,
                     start: Start::GoOn,
                 };
                 drive_locked(&lock, options, &mut Quiet)?;

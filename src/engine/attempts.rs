@@ -9,6 +9,7 @@ use crate::core::failure::Failure;
 use crate::core::ids::RunId;
 use crate::core::pools::Held;
 use crate::executors::{Attempt, AttemptId};
+use crate::steps::MemoryKills;
 
 /// How long an attempt may go on after its last message, and after it was asked to end by a cancel.
 pub(super) const EXIT_GRACE: Duration = Duration::from_secs(5);
@@ -37,6 +38,8 @@ pub(super) struct Running {
     /// Units of pools, until its processes are proved dead.
     pub resources: Held,
     pub progress: Option<ProgressMark>,
+    /// When it started.
+    pub memory_kills: MemoryKills,
     /// `None` while the attempt works.
     pub ending: Option<Ending>,
     /// The fence is void for everything that the attempt still says.
@@ -51,12 +54,17 @@ pub(super) struct Running {
 
 impl Running {
     pub(super) fn new(handle: Box<dyn Attempt>, number: u32, placement: Placement, resources: Held) -> Running {
+        let memory_kills = match placement {
+            Placement::Child => MemoryKills::count(),
+            Placement::InProcess => MemoryKills::default(),
+        };
         Running {
             handle,
             number,
             placement,
             resources,
             progress: None,
+            memory_kills,
             ending: None,
             silenced: false,
             ended: false,

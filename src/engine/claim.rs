@@ -3,7 +3,6 @@
 
 use std::cmp::Reverse;
 
-use jiff::Timestamp;
 use serde_json::{Map, Value};
 
 use crate::core::artifact::{ArtifactRef, Outputs};
@@ -77,7 +76,7 @@ impl Engine<'_> {
 
     /// Gives every class of steps its turn until it has to wait for something.
     fn claim_in_order(&mut self, slots: &mut Slots, decided: &mut usize) -> Result<(), EngineError> {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let mut free = self.free_units();
         let mut queue = self.queue(now);
         while *decided < BATCH

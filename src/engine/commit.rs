@@ -64,7 +64,7 @@ impl Pending {
 impl Engine<'_> {
     /// Lets the core decide, and keeps the decision for the next commit.
     pub(super) fn handle(&mut self, run: RunId, command: Command) {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let Some(active) = self.runs.get_mut(&run) else { return };
         let Decision { events, effects } = active.state.handle(command, now);
         self.pending.events.extend(events.into_iter().map(|event| Recorded { run, at: now, event }));

@@ -15,7 +15,9 @@ use crate::steps::own_binary;
 use crate::store::{EngineLock, Store};
 
 use super::attempts::Attempts;
+use super::clock::Clock;
 use super::commit::Pending;
+use super::crash_loop;
 use super::disk;
 use super::environment;
 use super::error::EngineError;
@@ -45,7 +47,13 @@ pub(super) fn drive_locked(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, EngineError> {
     let inbox = Inbox::open(&options.state_dir)?;
-    Engine::open(lock, options, observer, &inbox)?.drive(&inbox)
+    let noted = options.scope != Scope::Requests;
+    let state_dir = options.state_dir.clone();
+    let outcome = Engine::open(lock, options, observer, &inbox)?.drive(&inbox);
+    if noted {
+        crash_loop::note_end(&state_dir);
+    }
+    outcome
 }
 
 pub(super) struct Engine<'a> {
@@ -66,6 +74,7 @@ pub(super) struct Engine<'a> {
     /// The last round of claims left ready steps for the next one.
     pub more_to_claim: bool,
     pub stopping: Option<Stop>,
+    pub clock: Clock,
     /// When leases were last checked.
     pub looked_at: Timestamp,
 }
@@ -99,9 +108,14 @@ impl<'a> Engine<'a> {
         let mut store = Store::open(&options.state_dir)?;
         store.begin_epoch(lock)?;
         store.note_environment(&environment::describe().to_string())?;
+        // Requests are answered in safe mode as well.
+        if options.scope != Scope::Requests {
+            crash_loop::note_start(&store, &options.state_dir, options.crash_loop_limit)?;
+        }
         let artifacts = ArtifactStore::open(&options.state_dir)?;
         artifacts.clean_temp()?;
         let executors = Executors::new(&artifacts, &inbox.sink())?;
+        let clock = Clock::start();
         Ok(Engine {
             options,
             observer,
@@ -117,7 +131,8 @@ impl<'a> Engine<'a> {
             sender: inbox.sender.clone(),
             more_to_claim: false,
             stopping: None,
-            looked_at: Timestamp::now(),
+            clock,
+            looked_at: clock.now(),
         })
     }
 }

@@ -1,10 +1,8 @@
 //! Reacts to the messages in the inbox.
 
-use jiff::Timestamp;
-
 use crate::core::decide::Command;
 use crate::core::estimate::ProgressMark;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::{Failure, FailureKind, OUT_OF_MEMORY_HINT};
 use crate::core::protocol::FromAttempt;
 use crate::executors::{AttemptId, Exit, Report, Sweep};
 use crate::steps::last_lines;
@@ -49,7 +47,7 @@ impl Engine<'_> {
         match message {
             FromAttempt::Heartbeat => self.handle(run, Command::Heartbeat { step, fence }),
             FromAttempt::Progress(progress) => {
-                running.progress = Some(ProgressMark::after(running.progress, &progress, Timestamp::now()));
+                running.progress = Some(ProgressMark::after(running.progress, &progress, self.clock.now()));
                 self.observer.progress(run, &step, &progress);
             }
             FromAttempt::Metric(row) => self.queue_metric(run, step, number, row),
@@ -117,12 +115,12 @@ impl Engine<'_> {
     fn report(&mut self, id: &AttemptId, running: Running, exit: &Exit) {
         let AttemptId { run, step, fence } = id.clone();
         let canceling = self.runs.get(&run).is_some_and(|run| run.state.is_canceling());
-        let ending = match (running.ending, &self.stopping) {
+        let ending = match (running.ending.clone(), &self.stopping) {
             (Some(ending), _) => ending,
             (None, _) if canceling => Ending::Cancel,
             (None, Some(stop)) => Ending::Release(stop.reason.clone()),
             (None, None) if running.interrupted => Ending::Release(ASKED_TO_STOP.to_owned()),
-            (None, None) => Ending::Fail(self.vanished(id, running.number, exit)),
+            (None, None) => Ending::Fail(self.vanished(id, &running, exit)),
         };
         match ending {
             Ending::Done => self.clean(run, &step),
@@ -132,13 +130,21 @@ impl Engine<'_> {
         }
     }
 
-    fn vanished(&self, id: &AttemptId, number: u32, exit: &Exit) -> Failure {
-        let path = attempt_log(&self.options.state_dir, id.run, &id.step, number);
+    fn vanished(&self, id: &AttemptId, running: &Running, exit: &Exit) -> Failure {
+        let path = attempt_log(&self.options.state_dir, id.run, &id.step, running.number);
         let log = last_lines(&path, LOG_LINES);
-        let mut message = format!("the worker {exit} before the step was done");
+        // Nobody of ours has ended it: that would have been noted as its ending.
+        let out_of_memory = exit.signal == Some(9) && running.memory_kills.has_grown();
+        let mut message = match out_of_memory {
+            true => "the worker was killed for lack of memory".to_owned(),
+            false => format!("the worker {exit} before the step was done"),
+        };
         if !log.is_empty() {
             message.push_str("; its last lines:\n");
             message.push_str(&log);
+        }
+        if out_of_memory {
+            return Failure::new(FailureKind::OutOfMemory, message).with_hint(OUT_OF_MEMORY_HINT);
         }
         Failure::new(FailureKind::LeaseLost, message).with_hint(format!("its log is `{}`", path.display()))
     }

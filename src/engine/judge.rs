@@ -25,7 +25,7 @@ impl Engine<'_> {
     /// Alerts are committed with everything else of this round; a run whose budget is used up is paused, which
     /// lets its attempts write a checkpoint.
     pub(super) fn judge_runs(&mut self) {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let judged = |run: &Run| run.state.spec().sla.is_some() || run.state.budget.cap().is_some();
         let runs: Vec<RunId> = self.runs.iter().filter(|(_, run)| judged(run)).map(|(&id, _)| id).collect();
         for id in runs {

@@ -38,6 +38,8 @@ pub struct EngineOptions {
     pub slots: usize,
     /// Pools, rate limits and what to do about alerts.
     pub limits: Limits,
+    /// So many deaths of engines in a row lead to safe mode; 0: none do.
+    pub crash_loop_limit: u64,
     pub start: Start,
 }
 

@@ -107,7 +107,7 @@ impl Engine<'_> {
         let Some(name) = &class.rate_limit else { return true };
         // A limit that does not exist is told when the step gets its turn.
         let Some(&limit) = self.options.limits.rate_limits.get(name) else { return true };
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let at = self.windows.by_name.entry(name.clone()).or_default().next_allowed(limit, now);
         if at <= now {
             return true;
@@ -119,7 +119,7 @@ impl Engine<'_> {
     /// After the claim was decided: a start must not count as earlier than it was.
     pub(super) fn count_start(&mut self, class: &Class) {
         if let Some(name) = &class.rate_limit {
-            self.windows.by_name.entry(name.clone()).or_default().add(Timestamp::now());
+            self.windows.by_name.entry(name.clone()).or_default().add(self.clock.now());
         }
     }
 

@@ -47,11 +47,15 @@ impl Engine<'_> {
     }
 
     fn take_over(&mut self, row: &RunRow, wanted: bool, canceled: bool) -> Result<(), EngineError> {
-        let run = Run::load(&self.store, row.id)?;
+        let mut run = Run::load(&self.store, row.id)?;
+        run.state.cap_pauses(self.clock.now());
         self.runs.insert(row.id, run);
         self.release_leases(row.id)?;
         let paused = row.stored_status == RunStatus::Paused;
-        if wanted && !canceled {
+        // A poison step may have just ended the run: to resume it is up to a person.
+        let ended_now =
+            !row.stored_status.is_terminal() && self.runs.get(&row.id).is_some_and(|r| r.state.end.is_some());
+        if wanted && !canceled && !ended_now {
             match self.options.start.clone() {
                 Start::Retry { step } => self.retry(row.id, step)?,
                 Start::GoOn if paused => {}

@@ -45,7 +45,9 @@ impl Engine<'_> {
     /// Makes sure that a run is in memory.
     pub(super) fn load(&mut self, run: RunId) -> Result<(), EngineError> {
         if !self.runs.contains_key(&run) {
-            let loaded = Run::load(&self.store, run)?;
+            let mut loaded = Run::load(&self.store, run)?;
+            // Whoever submitted it has used another clock.
+            loaded.state.cap_pauses(self.clock.now());
             self.runs.insert(run, loaded);
         }
         Ok(())

@@ -63,7 +63,14 @@ fn submit_as(state_dir: &Path, workflow: &str, options: RunOptions, library: &dy
 }
 
 pub(super) fn options(state_dir: &Path, scope: Scope) -> EngineOptions {
-    EngineOptions { state_dir: state_dir.to_owned(), scope, slots: 2, limits: Default::default(), start: Start::GoOn }
+    EngineOptions {
+        state_dir: state_dir.to_owned(),
+        scope,
+        slots: 2,
+        limits: Default::default(),
+        crash_loop_limit: 0,
+        start: Start::GoOn,
+    }
 }
 
 const WORKFLOW: &str = r#"

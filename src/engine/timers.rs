@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::SignedDuration;
 
 use crate::core::decide::Command;
 use crate::core::ids::RunId;
@@ -21,7 +21,7 @@ const ABSENCE: SignedDuration = SignedDuration::from_secs(6);
 impl Engine<'_> {
     /// How long to wait for a message.
     pub(super) fn patience(&self) -> Duration {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let deadlines = self.runs.values().filter_map(|run| next_deadline(&run.state, now)).map(|at| {
             let wait = Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
             wait.max(RETRY)
@@ -38,7 +38,7 @@ impl Engine<'_> {
     }
 
     pub(super) fn look_at_the_clock(&mut self) {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let absent = now.duration_since(self.looked_at) > ABSENCE;
         self.looked_at = now;
         let runs: Vec<RunId> = self.runs.keys().copied().collect();

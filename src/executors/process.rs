@@ -252,6 +252,9 @@ mod tests {
         let mut process = identify(child.id()).unwrap();
         process.start_time += 1;
         assert!(end_leftovers(&id(), Some(&process)).is_empty());
+        process.start_time -= 1;
+        process.boot_id = "another boot".to_owned();
+        assert!(end_leftovers(&id(), Some(&process)).is_empty());
         assert!(child.try_wait().unwrap().is_none(), "a stranger was killed");
         child.kill().unwrap();
         signal_group(child.id(), Signal::KILL);

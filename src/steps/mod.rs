@@ -12,6 +12,7 @@ mod export;
 mod generate;
 mod grammar;
 mod handler;
+mod memory;
 mod noop;
 mod registry;
 #[cfg(feature = "train")]
@@ -38,6 +39,7 @@ pub use export::EXPORT;
 #[cfg(feature = "train")]
 pub use generate::GENERATE;
 pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
+pub use memory::MemoryKills;
 pub use registry::{catalog, find, registry};
 pub use tokenize::TOKENIZE;
 pub use tokenizer_train::TOKENIZER_TRAIN;

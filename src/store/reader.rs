@@ -182,6 +182,28 @@ impl Reader {
         })
     }
 
+    /// Number of the newest event; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn newest_event(&self) -> Result<i64, StoreError> {
+        self.ask(
+            |connection| Ok(connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?),
+        )
+    }
+
+    /// Whether a step or a checkpoint was committed after the event `after_seq`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn has_progressed(&self, after_seq: i64) -> Result<bool, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM event
+                       WHERE seq > ?1 AND kind IN ('step_succeeded', 'checkpoint_committed'))";
+            Ok(connection.query_row(sql, [after_seq], |row| row.get(0))?)
+        })
+    }
+
     /// The event log after `after_seq`, of one run or of all.
     ///
     /// # Errors

@@ -46,6 +46,7 @@ impl Lab {
             .arg("--state-dir")
             .arg(self.state())
             .current_dir(self.folder.path())
+            .env("STEPWELL_CRASH_LOOP_LIMIT", "0")
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .process_group(0)

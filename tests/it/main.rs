@@ -20,6 +20,8 @@ mod reuse;
 mod schedule;
 #[cfg(feature = "train")]
 mod smoke;
+#[cfg(target_os = "linux")]
+mod survival;
 #[cfg(feature = "train")]
 mod training;
 mod upgrade;

@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use crate::artifact::{HEADROOM_BYTES, free_bytes};
-use crate::core::failure::{Failure, FailureKind, ProgramExit};
+use crate::core::failure::{Failure, FailureKind, OUT_OF_MEMORY_HINT, ProgramExit};
 use crate::faults::around;
-use crate::steps::{StepContext, StepError};
+use crate::steps::{MemoryKills, StepContext, StepError};
 
 use super::checkpoint::CheckpointDir;
 use super::log::last_lines;
@@ -71,6 +71,7 @@ pub(super) fn supervise(
     mut progress: ProgressFile,
     context: &mut StepContext<'_>,
 ) -> Result<(), StepError> {
+    let kills = MemoryKills::count();
     let result = watch(&mut child, checkpoints, &mut progress, context);
     if result.is_err() {
         stop(&mut child, Duration::ZERO);
@@ -78,7 +79,7 @@ pub(super) fn supervise(
     let status = result?;
     // A checkpoint announced in the program's last moment counts.
     checkpoints.commit_announced(context)?;
-    if status.success() { Ok(()) } else { Err(explain(status, context).into()) }
+    if status.success() { Ok(()) } else { Err(explain(status, kills, context).into()) }
 }
 
 fn watch(
@@ -123,8 +124,12 @@ fn stop(child: &mut Child, patience: Duration) {
     }
 }
 
-fn explain(status: ExitStatus, context: &StepContext<'_>) -> Failure {
+fn explain(status: ExitStatus, kills: MemoryKills, context: &StepContext<'_>) -> Failure {
+    // A shell reports the signal of its child as a code.
+    let killed = status.signal() == Some(9) || status.code() == Some(137);
+    let out_of_memory = killed && kills.has_grown();
     let how = match (status.signal(), status.code()) {
+        _ if out_of_memory => "was killed for lack of memory".to_owned(),
         (Some(9), _) | (None, Some(137)) => "was killed by SIGKILL, possibly for lack of memory".to_owned(),
         (Some(signal), _) => format!("was killed by signal {signal}"),
         (None, Some(code)) => format!("exited with code {code}"),
@@ -137,6 +142,9 @@ fn explain(status: ExitStatus, context: &StepContext<'_>) -> Failure {
     } else {
         format!("the command {how}; its last lines:\n{log}")
     };
+    if out_of_memory {
+        return Failure::new(FailureKind::OutOfMemory, message).with_hint(OUT_OF_MEMORY_HINT);
+    }
     let failure = Failure::retryable(message).with_hint(format!("everything it printed is in `{}`", path.display()));
     let failure = match (status.signal(), status.code()) {
         (Some(signal), _) => failure.with_exit(ProgramExit::Signal(signal)),
