@@ -1,7 +1,7 @@
 //! The loop: claim, commit, act, listen.
 
 use std::collections::{BTreeMap, HashMap};
-use std::sync::mpsc::{RecvTimeoutError, Sender};
+use std::sync::mpsc::Sender;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -182,11 +182,13 @@ impl Engine<'_> {
 
     /// Waits for a message and takes all there are: they share one commit.
     fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
-        match inbox.receiver.recv_timeout(self.patience()) {
-            Ok(message) => self.hear(message)?,
-            // This engine holds a sender itself, so the inbox cannot be disconnected.
-            Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return Ok(()),
-        }
+        // This engine holds a sender itself, so the inbox cannot be disconnected.
+        let message = match self.patience() {
+            Some(patience) => inbox.receiver.recv_timeout(patience).ok(),
+            None => inbox.receiver.recv().ok(),
+        };
+        let Some(message) = message else { return Ok(()) };
+        self.hear(message)?;
         while let Ok(message) = inbox.receiver.try_recv() {
             self.hear(message)?;
         }

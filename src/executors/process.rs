@@ -231,14 +231,14 @@ mod tests {
     fn descendants_are_found_and_their_death_is_seen() {
         let mut child =
             Command::new("sh").args(["-c", "sh -c 'sleep 60 & wait' & wait"]).process_group(0).spawn().unwrap();
-        let family = loop {
-            let family = descendants(std::process::id());
-            if descendants(child.id()).len() >= 2 {
-                break family;
+        let inner = loop {
+            let inner = descendants(child.id());
+            if inner.len() >= 2 {
+                break inner;
             }
             thread::sleep(Duration::from_millis(5));
         };
-        let inner = descendants(child.id());
+        let family = descendants(std::process::id());
         assert!(inner.iter().all(|process| family.contains(process) && is_alive(process)));
         signal_group(child.id(), Signal::KILL);
         child.wait().unwrap();
