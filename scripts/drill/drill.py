@@ -17,6 +17,8 @@ import sys
 import tempfile
 import time
 
+# Engines that are killed on purpose are no crash loop.
+os.environ["STEPWELL_CRASH_LOOP_LIMIT"] = "0"
 HERE = pathlib.Path(__file__).resolve().parent
 COUNT, INTERVAL = 40, 5
 

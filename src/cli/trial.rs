@@ -27,6 +27,8 @@ impl Trial {
         let log = File::create(self.state.join(LOG))?;
         let mut command = Command::new(std::env::current_exe()?);
         command.arg("--state-dir").arg(&self.state).args(arguments);
+        // Engines that are killed on purpose are no crash loop.
+        command.env("STEPWELL_CRASH_LOOP_LIMIT", "0");
         Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?)
     }
 
