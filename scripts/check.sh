@@ -24,6 +24,14 @@ cargo test --no-default-features 2>&1 | tee -a "$log"
 step "a fault at every failpoint"
 cargo test --no-default-features --features failpoints --test it failpoints 2>&1 | tee -a "$log"
 
+step "30 kills of engine, worker and step"
+if [ -d /proc/self ] && command -v python3 >/dev/null; then
+  cargo build --quiet --no-default-features
+  python3 scripts/drill/drill.py "${CARGO_TARGET_DIR:-target}/debug/stepwell" 30
+else
+  echo "skipped: needs Linux and python3"
+fi
+
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 

@@ -10,6 +10,8 @@
 # Needs the sqlite3 shell and Linux's /proc. Exit 0: no difference, no repeated commit, no orphan.
 set -euo pipefail
 
+# Dying is what it is for.
+export STEPWELL_CRASH_LOOP_LIMIT=0
 kills=${1:?usage: kill_drill.sh N [WORKFLOW] [arguments]}
 workflow=${2:-quickstart}
 shift $(($# < 2 ? $# : 2))

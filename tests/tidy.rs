@@ -236,6 +236,28 @@ fn every_failpoint_is_listed_and_placed_once() {
     assert!(listed.len() > 40);
 }
 
+/// Modules whose writes have failpoints, and the calls that need one near by.
+const FAULTY: &[&str] = &["store", "artifact", "engine", "executors", "worker"];
+const CHANGES: &[&str] = &[".sync_all()", "fs::rename(", "fs::copy(", "fs::write(", ".spawn()", "transaction.commit()"];
+/// Scratch databases, and a command that only tells somebody: nothing durable depends on them.
+const NOTHING_DURABLE: &[&str] = &["src/store/rebuild.rs", "src/store/floor.rs", "src/engine/judge.rs"];
+
+#[test]
+fn every_write_has_a_failpoint() {
+    let mut problems = Vec::new();
+    for source in sources().iter().filter(|source| !source.is_test() && !NOTHING_DURABLE.contains(&&*source.name())) {
+        let module = source.module().unwrap_or_default();
+        for (index, line) in source.lines.iter().enumerate() {
+            let changes = CHANGES.iter().any(|call| line.contains(call)) && !line.trim_start().starts_with("//");
+            let near = source.lines[index.saturating_sub(4)..source.lines.len().min(index + 5)].join("\n");
+            if FAULTY.contains(&&*module) && changes && !near.contains("around!(") {
+                problems.push(format!("{}:{}: {}", source.name(), index + 1, line.trim()));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "put `around!` of src/faults.rs around it:\n{}", problems.join("\n"));
+}
+
 #[cfg(not(feature = "failpoints"))]
 #[test]
 fn a_normal_build_has_no_trace_of_failpoints() {

@@ -1,6 +1,7 @@
 //! Content-addressed store: the only place that publishes files. A digest that is found here names
 //! bytes that were durable before anybody could refer to them.
 
+mod copy;
 mod durable;
 mod error;
 mod local;
@@ -12,6 +13,7 @@ mod tests;
 mod tree;
 mod writer;
 
+pub use copy::copy_differences;
 pub use error::ArtifactError;
 pub use local::ArtifactStore;
 pub use space::{HEADROOM_BYTES, free_bytes};

@@ -1,6 +1,7 @@
 //! The grammar of the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
@@ -8,6 +9,8 @@ use clap_complete::Shell;
 
 use crate::bench::Case;
 use crate::config::{ColorChoice, OutputFormat};
+use crate::core::duration;
+use crate::core::timetable::CatchUp;
 
 /// Durable workflows: from raw text to a trained, exported language model, or any other long
 /// pipeline. Kill it at any moment; `resume` goes on to the same bits.
@@ -42,11 +45,23 @@ pub enum Verb {
     Run(RunArgs),
     /// Train a language model: `quickstart` on an embedded corpus, `pretrain` on your own text
     StartTraining(StartTrainingArgs),
-    /// Go on with an interrupted or failed run
+    /// Go on with an interrupted, paused or failed run
     Resume(ResumeArgs),
+    /// Let the attempts of a run write a checkpoint and stop, until `resume`
+    Pause(PauseArgs),
+    /// Try a failed step again, or all of them, also while the rest of the run goes on
+    Retry(RetryArgs),
+    /// Run a step and everything after it again, in a new run that takes the rest from this one
+    Rerun(RerunArgs),
+    /// Branch off from a run: at a step, or at a checkpoint within it, with other parameters
+    Fork(ForkArgs),
     /// Stop a run for good, with all its processes
     Cancel(RunSelector),
-    /// List runs, newest first
+    /// Answer a step that waits for a person
+    Approve(ApproveArgs),
+    /// Send a signal to a run, for a step that waits for it now or later
+    Signal(SignalArgs),
+    /// List runs, newest first, with what they wait for
     #[command(alias = "ls")]
     List,
     /// Show a run: its steps, their outputs and progress
@@ -76,10 +91,15 @@ pub enum Verb {
     /// Measure how fast this machine runs steps
     #[command(subcommand)]
     Bench(BenchVerb),
+    /// Start workflows by the clock
+    #[command(subcommand)]
+    Schedule(ScheduleVerb),
     /// Say what this machine and build can do
     Doctor,
     /// Train, kill, resume and compare a tiny model in a temporary directory
     SmokeTest(SmokeTestArgs),
+    /// Run a workflow under random SIGKILLs and count what must not happen
+    Chaos(ChaosArgs),
     /// Remove files that nothing refers to, and runs that the retention policy does not keep
     Gc(GcArgs),
     /// Check, copy and put back the state database
@@ -107,6 +127,9 @@ pub struct SubmitArgs {
     /// Leave a step out, with everything that needs it (repeatable)
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     pub skip: Vec<String>,
+    /// Of all ready steps those of the highest priority are started first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i32,
     /// Submitting the same key again gives the same run
     #[arg(long, value_name = "KEY")]
     pub idempotency_key: Option<String>,
@@ -184,13 +207,172 @@ pub struct OptionalRun {
 }
 
 #[derive(Args, Debug)]
+pub struct PauseArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Why, for whoever finds the run paused
+    #[arg(long, value_name = "TEXT", default_value = "asked for")]
+    pub reason: String,
+}
+
+#[derive(Args, Debug)]
+pub struct RetryArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Only this step; `STEP[3]` is one item of a fan-out
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+}
+
+/// A new run with the workflow of an earlier one.
+#[derive(Args, Debug)]
+pub struct AgainArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Set a parameter of the workflow (repeatable; `a.b=value` reaches into tables)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Name of the new run [default: that of the earlier one]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Only submit; `stepwell worker` runs it
+    #[arg(long, short)]
+    pub detach: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RerunArgs {
+    #[command(flatten)]
+    pub again: AgainArgs,
+    /// The first step to run again
+    #[arg(long, value_name = "STEP")]
+    pub from_step: String,
+}
+
+#[derive(Args, Debug)]
+pub struct ForkArgs {
+    #[command(flatten)]
+    pub again: AgainArgs,
+    /// Where to branch off: a step, or a training step of it that has a checkpoint
+    #[arg(long, value_name = "STEP[:TRAIN_STEP]")]
+    pub at: String,
+}
+
+#[derive(Args, Debug)]
 pub struct ResumeArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
-    /// Run every step, even when an equal one has succeeded before
+    /// Leave safe mode, into which engines that died again and again have led
     #[arg(long)]
-    pub no_reuse: bool,
+    pub force: bool,
+    /// Let the run use more compute than its budget, such as `20h`
+    #[arg(long, value_name = "TIME", value_parser = duration_of)]
+    pub maximum_compute: Option<Duration>,
+    /// Let the run cost more than its budget
+    #[arg(long, value_name = "COST")]
+    pub maximum_cost: Option<f64>,
+}
+
+fn duration_of(text: &str) -> Result<Duration, String> {
+    duration::parse(text).ok_or_else(|| format!("`{text}` is not a duration such as `20h`"))
+}
+
+#[derive(Subcommand, Debug)]
+pub enum ScheduleVerb {
+    /// Add a schedule: the workflow and its parameters are kept as they are now
+    Add(ScheduleAddArgs),
+    /// List schedules
+    #[command(alias = "ls")]
+    List,
+    /// Show a schedule
+    Show { name: String },
+    /// Start nothing until it is resumed
+    Pause { name: String },
+    /// Go on; what was due meanwhile is passed over
+    Resume { name: String },
+    /// Remove a schedule; its runs stay
+    Remove { name: String },
+    /// Print the next due times
+    Next {
+        name: String,
+        #[arg(short = 'n', long, default_value_t = 5)]
+        count: usize,
+    },
+    /// Submit the runs of past due times that have none
+    Backfill {
+        name: String,
+        /// Such as `2026-11-21`, `2026-11-21T03:00` (in the schedule's time zone) or `2026-11-21T03:00:00Z`
+        #[arg(long, value_name = "TIME")]
+        from: String,
+        #[arg(long, value_name = "TIME")]
+        to: String,
+    },
+}
+
+#[derive(Args, Debug)]
+pub struct ScheduleAddArgs {
+    pub name: String,
+    /// Minute, hour, day of the month, month, day of the week; with seconds in front, if wanted
+    #[arg(long, value_name = "EXPRESSION")]
+    pub cron: String,
+    /// Whose wall clock is meant, such as `Europe/Berlin`
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub time_zone: String,
+    /// Name of a workflow, or path of a TOML file
+    pub workflow: String,
+    /// Set a parameter of the workflow (repeatable)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// What becomes of times at which no worker was there: start them `all`, the `latest`, or `none`
+    #[arg(long, value_name = "POLICY", default_value = "latest", value_parser = PossibleValuesParser::new(["all", "latest", "none"]).map(|policy| catch_up(&policy)))]
+    pub catch_up: CatchUp,
+    /// Priority of the runs
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i32,
+}
+
+fn catch_up(policy: &str) -> CatchUp {
+    match policy {
+        "all" => CatchUp::All,
+        "none" => CatchUp::None,
+        _ => CatchUp::Latest,
+    }
+}
+
+#[derive(Args, Debug)]
+pub struct ApproveArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The step that waits
+    #[arg(value_name = "STEP")]
+    pub step: String,
+    /// Say no: the step fails
+    #[arg(long)]
+    pub reject: bool,
+    /// Who decides [default: the user name]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Why; kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct SignalArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Name of the signal
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What the waiting step gives to other steps as `values.payload`
+    #[arg(long, value_name = "JSON", default_value = "null", value_parser = payload)]
+    pub payload: serde_json::Value,
 }
 
 #[derive(Args, Debug)]
@@ -280,11 +462,22 @@ pub enum ArtifactVerb {
         /// File or folder to create
         dest: PathBuf,
     },
-    /// Read every byte of the artifacts of a run, or of all runs, and compare digests
+    /// Read every byte of the outputs and checkpoints of a run, or of all runs, and compare digests
     Verify {
         /// Id, unique prefix of an id, name, or `last` [default: all runs]
-        #[arg(value_name = "RUN")]
+        #[arg(value_name = "RUN", conflicts_with = "provenance")]
         run: Option<String>,
+        /// Compare a copy with its provenance manifest; needs no state directory
+        #[arg(long, num_args = 2, value_names = ["FILE", "PATH"])]
+        provenance: Option<Vec<PathBuf>>,
+    },
+    /// Print where an artifact comes from: steps, arguments, inputs back to the imports, environments
+    Provenance {
+        #[command(flatten)]
+        artifact: ArtifactSelector,
+        /// Write the manifest into a new file
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
     },
 }
 
@@ -350,6 +543,37 @@ pub struct SmokeTestArgs {
     /// Keep the temporary state directories
     #[arg(long)]
     pub keep: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ChaosArgs {
+    /// Name of a workflow, or path of a TOML file; its outputs must not depend on time
+    pub workflow: String,
+    /// How many processes, or families of processes, are killed in all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub kills: u64,
+    /// Set a parameter of the workflow (repeatable)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// What is killed: the engine, a worker, or by turns one of these or everything at once
+    #[arg(long, value_enum, default_value_t = ChaosTarget::All)]
+    pub target: ChaosTarget,
+    /// Of the random moments [default: the time]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where the temporary state directories are made [default: the system's]
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// Keep the temporary state directories; those of a failed drill are always kept
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChaosTarget {
+    Engine,
+    Worker,
+    All,
 }
 
 #[derive(Subcommand, Debug)]
@@ -423,6 +647,10 @@ pub enum ConfigVerb {
         #[arg(long)]
         origin: bool,
     },
+}
+
+fn payload(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; text needs quotes of its own: '\"yes\"'"))
 }
 
 fn assignment(text: &str) -> Result<(String, String), String> {

@@ -1,4 +1,4 @@
-//! `stepwell artifact ls|show|get|verify`
+//! `stepwell artifact ls|show|get|verify|provenance`
 
 use serde_json::{Value, json};
 
@@ -7,9 +7,10 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::{bytes, table};
 use super::session::Session;
+use super::{provenance, verify};
 use crate::core::artifact::ArtifactRef;
 use crate::core::ids::RunId;
-use crate::store::Reader;
+use crate::store::{Reader, Reference, ReferenceHolder};
 
 /// `show` prints at most this much of a text artifact.
 const PREVIEW_BYTES: usize = 2048;
@@ -27,7 +28,11 @@ pub fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Exit, CliError
             session.artifacts()?.materialise(&found, dest)?;
             session.out.message(&format!("wrote {}", dest.display()));
         }
-        ArtifactVerb::Verify { run } => return verify(session, run.as_deref()),
+        ArtifactVerb::Verify { provenance: Some(paths), .. } => return provenance::verify(session, paths),
+        ArtifactVerb::Verify { run, .. } => return verify::verify(session, run.as_deref()),
+        ArtifactVerb::Provenance { artifact, out } => {
+            provenance::provenance(session, &artifact.artifact, out.as_deref())?;
+        }
     }
     Ok(Exit::Ok)
 }
@@ -77,37 +82,20 @@ fn show(session: &Session, selector: &str) -> Result<(), CliError> {
     session.out.document(&text, json!({ "artifact": artifact, "entries": entries }))
 }
 
-fn verify(session: &Session, selector: Option<&str>) -> Result<Exit, CliError> {
-    let reader = session.reader()?;
-    let run = selector.map(|selector| reader.resolve_run(selector)).transpose()?;
-    let store = session.artifacts()?;
-    let mut checked = 0;
-    let mut damaged = Vec::new();
-    for (step, name, artifact) in reader.artifacts(run)? {
-        checked += 1;
-        if let Err(error) = store.verify(&artifact) {
-            damaged.push(format!("{step}/{name}: {}", super::error::chain(&error)));
-        }
-    }
-    let mut human = damaged.join("\n");
-    if damaged.is_empty() {
-        human = format!("{checked} artifacts are intact");
-    }
-    session.out.document(&human, json!({ "checked": checked, "damaged": damaged }))?;
-    Ok(if damaged.is_empty() { Exit::Ok } else { Exit::Failed })
+fn find(session: &Session, selector: &str) -> Result<ArtifactRef, CliError> {
+    Ok(find_output(&session.reader()?, selector)?.artifact)
 }
 
 /// By digest, unique prefix of one, or RUN/STEP/NAME.
-fn find(session: &Session, selector: &str) -> Result<ArtifactRef, CliError> {
-    let reader = session.reader()?;
+pub(super) fn find_output(reader: &Reader, selector: &str) -> Result<Reference, CliError> {
     if let [run, step, name] = selector.splitn(3, '/').collect::<Vec<_>>()[..] {
-        return by_name(&reader, reader.resolve_run(run)?, step, name);
+        return by_name(reader, reader.resolve_run(run)?, step, name);
     }
-    let mut matches: Vec<ArtifactRef> = Vec::new();
-    for (_, _, artifact) in reader.artifacts(None)? {
-        let known = matches.iter().any(|other| other.digest == artifact.digest);
-        if artifact.digest.as_str().starts_with(selector) && !known {
-            matches.push(artifact);
+    let mut matches: Vec<Reference> = Vec::new();
+    for found in reader.references(None)?.into_iter().filter(is_output) {
+        let known = matches.iter().any(|other| other.artifact.digest == found.artifact.digest);
+        if found.artifact.digest.as_str().starts_with(selector) && !known {
+            matches.push(found);
         }
     }
     match matches.len() {
@@ -119,12 +107,16 @@ fn find(session: &Session, selector: &str) -> Result<ArtifactRef, CliError> {
     }
 }
 
-fn by_name(reader: &Reader, run: RunId, step: &str, name: &str) -> Result<ArtifactRef, CliError> {
+fn is_output(reference: &Reference) -> bool {
+    matches!(reference.holder, ReferenceHolder::Output(_))
+}
+
+fn by_name(reader: &Reader, run: RunId, step: &str, name: &str) -> Result<Reference, CliError> {
+    let wanted = ReferenceHolder::Output(name.to_owned());
     reader
-        .artifacts(Some(run))?
+        .references(Some(run))?
         .into_iter()
-        .find(|(owner, output, _)| owner.as_str() == step && output == name)
-        .map(|(_, _, artifact)| artifact)
+        .find(|found| found.step.as_str() == step && found.holder == wanted)
         .ok_or_else(|| {
             CliError::not_found(format!("run {run} has no artifact `{step}/{name}`"))
                 .hint("`stepwell artifact ls RUN` lists them")

@@ -20,6 +20,7 @@ pub fn doctor(session: &Session) -> Result<Exit, CliError> {
         state_dir(session),
         good("engine", engine(session)),
     ];
+    findings.extend(limits(session));
     findings.extend(devices());
     let sound = findings.iter().all(|finding| finding.sound);
     let mut text = String::new();
@@ -36,6 +37,15 @@ pub fn doctor(session: &Session) -> Result<Exit, CliError> {
 
 fn good(name: &'static str, text: String) -> Finding {
     Finding { name, sound: true, text }
+}
+
+/// What steps share on this machine; nothing is said when nothing is set.
+fn limits(session: &Session) -> Vec<Finding> {
+    let (pools, rates) = (session.settings.describe_pools(), session.settings.describe_rate_limits());
+    let named = [("pools", pools), ("rate limits", rates)];
+    let mut findings = vec![good("slots", format!("{} child processes at a time", session.settings.slots.value))];
+    findings.extend(named.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| good(name, text)));
+    findings
 }
 
 fn build() -> String {

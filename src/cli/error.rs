@@ -78,12 +78,16 @@ pub fn chain(error: &dyn Error) -> String {
 impl From<StoreError> for CliError {
     fn from(error: StoreError) -> Self {
         let (exit, code) = match &error {
-            StoreError::NoState { .. } | StoreError::UnknownRun { .. } | StoreError::UnknownStep { .. } => {
-                (Exit::NotFound, "not_found")
-            }
-            StoreError::NoBackup { .. } | StoreError::Pruned { .. } => (Exit::NotFound, "not_found"),
+            StoreError::NoState { .. }
+            | StoreError::UnknownRun { .. }
+            | StoreError::UnknownStep { .. }
+            | StoreError::CheckpointGone { .. }
+            | StoreError::UnknownSchedule { .. }
+            | StoreError::NoBackup { .. }
+            | StoreError::Pruned { .. } => (Exit::NotFound, "not_found"),
             StoreError::Exists { .. } => (Exit::Usage, "exists"),
             StoreError::AmbiguousRun { .. } => (Exit::Usage, "ambiguous_run"),
+            StoreError::ScheduleExists { .. } => (Exit::Usage, "schedule_exists"),
             StoreError::NameActive { .. } => (Exit::Usage, "name_active"),
             StoreError::Locked { .. } | StoreError::StaleEpoch { .. } => (Exit::Locked, "locked"),
             StoreError::NewerSchema { .. } => (Exit::Locked, "newer_schema"),
@@ -110,12 +114,19 @@ impl From<EngineError> for CliError {
             leased @ EngineError::Leased { .. } => {
                 CliError { hint: leased.hint(), ..CliError::new(Exit::Locked, "leased", chain(&leased)) }
             }
+            loops @ EngineError::CrashLoop { .. } => {
+                CliError { hint: loops.hint(), ..CliError::new(Exit::Locked, "safe_mode", loops.to_string()) }
+            }
             unreadable @ EngineError::Unreadable { .. } => {
                 CliError { hint: unreadable.hint(), ..CliError::new(Exit::Failed, "damaged", unreadable.to_string()) }
             }
             other => {
                 let hint = other.hint();
-                CliError { hint, ..CliError::new(Exit::Internal, "engine", chain(&other)) }
+                let (exit, code) = match other {
+                    EngineError::UnknownTimeZone { .. } | EngineError::InvalidCron { .. } => (Exit::Usage, "usage"),
+                    _ => (Exit::Internal, "engine"),
+                };
+                CliError { hint, ..CliError::new(exit, code, chain(&other)) }
             }
         }
     }

@@ -15,9 +15,9 @@ pub enum Exit {
     Canceled = 5,
     /// No such run, step, artifact or workflow.
     NotFound = 6,
-    /// Another engine holds the state directory, or its schema is newer than this build.
+    /// Another engine holds the state directory, its schema is newer than this build, or it is in safe mode.
     Locked = 7,
-    /// Stopped by a signal or by a full disk at a point from which `resume` goes on.
+    /// Stopped by a signal, or not started for lack of space, at a point from which `resume` goes on.
     Interrupted = 130,
 }
 

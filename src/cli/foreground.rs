@@ -6,16 +6,18 @@ use super::progress::ProgressView;
 use super::report;
 use super::session::Session;
 use crate::core::ids::RunId;
-use crate::engine::{self, EngineOptions, Outcome, Scope};
+use crate::engine::{self, EngineOptions, Outcome, Scope, Start};
 
-pub fn drive(session: &Session, run: RunId, reuse: bool) -> Result<Exit, CliError> {
-    let mut view = ProgressView::new(session.out);
+pub fn drive(session: &Session, run: RunId, start: Start) -> Result<Exit, CliError> {
+    let mut view = ProgressView::new(session);
     let outcome = engine::drive(
         EngineOptions {
             state_dir: session.state_dir().to_owned(),
             scope: Scope::Run(run),
             slots: session.settings.slots.value,
-            reuse,
+            limits: session.settings.limits(),
+            crash_loop_limit: session.settings.crash_loop_limit.value,
+            start,
         },
         &mut view,
     );
@@ -34,7 +36,8 @@ pub fn drive(session: &Session, run: RunId, reuse: bool) -> Result<Exit, CliErro
             Ok(Exit::Canceled)
         }
         Outcome::Paused => {
-            session.out.message(&format!("run {run} is paused; `stepwell resume {run}` goes on"));
+            session.out.message(&format!("run {run} is paused"));
+            session.out.message(&format!("hint: `stepwell resume {}` goes on", report::resume_arguments(session, run)));
             Ok(Exit::Interrupted)
         }
         Outcome::Interrupted => {

@@ -1,37 +1,116 @@
 //! `stepwell list`
 
+use std::collections::{HashMap, HashSet};
+
 use serde_json::{Value, json};
 
+use super::effort::{Effort, effort};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::{short_id, since, table};
 use super::session::Session;
-use crate::store::{Reader, RunRow, StoreError};
+use crate::core::event::{Alert, Wait};
+use crate::core::ids::RunId;
+use crate::core::status::RunStatus;
+use crate::store::{Reader, RunRow, StoreError, WaitRow};
+
+/// A run in the list.
+struct Listed {
+    /// Below the run whose step started it.
+    depth: usize,
+    run: RunRow,
+    /// Only of runs that somebody works on.
+    effort: Option<Effort>,
+    alerts: Vec<Alert>,
+}
 
 pub fn list(session: &Session) -> Result<Exit, CliError> {
-    let runs = match Reader::open(session.state_dir()) {
-        // Of pruned ones there is nothing to show.
-        Ok(reader) => reader.runs()?.into_iter().filter(|run| run.pruned_at.is_none()).collect(),
-        Err(StoreError::NoState { .. }) => Vec::new(),
+    let (runs, waits) = match Reader::open(session.state_dir()) {
+        Ok(reader) => (listed(session, &reader)?, reader.waits()?),
+        Err(StoreError::NoState { .. }) => Default::default(),
         Err(error) => return Err(error.into()),
     };
     let human = if runs.is_empty() {
         "no runs yet: `stepwell start-training` starts one".to_owned()
     } else {
-        table(&["run", "name", "workflow", "status", "created", "time"], runs.iter().map(row).collect())
+        let header = ["run", "name", "workflow", "status", "created", "time", "left", "waits for"];
+        table(&header, runs.iter().map(|listed| row(listed, &waits)).collect())
     };
-    session.out.document(&human, json!({ "runs": runs.iter().map(run_json).collect::<Vec<_>>() }))?;
+    let json_of = |Listed { run, effort, alerts, .. }: &Listed| {
+        let mut fields = run_json(run);
+        fields["waits"] = waits.iter().filter(|wait| wait.run == run.id).map(wait_json).collect();
+        fields["alerts"] = json!(alerts.iter().map(|alert| alert.as_str()).collect::<Vec<_>>());
+        fields["effort"] = json!(effort.as_ref().map(Effort::json));
+        fields
+    };
+    session.out.document(&human, json!({ "runs": runs.iter().map(json_of).collect::<Vec<_>>() }))?;
     Ok(Exit::Ok)
 }
 
-fn row(run: &RunRow) -> Vec<String> {
+fn listed(session: &Session, reader: &Reader) -> Result<Vec<Listed>, CliError> {
+    let mut alerts = reader.alerts()?;
+    // Of pruned ones there is nothing to show.
+    let kept = reader.runs()?.into_iter().filter(|run| run.pruned_at.is_none()).collect();
+    let with_effort = |(depth, run): (usize, RunRow)| {
+        let running = run.status == RunStatus::Running;
+        let effort = running.then(|| effort(reader, &run, session.settings.slots.value)).transpose()?;
+        let alerts = alerts.remove(&run.id).unwrap_or_default();
+        Ok(Listed { depth, run, effort, alerts })
+    };
+    under_their_parents(kept).into_iter().map(with_effort).collect()
+}
+
+/// Newest first, child runs right after their parents in the order of their submission; with depths.
+fn under_their_parents(runs: Vec<RunRow>) -> Vec<(usize, RunRow)> {
+    let present: HashSet<RunId> = runs.iter().map(|run| run.id).collect();
+    let mut children: HashMap<RunId, Vec<RunRow>> = HashMap::new();
+    let mut open: Vec<(usize, RunRow)> = Vec::new();
+    for run in runs {
+        match run.parent().filter(|parent| present.contains(parent)) {
+            Some(parent) => children.entry(parent).or_default().push(run),
+            None => open.push((0, run)),
+        }
+    }
+    open.reverse();
+    let mut ordered = Vec::new();
+    while let Some((depth, run)) = open.pop() {
+        open.extend(children.remove(&run.id).into_iter().flatten().map(|child| (depth + 1, child)));
+        ordered.push((depth, run));
+    }
+    ordered
+}
+
+/// What a run waits for, in one cell.
+fn waits_for(run: RunId, waits: &[WaitRow]) -> String {
+    let mut own = waits.iter().filter(|wait| wait.run == run);
+    let Some(WaitRow { step, wait, .. }) = own.next() else { return String::new() };
+    let first = match wait {
+        Wait::Approval { .. } => format!("a person: {step}"),
+        Wait::Signal { name } => format!("the signal {name}: {step}"),
+        Wait::Run { .. } => format!("a child run: {step}"),
+    };
+    match own.count() {
+        0 => first,
+        more => format!("{first} (and {more} more)"),
+    }
+}
+
+fn wait_json(row: &WaitRow) -> Value {
+    let mut fields = json!(row.wait);
+    fields["step"] = json!(row.step);
+    fields
+}
+
+fn row(Listed { depth, run, effort, .. }: &Listed, waits: &[WaitRow]) -> Vec<String> {
     vec![
         short_id(run.id),
-        run.name.clone(),
+        format!("{}{}", "  ".repeat(*depth), run.name),
         run.workflow.clone(),
         run.status.as_str().to_owned(),
         run.created_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
         since(run.started_at, run.finished_at.or(Some(run.updated_at))),
+        effort.as_ref().and_then(Effort::left).unwrap_or_default(),
+        waits_for(run.id, waits),
     ]
 }
 
@@ -42,11 +121,16 @@ pub fn run_json(run: &RunRow) -> Value {
         "name": run.name,
         "workflow": run.workflow,
         "status": run.status.as_str(),
+        "parent": run.parent(),
         "spec_digest": run.spec_digest,
         "created_at": run.created_at,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
+        "priority": run.options.priority,
+        "scheduled_at": run.scheduled_at(),
         "failure": run.failure,
+        "pause_reason": run.pause_reason,
+        "origin": run.options.origin,
         "pruned_at": run.pruned_at,
     })
 }

@@ -1,35 +1,50 @@
 //! Command line: one file per verb. Data goes to standard output, everything else to standard error.
 
+mod again;
+mod approve;
 mod args;
 mod artifact;
 mod bench;
 mod cancel;
+mod chaos;
 mod completions;
 mod config;
 mod db;
 mod dispatch;
 mod doctor;
+mod effort;
 mod error;
 mod exit_code;
 mod explain;
+mod explain_limits;
 mod export_folder;
 mod foreground;
+mod fork;
 mod gc;
 #[cfg(feature = "train")]
 mod generate;
+mod go_on;
 mod list;
 mod logs;
 #[cfg(feature = "train")]
 mod model;
 mod output;
+mod pause;
 mod progress;
+mod provenance;
 mod report;
+mod rerun;
 mod resume;
+mod retry;
 mod run;
+mod schedule;
 mod session;
 mod show;
+mod signal;
 mod smoke_test;
 mod start_training;
+mod trial;
+mod verify;
 mod watch;
 mod worker;
 mod workflow;

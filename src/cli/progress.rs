@@ -9,7 +9,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::output::{Output, SCHEMA, bytes};
-use crate::core::event::{Event, Recorded};
+use super::session::Session;
+use crate::config::Origin;
+use crate::core::event::{Event, Recorded, Wait};
 use crate::core::ids::{RunId, StepId};
 use crate::core::protocol::{MetricRow, Progress};
 use crate::engine::{Observer, SpaceWait};
@@ -19,6 +21,8 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 pub struct ProgressView {
     out: Output,
+    /// Flag that names it in hints; empty for the default one.
+    state_dir: String,
     /// `None` when standard error is not a terminal.
     bars: Option<MultiProgress>,
     steps: HashMap<(RunId, StepId), StepView>,
@@ -30,10 +34,16 @@ struct StepView {
 }
 
 impl ProgressView {
-    pub fn new(out: Output) -> Self {
+    pub fn new(session: &Session) -> Self {
+        let out = session.out;
+        let settings = &session.settings.state_dir;
+        let state_dir = match settings.origin {
+            Origin::Default => String::new(),
+            _ => format!(" --state-dir {}", settings.value.display()),
+        };
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb") || std::env::var_os("CI").is_some();
         let interactive = std::io::stderr().is_terminal() && !dumb && !out.quiet && !out.is_json();
-        ProgressView { out, bars: interactive.then(MultiProgress::new), steps: HashMap::new() }
+        ProgressView { out, state_dir, bars: interactive.then(MultiProgress::new), steps: HashMap::new() }
     }
 
     /// Removes the bars.
@@ -95,6 +105,9 @@ impl Observer for ProgressView {
         if let Some(text) = describe(&recorded.event) {
             self.print(&text);
         }
+        if let Some(answer) = how_to_answer(recorded, &self.state_dir) {
+            self.print(&format!("hint: {answer}"));
+        }
     }
 
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress) {
@@ -134,6 +147,10 @@ impl Observer for ProgressView {
         );
     }
 
+    fn warn(&mut self, message: &str) {
+        self.print(&format!("warning: {message}"));
+    }
+
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
         if self.out.is_json() {
             let line = json!({ "schema": SCHEMA, "type": "metric", "run": run, "step": step, "metric": row });
@@ -153,6 +170,18 @@ fn bar_style() -> ProgressStyle {
         .progress_chars("=> ")
 }
 
+/// What a person types when a step waits for one.
+fn how_to_answer(recorded: &Recorded, state_dir: &str) -> Option<String> {
+    let Recorded { run, event: Event::StepWaiting { step, wait }, .. } = recorded else { return None };
+    match wait {
+        Wait::Approval { .. } => {
+            Some(format!("`stepwell approve{state_dir} {run} {step}`, or with `--reject`, from any terminal"))
+        }
+        Wait::Signal { name } => Some(format!("`stepwell signal{state_dir} {run} {name}` sends it")),
+        Wait::Run { .. } => None,
+    }
+}
+
 /// One line about an event that a person wants to see; `None` for the rest.
 pub fn describe(event: &Event) -> Option<String> {
     Some(match event {
@@ -169,10 +198,23 @@ pub fn describe(event: &Event) -> Option<String> {
         Event::AttemptRewound { step, last_step, .. } if *last_step > 0 => {
             format!("{step}  goes on from the checkpoint at training step {last_step}")
         }
+        Event::StepWaiting { step, wait: Wait::Approval { prompt, .. } } => {
+            format!("{step}  waits for a person: {prompt}")
+        }
+        Event::StepWaiting { step, wait: Wait::Signal { name } } => format!("{step}  waits for the signal {name}"),
+        Event::StepWaiting { step, wait: Wait::Run { run } } => format!("{step}  waits for the child run {run}"),
+        Event::StepDecided { step, ruling } => {
+            let by = ruling.approver.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
+            let comment = ruling.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
+            format!("{step}  {}{by}{comment}", ruling.verdict.as_str())
+        }
+        Event::SignalReceived { name, .. } => format!("signal {name}"),
         Event::StepFailed { step, .. } => format!("{step}  failed"),
         Event::StepCanceled { step } => format!("{step}  canceled"),
         Event::Note { step, message, .. } => format!("{step}  note: {message}"),
         Event::RunResumed => "resumed".to_owned(),
+        Event::RunAlerted { message, .. } => format!("alert: {message}"),
+        Event::RunBudgetRaised { .. } => "the budget was raised".to_owned(),
         _ => return None,
     })
 }

@@ -3,14 +3,19 @@
 use super::args::ResumeArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::foreground;
+use super::go_on::go_on;
 use super::report;
 use super::session::Session;
+use crate::core::budget::Budget;
+use crate::core::request::Request;
 use crate::core::status::RunStatus;
+use crate::engine::{self, Asked, Start};
+use crate::store::RunRow;
 
 pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(&args.run)?;
     let run = reader.run(id)?;
+    raise_budget(session, &run, args)?;
     drop(reader);
     match run.status {
         RunStatus::Succeeded => {
@@ -18,11 +23,32 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
             report::succeeded(session, id)?;
             Ok(Exit::Ok)
         }
-        RunStatus::Canceled => Err(CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled"))
-            .hint(format!("start it again with `stepwell run {}`", run.workflow))),
+        RunStatus::Canceled => Err(CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled")).hint(
+            format!("start it again with `stepwell run {}`, or parts of it with `stepwell rerun`", run.workflow),
+        )),
         _ => {
+            if args.force {
+                engine::leave_safe_mode(session.state_dir())?;
+            }
             session.out.message(&format!("resuming run {id} ({})", run.name));
-            foreground::drive(session, id, !args.no_reuse)
+            go_on(session, id, Start::Resume)
         }
+    }
+}
+
+/// Before the run goes on: otherwise it would be paused again at once.
+fn raise_budget(session: &Session, run: &RunRow, args: &ResumeArgs) -> Result<(), CliError> {
+    let to = Budget { maximum_compute: args.maximum_compute, maximum_cost: args.maximum_cost, cost_per_hour: None };
+    if to.is_unlimited() {
+        return Ok(());
+    }
+    match engine::ask(session.state_dir(), run.id, &Request::RaiseBudget { to })? {
+        Asked::Done if run.status == RunStatus::Paused => {
+            engine::ask(session.state_dir(), run.id, &Request::Resume)?;
+            Ok(())
+        }
+        Asked::Done => Ok(()),
+        Asked::Refused(why) => Err(CliError::failed(format!("the budget of run {} stays: {why}", run.id))),
+        Asked::Unanswered => Err(CliError::failed("the engine is busy; it will raise the budget when it gets to it")),
     }
 }

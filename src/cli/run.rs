@@ -14,8 +14,8 @@ use crate::core::ids::RunId;
 use crate::core::key;
 use crate::core::run_options::{Reuse, RunOptions};
 use crate::core::spec::WorkflowSpec;
-use crate::engine;
-use crate::store::{EngineLock, NewRun, Store, StoreError, Submitted};
+use crate::engine::{self, Start};
+use crate::store::{Adoption, EngineLock, NewRun, Store, StoreError, Submitted};
 
 pub fn run(session: &Session, args: &RunArgs) -> Result<Exit, CliError> {
     let spec = workflow_source::load(session, &args.workflow, &args.submit.set)?;
@@ -25,48 +25,83 @@ pub fn run(session: &Session, args: &RunArgs) -> Result<Exit, CliError> {
 /// Submits a checked workflow; drives it unless `--detach` was given.
 pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> Result<Exit, CliError> {
     skip_steps(&mut spec, &args.skip)?;
-    if !args.detach
-        && let Some(holder) = EngineLock::holder(session.state_dir())
-    {
-        let locked = StoreError::Locked { path: session.state_dir().to_owned(), holder };
-        return Err(
-            CliError::from(locked).hint("wait for it, add `--detach` to queue this run, or use another `--state-dir`")
-        );
-    }
-    let (run, new) = commit(session, &spec, args)?;
-    let name = args.name.as_deref().unwrap_or(&spec.name);
-    if session.out.is_json() {
-        let fields = json!({ "id": run, "name": name, "workflow": spec.name, "new": new });
-        session.out.document("", json!({ "type": "submitted", "run": fields }))?;
-    } else {
-        session.out.line(&format!("run {run} ({name}){}", if new { "" } else { " was submitted before" }))?;
-    }
-    if args.detach {
-        engine::wake(session.state_dir());
-        session.out.message("hint: `stepwell worker` runs what is pending; `stepwell watch` follows it");
-        return Ok(Exit::Ok);
-    }
-    foreground::drive(session, run, !args.no_reuse)
+    let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
+    let new = Submission {
+        name: args.name.clone().unwrap_or_else(|| spec.name.clone()),
+        idempotency_key: args.idempotency_key.clone(),
+        options: RunOptions { priority: args.priority, reuse, ..RunOptions::default() },
+        spec,
+        adoption: None,
+    };
+    new.start(session, if args.detach { Drive::Detached } else { Drive::Foreground })
 }
 
-/// Commits the run. The id is durable once this has returned; true for a run that did not exist.
-fn commit(session: &Session, spec: &WorkflowSpec, args: &SubmitArgs) -> Result<(RunId, bool), CliError> {
-    let mut store = Store::open(session.state_dir())?;
-    let id = RunId(Uuid::now_v7());
-    let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
-    let submitted = store.submit(NewRun {
-        id,
-        name: args.name.clone().unwrap_or_else(|| spec.name.clone()),
-        spec: spec.clone(),
-        spec_digest: key::spec_digest(spec),
-        idempotency_key: args.idempotency_key.clone(),
-        options: RunOptions { reuse, ..RunOptions::default() },
-        at: Timestamp::now(),
-    })?;
-    Ok(match submitted {
-        Submitted::New => (id, true),
-        Submitted::Existing(run) => (run, false),
-    })
+/// Who drives a submitted run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drive {
+    Foreground,
+    /// Some engine, now or later.
+    Detached,
+}
+
+/// A run that is about to be submitted.
+pub struct Submission {
+    pub name: String,
+    pub spec: WorkflowSpec,
+    pub idempotency_key: Option<String>,
+    pub options: RunOptions,
+    /// Of a fork that goes on in the middle of a step.
+    pub adoption: Option<Adoption>,
+}
+
+impl Submission {
+    /// Submits, prints the id once it is durable, and drives the run.
+    pub fn start(self, session: &Session, drive: Drive) -> Result<Exit, CliError> {
+        if drive == Drive::Foreground
+            && let Some(holder) = EngineLock::holder(session.state_dir())
+        {
+            let locked = StoreError::Locked { path: session.state_dir().to_owned(), holder };
+            return Err(CliError::from(locked)
+                .hint("wait for it, add `--detach` to queue this run, or use another `--state-dir`"));
+        }
+        let (name, workflow) = (self.name.clone(), self.spec.name.clone());
+        let (run, new) = self.commit(session)?;
+        if session.out.is_json() {
+            let fields = json!({ "id": run, "name": name, "workflow": workflow, "new": new });
+            session.out.document("", json!({ "type": "submitted", "run": fields }))?;
+        } else {
+            session.out.line(&format!("run {run} ({name}){}", if new { "" } else { " was submitted before" }))?;
+        }
+        if drive == Drive::Detached {
+            engine::wake(session.state_dir());
+            session.out.message("hint: `stepwell worker` runs what is pending; `stepwell watch` follows it");
+            return Ok(Exit::Ok);
+        }
+        foreground::drive(session, run, Start::GoOn)
+    }
+
+    /// Commits the run. The id is durable once this has returned; true for a run that did not exist.
+    fn commit(self, session: &Session) -> Result<(RunId, bool), CliError> {
+        let mut store = Store::open(session.state_dir())?;
+        let id = RunId(Uuid::now_v7());
+        let new = NewRun {
+            id,
+            name: self.name,
+            spec_digest: key::spec_digest(&self.spec),
+            spec: self.spec,
+            idempotency_key: self.idempotency_key,
+            options: self.options,
+            at: Timestamp::now(),
+        };
+        let submitted = match &self.adoption {
+            Some(adoption) => store.submit_fork(new, adoption)?,
+            None => store.submit(new)?,
+        };
+        Ok(match submitted {
+            Submitted::New => (id, true),
+            Submitted::Existing(run) => (run, false),
+        })
+    }
 }
 
 fn skip_steps(spec: &mut WorkflowSpec, skip: &[String]) -> Result<(), CliError> {

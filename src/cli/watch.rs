@@ -1,9 +1,10 @@
 //! `stepwell watch RUN`: follows a run that another process drives.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::effort::effort;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::SCHEMA;
@@ -12,11 +13,13 @@ use super::session::Session;
 use crate::core::status::RunStatus;
 
 const INTERVAL: Duration = Duration::from_millis(250);
+const ESTIMATE_EVERY: Duration = Duration::from_secs(10);
 
 pub fn watch(session: &Session, selector: &str) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(selector)?;
     let mut last_seq = 0;
     let mut last_progress = String::new();
+    let (mut last_left, mut looked_at) = (String::new(), None);
     loop {
         let status = reader.run(id)?.status;
         for row in reader.events(Some(id), last_seq)? {
@@ -36,6 +39,14 @@ pub fn watch(session: &Session, selector: &str) -> Result<Exit, CliError> {
             if progress != last_progress && !session.out.is_json() {
                 session.out.message(&progress);
                 last_progress = progress;
+            }
+        }
+        if looked_at.is_none_or(|at: Instant| at.elapsed() >= ESTIMATE_EVERY) && !session.out.is_json() {
+            looked_at = Some(Instant::now());
+            let left = effort(&reader, &reader.run(id)?, session.settings.slots.value)?.left();
+            if let Some(left) = left.filter(|left| *left != last_left) {
+                session.out.message(&left);
+                last_left = left;
             }
         }
         match status {

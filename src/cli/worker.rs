@@ -7,18 +7,20 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::progress::ProgressView;
 use super::session::Session;
-use crate::engine::{self, EngineOptions, Outcome, Scope};
+use crate::engine::{self, EngineOptions, Outcome, Scope, Start};
 
 /// Serves pending and interrupted runs until a signal arrives, or until nothing is left.
 pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
     session.out.message(&format!("serving {}", session.state_dir().display()));
-    let mut view = ProgressView::new(session.out);
+    let mut view = ProgressView::new(session);
     let outcome = engine::drive(
         EngineOptions {
             state_dir: session.state_dir().to_owned(),
             scope: Scope::All { exit_when_idle: args.exit_when_idle },
             slots: session.settings.slots.value,
-            reuse: true,
+            limits: session.settings.limits(),
+            crash_loop_limit: session.settings.crash_loop_limit.value,
+            start: Start::GoOn,
         },
         &mut view,
     );

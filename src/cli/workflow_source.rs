@@ -7,9 +7,10 @@ use serde_json::Value;
 use super::error::{CliError, REPORT_WIDTH, chain, color};
 use super::session::Session;
 use crate::config::Origin;
-use crate::core::parse;
+use crate::core::parse::{self, Library, Source, SpecErrors};
 use crate::core::spec::WorkflowSpec;
 use crate::steps;
+use crate::store::RunRow;
 
 /// Workflows that are part of the binary, so that it works outside of the repository.
 pub const EMBEDDED: &[(&str, &str)] = &[
@@ -22,17 +23,33 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("commands", include_str!("../../workflows/commands.toml")),
 ];
 
-/// The text of a workflow, and the name under which errors refer to it.
-pub struct Source {
-    pub origin: String,
-    pub text: String,
+/// The workflows that a person can name.
+pub struct Files;
+
+impl Library for Files {
+    /// A path is relative to the folder of the file that names it.
+    fn find(&self, workflow: &str, from: &str) -> Result<Source, String> {
+        let beside = Path::new(from).parent().map(|folder| folder.join(workflow));
+        let found = match beside {
+            Some(path) if looks_like_path(workflow) => find(&path.to_string_lossy()),
+            _ => find(workflow),
+        };
+        found.map_err(|error| error.message)
+    }
+
+    fn inside(&self, _workflow: &str) -> &dyn Library {
+        self
+    }
+}
+
+fn looks_like_path(workflow: &str) -> bool {
+    workflow.ends_with(".toml") || workflow.contains(std::path::MAIN_SEPARATOR)
 }
 
 pub fn find(workflow: &str) -> Result<Source, CliError> {
     let direct = Path::new(workflow);
     let local = PathBuf::from("workflows").join(format!("{workflow}.toml"));
-    let looks_like_path = workflow.ends_with(".toml") || workflow.contains(std::path::MAIN_SEPARATOR);
-    if looks_like_path && !direct.is_file() {
+    if looks_like_path(workflow) && !direct.is_file() {
         return Err(CliError::not_found(format!("workflow file {workflow} does not exist")));
     }
     for path in [direct, &local] {
@@ -54,13 +71,8 @@ pub fn find(workflow: &str) -> Result<Source, CliError> {
 /// overridden takes the device of the settings.
 pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -> Result<WorkflowSpec, CliError> {
     let source = find(workflow)?;
-    let parsed = parse::workflow(&source.text, &source.origin, overrides, &steps::catalog());
-    let mut spec = parsed.map_err(|errors| {
-        let mut error = CliError::usage(chain(&errors));
-        error.code = "invalid_workflow";
-        error.report = Some(errors.render(color(session.settings.color.value), REPORT_WIDTH));
-        error
-    })?;
+    let parsed = parse::workflow(&source.text, &source.origin, overrides, &steps::catalog(), &Files);
+    let mut spec = parsed.map_err(|errors| invalid(session, &errors))?;
     let device = &session.settings.device;
     let chosen = overrides.iter().any(|(name, _)| name == "device");
     if !chosen
@@ -70,4 +82,25 @@ pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -
         *param = Value::String(device.value.clone());
     }
     Ok(spec)
+}
+
+/// The workflow of a run with other parameters, checked as if it were read from a file.
+pub fn repin(
+    session: &Session,
+    run: &RunRow,
+    spec: WorkflowSpec,
+    set: &[(String, String)],
+) -> Result<WorkflowSpec, CliError> {
+    if set.is_empty() {
+        return Ok(spec);
+    }
+    let label = format!("the workflow of run {}", run.name);
+    parse::pinned(spec, &label, set, &steps::catalog()).map_err(|errors| invalid(session, &errors))
+}
+
+fn invalid(session: &Session, errors: &SpecErrors) -> CliError {
+    let mut error = CliError::usage(chain(errors));
+    error.code = "invalid_workflow";
+    error.report = Some(errors.render(color(session.settings.color.value), REPORT_WIDTH));
+    error
 }

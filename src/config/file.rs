@@ -2,12 +2,24 @@
 
 use std::path::{Path, PathBuf};
 
+use super::limits;
 use super::settings::{ColorChoice, OutputFormat, Partial};
 use crate::core::diagnostic::{Problems, SpecErrors};
 use crate::core::document::{self, Node, Table};
 use crate::core::suggest;
 
-const KEYS: [&str; 6] = ["state_dir", "output", "device", "slots", "color", "retention"];
+const KEYS: [&str; 10] = [
+    "state_dir",
+    "output",
+    "device",
+    "slots",
+    "crash_loop_limit",
+    "color",
+    "retention",
+    "pools",
+    "rate_limits",
+    "alerts",
+];
 const RETENTION_KEYS: [&str; 2] = ["keep_runs", "keep_days"];
 
 /// Reads the text of a configuration file. `home` stands for a leading `~`.
@@ -26,9 +38,23 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
         device,
         output: choice::<OutputFormat>(&table, "output", &OutputFormat::NAMES, &mut problems),
         color: choice::<ColorChoice>(&table, "color", &ColorChoice::NAMES, &mut problems),
+        pools: limits::pools(&table, &mut problems),
+        rate_limits: limits::rate_limits(&table, &mut problems),
+        alert_command: limits::alert_command(&table, &mut problems),
+        crash_loop_limit: table.get("crash_loop_limit").and_then(|node| crash_loop_limit(node, &mut problems)),
         slots: table.get("slots").and_then(|node| slots(node, &mut problems)),
     };
     problems.finish(partial)
+}
+
+fn crash_loop_limit(node: &Node, problems: &mut Problems) -> Option<u64> {
+    let limit = node.to_json().as_u64();
+    if limit.is_none() {
+        problems
+            .at(&node.span, "`crash_loop_limit` must be an integer of at least 0")
+            .hint("after so many deaths in a row an engine wants a person; 0 turns this off");
+    }
+    limit
 }
 
 /// The table `[retention]`.

@@ -1,5 +1,6 @@
 //! Finds the sources of settings and applies their precedence.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -8,9 +9,13 @@ use std::str::FromStr;
 use super::error::ConfigError;
 use super::file;
 use super::settings::{ColorChoice, InvalidValue, Origin, OutputFormat, Partial, Setting, Settings};
+use crate::core::pools::Pools;
 
 /// Most attempts at once by default: one that computes, and one that waits for files or a command.
 const DEFAULT_SLOTS: usize = 2;
+
+/// Enough to rule out bad luck, few enough for a person to find a machine that still works.
+const DEFAULT_CRASH_LOOP_LIMIT: u64 = 5;
 
 /// What the settings depend on beside the flags; tests pass their own.
 pub struct Surroundings<'a> {
@@ -82,6 +87,14 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             ],
             DEFAULT_SLOTS,
         ),
+        crash_loop_limit: first(
+            [
+                (env.crash_loop_limit, Origin::Env("STEPWELL_CRASH_LOOP_LIMIT")),
+                (project.crash_loop_limit, project_origin()),
+                (user.crash_loop_limit, user_origin()),
+            ],
+            DEFAULT_CRASH_LOOP_LIMIT,
+        ),
         color: first(
             [
                 (flags.color, Origin::Flag),
@@ -99,6 +112,15 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
         keep_days: first(
             [(project.keep_days.map(Some), project_origin()), (user.keep_days.map(Some), user_origin())],
             None,
+        ),
+        pools: first([(project.pools, project_origin()), (user.pools, user_origin())], Pools::default()),
+        rate_limits: first(
+            [(project.rate_limits, project_origin()), (user.rate_limits, user_origin())],
+            BTreeMap::new(),
+        ),
+        alert_command: first(
+            [(project.alert_command, project_origin()), (user.alert_command, user_origin())],
+            Vec::new(),
         ),
     })
 }
@@ -132,6 +154,10 @@ fn environment(surroundings: &Surroundings<'_>) -> Result<Partial, ConfigError> 
         device: variable(surroundings, "STEPWELL_DEVICE", |text| Ok(text.to_owned()))?,
         slots: variable(surroundings, "STEPWELL_SLOTS", |text| {
             text.parse().ok().filter(|slots| *slots > 0).ok_or_else(|| not_slots(text))
+        })?,
+        crash_loop_limit: variable(surroundings, "STEPWELL_CRASH_LOOP_LIMIT", |text| {
+            let invalid = || InvalidValue { expected: "an integer of at least 0", given: text.to_owned() };
+            text.parse().map_err(|_| invalid())
         })?,
         color: variable(surroundings, "STEPWELL_COLOR", ColorChoice::from_str)?,
         ..Partial::default()

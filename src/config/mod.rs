@@ -2,6 +2,7 @@
 
 mod error;
 mod file;
+mod limits;
 mod load;
 mod settings;
 #[cfg(test)]

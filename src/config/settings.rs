@@ -1,8 +1,13 @@
 //! What can be set.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
+
+use crate::core::limits::Limits;
+use crate::core::pools::Pools;
+use crate::core::rate_limit::RateLimit;
 
 /// Settings after precedence: flag, `STEPWELL_*`, `stepwell.toml`, user configuration, default.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,11 +20,18 @@ pub struct Settings {
     pub device: Setting<String>,
     /// Most step attempts that run at the same time.
     pub slots: Setting<usize>,
+    /// Deaths of engines in a row, without progress, that lead to safe mode; 0: none do.
+    pub crash_loop_limit: Setting<u64>,
     pub color: Setting<ColorChoice>,
     /// Ended runs of each workflow that `gc` keeps; none: all.
     pub keep_runs: Setting<Option<u64>>,
     /// Days for which `gc` keeps ended runs; none: for ever.
     pub keep_days: Setting<Option<u64>>,
+    /// What steps share, by name; only from files.
+    pub pools: Setting<Pools>,
+    pub rate_limits: Setting<BTreeMap<String, RateLimit>>,
+    /// Started once per alert; empty for none.
+    pub alert_command: Setting<Vec<String>>,
 }
 
 /// A value and where it came from.
@@ -59,9 +71,13 @@ pub struct Partial {
     pub output: Option<OutputFormat>,
     pub device: Option<String>,
     pub slots: Option<usize>,
+    pub crash_loop_limit: Option<u64>,
     pub color: Option<ColorChoice>,
     pub keep_runs: Option<u64>,
     pub keep_days: Option<u64>,
+    pub pools: Option<Pools>,
+    pub rate_limits: Option<BTreeMap<String, RateLimit>>,
+    pub alert_command: Option<Vec<String>>,
 }
 
 /// One line of `config show`.
@@ -82,10 +98,33 @@ impl Settings {
             row("output", self.output.value.to_string(), &self.output.origin),
             row("device", self.device.value.clone(), &self.device.origin),
             row("slots", self.slots.value.to_string(), &self.slots.origin),
+            row("crash_loop_limit", self.crash_loop_limit.value.to_string(), &self.crash_loop_limit.origin),
             row("color", self.color.value.to_string(), &self.color.origin),
             row("retention.keep_runs", limit(self.keep_runs.value), &self.keep_runs.origin),
             row("retention.keep_days", limit(self.keep_days.value), &self.keep_days.origin),
+            row("pools", self.describe_pools(), &self.pools.origin),
+            row("rate_limits", self.describe_rate_limits(), &self.rate_limits.origin),
+            row("alerts.command", self.alert_command.value.join(" "), &self.alert_command.origin),
         ]
+    }
+
+    /// What the engine enforces.
+    pub fn limits(&self) -> Limits {
+        Limits {
+            pools: self.pools.value.clone(),
+            rate_limits: self.rate_limits.value.clone(),
+            alert_command: self.alert_command.value.clone(),
+        }
+    }
+
+    pub fn describe_pools(&self) -> String {
+        let pools = self.pools.value.0.iter().map(|(name, pool)| format!("{name} = {}", pool.describe()));
+        pools.collect::<Vec<_>>().join(", ")
+    }
+
+    pub fn describe_rate_limits(&self) -> String {
+        let limits = self.rate_limits.value.iter().map(|(name, limit)| format!("{name} = {limit}"));
+        limits.collect::<Vec<_>>().join(", ")
     }
 }
 

@@ -3,6 +3,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use crate::core::pools::Pool;
+
 use super::{ColorChoice, ConfigError, Origin, OutputFormat, Partial, Settings, Surroundings, load_from};
 
 /// A home and a working directory with optional files, and an environment.
@@ -58,10 +60,12 @@ fn defaults_are_used_without_any_source() {
 #[test]
 fn each_source_wins_over_the_next() {
     let place = Place::new()
-        .user("slots = 5\ndevice = \"user\"\noutput = \"json\"\ncolor = \"always\"\nstate_dir = \"~/runs\"\n");
+        .user("slots = 5\ndevice = \"user\"\noutput = \"json\"\ncolor = \"always\"\nstate_dir = \"~/runs\"\nretention = { keep_runs = 3, keep_days = 7 }\n");
     let settings = place.load(Partial::default()).expect("user file");
     let user = Origin::User(place.path("home/.config/stepwell/config.toml"));
-    assert!(settings.rows().iter().all(|row| row.origin == user));
+    let named = ["state_dir", "output", "device", "slots", "color", "retention.keep_runs", "retention.keep_days"];
+    assert!(settings.rows().iter().filter(|row| named.contains(&row.name)).all(|row| row.origin == user));
+    assert_eq!((settings.keep_runs.value, settings.keep_days.value), (Some(3), Some(7)));
     assert_eq!(settings.state_dir.value, place.path("home/runs"));
 
     let place = place.project("slots = 4\ndevice = \"project\"\noutput = \"human\"\nstate_dir = \"elsewhere\"\n");
@@ -129,4 +133,30 @@ fn broken_variables_and_flags_are_named() {
     assert_eq!(text, "environment variable `STEPWELL_SLOTS` must be an integer of at least 1, not `0`");
     let (text, _) = message(Place::new(), Partial { slots: Some(0), ..Partial::default() });
     assert_eq!(text, "flag `--slots` must be an integer of at least 1, not `0`");
+}
+
+#[test]
+fn pools_and_rate_limits_come_from_files_and_are_checked() {
+    let text = "[pools]\ngpu = [\"gpu:0\", \"gpu:1\"]\nmemory = \"64GiB\"\nlicences = 3\n[rate_limits]\napi = \"10/min\"\n\
+                [alerts]\ncommand = [\"notify\", \"me\"]\n";
+    let place = Place::new().project(text);
+    let limits = place.load(Partial::default()).expect("project file").limits();
+    let gpus = Pool::Devices(vec!["gpu:0".into(), "gpu:1".into()]);
+    let pools = [("gpu", gpus), ("memory", Pool::Amount(64 << 30)), ("licences", Pool::Amount(3))];
+    assert_eq!(limits.pools.0, pools.map(|(name, pool)| (name.to_owned(), pool)).into());
+    assert_eq!(limits.rate_limits["api"].count, 10);
+    assert_eq!(limits.alert_command, ["notify", "me"]);
+    for (text, said) in [
+        ("[pools]\ngpu = [\"gpu:0\", \"gpu:0\"]\n", "listed twice"),
+        ("[pools]\ngpu = [\"a,b\"]\n", "not the name of a device"),
+        ("[pools]\nmemory = \"lots\"\n", "must be a list of devices"),
+        ("[pools]\nmemory = -1\n", "must be a list of devices"),
+        ("[rate_limits]\napi = \"often\"\n", "cannot be `often`"),
+        ("[alerts]\nprogram = []\n", "unknown key `program`"),
+    ] {
+        let Err(ConfigError::File(errors)) = Place::new().project(text).load(Partial::default()) else {
+            panic!("{text} was accepted");
+        };
+        assert!(errors.problems()[0].message().contains(said), "{text}: {:?}", errors.problems());
+    }
 }

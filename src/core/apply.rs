@@ -3,14 +3,15 @@
 
 use jiff::Timestamp;
 
-use super::event::Event;
+use super::event::{Alert, Event};
 use super::failure::Failure;
 use super::ids::{Fence, StepId};
 use super::retry::ENGINE_DIED;
-use super::state::{Lease, Lifecycle, RunEnd, RunState, StepIndex, StepState};
+use super::state::{Lease, Lifecycle, RunEnd, RunState, Signal, StepIndex, StepState};
 
 /// Applies one event that happened `at` to the state.
 pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
+    state.clock = at;
     match event {
         Event::RunSubmitted { .. } | Event::RunPruned => {}
         Event::RunStarted => state.started = true,
@@ -27,7 +28,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
         Event::RunFailed { step, failure } => {
             state.end = Some(RunEnd::Failed { step: step.clone(), failure: failure.clone() });
         }
-        Event::StepReady { step, not_before } => with_step(state, step, |state, i| ready(state, i, *not_before)),
+        Event::StepReady { step, not_before } => with_step(state, step, |state, i| ready(state, i, at, *not_before)),
         Event::StepExpanded { step, items } => with_step(state, step, |state, i| {
             if state.steps[i].children.is_empty() {
                 state.add_children(i, items);
@@ -40,7 +41,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             ended(state, i);
         }),
         Event::StepWaiting { step, wait } => {
-            with_step(state, step, |state, i| state.set(i, StepState::Waiting(wait.clone())));
+            with_step(state, step, |state, i| state.start_waiting(i, wait.clone()));
         }
         Event::CheckpointAdopted { step, checkpoint, .. } => {
             if let Some(i) = state.find(step) {
@@ -55,11 +56,12 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
         Event::StepFailed { step, failure } => with_step(state, step, |state, i| fail(state, i, failure)),
         Event::StepSucceeded { step, fence, outputs } => with_step(state, step, |state, i| {
             if state.steps[i].fence == *fence && !state.steps[i].state.is_terminal() {
+                state.take_signal(i);
                 state.set(i, StepState::Succeeded { outputs: outputs.clone() });
                 ended(state, i);
             }
         }),
-        Event::AttemptStarted { step, attempt, fence, key, lease_expires_at, .. } => {
+        Event::AttemptStarted { step, attempt, fence, key, lease_expires_at, resources, .. } => {
             with_step(state, step, |state, i| {
                 let entry = &mut state.steps[i];
                 entry.fence = *fence;
@@ -72,6 +74,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
                     expires_at: *lease_expires_at,
                     process: None,
                     progressed: false,
+                    resources: resources.clone(),
                 };
                 state.set(i, StepState::Leased(lease));
             })
@@ -104,11 +107,16 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             }
             entry.last_checkpoint = Some(checkpoint.clone());
         }),
-        Event::AttemptRewound { .. }
-        | Event::Note { .. }
-        | Event::StepDecided { .. }
-        | Event::RunAlerted { .. }
-        | Event::SignalReceived { .. } => {}
+        Event::RunAlerted { alert, .. } => state.alerts.push(*alert),
+        // The new limit deserves an alert of its own.
+        Event::RunBudgetRaised { budget } => {
+            state.budget = *budget;
+            state.alerts.retain(|alert| *alert != Alert::BudgetExhausted);
+        }
+        Event::AttemptRewound { .. } | Event::Note { .. } | Event::StepDecided { .. } => {}
+        Event::SignalReceived { name, payload } => {
+            state.add_signal(Signal { name: name.clone(), payload: payload.clone() });
+        }
     }
 }
 
@@ -128,19 +136,26 @@ fn with_lease(state: &mut RunState, id: &StepId, fence: Fence, change: impl FnOn
     }
 }
 
-fn ready(state: &mut RunState, i: StepIndex, not_before: Timestamp) {
+fn ready(state: &mut RunState, i: StepIndex, at: Timestamp, not_before: Timestamp) {
+    if !matches!(state.steps[i].state, StepState::Ready { .. }) {
+        state.steps[i].ready_since = Some(at);
+    }
     if matches!(state.steps[i].state, StepState::Failed(_)) {
         state.steps[i].failures = 0;
         state.steps[i].losses = 0;
+        if let Some(parent) = state.steps[i].parent
+            && let StepState::Expanded { remaining } = &mut state.steps[parent].state
+        {
+            *remaining += 1;
+        }
     }
     state.set(i, StepState::Ready { not_before });
 }
 
-/// A fan-out waits for its children; when it is taken up again, for those that had failed.
+/// A fan-out waits for its children; when it is taken up again, for those that become ready after it.
 fn expanded(state: &mut RunState, i: StepIndex) {
     let range = state.steps[i].children.clone();
-    let done = |c: &StepIndex| matches!(state.steps[*c].state, StepState::Succeeded { .. } | StepState::Skipped);
-    let remaining = range.filter(|c| !done(c)).count();
+    let remaining = range.filter(|c| !state.steps[*c].state.is_terminal()).count();
     state.set(i, StepState::Expanded { remaining });
     if remaining == 0 {
         state.due.insert(i);

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 /// Where attempts of a kind run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Placement {
     /// On a thread of the engine: for work of milliseconds.
     InProcess,

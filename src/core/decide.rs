@@ -1,18 +1,20 @@
 //! Every decision about a run, as a pure function: state and command in, events and effects out. The
 //! caller commits the events, and only then performs the effects.
 
-use std::collections::BTreeMap;
-
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::apply::apply;
 use super::artifact::Outputs;
-use super::event::{Checkpoint, Event, ProcessIdentity};
+use super::budget::Budget;
+use super::event::{self, Alert, Checkpoint, Event, ProcessIdentity, Ruling, Wait};
 use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
+use super::pools::Held;
 use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW, Verdict, backoff, verdict};
-use super::state::{Lease, Lifecycle, RunEnd, RunState, Step, StepState};
+use super::state::{Lease, Lifecycle, RunState, Step, StepState};
+use super::take_up::{resume, retry};
+use super::wait::{self, OnFalse};
 
 /// What happened, or what somebody wants. Commands about an attempt carry its fence; with an old one
 /// they decide nothing.
@@ -23,6 +25,8 @@ pub enum Command {
         step: StepId,
         key: StepKey,
         with: Value,
+        /// Units of pools for the lease.
+        resources: Held,
     },
     Spawned {
         step: StepId,
@@ -92,6 +96,34 @@ pub enum Command {
         step: StepId,
         failure: Failure,
     },
+    /// A ready step waits from now on.
+    Wait {
+        step: StepId,
+        wait: Wait,
+    },
+    /// The rule of a ready gate gives this.
+    Rule {
+        step: StepId,
+        ruling: Ruling,
+        on_false: OnFalse,
+    },
+    /// A person answers a step that waits for one.
+    Decide {
+        step: StepId,
+        verdict: event::Verdict,
+        approver: String,
+        comment: Option<String>,
+    },
+    Signal {
+        name: String,
+        payload: Value,
+    },
+    /// The child run that a step waits for has ended.
+    ChildEnded {
+        step: StepId,
+        run: RunId,
+        result: Result<Outputs, Failure>,
+    },
     /// Look for leases and timeouts that have run out.
     Expire,
     Cancel,
@@ -99,12 +131,25 @@ pub enum Command {
     Pause {
         reason: String,
     },
+    /// Say something once per kind.
+    Alert {
+        alert: Alert,
+        message: String,
+    },
+    /// Let the run use more: these limits replace those that it has.
+    RaiseBudget {
+        to: Budget,
+    },
     /// Stop without an end; repeat it until `RunInterrupted` appears.
     Interrupt {
         reason: String,
     },
     /// Go on with an interrupted run, or take up the failed steps of a failed one.
     Resume,
+    /// Take up this failed step, or all of them, with new retries, also while the rest of the run goes on.
+    Retry {
+        step: Option<StepId>,
+    },
 }
 
 /// What the engine has to do once the events are committed.
@@ -151,11 +196,11 @@ pub struct Decision {
 }
 
 impl Decision {
-    fn event(event: Event) -> Decision {
+    pub(super) fn event(event: Event) -> Decision {
         Decision { events: vec![event], effects: Vec::new() }
     }
 
-    fn events(events: impl IntoIterator<Item = Event>) -> Decision {
+    pub(super) fn events(events: impl IntoIterator<Item = Event>) -> Decision {
         Decision { events: events.into_iter().collect(), effects: Vec::new() }
     }
 
@@ -192,7 +237,7 @@ impl RunState {
 /// The direct answer to one command. What follows from its events is up to [`consequence`].
 pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
     match command {
-        Command::Claim { step, key, with } => claim(state, step, key, with, now),
+        Command::Claim { step, key, with, resources } => claim(state, step, key, with, resources, now),
         Command::Expand { step, items } => at_ready(state, &step, now, |step| Event::StepExpanded { step, items }),
         Command::Skip { step, reason } => at_ready(state, &step, now, |step| Event::StepSkipped { step, reason }),
         Command::Reject { step, failure } => at_ready(state, &step, now, |step| Event::StepFailed { step, failure }),
@@ -230,11 +275,26 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
             Lifecycle::Canceling => Decision::event(Event::StepCanceled { step: entry.id.clone() }),
             Lifecycle::Active | Lifecycle::Interrupted | Lifecycle::Paused => Decision::default(),
         }),
+        Command::Wait { step, wait } => at_ready(state, &step, now, |step| Event::StepWaiting { step, wait }),
+        Command::Rule { step, ruling, on_false } => {
+            if !claimable(state, &step, now) {
+                return Decision::default();
+            }
+            Decision::events(starting(state).into_iter().chain(wait::ruled(step, ruling, on_false)))
+        }
+        Command::Decide { step, verdict, approver, comment } => wait::decided(state, &step, verdict, approver, comment),
+        Command::Signal { name, payload } => wait::signaled(state, name, payload),
+        Command::ChildEnded { step, run, result } => wait::child_ended(state, &step, run, result),
         Command::Expire => expire(state, now),
         Command::Cancel => cancel(state),
         Command::Pause { reason } => pause(state, reason),
+        Command::Alert { .. } | Command::RaiseBudget { .. } if state.end.is_some() => Decision::default(),
+        Command::Alert { alert, .. } if state.alerts.contains(&alert) => Decision::default(),
+        Command::Alert { alert, message } => Decision::event(Event::RunAlerted { alert, message }),
+        Command::RaiseBudget { to } => Decision::event(Event::RunBudgetRaised { budget: state.budget.raised(&to) }),
         Command::Interrupt { reason } => interrupt(state, reason),
         Command::Resume => resume(state, now),
+        Command::Retry { step } => retry(state, step.as_ref(), now),
     }
 }
 
@@ -245,7 +305,7 @@ pub fn consequence(state: &RunState, now: Timestamp) -> Option<Event> {
     }
     if state.lifecycle == Lifecycle::Canceling {
         return match state.live.first() {
-            _ if !state.leased.is_empty() => None,
+            _ if !state.leased.is_empty() || state.awaits_runs() => None,
             Some(&i) => Some(Event::StepCanceled { step: state.steps[i].id.clone() }),
             None => Some(Event::RunCanceled),
         };
@@ -279,6 +339,10 @@ fn settle(state: &RunState, step: &Step, now: Timestamp) -> Option<Event> {
             }
             None => Event::StepSucceeded { step: id, fence: step.fence, outputs: Outputs::default() },
         }),
+        StepState::Waiting(Wait::Signal { name }) => {
+            let outputs = wait::signal_outputs(state.signal(name)?);
+            Some(Event::StepSucceeded { step: id, fence: step.fence, outputs })
+        }
         _ => None,
     }
 }
@@ -319,7 +383,7 @@ fn at_ready(state: &RunState, id: &StepId, now: Timestamp, event: impl FnOnce(St
     Decision::events(events)
 }
 
-fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, now: Timestamp) -> Decision {
+fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, resources: Held, now: Timestamp) -> Decision {
     let Some(entry) = state.step(&id).filter(|_| claimable(state, &id, now)) else {
         return Decision::default();
     };
@@ -332,7 +396,7 @@ fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, now: Timestamp
         key,
         with,
         lease_expires_at: lease_end(state, entry, now),
-        resources: BTreeMap::new(),
+        resources,
     });
     Decision::events(events).then(Effect::Start { step: id, fence })
 }
@@ -352,7 +416,7 @@ fn fail(state: &RunState, step: &Step, lease: &Lease, failure: Failure, now: Tim
         return vec![Event::StepCanceled { step: id }];
     }
     let policy = &state.step_spec(step).retry;
-    if failure.kind == FailureKind::LeaseLost && lease.progressed {
+    if failure.kind == FailureKind::LeaseLost && lease.progressed && !policy.rules_out(&failure) {
         // Lost, but further than before: not a poison step, so no retry is used up.
         let not_before = later(now, backoff(policy, 1));
         let reason = format!("lost after a new checkpoint: {}", failure.message);
@@ -389,21 +453,47 @@ fn release(state: &RunState, step: &Step, fence: Fence, reason: String, now: Tim
 
 fn expire(state: &RunState, now: Timestamp) -> Decision {
     let effects = state.leases().filter_map(|(step, lease)| {
-        let timeout = &state.step_spec(step).timeout;
-        let failure = if timeout.start_to_close.is_some_and(|limit| later(lease.started_at, limit) <= now) {
-            let seconds = timeout.start_to_close.unwrap_or_default().as_secs_f64();
-            Failure::new(FailureKind::Timeout, format!("the attempt ran for longer than its limit of {seconds} s"))
-                .with_hint("raise `timeout.start_to_close` of the step")
-        } else if lease.expires_at <= now {
-            let seconds = timeout.heartbeat.as_secs_f64();
-            Failure::new(FailureKind::LeaseLost, format!("the worker sent no heartbeat for {seconds} s"))
-                .with_hint("the process was stopped or the machine overloaded; `timeout.heartbeat` sets the limit")
-        } else {
-            return None;
-        };
+        let failure = overdue(state, step, lease, now)?;
         Some(Effect::Kill { step: step.id.clone(), fence: lease.fence, failure })
     });
-    Decision { events: Vec::new(), effects: effects.collect() }
+    let effects = effects.collect();
+    let mut events = Vec::new();
+    if state.end.is_none() && state.lifecycle == Lifecycle::Active {
+        let late = state.ready_with_deadline().filter(|(_, deadline)| *deadline <= now);
+        events
+            .extend(late.map(|(step, _)| Event::StepFailed { step: step.id.clone(), failure: too_late(state, step) }));
+        if !events.is_empty() {
+            events.splice(0..0, starting(state));
+        }
+    }
+    Decision { events, effects }
+}
+
+/// Why the holder of a lease has to be ended now, if so.
+fn overdue(state: &RunState, step: &Step, lease: &Lease, now: Timestamp) -> Option<Failure> {
+    let timeout = &state.step_spec(step).timeout;
+    if state.schedule_deadline(step).is_some_and(|deadline| deadline <= now) {
+        return Some(too_late(state, step));
+    }
+    if timeout.start_to_close.is_some_and(|limit| later(lease.started_at, limit) <= now) {
+        let seconds = timeout.start_to_close.unwrap_or_default().as_secs_f64();
+        let message = format!("the attempt ran for longer than its limit of {seconds} s");
+        return Some(
+            Failure::new(FailureKind::Timeout, message).with_hint("raise `timeout.start_to_close` of the step"),
+        );
+    }
+    (lease.expires_at <= now).then(|| {
+        let seconds = timeout.heartbeat.as_secs_f64();
+        Failure::new(FailureKind::LeaseLost, format!("the worker sent no heartbeat for {seconds} s"))
+            .with_hint("the process was stopped or the machine overloaded; `timeout.heartbeat` sets the limit")
+    })
+}
+
+fn too_late(state: &RunState, step: &Step) -> Failure {
+    let seconds = state.step_spec(step).timeout.schedule_to_close.unwrap_or_default().as_secs_f64();
+    let message = format!("the step was not done within {seconds} s of being ready, after {} attempts", step.attempts);
+    Failure::new(FailureKind::ScheduleToClose, message)
+        .with_hint("raise `timeout.schedule_to_close` of the step; `stepwell retry` gives it the same time again")
 }
 
 fn cancel(state: &RunState) -> Decision {
@@ -431,24 +521,4 @@ fn interrupt(state: &RunState, reason: String) -> Decision {
     }
     let effects = state.leases().map(|(step, lease)| Effect::Interrupt { step: step.id.clone(), fence: lease.fence });
     Decision { events: Vec::new(), effects: effects.collect() }
-}
-
-fn resume(state: &RunState, now: Timestamp) -> Decision {
-    match (&state.end, state.lifecycle) {
-        (None, Lifecycle::Interrupted | Lifecycle::Paused) => Decision::event(Event::RunResumed),
-        (Some(RunEnd::Failed { .. }), _) => {
-            let again = state.failed.iter().map(|&i| take_up(&state.steps[i], now));
-            Decision::events(std::iter::once(Event::RunResumed).chain(again))
-        }
-        _ => Decision::default(),
-    }
-}
-
-/// A failed step becomes ready again; a fan-out, whose items stay the same, goes back to waiting for its
-/// children.
-fn take_up(step: &Step, now: Timestamp) -> Event {
-    if step.children.is_empty() {
-        return Event::StepReady { step: step.id.clone(), not_before: now };
-    }
-    Event::StepExpanded { step: step.id.clone(), items: Vec::new() }
 }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::artifact::{ArtifactRef, Outputs};
+use super::budget::Budget;
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::run_options::RunOptions;
@@ -55,6 +56,10 @@ pub enum Event {
     RunAlerted {
         alert: Alert,
         message: String,
+    },
+    /// A person lets the run use more; this is the whole budget from now on.
+    RunBudgetRaised {
+        budget: Budget,
     },
     /// Kept until a step waits for it.
     SignalReceived {
@@ -206,7 +211,12 @@ pub struct Checkpoint {
 #[serde(tag = "for", rename_all = "snake_case")]
 pub enum Wait {
     /// `stepwell approve RUN STEP`.
-    Approval { prompt: String },
+    Approval {
+        prompt: String,
+        /// What the person decides about, beside the prompt.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        inputs: Value,
+    },
     /// `stepwell signal RUN NAME`.
     Signal { name: String },
     /// The end of a child run.
@@ -241,6 +251,16 @@ pub enum Alert {
     DeadlineAtRisk,
     DeadlineMissed,
     BudgetExhausted,
+}
+
+impl Alert {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Alert::DeadlineAtRisk => "deadline_at_risk",
+            Alert::DeadlineMissed => "deadline_missed",
+            Alert::BudgetExhausted => "budget_exhausted",
+        }
+    }
 }
 
 impl Verdict {

@@ -17,6 +17,10 @@ pub enum FailureKind {
     Timeout,
     /// The worker disappeared or stopped sending heartbeats.
     LeaseLost,
+    /// The step, with all its retries, took longer than `timeout.schedule_to_close`.
+    ScheduleToClose,
+    /// The kernel killed the attempt for lack of memory; it would again.
+    OutOfMemory,
     Canceled,
 }
 
@@ -28,10 +32,33 @@ impl FailureKind {
             FailureKind::Fatal => "fatal",
             FailureKind::Timeout => "timeout",
             FailureKind::LeaseLost => "lease_lost",
+            FailureKind::ScheduleToClose => "schedule_to_close",
+            FailureKind::OutOfMemory => "out_of_memory",
             FailureKind::Canceled => "canceled",
         }
     }
 }
+
+/// How a program ended that did not succeed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ProgramExit {
+    Code(i32),
+    Signal(i32),
+}
+
+impl ProgramExit {
+    /// One number for both, as shells have it: signal n is 128 + n.
+    pub fn code(self) -> i32 {
+        match self {
+            ProgramExit::Code(code) => code,
+            ProgramExit::Signal(signal) => 128_i32.saturating_add(signal),
+        }
+    }
+}
+/// What helps after [`FailureKind::OutOfMemory`].
+pub const OUT_OF_MEMORY_HINT: &str = "let the step use less memory (a smaller batch, less at once), or give it more; \
+    then `stepwell resume` tries it again";
 
 /// A failed attempt, as shown to the user: message in lower case with its cause chain, and a hint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -40,6 +67,9 @@ pub struct Failure {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Of a step that runs a program, when that is why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exit: Option<ProgramExit>,
     /// What has to be free on the disk before trying again makes sense, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_bytes: Option<u64>,
@@ -47,7 +77,7 @@ pub struct Failure {
 
 impl Failure {
     pub fn new(kind: FailureKind, message: impl Into<String>) -> Self {
-        Failure { kind, message: message.into(), hint: None, needed_bytes: None }
+        Failure { kind, message: message.into(), hint: None, exit: None, needed_bytes: None }
     }
 
     pub fn fatal(message: impl Into<String>) -> Self {
@@ -60,6 +90,11 @@ impl Failure {
 
     pub fn with_hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    pub fn with_exit(mut self, exit: ProgramExit) -> Self {
+        self.exit = Some(exit);
         self
     }
 
@@ -106,3 +141,39 @@ impl fmt::Display for Failure {
 }
 
 impl std::error::Error for Failure {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, thiserror::Error)]
+    #[error("outer")]
+    struct Outer(#[from] io::Error);
+
+    const ENOSPC: i32 = 28;
+    const EDQUOT: i32 = 122;
+    const EIO: i32 = 5;
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_full_disk_and_a_used_up_quota_are_told_from_other_errors() {
+        for (code, kind) in
+            [(ENOSPC, FailureKind::NoSpace), (EDQUOT, FailureKind::NoSpace), (EIO, FailureKind::Retryable)]
+        {
+            let error = || io::Error::from_raw_os_error(code);
+            assert_eq!(Failure::io("x", &error()).kind, kind);
+            let nested = Outer(io::Error::new(error().kind(), Outer(error())));
+            assert_eq!(Failure::from_error(FailureKind::Retryable, &nested).kind, kind);
+            assert_eq!(Failure::from_error(FailureKind::Fatal, &nested).kind, FailureKind::Fatal);
+        }
+    }
+
+    #[test]
+    fn the_space_that_is_needed_survives_the_protocol() {
+        let failure = Failure { needed_bytes: Some(7), ..Failure::new(FailureKind::NoSpace, "x") };
+        let text = serde_json::to_string(&failure).unwrap();
+        assert_eq!(text, r#"{"kind":"no_space","message":"x","needed_bytes":7}"#);
+        assert_eq!(serde_json::from_str::<Failure>(&text).unwrap(), failure);
+        assert_eq!(serde_json::to_string(&Failure::fatal("x")).unwrap(), r#"{"kind":"fatal","message":"x"}"#);
+    }
+}

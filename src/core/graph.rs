@@ -105,6 +105,10 @@ mod tests {
             when: None,
             retry: RetryPolicy::default(),
             timeout: Timeouts::default(),
+            child: None,
+            resources: Default::default(),
+            priority: 0,
+            rate_limit: None,
         }
     }
 
@@ -114,7 +118,15 @@ mod tests {
         let mut last = step("last", &["fan", "top"]);
         last.when = Some("params.ok".to_owned());
         let steps = vec![last, fan, step("top", &[])];
-        WorkflowSpec { name: "w".to_owned(), description: String::new(), params: Map::new(), steps }
+        WorkflowSpec {
+            name: "w".to_owned(),
+            description: String::new(),
+            params: Map::new(),
+            steps,
+            outputs: Map::new(),
+            budget: Default::default(),
+            sla: None,
+        }
     }
 
     #[test]

@@ -1,19 +1,27 @@
 //! Pure types and decisions. No files, no clock, no database, no threads.
 
+pub mod amount;
 pub mod apply;
 pub mod artifact;
+pub mod budget;
 pub mod catalog;
 pub mod decide;
 pub mod diagnostic;
 pub(crate) mod document;
 pub mod duration;
+pub mod estimate;
 pub mod event;
 pub mod failure;
 pub mod graph;
 pub mod ids;
 pub mod key;
+pub mod kinds;
+pub mod limits;
 pub mod parse;
+pub mod pools;
 pub mod protocol;
+pub mod provenance;
+pub mod rate_limit;
 pub mod request;
 pub mod retention;
 pub mod retry;
@@ -27,7 +35,10 @@ pub mod state;
 mod state_tests;
 pub mod status;
 pub mod suggest;
+pub mod take_up;
 pub mod template;
+pub mod timetable;
 pub mod token_file;
 pub mod trigram;
 pub(crate) mod validate;
+pub mod wait;

@@ -35,6 +35,9 @@ pub struct AttemptRequest {
     pub scratch_dir: PathBuf,
     /// Committed checkpoints of this step, newest first.
     pub checkpoints: Vec<Checkpoint>,
+    /// A fork goes on from the checkpoint of this training step: it must not start from the beginning.
+    #[serde(default)]
+    pub forked_at: Option<u64>,
 }
 
 impl AttemptRequest {

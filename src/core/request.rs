@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::budget::Budget;
 use super::event::Verdict;
 use super::ids::StepId;
 
@@ -19,6 +20,8 @@ pub enum Request {
     Retry { step: Option<StepId> },
     /// Answer a step that waits for a person.
     Decide { step: StepId, verdict: Verdict, approver: String, comment: Option<String> },
+    /// Let the run use more: these limits replace those that it has.
+    RaiseBudget { to: Budget },
     /// For a step that waits for a signal of this name, now or later.
     Signal { name: String, payload: Value },
 }
@@ -31,6 +34,7 @@ impl Request {
             Request::Resume => "resume",
             Request::Retry { .. } => "retry",
             Request::Decide { .. } => "decide",
+            Request::RaiseBudget { .. } => "raise_budget",
             Request::Signal { .. } => "signal",
         }
     }

@@ -22,16 +22,15 @@ pub enum Verdict {
 
 /// Decides about a step whose attempt has just failed, after `failures_before` counted failures.
 pub fn verdict(policy: &RetryPolicy, failures_before: u32, failure: &Failure) -> Verdict {
-    match failure.kind {
-        FailureKind::Fatal | FailureKind::Canceled => Verdict::GiveUp,
-        FailureKind::Retryable | FailureKind::NoSpace | FailureKind::Timeout | FailureKind::LeaseLost => {
-            let failures = failures_before.saturating_add(1);
-            if failures < policy.maximum_attempts {
-                Verdict::RetryAfter(backoff(policy, failures))
-            } else {
-                Verdict::GiveUp
-            }
-        }
+    let may_help = match failure.kind {
+        FailureKind::Fatal | FailureKind::OutOfMemory | FailureKind::Canceled | FailureKind::ScheduleToClose => false,
+        FailureKind::Retryable | FailureKind::NoSpace | FailureKind::Timeout | FailureKind::LeaseLost => true,
+    };
+    let failures = failures_before.saturating_add(1);
+    if may_help && failures < policy.maximum_attempts && !policy.rules_out(failure) {
+        Verdict::RetryAfter(backoff(policy, failures))
+    } else {
+        Verdict::GiveUp
     }
 }
 
@@ -51,6 +50,8 @@ pub fn backoff(policy: &RetryPolicy, failures: u32) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::core::failure::ProgramExit;
+    use crate::core::spec::NonRetryable;
 
     fn policy() -> RetryPolicy {
         RetryPolicy {
@@ -58,6 +59,7 @@ mod tests {
             backoff_coefficient: 2.0,
             maximum_interval: Duration::from_secs(5),
             maximum_attempts: 4,
+            non_retryable: Vec::new(),
         }
     }
 
@@ -83,13 +85,31 @@ mod tests {
     fn only_some_failures_are_tried_again() {
         for (kind, again) in [
             (FailureKind::Retryable, true),
+            (FailureKind::NoSpace, true),
             (FailureKind::Timeout, true),
             (FailureKind::LeaseLost, true),
             (FailureKind::Fatal, false),
+            (FailureKind::ScheduleToClose, false),
+            (FailureKind::OutOfMemory, false),
             (FailureKind::Canceled, false),
         ] {
             let verdict = verdict(&policy(), 0, &Failure::new(kind, "x"));
             assert_eq!(verdict != Verdict::GiveUp, again, "{kind:?}");
         }
+    }
+
+    #[test]
+    fn a_policy_rules_out_kinds_and_exit_codes() {
+        let rules =
+            vec![NonRetryable::Kind(FailureKind::Timeout), NonRetryable::ExitCode(64), NonRetryable::ExitCode(139)];
+        let policy = RetryPolicy { non_retryable: rules, ..policy() };
+        let again = |failure: &Failure| verdict(&policy, 0, failure) != Verdict::GiveUp;
+        let exit = |exit| Failure::retryable("x").with_exit(exit);
+        assert!(!again(&Failure::new(FailureKind::Timeout, "x")));
+        assert!(again(&Failure::new(FailureKind::LeaseLost, "x")));
+        assert!(!again(&exit(ProgramExit::Code(64))));
+        assert!(again(&exit(ProgramExit::Code(1))));
+        assert!(!again(&exit(ProgramExit::Signal(11))), "128 + 11 is SIGSEGV");
+        assert!(again(&exit(ProgramExit::Signal(9))));
     }
 }

@@ -47,6 +47,24 @@ impl RunOptions {
     }
 }
 
+impl Origin {
+    /// The run whose outputs this one takes for equal steps, whatever their kind.
+    pub fn source(&self) -> Option<RunId> {
+        match self {
+            Origin::Rerun { run, .. } | Origin::Fork { run, .. } => Some(*run),
+            Origin::Child { .. } | Origin::Schedule { .. } => None,
+        }
+    }
+
+    /// The training step from which a fork goes on with `step`.
+    pub fn forked_at(&self, step: &StepId) -> Option<u64> {
+        match self {
+            Origin::Fork { at, train_step, .. } if at == step => *train_step,
+            _ => None,
+        }
+    }
+}
+
 impl Reuse {
     fn is_default(&self) -> bool {
         *self == Reuse::default()

@@ -2,16 +2,22 @@
 
 use jiff::Timestamp;
 
-use super::catalog::Placement;
 use super::decide::later;
-use super::state::{Lifecycle, RunState, Step};
+use super::state::{ClassIndex, Lifecycle, RunState, StepIndex};
 
-/// The step to claim next for a placement: the one that has been ready for longest.
-pub fn next_claim(state: &RunState, placement: Placement, now: Timestamp) -> Option<&Step> {
-    if state.end.is_some() || state.lifecycle != Lifecycle::Active {
-        return None;
-    }
-    state.next_ready(placement).filter(|(at, _)| *at <= now).map(|(_, step)| step)
+/// The steps that may be claimed next: of each class the one that has been ready for longest.
+pub fn next_claims(state: &RunState, now: Timestamp) -> impl Iterator<Item = (ClassIndex, Timestamp, StepIndex)> {
+    let heads = may_claim(state).then(|| state.ready_heads()).into_iter().flatten();
+    heads.filter(move |(_, at, _)| *at <= now)
+}
+
+/// As [`next_claims`], of one class.
+pub fn next_claim(state: &RunState, class: ClassIndex, now: Timestamp) -> Option<(Timestamp, StepIndex)> {
+    state.ready_head(class).filter(|(at, _)| *at <= now && may_claim(state))
+}
+
+fn may_claim(state: &RunState) -> bool {
+    state.end.is_none() && state.lifecycle == Lifecycle::Active
 }
 
 /// When something happens by itself at the latest: a lease or a timeout runs out, or a backoff ends.
@@ -22,12 +28,11 @@ pub fn next_deadline(state: &RunState, now: Timestamp) -> Option<Timestamp> {
     }
     let leases = state.leases().map(|(step, lease)| {
         let limit = state.step_spec(step).timeout.start_to_close.map(|limit| later(lease.started_at, limit));
-        limit.map_or(lease.expires_at, |limit| limit.min(lease.expires_at))
+        [limit, state.schedule_deadline(step)].into_iter().flatten().fold(lease.expires_at, Timestamp::min)
     });
-    let ready = [Placement::Child, Placement::InProcess]
-        .into_iter()
-        .filter_map(|placement| state.next_ready(placement))
-        .map(|(at, _)| at)
-        .filter(|at| *at > now);
-    leases.chain(ready).min()
+    // A step of a run that is stopped fails when the run goes on.
+    let active = state.lifecycle == Lifecycle::Active;
+    let late = state.ready_with_deadline().filter(|_| active).map(|(_, deadline)| deadline);
+    let ready = state.ready_heads().map(|(_, at, _)| at).filter(|at| *at > now);
+    leases.chain(ready).chain(late).min()
 }

@@ -43,6 +43,28 @@ pub fn workflow_schema(catalog: &Catalog) -> Value {
                 "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
                 "description": "Defaults; `-S name=value` overrides one"
             },
+            "outputs": {
+                "type": "object",
+                "description": "What a run gives to the step of kind `workflow` that started it; text may hold templates"
+            },
+            "budget": {
+                "type": "object",
+                "additionalProperties": false,
+                "properties": {
+                    "maximum_compute": { "$ref": "#/$defs/duration" },
+                    "cost_per_hour": { "type": "number", "exclusiveMinimum": 0 },
+                    "maximum_cost": { "type": "number", "exclusiveMinimum": 0 }
+                },
+                "dependentRequired": { "maximum_cost": ["cost_per_hour"] },
+                "description": "The run is paused when its attempts have used this up"
+            },
+            "sla": {
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["finish_within"],
+                "properties": { "finish_within": { "$ref": "#/$defs/duration" } },
+                "description": "From the submission; an alert says when it is at risk or missed"
+            },
             "step": { "type": "array", "minItems": 1, "items": step }
         },
         "$defs": definitions
@@ -73,13 +95,30 @@ fn step_schema(kinds: &[Value]) -> Value {
                     "initial_interval": duration,
                     "backoff_coefficient": { "type": "number", "minimum": 1 },
                     "maximum_interval": duration,
-                    "maximum_attempts": { "type": "integer", "minimum": 1 }
+                    "maximum_attempts": { "type": "integer", "minimum": 1 },
+                    "non_retryable": {
+                        "type": "array",
+                        "items": { "anyOf": [{ "type": "string" }, { "type": "integer", "minimum": 1, "maximum": 255 }] },
+                        "description": "Kinds of failure, such as \"timeout\", and exit codes that end the step at once"
+                    }
                 }
             },
+            "resources": {
+                "type": "object",
+                "additionalProperties": {
+                    "anyOf": [
+                        { "type": "integer", "minimum": 1 },
+                        { "type": "string", "pattern": "^[0-9.]+ *([KMGT]i?B|B)?$" }
+                    ]
+                },
+                "description": "Units of the pools in stepwell.toml that every attempt holds, such as { gpu = 1, memory = \"8GiB\" }"
+            },
+            "priority": { "type": "integer", "description": "Of all ready steps the highest is claimed first; 0 by default" },
+            "rate_limit": { "type": "string", "description": "A name in [rate_limits] of stepwell.toml" },
             "timeout": {
                 "type": "object",
                 "additionalProperties": false,
-                "properties": { "start_to_close": duration, "heartbeat": duration }
+                "properties": { "start_to_close": duration, "schedule_to_close": duration, "heartbeat": duration }
             }
         }
     })

@@ -1,11 +1,15 @@
 //! A workflow as data: parameters and steps. Parsed from TOML by `parse`, checked by `validate`.
 
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::budget::{Budget, Sla};
+use super::failure::{Failure, FailureKind};
 use super::ids::StepId;
+use super::pools::Demand;
 
 /// A complete workflow definition. Its serialised form, with resolved parameters, is what a run pins.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -17,6 +21,40 @@ pub struct WorkflowSpec {
     pub params: Map<String, Value>,
     /// In definition order; `validate` has shown that the `needs` have no cycle.
     pub steps: Vec<StepSpec>,
+    /// What a run of this workflow gives to the step that started it; strings may hold templates.
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    pub outputs: Map<String, Value>,
+    #[serde(default, skip_serializing_if = "Budget::is_unlimited")]
+    pub budget: Budget,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sla: Option<Sla>,
+}
+
+/// The file of a child workflow, as it was when the run was submitted.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PinnedWorkflow {
+    /// The name of the file, for messages.
+    pub origin: String,
+    pub source: String,
+    /// The workflows that its own steps start, by the name that they use.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub children: BTreeMap<String, PinnedWorkflow>,
+}
+
+impl WorkflowSpec {
+    /// A step and everything that needs it, directly or not, in definition order. Empty for an unknown step.
+    pub fn with_descendants(&self, step: &StepId) -> Vec<StepId> {
+        let mut found: HashSet<&StepId> = self.steps.iter().filter(|s| s.id == *step).map(|s| &s.id).collect();
+        loop {
+            let before = found.len();
+            let next = self.steps.iter().filter(|s| s.needs.iter().any(|need| found.contains(need))).map(|s| &s.id);
+            let next: Vec<&StepId> = next.collect();
+            found.extend(next);
+            if found.len() == before {
+                return self.steps.iter().map(|s| &s.id).filter(|id| found.contains(id)).cloned().collect();
+            }
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -37,6 +75,23 @@ pub struct StepSpec {
     pub retry: RetryPolicy,
     #[serde(default)]
     pub timeout: Timeouts,
+    /// What a step of kind `workflow` starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub child: Option<PinnedWorkflow>,
+    /// Units of pools that every attempt holds.
+    #[serde(default, skip_serializing_if = "Demand::is_empty")]
+    pub resources: Demand,
+    /// Beside that of the run: of all ready steps those of the highest priority are claimed first.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priority: i32,
+    /// Name of the limit that every attempt counts against.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rate_limit: Option<String>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]
+fn is_zero(number: &i32) -> bool {
+    *number == 0
 }
 
 /// Exponential backoff: `initial_interval * backoff_coefficient^(n-1)`, at most `maximum_interval`.
@@ -47,6 +102,28 @@ pub struct RetryPolicy {
     pub maximum_interval: Duration,
     /// Counts the first attempt; 1 means no retry.
     pub maximum_attempts: u32,
+    /// Failures after which the step is not tried again.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub non_retryable: Vec<NonRetryable>,
+}
+
+/// A sort of failure that trying again does not help.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NonRetryable {
+    Kind(FailureKind),
+    /// Of a program; 128 + n stands for signal n.
+    ExitCode(i32),
+}
+
+impl RetryPolicy {
+    /// Whether the workflow says that a failure is not to be tried again.
+    pub fn rules_out(&self, failure: &Failure) -> bool {
+        self.non_retryable.iter().any(|rule| match rule {
+            NonRetryable::Kind(kind) => failure.kind == *kind,
+            NonRetryable::ExitCode(code) => failure.exit.is_some_and(|exit| exit.code() == *code),
+        })
+    }
 }
 
 impl Default for RetryPolicy {
@@ -56,6 +133,7 @@ impl Default for RetryPolicy {
             backoff_coefficient: 2.0,
             maximum_interval: Duration::from_secs(60),
             maximum_attempts: 3,
+            non_retryable: Vec::new(),
         }
     }
 }
@@ -65,12 +143,15 @@ pub struct Timeouts {
     /// Longest run of one attempt; none means no limit.
     #[serde(default)]
     pub start_to_close: Option<Duration>,
+    /// From when the step is first ready to its end, over all attempts and the pauses between them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schedule_to_close: Option<Duration>,
     /// The lease: an attempt that is silent for longer is fenced off and started again.
     pub heartbeat: Duration,
 }
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Timeouts { start_to_close: None, heartbeat: Duration::from_secs(30) }
+        Timeouts { start_to_close: None, schedule_to_close: None, heartbeat: Duration::from_secs(30) }
     }
 }

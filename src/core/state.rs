@@ -1,18 +1,22 @@
 //! The state of one run in memory: a projection of its events, as the tables are. `decide` reads it,
 //! `apply` is the only thing that changes it (but for lease extensions, which are no events).
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
 use super::artifact::Outputs;
+use super::budget::Budget;
 use super::catalog::Placement;
-use super::event::{Checkpoint, ProcessIdentity, Wait};
+use super::decide::later;
+use super::event::{Alert, Checkpoint, ProcessIdentity, Wait};
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
+use super::pools::{Demand, Held};
+use super::retry::backoff;
 use super::spec::{StepSpec, WorkflowSpec};
 
 /// Position of a step in [`RunState`]: spec steps in definition order, then children as they appear.
@@ -28,7 +32,21 @@ pub struct Lease {
     pub process: Option<ProcessIdentity>,
     /// A checkpoint that differs from the one before was committed under this lease.
     pub progressed: bool,
+    /// Units of pools, given back with the lease.
+    pub resources: Held,
 }
+
+/// What ready steps compete for; those of one class are served in the order of their times.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Class {
+    pub placement: Placement,
+    pub priority: i32,
+    pub demand: Demand,
+    pub rate_limit: Option<String>,
+}
+
+/// Position of a class in [`RunState`].
+pub type ClassIndex = usize;
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum StepState {
@@ -82,6 +100,13 @@ pub struct Restored {
     pub key: Option<StepKey>,
 }
 
+/// A signal that no step has taken yet.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Signal {
+    pub name: String,
+    pub payload: Value,
+}
+
 /// How a run ended.
 #[derive(Clone, PartialEq, Debug)]
 pub enum RunEnd {
@@ -111,6 +136,9 @@ pub struct Step {
     pub failures: u32,
     /// Attempts lost with their engine since the last checkpoint.
     pub losses: u32,
+    /// When it became ready for the first time, or again after it had ended; `timeout.schedule_to_close`
+    /// counts from here.
+    pub ready_since: Option<Timestamp>,
     /// Key of the newest claim.
     pub key: Option<StepKey>,
     pub last_checkpoint: Option<Checkpoint>,
@@ -130,13 +158,24 @@ pub struct RunState {
     index: HashMap<StepId, StepIndex>,
     /// By spec index: who needs it.
     dependents: Vec<Vec<StepIndex>>,
-    /// By spec index: where its attempts run.
-    placements: Vec<Placement>,
-    /// Ready steps by time; a fan-out itself counts as in-process, it only expands.
-    ready_child: BTreeSet<(Timestamp, StepIndex)>,
-    ready_in_process: BTreeSet<(Timestamp, StepIndex)>,
+    classes: Vec<Class>,
+    /// By spec index: the class of its attempts, and that of a fan-out itself, which only expands.
+    class_of: Vec<(ClassIndex, ClassIndex)>,
+    /// Ready steps by class and time; no set is empty. A million steps that wait for a pool are one entry.
+    ready: BTreeMap<ClassIndex, BTreeSet<(Timestamp, StepIndex)>>,
+    /// Time of the event that is being applied.
+    pub(super) clock: Timestamp,
+    /// Work of all attempts that have ended.
+    pub compute: SignedDuration,
+    pub alerts: Vec<Alert>,
+    /// In force: the workflow's, or what a person has raised it to.
+    pub budget: Budget,
     pub(super) leased: BTreeSet<StepIndex>,
     pub(super) waiting: BTreeSet<StepIndex>,
+    /// In the order of their arrival.
+    signals: VecDeque<Signal>,
+    /// How many steps wait for the end of a child run.
+    child_runs: usize,
     /// Not terminal.
     pub(super) live: BTreeSet<StepIndex>,
     pub(super) failed: BTreeSet<StepIndex>,
@@ -160,7 +199,8 @@ impl RunState {
             }
             steps.push(Step::new(step.id.clone(), i, StepState::Pending { unmet: step.needs.len() }));
         }
-        let placements = spec.steps.iter().map(|step| placement(&step.kind)).collect();
+        let (classes, class_of) = classify(&spec, placement);
+        let budget = spec.budget;
         let due = (0..count).filter(|&i| spec.steps[i].needs.is_empty()).collect();
         RunState {
             run,
@@ -171,11 +211,17 @@ impl RunState {
             steps,
             index,
             dependents,
-            placements,
-            ready_child: BTreeSet::new(),
-            ready_in_process: BTreeSet::new(),
+            classes,
+            class_of,
+            ready: BTreeMap::new(),
+            clock: Timestamp::UNIX_EPOCH,
+            compute: SignedDuration::ZERO,
+            alerts: Vec::new(),
+            budget,
             leased: BTreeSet::new(),
             waiting: BTreeSet::new(),
+            signals: VecDeque::new(),
+            child_runs: 0,
             live: (0..count).collect(),
             failed: BTreeSet::new(),
             due,
@@ -222,24 +268,93 @@ impl RunState {
         })
     }
 
-    /// The earliest-due ready step of a placement, whether or not its time has come.
-    pub fn next_ready(&self, placement: Placement) -> Option<(Timestamp, &Step)> {
-        self.ready(placement).first().map(|&(at, i)| (at, &self.steps[i]))
+    /// The oldest signal of a name.
+    pub(super) fn signal(&self, name: &str) -> Option<&Signal> {
+        self.signals.iter().find(|signal| signal.name == name)
+    }
+
+    /// Keeps a signal, for the first step that waits for it.
+    pub(super) fn add_signal(&mut self, signal: Signal) {
+        let waits = |i: StepIndex| matches!(&self.steps[i].state, StepState::Waiting(Wait::Signal { name }) if *name == signal.name);
+        if let Some(&i) = self.waiting.iter().find(|&&i| waits(i) && !self.due.contains(&i)) {
+            self.due.insert(i);
+        }
+        self.signals.push_back(signal);
+    }
+
+    /// A step waits from now on; for a signal that has come already, not for long.
+    pub(super) fn start_waiting(&mut self, i: StepIndex, wait: Wait) {
+        if let Wait::Signal { name } = &wait
+            && self.signal(name).is_some()
+        {
+            self.due.insert(i);
+        }
+        self.set(i, StepState::Waiting(wait));
+    }
+
+    /// A step that waited for a signal has the oldest one of that name.
+    pub(super) fn take_signal(&mut self, i: StepIndex) {
+        if let StepState::Waiting(Wait::Signal { name }) = &self.steps[i].state
+            && let Some(oldest) = self.signals.iter().position(|signal| signal.name == *name)
+        {
+            self.signals.remove(oldest);
+        }
+    }
+
+    /// Nothing happens until somebody or something outside of the engine acts.
+    pub fn only_waits(&self) -> bool {
+        self.end.is_none() && !self.has_ready() && self.leased.is_empty() && !self.waiting.is_empty()
+    }
+
+    /// Whether a step waits for the end of a child run.
+    pub fn awaits_runs(&self) -> bool {
+        self.child_runs > 0
+    }
+
+    /// The earliest-due ready step of each class that has any, whether or not its time has come.
+    pub fn ready_heads(&self) -> impl Iterator<Item = (ClassIndex, Timestamp, StepIndex)> {
+        self.ready.iter().filter_map(|(&class, steps)| steps.first().map(|&(at, i)| (class, at, i)))
+    }
+
+    /// The earliest-due ready step of a class.
+    pub fn ready_head(&self, class: ClassIndex) -> Option<(Timestamp, StepIndex)> {
+        self.ready.get(&class)?.first().copied()
+    }
+
+    pub fn class(&self, class: ClassIndex) -> &Class {
+        &self.classes[class]
+    }
+
+    /// What a step competes for when it is ready.
+    pub fn class_of(&self, step: &Step) -> ClassIndex {
+        let (attempt, expansion) = self.class_of[step.spec];
+        if step.parent.is_none() && self.spec.steps[step.spec].for_each.is_some() { expansion } else { attempt }
+    }
+
+    /// Ready steps, with the end of their `timeout.schedule_to_close`.
+    pub(super) fn ready_with_deadline(&self) -> impl Iterator<Item = (&Step, Timestamp)> {
+        let limited = self.spec.steps.iter().any(|step| step.timeout.schedule_to_close.is_some());
+        let ready = self.ready.values().flatten();
+        ready
+            .take_while(move |_| limited)
+            .filter_map(|&(_, i)| Some((&self.steps[i], self.schedule_deadline(&self.steps[i])?)))
+    }
+
+    /// When the whole step has to be done; for a fan-out each of its children has its own time.
+    pub fn schedule_deadline(&self, step: &Step) -> Option<Timestamp> {
+        let spec = self.step_spec(step);
+        if step.parent.is_none() && spec.for_each.is_some() {
+            return None;
+        }
+        Some(later(step.ready_since?, spec.timeout.schedule_to_close?))
     }
 
     pub(super) fn has_ready(&self) -> bool {
-        !self.ready_child.is_empty() || !self.ready_in_process.is_empty()
+        !self.ready.is_empty()
     }
 
     pub fn is_canceling(&self) -> bool {
         self.end.is_none() && self.lifecycle == Lifecycle::Canceling
-    }
-
-    fn ready(&self, placement: Placement) -> &BTreeSet<(Timestamp, StepIndex)> {
-        match placement {
-            Placement::Child => &self.ready_child,
-            Placement::InProcess => &self.ready_in_process,
-        }
     }
 
     /// Keeps a lease alive. Not an event: nothing but its end matters to history.
@@ -301,11 +416,35 @@ impl RunState {
         }
     }
 
+    /// The clock of the engine that decided on a pause may have been ahead of `now`, by a year: no step
+    /// waits longer than its retry policy says.
+    pub fn cap_pauses(&mut self, now: Timestamp) {
+        for i in 0..self.steps.len() {
+            let step = &self.steps[i];
+            let latest = later(now, backoff(&self.step_spec(step).retry, step.failures.max(1)));
+            if matches!(step.state, StepState::Ready { not_before } if not_before > latest) {
+                self.set(i, StepState::Ready { not_before: latest });
+            }
+        }
+    }
+
     /// Losses of a step's attempts together with their engine, counted in its log.
     pub fn restore_losses(&mut self, id: &StepId, losses: u32) {
         if let Some(i) = self.find(id) {
             self.steps[i].losses = losses;
         }
+    }
+
+    /// When a step became ready, from its log; the tables do not have it.
+    pub fn restore_ready_since(&mut self, id: &StepId, at: Timestamp) {
+        if let Some(i) = self.find(id) {
+            self.steps[i].ready_since = Some(at);
+        }
+    }
+
+    /// Takes up the signals that nobody has taken, oldest first, after [`RunState::settle_restored`].
+    pub fn restore_signals(&mut self, signals: impl IntoIterator<Item = Signal>) {
+        signals.into_iter().for_each(|signal| self.add_signal(signal));
     }
 
     /// Counts again who waits for whom, and what is decided already.
@@ -344,23 +483,34 @@ impl RunState {
 
     /// The only way to change a step's state: keeps the indexes right.
     pub(super) fn set(&mut self, i: StepIndex, next: StepState) {
-        let in_process = {
-            let step = &self.steps[i];
-            let spec = &self.spec.steps[step.spec];
-            (step.parent.is_none() && spec.for_each.is_some()) || self.placements[step.spec] == Placement::InProcess
-        };
-        let ready = if in_process { &mut self.ready_in_process } else { &mut self.ready_child };
+        let class = self.class_of(&self.steps[i]);
         match &self.steps[i].state {
-            StepState::Ready { not_before } => drop(ready.remove(&(*not_before, i))),
-            StepState::Leased(_) => drop(self.leased.remove(&i)),
-            StepState::Waiting(_) => drop(self.waiting.remove(&i)),
+            StepState::Ready { not_before } => {
+                if let Some(ready) = self.ready.get_mut(&class) {
+                    ready.remove(&(*not_before, i));
+                    if ready.is_empty() {
+                        self.ready.remove(&class);
+                    }
+                }
+            }
+            StepState::Leased(lease) => {
+                self.compute += lease.worked(self.clock);
+                self.leased.remove(&i);
+            }
+            StepState::Waiting(wait) => {
+                self.child_runs -= usize::from(matches!(wait, Wait::Run { .. }));
+                self.waiting.remove(&i);
+            }
             StepState::Failed(_) => drop(self.failed.remove(&i)),
             _ => {}
         }
         match &next {
-            StepState::Ready { not_before } => drop(ready.insert((*not_before, i))),
+            StepState::Ready { not_before } => drop(self.ready.entry(class).or_default().insert((*not_before, i))),
             StepState::Leased(_) => drop(self.leased.insert(i)),
-            StepState::Waiting(_) => drop(self.waiting.insert(i)),
+            StepState::Waiting(wait) => {
+                self.child_runs += usize::from(matches!(wait, Wait::Run { .. }));
+                self.waiting.insert(i);
+            }
             StepState::Failed(_) => drop(self.failed.insert(i)),
             _ => {}
         }
@@ -370,6 +520,33 @@ impl RunState {
             self.live.insert(i);
         }
         self.steps[i].state = next;
+    }
+}
+
+/// The classes of a workflow, and for each step that of its attempts and that of its expansion.
+fn classify(spec: &WorkflowSpec, placement: impl Fn(&str) -> Placement) -> (Vec<Class>, Vec<(ClassIndex, ClassIndex)>) {
+    let mut index: BTreeMap<Class, ClassIndex> = BTreeMap::new();
+    let mut find = |class: Class| {
+        let next = index.len();
+        *index.entry(class).or_insert(next)
+    };
+    let mut class_of = Vec::with_capacity(spec.steps.len());
+    for StepSpec { kind, priority, resources, rate_limit, .. } in &spec.steps {
+        let priority = *priority;
+        let (demand, rate_limit) = (resources.clone(), rate_limit.clone());
+        let attempt = find(Class { placement: placement(kind), priority, demand, rate_limit });
+        let (placement, demand) = (Placement::InProcess, Demand::new());
+        class_of.push((attempt, find(Class { placement, priority, demand, rate_limit: None })));
+    }
+    let mut classes: Vec<(Class, ClassIndex)> = index.into_iter().collect();
+    classes.sort_by_key(|(_, index)| *index);
+    (classes.into_iter().map(|(class, _)| class).collect(), class_of)
+}
+
+impl Lease {
+    /// For how long its attempt has worked; not longer than the lease, whoever looks later.
+    pub fn worked(&self, now: Timestamp) -> SignedDuration {
+        now.min(self.expires_at).duration_since(self.started_at).max(SignedDuration::ZERO)
     }
 }
 
@@ -387,6 +564,7 @@ impl Step {
             attempts: 0,
             failures: 0,
             losses: 0,
+            ready_since: None,
             key: None,
             last_checkpoint: None,
             skipped_need: None,

@@ -13,13 +13,14 @@ use super::apply::apply;
 use super::artifact::Outputs;
 use super::catalog::Placement;
 use super::decide::{Command, Decision, Effect};
-use super::event::{Checkpoint, Event};
+use super::event::{self, Checkpoint, Event, Ruling, Wait};
 use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
 use super::spec::{RetryPolicy, StepSpec, Timeouts, WorkflowSpec};
 use super::state::{Lifecycle, RunEnd, RunState, StepState};
-use super::status::{RunStatus, StepStatus, Transition, step_of};
+use super::status::{RunStatus, StepStatus, Transition, fence_holds, step_of};
+use super::wait::OnFalse;
 
 fn step(id: &str, needs: &[&str]) -> StepSpec {
     StepSpec {
@@ -30,12 +31,28 @@ fn step(id: &str, needs: &[&str]) -> StepSpec {
         for_each: None,
         when: None,
         retry: RetryPolicy { initial_interval: Duration::from_secs(1), ..RetryPolicy::default() },
-        timeout: Timeouts { start_to_close: Some(Duration::from_secs(100)), heartbeat: Duration::from_secs(30) },
+        timeout: Timeouts {
+            start_to_close: Some(Duration::from_secs(100)),
+            schedule_to_close: None,
+            heartbeat: Duration::from_secs(30),
+        },
+        child: None,
+        resources: Default::default(),
+        priority: 0,
+        rate_limit: None,
     }
 }
 
 fn spec(steps: Vec<StepSpec>) -> Arc<WorkflowSpec> {
-    Arc::new(WorkflowSpec { name: "w".into(), description: String::new(), params: Map::new(), steps })
+    Arc::new(WorkflowSpec {
+        name: "w".into(),
+        description: String::new(),
+        params: Map::new(),
+        steps,
+        outputs: Map::new(),
+        budget: Default::default(),
+        sla: None,
+    })
 }
 
 fn new_state(spec: &Arc<WorkflowSpec>) -> RunState {
@@ -54,6 +71,9 @@ struct World {
     statuses: BTreeMap<StepId, StepStatus>,
     fences: BTreeMap<StepId, u64>,
     leased: BTreeSet<StepId>,
+    /// Signals sent and taken, by name.
+    sent: BTreeMap<String, Vec<Value>>,
+    taken: BTreeMap<String, Vec<Value>>,
 }
 
 impl World {
@@ -69,6 +89,8 @@ impl World {
             statuses,
             fences: BTreeMap::new(),
             leased: BTreeSet::new(),
+            sent: BTreeMap::new(),
+            taken: BTreeMap::new(),
         };
         world.tell(Command::Expire);
         world
@@ -97,7 +119,22 @@ impl World {
             self.check(event);
             self.history.push((self.now, event.clone()));
         }
+        self.check_waits();
         decision
+    }
+
+    /// No wake-up is lost, and nothing ends while somebody waits.
+    fn check_waits(&self) {
+        for (step, wait) in self.state.waits() {
+            assert_eq!(self.state.end, None, "the run ended while {} waits", step.id);
+            if let (Wait::Signal { name }, false) = (wait, self.state.lifecycle == Lifecycle::Canceling) {
+                assert_eq!(self.state.signal(name), None, "{} sleeps although `{name}` has come", step.id);
+            }
+        }
+    }
+
+    fn sent(&self) -> usize {
+        self.sent.values().map(Vec::len).sum()
     }
 
     /// The tables accept the event, and nobody works on anything too early or twice.
@@ -107,8 +144,18 @@ impl World {
             Transition::Keep => {}
             Transition::Illegal => panic!("{event:?} in run status {}", self.run_status),
         }
+        if let Event::SignalReceived { name, payload } = event {
+            self.sent.entry(name.clone()).or_default().push(payload.clone());
+        }
         let Some(id) = step_of(event).cloned() else { return };
+        if let (Event::StepSucceeded { outputs, .. }, StepStatus::Waiting) = (event, self.statuses[&id])
+            && let (Some(name), Some(payload)) = (outputs.values.get("name"), outputs.values.get("payload"))
+        {
+            self.taken.entry(name.as_str().unwrap_or_default().to_owned()).or_default().push(payload.clone());
+        }
         let status = self.statuses[&id];
+        let fence = Fence(self.fences.get(&id).copied().unwrap_or(0));
+        assert!(fence_holds(event, status, fence), "{event:?} under fence {fence:?} in step status {status}");
         match status.after(event) {
             Transition::To(next) => drop(self.statuses.insert(id.clone(), next)),
             Transition::Keep => {}
@@ -121,6 +168,7 @@ impl World {
                 }
             }
             Event::AttemptStarted { fence, .. } => {
+                assert_ne!(self.run_status, RunStatus::Paused, "{id} was claimed in a paused run");
                 let last = self.fences.insert(id.clone(), fence.0).unwrap_or(0);
                 assert!(fence.0 > last, "fence of {id} did not grow");
                 assert!(self.leased.insert(id.clone()), "two leases of {id}");
@@ -162,7 +210,12 @@ impl World {
     }
 
     fn claim(&mut self, id: &StepId) -> Decision {
-        self.tell(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null })
+        self.tell(Command::Claim {
+            step: id.clone(),
+            key: StepKey("k".into()),
+            with: Value::Null,
+            resources: Default::default(),
+        })
     }
 
     fn claim_or_expand(&mut self, id: &StepId, items: usize) {
@@ -180,6 +233,24 @@ impl World {
         }
     }
 
+    /// What everybody waits for comes.
+    fn answer_all(&mut self) {
+        let waits: Vec<(StepId, Wait)> =
+            self.state.waits().map(|(step, wait)| (step.id.clone(), wait.clone())).collect();
+        for (step, wait) in waits {
+            match wait {
+                Wait::Approval { .. } => {
+                    let verdict = event::Verdict::Approved;
+                    self.tell(Command::Decide { step, verdict, approver: "x".into(), comment: None });
+                }
+                Wait::Signal { name } => drop(self.tell(Command::Signal { name, payload: self.sent().into() })),
+                Wait::Run { run } => {
+                    self.tell(Command::ChildEnded { step, run, result: Ok(Outputs::default()) });
+                }
+            }
+        }
+    }
+
     /// Every attempt from now on succeeds.
     fn run_to_the_end(&mut self) {
         for _ in 0..10_000 {
@@ -191,6 +262,7 @@ impl World {
                 self.claim_or_expand(&id, 2);
             }
             self.complete_all();
+            self.answer_all();
         }
         panic!("the run does not end: {:?}", self.state);
     }
@@ -218,7 +290,40 @@ fn act(world: &mut World, what: u8, which: usize) {
     let ready = ready.get(which % ready.len().max(1)).cloned();
     let leased = pick(world.leases());
     let failure = |kind| Failure::new(kind, "x");
-    match (what % 18, ready, leased) {
+    let waiting = world.state.waits().map(|(step, wait)| (step.id.clone(), wait.clone())).collect::<Vec<_>>();
+    let waiting = waiting.get(which % waiting.len().max(1)).cloned();
+    let name = ["a", "b"][which % 2].to_owned();
+    match (what % 29, ready, leased) {
+        (18..=20, Some(step), _) if !is_fan_out(world, &step) => {
+            let wait = match which % 3 {
+                0 => Wait::Approval { prompt: "?".into(), inputs: Value::Null },
+                1 => Wait::Signal { name },
+                _ => Wait::Run { run: RunId(Uuid::nil()) },
+            };
+            world.tell(Command::Wait { step, wait });
+        }
+        (21, Some(step), _) if !is_fan_out(world, &step) && world.state.step(&step).unwrap().attempts == 0 => {
+            let verdict = [event::Verdict::Approved, event::Verdict::Rejected][which % 2];
+            let on_false = [OnFalse::Fail, OnFalse::Continue, OnFalse::Ask { prompt: "?".into() }][which % 3].clone();
+            let ruling = Ruling { rule: "r".into(), inputs: Value::Null, verdict, approver: None, comment: None };
+            world.tell(Command::Rule { step, ruling, on_false });
+        }
+        (22 | 23, _, _) => drop(world.tell(Command::Signal { name, payload: world.sent().into() })),
+        (24 | 25, _, _) => match waiting {
+            Some((step, Wait::Approval { .. })) => {
+                let verdict = [event::Verdict::Approved, event::Verdict::Rejected][which % 2];
+                world.tell(Command::Decide { step, verdict, approver: "x".into(), comment: None });
+            }
+            Some((step, Wait::Run { run })) => {
+                let other = RunId(Uuid::max());
+                let result = Ok(Outputs::default());
+                let stale = Command::ChildEnded { step: step.clone(), run: other, result: result.clone() };
+                assert_eq!(world.tell(stale), Decision::default(), "another run was taken for the child");
+                let result = if which.is_multiple_of(2) { result } else { Err(failure(FailureKind::Fatal)) };
+                world.tell(Command::ChildEnded { step, run, result });
+            }
+            _ => drop(world.tell(Command::Pause { reason: "x".into() })),
+        },
         (0..=3, Some(id), _) => world.claim_or_expand(&id, which % 4),
         (4, Some(step), _) => drop(world.tell(Command::Skip { step, reason: "x".into() })),
         (5, Some(step), _) => drop(world.tell(Command::Reject { step, failure: failure(FailureKind::Fatal) })),
@@ -245,6 +350,18 @@ fn act(world: &mut World, what: u8, which: usize) {
         }
         (15, _, _) => drop(world.tell(Command::Interrupt { reason: "x".into() })),
         (16, _, _) => drop(world.tell(Command::Resume)),
+        (26, _, _) => drop(world.tell(Command::Pause { reason: "x".into() })),
+        (27, _, _) => drop(world.tell(Command::Retry { step: None })),
+        (28, _, _) => {
+            let ids: Vec<StepId> = world.statuses.keys().cloned().collect();
+            let step = ids[which % ids.len()].clone();
+            let failed = world.statuses[&step] == StepStatus::Failed;
+            let ended = matches!(world.state.end, Some(RunEnd::Succeeded | RunEnd::Canceled));
+            let decision = world.tell(Command::Retry { step: Some(step) });
+            if failed && !ended && world.state.lifecycle != Lifecycle::Canceling {
+                assert!(!decision.events.is_empty(), "a failed step was not taken up");
+            }
+        }
         // Rare, as nothing comes after it.
         (17, _, _) if which.is_multiple_of(16) => drop(world.tell(Command::Cancel)),
         (17, _, Some((step, fence))) => {
@@ -264,6 +381,11 @@ fn act(world: &mut World, what: u8, which: usize) {
         }
         _ => {}
     }
+}
+
+fn is_fan_out(world: &World, id: &StepId) -> bool {
+    let step = world.state.step(id).unwrap();
+    step.parent.is_none() && world.state.step_spec(step).for_each.is_some()
 }
 
 fn checkpoint() -> Checkpoint {
@@ -301,6 +423,7 @@ proptest! {
             for (step, fence) in world.leases() {
                 world.tell(Command::Killed { step, fence });
             }
+            world.answer_all();
             let end = world.state.end.clone();
             prop_assert_eq!(end, Some(RunEnd::Canceled));
         } else {
@@ -312,6 +435,9 @@ proptest! {
                 world.run_to_the_end();
             }
             prop_assert_eq!(&world.state.end, &Some(RunEnd::Succeeded));
+        }
+        for (name, taken) in &world.taken {
+            prop_assert_eq!(taken, &world.sent[name][..taken.len()], "signals are taken in order, once each");
         }
         prop_assert!(world.replay() == world.state, "replay differs at the end");
     }
@@ -475,6 +601,32 @@ fn cancel_waits_for_the_last_process() {
     assert!(world.statuses.values().all(|status| *status == StepStatus::Canceled));
 }
 
+/// A million steps that wait for a pool are looked at as one.
+#[test]
+fn steps_with_equal_demands_are_one_candidate() {
+    let mut large = step("large", &[]);
+    large.resources.insert("gpu".into(), 2);
+    large.for_each = Some("x".into());
+    let mut small = step("small", &[]);
+    small.resources.insert("gpu".into(), 1);
+    let mut state = new_state(&spec(vec![large, small, step("free", &[])]));
+    let now = Timestamp::UNIX_EPOCH;
+    state.handle(Command::Expire, now);
+    state.handle(Command::Expand { step: "large".into(), items: vec![Value::Null; 10_000] }, now);
+    let heads = |state: &RunState| {
+        let heads = super::schedule::next_claims(state, now);
+        heads.map(|(_, _, i)| state.step_at(i).id.to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(heads(&state), ["large[0]", "small", "free"]);
+    let (key, resources) = (StepKey("k".into()), Default::default());
+    state.handle(Command::Claim { step: "large[0]".into(), key, with: Value::Null, resources }, now);
+    assert_eq!(heads(&state), ["large[1]", "small", "free"]);
+}
+
+fn next_claim_of(state: &RunState, now: Timestamp) -> Option<StepId> {
+    super::schedule::next_claims(state, now).next().map(|(_, _, i)| state.step_at(i).id.clone())
+}
+
 #[test]
 fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let count = 100_000;
@@ -487,8 +639,16 @@ fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let mut state = new_state(&spec);
     let now = Timestamp::UNIX_EPOCH;
     state.handle(Command::Expire, now);
-    while let Some(id) = super::schedule::next_claim(&state, Placement::Child, now).map(|step| step.id.clone()) {
-        state.handle(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null }, now);
+    while let Some(id) = next_claim_of(&state, now) {
+        state.handle(
+            Command::Claim {
+                step: id.clone(),
+                key: StepKey("k".into()),
+                with: Value::Null,
+                resources: Default::default(),
+            },
+            now,
+        );
         state.handle(Command::Complete { step: id, fence: Fence(1), outputs: Outputs::default() }, now);
     }
     assert_eq!(state.end, Some(RunEnd::Succeeded));
@@ -498,11 +658,239 @@ fn a_long_chain_and_a_wide_fan_out_stay_linear() {
     let mut state = new_state(&self::spec(vec![fan_out]));
     state.handle(Command::Expire, now);
     state.handle(Command::Expand { step: "a".into(), items: vec![Value::Null; count] }, now);
-    while let Some(id) = super::schedule::next_claim(&state, Placement::Child, now).map(|step| step.id.clone()) {
-        state.handle(Command::Claim { step: id.clone(), key: StepKey("k".into()), with: Value::Null }, now);
+    while let Some(id) = next_claim_of(&state, now) {
+        state.handle(
+            Command::Claim {
+                step: id.clone(),
+                key: StepKey("k".into()),
+                with: Value::Null,
+                resources: Default::default(),
+            },
+            now,
+        );
         state.handle(Command::Complete { step: id, fence: Fence(1), outputs: Outputs::default() }, now);
     }
     assert_eq!(state.end, Some(RunEnd::Succeeded));
     // Quadratic behaviour would take minutes.
     assert!(started.elapsed() < Duration::from_secs(20), "took {:?}", started.elapsed());
+}
+
+#[test]
+fn a_paused_run_claims_nothing_and_loses_no_retries() {
+    let mut world = world(vec![step("a", &[]), step("b", &[])]);
+    world.claim(&"a".into());
+    let effects = world.tell(Command::Pause { reason: "x".into() }).effects;
+    assert!(matches!(effects.as_slice(), [Effect::Interrupt { step, .. }] if step.as_str() == "a"));
+    world.tell(Command::Release { step: "a".into(), fence: Fence(1), reason: "asked".into() });
+    assert_eq!(world.claim(&"b".into()), Decision::default());
+    assert_eq!(world.claim(&"a".into()), Decision::default());
+    world.tell(Command::Interrupt { reason: "engine stops".into() });
+    assert_eq!(world.run_status, RunStatus::Paused, "an engine that stops does not end the pause");
+    assert_eq!(world.state.step(&"a".into()).unwrap().failures, 0);
+    world.tell(Command::Resume);
+    world.run_to_the_end();
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn a_paused_run_can_be_canceled() {
+    let mut world = world(vec![step("a", &[])]);
+    world.tell(Command::Pause { reason: "x".into() });
+    world.tell(Command::Cancel);
+    assert_eq!(world.state.end, Some(RunEnd::Canceled));
+}
+
+#[test]
+fn a_failed_step_is_retried_while_the_rest_goes_on() {
+    let mut once = step("a", &[]);
+    once.retry.maximum_attempts = 2;
+    let mut world = world(vec![once, step("b", &[]), step("c", &["a"])]);
+    world.claim(&"b".into());
+    for _ in 0..2 {
+        world.wait(60);
+        world.claim(&"a".into());
+        let fence = world.state.step(&"a".into()).unwrap().fence;
+        world.tell(Command::Fail { step: "a".into(), fence, failure: Failure::retryable("x") });
+    }
+    assert_eq!(world.statuses[&"a".into()], StepStatus::Failed);
+    assert_eq!(world.tell(Command::Retry { step: Some("b".into()) }), Decision::default(), "b has not failed");
+    world.tell(Command::Retry { step: Some("a".into()) });
+    assert_eq!(world.state.step(&"a".into()).unwrap().failures, 0, "retries are counted anew");
+    assert_eq!(world.state.end, None);
+    world.run_to_the_end();
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn one_item_of_a_failed_fan_out_is_retried_alone() {
+    let mut fan = step("f", &[]);
+    fan.for_each = Some("x".into());
+    let mut world = world(vec![fan]);
+    world.tell(Command::Expand { step: "f".into(), items: vec![Value::Null; 3] });
+    for n in 0..3 {
+        let child = StepId::from("f").child(n);
+        world.claim(&child);
+        world.tell(Command::Fail { step: child, fence: Fence(1), failure: Failure::fatal("x") });
+    }
+    assert!(matches!(world.state.end, Some(RunEnd::Failed { .. })));
+    world.tell(Command::Retry { step: Some("f[1]".into()) });
+    assert_eq!(world.ready(), [StepId::from("f[1]")]);
+    assert_eq!(world.statuses[&"f".into()], StepStatus::Expanded);
+    world.claim(&"f[1]".into());
+    world.complete_all();
+    assert!(matches!(&world.state.end, Some(RunEnd::Failed { .. })), "the others have still failed");
+    world.tell(Command::Retry { step: Some("f".into()) });
+    world.run_to_the_end();
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn schedule_to_close_counts_over_all_attempts_and_pauses_between_them() {
+    let mut slow = step("a", &[]);
+    slow.retry.maximum_attempts = 100;
+    slow.timeout.schedule_to_close = Some(Duration::from_secs(50));
+    let mut world = world(vec![slow]);
+    world.claim(&"a".into());
+    world.wait(20);
+    world.tell(Command::Fail { step: "a".into(), fence: Fence(1), failure: Failure::retryable("x") });
+    world.wait(5);
+    world.claim(&"a".into());
+    world.wait(10);
+    world.tell(Command::Heartbeat { step: "a".into(), fence: Fence(2) });
+    assert_eq!(world.tell(Command::Expire).effects, []);
+    let deadline = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(50);
+    assert_eq!(super::schedule::next_deadline(&world.state, world.now), Some(deadline));
+    world.wait(15);
+    let effects = world.tell(Command::Expire).effects;
+    let [Effect::Kill { failure, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(failure.kind, FailureKind::ScheduleToClose);
+    world.tell(Command::Fail { step: "a".into(), fence: Fence(2), failure: failure.clone() });
+    assert!(
+        matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.kind == FailureKind::ScheduleToClose)
+    );
+    world.tell(Command::Retry { step: None });
+    assert_eq!(world.tell(Command::Expire), Decision::default(), "a retry gets the same time again");
+}
+
+#[test]
+fn a_step_fails_when_its_time_ends_during_a_backoff() {
+    let mut slow = step("a", &[]);
+    slow.retry.initial_interval = Duration::from_secs(60);
+    slow.timeout.schedule_to_close = Some(Duration::from_secs(50));
+    let mut world = world(vec![slow]);
+    world.claim(&"a".into());
+    world.tell(Command::Fail { step: "a".into(), fence: Fence(1), failure: Failure::retryable("x") });
+    world.wait(49);
+    assert_eq!(world.tell(Command::Expire), Decision::default());
+    world.wait(1);
+    world.tell(Command::Expire);
+    assert!(
+        matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.kind == FailureKind::ScheduleToClose)
+    );
+}
+
+fn waits_for_a_person(world: &mut World, id: &str) {
+    world.tell(Command::Wait { step: id.into(), wait: Wait::Approval { prompt: "?".into(), inputs: Value::Null } });
+}
+
+fn decide(id: &str, verdict: event::Verdict) -> Command {
+    Command::Decide { step: id.into(), verdict, approver: "ada".into(), comment: Some("too early".into()) }
+}
+
+#[test]
+fn a_run_whose_steps_wait_does_not_end_and_others_go_on() {
+    let mut world = world(vec![step("ask", &[]), step("work", &[]), step("ship", &["ask"])]);
+    waits_for_a_person(&mut world, "ask");
+    world.claim(&"work".into());
+    world.complete_all();
+    assert!(world.state.only_waits());
+    assert_eq!(world.state.end, None);
+    world.tell(decide("ask", event::Verdict::Approved));
+    assert_eq!(world.ready(), [StepId::from("ship")]);
+    assert_eq!(world.state.step(&"ask".into()).unwrap().outputs().unwrap().values["approver"], "ada");
+    assert_eq!(world.tell(decide("ask", event::Verdict::Rejected)), Decision::default(), "it was decided once");
+}
+
+#[test]
+fn a_rejection_names_who_and_why_and_can_be_asked_again() {
+    let mut world = world(vec![step("ask", &[])]);
+    waits_for_a_person(&mut world, "ask");
+    world.tell(decide("ask", event::Verdict::Rejected));
+    let Some(RunEnd::Failed { failure, .. }) = world.state.end.clone() else { panic!("it goes on") };
+    assert_eq!((failure.message.as_str(), failure.kind), ("rejected by ada: too early", FailureKind::Fatal));
+    world.tell(Command::Resume);
+    assert_eq!(world.ready(), [StepId::from("ask")]);
+}
+
+#[test]
+fn cancel_ends_waits_but_waits_for_child_runs() {
+    let mut world = world(vec![step("ask", &[]), step("child", &[]), step("after", &["ask", "child"])]);
+    waits_for_a_person(&mut world, "ask");
+    let run = RunId(Uuid::nil());
+    world.tell(Command::Wait { step: "child".into(), wait: Wait::Run { run } });
+    world.tell(Command::Cancel);
+    assert_eq!(world.state.end, None, "the child's processes may be alive");
+    world.tell(Command::ChildEnded { step: "child".into(), run, result: Err(Failure::fatal("canceled")) });
+    assert_eq!(world.state.end, Some(RunEnd::Canceled));
+    assert!(world.statuses.values().all(|status| *status == StepStatus::Canceled));
+}
+
+#[test]
+fn a_signal_is_kept_until_a_step_waits_for_it_and_taken_once() {
+    let mut world = world(vec![step("a", &[]), step("b", &[]), step("c", &[])]);
+    let signal = |payload: &str| Command::Signal { name: "go".into(), payload: payload.into() };
+    let wait = |id: &str| Command::Wait { step: id.into(), wait: Wait::Signal { name: "go".into() } };
+    world.tell(signal("1"));
+    world.tell(signal("2"));
+    for id in ["b", "a", "c"] {
+        world.tell(wait(id));
+    }
+    assert_eq!(world.taken["go"], ["1", "2"]);
+    assert!(matches!(&world.state.step(&"c".into()).unwrap().state, StepState::Waiting(Wait::Signal { .. })));
+    world.tell(signal("3"));
+    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
+}
+
+#[test]
+fn restored_signals_wake_as_many_steps_as_there_are() {
+    let mut world = world(vec![step("a", &[]), step("b", &[]), step("c", &[])]);
+    for id in ["a", "b", "c"] {
+        world.tell(Command::Wait { step: id.into(), wait: Wait::Signal { name: "go".into() } });
+    }
+    let signal = |payload: u8| super::state::Signal { name: "go".into(), payload: payload.into() };
+    world.state.restore_signals([signal(1), signal(2)]);
+    world.tell(Command::Expire);
+    assert_eq!(world.taken["go"], [1, 2]);
+    assert_eq!(world.state.waits().count(), 1);
+}
+
+#[test]
+fn a_gate_is_decided_before_anything_follows() {
+    let ruling = |verdict| Ruling {
+        rule: "loss < 2".into(),
+        inputs: serde_json::json!({ "loss": 2.5 }),
+        verdict,
+        approver: None,
+        comment: None,
+    };
+    let (yes, no) = (event::Verdict::Approved, event::Verdict::Rejected);
+    let ask = OnFalse::Ask { prompt: "go on?".into() };
+    for (verdict, on_false, expected) in [
+        (yes, OnFalse::Fail, StepStatus::Succeeded),
+        (no, OnFalse::Continue, StepStatus::Succeeded),
+        (no, OnFalse::Fail, StepStatus::Failed),
+        (no, ask, StepStatus::Waiting),
+    ] {
+        let mut world = world(vec![step("gate", &[])]);
+        let decision = world.tell(Command::Rule { step: "gate".into(), ruling: ruling(verdict), on_false });
+        assert_eq!(decision.events[1], Event::StepDecided { step: "gate".into(), ruling: ruling(verdict) });
+        assert_eq!(world.statuses[&"gate".into()], expected);
+        match &world.state.step(&"gate".into()).unwrap().state {
+            StepState::Succeeded { outputs } => assert_eq!(outputs.values["passed"], verdict == yes),
+            StepState::Failed(failure) => assert!(failure.message.contains("`loss < 2` is false for loss = 2.5")),
+            state => {
+                assert!(matches!(state, StepState::Waiting(Wait::Approval { inputs, .. }) if inputs["loss"] == 2.5))
+            }
+        }
+    }
 }

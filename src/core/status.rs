@@ -100,12 +100,8 @@ impl RunStatus {
             }
             Event::RunStarted | Event::RunInterrupted { .. } if self == RunStatus::Paused => Keep,
             Event::RunPaused { .. } => active(RunStatus::Paused),
-            Event::RunAlerted { .. } | Event::SignalReceived { .. } => {
-                if self.is_active() {
-                    Keep
-                } else {
-                    Illegal
-                }
+            Event::RunAlerted { .. } | Event::RunBudgetRaised { .. } | Event::SignalReceived { .. } => {
+                if self.is_active() { Keep } else { Illegal }
             }
             Event::RunStarted => active(RunStatus::Running),
             Event::RunInterrupted { .. } => active(RunStatus::Interrupted),
@@ -169,7 +165,7 @@ impl StepStatus {
             (Event::StepCanceled { .. }, Pending | Ready | Running | Waiting | Expanded) => To(Canceled),
             (Event::StepCanceled { .. }, Canceled) => Keep,
             (Event::StepFailed { .. }, Pending | Ready | Running | Waiting | Expanded) => To(Failed),
-            (Event::StepSucceeded { .. }, Running | Waiting | Expanded) => To(Succeeded),
+            (Event::StepSucceeded { .. }, Ready | Running | Waiting | Expanded) => To(Succeeded),
             (Event::AttemptStarted { .. }, Ready) => To(Running),
             (Event::AttemptFailed { .. } | Event::AttemptReleased { .. }, Running) => To(Ready),
             (
@@ -209,6 +205,7 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
         | Event::RunInterrupted { .. }
         | Event::RunPaused { .. }
         | Event::RunAlerted { .. }
+        | Event::RunBudgetRaised { .. }
         | Event::SignalReceived { .. }
         | Event::RunCancelRequested
         | Event::RunCanceled
@@ -235,7 +232,8 @@ pub fn fence_of(event: &Event) -> Option<Fence> {
 }
 
 /// Whether an event may still change a step: a claim takes the next fence of a ready step; everything
-/// else under a fence needs the current one and a running step (or an expanded one, to succeed).
+/// else under a fence needs the current one and a running step. Without an attempt an expanded or waiting
+/// step can succeed, and a ready one that never had any (a gate): the fence of an attempt is not 0.
 pub fn fence_holds(event: &Event, status: StepStatus, current: Fence) -> bool {
     match (event, fence_of(event)) {
         (_, None) => true,
@@ -243,6 +241,7 @@ pub fn fence_holds(event: &Event, status: StepStatus, current: Fence) -> bool {
         (Event::StepSucceeded { .. }, Some(fence)) if matches!(status, StepStatus::Expanded | StepStatus::Waiting) => {
             fence == current
         }
+        (Event::StepSucceeded { .. }, Some(fence)) if status == StepStatus::Ready => fence == current && fence.0 == 0,
         (_, Some(fence)) => status == StepStatus::Running && fence == current,
     }
 }
@@ -304,6 +303,15 @@ mod tests {
         ] {
             assert_eq!(StepStatus::Succeeded.after(&event), Transition::Illegal);
         }
+    }
+
+    #[test]
+    fn a_ready_step_succeeds_only_if_it_never_had_an_attempt() {
+        let succeeded =
+            |fence| Event::StepSucceeded { step: StepId::from("a"), fence: Fence(fence), outputs: Default::default() };
+        assert!(fence_holds(&succeeded(0), StepStatus::Ready, Fence(0)));
+        assert!(!fence_holds(&succeeded(0), StepStatus::Ready, Fence(1)));
+        assert!(!fence_holds(&succeeded(1), StepStatus::Ready, Fence(1)), "a released attempt is heard no more");
     }
 
     #[test]

@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::core::ids::RunId;
+use crate::core::limits::Limits;
 use crate::core::request::Request;
 use crate::store::{EngineLock, Store, StoreError};
 
 use super::drive::drive_locked;
 use super::error::EngineError;
-use super::options::{EngineOptions, Quiet, Scope};
+use super::options::{EngineOptions, Quiet, Scope, Start};
 use super::wake::wake;
 
 /// An engine answers between two commits.
@@ -42,7 +43,14 @@ pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, Eng
         match EngineLock::acquire(state_dir) {
             Ok(lock) => {
                 let state_dir = state_dir.to_owned();
-                let options = EngineOptions { state_dir, scope: Scope::Requests, slots: 1, reuse: false };
+                let options = EngineOptions {
+                    state_dir,
+                    scope: Scope::Requests,
+                    slots: 1,
+                    limits: Limits::default(),
+                    crash_loop_limit: 0,
+                    start: Start::GoOn,
+                };
                 drive_locked(&lock, options, &mut Quiet)?;
             }
             Err(StoreError::Locked { .. }) => wake(state_dir),

@@ -4,9 +4,12 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use crate::core::catalog::Placement;
+use crate::core::estimate::ProgressMark;
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
+use crate::core::pools::Held;
 use crate::executors::{Attempt, AttemptId};
+use crate::steps::MemoryKills;
 
 /// How long an attempt may go on after its last message, and after it was asked to end by a cancel.
 pub(super) const EXIT_GRACE: Duration = Duration::from_secs(5);
@@ -14,6 +17,9 @@ pub(super) const EXIT_GRACE: Duration = Duration::from_secs(5);
 pub(super) const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
 /// Between two tries to end processes that hang in the kernel.
 pub(super) const BURIAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why an attempt was released when its run was paused, not the engine stopped.
+pub(super) const ASKED_TO_STOP: &str = "the attempt was asked to stop";
 
 /// What is reported once the attempt is proved dead.
 #[derive(Clone, PartialEq, Debug)]
@@ -29,19 +35,42 @@ pub(super) struct Running {
     pub handle: Box<dyn Attempt>,
     pub number: u32,
     pub placement: Placement,
+    /// Units of pools, until its processes are proved dead.
+    pub resources: Held,
+    pub progress: Option<ProgressMark>,
+    /// When it started.
+    pub memory_kills: MemoryKills,
     /// `None` while the attempt works.
     pub ending: Option<Ending>,
     /// The fence is void for everything that the attempt still says.
     pub silenced: bool,
     /// The process has ended but is not proved dead with all its group.
     pub ended: bool,
+    /// It was asked to write a checkpoint and stop; whatever follows is not its fault.
+    pub interrupted: bool,
     /// When patience is over.
     pub kill_at: Option<Instant>,
 }
 
 impl Running {
-    pub(super) fn new(handle: Box<dyn Attempt>, number: u32, placement: Placement) -> Running {
-        Running { handle, number, placement, ending: None, silenced: false, ended: false, kill_at: None }
+    pub(super) fn new(handle: Box<dyn Attempt>, number: u32, placement: Placement, resources: Held) -> Running {
+        let memory_kills = match placement {
+            Placement::Child => MemoryKills::count(),
+            Placement::InProcess => MemoryKills::default(),
+        };
+        Running {
+            handle,
+            number,
+            placement,
+            resources,
+            progress: None,
+            memory_kills,
+            ending: None,
+            silenced: false,
+            ended: false,
+            interrupted: false,
+            kill_at: None,
+        }
     }
 
     /// Brings the killing forward to `patience` from now.
@@ -65,6 +94,10 @@ impl Attempts {
         self.all.get_mut(id)
     }
 
+    pub(super) fn get(&self, id: &AttemptId) -> Option<&Running> {
+        self.all.get(id)
+    }
+
     pub(super) fn has(&self, id: &AttemptId) -> bool {
         self.all.contains_key(id)
     }
@@ -84,6 +117,10 @@ impl Attempts {
 
     pub(super) fn of_run(&self, run: RunId) -> bool {
         self.all.keys().any(|id| id.run == run)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&AttemptId, &Running)> {
+        self.all.iter()
     }
 
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Running> {

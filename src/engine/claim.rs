@@ -1,37 +1,53 @@
 //! Gives out ready steps: resolves their arguments, computes their key, reuses what is done, and
 //! leases the rest.
 
-use jiff::Timestamp;
-use serde_json::Value;
+use std::cmp::Reverse;
+
+use serde_json::{Map, Value};
 
 use crate::core::artifact::{ArtifactRef, Outputs};
-use crate::core::catalog::Placement;
 use crate::core::decide::Command;
 use crate::core::failure::Failure;
-use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::key::step_key;
-use crate::core::schedule::next_claim;
+use crate::core::pools::{Free, Held};
+use crate::core::provenance::FINGERPRINT;
+use crate::core::run_options::Origin;
 use crate::core::state::Step;
 use crate::core::template::{self, TemplateError};
+use crate::core::wait::AtClaim;
 use crate::executors::AttemptId;
 use crate::steps::{StepHandler, find};
 
 use super::drive::Engine;
 use super::error::EngineError;
+use super::options::Scope;
+use super::queue::{Candidate, Slots};
 use super::run::{Run, Stored};
 
-/// Attempts on the engine's own thread between two commits, which they share.
-const IN_PROCESS_SLOTS: usize = 256;
 /// Steps decided about between two commits; more would delay everything else.
 const BATCH: usize = 1024;
 
-/// Key under which events keep the fingerprint, beside the arguments.
-const FINGERPRINT: &str = "$fingerprint";
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Turn {
+    /// Something was decided about the step.
+    Taken,
+    /// For a slot, for units of a pool, or for a rate limit; so do all of its class.
+    Waits,
+}
 
 /// What is decided about a ready step.
 enum Plan {
     Command(Command),
-    Attempt { command: Command, with: Value, inputs_changed: bool },
+    Attempt {
+        command: Command,
+        with: Value,
+        inputs_changed: bool,
+    },
+    /// A child run with these params.
+    Child {
+        params: Map<String, Value>,
+    },
 }
 
 impl Engine<'_> {
@@ -40,60 +56,101 @@ impl Engine<'_> {
     /// # Errors
     /// When the store cannot be read.
     pub(super) fn claim(&mut self) -> Result<(), EngineError> {
-        if self.stopping.is_some() {
+        self.more_to_claim = false;
+        self.windows.deadline = None;
+        if self.stopping.is_some() || self.options.scope == Scope::Requests {
             return Ok(());
         }
-        let runs: Vec<RunId> = self.runs.keys().copied().collect();
-        for placement in [Placement::InProcess, Placement::Child] {
-            let slots = match placement {
-                Placement::InProcess => IN_PROCESS_SLOTS,
-                Placement::Child => self.options.slots.max(1),
-            };
-            let mut free = slots.saturating_sub(self.attempts.working(placement));
-            let mut decided = 0;
-            for &run in &runs {
-                while free > 0 && decided < BATCH && self.claim_next(run, placement, &mut free)? {
-                    decided += 1;
-                }
+        let (mut slots, mut decided) = (self.free_slots(), 0);
+        // A decision can make steps ready whose turn comes before that of others.
+        loop {
+            let before = decided;
+            self.claim_in_order(&mut slots, &mut decided)?;
+            if decided == before || decided >= BATCH {
+                break;
             }
+        }
+        self.more_to_claim = decided >= BATCH;
+        Ok(())
+    }
+
+    /// Gives every class of steps its turn until it has to wait for something.
+    fn claim_in_order(&mut self, slots: &mut Slots, decided: &mut usize) -> Result<(), EngineError> {
+        let now = self.clock.now();
+        let mut free = self.free_units();
+        let mut queue = self.queue(now);
+        while *decided < BATCH
+            && let Some(Reverse(candidate)) = queue.pop()
+        {
+            if self.claim_next(&candidate, slots, &mut free)? == Turn::Waits {
+                continue;
+            }
+            *decided += 1;
+            queue.extend(self.next_in_class(&candidate, now).map(Reverse));
         }
         Ok(())
     }
 
-    /// Decides about the next ready step of a run; false when there is none.
-    fn claim_next(&mut self, run: RunId, placement: Placement, free: &mut usize) -> Result<bool, EngineError> {
-        let now = Timestamp::now();
-        let Some(active) = self.runs.get(&run) else { return Ok(false) };
-        let Some(step) = next_claim(&active.state, placement, now) else { return Ok(false) };
-        if !active.needs_in_store(step).is_empty() && self.pending.must_commit() {
+    fn claim_next(&mut self, candidate: &Candidate, slots: &mut Slots, free: &mut Free) -> Result<Turn, EngineError> {
+        let reads_store = |active: &Run| !active.needs_in_store(active.state.step_at(candidate.step)).is_empty();
+        if self.runs.get(&candidate.run).is_some_and(reads_store) && self.pending.must_commit() {
             // What the step needs may have been decided, but not yet written.
             self.flush()?;
-            return Ok(true);
         }
+        let Some(active) = self.runs.get(&candidate.run) else { return Ok(Turn::Waits) };
+        let class = active.state.class(candidate.class).clone();
+        if *slots.of(class.placement) == 0 || !self.rate_allows(&class) {
+            return Ok(Turn::Waits);
+        }
+        let refusal = self.options.limits.check(&class).err();
+        let (mut held, mut rest) = (Held::new(), None);
+        if !class.demand.is_empty() && refusal.is_none() {
+            let rest = rest.insert(free.clone());
+            match rest.take(&class.demand) {
+                Some(units) => held = units,
+                None => {
+                    *free = rest.clone();
+                    return Ok(Turn::Waits);
+                }
+            }
+        }
+        let run = candidate.run;
+        let Some(active) = self.runs.get(&run) else { return Ok(Turn::Waits) };
+        let step = active.state.step_at(candidate.step);
         let (id, fence) = (step.id.clone(), Fence(step.fence.0 + 1));
-        match self.plan(active, step)? {
-            Plan::Command(command) => self.handle(run, command),
-            Plan::Attempt { command, with, inputs_changed } => {
-                *free -= 1;
+        match (self.plan(active, step, held)?, refusal) {
+            (Plan::Command(command), _) => self.handle(run, command),
+            (Plan::Child { params }, _) => self.start_child(run, id, &params)?,
+            (Plan::Attempt { .. }, Some(failure)) => self.handle(run, Command::Reject { step: id, failure }),
+            (Plan::Attempt { command, with, inputs_changed }, None) => {
+                *slots.of(class.placement) -= 1;
+                if let Some(rest) = rest {
+                    *free = rest;
+                }
                 self.prepared.insert(AttemptId { run, step: id.clone(), fence }, with);
                 self.handle(run, command);
+                self.count_start(&class);
                 if inputs_changed {
                     self.start_over(run, id, fence);
                 }
             }
         }
-        Ok(true)
+        Ok(Turn::Taken)
     }
 
-    /// Checkpoints and scratch files of other inputs must not leak into this attempt.
+    /// Checkpoints and scratch files of other inputs must not leak into this attempt. A fork starts over
+    /// from the checkpoint that it was made for.
     fn start_over(&mut self, run: RunId, step: StepId, fence: Fence) {
-        let message = "the inputs have changed since the last attempt: starting from the beginning".to_owned();
+        let forked_at = self.runs.get(&run).and_then(|run| run.forked_at(&step));
+        let last_step = forked_at.unwrap_or(0);
+        let from = forked_at.map_or_else(|| "the beginning".to_owned(), |at| format!("training step {at}"));
+        let message = format!("the inputs have changed since the last attempt: starting from {from}");
         self.handle(run, Command::Note { step: step.clone(), fence, message });
-        self.handle(run, Command::Rewind { step: step.clone(), fence, last_step: 0 });
+        self.handle(run, Command::Rewind { step: step.clone(), fence, last_step });
         self.clean(run, &step);
     }
 
-    fn plan(&self, run: &Run, step: &Step) -> Result<Plan, EngineError> {
+    fn plan(&self, run: &Run, step: &Step, held: Held) -> Result<Plan, EngineError> {
         let spec = run.state.step_spec(step);
         let id = step.id.clone();
         let mut stored = Stored::new();
@@ -129,19 +186,29 @@ impl Engine<'_> {
             Ok(with) => with,
             Err(error) => return reject(explain(&error)),
         };
+        match handler.at_claim(&with) {
+            Ok(Some(AtClaim::Wait(wait))) => return Ok(Plan::Command(Command::Wait { step: id, wait })),
+            Ok(Some(AtClaim::Rule { ruling, on_false })) => {
+                return Ok(Plan::Command(Command::Rule { step: id, ruling, on_false }));
+            }
+            Ok(Some(AtClaim::StartChild { params })) => return Ok(Plan::Child { params }),
+            Ok(None) => {}
+            Err(failure) => return reject(failure),
+        }
         let fingerprint = match handler.fingerprint(&with) {
             Ok(fingerprint) => fingerprint,
             Err(failure) => return reject(failure),
         };
-        self.plan_attempt(step, handler, with, &fingerprint)
+        self.plan_attempt(run, step, handler, (with, &fingerprint), held)
     }
 
     fn plan_attempt(
         &self,
+        run: &Run,
         step: &Step,
         handler: &dyn StepHandler,
-        with: Value,
-        fingerprint: &Value,
+        (with, fingerprint): (Value, &Value),
+        resources: Held,
     ) -> Result<Plan, EngineError> {
         let id = step.id.clone();
         let key = step_key(handler.kind(), handler.version(), &with, fingerprint);
@@ -149,15 +216,34 @@ impl Engine<'_> {
         if let (Value::Object(arguments), false) = (&mut recorded, fingerprint.is_null()) {
             arguments.insert(FINGERPRINT.to_owned(), fingerprint.clone());
         }
-        if self.options.reuse
-            && handler.reusable(&with)
-            && let Some((from, outputs)) = self.store.find_reusable(&key)?
-            && self.is_present(&outputs)
-        {
+        if let Some((from, outputs)) = self.done_before(run, step, handler.reusable(&with), &key)? {
             return Ok(Plan::Command(Command::Reuse { step: id, key, with: recorded, from, outputs }));
         }
         let inputs_changed = step.key.as_ref().is_some_and(|earlier| *earlier != key);
-        Ok(Plan::Attempt { command: Command::Claim { step: id, key, with: recorded }, with, inputs_changed })
+        Ok(Plan::Attempt { command: Command::Claim { step: id, key, with: recorded, resources }, with, inputs_changed })
+    }
+
+    /// Outputs of an equal step: of the run that this one repeats, whatever the kind; else of any run.
+    fn done_before(
+        &self,
+        run: &Run,
+        step: &Step,
+        reusable: bool,
+        key: &StepKey,
+    ) -> Result<Option<(RunId, Outputs)>, EngineError> {
+        if !run.options.reuse.allows(&run.state.step_spec(step).id) {
+            return Ok(None);
+        }
+        if let Some(source) = run.options.origin.as_ref().and_then(Origin::source)
+            && let Some(row) = self.store.find_step(source, &step.id)?
+            && row.key.as_ref() == Some(key)
+            && let Some(outputs) = row.outputs
+            && self.is_present(&outputs)
+        {
+            return Ok(Some((source, outputs)));
+        }
+        let found = if reusable { self.store.find_reusable(key)? } else { None };
+        Ok(found.filter(|(_, outputs)| self.is_present(outputs)))
     }
 
     /// Whether all files of earlier outputs are still there; their content is verified when it is read.

@@ -10,6 +10,7 @@ use crate::core::decide::{Command, Decision, Effect};
 use crate::core::event::{Event, Recorded};
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
+use crate::executors::AttemptId;
 use crate::faults::around;
 use crate::store::{Answer, Batch, LeaseExtension, MetricWrite};
 
@@ -79,7 +80,7 @@ fn may_wait(event: &Event) -> bool {
 impl Engine<'_> {
     /// Lets the core decide, and keeps the decision for the next commit.
     pub(super) fn handle(&mut self, run: RunId, command: Command) {
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let Some(active) = self.runs.get_mut(&run) else { return };
         let Decision { events, effects } = active.state.handle(command, now);
         for event in events {
@@ -115,7 +116,11 @@ impl Engine<'_> {
 
     fn commit(&mut self) -> Result<(), EngineError> {
         let Pending { events, effects, answers, leases, metrics, .. } = std::mem::take(&mut self.pending);
-        let extension = |((run, step), (fence, expires_at))| LeaseExtension { run, step, fence, expires_at };
+        let extension = |((run, step), (fence, expires_at))| {
+            let id = AttemptId { run, step, fence };
+            let progress = self.attempts.get(&id).and_then(|running| running.progress);
+            LeaseExtension { run, step: id.step, fence, expires_at, progress }
+        };
         let leases: Vec<LeaseExtension> = leases.into_iter().map(extension).collect();
         let batch = Batch { events: &events, leases: &leases, metrics: &metrics, answers: &answers };
         let report = around!("engine.commit", self.store.commit(batch).map_err(EngineError::from))?;
@@ -125,6 +130,7 @@ impl Engine<'_> {
         self.discard(&report.dropped)?;
         for recorded in &events {
             self.observer.event(recorded);
+            self.call_for_alert(recorded);
         }
         for MetricWrite { run, step, row, .. } in &metrics {
             self.observer.metric(*run, step, row);

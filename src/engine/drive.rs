@@ -1,6 +1,7 @@
 //! The loop: claim, commit, act, listen.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::mpsc::Sender;
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -14,13 +15,18 @@ use crate::steps::own_binary;
 use crate::store::{EngineLock, Store};
 
 use super::attempts::Attempts;
+use super::clock::Clock;
 use super::commit::Pending;
+use super::crash_loop;
 use super::disk;
+use super::environment;
 use super::error::EngineError;
-use super::inbox::Inbox;
+use super::inbox::{Inbox, Message};
 use super::janitor::Janitor;
 use super::options::{EngineOptions, Observer, Outcome, Scope};
+use super::queue::Windows;
 use super::run::Run;
+use super::schedules::Schedules;
 use super::space::Patience;
 use super::stop::Stop;
 
@@ -41,27 +47,14 @@ pub(super) fn drive_locked(
     options: EngineOptions,
     observer: &mut dyn Observer,
 ) -> Result<Outcome, EngineError> {
-    let mut store = Store::open(&options.state_dir)?;
-    store.begin_epoch(lock)?;
-    let artifacts = ArtifactStore::open(&options.state_dir)?;
-    artifacts.clean_temp()?;
     let inbox = Inbox::open(&options.state_dir)?;
-    let executors = Executors::new(&artifacts, &inbox.sink())?;
-    let mut engine = Engine {
-        options,
-        observer,
-        store,
-        artifacts,
-        executors,
-        runs: BTreeMap::new(),
-        attempts: Attempts::default(),
-        prepared: HashMap::new(),
-        pending: Pending::default(),
-        stopping: None,
-        looked_at: Timestamp::now(),
-        janitor: Janitor::default(),
-    };
-    engine.drive(&inbox)
+    let noted = options.scope != Scope::Requests;
+    let state_dir = options.state_dir.clone();
+    let outcome = Engine::open(lock, options, observer, &inbox)?.drive(&inbox);
+    if noted {
+        crash_loop::note_end(&state_dir);
+    }
+    outcome
 }
 
 pub(super) struct Engine<'a> {
@@ -75,7 +68,14 @@ pub(super) struct Engine<'a> {
     /// Resolved arguments of attempts that are leased but not started.
     pub prepared: HashMap<AttemptId, Value>,
     pub pending: Pending,
+    pub windows: Windows,
+    pub schedules: Schedules,
+    /// For threads that have something to tell the engine.
+    pub sender: Sender<Message>,
+    /// The last round of claims left ready steps for the next one.
+    pub more_to_claim: bool,
     pub stopping: Option<Stop>,
+    pub clock: Clock,
     /// When leases were last checked.
     pub looked_at: Timestamp,
     pub janitor: Janitor,
@@ -92,6 +92,50 @@ impl Executors {
         Ok(Executors {
             in_process: InProcess::new(artifacts.clone(), sink.clone()),
             local: Local::new(program, sink.clone()),
+        })
+    }
+}
+
+impl<'a> Engine<'a> {
+    /// A new epoch of the state directory, with nothing in memory.
+    ///
+    /// # Errors
+    /// When the state cannot be read or written.
+    pub(super) fn open(
+        lock: &EngineLock,
+        options: EngineOptions,
+        observer: &'a mut dyn Observer,
+        inbox: &Inbox,
+    ) -> Result<Engine<'a>, EngineError> {
+        let mut store = Store::open(&options.state_dir)?;
+        store.begin_epoch(lock)?;
+        store.note_environment(&environment::describe().to_string())?;
+        // Requests are answered in safe mode as well.
+        if options.scope != Scope::Requests {
+            crash_loop::note_start(&store, &options.state_dir, options.crash_loop_limit)?;
+        }
+        let artifacts = ArtifactStore::open(&options.state_dir)?;
+        artifacts.clean_temp()?;
+        let executors = Executors::new(&artifacts, &inbox.sink())?;
+        let clock = Clock::start();
+        Ok(Engine {
+            options,
+            observer,
+            store,
+            artifacts,
+            executors,
+            runs: BTreeMap::new(),
+            attempts: Attempts::default(),
+            prepared: HashMap::new(),
+            pending: Pending::default(),
+            windows: Windows::default(),
+            schedules: Schedules::default(),
+            sender: inbox.sender.clone(),
+            more_to_claim: false,
+            stopping: None,
+            clock,
+            looked_at: clock.now(),
+            janitor: Janitor::default(),
         })
     }
 }
@@ -117,9 +161,15 @@ impl Engine<'_> {
     fn run(&mut self, inbox: &Inbox) -> Result<Outcome, EngineError> {
         disk::reserve(&self.options.state_dir)?;
         self.recover()?;
+        self.restore_windows()?;
         self.look_for_requests()?;
+        self.load_schedules()?;
+        // What ran out while no engine was there must not be claimed.
+        self.look_at_the_clock();
         loop {
-            self.claim()?;
+            self.fire_schedules()?;
+            self.judge_runs();
+            self.give_out()?;
             self.flush()?;
             self.forget_ended_runs();
             if let Some(outcome) = self.outcome() {
@@ -135,12 +185,12 @@ impl Engine<'_> {
     /// Waits for a message and takes all there are: they share one commit.
     fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
         // This engine holds a sender itself, so the inbox cannot be disconnected.
-        let first = match self.patience() {
+        let message = match self.patience() {
             Some(patience) => inbox.receiver.recv_timeout(patience).ok(),
             None => inbox.receiver.recv().ok(),
         };
-        let Some(first) = first else { return Ok(()) };
-        self.hear(first)?;
+        let Some(message) = message else { return Ok(()) };
+        self.hear(message)?;
         while let Ok(message) = inbox.receiver.try_recv() {
             self.hear(message)?;
         }
@@ -158,7 +208,9 @@ impl Engine<'_> {
         match self.options.scope {
             _ if self.stopping.is_some() => Some(Outcome::Interrupted),
             Scope::Run(id) if self.is_paused(id) => Some(Outcome::Paused),
-            Scope::All { exit_when_idle: true } if self.runs.keys().all(|&run| self.is_paused(run)) => {
+            Scope::All { exit_when_idle: true }
+                if self.runs.iter().all(|(id, run)| self.is_paused(*id) || run.state.only_waits()) =>
+            {
                 Some(Outcome::Idle)
             }
             Scope::Requests => Some(Outcome::Idle),

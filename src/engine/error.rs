@@ -26,6 +26,18 @@ pub enum EngineError {
     Leased { run: RunId, step: StepId },
     #[error("{holder} cannot be read: {}", source.what())]
     Unreadable { holder: String, source: ArtifactError },
+    #[error("the provenance of {what} is not known: {reason}")]
+    NoProvenance { what: String, reason: String },
+    /// What was asked for cannot be done.
+    #[error("run {run}: {why}")]
+    Refused { run: RunId, why: String },
+    #[error("there is no time zone `{name}`")]
+    UnknownTimeZone { name: String },
+    #[error("`{cron}` is not a cron expression: {why}")]
+    InvalidCron { cron: String, why: String },
+    /// `suspects`: what ran when the last engine died.
+    #[error("safe mode: the engine died {crashes} times within a minute and got nothing done{suspects}")]
+    CrashLoop { crashes: usize, suspects: String, run: Option<RunId> },
     /// Starting the step again could run it twice at a time.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     Undead { run: RunId, step: StepId, pids: Vec<u32> },
@@ -61,8 +73,25 @@ impl EngineError {
                 Some(format!("end it with `stepwell resume {run}` or `stepwell cancel {run}`"))
             }
             EngineError::Unreadable { source, .. } => Some(source.hint()),
+            EngineError::NoProvenance { .. } => {
+                Some("`stepwell artifact ls RUN` lists the outputs of a run".to_owned())
+            }
+            EngineError::UnknownTimeZone { .. } => {
+                Some("give a name of the IANA database, such as `Europe/Berlin` or `UTC`".to_owned())
+            }
+            EngineError::InvalidCron { .. } => {
+                Some("minute, hour, day of the month, month, day of the week, such as `0 3 * * *`".to_owned())
+            }
+            EngineError::CrashLoop { run, .. } => {
+                let run = run.map_or_else(|| "last".to_owned(), |run| run.to_string());
+                Some(format!(
+                    "look for the cause, then `stepwell resume {run} --force`, or `stepwell cancel {run}`; \
+                      `crash_loop_limit = 0` in `stepwell.toml` turns safe mode off"
+                ))
+            }
             EngineError::Undead { .. } => Some("end them, or restart the machine".to_owned()),
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
+            EngineError::Refused { run, .. } => Some(format!("`stepwell show {run}` shows its steps")),
             EngineError::Io { .. } | EngineError::System { .. } => None,
         }
     }

@@ -14,6 +14,7 @@ use crate::core::event::{Event, Recorded};
 use crate::core::ids::RunId;
 use crate::core::retention::{Ended, Retention};
 use crate::core::status::RunStatus;
+use crate::faults::around;
 use crate::store::{BACKUPS_DIR, Batch, EngineLock, RUNS_DIR, Reader, Store, scratch_dir};
 
 use super::error::EngineError;
@@ -131,7 +132,7 @@ impl Gc<'_> {
         Ok(Collected { pruned, artifacts, temporary, scratch })
     }
 
-    /// The content of everything that the runs which stay refer to.
+    /// The content of everything that the runs which stay refer to, or will.
     fn used(&self, pruned: &[RunId]) -> Result<BTreeSet<Digest>, EngineError> {
         let mut used = BTreeSet::new();
         let references = self.reader.references(None)?;
@@ -142,6 +143,13 @@ impl Gc<'_> {
         for (run, arguments) in self.reader.arguments()? {
             if !pruned.contains(&run) {
                 self.add_arguments(&arguments, &mut used);
+            }
+        }
+        // A parameter may name content of a run that is given up.
+        for row in self.reader.runs()?.iter().filter(|row| !row.stored_status.is_terminal()) {
+            let spec = self.reader.spec(row.id)?;
+            for values in std::iter::once(spec.params).chain(spec.steps.into_iter().map(|step| step.with)) {
+                self.add_arguments(&Value::Object(values), &mut used);
             }
         }
         Ok(used)
@@ -185,7 +193,9 @@ impl Gc<'_> {
 
     fn remove(&self, path: &Path) -> Result<(), EngineError> {
         match self.sweep {
-            Sweep::Remove => fs::remove_file(path).map_err(EngineError::io("remove", path)),
+            Sweep::Remove => {
+                around!("engine.gc.remove", fs::remove_file(path)).map_err(EngineError::io("remove", path))
+            }
             Sweep::DryRun => Ok(()),
         }
     }
@@ -195,7 +205,9 @@ impl Gc<'_> {
             amount.add(entry.metadata().map_or(0, |metadata| metadata.len()));
         }
         match self.sweep {
-            Sweep::Remove => fs::remove_dir_all(folder).map_err(EngineError::io("remove", folder)),
+            Sweep::Remove => {
+                around!("engine.gc.folder", fs::remove_dir_all(folder)).map_err(EngineError::io("remove", folder))
+            }
             Sweep::DryRun => Ok(()),
         }
     }

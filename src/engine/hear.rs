@@ -1,13 +1,14 @@
 //! Reacts to the messages in the inbox.
 
 use crate::core::decide::Command;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::estimate::ProgressMark;
+use crate::core::failure::{Failure, FailureKind, OUT_OF_MEMORY_HINT};
 use crate::core::protocol::FromAttempt;
 use crate::executors::{AttemptId, Exit, Report, Sweep};
 use crate::steps::last_lines;
 use crate::store::{attempt_log, scratch_dir};
 
-use super::attempts::{BURIAL_PAUSE, EXIT_GRACE, Ending, Running};
+use super::attempts::{ASKED_TO_STOP, BURIAL_PAUSE, EXIT_GRACE, Ending, Running};
 use super::drive::Engine;
 use super::error::EngineError;
 use super::inbox::Message;
@@ -26,7 +27,11 @@ impl Engine<'_> {
             }
             Message::Attempt(id, Report::Ended) => self.bury(&id),
             Message::Signal(signal) => self.stop(Stop::for_signal(signal)),
-            Message::Wake => self.look_for_requests()?,
+            Message::Wake => {
+                self.look_for_requests()?;
+                self.load_schedules()?;
+            }
+            Message::Warning(text) => self.observer.warn(&text),
         }
         Ok(())
     }
@@ -47,7 +52,10 @@ impl Engine<'_> {
             FromAttempt::Heartbeat => self.handle(run, Command::Heartbeat { step, fence }),
             // The executor reports the end of an attempt itself.
             FromAttempt::Group { .. } | FromAttempt::Idle => {}
-            FromAttempt::Progress(progress) => self.observer.progress(run, &step, &progress),
+            FromAttempt::Progress(progress) => {
+                running.progress = Some(ProgressMark::after(running.progress, &progress, self.clock.now()));
+                self.observer.progress(run, &step, &progress);
+            }
             FromAttempt::Metric(row) => self.queue_metric(run, step, number, row),
             FromAttempt::Rewind { last_step } => {
                 self.pending.rewind(run, &step, last_step);
@@ -75,7 +83,7 @@ impl Engine<'_> {
             }
             FromAttempt::Interrupted => {
                 let reason = self.stopping.as_ref().map(|stop| stop.reason.clone());
-                let reason = reason.unwrap_or_else(|| "the worker was asked to stop".to_owned());
+                let reason = reason.unwrap_or_else(|| ASKED_TO_STOP.to_owned());
                 self.end(&id, Ending::Release(reason), false);
             }
         }
@@ -113,11 +121,12 @@ impl Engine<'_> {
     fn report(&mut self, id: &AttemptId, running: Running, exit: &Exit) {
         let AttemptId { run, step, fence } = id.clone();
         let canceling = self.runs.get(&run).is_some_and(|run| run.state.is_canceling());
-        let ending = match (running.ending, &self.stopping) {
+        let ending = match (running.ending.clone(), &self.stopping) {
             (Some(ending), _) => ending,
             (None, _) if canceling => Ending::Cancel,
             (None, Some(stop)) => Ending::Release(stop.reason.clone()),
-            (None, None) => Ending::Fail(self.vanished(id, running.number, exit)),
+            (None, None) if running.interrupted => Ending::Release(ASKED_TO_STOP.to_owned()),
+            (None, None) => Ending::Fail(self.vanished(id, &running, exit)),
         };
         match ending {
             Ending::Done => self.janitor.remove(scratch_dir(&self.options.state_dir, run, &step)),
@@ -127,13 +136,21 @@ impl Engine<'_> {
         }
     }
 
-    fn vanished(&self, id: &AttemptId, number: u32, exit: &Exit) -> Failure {
-        let path = attempt_log(&self.options.state_dir, id.run, &id.step, number);
+    fn vanished(&self, id: &AttemptId, running: &Running, exit: &Exit) -> Failure {
+        let path = attempt_log(&self.options.state_dir, id.run, &id.step, running.number);
         let log = last_lines(&path, LOG_LINES);
-        let mut message = format!("the worker {exit} before the step was done");
+        // Nobody of ours has ended it: that would have been noted as its ending.
+        let out_of_memory = exit.signal == Some(9) && running.memory_kills.has_grown();
+        let mut message = match out_of_memory {
+            true => "the worker was killed for lack of memory".to_owned(),
+            false => format!("the worker {exit} before the step was done"),
+        };
         if !log.is_empty() {
             message.push_str("; its last lines:\n");
             message.push_str(&log);
+        }
+        if out_of_memory {
+            return Failure::new(FailureKind::OutOfMemory, message).with_hint(OUT_OF_MEMORY_HINT);
         }
         Failure::new(FailureKind::LeaseLost, message).with_hint(format!("its log is `{}`", path.display()))
     }

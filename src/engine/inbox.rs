@@ -19,12 +19,14 @@ pub(super) enum Message {
     Signal(i32),
     /// Another process has left something in the database.
     Wake,
+    /// For the observer, from a thread of the engine.
+    Warning(String),
 }
 
 /// The queue, and the threads that fill it until it is dropped.
 pub(super) struct Inbox {
     pub receiver: Receiver<Message>,
-    sender: Sender<Message>,
+    pub sender: Sender<Message>,
     signals: Handle,
     state_dir: std::path::PathBuf,
 }

@@ -4,17 +4,30 @@ use std::path::PathBuf;
 
 use crate::core::event::Recorded;
 use crate::core::ids::{RunId, StepId};
+use crate::core::limits::Limits;
 use crate::core::protocol::{MetricRow, Progress};
 
 /// Which runs to drive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
-    /// This one; taken up again when it was interrupted or had failed.
+    /// This one.
     Run(RunId),
     /// Every run that has not ended, and those that are submitted meanwhile.
     All { exit_when_idle: bool },
     /// Nothing is run: only requests of other processes are answered.
     Requests,
+}
+
+/// What is done first with the runs to drive.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Start {
+    /// Taken up again when it was interrupted or had failed; left alone when it is paused.
+    #[default]
+    GoOn,
+    /// Also when it is paused.
+    Resume,
+    /// Only this failed step, or all of them, gets new retries.
+    Retry { step: Option<StepId> },
 }
 
 #[derive(Clone, Debug)]
@@ -23,8 +36,11 @@ pub struct EngineOptions {
     pub scope: Scope,
     /// Attempts in child processes at a time, at least 1.
     pub slots: usize,
-    /// Whether outputs of equal steps of earlier runs may be used.
-    pub reuse: bool,
+    /// Pools, rate limits and what to do about alerts.
+    pub limits: Limits,
+    /// So many deaths of engines in a row lead to safe mode; 0: none do.
+    pub crash_loop_limit: u64,
+    pub start: Start,
 }
 
 /// How the engine's work ended.
@@ -60,6 +76,10 @@ pub trait Observer {
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow);
     /// Nothing can go on until the disk has space again. Called once per wait.
     fn waiting_for_space(&mut self, _wait: &SpaceWait) {}
+    /// Something that a person should know, and that is not part of the history.
+    fn warn(&mut self, _message: &str) {}
+    /// At least once a second while attempts run.
+    fn tick(&mut self) {}
 }
 
 /// Sees nothing.

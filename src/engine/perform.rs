@@ -4,15 +4,18 @@ use crate::core::decide::{Command, Effect};
 use crate::core::event::{Checkpoint, Event};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::{AttemptRequest, ToAttempt};
-use crate::core::state::{Step, StepState};
+use crate::core::state::{Lease, Step, StepState};
 use crate::executors::{AttemptId, Launch};
 use crate::store::scratch_dir;
 
-use super::attempts::{EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
+use super::attempts::{ASKED_TO_STOP, EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
 use super::drive::Engine;
 use super::error::EngineError;
 use super::janitor::remove_folder;
 use super::run::placement;
+
+/// Number of no attempt: the checkpoint was made in another run.
+const ADOPTED: u32 = 0;
 
 impl Engine<'_> {
     pub(super) fn perform(&mut self, run: RunId, effect: Effect) -> Result<(), EngineError> {
@@ -28,6 +31,7 @@ impl Engine<'_> {
                     && running.kill_at.is_none()
                 {
                     running.handle.send(&ToAttempt::Interrupt);
+                    running.interrupted = true;
                     running.kill_within(INTERRUPT_GRACE);
                 }
             }
@@ -42,8 +46,11 @@ impl Engine<'_> {
             }
             Effect::Kill { step, fence, failure } => {
                 if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence }) {
-                    let stop = self.stopping.as_ref();
-                    let ending = stop.map_or(Ending::Fail(failure), |stop| Ending::Release(stop.reason.clone()));
+                    let ending = match &self.stopping {
+                        Some(stop) => Ending::Release(stop.reason.clone()),
+                        None if running.interrupted => Ending::Release(ASKED_TO_STOP.to_owned()),
+                        None => Ending::Fail(failure),
+                    };
                     running.ending.get_or_insert(ending);
                     running.silenced = true;
                     running.handle.kill();
@@ -68,13 +75,14 @@ impl Engine<'_> {
         let Some(launch) = self.launch(&id)? else { return Ok(()) };
         let number = launch.request.attempt;
         let placement = placement(&launch.request.kind);
+        let resources = launch.resources.clone();
         match self.executor(placement).start(launch) {
             Ok(handle) => {
                 if let Some(process) = handle.process() {
                     let process = process.clone();
                     self.handle(id.run, Command::Spawned { step: id.step.clone(), fence: id.fence, process });
                 }
-                let running = Running::new(handle, number, placement);
+                let running = Running::new(handle, number, placement, resources);
                 self.attempts.insert(id, running);
             }
             Err(failure) => self.fail(id, failure),
@@ -86,9 +94,11 @@ impl Engine<'_> {
     fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
         let Some(with) = self.prepared.remove(id) else { return Ok(None) };
         let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
-        let Some((step, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
+        let Some((step, lease, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
         let attempt = step.attempts;
-        let checkpoints = if attempt > 1 { self.checkpoints(id.run, step, &key)? } else { Vec::new() };
+        let forked_at = run.forked_at(&id.step);
+        let some = attempt > 1 || forked_at.is_some();
+        let checkpoints = if some { self.checkpoints(id.run, step, &key)? } else { Vec::new() };
         let spec = run.state.step_spec(step);
         let request = AttemptRequest {
             run: id.run,
@@ -102,17 +112,19 @@ impl Engine<'_> {
             state_dir: self.options.state_dir.clone(),
             scratch_dir: scratch_dir(&self.options.state_dir, id.run, &id.step),
             checkpoints,
+            forked_at,
         };
-        Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat }))
+        Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone() }))
     }
 
-    /// Committed checkpoints of attempts with this key, newest first.
+    /// Committed checkpoints of attempts with this key, newest first; last the one that a fork goes on from,
+    /// which is of another key, and of no attempt.
     fn checkpoints(&self, run: RunId, step: &Step, key: &StepKey) -> Result<Vec<Checkpoint>, EngineError> {
         let mut rows = self.store.checkpoints(run, &step.id)?;
         // A rewind voids checkpoints by their training step; one without any has to be told by its attempt.
         if rows.iter().any(|row| row.checkpoint.last_step.is_none()) {
             let first = self.first_attempt_with(run, step, key)?;
-            rows.retain(|row| row.attempt >= first);
+            rows.retain(|row| row.attempt >= first || row.attempt == ADOPTED);
         }
         Ok(rows.into_iter().map(|row| row.checkpoint).collect())
     }
@@ -139,10 +151,10 @@ impl Engine<'_> {
     }
 }
 
-fn leased(step: Option<&Step>, fence: Fence) -> Option<(&Step, StepKey)> {
+fn leased(step: Option<&Step>, fence: Fence) -> Option<(&Step, &Lease, StepKey)> {
     let step = step?;
     match &step.state {
-        StepState::Leased(lease) if lease.fence == fence => Some((step, step.key.clone()?)),
+        StepState::Leased(lease) if lease.fence == fence => Some((step, lease, step.key.clone()?)),
         _ => None,
     }
 }

@@ -10,13 +10,14 @@ use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::request::Request;
 use crate::core::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
 use crate::core::status::{RunStatus, StepStatus};
+use crate::core::take_up::to_retry;
 use crate::executors::{AttemptId, end_leftovers, end_workers};
 use crate::store::{RUNS_DIR, Reader, RunRow, scratch_dir};
 
 use super::drive::Engine;
 use super::error::EngineError;
 use super::janitor::remove_folder;
-use super::options::Scope;
+use super::options::{Scope, Start};
 use super::run::Run;
 
 impl Engine<'_> {
@@ -49,12 +50,20 @@ impl Engine<'_> {
     }
 
     fn take_over(&mut self, row: &RunRow, wanted: bool, canceled: bool) -> Result<(), EngineError> {
-        let run = Run::load(&self.store, row.id)?;
+        let mut run = Run::load(&self.store, row.id)?;
+        run.state.cap_pauses(self.clock.now());
         self.runs.insert(row.id, run);
         self.release_leases(row.id)?;
         let paused = row.stored_status == RunStatus::Paused;
-        if wanted && !canceled && !paused {
-            self.handle(row.id, Command::Resume);
+        // A poison step may have just ended the run: to resume it is up to a person.
+        let ended_now =
+            !row.stored_status.is_terminal() && self.runs.get(&row.id).is_some_and(|r| r.state.end.is_some());
+        if wanted && !canceled && !ended_now {
+            match self.options.start.clone() {
+                Start::Retry { step } => self.retry(row.id, step)?,
+                Start::GoOn if paused => {}
+                Start::GoOn | Start::Resume => self.handle(row.id, Command::Resume),
+            }
         } else if !wanted && row.stored_status == RunStatus::Running {
             self.handle(row.id, Command::Interrupt { reason: ENGINE_DIED.to_owned() });
         }
@@ -62,6 +71,14 @@ impl Engine<'_> {
         if !wanted {
             self.runs.remove(&row.id);
         }
+        Ok(())
+    }
+
+    fn retry(&mut self, run: RunId, step: Option<StepId>) -> Result<(), EngineError> {
+        if let Some(active) = self.runs.get(&run) {
+            to_retry(&active.state, step.as_ref()).map_err(|why| EngineError::Refused { run, why })?;
+        }
+        self.handle(run, Command::Retry { step });
         Ok(())
     }
 

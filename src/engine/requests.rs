@@ -1,16 +1,21 @@
 //! What other processes have asked for in the database.
 
 use crate::core::decide::Command;
-use crate::core::ids::RunId;
+use crate::core::event::Wait;
+use crate::core::ids::{RunId, StepId};
 use crate::core::request::Request;
-use crate::core::state::Lifecycle;
+use crate::core::state::{Lifecycle, RunEnd, RunState};
 use crate::core::status::RunStatus;
+use crate::core::take_up::to_retry;
 use crate::store::{Answer, RequestRow};
 
 use super::drive::Engine;
 use super::error::EngineError;
 use super::options::Scope;
 use super::run::Run;
+
+/// How many steps a refusal names.
+const NAMED_STEPS: usize = 8;
 
 impl Engine<'_> {
     /// Takes up new runs, and answers requests.
@@ -26,6 +31,10 @@ impl Engine<'_> {
             }
         }
         for RequestRow { id, run, request } in self.store.pending_requests()? {
+            // Answered since the last commit: another byte has woken this engine.
+            if self.pending.answers.iter().any(|answer| answer.id == id) {
+                continue;
+            }
             self.load(run)?;
             let refusal = self.answer(run, request).err();
             self.pending.answers.push(Answer { id, refusal });
@@ -34,9 +43,11 @@ impl Engine<'_> {
     }
 
     /// Makes sure that a run is in memory.
-    fn load(&mut self, run: RunId) -> Result<(), EngineError> {
+    pub(super) fn load(&mut self, run: RunId) -> Result<(), EngineError> {
         if !self.runs.contains_key(&run) {
-            let loaded = Run::load(&self.store, run)?;
+            let mut loaded = Run::load(&self.store, run)?;
+            // Whoever submitted it has used another clock.
+            loaded.state.cap_pauses(self.clock.now());
             self.runs.insert(run, loaded);
         }
         Ok(())
@@ -47,23 +58,81 @@ impl Engine<'_> {
         match request {
             Request::Cancel => self.handle(run, Command::Cancel),
             Request::Pause { reason } => {
-                self.refuse_unless(run, |lifecycle| lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_unless(run, |state| state.lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
                 self.handle(run, Command::Pause { reason });
             }
             Request::Resume => {
-                self.refuse_unless(run, |lifecycle| lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_unless(run, |state| state.lifecycle != Lifecycle::Canceling, "it is being canceled")?;
+                self.refuse_to_go_on(run)?;
                 self.handle(run, Command::Resume);
             }
-            Request::Retry { .. } | Request::Decide { .. } | Request::Signal { .. } => {
-                return Err(format!("this build cannot answer `{}`", request.kind()));
+            Request::Retry { step } => {
+                if let Some(active) = self.runs.get(&run) {
+                    to_retry(&active.state, step.as_ref())?;
+                }
+                self.refuse_to_go_on(run)?;
+                self.handle(run, Command::Retry { step });
+            }
+            Request::Decide { step, verdict, approver, comment } => {
+                self.refuse_unless_asked(run, &step)?;
+                self.handle(run, Command::Decide { step, verdict, approver, comment });
+            }
+            Request::Signal { name, payload } => {
+                self.refuse_unless_active(run)?;
+                self.handle(run, Command::Signal { name, payload });
+            }
+            Request::RaiseBudget { to } => {
+                self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
+                self.handle(run, Command::RaiseBudget { to });
             }
         }
         Ok(())
     }
 
-    fn refuse_unless(&self, run: RunId, holds: impl Fn(Lifecycle) -> bool, why: &str) -> Result<(), String> {
+    /// Why this engine cannot go on with a run, if so.
+    fn refuse_to_go_on(&self, run: RunId) -> Result<(), String> {
+        let Some(active) = self.runs.get(&run) else { return Ok(()) };
+        match (&active.state.end, &self.options.scope) {
+            (Some(RunEnd::Succeeded), _) => return Err("it has succeeded".to_owned()),
+            (Some(RunEnd::Canceled), _) => return Err("it was canceled".to_owned()),
+            (_, Scope::Run(other)) if !self.drives(run) => {
+                return Err(format!("the engine that holds the state directory drives run {other} only"));
+            }
+            (Some(RunEnd::Failed { .. }), _) => {}
+            (None, _) => return Ok(()),
+        }
+        // A failed run has given its name free.
+        let rows = self.store.runs().map_err(|error| error.to_string())?;
+        match rows.iter().find(|row| row.id != run && row.name == active.name && row.stored_status.is_active()) {
+            Some(row) => Err(format!("run {} has its name `{}` now", row.id, row.name)),
+            None => Ok(()),
+        }
+    }
+
+    fn refuse_unless_active(&self, run: RunId) -> Result<(), String> {
+        let ended = self.runs.get(&run).is_none_or(|run| run.state.end.is_some() || run.state.is_canceling());
+        if ended { Err("the run has ended or is being canceled".to_owned()) } else { Ok(()) }
+    }
+
+    fn refuse_unless_asked(&self, run: RunId, id: &StepId) -> Result<(), String> {
+        self.refuse_unless_active(run)?;
+        let state = self.runs.get(&run).map(|run| &run.state);
+        let asked = |wait: &Wait| matches!(wait, Wait::Approval { .. });
+        if state.is_some_and(|state| state.waits().any(|(step, wait)| step.id == *id && asked(wait))) {
+            return Ok(());
+        }
+        let waiting = state.into_iter().flat_map(|state| state.waits()).filter(|(_, wait)| asked(wait));
+        let waiting: Vec<String> = waiting.take(NAMED_STEPS).map(|(step, _)| format!("`{}`", step.id)).collect();
+        Err(match waiting.as_slice() {
+            [] => format!("step `{id}` does not wait for a person, and no other step of this run does"),
+            steps => format!("step `{id}` does not wait for a person; those that do: {}", steps.join(", ")),
+        })
+    }
+
+    fn refuse_unless(&self, run: RunId, holds: impl Fn(&RunState) -> bool, why: &str) -> Result<(), String> {
         match self.runs.get(&run) {
-            Some(active) if holds(active.state.lifecycle) => Ok(()),
+            Some(active) if holds(&active.state) => Ok(()),
             _ => Err(why.to_owned()),
         }
     }

@@ -64,10 +64,11 @@ fn restored(row: &StepRow) -> Restored {
         StepStatus::Running => Some(StepState::Leased(Lease {
             fence: row.fence,
             attempt: row.attempts,
-            started_at: row.started_at.unwrap_or(Timestamp::UNIX_EPOCH),
+            started_at: row.attempt_started_at.or(row.started_at).unwrap_or(Timestamp::UNIX_EPOCH),
             expires_at: row.lease_expires_at.unwrap_or(Timestamp::UNIX_EPOCH),
             process: row.process.clone(),
             progressed: false,
+            resources: row.resources.clone(),
         })),
         StepStatus::Waiting => row.wait.clone().map(StepState::Waiting),
         StepStatus::Expanded => Some(StepState::Expanded { remaining: 0 }),

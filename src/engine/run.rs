@@ -1,13 +1,20 @@
 //! A run in the engine's memory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
+use jiff::Timestamp;
+
+use crate::core::apply::apply;
 use crate::core::artifact::Outputs;
 use crate::core::catalog::Placement;
+use crate::core::event::Event;
+use crate::core::failure::{Failure, FailureKind};
 use crate::core::ids::{RunId, StepId};
+use crate::core::run_options::RunOptions;
 use crate::core::state::{RunState, Step, StepState};
-use crate::core::template::{StepOutputs, TemplateContext};
+use crate::core::template::{self, StepOutputs, TemplateContext};
 use crate::steps::find;
 use crate::store::{Reader, StoreError};
 
@@ -19,7 +26,18 @@ pub(super) type Stored = BTreeMap<StepId, BTreeMap<usize, Outputs>>;
 
 pub(super) struct Run {
     pub name: String,
+    pub priority: i32,
+    pub submitted_at: Timestamp,
+    /// The time that the run is for: when its schedule was due, else when it was submitted.
+    pub scheduled_at: Timestamp,
+    /// How long equal steps took in earlier runs, by position; only known when something depends on it.
+    pub usual: HashMap<usize, Duration>,
+    /// When the time to the end was last estimated, and the estimate.
+    pub estimated: Option<(Instant, Option<Duration>)>,
     pub state: RunState,
+    pub options: RunOptions,
+    /// The run whose step started this one.
+    pub parent: Option<RunId>,
 }
 
 impl Run {
@@ -32,14 +50,74 @@ impl Run {
         }
         let spec = Arc::new(reader.spec(id)?);
         let steps = reader.unfinished(id)?;
-        let name = row.name.clone();
-        Ok(Run { name, state: state_from_rows(spec, &row, &steps, placement) })
+        let mut state = state_from_rows(spec, &row, &steps, placement);
+        if state.end.is_none() && state.spec().steps.iter().any(|step| step.timeout.schedule_to_close.is_some()) {
+            restore_ready_since(reader, &mut state)?;
+        }
+        state.restore_signals(reader.free_signals(id)?);
+        let mut usual = HashMap::new();
+        if state.spec().sla.is_some() || !state.spec().budget.is_unlimited() {
+            state.compute = reader.compute(id)?;
+            usual = reader.usual_durations(id)?;
+        }
+        for notice in reader.notices(id)? {
+            apply(&mut state, notice.at, &notice.event);
+        }
+        Ok(Run {
+            name: row.name.clone(),
+            priority: row.options.priority,
+            submitted_at: row.created_at,
+            scheduled_at: row.scheduled_at(),
+            usual,
+            estimated: None,
+            state,
+            parent: row.parent(),
+            options: row.options,
+        })
+    }
+
+    /// The training step from which a fork goes on with `step`.
+    pub(super) fn forked_at(&self, step: &StepId) -> Option<u64> {
+        self.options.origin.as_ref()?.forked_at(step)
+    }
+
+    /// The workflow's own outputs, once it has succeeded.
+    pub(super) fn outputs(&self, reader: &Reader) -> Result<Outputs, Failure> {
+        let state = &self.state;
+        let spec = state.spec();
+        let fan_outs = self.in_store(spec.steps.iter().map(|spec| &spec.id));
+        let stored = fan_outs.map(|id| Ok((id.clone(), reader.child_outputs(state.run, id)?)));
+        let stored: Stored = stored
+            .collect::<Result<_, StoreError>>()
+            .map_err(|error| Failure::from_error(FailureKind::Retryable, &error))?;
+        let all = spec.steps.iter().filter_map(|spec| self.needed(&spec.id, &stored));
+        let steps: BTreeMap<StepId, StepOutputs<'_>> = all.collect();
+        let (params, run) = (&spec.params, (state.run, self.name.as_str()));
+        let scheduled_at = self.scheduled_at;
+        let context = TemplateContext { params, steps: &steps, run, scheduled_at, item: None };
+        Ok(template::outputs(&spec.outputs, &context)?)
+    }
+
+    fn in_store<'a>(&self, steps: impl Iterator<Item = &'a StepId>) -> impl Iterator<Item = &'a StepId> {
+        steps.filter(|id| self.state.step(id).is_some_and(|step| step.children_in_store))
+    }
+
+    /// Whether outputs of some fan-out are not all in memory.
+    pub(super) fn is_partly_in_store(&self) -> bool {
+        self.in_store(self.state.spec().steps.iter().map(|spec| &spec.id)).next().is_some()
     }
 
     /// Fan-outs that a step needs and whose outputs are not all in memory.
     pub(super) fn needs_in_store(&self, step: &Step) -> Vec<StepId> {
-        let needs = self.state.step_spec(step).needs.iter();
-        needs.filter(|id| self.state.step(id).is_some_and(|need| need.children_in_store)).cloned().collect()
+        self.in_store(self.state.step_spec(step).needs.iter()).cloned().collect()
+    }
+
+    fn needed<'a>(&'a self, id: &StepId, stored: &'a Stored) -> Option<(StepId, StepOutputs<'a>)> {
+        let outputs = match stored.get(id) {
+            Some(children) => StepOutputs::Many(children.values().collect()),
+            None => outputs(&self.state, self.state.step(id)?),
+        };
+        Some((id.clone(), outputs))
     }
 
     /// Evaluates something in the context of a step: its params, its needs, its item. `stored` has the outputs
@@ -52,17 +130,28 @@ impl Run {
     ) -> T {
         let state = &self.state;
         let spec = state.step_spec(step);
-        let needed = spec.needs.iter().filter_map(|id| {
-            let outputs = match stored.get(id) {
-                Some(children) => StepOutputs::Many(children.values().collect()),
-                None => outputs(state, state.step(id)?),
-            };
-            Some((id.clone(), outputs))
-        });
+        let needed = spec.needs.iter().filter_map(|id| self.needed(id, stored));
         let steps: BTreeMap<StepId, StepOutputs<'_>> = needed.collect();
         let item = step.item.as_ref().map(|(position, item)| (item, *position));
-        evaluate(&TemplateContext { params: &state.spec().params, steps: &steps, run: (state.run, &self.name), item })
+        let (params, run) = (&state.spec().params, (state.run, self.name.as_str()));
+        evaluate(&TemplateContext { params, steps: &steps, run, scheduled_at: self.scheduled_at, item })
     }
+}
+
+/// The clock of `timeout.schedule_to_close` goes on over restarts, because the log says when it began.
+fn restore_ready_since(reader: &Reader, state: &mut RunState) -> Result<(), EngineError> {
+    let mut since = BTreeMap::new();
+    for row in reader.events(Some(state.run), 0)? {
+        match row.event {
+            Event::StepReady { step, .. } => drop(since.entry(step).or_insert(row.at)),
+            Event::StepFailed { step, .. } => drop(since.remove(&step)),
+            _ => {}
+        }
+    }
+    for (step, at) in since {
+        state.restore_ready_since(&step, at);
+    }
+    Ok(())
 }
 
 fn outputs<'a>(state: &'a RunState, step: &'a Step) -> StepOutputs<'a> {

@@ -80,6 +80,7 @@ impl Engine<'_> {
                         return Ok(Some(end));
                     }
                 }
+                Ok(Message::Warning(text)) => self.observer.warn(&text),
                 // All attempts are dead.
                 Ok(Message::Attempt(..)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
             }

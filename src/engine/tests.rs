@@ -9,9 +9,14 @@ use uuid::Uuid;
 use super::run::placement;
 use super::*;
 use crate::core::apply::apply;
+use crate::core::event::Event;
 use crate::core::event::Recorded;
 use crate::core::ids::{RunId, StepId};
+use crate::core::limits::Limits;
+use crate::core::pools::{Held, Pool};
 use crate::core::protocol::{MetricRow, Progress};
+use crate::core::rate_limit::RateLimit;
+use crate::core::run_options::RunOptions;
 use crate::core::state::RunState;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::core::{key, parse};
@@ -34,7 +39,15 @@ impl Observer for Recorder {
 }
 
 fn submit(state_dir: &Path, workflow: &str) -> RunId {
-    let spec = parse::workflow(workflow, "w.toml", &[], &catalog()).unwrap();
+    submit_as(state_dir, workflow, RunOptions::default(), &parse::NoLibrary)
+}
+
+pub(super) fn submit_with(state_dir: &Path, workflow: &str, library: &dyn parse::Library) -> RunId {
+    submit_as(state_dir, workflow, RunOptions::default(), library)
+}
+
+fn submit_as(state_dir: &Path, workflow: &str, options: RunOptions, library: &dyn parse::Library) -> RunId {
+    let spec = parse::workflow(workflow, "w.toml", &[], &catalog(), library).unwrap();
     let id = RunId(Uuid::now_v7());
     let new = NewRun {
         id,
@@ -42,15 +55,22 @@ fn submit(state_dir: &Path, workflow: &str) -> RunId {
         spec_digest: key::spec_digest(&spec),
         spec,
         idempotency_key: None,
-        options: Default::default(),
+        options,
         at: Timestamp::now(),
     };
     Store::open(state_dir).unwrap().submit(new).unwrap();
     id
 }
 
-fn options(state_dir: &Path, scope: Scope) -> EngineOptions {
-    EngineOptions { state_dir: state_dir.to_owned(), scope, slots: 2, reuse: true }
+pub(super) fn options(state_dir: &Path, scope: Scope) -> EngineOptions {
+    EngineOptions {
+        state_dir: state_dir.to_owned(),
+        scope,
+        slots: 2,
+        limits: Default::default(),
+        crash_loop_limit: 0,
+        start: Start::GoOn,
+    }
 }
 
 const WORKFLOW: &str = r#"
@@ -140,4 +160,111 @@ fn an_unknown_run_is_refused() {
     submit(folder.path(), WORKFLOW);
     let unknown = Scope::Run(RunId(Uuid::now_v7()));
     assert!(matches!(drive(options(folder.path(), unknown), &mut Quiet), Err(EngineError::Store(_))));
+}
+
+/// Steps `PREFIX0`, `PREFIX1`, ... with this in each of them.
+fn steps(prefix: &str, count: usize, more: &str) -> String {
+    (0..count).map(|i| format!("[[step]]\nid = \"{prefix}{i}\"\nkind = \"noop\"\n{more}\n")).collect()
+}
+
+fn drive_all(state_dir: &Path, limits: Limits) -> Vec<Recorded> {
+    let mut recorder = Recorder::default();
+    let options = EngineOptions { limits, ..options(state_dir, Scope::All { exit_when_idle: true }) };
+    assert_eq!(drive(options, &mut recorder).unwrap(), Outcome::Idle);
+    recorder.events
+}
+
+fn started(events: &[Recorded]) -> Vec<String> {
+    let started = events.iter().filter_map(|recorded| match &recorded.event {
+        Event::AttemptStarted { step, .. } => Some(step.to_string()),
+        _ => None,
+    });
+    started.collect()
+}
+
+#[test]
+fn the_highest_priority_is_first_and_equal_ones_are_in_order() {
+    let folder = tempfile::tempdir().unwrap();
+    let low = format!("name = \"low\"\n{}{}", steps("l", 2, ""), steps("h", 2, "priority = 9"));
+    let high = format!("name = \"high\"\n{}{}", steps("x", 2, "priority = -1"), steps("y", 1, ""));
+    submit(folder.path(), &low);
+    submit_as(folder.path(), &high, RunOptions { priority: 3, ..RunOptions::default() }, &parse::NoLibrary);
+    submit(folder.path(), &format!("name = \"late\"\n{}", steps("z", 1, "")));
+    let events = drive_all(folder.path(), Limits::default());
+    assert_eq!(started(&events), ["y0", "x0", "x1", "h0", "h1", "l0", "l1", "z0"]);
+}
+
+fn pools(gpus: usize, memory: u64) -> Limits {
+    let devices = Pool::Devices((0..gpus).map(|i| format!("gpu:{i}")).collect());
+    let pools = [("gpu".to_owned(), devices), ("memory".to_owned(), Pool::Amount(memory))];
+    Limits { pools: crate::core::pools::Pools(pools.into()), ..Limits::default() }
+}
+
+#[test]
+fn a_unit_is_in_one_hand_at_a_time_and_large_requests_are_not_overtaken() {
+    let folder = tempfile::tempdir().unwrap();
+    let (small, large) = ("resources = { gpu = 1 }", "resources = { gpu = 2, memory = 4 }");
+    let workflow = format!("name = \"w\"\n{}{}{}", steps("a", 3, small), steps("b", 1, large), steps("c", 20, small));
+    submit(folder.path(), &workflow);
+    let events = drive_all(folder.path(), pools(2, 4));
+    let mut held: Vec<(StepId, Held)> = Vec::new();
+    for recorded in &events {
+        match &recorded.event {
+            Event::AttemptStarted { step, resources, .. } => held.push((step.clone(), resources.clone())),
+            Event::StepSucceeded { step, .. } => held.retain(|(holder, _)| holder != step),
+            _ => {}
+        }
+        let mut gpus: Vec<&String> = held.iter().flat_map(|(_, held)| &held["gpu"]).collect();
+        gpus.sort();
+        assert!(gpus.windows(2).all(|pair| pair[0] != pair[1]) && gpus.len() <= 2, "{held:?}");
+    }
+    let order = started(&events);
+    assert_eq!(order.len(), 24);
+    let place = |id: &str| order.iter().position(|step| step == id).unwrap();
+    assert_eq!((place("a2"), place("b0")), (2, 3), "{order:?}");
+}
+
+#[test]
+fn impossible_demands_fail_with_a_hint_and_skipped_steps_do_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let failure = |more: &str| {
+        let name = format!("w{}", more.len());
+        let run = submit(folder.path(), &format!("name = \"{name}\"\n{}", steps("a", 1, more)));
+        drive_all(folder.path(), pools(2, 4));
+        Reader::open(folder.path()).unwrap().run(run).unwrap().failure
+    };
+    let failed = failure("resources = { gpu = 3 }").unwrap();
+    assert!(failed.message.contains("asks for 3 of `gpu`, but the pool has only 2"), "{failed:?}");
+    let failed = failure("resources = { tpu = 1 }").unwrap();
+    assert!(failed.hint.unwrap().contains("`tpu = 1` in stepwell.toml"));
+    let failed = failure("rate_limit = \"api\"").unwrap();
+    assert!(failed.hint.unwrap().contains("[rate_limits]"));
+    assert_eq!(failure("resources = { gpu = 3 }\nwhen = \"false\""), None);
+}
+
+#[test]
+fn a_rate_limit_holds_over_retries_of_the_engine() {
+    let folder = tempfile::tempdir().unwrap();
+    let per = std::time::Duration::from_millis(1500);
+    let limits = || {
+        let rate_limits = [("api".to_owned(), RateLimit { count: 2, per })].into();
+        Limits { rate_limits, ..Limits::default() }
+    };
+    for name in ["one", "two"] {
+        // Each `drive` is a new engine, which has to find the starts of the one before.
+        submit(folder.path(), &format!("name = \"{name}\"\n{}", steps("a", 3, "rate_limit = \"api\"")));
+        drive_all(folder.path(), limits());
+    }
+    let reader = Reader::open(folder.path()).unwrap();
+    let starts: Vec<Timestamp> = reader
+        .events(None, 0)
+        .unwrap()
+        .into_iter()
+        .filter_map(|row| matches!(row.event, Event::AttemptStarted { .. }).then_some(row.at))
+        .collect();
+    assert_eq!(starts.len(), 6);
+    for three in starts.windows(3) {
+        let span = three[2].duration_since(three[0]);
+        assert!(span.as_millis() >= per.as_millis() as i128, "{span} for three starts: {starts:?}");
+    }
 }

@@ -10,8 +10,10 @@ use crate::core::schedule::next_deadline;
 
 use super::drive::Engine;
 
-/// While attempts run, an engine that was stopped itself must notice: see [`ABSENCE`].
+/// The observer hears of an engine at work at least this often.
 const TICK: Duration = Duration::from_secs(1);
+/// Schedules follow the wall clock, which can be set, or go on while the machine sleeps.
+const WALL_CLOCK_LOOK: Duration = Duration::from_secs(60);
 /// While a deadline that has passed waits for a process to end.
 const RETRY: Duration = Duration::from_millis(20);
 /// An engine that did not look at the clock for longer was stopped itself (a laptop's lid, Ctrl-Z), and
@@ -21,22 +23,26 @@ const ABSENCE: SignedDuration = SignedDuration::from_secs(6);
 impl Engine<'_> {
     /// How long to wait for a message; `None` when nothing can happen without one.
     pub(super) fn patience(&self) -> Option<Duration> {
-        let now = Timestamp::now();
-        let deadlines = self.runs.values().filter_map(|run| next_deadline(&run.state, now)).map(|at| {
-            let wait = Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
-            wait.max(RETRY)
-        });
-        let instant = Instant::now();
+        if self.more_to_claim {
+            return Some(Duration::ZERO);
+        }
+        let now = self.clock.now();
+        let until =
+            |at: Timestamp, now: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
+        let deadlines = self.runs.values().filter_map(|run| next_deadline(&run.state, now));
+        let deadlines = deadlines.map(|at| until(at, now).max(RETRY));
+        let others = [self.windows.deadline, self.next_judgement(now)].into_iter().flatten().map(|at| until(at, now));
+        let due = self.next_due().map(|at| until(at, Timestamp::now()).min(WALL_CLOCK_LOOK));
         let instants = [self.attempts.next_kill(), self.pending.deadline(), self.executors.local.deadline()];
         let instants = instants.into_iter().flatten();
-        let instants = instants.map(|at| at.saturating_duration_since(instant));
+        let instants = instants.map(|at| at.saturating_duration_since(Instant::now()));
         let tick = (!self.attempts.is_empty()).then_some(TICK);
-        deadlines.chain(instants).chain(tick).min()
+        deadlines.chain(others).chain(due).chain(instants).chain(tick).min()
     }
 
     pub(super) fn look_at_the_clock(&mut self) {
         self.executors.local.retire();
-        let now = Timestamp::now();
+        let now = self.clock.now();
         let absent = now.duration_since(self.looked_at) > ABSENCE;
         self.looked_at = now;
         let runs: Vec<RunId> = self.runs.keys().copied().collect();

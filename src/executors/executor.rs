@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::core::event::ProcessIdentity;
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::pools::Held;
 use crate::core::protocol::{AttemptRequest, FromAttempt, ToAttempt};
 
 /// One attempt, for good: a fence is never given out twice for a step.
@@ -43,6 +44,8 @@ pub struct Launch {
     pub request: AttemptRequest,
     /// Length of the lease; three heartbeats fit into it.
     pub heartbeat: Duration,
+    /// Units of pools that the lease holds.
+    pub resources: Held,
 }
 
 impl Launch {

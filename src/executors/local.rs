@@ -12,6 +12,7 @@ use rustix::process::Signal;
 
 use crate::core::event::ProcessIdentity;
 use crate::core::failure::Failure;
+use crate::core::pools::environment;
 use crate::core::protocol::{ATTEMPT_MARK, ToAttempt, WORKER_MARK};
 use crate::faults::around;
 use crate::steps::find;
@@ -61,7 +62,9 @@ impl Local {
                 (ATTEMPT_MARK, id.to_string(), Some(around!("executor.log", open_log(&launch.request.log_path()))?))
             }
         };
-        let mut worker = Worker::start(&self.program, (name, &mark), log, launch.heartbeat, id, &self.sink)?;
+        let mut variables = environment(&launch.resources);
+        variables.push((name.to_owned(), mark));
+        let mut worker = Worker::start(&self.program, variables, log, launch.heartbeat, id, &self.sink)?;
         if around!("executor.request", worker.send(&request)).is_err() {
             worker.hang_up();
         }
@@ -76,13 +79,15 @@ impl Executor for Local {
             |what: &str, error: &std::io::Error| Failure::io(format_args!("cannot start the attempt: {what}"), error);
         around!("executor.scratch", fs::create_dir_all(&launch.request.scratch_dir))
             .map_err(|e| error("scratch directory", &e))?;
-        let reusable = find(&launch.request.kind).is_some_and(|handler| handler.leaves_no_trace());
+        // What a worker holds of the pools is in its environment.
+        let reusable =
+            launch.resources.is_empty() && find(&launch.request.kind).is_some_and(|handler| handler.leaves_no_trace());
         let worker = self.employ(&launch, &id, reusable).map_err(|e| error("worker process", &e))?;
         Ok(Box::new(LocalAttempt {
             id,
             worker: Some(worker),
             program: None,
-            signalled: false.into(),
+            spent: (!reusable).into(),
             pool: self.pool.clone(),
         }))
     }
@@ -101,14 +106,14 @@ struct LocalAttempt {
     worker: Option<Worker>,
     /// Leader of the process group of the user's program.
     program: Option<u32>,
-    /// A worker that was told to end is not given back.
-    signalled: std::cell::Cell<bool>,
+    /// A worker that was told to end is not given back, and neither is one for this attempt only.
+    spent: std::cell::Cell<bool>,
     pool: Rc<Pool>,
 }
 
 impl LocalAttempt {
     fn signal(&self, signal: Signal) {
-        self.signalled.set(true);
+        self.spent.set(true);
         if let Some(worker) = &self.worker {
             worker.signal(self.program, signal);
         }
@@ -142,7 +147,7 @@ impl Attempt for LocalAttempt {
 
     fn bury(&mut self, sweep: Sweep) -> Exit {
         let Some(mut worker) = self.worker.take() else { return Exit::default() };
-        if sweep == Sweep::Group && worker.is_idle() && !self.signalled.get() {
+        if sweep == Sweep::Group && worker.is_idle() && !self.spent.get() {
             self.pool.give_back(worker);
             return Exit::default();
         }

@@ -9,4 +9,4 @@ mod process;
 pub use executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
 pub use in_process::InProcess;
 pub use local::Local;
-pub use process::{end_leftovers, end_workers, identify};
+pub use process::{descendants, end_leftovers, end_workers, identify, is_alive};

@@ -52,7 +52,7 @@ impl Worker {
     /// When there is no process or thread to be had.
     pub(super) fn start(
         program: &Path,
-        mark: (&str, &str),
+        variables: Vec<(String, String)>,
         log: Option<File>,
         heartbeat: Duration,
         id: &AttemptId,
@@ -66,7 +66,7 @@ impl Worker {
         command
             .arg0("stepwell")
             .args(["worker", "exec"])
-            .env(mark.0, mark.1)
+            .envs(variables)
             .env(HEARTBEAT_VARIABLE, (heartbeat / 3).as_millis().max(1).to_string())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .stdout(log.map_or_else(Stdio::null, Stdio::from))

@@ -86,6 +86,24 @@ pub fn end_leftovers(id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u
     survivors
 }
 
+/// Every process that descends from `ancestor` now, parents before children.
+pub fn descendants(ancestor: u32) -> Vec<ProcessIdentity> {
+    let parents = platform::parents();
+    let mut family = vec![ancestor];
+    let mut next = 0;
+    while next < family.len() {
+        let parent = family[next];
+        family.extend(parents.iter().filter(|(_, of)| *of == parent).map(|(pid, _)| *pid));
+        next += 1;
+    }
+    family.into_iter().skip(1).filter_map(identify).collect()
+}
+
+/// Whether the process lives: a zombie only waits to be reaped.
+pub fn is_alive(process: &ProcessIdentity) -> bool {
+    platform::is_running(process.pid) && identify(process.pid).as_ref() == Some(process)
+}
+
 fn to_pid(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
@@ -109,6 +127,15 @@ mod platform {
         let member =
             |pid: &u32| fields(*pid).is_some_and(|f| f.get(2) == Some(&leader) && !matches!(f[0].as_str(), "Z" | "X"));
         processes().filter(member).collect()
+    }
+
+    /// All processes with their parents.
+    pub fn parents() -> Vec<(u32, u32)> {
+        processes().filter_map(|pid| Some((pid, fields(pid)?.get(1)?.parse().ok()?))).collect()
+    }
+
+    pub fn is_running(pid: u32) -> bool {
+        fields(pid).is_some_and(|fields| !matches!(fields[0].as_str(), "Z" | "X"))
     }
 
     /// Living processes whose initial environment has this entry. Others' processes are unreadable.
@@ -160,6 +187,19 @@ mod platform {
         text.lines().filter_map(member).collect()
     }
 
+    pub fn parents() -> Vec<(u32, u32)> {
+        let text = output("ps", &["-axo", "pid=,ppid="]).unwrap_or_default();
+        let pair = |line: &str| {
+            let mut words = line.split_whitespace();
+            Some((words.next()?.parse().ok()?, words.next()?.parse().ok()?))
+        };
+        text.lines().filter_map(pair).collect()
+    }
+
+    pub fn is_running(pid: u32) -> bool {
+        output("ps", &["-p", &pid.to_string(), "-o", "stat="]).is_some_and(|stat| !stat.trim().starts_with('Z'))
+    }
+
     /// Environments of other processes cannot be read here.
     pub fn marked(_entry: &str) -> Vec<u32> {
         Vec::new()
@@ -203,10 +243,32 @@ mod tests {
     }
 
     #[test]
+    fn descendants_are_found_and_their_death_is_seen() {
+        let mut child =
+            Command::new("sh").args(["-c", "sh -c 'sleep 60 & wait' & wait"]).process_group(0).spawn().unwrap();
+        let inner = loop {
+            let inner = descendants(child.id());
+            if inner.len() >= 2 {
+                break inner;
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        let family = descendants(std::process::id());
+        assert!(inner.iter().all(|process| family.contains(process) && is_alive(process)));
+        signal_group(child.id(), Signal::KILL);
+        child.wait().unwrap();
+        await_group_end(child.id());
+        assert!(!inner.iter().any(is_alive));
+    }
+
+    #[test]
     fn a_process_with_a_reused_id_is_left_alone() {
         let mut child = sleeper(&id().to_string());
         let mut process = identify(child.id()).unwrap();
         process.start_time += 1;
+        assert!(end_leftovers(&id(), Some(&process)).is_empty());
+        process.start_time -= 1;
+        process.boot_id = "another boot".to_owned();
         assert!(end_leftovers(&id(), Some(&process)).is_empty());
         assert!(child.try_wait().unwrap().is_none(), "a stranger was killed");
         child.kill().unwrap();

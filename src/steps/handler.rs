@@ -11,6 +11,7 @@ use crate::core::catalog::Placement;
 use crate::core::event::Checkpoint;
 use crate::core::failure::Failure;
 use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
+use crate::core::wait::AtClaim;
 
 /// One step kind. Handlers are stateless; everything an attempt knows comes through the context.
 pub trait StepHandler: Sync {
@@ -46,6 +47,13 @@ pub trait StepHandler: Sync {
     /// Whether a worker is as good as new after a successful attempt, so that it can take the next one.
     fn leaves_no_trace(&self) -> bool {
         false
+    }
+
+    /// For kinds whose steps wait or are decided by the engine: what to do with a ready step of these
+    /// resolved arguments, instead of an attempt. Such a step is never reused.
+    fn at_claim(&self, with: &Value) -> Result<Option<AtClaim>, Failure> {
+        let _ = with;
+        Ok(None)
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;
@@ -115,6 +123,12 @@ impl StepContext<'_> {
     pub fn check_interrupt(&self) -> Result<(), StepError> {
         if self.reporter.interrupted() { Err(StepError::Interrupted) } else { Ok(()) }
     }
+}
+
+/// The checkpoint that a fork goes on from is damaged or gone; to start over would be another run.
+pub fn forked_from_nothing(train_step: u64) -> Failure {
+    Failure::fatal(format!("the checkpoint of training step {train_step}, from which this run was forked, is unusable"))
+        .with_hint("`stepwell watch` tells which file; fork at another training step, or `stepwell rerun --from-step`")
 }
 
 /// `with` as the kind's own type, for `run` and `fingerprint` alike.

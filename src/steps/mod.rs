@@ -12,6 +12,7 @@ mod export;
 mod generate;
 mod grammar;
 mod handler;
+mod memory;
 mod noop;
 mod registry;
 #[cfg(feature = "train")]
@@ -26,6 +27,7 @@ mod tokenizer_train;
 mod train;
 #[cfg(feature = "train")]
 pub mod trained_model;
+mod waiting;
 
 pub use command::{has_program, kill_program, last_lines, launch, own_binary};
 pub use corpus_clean::CORPUS_CLEAN;
@@ -37,6 +39,7 @@ pub use export::EXPORT;
 #[cfg(feature = "train")]
 pub use generate::GENERATE;
 pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
+pub use memory::MemoryKills;
 pub use registry::{catalog, find, registry};
 pub use tokenize::TOKENIZE;
 pub use tokenizer_train::TOKENIZER_TRAIN;

@@ -19,6 +19,10 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::EXPORT,
     &super::command::Command,
     &super::noop::Noop,
+    &super::waiting::KIND_GATE,
+    &super::waiting::KIND_APPROVAL,
+    &super::waiting::KIND_SIGNAL,
+    &super::waiting::KIND_WORKFLOW,
 ];
 
 /// All step kinds.

@@ -17,6 +17,7 @@ use super::decode::{self, first, json_text, time_text};
 use super::error::StoreError;
 use super::head::Head;
 use super::prune;
+use super::waits;
 use super::writer::active_run_named;
 
 /// What became of an event.
@@ -36,9 +37,19 @@ pub(super) fn apply(connection: &Connection, head: &mut Head, recorded: &Recorde
 
 /// Moves the end of a lease; false when the fence does not hold any more.
 pub(super) fn extend_lease(connection: &Connection, lease: &LeaseExtension) -> Result<bool, StoreError> {
-    let sql = "UPDATE step SET lease_expires_at = ?4 WHERE run = ?1 AND id = ?2 AND fence = ?3 AND status = 'running'";
-    let values =
-        params![lease.run.to_string(), lease.step.as_str(), lease.fence.0.cast_signed(), time_text(lease.expires_at)];
+    let (run, step, fence) = (lease.run.to_string(), lease.step.as_str(), lease.fence.0.cast_signed());
+    let expires = time_text(lease.expires_at);
+    let Some(mark) = &lease.progress else {
+        let sql =
+            "UPDATE step SET lease_expires_at = ?4 WHERE run = ?1 AND id = ?2 AND fence = ?3 AND status = 'running'";
+        return Ok(connection.prepare_cached(sql)?.execute(params![run, step, fence, expires])? == 1);
+    };
+    let sql = "UPDATE step SET lease_expires_at = ?4, progress_done = ?5, progress_total = ?6, progress_at = ?7,
+                   progress_first = ?8, progress_first_at = ?9
+               WHERE run = ?1 AND id = ?2 AND fence = ?3 AND status = 'running'";
+    let (done, total, first) = (mark.done.cast_signed(), mark.total.cast_signed(), mark.first_done.cast_signed());
+    let (at, first_at) = (time_text(mark.at), time_text(mark.first_at));
+    let values = params![run, step, fence, expires, done, total, at, first, first_at];
     Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
 }
 
@@ -113,6 +124,9 @@ fn apply_to_step(
         Transition::Illegal => return Err(illegal(recorded, format!("step `{step}`"), before.as_str())),
     };
     let seq = head.append(connection, recorded)?;
+    if before == StepStatus::Waiting {
+        waits::take_signal(connection, *run, step, event)?;
+    }
     let row = StepOf { connection, run: run.to_string(), step, at: time_text(*at), attempts };
     match event {
         Event::StepReady { not_before, .. } => row.ready(*not_before),
@@ -156,7 +170,8 @@ struct StepOf<'a> {
 
 /// Nothing runs for this step any more.
 const NO_LEASE: &str =
-    "lease_expires_at = NULL, pid = NULL, process_start = NULL, boot_id = NULL, resources = NULL, wait = NULL";
+    "lease_expires_at = NULL, attempt_started_at = NULL, pid = NULL, process_start = NULL, boot_id = NULL, resources = NULL, wait = NULL,
+     progress_done = NULL, progress_total = NULL, progress_at = NULL, progress_first = NULL, progress_first_at = NULL";
 
 impl StepOf<'_> {
     /// A step that had ended starts over: its retries are counted anew.
@@ -278,7 +293,7 @@ impl StepOf<'_> {
                    VALUES (?1, ?2, ?3, ?4, 'running', ?5, (SELECT value FROM meta WHERE key = 'environment'))";
         self.execute(sql, params![self.run, self.step.as_str(), attempt, fence, self.at])?;
         let sql = "UPDATE step SET status = 'running', attempts = ?3, fence = ?4, key = ?5, arguments = ?6,
-                       lease_expires_at = ?7, started_at = coalesce(started_at, ?8)
+                       lease_expires_at = ?7, started_at = coalesce(started_at, ?8), attempt_started_at = ?8
                    WHERE run = ?1 AND id = ?2";
         let (with, expires) = (with.to_string(), time_text(lease_expires_at));
         self.execute(sql, params![self.run, self.step.as_str(), attempt, fence, key.0, with, expires, self.at])
@@ -357,7 +372,10 @@ impl StepOf<'_> {
 
     /// Ends the running attempt, if there is one.
     fn close_attempt(&self, status: &str, reason: Option<&str>) -> Result<(), StoreError> {
-        let sql = "UPDATE attempt SET status = ?4, finished_at = ?5, reason = ?6
+        let sql =
+            "UPDATE attempt SET status = ?4, finished_at = ?5, reason = ?6, compute_ms = max(0, CAST(round(86400000 *
+                       (julianday((SELECT min(?5, coalesce(lease_expires_at, ?5)) FROM step WHERE run = ?1 AND id = ?2))
+                        - julianday(started_at))) AS INTEGER))
                    WHERE run = ?1 AND step = ?2 AND attempt = ?3 AND status = 'running'";
         self.execute(sql, params![self.run, self.step.as_str(), self.attempts, status, self.at, reason])
     }

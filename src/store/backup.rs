@@ -8,6 +8,8 @@ use rusqlite::backup::Backup as Copying;
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
+use crate::faults::around;
+
 use super::check::check;
 use super::connection::create_dir;
 use super::error::StoreError;
@@ -75,7 +77,8 @@ impl Backup {
             return Err(StoreError::Exists { path: self.dest.clone() });
         }
         sync(&self.partial)?;
-        fs::rename(&self.partial, &self.dest).map_err(|error| StoreError::io("publish", &self.dest, error))?;
+        let publish = around!("store.snapshot.publish", fs::rename(&self.partial, &self.dest));
+        publish.map_err(|error| StoreError::io("publish", &self.dest, error))?;
         sync(parent(&self.dest))
     }
 }
@@ -131,7 +134,7 @@ fn stage(staged: &Path, from: &Path) -> Result<(), StoreError> {
     }
     copy_database(&connection, &staged.join(DATABASE_FILE)).map_err(at)?;
     if from.is_dir() && from.join(HEAD_FILE).is_file() {
-        let copied = fs::copy(from.join(HEAD_FILE), staged.join(HEAD_FILE));
+        let copied = around!("store.restore.head", fs::copy(from.join(HEAD_FILE), staged.join(HEAD_FILE)));
         copied.map_err(|error| StoreError::io("copy", &from.join(HEAD_FILE), error))?;
     }
     drop(Store::open(staged)?);
@@ -160,8 +163,8 @@ fn keep_replaced(state_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
     for name in [DATABASE_FILE.to_owned(), wal_of(DATABASE_FILE), HEAD_FILE.to_owned()] {
         let (file, copy) = (state_dir.join(&name), kept.join(&name));
         if file.exists() {
-            let linked = fs::hard_link(&file, &copy).or_else(|_| fs::copy(&file, &copy).map(drop));
-            linked.map_err(|error| StoreError::io("keep", &file, error))?;
+            let link = || fs::hard_link(&file, &copy).or_else(|_| fs::copy(&file, &copy).map(drop));
+            around!("store.restore.keep", link()).map_err(|error| StoreError::io("keep", &file, error))?;
             sync(&copy)?;
         }
     }
@@ -174,7 +177,8 @@ fn keep_replaced(state_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
 fn swap(state_dir: &Path, staged: &Path) -> Result<(), StoreError> {
     let head = state_dir.join(HEAD_FILE);
     let marker = staged.join("marker");
-    fs::write(&marker, RESTORING).map_err(|error| StoreError::io("write", &marker, error))?;
+    around!("store.restore.mark", fs::write(&marker, RESTORING))
+        .map_err(|error| StoreError::io("write", &marker, error))?;
     sync(&marker)?;
     rename(&marker, &head)?;
     for suffix in ["-wal", "-shm"] {
@@ -197,7 +201,8 @@ fn wal_of(database: &str) -> String {
 /// Copies a database into one file that needs nothing beside it; durable on return.
 fn copy_database(source: &Connection, copy: &Path) -> Result<(), StoreError> {
     let mut target = Connection::open(copy)?;
-    Copying::new(source, &mut target)?.step(-1).map_err(|error| StoreError::from(error).at(copy))?;
+    let mut write = || Copying::new(source, &mut target)?.step(-1).map_err(StoreError::from);
+    around!("store.snapshot.write", write()).map_err(|error| error.at(copy))?;
     drop(target);
     settle(copy)
 }
@@ -216,16 +221,17 @@ fn parent(path: &Path) -> &Path {
 
 fn sync(path: &Path) -> Result<(), StoreError> {
     let sync = || File::open(path)?.sync_all();
-    sync().map_err(|error| StoreError::io("sync", path, error))
+    around!("store.snapshot.fsync", sync()).map_err(|error| StoreError::io("sync", path, error))
 }
 
 fn rename(from: &Path, to: &Path) -> Result<(), StoreError> {
-    fs::rename(from, to).map_err(|error| StoreError::io("replace", to, error))
+    around!("store.restore.rename", fs::rename(from, to)).map_err(|error| StoreError::io("replace", to, error))
 }
 
 fn remove(path: &Path) -> Result<(), StoreError> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(StoreError::io("remove", path, error)),
+    let remove = || match fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
         _ => Ok(()),
-    }
+    };
+    around!("store.restore.remove", remove()).map_err(|error| StoreError::io("remove", path, error))
 }

@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::core::artifact::ArtifactRef;
-use crate::core::event::Recorded;
+use crate::core::estimate::ProgressMark;
+use crate::core::event::{Checkpoint, Recorded};
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
 use crate::core::request::Request;
@@ -21,6 +22,14 @@ pub struct NewRun {
     pub idempotency_key: Option<String>,
     pub options: RunOptions,
     pub at: Timestamp,
+}
+
+/// The checkpoint of another run from which a step of a fork goes on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Adoption {
+    pub step: StepId,
+    pub from: RunId,
+    pub checkpoint: Checkpoint,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +63,7 @@ pub struct LeaseExtension {
     pub step: StepId,
     pub fence: Fence,
     pub expires_at: Timestamp,
+    pub progress: Option<ProgressMark>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

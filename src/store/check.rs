@@ -18,7 +18,7 @@ use super::layout::{BACKUPS_DIR, DATABASE_FILE};
 use super::metrics;
 use super::reader::Reader;
 use super::rebuild;
-use super::replay::{CheckpointReplay, RunReplay, StepReplay};
+use super::replay::{CheckpointReplay, RunReplay, SignalReplay, StepReplay};
 use super::rows::{RunRow, StepRow};
 use super::seal;
 
@@ -66,7 +66,10 @@ struct Findings {
 
 impl Findings {
     fn add(&mut self, what: impl Into<String>) {
-        let hint = format!("restore the database from a backup (migrations leave some in `{}`)", self.backups);
+        let hint = format!(
+            "restore the database from a backup with `stepwell db restore` (migrations leave some in `{}`)",
+            self.backups
+        );
         self.problems.push(Problem { what: what.into(), hint });
     }
 }
@@ -91,6 +94,18 @@ fn check_file(connection: &Connection, findings: &mut Findings) -> Result<(), St
 fn check_unlogged(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
     if !seal::is_intact(connection)? {
         findings.add("requests, schedules, environments or `meta` are not what was written");
+    }
+    let sql = "SELECT run, step, attempt FROM attempt WHERE compute_ms < 0 OR compute_ms >
+                   round(86400000 * (julianday(finished_at) - julianday(started_at))) + 1";
+    let impossible = decode::collect(connection, sql, [], |row| {
+        Ok((
+            decode::get::<String>(row, "run")?,
+            decode::get::<String>(row, "step")?,
+            decode::get::<i64>(row, "attempt")?,
+        ))
+    })?;
+    for (run, step, attempt) in impossible {
+        findings.add(format!("run {run}: step `{step}`: attempt {attempt} has worked for longer than it took"));
     }
     for damaged in metrics::damaged(connection)? {
         findings.add(damaged.to_string());
@@ -171,6 +186,9 @@ fn check_tables(
         for difference in run_differences(&row, run) {
             findings.add(format!("run {}: {difference}", row.id));
         }
+        for difference in wait_differences(reader, &row, run)? {
+            findings.add(format!("run {}: {difference}", row.id));
+        }
         match (reader.steps(row.id), checkpoints_by_step(&reader.connection, row.id)) {
             (Ok(steps), Ok(checkpoints)) => check_steps(row.id, &steps, &checkpoints, run, findings),
             (Err(error), _) | (_, Err(error)) => findings.add(format!("run {}: {error}", row.id)),
@@ -221,6 +239,18 @@ fn run_differences(row: &RunRow, run: &RunReplay) -> Vec<String> {
         ("spec_digest", row.spec_digest.clone(), run.spec_digest.clone()),
     ];
     describe(pairs)
+}
+
+fn wait_differences(reader: &Reader, row: &RunRow, run: &RunReplay) -> Result<Vec<String>, StoreError> {
+    let decisions: Vec<_> = reader.decisions(row.id)?.into_iter().map(|row| (row.seq, row.ruling.verdict)).collect();
+    let signals = reader.signals(row.id)?.into_iter();
+    let signals: Vec<_> =
+        signals.map(|row| SignalReplay { seq: row.seq, name: row.signal.name, taken_by: row.taken_by }).collect();
+    let pairs = [
+        ("decisions", format!("{decisions:?}"), format!("{:?}", run.decisions)),
+        ("signals", format!("{signals:?}"), format!("{:?}", run.signals)),
+    ];
+    Ok(describe(pairs))
 }
 
 fn step_differences(row: &StepRow, checkpoints: &[CheckpointReplay], step: &StepReplay) -> Vec<String> {

@@ -11,6 +11,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::core::artifact::ArtifactRef;
+use crate::core::estimate::ProgressMark;
 use crate::core::event::{Checkpoint, ProcessIdentity};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::key::json_digest;
@@ -154,6 +155,8 @@ pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
         children: children(row)?,
         wait: maybe_json(row, "wait")?,
         resources: maybe_json(row, "resources")?.unwrap_or_default(),
+        attempt_started_at: maybe(row, "attempt_started_at")?,
+        progress: progress(row)?,
         last_step: maybe_unsigned(row, "last_step")?,
         last_doc_index: maybe_unsigned(row, "last_doc_index")?,
         tokens_so_far: maybe_unsigned(row, "tokens_so_far")?,
@@ -166,6 +169,17 @@ pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
 fn children(row: &Row<'_>) -> Result<Option<Children>, StoreError> {
     let Some(total) = maybe_unsigned(row, "children")? else { return Ok(None) };
     Ok(Some(Children { total, done: unsigned(row, "children_done")?, failed: unsigned(row, "children_failed")? }))
+}
+
+fn progress(row: &Row<'_>) -> Result<Option<ProgressMark>, StoreError> {
+    let Some(done) = maybe_unsigned(row, "progress_done")? else { return Ok(None) };
+    Ok(Some(ProgressMark {
+        done,
+        total: unsigned(row, "progress_total")?,
+        at: parse(row, "progress_at")?,
+        first_done: unsigned(row, "progress_first")?,
+        first_at: parse(row, "progress_first_at")?,
+    }))
 }
 
 fn process(row: &Row<'_>) -> Result<Option<ProcessIdentity>, StoreError> {

@@ -40,10 +40,16 @@ pub enum StoreError {
     UnknownRun { text: String },
     #[error("`{text}` matches {} runs: {}", candidates.len(), list(candidates))]
     AmbiguousRun { text: String, candidates: Vec<RunId> },
+    #[error("there is no schedule `{name}`")]
+    UnknownSchedule { name: String },
+    #[error("there is a schedule `{name}` already")]
+    ScheduleExists { name: String },
     #[error("run {run} has no step `{step}`")]
     UnknownStep { run: RunId, step: StepId },
     #[error("a run named `{name}` is {status} already: {run}")]
     NameActive { name: String, run: RunId, status: RunStatus },
+    #[error("run {run} has just dropped that checkpoint of step `{step}`")]
+    CheckpointGone { run: RunId, step: StepId },
     /// The events of a batch contradict the state; nothing of the batch was committed.
     #[error("run {run}: event `{event}` of {subject} is impossible in status {status}")]
     IllegalEvent { run: RunId, subject: String, event: String, status: &'static str },
@@ -103,6 +109,10 @@ impl StoreError {
                 format!("restore the database from a backup, or accept the loss with `rm {}`", head.display())
             }
             StoreError::UnknownRun { .. } => "`stepwell list` shows all runs".to_owned(),
+            StoreError::UnknownSchedule { .. } => "`stepwell schedule list` shows all schedules".to_owned(),
+            StoreError::ScheduleExists { name } => {
+                format!("remove it with `stepwell schedule remove {name}`, or choose another name")
+            }
             StoreError::AmbiguousRun { .. } => "give more digits of the id".to_owned(),
             StoreError::UnknownStep { run, .. } => format!("`stepwell show {run}` lists its steps"),
             StoreError::NameActive { run, .. } => {
@@ -110,6 +120,7 @@ impl StoreError {
                     "go on with `stepwell resume {run}`, end it with `stepwell cancel {run}`, or choose another name"
                 )
             }
+            StoreError::CheckpointGone { .. } => "newer ones have replaced it: try again with one of those".to_owned(),
             StoreError::NoSpace { .. } => {
                 "free some space on that disk, then go on with `stepwell resume last`".to_owned()
             }

@@ -8,6 +8,7 @@ mod chain;
 mod check;
 mod connection;
 mod decode;
+mod effort;
 mod error;
 mod floor;
 mod head;
@@ -20,14 +21,16 @@ mod reader;
 mod rebuild;
 mod replay;
 mod rows;
+mod schedules;
 mod seal;
 mod submit;
 #[cfg(test)]
 mod tests;
+mod waits;
 mod writer;
 
 pub use backup::{Backup, restore};
-pub use batch::{Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
+pub use batch::{Adoption, Answer, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, RequestRow, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
 pub use floor::raw_commits;
@@ -36,5 +39,9 @@ pub use layout::{
 };
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
-pub use rows::{CheckpointRow, Children, EventRow, Holder as ReferenceHolder, Reference, RunRow, StepRow};
+pub use rows::{
+    CheckpointRow, Children, DecisionRow, EventRow, Holder as ReferenceHolder, Reference, RunRow, SignalRow, StepRow,
+    WaitRow,
+};
+pub use schedules::{ScheduleOptions, ScheduleRow};
 pub use writer::Store;

@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::core::artifact::{ArtifactRef, Digest, Outputs, TREE_MEDIA_TYPE};
 use crate::core::ids::{RunId, StepId, StepKey};
 use crate::core::protocol::MetricRow;
+use crate::core::provenance::AttemptRecord;
 use crate::core::spec::WorkflowSpec;
 use crate::core::status::{RunStatus, StepStatus};
 
@@ -236,8 +237,16 @@ impl Reader {
     /// # Errors
     /// `UnknownStep`.
     pub fn step(&self, run: RunId, id: &StepId) -> Result<StepRow, StoreError> {
-        let found = self.ask(|connection| load_step(connection, run, id))?;
+        let found = self.find_step(run, id)?;
         found.ok_or_else(|| StoreError::UnknownStep { run, step: id.clone() })
+    }
+
+    /// As [`Reader::step`], for a run that may not have the step.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn find_step(&self, run: RunId, id: &StepId) -> Result<Option<StepRow>, StoreError> {
+        self.ask(|connection| load_step(connection, run, id))
     }
 
     /// Committed and not rewound, newest first.
@@ -260,6 +269,28 @@ impl Reader {
             let sql = "SELECT * FROM metric WHERE run = ?1 AND step = ?2 AND train_step > ?3 ORDER BY train_step";
             let after = i64::try_from(after_step).unwrap_or(i64::MAX);
             collect(connection, sql, params![run.to_string(), step.as_str(), after], decode::metric)
+        })
+    }
+
+    /// Number of the newest event; 0 when there is none.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn newest_event(&self) -> Result<i64, StoreError> {
+        self.ask(
+            |connection| Ok(connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?),
+        )
+    }
+
+    /// Whether a step or a checkpoint was committed after the event `after_seq`.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn has_progressed(&self, after_seq: i64) -> Result<bool, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT EXISTS (SELECT 1 FROM event
+                       WHERE seq > ?1 AND kind IN ('step_succeeded', 'checkpoint_committed'))";
+            Ok(connection.query_row(sql, [after_seq], |row| row.get(0))?)
         })
     }
 
@@ -318,6 +349,35 @@ impl Reader {
         })
     }
 
+    /// The attempts of a step, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn attempts(&self, run: RunId, step: &StepId) -> Result<Vec<AttemptRecord>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT * FROM attempt WHERE run = ?1 AND step = ?2 ORDER BY attempt";
+            collect(connection, sql, params![run.to_string(), step.as_str()], |row| {
+                Ok(AttemptRecord {
+                    attempt: decode::get(row, "attempt")?,
+                    status: decode::get(row, "status")?,
+                    started_at: decode::get(row, "started_at")?,
+                    finished_at: decode::get(row, "finished_at")?,
+                    reason: decode::get(row, "reason")?,
+                    environment: decode::get(row, "environment")?,
+                })
+            })
+        })
+    }
+
+    /// A build and machine on which attempts ran.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn environment(&self, digest: &str) -> Result<Option<Value>, StoreError> {
+        let sql = "SELECT body FROM environment WHERE digest = ?1";
+        self.ask(|connection| first(connection, sql, [digest], |row| decode::json(row, "body")))
+    }
+
     /// The resolved arguments of all steps, which name the content that they read.
     ///
     /// # Errors
@@ -354,11 +414,16 @@ impl Reader {
         })
     }
 
-    /// The same step in the newest earlier run of a workflow that got as far as resolving its arguments.
+    /// The newest earlier run of a workflow in which the same step got as far as resolving its arguments.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn previous_step(&self, workflow: &str, step: &StepId, before: RunId) -> Result<Option<StepRow>, StoreError> {
+    pub fn previous_step(
+        &self,
+        workflow: &str,
+        step: &StepId,
+        before: RunId,
+    ) -> Result<Option<(RunId, StepRow)>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT run.id FROM run JOIN step ON step.run = run.id
                        WHERE run.workflow = ?1 AND run.id < ?2 AND step.id = ?3 AND step.key IS NOT NULL
@@ -366,7 +431,8 @@ impl Reader {
             let found = first(connection, sql, params![workflow, before.to_string(), step.as_str()], |row| {
                 decode::parse::<RunId>(row, "id")
             })?;
-            found.map_or(Ok(None), |run| load_step(connection, run, step))
+            let Some(run) = found else { return Ok(None) };
+            Ok(load_step(connection, run, step)?.map(|row| (run, row)))
         })
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::core::artifact::Outputs;
-use crate::core::event::Event;
+use crate::core::event::{Event, Verdict, Wait};
 use crate::core::ids::{Fence, StepId};
 use crate::core::spec::WorkflowSpec;
 use crate::core::status::{RunStatus, StepStatus, Transition, step_of};
@@ -16,6 +16,17 @@ pub(super) struct RunReplay {
     pub(super) spec_digest: String,
     pub(super) status: RunStatus,
     pub(super) steps: BTreeMap<StepId, StepReplay>,
+    /// Number and verdict of each decision.
+    pub(super) decisions: Vec<(i64, Verdict)>,
+    pub(super) signals: Vec<SignalReplay>,
+}
+
+/// What `db check` compares of a signal.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct SignalReplay {
+    pub(super) seq: i64,
+    pub(super) name: String,
+    pub(super) taken_by: Option<StepId>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -27,6 +38,7 @@ pub(super) struct StepReplay {
     pub(super) outputs: Option<Outputs>,
     /// Each checkpoint that was neither rewound nor dropped, oldest first.
     pub(super) checkpoints: Vec<CheckpointReplay>,
+    wait: Option<Wait>,
 }
 
 /// What `db check` compares of a checkpoint.
@@ -46,6 +58,7 @@ impl StepReplay {
             retries_used: 0,
             outputs: None,
             checkpoints: Vec::new(),
+            wait: None,
         }
     }
 
@@ -59,6 +72,7 @@ impl StepReplay {
                 self.fence = *fence;
             }
             Event::AttemptFailed { .. } => self.retries_used += 1,
+            Event::StepWaiting { wait, .. } => self.wait = Some(wait.clone()),
             Event::StepSucceeded { outputs, .. } | Event::StepReused { outputs, .. } => {
                 self.outputs = Some(outputs.clone());
             }
@@ -102,11 +116,16 @@ impl RunReplay {
             spec_digest: spec_digest.clone(),
             status: RunStatus::Pending,
             steps: spec.steps.iter().map(|step| (step.id.clone(), StepReplay::new())).collect(),
+            decisions: Vec::new(),
+            signals: Vec::new(),
         })
     }
 
     /// Applies a later event of the run; an error says why it is impossible.
     pub(super) fn apply(&mut self, seq: i64, event: &Event) -> Result<(), String> {
+        if let Event::SignalReceived { name, .. } = event {
+            self.signals.push(SignalReplay { seq, name: name.clone(), taken_by: None });
+        }
         let Some(id) = step_of(event) else {
             match self.status.after(event) {
                 Transition::Keep if *event == Event::RunPruned => self.steps.clear(),
@@ -122,6 +141,14 @@ impl RunReplay {
             Transition::To(next) => next,
             Transition::Illegal => return Err(format!("it cannot follow while step `{id}` is {}", step.status)),
         };
+        match (event, step.status, &step.wait) {
+            (Event::StepDecided { ruling, .. }, ..) => self.decisions.push((seq, ruling.verdict)),
+            (Event::StepSucceeded { .. }, StepStatus::Waiting, Some(Wait::Signal { name })) => {
+                let oldest = self.signals.iter_mut().find(|s| s.name == *name && s.taken_by.is_none());
+                oldest.ok_or_else(|| format!("step `{id}` has a signal that never came"))?.taken_by = Some(id.clone());
+            }
+            _ => {}
+        }
         step.apply(seq, event);
         step.status = next;
         if let Event::StepExpanded { step, items } = event {

@@ -8,10 +8,12 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::core::artifact::{ArtifactRef, Outputs};
-use crate::core::event::{Checkpoint, Event, ProcessIdentity, Wait};
+use crate::core::estimate::ProgressMark;
+use crate::core::event::{Checkpoint, Event, ProcessIdentity, Ruling, Wait};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
-use crate::core::run_options::RunOptions;
+use crate::core::run_options::{Origin, RunOptions};
+use crate::core::state::Signal;
 use crate::core::status::{RunStatus, StepStatus};
 
 #[derive(Clone, PartialEq, Debug)]
@@ -44,6 +46,16 @@ pub struct Children {
     /// Succeeded or skipped.
     pub done: u64,
     pub failed: u64,
+}
+
+impl RunRow {
+    /// The time that the run is for: when its schedule was due, else when it was submitted.
+    pub fn scheduled_at(&self) -> Timestamp {
+        match &self.options.origin {
+            Some(Origin::Schedule { due, .. }) => *due,
+            _ => self.created_at,
+        }
+    }
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -81,6 +93,9 @@ pub struct StepRow {
     pub wait: Option<Wait>,
     /// Units of pools that the running attempt holds.
     pub resources: BTreeMap<String, Vec<String>>,
+    /// Of the running attempt.
+    pub attempt_started_at: Option<Timestamp>,
+    pub progress: Option<ProgressMark>,
     /// From the newest checkpoint.
     pub last_step: Option<u64>,
     pub last_doc_index: Option<u64>,
@@ -135,6 +150,43 @@ impl fmt::Display for Reference {
                 write!(f, "the checkpoint of {run}/{step} at training step {last_step}")
             }
             Holder::Checkpoint { seq, .. } => write!(f, "the checkpoint of {run}/{step} in event {seq}"),
+        }
+    }
+}
+
+/// A decision of a gate or a person.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DecisionRow {
+    /// Number of its event.
+    pub seq: i64,
+    pub step: StepId,
+    pub at: Timestamp,
+    pub ruling: Ruling,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct SignalRow {
+    /// Number of its event.
+    pub seq: i64,
+    pub signal: Signal,
+    /// The step that waited for it.
+    pub taken_by: Option<StepId>,
+}
+
+/// A step that waits.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WaitRow {
+    pub run: RunId,
+    pub step: StepId,
+    pub wait: Wait,
+}
+
+impl RunRow {
+    /// The run whose step started this one.
+    pub fn parent(&self) -> Option<RunId> {
+        match &self.options.origin {
+            Some(Origin::Child { run, .. }) => Some(*run),
+            _ => None,
         }
     }
 }

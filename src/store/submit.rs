@@ -8,7 +8,7 @@ use crate::core::run_options::Origin;
 use crate::core::spec::{StepSpec, WorkflowSpec};
 
 use super::apply::apply;
-use super::batch::{NewRun, Submitted};
+use super::batch::{Adoption, NewRun, Submitted};
 use super::decode::{self, json_text, time_text};
 use super::error::StoreError;
 use super::head::Head;
@@ -35,6 +35,32 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
         apply(transaction, head, &Recorded { run: run.id, at: run.at, event })?;
     }
     Ok(Submitted::New)
+}
+
+/// While the other run keeps the checkpoint, its files are kept; from the commit on, this run keeps them too.
+pub(super) fn submit_fork(
+    transaction: &Transaction<'_>,
+    head: &mut Head,
+    run: &NewRun,
+    adoption: &Adoption,
+) -> Result<Submitted, StoreError> {
+    let Adoption { step, from, checkpoint } = adoption;
+    let submitted = submit(transaction, head, run)?;
+    if submitted != Submitted::New {
+        return Ok(submitted);
+    }
+    let sql = "SELECT 1 FROM checkpoint WHERE run = ?1 AND step = ?2 AND last_step IS ?3 AND digest IS ?4 LIMIT 1";
+    let last_step = checkpoint.last_step.map(u64::cast_signed);
+    let digest = checkpoint.artifact.as_ref().map(|artifact| artifact.digest.as_str());
+    let kept = transaction
+        .query_row(sql, params![from.to_string(), step.as_str(), last_step, digest], |_| Ok(()))
+        .optional()?;
+    if kept.is_none() {
+        return Err(StoreError::CheckpointGone { run: *from, step: step.clone() });
+    }
+    let event = Event::CheckpointAdopted { step: step.clone(), from: *from, checkpoint: checkpoint.clone() };
+    apply(transaction, head, &Recorded { run: run.id, at: run.at, event })?;
+    Ok(submitted)
 }
 
 /// What the row of a run holds beyond its first event.

@@ -15,7 +15,7 @@ use crate::core::status::RunStatus;
 use crate::faults::around;
 
 use super::apply::{self, Applied};
-use super::batch::{Batch, CommitReport, NewRun, RequestRow, Submitted};
+use super::batch::{Adoption, Batch, CommitReport, NewRun, RequestRow, Submitted};
 use super::chain;
 use super::connection;
 use super::decode::{self, collect, json_text, time_text};
@@ -105,6 +105,14 @@ impl Store {
         self.write(run.spec.steps.len(), |transaction, head| submit::submit(transaction, head, &run))
     }
 
+    /// Commits a run, and the checkpoint that it goes on from, in one transaction.
+    ///
+    /// # Errors
+    /// `CheckpointGone` when the other run has dropped it meanwhile, and as `submit`.
+    pub fn submit_fork(&mut self, run: NewRun, adoption: &Adoption) -> Result<Submitted, StoreError> {
+        self.write(run.spec.steps.len() + 1, |transaction, head| submit::submit_fork(transaction, head, &run, adoption))
+    }
+
     /// Commits a batch in one transaction; all of it is durable on return, or none of it happened.
     /// Events under a fence that no longer holds are left out and reported.
     ///
@@ -151,7 +159,7 @@ impl Store {
     }
 
     /// Runs `body` in one transaction, then records the new head outside of the database.
-    fn write<T>(
+    pub(super) fn write<T>(
         &mut self,
         rows: usize,
         body: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<T, StoreError>,
@@ -281,9 +289,20 @@ fn abort_on_io_error(error: &StoreError, path: &Path) {
     }
 }
 
+/// File systems turn read-only by themselves after an error. The mount flags need not say so.
+fn is_read_only(path: &Path) -> bool {
+    let folder = path.parent().unwrap_or(path);
+    tempfile::tempfile_in(folder).is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem)
+}
+
 /// Nothing may run on after this: it could build on a commit that is not there.
 fn abort(path: &Path, error: &str) -> ! {
     eprintln!("stepwell: cannot write `{}`: {error}", path.display());
-    eprintln!("hint: check the disk, then start again: every acknowledged step is kept");
+    let hint = if is_read_only(path) {
+        "its file system has turned read-only, see `dmesg`; check the disk, mount it anew, then start again"
+    } else {
+        "check the disk, then start again"
+    };
+    eprintln!("hint: {hint}: every acknowledged step is kept");
     std::process::abort()
 }

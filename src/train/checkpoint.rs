@@ -106,6 +106,8 @@ pub struct Expected<'a> {
     pub plan: &'a Plan,
     /// With automatic differentiation.
     pub device: &'a Device,
+    /// Other seeds, lengths and batches are meant: the run goes on from another one's checkpoint.
+    pub fork: bool,
 }
 
 /// Turns the (verified) bytes of a checkpoint into a training.
@@ -138,16 +140,17 @@ fn read_state(bytes: &[u8]) -> Result<TrainState, CheckpointError> {
 }
 
 /// The step key already guarantees equal arguments; this catches a manifest that was put together
-/// from another run.
+/// from another run. Of a fork only the model has to be the same, and steps have to be left.
 fn check(state: &TrainState, expected: &Expected<'_>) -> Result<(), CheckpointError> {
     let plan = expected.plan;
-    let pairs = [
-        ("model", format!("{:?}", state.model), format!("{:?}", expected.model)),
+    let model = ("model", format!("{:?}", state.model), format!("{:?}", expected.model));
+    let same_run = [
         ("seed", state.plan.seed.to_string(), plan.seed.to_string()),
         ("number of steps", state.plan.steps().to_string(), plan.steps().to_string()),
         ("data cursor", state.cursor.to_string(), plan.cursor(state.step).to_string()),
     ];
-    match pairs.into_iter().find(|(_, found, expected)| found != expected) {
+    let mut pairs = std::iter::once(model).chain(same_run.into_iter().filter(|_| !expected.fork));
+    match pairs.find(|(_, found, expected)| found != expected) {
         Some((what, found, expected)) => Err(CheckpointError::Foreign { what, found, expected }),
         None if state.step > plan.steps() => Err(CheckpointError::Foreign {
             what: "step",

@@ -21,6 +21,7 @@ fn help_names_every_verb() {
         "doctor",
         "smoke-test",
         "db",
+        "gc",
         "config",
         "completions",
     ] {

@@ -85,7 +85,7 @@ fn a_second_engine_is_refused_and_told_who_holds_the_state() {
     eventually("the slow step runs", || ledger(&sandbox).contains("started"));
     let pid = engine.id().to_string();
     sandbox.stepwell(&["run", "commands"]).exits(7).says(&[&pid, "hint:"]);
-    sandbox.stepwell(&["resume", "counter"]).exits(7).says(&[&pid]);
+    sandbox.stepwell(&["worker"]).exits(7).says(&[&pid]);
     assert!(engine.wait().unwrap().success());
 }
 
@@ -136,4 +136,66 @@ fn a_command_resumes_from_its_own_checkpoint() {
     assert!(total.trim().ends_with("820"), "1 + ... + 40 = 820: {total}");
     let repeated = ledger(&sandbox).lines().count() - 40;
     assert!(repeated <= 2 * kills, "{repeated} counts were repeated after {kills} kills");
+}
+
+/// Leaves the process group and the parent; nothing but the mark in its environment ties it to its attempt.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_left_its_group_is_ended_by_the_next_engine() {
+    let sandbox = Sandbox::new();
+    let (pid_file, go) = (sandbox.path("pid"), sandbox.path("go"));
+    sandbox.write(
+        "daemon.toml",
+        format!(
+            "name = \"daemon\"\n[[step]]\nid = \"d\"\nkind = \"command\"\nwith.shell = \"\"\"\n[ -e {go} ] && exit 0\n(setsid sh -c 'sleep 600 & echo $! > {pid}.new; mv {pid}.new {pid}' &)\nsleep 600\n\"\"\"\n",
+            pid = pid_file.display(),
+            go = go.display()
+        ),
+    );
+    let mut engine = sandbox.start(&["run", "daemon.toml"]);
+    eventually("the daemon runs", || pid_file.exists());
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+    let daemon: u32 = crate::harness::read(&pid_file).trim().parse().unwrap();
+    let mark = format!("STEPWELL_ATTEMPT_ID={}/", run_id(&sandbox));
+    eventually("its group is gone", || processes_with(&mark) == [daemon]);
+    sandbox.write("go", "");
+    sandbox.stepwell(&["resume", "last"]).ok();
+    let left = processes_with(&mark);
+    if !left.is_empty() {
+        signal(daemon, "KILL");
+    }
+    assert!(left.is_empty(), "{left:?} outlived the recovery");
+}
+
+/// Frozen for twice its lease, then thawed, whatever happens to it meanwhile.
+#[test]
+fn a_thawed_worker_changes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "zombie.toml",
+        format!(
+            "name = \"zombie\"\n[[step]]\nid = \"z\"\nkind = \"command\"\ntimeout = {{ heartbeat = \"1s\" }}\nretry = {{ initial_interval = \"1ms\" }}\nwith = {{ shell = \"echo $STEPWELL_ATTEMPT >> {}; sleep 2; echo $STEPWELL_ATTEMPT > $STEPWELL_OUTPUT_DIR/n\", outputs = {{ n = \"n\" }} }}\n",
+            sandbox.path("ledger").display()
+        ),
+    );
+    let mut engine = sandbox.start(&["run", "zombie.toml"]);
+    eventually("the first attempt runs", || ledger(&sandbox) == "1\n");
+    let frozen = children(engine.id());
+    for worker in &frozen {
+        signal(*worker, "STOP");
+    }
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    for worker in &frozen {
+        // It may be dead already, which is the engine's right.
+        let _ = std::process::Command::new("kill").args(["-CONT", &worker.to_string()]).output();
+    }
+    assert!(engine.wait().unwrap().success());
+    assert_eq!(sandbox.query("SELECT count(*) FROM event WHERE kind = 'step_succeeded'"), ["1"]);
+    let newest = sandbox.query("SELECT max(attempt) FROM attempt WHERE status = 'succeeded'");
+    assert_eq!(newest, sandbox.query("SELECT max(attempt) FROM attempt"), "only the newest attempt succeeds");
+    let content = sandbox.stepwell(&["artifact", "show", "last/z/n"]).ok().stdout;
+    assert!(content.trim().ends_with(&newest[0]), "{content} is not of attempt {newest:?}");
+    sandbox.stepwell(&["db", "check"]).ok();
+    assert_no_orphans(&sandbox);
 }

@@ -28,6 +28,37 @@ impl Drop for Mount {
     }
 }
 
+/// An ext4 file system in a file, which can be made to turn read-only as after an error of the disk.
+struct Ext4 {
+    mount: Mount,
+    device: String,
+}
+
+impl Ext4 {
+    fn new(image: &Path, at: &Path) -> Option<Ext4> {
+        fs::create_dir_all(at).unwrap();
+        fs::File::create(image).unwrap().set_len(64 * MIB as u64).unwrap();
+        let made = Command::new("mkfs.ext4").arg("-q").arg(image).stderr(Stdio::null()).status();
+        if !made.is_ok_and(|status| status.success()) {
+            println!("skipped: mkfs.ext4 is not installed");
+            return None;
+        }
+        Ext4::mount(image, at)
+    }
+
+    fn mount(image: &Path, at: &Path) -> Option<Ext4> {
+        let mount = mount(&["-o", "loop,errors=remount-ro", image.to_str().unwrap()], at)?;
+        let mounts = fs::read_to_string("/proc/mounts").unwrap();
+        let line = mounts.lines().find(|line| line.split(' ').nth(1) == at.to_str()).unwrap();
+        let device = line.split(' ').next().unwrap().trim_start_matches("/dev/").to_owned();
+        Some(Ext4 { mount, device })
+    }
+
+    fn turn_read_only(&self) {
+        fs::write(format!("/sys/fs/ext4/{}/trigger_fs_error", self.device), "1").unwrap();
+    }
+}
+
 /// `None`, with a message, where mounting is not allowed.
 fn mount(arguments: &[&str], at: &Path) -> Option<Mount> {
     let done = Command::new("mount").args(arguments).arg(at).stderr(Stdio::null()).status();
@@ -53,7 +84,7 @@ cat "$STEPWELL_CHECKPOINT_DIR/last/n" >> LEDGER 2>/dev/null || echo none >> LEDG
 if [ ! -e "$STEPWELL_CHECKPOINT_DIR/last" ]; then
   mkdir "$STEPWELL_CHECKPOINT_DIR/next"
   echo one > "$STEPWELL_CHECKPOINT_DIR/next/n"
-  head -c 6291456 /dev/urandom > "$STEPWELL_CHECKPOINT_DIR/next/data"
+  head -c 6291456 /dev/urandom > "$STEPWELL_CHECKPOINT_DIR/next/zeta"
   touch "$STEPWELL_CHECKPOINT_DIR/next.ready"
   while [ -e "$STEPWELL_CHECKPOINT_DIR/next.ready" ]; do sleep 0.02; done
 fi
@@ -100,8 +131,13 @@ impl Full {
         let reason =
             self.sandbox.query("SELECT payload FROM event WHERE kind = 'run_interrupted' ORDER BY seq DESC LIMIT 1");
         assert!(reason[0].contains("the disk is full"), "{reason:?}");
-        assert_eq!(self.sandbox.query_count("checkpoint"), 0, "a checkpoint that does not fit is not begun");
-        assert_eq!(fs::read_dir(self.sandbox.state().join("artifacts/tmp")).unwrap().count(), 0);
+        let files = |folder: &str| {
+            let entries =
+                walkdir::WalkDir::new(self.sandbox.state().join("artifacts").join(folder)).into_iter().flatten();
+            entries.filter(|entry| entry.file_type().is_file()).count()
+        };
+        assert_eq!(files("blobs"), 0, "a checkpoint that does not fit is not begun");
+        assert_eq!(files("tmp"), 0);
     }
 
     fn assert_succeeded(&self) {
@@ -150,7 +186,7 @@ fn a_run_that_waits_for_space_can_be_canceled() {
 fn a_database_without_space_is_waited_for() {
     let Some(full) = Full::new() else { return };
     // Nothing is left but what the first commits take.
-    let free = rustix::fs::statvfs(&full.sandbox.state()).unwrap();
+    let free = rustix::fs::statvfs(full.sandbox.state()).unwrap();
     let left = usize::try_from(free.f_bavail * free.f_frsize).unwrap();
     fs::write(full.sandbox.state().join("more"), vec![1; left - MIB]).unwrap();
     let mut engine = full.start_and_wait(&["run", "large.toml"]);
@@ -158,4 +194,54 @@ fn a_database_without_space_is_waited_for() {
     fs::remove_file(full.sandbox.state().join("more")).unwrap();
     assert!(engine.wait().unwrap().success());
     full.assert_succeeded();
+}
+
+/// A checkpoint at every number, for as long as it is let.
+const COUNTER: &str = r#"
+name = "counter"
+[[step]]
+id = "count"
+kind = "command"
+[step.with]
+cwd = "."
+shell = """
+n=$(cat "$STEPWELL_CHECKPOINT_DIR/last/n" 2>/dev/null || echo 0)
+while [ ! -e enough ]; do
+  n=$((n + 1))
+  mkdir -p "$STEPWELL_CHECKPOINT_DIR/next" && echo $n > "$STEPWELL_CHECKPOINT_DIR/next/n"
+  touch "$STEPWELL_CHECKPOINT_DIR/next.ready"
+  while [ -e "$STEPWELL_CHECKPOINT_DIR/next.ready" ]; do sleep 0.01; done
+  echo "acknowledged $n" >> acknowledged
+done
+"""
+"#;
+
+#[test]
+fn a_disk_that_turns_read_only_ends_the_run_and_loses_nothing() {
+    let sandbox = Sandbox::new();
+    let (image, at) = (sandbox.path("image"), sandbox.state());
+    let Some(disk) = Ext4::new(&image, &at) else { return };
+    sandbox.write("counter.toml", COUNTER);
+    let engine =
+        sandbox.command(&["run", "counter.toml"]).stdout(Stdio::null()).stderr(Stdio::piped()).spawn().unwrap();
+    let acknowledged = || fs::read_to_string(sandbox.path("acknowledged")).unwrap_or_default();
+    eventually("some checkpoints", || acknowledged().lines().count() > 3);
+    let mark = format!("STEPWELL_ATTEMPT_ID={}/", sandbox.show()["run"]["id"].as_str().unwrap());
+    disk.turn_read_only();
+    let ended = engine.wait_with_output().unwrap();
+    assert!(!ended.status.success());
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(said.contains("read-only") && said.contains("hint:"), "{said}");
+    eventually("no process is left", || processes_with(&mark).is_empty());
+    // Still read-only: the next start says so and touches nothing.
+    sandbox.stepwell(&["resume", "last"]).exits(1).says(&["read-only", "hint:"]);
+    drop(disk.mount);
+    let _disk = Ext4::mount(&image, &at).unwrap();
+    sandbox.stepwell(&["db", "check"]).ok();
+    sandbox.stepwell(&["artifact", "verify"]).ok();
+    sandbox.write("enough", "");
+    let counted: u64 = acknowledged().lines().last().unwrap().split_once(' ').unwrap().1.parse().unwrap();
+    let committed = sandbox.query("SELECT count(*) FROM event WHERE kind = 'checkpoint_committed'");
+    assert!(committed[0].parse::<u64>().unwrap() >= counted, "{committed:?} of {counted}");
+    sandbox.stepwell(&["resume", "last"]).ok();
 }

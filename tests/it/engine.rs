@@ -46,6 +46,7 @@ impl Lab {
             .arg("--state-dir")
             .arg(self.state())
             .current_dir(self.folder.path())
+            .env("STEPWELL_CRASH_LOOP_LIMIT", "0")
             .stdout(Stdio::null())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -539,7 +540,9 @@ with.cwd = "."
     );
     let mut engine = lab.start();
     lab.worker("a");
-    let mut second = lab.resume();
+    // `resume` goes through the engine that is there; a second engine is refused.
+    lab.resume().ends_well();
+    let mut second = lab.spawn(&["worker"]);
     assert!(!second.wait().success());
     let said = second.stderr();
     assert!(said.contains(&engine.child.id().to_string()), "does not name the holder: {said}");

@@ -174,6 +174,7 @@ impl Drill {
             self.sandbox.stepwell(&["cancel", "victim"]);
         }
         let victim = self.finish("victim", engine)?;
+        self.maintain()?;
         self.recover(&run, &victim)
     }
 
@@ -184,6 +185,21 @@ impl Drill {
             thread::sleep(Duration::from_millis(5));
         }
         Ok(engine)
+    }
+
+    /// Back up, restore and collect; a restore that was cut short has to be repeated.
+    fn maintain(&mut self) -> Result<(), String> {
+        let backup = self.start(&["db", "backup", "copy"]);
+        if self.finish("backup", backup)?.code == 0 {
+            let restore = self.start(&["db", "restore", "copy"]);
+            if self.finish("restore", restore)?.code != 0 {
+                let again = self.sandbox.stepwell(&["db", "restore", "copy"]);
+                expect(again.code == 0, &format!("cannot restore again: {}", again.stderr))?;
+            }
+        }
+        self.leave_a_half_written_artifact();
+        let gc = self.start(&["gc"]);
+        self.finish("gc", gc).map(drop)
     }
 
     fn recover(&mut self, run: &Finished, victim: &Finished) -> Result<Outcome, String> {
@@ -200,6 +216,9 @@ impl Drill {
         expect(self.status("drill").as_deref() == Some("succeeded"), "not succeeded")?;
         let ended = ["canceled", "failed"];
         expect(self.status("victim").is_none_or(|status| ended.contains(&status.as_str())), "the victim is not over")?;
+        // A run that had succeeded already needs no engine, which would have swept; so does this.
+        let gc = self.sandbox.stepwell(&["gc"]);
+        expect(gc.code == 0, &format!("gc fails: {}", gc.stderr))?;
         let listed = self.sandbox.stepwell(&["list", "--state-dir", "old"]);
         expect(listed.code == 0, &format!("the old state does not open: {}", listed.stderr))?;
         self.check()

@@ -41,6 +41,8 @@ impl Sandbox {
             }
         }
         command.env("XDG_CONFIG_HOME", self.path("no-config")).env("NO_COLOR", "1");
+        // Many tests kill engines in quick succession.
+        command.env("STEPWELL_CRASH_LOOP_LIMIT", "0");
         command
     }
 

@@ -1,7 +1,10 @@
 //! End-to-end tests: the real binary, a real database, real processes killed with SIGKILL.
 
 mod bad_input;
+mod bit_flips;
+mod chaos;
 mod cli;
+mod control;
 mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
@@ -9,10 +12,18 @@ mod engine;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod harness;
+mod lease_model;
 mod maintenance;
+mod pools;
+mod provenance;
 mod reuse;
+mod schedule;
 #[cfg(feature = "train")]
 mod smoke;
+#[cfg(target_os = "linux")]
+mod survival;
 #[cfg(feature = "train")]
 mod training;
+mod upgrade;
+mod waiting;
 mod warm;

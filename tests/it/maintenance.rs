@@ -111,6 +111,49 @@ fn a_restore_repairs_a_database_that_is_refused() {
 }
 
 #[test]
+fn a_restore_takes_nothing_from_the_old_log() {
+    let sandbox = flow();
+    run(&sandbox, "one");
+    sandbox.stepwell(&["db", "backup", "copy"]).ok();
+    let mut engine = sandbox.start(&["run", "flow.toml", "-S", "steps=100000"]);
+    eventually("some checkpoints", || sandbox.query_count("checkpoint") > 1);
+    signal(engine.id(), "KILL");
+    engine.wait().unwrap();
+    let log = sandbox.state().join("stepwell.db-wal");
+    let mut frames = fs::read(&log).unwrap();
+    let last = frames.len() - 100;
+    frames[last] ^= 1;
+    fs::write(&log, frames).unwrap();
+    sandbox.stepwell(&["run", "flow.toml"]).exits(3).says(&["lost committed events"]);
+    sandbox.stepwell(&["db", "restore", "copy"]).ok();
+    assert_eq!(sandbox.query("SELECT count(*) FROM run"), ["1"]);
+    sandbox.stepwell(&["db", "check"]).ok();
+    let backups = fs::read_dir(sandbox.state().join("backups")).unwrap().flatten();
+    assert_eq!(backups.filter(|kept| kept.path().join("stepwell.db-wal").exists()).count(), 1, "the old log is kept");
+}
+
+/// At whatever instant it dies: the old state, the new one, or a refusal that another restore ends.
+#[test]
+fn a_killed_restore_is_whole_or_refused() {
+    let sandbox = flow();
+    run(&sandbox, "one");
+    sandbox.stepwell(&["db", "backup", "copy", "--artifacts"]).ok();
+    for round in 0..10 {
+        run(&sandbox, "two");
+        let mut restore = sandbox.start(&["db", "restore", "copy"]);
+        std::thread::sleep(Duration::from_millis(round * 5));
+        let _ = restore.kill();
+        restore.wait().unwrap();
+        let checked = sandbox.stepwell(&["db", "check"]);
+        if checked.code != 0 {
+            assert!(checked.stdout.contains("a restore of"), "{}", checked.stdout);
+            sandbox.stepwell(&["db", "restore", "copy"]).ok();
+        }
+        assert_sound(&sandbox);
+    }
+}
+
+#[test]
 fn damaged_newer_and_missing_backups_are_refused_and_change_nothing() {
     let sandbox = flow();
     run(&sandbox, "one");
@@ -235,6 +278,23 @@ fn a_pruned_run_cannot_be_resumed() {
 }
 
 #[test]
+fn what_a_waiting_run_names_in_its_parameters_is_kept() {
+    let sandbox = flow();
+    run(&sandbox, "one");
+    let file = sandbox.show()["steps"][0]["outputs"]["file"].clone();
+    let text = format!(
+        "name = \"reader\"\n[params]\ngiven = {{ digest = {}, size = {}, media_type = {} }}\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith = {{ argv = [\"cat\", \"{{{{ params.given }}}}\"] }}\n",
+        file["digest"], file["size"], file["media_type"]
+    );
+    sandbox.write("reader.toml", text);
+    sandbox.stepwell(&["run", "reader.toml", "--detach"]).ok();
+    let done = sandbox.stepwell(&["gc", "--keep-runs", "0", "--output", "json"]).ok().json();
+    assert_eq!(done["pruned"].as_array().unwrap().len(), 1);
+    assert!(done["artifacts"]["files"].as_u64().unwrap() > 0);
+    sandbox.stepwell(&["resume", "last"]).ok();
+}
+
+#[test]
 fn the_policy_of_the_settings_spares_runs_that_have_not_ended() {
     let sandbox = flow();
     sandbox.write("stepwell.toml", "[retention]\nkeep_runs = 0\n");
@@ -257,12 +317,13 @@ fn a_killed_gc_loses_nothing() {
             run(&sandbox, &format!("{text}{round}"));
         }
         let mut gc = sandbox.start(&["gc", "--keep-runs", "2"]);
-        std::thread::sleep(Duration::from_millis(round * 4));
+        std::thread::sleep(Duration::from_millis(round * 10));
         let _ = gc.kill();
         gc.wait().unwrap();
         assert_sound(&sandbox);
     }
     sandbox.stepwell(&["gc", "--keep-runs", "2"]).ok();
+    assert_sound(&sandbox);
     let clean = sandbox.stepwell(&["gc", "--dry-run", "--output", "json"]).ok().json();
     assert_eq!(clean["bytes"], 0, "{clean}");
 }

@@ -2,13 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::policies;
+use super::{limits, policies};
+use crate::core::budget::{Budget, Sla};
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::document::{Data, Located, Node, Table};
-use crate::core::spec::{RetryPolicy, Timeouts};
+use crate::core::pools::Demand;
+use crate::core::spec::{PinnedWorkflow, RetryPolicy, Timeouts};
 
-const WORKFLOW_KEYS: [&str; 4] = ["name", "description", "params", "step"];
-const STEP_KEYS: [&str; 8] = ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout"];
+const WORKFLOW_KEYS: [&str; 7] = ["name", "description", "params", "budget", "sla", "step", "outputs"];
+const STEP_KEYS: [&str; 11] =
+    ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout", "resources", "priority", "rate_limit"];
 
 /// A workflow whose keys are right, not yet checked further.
 #[derive(Default)]
@@ -18,7 +21,10 @@ pub(crate) struct Draft {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) params: Map<String, Value>,
+    pub(crate) budget: Budget,
+    pub(crate) sla: Option<Sla>,
     pub(crate) steps: Vec<StepDraft>,
+    pub(crate) outputs: Table,
 }
 
 pub(crate) struct StepDraft {
@@ -31,6 +37,11 @@ pub(crate) struct StepDraft {
     pub(crate) when: Option<Located<String>>,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Timeouts,
+    /// Found by `validate`.
+    pub(crate) child: Option<PinnedWorkflow>,
+    pub(crate) resources: Demand,
+    pub(crate) priority: i32,
+    pub(crate) rate_limit: Option<String>,
 }
 
 impl Draft {
@@ -53,7 +64,10 @@ impl Draft {
             name,
             description: description.map(|text| text.value).unwrap_or_default(),
             params: params.map(|params| read_params(params, problems)).unwrap_or_default(),
+            budget: table.get("budget").map(|node| limits::budget(node, problems)).unwrap_or_default(),
+            sla: table.get("sla").and_then(|node| limits::sla(node, problems)),
             steps: read_steps(table, problems),
+            outputs: table.get("outputs").and_then(|node| node.table("outputs", problems)).cloned().unwrap_or_default(),
         }
     }
 }
@@ -123,6 +137,13 @@ impl StepDraft {
             when: expression(table, "when", problems),
             retry: table.get("retry").map(|node| policies::retry(node, problems)).unwrap_or_default(),
             timeout: table.get("timeout").map(|node| policies::timeout(node, problems)).unwrap_or_default(),
+            child: None,
+            resources: table.get("resources").map(|node| limits::resources(node, problems)).unwrap_or_default(),
+            priority: table.get("priority").map(|node| limits::priority(node, problems)).unwrap_or_default(),
+            rate_limit: table
+                .get("rate_limit")
+                .and_then(|node| node.text("rate_limit", problems))
+                .map(|name| name.value),
         }
     }
 }

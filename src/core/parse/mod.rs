@@ -1,7 +1,10 @@
 //! From the text of a workflow file to a checked [`WorkflowSpec`](super::spec::WorkflowSpec).
 
 mod draft;
+mod library;
+mod limits;
 mod overrides;
+mod pinned;
 mod policies;
 #[cfg(test)]
 mod tests;
@@ -9,4 +12,9 @@ mod workflow;
 
 pub use crate::core::diagnostic::SpecErrors;
 pub(crate) use draft::{Draft, StepDraft};
-pub use workflow::workflow;
+pub(crate) use library::Nesting;
+pub use library::{Library, NoLibrary, Source};
+pub(crate) use overrides::{known_param, set as set_param};
+pub use pinned::pinned;
+pub(crate) use workflow::checked;
+pub use workflow::{child_workflow, workflow};

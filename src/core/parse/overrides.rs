@@ -15,7 +15,34 @@ pub(super) fn apply(params: &mut Map<String, Value>, overrides: &[(String, Strin
     }
 }
 
-type Refusal = (String, String);
+pub(crate) type Refusal = (String, String);
+
+/// Replaces defaults by values of the step that starts the workflow.
+pub(super) fn apply_values(params: &mut Map<String, Value>, given: &Map<String, Value>, problems: &mut Problems) {
+    for (name, value) in given {
+        if let Err((message, hint)) = set(params, name, value) {
+            problems.without_place(message).hint(hint);
+        }
+    }
+}
+
+/// Replaces one default.
+///
+/// # Errors
+/// Message and hint, when there is no such param, or the value is of another type.
+pub(crate) fn set(params: &mut Map<String, Value>, name: &str, value: &Value) -> Result<(), Refusal> {
+    let Some(default) = params.get(name) else {
+        return Err((format!("the workflow has no param `{name}`"), known_param(params, name)));
+    };
+    let fitting = fit(name, default, value.clone())?;
+    params.insert(name.to_owned(), fitting);
+    Ok(())
+}
+
+/// The hint for a param that does not exist.
+pub(crate) fn known_param(params: &Map<String, Value>, name: &str) -> String {
+    suggest::hint(name, "params", params.keys().map(String::as_str))
+}
 
 fn apply_one(params: &mut Map<String, Value>, key: &str, text: &str) -> Result<(), Refusal> {
     let Some(default) = slot(params, key)? else { return Ok(()) };

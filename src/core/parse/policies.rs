@@ -5,10 +5,12 @@ use std::time::Duration;
 use crate::core::diagnostic::Problems;
 use crate::core::document::{Data, Node, Table};
 use crate::core::duration;
-use crate::core::spec::{RetryPolicy, Timeouts};
+use crate::core::failure::FailureKind;
+use crate::core::spec::{NonRetryable, RetryPolicy, Timeouts};
 
-const RETRY_KEYS: [&str; 4] = ["initial_interval", "backoff_coefficient", "maximum_interval", "maximum_attempts"];
-const TIMEOUT_KEYS: [&str; 2] = ["start_to_close", "heartbeat"];
+const RETRY_KEYS: [&str; 5] =
+    ["initial_interval", "backoff_coefficient", "maximum_interval", "maximum_attempts", "non_retryable"];
+const TIMEOUT_KEYS: [&str; 3] = ["start_to_close", "schedule_to_close", "heartbeat"];
 
 pub(super) fn retry(node: &Node, problems: &mut Problems) -> RetryPolicy {
     let mut policy = RetryPolicy::default();
@@ -48,7 +50,32 @@ pub(super) fn retry(node: &Node, problems: &mut Problems) -> RetryPolicy {
             }
         }
     }
+    if let Some(node) = table.get("non_retryable") {
+        let rules = node.list("non_retryable", problems).unwrap_or_default();
+        policy.non_retryable = rules.iter().filter_map(|rule| non_retryable(rule, problems)).collect();
+    }
     policy
+}
+
+/// Text is a kind of failure, a number the exit code of a program.
+fn non_retryable(node: &Node, problems: &mut Problems) -> Option<NonRetryable> {
+    let value = node.to_json();
+    let code = value.as_i64().filter(|code| (1..=255).contains(code)).and_then(|code| i32::try_from(code).ok());
+    match (&node.data, code) {
+        (Data::Text(name), _) => match serde_json::from_value::<FailureKind>(value.clone()) {
+            Ok(kind) => return Some(NonRetryable::Kind(kind)),
+            Err(known) => {
+                problems.at(&node.span, format!("unknown kind of failure `{name}`")).hint(known.to_string());
+            }
+        },
+        (_, Some(code)) => return Some(NonRetryable::ExitCode(code)),
+        (_, None) => {
+            problems
+                .at(&node.span, "`non_retryable` lists kinds of failure and exit codes")
+                .hint("such as [\"timeout\", 64]; 128 + n stands for signal n");
+        }
+    }
+    None
 }
 
 pub(super) fn timeout(node: &Node, problems: &mut Problems) -> Timeouts {
@@ -56,11 +83,12 @@ pub(super) fn timeout(node: &Node, problems: &mut Problems) -> Timeouts {
     let Some(table) = node.table("timeout", problems) else { return timeouts };
     table.only(&TIMEOUT_KEYS, " in `timeout`", problems);
     timeouts.start_to_close = positive(table, "start_to_close", problems);
+    timeouts.schedule_to_close = positive(table, "schedule_to_close", problems);
     timeouts.heartbeat = positive(table, "heartbeat", problems).unwrap_or(timeouts.heartbeat);
     timeouts
 }
 
-fn positive(table: &Table, key: &str, problems: &mut Problems) -> Option<Duration> {
+pub(super) fn positive(table: &Table, key: &str, problems: &mut Problems) -> Option<Duration> {
     let duration = read_duration(table, key, problems)?;
     if duration.is_zero() {
         let span = table.get(key).map(|node| node.span.clone()).unwrap_or_default();

@@ -3,10 +3,11 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde_json::{Value, json};
 
-use super::workflow;
+use super::{NoLibrary, pinned, workflow};
 use crate::core::catalog::{Catalog, KindInfo, Placement};
 use crate::core::diagnostic::SpecErrors;
-use crate::core::spec::{RetryPolicy, Timeouts, WorkflowSpec};
+use crate::core::failure::FailureKind;
+use crate::core::spec::{NonRetryable, RetryPolicy, Timeouts, WorkflowSpec};
 
 const GOOD: &str = r#"
 name = "pretrain"
@@ -42,7 +43,7 @@ fn catalog() -> Catalog {
 
 fn parse(source: &str, overrides: &[(&str, &str)]) -> Result<WorkflowSpec, SpecErrors> {
     let overrides: Vec<_> = overrides.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
-    workflow(source, "w.toml", &overrides, &catalog())
+    workflow(source, "w.toml", &overrides, &catalog(), &NoLibrary)
 }
 
 #[test]
@@ -63,10 +64,15 @@ fn a_good_file_becomes_a_spec() {
             initial_interval: Duration::from_secs(2),
             backoff_coefficient: 1.5,
             maximum_interval: Duration::from_secs(60),
-            maximum_attempts: 5
+            maximum_attempts: 5,
+            non_retryable: Vec::new(),
         }
     );
-    let timeout = Timeouts { start_to_close: Some(Duration::from_secs(5400)), heartbeat: Duration::from_secs(45) };
+    let timeout = Timeouts {
+        start_to_close: Some(Duration::from_secs(5400)),
+        schedule_to_close: None,
+        heartbeat: Duration::from_secs(45),
+    };
     assert_eq!(a.timeout, timeout);
 }
 
@@ -121,6 +127,37 @@ fn broken_overrides_are_all_reported() {
     }
 }
 
+#[test]
+fn limits_of_steps_and_workflows_are_read_and_checked() {
+    let step = "[[step]]\nid = \"a\"\nkind = \"noop\"\n";
+    let good = format!(
+        "name = \"w\"\n[budget]\nmaximum_compute = \"10h\"\ncost_per_hour = 2.5\nmaximum_cost = 30\n\
+         [sla]\nfinish_within = \"8h\"\n{step}\
+         resources = {{ gpu = 1, memory = \"8GiB\" }}\npriority = -3\nrate_limit = \"api\"\n"
+    );
+    let spec = parse(&good, &[]).expect("a good file");
+    assert_eq!(spec.budget.cap(), Some(Duration::from_secs(36_000)));
+    assert_eq!(spec.sla.map(|sla| sla.finish_within), Some(Duration::from_secs(28_800)));
+    let [a] = spec.steps.as_slice() else { panic!("one step") };
+    assert_eq!((a.resources["gpu"], a.resources["memory"], a.priority), (1, 8 << 30, -3));
+    assert_eq!(a.rate_limit.as_deref(), Some("api"));
+    for (top, in_step, line, said) in [
+        ("", "resources = { gpu = 0 }", 5, "`resources.gpu` must be a whole number of at least 1"),
+        ("", "resources = { memory = \"much\" }", 5, "`resources.memory` must be"),
+        ("", "priority = \"high\"", 5, "`priority` must be an integer"),
+        ("", "rate_limit = 3", 5, "`rate_limit` must be text"),
+        ("[budget]\nmaximum_cost = 3\n", "", 3, "means nothing without `cost_per_hour`"),
+        ("[budget]\nmaximum_compute = \"0s\"\n", "", 3, "must be longer than 0"),
+        ("[budget]\ncap = 3\n", "", 3, "unknown key `cap` in [budget]"),
+        ("[sla]\n", "", 2, "[sla] has no `finish_within`"),
+    ] {
+        let errors = parse(&format!("name = \"w\"\n{top}{step}{in_step}\n"), &[]).expect_err(said);
+        let problem = &errors.problems()[0];
+        assert!(problem.message().contains(said), "{}", problem.message());
+        assert_eq!(problem.position().map(|(line, _)| line), Some(line), "{said}");
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_text_never_panics(source in "\\PC{0,200}") {
@@ -137,4 +174,52 @@ proptest! {
             prop_assert!(errors.problems().iter().all(|problem| !problem.message().is_empty()), "{}", report);
         }
     }
+}
+
+const POLICIES: &str = r#"
+name = "w"
+[params]
+n = 3
+[[step]]
+id = "a"
+kind = "noop"
+with.values = { n = "{{ params.n }}" }
+retry = { non_retryable = ["timeout", 64] }
+timeout = { schedule_to_close = "2h" }
+"#;
+
+#[test]
+fn policies_name_failures_that_are_not_tried_again() {
+    let spec = parse(POLICIES, &[]).expect("a good file");
+    let rules = [NonRetryable::Kind(FailureKind::Timeout), NonRetryable::ExitCode(64)];
+    assert_eq!(spec.steps[0].retry.non_retryable, rules);
+    assert_eq!(spec.steps[0].timeout.schedule_to_close, Some(Duration::from_secs(7200)));
+    let stored: WorkflowSpec = serde_json::from_value(serde_json::to_value(&spec).unwrap()).unwrap();
+    assert_eq!(stored, spec);
+    for (wrong, message) in
+        [("[\"tmeout\"]", "unknown kind of failure `tmeout`"), ("[0]", "exit codes"), ("[true]", "exit codes")]
+    {
+        let errors = parse(&POLICIES.replace("[\"timeout\", 64]", wrong), &[]).unwrap_err();
+        assert!(errors.problems()[0].message().contains(message), "{errors:?}");
+    }
+}
+
+#[test]
+fn a_pinned_workflow_takes_other_params_under_the_same_checks() {
+    let spec = parse(GOOD, &[]).expect("a good file");
+    let change = |set: &[(&str, &str)]| {
+        let set: Vec<_> = set.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        pinned(spec.clone(), "run w", &set, &catalog())
+    };
+    assert_eq!(change(&[]).unwrap(), spec);
+    assert_eq!(change(&[("vocab_size", "8")]).unwrap(), parse(GOOD, &[("vocab_size", "8")]).unwrap());
+    for wrong in [("vocab", "8"), ("vocab_size", "many"), ("optimizer.nested.x", "1")] {
+        let messages = |errors: SpecErrors| errors.problems().iter().map(ToString::to_string).collect::<Vec<_>>();
+        let expected = messages(parse(GOOD, &[wrong]).unwrap_err());
+        assert_eq!(messages(change(&[wrong]).unwrap_err()), expected);
+    }
+    let mut broken = spec.clone();
+    broken.params.remove("vocab_size");
+    let errors = pinned(broken, "run w", &[], &catalog()).unwrap_err();
+    assert_eq!(errors.problems()[0].position(), Some((2, 1)), "the line of the step");
 }

@@ -1,16 +1,20 @@
 //! The one entry point: text in, checked workflow or all problems out.
 
+use serde_json::{Map, Value};
+
 use super::draft::{Draft, StepDraft};
+use super::library::{Library, Nesting};
 use super::overrides;
 use crate::core::catalog::Catalog;
 use crate::core::diagnostic::{Problems, SpecErrors};
 use crate::core::document;
 use crate::core::ids::StepId;
-use crate::core::spec::{StepSpec, WorkflowSpec};
+use crate::core::spec::{PinnedWorkflow, StepSpec, WorkflowSpec};
 use crate::core::validate;
 
 /// Parses and checks a workflow file, with `overrides` (`-S key=value`) applied to its params.
-/// `file_name` is only shown.
+/// `file_name` is only shown. `library` finds the workflows that steps start; their texts become part
+/// of the result.
 ///
 /// # Errors
 /// All problems of the file and of the overrides at once. After a TOML syntax error nothing else is
@@ -20,21 +24,57 @@ pub fn workflow(
     file_name: &str,
     overrides: &[(String, String)],
     catalog: &Catalog,
+    library: &dyn Library,
 ) -> Result<WorkflowSpec, SpecErrors> {
-    let mut problems = Problems::new(file_name, source);
+    let apply =
+        |params: &mut Map<String, Value>, problems: &mut Problems| overrides::apply(params, overrides, problems);
+    checked(source, catalog, &Nesting::top(file_name, library), apply)
+}
+
+/// As [`workflow`], for a child: its params are values of the step that starts it.
+///
+/// # Errors
+/// As [`workflow`].
+pub fn child_workflow(
+    pinned: &PinnedWorkflow,
+    params: &Map<String, Value>,
+    catalog: &Catalog,
+) -> Result<WorkflowSpec, SpecErrors> {
+    let apply = |defaults: &mut Map<String, Value>, problems: &mut Problems| {
+        overrides::apply_values(defaults, params, problems)
+    };
+    checked(&pinned.source, catalog, &Nesting::top(&pinned.origin, &pinned.children), apply)
+}
+
+/// Parses and checks at some depth of workflows that start each other.
+pub(crate) fn checked(
+    source: &str,
+    catalog: &Catalog,
+    nesting: &Nesting<'_>,
+    override_params: impl FnOnce(&mut Map<String, Value>, &mut Problems),
+) -> Result<WorkflowSpec, SpecErrors> {
+    let mut problems = Problems::new(nesting.file(), source);
     let mut draft = match document::read(&mut problems) {
         Some(table) => Draft::read(&table, &mut problems),
         None => Draft::default(),
     };
     if draft.is_read {
-        overrides::apply(&mut draft.params, overrides, &mut problems);
-        validate::check(&mut draft, catalog, &mut problems);
+        override_params(&mut draft.params, &mut problems);
+        validate::check(&mut draft, catalog, nesting, &mut problems);
     }
+    finished(draft, problems)
+}
+
+/// The workflow, unless something is wrong with it.
+pub(super) fn finished(draft: Draft, problems: Problems) -> Result<WorkflowSpec, SpecErrors> {
     let spec = WorkflowSpec {
         name: draft.name,
         description: draft.description,
         params: draft.params,
+        budget: draft.budget,
+        sla: draft.sla,
         steps: draft.steps.into_iter().filter_map(step_spec).collect(),
+        outputs: draft.outputs.to_json(),
     };
     problems.finish(spec)
 }
@@ -50,5 +90,9 @@ fn step_spec(step: StepDraft) -> Option<StepSpec> {
         when: step.when.map(|expression| expression.value),
         retry: step.retry,
         timeout: step.timeout,
+        child: step.child,
+        resources: step.resources,
+        priority: step.priority,
+        rate_limit: step.rate_limit,
     })
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use minijinja::Value as Dynamic;
 use minijinja::value::{Object, ObjectRepr, Serde};
 use serde_json::{Map, Value};
@@ -17,6 +18,8 @@ pub struct TemplateContext<'a> {
     /// At least the finished steps that this step needs.
     pub steps: &'a BTreeMap<StepId, StepOutputs<'a>>,
     pub run: (RunId, &'a str),
+    /// The time that the run is for.
+    pub scheduled_at: Timestamp,
     /// The item of a fan-out and its index.
     pub item: Option<(&'a Value, usize)>,
 }
@@ -42,7 +45,11 @@ impl TemplateContext<'_> {
                 }
                 ("run", _) => {
                     let (id, name) = self.run;
-                    let run = BTreeMap::from([("id", id.to_string()), ("name", name.to_owned())]);
+                    let run = BTreeMap::from([
+                        ("id", id.to_string()),
+                        ("name", name.to_owned()),
+                        ("scheduled_at", self.scheduled_at.to_string()),
+                    ]);
                     root.entry("run").or_insert_with(|| Dynamic::from(run));
                 }
                 ("item", Some((item, _))) => {

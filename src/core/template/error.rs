@@ -22,6 +22,8 @@ pub enum Reason {
     UnknownName(String),
     #[error("`{name}` has no value: step `{step}` was skipped")]
     SkippedStep { step: String, name: String },
+    #[error("`{0}` is null, which compares with nothing")]
+    NullInput(String),
     #[error("{0}")]
     Evaluation(String),
     #[error("{0}")]
@@ -53,6 +55,7 @@ impl TemplateError {
                 Some("let each child handle many items: `range(0, 1000000, 1000)`".to_owned())
             }
             Reason::TooMuchText { .. } => Some("pass big content as an artifact".to_owned()),
+            Reason::NullInput(_) => Some("give it a number in `inputs`: `{{ NAME | default(..) }}`".to_owned()),
             Reason::Evaluation(_) | Reason::NotJson(_) => None,
         }
     }

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use minijinja::value::Serde;
 use minijinja::{ErrorKind, Value as Dynamic};
 use serde_json::{Map, Value};
 
@@ -11,6 +12,7 @@ use super::json::{self, NotJson};
 use super::lexer;
 use super::references::{Reference, Scan, Segment};
 use super::syntax::{Form, environment, expression_text, form};
+use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::document::describe;
 
 /// Most items of a fan-out.
@@ -27,9 +29,54 @@ const MAXIMUM_TEXT: usize = 16 << 20;
 pub fn resolve(with: &Map<String, Value>, context: &TemplateContext<'_>) -> Result<Value, TemplateError> {
     let mut resolved = Map::new();
     for (name, value) in with {
-        resolved.insert(name.clone(), resolve_value(value, name, context)?);
+        resolved.insert(name.clone(), resolve_value(value, &format!("argument {name}"), context)?);
     }
     Ok(Value::Object(resolved))
+}
+
+/// What a workflow gives to the step that started it: artifacts are recognised by their form.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn outputs(table: &Map<String, Value>, context: &TemplateContext<'_>) -> Result<Outputs, TemplateError> {
+    let mut outputs = Outputs::default();
+    for (name, value) in table {
+        let value = resolve_value(value, &format!("output {name}"), context)?;
+        match serde_json::from_value::<ArtifactRef>(value.clone()) {
+            Ok(artifact) => drop(outputs.artifacts.insert(name.clone(), artifact)),
+            Err(_) => drop(outputs.values.insert(name.clone(), value)),
+        }
+    }
+    Ok(outputs)
+}
+
+/// Whether the rule of a gate holds for its inputs.
+///
+/// # Errors
+/// When the rule fails, names something that is not in `inputs` or has no value, or gives anything but
+/// true or false.
+pub fn rule(rule: &str, inputs: &Map<String, Value>) -> Result<bool, TemplateError> {
+    let error = |reason| TemplateError::new("rule", rule, reason);
+    let references = Scan::of(&lexer::expression(rule)).references;
+    for Reference { root, .. } in &references {
+        match inputs.get(root) {
+            // It would be smaller than every number: a diverged loss would pass.
+            Some(Value::Null) => return Err(error(Reason::NullInput(root.clone()))),
+            Some(_) => {}
+            None => return Err(error(Reason::UnknownName(root.clone()))),
+        }
+    }
+    let evaluate = || {
+        let value = environment().compile_expression(rule)?.eval(Serde(inputs))?;
+        json::from_dynamic(&value).map_err(|not_json| match not_json {
+            NotJson::Undefined => Reason::Evaluation("undefined value".to_owned()),
+            NotJson::Other(message) => Reason::NotJson(message),
+        })
+    };
+    match evaluate().map_err(error)? {
+        Value::Bool(value) => Ok(value),
+        other => Err(error(Reason::NotACondition(describe(&other)))),
+    }
 }
 
 /// The items of `for_each`.
@@ -61,9 +108,7 @@ pub fn condition(expression: &str, context: &TemplateContext<'_>) -> Result<bool
 
 fn resolve_value(value: &Value, path: &str, context: &TemplateContext<'_>) -> Result<Value, TemplateError> {
     match value {
-        Value::String(text) => {
-            resolve_text(text, context).map_err(|reason| TemplateError::new(&format!("argument {path}"), text, reason))
-        }
+        Value::String(text) => resolve_text(text, context).map_err(|reason| TemplateError::new(path, text, reason)),
         Value::Array(items) => {
             let items = items.iter().enumerate();
             items.map(|(index, item)| resolve_value(item, &format!("{path}[{index}]"), context)).collect()

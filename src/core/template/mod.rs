@@ -12,7 +12,7 @@ mod tests;
 
 pub use context::{StepOutputs, TemplateContext};
 pub use error::{Reason, TemplateError};
-pub use evaluate::{MAXIMUM_ITEMS, condition, items, resolve};
+pub use evaluate::{MAXIMUM_ITEMS, condition, items, outputs, resolve, rule};
 pub(crate) use references::{Reference, Scan, Segment, whole_reference};
 pub(crate) use syntax::{
     Form, SyntaxError, expression_text, form, is_filter, is_function, is_test, scan_expression, scan_text,

@@ -39,7 +39,13 @@ fn with_context<T>(item: Option<(&Value, usize)>, check: impl FnOnce(&TemplateCo
         (StepId::from("none"), StepOutputs::Many(Vec::new())),
         (StepId::from("skipped"), StepOutputs::Skipped),
     ]);
-    check(&TemplateContext { params: &params, steps: &steps, run: (RunId(Uuid::nil()), "my-run"), item })
+    check(&TemplateContext {
+        params: &params,
+        steps: &steps,
+        run: (RunId(Uuid::nil()), "my-run"),
+        scheduled_at: jiff::Timestamp::UNIX_EPOCH,
+        item,
+    })
 }
 
 fn value_of(template: &str) -> Result<Value, super::TemplateError> {
@@ -135,7 +141,13 @@ fn a_name_that_not_every_child_has_is_unknown() {
     let (full, empty) = (outputs("a", json!(1)), Outputs::default());
     let steps = BTreeMap::from([(StepId::from("many"), StepOutputs::Many(vec![&full, &empty]))]);
     let params = Map::new();
-    let context = TemplateContext { params: &params, steps: &steps, run: (RunId(Uuid::nil()), "r"), item: None };
+    let context = TemplateContext {
+        params: &params,
+        steps: &steps,
+        run: (RunId(Uuid::nil()), "r"),
+        scheduled_at: jiff::Timestamp::UNIX_EPOCH,
+        item: None,
+    };
     let reason = items("steps.many.values.n", &context).expect_err("misaligned").reason;
     assert_eq!(reason, Reason::UnknownName("steps.many.values.n".to_owned()));
 }

@@ -4,14 +4,15 @@ use std::collections::{HashMap, HashSet};
 
 use super::argument::Argument;
 use super::names::Names;
-use super::{cycle, schema, templates};
+use super::{child, cycle, gate, schema, templates};
 use crate::core::catalog::Catalog;
 use crate::core::diagnostic::Problems;
-use crate::core::parse::{Draft, StepDraft};
+use crate::core::parse::{Draft, Nesting, StepDraft};
 use crate::core::suggest;
 
-/// Checks the draft, and adds the steps that templates refer to to each step's `needs`.
-pub(crate) fn check(draft: &mut Draft, catalog: &Catalog, problems: &mut Problems) {
+/// Checks the draft, adds the steps that templates refer to to each step's `needs`, and pins the
+/// workflows that steps start.
+pub(crate) fn check(draft: &mut Draft, catalog: &Catalog, nesting: &Nesting<'_>, problems: &mut Problems) {
     duplicate_ids(&draft.steps, problems);
     let names = Names::of(draft);
     for step in &mut draft.steps {
@@ -20,7 +21,10 @@ pub(crate) fn check(draft: &mut Draft, catalog: &Catalog, problems: &mut Problem
         let referenced = templates::check(step, &names, problems);
         step.needs.extend(referenced);
         once(step);
+        gate::check(step, problems);
+        child::check(step, catalog, nesting, problems);
     }
+    templates::check_outputs(&draft.outputs, &names, problems);
     cycle::check(&draft.steps, problems);
 }
 

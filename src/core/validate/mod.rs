@@ -2,7 +2,9 @@
 
 mod argument;
 mod check;
+mod child;
 mod cycle;
+mod gate;
 mod names;
 mod schema;
 mod templates;

@@ -27,6 +27,11 @@ pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) ->
     checker.referenced
 }
 
+/// Reports what is wrong with the templates of the workflow's own outputs.
+pub(super) fn check_outputs(outputs: &Table, names: &Names, problems: &mut Problems) {
+    Checker { names, in_fan_out: false, problems, referenced: Vec::new() }.table(outputs);
+}
+
 struct Checker<'a> {
     names: &'a Names,
     /// Whether `item` and `index` have a meaning here.
@@ -36,20 +41,20 @@ struct Checker<'a> {
 }
 
 /// Maps offsets in a decoded text to places in the file.
-struct Placed {
+pub(super) struct Placed {
     span: Span,
     /// Where the text starts in the file; none when escapes make the two differ.
     start: Option<usize>,
 }
 
 impl Placed {
-    fn new(source: &str, span: &Span, text: &str) -> Placed {
+    pub(super) fn new(source: &str, span: &Span, text: &str) -> Placed {
         let raw = source.get(span.clone()).unwrap_or_default();
         let start = raw.find(text).filter(|_| !text.is_empty()).map(|offset| span.start + offset);
         Placed { span: span.clone(), start }
     }
 
-    fn at(&self, range: &Range<usize>) -> Span {
+    pub(super) fn at(&self, range: &Range<usize>) -> Span {
         self.start.map_or_else(|| self.span.clone(), |start| start + range.start..start + range.end)
     }
 
@@ -174,9 +179,11 @@ impl Checker<'_> {
 
     fn run(&mut self, reference: &Reference, span: &Span) {
         match reference.path.as_slice() {
-            [Segment::Name(name)] if matches!(name.as_str(), "id" | "name") => {}
+            [Segment::Name(name)] if matches!(name.as_str(), "id" | "name" | "scheduled_at") => {}
             _ => {
-                self.problems.at(span, format!("unknown name `{reference}`")).hint("known names: `run.id`, `run.name`");
+                self.problems
+                    .at(span, format!("unknown name `{reference}`"))
+                    .hint("known names: `run.id`, `run.name`, `run.scheduled_at`");
             }
         }
     }

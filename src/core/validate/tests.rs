@@ -6,7 +6,7 @@ use serde::Deserialize;
 use crate::core::artifact::ArtifactRef;
 use crate::core::catalog::{Catalog, KindInfo, Placement};
 use crate::core::diagnostic::{Color, SpecErrors};
-use crate::core::parse::workflow;
+use crate::core::parse::{NoLibrary, workflow};
 use crate::core::spec::WorkflowSpec;
 use crate::core::template::{is_filter, is_function, is_test};
 
@@ -104,7 +104,7 @@ pub(crate) fn catalog() -> Catalog {
 }
 
 fn parse(source: &str) -> Result<WorkflowSpec, SpecErrors> {
-    workflow(source, "test.toml", &[], &catalog())
+    workflow(source, "test.toml", &[], &catalog(), &NoLibrary)
 }
 
 /// Asserts that `source` has exactly these problems: line, part of the message, part of the hint.
@@ -395,7 +395,8 @@ fn the_specification_is_true() {
     let example = text.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
     let mut catalog = catalog();
     catalog.kinds.push(KindInfo { kind: "tokenize", schema: serde_json::json!({}), ..catalog.kinds[2].clone() });
-    let spec = workflow(example, "example.toml", &[], &catalog).map_err(|errors| errors.render(Color::Plain, 100));
+    let spec =
+        workflow(example, "example.toml", &[], &catalog, &NoLibrary).map_err(|errors| errors.render(Color::Plain, 100));
     assert_eq!(spec.map(|spec| spec.steps[1].needs.clone()), Ok(vec!["import".into()]));
 
     let listed = |start: &str| {

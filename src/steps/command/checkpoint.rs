@@ -11,6 +11,7 @@ use serde_json::Value;
 use crate::core::event::Checkpoint;
 use crate::core::failure::Failure;
 use crate::faults::around;
+use crate::steps::handler::forked_from_nothing;
 use crate::steps::{StepContext, StepError};
 
 use super::outputs::publish;
@@ -62,6 +63,9 @@ impl CheckpointDir {
                     context.reporter.note(format!("passed over a checkpoint: {error}"));
                 }
             }
+        }
+        if let Some(train_step) = context.request.forked_at {
+            return Err(forked_from_nothing(train_step));
         }
         if damaged {
             context.reporter.rewind(0);

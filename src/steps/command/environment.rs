@@ -16,6 +16,7 @@ pub(super) struct Places {
     pub work: PathBuf,
     pub output: PathBuf,
     pub values: PathBuf,
+    pub progress: PathBuf,
 }
 
 impl Places {
@@ -31,9 +32,14 @@ impl Places {
             let message = format!("the working directory `{}` does not exist", work.display());
             return Err(Failure::fatal(message).with_hint("`cwd` is relative to the directory of the engine"));
         }
-        let places = Places { work, output: scratch.join("output"), values: scratch.join("values.json") };
+        let places = Places {
+            work,
+            output: scratch.join("output"),
+            values: scratch.join("values.json"),
+            progress: scratch.join("progress"),
+        };
         // What an earlier attempt wrote is no output of this one.
-        for stale in [&places.output, &places.values] {
+        for stale in [&places.output, &places.values, &places.progress] {
             remove(stale).map_err(|error| cannot_create(stale, &error))?;
         }
         for directory in [&places.work, &places.output] {
@@ -60,6 +66,7 @@ pub(super) fn variables(
         ("STEPWELL_CHECKPOINT_DIR", checkpoints.into()),
         ("STEPWELL_OUTPUT_DIR", places.output.clone().into()),
         ("STEPWELL_VALUES", places.values.clone().into()),
+        ("STEPWELL_PROGRESS", places.progress.clone().into()),
     ]
 }
 

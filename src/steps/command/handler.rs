@@ -12,6 +12,7 @@ use crate::steps::{StepContext, StepError, StepHandler, arguments};
 use super::arguments::Arguments;
 use super::checkpoint::CheckpointDir;
 use super::environment::{Places, variables};
+use super::progress::ProgressFile;
 use super::{inputs, outputs, program};
 
 pub(in crate::steps) struct Command;
@@ -60,7 +61,7 @@ impl StepHandler for Command {
         let ours = variables(context.request, &places, checkpoints.path());
         let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value));
         let program = program::start(&command_line, &places.work, own.chain(ours).collect(), context)?;
-        program::supervise(program, &checkpoints, context)?;
+        program::supervise(program, &checkpoints, ProgressFile::new(places.progress.clone()), context)?;
         let declared = [places.output.as_path(), places.work.as_path()];
         let collect = || outputs::collect(context.artifacts, &arguments.outputs, declared, &places.values);
         Ok(around!("command.outputs", collect())?)

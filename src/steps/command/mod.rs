@@ -10,6 +10,7 @@ mod launcher;
 mod log;
 mod outputs;
 mod program;
+mod progress;
 
 pub(super) use handler::Command;
 pub use launcher::{has_program, kill_program, launch, own_binary};

@@ -16,15 +16,16 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use rustix::process::{PidfdFlags, pidfd_open};
 
 use crate::artifact::{HEADROOM_BYTES, free_bytes};
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::{Failure, FailureKind, OUT_OF_MEMORY_HINT, ProgramExit};
 use crate::faults::around;
-use crate::steps::{StepContext, StepError};
+use crate::steps::{MemoryKills, StepContext, StepError};
 
 use super::checkpoint::CheckpointDir;
 use super::job::Job;
 use super::launcher;
 pub(super) use super::launcher::HAS_OWN_GROUP;
 use super::log::last_lines;
+use super::progress::ProgressFile;
 
 /// How often the program and its checkpoint marker are looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -91,9 +92,11 @@ fn check_exists(program: &OsString, work: &Path, variables: &[(String, OsString)
 pub(super) fn supervise(
     mut program: Program,
     checkpoints: &CheckpointDir,
+    mut progress: ProgressFile,
     context: &mut StepContext<'_>,
 ) -> Result<(), StepError> {
-    let result = watch(&mut program, checkpoints, context);
+    let kills = MemoryKills::count();
+    let result = watch(&mut program, checkpoints, &mut progress, context);
     if result.is_err() {
         program.stop(Duration::ZERO);
     }
@@ -101,16 +104,22 @@ pub(super) fn supervise(
     let status = program.reap()?;
     // A checkpoint announced in the program's last moment counts.
     checkpoints.commit_announced(context)?;
-    if status.success() { Ok(()) } else { Err(explain(status, context).into()) }
+    if status.success() { Ok(()) } else { Err(explain(status, kills, context).into()) }
 }
 
-fn watch(program: &mut Program, checkpoints: &CheckpointDir, context: &mut StepContext<'_>) -> Result<(), StepError> {
+fn watch(
+    program: &mut Program,
+    checkpoints: &CheckpointDir,
+    progress: &mut ProgressFile,
+    context: &mut StepContext<'_>,
+) -> Result<(), StepError> {
     let mut pause = FIRST_POLL;
     loop {
         if program.has_exited_within(pause) {
             return Ok(());
         }
         checkpoints.commit_announced(context)?;
+        progress.report(context.reporter);
         if context.reporter.interrupted() {
             program.stop(GRACE);
             checkpoints.commit_announced(context)?;
@@ -194,8 +203,12 @@ impl Watch {
     }
 }
 
-fn explain(status: ExitStatus, context: &StepContext<'_>) -> Failure {
+fn explain(status: ExitStatus, kills: MemoryKills, context: &StepContext<'_>) -> Failure {
+    // A shell reports the signal of its child as a code.
+    let killed = status.signal() == Some(9) || status.code() == Some(137);
+    let out_of_memory = killed && kills.has_grown();
     let how = match (status.signal(), status.code()) {
+        _ if out_of_memory => "was killed for lack of memory".to_owned(),
         (Some(9), _) | (None, Some(137)) => "was killed by SIGKILL, possibly for lack of memory".to_owned(),
         (Some(signal), _) => format!("was killed by signal {signal}"),
         (None, Some(code)) => format!("exited with code {code}"),
@@ -208,7 +221,15 @@ fn explain(status: ExitStatus, context: &StepContext<'_>) -> Failure {
     } else {
         format!("the command {how}; its last lines:\n{log}")
     };
+    if out_of_memory {
+        return Failure::new(FailureKind::OutOfMemory, message).with_hint(OUT_OF_MEMORY_HINT);
+    }
     let failure = Failure::retryable(message).with_hint(format!("everything it printed is in `{}`", path.display()));
+    let failure = match (status.signal(), status.code()) {
+        (Some(signal), _) => failure.with_exit(ProgramExit::Signal(signal)),
+        (None, Some(code)) => failure.with_exit(ProgramExit::Code(code)),
+        (None, None) => failure,
+    };
     // A program cannot say why in a way that can be relied on, but the disk can.
     if free_bytes(context.scratch()).is_ok_and(|free| free < HEADROOM_BYTES) {
         return Failure { kind: FailureKind::NoSpace, ..failure };

@@ -94,6 +94,7 @@ impl Bench {
             state_dir: self.dir.path().to_owned(),
             scratch_dir: self.scratch(),
             checkpoints: recorder.checkpoints.clone(),
+            forked_at: None,
         };
         run(&mut StepContext { request: &request, artifacts: &self.artifacts, reporter: recorder })
     }

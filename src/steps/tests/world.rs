@@ -161,6 +161,7 @@ impl World {
             state_dir: self.directory.path().to_owned(),
             scratch_dir,
             checkpoints: recorder.checkpoints.iter().rev().cloned().collect(),
+            forked_at: None,
         };
         let mut context = StepContext { request: &request, artifacts: &self.artifacts, reporter: recorder };
         handler.run(&mut context)

@@ -13,7 +13,7 @@ use crate::artifact::ArtifactStore;
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::Progress;
-use crate::steps::handler::{StepContext, StepError, StepHandler, arguments};
+use crate::steps::handler::{StepContext, StepError, StepHandler, arguments, forked_from_nothing};
 use crate::steps::text_codec::TextCodec;
 use crate::train::checkpoint::Expected;
 use crate::train::config::ModelConfig;
@@ -69,9 +69,13 @@ impl StepHandler for Train {
 
         let backend = backend(&arguments.device)?;
         let device = device::open(backend).map_err(fatal)?.autodiff();
-        let expected = Expected { model: &config, optimizer: settings, plan: &plan, device: &device };
+        let fork = context.request.forked_at.is_some();
+        let expected = Expected { model: &config, optimizer: settings, plan: &plan, device: &device, fork };
         let checkpoints = &context.request.checkpoints;
         let restored = newest_valid(context.artifacts, context.reporter, checkpoints, &expected, backend);
+        if let (None, Some(train_step)) = (&restored, context.request.forked_at) {
+            return Err(forked_from_nothing(train_step).into());
+        }
         let last_step = restored.as_ref().map_or(0, |restored| restored.state.step);
         context.reporter.rewind(last_step);
         let log = open_log(context, last_step)?;

@@ -73,6 +73,13 @@ CREATE TABLE new_step (
     boot_id          TEXT,
     -- units of pools that the running attempt holds
     resources        TEXT CHECK (json_valid(resources)),
+    attempt_started_at TEXT,
+    -- what the running attempt said of its progress: last, and at first
+    progress_done     INTEGER,
+    progress_total    INTEGER,
+    progress_at       TEXT,
+    progress_first    INTEGER,
+    progress_first_at TEXT,
     -- what a waiting step waits for
     wait             TEXT CHECK (json_valid(wait)),
     key              TEXT,
@@ -99,10 +106,15 @@ SELECT run, id, position, kind, status, attempts, retries_used, fence, last_doc_
        output_values FROM step;
 DROP TABLE step;
 ALTER TABLE new_step RENAME TO step;
+UPDATE step SET attempt_started_at = (SELECT attempt.started_at FROM attempt
+    WHERE attempt.run = step.run AND attempt.step = step.id AND attempt.attempt = step.attempts)
+WHERE status = 'running';
 -- find_reusable: a succeeded step of that key; to look for a `noop` costs more than to run it
 CREATE INDEX step_reusable ON step (key) WHERE status = 'succeeded' AND key IS NOT NULL AND kind <> 'noop';
 -- foreign key check of children when a step row changes; children of a fan-out
 CREATE INDEX step_child ON step (run, parent) WHERE parent IS NOT NULL;
+-- waits: what runs wait for
+CREATE INDEX step_waiting ON step (run, position, item_index) WHERE status = 'waiting';
 -- overview, unfinished: a run without the children of its fan-outs
 CREATE INDEX step_top ON step (run, position) WHERE parent IS NULL;
 UPDATE step SET (children, children_done, children_failed) =
@@ -123,19 +135,26 @@ CREATE TABLE new_attempt (
     pid         INTEGER,
     -- why it failed or was released
     reason      TEXT,
+    -- for how long it has worked; its end may have been noticed much later
+    compute_ms  INTEGER,
     PRIMARY KEY (run, step, attempt),
     FOREIGN KEY (run, step) REFERENCES step (run, id)
 ) STRICT, WITHOUT ROWID;
-INSERT INTO new_attempt (run, step, attempt, fence, status, started_at, finished_at, pid, reason)
-SELECT run, step, attempt, fence, status, started_at, finished_at, pid, reason FROM attempt;
+INSERT INTO new_attempt (run, step, attempt, fence, status, started_at, finished_at, pid, reason, compute_ms)
+SELECT run, step, attempt, fence, status, started_at, finished_at, pid, reason,
+       CAST(round((julianday(finished_at) - julianday(started_at)) * 86400000) AS INTEGER)
+FROM attempt;
 DROP TABLE attempt;
 ALTER TABLE new_attempt RENAME TO attempt;
+
+-- alerts and budgets of a run
+CREATE INDEX event_notice ON event (run, seq) WHERE kind IN ('run_alerted', 'run_budget_raised');
 
 -- What other processes ask of the engine.
 CREATE TABLE new_request (
     id      INTEGER PRIMARY KEY,
     run     TEXT NOT NULL REFERENCES run (id),
-    kind    TEXT NOT NULL CHECK (kind IN ('cancel', 'pause', 'resume', 'retry', 'decide', 'signal')),
+    kind    TEXT NOT NULL CHECK (kind IN ('cancel', 'pause', 'resume', 'retry', 'decide', 'signal', 'raise_budget')),
     body    TEXT NOT NULL CHECK (json_valid(body)),
     at      TEXT NOT NULL,
     done_at TEXT,

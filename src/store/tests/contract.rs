@@ -123,7 +123,8 @@ fn an_old_fence_changes_nothing() {
     let count = old.len();
     assert_eq!(engine.commit(run, old).unwrap().stale, (0..count).collect::<Vec<_>>());
     assert_eq!(engine.metrics(run, 1, &[1]).unwrap().stale_metrics, [0]);
-    let lease = |fence| LeaseExtension { run, step: "a".into(), fence: Fence(fence), expires_at: at(99) };
+    let lease =
+        |fence| LeaseExtension { run, step: "a".into(), fence: Fence(fence), expires_at: at(99), progress: None };
     let report = engine.store.commit(Batch { leases: &[lease(1)], ..Batch::default() }).unwrap();
     assert_eq!(report.stale_leases, [0]);
     assert_eq!((engine.store.steps(run).unwrap(), engine.store.events(None, 0).unwrap()), before);
@@ -165,7 +166,7 @@ fn an_equal_key_is_found_again_once_it_has_succeeded() {
     let step = engine.store.step(other, &"a".into()).unwrap();
     assert_eq!((step.status, step.attempts, step.reused_from), (StepStatus::Succeeded, 0, Some(run)));
     assert_eq!(step.outputs, Some(outputs()));
-    let previous = engine.store.previous_step("flow", &"a".into(), other).unwrap().unwrap();
+    let (_, previous) = engine.store.previous_step("flow", &"a".into(), other).unwrap().unwrap();
     assert_eq!((previous.key, previous.reused_from), (Some(key), None));
     assert_eq!(engine.store.previous_step("flow", &"a".into(), run).unwrap(), None);
     assert_eq!(engine.store.artifacts(None).unwrap().len(), 2);

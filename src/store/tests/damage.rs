@@ -4,9 +4,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Connection;
+use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::store::{Reader, Store, StoreError, chain, check};
+use crate::core::artifact::Outputs;
+use crate::core::estimate::ProgressMark;
+use crate::core::event::{Event, Recorded, Ruling, Verdict, Wait};
+use crate::core::ids::{Fence, StepId};
+use crate::core::request::Request;
+use crate::store::{Batch, LeaseExtension, Reader, Store, StoreError, chain, check};
 
 use super::fixture::*;
 
@@ -114,6 +120,85 @@ fn a_changed_workflow_is_not_used() {
     let error = engine.store.spec(run).unwrap_err();
     assert!(matches!(error, StoreError::DamagedSpec { .. }), "{error}");
     assert!(error.hint().unwrap().contains("db restore"));
+}
+
+/// After metrics and a request, with the seal over them.
+fn with_unlogged() -> TempDir {
+    let (mut engine, run) = Engine::with_run();
+    engine.commit(run, [started("a", 1)]).unwrap();
+    engine.metrics(run, 1, &[1, 2, 3]).unwrap();
+    engine.store.note_environment("{\"cpu\":\"x\"}").unwrap();
+    engine.store.request(run, &Request::Cancel, at(3)).unwrap();
+    assert_eq!(check(engine.path()).unwrap(), []);
+    engine.stop()
+}
+
+#[test]
+fn what_is_not_in_the_log_is_protected_too() {
+    for (sql, expected) in [
+        ("UPDATE metric SET loss = loss + 1e-12 WHERE train_step = 2", "the metrics of training step 2 are damaged"),
+        ("UPDATE metric SET tokens_per_second = 6 WHERE train_step = 3", "training step 3"),
+        ("UPDATE metric SET train_step = 9 WHERE train_step = 1", "training step 9"),
+        ("UPDATE request SET at = '2000-01-01T00:00:00.000Z'", "requests, schedules, environments or `meta`"),
+        ("DELETE FROM request", "requests, schedules"),
+        ("UPDATE meta SET value = 7 WHERE key = 'engine_epoch'", "`meta`"),
+        ("UPDATE meta SET key = 'seam' WHERE key = 'seal'", "`meta`"),
+        ("UPDATE environment SET body = '{}'", "environments"),
+    ] {
+        let dir = with_unlogged();
+        edit(dir.path(), sql);
+        let problems = check(dir.path()).unwrap();
+        assert!(problems.iter().any(|problem| problem.what.contains(expected)), "{sql}: {problems:?}");
+    }
+}
+
+#[test]
+fn the_work_of_an_attempt_that_outlived_its_first_lease_is_not_damage() {
+    let (mut engine, run) = Engine::with_run();
+    engine.commit(run, [started("a", 1)]).unwrap();
+    let progress = Some(ProgressMark { done: 5, total: 9, at: at(50), first_done: 1, first_at: at(2) });
+    let lease = LeaseExtension { run, step: "a".into(), fence: Fence(1), expires_at: at(100), progress };
+    engine.store.commit(Batch { leases: &[lease], ..Batch::default() }).unwrap();
+    assert_eq!(check(engine.path()).unwrap(), []);
+    let end = [Recorded { run, at: at(61), event: succeeded("a", 1) }];
+    engine.store.commit(Batch { events: &end, ..Batch::default() }).unwrap();
+    assert_eq!(check(engine.path()).unwrap(), []);
+    for (sql, expected) in [
+        ("UPDATE attempt SET compute_ms = compute_ms + 1000", "longer than it took"),
+        ("UPDATE attempt SET compute_ms = compute_ms - 50000", "the log says 29"),
+    ] {
+        edit(engine.path(), sql);
+        let problems = check(engine.path()).unwrap();
+        assert!(problems.iter().any(|problem| problem.what.contains(expected)), "{sql}: {problems:?}");
+    }
+}
+
+#[test]
+fn a_damaged_metric_is_not_given_out() {
+    let dir = with_unlogged();
+    edit(dir.path(), "UPDATE metric SET loss = 0 WHERE train_step = 2");
+    let reader = Reader::open(dir.path()).unwrap();
+    let run = reader.resolve_run("last").unwrap();
+    let error = reader.metrics(run, &"a".into(), 0).unwrap_err();
+    assert!(matches!(error, StoreError::DamagedMetric { train_step: 2, .. }), "{error}");
+}
+
+#[test]
+fn metrics_that_are_lost_with_the_log_are_noticed() {
+    let (mut engine, run) = Engine::with_run();
+    engine.commit(run, [started("a", 1)]).unwrap();
+    engine.metrics(run, 1, &[1, 2, 3]).unwrap();
+    let dir = tempfile::tempdir().unwrap();
+    for file in ["stepwell.db", "stepwell.db-wal", "event-head"] {
+        fs::copy(engine.path().join(file), dir.path().join(file)).unwrap();
+    }
+    let wal = dir.path().join("stepwell.db-wal");
+    let length = fs::metadata(&wal).unwrap().len();
+    fs::OpenOptions::new().write(true).open(&wal).unwrap().set_len(length - 1).unwrap();
+    let error = Store::open(dir.path()).err().unwrap();
+    assert!(matches!(error, StoreError::LostCommits { lost: 1, .. }), "{error}");
+    let problems = check(dir.path()).unwrap();
+    assert!(problems[0].what.contains("lost 1 commits of metrics"), "{problems:?}");
 }
 
 /// The files of a live engine as a crash would leave them: the newest commits are only in the WAL.
@@ -231,4 +316,44 @@ fn a_file_that_is_no_database_is_called_damaged() {
     fs::remove_file(dir.path().join("stepwell.db")).unwrap();
     fs::create_dir(dir.path().join("stepwell.db")).unwrap();
     assert!(matches!(Store::open(dir.path()), Err(StoreError::Io { action: "open", .. })));
+}
+
+#[test]
+fn forged_decisions_and_signals_are_found() {
+    let waiting = || {
+        let (mut engine, run) = Engine::with_run();
+        let ruling = Ruling {
+            rule: "loss < 2".to_owned(),
+            inputs: Value::Null,
+            verdict: Verdict::Rejected,
+            approver: None,
+            comment: None,
+        };
+        let step = StepId::from("a");
+        let go = Wait::Signal { name: "go".to_owned() };
+        let signal = |payload: i64| Event::SignalReceived { name: "go".to_owned(), payload: payload.into() };
+        let events = [
+            Event::StepDecided { step: step.clone(), ruling },
+            signal(1),
+            signal(2),
+            Event::StepWaiting { step: step.clone(), wait: go },
+            Event::StepSucceeded { step, fence: Fence(0), outputs: Outputs::default() },
+        ];
+        engine.commit(run, events).unwrap();
+        let signals = engine.store.signals(run).unwrap();
+        assert_eq!(signals.iter().map(|row| row.taken_by.is_some()).collect::<Vec<_>>(), [true, false]);
+        assert_eq!(engine.store.free_signals(run).unwrap().len(), 1);
+        assert_eq!(check(engine.path()).unwrap(), []);
+        engine.stop()
+    };
+    for (sql, what) in [
+        ("UPDATE decision SET verdict = 'approved'", "decisions is"),
+        ("UPDATE signal SET taken_by = NULL", "signals is"),
+        ("DELETE FROM signal WHERE taken_by IS NULL", "signals is"),
+    ] {
+        let dir = waiting();
+        edit(dir.path(), sql);
+        let problems = check(dir.path()).unwrap();
+        assert!(problems.iter().any(|problem| problem.what.contains(what)), "{sql}: {problems:?}");
+    }
 }

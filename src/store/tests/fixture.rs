@@ -32,12 +32,19 @@ pub fn spec() -> WorkflowSpec {
         when: None,
         retry: Default::default(),
         timeout: Default::default(),
+        child: None,
+        resources: Default::default(),
+        priority: 0,
+        rate_limit: None,
     };
     WorkflowSpec {
         name: "flow".to_owned(),
         description: String::new(),
         params: Map::new(),
         steps: vec![step("a", &[]), step("b", &["a"]), step("c", &["a"])],
+        outputs: Map::new(),
+        budget: Default::default(),
+        sla: None,
     }
 }
 

@@ -9,3 +9,4 @@ mod opening;
 mod power_cut;
 mod projection;
 mod random;
+mod upgrade;

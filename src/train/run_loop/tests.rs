@@ -126,7 +126,7 @@ fn process(plan: &Plan, host: &mut Host, saved: Option<&Saved>) -> Result<Option
             Trainer::new(plan, &samplers, model, settings(), "flex")
         }
         Some(saved) => {
-            let expected = Expected { model: &config, optimizer: settings(), plan, device: &device };
+            let expected = Expected { model: &config, optimizer: settings(), plan, device: &device, fork: false };
             let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected).unwrap();
             Trainer::resumed(plan, &samplers, restored, settings(), "flex")
         }
@@ -251,7 +251,7 @@ fn zeroed_moments() {
 
     let device = device::open("flex").unwrap().autodiff();
     let config = config();
-    let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device };
+    let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, fork: false };
     let empty = crate::train::weights::save(&[]);
     let error = restore(&saved.state, &saved.weights, &empty, &expected).err().unwrap();
     assert!(matches!(error, CheckpointError::Optimizer(_)), "{error}");

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# The long drills. Each says what it did; parts that cannot run here (root, tools) are skipped with a message.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+cargo build --release --no-default-features
+python3 scripts/drill/drill.py "${CARGO_TARGET_DIR:-target}/release/stepwell" "${KILLS:-1000}"
+scripts/bit_flips.sh "${FLIPS:-10000}"
+scripts/failpoints.sh "${ROUNDS:-3}"
+scripts/io_faults.sh
+for fs in ext4 xfs; do
+  scripts/power_cut.sh "$fs" "${CUTS:-1000}"
+done

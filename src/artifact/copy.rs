@@ -1,0 +1,73 @@
+//! Copies outside of a store, compared with the artifact they are said to be. No store is needed.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use walkdir::WalkDir;
+
+use crate::core::artifact::{ArtifactRef, Digest};
+
+use super::error::ArtifactError;
+use super::local::for_each_chunk;
+use super::tree::Tree;
+
+/// What differs between `path` and the artifact; `trees` are the manifests of all trees in it.
+///
+/// # Errors
+/// When a file cannot be read.
+pub fn copy_differences(
+    path: &Path,
+    artifact: &ArtifactRef,
+    trees: &BTreeMap<Digest, BTreeMap<String, ArtifactRef>>,
+) -> Result<Vec<String>, ArtifactError> {
+    let mut problems = Vec::new();
+    compare(path, artifact, trees, &mut problems)?;
+    Ok(problems)
+}
+
+fn compare(
+    path: &Path,
+    artifact: &ArtifactRef,
+    trees: &BTreeMap<Digest, BTreeMap<String, ArtifactRef>>,
+    problems: &mut Vec<String>,
+) -> Result<(), ArtifactError> {
+    if !artifact.is_tree() {
+        if !path.is_file() {
+            problems.push(format!("`{}` is missing or no file", path.display()));
+            return Ok(());
+        }
+        let actual = file_digest(path)?;
+        if actual != artifact.digest {
+            problems.push(format!("`{}` has digest {actual}, not {}", path.display(), artifact.digest));
+        }
+        return Ok(());
+    }
+    let Some(entries) = trees.get(&artifact.digest) else {
+        problems.push(format!("the list of files of tree {} is missing", artifact.digest));
+        return Ok(());
+    };
+    let manifest = Tree { entries: entries.clone() }.encode()?;
+    if Digest::of(&manifest) != artifact.digest {
+        problems.push(format!("the list of files of tree {} was changed", artifact.digest));
+    }
+    let mut expected = BTreeSet::new();
+    for (name, entry) in entries {
+        compare(&path.join(name), entry, trees, problems)?;
+        expected.insert(path.join(name));
+    }
+    for found in WalkDir::new(path).into_iter().flatten().filter(|entry| !entry.file_type().is_dir()) {
+        if !expected.iter().any(|known| found.path().starts_with(known)) {
+            problems.push(format!("`{}` is not part of the artifact", found.path().display()));
+        }
+    }
+    Ok(())
+}
+
+fn file_digest(path: &Path) -> Result<Digest, ArtifactError> {
+    let mut hasher = blake3::Hasher::new();
+    for_each_chunk(path, |chunk| {
+        hasher.update(chunk);
+        Ok(())
+    })?;
+    Ok(hasher.finalize().into())
+}

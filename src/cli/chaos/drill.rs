@@ -1,0 +1,224 @@
+//! The drill: start, wait, kill, look, go on.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::process::Child;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::tally::Tally;
+use crate::cli::args::{ChaosArgs, ChaosTarget};
+use crate::cli::error::CliError;
+use crate::cli::trial::{Trial, differences};
+use crate::core::event::{Event, ProcessIdentity};
+use crate::core::ids::{RunId, StepId};
+use crate::core::rng::Rng;
+use crate::core::status::StepStatus;
+use crate::executors::{descendants, is_alive};
+use crate::store::{EventRow, Reader, check};
+
+/// How long a process may outlive its engine: it has to read the end of its socket first.
+const GRACE: Duration = Duration::from_secs(5);
+/// No kill comes sooner than this after the one before.
+const SHORTEST: Duration = Duration::from_millis(20);
+/// Added to the longest pause for each kill in a row before which nothing was committed.
+const RELIEF: Duration = Duration::from_millis(500);
+
+pub struct Drill {
+    run: Vec<String>,
+    kills: u64,
+    target: ChaosTarget,
+    rng: Rng,
+    expected: BTreeMap<String, String>,
+    /// Spreads the kills over one run.
+    longest_pause: Duration,
+    pub tally: Tally,
+}
+
+/// What was committed at a moment.
+#[derive(Default)]
+struct Snapshot {
+    run: Option<RunId>,
+    newest: Option<EventRow>,
+    /// Processes of running attempts.
+    workers: Vec<ProcessIdentity>,
+    /// Training steps that are under no checkpoint yet.
+    unsaved: u64,
+}
+
+impl Drill {
+    /// Runs the workflow whole, for its outputs and its duration.
+    pub fn new(args: &ChaosArgs, seed: u64, whole: &Trial) -> Result<Drill, CliError> {
+        let mut run = vec!["run".to_owned(), args.workflow.clone()];
+        for (name, value) in &args.set {
+            run.extend(["-S".to_owned(), format!("{name}={value}")]);
+        }
+        let started = Instant::now();
+        whole.finish(&mut whole.start(run.iter().map(String::as_str))?)?;
+        let longest_pause = started.elapsed().mul_f64(2.0 / args.kills.max(1) as f64).max(SHORTEST * 2);
+        let expected = whole.outputs()?;
+        let (rng, tally) = (Rng::new(seed), Tally::default());
+        Ok(Drill { run, kills: args.kills, target: args.target, rng, expected, longest_pause, tally })
+    }
+
+    /// Runs the workflow to its end on a fresh state directory, under fire until all kills are spent.
+    pub fn round(&mut self, trial: &Trial, mut killed: impl FnMut(&Tally)) -> Result<(), CliError> {
+        self.tally.rounds += 1;
+        let mut engine = trial.start(self.run.iter().map(String::as_str))?;
+        let (mut idle, mut last) = (0, Snapshot::default());
+        while self.tally.kills() < self.kills {
+            thread::sleep(self.pause(idle));
+            if let Some(status) = engine.try_wait()? {
+                if status.success() {
+                    break;
+                }
+                return Err(trial.ended(status));
+            }
+            let before = Snapshot::take(trial);
+            self.compare(trial, &last)?;
+            let progressed = before.newest.as_ref().map(|row| row.seq) != last.newest.as_ref().map(|row| row.seq);
+            idle = if progressed { 0 } else { idle + 1 };
+            if self.strike(&before, &mut engine)? {
+                engine = self.start_again(trial, before.run)?;
+            }
+            killed(&self.tally);
+            last = before;
+        }
+        trial.finish(&mut engine)?;
+        self.compare(trial, &last)?;
+        self.judge(trial)
+    }
+
+    fn pause(&mut self, idle: u32) -> Duration {
+        SHORTEST + (self.longest_pause + RELIEF * idle).mul_f64(self.rng.uniform())
+    }
+
+    /// Kills something; true when the engine is dead.
+    fn strike(&mut self, before: &Snapshot, engine: &mut Child) -> Result<bool, CliError> {
+        let family = descendants(engine.id());
+        let target = match self.target {
+            ChaosTarget::All => {
+                [ChaosTarget::Engine, ChaosTarget::Worker, ChaosTarget::All][self.rng.below(3) as usize]
+            }
+            one => one,
+        };
+        let workers: Vec<_> = before.workers.iter().filter(|worker| family.contains(worker)).collect();
+        if target == ChaosTarget::Worker
+            && let Some(victim) = (!workers.is_empty()).then(|| workers[self.rng.below(workers.len() as u64) as usize])
+        {
+            kill(victim);
+            self.tally.worker_kills += 1;
+            self.tally.repeated_training_steps += before.unsaved;
+            return Ok(false);
+        }
+        engine.kill()?;
+        if target == ChaosTarget::All {
+            family.iter().for_each(kill);
+            self.tally.family_kills += 1;
+        } else {
+            self.tally.engine_kills += 1;
+        }
+        engine.wait()?;
+        self.tally.repeated_training_steps += before.unsaved;
+        self.bury(&family);
+        Ok(true)
+    }
+
+    /// Every process of a dead engine has to be gone soon, without anybody's help.
+    fn bury(&mut self, family: &[ProcessIdentity]) {
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline && family.iter().any(is_alive) {
+            thread::sleep(Duration::from_millis(5));
+        }
+        for orphan in family.iter().filter(|process| is_alive(process)) {
+            let what = format!("orphan: process {} outlived its engine by {} s", orphan.pid, GRACE.as_secs());
+            self.tally.find(|tally| &mut tally.orphans, what);
+            kill(orphan);
+        }
+    }
+
+    fn start_again(&self, trial: &Trial, submitted: Option<RunId>) -> Result<Child, CliError> {
+        match submitted.or_else(|| Snapshot::take(trial).run) {
+            Some(_) => trial.start(["resume", "last"]),
+            None => trial.start(self.run.iter().map(String::as_str)),
+        }
+    }
+
+    /// What was committed before a kill must be there after it, unchanged.
+    fn compare(&mut self, trial: &Trial, before: &Snapshot) -> Result<(), CliError> {
+        let (Some(run), Some(newest)) = (before.run, &before.newest) else { return Ok(()) };
+        let found = Reader::open(&trial.state)?.events(Some(run), newest.seq - 1)?;
+        if found.first() != Some(newest) {
+            let what = format!("lost: event {} of {}", newest.seq, trial.state.display());
+            self.tally.find(|tally| &mut tally.lost_events, what);
+        }
+        Ok(())
+    }
+
+    fn judge(&mut self, trial: &Trial) -> Result<(), CliError> {
+        for name in differences(&self.expected, &trial.outputs()?) {
+            let what = format!("different: output {name} in {}", trial.state.display());
+            self.tally.find(|tally| &mut tally.different_outputs, what);
+        }
+        for problem in check(&trial.state)? {
+            self.tally.find(|tally| &mut tally.damage, format!("damage: {}", problem.what));
+        }
+        let mut succeeded: HashSet<StepId> = HashSet::new();
+        let mut saved: HashMap<StepId, u64> = HashMap::new();
+        for row in Reader::open(&trial.state)?.events(None, 0)? {
+            match row.event {
+                Event::AttemptStarted { .. } => self.tally.attempts += 1,
+                Event::StepSucceeded { step, .. } if !succeeded.insert(step.clone()) => {
+                    let what = format!("repeated: step {step} succeeded twice in {}", trial.state.display());
+                    self.tally.find(|tally| &mut tally.repeated_commits, what);
+                }
+                Event::CheckpointCommitted { step, checkpoint, .. } => {
+                    saved.insert(step, checkpoint.last_step.unwrap_or(0));
+                }
+                Event::AttemptRewound { step, last_step, .. } => {
+                    let newest = saved.insert(step.clone(), last_step).unwrap_or(0);
+                    if last_step < newest {
+                        let what =
+                            format!("repeated: step {step} went back to {last_step}, although {newest} was saved");
+                        self.tally.find(|tally| &mut tally.rewinds_too_far, what);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn kill(process: &ProcessIdentity) {
+    if let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw)
+        && is_alive(process)
+    {
+        // It may have ended just now.
+        let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+impl Snapshot {
+    /// Empty while there is no run.
+    fn take(trial: &Trial) -> Snapshot {
+        Snapshot::read(trial).unwrap_or_default()
+    }
+
+    fn read(trial: &Trial) -> Option<Snapshot> {
+        let reader = Reader::open(&trial.state).ok()?;
+        let run = reader.resolve_run("last").ok()?;
+        let newest = reader.events(Some(run), 0).ok()?.pop();
+        let steps = reader.steps(run).ok()?;
+        let running = steps.iter().filter(|step| step.status == StepStatus::Running);
+        let (mut workers, mut unsaved) = (Vec::new(), 0);
+        for step in running {
+            workers.extend(step.process.clone());
+            let saved = step.last_step.unwrap_or(0);
+            let done = reader.metrics(run, &step.id, saved).ok()?.last().map_or(saved, |row| row.train_step);
+            unsaved += done - saved;
+        }
+        Some(Snapshot { run: Some(run), newest, workers, unsaved })
+    }
+}

@@ -1,0 +1,61 @@
+//! What a drill has counted.
+
+#[derive(Default)]
+pub struct Tally {
+    pub rounds: u64,
+    pub engine_kills: u64,
+    pub worker_kills: u64,
+    pub family_kills: u64,
+    pub attempts: u64,
+    /// Events that were committed before a kill and are not there, or not the same, after it.
+    pub lost_events: u64,
+    /// Successes of a step beyond its first.
+    pub repeated_commits: u64,
+    /// Processes that outlived their engine.
+    pub orphans: u64,
+    /// Outputs that are not those of the uninterrupted run.
+    pub different_outputs: u64,
+    /// Attempts that went on from an older place than the newest committed checkpoint.
+    pub rewinds_too_far: u64,
+    /// Training steps that were done, not yet under a checkpoint, and therefore done again.
+    pub repeated_training_steps: u64,
+    /// What `db check` found.
+    pub damage: u64,
+    /// In words, one for each thing that must not happen.
+    pub findings: Vec<String>,
+}
+
+impl Tally {
+    pub fn kills(&self) -> u64 {
+        self.engine_kills + self.worker_kills + self.family_kills
+    }
+
+    pub fn is_sound(&self) -> bool {
+        self.findings.is_empty()
+    }
+
+    /// Counts something that must not happen.
+    pub fn find(&mut self, count: fn(&mut Tally) -> &mut u64, what: String) {
+        *count(self) += 1;
+        self.findings.push(what);
+    }
+
+    /// In the order in which a person reads them.
+    pub fn rows(&self) -> [(&'static str, u64); 13] {
+        [
+            ("kills", self.kills()),
+            ("kills of the engine", self.engine_kills),
+            ("kills of a worker", self.worker_kills),
+            ("kills of everything", self.family_kills),
+            ("rounds", self.rounds),
+            ("attempts", self.attempts),
+            ("repeated training steps", self.repeated_training_steps),
+            ("rewinds behind a checkpoint", self.rewinds_too_far),
+            ("repeated commits", self.repeated_commits),
+            ("lost events", self.lost_events),
+            ("orphan processes", self.orphans),
+            ("different outputs", self.different_outputs),
+            ("damaged tables", self.damage),
+        ]
+    }
+}

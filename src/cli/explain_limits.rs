@@ -1,0 +1,59 @@
+//! Why a ready step does not start although an engine runs: pools and rate limits.
+
+use jiff::Timestamp;
+
+use super::error::CliError;
+use crate::core::amount;
+use crate::core::limits::Limits;
+use crate::core::rate_limit::Window;
+use crate::core::spec::StepSpec;
+use crate::store::Reader;
+
+/// `None` when neither is in the way.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn waits_for(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Option<String>, CliError> {
+    Ok(match units(limits, reader, spec)? {
+        Some(reason) => Some(reason),
+        None => rate(limits, reader, spec)?,
+    })
+}
+
+/// Such as `waits for 1 of gpu (0 free): held by run nightly, step train`.
+fn units(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Option<String>, CliError> {
+    if spec.resources.is_empty() {
+        return Ok(None);
+    }
+    if let Err(failure) = limits.pools.check(&spec.resources) {
+        return Ok(Some(failure.to_string()));
+    }
+    let holders = reader.held_units()?;
+    let free = limits.pools.free(holders.iter().map(|(_, _, held)| held));
+    let Some((pool, left)) = free.missing(&spec.resources) else {
+        return Ok(Some("waits for its turn: units of its pools are reserved for a step before it".to_owned()));
+    };
+    let asked = spec.resources.get(pool).copied().map(amount::show).unwrap_or_default();
+    let holders: Vec<String> = holders
+        .iter()
+        .filter(|(_, _, held)| held.contains_key(pool))
+        .map(|(run, step, _)| format!("run {run}, step {step}"))
+        .collect();
+    Ok(Some(format!("waits for {asked} of {pool} ({} free): held by {}", amount::show(left), holders.join("; "))))
+}
+
+/// Such as `waits for the rate limit api (10 per 60 s) until 2026-11-21T03:00:00Z`.
+fn rate(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Option<String>, CliError> {
+    let Some((name, &limit)) = spec.rate_limit.as_ref().and_then(|name| limits.rate_limits.get_key_value(name)) else {
+        return Ok(None);
+    };
+    let now = Timestamp::now();
+    let mut window = Window::default();
+    for (of, start) in reader.limited_starts(now.checked_sub(limit.per).unwrap_or(Timestamp::MIN))? {
+        if of == *name {
+            window.add(start);
+        }
+    }
+    let at = window.next_allowed(limit, now);
+    Ok((at > now).then(|| format!("waits for the rate limit {name} ({limit}) until {at}")))
+}

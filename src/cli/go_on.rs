@@ -1,0 +1,51 @@
+//! Going on with a run: through the engine that holds the state directory, or as the engine.
+
+use serde_json::json;
+
+use super::error::CliError;
+use super::exit_code::Exit;
+use super::foreground;
+use super::report;
+use super::session::Session;
+use crate::core::ids::RunId;
+use crate::core::request::Request;
+use crate::engine::{self, Asked, Start};
+use crate::store::EngineLock;
+
+/// Asks a running engine, which then drives the run; without one, drives it here.
+pub fn go_on(session: &Session, run: RunId, start: Start) -> Result<Exit, CliError> {
+    let served = || EngineLock::holder(session.state_dir()).is_some();
+    if !served() {
+        return foreground::drive(session, run, start);
+    }
+    let request = match start {
+        Start::GoOn | Start::Resume => Request::Resume,
+        Start::Retry { step } => Request::Retry { step },
+    };
+    ask(session, run, &request)?;
+    if !served() {
+        // The engine has ended meanwhile.
+        return foreground::drive(session, run, Start::GoOn);
+    }
+    let arguments = report::resume_arguments(session, run);
+    let text = format!("the running engine goes on with run {run}; `stepwell watch {arguments}` follows it");
+    session.out.document(&text, json!({ "type": "requested", "run": { "id": run }, "request": request.kind() }))?;
+    Ok(Exit::Ok)
+}
+
+/// Asks the engine, or acts in its place.
+///
+/// # Errors
+/// When nothing was done, with the reason.
+pub fn ask(session: &Session, run: RunId, request: &Request) -> Result<(), CliError> {
+    let kind = request.kind();
+    match engine::ask(session.state_dir(), run, request)? {
+        Asked::Done => Ok(()),
+        Asked::Refused(why) => Err(CliError::new(Exit::Usage, "refused", format!("cannot {kind} run {run}: {why}"))
+            .hint(format!("`stepwell show {}` tells its state", report::resume_arguments(session, run)))),
+        Asked::Unanswered => {
+            Err(CliError::failed(format!("the engine has not answered: the request to {kind} run {run} is kept"))
+                .hint("`stepwell show` tells the state of the run"))
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! `stepwell signal RUN NAME`
+
+use serde_json::json;
+
+use super::approve::unanswered;
+use super::args::SignalArgs;
+use super::error::CliError;
+use super::exit_code::Exit;
+use super::session::Session;
+use crate::core::request::Request;
+use crate::engine::{self, Asked};
+
+pub fn signal(session: &Session, args: SignalArgs) -> Result<Exit, CliError> {
+    let (reader, id) = session.find_run(&args.run)?;
+    let run = reader.run(id)?.name;
+    drop(reader);
+    let SignalArgs { name, payload, .. } = args;
+    let request = Request::Signal { name: name.clone(), payload: payload.clone() };
+    match engine::ask(session.state_dir(), id, &request)? {
+        Asked::Done => {
+            let fields = json!({ "run": { "id": id, "name": run }, "signal": { "name": name, "payload": payload } });
+            session.out.document(&format!("run {id} ({run}) has the signal `{name}`"), fields)?;
+            Ok(Exit::Ok)
+        }
+        Asked::Refused(why) => {
+            Err(CliError::usage(format!("run {id} ({run}) takes no signal: {why}"))
+                .hint("`stepwell show` tells its state"))
+        }
+        Asked::Unanswered => Err(unanswered()),
+    }
+}

@@ -1,0 +1,33 @@
+//! What the machine and its owner set, for all runs: part of the settings, not of a workflow.
+
+use std::collections::BTreeMap;
+
+use super::failure::Failure;
+use super::pools::Pools;
+use super::rate_limit::RateLimit;
+use super::state::Class;
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Limits {
+    pub pools: Pools,
+    pub rate_limits: BTreeMap<String, RateLimit>,
+    /// Program and arguments that are started once per alert.
+    pub alert_command: Vec<String>,
+}
+
+impl Limits {
+    /// # Errors
+    /// A fatal failure when steps of this class can never start here.
+    pub fn check(&self, class: &Class) -> Result<(), Failure> {
+        self.pools.check(&class.demand)?;
+        match &class.rate_limit {
+            Some(name) if !self.rate_limits.contains_key(name) => {
+                let failure = Failure::fatal(format!("the step's rate limit `{name}` is not configured"));
+                Err(failure.with_hint(format!(
+                    "write `[rate_limits]` and below it a line such as `{name} = \"10/min\"` in stepwell.toml"
+                )))
+            }
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! Workflows that other workflows start.
+
+use std::collections::BTreeMap;
+
+use crate::core::spec::PinnedWorkflow;
+
+/// Workflows may start each other to this depth.
+pub(crate) const MAXIMUM_DEPTH: usize = 8;
+
+/// The text of a workflow.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// The name of the file, for messages; equal for equal files.
+    pub origin: String,
+    pub text: String,
+}
+
+/// Finds the workflows that steps start.
+pub trait Library {
+    /// # Errors
+    /// Why there is none, for a person.
+    fn find(&self, workflow: &str, from: &str) -> Result<Source, String>;
+
+    /// Where the steps of that workflow find theirs.
+    fn inside(&self, workflow: &str) -> &dyn Library;
+}
+
+/// What was pinned when the outermost run was submitted.
+impl Library for BTreeMap<String, PinnedWorkflow> {
+    fn find(&self, workflow: &str, from: &str) -> Result<Source, String> {
+        let pinned = self.get(workflow).ok_or_else(|| format!("`{from}` was submitted without `{workflow}`"))?;
+        Ok(Source { origin: pinned.origin.clone(), text: pinned.source.clone() })
+    }
+
+    fn inside(&self, workflow: &str) -> &dyn Library {
+        self.get(workflow).map_or(&NoLibrary, |pinned| &pinned.children)
+    }
+}
+
+/// For workflows that start no others.
+pub struct NoLibrary;
+
+impl Library for NoLibrary {
+    fn find(&self, workflow: &str, _from: &str) -> Result<Source, String> {
+        Err(format!("there is no workflow `{workflow}`"))
+    }
+
+    fn inside(&self, _workflow: &str) -> &dyn Library {
+        self
+    }
+}
+
+/// The files that are being read, each of them started by the one before.
+pub(crate) struct Nesting<'a> {
+    library: &'a dyn Library,
+    chain: Vec<String>,
+}
+
+impl<'a> Nesting<'a> {
+    pub(crate) fn top(file: &str, library: &'a dyn Library) -> Nesting<'a> {
+        Nesting { library, chain: vec![file.to_owned()] }
+    }
+
+    /// The file that is read now.
+    pub(crate) fn file(&self) -> &str {
+        self.chain.last().map(String::as_str).unwrap_or_default()
+    }
+
+    pub(crate) fn find(&self, workflow: &str) -> Result<Source, String> {
+        self.library.find(workflow, self.file())
+    }
+
+    /// One level deeper, in the workflow of that name and file.
+    ///
+    /// # Errors
+    /// When `file` starts itself, or the chain is too long.
+    pub(crate) fn enter(&self, workflow: &str, file: &str) -> Result<Nesting<'a>, String> {
+        let mut chain = self.chain.clone();
+        chain.push(file.to_owned());
+        if self.chain.iter().any(|outer| outer == file) {
+            return Err(format!("`{file}` starts itself: {}", chain.join(" -> ")));
+        }
+        if chain.len() > MAXIMUM_DEPTH {
+            return Err(format!("workflows start each other {MAXIMUM_DEPTH} levels deep at most"));
+        }
+        Ok(Nesting { library: self.library.inside(workflow), chain })
+    }
+}

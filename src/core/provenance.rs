@@ -1,0 +1,227 @@
+//! Where an artifact comes from: every step on the way to it, back to the imports. The manifest can be
+//! checked on another machine: each step's key is the digest of what went into it, and each input is
+//! the output of another step in it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::artifact::{ArtifactRef, Digest};
+use super::event::Ruling;
+use super::ids::{RunId, StepId, StepKey};
+use super::key::{json_digest, step_key};
+
+/// Of the manifest; a reader refuses a newer one.
+pub const VERSION: u32 = 1;
+/// Key under which recorded arguments hold the fingerprint.
+pub const FINGERPRINT: &str = "$fingerprint";
+/// Versions of step kinds that are tried when the one that gave a key is looked for.
+const VERSIONS: std::ops::RangeInclusive<u32> = 1..=1000;
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Provenance {
+    /// Of this format.
+    pub version: u32,
+    /// The program that wrote this, and from which code.
+    pub written_by: String,
+    pub artifact: ArtifactRef,
+    /// Its producer, the last of the `nodes`.
+    pub output: String,
+    /// The manifests of the artifact, when it is a tree, and of the trees in it.
+    pub trees: BTreeMap<Digest, BTreeMap<String, ArtifactRef>>,
+    /// Each after those whose outputs it reads.
+    pub nodes: Vec<Node>,
+    /// By digest; `nodes` refer to them.
+    pub environments: BTreeMap<String, Value>,
+    /// Of gates and people, in the runs of the `nodes`.
+    pub decisions: Vec<Decision>,
+    /// BLAKE3 of the canonical JSON of everything else in here.
+    pub digest: String,
+}
+
+/// A step that has succeeded.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Node {
+    pub run: RunId,
+    pub workflow: String,
+    pub spec_digest: String,
+    pub step: StepId,
+    /// The run that did the work, when this one reused it.
+    pub executed_in: RunId,
+    pub executed_as: StepId,
+    pub kind: String,
+    pub kind_version: u32,
+    pub key: StepKey,
+    /// Resolved arguments.
+    pub with: Value,
+    pub fingerprint: Value,
+    /// Every argument whose name ends in `seed`.
+    pub seeds: Map<String, Value>,
+    /// What `with` reads, and the index of its producer.
+    pub inputs: Vec<Input>,
+    pub outputs: BTreeMap<String, ArtifactRef>,
+    pub attempts: Vec<AttemptRecord>,
+    /// All that the attempts committed, also those that were rewound or dropped later.
+    pub checkpoints: Vec<CheckpointRecord>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Input {
+    pub digest: Digest,
+    /// None when it came from outside, by a digest in the parameters.
+    pub producer: Option<usize>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AttemptRecord {
+    pub attempt: u32,
+    pub status: String,
+    pub started_at: String,
+    pub finished_at: Option<String>,
+    pub reason: Option<String>,
+    pub environment: Option<String>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CheckpointRecord {
+    /// Number in the event log.
+    pub event: i64,
+    pub last_step: Option<u64>,
+    pub tokens_so_far: Option<u64>,
+    pub loss: Option<f64>,
+    pub digest: Option<Digest>,
+}
+
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    pub run: RunId,
+    pub step: StepId,
+    pub at: jiff::Timestamp,
+    pub ruling: Ruling,
+}
+
+impl Provenance {
+    /// The digest of everything but the digest.
+    pub fn own_digest(&self) -> String {
+        // Text keys and finite numbers only, so it always has a JSON form.
+        let mut value = serde_json::to_value(self).unwrap_or_default();
+        if let Value::Object(fields) = &mut value {
+            fields.remove("digest");
+        }
+        json_digest(&value)
+    }
+
+    /// What does not fit together; empty when all does. The bytes of the artifact are another matter.
+    pub fn problems(&self) -> Vec<String> {
+        let mut problems = Vec::new();
+        if self.own_digest() != self.digest {
+            problems.push("the manifest was changed: it does not have the digest that it gives".to_owned());
+        }
+        let mut producers: BTreeMap<&Digest, usize> = BTreeMap::new();
+        for (index, node) in self.nodes.iter().enumerate() {
+            problems.extend(self.node_problems(node, &producers));
+            for artifact in node.outputs.values() {
+                producers.entry(&artifact.digest).or_insert(index);
+            }
+        }
+        let made = self.nodes.last().and_then(|node| node.outputs.get(&self.output));
+        if made != Some(&self.artifact) {
+            problems
+                .push(format!("the last step does not give artifact {} as `{}`", self.artifact.digest, self.output));
+        }
+        problems
+    }
+
+    fn node_problems(&self, node: &Node, producers: &BTreeMap<&Digest, usize>) -> Vec<String> {
+        let mut problems = Vec::new();
+        let name = format!("step `{}` of run {}", node.step, node.run);
+        if step_key(&node.kind, node.kind_version, &node.with, &node.fingerprint) != node.key {
+            problems.push(format!("{name}: its arguments do not give its key {}", node.key));
+        }
+        let read = inputs(&node.with);
+        if read != node.inputs.iter().map(|input| input.digest.clone()).collect() {
+            problems.push(format!("{name}: its inputs are not those of its arguments"));
+        }
+        for Input { digest, producer } in &node.inputs {
+            let made_there = producer.and_then(|index| self.nodes.get(index)).is_some_and(|producer| {
+                producer.outputs.values().any(|artifact| artifact.digest == *digest) && producers.contains_key(digest)
+            });
+            if !made_there {
+                problems.push(format!("{name}: no step before it has made its input {digest}"));
+            }
+        }
+        let environments = node.attempts.iter().filter_map(|attempt| attempt.environment.as_ref());
+        for digest in environments.filter(|digest| !self.environments.contains_key(*digest)) {
+            problems.push(format!("{name}: environment {digest} is missing"));
+        }
+        problems
+    }
+}
+
+/// The artifacts that resolved arguments hold.
+pub fn inputs(with: &Value) -> BTreeSet<Digest> {
+    let mut found = BTreeSet::new();
+    collect(with, &mut found);
+    found
+}
+
+fn collect(value: &Value, found: &mut BTreeSet<Digest>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| collect(item, found)),
+        Value::Object(fields) => match serde_json::from_value::<ArtifactRef>(value.clone()) {
+            Ok(artifact) => drop(found.insert(artifact.digest)),
+            Err(_) => fields.values().for_each(|field| collect(field, found)),
+        },
+        _ => {}
+    }
+}
+
+/// Every argument whose name ends in `seed`, by its path.
+pub fn seeds(with: &Value) -> Map<String, Value> {
+    let mut found = Map::new();
+    collect_seeds("", with, &mut found);
+    found
+}
+
+fn collect_seeds(path: &str, value: &Value, found: &mut Map<String, Value>) {
+    let below = |name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") };
+    match value {
+        Value::Object(fields) => {
+            for (name, field) in fields {
+                if name.to_lowercase().ends_with("seed") {
+                    found.insert(below(name), field.clone());
+                }
+                collect_seeds(&below(name), field, found);
+            }
+        }
+        Value::Array(items) => {
+            for (index, item) in items.iter().enumerate() {
+                collect_seeds(&format!("{path}[{index}]"), item, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Arguments as they were recorded, apart from the fingerprint beside them.
+pub fn split_fingerprint(recorded: &Value) -> (Value, Value) {
+    let mut with = recorded.clone();
+    let fingerprint = match &mut with {
+        Value::Object(fields) => fields.remove(FINGERPRINT).unwrap_or_default(),
+        _ => Value::Null,
+    };
+    (with, fingerprint)
+}
+
+/// The version of the step kind with which these arguments give this key. It is not recorded by itself, and
+/// the search shows at the same time that the arguments are those that were keyed.
+pub fn kind_version(kind: &str, with: &Value, fingerprint: &Value, key: &StepKey) -> Option<u32> {
+    VERSIONS.into_iter().find(|version| step_key(kind, *version, with, fingerprint) == *key)
+}

@@ -1,0 +1,198 @@
+//! When a schedule is due: a cron expression in a time zone. All arithmetic is on wall clock times, so days
+//! with 23 or 25 hours are right; which times that means is told by the tests below.
+
+use croner::Cron;
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp, Zoned};
+use serde::{Deserialize, Serialize};
+
+/// Due times that are started at once at most; the rest follows in the next round.
+const BATCH: usize = 100;
+/// A time that an engine gets to later than this was missed.
+pub const PUNCTUAL: SignedDuration = SignedDuration::from_secs(60);
+
+/// What becomes of due times at which no engine was there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CatchUp {
+    /// Each gets its run.
+    All,
+    /// Only the newest.
+    #[default]
+    Latest,
+    /// They are passed over.
+    None,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct Timetable {
+    cron: Cron,
+    zone: TimeZone,
+}
+
+/// What a schedule owes at some moment.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Due {
+    /// In order.
+    pub times: Vec<Timestamp>,
+    /// Nothing up to then has to be looked at again.
+    pub until: Timestamp,
+}
+
+impl Timetable {
+    /// # Errors
+    /// What is wrong with the expression.
+    pub fn new(cron: &str, zone: TimeZone) -> Result<Timetable, String> {
+        Ok(Timetable { cron: cron.parse().map_err(|error: croner::errors::CronError| error.to_string())?, zone })
+    }
+
+    pub fn zone(&self) -> &TimeZone {
+        &self.zone
+    }
+
+    /// The first due time after a moment; `None` when there is none for years.
+    pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
+        let found = self.cron.find_next_occurrence(&self.zoned(after)?, false).ok()?;
+        Some(found.timestamp()).filter(|found| *found > after)
+    }
+
+    /// Due times after `after`, up to and with `until`.
+    pub fn between(&self, after: Timestamp, until: Timestamp) -> impl Iterator<Item = Timestamp> {
+        std::iter::successors(self.next_after(after), |time| self.next_after(*time))
+            .take_while(move |time| *time <= until)
+    }
+
+    fn newest(&self, after: Timestamp, until: Timestamp) -> Option<Timestamp> {
+        let found = self.cron.find_previous_occurrence(&self.zoned(until)?, true).ok()?.timestamp();
+        Some(found).filter(|found| *found > after && *found <= until)
+    }
+
+    /// What is due, when everything up to `done_until` is settled. A clock that was set back owes nothing.
+    pub fn due(&self, done_until: Timestamp, now: Timestamp, catch_up: CatchUp) -> Due {
+        let until = now.max(done_until);
+        let times: Vec<Timestamp> = match catch_up {
+            CatchUp::All => {
+                let times: Vec<_> = self.between(done_until, now).take(BATCH).collect();
+                let until = times.last().copied().filter(|_| times.len() == BATCH).unwrap_or(until);
+                return Due { times, until };
+            }
+            CatchUp::Latest => self.newest(done_until, now).into_iter().collect(),
+            CatchUp::None => {
+                let punctual = now.checked_sub(PUNCTUAL).unwrap_or(Timestamp::MIN);
+                self.between(done_until.max(punctual), now).collect()
+            }
+        };
+        Due { times, until }
+    }
+
+    /// Whole seconds: cron knows no others.
+    fn zoned(&self, at: Timestamp) -> Option<Zoned> {
+        let whole = Timestamp::from_second(at.as_nanosecond().div_euclid(1_000_000_000).try_into().ok()?).ok()?;
+        Some(whole.to_zoned(self.zone.clone()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn berlin(cron: &str) -> Timetable {
+        Timetable::new(cron, TimeZone::get("Europe/Berlin").unwrap()).unwrap()
+    }
+
+    fn utc(text: &str) -> Timestamp {
+        text.parse().unwrap()
+    }
+
+    fn times(table: &Timetable, after: &str, until: &str) -> Vec<String> {
+        table.between(utc(after), utc(until)).map(|time| time.to_string()).collect()
+    }
+
+    #[test]
+    fn a_daily_time_is_a_wall_clock_time() {
+        let found = times(&berlin("0 3 * * *"), "2026-03-27T12:00:00Z", "2026-03-31T00:00:00Z");
+        assert_eq!(found, ["2026-03-28T02:00:00Z", "2026-03-29T01:00:00Z", "2026-03-30T01:00:00Z"]);
+    }
+
+    /// 2026-03-29 has no 02:30 in Berlin, but nobody wants a day without its nightly run.
+    #[test]
+    fn a_time_in_the_gap_is_due_when_the_gap_ends() {
+        let found = times(&berlin("30 2 * * *"), "2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z");
+        assert_eq!(found, ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]);
+    }
+
+    /// 2026-10-25 has 02:30 twice in Berlin; once is meant.
+    #[test]
+    fn a_time_in_the_overlap_is_due_once() {
+        let found = times(&berlin("30 2 * * *"), "2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z");
+        assert_eq!(found, ["2026-10-25T00:30:00Z", "2026-10-26T01:30:00Z"]);
+    }
+
+    #[test]
+    fn every_half_hour_goes_on_through_both() {
+        let gap = times(&berlin("*/30 * * * *"), "2026-03-29T00:15:00Z", "2026-03-29T01:45:00Z");
+        assert_eq!(gap, ["2026-03-29T00:30:00Z", "2026-03-29T01:00:00Z", "2026-03-29T01:30:00Z"]);
+        let overlap = times(&berlin("*/30 * * * *"), "2026-10-24T23:45:00Z", "2026-10-25T02:00:00Z");
+        assert_eq!(overlap.len(), 5, "{overlap:?}");
+    }
+
+    #[test]
+    fn missed_times_are_caught_up_as_the_policy_says() {
+        let table = berlin("0 * * * *");
+        let (done, now) = (utc("2026-05-01T00:30:00Z"), utc("2026-05-01T04:00:20Z"));
+        assert_eq!(table.due(done, now, CatchUp::All).times.len(), 4);
+        assert_eq!(table.due(done, now, CatchUp::Latest).times, [utc("2026-05-01T04:00:00Z")]);
+        assert_eq!(table.due(done, now, CatchUp::None).times, [utc("2026-05-01T04:00:00Z")], "still punctual");
+        let late = utc("2026-05-01T04:30:00Z");
+        assert_eq!(table.due(done, late, CatchUp::None), Due { times: vec![], until: late });
+        for policy in [CatchUp::All, CatchUp::Latest, CatchUp::None] {
+            let due = table.due(done, now, policy);
+            assert_eq!(due.until, now);
+            assert_eq!(table.due(now, now, policy).times, []);
+            // The clock is set back by a day: nothing is owed twice.
+            let yesterday = utc("2026-04-30T04:00:20Z");
+            assert_eq!(table.due(due.until, yesterday, policy), Due { times: vec![], until: now });
+        }
+    }
+
+    #[test]
+    fn a_long_absence_is_caught_up_in_batches() {
+        let table = berlin("* * * * *");
+        let (mut done, now) = (utc("2026-05-01T00:00:00Z"), utc("2026-05-01T05:00:00Z"));
+        let mut all = Vec::new();
+        while done < now {
+            let due = table.due(done, now, CatchUp::All);
+            assert!(due.times.len() <= BATCH);
+            all.extend(due.times);
+            done = due.until;
+        }
+        assert_eq!(all.len(), 300);
+        assert!(all.windows(2).all(|pair| pair[0] < pair[1]));
+    }
+
+    proptest! {
+        /// However the absences of engines cut the time: each due time comes up once with `all`, and nothing twice
+        /// with the others.
+        #[test]
+        fn no_due_time_twice(steps in prop::collection::vec(-4_000i64..8_000, 1..60), policy in 0..3) {
+            let policy = [CatchUp::All, CatchUp::Latest, CatchUp::None][policy as usize];
+            let table = berlin("*/20 * * * *");
+            let start = utc("2026-10-24T20:00:00Z");
+            let (mut now, mut done, mut fired, mut latest) = (start, start, Vec::new(), start);
+            for step in steps {
+                now += SignedDuration::from_secs(step);
+                latest = latest.max(now);
+                let due = table.due(done, now, policy);
+                fired.extend(due.times);
+                prop_assert!(due.until >= done);
+                done = due.until;
+            }
+            prop_assert!(fired.windows(2).all(|pair| pair[0] < pair[1]), "{fired:?}");
+            if policy == CatchUp::All && fired.len() < BATCH {
+                prop_assert_eq!(fired, table.between(start, latest).collect::<Vec<_>>());
+            }
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Checks the rule of a gate: an expression over its `inputs`.
+
+use super::templates::Placed;
+use crate::core::diagnostic::Problems;
+use crate::core::document::{Data, Node};
+use crate::core::kinds::GATE;
+use crate::core::parse::StepDraft;
+use crate::core::suggest;
+use crate::core::template::{Form, form, is_filter, is_function, is_test, scan_expression};
+
+pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
+    if step.kind.as_ref().is_none_or(|kind| kind.value != GATE) {
+        return;
+    }
+    let Some(Node { data: Data::Text(rule), span }) = step.with.get("rule") else { return };
+    if form(rule) != Form::Literal {
+        problems.at(span, "`rule` is an expression, not a template").hint("leave `{{ }}` out: rule = \"loss < 2.5\"");
+        return;
+    }
+    let placed = Placed::new(problems.text(), span, rule);
+    let scan = match scan_expression(rule) {
+        Ok(scan) => scan,
+        Err(error) => {
+            let span = error.range.map_or_else(|| span.clone(), |range| placed.at(&range));
+            problems.at(&span, format!("invalid rule: {}", error.message)).hint("such as rule = \"loss < 2.5\"");
+            return;
+        }
+    };
+    // `inputs` may be a template as a whole; then its names are known at run time.
+    let inputs: Option<Vec<&str>> = match step.with.get("inputs").map(|node| &node.data) {
+        None => Some(Vec::new()),
+        Some(Data::Table(table)) => Some(table.entries.iter().map(|(name, _)| name.value.as_str()).collect()),
+        Some(_) => None,
+    };
+    for reference in &scan.references {
+        if let Some(inputs) = &inputs
+            && !scan.locals.contains(&reference.root)
+            && !inputs.contains(&reference.root.as_str())
+        {
+            let hint = suggest::hint(&reference.root, "inputs", inputs.iter().copied());
+            problems
+                .at(
+                    &placed.at(&reference.range),
+                    format!("the rule names `{}`, which is not in `inputs`", reference.root),
+                )
+                .hint(hint);
+        }
+    }
+    type IsKnown = fn(&str) -> bool;
+    let known: [(&str, &[_], IsKnown); 3] = [
+        ("filter", &scan.filters, is_filter),
+        ("test", &scan.tests, is_test),
+        ("function", &scan.functions, is_function),
+    ];
+    for (what, uses, is_known) in known {
+        for (name, range) in uses.iter().filter(|(name, _)| !is_known(name)) {
+            problems
+                .at(&placed.at(range), format!("unknown {what} `{name}` in a rule"))
+                .hint(format!("specs/workflow-format.md lists the {what}s"));
+        }
+    }
+}

@@ -1,0 +1,153 @@
+//! Decisions about steps that wait for a person, a signal or a child run. They have no attempts: what
+//! they wait for is all there is, and it is in the event log.
+
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::artifact::Outputs;
+use super::decide::Decision;
+use super::event::{Event, Ruling, Verdict, Wait};
+use super::failure::{Failure, FailureKind};
+use super::ids::{Fence, RunId, StepId};
+use super::key::canonical;
+use super::state::{Lifecycle, RunState, Signal, Step, StepState};
+
+/// What follows when the rule of a gate is false.
+#[derive(Clone, PartialEq, Debug)]
+pub enum OnFalse {
+    Fail,
+    /// The step succeeds with `passed = false`.
+    Continue,
+    /// A person decides.
+    Ask {
+        prompt: String,
+    },
+}
+
+/// [`OnFalse`] as a workflow file says it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum FalseRule {
+    /// The step fails.
+    #[default]
+    Fail,
+    /// The step succeeds with the value `passed = false`.
+    Continue,
+    /// The step waits for a person.
+    Ask,
+}
+
+/// What a kind that waits does with a ready step.
+#[derive(Clone, PartialEq, Debug)]
+pub enum AtClaim {
+    Wait(Wait),
+    Rule {
+        ruling: Ruling,
+        on_false: OnFalse,
+    },
+    /// Submits a child run with these params, and waits for its end.
+    StartChild {
+        params: Map<String, Value>,
+    },
+}
+
+/// The events of a gate whose rule was evaluated: the decision, then what follows from it.
+pub(super) fn ruled(step: StepId, ruling: Ruling, on_false: OnFalse) -> Vec<Event> {
+    let next = match (ruling.verdict, on_false) {
+        (Verdict::Approved, _) => passed(&step, Fence(0), true, None, None),
+        (Verdict::Rejected, OnFalse::Continue) => passed(&step, Fence(0), false, None, None),
+        (Verdict::Rejected, OnFalse::Ask { prompt }) => {
+            let wait = Wait::Approval { prompt, inputs: ruling.inputs.clone() };
+            Event::StepWaiting { step: step.clone(), wait }
+        }
+        (Verdict::Rejected, OnFalse::Fail) => {
+            let message = format!("the rule `{}` is false for {}", ruling.rule, listed(&ruling.inputs));
+            let failure = Failure::fatal(message)
+                .with_hint("`on_false = \"ask\"` lets a person decide, `\"continue\"` goes on with `passed = false`");
+            Event::StepFailed { step: step.clone(), failure }
+        }
+    };
+    vec![Event::StepDecided { step, ruling }, next]
+}
+
+/// `loss = 2.5, documents = 12`
+fn listed(inputs: &Value) -> String {
+    let pairs = inputs.as_object().into_iter().flatten();
+    let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name} = {}", canonical(value))).collect();
+    if pairs.is_empty() { "no inputs".to_owned() } else { pairs.join(", ") }
+}
+
+fn passed(step: &StepId, fence: Fence, passed: bool, approver: Option<&str>, comment: Option<&str>) -> Event {
+    let mut values = Map::from_iter([("passed".to_owned(), Value::Bool(passed))]);
+    values.extend(approver.map(|name| ("approver".to_owned(), Value::from(name))));
+    values.extend(comment.map(|text| ("comment".to_owned(), Value::from(text))));
+    Event::StepSucceeded { step: step.clone(), fence, outputs: Outputs { values, ..Outputs::default() } }
+}
+
+pub(super) fn decided(
+    state: &RunState,
+    step: &StepId,
+    verdict: Verdict,
+    approver: String,
+    comment: Option<String>,
+) -> Decision {
+    let Some((entry, Wait::Approval { prompt, inputs })) = waiting(state, step) else { return Decision::default() };
+    let next = match verdict {
+        Verdict::Approved => passed(step, entry.fence, true, Some(&approver), comment.as_deref()),
+        Verdict::Rejected => {
+            let why = comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
+            let failure =
+                Failure::fatal(format!("rejected by {approver}{why}")).with_hint("`stepwell resume` asks again");
+            Event::StepFailed { step: step.clone(), failure }
+        }
+    };
+    let ruling = Ruling { rule: prompt.clone(), inputs: inputs.clone(), verdict, approver: Some(approver), comment };
+    Decision::events([Event::StepDecided { step: step.clone(), ruling }, next])
+}
+
+/// Kept, whoever waits for it: the step that takes it is a consequence.
+pub(super) fn signaled(state: &RunState, name: String, payload: Value) -> Decision {
+    if state.end.is_some() {
+        return Decision::default();
+    }
+    Decision::event(Event::SignalReceived { name, payload })
+}
+
+pub(super) fn signal_outputs(signal: &Signal) -> Outputs {
+    let values = json!({ "name": signal.name, "payload": signal.payload });
+    Outputs { values: values.as_object().cloned().unwrap_or_default(), ..Outputs::default() }
+}
+
+pub(super) fn child_ended(state: &RunState, step: &StepId, run: RunId, result: Result<Outputs, Failure>) -> Decision {
+    match waiting(state, step) {
+        Some((entry, Wait::Run { run: awaited })) if *awaited == run => {
+            Decision::event(match (state.lifecycle, result) {
+                (Lifecycle::Canceling, _) => Event::StepCanceled { step: step.clone() },
+                (_, Ok(outputs)) => Event::StepSucceeded { step: step.clone(), fence: entry.fence, outputs },
+                (_, Err(failure)) => Event::StepFailed { step: step.clone(), failure },
+            })
+        }
+        _ => Decision::default(),
+    }
+}
+
+fn waiting<'a>(state: &'a RunState, step: &StepId) -> Option<(&'a Step, &'a Wait)> {
+    let step = state.step(step).filter(|_| state.end.is_none())?;
+    match &step.state {
+        StepState::Waiting(wait) => Some((step, wait)),
+        _ => None,
+    }
+}
+
+/// The failure of a step whose child run has failed or was canceled.
+pub fn child_failure(name: &str, run: RunId, failure: Option<(&StepId, &Failure)>) -> Failure {
+    match failure {
+        Some((step, failure)) => {
+            let message = format!("the child run {name} failed: step `{step}`: {}", failure.message);
+            let hint = format!("`stepwell show {run}` has its steps");
+            Failure { message, hint: failure.hint.clone().or(Some(hint)), ..failure.clone() }
+        }
+        None => Failure::new(FailureKind::Canceled, format!("the child run {name} was canceled"))
+            .with_hint("`stepwell resume` of this run starts it again"),
+    }
+}

@@ -1,0 +1,238 @@
+//! Child runs: submitted once per step, driven with their parents, and heard when they end.
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+use crate::core::artifact::Outputs;
+use crate::core::decide::Command;
+use crate::core::diagnostic::{Problem, SpecErrors};
+use crate::core::event::Wait;
+use crate::core::failure::Failure;
+use crate::core::ids::{RunId, StepId};
+use crate::core::key;
+use crate::core::parse;
+use crate::core::run_options::{Origin, Reuse, RunOptions};
+use crate::core::spec::WorkflowSpec;
+use crate::core::state::{Lifecycle, RunEnd};
+use crate::core::wait::child_failure;
+use crate::steps::catalog;
+use crate::store::{NewRun, Reader, StoreError, Submitted};
+
+use super::drive::Engine;
+use super::error::EngineError;
+use super::options::Scope;
+use super::run::Run;
+
+/// Reason of a pause that ends with that of the parent.
+const PARENT_PAUSED: &str = "its parent run is paused";
+
+impl Engine<'_> {
+    /// Claims what can be claimed, also in child runs that this starts or ends.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub(super) fn give_out(&mut self) -> Result<(), EngineError> {
+        self.tend_children()?;
+        loop {
+            self.claim()?;
+            if !self.tend_children()? {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Whether steps of a run are claimed by this engine.
+    pub(super) fn drives(&self, run: RunId) -> bool {
+        match self.options.scope {
+            Scope::All { .. } => true,
+            Scope::Requests => false,
+            Scope::Run(wanted) => {
+                let mut next = Some(run);
+                while let Some(id) = next {
+                    if id == wanted {
+                        return true;
+                    }
+                    next = self.runs.get(&id).and_then(|run| run.parent);
+                }
+                false
+            }
+        }
+    }
+
+    /// Submits the child run of a ready step, at most once whatever is killed when, and lets the step wait.
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub(super) fn start_child(
+        &mut self,
+        parent: RunId,
+        step: StepId,
+        params: &Map<String, Value>,
+    ) -> Result<(), EngineError> {
+        // What the params are made of must be durable before the child is.
+        self.flush()?;
+        let Some(run) = self.runs.get(&parent) else { return Ok(()) };
+        let child = match child_spec(run, &step, params) {
+            Ok(spec) => self.submit_child(parent, &step, spec)?,
+            Err(failure) => Err(failure),
+        };
+        match child {
+            Ok(child) => self.handle(parent, Command::Wait { step, wait: Wait::Run { run: child } }),
+            Err(failure) => self.handle(parent, Command::Reject { step, failure }),
+        }
+        Ok(())
+    }
+
+    fn submit_child(
+        &mut self,
+        parent: RunId,
+        step: &StepId,
+        spec: WorkflowSpec,
+    ) -> Result<Result<RunId, Failure>, EngineError> {
+        for start in 1u32.. {
+            let Some(run) = self.runs.get(&parent) else { break };
+            let new = new_child(run, step, &spec, start);
+            let (id, name) = (new.id, new.name.clone());
+            let child = match self.store.submit(new) {
+                Ok(Submitted::New) => id,
+                Ok(Submitted::Existing(child)) => child,
+                Err(StoreError::NameActive { run, .. }) => {
+                    let failure =
+                        Failure::fatal(format!("the child run cannot be named {name}: run {run} has that name"));
+                    return Ok(Err(
+                        failure.with_hint(format!("end it with `stepwell cancel {run}`, then `stepwell resume`"))
+                    ));
+                }
+                Err(error) => return Err(error.into()),
+            };
+            self.load(child)?;
+            match self.runs.get(&child).and_then(|run| run.state.end.as_ref()) {
+                // The step was taken up again: a canceled run does not come back.
+                Some(RunEnd::Canceled) => drop(self.runs.remove(&child)),
+                Some(RunEnd::Failed { .. }) => {
+                    self.handle(child, Command::Resume);
+                    return Ok(Ok(child));
+                }
+                Some(RunEnd::Succeeded) | None => return Ok(Ok(child)),
+            }
+        }
+        Ok(Err(Failure::fatal(format!("run {parent} is gone"))))
+    }
+
+    /// Passes on what happens to parents and children; true when something was passed on.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub(super) fn tend_children(&mut self) -> Result<bool, EngineError> {
+        let mut passed_on = false;
+        loop {
+            let mut again = false;
+            for (parent, step, child) in self.awaited_runs() {
+                again |= self.tend_child(parent, step, child)?;
+            }
+            if !again {
+                return Ok(passed_on);
+            }
+            passed_on = true;
+        }
+    }
+
+    /// Runs that a step waits for: parent, step, child.
+    fn awaited_runs(&self) -> Vec<(RunId, StepId, RunId)> {
+        let open = self.runs.iter().filter(|(_, run)| run.state.end.is_none() && run.state.awaits_runs());
+        let waits = open.flat_map(|(parent, run)| run.state.waits().map(|(step, wait)| (*parent, step, wait)));
+        let awaited = waits.filter_map(|(parent, step, wait)| match wait {
+            Wait::Run { run } => Some((parent, step.id.clone(), *run)),
+            _ => None,
+        });
+        awaited.collect()
+    }
+
+    fn tend_child(&mut self, parent: RunId, step: StepId, child: RunId) -> Result<bool, EngineError> {
+        let known = self.runs.contains_key(&child);
+        self.load(child)?;
+        if self.runs.get(&child).is_some_and(Run::is_partly_in_store) && self.pending.must_commit() {
+            // Its outputs may have been decided, but not yet written.
+            self.flush()?;
+        }
+        let (Some(above), Some(below)) = (self.runs.get(&parent), self.runs.get(&child)) else { return Ok(false) };
+        if below.state.end.is_some() {
+            let result = result_of(below, &self.store);
+            self.handle(parent, Command::ChildEnded { step, run: child, result });
+            return Ok(true);
+        }
+        let command = match (above.state.lifecycle, below.state.lifecycle) {
+            (_, Lifecycle::Canceling) => None,
+            (Lifecycle::Canceling, _) => Some(Command::Cancel),
+            (Lifecycle::Paused, Lifecycle::Active | Lifecycle::Interrupted) => {
+                Some(Command::Pause { reason: PARENT_PAUSED.to_owned() })
+            }
+            (Lifecycle::Active, Lifecycle::Interrupted) if self.may_resume(parent) => Some(Command::Resume),
+            (Lifecycle::Active, Lifecycle::Paused) if self.may_resume(parent) && self.paused_with_parent(child)? => {
+                Some(Command::Resume)
+            }
+            _ => None,
+        };
+        let passed_on = command.is_some();
+        if let Some(command) = command {
+            self.handle(child, command);
+        }
+        Ok(passed_on || !known)
+    }
+
+    fn may_resume(&self, parent: RunId) -> bool {
+        self.stopping.is_none() && self.drives(parent)
+    }
+
+    /// A child that a person has paused stays so.
+    fn paused_with_parent(&self, child: RunId) -> Result<bool, EngineError> {
+        Ok(self.store.run(child)?.pause_reason.as_deref() == Some(PARENT_PAUSED))
+    }
+}
+
+fn child_spec(parent: &Run, step: &StepId, params: &Map<String, Value>) -> Result<WorkflowSpec, Failure> {
+    let pinned = parent.state.step(step).and_then(|step| parent.state.step_spec(step).child.as_ref());
+    let pinned = pinned.ok_or_else(|| Failure::fatal("the run was submitted without the workflow of this step"))?;
+    parse::child_workflow(pinned, params, &catalog()).map_err(|errors| invalid(&errors))
+}
+
+fn invalid(errors: &SpecErrors) -> Failure {
+    let place =
+        |problem: &Problem| problem.position().map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();
+    let lines = errors.problems().iter();
+    let lines: Vec<String> = lines.map(|problem| format!("{}{}: {problem}", errors.file(), place(problem))).collect();
+    let failure = Failure::fatal(format!("the child run cannot be started: {}", lines.join("; ")));
+    match errors.problems().iter().find_map(|problem| problem.hint_text()) {
+        Some(hint) => failure.with_hint(hint),
+        None => failure,
+    }
+}
+
+/// `start` counts the runs of this step: a new one is needed only after one that was canceled.
+fn new_child(parent: &Run, step: &StepId, spec: &WorkflowSpec, start: u32) -> NewRun {
+    let run = parent.state.run;
+    let reuse = if parent.options.reuse == Reuse::Never { Reuse::Never } else { Reuse::Allowed };
+    NewRun {
+        id: RunId(Uuid::now_v7()),
+        name: format!("{}.{step}", parent.name),
+        spec: spec.clone(),
+        spec_digest: key::spec_digest(spec),
+        idempotency_key: Some(format!("child {start} of {run}/{step}")),
+        options: RunOptions {
+            priority: parent.options.priority,
+            reuse,
+            origin: Some(Origin::Child { run, step: step.clone() }),
+        },
+        at: Timestamp::now(),
+    }
+}
+
+fn result_of(child: &Run, reader: &Reader) -> Result<Outputs, Failure> {
+    let id = child.state.run;
+    match &child.state.end {
+        Some(RunEnd::Failed { step, failure }) => Err(child_failure(&child.name, id, Some((step, failure)))),
+        Some(RunEnd::Canceled) => Err(child_failure(&child.name, id, None)),
+        Some(RunEnd::Succeeded) | None => child.outputs(reader),
+    }
+}

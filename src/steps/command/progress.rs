@@ -1,0 +1,54 @@
+//! The progress of commands: a file in which the program says how far it is.
+
+use std::fs;
+use std::path::PathBuf;
+
+use crate::core::protocol::Progress;
+use crate::steps::Reporter;
+
+/// `$STEPWELL_PROGRESS`: a line `DONE TOTAL UNIT`, written as often as the program likes.
+pub(super) struct ProgressFile {
+    path: PathBuf,
+    last: String,
+}
+
+impl ProgressFile {
+    pub(super) fn new(path: PathBuf) -> ProgressFile {
+        ProgressFile { path, last: String::new() }
+    }
+
+    /// Tells what is new. A line that is half written or makes no sense is no reason to stop a program.
+    pub(super) fn report(&mut self, reporter: &mut dyn Reporter) {
+        let Ok(text) = fs::read_to_string(&self.path) else { return };
+        if text != self.last
+            && text.ends_with('\n')
+            && let Some(progress) = parse(&text)
+        {
+            reporter.progress(progress);
+            self.last = text;
+        }
+    }
+}
+
+fn parse(text: &str) -> Option<Progress> {
+    let mut words = text.lines().last()?.split_whitespace();
+    let done = words.next()?.parse().ok()?;
+    let total = words.next()?.parse().ok()?;
+    let unit = words.next().unwrap_or("units").to_owned();
+    Some(Progress { done, total, unit, message: String::new() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_last_line_counts_and_nonsense_is_passed_over() {
+        let progress = parse("1 10 pages\n2 10 pages\n").unwrap();
+        assert_eq!((progress.done, progress.total, progress.unit.as_str()), (2, 10, "pages"));
+        assert_eq!(parse("3 9\n").unwrap().unit, "units");
+        for nonsense in ["", "\n", "half\n", "5\n", "-1 2\n"] {
+            assert_eq!(parse(nonsense), None, "{nonsense:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What runs have used up, what was said about it, and how long their steps took.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use rusqlite::params;
+
+use crate::core::event::{Alert, Event};
+use crate::core::ids::{RunId, StepId};
+use crate::core::pools::Held;
+
+use super::decode::{self, collect, first, time_text};
+use super::error::StoreError;
+use super::reader::Reader;
+use super::rows::EventRow;
+
+/// Earlier runs of a workflow whose steps count.
+const RUNS: i64 = 5;
+
+impl Reader {
+    /// Work of all attempts that have ended.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn compute(&self, run: RunId) -> Result<SignedDuration, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT coalesce(sum(compute_ms), 0) AS total FROM attempt WHERE run = ?1";
+            let total = first(connection, sql, [run.to_string()], |row| decode::get::<i64>(row, "total"))?;
+            Ok(SignedDuration::from_millis(total.unwrap_or(0)))
+        })
+    }
+
+    /// Alerts and raised budgets, in order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn notices(&self, run: RunId) -> Result<Vec<EventRow>, StoreError> {
+        self.ask(|connection| {
+            let sql =
+                "SELECT * FROM event WHERE run = ?1 AND kind IN ('run_alerted', 'run_budget_raised') ORDER BY seq";
+            collect(connection, sql, [run.to_string()], decode::event)
+        })
+    }
+
+    /// Alerts of all runs, in order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn alerts(&self) -> Result<HashMap<RunId, Vec<Alert>>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT * FROM event WHERE kind IN ('run_alerted', 'run_budget_raised') AND kind = 'run_alerted'
+                       ORDER BY run, seq";
+            let mut alerts: HashMap<RunId, Vec<Alert>> = HashMap::new();
+            for row in collect(connection, sql, [], decode::event)? {
+                if let Event::RunAlerted { alert, .. } = row.event {
+                    alerts.entry(row.run).or_default().push(alert);
+                }
+            }
+            Ok(alerts)
+        })
+    }
+
+    /// How long equal steps took on average, by the step's position: in this run (children of a fan-out) and in
+    /// the newest earlier runs of the workflow.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn usual_durations(&self, run: RunId) -> Result<HashMap<usize, Duration>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT step.position AS position, avg(total) AS average FROM step
+                       JOIN (SELECT run, step, sum(compute_ms) AS total FROM attempt
+                             WHERE run IN (SELECT id FROM run WHERE workflow = (SELECT workflow FROM run WHERE id = ?1)
+                                           AND id <= ?1 ORDER BY id DESC LIMIT ?2)
+                             GROUP BY run, step) AS effort ON effort.run = step.run AND effort.step = step.id
+                       JOIN step AS own ON own.run = ?1 AND own.position = step.position AND own.parent IS NULL
+                                           AND own.kind = step.kind
+                       WHERE step.status = 'succeeded' GROUP BY step.position";
+            let rows = collect(connection, sql, params![run.to_string(), RUNS], |row| {
+                Ok((decode::get::<i64>(row, "position")?, decode::get::<f64>(row, "average")?))
+            })?;
+            let usual = rows.into_iter().filter_map(|(position, milliseconds)| {
+                let duration = Duration::try_from_secs_f64(milliseconds / 1000.0).ok()?;
+                Some((usize::try_from(position).ok()?, duration))
+            });
+            Ok(usual.collect())
+        })
+    }
+
+    /// Units of pools that running attempts hold, with the names of their runs.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn held_units(&self) -> Result<Vec<(String, StepId, Held)>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT run.name, step.id, step.resources FROM step JOIN run ON run.id = step.run
+                       WHERE step.status = 'running' AND step.resources IS NOT NULL ORDER BY run.id, step.position";
+            collect(connection, sql, [], |row| {
+                let held = decode::json(row, "resources")?;
+                Ok((decode::get(row, "name")?, StepId(decode::get(row, "id")?), held))
+            })
+        })
+    }
+
+    /// Attempts under a rate limit that have started since, oldest first, each with the limit's name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn limited_starts(&self, since: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT run.spec ->> ('$.steps[' || step.position || '].rate_limit') AS name, attempt.started_at
+                       FROM attempt JOIN step ON step.run = attempt.run AND step.id = attempt.step
+                       JOIN run ON run.id = attempt.run
+                       WHERE attempt.started_at >= ?1 AND name IS NOT NULL ORDER BY attempt.started_at";
+            collect(connection, sql, [time_text(since)], |row| {
+                Ok((decode::get(row, "name")?, decode::parse(row, "started_at")?))
+            })
+        })
+    }
+}

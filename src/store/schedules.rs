@@ -1,0 +1,133 @@
+//! Workflows that start by the clock.
+
+use jiff::Timestamp;
+use rusqlite::{ErrorCode, params};
+use serde::{Deserialize, Serialize};
+
+use crate::core::spec::WorkflowSpec;
+use crate::core::timetable::CatchUp;
+
+use super::decode::{self, collect, json_text, time_text};
+use super::error::StoreError;
+use super::reader::Reader;
+use super::writer::Store;
+
+/// How the runs of a schedule are submitted.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct ScheduleOptions {
+    #[serde(default)]
+    pub catch_up: CatchUp,
+    #[serde(default)]
+    pub priority: i32,
+}
+
+#[derive(Clone, PartialEq, Debug)]
+pub struct ScheduleRow {
+    pub name: String,
+    pub cron: String,
+    pub time_zone: String,
+    /// With its parameters, as it was when the schedule was added.
+    pub spec: WorkflowSpec,
+    pub options: ScheduleOptions,
+    pub created_at: Timestamp,
+    pub paused_at: Option<Timestamp>,
+    /// Everything due until then has been started or passed over.
+    pub done_until: Timestamp,
+}
+
+impl Reader {
+    /// By name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
+        self.ask(|connection| collect(connection, "SELECT * FROM schedule ORDER BY name", [], row))
+    }
+
+    /// # Errors
+    /// `UnknownSchedule`.
+    pub fn schedule(&self, name: &str) -> Result<ScheduleRow, StoreError> {
+        let found =
+            self.ask(|connection| decode::first(connection, "SELECT * FROM schedule WHERE name = ?1", [name], row))?;
+        found.ok_or_else(|| StoreError::UnknownSchedule { name: name.to_owned() })
+    }
+}
+
+impl Store {
+    /// # Errors
+    /// `ScheduleExists`, and as `commit`.
+    pub fn add_schedule(&mut self, schedule: &ScheduleRow) -> Result<(), StoreError> {
+        self.write(1, |transaction, _| {
+            let sql = "INSERT INTO schedule (name, cron, time_zone, spec, options, created_at, done_until)
+                       VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)";
+            let ScheduleRow { name, cron, time_zone, spec, options, created_at, done_until, .. } = schedule;
+            let (spec, options) = (json_text(spec)?, json_text(options)?);
+            let (created_at, done_until) = (time_text(*created_at), time_text(*done_until));
+            match transaction.execute(sql, params![name, cron, time_zone, spec, options, created_at, done_until]) {
+                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+                    Err(StoreError::ScheduleExists { name: name.clone() })
+                }
+                Err(error) => Err(error.into()),
+                Ok(_) => Ok(()),
+            }
+        })
+    }
+
+    /// # Errors
+    /// `UnknownSchedule`, and as `commit`.
+    pub fn pause_schedule(&mut self, name: &str, at: Timestamp) -> Result<(), StoreError> {
+        let sql = "UPDATE schedule SET paused_at = coalesce(paused_at, ?2) WHERE name = ?1";
+        self.change_schedule(sql, name, Some(at))
+    }
+
+    /// What was due in between is passed over.
+    ///
+    /// # Errors
+    /// As [`Store::pause_schedule`].
+    pub fn resume_schedule(&mut self, name: &str, at: Timestamp) -> Result<(), StoreError> {
+        let sql =
+            "UPDATE schedule SET done_until = CASE WHEN paused_at IS NULL THEN done_until ELSE max(done_until, ?2) END,
+                       paused_at = NULL
+                   WHERE name = ?1";
+        self.change_schedule(sql, name, Some(at))
+    }
+
+    /// # Errors
+    /// As [`Store::pause_schedule`].
+    pub fn remove_schedule(&mut self, name: &str) -> Result<(), StoreError> {
+        self.change_schedule("DELETE FROM schedule WHERE name = ?1 AND ?2 IS NULL", name, None)
+    }
+
+    /// Everything due until then has been started or passed over. Never goes back; a schedule that was removed
+    /// meanwhile is no error.
+    ///
+    /// # Errors
+    /// As `commit`.
+    pub fn settle_schedule(&mut self, name: &str, until: Timestamp) -> Result<(), StoreError> {
+        self.write(1, |transaction, _| {
+            let sql = "UPDATE schedule SET done_until = max(done_until, ?2) WHERE name = ?1";
+            transaction.execute(sql, params![name, time_text(until)])?;
+            Ok(())
+        })
+    }
+
+    fn change_schedule(&mut self, sql: &str, name: &str, at: Option<Timestamp>) -> Result<(), StoreError> {
+        self.write(1, |transaction, _| match transaction.execute(sql, params![name, at.map(time_text)])? {
+            0 => Err(StoreError::UnknownSchedule { name: name.to_owned() }),
+            _ => Ok(()),
+        })
+    }
+}
+
+fn row(row: &rusqlite::Row<'_>) -> Result<ScheduleRow, StoreError> {
+    Ok(ScheduleRow {
+        name: decode::get(row, "name")?,
+        cron: decode::get(row, "cron")?,
+        time_zone: decode::get(row, "time_zone")?,
+        spec: decode::json(row, "spec")?,
+        options: decode::json(row, "options")?,
+        created_at: decode::parse(row, "created_at")?,
+        paused_at: decode::maybe(row, "paused_at")?,
+        done_until: decode::parse(row, "done_until")?,
+    })
+}

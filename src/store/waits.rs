@@ -1,0 +1,106 @@
+//! Decisions, signals and child runs.
+
+use rusqlite::{Connection, params};
+
+use crate::core::event::{Event, Ruling, Verdict, Wait};
+use crate::core::ids::{RunId, StepId};
+use crate::core::state::Signal;
+
+use super::decode::{self, collect, first};
+use super::error::StoreError;
+use super::reader::Reader;
+use super::rows::{DecisionRow, SignalRow, WaitRow};
+
+/// The step that waited for a signal has the oldest one of that name; before the step's row changes.
+pub(super) fn take_signal(connection: &Connection, run: RunId, step: &StepId, event: &Event) -> Result<(), StoreError> {
+    let Event::StepSucceeded { .. } = event else { return Ok(()) };
+    let sql = "SELECT wait FROM step WHERE run = ?1 AND id = ?2";
+    let wait = first(connection, sql, params![run.to_string(), step.as_str()], |row| decode::json(row, "wait"))?;
+    if let Some(Wait::Signal { name }) = wait {
+        let sql = "UPDATE signal SET taken_by = ?3
+                   WHERE seq = (SELECT min(seq) FROM signal WHERE run = ?1 AND name = ?2 AND taken_by IS NULL)";
+        connection.prepare_cached(sql)?.execute(params![run.to_string(), name, step.as_str()])?;
+    }
+    Ok(())
+}
+
+impl Reader {
+    /// Decisions of a run, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn decisions(&self, run: RunId) -> Result<Vec<DecisionRow>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT * FROM decision WHERE run = ?1 ORDER BY seq";
+            collect(connection, sql, [run.to_string()], |row| {
+                let verdict: String = decode::get(row, "verdict")?;
+                Ok(DecisionRow {
+                    seq: decode::get(row, "seq")?,
+                    step: StepId(decode::get(row, "step")?),
+                    at: decode::parse(row, "at")?,
+                    ruling: Ruling {
+                        rule: decode::get(row, "rule")?,
+                        inputs: decode::json(row, "inputs")?,
+                        // The table admits only the two.
+                        verdict: if verdict == Verdict::Approved.as_str() {
+                            Verdict::Approved
+                        } else {
+                            Verdict::Rejected
+                        },
+                        approver: decode::get(row, "approver")?,
+                        comment: decode::get(row, "comment")?,
+                    },
+                })
+            })
+        })
+    }
+
+    /// Signals that no step has taken, oldest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn free_signals(&self, run: RunId) -> Result<Vec<Signal>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT name, payload FROM signal WHERE run = ?1 AND taken_by IS NULL ORDER BY seq";
+            collect(connection, sql, [run.to_string()], signal)
+        })
+    }
+
+    /// Signals of a run in the order of their arrival.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn signals(&self, run: RunId) -> Result<Vec<SignalRow>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT * FROM signal WHERE run = ?1 ORDER BY seq";
+            collect(connection, sql, [run.to_string()], |row| {
+                Ok(SignalRow {
+                    seq: decode::get(row, "seq")?,
+                    signal: signal(row)?,
+                    taken_by: decode::get::<Option<String>>(row, "taken_by")?.map(StepId),
+                })
+            })
+        })
+    }
+
+    /// Steps that wait, of all runs that have not ended; by run and position.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn waits(&self) -> Result<Vec<WaitRow>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT run, id, wait FROM step WHERE status = 'waiting' ORDER BY run, position, item_index";
+            collect(connection, sql, [], |row| {
+                Ok(WaitRow {
+                    run: decode::parse(row, "run")?,
+                    step: StepId(decode::get(row, "id")?),
+                    wait: decode::json(row, "wait")?,
+                })
+            })
+        })
+    }
+}
+
+fn signal(row: &rusqlite::Row<'_>) -> Result<Signal, StoreError> {
+    Ok(Signal { name: decode::get(row, "name")?, payload: decode::json(row, "payload")? })
+}

@@ -1,0 +1,63 @@
+//! `stepwell chaos`, on workflows that keep the contract and on one that cannot.
+
+use crate::harness::Sandbox;
+
+/// Counts to 30 with a checkpoint at every fifth, and writes EXTRA beside the number.
+const COUNT: &str = r#"
+name = "count"
+[[step]]
+id = "count"
+kind = "command"
+retry = { maximum_attempts = 50, initial_interval = "10ms", maximum_interval = "20ms" }
+[step.with]
+shell = """
+cd "$STEPWELL_CHECKPOINT_DIR"
+n=$(cat last/n 2>/dev/null || echo 0)
+while [ "$n" -lt 30 ]; do
+  n=$((n + 1)); sleep 0.02
+  if [ $((n % 5)) = 0 ]; then
+    mkdir next; echo "$n" >next/n; echo "{\\"last_step\\": $n}" >marker; mv marker next.ready
+    while [ -e next.ready ]; do sleep 0.01; done
+  fi
+done
+echo "$n" EXTRA >"$STEPWELL_OUTPUT_DIR/n"
+"""
+outputs = { n = "n" }
+[[step]]
+id = "copy"
+kind = "command"
+with = { shell = "cp $N \"$STEPWELL_OUTPUT_DIR/n\"", env = { N = "{{ steps.count.outputs.n }}" }, outputs = { n = "n" } }
+"#;
+
+fn sandbox(extra: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("count.toml", COUNT.replace("EXTRA", extra));
+    sandbox
+}
+
+#[test]
+fn a_workflow_that_keeps_the_contract_passes() {
+    let sandbox = sandbox("");
+    let report =
+        sandbox.stepwell(&["chaos", "count.toml", "--kills", "6", "--seed", "7", "--output", "json"]).ok().json();
+    assert_eq!((&report["passed"], &report["kills"]), (&true.into(), &6.into()), "{report}");
+    for count in
+        ["lost_events", "repeated_commits", "orphan_processes", "different_outputs", "rewinds_behind_a_checkpoint"]
+    {
+        assert_eq!(report[count], 0, "{report}");
+    }
+    assert!(report["attempts"].as_u64().unwrap() > 2, "kills lead to new attempts: {report}");
+}
+
+#[test]
+fn an_output_that_is_not_reproducible_is_found() {
+    let sandbox = sandbox("$(date +%N)");
+    let failed = sandbox.stepwell(&["chaos", "count.toml", "--kills", "1", "--dir", "."]).exits(3);
+    assert!(failed.stdout.contains("different: output count/n"), "{}", failed.stdout);
+}
+
+#[test]
+fn a_workflow_that_is_wrong_is_refused_before_anything_runs() {
+    let sandbox = sandbox("");
+    sandbox.stepwell(&["chaos", "count.toml", "-S", "nothing=1"]).exits(2);
+}

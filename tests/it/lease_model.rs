@@ -1,0 +1,229 @@
+//! The lease-and-fence protocol as a model, checked exhaustively: four workers, writes that arrive late
+//! or not at all, leases that run out at any moment. Time does not exist in it, so a worker that
+//! was frozen, a clock that jumps and a slow network are all the same: somebody goes on late.
+//!
+//! The model asks the functions that the store asks (`fence_holds`, `StepStatus::after`), not copies of them.
+
+use std::collections::BTreeSet;
+
+use stateright::{Checker, HasDiscoveries, Model, Property};
+use stepwell::core::artifact::Outputs;
+use stepwell::core::event::{Checkpoint, Event};
+use stepwell::core::ids::{Fence, StepId, StepKey};
+use stepwell::core::status::{StepStatus, Transition, fence_holds};
+
+const WORKERS: usize = 4;
+/// Claims in one behaviour: every worker may hold the lease once, or one of them several times.
+const CLAIMS: u64 = 4;
+/// Checkpoints that a step takes.
+const WORK: u64 = 2;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Guard {
+    Fenced,
+    /// The planted bug: a write is accepted from whoever thinks that it holds the lease.
+    Open,
+}
+
+/// A worker waits for the answer to each write, so it has at most one of them under way.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+enum Worker {
+    Idle,
+    Claiming { fence: u64 },
+    Working { fence: u64, done: u64 },
+    Saving { fence: u64, done: u64 },
+    Finishing { fence: u64 },
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+struct World {
+    // The store.
+    status: StepStatus,
+    fence: u64,
+    saved: u64,
+    /// Sorted: workers are alike, and which of them does something is of no interest.
+    workers: [Worker; WORKERS],
+    // What has happened, for the properties.
+    commits: u8,
+    /// Fence of the newest write that was accepted.
+    writer: u64,
+    older_writer_accepted: bool,
+    saved_went_back: bool,
+    two_holders: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Action {
+    /// The worker does what comes next: it asks, works, or its write arrives. It may never happen.
+    Go(usize),
+    /// The engine gives the lease back, whatever its holder does.
+    Expire,
+}
+
+struct Lease {
+    guard: Guard,
+}
+
+impl Model for Lease {
+    type State = World;
+    type Action = Action;
+
+    fn init_states(&self) -> Vec<World> {
+        vec![World {
+            status: StepStatus::Ready,
+            fence: 0,
+            saved: 0,
+            workers: [Worker::Idle; WORKERS],
+            commits: 0,
+            writer: 0,
+            older_writer_accepted: false,
+            saved_went_back: false,
+            two_holders: false,
+        }]
+    }
+
+    fn actions(&self, world: &World, actions: &mut Vec<Action>) {
+        let claimable = world.status == StepStatus::Ready && world.fence < CLAIMS;
+        let goes = |worker: &Worker| *worker != Worker::Idle || claimable;
+        actions.extend((0..WORKERS).filter(|&number| goes(&world.workers[number])).map(Action::Go));
+        if world.status == StepStatus::Running {
+            actions.push(Action::Expire);
+        }
+    }
+
+    fn next_state(&self, world: &World, action: Action) -> Option<World> {
+        let mut next = world.clone();
+        match action {
+            Action::Expire => {
+                self.store(&mut next, &released(world.fence));
+            }
+            Action::Go(number) => next.workers[number] = self.go(&mut next, world.workers[number]),
+        }
+        next.workers.sort_unstable();
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("only the newest holder of the lease changes the step", |_, world: &World| {
+                !world.older_writer_accepted
+            }),
+            Property::always("checkpoints never go back", |_, world: &World| !world.saved_went_back),
+            Property::always("committed at most once", |_, world: &World| world.commits <= 1),
+            Property::always("a fence is given out once", |_, world: &World| !world.two_holders),
+            Property::sometimes("a step succeeds although its first holders were lost", |_, world: &World| {
+                world.commits == 1 && world.writer == CLAIMS
+            }),
+            Property::sometimes("a worker goes on after its lease was given to another", |_, world: &World| {
+                world.workers.iter().any(|w| matches!(w, Worker::Working { fence, .. } if *fence < world.fence))
+            }),
+        ]
+    }
+}
+
+impl Lease {
+    fn go(&self, world: &mut World, worker: Worker) -> Worker {
+        match worker {
+            Worker::Idle => Worker::Claiming { fence: world.fence + 1 },
+            Worker::Claiming { fence } if self.store(world, &started(fence)) => {
+                let holds = |w: &Worker| matches!(w, Worker::Working { fence: its, .. } if *its == fence);
+                world.two_holders |= world.workers.iter().any(holds);
+                Worker::Working { fence, done: world.saved }
+            }
+            Worker::Working { fence, done } if done < WORK => Worker::Saving { fence, done: done + 1 },
+            Worker::Working { fence, .. } => Worker::Finishing { fence },
+            Worker::Saving { fence, done } if self.store(world, &saved(fence, done)) => {
+                world.saved_went_back |= done < world.saved;
+                world.saved = done;
+                note_writer(world, fence);
+                Worker::Working { fence, done }
+            }
+            Worker::Finishing { fence } if self.store(world, &succeeded(fence)) => {
+                world.commits += 1;
+                note_writer(world, fence);
+                Worker::Idle
+            }
+            // Refused: it was not the holder any more.
+            Worker::Claiming { .. } | Worker::Saving { .. } | Worker::Finishing { .. } => Worker::Idle,
+        }
+    }
+
+    /// What `store::apply` does with an event: the fence, then the status. True when it was accepted.
+    fn store(&self, world: &mut World, event: &Event) -> bool {
+        if self.guard == Guard::Fenced && !fence_holds(event, world.status, Fence(world.fence)) {
+            return false;
+        }
+        match world.status.after(event) {
+            Transition::Keep => {}
+            Transition::To(status) => world.status = status,
+            Transition::Illegal => return false,
+        }
+        if let Event::AttemptStarted { fence, .. } = event {
+            world.fence = fence.0;
+        }
+        true
+    }
+}
+
+fn note_writer(world: &mut World, fence: u64) {
+    world.older_writer_accepted |= fence < world.fence;
+    world.writer = fence;
+}
+
+fn step() -> StepId {
+    StepId::from("a")
+}
+
+fn released(fence: u64) -> Event {
+    Event::AttemptReleased { step: step(), fence: Fence(fence), reason: "silent".to_owned() }
+}
+
+fn started(fence: u64) -> Event {
+    Event::AttemptStarted {
+        step: step(),
+        attempt: u32::try_from(fence).unwrap(),
+        fence: Fence(fence),
+        key: StepKey(String::new()),
+        with: serde_json::Value::Null,
+        lease_expires_at: jiff::Timestamp::UNIX_EPOCH,
+        resources: Default::default(),
+    }
+}
+
+fn saved(fence: u64, done: u64) -> Event {
+    let checkpoint = Checkpoint {
+        artifact: None,
+        state: serde_json::Value::Null,
+        last_step: Some(done),
+        last_doc_index: None,
+        tokens_so_far: None,
+        loss: None,
+        phase: None,
+        permanent: false,
+        keep: None,
+    };
+    Event::CheckpointCommitted { step: step(), fence: Fence(fence), checkpoint }
+}
+
+fn succeeded(fence: u64) -> Event {
+    Event::StepSucceeded { step: step(), fence: Fence(fence), outputs: Outputs::default() }
+}
+
+#[test]
+fn with_the_fence_no_behaviour_of_four_workers_is_wrong() {
+    let checker = Lease { guard: Guard::Fenced }.checker().threads(2).spawn_bfs().join();
+    println!("{} states, depth {}", checker.unique_state_count(), checker.max_depth());
+    assert!(checker.is_done() && checker.unique_state_count() > 1_000, "the whole space was looked at");
+    checker.assert_properties();
+}
+
+#[test]
+fn without_the_fence_the_model_finds_the_zombie() {
+    let broken = ["only the newest holder of the lease changes the step", "checkpoints never go back"];
+    let enough = HasDiscoveries::AllOf(BTreeSet::from(broken));
+    let checker = Lease { guard: Guard::Open }.checker().threads(2).finish_when(enough).spawn_bfs().join();
+    let found = checker.discoveries();
+    for property in broken {
+        assert!(found.contains_key(property), "no counterexample for `{property}`");
+    }
+}

@@ -1,0 +1,47 @@
+//! A run that an older release has started is finished by this one.
+
+use std::fs;
+use std::path::Path;
+
+use crate::harness::Sandbox;
+
+fn copy(from: &Path, to: &Path) {
+    for entry in walkdir::WalkDir::new(from).into_iter().map(Result::unwrap) {
+        let target = to.join(entry.path().strip_prefix(from).unwrap());
+        if entry.file_type().is_dir() {
+            fs::create_dir_all(target).unwrap();
+        } else {
+            fs::copy(entry.path(), target).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_run_of_schema_2_is_resumed_from_its_checkpoint() {
+    let sandbox = Sandbox::new();
+    let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema");
+    copy(&fixtures.join("v2"), &sandbox.state());
+    sandbox.write("workflow.toml", fs::read(fixtures.join("workflow.toml")).unwrap());
+    // Reading migrates as well.
+    sandbox.stepwell(&["db", "check"]).ok();
+    sandbox.stepwell(&["artifact", "verify"]).ok();
+    let backups = fs::read_dir(sandbox.state().join("backups")).unwrap().count();
+    assert_eq!(backups, 1);
+    sandbox.stepwell(&["resume", "stopped"]).ok();
+    let count = "SELECT attempts FROM step JOIN run ON run.id = step.run WHERE name = 'stopped' AND step.id = 'count'";
+    assert_eq!(sandbox.query(count), ["2"]);
+    let n = sandbox.stepwell(&["artifact", "show", "stopped/count/n"]).ok().stdout;
+    assert_eq!(n.trim().lines().last(), Some("4"), "it went on from the checkpoint at 3");
+    // Steps of the older release answer for equal ones, and its idempotency keys hold.
+    sandbox.stepwell(&["run", "workflow.toml", "--name", "new"]).ok();
+    assert_eq!(
+        sandbox.query(
+            "SELECT count(*) FROM step JOIN run ON run.id = step.run WHERE name = 'new' AND reused_from IS NOT NULL"
+        ),
+        ["4"]
+    );
+    sandbox.stepwell(&["run", "workflow.toml", "--idempotency-key", "key-1"]).ok();
+    assert_eq!(sandbox.query("SELECT count(*) FROM run"), ["7"]);
+    sandbox.stepwell(&["db", "check"]).ok();
+    sandbox.stepwell(&["artifact", "verify"]).ok();
+}
