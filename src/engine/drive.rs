@@ -77,6 +77,8 @@ pub(super) struct Engine<'a> {
     pub clock: Clock,
     /// When leases were last checked.
     pub looked_at: Timestamp,
+    /// Before this round's look at what is due: what comes due during the round is left for the next.
+    pub round_at: Timestamp,
 }
 
 struct Executors {
@@ -133,6 +135,7 @@ impl<'a> Engine<'a> {
             stopping: None,
             clock,
             looked_at: clock.now(),
+            round_at: clock.now(),
         })
     }
 }
@@ -164,6 +167,7 @@ impl Engine<'_> {
         // What ran out while no engine was there must not be claimed.
         self.look_at_the_clock();
         loop {
+            self.round_at = self.clock.now();
             self.fire_schedules()?;
             self.judge_runs();
             self.give_out()?;
