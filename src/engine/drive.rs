@@ -87,11 +87,11 @@ struct Executors {
 }
 
 impl Executors {
-    fn new(artifacts: &ArtifactStore, sink: &Sink) -> Result<Executors, EngineError> {
+    fn new(artifacts: &ArtifactStore, sink: &Sink, log_limit: u64) -> Result<Executors, EngineError> {
         let program = own_binary().map_err(EngineError::system("find this program's own path"))?;
         Ok(Executors {
             in_process: InProcess::new(artifacts.clone(), sink.clone()),
-            local: Local::new(program, sink.clone()),
+            local: Local::new(program, sink.clone(), log_limit),
         })
     }
 }
@@ -116,7 +116,7 @@ impl<'a> Engine<'a> {
         }
         let artifacts = ArtifactStore::open(&options.state_dir)?;
         artifacts.clean_temp()?;
-        let executors = Executors::new(&artifacts, &inbox.sink())?;
+        let executors = Executors::new(&artifacts, &inbox.sink(), options.log_limit)?;
         let clock = Clock::start();
         Ok(Engine {
             options,

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -23,6 +24,7 @@ use crate::faults::around;
 use crate::worker::HEARTBEAT_VARIABLE;
 
 use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
+use super::log_keeper::LogKeeper;
 use super::process::{MARK, await_group_end, end_marked, identify, signal_group};
 
 /// A worker that does not read for this long cannot be told anything; its lease will end it.
@@ -32,12 +34,14 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 pub struct Local {
     program: PathBuf,
     sink: Sink,
+    logs: Arc<LogKeeper>,
 }
 
 impl Local {
-    /// `program` is the Stepwell binary that understands `worker exec`.
-    pub fn new(program: PathBuf, sink: Sink) -> Local {
-        Local { program, sink }
+    /// `program` is the Stepwell binary that understands `worker exec`, `log_limit` the most bytes that an
+    /// attempt's log keeps; 0: any number.
+    pub fn new(program: PathBuf, sink: Sink, log_limit: u64) -> Local {
+        Local { program, sink, logs: Arc::new(LogKeeper::new(log_limit)) }
     }
 }
 
@@ -67,6 +71,7 @@ impl Executor for Local {
         let child =
             around!("executor.spawn", command.spawn()).map_err(|e| error(&self.program.display().to_string(), &e))?;
         let pid = child.id();
+        let log_path = launch.request.log_path();
         let sink = self.sink.clone();
         let listener_id = id.clone();
         thread::Builder::new()
@@ -76,7 +81,9 @@ impl Executor for Local {
                 signal_group(pid, Signal::KILL);
                 error("thread", &e)
             })?;
-        Ok(Box::new(LocalAttempt { id, process: identify(pid), socket: ours, child }))
+        // Without a thread the step still goes on, its log unlimited.
+        let _ = self.logs.watch(id.clone(), log_path);
+        Ok(Box::new(LocalAttempt { id, process: identify(pid), socket: ours, child, logs: self.logs.clone() }))
     }
 }
 
@@ -125,6 +132,7 @@ struct LocalAttempt {
     process: Option<ProcessIdentity>,
     socket: UnixStream,
     child: Child,
+    logs: Arc<LogKeeper>,
 }
 
 impl Attempt for LocalAttempt {
@@ -152,6 +160,9 @@ impl Attempt for LocalAttempt {
         let mut survivors = await_group_end(self.child.id());
         if sweep == Sweep::GroupAndMarked {
             survivors.extend(end_marked(&self.id));
+        }
+        if survivors.is_empty() {
+            self.logs.finish(&self.id);
         }
         Exit { code: status.and_then(|s| s.code()), signal: status.and_then(|s| s.signal()), survivors }
     }
