@@ -17,6 +17,7 @@ pub fn drive(session: &Session, run: RunId, start: Start) -> Result<Exit, CliErr
             slots: session.settings.slots.value,
             limits: session.settings.limits(),
             crash_loop_limit: session.settings.crash_loop_limit.value,
+            log_limit: session.settings.log_limit.value,
             start,
         },
         &mut view,

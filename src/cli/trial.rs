@@ -7,6 +7,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::error::CliError;
 use crate::core::status::RunStatus;
+use crate::steps::own_binary;
 use crate::store::{Reader, StepRow};
 
 /// What the program under test said, in its state directory.
@@ -25,7 +26,7 @@ impl Trial {
     /// Starts this program; what it says is only shown when it fails.
     pub fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Child, CliError> {
         let log = File::create(self.state.join(LOG))?;
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(own_binary()?);
         command.arg("--state-dir").arg(&self.state).args(arguments);
         // Engines that are killed on purpose are no crash loop.
         command.env("STEPWELL_CRASH_LOOP_LIMIT", "0");

@@ -20,6 +20,7 @@ pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
             slots: session.settings.slots.value,
             limits: session.settings.limits(),
             crash_loop_limit: session.settings.crash_loop_limit.value,
+            log_limit: session.settings.log_limit.value,
             start: Start::GoOn,
         },
         &mut view,

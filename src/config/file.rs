@@ -8,12 +8,13 @@ use crate::core::diagnostic::{Problems, SpecErrors};
 use crate::core::document::{self, Node, Table};
 use crate::core::suggest;
 
-const KEYS: [&str; 10] = [
+const KEYS: [&str; 11] = [
     "state_dir",
     "output",
     "device",
     "slots",
     "crash_loop_limit",
+    "log_limit",
     "color",
     "retention",
     "pools",
@@ -42,6 +43,7 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
         rate_limits: limits::rate_limits(&table, &mut problems),
         alert_command: limits::alert_command(&table, &mut problems),
         crash_loop_limit: table.get("crash_loop_limit").and_then(|node| crash_loop_limit(node, &mut problems)),
+        log_limit: limits::log_limit(&table, &mut problems),
         slots: table.get("slots").and_then(|node| slots(node, &mut problems)),
     };
     problems.finish(partial)

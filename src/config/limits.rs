@@ -1,4 +1,4 @@
-//! `[pools]`, `[rate_limits]` and `[alerts]` of a configuration file.
+//! `[pools]`, `[rate_limits]`, `[alerts]` and `log_limit` of a configuration file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -71,4 +71,31 @@ pub(super) fn alert_command(table: &Table, problems: &mut Problems) -> Option<Ve
     table.only(&["command"], " in [alerts]", problems);
     let items = table.get("command")?.list("command", problems)?;
     Some(items.iter().filter_map(|item| item.text("command", problems)).map(|word| word.value).collect())
+}
+
+/// Room for a useful beginning and end.
+const LEAST_LOG_LIMIT: u64 = 64 << 10;
+
+pub(super) const LOG_LIMITS: &str = "0 or an amount of at least \"64KiB\"";
+
+pub(super) fn log_limit(table: &Table, problems: &mut Problems) -> Option<u64> {
+    let node = table.get("log_limit")?;
+    let limit = match &node.data {
+        Data::Text(text) => parse_log_limit(text),
+        _ => node.to_json().as_u64().filter(|limit| is_log_limit(*limit)),
+    };
+    if limit.is_none() {
+        problems
+            .at(&node.span, format!("`log_limit` must be {LOG_LIMITS}"))
+            .hint("it limits the log of an attempt; 0 turns this off");
+    }
+    limit
+}
+
+pub(super) fn parse_log_limit(text: &str) -> Option<u64> {
+    amount::parse(text).filter(|limit| is_log_limit(*limit))
+}
+
+fn is_log_limit(limit: u64) -> bool {
+    limit == 0 || limit >= LEAST_LOG_LIMIT
 }

@@ -8,6 +8,7 @@ use std::str::FromStr;
 
 use super::error::ConfigError;
 use super::file;
+use super::limits;
 use super::settings::{ColorChoice, InvalidValue, Origin, OutputFormat, Partial, Setting, Settings};
 use crate::core::pools::Pools;
 
@@ -16,6 +17,9 @@ const DEFAULT_SLOTS: usize = 2;
 
 /// Enough to rule out bad luck, few enough for a person to find a machine that still works.
 const DEFAULT_CRASH_LOOP_LIMIT: u64 = 5;
+
+/// More than anybody reads, and little beside a checkpoint.
+const DEFAULT_LOG_LIMIT: u64 = 64 << 20;
 
 /// What the settings depend on beside the flags; tests pass their own.
 pub struct Surroundings<'a> {
@@ -95,6 +99,14 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             ],
             DEFAULT_CRASH_LOOP_LIMIT,
         ),
+        log_limit: first(
+            [
+                (env.log_limit, Origin::Env("STEPWELL_LOG_LIMIT")),
+                (project.log_limit, project_origin()),
+                (user.log_limit, user_origin()),
+            ],
+            DEFAULT_LOG_LIMIT,
+        ),
         color: first(
             [
                 (flags.color, Origin::Flag),
@@ -158,6 +170,10 @@ fn environment(surroundings: &Surroundings<'_>) -> Result<Partial, ConfigError> 
         crash_loop_limit: variable(surroundings, "STEPWELL_CRASH_LOOP_LIMIT", |text| {
             let invalid = || InvalidValue { expected: "an integer of at least 0", given: text.to_owned() };
             text.parse().map_err(|_| invalid())
+        })?,
+        log_limit: variable(surroundings, "STEPWELL_LOG_LIMIT", |text| {
+            let invalid = || InvalidValue { expected: limits::LOG_LIMITS, given: text.to_owned() };
+            limits::parse_log_limit(text).ok_or_else(invalid)
         })?,
         color: variable(surroundings, "STEPWELL_COLOR", ColorChoice::from_str)?,
         ..Partial::default()

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use crate::core::amount;
 use crate::core::limits::Limits;
 use crate::core::pools::Pools;
 use crate::core::rate_limit::RateLimit;
@@ -22,6 +23,8 @@ pub struct Settings {
     pub slots: Setting<usize>,
     /// Deaths of engines in a row, without progress, that lead to safe mode; 0: none do.
     pub crash_loop_limit: Setting<u64>,
+    /// Most bytes that the log of an attempt keeps; 0: any number.
+    pub log_limit: Setting<u64>,
     pub color: Setting<ColorChoice>,
     /// Ended runs of each workflow that `gc` keeps; none: all.
     pub keep_runs: Setting<Option<u64>>,
@@ -72,6 +75,7 @@ pub struct Partial {
     pub device: Option<String>,
     pub slots: Option<usize>,
     pub crash_loop_limit: Option<u64>,
+    pub log_limit: Option<u64>,
     pub color: Option<ColorChoice>,
     pub keep_runs: Option<u64>,
     pub keep_days: Option<u64>,
@@ -99,6 +103,7 @@ impl Settings {
             row("device", self.device.value.clone(), &self.device.origin),
             row("slots", self.slots.value.to_string(), &self.slots.origin),
             row("crash_loop_limit", self.crash_loop_limit.value.to_string(), &self.crash_loop_limit.origin),
+            row("log_limit", amount::show(self.log_limit.value), &self.log_limit.origin),
             row("color", self.color.value.to_string(), &self.color.origin),
             row("retention.keep_runs", limit(self.keep_runs.value), &self.keep_runs.origin),
             row("retention.keep_days", limit(self.keep_days.value), &self.keep_days.origin),

@@ -160,3 +160,14 @@ fn pools_and_rate_limits_come_from_files_and_are_checked() {
         assert!(errors.problems()[0].message().contains(said), "{text}: {:?}", errors.problems());
     }
 }
+
+#[test]
+fn the_log_limit_is_an_amount_with_a_least_value() {
+    let place = Place::new().project("log_limit = \"1MiB\"");
+    assert_eq!(place.load(Partial::default()).expect("an amount").log_limit.value, 1 << 20);
+    let place = place.env("STEPWELL_LOG_LIMIT", "0");
+    let limit = place.load(Partial::default()).expect("zero").log_limit;
+    assert_eq!((limit.value, limit.origin), (0, Origin::Env("STEPWELL_LOG_LIMIT")));
+    assert!(place.env("STEPWELL_LOG_LIMIT", "1KiB").load(Partial::default()).is_err());
+    assert!(Place::new().project("log_limit = 1000").load(Partial::default()).is_err());
+}

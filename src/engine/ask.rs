@@ -49,6 +49,7 @@ pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, Eng
                     slots: 1,
                     limits: Limits::default(),
                     crash_loop_limit: 0,
+                    log_limit: 0,
                     start: Start::GoOn,
                 };
                 drive_locked(&lock, options, &mut Quiet)?;

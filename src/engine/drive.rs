@@ -79,6 +79,8 @@ pub(super) struct Engine<'a> {
     /// When leases were last checked.
     pub looked_at: Timestamp,
     pub janitor: Janitor,
+    /// Before this round's look at what is due: what comes due during the round is left for the next.
+    pub round_at: Timestamp,
 }
 
 pub(super) struct Executors {
@@ -87,11 +89,11 @@ pub(super) struct Executors {
 }
 
 impl Executors {
-    fn new(artifacts: &ArtifactStore, sink: &Sink) -> Result<Executors, EngineError> {
+    fn new(artifacts: &ArtifactStore, sink: &Sink, log_limit: u64) -> Result<Executors, EngineError> {
         let program = own_binary().map_err(EngineError::system("find this program's own path"))?;
         Ok(Executors {
             in_process: InProcess::new(artifacts.clone(), sink.clone()),
-            local: Local::new(program, sink.clone()),
+            local: Local::new(program, sink.clone(), log_limit),
         })
     }
 }
@@ -116,7 +118,7 @@ impl<'a> Engine<'a> {
         }
         let artifacts = ArtifactStore::open(&options.state_dir)?;
         artifacts.clean_temp()?;
-        let executors = Executors::new(&artifacts, &inbox.sink())?;
+        let executors = Executors::new(&artifacts, &inbox.sink(), options.log_limit)?;
         let clock = Clock::start();
         Ok(Engine {
             options,
@@ -136,6 +138,7 @@ impl<'a> Engine<'a> {
             clock,
             looked_at: clock.now(),
             janitor: Janitor::default(),
+            round_at: clock.now(),
         })
     }
 }
@@ -167,6 +170,7 @@ impl Engine<'_> {
         // What ran out while no engine was there must not be claimed.
         self.look_at_the_clock();
         loop {
+            self.round_at = self.clock.now();
             self.fire_schedules()?;
             self.judge_runs();
             self.give_out()?;

@@ -40,6 +40,8 @@ pub struct EngineOptions {
     pub limits: Limits,
     /// So many deaths of engines in a row lead to safe mode; 0: none do.
     pub crash_loop_limit: u64,
+    /// Most bytes that the log of an attempt keeps; 0: any number.
+    pub log_limit: u64,
     pub start: Start,
 }
 

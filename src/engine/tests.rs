@@ -69,6 +69,7 @@ pub(super) fn options(state_dir: &Path, scope: Scope) -> EngineOptions {
         slots: 2,
         limits: Default::default(),
         crash_loop_limit: 0,
+        log_limit: 0,
         start: Start::GoOn,
     }
 }

@@ -29,9 +29,10 @@ impl Engine<'_> {
         let now = self.clock.now();
         let until =
             |at: Timestamp, now: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
-        let deadlines = self.runs.values().filter_map(|run| next_deadline(&run.state, now));
+        let deadlines = self.runs.values().filter_map(|run| next_deadline(&run.state, self.round_at));
         let deadlines = deadlines.map(|at| until(at, now).max(RETRY));
-        let others = [self.windows.deadline, self.next_judgement(now)].into_iter().flatten().map(|at| until(at, now));
+        let others =
+            [self.windows.deadline, self.next_judgement(self.round_at)].into_iter().flatten().map(|at| until(at, now));
         let due = self.next_due().map(|at| until(at, Timestamp::now()).min(WALL_CLOCK_LOOK));
         let instants = [self.attempts.next_kill(), self.pending.deadline(), self.executors.local.deadline()];
         let instants = instants.into_iter().flatten();

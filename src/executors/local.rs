@@ -6,6 +6,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use rustix::process::Signal;
@@ -18,6 +19,7 @@ use crate::faults::around;
 use crate::steps::find;
 
 use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Sink, Sweep};
+use super::log_keeper::LogKeeper;
 use super::pool::{Pool, Worker};
 use super::process::worker_mark;
 
@@ -26,12 +28,14 @@ pub struct Local {
     program: PathBuf,
     sink: Sink,
     pool: Rc<Pool>,
+    logs: Arc<LogKeeper>,
 }
 
 impl Local {
-    /// `program` is the Stepwell binary that understands `worker exec`.
-    pub fn new(program: PathBuf, sink: Sink) -> Local {
-        Local { program, sink, pool: Rc::default() }
+    /// `program` is the Stepwell binary that understands `worker exec`, `log_limit` the most bytes that an
+    /// attempt's log keeps; 0: any number.
+    pub fn new(program: PathBuf, sink: Sink, log_limit: u64) -> Local {
+        Local { program, sink, pool: Rc::default(), logs: Arc::new(LogKeeper::new(log_limit)) }
     }
 
     /// When [`Local::retire`] has something to do.
@@ -82,13 +86,17 @@ impl Executor for Local {
         // What a worker holds of the pools is in its environment.
         let reusable =
             launch.resources.is_empty() && find(&launch.request.kind).is_some_and(|handler| handler.leaves_no_trace());
+        let log_path = launch.request.log_path();
         let worker = self.employ(&launch, &id, reusable).map_err(|e| error("worker process", &e))?;
+        // Without a thread the step still goes on, its log unlimited.
+        let _ = self.logs.watch(id.clone(), log_path);
         Ok(Box::new(LocalAttempt {
             id,
             worker: Some(worker),
             program: None,
             spent: (!reusable).into(),
             pool: self.pool.clone(),
+            logs: self.logs.clone(),
         }))
     }
 }
@@ -109,6 +117,7 @@ struct LocalAttempt {
     /// A worker that was told to end is not given back, and neither is one for this attempt only.
     spent: std::cell::Cell<bool>,
     pool: Rc<Pool>,
+    logs: Arc<LogKeeper>,
 }
 
 impl LocalAttempt {
@@ -148,11 +157,14 @@ impl Attempt for LocalAttempt {
     fn bury(&mut self, sweep: Sweep) -> Exit {
         let Some(mut worker) = self.worker.take() else { return Exit::default() };
         if sweep == Sweep::Group && worker.is_idle() && !self.spent.get() {
+            self.logs.finish(&self.id);
             self.pool.give_back(worker);
             return Exit::default();
         }
         let exit = worker.bury(self.program, (sweep == Sweep::GroupAndMarked).then_some(&self.id));
-        if !exit.survivors.is_empty() {
+        if exit.survivors.is_empty() {
+            self.logs.finish(&self.id);
+        } else {
             self.worker = Some(worker);
         }
         exit

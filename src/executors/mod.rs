@@ -3,6 +3,8 @@
 mod executor;
 mod in_process;
 mod local;
+mod log_cap;
+mod log_keeper;
 mod pool;
 mod process;
 

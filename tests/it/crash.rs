@@ -199,3 +199,17 @@ fn a_thawed_worker_changes_nothing() {
     sandbox.stepwell(&["db", "check"]).ok();
     assert_no_orphans(&sandbox);
 }
+
+#[test]
+fn a_pause_that_ends_while_the_engine_is_busy_is_not_slept_through() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "w.toml",
+        "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"command\"\n\
+         retry = { maximum_attempts = 100, initial_interval = \"1ms\", backoff_coefficient = 1.0 }\n\
+         with = { shell = \"test $STEPWELL_ATTEMPT -ge 80\" }\n",
+    );
+    let mut engine = sandbox.start(&["run", "w.toml"]);
+    eventually("the 80th attempt has succeeded", || engine.try_wait().unwrap().is_some());
+    assert_eq!(sandbox.show()["steps"][0]["attempts"], 80);
+}

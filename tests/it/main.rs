@@ -13,6 +13,7 @@ mod engine;
 mod failpoints;
 mod harness;
 mod lease_model;
+mod logs;
 mod maintenance;
 mod pools;
 mod provenance;

@@ -1,0 +1,79 @@
+//! Looks after the logs of running attempts. Its thread lives only while there are some.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use super::executor::AttemptId;
+use super::log_cap::LogCap;
+
+const INTERVAL: Duration = Duration::from_secs(1);
+/// While a log grows fast.
+const SHORT_INTERVAL: Duration = Duration::from_millis(100);
+
+pub(super) struct LogKeeper {
+    /// Most bytes of a log; 0: any number.
+    limit: u64,
+    watched: Arc<Mutex<Watched>>,
+}
+
+#[derive(Default)]
+struct Watched {
+    logs: BTreeMap<AttemptId, LogCap>,
+    /// Whether a thread looks after them.
+    has_thread: bool,
+}
+
+impl LogKeeper {
+    pub(super) fn new(limit: u64) -> LogKeeper {
+        LogKeeper { limit, watched: Arc::default() }
+    }
+
+    /// # Errors
+    /// When a thread is needed and cannot be started.
+    pub(super) fn watch(&self, id: AttemptId, log: PathBuf) -> io::Result<()> {
+        if self.limit == 0 {
+            return Ok(());
+        }
+        let mut watched = lock(&self.watched);
+        if !watched.has_thread {
+            let (shared, limit) = (self.watched.clone(), self.limit);
+            thread::Builder::new().name("logs".to_owned()).spawn(move || keep(&shared, limit))?;
+            watched.has_thread = true;
+        }
+        watched.logs.insert(id, LogCap::new(log, self.limit));
+        Ok(())
+    }
+
+    /// The attempt's processes are dead.
+    pub(super) fn finish(&self, id: &AttemptId) {
+        let log = lock(&self.watched).logs.remove(id);
+        if let Some(log) = log {
+            // It keeps its hole then, which costs nothing.
+            let _ = log.finish();
+        }
+    }
+}
+
+fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
+    // Each look leaves the logs as the next look expects them.
+    watched.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn keep(watched: &Mutex<Watched>, limit: u64) {
+    let mut interval = SHORT_INTERVAL;
+    loop {
+        thread::sleep(interval);
+        let mut watched = lock(watched);
+        if watched.logs.is_empty() {
+            watched.has_thread = false;
+            return;
+        }
+        // A log that cannot be looked at now may be at the next look; until then its step goes on.
+        let growth = watched.logs.values_mut().map(|log| log.look().unwrap_or(0)).max();
+        interval = if growth.unwrap_or(0) > limit / 16 { SHORT_INTERVAL } else { INTERVAL };
+    }
+}
