@@ -3,7 +3,7 @@
 //! columns with code of its own, so that a fault of the projection itself is found too.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row, Statement};
@@ -62,14 +62,11 @@ pub(super) fn differences(live: &Connection) -> Result<Vec<String>, StoreError> 
 fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>, StoreError> {
     let transaction = scratch.transaction()?;
     let mut head = Head::genesis();
-    let mut touched = BTreeMap::new();
     let mut statement = live.prepare("SELECT * FROM event ORDER BY seq")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let event = decode::event(row)?;
         let recorded = Recorded { run: event.run, at: event.at, event: event.event };
-        let newest = touched.entry(recorded.run).or_insert(recorded.at);
-        *newest = recorded.at.max(*newest);
         let applied = match &recorded.event {
             Event::RunSubmitted { .. } => insert_run(live, &transaction, &mut head, &recorded).map(Some),
             _ => writer::project(&transaction, &mut head, &recorded).map(|applied| applied.map(drop)),
@@ -82,7 +79,6 @@ fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>,
         let (seq, run) = (event.seq, recorded.run);
         return Ok(Some(format!("event log: event {seq} of run {run} cannot be applied again: {problem}")));
     }
-    writer::touch(&transaction, &touched)?;
     transaction.commit()?;
     Ok(None)
 }

@@ -95,9 +95,8 @@ pub(super) fn insert(
         _ => None,
     };
     connection.execute(
-        "INSERT INTO run (id, name, workflow, status, created_at, updated_at, idempotency_key, spec_digest, spec, options,
-                          parent_run)
-         VALUES (?1, ?2, ?3, 'pending', ?4, ?4, ?5, ?6, ?7, ?8, ?9)",
+        "INSERT INTO run (id, name, workflow, status, created_at, idempotency_key, spec_digest, spec, options, parent_run)
+         VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9)",
         params![run, name, workflow, at, key, spec_digest, spec, json_text(options)?, parent],
     )?;
     head.append(connection, recorded)?;

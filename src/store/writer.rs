@@ -1,6 +1,5 @@
 //! The writing connection: every change is one IMMEDIATE transaction that is durable on return.
 
-use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::ops::Deref;
 use std::path::Path;
@@ -231,15 +230,10 @@ fn transact<T>(
 
 fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> Result<CommitReport, StoreError> {
     let mut report = CommitReport::default();
-    let mut touched: BTreeMap<RunId, Timestamp> = BTreeMap::new();
     for (index, recorded) in batch.events.iter().enumerate() {
         match project(transaction, head, recorded)? {
             None => report.stale.push(index),
-            Some(dropped) => {
-                report.dropped.extend(dropped);
-                let newest = touched.entry(recorded.run).or_insert(recorded.at);
-                *newest = recorded.at.max(*newest);
-            }
+            Some(dropped) => report.dropped.extend(dropped),
         }
     }
     for (index, lease) in batch.leases.iter().enumerate() {
@@ -252,7 +246,6 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
             report.stale_metrics.push(index);
         }
     }
-    touch(transaction, &touched)?;
     for answer in batch.answers {
         let sql = "UPDATE request SET done_at = ?2, refusal = ?3 WHERE id = ?1";
         let at = batch.events.last().map_or_else(Timestamp::now, |recorded| recorded.at);
@@ -272,15 +265,6 @@ pub(super) fn project(
         return Ok(None);
     }
     prune::drop_replaced(connection, recorded).map(Some)
-}
-
-/// Notes the time of the newest event of each run.
-pub(super) fn touch(connection: &Connection, newest: &BTreeMap<RunId, Timestamp>) -> Result<(), StoreError> {
-    let sql = "UPDATE run SET updated_at = max(updated_at, ?2) WHERE id = ?1";
-    for (run, at) in newest {
-        connection.prepare_cached(sql)?.execute(params![run.to_string(), time_text(*at)])?;
-    }
-    Ok(())
 }
 
 /// A status in which no other run may have the name.

@@ -16,7 +16,6 @@ CREATE TABLE new_run (
     created_at      TEXT NOT NULL,
     started_at      TEXT,
     finished_at     TEXT,
-    updated_at      TEXT NOT NULL,
     failure         TEXT CHECK (json_valid(failure)),
     pause_reason    TEXT,
     idempotency_key TEXT UNIQUE,
@@ -27,9 +26,9 @@ CREATE TABLE new_run (
     -- the run whose step started this one
     parent_run      TEXT REFERENCES run (id)
 ) STRICT;
-INSERT INTO new_run (id, name, workflow, status, created_at, started_at, finished_at, updated_at, failure,
+INSERT INTO new_run (id, name, workflow, status, created_at, started_at, finished_at, failure,
                      idempotency_key, spec_digest, spec, options)
-SELECT id, name, workflow, status, created_at, started_at, finished_at, updated_at, failure,
+SELECT id, name, workflow, status, created_at, started_at, finished_at, failure,
        idempotency_key, spec_digest, spec, '{}' FROM run;
 DROP TABLE run;
 ALTER TABLE new_run RENAME TO run;

@@ -95,7 +95,7 @@ fn tables_must_say_what_the_log_says() {
         ("UPDATE attempt SET finished_at = NULL", "`finished_at` is nothing"),
         ("DELETE FROM attempt", "table `attempt`: row"),
         ("UPDATE artifact SET media_type = 'x'", "table `artifact`: row"),
-        ("UPDATE run SET updated_at = '2000-01-01T00:00:00.000Z'", "`updated_at` is"),
+        ("UPDATE run SET created_at = '2000-01-01T00:00:00.000Z'", "`created_at` is"),
         ("UPDATE event SET step = 'b' WHERE seq = 4", "another kind or step"),
     ] {
         let text = problems_after(&format!("{sql} -- {expected}"));
