@@ -163,6 +163,8 @@ pub struct RunState {
     class_of: Vec<(ClassIndex, ClassIndex)>,
     /// Ready steps by class and time; no set is empty. A million steps that wait for a pool are one entry.
     ready: BTreeMap<ClassIndex, BTreeSet<(Timestamp, StepIndex)>>,
+    /// Whether any step has a `timeout.schedule_to_close`.
+    limits_steps: bool,
     /// Time of the event that is being applied.
     pub(super) clock: Timestamp,
     /// Work of all attempts that have ended.
@@ -202,6 +204,7 @@ impl RunState {
         let (classes, class_of) = classify(&spec, placement);
         let budget = spec.budget;
         let due = (0..count).filter(|&i| spec.steps[i].needs.is_empty()).collect();
+        let limits_steps = spec.steps.iter().any(|step| step.timeout.schedule_to_close.is_some());
         RunState {
             run,
             lifecycle: Lifecycle::Active,
@@ -214,6 +217,7 @@ impl RunState {
             classes,
             class_of,
             ready: BTreeMap::new(),
+            limits_steps,
             clock: Timestamp::UNIX_EPOCH,
             compute: SignedDuration::ZERO,
             alerts: Vec::new(),
@@ -333,10 +337,9 @@ impl RunState {
 
     /// Ready steps, with the end of their `timeout.schedule_to_close`.
     pub(super) fn ready_with_deadline(&self) -> impl Iterator<Item = (&Step, Timestamp)> {
-        let limited = self.spec.steps.iter().any(|step| step.timeout.schedule_to_close.is_some());
         let ready = self.ready.values().flatten();
         ready
-            .take_while(move |_| limited)
+            .take_while(|_| self.limits_steps)
             .filter_map(|&(_, i)| Some((&self.steps[i], self.schedule_deadline(&self.steps[i])?)))
     }
 

@@ -261,6 +261,9 @@ fn killed_again_and_again_the_outputs_are_the_same() {
             _ => {
                 engine.signal(Signal::KILL);
                 worker.map(|worker| kill_process_group(worker, Signal::KILL));
+                for process in lab.processes() {
+                    let _ = kill_process(pid(process), Signal::KILL);
+                }
             }
         }
         engine.wait();

@@ -38,20 +38,20 @@ fn check_flood(sandbox: &Sandbox, last: &str) {
     assert!(text.trim_end().ends_with(last), "{}", &text[text.len() - 500..]);
 }
 
-const FLOOD: &str = "echo the beginning; seq -f 'flood %.0f' 1 13000000";
+const FLOOD: &str = "echo the beginning; seq -f 'flood %.0f' 1 14100000";
 
 #[test]
 fn a_flood_leaves_the_first_and_the_newest_lines() {
     let sandbox = sandbox(FLOOD);
     sandbox.stepwell(&["run", "flood.toml"]).ok();
-    check_flood(&sandbox, "flood 12999999\nflood 13000000");
+    check_flood(&sandbox, "flood 14099999\nflood 14100000");
 }
 
 #[test]
 fn a_failing_flood_shows_its_last_lines() {
     let sandbox = sandbox(&format!("{FLOOD}; echo the cause >&2; exit 4"));
-    sandbox.stepwell(&["run", "flood.toml"]).exits(3).says(&["flood 13000000", "the cause"]);
-    check_flood(&sandbox, "flood 13000000\nthe cause");
+    sandbox.stepwell(&["run", "flood.toml"]).exits(3).says(&["flood 14100000", "the cause"]);
+    check_flood(&sandbox, "flood 14100000\nthe cause");
 }
 
 /// The step goes on printing only after the disk was seen to be freed under it.
@@ -68,12 +68,12 @@ fn a_running_flood_frees_the_disk_and_can_be_followed() {
     let log = || logs(&sandbox).first().and_then(|path| fs::metadata(path).ok());
     eventually("the step runs", || sandbox.state().join("runs").is_dir() && sandbox.query_count("step") > 0);
     let follower = sandbox.command(&["logs", "last", "-f"]).stdout(Stdio::piped()).spawn().unwrap();
-    eventually("all is printed", || sandbox.stepwell(&["logs", "last"]).stdout.trim_end().ends_with("flood 13000000"));
+    eventually("all is printed", || sandbox.stepwell(&["logs", "last"]).stdout.trim_end().ends_with("flood 14100000"));
     eventually("the disk is freed", || log().is_some_and(|log| log.blocks() * 512 < 2 * LIMIT));
     sandbox.write("go", "");
     assert!(engine.wait().unwrap().success());
     let followed = String::from_utf8(follower.wait_with_output().unwrap().stdout).unwrap();
     assert!(followed.contains("the beginning\nflood 1\n"));
-    assert!(followed.trim_end().ends_with("flood 13000000\nthe end"));
-    check_flood(&sandbox, "flood 13000000\nthe end");
+    assert!(followed.trim_end().ends_with("flood 14100000\nthe end"));
+    check_flood(&sandbox, "flood 14100000\nthe end");
 }

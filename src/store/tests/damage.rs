@@ -96,6 +96,7 @@ fn tables_must_say_what_the_log_says() {
         ("DELETE FROM attempt", "table `attempt`: row"),
         ("UPDATE artifact SET media_type = 'x'", "table `artifact`: row"),
         ("UPDATE step SET children = 2 WHERE id = 'a'", "`children` is 2, the log says nothing"),
+        ("UPDATE run SET created_at = '2000-01-01T00:00:00.000Z'", "`created_at` is"),
         ("UPDATE event SET step = 'b' WHERE seq = 4", "another kind or step"),
     ] {
         let text = problems_after(&format!("{sql} -- {expected}"));
