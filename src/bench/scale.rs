@@ -15,7 +15,7 @@ use super::error::BenchError;
 use super::observe::{memory, stepwell};
 use super::start::{first_attempt, kill};
 use super::statistics::{Report, median, percentile_99};
-use super::throughput::run;
+use super::throughput::{run, serve};
 use super::workflows;
 
 /// The most items of one fan-out.
@@ -31,7 +31,7 @@ pub(super) fn scale(folder: &Path, count: usize, report: &mut Report) -> Result<
     ];
     for (workflow, rate, peak, slowing) in cases {
         let state_dir = folder.join("scale");
-        let measured = run(folder, &state_dir, &workflow)?;
+        let measured = serve(folder, &state_dir, &workflow)?;
         report.add(rate, "1/s", count as f64 / measured.seconds);
         if let Some(size) = measured.peak {
             report.add(peak, "MiB", size);

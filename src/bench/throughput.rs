@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Child;
 
 use jiff::Unit;
 
@@ -26,8 +27,29 @@ pub(super) fn run(folder: &Path, state_dir: &Path, workflow: &str) -> Result<Mea
     let file = folder.join("workflow.toml");
     fs::write(&file, workflow).map_err(BenchError::system("write the workflow"))?;
     let arguments = ["--quiet", "run", &file.to_string_lossy(), "--no-reuse"];
-    let child = stepwell(state_dir, &arguments)?.spawn().map_err(BenchError::system("start the engine"))?;
-    let peak = finish(child, "run")?;
+    let peak = finish(start(state_dir, &arguments)?, "run")?;
+    measured(state_dir, peak)
+}
+
+/// [`run`] with the run submitted by one process and driven by another: the memory is that of the engine
+/// alone, without that of the parser.
+///
+/// # Errors
+/// When the run does not succeed.
+pub(super) fn serve(folder: &Path, state_dir: &Path, workflow: &str) -> Result<Measured, BenchError> {
+    let file = folder.join("workflow.toml");
+    fs::write(&file, workflow).map_err(BenchError::system("write the workflow"))?;
+    let arguments = ["--quiet", "run", &file.to_string_lossy(), "--no-reuse", "--detach"];
+    finish(start(state_dir, &arguments)?, "run --detach")?;
+    let peak = finish(start(state_dir, &["--quiet", "worker", "--exit-when-idle"])?, "worker")?;
+    measured(state_dir, peak)
+}
+
+fn start(state_dir: &Path, arguments: &[&str]) -> Result<Child, BenchError> {
+    stepwell(state_dir, arguments)?.spawn().map_err(BenchError::system("start the engine"))
+}
+
+fn measured(state_dir: &Path, peak: Option<f64>) -> Result<Measured, BenchError> {
     let reader = Reader::open(state_dir)?;
     let run = reader.run(reader.resolve_run("last")?)?;
     let seconds = run.started_at.zip(run.finished_at).and_then(|(from, to)| (to - from).total(Unit::Second).ok());

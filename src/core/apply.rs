@@ -45,7 +45,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
         }
         Event::CheckpointAdopted { step, checkpoint, .. } => {
             if let Some(i) = state.find(step) {
-                state.steps[i].last_checkpoint = Some(checkpoint.clone());
+                state.steps[i].last_checkpoint = Some(Box::new(checkpoint.clone()));
             }
         }
         Event::StepSkipped { step, .. } => with_step(state, step, |state, i| {
@@ -98,14 +98,14 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
         }),
         Event::CheckpointCommitted { step, fence, checkpoint } => with_lease(state, step, *fence, |state, i| {
             let entry = &mut state.steps[i];
-            let differs = entry.last_checkpoint.as_ref() != Some(checkpoint);
+            let differs = entry.last_checkpoint.as_deref() != Some(checkpoint);
             if let StepState::Leased(lease) = &mut entry.state {
                 lease.progressed |= differs;
             }
             if differs {
                 entry.losses = 0;
             }
-            entry.last_checkpoint = Some(checkpoint.clone());
+            entry.last_checkpoint = Some(Box::new(checkpoint.clone()));
         }),
         Event::RunAlerted { alert, .. } => state.alerts.push(*alert),
         // The new limit deserves an alert of its own.

@@ -1,8 +1,11 @@
 //! Content keys: equal keys mean equal work, and a difference can be explained.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fmt::Write as _;
 
+use serde::de::{MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::artifact::Digest;
@@ -19,7 +22,17 @@ pub fn step_key(kind: &str, version: u32, with: &Value, fingerprint: &Value) -> 
 /// The digest of a workflow with its resolved parameters: what a run pins.
 pub fn spec_digest(spec: &WorkflowSpec) -> String {
     // A spec holds only text keys and finite numbers, so it always has a JSON form.
-    json_digest(&serde_json::to_value(spec).unwrap_or_default())
+    let text = serde_json::to_string(spec).unwrap_or_default();
+    text_digest(&text).unwrap_or_default()
+}
+
+/// As [`json_digest`] of the value that `text` stands for, which may be many times larger in memory.
+///
+/// # Errors
+/// When the text is no JSON.
+pub fn text_digest(text: &str) -> serde_json::Result<String> {
+    let Canonical(canonical) = serde_json::from_str(text)?;
+    Ok(Digest::of(canonical.as_bytes()).to_string())
 }
 
 /// The digest of a JSON value, whatever the order of its keys.
@@ -63,6 +76,83 @@ fn write_canonical(value: &Value, out: &mut String) {
 fn write_scalar(value: &Value, out: &mut String) {
     // Writing to a string cannot fail.
     let _ = write!(out, "{value}");
+}
+
+/// What [`canonical`] writes, read without the tree of values in between.
+struct Canonical(String);
+
+impl<'de> Deserialize<'de> for Canonical {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(CanonicalVisitor)
+    }
+}
+
+struct CanonicalVisitor;
+
+impl CanonicalVisitor {
+    fn scalar<E>(value: impl Into<Value>) -> Result<Canonical, E> {
+        let mut out = String::new();
+        write_scalar(&value.into(), &mut out);
+        Ok(Canonical(out))
+    }
+}
+
+impl<'de> Visitor<'de> for CanonicalVisitor {
+    type Value = Canonical;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Canonical, E> {
+        Self::scalar(value)
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Canonical, E> {
+        Self::scalar(value)
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Canonical, E> {
+        Self::scalar(value)
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Canonical, E> {
+        Self::scalar(value)
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Canonical, E> {
+        Self::scalar(value)
+    }
+
+    fn visit_unit<E>(self) -> Result<Canonical, E> {
+        Self::scalar(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Canonical, A::Error> {
+        let mut out = "[".to_owned();
+        while let Some(Canonical(item)) = items.next_element()? {
+            out.push_str(if out.len() > 1 { "," } else { "" });
+            out.push_str(&item);
+        }
+        out.push(']');
+        Ok(Canonical(out))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Canonical, A::Error> {
+        let mut sorted: BTreeMap<String, String> = BTreeMap::new();
+        while let Some((key, Canonical(entry))) = entries.next_entry()? {
+            sorted.insert(key, entry);
+        }
+        let mut out = "{".to_owned();
+        for (key, entry) in sorted {
+            out.push_str(if out.len() > 1 { "," } else { "" });
+            write_scalar(&Value::from(key), &mut out);
+            out.push(':');
+            out.push_str(&entry);
+        }
+        out.push('}');
+        Ok(Canonical(out))
+    }
 }
 
 /// One argument that differs between two runs of a step, with both values in short form.
@@ -201,6 +291,16 @@ mod tests {
     fn canonical_json_is_what_is_written_here() {
         let value = json!({ "b": [1, 2.5, null], "a": { "z": "\n\u{e9}", "y": true } });
         assert_eq!(canonical(&value), "{\"a\":{\"y\":true,\"z\":\"\\n\u{e9}\"},\"b\":[1,2.5,null]}");
+    }
+
+    #[test]
+    fn the_digest_of_a_text_is_that_of_its_value() {
+        for text in ["[]", "{}", " null ", r#"{"b":[1,-2,2.5,1e300,null,true],"a":{"z":"\n\u00e9","":{}},"a":"twice"}"#]
+        {
+            let value: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(text_digest(text).unwrap(), json_digest(&value), "{text}");
+        }
+        assert!(text_digest("{").is_err());
     }
 
     proptest! {

@@ -141,7 +141,7 @@ pub struct Step {
     pub ready_since: Option<Timestamp>,
     /// Key of the newest claim.
     pub key: Option<StepKey>,
-    pub last_checkpoint: Option<Checkpoint>,
+    pub last_checkpoint: Option<Box<Checkpoint>>,
     /// A need that was skipped; this step then is skipped as well.
     pub(super) skipped_need: Option<StepIndex>,
 }

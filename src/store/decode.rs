@@ -8,13 +8,12 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Params, Row};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
 
 use crate::core::artifact::ArtifactRef;
 use crate::core::estimate::ProgressMark;
 use crate::core::event::{Checkpoint, ProcessIdentity};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
-use crate::core::key::json_digest;
+use crate::core::key::text_digest;
 use crate::core::protocol::MetricRow;
 use crate::core::spec::WorkflowSpec;
 
@@ -122,12 +121,13 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow, StoreError> {
 /// The workflow of a run, if it is the one that was submitted. The digest is of the JSON as it is stored:
 /// a build whose workflows have more fields reads that of an older build as well.
 pub(super) fn spec(row: &Row<'_>) -> Result<WorkflowSpec, StoreError> {
-    let stored: Value = json(row, "spec")?;
-    let (actual, expected) = (json_digest(&stored), get::<String>(row, "spec_digest")?);
+    let stored: String = get(row, "spec")?;
+    let actual = text_digest(&stored).map_err(|error| bad("spec", error))?;
+    let expected: String = get(row, "spec_digest")?;
     if actual != expected {
         return Err(StoreError::DamagedSpec { run: parse(row, "id")?, expected, actual });
     }
-    serde_json::from_value(stored).map_err(|error| bad("spec", error))
+    serde_json::from_str(&stored).map_err(|error| bad("spec", error))
 }
 
 /// A step without its outputs, which are rows of their own.
