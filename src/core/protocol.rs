@@ -86,7 +86,7 @@ pub enum FromAttempt {
     Done(Outputs),
     Failed(Failure),
     Interrupted,
-    /// After `Done`: nothing of the attempt is left, and the worker can take another one.
+    /// With the next message, the last one of this attempt, nothing of it is left: the worker can take another.
     Idle,
 }
 

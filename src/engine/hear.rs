@@ -21,6 +21,10 @@ impl Engine<'_> {
     pub(super) fn hear(&mut self, message: Message) -> Result<(), EngineError> {
         match message {
             Message::Attempt(id, Report::Message(message)) => self.hear_attempt(id, message),
+            Message::Attempt(id, Report::Last(message)) => {
+                self.hear_attempt(id.clone(), message);
+                self.bury(&id);
+            }
             Message::Attempt(id, Report::Garbled(line)) => {
                 let failure = Failure::fatal(format!("the worker broke the protocol with the line `{line}`"));
                 self.end(&id, Ending::Fail(failure), true);

@@ -29,9 +29,11 @@ impl fmt::Display for AttemptId {
 #[derive(Debug)]
 pub enum Report {
     Message(FromAttempt),
+    /// The attempt has left nothing, and nothing more will come. [`Attempt::bury`] it.
+    Last(FromAttempt),
     /// Not of the protocol; the attempt cannot be trusted any more.
     Garbled(String),
-    /// Nothing more will come: the process has ended, or can take another attempt. [`Attempt::bury`] it.
+    /// The process has ended: nothing more will come. [`Attempt::bury`] it.
     Ended,
 }
 
@@ -84,7 +86,8 @@ impl fmt::Display for Exit {
 }
 
 pub trait Executor {
-    /// Starts the attempt. Reports of it go to the executor's sink, the last one is [`Report::Ended`].
+    /// Starts the attempt. Reports of it go to the executor's sink, the last one is [`Report::Ended`] or
+    /// [`Report::Last`].
     ///
     /// # Errors
     /// When no process or thread could be started; then nothing is reported.
@@ -102,6 +105,6 @@ pub trait Attempt {
     fn terminate(&self);
     /// Ends every process of the attempt (SIGKILL); [`Report::Ended`] follows.
     fn kill(&self);
-    /// After [`Report::Ended`]: ends what is left, proves it dead, and releases the process id.
+    /// After the last report: ends what is left, proves it dead, and releases the process id.
     fn bury(&mut self, sweep: Sweep) -> Exit;
 }

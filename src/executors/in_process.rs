@@ -27,8 +27,7 @@ impl Executor for InProcess {
         let id = launch.id();
         let mut reporter = Direct { id: id.clone(), sink: self.sink.clone() };
         let last = perform(&launch.request, &self.artifacts, &mut reporter);
-        (self.sink)(id.clone(), Report::Message(last));
-        (self.sink)(id, Report::Ended);
+        (self.sink)(id, Report::Last(last));
         Ok(Box::new(InProcessAttempt))
     }
 }

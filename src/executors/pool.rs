@@ -139,11 +139,16 @@ impl Worker {
 /// Forwards what the worker says until it has ended.
 fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: &Sink) {
     let attempt = || shared.attempt.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    let mut last_follows = false;
     for line in BufReader::new(socket).split(b'\n').map_while(Result::ok) {
         let report = match serde_json::from_slice(&line) {
             Ok(FromAttempt::Idle) => {
+                last_follows = true;
+                continue;
+            }
+            Ok(message) if std::mem::take(&mut last_follows) => {
                 shared.idle.store(true, Ordering::SeqCst);
-                Report::Ended
+                Report::Last(message)
             }
             Ok(message) => Report::Message(message),
             Err(_) => Report::Garbled(String::from_utf8_lossy(&line).chars().take(200).collect()),

@@ -147,35 +147,37 @@ impl Reader {
     /// # Errors
     /// When the database cannot be read.
     pub fn overview(&self, id: RunId, most: u64) -> Result<Vec<StepRow>, StoreError> {
-        self.with_children(id, |fan_out| match fan_out.children {
+        self.with_children(id, "TRUE", |fan_out| match fan_out.children {
             Some(children) if children.total <= most => Some("1"),
             _ => None,
         })
     }
 
-    /// Everything that work on a run may still change: the children of fan-outs that have succeeded or were
-    /// skipped are left out.
+    /// What distinguishes a run from one that was just submitted: steps that wait for their needs are left
+    /// out, and so are children of fan-outs that have succeeded or were skipped.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn unfinished(&self, id: RunId) -> Result<Vec<StepRow>, StoreError> {
-        self.with_children(id, |fan_out| match (fan_out.children, fan_out.status) {
+        self.with_children(id, "status <> 'pending'", |fan_out| match (fan_out.children, fan_out.status) {
             (None, _) | (_, StepStatus::Succeeded) => None,
             _ => Some("status NOT IN ('succeeded', 'skipped')"),
         })
     }
 
-    /// The steps of a workflow, each with those of its children that fulfil its `condition`.
+    /// The steps of a workflow that fulfil `chosen`, each with those of its children that fulfil its
+    /// `condition`.
     fn with_children(
         &self,
         id: RunId,
+        chosen: &str,
         condition: impl Fn(&StepRow) -> Option<&'static str>,
     ) -> Result<Vec<StepRow>, StoreError> {
         self.ask(|connection| {
             let run = id.to_string();
-            let sql = "SELECT * FROM step WHERE run = ?1 AND parent IS NULL ORDER BY position";
+            let sql = format!("SELECT * FROM step WHERE run = ?1 AND parent IS NULL AND {chosen} ORDER BY position");
             let mut steps = Vec::new();
-            for step in collect(connection, sql, [&run], step_with_values)? {
+            for step in collect(connection, &sql, [&run], step_with_values)? {
                 let (parent, condition) = (step.id.clone(), condition(&step));
                 steps.push(step);
                 if let Some(condition) = condition {

@@ -67,7 +67,7 @@ fn serve() -> std::io::Result<()> {
         if !is_as_new(&request, &last, &reporter) {
             return write_lines(&outgoing, &[last]);
         }
-        write_lines(&outgoing, &[last, FromAttempt::Idle])?;
+        write_lines(&outgoing, &[FromAttempt::Idle, last])?;
     }
     Ok(())
 }

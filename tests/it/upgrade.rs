@@ -17,10 +17,16 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
-fn a_run_of_schema_2_is_resumed_from_its_checkpoint() {
+fn runs_of_older_schemas_are_resumed_from_their_checkpoints() {
+    for version in ["v2", "v3"] {
+        a_run_is_resumed_from_its_checkpoint(version);
+    }
+}
+
+fn a_run_is_resumed_from_its_checkpoint(version: &str) {
     let sandbox = Sandbox::new();
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema");
-    copy(&fixtures.join("v2"), &sandbox.state());
+    copy(&fixtures.join(version), &sandbox.state());
     sandbox.write("workflow.toml", fs::read(fixtures.join("workflow.toml")).unwrap());
     // Reading migrates as well.
     sandbox.stepwell(&["db", "check"]).ok();

@@ -20,17 +20,16 @@ CREATE TABLE new_run (
     pause_reason    TEXT,
     idempotency_key TEXT UNIQUE,
     spec_digest     TEXT NOT NULL,
+    spec            TEXT NOT NULL CHECK (json_valid(spec)),
     -- priority, reuse and origin, as in the run's first event
     options         TEXT NOT NULL CHECK (json_valid(options)),
     -- the run whose step started this one
-    parent_run      TEXT REFERENCES run (id),
-    -- last, for it may be megabytes, and whoever reads a column after it reads it as well
-    spec            TEXT NOT NULL CHECK (json_valid(spec))
+    parent_run      TEXT REFERENCES run (id)
 ) STRICT;
 INSERT INTO new_run (id, name, workflow, status, created_at, started_at, finished_at, failure,
-                     idempotency_key, spec_digest, options, spec)
+                     idempotency_key, spec_digest, spec, options)
 SELECT id, name, workflow, status, created_at, started_at, finished_at, failure,
-       idempotency_key, spec_digest, '{}', spec FROM run;
+       idempotency_key, spec_digest, spec, '{}' FROM run;
 DROP TABLE run;
 ALTER TABLE new_run RENAME TO run;
 -- submit: at most one active run of a name
@@ -86,10 +85,6 @@ CREATE TABLE new_step (
     parent           TEXT,
     item_index       INTEGER,
     item             TEXT CHECK (json_valid(item)),
-    -- of a fan-out: children, those that have succeeded or were skipped, those that have failed
-    children         INTEGER,
-    children_done    INTEGER NOT NULL DEFAULT 0,
-    children_failed  INTEGER NOT NULL DEFAULT 0,
     needs            TEXT NOT NULL CHECK (json_valid(needs)),
     arguments        TEXT CHECK (json_valid(arguments)),
     output_values    TEXT CHECK (json_valid(output_values)),
@@ -109,43 +104,17 @@ ALTER TABLE new_step RENAME TO step;
 UPDATE step SET attempt_started_at = (SELECT attempt.started_at FROM attempt
     WHERE attempt.run = step.run AND attempt.step = step.id AND attempt.attempt = step.attempts)
 WHERE status = 'running';
--- find_reusable: a succeeded step of that key; to look for a `noop` costs more than to run it
-CREATE INDEX step_reusable ON step (key) WHERE status = 'succeeded' AND key IS NOT NULL AND kind <> 'noop';
+-- find_reusable: a succeeded step of that key
+CREATE INDEX step_reusable ON step (key) WHERE status = 'succeeded' AND key IS NOT NULL;
 -- foreign key check of children when a step row changes; children of a fan-out
 CREATE INDEX step_child ON step (run, parent) WHERE parent IS NOT NULL;
 -- waits: what runs wait for
 CREATE INDEX step_waiting ON step (run, position, item_index) WHERE status = 'waiting';
--- overview, unfinished: a run without the children of its fan-outs
-CREATE INDEX step_top ON step (run, position) WHERE parent IS NULL;
-UPDATE step SET (children, children_done, children_failed) =
-    (SELECT count(*), count(*) FILTER (WHERE child.status IN ('succeeded', 'skipped')),
-            count(*) FILTER (WHERE child.status = 'failed')
-     FROM step AS child WHERE child.run = step.run AND child.parent = step.id)
-WHERE (run, id) IN (SELECT run, parent FROM step WHERE parent IS NOT NULL);
 
--- Clustered by its key: a claim changes one page of it, not one of the table and one of an index.
-CREATE TABLE new_attempt (
-    run         TEXT NOT NULL,
-    step        TEXT NOT NULL,
-    attempt     INTEGER NOT NULL,
-    fence       INTEGER NOT NULL,
-    status      TEXT NOT NULL CHECK (status IN ('running', 'succeeded', 'failed', 'released', 'canceled')),
-    started_at  TEXT NOT NULL,
-    finished_at TEXT,
-    pid         INTEGER,
-    -- why it failed or was released
-    reason      TEXT,
-    -- for how long it has worked; its end may have been noticed much later
-    compute_ms  INTEGER,
-    PRIMARY KEY (run, step, attempt),
-    FOREIGN KEY (run, step) REFERENCES step (run, id)
-) STRICT, WITHOUT ROWID;
-INSERT INTO new_attempt (run, step, attempt, fence, status, started_at, finished_at, pid, reason, compute_ms)
-SELECT run, step, attempt, fence, status, started_at, finished_at, pid, reason,
-       CAST(round((julianday(finished_at) - julianday(started_at)) * 86400000) AS INTEGER)
-FROM attempt;
-DROP TABLE attempt;
-ALTER TABLE new_attempt RENAME TO attempt;
+-- For how long the attempt has worked; its end may have been noticed much later.
+ALTER TABLE attempt ADD COLUMN compute_ms INTEGER;
+UPDATE attempt SET compute_ms = CAST(round((julianday(finished_at) - julianday(started_at)) * 86400000) AS INTEGER)
+WHERE finished_at IS NOT NULL;
 
 -- alerts and budgets of a run
 CREATE INDEX event_notice ON event (run, seq) WHERE kind IN ('run_alerted', 'run_budget_raised');
