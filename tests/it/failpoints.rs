@@ -30,12 +30,13 @@ const FULL_DISKS: [&str; 3] = ["store.", "engine.", "executor."];
 /// The process is aborted each time that it gets here: no commit may be acknowledged early or lost late.
 const EVERY_TIME: [&str; 2] = ["store.commit.before", "store.commit.after"];
 
-/// Checkpoints and two outputs, then a fan-out that reads one of them.
+/// Checkpoints and two outputs, in a worker of its own for the sake of its pool; then a fan-out that reads one of them.
 const WORKFLOW: &str = r#"
 name = "drill"
 [[step]]
 id = "count"
 kind = "command"
+resources = { licence = 1 }
 retry = { initial_interval = "1ms", maximum_attempts = 3 }
 [step.with]
 outputs = { total = "total", numbers = "numbers" }
@@ -137,6 +138,7 @@ impl Drill {
         let sandbox = Sandbox::new();
         let path = |name: &str| sandbox.path(name).display().to_string();
         sandbox.write("drill.toml", WORKFLOW.replace("LEDGER", &path("ledger")));
+        sandbox.write("stepwell.toml", "[pools]\nlicence = 1\n");
         sandbox.write("victim.toml", VICTIM.replace("STARTED", &path("started")));
         write_old_state(&sandbox.path("old"));
         Drill { sandbox, fault, said: String::new() }
