@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::core::catalog::Placement;
 use crate::core::estimate::ProgressMark;
 use crate::core::failure::Failure;
 use crate::core::ids::RunId;
@@ -34,7 +33,6 @@ pub(super) enum Ending {
 pub(super) struct Running {
     pub handle: Box<dyn Attempt>,
     pub number: u32,
-    pub placement: Placement,
     /// Units of pools, until its processes are proved dead.
     pub resources: Held,
     pub progress: Option<ProgressMark>,
@@ -53,18 +51,13 @@ pub(super) struct Running {
 }
 
 impl Running {
-    pub(super) fn new(handle: Box<dyn Attempt>, number: u32, placement: Placement, resources: Held) -> Running {
-        let memory_kills = match placement {
-            Placement::Child => MemoryKills::count(),
-            Placement::InProcess => MemoryKills::default(),
-        };
+    pub(super) fn new(handle: Box<dyn Attempt>, number: u32, resources: Held) -> Running {
         Running {
             handle,
             number,
-            placement,
             resources,
             progress: None,
-            memory_kills,
+            memory_kills: MemoryKills::count(),
             ending: None,
             silenced: false,
             ended: false,
@@ -111,8 +104,8 @@ impl Attempts {
     }
 
     /// Attempts that hold a slot: one whose result is committed only has to exit.
-    pub(super) fn working(&self, placement: Placement) -> usize {
-        self.all.values().filter(|a| a.placement == placement && a.ending != Some(Ending::Done)).count()
+    pub(super) fn working(&self) -> usize {
+        self.all.values().filter(|a| a.ending != Some(Ending::Done)).count()
     }
 
     pub(super) fn of_run(&self, run: RunId) -> bool {

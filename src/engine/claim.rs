@@ -6,6 +6,7 @@ use std::cmp::Reverse;
 use serde_json::{Map, Value};
 
 use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::catalog::Placement;
 use crate::core::decide::Command;
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
@@ -22,7 +23,7 @@ use crate::steps::{StepHandler, find};
 use super::drive::Engine;
 use super::error::EngineError;
 use super::options::Scope;
-use super::queue::{Candidate, Slots};
+use super::queue::Candidate;
 use super::run::{Run, Stored};
 
 /// Steps decided about between two commits; more would delay everything else.
@@ -75,10 +76,9 @@ impl Engine<'_> {
     }
 
     /// Gives every class of steps its turn until it has to wait for something.
-    fn claim_in_order(&mut self, slots: &mut Slots, decided: &mut usize) -> Result<(), EngineError> {
-        let now = self.clock.now();
+    fn claim_in_order(&mut self, slots: &mut usize, decided: &mut usize) -> Result<(), EngineError> {
         let mut free = self.free_units();
-        let mut queue = self.queue(now);
+        let mut queue = self.queue(self.clock.now());
         while *decided < BATCH
             && let Some(Reverse(candidate)) = queue.pop()
         {
@@ -86,12 +86,12 @@ impl Engine<'_> {
                 continue;
             }
             *decided += 1;
-            queue.extend(self.next_in_class(&candidate, now).map(Reverse));
+            queue.extend(self.next_in_class(&candidate).map(Reverse));
         }
         Ok(())
     }
 
-    fn claim_next(&mut self, candidate: &Candidate, slots: &mut Slots, free: &mut Free) -> Result<Turn, EngineError> {
+    fn claim_next(&mut self, candidate: &Candidate, slots: &mut usize, free: &mut Free) -> Result<Turn, EngineError> {
         let reads_store = |active: &Run| !active.needs_in_store(active.state.step_at(candidate.step)).is_empty();
         if self.runs.get(&candidate.run).is_some_and(reads_store) && self.pending.must_commit() {
             // What the step needs may have been decided, but not yet written.
@@ -99,7 +99,8 @@ impl Engine<'_> {
         }
         let Some(active) = self.runs.get(&candidate.run) else { return Ok(Turn::Waits) };
         let class = active.state.class(candidate.class).clone();
-        if *slots.of(class.placement) == 0 || !self.rate_allows(&class) {
+        let in_child = class.placement == Placement::Child;
+        if in_child && *slots == 0 || !self.rate_allows(&class) {
             return Ok(Turn::Waits);
         }
         let refusal = self.options.limits.check(&class).err();
@@ -123,15 +124,19 @@ impl Engine<'_> {
             (Plan::Child { params }, _) => self.start_child(run, id, &params)?,
             (Plan::Attempt { .. }, Some(failure)) => self.handle(run, Command::Reject { step: id, failure }),
             (Plan::Attempt { command, with, inputs_changed }, None) => {
-                *slots.of(class.placement) -= 1;
-                if let Some(rest) = rest {
-                    *free = rest;
-                }
                 self.prepared.insert(AttemptId { run, step: id.clone(), fence }, with);
                 self.handle(run, command);
                 self.count_start(&class);
                 if inputs_changed {
-                    self.start_over(run, id, fence);
+                    self.start_over(run, id.clone(), fence);
+                }
+                if in_child {
+                    *slots -= 1;
+                    if let Some(rest) = rest {
+                        *free = rest;
+                    }
+                } else {
+                    self.attempt_at_once(AttemptId { run, step: id, fence })?;
                 }
             }
         }

@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::{ArtifactRef, Digest};
-use crate::core::catalog::Placement;
 use crate::store::Reader;
 
 use super::drive::Engine;
@@ -15,7 +14,7 @@ impl Engine<'_> {
     /// leaves unused files at worst. While another attempt runs, it may be about to publish equal
     /// content, and everything is kept.
     pub(super) fn discard(&mut self, dropped: &[ArtifactRef]) -> Result<(), EngineError> {
-        if dropped.is_empty() || self.attempts.working(Placement::Child) > 1 {
+        if dropped.is_empty() || self.attempts.working() > 1 {
             return Ok(());
         }
         for digest in unused(&self.store, &self.artifacts, dropped)? {

@@ -7,10 +7,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::artifact::ArtifactStore;
-use crate::core::catalog::Placement;
 use crate::core::ids::RunId;
 use crate::core::state::{Lifecycle, RunEnd};
-use crate::executors::{AttemptId, Executor, InProcess, Local, Sink};
+use crate::executors::{AttemptId, Local};
 use crate::steps::own_binary;
 use crate::store::{EngineLock, Store};
 
@@ -62,7 +61,7 @@ pub(super) struct Engine<'a> {
     pub observer: &'a mut dyn Observer,
     pub store: Store,
     pub artifacts: ArtifactStore,
-    pub(super) executors: Executors,
+    pub executor: Local,
     pub runs: BTreeMap<RunId, Run>,
     pub attempts: Attempts,
     /// Resolved arguments of attempts that are leased but not started.
@@ -81,21 +80,6 @@ pub(super) struct Engine<'a> {
     pub janitor: Janitor,
     /// Before this round's look at what is due: what comes due during the round is left for the next.
     pub round_at: Timestamp,
-}
-
-pub(super) struct Executors {
-    in_process: InProcess,
-    pub local: Local,
-}
-
-impl Executors {
-    fn new(artifacts: &ArtifactStore, sink: &Sink, log_limit: u64) -> Result<Executors, EngineError> {
-        let program = own_binary().map_err(EngineError::system("find this program's own path"))?;
-        Ok(Executors {
-            in_process: InProcess::new(artifacts.clone(), sink.clone()),
-            local: Local::new(program, sink.clone(), log_limit),
-        })
-    }
 }
 
 impl<'a> Engine<'a> {
@@ -118,14 +102,15 @@ impl<'a> Engine<'a> {
         }
         let artifacts = ArtifactStore::open(&options.state_dir)?;
         artifacts.clean_temp()?;
-        let executors = Executors::new(&artifacts, &inbox.sink(), options.log_limit)?;
+        let program = own_binary().map_err(EngineError::system("find this program's own path"))?;
+        let executor = Local::new(program, inbox.sink(), options.log_limit);
         let clock = Clock::start();
         Ok(Engine {
             options,
             observer,
             store,
             artifacts,
-            executors,
+            executor,
             runs: BTreeMap::new(),
             attempts: Attempts::default(),
             prepared: HashMap::new(),
@@ -244,12 +229,5 @@ impl Engine<'_> {
         };
         let attempts = &self.attempts;
         self.runs.retain(|id, run| run.state.end.is_none() || Some(*id) == wanted || attempts.of_run(*id));
-    }
-
-    pub(super) fn executor(&self, placement: Placement) -> &dyn Executor {
-        match placement {
-            Placement::InProcess => &self.executors.in_process,
-            Placement::Child => &self.executors.local,
-        }
     }
 }

@@ -2,6 +2,7 @@
 //! commits with `store`, and only then acts. The story of a run is in `specs/engine.md`.
 
 mod ask;
+mod at_once;
 mod attempts;
 mod cancel;
 mod children;

@@ -5,14 +5,13 @@ use crate::core::event::{Checkpoint, Event};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::{AttemptRequest, ToAttempt};
 use crate::core::state::{Lease, Step, StepState};
-use crate::executors::{AttemptId, Launch};
+use crate::executors::{AttemptId, Executor, Launch};
 use crate::store::scratch_dir;
 
 use super::attempts::{ASKED_TO_STOP, EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
 use super::drive::Engine;
 use super::error::EngineError;
 use super::janitor::remove_folder;
-use super::run::placement;
 
 /// Number of no attempt: the checkpoint was made in another run.
 const ADOPTED: u32 = 0;
@@ -74,15 +73,14 @@ impl Engine<'_> {
     fn start(&mut self, id: AttemptId) -> Result<(), EngineError> {
         let Some(launch) = self.launch(&id)? else { return Ok(()) };
         let number = launch.request.attempt;
-        let placement = placement(&launch.request.kind);
         let resources = launch.resources.clone();
-        match self.executor(placement).start(launch) {
+        match self.executor.start(launch) {
             Ok(handle) => {
                 if let Some(process) = handle.process() {
                     let process = process.clone();
                     self.handle(id.run, Command::Spawned { step: id.step.clone(), fence: id.fence, process });
                 }
-                let running = Running::new(handle, number, placement, resources);
+                let running = Running::new(handle, number, resources);
                 self.attempts.insert(id, running);
             }
             Err(failure) => self.fail(id, failure),
@@ -91,7 +89,7 @@ impl Engine<'_> {
     }
 
     /// `None` when the step is no longer leased under this fence.
-    fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
+    pub(super) fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
         let Some(with) = self.prepared.remove(id) else { return Ok(None) };
         let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
         let Some((step, lease, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };

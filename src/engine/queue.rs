@@ -5,7 +5,6 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use jiff::Timestamp;
 
-use crate::core::catalog::Placement;
 use crate::core::ids::RunId;
 use crate::core::pools::{Free, Held};
 use crate::core::rate_limit::Window;
@@ -17,9 +16,6 @@ use crate::executors::AttemptId;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::run::Run;
-
-/// Attempts on the engine's own thread between two commits, which they share.
-const IN_PROCESS_SLOTS: usize = 256;
 
 /// The first step of one class of one run, ordered by whose turn it is: the priority of the run, that of the
 /// step, then who has been ready for longest.
@@ -39,21 +35,6 @@ impl Candidate {
     }
 }
 
-/// Attempts that may still be started.
-pub(super) struct Slots {
-    in_process: usize,
-    child: usize,
-}
-
-impl Slots {
-    pub(super) fn of(&mut self, placement: Placement) -> &mut usize {
-        match placement {
-            Placement::InProcess => &mut self.in_process,
-            Placement::Child => &mut self.child,
-        }
-    }
-}
-
 /// Starts under each rate limit, and when the next one is allowed.
 #[derive(Default)]
 pub(super) struct Windows {
@@ -63,12 +44,9 @@ pub(super) struct Windows {
 }
 
 impl Engine<'_> {
-    pub(super) fn free_slots(&self) -> Slots {
-        let free = |slots: usize, placement| slots.saturating_sub(self.attempts.working(placement));
-        Slots {
-            in_process: free(IN_PROCESS_SLOTS, Placement::InProcess),
-            child: free(self.options.slots.max(1), Placement::Child),
-        }
+    /// Child processes that may still be started.
+    pub(super) fn free_slots(&self) -> usize {
+        self.options.slots.max(1).saturating_sub(self.attempts.working())
     }
 
     /// One candidate per class of each run: a million steps that wait for a pool are looked at once.
@@ -80,9 +58,9 @@ impl Engine<'_> {
     }
 
     /// Who is next in the class of a candidate that has had its turn.
-    pub(super) fn next_in_class(&self, last: &Candidate, now: Timestamp) -> Option<Candidate> {
+    pub(super) fn next_in_class(&self, last: &Candidate) -> Option<Candidate> {
         let run = self.runs.get(&last.run)?;
-        let (ready_at, step) = next_claim(&run.state, last.class, now)?;
+        let (ready_at, step) = next_claim(&run.state, last.class, self.clock.now())?;
         Some(Candidate::new(last.run, run, (last.class, ready_at, step)))
     }
 

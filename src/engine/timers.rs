@@ -34,7 +34,7 @@ impl Engine<'_> {
         let others =
             [self.windows.deadline, self.next_judgement(self.round_at)].into_iter().flatten().map(|at| until(at, now));
         let due = self.next_due().map(|at| until(at, Timestamp::now()).min(WALL_CLOCK_LOOK));
-        let instants = [self.attempts.next_kill(), self.pending.deadline(), self.executors.local.deadline()];
+        let instants = [self.attempts.next_kill(), self.pending.deadline(), self.executor.deadline()];
         let instants = instants.into_iter().flatten();
         let instants = instants.map(|at| at.saturating_duration_since(Instant::now()));
         let tick = (!self.attempts.is_empty()).then_some(TICK);
@@ -42,7 +42,7 @@ impl Engine<'_> {
     }
 
     pub(super) fn look_at_the_clock(&mut self) {
-        self.executors.local.retire();
+        self.executor.retire();
         let now = self.clock.now();
         let absent = now.duration_since(self.looked_at) > ABSENCE;
         self.looked_at = now;

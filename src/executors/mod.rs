@@ -1,7 +1,6 @@
-//! Where an attempt runs: on a thread of the engine, or in a child process.
+//! Where an attempt runs that the engine does not perform itself: in a child process.
 
 mod executor;
-mod in_process;
 mod local;
 mod log_cap;
 mod log_keeper;
@@ -9,6 +8,5 @@ mod pool;
 mod process;
 
 pub use executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
-pub use in_process::InProcess;
 pub use local::Local;
 pub use process::{descendants, end_leftovers, end_workers, identify, is_alive};
