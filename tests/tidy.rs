@@ -16,11 +16,11 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("worker", &["worker", "faults", "core", "steps", "artifact"]),
     ("executors", &["executors", "faults", "core", "worker", "steps", "artifact"]),
     ("bench", &["bench", "core", "store", "steps"]),
-    ("engine", &["engine", "faults", "core", "store", "artifact", "executors", "steps"]),
+    ("engine", &["engine", "faults", "core", "store", "artifact", "executors", "worker", "steps"]),
 ];
 
-/// The files that may hold `unsafe`: kernels and the memory map.
-const UNSAFE_UNDER: &str = "src/train/ops/";
+/// Where `unsafe` may be: kernels and the memory map, and what a program does between fork and exec.
+const UNSAFE_UNDER: [&str; 2] = ["src/train/ops/", "src/steps/command/parent_death.rs"];
 
 struct Source {
     path: PathBuf,
@@ -156,13 +156,17 @@ fn core_is_pure() {
     );
 }
 
+fn may_be_unsafe(source: &Source) -> bool {
+    UNSAFE_UNDER.iter().any(|path| source.name().starts_with(path))
+}
+
 #[test]
-fn unsafe_code_stays_in_the_kernels() {
+fn unsafe_code_stays_where_it_is_audited() {
     each_line(
-        |source| !source.name().starts_with(UNSAFE_UNDER),
+        |source| !may_be_unsafe(source),
         |_, line| {
             let found = line.contains("unsafe {") || line.contains("unsafe fn") || line.contains("unsafe impl");
-            found.then(|| format!("`unsafe` outside of {UNSAFE_UNDER}"))
+            found.then(|| format!("`unsafe` outside of {UNSAFE_UNDER:?}"))
         },
     );
 }
@@ -170,7 +174,7 @@ fn unsafe_code_stays_in_the_kernels() {
 #[test]
 fn every_unsafe_block_says_why_it_is_sound() {
     let mut problems = Vec::new();
-    for source in sources().iter().filter(|source| source.name().starts_with(UNSAFE_UNDER)) {
+    for source in sources().iter().filter(|source| may_be_unsafe(source)) {
         for (index, line) in source.lines.iter().enumerate() {
             let block = line.contains("unsafe {") || line.contains("unsafe impl");
             if !block || line.trim_start().starts_with("//") {

@@ -527,9 +527,6 @@ pub enum WorkerVerb {
     /// Run one attempt: the engine starts this
     #[command(hide = true)]
     Exec,
-    /// Become a program that dies with its parent: `worker exec` starts this
-    #[command(hide = true)]
-    Launch { parent: u32 },
 }
 
 #[derive(Args, Debug)]

@@ -37,6 +37,5 @@ pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
 pub fn child(verb: &WorkerVerb) -> ExitCode {
     match verb {
         WorkerVerb::Exec => crate::worker::exec(),
-        WorkerVerb::Launch { parent } => crate::steps::launch(*parent),
     }
 }

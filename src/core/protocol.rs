@@ -69,7 +69,7 @@ pub enum ToAttempt {
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromAttempt {
     Heartbeat,
-    /// A program is about to start in this process group of its own.
+    /// A program has started in this process group of its own.
     Group {
         leader: u32,
     },

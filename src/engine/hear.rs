@@ -43,10 +43,6 @@ impl Engine<'_> {
     fn hear_attempt(&mut self, id: AttemptId, message: FromAttempt) {
         // Not an attempt of this engine's present: its fence is void.
         let Some(running) = self.attempts.get_mut(&id) else { return };
-        // Also of an attempt that is being ended: its program has to end with it.
-        if let FromAttempt::Group { leader } = message {
-            running.handle.note_group(leader);
-        }
         if running.silenced {
             return;
         }
@@ -54,7 +50,7 @@ impl Engine<'_> {
         let AttemptId { run, step, fence } = id.clone();
         match message {
             FromAttempt::Heartbeat => self.handle(run, Command::Heartbeat { step, fence }),
-            // The executor reports the end of an attempt itself.
+            // The executor's own business.
             FromAttempt::Group { .. } | FromAttempt::Idle => {}
             FromAttempt::Progress(progress) => {
                 running.progress = Some(ProgressMark::after(running.progress, &progress, self.clock.now()));

@@ -97,8 +97,6 @@ pub trait Executor {
 /// A started attempt.
 pub trait Attempt {
     fn process(&self) -> Option<&ProcessIdentity>;
-    /// The attempt is about to start a program in this process group of its own.
-    fn note_group(&mut self, leader: u32);
     /// Best effort: an attempt that cannot be reached ends by itself or by its lease.
     fn send(&mut self, message: &ToAttempt);
     /// Asks every process of the attempt to end (SIGTERM).

@@ -55,7 +55,7 @@ impl Local {
         while reusable && let Some(mut worker) = self.pool.take(launch.heartbeat) {
             match worker.assign(id, &request) {
                 Ok(()) => return Ok(worker),
-                Err(_) => drop(worker.bury(None, None)),
+                Err(_) => drop(worker.bury(None)),
             }
         }
         let state_dir = &launch.request.state_dir;
@@ -93,7 +93,6 @@ impl Executor for Local {
         Ok(Box::new(LocalAttempt {
             id,
             worker: Some(worker),
-            program: None,
             spent: (!reusable).into(),
             pool: self.pool.clone(),
             logs: self.logs.clone(),
@@ -112,8 +111,6 @@ struct LocalAttempt {
     id: AttemptId,
     /// `None` once it was given back.
     worker: Option<Worker>,
-    /// Leader of the process group of the user's program.
-    program: Option<u32>,
     /// A worker that was told to end is not given back, and neither is one for this attempt only.
     spent: std::cell::Cell<bool>,
     pool: Rc<Pool>,
@@ -124,7 +121,7 @@ impl LocalAttempt {
     fn signal(&self, signal: Signal) {
         self.spent.set(true);
         if let Some(worker) = &self.worker {
-            worker.signal(self.program, signal);
+            worker.signal(signal);
         }
     }
 }
@@ -132,10 +129,6 @@ impl LocalAttempt {
 impl Attempt for LocalAttempt {
     fn process(&self) -> Option<&ProcessIdentity> {
         self.worker.as_ref().and_then(Worker::process)
-    }
-
-    fn note_group(&mut self, leader: u32) {
-        self.program = Some(leader);
     }
 
     fn send(&mut self, message: &ToAttempt) {
@@ -161,7 +154,7 @@ impl Attempt for LocalAttempt {
             self.pool.give_back(worker);
             return Exit::default();
         }
-        let exit = worker.bury(self.program, (sweep == Sweep::GroupAndMarked).then_some(&self.id));
+        let exit = worker.bury((sweep == Sweep::GroupAndMarked).then_some(&self.id));
         if exit.survivors.is_empty() {
             self.logs.finish(&self.id);
         } else {

@@ -9,7 +9,7 @@ use std::os::unix::net::UnixStream;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -41,6 +41,8 @@ pub(super) struct Worker {
 /// What the listening thread knows as well.
 struct Shared {
     attempt: Mutex<AttemptId>,
+    /// Leader of the process group of the user's program; 0: none was started.
+    program: AtomicU32,
     /// It has said that nothing of its attempt is left.
     idle: AtomicBool,
 }
@@ -74,7 +76,11 @@ impl Worker {
             .process_group(0);
         let child = around!("executor.spawn", command.spawn())?;
         let pid = child.id();
-        let shared = Arc::new(Shared { attempt: Mutex::new(id.clone()), idle: AtomicBool::new(false) });
+        let shared = Arc::new(Shared {
+            attempt: Mutex::new(id.clone()),
+            program: AtomicU32::new(0),
+            idle: AtomicBool::new(false),
+        });
         let (sink, listened) = (sink.clone(), shared.clone());
         let listener = thread::Builder::new().name(format!("worker {pid}"));
         listener
@@ -114,19 +120,23 @@ impl Worker {
     }
 
     /// To its group and to that of its program.
-    pub(super) fn signal(&self, program: Option<u32>, signal: Signal) {
+    pub(super) fn signal(&self, signal: Signal) {
         signal_group(self.child.id(), signal);
-        if let Some(leader) = program {
+        if let Some(leader) = self.program() {
             signal_group(leader, signal);
         }
     }
 
+    fn program(&self) -> Option<u32> {
+        Some(self.shared.program.load(Ordering::SeqCst)).filter(|leader| *leader != 0)
+    }
+
     /// Ends what is left, proves it dead, and releases the process id.
-    pub(super) fn bury(&mut self, program: Option<u32>, sweep: Option<&AttemptId>) -> Exit {
-        self.signal(program, Signal::KILL);
+    pub(super) fn bury(&mut self, sweep: Option<&AttemptId>) -> Exit {
+        self.signal(Signal::KILL);
         let status = around!("executor.reap", self.child.wait()).ok();
         let mut survivors = await_group_end(self.child.id());
-        if let Some(leader) = program {
+        if let Some(leader) = self.program() {
             survivors.extend(await_group_end(leader));
         }
         if let Some(id) = sweep {
@@ -146,7 +156,13 @@ fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: &Sink) {
                 last_follows = true;
                 continue;
             }
+            Ok(FromAttempt::Group { leader }) => {
+                shared.program.store(leader, Ordering::SeqCst);
+                continue;
+            }
             Ok(message) if std::mem::take(&mut last_follows) => {
+                // Its number may belong to others soon.
+                shared.program.store(0, Ordering::SeqCst);
                 shared.idle.store(true, Ordering::SeqCst);
                 Report::Last(message)
             }
@@ -194,7 +210,7 @@ impl Pool {
         let now = Instant::now();
         let due = self.idle.borrow_mut().extract_if(.., |(_, until)| *until <= now).collect::<Vec<_>>();
         for (mut worker, _) in due {
-            worker.bury(None, None);
+            worker.bury(None);
         }
     }
 }
@@ -202,7 +218,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         for (mut worker, _) in self.idle.get_mut().drain(..) {
-            worker.bury(None, None);
+            worker.bury(None);
         }
     }
 }

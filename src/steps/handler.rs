@@ -90,7 +90,7 @@ pub trait Reporter {
     /// Returns once the checkpoint is committed, or `Interrupted` when the engine is gone.
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), StepError>;
     fn note(&mut self, message: String);
-    /// A program is about to start in a process group of its own.
+    /// A program has started in a process group of its own.
     fn group(&mut self, leader: u32) {
         let _ = leader;
     }

@@ -29,7 +29,7 @@ mod train;
 pub mod trained_model;
 mod waiting;
 
-pub use command::{has_program, kill_program, last_lines, launch, own_binary};
+pub use command::{has_program, kill_program, last_lines, own_binary};
 pub use corpus_clean::CORPUS_CLEAN;
 pub use corpus_import::CORPUS_IMPORT;
 #[cfg(feature = "train")]

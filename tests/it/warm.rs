@@ -157,7 +157,8 @@ fn an_engine_without_work_sleeps() {
     };
     let mut before = switches();
     eventually("the engine has settled", || {
-        std::thread::sleep(std::time::Duration::from_millis(500));
+        // The janitor waits for a second.
+        std::thread::sleep(std::time::Duration::from_millis(1500));
         let now = switches();
         std::mem::replace(&mut before, now) == now
     });

@@ -5,13 +5,15 @@ mod checkpoint;
 mod environment;
 mod handler;
 mod inputs;
-mod job;
-mod launcher;
 mod log;
 mod outputs;
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "what a process does before it becomes a program must be safe after a fork")]
+mod parent_death;
 mod program;
 mod progress;
+mod spawn;
 
 pub(super) use handler::Command;
-pub use launcher::{has_program, kill_program, launch, own_binary};
 pub use log::last_lines;
+pub use spawn::{has_program, kill_program, own_binary};

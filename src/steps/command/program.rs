@@ -21,11 +21,10 @@ use crate::faults::around;
 use crate::steps::{MemoryKills, StepContext, StepError};
 
 use super::checkpoint::CheckpointDir;
-use super::job::Job;
-use super::launcher;
-pub(super) use super::launcher::HAS_OWN_GROUP;
 use super::log::last_lines;
 use super::progress::ProgressFile;
+use super::spawn;
+pub(super) use super::spawn::HAS_OWN_GROUP;
 
 /// How often the program and its checkpoint marker are looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -56,15 +55,11 @@ pub(super) fn start(
     check_exists(&command_line[0], work, &variables)?;
     let failed =
         |error: std::io::Error| Failure::io(format_args!("cannot start `{}`", command_line[0].display()), &error);
-    let log = context.request.log_path();
-    let job = Job {
-        command_line: command_line.to_vec(),
-        variables,
-        directory: work.to_owned(),
-        log: std::path::absolute(&log).unwrap_or(log),
-    };
-    let started = launcher::start(&job, |leader| context.reporter.group(leader));
+    let started = spawn::start(command_line, variables, work, &context.request.log_path());
     let child = around!("command.spawn", started).map_err(failed)?;
+    if HAS_OWN_GROUP {
+        context.reporter.group(child.id());
+    }
     let watch = Watch::of(&child);
     Ok(Program { child, watch })
 }
@@ -141,12 +136,12 @@ impl Program {
     /// Ends what is left of the group while its id is taken, takes the status, and waits for the proof.
     fn reap(&mut self) -> Result<ExitStatus, Failure> {
         let leader = self.child.id();
-        launcher::end_group(leader);
+        spawn::end_group(leader);
         let status = around!("command.reap", self.child.wait());
         let status = status.map_err(|error| Failure::io("cannot watch the program", &error))?;
         let deadline = Instant::now() + LAST_WORDS;
         // The engine ends what hangs in the kernel.
-        while HAS_OWN_GROUP && !launcher::group_is_gone(leader) && Instant::now() < deadline {
+        while HAS_OWN_GROUP && !spawn::group_is_gone(leader) && Instant::now() < deadline {
             thread::sleep(FIRST_POLL);
         }
         Ok(status)

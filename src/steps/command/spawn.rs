@@ -1,0 +1,89 @@
+//! Starts a user's program so that it cannot outlive its worker (Linux), and ends what it leaves.
+
+use std::ffi::OsString;
+use std::fs::OpenOptions;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use rustix::process::{Pid, Signal, kill_process_group};
+
+use crate::core::protocol::WORKER_MARK;
+
+/// Whether a program has a process group of its own. Without a parent-death signal and marks it has to
+/// share that of its worker, which is all that is known after a crash.
+pub(super) const HAS_OWN_GROUP: bool = cfg!(target_os = "linux");
+
+/// Leader of the process group of the program that runs; 0 when there is none.
+static GROUP: AtomicU32 = AtomicU32::new(0);
+
+/// A path that starts this very binary, also when its file was replaced since: an engine and its workers
+/// must be of one build.
+///
+/// # Errors
+/// When the path is unknown.
+pub fn own_binary() -> std::io::Result<PathBuf> {
+    if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
+}
+
+/// Starts a program in `directory`, its output appended to `log`.
+///
+/// # Errors
+/// When there is no such program, no such folder, or no process to be had.
+pub(super) fn start(
+    command_line: &[OsString],
+    variables: Vec<(String, OsString)>,
+    directory: &Path,
+    log: &Path,
+) -> std::io::Result<Child> {
+    let (program, arguments) =
+        command_line.split_first().ok_or_else(|| std::io::Error::other("there is no program"))?;
+    let output = OpenOptions::new().create(true).append(true).open(log)?;
+    let errors = output.try_clone()?;
+    let mut command = Command::new(program);
+    command.args(arguments).env_remove(WORKER_MARK).envs(variables).current_dir(directory);
+    command.stdin(Stdio::null()).stdout(output).stderr(errors);
+    #[cfg(target_os = "linux")]
+    {
+        command.process_group(0);
+        super::parent_death::kill_with_parent(&mut command);
+    }
+    let child = command.spawn()?;
+    if HAS_OWN_GROUP {
+        GROUP.store(child.id(), Ordering::SeqCst);
+    }
+    Ok(child)
+}
+
+/// Ends what is left of the process group of a program that has exited but was not reaped.
+pub(super) fn end_group(leader: u32) {
+    if let (true, Some(pid)) = (HAS_OWN_GROUP, to_pid(leader)) {
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
+
+/// Whether nothing of the group of a reaped program is left.
+pub(super) fn group_is_gone(leader: u32) -> bool {
+    let gone = to_pid(leader).is_none_or(|pid| rustix::process::test_kill_process_group(pid).is_err());
+    if gone {
+        GROUP.store(0, Ordering::SeqCst);
+    }
+    gone
+}
+
+/// Whether a process group of a program was not proved dead.
+pub fn has_program() -> bool {
+    GROUP.load(Ordering::SeqCst) != 0
+}
+
+/// Kills the program of this worker with its whole group.
+pub fn kill_program() {
+    if let Some(pid) = Some(GROUP.load(Ordering::SeqCst)).filter(|leader| *leader != 0).and_then(to_pid) {
+        let _ = kill_process_group(pid, Signal::KILL);
+    }
+}
+
+fn to_pid(pid: u32) -> Option<Pid> {
+    i32::try_from(pid).ok().and_then(Pid::from_raw)
+}
