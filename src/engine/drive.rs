@@ -42,7 +42,10 @@ pub fn drive(options: EngineOptions, observer: &mut dyn Observer) -> Result<Outc
 }
 
 /// [`drive`] for the holder of the lock.
-pub(super) fn drive_locked(
+///
+/// # Errors
+/// As [`drive`].
+pub fn drive_locked(
     lock: &EngineLock,
     options: EngineOptions,
     observer: &mut dyn Observer,
