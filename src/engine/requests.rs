@@ -119,8 +119,10 @@ impl Engine<'_> {
         self.refuse_unless_active(run)?;
         let state = self.runs.get(&run).map(|run| &run.state);
         let asked = |wait: &Wait| matches!(wait, Wait::Approval { .. });
-        if state.is_some_and(|state| state.waits().any(|(step, wait)| step.id == *id && asked(wait))) {
-            return Ok(());
+        let mut waits = state.into_iter().flat_map(|state| state.waits());
+        if let (Some(state), Some((step, _))) = (state, waits.find(|(step, wait)| step.id == *id && asked(wait))) {
+            let late = state.is_too_late(step, self.clock.now());
+            return if late { Err(format!("the time of step `{id}` is over")) } else { Ok(()) };
         }
         let waiting = state.into_iter().flat_map(|state| state.waits()).filter(|(_, wait)| asked(wait));
         let waiting: Vec<String> = waiting.take(NAMED_STEPS).map(|(step, _)| format!("`{}`", step.id)).collect();
