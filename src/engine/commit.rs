@@ -99,10 +99,16 @@ impl Engine<'_> {
     /// # Errors
     /// When the commit fails; then nothing of it has happened, and this engine must stop.
     pub(super) fn flush(&mut self) -> Result<(), EngineError> {
-        while self.pending.must_commit() {
-            self.commit()?;
+        loop {
+            if self.pending.must_commit() {
+                self.commit()?;
+            } else if self.pending.effects.is_empty() {
+                return Ok(());
+            } else {
+                // What they decide is committed as well: a run that has ended may be forgotten after this.
+                self.perform_effects()?;
+            }
         }
-        self.perform_effects()
     }
 
     /// Commits also what could wait.

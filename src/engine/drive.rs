@@ -190,7 +190,7 @@ impl Engine<'_> {
     }
 
     /// Waits for a message and takes all there are: they share one commit.
-    fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
+    pub(super) fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
         // This engine holds a sender itself, so the inbox cannot be disconnected.
         let message = match self.patience() {
             Some(patience) => inbox.receiver.recv_timeout(patience).ok(),

@@ -33,6 +33,8 @@ mod space;
 mod stop;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timeout_tests;
 mod timers;
 #[cfg(test)]
 mod waiting_tests;
