@@ -82,7 +82,12 @@ impl Engine<'_> {
     pub(super) fn handle(&mut self, run: RunId, command: Command) {
         let now = self.clock.now();
         let Some(active) = self.runs.get_mut(&run) else { return };
+        let before = active.state.compute;
         let Decision { events, effects } = active.state.handle(command, now);
+        let worked = active.state.compute - before;
+        if !worked.is_zero() {
+            self.accounts.add(&active.ancestors, worked);
+        }
         for event in events {
             self.pending.event(Recorded { run, at: now, event });
         }

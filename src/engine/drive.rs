@@ -14,6 +14,7 @@ use crate::executors::{AttemptId, Executor, InProcess, Local, Sink};
 use crate::steps::own_binary;
 use crate::store::{EngineLock, Store};
 
+use super::accounts::Accounts;
 use super::attempts::Attempts;
 use super::clock::Clock;
 use super::commit::Pending;
@@ -72,6 +73,7 @@ pub(super) struct Engine<'a> {
     pub prepared: HashMap<AttemptId, Value>,
     pub pending: Pending,
     pub windows: Windows,
+    pub accounts: Accounts,
     pub schedules: Schedules,
     /// For threads that have something to tell the engine.
     pub sender: Sender<Message>,
@@ -134,6 +136,7 @@ impl<'a> Engine<'a> {
             prepared: HashMap::new(),
             pending: Pending::default(),
             windows: Windows::default(),
+            accounts: Accounts::default(),
             schedules: Schedules::default(),
             sender: inbox.sender.clone(),
             more_to_claim: false,
@@ -175,7 +178,7 @@ impl Engine<'_> {
         loop {
             self.round_at = self.clock.now();
             self.fire_schedules()?;
-            self.judge_runs();
+            self.judge_runs()?;
             self.give_out()?;
             self.flush()?;
             self.forget_ended_runs();
@@ -247,6 +250,8 @@ impl Engine<'_> {
         };
         let attempts = &self.attempts;
         self.runs.retain(|id, run| run.state.end.is_none() || Some(*id) == wanted || attempts.of_run(*id));
+        let runs = &self.runs;
+        self.accounts.retain(|id| runs.contains_key(&id));
     }
 
     pub(super) fn executor(&self, placement: Placement) -> &dyn Executor {

@@ -1,6 +1,7 @@
 //! The imperative shell: one thread that hears everything through one inbox, decides with `core`,
 //! commits with `store`, and only then acts. The story of a run is in `specs/engine.md`.
 
+mod accounts;
 mod ask;
 mod attempts;
 mod cancel;

@@ -85,6 +85,11 @@ impl Engine<'_> {
             Request::RaiseBudget { to } => {
                 self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
                 self.handle(run, Command::RaiseBudget { to });
+                // The run may have had no limit until now.
+                self.accounts.close(run);
+                if let Some(active) = self.runs.get_mut(&run) {
+                    active.accounted = false;
+                }
             }
         }
         Ok(())

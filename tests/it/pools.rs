@@ -123,6 +123,44 @@ fn a_budget_pauses_the_run_once_and_a_higher_one_goes_on_from_the_checkpoint() {
 }
 
 #[test]
+fn child_runs_use_up_the_budget_of_their_parent_and_stop_with_it() {
+    let lab = Sandbox::new();
+    let child = COUNTING.replace("[budget]\nmaximum_compute = \"1s\"\n", "").replace("counting", "child");
+    lab.write("child.toml", &child);
+    let parent = |budget: &str| {
+        format!(
+            "name = \"parent\"\n{budget}[[step]]\nid = \"each\"\nkind = \"workflow\"\nfor_each = \"range(2)\"\nwith = {{ workflow = \"child.toml\" }}\n"
+        )
+    };
+    // The budget is that of the grandparent.
+    lab.write("middle.toml", parent("").replace("\"parent\"", "\"middle\""));
+    let top = parent("[budget]\nmaximum_compute = \"1s\"\n").replace("child.toml", "middle.toml");
+    lab.write("w.toml", top.replace("range(2)", "range(1)"));
+    let run =
+        |args: &[&str]| crate::harness::Finished::from(lab.command(args).env("LAB", lab.dir.path()).output().unwrap());
+    let alerts = || lab.query_count("event WHERE kind = 'run_alerted'");
+    run(&["run", "w.toml"]).exits(130).says(&["alert: the budget of 1 s of compute is used up"]);
+    assert_eq!(lab.query("SELECT DISTINCT status FROM run"), ["paused"]);
+    assert_eq!((lab.query_count("run"), alerts()), (4, 1));
+    let shown = lab.stepwell(&["show", "parent", "--output", "json"]).ok().json();
+    assert!(shown["effort"]["compute_seconds"].as_f64().unwrap() >= 1.0, "{shown}");
+
+    // Neither the next engine nor one for a child alone forgets what was used.
+    let attempts = lab.query_count("attempt");
+    for paused in ["parent", "parent.each[0].each[1]"] {
+        run(&["resume", paused]).exits(130);
+        assert_eq!((lab.query_count("attempt"), alerts()), (attempts, 1), "after `resume {paused}`");
+    }
+    lab.write("enough", "");
+    run(&["resume", "parent", "--maximum-compute", "10m"]).ok();
+    assert_eq!(lab.query("SELECT DISTINCT status FROM run"), ["succeeded"]);
+    assert_eq!(lab.query_count("run"), 4);
+    let starts = read(&lab.path("starts"));
+    assert_eq!(starts.matches("from 0\n").count(), 2, "the checkpoints were kept:\n{starts}");
+    lab.stepwell(&["db", "check"]).ok();
+}
+
+#[test]
 fn progress_inside_a_step_becomes_an_estimate_and_a_late_one_alerts_once_over_restarts() {
     let lab = Sandbox::new();
     lab.write(
