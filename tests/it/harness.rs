@@ -133,12 +133,13 @@ fn a_failing_test_leaves_no_process() {
     // The kernel names a removed folder as it was called.
     let around = sandbox.dir.path().parent().unwrap().canonicalize().unwrap();
     let inside = around.join(sandbox.dir.path().file_name().unwrap());
+    let mut engine = sandbox.start(&["run", "w.toml"]);
     let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
-        sandbox.start(&["run", "w.toml"]);
         eventually("its program runs", || processes_in(sandbox.dir.path()).len() > 2);
         panic!("as a failing test does");
     }));
     assert!(failed.is_err());
+    assert_eq!(engine.wait().unwrap().code(), None, "it was killed");
     let left = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
         let directory = std::fs::read_link(entry.path().join("cwd")).ok()?;
         directory.to_string_lossy().starts_with(&*inside.to_string_lossy()).then(|| entry.file_name())
