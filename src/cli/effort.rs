@@ -36,11 +36,12 @@ pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, Cli
             _ => {}
         }
     }
-    let mut compute = reader.compute(run.id)?;
+    let mut compute = reader.compute(run.id)? + reader.compute_below(run.id)?;
     let mut left = None;
     if !run.status.is_terminal() {
         let steps = reader.steps(run.id)?;
-        compute += working(&steps, now);
+        let leases = steps.iter().filter_map(|step| Some((step.attempt_started_at?, step.lease_expires_at?)));
+        compute += working(leases.chain(reader.leases_below(run.id)?), now);
         left = estimate(&tasks(reader, run, &steps)?, slots, now);
     }
     Ok(Effort {
@@ -54,9 +55,8 @@ pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, Cli
     })
 }
 
-fn working(steps: &[StepRow], now: Timestamp) -> SignedDuration {
-    let running = steps.iter().filter_map(|step| Some((step.attempt_started_at?, step.lease_expires_at?)));
-    running.map(|(start, expires)| now.min(expires).duration_since(start)).fold(SignedDuration::ZERO, |sum, w| sum + w)
+fn working(leases: impl Iterator<Item = (Timestamp, Timestamp)>, now: Timestamp) -> SignedDuration {
+    leases.map(|(start, expires)| now.min(expires).duration_since(start)).fold(SignedDuration::ZERO, |sum, w| sum + w)
 }
 
 fn tasks(reader: &Reader, run: &RunRow, steps: &[StepRow]) -> Result<Vec<Task>, CliError> {

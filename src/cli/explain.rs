@@ -101,6 +101,7 @@ fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, Cli
                 step.failure.as_ref().map(|failure| Reason::new(failure.kind.as_str(), failure.message.as_str())),
             );
         }
+        StepStatus::Canceled => reasons.push(Reason::new("canceled", "the run was canceled before the step was done")),
         _ => {}
     }
     reasons.extend(ran::reasons(situation, step)?);

@@ -6,11 +6,21 @@ use super::progress::ProgressView;
 use super::report;
 use super::session::Session;
 use crate::core::ids::RunId;
-use crate::engine::{self, EngineOptions, Outcome, Scope, Start};
+use crate::engine::{self, EngineError, EngineOptions, Outcome, Scope, Start};
+use crate::store::EngineLock;
 
-pub fn drive(session: &Session, run: RunId, start: Start) -> Result<Exit, CliError> {
+/// The right to drive a run here, before anything is submitted or asked for.
+///
+/// # Errors
+/// When another engine holds the state directory, or engines are in safe mode.
+pub fn admit(session: &Session) -> Result<EngineLock, EngineError> {
+    engine::admit(session.state_dir(), session.settings.crash_loop_limit.value)
+}
+
+pub fn drive(session: &Session, lock: &EngineLock, run: RunId, start: Start) -> Result<Exit, CliError> {
     let mut view = ProgressView::new(session);
-    let outcome = engine::drive(
+    let outcome = engine::drive_locked(
+        lock,
         EngineOptions {
             state_dir: session.state_dir().to_owned(),
             scope: Scope::Run(run),

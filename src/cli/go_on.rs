@@ -9,28 +9,39 @@ use super::report;
 use super::session::Session;
 use crate::core::ids::RunId;
 use crate::core::request::Request;
-use crate::engine::{self, Asked, Start};
-use crate::store::EngineLock;
+use crate::engine::{self, Asked, EngineError, Start};
+use crate::store::{EngineLock, StoreError};
 
 /// Asks a running engine, which then drives the run; without one, drives it here.
 pub fn go_on(session: &Session, run: RunId, start: Start) -> Result<Exit, CliError> {
-    let served = || EngineLock::holder(session.state_dir()).is_some();
-    if !served() {
-        return foreground::drive(session, run, start);
+    if let Some(lock) = lock(session)? {
+        return foreground::drive(session, &lock, run, start);
     }
     let request = match start {
         Start::GoOn | Start::Resume => Request::Resume,
         Start::Retry { step } => Request::Retry { step },
     };
     ask(session, run, &request)?;
-    if !served() {
+    if let Some(lock) = lock(session)? {
         // The engine has ended meanwhile.
-        return foreground::drive(session, run, Start::GoOn);
+        return foreground::drive(session, &lock, run, Start::GoOn);
     }
     let arguments = report::resume_arguments(session, run);
     let text = format!("the running engine goes on with run {run}; `stepwell watch {arguments}` follows it");
     session.out.document(&text, json!({ "type": "requested", "run": { "id": run }, "request": request.kind() }))?;
     Ok(Exit::Ok)
+}
+
+/// `None` while an engine holds it.
+///
+/// # Errors
+/// In safe mode, where nobody could go on.
+pub fn lock(session: &Session) -> Result<Option<EngineLock>, CliError> {
+    match foreground::admit(session) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(EngineError::Store(StoreError::Locked { .. })) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Asks the engine, or acts in its place.

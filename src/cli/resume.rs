@@ -3,7 +3,7 @@
 use super::args::ResumeArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::go_on::go_on;
+use super::go_on::{go_on, lock};
 use super::report;
 use super::session::Session;
 use crate::core::budget::Budget;
@@ -15,8 +15,15 @@ use crate::store::RunRow;
 pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(&args.run)?;
     let run = reader.run(id)?;
-    raise_budget(session, &run, args)?;
     drop(reader);
+    if !matches!(run.status, RunStatus::Succeeded | RunStatus::Canceled) {
+        if args.force {
+            engine::leave_safe_mode(session.state_dir())?;
+        }
+        // In safe mode nobody would go on with it: then nothing is changed.
+        drop(lock(session)?);
+    }
+    raise_budget(session, &run, args)?;
     match run.status {
         RunStatus::Succeeded => {
             session.out.message(&format!("run {id} ({}) has succeeded already", run.name));
@@ -27,9 +34,6 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
             format!("start it again with `stepwell run {}`, or parts of it with `stepwell rerun`", run.workflow),
         )),
         _ => {
-            if args.force {
-                engine::leave_safe_mode(session.state_dir())?;
-            }
             session.out.message(&format!("resuming run {id} ({})", run.name));
             go_on(session, id, Start::Resume)
         }

@@ -14,8 +14,8 @@ use crate::core::ids::RunId;
 use crate::core::key;
 use crate::core::run_options::{Reuse, RunOptions};
 use crate::core::spec::WorkflowSpec;
-use crate::engine::{self, Start};
-use crate::store::{Adoption, EngineLock, NewRun, Store, StoreError, Submitted};
+use crate::engine::{self, EngineError, Start};
+use crate::store::{Adoption, NewRun, Store, StoreError, Submitted};
 
 pub fn run(session: &Session, args: &RunArgs) -> Result<Exit, CliError> {
     let spec = workflow_source::load(session, &args.workflow, &args.submit.set)?;
@@ -57,13 +57,10 @@ pub struct Submission {
 impl Submission {
     /// Submits, prints the id once it is durable, and drives the run.
     pub fn start(self, session: &Session, drive: Drive) -> Result<Exit, CliError> {
-        if drive == Drive::Foreground
-            && let Some(holder) = EngineLock::holder(session.state_dir())
-        {
-            let locked = StoreError::Locked { path: session.state_dir().to_owned(), holder };
-            return Err(CliError::from(locked)
-                .hint("wait for it, add `--detach` to queue this run, or use another `--state-dir`"));
-        }
+        let lock = match drive {
+            Drive::Foreground => Some(foreground::admit(session).map_err(refused)?),
+            Drive::Detached => None,
+        };
         let (name, workflow) = (self.name.clone(), self.spec.name.clone());
         let (run, new) = self.commit(session)?;
         if session.out.is_json() {
@@ -72,12 +69,12 @@ impl Submission {
         } else {
             session.out.line(&format!("run {run} ({name}){}", if new { "" } else { " was submitted before" }))?;
         }
-        if drive == Drive::Detached {
+        let Some(lock) = lock else {
             engine::wake(session.state_dir());
             session.out.message("hint: `stepwell worker` runs what is pending; `stepwell watch` follows it");
             return Ok(Exit::Ok);
-        }
-        foreground::drive(session, run, Start::GoOn)
+        };
+        foreground::drive(session, &lock, run, Start::GoOn)
     }
 
     /// Commits the run. The id is durable once this has returned; true for a run that did not exist.
@@ -102,6 +99,15 @@ impl Submission {
             Submitted::Existing(run) => (run, false),
         })
     }
+}
+
+fn refused(error: EngineError) -> CliError {
+    let locked = matches!(error, EngineError::Store(StoreError::Locked { .. }));
+    let error = CliError::from(error);
+    if !locked {
+        return error;
+    }
+    error.hint("wait for it, add `--detach` to queue this run, or use another `--state-dir`")
 }
 
 fn skip_steps(spec: &mut WorkflowSpec, skip: &[String]) -> Result<(), CliError> {

@@ -28,6 +28,15 @@ pub struct Sla {
     pub finish_within: Duration,
 }
 
+/// What the runs below a run have used: child runs count for their parents.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Below {
+    /// Running attempts included.
+    pub compute: SignedDuration,
+    /// How many attempts are running.
+    pub working: usize,
+}
+
 impl Budget {
     pub fn is_unlimited(&self) -> bool {
         *self == Budget::default()
@@ -62,23 +71,24 @@ impl Budget {
     }
 }
 
-/// What attempts have worked so far, running ones included.
-pub fn compute_used(state: &RunState, now: Timestamp) -> SignedDuration {
-    state.leases().map(|(_, lease)| lease.worked(now)).fold(state.compute, |sum, worked| sum + worked)
+/// What attempts have worked so far, running ones and those of child runs included.
+pub fn compute_used(state: &RunState, below: Below, now: Timestamp) -> SignedDuration {
+    state.leases().map(|(_, lease)| lease.worked(now)).fold(state.compute + below.compute, |sum, worked| sum + worked)
 }
 
 /// Whether no more may be used.
-pub fn is_used_up(state: &RunState, now: Timestamp) -> bool {
+pub fn is_used_up(state: &RunState, below: Below, now: Timestamp) -> bool {
     state
         .budget
         .cap()
         .and_then(|cap| SignedDuration::try_from(cap).ok())
-        .is_some_and(|cap| compute_used(state, now) >= cap)
+        .is_some_and(|cap| compute_used(state, below, now) >= cap)
 }
 
 /// What has to be said now, whether or not it was said before. `left` is the estimated time to the end.
 pub fn alerts(
     state: &RunState,
+    below: Below,
     submitted_at: Timestamp,
     left: Option<Duration>,
     now: Timestamp,
@@ -87,7 +97,7 @@ pub fn alerts(
     if state.end.is_some() {
         return alerts;
     }
-    if is_used_up(state, now) {
+    if is_used_up(state, below, now) {
         alerts.push((Alert::BudgetExhausted, format!("the budget of {} is used up", state.budget.describe())));
     }
     if let Some(sla) = state.spec().sla {
@@ -108,15 +118,15 @@ pub fn alerts(
 }
 
 /// When [`alerts`] changes its mind even if nothing happens.
-pub fn next_judgement(state: &RunState, submitted_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+pub fn next_judgement(state: &RunState, below: Below, submitted_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
     if state.end.is_some() {
         return None;
     }
     let deadline = state.spec().sla.map(|sla| later(submitted_at, sla.finish_within)).filter(|at| *at > now);
-    let working = u32::try_from(state.leases().count()).unwrap_or(u32::MAX);
+    let working = u32::try_from(state.leases().count() + below.working).unwrap_or(u32::MAX);
     // A run that is over its limit is being paused already.
-    let cap = state.budget.cap().filter(|_| working > 0 && !is_used_up(state, now)).map(|cap| {
-        let used = Duration::try_from(compute_used(state, now)).unwrap_or_default();
+    let cap = state.budget.cap().filter(|_| working > 0 && !is_used_up(state, below, now)).map(|cap| {
+        let used = Duration::try_from(compute_used(state, below, now)).unwrap_or_default();
         later(now, cap.saturating_sub(used) / working)
     });
     [deadline, cap].into_iter().flatten().min()
@@ -146,6 +156,7 @@ mod tests {
     use crate::core::spec::{StepSpec, Timeouts, WorkflowSpec};
 
     const HOUR: Duration = Duration::from_secs(3600);
+    const NONE: Below = Below { compute: SignedDuration::ZERO, working: 0 };
 
     fn at(hours: f64) -> Timestamp {
         Timestamp::from_second((hours * 3600.0) as i64).unwrap()
@@ -183,7 +194,7 @@ mod tests {
     /// What the engine does every round; gives the alerts that were new.
     fn judge(state: &mut RunState, left: Option<Duration>, now: Timestamp) -> Vec<Alert> {
         let mut new = Vec::new();
-        for (alert, message) in alerts(state, at(0.0), left, now) {
+        for (alert, message) in alerts(state, NONE, at(0.0), left, now) {
             for event in state.handle(Command::Alert { alert, message }, now).events {
                 if let Event::RunAlerted { alert, .. } = event {
                     new.push(alert);
@@ -211,7 +222,7 @@ mod tests {
         for hour in 2..12 {
             assert_eq!(judge(&mut state, ninety_nine, at(f64::from(hour))), [], "said once");
         }
-        assert_eq!(next_judgement(&state, at(0.0), at(11.0)), Some(at(12.0)));
+        assert_eq!(next_judgement(&state, NONE, at(0.0), at(11.0)), Some(at(12.0)));
         assert_eq!(judge(&mut state, ninety_nine, at(12.0)), [Alert::DeadlineMissed]);
         assert_eq!(judge(&mut state, ninety_nine, at(13.0)), []);
     }
@@ -222,12 +233,12 @@ mod tests {
         let mut state = run(budget, None, &["a", "b"]);
         claim(&mut state, "a", at(0.0));
         claim(&mut state, "b", at(1.0));
-        assert_eq!(compute_used(&state, at(3.0)).as_hours(), 3 + 2);
-        assert_eq!(next_judgement(&state, at(0.0), at(3.0)), Some(at(5.5)), "5 hours for two attempts");
-        assert!(!is_used_up(&state, at(5.4)) && is_used_up(&state, at(5.5)));
-        assert_eq!(next_judgement(&state, at(0.0), at(5.5)), None, "nothing more to wake up for");
+        assert_eq!(compute_used(&state, NONE, at(3.0)).as_hours(), 3 + 2);
+        assert_eq!(next_judgement(&state, NONE, at(0.0), at(3.0)), Some(at(5.5)), "5 hours for two attempts");
+        assert!(!is_used_up(&state, NONE, at(5.4)) && is_used_up(&state, NONE, at(5.5)));
+        assert_eq!(next_judgement(&state, NONE, at(0.0), at(5.5)), None, "nothing more to wake up for");
         state.handle(Command::Release { step: "a".into(), fence: Fence(1), reason: "r".into() }, at(4.0));
-        assert_eq!(compute_used(&state, at(5.0)).as_hours(), 4 + 4, "what was released counts");
+        assert_eq!(compute_used(&state, NONE, at(5.0)).as_hours(), 4 + 4, "what was released counts");
         assert_eq!(judge(&mut state, None, at(7.0)), [Alert::BudgetExhausted]);
         assert_eq!(judge(&mut state, None, at(8.0)), []);
         let to = Budget { maximum_compute: Some(HOUR * 20), ..Budget::default() };
@@ -237,12 +248,25 @@ mod tests {
     }
 
     #[test]
+    fn child_runs_count_for_their_parent() {
+        let budget = Budget { maximum_compute: Some(HOUR * 10), ..Budget::default() };
+        let mut state = run(budget, None, &["a", "child"]);
+        claim(&mut state, "a", at(0.0));
+        let below = Below { compute: SignedDuration::from_hours(4), working: 3 };
+        assert_eq!(compute_used(&state, below, at(2.0)).as_hours(), 2 + 4);
+        assert_eq!(next_judgement(&state, below, at(0.0), at(2.0)), Some(at(3.0)), "4 hours for four attempts");
+        assert!(!is_used_up(&state, below, at(5.9)) && is_used_up(&state, below, at(6.0)));
+        let said = alerts(&state, below, at(0.0), None, at(6.0));
+        assert!(matches!(said.as_slice(), [(Alert::BudgetExhausted, _)]), "{said:?}");
+    }
+
+    #[test]
     fn an_attempt_does_not_work_longer_than_its_lease() {
         let mut state = run(Budget::default(), None, &["a"]);
         claim(&mut state, "a", at(0.0));
-        assert_eq!(compute_used(&state, at(100.0)).as_hours(), 24);
+        assert_eq!(compute_used(&state, NONE, at(100.0)).as_hours(), 24);
         state.handle(Command::Release { step: "a".into(), fence: Fence(1), reason: "r".into() }, at(100.0));
-        assert_eq!(compute_used(&state, at(100.0)).as_hours(), 24, "whenever its end is noticed");
+        assert_eq!(compute_used(&state, NONE, at(100.0)).as_hours(), 24, "whenever its end is noticed");
     }
 
     #[test]

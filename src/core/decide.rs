@@ -183,6 +183,10 @@ pub enum Effect {
         step: StepId,
         fence: Fence,
     },
+    /// A step whose time is over waits for this run; it fails when the run has ended.
+    CancelRun {
+        run: RunId,
+    },
     /// Its scratch directory is no longer needed.
     Clean {
         step: StepId,
@@ -282,9 +286,11 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
             }
             Decision::events(starting(state).into_iter().chain(wait::ruled(step, ruling, on_false)))
         }
-        Command::Decide { step, verdict, approver, comment } => wait::decided(state, &step, verdict, approver, comment),
+        Command::Decide { step, verdict, approver, comment } => {
+            wait::decided(state, &step, (verdict, approver, comment), now)
+        }
         Command::Signal { name, payload } => wait::signaled(state, name, payload),
-        Command::ChildEnded { step, run, result } => wait::child_ended(state, &step, run, result),
+        Command::ChildEnded { step, run, result } => wait::child_ended(state, &step, run, result, now),
         Command::Expire => expire(state, now),
         Command::Cancel => cancel(state),
         Command::Pause { reason } => pause(state, reason),
@@ -339,6 +345,9 @@ fn settle(state: &RunState, step: &Step, now: Timestamp) -> Option<Event> {
             }
             None => Event::StepSucceeded { step: id, fence: step.fence, outputs: Outputs::default() },
         }),
+        StepState::Waiting(Wait::Signal { .. }) if state.is_too_late(step, now) => {
+            Some(Event::StepFailed { step: id, failure: too_late(state, step) })
+        }
         StepState::Waiting(Wait::Signal { name }) => {
             let outputs = wait::signal_outputs(state.signal(name)?);
             Some(Event::StepSucceeded { step: id, fence: step.fence, outputs })
@@ -456,15 +465,21 @@ fn expire(state: &RunState, now: Timestamp) -> Decision {
         let failure = overdue(state, step, lease, now)?;
         Some(Effect::Kill { step: step.id.clone(), fence: lease.fence, failure })
     });
-    let effects = effects.collect();
+    let mut effects: Vec<Effect> = effects.collect();
+    if state.end.is_some() || state.lifecycle != Lifecycle::Active {
+        return Decision { events: Vec::new(), effects };
+    }
+    let ready = state.ready_with_deadline().map(|(step, deadline)| (step, None, deadline));
+    let waiting = state.waits_with_deadline().map(|(step, wait, deadline)| (step, Some(wait), deadline));
     let mut events = Vec::new();
-    if state.end.is_none() && state.lifecycle == Lifecycle::Active {
-        let late = state.ready_with_deadline().filter(|(_, deadline)| *deadline <= now);
-        events
-            .extend(late.map(|(step, _)| Event::StepFailed { step: step.id.clone(), failure: too_late(state, step) }));
-        if !events.is_empty() {
-            events.splice(0..0, starting(state));
+    for (step, wait, _) in ready.chain(waiting).filter(|(.., deadline)| *deadline <= now) {
+        match wait {
+            Some(Wait::Run { run }) => effects.push(Effect::CancelRun { run: *run }),
+            _ => events.push(Event::StepFailed { step: step.id.clone(), failure: too_late(state, step) }),
         }
+    }
+    if !events.is_empty() {
+        events.splice(0..0, starting(state));
     }
     Decision { events, effects }
 }
@@ -472,7 +487,7 @@ fn expire(state: &RunState, now: Timestamp) -> Decision {
 /// Why the holder of a lease has to be ended now, if so.
 fn overdue(state: &RunState, step: &Step, lease: &Lease, now: Timestamp) -> Option<Failure> {
     let timeout = &state.step_spec(step).timeout;
-    if state.schedule_deadline(step).is_some_and(|deadline| deadline <= now) {
+    if state.is_too_late(step, now) {
         return Some(too_late(state, step));
     }
     if timeout.start_to_close.is_some_and(|limit| later(lease.started_at, limit) <= now) {
@@ -489,9 +504,14 @@ fn overdue(state: &RunState, step: &Step, lease: &Lease, now: Timestamp) -> Opti
     })
 }
 
-fn too_late(state: &RunState, step: &Step) -> Failure {
+/// The failure of a step whose `timeout.schedule_to_close` has passed.
+pub(super) fn too_late(state: &RunState, step: &Step) -> Failure {
     let seconds = state.step_spec(step).timeout.schedule_to_close.unwrap_or_default().as_secs_f64();
-    let message = format!("the step was not done within {seconds} s of being ready, after {} attempts", step.attempts);
+    let how = match &step.state {
+        StepState::Waiting(wait) => format!("it was waiting for {}", wait::awaited(wait)),
+        _ => format!("after {} attempts", step.attempts),
+    };
+    let message = format!("the step was not done within {seconds} s of being ready, {how}");
     Failure::new(FailureKind::ScheduleToClose, message)
         .with_hint("raise `timeout.schedule_to_close` of the step; `stepwell retry` gives it the same time again")
 }

@@ -3,6 +3,8 @@
 use jiff::Timestamp;
 
 use super::decide::later;
+use super::event::Wait;
+use super::ids::RunId;
 use super::state::{ClassIndex, Lifecycle, RunState, StepIndex};
 
 /// The steps that may be claimed next: of each class the one that has been ready for longest.
@@ -20,7 +22,17 @@ fn may_claim(state: &RunState) -> bool {
     state.end.is_none() && state.lifecycle == Lifecycle::Active
 }
 
-/// When something happens by itself at the latest: a lease or a timeout runs out, or a backoff ends.
+/// When a step runs out of time that waits for a child run. One that `is_ending` already is only waited for.
+pub fn next_child_deadline(state: &RunState, is_ending: impl Fn(RunId) -> bool) -> Option<Timestamp> {
+    let waits = state.waits_with_deadline().filter(|_| state.end.is_none() && state.lifecycle == Lifecycle::Active);
+    let due = waits.filter_map(|(_, wait, deadline)| match wait {
+        Wait::Run { run } if !is_ending(*run) => Some(deadline),
+        _ => None,
+    });
+    due.min()
+}
+
+/// When something else happens by itself at the latest: a lease or a timeout runs out, or a backoff ends.
 /// Ready steps whose time has come are waiting for a slot, not for a time.
 pub fn next_deadline(state: &RunState, now: Timestamp) -> Option<Timestamp> {
     if state.end.is_some() {
@@ -33,6 +45,8 @@ pub fn next_deadline(state: &RunState, now: Timestamp) -> Option<Timestamp> {
     // A step of a run that is stopped fails when the run goes on.
     let active = state.lifecycle == Lifecycle::Active;
     let late = state.ready_with_deadline().filter(|_| active).map(|(_, deadline)| deadline);
+    let waits = state.waits_with_deadline().filter(|(_, wait, _)| active && !matches!(wait, Wait::Run { .. }));
+    let unanswered = waits.map(|(.., deadline)| deadline);
     let ready = state.ready_heads().map(|(_, at, _)| at).filter(|at| *at > now);
-    leases.chain(ready).chain(late).min()
+    leases.chain(ready).chain(late).chain(unanswered).min()
 }

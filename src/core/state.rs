@@ -343,6 +343,17 @@ impl RunState {
             .filter_map(|&(_, i)| Some((&self.steps[i], self.schedule_deadline(&self.steps[i])?)))
     }
 
+    /// Steps that wait for something outside of the engine, with the end of their `timeout.schedule_to_close`.
+    pub(super) fn waits_with_deadline(&self) -> impl Iterator<Item = (&Step, &Wait, Timestamp)> {
+        let waits = self.waits().take_while(|_| self.limits_steps);
+        waits.filter_map(|(step, wait)| Some((step, wait, self.schedule_deadline(step)?)))
+    }
+
+    /// Whether the time of a whole step is over.
+    pub fn is_too_late(&self, step: &Step, now: Timestamp) -> bool {
+        self.schedule_deadline(step).is_some_and(|deadline| deadline <= now)
+    }
+
     /// When the whole step has to be done; for a fan-out each of its children has its own time.
     pub fn schedule_deadline(&self, step: &Step) -> Option<Timestamp> {
         let spec = self.step_spec(step);

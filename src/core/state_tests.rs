@@ -22,6 +22,8 @@ use super::state::{Lifecycle, RunEnd, RunState, StepState};
 use super::status::{RunStatus, StepStatus, Transition, fence_holds, step_of};
 use super::wait::OnFalse;
 
+mod timeouts;
+
 fn step(id: &str, needs: &[&str]) -> StepSpec {
     StepSpec {
         id: id.into(),
@@ -130,6 +132,16 @@ impl World {
             if let (Wait::Signal { name }, false) = (wait, self.state.lifecycle == Lifecycle::Canceling) {
                 assert_eq!(self.state.signal(name), None, "{} sleeps although `{name}` has come", step.id);
             }
+        }
+    }
+
+    /// After a look at the clock nobody goes on waiting whose time is over, but for the end of a child run.
+    fn check_time(&self) {
+        if self.state.end.is_some() || self.state.lifecycle != Lifecycle::Active {
+            return;
+        }
+        for (step, wait) in self.state.waits().filter(|(step, _)| self.state.is_too_late(step, self.now)) {
+            assert!(matches!(wait, Wait::Run { .. }), "{} waits although its time is over", step.id);
         }
     }
 
@@ -258,6 +270,8 @@ impl World {
                 return;
             }
             self.wait(60);
+            self.tell(Command::Expire);
+            self.check_time();
             for id in self.ready() {
                 self.claim_or_expand(&id, 2);
             }
@@ -269,13 +283,14 @@ impl World {
 }
 
 fn workflows() -> impl Strategy<Value = Arc<WorkflowSpec>> {
-    let one = (any::<u8>(), 1..4_u32, any::<bool>(), any::<bool>());
+    let one = (any::<u8>(), 1..4_u32, any::<bool>(), any::<bool>(), any::<bool>());
     prop::collection::vec(one, 1..8).prop_map(|raw| {
-        let steps = raw.iter().enumerate().map(|(i, (needs, attempts, fan_out, in_process))| {
+        let steps = raw.iter().enumerate().map(|(i, (needs, attempts, fan_out, in_process, limited))| {
             let needs: Vec<String> = (0..i).filter(|n| needs >> n & 1 == 1).map(|n| format!("s{n}")).collect();
             let needs: Vec<&str> = needs.iter().map(String::as_str).collect();
             let mut step = step(&format!("s{i}"), &needs);
             step.retry.maximum_attempts = *attempts;
+            step.timeout.schedule_to_close = limited.then(|| Duration::from_secs(200));
             step.for_each = fan_out.then(|| "x".to_owned());
             step.kind = if *in_process { "in".into() } else { "child".into() };
             step
@@ -347,6 +362,7 @@ fn act(world: &mut World, what: u8, which: usize) {
         (14, _, _) => {
             world.wait(45);
             world.tell(Command::Expire);
+            world.check_time();
         }
         (15, _, _) => drop(world.tell(Command::Interrupt { reason: "x".into() })),
         (16, _, _) => drop(world.tell(Command::Resume)),

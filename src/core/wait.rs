@@ -1,11 +1,12 @@
 //! Decisions about steps that wait for a person, a signal or a child run. They have no attempts: what
 //! they wait for is all there is, and it is in the event log.
 
+use jiff::Timestamp;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::artifact::Outputs;
-use super::decide::Decision;
+use super::decide::{Decision, too_late};
 use super::event::{Event, Ruling, Verdict, Wait};
 use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId};
@@ -84,14 +85,26 @@ fn passed(step: &StepId, fence: Fence, passed: bool, approver: Option<&str>, com
     Event::StepSucceeded { step: step.clone(), fence, outputs: Outputs { values, ..Outputs::default() } }
 }
 
+/// What a waiting step waits for, in a few words.
+pub(super) fn awaited(wait: &Wait) -> String {
+    match wait {
+        Wait::Approval { .. } => "a person".to_owned(),
+        Wait::Signal { name } => format!("the signal `{name}`"),
+        Wait::Run { run } => format!("the child run {run}"),
+    }
+}
+
+/// An answer that comes too late decides nothing.
 pub(super) fn decided(
     state: &RunState,
     step: &StepId,
-    verdict: Verdict,
-    approver: String,
-    comment: Option<String>,
+    (verdict, approver, comment): (Verdict, String, Option<String>),
+    now: Timestamp,
 ) -> Decision {
     let Some((entry, Wait::Approval { prompt, inputs })) = waiting(state, step) else { return Decision::default() };
+    if state.is_too_late(entry, now) {
+        return Decision::default();
+    }
     let next = match verdict {
         Verdict::Approved => passed(step, entry.fence, true, Some(&approver), comment.as_deref()),
         Verdict::Rejected => {
@@ -118,12 +131,22 @@ pub(super) fn signal_outputs(signal: &Signal) -> Outputs {
     Outputs { values: values.as_object().cloned().unwrap_or_default(), ..Outputs::default() }
 }
 
-pub(super) fn child_ended(state: &RunState, step: &StepId, run: RunId, result: Result<Outputs, Failure>) -> Decision {
+pub(super) fn child_ended(
+    state: &RunState,
+    step: &StepId,
+    run: RunId,
+    result: Result<Outputs, Failure>,
+    now: Timestamp,
+) -> Decision {
     match waiting(state, step) {
         Some((entry, Wait::Run { run: awaited })) if *awaited == run => {
             Decision::event(match (state.lifecycle, result) {
                 (Lifecycle::Canceling, _) => Event::StepCanceled { step: step.clone() },
                 (_, Ok(outputs)) => Event::StepSucceeded { step: step.clone(), fence: entry.fence, outputs },
+                // That is why it was canceled.
+                (_, Err(failure)) if failure.kind == FailureKind::Canceled && state.is_too_late(entry, now) => {
+                    Event::StepFailed { step: step.clone(), failure: too_late(state, entry) }
+                }
                 (_, Err(failure)) => Event::StepFailed { step: step.clone(), failure },
             })
         }

@@ -48,14 +48,7 @@ impl Engine<'_> {
             Scope::All { .. } => true,
             Scope::Requests => false,
             Scope::Run(wanted) => {
-                let mut next = Some(run);
-                while let Some(id) = next {
-                    if id == wanted {
-                        return true;
-                    }
-                    next = self.runs.get(&id).and_then(|run| run.parent);
-                }
-                false
+                run == wanted || self.runs.get(&run).is_some_and(|run| run.ancestors.contains(&wanted))
             }
         }
     }

@@ -82,7 +82,12 @@ impl Engine<'_> {
     pub(super) fn handle(&mut self, run: RunId, command: Command) {
         let now = self.clock.now();
         let Some(active) = self.runs.get_mut(&run) else { return };
+        let before = active.state.compute;
         let Decision { events, effects } = active.state.handle(command, now);
+        let worked = active.state.compute - before;
+        if !worked.is_zero() {
+            self.accounts.add(&active.ancestors, worked);
+        }
         for event in events {
             self.pending.event(Recorded { run, at: now, event });
         }
@@ -99,10 +104,16 @@ impl Engine<'_> {
     /// # Errors
     /// When the commit fails; then nothing of it has happened, and this engine must stop.
     pub(super) fn flush(&mut self) -> Result<(), EngineError> {
-        while self.pending.must_commit() {
-            self.commit()?;
+        loop {
+            if self.pending.must_commit() {
+                self.commit()?;
+            } else if self.pending.effects.is_empty() {
+                return Ok(());
+            } else {
+                // What they decide is committed as well: a run that has ended may be forgotten after this.
+                self.perform_effects()?;
+            }
         }
-        self.perform_effects()
     }
 
     /// Commits also what could wait.

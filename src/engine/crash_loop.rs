@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::status::{RunStatus, StepStatus};
 use crate::steps::last_lines;
-use crate::store::{Reader, attempt_log};
+use crate::store::{EngineLock, Reader, Store, attempt_log};
 
 use super::error::EngineError;
 
@@ -34,11 +34,32 @@ struct Start {
     seq: i64,
 }
 
+/// The right to drive runs, for those who submit something before an engine starts: nothing may be submitted
+/// that is refused right after.
+///
+/// # Errors
+/// `Locked` when an engine holds the state directory, `CrashLoop` in safe mode; when the state cannot be read.
+pub fn admit(state_dir: &Path, limit: u64) -> Result<EngineLock, EngineError> {
+    let lock = EngineLock::acquire(state_dir)?;
+    let Starts { running, safe_mode, .. } = read(state_dir);
+    if limit > 0 && (safe_mode || running.is_some()) {
+        let store = Store::open(state_dir)?;
+        look_back(&store, state_dir, limit)?;
+    }
+    Ok(lock)
+}
+
 /// Notes that an engine starts. `limit` deaths in a row are too many; 0: any number is fine.
 ///
 /// # Errors
 /// `CrashLoop` in safe mode; when the state cannot be read.
 pub(super) fn note_start(reader: &Reader, state_dir: &Path, limit: u64) -> Result<(), EngineError> {
+    let starts = look_back(reader, state_dir, limit)?;
+    write(state_dir, &Starts { running: Some(Start { seq: reader.newest_event()? }), ..starts })
+}
+
+/// What is known of earlier engines, of which none runs now.
+fn look_back(reader: &Reader, state_dir: &Path, limit: u64) -> Result<Starts, EngineError> {
     let mut starts = read(state_dir);
     let now = Timestamp::now();
     if let Some(dead) = starts.running.take() {
@@ -56,8 +77,7 @@ pub(super) fn note_start(reader: &Reader, state_dir: &Path, limit: u64) -> Resul
         write(state_dir, &starts)?;
         return Err(explain(reader, state_dir, starts.crashes.len())?);
     }
-    starts.running = Some(Start { seq: reader.newest_event()? });
-    write(state_dir, &starts)
+    Ok(starts)
 }
 
 /// Notes that the engine ends, in whatever way, but alive. An end that cannot be noted, such as on a full

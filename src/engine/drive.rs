@@ -13,6 +13,7 @@ use crate::executors::{AttemptId, Local};
 use crate::steps::own_binary;
 use crate::store::{EngineLock, Store};
 
+use super::accounts::Accounts;
 use super::attempts::Attempts;
 use super::clock::Clock;
 use super::commit::Pending;
@@ -41,7 +42,10 @@ pub fn drive(options: EngineOptions, observer: &mut dyn Observer) -> Result<Outc
 }
 
 /// [`drive`] for the holder of the lock.
-pub(super) fn drive_locked(
+///
+/// # Errors
+/// As [`drive`].
+pub fn drive_locked(
     lock: &EngineLock,
     options: EngineOptions,
     observer: &mut dyn Observer,
@@ -68,6 +72,7 @@ pub(super) struct Engine<'a> {
     pub prepared: HashMap<AttemptId, Value>,
     pub pending: Pending,
     pub windows: Windows,
+    pub accounts: Accounts,
     pub schedules: Schedules,
     /// For threads that have something to tell the engine.
     pub sender: Sender<Message>,
@@ -116,6 +121,7 @@ impl<'a> Engine<'a> {
             prepared: HashMap::new(),
             pending: Pending::default(),
             windows: Windows::default(),
+            accounts: Accounts::default(),
             schedules: Schedules::default(),
             sender: inbox.sender.clone(),
             more_to_claim: false,
@@ -157,7 +163,7 @@ impl Engine<'_> {
         loop {
             self.round_at = self.clock.now();
             self.fire_schedules()?;
-            self.judge_runs();
+            self.judge_runs()?;
             self.give_out()?;
             self.flush()?;
             self.forget_ended_runs();
@@ -172,7 +178,7 @@ impl Engine<'_> {
     }
 
     /// Waits for a message and takes all there are: they share one commit.
-    fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
+    pub(super) fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
         // This engine holds a sender itself, so the inbox cannot be disconnected.
         let message = match self.patience() {
             Some(patience) => inbox.receiver.recv_timeout(patience).ok(),
@@ -229,5 +235,7 @@ impl Engine<'_> {
         };
         let attempts = &self.attempts;
         self.runs.retain(|id, run| run.state.end.is_none() || Some(*id) == wanted || attempts.of_run(*id));
+        let runs = &self.runs;
+        self.accounts.retain(|id| runs.contains_key(&id));
     }
 }

@@ -15,6 +15,7 @@ use crate::core::state::{Lifecycle, Step};
 use crate::executors::AttemptId;
 
 use super::drive::Engine;
+use super::error::EngineError;
 use super::inbox::Message;
 use super::run::Run;
 
@@ -24,15 +25,27 @@ const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
 impl Engine<'_> {
     /// Alerts are committed with everything else of this round; a run whose budget is used up is paused, which
     /// lets its attempts write a checkpoint.
-    pub(super) fn judge_runs(&mut self) {
+    ///
+    /// # Errors
+    /// When the store cannot be read or written.
+    pub(super) fn judge_runs(&mut self) -> Result<(), EngineError> {
+        self.open_accounts()?;
         let now = self.clock.now();
+        let below = self.below(now);
         let judged = |run: &Run| run.state.spec().sla.is_some() || run.state.budget.cap().is_some();
         let runs: Vec<RunId> = self.runs.iter().filter(|(_, run)| judged(run)).map(|(&id, _)| id).collect();
         for id in runs {
             let left = self.estimate_left(id, now);
             let Some(run) = self.runs.get(&id) else { continue };
-            let said = alerts(&run.state, run.submitted_at, left, now);
-            let exhausted = run.state.lifecycle == Lifecycle::Active && is_used_up(&run.state, now);
+            let below = below.get(&id).copied().unwrap_or_default();
+            let said = alerts(&run.state, below, run.submitted_at, left, now);
+            // An engine that drives only a child run has not resumed the one that pays for it.
+            let goes_on = match run.state.lifecycle {
+                Lifecycle::Active => true,
+                Lifecycle::Interrupted => below.working > 0,
+                Lifecycle::Paused | Lifecycle::Canceling => false,
+            };
+            let exhausted = goes_on && is_used_up(&run.state, below, now);
             for (alert, message) in &said {
                 self.handle(id, Command::Alert { alert: *alert, message: message.clone() });
             }
@@ -41,6 +54,7 @@ impl Engine<'_> {
                 self.handle(id, Command::Pause { reason });
             }
         }
+        Ok(())
     }
 
     fn estimate_left(&mut self, id: RunId, now: Timestamp) -> Option<Duration> {
@@ -64,8 +78,10 @@ impl Engine<'_> {
 
     /// The next time at which a budget is used up or a deadline passes.
     pub(super) fn next_judgement(&self, now: Timestamp) -> Option<Timestamp> {
-        let next = |run: &Run| budget::next_judgement(&run.state, run.submitted_at, now);
-        self.runs.values().filter_map(next).min()
+        let below = self.below(now);
+        let below = |id: &RunId| below.get(id).copied().unwrap_or_default();
+        let next = |(id, run): (&RunId, &Run)| budget::next_judgement(&run.state, below(id), run.submitted_at, now);
+        self.runs.iter().filter_map(next).min()
     }
 
     /// Starts the owner's program for an alert that is committed. At most once: an engine that dies at this very

@@ -1,6 +1,7 @@
 //! The imperative shell: one thread that hears everything through one inbox, decides with `core`,
 //! commits with `store`, and only then acts. The story of a run is in `specs/engine.md`.
 
+mod accounts;
 mod ask;
 mod at_once;
 mod attempts;
@@ -34,6 +35,8 @@ mod space;
 mod stop;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod timeout_tests;
 mod timers;
 #[cfg(test)]
 mod waiting_tests;
@@ -42,8 +45,8 @@ mod wake;
 pub use ask::{Asked, ask};
 pub use cancel::{Canceled, cancel};
 pub use copy_artifacts::{back_up_artifacts, put_back_artifacts};
-pub use crash_loop::leave_safe_mode;
-pub use drive::drive;
+pub use crash_loop::{admit, leave_safe_mode};
+pub use drive::{drive, drive_locked};
 pub use error::EngineError;
 pub use gc::{Amount, Collected, Sweep, gc};
 pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait, Start};

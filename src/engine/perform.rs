@@ -62,6 +62,10 @@ impl Engine<'_> {
                     running.kill_within(EXIT_GRACE);
                 }
             }
+            Effect::CancelRun { run: child } => {
+                self.load(child)?;
+                self.handle(child, Command::Cancel);
+            }
             // At the burial: the attempt may still be writing.
             Effect::Clean { .. } => {}
             // Written with the commit, see `Engine::handle`.

@@ -85,6 +85,11 @@ impl Engine<'_> {
             Request::RaiseBudget { to } => {
                 self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
                 self.handle(run, Command::RaiseBudget { to });
+                // The run may have had no limit until now.
+                self.accounts.close(run);
+                if let Some(active) = self.runs.get_mut(&run) {
+                    active.accounted = false;
+                }
             }
         }
         Ok(())
@@ -119,8 +124,10 @@ impl Engine<'_> {
         self.refuse_unless_active(run)?;
         let state = self.runs.get(&run).map(|run| &run.state);
         let asked = |wait: &Wait| matches!(wait, Wait::Approval { .. });
-        if state.is_some_and(|state| state.waits().any(|(step, wait)| step.id == *id && asked(wait))) {
-            return Ok(());
+        let mut waits = state.into_iter().flat_map(|state| state.waits());
+        if let (Some(state), Some((step, _))) = (state, waits.find(|(step, wait)| step.id == *id && asked(wait))) {
+            let late = state.is_too_late(step, self.clock.now());
+            return if late { Err(format!("the time of step `{id}` is over")) } else { Ok(()) };
         }
         let waiting = state.into_iter().flat_map(|state| state.waits()).filter(|(_, wait)| asked(wait));
         let waiting: Vec<String> = waiting.take(NAMED_STEPS).map(|(step, _)| format!("`{}`", step.id)).collect();

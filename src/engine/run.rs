@@ -36,8 +36,10 @@ pub(super) struct Run {
     pub estimated: Option<(Instant, Option<Duration>)>,
     pub state: RunState,
     pub options: RunOptions,
-    /// The run whose step started this one.
-    pub parent: Option<RunId>,
+    /// The run whose step started this one, and so on upwards.
+    pub ancestors: Vec<RunId>,
+    /// Whether it is known who pays for it.
+    pub accounted: bool,
 }
 
 impl Run {
@@ -71,7 +73,8 @@ impl Run {
             usual,
             estimated: None,
             state,
-            parent: row.parent(),
+            ancestors: if row.parent().is_some() { reader.ancestors(id)? } else { Vec::new() },
+            accounted: false,
             options: row.options,
         })
     }

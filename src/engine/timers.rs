@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::core::decide::Command;
 use crate::core::ids::RunId;
-use crate::core::schedule::next_deadline;
+use crate::core::schedule::{next_child_deadline, next_deadline};
 
 use super::drive::Engine;
 
@@ -30,6 +30,10 @@ impl Engine<'_> {
         let until =
             |at: Timestamp, now: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
         let deadlines = self.runs.values().filter_map(|run| next_deadline(&run.state, self.round_at));
+        let is_ending =
+            |id: RunId| self.runs.get(&id).is_some_and(|run| run.state.is_canceling() || run.state.end.is_some());
+        let deadlines =
+            deadlines.chain(self.runs.values().filter_map(|run| next_child_deadline(&run.state, is_ending)));
         let deadlines = deadlines.map(|at| until(at, now).max(RETRY));
         let others =
             [self.windows.deadline, self.next_judgement(self.round_at)].into_iter().flatten().map(|at| until(at, now));

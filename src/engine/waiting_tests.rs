@@ -18,7 +18,7 @@ use crate::core::status::{RunStatus, StepStatus};
 use crate::store::{EngineLock, NewRun, Reader, RunRow, Store};
 
 /// `child.toml` and `grandchild.toml`.
-struct Shelf(&'static [(&'static str, &'static str)]);
+pub(super) struct Shelf(&'static [(&'static str, &'static str)]);
 
 impl Library for Shelf {
     fn find(&self, workflow: &str, _from: &str) -> Result<Source, String> {
@@ -70,15 +70,15 @@ kind = "noop"
 with.values.sum = "{{ steps.square.values.square | sum }}"
 "#;
 
-fn shelf() -> Shelf {
+pub(super) fn shelf() -> Shelf {
     Shelf(&[("child.toml", CHILD)])
 }
 
-fn runs(state_dir: &Path) -> Vec<RunRow> {
+pub(super) fn runs(state_dir: &Path) -> Vec<RunRow> {
     Reader::open(state_dir).unwrap().runs().unwrap()
 }
 
-fn status(state_dir: &Path, run: RunId) -> RunStatus {
+pub(super) fn status(state_dir: &Path, run: RunId) -> RunStatus {
     Reader::open(state_dir).unwrap().run(run).unwrap().stored_status
 }
 
@@ -91,11 +91,11 @@ fn drive_run(state_dir: &Path, run: RunId) -> Outcome {
     drive(options(state_dir, Scope::Run(run)), &mut Quiet).unwrap()
 }
 
-fn drive_until_idle(state_dir: &Path) -> Outcome {
+pub(super) fn drive_until_idle(state_dir: &Path) -> Outcome {
     drive(options(state_dir, Scope::All { exit_when_idle: true }), &mut Quiet).unwrap()
 }
 
-fn decide(step: &str, verdict: Verdict) -> Request {
+pub(super) fn decide(step: &str, verdict: Verdict) -> Request {
     Request::Decide { step: step.into(), verdict, approver: "ada".into(), comment: None }
 }
 
@@ -104,7 +104,7 @@ fn events(state_dir: &Path, run: RunId, matches: impl Fn(&Event) -> bool) -> usi
     events.iter().filter(|row| matches(&row.event)).count()
 }
 
-fn assert_sound(state_dir: &Path) {
+pub(super) fn assert_sound(state_dir: &Path) {
     assert_eq!(crate::store::check(state_dir).unwrap(), []);
 }
 

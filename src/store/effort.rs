@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
+use crate::core::budget::Budget;
 use crate::core::event::{Alert, Event};
 use crate::core::ids::{RunId, StepId};
 use crate::core::pools::Held;
@@ -17,6 +18,10 @@ use super::rows::EventRow;
 
 /// Earlier runs of a workflow whose steps count.
 const RUNS: i64 = 5;
+/// Child runs of the run `?1`, and theirs.
+const BELOW: &str = "WITH RECURSIVE below(id) AS (
+    SELECT id FROM run WHERE parent_run = ?1
+    UNION ALL SELECT run.id FROM below CROSS JOIN run ON run.parent_run = below.id)";
 
 impl Reader {
     /// Work of all attempts that have ended.
@@ -29,6 +34,64 @@ impl Reader {
             let total = first(connection, sql, [run.to_string()], |row| decode::get::<i64>(row, "total"))?;
             Ok(SignedDuration::from_millis(total.unwrap_or(0)))
         })
+    }
+
+    /// As [`Reader::compute`], of all runs below this one.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn compute_below(&self, run: RunId) -> Result<SignedDuration, StoreError> {
+        self.ask(|connection| {
+            let sql = format!(
+                "{BELOW} SELECT coalesce(sum(compute_ms), 0) AS total FROM below CROSS JOIN attempt ON attempt.run = below.id"
+            );
+            let total = first(connection, &sql, [run.to_string()], |row| decode::get::<i64>(row, "total"))?;
+            Ok(SignedDuration::from_millis(total.unwrap_or(0)))
+        })
+    }
+
+    /// When the running attempts of all runs below this one started, and when their leases end.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn leases_below(&self, run: RunId) -> Result<Vec<(Timestamp, Timestamp)>, StoreError> {
+        self.ask(|connection| {
+            let sql = format!(
+                "{BELOW} SELECT attempt_started_at, lease_expires_at FROM below CROSS JOIN step ON step.run = below.id
+                 WHERE step.status = 'running'"
+            );
+            collect(connection, &sql, [run.to_string()], |row| {
+                Ok((decode::parse(row, "attempt_started_at")?, decode::parse(row, "lease_expires_at")?))
+            })
+        })
+    }
+
+    /// The run whose step started this one, and so on upwards.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn ancestors(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        self.ask(|connection| {
+            let sql = "WITH RECURSIVE above(id, height) AS (
+                           SELECT parent_run, 1 FROM run WHERE id = ?1
+                           UNION ALL SELECT parent_run, height + 1 FROM above CROSS JOIN run ON run.id = above.id)
+                       SELECT id FROM above WHERE id IS NOT NULL ORDER BY height";
+            collect(connection, sql, [run.to_string()], |row| decode::parse(row, "id"))
+        })
+    }
+
+    /// The limits in force: those of the workflow, or what a person has raised them to.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn budget(&self, run: RunId) -> Result<Budget, StoreError> {
+        let mut budget = self.spec(run)?.budget;
+        for notice in self.notices(run)? {
+            if let Event::RunBudgetRaised { budget: raised } = notice.event {
+                budget = raised;
+            }
+        }
+        Ok(budget)
     }
 
     /// Alerts and raised budgets, in order.

@@ -97,6 +97,56 @@ impl Sandbox {
     }
 }
 
+/// A failing test must not leave engines, workers or programs behind: all of them work below the sandbox.
+#[cfg(target_os = "linux")]
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        for _ in 0..500 {
+            let left = processes_in(self.dir.path());
+            if left.is_empty() {
+                return;
+            }
+            let left = left.iter().map(u32::to_string);
+            let _ = Command::new("kill").arg("-KILL").args(left).stderr(Stdio::null()).status();
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+}
+
+/// Live processes whose working directory is in a folder.
+#[cfg(target_os = "linux")]
+pub fn processes_in(folder: &Path) -> Vec<u32> {
+    let folder = folder.canonicalize().unwrap();
+    let works_there = |entry: &std::fs::DirEntry| {
+        std::fs::read_link(entry.path().join("cwd")).is_ok_and(|directory| directory.starts_with(&folder))
+    };
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().filter(works_there);
+    processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_failing_test_leaves_no_process() {
+    let sandbox = Sandbox::new();
+    let step = "[[step]]\nid = \"a\"\nkind = \"command\"\nwith.shell = \"touch started; sleep 600\"\n";
+    sandbox.write("w.toml", format!("name = \"w\"\n{step}"));
+    // The kernel names a removed folder as it was called.
+    let around = sandbox.dir.path().parent().unwrap().canonicalize().unwrap();
+    let inside = around.join(sandbox.dir.path().file_name().unwrap());
+    let mut engine = sandbox.start(&["run", "w.toml"]);
+    let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(move || {
+        eventually("its program runs", || processes_in(sandbox.dir.path()).len() > 2);
+        panic!("as a failing test does");
+    }));
+    assert!(failed.is_err());
+    assert_eq!(engine.wait().unwrap().code(), None, "it was killed");
+    let left = std::fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| {
+        let directory = std::fs::read_link(entry.path().join("cwd")).ok()?;
+        directory.to_string_lossy().starts_with(&*inside.to_string_lossy()).then(|| entry.file_name())
+    });
+    assert_eq!(left.collect::<Vec<_>>(), Vec::<std::ffi::OsString>::new());
+}
+
 /// A finished process.
 pub struct Finished {
     pub code: i32,

@@ -9,6 +9,7 @@ mod crash;
 #[cfg(target_os = "linux")]
 mod disk;
 mod engine;
+mod explain;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod harness;

@@ -69,7 +69,7 @@ fn a_step_that_waits_for_a_device_says_who_holds_it() {
     engine.wait().unwrap();
 }
 
-/// Counts on from its checkpoint; ends when it was allowed to.
+/// Counts on from its checkpoint; ends when it was allowed to, or when nobody has stopped it for long.
 const COUNTING: &str = r#"
 name = "counting"
 [budget]
@@ -82,7 +82,7 @@ with.shell = '''
 cd "$STEPWELL_CHECKPOINT_DIR"
 n=$(cat last/n 2>/dev/null || echo 0)
 echo "from $n" >> "$LAB/starts"
-while [ ! -e "$LAB/enough" ]; do
+while [ ! -e "$LAB/enough" ] && [ $n -lt 400 ]; do
   n=$((n + 1)); sleep 0.05
   mkdir next && echo "$n" > next/n && touch next.ready
   while [ -e next.ready ]; do sleep 0.01; done
@@ -119,6 +119,44 @@ fn a_budget_pauses_the_run_once_and_a_higher_one_goes_on_from_the_checkpoint() {
     let (first, second) = starts.trim().split_once('\n').unwrap();
     assert!(first == "from 0" && second != "from 0", "the checkpoint was kept:\n{starts}");
     eventually("the alert command was started", || read(&lab.path("alerts")) == "budget_exhausted counting\n");
+    lab.stepwell(&["db", "check"]).ok();
+}
+
+#[test]
+fn child_runs_use_up_the_budget_of_their_parent_and_stop_with_it() {
+    let lab = Sandbox::new();
+    let child = COUNTING.replace("[budget]\nmaximum_compute = \"1s\"\n", "").replace("counting", "child");
+    lab.write("child.toml", &child);
+    let parent = |budget: &str| {
+        format!(
+            "name = \"parent\"\n{budget}[[step]]\nid = \"each\"\nkind = \"workflow\"\nfor_each = \"range(2)\"\nwith = {{ workflow = \"child.toml\" }}\n"
+        )
+    };
+    // The budget is that of the grandparent.
+    lab.write("middle.toml", parent("").replace("\"parent\"", "\"middle\""));
+    let top = parent("[budget]\nmaximum_compute = \"1s\"\n").replace("child.toml", "middle.toml");
+    lab.write("w.toml", top.replace("range(2)", "range(1)"));
+    let run =
+        |args: &[&str]| crate::harness::Finished::from(lab.command(args).env("LAB", lab.dir.path()).output().unwrap());
+    let alerts = || lab.query_count("event WHERE kind = 'run_alerted'");
+    run(&["run", "w.toml"]).exits(130).says(&["alert: the budget of 1 s of compute is used up"]);
+    assert_eq!(lab.query("SELECT DISTINCT status FROM run"), ["paused"]);
+    assert_eq!((lab.query_count("run"), alerts()), (4, 1));
+    let shown = lab.stepwell(&["show", "parent", "--output", "json"]).ok().json();
+    assert!(shown["effort"]["compute_seconds"].as_f64().unwrap() >= 1.0, "{shown}");
+
+    // Neither the next engine nor one for a child alone forgets what was used.
+    let attempts = lab.query_count("attempt");
+    for paused in ["parent", "parent.each[0].each[1]"] {
+        run(&["resume", paused]).exits(130);
+        assert_eq!((lab.query_count("attempt"), alerts()), (attempts, 1), "after `resume {paused}`");
+    }
+    lab.write("enough", "");
+    run(&["resume", "parent", "--maximum-compute", "10m"]).ok();
+    assert_eq!(lab.query("SELECT DISTINCT status FROM run"), ["succeeded"]);
+    assert_eq!(lab.query_count("run"), 4);
+    let starts = read(&lab.path("starts"));
+    assert_eq!(starts.matches("from 0\n").count(), 2, "the checkpoints were kept:\n{starts}");
     lab.stepwell(&["db", "check"]).ok();
 }
 

@@ -263,11 +263,23 @@ fn engines_that_die_again_and_again_lead_to_safe_mode() {
     start(&["run", "w.toml"]).exits(-1);
     start(&["resume", "last"]).exits(-1);
     start(&["resume", "last"]).exits(-1);
-    let verbs: [&[&str]; 3] =
-        [&["resume", "last"], &["run", "w.toml", "--name", "other"], &["worker", "--exit-when-idle"]];
+    let verbs: [&[&str]; 7] = [
+        &["resume", "last"],
+        &["resume", "last", "--maximum-compute", "1h"],
+        &["run", "w.toml", "--name", "other"],
+        &["start-training", "w.toml", "--name", "other"],
+        &["rerun", "last", "--from-step", "a", "--name", "other"],
+        &["fork", "last", "--at", "a", "--name", "other"],
+        &["worker", "--exit-when-idle"],
+    ];
+    let asked = || (sandbox.query_count("run"), sandbox.query_count("request"));
     for verb in verbs {
         start(verb).exits(7).says(&["safe mode", "3 times", "last words", "--force"]);
+        assert_eq!(asked(), (1, 0), "refused before anything was submitted: {verb:?}");
     }
+    start(&["run", "w.toml", "--name", "queued", "--detach"]).ok();
+    assert_eq!(asked(), (2, 0), "what starts no engine may be submitted");
+    start(&["cancel", "queued"]).ok();
     sandbox.write("healed", "");
     start(&["resume", "loop", "--force"]).ok();
     assert!(!sandbox.state().join("engine-starts").exists());

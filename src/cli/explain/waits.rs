@@ -19,7 +19,7 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
             Some(reason) => vec![reason],
             None => vec![limits(situation, step)?.unwrap_or_else(|| slot(situation))],
         },
-        StepStatus::Waiting => stopped(situation, step).into_iter().chain([outside(situation, step)]).collect(),
+        StepStatus::Waiting => stopped(situation, step).into_iter().chain(outside(situation, step)).collect(),
         StepStatus::Expanded => stopped(situation, step).into_iter().chain([items(situation, step)]).collect(),
         StepStatus::Running
         | StepStatus::Succeeded
@@ -96,19 +96,18 @@ fn needs(situation: &Situation<'_>, step: &StepRow) -> Vec<Reason> {
         .collect()
 }
 
-fn outside(situation: &Situation<'_>, step: &StepRow) -> Reason {
+fn outside(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
     let name = &situation.run.name;
-    match &step.wait {
-        Some(Wait::Approval { prompt, .. }) => {
+    Some(match step.wait.as_ref()? {
+        Wait::Approval { prompt, .. } => {
             let message = format!("waits for a person: {prompt}; `stepwell approve {name} {}` answers", step.id);
             Reason::new("approval", message)
         }
-        Some(Wait::Signal { name: signal }) => {
+        Wait::Signal { name: signal } => {
             Reason::new("signal", format!("waits for a signal: `stepwell signal {name} {signal}`"))
         }
-        Some(Wait::Run { run }) => Reason::new("child_run", format!("waits for the child run {run}")),
-        None => Reason::new("waiting", "waits"),
-    }
+        Wait::Run { run } => Reason::new("child_run", format!("waits for the child run {run}")),
+    })
 }
 
 fn items(situation: &Situation<'_>, step: &StepRow) -> Reason {

@@ -223,3 +223,18 @@ fn a_pinned_workflow_takes_other_params_under_the_same_checks() {
     let errors = pinned(broken, "run w", &[], &catalog()).unwrap_err();
     assert_eq!(errors.problems()[0].position(), Some((2, 1)), "the line of the step");
 }
+
+#[test]
+fn a_step_takes_everything_along_that_needs_it_at_any_distance() {
+    let step = |id: &str, needs: &str| format!("[[step]]\nid = \"{id}\"\nkind = \"noop\"\nneeds = [{needs}]\n");
+    let steps = [
+        step("e", "\"d\""),
+        step("a", ""),
+        step("b", "\"a\""),
+        step("c", "\"b\""),
+        step("d", "\"c\""),
+        step("x", "\"a\""),
+    ];
+    let spec = parse(&format!("name = \"w\"\n{}", steps.concat()), &[]).expect("a good file");
+    assert_eq!(spec.with_descendants(&"b".into()), ["e", "b", "c", "d"].map(Into::into));
+}
