@@ -70,9 +70,11 @@ fn a_process_that_outlives_its_engine_is_an_orphan() {
         "escape.toml",
         "name = \"escape\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith.shell = \"setsid sleep 30 & sleep 1\"\n",
     );
-    let failed = sandbox.stepwell(&["chaos", "escape.toml", "--kills", "1", "--target", "engine", "--output", "json"]);
+    let failed = sandbox.stepwell(&["chaos", "escape.toml", "--kills", "4", "--target", "engine", "--output", "json"]);
     let report = failed.exits(3).json();
-    assert_eq!((&report["passed"], &report["orphan_processes"]), (&false.into(), &1.into()), "{report}");
+    // A kill may come before the step has begun.
+    assert_eq!(report["passed"], false, "{report}");
+    assert!(report["orphan_processes"].as_u64().unwrap() > 0, "{report}");
 }
 
 /// Once its first attempt was killed, every later one fails.
@@ -83,7 +85,7 @@ fn a_run_that_does_not_get_to_its_end_fails_the_drill() {
         "broken.toml",
         "name = \"broken\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = { maximum_attempts = 1 }\nwith.shell = \"[ $STEPWELL_ATTEMPT = 1 ] && sleep 1\"\n",
     );
-    let failed = sandbox.stepwell(&["chaos", "broken.toml", "--kills", "1", "--target", "all", "--output", "json"]);
+    let failed = sandbox.stepwell(&["chaos", "broken.toml", "--kills", "20", "--target", "all", "--output", "json"]);
     let report = failed.exits(3).json();
     assert_eq!((&report["passed"], &report["failed_rounds"]), (&false.into(), &1.into()), "{report}");
     assert!(report["findings"][0].as_str().unwrap().starts_with("failed: "), "{report}");
