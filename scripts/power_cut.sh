@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # power_cut.sh [xfs|ext4] [ROUNDS]: cuts the power of a file system on a loop device while artifacts and
-# commits are written to it, and asserts that everything acknowledged is there and intact afterwards.
+# commits are written to it, and asserts that everything acknowledged is there and intact afterwards. Of three
+# cuts one comes right after content was acknowledged, one right after a commit was, and one at any moment.
 # Needs root, loop devices and xfsprogs (its `shutdown` works on ext4 too); elsewhere it says so and is skipped.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -29,8 +30,29 @@ half() { # half NAME: one test of src/store/tests/power_cut.rs
     "$tests" --exact "store::tests::power_cut::$1" --nocapture
 }
 
-last_ack() {
-    grep -o '^ack [0-9]*$' "$acks" | tail -n 1 | cut -d ' ' -f 2 || true
+write_until_the_cut() {
+    case $((round % 3)) in
+        0) at="put $((RANDOM % 20 + 1))" ;;
+        1) at="ack $((RANDOM % 20 + 1))" ;;
+        2) at= ;;
+    esac
+    if [ -n "$at" ]; then
+        STEPWELL_TEST_POWER_WRITE=$disk/state STEPWELL_TEST_POWER_CUT=$disk STEPWELL_TEST_POWER_CUT_AT=$at \
+            half writer >"$acks" 2>"$work/errors" || true # what it does after the cut may fail
+        [ "$(grep -c "^${at% *} " "$acks")" = "${at#* }" ] || { cat "$work/errors"; echo "no cut at $at"; exit 1; }
+        cp "$acks" "$acks.cut"
+        return
+    fi
+    STEPWELL_TEST_POWER_WRITE=$disk/state half writer >"$acks" 2>"$work/errors" &
+    writer=$!
+    until grep -q '^ack ' "$acks"; do
+        kill -0 "$writer" 2>/dev/null || { cat "$work/errors"; exit 1; }
+        sleep 0.05
+    done
+    sleep "0.$(printf %03d $((RANDOM % 400)))"
+    cp "$acks" "$acks.cut"
+    xfs_io -x -c shutdown "$disk"
+    wait "$writer" || true # it dies of the IO error
 }
 
 # A copy: what is built meanwhile must not change what is tested.
@@ -44,23 +66,14 @@ for round in $(seq "$rounds"); do
     # Artifacts pile up: a fresh state before the disk is full.
     [ $((round % 20)) != 0 ] || rm -rf "$disk/state"
     : >"$acks"
-    STEPWELL_TEST_POWER_WRITE=$disk/state half writer >"$acks" 2>"$work/errors" &
-    writer=$!
-    until [ -n "$(last_ack)" ]; do
-        kill -0 "$writer" 2>/dev/null || { cat "$work/errors"; exit 1; }
-        sleep 0.05
-    done
-    sleep "0.$(printf %03d $((RANDOM % 400)))"
-    acknowledged=$(last_ack)
-    xfs_io -x -c shutdown "$disk"
-    wait "$writer" || true # it dies of the IO error
+    write_until_the_cut
     umount "$disk"
     mount -o loop "$work/image" "$disk"
-    STEPWELL_TEST_POWER_CHECK=$disk/state STEPWELL_TEST_POWER_ACKNOWLEDGED=$acknowledged half survivors >"$work/check" ||
-        { cat "$work/check"; echo "round $round: the survivors are not what was acknowledged ($acknowledged)"; exit 1; }
+    STEPWELL_TEST_POWER_CHECK=$disk/state STEPWELL_TEST_POWER_ACKNOWLEDGED=$acks.cut half survivors >"$work/check" 2>&1 ||
+        { cat "$work/check"; echo "round $round (cut at ${at:-any moment}): what was acknowledged is lost"; exit 1; }
     # A name without its content is what a rename without fsync leaves.
     empty=$(find "$disk/state/artifacts/blobs" -type f -empty | head -3)
     [ -z "$empty" ] || { echo "round $round: empty artifacts: $empty"; exit 1; }
     umount "$disk"
-    echo "round $round: $acknowledged acknowledged, nothing lost"
+    echo "round $round: cut at ${at:-any moment}, $(grep -c '^put ' "$acks.cut") artifacts acknowledged, nothing lost"
 done

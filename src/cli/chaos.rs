@@ -2,6 +2,7 @@
 //! what must not happen.
 
 mod drill;
+mod judge;
 mod tally;
 
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,7 +30,7 @@ pub fn chaos(session: &Session, args: &ChaosArgs) -> Result<Exit, CliError> {
     session.out.message(&format!("running {} without interruption (seed {seed})", args.workflow));
     let whole = Trial::new(folder.path().join("whole"))?;
     let mut drill = Drill::new(args, seed, &whole)?;
-    while drill.tally.kills() < args.kills {
+    while drill.tally.kills() < args.kills && drill.tally.failed_rounds == 0 {
         let state = folder.path().join(format!("killed-{}", drill.tally.rounds + 1));
         drill.round(&Trial::new(state)?, |tally| {
             session.out.message(&format!("kill {} of {}", tally.kills(), args.kills));

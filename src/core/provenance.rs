@@ -225,3 +225,100 @@ pub fn split_fingerprint(recorded: &Value) -> (Value, Value) {
 pub fn kind_version(kind: &str, with: &Value, fingerprint: &Value, key: &StepKey) -> Option<u32> {
     VERSIONS.into_iter().find(|version| step_key(kind, *version, with, fingerprint) == *key)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn artifact(text: &str) -> ArtifactRef {
+        ArtifactRef {
+            digest: Digest::of(text.as_bytes()),
+            size: text.len() as u64,
+            media_type: "text/plain".to_owned(),
+        }
+    }
+
+    fn node(step: &str, with: Value, read: Vec<Input>, made: &str) -> Node {
+        let run = RunId(Uuid::nil());
+        Node {
+            run,
+            workflow: "w".to_owned(),
+            spec_digest: String::new(),
+            step: step.into(),
+            executed_in: run,
+            executed_as: step.into(),
+            kind: "command".to_owned(),
+            kind_version: 1,
+            key: step_key("command", 1, &with, &Value::Null),
+            seeds: Map::new(),
+            with,
+            fingerprint: Value::Null,
+            inputs: read,
+            outputs: BTreeMap::from([("out".to_owned(), artifact(made))]),
+            attempts: Vec::new(),
+            checkpoints: Vec::new(),
+        }
+    }
+
+    /// `use` reads what `make` has made.
+    fn manifest() -> Provenance {
+        let text = artifact("text");
+        let read = vec![Input { digest: text.digest.clone(), producer: Some(0) }];
+        let nodes = vec![
+            node("make", json!({ "n": 1 }), Vec::new(), "text"),
+            node("use", json!({ "in": text }), read, "result"),
+        ];
+        Provenance {
+            version: VERSION,
+            written_by: String::new(),
+            artifact: artifact("result"),
+            output: "out".to_owned(),
+            trees: BTreeMap::new(),
+            nodes,
+            environments: BTreeMap::new(),
+            decisions: Vec::new(),
+            digest: String::new(),
+        }
+    }
+
+    /// Problems of a manifest whose own digest was made to fit again, as somebody who forges it would.
+    #[track_caller]
+    fn assert_found(problem: &str, change: impl FnOnce(&mut Provenance)) {
+        let mut changed = manifest();
+        change(&mut changed);
+        changed.digest = changed.own_digest();
+        let problems = changed.problems();
+        assert!(problems.iter().any(|found| found.contains(problem)), "`{problem}` is not in {problems:?}");
+    }
+
+    #[test]
+    fn a_manifest_whose_parts_fit_together_has_no_problem() {
+        let mut whole = manifest();
+        assert_eq!(whole.problems(), ["the manifest was changed: it does not have the digest that it gives"]);
+        whole.digest = whole.own_digest();
+        assert_eq!(whole.problems(), [""; 0]);
+    }
+
+    #[test]
+    fn each_part_that_does_not_fit_is_found_by_itself() {
+        assert_found("do not give its key", |m| m.nodes[0].with = json!({ "n": 2 }));
+        assert_found("its inputs are not those of its arguments", |m| m.nodes[1].inputs.clear());
+        assert_found("no step before it has made its input", |m| m.nodes[0].outputs.clear());
+        assert_found("no step before it has made its input", |m| m.nodes[1].inputs[0].producer = None);
+        assert_found("the last step does not give artifact", |m| m.artifact = artifact("another"));
+        assert_found("the last step does not give artifact", |m| m.nodes.reverse());
+        assert_found("environment e is missing", |m| {
+            m.nodes[0].attempts.push(AttemptRecord {
+                attempt: 1,
+                status: "succeeded".to_owned(),
+                started_at: String::new(),
+                finished_at: None,
+                reason: None,
+                environment: Some("e".to_owned()),
+            });
+        });
+    }
+}

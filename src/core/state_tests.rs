@@ -18,7 +18,7 @@ use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
 use super::spec::{RetryPolicy, StepSpec, Timeouts, WorkflowSpec};
-use super::state::{Lifecycle, RunEnd, RunState, StepState};
+use super::state::{Lifecycle, Restored, RunEnd, RunState, StepState};
 use super::status::{RunStatus, StepStatus, Transition, fence_holds, step_of};
 use super::wait::OnFalse;
 
@@ -908,5 +908,23 @@ fn a_gate_is_decided_before_anything_follows() {
                 assert!(matches!(state, StepState::Waiting(Wait::Approval { inputs, .. }) if inputs["loss"] == 2.5))
             }
         }
+    }
+}
+
+/// The engine that decided on the pause had a clock that was a year ahead.
+#[test]
+fn a_restored_pause_is_no_longer_than_the_retry_policy_says() {
+    let now = Timestamp::UNIX_EPOCH;
+    for (pause, expected) in [(365 * 86_400, 1), (1, 1), (0, 0)] {
+        let mut state = new_state(&spec(vec![step("a", &[])]));
+        let not_before = now + SignedDuration::from_secs(pause);
+        let ready = StepState::Ready { not_before };
+        let (fence, attempts, failures, key) = (Fence(1), 1, 1, None);
+        state.restore(&"a".into(), Restored { state: Some(ready), fence, attempts, failures, key });
+        state.settle_restored();
+        state.cap_pauses(now);
+        let found = &state.step(&"a".into()).unwrap().state;
+        let capped = now + SignedDuration::from_secs(expected);
+        assert!(matches!(found, StepState::Ready { not_before } if *not_before == capped), "{pause} s: {found:?}");
     }
 }

@@ -125,3 +125,72 @@ fn write(state_dir: &Path, starts: &Starts) -> Result<(), EngineError> {
     let write = || fs::write(&path, serde_json::to_vec(starts)?);
     write().map_err(EngineError::io("write", &path))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    const LIMIT: u64 = 3;
+
+    /// A state directory whose engines die before they get anything done.
+    struct Loop {
+        state: tempfile::TempDir,
+        store: Store,
+    }
+
+    impl Loop {
+        fn new() -> Loop {
+            let state = tempfile::tempdir().unwrap();
+            let store = Store::open(state.path()).unwrap();
+            Loop { state, store }
+        }
+
+        fn starts(&self) -> bool {
+            match note_start(&self.store, self.state.path(), LIMIT) {
+                Ok(()) => true,
+                Err(EngineError::CrashLoop { crashes, .. }) => {
+                    assert_eq!(crashes as u64, LIMIT);
+                    false
+                }
+                Err(other) => panic!("{other}"),
+            }
+        }
+
+        /// As if the deaths so far had been `seconds` earlier.
+        fn age(&self, seconds: i64) {
+            let mut starts = read(self.state.path());
+            starts.crashes.iter_mut().for_each(|at| *at -= SignedDuration::from_secs(seconds));
+            write(self.state.path(), &starts).unwrap();
+        }
+    }
+
+    #[test]
+    fn deaths_in_a_row_lead_to_safe_mode_which_does_not_end_by_itself() {
+        let deaths = Loop::new();
+        assert!((0..LIMIT).all(|_| deaths.starts()));
+        assert!(!deaths.starts());
+        deaths.age(3600);
+        assert!(!deaths.starts(), "safe mode is over only when a person says so");
+        leave_safe_mode(deaths.state.path()).unwrap();
+        assert!(deaths.starts());
+    }
+
+    #[test]
+    fn deaths_that_are_far_apart_are_no_crash_loop() {
+        let deaths = Loop::new();
+        for _ in 0..3 * LIMIT {
+            assert!(deaths.starts());
+            deaths.age(40);
+        }
+    }
+
+    #[test]
+    fn an_engine_that_says_goodbye_has_not_died() {
+        let deaths = Loop::new();
+        for _ in 0..3 * LIMIT {
+            assert!(deaths.starts());
+            note_end(deaths.state.path());
+        }
+    }
+}

@@ -77,3 +77,43 @@ fn keep(watched: &Mutex<Watched>, limit: u64) {
         interval = if growth.unwrap_or(0) > limit / 16 { SHORT_INTERVAL } else { INTERVAL };
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt;
+    use std::time::Instant;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::core::ids::{Fence, RunId};
+
+    const LIMIT: u64 = 256 << 10;
+
+    #[track_caller]
+    fn eventually(what: &str, holds: impl Fn() -> bool) {
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !holds() {
+            assert!(Instant::now() < deadline, "not within 60 s: {what}");
+            thread::sleep(Duration::from_millis(10));
+        }
+    }
+
+    #[test]
+    fn a_log_is_looked_after_also_when_the_thread_has_ended_in_between() {
+        let folder = tempfile::tempdir().unwrap();
+        let keeper = LogKeeper::new(LIMIT);
+        for number in 0..2 {
+            let log = folder.path().join(number.to_string());
+            fs::write(&log, "line\n".repeat(400_000)).unwrap();
+            let id = AttemptId { run: RunId(Uuid::now_v7()), step: "a".into(), fence: Fence(1) };
+            keeper.watch(id.clone(), log.clone()).unwrap();
+            let on_disk = || fs::metadata(&log).unwrap().blocks() * 512;
+            eventually("the middle of the log is given up", || on_disk() <= LIMIT + 8192);
+            keeper.finish(&id);
+            assert!(fs::metadata(&log).unwrap().len() <= LIMIT, "it has no hole any more");
+            eventually("nothing is left to look after", || !lock(&keeper.watched).has_thread);
+        }
+    }
+}

@@ -128,7 +128,11 @@ impl RunReplay {
         }
         let Some(id) = step_of(event) else {
             match self.status.after(event) {
-                Transition::Keep if *event == Event::RunPruned => self.steps.clear(),
+                Transition::Keep if *event == Event::RunPruned => {
+                    self.steps.clear();
+                    self.decisions.clear();
+                    self.signals.clear();
+                }
                 Transition::Keep => {}
                 Transition::To(next) => self.status = next,
                 Transition::Illegal => return Err(format!("it cannot follow while the run is {}", self.status)),

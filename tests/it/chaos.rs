@@ -41,9 +41,14 @@ fn a_workflow_that_keeps_the_contract_passes() {
     let report =
         sandbox.stepwell(&["chaos", "count.toml", "--kills", "6", "--seed", "7", "--output", "json"]).ok().json();
     assert_eq!((&report["passed"], &report["kills"]), (&true.into(), &6.into()), "{report}");
-    for count in
-        ["lost_events", "repeated_commits", "orphan_processes", "different_outputs", "rewinds_behind_a_checkpoint"]
-    {
+    for count in [
+        "lost_events",
+        "repeated_commits",
+        "orphan_processes",
+        "different_outputs",
+        "rewinds_behind_a_checkpoint",
+        "failed_rounds",
+    ] {
         assert_eq!(report[count], 0, "{report}");
     }
     assert!(report["attempts"].as_u64().unwrap() > 2, "kills lead to new attempts: {report}");
@@ -54,6 +59,36 @@ fn an_output_that_is_not_reproducible_is_found() {
     let sandbox = sandbox("$(date +%N)");
     let failed = sandbox.stepwell(&["chaos", "count.toml", "--kills", "1", "--dir", "."]).exits(3);
     assert!(failed.stdout.contains("different: output count/n"), "{}", failed.stdout);
+}
+
+/// It leaves its group, so that nothing ends it but the next engine.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_process_that_outlives_its_engine_is_an_orphan() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "escape.toml",
+        "name = \"escape\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith.shell = \"setsid sleep 30 & sleep 1\"\n",
+    );
+    let failed = sandbox.stepwell(&["chaos", "escape.toml", "--kills", "4", "--target", "engine", "--output", "json"]);
+    let report = failed.exits(3).json();
+    // A kill may come before the step has begun.
+    assert_eq!(report["passed"], false, "{report}");
+    assert!(report["orphan_processes"].as_u64().unwrap() > 0, "{report}");
+}
+
+/// Once its first attempt was killed, every later one fails.
+#[test]
+fn a_run_that_does_not_get_to_its_end_fails_the_drill() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "broken.toml",
+        "name = \"broken\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = { maximum_attempts = 1 }\nwith.shell = \"[ $STEPWELL_ATTEMPT = 1 ] && sleep 1\"\n",
+    );
+    let failed = sandbox.stepwell(&["chaos", "broken.toml", "--kills", "20", "--target", "all", "--output", "json"]);
+    let report = failed.exits(3).json();
+    assert_eq!((&report["passed"], &report["failed_rounds"]), (&false.into(), &1.into()), "{report}");
+    assert!(report["findings"][0].as_str().unwrap().starts_with("failed: "), "{report}");
 }
 
 #[test]

@@ -406,3 +406,28 @@ fn a_fault_at_any_point_loses_nothing() {
     println!("{} faults at {} points, {} problems", cases.len(), points().len(), problems.len());
     assert!(problems.is_empty(), "{} of {} cases:\n{}", problems.len(), cases.len(), problems.join("\n\n"));
 }
+
+/// Whoever finds the state in between is told to restore again, not to accept a loss.
+#[test]
+fn a_restore_cut_short_is_refused_as_that() {
+    let sandbox = Sandbox::new();
+    sandbox.write("w.toml", "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"noop\"\n");
+    sandbox.stepwell(&["run", "w.toml"]).ok();
+    sandbox.stepwell(&["db", "backup", "copy"]).ok();
+    sandbox.stepwell(&["run", "w.toml"]).ok();
+    // From the removal of the old log until `event-head` of the backup is there.
+    for point in
+        ["store.restore.remove.after", "store.restore.rename.before=1*off->", "store.restore.rename.before=2*off->"]
+    {
+        let armed =
+            if point.contains('=') { format!("{point}1*return(abort)") } else { format!("{point}=1*return(abort)") };
+        let mut command = sandbox.command(&["db", "restore", "copy"]);
+        let restore = Finished::from(command.env("FAILPOINTS", &armed).output().unwrap());
+        assert_eq!(restore.code, -1, "{armed}: {}", restore.stderr);
+        sandbox.stepwell(&["run", "w.toml"]).exits(3).says(&["restore", "interrupted", "db restore BACKUP"]);
+        sandbox.stepwell(&["db", "restore", "copy"]).ok();
+        assert_eq!(sandbox.query_count("run"), 1);
+        sandbox.stepwell(&["db", "check"]).ok();
+        sandbox.stepwell(&["run", "w.toml"]).ok();
+    }
+}

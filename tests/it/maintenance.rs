@@ -294,6 +294,67 @@ fn what_a_waiting_run_names_in_its_parameters_is_kept() {
     sandbox.stepwell(&["resume", "last"]).ok();
 }
 
+/// The run that made it is pruned; whoever has read it can still say from what its own outputs come, and do it again.
+#[test]
+fn what_a_kept_run_has_read_is_kept() {
+    let sandbox = flow();
+    run(&sandbox, "one");
+    let file = sandbox.show()["steps"][0]["outputs"]["file"].clone();
+    let digest = file["digest"].as_str().unwrap();
+    let text = format!(
+        "name = \"reader\"\n[params]\ngiven = {{ digest = \"{digest}\", size = {}, media_type = {} }}\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith = {{ argv = [\"cat\", \"{{{{ params.given }}}}\"] }}\n",
+        file["size"], file["media_type"]
+    );
+    sandbox.write("reader.toml", text);
+    sandbox.stepwell(&["run", "reader.toml"]).ok();
+    run(&sandbox, "two");
+    let done = sandbox.stepwell(&["gc", "--keep-runs", "1", "--output", "json"]).ok().json();
+    assert_eq!(done["pruned"].as_array().unwrap().len(), 1, "{done}");
+    assert!(done["artifacts"]["files"].as_u64().unwrap() > 0, "{done}");
+    assert!(sandbox.state().join("artifacts/blobs").join(&digest[..2]).join(digest).exists(), "{digest}");
+    sandbox.stepwell(&["rerun", "reader", "--from-step", "a"]).ok();
+}
+
+/// Their outputs are what the parent is waiting to go on with.
+#[test]
+fn child_runs_are_kept_while_their_parent_has_not_ended() {
+    let sandbox = flow();
+    sandbox.write(
+        "parent.toml",
+        r#"
+name = "parent"
+[[step]]
+id = "child"
+kind = "workflow"
+with = { workflow = "flow.toml" }
+[[step]]
+id = "ask"
+kind = "approval"
+needs = ["child"]
+with.prompt = "go on?"
+[[step]]
+id = "read"
+kind = "command"
+needs = ["ask"]
+with.shell = "true"
+"#,
+    );
+    let mut engine = sandbox.start(&["run", "parent.toml"]);
+    eventually("the parent asks", || sandbox.query_count("step WHERE id = 'ask' AND status = 'waiting'") == 1);
+    signal(engine.id(), "INT");
+    engine.wait().unwrap();
+    let done = sandbox.stepwell(&["gc", "--keep-runs", "0", "--output", "json"]).ok().json();
+    assert_eq!(done["pruned"], serde_json::json!([]), "{done}");
+    assert_eq!(sandbox.query_count("step WHERE id = 'count'"), 1, "the child has its steps");
+    sandbox.stepwell(&["approve", "parent", "ask"]).ok();
+    sandbox.stepwell(&["signal", "parent", "go", "--payload", "1"]).ok();
+    sandbox.stepwell(&["resume", "parent"]).ok();
+    let done = sandbox.stepwell(&["gc", "--keep-runs", "0", "--output", "json"]).ok().json();
+    assert_eq!(done["pruned"].as_array().unwrap().len(), 2, "{done}");
+    // Its decision and its signal went with it.
+    sandbox.stepwell(&["db", "check"]).ok();
+}
+
 #[test]
 fn the_policy_of_the_settings_spares_runs_that_have_not_ended() {
     let sandbox = flow();

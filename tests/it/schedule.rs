@@ -120,6 +120,20 @@ fn a_backfill_can_be_repeated_and_a_pause_passes_over() {
 }
 
 #[test]
+fn both_ends_of_a_backfill_count_and_it_is_not_longer_than_anybody_means() {
+    let lab = lab();
+    lab.stepwell(&["schedule", "add", "daily", "w.toml", "--cron", "0 3 * * *"]).ok();
+    let backfill = |name: &str, from: &str, to: &str| {
+        lab.stepwell(&["schedule", "backfill", name, "--from", from, "--to", to, "--output", "json"])
+    };
+    let done = backfill("daily", "2026-03-28T03:00:00Z", "2026-03-29T03:00:00Z").ok().json();
+    assert_eq!(done["submitted"], serde_json::json!(["2026-03-28T03:00:00Z", "2026-03-29T03:00:00Z"]));
+    lab.stepwell(&["schedule", "add", "often", "w.toml", "--cron", "* * * * *"]).ok();
+    backfill("often", "2026-03-28", "2026-03-29").exits(2).says(&["more than 1000 times"]);
+    assert_eq!(lab.query_count("run"), 2, "all or nothing");
+}
+
+#[test]
 fn wrong_schedules_are_refused() {
     let lab = lab();
     let add =

@@ -152,7 +152,7 @@ impl SmallMemory {
             Some(path) => Path::new("/sys/fs/cgroup/memory").join(path),
             None => PathBuf::from("/sys/fs/cgroup"),
         };
-        let folder = folder.join(format!("stepwell-test-{}", std::process::id()));
+        let folder = folder.join(format!("stepwell-test-{}", uuid::Uuid::now_v7()));
         fs::create_dir(&folder).ok()?;
         let group = SmallMemory { folder };
         let limits = ["memory.limit_in_bytes", "memory.max"].map(|name| group.folder.join(name));
@@ -181,6 +181,22 @@ fn a_step_that_runs_out_of_memory_is_not_tried_again() {
     sandbox.stepwell(&["run", "w.toml"]).exits(3).says(&["lack of memory", "smaller batch"]);
     assert_eq!(one(&sandbox, "SELECT attempts FROM step"), "1");
     assert!(one(&sandbox, "SELECT failure FROM step").contains("out_of_memory"));
+}
+
+/// Not its program, but the worker process itself: it reads the values that the program has written.
+#[test]
+fn a_worker_that_runs_out_of_memory_itself_is_not_tried_again() {
+    let Some(group) = SmallMemory::new() else {
+        eprintln!("skipped: no right to make a control group");
+        return;
+    };
+    let sandbox = sandbox(&format!(
+        "name = \"memory\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = {{ initial_interval = \"1ms\", maximum_attempts = 3 }}\n[step.with]\nshell = \"echo $PPID > {}/cgroup.procs && head -c 200000000 /dev/zero > $STEPWELL_VALUES\"\n",
+        group.folder.display()
+    ));
+    sandbox.stepwell(&["run", "w.toml"]).exits(3).says(&["worker was killed for lack of memory", "smaller batch"]);
+    assert_eq!(one(&sandbox, "SELECT attempts FROM step"), "1");
+    assert_eq!(processes(&sandbox), Vec::<u32>::new());
 }
 
 /// Fakes the wall clock of processes by what a file says (libfaketime); `None` where it is not installed.

@@ -1,6 +1,6 @@
 //! The drill: start, wait, kill, look, go on.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::BTreeMap;
 use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -11,14 +11,15 @@ use super::tally::Tally;
 use crate::cli::args::{ChaosArgs, ChaosTarget};
 use crate::cli::error::CliError;
 use crate::cli::trial::{Trial, differences};
-use crate::core::event::{Event, ProcessIdentity};
-use crate::core::ids::{RunId, StepId};
+use crate::core::event::ProcessIdentity;
+use crate::core::ids::RunId;
 use crate::core::rng::Rng;
 use crate::core::status::StepStatus;
 use crate::executors::{descendants, is_alive};
 use crate::store::{EventRow, Reader, check};
 
-/// How long a process may outlive its engine: it has to read the end of its socket first.
+/// How long a process may outlive its engine or its worker: it has to read the end of its socket first, or the
+/// engine has to notice.
 const GRACE: Duration = Duration::from_secs(5);
 /// No kill comes sooner than this after the one before.
 const SHORTEST: Duration = Duration::from_millis(20);
@@ -62,10 +63,23 @@ impl Drill {
         Ok(Drill { run, kills: args.kills, target: args.target, rng, expected, longest_pause, tally })
     }
 
-    /// Runs the workflow to its end on a fresh state directory, under fire until all kills are spent.
-    pub fn round(&mut self, trial: &Trial, mut killed: impl FnMut(&Tally)) -> Result<(), CliError> {
+    /// Runs the workflow to its end on a fresh state directory, under fire until all kills are spent. What was run
+    /// whole has to reach its end: the drill is over when it does not.
+    pub fn round(&mut self, trial: &Trial, killed: impl FnMut(&Tally)) -> Result<(), CliError> {
         self.tally.rounds += 1;
         let mut engine = trial.start(self.run.iter().map(String::as_str))?;
+        let ended = self.fire(trial, &mut engine, killed);
+        if let Err(error) = ended {
+            self.tally.find(|tally| &mut tally.failed_rounds, format!("failed: {}", error.message));
+            let family = descendants(engine.id());
+            engine.kill()?;
+            engine.wait()?;
+            self.bury(&family, "its engine");
+        }
+        Ok(())
+    }
+
+    fn fire(&mut self, trial: &Trial, engine: &mut Child, mut killed: impl FnMut(&Tally)) -> Result<(), CliError> {
         let (mut idle, mut last) = (0, Snapshot::default());
         while self.tally.kills() < self.kills {
             thread::sleep(self.pause(idle));
@@ -79,13 +93,13 @@ impl Drill {
             self.compare(trial, &last)?;
             let progressed = before.newest.as_ref().map(|row| row.seq) != last.newest.as_ref().map(|row| row.seq);
             idle = if progressed { 0 } else { idle + 1 };
-            if self.strike(&before, &mut engine)? {
-                engine = self.start_again(trial, before.run)?;
+            if self.strike(&before, engine)? {
+                *engine = self.start_again(trial, before.run)?;
             }
             killed(&self.tally);
             last = before;
         }
-        trial.finish(&mut engine)?;
+        trial.finish(engine)?;
         self.compare(trial, &last)?;
         self.judge(trial)
     }
@@ -107,9 +121,11 @@ impl Drill {
         if target == ChaosTarget::Worker
             && let Some(victim) = (!workers.is_empty()).then(|| workers[self.rng.below(workers.len() as u64) as usize])
         {
+            let family = descendants(victim.pid);
             kill(victim);
             self.tally.worker_kills += 1;
             self.tally.repeated_training_steps += before.unsaved;
+            self.bury(&family, "its worker");
             return Ok(false);
         }
         engine.kill()?;
@@ -121,18 +137,19 @@ impl Drill {
         }
         engine.wait()?;
         self.tally.repeated_training_steps += before.unsaved;
-        self.bury(&family);
+        self.bury(&family, "its engine");
         Ok(true)
     }
 
-    /// Every process of a dead engine has to be gone soon, without anybody's help.
-    fn bury(&mut self, family: &[ProcessIdentity]) {
+    /// Every process of a dead engine has to be gone soon, without anybody's help; those of a dead worker are ended
+    /// by the engine at the latest.
+    fn bury(&mut self, family: &[ProcessIdentity], of: &str) {
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline && family.iter().any(is_alive) {
             thread::sleep(Duration::from_millis(5));
         }
         for orphan in family.iter().filter(|process| is_alive(process)) {
-            let what = format!("orphan: process {} outlived its engine by {} s", orphan.pid, GRACE.as_secs());
+            let what = format!("orphan: process {} outlived {of} by {} s", orphan.pid, GRACE.as_secs());
             self.tally.find(|tally| &mut tally.orphans, what);
             kill(orphan);
         }
@@ -149,10 +166,7 @@ impl Drill {
     fn compare(&mut self, trial: &Trial, before: &Snapshot) -> Result<(), CliError> {
         let (Some(run), Some(newest)) = (before.run, &before.newest) else { return Ok(()) };
         let found = Reader::open(&trial.state)?.events(Some(run), newest.seq - 1)?;
-        if found.first() != Some(newest) {
-            let what = format!("lost: event {} of {}", newest.seq, trial.state.display());
-            self.tally.find(|tally| &mut tally.lost_events, what);
-        }
+        self.tally.judge_newest(newest, &found, &trial.state.display().to_string());
         Ok(())
     }
 
@@ -164,29 +178,8 @@ impl Drill {
         for problem in check(&trial.state)? {
             self.tally.find(|tally| &mut tally.damage, format!("damage: {}", problem.what));
         }
-        let mut succeeded: HashSet<StepId> = HashSet::new();
-        let mut saved: HashMap<StepId, u64> = HashMap::new();
-        for row in Reader::open(&trial.state)?.events(None, 0)? {
-            match row.event {
-                Event::AttemptStarted { .. } => self.tally.attempts += 1,
-                Event::StepSucceeded { step, .. } if !succeeded.insert(step.clone()) => {
-                    let what = format!("repeated: step {step} succeeded twice in {}", trial.state.display());
-                    self.tally.find(|tally| &mut tally.repeated_commits, what);
-                }
-                Event::CheckpointCommitted { step, checkpoint, .. } => {
-                    saved.insert(step, checkpoint.last_step.unwrap_or(0));
-                }
-                Event::AttemptRewound { step, last_step, .. } => {
-                    let newest = saved.insert(step.clone(), last_step).unwrap_or(0);
-                    if last_step < newest {
-                        let what =
-                            format!("repeated: step {step} went back to {last_step}, although {newest} was saved");
-                        self.tally.find(|tally| &mut tally.rewinds_too_far, what);
-                    }
-                }
-                _ => {}
-            }
-        }
+        let events = Reader::open(&trial.state)?.events(None, 0)?.into_iter().map(|row| row.event);
+        self.tally.judge_log(events, &trial.state.display().to_string());
         Ok(())
     }
 }

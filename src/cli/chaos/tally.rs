@@ -19,6 +19,8 @@ pub struct Tally {
     pub rewinds_too_far: u64,
     /// Training steps that were done, not yet under a checkpoint, and therefore done again.
     pub repeated_training_steps: u64,
+    /// Rounds that did not get to the end of the run, such as an engine that refuses its database.
+    pub failed_rounds: u64,
     /// What `db check` found.
     pub damage: u64,
     /// In words, one for each thing that must not happen.
@@ -41,13 +43,14 @@ impl Tally {
     }
 
     /// In the order in which a person reads them.
-    pub fn rows(&self) -> [(&'static str, u64); 13] {
+    pub fn rows(&self) -> [(&'static str, u64); 14] {
         [
             ("kills", self.kills()),
             ("kills of the engine", self.engine_kills),
             ("kills of a worker", self.worker_kills),
             ("kills of everything", self.family_kills),
             ("rounds", self.rounds),
+            ("failed rounds", self.failed_rounds),
             ("attempts", self.attempts),
             ("repeated training steps", self.repeated_training_steps),
             ("rewinds behind a checkpoint", self.rewinds_too_far),

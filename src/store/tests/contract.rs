@@ -4,7 +4,9 @@ use crate::core::event::{Event, ProcessIdentity};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::request::Request;
 use crate::core::status::{RunStatus, StepStatus};
-use crate::store::{Answer, Batch, EngineLock, LeaseExtension, Reader, RequestRow, Store, StoreError, Submitted};
+use crate::store::{
+    Answer, Batch, EngineLock, LeaseExtension, Reader, RequestRow, ScheduleRow, Store, StoreError, Submitted,
+};
 
 use super::fixture::*;
 
@@ -262,4 +264,25 @@ fn runs_are_found_by_id_prefix_name_and_last() {
     newer.id = "01900009-0000-7000-8000-000000000009".parse::<RunId>().unwrap();
     engine.store.submit(newer.clone()).unwrap();
     assert_eq!(engine.store.resolve_run("two").unwrap(), newer.id);
+}
+
+/// A slower process may settle what another one has settled further already.
+#[test]
+fn what_a_schedule_has_done_is_never_due_again() {
+    let mut engine = Engine::start();
+    let row = ScheduleRow {
+        name: "nightly".to_owned(),
+        cron: "0 3 * * *".to_owned(),
+        time_zone: "UTC".to_owned(),
+        spec: spec(),
+        options: Default::default(),
+        created_at: at(0),
+        paused_at: None,
+        done_until: at(0),
+    };
+    engine.store.add_schedule(&row).unwrap();
+    for (until, expected) in [(at(20), at(20)), (at(10), at(20)), (at(30), at(30))] {
+        engine.store.settle_schedule("nightly", until).unwrap();
+        assert_eq!(engine.store.schedule("nightly").unwrap().done_until, expected);
+    }
 }

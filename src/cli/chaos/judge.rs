@@ -1,0 +1,122 @@
+//! What an event log says about a run that was killed again and again.
+
+use std::collections::{HashMap, HashSet};
+
+use super::tally::Tally;
+use crate::core::event::Event;
+use crate::core::ids::StepId;
+use crate::store::EventRow;
+
+impl Tally {
+    /// Counts what the log of one round tells. `place` is where a person can look at it.
+    pub fn judge_log(&mut self, events: impl IntoIterator<Item = Event>, place: &str) {
+        let mut succeeded: HashSet<StepId> = HashSet::new();
+        let mut saved: HashMap<StepId, u64> = HashMap::new();
+        for event in events {
+            match event {
+                Event::AttemptStarted { .. } => self.attempts += 1,
+                Event::StepSucceeded { step, .. } if !succeeded.insert(step.clone()) => {
+                    let what = format!("repeated: step {step} succeeded twice in {place}");
+                    self.find(|tally| &mut tally.repeated_commits, what);
+                }
+                // An attempt that began too early without a word shows when it commits its next checkpoint.
+                Event::CheckpointCommitted { step, checkpoint, .. } => {
+                    if let Some(last_step) = checkpoint.last_step {
+                        self.move_to(&mut saved, step, last_step);
+                    }
+                }
+                Event::AttemptRewound { step, last_step, .. } => self.move_to(&mut saved, step, last_step),
+                _ => {}
+            }
+        }
+    }
+
+    fn move_to(&mut self, saved: &mut HashMap<StepId, u64>, step: StepId, last_step: u64) {
+        let newest = saved.insert(step.clone(), last_step).unwrap_or(0);
+        if last_step < newest {
+            let what = format!("repeated: step {step} went back to {last_step}, although {newest} was saved");
+            self.find(|tally| &mut tally.rewinds_too_far, what);
+        }
+    }
+
+    /// What was committed before a kill must be there after it, unchanged. `found` are the events from `newest` on.
+    pub fn judge_newest(&mut self, newest: &EventRow, found: &[EventRow], place: &str) {
+        if found.first() != Some(newest) {
+            self.find(|tally| &mut tally.lost_events, format!("lost: event {} of {place}", newest.seq));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::core::artifact::Outputs;
+    use crate::core::event::Checkpoint;
+    use crate::core::ids::{Fence, RunId};
+
+    fn succeeded(step: &str) -> Event {
+        Event::StepSucceeded { step: step.into(), fence: Fence(1), outputs: Outputs::default() }
+    }
+
+    fn saved(step: &str, last_step: u64) -> Event {
+        let checkpoint = Checkpoint {
+            artifact: None,
+            state: serde_json::Value::Null,
+            last_step: Some(last_step),
+            last_doc_index: None,
+            tokens_so_far: None,
+            loss: None,
+            phase: None,
+            permanent: false,
+            keep: None,
+        };
+        Event::CheckpointCommitted { step: step.into(), fence: Fence(1), checkpoint }
+    }
+
+    fn rewound(step: &str, last_step: u64) -> Event {
+        Event::AttemptRewound { step: step.into(), fence: Fence(1), last_step }
+    }
+
+    fn judged(events: impl IntoIterator<Item = Event>) -> Tally {
+        let mut tally = Tally::default();
+        tally.judge_log(events, "here");
+        tally
+    }
+
+    #[test]
+    fn a_log_that_only_goes_forward_is_sound() {
+        let tally =
+            judged([saved("a", 5), saved("b", 2), rewound("a", 5), saved("a", 10), succeeded("a"), succeeded("b")]);
+        assert!(tally.is_sound(), "{:?}", tally.findings);
+    }
+
+    #[test]
+    fn a_second_success_of_a_step_is_repeated_work() {
+        let tally = judged([succeeded("a"), succeeded("b"), succeeded("a")]);
+        assert_eq!((tally.repeated_commits, tally.is_sound()), (1, false));
+    }
+
+    #[test]
+    fn going_back_behind_a_checkpoint_is_repeated_work_announced_or_not() {
+        for back in [rewound("a", 0), saved("a", 5)] {
+            let tally = judged([saved("a", 5), saved("a", 10), back]);
+            assert_eq!((tally.rewinds_too_far, tally.is_sound()), (1, false), "{:?}", tally.findings);
+        }
+    }
+
+    #[test]
+    fn an_event_that_is_gone_or_another_one_is_lost() {
+        let row = |seq, event| EventRow { seq, run: RunId(Uuid::nil()), at: Timestamp::UNIX_EPOCH, event };
+        let newest = row(7, succeeded("a"));
+        let mut tally = Tally::default();
+        tally.judge_newest(&newest, &[newest.clone(), row(8, succeeded("b"))], "here");
+        assert!(tally.is_sound());
+        tally.judge_newest(&newest, &[], "here");
+        tally.judge_newest(&newest, &[row(7, succeeded("b"))], "here");
+        tally.judge_newest(&newest, &[row(8, succeeded("a"))], "here");
+        assert_eq!((tally.lost_events, tally.is_sound()), (3, false));
+    }
+}
