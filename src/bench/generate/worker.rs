@@ -10,7 +10,7 @@ use crate::bench::contest::Host;
 use crate::bench::error::BenchError;
 use crate::train::decoder::Decoder;
 use crate::train::device;
-use crate::train::generate::{GenerateOptions, generate_with};
+use crate::train::generate::{GenerateOptions, generate_each};
 use crate::train::model::Transformer;
 use crate::train::weights;
 
@@ -42,8 +42,8 @@ pub fn work(folder: &Path) -> Result<(), BenchError> {
         while let Some(request) = host.request()? {
             let batch = request.rsplit(' ').next().and_then(|word| word.parse().ok()).unwrap_or(1);
             let started = Instant::now();
-            let chosen = prompts.iter().take(batch);
-            let tokens = chosen.map(|prompt| generate_with(&decoder, prompt, &options, NEVER)).collect();
+            let chosen: Vec<_> = prompts.iter().take(batch).map(|prompt| (prompt.as_slice(), &options)).collect();
+            let tokens = generate_each(&decoder, &chosen, NEVER);
             host.answer(&Generated { seconds: started.elapsed().as_secs_f64(), tokens })?;
         }
         Ok(())
