@@ -40,6 +40,7 @@ fn human(report: &TrainReport) -> String {
     text.push_str(&rows(report));
     for (title, comparisons) in [
         ("speed, theirs / ours in seconds", &report.speed),
+        ("processor time, theirs / ours", &report.cpu),
         ("peak memory, ours / theirs", &report.memory),
         ("more threads", &report.scaling),
     ] {
@@ -97,6 +98,7 @@ fn rows(report: &TrainReport) -> String {
             row.name(),
             row.threads.to_string(),
             format!("{:.4}", row.seconds_per_step),
+            row.cpu_seconds_per_step.map_or_else(String::new, |seconds| format!("{seconds:.4}")),
             number(row.tokens_per_second),
             number(row.model_flops_per_second / 1e9),
             row.mfu.map_or_else(String::new, percent),

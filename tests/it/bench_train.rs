@@ -1,5 +1,6 @@
 //! `stepwell bench train` as a user runs it: alone, next to a stand-in, and without PyTorch.
 
+use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
 use crate::harness::Sandbox;
@@ -66,4 +67,58 @@ fn a_missing_interpreter_is_named() {
 #[test]
 fn an_unknown_preset_lists_the_known_ones() {
     Sandbox::new().stepwell(&["bench", "train", "--preset", "huge"]).exits(6).says(&["no preset `huge`", "deep60"]);
+}
+
+/// An interpreter that answers as `scripts/bench_torch.py` does: half a second per step, a loss of 1.
+const STAND_IN: &str = r#"#!/bin/sh
+echo '{"ready":{"version":"stand-in"}}'
+while read -r name number; do
+  echo "$name $number" >> "$(dirname "$0")/requests"
+  if [ "$name" = gemm ]; then echo '{"flops_per_second":1e15}'; continue; fi
+  list() { i=1; printf '[%s' "$1"; while [ $i -lt "$number" ]; do printf ',%s' "$1"; i=$((i + 1)); done; printf ']'; }
+  echo "{\"seconds\":$(list 0.5),\"losses\":$(list 1.0),\"waited\":$(list 0.05)}"
+done
+"#;
+
+fn interpreter(sandbox: &Sandbox, script: &str) -> String {
+    let path = sandbox.write("interpreter/python", script);
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn both_sides_are_compared_turn_by_turn() {
+    let sandbox = Sandbox::new();
+    let python = interpreter(&sandbox, STAND_IN);
+    let mut args = SMALL.to_vec();
+    args.extend(["2", "--steps", "3", "--threads", "1", "--against", "torch", "--modes", "f32,bf16"]);
+    args.extend(["--python", &python, "--output", "json"]);
+    let report = sandbox.stepwell(&args).ok().json()["report"].clone();
+    let requests = std::fs::read_to_string(sandbox.path("interpreter/requests")).unwrap();
+    let one_of_two = ["step 3", "gemm 1024"].repeat(2);
+    assert_eq!(requests.lines().collect::<Vec<_>>(), [vec!["step 2", "step 2"], one_of_two.repeat(2)].concat());
+
+    let [ours, f32, bf16] = [0, 1, 2].map(|row| report["rows"][row].clone());
+    assert_eq!((&ours["system"], &f32["system"], &bf16["mode"]), (&"stepwell".into(), &"torch".into(), &"bf16".into()));
+    assert_eq!((&f32["seconds_per_step"], &f32["version"]), (&0.5.into(), &"stand-in".into()));
+    assert!((f32["waiting_share"].as_f64().unwrap() - 0.1).abs() < 1e-9);
+    let own = ours["seconds_per_step"].as_f64().unwrap();
+    let speed = &report["speed"][0];
+    assert!((speed["value"].as_f64().unwrap() * own - 0.5).abs() < 1e-9, "{speed}");
+    assert_eq!((&speed["goal"], &report["speed"][1]["goal"]), (&">= 1.35".into(), &serde_json::Value::Null));
+    let deviation = &report["deviations"][0];
+    let furthest =
+        ours["losses"].as_array().unwrap().iter().map(|x| (x.as_f64().unwrap() - 1.0).abs()).fold(0.0, f64::max);
+    assert_eq!((deviation["largest"].as_f64(), deviation["steps"].as_u64()), (Some(furthest), Some(8)));
+    assert_eq!(deviation["met"], false);
+    assert_eq!(report["peaks"][0]["by"], "torch f32");
+}
+
+#[test]
+fn a_side_that_dies_says_its_last_words() {
+    let sandbox = Sandbox::new();
+    let python = interpreter(&sandbox, "#!/bin/sh\necho 'out of memory' >&2\nexit 9\n");
+    let mut args = SMALL.to_vec();
+    args.extend(["1", "--against", "torch", "--modes", "f32", "--python", &python]);
+    sandbox.stepwell(&args).exits(1).says(&["torch f32 ended with exit status: 9", "out of memory"]);
 }

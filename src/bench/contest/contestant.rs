@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::bench::error::BenchError;
-use crate::bench::observe::memory;
+use crate::bench::observe::{memory, usage};
 use crate::steps::last_lines;
 
 /// Lines of a failed contestant's standard error that are shown.
@@ -95,6 +95,11 @@ impl Contestant {
     /// The most memory that it has had, MiB; Linux only.
     pub fn peak(&self) -> Option<f64> {
         memory(self.child.id(), "VmHWM:")
+    }
+
+    /// Processor time of all its threads so far, in steps of 10 ms; Linux only.
+    pub fn cpu_seconds(&self) -> Option<f64> {
+        usage(self.child.id()).map(|usage| usage.ticks as f64 / 100.0)
     }
 
     fn answer<T: DeserializeOwned>(&mut self) -> Result<T, BenchError> {

@@ -24,6 +24,8 @@ struct Entry {
     first: f64,
     timed: Turn,
     losses: Vec<f64>,
+    /// Processor time of the timed steps.
+    cpu: Option<f64>,
     gemm: f64,
 }
 
@@ -93,12 +95,15 @@ fn enter((launch, system, mode): (Launch, &'static str, Mode), say: &dyn Fn(&str
     let Turn { seconds, losses, .. } = contestant.ask(&format!("step {}", TrainOptions::WARM_UP))?;
     let first = seconds.first().copied().unwrap_or(f64::NAN);
     say(&format!("{}, {} threads: ready, first step {first:.1} s", contestant.name, contestant.threads));
-    Ok(Entry { contestant, system, mode, first, timed: Turn::default(), losses, gemm: 0.0 })
+    Ok(Entry { contestant, system, mode, first, timed: Turn::default(), losses, cpu: Some(0.0), gemm: 0.0 })
 }
 
 impl Entry {
     fn turn(&mut self, steps: usize) -> Result<(), BenchError> {
+        let before = self.contestant.cpu_seconds();
         let Turn { seconds, losses, waited } = self.contestant.ask(&format!("step {steps}"))?;
+        let used = self.contestant.cpu_seconds().zip(before).map(|(after, before)| after - before);
+        self.cpu = self.cpu.zip(used).map(|(cpu, used)| cpu + used);
         self.timed.seconds.extend(seconds);
         self.timed.waited.extend(waited);
         self.losses.extend(losses);
@@ -108,7 +113,7 @@ impl Entry {
     }
 
     fn into_row(self, report: &TrainReport) -> Row {
-        let Entry { contestant, system, mode, first, timed, losses, gemm } = self;
+        let Entry { contestant, system, mode, first, timed, losses, cpu, gemm } = self;
         let seconds_per_step = median(&timed.seconds);
         let (tokens_per_second, model_flops_per_second) = rates(report, seconds_per_step);
         Row {
@@ -118,6 +123,7 @@ impl Entry {
             threads: contestant.threads,
             version: contestant.version.clone(),
             seconds_per_step,
+            cpu_seconds_per_step: cpu.map(|cpu| cpu / timed.seconds.len() as f64),
             tokens_per_second,
             model_flops_per_second,
             mfu: None,

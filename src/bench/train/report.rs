@@ -21,6 +21,8 @@ pub struct Row {
     pub version: String,
     /// Median over all timed steps.
     pub seconds_per_step: f64,
+    /// Mean processor time of all threads: what other load on the machine changes least. Linux only.
+    pub cpu_seconds_per_step: Option<f64>,
     pub tokens_per_second: f64,
     pub model_flops_per_second: f64,
     /// `model_flops_per_second` over the best product of this number format and these threads.
@@ -124,6 +126,8 @@ pub struct TrainReport {
     pub rows: Vec<Row>,
     pub peaks: Vec<Peak>,
     pub speed: Vec<Comparison>,
+    /// The same of processor times.
+    pub cpu: Vec<Comparison>,
     pub memory: Vec<Comparison>,
     pub scaling: Vec<Comparison>,
     pub deviations: Vec<Deviation>,
@@ -147,6 +151,9 @@ impl TrainReport {
             }
             let name = format!("{} / {}, {} threads", ours.name(), theirs.name(), ours.threads);
             self.speed.push(speed(name.clone(), ours, theirs, self.steps_per_round));
+            if let (Some(own), Some(other)) = (ours.cpu_seconds_per_step, theirs.cpu_seconds_per_step) {
+                self.cpu.push(Comparison::new(name.clone(), other / own));
+            }
             if let (Some(own), Some(other)) = (ours.peak_memory_mib, theirs.peak_memory_mib) {
                 self.memory.push(Comparison::new(name, own / other).at_most(0.7));
             }
@@ -252,6 +259,7 @@ mod tests {
             threads,
             version: String::new(),
             seconds_per_step: median(seconds),
+            cpu_seconds_per_step: Some(if system == OURS { 2.0 } else { 3.0 }),
             tokens_per_second: 0.0,
             model_flops_per_second: 50.0,
             mfu: None,
@@ -279,6 +287,7 @@ mod tests {
         let speed = &report.speed[0];
         assert_eq!((speed.value, speed.least, speed.most), (1.5, Some(1.0), Some(2.0)));
         assert_eq!((speed.goal.as_deref(), speed.met), (Some(">= 1.35"), Some(true)));
+        assert_eq!((report.cpu[0].value, report.cpu[0].met), (1.5, None));
         assert_eq!((report.memory[0].value, report.memory[0].met), (0.7, Some(true)));
     }
 
