@@ -29,6 +29,9 @@ pub enum BenchError {
     Shape(#[from] crate::train::config::ConfigError),
     #[cfg(feature = "train")]
     #[error(transparent)]
+    Plan(#[from] crate::train::plan::PlanError),
+    #[cfg(feature = "train")]
+    #[error(transparent)]
     Device(#[from] crate::train::device::DeviceError),
     #[cfg(feature = "train")]
     #[error(transparent)]

@@ -34,6 +34,9 @@ pub struct BenchTrainArgs {
     /// Training steps of one turn
     #[arg(long, value_name = "N", default_value_t = 6)]
     pub steps: usize,
+    /// Peak learning rate, low enough that differences of rounding do not grow
+    #[arg(long, value_name = "RATE", default_value_t = 3e-4)]
+    pub learning_rate: f64,
     /// Where to train: `auto`, `flex` (CPU), `cuda` or another backend
     #[arg(long, value_name = "NAME", default_value = "flex")]
     pub device: String,

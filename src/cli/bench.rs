@@ -67,7 +67,7 @@ impl From<BenchError> for CliError {
                 CliError { hint: error.hint(), ..CliError::usage(chain(&error)) }
             }
             #[cfg(feature = "train")]
-            BenchError::Device(_) | BenchError::Shape(_) => CliError::usage(error.to_string()),
+            BenchError::Device(_) | BenchError::Shape(_) | BenchError::Plan(_) => CliError::usage(error.to_string()),
             other => CliError::internal("measure", &other),
         }
     }

@@ -14,7 +14,19 @@ fn has_python() -> bool {
 #[test]
 fn training_alone_is_measured_with_each_number_of_threads() {
     let mut args = SMALL.to_vec();
-    args.extend(["2", "--steps", "3", "--threads", "1,2", "--output", "json", "--state-dir", "never"]);
+    args.extend([
+        "2",
+        "--steps",
+        "3",
+        "--threads",
+        "1,2",
+        "--learning-rate",
+        "0.02",
+        "--output",
+        "json",
+        "--state-dir",
+        "never",
+    ]);
     let sandbox = Sandbox::new();
     let found = sandbox.stepwell(&args).ok().json();
     assert_eq!((&found["schema"], &found["bench"]), (&1.into(), &"train".into()));

@@ -28,8 +28,6 @@ const EOS: u32 = 1;
 const CONFIG: &str = "config.json";
 const TOKENS: &str = "tokens.bin";
 const PHASE: &str = "main";
-const PEAK_RATE: f64 = 2e-3;
-/// As long as the run from which a difference of losses is reported.
 const WARM_UP_STEPS: u64 = 20;
 
 /// `config.json`: what both sides read.
@@ -63,12 +61,13 @@ impl Material {
             seed: SEED,
             batch: options.samples(),
             accumulation: 1,
-            learning_rate: PEAK_RATE,
+            learning_rate: options.learning_rate,
             schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps, ..Schedule::default() },
             clip: 1.0,
             checkpoint_every: u64::MAX,
             phases: vec![phase],
         };
+        plan.validate()?;
         let learning_rates = (0..steps).map(|step| plan.learning_rate(step)).collect();
         let (optimizer, device) = (AdamWConfig::default(), device.to_owned());
         Ok(Material { shape, plan, optimizer, learning_rates, z_loss: 0.0, device })
@@ -166,6 +165,7 @@ mod tests {
             threads: vec![1],
             rounds: 2,
             steps: 4,
+            learning_rate: 1e-3,
             device: "flex".to_owned(),
             python: "python3".into(),
         }

@@ -23,6 +23,9 @@ pub struct TrainOptions {
     pub rounds: usize,
     /// Training steps of one turn.
     pub steps: usize,
+    /// Rate after a warm-up of 20 steps. A high one makes training chaotic: differences of rounding then
+    /// grow until the losses have nothing to do with each other.
+    pub learning_rate: f64,
     /// Backend of ours: `flex` means the CPU, anything else CUDA for PyTorch.
     pub device: String,
     /// Interpreter that has PyTorch.
