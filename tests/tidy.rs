@@ -15,7 +15,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("steps", &["steps", "faults", "core", "artifact", "train"]),
     ("worker", &["worker", "faults", "core", "steps", "artifact"]),
     ("executors", &["executors", "faults", "core", "worker", "steps", "artifact"]),
-    ("bench", &["bench", "core", "store", "steps"]),
+    ("bench", &["bench", "core", "store", "steps", "train"]),
     ("engine", &["engine", "faults", "core", "store", "artifact", "executors", "worker", "steps"]),
 ];
 

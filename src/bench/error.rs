@@ -13,10 +13,53 @@ pub enum BenchError {
     /// The measured process did not do what it was to do.
     #[error("`stepwell {command}` {what}")]
     Child { command: String, what: String },
+    /// A program that is measured next to ours did not do what it was to do.
+    #[error("{name} {what}")]
+    Contestant { name: String, what: String },
+    #[error("cannot start `{program}`")]
+    Program { program: String, source: io::Error },
+    #[error("`{program}` has no Python module `{module}`")]
+    Missing { program: String, module: String },
+    #[error("there is no preset `{name}`")]
+    Preset { name: String, known: &'static [&'static str] },
+    #[error("{prompt} tokens of a prompt and {new_tokens} new ones do not fit a context of {context}")]
+    NoRoom { prompt: usize, new_tokens: usize, context: usize },
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Shape(#[from] crate::train::config::ConfigError),
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Plan(#[from] crate::train::plan::PlanError),
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Device(#[from] crate::train::device::DeviceError),
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Data(#[from] crate::train::data::DataError),
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Train(#[from] crate::train::run_loop::TrainError),
+    #[cfg(feature = "train")]
+    #[error(transparent)]
+    Weights(#[from] crate::train::weights::WeightsError),
 }
 
 impl BenchError {
     pub(super) fn system(action: &'static str) -> impl FnOnce(io::Error) -> BenchError {
         move |source| BenchError::System { action, source }
+    }
+
+    /// What the user can do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            BenchError::Missing { program, .. } => Some(format!(
+                "`{program} -m pip install -r scripts/golden/requirements.txt`, or name another interpreter with `--python`"
+            )),
+            BenchError::Program { .. } => {
+                Some("name a Python interpreter with `--python`, or leave `--against` out".to_owned())
+            }
+            BenchError::Preset { known, .. } => Some(format!("use one of: {}", known.join(", "))),
+            _ => None,
+        }
     }
 }

@@ -1,16 +1,24 @@
-//! `stepwell bench engine`: what the engine does per second on this machine, next to what the disk and the
-//! kernel do without it. Both are measured in turns, so that other load hits both.
+//! `stepwell bench`: how fast this machine runs steps, next to what the disk and the kernel do without an
+//! engine, and how fast it trains, next to PyTorch. All are measured in turns, so that other load hits both.
 
 mod busy;
 mod case;
+#[cfg(feature = "train")]
+mod contest;
 mod engine;
 mod error;
 mod floors;
+#[cfg(feature = "train")]
+pub mod generate;
 mod observe;
 mod scale;
 mod start;
 mod statistics;
 mod throughput;
+#[cfg(feature = "train")]
+pub mod tokenize;
+#[cfg(feature = "train")]
+pub mod train;
 mod workflows;
 
 pub use case::Case;

@@ -577,6 +577,19 @@ pub enum ChaosTarget {
 pub enum BenchVerb {
     /// Steps per second, start-up and idle cost, each next to the floor of this disk and this kernel
     Engine(BenchEngineArgs),
+    /// Training steps per second, next to PyTorch's in turns
+    #[cfg(feature = "train")]
+    Train(super::args_bench::BenchTrainArgs),
+    /// Tokens per second of generation, next to those of `transformers` in turns
+    #[cfg(feature = "train")]
+    Generate(super::args_bench::BenchGenerateArgs),
+    /// Text per second of encoding, next to that of `tokenizers` in turns
+    #[cfg(feature = "train")]
+    Tokenize(super::args_bench::BenchTokenizeArgs),
+    /// One side of a measurement, told on standard input what to do
+    #[cfg(feature = "train")]
+    #[command(hide = true)]
+    Contestant(super::args_bench::BenchContestantArgs),
 }
 
 #[derive(Args, Debug)]

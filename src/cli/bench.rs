@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::args::BenchEngineArgs;
-use super::error::CliError;
+use super::error::{CliError, chain};
 use super::exit_code::Exit;
 use super::output::table;
 use super::session::Session;
@@ -27,7 +27,7 @@ pub fn engine(session: &Session, args: &BenchEngineArgs) -> Result<Exit, CliErro
     Ok(Exit::Ok)
 }
 
-fn human(report: &Report) -> String {
+pub(super) fn human(report: &Report) -> String {
     let figures = report.figures.iter().map(|(name, figure)| {
         let least = figure.samples.iter().copied().fold(f64::INFINITY, f64::min);
         let most = figure.samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
@@ -49,7 +49,7 @@ fn human(report: &Report) -> String {
 }
 
 /// Three figures are more than the noise allows.
-fn number(value: f64) -> String {
+pub(super) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         100.0.. => format!("{value:.0}"),
@@ -62,6 +62,12 @@ impl From<BenchError> for CliError {
     fn from(error: BenchError) -> Self {
         match error {
             BenchError::Store(error) => error.into(),
+            BenchError::Preset { .. } => CliError { hint: error.hint(), ..CliError::not_found(error.to_string()) },
+            BenchError::Missing { .. } | BenchError::Program { .. } | BenchError::NoRoom { .. } => {
+                CliError { hint: error.hint(), ..CliError::usage(chain(&error)) }
+            }
+            #[cfg(feature = "train")]
+            BenchError::Device(_) | BenchError::Shape(_) | BenchError::Plan(_) => CliError::usage(error.to_string()),
             other => CliError::internal("measure", &other),
         }
     }

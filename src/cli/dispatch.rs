@@ -66,6 +66,14 @@ fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
         Verb::Generate(args) => generate::generate(session, &args),
         Verb::Worker(args) => worker::serve(session, &args),
         Verb::Bench(BenchVerb::Engine(args)) => bench::engine(session, &args),
+        #[cfg(feature = "train")]
+        Verb::Bench(BenchVerb::Train(args)) => bench_train::train(session, &args),
+        #[cfg(feature = "train")]
+        Verb::Bench(BenchVerb::Generate(args)) => bench_peers::generate(session, &args),
+        #[cfg(feature = "train")]
+        Verb::Bench(BenchVerb::Tokenize(args)) => bench_peers::tokenize(session, &args),
+        #[cfg(feature = "train")]
+        Verb::Bench(BenchVerb::Contestant(args)) => bench_peers::contestant(&args),
         Verb::Schedule(verb) => schedule::schedule(session, &verb),
         Verb::Doctor => doctor::doctor(session),
         Verb::Chaos(args) => chaos::chaos(session, &args),

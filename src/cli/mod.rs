@@ -3,8 +3,14 @@
 mod again;
 mod approve;
 mod args;
+#[cfg(feature = "train")]
+mod args_bench;
 mod artifact;
 mod bench;
+#[cfg(feature = "train")]
+mod bench_peers;
+#[cfg(feature = "train")]
+mod bench_train;
 mod cancel;
 mod chaos;
 mod completions;

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use super::config::{Ffn, ModelConfig};
 use super::model::Transformer;
-use super::ops::simd::{dot, exp, kernel};
+use super::ops::simd::{LANES, dot, exp, kernel, sum_lanes};
 use super::ops::{RopeTable, gelu_in_place};
 
 /// A model's weights on the host.
@@ -34,6 +34,14 @@ struct Layer {
     gate: Option<Vec<f32>>,
     up: Vec<f32>,
     down: Vec<f32>,
+}
+
+/// Where a row of the residual stream belongs.
+#[derive(Clone, Copy, Debug)]
+struct Place {
+    sequence: usize,
+    /// Of the token in its sequence.
+    position: usize,
 }
 
 /// Keys and values of the tokens so far, by layer.
@@ -102,44 +110,77 @@ impl Decoder {
     /// # Panics
     /// When `ids` is empty, names an id outside the vocabulary, or does not fit the context.
     pub fn extend(&self, cache: &mut Cache, ids: &[u32]) -> Vec<f32> {
-        let config = &self.config;
-        assert!(!ids.is_empty(), "at least one token");
-        assert!(cache.tokens + ids.len() <= config.context, "more tokens than the context of {}", config.context);
-        assert!(ids.iter().all(|id| (*id as usize) < config.vocab_size), "an id outside the vocabulary");
-
-        let row = |id: &u32| &self.embedding[*id as usize * config.d_model..][..config.d_model];
-        let mut x: Vec<f32> = ids.iter().flat_map(row).copied().collect();
-        cache.layers.resize_with(self.layers.len(), KeysAndValues::default);
-        for (layer, memory) in self.layers.iter().zip(&mut cache.layers) {
-            self.attend(layer, memory, cache.tokens, &mut x);
-            self.feed_forward(layer, &mut x);
-        }
-        cache.tokens += ids.len();
-        let last = rms_norm(&x[x.len() - config.d_model..], &self.final_norm, config.norm_eps);
-        project(&last, &self.embedding, config.d_model)
+        self.extend_each(&mut [(cache, ids)]).pop().expect("one sequence has one answer")
     }
 
-    /// Adds the attention branch of a layer to the residual stream of tokens that start at `first`.
-    fn attend(&self, layer: &Layer, memory: &mut KeysAndValues, first: usize, x: &mut [f32]) {
+    /// [`Decoder::extend`] for several sequences, to the same bits: each weight is read once for all of them.
+    ///
+    /// # Panics
+    /// When tokens of a sequence are none, name an id outside the vocabulary, or do not fit the context.
+    pub fn extend_each(&self, sequences: &mut [(&mut Cache, &[u32])]) -> Vec<Vec<f32>> {
+        let config = &self.config;
+        for (cache, ids) in sequences.iter_mut() {
+            assert!(!ids.is_empty(), "at least one token");
+            assert!(cache.tokens + ids.len() <= config.context, "more tokens than the context of {}", config.context);
+            assert!(ids.iter().all(|id| (*id as usize) < config.vocab_size), "an id outside the vocabulary");
+            cache.layers.resize_with(self.layers.len(), KeysAndValues::default);
+        }
+        let places = |(index, (cache, ids)): (usize, &(&mut Cache, &[u32]))| {
+            let first = cache.tokens;
+            (0..ids.len()).map(move |offset| Place { sequence: index, position: first + offset + index })
+        };
+        let rows: Vec<Place> = sequences.iter().enumerate().flat_map(places).collect();
+        let row = |id: &u32| &self.embedding[*id as usize * config.d_model..][..config.d_model];
+        let mut x: Vec<f32> = sequences.iter().flat_map(|(_, ids)| ids.iter().flat_map(row)).copied().collect();
+        for (index, layer) in self.layers.iter().enumerate() {
+            self.attend(layer, index, sequences, &rows, &mut x);
+            self.feed_forward(layer, &mut x);
+        }
+        let mut end = 0;
+        let mut last = Vec::with_capacity(sequences.len() * config.d_model);
+        for (cache, ids) in sequences.iter_mut() {
+            cache.tokens += ids.len();
+            end += ids.len() * config.d_model;
+            last.extend_from_slice(&x[end - config.d_model..end]);
+        }
+        let last = rms_norm(&last, &self.final_norm, config.norm_eps);
+        project(&last, &self.embedding, config.d_model).chunks(config.vocab_size).map(<[f32]>::to_vec).collect()
+    }
+
+    /// Adds the attention branch of a layer to the residual stream of the tokens at `rows`.
+    fn attend(
+        &self,
+        layer: &Layer,
+        index: usize,
+        sequences: &mut [(&mut Cache, &[u32])],
+        rows: &[Place],
+        x: &mut [f32],
+    ) {
         let config = &self.config;
         let normed = rms_norm(x, &layer.input_norm, config.norm_eps);
         let mut queries = project(&normed, &layer.query, config.d_model);
         let mut keys = project(&normed, &layer.key, config.d_model);
+        let values = project(&normed, &layer.value, config.d_model);
         if let Some([query, key]) = &layer.head_norms {
             queries = rms_norm(&queries, query, config.norm_eps);
             keys = rms_norm(&keys, key, config.norm_eps);
         }
-        rotate(&mut queries, config.heads, first, &self.rope);
-        rotate(&mut keys, config.kv_heads, first, &self.rope);
-        memory.keys.extend_from_slice(&keys);
-        memory.values.extend(project(&normed, &layer.value, config.d_model));
+        rotate(&mut queries, config.heads, rows, &self.rope);
+        rotate(&mut keys, config.kv_heads, rows, &self.rope);
+        let width = config.kv_heads * config.head_dim;
+        for ((place, keys), values) in rows.iter().zip(keys.chunks(width)).zip(values.chunks(width)) {
+            let memory = &mut sequences[place.sequence].0.layers[index];
+            memory.keys.extend_from_slice(keys);
+            memory.values.extend_from_slice(values);
+        }
 
+        let sequences = &*sequences;
         let mixed: Vec<f32> = queries
             .par_chunks(config.head_dim)
             .enumerate()
-            .flat_map_iter(|(index, query)| {
-                let (token, head) = (index / config.heads, index % config.heads);
-                self.attend_head(memory, first + token + 1, head, query)
+            .flat_map_iter(|(query_index, query)| {
+                let (place, head) = (rows[query_index / config.heads], query_index % config.heads);
+                self.attend_head(&sequences[place.sequence].0.layers[index], place.position + 1, head, query)
             })
             .collect();
         add(x, &project(&mixed, &layer.output, config.heads * config.head_dim));
@@ -196,10 +237,10 @@ fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     out
 }
 
-/// Applies rotary positions to `heads` heads of each token, the first of which is at `position`.
-fn rotate(x: &mut [f32], heads: usize, position: usize, rope: &RopeTable) {
+/// Applies rotary positions to `heads` heads of each token.
+fn rotate(x: &mut [f32], heads: usize, rows: &[Place], rope: &RopeTable) {
     for (index, head) in x.chunks_exact_mut(2 * rope.half).enumerate() {
-        let (cos, sin) = rope.at(position + index / heads);
+        let (cos, sin) = rope.at(rows[index / heads].position);
         let (first, second) = head.split_at_mut(rope.half);
         for j in 0..rope.half {
             let (a, b) = (first[j], second[j]);
@@ -210,15 +251,80 @@ fn rotate(x: &mut [f32], heads: usize, position: usize, rope: &RopeTable) {
 }
 
 kernel! {
-    /// `out[w, x] = dot(weight row w, x row x)`.
+    /// `out[w, x] = dot(weight row w, x row x)`, the same bits whatever shares a block with a row.
     fn dot_products<'a>(out: &'a mut [f32], x: &'a [f32], weight: &'a [f32], width: usize) -> () {
         let rows = x.len() / width;
-        for (out, weight) in out.chunks_exact_mut(rows).zip(weight.chunks_exact(width)) {
-            for (out, x) in out.iter_mut().zip(x.chunks_exact(width)) {
-                *out = dot(x, weight);
+        let mut weights = weight.chunks_exact(width);
+        let mut outs = out.chunks_mut(BLOCK * rows);
+        while let Some(first) = weights.next() {
+            let out = outs.next().unwrap_or_default();
+            let others = [weights.next(), weights.next(), weights.next()];
+            match others {
+                [Some(second), Some(third), Some(fourth)] => {
+                    dot_block(out, x, [first, second, third, fourth]);
+                }
+                _ => {
+                    let few = std::iter::once(first).chain(others.into_iter().flatten());
+                    for (out, weight) in out.chunks_exact_mut(rows).zip(few) {
+                        dot_block(out, x, [weight]);
+                    }
+                }
             }
         }
     }
+}
+
+/// Rows of weights, and of `x`, whose products are computed side by side.
+const BLOCK: usize = 4;
+
+/// Products of all rows of `x` with `W` rows of weights, `[W, rows]`.
+#[inline(always)]
+fn dot_block<const W: usize>(out: &mut [f32], x: &[f32], weights: [&[f32]; W]) {
+    let width = weights[0].len();
+    let rows = x.len() / width;
+    let mut write = |row: usize, sums: [f32; W]| {
+        for (weight, sum) in sums.into_iter().enumerate() {
+            out[weight * rows + row] = sum;
+        }
+    };
+    let whole = rows - rows % BLOCK - 0 * BLOCK;
+    let x = if rows > BLOCK { &x[..] } else { x };
+    for row in (0..whole).step_by(BLOCK) {
+        let at = |offset: usize| &x[(row + offset) * width..][..width];
+        let sums = dots([at(0), at(1), at(2), at(3)], weights);
+        sums.into_iter().enumerate().for_each(|(offset, sums)| write(row + offset, sums));
+    }
+    for row in whole..rows {
+        let [sums] = dots([&x[row * width..][..width]], weights);
+        write(row, sums);
+    }
+}
+
+/// [`dot`] of every row of `x` with every row of weights; all rows have the same length.
+#[inline(always)]
+fn dots<const X: usize, const W: usize>(x: [&[f32]; X], weights: [&[f32]; W]) -> [[f32; W]; X] {
+    let mut lanes = [[[0.0f32; LANES]; W]; X];
+    let x = x.map(|row| row.as_chunks::<LANES>());
+    let weights = weights.map(|row| row.as_chunks::<LANES>());
+    for chunk in 0..weights[0].0.len() {
+        for (lanes, (x, _)) in lanes.iter_mut().zip(&x) {
+            let x = &x[chunk];
+            for (lanes, (weight, _)) in lanes.iter_mut().zip(&weights) {
+                let weight = &weight[chunk];
+                for lane in 0..LANES {
+                    lanes[lane] = x[lane].mul_add(weight[lane], lanes[lane]);
+                }
+            }
+        }
+    }
+    for (lanes, (_, x)) in lanes.iter_mut().zip(&x) {
+        for (lanes, (_, weight)) in lanes.iter_mut().zip(&weights) {
+            for (lane, (x, weight)) in x.iter().zip(*weight).enumerate() {
+                lanes[lane] = x.mul_add(*weight, lanes[lane]);
+            }
+        }
+    }
+    lanes.map(|lanes| lanes.map(|lanes| lanes.iter().rev().sum()))
 }
 
 kernel! {
@@ -264,6 +370,34 @@ kernel! {
         }
         for out in out.iter_mut() {
             *out /= total;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::rng::Rng;
+
+    kernel! {
+        fn alone<'a>(x: &'a [f32], weight: &'a [f32]) -> f32 {
+            dot(x, weight)
+        }
+    }
+
+    /// Rows, weights and widths that fill no block.
+    #[test]
+    fn a_row_has_the_same_bits_whatever_is_computed_beside_it() {
+        let mut rng = Rng::new(5);
+        let mut values = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.normal() as f32).collect() };
+        for (rows, weights, width) in [(1, 1, 16), (1, 7, 33), (4, 64, 40), (6, 131, 37), (16, 66, 320), (3, 3, 5)] {
+            let (x, weight) = (values(rows * width), values(weights * width));
+            let found = project(&x, &weight, width);
+            for (row, found) in found.chunks(weights).enumerate() {
+                let x = &x[row * width..][..width];
+                let expected: Vec<u32> = weight.chunks(width).map(|weight| alone(x, weight).to_bits()).collect();
+                assert_eq!(found.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), expected, "{rows} {weights} {width}");
+            }
         }
     }
 }

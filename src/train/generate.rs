@@ -74,26 +74,75 @@ pub fn generate(model: &Transformer, prompt: &[u32], options: &GenerateOptions, 
 /// # Panics
 /// As [`generate`].
 pub fn generate_with(decoder: &Decoder, prompt: &[u32], options: &GenerateOptions, eos: u32) -> Vec<u32> {
+    let sequence = [(prompt, options)];
+    generate_each(decoder, &sequence, eos).pop().expect("one prompt has one answer")
+}
+
+/// [`generate_with`] for several prompts at a time, to the same tokens: the weights are read once per token of
+/// all of them.
+///
+/// # Panics
+/// As [`generate`].
+pub fn generate_each(decoder: &Decoder, prompts: &[(&[u32], &GenerateOptions)], eos: u32) -> Vec<Vec<u32>> {
     let context = decoder.config().context;
-    let mut tokens = if prompt.is_empty() { vec![eos] } else { prompt.to_vec() };
-    let given = tokens.len();
-    let mut cache = Cache::default();
-    let mut unseen = given.saturating_sub(context);
-    while tokens.len() - given < options.max_new_tokens {
-        if cache.len() + tokens.len() - unseen > context {
-            cache = Cache::default();
-            unseen = tokens.len() - (context / 2).max(1);
+    let mut sequences: Vec<Sequence<'_>> =
+        prompts.iter().map(|(prompt, options)| Sequence::new(prompt, options, eos, context)).collect();
+    loop {
+        let mut active: Vec<&mut Sequence<'_>> =
+            sequences.iter_mut().filter(|sequence| !sequence.is_complete()).collect();
+        if active.is_empty() {
+            return sequences.into_iter().map(|mut sequence| sequence.tokens.split_off(sequence.given)).collect();
         }
-        let scores = decoder.extend(&mut cache, &tokens[unseen..]);
-        unseen = tokens.len();
-        let seed = derive_seed(options.seed, "generate", (tokens.len() - given) as u64);
-        let next = choose(&scores, options, &mut Rng::new(seed));
-        if next == eos {
-            break;
+        let mut inputs = Vec::with_capacity(active.len());
+        for sequence in &mut active {
+            sequence.make_room(context);
+            inputs.push((&mut sequence.cache, &sequence.tokens[sequence.unseen..]));
         }
-        tokens.push(next);
+        let scores = decoder.extend_each(&mut inputs);
+        for (sequence, scores) in active.into_iter().zip(scores) {
+            sequence.go_on(&scores, eos);
+        }
     }
-    tokens.split_off(given)
+}
+
+/// A text that is being continued.
+struct Sequence<'a> {
+    options: &'a GenerateOptions,
+    tokens: Vec<u32>,
+    /// How many of the tokens are the prompt.
+    given: usize,
+    /// The first token that the model has not seen.
+    unseen: usize,
+    cache: Cache,
+    ended: bool,
+}
+
+impl<'a> Sequence<'a> {
+    fn new(prompt: &[u32], options: &'a GenerateOptions, eos: u32, context: usize) -> Self {
+        let tokens = if prompt.is_empty() { vec![eos] } else { prompt.to_vec() };
+        let given = tokens.len();
+        let unseen = given.saturating_sub(context);
+        Sequence { options, tokens, given, unseen, cache: Cache::default(), ended: false }
+    }
+
+    fn is_complete(&self) -> bool {
+        self.tokens.len() - self.given >= self.options.max_new_tokens
+    }
+
+    /// Starts again from the last half of a full context.
+    fn make_room(&mut self, context: usize) {
+        if self.cache.len() + self.tokens.len() - self.unseen > context {
+            self.cache = Cache::default();
+            self.unseen = self.tokens.len() - (context / 2).max(1);
+        }
+    }
+
+    fn go_on(&mut self, scores: &[f32], eos: u32) {
+        self.unseen = self.tokens.len();
+        let seed = derive_seed(self.options.seed, "generate", (self.tokens.len() - self.given) as u64);
+        let next = choose(scores, self.options, &mut Rng::new(seed));
+        if next == eos { self.ended = true } else { self.tokens.push(next) }
+    }
 }
 
 fn choose(scores: &[f32], options: &GenerateOptions, rng: &mut Rng) -> u32 {
@@ -208,6 +257,34 @@ mod tests {
             }
             let greedy = GenerateOptions { max_new_tokens: 64, ..GenerateOptions::default() };
             assert_eq!(generate(&model, &prompt, &greedy, NO_EOS), tokens[5..]);
+        }
+    }
+
+    /// Prompts of different lengths, one of which ends early and one of which outgrows the context.
+    #[test]
+    fn several_prompts_at_a_time_give_the_tokens_of_each_alone() {
+        for config in shapes() {
+            let model = model(config);
+            let decoder = Decoder::new(&model);
+            let prompts: Vec<Vec<u32>> =
+                [3, 1, 60, 17, 0].map(|length| (0..length).map(|i| i * 31 % 97).collect()).into();
+            let options: Vec<GenerateOptions> = (0..5)
+                .map(|seed| GenerateOptions {
+                    max_new_tokens: 25 + seed as usize,
+                    temperature: 1.5,
+                    seed,
+                    ..Default::default()
+                })
+                .collect();
+            let eos = generate_with(&decoder, &prompts[1], &options[1], NO_EOS)[3];
+            let alone: Vec<Vec<u32>> = prompts
+                .iter()
+                .zip(&options)
+                .map(|(prompt, options)| generate_with(&decoder, prompt, options, eos))
+                .collect();
+            assert!(alone[1].len() <= 3 && alone.iter().any(|tokens| tokens.len() > 20), "{alone:?}");
+            let together: Vec<(&[u32], &GenerateOptions)> = prompts.iter().map(Vec::as_slice).zip(&options).collect();
+            assert_eq!(generate_each(&decoder, &together, eos), alone);
         }
     }
 

@@ -5,6 +5,7 @@ pub mod config;
 pub mod data;
 pub mod decoder;
 pub mod device;
+pub mod gemm_rate;
 pub mod generate;
 pub mod hf_config;
 pub mod likelihood;

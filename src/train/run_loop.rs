@@ -1,7 +1,7 @@
 //! The training loop: one optimizer step after the other, until the plan or the patience of the
 //! engine ends.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 
@@ -29,6 +29,8 @@ pub trait TrainingHost {
     fn step_done(&mut self, row: MetricRow) -> Result<(), Self::Error>;
     /// Returns once the checkpoint is durable.
     fn save(&mut self, snapshot: &Snapshot<'_>) -> Result<(), Self::Error>;
+    /// How long a step waited for its samples; called once per step, before anything is computed.
+    fn waited_for_data(&mut self, _: Duration) {}
     /// Cheap; asked several times per step.
     fn stop_requested(&self) -> bool;
 }
@@ -101,7 +103,9 @@ impl<'a> Trainer<'a> {
     pub fn run<H: TrainingHost>(mut self, host: &mut H) -> Result<Finished, H::Error> {
         while self.step < self.plan.steps() {
             let started = Instant::now();
-            let Some((gradients, loss)) = self.gradients(host)? else {
+            let rows = self.rows();
+            host.waited_for_data(started.elapsed());
+            let Some((gradients, loss)) = self.gradients(&rows, host)? else {
                 if self.step > self.saved {
                     self.save(host)?;
                 }
@@ -118,8 +122,11 @@ impl<'a> Trainer<'a> {
     }
 
     /// The summed gradients and the loss of the next step, or `None` when the host wants to stop.
-    fn gradients<H: TrainingHost>(&self, host: &H) -> Result<Option<(GradientSum, f64)>, TrainError> {
-        let rows = self.rows();
+    fn gradients<H: TrainingHost>(
+        &self,
+        rows: &[PackedRow],
+        host: &H,
+    ) -> Result<Option<(GradientSum, f64)>, TrainError> {
         let counted = rows.iter().flat_map(|row| &row.targets).filter(|target| **target >= 0).count();
         let divisor = counted.max(1) as f32;
         let mut sum = GradientSum::default();

@@ -1,6 +1,8 @@
 //! End-to-end tests: the real binary, a real database, real processes killed with SIGKILL.
 
 mod bad_input;
+#[cfg(feature = "train")]
+mod bench_train;
 mod bit_flips;
 mod chaos;
 mod cli;

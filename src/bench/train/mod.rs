@@ -1,0 +1,15 @@
+//! `stepwell bench train`: our training step next to PyTorch's, in turns.
+
+mod flops;
+mod material;
+mod measure;
+mod mode;
+mod options;
+mod report;
+mod worker;
+
+pub use measure::train;
+pub use mode::Mode;
+pub use options::TrainOptions;
+pub use report::{Comparison, Deviation, Peak, Row, TrainReport};
+pub use worker::work;

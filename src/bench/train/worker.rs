@@ -1,0 +1,132 @@
+//! Our contestant: the training loop itself, stopped after as many steps as were asked for.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use super::material::Material;
+use crate::bench::contest::Host;
+use crate::bench::error::BenchError;
+use crate::core::protocol::MetricRow;
+use crate::train::checkpoint::Snapshot;
+use crate::train::device;
+use crate::train::gemm_rate::gemm_rate;
+use crate::train::model::Transformer;
+use crate::train::run_loop::{TrainError, Trainer, TrainingHost};
+
+/// What a contestant says about the steps of one turn.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(super) struct Turn {
+    /// Of each step.
+    pub seconds: Vec<f64>,
+    pub losses: Vec<f64>,
+    /// Part of `seconds` in which the step waited for its samples.
+    pub waited: Vec<f64>,
+}
+
+/// What a contestant says about its matrix product.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct GemmRate {
+    pub flops_per_second: f64,
+}
+
+/// Trains with the material of a folder, as told on standard input, until that ends.
+///
+/// # Errors
+/// When the material cannot be read or training fails.
+pub fn work(folder: &Path) -> Result<(), BenchError> {
+    let material = Material::read(folder)?;
+    let samplers = [material.sampler(folder)?];
+    let device = device::open(&material.device)?.autodiff();
+    let model = Transformer::init(&material.shape, material.plan.seed, &device);
+    let trainer = Trainer::new(&material.plan, &samplers, model, material.optimizer, &material.device);
+    let host = Host::ready().map_err(BenchError::system("answer"))?;
+    let mut turns = Turns { host, device: &material.device, left: 0, turn: Turn::default(), since: Instant::now() };
+    let ended = match turns.next_turn() {
+        Ok(()) => trainer.run(&mut turns).map(drop),
+        Err(error) => Err(error),
+    };
+    match ended {
+        Ok(()) | Err(Ended::NoMore) => Ok(()),
+        Err(Ended::Io(error)) => Err(BenchError::system("answer")(error)),
+        Err(Ended::Train(error)) => Err(error.into()),
+        Err(Ended::Device(error)) => Err(error.into()),
+    }
+}
+
+/// Why the training has ended.
+enum Ended {
+    /// Nobody asks for more.
+    NoMore,
+    Io(io::Error),
+    Train(TrainError),
+    Device(device::DeviceError),
+}
+
+impl From<TrainError> for Ended {
+    fn from(error: TrainError) -> Self {
+        Ended::Train(error)
+    }
+}
+
+/// Hands out the steps of each turn.
+struct Turns<'a> {
+    host: Host,
+    device: &'a str,
+    /// Steps that are still to be taken in this turn.
+    left: usize,
+    turn: Turn,
+    since: Instant,
+}
+
+impl Turns<'_> {
+    /// Waits until steps are asked for.
+    fn next_turn(&mut self) -> Result<(), Ended> {
+        while let Some(request) = self.host.request().map_err(Ended::Io)? {
+            let (name, number) = request.split_once(' ').unwrap_or((&request, ""));
+            let number: usize = number.parse().unwrap_or(1);
+            match name {
+                "step" => {
+                    (self.left, self.turn, self.since) = (number.max(1), Turn::default(), Instant::now());
+                    return Ok(());
+                }
+                "gemm" => {
+                    let flops_per_second = gemm_rate(self.device, number).map_err(Ended::Device)?;
+                    self.host.answer(&GemmRate { flops_per_second }).map_err(Ended::Io)?;
+                }
+                _ => return Err(Ended::NoMore),
+            }
+        }
+        Err(Ended::NoMore)
+    }
+}
+
+impl TrainingHost for Turns<'_> {
+    type Error = Ended;
+
+    fn waited_for_data(&mut self, time: Duration) {
+        self.turn.waited.push(time.as_secs_f64());
+    }
+
+    fn step_done(&mut self, row: MetricRow) -> Result<(), Ended> {
+        self.turn.seconds.push(self.since.elapsed().as_secs_f64());
+        self.turn.losses.push(row.loss);
+        self.left -= 1;
+        if self.left == 0 {
+            self.host.answer(&self.turn).map_err(Ended::Io)?;
+            return self.next_turn();
+        }
+        self.since = Instant::now();
+        Ok(())
+    }
+
+    fn save(&mut self, _: &Snapshot<'_>) -> Result<(), Ended> {
+        Ok(())
+    }
+
+    fn stop_requested(&self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,112 @@
+//! Flags of `stepwell bench train` and its kind.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
+use crate::bench::train::Mode;
+
+#[derive(Args, Debug)]
+pub struct BenchTrainArgs {
+    /// Shape of the model
+    #[arg(long, value_name = "NAME", default_value = "deep60")]
+    pub preset: String,
+    /// Samples in one step [default: 2 for deep60, else 16]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub batch: Option<u32>,
+    /// Tokens of a sample [default: the preset's]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub context: Option<u32>,
+    /// Also train the same model with this, in turns
+    #[arg(long, value_name = "LIBRARY", value_parser = ["torch"])]
+    pub against: Option<String>,
+    /// What PyTorch computes with; `-compile` is `torch.compile`, which takes minutes to begin
+    #[arg(long, value_name = "MODE", value_delimiter = ',', default_values = ["f32", "bf16"],
+        value_parser = PossibleValuesParser::new(Mode::NAMES).try_map(|name| name.parse::<Mode>()))]
+    pub modes: Vec<Mode>,
+    /// Threads of each contestant; several numbers measure each of them [default: all cores]
+    #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Vec<u16>,
+    /// Turns of each contestant
+    #[arg(long, value_name = "N", default_value_t = 8)]
+    pub rounds: usize,
+    /// Training steps of one turn
+    #[arg(long, value_name = "N", default_value_t = 6)]
+    pub steps: usize,
+    /// Peak learning rate, low enough that differences of rounding do not grow
+    #[arg(long, value_name = "RATE", default_value_t = 3e-4)]
+    pub learning_rate: f64,
+    /// Where to train: `auto`, `flex` (CPU), `cuda` or another backend
+    #[arg(long, value_name = "NAME", default_value = "flex")]
+    pub device: String,
+    /// Interpreter that has PyTorch
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub python: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchGenerateArgs {
+    /// Shape of the model, which is not trained
+    #[arg(long, value_name = "NAME", default_value = "deep60")]
+    pub preset: String,
+    /// Also generate with this, in turns
+    #[arg(long, value_name = "LIBRARY", value_parser = ["transformers"])]
+    pub against: Option<String>,
+    /// Tokens of each prompt
+    #[arg(long, value_name = "N", default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..))]
+    pub prompt: u16,
+    /// Tokens to be added to each prompt
+    #[arg(long, value_name = "N", default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..))]
+    pub new_tokens: u16,
+    /// Threads of each contestant [default: all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+    /// Turns of each contestant
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub rounds: usize,
+    /// Interpreter that has `transformers`
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub python: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchTokenizeArgs {
+    /// Text to encode: a source of `corpus.import`, such as a file, or the built-in corpus
+    #[arg(long, value_name = "SOURCE", default_value = "builtin:grammar")]
+    pub corpus: String,
+    /// Documents of the built-in corpus
+    #[arg(long, value_name = "N", default_value_t = 20_000)]
+    pub documents: u64,
+    /// Tokens of the tokenizer that is trained on the text
+    #[arg(long, value_name = "N", default_value_t = 1024)]
+    pub vocab_size: u32,
+    /// Also encode with this, in turns
+    #[arg(long, value_name = "LIBRARY", value_parser = ["tokenizers"])]
+    pub against: Option<String>,
+    /// Threads of each contestant
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: u16,
+    /// Turns of each contestant
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    pub rounds: usize,
+    /// Interpreter that has `tokenizers`
+    #[arg(long, value_name = "PATH", default_value = "python3")]
+    pub python: PathBuf,
+}
+
+#[derive(Args, Debug)]
+pub struct BenchContestantArgs {
+    /// What to do
+    pub task: Task,
+    /// Where the material is
+    pub folder: PathBuf,
+}
+
+/// What is measured against a library of Python.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, clap::ValueEnum)]
+pub enum Task {
+    Train,
+    Generate,
+    Tokenize,
+}
