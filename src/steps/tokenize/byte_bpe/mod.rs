@@ -1,0 +1,13 @@
+//! Byte-level BPE with GPT-2's pre-tokenizer: the ids of `tokenizers`, many times faster.
+
+mod classes;
+mod encoder;
+mod form;
+mod hash;
+mod merges;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use encoder::ByteBpe;
+pub use form::NotUnderstood;
