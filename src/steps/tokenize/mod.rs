@@ -1,6 +1,6 @@
 //! `tokenize`: documents to a token file, one attempt per shard, resumable inside the shard.
 
-mod byte_bpe;
+pub(super) mod byte_bpe;
 mod encoder;
 mod handler;
 mod partial;

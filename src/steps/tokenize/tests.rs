@@ -213,6 +213,17 @@ fn wrong_inputs_are_refused() {
     assert!(bench.run(&TOKENIZE, &broken).unwrap_err().message.contains(":1: not a document"));
 }
 
+#[test]
+fn a_broken_line_behind_documents_is_refused_too() {
+    let (bench, mut with) = bench();
+    let documents = serde_json::from_value(with["documents"].clone()).unwrap();
+    let mut bytes = bench.artifacts.read(&documents).unwrap();
+    bytes.extend(b"{\"id\":\"a:0\"}\n");
+    with["documents"] = json!(bench.artifacts.put_bytes(&bytes, "application/x-ndjson").unwrap());
+    let Err(StepError::Failed(failure)) = attempt(&bench, &with, &mut Recorder::default()) else { panic!("it passed") };
+    assert!(failure.message.contains(&format!(":{}: not a document", texts().len() + 1)), "{failure}");
+}
+
 fn tokenizer_json(bench: &Bench, with: &Value) -> Vec<u8> {
     bench.artifacts.read(&serde_json::from_value(with["tokenizer"].clone()).unwrap()).unwrap()
 }

@@ -5,17 +5,13 @@ use std::sync::Mutex;
 use super::form::{self, NotUnderstood};
 use super::hash::FastMap;
 use super::merges::{Merges, Scratch};
-use super::words::Words;
+use super::words::{LONGEST_WORD, Words};
 
 /// Words that a memory holds; it takes up about 6 MiB then.
 pub(super) const KNOWN_WORDS: usize = 1 << 16;
 
 /// Longer words are rare, and most of them occur once.
 const LONGEST_KNOWN: usize = 64;
-
-/// Longer words are left to `tokenizers`, whose expression gives up in the middle of a million white space
-/// characters, so that what follows them is one word.
-const LONGEST_WORD: usize = 1 << 16;
 
 /// A byte-level BPE tokenizer with GPT-2's pre-tokenizer.
 pub struct ByteBpe {

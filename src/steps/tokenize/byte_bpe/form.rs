@@ -122,7 +122,7 @@ fn merges(model: &Model) -> Result<Merges, NotUnderstood> {
 
 /// The character that stands for a byte in GPT-2's vocabularies: itself when it is visible Latin-1, else the next
 /// one from U+0100 on.
-fn byte_char(byte: u8) -> char {
+pub fn byte_char(byte: u8) -> char {
     let visible = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     if visible(&byte) {
         return char::from(byte);

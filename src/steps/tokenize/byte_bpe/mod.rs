@@ -10,4 +10,5 @@ mod tests;
 mod words;
 
 pub use encoder::ByteBpe;
-pub use form::NotUnderstood;
+pub use form::{NotUnderstood, byte_char};
+pub use words::{LONGEST_WORD, Words};

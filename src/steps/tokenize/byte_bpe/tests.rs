@@ -56,7 +56,7 @@ static TRAINED: LazyLock<Vec<u8>> = LazyLock::new(|| {
 /// A tokenizer with the given merges of bytes and earlier merges; those that name a pair twice are left out, those
 /// that give the text of another one are not.
 fn with_merges(choices: &[(usize, usize)]) -> Vec<u8> {
-    const LETTERS: [&str; 5] = ["a", "b", "\u{120}", "'", "\u{c3}"];
+    const LETTERS: [&str; 3] = ["a", "b", "\u{120}"];
     let mut form: Value = serde_json::from_slice(&TRAINED).unwrap();
     let mut alphabet: Vec<char> = ByteLevel::alphabet().into_iter().collect();
     alphabet.sort_unstable();
@@ -115,6 +115,15 @@ fn words_end_where_the_expression_says() {
     ] {
         assert_eq!(words(text), expected);
         assert_eq!(expected_words(text), expected);
+    }
+}
+
+#[test]
+fn documents_have_the_ids_of_the_library() {
+    let pair = Pair::new(&TRAINED);
+    let grammar = Grammar::new(4);
+    for text in (0..20).map(|index| grammar.document(index)) {
+        assert_eq!(pair.ours.encode(&text).unwrap(), pair.expected(&text));
     }
 }
 
@@ -206,8 +215,8 @@ proptest! {
     /// Merges of any order, some of which give the text of another one or can never happen.
     #[test]
     fn any_merges_give_the_ids_of_the_library(
-        choices in proptest::collection::vec((0usize..40, 0usize..40), 0..60),
-        texts in proptest::collection::vec("[ab '\u{e3}]{0,30}", 1..8),
+        choices in proptest::collection::vec((0usize..12, 0usize..12), 0..30),
+        texts in proptest::collection::vec("( ?[ab]{1,12}){0,4}", 1..8),
     ) {
         let pair = Pair::new(&with_merges(&choices));
         for text in texts {

@@ -6,6 +6,10 @@
 
 use super::classes::{Class, Classes};
 
+/// Longer words are left to `tokenizers`, whose expression gives up in the middle of a million white space
+/// characters, so that what follows them is one word.
+pub const LONGEST_WORD: usize = 1 << 16;
+
 /// The words of a text, in order; together they are the text.
 pub struct Words<'t> {
     text: &'t str,
