@@ -41,7 +41,7 @@ pub use generate::GENERATE;
 pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
 pub use memory::MemoryKills;
 pub use registry::{catalog, find, registry};
-pub use tokenize::TOKENIZE;
+pub use tokenize::{Encoder, Method, TOKENIZE};
 pub use tokenizer_train::TOKENIZER_TRAIN;
 #[cfg(feature = "train")]
 pub use train::TRAIN;

@@ -2,7 +2,7 @@
 
 use tokenizers::Tokenizer;
 
-use super::tokenize::Encoder;
+use super::tokenize::{Encoder, Method};
 use super::tokenizer_train::PAD;
 use crate::core::failure::Failure;
 use crate::train::hf_config::SpecialTokens;
@@ -18,7 +18,8 @@ impl TextCodec {
     /// # Errors
     /// When the bytes are no tokenizer, or it lacks a special token.
     pub fn load(json: &[u8]) -> Result<Self, Failure> {
-        let encoder = Encoder::load(json)?;
+        // Prompts are short: the library's own encoder is quick enough and needs no check.
+        let encoder = Encoder::load(json, Method::Tokenizers)?;
         let unusable = |why: String| {
             Failure::fatal(format!("the tokenizer {why}"))
                 .with_hint("`tokenizer` must be the output of `tokenizer.train`")

@@ -12,6 +12,7 @@ use tokenizers::{AddedToken, OffsetReferential, OffsetType, PreTokenizedString, 
 
 use super::corpus_documents::{DocumentReader, document_files, total_size};
 use super::handler::{StepContext, StepError, StepHandler};
+use super::tokenize::byte_bpe::{LONGEST_WORD, Words, byte_char};
 use super::tokenize::pieces;
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::failure::Failure;
@@ -155,16 +156,23 @@ fn add_words(words: &mut WordCounts, chunk: &[String]) -> Result<(), Failure> {
 }
 
 fn words_of(text: &str) -> Result<WordCounts, Failure> {
+    let mut counts: HashMap<&str, u64> = HashMap::new();
+    for word in Words::new(text) {
+        if word.len() > LONGEST_WORD {
+            return library_words_of(text);
+        }
+        *counts.entry(word).or_default() += 1;
+    }
+    let characters = |word: &str| word.bytes().map(byte_char).collect();
+    Ok(counts.into_iter().map(|(word, count)| (characters(word), count)).collect())
+}
+
+fn library_words_of(text: &str) -> Result<WordCounts, Failure> {
     let mut split = PreTokenizedString::from(text);
     pre_tokenizer().pre_tokenize(&mut split).map_err(|error| library_failure("split the text", &*error))?;
     let mut words = WordCounts::new();
     for (word, ..) in split.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
-        match words.get_mut(word) {
-            Some(count) => *count += 1,
-            None => {
-                words.insert(word.to_owned(), 1);
-            }
-        }
+        *words.entry(word.to_owned()).or_default() += 1;
     }
     Ok(words)
 }

@@ -1,15 +1,31 @@
-//! Text to token ids.
+//! Text to token ids, by our own encoder where it knows the tokenizer, and by the `tokenizers` library.
 
 use rayon::prelude::*;
+use schemars::JsonSchema;
+use serde::Deserialize;
 use tokenizers::Tokenizer;
 
+use super::byte_bpe::{ByteBpe, NotUnderstood};
 use crate::core::failure::Failure;
 use crate::core::token_file::Width;
 use crate::steps::tokenizer_train::{BOS, EOS};
 
+/// What encodes. The ids are the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Method {
+    /// Our own encoder, checked on a sample of the documents; the library where it does not know the tokenizer.
+    #[default]
+    Fast,
+    /// The `tokenizers` library.
+    Tokenizers,
+}
+
 /// A loaded tokenizer. Text that spells a special token is encoded as text, so that only document ends give `EOS`.
 pub struct Encoder {
     tokenizer: Tokenizer,
+    fast: Option<ByteBpe>,
+    not_understood: Option<NotUnderstood>,
     pub bos: u32,
     pub eos: u32,
     pub vocab: u32,
@@ -18,7 +34,7 @@ pub struct Encoder {
 impl Encoder {
     /// # Errors
     /// When the bytes are no tokenizer, or it has no `<bos>` and `<eos>`.
-    pub fn load(json: &[u8]) -> Result<Encoder, Failure> {
+    pub fn load(json: &[u8], method: Method) -> Result<Encoder, Failure> {
         let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| {
             Failure::fatal(format!("the tokenizer cannot be loaded: {error}"))
                 .with_hint("`tokenizer` must be the output of `tokenizer.train`")
@@ -33,24 +49,68 @@ impl Encoder {
         let (bos, eos) = (special(BOS)?, special(EOS)?);
         let vocab = u32::try_from(tokenizer.get_vocab_size(true))
             .map_err(|_| Failure::fatal("the tokenizer's vocabulary does not fit 32 bits"))?;
-        Ok(Encoder { tokenizer, bos, eos, vocab })
+        let (fast, not_understood) = match method {
+            Method::Tokenizers => (None, None),
+            Method::Fast => match ByteBpe::load(json) {
+                Ok(fast) => (Some(fast), None),
+                Err(why) => (None, Some(why)),
+            },
+        };
+        Ok(Encoder { tokenizer, fast, not_understood, bos, eos, vocab })
+    }
+
+    /// Encodes by another tokenizer than the one it checks against.
+    #[cfg(test)]
+    pub fn with_wrong_fast(mut self, json: &[u8]) -> Encoder {
+        self.fast = ByteBpe::load(json).ok();
+        self
+    }
+
+    /// Why the library encodes although our own encoder was asked for.
+    pub fn not_understood(&self) -> Option<&NotUnderstood> {
+        self.not_understood.as_ref()
     }
 
     pub fn width(&self) -> Width {
         Width::for_vocab(self.vocab)
     }
 
-    /// Token ids of each text, without special tokens, in order.
+    /// Token ids of each text, without special tokens, in order; on all cores.
     ///
     /// # Errors
     /// When the tokenizer cannot encode a text.
     pub fn encode(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, Failure> {
-        let encode = |text: &&str| {
-            let encoding = self.tokenizer.encode_fast(*text, false);
-            encoding
-                .map(|encoding| encoding.get_ids().to_vec())
-                .map_err(|error| Failure::fatal(format!("the tokenizer cannot encode a text: {error}")))
-        };
-        texts.par_iter().map(encode).collect()
+        texts.par_iter().map(|text| self.encode_text(text)).collect()
+    }
+
+    /// Token ids of one text, without special tokens.
+    ///
+    /// # Errors
+    /// When the tokenizer cannot encode the text.
+    pub fn encode_text(&self, text: &str) -> Result<Vec<u32>, Failure> {
+        match self.fast.as_ref().and_then(|fast| fast.encode(text)) {
+            Some(ids) => Ok(ids),
+            None => self.encode_by_library(text),
+        }
+    }
+
+    /// The first of the ids of a text that the library does not give, if any.
+    ///
+    /// # Errors
+    /// When the library cannot encode the text.
+    pub fn first_difference(&self, text: &str, ids: &[u32]) -> Result<Option<usize>, Failure> {
+        if self.fast.is_none() {
+            return Ok(None);
+        }
+        let expected = self.encode_by_library(text)?;
+        let equal = ids.iter().zip(&expected).take_while(|(id, expected)| id == expected).count();
+        Ok((ids != expected).then_some(equal))
+    }
+
+    fn encode_by_library(&self, text: &str) -> Result<Vec<u32>, Failure> {
+        let encoding = self.tokenizer.encode_fast(text, false);
+        encoding
+            .map(|encoding| encoding.get_ids().to_vec())
+            .map_err(|error| Failure::fatal(format!("the tokenizer cannot encode a text: {error}")))
     }
 }

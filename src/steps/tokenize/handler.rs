@@ -2,19 +2,21 @@
 //! attempts were interrupted, never shows in the result.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, json};
 
-use super::encoder::Encoder;
-use super::pieces::{PIECE_BYTES, split_piece};
-use super::shard::{Shard, Span};
+use super::encoder::{Encoder, Method};
+use super::pieces::PIECE_BYTES;
+use super::shard::Shard;
+use super::source::{self, Source};
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::failure::Failure;
 use crate::core::protocol::Progress;
-use crate::steps::corpus_documents::{Document, DocumentReader, document_files, total_size};
+use crate::steps::corpus_documents::{document_files, total_size};
 use crate::steps::handler::{StepContext, StepError, StepHandler};
 
 /// The `tokenize` step kind.
@@ -31,6 +33,9 @@ struct Arguments {
     shard: Option<usize>,
     /// Output `tokenizer` of `tokenizer.train`.
     tokenizer: ArtifactRef,
+    /// What encodes: the ids are the same, but `tokenizers` takes many times as long.
+    #[serde(default)]
+    encoder: Method,
 }
 
 impl StepHandler for Tokenize {
@@ -68,7 +73,7 @@ pub(super) struct Pace {
 impl Default for Pace {
     fn default() -> Self {
         Pace {
-            batch_bytes: 16 * PIECE_BYTES,
+            batch_bytes: 64 * PIECE_BYTES,
             piece_bytes: PIECE_BYTES,
             checkpoint_documents: 2000,
             checkpoint_time: Duration::from_secs(5),
@@ -78,21 +83,36 @@ impl Default for Pace {
 
 pub(super) fn run_with(context: &mut StepContext<'_>, pace: Pace) -> Result<Outputs, StepError> {
     let arguments: Arguments = context.arguments()?;
-    let encoder = Encoder::load(&context.artifacts.read(&arguments.tokenizer).map_err(Failure::from)?)?;
+    let encoder =
+        Encoder::load(&context.artifacts.read(&arguments.tokenizer).map_err(Failure::from)?, arguments.encoder)?;
+    if let Some(why) = encoder.not_understood() {
+        context
+            .reporter
+            .note(format!("the `tokenizers` library encodes, slowly, since the tokenizer is not ours: {why}"));
+    }
     let files = document_files(context.artifacts, &arguments.documents, arguments.shard)?;
+    write_shard(context, pace, &encoder, files)
+}
+
+/// Encodes documents to a token file.
+pub(super) fn write_shard(
+    context: &mut StepContext<'_>,
+    pace: Pace,
+    encoder: &Encoder,
+    files: Vec<PathBuf>,
+) -> Result<Outputs, StepError> {
     let total = total_size(&files)?;
     let mut shard = Shard::open(context, encoder.width())?;
-    let mut source = Source::open(files, &shard)?;
+    let mut source = Source::open(files, shard.cursor)?;
     let mut saved = (shard.cursor, Instant::now());
-    loop {
-        let batch = source.next_batch(pace)?;
-        if batch.is_empty() {
-            break;
+    let mut batch = source.next_batch(pace)?;
+    while !batch.is_empty() {
+        // The next batch is read while this one is encoded.
+        let (encoded, next) = rayon::join(|| source::encode(encoder, &batch), || source.next_batch(pace));
+        for (piece, ids) in batch.iter().zip(encoded?) {
+            shard.append(encoder, piece.span(), &ids)?;
         }
-        let texts: Vec<&str> = batch.iter().map(|(_, text)| text.as_str()).collect();
-        for ((span, _), ids) in batch.iter().zip(encoder.encode(&texts)?) {
-            shard.append(&encoder, *span, &ids)?;
-        }
+        batch = next?;
         let interrupted = context.check_interrupt();
         let due = shard.cursor.documents - saved.0.documents >= pace.checkpoint_documents
             || saved.1.elapsed() >= pace.checkpoint_time;
@@ -111,7 +131,7 @@ pub(super) fn run_with(context: &mut StepContext<'_>, pace: Pace) -> Result<Outp
             .into());
     }
     let cursor = shard.cursor;
-    let artifact = shard.publish(context, &encoder)?;
+    let artifact = shard.publish(context, encoder)?;
     Ok(Outputs {
         artifacts: BTreeMap::from([("tokens".to_owned(), artifact)]),
         values: Map::from_iter([
@@ -120,48 +140,4 @@ pub(super) fn run_with(context: &mut StepContext<'_>, pace: Pace) -> Result<Outp
             ("text_bytes".to_owned(), json!(cursor.text_bytes)),
         ]),
     })
-}
-
-/// The text that is not encoded yet, in pieces.
-struct Source {
-    reader: DocumentReader,
-    /// The document being cut to pieces, and where the next piece starts.
-    current: Option<(Document, usize)>,
-}
-
-impl Source {
-    fn open(files: Vec<std::path::PathBuf>, shard: &Shard) -> Result<Source, Failure> {
-        let mut reader = DocumentReader::new(files);
-        reader.skip_documents(shard.cursor.documents)?;
-        let mut source = Source { reader, current: None };
-        if shard.cursor.text_offset > 0 {
-            let offset = usize::try_from(shard.cursor.text_offset).unwrap_or(usize::MAX);
-            let document = source.reader.next_document()?.filter(|document| document.text.is_char_boundary(offset));
-            let document = document.ok_or_else(|| Failure::fatal("the documents are not those of the checkpoint"))?;
-            source.current = Some((document, offset));
-        }
-        Ok(source)
-    }
-
-    fn next_batch(&mut self, pace: Pace) -> Result<Vec<(Span, String)>, Failure> {
-        let mut batch = Vec::new();
-        let mut bytes = 0;
-        while bytes < pace.batch_bytes {
-            let current = match self.current.take() {
-                Some(current) => Some(current),
-                None => self.reader.next_document()?.map(|document| (document, 0)),
-            };
-            let Some((document, start)) = current else { break };
-            let (piece, rest) = split_piece(&document.text[start..], pace.piece_bytes);
-            let span = Span { text_bytes: piece.len() as u64, first: start == 0, last: rest.is_empty() };
-            // An empty document still costs its line, so that batches of them end, too.
-            bytes += piece.len() + 1;
-            let end = start + piece.len();
-            batch.push((span, piece.to_owned()));
-            if !span.last {
-                self.current = Some((document, end));
-            }
-        }
-        Ok(batch)
-    }
 }

@@ -1,14 +1,15 @@
 //! `tokenize`: documents to a token file, one attempt per shard, resumable inside the shard.
 
+pub(super) mod byte_bpe;
 mod encoder;
 mod handler;
 mod partial;
 pub(super) mod pieces;
 mod shard;
+mod source;
 
 #[cfg(test)]
 mod tests;
 
-#[cfg(feature = "train")]
-pub(super) use encoder::Encoder;
+pub use encoder::{Encoder, Method};
 pub use handler::TOKENIZE;

@@ -6,12 +6,13 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokenizers::Tokenizer;
 
-use super::TOKENIZE;
-use super::handler::{Pace, run_with};
+use super::handler::{Pace, run_with, write_shard};
+use super::{Encoder, Method, TOKENIZE};
 use crate::core::artifact::Outputs;
 use crate::core::rng::{Rng, derive_seed};
 use crate::core::token_file::{Header, Width};
 use crate::steps::StepError;
+use crate::steps::corpus_documents::document_files;
 use crate::steps::grammar::Grammar;
 use crate::steps::tests::bench::{Bench, Recorder};
 use crate::steps::tokenizer_train::TOKENIZER_TRAIN;
@@ -210,4 +211,86 @@ fn wrong_inputs_are_refused() {
     let broken = bench.artifacts.put_bytes(b"{\"id\":\"a:0\"}\n", "application/x-ndjson").unwrap();
     let broken = json!({"documents": broken, "tokenizer": with["tokenizer"]});
     assert!(bench.run(&TOKENIZE, &broken).unwrap_err().message.contains(":1: not a document"));
+}
+
+#[test]
+fn a_broken_line_behind_documents_is_refused_too() {
+    let (bench, mut with) = bench();
+    let documents = serde_json::from_value(with["documents"].clone()).unwrap();
+    let mut bytes = bench.artifacts.read(&documents).unwrap();
+    bytes.extend(b"{\"id\":\"a:0\"}\n");
+    with["documents"] = json!(bench.artifacts.put_bytes(&bytes, "application/x-ndjson").unwrap());
+    let Err(StepError::Failed(failure)) = attempt(&bench, &with, &mut Recorder::default()) else { panic!("it passed") };
+    assert!(failure.message.contains(&format!(":{}: not a document", texts().len() + 1)), "{failure}");
+}
+
+fn tokenizer_json(bench: &Bench, with: &Value) -> Vec<u8> {
+    bench.artifacts.read(&serde_json::from_value(with["tokenizer"].clone()).unwrap()).unwrap()
+}
+
+#[test]
+fn the_library_gives_the_same_file() {
+    let (bench, mut with) = bench();
+    let mut texts = texts();
+    // What is left to the library, and its neighbours.
+    texts.push(format!("before {}\n after", " ".repeat(70_000)));
+    with["documents"] = json!(bench.documents(&texts));
+    let fast = bench.run(&TOKENIZE, &with).unwrap();
+    with["encoder"] = json!("tokenizers");
+    assert_eq!(bench.run(&TOKENIZE, &with).unwrap(), fast);
+}
+
+#[test]
+fn a_tokenizer_of_another_form_is_left_to_the_library_with_a_note() {
+    let (bench, mut with) = bench();
+    let mut recorder = Recorder::default();
+    let ours = attempt(&bench, &with, &mut recorder).unwrap();
+    assert_eq!(recorder.notes, [] as [&str; 0]);
+    let mut json: Value = serde_json::from_slice(&tokenizer_json(&bench, &with)).unwrap();
+    json["post_processor"] =
+        json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
+    with["tokenizer"] = json!(bench.artifacts.put_bytes(json.to_string().as_bytes(), "application/json").unwrap());
+    assert_eq!(attempt(&bench, &with, &mut recorder).unwrap(), ours);
+    assert_eq!(recorder.notes.len(), 1, "{:?}", recorder.notes);
+    assert!(recorder.notes[0].ends_with("it has a post-processor"), "{:?}", recorder.notes);
+}
+
+/// An attempt whose own encoder has lost all merges, so that every word of two letters differs.
+fn attempt_with_a_wrong_encoder(texts: &[String]) -> Result<Outputs, StepError> {
+    let (bench, with) = bench();
+    let right = tokenizer_json(&bench, &with);
+    let mut wrong: Value = serde_json::from_slice(&right).unwrap();
+    wrong["model"]["merges"] = json!([]);
+    let encoder = Encoder::load(&right, Method::Fast).unwrap().with_wrong_fast(wrong.to_string().as_bytes());
+    let files = document_files(&bench.artifacts, &bench.documents(texts), None).unwrap();
+    bench.attempt(&with, &mut Recorder::default(), |context| write_shard(context, SMALL, &encoder, files))
+}
+
+#[test]
+fn ids_that_differ_from_the_library_fail_the_step_and_name_the_document() {
+    // Of the documents after the first ones, about one in a hundred is checked.
+    for (right, wrong) in [(3, 1), (15, 1), (16, 600)] {
+        let texts: Vec<String> =
+            (0..right + wrong).map(|index| if index < right { "1 2" } else { "1 the" }.to_owned()).collect();
+        let Err(StepError::Failed(failure)) = attempt_with_a_wrong_encoder(&texts) else { panic!("{right} {wrong}") };
+        let number: usize = failure.message.split(' ').nth(1).unwrap().parse().unwrap();
+        assert!((right..right + wrong).contains(&number), "{failure}");
+        let expected = format!(
+            "document {number} (`test:{number}`), text from byte 0 on: token 1 differs from that of the `tokenizers` library"
+        );
+        assert_eq!(failure.message, expected);
+        assert!(failure.hint.unwrap().contains("encoder = \"tokenizers\""));
+    }
+    assert!(attempt_with_a_wrong_encoder(&["1 2".to_owned()]).is_ok());
+}
+
+#[test]
+fn a_later_piece_of_a_long_document_is_checked_too() {
+    let text = format!("{}{}", "1 ".repeat(300), "the ".repeat(40_000));
+    let Err(StepError::Failed(failure)) = attempt_with_a_wrong_encoder(&[text]) else { panic!("it was not checked") };
+    let message = &failure.message;
+    assert!(
+        message.starts_with("document 0 (`test:0`), text from byte ") && !message.contains("byte 0 on"),
+        "{message}"
+    );
 }

@@ -1,0 +1,72 @@
+//! Text to token ids, with a memory for words: text is mostly made of few of them.
+
+use std::sync::Mutex;
+
+use super::form::{self, NotUnderstood};
+use super::hash::FastMap;
+use super::merges::{Merges, Scratch};
+use super::words::{LONGEST_WORD, Words};
+
+/// Words that a memory holds; it takes up about 6 MiB then.
+pub(super) const KNOWN_WORDS: usize = 1 << 16;
+
+/// Longer words are rare, and most of them occur once.
+const LONGEST_KNOWN: usize = 64;
+
+/// A byte-level BPE tokenizer with GPT-2's pre-tokenizer.
+pub struct ByteBpe {
+    merges: Merges,
+    /// As many as threads were ever encoding at the same time.
+    idle: Mutex<Vec<Memory>>,
+}
+
+/// Words met before, with their tokens. What it holds changes how fast a word is encoded, never its tokens.
+#[derive(Default)]
+struct Memory {
+    /// Start and length in `ids`.
+    words: FastMap<Box<[u8]>, (u32, u32)>,
+    ids: Vec<u32>,
+    scratch: Scratch,
+}
+
+impl ByteBpe {
+    /// # Errors
+    /// When the tokenizer has another form than `tokenizer.train` gives it.
+    pub fn load(json: &[u8]) -> Result<ByteBpe, NotUnderstood> {
+        Ok(ByteBpe { merges: form::read(json)?, idle: Mutex::default() })
+    }
+
+    /// The token ids of a text, without special tokens; none when it has a word of more than 64 KiB.
+    pub fn encode(&self, text: &str) -> Option<Vec<u32>> {
+        // The lock is never held where a panic is possible, so it is never poisoned.
+        let mut memory = self.idle.lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_default();
+        let mut ids = Vec::with_capacity(text.len() / 3);
+        let mut words = Words::new(text);
+        let too_long = words.any(|word| {
+            let short = word.len() <= LONGEST_WORD;
+            if short {
+                memory.encode_word(&self.merges, word.as_bytes(), &mut ids);
+            }
+            !short
+        });
+        if let Ok(mut idle) = self.idle.lock() {
+            idle.push(memory);
+        }
+        (!too_long).then_some(ids)
+    }
+}
+
+impl Memory {
+    fn encode_word(&mut self, merges: &Merges, word: &[u8], ids: &mut Vec<u32>) {
+        if let Some((start, length)) = self.words.get(word) {
+            ids.extend_from_slice(&self.ids[*start as usize..][..*length as usize]);
+            return;
+        }
+        let before = ids.len();
+        merges.encode_word(word, &mut self.scratch, ids);
+        if word.len() <= LONGEST_KNOWN && self.words.len() < KNOWN_WORDS {
+            self.words.insert(word.into(), (self.ids.len() as u32, (ids.len() - before) as u32));
+            self.ids.extend_from_slice(&ids[before..]);
+        }
+    }
+}

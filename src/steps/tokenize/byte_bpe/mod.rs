@@ -1,0 +1,14 @@
+//! Byte-level BPE with GPT-2's pre-tokenizer: the ids of `tokenizers`, many times faster.
+
+mod classes;
+mod encoder;
+mod form;
+mod hash;
+mod merges;
+#[cfg(test)]
+mod tests;
+mod words;
+
+pub use encoder::ByteBpe;
+pub use form::{NotUnderstood, byte_char};
+pub use words::{LONGEST_WORD, Words};
