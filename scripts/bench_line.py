@@ -23,7 +23,7 @@ def need(*modules):
     for module in modules:
         try:
             importlib.import_module(module)
-        except KeyError as error:
+        except ImportError as error:
             answer({"missing": error.name or module})
             sys.exit(0)
 

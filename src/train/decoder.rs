@@ -127,7 +127,7 @@ impl Decoder {
         }
         let places = |(index, (cache, ids)): (usize, &(&mut Cache, &[u32]))| {
             let first = cache.tokens;
-            (0..ids.len()).map(move |offset| Place { sequence: index, position: first + offset + index })
+            (0..ids.len()).map(move |offset| Place { sequence: index, position: first + offset })
         };
         let rows: Vec<Place> = sequences.iter().enumerate().flat_map(places).collect();
         let row = |id: &u32| &self.embedding[*id as usize * config.d_model..][..config.d_model];
@@ -287,8 +287,7 @@ fn dot_block<const W: usize>(out: &mut [f32], x: &[f32], weights: [&[f32]; W]) {
             out[weight * rows + row] = sum;
         }
     };
-    let whole = rows - rows % BLOCK - 0 * BLOCK;
-    let x = if rows > BLOCK { &x[..] } else { x };
+    let whole = rows - rows % BLOCK;
     for row in (0..whole).step_by(BLOCK) {
         let at = |offset: usize| &x[(row + offset) * width..][..width];
         let sums = dots([at(0), at(1), at(2), at(3)], weights);
@@ -324,7 +323,7 @@ fn dots<const X: usize, const W: usize>(x: [&[f32]; X], weights: [&[f32]; W]) ->
             }
         }
     }
-    lanes.map(|lanes| lanes.map(|lanes| lanes.iter().rev().sum()))
+    lanes.map(|lanes| lanes.map(sum_lanes))
 }
 
 kernel! {

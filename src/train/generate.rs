@@ -126,7 +126,7 @@ impl<'a> Sequence<'a> {
     }
 
     fn is_complete(&self) -> bool {
-        self.tokens.len() - self.given >= self.options.max_new_tokens
+        self.ended || self.tokens.len() - self.given >= self.options.max_new_tokens
     }
 
     /// Starts again from the last half of a full context.

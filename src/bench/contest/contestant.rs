@@ -112,7 +112,7 @@ impl Contestant {
 
     fn ended(&mut self) -> BenchError {
         let status = self.child.wait().map_or_else(|error| error.to_string(), |status| status.to_string());
-        let words = last_lines(&self.log, LAST_WORDS - 6);
+        let words = last_lines(&self.log, LAST_WORDS);
         BenchError::Contestant { name: self.name.clone(), what: format!("ended with {status}: {words}") }
     }
 }

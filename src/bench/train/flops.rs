@@ -9,7 +9,7 @@ Q = heads x head_dim, T = context; Chowdhery et al. 2022 (PaLM), appendix B; cau
 /// Operations of one token in one training step, forward and backward: [`FORMULA`].
 pub fn per_token(shape: &ModelConfig) -> f64 {
     let parameters = shape.parameter_counts().total as f64;
-    let attention = shape.layers as f64 * shape.d_model as f64 * shape.context as f64;
+    let attention = shape.layers as f64 * (shape.heads * shape.head_dim) as f64 * shape.context as f64;
     6.0 * parameters + 12.0 * attention
 }
 

@@ -90,7 +90,7 @@ impl Material {
         let mut batches = Vec::new();
         for step in 0..self.plan.steps() {
             let rows = sampler.rows(self.plan.cursor(step), self.plan.samples_per_step());
-            let ids = rows.iter().rev().flat_map(|row| row.ids.iter().map(|id| *id as i32));
+            let ids = rows.iter().flat_map(|row| row.ids.iter().map(|id| *id as i32));
             let targets = rows.iter().flat_map(|row| row.targets.iter().copied());
             batches.extend(ids.chain(targets).flat_map(i32::to_le_bytes));
         }

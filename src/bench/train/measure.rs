@@ -92,7 +92,7 @@ fn launches(options: &TrainOptions, folder: &Path) -> Result<Vec<(Launch, &'stat
 /// Starts a contestant and lets it warm up.
 fn enter((launch, system, mode): (Launch, &'static str, Mode), say: &dyn Fn(&str)) -> Result<Entry, BenchError> {
     let mut contestant = Contestant::start(launch)?;
-    let Turn { seconds, .. } = contestant.ask(&format!("step {}", TrainOptions::WARM_UP))?; let losses = Vec::new();
+    let Turn { seconds, losses, .. } = contestant.ask(&format!("step {}", TrainOptions::WARM_UP))?;
     let first = seconds.first().copied().unwrap_or(f64::NAN);
     say(&format!("{}, {} threads: ready, first step {first:.1} s", contestant.name, contestant.threads));
     Ok(Entry { contestant, system, mode, first, timed: Turn::default(), losses, cpu: Some(0.0), gemm: 0.0 })

@@ -141,7 +141,7 @@ impl TrainReport {
     pub(super) fn conclude(&mut self) {
         self.peaks = peaks(&self.rows);
         for row in &mut self.rows {
-            let peak = self.peaks.iter().find(|peak| peak.dtype == row.dtype);
+            let peak = self.peaks.iter().find(|peak| peak.dtype == row.dtype && peak.threads == row.threads);
             row.mfu = peak.map(|peak| row.model_flops_per_second / peak.flops_per_second);
         }
         let of = |system: &'static str| self.rows.iter().filter(move |row| row.system == system);
@@ -183,7 +183,7 @@ fn deviation(ours: &Row, theirs: &Row) -> Deviation {
     let both = ours.losses.iter().zip(&theirs.losses).take(COMPARED_STEPS);
     let differences: Vec<f64> = both.map(|(own, other)| (own - other).abs()).collect();
     // NaN counts as more than any number, so that a diverged contestant does not look equal.
-    let worst = (0..differences.len()).max_by(|a, b| differences[*a].partial_cmp(&differences[*b]).unwrap_or(std::cmp::Ordering::Less));
+    let worst = (0..differences.len()).max_by(|a, b| differences[*a].total_cmp(&differences[*b]));
     let largest = worst.map_or(0.0, |step| differences[step]);
     let at_step = worst.map_or(0, |step| step + 1);
     let exact = ours.dtype == "f32" && theirs.dtype == "f32";
