@@ -13,7 +13,10 @@ const QUIET: Duration = Duration::from_secs(1);
 /// The longest that a folder waits.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-type Task = Box<dyn FnOnce() + Send>;
+enum Task {
+    Perform(Box<dyn FnOnce() + Send>),
+    Remove(PathBuf),
+}
 
 /// A thread that is started when there is something to do.
 #[derive(Default)]
@@ -22,37 +25,50 @@ pub(super) struct Janitor {
 }
 
 impl Janitor {
+    /// When there is time.
     pub(super) fn remove(&mut self, folder: PathBuf) {
-        self.perform(move || remove_folder(&folder));
+        self.queue(Task::Remove(folder));
     }
 
     pub(super) fn perform(&mut self, task: impl FnOnce() + Send + 'static) {
+        self.queue(Task::Perform(Box::new(task)));
+    }
+
+    fn queue(&mut self, task: Task) {
         if self.at_work.is_none() {
             let (queue, tasks) = channel::<Task>();
             let work = move || while work_off(&tasks) {};
             self.at_work = thread::Builder::new().name("janitor".into()).spawn(work).ok().map(|thread| (queue, thread));
         }
-        match &self.at_work {
+        match (&self.at_work, task) {
             // Its thread ends with the queue only.
-            Some((queue, _)) => drop(queue.send(Box::new(task))),
-            None => task(),
+            (Some((queue, _)), task) => drop(queue.send(task)),
+            (None, Task::Perform(task)) => task(),
+            (None, Task::Remove(folder)) => remove_folder(&folder),
         }
     }
 }
 
-/// Waits for tasks and for a good time, and performs them; false at the end of the queue.
+/// Waits for tasks; removes folders at a good time. False at the end of the queue.
 fn work_off(tasks: &Receiver<Task>) -> bool {
-    let Ok(first) = tasks.recv() else { return false };
-    let mut waiting = vec![first];
+    let mut folders = match tasks.recv() {
+        Ok(Task::Remove(folder)) => vec![folder],
+        Ok(Task::Perform(task)) => {
+            task();
+            return true;
+        }
+        Err(_) => return false,
+    };
     let deadline = Instant::now() + PATIENCE;
     let more = loop {
         match tasks.recv_timeout(QUIET.min(deadline.saturating_duration_since(Instant::now()))) {
-            Ok(task) => waiting.push(task),
+            Ok(Task::Remove(folder)) => folders.push(folder),
+            Ok(Task::Perform(task)) => task(),
             Err(RecvTimeoutError::Timeout) => break true,
             Err(RecvTimeoutError::Disconnected) => break false,
         }
     };
-    waiting.into_iter().for_each(|task| task());
+    folders.iter().for_each(|folder| remove_folder(folder));
     more
 }
 

@@ -107,13 +107,16 @@ fn apply_to_step(
     step: &StepId,
 ) -> Result<Applied, StoreError> {
     let Recorded { run, at, event } = recorded;
-    let sql = "SELECT status, fence, attempts, parent FROM step WHERE run = ?1 AND id = ?2";
+    // By number: this is asked for every event.
+    let sql = "SELECT status, fence, attempts, parent, attempt_started_at, lease_expires_at FROM step
+               WHERE run = ?1 AND id = ?2";
     let found = first(connection, sql, params![run.to_string(), step.as_str()], |row| {
-        let fence = Fence(decode::get::<i64>(row, "fence")?.cast_unsigned());
-        let parent = decode::get::<Option<String>>(row, "parent")?;
-        Ok((decode::parse::<StepStatus>(row, "status")?, fence, decode::get::<u32>(row, "attempts")?, parent))
+        let fence = Fence(decode::get::<i64>(row, 1)?.cast_unsigned());
+        let compute_ms = compute_ms(decode::maybe(row, 4)?, decode::maybe(row, 5)?, *at);
+        let parent = decode::get::<Option<String>>(row, 3)?;
+        Ok((decode::parse::<StepStatus>(row, 0)?, fence, decode::get::<u32>(row, 2)?, parent, compute_ms))
     })?;
-    let (before, fence, attempts, parent) =
+    let (before, fence, attempts, parent, compute_ms) =
         found.ok_or_else(|| StoreError::UnknownStep { run: *run, step: step.clone() })?;
     if !status::fence_holds(event, before, fence) {
         return Ok(Applied::Stale);
@@ -127,7 +130,7 @@ fn apply_to_step(
     if before == StepStatus::Waiting {
         waits::take_signal(connection, *run, step, event)?;
     }
-    let row = StepOf { connection, run: run.to_string(), step, at: time_text(*at), attempts };
+    let row = StepOf { connection, run: run.to_string(), step, at: time_text(*at), attempts, compute_ms };
     match event {
         Event::StepReady { not_before, .. } => row.ready(*not_before),
         Event::StepExpanded { items, .. } => row.expand(items, recorded, before),
@@ -159,6 +162,12 @@ fn apply_to_step(
     Ok(Applied::Done)
 }
 
+/// For how long an attempt has worked that ends now: not after its lease, however late that was noticed.
+fn compute_ms(started: Option<Timestamp>, lease_expires: Option<Timestamp>, now: Timestamp) -> Option<i64> {
+    let end = lease_expires.map_or(now, |expires| expires.min(now));
+    started.map(|started| (end.as_millisecond() - started.as_millisecond()).max(0))
+}
+
 /// A step row to be changed at a time.
 struct StepOf<'a> {
     connection: &'a Connection,
@@ -166,6 +175,8 @@ struct StepOf<'a> {
     step: &'a StepId,
     at: String,
     attempts: u32,
+    /// Of the attempt, if it ends now.
+    compute_ms: Option<i64>,
 }
 
 /// Nothing runs for this step any more.
@@ -372,12 +383,10 @@ impl StepOf<'_> {
 
     /// Ends the running attempt, if there is one.
     fn close_attempt(&self, status: &str, reason: Option<&str>) -> Result<(), StoreError> {
-        let sql =
-            "UPDATE attempt SET status = ?4, finished_at = ?5, reason = ?6, compute_ms = max(0, CAST(round(86400000 *
-                       (julianday((SELECT min(?5, coalesce(lease_expires_at, ?5)) FROM step WHERE run = ?1 AND id = ?2))
-                        - julianday(started_at))) AS INTEGER))
+        let sql = "UPDATE attempt SET status = ?4, finished_at = ?5, reason = ?6, compute_ms = ?7
                    WHERE run = ?1 AND step = ?2 AND attempt = ?3 AND status = 'running'";
-        self.execute(sql, params![self.run, self.step.as_str(), self.attempts, status, self.at, reason])
+        let key = params![self.run, self.step.as_str(), self.attempts, status, self.at, reason, self.compute_ms];
+        self.execute(sql, key)
     }
 
     fn note_artifact(&self, artifact: &ArtifactRef) -> Result<(), StoreError> {

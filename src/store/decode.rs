@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use rusqlite::types::FromSql;
-use rusqlite::{Connection, Params, Row};
+use rusqlite::{Connection, Params, Row, RowIndex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -58,19 +58,23 @@ pub(super) fn first<T>(
     rows.next()?.map(decode).transpose()
 }
 
-fn bad(column: &str, error: impl Display) -> StoreError {
+/// The name or the number of a column.
+pub(super) trait Column: RowIndex + Display + Copy {}
+impl<T: RowIndex + Display + Copy> Column for T {}
+
+fn bad(column: impl Display, error: impl Display) -> StoreError {
     StoreError::undecodable(format!("column `{column}`: {error}"))
 }
 
-pub(super) fn get<T: FromSql>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
+pub(super) fn get<T: FromSql>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
     row.get(column).map_err(|error| bad(column, error))
 }
 
-pub(super) fn parse<T: FromStr<Err: Display>>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
+pub(super) fn parse<T: FromStr<Err: Display>>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
     get::<String>(row, column)?.parse().map_err(|error| bad(column, error))
 }
 
-pub(super) fn maybe<T: FromStr<Err: Display>>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError> {
+pub(super) fn maybe<T: FromStr<Err: Display>>(row: &Row<'_>, column: impl Column) -> Result<Option<T>, StoreError> {
     let text: Option<String> = get(row, column)?;
     text.map(|text| text.parse().map_err(|error| bad(column, error))).transpose()
 }

@@ -157,8 +157,7 @@ fn an_engine_without_work_sleeps() {
     };
     let mut before = switches();
     eventually("the engine has settled", || {
-        // The janitor waits for a second.
-        std::thread::sleep(std::time::Duration::from_millis(1500));
+        std::thread::sleep(std::time::Duration::from_millis(500));
         let now = switches();
         std::mem::replace(&mut before, now) == now
     });
