@@ -13,6 +13,21 @@ pub trait Kernel {
     fn run(self) -> Self::Output;
 }
 
+/// Whether this machine has 32 vector registers of 16 lanes.
+pub fn has_wide_vectors() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    {
+        is_x86_feature_detected!("avx512f")
+            && is_x86_feature_detected!("avx512bw")
+            && is_x86_feature_detected!("avx512dq")
+            && is_x86_feature_detected!("avx512vl")
+            && is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("fma")
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
 /// Runs a kernel with the widest vectors of this machine.
 #[cfg(target_arch = "x86_64")]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
@@ -24,16 +39,11 @@ pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     fn avx2<K: Kernel>(kernel: K) -> K::Output {
         kernel.run()
     }
-    let has_avx2 = is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma");
-    let has_avx512 = is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl");
-    if has_avx2 && has_avx512 {
-        // SAFETY: each feature that `avx512` is compiled for was detected above.
+    if has_wide_vectors() {
+        // SAFETY: each feature that `avx512` is compiled for was detected.
         return unsafe { avx512(kernel) };
     }
-    if has_avx2 {
+    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
         // SAFETY: each feature that `avx2` is compiled for was detected above.
         return unsafe { avx2(kernel) };
     }

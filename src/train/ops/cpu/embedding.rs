@@ -14,13 +14,11 @@ pub fn embedding(weight: &[f32], ids: &[usize], width: usize) -> Vec<f32> {
     out
 }
 
-/// Gradient for a weight of `rows` rows: each upstream row added to the row of its id, in order.
-pub fn embedding_backward(rows: usize, ids: &[usize], width: usize, upstream: &[f32]) -> Vec<f32> {
-    let mut dweight = vec![0.0; rows * width];
+/// Adds each upstream row to the row of `dweight` of its id, in order.
+pub fn add_rows(dweight: &mut [f32], ids: &[usize], width: usize, upstream: &[f32]) {
     for (id, upstream) in ids.iter().zip(upstream.chunks_exact(width)) {
         for (sum, value) in dweight[id * width..(id + 1) * width].iter_mut().zip(upstream) {
             *sum += value;
         }
     }
-    dweight
 }

@@ -7,6 +7,5 @@ pub mod attention;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
-#[expect(unsafe_code, reason = "the gemm crate takes raw pointers")]
 pub mod gemm;
 pub mod norm;

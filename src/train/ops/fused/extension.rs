@@ -6,7 +6,7 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 
-use super::differentiable::{Differentiable, Tracked, record};
+use super::differentiable::{Accumulating, Differentiable, Tracked, record, record_accumulating};
 use super::operations::{
     Attention, CrossEntropy, Dropout, Embedding, Gelu, Host, Linear, LinearAdd, QkNorm, RmsNorm, SwiGlu, token_nll,
 };
@@ -114,7 +114,7 @@ impl FusedOps for Flex {
 
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     fn fused_embedding(weight: FloatTensor<Self>, ids: Arc<[usize]>) -> FloatTensor<Self> {
-        record::<C, _, _>([&weight], Embedding { weight: saved(&weight), ids })
+        record_accumulating::<C, _>(&weight, Embedding { weight: saved(&weight), ids })
     }
 
     fn fused_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {

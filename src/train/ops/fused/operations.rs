@@ -5,8 +5,8 @@ use std::sync::Arc;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
-use super::differentiable::Differentiable;
-use crate::train::ops::cpu::gemm::{Output, View, parallel_product, parallel_product_into};
+use super::differentiable::{Accumulating, Differentiable};
+use crate::train::ops::cpu::gemm::{View, parallel_product, parallel_product_onto};
 use crate::train::ops::cpu::{activation, attention, cross_entropy, dropout, embedding, norm};
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
 
@@ -149,10 +149,8 @@ impl Differentiable<3> for LinearAdd {
     type Saved = Linear;
 
     fn forward(&self) -> FlexTensor {
-        let mut out = self.residual.values().to_vec();
         let [x, weight] = self.linear.operands();
-        parallel_product_into(&mut out, x, weight.transposed(), Output::Add);
-        tensor(out, self.residual.shape())
+        tensor(parallel_product_onto(self.residual.values(), x, weight.transposed()), self.residual.shape())
     }
 
     fn forward_saving(self) -> (FlexTensor, Linear) {
@@ -258,7 +256,7 @@ pub struct Embedding {
     pub ids: Arc<[usize]>,
 }
 
-impl Differentiable<1> for Embedding {
+impl Accumulating for Embedding {
     /// Rows and columns of the weight, and the ids.
     type Saved = (usize, usize, Arc<[usize]>);
 
@@ -267,15 +265,17 @@ impl Differentiable<1> for Embedding {
         tensor(embedding::embedding(self.weight.values(), &self.ids, width), [self.ids.len(), width])
     }
 
-    fn forward_saving(self) -> (FlexTensor, Self::Saved) {
+    fn saved(self) -> Self::Saved {
         let (rows, width) = self.weight.rows_and_columns();
-        (self.forward(), (rows, width, self.ids))
+        (rows, width, self.ids)
     }
 
-    fn backward(saved: Self::Saved, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
+    fn accumulate(saved: Self::Saved, upstream: FlexTensor, gradient: Option<FlexTensor>) -> FlexTensor {
         let (rows, width, ids) = saved;
-        let upstream = Host::new(upstream);
-        [Some(tensor(embedding::embedding_backward(rows, &ids, width, upstream.values()), [rows, width]))]
+        let gradient = gradient.map(|gradient| gradient.to_contiguous());
+        let mut gradient = gradient.unwrap_or_else(|| tensor(vec![0.0; rows * width], [rows, width]));
+        embedding::add_rows(gradient.storage_mut(), &ids, width, Host::new(upstream).values());
+        gradient
     }
 }
 

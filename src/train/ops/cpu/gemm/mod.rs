@@ -1,0 +1,21 @@
+//! Matrix products in f32: packed operands, tiles that stay in registers, all threads.
+
+mod pack;
+#[expect(unsafe_code, reason = "tasks write different parts of the output")]
+mod parallel;
+#[expect(unsafe_code, reason = "writes a part of a matrix")]
+mod product;
+#[expect(unsafe_code, reason = "threads write different parts of one matrix")]
+mod target;
+#[expect(unsafe_code, reason = "writes a part of a matrix")]
+mod tile;
+mod view;
+
+pub use parallel::{parallel_product, parallel_product_into, parallel_product_onto};
+pub use product::{product, product_into};
+pub use target::{Output, Target};
+pub use view::View;
+
+#[cfg(test)]
+#[expect(unsafe_code, reason = "calls the tile directly")]
+mod tests;

@@ -1,0 +1,43 @@
+//! The place of an output matrix that several threads write different parts of.
+
+/// What happens to the values that the output holds already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Output {
+    Overwrite,
+    Add,
+}
+
+/// The place of a row-major output matrix, possibly inside a wider one.
+#[derive(Clone, Copy)]
+pub struct Target {
+    pointer: *mut f32,
+    row_stride: usize,
+}
+
+// SAFETY: a target is only an address. Whoever makes writes through it promises that no one else uses
+// those elements meanwhile.
+unsafe impl Send for Target {}
+// SAFETY: as above.
+unsafe impl Sync for Target {}
+
+impl Target {
+    /// The start of `out`, whose rows are `row_stride` elements apart.
+    pub fn new(out: &mut [f32], row_stride: usize) -> Self {
+        Target { pointer: out.as_mut_ptr(), row_stride }
+    }
+
+    /// The start of the room of a vector that has not been filled yet; rows are `row_stride` elements apart.
+    pub fn spare(out: &mut Vec<f32>, row_stride: usize) -> Self {
+        Target { pointer: out.spare_capacity_mut().as_mut_ptr().cast(), row_stride }
+    }
+
+    /// The place `row` rows down and `column` columns right.
+    pub fn offset(self, row: usize, column: usize) -> Self {
+        Target { pointer: self.pointer.wrapping_add(row * self.row_stride + column), ..self }
+    }
+
+    /// Address of an element.
+    pub fn at(self, row: usize, column: usize) -> *mut f32 {
+        self.offset(row, column).pointer
+    }
+}
