@@ -4,6 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::error::CliError;
+use super::show::MOST_CHILDREN;
 use crate::core::budget::hours;
 use crate::core::decide::later;
 use crate::core::estimate::{Estimate, Task, Work, estimate};
@@ -39,7 +40,7 @@ pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, Cli
     let mut compute = reader.compute(run.id)? + reader.compute_below(run.id)?;
     let mut left = None;
     if !run.status.is_terminal() {
-        let steps = reader.steps(run.id)?;
+        let steps = reader.open_work(run.id, MOST_CHILDREN)?;
         let leases = steps.iter().filter_map(|step| Some((step.attempt_started_at?, step.lease_expires_at?)));
         compute += working(leases.chain(reader.leases_below(run.id)?), now);
         left = estimate(&tasks(reader, run, &steps)?, slots, now);
@@ -63,7 +64,8 @@ fn tasks(reader: &Reader, run: &RunRow, steps: &[StepRow]) -> Result<Vec<Task>, 
     let usual = reader.usual_durations(run.id)?;
     // Children stand right behind their parent, and share its position.
     let mut position: Option<usize> = None;
-    let tasks = steps.iter().map(|step| {
+    let mut tasks: Vec<Task> = Vec::new();
+    for step in steps {
         if step.parent.is_none() {
             position = Some(position.map_or(0, |position| position + 1));
         }
@@ -76,9 +78,20 @@ fn tasks(reader: &Reader, run: &RunRow, steps: &[StepRow]) -> Result<Vec<Task>, 
             _ => Work::Waiting,
         };
         let usual = position.and_then(|position| usual.get(&position).copied());
-        Task { id: step.id.clone(), needs: step.needs.clone(), parent: step.parent.clone(), work, usual }
-    });
-    Ok(tasks.collect())
+        let task =
+            Task { id: step.id.clone(), needs: step.needs.clone(), parent: step.parent.clone(), work, usual, times: 1 };
+        if let (StepStatus::Expanded, Some(children)) = (step.status, step.children)
+            && children.total > MOST_CHILDREN
+        {
+            // The running ones, which count once more, are few.
+            let waiting = children.total.saturating_sub(children.done + children.failed);
+            let times = u32::try_from(waiting).unwrap_or(u32::MAX);
+            let (id, parent) = (step.id.child(usize::MAX), Some(step.id.clone()));
+            tasks.push(Task { id, needs: Vec::new(), parent, work: Work::Waiting, usual, times });
+        }
+        tasks.push(task);
+    }
+    Ok(tasks)
 }
 
 impl Effort {

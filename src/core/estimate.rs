@@ -60,6 +60,8 @@ pub struct Task {
     pub work: Work,
     /// How long equal steps took.
     pub usual: Option<Duration>,
+    /// How many such steps there are.
+    pub times: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -100,6 +102,7 @@ pub fn tasks(
         parent: step.parent.map(|parent| state.steps[parent].id.clone()),
         work: work(step),
         usual: usual.get(&step.spec).copied(),
+        times: 1,
     };
     state.steps.iter().map(task).collect()
 }
@@ -130,7 +133,7 @@ pub fn estimate(tasks: &[Task], slots: usize, now: Timestamp) -> Option<Estimate
     while let Some(i) = next.pop() {
         let own = own(i).unwrap_or_default();
         let end = start[i].saturating_add(own);
-        (longest, total) = (longest.max(end), total.saturating_add(own));
+        (longest, total) = (longest.max(end), total.saturating_add(own.saturating_mul(tasks[i].times)));
         for &j in &after[i] {
             start[j] = start[j].max(end);
             open[j] -= 1;
@@ -154,7 +157,7 @@ mod tests {
 
     fn task(id: &str, needs: &[&str], work: Work, usual: Option<u64>) -> Task {
         let needs = needs.iter().map(|&need| need.into()).collect();
-        Task { id: id.into(), needs, parent: None, work, usual: usual.map(Duration::from_secs) }
+        Task { id: id.into(), needs, parent: None, work, usual: usual.map(Duration::from_secs), times: 1 }
     }
 
     fn seconds(tasks: &[Task], slots: usize) -> Option<(u64, bool)> {
@@ -191,6 +194,9 @@ mod tests {
         child.parent = Some("f".into());
         let tasks = [task("f", &[], Work::Waiting, None), child, task("g", &["f"], Work::Waiting, Some(5))];
         assert_eq!(seconds(&tasks, 2), Some((15, true)));
+        let mut many = tasks.clone();
+        many[1].times = 9;
+        assert_eq!(seconds(&many, 2), Some(((9 * 10 + 5) / 2, true)));
         assert_eq!(seconds(&[task("a", &[], Work::Waiting, None)], 1), None);
         let half = [task("a", &[], Work::Waiting, None), task("b", &["a"], Work::Waiting, Some(5))];
         assert_eq!(seconds(&half, 1), Some((5, false)));

@@ -153,6 +153,18 @@ impl Reader {
         })
     }
 
+    /// As [`Reader::overview`], with the running children of fan-outs that have more and have not ended.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn open_work(&self, id: RunId, most: u64) -> Result<Vec<StepRow>, StoreError> {
+        self.with_children(id, "TRUE", |fan_out| match (fan_out.children, fan_out.status) {
+            (Some(children), _) if children.total <= most => Some("1"),
+            (Some(_), StepStatus::Expanded) => Some("status = 'running'"),
+            _ => None,
+        })
+    }
+
     /// What distinguishes a run from one that was just submitted: steps that wait for their needs are left
     /// out, and so are children of fan-outs that have succeeded or were skipped.
     ///
