@@ -52,7 +52,11 @@ fn copy(reader: &Reader, source: &ArtifactStore, target: &ArtifactStore) -> Resu
             }
             if target.verified_path(&artifact).is_err() {
                 let path = source.verified_path(&artifact).map_err(unreadable)?;
-                target.put_file(&path, &artifact.media_type)?;
+                if let Err(error) = target.put_file(&path, &artifact.media_type) {
+                    // It may have been dropped after it was verified.
+                    source.verified_path(&artifact).map_err(unreadable)?;
+                    return Err(error.into());
+                }
                 copied += 1;
             }
             if artifact.is_tree() {
