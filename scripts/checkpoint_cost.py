@@ -1,12 +1,13 @@
 #!/usr/bin/env python3
 """What checkpoints take from training: real runs of deep60 (batch 2 x 512), several binaries in turns.
 
-    scripts/checkpoint_cost.py [--rounds N] [--cycles N] [--steps N] [--every N] NAME=BINARY...
+    scripts/checkpoint_cost.py [--rounds N] [--cycles N] [--every N] NAME=BINARY...
 
-A checkpoint disturbs the steps after it. In cycles of `--steps` steps that end with one, the last three
-steps are the undisturbed ones; what the whole cycle takes longer than as many of those is the cost.
-Steps are seen from outside, as rows that appear in `metrics.jsonl`. Peak memory is that of the worker,
-with checkpoints and, in the last cycle but one, without.
+A checkpoint disturbs the steps after it. In cycles of `--every` steps that end with one, the last three
+steps are the undisturbed ones; what the whole cycle takes longer than as many of those is the cost, in
+time and in processor time of the worker (which other work on the machine disturbs less). Steps are seen
+from outside, as rows that appear in `metrics.jsonl`. Peak memory is that of the worker, with checkpoints
+and between them.
 """
 
 import argparse
@@ -54,22 +55,28 @@ def write_corpus(path, words):
     path.write_text(" ".join(rng.choices(vocabulary, k=words)) + "\n")
 
 
-def peak_memory(state):
-    """MiB of the worker of the run in a state directory, and forgets it."""
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            mine = f"{state}".encode() in (process / "environ").read_bytes() + (process / "cmdline").read_bytes()
-            if mine and b"worker" in (process / "cmdline").read_bytes():
-                status = (process / "status").read_text()
-                (process / "clear_refs").write_text("5")
-                return int(status.split("VmHWM:")[1].split()[0]) / 1024
-        except (OSError, IndexError):
-            pass
-    return None
+def worker_of(engine):
+    """The process that trains, as its folder in /proc."""
+    children = Path(f"/proc/{engine.pid}/task").glob("*/children")
+    workers = [Path("/proc") / child for path in children for child in path.read_text().split()]
+    return next((worker for worker in workers if b"worker" in (worker / "cmdline").read_bytes()), None)
+
+
+def processor_time(worker):
+    fields = (worker / "stat").read_text().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def peak_memory(worker):
+    """MiB since the last call."""
+    status = (worker / "status").read_text()
+    (worker / "clear_refs").write_text("5")
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
 
 
 def run(binary, directory, cycles, every):
-    """Times at which training steps ended, and the peak memory of each cycle and of its quiet end."""
+    """Times at which training steps ended, of the clock and of the processors, and the peak memory of each
+    cycle and of its quiet end."""
     steps = cycles * every + UNDISTURBED
     (directory / "cost.toml").write_text(
         WORKFLOW.format(corpus=directory.parent / "corpus.txt", steps=steps, every=every)
@@ -77,7 +84,7 @@ def run(binary, directory, cycles, every):
     state = directory / "state"
     command = [binary, "--state-dir", str(state), "run", str(directory / "cost.toml")]
     engine = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, cwd=directory)
-    times, peaks = [], {"cycle": [], "quiet": []}
+    times, work, peaks = [], [], {"cycle": [], "quiet": []}
     log = None
     while engine.poll() is None:
         time.sleep(0.003)
@@ -85,12 +92,15 @@ def run(binary, directory, cycles, every):
         seen = log.read_bytes().count(b"\n") if log and log.exists() else 0
         while len(times) < seen:
             times.append(time.monotonic())
+            if len(times) < steps:
+                worker = worker_of(engine)
+                work.append(processor_time(worker))
             place = len(times) % every
-            if len(times) > every and place in (every - UNDISTURBED, every - 1):
-                peaks["cycle" if place == every - UNDISTURBED else "quiet"].append(peak_memory(state))
+            if every < len(times) < steps and place in (every - UNDISTURBED, every - 1):
+                peaks["cycle" if place == every - UNDISTURBED else "quiet"].append(peak_memory(worker))
     if engine.returncode != 0:
         sys.exit(engine.stderr.read().decode())
-    return times, peaks
+    return times, work, peaks
 
 
 def costs(times, every):
@@ -114,21 +124,23 @@ def main():
     parser.add_argument("contestants", nargs="+", metavar="NAME=BINARY")
     options = parser.parse_args()
     contestants = [contestant.split("=", 1) for contestant in options.contestants]
-    found = {name: {"lost": [], "quiet": [], "cycle": [], "quiet_peak": []} for name, _ in contestants}
+    found = {name: {"lost": [], "work": [], "quiet": [], "cycle": [], "quiet_peak": []} for name, _ in contestants}
     with tempfile.TemporaryDirectory() as folder:
         write_corpus(Path(folder) / "corpus.txt", 200_000)
         for turn in range(options.rounds):
             for name, binary in contestants:
                 directory = Path(folder) / f"{name}-{turn}"
                 directory.mkdir()
-                times, peaks = run(os.path.abspath(binary), directory, options.cycles, options.every)
+                times, work, peaks = run(os.path.abspath(binary), directory, options.cycles, options.every)
                 lost, quiet = costs(times, options.every)
                 found[name]["lost"] += lost
+                found[name]["work"] += costs(work, options.every)[0]
                 found[name]["quiet"] += quiet
                 found[name]["cycle"] += [peak for peak in peaks["cycle"] if peak]
                 found[name]["quiet_peak"] += [peak for peak in peaks["quiet"] if peak]
                 subprocess.run(["rm", "-rf", str(directory)], check=True)
-                print(f"{name}: {['%.2f' % seconds for seconds in lost]}", file=sys.stderr)
+                print(f"{name}: {['%.2f' % seconds for seconds in lost]}", file=sys.stderr, flush=True)
+                print(f"  processors: {['%.2f' % seconds for seconds in found[name]['work']]}", file=sys.stderr, flush=True)
     for name, values in found.items():
         lost = statistics.median(values["lost"])
         print(
@@ -138,7 +150,7 @@ def main():
                     "checkpoints": len(values["lost"]),
                     "step_s": round(statistics.median(values["quiet"]), 3),
                     "lost_s": round(lost, 3),
-                    "lost_s_mean": round(statistics.mean(values["lost"]), 3),
+                    "processor_s": round(statistics.median(values["work"]), 3),
                     "share_at_one_per_minute": round(lost / 60, 4),
                     "peak_mib": round(max(values["cycle"], default=0)),
                     "peak_quiet_mib": round(max(values["quiet_peak"], default=0)),
