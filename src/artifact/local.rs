@@ -78,9 +78,22 @@ impl ArtifactStore {
     /// # Errors
     /// `NoSpace` or `Io`; nothing half-written is ever visible.
     pub fn put_bytes(&self, bytes: &[u8], media_type: &str) -> Result<ArtifactRef, ArtifactError> {
+        self.put_written(bytes.len() as u64, media_type, |writer| writer.write_all(bytes))
+    }
+
+    /// Publishes `size` bytes that `write` makes; for content that is never in memory as a whole.
+    ///
+    /// # Errors
+    /// As `put_bytes`, and what `write` returns.
+    pub fn put_written(
+        &self,
+        size: u64,
+        media_type: &str,
+        write: impl FnOnce(&mut ArtifactWriter) -> io::Result<()>,
+    ) -> Result<ArtifactRef, ArtifactError> {
         let mut writer = self.writer(media_type)?;
-        writer.reserve(bytes.len() as u64)?;
-        writer.write_all(bytes).map_err(|source| ArtifactError::io("write", writer.temp_path(), source))?;
+        writer.reserve(size)?;
+        write(&mut writer).map_err(|source| ArtifactError::io("write", writer.temp_path(), source))?;
         writer.finish()
     }
 

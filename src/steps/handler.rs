@@ -1,6 +1,7 @@
 //! The interface of a step kind: what runs, independent of where.
 
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -89,6 +90,10 @@ pub trait Reporter {
     fn rewind(&mut self, last_step: u64);
     /// Returns once the checkpoint is committed, or `Interrupted` when the engine is gone.
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), StepError>;
+    /// For a thread that commits checkpoints while the attempt goes on and reports.
+    fn checkpoint_line(&self) -> Arc<dyn CheckpointLine> {
+        Arc::new(NoLine)
+    }
     fn note(&mut self, message: String);
     /// A program has started in a process group of its own.
     fn group(&mut self, leader: u32) {
@@ -96,6 +101,22 @@ pub trait Reporter {
     }
     /// True once the engine has asked to stop. Cheap; long loops call it often.
     fn interrupted(&self) -> bool;
+}
+
+/// The part of the line to the engine that any thread of the attempt may use. What was reported before is
+/// committed with the checkpoint or before it.
+pub trait CheckpointLine: Send + Sync {
+    /// As [`Reporter::checkpoint`].
+    fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), StepError>;
+}
+
+/// Of attempts that have no engine to wait for.
+struct NoLine;
+
+impl CheckpointLine for NoLine {
+    fn checkpoint(&self, _checkpoint: Checkpoint) -> Result<(), StepError> {
+        Err(Failure::fatal("a step of this kind cannot write checkpoints in the background").into())
+    }
 }
 
 /// What a handler works with during one attempt.

@@ -38,7 +38,7 @@ pub use eval::EVAL;
 pub use export::EXPORT;
 #[cfg(feature = "train")]
 pub use generate::GENERATE;
-pub use handler::{Reporter, StepContext, StepError, StepHandler, arguments};
+pub use handler::{CheckpointLine, Reporter, StepContext, StepError, StepHandler, arguments};
 pub use memory::MemoryKills;
 pub use registry::{catalog, find, registry};
 pub use tokenize::{Encoder, Method, TOKENIZE};

@@ -46,6 +46,13 @@ pub struct TrainState {
     pub build: String,
 }
 
+impl TrainState {
+    /// The bytes of [`STATE_FILE`].
+    pub fn to_file(&self) -> Vec<u8> {
+        serde_json::to_vec_pretty(self).expect("the state has string keys only")
+    }
+}
+
 /// Why a checkpoint's content cannot be trained on.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
@@ -68,27 +75,22 @@ pub fn build_id() -> String {
     format!("stepwell {} {}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS)
 }
 
-/// A training at the end of a step, borrowed for writing. Files are made one at a time, because
-/// each is as large as the model.
-pub struct Snapshot<'a> {
+/// A training at the end of a step, copied: it may be written while training goes on. Nothing in it is
+/// shared with the model or the optimizer, which update their numbers in place.
+pub struct Snapshot {
     pub state: TrainState,
-    pub model: &'a Transformer,
-    pub optimizer: &'a AdamW,
+    /// By their Hugging Face names.
+    pub weights: Vec<NamedTensor>,
+    /// Both moments of every parameter.
+    pub moments: Vec<NamedTensor>,
     /// The end of a phase: kept for good.
     pub permanent: bool,
 }
 
-impl Snapshot<'_> {
-    pub fn weights_file(&self) -> Vec<u8> {
-        weights::save(&self.model.to_named())
-    }
-
-    pub fn optimizer_file(&self) -> Vec<u8> {
-        weights::save(&self.optimizer.to_named())
-    }
-
-    pub fn state_file(&self) -> Vec<u8> {
-        serde_json::to_vec_pretty(&self.state).expect("the state has string keys only")
+impl Snapshot {
+    /// Copies weights and moments to the host.
+    pub fn take(state: TrainState, model: &Transformer, optimizer: &AdamW, permanent: bool) -> Self {
+        Snapshot { state, weights: model.to_named(), moments: optimizer.to_named(), permanent }
     }
 }
 

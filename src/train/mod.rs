@@ -1,5 +1,6 @@
 //! The only place that imports burn.
 
+pub mod cadence;
 pub mod checkpoint;
 pub mod config;
 pub mod data;

@@ -33,7 +33,8 @@ pub struct Plan {
     pub schedule: Schedule,
     /// Global L2 norm to which gradients are clipped; 0 switches clipping off.
     pub clip: f64,
-    pub checkpoint_every: u64,
+    /// Optimizer steps between checkpoints; `None` lets the measured cost of a checkpoint decide.
+    pub checkpoint_every: Option<u64>,
     pub phases: Vec<Phase>,
 }
 
@@ -71,7 +72,7 @@ impl Plan {
             ("batch", self.batch as u64),
             ("accumulation", self.accumulation as u64),
             ("steps", self.steps()),
-            ("checkpoint_every", self.checkpoint_every),
+            ("checkpoint_every", self.checkpoint_every.unwrap_or(1)),
         ] {
             if value == 0 {
                 return Err(PlanError::Zero(name));
@@ -174,7 +175,7 @@ mod tests {
             learning_rate: 1e-2,
             schedule: Schedule { kind: ScheduleKind::Linear, warmup_steps: Some(0), ..Schedule::default() },
             clip: 1.0,
-            checkpoint_every: 10,
+            checkpoint_every: Some(10),
             phases,
         }
     }

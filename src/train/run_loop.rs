@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::Tensor;
 
+use super::cadence::Cadence;
 use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::config::ModelConfig;
 use super::data::{PackedRow, Sampler};
@@ -27,8 +28,14 @@ pub trait TrainingHost {
 
     /// A step was taken; called once per step, in order.
     fn step_done(&mut self, row: MetricRow) -> Result<(), Self::Error>;
-    /// Returns once the checkpoint is durable.
-    fn save(&mut self, snapshot: &Snapshot<'_>) -> Result<(), Self::Error>;
+    /// Takes a snapshot over and returns before it is durable. Never called before the one handed over
+    /// last was settled: at most one is in memory.
+    fn save(&mut self, snapshot: Snapshot) -> Result<(), Self::Error>;
+    /// Returns once the snapshot handed over last, if there is one, is a committed checkpoint.
+    fn settle(&mut self) -> Result<(), Self::Error>;
+    /// What writing the last snapshot took from training, apart from pauses of the loop; `None` while
+    /// it is being written.
+    fn writing_cost(&self) -> Option<Duration>;
     /// How long a step waited for its samples; called once per step, before anything is computed.
     fn waited_for_data(&mut self, _: Duration) {}
     /// Cheap; asked several times per step.
@@ -56,8 +63,9 @@ pub struct Trainer<'a> {
     /// Steps done.
     step: u64,
     loss: Option<f32>,
-    /// The step of the newest checkpoint.
+    /// The step of the newest snapshot.
     saved: u64,
+    cadence: Cadence,
 }
 
 impl<'a> Trainer<'a> {
@@ -76,7 +84,8 @@ impl<'a> Trainer<'a> {
         let config = model.config().clone();
         let optimizer = AdamW::new(settings);
         let device = device.to_owned();
-        Trainer { plan, samplers, device, settings, config, model, optimizer, step: 0, loss: None, saved: 0 }
+        let cadence = Cadence::starting_at(Instant::now());
+        Trainer { plan, samplers, device, settings, config, model, optimizer, step: 0, loss: None, saved: 0, cadence }
     }
 
     /// A training that goes on from a checkpoint.
@@ -95,12 +104,19 @@ impl<'a> Trainer<'a> {
         Trainer { optimizer, step: state.step, saved: state.step, loss: state.loss, ..fresh }
     }
 
-    /// Trains until the plan is done or the host wants to stop.
+    /// Trains until the plan is done or the host wants to stop. However it ends, no checkpoint is being
+    /// written any more.
     ///
     /// # Errors
     /// [`TrainError::Diverged`] for a loss or gradient norm that is NaN or infinite: nothing is
     /// saved then, so that the last checkpoint is a good one. And what the host returns.
-    pub fn run<H: TrainingHost>(mut self, host: &mut H) -> Result<Finished, H::Error> {
+    pub fn run<H: TrainingHost>(self, host: &mut H) -> Result<Finished, H::Error> {
+        let ended = self.take_steps(host);
+        let settled = host.settle();
+        ended.and_then(|finished| settled.map(|()| finished))
+    }
+
+    fn take_steps<H: TrainingHost>(mut self, host: &mut H) -> Result<Finished, H::Error> {
         while self.step < self.plan.steps() {
             let started = Instant::now();
             let rows = self.rows();
@@ -114,7 +130,7 @@ impl<'a> Trainer<'a> {
             let (next, row) = self.update(gradients, loss, started)?;
             self = next;
             host.step_done(row)?;
-            if self.checkpoint_is_due() {
+            if self.checkpoint_is_due(host) {
                 self.save(host)?;
             }
         }
@@ -182,13 +198,27 @@ impl<'a> Trainer<'a> {
         if value.is_finite() { Ok(()) } else { Err(TrainError::Diverged { step: self.step + 1, what, value }) }
     }
 
-    fn checkpoint_is_due(&self) -> bool {
-        self.step.is_multiple_of(self.plan.checkpoint_every) || self.plan.ends_phase(self.step)
+    fn checkpoint_is_due<H: TrainingHost>(&self, host: &H) -> bool {
+        let by_interval = match self.plan.checkpoint_every {
+            Some(steps) => self.step.is_multiple_of(steps),
+            None => self.cadence.is_due(host.writing_cost()),
+        };
+        by_interval || self.plan.ends_phase(self.step)
     }
 
+    /// Waits for the checkpoint before, so that there is one snapshot in memory and not two.
     fn save<H: TrainingHost>(&mut self, host: &mut H) -> Result<(), H::Error> {
+        let started = Instant::now();
+        host.settle()?;
+        host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.plan.ends_phase(self.step)))?;
+        self.saved = self.step;
+        self.cadence = Cadence::after_pause(started.elapsed());
+        Ok(())
+    }
+
+    fn state(&self) -> TrainState {
         let place = self.plan.place(self.step.saturating_sub(1));
-        let state = TrainState {
+        TrainState {
             format: FORMAT,
             step: self.step,
             cursor: self.plan.cursor(self.step),
@@ -200,11 +230,7 @@ impl<'a> Trainer<'a> {
             plan: self.plan.clone(),
             device: self.device.clone(),
             build: build_id(),
-        };
-        let permanent = self.plan.ends_phase(self.step);
-        host.save(&Snapshot { state, model: &self.model, optimizer: &self.optimizer, permanent })?;
-        self.saved = self.step;
-        Ok(())
+        }
     }
 }
 

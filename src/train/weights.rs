@@ -1,8 +1,10 @@
 //! Named weights on the host, in Hugging Face names and layouts, and their safetensors file.
 
 use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
 
-use safetensors::{Dtype, SafeTensors, tensor::TensorView};
+use safetensors::tensor::{Metadata, TensorInfo};
+use safetensors::{Dtype, SafeTensors};
 use thiserror::Error;
 
 /// One weight: row-major f32, linear layers as `[out, in]`.
@@ -33,16 +35,65 @@ pub enum WeightsError {
 
 /// A safetensors file with the weights in F32. Equal weights give equal bytes, whatever their order.
 pub fn save(tensors: &[NamedTensor]) -> Vec<u8> {
-    let bytes: Vec<Vec<u8>> =
-        tensors.iter().map(|tensor| tensor.data.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let views = tensors.iter().zip(&bytes).map(|(tensor, bytes)| {
-        let view = TensorView::new(Dtype::F32, tensor.shape.clone(), bytes)
+    let layout = FileLayout::new(tensors);
+    let mut file = Vec::with_capacity(layout.size() as usize);
+    layout.write(&mut file).expect("memory takes everything");
+    file
+}
+
+/// The file of [`save`], which can be written without having it in memory.
+pub struct FileLayout<'a> {
+    /// Length of the JSON, and the JSON.
+    header: Vec<u8>,
+    /// In the order of the file.
+    tensors: Vec<&'a NamedTensor>,
+}
+
+impl<'a> FileLayout<'a> {
+    pub fn new(tensors: &'a [NamedTensor]) -> Self {
+        let mut tensors: Vec<&NamedTensor> = tensors.iter().collect();
+        tensors.sort_by(|a, b| a.name.cmp(&b.name));
+        let mut end = 0;
+        let infos = tensors.iter().map(|tensor| {
+            let start = end;
+            end += size_of_val(tensor.data.as_slice());
+            let info = TensorInfo { dtype: Dtype::F32, shape: tensor.shape.clone(), data_offsets: (start, end) };
+            (tensor.name.clone(), info)
+        });
+        // `format: pt` is what the Python loaders look for.
+        let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        let metadata = Metadata::new(Some(format), infos.collect())
             .expect("a named tensor holds exactly the elements of its shape");
-        (tensor.name.as_str(), view)
-    });
-    // `format: pt` is what the Python loaders look for.
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    safetensors::serialize(views, Some(metadata)).expect("plain f32 tensors always serialise")
+        let mut json = serde_json::to_vec(&metadata).expect("metadata has string keys only");
+        // The format aligns the data to 8 bytes.
+        json.resize(json.len().next_multiple_of(8), b' ');
+        let mut header = (json.len() as u64).to_le_bytes().to_vec();
+        header.extend(json);
+        FileLayout { header, tensors }
+    }
+
+    /// Bytes of the whole file.
+    pub fn size(&self) -> u64 {
+        let data: usize = self.tensors.iter().map(|tensor| size_of_val(tensor.data.as_slice())).sum();
+        (self.header.len() + data) as u64
+    }
+
+    /// # Errors
+    /// Those of `out`.
+    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+        out.write_all(&self.header)?;
+        let mut buffer = vec![0; WRITE_BUFFER];
+        for tensor in &self.tensors {
+            for values in tensor.data.chunks(WRITE_BUFFER / size_of::<f32>()) {
+                let bytes = &mut buffer[..size_of_val(values)];
+                for (bytes, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
+                    *bytes = value.to_le_bytes();
+                }
+                out.write_all(bytes)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Reads a safetensors file; half precision is widened to f32.
@@ -60,6 +111,9 @@ pub fn load(bytes: &[u8]) -> Result<BTreeMap<String, NamedTensor>, WeightsError>
     }
     Ok(tensors)
 }
+
+/// Small enough for the processor's cache, large enough for a system call.
+const WRITE_BUFFER: usize = 256 * 1024;
 
 fn widen(dtype: Dtype, bytes: &[u8]) -> Option<Vec<f32>> {
     let (words, rest) = bytes.as_chunks::<4>();
@@ -91,6 +145,8 @@ fn half_to_f32(bits: u16) -> f32 {
 
 #[cfg(test)]
 mod tests {
+    use safetensors::tensor::TensorView;
+
     use super::*;
 
     fn tensor(name: &str, shape: &[usize], data: &[f32]) -> NamedTensor {
@@ -105,6 +161,20 @@ mod tests {
         assert_eq!(file, save(&[b.clone(), a.clone()]));
         let loaded = load(&file).expect("loads");
         assert_eq!(loaded.into_values().collect::<Vec<_>>(), [a, b]);
+    }
+
+    #[test]
+    fn a_file_is_what_the_library_makes_of_the_same_weights() {
+        let long = vec![0.5; WRITE_BUFFER / 4 + 3];
+        let tensors = [tensor("b", &[3], &[0.1, -0.0, f32::NAN]), tensor("a.weight", &[1, long.len()], &long)];
+        let bytes = tensors.each_ref().map(|t| t.data.iter().flat_map(|x| x.to_le_bytes()).collect::<Vec<u8>>());
+        let views = tensors.iter().zip(&bytes).map(|(tensor, bytes)| {
+            (tensor.name.as_str(), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).unwrap())
+        });
+        let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+        let file = save(&tensors);
+        assert_eq!(file, safetensors::serialize(views, Some(metadata)).unwrap());
+        assert_eq!(file.len() as u64, FileLayout::new(&tensors).size());
     }
 
     #[test]

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::core::event::Checkpoint;
 use crate::core::protocol::{FromAttempt, MetricRow, Progress};
 use crate::faults::around;
-use crate::steps::{Reporter, StepError};
+use crate::steps::{CheckpointLine, Reporter, StepError};
 
 use super::exec::die;
 
@@ -19,10 +19,16 @@ const PROGRESS_PERIOD: Duration = Duration::from_millis(50);
 
 /// Writes to the engine over the attempt's socket.
 pub(super) struct SocketReporter {
-    outgoing: Arc<Mutex<UnixStream>>,
-    acknowledged: Receiver<()>,
+    line: Arc<SocketLine>,
     interrupted: Arc<AtomicBool>,
     last_progress: Option<Instant>,
+}
+
+/// The socket, for all threads of the attempt.
+struct SocketLine {
+    outgoing: Arc<Mutex<UnixStream>>,
+    /// Held from the checkpoint to its answer: answers have no number.
+    acknowledged: Mutex<Receiver<()>>,
 }
 
 impl SocketReporter {
@@ -31,15 +37,30 @@ impl SocketReporter {
         acknowledged: Receiver<()>,
         interrupted: Arc<AtomicBool>,
     ) -> SocketReporter {
-        SocketReporter { outgoing, acknowledged, interrupted, last_progress: None }
+        let line = Arc::new(SocketLine { outgoing, acknowledged: Mutex::new(acknowledged) });
+        SocketReporter { line, interrupted, last_progress: None }
     }
 
+    fn send(&self, message: &FromAttempt) {
+        self.line.send(message);
+    }
+}
+
+impl SocketLine {
     /// A message that cannot be sent has no reader: the engine is gone. And one that is missing would be
     /// waited for on both sides.
     fn send(&self, message: &FromAttempt) {
         if write_lines(&self.outgoing, std::slice::from_ref(message)).is_err() {
             die();
         }
+    }
+}
+
+impl CheckpointLine for SocketLine {
+    fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), StepError> {
+        let acknowledged = self.acknowledged.lock().unwrap_or_else(PoisonError::into_inner);
+        self.send(&FromAttempt::Checkpoint(Box::new(checkpoint)));
+        acknowledged.recv().map_err(|_| StepError::Interrupted)
     }
 }
 
@@ -71,8 +92,11 @@ impl Reporter for SocketReporter {
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), StepError> {
-        self.send(&FromAttempt::Checkpoint(Box::new(checkpoint)));
-        self.acknowledged.recv().map_err(|_| StepError::Interrupted)
+        self.line.checkpoint(checkpoint)
+    }
+
+    fn checkpoint_line(&self) -> Arc<dyn CheckpointLine> {
+        self.line.clone()
     }
 
     fn note(&mut self, message: String) {

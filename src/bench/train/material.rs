@@ -64,7 +64,7 @@ impl Material {
             learning_rate: options.learning_rate,
             schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps, ..Schedule::default() },
             clip: 1.0,
-            checkpoint_every: u64::MAX,
+            checkpoint_every: Some(u64::MAX),
             phases: vec![phase],
         };
         plan.validate()?;

@@ -122,8 +122,16 @@ impl TrainingHost for Turns<'_> {
         Ok(())
     }
 
-    fn save(&mut self, _: &Snapshot<'_>) -> Result<(), Ended> {
+    fn save(&mut self, _: Snapshot) -> Result<(), Ended> {
         Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), Ended> {
+        Ok(())
+    }
+
+    fn writing_cost(&self) -> Option<Duration> {
+        None
     }
 
     fn stop_requested(&self) -> bool {

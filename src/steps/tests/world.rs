@@ -2,6 +2,9 @@
 //! remembers what it was told.
 
 use std::path::PathBuf;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use uuid::Uuid;
@@ -13,13 +16,16 @@ use crate::core::ids::{Fence, RunId, StepKey};
 use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
 use crate::steps::tokenize::TOKENIZE;
 use crate::steps::tokenizer_train::TOKENIZER_TRAIN;
-use crate::steps::{Reporter, StepContext, StepError, StepHandler};
+use crate::steps::{CheckpointLine, Reporter, StepContext, StepError, StepHandler};
+
+/// Longer than any attempt here takes.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Remembers everything. Metrics are kept as the database keeps them: rewound with the attempt.
 #[derive(Default)]
 pub struct Recorder {
     pub metrics: Vec<MetricRow>,
-    /// Oldest first.
+    /// Committed, oldest first.
     pub checkpoints: Vec<Checkpoint>,
     pub notes: Vec<String>,
     pub rewinds: Vec<u64>,
@@ -28,6 +34,65 @@ pub struct Recorder {
     pub stop_after: Option<u64>,
     /// The engine dies when this step's metric arrives; the process goes on until it notices.
     pub die_at: Option<u64>,
+    /// Checkpoints that are committed before it dies, of this attempt.
+    pub commits_before_death: usize,
+    /// A checkpoint is committed only once the metric of this step has arrived.
+    pub hold_until: Option<u64>,
+    /// Time from the announcement of a checkpoint to its commit.
+    pub commit_takes: Duration,
+    /// To the engine.
+    pub line: Arc<Line>,
+}
+
+/// Where checkpoints arrive, from any thread.
+#[derive(Default)]
+pub struct Line {
+    state: Mutex<LineState>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct LineState {
+    artifacts: Option<ArtifactStore>,
+    committed: Vec<Checkpoint>,
+    /// Of the newest metric.
+    train_step: u64,
+    dead: bool,
+    hold_until: u64,
+    commit_takes: Duration,
+}
+
+impl Line {
+    fn state(&self) -> MutexGuard<'_, LineState> {
+        self.state.lock().unwrap()
+    }
+
+    /// The state once `holds`.
+    #[track_caller]
+    fn wait(&self, holds: impl Fn(&LineState) -> bool) -> MutexGuard<'_, LineState> {
+        let waited = self.changed.wait_timeout_while(self.state(), PATIENCE, |state| !holds(state));
+        let (state, waited) = waited.unwrap();
+        assert!(!waited.timed_out(), "what an engine would wait for does not happen");
+        state
+    }
+}
+
+impl CheckpointLine for Line {
+    fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), StepError> {
+        let (artifacts, takes) = {
+            let state = self.state();
+            (state.artifacts.clone().unwrap(), state.commit_takes)
+        };
+        artifacts.verify(checkpoint.artifact.as_ref().unwrap()).expect("the files are there before the engine knows");
+        thread::sleep(takes);
+        let mut state = self.wait(|state| state.dead || state.train_step >= state.hold_until);
+        if state.dead {
+            return Err(StepError::Interrupted);
+        }
+        state.committed.push(checkpoint);
+        self.changed.notify_all();
+        Ok(())
+    }
 }
 
 impl Recorder {
@@ -38,6 +103,19 @@ impl Recorder {
     fn dead(&self) -> bool {
         self.die_at.is_some_and(|step| self.step() >= step)
     }
+
+    fn connect(&mut self, artifacts: &ArtifactStore) {
+        self.line = Arc::default();
+        let mut state = self.line.state();
+        state.artifacts = Some(artifacts.clone());
+        state.hold_until = self.hold_until.unwrap_or(0);
+        state.commit_takes = self.commit_takes;
+    }
+
+    /// Takes over what was committed by the end of the attempt.
+    fn disconnect(&mut self) {
+        self.checkpoints.append(&mut self.line.state().committed);
+    }
 }
 
 impl Reporter for Recorder {
@@ -46,7 +124,14 @@ impl Reporter for Recorder {
     }
 
     fn metric(&mut self, row: MetricRow) {
+        let step = row.train_step;
         self.metrics.push(row);
+        self.line.state().train_step = step;
+        self.line.changed.notify_all();
+        if self.dead() {
+            self.line.wait(|state| state.committed.len() >= self.commits_before_death).dead = true;
+            self.line.changed.notify_all();
+        }
     }
 
     fn rewind(&mut self, last_step: u64) {
@@ -56,11 +141,11 @@ impl Reporter for Recorder {
     }
 
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), StepError> {
-        if self.dead() {
-            return Err(StepError::Interrupted);
-        }
-        self.checkpoints.push(checkpoint);
-        Ok(())
+        self.line.checkpoint(checkpoint)
+    }
+
+    fn checkpoint_line(&self) -> Arc<dyn CheckpointLine> {
+        self.line.clone()
     }
 
     fn note(&mut self, message: String) {
@@ -163,8 +248,11 @@ impl World {
             checkpoints: recorder.checkpoints.iter().rev().cloned().collect(),
             forked_at: None,
         };
+        recorder.connect(&self.artifacts);
         let mut context = StepContext { request: &request, artifacts: &self.artifacts, reporter: recorder };
-        handler.run(&mut context)
+        let ended = handler.run(&mut context);
+        recorder.disconnect();
+        ended
     }
 
     /// An attempt that succeeds.

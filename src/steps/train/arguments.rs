@@ -44,9 +44,10 @@ pub struct Arguments {
     /// How the learning rate moves over the run.
     #[serde(default)]
     pub schedule: Schedule,
-    /// Optimizer steps between checkpoints: the most work that a crash can cost.
-    #[serde(default = "default_checkpoint_every")]
-    pub checkpoint_every: u64,
+    /// Optimizer steps between checkpoints: the most work that a crash can cost. When left out, time decides:
+    /// 30 s to 10 min, so that checkpoints cost less than 1 %.
+    #[serde(default)]
+    pub checkpoint_every: Option<u64>,
     /// Newest checkpoints that are kept, besides those at the end of phases.
     #[serde(default = "default_keep")]
     pub keep_checkpoints: u32,
@@ -113,10 +114,6 @@ fn default_seed() -> u64 {
 
 fn default_device() -> String {
     "auto".to_owned()
-}
-
-fn default_checkpoint_every() -> u64 {
-    50
 }
 
 fn default_keep() -> u32 {

@@ -1,41 +1,39 @@
 //! Between the training loop and the engine: metrics, progress, checkpoints.
 
-use std::collections::BTreeMap;
 use std::io;
+use std::time::Duration;
 
-use serde_json::json;
-
+use super::checkpoint_writer::CheckpointWriter;
 use super::metrics_log::MetricsLog;
 use crate::artifact::ArtifactStore;
-use crate::core::event::Checkpoint;
 use crate::core::failure::Failure;
 use crate::core::protocol::{MetricRow, Progress};
 use crate::steps::handler::{Reporter, StepError};
-use crate::train::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, Snapshot, WEIGHTS_FILE};
+use crate::train::checkpoint::Snapshot;
 use crate::train::run_loop::{TrainError, TrainingHost};
 
 /// Weight of the newest step in the displayed speed.
 const SMOOTHING: f64 = 0.1;
 
 pub struct StepHost<'a> {
-    artifacts: &'a ArtifactStore,
     reporter: &'a mut dyn Reporter,
     log: MetricsLog,
+    writer: CheckpointWriter,
     total_steps: u64,
-    keep: u32,
     /// Tokens per second, smoothed.
     speed: Option<f64>,
 }
 
 impl<'a> StepHost<'a> {
     pub fn new(
-        artifacts: &'a ArtifactStore,
+        artifacts: &ArtifactStore,
         reporter: &'a mut dyn Reporter,
         log: MetricsLog,
         total_steps: u64,
         keep: u32,
     ) -> Self {
-        StepHost { artifacts, reporter, log, total_steps, keep, speed: None }
+        let writer = CheckpointWriter::new(artifacts.clone(), reporter.checkpoint_line(), keep);
+        StepHost { reporter, log, writer, total_steps, speed: None }
     }
 
     fn progress(&mut self, row: &MetricRow) {
@@ -73,38 +71,20 @@ impl TrainingHost for StepHost<'_> {
         self.log.append(&row).map_err(|error| self.log_failure(&error))?;
         self.progress(&row);
         self.reporter.metric(row);
-        Ok(())
+        self.writer.poll()
     }
 
-    /// Files first, then the manifest that names them, then the database: a crash in between leaves
-    /// files that nothing refers to.
-    fn save(&mut self, snapshot: &Snapshot<'_>) -> Result<(), StepError> {
-        self.log.sync().map_err(|error| self.log_failure(&error))?;
-        let mut files = BTreeMap::new();
-        let mut put = |name: &str, bytes: Vec<u8>, media_type: &str| {
-            let file = self.artifacts.put_bytes(&bytes, media_type).map_err(Failure::from)?;
-            files.insert(name.to_owned(), file);
-            Ok::<(), StepError>(())
-        };
-        let weights = snapshot.weights_file();
-        // The optimizer has two numbers for each weight.
-        self.artifacts.check_space(3 * weights.len() as u64).map_err(Failure::from)?;
-        put(WEIGHTS_FILE, weights, SAFETENSORS)?;
-        put(OPTIMIZER_FILE, snapshot.optimizer_file(), SAFETENSORS)?;
-        put(STATE_FILE, snapshot.state_file(), "application/json")?;
-        let artifact = self.artifacts.put_tree(&files).map_err(Failure::from)?;
-        let state = &snapshot.state;
-        self.reporter.checkpoint(Checkpoint {
-            artifact: Some(artifact),
-            state: json!({"format": FORMAT}),
-            last_step: Some(state.step),
-            last_doc_index: None,
-            tokens_so_far: Some(state.tokens),
-            loss: state.loss.map(f64::from),
-            phase: Some(state.phase.clone()),
-            permanent: snapshot.permanent,
-            keep: Some(self.keep),
-        })
+    fn save(&mut self, snapshot: Snapshot) -> Result<(), StepError> {
+        let rows = self.log.handle().map_err(|error| self.log_failure(&error))?;
+        self.writer.start(snapshot, rows)
+    }
+
+    fn settle(&mut self) -> Result<(), StepError> {
+        self.writer.settle()
+    }
+
+    fn writing_cost(&self) -> Option<Duration> {
+        self.writer.cost()
     }
 
     fn stop_requested(&self) -> bool {

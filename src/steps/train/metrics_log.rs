@@ -45,13 +45,13 @@ impl MetricsLog {
         self.file.flush()
     }
 
-    /// Makes the rows durable; called before the checkpoint that relies on them.
+    /// The file, to make its rows durable (`sync_all`) before the checkpoint that relies on them, while
+    /// more are appended.
     ///
     /// # Errors
-    /// When the disk refuses.
-    pub fn sync(&mut self) -> io::Result<()> {
-        self.file.flush()?;
-        self.file.get_ref().sync_all()
+    /// When there are too many open files.
+    pub fn handle(&self) -> io::Result<File> {
+        self.file.get_ref().try_clone()
     }
 }
 
@@ -113,7 +113,7 @@ mod tests {
 
         let mut log = MetricsLog::rewound(&path, 4).unwrap();
         (5..=9).for_each(|step| log.append(&row(step)).unwrap());
-        log.sync().unwrap();
+        log.handle().unwrap().sync_all().unwrap();
         assert_eq!(steps(&path), (1..=9).collect::<Vec<_>>());
         MetricsLog::rewound(&path, 9).unwrap().append(&row(10)).unwrap();
         assert_eq!(steps(&path), (1..=10).collect::<Vec<_>>());

@@ -1,6 +1,7 @@
 //! `train`: token files to a trained model, resumed to the same bits after any interruption.
 
 mod arguments;
+mod checkpoint_writer;
 mod data;
 mod handler;
 mod host;

@@ -2,6 +2,7 @@
 //! in `train::run_loop` and `train::data`.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -42,7 +43,7 @@ fn interrupted(world: &World, with: &Value, recorder: &mut Recorder) {
 
 /// An attempt after that, which succeeds.
 fn resumed(world: &World, with: &Value, recorder: &mut Recorder) -> Outputs {
-    (recorder.stop_after, recorder.die_at) = (None, None);
+    (recorder.stop_after, recorder.die_at, recorder.hold_until) = (None, None, None);
     world.attempt(&TRAIN, with.clone(), recorder).unwrap()
 }
 
@@ -96,6 +97,88 @@ fn sigterm_checkpoints_at_the_current_step() {
     assert!(!last.permanent);
 }
 
+fn saved_steps(recorder: &Recorder) -> Vec<u64> {
+    recorder.checkpoints.iter().filter_map(|checkpoint| checkpoint.last_step).collect()
+}
+
+/// The first checkpoint is committed only after six steps, which a training that waited for it would
+/// never take.
+#[test]
+fn training_goes_on_while_a_checkpoint_is_written() {
+    let world = World::new();
+    let with = world.train_arguments(json!({}));
+    let (outputs, rows) = whole(&world, &with);
+    let mut recorder = Recorder { hold_until: Some(6), ..Recorder::default() };
+    assert_eq!(world.attempt(&TRAIN, with, &mut recorder).unwrap(), outputs);
+    assert_eq!(comparable(&recorder.metrics), comparable(&rows));
+    assert_eq!(saved_steps(&recorder), [4, 8, 12]);
+}
+
+#[test]
+fn the_end_and_an_interruption_wait_for_the_checkpoint() {
+    let world = World::new();
+    let with = world.train_arguments(json!({}));
+    for (stop_after, expected) in [(Some(4), [4].as_slice()), (Some(6), &[4, 6]), (None, &[4, 8, 12])] {
+        let mut recorder = Recorder { stop_after, commit_takes: Duration::from_millis(200), ..Recorder::default() };
+        let ended = world.attempt(&TRAIN, with.clone(), &mut recorder);
+        assert_eq!(ended.is_ok(), stop_after.is_none());
+        assert_eq!(saved_steps(&recorder), expected);
+    }
+}
+
+#[test]
+fn a_kill_before_the_commit_goes_back_to_the_checkpoint_before() {
+    let world = World::new();
+    let with = world.train_arguments(json!({}));
+    let (outputs, rows) = whole(&world, &with);
+    let mut recorder = Recorder { die_at: Some(7), hold_until: Some(u64::MAX), ..Recorder::default() };
+    interrupted(&world, &with, &mut recorder);
+    assert_eq!((recorder.metrics.len(), saved_steps(&recorder)), (7, vec![]));
+    assert_eq!(resumed(&world, &with, &mut recorder), outputs);
+    assert_eq!(recorder.rewinds, [0, 0]);
+    assert_eq!(comparable(&recorder.metrics), comparable(&rows));
+    assert_eq!(logged(&world), through_json(&recorder.metrics));
+}
+
+/// Rows of three steps behind the checkpoint are in the database before the checkpoint is.
+#[test]
+fn a_late_commit_voids_the_rows_behind_it() {
+    let world = World::new();
+    let with = world.train_arguments(json!({}));
+    let (outputs, rows) = whole(&world, &with);
+    let mut recorder =
+        Recorder { die_at: Some(7), hold_until: Some(7), commits_before_death: 1, ..Recorder::default() };
+    interrupted(&world, &with, &mut recorder);
+    assert_eq!((recorder.metrics.len(), saved_steps(&recorder)), (7, vec![4]));
+    assert_eq!(resumed(&world, &with, &mut recorder), outputs);
+    assert_eq!(recorder.rewinds, [0, 4]);
+    assert_eq!(comparable(&recorder.metrics), comparable(&rows));
+    assert_eq!(logged(&world), through_json(&recorder.metrics));
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_written_ends_the_attempt() {
+    let world = World::new();
+    fs::remove_dir(world.directory.path().join("artifacts/tmp")).unwrap();
+    let mut recorder = Recorder::default();
+    let Err(StepError::Failed(failure)) = world.attempt(&TRAIN, world.train_arguments(json!({})), &mut recorder) else {
+        panic!("nothing can be written")
+    };
+    assert_eq!(failure.kind, FailureKind::Retryable, "{failure}");
+    assert!(recorder.metrics.len() <= 8, "no later than the next checkpoint");
+    assert!(recorder.checkpoints.is_empty());
+}
+
+#[test]
+fn without_an_interval_only_the_end_of_a_short_training_is_saved() {
+    let world = World::new();
+    let (outputs, _) = whole(&world, &world.train_arguments(json!({})));
+    let mut recorder = Recorder::default();
+    let with = world.train_arguments(json!({"checkpoint_every": null}));
+    assert_eq!(world.attempt(&TRAIN, with, &mut recorder).unwrap(), outputs);
+    assert_eq!(saved_steps(&recorder), [12]);
+}
+
 /// Resume bug "truncated checkpoint chosen as latest".
 #[test]
 fn truncated_newest_checkpoint_falls_back_and_says_so() {
@@ -123,7 +206,7 @@ fn a_flipped_byte_or_a_missing_manifest_falls_back_too() {
     let world = World::new();
     let with = world.train_arguments(json!({}));
     let (outputs, _) = whole(&world, &with);
-    let mut recorder = Recorder { die_at: Some(11), ..Recorder::default() };
+    let mut recorder = Recorder { die_at: Some(11), commits_before_death: 2, ..Recorder::default() };
     interrupted(&world, &with, &mut recorder);
     let manifest = recorder.checkpoints[1].artifact.clone().unwrap();
     fs::remove_file(world.artifacts.blob_path(&manifest.digest)).unwrap();
@@ -141,7 +224,7 @@ fn a_flipped_byte_or_a_missing_manifest_falls_back_too() {
 fn metric_rewind() {
     let world = World::new();
     let with = world.train_arguments(json!({}));
-    let mut recorder = Recorder { die_at: Some(7), ..Recorder::default() };
+    let mut recorder = Recorder { die_at: Some(7), commits_before_death: 1, ..Recorder::default() };
     interrupted(&world, &with, &mut recorder);
     assert_eq!(recorder.metrics.len(), 7);
     resumed(&world, &with, &mut recorder);

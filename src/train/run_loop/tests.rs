@@ -1,6 +1,7 @@
 //! The loop against a host in memory. Each resume bug that is common elsewhere has a test of its name.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::*;
 use crate::train::checkpoint::{CheckpointError, Expected, restore};
@@ -10,7 +11,9 @@ use crate::train::data::fixtures::shard;
 use crate::train::device;
 use crate::train::plan::Phase;
 use crate::train::schedule::{Schedule, ScheduleKind};
+use crate::train::weights;
 
+#[derive(PartialEq)]
 struct Saved {
     state: Vec<u8>,
     weights: Vec<u8>,
@@ -19,10 +22,24 @@ struct Saved {
     permanent: bool,
 }
 
+/// Files of a snapshot as they are at this moment.
+fn saved(snapshot: &Snapshot) -> Saved {
+    Saved {
+        state: snapshot.state.to_file(),
+        weights: weights::save(&snapshot.weights),
+        optimizer: weights::save(&snapshot.moments),
+        step: snapshot.state.step,
+        permanent: snapshot.permanent,
+    }
+}
+
+/// Writes a snapshot only when training is two steps further, or has to wait for it.
 #[derive(Default)]
 struct Host {
     rows: Vec<MetricRow>,
     saved: Vec<Saved>,
+    /// A snapshot that is not written yet, and the files that it has to become.
+    in_flight: Option<(Snapshot, Saved)>,
     /// Asks to stop once so many steps are done.
     stop_after: Option<u64>,
     /// Dies instead, without a last checkpoint.
@@ -47,18 +64,33 @@ impl TrainingHost for Host {
     fn step_done(&mut self, row: MetricRow) -> Result<(), HostError> {
         self.rows.push(row);
         let done = self.rows.last().map_or(0, |row| row.train_step);
-        if self.crash_after == Some(done) { Err(HostError::Crash) } else { Ok(()) }
+        if self.in_flight.as_ref().is_some_and(|(snapshot, _)| snapshot.state.step + 2 <= done) {
+            self.settle()?;
+        }
+        if self.crash_after == Some(done) {
+            self.in_flight = None;
+            return Err(HostError::Crash);
+        }
+        Ok(())
     }
 
-    fn save(&mut self, snapshot: &Snapshot<'_>) -> Result<(), HostError> {
-        self.saved.push(Saved {
-            state: snapshot.state_file(),
-            weights: snapshot.weights_file(),
-            optimizer: snapshot.optimizer_file(),
-            step: snapshot.state.step,
-            permanent: snapshot.permanent,
-        });
+    fn save(&mut self, snapshot: Snapshot) -> Result<(), HostError> {
+        assert!(self.in_flight.is_none(), "two snapshots in memory");
+        let files = saved(&snapshot);
+        self.in_flight = Some((snapshot, files));
         Ok(())
+    }
+
+    fn settle(&mut self) -> Result<(), HostError> {
+        if let Some((snapshot, files)) = self.in_flight.take() {
+            assert!(saved(&snapshot) == files, "training has changed the snapshot of step {}", files.step);
+            self.saved.push(files);
+        }
+        Ok(())
+    }
+
+    fn writing_cost(&self) -> Option<Duration> {
+        self.in_flight.is_none().then_some(Duration::ZERO)
     }
 
     fn stop_requested(&self) -> bool {
@@ -96,7 +128,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
         learning_rate: 1e-2,
         schedule: Schedule { kind: ScheduleKind::Cosine, warmup_steps: Some(2), ..Schedule::default() },
         clip: 1.0,
-        checkpoint_every: 4,
+        checkpoint_every: Some(4),
         phases,
     }
 }
@@ -131,8 +163,10 @@ fn process(plan: &Plan, host: &mut Host, saved: Option<&Saved>) -> Result<Option
             Trainer::resumed(plan, &samplers, restored, settings(), "flex")
         }
     };
-    match trainer.run(host)? {
-        Finished::Complete { model, .. } => Ok(Some(crate::train::weights::save(&model.to_named()))),
+    let ended = trainer.run(host);
+    assert!(host.in_flight.is_none(), "the training has ended before its last checkpoint was written");
+    match ended? {
+        Finished::Complete { model, .. } => Ok(Some(weights::save(&model.to_named()))),
         Finished::Stopped => Ok(None),
     }
 }
@@ -252,20 +286,20 @@ fn zeroed_moments() {
     let device = device::open("flex").unwrap().autodiff();
     let config = config();
     let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, fork: false };
-    let empty = crate::train::weights::save(&[]);
+    let empty = weights::save(&[]);
     let error = restore(&saved.state, &saved.weights, &empty, &expected).err().unwrap();
     assert!(matches!(error, CheckpointError::Optimizer(_)), "{error}");
-    let moments = crate::train::weights::load(&saved.optimizer).unwrap();
+    let moments = weights::load(&saved.optimizer).unwrap();
     assert!(moments.values().all(|tensor| tensor.data.iter().any(|x| *x != 0.0)), "zeros were saved");
 
     let zeroed: Vec<_> = moments
         .into_values()
-        .map(|tensor| crate::train::weights::NamedTensor { data: vec![0.0; tensor.data.len()], ..tensor })
+        .map(|tensor| weights::NamedTensor { data: vec![0.0; tensor.data.len()], ..tensor })
         .collect();
     let zeroed = Saved {
         state: saved.state.clone(),
         weights: saved.weights.clone(),
-        optimizer: crate::train::weights::save(&zeroed),
+        optimizer: weights::save(&zeroed),
         step: saved.step,
         permanent: saved.permanent,
     };
@@ -311,6 +345,44 @@ fn checkpoints_come_at_their_interval_and_at_the_end_of_phases() {
 }
 
 #[test]
+fn checkpoints_have_no_influence_on_what_is_trained() {
+    let trained = |checkpoint_every| {
+        let plan = Plan { checkpoint_every, ..plan(vec![phase("main", 12)]) };
+        let mut host = Host::default();
+        let weights = process(&plan, &mut host, None).unwrap().unwrap();
+        (host.saved.len(), comparable(&host.rows), weights)
+    };
+    let (saved, rows, weights) = trained(Some(1));
+    assert_eq!(saved, 12);
+    for (every, expected) in [(Some(3), 4), (Some(1000), 1), (None, 1)] {
+        let other = trained(every);
+        assert!(other == (expected, rows.clone(), weights.clone()), "a checkpoint every {every:?} steps");
+    }
+}
+
+/// The clock stands at 31 s after the start, and each step begins with the checkpoint before committed.
+#[test]
+fn without_an_interval_time_decides() {
+    let plan = Plan { checkpoint_every: None, ..plan(vec![phase("main", 4)]) };
+    let samplers = samplers(&plan);
+    let model = Transformer::init(&config(), 1, &device::open("flex").unwrap().autodiff());
+    let mut trainer = Trainer::new(&plan, &samplers, model, settings(), "flex");
+    trainer.cadence = Cadence::starting_at(Instant::now().checked_sub(Duration::from_secs(31)).unwrap());
+    let mut host = Host::default();
+    assert!(trainer.run(&mut host).is_ok());
+    assert_eq!(host.saved.iter().map(|saved| saved.step).collect::<Vec<_>>(), [1, 4]);
+}
+
+/// A checkpoint that was on its way when the training went astray is a good one.
+#[test]
+fn divergence_waits_for_the_checkpoint_before() {
+    let plan = Plan { learning_rate: 1e38, clip: 0.0, checkpoint_every: Some(1), ..plan(vec![phase("main", 8)]) };
+    let mut host = Host::default();
+    assert!(matches!(process(&plan, &mut host, None), Err(HostError::Train(TrainError::Diverged { .. }))));
+    assert_eq!(host.saved.len(), host.rows.len());
+}
+
+#[test]
 fn a_stop_before_the_first_step_saves_nothing() {
     let plan = plan(vec![phase("main", 4)]);
     let mut host = Host { stop_after: Some(0), ..Host::default() };
@@ -320,7 +392,7 @@ fn a_stop_before_the_first_step_saves_nothing() {
 
 #[test]
 fn divergence_names_the_step_and_keeps_the_last_good_checkpoint() {
-    let plan = Plan { learning_rate: 1e38, clip: 0.0, checkpoint_every: 1, ..plan(vec![phase("main", 8)]) };
+    let plan = Plan { learning_rate: 1e38, clip: 0.0, checkpoint_every: Some(1), ..plan(vec![phase("main", 8)]) };
     let mut host = Host::default();
     let error = process(&plan, &mut host, None).unwrap_err();
     let HostError::Train(TrainError::Diverged { step, .. }) = error else { panic!("{error:?}") };

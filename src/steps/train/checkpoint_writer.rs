@@ -1,0 +1,116 @@
+//! Turns a snapshot into a committed checkpoint on a thread of its own, while training goes on.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::num::NonZero;
+use std::panic::resume_unwind;
+use std::sync::Arc;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use serde_json::json;
+
+use super::host::SAFETENSORS;
+use crate::artifact::ArtifactStore;
+use crate::core::event::Checkpoint;
+use crate::core::failure::Failure;
+use crate::steps::handler::{CheckpointLine, StepError};
+use crate::train::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, Snapshot, WEIGHTS_FILE};
+use crate::train::weights::{FileLayout, NamedTensor};
+
+/// At most one checkpoint is on its way: whoever has the next one settles the one before.
+pub struct CheckpointWriter {
+    artifacts: ArtifactStore,
+    line: Arc<dyn CheckpointLine>,
+    keep: u32,
+    /// Ends with the processor time that it has used.
+    in_flight: Option<JoinHandle<Result<Duration, StepError>>>,
+    /// Processor time of the checkpoint that was committed last.
+    processor_time: Duration,
+}
+
+impl CheckpointWriter {
+    /// A writer that keeps the `keep` newest checkpoints.
+    pub fn new(artifacts: ArtifactStore, line: Arc<dyn CheckpointLine>, keep: u32) -> Self {
+        CheckpointWriter { artifacts, line, keep, in_flight: None, processor_time: Duration::ZERO }
+    }
+
+    /// Begins to write. `metrics` holds the rows up to the snapshot, and maybe more.
+    ///
+    /// # Errors
+    /// Those of the checkpoint before, and when no thread can be started.
+    pub fn start(&mut self, snapshot: Snapshot, metrics: File) -> Result<(), StepError> {
+        self.settle()?;
+        let (artifacts, line, keep) = (self.artifacts.clone(), self.line.clone(), self.keep);
+        let write = move || {
+            let checkpoint = publish(&artifacts, snapshot, &metrics, keep)?;
+            line.checkpoint(checkpoint)?;
+            Ok(thread_time())
+        };
+        let thread = thread::Builder::new().name("checkpoint".to_owned()).spawn(write);
+        self.in_flight = Some(thread.map_err(|error| Failure::io("cannot start a thread", &error))?);
+        Ok(())
+    }
+
+    /// Never waits.
+    ///
+    /// # Errors
+    /// Those of a checkpoint that has failed meanwhile.
+    pub fn poll(&mut self) -> Result<(), StepError> {
+        if self.in_flight.as_ref().is_some_and(JoinHandle::is_finished) { self.settle() } else { Ok(()) }
+    }
+
+    /// Returns once no checkpoint is on its way.
+    ///
+    /// # Errors
+    /// When the last one could not be written, or the engine is gone.
+    pub fn settle(&mut self) -> Result<(), StepError> {
+        let Some(thread) = self.in_flight.take() else { return Ok(()) };
+        self.processor_time = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        Ok(())
+    }
+
+    /// Time that training lost to the last checkpoint because a processor was busy with it; `None` while
+    /// it is on its way.
+    pub fn cost(&self) -> Option<Duration> {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get) as u32;
+        self.in_flight.is_none().then_some(self.processor_time / processors)
+    }
+}
+
+/// Files first, then the manifest that names them; the database is told afterwards. A crash in between
+/// leaves files that nothing refers to.
+fn publish(artifacts: &ArtifactStore, snapshot: Snapshot, metrics: &File, keep: u32) -> Result<Checkpoint, StepError> {
+    let Snapshot { state, weights, moments, permanent } = snapshot;
+    metrics.sync_all().map_err(|error| Failure::io("cannot write the metrics", &error))?;
+    let needed = FileLayout::new(&weights).size() + FileLayout::new(&moments).size();
+    artifacts.check_space(needed).map_err(Failure::from)?;
+    // Each is as large as the model or twice that: it is given back as soon as it is written.
+    let put = |tensors: Vec<NamedTensor>| {
+        let layout = FileLayout::new(&tensors);
+        artifacts.put_written(layout.size(), SAFETENSORS, |file| layout.write(file)).map_err(Failure::from)
+    };
+    let files = BTreeMap::from([
+        (WEIGHTS_FILE.to_owned(), put(weights)?),
+        (OPTIMIZER_FILE.to_owned(), put(moments)?),
+        (STATE_FILE.to_owned(), artifacts.put_bytes(&state.to_file(), "application/json").map_err(Failure::from)?),
+    ]);
+    Ok(Checkpoint {
+        artifact: Some(artifacts.put_tree(&files).map_err(Failure::from)?),
+        state: json!({"format": FORMAT}),
+        last_step: Some(state.step),
+        last_doc_index: None,
+        tokens_so_far: Some(state.tokens),
+        loss: state.loss.map(f64::from),
+        phase: Some(state.phase),
+        permanent,
+        keep: Some(keep),
+    })
+}
+
+/// Processor time of the calling thread so far.
+fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
+}
