@@ -14,7 +14,7 @@ use crate::core::failure::{Failure, FailureKind};
 use crate::core::ids::{RunId, StepId};
 use crate::core::run_options::RunOptions;
 use crate::core::state::{RunState, Step, StepState};
-use crate::core::template::{self, StepOutputs, TemplateContext};
+use crate::core::template::{self, Children, StepOutputs, TemplateContext};
 use crate::steps::find;
 use crate::store::{Reader, StoreError};
 
@@ -117,7 +117,7 @@ impl Run {
 
     fn needed<'a>(&'a self, id: &StepId, stored: &'a Stored) -> Option<(StepId, StepOutputs<'a>)> {
         let outputs = match stored.get(id) {
-            Some(children) => StepOutputs::Many(children.values().collect()),
+            Some(children) => StepOutputs::Many(Children::Stored(children)),
             None => outputs(&self.state, self.state.step(id)?),
         };
         Some((id.clone(), outputs))
@@ -160,9 +160,7 @@ fn restore_ready_since(reader: &Reader, state: &mut RunState) -> Result<(), Engi
 fn outputs<'a>(state: &'a RunState, step: &'a Step) -> StepOutputs<'a> {
     match &step.state {
         StepState::Succeeded { outputs } if state.step_spec(step).for_each.is_none() => StepOutputs::One(outputs),
-        StepState::Succeeded { .. } => {
-            StepOutputs::Many(state.children(step).iter().filter_map(Step::outputs).collect())
-        }
+        StepState::Succeeded { .. } => StepOutputs::Many(Children::Steps(state.children(step))),
         _ => StepOutputs::Skipped,
     }
 }

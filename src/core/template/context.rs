@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::references::{Reference, Segment};
 use crate::core::artifact::Outputs;
 use crate::core::ids::{RunId, StepId};
+use crate::core::state::Step;
 
 /// What one step (or child of a fan-out) can see.
 pub struct TemplateContext<'a> {
@@ -28,9 +29,26 @@ pub struct TemplateContext<'a> {
 #[derive(Clone, Debug)]
 pub enum StepOutputs<'a> {
     One(&'a Outputs),
-    /// The children of a fan-out in item order: each name gives a list.
-    Many(Vec<&'a Outputs>),
+    /// The children of a fan-out: each name gives a list.
+    Many(Children<'a>),
     Skipped,
+}
+
+/// The children of a fan-out in item order. Their outputs are collected when a template names them: every child
+/// of another fan-out may need these.
+#[derive(Clone, Debug)]
+pub enum Children<'a> {
+    Steps(&'a [Step]),
+    Stored(&'a BTreeMap<usize, Outputs>),
+}
+
+impl<'a> Children<'a> {
+    fn outputs(&self) -> Vec<&'a Outputs> {
+        match self {
+            Children::Steps(steps) => steps.iter().filter_map(Step::outputs).collect(),
+            Children::Stored(outputs) => outputs.values().collect(),
+        }
+    }
 }
 
 impl TemplateContext<'_> {
@@ -92,13 +110,13 @@ impl StepOutputs<'_> {
             StepOutputs::One(outputs) => {
                 (Dynamic::from(Serde(&outputs.artifacts)), Dynamic::from(Serde(&outputs.values)))
             }
-            StepOutputs::Many(children) if children.is_empty() => {
-                (Dynamic::from_object(NoChildren), Dynamic::from_object(NoChildren))
-            }
-            StepOutputs::Many(children) => (
-                lists(children, |child| child.artifacts.iter().map(|(name, artifact)| (name.as_str(), artifact))),
-                lists(children, |child| child.values.iter().map(|(name, value)| (name.as_str(), value))),
-            ),
+            StepOutputs::Many(children) => match children.outputs().as_slice() {
+                [] => (Dynamic::from_object(NoChildren), Dynamic::from_object(NoChildren)),
+                children => (
+                    lists(children, |child| child.artifacts.iter().map(|(name, artifact)| (name.as_str(), artifact))),
+                    lists(children, |child| child.values.iter().map(|(name, value)| (name.as_str(), value))),
+                ),
+            },
             StepOutputs::Skipped => {
                 (Dynamic::from(BTreeMap::<String, Dynamic>::new()), Dynamic::from(BTreeMap::<String, Dynamic>::new()))
             }
@@ -108,7 +126,7 @@ impl StepOutputs<'_> {
 }
 
 /// One list per name that every child has, in item order.
-fn lists<'a, T, I>(children: &'a [&'a Outputs], entries: impl Fn(&'a Outputs) -> I) -> Dynamic
+fn lists<'a, T, I>(children: &[&'a Outputs], entries: impl Fn(&'a Outputs) -> I) -> Dynamic
 where
     T: serde::Serialize + 'a,
     I: Iterator<Item = (&'a str, &'a T)>,

@@ -10,7 +10,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub use context::{StepOutputs, TemplateContext};
+pub use context::{Children, StepOutputs, TemplateContext};
 pub use error::{Reason, TemplateError};
 pub use evaluate::{MAXIMUM_ITEMS, condition, items, outputs, resolve, rule};
 pub(crate) use references::{Reference, Scan, Segment, whole_reference};

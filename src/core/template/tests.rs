@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::evaluate::{condition, items, resolve};
 use super::references::{Segment, whole_reference};
 use super::syntax::{scan_expression, scan_text};
-use super::{MAXIMUM_ITEMS, Reason, StepOutputs, TemplateContext};
+use super::{Children, MAXIMUM_ITEMS, Reason, StepOutputs, TemplateContext};
 use crate::core::artifact::{ArtifactRef, Digest, Outputs};
 use crate::core::failure::Failure;
 use crate::core::ids::{RunId, StepId};
@@ -33,10 +33,11 @@ fn with_context<T>(item: Option<(&Value, usize)>, check: impl FnOnce(&TemplateCo
     let Value::Object(params) = params else { unreachable!("the params are an object") };
     let one = outputs("one", json!(7));
     let children = [outputs("a", json!(1)), outputs("b", json!(2)), outputs("c", json!(3))];
+    let children: BTreeMap<usize, Outputs> = children.into_iter().enumerate().collect();
     let steps = BTreeMap::from([
         (StepId::from("one"), StepOutputs::One(&one)),
-        (StepId::from("my-many"), StepOutputs::Many(children.iter().collect())),
-        (StepId::from("none"), StepOutputs::Many(Vec::new())),
+        (StepId::from("my-many"), StepOutputs::Many(Children::Stored(&children))),
+        (StepId::from("none"), StepOutputs::Many(Children::Steps(&[]))),
         (StepId::from("skipped"), StepOutputs::Skipped),
     ]);
     check(&TemplateContext {
@@ -138,8 +139,8 @@ fn items_are_a_bounded_list() {
 
 #[test]
 fn a_name_that_not_every_child_has_is_unknown() {
-    let (full, empty) = (outputs("a", json!(1)), Outputs::default());
-    let steps = BTreeMap::from([(StepId::from("many"), StepOutputs::Many(vec![&full, &empty]))]);
+    let children = BTreeMap::from([(0, outputs("a", json!(1))), (1, Outputs::default())]);
+    let steps = BTreeMap::from([(StepId::from("many"), StepOutputs::Many(Children::Stored(&children)))]);
     let params = Map::new();
     let context = TemplateContext {
         params: &params,
