@@ -23,6 +23,7 @@ use super::status::{RunStatus, StepStatus, Transition, fence_holds, step_of};
 use super::wait::OnFalse;
 
 mod timeouts;
+mod waits;
 
 fn step(id: &str, needs: &[&str]) -> StepSpec {
     StepSpec {
@@ -463,6 +464,14 @@ fn world(steps: Vec<StepSpec>) -> World {
     World::new(spec(steps))
 }
 
+fn waits_for_a_person(world: &mut World, id: &str) {
+    world.tell(Command::Wait { step: id.into(), wait: Wait::Approval { prompt: "?".into(), inputs: Value::Null } });
+}
+
+fn decide(id: &str, verdict: event::Verdict) -> Command {
+    Command::Decide { step: id.into(), verdict, approver: "ada".into(), comment: Some("too early".into()) }
+}
+
 #[test]
 fn independent_branches_go_on_when_a_step_fails() {
     let mut world = world(vec![step("a", &[]), step("b", &["a"]), step("c", &[])]);
@@ -758,157 +767,6 @@ fn one_item_of_a_failed_fan_out_is_retried_alone() {
     world.tell(Command::Retry { step: Some("f".into()) });
     world.run_to_the_end();
     assert_eq!(world.state.end, Some(RunEnd::Succeeded));
-}
-
-#[test]
-fn schedule_to_close_counts_over_all_attempts_and_pauses_between_them() {
-    let mut slow = step("a", &[]);
-    slow.retry.maximum_attempts = 100;
-    slow.timeout.schedule_to_close = Some(Duration::from_secs(50));
-    let mut world = world(vec![slow]);
-    world.claim(&"a".into());
-    world.wait(20);
-    world.tell(Command::Fail { step: "a".into(), fence: Fence(1), failure: Failure::retryable("x") });
-    world.wait(5);
-    world.claim(&"a".into());
-    world.wait(10);
-    world.tell(Command::Heartbeat { step: "a".into(), fence: Fence(2) });
-    assert_eq!(world.tell(Command::Expire).effects, []);
-    let deadline = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(50);
-    assert_eq!(super::schedule::next_deadline(&world.state, world.now), Some(deadline));
-    world.wait(15);
-    let effects = world.tell(Command::Expire).effects;
-    let [Effect::Kill { failure, .. }] = effects.as_slice() else { panic!("{effects:?}") };
-    assert_eq!(failure.kind, FailureKind::ScheduleToClose);
-    world.tell(Command::Fail { step: "a".into(), fence: Fence(2), failure: failure.clone() });
-    assert!(
-        matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.kind == FailureKind::ScheduleToClose)
-    );
-    world.tell(Command::Retry { step: None });
-    assert_eq!(world.tell(Command::Expire), Decision::default(), "a retry gets the same time again");
-}
-
-#[test]
-fn a_step_fails_when_its_time_ends_during_a_backoff() {
-    let mut slow = step("a", &[]);
-    slow.retry.initial_interval = Duration::from_secs(60);
-    slow.timeout.schedule_to_close = Some(Duration::from_secs(50));
-    let mut world = world(vec![slow]);
-    world.claim(&"a".into());
-    world.tell(Command::Fail { step: "a".into(), fence: Fence(1), failure: Failure::retryable("x") });
-    world.wait(49);
-    assert_eq!(world.tell(Command::Expire), Decision::default());
-    world.wait(1);
-    world.tell(Command::Expire);
-    assert!(
-        matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.kind == FailureKind::ScheduleToClose)
-    );
-}
-
-fn waits_for_a_person(world: &mut World, id: &str) {
-    world.tell(Command::Wait { step: id.into(), wait: Wait::Approval { prompt: "?".into(), inputs: Value::Null } });
-}
-
-fn decide(id: &str, verdict: event::Verdict) -> Command {
-    Command::Decide { step: id.into(), verdict, approver: "ada".into(), comment: Some("too early".into()) }
-}
-
-#[test]
-fn a_run_whose_steps_wait_does_not_end_and_others_go_on() {
-    let mut world = world(vec![step("ask", &[]), step("work", &[]), step("ship", &["ask"])]);
-    waits_for_a_person(&mut world, "ask");
-    world.claim(&"work".into());
-    world.complete_all();
-    assert!(world.state.only_waits());
-    assert_eq!(world.state.end, None);
-    world.tell(decide("ask", event::Verdict::Approved));
-    assert_eq!(world.ready(), [StepId::from("ship")]);
-    assert_eq!(world.state.step(&"ask".into()).unwrap().outputs().unwrap().values["approver"], "ada");
-    assert_eq!(world.tell(decide("ask", event::Verdict::Rejected)), Decision::default(), "it was decided once");
-}
-
-#[test]
-fn a_rejection_names_who_and_why_and_can_be_asked_again() {
-    let mut world = world(vec![step("ask", &[])]);
-    waits_for_a_person(&mut world, "ask");
-    world.tell(decide("ask", event::Verdict::Rejected));
-    let Some(RunEnd::Failed { failure, .. }) = world.state.end.clone() else { panic!("it goes on") };
-    assert_eq!((failure.message.as_str(), failure.kind), ("rejected by ada: too early", FailureKind::Fatal));
-    world.tell(Command::Resume);
-    assert_eq!(world.ready(), [StepId::from("ask")]);
-}
-
-#[test]
-fn cancel_ends_waits_but_waits_for_child_runs() {
-    let mut world = world(vec![step("ask", &[]), step("child", &[]), step("after", &["ask", "child"])]);
-    waits_for_a_person(&mut world, "ask");
-    let run = RunId(Uuid::nil());
-    world.tell(Command::Wait { step: "child".into(), wait: Wait::Run { run } });
-    world.tell(Command::Cancel);
-    assert_eq!(world.state.end, None, "the child's processes may be alive");
-    world.tell(Command::ChildEnded { step: "child".into(), run, result: Err(Failure::fatal("canceled")) });
-    assert_eq!(world.state.end, Some(RunEnd::Canceled));
-    assert!(world.statuses.values().all(|status| *status == StepStatus::Canceled));
-}
-
-#[test]
-fn a_signal_is_kept_until_a_step_waits_for_it_and_taken_once() {
-    let mut world = world(vec![step("a", &[]), step("b", &[]), step("c", &[])]);
-    let signal = |payload: &str| Command::Signal { name: "go".into(), payload: payload.into() };
-    let wait = |id: &str| Command::Wait { step: id.into(), wait: Wait::Signal { name: "go".into() } };
-    world.tell(signal("1"));
-    world.tell(signal("2"));
-    for id in ["b", "a", "c"] {
-        world.tell(wait(id));
-    }
-    assert_eq!(world.taken["go"], ["1", "2"]);
-    assert!(matches!(&world.state.step(&"c".into()).unwrap().state, StepState::Waiting(Wait::Signal { .. })));
-    world.tell(signal("3"));
-    assert_eq!(world.state.end, Some(RunEnd::Succeeded));
-}
-
-#[test]
-fn restored_signals_wake_as_many_steps_as_there_are() {
-    let mut world = world(vec![step("a", &[]), step("b", &[]), step("c", &[])]);
-    for id in ["a", "b", "c"] {
-        world.tell(Command::Wait { step: id.into(), wait: Wait::Signal { name: "go".into() } });
-    }
-    let signal = |payload: u8| super::state::Signal { name: "go".into(), payload: payload.into() };
-    world.state.restore_signals([signal(1), signal(2)]);
-    world.tell(Command::Expire);
-    assert_eq!(world.taken["go"], [1, 2]);
-    assert_eq!(world.state.waits().count(), 1);
-}
-
-#[test]
-fn a_gate_is_decided_before_anything_follows() {
-    let ruling = |verdict| Ruling {
-        rule: "loss < 2".into(),
-        inputs: serde_json::json!({ "loss": 2.5 }),
-        verdict,
-        approver: None,
-        comment: None,
-    };
-    let (yes, no) = (event::Verdict::Approved, event::Verdict::Rejected);
-    let ask = OnFalse::Ask { prompt: "go on?".into() };
-    for (verdict, on_false, expected) in [
-        (yes, OnFalse::Fail, StepStatus::Succeeded),
-        (no, OnFalse::Continue, StepStatus::Succeeded),
-        (no, OnFalse::Fail, StepStatus::Failed),
-        (no, ask, StepStatus::Waiting),
-    ] {
-        let mut world = world(vec![step("gate", &[])]);
-        let decision = world.tell(Command::Rule { step: "gate".into(), ruling: ruling(verdict), on_false });
-        assert_eq!(decision.events[1], Event::StepDecided { step: "gate".into(), ruling: ruling(verdict) });
-        assert_eq!(world.statuses[&"gate".into()], expected);
-        match &world.state.step(&"gate".into()).unwrap().state {
-            StepState::Succeeded { outputs } => assert_eq!(outputs.values["passed"], verdict == yes),
-            StepState::Failed(failure) => assert!(failure.message.contains("`loss < 2` is false for loss = 2.5")),
-            state => {
-                assert!(matches!(state, StepState::Waiting(Wait::Approval { inputs, .. }) if inputs["loss"] == 2.5))
-            }
-        }
-    }
 }
 
 /// The engine that decided on the pause had a clock that was a year ahead.

@@ -1,4 +1,4 @@
-//! `timeout.schedule_to_close` of steps that wait.
+//! `timeout.schedule_to_close`.
 
 use super::*;
 use crate::core::schedule::{next_child_deadline, next_deadline};
@@ -153,4 +153,49 @@ fn a_paused_run_lets_no_wait_end_until_it_goes_on() {
     world.tell(Command::Resume);
     world.tell(Command::Expire);
     assert_too_late(&world, "a person");
+}
+
+#[test]
+fn schedule_to_close_counts_over_all_attempts_and_pauses_between_them() {
+    let mut slow = step("a", &[]);
+    slow.retry.maximum_attempts = 100;
+    slow.timeout.schedule_to_close = Some(Duration::from_secs(50));
+    let mut world = world(vec![slow]);
+    world.claim(&"a".into());
+    world.wait(20);
+    world.tell(Command::Fail { step: "a".into(), fence: Fence(1), failure: Failure::retryable("x") });
+    world.wait(5);
+    world.claim(&"a".into());
+    world.wait(10);
+    world.tell(Command::Heartbeat { step: "a".into(), fence: Fence(2) });
+    assert_eq!(world.tell(Command::Expire).effects, []);
+    let deadline = Timestamp::UNIX_EPOCH + SignedDuration::from_secs(50);
+    assert_eq!(next_deadline(&world.state, world.now), Some(deadline));
+    world.wait(15);
+    let effects = world.tell(Command::Expire).effects;
+    let [Effect::Kill { failure, .. }] = effects.as_slice() else { panic!("{effects:?}") };
+    assert_eq!(failure.kind, FailureKind::ScheduleToClose);
+    world.tell(Command::Fail { step: "a".into(), fence: Fence(2), failure: failure.clone() });
+    assert!(
+        matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.kind == FailureKind::ScheduleToClose)
+    );
+    world.tell(Command::Retry { step: None });
+    assert_eq!(world.tell(Command::Expire), Decision::default(), "a retry gets the same time again");
+}
+
+#[test]
+fn a_step_fails_when_its_time_ends_during_a_backoff() {
+    let mut slow = step("a", &[]);
+    slow.retry.initial_interval = Duration::from_secs(60);
+    slow.timeout.schedule_to_close = Some(Duration::from_secs(50));
+    let mut world = world(vec![slow]);
+    world.claim(&"a".into());
+    world.tell(Command::Fail { step: "a".into(), fence: Fence(1), failure: Failure::retryable("x") });
+    world.wait(49);
+    assert_eq!(world.tell(Command::Expire), Decision::default());
+    world.wait(1);
+    world.tell(Command::Expire);
+    assert!(
+        matches!(&world.state.end, Some(RunEnd::Failed { failure, .. }) if failure.kind == FailureKind::ScheduleToClose)
+    );
 }
