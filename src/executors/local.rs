@@ -23,6 +23,10 @@ use super::log_keeper::LogKeeper;
 use super::pool::{Pool, Worker};
 use super::process::worker_mark;
 
+/// Each training step frees and takes the same memory again: its allocator must not return it to the
+/// kernel meanwhile, which clears every page anew. A value that the user sets wins.
+const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
+
 /// Starts attempts in children of this process.
 pub struct Local {
     program: PathBuf,
@@ -68,6 +72,9 @@ impl Local {
         };
         let mut variables = environment(&launch.resources);
         variables.push((name.to_owned(), mark));
+        if !runs_programs(&launch.request.kind) && std::env::var_os(PURGE_DELAY).is_none() {
+            variables.push((PURGE_DELAY.to_owned(), "-1".to_owned()));
+        }
         let mut worker = Worker::start(&self.program, variables, log, launch.heartbeat, id, &self.sink)?;
         if around!("executor.request", worker.send(&request)).is_err() {
             worker.hang_up();
@@ -84,8 +91,7 @@ impl Executor for Local {
         around!("executor.scratch", fs::create_dir_all(&launch.request.scratch_dir))
             .map_err(|e| error("scratch directory", &e))?;
         // What a worker holds of the pools is in its environment.
-        let reusable =
-            launch.resources.is_empty() && find(&launch.request.kind).is_some_and(|handler| handler.leaves_no_trace());
+        let reusable = launch.resources.is_empty() && runs_programs(&launch.request.kind);
         let log_path = launch.request.log_path();
         let worker = self.employ(&launch, &id, reusable).map_err(|e| error("worker process", &e))?;
         // Without a thread the step still goes on, its log unlimited.
@@ -98,6 +104,11 @@ impl Executor for Local {
             logs: self.logs.clone(),
         }))
     }
+}
+
+/// Whether the work of a kind is done by processes of the user's, which inherit what the worker has.
+fn runs_programs(kind: &str) -> bool {
+    find(kind).is_some_and(|handler| handler.leaves_no_trace())
 }
 
 fn open_log(path: &Path) -> std::io::Result<File> {

@@ -26,10 +26,6 @@ use super::process::{await_group_end, end_marked, identify, signal_group};
 
 /// A worker that does not read for this long cannot be told anything; its lease will end it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
-/// Each training step frees and takes the same memory again: its allocator must not return it to the
-/// kernel meanwhile, which clears every page anew. A value that the user sets wins.
-const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
-const NEVER: &str = "-1";
 /// How long a worker without work is kept.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -72,7 +68,6 @@ impl Worker {
         command
             .arg0("stepwell")
             .args(["worker", "exec"])
-            .env(PURGE_DELAY, std::env::var_os(PURGE_DELAY).unwrap_or_else(|| NEVER.into()))
             .envs(variables)
             .env(HEARTBEAT_VARIABLE, (heartbeat / 3).as_millis().max(1).to_string())
             .stdin(Stdio::from(OwnedFd::from(theirs)))
