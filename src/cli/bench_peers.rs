@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::args_bench::{BenchContestantArgs, BenchGenerateArgs, BenchTokenizeArgs, Task};
+use super::args::{BenchContestantArgs, BenchGenerateArgs, BenchTokenizeArgs, Task};
 use super::bench::human;
 use super::error::CliError;
 use super::exit_code::Exit;

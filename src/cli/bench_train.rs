@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::args_bench::BenchTrainArgs;
+use super::args::BenchTrainArgs;
 use super::bench::number;
 use super::error::CliError;
 use super::exit_code::Exit;

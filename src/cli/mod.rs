@@ -3,8 +3,6 @@
 mod again;
 mod approve;
 mod args;
-#[cfg(feature = "train")]
-mod args_bench;
 mod artifact;
 mod bench;
 #[cfg(feature = "train")]

@@ -1,0 +1,134 @@
+//! Runs that exist: going on, ending, branching off, answering.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::core::duration;
+
+use super::assignment::assignment;
+
+#[derive(Args, Debug)]
+pub struct RunSelector {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+}
+
+#[derive(Args, Debug)]
+pub struct OptionalRun {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+}
+
+#[derive(Args, Debug)]
+pub struct PauseArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Why, for whoever finds the run paused
+    #[arg(long, value_name = "TEXT", default_value = "asked for")]
+    pub reason: String,
+}
+
+#[derive(Args, Debug)]
+pub struct RetryArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Only this step; `STEP[3]` is one item of a fan-out
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+}
+
+/// A new run with the workflow of an earlier one.
+#[derive(Args, Debug)]
+pub struct AgainArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Set a parameter of the workflow (repeatable; `a.b=value` reaches into tables)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Name of the new run [default: that of the earlier one]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Only submit; `stepwell worker` runs it
+    #[arg(long, short)]
+    pub detach: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RerunArgs {
+    #[command(flatten)]
+    pub again: AgainArgs,
+    /// The first step to run again
+    #[arg(long, value_name = "STEP")]
+    pub from_step: String,
+}
+
+#[derive(Args, Debug)]
+pub struct ForkArgs {
+    #[command(flatten)]
+    pub again: AgainArgs,
+    /// Where to branch off: a step, or a training step of it that has a checkpoint
+    #[arg(long, value_name = "STEP[:TRAIN_STEP]")]
+    pub at: String,
+}
+
+#[derive(Args, Debug)]
+pub struct ResumeArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Leave safe mode, into which engines that died again and again have led
+    #[arg(long)]
+    pub force: bool,
+    /// Let the run use more compute than its budget, such as `20h`
+    #[arg(long, value_name = "TIME", value_parser = duration_of)]
+    pub maximum_compute: Option<Duration>,
+    /// Let the run cost more than its budget
+    #[arg(long, value_name = "COST")]
+    pub maximum_cost: Option<f64>,
+}
+
+fn duration_of(text: &str) -> Result<Duration, String> {
+    duration::parse(text).ok_or_else(|| format!("`{text}` is not a duration such as `20h`"))
+}
+
+#[derive(Args, Debug)]
+pub struct ApproveArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// The step that waits
+    #[arg(value_name = "STEP")]
+    pub step: String,
+    /// Say no: the step fails
+    #[arg(long)]
+    pub reject: bool,
+    /// Who decides [default: the user name]
+    #[arg(long, value_name = "NAME")]
+    pub by: Option<String>,
+    /// Why; kept with the decision
+    #[arg(long, value_name = "TEXT")]
+    pub comment: Option<String>,
+}
+
+#[derive(Args, Debug)]
+pub struct SignalArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Name of the signal
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// What the waiting step gives to other steps as `values.payload`
+    #[arg(long, value_name = "JSON", default_value = "null", value_parser = payload)]
+    pub payload: serde_json::Value,
+}
+
+fn payload(text: &str) -> Result<serde_json::Value, String> {
+    serde_json::from_str(text).map_err(|error| format!("{error}; text needs quotes of its own: '\"yes\"'"))
+}

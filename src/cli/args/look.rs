@@ -1,0 +1,36 @@
+//! Looking at runs.
+
+use clap::Args;
+
+#[derive(Args, Debug)]
+pub struct ShowArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Also every child of large fan-outs, which are counted otherwise
+    #[arg(long)]
+    pub all: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct LogsArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Only this step
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+    /// Go on printing until the run ends
+    #[arg(short, long)]
+    pub follow: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    /// Only this step
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+}

@@ -1,0 +1,119 @@
+//! What to run, and how.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+use super::assignment::assignment;
+use super::control::{OptionalRun, RunSelector};
+
+/// What to run, shared by `run` and `start-training`.
+#[derive(Args, Clone, Debug)]
+pub struct SubmitArgs {
+    /// Set a parameter of the workflow (repeatable; `a.b=value` reaches into tables)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Name of the run [default: the workflow's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<String>,
+    /// Leave a step out, with everything that needs it (repeatable)
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// Of all ready steps those of the highest priority are started first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i32,
+    /// Submitting the same key again gives the same run
+    #[arg(long, value_name = "KEY")]
+    pub idempotency_key: Option<String>,
+    /// Run every step, even when an equal one has succeeded before
+    #[arg(long)]
+    pub no_reuse: bool,
+    /// Only submit; `stepwell worker` runs it
+    #[arg(long, short)]
+    pub detach: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct RunArgs {
+    /// Name of a workflow, or path of a TOML file
+    pub workflow: String,
+    #[command(flatten)]
+    pub submit: SubmitArgs,
+}
+
+#[derive(Args, Debug)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct StartTrainingArgs {
+    #[command(subcommand)]
+    pub verb: Option<TrainingVerb>,
+    #[command(flatten)]
+    pub start: StartArgs,
+}
+
+#[derive(Args, Clone, Debug)]
+pub struct StartArgs {
+    /// Name of a workflow, or path of a TOML file
+    #[arg(default_value = "quickstart")]
+    pub workflow: String,
+    /// Train only these phases of the workflow's `phases` parameter (repeatable)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub phase: Vec<String>,
+    #[command(flatten)]
+    pub submit: SubmitArgs,
+}
+
+#[derive(Subcommand, Debug)]
+pub enum TrainingVerb {
+    /// Start a training run (the same as without a verb)
+    Start(StartArgs),
+    /// Show a run
+    Status(OptionalRun),
+    /// Stop a run for good
+    Cancel(RunSelector),
+    /// List runs
+    List,
+}
+
+#[derive(Args, Debug)]
+pub struct SmokeTestArgs {
+    /// Compute device: auto, flex, or a GPU backend of this build
+    #[arg(long, default_value = "auto")]
+    pub device: String,
+    /// Set a parameter of the `smoke` workflow (repeatable)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// Keep the temporary state directories
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(Args, Debug)]
+pub struct ChaosArgs {
+    /// Name of a workflow, or path of a TOML file; its outputs must not depend on time
+    pub workflow: String,
+    /// How many processes, or families of processes, are killed in all
+    #[arg(long, value_name = "N", default_value_t = 20)]
+    pub kills: u64,
+    /// Set a parameter of the workflow (repeatable)
+    #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
+    pub set: Vec<(String, String)>,
+    /// What is killed: the engine, a worker, or by turns one of these or everything at once
+    #[arg(long, value_enum, default_value_t = ChaosTarget::All)]
+    pub target: ChaosTarget,
+    /// Of the random moments [default: the time]
+    #[arg(long, value_name = "N")]
+    pub seed: Option<u64>,
+    /// Where the temporary state directories are made [default: the system's]
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// Keep the temporary state directories; those of a failed drill are always kept
+    #[arg(long)]
+    pub keep: bool,
+}
+
+#[derive(clap::ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ChaosTarget {
+    Engine,
+    Worker,
+    All,
+}
