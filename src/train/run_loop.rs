@@ -1,10 +1,13 @@
 //! The training loop: one optimizer step after the other, until the plan or the patience of the
 //! engine ends.
 
+mod aside;
+
 use std::time::{Duration, Instant};
 
-use burn::tensor::Tensor;
+use burn::tensor::{Gradients, Tensor};
 
+use self::aside::Aside;
 use super::cadence::Cadence;
 use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::config::ModelConfig;
@@ -20,6 +23,8 @@ use crate::core::rng::derive_seed;
 pub enum TrainError {
     #[error("training diverged at step {step}: {what} is {value}")]
     Diverged { step: u64, what: &'static str, value: f64 },
+    #[error("cannot start a thread: {0}")]
+    NoThread(String),
 }
 
 /// What surrounds the loop: metrics, checkpoints, and the wish to stop.
@@ -38,7 +43,7 @@ pub trait TrainingHost {
     fn writing_cost(&self) -> Option<Duration>;
     /// How long a step waited for its samples; called once per step, before anything is computed.
     fn waited_for_data(&mut self, _: Duration) {}
-    /// Cheap; asked several times per step.
+    /// Cheap; asked many times per step.
     fn stop_requested(&self) -> bool;
 }
 
@@ -46,7 +51,7 @@ pub trait TrainingHost {
 pub enum Finished {
     /// All steps of the plan are done.
     Complete { model: Box<Transformer>, loss: Option<f32> },
-    /// The host asked to stop; a checkpoint of the last step is saved.
+    /// The host asked to stop; a checkpoint of the last whole step is saved.
     Stopped,
 }
 
@@ -117,11 +122,12 @@ impl<'a> Trainer<'a> {
     }
 
     fn take_steps<H: TrainingHost>(mut self, host: &mut H) -> Result<Finished, H::Error> {
+        let aside = Aside::start("micro-batch").map_err(|error| TrainError::NoThread(error.to_string()))?;
         while self.step < self.plan.steps() {
             let started = Instant::now();
             let rows = self.rows();
             host.waited_for_data(started.elapsed());
-            let Some((gradients, loss)) = self.gradients(&rows, host)? else {
+            let Some((gradients, loss)) = self.gradients(&aside, &rows, host)? else {
                 if self.step > self.saved {
                     self.save(host)?;
                 }
@@ -140,6 +146,7 @@ impl<'a> Trainer<'a> {
     /// The summed gradients and the loss of the next step, or `None` when the host wants to stop.
     fn gradients<H: TrainingHost>(
         &self,
+        aside: &Aside<(Gradients, Tensor<1>)>,
         rows: &[PackedRow],
         host: &H,
     ) -> Result<Option<(GradientSum, f64)>, TrainError> {
@@ -148,12 +155,15 @@ impl<'a> Trainer<'a> {
         let mut sum = GradientSum::default();
         let mut losses = Vec::with_capacity(self.plan.accumulation);
         for (micro, rows) in rows.chunks(self.plan.batch).enumerate() {
-            if host.stop_requested() {
-                return Ok(None);
-            }
-            let loss = self.model.loss(&self.batch(rows, micro as u64), divisor);
-            sum.add(loss.backward(), &self.model);
-            losses.push(loss.inner());
+            let (model, batch) = (self.model.clone(), self.batch(rows, micro as u64));
+            // The copy is gone with the job: parameters are updated in place only when they have one owner.
+            let job = move || {
+                let loss = model.loss(&batch, divisor);
+                (loss.backward(), loss.inner())
+            };
+            let Some((gradients, loss)) = aside.run(job, || host.stop_requested()) else { return Ok(None) };
+            sum.add(gradients, &self.model);
+            losses.push(loss);
         }
         let loss = losses.into_iter().map(scalar).sum();
         self.finite("loss", loss)?;

@@ -1,0 +1,80 @@
+//! Work on a thread of its own: one step of a large model takes seconds, and whoever is told to stop may not
+//! have them.
+
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::Duration;
+
+/// How soon a wish to stop is noticed during a job.
+const GLANCE: Duration = Duration::from_millis(50);
+
+type Job<T> = Box<dyn FnOnce() -> T + Send>;
+
+/// The thread. It ends after the job that it has when this is dropped.
+pub(super) struct Aside<T> {
+    jobs: Sender<Job<T>>,
+    results: Receiver<thread::Result<T>>,
+}
+
+impl<T: Send + 'static> Aside<T> {
+    pub(super) fn start(name: &str) -> std::io::Result<Self> {
+        let (jobs, waiting) = channel::<Job<T>>();
+        let (done, results) = channel();
+        let work = move || {
+            for job in waiting {
+                if done.send(catch_unwind(AssertUnwindSafe(job))).is_err() {
+                    break;
+                }
+            }
+        };
+        thread::Builder::new().name(name.to_owned()).spawn(work)?;
+        Ok(Aside { jobs, results })
+    }
+
+    /// What a job gives, or `None` as soon as `stop` says so; then the thread must not be given another one.
+    ///
+    /// # Panics
+    /// When the job does.
+    pub(super) fn run(&self, job: impl FnOnce() -> T + Send + 'static, stop: impl Fn() -> bool) -> Option<T> {
+        if stop() {
+            return None;
+        }
+        self.jobs.send(Box::new(job)).expect("the thread takes jobs for as long as it can answer");
+        loop {
+            match self.results.recv_timeout(GLANCE) {
+                Ok(result) => return Some(result.unwrap_or_else(|panic| resume_unwind(panic))),
+                Err(RecvTimeoutError::Timeout) if stop() => return None,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => unreachable!("the thread answers every job"),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[test]
+    fn a_stop_does_not_wait_for_the_job() {
+        let aside = Aside::start("test").unwrap();
+        let (release, released) = channel::<()>();
+        let asked = Cell::new(0);
+        let stop = || asked.replace(asked.get() + 1) >= 2;
+        assert_eq!(aside.run(move || released.recv().is_ok(), stop), None);
+        release.send(()).unwrap();
+    }
+
+    #[test]
+    fn results_come_back_in_order_and_so_do_panics() {
+        let aside = Aside::start("test").unwrap();
+        assert_eq!(aside.run(|| 1, || false), Some(1));
+        assert_eq!(aside.run(|| 2, || false), Some(2));
+        let panic = catch_unwind(AssertUnwindSafe(|| aside.run(|| panic!("the job is broken"), || false)));
+        assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"the job is broken"));
+        assert_eq!(aside.run(|| 3, || false), Some(3));
+    }
+}
