@@ -23,6 +23,7 @@ pub mod protocol;
 pub mod provenance;
 pub mod rate_limit;
 pub mod request;
+pub mod restore;
 pub mod retention;
 pub mod retry;
 pub mod rng;

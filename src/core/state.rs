@@ -16,7 +16,6 @@ use super::event::{Alert, Checkpoint, ProcessIdentity, Wait};
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::pools::{Demand, Held};
-use super::retry::backoff;
 use super::spec::{StepSpec, WorkflowSpec};
 
 /// Position of a step in [`RunState`]: spec steps in definition order, then children as they appear.
@@ -88,16 +87,6 @@ pub enum Lifecycle {
     Paused,
     /// Attempts are being ended, then the run is canceled.
     Canceling,
-}
-
-/// What a table row says about a step. `None` for a step that waits for its needs.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Restored {
-    pub state: Option<StepState>,
-    pub fence: Fence,
-    pub attempts: u32,
-    pub failures: u32,
-    pub key: Option<StepKey>,
 }
 
 /// A signal that no step has taken yet.
@@ -391,7 +380,7 @@ impl RunState {
         self.add_some_children(parent, items.iter().cloned().enumerate());
     }
 
-    fn add_some_children(&mut self, parent: StepIndex, items: impl IntoIterator<Item = (usize, Value)>) {
+    pub(super) fn add_some_children(&mut self, parent: StepIndex, items: impl IntoIterator<Item = (usize, Value)>) {
         let first = self.steps.len();
         for (position, item) in items {
             let mut child = Step::new(
@@ -408,91 +397,6 @@ impl RunState {
             self.due.insert(i);
         }
         self.steps[parent].children = first..self.steps.len();
-    }
-
-    /// Takes up the children of a fan-out as the tables have them, by the index of their item. Those that
-    /// have succeeded or were skipped may be missing: see [`Step::children_in_store`].
-    pub fn restore_children(&mut self, parent: &StepId, items: Vec<(usize, Value)>, total: usize) {
-        let Some(parent) = self.find(parent) else { return };
-        self.steps[parent].children_in_store = items.len() < total;
-        if !items.is_empty() {
-            self.add_some_children(parent, items);
-        }
-    }
-
-    /// Takes up one step as the tables have it. Once all are in, call [`RunState::settle_restored`].
-    pub fn restore(&mut self, id: &StepId, row: Restored) {
-        let Some(i) = self.find(id) else { return };
-        let step = &mut self.steps[i];
-        (step.fence, step.attempts, step.failures, step.key) = (row.fence, row.attempts, row.failures, row.key);
-        if let Some(state) = row.state {
-            self.set(i, state);
-        }
-    }
-
-    /// The clock of the engine that decided on a pause may have been ahead of `now`, by a year: no step
-    /// waits longer than its retry policy says.
-    pub fn cap_pauses(&mut self, now: Timestamp) {
-        for i in 0..self.steps.len() {
-            let step = &self.steps[i];
-            let latest = later(now, backoff(&self.step_spec(step).retry, step.failures.max(1)));
-            if matches!(step.state, StepState::Ready { not_before } if not_before > latest) {
-                self.set(i, StepState::Ready { not_before: latest });
-            }
-        }
-    }
-
-    /// Losses of a step's attempts together with their engine, counted in its log.
-    pub fn restore_losses(&mut self, id: &StepId, losses: u32) {
-        if let Some(i) = self.find(id) {
-            self.steps[i].losses = losses;
-        }
-    }
-
-    /// When a step became ready, from its log; the tables do not have it.
-    pub fn restore_ready_since(&mut self, id: &StepId, at: Timestamp) {
-        if let Some(i) = self.find(id) {
-            self.steps[i].ready_since = Some(at);
-        }
-    }
-
-    /// Takes up the signals that nobody has taken, oldest first, after [`RunState::settle_restored`].
-    pub fn restore_signals(&mut self, signals: impl IntoIterator<Item = Signal>) {
-        signals.into_iter().for_each(|signal| self.add_signal(signal));
-    }
-
-    /// Counts again who waits for whom, and what is decided already.
-    pub fn settle_restored(&mut self) {
-        self.due.clear();
-        for i in 0..self.steps.len() {
-            let open = |state: &StepState| !matches!(state, StepState::Succeeded { .. });
-            match self.steps[i].state {
-                StepState::Pending { .. } => {
-                    let needs: Vec<StepIndex> = match self.steps[i].parent {
-                        Some(_) => Vec::new(),
-                        None => {
-                            self.spec.steps[self.steps[i].spec].needs.iter().filter_map(|id| self.find(id)).collect()
-                        }
-                    };
-                    let unmet = needs.iter().filter(|&&need| open(&self.steps[need].state)).count();
-                    let skipped = needs.into_iter().find(|&need| self.steps[need].state == StepState::Skipped);
-                    self.steps[i].skipped_need = skipped;
-                    self.set(i, StepState::Pending { unmet });
-                    if unmet == 0 || skipped.is_some() {
-                        self.due.insert(i);
-                    }
-                }
-                StepState::Expanded { .. } => {
-                    let children = &self.steps[self.steps[i].children.clone()];
-                    let remaining = children.iter().filter(|child| !child.state.is_terminal()).count();
-                    self.set(i, StepState::Expanded { remaining });
-                    if remaining == 0 {
-                        self.due.insert(i);
-                    }
-                }
-                _ => {}
-            }
-        }
     }
 
     /// The only way to change a step's state: keeps the indexes right.

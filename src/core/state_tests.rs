@@ -16,9 +16,10 @@ use super::decide::{Command, Decision, Effect};
 use super::event::{self, Checkpoint, Event, Ruling, Wait};
 use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
+use super::restore::Restored;
 use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
 use super::spec::{RetryPolicy, StepSpec, Timeouts, WorkflowSpec};
-use super::state::{Lifecycle, Restored, RunEnd, RunState, StepState};
+use super::state::{Lifecycle, RunEnd, RunState, StepState};
 use super::status::{RunStatus, StepStatus, Transition, fence_holds, step_of};
 use super::wait::OnFalse;
 

@@ -7,8 +7,9 @@ use jiff::Timestamp;
 
 use crate::core::catalog::Placement;
 use crate::core::failure::Failure;
+use crate::core::restore::Restored;
 use crate::core::spec::WorkflowSpec;
-use crate::core::state::{Lease, Lifecycle, Restored, RunEnd, RunState, StepState};
+use crate::core::state::{Lease, Lifecycle, RunEnd, RunState, StepState};
 use crate::core::status::{RunStatus, StepStatus};
 use crate::store::{RunRow, StepRow};
 
