@@ -67,6 +67,8 @@ pub struct Trainer<'a> {
     optimizer: AdamW,
     /// Steps done.
     step: u64,
+    /// Samples of the next step, once they were read while the one before was computed.
+    ahead: Option<Vec<PackedRow>>,
     loss: Option<f32>,
     /// The step of the newest snapshot.
     saved: u64,
@@ -90,7 +92,8 @@ impl<'a> Trainer<'a> {
         let optimizer = AdamW::new(settings);
         let device = device.to_owned();
         let cadence = Cadence::starting_at(Instant::now());
-        Trainer { plan, samplers, device, settings, config, model, optimizer, step: 0, loss: None, saved: 0, cadence }
+        let (step, ahead, loss, saved) = (0, None, None, 0);
+        Trainer { plan, samplers, device, settings, config, model, optimizer, step, ahead, loss, saved, cadence }
     }
 
     /// A training that goes on from a checkpoint.
@@ -125,7 +128,7 @@ impl<'a> Trainer<'a> {
         let aside = Aside::start("micro-batch").map_err(|error| TrainError::NoThread(error.to_string()))?;
         while self.step < self.plan.steps() {
             let started = Instant::now();
-            let rows = self.rows();
+            let rows = self.ahead.take().unwrap_or_else(|| self.rows(self.step));
             host.waited_for_data(started.elapsed());
             let Some((gradients, loss)) = self.gradients(&aside, &rows, host)? else {
                 if self.step > self.saved {
@@ -145,7 +148,7 @@ impl<'a> Trainer<'a> {
 
     /// The summed gradients and the loss of the next step, or `None` when the host wants to stop.
     fn gradients<H: TrainingHost>(
-        &self,
+        &mut self,
         aside: &Aside<(Gradients, Tensor<1>)>,
         rows: &[PackedRow],
         host: &H,
@@ -155,13 +158,20 @@ impl<'a> Trainer<'a> {
         let mut sum = GradientSum::default();
         let mut losses = Vec::with_capacity(self.plan.accumulation);
         for (micro, rows) in rows.chunks(self.plan.batch).enumerate() {
+            if host.stop_requested() {
+                return Ok(None);
+            }
             let (model, batch) = (self.model.clone(), self.batch(rows, micro as u64));
             // The copy is gone with the job: parameters are updated in place only when they have one owner.
-            let job = move || {
+            aside.begin(move || {
                 let loss = model.loss(&batch, divisor);
                 (loss.backward(), loss.inner())
-            };
-            let Some((gradients, loss)) = aside.run(job, || host.stop_requested()) else { return Ok(None) };
+            });
+            let next = self.step + 1;
+            if self.ahead.is_none() && next < self.plan.steps() {
+                self.ahead = Some(self.rows(next));
+            }
+            let Some((gradients, loss)) = aside.result(|| host.stop_requested()) else { return Ok(None) };
             sum.add(gradients, &self.model);
             losses.push(loss);
         }
@@ -170,9 +180,9 @@ impl<'a> Trainer<'a> {
         Ok(Some((sum, loss)))
     }
 
-    /// All samples of the next step.
-    fn rows(&self) -> Vec<PackedRow> {
-        let place = self.plan.place(self.step);
+    /// All samples of the step after `step` steps.
+    fn rows(&self, step: u64) -> Vec<PackedRow> {
+        let place = self.plan.place(step);
         self.samplers[place.phase].rows(self.plan.cursor(place.step), self.plan.samples_per_step())
     }
 

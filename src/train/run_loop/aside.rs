@@ -32,15 +32,16 @@ impl<T: Send + 'static> Aside<T> {
         Ok(Aside { jobs, results })
     }
 
-    /// What a job gives, or `None` as soon as `stop` says so; then the thread must not be given another one.
+    /// Begins a job; [`Aside::result`] has to be asked for before the next one.
+    pub(super) fn begin(&self, job: impl FnOnce() -> T + Send + 'static) {
+        self.jobs.send(Box::new(job)).expect("the thread takes jobs for as long as it can answer");
+    }
+
+    /// What the job gives, or `None` as soon as `stop` says so; then the thread must not be given another one.
     ///
     /// # Panics
     /// When the job does.
-    pub(super) fn run(&self, job: impl FnOnce() -> T + Send + 'static, stop: impl Fn() -> bool) -> Option<T> {
-        if stop() {
-            return None;
-        }
-        self.jobs.send(Box::new(job)).expect("the thread takes jobs for as long as it can answer");
+    pub(super) fn result(&self, stop: impl Fn() -> bool) -> Option<T> {
         loop {
             match self.results.recv_timeout(GLANCE) {
                 Ok(result) => return Some(result.unwrap_or_else(|panic| resume_unwind(panic))),
@@ -62,19 +63,23 @@ mod tests {
     fn a_stop_does_not_wait_for_the_job() {
         let aside = Aside::start("test").unwrap();
         let (release, released) = channel::<()>();
+        aside.begin(move || released.recv().is_ok());
         let asked = Cell::new(0);
-        let stop = || asked.replace(asked.get() + 1) >= 2;
-        assert_eq!(aside.run(move || released.recv().is_ok(), stop), None);
+        assert_eq!(aside.result(|| asked.replace(asked.get() + 1) == 1), None);
         release.send(()).unwrap();
     }
 
     #[test]
     fn results_come_back_in_order_and_so_do_panics() {
         let aside = Aside::start("test").unwrap();
-        assert_eq!(aside.run(|| 1, || false), Some(1));
-        assert_eq!(aside.run(|| 2, || false), Some(2));
-        let panic = catch_unwind(AssertUnwindSafe(|| aside.run(|| panic!("the job is broken"), || false)));
+        let result = |job: fn() -> u32| {
+            aside.begin(job);
+            aside.result(|| false)
+        };
+        assert_eq!(result(|| 1), Some(1));
+        assert_eq!(result(|| 2), Some(2));
+        let panic = catch_unwind(AssertUnwindSafe(|| result(|| panic!("the job is broken"))));
         assert_eq!(panic.unwrap_err().downcast_ref(), Some(&"the job is broken"));
-        assert_eq!(aside.run(|| 3, || false), Some(3));
+        assert_eq!(result(|| 3), Some(3));
     }
 }
