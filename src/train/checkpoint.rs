@@ -126,6 +126,7 @@ pub fn restore(
     check(&state, expected)?;
     let tensors = weights::load(weights_file).map_err(CheckpointError::Weights)?;
     let model = Transformer::from_named(expected.model, &tensors, expected.device).map_err(CheckpointError::Weights)?;
+    let model = model.with_frozen(expected.plan.freeze_layers);
     let moments: BTreeMap<String, NamedTensor> =
         weights::load(optimizer_file).map_err(CheckpointError::OptimizerFile)?;
     let optimizer = AdamW::from_named(expected.optimizer, state.step, &model, moments)?;
@@ -149,6 +150,7 @@ fn check(state: &TrainState, expected: &Expected<'_>) -> Result<(), CheckpointEr
     let same_run = [
         ("seed", state.plan.seed.to_string(), plan.seed.to_string()),
         ("number of steps", state.plan.steps().to_string(), plan.steps().to_string()),
+        ("number of frozen layers", state.plan.freeze_layers.to_string(), plan.freeze_layers.to_string()),
         ("data cursor", state.cursor.to_string(), plan.cursor(state.step).to_string()),
     ];
     let mut pairs = std::iter::once(model).chain(same_run.into_iter().filter(|_| !expected.fork));

@@ -82,6 +82,7 @@ impl<'a> Trainer<'a> {
     ) -> Self {
         assert_eq!(plan.phases.len(), samplers.len(), "one sampler per phase");
         let config = model.config().clone();
+        let model = model.with_frozen(plan.freeze_layers);
         let optimizer = AdamW::new(settings);
         let device = device.to_owned();
         let cadence = Cadence::starting_at(Instant::now());

@@ -65,6 +65,7 @@ impl Material {
             schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps, ..Schedule::default() },
             clip: 1.0,
             checkpoint_every: Some(u64::MAX),
+            freeze_layers: options.freeze_layers,
             phases: vec![phase],
         };
         plan.validate()?;
@@ -166,6 +167,7 @@ mod tests {
             rounds: 2,
             steps: 4,
             learning_rate: 1e-3,
+            freeze_layers: 0,
             device: "flex".to_owned(),
             python: "python3".into(),
         }

@@ -41,6 +41,10 @@ pub struct Arguments {
     pub device: String,
     #[serde(default)]
     pub optimizer: OptimizerArguments,
+    /// Lowest blocks that are not trained. Their weights keep every bit, and so does the embedding, which is
+    /// below them and the output head too. Of use in a fork of a trained run.
+    #[serde(default)]
+    pub freeze_layers: usize,
     /// How the learning rate moves over the run.
     #[serde(default)]
     pub schedule: Schedule,
@@ -188,6 +192,7 @@ impl Arguments {
             schedule: self.schedule,
             clip: self.optimizer.clip,
             checkpoint_every: self.checkpoint_every,
+            freeze_layers: self.freeze_layers,
             phases,
         };
         self.check_steps(&plan)?;

@@ -44,6 +44,22 @@ impl Transformer {
         Transformer::from_named(config, &tensors, device).expect("the generated weights are those of the configuration")
     }
 
+    /// The model with its lowest `layers` blocks and the embedding out of training: no gradient is computed
+    /// for them, and the backward pass ends above them. The embedding is below every block, so it freezes
+    /// with the first one; it is the output head too. 0 freezes nothing.
+    #[must_use]
+    pub fn with_frozen(self, layers: usize) -> Transformer {
+        if layers == 0 {
+            return self;
+        }
+        let freeze = |(layer, block): (usize, Block)| if layer < layers { block.set_require_grad(false) } else { block };
+        Transformer {
+            embedding: self.embedding.set_require_grad(false),
+            blocks: self.blocks.into_iter().enumerate().map(freeze).collect(),
+            ..self
+        }
+    }
+
     /// The shape it was built with.
     pub fn config(&self) -> &ModelConfig {
         &self.config

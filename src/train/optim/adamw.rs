@@ -135,7 +135,7 @@ fn take(
     }
 }
 
-/// Path and shape of every parameter, in the order of the module.
+/// Path and shape of every parameter that is trained, in the order of the module.
 fn parameters<M: Module>(model: &M) -> Vec<(String, Vec<usize>)> {
     struct Lister(PathTracker, Vec<(String, Vec<usize>)>);
     impl burn::module::ModuleVisitor for Lister {
@@ -146,7 +146,10 @@ fn parameters<M: Module>(model: &M) -> Vec<(String, Vec<usize>)> {
             self.0.exit();
         }
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            self.1.push((self.0.current(), param.val().shape().to_vec()));
+            let value = param.val();
+            if value.is_require_grad() {
+                self.1.push((self.0.current(), value.shape().to_vec()));
+            }
         }
     }
     let mut lister = Lister(PathTracker::default(), Vec::new());

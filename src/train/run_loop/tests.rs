@@ -129,6 +129,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
         schedule: Schedule { kind: ScheduleKind::Cosine, warmup_steps: Some(2), ..Schedule::default() },
         clip: 1.0,
         checkpoint_every: Some(4),
+        freeze_layers: 0,
         phases,
     }
 }
@@ -204,6 +205,42 @@ fn assert_pieces_equal_the_whole(plan: &Plan, stops: &[u64]) {
     let (rows, weights) = in_pieces(plan, stops);
     assert_eq!(comparable(&rows), comparable(&whole_rows), "rows with stops at {stops:?}");
     assert!(weights == whole, "weights with stops at {stops:?}");
+}
+
+#[test]
+fn frozen_layers_keep_every_bit_and_have_no_moments() {
+    let plan = Plan { freeze_layers: 1, ..plan(vec![phase("main", 12)]) };
+    let mut host = Host::default();
+    let trained = weights::load(&process(&plan, &mut host, None).unwrap().unwrap()).unwrap();
+    let initial = Transformer::init(&config(), plan.seed, &device::open("flex").unwrap()).to_named();
+    for before in initial {
+        let frozen = before.name.starts_with("model.embed_tokens.") || before.name.starts_with("model.layers.0.");
+        assert_eq!(trained[&before.name] == before, frozen, "{}", before.name);
+    }
+    let moments = weights::load(&host.saved[0].optimizer).unwrap();
+    let trained = |name: &String| name.starts_with("blocks.1.") || name.starts_with("final_norm.");
+    assert!(moments.keys().all(trained), "{:?}", moments.keys());
+    assert_pieces_equal_the_whole(&plan, &[3, 8]);
+}
+
+/// The norm that clips is that of what is trained.
+#[test]
+fn gradients_above_frozen_layers_are_those_of_the_whole_model() {
+    let gradients = |freeze_layers| {
+        let plan = Plan { freeze_layers, ..plan(vec![phase("main", 1)]) };
+        let samplers = samplers(&plan);
+        let model = Transformer::init(&config(), 1, &device::open("flex").unwrap().autodiff());
+        let trainer = Trainer::new(&plan, &samplers, model, settings(), "flex");
+        let (mut sum, loss) = trainer.gradients(&trainer.rows(), &Host::default()).unwrap().unwrap();
+        let norm = sum.norm(&trainer.model);
+        (loss.to_bits(), norm, sum.named(&trainer.model))
+    };
+    let (whole_loss, whole_norm, whole) = gradients(0);
+    let (loss, norm, above) = gradients(1);
+    assert_eq!(loss, whole_loss);
+    assert!(norm < whole_norm);
+    let kept: Vec<_> = whole.into_iter().filter(|tensor| tensor.0.starts_with("blocks.1.") || tensor.0 == "final_norm").collect();
+    assert!(above == kept && above.len() == 9, "{:?}", above.iter().map(|tensor| &tensor.0).collect::<Vec<_>>());
 }
 
 #[test]

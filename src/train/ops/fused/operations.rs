@@ -7,6 +7,7 @@ use burn::tensor::TensorData;
 
 use super::differentiable::{Accumulating, Differentiable};
 use crate::train::ops::cpu::gemm::{View, parallel_product, parallel_product_onto};
+use crate::train::ops::cpu::cross_entropy::HeadWeight;
 use crate::train::ops::cpu::{activation, attention, cross_entropy, dropout, embedding, norm};
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
 
@@ -39,10 +40,10 @@ fn tensor(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> FlexTensor {
 
 /// Most operations keep their inputs.
 macro_rules! saves_itself {
-    () => {
+    ($inputs:literal) => {
         type Saved = Self;
 
-        fn forward_saving(self) -> (FlexTensor, Self) {
+        fn forward_saving(self, _needed: [bool; $inputs]) -> (FlexTensor, Self) {
             (self.forward(), self)
         }
     };
@@ -56,7 +57,7 @@ pub struct RmsNorm {
 }
 
 impl Differentiable<2> for RmsNorm {
-    saves_itself!();
+    saves_itself!(2);
 
     fn forward(&self) -> FlexTensor {
         tensor(norm::rms_norm(self.x.values(), self.weight.values(), self.eps), self.x.shape())
@@ -80,7 +81,7 @@ pub struct QkNorm {
 }
 
 impl Differentiable<3> for QkNorm {
-    saves_itself!();
+    saves_itself!(3);
 
     fn forward(&self) -> FlexTensor {
         let weights = [self.query_weight.values(), self.key_weight.values()];
@@ -125,7 +126,7 @@ impl Linear {
 }
 
 impl Differentiable<2> for Linear {
-    saves_itself!();
+    saves_itself!(2);
 
     fn forward(&self) -> FlexTensor {
         let [x, weight] = self.operands();
@@ -153,7 +154,7 @@ impl Differentiable<3> for LinearAdd {
         tensor(parallel_product_onto(self.residual.values(), x, weight.transposed()), self.residual.shape())
     }
 
-    fn forward_saving(self) -> (FlexTensor, Linear) {
+    fn forward_saving(self, _needed: [bool; 3]) -> (FlexTensor, Linear) {
         (self.forward(), self.linear)
     }
 
@@ -171,7 +172,7 @@ pub struct Attention {
 }
 
 impl Differentiable<1> for Attention {
-    saves_itself!();
+    saves_itself!(1);
 
     fn forward(&self) -> FlexTensor {
         let context = &self.context;
@@ -192,7 +193,7 @@ pub struct SwiGlu {
 }
 
 impl Differentiable<1> for SwiGlu {
-    saves_itself!();
+    saves_itself!(1);
 
     fn forward(&self) -> FlexTensor {
         let (rows, width) = self.gate_up.rows_and_columns();
@@ -213,7 +214,7 @@ pub struct Gelu {
 }
 
 impl Differentiable<1> for Gelu {
-    saves_itself!();
+    saves_itself!(1);
 
     fn forward(&self) -> FlexTensor {
         tensor(activation::gelu(self.x.values()), self.x.shape())
@@ -240,7 +241,7 @@ impl Differentiable<1> for Dropout {
         tensor(dropout::dropout(self.x.values(), self.mask), self.x.shape())
     }
 
-    fn forward_saving(self) -> (FlexTensor, DropoutMask) {
+    fn forward_saving(self, _needed: [bool; 1]) -> (FlexTensor, DropoutMask) {
         (self.forward(), self.mask)
     }
 
@@ -304,23 +305,25 @@ impl CrossEntropy {
 }
 
 impl Differentiable<2> for CrossEntropy {
-    /// Gradients of `x` and of the weight for an upstream gradient of 1.
-    type Saved = [Host; 2];
+    /// Gradients of `x` and of the weight for an upstream gradient of 1. Each has the size of its input, and
+    /// that of the weight costs a product: without need there is none.
+    type Saved = [Option<Host>; 2];
 
     fn forward(&self) -> FlexTensor {
         self.mean(&cross_entropy::token_nll(self.head()))
     }
 
-    fn forward_saving(self) -> (FlexTensor, [Host; 2]) {
-        let (nll, gradients) = cross_entropy::token_nll_with_gradients(self.head(), 1.0 / self.divisor);
-        let saved = [tensor(gradients.x, self.x.shape()), tensor(gradients.weight, self.weight.shape())];
-        (self.mean(&nll), saved.map(Host))
+    fn forward_saving(self, needed: [bool; 2]) -> (FlexTensor, [Option<Host>; 2]) {
+        let head = if needed[1] { HeadWeight::Trained } else { HeadWeight::Frozen };
+        let (nll, gradients) = cross_entropy::token_nll_with_gradients(self.head(), 1.0 / self.divisor, head);
+        let x = tensor(gradients.x, self.x.shape());
+        let weight = gradients.weight.map(|gradient| tensor(gradient, self.weight.shape()));
+        (self.mean(&nll), [Some(Host(x)), weight.map(Host)])
     }
 
-    fn backward(saved: [Host; 2], upstream: FlexTensor, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
+    fn backward(saved: [Option<Host>; 2], upstream: FlexTensor, _needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let scale = Host::new(upstream).values()[0];
-        let [x, weight] = saved.map(|gradient| scaled(gradient, scale));
-        [needed[0].then_some(x), needed[1].then_some(weight)]
+        saved.map(|gradient| gradient.map(|gradient| scaled(gradient, scale)))
     }
 }
 
