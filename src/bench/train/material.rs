@@ -17,7 +17,7 @@ use crate::core::token_file::{Header, Width};
 use crate::train::config::ModelConfig;
 use crate::train::data::{Sampler, TokenShard, TokenStream};
 use crate::train::model::weight_specs;
-use crate::train::optim::AdamWConfig;
+use crate::train::optim::OptimizerConfig;
 use crate::train::plan::{Phase, Plan};
 use crate::train::schedule::{Schedule, ScheduleKind};
 use crate::train::weights;
@@ -35,7 +35,7 @@ const WARM_UP_STEPS: u64 = 20;
 pub(super) struct Material {
     pub shape: ModelConfig,
     pub plan: Plan,
-    pub optimizer: AdamWConfig,
+    pub optimizer: OptimizerConfig,
     /// One rate per step, so that the schedule is ours alone.
     pub learning_rates: Vec<f64>,
     /// Weight of the squared log-partition function in the loss.
@@ -70,7 +70,7 @@ impl Material {
         };
         plan.validate()?;
         let learning_rates = (0..steps).map(|step| plan.learning_rate(step)).collect();
-        let (optimizer, device) = (AdamWConfig::default(), device.to_owned());
+        let (optimizer, device) = (OptimizerConfig::default(), device.to_owned());
         Ok(Material { shape, plan, optimizer, learning_rates, z_loss: 0.0, device })
     }
 

@@ -12,16 +12,20 @@ mod gelu;
 mod kernels;
 #[expect(unsafe_code, reason = "a memory map is sound only for files that nobody changes")]
 mod mmap;
+mod muon;
 mod portable;
 #[expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")]
 pub(super) mod simd;
 
 pub use adamw::{AdamWStep, adamw_update, sum_squares};
 pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
+#[cfg(feature = "flex")]
+pub use cpu::muon::muon_update;
 pub use dropout_mask::DropoutMask;
 pub(super) use gelu::gelu_in_place;
 pub use kernels::Kernels;
 pub use mmap::MappedFile;
+pub use muon::MuonStep;
 
 #[cfg(all(test, feature = "flex"))]
 mod tests;

@@ -6,8 +6,8 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
 use super::differentiable::{Accumulating, Differentiable};
-use crate::train::ops::cpu::gemm::{View, parallel_product, parallel_product_onto};
 use crate::train::ops::cpu::cross_entropy::HeadWeight;
+use crate::train::ops::cpu::gemm::{View, parallel_product, parallel_product_onto};
 use crate::train::ops::cpu::{activation, attention, cross_entropy, dropout, embedding, norm};
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
 
