@@ -1,6 +1,7 @@
 //! The operations a transformer is made of, in two implementations with one signature: plain burn
 //! tensors for every device, and fused kernels with hand-written backward passes for the CPU.
 
+mod activation;
 mod adamw;
 mod attention_context;
 #[cfg(feature = "flex")]
@@ -17,6 +18,7 @@ mod portable;
 #[expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")]
 pub(super) mod simd;
 
+pub use activation::Activation;
 pub use adamw::{AdamWStep, adamw_update, sum_squares};
 pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
 #[cfg(feature = "flex")]

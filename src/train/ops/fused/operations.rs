@@ -8,7 +8,7 @@ use burn::tensor::TensorData;
 use super::differentiable::{Accumulating, Differentiable};
 use crate::train::ops::cpu::cross_entropy::HeadWeight;
 use crate::train::ops::cpu::gemm::{View, parallel_product, parallel_product_onto};
-use crate::train::ops::cpu::{activation, attention, cross_entropy, dropout, embedding, norm};
+use crate::train::ops::cpu::{attention, cross_entropy, dropout, embedding, norm};
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
 
 /// A contiguous f32 tensor.
@@ -20,21 +20,26 @@ impl Host {
         Host(tensor.to_contiguous())
     }
 
-    fn values(&self) -> &[f32] {
+    /// The tensor again.
+    pub fn into_inner(self) -> FlexTensor {
+        self.0
+    }
+
+    pub fn values(&self) -> &[f32] {
         self.0.as_slice().expect("made contiguous, and the model computes in f32")
     }
 
-    fn shape(&self) -> Vec<usize> {
+    pub fn shape(&self) -> Vec<usize> {
         self.0.layout().shape().to_vec()
     }
 
-    fn rows_and_columns(&self) -> (usize, usize) {
+    pub fn rows_and_columns(&self) -> (usize, usize) {
         let [rows, columns] = self.0.layout().shape().dims();
         (rows, columns)
     }
 }
 
-fn tensor(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> FlexTensor {
+pub fn tensor(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.into()))
 }
 
@@ -109,13 +114,15 @@ pub struct Linear {
 }
 
 impl Linear {
-    fn operands(&self) -> [View<'_>; 2] {
+    /// `x` and the weight.
+    pub fn operands(&self) -> [View<'_>; 2] {
         let (rows, inner) = self.x.rows_and_columns();
         let (columns, _) = self.weight.rows_and_columns();
         [View::new(self.x.values(), rows, inner), View::new(self.weight.values(), columns, inner)]
     }
 
-    fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
+    /// Of `x` and of the weight.
+    pub fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let (rows, columns) = upstream.rows_and_columns();
         let upstream = View::new(upstream.values(), rows, columns);
         let [x, weight] = self.operands();
@@ -184,46 +191,6 @@ impl Differentiable<1> for Attention {
         let upstream = Host::new(upstream);
         let dqkv = attention::attention_backward(saved.qkv.values(), upstream.values(), &saved.context);
         [Some(tensor(dqkv, saved.qkv.shape()))]
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct SwiGlu {
-    pub gate_up: Host,
-}
-
-impl Differentiable<1> for SwiGlu {
-    saves_itself!(1);
-
-    fn forward(&self) -> FlexTensor {
-        let (rows, width) = self.gate_up.rows_and_columns();
-        tensor(activation::swiglu(self.gate_up.values(), width / 2), [rows, width / 2])
-    }
-
-    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let hidden = saved.gate_up.rows_and_columns().1 / 2;
-        let upstream = Host::new(upstream);
-        let gradient = activation::swiglu_backward(saved.gate_up.values(), upstream.values(), hidden);
-        [Some(tensor(gradient, saved.gate_up.shape()))]
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Gelu {
-    pub x: Host,
-}
-
-impl Differentiable<1> for Gelu {
-    saves_itself!(1);
-
-    fn forward(&self) -> FlexTensor {
-        tensor(activation::gelu(self.x.values()), self.x.shape())
-    }
-
-    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let upstream = Host::new(upstream);
-        let gradient = activation::gelu_backward(saved.x.values(), upstream.values());
-        [Some(tensor(gradient, saved.x.shape()))]
     }
 }
 
