@@ -90,7 +90,8 @@ fn orthogonal(x: Tensor<2>) -> Tensor<2> {
     x
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
@@ -100,7 +101,7 @@ mod tests {
     use super::*;
     use crate::train::weights::{self, NamedTensor};
 
-    type Path2 = fn(Tensor<2>, Tensor<2>, Momentum, &[usize], MuonStep) -> (Tensor<2>, Momentum);
+    type Step = fn(Tensor<2>, Tensor<2>, Momentum, &[usize], MuonStep) -> (Tensor<2>, Momentum);
     const STEP: MuonStep = MuonStep { learning_rate: 2e-2, momentum: 0.95, weight_decay: 0.1, gradient_scale: 1.0 };
 
     fn golden() -> BTreeMap<String, NamedTensor> {
@@ -121,7 +122,7 @@ mod tests {
             let initial = part("initial");
             let shape = [initial.shape[0], initial.shape[1]];
             let size = initial.data.len();
-            for step in [host_step as Path2, device_step as Path2] {
+            for step in [host_step as Step, device_step as Step] {
                 let (mut tensor, mut momentum) = (matrix(&initial.data, shape), Buffers::zeros(size));
                 for (grad, expected) in part("grads").data.chunks(size).zip(part("params").data.chunks(size)) {
                     (tensor, momentum) = step(tensor, matrix(grad, shape), momentum, &shape[..1], STEP);
@@ -140,7 +141,7 @@ mod tests {
         let values = &golden["square.grads"].data;
         let (parts, shape) = ([3, 9, 2], [14, 5]);
         let step = MuonStep { gradient_scale: 0.5, ..STEP };
-        let stepped = |path: Path2| {
+        let stepped = |path: Step| {
             let momentum = Buffers::Host([values[70..140].to_vec()]);
             let (weights, grad) = (matrix(&values[..70], shape), matrix(&values[140..210], shape));
             let (weights, momentum) = path(weights, grad, momentum, &parts, step);
