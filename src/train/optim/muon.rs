@@ -90,8 +90,8 @@ fn orthogonal(x: Tensor<2>) -> Tensor<2> {
     x
 }
 
-#[cfg(test)]
 #[cfg(feature = "flex")]
+#[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
     use std::path::Path;
