@@ -114,7 +114,11 @@ class Training:
         self.device = "cpu" if config["device"] == "flex" else "cuda"
         self.reduced = mode.startswith("bf16")
         model = Model(config["shape"], load_file(folder / "weights.safetensors")).to(self.device)
-        self.parameters = list(model.parameters())
+        frozen = config["plan"]["freeze_layers"]
+        if frozen:
+            for part in [model.embedding, *model.blocks[:frozen]]:
+                part.requires_grad_(False)
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
         self.loss_of = torch.compile(model) if mode.endswith("-compile") else model
         options = config["optimizer"]
         matrices = [p for p in self.parameters if p.dim() >= 2]

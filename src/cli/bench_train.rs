@@ -24,6 +24,7 @@ pub fn train(session: &Session, args: &BenchTrainArgs) -> Result<Exit, CliError>
         rounds: args.rounds,
         steps: args.steps,
         learning_rate: args.learning_rate,
+        freeze_layers: args.freeze_layers,
         device: args.device.clone(),
         python: args.python.clone(),
     };

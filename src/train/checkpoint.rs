@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::config::ModelConfig;
 use super::model::Transformer;
-use super::optim::{AdamW, AdamWConfig, OptimizerError};
+use super::optim::{Absent, Optimizer, OptimizerConfig, OptimizerError};
 use super::plan::Plan;
 use super::weights::{self, NamedTensor, WeightsError};
 
@@ -16,7 +16,7 @@ use super::weights::{self, NamedTensor, WeightsError};
 pub const FORMAT: u32 = 1;
 /// Weights by their Hugging Face names.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
-/// Both moments of every parameter.
+/// What the optimizer keeps of every parameter.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
 /// [`TrainState`].
 pub const STATE_FILE: &str = "state.json";
@@ -37,7 +37,7 @@ pub struct TrainState {
     /// Mean cross-entropy of the last step, nats. f32, which JSON carries without loss.
     pub loss: Option<f32>,
     pub model: ModelConfig,
-    pub optimizer: AdamWConfig,
+    pub optimizer: OptimizerConfig,
     /// Seed, phases, schedule and learning rate: a resumed run derives both from the step number.
     pub plan: Plan,
     /// Name of the backend that computed it.
@@ -81,15 +81,15 @@ pub struct Snapshot {
     pub state: TrainState,
     /// By their Hugging Face names.
     pub weights: Vec<NamedTensor>,
-    /// Both moments of every parameter.
+    /// What the optimizer keeps of every parameter.
     pub moments: Vec<NamedTensor>,
     /// The end of a phase: kept for good.
     pub permanent: bool,
 }
 
 impl Snapshot {
-    /// Copies weights and moments to the host.
-    pub fn take(state: TrainState, model: &Transformer, optimizer: &AdamW, permanent: bool) -> Self {
+    /// Copies weights and the optimizer's state to the host.
+    pub fn take(state: TrainState, model: &Transformer, optimizer: &Optimizer, permanent: bool) -> Self {
         Snapshot { state, weights: model.to_named(), moments: optimizer.to_named(), permanent }
     }
 }
@@ -98,13 +98,13 @@ impl Snapshot {
 pub struct Restored {
     pub state: TrainState,
     pub model: Transformer,
-    pub optimizer: AdamW,
+    pub optimizer: Optimizer,
 }
 
 /// What the running step expects a checkpoint to be a part of.
 pub struct Expected<'a> {
     pub model: &'a ModelConfig,
-    pub optimizer: AdamWConfig,
+    pub optimizer: OptimizerConfig,
     pub plan: &'a Plan,
     /// With automatic differentiation.
     pub device: &'a Device,
@@ -126,9 +126,12 @@ pub fn restore(
     check(&state, expected)?;
     let tensors = weights::load(weights_file).map_err(CheckpointError::Weights)?;
     let model = Transformer::from_named(expected.model, &tensors, expected.device).map_err(CheckpointError::Weights)?;
+    let model = model.with_frozen(expected.plan.freeze_layers);
     let moments: BTreeMap<String, NamedTensor> =
         weights::load(optimizer_file).map_err(CheckpointError::OptimizerFile)?;
-    let optimizer = AdamW::from_named(expected.optimizer, state.step, &model, moments)?;
+    let (settings, matrices) = (expected.optimizer, model.hidden_matrices());
+    let absent = if expected.fork { Absent::Zero } else { Absent::Refused };
+    let optimizer = Optimizer::from_named(settings, matrices, state.step, &model, moments, absent)?;
     Ok(Restored { state, model, optimizer })
 }
 
@@ -149,6 +152,7 @@ fn check(state: &TrainState, expected: &Expected<'_>) -> Result<(), CheckpointEr
     let same_run = [
         ("seed", state.plan.seed.to_string(), plan.seed.to_string()),
         ("number of steps", state.plan.steps().to_string(), plan.steps().to_string()),
+        ("number of frozen layers", state.plan.freeze_layers.to_string(), plan.freeze_layers.to_string()),
         ("data cursor", state.cursor.to_string(), plan.cursor(state.step).to_string()),
     ];
     let mut pairs = std::iter::once(model).chain(same_run.into_iter().filter(|_| !expected.fork));

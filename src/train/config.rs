@@ -97,6 +97,8 @@ pub enum ConfigError {
     Range { field: &'static str, value: f32, rule: &'static str },
     #[error("`{field}` is {value}, more than the supported {limit}")]
     TooLarge { field: &'static str, value: usize, limit: usize },
+    #[error("`freeze_layers` is {frozen}, the model has {layers} layers; at most {} can be frozen", .layers - 1)]
+    AllFrozen { frozen: usize, layers: usize },
 }
 
 fn default_rope_theta() -> f32 {
@@ -189,6 +191,14 @@ impl ModelConfig {
         range("norm_eps", self.norm_eps, positive(self.norm_eps), "a positive number")?;
         range("init_std", self.init_std, positive(self.init_std), "a positive number")?;
         range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "at least 0 and less than 1")
+    }
+
+    /// Checks that something is left to train when the lowest `frozen` blocks are not.
+    ///
+    /// # Errors
+    /// When no block is left.
+    pub fn check_frozen(&self, frozen: usize) -> Result<(), ConfigError> {
+        if frozen < self.layers { Ok(()) } else { Err(ConfigError::AllFrozen { frozen, layers: self.layers }) }
     }
 
     /// Exact parameter counts by part; the tied head is counted once.

@@ -35,6 +35,11 @@ pub struct Plan {
     pub clip: f64,
     /// Optimizer steps between checkpoints; `None` lets the measured cost of a checkpoint decide.
     pub checkpoint_every: Option<u64>,
+    /// Lowest blocks of the model that are not trained; see [`Transformer::with_frozen`].
+    ///
+    /// [`Transformer::with_frozen`]: super::model::Transformer::with_frozen
+    #[serde(default)]
+    pub freeze_layers: usize,
     pub phases: Vec<Phase>,
 }
 
@@ -176,6 +181,7 @@ mod tests {
             schedule: Schedule { kind: ScheduleKind::Linear, warmup_steps: Some(0), ..Schedule::default() },
             clip: 1.0,
             checkpoint_every: Some(10),
+            freeze_layers: 0,
             phases,
         }
     }

@@ -13,7 +13,7 @@ use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::config::ModelConfig;
 use super::data::{PackedRow, Sampler};
 use super::model::{Batch, Transformer};
-use super::optim::{AdamW, AdamWConfig, GradientSum};
+use super::optim::{GradientSum, Optimizer, OptimizerConfig};
 use super::plan::Plan;
 use crate::core::protocol::MetricRow;
 use crate::core::rng::derive_seed;
@@ -61,10 +61,10 @@ pub struct Trainer<'a> {
     /// One per phase.
     samplers: &'a [Sampler],
     device: String,
-    settings: AdamWConfig,
+    settings: OptimizerConfig,
     config: ModelConfig,
     model: Transformer,
-    optimizer: AdamW,
+    optimizer: Optimizer,
     /// Steps done.
     step: u64,
     /// Samples of the next step, once they were read while the one before was computed.
@@ -84,12 +84,13 @@ impl<'a> Trainer<'a> {
         plan: &'a Plan,
         samplers: &'a [Sampler],
         model: Transformer,
-        settings: AdamWConfig,
+        settings: OptimizerConfig,
         device: &str,
     ) -> Self {
         assert_eq!(plan.phases.len(), samplers.len(), "one sampler per phase");
         let config = model.config().clone();
-        let optimizer = AdamW::new(settings);
+        let model = model.with_frozen(plan.freeze_layers);
+        let optimizer = Optimizer::new(settings, model.hidden_matrices());
         let device = device.to_owned();
         let cadence = Cadence::starting_at(Instant::now());
         let (step, ahead, loss, saved) = (0, None, None, 0);
@@ -104,7 +105,7 @@ impl<'a> Trainer<'a> {
         plan: &'a Plan,
         samplers: &'a [Sampler],
         restored: Restored,
-        settings: AdamWConfig,
+        settings: OptimizerConfig,
         device: &str,
     ) -> Self {
         let Restored { state, model, optimizer } = restored;

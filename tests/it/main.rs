@@ -26,6 +26,8 @@ mod schedule;
 mod smoke;
 #[cfg(target_os = "linux")]
 mod survival;
+#[cfg(all(feature = "train", target_os = "linux"))]
+mod sync_order;
 #[cfg(feature = "train")]
 mod training;
 mod upgrade;

@@ -7,12 +7,15 @@ use crate::harness::{Sandbox, children, eventually, signal};
 /// Kills come between checkpoints: many steps, a checkpoint every tenth.
 const LONG: [&str; 6] = ["-S", "steps=120", "-S", "documents=120", "-S", "checkpoint_every=10"];
 
+/// The matrices of blocks belong to Muon, all else to AdamW: both have state to lose.
+const MUON: [&str; 2] = ["-S", "optimizer=muon"];
+
 fn run(sandbox: &Sandbox, more: &[&str]) -> crate::harness::Finished {
     sandbox.stepwell(&[&["run", "smoke"], &LONG[..], more].concat())
 }
 
-fn start(sandbox: &Sandbox) -> std::process::Child {
-    sandbox.start(&[&["run", "smoke"], &LONG[..]].concat())
+fn start(sandbox: &Sandbox, more: &[&str]) -> std::process::Child {
+    sandbox.start(&[&["run", "smoke"], &LONG[..], more].concat())
 }
 
 fn checkpoint_reached(sandbox: &Sandbox, step: u64) -> bool {
@@ -26,9 +29,9 @@ fn checkpoint_reached(sandbox: &Sandbox, step: u64) -> bool {
 #[test]
 fn killed_and_resumed_equals_uninterrupted_bit_for_bit() {
     let whole = Sandbox::new();
-    run(&whole, &[]).ok();
+    run(&whole, &MUON).ok();
     let killed = Sandbox::new();
-    let mut engine = start(&killed);
+    let mut engine = start(&killed, &MUON);
     for (round, step) in [20, 40, 60, 80].into_iter().enumerate() {
         eventually("the next checkpoint", || checkpoint_reached(&killed, step));
         if round % 2 == 0 {
@@ -53,7 +56,7 @@ fn sigterm_writes_a_checkpoint_and_resume_goes_on_from_it() {
     let whole = Sandbox::new();
     run(&whole, &[]).ok();
     let stopped = Sandbox::new();
-    let mut engine = start(&stopped);
+    let mut engine = start(&stopped, &[]);
     eventually("training runs", || checkpoint_reached(&stopped, 10));
     signal(engine.id(), "TERM");
     assert_eq!(engine.wait().unwrap().code(), Some(130));
@@ -67,7 +70,7 @@ fn a_truncated_newest_checkpoint_is_passed_over_with_a_note() {
     let whole = Sandbox::new();
     run(&whole, &[]).ok();
     let damaged = Sandbox::new();
-    let mut engine = start(&damaged);
+    let mut engine = start(&damaged, &[]);
     eventually("two checkpoints", || checkpoint_reached(&damaged, 30));
     engine.kill().unwrap();
     engine.wait().unwrap();

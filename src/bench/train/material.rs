@@ -17,7 +17,7 @@ use crate::core::token_file::{Header, Width};
 use crate::train::config::ModelConfig;
 use crate::train::data::{Sampler, TokenShard, TokenStream};
 use crate::train::model::weight_specs;
-use crate::train::optim::AdamWConfig;
+use crate::train::optim::OptimizerConfig;
 use crate::train::plan::{Phase, Plan};
 use crate::train::schedule::{Schedule, ScheduleKind};
 use crate::train::weights;
@@ -35,7 +35,7 @@ const WARM_UP_STEPS: u64 = 20;
 pub(super) struct Material {
     pub shape: ModelConfig,
     pub plan: Plan,
-    pub optimizer: AdamWConfig,
+    pub optimizer: OptimizerConfig,
     /// One rate per step, so that the schedule is ours alone.
     pub learning_rates: Vec<f64>,
     /// Weight of the squared log-partition function in the loss.
@@ -65,11 +65,12 @@ impl Material {
             schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps, ..Schedule::default() },
             clip: 1.0,
             checkpoint_every: Some(u64::MAX),
+            freeze_layers: options.freeze_layers,
             phases: vec![phase],
         };
         plan.validate()?;
         let learning_rates = (0..steps).map(|step| plan.learning_rate(step)).collect();
-        let (optimizer, device) = (AdamWConfig::default(), device.to_owned());
+        let (optimizer, device) = (OptimizerConfig::default(), device.to_owned());
         Ok(Material { shape, plan, optimizer, learning_rates, z_loss: 0.0, device })
     }
 
@@ -166,6 +167,7 @@ mod tests {
             rounds: 2,
             steps: 4,
             learning_rate: 1e-3,
+            freeze_layers: 0,
             device: "flex".to_owned(),
             python: "python3".into(),
         }

@@ -26,6 +26,8 @@ pub struct TrainOptions {
     /// Rate after a warm-up of 20 steps. A high one makes training chaotic: differences of rounding then
     /// grow until the losses have nothing to do with each other.
     pub learning_rate: f64,
+    /// Lowest blocks that are not trained, and with them the embedding.
+    pub freeze_layers: usize,
     /// Backend of ours: `flex` means the CPU, anything else CUDA for PyTorch.
     pub device: String,
     /// Interpreter that has PyTorch.
@@ -44,13 +46,14 @@ impl TrainOptions {
     /// The preset with the context asked for.
     ///
     /// # Errors
-    /// When there is no such preset, or the shape cannot be built.
+    /// When there is no such preset, the shape cannot be built, or nothing is left to train.
     pub fn shape(&self) -> Result<ModelConfig, BenchError> {
         let preset = ModelConfig::preset(&self.preset);
         let mut shape =
             preset.ok_or_else(|| BenchError::Preset { name: self.preset.clone(), known: &ModelConfig::PRESETS })?;
         shape.context = self.context.unwrap_or(shape.context);
         shape.validate()?;
+        shape.check_frozen(self.freeze_layers)?;
         Ok(shape)
     }
 

@@ -37,6 +37,9 @@ pub struct BenchTrainArgs {
     /// Peak learning rate, low enough that differences of rounding do not grow
     #[arg(long, value_name = "RATE", default_value_t = 3e-4)]
     pub learning_rate: f64,
+    /// Lowest blocks that are not trained, and with them the embedding; FLOP are counted as if they were
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub freeze_layers: usize,
     /// Where to train: `auto`, `flex` (CPU), `cuda` or another backend
     #[arg(long, value_name = "NAME", default_value = "flex")]
     pub device: String,

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::model_argument::ModelArgument;
 use crate::core::artifact::ArtifactRef;
 use crate::core::failure::Failure;
-use crate::train::optim::AdamWConfig;
+use crate::train::optim::{MuonConfig, OptimizerConfig};
 use crate::train::plan::{Phase, Plan, PlanError};
 use crate::train::schedule::Schedule;
 
@@ -41,6 +41,10 @@ pub struct Arguments {
     pub device: String,
     #[serde(default)]
     pub optimizer: OptimizerArguments,
+    /// Lowest blocks that are not trained. Their weights keep every bit, and so does the embedding, which is
+    /// below them and the output head too. Of use in a fork of a trained run.
+    #[serde(default)]
+    pub freeze_layers: usize,
     /// How the learning rate moves over the run.
     #[serde(default)]
     pub schedule: Schedule,
@@ -56,20 +60,35 @@ pub struct Arguments {
     pub phases: Vec<PhaseArguments>,
 }
 
-/// AdamW with decoupled weight decay.
+/// The rule that turns gradients into new weights.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum OptimizerKind {
+    /// AdamW for all weights.
+    AdamW,
+    /// Muon for the matrices of blocks, AdamW for the embedding and norm weights.
+    Muon,
+}
+
+/// AdamW or Muon, with decoupled weight decay.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerArguments {
+    /// `adamw`, or `muon`: fewer steps to the same loss for more time per step. Its updates are as large as
+    /// AdamW's, so all other settings stay as they are.
+    pub kind: OptimizerKind,
     /// Peak learning rate.
     #[serde(deserialize_with = "number_or_nan")]
     pub learning_rate: f64,
     /// Decay of matrices (embedding included) per unit of learning rate; norm weights never decay.
     pub weight_decay: f64,
-    /// Decay of the first moment.
+    /// Decay of Muon's momentum; 0.95 when left out.
+    pub momentum: Option<f64>,
+    /// Decay of AdamW's first moment.
     pub beta1: f64,
-    /// Decay of the second moment.
+    /// Decay of AdamW's second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Added to the root of AdamW's second moment.
     pub epsilon: f64,
     /// Limit of the global gradient norm; 0 for none.
     pub clip: f64,
@@ -128,8 +147,9 @@ const DEFAULT_STEPS: u64 = 1000;
 
 impl Default for OptimizerArguments {
     fn default() -> Self {
-        let AdamWConfig { beta1, beta2, epsilon, weight_decay } = AdamWConfig::default();
-        OptimizerArguments { learning_rate: 2e-3, weight_decay, beta1, beta2, epsilon, clip: 1.0 }
+        let OptimizerConfig { beta1, beta2, epsilon, weight_decay, .. } = OptimizerConfig::default();
+        let (kind, momentum) = (OptimizerKind::AdamW, None);
+        OptimizerArguments { kind, learning_rate: 2e-3, weight_decay, momentum, beta1, beta2, epsilon, clip: 1.0 }
     }
 }
 
@@ -144,22 +164,29 @@ fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::E
 
 impl OptimizerArguments {
     /// # Errors
-    /// When a setting lies outside of the range in which AdamW works.
-    pub fn config(&self) -> Result<AdamWConfig, Failure> {
-        let OptimizerArguments { weight_decay, beta1, beta2, epsilon, .. } = *self;
-        for (name, value, valid) in [
-            ("weight_decay", weight_decay, weight_decay.is_finite() && weight_decay >= 0.0),
-            ("beta1", beta1, (0.0..1.0).contains(&beta1)),
-            ("beta2", beta2, (0.0..1.0).contains(&beta2)),
-            ("epsilon", epsilon, epsilon.is_finite() && epsilon > 0.0),
-        ] {
-            if !valid {
-                let message = format!("`optimizer.{name}` is {value}, which AdamW cannot work with");
-                return Err(Failure::fatal(message)
-                    .with_hint("betas lie in 0..1, epsilon is above 0, weight decay is 0 or more"));
-            }
+    /// Every setting outside of the range in which the optimizer works.
+    pub fn config(&self) -> Result<OptimizerConfig, Failure> {
+        let OptimizerArguments { kind, weight_decay, momentum, beta1, beta2, epsilon, .. } = *self;
+        let default = MuonConfig::default().momentum;
+        let muon = (kind == OptimizerKind::Muon).then(|| MuonConfig { momentum: momentum.unwrap_or(default) });
+        let share = |value: f64| (0.0..1.0).contains(&value);
+        let settings = [
+            ("weight_decay", weight_decay, weight_decay.is_finite() && weight_decay >= 0.0, "0 or more"),
+            ("momentum", momentum.unwrap_or(default), share(momentum.unwrap_or(default)), "at least 0 and less than 1"),
+            ("beta1", beta1, share(beta1), "at least 0 and less than 1"),
+            ("beta2", beta2, share(beta2), "at least 0 and less than 1"),
+            ("epsilon", epsilon, epsilon.is_finite() && epsilon > 0.0, "above 0"),
+        ];
+        let wrong = settings.iter().filter(|(_, _, valid, _)| !valid);
+        let mut problems: Vec<String> =
+            wrong.map(|(name, value, _, rule)| format!("`optimizer.{name}` is {value}; it must be {rule}")).collect();
+        if momentum.is_some() && muon.is_none() {
+            problems.push("`optimizer.momentum` is Muon's, `optimizer.kind` is adamw".to_owned());
         }
-        Ok(AdamWConfig { beta1, beta2, epsilon, weight_decay })
+        if problems.is_empty() {
+            return Ok(OptimizerConfig { beta1, beta2, epsilon, weight_decay, muon });
+        }
+        Err(Failure::fatal(problems.join("; ")).with_hint("what is left out of `optimizer` has a good value"))
     }
 }
 
@@ -188,6 +215,7 @@ impl Arguments {
             schedule: self.schedule,
             clip: self.optimizer.clip,
             checkpoint_every: self.checkpoint_every,
+            freeze_layers: self.freeze_layers,
             phases,
         };
         self.check_steps(&plan)?;
@@ -273,6 +301,20 @@ mod tests {
         let failure = arguments(json!({"batch": 0})).unwrap().plan(64).unwrap_err();
         assert!(failure.message.contains("`batch` must be at least 1"));
         let failure = arguments(json!({"optimizer": {"beta2": 1.0}})).unwrap().optimizer.config().unwrap_err();
-        assert!(failure.message.contains("`optimizer.beta2` is 1"));
+        assert!(failure.message.contains("`optimizer.beta2` is 1; it must be at least 0 and less than 1"));
+        let unknown = arguments(json!({"optimizer": {"kind": "lion"}})).unwrap_err().to_string();
+        assert!(unknown.contains("`lion`") && unknown.contains("`muon`"), "{unknown}");
+    }
+
+    #[test]
+    fn muon_has_a_setting_of_its_own_and_all_problems_are_listed() {
+        let config = |change| arguments(json!({"optimizer": change})).unwrap().optimizer.config();
+        assert_eq!(config(json!({"kind": "muon"})).unwrap().muon, Some(MuonConfig { momentum: 0.95 }));
+        assert_eq!(config(json!({"kind": "muon", "momentum": 0.9})).unwrap().muon, Some(MuonConfig { momentum: 0.9 }));
+        assert_eq!(config(json!({})).unwrap().muon, None);
+        let message = config(json!({"momentum": 2.0, "epsilon": 0.0})).unwrap_err().message;
+        for part in ["`optimizer.momentum` is 2", "`optimizer.epsilon` is 0", "`optimizer.momentum` is Muon's"] {
+            assert!(message.contains(part), "`{part}` is not in: {message}");
+        }
     }
 }

@@ -65,6 +65,7 @@ impl StepHandler for Train {
         let config = model_config(&arguments, tokenizer.vocab())?;
         let plan = arguments.plan(config.context)?;
         check_contexts(&plan, &config)?;
+        config.check_frozen(plan.freeze_layers).map_err(fatal)?;
         let samplers = samplers(context.artifacts, &arguments, tokenizer.encoder(), &plan)?;
 
         let backend = backend(&arguments.device)?;

@@ -68,4 +68,11 @@ fn note_differences(reporter: &mut dyn Reporter, restored: &Restored, device: &s
             ));
         }
     }
+    let fresh = restored.optimizer.without_state(&restored.model);
+    if fresh > 0 {
+        reporter.note(format!(
+            "the checkpoint of step {} has no optimizer state for {fresh} parameters: it starts with zeros",
+            state.step
+        ));
+    }
 }

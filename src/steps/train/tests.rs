@@ -310,6 +310,7 @@ fn bad_input_is_refused_before_anything_is_written() {
         (json!({"device": "abacus"}), "`abacus` is not a device"),
         (json!({"tokens": []}), "there is no text to train on"),
         (json!({"stepz": 4}), "unknown field `stepz`"),
+        (json!({"freeze_layers": 1}), "`freeze_layers` is 1, the model has 1 layers; at most 0 can be frozen"),
         (json!({"model": {"heads": 5, "d_model": 15}}), "`head_dim` is 3"),
         (
             json!({"phases": [{"name": "a", "steps": 2, "context": 100}], "steps": null}),

@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
 use crate::train::config::Ffn;
-use crate::train::ops::{AttentionContext, DropoutMask, Kernels};
+use crate::train::ops::{Activation, AttentionContext, DropoutMask, Kernels};
 
 /// Weights of a pre-norm block. Projections that read the same input are one matrix.
 #[derive(Module, Debug)]
@@ -43,34 +43,30 @@ impl Block {
     pub(super) fn forward(&self, x: Tensor<2>, context: &BlockContext<'_>, masks: BranchMasks) -> Tensor<2> {
         let BlockContext { kernels, attention, ffn, norm_eps } = *context;
 
-        let normed = kernels.rms_norm(x.clone(), self.input_norm.val(), norm_eps);
-        let mut qkv = kernels.linear(normed, self.qkv.val());
+        let mut qkv = kernels.norm_linear(x.clone(), self.input_norm.val(), self.qkv.val(), norm_eps);
         if let (Some(query), Some(key)) = (&self.query_norm, &self.key_norm) {
             qkv = kernels.qk_norm(qkv, query.val(), key.val(), attention.layout, norm_eps);
         }
         let mixed = kernels.attention(qkv, attention);
-        let x = add_branch(kernels, mixed, self.attention_out.val(), x, masks.map(|[mask, _]| mask));
-
-        let normed = kernels.rms_norm(x.clone(), self.ffn_norm.val(), norm_eps);
-        let inner = kernels.linear(normed, self.ffn_in.val());
-        let activated = match ffn {
-            Ffn::SwiGlu { .. } => kernels.swiglu(inner),
-            Ffn::Gelu { .. } => kernels.gelu(inner),
+        let (first, second) = masks.map_or((None, None), |[first, second]| (Some(first), Some(second)));
+        let out = self.attention_out.val();
+        let x = match first {
+            None => kernels.linear_add(mixed, out, x),
+            Some(mask) => x + kernels.dropout(kernels.linear(mixed, out), mask),
         };
-        add_branch(kernels, activated, self.ffn_out.val(), x, masks.map(|[_, mask]| mask))
+
+        let inner = kernels.norm_linear(x.clone(), self.ffn_norm.val(), self.ffn_in.val(), norm_eps);
+        let (activation, out) = (activation_of(ffn), self.ffn_out.val());
+        match second {
+            None => kernels.activated_linear_add(inner, activation, out, x),
+            Some(mask) => x + kernels.dropout(kernels.activated_linear(inner, activation, out), mask),
+        }
     }
 }
 
-/// `residual + dropout(x weight^T)`.
-fn add_branch(
-    kernels: Kernels,
-    x: Tensor<2>,
-    weight: Tensor<2>,
-    residual: Tensor<2>,
-    mask: Option<DropoutMask>,
-) -> Tensor<2> {
-    match mask {
-        None => kernels.linear_add(x, weight, residual),
-        Some(mask) => residual + kernels.dropout(kernels.linear(x, weight), mask),
+fn activation_of(ffn: Ffn) -> Activation {
+    match ffn {
+        Ffn::SwiGlu { .. } => Activation::SwiGlu,
+        Ffn::Gelu { .. } => Activation::Gelu,
     }
 }

@@ -261,3 +261,37 @@ fn the_number_of_threads_does_not_change_a_bit() {
         assert_eq!(one, bits(run(threads)), "{threads} threads");
     }
 }
+
+/// Path and rows of every matrix.
+#[derive(Default)]
+struct MatrixRows(Vec<String>, Vec<(String, usize)>);
+
+impl burn::module::ModuleVisitor for MatrixRows {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.0.push(name.to_owned());
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.0.pop();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &burn::module::Param<Tensor<D>>) {
+        if D == 2 {
+            self.1.push((self.0.join("."), param.val().shape().to_vec()[0]));
+        }
+    }
+}
+
+#[test]
+fn hidden_matrices_are_all_but_the_embedding() {
+    for config in [small(), qwen(), ungated()] {
+        let model = Transformer::init(&config, 1, &Device::flex());
+        let mut found = MatrixRows::default();
+        model.visit(&mut found);
+        let hidden = model.hidden_matrices();
+        let expected = hidden.iter().map(|(path, parts)| (path.clone(), parts.iter().sum()));
+        let found: BTreeMap<String, usize> = found.1.into_iter().filter(|(path, _)| path != "embedding").collect();
+        assert_eq!(found, expected.collect());
+        assert!(hidden.iter().all(|(path, parts)| parts.len() == 3 || !path.ends_with("qkv")));
+    }
+}

@@ -10,6 +10,7 @@ use super::block::Block;
 use super::layout::weight_specs;
 use crate::train::config::ModelConfig;
 use crate::train::ops::{HeadLayout, RopeTable};
+use crate::train::optim::Matrices;
 
 /// A decoder-only transformer with tied embeddings.
 #[derive(Module, Debug)]
@@ -44,9 +45,42 @@ impl Transformer {
         Transformer::from_named(config, &tensors, device).expect("the generated weights are those of the configuration")
     }
 
+    /// The model with its lowest `layers` blocks and the embedding out of training: no gradient is computed
+    /// for them, and the backward pass ends above them. The embedding is below every block, so it freezes
+    /// with the first one; it is the output head too. 0 freezes nothing.
+    #[must_use]
+    pub fn with_frozen(self, layers: usize) -> Transformer {
+        if layers == 0 {
+            return self;
+        }
+        let freeze =
+            |(layer, block): (usize, Block)| if layer < layers { block.set_require_grad(false) } else { block };
+        Transformer {
+            embedding: self.embedding.set_require_grad(false),
+            blocks: self.blocks.into_iter().enumerate().map(freeze).collect(),
+            ..self
+        }
+    }
+
     /// The shape it was built with.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// The matrices of all blocks by the path of their parameter: how many rows each of those has that a parameter is
+    /// a stack of.
+    pub fn hidden_matrices(&self) -> Matrices {
+        let ModelConfig { heads, kv_heads, head_dim, d_model, ffn, .. } = self.config;
+        let (query, key) = (heads * head_dim, kv_heads * head_dim);
+        let parameters = [
+            ("qkv", vec![query, key, key]),
+            ("attention_out", vec![d_model]),
+            ("ffn_in", vec![ffn.hidden(); ffn.input_matrices()]),
+            ("ffn_out", vec![d_model]),
+        ];
+        let of_block =
+            |layer| parameters.iter().map(move |(name, rows)| (format!("blocks.{layer}.{name}"), rows.clone()));
+        (0..self.config.layers).flat_map(of_block).collect()
     }
 
     pub(super) fn head_layout(&self) -> HeadLayout {

@@ -4,7 +4,7 @@ use burn::tensor::{Device, Int, Tensor};
 
 #[cfg(feature = "flex")]
 use super::fused;
-use super::{AttentionContext, DropoutMask, HeadLayout, portable};
+use super::{Activation, AttentionContext, DropoutMask, HeadLayout, portable};
 use crate::train::device;
 
 /// Which implementation runs the operations of a forward pass.
@@ -50,8 +50,11 @@ impl Kernels {
         fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2>;
         fn qk_norm(qkv: Tensor<2>, query: Tensor<1>, key: Tensor<1>, layout: HeadLayout, eps: f32) -> Tensor<2>;
         fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2>;
-        fn swiglu(gate_up: Tensor<2>) -> Tensor<2>;
-        fn gelu(x: Tensor<2>) -> Tensor<2>;
+        fn norm_linear(x: Tensor<2>, norm_weight: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2>;
+        fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>) -> Tensor<2>;
+        fn activated_linear_add(
+            x: Tensor<2>, activation: Activation, weight: Tensor<2>, residual: Tensor<2>
+        ) -> Tensor<2>;
         fn cross_entropy(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32) -> Tensor<1>;
         fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<1>;
         fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2>;

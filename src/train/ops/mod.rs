@@ -1,6 +1,7 @@
 //! The operations a transformer is made of, in two implementations with one signature: plain burn
 //! tensors for every device, and fused kernels with hand-written backward passes for the CPU.
 
+mod activation;
 mod adamw;
 mod attention_context;
 #[cfg(feature = "flex")]
@@ -12,16 +13,21 @@ mod gelu;
 mod kernels;
 #[expect(unsafe_code, reason = "a memory map is sound only for files that nobody changes")]
 mod mmap;
+mod muon;
 mod portable;
 #[expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")]
 pub(super) mod simd;
 
+pub use activation::Activation;
 pub use adamw::{AdamWStep, adamw_update, sum_squares};
 pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
+#[cfg(feature = "flex")]
+pub use cpu::muon::muon_update;
 pub use dropout_mask::DropoutMask;
 pub(super) use gelu::gelu_in_place;
 pub use kernels::Kernels;
 pub use mmap::MappedFile;
+pub use muon::MuonStep;
 
 #[cfg(all(test, feature = "flex"))]
 mod tests;

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
 
-use super::{AttentionContext, DropoutMask, HeadLayout};
+use super::{Activation, AttentionContext, DropoutMask, HeadLayout};
 
 /// Rows of `weight` `[vocab, d]` at `ids` `[n]`: `[n, d]`.
 pub fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
@@ -72,7 +72,7 @@ pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
 }
 
 /// `silu(gate) * up` of `[n, 2 * hidden]`, whose first half is the gate.
-pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
+fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
     let [rows, width] = gate_up.dims();
     let gate = gate_up.clone().slice([0..rows, 0..width / 2]);
     let up = gate_up.slice([0..rows, width / 2..width]);
@@ -80,9 +80,28 @@ pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
 }
 
 /// The exact GELU, `x * (1 + erf(x / sqrt(2))) / 2` (Hendrycks and Gimpel 2016).
-pub fn gelu(x: Tensor<2>) -> Tensor<2> {
+fn gelu(x: Tensor<2>) -> Tensor<2> {
     let erf = x.clone().mul_scalar(std::f32::consts::FRAC_1_SQRT_2).erf();
     x * erf.add_scalar(1.0).mul_scalar(0.5)
+}
+
+/// `linear(rms_norm(x, norm_weight), weight)`.
+pub fn norm_linear(x: Tensor<2>, norm_weight: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2> {
+    linear(rms_norm(x, norm_weight, eps), weight)
+}
+
+/// `linear(activation(x), weight)`; `x` is `[n, 2 * hidden]` with a gate.
+pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>) -> Tensor<2> {
+    let activated = match activation {
+        Activation::SwiGlu => swiglu(x),
+        Activation::Gelu => gelu(x),
+    };
+    linear(activated, weight)
+}
+
+/// `residual + activated_linear(x, activation, weight)`.
+pub fn activated_linear_add(x: Tensor<2>, activation: Activation, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
+    residual + activated_linear(x, activation, weight)
 }
 
 /// Sum of `-log softmax(x weight^T)[target]` over targets `>= 0`, divided by `divisor`: `[1]`.

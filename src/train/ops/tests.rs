@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::cpu::activation;
 use super::*;
 use crate::core::rng::Rng;
 
@@ -102,12 +103,52 @@ fn linear_agrees() {
     }
 }
 
+/// Outputs and gradients of the pairs, whose backward pass computes what lies between again.
 #[test]
-fn activations_agree() {
-    for (rows, hidden) in [(1, 1), (35, 22), (70, 129)] {
-        compare("swiglu", [[rows, 2 * hidden]], [], |kernels, [x], []| weighted_sum(kernels.swiglu(x)));
-        compare("gelu", [[rows, hidden]], [], |kernels, [x], []| weighted_sum(kernels.gelu(x)));
+fn pairs_agree() {
+    for (rows, inner, columns) in [(1, 5, 3), (65, 33, 101)] {
+        compare("norm_linear", [[rows, inner], [columns, inner]], [inner], |kernels, [x, weight], [norm]| {
+            weighted_sum(kernels.norm_linear(x, norm, weight, 1e-5))
+        });
     }
+    for (rows, hidden, columns) in [(1, 1, 2), (35, 22, 7), (70, 129, 33)] {
+        for (activation, inputs) in [(Activation::SwiGlu, 2 * hidden), (Activation::Gelu, hidden)] {
+            let shapes = [[rows, inputs], [columns, hidden], [rows, columns]];
+            compare("activated_linear_add", shapes, [], |kernels, [x, weight, residual], []| {
+                weighted_sum(kernels.activated_linear_add(x, activation, weight, residual))
+            });
+            compare("activated_linear", [shapes[0], shapes[1]], [], |kernels, [x, weight], []| {
+                weighted_sum(kernels.activated_linear(x, activation, weight))
+            });
+        }
+    }
+}
+
+/// What is computed again has the bits that would have been kept.
+#[test]
+fn recomputing_changes_no_bit() {
+    let (x, weight, residual) = (leaf([130, 64], 1), leaf([40, 64], 2), leaf([130, 40], 3));
+    let norm = leaf([64], 4);
+    let gradients_of = |output: Tensor<2>, matrices: [&Tensor<2>; 2]| {
+        let values_of_output = values(output.clone());
+        let gradients = weighted_sum(output).backward();
+        let [a, b] = matrices.map(|tensor| values(tensor.grad(&gradients).expect("a gradient")));
+        (values_of_output, a, b, norm.grad(&gradients).map(values))
+    };
+    let kernels = Kernels::Fused;
+    let kept = kernels.linear(kernels.rms_norm(x.clone(), norm.clone(), 1e-5), weight.clone());
+    let recomputed = kernels.norm_linear(x.clone(), norm.clone(), weight.clone(), 1e-5);
+    assert!(gradients_of(kept, [&x, &weight]) == gradients_of(recomputed, [&x, &weight]));
+
+    let narrow = leaf([40, 32], 5);
+    let inputs = values(x.clone());
+    let activated = TensorData::new(activation::swiglu(&inputs, 32), [130, 32]);
+    let activated = Tensor::<2>::from_data(activated, &x.device()).require_grad();
+    let kept = kernels.linear_add(activated.clone(), narrow.clone(), residual.clone());
+    let (output, dactivated, dweight, _) = gradients_of(kept, [&activated, &narrow]);
+    let dx = activation::swiglu_backward(&inputs, &dactivated, 32);
+    let recomputed = kernels.activated_linear_add(x.clone(), Activation::SwiGlu, narrow.clone(), residual);
+    assert!(gradients_of(recomputed, [&x, &narrow]) == (output, dx, dweight, None));
 }
 
 #[test]

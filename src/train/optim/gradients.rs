@@ -95,7 +95,35 @@ fn host_values(data: TensorData) -> Vec<f32> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::paths::PathTracker;
     use super::*;
+
+    struct Reader<'a>(&'a mut GradientsParams, PathTracker, Vec<(String, Vec<f32>)>);
+
+    impl ModuleVisitor for Reader<'_> {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.1.enter(name);
+        }
+
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.1.exit();
+        }
+
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            if let Some(gradient) = self.0.get::<D>(param.id) {
+                self.2.push((self.1.current(), host_values(gradient.inner().into_data())));
+            }
+        }
+    }
+
+    impl GradientSum {
+        /// Gradients by the path of their parameter, in the order of the module.
+        pub fn named<M: Module>(&mut self, model: &M) -> Vec<(String, Vec<f32>)> {
+            let mut reader = Reader(&mut self.gradients, PathTracker::default(), Vec::new());
+            model.visit(&mut reader);
+            reader.2
+        }
+    }
 
     #[test]
     fn the_clip_factor_only_ever_shrinks() {

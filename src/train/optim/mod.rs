@@ -1,8 +1,13 @@
 //! From gradients to updated parameters.
 
 mod adamw;
+mod buffers;
+mod config;
 mod gradients;
+mod muon;
+mod optimizer;
 mod paths;
 
-pub use adamw::{AdamW, AdamWConfig, OptimizerError};
+pub use config::{MuonConfig, OptimizerConfig};
 pub use gradients::GradientSum;
+pub use optimizer::{Absent, Matrices, Optimizer, OptimizerError};

@@ -9,6 +9,7 @@ use crate::train::config::Ffn;
 use crate::train::data::TokenStream;
 use crate::train::data::fixtures::shard;
 use crate::train::device;
+use crate::train::optim::MuonConfig;
 use crate::train::plan::Phase;
 use crate::train::schedule::{Schedule, ScheduleKind};
 use crate::train::weights;
@@ -129,6 +130,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
         schedule: Schedule { kind: ScheduleKind::Cosine, warmup_steps: Some(2), ..Schedule::default() },
         clip: 1.0,
         checkpoint_every: Some(4),
+        freeze_layers: 0,
         phases,
     }
 }
@@ -144,23 +146,36 @@ fn samplers(plan: &Plan) -> Vec<Sampler> {
         .collect()
 }
 
-fn settings() -> AdamWConfig {
-    AdamWConfig::default()
+fn settings() -> OptimizerConfig {
+    OptimizerConfig::default()
+}
+
+fn muon() -> OptimizerConfig {
+    OptimizerConfig { muon: Some(MuonConfig::default()), ..settings() }
+}
+
+fn process(plan: &Plan, host: &mut Host, saved: Option<&Saved>) -> Result<Option<Vec<u8>>, HostError> {
+    process_with(settings(), plan, host, saved)
 }
 
 /// One process: starts from `saved` or from nothing. Returns the final weights when it got there.
-fn process(plan: &Plan, host: &mut Host, saved: Option<&Saved>) -> Result<Option<Vec<u8>>, HostError> {
+fn process_with(
+    settings: OptimizerConfig,
+    plan: &Plan,
+    host: &mut Host,
+    saved: Option<&Saved>,
+) -> Result<Option<Vec<u8>>, HostError> {
     let device = device::open("flex").unwrap().autodiff();
     let (config, samplers) = (config(), samplers(plan));
     let trainer = match saved {
         None => {
             let model = Transformer::init(&config, plan.seed, &device);
-            Trainer::new(plan, &samplers, model, settings(), "flex")
+            Trainer::new(plan, &samplers, model, settings, "flex")
         }
         Some(saved) => {
-            let expected = Expected { model: &config, optimizer: settings(), plan, device: &device, fork: false };
+            let expected = Expected { model: &config, optimizer: settings, plan, device: &device, fork: false };
             let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected).unwrap();
-            Trainer::resumed(plan, &samplers, restored, settings(), "flex")
+            Trainer::resumed(plan, &samplers, restored, settings, "flex")
         }
     };
     let ended = trainer.run(host);
@@ -173,6 +188,10 @@ fn process(plan: &Plan, host: &mut Host, saved: Option<&Saved>) -> Result<Option
 
 /// Runs in pieces: a stop with SIGTERM after each of `stops`, then to the end.
 fn in_pieces(plan: &Plan, stops: &[u64]) -> (Vec<MetricRow>, Vec<u8>) {
+    in_pieces_with(settings(), plan, stops)
+}
+
+fn in_pieces_with(settings: OptimizerConfig, plan: &Plan, stops: &[u64]) -> (Vec<MetricRow>, Vec<u8>) {
     let mut host = Host::default();
     let mut rows = Vec::new();
     for stop in stops {
@@ -180,7 +199,7 @@ fn in_pieces(plan: &Plan, stops: &[u64]) -> (Vec<MetricRow>, Vec<u8>) {
         // A host counts from its own rows: hand it the last one.
         next.rows.extend(rows.last().cloned());
         let handed = next.rows.len();
-        assert_eq!(process(plan, &mut next, host.saved.last()), Ok(None), "stop at {stop}");
+        assert_eq!(process_with(settings, plan, &mut next, host.saved.last()), Ok(None), "stop at {stop}");
         rows.extend(next.rows.drain(handed..));
         if !next.saved.is_empty() {
             host.saved = next.saved;
@@ -188,7 +207,7 @@ fn in_pieces(plan: &Plan, stops: &[u64]) -> (Vec<MetricRow>, Vec<u8>) {
     }
     let saved = host.saved.last();
     let mut last = Host::default();
-    let weights = process(plan, &mut last, saved).unwrap().unwrap();
+    let weights = process_with(settings, plan, &mut last, saved).unwrap().unwrap();
     rows.extend(last.rows);
     (rows, weights)
 }
@@ -204,6 +223,90 @@ fn assert_pieces_equal_the_whole(plan: &Plan, stops: &[u64]) {
     let (rows, weights) = in_pieces(plan, stops);
     assert_eq!(comparable(&rows), comparable(&whole_rows), "rows with stops at {stops:?}");
     assert!(weights == whole, "weights with stops at {stops:?}");
+}
+
+#[test]
+fn muon_learns_and_resumes_exactly() {
+    let plan = plan(vec![phase("main", 12)]);
+    let (rows, weights) = in_pieces_with(muon(), &plan, &[]);
+    assert!(rows[11].loss < 0.97 * rows[0].loss, "{} -> {}", rows[0].loss, rows[11].loss);
+    let (pieces, resumed) = in_pieces_with(muon(), &plan, &[3, 8]);
+    assert_eq!(comparable(&pieces), comparable(&rows));
+    assert!(resumed == weights);
+    assert!(in_pieces(&plan, &[]).1 != weights, "it is not AdamW");
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    let plan = plan(vec![phase("main", 3)]);
+    let with = |threads| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| in_pieces_with(muon(), &plan, &[]).1)
+    };
+    assert!(with(1) == with(3));
+}
+
+/// A fork may freeze layers and change the optimizer: what fits is taken over.
+#[test]
+fn a_fork_takes_over_the_state_that_fits() {
+    let plan = plan(vec![phase("main", 8)]);
+    let mut host = Host { stop_after: Some(4), ..Host::default() };
+    process(&plan, &mut host, None).unwrap();
+    let saved = &host.saved[0];
+    let device = device::open("flex").unwrap().autodiff();
+    let model = config();
+    let forked = |optimizer, freeze_layers, fork| {
+        let plan = Plan { freeze_layers, ..plan.clone() };
+        let expected = Expected { model: &model, optimizer, plan: &plan, device: &device, fork };
+        let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected)?;
+        let named = restored.optimizer.to_named();
+        Ok((restored.optimizer.without_state(&restored.model), named.len()))
+    };
+    let whole = weights::load(&saved.optimizer).unwrap().len();
+    let outcome = |tried: Result<(usize, usize), CheckpointError>| tried.map_err(|error| error.to_string());
+    assert_eq!(outcome(forked(settings(), 0, true)), Ok((0, whole)));
+    let above = 2 * (8 + 1);
+    assert_eq!(outcome(forked(settings(), 1, true)), Ok((0, above)));
+    assert_eq!(outcome(forked(muon(), 0, true)), Ok((8, whole - 2 * 8)));
+    assert!(outcome(forked(settings(), 1, false)).unwrap_err().contains("number of frozen layers"));
+}
+
+#[test]
+fn frozen_layers_keep_every_bit_and_have_no_moments() {
+    let plan = Plan { freeze_layers: 1, ..plan(vec![phase("main", 12)]) };
+    let mut host = Host::default();
+    let trained = weights::load(&process(&plan, &mut host, None).unwrap().unwrap()).unwrap();
+    let initial = Transformer::init(&config(), plan.seed, &device::open("flex").unwrap()).to_named();
+    for before in initial {
+        let frozen = before.name.starts_with("model.embed_tokens.") || before.name.starts_with("model.layers.0.");
+        assert_eq!(trained[&before.name] == before, frozen, "{}", before.name);
+    }
+    let moments = weights::load(&host.saved[0].optimizer).unwrap();
+    let trained = |name: &String| name.starts_with("blocks.1.") || name.starts_with("final_norm.");
+    assert!(moments.keys().all(trained), "{:?}", moments.keys());
+    assert_pieces_equal_the_whole(&plan, &[3, 8]);
+}
+
+/// The norm that clips is that of what is trained.
+#[test]
+fn gradients_above_frozen_layers_are_those_of_the_whole_model() {
+    let gradients = |freeze_layers| {
+        let plan = Plan { freeze_layers, ..plan(vec![phase("main", 1)]) };
+        let samplers = samplers(&plan);
+        let model = Transformer::init(&config(), 1, &device::open("flex").unwrap().autodiff());
+        let mut trainer = Trainer::new(&plan, &samplers, model, settings(), "flex");
+        let (aside, rows) = (Aside::start("test").unwrap(), trainer.rows(0));
+        let (mut sum, loss) = trainer.gradients(&aside, &rows, &Host::default()).unwrap().unwrap();
+        let norm = sum.norm(&trainer.model);
+        (loss.to_bits(), norm, sum.named(&trainer.model))
+    };
+    let (whole_loss, whole_norm, whole) = gradients(0);
+    let (loss, norm, above) = gradients(1);
+    assert_eq!(loss, whole_loss);
+    assert!(norm < whole_norm);
+    let kept: Vec<_> =
+        whole.into_iter().filter(|tensor| tensor.0.starts_with("blocks.1.") || tensor.0 == "final_norm").collect();
+    assert!(above == kept && above.len() == 9, "{:?}", above.iter().map(|tensor| &tensor.0).collect::<Vec<_>>());
 }
 
 #[test]

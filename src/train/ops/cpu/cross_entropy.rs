@@ -21,10 +21,18 @@ pub struct Head<'a> {
     pub targets: &'a [i32],
 }
 
+/// Whether the head's weight gets a gradient.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeadWeight {
+    Trained,
+    Frozen,
+}
+
 /// Gradients of the sum of the counted losses, times a scale.
 pub struct HeadGradients {
     pub x: Vec<f32>,
-    pub weight: Vec<f32>,
+    /// Of a trained weight.
+    pub weight: Option<Vec<f32>>,
 }
 
 /// `-log softmax(logits)[target]` in nats for each row, 0 where the target is negative.
@@ -42,10 +50,11 @@ pub fn token_nll(head: Head<'_>) -> Vec<f32> {
 }
 
 /// [`token_nll`], with the gradients of its sum times `scale`.
-pub fn token_nll_with_gradients(head: Head<'_>, scale: f32) -> (Vec<f32>, HeadGradients) {
+pub fn token_nll_with_gradients(head: Head<'_>, scale: f32, trained: HeadWeight) -> (Vec<f32>, HeadGradients) {
     let (vocab, width) = (head.vocab(), head.width);
     let mut nll = Vec::with_capacity(head.targets.len());
-    let mut gradients = HeadGradients { x: vec![0.0; head.x.len()], weight: vec![0.0; head.weight.len()] };
+    let weight = (trained == HeadWeight::Trained).then(|| vec![0.0; head.weight.len()]);
+    let mut gradients = HeadGradients { x: vec![0.0; head.x.len()], weight };
     let mut dx_chunks = gradients.x.chunks_mut(CHUNK * width);
     for_each_chunk(head, |chunk, logits| {
         nll.par_extend(logits.par_chunks_mut(vocab).zip(chunk.targets).map(|(logits, target)| {
@@ -59,8 +68,9 @@ pub fn token_nll_with_gradients(head: Head<'_>, scale: f32) -> (Vec<f32>, HeadGr
         let dlogits = View::new(logits, rows, vocab);
         let dx = dx_chunks.next().expect("one chunk of gradients per chunk of rows");
         parallel_product_into(dx, dlogits, View::new(head.weight, vocab, width), Output::Overwrite);
-        let x = View::new(chunk.x, rows, width);
-        parallel_product_into(&mut gradients.weight, dlogits.transposed(), x, Output::Add);
+        if let Some(dweight) = &mut gradients.weight {
+            parallel_product_into(dweight, dlogits.transposed(), View::new(chunk.x, rows, width), Output::Add);
+        }
     });
     (nll, gradients)
 }

@@ -8,4 +8,5 @@ pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
 pub mod gemm;
+pub mod muon;
 pub mod norm;

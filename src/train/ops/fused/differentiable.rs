@@ -20,8 +20,8 @@ pub trait Differentiable<const N: usize>: Clone + Send + Debug + 'static {
     /// The output alone.
     fn forward(&self) -> FlexTensor;
 
-    /// The output, and what the backward pass needs.
-    fn forward_saving(self) -> (FlexTensor, Self::Saved);
+    /// The output, and what the backward pass needs for gradients of the `needed` inputs.
+    fn forward_saving(self, needed: [bool; N]) -> (FlexTensor, Self::Saved);
 
     /// Gradients of the inputs, given that of the output; an input that is not `needed` may be skipped.
     fn backward(saved: Self::Saved, upstream: FlexTensor, needed: [bool; N]) -> [Option<FlexTensor>; N];
@@ -34,9 +34,10 @@ where
     O: Differentiable<N>,
 {
     let step = Step::<O>(PhantomData);
+    let needed = inputs.map(|input| input.is_tracked());
     match step.prepare::<C>(inputs.map(|input| input.node())).compute_bound().stateful() {
         OpsKind::Tracked(prepared) => {
-            let (output, saved) = operation.forward_saving();
+            let (output, saved) = operation.forward_saving(needed);
             prepared.finish(saved, output)
         }
         OpsKind::UnTracked(prepared) => prepared.finish(operation.forward()),

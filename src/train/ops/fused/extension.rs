@@ -8,9 +8,10 @@ use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 
 use super::differentiable::{Accumulating, Differentiable, Tracked, record, record_accumulating};
 use super::operations::{
-    Attention, CrossEntropy, Dropout, Embedding, Gelu, Host, Linear, LinearAdd, QkNorm, RmsNorm, SwiGlu, token_nll,
+    Attention, CrossEntropy, Dropout, Embedding, Host, Linear, LinearAdd, QkNorm, RmsNorm, token_nll,
 };
-use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
+use super::recomputed::{ActivatedLinear, ActivatedLinearAdd, NormLinear};
+use crate::train::ops::{Activation, AttentionContext, DropoutMask, HeadLayout};
 
 /// The operations of the portable module as backend operations.
 #[backend_extension(Flex, Autodiff)]
@@ -31,8 +32,23 @@ pub trait FusedOps: Backend {
         eps: f32,
     ) -> FloatTensor<Self>;
     fn fused_attention(qkv: FloatTensor<Self>, context: AttentionContext) -> FloatTensor<Self>;
-    fn fused_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self>;
-    fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_norm_linear(
+        x: FloatTensor<Self>,
+        norm_weight: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self>;
+    fn fused_activated_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
+    fn fused_activated_linear_add(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self>;
     fn fused_dropout(x: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self>;
     fn fused_cross_entropy(
         x: FloatTensor<Self>,
@@ -86,12 +102,32 @@ impl FusedOps for Flex {
         Attention { qkv: Host::new(qkv), context }.forward()
     }
 
-    fn fused_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self> {
-        SwiGlu { gate_up: Host::new(gate_up) }.forward()
+    fn fused_norm_linear(
+        x: FloatTensor<Self>,
+        norm_weight: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self> {
+        let norm = RmsNorm { x: Host::new(x), weight: Host::new(norm_weight), eps };
+        NormLinear { norm, weight: Host::new(weight) }.forward()
     }
 
-    fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        Gelu { x: Host::new(x) }.forward()
+    fn fused_activated_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        ActivatedLinear { x: Host::new(x), activation, weight: Host::new(weight) }.forward()
+    }
+
+    fn fused_activated_linear_add(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let activated = ActivatedLinear { x: Host::new(x), activation, weight: Host::new(weight) };
+        ActivatedLinearAdd { activated, residual: Host::new(residual) }.forward()
     }
 
     fn fused_dropout(x: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self> {
@@ -159,12 +195,33 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         record::<C, _, _>([&qkv], Attention { qkv: saved(&qkv), context })
     }
 
-    fn fused_swiglu(gate_up: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, _, _>([&gate_up], SwiGlu { gate_up: saved(&gate_up) })
+    fn fused_norm_linear(
+        x: FloatTensor<Self>,
+        norm_weight: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        eps: f32,
+    ) -> FloatTensor<Self> {
+        let norm = RmsNorm { x: saved(&x), weight: saved(&norm_weight), eps };
+        record::<C, _, _>([&x, &norm_weight, &weight], NormLinear { norm, weight: saved(&weight) })
     }
 
-    fn fused_gelu(x: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, _, _>([&x], Gelu { x: saved(&x) })
+    fn fused_activated_linear(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        record::<C, _, _>([&x, &weight], ActivatedLinear { x: saved(&x), activation, weight: saved(&weight) })
+    }
+
+    fn fused_activated_linear_add(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        residual: FloatTensor<Self>,
+        activation: Activation,
+    ) -> FloatTensor<Self> {
+        let activated = ActivatedLinear { x: saved(&x), activation, weight: saved(&weight) };
+        let operation = ActivatedLinearAdd { activated, residual: saved(&residual) };
+        record::<C, _, _>([&x, &weight, &residual], operation)
     }
 
     fn fused_dropout(x: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self> {

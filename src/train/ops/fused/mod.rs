@@ -4,8 +4,10 @@
 mod differentiable;
 mod extension;
 mod operations;
+mod recomputed;
 mod tensors;
 
 pub use tensors::{
-    attention, cross_entropy, dropout, embedding, gelu, linear, linear_add, qk_norm, rms_norm, swiglu, token_nll,
+    activated_linear, activated_linear_add, attention, cross_entropy, dropout, embedding, linear, linear_add,
+    norm_linear, qk_norm, rms_norm, token_nll,
 };

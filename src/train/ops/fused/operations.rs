@@ -6,8 +6,9 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
 use super::differentiable::{Accumulating, Differentiable};
+use crate::train::ops::cpu::cross_entropy::HeadWeight;
 use crate::train::ops::cpu::gemm::{View, parallel_product, parallel_product_onto};
-use crate::train::ops::cpu::{activation, attention, cross_entropy, dropout, embedding, norm};
+use crate::train::ops::cpu::{attention, cross_entropy, dropout, embedding, norm};
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
 
 /// A contiguous f32 tensor.
@@ -19,30 +20,35 @@ impl Host {
         Host(tensor.to_contiguous())
     }
 
-    fn values(&self) -> &[f32] {
+    /// The tensor again.
+    pub fn into_inner(self) -> FlexTensor {
+        self.0
+    }
+
+    pub fn values(&self) -> &[f32] {
         self.0.as_slice().expect("made contiguous, and the model computes in f32")
     }
 
-    fn shape(&self) -> Vec<usize> {
+    pub fn shape(&self) -> Vec<usize> {
         self.0.layout().shape().to_vec()
     }
 
-    fn rows_and_columns(&self) -> (usize, usize) {
+    pub fn rows_and_columns(&self) -> (usize, usize) {
         let [rows, columns] = self.0.layout().shape().dims();
         (rows, columns)
     }
 }
 
-fn tensor(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> FlexTensor {
+pub fn tensor(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.into()))
 }
 
 /// Most operations keep their inputs.
 macro_rules! saves_itself {
-    () => {
+    ($inputs:literal) => {
         type Saved = Self;
 
-        fn forward_saving(self) -> (FlexTensor, Self) {
+        fn forward_saving(self, _needed: [bool; $inputs]) -> (FlexTensor, Self) {
             (self.forward(), self)
         }
     };
@@ -56,7 +62,7 @@ pub struct RmsNorm {
 }
 
 impl Differentiable<2> for RmsNorm {
-    saves_itself!();
+    saves_itself!(2);
 
     fn forward(&self) -> FlexTensor {
         tensor(norm::rms_norm(self.x.values(), self.weight.values(), self.eps), self.x.shape())
@@ -80,7 +86,7 @@ pub struct QkNorm {
 }
 
 impl Differentiable<3> for QkNorm {
-    saves_itself!();
+    saves_itself!(3);
 
     fn forward(&self) -> FlexTensor {
         let weights = [self.query_weight.values(), self.key_weight.values()];
@@ -108,13 +114,15 @@ pub struct Linear {
 }
 
 impl Linear {
-    fn operands(&self) -> [View<'_>; 2] {
+    /// `x` and the weight.
+    pub fn operands(&self) -> [View<'_>; 2] {
         let (rows, inner) = self.x.rows_and_columns();
         let (columns, _) = self.weight.rows_and_columns();
         [View::new(self.x.values(), rows, inner), View::new(self.weight.values(), columns, inner)]
     }
 
-    fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
+    /// Of `x` and of the weight.
+    pub fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let (rows, columns) = upstream.rows_and_columns();
         let upstream = View::new(upstream.values(), rows, columns);
         let [x, weight] = self.operands();
@@ -125,7 +133,7 @@ impl Linear {
 }
 
 impl Differentiable<2> for Linear {
-    saves_itself!();
+    saves_itself!(2);
 
     fn forward(&self) -> FlexTensor {
         let [x, weight] = self.operands();
@@ -153,7 +161,7 @@ impl Differentiable<3> for LinearAdd {
         tensor(parallel_product_onto(self.residual.values(), x, weight.transposed()), self.residual.shape())
     }
 
-    fn forward_saving(self) -> (FlexTensor, Linear) {
+    fn forward_saving(self, _needed: [bool; 3]) -> (FlexTensor, Linear) {
         (self.forward(), self.linear)
     }
 
@@ -171,7 +179,7 @@ pub struct Attention {
 }
 
 impl Differentiable<1> for Attention {
-    saves_itself!();
+    saves_itself!(1);
 
     fn forward(&self) -> FlexTensor {
         let context = &self.context;
@@ -183,46 +191,6 @@ impl Differentiable<1> for Attention {
         let upstream = Host::new(upstream);
         let dqkv = attention::attention_backward(saved.qkv.values(), upstream.values(), &saved.context);
         [Some(tensor(dqkv, saved.qkv.shape()))]
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct SwiGlu {
-    pub gate_up: Host,
-}
-
-impl Differentiable<1> for SwiGlu {
-    saves_itself!();
-
-    fn forward(&self) -> FlexTensor {
-        let (rows, width) = self.gate_up.rows_and_columns();
-        tensor(activation::swiglu(self.gate_up.values(), width / 2), [rows, width / 2])
-    }
-
-    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let hidden = saved.gate_up.rows_and_columns().1 / 2;
-        let upstream = Host::new(upstream);
-        let gradient = activation::swiglu_backward(saved.gate_up.values(), upstream.values(), hidden);
-        [Some(tensor(gradient, saved.gate_up.shape()))]
-    }
-}
-
-#[derive(Clone, Debug)]
-pub struct Gelu {
-    pub x: Host,
-}
-
-impl Differentiable<1> for Gelu {
-    saves_itself!();
-
-    fn forward(&self) -> FlexTensor {
-        tensor(activation::gelu(self.x.values()), self.x.shape())
-    }
-
-    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
-        let upstream = Host::new(upstream);
-        let gradient = activation::gelu_backward(saved.x.values(), upstream.values());
-        [Some(tensor(gradient, saved.x.shape()))]
     }
 }
 
@@ -240,7 +208,7 @@ impl Differentiable<1> for Dropout {
         tensor(dropout::dropout(self.x.values(), self.mask), self.x.shape())
     }
 
-    fn forward_saving(self) -> (FlexTensor, DropoutMask) {
+    fn forward_saving(self, _needed: [bool; 1]) -> (FlexTensor, DropoutMask) {
         (self.forward(), self.mask)
     }
 
@@ -304,23 +272,25 @@ impl CrossEntropy {
 }
 
 impl Differentiable<2> for CrossEntropy {
-    /// Gradients of `x` and of the weight for an upstream gradient of 1.
-    type Saved = [Host; 2];
+    /// Gradients of `x` and of the weight for an upstream gradient of 1. Each has the size of its input, and
+    /// that of the weight costs a product: without need there is none.
+    type Saved = [Option<Host>; 2];
 
     fn forward(&self) -> FlexTensor {
         self.mean(&cross_entropy::token_nll(self.head()))
     }
 
-    fn forward_saving(self) -> (FlexTensor, [Host; 2]) {
-        let (nll, gradients) = cross_entropy::token_nll_with_gradients(self.head(), 1.0 / self.divisor);
-        let saved = [tensor(gradients.x, self.x.shape()), tensor(gradients.weight, self.weight.shape())];
-        (self.mean(&nll), saved.map(Host))
+    fn forward_saving(self, needed: [bool; 2]) -> (FlexTensor, [Option<Host>; 2]) {
+        let head = if needed[1] { HeadWeight::Trained } else { HeadWeight::Frozen };
+        let (nll, gradients) = cross_entropy::token_nll_with_gradients(self.head(), 1.0 / self.divisor, head);
+        let x = tensor(gradients.x, self.x.shape());
+        let weight = gradients.weight.map(|gradient| tensor(gradient, self.weight.shape()));
+        (self.mean(&nll), [Some(Host(x)), weight.map(Host)])
     }
 
-    fn backward(saved: [Host; 2], upstream: FlexTensor, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
+    fn backward(saved: [Option<Host>; 2], upstream: FlexTensor, _needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let scale = Host::new(upstream).values()[0];
-        let [x, weight] = saved.map(|gradient| scaled(gradient, scale));
-        [needed[0].then_some(x), needed[1].then_some(weight)]
+        saved.map(|gradient| gradient.map(|gradient| scaled(gradient, scale)))
     }
 }
 

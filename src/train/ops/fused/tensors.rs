@@ -6,7 +6,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 
 use super::extension::FusedOps;
-use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
+use crate::train::ops::{Activation, AttentionContext, DropoutMask, HeadLayout};
 
 /// See [`super::super::portable::embedding`].
 pub fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
@@ -45,12 +45,19 @@ pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), context.clone()))
 }
 
-pub fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::fused_swiglu(gate_up.into_dispatch()))
+pub fn norm_linear(x: Tensor<2>, norm_weight: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2> {
+    let (x, norm_weight, weight) = (x.into_dispatch(), norm_weight.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::fused_norm_linear(x, norm_weight, weight, eps))
 }
 
-pub fn gelu(x: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::fused_gelu(x.into_dispatch()))
+pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>) -> Tensor<2> {
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::fused_activated_linear(x, weight, activation))
+}
+
+pub fn activated_linear_add(x: Tensor<2>, activation: Activation, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
+    let (x, weight, residual) = (x.into_dispatch(), weight.into_dispatch(), residual.into_dispatch());
+    Tensor::from_dispatch(Dispatch::fused_activated_linear_add(x, weight, residual, activation))
 }
 
 pub fn cross_entropy(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32) -> Tensor<1> {

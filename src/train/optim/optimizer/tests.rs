@@ -1,7 +1,8 @@
-use burn::tensor::{Device, Tensor};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::*;
-use crate::train::ops::AdamWStep;
+use crate::train::optim::config::MuonConfig;
+use crate::train::optim::gradients::host_slice;
 
 #[derive(Module, Debug)]
 struct Pair {
@@ -29,7 +30,19 @@ fn gradients(model: &Pair) -> GradientSum {
     sum
 }
 
-fn train(optimizer: &mut AdamW, mut model: Pair, steps: usize) -> Pair {
+fn adamw() -> Optimizer {
+    Optimizer::new(OptimizerConfig::default(), Matrices::new())
+}
+
+fn with_muon() -> OptimizerConfig {
+    OptimizerConfig { muon: Some(MuonConfig::default()), ..OptimizerConfig::default() }
+}
+
+fn matrices() -> Matrices {
+    Matrices::from([("matrix".to_owned(), vec![2])])
+}
+
+fn train(optimizer: &mut Optimizer, mut model: Pair, steps: usize) -> Pair {
     for _ in 0..steps {
         let mut gradients = gradients(&model);
         let norm = gradients.norm(&model);
@@ -66,7 +79,7 @@ fn five_steps_follow_the_formula() {
             reference[i] -= 0.01 * (decay * reference[i] + m / (v.sqrt() + 1e-8));
         }
     }
-    let (matrix, vector) = values(&train(&mut AdamW::new(AdamWConfig::default()), pair(&Device::flex().autodiff()), 5));
+    let (matrix, vector) = values(&train(&mut adamw(), pair(&Device::flex().autodiff()), 5));
     for (got, wanted) in matrix.iter().chain(&vector).zip(&reference) {
         assert!((f64::from(*got) - wanted).abs() < 1e-6, "{got} is not {wanted}");
     }
@@ -75,29 +88,32 @@ fn five_steps_follow_the_formula() {
 #[test]
 fn moments_survive_their_file_bit_for_bit() {
     let device = Device::flex().autodiff();
-    let whole = train(&mut AdamW::new(AdamWConfig::default()), pair(&device), 6);
+    let whole = train(&mut adamw(), pair(&device), 6);
 
-    let mut optimizer = AdamW::new(AdamWConfig::default());
+    let mut optimizer = adamw();
     let half = train(&mut optimizer, pair(&device), 3);
     let names: Vec<String> = optimizer.to_named().into_iter().map(|tensor| tensor.name).collect();
     assert_eq!(names, ["matrix.exp_avg", "matrix.exp_avg_sq", "vector.exp_avg", "vector.exp_avg_sq"]);
     let file = crate::train::weights::save(&optimizer.to_named());
     let moments = crate::train::weights::load(&file).unwrap();
-    let mut again = AdamW::from_named(AdamWConfig::default(), 3, &half, moments).unwrap();
+    let mut again =
+        Optimizer::from_named(OptimizerConfig::default(), Matrices::new(), 3, &half, moments, Absent::Refused).unwrap();
     assert_eq!(values(&train(&mut again, half, 3)), values(&whole));
 }
 
 #[test]
 fn moments_of_another_model_are_refused() {
     let device = Device::flex().autodiff();
-    let mut optimizer = AdamW::new(AdamWConfig::default());
+    let mut optimizer = adamw();
     let model = train(&mut optimizer, pair(&device), 1);
     let named = |change: &dyn Fn(&mut Vec<NamedTensor>)| {
         let mut tensors = optimizer.to_named();
         change(&mut tensors);
         tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect::<BTreeMap<_, _>>()
     };
-    let load = |tensors| AdamW::from_named(AdamWConfig::default(), 1, &model, tensors).err();
+    let load = |tensors| {
+        Optimizer::from_named(OptimizerConfig::default(), Matrices::new(), 1, &model, tensors, Absent::Refused).err()
+    };
     let missing = named(&|tensors| drop(tensors.remove(3)));
     assert_eq!(load(missing), Some(OptimizerError::Missing("vector.exp_avg_sq".to_owned())));
     let foreign = named(&|tensors| {
@@ -109,26 +125,48 @@ fn moments_of_another_model_are_refused() {
     assert!(matches!(load(reshaped), Some(OptimizerError::Shape { .. })));
 }
 
-/// The portable formula, which other devices use, against the fused one.
+fn by_name(tensors: Vec<NamedTensor>) -> BTreeMap<String, NamedTensor> {
+    tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect()
+}
+
 #[test]
-fn the_device_path_agrees_with_the_host_path() {
-    let device = Device::flex();
-    let step = AdamWStep {
-        learning_rate: 0.01,
-        beta1: 0.9,
-        beta2: 0.95,
-        epsilon: 1e-8,
-        weight_decay: 0.1,
-        gradient_scale: 0.5,
-        step: 3,
-    };
-    let tensor = || Tensor::<2>::from_data([[0.5f32, -1.0], [2.0, 3.0]], &device);
-    let gradient = || Tensor::<2>::from_data([[0.1f32, 0.2], [-0.3, 0.0]], &device);
-    let moments = || Values::Host { first: vec![0.1, -0.2, 0.3, 0.4], second: vec![0.01, 0.02, 0.03, 0.04] };
-    let (host, host_moments) = host_step(tensor(), gradient(), moments(), step);
-    let (portable, device_moments) = device_step(tensor(), gradient(), moments(), step);
-    let close = |a: &[f32], b: &[f32]| a.iter().zip(b).all(|(a, b)| (a - b).abs() < 1e-6);
-    assert!(close(host_slice(&host.into_data()), host_slice(&portable.into_data())));
-    let ((m, v), (device_m, device_v)) = (host_moments.to_host(), device_moments.to_host());
-    assert!(close(&m, &device_m) && close(&v, &device_v));
+fn momentum_survives_its_file_bit_for_bit() {
+    let device = Device::flex().autodiff();
+    let whole = train(&mut Optimizer::new(with_muon(), matrices()), pair(&device), 6);
+
+    let mut optimizer = Optimizer::new(with_muon(), matrices());
+    let half = train(&mut optimizer, pair(&device), 3);
+    let named = by_name(optimizer.to_named());
+    assert_eq!(named.keys().collect::<Vec<_>>(), ["matrix.momentum_buffer", "vector.exp_avg", "vector.exp_avg_sq"]);
+    let mut again = Optimizer::from_named(with_muon(), matrices(), 3, &half, named, Absent::Refused).unwrap();
+    assert_eq!(values(&train(&mut again, half, 3)), values(&whole));
+}
+
+/// Only what Muon may take is another one's.
+#[test]
+fn vectors_and_other_matrices_are_left_to_adamw() {
+    let device = Device::flex().autodiff();
+    let all = values(&train(&mut adamw(), pair(&device), 4));
+    let none_named = values(&train(&mut Optimizer::new(with_muon(), Matrices::new()), pair(&device), 4));
+    assert_eq!(none_named, all);
+    let not_asked = values(&train(&mut Optimizer::new(OptimizerConfig::default(), matrices()), pair(&device), 4));
+    assert_eq!(not_asked, all);
+    assert_ne!(
+        values(&train(&mut Optimizer::new(with_muon(), matrices()), pair(&device), 1)).0,
+        values(&train(&mut adamw(), pair(&device), 1)).0
+    );
+}
+
+#[test]
+fn a_fork_may_change_the_optimizer_and_nothing_else_may() {
+    let device = Device::flex().autodiff();
+    let mut optimizer = adamw();
+    let model = train(&mut optimizer, pair(&device), 2);
+    let load =
+        |absent| Optimizer::from_named(with_muon(), matrices(), 2, &model, by_name(optimizer.to_named()), absent);
+    assert_eq!(load(Absent::Refused).err(), Some(OptimizerError::Missing("matrix.momentum_buffer".to_owned())));
+    let forked = load(Absent::Zero).unwrap();
+    assert_eq!((forked.steps(), forked.without_state(&model)), (2, 1));
+    let names: Vec<String> = forked.to_named().into_iter().map(|tensor| tensor.name).collect();
+    assert_eq!(names, ["vector.exp_avg", "vector.exp_avg_sq"]);
 }

@@ -1,0 +1,10 @@
+//! The choice of a feed-forward activation.
+
+/// What stands between the two projections of a feed-forward network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `silu(gate) * up` of `[gate, up]`.
+    SwiGlu,
+    /// The exact GELU.
+    Gelu,
+}

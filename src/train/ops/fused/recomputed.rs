@@ -1,0 +1,124 @@
+//! Pairs of a cheap operation and a linear layer that keep the input of the pair alone. The backward pass
+//! computes what lies between again (selective recomputation, Korthikanti et al. 2022): two thirds of the
+//! memory of a block's activations for the time of an element-wise pass, and the same bits.
+
+use burn::backend::flex::FlexTensor;
+
+use super::differentiable::Differentiable;
+use super::operations::{Host, Linear, RmsNorm, tensor};
+use crate::train::ops::Activation;
+use crate::train::ops::cpu::activation;
+use crate::train::ops::cpu::gemm::parallel_product_onto;
+
+/// `rms_norm(x) weight^T`.
+#[derive(Clone, Debug)]
+pub struct NormLinear {
+    pub norm: RmsNorm,
+    pub weight: Host,
+}
+
+impl NormLinear {
+    fn linear(&self) -> Linear {
+        Linear { x: Host::new(self.norm.forward()), weight: self.weight.clone() }
+    }
+}
+
+impl Differentiable<3> for NormLinear {
+    type Saved = Self;
+
+    fn forward(&self) -> FlexTensor {
+        self.linear().forward()
+    }
+
+    fn forward_saving(self, _needed: [bool; 3]) -> (FlexTensor, Self) {
+        (self.forward(), self)
+    }
+
+    /// Of `x`, the norm's weight and the layer's.
+    fn backward(saved: Self, upstream: FlexTensor, needed: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let [x, norm_weight, weight] = needed;
+        let [dnormed, dweight] = saved.linear().gradients(&Host::new(upstream), [x || norm_weight, weight]);
+        let [dx, dnorm] = match dnormed {
+            Some(dnormed) => RmsNorm::backward(saved.norm, dnormed, [x, norm_weight]),
+            None => [None, None],
+        };
+        [dx, dnorm, dweight]
+    }
+}
+
+/// `activation(x) weight^T`.
+#[derive(Clone, Debug)]
+pub struct ActivatedLinear {
+    /// `[n, inputs]`.
+    pub x: Host,
+    pub activation: Activation,
+    pub weight: Host,
+}
+
+impl ActivatedLinear {
+    fn linear(&self) -> Linear {
+        let (rows, inputs) = self.x.rows_and_columns();
+        let (values, columns) = match self.activation {
+            Activation::SwiGlu => (activation::swiglu(self.x.values(), inputs / 2), inputs / 2),
+            Activation::Gelu => (activation::gelu(self.x.values()), inputs),
+        };
+        Linear { x: Host::new(tensor(values, [rows, columns])), weight: self.weight.clone() }
+    }
+
+    fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        let [dactivated, dweight] = self.linear().gradients(upstream, needed);
+        let dx = dactivated.map(|dactivated| {
+            let dactivated = Host::new(dactivated);
+            let (x, upstream) = (self.x.values(), dactivated.values());
+            let dx = match self.activation {
+                Activation::SwiGlu => activation::swiglu_backward(x, upstream, self.x.rows_and_columns().1 / 2),
+                Activation::Gelu => activation::gelu_backward(x, upstream),
+            };
+            tensor(dx, self.x.shape())
+        });
+        [dx, dweight]
+    }
+}
+
+impl Differentiable<2> for ActivatedLinear {
+    type Saved = Self;
+
+    fn forward(&self) -> FlexTensor {
+        self.linear().forward()
+    }
+
+    fn forward_saving(self, _needed: [bool; 2]) -> (FlexTensor, Self) {
+        (self.forward(), self)
+    }
+
+    fn backward(saved: Self, upstream: FlexTensor, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
+        saved.gradients(&Host::new(upstream), needed)
+    }
+}
+
+/// `residual + activation(x) weight^T`.
+#[derive(Clone, Debug)]
+pub struct ActivatedLinearAdd {
+    pub activated: ActivatedLinear,
+    pub residual: Host,
+}
+
+impl Differentiable<3> for ActivatedLinearAdd {
+    type Saved = ActivatedLinear;
+
+    fn forward(&self) -> FlexTensor {
+        let linear = self.activated.linear();
+        let [x, weight] = linear.operands();
+        tensor(parallel_product_onto(self.residual.values(), x, weight.transposed()), self.residual.shape())
+    }
+
+    fn forward_saving(self, _needed: [bool; 3]) -> (FlexTensor, ActivatedLinear) {
+        (self.forward(), self.activated)
+    }
+
+    fn backward(saved: ActivatedLinear, upstream: FlexTensor, needed: [bool; 3]) -> [Option<FlexTensor>; 3] {
+        let upstream = Host::new(upstream);
+        let [dx, dweight] = saved.gradients(&upstream, [needed[0], needed[1]]);
+        [dx, dweight, Some(upstream.into_inner())]
+    }
+}

@@ -1,0 +1,267 @@
+//! The optimizer and its state: which parameter is updated by which rule, and what is kept for it.
+
+use std::collections::BTreeMap;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+use super::adamw::{Moments, adamw_step};
+use super::buffers::Buffers;
+use super::config::OptimizerConfig;
+use super::gradients::{GradientSum, clip_factor};
+use super::muon::{Momentum, muon_step};
+use super::paths::PathTracker;
+use crate::train::ops::{AdamWStep, MuonStep};
+use crate::train::weights::NamedTensor;
+
+/// State that does not belong to the model.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum OptimizerError {
+    #[error("the optimizer state has no `{0}`")]
+    Missing(String),
+    #[error("the optimizer state holds `{0}`, which is not part of the model")]
+    Unexpected(String),
+    #[error("`{name}` in the optimizer state has shape {found:?}, the parameter has {expected:?}")]
+    Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
+}
+
+/// By the path of a stack of matrices, the rows of each of them: what Muon may take.
+pub type Matrices = BTreeMap<String, Vec<usize>>;
+
+/// What becomes of a parameter without state in a checkpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// An error: zeros would be another training.
+    Refused,
+    /// It starts with zeros, and state that no parameter has is left. A fork may train other parameters, or in
+    /// another way, than what it goes on from.
+    Zero,
+}
+
+const FIRST: &str = ".exp_avg";
+const SECOND: &str = ".exp_avg_sq";
+const MOMENTUM: &str = ".momentum_buffer";
+
+/// The optimizer and its state, by the parameter's path in the module.
+pub struct Optimizer {
+    config: OptimizerConfig,
+    /// Empty without Muon.
+    matrices: Matrices,
+    /// Steps taken, for the bias correction.
+    steps: u64,
+    states: BTreeMap<String, ParameterState>,
+}
+
+struct ParameterState {
+    shape: Vec<usize>,
+    state: State,
+}
+
+enum State {
+    AdamW(Moments),
+    Muon(Momentum),
+}
+
+impl Optimizer {
+    /// An optimizer without history.
+    pub fn new(config: OptimizerConfig, matrices: Matrices) -> Self {
+        let matrices = if config.muon.is_some() { matrices } else { Matrices::new() };
+        Optimizer { config, matrices, steps: 0, states: BTreeMap::new() }
+    }
+
+    /// An optimizer that goes on after `steps` steps with the state written by [`Optimizer::to_named`].
+    ///
+    /// # Errors
+    /// When the state is not exactly that of the parameters that are trained, or, if that is no matter, has
+    /// another shape.
+    pub fn from_named<M: Module>(
+        config: OptimizerConfig,
+        matrices: Matrices,
+        steps: u64,
+        model: &M,
+        tensors: BTreeMap<String, NamedTensor>,
+        absent: Absent,
+    ) -> Result<Self, OptimizerError> {
+        let mut optimizer = Optimizer { steps, ..Optimizer::new(config, matrices) };
+        let mut source = Source(tensors);
+        for (path, shape) in trained(model).into_iter().filter(|_| steps > 0) {
+            let state = if optimizer.matrices.contains_key(&path) {
+                source.take(&path, &shape, [MOMENTUM]).map(State::Muon)
+            } else {
+                source.take(&path, &shape, [FIRST, SECOND]).map(State::AdamW)
+            };
+            match state {
+                Ok(state) => drop(optimizer.states.insert(path, ParameterState { shape, state })),
+                Err(OptimizerError::Missing(_)) if absent == Absent::Zero => {}
+                Err(error) => return Err(error),
+            }
+        }
+        match source.0.into_keys().next() {
+            Some(name) if absent == Absent::Refused => Err(OptimizerError::Unexpected(name)),
+            _ => Ok(optimizer),
+        }
+    }
+
+    /// The state on the host, sorted by path: `<path>.exp_avg` and `<path>.exp_avg_sq` of AdamW,
+    /// `<path>.momentum_buffer` of Muon, as PyTorch names them.
+    pub fn to_named(&self) -> Vec<NamedTensor> {
+        let mut named = Vec::with_capacity(2 * self.states.len());
+        for (path, ParameterState { shape, state }) in &self.states {
+            let mut push = |suffix: &str, data| {
+                named.push(NamedTensor { name: format!("{path}{suffix}"), shape: shape.clone(), data });
+            };
+            match state {
+                State::AdamW(moments) => {
+                    let [first, second] = moments.to_host();
+                    push(FIRST, first);
+                    push(SECOND, second);
+                }
+                State::Muon(momentum) => {
+                    let [momentum] = momentum.to_host();
+                    push(MOMENTUM, momentum);
+                }
+            }
+        }
+        named
+    }
+
+    /// Steps taken.
+    pub fn steps(&self) -> u64 {
+        self.steps
+    }
+
+    /// Parameters of `model` that are trained and have no state yet.
+    pub fn without_state<M: Module>(&self, model: &M) -> usize {
+        trained(model).iter().filter(|(path, _)| !self.states.contains_key(path)).count()
+    }
+
+    /// Takes one step. `norm` is the global norm of `gradients`, `clip` its limit (0: none).
+    pub fn step<M: Module>(&mut self, model: M, gradients: GradientSum, learning_rate: f64, norm: f64, clip: f64) -> M {
+        self.steps += 1;
+        let OptimizerConfig { beta1, beta2, epsilon, weight_decay, muon } = self.config;
+        let gradient_scale = clip_factor(norm, clip) as f32;
+        model.map(&mut Update {
+            gradients,
+            states: &mut self.states,
+            matrices: &self.matrices,
+            path: PathTracker::default(),
+            adamw: AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, gradient_scale, step: self.steps },
+            muon: muon.map(|muon| MuonStep { learning_rate, momentum: muon.momentum, weight_decay, gradient_scale }),
+        })
+    }
+}
+
+/// Tensors of a file that were not asked for yet.
+struct Source(BTreeMap<String, NamedTensor>);
+
+impl Source {
+    fn take<const N: usize>(
+        &mut self,
+        path: &str,
+        shape: &[usize],
+        suffixes: [&str; N],
+    ) -> Result<Buffers<N>, OptimizerError> {
+        let mut values = [const { Vec::new() }; N];
+        for (values, suffix) in values.iter_mut().zip(suffixes) {
+            let name = format!("{path}{suffix}");
+            let Some(tensor) = self.0.remove(&name) else { return Err(OptimizerError::Missing(name)) };
+            if tensor.shape != shape {
+                return Err(OptimizerError::Shape { name, found: tensor.shape, expected: shape.to_vec() });
+            }
+            *values = tensor.data;
+        }
+        Ok(Buffers::Host(values))
+    }
+}
+
+/// Path and shape of every parameter that is trained, in the order of the module.
+fn trained<M: Module>(model: &M) -> Vec<(String, Vec<usize>)> {
+    struct Lister(PathTracker, Vec<(String, Vec<usize>)>);
+    impl ModuleVisitor for Lister {
+        fn enter_module(&mut self, name: &str, _container_type: &str) {
+            self.0.enter(name);
+        }
+        fn exit_module(&mut self, _name: &str, _container_type: &str) {
+            self.0.exit();
+        }
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let value = param.val();
+            if value.is_require_grad() {
+                self.1.push((self.0.current(), value.shape().to_vec()));
+            }
+        }
+    }
+    let mut lister = Lister(PathTracker::default(), Vec::new());
+    model.visit(&mut lister);
+    lister.1
+}
+
+/// Walks the module and replaces every parameter that has a gradient.
+struct Update<'a> {
+    gradients: GradientSum,
+    states: &'a mut BTreeMap<String, ParameterState>,
+    matrices: &'a Matrices,
+    path: PathTracker,
+    adamw: AdamWStep,
+    muon: Option<MuonStep>,
+}
+
+impl Update<'_> {
+    fn step<const D: usize>(
+        &self,
+        path: &str,
+        tensor: Tensor<D>,
+        gradient: Tensor<D>,
+        state: Option<State>,
+    ) -> (Tensor<D>, State) {
+        let length = tensor.shape().num_elements();
+        if let (Some(step), Some(parts)) = (self.muon, self.matrices.get(path)) {
+            let momentum = match state {
+                Some(State::Muon(momentum)) => momentum,
+                _ => Buffers::zeros(length),
+            };
+            let (tensor, momentum) = muon_step(tensor, gradient, momentum, parts, step);
+            return (tensor, State::Muon(momentum));
+        }
+        let moments = match state {
+            Some(State::AdamW(moments)) => moments,
+            _ => Buffers::zeros(length),
+        };
+        let weight_decay = if D >= 2 { self.adamw.weight_decay } else { 0.0 };
+        let (tensor, moments) = adamw_step(tensor, gradient, moments, AdamWStep { weight_decay, ..self.adamw });
+        (tensor, State::AdamW(moments))
+    }
+}
+
+impl ModuleMapper for Update<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let (id, tensor, mapper) = param.consume();
+        let Some(gradient) = self.gradients.gradients.remove::<D>(id) else {
+            return Param::from_mapped_value(id, tensor, mapper);
+        };
+        let (requires_grad, checkpointing) = (tensor.is_require_grad(), tensor.gradient_checkpointing_strategy());
+
+        let path = self.path.current();
+        let shape = tensor.shape().to_vec();
+        let state = self.states.remove(&path).map(|kept| kept.state);
+        let (tensor, state) = self.step(&path, tensor.inner(), gradient.inner(), state);
+        self.states.insert(path, ParameterState { shape, state });
+
+        let mut tensor = Tensor::from_inner(tensor);
+        if let Some(strategy) = checkpointing {
+            tensor = tensor.with_gradient_checkpointing_strategy(strategy);
+        }
+        Param::from_mapped_value(id, tensor.set_require_grad(requires_grad), mapper)
+    }
+}
+
+#[cfg(test)]
+mod tests;
