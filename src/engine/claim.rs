@@ -92,7 +92,7 @@ impl Engine<'_> {
     }
 
     fn claim_next(&mut self, candidate: &Candidate, slots: &mut usize, free: &mut Free) -> Result<Turn, EngineError> {
-        let reads_store = |active: &Run| !active.needs_in_store(active.state.step_at(candidate.step)).is_empty();
+        let reads_store = |active: &Run| !active.reads_from_store(active.state.step_at(candidate.step)).is_empty();
         if self.runs.get(&candidate.run).is_some_and(reads_store) && self.pending.must_commit() {
             // What the step needs may have been decided, but not yet written.
             self.flush()?;
@@ -159,7 +159,7 @@ impl Engine<'_> {
         let spec = run.state.step_spec(step);
         let id = step.id.clone();
         let mut stored = Stored::new();
-        for need in run.needs_in_store(step) {
+        for need in run.reads_from_store(step) {
             let outputs = self.store.child_outputs(run.state.run, &need)?;
             stored.insert(need, outputs);
         }
