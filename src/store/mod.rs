@@ -24,6 +24,7 @@ mod rows;
 mod schedules;
 mod seal;
 mod submit;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod waits;

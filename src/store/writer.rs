@@ -26,6 +26,7 @@ use super::lock::EngineLock;
 use super::prune;
 use super::reader::Reader;
 use super::seal::Watch;
+use super::tally::Tally;
 use super::{metrics, submit};
 
 /// Written rows after which the WAL is copied into the database; soon where that is to fail.
@@ -230,12 +231,14 @@ fn transact<T>(
 
 fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> Result<CommitReport, StoreError> {
     let mut report = CommitReport::default();
+    let mut tally = Tally::default();
     for (index, recorded) in batch.events.iter().enumerate() {
-        match project(transaction, head, recorded)? {
+        match project(transaction, head, &mut tally, recorded)? {
             None => report.stale.push(index),
             Some(dropped) => report.dropped.extend(dropped),
         }
     }
+    tally.write(transaction)?;
     for (index, lease) in batch.leases.iter().enumerate() {
         if !apply::extend_lease(transaction, lease)? {
             report.stale_leases.push(index);
@@ -259,9 +262,10 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
 pub(super) fn project(
     connection: &Connection,
     head: &mut Head,
+    tally: &mut Tally,
     recorded: &Recorded,
 ) -> Result<Option<Vec<ArtifactRef>>, StoreError> {
-    if apply::apply(connection, head, recorded)? == Applied::Stale {
+    if apply::apply(connection, head, tally, recorded)? == Applied::Stale {
         return Ok(None);
     }
     prune::drop_replaced(connection, recorded).map(Some)
