@@ -175,7 +175,7 @@ fn apply_to_step(
 }
 
 /// For how long an attempt has worked that ends now: not after its lease, however late that was noticed.
-fn compute_ms(started: Option<Timestamp>, lease_expires: Option<Timestamp>, now: Timestamp) -> Option<i64> {
+pub(super) fn compute_ms(started: Option<Timestamp>, lease_expires: Option<Timestamp>, now: Timestamp) -> Option<i64> {
     let end = lease_expires.map_or(now, |expires| expires.min(now));
     started.map(|started| (end.as_millisecond() - started.as_millisecond()).max(0))
 }
@@ -194,7 +194,7 @@ struct StepOf<'a> {
 }
 
 /// Nothing runs for this step any more; `?3` is what its attempt has worked.
-const NO_LEASE: &str =
+pub(super) const NO_LEASE: &str =
     "compute_ms = compute_ms + ?3, lease_expires_at = NULL, attempt_started_at = NULL, pid = NULL, process_start = NULL, boot_id = NULL, resources = NULL, wait = NULL,
      progress_done = NULL, progress_total = NULL, progress_at = NULL, progress_first = NULL, progress_first_at = NULL";
 

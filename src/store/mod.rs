@@ -2,6 +2,7 @@
 //! The rules are in `specs/durability.md`.
 
 mod apply;
+mod at_once;
 mod backup;
 mod batch;
 mod chain;

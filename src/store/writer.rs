@@ -15,6 +15,7 @@ use crate::core::status::RunStatus;
 use crate::faults::around;
 
 use super::apply::{self, Applied};
+use super::at_once;
 use super::batch::{Adoption, Batch, CommitReport, NewRun, RequestRow, Submitted};
 use super::chain;
 use super::connection;
@@ -232,7 +233,14 @@ fn transact<T>(
 fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> Result<CommitReport, StoreError> {
     let mut report = CommitReport::default();
     let mut tally = Tally::default();
-    for (index, recorded) in batch.events.iter().enumerate() {
+    let mut events = batch.events.iter().enumerate();
+    while let Some((index, recorded)) = events.next() {
+        if let Some(next) = batch.events.get(index + 1)
+            && at_once::apply_both(transaction, head, &mut tally, recorded, next)?
+        {
+            events.next();
+            continue;
+        }
         match project(transaction, head, &mut tally, recorded)? {
             None => report.stale.push(index),
             Some(dropped) => report.dropped.extend(dropped),
