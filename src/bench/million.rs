@@ -135,14 +135,16 @@ fn claims(folder: &Path, state_dir: &Path) -> Result<Vec<f64>, BenchError> {
     let mut command = stepwell(state_dir, &["--output", "json", "run", &file.to_string_lossy(), "--no-reuse"])?;
     let mut child = command.stdout(Stdio::piped()).spawn().map_err(BenchError::system("start the engine"))?;
     let (mut ready, mut claims) = (None, Vec::new());
-    for line in child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines()).map_while(Result::ok)
-    {
+    let lines = child.stdout.take().into_iter().flat_map(|output| BufReader::new(output).lines());
+    for line in lines.map_while(Result::ok) {
         let now = Timestamp::now();
         let told: Value = serde_json::from_str(&line).unwrap_or_default();
+        let step = told["event"]["step"].as_str().map(str::to_owned);
         match told["event"]["type"].as_str() {
-            Some("step_ready") => ready = told["at"].as_str().and_then(|at| at.parse::<Timestamp>().ok()),
+            Some("step_ready") => ready = step.zip(told["at"].as_str().and_then(|at| at.parse::<Timestamp>().ok())),
             Some("attempt_started") => {
-                claims.extend(ready.take().and_then(|ready| (now - ready).total(Unit::Millisecond).ok()));
+                let since = ready.take().filter(|(id, _)| step.as_ref() == Some(id));
+                claims.extend(since.and_then(|(_, since)| (now - since).total(Unit::Millisecond).ok()));
             }
             _ => {}
         }
