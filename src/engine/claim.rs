@@ -28,6 +28,8 @@ use super::run::{Run, Stored};
 
 /// Steps decided about between two commits; more would delay everything else.
 const BATCH: usize = 1024;
+/// As [`BATCH`], for the first commit of an engine: it shows soon that work goes on. Doubled whenever it is used up.
+pub(super) const FIRST_BATCH: usize = 64;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Turn {
@@ -67,11 +69,14 @@ impl Engine<'_> {
         loop {
             let before = decided;
             self.claim_in_order(&mut slots, &mut decided)?;
-            if decided == before || decided >= BATCH {
+            if decided == before || decided >= self.batch {
                 break;
             }
         }
-        self.more_to_claim = decided >= BATCH;
+        self.more_to_claim = decided >= self.batch;
+        if self.more_to_claim {
+            self.batch = (2 * self.batch).min(BATCH);
+        }
         Ok(())
     }
 
@@ -79,7 +84,7 @@ impl Engine<'_> {
     fn claim_in_order(&mut self, slots: &mut usize, decided: &mut usize) -> Result<(), EngineError> {
         let mut free = self.free_units();
         let mut queue = self.queue(self.clock.now());
-        while *decided < BATCH
+        while *decided < self.batch
             && let Some(Reverse(candidate)) = queue.pop()
         {
             if self.claim_next(&candidate, slots, &mut free)? == Turn::Waits {

@@ -38,13 +38,25 @@ pub(super) fn collect<T>(
     params: impl Params,
     decode: impl Fn(&Row<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
+    let mut decoded = Vec::new();
+    collect_into(&mut decoded, connection, sql, params, decode)?;
+    Ok(decoded)
+}
+
+/// As [`collect`], behind what is there already.
+pub(super) fn collect_into<T>(
+    decoded: &mut Vec<T>,
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    decode: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
-    let mut decoded = Vec::new();
     while let Some(row) = rows.next()? {
         decoded.push(decode(row)?);
     }
-    Ok(decoded)
+    Ok(())
 }
 
 /// The first row of a query, decoded.

@@ -195,9 +195,10 @@ impl Reader {
                 if let Some(condition) = condition {
                     // Mostly in order already: for SQLite, to sort whole rows costs as much as to read them.
                     let sql = decode::steps_where(&format!("run = ?1 AND parent = ?2 AND {condition}"));
-                    let mut children = collect(connection, &sql, [run.as_str(), parent.as_str()], step_with_values)?;
-                    children.sort_by_key(|child| child.item_index);
-                    steps.append(&mut children);
+                    let first = steps.len();
+                    let key = [run.as_str(), parent.as_str()];
+                    decode::collect_into(&mut steps, connection, &sql, key, step_with_values)?;
+                    steps[first..].sort_by_key(|child| child.item_index);
                 }
             }
             let mut outputs = Vec::new();
