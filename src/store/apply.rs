@@ -209,13 +209,21 @@ impl StepOf<'_> {
 
     /// Adds the children. A resumed fan-out is expanded again, to the same items or, in short, to none.
     fn expand(&self, items: &[Value], recorded: &Recorded, before: StepStatus) -> Result<(), StoreError> {
+        let sql = "SELECT position, kind, needs FROM step WHERE run = ?1 AND id = ?2";
+        let own = first(self.connection, sql, params![self.run, self.step.as_str()], |row| {
+            Ok((decode::get::<i64>(row, 0)?, decode::get::<String>(row, 1)?, decode::get::<String>(row, 2)?))
+        })?;
+        let Some((position, kind, needs)) = own else {
+            return Err(StoreError::UnknownStep { run: recorded.run, step: self.step.clone() });
+        };
         let sql = "INSERT INTO step (run, id, position, kind, status, needs, parent, item_index, item)
-                   SELECT run, ?3, position, kind, 'pending', needs, id, ?4, ?5 FROM step WHERE run = ?1 AND id = ?2
+                   VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8)
                    ON CONFLICT (run, id) DO UPDATE SET item = item WHERE item = excluded.item";
         let mut insert = self.connection.prepare_cached(sql)?;
         for (index, item) in items.iter().enumerate() {
             let child = self.step.child(index);
-            let values = params![self.run, self.step.as_str(), child.as_str(), index as i64, item.to_string()];
+            let (parent, index, item) = (self.step.as_str(), index as i64, item.to_string());
+            let values = params![self.run, child.as_str(), position, kind, needs, parent, index, item];
             if insert.execute(values)? != 1 {
                 return Err(illegal(recorded, format!("`{child}`, which has another item"), before.as_str()));
             }
