@@ -22,7 +22,7 @@ use super::workflows;
 /// The most items of one fan-out.
 const WIDEST: usize = 100_000;
 /// How often each question is asked of the big database.
-const QUESTIONS: usize = 100;
+const QUESTIONS: usize = 500;
 /// How often the engine is killed and started again.
 const RESTARTS: usize = 3;
 /// Claims of steps that are programs.
