@@ -38,7 +38,7 @@ impl Source {
         let stem = self.path.file_stem().unwrap_or_default().to_string_lossy();
         stem.ends_with("tests")
             || stem.starts_with("fixture")
-            || self.path.components().any(|part| part.as_os_str() == "tests")
+            || self.path.components().any(|part| part.as_os_str().to_string_lossy().ends_with("tests"))
     }
 
     fn module(&self) -> Option<String> {

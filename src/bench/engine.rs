@@ -8,7 +8,7 @@ use super::error::BenchError;
 use super::floors;
 use super::observe::load;
 use super::statistics::Report;
-use super::{scale, start, throughput, workflows};
+use super::{million, scale, start, throughput, workflows};
 
 /// What to measure, and where.
 #[derive(Clone, Debug)]
@@ -59,7 +59,7 @@ pub fn engine(options: &Options, say: &dyn Fn(&str)) -> Result<Report, BenchErro
             Case::Start => start::starts(folder.path(), options.rounds.max(1), &mut report)?,
             Case::Idle => start::idle(folder.path(), sizes.idle_seconds, &mut report)?,
             Case::Scale => scale::scale(folder.path(), sizes.scale, &mut report)?,
-            Case::Million => scale::million(folder.path(), options.rows, &mut report)?,
+            Case::Million => million::million(folder.path(), options.rows, &mut report)?,
         }
         say(&format!("{case} is measured"));
     }

@@ -10,6 +10,7 @@ mod error;
 mod floors;
 #[cfg(feature = "train")]
 pub mod generate;
+mod million;
 mod observe;
 mod scale;
 mod start;

@@ -28,6 +28,8 @@ use super::run::{Run, Stored};
 
 /// Steps decided about between two commits; more would delay everything else.
 const BATCH: usize = 1024;
+/// As [`BATCH`], for the first commit of an engine: it shows soon that work goes on. Doubled whenever it is used up.
+pub(super) const FIRST_BATCH: usize = 64;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Turn {
@@ -67,11 +69,14 @@ impl Engine<'_> {
         loop {
             let before = decided;
             self.claim_in_order(&mut slots, &mut decided)?;
-            if decided == before || decided >= BATCH {
+            if decided == before || decided >= self.batch {
                 break;
             }
         }
-        self.more_to_claim = decided >= BATCH;
+        self.more_to_claim = decided >= self.batch;
+        if self.more_to_claim {
+            self.batch = (2 * self.batch).min(BATCH);
+        }
         Ok(())
     }
 
@@ -79,7 +84,7 @@ impl Engine<'_> {
     fn claim_in_order(&mut self, slots: &mut usize, decided: &mut usize) -> Result<(), EngineError> {
         let mut free = self.free_units();
         let mut queue = self.queue(self.clock.now());
-        while *decided < BATCH
+        while *decided < self.batch
             && let Some(Reverse(candidate)) = queue.pop()
         {
             if self.claim_next(&candidate, slots, &mut free)? == Turn::Waits {
@@ -92,7 +97,7 @@ impl Engine<'_> {
     }
 
     fn claim_next(&mut self, candidate: &Candidate, slots: &mut usize, free: &mut Free) -> Result<Turn, EngineError> {
-        let reads_store = |active: &Run| !active.needs_in_store(active.state.step_at(candidate.step)).is_empty();
+        let reads_store = |active: &Run| !active.reads_from_store(active.state.step_at(candidate.step)).is_empty();
         if self.runs.get(&candidate.run).is_some_and(reads_store) && self.pending.must_commit() {
             // What the step needs may have been decided, but not yet written.
             self.flush()?;
@@ -159,7 +164,7 @@ impl Engine<'_> {
         let spec = run.state.step_spec(step);
         let id = step.id.clone();
         let mut stored = Stored::new();
-        for need in run.needs_in_store(step) {
+        for need in run.reads_from_store(step) {
             let outputs = self.store.child_outputs(run.state.run, &need)?;
             stored.insert(need, outputs);
         }

@@ -15,6 +15,7 @@ use crate::store::{EngineLock, Store};
 
 use super::accounts::Accounts;
 use super::attempts::Attempts;
+use super::claim::FIRST_BATCH;
 use super::clock::Clock;
 use super::commit::Pending;
 use super::crash_loop;
@@ -76,6 +77,8 @@ pub(super) struct Engine<'a> {
     pub schedules: Schedules,
     /// For threads that have something to tell the engine.
     pub sender: Sender<Message>,
+    /// Most steps decided about in a round of claims.
+    pub batch: usize,
     /// The last round of claims left ready steps for the next one.
     pub more_to_claim: bool,
     pub stopping: Option<Stop>,
@@ -124,6 +127,7 @@ impl<'a> Engine<'a> {
             accounts: Accounts::default(),
             schedules: Schedules::default(),
             sender: inbox.sender.clone(),
+            batch: FIRST_BATCH,
             more_to_claim: false,
             stopping: None,
             clock,

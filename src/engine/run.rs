@@ -14,7 +14,7 @@ use crate::core::failure::{Failure, FailureKind};
 use crate::core::ids::{RunId, StepId};
 use crate::core::run_options::RunOptions;
 use crate::core::state::{RunState, Step, StepState};
-use crate::core::template::{self, Children, StepOutputs, TemplateContext};
+use crate::core::template::{self, Children, Named, StepOutputs, TemplateContext};
 use crate::steps::find;
 use crate::store::{Reader, StoreError};
 
@@ -88,7 +88,8 @@ impl Run {
     pub(super) fn outputs(&self, reader: &Reader) -> Result<Outputs, Failure> {
         let state = &self.state;
         let spec = state.spec();
-        let fan_outs = self.in_store(spec.steps.iter().map(|spec| &spec.id));
+        let named = Named::by_table(&spec.outputs);
+        let fan_outs = self.in_store(spec.steps.iter().map(|spec| &spec.id)).filter(|id| named.includes(id));
         let stored = fan_outs.map(|id| Ok((id.clone(), reader.child_outputs(state.run, id)?)));
         let stored: Stored = stored
             .collect::<Result<_, StoreError>>()
@@ -110,9 +111,16 @@ impl Run {
         self.in_store(self.state.spec().steps.iter().map(|spec| &spec.id)).next().is_some()
     }
 
-    /// Fan-outs that a step needs and whose outputs are not all in memory.
-    pub(super) fn needs_in_store(&self, step: &Step) -> Vec<StepId> {
-        self.in_store(self.state.step_spec(step).needs.iter()).cloned().collect()
+    /// Fan-outs whose outputs a step reads, and which are not all in memory. What it only waits for stays in the
+    /// store: every child of a fan-out may need one of 100,000 others.
+    pub(super) fn reads_from_store(&self, step: &Step) -> Vec<StepId> {
+        let spec = self.state.step_spec(step);
+        let mut needs = self.in_store(spec.needs.iter()).peekable();
+        if needs.peek().is_none() {
+            return Vec::new();
+        }
+        let named = Named::by_step(spec);
+        needs.filter(|id| named.includes(id)).cloned().collect()
     }
 
     fn needed<'a>(&'a self, id: &StepId, stored: &'a Stored) -> Option<(StepId, StepOutputs<'a>)> {
@@ -124,7 +132,7 @@ impl Run {
     }
 
     /// Evaluates something in the context of a step: its params, its needs, its item. `stored` has the outputs
-    /// of [`Run::needs_in_store`].
+    /// of [`Run::reads_from_store`].
     pub(super) fn with_context<T>(
         &self,
         step: &Step,

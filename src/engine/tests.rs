@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::run::placement;
+use super::run::{Run, placement};
 use super::*;
 use crate::core::apply::apply;
 use crate::core::event::Event;
@@ -268,4 +268,37 @@ fn a_rate_limit_holds_over_retries_of_the_engine() {
         let span = three[2].duration_since(three[0]);
         assert!(span.as_millis() >= per.as_millis() as i128, "{span} for three starts: {starts:?}");
     }
+}
+
+const WAITS_AND_READS: &str = r#"
+name = "w"
+[[step]]
+id = "each"
+kind = "noop"
+for_each = "range(3)"
+with.values.double = "{{ item * 2 }}"
+[[step]]
+id = "broken"
+kind = "noop"
+with.values.x = "{{ [1][7].y }}"
+[[step]]
+id = "reads"
+kind = "noop"
+needs = ["broken"]
+with.values.doubles = "{{ steps.each.values.double }}"
+[[step]]
+id = "waits"
+kind = "noop"
+needs = ["each", "broken"]
+"#;
+
+#[test]
+fn after_a_restart_only_outputs_that_a_template_names_are_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = submit(folder.path(), WAITS_AND_READS);
+    assert_eq!(drive(options(folder.path(), Scope::Run(run)), &mut Quiet).unwrap(), Outcome::Failed);
+    let run = Run::load(&Reader::open(folder.path()).unwrap(), run).unwrap();
+    let read = |id: &str| run.reads_from_store(run.state.step(&id.into()).unwrap());
+    assert_eq!(read("reads"), [StepId::from("each")]);
+    assert_eq!(read("waits"), []);
 }

@@ -17,6 +17,7 @@ use super::decode::{self, first, json_text, time_text};
 use super::error::StoreError;
 use super::head::Head;
 use super::prune;
+use super::tally::{ChildChange, Tally};
 use super::waits;
 use super::writer::active_run_named;
 
@@ -28,9 +29,15 @@ pub(super) enum Applied {
     Stale,
 }
 
-pub(super) fn apply(connection: &Connection, head: &mut Head, recorded: &Recorded) -> Result<Applied, StoreError> {
+/// What it changes of fan-outs is added to `tally`, which is to be written at the end of the transaction.
+pub(super) fn apply(
+    connection: &Connection,
+    head: &mut Head,
+    tally: &mut Tally,
+    recorded: &Recorded,
+) -> Result<Applied, StoreError> {
     match status::step_of(&recorded.event) {
-        Some(step) => apply_to_step(connection, head, recorded, step),
+        Some(step) => apply_to_step(connection, head, tally, recorded, step),
         None => apply_to_run(connection, head, recorded),
     }
 }
@@ -103,20 +110,23 @@ fn apply_to_run(connection: &Connection, head: &mut Head, recorded: &Recorded) -
 fn apply_to_step(
     connection: &Connection,
     head: &mut Head,
+    tally: &mut Tally,
     recorded: &Recorded,
     step: &StepId,
 ) -> Result<Applied, StoreError> {
     let Recorded { run, at, event } = recorded;
     // By number: this is asked for every event.
-    let sql = "SELECT status, fence, attempts, parent, attempt_started_at, lease_expires_at FROM step
+    let sql = "SELECT status, fence, attempts, parent, attempt_started_at, lease_expires_at, compute_ms FROM step
                WHERE run = ?1 AND id = ?2";
-    let found = first(connection, sql, params![run.to_string(), step.as_str()], |row| {
+    let run_text = run.to_string();
+    let found = first(connection, sql, params![run_text, step.as_str()], |row| {
         let fence = Fence(decode::get::<i64>(row, 1)?.cast_unsigned());
         let compute_ms = compute_ms(decode::maybe(row, 4)?, decode::maybe(row, 5)?, *at);
         let parent = decode::get::<Option<String>>(row, 3)?;
-        Ok((decode::parse::<StepStatus>(row, 0)?, fence, decode::get::<u32>(row, 2)?, parent, compute_ms))
+        let before = (decode::parse::<StepStatus>(row, 0)?, fence, decode::get::<u32>(row, 2)?);
+        Ok((before, parent, compute_ms, decode::get::<i64>(row, 6)?))
     })?;
-    let (before, fence, attempts, parent, compute_ms) =
+    let ((before, fence, attempts), parent, compute_ms, total) =
         found.ok_or_else(|| StoreError::UnknownStep { run: *run, step: step.clone() })?;
     if !status::fence_holds(event, before, fence) {
         return Ok(Applied::Stale);
@@ -130,7 +140,9 @@ fn apply_to_step(
     if before == StepStatus::Waiting {
         waits::take_signal(connection, *run, step, event)?;
     }
-    let row = StepOf { connection, run: run.to_string(), step, at: time_text(*at), attempts, compute_ms };
+    let ends = before == StepStatus::Running && after != StepStatus::Running;
+    let worked = if ends { compute_ms.unwrap_or(0) } else { 0 };
+    let row = StepOf { connection, run: run_text, step, at: time_text(*at), attempts, compute_ms, worked };
     match event {
         Event::StepReady { not_before, .. } => row.ready(*not_before),
         Event::StepExpanded { items, .. } => row.expand(items, recorded, before),
@@ -157,13 +169,13 @@ fn apply_to_step(
         _ => Ok(()),
     }?;
     if let Some(parent) = parent {
-        row.count(&parent, before, after)?;
+        tally.add(&row.run, parent, &ChildChange { before, after, worked, attempts, total: total + worked });
     }
     Ok(Applied::Done)
 }
 
 /// For how long an attempt has worked that ends now: not after its lease, however late that was noticed.
-fn compute_ms(started: Option<Timestamp>, lease_expires: Option<Timestamp>, now: Timestamp) -> Option<i64> {
+pub(super) fn compute_ms(started: Option<Timestamp>, lease_expires: Option<Timestamp>, now: Timestamp) -> Option<i64> {
     let end = lease_expires.map_or(now, |expires| expires.min(now));
     started.map(|started| (end.as_millisecond() - started.as_millisecond()).max(0))
 }
@@ -177,11 +189,13 @@ struct StepOf<'a> {
     attempts: u32,
     /// Of the attempt, if it ends now.
     compute_ms: Option<i64>,
+    /// The same, 0 without an attempt.
+    worked: i64,
 }
 
-/// Nothing runs for this step any more.
-const NO_LEASE: &str =
-    "lease_expires_at = NULL, attempt_started_at = NULL, pid = NULL, process_start = NULL, boot_id = NULL, resources = NULL, wait = NULL,
+/// Nothing runs for this step any more; `?3` is what its attempt has worked.
+pub(super) const NO_LEASE: &str =
+    "compute_ms = compute_ms + ?3, lease_expires_at = NULL, attempt_started_at = NULL, pid = NULL, process_start = NULL, boot_id = NULL, resources = NULL, wait = NULL,
      progress_done = NULL, progress_total = NULL, progress_at = NULL, progress_first = NULL, progress_first_at = NULL";
 
 impl StepOf<'_> {
@@ -195,13 +209,21 @@ impl StepOf<'_> {
 
     /// Adds the children. A resumed fan-out is expanded again, to the same items or, in short, to none.
     fn expand(&self, items: &[Value], recorded: &Recorded, before: StepStatus) -> Result<(), StoreError> {
+        let sql = "SELECT position, kind, needs FROM step WHERE run = ?1 AND id = ?2";
+        let own = first(self.connection, sql, params![self.run, self.step.as_str()], |row| {
+            Ok((decode::get::<i64>(row, 0)?, decode::get::<String>(row, 1)?, decode::get::<String>(row, 2)?))
+        })?;
+        let Some((position, kind, needs)) = own else {
+            return Err(StoreError::UnknownStep { run: recorded.run, step: self.step.clone() });
+        };
         let sql = "INSERT INTO step (run, id, position, kind, status, needs, parent, item_index, item)
-                   SELECT run, ?3, position, kind, 'pending', needs, id, ?4, ?5 FROM step WHERE run = ?1 AND id = ?2
+                   VALUES (?1, ?2, ?3, ?4, 'pending', ?5, ?6, ?7, ?8)
                    ON CONFLICT (run, id) DO UPDATE SET item = item WHERE item = excluded.item";
         let mut insert = self.connection.prepare_cached(sql)?;
         for (index, item) in items.iter().enumerate() {
             let child = self.step.child(index);
-            let values = params![self.run, self.step.as_str(), child.as_str(), index as i64, item.to_string()];
+            let (parent, index, item) = (self.step.as_str(), index as i64, item.to_string());
+            let values = params![self.run, child.as_str(), position, kind, needs, parent, index, item];
             if insert.execute(values)? != 1 {
                 return Err(illegal(recorded, format!("`{child}`, which has another item"), before.as_str()));
             }
@@ -210,19 +232,6 @@ impl StepOf<'_> {
                        children = max(coalesce(children, 0), ?4)
                    WHERE run = ?1 AND id = ?2";
         self.execute(sql, params![self.run, self.step.as_str(), self.at, items.len() as i64])
-    }
-
-    /// Keeps count of a fan-out's children, so that nobody has to read them all to say how far it is.
-    fn count(&self, parent: &str, before: StepStatus, after: StepStatus) -> Result<(), StoreError> {
-        let change = |counted: fn(StepStatus) -> bool| i64::from(counted(after)) - i64::from(counted(before));
-        let done = change(|status| matches!(status, StepStatus::Succeeded | StepStatus::Skipped));
-        let failed = change(|status| status == StepStatus::Failed);
-        if done == 0 && failed == 0 {
-            return Ok(());
-        }
-        let sql = "UPDATE step SET children_done = children_done + ?3, children_failed = children_failed + ?4
-                   WHERE run = ?1 AND id = ?2";
-        self.execute(sql, params![self.run, parent, done, failed])
     }
 
     fn reuse(&self, key: &StepKey, with: &Value, from: RunId, outputs: &Outputs) -> Result<(), StoreError> {
@@ -264,16 +273,16 @@ impl StepOf<'_> {
     fn cancel(&self) -> Result<(), StoreError> {
         self.close_attempt("canceled", None)?;
         let sql =
-            format!("UPDATE step SET status = 'canceled', finished_at = ?3, {NO_LEASE} WHERE run = ?1 AND id = ?2");
-        self.execute(&sql, params![self.run, self.step.as_str(), self.at])
+            format!("UPDATE step SET status = 'canceled', finished_at = ?4, {NO_LEASE} WHERE run = ?1 AND id = ?2");
+        self.execute(&sql, params![self.run, self.step.as_str(), self.worked, self.at])
     }
 
     fn fail(&self, failure: &Failure) -> Result<(), StoreError> {
         self.close_attempt("failed", Some(&failure.message))?;
         let sql = format!(
-            "UPDATE step SET status = 'failed', failure = ?3, finished_at = ?4, {NO_LEASE} WHERE run = ?1 AND id = ?2"
+            "UPDATE step SET status = 'failed', failure = ?4, finished_at = ?5, {NO_LEASE} WHERE run = ?1 AND id = ?2"
         );
-        self.execute(&sql, params![self.run, self.step.as_str(), json_text(failure)?, self.at])
+        self.execute(&sql, params![self.run, self.step.as_str(), self.worked, json_text(failure)?, self.at])
     }
 
     fn succeed(&self, outputs: &Outputs) -> Result<(), StoreError> {
@@ -285,10 +294,10 @@ impl StepOf<'_> {
             self.execute(sql, params![self.run, self.step.as_str(), name, digest, size, artifact.media_type])?;
         }
         let sql = format!(
-            "UPDATE step SET status = 'succeeded', output_values = ?3, failure = NULL, finished_at = ?4, {NO_LEASE}
+            "UPDATE step SET status = 'succeeded', output_values = ?4, failure = NULL, finished_at = ?5, {NO_LEASE}
              WHERE run = ?1 AND id = ?2"
         );
-        self.execute(&sql, params![self.run, self.step.as_str(), json_text(&outputs.values)?, self.at])
+        self.execute(&sql, params![self.run, self.step.as_str(), self.worked, json_text(&outputs.values)?, self.at])
     }
 
     fn start(
@@ -333,16 +342,16 @@ impl StepOf<'_> {
     fn attempt_failed(&self, failure: &Failure) -> Result<(), StoreError> {
         self.close_attempt("failed", Some(&failure.message))?;
         let sql = format!(
-            "UPDATE step SET status = 'ready', failure = ?3, retries_used = retries_used + 1, {NO_LEASE}
+            "UPDATE step SET status = 'ready', failure = ?4, retries_used = retries_used + 1, {NO_LEASE}
              WHERE run = ?1 AND id = ?2"
         );
-        self.execute(&sql, params![self.run, self.step.as_str(), json_text(failure)?])
+        self.execute(&sql, params![self.run, self.step.as_str(), self.worked, json_text(failure)?])
     }
 
     fn release(&self, reason: &str) -> Result<(), StoreError> {
         self.close_attempt("released", Some(reason))?;
         let sql = format!("UPDATE step SET status = 'ready', {NO_LEASE} WHERE run = ?1 AND id = ?2");
-        self.execute(&sql, params![self.run, self.step.as_str()])
+        self.execute(&sql, params![self.run, self.step.as_str(), self.worked])
     }
 
     fn checkpoint(&self, seq: i64, checkpoint: &Checkpoint) -> Result<(), StoreError> {

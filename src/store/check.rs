@@ -107,8 +107,29 @@ fn check_unlogged(connection: &Connection, findings: &mut Findings) -> Result<()
     for (run, step, attempt) in impossible {
         findings.add(format!("run {run}: step `{step}`: attempt {attempt} has worked for longer than it took"));
     }
+    check_sums(connection, findings)?;
     for damaged in metrics::damaged(connection)? {
         findings.add(damaged.to_string());
+    }
+    Ok(())
+}
+
+/// Work is summed up in the row of the step and in that of its fan-out.
+fn check_sums(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
+    let sql = "SELECT run, id FROM step
+               WHERE compute_ms <> (SELECT coalesce(sum(attempt.compute_ms), 0) FROM attempt
+                                    WHERE attempt.run = step.run AND attempt.step = step.id)
+                                 + (SELECT coalesce(sum(child.compute_ms), 0) FROM step AS child
+                                    WHERE child.run = step.run AND child.parent = step.id)
+                  OR (children_timed, children_timed_ms) <>
+                     (SELECT count(*), coalesce(sum(child.compute_ms), 0) FROM step AS child
+                      WHERE child.run = step.run AND child.parent = step.id AND child.status = 'succeeded'
+                            AND child.attempts > 0)";
+    let wrong = decode::collect(connection, sql, [], |row| {
+        Ok((decode::get::<String>(row, "run")?, decode::get::<String>(row, "id")?))
+    })?;
+    for (run, step) in wrong {
+        findings.add(format!("run {run}: step `{step}`: its work is not the sum of that of its attempts"));
     }
     Ok(())
 }

@@ -8,6 +8,7 @@ use rusqlite::types::FromSql;
 use rusqlite::{Connection, Params, Row, RowIndex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 
 use crate::core::artifact::ArtifactRef;
 use crate::core::estimate::ProgressMark;
@@ -37,13 +38,25 @@ pub(super) fn collect<T>(
     params: impl Params,
     decode: impl Fn(&Row<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
+    let mut decoded = Vec::new();
+    collect_into(&mut decoded, connection, sql, params, decode)?;
+    Ok(decoded)
+}
+
+/// As [`collect`], behind what is there already.
+pub(super) fn collect_into<T>(
+    decoded: &mut Vec<T>,
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    decode: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+) -> Result<(), StoreError> {
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
-    let mut decoded = Vec::new();
     while let Some(row) = rows.next()? {
         decoded.push(decode(row)?);
     }
-    Ok(decoded)
+    Ok(())
 }
 
 /// The first row of a query, decoded.
@@ -79,20 +92,23 @@ pub(super) fn maybe<T: FromStr<Err: Display>>(row: &Row<'_>, column: impl Column
     text.map(|text| text.parse().map_err(|error| bad(column, error))).transpose()
 }
 
-pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
+pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
     serde_json::from_str(&get::<String>(row, column)?).map_err(|error| bad(column, error))
 }
 
-pub(super) fn maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError> {
+pub(super) fn maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: impl Column) -> Result<Option<T>, StoreError> {
     let text: Option<String> = get(row, column)?;
     text.map(|text| serde_json::from_str(&text).map_err(|error| bad(column, error))).transpose()
 }
 
-fn unsigned<T: TryFrom<i64, Error: Display>>(row: &Row<'_>, column: &str) -> Result<T, StoreError> {
+fn unsigned<T: TryFrom<i64, Error: Display>>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
     T::try_from(get(row, column)?).map_err(|error| bad(column, error))
 }
 
-fn maybe_unsigned<T: TryFrom<i64, Error: Display>>(row: &Row<'_>, column: &str) -> Result<Option<T>, StoreError> {
+fn maybe_unsigned<T: TryFrom<i64, Error: Display>>(
+    row: &Row<'_>,
+    column: impl Column,
+) -> Result<Option<T>, StoreError> {
     let number: Option<i64> = get(row, column)?;
     number.map(|number| T::try_from(number).map_err(|error| bad(column, error))).transpose()
 }
@@ -135,62 +151,136 @@ pub(super) fn spec(row: &Row<'_>) -> Result<WorkflowSpec, StoreError> {
     serde_json::from_str(stored).map_err(|error| bad("spec", error))
 }
 
+/// Columns of a step as [`step`] reads them, by number: to look for the names in each of 100,000 rows takes longer
+/// than everything else about them.
+const STEP: [&str; 38] = [
+    "id",
+    "parent",
+    "item_index",
+    "item",
+    "kind",
+    "needs",
+    "status",
+    "fence",
+    "attempts",
+    "retries_used",
+    "not_before",
+    "lease_expires_at",
+    "key",
+    "arguments",
+    "failure",
+    "reused_from",
+    "skip_reason",
+    "wait",
+    "resources",
+    "attempt_started_at",
+    "last_step",
+    "last_doc_index",
+    "tokens_so_far",
+    "loss",
+    "started_at",
+    "finished_at",
+    "children",
+    "children_done",
+    "children_failed",
+    "progress_done",
+    "progress_total",
+    "progress_at",
+    "progress_first",
+    "progress_first_at",
+    "pid",
+    "process_start",
+    "boot_id",
+    "output_values",
+];
+
+/// The number of a column; one that there is not is an error of the compiler.
+const fn at(name: &str) -> usize {
+    let mut index = 0;
+    while !equal(STEP[index].as_bytes(), name.as_bytes()) {
+        index += 1;
+    }
+    index
+}
+
+const fn equal(a: &[u8], b: &[u8]) -> bool {
+    let mut index = 0;
+    while index < a.len() && index < b.len() && a[index] == b[index] {
+        index += 1;
+    }
+    index == a.len() && index == b.len()
+}
+
+/// Steps, one per row, of which `condition` holds.
+pub(super) fn steps_where(condition: &str) -> String {
+    format!("SELECT {} FROM step WHERE {condition}", STEP.join(", "))
+}
+
 /// A step without its outputs, which are rows of their own.
 pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
     Ok(StepRow {
-        id: StepId(get(row, "id")?),
-        parent: get::<Option<String>>(row, "parent")?.map(StepId),
-        item_index: maybe_unsigned(row, "item_index")?,
-        item: maybe_json(row, "item")?,
-        kind: get(row, "kind")?,
-        needs: json(row, "needs")?,
-        status: parse(row, "status")?,
-        fence: Fence(unsigned(row, "fence")?),
-        attempts: unsigned(row, "attempts")?,
-        retries_used: unsigned(row, "retries_used")?,
-        not_before: maybe(row, "not_before")?,
-        lease_expires_at: maybe(row, "lease_expires_at")?,
+        id: StepId(get(row, const { at("id") })?),
+        parent: get::<Option<String>>(row, const { at("parent") })?.map(StepId),
+        item_index: maybe_unsigned(row, const { at("item_index") })?,
+        item: maybe_json(row, const { at("item") })?,
+        kind: get(row, const { at("kind") })?,
+        needs: json(row, const { at("needs") })?,
+        status: parse(row, const { at("status") })?,
+        fence: Fence(unsigned(row, const { at("fence") })?),
+        attempts: unsigned(row, const { at("attempts") })?,
+        retries_used: unsigned(row, const { at("retries_used") })?,
+        not_before: maybe(row, const { at("not_before") })?,
+        lease_expires_at: maybe(row, const { at("lease_expires_at") })?,
         process: process(row)?,
-        key: get::<Option<String>>(row, "key")?.map(StepKey),
-        with: maybe_json(row, "arguments")?,
+        key: get::<Option<String>>(row, const { at("key") })?.map(StepKey),
+        with: maybe_json(row, const { at("arguments") })?,
         outputs: None,
-        failure: maybe_json(row, "failure")?,
-        reused_from: maybe(row, "reused_from")?,
-        skip_reason: get(row, "skip_reason")?,
+        failure: maybe_json(row, const { at("failure") })?,
+        reused_from: maybe(row, const { at("reused_from") })?,
+        skip_reason: get(row, const { at("skip_reason") })?,
         children: children(row)?,
-        wait: maybe_json(row, "wait")?,
-        resources: maybe_json(row, "resources")?.unwrap_or_default(),
-        attempt_started_at: maybe(row, "attempt_started_at")?,
+        wait: maybe_json(row, const { at("wait") })?,
+        resources: maybe_json(row, const { at("resources") })?.unwrap_or_default(),
+        attempt_started_at: maybe(row, const { at("attempt_started_at") })?,
         progress: progress(row)?,
-        last_step: maybe_unsigned(row, "last_step")?,
-        last_doc_index: maybe_unsigned(row, "last_doc_index")?,
-        tokens_so_far: maybe_unsigned(row, "tokens_so_far")?,
-        loss: get(row, "loss")?,
-        started_at: maybe(row, "started_at")?,
-        finished_at: maybe(row, "finished_at")?,
+        last_step: maybe_unsigned(row, const { at("last_step") })?,
+        last_doc_index: maybe_unsigned(row, const { at("last_doc_index") })?,
+        tokens_so_far: maybe_unsigned(row, const { at("tokens_so_far") })?,
+        loss: get(row, const { at("loss") })?,
+        started_at: maybe(row, const { at("started_at") })?,
+        finished_at: maybe(row, const { at("finished_at") })?,
     })
 }
 
 fn children(row: &Row<'_>) -> Result<Option<Children>, StoreError> {
-    let Some(total) = maybe_unsigned(row, "children")? else { return Ok(None) };
-    Ok(Some(Children { total, done: unsigned(row, "children_done")?, failed: unsigned(row, "children_failed")? }))
+    let Some(total) = maybe_unsigned(row, const { at("children") })? else { return Ok(None) };
+    Ok(Some(Children {
+        total,
+        done: unsigned(row, const { at("children_done") })?,
+        failed: unsigned(row, const { at("children_failed") })?,
+    }))
 }
 
 fn progress(row: &Row<'_>) -> Result<Option<ProgressMark>, StoreError> {
-    let Some(done) = maybe_unsigned(row, "progress_done")? else { return Ok(None) };
+    let Some(done) = maybe_unsigned(row, const { at("progress_done") })? else { return Ok(None) };
     Ok(Some(ProgressMark {
         done,
-        total: unsigned(row, "progress_total")?,
-        at: parse(row, "progress_at")?,
-        first_done: unsigned(row, "progress_first")?,
-        first_at: parse(row, "progress_first_at")?,
+        total: unsigned(row, const { at("progress_total") })?,
+        at: parse(row, const { at("progress_at") })?,
+        first_done: unsigned(row, const { at("progress_first") })?,
+        first_at: parse(row, const { at("progress_first_at") })?,
     }))
 }
 
 fn process(row: &Row<'_>) -> Result<Option<ProcessIdentity>, StoreError> {
-    let Some(pid) = maybe_unsigned(row, "pid")? else { return Ok(None) };
-    let start_time = unsigned(row, "process_start")?;
-    Ok(Some(ProcessIdentity { pid, start_time, boot_id: get(row, "boot_id")? }))
+    let Some(pid) = maybe_unsigned(row, const { at("pid") })? else { return Ok(None) };
+    let start_time = unsigned(row, const { at("process_start") })?;
+    Ok(Some(ProcessIdentity { pid, start_time, boot_id: get(row, const { at("boot_id") })? }))
+}
+
+/// Values that a succeeded step gave.
+pub(super) fn output_values(row: &Row<'_>) -> Result<Map<String, Value>, StoreError> {
+    Ok(maybe_json(row, const { at("output_values") })?.unwrap_or_default())
 }
 
 pub(super) fn artifact(row: &Row<'_>) -> Result<ArtifactRef, StoreError> {

@@ -24,13 +24,13 @@ const BELOW: &str = "WITH RECURSIVE below(id) AS (
     UNION ALL SELECT run.id FROM below CROSS JOIN run ON run.parent_run = below.id)";
 
 impl Reader {
-    /// Work of all attempts that have ended.
+    /// Work of all attempts that have ended. A fan-out's row has that of its children.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn compute(&self, run: RunId) -> Result<SignedDuration, StoreError> {
         self.ask(|connection| {
-            let sql = "SELECT coalesce(sum(compute_ms), 0) AS total FROM attempt WHERE run = ?1";
+            let sql = "SELECT coalesce(sum(compute_ms), 0) AS total FROM step WHERE run = ?1 AND parent IS NULL";
             let total = first(connection, sql, [run.to_string()], |row| decode::get::<i64>(row, "total"))?;
             Ok(SignedDuration::from_millis(total.unwrap_or(0)))
         })
@@ -43,7 +43,8 @@ impl Reader {
     pub fn compute_below(&self, run: RunId) -> Result<SignedDuration, StoreError> {
         self.ask(|connection| {
             let sql = format!(
-                "{BELOW} SELECT coalesce(sum(compute_ms), 0) AS total FROM below CROSS JOIN attempt ON attempt.run = below.id"
+                "{BELOW} SELECT coalesce(sum(compute_ms), 0) AS total
+                 FROM below CROSS JOIN step ON step.run = below.id AND step.parent IS NULL"
             );
             let total = first(connection, &sql, [run.to_string()], |row| decode::get::<i64>(row, "total"))?;
             Ok(SignedDuration::from_millis(total.unwrap_or(0)))
@@ -131,14 +132,19 @@ impl Reader {
     /// When the database cannot be read.
     pub fn usual_durations(&self, run: RunId) -> Result<HashMap<usize, Duration>, StoreError> {
         self.ask(|connection| {
-            let sql = "SELECT step.position AS position, avg(total) AS average FROM step
-                       JOIN (SELECT run, step, sum(compute_ms) AS total FROM attempt
-                             WHERE run IN (SELECT id FROM run WHERE workflow = (SELECT workflow FROM run WHERE id = ?1)
-                                           AND id <= ?1 ORDER BY id DESC LIMIT ?2)
-                             GROUP BY run, step) AS effort ON effort.run = step.run AND effort.step = step.id
-                       JOIN step AS own ON own.run = ?1 AND own.position = step.position AND own.parent IS NULL
-                                           AND own.kind = step.kind
-                       WHERE step.status = 'succeeded' GROUP BY step.position";
+            // A fan-out's row has the sums of its children, and no attempts of its own.
+            let sql = "WITH timed AS (
+                           SELECT own.position,
+                                  step.children_timed + (step.status = 'succeeded' AND step.attempts > 0) AS steps,
+                                  step.children_timed_ms
+                                      + iif(step.status = 'succeeded' AND step.attempts > 0, step.compute_ms, 0) AS ms
+                           FROM (SELECT id FROM run WHERE workflow = (SELECT workflow FROM run WHERE id = ?1)
+                                 AND id <= ?1 ORDER BY id DESC LIMIT ?2) AS earlier
+                           CROSS JOIN step ON step.run = earlier.id AND step.parent IS NULL
+                           CROSS JOIN step AS own ON own.run = ?1 AND own.position = step.position
+                                                     AND own.parent IS NULL AND own.kind = step.kind)
+                       SELECT position, sum(ms) * 1.0 / sum(steps) AS average FROM timed
+                       GROUP BY position HAVING sum(steps) > 0";
             let rows = collect(connection, sql, params![run.to_string(), RUNS], |row| {
                 Ok((decode::get::<i64>(row, "position")?, decode::get::<f64>(row, "average")?))
             })?;

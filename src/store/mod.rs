@@ -2,6 +2,7 @@
 //! The rules are in `specs/durability.md`.
 
 mod apply;
+mod at_once;
 mod backup;
 mod batch;
 mod chain;
@@ -24,6 +25,7 @@ mod rows;
 mod schedules;
 mod seal;
 mod submit;
+mod tally;
 #[cfg(test)]
 mod tests;
 mod waits;

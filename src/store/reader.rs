@@ -134,8 +134,8 @@ impl Reader {
     /// When the database cannot be read.
     pub fn steps(&self, id: RunId) -> Result<Vec<StepRow>, StoreError> {
         self.ask(|connection| {
-            let sql = "SELECT * FROM step WHERE run = ?1 ORDER BY position, item_index";
-            let mut steps = collect(connection, sql, [id.to_string()], step_with_values)?;
+            let sql = decode::steps_where("run = ?1 ORDER BY position, item_index");
+            let mut steps = collect(connection, &sql, [id.to_string()], step_with_values)?;
             let sql = "SELECT * FROM step_output WHERE run = ?1";
             add_outputs(&mut steps, collect(connection, sql, [id.to_string()], output)?);
             Ok(steps)
@@ -187,16 +187,18 @@ impl Reader {
     ) -> Result<Vec<StepRow>, StoreError> {
         self.ask(|connection| {
             let run = id.to_string();
-            let sql = format!("SELECT * FROM step WHERE run = ?1 AND parent IS NULL AND {chosen} ORDER BY position");
+            let sql = decode::steps_where(&format!("run = ?1 AND parent IS NULL AND {chosen} ORDER BY position"));
             let mut steps = Vec::new();
             for step in collect(connection, &sql, [&run], step_with_values)? {
                 let (parent, condition) = (step.id.clone(), condition(&step));
                 steps.push(step);
                 if let Some(condition) = condition {
-                    let sql = format!(
-                        "SELECT * FROM step WHERE run = ?1 AND parent = ?2 AND {condition} ORDER BY item_index"
-                    );
-                    steps.extend(collect(connection, &sql, [run.as_str(), parent.as_str()], step_with_values)?);
+                    // Mostly in order already: for SQLite, to sort whole rows costs as much as to read them.
+                    let sql = decode::steps_where(&format!("run = ?1 AND parent = ?2 AND {condition}"));
+                    let first = steps.len();
+                    let key = [run.as_str(), parent.as_str()];
+                    decode::collect_into(&mut steps, connection, &sql, key, step_with_values)?;
+                    steps[first..].sort_by_key(|child| child.item_index);
                 }
             }
             let mut outputs = Vec::new();
@@ -522,8 +524,8 @@ fn add_outputs(steps: &mut [StepRow], stored: Vec<(StepId, String, ArtifactRef)>
 
 fn load_step(connection: &Connection, run: RunId, id: &StepId) -> Result<Option<StepRow>, StoreError> {
     let key = params![run.to_string(), id.as_str()];
-    let sql = "SELECT * FROM step WHERE run = ?1 AND id = ?2";
-    let Some(mut step) = first(connection, sql, key, step_with_values)? else { return Ok(None) };
+    let sql = decode::steps_where("run = ?1 AND id = ?2");
+    let Some(mut step) = first(connection, &sql, key, step_with_values)? else { return Ok(None) };
     let sql = "SELECT * FROM step_output WHERE run = ?1 AND step = ?2";
     let stored = collect(connection, sql, key, output)?;
     if let Some(outputs) = &mut step.outputs {
@@ -536,7 +538,7 @@ fn load_step(connection: &Connection, run: RunId, id: &StepId) -> Result<Option<
 fn step_with_values(row: &rusqlite::Row<'_>) -> Result<StepRow, StoreError> {
     let mut step = decode::step(row)?;
     if step.status == StepStatus::Succeeded {
-        let values = decode::maybe_json(row, "output_values")?.unwrap_or_default();
+        let values = decode::output_values(row)?;
         step.outputs = Some(Outputs { values, ..Outputs::default() });
     }
     Ok(step)

@@ -12,6 +12,7 @@ use super::batch::{Adoption, NewRun, Submitted};
 use super::decode::{self, json_text, time_text};
 use super::error::StoreError;
 use super::head::Head;
+use super::tally::Tally;
 use super::writer::active_run_named;
 
 pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRun) -> Result<Submitted, StoreError> {
@@ -30,10 +31,12 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
     };
     let pinned = Pinned { spec: json_text(&run.spec)?, idempotency_key: None };
     insert(transaction, head, &Recorded { run: run.id, at: run.at, event }, &pinned)?;
+    let mut tally = Tally::default();
     for step in run.spec.steps.iter().filter(|step| step.needs.is_empty()) {
         let event = Event::StepReady { step: step.id.clone(), not_before: run.at };
-        apply(transaction, head, &Recorded { run: run.id, at: run.at, event })?;
+        apply(transaction, head, &mut tally, &Recorded { run: run.id, at: run.at, event })?;
     }
+    tally.write(transaction)?;
     Ok(Submitted::New)
 }
 
@@ -59,7 +62,9 @@ pub(super) fn submit_fork(
         return Err(StoreError::CheckpointGone { run: *from, step: step.clone() });
     }
     let event = Event::CheckpointAdopted { step: step.clone(), from: *from, checkpoint: checkpoint.clone() };
-    apply(transaction, head, &Recorded { run: run.id, at: run.at, event })?;
+    let mut tally = Tally::default();
+    apply(transaction, head, &mut tally, &Recorded { run: run.id, at: run.at, event })?;
+    tally.write(transaction)?;
     Ok(submitted)
 }
 

@@ -15,6 +15,7 @@ use crate::core::status::RunStatus;
 use crate::faults::around;
 
 use super::apply::{self, Applied};
+use super::at_once;
 use super::batch::{Adoption, Batch, CommitReport, NewRun, RequestRow, Submitted};
 use super::chain;
 use super::connection;
@@ -26,6 +27,7 @@ use super::lock::EngineLock;
 use super::prune;
 use super::reader::Reader;
 use super::seal::Watch;
+use super::tally::Tally;
 use super::{metrics, submit};
 
 /// Written rows after which the WAL is copied into the database; soon where that is to fail.
@@ -230,12 +232,21 @@ fn transact<T>(
 
 fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> Result<CommitReport, StoreError> {
     let mut report = CommitReport::default();
-    for (index, recorded) in batch.events.iter().enumerate() {
-        match project(transaction, head, recorded)? {
+    let mut tally = Tally::default();
+    let mut events = batch.events.iter().enumerate();
+    while let Some((index, recorded)) = events.next() {
+        if let Some(next) = batch.events.get(index + 1)
+            && at_once::apply_both(transaction, head, &mut tally, recorded, next)?
+        {
+            events.next();
+            continue;
+        }
+        match project(transaction, head, &mut tally, recorded)? {
             None => report.stale.push(index),
             Some(dropped) => report.dropped.extend(dropped),
         }
     }
+    tally.write(transaction)?;
     for (index, lease) in batch.leases.iter().enumerate() {
         if !apply::extend_lease(transaction, lease)? {
             report.stale_leases.push(index);
@@ -259,9 +270,10 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
 pub(super) fn project(
     connection: &Connection,
     head: &mut Head,
+    tally: &mut Tally,
     recorded: &Recorded,
 ) -> Result<Option<Vec<ArtifactRef>>, StoreError> {
-    if apply::apply(connection, head, recorded)? == Applied::Stale {
+    if apply::apply(connection, head, tally, recorded)? == Applied::Stale {
         return Ok(None);
     }
     prune::drop_replaced(connection, recorded).map(Some)

@@ -5,6 +5,7 @@ mod error;
 mod evaluate;
 mod json;
 mod lexer;
+mod names;
 mod references;
 mod syntax;
 #[cfg(test)]
@@ -13,6 +14,7 @@ mod tests;
 pub use context::{Children, StepOutputs, TemplateContext};
 pub use error::{Reason, TemplateError};
 pub use evaluate::{MAXIMUM_ITEMS, condition, items, outputs, resolve, rule};
+pub use names::Named;
 pub(crate) use references::{Reference, Scan, Segment, whole_reference};
 pub(crate) use syntax::{
     Form, SyntaxError, expression_text, form, is_filter, is_function, is_test, scan_expression, scan_text,

@@ -7,7 +7,7 @@ use uuid::Uuid;
 use super::evaluate::{condition, items, resolve};
 use super::references::{Segment, whole_reference};
 use super::syntax::{scan_expression, scan_text};
-use super::{Children, MAXIMUM_ITEMS, Reason, StepOutputs, TemplateContext};
+use super::{Children, MAXIMUM_ITEMS, Named, Reason, StepOutputs, TemplateContext};
 use crate::core::artifact::{ArtifactRef, Digest, Outputs};
 use crate::core::failure::Failure;
 use crate::core::ids::{RunId, StepId};
@@ -246,5 +246,22 @@ proptest! {
         let _ = value_of(&format!("{{{{ {text} }}}}"));
         let _ = scan_text(&text);
         let _ = scan_expression(&text);
+    }
+}
+
+#[test]
+fn the_steps_that_templates_name_are_known_before() {
+    let table = |value: Value| Map::from_iter([("x".to_owned(), value)]);
+    let these = |names: &[&str]| Named::These(names.iter().map(|&name| StepId::from(name)).collect());
+    let named = |value: Value| Named::by_table(&table(value));
+    assert_eq!(named(json!(["{{ steps.one.values.n }}", "{{ params.batch }}", "steps.two"])), these(&["one"]));
+    assert_eq!(named(json!({ "y": "at {{ steps['my-many'].outputs.text[0] }}" })), these(&["my-many"]));
+    for computed in ["{{ steps[item].values.n }}", "{% for id in steps %}{{ id }}{% endfor %}", "{{ steps | length }}"]
+    {
+        assert_eq!(
+            named(json!(["{{ steps.one.values.n }}", computed, "{{ steps.b.values.n }}"])),
+            Named::Any,
+            "{computed}"
+        );
     }
 }

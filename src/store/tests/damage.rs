@@ -164,13 +164,11 @@ fn the_work_of_an_attempt_that_outlived_its_first_lease_is_not_damage() {
     let end = [Recorded { run, at: at(61), event: succeeded("a", 1) }];
     engine.store.commit(Batch { events: &end, ..Batch::default() }).unwrap();
     assert_eq!(check(engine.path()).unwrap(), []);
-    for (sql, expected) in [
-        ("UPDATE attempt SET compute_ms = compute_ms + 1000", "longer than it took"),
-        ("UPDATE attempt SET compute_ms = compute_ms - 50000", "the log says 29"),
-    ] {
-        edit(engine.path(), sql);
+    for (change, expected) in [("+ 1000", "longer than it took"), ("- 50000", "the log says 29")] {
+        edit(engine.path(), &format!("UPDATE attempt SET compute_ms = compute_ms {change}"));
+        edit(engine.path(), &format!("UPDATE step SET compute_ms = compute_ms {change} WHERE id = 'a'"));
         let problems = check(engine.path()).unwrap();
-        assert!(problems.iter().any(|problem| problem.what.contains(expected)), "{sql}: {problems:?}");
+        assert!(problems.iter().any(|problem| problem.what.contains(expected)), "{change}: {problems:?}");
     }
 }
 

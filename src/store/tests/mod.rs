@@ -9,4 +9,5 @@ mod opening;
 mod power_cut;
 mod projection;
 mod random;
+mod sums;
 mod upgrade;

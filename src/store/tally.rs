@@ -1,0 +1,70 @@
+//! What the children of fan-outs add to their parents' rows: written once per transaction, not once per child.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{Connection, params};
+
+use crate::core::status::StepStatus;
+
+use super::error::StoreError;
+
+/// Changes of the counters of a fan-out.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+struct Change {
+    done: i64,
+    failed: i64,
+    /// Work of attempts.
+    compute_ms: i64,
+    /// Children that have succeeded by attempts of their own, and the work of those.
+    timed: i64,
+    timed_ms: i64,
+}
+
+/// The changes of one transaction, by run and fan-out.
+#[must_use = "counters that are not written are wrong"]
+#[derive(Default)]
+pub(super) struct Tally(BTreeMap<(String, String), Change>);
+
+/// What an event has changed of a child.
+pub(super) struct ChildChange {
+    pub(super) before: StepStatus,
+    pub(super) after: StepStatus,
+    /// Of the attempt that has ended with the event, in milliseconds.
+    pub(super) worked: i64,
+    /// Attempts until now, and their work.
+    pub(super) attempts: u32,
+    pub(super) total: i64,
+}
+
+impl Tally {
+    pub(super) fn add(&mut self, run: &str, parent: String, child: &ChildChange) {
+        let &ChildChange { before, after, worked, attempts, total } = child;
+        let difference = |counted: fn(StepStatus) -> bool| i64::from(counted(after)) - i64::from(counted(before));
+        let done = difference(|status| matches!(status, StepStatus::Succeeded | StepStatus::Skipped));
+        let failed = difference(|status| status == StepStatus::Failed);
+        let timed = if attempts > 0 { difference(|status| status == StepStatus::Succeeded) } else { 0 };
+        let change = Change { done, failed, compute_ms: worked, timed, timed_ms: timed * total };
+        if change == Change::default() {
+            return;
+        }
+        let sum = self.0.entry((run.to_owned(), parent)).or_default();
+        sum.done += change.done;
+        sum.failed += change.failed;
+        sum.compute_ms += change.compute_ms;
+        sum.timed += change.timed;
+        sum.timed_ms += change.timed_ms;
+    }
+
+    /// After the last event of a transaction.
+    pub(super) fn write(self, connection: &Connection) -> Result<(), StoreError> {
+        let sql = "UPDATE step SET children_done = children_done + ?3, children_failed = children_failed + ?4,
+                       compute_ms = compute_ms + ?5, children_timed = children_timed + ?6,
+                       children_timed_ms = children_timed_ms + ?7
+                   WHERE run = ?1 AND id = ?2";
+        for ((run, parent), Change { done, failed, compute_ms, timed, timed_ms }) in self.0 {
+            let values = params![run, parent, done, failed, compute_ms, timed, timed_ms];
+            connection.prepare_cached(sql)?.execute(values)?;
+        }
+        Ok(())
+    }
+}
