@@ -1,5 +1,7 @@
 //! Matrix products in f32: packed operands, tiles that stay in registers, all threads.
 
+mod operand;
+#[expect(unsafe_code, reason = "transposes with vector instructions")]
 mod pack;
 #[expect(unsafe_code, reason = "tasks write different parts of the output")]
 mod parallel;
@@ -9,6 +11,8 @@ mod product;
 mod target;
 #[expect(unsafe_code, reason = "writes a part of a matrix")]
 mod tile;
+#[expect(unsafe_code, reason = "vector instructions")]
+mod vector;
 mod view;
 
 pub use parallel::{parallel_product, parallel_product_into, parallel_product_onto};
