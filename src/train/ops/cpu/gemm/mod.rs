@@ -15,8 +15,10 @@ mod tile;
 mod vector;
 mod view;
 
+pub use operand::TILE_COLUMNS;
+pub use pack::{Packed, aligned};
 pub use parallel::{parallel_product, parallel_product_into, parallel_product_onto};
-pub use product::{product, product_into};
+pub use product::{packed_product, packed_product_into, product};
 pub use target::{Output, Target};
 pub use view::View;
 

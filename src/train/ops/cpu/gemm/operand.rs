@@ -3,6 +3,8 @@
 //! A panel holds [`TILE_ROWS`] rows of the left operand or [`TILE_COLUMNS`] columns of the right one, all
 //! of one inner index side by side. What a panel lacks at the edge of the matrix is zero.
 
+use std::ops::Range;
+
 use super::View;
 
 /// Rows of a panel of the left operand; a tile covers all of them or half of them.
@@ -85,6 +87,19 @@ impl<'a> Right<'a> {
     pub fn packed(data: &'a [f32], columns: usize, inner: usize) -> Self {
         assert_eq!(data.len(), panels_len(columns, TILE_COLUMNS, inner), "complete panels");
         Right { data, columns, inner, step: TILE_COLUMNS, panel: TILE_COLUMNS * inner }
+    }
+
+    /// Inner indices `inner` and columns `columns`, which begin with a panel.
+    ///
+    /// # Panics
+    /// When the operand has not that many, or a panel would be divided.
+    pub fn part(self, inner: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(inner.start <= inner.end && inner.end <= self.inner, "inner indices of the operand");
+        assert!(columns.start <= columns.end && columns.end <= self.columns, "columns of the operand");
+        assert!(columns.start.is_multiple_of(TILE_COLUMNS), "whole panels before the part");
+        let empty = inner.is_empty() || columns.is_empty();
+        let first = if empty { 0 } else { columns.start / TILE_COLUMNS * self.panel + inner.start * self.step };
+        Right { data: &self.data[first..], columns: columns.len(), inner: inner.len(), ..self }
     }
 
     pub fn columns(&self) -> usize {

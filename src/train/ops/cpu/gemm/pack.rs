@@ -1,7 +1,7 @@
 //! Copies of operands in panels, see [`super::operand`].
 
 use super::View;
-use super::operand::{TILE_COLUMNS, TILE_ROWS};
+use super::operand::{LINE, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
 use super::vector::{Base, Vector};
@@ -21,6 +21,41 @@ pub fn pack_left(out: &mut [f32], view: View<'_>) {
 /// When `out` has not the length of the panels.
 pub fn pack_right(out: &mut [f32], view: View<'_>) {
     pack::<TILE_COLUMNS>(Instructions::best(), out, view);
+}
+
+/// A right operand that is packed once for several products.
+#[derive(Default)]
+pub struct Packed {
+    panels: Vec<f32>,
+    skipped: usize,
+    len: usize,
+    columns: usize,
+    inner: usize,
+}
+
+impl Packed {
+    /// Replaces what it holds.
+    pub fn pack(&mut self, view: View<'_>) {
+        (self.columns, self.inner) = (view.columns(), view.rows());
+        self.len = panels_len(self.columns, TILE_COLUMNS, self.inner);
+        let panels = aligned(&mut self.panels, self.len);
+        pack_right(panels, view);
+        self.skipped = self.panels.as_ptr().align_offset(LINE);
+    }
+
+    pub fn operand(&self) -> Right<'_> {
+        Right::packed(&self.panels[self.skipped..][..self.len], self.columns, self.inner)
+    }
+}
+
+/// `len` elements from the beginning of a cache line on: a vector that spans two of them is read twice.
+pub fn aligned(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    let room = len + LINE / size_of::<f32>();
+    if memory.len() < room {
+        memory.resize(room, 0.0);
+    }
+    let skipped = memory.as_ptr().align_offset(LINE);
+    &mut memory[skipped..skipped + len]
 }
 
 /// Panels of `P` columns of a view whose rows are the inner indices.

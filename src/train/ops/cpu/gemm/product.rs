@@ -3,8 +3,8 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::operand::{LINE, Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
-use super::pack::{pack_left, pack_right};
+use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
+use super::pack::{aligned, pack_left, pack_right};
 use super::tile::{Product, multiply};
 use super::{Output, Target, View};
 use crate::train::ops::simd::Instructions;
@@ -37,22 +37,12 @@ pub fn with_scratch<R>(lengths: [usize; 2], use_it: impl FnOnce([&mut [f32]; 2])
     result
 }
 
-/// `len` elements from the beginning of a cache line on: a vector that spans two of them is read twice.
-fn aligned(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    let room = len + LINE / size_of::<f32>();
-    if memory.len() < room {
-        memory.resize(room, 0.0);
-    }
-    let skipped = memory.as_ptr().align_offset(LINE);
-    &mut memory[skipped..skipped + len]
-}
-
-/// Whether tiles of so many columns are faster with a copy of the left operand than where it lies: when an inner
-/// index is far from the next one, or when the rows of a panel are so far apart that they share one set of the
-/// first cache, and the copy is read often.
+/// Whether tiles of so many columns are faster with a copy of the left operand than where it lies: when the copy is
+/// read more than twice and an inner index is far from the next one, or when it is read often and the rows of a panel
+/// are so far apart that they share one set of the first cache.
 pub fn packs_left(view: View<'_>, columns: usize) -> bool {
     let (next, step) = view.strides();
-    step != 1 || (next.is_multiple_of(PAGE) && columns > PAGE / 4)
+    if step == 1 { next.is_multiple_of(PAGE) && columns > PAGE / 4 } else { columns > 2 * TILE_COLUMNS }
 }
 
 /// Whether a right operand is copied: its rows are not those of the matrix, fill no panel, or do not begin
@@ -117,4 +107,38 @@ pub unsafe fn product_into(out: Target, a: View<'_>, b: View<'_>, scale: f32, ou
             unsafe { multiply(Instructions::best(), Product { target: out, onto, left, right, scale }) }
         }
     });
+}
+
+/// [`product_into`] with a right operand that is there already.
+///
+/// # Safety
+/// As for [`product_into`].
+///
+/// # Panics
+/// When the inner dimensions differ.
+pub unsafe fn packed_product_into(out: Target, a: View<'_>, b: Right<'_>, scale: f32, output: Output) {
+    assert_eq!(a.columns(), b.inner(), "inner dimensions");
+    let (rows, columns) = (a.rows(), b.columns());
+    let longest = INNER.min(a.columns());
+    let left_len = if packs_left(a, columns) { panels_len(rows, TILE_ROWS, longest) } else { 0 };
+    with_scratch([left_len, 0], |[room, _]| {
+        for (index, block) in inner_blocks(a.columns()).enumerate() {
+            let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
+            let left = left_operand(a.part(0..rows, block.clone()), columns, room);
+            let right = b.part(block, 0..columns);
+            // SAFETY: the caller's promise; after the first block the output is initialised.
+            unsafe { multiply(Instructions::best(), Product { target: out, onto, left, right, scale }) }
+        }
+    });
+}
+
+/// [`packed_product_into`] with an output without gaps.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn packed_product(out: &mut [f32], a: View<'_>, b: Right<'_>, scale: f32, output: Output) {
+    assert_eq!(out.len(), a.rows() * b.columns(), "the output has one element per row and column");
+    let target = Target::new(out, b.columns());
+    // SAFETY: `out` is borrowed exclusively and has exactly the elements of the product.
+    unsafe { packed_product_into(target, a, b, scale, output) }
 }

@@ -144,6 +144,35 @@ fn all_instructions_pack_the_same_panels() {
     }
 }
 
+#[test]
+fn parts_of_a_packed_operand_are_those_of_the_matrix() {
+    let (rows, inner, columns) = (19, 500, 150);
+    let (a, b) = (normal(rows * inner, 1), normal(columns * inner, 2));
+    let (a, b) = (View::new(&a, rows, inner), View::new(&b, columns, inner).transposed());
+    let mut packed = Packed::default();
+    packed.pack(View::new(&[1.0; 4], 2, 2));
+    packed.pack(b);
+    for (first, last) in [(0, 150), (64, 150), (32, 77), (128, 129), (96, 96)] {
+        for inner in [0..inner, 3..450, 7..7] {
+            let mut found = vec![f32::NAN; rows * (last - first)];
+            let mut expected = found.clone();
+            let left = a.part(0..rows, inner.clone());
+            let right = packed.operand().part(inner.clone(), first..last);
+            packed_product(&mut found, left, right, 2.0, Output::Overwrite);
+            product(&mut expected, left, b.part(inner, first..last), 2.0, Output::Overwrite);
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "whole panels before the part")]
+fn a_packed_panel_is_not_divided() {
+    let mut packed = Packed::default();
+    packed.pack(View::new(&[1.0; 128], 2, 64));
+    packed.operand().part(0..2, 16..64);
+}
+
 /// Sizes at which operands lie where tiles read them, at which they are copied, and at which rows share a cache set.
 #[test]
 fn products_of_whole_panels_are_right() {
