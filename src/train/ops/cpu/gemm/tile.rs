@@ -128,12 +128,12 @@ impl Tile<'_> {
         // SAFETY: the caller's promise.
         unsafe {
             let scale = V::splat(scale);
-            for i in 0..R {
-                for half in 0..2 {
+            for (i, halves) in sums.into_iter().enumerate() {
+                for (half, sum) in halves.into_iter().enumerate() {
                     let (row, column) = (self.row + i, self.column + half * V::LANES);
                     let value = match onto {
-                        Some(onto) => sums[i][half].mul_add(scale, V::load(onto.at(row, column))),
-                        None => sums[i][half].mul(scale),
+                        Some(onto) => sum.mul_add(scale, V::load(onto.at(row, column))),
+                        None => sum.mul(scale),
                     };
                     value.store(target.at(row, column));
                 }
