@@ -13,47 +13,94 @@ pub trait Kernel {
     fn run(self) -> Self::Output;
 }
 
-/// Whether this machine has 32 vector registers of 16 lanes.
-pub fn has_wide_vectors() -> bool {
+/// Instructions that this machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Instructions(Set);
+
+/// Sets of vector instructions that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// 32 registers of 16 lanes.
     #[cfg(target_arch = "x86_64")]
-    {
-        is_x86_feature_detected!("avx512f")
-            && is_x86_feature_detected!("avx512bw")
-            && is_x86_feature_detected!("avx512dq")
-            && is_x86_feature_detected!("avx512vl")
-            && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("fma")
+    Avx512,
+    /// 16 registers of 8 lanes, with fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// What every machine of this architecture has; NEON on aarch64.
+    Base,
+}
+
+impl Instructions {
+    /// The best ones.
+    pub fn best() -> Self {
+        #[cfg(target_arch = "x86_64")]
+        {
+            if has_avx512() {
+                return Instructions(Set::Avx512);
+            }
+            if has_avx2() {
+                return Instructions(Set::Avx2);
+            }
+        }
+        Instructions(Set::Base)
     }
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+
+    /// All of this machine, the best ones first.
+    #[cfg(test)]
+    pub fn all() -> Vec<Self> {
+        #[cfg(target_arch = "x86_64")]
+        let found = [(Set::Avx512, has_avx512()), (Set::Avx2, has_avx2()), (Set::Base, true)];
+        #[cfg(not(target_arch = "x86_64"))]
+        let found = [(Set::Base, true)];
+        found.into_iter().filter(|(_, here)| *here).map(|(set, _)| Instructions(set)).collect()
+    }
+
+    pub fn set(self) -> Set {
+        self.0
+    }
+
+    /// Runs a kernel that is compiled for these instructions.
+    #[inline]
+    pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        fn avx512<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run()
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        fn avx2<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run()
+        }
+        match self.0 {
+            // SAFETY: the value exists only where each feature that `avx512` is compiled for was detected.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx512 => unsafe { avx512(kernel) },
+            // SAFETY: the value exists only where each feature that `avx2` is compiled for was detected.
+            #[cfg(target_arch = "x86_64")]
+            Set::Avx2 => unsafe { avx2(kernel) },
+            Set::Base => kernel.run(),
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && has_avx2()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
 /// Runs a kernel with the widest vectors of this machine.
-#[cfg(target_arch = "x86_64")]
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
-    fn avx512<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run()
-    }
-    #[target_feature(enable = "avx2,fma")]
-    fn avx2<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run()
-    }
-    if has_wide_vectors() {
-        // SAFETY: each feature that `avx512` is compiled for was detected.
-        return unsafe { avx512(kernel) };
-    }
-    if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-        // SAFETY: each feature that `avx2` is compiled for was detected above.
-        return unsafe { avx2(kernel) };
-    }
-    kernel.run()
-}
-
-/// Runs a kernel; on this architecture the base instruction set has the vectors (NEON on aarch64).
-#[cfg(not(target_arch = "x86_64"))]
-pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
-    kernel.run()
+    Instructions::best().run(kernel)
 }
 
 /// Turns a function over slices into a [`Kernel`] and a function that dispatches it.

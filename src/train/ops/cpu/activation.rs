@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::train::ops::gelu::normal_cdf;
-use crate::train::ops::simd::{exp, kernel};
+use crate::train::ops::simd::{LANES, exp, kernel};
 
 /// Rows that one task handles.
 const ROWS: usize = 32;
@@ -63,20 +63,36 @@ kernel! {
 }
 
 kernel! {
+    /// In blocks that are read before they are written: for five slices at a time the compiler gives up otherwise.
     fn swiglu_backward_rows<'a>(out: &'a mut [f32], gate_up: &'a [f32], upstream: &'a [f32], hidden: usize) -> () {
         let rows = out.chunks_exact_mut(2 * hidden).zip(gate_up.chunks_exact(2 * hidden));
         for ((out, row), upstream) in rows.zip(upstream.chunks_exact(hidden)) {
-            let (gate, up) = row.split_at(hidden);
+            let ((gates, gate_rest), (ups, up_rest)) = (row[..hidden].as_chunks(), row[hidden..].as_chunks());
+            let (upstreams, upstream_rest) = upstream.as_chunks::<LANES>();
             let (dgate, dup) = out.split_at_mut(hidden);
-            let inputs = gate.iter().zip(up).zip(upstream);
-            for ((dgate, dup), ((gate, up), upstream)) in dgate.iter_mut().zip(dup).zip(inputs) {
-                let sigmoid = sigmoid(*gate);
-                let silu = gate * sigmoid;
-                *dup = upstream * silu;
-                *dgate = upstream * up * silu.mul_add(1.0 - sigmoid, sigmoid);
+            let ((dgates, dgate_rest), (dups, dup_rest)) = (dgate.as_chunks_mut(), dup.as_chunks_mut());
+            for (block, upstream) in upstreams.iter().enumerate() {
+                (dgates[block], dups[block]) = swiglu_gradients::<LANES>(&gates[block], &ups[block], upstream);
+            }
+            for (i, upstream) in upstream_rest.iter().enumerate() {
+                let gradients = swiglu_gradients(&[gate_rest[i]], &[up_rest[i]], &[*upstream]);
+                ([dgate_rest[i]], [dup_rest[i]]) = gradients;
             }
         }
     }
+}
+
+/// Gradients of gates and ups.
+#[inline(always)]
+fn swiglu_gradients<const N: usize>(gate: &[f32; N], up: &[f32; N], upstream: &[f32; N]) -> ([f32; N], [f32; N]) {
+    let (mut dgate, mut dup) = ([0.0; N], [0.0; N]);
+    for i in 0..N {
+        let sigmoid = sigmoid(gate[i]);
+        let silu = gate[i] * sigmoid;
+        dup[i] = upstream[i] * silu;
+        dgate[i] = upstream[i] * up[i] * silu.mul_add(1.0 - sigmoid, sigmoid);
+    }
+    (dgate, dup)
 }
 
 kernel! {

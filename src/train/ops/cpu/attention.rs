@@ -4,9 +4,11 @@
 //! is ever stored (the idea of Dao et al. 2022, in blocks of rows). One task is one key head of one
 //! row of the batch, with all query heads that share it; tasks write disjoint columns.
 
+use std::cell::Cell;
+
 use rayon::prelude::*;
 
-use super::gemm::{Output, Target, View, product, product_into};
+use super::gemm::{Output, Packed, TILE_COLUMNS, Target, View, aligned, packed_product, packed_product_into, product};
 use crate::train::ops::simd::{LANES, dot, exp, kernel, sum_lanes};
 use crate::train::ops::{AttentionContext, RopeTable};
 
@@ -16,45 +18,96 @@ const BLOCK: usize = 64;
 /// Output `[batch * seq, heads * head_dim]` for `qkv` `[batch * seq, width]`.
 pub fn attention(qkv: &[f32], context: &AttentionContext) -> Vec<f32> {
     let layout = context.layout;
-    let mut out = vec![0.0; context.batch * context.seq * layout.query_width()];
-    let target = Target::new(&mut out, layout.query_width());
-    tasks(context).into_par_iter().for_each(|task| {
+    let work = |task: Task, target: Target, room: &mut Room| {
         let inputs = Inputs::new(qkv, context, task);
-        let keys = inputs.rotated(inputs.key_column());
-        let mut scores = vec![0.0; BLOCK.min(context.seq) * context.seq];
+        inputs.prepare(room);
+        room.values.pack(inputs.values());
         for head in task.query_heads(context) {
-            let queries = inputs.rotated(head * layout.head_dim);
+            let queries = inputs.rotated(&mut room.queries, head * layout.head_dim);
             for block in inputs.blocks() {
-                let weights = inputs.weights(&queries, &keys, block, &mut scores);
+                let weights = inputs.weights(queries, &room.keys_across, block, &mut room.scores);
+                let values = room.values.operand().part(block.visible..block.last, 0..layout.head_dim);
                 let place = target.offset(task.row * context.seq + block.first, head * layout.head_dim);
                 // SAFETY: these rows and the columns of this head are written by this task only.
-                unsafe { product_into(place, weights, inputs.values(block), 1.0, Output::Overwrite) }
+                unsafe { packed_product_into(place, weights, values, 1.0, Output::Overwrite) }
             }
         }
-    });
-    out
+    };
+    // SAFETY: tasks write each row and, of all query heads together, each column.
+    unsafe { each_task(context, layout.query_width(), work) }
 }
 
 /// Gradient of [`attention`] for `qkv`, given that of its output.
 pub fn attention_backward(qkv: &[f32], upstream: &[f32], context: &AttentionContext) -> Vec<f32> {
     let layout = context.layout;
-    let mut out = vec![0.0; qkv.len()];
-    let target = Target::new(&mut out, layout.width());
-    tasks(context).into_par_iter().for_each(|task| {
+    let work = |task: Task, target: Target, room: &mut Room| {
         let inputs = Inputs::new(qkv, context, task);
         let place = target.offset(task.row * context.seq, 0);
-        let mut gradient = KeyValueGradient::new(context);
+        inputs.prepare(room);
+        room.values.pack(inputs.values().transposed());
+        let len = context.seq * layout.head_dim;
+        aligned(&mut room.dkeys, len).fill(0.0);
+        aligned(&mut room.dvalues, len).fill(0.0);
         for head in task.query_heads(context) {
-            let dqueries = gradient.add_head(&inputs, upstream, head);
+            inputs.add_head(room, upstream, head);
+            let dqueries = aligned(&mut room.dqueries, len);
             // SAFETY: these rows and the columns of this query head are written by this task only.
-            unsafe { rotate_back(place.offset(0, head * layout.head_dim), &dqueries, context) }
+            unsafe { rotate_back(place.offset(0, head * layout.head_dim), dqueries, &mut room.turned, context) }
         }
+        let (dkeys, dvalues) = (aligned(&mut room.dkeys, len), aligned(&mut room.dvalues, len));
         // SAFETY: these rows and the key columns of this head are written by this task only.
-        unsafe { rotate_back(place.offset(0, inputs.key_column()), &gradient.keys, context) }
+        unsafe { rotate_back(place.offset(0, inputs.key_column()), dkeys, &mut room.turned, context) }
         // SAFETY: these rows and the value columns of this head are written by this task only.
-        unsafe { copy_rows(place.offset(0, inputs.value_column()), &gradient.values, layout.head_dim) }
+        unsafe { copy_rows(place.offset(0, inputs.value_column()), dvalues, layout.head_dim) }
+    };
+    // SAFETY: tasks write each row and the columns of queries, keys and values, which are all.
+    unsafe { each_task(context, layout.width(), work) }
+}
+
+/// A matrix of all rows and `width` columns that tasks write.
+///
+/// # Safety
+/// All tasks together write all of its elements.
+unsafe fn each_task(
+    context: &AttentionContext,
+    width: usize,
+    work: impl Fn(Task, Target, &mut Room) + Sync,
+) -> Vec<f32> {
+    let len = context.batch * context.seq * width;
+    let mut out = Vec::with_capacity(len);
+    let target = Target::spare(&mut out, width);
+    tasks(context).into_par_iter().for_each(|task| {
+        let mut room = ROOM.take();
+        work(task, target, &mut room);
+        ROOM.set(room);
     });
+    // SAFETY: the allocation has room for the matrix, and the caller promises that the tasks have written it.
+    unsafe { out.set_len(len) }
     out
+}
+
+thread_local! {
+    static ROOM: Cell<Room> = Cell::default();
+}
+
+/// Memory of a task, which its thread keeps.
+#[derive(Default)]
+struct Room {
+    /// Rotated, `[seq, head_dim]`.
+    queries: Vec<f32>,
+    keys: Vec<f32>,
+    /// `keys` transposed.
+    keys_across: Packed,
+    /// As they are in the forward pass, transposed in the backward pass.
+    values: Packed,
+    /// Of one block.
+    scores: Vec<f32>,
+    dscores: Vec<f32>,
+    /// `[seq, head_dim]`; the last two are sums over the query heads that share a key head.
+    dqueries: Vec<f32>,
+    dkeys: Vec<f32>,
+    dvalues: Vec<f32>,
+    turned: Vec<f32>,
 }
 
 /// One key head of one row of the batch.
@@ -125,19 +178,24 @@ impl<'a> Inputs<'a> {
         self.key_column() + self.context.layout.key_width()
     }
 
+    /// The rotated keys, and their transpose.
+    fn prepare(&self, room: &mut Room) {
+        let keys = self.rotated(&mut room.keys, self.key_column());
+        room.keys_across.pack(View::new(keys, self.context.seq, self.context.layout.head_dim).transposed());
+    }
+
     /// One head with rotary positions applied, `[seq, head_dim]`.
-    fn rotated(&self, column: usize) -> Vec<f32> {
+    fn rotated<'m>(&self, memory: &'m mut Vec<f32>, column: usize) -> &'m [f32] {
         let AttentionContext { seq, layout, .. } = *self.context;
-        let mut out = vec![0.0; seq * layout.head_dim];
-        rotate(&mut out, &self.rows[column..], layout.width(), &self.context.rope);
+        let out = aligned(memory, seq * layout.head_dim);
+        rotate(out, &self.rows[column..], layout.width(), &self.context.rope);
         out
     }
 
-    /// Values that a block looks at, `[columns, head_dim]`.
-    fn values(&self, block: Block) -> View<'a> {
+    /// `[seq, head_dim]`.
+    fn values(&self) -> View<'a> {
         let layout = self.context.layout;
-        let start = block.visible * layout.width() + self.value_column();
-        View::strided(&self.rows[start..], block.columns(), layout.head_dim, layout.width())
+        View::strided(&self.rows[self.value_column()..], self.context.seq, layout.head_dim, layout.width())
     }
 
     fn blocks(&self) -> impl Iterator<Item = Block> {
@@ -145,71 +203,52 @@ impl<'a> Inputs<'a> {
         (0..seq).step_by(BLOCK).map(move |first| {
             let last = (first + BLOCK).min(seq);
             let visible = self.starts[first..last].iter().min().map_or(first, |start| *start as usize);
-            Block { first, last, visible }
+            // Packed keys begin with a panel.
+            Block { first, last, visible: visible / TILE_COLUMNS * TILE_COLUMNS }
         })
     }
 
     /// Attention weights of a block, `[rows, columns]`, computed in `scores`.
-    fn weights<'s>(&self, queries: &[f32], keys: &[f32], block: Block, scores: &'s mut [f32]) -> View<'s> {
+    fn weights<'m>(&self, queries: &[f32], keys: &Packed, block: Block, scores: &'m mut Vec<f32>) -> View<'m> {
         let head_dim = self.context.layout.head_dim;
-        let scores = &mut scores[..block.rows() * block.columns()];
+        let scores = aligned(scores, block.rows() * block.columns());
         let q = View::new(&queries[block.first * head_dim..], block.rows(), head_dim);
-        let k = View::new(&keys[block.visible * head_dim..], block.columns(), head_dim);
-        product(scores, q, k.transposed(), self.scale, Output::Overwrite);
+        let k = keys.operand().part(0..head_dim, block.visible..block.last);
+        packed_product(scores, q, k, self.scale, Output::Overwrite);
         softmax(scores, &self.starts[block.first..block.last], block.first, block.visible);
         View::new(scores, block.rows(), block.columns())
     }
-}
 
-/// Gradients of one key head, summed over the query heads that share it.
-struct KeyValueGradient {
-    /// Of the rotated keys, `[seq, head_dim]`.
-    keys: Vec<f32>,
-    values: Vec<f32>,
-    scores: Vec<f32>,
-    dscores: Vec<f32>,
-}
-
-impl KeyValueGradient {
-    fn new(context: &AttentionContext) -> Self {
-        let len = context.seq * context.layout.head_dim;
-        let block = BLOCK.min(context.seq) * context.seq;
-        KeyValueGradient {
-            keys: vec![0.0; len],
-            values: vec![0.0; len],
-            scores: vec![0.0; block],
-            dscores: vec![0.0; block],
-        }
-    }
-
-    /// Adds the part of one query head and gives the gradient of its rotated queries.
-    fn add_head(&mut self, inputs: &Inputs<'_>, upstream: &[f32], head: usize) -> Vec<f32> {
-        let AttentionContext { seq, layout, .. } = *inputs.context;
+    /// Adds the part of one query head to the gradients of rotated keys and of values, and computes that of its rotated
+    /// queries.
+    fn add_head(&self, room: &mut Room, upstream: &[f32], head: usize) {
+        let AttentionContext { seq, layout, .. } = *self.context;
         let (head_dim, width) = (layout.head_dim, layout.query_width());
-        let queries = inputs.rotated(head * head_dim);
-        let keys = inputs.rotated(inputs.key_column());
-        let mut dqueries = vec![0.0; seq * head_dim];
-        for block in inputs.blocks() {
+        let queries = self.rotated(&mut room.queries, head * head_dim);
+        let len = seq * head_dim;
+        let [keys, dqueries, dkeys, dvalues] =
+            [&mut room.keys, &mut room.dqueries, &mut room.dkeys, &mut room.dvalues].map(|memory| aligned(memory, len));
+        for block in self.blocks() {
             let (rows, columns) = (block.rows(), block.columns());
-            let start = (inputs.task.row * seq + block.first) * width + head * head_dim;
+            let start = (self.task.row * seq + block.first) * width + head * head_dim;
             let dout = View::strided(&upstream[start..], rows, head_dim, width);
             let visible = block.visible * head_dim..block.last * head_dim;
             let own = block.first * head_dim..block.last * head_dim;
 
-            let weights = inputs.weights(&queries, &keys, block, &mut self.scores);
-            product(&mut self.values[visible.clone()], weights.transposed(), dout, 1.0, Output::Add);
+            let weights = self.weights(queries, &room.keys_across, block, &mut room.scores);
+            product(&mut dvalues[visible.clone()], weights.transposed(), dout, 1.0, Output::Add);
 
-            let dscores = &mut self.dscores[..rows * columns];
-            product(dscores, dout, inputs.values(block).transposed(), 1.0, Output::Overwrite);
-            softmax_backward(dscores, &self.scores[..rows * columns], columns);
+            let dscores = aligned(&mut room.dscores, rows * columns);
+            let values = room.values.operand().part(0..head_dim, block.visible..block.last);
+            packed_product(dscores, dout, values, 1.0, Output::Overwrite);
+            softmax_backward(dscores, weights.data(), columns);
             let dscores = View::new(dscores, rows, columns);
 
             let k = View::new(&keys[visible.clone()], columns, head_dim);
-            product(&mut dqueries[own.clone()], dscores, k, inputs.scale, Output::Overwrite);
+            product(&mut dqueries[own.clone()], dscores, k, self.scale, Output::Overwrite);
             let q = View::new(&queries[own], rows, head_dim);
-            product(&mut self.keys[visible], dscores.transposed(), q, inputs.scale, Output::Add);
+            product(&mut dkeys[visible], dscores.transposed(), q, self.scale, Output::Add);
         }
-        dqueries
     }
 }
 
@@ -224,12 +263,11 @@ fn softmax(scores: &mut [f32], starts: &[u32], first: usize, visible: usize) {
 ///
 /// # Safety
 /// `[seq, head_dim]` elements at `place` are valid for writes and used by no one else meanwhile.
-unsafe fn rotate_back(place: Target, gradient: &[f32], context: &AttentionContext) {
-    let head_dim = context.layout.head_dim;
-    let mut turned = vec![0.0; gradient.len()];
-    rotate_inverse(&mut turned, gradient, &context.rope);
+unsafe fn rotate_back(place: Target, gradient: &[f32], turned: &mut Vec<f32>, context: &AttentionContext) {
+    let turned = aligned(turned, gradient.len());
+    rotate_inverse(turned, gradient, &context.rope);
     // SAFETY: the caller's promise.
-    unsafe { copy_rows(place, &turned, head_dim) }
+    unsafe { copy_rows(place, turned, context.layout.head_dim) }
 }
 
 /// Copies rows of `width` elements to rows of a matrix.
@@ -246,15 +284,8 @@ unsafe fn copy_rows(place: Target, rows: &[f32], width: usize) {
 kernel! {
     /// Pair `j` is elements `j` and `j + half`: `(x, y)` becomes `(x cos - y sin, y cos + x sin)`.
     fn rotate<'a>(out: &'a mut [f32], rows: &'a [f32], stride: usize, rope: &'a RopeTable) -> () {
-        let half = rope.half;
-        for (position, out) in out.chunks_exact_mut(2 * half).enumerate() {
-            let (first, second) = rows[position * stride..][..2 * half].split_at(half);
-            let (out_first, out_second) = out.split_at_mut(half);
-            let (cos, sin) = rope.at(position);
-            for j in 0..half {
-                out_first[j] = first[j].mul_add(cos[j], -(second[j] * sin[j]));
-                out_second[j] = second[j].mul_add(cos[j], first[j] * sin[j]);
-            }
+        for (position, out) in out.chunks_exact_mut(2 * rope.half).enumerate() {
+            rotate_row::<false>(out, &rows[position * stride..][..2 * rope.half], rope.at(position));
         }
     }
 }
@@ -262,17 +293,46 @@ kernel! {
 kernel! {
     /// The inverse, and so the transpose, of [`rotate`].
     fn rotate_inverse<'a>(out: &'a mut [f32], rows: &'a [f32], rope: &'a RopeTable) -> () {
-        let half = rope.half;
-        for (position, (out, row)) in out.chunks_exact_mut(2 * half).zip(rows.chunks_exact(2 * half)).enumerate() {
-            let (first, second) = row.split_at(half);
-            let (out_first, out_second) = out.split_at_mut(half);
-            let (cos, sin) = rope.at(position);
-            for j in 0..half {
-                out_first[j] = first[j].mul_add(cos[j], second[j] * sin[j]);
-                out_second[j] = second[j].mul_add(cos[j], -(first[j] * sin[j]));
-            }
+        let width = 2 * rope.half;
+        for (position, (out, row)) in out.chunks_exact_mut(width).zip(rows.chunks_exact(width)).enumerate() {
+            rotate_row::<true>(out, row, rope.at(position));
         }
     }
+}
+
+/// In blocks that are read before they are written: for six slices at a time the compiler gives up otherwise.
+#[inline(always)]
+fn rotate_row<const BACK: bool>(out: &mut [f32], row: &[f32], (cos, sin): (&[f32], &[f32])) {
+    let (first, second) = row.split_at(cos.len());
+    let (out_first, out_second) = out.split_at_mut(cos.len());
+    let ((firsts, first_rest), (seconds, second_rest)) = (first.as_chunks(), second.as_chunks());
+    let ((coss, cos_rest), (sins, sin_rest)) = (cos.as_chunks::<LANES>(), sin.as_chunks());
+    let (out_firsts, out_first_rest) = out_first.as_chunks_mut();
+    let (out_seconds, out_second_rest) = out_second.as_chunks_mut();
+    for (block, cos) in coss.iter().enumerate() {
+        (out_firsts[block], out_seconds[block]) =
+            rotate_pairs::<LANES, BACK>(&firsts[block], &seconds[block], cos, &sins[block]);
+    }
+    for (i, cos) in cos_rest.iter().enumerate() {
+        let turned = rotate_pairs::<1, BACK>(&[first_rest[i]], &[second_rest[i]], &[*cos], &[sin_rest[i]]);
+        ([out_first_rest[i]], [out_second_rest[i]]) = turned;
+    }
+}
+
+#[inline(always)]
+fn rotate_pairs<const N: usize, const BACK: bool>(
+    first: &[f32; N],
+    second: &[f32; N],
+    cos: &[f32; N],
+    sin: &[f32; N],
+) -> ([f32; N], [f32; N]) {
+    let (mut x, mut y) = ([0.0; N], [0.0; N]);
+    for j in 0..N {
+        let sin = if BACK { -sin[j] } else { sin[j] };
+        x[j] = first[j].mul_add(cos[j], -(second[j] * sin));
+        y[j] = second[j].mul_add(cos[j], first[j] * sin);
+    }
+    (x, y)
 }
 
 kernel! {
@@ -283,19 +343,18 @@ kernel! {
             before.fill(0.0);
             after.fill(0.0);
 
-            let (blocks, tail) = seen.as_chunks::<LANES>();
-            let mut lanes = [f32::NEG_INFINITY; LANES];
-            for block in blocks {
-                for lane in 0..LANES {
-                    lanes[lane] = if block[lane] > lanes[lane] { block[lane] } else { lanes[lane] };
-                }
+            let (blocks, tail) = seen.as_chunks_mut::<LANES>();
+            let last = &mut [f32::NEG_INFINITY; LANES];
+            last[..tail.len()].copy_from_slice(tail);
+            let mut lanes = *last;
+            for block in blocks.iter() {
+                lanes = maxima(lanes, *block);
             }
             let mut maximum = f32::NEG_INFINITY;
-            for value in lanes.iter().chain(tail) {
-                maximum = if *value > maximum { *value } else { maximum };
+            for value in lanes {
+                maximum = if value > maximum { value } else { maximum };
             }
 
-            let (blocks, tail) = seen.as_chunks_mut::<LANES>();
             let mut sums = [0.0f32; LANES];
             for block in blocks {
                 for lane in 0..LANES {
@@ -303,16 +362,27 @@ kernel! {
                     sums[lane] += block[lane];
                 }
             }
-            for (lane, value) in tail.iter_mut().enumerate() {
-                *value = exp(*value - maximum);
-                sums[lane] += *value;
+            // As a whole block: one by one they would take as long as the rest of the row.
+            for lane in 0..LANES {
+                let value = exp(last[lane] - maximum);
+                last[lane] = if lane < tail.len() { value } else { 0.0 };
+                sums[lane] += last[lane];
             }
+            tail.copy_from_slice(&last[..tail.len()]);
             let inverse = 1.0 / sum_lanes(sums);
             for value in seen.iter_mut() {
                 *value *= inverse;
             }
         }
     }
+}
+
+#[inline(always)]
+fn maxima(mut a: [f32; LANES], b: [f32; LANES]) -> [f32; LANES] {
+    for lane in 0..LANES {
+        a[lane] = if b[lane] > a[lane] { b[lane] } else { a[lane] };
+    }
+    a
 }
 
 kernel! {

@@ -1,5 +1,7 @@
 //! Matrix products in f32: packed operands, tiles that stay in registers, all threads.
 
+mod operand;
+#[expect(unsafe_code, reason = "transposes with vector instructions")]
 mod pack;
 #[expect(unsafe_code, reason = "tasks write different parts of the output")]
 mod parallel;
@@ -9,10 +11,14 @@ mod product;
 mod target;
 #[expect(unsafe_code, reason = "writes a part of a matrix")]
 mod tile;
+#[expect(unsafe_code, reason = "vector instructions")]
+mod vector;
 mod view;
 
+pub use operand::TILE_COLUMNS;
+pub use pack::{Packed, aligned};
 pub use parallel::{parallel_product, parallel_product_into, parallel_product_onto};
-pub use product::{product, product_into};
+pub use product::{packed_product, packed_product_into, product};
 pub use target::{Output, Target};
 pub use view::View;
 

@@ -1,99 +1,162 @@
-//! Operands in the order in which a tile reads them.
-//!
-//! A panel holds [`TILE_ROWS`] rows of the left operand or [`TILE_COLUMNS`] columns of the right one,
-//! all of one inner index side by side. What a panel lacks at the edge of the matrix is zero.
+//! Copies of operands in panels, see [`super::operand`].
 
 use super::View;
-use super::tile::{TILE_COLUMNS, TILE_ROWS};
+use super::operand::{LINE, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Avx2, Avx512};
+use super::vector::{Base, Vector};
+use crate::train::ops::simd::{Instructions, Kernel, Set};
 
-/// Appends the panels of rows `rows` and inner indices `inner` of a left operand.
-pub fn pack_left(out: &mut [f32], view: View<'_>, rows: std::ops::Range<usize>, inner: std::ops::Range<usize>) {
-    pack::<TILE_ROWS>(out, view.transposed(), rows, inner);
+/// Writes the panels of a left operand.
+///
+/// # Panics
+/// When `out` has not the length of the panels.
+pub fn pack_left(out: &mut [f32], view: View<'_>) {
+    pack::<TILE_ROWS>(Instructions::best(), out, view.transposed());
 }
 
-/// Appends the panels of columns `columns` and inner indices `inner` of a right operand.
-pub fn pack_right(out: &mut [f32], view: View<'_>, columns: std::ops::Range<usize>, inner: std::ops::Range<usize>) {
-    pack::<TILE_COLUMNS>(out, view, columns, inner);
+/// Writes the panels of a right operand.
+///
+/// # Panics
+/// When `out` has not the length of the panels.
+pub fn pack_right(out: &mut [f32], view: View<'_>) {
+    pack::<TILE_COLUMNS>(Instructions::best(), out, view);
+}
+
+/// A right operand that is packed once for several products.
+#[derive(Default)]
+pub struct Packed {
+    panels: Vec<f32>,
+    skipped: usize,
+    len: usize,
+    columns: usize,
+    inner: usize,
+}
+
+impl Packed {
+    /// Replaces what it holds.
+    pub fn pack(&mut self, view: View<'_>) {
+        (self.columns, self.inner) = (view.columns(), view.rows());
+        self.len = panels_len(self.columns, TILE_COLUMNS, self.inner);
+        let panels = aligned(&mut self.panels, self.len);
+        pack_right(panels, view);
+        self.skipped = self.panels.as_ptr().align_offset(LINE);
+    }
+
+    pub fn operand(&self) -> Right<'_> {
+        Right::packed(&self.panels[self.skipped..][..self.len], self.columns, self.inner)
+    }
+}
+
+/// `len` elements from the beginning of a cache line on: a vector that spans two of them is read twice.
+pub fn aligned(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    let room = len + LINE / size_of::<f32>();
+    if memory.len() < room {
+        memory.resize(room, 0.0);
+    }
+    let skipped = memory.as_ptr().align_offset(LINE);
+    &mut memory[skipped..skipped + len]
 }
 
 /// Panels of `P` columns of a view whose rows are the inner indices.
-fn pack<const P: usize>(
-    out: &mut [f32],
-    view: View<'_>,
-    columns: std::ops::Range<usize>,
-    inner: std::ops::Range<usize>,
-) {
-    let panels = out.chunks_exact_mut(P * inner.len()).zip(columns.clone().step_by(P));
-    for (panel, first) in panels {
-        let panel = panel.as_chunks_mut::<P>().0;
-        let width = P.min(columns.end - first);
-        if view.has_contiguous_rows() {
-            copy_rows::<P>(panel, view, inner.start, first, width);
-        } else {
-            transpose::<P>(panel, view.transposed(), inner.start, first, width);
-        }
-    }
-}
-
-/// Each row of the panel is a piece of a row of the view.
-fn copy_rows<const P: usize>(panel: &mut [[f32; P]], view: View<'_>, inner: usize, first: usize, width: usize) {
-    for (index, out) in panel.iter_mut().enumerate() {
-        match <&[f32; P]>::try_from(view.row(inner + index, first, width)) {
-            Ok(row) => *out = *row,
-            Err(_) => {
-                out[..width].copy_from_slice(view.row(inner + index, first, width));
-                out[width..].fill(0.0);
-            }
-        }
-    }
-}
-
-/// Each column of the panel is a piece of a row of the view.
-fn transpose<const P: usize>(panel: &mut [[f32; P]], view: View<'_>, inner: usize, first: usize, width: usize) {
-    let len = panel.len();
-    let rows: [&[f32]; P] = std::array::from_fn(|i| if i < width { view.row(first + i, inner, len) } else { &[] });
-    if width < P {
-        panel.as_flattened_mut().fill(0.0);
-        for (column, row) in rows[..width].iter().enumerate() {
-            for (out, value) in panel.iter_mut().zip(*row) {
-                out[column] = *value;
-            }
-        }
+pub(super) fn pack<const P: usize>(instructions: Instructions, out: &mut [f32], view: View<'_>) {
+    let (inner, columns) = (view.rows(), view.columns());
+    assert_eq!(out.len(), columns.next_multiple_of(P) * inner, "complete panels");
+    if out.is_empty() {
         return;
     }
-    transpose_full::<P>(panel, &rows);
+    if view.has_contiguous_rows() {
+        return copy_rows::<P>(out, view);
+    }
+    for (panel, first) in out.chunks_exact_mut(P * inner).zip((0..columns).step_by(P)) {
+        let part = view.part(0..inner, first..columns.min(first + P));
+        transpose::<P>(instructions, panel.as_chunks_mut::<P>().0, part.transposed());
+    }
 }
 
-fn transpose_full<const P: usize>(panel: &mut [[f32; P]], rows: &[&[f32]; P]) {
-    struct Call<'a, const P: usize>(&'a mut [[f32; P]], &'a [&'a [f32]; P]);
-    impl<const P: usize> crate::train::ops::simd::Kernel for Call<'_, P> {
-        type Output = ();
-        #[inline(always)]
-        fn run(self) {
-            // Blocks of 4 x 4, which become shuffles of vector registers.
-            let Call(panel, rows) = self;
-            let len = panel.len();
-            let (blocks, rest) = panel.as_chunks_mut::<4>();
-            for (block, out) in blocks.iter_mut().enumerate() {
-                for first in (0..P).step_by(4) {
-                    let [a, b, c, d] = std::array::from_fn(|i| four(rows[first + i], 4 * block));
-                    for k in 0..4 {
-                        out[k][first..first + 4].copy_from_slice(&[a[k], b[k], c[k], d[k]]);
-                    }
-                }
-            }
-            let done = len - rest.len();
-            for (k, out) in rest.iter_mut().enumerate() {
-                for i in 0..P {
-                    out[i] = rows[i][done + k];
-                }
+/// Each row of a panel is a piece of a row of the view, which is read from its beginning to its end.
+fn copy_rows<const P: usize>(out: &mut [f32], view: View<'_>) {
+    let (inner, columns) = (view.rows(), view.columns());
+    for index in 0..inner {
+        let (whole, rest) = view.row(index, 0, columns).as_chunks::<P>();
+        for (panel, piece) in whole.iter().enumerate() {
+            out[(panel * inner + index) * P..][..P].copy_from_slice(piece);
+        }
+        if !rest.is_empty() {
+            let last = &mut out[(whole.len() * inner + index) * P..][..P];
+            last[..rest.len()].copy_from_slice(rest);
+            last[rest.len()..].fill(0.0);
+        }
+    }
+}
+
+/// Each column of the panel is a row of the view.
+fn transpose<const P: usize>(instructions: Instructions, panel: &mut [[f32; P]], rows: View<'_>) {
+    if rows.rows() < P {
+        panel.as_flattened_mut().fill(0.0);
+    }
+    let call = (panel, rows);
+    match instructions.set() {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => instructions.run(Transpose::<Avx512, P>::of(call)),
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => instructions.run(Transpose::<Avx2, P>::of(call)),
+        Set::Base => instructions.run(Transpose::<Base, P>::of(call)),
+    }
+}
+
+struct Transpose<'a, V, const P: usize> {
+    panel: &'a mut [[f32; P]],
+    rows: View<'a>,
+    vector: std::marker::PhantomData<V>,
+}
+
+impl<'a, V: Vector, const P: usize> Transpose<'a, V, P> {
+    fn of((panel, rows): (&'a mut [[f32; P]], View<'a>)) -> Self {
+        Transpose { panel, rows, vector: std::marker::PhantomData }
+    }
+}
+
+impl<V: Vector, const P: usize> Kernel for Transpose<'_, V, P> {
+    type Output = ();
+
+    /// Blocks of one vector of rows by four columns, then of four rows; element by element what fills none.
+    #[inline(always)]
+    fn run(self) {
+        let Transpose { panel, rows, .. } = self;
+        let (height, width) = (rows.rows(), panel.len());
+        assert!(height <= P && rows.columns() == width, "a panel has room for the rows");
+        let wide = height / V::LANES * V::LANES;
+        let whole = height / Base::LANES * Base::LANES;
+        for row in (0..wide).step_by(V::LANES) {
+            // SAFETY: this type is made for instructions that are there.
+            unsafe { transpose_rows::<V, P>(panel, rows, row) }
+        }
+        for row in (wide..whole).step_by(Base::LANES) {
+            // SAFETY: these instructions are everywhere.
+            unsafe { transpose_rows::<Base, P>(panel, rows, row) }
+        }
+        for row in 0..height {
+            let from = if row < whole { width / 4 * 4 } else { 0 };
+            for (out, value) in panel[from..].iter_mut().zip(rows.row(row, from, width - from)) {
+                out[row] = *value;
             }
         }
     }
-    crate::train::ops::simd::dispatch(Call(panel, rows));
 }
 
+/// Transposes as many rows as a vector has lanes, from `row` on, without what follows the last four columns.
+///
+/// # Safety
+/// This is compiled for the instructions of `V`.
 #[inline(always)]
-fn four(row: &[f32], from: usize) -> [f32; 4] {
-    row[from..from + 4].try_into().expect("a piece of four elements")
+unsafe fn transpose_rows<V: Vector, const P: usize>(panel: &mut [[f32; P]], rows: View<'_>, row: usize) {
+    let part = rows.part(row..row + V::LANES, 0..panel.len());
+    let from = part.data().as_ptr();
+    for (block, to) in panel.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+        let to = to.as_flattened_mut()[row..].as_mut_ptr();
+        // SAFETY: the caller's promise; columns `4 * block` to `4 * block + 3` are inside the part, and `to` begins in
+        // the first of four rows that have `P - row` elements left, which are at least as many as there are lanes.
+        unsafe { V::transpose(from.add(4 * block), part.strides().0, to, P) }
+    }
 }

@@ -7,17 +7,21 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
+use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
 use super::pack::{pack_left, pack_right};
-use super::product::{inner_blocks, panels_len, with_scratch};
-use super::tile::{Panels, TILE_COLUMNS, TILE_ROWS, multiply};
+use super::product::{inner_blocks, left_operand, packs_left, packs_right, right_operand, with_scratch};
+use super::target::Source;
+use super::tile::{Product, multiply};
 use super::{Output, Target, View};
+use crate::train::ops::simd::Instructions;
 
 /// Panels of a task's operand at most: they stay in the second cache.
 const MOST_PANELS: usize = 16;
-/// Tasks for each thread at least, so that none waits long for the last.
-const TASKS_PER_THREAD: usize = 8;
-/// Elements of the shared operand that are packed at a time, at least one block.
-const SHARED: usize = 1 << 19;
+/// Tasks for each of several threads at least, so that none waits long for the last.
+const TASKS_PER_THREAD: usize = 4;
+/// Elements of both operands that tasks pass at a time, at least one block of inner indices: they stay in the
+/// second cache, as far as possible, until each task has read them.
+const AT_ONCE: usize = 1 << 19;
 /// Panels of the shared operand that one task packs.
 const PANELS_PER_PACK: usize = 4;
 
@@ -104,14 +108,19 @@ impl<'a> Split<'a> {
     unsafe fn run(&self) {
         let blocks: Vec<Range<usize>> = inner_blocks(self.a.columns()).collect();
         let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
-        let at_once = (SHARED / self.shared_len(longest).max(1)).max(1);
+        let both = (self.a.rows() + self.b.columns()) * longest;
+        let at_once = AT_ONCE.checked_div(both).unwrap_or(1).max(1);
         for (index, blocks) in blocks.chunks(at_once).enumerate() {
             let len = blocks.iter().map(|block| self.shared_len(block.len())).sum();
             with_scratch([0, len], |[_, shared]| {
                 self.pack_shared(shared, blocks);
-                let start = if index == 0 { self.start } else { Start::There };
+                let onto = match self.start {
+                    Start::Nothing if index == 0 => None,
+                    Start::From(values) if index == 0 => Some(Source::new(values, self.b.columns())),
+                    _ => Some(self.target.source()),
+                };
                 // SAFETY: tasks are disjoint parts of the output, which the caller vouches for.
-                self.tasks().into_par_iter().for_each(|part| unsafe { self.task(part, shared, blocks, start) });
+                self.tasks().into_par_iter().for_each(|part| unsafe { self.task(part, shared, blocks, onto) });
             });
         }
     }
@@ -121,38 +130,40 @@ impl<'a> Split<'a> {
             Axis::Rows => (self.a.rows(), TILE_ROWS),
             Axis::Columns => (self.b.columns(), TILE_COLUMNS),
         };
-        let tasks = rayon::current_num_threads() * TASKS_PER_THREAD;
+        let tasks = match rayon::current_num_threads() {
+            1 => 1,
+            threads => threads * TASKS_PER_THREAD,
+        };
         let step = (len.div_ceil(tile) / tasks).clamp(1, MOST_PANELS) * tile;
         (0..len).step_by(step).map(|first| first..len.min(first + step)).collect()
     }
 
-    /// Rows or columns of the shared operand, and those of one of its panels.
-    fn shared_side(&self) -> (usize, usize) {
-        match self.axis {
-            Axis::Rows => (self.b.columns(), TILE_COLUMNS),
-            Axis::Columns => (self.a.rows(), TILE_ROWS),
-        }
-    }
-
+    /// Elements of the packed shared operand; none when it is read where it lies.
     fn shared_len(&self, inner: usize) -> usize {
-        let (len, tile) = self.shared_side();
-        panels_len(len, tile, inner)
+        match self.axis {
+            Axis::Rows if packs_right(self.b) => panels_len(self.b.columns(), TILE_COLUMNS, inner),
+            Axis::Columns if packs_left(self.a, self.b.columns()) => panels_len(self.a.rows(), TILE_ROWS, inner),
+            _ => 0,
+        }
     }
 
     /// Packs the shared operand, block after block.
     fn pack_shared(&self, mut shared: &mut [f32], blocks: &[Range<usize>]) {
-        let (len, tile) = self.shared_side();
+        let (len, tile) = match self.axis {
+            Axis::Rows => (self.b.columns(), TILE_COLUMNS),
+            Axis::Columns => (self.a.rows(), TILE_ROWS),
+        };
         let step = PANELS_PER_PACK * tile;
         let mut pieces = Vec::new();
-        for block in blocks.iter().filter(|block| !block.is_empty()) {
+        for block in blocks.iter().filter(|block| self.shared_len(block.len()) > 0) {
             let (packed, rest) = shared.split_at_mut(self.shared_len(block.len()));
             shared = rest;
             let parts = packed.chunks_mut(step * block.len()).zip((0..len).step_by(step));
             pieces.extend(parts.map(|(out, first)| (out, first..len.min(first + step), block.clone())));
         }
         pieces.into_par_iter().for_each(|(out, part, block)| match self.axis {
-            Axis::Rows => pack_right(out, self.b, part, block),
-            Axis::Columns => pack_left(out, self.a, part, block),
+            Axis::Rows => pack_right(out, self.b.part(block, part)),
+            Axis::Columns => pack_left(out, self.a.part(part, block)),
         });
     }
 
@@ -160,54 +171,50 @@ impl<'a> Split<'a> {
     ///
     /// # Safety
     /// As for [`Split::run`], for this part.
-    unsafe fn task(&self, part: Range<usize>, mut shared: &[f32], blocks: &[Range<usize>], start: Start<'_>) {
-        let (tile, place) = match self.axis {
-            Axis::Rows => (TILE_ROWS, self.target.offset(part.start, 0)),
-            Axis::Columns => (TILE_COLUMNS, self.target.offset(0, part.start)),
+    unsafe fn task(&self, part: Range<usize>, mut shared: &[f32], blocks: &[Range<usize>], onto: Option<Source>) {
+        let (row, column) = match self.axis {
+            Axis::Rows => (part.start, 0),
+            Axis::Columns => (0, part.start),
         };
-        if let Start::From(values) = start {
-            // SAFETY: the caller's promise.
-            unsafe { self.copy(part.clone(), values) };
-        }
+        let target = self.target.offset(row, column);
         let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
-        with_scratch([panels_len(part.len(), tile, longest), 0], |[own, _]| {
+        with_scratch([self.own_len(part.len(), longest), 0], |[room, _]| {
             for (index, block) in blocks.iter().enumerate() {
-                let own = &mut own[..panels_len(part.len(), tile, block.len())];
                 let (packed, rest) = shared.split_at(self.shared_len(block.len()));
                 shared = rest;
-                let inner = block.len();
-                let panels = match self.axis {
+                let (left, right) = match self.axis {
                     Axis::Rows => {
-                        pack_left(own, self.a, part.clone(), block.clone());
-                        Panels { left: own, right: packed, inner, rows: part.len(), columns: self.b.columns() }
+                        let right = self.b.part(block.clone(), 0..self.b.columns());
+                        let right = Right::of(right).filter(|_| packed.is_empty());
+                        let right = right.unwrap_or_else(|| Right::packed(packed, self.b.columns(), block.len()));
+                        (left_operand(self.a.part(part.clone(), block.clone()), self.b.columns(), room), right)
                     }
                     Axis::Columns => {
-                        pack_right(own, self.b, part.clone(), block.clone());
-                        Panels { left: packed, right: own, inner, rows: self.a.rows(), columns: part.len() }
+                        let left = self.a.part(0..self.a.rows(), block.clone());
+                        let left = match packed.is_empty() {
+                            true => Left::of(left),
+                            false => Left::packed(packed, self.a.rows(), block.len()),
+                        };
+                        (left, right_operand(self.b.part(block.clone(), part.clone()), room))
                     }
                 };
-                let first = index == 0 && matches!(start, Start::Nothing);
-                let output = if first { Output::Overwrite } else { Output::Add };
+                let onto = match index {
+                    0 => onto.map(|onto| onto.offset(row, column)),
+                    _ => Some(target.source()),
+                };
+                let product = Product { target, onto, left, right, scale: 1.0 };
                 // SAFETY: the caller's promise; what is added to was written before.
-                unsafe { multiply(place, panels, 1.0, output) }
+                unsafe { multiply(Instructions::best(), product) }
             }
         });
     }
 
-    /// Copies rows or columns `part` of `values` to the output.
-    ///
-    /// # Safety
-    /// As for [`Split::run`], for this part.
-    unsafe fn copy(&self, part: Range<usize>, values: &[f32]) {
-        let columns = self.b.columns();
-        let (rows, wanted) = match self.axis {
-            Axis::Rows => (part, 0..columns),
-            Axis::Columns => (0..self.a.rows(), part),
-        };
-        for row in rows {
-            let from = &values[row * columns..][wanted.clone()];
-            // SAFETY: elements of the output, which no one else uses; `values` is another allocation.
-            unsafe { from.as_ptr().copy_to_nonoverlapping(self.target.at(row, wanted.start), from.len()) };
+    /// Elements of a task's own packed operand.
+    fn own_len(&self, part: usize, inner: usize) -> usize {
+        match self.axis {
+            Axis::Rows if packs_left(self.a, self.b.columns()) => panels_len(part, TILE_ROWS, inner),
+            Axis::Columns if packs_right(self.b) => panels_len(part, TILE_COLUMNS, inner),
+            _ => 0,
         }
     }
 }

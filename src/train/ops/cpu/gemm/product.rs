@@ -3,23 +3,23 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use super::pack::{pack_left, pack_right};
-use super::tile::{Panels, TILE_COLUMNS, TILE_ROWS, multiply};
+use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
+use super::pack::{aligned, pack_left, pack_right};
+use super::tile::{Product, multiply};
 use super::{Output, Target, View};
+use crate::train::ops::simd::Instructions;
 
 /// Inner indices whose panels stay in the first cache together.
 const INNER: usize = 384;
+
+/// Elements after which the first cache puts what it reads in the place of what it has.
+const PAGE: usize = 1024;
 
 /// The inner indices in blocks of nearly equal length. They depend on the shape alone, because they
 /// decide in which order an element is summed.
 pub fn inner_blocks(inner: usize) -> impl Iterator<Item = Range<usize>> {
     let blocks = inner.div_ceil(INNER).max(1);
     (0..blocks).map(move |block| inner * block / blocks..inner * (block + 1) / blocks)
-}
-
-/// Elements of the panels of `rows` rows or columns.
-pub fn panels_len(rows: usize, tile: usize, inner: usize) -> usize {
-    rows.next_multiple_of(tile) * inner
 }
 
 thread_local! {
@@ -31,15 +31,46 @@ thread_local! {
 pub fn with_scratch<R>(lengths: [usize; 2], use_it: impl FnOnce([&mut [f32]; 2]) -> R) -> R {
     // Taken, not borrowed: a thread that waits for others may begin another product meanwhile.
     let mut scratch = SCRATCH.take();
-    for (scratch, len) in scratch.iter_mut().zip(lengths) {
-        if scratch.len() < len {
-            scratch.resize(len, 0.0);
-        }
-    }
     let [left, right] = &mut scratch;
-    let result = use_it([&mut left[..lengths[0]], &mut right[..lengths[1]]]);
+    let result = use_it([aligned(left, lengths[0]), aligned(right, lengths[1])]);
     SCRATCH.set(scratch);
     result
+}
+
+/// Whether tiles of so many columns are faster with a copy of the left operand than where it lies: when the copy is
+/// read more than twice and an inner index is far from the next one, or when it is read often and the rows of a panel
+/// are so far apart that they share one set of the first cache.
+pub fn packs_left(view: View<'_>, columns: usize) -> bool {
+    let (next, step) = view.strides();
+    if step == 1 { next.is_multiple_of(PAGE) && columns > PAGE / 4 } else { columns > 2 * TILE_COLUMNS }
+}
+
+/// Whether a right operand is copied: its rows are not those of the matrix, fill no panel, or do not begin
+/// with a cache line.
+pub fn packs_right(view: View<'_>) -> bool {
+    Right::of(view).is_none_or(|right| !right.is_aligned() || right.step().is_multiple_of(PAGE))
+}
+
+/// The left operand for tiles of so many columns, packed into `room` if that is faster.
+pub fn left_operand<'a>(view: View<'a>, columns: usize, room: &'a mut [f32]) -> Left<'a> {
+    if !packs_left(view, columns) {
+        return Left::of(view);
+    }
+    let room = &mut room[..panels_len(view.rows(), TILE_ROWS, view.columns())];
+    pack_left(room, view);
+    Left::packed(room, view.rows(), view.columns())
+}
+
+/// The right operand for tiles, packed into `room` if it must be.
+pub fn right_operand<'a>(view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
+    if !packs_right(view)
+        && let Some(right) = Right::of(view)
+    {
+        return right;
+    }
+    let room = &mut room[..panels_len(view.columns(), TILE_COLUMNS, view.rows())];
+    pack_right(room, view);
+    Right::packed(room, view.columns(), view.rows())
 }
 
 /// `out = scale * a b` or `out += scale * a b` on this thread; `out` is row-major without gaps.
@@ -65,17 +96,49 @@ pub unsafe fn product_into(out: Target, a: View<'_>, b: View<'_>, scale: f32, ou
     assert_eq!(a.columns(), b.rows(), "inner dimensions");
     let (rows, columns, inner) = (a.rows(), b.columns(), a.columns());
     let longest = INNER.min(inner);
-    let lengths = [panels_len(rows, TILE_ROWS, longest), panels_len(columns, TILE_COLUMNS, longest)];
-    with_scratch(lengths, |[left, right]| {
+    let left_len = if packs_left(a, columns) { panels_len(rows, TILE_ROWS, longest) } else { 0 };
+    let right_len = if packs_right(b) { panels_len(columns, TILE_COLUMNS, longest) } else { 0 };
+    with_scratch([left_len, right_len], |[left_room, right_room]| {
         for (index, block) in inner_blocks(inner).enumerate() {
-            let left = &mut left[..panels_len(rows, TILE_ROWS, block.len())];
-            let right = &mut right[..panels_len(columns, TILE_COLUMNS, block.len())];
-            pack_left(left, a, 0..rows, block.clone());
-            pack_right(right, b, 0..columns, block.clone());
-            let panels = Panels { left, right, inner: block.len(), rows, columns };
-            let output = if index == 0 { output } else { Output::Add };
+            let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
+            let left = left_operand(a.part(0..rows, block.clone()), columns, left_room);
+            let right = right_operand(b.part(block, 0..columns), right_room);
             // SAFETY: the caller's promise; after the first block the output is initialised.
-            unsafe { multiply(out, panels, scale, output) }
+            unsafe { multiply(Instructions::best(), Product { target: out, onto, left, right, scale }) }
         }
     });
+}
+
+/// [`product_into`] with a right operand that is there already.
+///
+/// # Safety
+/// As for [`product_into`].
+///
+/// # Panics
+/// When the inner dimensions differ.
+pub unsafe fn packed_product_into(out: Target, a: View<'_>, b: Right<'_>, scale: f32, output: Output) {
+    assert_eq!(a.columns(), b.inner(), "inner dimensions");
+    let (rows, columns) = (a.rows(), b.columns());
+    let longest = INNER.min(a.columns());
+    let left_len = if packs_left(a, columns) { panels_len(rows, TILE_ROWS, longest) } else { 0 };
+    with_scratch([left_len, 0], |[room, _]| {
+        for (index, block) in inner_blocks(a.columns()).enumerate() {
+            let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
+            let left = left_operand(a.part(0..rows, block.clone()), columns, room);
+            let right = b.part(block, 0..columns);
+            // SAFETY: the caller's promise; after the first block the output is initialised.
+            unsafe { multiply(Instructions::best(), Product { target: out, onto, left, right, scale }) }
+        }
+    });
+}
+
+/// [`packed_product_into`] with an output without gaps.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn packed_product(out: &mut [f32], a: View<'_>, b: Right<'_>, scale: f32, output: Output) {
+    assert_eq!(out.len(), a.rows() * b.columns(), "the output has one element per row and column");
+    let target = Target::new(out, b.columns());
+    // SAFETY: `out` is borrowed exclusively and has exactly the elements of the product.
+    unsafe { packed_product_into(target, a, b, scale, output) }
 }

@@ -31,6 +31,11 @@ impl Target {
         Target { pointer: out.spare_capacity_mut().as_mut_ptr().cast(), row_stride }
     }
 
+    /// The same elements, to be read.
+    pub fn source(self) -> Source {
+        Source { pointer: self.pointer, row_stride: self.row_stride }
+    }
+
     /// The place `row` rows down and `column` columns right.
     pub fn offset(self, row: usize, column: usize) -> Self {
         Target { pointer: self.pointer.wrapping_add(row * self.row_stride + column), ..self }
@@ -38,6 +43,35 @@ impl Target {
 
     /// Address of an element.
     pub fn at(self, row: usize, column: usize) -> *mut f32 {
+        self.offset(row, column).pointer
+    }
+}
+
+/// The place of a row-major matrix that is read while others of its elements, or other matrices, are written.
+#[derive(Clone, Copy)]
+pub struct Source {
+    pointer: *const f32,
+    row_stride: usize,
+}
+
+// SAFETY: a source is only an address. Whoever reads through it promises that no one writes those elements.
+unsafe impl Send for Source {}
+// SAFETY: as above.
+unsafe impl Sync for Source {}
+
+impl Source {
+    /// The start of `values`, whose rows are `row_stride` elements apart.
+    pub fn new(values: &[f32], row_stride: usize) -> Self {
+        Source { pointer: values.as_ptr(), row_stride }
+    }
+
+    /// The place `row` rows down and `column` columns right.
+    pub fn offset(self, row: usize, column: usize) -> Self {
+        Source { pointer: self.pointer.wrapping_add(row * self.row_stride + column), ..self }
+    }
+
+    /// Address of an element.
+    pub fn at(self, row: usize, column: usize) -> *const f32 {
         self.offset(row, column).pointer
     }
 }

@@ -1,6 +1,10 @@
-use super::tile::{Panels, TILE_COLUMNS, TILE_ROWS, multiply_narrow};
+use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS};
+use super::pack::{pack, pack_left, pack_right};
+use super::target::Source;
+use super::tile::{Product, multiply};
 use super::*;
 use crate::core::rng::Rng;
+use crate::train::ops::simd::Instructions;
 
 fn normal(len: usize, seed: u64) -> Vec<f32> {
     let mut rng = Rng::new(seed);
@@ -77,22 +81,108 @@ fn neither_threads_nor_pieces_change_a_bit() {
     }
 }
 
+/// A product with packed panels, and with operands where they lie.
+fn tiles(instructions: Instructions, left: Left<'_>, right: Right<'_>, onto: Option<&[f32]>) -> Vec<f32> {
+    let mut out = vec![f32::NAN; left.rows() * right.columns()];
+    let target = Target::new(&mut out, right.columns());
+    let onto = onto.map(|values| Source::new(values, right.columns()));
+    // SAFETY: `out` is borrowed exclusively; it and `onto` have the elements of the product.
+    unsafe { multiply(instructions, Product { target, onto, left, right, scale: 0.3 }) }
+    out
+}
+
 #[test]
-fn narrow_vectors_give_the_bits_of_wide_ones() {
-    let (rows, inner, columns) = (31usize, 50, 77usize);
-    let (left, right) = (
-        normal(rows.next_multiple_of(TILE_ROWS) * inner, 1),
-        normal(columns.next_multiple_of(TILE_COLUMNS) * inner, 2),
-    );
-    let panels = Panels { left: &left, right: &right, inner, rows, columns };
-    let [mut wide, mut narrow] = [vec![1.0; rows * columns], vec![1.0; rows * columns]];
-    for output in [Output::Add, Output::Overwrite] {
-        // SAFETY: both are borrowed exclusively and have the elements of the product.
-        unsafe {
-            super::tile::multiply(Target::new(&mut wide, columns), panels, 0.5, output);
-            multiply_narrow(Target::new(&mut narrow, columns), panels, 0.5, output);
+fn all_instructions_give_the_same_bits_wherever_the_operands_lie() {
+    for (rows, columns) in [(31, 96), (12, 32), (8, 64), (1, 32), (7, 77), (23, 63)] {
+        let inner = 50usize;
+        let (a, b, onto) = (normal(rows * inner, 1), normal(inner * columns, 2), normal(rows * columns, 3));
+        let (a, b) = (View::new(&a, rows, inner), View::new(&b, inner, columns));
+        let mut left = vec![f32::NAN; rows.next_multiple_of(TILE_ROWS) * inner];
+        let mut right = vec![f32::NAN; columns.next_multiple_of(TILE_COLUMNS) * inner];
+        pack_left(&mut left, a);
+        pack_right(&mut right, b);
+        let (left, right) = (Left::packed(&left, rows, inner), Right::packed(&right, columns, inner));
+        let expected: Vec<f32> = (0..rows * columns)
+            .map(|place| {
+                let terms = (0..inner).map(|k| (a.row(place / columns, k, 1)[0], b.row(k, place % columns, 1)[0]));
+                terms.fold(0.0f32, |sum, (x, y)| x.mul_add(y, sum)) * 0.3
+            })
+            .collect();
+        let added: Vec<f32> = expected.iter().zip(&onto).map(|(x, y)| x + y).collect();
+        for instructions in Instructions::all() {
+            for left in [left, Left::of(a)] {
+                for right in [Some(right), Right::of(b)].into_iter().flatten() {
+                    assert_eq!(tiles(instructions, left, right, None), expected, "{instructions:?}");
+                    let found = tiles(instructions, left, right, Some(&onto));
+                    assert_close(&found, &added.iter().map(|x| f64::from(*x)).collect::<Vec<_>>());
+                    assert_eq!(found, tiles(Instructions::best(), left, right, Some(&onto)), "{instructions:?}");
+                }
+            }
         }
-        assert_eq!(wide, narrow);
+    }
+}
+
+#[test]
+fn all_instructions_pack_the_same_panels() {
+    for (rows, inner) in [(32, 8), (77, 50), (12, 4), (13, 7), (5, 3), (1, 1), (40, 0), (0, 5)] {
+        let values = normal(rows * (inner + 3), 1);
+        let across = transposed(&values, rows, inner + 3);
+        let view = View::strided(&values, rows, inner, inner + 3);
+        let copied = View::strided(&across, inner, rows, rows);
+        for instructions in Instructions::all() {
+            let mut panels = [vec![f32::NAN; rows.next_multiple_of(32) * inner], Vec::new()];
+            panels[1] = panels[0].clone();
+            pack::<32>(instructions, &mut panels[0], view.transposed());
+            pack::<32>(instructions, &mut panels[1], copied);
+            for (place, value) in panels[0].iter().enumerate() {
+                let (panel, index, row) = (place / (32 * inner), place / 32 % inner, place % 32);
+                let expected = values.get((panel * 32 + row) * (inner + 3) + index).filter(|_| panel * 32 + row < rows);
+                assert_eq!(*value, expected.copied().unwrap_or(0.0), "{instructions:?}, {rows} x {inner}");
+            }
+            assert_eq!(panels[0], panels[1], "{instructions:?}, {rows} x {inner}");
+        }
+    }
+}
+
+#[test]
+fn parts_of_a_packed_operand_are_those_of_the_matrix() {
+    let (rows, inner, columns) = (19, 500, 150);
+    let (a, b) = (normal(rows * inner, 1), normal(columns * inner, 2));
+    let (a, b) = (View::new(&a, rows, inner), View::new(&b, columns, inner).transposed());
+    let mut packed = Packed::default();
+    packed.pack(View::new(&[1.0; 4], 2, 2));
+    packed.pack(b);
+    for (first, last) in [(0, 150), (64, 150), (32, 77), (128, 129), (96, 96)] {
+        for inner in [0..inner, 3..450, 7..7] {
+            let mut found = vec![f32::NAN; rows * (last - first)];
+            let mut expected = found.clone();
+            let left = a.part(0..rows, inner.clone());
+            let right = packed.operand().part(inner.clone(), first..last);
+            packed_product(&mut found, left, right, 2.0, Output::Overwrite);
+            product(&mut expected, left, b.part(inner, first..last), 2.0, Output::Overwrite);
+            assert_eq!(found, expected);
+        }
+    }
+}
+
+#[test]
+#[should_panic(expected = "whole panels before the part")]
+fn a_packed_panel_is_not_divided() {
+    let mut packed = Packed::default();
+    packed.pack(View::new(&[1.0; 128], 2, 64));
+    packed.operand().part(0..2, 16..64);
+}
+
+/// Sizes at which operands lie where tiles read them, at which they are copied, and at which rows share a cache set.
+#[test]
+fn products_of_whole_panels_are_right() {
+    for (rows, inner, columns) in [(24, 64, 32), (128, 320, 64), (13, 1024, 288), (260, 1024, 1024)] {
+        let (a, b) = (normal(rows * inner, 1), normal(inner * columns, 2));
+        let expected = naive(&a, &b, rows, inner, columns);
+        assert_close(&parallel_product(View::new(&a, rows, inner), View::new(&b, inner, columns)), &expected);
+        let across = transposed(&a, rows, inner);
+        let left = View::new(&across, inner, rows).transposed();
+        assert_close(&parallel_product(left, View::new(&b, inner, columns)), &expected);
     }
 }
 

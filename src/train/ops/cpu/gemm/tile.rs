@@ -3,198 +3,200 @@
 //! Each element is one chain of fused multiply-adds over the inner index, in order. So neither the
 //! tile's shape nor the instruction set nor the thread that computes it changes a bit.
 
-use super::target::{Output, Target};
-use crate::train::ops::simd::{Kernel, dispatch, has_wide_vectors};
+use super::operand::{Left, Right, TILE_COLUMNS};
+use super::target::{Source, Target};
+#[cfg(target_arch = "x86_64")]
+use super::vector::{Avx2, Avx512};
+use super::vector::{Base, Vector};
+use crate::train::ops::simd::{Instructions, Kernel, Set};
 
-/// Rows of the output that one tile covers.
-pub const TILE_ROWS: usize = 12;
-/// Columns of the output that one tile covers: two of the widest vectors.
-pub const TILE_COLUMNS: usize = 32;
-
-/// Packed operands of one product, for equal inner indices.
+/// `target = scale * left right`, with the elements of `onto` added if there are any.
 #[derive(Clone, Copy)]
-pub struct Panels<'a> {
-    /// Panels of [`TILE_ROWS`] rows.
-    pub left: &'a [f32],
-    /// Panels of [`TILE_COLUMNS`] columns.
-    pub right: &'a [f32],
-    /// Inner indices.
-    pub inner: usize,
-    /// Rows of the product.
-    pub rows: usize,
-    /// Columns of the product.
-    pub columns: usize,
+pub struct Product<'a> {
+    pub target: Target,
+    /// A matrix of the target's shape; may be the target itself.
+    pub onto: Option<Source>,
+    pub left: Left<'a>,
+    pub right: Right<'a>,
+    pub scale: f32,
 }
 
-/// `target = scale * left right` or `target += scale * left right`.
+/// Computes a product.
+///
+/// # Panics
+/// When the operands have different numbers of inner indices.
 ///
 /// # Safety
-/// The `rows` x `columns` elements of `target` are valid for writes, initialised when [`Output::Add`],
-/// and no other thread or reference uses them during the call.
-pub unsafe fn multiply(target: Target, panels: Panels<'_>, scale: f32, output: Output) {
-    if !has_wide_vectors() {
-        // SAFETY: the caller's promise.
-        return unsafe { multiply_narrow(target, panels, scale, output) };
+/// As many elements of `target` as the product has are valid for writes, those of `onto` for reads, and no
+/// one else uses them during the call.
+pub unsafe fn multiply(instructions: Instructions, product: Product<'_>) {
+    assert_eq!(product.left.inner(), product.right.inner(), "inner indices");
+    match instructions.set() {
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx512 => instructions.run(Tiles::<Avx512>::of(product)),
+        #[cfg(target_arch = "x86_64")]
+        Set::Avx2 => instructions.run(Tiles::<Avx2>::of(product)),
+        Set::Base => instructions.run(Tiles::<Base>::of(product)),
     }
-    dispatch(Wide(Call { target, panels, scale, output }));
 }
 
-/// [`multiply`] for machines with fewer or shorter vector registers.
-///
-/// # Safety
-/// As for [`multiply`].
-pub unsafe fn multiply_narrow(target: Target, panels: Panels<'_>, scale: f32, output: Output) {
-    dispatch(Narrow(Call { target, panels, scale, output }));
+struct Tiles<'a, V>(Product<'a>, std::marker::PhantomData<V>);
+
+impl<'a, V: Vector> Tiles<'a, V> {
+    fn of(product: Product<'a>) -> Self {
+        Tiles(product, std::marker::PhantomData)
+    }
 }
 
-#[derive(Clone, Copy)]
-struct Call<'a> {
-    target: Target,
-    panels: Panels<'a>,
-    scale: f32,
-    output: Output,
-}
-
-/// Whole tiles in registers: 24 accumulators of 16 lanes.
-struct Wide<'a>(Call<'a>);
-
-/// For 16 vector registers of 8 lanes: a tile in four parts with 12 accumulators each.
-struct Narrow<'a>(Call<'a>);
-
-type Left<'a> = &'a [[f32; TILE_ROWS]];
-type Right<'a> = &'a [[f32; TILE_COLUMNS]];
-
-/// The part of an output that one tile covers.
-struct Place {
-    target: Target,
-    rows: usize,
-    columns: usize,
-}
-
-impl Kernel for Wide<'_> {
+impl<V: Vector> Kernel for Tiles<'_, V> {
     type Output = ();
 
+    /// Columns of the right operand stay in the first cache while the rows of the left one pass.
     #[inline(always)]
     fn run(self) {
-        self.0.each_tile::<Self>();
-    }
-}
-
-impl Kernel for Narrow<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run(self) {
-        self.0.each_tile::<Self>();
-    }
-}
-
-/// How one tile is computed. Not a closure, which would not be compiled for the caller's instructions.
-trait Tile {
-    fn compute(call: &Call<'_>, place: Place, left: Left<'_>, right: Right<'_>);
-}
-
-impl Tile for Wide<'_> {
-    #[inline(always)]
-    fn compute(call: &Call<'_>, place: Place, left: Left<'_>, right: Right<'_>) {
-        match place.rows.div_ceil(4) {
-            1 => call.finish(place, sums::<4, TILE_COLUMNS>(left, right, 0, 0)),
-            2 => call.finish(place, sums::<8, TILE_COLUMNS>(left, right, 0, 0)),
-            _ => call.finish(place, sums::<12, TILE_COLUMNS>(left, right, 0, 0)),
-        }
-    }
-}
-
-impl Tile for Narrow<'_> {
-    #[inline(always)]
-    fn compute(call: &Call<'_>, place: Place, left: Left<'_>, right: Right<'_>) {
-        const ROWS: usize = 6;
-        const COLUMNS: usize = 16;
-        for row in (0..place.rows).step_by(ROWS) {
-            for column in (0..place.columns).step_by(COLUMNS) {
-                let part = Place {
-                    target: place.target.offset(row, column),
-                    rows: (place.rows - row).min(ROWS),
-                    columns: (place.columns - column).min(COLUMNS),
-                };
-                call.finish(part, sums::<ROWS, COLUMNS>(left, right, row, column));
+        let product = self.0;
+        let (rows, columns) = (product.left.rows(), product.right.columns());
+        for column in (0..columns).step_by(2 * V::LANES) {
+            for row in (0..rows).step_by(V::ROWS) {
+                let tile = Tile { product: &product, row, column, width: (columns - column).min(2 * V::LANES) };
+                // SAFETY: `multiply` makes this value for instructions that are there, and its caller
+                // vouches for the target; rows and columns are those of the operands.
+                unsafe { tile.compute::<V>((rows - row).min(V::ROWS)) }
             }
         }
     }
 }
 
-impl Call<'_> {
-    /// A panel of the right operand stays in the first cache while those of the left one pass.
-    #[inline(always)]
-    fn each_tile<T: Tile>(self) {
-        let Panels { left, right, inner, rows, columns } = self.panels;
-        for (right, column) in right.chunks_exact(inner * TILE_COLUMNS).zip((0..columns).step_by(TILE_COLUMNS)) {
-            for (left, row) in left.chunks_exact(inner * TILE_ROWS).zip((0..rows).step_by(TILE_ROWS)) {
-                let place = Place {
-                    target: self.target.offset(row, column),
-                    rows: (rows - row).min(TILE_ROWS),
-                    columns: (columns - column).min(TILE_COLUMNS),
-                };
-                T::compute(&self, place, left.as_chunks().0, right.as_chunks().0);
-            }
+/// One tile, from a row and a column of the product on.
+struct Tile<'a> {
+    product: &'a Product<'a>,
+    row: usize,
+    column: usize,
+    /// Columns that the output has.
+    width: usize,
+}
+
+/// Calls a function with its number of rows, which the compiler must know.
+macro_rules! with_rows {
+    ($tile:ident, $vector:ident, $height:ident, $($rows:literal)+) => {
+        match $height {
+            // SAFETY: the caller's promise.
+            $($rows if $rows <= $vector::ROWS => unsafe { $tile.rows::<$vector, $rows>() },)+
+            _ => unreachable!("a tile has at least one row and at most as many as fit"),
         }
+    };
+}
+
+impl Tile<'_> {
+    /// # Safety
+    /// This is compiled for the instructions of `V`. The tile lies inside the product; see [`multiply`].
+    #[inline(always)]
+    unsafe fn compute<V: Vector>(&self, height: usize) {
+        with_rows!(self, V, height, 12 11 10 9 8 7 6 5 4 3 2 1)
     }
 
-    /// Writes a tile, or as many rows and columns of it as the output has.
+    /// # Safety
+    /// As for [`Tile::compute`]; there are `R` rows.
     #[inline(always)]
-    fn finish<const R: usize, const C: usize>(&self, place: Place, sums: [[f32; C]; R]) {
-        if place.columns == C && place.rows == R {
-            for (row, sums) in sums.iter().enumerate() {
-                // SAFETY: a tile inside the output, which the caller of `multiply` vouches for.
-                unsafe { self.store(place.target, row, sums) };
+    unsafe fn rows<V: Vector, const R: usize>(&self) {
+        let Product { left, right, .. } = *self.product;
+        let (from, step, next) = left.at(self.row);
+        for i in 0..R {
+            V::prefetch(self.product.target.at(self.row + i, self.column));
+            V::prefetch(self.product.target.at(self.row + i, self.column + V::LANES));
+        }
+        // SAFETY: the caller's promise; packed or not, a whole tile of columns is readable.
+        unsafe {
+            let sums = if next == 1 {
+                sums::<V, R>(from, step, 1, right.at(self.column), right.step(), left.inner())
+            } else {
+                sums::<V, R>(from, step, next, right.at(self.column), right.step(), left.inner())
+            };
+            if self.width == 2 * V::LANES {
+                self.finish(sums);
+            } else {
+                self.finish_edge(sums);
             }
-        } else {
-            self.finish_edge(place, &sums);
         }
     }
 
     /// # Safety
-    /// As for [`multiply`].
+    /// As for [`Tile::rows`]; all columns are inside the product.
     #[inline(always)]
-    unsafe fn store<const C: usize>(&self, place: Target, row: usize, sums: &[f32; C]) {
-        let out = place.at(row, 0).cast::<[f32; C]>();
-        let mut values = [0.0; C];
-        if self.output == Output::Add {
-            // SAFETY: initialised, as the output is added to.
-            values = unsafe { out.read_unaligned() };
-            for (value, sum) in values.iter_mut().zip(sums) {
-                *value = sum.mul_add(self.scale, *value);
-            }
-        } else {
-            for (value, sum) in values.iter_mut().zip(sums) {
-                *value = sum * self.scale;
+    unsafe fn finish<V: Vector, const R: usize>(&self, sums: [[V; 2]; R]) {
+        let Product { target, onto, scale, .. } = *self.product;
+        // SAFETY: the caller's promise.
+        unsafe {
+            let scale = V::splat(scale);
+            for (i, halves) in sums.into_iter().enumerate() {
+                for (half, sum) in halves.into_iter().enumerate() {
+                    let (row, column) = (self.row + i, self.column + half * V::LANES);
+                    let value = match onto {
+                        Some(onto) => sum.mul_add(scale, V::load(onto.at(row, column))),
+                        None => sum.mul(scale),
+                    };
+                    value.store(target.at(row, column));
+                }
             }
         }
-        // SAFETY: the caller's promise.
-        unsafe { out.write_unaligned(values) };
     }
 
-    #[inline(never)]
-    fn finish_edge<const R: usize, const C: usize>(&self, place: Place, sums: &[[f32; C]; R]) {
-        for (row, sums) in sums[..place.rows].iter().enumerate() {
-            for (column, sum) in sums[..place.columns].iter().enumerate() {
-                // SAFETY: an element of the output, which the caller of `multiply` vouches for.
-                unsafe { self.store(place.target.offset(0, column), row, &[*sum]) };
+    /// # Safety
+    /// As for [`Tile::rows`].
+    #[inline(always)]
+    unsafe fn finish_edge<V: Vector, const R: usize>(&self, sums: [[V; 2]; R]) {
+        let Product { target, onto, scale, .. } = *self.product;
+        let mut row_sums = [0.0f32; TILE_COLUMNS];
+        for (i, [first, second]) in sums.into_iter().enumerate() {
+            // SAFETY: two vectors are at most a tile wide; what is written are elements of the output.
+            unsafe {
+                first.store(row_sums.as_mut_ptr());
+                second.store(row_sums.as_mut_ptr().add(V::LANES));
+                for (j, sum) in row_sums[..self.width].iter().enumerate() {
+                    let (row, column) = (self.row + i, self.column + j);
+                    let value = match onto {
+                        Some(onto) => sum.mul_add(scale, *onto.at(row, column)),
+                        None => sum * scale,
+                    };
+                    target.at(row, column).write(value);
+                }
             }
         }
     }
 }
 
-/// Sums over the inner index of `R` x `C` elements of a tile, from a row and a column of it on.
+/// Sums over the inner index of `R` rows, `next` apart on the left, and two vectors of columns.
+///
+/// # Safety
+/// This is compiled for the instructions of `V`, and the operands reach as far as that.
 #[inline(always)]
-fn sums<const R: usize, const C: usize>(left: Left<'_>, right: Right<'_>, row: usize, column: usize) -> [[f32; C]; R] {
-    let mut sums = [[0.0f32; C]; R];
-    for (left, right) in left.iter().zip(right) {
-        for i in 0..R {
-            for j in 0..C {
-                sums[i][j] = left[row + i].mul_add(right[column + j], sums[i][j]);
-            }
+unsafe fn sums<V: Vector, const R: usize>(
+    left: *const f32,
+    left_step: usize,
+    next: usize,
+    mut right: *const f32,
+    right_step: usize,
+    inner: usize,
+) -> [[V; 2]; R] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut sums = [[V::splat(0.0); 2]; R];
+        let mut quads: [*const f32; 3] = std::array::from_fn(|quad| left.wrapping_add(4 * quad * next));
+        if next != 1 {
+            // Otherwise the compiler finds each row's address from the last one's, which takes longer than the sums.
+            quads = std::hint::black_box(quads);
         }
+        for _ in 0..inner {
+            let columns = [V::load(right), V::load(right.add(V::LANES))];
+            for i in 0..R {
+                let row = V::splat(*quads[i / 4].add(i % 4 * next));
+                for half in 0..2 {
+                    sums[i][half] = row.mul_add(columns[half], sums[i][half]);
+                }
+            }
+            quads = quads.map(|quad| quad.wrapping_add(left_step));
+            right = right.wrapping_add(right_step);
+        }
+        sums
     }
-    sums
 }

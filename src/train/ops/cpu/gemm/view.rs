@@ -1,5 +1,7 @@
 //! Read-only strided matrices.
 
+use std::ops::Range;
+
 /// A read-only strided matrix.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
@@ -45,6 +47,28 @@ impl<'a> View<'a> {
         }
     }
 
+    /// Rows `rows` and columns `columns`.
+    ///
+    /// # Panics
+    /// When the matrix has not that many.
+    pub fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(rows.start <= rows.end && rows.end <= self.rows, "rows of the matrix");
+        assert!(columns.start <= columns.end && columns.end <= self.columns, "columns of the matrix");
+        let empty = rows.is_empty() || columns.is_empty();
+        let first = if empty { 0 } else { rows.start * self.row_stride + columns.start * self.column_stride };
+        View { data: &self.data[first..], rows: rows.len(), columns: columns.len(), ..self }
+    }
+
+    /// From the first element on.
+    pub fn data(&self) -> &'a [f32] {
+        self.data
+    }
+
+    /// From an element to the next row's, and to the next column's.
+    pub fn strides(&self) -> (usize, usize) {
+        (self.row_stride, self.column_stride)
+    }
+
     /// Whether neighbours of a row are neighbours in memory; otherwise those of a column are.
     pub fn has_contiguous_rows(&self) -> bool {
         self.column_stride == 1
@@ -65,5 +89,23 @@ mod tests {
     #[should_panic(expected = "a view within its data")]
     fn a_view_past_its_data_is_refused() {
         View::strided(&[0.0; 10], 2, 4, 7);
+    }
+
+    #[test]
+    fn a_part_has_the_elements_of_its_place() {
+        let values: Vec<f32> = (0..30).map(|x| x as f32).collect();
+        let part = View::strided(&values, 5, 4, 6).part(2..4, 1..3);
+        assert_eq!([part.row(0, 0, 2), part.row(1, 0, 2)], [&[13.0, 14.0], &[19.0, 20.0]]);
+        assert_eq!(
+            View::strided(&values, 5, 4, 6).transposed().part(1..3, 2..4).transposed().row(1, 0, 2),
+            [19.0, 20.0]
+        );
+        assert_eq!(View::new(&values, 5, 6).part(5..5, 6..6).data().len(), 30);
+    }
+
+    #[test]
+    #[should_panic(expected = "columns of the matrix")]
+    fn a_part_outside_is_refused() {
+        View::strided(&[0.0; 20], 2, 4, 7).part(0..2, 3..5);
     }
 }

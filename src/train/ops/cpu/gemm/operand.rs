@@ -1,0 +1,133 @@
+//! Operands as a tile reads them: packed into panels, or where they lie.
+//!
+//! A panel holds [`TILE_ROWS`] rows of the left operand or [`TILE_COLUMNS`] columns of the right one, all
+//! of one inner index side by side. What a panel lacks at the edge of the matrix is zero.
+
+use std::ops::Range;
+
+use super::View;
+
+/// Rows of a panel of the left operand; a tile covers all of them or half of them.
+pub const TILE_ROWS: usize = 12;
+/// Columns of a panel of the right operand: two of the widest vectors.
+pub const TILE_COLUMNS: usize = 32;
+
+/// Bytes of a cache line, and of the widest vector.
+pub const LINE: usize = 64;
+
+/// A left operand: rows by inner indices.
+#[derive(Clone, Copy)]
+pub struct Left<'a> {
+    data: &'a [f32],
+    rows: usize,
+    inner: usize,
+    /// From an element to the next row's, the next inner index's, the next panel's.
+    next: usize,
+    step: usize,
+    panel: usize,
+}
+
+impl<'a> Left<'a> {
+    /// Reads a matrix where it lies.
+    pub fn of(view: View<'a>) -> Self {
+        let (next, step) = view.strides();
+        Left { data: view.data(), rows: view.rows(), inner: view.columns(), next, step, panel: next * TILE_ROWS }
+    }
+
+    /// # Panics
+    /// When the panels are not complete.
+    pub fn packed(data: &'a [f32], rows: usize, inner: usize) -> Self {
+        assert_eq!(data.len(), panels_len(rows, TILE_ROWS, inner), "complete panels");
+        Left { data, rows, inner, next: 1, step: TILE_ROWS, panel: TILE_ROWS * inner }
+    }
+
+    pub fn rows(&self) -> usize {
+        self.rows
+    }
+
+    pub fn inner(&self) -> usize {
+        self.inner
+    }
+
+    /// Where a row begins, what is between its elements, and between it and the next row of its panel.
+    #[inline(always)]
+    pub fn at(&self, row: usize) -> (*const f32, usize, usize) {
+        let place = row / TILE_ROWS * self.panel + row % TILE_ROWS * self.next;
+        (self.data.as_ptr().wrapping_add(place), self.step, self.next)
+    }
+}
+
+/// A right operand: inner indices by columns.
+#[derive(Clone, Copy)]
+pub struct Right<'a> {
+    data: &'a [f32],
+    columns: usize,
+    inner: usize,
+    /// From an element to the next inner index's, the next panel's.
+    step: usize,
+    panel: usize,
+}
+
+impl<'a> Right<'a> {
+    /// Reads a matrix where it lies, if its rows can be read a whole panel at a time.
+    pub fn of(view: View<'a>) -> Option<Self> {
+        let whole = view.has_contiguous_rows() && view.columns().is_multiple_of(TILE_COLUMNS);
+        let right = Right {
+            data: view.data(),
+            columns: view.columns(),
+            inner: view.rows(),
+            step: view.strides().0,
+            panel: TILE_COLUMNS,
+        };
+        whole.then_some(right)
+    }
+
+    /// # Panics
+    /// When the panels are not complete.
+    pub fn packed(data: &'a [f32], columns: usize, inner: usize) -> Self {
+        assert_eq!(data.len(), panels_len(columns, TILE_COLUMNS, inner), "complete panels");
+        Right { data, columns, inner, step: TILE_COLUMNS, panel: TILE_COLUMNS * inner }
+    }
+
+    /// Inner indices `inner` and columns `columns`, which begin with a panel.
+    ///
+    /// # Panics
+    /// When the operand has not that many, or a panel would be divided.
+    pub fn part(self, inner: Range<usize>, columns: Range<usize>) -> Self {
+        assert!(inner.start <= inner.end && inner.end <= self.inner, "inner indices of the operand");
+        assert!(columns.start <= columns.end && columns.end <= self.columns, "columns of the operand");
+        assert!(columns.start.is_multiple_of(TILE_COLUMNS), "whole panels before the part");
+        let empty = inner.is_empty() || columns.is_empty();
+        let first = if empty { 0 } else { columns.start / TILE_COLUMNS * self.panel + inner.start * self.step };
+        Right { data: &self.data[first..], columns: columns.len(), inner: inner.len(), ..self }
+    }
+
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    pub fn inner(&self) -> usize {
+        self.inner
+    }
+
+    /// Whether no vector of it spans two cache lines.
+    pub fn is_aligned(&self) -> bool {
+        self.data.as_ptr().addr().is_multiple_of(LINE) && (self.step * size_of::<f32>()).is_multiple_of(LINE)
+    }
+
+    /// From an element to the next inner index's.
+    pub fn step(&self) -> usize {
+        self.step
+    }
+
+    /// Where a column begins.
+    #[inline(always)]
+    pub fn at(&self, column: usize) -> *const f32 {
+        self.data.as_ptr().wrapping_add(column / TILE_COLUMNS * self.panel + column % TILE_COLUMNS)
+    }
+}
+
+/// Elements of the panels of `len` rows or columns.
+pub fn panels_len(len: usize, tile: usize, inner: usize) -> usize {
+    len.next_multiple_of(tile) * inner
+}

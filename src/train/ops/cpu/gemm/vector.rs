@@ -1,0 +1,226 @@
+//! Vector registers of the innermost loops, one type for each set of instructions.
+//!
+//! The compiler turns loops over arrays into vectors too, but sometimes keeps accumulators in memory;
+//! here nothing is left to chance.
+
+/// A register of f32 lanes.
+pub trait Vector: Copy {
+    const LANES: usize;
+    /// Rows of a tile of two vectors of columns whose accumulators fit the registers.
+    const ROWS: usize;
+
+    /// # Safety
+    /// The machine has the instructions, and runs this in a function that is compiled for them.
+    unsafe fn splat(value: f32) -> Self;
+
+    /// # Safety
+    /// As for [`Vector::splat`]; `LANES` elements are readable.
+    unsafe fn load(from: *const f32) -> Self;
+
+    /// # Safety
+    /// As for [`Vector::splat`]; `LANES` elements are writable.
+    unsafe fn store(self, to: *mut f32);
+
+    /// `self * factor + term`, rounded once.
+    ///
+    /// # Safety
+    /// As for [`Vector::splat`].
+    unsafe fn mul_add(self, factor: Self, term: Self) -> Self;
+
+    /// # Safety
+    /// As for [`Vector::splat`].
+    unsafe fn mul(self, factor: Self) -> Self;
+
+    /// Brings a line into the first cache, to be written soon.
+    #[inline(always)]
+    fn prefetch(to: *const f32) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint, which reads nothing.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(to.cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = to;
+    }
+
+    /// Writes 4 columns of `LANES` rows as 4 rows of `LANES` columns.
+    ///
+    /// # Safety
+    /// As for [`Vector::splat`]; at `from` there are `LANES` rows of 4 elements, `row` apart, at `to` is room
+    /// for 4 rows, `to_row` apart.
+    unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize);
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::Vector;
+
+    #[derive(Clone, Copy)]
+    pub struct Avx512(__m512);
+
+    #[derive(Clone, Copy)]
+    pub struct Avx2(__m256);
+
+    impl Vector for Avx512 {
+        const LANES: usize = 16;
+        const ROWS: usize = 12;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the caller's promise.
+            Avx512(unsafe { _mm512_set1_ps(value) })
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller's promise.
+            Avx512(unsafe { _mm512_loadu_ps(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the caller's promise.
+            unsafe { _mm512_storeu_ps(to, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
+            // SAFETY: the caller's promise.
+            Avx512(unsafe { _mm512_fmadd_ps(self.0, factor.0, term.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn mul(self, factor: Self) -> Self {
+            // SAFETY: the caller's promise.
+            Avx512(unsafe { _mm512_mul_ps(self.0, factor.0) })
+        }
+
+        /// Rows `i`, `i + 4`, `i + 8` and `i + 12` share a register, so that only steps within quarters are
+        /// left, which are the cheap ones.
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize) {
+            // SAFETY: the caller's promise: rows 0 to 15 at `from`, rows 0 to 3 at `to`.
+            unsafe {
+                let quarter = |index: usize| _mm_loadu_ps(from.add(index * row));
+                let four = |index: usize| {
+                    let rows = _mm512_castps128_ps512(quarter(index));
+                    let rows = _mm512_insertf32x4::<1>(rows, quarter(index + 4));
+                    let rows = _mm512_insertf32x4::<2>(rows, quarter(index + 8));
+                    _mm512_insertf32x4::<3>(rows, quarter(index + 12))
+                };
+                let [a, b, c, d] = [four(0), four(1), four(2), four(3)];
+                let [ab, cd] = [_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d)].map(|x| _mm512_castps_pd(x));
+                let columns = [_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd)];
+                let [ab, cd] = [_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d)].map(|x| _mm512_castps_pd(x));
+                let more = [_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd)];
+                for (index, column) in columns.into_iter().chain(more).enumerate() {
+                    _mm512_storeu_ps(to.add(index * to_row), _mm512_castpd_ps(column));
+                }
+            }
+        }
+    }
+
+    impl Vector for Avx2 {
+        const LANES: usize = 8;
+        const ROWS: usize = 6;
+
+        #[inline(always)]
+        unsafe fn splat(value: f32) -> Self {
+            // SAFETY: the caller's promise.
+            Avx2(unsafe { _mm256_set1_ps(value) })
+        }
+
+        #[inline(always)]
+        unsafe fn load(from: *const f32) -> Self {
+            // SAFETY: the caller's promise.
+            Avx2(unsafe { _mm256_loadu_ps(from) })
+        }
+
+        #[inline(always)]
+        unsafe fn store(self, to: *mut f32) {
+            // SAFETY: the caller's promise.
+            unsafe { _mm256_storeu_ps(to, self.0) }
+        }
+
+        #[inline(always)]
+        unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
+            // SAFETY: the caller's promise.
+            Avx2(unsafe { _mm256_fmadd_ps(self.0, factor.0, term.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn mul(self, factor: Self) -> Self {
+            // SAFETY: the caller's promise.
+            Avx2(unsafe { _mm256_mul_ps(self.0, factor.0) })
+        }
+
+        #[inline(always)]
+        unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize) {
+            // SAFETY: the caller's promise: rows 0 to 7 at `from`, rows 0 to 3 at `to`.
+            unsafe {
+                let half = |index: usize| _mm_loadu_ps(from.add(index * row));
+                let two = |index: usize| _mm256_set_m128(half(index + 4), half(index));
+                let [a, b, c, d] = [two(0), two(1), two(2), two(3)];
+                let [ab, cd] = [_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d)].map(|x| _mm256_castps_pd(x));
+                let columns = [_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd)];
+                let [ab, cd] = [_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d)].map(|x| _mm256_castps_pd(x));
+                let more = [_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd)];
+                for (index, column) in columns.into_iter().chain(more).enumerate() {
+                    _mm256_storeu_ps(to.add(index * to_row), _mm256_castpd_ps(column));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+pub use x86::{Avx2, Avx512};
+
+/// Four lanes in an array: NEON where that is part of the architecture, any instructions elsewhere.
+#[derive(Clone, Copy)]
+pub struct Base([f32; 4]);
+
+impl Vector for Base {
+    const LANES: usize = 4;
+    const ROWS: usize = 12;
+
+    #[inline(always)]
+    unsafe fn splat(value: f32) -> Self {
+        Base([value; 4])
+    }
+
+    #[inline(always)]
+    unsafe fn load(from: *const f32) -> Self {
+        // SAFETY: the caller's promise.
+        Base(unsafe { from.cast::<[f32; 4]>().read_unaligned() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, to: *mut f32) {
+        // SAFETY: the caller's promise.
+        unsafe { to.cast::<[f32; 4]>().write_unaligned(self.0) }
+    }
+
+    #[inline(always)]
+    unsafe fn mul_add(self, factor: Self, term: Self) -> Self {
+        Base(std::array::from_fn(|lane| self.0[lane].mul_add(factor.0[lane], term.0[lane])))
+    }
+
+    #[inline(always)]
+    unsafe fn mul(self, factor: Self) -> Self {
+        Base(std::array::from_fn(|lane| self.0[lane] * factor.0[lane]))
+    }
+
+    #[inline(always)]
+    unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize) {
+        // SAFETY: the caller's promise.
+        let rows: [[f32; 4]; 4] =
+            std::array::from_fn(|i| unsafe { from.add(i * row).cast::<[f32; 4]>().read_unaligned() });
+        for j in 0..4 {
+            // SAFETY: the caller's promise.
+            unsafe { Base(rows.map(|row| row[j])).store(to.add(j * to_row)) }
+        }
+    }
+}
