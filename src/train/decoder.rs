@@ -1,7 +1,7 @@
 //! Inference on the host with a cache of keys and values: a few tokens at a time, plain Rust.
 //!
-//! It needs neither gradients nor a device, so it runs the same for models trained anywhere. One
-//! token reads every weight once; what counts is the memory's speed, not a matrix product's.
+//! It needs neither gradients nor a device, so it runs the same for models trained anywhere. Every weight is
+//! read once for all tokens that are computed together.
 
 use std::collections::BTreeMap;
 
@@ -9,31 +9,33 @@ use rayon::prelude::*;
 
 use super::config::{Ffn, ModelConfig};
 use super::model::Transformer;
-use super::ops::simd::{LANES, dot, exp, kernel, sum_lanes};
+use super::ops::gemm::{Output, Packed, TILE_COLUMNS, View, packed_product};
+use super::ops::simd::{dot, exp, kernel};
 use super::ops::{RopeTable, gelu_in_place};
 
 /// A model's weights on the host.
-#[derive(Clone, Debug)]
 pub struct Decoder {
     config: ModelConfig,
+    /// `[vocab_size, d_model]`.
     embedding: Vec<f32>,
+    /// The same as the output head.
+    head: Packed,
     layers: Vec<Layer>,
     final_norm: Vec<f32>,
     rope: RopeTable,
 }
 
-#[derive(Clone, Debug)]
 struct Layer {
     input_norm: Vec<f32>,
-    query: Vec<f32>,
-    key: Vec<f32>,
-    value: Vec<f32>,
+    query: Packed,
+    key: Packed,
+    value: Packed,
     head_norms: Option<[Vec<f32>; 2]>,
-    output: Vec<f32>,
+    output: Packed,
     ffn_norm: Vec<f32>,
-    gate: Option<Vec<f32>>,
-    up: Vec<f32>,
-    down: Vec<f32>,
+    gate: Option<Packed>,
+    up: Packed,
+    down: Packed,
 }
 
 /// Where a row of the residual stream belongs.
@@ -82,22 +84,24 @@ impl Decoder {
         let layers = (0..config.layers)
             .map(|layer| {
                 let mut part = |name: &str| take(format!("model.layers.{layer}.{name}.weight"));
+                let ModelConfig { d_model, heads, head_dim, ffn, .. } = config;
                 Layer {
                     input_norm: part("input_layernorm"),
-                    query: part("self_attn.q_proj"),
-                    key: part("self_attn.k_proj"),
-                    value: part("self_attn.v_proj"),
+                    query: packed(&part("self_attn.q_proj"), d_model),
+                    key: packed(&part("self_attn.k_proj"), d_model),
+                    value: packed(&part("self_attn.v_proj"), d_model),
                     head_norms: config.qk_norm.then(|| [part("self_attn.q_norm"), part("self_attn.k_norm")]),
-                    output: part("self_attn.o_proj"),
+                    output: packed(&part("self_attn.o_proj"), heads * head_dim),
                     ffn_norm: part("post_attention_layernorm"),
-                    gate: matches!(config.ffn, Ffn::SwiGlu { .. }).then(|| part("mlp.gate_proj")),
-                    up: part("mlp.up_proj"),
-                    down: part("mlp.down_proj"),
+                    gate: matches!(ffn, Ffn::SwiGlu { .. }).then(|| packed(&part("mlp.gate_proj"), d_model)),
+                    up: packed(&part("mlp.up_proj"), d_model),
+                    down: packed(&part("mlp.down_proj"), ffn.hidden()),
                 }
             })
             .collect();
         let rope = RopeTable::new(config.context, config.head_dim, config.rope_theta);
-        Decoder { config, embedding, layers, final_norm, rope }
+        let head = packed(&embedding, config.d_model);
+        Decoder { config, embedding, head, layers, final_norm, rope }
     }
 
     /// The model's shape.
@@ -144,7 +148,7 @@ impl Decoder {
             last.extend_from_slice(&x[end - config.d_model..end]);
         }
         let last = rms_norm(&last, &self.final_norm, config.norm_eps);
-        project(&last, &self.embedding, config.d_model).chunks(config.vocab_size).map(<[f32]>::to_vec).collect()
+        project(&last, &self.head).chunks(config.vocab_size).map(<[f32]>::to_vec).collect()
     }
 
     /// Adds the attention branch of a layer to the residual stream of the tokens at `rows`.
@@ -158,9 +162,9 @@ impl Decoder {
     ) {
         let config = &self.config;
         let normed = rms_norm(x, &layer.input_norm, config.norm_eps);
-        let mut queries = project(&normed, &layer.query, config.d_model);
-        let mut keys = project(&normed, &layer.key, config.d_model);
-        let values = project(&normed, &layer.value, config.d_model);
+        let mut queries = project(&normed, &layer.query);
+        let mut keys = project(&normed, &layer.key);
+        let values = project(&normed, &layer.value);
         if let Some([query, key]) = &layer.head_norms {
             queries = rms_norm(&queries, query, config.norm_eps);
             keys = rms_norm(&keys, key, config.norm_eps);
@@ -183,7 +187,7 @@ impl Decoder {
                 self.attend_head(&sequences[place.sequence].0.layers[index], place.position + 1, head, query)
             })
             .collect();
-        add(x, &project(&mixed, &layer.output, config.heads * config.head_dim));
+        add(x, &project(&mixed, &layer.output));
     }
 
     /// Mean of the first `seen` values of a head, weighted by its attention.
@@ -199,29 +203,45 @@ impl Decoder {
     fn feed_forward(&self, layer: &Layer, x: &mut [f32]) {
         let config = &self.config;
         let normed = rms_norm(x, &layer.ffn_norm, config.norm_eps);
-        let mut inner = project(&normed, &layer.up, config.d_model);
+        let mut inner = project(&normed, &layer.up);
         match &layer.gate {
-            Some(gate) => swiglu(&mut inner, &project(&normed, gate, config.d_model)),
+            Some(gate) => swiglu(&mut inner, &project(&normed, gate)),
             None => gelu_in_place(&mut inner),
         }
-        add(x, &project(&inner, &layer.down, config.ffn.hidden()));
+        add(x, &project(&inner, &layer.down));
     }
 }
 
-/// Rows of `x` (`width` wide) times the transpose of `weight` `[out, width]`: `[rows, out]`.
-fn project(x: &[f32], weight: &[f32], width: usize) -> Vec<f32> {
-    /// Weight rows per task; each stays in cache while all rows of `x` use it.
-    const TASK: usize = 64;
-    let (rows, columns) = (x.len() / width, weight.len() / width);
-    let mut transposed = vec![0.0; rows * columns];
-    transposed
-        .par_chunks_mut(TASK * rows)
-        .zip(weight.par_chunks(TASK * width))
-        .for_each(|(out, weight)| dot_products(out, x, weight, width));
-    if rows == 1 {
-        return transposed;
+/// A weight `[out, width]` as the right operand of products.
+fn packed(weight: &[f32], width: usize) -> Packed {
+    let mut packed = Packed::default();
+    packed.pack(View::new(weight, weight.len() / width, width).transposed());
+    packed
+}
+
+/// Rows of `x` times the transpose of `weight` `[out, width]`: `[rows, out]`. A row has the same bits whatever is
+/// computed beside it.
+fn project(x: &[f32], weight: &Packed) -> Vec<f32> {
+    /// Multiplications of a task at least.
+    const TASK: usize = 1 << 16;
+    let weight = weight.operand();
+    let (width, columns) = (weight.inner(), weight.columns());
+    let rows = x.len() / width;
+    let step = TASK.div_ceil(x.len()).next_multiple_of(TILE_COLUMNS);
+    let mut pieces = vec![0.0; rows * columns];
+    pieces.par_chunks_mut(step * rows).enumerate().for_each(|(piece, out)| {
+        let first = piece * step;
+        let part = weight.part(0..width, first..first + out.len() / rows);
+        packed_product(out, View::new(x, rows, width), part, 1.0, Output::Overwrite);
+    });
+    if rows == 1 || step >= columns {
+        return pieces;
     }
-    (0..rows).flat_map(|row| transposed.iter().skip(row).step_by(rows)).copied().collect()
+    let of_row = |row: usize, piece: &[f32]| -> Vec<f32> {
+        let columns = piece.len() / rows;
+        piece[row * columns..][..columns].to_vec()
+    };
+    (0..rows).flat_map(|row| pieces.chunks(step * rows).flat_map(move |piece| of_row(row, piece))).collect()
 }
 
 fn add(x: &mut [f32], branch: &[f32]) {
@@ -248,82 +268,6 @@ fn rotate(x: &mut [f32], heads: usize, rows: &[Place], rope: &RopeTable) {
             second[j] = b * cos[j] + a * sin[j];
         }
     }
-}
-
-kernel! {
-    /// `out[w, x] = dot(weight row w, x row x)`, the same bits whatever shares a block with a row.
-    fn dot_products<'a>(out: &'a mut [f32], x: &'a [f32], weight: &'a [f32], width: usize) -> () {
-        let rows = x.len() / width;
-        let mut weights = weight.chunks_exact(width);
-        let mut outs = out.chunks_mut(BLOCK * rows);
-        while let Some(first) = weights.next() {
-            let out = outs.next().unwrap_or_default();
-            let others = [weights.next(), weights.next(), weights.next()];
-            match others {
-                [Some(second), Some(third), Some(fourth)] => {
-                    dot_block(out, x, [first, second, third, fourth]);
-                }
-                _ => {
-                    let few = std::iter::once(first).chain(others.into_iter().flatten());
-                    for (out, weight) in out.chunks_exact_mut(rows).zip(few) {
-                        dot_block(out, x, [weight]);
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// Rows of weights, and of `x`, whose products are computed side by side.
-const BLOCK: usize = 4;
-
-/// Products of all rows of `x` with `W` rows of weights, `[W, rows]`.
-#[inline(always)]
-fn dot_block<const W: usize>(out: &mut [f32], x: &[f32], weights: [&[f32]; W]) {
-    let width = weights[0].len();
-    let rows = x.len() / width;
-    let mut write = |row: usize, sums: [f32; W]| {
-        for (weight, sum) in sums.into_iter().enumerate() {
-            out[weight * rows + row] = sum;
-        }
-    };
-    let whole = rows - rows % BLOCK;
-    for row in (0..whole).step_by(BLOCK) {
-        let at = |offset: usize| &x[(row + offset) * width..][..width];
-        let sums = dots([at(0), at(1), at(2), at(3)], weights);
-        sums.into_iter().enumerate().for_each(|(offset, sums)| write(row + offset, sums));
-    }
-    for row in whole..rows {
-        let [sums] = dots([&x[row * width..][..width]], weights);
-        write(row, sums);
-    }
-}
-
-/// [`dot`] of every row of `x` with every row of weights; all rows have the same length.
-#[inline(always)]
-fn dots<const X: usize, const W: usize>(x: [&[f32]; X], weights: [&[f32]; W]) -> [[f32; W]; X] {
-    let mut lanes = [[[0.0f32; LANES]; W]; X];
-    let x = x.map(|row| row.as_chunks::<LANES>());
-    let weights = weights.map(|row| row.as_chunks::<LANES>());
-    for chunk in 0..weights[0].0.len() {
-        for (lanes, (x, _)) in lanes.iter_mut().zip(&x) {
-            let x = &x[chunk];
-            for (lanes, (weight, _)) in lanes.iter_mut().zip(&weights) {
-                let weight = &weight[chunk];
-                for lane in 0..LANES {
-                    lanes[lane] = x[lane].mul_add(weight[lane], lanes[lane]);
-                }
-            }
-        }
-    }
-    for (lanes, (_, x)) in lanes.iter_mut().zip(&x) {
-        for (lanes, (_, weight)) in lanes.iter_mut().zip(&weights) {
-            for (lane, (x, weight)) in x.iter().zip(*weight).enumerate() {
-                lanes[lane] = x.mul_add(*weight, lanes[lane]);
-            }
-        }
-    }
-    lanes.map(|lanes| lanes.map(sum_lanes))
 }
 
 kernel! {
@@ -378,24 +322,24 @@ mod tests {
     use super::*;
     use crate::core::rng::Rng;
 
-    kernel! {
-        fn alone<'a>(x: &'a [f32], weight: &'a [f32]) -> f32 {
-            dot(x, weight)
-        }
-    }
-
-    /// Rows, weights and widths that fill no block.
+    /// Rows, weights and widths that fill no tile; the last is more than one task.
     #[test]
     fn a_row_has_the_same_bits_whatever_is_computed_beside_it() {
         let mut rng = Rng::new(5);
         let mut values = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.normal() as f32).collect() };
-        for (rows, weights, width) in [(1, 1, 16), (1, 7, 33), (4, 64, 40), (6, 131, 37), (16, 66, 320), (3, 3, 5)] {
-            let (x, weight) = (values(rows * width), values(weights * width));
-            let found = project(&x, &weight, width);
-            for (row, found) in found.chunks(weights).enumerate() {
+        for (rows, columns, width) in [(1, 1, 16), (1, 7, 33), (4, 64, 40), (6, 131, 37), (3, 3, 5), (16, 515, 1030)] {
+            let (x, weight) = (values(rows * width), values(columns * width));
+            let operand = packed(&weight, width);
+            let found = project(&x, &operand);
+            assert_eq!(found.len(), rows * columns);
+            for (row, found) in found.chunks(columns).enumerate() {
                 let x = &x[row * width..][..width];
-                let expected: Vec<u32> = weight.chunks(width).map(|weight| alone(x, weight).to_bits()).collect();
-                assert_eq!(found.iter().map(|x| x.to_bits()).collect::<Vec<_>>(), expected, "{rows} {weights} {width}");
+                assert_eq!(found, project(x, &operand), "row {row} of {rows}, {columns} x {width}");
+                for (column, found) in found.iter().enumerate() {
+                    let weight = &weight[column * width..][..width];
+                    let expected: f64 = x.iter().zip(weight).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                    assert!((f64::from(*found) - expected).abs() < 1e-3, "{found} is not {expected}");
+                }
             }
         }
     }

@@ -75,8 +75,7 @@ fn launches(options: &TrainOptions, folder: &Path) -> Result<Vec<(Launch, &'stat
     for &threads in &options.threads {
         let state_dir = folder.join("state");
         let mut command = stepwell(&state_dir, &["bench", "contestant", "train"])?;
-        // As the engine starts the worker that trains.
-        command.arg(folder).env("MIMALLOC_PURGE_DELAY", "-1");
+        command.arg(folder);
         found.push((OURS, Mode::F32, threads, command));
         for &mode in &options.torch {
             let command = Peer::Train.command(&options.python, folder, &mode.to_string(), threads)?;

@@ -4,7 +4,7 @@
 mod activation;
 mod adamw;
 mod attention_context;
-#[cfg(feature = "flex")]
+#[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "other backends only generate with these"))]
 mod cpu;
 mod dropout_mask;
 #[cfg(feature = "flex")]
@@ -21,6 +21,7 @@ pub(super) mod simd;
 pub use activation::Activation;
 pub use adamw::{AdamWStep, adamw_update, sum_squares};
 pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
+pub(super) use cpu::gemm;
 #[cfg(feature = "flex")]
 pub use cpu::muon::muon_update;
 pub use dropout_mask::DropoutMask;
