@@ -2,11 +2,11 @@
 
 use rayon::prelude::*;
 
-use super::gemm::{Output, View, parallel_product_into};
+use super::gemm::{Output, View, parallel_product, parallel_product_into};
 use crate::train::ops::simd::{LANES, exp, kernel, sum_lanes};
 
 /// Rows whose logits are held at a time. The head's gradient is read and written once per chunk.
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
 
 /// The tied head: `logits = x weight^T`.
 #[derive(Clone, Copy)]
@@ -53,9 +53,7 @@ pub fn token_nll(head: Head<'_>) -> Vec<f32> {
 pub fn token_nll_with_gradients(head: Head<'_>, scale: f32, trained: HeadWeight) -> (Vec<f32>, HeadGradients) {
     let (vocab, width) = (head.vocab(), head.width);
     let mut nll = Vec::with_capacity(head.targets.len());
-    let weight = (trained == HeadWeight::Trained).then(|| vec![0.0; head.weight.len()]);
-    let mut gradients = HeadGradients { x: vec![0.0; head.x.len()], weight };
-    let mut dx_chunks = gradients.x.chunks_mut(CHUNK * width);
+    let mut gradients = HeadGradients { x: Vec::with_capacity(head.x.len()), weight: None };
     for_each_chunk(head, |chunk, logits| {
         nll.par_extend(logits.par_chunks_mut(vocab).zip(chunk.targets).map(|(logits, target)| {
             if *target < 0 {
@@ -66,10 +64,13 @@ pub fn token_nll_with_gradients(head: Head<'_>, scale: f32, trained: HeadWeight)
         }));
         let rows = chunk.targets.len();
         let dlogits = View::new(logits, rows, vocab);
-        let dx = dx_chunks.next().expect("one chunk of gradients per chunk of rows");
-        parallel_product_into(dx, dlogits, View::new(head.weight, vocab, width), Output::Overwrite);
-        if let Some(dweight) = &mut gradients.weight {
-            parallel_product_into(dweight, dlogits.transposed(), View::new(chunk.x, rows, width), Output::Add);
+        gradients.x.extend(parallel_product(dlogits, View::new(head.weight, vocab, width)));
+        if trained == HeadWeight::Trained {
+            let (dlogits, x) = (dlogits.transposed(), View::new(chunk.x, rows, width));
+            match &mut gradients.weight {
+                Some(sum) => parallel_product_into(sum, dlogits, x, Output::Add),
+                none => *none = Some(parallel_product(dlogits, x)),
+            }
         }
     });
     (nll, gradients)
@@ -84,12 +85,10 @@ impl Head<'_> {
 /// Calls `visit` with each chunk of rows and its logits, in order.
 fn for_each_chunk(head: Head<'_>, mut visit: impl FnMut(Head<'_>, &mut [f32])) {
     let (vocab, width) = (head.vocab(), head.width);
-    let mut logits = vec![0.0; CHUNK.min(head.targets.len()) * vocab];
     let weight = View::new(head.weight, vocab, width).transposed();
     for (x, targets) in head.x.chunks(CHUNK * width).zip(head.targets.chunks(CHUNK)) {
-        let logits = &mut logits[..targets.len() * vocab];
-        parallel_product_into(logits, View::new(x, targets.len(), width), weight, Output::Overwrite);
-        visit(Head { x, targets, ..head }, logits);
+        let mut logits = parallel_product(View::new(x, targets.len(), width), weight);
+        visit(Head { x, targets, ..head }, &mut logits);
     }
 }
 

@@ -1,17 +1,17 @@
 //! Dropout, forward and backward: both multiply with the same factors.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
+use super::parts::in_parts;
 use crate::train::ops::DropoutMask;
 
 /// Each element times its factor.
 pub fn dropout(x: &[f32], mask: DropoutMask) -> Vec<f32> {
     const TASK: usize = 1 << 14;
-    let mut out = vec![0.0; x.len()];
-    out.par_chunks_mut(TASK).zip(x.par_chunks(TASK)).enumerate().for_each(|(task, (out, x))| {
-        for (index, (out, x)) in out.iter_mut().zip(x).enumerate() {
-            *out = x * mask.factor(task * TASK + index);
+    let elements = |part: Range<usize>, out: &mut [f32]| {
+        for ((out, x), index) in out.iter_mut().zip(&x[part.clone()]).zip(part) {
+            *out = x * mask.factor(index);
         }
-    });
-    out
+    };
+    in_parts(x.len(), TASK, elements).0
 }

@@ -1,17 +1,21 @@
 //! Rows of the embedding, and the gradient that flows back into them.
 
-use rayon::prelude::*;
+use std::ops::Range;
+
+use super::parts::in_parts;
 
 /// Row `ids[i]` of `weight` for each `i`; rows are `width` wide.
 ///
 /// # Panics
 /// When an id is not a row of `weight`.
 pub fn embedding(weight: &[f32], ids: &[usize], width: usize) -> Vec<f32> {
-    let mut out = vec![0.0; ids.len() * width];
-    out.par_chunks_mut(width).zip(ids).with_min_len(64).for_each(|(out, id)| {
-        out.copy_from_slice(&weight[id * width..(id + 1) * width]);
-    });
-    out
+    const ROWS: usize = 64;
+    let rows = |part: Range<usize>, out: &mut [f32]| {
+        for (out, id) in out.chunks_exact_mut(width).zip(&ids[part.start / width..]) {
+            out.copy_from_slice(&weight[id * width..(id + 1) * width]);
+        }
+    };
+    in_parts(ids.len() * width, ROWS * width, rows).0
 }
 
 /// Adds each upstream row to the row of `dweight` of its id, in order.

@@ -10,3 +10,5 @@ pub mod embedding;
 pub mod gemm;
 pub mod muon;
 pub mod norm;
+#[expect(unsafe_code, reason = "elements are written before they are values")]
+mod parts;

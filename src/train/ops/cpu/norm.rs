@@ -1,7 +1,8 @@
 //! RMSNorm over rows, and over the query and key heads of fused projection rows.
 
-use rayon::prelude::*;
+use std::ops::Range;
 
+use super::parts::in_parts;
 use crate::train::ops::HeadLayout;
 use crate::train::ops::simd::{dot, kernel};
 
@@ -10,35 +11,26 @@ const TASK: usize = 1 << 14;
 
 /// `x / sqrt(mean(x^2) + eps) * weight` for each row of `weight.len()` elements.
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
-    let mut out = vec![0.0; x.len()];
-    let chunk = rows_per_task(weight.len()) * weight.len();
-    out.par_chunks_mut(chunk).zip(x.par_chunks(chunk)).for_each(|(out, x)| forward_rows(out, x, weight, eps));
-    out
+    let step = rows_per_task(weight.len()) * weight.len();
+    in_parts(x.len(), step, |part, out| forward_rows(out, &x[part], weight, eps)).0
 }
 
 /// Gradients of [`rms_norm`] for `x` and `weight`, given that of its output.
 pub fn rms_norm_backward(x: &[f32], weight: &[f32], upstream: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
-    let mut dx = vec![0.0; x.len()];
-    let chunk = rows_per_task(weight.len()) * weight.len();
-    let partial: Vec<Vec<f32>> = dx
-        .par_chunks_mut(chunk)
-        .zip(x.par_chunks(chunk))
-        .zip(upstream.par_chunks(chunk))
-        .map(|((dx, x), upstream)| {
-            let mut dweight = vec![0.0; weight.len()];
-            backward_rows(dx, &mut dweight, x, weight, upstream, eps);
-            dweight
-        })
-        .collect();
+    let step = rows_per_task(weight.len()) * weight.len();
+    let (dx, partial) = in_parts(x.len(), step, |part, dx| {
+        let mut dweight = vec![0.0; weight.len()];
+        backward_rows(dx, &mut dweight, &x[part.clone()], weight, &upstream[part], eps);
+        dweight
+    });
     (dx, sum_in_order(weight.len(), &partial))
 }
 
 /// [`rms_norm`] of each query head with `weights[0]` and each key head with `weights[1]`; values are copied.
 pub fn qk_norm(qkv: &[f32], weights: [&[f32]; 2], layout: HeadLayout, eps: f32) -> Vec<f32> {
-    let mut out = vec![0.0; qkv.len()];
-    let chunk = rows_per_task(layout.width()) * layout.width();
-    out.par_chunks_mut(chunk).zip(qkv.par_chunks(chunk)).for_each(|(out, qkv)| {
-        for (out, row) in out.chunks_mut(layout.width()).zip(qkv.chunks(layout.width())) {
+    let width = layout.width();
+    let rows = |part: Range<usize>, out: &mut [f32]| {
+        for (out, row) in out.chunks_mut(width).zip(qkv[part].chunks(width)) {
             let parts = split(row, layout).into_iter().zip(split_mut(out, layout));
             for ((part, out), weight) in parts.zip([Some(weights[0]), Some(weights[1]), None]) {
                 match weight {
@@ -47,8 +39,8 @@ pub fn qk_norm(qkv: &[f32], weights: [&[f32]; 2], layout: HeadLayout, eps: f32) 
                 }
             }
         }
-    });
-    out
+    };
+    in_parts(qkv.len(), rows_per_task(width) * width, rows).0
 }
 
 /// Gradients of [`qk_norm`] for its input, the query weight and the key weight.
@@ -59,26 +51,20 @@ pub fn qk_norm_backward(
     upstream: &[f32],
     eps: f32,
 ) -> (Vec<f32>, [Vec<f32>; 2]) {
-    let mut dqkv = vec![0.0; qkv.len()];
     let width = layout.width();
-    let chunk = rows_per_task(width) * width;
-    let partial: Vec<[Vec<f32>; 2]> = dqkv
-        .par_chunks_mut(chunk)
-        .zip(qkv.par_chunks(chunk))
-        .zip(upstream.par_chunks(chunk))
-        .map(|((dqkv, qkv), upstream)| {
-            let mut dweights = [vec![0.0; layout.head_dim], vec![0.0; layout.head_dim]];
-            for ((drow, row), upstream) in dqkv.chunks_mut(width).zip(qkv.chunks(width)).zip(upstream.chunks(width)) {
-                let [dquery, dkey, dvalue] = split_mut(drow, layout);
-                let [query, key, _] = split(row, layout);
-                let [uquery, ukey, uvalue] = split(upstream, layout);
-                backward_rows(dquery, &mut dweights[0], query, weights[0], uquery, eps);
-                backward_rows(dkey, &mut dweights[1], key, weights[1], ukey, eps);
-                dvalue.copy_from_slice(uvalue);
-            }
-            dweights
-        })
-        .collect();
+    let (dqkv, partial) = in_parts(qkv.len(), rows_per_task(width) * width, |part, dqkv| {
+        let mut dweights = [vec![0.0; layout.head_dim], vec![0.0; layout.head_dim]];
+        let rows = qkv[part.clone()].chunks(width).zip(upstream[part].chunks(width));
+        for (drow, (row, upstream)) in dqkv.chunks_mut(width).zip(rows) {
+            let [dquery, dkey, dvalue] = split_mut(drow, layout);
+            let [query, key, _] = split(row, layout);
+            let [uquery, ukey, uvalue] = split(upstream, layout);
+            backward_rows(dquery, &mut dweights[0], query, weights[0], uquery, eps);
+            backward_rows(dkey, &mut dweights[1], key, weights[1], ukey, eps);
+            dvalue.copy_from_slice(uvalue);
+        }
+        dweights
+    });
     let (queries, keys): (Vec<_>, Vec<_>) = partial.into_iter().map(|[query, key]| (query, key)).unzip();
     (dqkv, [sum_in_order(layout.head_dim, &queries), sum_in_order(layout.head_dim, &keys)])
 }
