@@ -125,6 +125,21 @@ macro_rules! kernel {
 }
 pub(crate) use kernel;
 
+/// Brings `len` elements into the first cache, to be read or written soon. Any address will do.
+#[inline(always)]
+pub fn prefetch(from: *const f32, len: usize) {
+    const LINE: usize = 64 / size_of::<f32>();
+    for offset in (0..len).step_by(LINE) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: a hint, which reads nothing.
+        unsafe {
+            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(from.wrapping_add(offset).cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (from, offset);
+    }
+}
+
 /// `e^x` to about one unit in the last place: Cephes' `expf` without its special cases, so that it
 /// vectorises. Inputs are clamped to the finite range; NaN stays NaN, or a diverged model would look fine.
 #[inline(always)]
@@ -149,11 +164,21 @@ pub fn exp(x: f32) -> f32 {
 /// Sum of the lanes in a fixed order.
 #[inline(always)]
 pub fn sum_lanes(lanes: [f32; LANES]) -> f32 {
-    let mut total = 0.0;
-    for lane in lanes {
-        total += lane;
+    fold_lanes(lanes, |a, b| a + b)
+}
+
+/// Combines each lane with the one half the lanes on, until one is left: four steps that wait for each other, not
+/// fifteen.
+#[inline(always)]
+pub fn fold_lanes(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
+    let mut half = LANES / 2;
+    while half > 0 {
+        for lane in 0..half {
+            lanes[lane] = combine(lanes[lane], lanes[lane + half]);
+        }
+        half /= 2;
     }
-    total
+    lanes[0]
 }
 
 /// Dot product in [`LANES`] interleaved sums. Both slices have the same length.

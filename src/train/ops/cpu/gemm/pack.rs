@@ -66,7 +66,7 @@ pub(super) fn pack<const P: usize>(instructions: Instructions, out: &mut [f32], 
         return;
     }
     if view.has_contiguous_rows() {
-        return copy_rows::<P>(out, view);
+        return instructions.run(CopyRows::<P> { out, view });
     }
     for (panel, first) in out.chunks_exact_mut(P * inner).zip((0..columns).step_by(P)) {
         let part = view.part(0..inner, first..columns.min(first + P));
@@ -74,18 +74,38 @@ pub(super) fn pack<const P: usize>(instructions: Instructions, out: &mut [f32], 
     }
 }
 
-/// Each row of a panel is a piece of a row of the view, which is read from its beginning to its end.
-fn copy_rows<const P: usize>(out: &mut [f32], view: View<'_>) {
-    let (inner, columns) = (view.rows(), view.columns());
-    for index in 0..inner {
-        let (whole, rest) = view.row(index, 0, columns).as_chunks::<P>();
-        for (panel, piece) in whole.iter().enumerate() {
-            out[(panel * inner + index) * P..][..P].copy_from_slice(piece);
+/// Panels that are filled side by side. More would share sets of the first cache, whose lines would be written
+/// back half full.
+const AT_ONCE: usize = 8;
+
+/// Each row of a panel is a piece of a row of the view.
+struct CopyRows<'a, const P: usize> {
+    out: &'a mut [f32],
+    view: View<'a>,
+}
+
+impl<const P: usize> Kernel for CopyRows<'_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let CopyRows { out, view } = self;
+        let (inner, columns) = (view.rows(), view.columns());
+        let whole = columns / P;
+        let (panels, last) = out.as_chunks_mut::<P>().0.split_at_mut(whole * inner);
+        for (group, panels) in panels.chunks_mut(AT_ONCE * inner).enumerate() {
+            let count = panels.len() / inner;
+            for index in 0..inner {
+                let row = view.row(index, group * AT_ONCE * P, count * P);
+                for (panel, piece) in row.as_chunks::<P>().0.iter().enumerate() {
+                    panels[panel * inner + index] = *piece;
+                }
+            }
         }
-        if !rest.is_empty() {
-            let last = &mut out[(whole.len() * inner + index) * P..][..P];
-            last[..rest.len()].copy_from_slice(rest);
-            last[rest.len()..].fill(0.0);
+        for (index, piece) in last.iter_mut().enumerate() {
+            let rest = view.row(index, whole * P, columns - whole * P);
+            piece[..rest.len()].copy_from_slice(rest);
+            piece[rest.len()..].fill(0.0);
         }
     }
 }

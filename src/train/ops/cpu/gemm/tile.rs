@@ -8,7 +8,7 @@ use super::target::{Source, Target};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
 use super::vector::{Base, Vector};
-use crate::train::ops::simd::{Instructions, Kernel, Set};
+use crate::train::ops::simd::{Instructions, Kernel, Set, prefetch};
 
 /// `target = scale * left right`, with the elements of `onto` added if there are any.
 #[derive(Clone, Copy)]
@@ -102,8 +102,7 @@ impl Tile<'_> {
         let Product { left, right, .. } = *self.product;
         let (from, step, next) = left.at(self.row);
         for i in 0..R {
-            V::prefetch(self.product.target.at(self.row + i, self.column));
-            V::prefetch(self.product.target.at(self.row + i, self.column + V::LANES));
+            prefetch(self.product.target.at(self.row + i, self.column), 2 * V::LANES);
         }
         // SAFETY: the caller's promise; packed or not, a whole tile of columns is readable.
         unsafe {

@@ -31,18 +31,6 @@ pub trait Vector: Copy {
     /// As for [`Vector::splat`].
     unsafe fn mul(self, factor: Self) -> Self;
 
-    /// Brings a line into the first cache, to be written soon.
-    #[inline(always)]
-    fn prefetch(to: *const f32) {
-        #[cfg(target_arch = "x86_64")]
-        // SAFETY: a hint, which reads nothing.
-        unsafe {
-            std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(to.cast());
-        }
-        #[cfg(not(target_arch = "x86_64"))]
-        let _ = to;
-    }
-
     /// Writes 4 columns of `LANES` rows as 4 rows of `LANES` columns.
     ///
     /// # Safety
@@ -103,23 +91,43 @@ mod x86 {
         unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize) {
             // SAFETY: the caller's promise: rows 0 to 15 at `from`, rows 0 to 3 at `to`.
             unsafe {
-                let quarter = |index: usize| _mm_loadu_ps(from.add(index * row));
-                let four = |index: usize| {
-                    let rows = _mm512_castps128_ps512(quarter(index));
-                    let rows = _mm512_insertf32x4::<1>(rows, quarter(index + 4));
-                    let rows = _mm512_insertf32x4::<2>(rows, quarter(index + 8));
-                    _mm512_insertf32x4::<3>(rows, quarter(index + 12))
-                };
-                let [a, b, c, d] = [four(0), four(1), four(2), four(3)];
-                let [ab, cd] = [_mm512_unpacklo_ps(a, b), _mm512_unpacklo_ps(c, d)].map(|x| _mm512_castps_pd(x));
-                let columns = [_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd)];
-                let [ab, cd] = [_mm512_unpackhi_ps(a, b), _mm512_unpackhi_ps(c, d)].map(|x| _mm512_castps_pd(x));
-                let more = [_mm512_unpacklo_pd(ab, cd), _mm512_unpackhi_pd(ab, cd)];
-                for (index, column) in columns.into_iter().chain(more).enumerate() {
-                    _mm512_storeu_ps(to.add(index * to_row), _mm512_castpd_ps(column));
-                }
+                let (a, b) = (four_rows(from, row), four_rows(from.add(row), row));
+                let (c, d) = (four_rows(from.add(2 * row), row), four_rows(from.add(3 * row), row));
+                let ab = _mm512_castps_pd(_mm512_unpacklo_ps(a, b));
+                let cd = _mm512_castps_pd(_mm512_unpacklo_ps(c, d));
+                _mm512_storeu_pd(to.cast(), _mm512_unpacklo_pd(ab, cd));
+                _mm512_storeu_pd(to.add(to_row).cast(), _mm512_unpackhi_pd(ab, cd));
+                let ab = _mm512_castps_pd(_mm512_unpackhi_ps(a, b));
+                let cd = _mm512_castps_pd(_mm512_unpackhi_ps(c, d));
+                _mm512_storeu_pd(to.add(2 * to_row).cast(), _mm512_unpacklo_pd(ab, cd));
+                _mm512_storeu_pd(to.add(3 * to_row).cast(), _mm512_unpackhi_pd(ab, cd));
             }
         }
+    }
+
+    /// Four elements of each fourth row. Not a closure: one would be compiled without the caller's instructions.
+    ///
+    /// # Safety
+    /// As for [`Vector::transpose`], for 13 rows.
+    #[inline(always)]
+    unsafe fn four_rows(from: *const f32, row: usize) -> __m512 {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let rows = _mm512_castps128_ps512(_mm_loadu_ps(from));
+            let rows = _mm512_insertf32x4::<1>(rows, _mm_loadu_ps(from.add(4 * row)));
+            let rows = _mm512_insertf32x4::<2>(rows, _mm_loadu_ps(from.add(8 * row)));
+            _mm512_insertf32x4::<3>(rows, _mm_loadu_ps(from.add(12 * row)))
+        }
+    }
+
+    /// As [`four_rows`], of two.
+    ///
+    /// # Safety
+    /// As for [`Vector::transpose`], for 5 rows.
+    #[inline(always)]
+    unsafe fn two_rows(from: *const f32, row: usize) -> __m256 {
+        // SAFETY: the caller's promise.
+        unsafe { _mm256_set_m128(_mm_loadu_ps(from.add(4 * row)), _mm_loadu_ps(from)) }
     }
 
     impl Vector for Avx2 {
@@ -160,16 +168,16 @@ mod x86 {
         unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize) {
             // SAFETY: the caller's promise: rows 0 to 7 at `from`, rows 0 to 3 at `to`.
             unsafe {
-                let half = |index: usize| _mm_loadu_ps(from.add(index * row));
-                let two = |index: usize| _mm256_set_m128(half(index + 4), half(index));
-                let [a, b, c, d] = [two(0), two(1), two(2), two(3)];
-                let [ab, cd] = [_mm256_unpacklo_ps(a, b), _mm256_unpacklo_ps(c, d)].map(|x| _mm256_castps_pd(x));
-                let columns = [_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd)];
-                let [ab, cd] = [_mm256_unpackhi_ps(a, b), _mm256_unpackhi_ps(c, d)].map(|x| _mm256_castps_pd(x));
-                let more = [_mm256_unpacklo_pd(ab, cd), _mm256_unpackhi_pd(ab, cd)];
-                for (index, column) in columns.into_iter().chain(more).enumerate() {
-                    _mm256_storeu_ps(to.add(index * to_row), _mm256_castpd_ps(column));
-                }
+                let (a, b) = (two_rows(from, row), two_rows(from.add(row), row));
+                let (c, d) = (two_rows(from.add(2 * row), row), two_rows(from.add(3 * row), row));
+                let ab = _mm256_castps_pd(_mm256_unpacklo_ps(a, b));
+                let cd = _mm256_castps_pd(_mm256_unpacklo_ps(c, d));
+                _mm256_storeu_pd(to.cast(), _mm256_unpacklo_pd(ab, cd));
+                _mm256_storeu_pd(to.add(to_row).cast(), _mm256_unpackhi_pd(ab, cd));
+                let ab = _mm256_castps_pd(_mm256_unpackhi_ps(a, b));
+                let cd = _mm256_castps_pd(_mm256_unpackhi_ps(c, d));
+                _mm256_storeu_pd(to.add(2 * to_row).cast(), _mm256_unpacklo_pd(ab, cd));
+                _mm256_storeu_pd(to.add(3 * to_row).cast(), _mm256_unpackhi_pd(ab, cd));
             }
         }
     }
