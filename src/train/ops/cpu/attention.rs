@@ -1,46 +1,88 @@
 //! Causal attention within documents: rotary positions, grouped heads, blocks of query rows.
 //!
-//! The backward pass recomputes the weights of one block at a time, so that no `[seq, seq]` matrix
-//! is ever stored (the idea of Dao et al. 2022, in blocks of rows). One task is one key head of one
-//! row of the batch, with all query heads that share it; tasks write disjoint columns.
+//! No `[seq, seq]` matrix is ever stored: the forward pass keeps the scale of each row's softmax, and the backward
+//! pass computes the weights of one block at a time again (the idea of Dao et al. 2022, in blocks of rows). One task
+//! is one key head of one row of the batch, with all query heads that share it; tasks write disjoint columns.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::gemm::{Output, Packed, TILE_COLUMNS, Target, View, aligned, packed_product, packed_product_into, product};
-use crate::train::ops::simd::{LANES, dot, exp, kernel, sum_lanes};
-use crate::train::ops::{AttentionContext, RopeTable};
+use super::gemm::{
+    Output, Packed, Right, TILE_COLUMNS, Target, View, aligned, packed_product, packed_product_into, product,
+};
+use crate::train::ops::simd::{LANES, dot, exp, fold_lanes, kernel, prefetch, sum_lanes};
+use crate::train::ops::{AttentionContext, HeadLayout, RopeTable};
 
-/// Query rows whose scores exist at a time.
-const BLOCK: usize = 64;
+/// Query rows whose scores are computed at a time. Of what lies after the last of them, nothing is computed.
+const BLOCK: usize = 32;
+/// Query rows from which gradients of keys and values are summed at a time, in registers.
+const PAIR: usize = 2 * BLOCK;
+/// Rows ahead of the one that is copied whose cache lines are asked for: rows of one head lie far apart.
+const AHEAD: usize = 8;
 
-/// Output `[batch * seq, heads * head_dim]` for `qkv` `[batch * seq, width]`.
-pub fn attention(qkv: &[f32], context: &AttentionContext) -> Vec<f32> {
+/// Output of [`attention`], and what [`attention_backward`] needs of it.
+pub struct Attended {
+    /// `[batch * seq, heads * head_dim]`.
+    pub out: Vec<f32>,
+    /// `[batch, heads, seq]`.
+    pub scales: Vec<SoftmaxScale>,
+}
+
+/// A row of attention weights is `e^(score - maximum) / sum`.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SoftmaxScale {
+    maximum: f32,
+    /// `1 / sum`.
+    inverse: f32,
+}
+
+/// Attention for `qkv` `[batch * seq, width]`.
+pub fn attention(qkv: &[f32], context: &AttentionContext) -> Attended {
     let layout = context.layout;
-    let work = |task: Task, target: Target, room: &mut Room| {
+    let mut scales = vec![SoftmaxScale::default(); context.batch * layout.heads * context.seq];
+    let scales_of_tasks = scales.par_chunks_mut(layout.group() * context.seq);
+    let work = |task: Task, scales: &mut [SoftmaxScale], target: Target, room: &mut Room| {
         let inputs = Inputs::new(qkv, context, task);
         inputs.prepare(room);
         room.values.pack(inputs.values());
-        for head in task.query_heads(context) {
+        for (head, scales) in task.query_heads(context).zip(scales.chunks_exact_mut(context.seq)) {
             let queries = inputs.rotated(&mut room.queries, head * layout.head_dim);
-            for block in inputs.blocks() {
-                let weights = inputs.weights(queries, &room.keys_across, block, &mut room.scores);
+            for block in inputs.blocks(0..context.seq) {
+                let (rows, columns) = (block.rows(), block.columns());
+                let scores = aligned(&mut room.scores, rows * columns);
+                let score = inputs.score(queries, &room.keys_across, block);
+                packed_product(scores, score.0, score.1, inputs.scale, Output::Overwrite);
+                let (scales, starts) = (&mut scales[block.range()], &inputs.starts[block.range()]);
+                exponentials(scores, scales, starts, block);
+
+                let mixed = aligned(&mut room.mixed, rows * layout.head_dim);
                 let values = room.values.operand().part(block.visible..block.last, 0..layout.head_dim);
+                packed_product(mixed, View::new(scores, rows, columns), values, 1.0, Output::Overwrite);
+                scale_rows(mixed, scales);
                 let place = target.offset(task.row * context.seq + block.first, head * layout.head_dim);
                 // SAFETY: these rows and the columns of this head are written by this task only.
-                unsafe { packed_product_into(place, weights, values, 1.0, Output::Overwrite) }
+                unsafe { copy_rows(place, mixed, layout.head_dim) }
             }
         }
     };
     // SAFETY: tasks write each row and, of all query heads together, each column.
-    unsafe { each_task(context, layout.query_width(), work) }
+    let out = unsafe { each_task(context, layout.query_width(), scales_of_tasks, work) };
+    Attended { out, scales }
 }
 
-/// Gradient of [`attention`] for `qkv`, given that of its output.
-pub fn attention_backward(qkv: &[f32], upstream: &[f32], context: &AttentionContext) -> Vec<f32> {
+/// Gradient of [`attention`] for `qkv`, given what it has computed and the gradient of its output.
+pub fn attention_backward(
+    qkv: &[f32],
+    out: &[f32],
+    scales: &[SoftmaxScale],
+    upstream: &[f32],
+    context: &AttentionContext,
+) -> Vec<f32> {
     let layout = context.layout;
-    let work = |task: Task, target: Target, room: &mut Room| {
+    let scales_of_tasks = scales.par_chunks(layout.group() * context.seq);
+    let work = |task: Task, scales: &[SoftmaxScale], target: Target, room: &mut Room| {
         let inputs = Inputs::new(qkv, context, task);
         let place = target.offset(task.row * context.seq, 0);
         inputs.prepare(room);
@@ -48,37 +90,39 @@ pub fn attention_backward(qkv: &[f32], upstream: &[f32], context: &AttentionCont
         let len = context.seq * layout.head_dim;
         aligned(&mut room.dkeys, len).fill(0.0);
         aligned(&mut room.dvalues, len).fill(0.0);
-        for head in task.query_heads(context) {
-            inputs.add_head(room, upstream, head);
+        for (head, scales) in task.query_heads(context).zip(scales.chunks_exact(context.seq)) {
+            let [out, dout] = [out, upstream].map(|matrix| inputs.head_of(matrix, head));
+            inputs.add_head(room, HeadOutput { out, dout, scales }, head);
             let dqueries = aligned(&mut room.dqueries, len);
             // SAFETY: these rows and the columns of this query head are written by this task only.
-            unsafe { rotate_back(place.offset(0, head * layout.head_dim), dqueries, &mut room.turned, context) }
+            unsafe { rotate_back(place.offset(0, head * layout.head_dim), dqueries, &context.rope) }
         }
         let (dkeys, dvalues) = (aligned(&mut room.dkeys, len), aligned(&mut room.dvalues, len));
         // SAFETY: these rows and the key columns of this head are written by this task only.
-        unsafe { rotate_back(place.offset(0, inputs.key_column()), dkeys, &mut room.turned, context) }
+        unsafe { rotate_back(place.offset(0, inputs.key_column()), dkeys, &context.rope) }
         // SAFETY: these rows and the value columns of this head are written by this task only.
         unsafe { copy_rows(place.offset(0, inputs.value_column()), dvalues, layout.head_dim) }
     };
     // SAFETY: tasks write each row and the columns of queries, keys and values, which are all.
-    unsafe { each_task(context, layout.width(), work) }
+    unsafe { each_task(context, layout.width(), scales_of_tasks, work) }
 }
 
-/// A matrix of all rows and `width` columns that tasks write.
+/// A matrix of all rows and `width` columns that tasks write; each task also gets its item of `items`.
 ///
 /// # Safety
 /// All tasks together write all of its elements.
-unsafe fn each_task(
+unsafe fn each_task<T: Send>(
     context: &AttentionContext,
     width: usize,
-    work: impl Fn(Task, Target, &mut Room) + Sync,
+    items: impl IndexedParallelIterator<Item = T>,
+    work: impl Fn(Task, T, Target, &mut Room) + Sync,
 ) -> Vec<f32> {
     let len = context.batch * context.seq * width;
     let mut out = Vec::with_capacity(len);
     let target = Target::spare(&mut out, width);
-    tasks(context).into_par_iter().for_each(|task| {
+    tasks(context).into_par_iter().zip(items).for_each(|(task, item)| {
         let mut room = ROOM.take();
-        work(task, target, &mut room);
+        work(task, item, target, &mut room);
         ROOM.set(room);
     });
     // SAFETY: the allocation has room for the matrix, and the caller promises that the tasks have written it.
@@ -100,14 +144,15 @@ struct Room {
     keys_across: Packed,
     /// As they are in the forward pass, transposed in the backward pass.
     values: Packed,
-    /// Of one block.
+    /// Of one block, or of two.
     scores: Vec<f32>,
     dscores: Vec<f32>,
+    /// `[BLOCK, head_dim]`.
+    mixed: Vec<f32>,
     /// `[seq, head_dim]`; the last two are sums over the query heads that share a key head.
     dqueries: Vec<f32>,
     dkeys: Vec<f32>,
     dvalues: Vec<f32>,
-    turned: Vec<f32>,
 }
 
 /// One key head of one row of the batch.
@@ -138,6 +183,10 @@ struct Block {
 }
 
 impl Block {
+    fn range(self) -> Range<usize> {
+        self.first..self.last
+    }
+
     fn rows(self) -> usize {
         self.last - self.first
     }
@@ -145,6 +194,15 @@ impl Block {
     fn columns(self) -> usize {
         self.last - self.visible
     }
+}
+
+/// What the forward pass computed for one query head, and the gradient of it.
+#[derive(Clone, Copy)]
+struct HeadOutput<'a> {
+    /// `[seq, head_dim]`.
+    out: View<'a>,
+    dout: View<'a>,
+    scales: &'a [SoftmaxScale],
 }
 
 /// What a task reads.
@@ -198,76 +256,83 @@ impl<'a> Inputs<'a> {
         View::strided(&self.rows[self.value_column()..], self.context.seq, layout.head_dim, layout.width())
     }
 
-    fn blocks(&self) -> impl Iterator<Item = Block> {
-        let seq = self.context.seq;
-        (0..seq).step_by(BLOCK).map(move |first| {
-            let last = (first + BLOCK).min(seq);
-            let visible = self.starts[first..last].iter().min().map_or(first, |start| *start as usize);
-            // Packed keys begin with a panel.
-            Block { first, last, visible: visible / TILE_COLUMNS * TILE_COLUMNS }
-        })
+    /// One head of a matrix `[batch * seq, heads * head_dim]`.
+    fn head_of<'m>(&self, matrix: &'m [f32], head: usize) -> View<'m> {
+        let AttentionContext { seq, layout, .. } = *self.context;
+        let first = self.task.row * seq * layout.query_width() + head * layout.head_dim;
+        View::strided(&matrix[first..], seq, layout.head_dim, layout.query_width())
     }
 
-    /// Attention weights of a block, `[rows, columns]`, computed in `scores`.
-    fn weights<'m>(&self, queries: &[f32], keys: &Packed, block: Block, scores: &'m mut Vec<f32>) -> View<'m> {
+    fn blocks(&self, rows: Range<usize>) -> impl Iterator<Item = Block> {
+        rows.clone().step_by(BLOCK).map(move |first| self.block(first..rows.end.min(first + BLOCK)))
+    }
+
+    fn block(&self, rows: Range<usize>) -> Block {
+        let visible = self.starts[rows.clone()].iter().min().map_or(rows.start, |start| *start as usize);
+        // Packed keys begin with a panel.
+        Block { first: rows.start, last: rows.end, visible: visible / TILE_COLUMNS * TILE_COLUMNS }
+    }
+
+    /// The operands of a block's scores.
+    fn score<'m>(&self, queries: &'m [f32], keys: &'m Packed, block: Block) -> (View<'m>, Right<'m>) {
         let head_dim = self.context.layout.head_dim;
-        let scores = aligned(scores, block.rows() * block.columns());
-        let q = View::new(&queries[block.first * head_dim..], block.rows(), head_dim);
-        let k = keys.operand().part(0..head_dim, block.visible..block.last);
-        packed_product(scores, q, k, self.scale, Output::Overwrite);
-        softmax(scores, &self.starts[block.first..block.last], block.first, block.visible);
-        View::new(scores, block.rows(), block.columns())
+        let queries = View::new(&queries[block.first * head_dim..], block.rows(), head_dim);
+        (queries, keys.operand().part(0..head_dim, block.visible..block.last))
     }
 
     /// Adds the part of one query head to the gradients of rotated keys and of values, and computes that of its rotated
     /// queries.
-    fn add_head(&self, room: &mut Room, upstream: &[f32], head: usize) {
-        let AttentionContext { seq, layout, .. } = *self.context;
-        let (head_dim, width) = (layout.head_dim, layout.query_width());
+    fn add_head(&self, room: &mut Room, given: HeadOutput<'_>, head: usize) {
+        let AttentionContext { seq, layout: HeadLayout { head_dim, .. }, .. } = *self.context;
         let queries = self.rotated(&mut room.queries, head * head_dim);
         let len = seq * head_dim;
         let [keys, dqueries, dkeys, dvalues] =
             [&mut room.keys, &mut room.dqueries, &mut room.dkeys, &mut room.dvalues].map(|memory| aligned(memory, len));
-        for block in self.blocks() {
-            let (rows, columns) = (block.rows(), block.columns());
-            let start = (self.task.row * seq + block.first) * width + head * head_dim;
-            let dout = View::strided(&upstream[start..], rows, head_dim, width);
-            let visible = block.visible * head_dim..block.last * head_dim;
-            let own = block.first * head_dim..block.last * head_dim;
-
-            let weights = self.weights(queries, &room.keys_across, block, &mut room.scores);
-            product(&mut dvalues[visible.clone()], weights.transposed(), dout, 1.0, Output::Add);
-
+        for first in (0..seq).step_by(PAIR) {
+            let pair = self.block(first..seq.min(first + PAIR));
+            let (rows, columns) = (pair.rows(), pair.columns());
+            let weights = aligned(&mut room.scores, rows * columns);
             let dscores = aligned(&mut room.dscores, rows * columns);
-            let values = room.values.operand().part(0..head_dim, block.visible..block.last);
-            packed_product(dscores, dout, values, 1.0, Output::Overwrite);
-            softmax_backward(dscores, weights.data(), columns);
-            let dscores = View::new(dscores, rows, columns);
+            for block in self.blocks(pair.range()).map(|block| Block { visible: pair.visible, ..block }) {
+                let part = (block.first - pair.first) * columns..(block.last - pair.first) * columns;
+                let (weights, dscores) = (&mut weights[part.clone()], &mut dscores[part]);
+                let (queries, keys_across) = self.score(queries, &room.keys_across, block);
+                let values = room.values.operand().part(0..head_dim, block.visible..block.last);
+                let dout = given.dout.part(block.range(), 0..head_dim);
+                let [to_weights, to_dscores] = [&mut *weights, &mut *dscores].map(|out| Target::new(out, columns));
+                // SAFETY: `weights` and `dscores` are ours alone and have as many rows and at least as many columns.
+                unsafe {
+                    packed_product_into(to_weights, queries, keys_across, self.scale, Output::Overwrite);
+                    packed_product_into(to_dscores, dout, values, 1.0, Output::Overwrite);
+                }
+                let out = given.out.part(block.range(), 0..head_dim);
+                let scales = &given.scales[block.range()];
+                softmax_backward(weights, dscores, out, dout, scales, &self.starts[block.range()], block);
 
-            let k = View::new(&keys[visible.clone()], columns, head_dim);
-            product(&mut dqueries[own.clone()], dscores, k, self.scale, Output::Overwrite);
-            let q = View::new(&queries[own], rows, head_dim);
-            product(&mut dkeys[visible], dscores.transposed(), q, self.scale, Output::Add);
+                let dscores = View::strided(dscores, block.rows(), block.columns(), columns);
+                let keys = View::new(&keys[block.visible * head_dim..], block.columns(), head_dim);
+                let dqueries = &mut dqueries[block.first * head_dim..block.last * head_dim];
+                product(dqueries, dscores, keys, self.scale, Output::Overwrite);
+            }
+            let visible = pair.visible * head_dim..pair.last * head_dim;
+            let dout = given.dout.part(pair.range(), 0..head_dim);
+            let weights = View::new(weights, rows, columns).transposed();
+            product(&mut dvalues[visible.clone()], weights, dout, 1.0, Output::Add);
+            let queries = View::new(&queries[pair.first * head_dim..], rows, head_dim);
+            let dscores = View::new(dscores, rows, columns).transposed();
+            product(&mut dkeys[visible], dscores, queries, self.scale, Output::Add);
         }
     }
-}
-
-/// Turns rows of `columns` scores into weights: row `i` is query `first + i`, column `j` is key
-/// `visible + j`, and what lies before the query's document or after the query gets weight 0.
-fn softmax(scores: &mut [f32], starts: &[u32], first: usize, visible: usize) {
-    let columns = scores.len() / starts.len();
-    softmax_rows(scores, starts, columns, first - visible, visible);
 }
 
 /// Writes a gradient of rotated vectors, turned back, to rows of a matrix.
 ///
 /// # Safety
 /// `[seq, head_dim]` elements at `place` are valid for writes and used by no one else meanwhile.
-unsafe fn rotate_back(place: Target, gradient: &[f32], turned: &mut Vec<f32>, context: &AttentionContext) {
-    let turned = aligned(turned, gradient.len());
-    rotate_inverse(turned, gradient, &context.rope);
+unsafe fn rotate_back(place: Target, gradient: &mut [f32], rope: &RopeTable) {
+    rotate_inverse(gradient, rope);
     // SAFETY: the caller's promise.
-    unsafe { copy_rows(place, turned, context.layout.head_dim) }
+    unsafe { copy_rows(place, gradient, 2 * rope.half) }
 }
 
 /// Copies rows of `width` elements to rows of a matrix.
@@ -276,6 +341,7 @@ unsafe fn rotate_back(place: Target, gradient: &[f32], turned: &mut Vec<f32>, co
 /// As many rows of `width` elements at `place` are valid for writes and used by no one else meanwhile.
 unsafe fn copy_rows(place: Target, rows: &[f32], width: usize) {
     for (index, row) in rows.chunks_exact(width).enumerate() {
+        prefetch(place.at(index + AHEAD, 0), width);
         // SAFETY: the caller's promise; `row` lies in another allocation.
         unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), place.at(index, 0), width) }
     }
@@ -285,17 +351,20 @@ kernel! {
     /// Pair `j` is elements `j` and `j + half`: `(x, y)` becomes `(x cos - y sin, y cos + x sin)`.
     fn rotate<'a>(out: &'a mut [f32], rows: &'a [f32], stride: usize, rope: &'a RopeTable) -> () {
         for (position, out) in out.chunks_exact_mut(2 * rope.half).enumerate() {
-            rotate_row::<false>(out, &rows[position * stride..][..2 * rope.half], rope.at(position));
+            let row = &rows[position * stride..][..2 * rope.half];
+            prefetch(row.as_ptr().wrapping_add(AHEAD * stride), row.len());
+            rotate_row::<false>(out, row, rope.at(position));
         }
     }
 }
 
 kernel! {
-    /// The inverse, and so the transpose, of [`rotate`].
-    fn rotate_inverse<'a>(out: &'a mut [f32], rows: &'a [f32], rope: &'a RopeTable) -> () {
-        let width = 2 * rope.half;
-        for (position, (out, row)) in out.chunks_exact_mut(width).zip(rows.chunks_exact(width)).enumerate() {
-            rotate_row::<true>(out, row, rope.at(position));
+    /// The inverse, and so the transpose, of [`rotate`], in place.
+    fn rotate_inverse<'a>(rows: &'a mut [f32], rope: &'a RopeTable) -> () {
+        let mut turned = vec![0.0; 2 * rope.half];
+        for (position, row) in rows.chunks_exact_mut(2 * rope.half).enumerate() {
+            rotate_row::<true>(&mut turned, row, rope.at(position));
+            row.copy_from_slice(&turned);
         }
     }
 }
@@ -336,24 +405,36 @@ fn rotate_pairs<const N: usize, const BACK: bool>(
 }
 
 kernel! {
-    fn softmax_rows<'a>(scores: &'a mut [f32], starts: &'a [u32], columns: usize, diagonal: usize, visible: usize) -> () {
-        for (index, (row, start)) in scores.chunks_exact_mut(columns).zip(starts).enumerate() {
-            let (before, rest) = row.split_at_mut(*start as usize - visible);
-            let (seen, after) = rest.split_at_mut(diagonal + index + 1 - before.len());
-            before.fill(0.0);
-            after.fill(0.0);
+    /// Turns scores into `e^(score - maximum)`: row `i` is query `block.first + i`, column `j` is key
+    /// `block.visible + j`; what lies before the query's document or after the query becomes 0.
+    fn exponentials<'a>(
+        scores: &'a mut [f32],
+        scales: &'a mut [SoftmaxScale],
+        starts: &'a [u32],
+        block: Block,
+    ) -> () {
+        let rows = scores.chunks_exact_mut(block.columns()).zip(scales).zip(starts);
+        for (index, ((row, scale), start)) in rows.enumerate() {
+            let seen = seen(*start, block, index);
+            row[..seen.start].fill(0.0);
+            row[seen.end..].fill(0.0);
 
-            let (blocks, tail) = seen.as_chunks_mut::<LANES>();
+            let (blocks, tail) = row[seen].as_chunks_mut::<LANES>();
             let last = &mut [f32::NEG_INFINITY; LANES];
             last[..tail.len()].copy_from_slice(tail);
-            let mut lanes = *last;
-            for block in blocks.iter() {
-                lanes = maxima(lanes, *block);
+            // Four at a time: each waits for the one before it.
+            let mut lanes = [*last; 4];
+            let (fours, rest) = blocks.as_chunks::<4>();
+            for four in fours {
+                for (lanes, block) in lanes.iter_mut().zip(four) {
+                    *lanes = maxima(*lanes, *block);
+                }
             }
-            let mut maximum = f32::NEG_INFINITY;
-            for value in lanes {
-                maximum = if value > maximum { value } else { maximum };
+            for (lanes, block) in lanes.iter_mut().zip(rest) {
+                *lanes = maxima(*lanes, *block);
             }
+            let [a, b, c, d] = lanes;
+            let maximum = fold_lanes(maxima(maxima(a, b), maxima(c, d)), |x, y| if y > x { y } else { x });
 
             let mut sums = [0.0f32; LANES];
             for block in blocks {
@@ -369,12 +450,15 @@ kernel! {
                 sums[lane] += last[lane];
             }
             tail.copy_from_slice(&last[..tail.len()]);
-            let inverse = 1.0 / sum_lanes(sums);
-            for value in seen.iter_mut() {
-                *value *= inverse;
-            }
+            *scale = SoftmaxScale { maximum, inverse: 1.0 / sum_lanes(sums) };
         }
     }
+}
+
+/// Columns of a block that a row of it looks at.
+#[inline(always)]
+fn seen(start: u32, block: Block, row: usize) -> Range<usize> {
+    start as usize - block.visible..block.first + row + 1 - block.visible
 }
 
 #[inline(always)]
@@ -386,13 +470,59 @@ fn maxima(mut a: [f32; LANES], b: [f32; LANES]) -> [f32; LANES] {
 }
 
 kernel! {
-    /// Turns gradients of weights into gradients of scores: `p (g - sum(p g))` for each row.
-    fn softmax_backward<'a>(gradients: &'a mut [f32], weights: &'a [f32], columns: usize) -> () {
-        for (gradients, weights) in gradients.chunks_exact_mut(columns).zip(weights.chunks_exact(columns)) {
-            let mean = dot(weights, gradients);
-            for (gradient, weight) in gradients.iter_mut().zip(weights) {
-                *gradient = weight * (*gradient - mean);
+    /// Completes weights that were mixed before they were divided by their sums.
+    fn scale_rows<'a>(mixed: &'a mut [f32], scales: &'a [SoftmaxScale]) -> () {
+        let width = mixed.len() / scales.len();
+        for (row, scale) in mixed.chunks_exact_mut(width).zip(scales) {
+            for value in row.iter_mut() {
+                *value *= scale.inverse;
             }
         }
+    }
+}
+
+kernel! {
+    /// Turns scores into weights `p`, and gradients `g` of weights into gradients of scores: `p (g - sum(p g))`.
+    /// The sum is that of the output's row times its gradient. Rows may be longer than the block has columns.
+    fn softmax_backward<'a>(
+        scores: &'a mut [f32],
+        gradients: &'a mut [f32],
+        out: View<'a>,
+        dout: View<'a>,
+        scales: &'a [SoftmaxScale],
+        starts: &'a [u32],
+        block: Block,
+    ) -> () {
+        let stride = scores.len() / block.rows();
+        let rows = scores.chunks_exact_mut(stride).zip(gradients.chunks_exact_mut(stride));
+        for (index, (((row, gradients), start), scale)) in rows.zip(starts).zip(scales).enumerate() {
+            let mean = dot(out.row(index, 0, out.columns()), dout.row(index, 0, out.columns()));
+            let seen = seen(*start, block, index);
+            for values in [&mut *row, &mut *gradients] {
+                values[..seen.start].fill(0.0);
+                values[seen.end..].fill(0.0);
+            }
+            let (blocks, tail) = row[seen.clone()].as_chunks_mut::<LANES>();
+            let (gradient_blocks, gradient_tail) = gradients[seen].as_chunks_mut::<LANES>();
+            for (scores, gradients) in blocks.iter_mut().zip(gradient_blocks) {
+                weigh(scores, gradients, *scale, mean);
+            }
+            // As a whole block: one by one they would take as long as the rest of the row.
+            let (mut last, mut last_gradients) = ([0.0; LANES], [0.0; LANES]);
+            last[..tail.len()].copy_from_slice(tail);
+            last_gradients[..tail.len()].copy_from_slice(gradient_tail);
+            weigh(&mut last, &mut last_gradients, *scale, mean);
+            tail.copy_from_slice(&last[..tail.len()]);
+            gradient_tail.copy_from_slice(&last_gradients[..tail.len()]);
+        }
+    }
+}
+
+#[inline(always)]
+fn weigh(scores: &mut [f32; LANES], gradients: &mut [f32; LANES], scale: SoftmaxScale, mean: f32) {
+    for lane in 0..LANES {
+        let weight = exp(scores[lane] - scale.maximum) * scale.inverse;
+        scores[lane] = weight;
+        gradients[lane] = weight * (gradients[lane] - mean);
     }
 }

@@ -6,6 +6,7 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
 use super::differentiable::{Accumulating, Differentiable};
+use crate::train::ops::cpu::attention::{Attended, SoftmaxScale};
 use crate::train::ops::cpu::cross_entropy::HeadWeight;
 use crate::train::ops::cpu::gemm::{View, parallel_product, parallel_product_onto};
 use crate::train::ops::cpu::{attention, cross_entropy, dropout, embedding, norm};
@@ -178,19 +179,32 @@ pub struct Attention {
     pub context: AttentionContext,
 }
 
+impl Attention {
+    fn attended(&self) -> (FlexTensor, Arc<[SoftmaxScale]>) {
+        let context = &self.context;
+        let Attended { out, scales } = attention::attention(self.qkv.values(), context);
+        (tensor(out, [context.batch * context.seq, context.layout.query_width()]), scales.into())
+    }
+}
+
 impl Differentiable<1> for Attention {
-    saves_itself!(1);
+    /// With the output, which the next operation keeps anyway, and the scales of its softmax.
+    type Saved = (Self, Host, Arc<[SoftmaxScale]>);
 
     fn forward(&self) -> FlexTensor {
-        let context = &self.context;
-        let shape = [context.batch * context.seq, context.layout.query_width()];
-        tensor(attention::attention(self.qkv.values(), context), shape)
+        self.attended().0
     }
 
-    fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
+    fn forward_saving(self, _needed: [bool; 1]) -> (FlexTensor, Self::Saved) {
+        let (out, scales) = self.attended();
+        (out.clone(), (self, Host::new(out), scales))
+    }
+
+    fn backward(saved: Self::Saved, upstream: FlexTensor, _needed: [bool; 1]) -> [Option<FlexTensor>; 1] {
+        let (Attention { qkv, context }, out, scales) = saved;
         let upstream = Host::new(upstream);
-        let dqkv = attention::attention_backward(saved.qkv.values(), upstream.values(), &saved.context);
-        [Some(tensor(dqkv, saved.qkv.shape()))]
+        let dqkv = attention::attention_backward(qkv.values(), out.values(), &scales, upstream.values(), &context);
+        [Some(tensor(dqkv, qkv.shape()))]
     }
 }
 

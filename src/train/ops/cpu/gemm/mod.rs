@@ -15,7 +15,7 @@ mod tile;
 mod vector;
 mod view;
 
-pub use operand::TILE_COLUMNS;
+pub use operand::{Right, TILE_COLUMNS};
 pub use pack::{Packed, aligned};
 pub use parallel::{parallel_product, parallel_product_into, parallel_product_onto};
 pub use product::{packed_product, packed_product_into, product};
