@@ -26,7 +26,7 @@ pub(super) use cpu::gemm;
 pub use cpu::muon::muon_update;
 pub use dropout_mask::DropoutMask;
 pub(super) use gelu::gelu_in_place;
-pub use kernels::Kernels;
+pub use kernels::{Implementation, Kernels};
 pub use mmap::MappedFile;
 pub use muon::MuonStep;
 

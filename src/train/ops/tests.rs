@@ -8,6 +8,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::cpu::activation;
 use super::*;
 use crate::core::rng::Rng;
+use crate::train::precision::Precision;
+
+const FUSED: Kernels = Kernels { implementation: Implementation::Fused, precision: Precision::F32 };
+const PORTABLE: Kernels = Kernels { implementation: Implementation::Portable, precision: Precision::F32 };
 
 /// Gradients are those of this weighted sum of the output, so that no two elements are alike.
 fn weighted_sum<const D: usize>(output: Tensor<D>) -> Tensor<1> {
@@ -64,7 +68,7 @@ fn compare<const M: usize, const V: usize>(
         all.extend(vectors.iter().map(of_vector));
         all
     };
-    let (fused, portable) = (run(Kernels::Fused), run(Kernels::Portable));
+    let (fused, portable) = (run(FUSED), run(PORTABLE));
     for (index, (fused, portable)) in fused.iter().zip(&portable).enumerate() {
         assert_close(fused, portable, &format!("{what}, result {index}"));
     }
@@ -83,7 +87,7 @@ fn rms_norm_agrees() {
 fn the_epsilon_of_the_norm_counts() {
     let small = Tensor::<2>::from_data(TensorData::new(vec![1e-3f32; 8], [1, 8]), &Device::flex());
     let ones = Tensor::<1>::from_data(TensorData::new(vec![1f32; 8], [8]), &Device::flex());
-    let norm = |eps| values(Kernels::Fused.rms_norm(small.clone(), ones.clone(), eps))[0];
+    let norm = |eps| values(FUSED.rms_norm(small.clone(), ones.clone(), eps))[0];
     assert!((norm(1e-6) - 0.5f32.sqrt()).abs() < 1e-5);
     assert!((norm(3e-6) - 0.5).abs() < 1e-5);
 }
@@ -135,7 +139,7 @@ fn recomputing_changes_no_bit() {
         let [a, b] = matrices.map(|tensor| values(tensor.grad(&gradients).expect("a gradient")));
         (values_of_output, a, b, norm.grad(&gradients).map(values))
     };
-    let kernels = Kernels::Fused;
+    let kernels = FUSED;
     let kept = kernels.linear(kernels.rms_norm(x.clone(), norm.clone(), 1e-5), weight.clone());
     let recomputed = kernels.norm_linear(x.clone(), norm.clone(), weight.clone(), 1e-5);
     assert!(gradients_of(kept, [&x, &weight]) == gradients_of(recomputed, [&x, &weight]));
@@ -198,7 +202,7 @@ fn cross_entropy_agrees_and_honours_divisor_upstream_and_masked_targets() {
         });
         let (x, weight) = (leaf([rows, width], 1).inner(), leaf([vocab, width], 2).inner());
         let nll = |kernels: Kernels| values(kernels.token_nll(x.clone(), weight.clone(), &targets));
-        assert_close(&nll(Kernels::Fused), &nll(Kernels::Portable), "token_nll");
+        assert_close(&nll(FUSED), &nll(PORTABLE), "token_nll");
     }
 }
 
@@ -208,7 +212,7 @@ fn the_loss_of_a_diverged_model_is_nan() {
     let mut x = normal(24, 1);
     x[9] = f32::NAN;
     let x = Tensor::<2>::from_data(TensorData::new(x, [3, 8]), &Device::flex());
-    let nll = values(Kernels::Fused.token_nll(x, weight, &[1, 2, 3]));
+    let nll = values(FUSED.token_nll(x, weight, &[1, 2, 3]));
     assert!(nll[0].is_finite() && nll[1].is_nan() && nll[2].is_finite(), "{nll:?}");
 }
 
@@ -216,7 +220,7 @@ fn the_loss_of_a_diverged_model_is_nan() {
 fn large_logits_do_not_overflow() {
     let x = Tensor::<2>::from_data(TensorData::new(vec![100f32, -100.0], [2, 1]), &Device::flex());
     let weight = Tensor::<2>::from_data(TensorData::new(vec![10f32, 0.0, -10.0], [3, 1]), &Device::flex());
-    assert_eq!(values(Kernels::Fused.token_nll(x, weight, &[0, 0])), [0.0, 2000.0]);
+    assert_eq!(values(FUSED.token_nll(x, weight, &[0, 0])), [0.0, 2000.0]);
 }
 
 #[test]
@@ -237,8 +241,8 @@ fn dropout_agrees() {
 #[test]
 fn inputs_without_a_gradient_get_none() {
     let (x, weight) = (leaf([3, 4], 1), leaf([5, 4], 2).set_require_grad(false));
-    let gradients = weighted_sum(Kernels::Fused.linear(x.clone(), weight.clone())).backward();
+    let gradients = weighted_sum(FUSED.linear(x.clone(), weight.clone())).backward();
     assert!(x.grad(&gradients).is_some() && weight.grad(&gradients).is_none());
-    let plain = Kernels::Fused.linear(x.clone().inner(), weight.clone().inner());
-    assert_eq!(values(plain), values(Kernels::Fused.linear(x, weight)));
+    let plain = FUSED.linear(x.clone().inner(), weight.clone().inner());
+    assert_eq!(values(plain), values(FUSED.linear(x, weight)));
 }

@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::gemm::{Output, View, parallel_product_into};
+use super::gemm::{Output, View, matmul_into};
 use crate::train::ops::simd::{LANES, exp, kernel, sum_lanes};
+use crate::train::precision::Precision;
 
 /// Rows whose logits are held at a time. The head's gradient is read and written once per chunk.
 const CHUNK: usize = 256;
@@ -19,6 +20,8 @@ pub struct Head<'a> {
     pub width: usize,
     /// One per row; negative is not counted.
     pub targets: &'a [i32],
+    /// Of the products.
+    pub precision: Precision,
 }
 
 /// Whether the head's weight gets a gradient.
@@ -67,9 +70,10 @@ pub fn token_nll_with_gradients(head: Head<'_>, scale: f32, trained: HeadWeight)
         let rows = chunk.targets.len();
         let dlogits = View::new(logits, rows, vocab);
         let dx = dx_chunks.next().expect("one chunk of gradients per chunk of rows");
-        parallel_product_into(dx, dlogits, View::new(head.weight, vocab, width), Output::Overwrite);
+        matmul_into(dx, dlogits, View::new(head.weight, vocab, width), Output::Overwrite, head.precision);
         if let Some(dweight) = &mut gradients.weight {
-            parallel_product_into(dweight, dlogits.transposed(), View::new(chunk.x, rows, width), Output::Add);
+            let x = View::new(chunk.x, rows, width);
+            matmul_into(dweight, dlogits.transposed(), x, Output::Add, head.precision);
         }
     });
     (nll, gradients)
@@ -88,7 +92,8 @@ fn for_each_chunk(head: Head<'_>, mut visit: impl FnMut(Head<'_>, &mut [f32])) {
     let weight = View::new(head.weight, vocab, width).transposed();
     for (x, targets) in head.x.chunks(CHUNK * width).zip(head.targets.chunks(CHUNK)) {
         let logits = &mut logits[..targets.len() * vocab];
-        parallel_product_into(logits, View::new(x, targets.len(), width), weight, Output::Overwrite);
+        let x_view = View::new(x, targets.len(), width);
+        matmul_into(logits, x_view, weight, Output::Overwrite, head.precision);
         visit(Head { x, targets, ..head }, logits);
     }
 }

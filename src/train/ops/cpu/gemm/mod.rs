@@ -1,5 +1,6 @@
 //! Matrix products in f32: packed operands, tiles that stay in registers, all threads.
 
+mod matmul;
 mod operand;
 #[expect(unsafe_code, reason = "transposes with vector instructions")]
 mod pack;
@@ -15,6 +16,7 @@ mod tile;
 mod vector;
 mod view;
 
+pub use matmul::{matmul, matmul_into, matmul_onto};
 pub use operand::TILE_COLUMNS;
 pub use pack::{Packed, aligned};
 pub use parallel::{parallel_product, parallel_product_into, parallel_product_onto};
