@@ -12,6 +12,8 @@ use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 use thiserror::Error;
 
+use super::ops::isa;
+
 /// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DeviceError {
@@ -21,6 +23,8 @@ pub enum DeviceError {
     NotCompiled { name: &'static str },
     #[error("`{name}` has no driver on this machine: {missing}; install it, or use `flex`")]
     NoDriver { name: &'static str, missing: String },
+    #[error(transparent)]
+    Isa(#[from] isa::UnknownIsa),
     #[error("`{name}` has a driver but no working device: {reason}; try `flex`")]
     Unusable { name: &'static str, reason: String },
 }
@@ -79,10 +83,11 @@ pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
 /// Opens a device without automatic differentiation; training adds `.autodiff()`.
 ///
 /// # Errors
-/// As [`resolve`], and [`DeviceError::Unusable`] when the driver is there but has no device.
+/// As [`resolve`], [`DeviceError::Unusable`] when the driver is there but has no device, and [`DeviceError::Isa`].
 pub fn open(name: &str) -> Result<Device, DeviceError> {
     let name = resolve(name)?;
     if name == "flex" {
+        isa::requested()?;
         return Ok(connect(name));
     }
     // A driver without a device makes cubecl panic on the first operation: let that happen here.

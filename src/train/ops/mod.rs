@@ -10,6 +10,7 @@ mod dropout_mask;
 #[cfg(feature = "flex")]
 mod fused;
 mod gelu;
+pub(super) mod isa;
 mod kernels;
 #[expect(unsafe_code, reason = "a memory map is sound only for files that nobody changes")]
 mod mmap;

@@ -47,16 +47,6 @@ impl<'a> View<'a> {
         }
     }
 
-    /// The same elements of a copy of its data.
-    ///
-    /// # Panics
-    /// When the copy has another length.
-    pub fn of<'b>(&self, data: &'b [f32]) -> View<'b> {
-        assert_eq!(data.len(), self.data.len(), "a copy of all data");
-        let View { rows, columns, row_stride, column_stride, .. } = *self;
-        View { data, rows, columns, row_stride, column_stride }
-    }
-
     /// Rows `rows` and columns `columns`.
     ///
     /// # Panics
