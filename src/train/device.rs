@@ -61,11 +61,11 @@ const BACKENDS: [Backend; 5] = [
 /// The device that `name` stands for: itself, or for `auto` the first one whose driver is there.
 ///
 /// # Errors
-/// An unknown name, a backend that is not in this build, a missing driver.
+/// An unknown name, a backend that is not in this build, a missing driver, unknown instructions for the CPU.
 pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
     if name == "auto" {
         let usable = BACKENDS.iter().find(|backend| backend.compiled && (backend.driver)().is_ok());
-        return usable.map(|backend| backend.name).ok_or(DeviceError::NotCompiled { name: "flex" });
+        return resolve(usable.map_or("flex", |backend| backend.name));
     }
     let backend = BACKENDS
         .iter()
@@ -73,6 +73,9 @@ pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
         .ok_or_else(|| DeviceError::Unknown { name: name.to_owned() })?;
     if !backend.compiled {
         return Err(DeviceError::NotCompiled { name: backend.name });
+    }
+    if backend.name == "flex" {
+        isa::requested()?;
     }
     match (backend.driver)() {
         Ok(()) => Ok(backend.name),
@@ -83,11 +86,10 @@ pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
 /// Opens a device without automatic differentiation; training adds `.autodiff()`.
 ///
 /// # Errors
-/// As [`resolve`], [`DeviceError::Unusable`] when the driver is there but has no device, and [`DeviceError::Isa`].
+/// As [`resolve`], and [`DeviceError::Unusable`] when the driver is there but has no device.
 pub fn open(name: &str) -> Result<Device, DeviceError> {
     let name = resolve(name)?;
     if name == "flex" {
-        isa::requested()?;
         return Ok(connect(name));
     }
     // A driver without a device makes cubecl panic on the first operation: let that happen here.

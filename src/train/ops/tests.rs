@@ -31,8 +31,11 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 fn leaf<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-    let data = TensorData::new(normal(shape.iter().product(), seed), shape);
-    Tensor::from_data(data, &Device::flex().autodiff()).require_grad()
+    leaf_of(normal(shape.iter().product(), seed), shape)
+}
+
+fn leaf_of<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff()).require_grad()
 }
 
 /// The largest difference relative to the largest value stays below 1e-4.
@@ -105,6 +108,78 @@ fn linear_agrees() {
             |kernels, [x, weight, residual], []| weighted_sum(kernels.linear_add(x, weight, residual)),
         );
     }
+}
+
+const REDUCED: Kernels = Kernels { precision: Precision::Bf16, ..FUSED };
+
+/// To the nearest bf16.
+fn rounded(values: &[f32]) -> Vec<f32> {
+    let nearest = |bits: u32| bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
+    values.iter().map(|value| f32::from_bits(nearest(value.to_bits()))).collect()
+}
+
+/// An output and the gradients of two inputs, given the gradient of the output.
+fn with_gradients(
+    inputs: [(Vec<f32>, [usize; 2]); 2],
+    upstream: Vec<f32>,
+    operation: impl Fn([Tensor<2>; 2]) -> Tensor<2>,
+) -> [Vec<f32>; 3] {
+    let inputs = inputs.map(|(values, shape)| leaf_of(values, shape));
+    let output = operation(inputs.clone());
+    let upstream = leaf_of(upstream, output.dims());
+    let gradients = (output.clone() * upstream).sum().backward();
+    let [first, second] = inputs.map(|input| values(input.grad(&gradients).expect("a gradient")));
+    [values(output), first, second]
+}
+
+/// All three products of a layer round both of their operands, and nothing else.
+#[test]
+fn linear_in_bf16_is_that_of_rounded_operands() {
+    for (rows, inner, columns) in [(1, 5, 3), (65, 33, 101), (130, 600, 50)] {
+        let (x, weight, upstream) = (normal(rows * inner, 1), normal(columns * inner, 2), normal(rows * columns, 3));
+        let residual = TensorData::new(normal(rows * columns, 4), [rows, columns]);
+        let residual = Tensor::<2>::from_data(residual, &Device::flex().autodiff());
+        let inputs = |x: &[f32], weight: &[f32]| [(x.to_vec(), [rows, inner]), (weight.to_vec(), [columns, inner])];
+        let (given, exact) = (inputs(&x, &weight), inputs(&rounded(&x), &rounded(&weight)));
+        let plain = |kernels: Kernels, [x, weight]: [Tensor<2>; 2]| kernels.linear(x, weight);
+        let added = |kernels: Kernels, [x, weight]: [Tensor<2>; 2]| kernels.linear_add(x, weight, residual.clone());
+        for operation in [&plain as &dyn Fn(Kernels, [Tensor<2>; 2]) -> Tensor<2>, &added] {
+            let found = with_gradients(given.clone(), upstream.clone(), |inputs| operation(REDUCED, inputs));
+            let expected = with_gradients(exact.clone(), rounded(&upstream), |inputs| operation(FUSED, inputs));
+            assert!(found == expected, "{rows} x {inner} x {columns}");
+        }
+    }
+}
+
+/// Everything that multiplies matrices is near f32 in bf16, and is not f32.
+#[test]
+fn every_product_follows_the_precision() {
+    let near = |what: &str, operation: &dyn Fn(Kernels, [Tensor<2>; 2]) -> Tensor<2>, shapes: [[usize; 2]; 2]| {
+        let inputs =
+            || shapes.map(|[rows, columns]| (normal(rows * columns, (rows + columns) as u64), [rows, columns]));
+        let rows = normal(1 << 14, 5);
+        let run = |kernels| {
+            let len = operation(kernels, inputs().map(|(data, shape)| leaf_of(data, shape))).shape().num_elements();
+            with_gradients(inputs(), rows[..len].to_vec(), |inputs| operation(kernels, inputs))
+        };
+        for (index, (reduced, exact)) in run(REDUCED).iter().zip(run(FUSED)).enumerate() {
+            let scale = exact.iter().fold(0.0f32, |scale, x| scale.max(x.abs()));
+            let furthest = reduced.iter().zip(&exact).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            assert!(furthest > 0.0 && furthest < 0.02 * scale, "{what}, result {index}: {furthest} of {scale}");
+        }
+    };
+    let norm = leaf([33], 4);
+    near("norm_linear", &|kernels, [x, w]| kernels.norm_linear(x, norm.clone(), w, 1e-5), [[20, 33], [50, 33]]);
+    for (activation, inputs) in [(Activation::SwiGlu, 66), (Activation::Gelu, 33)] {
+        near("activated", &|kernels, [x, w]| kernels.activated_linear(x, activation, w), [[20, inputs], [50, 33]]);
+        let residual = leaf([20, 50], 6);
+        let added =
+            |kernels: Kernels, [x, w]: [Tensor<2>; 2]| kernels.activated_linear_add(x, activation, w, residual.clone());
+        near("activated, added", &added, [[20, inputs], [50, 33]]);
+    }
+    let targets: Vec<i32> = (0..20).map(|row| row * 2).collect();
+    let loss = |kernels: Kernels, [x, w]: [Tensor<2>; 2]| kernels.cross_entropy(x, w, &targets, 20.0).reshape([1, 1]);
+    near("cross_entropy", &loss, [[20, 33], [50, 33]]);
 }
 
 /// Outputs and gradients of the pairs, whose backward pass computes what lies between again.

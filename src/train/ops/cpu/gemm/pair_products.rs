@@ -36,7 +36,7 @@ pub unsafe fn multiply(product: Product<'_>) {
 
 #[cfg(target_arch = "x86_64")]
 mod x86 {
-    use std::arch::x86_64::_mm512_dpbf16_ps;
+    use std::arch::x86_64::{__m512, __m512bh, _mm512_dpbf16_ps};
     use std::mem::transmute;
     use std::time::{Duration, Instant};
 
@@ -124,8 +124,12 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn add_product(self, factor: Self, sum: Self) -> Self {
-            // SAFETY: the caller's promise; both are 512 bits of which each pattern is allowed.
-            Pairs(Avx512(unsafe { _mm512_dpbf16_ps(sum.0.0, transmute(self.0.0), transmute(factor.0.0)) }))
+            // SAFETY: the caller's promise; each pattern of 512 bits is allowed as both types.
+            unsafe {
+                let left = transmute::<__m512, __m512bh>(self.0.0);
+                let right = transmute::<__m512, __m512bh>(factor.0.0);
+                Pairs(Avx512(_mm512_dpbf16_ps(sum.0.0, left, right)))
+            }
         }
 
         #[inline(always)]
