@@ -11,6 +11,8 @@ use crate::steps::own_binary;
 use super::error::BenchError;
 
 const PAUSE: Duration = Duration::from_millis(20);
+/// Not a setting of the user's but of the machine: which vector instructions are measured.
+const INSTRUCTIONS: &str = "STEPWELL_ISA";
 
 /// `stepwell` with a state directory of its own and nothing of the user's settings.
 pub(super) fn stepwell(state_dir: &Path, args: &[&str]) -> Result<Command, BenchError> {
@@ -19,7 +21,8 @@ pub(super) fn stepwell(state_dir: &Path, args: &[&str]) -> Result<Command, Bench
     command.arg("--state-dir").arg(state_dir).args(args);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("STEPWELL_") {
+        let text = name.to_string_lossy();
+        if text.starts_with("STEPWELL_") && text != INSTRUCTIONS {
             command.env_remove(name);
         }
     }

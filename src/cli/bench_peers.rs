@@ -41,7 +41,7 @@ pub fn tokenize(session: &Session, args: &BenchTokenizeArgs) -> Result<Exit, Cli
 /// One side of a measurement.
 pub fn contestant(args: &BenchContestantArgs) -> Result<Exit, CliError> {
     match args.task {
-        Task::Train => bench::train::work(&args.folder)?,
+        Task::Train => bench::train::work(&args.folder, args.precision)?,
         Task::Generate => generate::work(&args.folder)?,
         Task::Tokenize => tokenize::work(&args.folder)?,
     }

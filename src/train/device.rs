@@ -12,6 +12,8 @@ use burn::backend::DispatchDevice;
 use burn::tensor::Device;
 use thiserror::Error;
 
+use super::ops::isa;
+
 /// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum DeviceError {
@@ -21,6 +23,8 @@ pub enum DeviceError {
     NotCompiled { name: &'static str },
     #[error("`{name}` has no driver on this machine: {missing}; install it, or use `flex`")]
     NoDriver { name: &'static str, missing: String },
+    #[error(transparent)]
+    Isa(#[from] isa::UnknownIsa),
     #[error("`{name}` has a driver but no working device: {reason}; try `flex`")]
     Unusable { name: &'static str, reason: String },
 }
@@ -57,11 +61,11 @@ const BACKENDS: [Backend; 5] = [
 /// The device that `name` stands for: itself, or for `auto` the first one whose driver is there.
 ///
 /// # Errors
-/// An unknown name, a backend that is not in this build, a missing driver.
+/// An unknown name, a backend that is not in this build, a missing driver, unknown instructions for the CPU.
 pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
     if name == "auto" {
         let usable = BACKENDS.iter().find(|backend| backend.compiled && (backend.driver)().is_ok());
-        return usable.map(|backend| backend.name).ok_or(DeviceError::NotCompiled { name: "flex" });
+        return resolve(usable.map_or("flex", |backend| backend.name));
     }
     let backend = BACKENDS
         .iter()
@@ -69,6 +73,9 @@ pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
         .ok_or_else(|| DeviceError::Unknown { name: name.to_owned() })?;
     if !backend.compiled {
         return Err(DeviceError::NotCompiled { name: backend.name });
+    }
+    if backend.name == "flex" {
+        isa::requested()?;
     }
     match (backend.driver)() {
         Ok(()) => Ok(backend.name),

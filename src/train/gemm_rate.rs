@@ -6,18 +6,19 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::device::{self, DeviceError};
 use super::ops::Kernels;
+use super::precision::Precision;
 
 /// The first products warm up caches, allocators and tuners.
 const REPEATS: usize = 5;
 
-/// Floating-point operations per second of an f32 product of two `size` x `size` matrices, the best of
+/// Floating-point operations per second of a product of two `size` x `size` matrices, the best of
 /// a few, by the kernel of our linear layers.
 ///
 /// # Errors
 /// When the device cannot be opened.
-pub fn gemm_rate(name: &str, size: usize) -> Result<f64, DeviceError> {
+pub fn gemm_rate(name: &str, size: usize, precision: Precision) -> Result<f64, DeviceError> {
     let device = device::open(name)?;
-    let kernels = Kernels::for_device(&device);
+    let kernels = Kernels::for_device(&device, precision);
     let values: Vec<f32> = (0..size * size).map(|i| (i % 251) as f32 / 251.0 - 0.5).collect();
     let matrix = Tensor::<2>::from_data(TensorData::new(values, [size, size]), &device);
     let mut best = f64::INFINITY;
@@ -38,8 +39,8 @@ mod tests {
 
     #[test]
     fn a_rate_is_a_positive_number_of_operations() {
-        let rate = gemm_rate("flex", 64).expect("the CPU is always there");
+        let rate = gemm_rate("flex", 64, Precision::Bf16).expect("the CPU is always there");
         assert!(rate.is_finite() && rate > 1e6, "{rate}");
-        assert!(gemm_rate("gpu", 64).is_err());
+        assert!(gemm_rate("gpu", 64, Precision::F32).is_err());
     }
 }

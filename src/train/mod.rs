@@ -14,6 +14,7 @@ pub mod model;
 pub mod ops;
 pub mod optim;
 pub mod plan;
+pub mod precision;
 pub mod run_loop;
 pub mod schedule;
 pub mod score;

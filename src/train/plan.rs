@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::precision::Precision;
 use super::schedule::{Schedule, ScheduleError, validate_learning_rate};
 
 /// A part of the run with its own name and, if wanted, its own data, rate and context.
@@ -40,6 +41,9 @@ pub struct Plan {
     /// [`Transformer::with_frozen`]: super::model::Transformer::with_frozen
     #[serde(default)]
     pub freeze_layers: usize,
+    /// Of matrix products. Not written when it is f32, so that files of such runs stay what they were.
+    #[serde(default, skip_serializing_if = "Precision::is_default")]
+    pub precision: Precision,
     pub phases: Vec<Phase>,
 }
 
@@ -182,6 +186,7 @@ mod tests {
             clip: 1.0,
             checkpoint_every: Some(10),
             freeze_layers: 0,
+            precision: Precision::F32,
             phases,
         }
     }

@@ -89,7 +89,7 @@ impl<'a> Trainer<'a> {
     ) -> Self {
         assert_eq!(plan.phases.len(), samplers.len(), "one sampler per phase");
         let config = model.config().clone();
-        let model = model.with_frozen(plan.freeze_layers);
+        let model = model.with_frozen(plan.freeze_layers).with_precision(plan.precision);
         let optimizer = Optimizer::new(settings, model.hidden_matrices());
         let device = device.to_owned();
         let cadence = Cadence::starting_at(Instant::now());

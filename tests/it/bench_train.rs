@@ -54,6 +54,29 @@ fn training_alone_is_measured_with_each_number_of_threads() {
 }
 
 #[test]
+fn bf16_is_measured_beside_f32_with_the_instructions_asked_for() {
+    let mut args = SMALL.to_vec();
+    args.extend(["1", "--steps", "3", "--threads", "1", "--precision", "f32,bf16", "--output", "json"]);
+    let sandbox = Sandbox::new();
+    let report = |isa: &str| {
+        let output = sandbox.command(&args).env("STEPWELL_ISA", isa).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap()["report"].clone()
+    };
+    let (found, portable) = (report(""), report("portable"));
+    let [exact, reduced] = [0, 1].map(|row| found["rows"][row].clone());
+    assert_eq!((&exact["dtype"], &reduced["dtype"]), (&"f32".into(), &"bf16".into()));
+    assert_ne!(exact["losses"], reduced["losses"]);
+    for row in [0, 1] {
+        assert_eq!(found["rows"][row]["losses"], portable["rows"][row]["losses"], "instructions change no bit");
+    }
+    assert_eq!(found["speed"][0]["name"], "stepwell bf16 / stepwell f32, 1 threads");
+    let output = sandbox.command(&args).env("STEPWELL_ISA", "sse9").output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(!output.status.success() && text.contains("`STEPWELL_ISA` is `sse9`; use one of: portable"), "{text}");
+}
+
+#[test]
 fn without_pytorch_the_error_names_the_pip_line() {
     if !has_python() {
         return;

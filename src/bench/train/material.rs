@@ -19,6 +19,7 @@ use crate::train::data::{Sampler, TokenShard, TokenStream};
 use crate::train::model::weight_specs;
 use crate::train::optim::OptimizerConfig;
 use crate::train::plan::{Phase, Plan};
+use crate::train::precision::Precision;
 use crate::train::schedule::{Schedule, ScheduleKind};
 use crate::train::weights;
 
@@ -66,6 +67,7 @@ impl Material {
             clip: 1.0,
             checkpoint_every: Some(u64::MAX),
             freeze_layers: options.freeze_layers,
+            precision: Precision::default(),
             phases: vec![phase],
         };
         plan.validate()?;
@@ -168,6 +170,7 @@ mod tests {
             steps: 4,
             learning_rate: 1e-3,
             freeze_layers: 0,
+            precisions: vec![Precision::F32],
             device: "flex".to_owned(),
             python: "python3".into(),
         }

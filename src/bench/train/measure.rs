@@ -73,10 +73,12 @@ pub fn train(options: &TrainOptions, say: &dyn Fn(&str)) -> Result<TrainReport, 
 fn launches(options: &TrainOptions, folder: &Path) -> Result<Vec<(Launch, &'static str, Mode)>, BenchError> {
     let mut found = Vec::new();
     for &threads in &options.threads {
-        let state_dir = folder.join("state");
-        let mut command = stepwell(&state_dir, &["bench", "contestant", "train"])?;
-        command.arg(folder);
-        found.push((OURS, Mode::F32, threads, command));
+        for &precision in &options.precisions {
+            let state_dir = folder.join("state");
+            let mut command = stepwell(&state_dir, &["bench", "contestant", "train"])?;
+            command.arg(folder).args(["--precision", &precision.to_string()]);
+            found.push((OURS, Mode::of(precision), threads, command));
+        }
         for &mode in &options.torch {
             let command = Peer::Train.command(&options.python, folder, &mode.to_string(), threads)?;
             found.push((THEIRS, mode, threads, command));

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::train::precision::Precision;
+
 /// How a contestant computes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
@@ -24,6 +26,14 @@ pub struct UnknownMode(String);
 impl Mode {
     pub const ALL: [Mode; 4] = [Mode::F32, Mode::F32Compile, Mode::Bf16, Mode::Bf16Compile];
     pub const NAMES: [&str; 4] = ["f32", "f32-compile", "bf16", "bf16-compile"];
+
+    /// Ours, which compiles nothing.
+    pub fn of(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Mode::F32,
+            Precision::Bf16 => Mode::Bf16,
+        }
+    }
 
     /// Of its matrix products.
     pub fn dtype(self) -> &'static str {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::mode::Mode;
 use crate::bench::error::BenchError;
 use crate::train::config::ModelConfig;
+use crate::train::precision::Precision;
 
 /// Options of `bench train`.
 #[derive(Clone, Debug)]
@@ -28,6 +29,8 @@ pub struct TrainOptions {
     pub learning_rate: f64,
     /// Lowest blocks that are not trained, and with them the embedding.
     pub freeze_layers: usize,
+    /// Of our matrix products; one contestant of ours for each.
+    pub precisions: Vec<Precision>,
     /// Backend of ours: `flex` means the CPU, anything else CUDA for PyTorch.
     pub device: String,
     /// Interpreter that has PyTorch.

@@ -144,23 +144,28 @@ impl TrainReport {
             let peak = self.peaks.iter().find(|peak| peak.dtype == row.dtype && peak.threads == row.threads);
             row.mfu = peak.map(|peak| row.model_flops_per_second / peak.flops_per_second);
         }
-        let of = |system: &'static str| self.rows.iter().filter(move |row| row.system == system);
-        for (ours, theirs) in of(OURS).flat_map(|ours| of(THEIRS).map(move |theirs| (ours, theirs))) {
-            if ours.threads != theirs.threads {
-                continue;
-            }
-            let name = format!("{} / {}, {} threads", ours.name(), theirs.name(), ours.threads);
-            self.speed.push(speed(name.clone(), ours, theirs, self.steps_per_round));
-            if let (Some(own), Some(other)) = (ours.cpu_seconds_per_step, theirs.cpu_seconds_per_step) {
+        for (ours, other) in pairs(&self.rows) {
+            let name = format!("{} / {}, {} threads", ours.name(), other.name(), ours.threads);
+            self.speed.push(speed(name.clone(), ours, other, self.steps_per_round));
+            if let (Some(own), Some(other)) = (ours.cpu_seconds_per_step, other.cpu_seconds_per_step) {
                 self.cpu.push(Comparison::new(name.clone(), other / own));
             }
-            if let (Some(own), Some(other)) = (ours.peak_memory_mib, theirs.peak_memory_mib) {
+            if let (THEIRS, Some(own), Some(other)) = (other.system, ours.peak_memory_mib, other.peak_memory_mib) {
                 self.memory.push(Comparison::new(name, own / other).at_most(0.7));
             }
-            self.deviations.push(deviation(ours, theirs));
+            self.deviations.push(deviation(ours, other));
         }
         self.scaling = scaling(&self.rows);
     }
+}
+
+/// Ours and whom it is compared with, on equal threads: theirs, and for bf16 our own f32.
+fn pairs(rows: &[Row]) -> impl Iterator<Item = (&Row, &Row)> {
+    let all = rows.iter().flat_map(move |ours| rows.iter().map(move |other| (ours, other)));
+    all.filter(|(ours, other)| {
+        let rivals = other.system == THEIRS || (ours.dtype, other.dtype) == ("bf16", "f32");
+        ours.system == OURS && ours.threads == other.threads && rivals
+    })
 }
 
 /// How often ours takes a step while theirs takes one.
@@ -308,6 +313,26 @@ mod tests {
             scaling,
             [("stepwell f32, 2 threads / 1", 2.0, Some(true)), ("torch f32, 2 threads / 1", 1.0, None)]
         );
+    }
+
+    #[test]
+    fn our_bf16_is_compared_with_our_f32_and_with_theirs() {
+        let mut reduced = row(OURS, Mode::Bf16, 1, &[0.5, 0.5]);
+        reduced.losses[2] = 1.5;
+        let exact = row(OURS, Mode::F32, 1, &[1.0, 1.0]);
+        let report = concluded(vec![exact, reduced, row(THEIRS, Mode::Bf16Compile, 1, &[1.0, 1.0])]);
+        let speed: Vec<(&str, f64, Option<bool>)> =
+            report.speed.iter().map(|ratio| (&*ratio.name, ratio.value, ratio.met)).collect();
+        assert_eq!(
+            speed,
+            [
+                ("stepwell f32 / torch bf16-compile, 1 threads", 1.0, None),
+                ("stepwell bf16 / stepwell f32, 1 threads", 2.0, None),
+                ("stepwell bf16 / torch bf16-compile, 1 threads", 2.0, Some(true)),
+            ]
+        );
+        assert_eq!(report.memory.len(), 2, "a goal against theirs only");
+        assert_eq!((report.deviations[1].largest, report.deviations[1].met), (0.5, None));
     }
 
     #[test]

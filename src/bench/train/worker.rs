@@ -14,6 +14,7 @@ use crate::train::checkpoint::Snapshot;
 use crate::train::device;
 use crate::train::gemm_rate::gemm_rate;
 use crate::train::model::Transformer;
+use crate::train::precision::Precision;
 use crate::train::run_loop::{TrainError, Trainer, TrainingHost};
 
 /// What a contestant says about the steps of one turn.
@@ -32,18 +33,20 @@ pub(super) struct GemmRate {
     pub flops_per_second: f64,
 }
 
-/// Trains with the material of a folder, as told on standard input, until that ends.
+/// Trains with the material of a folder in a precision, as told on standard input, until that ends.
 ///
 /// # Errors
 /// When the material cannot be read or training fails.
-pub fn work(folder: &Path) -> Result<(), BenchError> {
-    let material = Material::read(folder)?;
+pub fn work(folder: &Path, precision: Precision) -> Result<(), BenchError> {
+    let mut material = Material::read(folder)?;
+    material.plan.precision = precision;
     let samplers = [material.sampler(folder)?];
     let device = device::open(&material.device)?.autodiff();
     let model = Transformer::init(&material.shape, material.plan.seed, &device);
     let trainer = Trainer::new(&material.plan, &samplers, model, material.optimizer, &material.device);
     let host = Host::ready().map_err(BenchError::system("answer"))?;
-    let mut turns = Turns { host, device: &material.device, left: 0, turn: Turn::default(), since: Instant::now() };
+    let (device, turn, since) = (&material.device, Turn::default(), Instant::now());
+    let mut turns = Turns { host, device, precision, left: 0, turn, since };
     let ended = match turns.next_turn() {
         Ok(()) => trainer.run(&mut turns).map(drop),
         Err(error) => Err(error),
@@ -75,6 +78,7 @@ impl From<TrainError> for Ended {
 struct Turns<'a> {
     host: Host,
     device: &'a str,
+    precision: Precision,
     /// Steps that are still to be taken in this turn.
     left: usize,
     turn: Turn,
@@ -93,7 +97,7 @@ impl Turns<'_> {
                     return Ok(());
                 }
                 "gemm" => {
-                    let flops_per_second = gemm_rate(self.device, number).map_err(Ended::Device)?;
+                    let flops_per_second = gemm_rate(self.device, number, self.precision).map_err(Ended::Device)?;
                     self.host.answer(&GemmRate { flops_per_second }).map_err(Ended::Io)?;
                 }
                 _ => return Err(Ended::NoMore),

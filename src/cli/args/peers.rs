@@ -6,6 +6,7 @@ use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use crate::bench::train::Mode;
+use crate::train::precision::Precision;
 
 #[derive(Args, Debug)]
 pub struct BenchTrainArgs {
@@ -25,6 +26,9 @@ pub struct BenchTrainArgs {
     #[arg(long, value_name = "MODE", value_delimiter = ',', default_values = ["f32", "bf16"],
         value_parser = PossibleValuesParser::new(Mode::NAMES).try_map(|name| name.parse::<Mode>()))]
     pub modes: Vec<Mode>,
+    /// Number format of our matrix products, `f32` or `bf16`; both are measured in turns
+    #[arg(long, value_name = "FORMAT", value_delimiter = ',', default_values = ["f32"], value_parser = precision())]
+    pub precision: Vec<Precision>,
     /// Threads of each contestant; several numbers measure each of them [default: all cores]
     #[arg(long, value_name = "N", value_delimiter = ',', value_parser = clap::value_parser!(u16).range(1..))]
     pub threads: Vec<u16>,
@@ -104,6 +108,13 @@ pub struct BenchContestantArgs {
     pub task: Task,
     /// Where the material is
     pub folder: PathBuf,
+    /// Of the matrix products of `train`
+    #[arg(long, default_value = "f32", value_parser = precision())]
+    pub precision: Precision,
+}
+
+fn precision() -> impl TypedValueParser<Value = Precision> {
+    PossibleValuesParser::new(Precision::NAMES).try_map(|name| name.parse::<Precision>())
 }
 
 /// What is measured against a library of Python.

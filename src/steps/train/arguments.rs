@@ -9,6 +9,7 @@ use crate::core::artifact::ArtifactRef;
 use crate::core::failure::Failure;
 use crate::train::optim::{MuonConfig, OptimizerConfig};
 use crate::train::plan::{Phase, Plan, PlanError};
+use crate::train::precision::Precision;
 use crate::train::schedule::Schedule;
 
 /// Arguments of the `train` step.
@@ -45,6 +46,10 @@ pub struct Arguments {
     /// below them and the output head too. Of use in a fork of a trained run.
     #[serde(default)]
     pub freeze_layers: usize,
+    /// `f32`, or `bf16`: operands of matrix products are rounded to it, which is faster where the processor has
+    /// instructions for that. Weights, optimizer state, sums, norms, softmax and loss stay f32.
+    #[serde(default)]
+    pub precision: Precision,
     /// How the learning rate moves over the run.
     #[serde(default)]
     pub schedule: Schedule,
@@ -216,6 +221,7 @@ impl Arguments {
             clip: self.optimizer.clip,
             checkpoint_every: self.checkpoint_every,
             freeze_layers: self.freeze_layers,
+            precision: self.precision,
             phases,
         };
         self.check_steps(&plan)?;
@@ -284,6 +290,19 @@ mod tests {
             assert!(failure.message.starts_with("the learning rate is "), "{}", failure.message);
             assert!(failure.hint.is_some());
         }
+    }
+
+    /// Plans end up in checkpoints: without the setting, and with what it is then, the file has the old bytes.
+    #[test]
+    fn f32_is_what_a_plan_without_a_precision_means_and_is_not_written() {
+        let plan = |change| arguments(change).unwrap().plan(64).unwrap();
+        let written = serde_json::to_value(plan(json!({"precision": "f32"}))).unwrap();
+        assert_eq!(written.get("precision"), None);
+        assert_eq!(serde_json::from_value::<Plan>(written).unwrap(), plan(json!({})));
+        let reduced = plan(json!({"precision": "bf16"}));
+        assert_eq!(serde_json::to_value(&reduced).unwrap()["precision"], "bf16");
+        let unknown = arguments(json!({"precision": "f16"})).unwrap_err().to_string();
+        assert!(unknown.contains("`f16`") && unknown.contains("`bf16`"), "{unknown}");
     }
 
     #[test]

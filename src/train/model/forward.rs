@@ -49,7 +49,7 @@ impl Transformer {
     }
 
     fn kernels(&self) -> Kernels {
-        Kernels::for_device(&self.embedding.val().device())
+        Kernels::for_device(&self.embedding.val().device(), self.precision)
     }
 
     fn hidden_of(&self, kernels: Kernels, batch: &Batch) -> Tensor<2> {
@@ -69,6 +69,7 @@ impl Transformer {
     fn hidden(&self, kernels: Kernels, ids: Tensor<2, Int>, starts: &[u32], dropout_seed: Option<u64>) -> Tensor<2> {
         let [batch, seq] = ids.dims();
         let attention = AttentionContext::new(batch, seq, self.head_layout(), starts, self.rope.clone());
+        let attention = AttentionContext { precision: kernels.precision, ..attention };
         let (ffn, norm_eps) = (self.config.ffn, self.config.norm_eps);
         let context = BlockContext { kernels, attention: &attention, ffn, norm_eps };
         let probability = self.config.dropout;

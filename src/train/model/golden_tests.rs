@@ -12,11 +12,14 @@ use serde_json::Value;
 use super::{Batch, Transformer};
 use crate::train::config::{Ffn, ModelConfig};
 use crate::train::generate::{GenerateOptions, generate};
-use crate::train::ops::{AdamWStep, Kernels, RopeTable, adamw_update, sum_squares};
+use crate::train::ops::{AdamWStep, Implementation, Kernels, RopeTable, adamw_update, sum_squares};
+use crate::train::precision::Precision;
 use crate::train::weights::{self, NamedTensor};
 
 const MODELS: [&str; 2] = ["llama_tiny", "qwen3_tiny"];
-const KERNELS: [Kernels; 2] = [Kernels::Fused, Kernels::Portable];
+const FUSED: Kernels = Kernels { implementation: Implementation::Fused, precision: Precision::F32 };
+const PORTABLE: Kernels = Kernels { implementation: Implementation::Portable, precision: Precision::F32 };
+const KERNELS: [Kernels; 2] = [FUSED, PORTABLE];
 
 fn path(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/golden").join(name)
@@ -224,7 +227,7 @@ fn an_exported_folder_of_transformers_gives_its_logits_and_greedy_tokens() {
         Batch { targets: vec![-1; len], ids: window, starts: vec![0; len], batch: 1, seq: len, dropout_seed: None };
     let rows = golden["logits"][0].as_array().expect("rows").iter().flat_map(|row| row.as_array().expect("a row"));
     let expected: Vec<f32> = rows.map(|x| x.as_f64().expect("a number") as f32).collect();
-    assert_close(&logits(&model, Kernels::Fused, &batch), &expected, 1e-4, "logits");
+    assert_close(&logits(&model, FUSED, &batch), &expected, 1e-4, "logits");
 
     let greedy = ids(&golden["greedy"]["new"]);
     let options = GenerateOptions { max_new_tokens: greedy.len(), ..GenerateOptions::default() };

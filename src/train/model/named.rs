@@ -11,6 +11,7 @@ use super::layout::{layer_weight, weight_specs};
 use super::{Transformer, WeightSpec};
 use crate::train::config::{Ffn, ModelConfig};
 use crate::train::ops::RopeTable;
+use crate::train::precision::Precision;
 use crate::train::weights::{NamedTensor, WeightsError};
 
 /// The untied copy of the embedding that some exporters write.
@@ -50,6 +51,7 @@ impl Transformer {
             blocks,
             final_norm: source.vector(FINAL_NORM.to_owned()),
             config: config.clone(),
+            precision: Precision::default(),
             rope: Arc::new(RopeTable::new(config.context, config.head_dim, config.rope_theta)),
         })
     }

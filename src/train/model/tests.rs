@@ -6,8 +6,12 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::*;
 use crate::core::rng::Rng;
 use crate::train::config::{Ffn, ModelConfig};
-use crate::train::ops::Kernels;
+use crate::train::ops::{Implementation, Kernels};
+use crate::train::precision::Precision;
 use crate::train::weights::{NamedTensor, WeightsError};
+
+const FUSED: Kernels = Kernels { implementation: Implementation::Fused, precision: Precision::F32 };
+const PORTABLE: Kernels = Kernels { implementation: Implementation::Portable, precision: Precision::F32 };
 
 fn small() -> ModelConfig {
     ModelConfig { vocab_size: 61, context: 24, ..ModelConfig::preset("tiny").expect("a preset") }
@@ -236,12 +240,34 @@ fn fused_and_portable_models_have_the_same_loss_and_gradients() {
         let mut batch = random_batch(&config, 2, 75, 8);
         batch.dropout_seed = Some(4);
         batch.starts = (0..150).map(|token| if token % 75 < 30 { 0 } else { 30 }).collect();
-        let fused = loss_and_gradients(Kernels::Fused, &model, &batch);
-        let portable = loss_and_gradients(Kernels::Portable, &model, &batch);
+        let fused = loss_and_gradients(FUSED, &model, &batch);
+        let portable = loss_and_gradients(PORTABLE, &model, &batch);
         for (index, (fused, portable)) in fused.iter().zip(&portable).enumerate() {
             let scale = portable.iter().fold(1e-4f32, |scale, x| scale.max(x.abs()));
             let difference = fused.iter().zip(portable).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
             assert!(difference < 1e-4 * scale, "result {index}: {difference} of {scale}");
+        }
+    }
+}
+
+/// The portable products round their outputs too, and those of attention: a few units of the last of 8 bits.
+#[test]
+fn gradients_in_bf16_are_near_those_in_f32() {
+    for config in [small(), qwen(), ungated()] {
+        let config = ModelConfig { init_std: 0.1, ..config };
+        let model = Transformer::init(&config, 5, &Device::flex().autodiff());
+        let batch = random_batch(&config, 2, 20, 8);
+        let exact = loss_and_gradients(FUSED, &model, &batch);
+        for kernels in [FUSED, PORTABLE] {
+            let reduced = Kernels { precision: Precision::Bf16, ..kernels };
+            let reduced = loss_and_gradients(reduced, &model, &batch);
+            assert!(reduced != exact, "{kernels:?}: nothing was rounded");
+            for (index, (reduced, exact)) in reduced.iter().zip(&exact).enumerate() {
+                let norm = |values: &mut dyn Iterator<Item = f32>| values.map(|x| x * x).sum::<f32>().sqrt();
+                let difference = norm(&mut reduced.iter().zip(exact).map(|(x, y)| x - y));
+                let share = difference / norm(&mut exact.iter().copied());
+                assert!(share < 0.03, "{kernels:?}, result {index}: off by {share}");
+            }
         }
     }
 }
@@ -253,7 +279,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let batch = random_batch(&config, 3, 150, 8);
     let run = |threads| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
-        pool.install(|| loss_and_gradients(Kernels::Fused, &model, &batch))
+        pool.install(|| loss_and_gradients(FUSED, &model, &batch))
     };
     let bits = |results: Vec<Vec<f32>>| -> Vec<u32> { results.into_iter().flatten().map(f32::to_bits).collect() };
     let one = bits(run(1));

@@ -11,6 +11,7 @@ use super::layout::weight_specs;
 use crate::train::config::ModelConfig;
 use crate::train::ops::{HeadLayout, RopeTable};
 use crate::train::optim::Matrices;
+use crate::train::precision::Precision;
 
 /// A decoder-only transformer with tied embeddings.
 #[derive(Module, Debug)]
@@ -22,6 +23,9 @@ pub struct Transformer {
     pub(super) final_norm: Param<Tensor<1>>,
     #[module(skip)]
     pub(super) config: ModelConfig,
+    /// Of matrix products.
+    #[module(skip)]
+    pub(super) precision: Precision,
     #[module(skip)]
     pub(super) rope: Arc<RopeTable>,
 }
@@ -60,6 +64,12 @@ impl Transformer {
             blocks: self.blocks.into_iter().enumerate().map(freeze).collect(),
             ..self
         }
+    }
+
+    /// The model with matrix products of another precision; a new model has f32. Its weights stay f32.
+    #[must_use]
+    pub fn with_precision(self, precision: Precision) -> Transformer {
+        Transformer { precision, ..self }
     }
 
     /// The shape it was built with.

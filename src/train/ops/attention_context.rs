@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use crate::train::precision::Precision;
+
 /// Columns of a fused projection row: `heads` queries, then `kv_heads` keys, then as many values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HeadLayout {
@@ -85,6 +87,8 @@ pub struct AttentionContext {
     pub starts: Arc<[u32]>,
     /// Rotary tables with at least `seq` positions.
     pub rope: Arc<RopeTable>,
+    /// Of the two products.
+    pub precision: Precision,
 }
 
 impl AttentionContext {
@@ -105,7 +109,7 @@ impl AttentionContext {
             "a document starts at or before each of its tokens"
         );
         assert!(rope.half * seq <= rope.cos.len(), "the sequence is longer than the context");
-        AttentionContext { batch, seq, layout, starts, rope }
+        AttentionContext { batch, seq, layout, starts, rope, precision: Precision::default() }
     }
 }
 

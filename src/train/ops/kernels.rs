@@ -6,10 +6,11 @@ use burn::tensor::{Device, Int, Tensor};
 use super::fused;
 use super::{Activation, AttentionContext, DropoutMask, HeadLayout, portable};
 use crate::train::device;
+use crate::train::precision::Precision;
 
 /// Which implementation runs the operations of a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kernels {
+pub enum Implementation {
     /// Stock burn tensors, on any device.
     Portable,
     /// Hand-written forward and backward passes, on the CPU.
@@ -17,16 +18,24 @@ pub enum Kernels {
     Fused,
 }
 
-/// Methods that call the function of their name in the chosen implementation.
+/// How the operations of a forward pass, and so of its backward pass, are computed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Kernels {
+    pub implementation: Implementation,
+    /// Of matrix products.
+    pub precision: Precision,
+}
+
+/// Methods that call the function of their name in the chosen implementation; `in` names what it is told besides.
 macro_rules! operations {
-    ($(fn $name:ident($($arg:ident: $ty:ty),*) -> $out:ty;)*) => {
+    ($(fn $name:ident($($arg:ident: $ty:ty),*) $(in $setting:ident)? -> $out:ty;)*) => {
         $(
             #[doc = concat!("See `portable::", stringify!($name), "`.")]
             pub fn $name(self, $($arg: $ty),*) -> $out {
-                match self {
-                    Kernels::Portable => portable::$name($($arg),*),
+                match self.implementation {
+                    Implementation::Portable => portable::$name($($arg,)* $(self.$setting)?),
                     #[cfg(feature = "flex")]
-                    Kernels::Fused => fused::$name($($arg),*),
+                    Implementation::Fused => fused::$name($($arg,)* $(self.$setting)?),
                 }
             }
         )*
@@ -35,28 +44,33 @@ macro_rules! operations {
 
 impl Kernels {
     /// The fastest implementation for tensors of `device`.
-    pub fn for_device(device: &Device) -> Self {
-        match device::is_flex(device) {
+    pub fn for_device(device: &Device, precision: Precision) -> Self {
+        let implementation = match device::is_flex(device) {
             #[cfg(feature = "flex")]
-            true => Kernels::Fused,
-            _ => Kernels::Portable,
-        }
+            true => Implementation::Fused,
+            _ => Implementation::Portable,
+        };
+        Kernels { implementation, precision }
     }
 
     operations! {
         fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2>;
         fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2>;
-        fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2>;
-        fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2>;
+        fn linear(x: Tensor<2>, weight: Tensor<2>) in precision -> Tensor<2>;
+        fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) in precision -> Tensor<2>;
         fn qk_norm(qkv: Tensor<2>, query: Tensor<1>, key: Tensor<1>, layout: HeadLayout, eps: f32) -> Tensor<2>;
         fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2>;
-        fn norm_linear(x: Tensor<2>, norm_weight: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2>;
-        fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>) -> Tensor<2>;
+        fn norm_linear(
+            x: Tensor<2>, norm_weight: Tensor<1>, weight: Tensor<2>, eps: f32
+        ) in precision -> Tensor<2>;
+        fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>) in precision -> Tensor<2>;
         fn activated_linear_add(
             x: Tensor<2>, activation: Activation, weight: Tensor<2>, residual: Tensor<2>
-        ) -> Tensor<2>;
-        fn cross_entropy(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32) -> Tensor<1>;
-        fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<1>;
+        ) in precision -> Tensor<2>;
+        fn cross_entropy(
+            x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32
+        ) in precision -> Tensor<1>;
+        fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) in precision -> Tensor<1>;
         fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2>;
     }
 }

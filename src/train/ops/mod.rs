@@ -10,6 +10,7 @@ mod dropout_mask;
 #[cfg(feature = "flex")]
 mod fused;
 mod gelu;
+pub(super) mod isa;
 mod kernels;
 #[expect(unsafe_code, reason = "a memory map is sound only for files that nobody changes")]
 mod mmap;
@@ -26,7 +27,7 @@ pub(super) use cpu::gemm;
 pub use cpu::muon::muon_update;
 pub use dropout_mask::DropoutMask;
 pub(super) use gelu::gelu_in_place;
-pub use kernels::Kernels;
+pub use kernels::{Implementation, Kernels};
 pub use mmap::MappedFile;
 pub use muon::MuonStep;
 

@@ -1,9 +1,10 @@
 //! Every operation out of stock burn tensors: the only path on GPUs, and the reference that the
 //! fused kernels are tested against.
 
-use burn::tensor::{Bool, Device, Int, Tensor, TensorData, activation};
+use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation};
 
 use super::{Activation, AttentionContext, DropoutMask, HeadLayout};
+use crate::train::precision::Precision;
 
 /// Rows of `weight` `[vocab, d]` at `ids` `[n]`: `[n, d]`.
 pub fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
@@ -16,14 +17,22 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
     x * inverse * weight.unsqueeze()
 }
 
+/// `a b`, in f32 again.
+fn product<const D: usize>(a: Tensor<D>, b: Tensor<D>, precision: Precision) -> Tensor<D> {
+    match precision {
+        Precision::F32 => a.matmul(b),
+        Precision::Bf16 => a.cast(DType::BF16).matmul(b.cast(DType::BF16)).cast(DType::F32),
+    }
+}
+
 /// `x` `[n, in]` times the transpose of `weight` `[out, in]`: `[n, out]`.
-pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    x.matmul(weight.transpose())
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
+    product(x, weight.transpose(), precision)
 }
 
 /// `residual + linear(x, weight)`.
-pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
-    residual + linear(x, weight)
+pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>, precision: Precision) -> Tensor<2> {
+    residual + linear(x, weight, precision)
 }
 
 /// RMSNorm of every query head with `query_weight` and key head with `key_weight`, both `[head_dim]`; values pass.
@@ -65,10 +74,10 @@ pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
     let values = repeat_heads(columns(query + key, layout.kv_heads), layout.group());
 
     let scale = 1.0 / (layout.head_dim as f32).sqrt();
-    let scores = queries.matmul(keys.transpose()).mul_scalar(scale);
+    let scores = product(queries, keys.transpose(), context.precision).mul_scalar(scale);
     let hidden = hidden_positions(context, &device).expand([batch, layout.heads, seq, seq]);
     let weights = activation::softmax(scores.mask_fill(hidden, f32::MIN), 3);
-    weights.matmul(values).swap_dims(1, 2).reshape([batch * seq, query])
+    product(weights, values, context.precision).swap_dims(1, 2).reshape([batch * seq, query])
 }
 
 /// `silu(gate) * up` of `[n, 2 * hidden]`, whose first half is the gate.
@@ -86,35 +95,53 @@ fn gelu(x: Tensor<2>) -> Tensor<2> {
 }
 
 /// `linear(rms_norm(x, norm_weight), weight)`.
-pub fn norm_linear(x: Tensor<2>, norm_weight: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2> {
-    linear(rms_norm(x, norm_weight, eps), weight)
+pub fn norm_linear(
+    x: Tensor<2>,
+    norm_weight: Tensor<1>,
+    weight: Tensor<2>,
+    eps: f32,
+    precision: Precision,
+) -> Tensor<2> {
+    linear(rms_norm(x, norm_weight, eps), weight, precision)
 }
 
 /// `linear(activation(x), weight)`; `x` is `[n, 2 * hidden]` with a gate.
-pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>) -> Tensor<2> {
+pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
     let activated = match activation {
         Activation::SwiGlu => swiglu(x),
         Activation::Gelu => gelu(x),
     };
-    linear(activated, weight)
+    linear(activated, weight, precision)
 }
 
 /// `residual + activated_linear(x, activation, weight)`.
-pub fn activated_linear_add(x: Tensor<2>, activation: Activation, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
-    residual + activated_linear(x, activation, weight)
+pub fn activated_linear_add(
+    x: Tensor<2>,
+    activation: Activation,
+    weight: Tensor<2>,
+    residual: Tensor<2>,
+    precision: Precision,
+) -> Tensor<2> {
+    residual + activated_linear(x, activation, weight, precision)
 }
 
 /// Sum of `-log softmax(x weight^T)[target]` over targets `>= 0`, divided by `divisor`: `[1]`.
-pub fn cross_entropy(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32) -> Tensor<1> {
+pub fn cross_entropy(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[i32],
+    divisor: f32,
+    precision: Precision,
+) -> Tensor<1> {
     let rows = targets.len();
     // `sum_dim`, because `sum` may use float atomics on GPUs and then changes bits between runs.
-    token_nll(x, weight, targets).reshape([1, rows]).sum_dim(1).reshape([1]).div_scalar(divisor)
+    token_nll(x, weight, targets, precision).reshape([1, rows]).sum_dim(1).reshape([1]).div_scalar(divisor)
 }
 
 /// `-log softmax(x weight^T)[target]` in nats, 0 where the target is negative: `[n]`.
-pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<1> {
+pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], precision: Precision) -> Tensor<1> {
     let (rows, device) = (targets.len(), x.device());
-    let logs = activation::log_softmax(linear(x, weight), 1);
+    let logs = activation::log_softmax(linear(x, weight, precision), 1);
     let indices: Vec<i32> = targets.iter().map(|target| (*target).max(0)).collect();
     let counted: Vec<f32> = targets.iter().map(|target| if *target < 0 { 0.0 } else { -1.0 }).collect();
     let indices = Tensor::<2, Int>::from_data(TensorData::new(indices, [rows, 1]), &device);

@@ -4,6 +4,10 @@
 //! the best instruction set of this machine. Rust never reorders floating-point operations and
 //! `mul_add` always rounds once, so every copy gives the same bits.
 
+use std::sync::OnceLock;
+
+use super::isa;
+
 /// Accumulators of a reduction: as many as the widest vectors hold, the same everywhere.
 pub const LANES: usize = 16;
 
@@ -20,6 +24,9 @@ pub struct Instructions(Set);
 /// Sets of vector instructions that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
+    /// [`Set::Avx512`], and products of pairs of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
     /// 32 registers of 16 lanes.
     #[cfg(target_arch = "x86_64")]
     Avx512,
@@ -31,32 +38,40 @@ pub enum Set {
 }
 
 impl Instructions {
-    /// The best ones.
+    /// Those that the user asks for by [`isa::VARIABLE`], else the best ones. A wrong name counts as none here:
+    /// opening the device refuses it.
     pub fn best() -> Self {
-        #[cfg(target_arch = "x86_64")]
-        {
-            if has_avx512() {
-                return Instructions(Set::Avx512);
-            }
-            if has_avx2() {
-                return Instructions(Set::Avx2);
-            }
-        }
-        Instructions(Set::Base)
+        static BEST: OnceLock<Instructions> = OnceLock::new();
+        *BEST.get_or_init(|| match isa::requested() {
+            Ok(Some(set)) => Instructions(set),
+            _ => Instructions(detected().next().unwrap_or(Set::Base)),
+        })
     }
 
     /// All of this machine, the best ones first.
     #[cfg(test)]
     pub fn all() -> Vec<Self> {
-        #[cfg(target_arch = "x86_64")]
-        let found = [(Set::Avx512, has_avx512()), (Set::Avx2, has_avx2()), (Set::Base, true)];
-        #[cfg(not(target_arch = "x86_64"))]
-        let found = [(Set::Base, true)];
-        found.into_iter().filter(|(_, here)| *here).map(|(set, _)| Instructions(set)).collect()
+        detected().map(Instructions).collect()
     }
 
     pub fn set(self) -> Set {
         self.0
+    }
+
+    /// Runs a kernel that is compiled for products of pairs of bf16.
+    ///
+    /// # Panics
+    /// When these instructions have no such products.
+    #[cfg(target_arch = "x86_64")]
+    #[inline]
+    pub fn run_with_pairs<K: Kernel>(self, kernel: K) -> K::Output {
+        #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
+        fn pairs<K: Kernel>(kernel: K) -> K::Output {
+            kernel.run()
+        }
+        assert_eq!(self.0, Set::Avx512Bf16, "products of pairs");
+        // SAFETY: the value exists only where all of these features were detected, or where the user vouches for them.
+        unsafe { pairs(kernel) }
     }
 
     /// Runs a kernel that is compiled for these instructions.
@@ -73,15 +88,30 @@ impl Instructions {
             kernel.run()
         }
         match self.0 {
-            // SAFETY: the value exists only where each feature that `avx512` is compiled for was detected.
+            // SAFETY: the value exists only where each feature that `avx512` is compiled for was detected, or where the
+            // user vouches for it.
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 => unsafe { avx512(kernel) },
-            // SAFETY: the value exists only where each feature that `avx2` is compiled for was detected.
+            Set::Avx512 | Set::Avx512Bf16 => unsafe { avx512(kernel) },
+            // SAFETY: the same of `avx2`.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { avx2(kernel) },
             Set::Base => kernel.run(),
         }
     }
+}
+
+/// What the processor says that it has, the best first.
+fn detected() -> impl Iterator<Item = Set> {
+    #[cfg(target_arch = "x86_64")]
+    let sets = [
+        (Set::Avx512Bf16, has_avx512() && is_x86_feature_detected!("avx512bf16")),
+        (Set::Avx512, has_avx512()),
+        (Set::Avx2, has_avx2()),
+        (Set::Base, true),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let sets = [(Set::Base, true)];
+    sets.into_iter().filter(|(_, here)| *here).map(|(set, _)| set)
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -8,6 +8,10 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::cpu::activation;
 use super::*;
 use crate::core::rng::Rng;
+use crate::train::precision::Precision;
+
+const FUSED: Kernels = Kernels { implementation: Implementation::Fused, precision: Precision::F32 };
+const PORTABLE: Kernels = Kernels { implementation: Implementation::Portable, precision: Precision::F32 };
 
 /// Gradients are those of this weighted sum of the output, so that no two elements are alike.
 fn weighted_sum<const D: usize>(output: Tensor<D>) -> Tensor<1> {
@@ -27,8 +31,11 @@ fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
 }
 
 fn leaf<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-    let data = TensorData::new(normal(shape.iter().product(), seed), shape);
-    Tensor::from_data(data, &Device::flex().autodiff()).require_grad()
+    leaf_of(normal(shape.iter().product(), seed), shape)
+}
+
+fn leaf_of<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
+    Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff()).require_grad()
 }
 
 /// The largest difference relative to the largest value stays below 1e-4.
@@ -64,7 +71,7 @@ fn compare<const M: usize, const V: usize>(
         all.extend(vectors.iter().map(of_vector));
         all
     };
-    let (fused, portable) = (run(Kernels::Fused), run(Kernels::Portable));
+    let (fused, portable) = (run(FUSED), run(PORTABLE));
     for (index, (fused, portable)) in fused.iter().zip(&portable).enumerate() {
         assert_close(fused, portable, &format!("{what}, result {index}"));
     }
@@ -83,7 +90,7 @@ fn rms_norm_agrees() {
 fn the_epsilon_of_the_norm_counts() {
     let small = Tensor::<2>::from_data(TensorData::new(vec![1e-3f32; 8], [1, 8]), &Device::flex());
     let ones = Tensor::<1>::from_data(TensorData::new(vec![1f32; 8], [8]), &Device::flex());
-    let norm = |eps| values(Kernels::Fused.rms_norm(small.clone(), ones.clone(), eps))[0];
+    let norm = |eps| values(FUSED.rms_norm(small.clone(), ones.clone(), eps))[0];
     assert!((norm(1e-6) - 0.5f32.sqrt()).abs() < 1e-5);
     assert!((norm(3e-6) - 0.5).abs() < 1e-5);
 }
@@ -101,6 +108,84 @@ fn linear_agrees() {
             |kernels, [x, weight, residual], []| weighted_sum(kernels.linear_add(x, weight, residual)),
         );
     }
+}
+
+const REDUCED: Kernels = Kernels { precision: Precision::Bf16, ..FUSED };
+
+/// To the nearest bf16.
+fn rounded(values: &[f32]) -> Vec<f32> {
+    let nearest = |bits: u32| bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
+    values.iter().map(|value| f32::from_bits(nearest(value.to_bits()))).collect()
+}
+
+/// An output and the gradients of two inputs, given the gradient of the output.
+fn with_gradients(
+    inputs: [(Vec<f32>, [usize; 2]); 2],
+    upstream: Vec<f32>,
+    operation: impl Fn([Tensor<2>; 2]) -> Tensor<2>,
+) -> [Vec<f32>; 3] {
+    let inputs = inputs.map(|(values, shape)| leaf_of(values, shape));
+    let output = operation(inputs.clone());
+    let upstream = leaf_of(upstream, output.dims());
+    let gradients = (output.clone() * upstream).sum().backward();
+    let [first, second] = inputs.map(|input| values(input.grad(&gradients).expect("a gradient")));
+    [values(output), first, second]
+}
+
+/// All three products of a layer round both of their operands, and nothing else.
+#[test]
+fn linear_in_bf16_is_that_of_rounded_operands() {
+    for (rows, inner, columns) in [(1, 5, 3), (65, 33, 101), (130, 600, 50)] {
+        let (x, weight, upstream) = (normal(rows * inner, 1), normal(columns * inner, 2), normal(rows * columns, 3));
+        let residual = TensorData::new(normal(rows * columns, 4), [rows, columns]);
+        let residual = Tensor::<2>::from_data(residual, &Device::flex().autodiff());
+        let inputs = |x: &[f32], weight: &[f32]| [(x.to_vec(), [rows, inner]), (weight.to_vec(), [columns, inner])];
+        let (given, exact) = (inputs(&x, &weight), inputs(&rounded(&x), &rounded(&weight)));
+        let plain = |kernels: Kernels, [x, weight]: [Tensor<2>; 2]| kernels.linear(x, weight);
+        let added = |kernels: Kernels, [x, weight]: [Tensor<2>; 2]| kernels.linear_add(x, weight, residual.clone());
+        for operation in [&plain as &dyn Fn(Kernels, [Tensor<2>; 2]) -> Tensor<2>, &added] {
+            let found = with_gradients(given.clone(), upstream.clone(), |inputs| operation(REDUCED, inputs));
+            let expected = with_gradients(exact.clone(), rounded(&upstream), |inputs| operation(FUSED, inputs));
+            assert!(found == expected, "{rows} x {inner} x {columns}");
+        }
+    }
+}
+
+/// Everything that multiplies matrices is near f32 in bf16, and is not f32.
+#[test]
+fn every_product_follows_the_precision() {
+    let near = |what: &str, operation: &dyn Fn(Kernels, [Tensor<2>; 2]) -> Tensor<2>, shapes: [[usize; 2]; 2]| {
+        let inputs =
+            || shapes.map(|[rows, columns]| (normal(rows * columns, (rows + columns) as u64), [rows, columns]));
+        let rows = normal(1 << 14, 5);
+        let run = |kernels| {
+            let len = operation(kernels, inputs().map(|(data, shape)| leaf_of(data, shape))).shape().num_elements();
+            with_gradients(inputs(), rows[..len].to_vec(), |inputs| operation(kernels, inputs))
+        };
+        for (index, (reduced, exact)) in run(REDUCED).iter().zip(run(FUSED)).enumerate() {
+            let scale = exact.iter().fold(0.0f32, |scale, x| scale.max(x.abs()));
+            let furthest = reduced.iter().zip(&exact).map(|(x, y)| (x - y).abs()).fold(0.0, f32::max);
+            assert!(furthest > 0.0 && furthest < 0.02 * scale, "{what}, result {index}: {furthest} of {scale}");
+        }
+    };
+    let norm = leaf([33], 4);
+    near("norm_linear", &|kernels, [x, w]| kernels.norm_linear(x, norm.clone(), w, 1e-5), [[20, 33], [50, 33]]);
+    for (activation, inputs) in [(Activation::SwiGlu, 66), (Activation::Gelu, 33)] {
+        near("activated", &|kernels, [x, w]| kernels.activated_linear(x, activation, w), [[20, inputs], [50, 33]]);
+        let residual = leaf([20, 50], 6);
+        let added =
+            |kernels: Kernels, [x, w]: [Tensor<2>; 2]| kernels.activated_linear_add(x, activation, w, residual.clone());
+        near("activated, added", &added, [[20, inputs], [50, 33]]);
+    }
+    let targets: Vec<i32> = (0..20).map(|row| row * 2).collect();
+    let loss = |kernels: Kernels, [x, w]: [Tensor<2>; 2]| kernels.cross_entropy(x, w, &targets, 20.0).reshape([1, 1]);
+    near("cross_entropy", &loss, [[20, 33], [50, 33]]);
+
+    // Of rounded inputs the logits are the same, but not their gradients, which both products round.
+    let inputs = || [(rounded(&normal(660, 1)), [20, 33]), (rounded(&normal(1650, 2)), [50, 33])];
+    let run = |kernels| with_gradients(inputs(), vec![1.0], |inputs| loss(kernels, inputs));
+    let (reduced, exact) = (run(REDUCED), run(FUSED));
+    assert_eq!([0, 1, 2].map(|index| reduced[index] == exact[index]), [true, false, false]);
 }
 
 /// Outputs and gradients of the pairs, whose backward pass computes what lies between again.
@@ -135,7 +220,7 @@ fn recomputing_changes_no_bit() {
         let [a, b] = matrices.map(|tensor| values(tensor.grad(&gradients).expect("a gradient")));
         (values_of_output, a, b, norm.grad(&gradients).map(values))
     };
-    let kernels = Kernels::Fused;
+    let kernels = FUSED;
     let kept = kernels.linear(kernels.rms_norm(x.clone(), norm.clone(), 1e-5), weight.clone());
     let recomputed = kernels.norm_linear(x.clone(), norm.clone(), weight.clone(), 1e-5);
     assert!(gradients_of(kept, [&x, &weight]) == gradients_of(recomputed, [&x, &weight]));
@@ -198,7 +283,7 @@ fn cross_entropy_agrees_and_honours_divisor_upstream_and_masked_targets() {
         });
         let (x, weight) = (leaf([rows, width], 1).inner(), leaf([vocab, width], 2).inner());
         let nll = |kernels: Kernels| values(kernels.token_nll(x.clone(), weight.clone(), &targets));
-        assert_close(&nll(Kernels::Fused), &nll(Kernels::Portable), "token_nll");
+        assert_close(&nll(FUSED), &nll(PORTABLE), "token_nll");
     }
 }
 
@@ -208,7 +293,7 @@ fn the_loss_of_a_diverged_model_is_nan() {
     let mut x = normal(24, 1);
     x[9] = f32::NAN;
     let x = Tensor::<2>::from_data(TensorData::new(x, [3, 8]), &Device::flex());
-    let nll = values(Kernels::Fused.token_nll(x, weight, &[1, 2, 3]));
+    let nll = values(FUSED.token_nll(x, weight, &[1, 2, 3]));
     assert!(nll[0].is_finite() && nll[1].is_nan() && nll[2].is_finite(), "{nll:?}");
 }
 
@@ -216,7 +301,7 @@ fn the_loss_of_a_diverged_model_is_nan() {
 fn large_logits_do_not_overflow() {
     let x = Tensor::<2>::from_data(TensorData::new(vec![100f32, -100.0], [2, 1]), &Device::flex());
     let weight = Tensor::<2>::from_data(TensorData::new(vec![10f32, 0.0, -10.0], [3, 1]), &Device::flex());
-    assert_eq!(values(Kernels::Fused.token_nll(x, weight, &[0, 0])), [0.0, 2000.0]);
+    assert_eq!(values(FUSED.token_nll(x, weight, &[0, 0])), [0.0, 2000.0]);
 }
 
 #[test]
@@ -237,8 +322,8 @@ fn dropout_agrees() {
 #[test]
 fn inputs_without_a_gradient_get_none() {
     let (x, weight) = (leaf([3, 4], 1), leaf([5, 4], 2).set_require_grad(false));
-    let gradients = weighted_sum(Kernels::Fused.linear(x.clone(), weight.clone())).backward();
+    let gradients = weighted_sum(FUSED.linear(x.clone(), weight.clone())).backward();
     assert!(x.grad(&gradients).is_some() && weight.grad(&gradients).is_none());
-    let plain = Kernels::Fused.linear(x.clone().inner(), weight.clone().inner());
-    assert_eq!(values(plain), values(Kernels::Fused.linear(x, weight)));
+    let plain = FUSED.linear(x.clone().inner(), weight.clone().inner());
+    assert_eq!(values(plain), values(FUSED.linear(x, weight)));
 }

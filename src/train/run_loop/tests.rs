@@ -11,6 +11,7 @@ use crate::train::data::fixtures::shard;
 use crate::train::device;
 use crate::train::optim::MuonConfig;
 use crate::train::plan::Phase;
+use crate::train::precision::Precision;
 use crate::train::schedule::{Schedule, ScheduleKind};
 use crate::train::weights;
 
@@ -131,6 +132,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
         clip: 1.0,
         checkpoint_every: Some(4),
         freeze_layers: 0,
+        precision: Precision::F32,
         phases,
     }
 }
@@ -237,13 +239,45 @@ fn muon_learns_and_resumes_exactly() {
 }
 
 #[test]
-fn the_number_of_threads_changes_no_bit() {
-    let plan = plan(vec![phase("main", 3)]);
-    let with = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-        pool.install(|| in_pieces_with(muon(), &plan, &[]).1)
+fn bf16_learns_and_resumes_exactly_and_is_not_f32() {
+    let exact = plan(vec![phase("main", 40)]);
+    let reduced = Plan { precision: Precision::Bf16, ..exact.clone() };
+    let (exact_rows, exact_weights) = in_pieces(&exact, &[]);
+    let (rows, weights) = in_pieces(&reduced, &[]);
+    assert!(weights != exact_weights, "operands are rounded");
+    for (row, exact) in rows.iter().zip(&exact_rows) {
+        let (step, difference) = (row.train_step, (row.loss - exact.loss).abs());
+        assert!(difference < 0.02 * exact.loss, "step {step}: {} is not {}", row.loss, exact.loss);
+    }
+    assert_pieces_equal_the_whole(&reduced, &[3, 8]);
+}
+
+#[test]
+fn a_checkpoint_of_another_precision_is_refused_but_in_a_fork() {
+    let exact = plan(vec![phase("main", 8)]);
+    let mut host = Host { stop_after: Some(4), ..Host::default() };
+    process(&exact, &mut host, None).unwrap();
+    let (saved, model) = (&host.saved[0], config());
+    let device = device::open("flex").unwrap().autodiff();
+    let plan = Plan { precision: Precision::Bf16, ..exact };
+    let restored = |fork| {
+        let expected = Expected { model: &model, optimizer: settings(), plan: &plan, device: &device, fork };
+        restore(&saved.state, &saved.weights, &saved.optimizer, &expected).map(|restored| restored.state.step)
     };
-    assert!(with(1) == with(3));
+    assert_eq!(restored(true).unwrap(), 4);
+    assert_eq!(restored(false).unwrap_err().to_string(), "its precision is f32, this run has bf16");
+}
+
+#[test]
+fn the_number_of_threads_changes_no_bit() {
+    for precision in [Precision::F32, Precision::Bf16] {
+        let plan = Plan { precision, ..plan(vec![phase("main", 3)]) };
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            pool.install(|| in_pieces_with(muon(), &plan, &[]).1)
+        };
+        assert!(with(1) == with(3), "{precision}");
+    }
 }
 
 /// A fork may freeze layers and change the optimizer: what fits is taken over.

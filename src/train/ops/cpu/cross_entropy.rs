@@ -2,8 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::gemm::{Output, View, parallel_product, parallel_product_into};
+use super::gemm::{View, matmul, matmul_add};
 use crate::train::ops::simd::{LANES, exp, kernel, sum_lanes};
+use crate::train::precision::Precision;
 
 /// Rows whose logits are held at a time. The head's gradient is read and written once per chunk.
 const CHUNK: usize = 512;
@@ -19,6 +20,8 @@ pub struct Head<'a> {
     pub width: usize,
     /// One per row; negative is not counted.
     pub targets: &'a [i32],
+    /// Of the products.
+    pub precision: Precision,
 }
 
 /// Whether the head's weight gets a gradient.
@@ -64,12 +67,12 @@ pub fn token_nll_with_gradients(head: Head<'_>, scale: f32, trained: HeadWeight)
         }));
         let rows = chunk.targets.len();
         let dlogits = View::new(logits, rows, vocab);
-        gradients.x.extend(parallel_product(dlogits, View::new(head.weight, vocab, width)));
+        gradients.x.extend(matmul(dlogits, View::new(head.weight, vocab, width), head.precision));
         if trained == HeadWeight::Trained {
             let (dlogits, x) = (dlogits.transposed(), View::new(chunk.x, rows, width));
             match &mut gradients.weight {
-                Some(sum) => parallel_product_into(sum, dlogits, x, Output::Add),
-                none => *none = Some(parallel_product(dlogits, x)),
+                Some(sum) => matmul_add(sum, dlogits, x, head.precision),
+                none => *none = Some(matmul(dlogits, x, head.precision)),
             }
         }
     });
@@ -87,7 +90,7 @@ fn for_each_chunk(head: Head<'_>, mut visit: impl FnMut(Head<'_>, &mut [f32])) {
     let (vocab, width) = (head.vocab(), head.width);
     let weight = View::new(head.weight, vocab, width).transposed();
     for (x, targets) in head.x.chunks(CHUNK * width).zip(head.targets.chunks(CHUNK)) {
-        let mut logits = parallel_product(View::new(x, targets.len(), width), weight);
+        let mut logits = matmul(View::new(x, targets.len(), width), weight, head.precision);
         visit(Head { x, targets, ..head }, &mut logits);
     }
 }

@@ -2,9 +2,10 @@
 
 use rayon::prelude::*;
 
-use super::gemm::{View, parallel_product};
+use super::gemm::{View, matmul};
 use crate::train::ops::simd::kernel;
 use crate::train::ops::{MuonStep, sum_squares};
+use crate::train::precision::Precision;
 
 const CHUNK: usize = 1 << 14;
 
@@ -47,14 +48,17 @@ fn orthogonalize(x: &mut [f32], rows: usize, columns: usize) -> Vec<f32> {
     for _ in 0..MuonStep::ITERATIONS {
         let view = View::new(&x, rows, columns);
         let wide = rows <= columns;
-        let gram =
-            if wide { parallel_product(view, view.transposed()) } else { parallel_product(view.transposed(), view) };
+        let gram = if wide {
+            matmul(view, view.transposed(), Precision::F32)
+        } else {
+            matmul(view.transposed(), view, Precision::F32)
+        };
         let side = rows.min(columns);
         let gram_view = View::new(&gram, side, side);
-        let mut polynomial = parallel_product(gram_view, gram_view);
+        let mut polynomial = matmul(gram_view, gram_view, Precision::F32);
         quintic(&mut polynomial, &gram, side);
         let polynomial = View::new(&polynomial, side, side);
-        x = if wide { parallel_product(polynomial, view) } else { parallel_product(view, polynomial) };
+        x = if wide { matmul(polynomial, view, Precision::F32) } else { matmul(view, polynomial, Precision::F32) };
     }
     x
 }
@@ -119,7 +123,7 @@ mod tests {
             let (view, wide) = (View::new(&x, rows, columns), rows <= columns);
             let (a, b) = if wide { (view, view.transposed()) } else { (view.transposed(), view) };
             let side = rows.min(columns);
-            for (index, value) in parallel_product(a, b).iter().enumerate() {
+            for (index, value) in matmul(a, b, Precision::F32).iter().enumerate() {
                 let on_diagonal = index % (side + 1) == 0;
                 let fits = if on_diagonal { (0.4..1.6).contains(value) } else { value.abs() < 0.5 };
                 assert!(fits, "{rows} x {columns}, element {index}: {value}");

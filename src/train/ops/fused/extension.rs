@@ -12,17 +12,19 @@ use super::operations::{
 };
 use super::recomputed::{ActivatedLinear, ActivatedLinearAdd, NormLinear};
 use crate::train::ops::{Activation, AttentionContext, DropoutMask, HeadLayout};
+use crate::train::precision::Precision;
 
 /// The operations of the portable module as backend operations.
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedOps: Backend {
     fn fused_embedding(weight: FloatTensor<Self>, ids: Arc<[usize]>) -> FloatTensor<Self>;
     fn fused_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self>;
-    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self>;
+    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, precision: Precision) -> FloatTensor<Self>;
     fn fused_linear_add(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         residual: FloatTensor<Self>,
+        precision: Precision,
     ) -> FloatTensor<Self>;
     fn fused_qk_norm(
         qkv: FloatTensor<Self>,
@@ -37,17 +39,20 @@ pub trait FusedOps: Backend {
         norm_weight: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         eps: f32,
+        precision: Precision,
     ) -> FloatTensor<Self>;
     fn fused_activated_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         activation: Activation,
+        precision: Precision,
     ) -> FloatTensor<Self>;
     fn fused_activated_linear_add(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         residual: FloatTensor<Self>,
         activation: Activation,
+        precision: Precision,
     ) -> FloatTensor<Self>;
     fn fused_dropout(x: FloatTensor<Self>, mask: DropoutMask) -> FloatTensor<Self>;
     fn fused_cross_entropy(
@@ -55,8 +60,14 @@ pub trait FusedOps: Backend {
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
         divisor: f32,
+        precision: Precision,
     ) -> FloatTensor<Self>;
-    fn fused_token_nll(x: FloatTensor<Self>, weight: FloatTensor<Self>, targets: Arc<[i32]>) -> FloatTensor<Self>;
+    fn fused_token_nll(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: Arc<[i32]>,
+        precision: Precision,
+    ) -> FloatTensor<Self>;
 }
 
 impl FusedOps for Flex {
@@ -68,17 +79,21 @@ impl FusedOps for Flex {
         RmsNorm { x: Host::new(x), weight: Host::new(weight), eps }.forward()
     }
 
-    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        Linear { x: Host::new(x), weight: Host::new(weight) }.forward()
+    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, precision: Precision) -> FloatTensor<Self> {
+        Linear { x: Host::new(x), weight: Host::new(weight), precision }.forward()
     }
 
     fn fused_linear_add(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         residual: FloatTensor<Self>,
+        precision: Precision,
     ) -> FloatTensor<Self> {
-        LinearAdd { linear: Linear { x: Host::new(x), weight: Host::new(weight) }, residual: Host::new(residual) }
-            .forward()
+        LinearAdd {
+            linear: Linear { x: Host::new(x), weight: Host::new(weight), precision },
+            residual: Host::new(residual),
+        }
+        .forward()
     }
 
     fn fused_qk_norm(
@@ -107,17 +122,19 @@ impl FusedOps for Flex {
         norm_weight: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         eps: f32,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         let norm = RmsNorm { x: Host::new(x), weight: Host::new(norm_weight), eps };
-        NormLinear { norm, weight: Host::new(weight) }.forward()
+        NormLinear { norm, weight: Host::new(weight), precision }.forward()
     }
 
     fn fused_activated_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         activation: Activation,
+        precision: Precision,
     ) -> FloatTensor<Self> {
-        ActivatedLinear { x: Host::new(x), activation, weight: Host::new(weight) }.forward()
+        ActivatedLinear { x: Host::new(x), activation, weight: Host::new(weight), precision }.forward()
     }
 
     fn fused_activated_linear_add(
@@ -125,8 +142,9 @@ impl FusedOps for Flex {
         weight: FloatTensor<Self>,
         residual: FloatTensor<Self>,
         activation: Activation,
+        precision: Precision,
     ) -> FloatTensor<Self> {
-        let activated = ActivatedLinear { x: Host::new(x), activation, weight: Host::new(weight) };
+        let activated = ActivatedLinear { x: Host::new(x), activation, weight: Host::new(weight), precision };
         ActivatedLinearAdd { activated, residual: Host::new(residual) }.forward()
     }
 
@@ -139,12 +157,18 @@ impl FusedOps for Flex {
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
         divisor: f32,
+        precision: Precision,
     ) -> FloatTensor<Self> {
-        CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, divisor }.forward()
+        CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, divisor, precision }.forward()
     }
 
-    fn fused_token_nll(x: FloatTensor<Self>, weight: FloatTensor<Self>, targets: Arc<[i32]>) -> FloatTensor<Self> {
-        token_nll(&CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, divisor: 1.0 })
+    fn fused_token_nll(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: Arc<[i32]>,
+        precision: Precision,
+    ) -> FloatTensor<Self> {
+        token_nll(&CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, divisor: 1.0, precision })
     }
 }
 
@@ -157,18 +181,22 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         record::<C, _, _>([&x, &weight], RmsNorm { x: saved(&x), weight: saved(&weight), eps })
     }
 
-    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>) -> FloatTensor<Self> {
-        record::<C, _, _>([&x, &weight], Linear { x: saved(&x), weight: saved(&weight) })
+    fn fused_linear(x: FloatTensor<Self>, weight: FloatTensor<Self>, precision: Precision) -> FloatTensor<Self> {
+        record::<C, _, _>([&x, &weight], Linear { x: saved(&x), weight: saved(&weight), precision })
     }
 
     fn fused_linear_add(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         residual: FloatTensor<Self>,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         record::<C, _, _>(
             [&x, &weight, &residual],
-            LinearAdd { linear: Linear { x: saved(&x), weight: saved(&weight) }, residual: saved(&residual) },
+            LinearAdd {
+                linear: Linear { x: saved(&x), weight: saved(&weight), precision },
+                residual: saved(&residual),
+            },
         )
     }
 
@@ -200,17 +228,22 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         norm_weight: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         eps: f32,
+        precision: Precision,
     ) -> FloatTensor<Self> {
         let norm = RmsNorm { x: saved(&x), weight: saved(&norm_weight), eps };
-        record::<C, _, _>([&x, &norm_weight, &weight], NormLinear { norm, weight: saved(&weight) })
+        record::<C, _, _>([&x, &norm_weight, &weight], NormLinear { norm, weight: saved(&weight), precision })
     }
 
     fn fused_activated_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         activation: Activation,
+        precision: Precision,
     ) -> FloatTensor<Self> {
-        record::<C, _, _>([&x, &weight], ActivatedLinear { x: saved(&x), activation, weight: saved(&weight) })
+        record::<C, _, _>(
+            [&x, &weight],
+            ActivatedLinear { x: saved(&x), activation, weight: saved(&weight), precision },
+        )
     }
 
     fn fused_activated_linear_add(
@@ -218,8 +251,9 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         residual: FloatTensor<Self>,
         activation: Activation,
+        precision: Precision,
     ) -> FloatTensor<Self> {
-        let activated = ActivatedLinear { x: saved(&x), activation, weight: saved(&weight) };
+        let activated = ActivatedLinear { x: saved(&x), activation, weight: saved(&weight), precision };
         let operation = ActivatedLinearAdd { activated, residual: saved(&residual) };
         record::<C, _, _>([&x, &weight, &residual], operation)
     }
@@ -233,12 +267,21 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
         divisor: f32,
+        precision: Precision,
     ) -> FloatTensor<Self> {
-        record::<C, _, _>([&x, &weight], CrossEntropy { x: saved(&x), weight: saved(&weight), targets, divisor })
+        record::<C, _, _>(
+            [&x, &weight],
+            CrossEntropy { x: saved(&x), weight: saved(&weight), targets, divisor, precision },
+        )
     }
 
-    fn fused_token_nll(x: FloatTensor<Self>, weight: FloatTensor<Self>, targets: Arc<[i32]>) -> FloatTensor<Self> {
-        let nll = token_nll(&CrossEntropy { x: saved(&x), weight: saved(&weight), targets, divisor: 1.0 });
+    fn fused_token_nll(
+        x: FloatTensor<Self>,
+        weight: FloatTensor<Self>,
+        targets: Arc<[i32]>,
+        precision: Precision,
+    ) -> FloatTensor<Self> {
+        let nll = token_nll(&CrossEntropy { x: saved(&x), weight: saved(&weight), targets, divisor: 1.0, precision });
         <Self as burn::backend::AutodiffBackend>::from_inner(nll)
     }
 }

@@ -8,9 +8,10 @@ use burn::tensor::TensorData;
 use super::differentiable::{Accumulating, Differentiable};
 use crate::train::ops::cpu::attention::{Attended, SoftmaxScale};
 use crate::train::ops::cpu::cross_entropy::HeadWeight;
-use crate::train::ops::cpu::gemm::{View, parallel_product, parallel_product_onto};
+use crate::train::ops::cpu::gemm::{View, matmul, matmul_onto};
 use crate::train::ops::cpu::{attention, cross_entropy, dropout, embedding, norm};
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
+use crate::train::precision::Precision;
 
 /// A contiguous f32 tensor.
 #[derive(Clone, Debug)]
@@ -112,6 +113,7 @@ impl Differentiable<3> for QkNorm {
 pub struct Linear {
     pub x: Host,
     pub weight: Host,
+    pub precision: Precision,
 }
 
 impl Linear {
@@ -127,8 +129,8 @@ impl Linear {
         let (rows, columns) = upstream.rows_and_columns();
         let upstream = View::new(upstream.values(), rows, columns);
         let [x, weight] = self.operands();
-        let dx = needed[0].then(|| tensor(parallel_product(upstream, weight), self.x.shape()));
-        let dweight = needed[1].then(|| tensor(parallel_product(upstream.transposed(), x), self.weight.shape()));
+        let dx = needed[0].then(|| tensor(matmul(upstream, weight, self.precision), self.x.shape()));
+        let dweight = needed[1].then(|| tensor(matmul(upstream.transposed(), x, self.precision), self.weight.shape()));
         [dx, dweight]
     }
 }
@@ -139,7 +141,7 @@ impl Differentiable<2> for Linear {
     fn forward(&self) -> FlexTensor {
         let [x, weight] = self.operands();
         let shape = [self.x.rows_and_columns().0, self.weight.rows_and_columns().0];
-        tensor(parallel_product(x, weight.transposed()), shape)
+        tensor(matmul(x, weight.transposed(), self.precision), shape)
     }
 
     fn backward(saved: Self, upstream: FlexTensor, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
@@ -159,7 +161,10 @@ impl Differentiable<3> for LinearAdd {
 
     fn forward(&self) -> FlexTensor {
         let [x, weight] = self.linear.operands();
-        tensor(parallel_product_onto(self.residual.values(), x, weight.transposed()), self.residual.shape())
+        tensor(
+            matmul_onto(self.residual.values(), x, weight.transposed(), self.linear.precision),
+            self.residual.shape(),
+        )
     }
 
     fn forward_saving(self, _needed: [bool; 3]) -> (FlexTensor, Linear) {
@@ -271,12 +276,14 @@ pub struct CrossEntropy {
     pub weight: Host,
     pub targets: Arc<[i32]>,
     pub divisor: f32,
+    pub precision: Precision,
 }
 
 impl CrossEntropy {
     pub fn head(&self) -> cross_entropy::Head<'_> {
         let width = self.x.rows_and_columns().1;
-        cross_entropy::Head { x: self.x.values(), weight: self.weight.values(), width, targets: &self.targets }
+        let CrossEntropy { x, weight, targets, precision, .. } = self;
+        cross_entropy::Head { x: x.values(), weight: weight.values(), width, targets, precision: *precision }
     }
 
     fn mean(&self, nll: &[f32]) -> FlexTensor {

@@ -8,18 +8,20 @@ use super::differentiable::Differentiable;
 use super::operations::{Host, Linear, RmsNorm, tensor};
 use crate::train::ops::Activation;
 use crate::train::ops::cpu::activation;
-use crate::train::ops::cpu::gemm::parallel_product_onto;
+use crate::train::ops::cpu::gemm::matmul_onto;
+use crate::train::precision::Precision;
 
 /// `rms_norm(x) weight^T`.
 #[derive(Clone, Debug)]
 pub struct NormLinear {
     pub norm: RmsNorm,
     pub weight: Host,
+    pub precision: Precision,
 }
 
 impl NormLinear {
     fn linear(&self) -> Linear {
-        Linear { x: Host::new(self.norm.forward()), weight: self.weight.clone() }
+        Linear { x: Host::new(self.norm.forward()), weight: self.weight.clone(), precision: self.precision }
     }
 }
 
@@ -53,6 +55,7 @@ pub struct ActivatedLinear {
     pub x: Host,
     pub activation: Activation,
     pub weight: Host,
+    pub precision: Precision,
 }
 
 impl ActivatedLinear {
@@ -62,7 +65,8 @@ impl ActivatedLinear {
             Activation::SwiGlu => (activation::swiglu(self.x.values(), inputs / 2), inputs / 2),
             Activation::Gelu => (activation::gelu(self.x.values()), inputs),
         };
-        Linear { x: Host::new(tensor(values, [rows, columns])), weight: self.weight.clone() }
+        let x = Host::new(tensor(values, [rows, columns]));
+        Linear { x, weight: self.weight.clone(), precision: self.precision }
     }
 
     fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
@@ -109,7 +113,7 @@ impl Differentiable<3> for ActivatedLinearAdd {
     fn forward(&self) -> FlexTensor {
         let linear = self.activated.linear();
         let [x, weight] = linear.operands();
-        tensor(parallel_product_onto(self.residual.values(), x, weight.transposed()), self.residual.shape())
+        tensor(matmul_onto(self.residual.values(), x, weight.transposed(), linear.precision), self.residual.shape())
     }
 
     fn forward_saving(self, _needed: [bool; 3]) -> (FlexTensor, ActivatedLinear) {

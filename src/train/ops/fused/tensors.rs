@@ -7,6 +7,7 @@ use burn::tensor::{Int, Tensor};
 
 use super::extension::FusedOps;
 use crate::train::ops::{Activation, AttentionContext, DropoutMask, HeadLayout};
+use crate::train::precision::Precision;
 
 /// See [`super::super::portable::embedding`].
 pub fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
@@ -21,13 +22,13 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::fused_rms_norm(x.into_dispatch(), weight.into_dispatch(), eps))
 }
 
-pub fn linear(x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
-    Tensor::from_dispatch(Dispatch::fused_linear(x.into_dispatch(), weight.into_dispatch()))
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::fused_linear(x.into_dispatch(), weight.into_dispatch(), precision))
 }
 
-pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
+pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>, precision: Precision) -> Tensor<2> {
     let (x, weight, residual) = (x.into_dispatch(), weight.into_dispatch(), residual.into_dispatch());
-    Tensor::from_dispatch(Dispatch::fused_linear_add(x, weight, residual))
+    Tensor::from_dispatch(Dispatch::fused_linear_add(x, weight, residual, precision))
 }
 
 pub fn qk_norm(
@@ -45,29 +46,47 @@ pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::fused_attention(qkv.into_dispatch(), context.clone()))
 }
 
-pub fn norm_linear(x: Tensor<2>, norm_weight: Tensor<1>, weight: Tensor<2>, eps: f32) -> Tensor<2> {
+pub fn norm_linear(
+    x: Tensor<2>,
+    norm_weight: Tensor<1>,
+    weight: Tensor<2>,
+    eps: f32,
+    precision: Precision,
+) -> Tensor<2> {
     let (x, norm_weight, weight) = (x.into_dispatch(), norm_weight.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::fused_norm_linear(x, norm_weight, weight, eps))
+    Tensor::from_dispatch(Dispatch::fused_norm_linear(x, norm_weight, weight, eps, precision))
 }
 
-pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>) -> Tensor<2> {
+pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::fused_activated_linear(x, weight, activation))
+    Tensor::from_dispatch(Dispatch::fused_activated_linear(x, weight, activation, precision))
 }
 
-pub fn activated_linear_add(x: Tensor<2>, activation: Activation, weight: Tensor<2>, residual: Tensor<2>) -> Tensor<2> {
+pub fn activated_linear_add(
+    x: Tensor<2>,
+    activation: Activation,
+    weight: Tensor<2>,
+    residual: Tensor<2>,
+    precision: Precision,
+) -> Tensor<2> {
     let (x, weight, residual) = (x.into_dispatch(), weight.into_dispatch(), residual.into_dispatch());
-    Tensor::from_dispatch(Dispatch::fused_activated_linear_add(x, weight, residual, activation))
+    Tensor::from_dispatch(Dispatch::fused_activated_linear_add(x, weight, residual, activation, precision))
 }
 
-pub fn cross_entropy(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32) -> Tensor<1> {
+pub fn cross_entropy(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[i32],
+    divisor: f32,
+    precision: Precision,
+) -> Tensor<1> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::fused_cross_entropy(x, weight, targets.into(), divisor))
+    Tensor::from_dispatch(Dispatch::fused_cross_entropy(x, weight, targets.into(), divisor, precision))
 }
 
-pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) -> Tensor<1> {
+pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], precision: Precision) -> Tensor<1> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::fused_token_nll(x, weight, targets.into()))
+    Tensor::from_dispatch(Dispatch::fused_token_nll(x, weight, targets.into(), precision))
 }
 
 pub fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2> {

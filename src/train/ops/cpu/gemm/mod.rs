@@ -1,8 +1,14 @@
 //! Matrix products in f32: packed operands, tiles that stay in registers, all threads.
 
+mod bf16;
+#[expect(unsafe_code, reason = "writes a part of a matrix")]
+mod form;
+mod matmul;
 mod operand;
 #[expect(unsafe_code, reason = "transposes with vector instructions")]
 mod pack;
+#[expect(unsafe_code, reason = "vector instructions")]
+mod pair_products;
 #[expect(unsafe_code, reason = "tasks write different parts of the output")]
 mod parallel;
 #[expect(unsafe_code, reason = "writes a part of a matrix")]
@@ -15,13 +21,15 @@ mod tile;
 mod vector;
 mod view;
 
+pub use matmul::{matmul, matmul_add, matmul_onto};
 pub use operand::{Right, TILE_COLUMNS};
 pub use pack::{Packed, aligned};
-pub use parallel::{parallel_product, parallel_product_into, parallel_product_onto};
 pub use product::{packed_product, packed_product_into, product};
 pub use target::{Output, Target};
 pub use view::View;
 
+#[cfg(test)]
+mod bf16_tests;
 #[cfg(test)]
 #[expect(unsafe_code, reason = "calls the tile directly")]
 mod tests;

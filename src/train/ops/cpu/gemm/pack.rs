@@ -118,7 +118,7 @@ fn transpose<const P: usize>(instructions: Instructions, panel: &mut [[f32; P]],
     let call = (panel, rows);
     match instructions.set() {
         #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => instructions.run(Transpose::<Avx512, P>::of(call)),
+        Set::Avx512 | Set::Avx512Bf16 => instructions.run(Transpose::<Avx512, P>::of(call)),
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => instructions.run(Transpose::<Avx2, P>::of(call)),
         Set::Base => instructions.run(Transpose::<Base, P>::of(call)),

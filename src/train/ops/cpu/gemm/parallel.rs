@@ -7,18 +7,20 @@ use std::ops::Range;
 
 use rayon::prelude::*;
 
-use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
-use super::pack::{pack_left, pack_right};
-use super::product::{inner_blocks, left_operand, packs_left, packs_right, right_operand, with_scratch};
+use super::form::Form;
+use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS};
+use super::product::{inner_blocks, with_scratch};
 use super::target::Source;
-use super::tile::{Product, multiply};
-use super::{Output, Target, View};
-use crate::train::ops::simd::Instructions;
+use super::tile::Product;
+use super::{Target, View};
 
 /// Panels of a task's operand at most: they stay in the second cache.
 const MOST_PANELS: usize = 16;
 /// Tasks for each of several threads at least, so that none waits long for the last.
 const TASKS_PER_THREAD: usize = 4;
+/// What a panel costs in units of what a task costs beside its panels. A thread with one task more than the others
+/// keeps them waiting, so tasks of a size that divides evenly are better than large ones.
+const PANEL_COST: usize = 8;
 /// Elements of both operands that tasks pass at a time, at least one block of inner indices: they stay in the
 /// second cache, as far as possible, until each task has read them.
 const AT_ONCE: usize = 1 << 19;
@@ -29,42 +31,38 @@ const PANELS_PER_PACK: usize = 4;
 ///
 /// # Panics
 /// When the inner dimensions differ.
-pub fn parallel_product(a: View<'_>, b: View<'_>) -> Vec<f32> {
-    allocated(a, b, Start::Nothing)
+pub fn parallel_product(a: View<'_>, b: View<'_>, form: Form) -> Vec<f32> {
+    allocated(a, b, Start::Nothing, form)
 }
 
 /// `residual + a b`, row-major.
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn parallel_product_onto(residual: &[f32], a: View<'_>, b: View<'_>) -> Vec<f32> {
+pub fn parallel_product_onto(residual: &[f32], a: View<'_>, b: View<'_>, form: Form) -> Vec<f32> {
     assert_eq!(residual.len(), a.rows() * b.columns(), "the residual has one element per row and column");
-    allocated(a, b, Start::From(residual))
+    allocated(a, b, Start::From(residual), form)
 }
 
-/// As [`parallel_product`], into memory that exists: `out = a b` or `out += a b`.
+/// `out += a b`; `out` is row-major without gaps.
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn parallel_product_into(out: &mut [f32], a: View<'_>, b: View<'_>, output: Output) {
+pub fn parallel_product_add(out: &mut [f32], a: View<'_>, b: View<'_>, form: Form) {
     assert_eq!(out.len(), a.rows() * b.columns(), "the output has one element per row and column");
-    let start = match output {
-        Output::Overwrite => Start::Nothing,
-        Output::Add => Start::There,
-    };
     let target = Target::new(out, b.columns());
     // SAFETY: `out` is borrowed exclusively and has exactly the elements of the product.
-    unsafe { Split::new(target, a, b, start).run() }
+    unsafe { Split::new(target, a, b, Start::There, form).run() }
 }
 
-fn allocated(a: View<'_>, b: View<'_>, start: Start<'_>) -> Vec<f32> {
+fn allocated(a: View<'_>, b: View<'_>, start: Start<'_>, form: Form) -> Vec<f32> {
     let len = a.rows() * b.columns();
     let mut out = Vec::with_capacity(len);
     let target = Target::spare(&mut out, b.columns());
     // SAFETY: the allocation has room for the product and is ours alone. It is written before it is
     // read, and the tiles cover all of it, so that afterwards its elements are initialised.
     unsafe {
-        Split::new(target, a, b, start).run();
+        Split::new(target, a, b, start, form).run();
         out.set_len(len);
     }
     out
@@ -92,14 +90,15 @@ struct Split<'a> {
     a: View<'a>,
     b: View<'a>,
     start: Start<'a>,
+    form: Form,
     axis: Axis,
 }
 
 impl<'a> Split<'a> {
-    fn new(target: Target, a: View<'a>, b: View<'a>, start: Start<'a>) -> Self {
+    fn new(target: Target, a: View<'a>, b: View<'a>, start: Start<'a>, form: Form) -> Self {
         assert_eq!(a.columns(), b.rows(), "inner dimensions");
         let axis = if a.rows() < b.columns() { Axis::Columns } else { Axis::Rows };
-        Split { target, a, b, start, axis }
+        Split { target, a, b, start, form, axis }
     }
 
     /// # Safety
@@ -130,20 +129,21 @@ impl<'a> Split<'a> {
             Axis::Rows => (self.a.rows(), TILE_ROWS),
             Axis::Columns => (self.b.columns(), TILE_COLUMNS),
         };
-        let tasks = match rayon::current_num_threads() {
-            1 => 1,
-            threads => threads * TASKS_PER_THREAD,
+        let (panels, threads) = (len.div_ceil(tile), rayon::current_num_threads());
+        let most = match threads {
+            1 => MOST_PANELS,
+            _ => (panels / (threads * TASKS_PER_THREAD)).clamp(1, MOST_PANELS),
         };
-        let step = (len.div_ceil(tile) / tasks).clamp(1, MOST_PANELS) * tile;
+        let step = (1..=most).min_by_key(|step| panels.div_ceil(*step).div_ceil(threads) * (PANEL_COST * step + 1));
+        let step = step.unwrap_or(1) * tile;
         (0..len).step_by(step).map(|first| first..len.min(first + step)).collect()
     }
 
     /// Elements of the packed shared operand; none when it is read where it lies.
     fn shared_len(&self, inner: usize) -> usize {
         match self.axis {
-            Axis::Rows if packs_right(self.b) => panels_len(self.b.columns(), TILE_COLUMNS, inner),
-            Axis::Columns if packs_left(self.a, self.b.columns()) => panels_len(self.a.rows(), TILE_ROWS, inner),
-            _ => 0,
+            Axis::Rows => self.form.right_len(self.b, self.b.columns(), inner),
+            Axis::Columns => self.form.left_len(self.a, self.a.rows(), self.b.columns(), inner),
         }
     }
 
@@ -158,12 +158,12 @@ impl<'a> Split<'a> {
         for block in blocks.iter().filter(|block| self.shared_len(block.len()) > 0) {
             let (packed, rest) = shared.split_at_mut(self.shared_len(block.len()));
             shared = rest;
-            let parts = packed.chunks_mut(step * block.len()).zip((0..len).step_by(step));
+            let parts = packed.chunks_mut(step * self.form.depth(block.len())).zip((0..len).step_by(step));
             pieces.extend(parts.map(|(out, first)| (out, first..len.min(first + step), block.clone())));
         }
         pieces.into_par_iter().for_each(|(out, part, block)| match self.axis {
-            Axis::Rows => pack_right(out, self.b.part(block, part)),
-            Axis::Columns => pack_left(out, self.a.part(part, block)),
+            Axis::Rows => self.form.copy_right(out, self.b.part(block, part)),
+            Axis::Columns => self.form.copy_left(out, self.a.part(part, block)),
         });
     }
 
@@ -186,16 +186,18 @@ impl<'a> Split<'a> {
                     Axis::Rows => {
                         let right = self.b.part(block.clone(), 0..self.b.columns());
                         let right = Right::of(right).filter(|_| packed.is_empty());
-                        let right = right.unwrap_or_else(|| Right::packed(packed, self.b.columns(), block.len()));
-                        (left_operand(self.a.part(part.clone(), block.clone()), self.b.columns(), room), right)
+                        let depth = self.form.depth(block.len());
+                        let right = right.unwrap_or_else(|| Right::packed(packed, self.b.columns(), depth));
+                        let left = self.a.part(part.clone(), block.clone());
+                        (self.form.left_operand(left, self.b.columns(), room), right)
                     }
                     Axis::Columns => {
                         let left = self.a.part(0..self.a.rows(), block.clone());
                         let left = match packed.is_empty() {
                             true => Left::of(left),
-                            false => Left::packed(packed, self.a.rows(), block.len()),
+                            false => self.form.left(packed, left),
                         };
-                        (left, right_operand(self.b.part(block.clone(), part.clone()), room))
+                        (left, self.form.right_operand(self.b.part(block.clone(), part.clone()), room))
                     }
                 };
                 let onto = match index {
@@ -204,7 +206,7 @@ impl<'a> Split<'a> {
                 };
                 let product = Product { target, onto, left, right, scale: 1.0 };
                 // SAFETY: the caller's promise; what is added to was written before.
-                unsafe { multiply(Instructions::best(), product) }
+                unsafe { self.form.multiply(product) }
             }
         });
     }
@@ -212,9 +214,8 @@ impl<'a> Split<'a> {
     /// Elements of a task's own packed operand.
     fn own_len(&self, part: usize, inner: usize) -> usize {
         match self.axis {
-            Axis::Rows if packs_left(self.a, self.b.columns()) => panels_len(part, TILE_ROWS, inner),
-            Axis::Columns if packs_right(self.b) => panels_len(part, TILE_COLUMNS, inner),
-            _ => 0,
+            Axis::Rows => self.form.left_len(self.a, part, self.b.columns(), inner),
+            Axis::Columns => self.form.right_len(self.b, part, inner),
         }
     }
 }

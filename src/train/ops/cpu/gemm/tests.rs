@@ -5,6 +5,11 @@ use super::tile::{Product, multiply};
 use super::*;
 use crate::core::rng::Rng;
 use crate::train::ops::simd::Instructions;
+use crate::train::precision::Precision;
+
+fn parallel_product(a: View<'_>, b: View<'_>) -> Vec<f32> {
+    matmul(a, b, Precision::F32)
+}
 
 fn normal(len: usize, seed: u64) -> Vec<f32> {
     let mut rng = Rng::new(seed);
@@ -57,12 +62,10 @@ fn parallel_products_are_right_for_odd_shapes_however_the_operands_lie() {
             (View::new(&across, inner, rows).transposed(), View::new(&down, columns, inner).transposed());
         assert_eq!(parallel_product(across, down), out);
 
-        let mut twice = vec![f32::NAN; rows * columns];
-        parallel_product_into(&mut twice, a, b, Output::Overwrite);
-        assert_eq!(twice, out);
-        parallel_product_into(&mut twice, a, b, Output::Add);
+        let mut twice = out.clone();
+        matmul_add(&mut twice, a, b, Precision::F32);
         assert_close(&twice, &expected.iter().map(|x| 2.0 * x).collect::<Vec<_>>());
-        assert_eq!(parallel_product_onto(&out, a, b), twice);
+        assert_eq!(matmul_onto(&out, a, b, Precision::F32), twice);
     }
 }
 

@@ -33,17 +33,18 @@ pub unsafe fn multiply(instructions: Instructions, product: Product<'_>) {
     assert_eq!(product.left.inner(), product.right.inner(), "inner indices");
     match instructions.set() {
         #[cfg(target_arch = "x86_64")]
-        Set::Avx512 => instructions.run(Tiles::<Avx512>::of(product)),
+        Set::Avx512 | Set::Avx512Bf16 => instructions.run(Tiles::<Avx512>::of(product)),
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => instructions.run(Tiles::<Avx2>::of(product)),
         Set::Base => instructions.run(Tiles::<Base>::of(product)),
     }
 }
 
-struct Tiles<'a, V>(Product<'a>, std::marker::PhantomData<V>);
+/// A product that is computed in vectors of one type.
+pub struct Tiles<'a, V>(Product<'a>, std::marker::PhantomData<V>);
 
 impl<'a, V: Vector> Tiles<'a, V> {
-    fn of(product: Product<'a>) -> Self {
+    pub fn of(product: Product<'a>) -> Self {
         Tiles(product, std::marker::PhantomData)
     }
 }
@@ -190,7 +191,7 @@ unsafe fn sums<V: Vector, const R: usize>(
             for i in 0..R {
                 let row = V::splat(*quads[i / 4].add(i % 4 * next));
                 for half in 0..2 {
-                    sums[i][half] = row.mul_add(columns[half], sums[i][half]);
+                    sums[i][half] = row.add_product(columns[half], sums[i][half]);
                 }
             }
             quads = quads.map(|quad| quad.wrapping_add(left_step));

@@ -31,6 +31,16 @@ pub trait Vector: Copy {
     /// As for [`Vector::splat`].
     unsafe fn mul(self, factor: Self) -> Self;
 
+    /// What an inner index adds to a sum.
+    ///
+    /// # Safety
+    /// As for [`Vector::splat`].
+    #[inline(always)]
+    unsafe fn add_product(self, factor: Self, sum: Self) -> Self {
+        // SAFETY: the caller's promise.
+        unsafe { self.mul_add(factor, sum) }
+    }
+
     /// Writes 4 columns of `LANES` rows as 4 rows of `LANES` columns.
     ///
     /// # Safety
@@ -46,7 +56,7 @@ mod x86 {
     use super::Vector;
 
     #[derive(Clone, Copy)]
-    pub struct Avx512(__m512);
+    pub struct Avx512(pub(in super::super) __m512);
 
     #[derive(Clone, Copy)]
     pub struct Avx2(__m256);

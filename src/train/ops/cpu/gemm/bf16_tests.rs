@@ -1,0 +1,205 @@
+//! Products of operands that are rounded to bf16, in each form of copies.
+
+use std::process::Command;
+
+use super::form::Form;
+use super::operand::{Left, Right, TILE_COLUMNS};
+use super::parallel::{parallel_product, parallel_product_add, parallel_product_onto};
+use super::{View, bf16};
+use crate::core::rng::Rng;
+use crate::train::ops::isa;
+
+/// Rows, inner indices and columns: odd numbers, several blocks of inner indices, rows and columns as tasks.
+const SHAPES: [[usize; 3]; 11] = [
+    [1, 7, 5],
+    [300, 33, 401],
+    [65, 1031, 97],
+    [64, 3, 1],
+    [5, 1, 4],
+    [1, 1, 1],
+    [12, 385, 32],
+    [29, 3001, 400],
+    [400, 1153, 29],
+    [96, 64, 64],
+    [3, 0, 4],
+];
+
+fn normal(len: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Rng::new(seed);
+    (0..len).map(|_| rng.normal() as f32).collect()
+}
+
+fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
+}
+
+/// Both operands as they are and as transposes of their transposes.
+struct Operands {
+    shape: [usize; 3],
+    values: [Vec<f32>; 4],
+}
+
+impl Operands {
+    fn of(shape: [usize; 3], left: Vec<f32>, right: Vec<f32>) -> Self {
+        let [rows, inner, columns] = shape;
+        let (across, down) = (transposed(&left, rows, inner), transposed(&right, inner, columns));
+        Operands { shape, values: [left, right, across, down] }
+    }
+
+    fn random(shape: [usize; 3]) -> Self {
+        let [rows, inner, columns] = shape;
+        Operands::of(shape, normal(rows * inner, 1), normal(inner * columns, 2))
+    }
+
+    fn rounded(&self) -> Self {
+        let mut values = self.values.clone();
+        values.iter_mut().for_each(|values| bf16::round(values));
+        Operands { shape: self.shape, values }
+    }
+
+    fn views(&self) -> [(View<'_>, View<'_>); 4] {
+        let [rows, inner, columns] = self.shape;
+        let [left, right, across, down] = &self.values;
+        let left = [View::new(left, rows, inner), View::new(across, inner, rows).transposed()];
+        let right = [View::new(right, inner, columns), View::new(down, columns, inner).transposed()];
+        [(left[0], right[0]), (left[0], right[1]), (left[1], right[0]), (left[1], right[1])]
+    }
+
+    /// In f64, of operands that have been rounded.
+    fn oracle(&self) -> Vec<f64> {
+        let [rows, inner, columns] = self.shape;
+        let exact = |values: &Vec<f32>| values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
+        let (left, right) = (exact(&self.values[0]), exact(&self.values[1]));
+        let element = |row: usize, column: usize| -> f64 {
+            (0..inner).map(|k| left[row * inner + k] * right[k * columns + column]).sum()
+        };
+        (0..rows * columns).map(|place| element(place / columns, place % columns)).collect()
+    }
+}
+
+fn bits(values: &[f32]) -> Vec<u32> {
+    values.iter().map(|value| value.to_bits()).collect()
+}
+
+#[test]
+fn products_are_those_of_rounded_operands_for_odd_shapes_however_they_lie() {
+    for shape in SHAPES {
+        let operands = Operands::random(shape);
+        let rounded = operands.rounded();
+        let oracle = rounded.oracle();
+        for ((a, b), (rounded_a, rounded_b)) in operands.views().into_iter().zip(rounded.views()) {
+            let found = parallel_product(a, b, Form::Rounded);
+            for (x, y) in found.iter().zip(&oracle) {
+                assert!((f64::from(*x) - y).abs() < 2e-5 * y.abs().max(20.0), "{shape:?}: {x} is not {y}");
+            }
+            assert_eq!(found, parallel_product(rounded_a, rounded_b, Form::Plain), "{shape:?}: the order of the sums");
+            let onto = parallel_product_onto(&found, a, b, Form::Rounded);
+            assert_eq!(onto, parallel_product_onto(&found, rounded_a, rounded_b, Form::Plain), "{shape:?}");
+            let mut added = found;
+            parallel_product_add(&mut added, a, b, Form::Rounded);
+            assert_eq!(added, onto);
+        }
+    }
+}
+
+#[test]
+fn threads_change_no_bit() {
+    for shape in SHAPES {
+        let operands = Operands::random(shape);
+        let (a, b) = operands.views()[0];
+        let with = |threads| {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
+            pool.install(|| bits(&parallel_product(a, b, Form::Rounded)))
+        };
+        let one = with(1);
+        assert!([2, 3, 7].into_iter().all(|threads| with(threads) == one), "{shape:?}");
+    }
+}
+
+/// What the instruction does with a pair on each side, the upper half first.
+fn add_products(sum: f32, left: f32, right: f32) -> f32 {
+    let halves = |pair: f32| [pair.to_bits() & 0xFFFF_0000, pair.to_bits() << 16].map(f32::from_bits);
+    let ([left, left_odd], [right, right_odd]) = (halves(left), halves(right));
+    left_odd.mul_add(right_odd, left.mul_add(right, sum))
+}
+
+/// A product element by element, from copies of its operands in pairs.
+fn product_of_pairs(copies: [&[f32]; 2], left: Left<'_>, right: Right<'_>) -> Vec<f32> {
+    let place = |copy: &[f32], address: *const f32| (address.addr() - copy.as_ptr().addr()) / size_of::<f32>();
+    let element = |row: usize, column: usize| {
+        let (from, step, _) = left.at(row);
+        let (x, y) = (place(copies[0], from), place(copies[1], right.at(column)));
+        let add = |sum, index| add_products(sum, copies[0][x + index * step], copies[1][y + index * right.step()]);
+        (0..left.inner()).fold(0.0, add)
+    };
+    (0..left.rows() * right.columns()).map(|place| element(place / right.columns(), place % right.columns())).collect()
+}
+
+/// The copies in pairs, on processors without the instruction too.
+#[test]
+fn pairs_hold_the_rounded_operands_in_the_order_of_the_sums() {
+    for shape in [[1, 7, 5], [30, 33, 41], [13, 50, 77], [12, 64, 32], [24, 1, 33]] {
+        let operands = Operands::random(shape);
+        for (a, b) in operands.views() {
+            let mut left = vec![f32::NAN; Form::Pairs.left_len(a, a.rows(), b.columns(), a.columns())];
+            let mut right = vec![f32::NAN; Form::Pairs.right_len(b, b.columns(), b.rows())];
+            Form::Pairs.copy_left(&mut left, a);
+            Form::Pairs.copy_right(&mut right, b);
+            let (rows, depth) = (Form::Pairs.left(&left, a), Form::Pairs.depth(b.rows()));
+            let found = product_of_pairs([&left, &right], rows, Right::packed(&right, b.columns(), depth));
+            assert_eq!(found, parallel_product(a, b, Form::Rounded), "{shape:?}");
+            // What the last panel lacks is 0: a tile multiplies it too.
+            let used = b.columns() % TILE_COLUMNS;
+            let last = &right[b.columns() / TILE_COLUMNS * TILE_COLUMNS * depth..];
+            assert!(last.chunks(TILE_COLUMNS).all(|row| row[used..].iter().all(|value| *value == 0.0)), "{shape:?}");
+        }
+    }
+}
+
+/// In the process of its own that `instruction_and_multiply_adds_give_the_same_bits` starts.
+#[test]
+#[ignore = "a child process of another test, with instructions that this machine may lack"]
+fn child_with_the_instruction() {
+    for shape in SHAPES {
+        let operands = Operands::random(shape);
+        for (a, b) in operands.views() {
+            let [pairs, singles] = [Form::Pairs, Form::Rounded].map(|form| bits(&parallel_product(a, b, form)));
+            assert_eq!(pairs, singles, "{shape:?}");
+        }
+    }
+    // Sums that leave the range, and inputs below it. Sums below 2^-126 are the one difference.
+    let shape = [40, 61, 70];
+    let special = [f32::INFINITY, -f32::INFINITY, f32::MAX, 1e-40, -1e-40, f32::MIN_POSITIVE, 0.0, -0.0, 1e20, -1e20];
+    let mut values = [normal(40 * 61, 3), normal(61 * 70, 4)];
+    for (index, value) in values.iter_mut().flatten().enumerate().filter(|(index, _)| index % 7 == 3) {
+        *value = special[index / 7 % special.len()];
+    }
+    let [left, right] = values;
+    let operands = Operands::of(shape, left, right);
+    for (a, b) in operands.views() {
+        let [pairs, singles] = [Form::Pairs, Form::Rounded].map(|form| parallel_product(a, b, form));
+        for (x, y) in pairs.iter().zip(&singles) {
+            assert!(x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan(), "{x} is not {y}");
+        }
+    }
+}
+
+#[test]
+#[cfg(all(unix, target_arch = "x86_64"))]
+fn instruction_and_multiply_adds_give_the_same_bits() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let name = concat!(module_path!(), "::child_with_the_instruction");
+    let (_, name) = name.split_once("::").expect("a path below the crate");
+    let program = std::env::current_exe().expect("this test has a program");
+    let mut child = Command::new(program);
+    child.args(["--exact", name, "--ignored", "--test-threads", "1"]).env(isa::VARIABLE, "avx512bf16");
+    let output = child.output().expect("the program starts again");
+    let text = String::from_utf8_lossy(&output.stdout);
+    // An illegal instruction.
+    if output.status.signal() == Some(4) {
+        eprintln!("skipped: this processor cannot multiply pairs of bf16");
+        return;
+    }
+    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+}

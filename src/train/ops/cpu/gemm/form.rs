@@ -1,0 +1,128 @@
+//! What the tiles of a product read: operands as they are, or copies that are rounded.
+
+use super::View;
+use super::bf16::{self, pairs};
+use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
+use super::pack::{pack_left, pack_right};
+use super::pair_products;
+use super::product::{left_operand, packs_left, packs_right, right_operand};
+use super::tile::{Product, multiply};
+use crate::train::ops::simd::Instructions;
+use crate::train::precision::Precision;
+
+/// How operands are copied, and which instruction adds their products. The last two give the same bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// f32, copied only where that is faster.
+    Plain,
+    /// f32 rounded to bf16.
+    Rounded,
+    /// Two inner indices of bf16 in the place of one of f32.
+    Pairs,
+}
+
+impl Form {
+    /// The fastest form of a precision on this machine.
+    pub fn of(precision: Precision) -> Self {
+        match precision {
+            Precision::F32 => Form::Plain,
+            Precision::Bf16 if pair_products::are_fast() => Form::Pairs,
+            Precision::Bf16 => Form::Rounded,
+        }
+    }
+
+    /// Elements of a copy for so many inner indices.
+    pub fn depth(self, inner: usize) -> usize {
+        if self == Form::Pairs { pairs(inner) } else { inner }
+    }
+
+    /// Elements of the copy of `part` rows of a left operand for a product of so many columns; 0 when it is read where
+    /// it lies.
+    pub fn left_len(self, view: View<'_>, part: usize, columns: usize, inner: usize) -> usize {
+        let copied = self != Form::Plain || packs_left(view, columns);
+        if copied { panels_len(part, TILE_ROWS, self.depth(inner)) } else { 0 }
+    }
+
+    /// Elements of the copy of `part` columns of a right operand; 0 when it is read where it lies.
+    pub fn right_len(self, view: View<'_>, part: usize, inner: usize) -> usize {
+        let copied = self != Form::Plain || packs_right(view);
+        if copied { panels_len(part, TILE_COLUMNS, self.depth(inner)) } else { 0 }
+    }
+
+    /// Writes the copy of a left operand, or of some panels of it.
+    pub fn copy_left(self, out: &mut [f32], view: View<'_>) {
+        match self {
+            Form::Plain => pack_left(out, view),
+            Form::Rounded if view.has_contiguous_rows() => bf16::round_rows(out, view),
+            Form::Rounded => {
+                pack_left(out, view);
+                bf16::round(out);
+            }
+            Form::Pairs if view.has_contiguous_rows() => bf16::pair_rows(out, view),
+            Form::Pairs => bf16::pair_left_panels(out, view.transposed()),
+        }
+    }
+
+    /// Writes the copy of a right operand, or of some panels of it.
+    pub fn copy_right(self, out: &mut [f32], view: View<'_>) {
+        match self {
+            Form::Plain => pack_right(out, view),
+            Form::Rounded => {
+                pack_right(out, view);
+                bf16::round(out);
+            }
+            Form::Pairs if view.has_contiguous_rows() => bf16::pair_right_panels(out, view),
+            Form::Pairs => {
+                let (columns, depth) = (view.columns(), self.depth(view.rows()));
+                let mut rows = vec![0.0; columns * depth];
+                bf16::pair_rows(&mut rows, view.transposed());
+                pack_right(out, View::new(&rows, columns, depth).transposed());
+            }
+        }
+    }
+
+    /// The left operand that [`Form::copy_left`] has copied from `view`. Rounded rows that are contiguous stay rows.
+    pub fn left<'a>(self, copy: &'a [f32], view: View<'_>) -> Left<'a> {
+        let (rows, depth) = (view.rows(), self.depth(view.columns()));
+        if self != Form::Plain && view.has_contiguous_rows() {
+            Left::of(View::new(&copy[..rows * depth], rows, depth))
+        } else {
+            Left::packed(copy, rows, depth)
+        }
+    }
+
+    /// A left operand for tiles of so many columns, copied into `room` if it must be.
+    pub fn left_operand<'a>(self, view: View<'a>, columns: usize, room: &'a mut [f32]) -> Left<'a> {
+        if self == Form::Plain {
+            return left_operand(view, columns, room);
+        }
+        let copy = &mut room[..self.left_len(view, view.rows(), columns, view.columns())];
+        self.copy_left(copy, view);
+        self.left(copy, view)
+    }
+
+    /// A right operand, copied into `room` if it must be.
+    pub fn right_operand<'a>(self, view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
+        if self == Form::Plain {
+            return right_operand(view, room);
+        }
+        let copy = &mut room[..self.right_len(view, view.columns(), view.rows())];
+        self.copy_right(copy, view);
+        Right::packed(copy, view.columns(), self.depth(view.rows()))
+    }
+
+    /// Computes a product of operands in this form.
+    ///
+    /// # Safety
+    /// As for [`multiply`].
+    pub unsafe fn multiply(self, product: Product<'_>) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            if self == Form::Pairs {
+                pair_products::multiply(product);
+            } else {
+                multiply(Instructions::best(), product);
+            }
+        }
+    }
+}

@@ -1,0 +1,54 @@
+//! The number format of matrix products.
+
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// What the operands of matrix products are rounded to. Everything else is f32 whatever this is: weights, optimizer
+/// state, sums, norms, softmax and loss.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// 24 bits of precision: the operands as they are.
+    #[default]
+    F32,
+    /// 8 bits of precision and the range of f32.
+    Bf16,
+}
+
+/// The text is not the name of a precision.
+#[derive(Debug, thiserror::Error)]
+#[error("`{0}` is not a precision")]
+pub struct UnknownPrecision(String);
+
+impl Precision {
+    pub const NAMES: [&str; 2] = ["f32", "bf16"];
+
+    /// Whether files of runs that know no other precision say the same without naming it.
+    pub fn is_default(&self) -> bool {
+        *self == Precision::default()
+    }
+}
+
+impl FromStr for Precision {
+    type Err = UnknownPrecision;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match text {
+            "f32" => Ok(Precision::F32),
+            "bf16" => Ok(Precision::Bf16),
+            _ => Err(UnknownPrecision(text.to_owned())),
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F32 => "f32",
+            Precision::Bf16 => "bf16",
+        })
+    }
+}
