@@ -230,8 +230,9 @@ fn recomputing_changes_no_bit() {
     let activated = TensorData::new(activation::swiglu(&inputs, 32), [130, 32]);
     let activated = Tensor::<2>::from_data(activated, &x.device()).require_grad();
     let kept = kernels.linear_add(activated.clone(), narrow.clone(), residual.clone());
-    let (output, dactivated, dweight, _) = gradients_of(kept, [&activated, &narrow]);
-    let dx = activation::swiglu_backward(&inputs, &dactivated, 32);
+    let (output, mut dactivated, dweight, _) = gradients_of(kept, [&activated, &narrow]);
+    let dx = activation::swiglu_backward(&inputs, &mut dactivated, 32);
+    assert_eq!(dactivated, values(activated));
     let recomputed = kernels.activated_linear_add(x.clone(), Activation::SwiGlu, narrow.clone(), residual);
     assert!(gradients_of(recomputed, [&x, &narrow]) == (output, dx, dweight, None));
 }

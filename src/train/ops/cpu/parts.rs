@@ -16,13 +16,25 @@ pub fn in_parts<R: Send>(
     step: usize,
     fill: impl Fn(Range<usize>, &mut [f32]) -> R + Sync,
 ) -> (Vec<f32>, Vec<R>) {
+    let nothing = rayon::iter::repeat_n((), len.div_ceil(step));
+    in_parts_with(len, step, nothing, |range, part, ()| fill(range, part))
+}
+
+/// [`in_parts`], where each part also gets its item of `items`.
+pub fn in_parts_with<T: Send, R: Send>(
+    len: usize,
+    step: usize,
+    items: impl IndexedParallelIterator<Item = T>,
+    fill: impl Fn(Range<usize>, &mut [f32], T) -> R + Sync,
+) -> (Vec<f32>, Vec<R>) {
     let mut out = Vec::with_capacity(len);
     let parts = out.spare_capacity_mut()[..len].par_chunks_mut(step).enumerate();
-    let results = parts.map(|(index, room)| {
+    assert_eq!(parts.len(), items.len(), "one item per part");
+    let results = parts.zip(items).map(|((index, room), item)| {
         room.fill(MaybeUninit::new(0.0));
         // SAFETY: all of these elements have just been written.
         let part = unsafe { slice::from_raw_parts_mut(room.as_mut_ptr().cast::<f32>(), room.len()) };
-        fill(index * step..index * step + part.len(), part)
+        fill(index * step..index * step + part.len(), part, item)
     });
     let results = results.collect();
     // SAFETY: the parts are all of the first `len` elements, and each was written.

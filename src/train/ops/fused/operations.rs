@@ -39,6 +39,12 @@ impl Host {
         let [rows, columns] = self.0.layout().shape().dims();
         (rows, columns)
     }
+
+    /// Of a tensor with two dimensions.
+    pub fn view(&self) -> View<'_> {
+        let (rows, columns) = self.rows_and_columns();
+        View::new(self.values(), rows, columns)
+    }
 }
 
 pub fn tensor(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> FlexTensor {
@@ -119,16 +125,12 @@ pub struct Linear {
 impl Linear {
     /// `x` and the weight.
     pub fn operands(&self) -> [View<'_>; 2] {
-        let (rows, inner) = self.x.rows_and_columns();
-        let (columns, _) = self.weight.rows_and_columns();
-        [View::new(self.x.values(), rows, inner), View::new(self.weight.values(), columns, inner)]
+        [self.x.view(), self.weight.view()]
     }
 
     /// Of `x` and of the weight.
     pub fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let (rows, columns) = upstream.rows_and_columns();
-        let upstream = View::new(upstream.values(), rows, columns);
-        let [x, weight] = self.operands();
+        let [upstream, x, weight] = [upstream, &self.x, &self.weight].map(Host::view);
         let dx = needed[0].then(|| tensor(matmul(upstream, weight, self.precision), self.x.shape()));
         let dweight = needed[1].then(|| tensor(matmul(upstream.transposed(), x, self.precision), self.weight.shape()));
         [dx, dweight]

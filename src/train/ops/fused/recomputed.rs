@@ -8,7 +8,7 @@ use super::differentiable::Differentiable;
 use super::operations::{Host, Linear, RmsNorm, tensor};
 use crate::train::ops::Activation;
 use crate::train::ops::cpu::activation;
-use crate::train::ops::cpu::gemm::matmul_onto;
+use crate::train::ops::cpu::gemm::{matmul, matmul_onto};
 use crate::train::precision::Precision;
 
 /// `rms_norm(x) weight^T`.
@@ -59,28 +59,40 @@ pub struct ActivatedLinear {
 }
 
 impl ActivatedLinear {
+    /// Width of the activation's output.
+    fn width(&self) -> usize {
+        let (_, inputs) = self.x.rows_and_columns();
+        match self.activation {
+            Activation::SwiGlu => inputs / 2,
+            Activation::Gelu => inputs,
+        }
+    }
+
     fn linear(&self) -> Linear {
-        let (rows, inputs) = self.x.rows_and_columns();
-        let (values, columns) = match self.activation {
-            Activation::SwiGlu => (activation::swiglu(self.x.values(), inputs / 2), inputs / 2),
-            Activation::Gelu => (activation::gelu(self.x.values()), inputs),
+        let activated = match self.activation {
+            Activation::SwiGlu => activation::swiglu(self.x.values(), self.width()),
+            Activation::Gelu => activation::gelu(self.x.values()),
         };
-        let x = Host::new(tensor(values, [rows, columns]));
+        self.linear_of(activated)
+    }
+
+    fn linear_of(&self, activated: Vec<f32>) -> Linear {
+        let x = Host::new(tensor(activated, [self.x.rows_and_columns().0, self.width()]));
         Linear { x, weight: self.weight.clone(), precision: self.precision }
     }
 
     fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let [dactivated, dweight] = self.linear().gradients(upstream, needed);
-        let dx = dactivated.map(|dactivated| {
-            let dactivated = Host::new(dactivated);
-            let (x, upstream) = (self.x.values(), dactivated.values());
-            let dx = match self.activation {
-                Activation::SwiGlu => activation::swiglu_backward(x, upstream, self.x.rows_and_columns().1 / 2),
-                Activation::Gelu => activation::gelu_backward(x, upstream),
-            };
-            tensor(dx, self.x.shape())
-        });
-        [dx, dweight]
+        if !needed[0] {
+            return self.linear().gradients(upstream, needed);
+        }
+        let mut values = matmul(upstream.view(), self.weight.view(), self.precision);
+        let dx = match self.activation {
+            Activation::SwiGlu => activation::swiglu_backward(self.x.values(), &mut values, self.width()),
+            Activation::Gelu => activation::gelu_backward(self.x.values(), &mut values),
+        };
+        // Until here they were the gradient of the activation's output.
+        let [_, dweight] = self.linear_of(values).gradients(upstream, [false, needed[1]]);
+        [Some(tensor(dx, self.x.shape())), dweight]
     }
 }
 
