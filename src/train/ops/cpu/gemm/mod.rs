@@ -5,6 +5,8 @@ mod operand;
 mod pack;
 #[expect(unsafe_code, reason = "tasks write different parts of the output")]
 mod parallel;
+#[expect(unsafe_code, reason = "tasks write different parts of the output")]
+mod parallel_packed;
 #[expect(unsafe_code, reason = "writes a part of a matrix")]
 mod product;
 #[expect(unsafe_code, reason = "threads write different parts of one matrix")]
@@ -18,6 +20,7 @@ mod view;
 pub use operand::TILE_COLUMNS;
 pub use pack::{Packed, aligned};
 pub use parallel::{parallel_product, parallel_product_into, parallel_product_onto};
+pub use parallel_packed::parallel_packed_product;
 pub use product::{packed_product, packed_product_into, product};
 pub use target::{Output, Target};
 pub use view::View;
