@@ -22,12 +22,14 @@ def main():
     torch.set_num_threads(threads)
     dtype = torch.bfloat16 if mode == "bf16" else torch.float32
     model = transformers.AutoModelForCausalLM.from_pretrained(folder / "model", dtype=dtype).eval()
+    # As on our side, no token ends a text. `min_new_tokens` would do as well, but takes a tenth of the time.
+    model.generation_config.eos_token_id = None
     material = json.loads((folder / "prompts.json").read_text())
     count = material["new_tokens"]
 
     def generate(batch):
         ids = torch.tensor(material["prompts"][:batch])
-        options = dict(max_new_tokens=count, min_new_tokens=count, do_sample=False, use_cache=True, pad_token_id=0)
+        options = dict(max_new_tokens=count, do_sample=False, use_cache=True, pad_token_id=0)
         started = time.perf_counter()
         with torch.inference_mode():
             output = model.generate(ids, attention_mask=torch.ones_like(ids), **options)

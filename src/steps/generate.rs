@@ -103,11 +103,15 @@ impl StepHandler for Generate {
         model.check_tokenizer(&codec)?;
         let decoder = Decoder::new(&model.load("auto")?);
 
-        let total = arguments.prompts.len() as u64 * arguments.count;
-        let mut samples = Vec::new();
-        for prompt in arguments.prompts.iter().flat_map(|prompt| (0..arguments.count).map(move |_| prompt)) {
+        let Arguments { prompts, count, .. } = &arguments;
+        let total = prompts.len() as u64 * count;
+        let mut samples: Vec<Sample> = Vec::new();
+        while (samples.len() as u64) < total {
             context.check_interrupt()?;
-            samples.push(sampling.draw(&decoder, &codec, prompt, samples.len() as u64)?);
+            let first = samples.len() as u64;
+            let numbers = (first..total).take(decoder.at_once());
+            let next: Vec<&str> = numbers.map(|number| prompts[(number / count) as usize].as_str()).collect();
+            samples.extend(sampling.draw_each(&decoder, &codec, &next, first)?);
             let done = samples.len() as u64;
             context.reporter.progress(Progress { done, total, unit: "samples".to_owned(), message: String::new() });
         }

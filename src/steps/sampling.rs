@@ -6,7 +6,7 @@ use super::text_codec::TextCodec;
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::rng::derive_seed;
 use crate::train::decoder::Decoder;
-use crate::train::generate::{GenerateOptions, generate_with};
+use crate::train::generate::{GenerateOptions, generate_each};
 
 /// How text is sampled. Sample `n` draws from its own seed, so that it does not depend on the others.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -39,10 +39,29 @@ impl Sampling {
     /// # Errors
     /// When the tokenizer fails.
     pub fn draw(&self, decoder: &Decoder, codec: &TextCodec, prompt: &str, index: u64) -> Result<Sample, Failure> {
-        let mut ids = vec![codec.special.bos_token_id];
-        ids.extend(codec.encode(&[prompt])?.into_iter().flatten());
-        let tokens = generate_with(decoder, &ids, &self.options(index), codec.special.eos_token_id);
-        Ok(Sample { prompt: prompt.to_owned(), text: codec.decode(&tokens)?, tokens })
+        Ok(self.draw_each(decoder, codec, &[prompt], index)?.remove(0))
+    }
+
+    /// [`Sampling::draw`] for several prompts together, to the same texts; the first one is sample number `first`.
+    ///
+    /// # Errors
+    /// When the tokenizer fails.
+    pub fn draw_each(
+        &self,
+        decoder: &Decoder,
+        codec: &TextCodec,
+        prompts: &[&str],
+        first: u64,
+    ) -> Result<Vec<Sample>, Failure> {
+        let with_bos = |ids: Vec<u32>| [vec![codec.special.bos_token_id], ids].concat();
+        let ids: Vec<Vec<u32>> = codec.encode(prompts)?.into_iter().map(with_bos).collect();
+        let options: Vec<GenerateOptions> = (first..).take(prompts.len()).map(|index| self.options(index)).collect();
+        let sequences: Vec<_> = ids.iter().map(Vec::as_slice).zip(&options).collect();
+        let answers = generate_each(decoder, &sequences, codec.special.eos_token_id);
+        let sample = |(prompt, tokens): (&&str, Vec<u32>)| {
+            Ok(Sample { prompt: (*prompt).to_owned(), text: codec.decode(&tokens)?, tokens })
+        };
+        prompts.iter().zip(answers).map(sample).collect()
     }
 
     fn options(&self, sample: u64) -> GenerateOptions {

@@ -2,6 +2,7 @@
 
 pub mod cadence;
 pub mod checkpoint;
+mod choice;
 pub mod config;
 pub mod data;
 pub mod decoder;

@@ -213,9 +213,11 @@ fn draw(
     let sampling = Sampling { max_new_tokens, temperature, top_k, top_p, seed };
     sampling.validate()?;
     let mut samples = Vec::new();
-    for index in 0..arguments.count {
-        samples.push(sampling.draw(decoder, codec, &arguments.prompt, index)?);
-        report(context, index + 1, arguments.count, "samples", "samples")?;
+    while (samples.len() as u64) < arguments.count {
+        let first = samples.len() as u64;
+        let prompts: Vec<&str> = (first..arguments.count).take(decoder.at_once()).map(|_| &*arguments.prompt).collect();
+        samples.extend(sampling.draw_each(decoder, codec, &prompts, first)?);
+        report(context, samples.len() as u64, arguments.count, "samples", "samples")?;
     }
     Ok(samples)
 }

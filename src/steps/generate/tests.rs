@@ -28,6 +28,8 @@ fn samples_are_a_function_of_the_seed() {
     assert_eq!(texts.len(), 4);
     assert!(texts[0].as_str().unwrap().starts_with("The cat"));
     assert_ne!(texts[0], texts[1], "each sample has its own seed");
+    let others = run(json!({"prompts": ["A dog and a bird", ""], "count": 2}));
+    assert_eq!(others.values["samples"].as_array().unwrap()[2..], texts[2..], "whatever is drawn beside them");
     let file: Value = serde_json::from_slice(&world.artifacts.read(&two.artifacts["samples"]).unwrap()).unwrap();
     assert_eq!(file["samples"][0]["prompt"], "The cat");
     assert_eq!(file["sampling"]["max_new_tokens"], 10);

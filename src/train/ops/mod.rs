@@ -22,6 +22,7 @@ pub(super) mod simd;
 pub use activation::Activation;
 pub use adamw::{AdamWStep, adamw_update, sum_squares};
 pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
+pub(super) use cpu::attention::attention;
 pub(super) use cpu::gemm;
 #[cfg(feature = "flex")]
 pub use cpu::muon::muon_update;

@@ -11,6 +11,8 @@ mod pack;
 mod pair_products;
 #[expect(unsafe_code, reason = "tasks write different parts of the output")]
 mod parallel;
+#[expect(unsafe_code, reason = "tasks write different parts of the output")]
+mod parallel_packed;
 #[expect(unsafe_code, reason = "writes a part of a matrix")]
 mod product;
 #[expect(unsafe_code, reason = "threads write different parts of one matrix")]
@@ -24,6 +26,7 @@ mod view;
 pub use matmul::{matmul, matmul_add, matmul_onto};
 pub use operand::{Right, TILE_COLUMNS};
 pub use pack::{Packed, aligned};
+pub use parallel_packed::parallel_packed_product;
 pub use product::{packed_product, packed_product_into, product};
 pub use target::{Output, Target};
 pub use view::View;

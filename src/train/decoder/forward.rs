@@ -1,0 +1,289 @@
+//! The forward pass.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use super::attention::{Room, attend};
+use super::cache::{Cache, KeysAndValues};
+use super::weights::{Layer, Weights};
+use crate::train::config::{Ffn, ModelConfig};
+use crate::train::model::Transformer;
+use crate::train::ops::gemm::{Output, Packed, View, parallel_packed_product};
+use crate::train::ops::simd::{dot, exp, kernel};
+use crate::train::ops::{AttentionContext, HeadLayout, RopeTable, attention, gelu_in_place};
+
+/// Sequences for which a weight that was read is used long enough.
+const ENOUGH: usize = 8;
+
+/// Rows that one task norms or activates.
+const ROWS_PER_TASK: usize = 32;
+
+/// A model's weights on the host.
+pub struct Decoder {
+    config: ModelConfig,
+    layout: HeadLayout,
+    weights: Weights,
+    rope: Arc<RopeTable>,
+}
+
+/// Tokens of one sequence that are computed together.
+struct Span {
+    /// Rows of the residual stream.
+    rows: Range<usize>,
+    /// Position of the first one in its sequence.
+    first: usize,
+}
+
+/// Rows of intermediate results, which all layers use.
+struct Rows {
+    /// The residual stream, `[rows, d_model]`.
+    x: Vec<f32>,
+    normed: Vec<f32>,
+    /// Queries, keys and values.
+    qkv: Vec<f32>,
+    /// Output of attention.
+    mixed: Vec<f32>,
+    /// Gate and up, or up alone.
+    ffn_in: Vec<f32>,
+    /// What their activation makes of them, `[rows, hidden]`.
+    hidden: Vec<f32>,
+}
+
+impl Decoder {
+    /// Copies the weights to the host.
+    pub fn new(model: &Transformer) -> Self {
+        let config = model.config().clone();
+        let ModelConfig { heads, kv_heads, head_dim, .. } = config;
+        let layout = HeadLayout { heads, kv_heads, head_dim };
+        let rope = Arc::new(RopeTable::new(config.context, head_dim, config.rope_theta));
+        Decoder { config, layout, weights: Weights::of(model), rope }
+    }
+
+    /// The model's shape.
+    pub fn config(&self) -> &ModelConfig {
+        &self.config
+    }
+
+    /// How many sequences are worth going on with at a time.
+    pub fn at_once(&self) -> usize {
+        (ENOUGH * rayon::current_num_threads()).max(2 * ENOUGH)
+    }
+
+    /// How many of several sequences a thread goes on with by itself. Small models stay in a cache of each core, and
+    /// threads that never wait for each other are faster; of large ones each weight should be read only once.
+    pub fn group(&self, sequences: usize) -> usize {
+        /// Weights that are small.
+        const SMALL: usize = 1 << 23;
+        let groups = if self.config.parameter_counts().total <= SMALL { sequences / ENOUGH } else { 1 };
+        sequences.div_ceil(groups.clamp(1, rayon::current_num_threads())).max(1)
+    }
+
+    /// Appends tokens to the cache and gives the scores of the token after the last one, `[vocab_size]`.
+    ///
+    /// # Panics
+    /// When `ids` is empty, names an id outside the vocabulary, or does not fit the context.
+    pub fn extend(&self, cache: &mut Cache, ids: &[u32]) -> Vec<f32> {
+        self.extend_each(&mut [(cache, ids)])
+    }
+
+    /// [`Decoder::extend`] for several sequences, to the same bits: each weight is read once for all of them. The
+    /// scores are `[sequences, vocab_size]`.
+    ///
+    /// # Panics
+    /// When tokens of a sequence are none, name an id outside the vocabulary, or do not fit the context.
+    pub fn extend_each(&self, sequences: &mut [(&mut Cache, &[u32])]) -> Vec<f32> {
+        let config = &self.config;
+        let mut spans = Vec::with_capacity(sequences.len());
+        let mut rows = 0;
+        for (cache, ids) in sequences.iter_mut() {
+            assert!(!ids.is_empty(), "at least one token");
+            assert!(cache.tokens + ids.len() <= config.context, "more tokens than the context of {}", config.context);
+            assert!(ids.iter().all(|id| (*id as usize) < config.vocab_size), "an id outside the vocabulary");
+            cache.layers.resize_with(config.layers, KeysAndValues::default);
+            spans.push(Span { rows: rows..rows + ids.len(), first: cache.tokens });
+            rows += ids.len();
+        }
+        let mut state = Rows::new(config, self.layout, rows);
+        let ids = sequences.iter().flat_map(|(_, ids)| ids.iter());
+        for (x, id) in state.x.chunks_exact_mut(config.d_model).zip(ids) {
+            x.copy_from_slice(&self.weights.embedding[*id as usize * config.d_model..][..config.d_model]);
+        }
+        for (index, layer) in self.weights.layers.iter().enumerate() {
+            let mut memories: Vec<&mut KeysAndValues> =
+                sequences.iter_mut().map(|(cache, _)| &mut cache.layers[index]).collect();
+            self.attention_branch(layer, &mut memories, &spans, &mut state);
+            self.ffn_branch(layer, &mut state);
+        }
+
+        let mut last = Vec::with_capacity(spans.len() * config.d_model);
+        for ((cache, ids), span) in sequences.iter_mut().zip(&spans) {
+            cache.tokens += ids.len();
+            last.extend_from_slice(&state.x[(span.rows.end - 1) * config.d_model..][..config.d_model]);
+        }
+        let mut normed = vec![0.0; last.len()];
+        norm(&mut normed, &last, &self.weights.final_norm, config.norm_eps);
+        let mut scores = vec![0.0; spans.len() * config.vocab_size];
+        project(&mut scores, &normed, &self.weights.head, Output::Overwrite);
+        scores
+    }
+
+    /// Adds the attention branch of a layer to the residual stream; `memories` are those of the sequences.
+    fn attention_branch(&self, layer: &Layer, memories: &mut [&mut KeysAndValues], spans: &[Span], state: &mut Rows) {
+        let Rows { x, normed, qkv, mixed, .. } = state;
+        norm(normed, x, &layer.input_norm, self.config.norm_eps);
+        project(qkv, normed, &layer.qkv, Output::Overwrite);
+        let (width, query_width) = (self.layout.width(), self.layout.query_width());
+        let mut tasks = Vec::with_capacity(spans.len());
+        let (mut qkv_rest, mut mixed_rest) = (qkv.as_mut_slice(), mixed.as_mut_slice());
+        for (memory, span) in memories.iter_mut().zip(spans) {
+            let (qkv, mixed);
+            (qkv, qkv_rest) = qkv_rest.split_at_mut(span.rows.len() * width);
+            (mixed, mixed_rest) = mixed_rest.split_at_mut(span.rows.len() * query_width);
+            tasks.push((memory, span.first, qkv, mixed));
+        }
+        tasks.into_par_iter().for_each(|(memory, first, qkv, mixed)| {
+            memory.reserve(first + mixed.len() / query_width, self.layout);
+            if let Some([query, key]) = &layer.head_norms {
+                for row in qkv.chunks_exact_mut(width) {
+                    let (queries, rest) = row.split_at_mut(query_width);
+                    norm_in_place(queries, query, self.config.norm_eps);
+                    norm_in_place(&mut rest[..self.layout.key_width()], key, self.config.norm_eps);
+                }
+            }
+            match first {
+                0 => self.attend_prompt(memory, qkv, mixed),
+                _ => self.attend_tokens(memory, first, qkv, mixed),
+            }
+        });
+        project(x, mixed, &layer.output, Output::Add);
+    }
+
+    /// Fills an empty memory with a whole prompt, which attends to itself as a sample does in training.
+    fn attend_prompt(&self, memory: &mut KeysAndValues, qkv: &mut [f32], mixed: &mut [f32]) {
+        let layout = self.layout;
+        let seq = qkv.len() / layout.width();
+        let context = AttentionContext::new(1, seq, layout, vec![0; seq], self.rope.clone());
+        mixed.copy_from_slice(&attention(qkv, &context).out);
+        for (token, row) in qkv.chunks_exact_mut(layout.width()).enumerate() {
+            let (keys, values) = row[layout.query_width()..].split_at_mut(layout.key_width());
+            rotate(keys, self.rope.at(token));
+            memory.put(token, keys, values, layout.head_dim);
+        }
+    }
+
+    /// Appends tokens to the memory; each attends to itself and to all before it.
+    fn attend_tokens(&self, memory: &mut KeysAndValues, first: usize, qkv: &mut [f32], mixed: &mut [f32]) {
+        let layout = self.layout;
+        let mut room = Room::default();
+        let rows = qkv.chunks_exact_mut(layout.width()).zip(mixed.chunks_exact_mut(layout.query_width()));
+        for (token, (row, mixed)) in (first..).zip(rows) {
+            let (queries, rest) = row.split_at_mut(layout.query_width());
+            let (keys, values) = rest.split_at_mut(layout.key_width());
+            rotate(queries, self.rope.at(token));
+            rotate(keys, self.rope.at(token));
+            memory.put(token, keys, values, layout.head_dim);
+            attend(mixed, queries, memory, token + 1, layout, &mut room);
+        }
+    }
+
+    fn ffn_branch(&self, layer: &Layer, state: &mut Rows) {
+        let Rows { x, normed, ffn_in, hidden, .. } = state;
+        norm(normed, x, &layer.ffn_norm, self.config.norm_eps);
+        match self.config.ffn {
+            Ffn::SwiGlu { hidden: width } => {
+                project(ffn_in, normed, &layer.ffn_in, Output::Overwrite);
+                by_rows(hidden, ffn_in, [width, 2 * width], |out, gate_up| swiglu(out, gate_up, width));
+            }
+            Ffn::Gelu { hidden: width } => {
+                project(hidden, normed, &layer.ffn_in, Output::Overwrite);
+                hidden.par_chunks_mut(ROWS_PER_TASK * width).for_each(gelu_in_place);
+            }
+        }
+        project(x, hidden, &layer.ffn_out, Output::Add);
+    }
+}
+
+impl Rows {
+    fn new(config: &ModelConfig, layout: HeadLayout, rows: usize) -> Self {
+        let of_width = |width: usize| vec![0.0; rows * width];
+        let hidden = config.ffn.hidden();
+        Rows {
+            x: of_width(config.d_model),
+            normed: of_width(config.d_model),
+            qkv: of_width(layout.width()),
+            mixed: of_width(layout.query_width()),
+            ffn_in: of_width(match config.ffn {
+                Ffn::SwiGlu { .. } => 2 * hidden,
+                Ffn::Gelu { .. } => 0,
+            }),
+            hidden: of_width(hidden),
+        }
+    }
+}
+
+/// Rows of `x` times the transpose of a weight `[out, width]`: `[rows, out]`.
+fn project(out: &mut [f32], x: &[f32], weight: &Packed, output: Output) {
+    let weight = weight.operand();
+    parallel_packed_product(out, View::new(x, x.len() / weight.inner(), weight.inner()), weight, output);
+}
+
+/// Calls `work` on all threads with the rows of a few tokens; rows have `widths[0]` and `widths[1]` elements.
+fn by_rows(out: &mut [f32], x: &[f32], widths: [usize; 2], work: impl Fn(&mut [f32], &[f32]) + Sync) {
+    let [out_len, x_len] = widths.map(|width| ROWS_PER_TASK * width);
+    out.par_chunks_mut(out_len).zip(x.par_chunks(x_len)).for_each(|(out, x)| work(out, x));
+}
+
+/// RMSNorm of each row.
+fn norm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
+    by_rows(out, x, [weight.len(); 2], |out, x| rms_norm(out, x, weight, eps));
+}
+
+kernel! {
+    /// `x / sqrt(mean(x^2) + eps) * weight` for each row of `weight.len()` elements.
+    fn rms_norm<'a>(out: &'a mut [f32], x: &'a [f32], weight: &'a [f32], eps: f32) -> () {
+        for (out, x) in out.chunks_exact_mut(weight.len()).zip(x.chunks_exact(weight.len())) {
+            let inverse = 1.0 / (dot(x, x) / weight.len() as f32 + eps).sqrt();
+            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
+                *out = x * inverse * weight;
+            }
+        }
+    }
+}
+
+kernel! {
+    fn norm_in_place<'a>(x: &'a mut [f32], weight: &'a [f32], eps: f32) -> () {
+        for x in x.chunks_exact_mut(weight.len()) {
+            let inverse = 1.0 / (dot(x, x) / weight.len() as f32 + eps).sqrt();
+            for (x, weight) in x.iter_mut().zip(weight) {
+                *x = *x * inverse * weight;
+            }
+        }
+    }
+}
+
+kernel! {
+    /// Applies the rotary position with these cosines and sines to each head.
+    fn rotate<'a>(heads: &'a mut [f32], position: (&'a [f32], &'a [f32])) -> () {
+        let (cos, sin) = position;
+        for head in heads.chunks_exact_mut(2 * cos.len()) {
+            let (first, second) = head.split_at_mut(cos.len());
+            for (((x, y), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+                (*x, *y) = (x.mul_add(*cos, -(*y * sin)), y.mul_add(*cos, *x * sin));
+            }
+        }
+    }
+}
+
+kernel! {
+    /// `silu(gate) * up` for rows of `[gate, up]`, each `width` wide.
+    fn swiglu<'a>(out: &'a mut [f32], gate_up: &'a [f32], width: usize) -> () {
+        for (out, row) in out.chunks_exact_mut(width).zip(gate_up.chunks_exact(2 * width)) {
+            let (gate, up) = row.split_at(width);
+            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
+                *out = gate * (1.0 / (1.0 + exp(-gate))) * up;
+            }
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! Products on all threads with a right operand that is packed already.
+
+use std::ops::Range;
+
+use rayon::prelude::*;
+
+use super::operand::{Right, TILE_COLUMNS, TILE_ROWS};
+use super::product::packed_product_into;
+use super::{Output, Target, View};
+
+/// Multiplications of a task at least: handing it to another thread takes about a tenth of its time.
+const TASK: usize = 1 << 20;
+/// Reading an element of the right operand takes as long as so many multiplications.
+const READ: usize = 12;
+/// Tasks for each thread, so that none waits long for the last.
+const TASKS_PER_THREAD: usize = 2;
+
+/// `out = a b` or `out += a b`, row-major without gaps. The tasks depend on the number of threads and change no bit: an
+/// element is summed in the same order whatever is computed beside it.
+///
+/// # Panics
+/// When the shapes do not fit.
+pub fn parallel_packed_product(out: &mut [f32], a: View<'_>, b: Right<'_>, output: Output) {
+    let (rows, columns, inner) = (a.rows(), b.columns(), b.inner());
+    assert_eq!(out.len(), rows * columns, "the output has one element per row and column");
+    let target = Target::new(out, columns);
+    // SAFETY: `out` is borrowed exclusively and has exactly the elements of the product, of which tasks write
+    // different ones.
+    let task = |part: Part| unsafe {
+        let place = target.offset(part.rows.start, part.columns.start);
+        let right = b.part(0..inner, part.columns.clone());
+        packed_product_into(place, a.part(part.rows, 0..inner), right, 1.0, output);
+    };
+    let most = rayon::current_num_threads() * TASKS_PER_THREAD;
+    let tasks = (inner * columns * rows.max(READ) / TASK).clamp(1, most);
+    if tasks == 1 {
+        return task(Part { rows: 0..rows, columns: 0..columns });
+    }
+    if rows > columns {
+        pieces(rows, tasks, TILE_ROWS).for_each(|rows| task(Part { rows, columns: 0..columns }));
+    } else {
+        pieces(columns, tasks, TILE_COLUMNS).for_each(|columns| task(Part { rows: 0..rows, columns }));
+    }
+}
+
+/// Rows and columns of the output.
+struct Part {
+    rows: Range<usize>,
+    columns: Range<usize>,
+}
+
+/// At most `count` ranges of whole tiles.
+fn pieces(len: usize, count: usize, tile: usize) -> impl ParallelIterator<Item = Range<usize>> {
+    let step = len.div_ceil(count).next_multiple_of(tile);
+    (0..len.div_ceil(step)).into_par_iter().map(move |piece| piece * step..len.min((piece + 1) * step))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::rng::Rng;
+    use crate::train::ops::gemm::Packed;
+
+    /// Shapes that fill no tile; the last ones are several tasks, of rows and of columns.
+    #[test]
+    fn a_row_has_the_same_bits_whatever_is_computed_beside_it() {
+        let mut rng = Rng::new(5);
+        let mut values = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.normal() as f32).collect() };
+        let shapes = [(1, 1, 16), (1, 7, 33), (4, 64, 40), (6, 131, 37), (3, 3, 5), (16, 515, 1030), (515, 70, 130)];
+        let two = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
+        for (rows, columns, width) in shapes {
+            let (x, weight, start) = (values(rows * width), values(columns * width), values(rows * columns));
+            let mut packed = Packed::default();
+            packed.pack(View::new(&weight, columns, width).transposed());
+            for output in [Output::Overwrite, Output::Add] {
+                let product = |rows: Range<usize>| {
+                    let mut out = start[rows.start * columns..rows.end * columns].to_vec();
+                    let a = View::new(&x, x.len() / width, width).part(rows, 0..width);
+                    two.install(|| parallel_packed_product(&mut out, a, packed.operand(), output));
+                    out
+                };
+                let found = product(0..rows);
+                for (row, found) in found.chunks(columns).enumerate() {
+                    assert_eq!(found, product(row..row + 1), "row {row} of {rows}, {columns} x {width}");
+                    for (column, found) in found.iter().enumerate() {
+                        let (x, weight) = (&x[row * width..][..width], &weight[column * width..][..width]);
+                        let sum: f64 = x.iter().zip(weight).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum();
+                        let before = if output == Output::Add { start[row * columns + column] } else { 0.0 };
+                        let expected = sum + f64::from(before);
+                        assert!((f64::from(*found) - expected).abs() < 1e-3, "{found} is not {expected}");
+                    }
+                }
+            }
+        }
+    }
+}
