@@ -56,7 +56,7 @@ fn human(report: &TrainReport) -> String {
         let header = ["largest difference of losses", "threads", "steps", "value", "at step", "goal", ""];
         let deviations = report.deviations.iter().map(|found| {
             vec![
-                format!("from {}", found.from),
+                format!("{} from {}", found.of, found.from),
                 found.threads.to_string(),
                 found.steps.to_string(),
                 format!("{:.2e}", found.largest),

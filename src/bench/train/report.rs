@@ -95,6 +95,8 @@ impl Comparison {
 /// How far our losses are from another contestant's, from shared weights and batches.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Deviation {
+    /// Who of ours.
+    pub of: String,
     pub from: String,
     pub threads: usize,
     /// Compared steps.
@@ -193,6 +195,7 @@ fn deviation(ours: &Row, theirs: &Row) -> Deviation {
     let at_step = worst.map_or(0, |step| step + 1);
     let exact = ours.dtype == "f32" && theirs.dtype == "f32";
     Deviation {
+        of: ours.name(),
         from: theirs.name(),
         threads: ours.threads,
         steps: differences.len(),
@@ -332,7 +335,9 @@ mod tests {
             ]
         );
         assert_eq!(report.memory.len(), 2, "a goal against theirs only");
-        assert_eq!((report.deviations[1].largest, report.deviations[1].met), (0.5, None));
+        let deviation = &report.deviations[1];
+        assert_eq!((&*deviation.of, &*deviation.from), ("stepwell bf16", "stepwell f32"));
+        assert_eq!((deviation.largest, deviation.met), (0.5, None));
     }
 
     #[test]

@@ -1,13 +1,10 @@
 //! Products of operands that are rounded to bf16, in each form of copies.
 
-use std::process::Command;
-
 use super::form::Form;
 use super::operand::{Left, Right, TILE_COLUMNS};
 use super::parallel::{parallel_product, parallel_product_add, parallel_product_onto};
 use super::{View, bf16};
 use crate::core::rng::Rng;
-use crate::train::ops::isa;
 
 /// Rows, inner indices and columns: odd numbers, several blocks of inner indices, rows and columns as tasks.
 const SHAPES: [[usize; 3]; 11] = [
@@ -156,50 +153,61 @@ fn pairs_hold_the_rounded_operands_in_the_order_of_the_sums() {
     }
 }
 
-/// In the process of its own that `instruction_and_multiply_adds_give_the_same_bits` starts.
-#[test]
-#[ignore = "a child process of another test, with instructions that this machine may lack"]
-fn child_with_the_instruction() {
-    for shape in SHAPES {
-        let operands = Operands::random(shape);
-        for (a, b) in operands.views() {
-            let [pairs, singles] = [Form::Pairs, Form::Rounded].map(|form| bits(&parallel_product(a, b, form)));
-            assert_eq!(pairs, singles, "{shape:?}");
-        }
-    }
-    // Sums that leave the range, and inputs below it. Sums below 2^-126 are the one difference.
-    let shape = [40, 61, 70];
-    let special = [f32::INFINITY, -f32::INFINITY, f32::MAX, 1e-40, -1e-40, f32::MIN_POSITIVE, 0.0, -0.0, 1e20, -1e20];
-    let mut values = [normal(40 * 61, 3), normal(61 * 70, 4)];
-    for (index, value) in values.iter_mut().flatten().enumerate().filter(|(index, _)| index % 7 == 3) {
-        *value = special[index / 7 % special.len()];
-    }
-    let [left, right] = values;
-    let operands = Operands::of(shape, left, right);
-    for (a, b) in operands.views() {
-        let [pairs, singles] = [Form::Pairs, Form::Rounded].map(|form| parallel_product(a, b, form));
-        for (x, y) in pairs.iter().zip(&singles) {
-            assert!(x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan(), "{x} is not {y}");
-        }
-    }
-}
-
-#[test]
+/// With the instruction itself.
 #[cfg(all(unix, target_arch = "x86_64"))]
-fn instruction_and_multiply_adds_give_the_same_bits() {
+mod instruction {
     use std::os::unix::process::ExitStatusExt;
+    use std::process::Command;
 
-    let name = concat!(module_path!(), "::child_with_the_instruction");
-    let (_, name) = name.split_once("::").expect("a path below the crate");
-    let program = std::env::current_exe().expect("this test has a program");
-    let mut child = Command::new(program);
-    child.args(["--exact", name, "--ignored", "--test-threads", "1"]).env(isa::VARIABLE, "avx512bf16");
-    let output = child.output().expect("the program starts again");
-    let text = String::from_utf8_lossy(&output.stdout);
-    // An illegal instruction.
-    if output.status.signal() == Some(4) {
-        eprintln!("skipped: this processor cannot multiply pairs of bf16");
-        return;
+    use super::*;
+    use crate::train::ops::cpu::gemm::pair_products::are_measured_faster;
+    use crate::train::ops::isa;
+
+    /// In the process of its own that `instruction_and_multiply_adds_give_the_same_bits` starts.
+    #[test]
+    #[ignore = "a child process of another test, with instructions that this machine may lack"]
+    fn child_with_the_instruction() {
+        for shape in SHAPES {
+            let operands = Operands::random(shape);
+            for (a, b) in operands.views() {
+                let [pairs, singles] = [Form::Pairs, Form::Rounded].map(|form| bits(&parallel_product(a, b, form)));
+                assert_eq!(pairs, singles, "{shape:?}");
+            }
+        }
+        // No time is asserted, but it can be taken.
+        eprintln!("pairs are measured to be faster: {}", are_measured_faster());
+        // Sums that leave the range, and inputs below it. Sums below 2^-126 are the one difference.
+        let shape = [40, 61, 70];
+        let special =
+            [f32::INFINITY, -f32::INFINITY, f32::MAX, 1e-40, -1e-40, f32::MIN_POSITIVE, 0.0, -0.0, 1e20, -1e20];
+        let mut values = [normal(40 * 61, 3), normal(61 * 70, 4)];
+        for (index, value) in values.iter_mut().flatten().enumerate().filter(|(index, _)| index % 7 == 3) {
+            *value = special[index / 7 % special.len()];
+        }
+        let [left, right] = values;
+        let operands = Operands::of(shape, left, right);
+        for (a, b) in operands.views() {
+            let [pairs, singles] = [Form::Pairs, Form::Rounded].map(|form| parallel_product(a, b, form));
+            for (x, y) in pairs.iter().zip(&singles) {
+                assert!(x.to_bits() == y.to_bits() || x.is_nan() && y.is_nan(), "{x} is not {y}");
+            }
+        }
     }
-    assert!(output.status.success() && text.contains("1 passed"), "{text}");
+
+    #[test]
+    fn instruction_and_multiply_adds_give_the_same_bits() {
+        let name = concat!(module_path!(), "::child_with_the_instruction");
+        let (_, name) = name.split_once("::").expect("a path below the crate");
+        let program = std::env::current_exe().expect("this test has a program");
+        let mut child = Command::new(program);
+        child.args(["--exact", name, "--ignored", "--test-threads", "1"]).env(isa::VARIABLE, "avx512bf16");
+        let output = child.output().expect("the program starts again");
+        let text = String::from_utf8_lossy(&output.stdout);
+        // An illegal instruction.
+        if output.status.signal() == Some(4) {
+            eprintln!("skipped: this processor cannot multiply pairs of bf16");
+            return;
+        }
+        assert!(output.status.success() && text.contains("1 passed"), "{text}");
+    }
 }

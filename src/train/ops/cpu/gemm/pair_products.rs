@@ -3,7 +3,14 @@
 use std::sync::OnceLock;
 
 use super::tile::Product;
+#[cfg(target_arch = "x86_64")]
+use crate::train::ops::isa;
 use crate::train::ops::simd::Instructions;
+#[cfg(target_arch = "x86_64")]
+use crate::train::ops::simd::Set;
+
+#[cfg(all(test, target_arch = "x86_64"))]
+pub use self::x86::are_measured_faster;
 
 /// Whether products of pairs are the fastest ones of bf16: where the user asks for them, or where the processor has them
 /// and they turn out to be faster than multiply-adds. That differs: Emerald Rapids takes four times as long for a pair as
@@ -12,7 +19,7 @@ pub fn are_fast() -> bool {
     static FAST: OnceLock<bool> = OnceLock::new();
     *FAST.get_or_init(|| match Instructions::best().set() {
         #[cfg(target_arch = "x86_64")]
-        crate::train::ops::simd::Set::Avx512Bf16 => x86::are_fast(),
+        Set::Avx512Bf16 => matches!(isa::requested(), Ok(Some(Set::Avx512Bf16))) || x86::are_measured_faster(),
         _ => false,
     })
 }
@@ -44,19 +51,16 @@ mod x86 {
     use crate::train::ops::cpu::gemm::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS};
     use crate::train::ops::cpu::gemm::tile::{self, Product, Tiles};
     use crate::train::ops::cpu::gemm::vector::{Avx512, Vector};
-    use crate::train::ops::isa;
-    use crate::train::ops::simd::{Instructions, Set};
+    use crate::train::ops::simd::Instructions;
 
-    /// Pairs of the products that are measured.
+    /// Inner indices of the products that are measured; pairs of them for the instruction.
     const DEPTH: usize = 192;
     const TRIALS: usize = 9;
-    /// As much faster have pairs to be: a margin for noise.
+    /// By so much pairs have to be faster: a margin for noise.
     const MARGIN: f64 = 1.2;
 
-    pub fn are_fast() -> bool {
-        if matches!(isa::requested(), Ok(Some(Set::Avx512Bf16))) {
-            return true;
-        }
+    /// Whether a pair takes clearly less time than two multiply-adds.
+    pub fn are_measured_faster() -> bool {
         let (left, right) = ([0.0; TILE_ROWS * DEPTH], [0.0; TILE_COLUMNS * DEPTH]);
         let mut out = [0.0; TILE_ROWS * TILE_COLUMNS];
         let mut time = |pairs: bool| {
