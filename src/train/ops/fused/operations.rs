@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
+use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
-use super::differentiable::{Accumulating, Differentiable};
 use crate::train::ops::cpu::cross_entropy::HeadWeight;
 use crate::train::ops::cpu::gemm::{View, matmul, matmul_onto};
 use crate::train::ops::cpu::{attention, cross_entropy, dropout, embedding, norm};
+use crate::train::ops::differentiable::{Accumulating, Differentiable};
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
 use crate::train::precision::Precision;
 
@@ -63,6 +64,7 @@ pub struct RmsNorm {
 }
 
 impl Differentiable<2> for RmsNorm {
+    type Backend = Flex;
     saves_itself!(2);
 
     fn forward(&self) -> FlexTensor {
@@ -87,6 +89,7 @@ pub struct QkNorm {
 }
 
 impl Differentiable<3> for QkNorm {
+    type Backend = Flex;
     saves_itself!(3);
 
     fn forward(&self) -> FlexTensor {
@@ -135,6 +138,7 @@ impl Linear {
 }
 
 impl Differentiable<2> for Linear {
+    type Backend = Flex;
     saves_itself!(2);
 
     fn forward(&self) -> FlexTensor {
@@ -156,6 +160,7 @@ pub struct LinearAdd {
 }
 
 impl Differentiable<3> for LinearAdd {
+    type Backend = Flex;
     type Saved = Linear;
 
     fn forward(&self) -> FlexTensor {
@@ -184,6 +189,7 @@ pub struct Attention {
 }
 
 impl Differentiable<1> for Attention {
+    type Backend = Flex;
     saves_itself!(1);
 
     fn forward(&self) -> FlexTensor {
@@ -206,6 +212,7 @@ pub struct Dropout {
 }
 
 impl Differentiable<1> for Dropout {
+    type Backend = Flex;
     /// The mask recomputes its factors.
     type Saved = DropoutMask;
 
@@ -230,6 +237,7 @@ pub struct Embedding {
 }
 
 impl Accumulating for Embedding {
+    type Backend = Flex;
     /// Rows and columns of the weight, and the ids.
     type Saved = (usize, usize, Arc<[usize]>);
 
@@ -279,6 +287,7 @@ impl CrossEntropy {
 }
 
 impl Differentiable<2> for CrossEntropy {
+    type Backend = Flex;
     /// Gradients of `x` and of the weight for an upstream gradient of 1. Each has the size of its input, and
     /// that of the weight costs a product: without need there is none.
     type Saved = [Option<Host>; 2];
