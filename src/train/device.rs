@@ -115,6 +115,12 @@ pub(crate) fn is_flex(device: &Device) -> bool {
     }
 }
 
+/// Whether kernels of ours apply to tensors of this device.
+#[cfg(feature = "cube")]
+pub(crate) fn is_cube(device: &Device) -> bool {
+    matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Cube(_))
+}
+
 fn connect(name: &str) -> Device {
     match name {
         #[cfg(feature = "flex")]

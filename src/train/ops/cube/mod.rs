@@ -1,0 +1,26 @@
+//! Operations of GPUs: hand-written kernels where stock tensors would launch many or store too much, burn's matrix
+//! products everywhere else. Signatures and meaning are those of the portable operations.
+
+mod activation;
+mod attention;
+mod buffers;
+mod cross_entropy;
+mod extension;
+mod kernels;
+mod loss;
+mod norm;
+mod operations;
+mod optimizer;
+mod raw;
+mod sums;
+mod tensors;
+
+pub use super::portable::{dropout, embedding};
+pub use optimizer::sums_of;
+pub use tensors::{
+    Uploaded, activated_linear, activated_linear_add, adamw, attention, cross_entropy, linear, linear_add, norm_linear,
+    qk_norm, rms_norm, root, squares, token_nll,
+};
+
+#[cfg(all(test, feature = "wgpu"))]
+mod tests;
