@@ -239,6 +239,8 @@ impl<'a> Trainer<'a> {
         let started = Instant::now();
         host.settle()?;
         host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.plan.ends_phase(self.step)))?;
+        // The memory pools of GPUs only grow while nobody says so (burn's issues 4792 and 5212).
+        self.model.device().memory_cleanup();
         self.saved = self.step;
         self.cadence = Cadence::after_pause(started.elapsed());
         Ok(())

@@ -353,6 +353,7 @@ fn a_small_model_trains_on_a_device_as_on_the_cpu() {
     };
     let (expected, weights) = train(&Device::flex().autodiff());
     let (found, found_weights) = train(&device);
+    assert!(train(&device) == (found.clone(), found_weights.clone()), "the same training has the same bits");
     for (found, expected) in found.iter().zip(&expected) {
         assert!((found - expected).abs() < 1e-4, "{found} is not {expected}");
     }

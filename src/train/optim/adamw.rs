@@ -34,7 +34,8 @@ pub fn adamw_step<const D: usize>(
             let (shape, length) = (tensor.shape(), tensor.shape().num_elements());
             let moments = moments.into_device(&tensor.device());
             let (tensor, gradient) = (tensor.reshape([length]), gradient.reshape([length]));
-            let (tensor, moments) = cube::adamw(tensor, gradient, moments, norm.clone(), step, clipping.limit as f32);
+            let (tensor, moments) =
+                cube::adamw(tensor, gradient, moments, norm.as_ref().clone(), step, clipping.limit as f32);
             (tensor.reshape(shape), Buffers::Device(Box::new(moments)))
         }
     }

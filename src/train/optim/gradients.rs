@@ -30,7 +30,7 @@ impl GradientSum {
     pub fn norm<M: Module>(&mut self, model: &M) -> GlobalNorm {
         #[cfg(feature = "cube")]
         if let Some(norm) = device::norm(&mut self.gradients, model) {
-            return GlobalNorm::OnDevice(norm);
+            return GlobalNorm::OnDevice(Box::new(norm));
         }
         let mut squares = Squares { gradients: &mut self.gradients, sum: 0.0 };
         model.visit(&mut squares);

@@ -8,7 +8,7 @@ pub enum GlobalNorm {
     Known(f64),
     /// `[1]`.
     #[cfg(feature = "cube")]
-    OnDevice(Tensor<1>),
+    OnDevice(Box<Tensor<1>>),
 }
 
 impl GlobalNorm {
@@ -25,7 +25,7 @@ impl GlobalNorm {
         match self {
             GlobalNorm::Known(norm) => *norm,
             #[cfg(feature = "cube")]
-            GlobalNorm::OnDevice(norm) => f64::from(norm.clone().into_scalar::<f32>()),
+            GlobalNorm::OnDevice(norm) => f64::from(norm.as_ref().clone().into_scalar::<f32>()),
         }
     }
 }

@@ -7,14 +7,16 @@ use burn::tensor::DType;
 
 use super::activation::ActivationShape;
 use super::attention::{AttentionShape, Positions};
+use super::embedding::EmbeddingShape;
 use super::loss::{CrossEntropy, LossShape};
 use super::norm::NormShape;
-use super::operations::{Activated, Attention, Linear, Norm};
+use super::operations::{Activated, Attention, Embedding, Linear, Norm};
 use crate::train::ops::differentiable::{Differentiable, Tracked, record};
 
 /// Meaning is that of the portable operations.
 #[backend_extension(Cube, Autodiff)]
 pub trait CubeOps: Backend {
+    fn device_embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>, shape: EmbeddingShape) -> FloatTensor<Self>;
     fn device_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, shape: NormShape) -> FloatTensor<Self>;
     fn device_qk_norm(
         qkv: FloatTensor<Self>,
@@ -51,6 +53,10 @@ pub trait CubeOps: Backend {
 }
 
 impl CubeOps for Cube {
+    fn device_embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>, shape: EmbeddingShape) -> FloatTensor<Self> {
+        Embedding { weight, ids, shape }.forward()
+    }
+
     fn device_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, shape: NormShape) -> FloatTensor<Self> {
         Norm::<2> { x, first: weight.clone(), second: weight, shape }.forward()
     }
@@ -107,6 +113,10 @@ impl CubeOps for Cube {
 }
 
 impl<C: CheckpointStrategy> CubeOps for Autodiff<Cube, C> {
+    fn device_embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>, shape: EmbeddingShape) -> FloatTensor<Self> {
+        record::<C, _, _>([&weight], Embedding { weight: plain(&weight), ids, shape })
+    }
+
     fn device_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, shape: NormShape) -> FloatTensor<Self> {
         let norm = Norm::<2> { x: plain(&x), first: plain(&weight), second: plain(&weight), shape };
         record::<C, _, _>([&x, &weight], norm)

@@ -8,6 +8,7 @@ use burn::tensor::DType;
 
 use super::activation::ActivationShape;
 use super::attention::{AttentionShape, Positions};
+use super::embedding::EmbeddingShape;
 use super::norm::NormShape;
 use super::raw::CubeKernels;
 use crate::train::ops::differentiable::Differentiable;
@@ -30,6 +31,31 @@ macro_rules! saves_itself {
             (self.forward(), self)
         }
     };
+}
+
+/// See `portable::embedding`.
+#[derive(Clone, Debug)]
+pub struct Embedding {
+    pub weight: DeviceFloat,
+    pub ids: DeviceInt,
+    pub shape: EmbeddingShape,
+}
+
+impl Differentiable<1> for Embedding {
+    type Backend = Cube;
+    type Saved = (DeviceInt, EmbeddingShape);
+
+    fn forward(&self) -> DeviceFloat {
+        Cube::float_select(self.weight.clone(), 0, self.ids.clone())
+    }
+
+    fn forward_saving(self, _needed: [bool; 1]) -> (DeviceFloat, Self::Saved) {
+        (self.forward(), (self.ids, self.shape))
+    }
+
+    fn backward((ids, shape): Self::Saved, upstream: DeviceFloat, _needed: [bool; 1]) -> [Option<DeviceFloat>; 1] {
+        [Some(Cube::cube_embedding_backward(ids, upstream, shape))]
+    }
 }
 
 /// See `portable::rms_norm` and `portable::qk_norm`. Without a second weight, the first one stands in for it.

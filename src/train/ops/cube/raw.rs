@@ -10,6 +10,7 @@ use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
 use super::activation::{self, ActivationShape};
 use super::attention::{self, Attended, AttentionShape, Positions};
 use super::cross_entropy::{self, LogitRows};
+use super::embedding::{self, EmbeddingShape};
 use super::norm::{self, NormShape};
 use super::optimizer;
 use crate::train::ops::AdamWStep;
@@ -22,6 +23,15 @@ pub trait CubeKernels: Backend {
         TensorSpec::new(Shape::new([lhs.shape[0], rhs.shape[1]]), *dtype)
     })]
     fn cube_product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>, dtype: DType) -> FloatTensor<Self>;
+
+    #[fusion(meta = |_ids, _upstream, shape: &EmbeddingShape| {
+        TensorSpec::new(Shape::new([shape.vocab, shape.width]), DType::F32)
+    })]
+    fn cube_embedding_backward(
+        ids: IntTensor<Self>,
+        upstream: FloatTensor<Self>,
+        shape: EmbeddingShape,
+    ) -> FloatTensor<Self>;
 
     #[fusion(meta = |_x, _first, _second, shape: &NormShape| {
         TensorSpec::new(Shape::new([shape.rows, shape.columns()]), shape.dtype)
@@ -71,7 +81,6 @@ pub trait CubeKernels: Backend {
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
     #[fusion(dtype = qkv, shape = qkv)]
-    #[expect(clippy::too_many_arguments, reason = "an operation of a backend takes its tensors one by one")]
     fn cube_attention_backward(
         qkv: FloatTensor<Self>,
         cos: FloatTensor<Self>,
@@ -121,6 +130,14 @@ pub trait CubeKernels: Backend {
 impl CubeKernels for CubeBackend {
     fn cube_product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>, dtype: DType) -> FloatTensor<Self> {
         matmul(lhs, rhs, None, MatmulStrategy::default(), dtype).expect("two matrices whose inner sizes agree")
+    }
+
+    fn cube_embedding_backward(
+        ids: IntTensor<Self>,
+        upstream: FloatTensor<Self>,
+        shape: EmbeddingShape,
+    ) -> FloatTensor<Self> {
+        embedding::backward(ids, upstream, shape)
     }
 
     fn cube_norm(

@@ -5,8 +5,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::activation::ActivationShape;
 use super::attention::{AttentionShape, Positions};
-#[cfg(test)]
-use super::cross_entropy::LogitRows;
+use super::embedding::EmbeddingShape;
 use super::extension::CubeOps;
 use super::loss::LossShape;
 use super::norm::{Items, NormShape};
@@ -22,6 +21,13 @@ fn dtype(precision: Precision) -> DType {
         Precision::F32 => DType::F32,
         Precision::Bf16 => DType::BF16,
     }
+}
+
+/// See `portable::embedding`.
+pub fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+    let ([vocab, width], [tokens]) = (weight.dims(), ids.dims());
+    let shape = EmbeddingShape { tokens, vocab, width };
+    Tensor::from_dispatch(Dispatch::device_embedding(weight.into_dispatch(), ids.into_dispatch(), shape))
 }
 
 /// See `portable::rms_norm`.
@@ -180,23 +186,7 @@ pub fn adamw(
     (Tensor::from_dispatch(parameter), [first, second].map(Tensor::from_dispatch))
 }
 
-/// Losses of rows of logits, and the gradient of their sum over `divisor`.
-#[cfg(test)]
-pub(super) fn logit_losses(logits: Tensor<2>, targets: &[i32], divisor: f32) -> (Tensor<1>, Tensor<2>) {
-    let [rows, vocab] = logits.dims();
-    let part = LogitRows { rows, vocab, first: 0, factor: 1.0 / divisor };
-    let targets = integers(targets.to_vec(), &logits.device()).into_dispatch();
-    let (losses, gradient) = Dispatch::cube_cross_entropy(logits.into_dispatch(), targets, part, true);
-    (Tensor::from_dispatch(losses), Tensor::from_dispatch(gradient))
-}
-
-/// The sum times `factor`.
-#[cfg(test)]
-pub(super) fn total(values: Tensor<1>, factor: f32) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::cube_total(values.into_dispatch(), factor))
-}
-
-fn integers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+pub(super) fn integers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
     let length = values.len();
     Tensor::from_data(TensorData::new(values, [length]), device)
 }

@@ -3,8 +3,12 @@
 
 use std::sync::Arc;
 
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::backend::Dispatch;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
+use super::cross_entropy::LogitRows;
+use super::loss::LossShape;
+use super::raw::CubeKernels;
 use super::*;
 use crate::core::rng::Rng;
 use crate::train::device;
@@ -162,6 +166,15 @@ fn activations_agree() {
     }
 }
 
+/// Losses of rows of logits, and the gradient of their sum over `divisor`.
+fn logit_losses(logits: Tensor<2>, targets: &[i32], divisor: f32) -> (Tensor<1>, Tensor<2>) {
+    let [rows, vocab] = logits.dims();
+    let part = LogitRows { rows, vocab, first: 0, factor: 1.0 / divisor };
+    let targets = tensors::integers(targets.to_vec(), &logits.device()).into_dispatch();
+    let (losses, gradient) = Dispatch::cube_cross_entropy(logits.into_dispatch(), targets, part, true);
+    (Tensor::from_dispatch(losses), Tensor::from_dispatch(gradient))
+}
+
 /// Losses and the gradient of logits without a matrix product: the input is the logits, the weight the identity.
 #[test]
 fn cross_entropy_of_logits_agrees() {
@@ -179,11 +192,15 @@ fn cross_entropy_of_logits_agrees() {
         };
         let plain = device.clone().without_autodiff();
         let logits = Tensor::<2>::from_data(TensorData::new(logits, [rows, vocab]), &plain);
-        let (losses, gradient) = tensors::logit_losses(logits, &targets, 13.0);
+        let (losses, gradient) = logit_losses(logits, &targets, 13.0);
         assert_close(&values(losses.clone()), &expected[0], "losses");
         assert_close(&values(gradient), &expected[1], "the gradient of logits");
         let total = expected[0].iter().sum::<f32>() / 13.0;
-        assert_close(&values(tensors::total(losses, 1.0 / 13.0)), &[total], "the total");
+        assert_close(
+            &values(Tensor::<1>::from_dispatch(Dispatch::cube_total(losses.into_dispatch(), 1.0 / 13.0))),
+            &[total],
+            "the total",
+        );
     }
 }
 
@@ -192,7 +209,7 @@ fn a_row_of_logits_with_nan_has_no_loss_and_large_ones_do_not_overflow() {
     let Some(device) = device() else { return };
     let device = device.without_autodiff();
     let logits = Tensor::<2>::from_data([[1.0f32, 2.0], [f32::NAN, 0.0], [1000.0, -1000.0]], &device);
-    let losses = values(tensors::logit_losses(logits, &[0, 1, 1], 1.0).0);
+    let losses = values(logit_losses(logits, &[0, 1, 1], 1.0).0);
     assert!((losses[0] - 1.313_261_7).abs() < 1e-5 && losses[1].is_nan() && losses[2] == 2000.0, "{losses:?}");
 }
 
@@ -259,5 +276,65 @@ fn products_agree() {
         [],
         |[x, weight, residual], []| linear_add(x, weight, residual, Precision::F32),
         |[x, weight, residual], []| portable::linear_add(x, weight, residual, Precision::F32),
+    );
+}
+
+/// Logits in parts of three rows, the last of one row, against the whole.
+#[test]
+fn the_loss_in_parts_agrees() {
+    let Some(device) = device() else { return };
+    let (rows, width, vocab) = (7, 12, 5);
+    let targets = [0, -1, 2, 3, 4, 1, -1];
+    compare(
+        "cross_entropy in parts",
+        &device,
+        [[rows, width], [vocab, width]],
+        [],
+        |[x, weight], []| {
+            let shape = LossShape { part: 3, ..tensors::loss_shape(&x, &weight, 13.0, Precision::F32) };
+            tensors::cross_entropy_of(x, weight, &targets, shape).reshape([1, 1])
+        },
+        |[x, weight], []| portable::cross_entropy(x, weight, &targets, 13.0, Precision::F32).reshape([1, 1]),
+    );
+}
+
+/// Half as wide elements and f32 inside: the outputs and gradients of f32 rounded, for what bf16 uses on other devices.
+#[test]
+fn sixteen_bit_elements_agree_within_their_rounding() {
+    let Some(device) = device() else { return };
+    if !device.supports_dtype(DType::F16) {
+        return eprintln!("skipped: this device has no f16");
+    }
+    let layout = HeadLayout { heads: 4, kv_heads: 2, head_dim: 10 };
+    let context = context(2, 40, layout, &[13]);
+    let widths = [[80, layout.width()]];
+    let expected = run(&device, widths, [10, 10], |[x], [query, key]| {
+        let mixed = attention(qk_norm(x, query, key, layout, 1e-6), &context);
+        tensors::activated(mixed, Activation::SwiGlu)
+    });
+    let found = run(&device, widths, [10, 10], |[x], [query, key]| {
+        let mixed = attention(qk_norm(x.cast(DType::F16), query, key, layout, 1e-6), &context);
+        tensors::activated(mixed, Activation::SwiGlu).cast(DType::F32)
+    });
+    for (found, expected) in found.iter().zip(&expected) {
+        let scale = expected.iter().fold(0f32, |scale, x| scale.max(x.abs()));
+        assert!(found != expected);
+        assert!(found.iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-2 * scale));
+    }
+}
+
+#[test]
+fn embedding_agrees_when_ids_repeat_and_rows_are_wide() {
+    let Some(device) = device() else { return };
+    let mut rng = Rng::new(4);
+    let ids: Vec<i32> = (0..300).map(|_| rng.below(7) as i32).collect();
+    let of = |weight: &Tensor<2>| Tensor::<1, Int>::from_data(TensorData::new(ids.clone(), [300]), &weight.device());
+    compare(
+        "embedding",
+        &device,
+        [[10, 270]],
+        [],
+        |[weight], []| embedding(weight.clone(), of(&weight)),
+        |[weight], []| portable::embedding(weight.clone(), of(&weight)),
     );
 }

@@ -12,14 +12,14 @@ pub const UNITS: usize = 256;
 pub fn square_sums(values: &Tensor<f32>, sums: &mut Tensor<f32>, count: usize, offset: usize) {
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
     let mut sum = f32::new(0.0);
-    let mut at = ABSOLUTE_POS as usize;
+    let mut at = ABSOLUTE_POS;
     while at < count {
         sum += values[at] * values[at];
-        at += CUBE_COUNT as usize * UNITS;
+        at += CUBE_COUNT * UNITS;
     }
     let total = sum_of_lanes(sum, &mut shared, UNITS);
     if UNIT_POS == 0 {
-        sums[offset + CUBE_POS as usize] = total;
+        sums[offset + CUBE_POS] = total;
     }
 }
 
@@ -65,7 +65,7 @@ pub fn adamw(
     count: usize,
     factors: Factors,
 ) {
-    let at = ABSOLUTE_POS as usize;
+    let at = ABSOLUTE_POS;
     let norm = norm[0];
     // Not a number is not below anything.
     if at < count && norm < 3e38 {

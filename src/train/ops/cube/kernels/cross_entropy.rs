@@ -22,7 +22,7 @@ pub fn cross_entropy_rows(
     #[comptime] with_gradient: bool,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
-    let row = CUBE_POS as usize;
+    let row = CUBE_POS;
     let unit = UNIT_POS as usize;
     if row < rows {
         let at = row * vocab;

@@ -5,6 +5,7 @@ pub mod adamw;
 pub mod attention;
 pub mod attention_backward;
 pub mod cross_entropy;
+pub mod embedding;
 pub mod norm;
 mod rope;
 pub mod sums;

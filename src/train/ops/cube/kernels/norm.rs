@@ -62,7 +62,7 @@ pub fn norm_forward<F: Float, O: Float>(
     let (width, lanes) = comptime!((items.width, items.lanes()));
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
     let lane = UNIT_POS as usize % lanes;
-    let item = CUBE_POS as usize * comptime!(items.at_once()) + UNIT_POS as usize / lanes;
+    let item = CUBE_POS * comptime!(items.at_once()) + UNIT_POS as usize / lanes;
     let at = item * width;
 
     let mut squares = f32::new(0.0);
@@ -124,8 +124,8 @@ pub fn norm_backward<F: Float, O: Float>(
     let (width, lanes, of_unit) = comptime!((items.width, items.lanes(), items.of_unit()));
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
     let lane = UNIT_POS as usize % lanes;
-    let group = CUBE_POS as usize * comptime!(items.at_once()) + UNIT_POS as usize / lanes;
-    let groups = CUBE_COUNT as usize * comptime!(items.at_once());
+    let group = CUBE_POS * comptime!(items.at_once()) + UNIT_POS as usize / lanes;
+    let groups = CUBE_COUNT * comptime!(items.at_once());
 
     let mut sums = Array::<f32>::new(comptime!(items.weights() * of_unit));
     #[unroll]
@@ -133,7 +133,7 @@ pub fn norm_backward<F: Float, O: Float>(
         sums[at] = 0.0;
     }
     // As many turns for each unit: all of them meet in the sums.
-    let turns = (count + groups - 1) / groups;
+    let turns = count.div_ceil(groups);
     for turn in 0..turns {
         let item = turn * groups + group;
         let at = item * width;

@@ -55,7 +55,7 @@ pub fn column_sums(
 ) {
     let mut shared = Shared::<[f32]>::new_slice(comptime!(across * lanes));
     let lane = UNIT_POS as usize % lanes;
-    let column = CUBE_POS as usize * across + UNIT_POS as usize / lanes;
+    let column = CUBE_POS * across + UNIT_POS as usize / lanes;
     let mut sum = f32::new(0.0);
     if column < columns {
         let mut row = lane;
