@@ -24,5 +24,5 @@ pub use tensors::{
     norm_linear, qk_norm, rms_norm, root, squares, token_nll,
 };
 
-#[cfg(all(test, feature = "wgpu"))]
+#[cfg(all(test, feature = "wgpu", feature = "flex"))]
 mod tests;

@@ -250,8 +250,9 @@ fn the_optimizer_agrees_and_leaves_the_weights_alone_after_a_divergence() {
         let before = [&parameter, &first, &second].map(Clone::clone);
         let run = |norm: Tensor<1>| {
             let moments = [on_device(&before[1]), on_device(&before[2])];
-            let (parameter, [first, second]) =
-                adamw(on_device(&before[0]), on_device(gradient), moments, norm, step(0.0), 1.0);
+            let kept = on_device(&before[0]);
+            let (parameter, [first, second]) = adamw(kept.clone(), on_device(gradient), moments, norm, step(0.0), 1.0);
+            assert_eq!(values(kept), before[0], "what somebody else has is not written to");
             [parameter, first, second].map(values)
         };
         assert_eq!(run(infinite.clone()), before);
