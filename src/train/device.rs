@@ -65,13 +65,14 @@ const BACKENDS: [Backend; 5] = [
     Backend { name: "flex", compiled: cfg!(feature = "flex"), driver: processor },
 ];
 
-/// The device that `name` stands for: itself, or for `auto` the first one whose driver is there.
+/// The device that `name` stands for: itself, or for `auto` the first one whose driver is there and has a GPU.
 ///
 /// # Errors
 /// An unknown name, a backend that is not in this build, a missing driver.
 pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
     if name == "auto" {
-        let usable = BACKENDS.iter().find(|backend| backend.compiled && (backend.driver)().is_ok());
+        let usable =
+            BACKENDS.iter().find(|backend| backend.compiled && (backend.driver)().is_ok() && is_worth_it(backend.name));
         return usable.map(|backend| backend.name).ok_or(DeviceError::NotCompiled { name: "flex" });
     }
     let backend = BACKENDS
@@ -106,6 +107,16 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     .map_err(|reason| DeviceError::Unusable { name, reason })
 }
 
+/// Whether `auto` may choose a device whose driver is there: not a graphics driver without an adapter, or one that
+/// works on the processor, which `flex` does better.
+fn is_worth_it(name: &'static str) -> bool {
+    match name {
+        #[cfg(feature = "wgpu")]
+        "wgpu" | "vulkan" | "metal" => graphics::adapter(name).is_ok_and(|adapter| !adapter.software),
+        _ => true,
+    }
+}
+
 /// As [`open`], for matrix products of a precision. The CPU has its own for each.
 ///
 /// # Errors
@@ -123,7 +134,8 @@ fn adapter(name: &'static str) -> Result<Option<String>, DeviceError> {
     match name {
         #[cfg(feature = "wgpu")]
         "wgpu" | "vulkan" | "metal" => {
-            graphics::adapter(name).map(Some).map_err(|reason| DeviceError::Unusable { name, reason })
+            let adapter = graphics::adapter(name).map_err(|reason| DeviceError::Unusable { name, reason })?;
+            Ok(Some(adapter.description))
         }
         _ => Ok(None),
     }
@@ -295,7 +307,11 @@ mod tests {
     fn a_graphics_device_opens_or_says_why_not() {
         let report = report().into_iter().find(|report| report.name == "wgpu").expect("compiled");
         match open("wgpu") {
-            Ok(device) => assert!(is_cube(&device) && report.found.is_ok_and(|name| !name.is_empty())),
+            Ok(device) => {
+                let found = report.found.expect("it opens");
+                assert!(is_cube(&device) && !found.is_empty());
+                assert!(!(report.chosen && found.contains(", Cpu ")), "`auto` is not a processor's {found}");
+            }
             Err(error) => assert_eq!(report.found, Err(error)),
         }
         assert_eq!(open("wgpu").is_ok(), open("wgpu").is_ok(), "an adapter is opened once");

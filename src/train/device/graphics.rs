@@ -3,21 +3,31 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
+use cubecl::wgpu::wgpu::DeviceType;
 use cubecl::wgpu::{AutoGraphicsApi, RuntimeOptions, WgpuBackend, WgpuDevice, WgpuDeviceKind, try_init_setup};
 
+/// An adapter.
+#[derive(Clone)]
+pub(super) struct Adapter {
+    /// Its name, its kind and the interface.
+    pub description: String,
+    /// Whether the processor does its work.
+    pub software: bool,
+}
+
 /// What opening has given, by the name of the device: an adapter cannot be opened twice.
-static OPENED: Mutex<BTreeMap<&str, Result<String, String>>> = Mutex::new(BTreeMap::new());
+static OPENED: Mutex<BTreeMap<&str, Result<Adapter, String>>> = Mutex::new(BTreeMap::new());
 
 /// Opens the adapter that burn takes for `name`, and says which one it is.
 ///
 /// # Errors
 /// Why there is none, in the driver's words.
-pub(super) fn adapter(name: &'static str) -> Result<String, String> {
+pub(super) fn adapter(name: &'static str) -> Result<Adapter, String> {
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     opened.entry(name).or_insert_with(|| open(name)).clone()
 }
 
-fn open(name: &str) -> Result<String, String> {
+fn open(name: &str) -> Result<Adapter, String> {
     let backend = match name {
         "vulkan" => WgpuBackend::Vulkan,
         "metal" => WgpuBackend::Metal,
@@ -27,5 +37,6 @@ fn open(name: &str) -> Result<String, String> {
     let setup =
         try_init_setup::<AutoGraphicsApi>(&device, RuntimeOptions::default()).map_err(|error| error.to_string())?;
     let info = setup.adapter.get_info();
-    Ok(format!("{}, {:?} through {}", info.name, info.device_type, info.backend))
+    let description = format!("{}, {:?} through {}", info.name, info.device_type, info.backend);
+    Ok(Adapter { description, software: info.device_type == DeviceType::Cpu })
 }
