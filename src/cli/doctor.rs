@@ -117,7 +117,7 @@ fn devices() -> Vec<Finding> {
         .into_iter()
         .filter(|device| device.compiled)
         .map(|device| {
-            let state = device.problem.as_deref().unwrap_or("ready");
+            let state = device.found.map_or_else(|error| error.to_string(), |found| format!("ready, {found}"));
             let auto = if device.chosen { ", what `auto` means here" } else { "" };
             good("device", format!("{}: {state}{auto}", device.name))
         })

@@ -3,16 +3,20 @@
 //! cubecl aborts the process when a driver library is absent, so a device is opened only after its
 //! driver was found on disk, and burn's own default device is never asked for.
 
+#[cfg(feature = "wgpu")]
+mod graphics;
+
 use std::env;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use burn::backend::DispatchDevice;
-use burn::tensor::Device;
+use burn::tensor::{DType, Device};
 use thiserror::Error;
 
 use super::ops::isa;
+use super::precision::Precision;
 
 /// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -27,6 +31,8 @@ pub enum DeviceError {
     Isa(#[from] isa::UnknownIsa),
     #[error("`{name}` has a driver but no working device: {reason}; try `flex`")]
     Unusable { name: &'static str, reason: String },
+    #[error("`{name}` has no bf16 here; use `precision = \"f32\"`, or another device")]
+    NoBf16 { name: &'static str },
 }
 
 /// What `doctor` shows about one device.
@@ -36,8 +42,11 @@ pub struct DeviceReport {
     pub name: &'static str,
     /// Whether this build contains the backend.
     pub compiled: bool,
-    /// Why the device would not open, or `None` when its driver is there.
-    pub problem: Option<String>,
+    /// What was found: the adapter, or the driver's library.
+    ///
+    /// # Errors
+    /// Why the device would not open.
+    pub found: Result<String, DeviceError>,
     /// Whether `auto` means this device.
     pub chosen: bool,
 }
@@ -46,7 +55,8 @@ pub struct DeviceReport {
 struct Backend {
     name: &'static str,
     compiled: bool,
-    driver: fn() -> Result<(), String>,
+    /// What was found of the driver, or what is missing.
+    driver: fn() -> Result<String, String>,
 }
 
 /// In the order in which `auto` tries them.
@@ -55,16 +65,17 @@ const BACKENDS: [Backend; 5] = [
     Backend { name: "metal", compiled: cfg!(feature = "metal"), driver: metal_driver },
     Backend { name: "vulkan", compiled: cfg!(feature = "vulkan"), driver: vulkan_driver },
     Backend { name: "wgpu", compiled: cfg!(feature = "wgpu"), driver: any_graphics_driver },
-    Backend { name: "flex", compiled: cfg!(feature = "flex"), driver: || Ok(()) },
+    Backend { name: "flex", compiled: cfg!(feature = "flex"), driver: processor },
 ];
 
-/// The device that `name` stands for: itself, or for `auto` the first one whose driver is there.
+/// The device that `name` stands for: itself, or for `auto` the first one whose driver is there and has a GPU.
 ///
 /// # Errors
 /// An unknown name, a backend that is not in this build, a missing driver, unknown instructions for the CPU.
 pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
     if name == "auto" {
-        let usable = BACKENDS.iter().find(|backend| backend.compiled && (backend.driver)().is_ok());
+        let usable =
+            BACKENDS.iter().find(|backend| backend.compiled && (backend.driver)().is_ok() && is_worth_it(backend.name));
         return resolve(usable.map_or("flex", |backend| backend.name));
     }
     let backend = BACKENDS
@@ -78,7 +89,7 @@ pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
         isa::requested()?;
     }
     match (backend.driver)() {
-        Ok(()) => Ok(backend.name),
+        Ok(_) => Ok(backend.name),
         Err(missing) => Err(DeviceError::NoDriver { name: backend.name, missing }),
     }
 }
@@ -92,7 +103,8 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     if name == "flex" {
         return Ok(connect(name));
     }
-    // A driver without a device makes cubecl panic on the first operation: let that happen here.
+    adapter(name)?;
+    // What else a driver without a device makes cubecl panic about, on the first operation: let that happen here.
     std::panic::catch_unwind(|| {
         let device = connect(name);
         device.sync().map(|()| device).map_err(|error| error.to_string())
@@ -101,13 +113,52 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     .map_err(|reason| DeviceError::Unusable { name, reason })
 }
 
-/// Every device this program knows, with what is missing.
+/// Whether `auto` may choose a device whose driver is there: not a graphics driver without an adapter, or one that
+/// works on the processor, which `flex` does better.
+fn is_worth_it(name: &'static str) -> bool {
+    match name {
+        #[cfg(feature = "wgpu")]
+        "wgpu" | "vulkan" | "metal" => graphics::adapter(name).is_ok_and(|adapter| !adapter.software),
+        _ => true,
+    }
+}
+
+/// As [`open`], for matrix products of a precision. The CPU has its own for each.
+///
+/// # Errors
+/// As [`open`], and [`DeviceError::NoBf16`] for a device that cannot compute with its elements.
+pub fn open_with(name: &str, precision: Precision) -> Result<Device, DeviceError> {
+    let (name, device) = (resolve(name)?, open(name)?);
+    match precision {
+        Precision::Bf16 if name != "flex" && !device.supports_dtype(DType::BF16) => Err(DeviceError::NoBf16 { name }),
+        _ => Ok(device),
+    }
+}
+
+/// The graphics adapter behind a resolved name, `None` where there is none to ask.
+fn adapter(name: &'static str) -> Result<Option<String>, DeviceError> {
+    match name {
+        #[cfg(feature = "wgpu")]
+        "wgpu" | "vulkan" | "metal" => {
+            let adapter = graphics::adapter(name).map_err(|reason| DeviceError::Unusable { name, reason })?;
+            Ok(Some(adapter.description))
+        }
+        _ => Ok(None),
+    }
+}
+
+/// Every device this program knows, with what was found or is missing.
 pub fn report() -> Vec<DeviceReport> {
     let chosen = resolve("auto").ok();
+    let found = |backend: &Backend| {
+        let name = resolve(backend.name)?;
+        let driver = (backend.driver)().unwrap_or_default();
+        Ok(adapter(name)?.unwrap_or(driver))
+    };
     let describe = |backend: &Backend| DeviceReport {
         name: backend.name,
         compiled: backend.compiled,
-        problem: resolve(backend.name).err().map(|error| error.to_string()),
+        found: found(backend),
         chosen: chosen == Some(backend.name),
     };
     BACKENDS.iter().map(describe).collect()
@@ -120,6 +171,12 @@ pub(crate) fn is_flex(device: &Device) -> bool {
         DispatchDevice::Flex(_) => true,
         _ => false,
     }
+}
+
+/// Whether kernels of ours apply to tensors of this device.
+#[cfg(feature = "cube")]
+pub(crate) fn is_cube(device: &Device) -> bool {
+    matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Cube(_))
 }
 
 fn connect(name: &str) -> Device {
@@ -138,49 +195,52 @@ fn connect(name: &str) -> Device {
     }
 }
 
-fn cuda_driver() -> Result<(), String> {
+fn processor() -> Result<String, String> {
+    Ok("the processor".to_owned())
+}
+
+fn cuda_driver() -> Result<String, String> {
     const NODES: [&str; 3] = ["/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu"];
-    find_library(&["libcuda.so.1", "libcuda.so"])?;
+    let library = find_library(&["libcuda.so.1", "libcuda.so"])?;
     match NODES.iter().any(|node| Path::new(node).exists()) {
-        true => Ok(()),
+        true => Ok(library),
         false => Err(format!("none of {} exists", NODES.join(", "))),
     }
 }
 
-fn metal_driver() -> Result<(), String> {
+fn metal_driver() -> Result<String, String> {
     match cfg!(target_os = "macos") {
-        true => Ok(()),
+        true => Ok("part of macOS".to_owned()),
         false => Err("metal exists only on macOS".to_owned()),
     }
 }
 
-fn vulkan_driver() -> Result<(), String> {
+fn vulkan_driver() -> Result<String, String> {
     const MANIFESTS: [&str; 4] = [
         "/usr/share/vulkan/icd.d",
         "/etc/vulkan/icd.d",
         "/usr/local/share/vulkan/icd.d",
         "/opt/homebrew/share/vulkan/icd.d",
     ];
-    find_library(&["libvulkan.so.1", "libvulkan.so", "libvulkan.1.dylib"])?;
+    let library = find_library(&["libvulkan.so.1", "libvulkan.so", "libvulkan.1.dylib"])?;
     let named = ["VK_DRIVER_FILES", "VK_ICD_FILENAMES"].iter().any(|name| env::var_os(name).is_some());
     let has_manifest = |dir: &&str| fs::read_dir(dir).is_ok_and(|mut entries| entries.next().is_some());
     match named || MANIFESTS.iter().any(has_manifest) {
-        true => Ok(()),
+        true => Ok(library),
         false => Err(format!("no vulkan driver manifest in {}", MANIFESTS.join(", "))),
     }
 }
 
-fn any_graphics_driver() -> Result<(), String> {
+fn any_graphics_driver() -> Result<String, String> {
     metal_driver().or_else(|_| vulkan_driver())
 }
 
-fn find_library(names: &[&str]) -> Result<(), String> {
+/// The path of the first library that is there.
+fn find_library(names: &[&str]) -> Result<String, String> {
     let directories = library_directories(env::var_os("LD_LIBRARY_PATH").as_deref(), Path::new("/etc/ld.so.conf.d"));
-    let found = directories.iter().any(|dir| names.iter().any(|name| dir.join(name).exists()));
-    match found {
-        true => Ok(()),
-        false => Err(format!("{} is not in the library directories", names[0])),
-    }
+    let paths = directories.iter().flat_map(|dir| names.iter().map(move |name| dir.join(name)));
+    let found = paths.into_iter().find(|path| path.exists()).map(|path| path.display().to_string());
+    found.ok_or_else(|| format!("{} is not in the library directories", names[0]))
 }
 
 /// Where the dynamic linker looks: the search path, the directories of `ld.so.conf.d`, the usual ones.
@@ -215,6 +275,21 @@ mod tests {
         assert!(error.to_string().contains("auto, flex, cuda"));
     }
 
+    /// WebGPU's language has no bf16; the CPU has.
+    #[cfg(all(feature = "wgpu", feature = "flex"))]
+    #[test]
+    fn a_device_without_bf16_says_so() {
+        assert!(open_with("flex", Precision::Bf16).is_ok());
+        if let Ok(device) = open("wgpu") {
+            let expected = match device.supports_dtype(DType::BF16) {
+                true => Ok(device),
+                false => Err(DeviceError::NoBf16 { name: "wgpu" }),
+            };
+            assert_eq!(open_with("wgpu", Precision::Bf16), expected);
+            assert!(open_with("wgpu", Precision::F32).is_ok());
+        }
+    }
+
     #[cfg(feature = "flex")]
     #[test]
     fn flex_opens_without_automatic_differentiation() {
@@ -230,6 +305,22 @@ mod tests {
         assert_eq!(resolve("cuda"), Err(DeviceError::NotCompiled { name: "cuda" }));
         let chosen: Vec<_> = report().into_iter().filter(|report| report.chosen).map(|report| report.name).collect();
         assert_eq!(chosen, ["flex"]);
+    }
+
+    /// Whatever this machine has: a device opens, or a sentence says why not, and `report` says the same.
+    #[cfg(feature = "wgpu")]
+    #[test]
+    fn a_graphics_device_opens_or_says_why_not() {
+        let report = report().into_iter().find(|report| report.name == "wgpu").expect("compiled");
+        match open("wgpu") {
+            Ok(device) => {
+                let found = report.found.expect("it opens");
+                assert!(is_cube(&device) && !found.is_empty());
+                assert!(!(report.chosen && found.contains(", Cpu ")), "`auto` is not a processor's {found}");
+            }
+            Err(error) => assert_eq!(report.found, Err(error)),
+        }
+        assert_eq!(open("wgpu").is_ok(), open("wgpu").is_ok(), "an adapter is opened once");
     }
 
     #[test]

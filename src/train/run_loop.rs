@@ -13,7 +13,7 @@ use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::config::ModelConfig;
 use super::data::{PackedRow, Sampler};
 use super::model::{Batch, Transformer};
-use super::optim::{GradientSum, Optimizer, OptimizerConfig};
+use super::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
 use super::plan::Plan;
 use crate::core::protocol::MetricRow;
 use crate::core::rng::derive_seed;
@@ -131,7 +131,7 @@ impl<'a> Trainer<'a> {
             let started = Instant::now();
             let rows = self.ahead.take().unwrap_or_else(|| self.rows(self.step));
             host.waited_for_data(started.elapsed());
-            let Some((gradients, loss)) = self.gradients(&aside, &rows, host)? else {
+            let Some((gradients, loss)) = self.gradients(&aside, &rows, host) else {
                 if self.step > self.saved {
                     self.save(host)?;
                 }
@@ -153,14 +153,14 @@ impl<'a> Trainer<'a> {
         aside: &Aside<(Gradients, Tensor<1>)>,
         rows: &[PackedRow],
         host: &H,
-    ) -> Result<Option<(GradientSum, f64)>, TrainError> {
+    ) -> Option<(GradientSum, StepLoss)> {
         let counted = rows.iter().flat_map(|row| &row.targets).filter(|target| **target >= 0).count();
         let divisor = counted.max(1) as f32;
         let mut sum = GradientSum::default();
         let mut losses = Vec::with_capacity(self.plan.accumulation);
         for (micro, rows) in rows.chunks(self.plan.batch).enumerate() {
             if host.stop_requested() {
-                return Ok(None);
+                return None;
             }
             let (model, batch) = (self.model.clone(), self.batch(rows, micro as u64));
             // The copy is gone with the job: parameters are updated in place only when they have one owner.
@@ -172,13 +172,11 @@ impl<'a> Trainer<'a> {
             if self.ahead.is_none() && next < self.plan.steps() {
                 self.ahead = Some(self.rows(next));
             }
-            let Some((gradients, loss)) = aside.result(|| host.stop_requested()) else { return Ok(None) };
+            let (gradients, loss) = aside.result(|| host.stop_requested())?;
             sum.add(gradients, &self.model);
             losses.push(loss);
         }
-        let loss = losses.into_iter().map(scalar).sum();
-        self.finite("loss", loss)?;
-        Ok(Some((sum, loss)))
+        Some((sum, StepLoss(losses)))
     }
 
     /// All samples of the step after `step` steps.
@@ -201,22 +199,31 @@ impl<'a> Trainer<'a> {
     }
 
     /// Consumes the training, so that parameters have one owner and are updated in place.
-    fn update(self, mut gradients: GradientSum, loss: f64, started: Instant) -> Result<(Self, MetricRow), TrainError> {
-        let grad_norm = gradients.norm(&self.model);
-        self.finite("the gradient norm", grad_norm)?;
+    ///
+    /// On a device, loss and norm are read once the update is under way, so that it never waits for the host; what
+    /// diverged leaves the weights as they are there too.
+    fn update(
+        self,
+        mut gradients: GradientSum,
+        loss: StepLoss,
+        started: Instant,
+    ) -> Result<(Self, MetricRow), TrainError> {
+        let norm = gradients.norm(&self.model);
+        let step = self.step + 1;
+        let read = norm.known().map(|grad_norm| finite(step, loss.value(), grad_norm)).transpose()?;
         let learning_rate = self.plan.learning_rate(self.step);
         let mut optimizer = self.optimizer;
-        let model = optimizer.step(self.model, gradients, learning_rate, grad_norm, self.plan.clip);
-        let train_step = self.step + 1;
-        let tokens_so_far = self.plan.tokens(train_step);
+        let clipping = Clipping { norm: &norm, limit: self.plan.clip };
+        let model = optimizer.step(self.model, gradients, learning_rate, clipping);
+        let (loss, grad_norm) = match read {
+            Some(read) => read,
+            None => finite(step, loss.value(), norm.value())?,
+        };
+        let tokens_so_far = self.plan.tokens(step);
         let tokens = tokens_so_far - self.plan.tokens(self.step);
         let tokens_per_second = tokens as f64 / started.elapsed().as_secs_f64().max(1e-9);
-        let row = MetricRow { train_step, loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second };
-        Ok((Trainer { model, optimizer, step: train_step, loss: Some(loss as f32), ..self }, row))
-    }
-
-    fn finite(&self, what: &'static str, value: f64) -> Result<(), TrainError> {
-        if value.is_finite() { Ok(()) } else { Err(TrainError::Diverged { step: self.step + 1, what, value }) }
+        let row = MetricRow { train_step: step, loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second };
+        Ok((Trainer { model, optimizer, step, loss: Some(loss as f32), ..self }, row))
     }
 
     fn checkpoint_is_due<H: TrainingHost>(&self, host: &H) -> bool {
@@ -232,6 +239,8 @@ impl<'a> Trainer<'a> {
         let started = Instant::now();
         host.settle()?;
         host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.plan.ends_phase(self.step)))?;
+        // The memory pools of GPUs only grow while nobody says so (burn's issues 4792 and 5212).
+        self.model.device().memory_cleanup();
         self.saved = self.step;
         self.cadence = Cadence::after_pause(started.elapsed());
         Ok(())
@@ -255,9 +264,23 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The value of a `[1]` tensor.
-fn scalar(tensor: Tensor<1>) -> f64 {
-    f64::from(tensor.into_scalar::<f32>())
+/// The losses of a step's micro-batches, `[1]` each and not read yet.
+struct StepLoss(Vec<Tensor<1>>);
+
+impl StepLoss {
+    /// Waits for the device.
+    fn value(&self) -> f64 {
+        self.0.iter().map(|loss| f64::from(loss.clone().into_scalar::<f32>())).sum()
+    }
+}
+
+/// Loss and gradient norm of a step, unless one of them is NaN or infinite.
+fn finite(step: u64, loss: f64, norm: f64) -> Result<(f64, f64), TrainError> {
+    let check = |what, value: f64| match value.is_finite() {
+        true => Ok(value),
+        false => Err(TrainError::Diverged { step, what, value }),
+    };
+    Ok((check("loss", loss)?, check("the gradient norm", norm)?))
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ pub fn work(folder: &Path, precision: Precision) -> Result<(), BenchError> {
     let mut material = Material::read(folder)?;
     material.plan.precision = precision;
     let samplers = [material.sampler(folder)?];
-    let device = device::open(&material.device)?.autodiff();
+    let device = device::open_with(&material.device, precision)?.autodiff();
     let model = Transformer::init(&material.shape, material.plan.seed, &device);
     let trainer = Trainer::new(&material.plan, &samplers, model, material.optimizer, &material.device);
     let host = Host::ready().map_err(BenchError::system("answer"))?;

@@ -69,7 +69,7 @@ impl StepHandler for Train {
         let samplers = samplers(context.artifacts, &arguments, tokenizer.encoder(), &plan)?;
 
         let backend = backend(&arguments.device)?;
-        let device = device::open(backend).map_err(fatal)?.autodiff();
+        let device = device::open_with(backend, plan.precision).map_err(fatal)?.autodiff();
         let fork = context.request.forked_at.is_some();
         let expected = Expected { model: &config, optimizer: settings, plan: &plan, device: &device, fork };
         let checkpoints = &context.request.checkpoints;

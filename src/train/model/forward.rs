@@ -49,7 +49,7 @@ impl Transformer {
     }
 
     fn kernels(&self) -> Kernels {
-        Kernels::for_device(&self.embedding.val().device(), self.precision)
+        Kernels::for_device(&self.device(), self.precision)
     }
 
     fn hidden_of(&self, kernels: Kernels, batch: &Batch) -> Tensor<2> {
@@ -61,7 +61,7 @@ impl Transformer {
 
         let ids: Vec<i32> = batch.ids.iter().map(|id| *id as i32).collect();
         let ids = TensorData::new(ids, [batch.batch, batch.seq]);
-        let ids = Tensor::<2, Int>::from_data(ids, &self.embedding.val().device());
+        let ids = Tensor::<2, Int>::from_data(ids, &self.device());
         self.hidden(kernels, ids, &batch.starts, batch.dropout_seed)
     }
 

@@ -321,3 +321,45 @@ fn hidden_matrices_are_all_but_the_embedding() {
         assert!(hidden.iter().all(|(path, parts)| parts.len() == 3 || !path.ends_with("qkv")));
     }
 }
+
+/// Losses and weights of three steps on a graphics device and on the CPU: norms, attention, activations, products, the
+/// loss, the global norm and the optimizer together.
+#[cfg(feature = "wgpu")]
+#[test]
+fn a_small_model_trains_on_a_device_as_on_the_cpu() {
+    use crate::train::device;
+    use crate::train::optim::{Clipping, GradientSum, Matrices, Optimizer, OptimizerConfig};
+
+    let train = |device: &Device| {
+        let config = qwen();
+        let mut model = Transformer::init(&config, 5, device);
+        let mut optimizer = Optimizer::new(OptimizerConfig::default(), Matrices::new());
+        let losses: Vec<f32> = (0..3)
+            .map(|step| {
+                let loss = model.loss(&random_batch(&config, 2, 19, step), 30.0);
+                let mut gradients = GradientSum::default();
+                gradients.add(loss.backward(), &model);
+                let norm = gradients.norm(&model);
+                let clipping = Clipping { norm: &norm, limit: 1.0 };
+                model = optimizer.step(model.clone(), gradients, 0.01, clipping);
+                loss.into_scalar::<f32>()
+            })
+            .collect();
+        (losses, model.to_named())
+    };
+    let device = match device::open("wgpu") {
+        Ok(device) => device.autodiff(),
+        Err(error) => return eprintln!("skipped: {error}"),
+    };
+    let (expected, weights) = train(&Device::flex().autodiff());
+    let (found, found_weights) = train(&device);
+    assert!(train(&device) == (found.clone(), found_weights.clone()), "the same training has the same bits");
+    for (found, expected) in found.iter().zip(&expected) {
+        assert!((found - expected).abs() < 1e-4, "{found} is not {expected}");
+    }
+    for (found, expected) in found_weights.iter().zip(&weights) {
+        for (x, y) in found.data.iter().zip(&expected.data) {
+            assert!((x - y).abs() < 1e-3, "{}: {x} is not {y}", expected.name);
+        }
+    }
+}

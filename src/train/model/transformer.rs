@@ -72,6 +72,11 @@ impl Transformer {
         Transformer { precision, ..self }
     }
 
+    /// Where its weights are.
+    pub fn device(&self) -> Device {
+        self.embedding.val().device()
+    }
+
     /// The shape it was built with.
     pub fn config(&self) -> &ModelConfig {
         &self.config

@@ -37,7 +37,7 @@ pub fn adamw_update(param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32
     let len = param.len();
     assert!(grad.len() == len && m.len() == len && v.len() == len, "one gradient and two moments per parameter");
     assert!(step.step > 0, "steps are numbered from 1");
-    let factors = Factors::new(step);
+    let factors = step.factors();
     param
         .par_chunks_mut(CHUNK)
         .zip(grad.par_chunks(CHUNK))
@@ -53,31 +53,31 @@ pub fn sum_squares(values: &[f32]) -> f64 {
 
 /// What a step multiplies with, rounded to f32 once, as PyTorch does.
 #[derive(Clone, Copy)]
-struct Factors {
-    decay: f32,
-    step_size: f32,
-    root_correction: f32,
-    beta1: f32,
-    one_minus_beta1: f32,
-    beta2: f32,
-    one_minus_beta2: f32,
-    epsilon: f32,
-    gradient_scale: f32,
+pub(super) struct Factors {
+    pub decay: f32,
+    pub step_size: f32,
+    pub root_correction: f32,
+    pub beta1: f32,
+    pub one_minus_beta1: f32,
+    pub beta2: f32,
+    pub one_minus_beta2: f32,
+    pub epsilon: f32,
+    pub gradient_scale: f32,
 }
 
-impl Factors {
-    fn new(step: AdamWStep) -> Self {
-        let correction = |beta: f64| 1.0 - beta.powf(step.step as f64);
+impl AdamWStep {
+    pub(super) fn factors(self) -> Factors {
+        let correction = |beta: f64| 1.0 - beta.powf(self.step as f64);
         Factors {
-            decay: (1.0 - step.learning_rate * step.weight_decay) as f32,
-            step_size: (step.learning_rate / correction(step.beta1)) as f32,
-            root_correction: (1.0 / correction(step.beta2).sqrt()) as f32,
-            beta1: step.beta1 as f32,
-            one_minus_beta1: (1.0 - step.beta1) as f32,
-            beta2: step.beta2 as f32,
-            one_minus_beta2: (1.0 - step.beta2) as f32,
-            epsilon: step.epsilon as f32,
-            gradient_scale: step.gradient_scale,
+            decay: (1.0 - self.learning_rate * self.weight_decay) as f32,
+            step_size: (self.learning_rate / correction(self.beta1)) as f32,
+            root_correction: (1.0 / correction(self.beta2).sqrt()) as f32,
+            beta1: self.beta1 as f32,
+            one_minus_beta1: (1.0 - self.beta1) as f32,
+            beta2: self.beta2 as f32,
+            one_minus_beta2: (1.0 - self.beta2) as f32,
+            epsilon: self.epsilon as f32,
+            gradient_scale: self.gradient_scale,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! What attention needs besides its input: the heads' layout, rotary tables and document starts.
 
 use std::sync::Arc;
+#[cfg(feature = "cube")]
+use std::sync::OnceLock;
 
+#[cfg(feature = "cube")]
+use super::cube::Uploaded;
 use crate::train::precision::Precision;
 
 /// Columns of a fused projection row: `heads` queries, then `kv_heads` keys, then as many values.
@@ -89,6 +93,9 @@ pub struct AttentionContext {
     pub rope: Arc<RopeTable>,
     /// Of the two products.
     pub precision: Precision,
+    /// Tables and starts on the device, from the first block that asks for them on.
+    #[cfg(feature = "cube")]
+    pub(crate) uploaded: OnceLock<Uploaded>,
 }
 
 impl AttentionContext {
@@ -109,7 +116,16 @@ impl AttentionContext {
             "a document starts at or before each of its tokens"
         );
         assert!(rope.half * seq <= rope.cos.len(), "the sequence is longer than the context");
-        AttentionContext { batch, seq, layout, starts, rope, precision: Precision::default() }
+        AttentionContext {
+            batch,
+            seq,
+            layout,
+            starts,
+            rope,
+            precision: Precision::default(),
+            #[cfg(feature = "cube")]
+            uploaded: OnceLock::new(),
+        }
     }
 }
 

@@ -1,11 +1,13 @@
-//! The choice between the portable and the fused implementation, made once per forward pass.
+//! The choice between the portable, the fused and the device implementation, made once per forward pass.
 
+use burn::backend::DispatchDevice;
 use burn::tensor::{Device, Int, Tensor};
 
+#[cfg(feature = "cube")]
+use super::cube;
 #[cfg(feature = "flex")]
 use super::fused;
 use super::{Activation, AttentionContext, DropoutMask, HeadLayout, portable};
-use crate::train::device;
 use crate::train::precision::Precision;
 
 /// Which implementation runs the operations of a forward pass.
@@ -16,6 +18,9 @@ pub enum Implementation {
     /// Hand-written forward and backward passes, on the CPU.
     #[cfg(feature = "flex")]
     Fused,
+    /// Hand-written kernels, on GPUs.
+    #[cfg(feature = "cube")]
+    Cube,
 }
 
 /// How the operations of a forward pass, and so of its backward pass, are computed.
@@ -36,6 +41,8 @@ macro_rules! operations {
                     Implementation::Portable => portable::$name($($arg,)* $(self.$setting)?),
                     #[cfg(feature = "flex")]
                     Implementation::Fused => fused::$name($($arg,)* $(self.$setting)?),
+                    #[cfg(feature = "cube")]
+                    Implementation::Cube => cube::$name($($arg,)* $(self.$setting)?),
                 }
             }
         )*
@@ -45,9 +52,11 @@ macro_rules! operations {
 impl Kernels {
     /// The fastest implementation for tensors of `device`.
     pub fn for_device(device: &Device, precision: Precision) -> Self {
-        let implementation = match device::is_flex(device) {
+        let implementation = match device.clone().without_autodiff().as_dispatch() {
             #[cfg(feature = "flex")]
-            true => Implementation::Fused,
+            DispatchDevice::Flex(_) => Implementation::Fused,
+            #[cfg(feature = "cube")]
+            DispatchDevice::Cube(_) => Implementation::Cube,
             _ => Implementation::Portable,
         };
         Kernels { implementation, precision }

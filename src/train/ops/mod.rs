@@ -6,6 +6,9 @@ mod adamw;
 mod attention_context;
 #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "other backends only generate with these"))]
 mod cpu;
+#[cfg(feature = "cube")]
+pub(super) mod cube;
+mod differentiable;
 mod dropout_mask;
 #[cfg(feature = "flex")]
 mod fused;

@@ -107,11 +107,15 @@ pub fn norm_linear(
 
 /// `linear(activation(x), weight)`; `x` is `[n, 2 * hidden]` with a gate.
 pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
-    let activated = match activation {
+    linear(activated(x, activation), weight, precision)
+}
+
+/// `activation(x)`.
+pub(super) fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    match activation {
         Activation::SwiGlu => swiglu(x),
         Activation::Gelu => gelu(x),
-    };
-    linear(activated, weight, precision)
+    }
 }
 
 /// `residual + activated_linear(x, activation, weight)`.

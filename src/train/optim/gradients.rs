@@ -2,9 +2,11 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
+#[cfg(feature = "cube")]
+use burn::tensor::Device;
 use burn::tensor::{Gradients, Tensor, TensorData};
 
-use crate::train::device::is_flex;
+use super::norm::GlobalNorm;
 use crate::train::ops::sum_squares;
 
 /// The sum of the gradients of all micro-batches so far.
@@ -24,15 +26,15 @@ impl GradientSum {
         }
     }
 
-    /// The L2 norm over the gradients of all parameters, in the order of the module, summed in f64.
-    pub fn norm<M: Module>(&mut self, model: &M) -> f64 {
-        let mut squares = Squares { gradients: &mut self.gradients, host: 0.0, rows: Vec::new() };
-        model.visit(&mut squares);
-        let Squares { mut host, rows, .. } = squares;
-        if !rows.is_empty() {
-            host += host_values(Tensor::cat(rows, 0).into_data()).iter().map(|row| f64::from(*row)).sum::<f64>();
+    /// The L2 norm over the gradients of all parameters, in the order of the module: on the host summed in f64.
+    pub fn norm<M: Module>(&mut self, model: &M) -> GlobalNorm {
+        #[cfg(feature = "cube")]
+        if let Some(norm) = device::norm(&mut self.gradients, model) {
+            return GlobalNorm::OnDevice(Box::new(norm));
         }
-        host.sqrt()
+        let mut squares = Squares { gradients: &mut self.gradients, sum: 0.0 };
+        model.visit(&mut squares);
+        GlobalNorm::Known(squares.sum.sqrt())
     }
 }
 
@@ -60,37 +62,73 @@ impl ModuleVisitor for Adder<'_> {
 
 struct Squares<'a> {
     gradients: &'a mut GradientsParams,
-    host: f64,
-    /// Sums of squares by row, on the device; `sum_dim`, because whole sums may use atomics.
-    rows: Vec<Tensor<1>>,
+    sum: f64,
 }
 
 impl ModuleVisitor for Squares<'_> {
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let Some(gradient) = self.gradients.remove::<D>(param.id) else { return };
-        let gradient = gradient.inner();
         let device = gradient.device();
-        let kept = if is_flex(&device) {
-            let data = gradient.into_data();
-            self.host += sum_squares(host_slice(&data));
-            Tensor::from_data(data, &device)
-        } else {
-            let square = gradient.clone().square().sum_dim(D - 1);
-            let rows = square.shape().num_elements();
-            self.rows.push(square.reshape([rows]));
-            gradient
-        };
-        self.gradients.register(param.id, kept);
+        let data = gradient.into_data();
+        self.sum += sum_squares(host_slice(&data));
+        self.gradients.register(param.id, Tensor::<D>::from_data(data, &device));
+    }
+}
+
+/// The norm where the gradients are: each of them leaves a few sums in one tensor.
+#[cfg(feature = "cube")]
+mod device {
+    use super::*;
+    use crate::train::device::is_cube;
+    use crate::train::ops::cube;
+
+    /// `None` unless the gradients are on a GPU.
+    pub(super) fn norm<M: Module>(gradients: &mut GradientsParams, model: &M) -> Option<Tensor<1>> {
+        let mut places = Places { gradients, sums: 0, device: None };
+        model.visit(&mut places);
+        let (sums, device) = (places.sums, places.device?);
+        let mut squares = Squares { gradients, sums: Some(Tensor::zeros([sums], &device)), offset: 0 };
+        model.visit(&mut squares);
+        squares.sums.map(cube::root)
+    }
+
+    struct Places<'a> {
+        gradients: &'a GradientsParams,
+        sums: usize,
+        device: Option<Device>,
+    }
+
+    impl ModuleVisitor for Places<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
+            self.sums += cube::sums_of(gradient.shape().num_elements());
+            let device = gradient.device().without_autodiff();
+            if is_cube(&device) {
+                self.device = Some(device);
+            }
+        }
+    }
+
+    struct Squares<'a> {
+        gradients: &'a GradientsParams,
+        sums: Option<Tensor<1>>,
+        offset: usize,
+    }
+
+    impl ModuleVisitor for Squares<'_> {
+        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+            let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
+            let elements = gradient.shape().num_elements();
+            let values = gradient.inner().reshape([elements]);
+            self.sums = self.sums.take().map(|sums| cube::squares(sums, values, self.offset));
+            self.offset += cube::sums_of(elements);
+        }
     }
 }
 
 /// The values of an f32 tensor on the host.
 pub(super) fn host_slice(data: &TensorData) -> &[f32] {
     data.as_slice().expect("parameters and their gradients are f32")
-}
-
-fn host_values(data: TensorData) -> Vec<f32> {
-    data.try_into_vec().expect("parameters and their gradients are f32")
 }
 
 #[cfg(test)]
@@ -111,7 +149,7 @@ mod tests {
 
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             if let Some(gradient) = self.0.get::<D>(param.id) {
-                self.2.push((self.1.current(), host_values(gradient.inner().into_data())));
+                self.2.push((self.1.current(), host_slice(&gradient.inner().into_data()).to_vec()));
             }
         }
     }

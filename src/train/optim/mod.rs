@@ -5,9 +5,11 @@ mod buffers;
 mod config;
 mod gradients;
 mod muon;
+mod norm;
 mod optimizer;
 mod paths;
 
+pub use adamw::Clipping;
 pub use config::{MuonConfig, OptimizerConfig};
 pub use gradients::GradientSum;
 pub use optimizer::{Absent, Matrices, Optimizer, OptimizerError};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-use super::adamw::{Moments, adamw_step};
+use super::adamw::{Clipping, Moments, adamw_step};
 use super::buffers::Buffers;
 use super::config::OptimizerConfig;
 use super::gradients::{GradientSum, clip_factor};
@@ -135,13 +135,22 @@ impl Optimizer {
         trained(model).iter().filter(|(path, _)| !self.states.contains_key(path)).count()
     }
 
-    /// Takes one step. `norm` is the global norm of `gradients`, `clip` its limit (0: none).
-    pub fn step<M: Module>(&mut self, model: M, gradients: GradientSum, learning_rate: f64, norm: f64, clip: f64) -> M {
+    /// Takes one step. `clipping` has the global norm of `gradients`. It is read on the host unless it is on a device that
+    /// clips by itself, which Muon's steps do not; there a norm that is not finite changes nothing.
+    pub fn step<M: Module>(
+        &mut self,
+        model: M,
+        gradients: GradientSum,
+        learning_rate: f64,
+        clipping: Clipping<'_>,
+    ) -> M {
         self.steps += 1;
         let OptimizerConfig { beta1, beta2, epsilon, weight_decay, muon } = self.config;
-        let gradient_scale = clip_factor(norm, clip) as f32;
+        let norm = if muon.is_some() { Some(clipping.norm.value()) } else { clipping.norm.known() };
+        let gradient_scale = norm.map_or(1.0, |norm| clip_factor(norm, clipping.limit) as f32);
         model.map(&mut Update {
             gradients,
+            clipping,
             states: &mut self.states,
             matrices: &self.matrices,
             path: PathTracker::default(),
@@ -199,6 +208,7 @@ fn trained<M: Module>(model: &M) -> Vec<(String, Vec<usize>)> {
 /// Walks the module and replaces every parameter that has a gradient.
 struct Update<'a> {
     gradients: GradientSum,
+    clipping: Clipping<'a>,
     states: &'a mut BTreeMap<String, ParameterState>,
     matrices: &'a Matrices,
     path: PathTracker,
@@ -228,7 +238,8 @@ impl Update<'_> {
             _ => Buffers::zeros(length),
         };
         let weight_decay = if D >= 2 { self.adamw.weight_decay } else { 0.0 };
-        let (tensor, moments) = adamw_step(tensor, gradient, moments, AdamWStep { weight_decay, ..self.adamw });
+        let step = AdamWStep { weight_decay, ..self.adamw };
+        let (tensor, moments) = adamw_step(tensor, gradient, moments, step, self.clipping);
         (tensor, State::AdamW(moments))
     }
 }

@@ -160,24 +160,34 @@ fn process(plan: &Plan, host: &mut Host, saved: Option<&Saved>) -> Result<Option
     process_with(settings(), plan, host, saved)
 }
 
-/// One process: starts from `saved` or from nothing. Returns the final weights when it got there.
 fn process_with(
     settings: OptimizerConfig,
     plan: &Plan,
     host: &mut Host,
     saved: Option<&Saved>,
 ) -> Result<Option<Vec<u8>>, HostError> {
-    let device = device::open("flex").unwrap().autodiff();
+    process_on("flex", settings, plan, host, saved)
+}
+
+/// One process: starts from `saved` or from nothing. Returns the final weights when it got there.
+fn process_on(
+    backend: &str,
+    settings: OptimizerConfig,
+    plan: &Plan,
+    host: &mut Host,
+    saved: Option<&Saved>,
+) -> Result<Option<Vec<u8>>, HostError> {
+    let device = device::open(backend).unwrap().autodiff();
     let (config, samplers) = (config(), samplers(plan));
     let trainer = match saved {
         None => {
             let model = Transformer::init(&config, plan.seed, &device);
-            Trainer::new(plan, &samplers, model, settings, "flex")
+            Trainer::new(plan, &samplers, model, settings, backend)
         }
         Some(saved) => {
             let expected = Expected { model: &config, optimizer: settings, plan, device: &device, fork: false };
             let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected).unwrap();
-            Trainer::resumed(plan, &samplers, restored, settings, "flex")
+            Trainer::resumed(plan, &samplers, restored, settings, backend)
         }
     };
     let ended = trainer.run(host);
@@ -225,6 +235,31 @@ fn assert_pieces_equal_the_whole(plan: &Plan, stops: &[u64]) {
     let (rows, weights) = in_pieces(plan, stops);
     assert_eq!(comparable(&rows), comparable(&whole_rows), "rows with stops at {stops:?}");
     assert!(weights == whole, "weights with stops at {stops:?}");
+}
+
+/// On a graphics device, with the kernels that one process has chosen: the losses of the CPU, and the same bits in one
+/// piece and in two.
+#[cfg(feature = "wgpu")]
+#[test]
+fn a_device_trains_as_the_cpu_does_and_resumes_exactly() {
+    if let Err(error) = device::open("wgpu") {
+        return eprintln!("skipped: {error}");
+    }
+    let plan = Plan { checkpoint_every: Some(2), ..plan(vec![phase("main", 4)]) };
+    let (cpu, _) = in_pieces(&plan, &[]);
+    let mut whole = Host::default();
+    let weights = process_on("wgpu", settings(), &plan, &mut whole, None).unwrap();
+    for (row, cpu) in whole.rows.iter().zip(&cpu) {
+        let close = |x: f64, y: f64| (x - y).abs() < 1e-3 * y;
+        assert!(close(row.loss, cpu.loss) && close(row.grad_norm, cpu.grad_norm), "{row:?} is not {cpu:?}");
+    }
+    let mut first = Host { stop_after: Some(2), ..Host::default() };
+    assert_eq!(process_on("wgpu", settings(), &plan, &mut first, None).unwrap(), None);
+    let mut rest = Host::default();
+    let resumed = process_on("wgpu", settings(), &plan, &mut rest, first.saved.last()).unwrap();
+    let rows = [first.rows, rest.rows].concat();
+    assert_eq!(comparable(&rows), comparable(&whole.rows));
+    assert!(resumed == weights, "weights in two pieces");
 }
 
 #[test]
@@ -330,9 +365,9 @@ fn gradients_above_frozen_layers_are_those_of_the_whole_model() {
         let model = Transformer::init(&config(), 1, &device::open("flex").unwrap().autodiff());
         let mut trainer = Trainer::new(&plan, &samplers, model, settings(), "flex");
         let (aside, rows) = (Aside::start("test").unwrap(), trainer.rows(0));
-        let (mut sum, loss) = trainer.gradients(&aside, &rows, &Host::default()).unwrap().unwrap();
-        let norm = sum.norm(&trainer.model);
-        (loss.to_bits(), norm, sum.named(&trainer.model))
+        let (mut sum, loss) = trainer.gradients(&aside, &rows, &Host::default()).unwrap();
+        let norm = sum.norm(&trainer.model).value();
+        (loss.value().to_bits(), norm, sum.named(&trainer.model))
     };
     let (whole_loss, whole_norm, whole) = gradients(0);
     let (loss, norm, above) = gradients(1);

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
-use super::differentiable::{Accumulating, Differentiable};
 use crate::train::ops::cpu::attention::{Attended, SoftmaxScale};
 use crate::train::ops::cpu::cross_entropy::HeadWeight;
 use crate::train::ops::cpu::gemm::{View, matmul, matmul_onto};
 use crate::train::ops::cpu::{attention, cross_entropy, dropout, embedding, norm};
+use crate::train::ops::differentiable::{Accumulating, Differentiable};
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
 use crate::train::precision::Precision;
 
@@ -70,6 +71,7 @@ pub struct RmsNorm {
 }
 
 impl Differentiable<2> for RmsNorm {
+    type Backend = Flex;
     saves_itself!(2);
 
     fn forward(&self) -> FlexTensor {
@@ -94,6 +96,7 @@ pub struct QkNorm {
 }
 
 impl Differentiable<3> for QkNorm {
+    type Backend = Flex;
     saves_itself!(3);
 
     fn forward(&self) -> FlexTensor {
@@ -138,6 +141,7 @@ impl Linear {
 }
 
 impl Differentiable<2> for Linear {
+    type Backend = Flex;
     saves_itself!(2);
 
     fn forward(&self) -> FlexTensor {
@@ -159,6 +163,7 @@ pub struct LinearAdd {
 }
 
 impl Differentiable<3> for LinearAdd {
+    type Backend = Flex;
     type Saved = Linear;
 
     fn forward(&self) -> FlexTensor {
@@ -195,6 +200,7 @@ impl Attention {
 }
 
 impl Differentiable<1> for Attention {
+    type Backend = Flex;
     /// With the output, which the next operation keeps anyway, and the scales of its softmax.
     type Saved = (Self, Host, Arc<[SoftmaxScale]>);
 
@@ -222,6 +228,7 @@ pub struct Dropout {
 }
 
 impl Differentiable<1> for Dropout {
+    type Backend = Flex;
     /// The mask recomputes its factors.
     type Saved = DropoutMask;
 
@@ -246,6 +253,7 @@ pub struct Embedding {
 }
 
 impl Accumulating for Embedding {
+    type Backend = Flex;
     /// Rows and columns of the weight, and the ids.
     type Saved = (usize, usize, Arc<[usize]>);
 
@@ -295,6 +303,7 @@ impl CrossEntropy {
 }
 
 impl Differentiable<2> for CrossEntropy {
+    type Backend = Flex;
     /// Gradients of `x` and of the weight for an upstream gradient of 1. Each has the size of its input, and
     /// that of the weight costs a product: without need there is none.
     type Saved = [Option<Host>; 2];

@@ -2,13 +2,14 @@
 //! computes what lies between again (selective recomputation, Korthikanti et al. 2022): two thirds of the
 //! memory of a block's activations for the time of an element-wise pass, and the same bits.
 
+use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 
-use super::differentiable::Differentiable;
 use super::operations::{Host, Linear, RmsNorm, tensor};
 use crate::train::ops::Activation;
 use crate::train::ops::cpu::activation;
 use crate::train::ops::cpu::gemm::{matmul, matmul_onto};
+use crate::train::ops::differentiable::Differentiable;
 use crate::train::precision::Precision;
 
 /// `rms_norm(x) weight^T`.
@@ -26,6 +27,7 @@ impl NormLinear {
 }
 
 impl Differentiable<3> for NormLinear {
+    type Backend = Flex;
     type Saved = Self;
 
     fn forward(&self) -> FlexTensor {
@@ -97,6 +99,7 @@ impl ActivatedLinear {
 }
 
 impl Differentiable<2> for ActivatedLinear {
+    type Backend = Flex;
     type Saved = Self;
 
     fn forward(&self) -> FlexTensor {
@@ -120,6 +123,7 @@ pub struct ActivatedLinearAdd {
 }
 
 impl Differentiable<3> for ActivatedLinearAdd {
+    type Backend = Flex;
     type Saved = ActivatedLinear;
 
     fn forward(&self) -> FlexTensor {

@@ -6,29 +6,34 @@ use std::marker::PhantomData;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
-use burn::backend::flex::FlexTensor;
-use burn::backend::{Autodiff, Flex, tensor::FloatTensor};
+use burn::backend::{Autodiff, Backend, tensor::FloatTensor};
 
-/// A Flex tensor in burn's graph; the same type for every checkpointing strategy.
-pub type Tracked = FloatTensor<Autodiff<Flex>>;
+/// A tensor in burn's graph; the same type for every checkpointing strategy.
+pub type Tracked<B> = FloatTensor<Autodiff<B>>;
 
 /// An operation on `N` float tensors. What it is made of is kept for the backward pass.
 pub trait Differentiable<const N: usize>: Clone + Send + Debug + 'static {
+    /// Where it runs.
+    type Backend: Backend;
     /// What the backward pass needs; the operation itself unless the forward pass computes more.
     type Saved: Clone + Send + Debug + 'static;
 
     /// The output alone.
-    fn forward(&self) -> FlexTensor;
+    fn forward(&self) -> FloatTensor<Self::Backend>;
 
     /// The output, and what the backward pass needs for gradients of the `needed` inputs.
-    fn forward_saving(self, needed: [bool; N]) -> (FlexTensor, Self::Saved);
+    fn forward_saving(self, needed: [bool; N]) -> (FloatTensor<Self::Backend>, Self::Saved);
 
     /// Gradients of the inputs, given that of the output; an input that is not `needed` may be skipped.
-    fn backward(saved: Self::Saved, upstream: FlexTensor, needed: [bool; N]) -> [Option<FlexTensor>; N];
+    fn backward(
+        saved: Self::Saved,
+        upstream: FloatTensor<Self::Backend>,
+        needed: [bool; N],
+    ) -> [Option<FloatTensor<Self::Backend>>; N];
 }
 
 /// Runs an operation and registers its backward pass when an input requires a gradient.
-pub fn record<C, O, const N: usize>(inputs: [&Tracked; N], operation: O) -> Tracked
+pub fn record<C, O, const N: usize>(inputs: [&Tracked<O::Backend>; N], operation: O) -> Tracked<O::Backend>
 where
     C: CheckpointStrategy,
     O: Differentiable<N>,
@@ -47,21 +52,31 @@ where
 /// An operation on one tensor whose gradient is sparse: the backward pass adds to what the tensor's
 /// other uses left there, instead of making a second gradient of its size.
 pub trait Accumulating: Send + Debug + 'static {
+    /// Where it runs.
+    type Backend: Backend;
     /// What the backward pass needs.
     type Saved: Clone + Send + Debug + 'static;
 
     /// The output alone.
-    fn forward(&self) -> FlexTensor;
+    fn forward(&self) -> FloatTensor<Self::Backend>;
 
     /// What the backward pass needs.
     fn saved(self) -> Self::Saved;
 
     /// The gradient of the input: `gradient`, if there is one already, and this operation's part.
-    fn accumulate(saved: Self::Saved, upstream: FlexTensor, gradient: Option<FlexTensor>) -> FlexTensor;
+    fn accumulate(
+        saved: Self::Saved,
+        upstream: FloatTensor<Self::Backend>,
+        gradient: Option<FloatTensor<Self::Backend>>,
+    ) -> FloatTensor<Self::Backend>;
 }
 
 /// As [`record`], for an operation that adds to its input's gradient in place.
-pub fn record_accumulating<C: CheckpointStrategy, O: Accumulating>(input: &Tracked, operation: O) -> Tracked {
+pub fn record_accumulating<C, O>(input: &Tracked<O::Backend>, operation: O) -> Tracked<O::Backend>
+where
+    C: CheckpointStrategy,
+    O: Accumulating,
+{
     let step = AccumulatingStep::<O>(PhantomData);
     let output = operation.forward();
     match step.prepare::<C>([input.node()]).compute_bound().stateful() {
@@ -73,30 +88,30 @@ pub fn record_accumulating<C: CheckpointStrategy, O: Accumulating>(input: &Track
 #[derive(Debug)]
 struct AccumulatingStep<O>(PhantomData<O>);
 
-impl<O: Accumulating> Backward<Flex, 1> for AccumulatingStep<O> {
-    type State = (Tracked, O::Saved);
+impl<O: Accumulating> Backward<O::Backend, 1> for AccumulatingStep<O> {
+    type State = (Tracked<O::Backend>, O::Saved);
 
     fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let upstream = gradients.consume::<Flex>(&ops.node);
+        let upstream = gradients.consume::<O::Backend>(&ops.node);
         let (input, saved) = ops.state;
-        let gradient = gradients.remove::<Flex>(&input);
-        gradients.register::<Flex>(input.id(), O::accumulate(saved, upstream, gradient));
+        let gradient = gradients.remove::<O::Backend>(&input);
+        gradients.register::<O::Backend>(input.id(), O::accumulate(saved, upstream, gradient));
     }
 }
 
 #[derive(Debug)]
 struct Step<O>(PhantomData<O>);
 
-impl<O: Differentiable<N>, const N: usize> Backward<Flex, N> for Step<O> {
+impl<O: Differentiable<N>, const N: usize> Backward<O::Backend, N> for Step<O> {
     type State = O::Saved;
 
     fn backward(self, ops: Ops<O::Saved, N>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let upstream = gradients.consume::<Flex>(&ops.node);
+        let upstream = gradients.consume::<O::Backend>(&ops.node);
         let needed = ops.parents.each_ref().map(Option::is_some);
         let found = O::backward(ops.state, upstream, needed);
         for (parent, gradient) in ops.parents.into_iter().zip(found) {
             if let (Some(parent), Some(gradient)) = (parent, gradient) {
-                gradients.register::<Flex>(parent.id, gradient);
+                gradients.register::<O::Backend>(parent.id, gradient);
             }
         }
     }

@@ -1,0 +1,71 @@
+//! Launches of activations.
+
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::buffers::{element_type, grid, uninitialized};
+use super::kernels::activation::{gelu_backward, gelu_forward, swiglu_backward, swiglu_forward};
+use crate::train::ops::Activation;
+
+/// Units of a cube.
+const UNITS: usize = 256;
+
+/// The shape of an activation's input.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivationShape {
+    pub activation: Activation,
+    pub rows: usize,
+    /// Columns of the output.
+    pub hidden: usize,
+}
+
+impl ActivationShape {
+    /// For an input of `columns` columns.
+    pub fn new(activation: Activation, rows: usize, columns: usize) -> Self {
+        let hidden = match activation {
+            Activation::SwiGlu => columns / 2,
+            Activation::Gelu => columns,
+        };
+        ActivationShape { activation, rows, hidden }
+    }
+
+    fn count(self) -> usize {
+        self.rows * self.hidden
+    }
+
+    fn columns(self) -> usize {
+        match self.activation {
+            Activation::SwiGlu => 2 * self.hidden,
+            Activation::Gelu => self.hidden,
+        }
+    }
+}
+
+pub fn forward(x: CubeTensor, shape: ActivationShape) -> CubeTensor {
+    let x = into_contiguous(x);
+    let output = uninitialized(&x, [shape.rows, shape.hidden], x.dtype);
+    let (client, dtype, count) = (x.client.clone(), element_type(&x), shape.count());
+    let (cubes, units) = (grid(count.div_ceil(UNITS)), CubeDim::new_1d(UNITS as u32));
+    let (x, result) = (x.into_tensor_arg(), output.clone().into_tensor_arg());
+    match shape.activation {
+        Activation::SwiGlu => swiglu_forward::launch(&client, cubes, units, x, result, count, shape.hidden, dtype),
+        Activation::Gelu => gelu_forward::launch(&client, cubes, units, x, result, count, dtype),
+    }
+    output
+}
+
+pub fn backward(x: CubeTensor, upstream: CubeTensor, shape: ActivationShape) -> CubeTensor {
+    let (x, upstream) = (into_contiguous(x), into_contiguous(upstream));
+    let gradient = uninitialized(&x, [shape.rows, shape.columns()], x.dtype);
+    let (client, dtype, count) = (x.client.clone(), element_type(&x), shape.count());
+    let (cubes, units) = (grid(count.div_ceil(UNITS)), CubeDim::new_1d(UNITS as u32));
+    let (x, upstream, result) = (x.into_tensor_arg(), upstream.into_tensor_arg(), gradient.clone().into_tensor_arg());
+    match shape.activation {
+        Activation::SwiGlu => {
+            swiglu_backward::launch(&client, cubes, units, x, upstream, result, count, shape.hidden, dtype);
+        }
+        Activation::Gelu => gelu_backward::launch(&client, cubes, units, x, upstream, result, count, dtype),
+    }
+    gradient
+}

@@ -1,0 +1,64 @@
+//! Cross-entropy of rows of logits.
+
+use cubecl::prelude::*;
+
+use super::attention::HIDDEN;
+use super::sums::{largest_of_lanes, sum_of_lanes};
+
+/// Units of a cube.
+pub const UNITS: usize = 256;
+
+/// `-log softmax(logits)[target]` of each row, 0 where the target is negative, and in place of the logits the gradient
+/// of this number times `factor`. One cube per row.
+#[cube(launch)]
+pub fn cross_entropy_rows(
+    logits: &mut Tensor<f32>,
+    targets: &Tensor<i32>,
+    nll: &mut Tensor<f32>,
+    rows: usize,
+    vocab: usize,
+    first_target: usize,
+    factor: f32,
+    #[comptime] with_gradient: bool,
+) {
+    let mut shared = Shared::<[f32]>::new_slice(UNITS);
+    let row = CUBE_POS;
+    let unit = UNIT_POS as usize;
+    if row < rows {
+        let at = row * vocab;
+        let mut largest = f32::new(HIDDEN);
+        let mut column = unit;
+        while column < vocab {
+            largest = max(largest, logits[at + column]);
+            column += UNITS;
+        }
+        let largest = largest_of_lanes(largest, &mut shared, UNITS);
+        let mut sum = f32::new(0.0);
+        let mut column = unit;
+        while column < vocab {
+            sum += (logits[at + column] - largest).exp();
+            column += UNITS;
+        }
+        let sum = sum_of_lanes(sum, &mut shared, UNITS);
+        let target = targets[first_target + row];
+        let counted = target >= 0;
+        if unit == 0 {
+            let mut value = f32::new(0.0);
+            if counted {
+                value = largest + sum.ln() - logits[at + target as usize];
+            }
+            nll[row] = value;
+        }
+        if comptime!(with_gradient) {
+            // The first unit reads the target's logit before it is replaced.
+            sync_cube();
+            let mut column = unit;
+            while column < vocab {
+                let hit = select(counted && column == target as usize, 1.0, 0.0);
+                let slope = ((logits[at + column] - largest).exp() / sum - hit) * factor;
+                logits[at + column] = select(counted, slope, 0.0);
+                column += UNITS;
+            }
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Sums in one fixed order: the same bits for the same input, whatever else the device does.
+
+use cubecl::prelude::*;
+
+/// Adds the values of `lanes` neighbouring units; every one of them gets the sum. `lanes` is a power of two, and the
+/// units of a cube are a multiple of it; all units have to come here.
+#[cube]
+pub fn sum_of_lanes(value: f32, shared: &mut [f32], #[comptime] lanes: usize) -> f32 {
+    let unit = UNIT_POS as usize;
+    let lane = unit % lanes;
+    sync_cube();
+    shared[unit] = value;
+    sync_cube();
+    let mut distance = comptime!(lanes / 2).runtime();
+    while distance > 0 {
+        if lane < distance {
+            let other = shared[unit + distance];
+            shared[unit] += other;
+        }
+        sync_cube();
+        distance /= 2;
+    }
+    shared[unit - lane]
+}
+
+/// The largest value of `lanes` neighbouring units, as [`sum_of_lanes`].
+#[cube]
+pub fn largest_of_lanes(value: f32, shared: &mut [f32], #[comptime] lanes: usize) -> f32 {
+    let unit = UNIT_POS as usize;
+    let lane = unit % lanes;
+    sync_cube();
+    shared[unit] = value;
+    sync_cube();
+    let mut distance = comptime!(lanes / 2).runtime();
+    while distance > 0 {
+        if lane < distance {
+            shared[unit] = max(shared[unit], shared[unit + distance]);
+        }
+        sync_cube();
+        distance /= 2;
+    }
+    shared[unit - lane]
+}
+
+/// Sums of the columns of `[rows, columns]`, times `factor`. A cube has `across` columns and `lanes` units for each.
+#[cube(launch)]
+pub fn column_sums(
+    values: &Tensor<f32>,
+    sums: &mut Tensor<f32>,
+    rows: usize,
+    columns: usize,
+    factor: f32,
+    #[comptime] across: usize,
+    #[comptime] lanes: usize,
+) {
+    let mut shared = Shared::<[f32]>::new_slice(comptime!(across * lanes));
+    let lane = UNIT_POS as usize % lanes;
+    let column = CUBE_POS * across + UNIT_POS as usize / lanes;
+    let mut sum = f32::new(0.0);
+    if column < columns {
+        let mut row = lane;
+        while row < rows {
+            sum += values[row * columns + column];
+            row += lanes;
+        }
+    }
+    let total = sum_of_lanes(sum, &mut shared, lanes);
+    if lane == 0 && column < columns {
+        sums[column] = total * factor;
+    }
+}

@@ -1,0 +1,94 @@
+//! Launches of norms.
+
+use burn::tensor::DType;
+use burn_cubecl::kernel::into_contiguous;
+use burn_cubecl::tensor::CubeTensor;
+use cubecl::prelude::*;
+
+use super::buffers::{element_type, grid, uninitialized};
+use super::kernels::norm::{UNITS, norm_backward, norm_forward};
+use super::sums::column_sums;
+
+pub use super::kernels::norm::Items;
+
+/// Groups of units that share the items of a backward pass; each leaves a row of sums. The same on all devices.
+const GROUPS: usize = 512;
+
+/// What is normed, and how.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct NormShape {
+    pub items: Items,
+    /// Of the matrix.
+    pub rows: usize,
+    pub eps: f32,
+    /// Of the output.
+    pub dtype: DType,
+}
+
+impl NormShape {
+    /// Items of all rows.
+    fn count(self) -> usize {
+        self.rows * self.items.of_row()
+    }
+
+    /// Columns of the matrix.
+    pub fn columns(self) -> usize {
+        self.items.of_row() * self.items.width
+    }
+}
+
+/// Without a second weight, the first one is given twice.
+pub fn forward(x: CubeTensor, weights: [CubeTensor; 2], shape: NormShape) -> CubeTensor {
+    let x = into_contiguous(x);
+    let [first, second] = weights.map(into_contiguous);
+    let output = uninitialized(&x, [shape.rows, shape.columns()], shape.dtype);
+    let client = x.client.clone();
+    let dtypes = [element_type(&x), element_type(&output)];
+    norm_forward::launch(
+        &client,
+        grid(shape.count().div_ceil(shape.items.at_once())),
+        CubeDim::new_1d(UNITS as u32),
+        x.into_tensor_arg(),
+        first.into_tensor_arg(),
+        second.into_tensor_arg(),
+        output.clone().into_tensor_arg(),
+        shape.count(),
+        shape.eps,
+        shape.items,
+        dtypes,
+    );
+    output
+}
+
+/// Gradients of `x` and of the weights, `[weights, width]`.
+pub fn backward(
+    x: CubeTensor,
+    weights: [CubeTensor; 2],
+    upstream: CubeTensor,
+    shape: NormShape,
+) -> (CubeTensor, CubeTensor) {
+    let (x, upstream) = (into_contiguous(x), into_contiguous(upstream));
+    let [first, second] = weights.map(into_contiguous);
+    let items = shape.items;
+    let groups = GROUPS.min(shape.count().next_multiple_of(items.at_once()));
+    let gradient = uninitialized(&x, [shape.rows, shape.columns()], x.dtype);
+    let of_weights = uninitialized(&x, [groups, items.weights() * items.width], DType::F32);
+    let client = x.client.clone();
+    let dtypes = [element_type(&x), element_type(&upstream)];
+    norm_backward::launch(
+        &client,
+        CubeCount::Static((groups / items.at_once()) as u32, 1, 1),
+        CubeDim::new_1d(UNITS as u32),
+        x.into_tensor_arg(),
+        first.into_tensor_arg(),
+        second.into_tensor_arg(),
+        upstream.into_tensor_arg(),
+        gradient.clone().into_tensor_arg(),
+        of_weights.clone().into_tensor_arg(),
+        shape.count(),
+        shape.eps,
+        items,
+        dtypes,
+    );
+    (gradient, column_sums(of_weights, [items.weights(), items.width], 1.0))
+}

@@ -1,0 +1,192 @@
+//! The operations of devices on burn tensors.
+
+use burn::backend::Dispatch;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use super::activation::ActivationShape;
+use super::attention::{AttentionShape, Positions};
+use super::embedding::EmbeddingShape;
+use super::extension::CubeOps;
+use super::loss::LossShape;
+use super::norm::{Items, NormShape};
+use super::raw::CubeKernels;
+use crate::train::ops::{Activation, AdamWStep, AttentionContext, HeadLayout};
+use crate::train::precision::Precision;
+
+/// Logits of a part of the loss: 256 MiB.
+const LOGITS: usize = 1 << 26;
+
+fn dtype(precision: Precision) -> DType {
+    match precision {
+        Precision::F32 => DType::F32,
+        Precision::Bf16 => DType::BF16,
+    }
+}
+
+/// See `portable::embedding`.
+pub fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
+    let ([vocab, width], [tokens]) = (weight.dims(), ids.dims());
+    let shape = EmbeddingShape { tokens, vocab, width };
+    Tensor::from_dispatch(Dispatch::device_embedding(weight.into_dispatch(), ids.into_dispatch(), shape))
+}
+
+/// See `portable::rms_norm`.
+pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
+    rms_norm_as(x, weight, eps, DType::F32)
+}
+
+fn rms_norm_as(x: Tensor<2>, weight: Tensor<1>, eps: f32, dtype: DType) -> Tensor<2> {
+    let [rows, width] = x.dims();
+    let shape = NormShape { items: Items { width, first: 1, second: 0, passed: 0 }, rows, eps, dtype };
+    Tensor::from_dispatch(Dispatch::device_rms_norm(x.into_dispatch(), weight.into_dispatch(), shape))
+}
+
+/// See `portable::qk_norm`; elements are those of `qkv`.
+pub fn qk_norm(
+    qkv: Tensor<2>,
+    query_weight: Tensor<1>,
+    key_weight: Tensor<1>,
+    layout: HeadLayout,
+    eps: f32,
+) -> Tensor<2> {
+    let HeadLayout { heads, kv_heads, head_dim } = layout;
+    let items = Items { width: head_dim, first: heads, second: kv_heads, passed: kv_heads };
+    let shape = NormShape { items, rows: qkv.dims()[0], eps, dtype: qkv.dtype() };
+    let (query, key) = (query_weight.into_dispatch(), key_weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::device_qk_norm(qkv.into_dispatch(), query, key, shape))
+}
+
+/// See `portable::linear`.
+pub fn linear(x: Tensor<2>, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
+    linear_as(x, weight, precision, DType::F32)
+}
+
+fn linear_as(x: Tensor<2>, weight: Tensor<2>, precision: Precision, output: DType) -> Tensor<2> {
+    let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
+    Tensor::from_dispatch(Dispatch::device_linear(x, weight, dtype(precision), output))
+}
+
+/// See `portable::linear_add`.
+pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>, precision: Precision) -> Tensor<2> {
+    residual + linear(x, weight, precision)
+}
+
+/// See `portable::norm_linear`. The output is rounded as operands are: attention and activations read it from memory.
+pub fn norm_linear(
+    x: Tensor<2>,
+    norm_weight: Tensor<1>,
+    weight: Tensor<2>,
+    eps: f32,
+    precision: Precision,
+) -> Tensor<2> {
+    linear_as(rms_norm_as(x, norm_weight, eps, dtype(precision)), weight, precision, dtype(precision))
+}
+
+/// See `portable::activated_linear`.
+pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
+    linear(activated(x, activation), weight, precision)
+}
+
+/// See `portable::activated`; elements are those of `x`.
+pub(super) fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
+    let [rows, columns] = x.dims();
+    let shape = ActivationShape::new(activation, rows, columns);
+    Tensor::from_dispatch(Dispatch::device_activation(x.into_dispatch(), shape))
+}
+
+/// See `portable::activated_linear_add`.
+pub fn activated_linear_add(
+    x: Tensor<2>,
+    activation: Activation,
+    weight: Tensor<2>,
+    residual: Tensor<2>,
+    precision: Precision,
+) -> Tensor<2> {
+    residual + activated_linear(x, activation, weight, precision)
+}
+
+/// What attention reads besides queries, keys and values, on a device.
+pub type Uploaded = Positions<Tensor<1>, Tensor<1, Int>>;
+
+/// See `portable::attention`; elements are those of `qkv`, and sums are f32.
+pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
+    let AttentionContext { batch, seq, layout, .. } = *context;
+    let Positions { cos, sin, starts } = context.uploaded.get_or_init(|| upload(context, &qkv.device())).clone();
+    Tensor::from_dispatch(Dispatch::device_attention(
+        qkv.into_dispatch(),
+        cos.into_dispatch(),
+        sin.into_dispatch(),
+        starts.into_dispatch(),
+        AttentionShape { batch, seq, layout },
+    ))
+}
+
+fn upload(context: &AttentionContext, device: &Device) -> Uploaded {
+    let length = context.seq * context.rope.half;
+    let table = |table: &[f32]| Tensor::from_data(TensorData::new(table[..length].to_vec(), [length]), device);
+    let starts = context.starts.iter().map(|start| *start as i32).collect();
+    Positions { cos: table(&context.rope.cos), sin: table(&context.rope.sin), starts: integers(starts, device) }
+}
+
+/// See `portable::cross_entropy`.
+pub fn cross_entropy(
+    x: Tensor<2>,
+    weight: Tensor<2>,
+    targets: &[i32],
+    divisor: f32,
+    precision: Precision,
+) -> Tensor<1> {
+    let shape = loss_shape(&x, &weight, divisor, precision);
+    cross_entropy_of(x, weight, targets, shape)
+}
+
+/// The loss with parts of a given size.
+pub(super) fn cross_entropy_of(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], shape: LossShape) -> Tensor<1> {
+    let targets = integers(targets.to_vec(), &x.device());
+    let (x, weight, targets) = (x.into_dispatch(), weight.into_dispatch(), targets.into_dispatch());
+    Tensor::from_dispatch(Dispatch::device_cross_entropy(x, weight, targets, shape))
+}
+
+/// See `portable::token_nll`.
+pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], precision: Precision) -> Tensor<1> {
+    let shape = loss_shape(&x, &weight, 1.0, precision);
+    let targets = integers(targets.to_vec(), &x.device());
+    let (x, weight, targets) = (x.into_dispatch(), weight.into_dispatch(), targets.into_dispatch());
+    Tensor::from_dispatch(Dispatch::device_token_nll(x, weight, targets, shape))
+}
+
+pub(super) fn loss_shape(x: &Tensor<2>, weight: &Tensor<2>, divisor: f32, precision: Precision) -> LossShape {
+    let ([rows, width], [vocab, _]) = (x.dims(), weight.dims());
+    LossShape { rows, width, vocab, divisor, part: (LOGITS / vocab).clamp(1, rows), compute: dtype(precision) }
+}
+
+/// Writes the sums of the squares of `values` into `sums`, from `offset` on; there are `sums_of` of them.
+pub fn squares(sums: Tensor<1>, values: Tensor<1>, offset: usize) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::cube_squares(sums.into_dispatch(), values.into_dispatch(), offset))
+}
+
+/// The root of the sum: `[1]`.
+pub fn root(sums: Tensor<1>) -> Tensor<1> {
+    Tensor::from_dispatch(Dispatch::cube_root(sums.into_dispatch()))
+}
+
+/// One step of AdamW, clipped by the global `norm` `[1]` and its limit `clip` (0: none); a norm that is not finite
+/// changes nothing. The scale in `step` is not read.
+pub fn adamw(
+    parameter: Tensor<1>,
+    gradient: Tensor<1>,
+    moments: [Tensor<1>; 2],
+    norm: Tensor<1>,
+    step: AdamWStep,
+    clip: f32,
+) -> (Tensor<1>, [Tensor<1>; 2]) {
+    let [first, second] = moments.map(Tensor::into_dispatch);
+    let (parameter, gradient, norm) = (parameter.into_dispatch(), gradient.into_dispatch(), norm.into_dispatch());
+    let (parameter, first, second) = Dispatch::cube_adamw(parameter, gradient, first, second, norm, step, clip);
+    (Tensor::from_dispatch(parameter), [first, second].map(Tensor::from_dispatch))
+}
+
+pub(super) fn integers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {
+    let length = values.len();
+    Tensor::from_data(TensorData::new(values, [length]), device)
+}

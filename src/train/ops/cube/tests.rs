@@ -1,0 +1,341 @@
+//! Each kernel against the portable operation on the CPU: outputs and gradients, on shapes that fill no tile, no cube
+//! and no group of units. They run where a graphics driver is, software or not.
+
+use std::sync::Arc;
+
+use burn::backend::Dispatch;
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
+
+use super::cross_entropy::LogitRows;
+use super::loss::LossShape;
+use super::raw::CubeKernels;
+use super::*;
+use crate::core::rng::Rng;
+use crate::train::device;
+use crate::train::ops::{
+    Activation, AdamWStep, AttentionContext, HeadLayout, RopeTable, adamw_update, portable, sum_squares,
+};
+use crate::train::precision::Precision;
+
+/// A device with gradients, or `None` and a line that says why the test is skipped.
+fn device() -> Option<Device> {
+    match device::open("wgpu") {
+        Ok(device) => Some(device.autodiff()),
+        Err(error) => {
+            eprintln!("skipped: {error}");
+            None
+        }
+    }
+}
+
+fn normal(len: usize, seed: u64) -> Vec<f32> {
+    let mut rng = Rng::new(seed);
+    (0..len).map(|_| rng.normal() as f32).collect()
+}
+
+fn leaf<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
+    let data = TensorData::new(normal(shape.iter().product(), seed), shape);
+    Tensor::from_data(data, device).require_grad()
+}
+
+fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
+    tensor.into_data().try_into_vec().expect("f32 values")
+}
+
+/// The largest difference relative to the largest value stays below 1e-4.
+fn assert_close(found: &[f32], expected: &[f32], what: &str) {
+    assert_eq!(found.len(), expected.len(), "{what}");
+    let scale = expected.iter().fold(1e-3f32, |scale, x| scale.max(x.abs()));
+    for (index, (x, y)) in found.iter().zip(expected).enumerate() {
+        assert!((x - y).abs() <= 1e-4 * scale, "{what}, element {index}: {x} is not {y} (scale {scale})");
+    }
+}
+
+/// Output and gradients of `operation` for normal inputs, the output weighted so that no two elements are alike.
+fn run<const M: usize, const V: usize>(
+    device: &Device,
+    matrices: [[usize; 2]; M],
+    vectors: [usize; V],
+    operation: impl Fn([Tensor<2>; M], [Tensor<1>; V]) -> Tensor<2>,
+) -> Vec<Vec<f32>> {
+    let mut seed = 0;
+    let mut next = || {
+        seed += 1;
+        seed
+    };
+    let matrices = matrices.map(|shape| leaf(shape, next(), device));
+    let vectors = vectors.map(|len| leaf([len], next(), device));
+    let output = operation(matrices.clone(), vectors.clone());
+    let weights =
+        Tensor::<2>::from_data(TensorData::new(normal(output.shape().num_elements(), 99), output.dims()), device);
+    // A backward pass begins with ones, so this is the gradient of the sum.
+    let gradients = (output.clone() * weights).backward();
+    let mut all = vec![values(output)];
+    all.extend(matrices.iter().map(|tensor| values(tensor.grad(&gradients).expect("a gradient"))));
+    all.extend(vectors.iter().map(|tensor| values(tensor.grad(&gradients).expect("a gradient"))));
+    all
+}
+
+fn compare<const M: usize, const V: usize>(
+    what: &str,
+    device: &Device,
+    matrices: [[usize; 2]; M],
+    vectors: [usize; V],
+    found: impl Fn([Tensor<2>; M], [Tensor<1>; V]) -> Tensor<2>,
+    expected: impl Fn([Tensor<2>; M], [Tensor<1>; V]) -> Tensor<2>,
+) {
+    let expected = run(&Device::flex().autodiff(), matrices, vectors, expected);
+    let found = run(device, matrices, vectors, found);
+    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        assert_close(found, expected, &format!("{what}, result {index}"));
+    }
+}
+
+#[test]
+fn rms_norm_agrees() {
+    let Some(device) = device() else { return };
+    for (rows, width) in [(1, 1), (1, 17), (33, 64), (700, 37), (3, 515)] {
+        compare(
+            &format!("rms_norm {rows} x {width}"),
+            &device,
+            [[rows, width]],
+            [width],
+            |[x], [weight]| rms_norm(x, weight, 1e-5),
+            |[x], [weight]| portable::rms_norm(x, weight, 1e-5),
+        );
+    }
+}
+
+#[test]
+fn norms_of_query_and_key_heads_agree() {
+    let Some(device) = device() else { return };
+    for (heads, kv_heads, head_dim) in [(4, 2, 10), (3, 3, 16), (6, 1, 2), (2, 1, 70)] {
+        let layout = HeadLayout { heads, kv_heads, head_dim };
+        compare(
+            "qk_norm",
+            &device,
+            [[37, layout.width()]],
+            [head_dim, head_dim],
+            |[qkv], [query, key]| qk_norm(qkv, query, key, layout, 1e-6),
+            |[qkv], [query, key]| portable::qk_norm(qkv, query, key, layout, 1e-6),
+        );
+    }
+}
+
+fn context(batch: usize, seq: usize, layout: HeadLayout, documents: &[usize]) -> AttentionContext {
+    let rope = Arc::new(RopeTable::new(seq + 3, layout.head_dim, 10_000.0));
+    let start = |token: usize| documents.iter().copied().filter(|start| *start <= token).max().unwrap_or(0);
+    let starts: Vec<u32> = (0..batch * seq).map(|token| start(token % seq) as u32).collect();
+    AttentionContext::new(batch, seq, layout, starts, rope)
+}
+
+#[test]
+fn attention_agrees_with_grouped_heads_documents_and_several_tiles() {
+    let Some(device) = device() else { return };
+    let compare_case = |batch: usize, seq: usize, [heads, kv_heads, head_dim]: [usize; 3], documents: &[usize]| {
+        let layout = HeadLayout { heads, kv_heads, head_dim };
+        let context = context(batch, seq, layout, documents);
+        compare(
+            &format!("attention {batch} x {seq}, {heads}/{kv_heads} heads, documents {documents:?}"),
+            &device,
+            [[batch * seq, layout.width()]],
+            [],
+            |[qkv], []| attention(qkv, &context),
+            |[qkv], []| portable::attention(qkv, &context),
+        );
+    };
+    compare_case(1, 1, [1, 1, 2], &[]);
+    compare_case(2, 7, [2, 2, 6], &[]);
+    compare_case(1, 64, [4, 2, 8], &[]);
+    compare_case(2, 131, [4, 1, 10], &[]);
+    compare_case(2, 150, [2, 2, 16], &[3, 70, 71, 128]);
+    compare_case(1, 200, [6, 3, 4], &[100, 199]);
+    compare_case(1, 70, [2, 1, 64], &[33]);
+    compare_case(1, 40, [1, 1, 128], &[]);
+}
+
+#[test]
+fn activations_agree() {
+    let Some(device) = device() else { return };
+    for (rows, hidden) in [(1, 1), (35, 22), (70, 129)] {
+        for (activation, inputs) in [(Activation::SwiGlu, 2 * hidden), (Activation::Gelu, hidden)] {
+            let found = |[x]: [Tensor<2>; 1], []: [Tensor<1>; 0]| tensors::activated(x.mul_scalar(3.0), activation);
+            let expected = |[x]: [Tensor<2>; 1], []: [Tensor<1>; 0]| portable::activated(x.mul_scalar(3.0), activation);
+            compare(&format!("{activation:?} {rows} x {hidden}"), &device, [[rows, inputs]], [], found, expected);
+        }
+    }
+}
+
+/// Losses of rows of logits, and the gradient of their sum over `divisor`.
+fn logit_losses(logits: Tensor<2>, targets: &[i32], divisor: f32) -> (Tensor<1>, Tensor<2>) {
+    let [rows, vocab] = logits.dims();
+    let part = LogitRows { rows, vocab, first: 0, factor: 1.0 / divisor };
+    let targets = tensors::integers(targets.to_vec(), &logits.device()).into_dispatch();
+    let (losses, gradient) = Dispatch::cube_cross_entropy(logits.into_dispatch(), targets, part, true);
+    (Tensor::from_dispatch(losses), Tensor::from_dispatch(gradient))
+}
+
+/// Losses and the gradient of logits without a matrix product: the input is the logits, the weight the identity.
+#[test]
+fn cross_entropy_of_logits_agrees() {
+    let Some(device) = device() else { return };
+    for (rows, vocab) in [(1, 2), (40, 77), (6, 1100)] {
+        let targets: Vec<i32> = (0..rows).map(|row| if row % 3 == 1 { -1 } else { (row * 7 % vocab) as i32 }).collect();
+        let logits: Vec<f32> = normal(rows * vocab, 5).iter().map(|x| 4.0 * x).collect();
+        let expected = {
+            let cpu = Device::flex().autodiff();
+            let logits = Tensor::<2>::from_data(TensorData::new(logits.clone(), [rows, vocab]), &cpu).require_grad();
+            let identity = Tensor::<2>::eye(vocab, &cpu);
+            let losses = portable::token_nll(logits.clone(), identity, &targets, Precision::F32);
+            let gradients = losses.clone().mul_scalar(1.0 / 13.0).backward();
+            [values(losses), values(logits.grad(&gradients).expect("a gradient"))]
+        };
+        let plain = device.clone().without_autodiff();
+        let logits = Tensor::<2>::from_data(TensorData::new(logits, [rows, vocab]), &plain);
+        let (losses, gradient) = logit_losses(logits, &targets, 13.0);
+        assert_close(&values(losses.clone()), &expected[0], "losses");
+        assert_close(&values(gradient), &expected[1], "the gradient of logits");
+        let total = expected[0].iter().sum::<f32>() / 13.0;
+        assert_close(
+            &values(Tensor::<1>::from_dispatch(Dispatch::cube_total(losses.into_dispatch(), 1.0 / 13.0))),
+            &[total],
+            "the total",
+        );
+    }
+}
+
+#[test]
+fn a_row_of_logits_with_nan_has_no_loss_and_large_ones_do_not_overflow() {
+    let Some(device) = device() else { return };
+    let device = device.without_autodiff();
+    let logits = Tensor::<2>::from_data([[1.0f32, 2.0], [f32::NAN, 0.0], [1000.0, -1000.0]], &device);
+    let losses = values(logit_losses(logits, &[0, 1, 1], 1.0).0);
+    assert!((losses[0] - 1.313_261_7).abs() < 1e-5 && losses[1].is_nan() && losses[2] == 2000.0, "{losses:?}");
+}
+
+fn step(clip_of_host: f32) -> AdamWStep {
+    AdamWStep {
+        learning_rate: 0.01,
+        beta1: 0.9,
+        beta2: 0.95,
+        epsilon: 1e-8,
+        weight_decay: 0.1,
+        gradient_scale: clip_of_host,
+        step: 3,
+    }
+}
+
+/// A norm, clipping by it and a step, against the formulas of the host; and a norm that is not finite.
+#[test]
+fn the_optimizer_agrees_and_leaves_the_weights_alone_after_a_divergence() {
+    let Some(device) = device() else { return };
+    let device = device.without_autodiff();
+    let lengths = [1usize, 300, 70_001];
+    let on_device = |values: &[f32]| Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device);
+    let gradients: Vec<Vec<f32>> = lengths.iter().map(|len| normal(*len, *len as u64)).collect();
+    let expected_norm = gradients.iter().map(|gradient| sum_squares(gradient)).sum::<f64>().sqrt();
+
+    let places = lengths.map(sums_of);
+    let mut sums = Tensor::<1>::zeros([places.iter().sum::<usize>()], &device);
+    for (index, gradient) in gradients.iter().enumerate() {
+        sums = squares(sums, on_device(gradient), places[..index].iter().sum());
+    }
+    let norm = root(sums);
+    assert!((f64::from(values(norm.clone())[0]) / expected_norm - 1.0).abs() < 1e-6);
+
+    let infinite = on_device(&[f32::INFINITY]);
+    for gradient in &gradients {
+        let (mut parameter, mut first) = (normal(gradient.len(), 7), normal(gradient.len(), 8));
+        let mut second: Vec<f32> = normal(gradient.len(), 9).iter().map(|x| x * x).collect();
+        let before = [&parameter, &first, &second].map(Clone::clone);
+        let run = |norm: Tensor<1>| {
+            let moments = [on_device(&before[1]), on_device(&before[2])];
+            let kept = on_device(&before[0]);
+            let (parameter, [first, second]) = adamw(kept.clone(), on_device(gradient), moments, norm, step(0.0), 1.0);
+            assert_eq!(values(kept), before[0], "what somebody else has is not written to");
+            [parameter, first, second].map(values)
+        };
+        assert_eq!(run(infinite.clone()), before);
+        assert_eq!(run(on_device(&[f32::NAN])), before);
+        let found = run(norm.clone());
+        let scale = (1.0 / (expected_norm + 1e-6)) as f32;
+        adamw_update(&mut parameter, gradient, &mut first, &mut second, step(scale));
+        for (found, expected) in found.iter().zip([&parameter, &first, &second]) {
+            assert_close(found, expected, "AdamW");
+        }
+    }
+}
+
+#[test]
+fn products_agree() {
+    let Some(device) = device() else { return };
+    let shapes = [[5, 12], [7, 12], [5, 7]];
+    compare(
+        "linear_add",
+        &device,
+        shapes,
+        [],
+        |[x, weight, residual], []| linear_add(x, weight, residual, Precision::F32),
+        |[x, weight, residual], []| portable::linear_add(x, weight, residual, Precision::F32),
+    );
+}
+
+/// Logits in parts of three rows, the last of one row, against the whole.
+#[test]
+fn the_loss_in_parts_agrees() {
+    let Some(device) = device() else { return };
+    let (rows, width, vocab) = (7, 12, 5);
+    let targets = [0, -1, 2, 3, 4, 1, -1];
+    compare(
+        "cross_entropy in parts",
+        &device,
+        [[rows, width], [vocab, width]],
+        [],
+        |[x, weight], []| {
+            let shape = LossShape { part: 3, ..tensors::loss_shape(&x, &weight, 13.0, Precision::F32) };
+            tensors::cross_entropy_of(x, weight, &targets, shape).reshape([1, 1])
+        },
+        |[x, weight], []| portable::cross_entropy(x, weight, &targets, 13.0, Precision::F32).reshape([1, 1]),
+    );
+}
+
+/// Half as wide elements and f32 inside: the outputs and gradients of f32 rounded, for what bf16 uses on other devices.
+#[test]
+fn sixteen_bit_elements_agree_within_their_rounding() {
+    let Some(device) = device() else { return };
+    if !device.supports_dtype(DType::F16) {
+        return eprintln!("skipped: this device has no f16");
+    }
+    let layout = HeadLayout { heads: 4, kv_heads: 2, head_dim: 10 };
+    let context = context(2, 40, layout, &[13]);
+    let widths = [[80, layout.width()]];
+    let expected = run(&device, widths, [10, 10], |[x], [query, key]| {
+        let mixed = attention(qk_norm(x, query, key, layout, 1e-6), &context);
+        tensors::activated(mixed, Activation::SwiGlu)
+    });
+    let found = run(&device, widths, [10, 10], |[x], [query, key]| {
+        let mixed = attention(qk_norm(x.cast(DType::F16), query, key, layout, 1e-6), &context);
+        tensors::activated(mixed, Activation::SwiGlu).cast(DType::F32)
+    });
+    for (found, expected) in found.iter().zip(&expected) {
+        let scale = expected.iter().fold(0f32, |scale, x| scale.max(x.abs()));
+        assert!(found != expected);
+        assert!(found.iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-2 * scale));
+    }
+}
+
+#[test]
+fn embedding_agrees_when_ids_repeat_and_rows_are_wide() {
+    let Some(device) = device() else { return };
+    let mut rng = Rng::new(4);
+    let ids: Vec<i32> = (0..300).map(|_| rng.below(7) as i32).collect();
+    let of = |weight: &Tensor<2>| Tensor::<1, Int>::from_data(TensorData::new(ids.clone(), [300]), &weight.device());
+    compare(
+        "embedding",
+        &device,
+        [[10, 270]],
+        [],
+        |[weight], []| embedding(weight.clone(), of(&weight)),
+        |[weight], []| portable::embedding(weight.clone(), of(&weight)),
+    );
+}
