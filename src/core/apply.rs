@@ -163,7 +163,12 @@ fn expanded(state: &mut RunState, i: StepIndex) {
 }
 
 fn fail(state: &mut RunState, i: StepIndex, failure: &Failure) {
+    let left = state.awaited_signal(i).map(str::to_owned);
     state.set(i, StepState::Failed(failure.clone()));
+    if let Some(name) = left {
+        // A signal that woke this step too late is for the next one.
+        state.wake_for(&name);
+    }
     ended(state, i);
 }
 

@@ -268,11 +268,26 @@ impl RunState {
 
     /// Keeps a signal, for the first step that waits for it.
     pub(super) fn add_signal(&mut self, signal: Signal) {
-        let waits = |i: StepIndex| matches!(&self.steps[i].state, StepState::Waiting(Wait::Signal { name }) if *name == signal.name);
-        if let Some(&i) = self.waiting.iter().find(|&&i| waits(i) && !self.due.contains(&i)) {
+        let name = signal.name.clone();
+        self.signals.push_back(signal);
+        self.wake_for(&name);
+    }
+
+    /// If a signal of this name is there, the first step that sleeps until one comes is due.
+    pub(super) fn wake_for(&mut self, name: &str) {
+        let waits = |i: StepIndex| self.awaited_signal(i) == Some(name) && !self.due.contains(&i);
+        if self.signal(name).is_some()
+            && let Some(&i) = self.waiting.iter().find(|&&i| waits(i))
+        {
             self.due.insert(i);
         }
-        self.signals.push_back(signal);
+    }
+
+    pub(super) fn awaited_signal(&self, i: StepIndex) -> Option<&str> {
+        match &self.steps[i].state {
+            StepState::Waiting(Wait::Signal { name }) => Some(name),
+            _ => None,
+        }
     }
 
     /// A step waits from now on; for a signal that has come already, not for long.
@@ -287,8 +302,8 @@ impl RunState {
 
     /// A step that waited for a signal has the oldest one of that name.
     pub(super) fn take_signal(&mut self, i: StepIndex) {
-        if let StepState::Waiting(Wait::Signal { name }) = &self.steps[i].state
-            && let Some(oldest) = self.signals.iter().position(|signal| signal.name == *name)
+        if let Some(name) = self.awaited_signal(i)
+            && let Some(oldest) = self.signals.iter().position(|signal| signal.name == name)
         {
             self.signals.remove(oldest);
         }

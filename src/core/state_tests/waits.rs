@@ -57,6 +57,20 @@ fn a_signal_is_kept_until_a_step_waits_for_it_and_taken_once() {
 }
 
 #[test]
+fn a_signal_that_comes_too_late_for_one_step_is_for_the_next() {
+    let mut late = step("a", &[]);
+    late.timeout.schedule_to_close = Some(Duration::from_secs(200));
+    let mut world = world(vec![late, step("b", &[])]);
+    for id in ["a", "b"] {
+        world.tell(Command::Wait { step: id.into(), wait: Wait::Signal { name: "go".into() } });
+    }
+    world.wait(201);
+    world.tell(Command::Signal { name: "go".into(), payload: 1.into() });
+    assert_eq!(world.statuses[&"a".into()], StepStatus::Failed);
+    assert_eq!(world.taken["go"], [1]);
+}
+
+#[test]
 fn restored_signals_wake_as_many_steps_as_there_are() {
     let mut world = world(vec![step("a", &[]), step("b", &[]), step("c", &[])]);
     for id in ["a", "b", "c"] {
