@@ -139,7 +139,7 @@ fn pairs_hold_the_rounded_operands_in_the_order_of_the_sums() {
         let operands = Operands::random(shape);
         for (a, b) in operands.views() {
             let mut left = vec![f32::NAN; Form::Pairs.left_len(a, a.rows(), b.columns(), a.columns())];
-            let mut right = vec![f32::NAN; Form::Pairs.right_len(b, b.columns(), b.rows())];
+            let mut right = vec![f32::NAN; Form::Pairs.right_len(b.columns(), b.rows())];
             Form::Pairs.copy_left(&mut left, a);
             Form::Pairs.copy_right(&mut right, b);
             let (rows, depth) = (Form::Pairs.left(&left, a), Form::Pairs.depth(b.rows()));

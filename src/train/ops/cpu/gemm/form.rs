@@ -1,11 +1,11 @@
-//! What the tiles of a product read: operands as they are, or copies that are rounded.
+//! What the tiles of a product of all threads read: copies of operands, rounded or not, or left operands as they are.
 
 use super::View;
 use super::bf16::{self, pairs};
 use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
 use super::pack::{pack_left, pack_right};
 use super::pair_products;
-use super::product::{left_operand, packs_left, packs_right, right_operand};
+use super::product::{left_operand, packs_left};
 use super::tile::{Product, multiply};
 use crate::train::ops::simd::Instructions;
 use crate::train::precision::Precision;
@@ -43,10 +43,9 @@ impl Form {
         if copied { panels_len(part, TILE_ROWS, self.depth(inner)) } else { 0 }
     }
 
-    /// Elements of the copy of `part` columns of a right operand; 0 when it is read where it lies.
-    pub fn right_len(self, view: View<'_>, part: usize, inner: usize) -> usize {
-        let copied = self != Form::Plain || packs_right(view);
-        if copied { panels_len(part, TILE_COLUMNS, self.depth(inner)) } else { 0 }
+    /// Elements of the copy of so many columns of a right operand.
+    pub fn right_len(self, columns: usize, inner: usize) -> usize {
+        panels_len(columns, TILE_COLUMNS, self.depth(inner))
     }
 
     /// Writes the copy of a left operand, or of some panels of it.
@@ -101,14 +100,16 @@ impl Form {
         self.left(copy, view)
     }
 
-    /// A right operand, copied into `room` if it must be.
-    pub fn right_operand<'a>(self, view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
-        if self == Form::Plain {
-            return right_operand(view, room);
-        }
-        let copy = &mut room[..self.right_len(view, view.columns(), view.rows())];
+    /// A right operand, copied into `room`.
+    pub fn right_operand<'a>(self, view: View<'_>, room: &'a mut [f32]) -> Right<'a> {
+        let copy = &mut room[..self.right_len(view.columns(), view.rows())];
         self.copy_right(copy, view);
-        Right::packed(copy, view.columns(), self.depth(view.rows()))
+        self.right(copy, view.columns(), view.rows())
+    }
+
+    /// The right operand of so many columns that [`Form::copy_right`] has copied.
+    pub fn right(self, copy: &[f32], columns: usize, inner: usize) -> Right<'_> {
+        Right::packed(copy, columns, self.depth(inner))
     }
 
     /// Computes a product of operands in this form.

@@ -8,7 +8,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 
 use super::form::Form;
-use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS};
+use super::operand::{Left, TILE_COLUMNS, TILE_ROWS};
 use super::product::{inner_blocks, with_scratch};
 use super::target::Source;
 use super::tile::Product;
@@ -142,7 +142,7 @@ impl<'a> Split<'a> {
     /// Elements of the packed shared operand; none when it is read where it lies.
     fn shared_len(&self, inner: usize) -> usize {
         match self.axis {
-            Axis::Rows => self.form.right_len(self.b, self.b.columns(), inner),
+            Axis::Rows => self.form.right_len(self.b.columns(), inner),
             Axis::Columns => self.form.left_len(self.a, self.a.rows(), self.b.columns(), inner),
         }
     }
@@ -184,10 +184,7 @@ impl<'a> Split<'a> {
                 shared = rest;
                 let (left, right) = match self.axis {
                     Axis::Rows => {
-                        let right = self.b.part(block.clone(), 0..self.b.columns());
-                        let right = Right::of(right).filter(|_| packed.is_empty());
-                        let depth = self.form.depth(block.len());
-                        let right = right.unwrap_or_else(|| Right::packed(packed, self.b.columns(), depth));
+                        let right = self.form.right(packed, self.b.columns(), block.len());
                         let left = self.a.part(part.clone(), block.clone());
                         (self.form.left_operand(left, self.b.columns(), room), right)
                     }
@@ -215,7 +212,7 @@ impl<'a> Split<'a> {
     fn own_len(&self, part: usize, inner: usize) -> usize {
         match self.axis {
             Axis::Rows => self.form.left_len(self.a, part, self.b.columns(), inner),
-            Axis::Columns => self.form.right_len(self.b, part, inner),
+            Axis::Columns => self.form.right_len(part, inner),
         }
     }
 }

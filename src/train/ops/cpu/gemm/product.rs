@@ -45,12 +45,6 @@ pub fn packs_left(view: View<'_>, columns: usize) -> bool {
     if step == 1 { next.is_multiple_of(PAGE) && columns > PAGE / 4 } else { columns > 2 * TILE_COLUMNS }
 }
 
-/// Whether a right operand is copied: its rows are not those of the matrix, fill no panel, or do not begin
-/// with a cache line.
-pub fn packs_right(view: View<'_>) -> bool {
-    Right::of(view).is_none_or(|right| !right.is_aligned() || right.step().is_multiple_of(PAGE))
-}
-
 /// The left operand for tiles of so many columns, packed into `room` if that is faster.
 pub fn left_operand<'a>(view: View<'a>, columns: usize, room: &'a mut [f32]) -> Left<'a> {
     if !packs_left(view, columns) {
@@ -61,16 +55,15 @@ pub fn left_operand<'a>(view: View<'a>, columns: usize, room: &'a mut [f32]) -> 
     Left::packed(room, view.rows(), view.columns())
 }
 
-/// The right operand for tiles, packed into `room` if it must be.
-pub fn right_operand<'a>(view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
-    if !packs_right(view)
-        && let Some(right) = Right::of(view)
-    {
-        return right;
-    }
-    let room = &mut room[..panels_len(view.columns(), TILE_COLUMNS, view.rows())];
-    pack_right(room, view);
-    Right::packed(room, view.columns(), view.rows())
+/// The right operand for tiles, packed into `room` if its rows are not those of the matrix, fill no panel, do not begin
+/// with a cache line, or share one set of the first cache.
+fn right_operand<'a>(view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
+    let in_place = Right::of(view).filter(|right| right.is_aligned() && !right.step().is_multiple_of(PAGE));
+    in_place.unwrap_or_else(|| {
+        let room = &mut room[..panels_len(view.columns(), TILE_COLUMNS, view.rows())];
+        pack_right(room, view);
+        Right::packed(room, view.columns(), view.rows())
+    })
 }
 
 /// `out = scale * a b` or `out += scale * a b` on this thread; `out` is row-major without gaps.
@@ -97,8 +90,7 @@ pub unsafe fn product_into(out: Target, a: View<'_>, b: View<'_>, scale: f32, ou
     let (rows, columns, inner) = (a.rows(), b.columns(), a.columns());
     let longest = INNER.min(inner);
     let left_len = if packs_left(a, columns) { panels_len(rows, TILE_ROWS, longest) } else { 0 };
-    let right_len = if packs_right(b) { panels_len(columns, TILE_COLUMNS, longest) } else { 0 };
-    with_scratch([left_len, right_len], |[left_room, right_room]| {
+    with_scratch([left_len, panels_len(columns, TILE_COLUMNS, longest)], |[left_room, right_room]| {
         for (index, block) in inner_blocks(inner).enumerate() {
             let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
             let left = left_operand(a.part(0..rows, block.clone()), columns, left_room);

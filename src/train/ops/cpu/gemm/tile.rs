@@ -3,7 +3,7 @@
 //! Each element is one chain of fused multiply-adds over the inner index, in order. So neither the
 //! tile's shape nor the instruction set nor the thread that computes it changes a bit.
 
-use super::operand::{Left, Right, TILE_COLUMNS};
+use super::operand::{LINE, Left, Right, TILE_COLUMNS};
 use super::target::{Source, Target};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
@@ -105,12 +105,23 @@ impl Tile<'_> {
         for i in 0..R {
             prefetch(self.product.target.at(self.row + i, self.column), 2 * V::LANES);
         }
+        // A packed operand is in the cache; later columns find in it what the first ones have read.
+        let lines = if next != 1 && self.column == 0 { left.inner() / LINE_LEN } else { 0 };
+        let ahead = Ahead { from: from.wrapping_add(R * next), next, lines };
+        let streams = Streams::<R> {
+            quads: std::array::from_fn(|quad| from.wrapping_add(4 * quad * next)),
+            next,
+            left_step: step,
+            right: right.at(self.column),
+            right_step: right.step(),
+        };
         // SAFETY: the caller's promise; packed or not, a whole tile of columns is readable.
         unsafe {
+            // The distance of packed rows is known to the compiler.
             let sums = if next == 1 {
-                sums::<V, R>(from, step, 1, right.at(self.column), right.step(), left.inner())
+                sums::<V, R>(Streams { next: 1, ..streams }, left.inner(), ahead)
             } else {
-                sums::<V, R>(from, step, next, right.at(self.column), right.step(), left.inner())
+                sums::<V, R>(streams, left.inner(), ahead)
             };
             if self.width == 2 * V::LANES {
                 self.finish(sums);
@@ -165,38 +176,76 @@ impl Tile<'_> {
     }
 }
 
-/// Sums over the inner index of `R` rows, `next` apart on the left, and two vectors of columns.
+/// Rows of a left operand that are read where they lie, as far as the next tile needs them. Each is a stream of its own
+/// and too short for the processor to see coming; the first columns to be computed wait for memory otherwise.
+#[derive(Clone, Copy)]
+struct Ahead {
+    from: *const f32,
+    /// From a row to the next.
+    next: usize,
+    /// Cache lines of each row.
+    lines: usize,
+}
+
+/// Elements of a cache line, and inner indices during which one of each row is asked for.
+const LINE_LEN: usize = LINE / size_of::<f32>();
+
+/// The operands of some sums, at an inner index.
+struct Streams<const R: usize> {
+    /// The rows by fours, `next` apart.
+    quads: [*const f32; 3],
+    next: usize,
+    left_step: usize,
+    right: *const f32,
+    right_step: usize,
+}
+
+/// Sums over the inner index of `R` rows on the left and two vectors of columns.
 ///
 /// # Safety
-/// This is compiled for the instructions of `V`, and the operands reach as far as that.
+/// This is compiled for the instructions of `V`, and the operands have `inner` inner indices from here on.
 #[inline(always)]
-unsafe fn sums<V: Vector, const R: usize>(
-    left: *const f32,
-    left_step: usize,
-    next: usize,
-    mut right: *const f32,
-    right_step: usize,
-    inner: usize,
-) -> [[V; 2]; R] {
-    // SAFETY: the caller's promise.
+unsafe fn sums<V: Vector, const R: usize>(mut streams: Streams<R>, inner: usize, mut ahead: Ahead) -> [[V; 2]; R] {
+    // SAFETY: the caller's promise; what is asked for ahead may be any address.
     unsafe {
         let mut sums = [[V::splat(0.0); 2]; R];
-        let mut quads: [*const f32; 3] = std::array::from_fn(|quad| left.wrapping_add(4 * quad * next));
-        if next != 1 {
+        if streams.next != 1 {
             // Otherwise the compiler finds each row's address from the last one's, which takes longer than the sums.
-            quads = std::hint::black_box(quads);
+            streams.quads = std::hint::black_box(streams.quads);
         }
-        for _ in 0..inner {
-            let columns = [V::load(right), V::load(right.add(V::LANES))];
-            for i in 0..R {
-                let row = V::splat(*quads[i / 4].add(i % 4 * next));
-                for half in 0..2 {
-                    sums[i][half] = row.add_product(columns[half], sums[i][half]);
-                }
+        for _ in 0..ahead.lines {
+            for _ in 0..LINE_LEN {
+                streams.add_to::<V>(&mut sums);
+                prefetch(ahead.from, 1);
+                ahead.from = ahead.from.wrapping_add(ahead.next);
             }
-            quads = quads.map(|quad| quad.wrapping_add(left_step));
-            right = right.wrapping_add(right_step);
+            ahead.from = ahead.from.wrapping_add(LINE_LEN).wrapping_sub(LINE_LEN * ahead.next);
+        }
+        for _ in LINE_LEN * ahead.lines..inner {
+            streams.add_to::<V>(&mut sums);
         }
         sums
+    }
+}
+
+impl<const R: usize> Streams<R> {
+    /// Adds the products of one inner index, and goes on to the next.
+    ///
+    /// # Safety
+    /// This is compiled for the instructions of `V`, and the operands have this inner index.
+    #[inline(always)]
+    unsafe fn add_to<V: Vector>(&mut self, sums: &mut [[V; 2]; R]) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            let columns = [V::load(self.right), V::load(self.right.add(V::LANES))];
+            for (i, sums) in sums.iter_mut().enumerate() {
+                let row = V::splat(*self.quads[i / 4].add(i % 4 * self.next));
+                for (sum, column) in sums.iter_mut().zip(columns) {
+                    *sum = row.add_product(column, *sum);
+                }
+            }
+        }
+        self.quads = self.quads.map(|quad| quad.wrapping_add(self.left_step));
+        self.right = self.right.wrapping_add(self.right_step);
     }
 }
