@@ -50,20 +50,22 @@ pub fn attention(qkv: &[f32], context: &AttentionContext) -> Attended {
         for (head, scales) in task.query_heads(context).zip(scales.chunks_exact_mut(context.seq)) {
             let queries = inputs.rotated(&mut room.queries, head * layout.head_dim);
             for block in inputs.blocks(0..context.seq) {
-                let (rows, columns) = (block.rows(), block.columns());
-                let scores = aligned(&mut room.scores, rows * columns);
-                let score = inputs.score(queries, &room.keys_across, block);
-                packed_product(scores, score.0, score.1, inputs.scale, Output::Overwrite);
+                let (rows, columns, stride) = (block.rows(), block.columns(), block.stride());
+                let scores = aligned(&mut room.scores, rows * stride);
+                let (score, keys) = inputs.score(queries, &room.keys_across, block);
+                let to_scores = Target::new(scores, stride);
+                // SAFETY: `scores` is ours alone and has as many rows and at least as many columns.
+                unsafe { packed_product_into(to_scores, score, keys, inputs.scale, Output::Overwrite) }
                 let (scales, starts) = (&mut scales[block.range()], &inputs.starts[block.range()]);
                 exponentials(scores, scales, starts, block);
 
                 let mixed = aligned(&mut room.mixed, rows * layout.head_dim);
                 let values = room.values.operand().part(block.visible..block.last, 0..layout.head_dim);
-                packed_product(mixed, View::new(scores, rows, columns), values, 1.0, Output::Overwrite);
+                packed_product(mixed, View::strided(scores, rows, columns, stride), values, 1.0, Output::Overwrite);
                 scale_rows(mixed, scales);
                 let place = target.offset(task.row * context.seq + block.first, head * layout.head_dim);
                 // SAFETY: these rows and the columns of this head are written by this task only.
-                unsafe { copy_rows(place, mixed, layout.head_dim) }
+                unsafe { HeadRows::new(place, layout.head_dim) }.write_all(mixed);
             }
         }
     };
@@ -93,15 +95,16 @@ pub fn attention_backward(
         for (head, scales) in task.query_heads(context).zip(scales.chunks_exact(context.seq)) {
             let [out, dout] = [out, upstream].map(|matrix| inputs.head_of(matrix, head));
             inputs.add_head(room, HeadOutput { out, dout, scales }, head);
-            let dqueries = aligned(&mut room.dqueries, len);
             // SAFETY: these rows and the columns of this query head are written by this task only.
-            unsafe { rotate_back(place.offset(0, head * layout.head_dim), dqueries, &context.rope) }
+            let out = unsafe { HeadRows::new(place.offset(0, head * layout.head_dim), layout.head_dim) };
+            rotate_back(out, aligned(&mut room.dqueries, len), &context.rope);
         }
         let (dkeys, dvalues) = (aligned(&mut room.dkeys, len), aligned(&mut room.dvalues, len));
         // SAFETY: these rows and the key columns of this head are written by this task only.
-        unsafe { rotate_back(place.offset(0, inputs.key_column()), dkeys, &context.rope) }
+        let out = unsafe { HeadRows::new(place.offset(0, inputs.key_column()), layout.head_dim) };
+        rotate_back(out, dkeys, &context.rope);
         // SAFETY: these rows and the value columns of this head are written by this task only.
-        unsafe { copy_rows(place.offset(0, inputs.value_column()), dvalues, layout.head_dim) }
+        unsafe { HeadRows::new(place.offset(0, inputs.value_column()), layout.head_dim) }.write_all(dvalues);
     };
     // SAFETY: tasks write each row and the columns of queries, keys and values, which are all.
     unsafe { each_task(context, layout.width(), scales_of_tasks, work) }
@@ -193,6 +196,12 @@ impl Block {
 
     fn columns(self) -> usize {
         self.last - self.visible
+    }
+
+    /// From a row of scores to the next: whole vectors, and a cache line more, as rows that are a power of two apart
+    /// share the same few places of the first cache.
+    fn stride(self) -> usize {
+        self.columns().next_multiple_of(LANES) + LANES
     }
 }
 
@@ -291,15 +300,16 @@ impl<'a> Inputs<'a> {
         for first in (0..seq).step_by(PAIR) {
             let pair = self.block(first..seq.min(first + PAIR));
             let (rows, columns) = (pair.rows(), pair.columns());
-            let weights = aligned(&mut room.scores, rows * columns);
-            let dscores = aligned(&mut room.dscores, rows * columns);
+            let stride = pair.stride();
+            let weights = aligned(&mut room.scores, rows * stride);
+            let dscores = aligned(&mut room.dscores, rows * stride);
             for block in self.blocks(pair.range()).map(|block| Block { visible: pair.visible, ..block }) {
-                let part = (block.first - pair.first) * columns..(block.last - pair.first) * columns;
+                let part = (block.first - pair.first) * stride..(block.last - pair.first) * stride;
                 let (weights, dscores) = (&mut weights[part.clone()], &mut dscores[part]);
                 let (queries, keys_across) = self.score(queries, &room.keys_across, block);
                 let values = room.values.operand().part(0..head_dim, block.visible..block.last);
                 let dout = given.dout.part(block.range(), 0..head_dim);
-                let [to_weights, to_dscores] = [&mut *weights, &mut *dscores].map(|out| Target::new(out, columns));
+                let [to_weights, to_dscores] = [&mut *weights, &mut *dscores].map(|out| Target::new(out, stride));
                 // SAFETY: `weights` and `dscores` are ours alone and have as many rows and at least as many columns.
                 unsafe {
                     packed_product_into(to_weights, queries, keys_across, self.scale, Output::Overwrite);
@@ -309,41 +319,47 @@ impl<'a> Inputs<'a> {
                 let scales = &given.scales[block.range()];
                 softmax_backward(weights, dscores, out, dout, scales, &self.starts[block.range()], block);
 
-                let dscores = View::strided(dscores, block.rows(), block.columns(), columns);
+                let dscores = View::strided(dscores, block.rows(), block.columns(), stride);
                 let keys = View::new(&keys[block.visible * head_dim..], block.columns(), head_dim);
                 let dqueries = &mut dqueries[block.first * head_dim..block.last * head_dim];
                 product(dqueries, dscores, keys, self.scale, Output::Overwrite);
             }
             let visible = pair.visible * head_dim..pair.last * head_dim;
             let dout = given.dout.part(pair.range(), 0..head_dim);
-            let weights = View::new(weights, rows, columns).transposed();
+            let weights = View::strided(weights, rows, columns, stride).transposed();
             product(&mut dvalues[visible.clone()], weights, dout, 1.0, Output::Add);
             let queries = View::new(&queries[pair.first * head_dim..], rows, head_dim);
-            let dscores = View::new(dscores, rows, columns).transposed();
+            let dscores = View::strided(dscores, rows, columns, stride).transposed();
             product(&mut dkeys[visible], dscores, queries, self.scale, Output::Add);
         }
     }
 }
 
-/// Writes a gradient of rotated vectors, turned back, to rows of a matrix.
-///
-/// # Safety
-/// `[seq, head_dim]` elements at `place` are valid for writes and used by no one else meanwhile.
-unsafe fn rotate_back(place: Target, gradient: &mut [f32], rope: &RopeTable) {
-    rotate_inverse(gradient, rope);
-    // SAFETY: the caller's promise.
-    unsafe { copy_rows(place, gradient, 2 * rope.half) }
+/// Rows of one head in a matrix that a task fills.
+struct HeadRows {
+    place: Target,
+    width: usize,
 }
 
-/// Copies rows of `width` elements to rows of a matrix.
-///
-/// # Safety
-/// As many rows of `width` elements at `place` are valid for writes and used by no one else meanwhile.
-unsafe fn copy_rows(place: Target, rows: &[f32], width: usize) {
-    for (index, row) in rows.chunks_exact(width).enumerate() {
-        prefetch(place.at(index + AHEAD, 0), width);
-        // SAFETY: the caller's promise; `row` lies in another allocation.
-        unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), place.at(index, 0), width) }
+impl HeadRows {
+    /// # Safety
+    /// `width` elements of each row that is written are valid for writes and used by no one else meanwhile.
+    unsafe fn new(place: Target, width: usize) -> Self {
+        HeadRows { place, width }
+    }
+
+    #[inline(always)]
+    fn write(&mut self, index: usize, row: &[f32]) {
+        assert_eq!(row.len(), self.width, "a whole row");
+        prefetch(self.place.at(index + AHEAD, 0), self.width);
+        // SAFETY: the promise of `new`; `row` lies in another allocation.
+        unsafe { std::ptr::copy_nonoverlapping(row.as_ptr(), self.place.at(index, 0), row.len()) }
+    }
+
+    fn write_all(mut self, rows: &[f32]) {
+        for (index, row) in rows.chunks_exact(self.width).enumerate() {
+            self.write(index, row);
+        }
     }
 }
 
@@ -359,12 +375,13 @@ kernel! {
 }
 
 kernel! {
-    /// The inverse, and so the transpose, of [`rotate`], in place.
-    fn rotate_inverse<'a>(rows: &'a mut [f32], rope: &'a RopeTable) -> () {
+    /// The inverse, and so the transpose, of [`rotate`].
+    fn rotate_back<'a>(out: HeadRows, rows: &'a [f32], rope: &'a RopeTable) -> () {
+        let mut out = out;
         let mut turned = vec![0.0; 2 * rope.half];
-        for (position, row) in rows.chunks_exact_mut(2 * rope.half).enumerate() {
+        for (position, row) in rows.chunks_exact(2 * rope.half).enumerate() {
             rotate_row::<true>(&mut turned, row, rope.at(position));
-            row.copy_from_slice(&turned);
+            out.write(position, &turned);
         }
     }
 }
@@ -413,17 +430,13 @@ kernel! {
         starts: &'a [u32],
         block: Block,
     ) -> () {
-        let rows = scores.chunks_exact_mut(block.columns()).zip(scales).zip(starts);
+        let rows = scores.chunks_exact_mut(block.stride()).zip(scales).zip(starts);
         for (index, ((row, scale), start)) in rows.enumerate() {
             let seen = seen(*start, block, index);
-            row[..seen.start].fill(0.0);
-            row[seen.end..].fill(0.0);
-
-            let (blocks, tail) = row[seen].as_chunks_mut::<LANES>();
-            let last = &mut [f32::NEG_INFINITY; LANES];
-            last[..tail.len()].copy_from_slice(tail);
+            let blocks = touched(row, &seen);
+            mask(blocks, &seen, f32::NEG_INFINITY);
             // Four at a time: each waits for the one before it.
-            let mut lanes = [*last; 4];
+            let mut lanes = [[f32::NEG_INFINITY; LANES]; 4];
             let (fours, rest) = blocks.as_chunks::<4>();
             for four in fours {
                 for (lanes, block) in lanes.iter_mut().zip(four) {
@@ -436,21 +449,44 @@ kernel! {
             let [a, b, c, d] = lanes;
             let maximum = fold_lanes(maxima(maxima(a, b), maxima(c, d)), |x, y| if y > x { y } else { x });
 
+            // What is not seen adds e^-87 at most, nothing beside the 1 of the maximum.
             let mut sums = [0.0f32; LANES];
-            for block in blocks {
+            for block in &mut *blocks {
                 for lane in 0..LANES {
                     block[lane] = exp(block[lane] - maximum);
                     sums[lane] += block[lane];
                 }
             }
-            // As a whole block: one by one they would take as long as the rest of the row.
-            for lane in 0..LANES {
-                let value = exp(last[lane] - maximum);
-                last[lane] = if lane < tail.len() { value } else { 0.0 };
-                sums[lane] += last[lane];
-            }
-            tail.copy_from_slice(&last[..tail.len()]);
+            mask(blocks, &seen, 0.0);
             *scale = SoftmaxScale { maximum, inverse: 1.0 / sum_lanes(sums) };
+        }
+    }
+}
+
+/// The whole vectors of a row that hold what is seen; the others become 0.
+#[inline(always)]
+fn touched<'m>(row: &'m mut [f32], seen: &Range<usize>) -> &'m mut [[f32; LANES]] {
+    let (before, rest) = row.as_chunks_mut::<LANES>().0.split_at_mut(seen.start / LANES);
+    let (touched, after) = rest.split_at_mut(seen.end.div_ceil(LANES) - seen.start / LANES);
+    for block in before.iter_mut().chain(after) {
+        *block = [0.0; LANES];
+    }
+    touched
+}
+
+/// Replaces what is not seen in the first and the last vector of those that [`touched`] gives.
+#[inline(always)]
+fn mask(blocks: &mut [[f32; LANES]], seen: &Range<usize>, value: f32) {
+    let last = (seen.end - 1) % LANES;
+    if let Some(block) = blocks.last_mut() {
+        for lane in 0..LANES {
+            block[lane] = if lane <= last { block[lane] } else { value };
+        }
+    }
+    let first = seen.start % LANES;
+    if let Some(block) = blocks.first_mut() {
+        for lane in 0..LANES {
+            block[lane] = if lane >= first { block[lane] } else { value };
         }
     }
 }
@@ -498,22 +534,12 @@ kernel! {
         for (index, (((row, gradients), start), scale)) in rows.zip(starts).zip(scales).enumerate() {
             let mean = dot(out.row(index, 0, out.columns()), dout.row(index, 0, out.columns()));
             let seen = seen(*start, block, index);
-            for values in [&mut *row, &mut *gradients] {
-                values[..seen.start].fill(0.0);
-                values[seen.end..].fill(0.0);
-            }
-            let (blocks, tail) = row[seen.clone()].as_chunks_mut::<LANES>();
-            let (gradient_blocks, gradient_tail) = gradients[seen].as_chunks_mut::<LANES>();
-            for (scores, gradients) in blocks.iter_mut().zip(gradient_blocks) {
+            let (blocks, gradients) = (touched(row, &seen), touched(gradients, &seen));
+            for (scores, gradients) in blocks.iter_mut().zip(&mut *gradients) {
                 weigh(scores, gradients, *scale, mean);
             }
-            // As a whole block: one by one they would take as long as the rest of the row.
-            let (mut last, mut last_gradients) = ([0.0; LANES], [0.0; LANES]);
-            last[..tail.len()].copy_from_slice(tail);
-            last_gradients[..tail.len()].copy_from_slice(gradient_tail);
-            weigh(&mut last, &mut last_gradients, *scale, mean);
-            tail.copy_from_slice(&last[..tail.len()]);
-            gradient_tail.copy_from_slice(&last_gradients[..tail.len()]);
+            mask(blocks, &seen, 0.0);
+            mask(gradients, &seen, 0.0);
         }
     }
 }
