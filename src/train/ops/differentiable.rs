@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 use std::marker::PhantomData;
 
+use burn::backend::autodiff::NodeId;
 use burn::backend::autodiff::checkpoint::{base::Checkpointer, strategy::CheckpointStrategy};
 use burn::backend::autodiff::grads::Gradients;
 use burn::backend::autodiff::ops::{Backward, Ops, OpsKind};
@@ -49,9 +50,9 @@ where
     }
 }
 
-/// An operation on one tensor whose gradient is sparse: the backward pass adds to what the tensor's
-/// other uses left there, instead of making a second gradient of its size.
-pub trait Accumulating: Send + Debug + 'static {
+/// An operation whose backward pass adds to what other uses of its first input left there, in a pass of its own over
+/// that gradient. Otherwise burn adds both, on one thread and into a third tensor.
+pub trait Accumulating<const N: usize>: Send + Debug + 'static {
     /// Where it runs.
     type Backend: Backend;
     /// What the backward pass needs.
@@ -63,24 +64,26 @@ pub trait Accumulating: Send + Debug + 'static {
     /// What the backward pass needs.
     fn saved(self) -> Self::Saved;
 
-    /// The gradient of the input: `gradient`, if there is one already, and this operation's part.
+    /// Gradients of the inputs, as [`Differentiable::backward`] gives them; that of the first one with `gradient`, if
+    /// there is one already.
     fn accumulate(
         saved: Self::Saved,
         upstream: FloatTensor<Self::Backend>,
+        needed: [bool; N],
         gradient: Option<FloatTensor<Self::Backend>>,
-    ) -> FloatTensor<Self::Backend>;
+    ) -> [Option<FloatTensor<Self::Backend>>; N];
 }
 
-/// As [`record`], for an operation that adds to its input's gradient in place.
-pub fn record_accumulating<C, O>(input: &Tracked<O::Backend>, operation: O) -> Tracked<O::Backend>
+/// As [`record`], for an operation that adds to its first input's gradient.
+pub fn record_accumulating<C, O, const N: usize>(inputs: [&Tracked<O::Backend>; N], operation: O) -> Tracked<O::Backend>
 where
     C: CheckpointStrategy,
-    O: Accumulating,
+    O: Accumulating<N>,
 {
     let step = AccumulatingStep::<O>(PhantomData);
     let output = operation.forward();
-    match step.prepare::<C>([input.node()]).compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => prepared.finish((input.clone(), operation.saved()), output),
+    match step.prepare::<C>(inputs.map(|input| input.node())).compute_bound().stateful() {
+        OpsKind::Tracked(prepared) => prepared.finish((inputs[0].clone(), operation.saved()), output),
         OpsKind::UnTracked(prepared) => prepared.finish(output),
     }
 }
@@ -88,14 +91,16 @@ where
 #[derive(Debug)]
 struct AccumulatingStep<O>(PhantomData<O>);
 
-impl<O: Accumulating> Backward<O::Backend, 1> for AccumulatingStep<O> {
+impl<O: Accumulating<N>, const N: usize> Backward<O::Backend, N> for AccumulatingStep<O> {
     type State = (Tracked<O::Backend>, O::Saved);
 
-    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
+    fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let upstream = gradients.consume::<O::Backend>(&ops.node);
-        let (input, saved) = ops.state;
-        let gradient = gradients.remove::<O::Backend>(&input);
-        gradients.register::<O::Backend>(input.id(), O::accumulate(saved, upstream, gradient));
+        let needed = ops.parents.each_ref().map(Option::is_some);
+        let (first, saved) = ops.state;
+        let gradient = if needed[0] { gradients.remove::<O::Backend>(&first) } else { None };
+        let inputs = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        register::<O::Backend, N>(gradients, inputs, O::accumulate(saved, upstream, needed, gradient));
     }
 }
 
@@ -108,11 +113,19 @@ impl<O: Differentiable<N>, const N: usize> Backward<O::Backend, N> for Step<O> {
     fn backward(self, ops: Ops<O::Saved, N>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
         let upstream = gradients.consume::<O::Backend>(&ops.node);
         let needed = ops.parents.each_ref().map(Option::is_some);
-        let found = O::backward(ops.state, upstream, needed);
-        for (parent, gradient) in ops.parents.into_iter().zip(found) {
-            if let (Some(parent), Some(gradient)) = (parent, gradient) {
-                gradients.register::<O::Backend>(parent.id, gradient);
-            }
+        let inputs = ops.parents.map(|parent| parent.map(|parent| parent.id));
+        register::<O::Backend, N>(gradients, inputs, O::backward(ops.state, upstream, needed));
+    }
+}
+
+fn register<B: Backend, const N: usize>(
+    gradients: &mut Gradients,
+    inputs: [Option<NodeId>; N],
+    found: [Option<FloatTensor<B>>; N],
+) {
+    for (input, gradient) in inputs.into_iter().zip(found) {
+        if let (Some(input), Some(gradient)) = (input, gradient) {
+            gradients.register::<B>(input, gradient);
         }
     }
 }

@@ -211,6 +211,17 @@ fn pairs_agree() {
 
 /// What is computed again has the bits that would have been kept.
 #[test]
+fn a_residual_stream_has_the_gradients_of_all_its_uses() {
+    for (rows, width, hidden) in [(1, 5, 3), (700, 37, 20)] {
+        let shapes = [[rows, width], [hidden, width], [width, hidden]];
+        compare("a block", shapes, [width], |kernels, [x, down, up], [norm]| {
+            let hidden = kernels.norm_linear(x.clone(), norm, down, 1e-5);
+            weighted_sum(kernels.linear_add(hidden, up, x))
+        });
+    }
+}
+
+#[test]
 fn recomputing_changes_no_bit() {
     let (x, weight, residual) = (leaf([130, 64], 1), leaf([40, 64], 2), leaf([130, 40], 3));
     let norm = leaf([64], 4);

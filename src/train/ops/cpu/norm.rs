@@ -15,12 +15,21 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     in_parts(x.len(), step, |part, out| forward_rows(out, &x[part], weight, eps)).0
 }
 
-/// Gradients of [`rms_norm`] for `x` and `weight`, given that of its output.
-pub fn rms_norm_backward(x: &[f32], weight: &[f32], upstream: &[f32], eps: f32) -> (Vec<f32>, Vec<f32>) {
+/// Gradients of [`rms_norm`] for `x`, added to `onto` if that is given, and for `weight`, given that of its output.
+pub fn rms_norm_backward(
+    x: &[f32],
+    weight: &[f32],
+    upstream: &[f32],
+    onto: Option<&[f32]>,
+    eps: f32,
+) -> (Vec<f32>, Vec<f32>) {
     let step = rows_per_task(weight.len()) * weight.len();
     let (dx, partial) = in_parts(x.len(), step, |part, dx| {
         let mut dweight = vec![0.0; weight.len()];
-        backward_rows(dx, &mut dweight, &x[part.clone()], weight, &upstream[part], eps);
+        backward_rows(dx, &mut dweight, &x[part.clone()], weight, &upstream[part.clone()], eps);
+        if let Some(onto) = onto {
+            add(dx, &onto[part]);
+        }
         dweight
     });
     (dx, sum_in_order(weight.len(), &partial))
@@ -103,6 +112,14 @@ kernel! {
             for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
                 *out = x * inverse * weight;
             }
+        }
+    }
+}
+
+kernel! {
+    fn add<'a>(to: &'a mut [f32], values: &'a [f32]) -> () {
+        for (to, value) in to.iter_mut().zip(values) {
+            *to += value;
         }
     }
 }

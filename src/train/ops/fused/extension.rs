@@ -174,7 +174,7 @@ impl FusedOps for Flex {
 
 impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
     fn fused_embedding(weight: FloatTensor<Self>, ids: Arc<[usize]>) -> FloatTensor<Self> {
-        record_accumulating::<C, _>(&weight, Embedding { weight: saved(&weight), ids })
+        record_accumulating::<C, _, _>([&weight], Embedding { weight: saved(&weight), ids })
     }
 
     fn fused_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, eps: f32) -> FloatTensor<Self> {
@@ -231,7 +231,10 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         precision: Precision,
     ) -> FloatTensor<Self> {
         let norm = RmsNorm { x: saved(&x), weight: saved(&norm_weight), eps };
-        record::<C, _, _>([&x, &norm_weight, &weight], NormLinear { norm, weight: saved(&weight), precision })
+        record_accumulating::<C, _, _>(
+            [&x, &norm_weight, &weight],
+            NormLinear { norm, weight: saved(&weight), precision },
+        )
     }
 
     fn fused_activated_linear(

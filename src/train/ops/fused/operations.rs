@@ -79,10 +79,16 @@ impl Differentiable<2> for RmsNorm {
     }
 
     fn backward(saved: Self, upstream: FlexTensor, _needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let upstream = Host::new(upstream);
-        let (x, weight) = (saved.x.values(), saved.weight.values());
-        let (dx, dweight) = norm::rms_norm_backward(x, weight, upstream.values(), saved.eps);
-        [Some(tensor(dx, saved.x.shape())), Some(tensor(dweight, saved.weight.shape()))]
+        saved.gradients(&Host::new(upstream), None).map(Some)
+    }
+}
+
+impl RmsNorm {
+    /// Of `x`, with what there is of it already, and of the weight.
+    pub fn gradients(&self, upstream: &Host, onto: Option<&Host>) -> [FlexTensor; 2] {
+        let (x, weight) = (self.x.values(), self.weight.values());
+        let (dx, dweight) = norm::rms_norm_backward(x, weight, upstream.values(), onto.map(Host::values), self.eps);
+        [tensor(dx, self.x.shape()), tensor(dweight, self.weight.shape())]
     }
 }
 
@@ -252,7 +258,7 @@ pub struct Embedding {
     pub ids: Arc<[usize]>,
 }
 
-impl Accumulating for Embedding {
+impl Accumulating<1> for Embedding {
     type Backend = Flex;
     /// Rows and columns of the weight, and the ids.
     type Saved = (usize, usize, Arc<[usize]>);
@@ -267,12 +273,17 @@ impl Accumulating for Embedding {
         (rows, width, self.ids)
     }
 
-    fn accumulate(saved: Self::Saved, upstream: FlexTensor, gradient: Option<FlexTensor>) -> FlexTensor {
+    fn accumulate(
+        saved: Self::Saved,
+        upstream: FlexTensor,
+        _needed: [bool; 1],
+        gradient: Option<FlexTensor>,
+    ) -> [Option<FlexTensor>; 1] {
         let (rows, width, ids) = saved;
         let gradient = gradient.map(|gradient| gradient.to_contiguous());
         let mut gradient = gradient.unwrap_or_else(|| tensor(vec![0.0; rows * width], [rows, width]));
         embedding::add_rows(gradient.storage_mut(), &ids, width, Host::new(upstream).values());
-        gradient
+        [Some(gradient)]
     }
 }
 

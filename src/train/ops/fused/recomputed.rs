@@ -9,7 +9,7 @@ use super::operations::{Host, Linear, RmsNorm, tensor};
 use crate::train::ops::Activation;
 use crate::train::ops::cpu::activation;
 use crate::train::ops::cpu::gemm::{matmul, matmul_onto};
-use crate::train::ops::differentiable::Differentiable;
+use crate::train::ops::differentiable::{Accumulating, Differentiable};
 use crate::train::precision::Precision;
 
 /// `rms_norm(x) weight^T`.
@@ -26,7 +26,7 @@ impl NormLinear {
     }
 }
 
-impl Differentiable<3> for NormLinear {
+impl Accumulating<3> for NormLinear {
     type Backend = Flex;
     type Saved = Self;
 
@@ -34,18 +34,22 @@ impl Differentiable<3> for NormLinear {
         self.linear().forward()
     }
 
-    fn forward_saving(self, _needed: [bool; 3]) -> (FlexTensor, Self) {
-        (self.forward(), self)
+    fn saved(self) -> Self {
+        self
     }
 
-    /// Of `x`, the norm's weight and the layer's.
-    fn backward(saved: Self, upstream: FlexTensor, needed: [bool; 3]) -> [Option<FlexTensor>; 3] {
+    /// Of `x`, the norm's weight and the layer's. `x` is the residual stream, which has a gradient already.
+    fn accumulate(
+        saved: Self,
+        upstream: FlexTensor,
+        needed: [bool; 3],
+        gradient: Option<FlexTensor>,
+    ) -> [Option<FlexTensor>; 3] {
         let [x, norm_weight, weight] = needed;
         let [dnormed, dweight] = saved.linear().gradients(&Host::new(upstream), [x || norm_weight, weight]);
-        let [dx, dnorm] = match dnormed {
-            Some(dnormed) => RmsNorm::backward(saved.norm, dnormed, [x, norm_weight]),
-            None => [None, None],
-        };
+        let gradient = gradient.map(Host::new);
+        let found = dnormed.map(|dnormed| saved.norm.gradients(&Host::new(dnormed), gradient.as_ref()));
+        let [dx, dnorm] = found.map_or([None, None], |found| found.map(Some));
         [dx, dnorm, dweight]
     }
 }
