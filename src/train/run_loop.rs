@@ -13,6 +13,7 @@ use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::config::ModelConfig;
 use super::data::{PackedRow, Sampler};
 use super::model::{Batch, Transformer};
+use super::ops::Objective;
 use super::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
 use super::plan::Plan;
 use crate::core::protocol::MetricRow;
@@ -155,7 +156,7 @@ impl<'a> Trainer<'a> {
         host: &H,
     ) -> Option<(GradientSum, StepLoss)> {
         let counted = rows.iter().flat_map(|row| &row.targets).filter(|target| **target >= 0).count();
-        let divisor = counted.max(1) as f32;
+        let objective = Objective::cross_entropy(counted.max(1) as f32);
         let mut sum = GradientSum::default();
         let mut losses = Vec::with_capacity(self.plan.accumulation);
         for (micro, rows) in rows.chunks(self.plan.batch).enumerate() {
@@ -165,7 +166,7 @@ impl<'a> Trainer<'a> {
             let (model, batch) = (self.model.clone(), self.batch(rows, micro as u64));
             // The copy is gone with the job: parameters are updated in place only when they have one owner.
             aside.begin(move || {
-                let loss = model.loss(&batch, divisor);
+                let loss = model.loss(&batch, objective);
                 (loss.backward(), loss.inner())
             });
             let next = self.step + 1;
