@@ -68,6 +68,7 @@ impl Material {
             checkpoint_every: Some(u64::MAX),
             freeze_layers: options.freeze_layers,
             precision: Precision::default(),
+            z_loss: 0.0,
             phases: vec![phase],
         };
         plan.validate()?;
