@@ -101,11 +101,13 @@ class Model(nn.Module):
         cos, sin = self.cos[: ids.shape[1]], self.sin[: ids.shape[1]]
         for block in self.blocks:
             x = block(x, cos, sin)
-        logits = F.linear(self.final_norm(x), self.embedding).flatten(0, 1)
-        loss = F.cross_entropy(logits, targets.flatten(), ignore_index=-1)
-        if z_loss:
-            loss = loss + z_loss * logits.float().logsumexp(-1).square().mean()
-        return loss
+        logits, targets = F.linear(self.final_norm(x), self.embedding).flatten(0, 1), targets.flatten()
+        cross_entropy = F.cross_entropy(logits, targets, ignore_index=-1)
+        if not z_loss:
+            return cross_entropy, cross_entropy
+        counted = targets != -1
+        squares = logits.float().logsumexp(-1).square() * counted
+        return cross_entropy, cross_entropy + z_loss * squares.sum() / counted.sum()
 
 
 class Training:
@@ -143,7 +145,7 @@ class Training:
             torch.cuda.synchronize()
 
     def step(self, count):
-        seconds, losses, waited = [], [], []
+        plan, seconds, losses, waited = self.config["plan"], [], [], []
         for _ in range(count):
             started = time.perf_counter()
             ids, targets = self.batches[self.done].long().to(self.device)
@@ -151,14 +153,14 @@ class Training:
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config["learning_rates"][self.done]
             with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.reduced):
-                loss = self.loss_of(ids, targets, self.config["z_loss"])
+                cross_entropy, loss = self.loss_of(ids, targets, plan.get("z_loss", 0.0))
             loss.backward()
-            clip = self.config["plan"]["clip"]
+            clip = plan["clip"]
             if clip > 0:
                 torch.nn.utils.clip_grad_norm_(self.parameters, clip)
             self.optimizer.step()
             self.optimizer.zero_grad(set_to_none=True)
-            losses.append(loss.item())
+            losses.append(cross_entropy.item())
             self.synchronize()
             seconds.append(time.perf_counter() - started)
             self.done += 1

@@ -25,6 +25,7 @@ pub fn train(session: &Session, args: &BenchTrainArgs) -> Result<Exit, CliError>
         steps: args.steps,
         learning_rate: args.learning_rate,
         freeze_layers: args.freeze_layers,
+        z_loss: args.z_loss,
         precisions: args.precision.clone(),
         device: args.device.clone(),
         python: args.python.clone(),

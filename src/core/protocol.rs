@@ -108,6 +108,10 @@ pub struct MetricRow {
     pub train_step: u64,
     /// Mean cross-entropy over the step's tokens, nats.
     pub loss: f64,
+    /// What the z-loss adds to the loss that is minimised, when there is one. `metrics.jsonl` has it, the database
+    /// has not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub z_loss: Option<f64>,
     pub learning_rate: f64,
     /// Global L2 norm before clipping.
     pub grad_norm: f64,

@@ -313,6 +313,7 @@ pub(super) fn metric(row: &Row<'_>) -> Result<MetricRow, StoreError> {
     let found = MetricRow {
         train_step: unsigned(row, "train_step")?,
         loss: float(row, "loss")?,
+        z_loss: None,
         learning_rate: float(row, "learning_rate")?,
         grad_norm: float(row, "grad_norm")?,
         tokens_so_far: unsigned(row, "tokens_so_far")?,

@@ -154,6 +154,7 @@ fn check(state: &TrainState, expected: &Expected<'_>) -> Result<(), CheckpointEr
         ("number of steps", state.plan.steps().to_string(), plan.steps().to_string()),
         ("number of frozen layers", state.plan.freeze_layers.to_string(), plan.freeze_layers.to_string()),
         ("precision", state.plan.precision.to_string(), plan.precision.to_string()),
+        ("z-loss", state.plan.z_loss.to_string(), plan.z_loss.to_string()),
         ("data cursor", state.cursor.to_string(), plan.cursor(state.step).to_string()),
     ];
     let mut pairs = std::iter::once(model).chain(same_run.into_iter().filter(|_| !expected.fork));

@@ -44,6 +44,11 @@ pub struct Plan {
     /// Of matrix products. Not written when it is f32, so that files of such runs stay what they were.
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
+    /// Weight of the z-loss; see [`Objective`]. Not written when there is none, as above.
+    ///
+    /// [`Objective`]: super::ops::Objective
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub z_loss: f64,
     pub phases: Vec<Phase>,
 }
 
@@ -61,6 +66,12 @@ pub enum PlanError {
     DuplicatePhase(String),
     #[error("`clip` is {0}: it must be 0 (off) or a finite number above 0")]
     Clip(f64),
+    #[error("`z_loss` is {0}: it must be 0 (off) or a number from 1e-9 to 1")]
+    ZLoss(f64),
+}
+
+fn is_zero(number: &f64) -> bool {
+    *number == 0.0
 }
 
 /// Where in the plan one optimizer step lies.
@@ -89,6 +100,9 @@ impl Plan {
         }
         if !(self.clip.is_finite() && self.clip >= 0.0) {
             return Err(PlanError::Clip(self.clip));
+        }
+        if !(self.z_loss == 0.0 || (1e-9..=1.0).contains(&self.z_loss)) {
+            return Err(PlanError::ZLoss(self.z_loss));
         }
         self.schedule.validate(self.steps())?;
         for (index, phase) in self.phases.iter().enumerate() {
@@ -187,6 +201,7 @@ mod tests {
             checkpoint_every: Some(10),
             freeze_layers: 0,
             precision: Precision::F32,
+            z_loss: 0.0,
             phases,
         }
     }

@@ -13,6 +13,7 @@ use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::config::ModelConfig;
 use super::data::{PackedRow, Sampler};
 use super::model::{Batch, Transformer};
+use super::ops::Objective;
 use super::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
 use super::plan::Plan;
 use crate::core::protocol::MetricRow;
@@ -155,7 +156,7 @@ impl<'a> Trainer<'a> {
         host: &H,
     ) -> Option<(GradientSum, StepLoss)> {
         let counted = rows.iter().flat_map(|row| &row.targets).filter(|target| **target >= 0).count();
-        let divisor = counted.max(1) as f32;
+        let objective = Objective { divisor: counted.max(1) as f32, z_loss: self.plan.z_loss as f32 };
         let mut sum = GradientSum::default();
         let mut losses = Vec::with_capacity(self.plan.accumulation);
         for (micro, rows) in rows.chunks(self.plan.batch).enumerate() {
@@ -165,7 +166,7 @@ impl<'a> Trainer<'a> {
             let (model, batch) = (self.model.clone(), self.batch(rows, micro as u64));
             // The copy is gone with the job: parameters are updated in place only when they have one owner.
             aside.begin(move || {
-                let loss = model.loss(&batch, divisor);
+                let loss = model.loss(&batch, objective);
                 (loss.backward(), loss.inner())
             });
             let next = self.step + 1;
@@ -215,14 +216,15 @@ impl<'a> Trainer<'a> {
         let mut optimizer = self.optimizer;
         let clipping = Clipping { norm: &norm, limit: self.plan.clip };
         let model = optimizer.step(self.model, gradients, learning_rate, clipping);
-        let (loss, grad_norm) = match read {
+        let (LossTerms { cross_entropy: loss, z_loss }, grad_norm) = match read {
             Some(read) => read,
             None => finite(step, loss.value(), norm.value())?,
         };
         let tokens_so_far = self.plan.tokens(step);
         let tokens = tokens_so_far - self.plan.tokens(self.step);
         let tokens_per_second = tokens as f64 / started.elapsed().as_secs_f64().max(1e-9);
-        let row = MetricRow { train_step: step, loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second };
+        let row =
+            MetricRow { train_step: step, loss, z_loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second };
         Ok((Trainer { model, optimizer, step, loss: Some(loss as f32), ..self }, row))
     }
 
@@ -264,23 +266,36 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The losses of a step's micro-batches, `[1]` each and not read yet.
+/// The losses of a step's micro-batches, the terms of each in one tensor and not read yet.
 struct StepLoss(Vec<Tensor<1>>);
+
+/// The loss of a step, which is the sum of its terms.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct LossTerms {
+    cross_entropy: f64,
+    /// If the plan has one.
+    z_loss: Option<f64>,
+}
 
 impl StepLoss {
     /// Waits for the device.
-    fn value(&self) -> f64 {
-        self.0.iter().map(|loss| f64::from(loss.clone().into_scalar::<f32>())).sum()
+    fn value(&self) -> LossTerms {
+        let read = |loss: &Tensor<1>| loss.clone().into_data().iter::<f32>().map(f64::from).collect();
+        let losses: Vec<Vec<f64>> = self.0.iter().map(read).collect();
+        let term = |index: usize| losses.iter().map(|terms| terms.get(index).copied()).sum::<Option<f64>>();
+        LossTerms { cross_entropy: term(0).unwrap_or(0.0), z_loss: term(1) }
     }
 }
 
 /// Loss and gradient norm of a step, unless one of them is NaN or infinite.
-fn finite(step: u64, loss: f64, norm: f64) -> Result<(f64, f64), TrainError> {
+fn finite(step: u64, loss: LossTerms, norm: f64) -> Result<(LossTerms, f64), TrainError> {
     let check = |what, value: f64| match value.is_finite() {
         true => Ok(value),
         false => Err(TrainError::Diverged { step, what, value }),
     };
-    Ok((check("loss", loss)?, check("the gradient norm", norm)?))
+    check("loss", loss.cross_entropy)?;
+    check("the z-loss", loss.z_loss.unwrap_or(0.0))?;
+    Ok((loss, check("the gradient norm", norm)?))
 }
 
 #[cfg(test)]

@@ -77,6 +77,25 @@ fn bf16_is_measured_beside_f32_with_the_instructions_asked_for() {
 }
 
 #[test]
+fn losses_are_reported_without_the_z_loss() {
+    let sandbox = Sandbox::new();
+    let report = |z_loss: &str| {
+        let mut args = SMALL.to_vec();
+        args.extend(["1", "--steps", "3", "--threads", "1", "--z-loss", z_loss, "--output", "json"]);
+        sandbox.stepwell(&args).ok().json()["report"].clone()
+    };
+    let (without, with) = (report("0"), report("0.01"));
+    assert_eq!((&without["z_loss"], &with["z_loss"]), (&0.0.into(), &0.01.into()));
+    let [plain, changed] = [without, with].map(|report| report["rows"][0]["losses"].clone());
+    assert_eq!(plain[0], changed[0]);
+    assert_ne!(plain[1], changed[1]);
+    let mut args = SMALL.to_vec();
+    args.extend(["1", "--z-loss", "-1"]);
+    let refused = sandbox.command(&args).output().unwrap();
+    assert!(!refused.status.success());
+}
+
+#[test]
 fn without_pytorch_the_error_names_the_pip_line() {
     if !has_python() {
         return;

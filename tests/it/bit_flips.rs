@@ -62,6 +62,7 @@ fn state() -> TempDir {
         row: MetricRow {
             train_step,
             loss: 1.0 / train_step as f64,
+            z_loss: None,
             learning_rate: 1e-3,
             grad_norm: f64::NAN,
             tokens_so_far: train_step * 512,

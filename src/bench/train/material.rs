@@ -39,8 +39,6 @@ pub(super) struct Material {
     pub optimizer: OptimizerConfig,
     /// One rate per step, so that the schedule is ours alone.
     pub learning_rates: Vec<f64>,
-    /// Weight of the squared log-partition function in the loss.
-    pub z_loss: f64,
     /// Name of our backend.
     pub device: String,
 }
@@ -68,12 +66,13 @@ impl Material {
             checkpoint_every: Some(u64::MAX),
             freeze_layers: options.freeze_layers,
             precision: Precision::default(),
+            z_loss: options.z_loss,
             phases: vec![phase],
         };
         plan.validate()?;
         let learning_rates = (0..steps).map(|step| plan.learning_rate(step)).collect();
         let (optimizer, device) = (OptimizerConfig::default(), device.to_owned());
-        Ok(Material { shape, plan, optimizer, learning_rates, z_loss: 0.0, device })
+        Ok(Material { shape, plan, optimizer, learning_rates, device })
     }
 
     /// Writes everything into `folder`.
@@ -170,6 +169,7 @@ mod tests {
             steps: 4,
             learning_rate: 1e-3,
             freeze_layers: 0,
+            z_loss: 0.0,
             precisions: vec![Precision::F32],
             device: "flex".to_owned(),
             python: "python3".into(),

@@ -45,7 +45,7 @@ pub fn train(options: &TrainOptions, say: &dyn Fn(&str)) -> Result<TrainReport, 
         batch: options.samples(),
         rounds: options.rounds.max(1),
         steps_per_round: options.steps.max(1),
-        z_loss: material.z_loss,
+        z_loss: material.plan.z_loss,
         cores,
         load_before: load(),
         ..TrainReport::of(&material.shape)

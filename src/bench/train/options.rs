@@ -29,6 +29,8 @@ pub struct TrainOptions {
     pub learning_rate: f64,
     /// Lowest blocks that are not trained, and with them the embedding.
     pub freeze_layers: usize,
+    /// Weight of the z-loss; 0 for none.
+    pub z_loss: f64,
     /// Of our matrix products; one contestant of ours for each.
     pub precisions: Vec<Precision>,
     /// Backend of ours: `flex` means the CPU, anything else CUDA for PyTorch.

@@ -44,6 +44,9 @@ pub struct BenchTrainArgs {
     /// Lowest blocks that are not trained, and with them the embedding; FLOP are counted as if they were
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub freeze_layers: usize,
+    /// Weight of the z-loss, 0 for none; losses are compared without it
+    #[arg(long, value_name = "WEIGHT", default_value_t = 0.0)]
+    pub z_loss: f64,
     /// Where to train: `auto`, `flex` (CPU), `cuda` or another backend
     #[arg(long, value_name = "NAME", default_value = "flex")]
     pub device: String,

@@ -50,6 +50,10 @@ pub struct Arguments {
     /// instructions for that. Weights, optimizer state, sums, norms, softmax and loss stay f32.
     #[serde(default)]
     pub precision: Precision,
+    /// Weight of the z-loss: the square of the logarithm of softmax's denominator, mean over the tokens, is added to
+    /// the cross-entropy. It keeps logits small; 1e-4 is usual, 0 is none. The metric `loss` stays the cross-entropy.
+    #[serde(default, deserialize_with = "number_or_nan")]
+    pub z_loss: f64,
     /// How the learning rate moves over the run.
     #[serde(default)]
     pub schedule: Schedule,
@@ -222,6 +226,7 @@ impl Arguments {
             checkpoint_every: self.checkpoint_every,
             freeze_layers: self.freeze_layers,
             precision: self.precision,
+            z_loss: self.z_loss,
             phases,
         };
         self.check_steps(&plan)?;
@@ -259,6 +264,7 @@ fn refuse(error: &PlanError) -> Failure {
         PlanError::Schedule(_) | PlanError::Phase { .. } => {
             failure.with_hint("a learning rate around 1e-3 and a warm-up of a few per cent are a good start")
         }
+        PlanError::ZLoss(_) => failure.with_hint("1e-4 is usual; without `z_loss` there is none"),
         _ => failure,
     }
 }
@@ -303,6 +309,26 @@ mod tests {
         assert_eq!(serde_json::to_value(&reduced).unwrap()["precision"], "bf16");
         let unknown = arguments(json!({"precision": "f16"})).unwrap_err().to_string();
         assert!(unknown.contains("`f16`") && unknown.contains("`bf16`"), "{unknown}");
+    }
+
+    #[test]
+    fn no_z_loss_is_not_written_and_an_absurd_one_is_refused() {
+        let plan = |z_loss: Value| arguments(json!({"z_loss": z_loss})).unwrap().plan(64);
+        let written = serde_json::to_value(plan(json!(0.0)).unwrap()).unwrap();
+        assert_eq!(written.get("z_loss"), None);
+        assert_eq!(serde_json::from_value::<Plan>(written).unwrap(), arguments(json!({})).unwrap().plan(64).unwrap());
+        assert_eq!(serde_json::to_value(plan(json!(1e-4)).unwrap()).unwrap()["z_loss"], 1e-4);
+        for (z_loss, shown) in [
+            (json!(-1e-4), "-0.0001"),
+            (json!(null), "NaN"),
+            (json!("nan"), "NaN"),
+            (json!(1.5), "1.5"),
+            (json!(1e-10), "0.0000000001"),
+        ] {
+            let failure = plan(z_loss).unwrap_err();
+            assert_eq!(failure.message, format!("`z_loss` is {shown}: it must be 0 (off) or a number from 1e-9 to 1"));
+            assert_eq!(failure.hint.as_deref(), Some("1e-4 is usual; without `z_loss` there is none"));
+        }
     }
 
     #[test]

@@ -87,6 +87,7 @@ mod tests {
         MetricRow {
             train_step,
             loss: 2.5,
+            z_loss: None,
             learning_rate: 1e-3,
             grad_norm: 1.0,
             tokens_so_far: train_step * 8,

@@ -280,6 +280,23 @@ fn the_result_is_a_model_of_config_and_weights() {
     assert!(message.starts_with("loss ") && message.contains("  lr ") && message.ends_with(" tok/s"), "{message}");
 }
 
+#[test]
+fn the_metrics_have_a_z_loss_if_there_is_one() {
+    let world = World::new();
+    let (_, without) = whole(&world, &world.train_arguments(json!({})));
+    assert!(!fs::read_to_string(world.step_directory().join("metrics.jsonl")).unwrap().contains("z_loss"));
+    let with = world.train_arguments(json!({"z_loss": 0.01}));
+    let (outputs, rows) = whole(&world, &with);
+    assert_eq!(rows[0].loss, without[0].loss);
+    assert!(rows.iter().all(|row| row.z_loss.is_some_and(|z_loss| z_loss > 0.0)));
+    assert!((outputs.values["final_loss"].as_f64().unwrap() - rows[11].loss).abs() < 1e-5);
+    let mut recorder = Recorder { stop_after: Some(5), ..Recorder::default() };
+    interrupted(&world, &with, &mut recorder);
+    assert_eq!(resumed(&world, &with, &mut recorder), outputs);
+    let z_losses = |rows: &[MetricRow]| rows.iter().map(|row| row.z_loss).collect::<Vec<_>>();
+    assert_eq!(z_losses(&recorder.metrics), z_losses(&rows));
+}
+
 fn world_message(world: &World) -> String {
     let mut recorder = Recorder::default();
     world.attempt(&TRAIN, world.train_arguments(json!({"steps": 1})), &mut recorder).unwrap();
@@ -305,6 +322,7 @@ fn bad_input_is_refused_before_anything_is_written() {
     let world = World::new();
     let cases = [
         (json!({"optimizer": {"learning_rate": null}}), "the learning rate is NaN"),
+        (json!({"z_loss": -1e-4}), "`z_loss` is -0.0001: it must be 0 (off) or a number from 1e-9 to 1"),
         (json!({"context": 4000}), "a context of 4000 tokens is longer than any document: the longest has "),
         (json!({"model": "huge"}), "`huge` is not a model preset"),
         (json!({"device": "abacus"}), "`abacus` is not a device"),

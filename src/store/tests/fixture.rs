@@ -120,6 +120,7 @@ pub fn metrics(run: RunId, step: &str, attempt: u32, steps: &[u64]) -> Vec<Metri
     let row = |&train_step: &u64| MetricRow {
         train_step,
         loss: 1.0 / train_step as f64,
+        z_loss: None,
         learning_rate: 1e-3,
         grad_norm: 1.0,
         tokens_so_far: train_step * 100,

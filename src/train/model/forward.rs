@@ -4,16 +4,17 @@ use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 
 use super::{Batch, Transformer, block::BlockContext};
-use crate::train::ops::{AttentionContext, DropoutMask, Kernels};
+use crate::train::ops::{AttentionContext, DropoutMask, Kernels, Objective};
 
 impl Transformer {
-    /// Sum of the cross-entropy over targets `>= 0`, divided by `divisor`: `[1]`, differentiable.
+    /// The terms of the loss over targets `>= 0`: the cross-entropy and, if there is one, the z-loss, `[1]` or `[2]`.
+    /// Their sum is differentiable.
     ///
     /// # Panics
     /// When the batch does not fit the model: lengths that differ, ids or targets outside the
     /// vocabulary, a sequence longer than the context, a start after its token.
-    pub fn loss(&self, batch: &Batch, divisor: f32) -> Tensor<1> {
-        self.loss_with(self.kernels(), batch, divisor)
+    pub fn loss(&self, batch: &Batch, objective: Objective) -> Tensor<1> {
+        self.loss_with(self.kernels(), batch, objective)
     }
 
     /// Negative log-likelihood of each target in nats, 0 where it is not counted: `[batch, seq]`.
@@ -37,9 +38,9 @@ impl Transformer {
         self.logits_with(self.kernels(), ids, starts)
     }
 
-    pub(super) fn loss_with(&self, kernels: Kernels, batch: &Batch, divisor: f32) -> Tensor<1> {
+    pub(super) fn loss_with(&self, kernels: Kernels, batch: &Batch, objective: Objective) -> Tensor<1> {
         let x = self.hidden_of(kernels, batch);
-        kernels.cross_entropy(x, self.embedding.val(), &batch.targets, divisor)
+        kernels.cross_entropy(x, self.embedding.val(), &batch.targets, objective)
     }
 
     pub(super) fn logits_with(&self, kernels: Kernels, ids: Tensor<2, Int>, starts: &[u32]) -> Tensor<3> {

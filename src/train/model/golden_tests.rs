@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::{Batch, Transformer};
 use crate::train::config::{Ffn, ModelConfig};
 use crate::train::generate::{GenerateOptions, generate};
-use crate::train::ops::{AdamWStep, Implementation, Kernels, RopeTable, adamw_update, sum_squares};
+use crate::train::ops::{AdamWStep, Implementation, Kernels, Objective, RopeTable, adamw_update, sum_squares};
 use crate::train::precision::Precision;
 use crate::train::weights::{self, NamedTensor};
 
@@ -127,7 +127,7 @@ fn gradients(model: &Transformer, kernels: Kernels, batch: &Batch) -> (f32, Vec<
         }
     }
     let counted = batch.targets.iter().filter(|target| **target >= 0).count();
-    let loss = model.loss_with(kernels, batch, counted as f32);
+    let loss = model.loss_with(kernels, batch, Objective::cross_entropy(counted as f32));
     let found = GradientsParams::from_grads(loss.clone().backward(), model);
     (values(loss)[0], model.clone().map(&mut Replace(found)).to_named())
 }
@@ -196,8 +196,32 @@ fn one_clipped_adamw_step_is_that_of_pytorch() {
         }
         let after = after.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect();
         let after = Transformer::from_named(model.config(), &after, &Device::flex()).expect("the same shape");
-        let loss = values(after.loss(&batch, expected[name]["counted"].as_f64().expect("a number") as f32))[0];
+        let counted = expected[name]["counted"].as_f64().expect("a number") as f32;
+        let loss = values(after.loss(&batch, Objective::cross_entropy(counted)))[0];
         assert_close(&[loss], &[expected[name]["loss_after"].as_f64().expect("a number") as f32], 1e-5, name);
+    }
+}
+
+#[test]
+fn the_z_loss_and_its_gradients_are_those_of_pytorch() {
+    let golden = Golden::open("z_loss");
+    let (coefficient, targets) = (golden.floats("coefficient")[0], golden.ints("targets"));
+    let counted = targets.iter().filter(|target| **target >= 0).count();
+    let objective = Objective { divisor: counted as f32, z_loss: coefficient };
+    for kernels in KERNELS {
+        let leaf = |name: &str| {
+            let values = golden.floats(name);
+            let shape = [values.len() / 6, 6];
+            Tensor::<2>::from_data(TensorData::new(values, shape), &Device::flex().autodiff()).require_grad()
+        };
+        let (x, weight) = (leaf("x"), leaf("weight"));
+        let terms = kernels.cross_entropy(x.clone(), weight.clone(), &targets, objective);
+        let gradients = terms.backward();
+        assert_close(&values(terms), &golden.floats("terms"), 1e-5, "terms");
+        for (name, input) in [("grads.x", &x), ("grads.weight", &weight)] {
+            let found = values(input.grad(&gradients).expect("a gradient"));
+            assert_close(&found, &golden.floats(name), 1e-6, name);
+        }
     }
 }
 

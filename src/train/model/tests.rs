@@ -6,7 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::*;
 use crate::core::rng::Rng;
 use crate::train::config::{Ffn, ModelConfig};
-use crate::train::ops::{Implementation, Kernels};
+use crate::train::ops::{Implementation, Kernels, Objective};
 use crate::train::precision::Precision;
 use crate::train::weights::{NamedTensor, WeightsError};
 
@@ -178,7 +178,7 @@ fn the_loss_is_the_sum_of_the_counted_token_losses() {
     for (target, nll) in batch.targets.iter().zip(&nll) {
         assert_eq!(*target < 0, *nll == 0.0);
     }
-    let loss = values(model.loss(&batch, 10.0))[0];
+    let loss = values(model.loss(&batch, Objective::cross_entropy(10.0)))[0];
     let expected = nll.iter().map(|x| f64::from(*x)).sum::<f64>() / 10.0;
     assert!((f64::from(loss) / expected - 1.0).abs() < 1e-5, "{loss} is not {expected}");
 }
@@ -188,11 +188,11 @@ fn dropout_is_a_function_of_its_seed_and_absent_without_one() {
     let config = ModelConfig { dropout: 0.2, ..small() };
     let model = Transformer::init(&config, 5, &Device::flex().autodiff());
     let plain = random_batch(&config, 2, 13, 8);
-    let loss = |seed| values(model.loss(&Batch { dropout_seed: seed, ..plain.clone() }, 1.0));
+    let loss = |seed| values(model.loss(&Batch { dropout_seed: seed, ..plain.clone() }, Objective::cross_entropy(1.0)));
     assert_eq!(loss(Some(1)), loss(Some(1)));
     assert_ne!(loss(Some(1)), loss(Some(2)));
     let without = Transformer::init(&small(), 5, &Device::flex().autodiff());
-    assert_eq!(loss(None), values(without.loss(&plain, 1.0)));
+    assert_eq!(loss(None), values(without.loss(&plain, Objective::cross_entropy(1.0))));
     let seeded = Batch { dropout_seed: Some(1), ..plain.clone() };
     assert_eq!(values(model.token_nll(&seeded)), values(model.token_nll(&plain)));
 }
@@ -201,7 +201,7 @@ fn dropout_is_a_function_of_its_seed_and_absent_without_one() {
 fn the_loss_has_a_gradient_for_every_weight() {
     for config in [small(), qwen(), ungated()] {
         let model = Transformer::init(&config, 5, &Device::flex().autodiff());
-        let gradients = model.loss(&random_batch(&config, 2, 13, 8), 20.0).backward();
+        let gradients = model.loss(&random_batch(&config, 2, 13, 8), Objective::cross_entropy(20.0)).backward();
         let gradients = burn::optim::GradientsParams::from_grads(gradients, &model);
         let tensors = 2 + config.layers * if config.qk_norm { 8 } else { 6 };
         assert_eq!(gradients.len(), tensors);
@@ -214,7 +214,7 @@ fn an_id_outside_the_vocabulary_is_refused() {
     let config = small();
     let mut batch = random_batch(&config, 1, 4, 8);
     batch.ids[2] = config.vocab_size as u32;
-    Transformer::init(&config, 5, &Device::flex()).loss(&batch, 1.0);
+    Transformer::init(&config, 5, &Device::flex()).loss(&batch, Objective::cross_entropy(1.0));
 }
 
 /// Loss and gradients by parameter, in the order of the module.
@@ -225,7 +225,7 @@ fn loss_and_gradients(kernels: Kernels, model: &Transformer, batch: &Batch) -> V
             self.1.push(values(self.0.get::<D>(param.id).expect("a gradient")));
         }
     }
-    let loss = model.loss_with(kernels, batch, 17.0);
+    let loss = model.loss_with(kernels, batch, Objective::cross_entropy(17.0));
     let gradients = burn::optim::GradientsParams::from_grads(loss.clone().backward(), model);
     let mut collect = Collect(&gradients, vec![values(loss)]);
     model.visit(&mut collect);
@@ -336,7 +336,7 @@ fn a_small_model_trains_on_a_device_as_on_the_cpu() {
         let mut optimizer = Optimizer::new(OptimizerConfig::default(), Matrices::new());
         let losses: Vec<f32> = (0..3)
             .map(|step| {
-                let loss = model.loss(&random_batch(&config, 2, 19, step), 30.0);
+                let loss = model.loss(&random_batch(&config, 2, 19, step), Objective::cross_entropy(30.0));
                 let mut gradients = GradientSum::default();
                 gradients.add(loss.backward(), &model);
                 let norm = gradients.norm(&model);

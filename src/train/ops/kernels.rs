@@ -7,7 +7,7 @@ use burn::tensor::{Device, Int, Tensor};
 use super::cube;
 #[cfg(feature = "flex")]
 use super::fused;
-use super::{Activation, AttentionContext, DropoutMask, HeadLayout, portable};
+use super::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective, portable};
 use crate::train::precision::Precision;
 
 /// Which implementation runs the operations of a forward pass.
@@ -77,7 +77,7 @@ impl Kernels {
             x: Tensor<2>, activation: Activation, weight: Tensor<2>, residual: Tensor<2>
         ) in precision -> Tensor<2>;
         fn cross_entropy(
-            x: Tensor<2>, weight: Tensor<2>, targets: &[i32], divisor: f32
+            x: Tensor<2>, weight: Tensor<2>, targets: &[i32], objective: Objective
         ) in precision -> Tensor<1>;
         fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32]) in precision -> Tensor<1>;
         fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2>;

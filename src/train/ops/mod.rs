@@ -18,6 +18,7 @@ mod kernels;
 #[expect(unsafe_code, reason = "a memory map is sound only for files that nobody changes")]
 mod mmap;
 mod muon;
+mod objective;
 mod portable;
 #[expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")]
 pub(super) mod simd;
@@ -34,6 +35,7 @@ pub(super) use gelu::gelu_in_place;
 pub use kernels::{Implementation, Kernels};
 pub use mmap::MappedFile;
 pub use muon::MuonStep;
+pub use objective::Objective;
 
 #[cfg(all(test, feature = "flex"))]
 mod tests;

@@ -3,7 +3,7 @@
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation};
 
-use super::{Activation, AttentionContext, DropoutMask, HeadLayout};
+use super::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::train::precision::Precision;
 
 /// Rows of `weight` `[vocab, d]` at `ids` `[n]`: `[n, d]`.
@@ -129,28 +129,52 @@ pub fn activated_linear_add(
     residual + activated_linear(x, activation, weight, precision)
 }
 
-/// Sum of `-log softmax(x weight^T)[target]` over targets `>= 0`, divided by `divisor`: `[1]`.
+/// The terms of the loss of logits `x weight^T`: the sum of `-log softmax[target]` over targets `>= 0`, then, with a
+/// z-loss, the sum of its terms over the same rows; both divided: `[objective.terms()]`. Only the gradient of their sum
+/// is defined: the fused implementations make no other.
 pub fn cross_entropy(
     x: Tensor<2>,
     weight: Tensor<2>,
     targets: &[i32],
-    divisor: f32,
+    objective: Objective,
     precision: Precision,
 ) -> Tensor<1> {
     let rows = targets.len();
     // `sum_dim`, because `sum` may use float atomics on GPUs and then changes bits between runs.
-    token_nll(x, weight, targets, precision).reshape([1, rows]).sum_dim(1).reshape([1]).div_scalar(divisor)
+    let mean = |losses: Tensor<1>| losses.reshape([1, rows]).sum_dim(1).reshape([1]).div_scalar(objective.divisor);
+    let logits = linear(x, weight, precision);
+    let cross_entropy = mean(nll_of_logits(logits.clone(), targets));
+    if !objective.has_z_loss() {
+        return cross_entropy;
+    }
+    let squares = log_sums(logits).square() * weights_of_rows(targets, 1.0, &cross_entropy.device());
+    Tensor::cat(vec![cross_entropy, mean(squares).mul_scalar(objective.z_loss)], 0)
 }
 
 /// `-log softmax(x weight^T)[target]` in nats, 0 where the target is negative: `[n]`.
 pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], precision: Precision) -> Tensor<1> {
-    let (rows, device) = (targets.len(), x.device());
-    let logs = activation::log_softmax(linear(x, weight, precision), 1);
+    nll_of_logits(linear(x, weight, precision), targets)
+}
+
+fn nll_of_logits(logits: Tensor<2>, targets: &[i32]) -> Tensor<1> {
+    let (rows, device) = (targets.len(), logits.device());
+    let logs = activation::log_softmax(logits, 1);
     let indices: Vec<i32> = targets.iter().map(|target| (*target).max(0)).collect();
-    let counted: Vec<f32> = targets.iter().map(|target| if *target < 0 { 0.0 } else { -1.0 }).collect();
     let indices = Tensor::<2, Int>::from_data(TensorData::new(indices, [rows, 1]), &device);
-    let counted = Tensor::<1>::from_data(TensorData::new(counted, [rows]), &device);
-    logs.gather(1, indices).reshape([rows]) * counted
+    logs.gather(1, indices).reshape([rows]) * weights_of_rows(targets, -1.0, &device)
+}
+
+/// `counted` where there is a target, 0 elsewhere: `[n]`.
+fn weights_of_rows(targets: &[i32], counted: f32, device: &Device) -> Tensor<1> {
+    let weights: Vec<f32> = targets.iter().map(|target| if *target < 0 { 0.0 } else { counted }).collect();
+    Tensor::from_data(TensorData::new(weights, [targets.len()]), device)
+}
+
+/// Logarithm of the sum of exponentials of each row: `[n]`.
+fn log_sums(logits: Tensor<2>) -> Tensor<1> {
+    let rows = logits.dims()[0];
+    let largest = logits.clone().detach().max_dim(1);
+    ((logits - largest.clone()).exp().sum_dim(1).log() + largest).reshape([rows])
 }
 
 /// `x` times its dropout factors.

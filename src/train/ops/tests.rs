@@ -178,7 +178,9 @@ fn every_product_follows_the_precision() {
         near("activated, added", &added, [[20, inputs], [50, 33]]);
     }
     let targets: Vec<i32> = (0..20).map(|row| row * 2).collect();
-    let loss = |kernels: Kernels, [x, w]: [Tensor<2>; 2]| kernels.cross_entropy(x, w, &targets, 20.0).reshape([1, 1]);
+    let loss = |kernels: Kernels, [x, w]: [Tensor<2>; 2]| {
+        kernels.cross_entropy(x, w, &targets, Objective::cross_entropy(20.0)).reshape([1, 1])
+    };
     near("cross_entropy", &loss, [[20, 33], [50, 33]]);
 
     // Of rounded inputs the logits are the same, but not their gradients, which both products round.
@@ -288,15 +290,70 @@ fn cross_entropy_agrees_and_honours_divisor_upstream_and_masked_targets() {
     for (rows, width, vocab) in [(1, 3, 2), (40, 16, 77), (600, 8, 1100)] {
         let targets: Vec<i32> = (0..rows).map(|row| if row % 3 == 1 { -1 } else { (row * 7 % vocab) as i32 }).collect();
         compare("cross_entropy", [[rows, width], [vocab, width]], [], |kernels, [x, weight], []| {
-            kernels.cross_entropy(x, weight, &targets, 13.0)
+            kernels.cross_entropy(x, weight, &targets, Objective::cross_entropy(13.0))
         });
         compare("cross_entropy, scaled", [[rows, width], [vocab, width]], [], |kernels, [x, weight], []| {
-            kernels.cross_entropy(x, weight, &targets, 13.0).mul_scalar(-2.5)
+            kernels.cross_entropy(x, weight, &targets, Objective::cross_entropy(13.0)).mul_scalar(-2.5)
         });
         let (x, weight) = (leaf([rows, width], 1).inner(), leaf([vocab, width], 2).inner());
         let nll = |kernels: Kernels| values(kernels.token_nll(x.clone(), weight.clone(), &targets));
         assert_close(&nll(FUSED), &nll(PORTABLE), "token_nll");
     }
+}
+
+/// Cross-entropy and z-loss one by one, and the gradients of their sum, on random shapes with rows that do not count.
+#[test]
+fn the_z_loss_agrees() {
+    let mut rng = Rng::new(17);
+    let shapes = [[1, 3, 2], [600, 8, 1100], [257, 5, 33]].into_iter();
+    let drawn: Vec<[usize; 3]> = (0..6).map(|_| [300, 40, 400].map(|below| 1 + rng.below(below) as usize)).collect();
+    for [rows, width, vocab] in shapes.chain(drawn) {
+        let target = |_| rng.below(vocab as u64 + vocab as u64 / 3) as i32;
+        let targets: Vec<i32> = (0..rows).map(target).map(|id| if id < vocab as i32 { id } else { -1 }).collect();
+        let objective = Objective { divisor: 13.0, z_loss: 0.07 };
+        let what = format!("z-loss of {rows} x {width} x {vocab}");
+        let shapes = [[rows, width], [vocab, width]];
+        for term in 0..2 {
+            let terms = |kernels: Kernels| {
+                let (x, weight) = (leaf(shapes[0], 1).inner(), leaf(shapes[1], 2).inner());
+                values(kernels.cross_entropy(x, weight, &targets, objective))
+            };
+            assert_close(&[terms(FUSED)[term]], &[terms(PORTABLE)[term]], &format!("{what}, term {term}"));
+        }
+        for scale in [1.0, -2.5] {
+            compare(&what, shapes, [], |kernels, [x, weight], []| {
+                kernels.cross_entropy(x, weight, &targets, objective).sum_dim(0).mul_scalar(scale)
+            });
+        }
+    }
+}
+
+/// The cross-entropy beside a z-loss is the one without, and rows that do not count add nothing.
+#[test]
+fn the_z_loss_is_a_term_of_its_own_over_counted_rows() {
+    let (x, weight) = (leaf([3, 8], 1).inner(), leaf([40, 8], 2).inner());
+    let terms = |targets: &[i32], z_loss| {
+        let objective = Objective { divisor: 2.0, z_loss };
+        values(FUSED.cross_entropy(x.clone(), weight.clone(), targets, objective))
+    };
+    let with = terms(&[5, -1, 7], 0.5);
+    assert_eq!(terms(&[5, -1, 7], 0.0), with[..1]);
+    assert_eq!(terms(&[-1, -1, -1], 0.5), [0.0, 0.0]);
+    let alone: Vec<f32> = [[5, -1, -1], [-1, -1, 7]].map(|targets| terms(&targets, 0.5)[1]).to_vec();
+    assert!((alone[0] + alone[1] - with[1]).abs() < 1e-6, "{alone:?} are not {with:?}");
+    let log_sum = |row: usize| {
+        let logits = values(FUSED.linear(x.clone(), weight.clone()));
+        logits[40 * row..40 * (row + 1)].iter().map(|logit| f64::from(*logit).exp()).sum::<f64>().ln()
+    };
+    let expected = 0.5 * (log_sum(0).powi(2) + log_sum(2).powi(2)) / 2.0;
+    assert!((f64::from(with[1]) - expected).abs() < 1e-5, "{with:?} is not {expected}");
+}
+
+#[test]
+#[should_panic(expected = "the terms of a loss are only ever added")]
+fn a_gradient_of_one_term_alone_is_refused() {
+    let objective = Objective { divisor: 1.0, z_loss: 0.1 };
+    FUSED.cross_entropy(leaf([2, 3], 1), leaf([5, 3], 2), &[1, 2], objective).narrow(0, 0, 1).backward();
 }
 
 #[test]

@@ -136,6 +136,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
         checkpoint_every: Some(4),
         freeze_layers: 0,
         precision: Precision::F32,
+        z_loss: 0.0,
         phases,
     }
 }
@@ -227,9 +228,14 @@ fn in_pieces_with(settings: OptimizerConfig, plan: &Plan, stops: &[u64]) -> (Vec
     (rows, weights)
 }
 
-fn comparable(rows: &[MetricRow]) -> Vec<(u64, u64, u64, u64, u64)> {
+/// All but the speed, bit for bit.
+fn comparable(rows: &[MetricRow]) -> Vec<[u64; 6]> {
+    let z_loss = |row: &MetricRow| row.z_loss.map_or(u64::MAX, f64::to_bits);
     rows.iter()
-        .map(|r| (r.train_step, r.loss.to_bits(), r.learning_rate.to_bits(), r.grad_norm.to_bits(), r.tokens_so_far))
+        .map(|row| {
+            let [loss, rate, norm] = [row.loss, row.learning_rate, row.grad_norm].map(f64::to_bits);
+            [row.train_step, loss, z_loss(row), rate, norm, row.tokens_so_far]
+        })
         .collect()
 }
 
@@ -248,13 +254,14 @@ fn a_device_trains_as_the_cpu_does_and_resumes_exactly() {
     if let Err(error) = device::open("wgpu") {
         return eprintln!("skipped: {error}");
     }
-    let plan = Plan { checkpoint_every: Some(2), ..plan(vec![phase("main", 4)]) };
+    let plan = Plan { checkpoint_every: Some(2), z_loss: 0.01, ..plan(vec![phase("main", 4)]) };
     let (cpu, _) = in_pieces(&plan, &[]);
     let mut whole = Host::default();
     let weights = process_on("wgpu", settings(), &plan, &mut whole, None).unwrap();
     for (row, cpu) in whole.rows.iter().zip(&cpu) {
         let close = |x: f64, y: f64| (x - y).abs() < 1e-3 * y;
         assert!(close(row.loss, cpu.loss) && close(row.grad_norm, cpu.grad_norm), "{row:?} is not {cpu:?}");
+        assert!(close(row.z_loss.unwrap(), cpu.z_loss.unwrap()), "{row:?} is not {cpu:?}");
     }
     let mut first = Host { stop_after: Some(2), ..Host::default() };
     assert_eq!(process_on("wgpu", settings(), &plan, &mut first, None).unwrap(), None);
@@ -291,28 +298,53 @@ fn bf16_learns_and_resumes_exactly_and_is_not_f32() {
 }
 
 #[test]
-fn a_checkpoint_of_another_precision_is_refused_but_in_a_fork() {
+fn a_checkpoint_of_another_precision_or_z_loss_is_refused_but_in_a_fork() {
     let exact = plan(vec![phase("main", 8)]);
     let mut host = Host { stop_after: Some(4), ..Host::default() };
     process(&exact, &mut host, None).unwrap();
     let (saved, model) = (&host.saved[0], config());
     let device = device::open("flex").unwrap().autodiff();
-    let plan = Plan { precision: Precision::Bf16, ..exact };
-    let restored = |fork| {
-        let expected = Expected { model: &model, optimizer: settings(), plan: &plan, device: &device, fork };
+    let restored = |plan: &Plan, fork| {
+        let expected = Expected { model: &model, optimizer: settings(), plan, device: &device, fork };
         restore(&saved.state, &saved.weights, &saved.optimizer, &expected).map(|restored| restored.state.step)
     };
-    assert_eq!(restored(true).unwrap(), 4);
-    assert_eq!(restored(false).unwrap_err().to_string(), "its precision is f32, this run has bf16");
+    for (plan, message) in [
+        (Plan { precision: Precision::Bf16, ..exact.clone() }, "its precision is f32, this run has bf16"),
+        (Plan { z_loss: 1e-4, ..exact.clone() }, "its z-loss is 0, this run has 0.0001"),
+    ] {
+        assert_eq!(restored(&plan, true).unwrap(), 4);
+        assert_eq!(restored(&plan, false).unwrap_err().to_string(), message);
+    }
+}
+
+/// The initial weights give the same cross-entropy, and `log Z` of a model that guesses is that of the vocabulary.
+#[test]
+fn a_z_loss_is_a_metric_of_its_own_and_keeps_log_z_small() {
+    let without = plan(vec![phase("main", 40)]);
+    let (plain, _) = in_pieces(&without, &[]);
+    assert!(plain.iter().all(|row| row.z_loss.is_none()));
+    let log_sums = |z_loss| {
+        let with = Plan { z_loss, ..without.clone() };
+        let (rows, _) = in_pieces(&with, &[]);
+        assert_eq!(rows[0].loss, plain[0].loss);
+        assert!(rows[2].loss != plain[2].loss);
+        let log_sum = |row: &MetricRow| (row.z_loss.unwrap() / z_loss).sqrt();
+        [log_sum(&rows[0]), log_sum(&rows[39])]
+    };
+    let ([first, weak], [same, strong]) = (log_sums(1e-4), log_sums(1.0));
+    assert!((first - 40f64.ln()).abs() < 0.1 && (first - same).abs() < 1e-6, "{first}, {same}");
+    assert!(strong < 0.8 * weak, "{strong} is not below {weak}");
+    assert_pieces_equal_the_whole(&Plan { z_loss: 0.05, ..without }, &[3, 8]);
 }
 
 #[test]
 fn the_number_of_threads_changes_no_bit() {
     for precision in [Precision::F32, Precision::Bf16] {
-        let plan = Plan { precision, ..plan(vec![phase("main", 3)]) };
+        let plan = Plan { precision, z_loss: 0.01, ..plan(vec![phase("main", 3)]) };
         let with = |threads| {
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            pool.install(|| in_pieces_with(muon(), &plan, &[]).1)
+            let (rows, weights) = pool.install(|| in_pieces_with(muon(), &plan, &[]));
+            (comparable(&rows), weights)
         };
         assert!(with(1) == with(3), "{precision}");
     }
@@ -370,7 +402,7 @@ fn gradients_above_frozen_layers_are_those_of_the_whole_model() {
         let (aside, rows) = (Aside::start("test").unwrap(), trainer.rows(0));
         let (mut sum, loss) = trainer.gradients(&aside, &rows, &Host::default()).unwrap();
         let norm = sum.norm(&trainer.model).value();
-        (loss.value().to_bits(), norm, sum.named(&trainer.model))
+        (loss.value().cross_entropy.to_bits(), norm, sum.named(&trainer.model))
     };
     let (whole_loss, whole_norm, whole) = gradients(0);
     let (loss, norm, above) = gradients(1);
@@ -394,7 +426,7 @@ fn accumulation_equals_one_large_batch() {
     let weights = |batch, accumulation| {
         let mut model_config = config();
         model_config.dropout = 0.0;
-        let plan = Plan { batch, accumulation, ..plan(vec![phase("main", 5)]) };
+        let plan = Plan { batch, accumulation, z_loss: 0.01, ..plan(vec![phase("main", 5)]) };
         let device = device::open("flex").unwrap().autodiff();
         let samplers = samplers(&plan);
         let model = Transformer::init(&model_config, 5, &device);
@@ -406,6 +438,7 @@ fn accumulation_equals_one_large_batch() {
     let ((split_rows, split), (joint_rows, joint)) = (weights(4, 2), weights(8, 1));
     for (split, joint) in split_rows.iter().zip(&joint_rows) {
         assert!((split.loss - joint.loss).abs() < 1e-5, "loss {} and {}", split.loss, joint.loss);
+        assert!((split.z_loss.unwrap() - joint.z_loss.unwrap()).abs() < 1e-6, "{split:?} is not {joint:?}");
         assert!((split.grad_norm - joint.grad_norm).abs() < 1e-5);
     }
     for (split, joint) in split.iter().zip(&joint) {

@@ -1,8 +1,9 @@
-//! Cross-entropy against a tied output head, in chunks of rows: the logits of all rows never exist at once.
+//! Cross-entropy and z-loss against a tied output head, in chunks of rows: the logits of all rows never exist at once.
 
 use rayon::prelude::*;
 
 use super::gemm::{View, matmul, matmul_add};
+use crate::train::ops::Objective;
 use crate::train::ops::simd::{LANES, exp, kernel, sum_lanes};
 use crate::train::precision::Precision;
 
@@ -31,39 +32,49 @@ pub enum HeadWeight {
     Frozen,
 }
 
-/// Gradients of the sum of the counted losses, times a scale.
+/// What a row adds to the loss: zeros where it has no target.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct TokenLoss {
+    /// `-log softmax(logits)[target]` in nats.
+    pub nll: f32,
+    /// Of the logarithm of the sum of exponentials: the z-loss before its weight.
+    pub squared_log_sum: f32,
+}
+
+/// Gradients of an objective.
 pub struct HeadGradients {
     pub x: Vec<f32>,
     /// Of a trained weight.
     pub weight: Option<Vec<f32>>,
 }
 
-/// `-log softmax(logits)[target]` in nats for each row, 0 where the target is negative.
-pub fn token_nll(head: Head<'_>) -> Vec<f32> {
-    let mut nll = Vec::with_capacity(head.targets.len());
+/// The loss of each row.
+pub fn token_losses(head: Head<'_>) -> Vec<TokenLoss> {
+    let mut losses = Vec::with_capacity(head.targets.len());
     for_each_chunk(head, |chunk, logits| {
-        nll.par_extend(
-            logits
-                .par_chunks_mut(head.vocab())
-                .zip(chunk.targets)
-                .map(|(logits, target)| if *target < 0 { 0.0 } else { nll_of_row(logits, *target as usize) }),
-        );
+        losses.par_extend(logits.par_chunks_mut(head.vocab()).zip(chunk.targets).map(|(logits, target)| {
+            if *target < 0 { TokenLoss::default() } else { exponentials_of_row(logits, *target as usize).loss() }
+        }));
     });
-    nll
+    losses
 }
 
-/// [`token_nll`], with the gradients of its sum times `scale`.
-pub fn token_nll_with_gradients(head: Head<'_>, scale: f32, trained: HeadWeight) -> (Vec<f32>, HeadGradients) {
+/// [`token_losses`], with the gradients of `objective`.
+pub fn token_losses_with_gradients(
+    head: Head<'_>,
+    objective: Objective,
+    trained: HeadWeight,
+) -> (Vec<TokenLoss>, HeadGradients) {
     let (vocab, width) = (head.vocab(), head.width);
-    let mut nll = Vec::with_capacity(head.targets.len());
+    let mut losses = Vec::with_capacity(head.targets.len());
     let mut gradients = HeadGradients { x: Vec::with_capacity(head.x.len()), weight: None };
     for_each_chunk(head, |chunk, logits| {
-        nll.par_extend(logits.par_chunks_mut(vocab).zip(chunk.targets).map(|(logits, target)| {
+        losses.par_extend(logits.par_chunks_mut(vocab).zip(chunk.targets).map(|(logits, target)| {
             if *target < 0 {
                 logits.fill(0.0);
-                return 0.0;
+                return TokenLoss::default();
             }
-            gradient_of_row(logits, *target as usize, scale)
+            gradient_of_row(logits, *target as usize, objective)
         }));
         let rows = chunk.targets.len();
         let dlogits = View::new(logits, rows, vocab);
@@ -76,7 +87,7 @@ pub fn token_nll_with_gradients(head: Head<'_>, scale: f32, trained: HeadWeight)
             }
         }
     });
-    (nll, gradients)
+    (losses, gradients)
 }
 
 impl Head<'_> {
@@ -95,21 +106,38 @@ fn for_each_chunk(head: Head<'_>, mut visit: impl FnMut(Head<'_>, &mut [f32])) {
     }
 }
 
-fn nll_of_row(logits: &mut [f32], target: usize) -> f32 {
-    let picked = logits[target];
-    let maximum = row_maximum(logits);
-    let total = exponentials(logits, maximum);
-    (total.ln() + f64::from(maximum) - f64::from(picked)) as f32
+/// What is left of a row of logits once it holds `e^(logit - maximum)`.
+struct Row {
+    /// The sum of what the row holds.
+    total: f64,
+    /// Of the exponentials of the logits.
+    log_sum: f64,
+    /// The logit of the target.
+    picked: f32,
 }
 
-/// Turns logits into `scale * (softmax - one_hot(target))` and gives the row's loss.
-fn gradient_of_row(logits: &mut [f32], target: usize, scale: f32) -> f32 {
+impl Row {
+    fn loss(&self) -> TokenLoss {
+        let nll = (self.log_sum - f64::from(self.picked)) as f32;
+        TokenLoss { nll, squared_log_sum: (self.log_sum * self.log_sum) as f32 }
+    }
+}
+
+fn exponentials_of_row(logits: &mut [f32], target: usize) -> Row {
     let picked = logits[target];
     let maximum = row_maximum(logits);
     let total = exponentials(logits, maximum);
-    scale_row(logits, (f64::from(scale) / total) as f32);
+    Row { total, log_sum: total.ln() + f64::from(maximum), picked }
+}
+
+/// Turns logits into `(softmax * (1 + 2 z_loss log Z) - one_hot(target)) / divisor` and gives the row's loss.
+fn gradient_of_row(logits: &mut [f32], target: usize, objective: Objective) -> TokenLoss {
+    let row = exponentials_of_row(logits, target);
+    let scale = 1.0 / objective.divisor;
+    let of_softmax = 1.0 + 2.0 * f64::from(objective.z_loss) * row.log_sum;
+    scale_row(logits, (f64::from(scale) * of_softmax / row.total) as f32);
     logits[target] -= scale;
-    (total.ln() + f64::from(maximum) - f64::from(picked)) as f32
+    row.loss()
 }
 
 kernel! {

@@ -8,6 +8,7 @@ use cubecl::prelude::*;
 use super::buffers::{grid, owned, uninitialized};
 use super::kernels::cross_entropy::{UNITS, cross_entropy_rows};
 use super::sums::column_sums;
+use crate::train::ops::Objective;
 
 /// Some rows of logits, and what becomes of them.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -16,32 +17,35 @@ pub struct LogitRows {
     pub vocab: usize,
     /// The place of the first row among the targets.
     pub first: usize,
-    /// Multiplies the gradient.
-    pub factor: f32,
+    pub objective: Objective,
 }
 
-/// Losses of rows, and the logits, which are left as they are or turned into their gradient.
+/// Losses of rows, `[rows, terms]` and not divided, and the logits, which are left as they are or turned into their gradient.
 pub fn rows(logits: CubeTensor, targets: CubeTensor, part: LogitRows, with_gradient: bool) -> (CubeTensor, CubeTensor) {
     let logits = owned(logits);
-    let losses = uninitialized(&logits, [part.rows], DType::F32);
+    let LogitRows { rows, vocab, first, objective } = part;
+    let losses = uninitialized(&logits, [rows, objective.terms()], DType::F32);
     let client = logits.client.clone();
     cross_entropy_rows::launch(
         &client,
-        grid(part.rows),
+        grid(rows),
         CubeDim::new_1d(UNITS as u32),
         logits.clone().into_tensor_arg(),
         into_contiguous(targets).into_tensor_arg(),
         losses.clone().into_tensor_arg(),
-        part.rows,
-        part.vocab,
-        part.first,
-        part.factor,
+        rows,
+        vocab,
+        first,
+        1.0 / objective.divisor,
+        objective.z_loss,
+        objective.has_z_loss(),
         with_gradient,
     );
     (losses, logits)
 }
 
-/// The sum of losses times `factor`: `[1]`.
+/// The sums of `[rows, terms]` over rows, times `factor`: `[terms]`.
 pub fn total(losses: CubeTensor, factor: f32) -> CubeTensor {
-    column_sums(into_contiguous(losses), [1], factor)
+    let terms = losses.meta.shape()[1];
+    column_sums(into_contiguous(losses), [terms], factor)
 }

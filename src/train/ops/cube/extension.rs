@@ -108,7 +108,7 @@ impl CubeOps for Cube {
         targets: IntTensor<Self>,
         shape: LossShape,
     ) -> FloatTensor<Self> {
-        CrossEntropy { x, weight, targets, shape }.losses()
+        CrossEntropy { x, weight, targets, shape }.nll()
     }
 }
 
@@ -173,7 +173,7 @@ impl<C: CheckpointStrategy> CubeOps for Autodiff<Cube, C> {
         shape: LossShape,
     ) -> FloatTensor<Self> {
         let loss = CrossEntropy { x: plain(&x), weight: plain(&weight), targets, shape };
-        <Self as AutodiffBackend>::from_inner(loss.losses())
+        <Self as AutodiffBackend>::from_inner(loss.nll())
     }
 }
 

@@ -1,13 +1,14 @@
 //! The loss: rows of logits are made, turned into their gradient and used up a part at a time, so that there are never
 //! logits of the whole batch, nor twice those of a part.
 
-use burn::backend::Cube;
 use burn::backend::ops::FloatTensorOps;
+use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::DType;
 
 use super::cross_entropy::LogitRows;
 use super::operations::{DeviceFloat, DeviceInt, cast};
 use super::raw::CubeKernels;
+use crate::train::ops::Objective;
 use crate::train::ops::differentiable::Differentiable;
 
 /// See `portable::cross_entropy`.
@@ -25,26 +26,31 @@ pub struct LossShape {
     pub rows: usize,
     pub width: usize,
     pub vocab: usize,
-    pub divisor: f32,
+    pub objective: Objective,
     /// Rows of a part.
     pub part: usize,
     /// Of the operands of products.
     pub compute: DType,
 }
 
-/// Gradients of the inputs that need one, for a gradient of 1 of the loss.
+/// Gradients of the inputs that need one, for a gradient of 1 of each term of the loss.
 #[derive(Clone, Debug)]
 pub struct LossGradients([Option<DeviceFloat>; 2]);
 
 impl CrossEntropy {
-    /// Losses of all rows.
-    pub fn losses(&self) -> DeviceFloat {
+    /// The cross-entropy of each row, without a z-loss: `[rows]`.
+    pub fn nll(&self) -> DeviceFloat {
+        Cube::float_reshape(self.losses(), [self.shape.rows].into())
+    }
+
+    /// Terms of the losses of all rows.
+    fn losses(&self) -> DeviceFloat {
         let losses = self.parts().map(|(part, x)| self.part(part, &x, false).0).collect();
         joined(losses)
     }
 
     fn parts(&self) -> impl Iterator<Item = (LogitRows, DeviceFloat)> {
-        let LossShape { rows, width, vocab, divisor, part, compute } = self.shape;
+        let LossShape { rows, width, vocab, objective, part, compute } = self.shape;
         let x = cast(self.x.clone(), compute);
         (0..rows).step_by(part).map(move |first| {
             let rows = part.min(rows - first);
@@ -53,7 +59,7 @@ impl CrossEntropy {
             } else {
                 Cube::float_slice(x.clone(), &[(first..first + rows).into(), (0..width).into()])
             };
-            (LogitRows { rows, vocab, first, factor: 1.0 / divisor }, x)
+            (LogitRows { rows, vocab, first, objective }, x)
         })
     }
 
@@ -70,7 +76,7 @@ impl Differentiable<2> for CrossEntropy {
     type Saved = LossGradients;
 
     fn forward(&self) -> DeviceFloat {
-        Cube::cube_total(self.losses(), 1.0 / self.shape.divisor)
+        Cube::cube_total(self.losses(), 1.0 / self.shape.objective.divisor)
     }
 
     fn forward_saving(self, needed: [bool; 2]) -> (DeviceFloat, LossGradients) {
@@ -91,11 +97,16 @@ impl Differentiable<2> for CrossEntropy {
                 });
             }
         }
-        let total = Cube::cube_total(joined(losses), 1.0 / self.shape.divisor);
+        let total = Cube::cube_total(joined(losses), 1.0 / self.shape.objective.divisor);
         (total, LossGradients([needed[0].then(|| joined(of_x)), of_weight]))
     }
 
     fn backward(saved: LossGradients, upstream: DeviceFloat, _needed: [bool; 2]) -> [Option<DeviceFloat>; 2] {
+        // Terms are only ever added, so that the gradients of all of them are the same.
+        let upstream = match upstream.shape().num_elements() {
+            1 => upstream,
+            _ => Cube::float_slice(upstream, &[(0..1).into()]),
+        };
         let upstream = Cube::float_reshape(upstream, [1, 1].into());
         saved.0.map(|gradient| gradient.map(|gradient| Cube::float_mul(gradient, upstream.clone())))
     }

@@ -92,9 +92,9 @@ pub trait CubeKernels: Backend {
         shape: AttentionShape,
     ) -> FloatTensor<Self>;
 
-    /// Losses and, in place of the logits, their gradient.
+    /// Terms of losses and, in place of the logits, their gradient.
     #[fusion(meta = |logits: &TensorSpec, _targets, part: &LogitRows, _with_gradient| {
-        (TensorSpec::new(Shape::new([part.rows]), DType::F32), logits.clone())
+        (TensorSpec::new(Shape::new([part.rows, part.objective.terms()]), DType::F32), logits.clone())
     })]
     fn cube_cross_entropy(
         logits: FloatTensor<Self>,
@@ -103,7 +103,7 @@ pub trait CubeKernels: Backend {
         with_gradient: bool,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    #[fusion(meta = |_values, _factor| TensorSpec::new(Shape::new([1]), DType::F32))]
+    #[fusion(meta = |values: &TensorSpec, _factor| TensorSpec::new(Shape::new([values.shape[1]]), DType::F32))]
     fn cube_total(values: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
 
     #[fusion(dtype = sums, shape = sums)]

@@ -10,7 +10,7 @@ use super::extension::CubeOps;
 use super::loss::LossShape;
 use super::norm::{Items, NormShape};
 use super::raw::CubeKernels;
-use crate::train::ops::{Activation, AdamWStep, AttentionContext, HeadLayout};
+use crate::train::ops::{Activation, AdamWStep, AttentionContext, HeadLayout, Objective};
 use crate::train::precision::Precision;
 
 /// Logits of a part of the loss: 256 MiB.
@@ -133,10 +133,10 @@ pub fn cross_entropy(
     x: Tensor<2>,
     weight: Tensor<2>,
     targets: &[i32],
-    divisor: f32,
+    objective: Objective,
     precision: Precision,
 ) -> Tensor<1> {
-    let shape = loss_shape(&x, &weight, divisor, precision);
+    let shape = loss_shape(&x, &weight, objective, precision);
     cross_entropy_of(x, weight, targets, shape)
 }
 
@@ -149,15 +149,15 @@ pub(super) fn cross_entropy_of(x: Tensor<2>, weight: Tensor<2>, targets: &[i32],
 
 /// See `portable::token_nll`.
 pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], precision: Precision) -> Tensor<1> {
-    let shape = loss_shape(&x, &weight, 1.0, precision);
+    let shape = loss_shape(&x, &weight, Objective::cross_entropy(1.0), precision);
     let targets = integers(targets.to_vec(), &x.device());
     let (x, weight, targets) = (x.into_dispatch(), weight.into_dispatch(), targets.into_dispatch());
     Tensor::from_dispatch(Dispatch::device_token_nll(x, weight, targets, shape))
 }
 
-pub(super) fn loss_shape(x: &Tensor<2>, weight: &Tensor<2>, divisor: f32, precision: Precision) -> LossShape {
+pub(super) fn loss_shape(x: &Tensor<2>, weight: &Tensor<2>, objective: Objective, precision: Precision) -> LossShape {
     let ([rows, width], [vocab, _]) = (x.dims(), weight.dims());
-    LossShape { rows, width, vocab, divisor, part: (LOGITS / vocab).clamp(1, rows), compute: dtype(precision) }
+    LossShape { rows, width, vocab, objective, part: (LOGITS / vocab).clamp(1, rows), compute: dtype(precision) }
 }
 
 /// Writes the sums of the squares of `values` into `sums`, from `offset` on; there are `sums_of` of them.

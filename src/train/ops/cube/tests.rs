@@ -13,7 +13,7 @@ use super::*;
 use crate::core::rng::Rng;
 use crate::train::device;
 use crate::train::ops::{
-    Activation, AdamWStep, AttentionContext, HeadLayout, RopeTable, adamw_update, portable, sum_squares,
+    Activation, AdamWStep, AttentionContext, HeadLayout, Objective, RopeTable, adamw_update, portable, sum_squares,
 };
 use crate::train::precision::Precision;
 
@@ -166,10 +166,10 @@ fn activations_agree() {
     }
 }
 
-/// Losses of rows of logits, and the gradient of their sum over `divisor`.
-fn logit_losses(logits: Tensor<2>, targets: &[i32], divisor: f32) -> (Tensor<1>, Tensor<2>) {
+/// Terms of the losses of rows of logits, `[rows, terms]`, and the gradient of the loss.
+fn logit_losses(logits: Tensor<2>, targets: &[i32], objective: Objective) -> (Tensor<2>, Tensor<2>) {
     let [rows, vocab] = logits.dims();
-    let part = LogitRows { rows, vocab, first: 0, factor: 1.0 / divisor };
+    let part = LogitRows { rows, vocab, first: 0, objective };
     let targets = tensors::integers(targets.to_vec(), &logits.device()).into_dispatch();
     let (losses, gradient) = Dispatch::cube_cross_entropy(logits.into_dispatch(), targets, part, true);
     (Tensor::from_dispatch(losses), Tensor::from_dispatch(gradient))
@@ -192,7 +192,8 @@ fn cross_entropy_of_logits_agrees() {
         };
         let plain = device.clone().without_autodiff();
         let logits = Tensor::<2>::from_data(TensorData::new(logits, [rows, vocab]), &plain);
-        let (losses, gradient) = logit_losses(logits, &targets, 13.0);
+        let (losses, gradient) = logit_losses(logits, &targets, Objective::cross_entropy(13.0));
+        assert_eq!(losses.dims(), [rows, 1]);
         assert_close(&values(losses.clone()), &expected[0], "losses");
         assert_close(&values(gradient), &expected[1], "the gradient of logits");
         let total = expected[0].iter().sum::<f32>() / 13.0;
@@ -209,7 +210,7 @@ fn a_row_of_logits_with_nan_has_no_loss_and_large_ones_do_not_overflow() {
     let Some(device) = device() else { return };
     let device = device.without_autodiff();
     let logits = Tensor::<2>::from_data([[1.0f32, 2.0], [f32::NAN, 0.0], [1000.0, -1000.0]], &device);
-    let losses = values(logit_losses(logits, &[0, 1, 1], 1.0).0);
+    let losses = values(logit_losses(logits, &[0, 1, 1], Objective::cross_entropy(1.0)).0);
     assert!((losses[0] - 1.313_261_7).abs() < 1e-5 && losses[1].is_nan() && losses[2] == 2000.0, "{losses:?}");
 }
 
@@ -280,23 +281,50 @@ fn products_agree() {
     );
 }
 
-/// Logits in parts of three rows, the last of one row, against the whole.
+/// Logits in parts of three rows, the last of one row, against the whole; the sum of the terms, because it alone has a
+/// gradient.
 #[test]
 fn the_loss_in_parts_agrees() {
     let Some(device) = device() else { return };
     let (rows, width, vocab) = (7, 12, 5);
     let targets = [0, -1, 2, 3, 4, 1, -1];
-    compare(
-        "cross_entropy in parts",
-        &device,
-        [[rows, width], [vocab, width]],
-        [],
-        |[x, weight], []| {
-            let shape = LossShape { part: 3, ..tensors::loss_shape(&x, &weight, 13.0, Precision::F32) };
-            tensors::cross_entropy_of(x, weight, &targets, shape).reshape([1, 1])
-        },
-        |[x, weight], []| portable::cross_entropy(x, weight, &targets, 13.0, Precision::F32).reshape([1, 1]),
-    );
+    for z_loss in [0.0, 0.1] {
+        let objective = Objective { divisor: 13.0, z_loss };
+        compare(
+            &format!("cross_entropy in parts, z-loss {z_loss}"),
+            &device,
+            [[rows, width], [vocab, width]],
+            [],
+            |[x, weight], []| {
+                let shape = LossShape { part: 3, ..tensors::loss_shape(&x, &weight, objective, Precision::F32) };
+                tensors::cross_entropy_of(x, weight, &targets, shape).sum_dim(0).reshape([1, 1])
+            },
+            |[x, weight], []| {
+                portable::cross_entropy(x, weight, &targets, objective, Precision::F32).sum_dim(0).reshape([1, 1])
+            },
+        );
+    }
+}
+
+/// Both terms and the gradients of their sum, of a vocabulary of several columns per unit.
+#[test]
+fn the_z_loss_agrees() {
+    let Some(device) = device() else { return };
+    let (rows, width, vocab) = (40, 9, 577);
+    let targets: Vec<i32> = (0..rows).map(|row| if row % 3 == 1 { -1 } else { (row * 7 % vocab) as i32 }).collect();
+    let objective = Objective { divisor: 27.0, z_loss: 0.05 };
+    let run = |device: &Device, operation: fn(Tensor<2>, Tensor<2>, &[i32], Objective, Precision) -> Tensor<1>| {
+        let (x, weight) = (leaf([rows, width], 1, device), leaf([vocab, width], 2, device));
+        let terms = operation(x.clone(), weight.clone(), &targets, objective, Precision::F32);
+        let gradients = terms.backward();
+        let of = |tensor: &Tensor<2>| values(tensor.grad(&gradients).expect("a gradient"));
+        [values(terms), of(&x), of(&weight)]
+    };
+    let (found, expected) = (run(&device, cross_entropy), run(&Device::flex().autodiff(), portable::cross_entropy));
+    assert_eq!(found[0].len(), 2);
+    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
+        assert_close(found, expected, &format!("z-loss, result {index}"));
+    }
 }
 
 /// Half as wide elements and f32 inside: the outputs and gradients of f32 rounded, for what bf16 uses on other devices.

@@ -11,7 +11,7 @@ use super::operations::{
 };
 use super::recomputed::{ActivatedLinear, ActivatedLinearAdd, NormLinear};
 use crate::train::ops::differentiable::{Accumulating, Differentiable, Tracked, record, record_accumulating};
-use crate::train::ops::{Activation, AttentionContext, DropoutMask, HeadLayout};
+use crate::train::ops::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::train::precision::Precision;
 
 /// The operations of the portable module as backend operations.
@@ -59,7 +59,7 @@ pub trait FusedOps: Backend {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
-        divisor: f32,
+        objective: Objective,
         precision: Precision,
     ) -> FloatTensor<Self>;
     fn fused_token_nll(
@@ -156,10 +156,10 @@ impl FusedOps for Flex {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
-        divisor: f32,
+        objective: Objective,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, divisor, precision }.forward()
+        CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, objective, precision }.forward()
     }
 
     fn fused_token_nll(
@@ -168,7 +168,8 @@ impl FusedOps for Flex {
         targets: Arc<[i32]>,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        token_nll(&CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, divisor: 1.0, precision })
+        let objective = Objective::cross_entropy(1.0);
+        token_nll(&CrossEntropy { x: Host::new(x), weight: Host::new(weight), targets, objective, precision })
     }
 }
 
@@ -269,12 +270,12 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         targets: Arc<[i32]>,
-        divisor: f32,
+        objective: Objective,
         precision: Precision,
     ) -> FloatTensor<Self> {
         record::<C, _, _>(
             [&x, &weight],
-            CrossEntropy { x: saved(&x), weight: saved(&weight), targets, divisor, precision },
+            CrossEntropy { x: saved(&x), weight: saved(&weight), targets, objective, precision },
         )
     }
 
@@ -284,7 +285,8 @@ impl<C: CheckpointStrategy> FusedOps for Autodiff<Flex, C> {
         targets: Arc<[i32]>,
         precision: Precision,
     ) -> FloatTensor<Self> {
-        let nll = token_nll(&CrossEntropy { x: saved(&x), weight: saved(&weight), targets, divisor: 1.0, precision });
+        let objective = Objective::cross_entropy(1.0);
+        let nll = token_nll(&CrossEntropy { x: saved(&x), weight: saved(&weight), targets, objective, precision });
         <Self as burn::backend::AutodiffBackend>::from_inner(nll)
     }
 }

@@ -7,11 +7,11 @@ use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
 use crate::train::ops::cpu::attention::{Attended, SoftmaxScale};
-use crate::train::ops::cpu::cross_entropy::HeadWeight;
+use crate::train::ops::cpu::cross_entropy::{HeadWeight, TokenLoss};
 use crate::train::ops::cpu::gemm::{View, matmul, matmul_onto};
 use crate::train::ops::cpu::{attention, cross_entropy, dropout, embedding, norm};
 use crate::train::ops::differentiable::{Accumulating, Differentiable};
-use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
+use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::train::precision::Precision;
 
 /// A contiguous f32 tensor.
@@ -287,7 +287,7 @@ impl Accumulating<1> for Embedding {
     }
 }
 
-/// The summed cross-entropy of a tied head, divided by `divisor`.
+/// The loss of a tied head.
 ///
 /// Its gradients cost a second product with the head's weight, so the forward pass computes them
 /// while it holds the logits; the backward pass only multiplies them with the upstream scalar.
@@ -296,7 +296,7 @@ pub struct CrossEntropy {
     pub x: Host,
     pub weight: Host,
     pub targets: Arc<[i32]>,
-    pub divisor: f32,
+    pub objective: Objective,
     pub precision: Precision,
 }
 
@@ -307,32 +307,42 @@ impl CrossEntropy {
         cross_entropy::Head { x: x.values(), weight: weight.values(), width, targets, precision: *precision }
     }
 
-    fn mean(&self, nll: &[f32]) -> FlexTensor {
-        let total: f64 = nll.iter().map(|nll| f64::from(*nll)).sum();
-        tensor(vec![(total / f64::from(self.divisor)) as f32], [1])
+    fn terms(&self, losses: &[TokenLoss]) -> FlexTensor {
+        let Objective { divisor, z_loss } = self.objective;
+        let mean = |term: fn(&TokenLoss) -> f32| {
+            losses.iter().map(|loss| f64::from(term(loss))).sum::<f64>() / f64::from(divisor)
+        };
+        let mut terms = vec![mean(|loss| loss.nll) as f32];
+        if self.objective.has_z_loss() {
+            terms.push((f64::from(z_loss) * mean(|loss| loss.squared_log_sum)) as f32);
+        }
+        tensor(terms, [self.objective.terms()])
     }
 }
 
 impl Differentiable<2> for CrossEntropy {
     type Backend = Flex;
-    /// Gradients of `x` and of the weight for an upstream gradient of 1. Each has the size of its input, and
+    /// Gradients of `x` and of the weight for an upstream gradient of 1 of each term. Each has the size of its input, and
     /// that of the weight costs a product: without need there is none.
     type Saved = [Option<Host>; 2];
 
     fn forward(&self) -> FlexTensor {
-        self.mean(&cross_entropy::token_nll(self.head()))
+        self.terms(&cross_entropy::token_losses(self.head()))
     }
 
     fn forward_saving(self, needed: [bool; 2]) -> (FlexTensor, [Option<Host>; 2]) {
         let head = if needed[1] { HeadWeight::Trained } else { HeadWeight::Frozen };
-        let (nll, gradients) = cross_entropy::token_nll_with_gradients(self.head(), 1.0 / self.divisor, head);
+        let (losses, gradients) = cross_entropy::token_losses_with_gradients(self.head(), self.objective, head);
         let x = tensor(gradients.x, self.x.shape());
         let weight = gradients.weight.map(|gradient| tensor(gradient, self.weight.shape()));
-        (self.mean(&nll), [Some(Host(x)), weight.map(Host)])
+        (self.terms(&losses), [Some(Host(x)), weight.map(Host)])
     }
 
     fn backward(saved: [Option<Host>; 2], upstream: FlexTensor, _needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
-        let scale = Host::new(upstream).values()[0];
+        let upstream = Host::new(upstream);
+        let scale = upstream.values()[0];
+        let all_equal = upstream.values().iter().all(|other| other.to_bits() == scale.to_bits());
+        assert!(all_equal, "the terms of a loss are only ever added");
         saved.map(|gradient| gradient.map(|gradient| scaled(gradient, scale)))
     }
 }
@@ -347,5 +357,6 @@ fn scaled(gradient: Host, scale: f32) -> FlexTensor {
 
 /// Losses of single tokens, without a gradient.
 pub fn token_nll(operation: &CrossEntropy) -> FlexTensor {
-    tensor(cross_entropy::token_nll(operation.head()), [operation.targets.len()])
+    let losses = cross_entropy::token_losses(operation.head());
+    tensor(losses.iter().map(|loss| loss.nll).collect(), [losses.len()])
 }

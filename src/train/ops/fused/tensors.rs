@@ -6,7 +6,7 @@ use burn::backend::Dispatch;
 use burn::tensor::{Int, Tensor};
 
 use super::extension::FusedOps;
-use crate::train::ops::{Activation, AttentionContext, DropoutMask, HeadLayout};
+use crate::train::ops::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::train::precision::Precision;
 
 /// See [`super::super::portable::embedding`].
@@ -77,11 +77,11 @@ pub fn cross_entropy(
     x: Tensor<2>,
     weight: Tensor<2>,
     targets: &[i32],
-    divisor: f32,
+    objective: Objective,
     precision: Precision,
 ) -> Tensor<1> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::fused_cross_entropy(x, weight, targets.into(), divisor, precision))
+    Tensor::from_dispatch(Dispatch::fused_cross_entropy(x, weight, targets.into(), objective, precision))
 }
 
 pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], precision: Precision) -> Tensor<1> {

@@ -1,4 +1,4 @@
-//! Cross-entropy of rows of logits.
+//! Cross-entropy and z-loss of rows of logits.
 
 use cubecl::prelude::*;
 
@@ -8,17 +8,20 @@ use super::sums::{largest_of_lanes, sum_of_lanes};
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// `-log softmax(logits)[target]` of each row, 0 where the target is negative, and in place of the logits the gradient
-/// of this number times `factor`. One cube per row.
+/// `-log softmax(logits)[target]` of each row and, `with_z_loss`, `z_loss` times its squared logarithm of the sum of
+/// exponentials: `[rows, 1]` or `[rows, 2]`, zeros where the target is negative. In place of the logits the gradient of
+/// their sum times `factor`. One cube per row.
 #[cube(launch)]
 pub fn cross_entropy_rows(
     logits: &mut Tensor<f32>,
     targets: &Tensor<i32>,
-    nll: &mut Tensor<f32>,
+    losses: &mut Tensor<f32>,
     rows: usize,
     vocab: usize,
     first_target: usize,
     factor: f32,
+    z_loss: f32,
+    #[comptime] with_z_loss: bool,
     #[comptime] with_gradient: bool,
 ) {
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
@@ -42,12 +45,17 @@ pub fn cross_entropy_rows(
         let sum = sum_of_lanes(sum, &mut shared, UNITS);
         let target = targets[first_target + row];
         let counted = target >= 0;
+        let log_sum = largest + sum.ln();
         if unit == 0 {
-            let mut value = f32::new(0.0);
+            let terms = comptime!(if with_z_loss { 2 } else { 1 });
+            let mut nll = f32::new(0.0);
             if counted {
-                value = largest + sum.ln() - logits[at + target as usize];
+                nll = log_sum - logits[at + target as usize];
             }
-            nll[row] = value;
+            losses[row * terms] = nll;
+            if comptime!(with_z_loss) {
+                losses[row * terms + 1] = select(counted, z_loss * log_sum * log_sum, 0.0);
+            }
         }
         if comptime!(with_gradient) {
             // The first unit reads the target's logit before it is replaced.
@@ -55,7 +63,11 @@ pub fn cross_entropy_rows(
             let mut column = unit;
             while column < vocab {
                 let hit = select(counted && column == target as usize, 1.0, 0.0);
-                let slope = ((logits[at + column] - largest).exp() / sum - hit) * factor;
+                let mut softmax = (logits[at + column] - largest).exp() / sum;
+                if comptime!(with_z_loss) {
+                    softmax *= 1.0 + 2.0 * z_loss * log_sum;
+                }
+                let slope = (softmax - hit) * factor;
                 logits[at + column] = select(counted, slope, 0.0);
                 column += UNITS;
             }
