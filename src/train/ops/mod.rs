@@ -19,7 +19,10 @@ mod kernels;
 mod mmap;
 mod muon;
 mod portable;
-#[expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")]
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")
+)]
 pub(super) mod simd;
 
 pub use activation::Activation;
