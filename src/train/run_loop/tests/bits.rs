@@ -1,5 +1,4 @@
-//! One training has one result, whatever processor computes it: what a machine of one architecture has begun, another
-//! one goes on with to the same bits.
+//! One training has one result, whatever processor computes it.
 
 use std::process::Command;
 
