@@ -11,3 +11,8 @@ scripts/io_faults.sh
 for fs in ext4 xfs; do
   scripts/power_cut.sh "$fs" "${CUTS:-1000}"
 done
+if command -v qemu-aarch64-static >/dev/null || [ "$(uname -m)" = aarch64 ]; then
+  scripts/aarch64.sh
+else
+  echo "skipped: training on aarch64 needs qemu-aarch64-static"
+fi

@@ -80,7 +80,7 @@ fn instruction_sets() -> &'static str {
 
 #[cfg(not(target_arch = "x86_64"))]
 fn instruction_sets() -> &'static str {
-    std::env::consts::ARCH
+    if cfg!(target_arch = "aarch64") { "NEON" } else { std::env::consts::ARCH }
 }
 
 fn state_dir(session: &Session) -> Finding {

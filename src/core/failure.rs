@@ -146,17 +146,17 @@ impl std::error::Error for Failure {}
 mod tests {
     use super::*;
 
-    #[derive(Debug, thiserror::Error)]
-    #[error("outer")]
-    struct Outer(#[from] io::Error);
-
-    const ENOSPC: i32 = 28;
-    const EDQUOT: i32 = 122;
-    const EIO: i32 = 5;
-
-    #[test]
     #[cfg(target_os = "linux")]
+    #[test]
     fn a_full_disk_and_a_used_up_quota_are_told_from_other_errors() {
+        #[derive(Debug, thiserror::Error)]
+        #[error("outer")]
+        struct Outer(#[from] io::Error);
+
+        const ENOSPC: i32 = 28;
+        const EDQUOT: i32 = 122;
+        const EIO: i32 = 5;
+
         for (code, kind) in
             [(ENOSPC, FailureKind::NoSpace), (EDQUOT, FailureKind::NoSpace), (EIO, FailureKind::Retryable)]
         {

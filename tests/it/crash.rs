@@ -1,6 +1,8 @@
 //! SIGKILL, cancel and a second engine against real processes (rows E8, E16). `engine.rs` has more.
 
-use crate::harness::{Sandbox, children, eventually, processes_with, signal};
+use crate::harness::{Sandbox, eventually};
+#[cfg(target_os = "linux")]
+use crate::harness::{children, processes_with, signal};
 
 /// A quick step, and one that takes SECONDS and has a child of its own; both log what they do.
 const COUNTER: &str = r#"
@@ -28,16 +30,19 @@ fn ledger(sandbox: &Sandbox) -> String {
     crate::harness::read(&sandbox.path("ledger"))
 }
 
+#[cfg(target_os = "linux")]
 fn run_id(sandbox: &Sandbox) -> String {
     sandbox.show()["run"]["id"].as_str().unwrap().to_owned()
 }
 
+#[cfg(target_os = "linux")]
 #[track_caller]
 fn assert_no_orphans(sandbox: &Sandbox) {
     let mark = format!("STEPWELL_ATTEMPT_ID={}/", run_id(sandbox));
     eventually("every process of the run is gone", || processes_with(&mark).is_empty());
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_killed_engine_leaves_no_orphan_and_resume_repeats_no_committed_step() {
     let sandbox = counter("1");
@@ -53,6 +58,7 @@ fn a_killed_engine_leaves_no_orphan_and_resume_repeats_no_committed_step() {
     sandbox.stepwell(&["db", "check"]).ok();
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_killed_worker_is_replaced_and_its_grandchildren_die() {
     let sandbox = counter("1");
@@ -66,6 +72,7 @@ fn a_killed_worker_is_replaced_and_its_grandchildren_die() {
     assert_no_orphans(&sandbox);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn cancel_reaches_the_whole_process_group() {
     let sandbox = counter("60");
@@ -169,6 +176,7 @@ fn a_process_that_left_its_group_is_ended_by_the_next_engine() {
 }
 
 /// Frozen for twice its lease, then thawed, whatever happens to it meanwhile.
+#[cfg(target_os = "linux")]
 #[test]
 fn a_thawed_worker_changes_nothing() {
     let sandbox = Sandbox::new();

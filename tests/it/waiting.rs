@@ -1,11 +1,15 @@
 //! Gates, approvals, signals, child workflows and the checkpoint protocol, over SIGKILL and restarts
 //! (rows E10, E14, E16).
 
-use std::process::{Child, Command, Stdio};
+#[cfg(target_os = "linux")]
+use std::process::Command;
+use std::process::{Child, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{Sandbox, children, eventually, processes_with, signal};
+use crate::harness::{Sandbox, eventually, signal};
+#[cfg(target_os = "linux")]
+use crate::harness::{children, processes_with};
 
 fn sandbox(workflow: &str) -> Sandbox {
     let sandbox = Sandbox::new();
@@ -155,6 +159,7 @@ fn release() -> Sandbox {
     sandbox
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn an_approval_waits_over_kills_and_is_given_without_an_engine() {
     let sandbox = release();
@@ -309,6 +314,7 @@ fn a_child_run_is_submitted_once_however_often_the_engine_is_killed() {
     sandbox.stepwell(&["db", "check"]).ok();
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn a_worker_drives_children_and_cancel_reaches_their_processes() {
     let sandbox = sandbox(&PARENT.replace("range(12)", "range(2)").replace("text[11]", "text[1]"));
@@ -346,6 +352,7 @@ fn ctrl_c_interrupts_children_and_resume_takes_them_up() {
     assert_eq!(sandbox.query_count("run"), 3);
 }
 
+#[cfg(target_os = "linux")]
 #[test]
 fn training_by_hand_gives_the_same_outputs_after_any_kill() {
     let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/examples");

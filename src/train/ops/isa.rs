@@ -40,6 +40,13 @@ pub fn requested() -> Result<Option<Set>, UnknownIsa> {
     named(env::var_os(VARIABLE))
 }
 
+/// Names of the sets below the best one of this machine.
+#[cfg(test)]
+pub fn lower() -> Vec<&'static str> {
+    let here = super::simd::Instructions::all();
+    SETS.iter().filter(|(_, set)| here.iter().skip(1).any(|one| one.set() == *set)).map(|(name, _)| *name).collect()
+}
+
 fn named(value: Option<OsString>) -> Result<Option<Set>, UnknownIsa> {
     let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
     let found = SETS.iter().find(|(name, _)| value == *name).map(|(_, set)| *set);

@@ -20,7 +20,10 @@ mod mmap;
 mod muon;
 mod objective;
 mod portable;
-#[expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")]
+#[cfg_attr(
+    target_arch = "x86_64",
+    expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")
+)]
 pub(super) mod simd;
 
 pub use activation::Activation;

@@ -15,6 +15,7 @@ use crate::train::precision::Precision;
 use crate::train::schedule::{Schedule, ScheduleKind};
 use crate::train::weights;
 
+mod bits;
 mod checkpoints;
 mod resume;
 

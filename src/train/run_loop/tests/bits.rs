@@ -1,0 +1,55 @@
+//! One training has one result, whatever processor computes it.
+
+use std::process::Command;
+
+use super::*;
+use crate::train::ops::isa;
+
+/// More inner indices than a block of products has; nothing fills a vector or a tile. Weights so large that the softmax
+/// has something to tell apart.
+fn wide(ffn: Ffn) -> ModelConfig {
+    ModelConfig { d_model: 36, heads: 3, head_dim: 12, init_std: 0.3, ffn, ..config() }
+}
+
+/// BLAKE3 of the losses and weights of a training on the CPU.
+fn digest(model: &ModelConfig, settings: OptimizerConfig, precision: Precision) -> String {
+    let plan = Plan { precision, ..plan(vec![phase("main", 4)]) };
+    let samplers = samplers(&plan);
+    let device = device::open("flex").unwrap().autodiff();
+    let model = Transformer::init(model, plan.seed, &device);
+    let mut host = Host::default();
+    let finished = Trainer::new(&plan, &samplers, model, settings, "flex").run(&mut host).unwrap();
+    let Finished::Complete { model, .. } = finished else { panic!("nobody asked to stop") };
+    let mut hasher = blake3::Hasher::new();
+    for row in &host.rows {
+        hasher.update(&row.loss.to_le_bytes());
+    }
+    hasher.update(&weights::save(&model.to_named()));
+    hasher.finalize().to_hex()[..16].to_owned()
+}
+
+/// The same on x86-64 and aarch64. A change of the order of sums, of a formula or of the initial weights changes them.
+/// On purpose? Then put the new ones here.
+#[test]
+fn every_processor_trains_to_these_bits() {
+    let (gated, ungated) = (wide(Ffn::SwiGlu { hidden: 389 }), wide(Ffn::Gelu { hidden: 77 }));
+    let found = [
+        digest(&gated, settings(), Precision::F32),
+        digest(&gated, settings(), Precision::Bf16),
+        digest(&ungated, muon(), Precision::F32),
+    ];
+    assert_eq!(found, ["969f2888fb20dd0c", "58acc0752509f44c", "83d03012fd476174"]);
+}
+
+/// Each set of instructions in a process of its own.
+#[test]
+fn every_set_of_instructions_trains_to_these_bits() {
+    let name = concat!(module_path!(), "::every_processor_trains_to_these_bits");
+    let (_, name) = name.split_once("::").expect("a path below the crate");
+    for set in isa::lower() {
+        let mut child = Command::new(std::env::current_exe().unwrap());
+        let output = child.args(["--exact", name]).env(isa::VARIABLE, set).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success() && text.contains("1 passed"), "{set}: {text}");
+    }
+}
