@@ -5,6 +5,7 @@ mod activation;
 mod adamw;
 mod attention_context;
 #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "other backends only generate with these"))]
+#[cfg_attr(not(any(test, feature = "flex")), expect(unused_imports, reason = "only what trains imports some"))]
 mod cpu;
 #[cfg(feature = "cube")]
 pub(super) mod cube;

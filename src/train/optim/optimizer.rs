@@ -274,5 +274,5 @@ impl ModuleMapper for Update<'_> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "flex"))]
 mod tests;

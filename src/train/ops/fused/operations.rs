@@ -6,11 +6,12 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
+use super::accumulating::Accumulating;
 use crate::train::ops::cpu::attention::{Attended, SoftmaxScale};
 use crate::train::ops::cpu::cross_entropy::HeadWeight;
 use crate::train::ops::cpu::gemm::{View, matmul, matmul_onto};
 use crate::train::ops::cpu::{attention, cross_entropy, dropout, embedding, norm};
-use crate::train::ops::differentiable::{Accumulating, Differentiable};
+use crate::train::ops::differentiable::Differentiable;
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout};
 use crate::train::precision::Precision;
 
