@@ -26,10 +26,13 @@ pub(super) mod simd;
 pub use activation::Activation;
 pub use adamw::{AdamWStep, adamw_update, sum_squares};
 pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
+pub(super) use cpu::activation::swiglu_rows;
 pub(super) use cpu::attention::attention;
 pub(super) use cpu::gemm;
 #[cfg(feature = "flex")]
 pub use cpu::muon::muon_update;
+pub(super) use cpu::norm::{rms_norm_in_place, rms_norm_rows};
+pub(super) use cpu::rope::rotate_heads;
 pub use dropout_mask::DropoutMask;
 pub(super) use gelu::gelu_in_place;
 pub use kernels::{Implementation, Kernels};
