@@ -32,6 +32,18 @@ pub trait Differentiable<const N: usize>: Clone + Send + Debug + 'static {
     ) -> [Option<FloatTensor<Self::Backend>>; N];
 }
 
+/// `saves_itself!(N)`: the backward pass needs no more than the inputs. Part of an `impl Differentiable<N>`.
+macro_rules! saves_itself {
+    ($inputs:expr) => {
+        type Saved = Self;
+
+        fn forward_saving(self, _needed: [bool; $inputs]) -> (burn::backend::tensor::FloatTensor<Self::Backend>, Self) {
+            (self.forward(), self)
+        }
+    };
+}
+pub(super) use saves_itself;
+
 /// Runs an operation and registers its backward pass when an input requires a gradient.
 pub fn record<C, O, const N: usize>(inputs: [&Tracked<O::Backend>; N], operation: O) -> Tracked<O::Backend>
 where

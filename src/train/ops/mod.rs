@@ -11,6 +11,8 @@ mod cpu;
 pub(super) mod cube;
 mod differentiable;
 mod dropout_mask;
+#[cfg(all(test, feature = "flex"))]
+mod fixtures;
 #[cfg(feature = "flex")]
 mod fused;
 mod gelu;

@@ -1,6 +1,9 @@
 //! Launches of the optimizer.
 
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, ExtensionType};
 use burn::tensor::DType;
+use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -50,18 +53,25 @@ pub fn root(sums: CubeTensor) -> CubeTensor {
     norm
 }
 
-/// One step of AdamW: the parameter and its moments. `norm` is the global norm on the device, `clip` its limit; the
-/// step's own scale is not read.
-pub fn step(
-    parameter: CubeTensor,
-    gradient: CubeTensor,
-    moments: [CubeTensor; 2],
-    norm: CubeTensor,
-    step: AdamWStep,
-    clip: f32,
-) -> (CubeTensor, CubeTensor, CubeTensor) {
-    let parameter = owned(parameter);
-    let [first, second] = moments.map(owned);
+/// One step of AdamW. The step's own scale is not read.
+#[derive(Clone, Debug, ExtensionType)]
+#[extension_type(fusion)]
+pub struct Update<B: Backend> {
+    pub parameter: FloatTensor<B>,
+    pub gradient: FloatTensor<B>,
+    /// The moments.
+    pub first: FloatTensor<B>,
+    pub second: FloatTensor<B>,
+    /// The global norm, `[1]`, and its limit; 0 for none.
+    pub norm: FloatTensor<B>,
+    pub clip: f32,
+    pub step: AdamWStep,
+}
+
+/// The parameter and its moments after a step.
+pub fn step(update: Update<CubeBackend>) -> (CubeTensor, CubeTensor, CubeTensor) {
+    let Update { parameter, gradient, first, second, norm, clip, step } = update;
+    let [parameter, first, second] = [parameter, first, second].map(owned);
     let (client, count) = (parameter.client.clone(), parameter.meta.num_elements());
     let factors = step.factors();
     adamw::launch(

@@ -3,14 +3,16 @@
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use super::activation::ActivationShape;
-use super::attention::{AttentionShape, Positions};
+use super::activation::{Activated, ActivationShape};
+use super::attention::{Attention, AttentionShape};
+use super::dropout::Dropout;
 use super::embedding::EmbeddingShape;
 use super::extension::CubeOps;
 use super::loss::LossShape;
-use super::norm::{Items, NormShape};
+use super::norm::{Items, Norm, NormShape};
+use super::optimizer::Update;
 use super::raw::CubeKernels;
-use crate::train::ops::{Activation, AdamWStep, AttentionContext, HeadLayout};
+use crate::train::ops::{Activation, AdamWStep, AttentionContext, DropoutMask, HeadLayout};
 use crate::train::precision::Precision;
 
 /// Logits of a part of the loss: 256 MiB.
@@ -38,7 +40,7 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
 fn rms_norm_as(x: Tensor<2>, weight: Tensor<1>, eps: f32, dtype: DType) -> Tensor<2> {
     let [rows, width] = x.dims();
     let shape = NormShape { items: Items { width, first: 1, second: 0, passed: 0 }, rows, eps, dtype };
-    Tensor::from_dispatch(Dispatch::device_rms_norm(x.into_dispatch(), weight.into_dispatch(), shape))
+    normed(x, [weight.clone(), weight], shape)
 }
 
 /// See `portable::qk_norm`; elements are those of `qkv`.
@@ -52,8 +54,12 @@ pub fn qk_norm(
     let HeadLayout { heads, kv_heads, head_dim } = layout;
     let items = Items { width: head_dim, first: heads, second: kv_heads, passed: kv_heads };
     let shape = NormShape { items, rows: qkv.dims()[0], eps, dtype: qkv.dtype() };
-    let (query, key) = (query_weight.into_dispatch(), key_weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::device_qk_norm(qkv.into_dispatch(), query, key, shape))
+    normed(qkv, [query_weight, key_weight], shape)
+}
+
+fn normed(x: Tensor<2>, weights: [Tensor<1>; 2], shape: NormShape) -> Tensor<2> {
+    let [first, second] = weights.map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::device_norm(Norm { x: x.into_dispatch(), first, second, shape }))
 }
 
 /// See `portable::linear`.
@@ -91,7 +97,7 @@ pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>,
 pub(super) fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     let [rows, columns] = x.dims();
     let shape = ActivationShape::new(activation, rows, columns);
-    Tensor::from_dispatch(Dispatch::device_activation(x.into_dispatch(), shape))
+    Tensor::from_dispatch(Dispatch::device_activation(Activated { x: x.into_dispatch(), shape }))
 }
 
 /// See `portable::activated_linear_add`.
@@ -105,27 +111,37 @@ pub fn activated_linear_add(
     residual + activated_linear(x, activation, weight, precision)
 }
 
-/// What attention reads besides queries, keys and values, on a device.
-pub type Uploaded = Positions<Tensor<1>, Tensor<1, Int>>;
+/// What attention reads besides queries, keys and values, on a device; see [`Attention`].
+#[derive(Clone, Debug)]
+pub struct Uploaded {
+    cos: Tensor<1>,
+    sin: Tensor<1>,
+    starts: Tensor<1, Int>,
+}
 
 /// See `portable::attention`; elements are those of `qkv`, and sums are f32.
 pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
     let AttentionContext { batch, seq, layout, .. } = *context;
-    let Positions { cos, sin, starts } = context.uploaded.get_or_init(|| upload(context, &qkv.device())).clone();
-    Tensor::from_dispatch(Dispatch::device_attention(
-        qkv.into_dispatch(),
-        cos.into_dispatch(),
-        sin.into_dispatch(),
-        starts.into_dispatch(),
-        AttentionShape { batch, seq, layout },
-    ))
+    let Uploaded { cos, sin, starts } = context.uploaded.get_or_init(|| upload(context, &qkv.device())).clone();
+    Tensor::from_dispatch(Dispatch::device_attention(Attention {
+        qkv: qkv.into_dispatch(),
+        cos: cos.into_dispatch(),
+        sin: sin.into_dispatch(),
+        starts: starts.into_dispatch(),
+        shape: AttentionShape { batch, seq, layout },
+    }))
 }
 
 fn upload(context: &AttentionContext, device: &Device) -> Uploaded {
     let length = context.seq * context.rope.half;
     let table = |table: &[f32]| Tensor::from_data(TensorData::new(table[..length].to_vec(), [length]), device);
     let starts = context.starts.iter().map(|start| *start as i32).collect();
-    Positions { cos: table(&context.rope.cos), sin: table(&context.rope.sin), starts: integers(starts, device) }
+    Uploaded { cos: table(&context.rope.cos), sin: table(&context.rope.sin), starts: integers(starts, device) }
+}
+
+/// See `portable::dropout`: the same factors.
+pub fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::device_dropout(Dropout { x: x.into_dispatch(), mask }))
 }
 
 /// See `portable::cross_entropy`.
@@ -180,9 +196,10 @@ pub fn adamw(
     step: AdamWStep,
     clip: f32,
 ) -> (Tensor<1>, [Tensor<1>; 2]) {
+    let [parameter, gradient, norm] = [parameter, gradient, norm].map(Tensor::into_dispatch);
     let [first, second] = moments.map(Tensor::into_dispatch);
-    let (parameter, gradient, norm) = (parameter.into_dispatch(), gradient.into_dispatch(), norm.into_dispatch());
-    let (parameter, first, second) = Dispatch::cube_adamw(parameter, gradient, first, second, norm, step, clip);
+    let update = Update { parameter, gradient, first, second, norm, clip, step };
+    let (parameter, first, second) = Dispatch::cube_adamw(update);
     (Tensor::from_dispatch(parameter), [first, second].map(Tensor::from_dispatch))
 }
 
