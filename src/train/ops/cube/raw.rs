@@ -13,7 +13,7 @@ use super::cross_entropy::{self, LogitRows};
 use super::dropout::{self, Dropout};
 use super::embedding::{self, EmbeddingShape};
 use super::norm::{self, Items, Norm};
-use super::optimizer::{self, Update};
+use super::optimizer::{self, Eight, Updates};
 
 /// One method per launch or two, without gradients; see the functions of the same name.
 #[backend_extension(Cube, Fusion)]
@@ -89,15 +89,20 @@ pub trait CubeKernels: Backend {
     #[fusion(meta = |_values, _factor| TensorSpec::new(Shape::new([1]), DType::F32))]
     fn cube_total(values: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
 
-    #[fusion(dtype = sums, shape = sums)]
-    fn cube_squares(sums: FloatTensor<Self>, values: FloatTensor<Self>, offset: usize) -> FloatTensor<Self>;
+    #[fusion(meta = |sums, _tensors, _count, _offset| sums.clone())]
+    fn cube_squares(
+        sums: FloatTensor<Self>,
+        #[extension_type] tensors: Eight<Self>,
+        count: usize,
+        offset: usize,
+    ) -> FloatTensor<Self>;
 
     #[fusion(meta = |_sums| TensorSpec::new(Shape::new([1]), DType::F32))]
     fn cube_root(sums: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// The parameter and its moments.
-    #[fusion(meta = |update| (update.parameter.clone(), update.first.clone(), update.second.clone()))]
-    fn cube_adamw(#[extension_type] update: Update<Self>) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// Parameters and their moments.
+    #[fusion(meta = |updates| (updates.parameters.clone(), updates.first.clone(), updates.second.clone()))]
+    fn cube_adamw(#[extension_type] updates: Updates<Self>) -> (Eight<Self>, Eight<Self>, Eight<Self>);
 }
 
 impl CubeKernels for CubeBackend {
@@ -154,15 +159,15 @@ impl CubeKernels for CubeBackend {
         cross_entropy::total(values, factor)
     }
 
-    fn cube_squares(sums: FloatTensor<Self>, values: FloatTensor<Self>, offset: usize) -> FloatTensor<Self> {
-        optimizer::squares(sums, values, offset)
+    fn cube_squares(sums: FloatTensor<Self>, tensors: Eight<Self>, count: usize, offset: usize) -> FloatTensor<Self> {
+        optimizer::squares(sums, tensors, count, offset)
     }
 
     fn cube_root(sums: FloatTensor<Self>) -> FloatTensor<Self> {
         optimizer::root(sums)
     }
 
-    fn cube_adamw(update: Update<Self>) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        optimizer::step(update)
+    fn cube_adamw(updates: Updates<Self>) -> (Eight<Self>, Eight<Self>, Eight<Self>) {
+        optimizer::step(updates)
     }
 }

@@ -10,13 +10,16 @@ use super::embedding::EmbeddingShape;
 use super::extension::CubeOps;
 use super::loss::LossShape;
 use super::norm::{Items, Norm, NormShape};
-use super::optimizer::Update;
+use super::optimizer::{Eight, Updates, sums_of};
 use super::raw::CubeKernels;
 use crate::train::ops::{Activation, AdamWStep, AttentionContext, DropoutMask, HeadLayout};
 use crate::train::precision::Precision;
 
 /// Logits of a part of the loss: 256 MiB.
 const LOGITS: usize = 1 << 26;
+
+/// Tensors of one step of the optimizer that one operation takes.
+const MOST: usize = Eight::<Dispatch>::MOST;
 
 fn dtype(precision: Precision) -> DType {
     match precision {
@@ -176,31 +179,54 @@ pub(super) fn loss_shape(x: &Tensor<2>, weight: &Tensor<2>, divisor: f32, precis
     LossShape { rows, width, vocab, divisor, part: (LOGITS / vocab).clamp(1, rows), compute: dtype(precision) }
 }
 
-/// Writes the sums of the squares of `values` into `sums`, from `offset` on; there are `sums_of` of them.
-pub fn squares(sums: Tensor<1>, values: Tensor<1>, offset: usize) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::cube_squares(sums.into_dispatch(), values.into_dispatch(), offset))
+/// The L2 norm over all of these tensors: `[1]`.
+///
+/// # Panics
+/// When there are none.
+pub fn global_norm(tensors: Vec<Tensor<1>>) -> Tensor<1> {
+    let places: Vec<usize> = tensors.iter().map(|tensor| sums_of(tensor.dims()[0])).collect();
+    let mut sums = Tensor::<1>::zeros([places.iter().sum::<usize>()], &tensors[0].device()).into_dispatch();
+    let mut offset = 0;
+    for (group, places) in tensors.chunks(MOST).zip(places.chunks(MOST)) {
+        let group: Vec<_> = group.iter().map(|tensor| tensor.clone().into_dispatch()).collect();
+        sums = Dispatch::cube_squares(sums, Eight::new(group.clone(), &group[0]), group.len(), offset);
+        offset += places.iter().sum::<usize>();
+    }
+    Tensor::from_dispatch(Dispatch::cube_root(sums))
 }
 
-/// The root of the sum: `[1]`.
-pub fn root(sums: Tensor<1>) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::cube_root(sums.into_dispatch()))
+/// A parameter and its moments, flat.
+pub struct Trained {
+    pub parameter: Tensor<1>,
+    pub moments: [Tensor<1>; 2],
 }
 
-/// One step of AdamW, clipped by the global `norm` `[1]` and its limit `clip` (0: none); a norm that is not finite
-/// changes nothing. The scale in `step` is not read.
-pub fn adamw(
-    parameter: Tensor<1>,
-    gradient: Tensor<1>,
-    moments: [Tensor<1>; 2],
-    norm: Tensor<1>,
-    step: AdamWStep,
-    clip: f32,
-) -> (Tensor<1>, [Tensor<1>; 2]) {
-    let [parameter, gradient, norm] = [parameter, gradient, norm].map(Tensor::into_dispatch);
-    let [first, second] = moments.map(Tensor::into_dispatch);
-    let update = Update { parameter, gradient, first, second, norm, clip, step };
-    let (parameter, first, second) = Dispatch::cube_adamw(update);
-    (Tensor::from_dispatch(parameter), [first, second].map(Tensor::from_dispatch))
+/// One step of AdamW for parameters and their gradients, clipped by the global `norm` `[1]` and its limit `clip` (0:
+/// none); a norm that is not finite changes nothing. The scale in `step` is not read.
+pub fn adamw(given: Vec<(Trained, Tensor<1>)>, norm: &Tensor<1>, step: AdamWStep, clip: f32) -> Vec<Trained> {
+    let mut stepped = Vec::with_capacity(given.len());
+    let mut given = given.into_iter().peekable();
+    while given.peek().is_some() {
+        let norm = norm.clone().into_dispatch();
+        let [mut parameters, mut gradients, mut first, mut second] = [const { Vec::new() }; 4];
+        for (Trained { parameter, moments: [mean, square] }, gradient) in given.by_ref().take(MOST) {
+            parameters.push(parameter.into_dispatch());
+            gradients.push(gradient.into_dispatch());
+            first.push(mean.into_dispatch());
+            second.push(square.into_dispatch());
+        }
+        let count = parameters.len();
+        let [parameters, gradients, first, second] =
+            [parameters, gradients, first, second].map(|tensors| Eight::new(tensors, &norm));
+        let updates = Updates { parameters, gradients, first, second, count, norm, clip, step };
+        let (parameters, first, second) = Dispatch::cube_adamw(updates);
+        let moments = first.into_array().into_iter().zip(second.into_array());
+        for (parameter, (first, second)) in parameters.into_array().into_iter().zip(moments).take(count) {
+            let [parameter, first, second] = [parameter, first, second].map(Tensor::from_dispatch);
+            stepped.push(Trained { parameter, moments: [first, second] });
+        }
+    }
+    stepped
 }
 
 pub(super) fn integers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {

@@ -9,20 +9,14 @@ use super::loss::LossShape;
 use super::raw::CubeKernels;
 use super::*;
 use crate::core::rng::Rng;
-use crate::train::device;
+use crate::train::device::fixtures::graphics_device;
 use crate::train::ops::fixtures::{assert_all_close, assert_close, context, normal, results, values};
 use crate::train::ops::{Activation, AdamWStep, DropoutMask, HeadLayout, adamw_update, portable, sum_squares};
 use crate::train::precision::Precision;
 
-/// A device with gradients, or `None` and a line that says why the test is skipped.
+/// A device with gradients, where there is one.
 fn device() -> Option<Device> {
-    match device::open("wgpu") {
-        Ok(device) => Some(device.autodiff()),
-        Err(error) => {
-            eprintln!("skipped: {error}");
-            None
-        }
-    }
+    graphics_device().map(Device::autodiff)
 }
 
 fn compare<const M: usize, const V: usize>(
@@ -164,40 +158,44 @@ fn step(clip_of_host: f32) -> AdamWStep {
     }
 }
 
-/// A norm, clipping by it and a step, against the formulas of the host; and a norm that is not finite.
+/// A norm, clipping by it and a step of more tensors than one launch takes, against the formulas of the host; and a
+/// norm that is not finite.
 #[test]
 fn the_optimizer_agrees_and_leaves_the_weights_alone_after_a_divergence() {
     let Some(device) = device() else { return };
     let device = device.without_autodiff();
-    let lengths = [1usize, 300, 70_001];
+    let lengths: Vec<usize> = (0..19).map(|index| [1, 300, 70_001][index % 3] + index).collect();
     let on_device = |values: &[f32]| Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device);
     let gradients: Vec<Vec<f32>> = lengths.iter().map(|len| normal(*len, *len as u64)).collect();
     let expected_norm = gradients.iter().map(|gradient| sum_squares(gradient)).sum::<f64>().sqrt();
-
-    let places = lengths.map(sums_of);
-    let mut sums = Tensor::<1>::zeros([places.iter().sum::<usize>()], &device);
-    for (index, gradient) in gradients.iter().enumerate() {
-        sums = squares(sums, on_device(gradient), places[..index].iter().sum());
-    }
-    let norm = root(sums);
+    let norm = global_norm(gradients.iter().map(|gradient| on_device(gradient)).collect());
     assert!((f64::from(values(norm.clone())[0]) / expected_norm - 1.0).abs() < 1e-6);
 
-    let infinite = on_device(&[f32::INFINITY]);
-    for gradient in &gradients {
-        let (mut parameter, mut first) = (normal(gradient.len(), 7), normal(gradient.len(), 8));
-        let mut second: Vec<f32> = normal(gradient.len(), 9).iter().map(|x| x * x).collect();
-        let before = [&parameter, &first, &second].map(Clone::clone);
-        let run = |norm: Tensor<1>| {
-            let moments = [on_device(&before[1]), on_device(&before[2])];
-            let kept = on_device(&before[0]);
-            let (parameter, [first, second]) = adamw(kept.clone(), on_device(gradient), moments, norm, step(0.0), 1.0);
-            assert_eq!(values(kept), before[0], "what somebody else has is not written to");
-            [parameter, first, second].map(values)
-        };
-        assert_eq!(run(infinite.clone()), before);
-        assert_eq!(run(on_device(&[f32::NAN])), before);
-        let found = run(norm.clone());
-        let scale = (1.0 / (expected_norm + 1e-6)) as f32;
+    let before: Vec<[Vec<f32>; 3]> = (0..)
+        .zip(&lengths)
+        .map(|(seed, len)| {
+            let second = normal(*len, 3 * seed + 2).iter().map(|x| x * x).collect();
+            [normal(*len, 3 * seed), normal(*len, 3 * seed + 1), second]
+        })
+        .collect();
+    let run = |norm: Tensor<1>| -> Vec<[Vec<f32>; 3]> {
+        let kept: Vec<Tensor<1>> = before.iter().map(|[parameter, ..]| on_device(parameter)).collect();
+        let given = before.iter().zip(&gradients).zip(&kept).map(|(([_, first, second], gradient), kept)| {
+            let trained = Trained { parameter: kept.clone(), moments: [on_device(first), on_device(second)] };
+            (trained, on_device(gradient))
+        });
+        let stepped = adamw(given.collect(), &norm, step(0.0), 1.0);
+        for (kept, [before, ..]) in kept.into_iter().zip(&before) {
+            assert_eq!(&values(kept), before, "what somebody else has is not written to");
+        }
+        let all = |Trained { parameter, moments: [first, second] }| [parameter, first, second].map(values);
+        stepped.into_iter().map(all).collect()
+    };
+    assert!(run(on_device(&[f32::INFINITY])) == before);
+    assert!(run(on_device(&[f32::NAN])) == before);
+    let scale = (1.0 / (expected_norm + 1e-6)) as f32;
+    for ((found, before), gradient) in run(norm).iter().zip(&before).zip(&gradients) {
+        let [mut parameter, mut first, mut second] = before.clone();
         adamw_update(&mut parameter, gradient, &mut first, &mut second, step(scale));
         for (found, expected) in found.iter().zip([&parameter, &first, &second]) {
             assert_close(found, expected, "AdamW");
