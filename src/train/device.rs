@@ -3,6 +3,8 @@
 //! cubecl aborts the process when a driver library is absent, so a device is opened only after its
 //! driver was found on disk, and burn's own default device is never asked for.
 
+#[cfg(all(test, feature = "wgpu", feature = "flex"))]
+pub mod fixtures;
 #[cfg(feature = "wgpu")]
 mod graphics;
 

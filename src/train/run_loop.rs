@@ -298,5 +298,5 @@ fn finite(step: u64, loss: LossTerms, norm: f64) -> Result<(LossTerms, f64), Tra
     Ok((loss, check("the gradient norm", norm)?))
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "flex"))]
 mod tests;

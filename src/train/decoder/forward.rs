@@ -11,8 +11,10 @@ use super::weights::{Layer, Weights};
 use crate::train::config::{Ffn, ModelConfig};
 use crate::train::model::Transformer;
 use crate::train::ops::gemm::{Output, Packed, View, parallel_packed_product};
-use crate::train::ops::simd::{dot, exp, kernel};
-use crate::train::ops::{AttentionContext, HeadLayout, RopeTable, attention, gelu_in_place};
+use crate::train::ops::{
+    AttentionContext, HeadLayout, RopeTable, attention, gelu_in_place, rms_norm_in_place, rms_norm_rows, rotate_heads,
+    swiglu_rows,
+};
 
 /// Sequences for which a weight that was read is used long enough.
 const ENOUGH: usize = 8;
@@ -148,8 +150,8 @@ impl Decoder {
             if let Some([query, key]) = &layer.head_norms {
                 for row in qkv.chunks_exact_mut(width) {
                     let (queries, rest) = row.split_at_mut(query_width);
-                    norm_in_place(queries, query, self.config.norm_eps);
-                    norm_in_place(&mut rest[..self.layout.key_width()], key, self.config.norm_eps);
+                    rms_norm_in_place(queries, query, self.config.norm_eps);
+                    rms_norm_in_place(&mut rest[..self.layout.key_width()], key, self.config.norm_eps);
                 }
             }
             match first {
@@ -168,7 +170,7 @@ impl Decoder {
         mixed.copy_from_slice(&attention(qkv, &context).out);
         for (token, row) in qkv.chunks_exact_mut(layout.width()).enumerate() {
             let (keys, values) = row[layout.query_width()..].split_at_mut(layout.key_width());
-            rotate(keys, self.rope.at(token));
+            rotate_heads(keys, self.rope.at(token));
             memory.put(token, keys, values, layout.head_dim);
         }
     }
@@ -181,8 +183,8 @@ impl Decoder {
         for (token, (row, mixed)) in (first..).zip(rows) {
             let (queries, rest) = row.split_at_mut(layout.query_width());
             let (keys, values) = rest.split_at_mut(layout.key_width());
-            rotate(queries, self.rope.at(token));
-            rotate(keys, self.rope.at(token));
+            rotate_heads(queries, self.rope.at(token));
+            rotate_heads(keys, self.rope.at(token));
             memory.put(token, keys, values, layout.head_dim);
             attend(mixed, queries, memory, token + 1, layout, &mut room);
         }
@@ -194,7 +196,7 @@ impl Decoder {
         match self.config.ffn {
             Ffn::SwiGlu { hidden: width } => {
                 project(ffn_in, normed, &layer.ffn_in, Output::Overwrite);
-                by_rows(hidden, ffn_in, [width, 2 * width], |out, gate_up| swiglu(out, gate_up, width));
+                by_rows(hidden, ffn_in, [width, 2 * width], |out, gate_up| swiglu_rows(out, gate_up, width));
             }
             Ffn::Gelu { hidden: width } => {
                 project(hidden, normed, &layer.ffn_in, Output::Overwrite);
@@ -237,53 +239,5 @@ fn by_rows(out: &mut [f32], x: &[f32], widths: [usize; 2], work: impl Fn(&mut [f
 
 /// RMSNorm of each row.
 fn norm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
-    by_rows(out, x, [weight.len(); 2], |out, x| rms_norm(out, x, weight, eps));
-}
-
-kernel! {
-    /// `x / sqrt(mean(x^2) + eps) * weight` for each row of `weight.len()` elements.
-    fn rms_norm<'a>(out: &'a mut [f32], x: &'a [f32], weight: &'a [f32], eps: f32) -> () {
-        for (out, x) in out.chunks_exact_mut(weight.len()).zip(x.chunks_exact(weight.len())) {
-            let inverse = 1.0 / (dot(x, x) / weight.len() as f32 + eps).sqrt();
-            for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
-                *out = x * inverse * weight;
-            }
-        }
-    }
-}
-
-kernel! {
-    fn norm_in_place<'a>(x: &'a mut [f32], weight: &'a [f32], eps: f32) -> () {
-        for x in x.chunks_exact_mut(weight.len()) {
-            let inverse = 1.0 / (dot(x, x) / weight.len() as f32 + eps).sqrt();
-            for (x, weight) in x.iter_mut().zip(weight) {
-                *x = *x * inverse * weight;
-            }
-        }
-    }
-}
-
-kernel! {
-    /// Applies the rotary position with these cosines and sines to each head.
-    fn rotate<'a>(heads: &'a mut [f32], position: (&'a [f32], &'a [f32])) -> () {
-        let (cos, sin) = position;
-        for head in heads.chunks_exact_mut(2 * cos.len()) {
-            let (first, second) = head.split_at_mut(cos.len());
-            for (((x, y), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-                (*x, *y) = (x.mul_add(*cos, -(*y * sin)), y.mul_add(*cos, *x * sin));
-            }
-        }
-    }
-}
-
-kernel! {
-    /// `silu(gate) * up` for rows of `[gate, up]`, each `width` wide.
-    fn swiglu<'a>(out: &'a mut [f32], gate_up: &'a [f32], width: usize) -> () {
-        for (out, row) in out.chunks_exact_mut(width).zip(gate_up.chunks_exact(2 * width)) {
-            let (gate, up) = row.split_at(width);
-            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                *out = gate * (1.0 / (1.0 + exp(-gate))) * up;
-            }
-        }
-    }
+    by_rows(out, x, [weight.len(); 2], |out, x| rms_norm_rows(out, x, weight, eps));
 }

@@ -33,6 +33,18 @@ pub trait Differentiable<const N: usize>: Clone + Send + Debug + 'static {
     ) -> [Option<FloatTensor<Self::Backend>>; N];
 }
 
+/// `saves_itself!(N)`: the backward pass needs no more than the inputs. Part of an `impl Differentiable<N>`.
+macro_rules! saves_itself {
+    ($inputs:expr) => {
+        type Saved = Self;
+
+        fn forward_saving(self, _needed: [bool; $inputs]) -> (burn::backend::tensor::FloatTensor<Self::Backend>, Self) {
+            (self.forward(), self)
+        }
+    };
+}
+pub(super) use saves_itself;
+
 /// Runs an operation and registers its backward pass when an input requires a gradient.
 pub fn record<C, O, const N: usize>(inputs: [&Tracked<O::Backend>; N], operation: O) -> Tracked<O::Backend>
 where
@@ -50,60 +62,6 @@ where
     }
 }
 
-/// An operation whose backward pass adds to what other uses of its first input left there, in a pass of its own over
-/// that gradient. Otherwise burn adds both, on one thread and into a third tensor.
-pub trait Accumulating<const N: usize>: Send + Debug + 'static {
-    /// Where it runs.
-    type Backend: Backend;
-    /// What the backward pass needs.
-    type Saved: Clone + Send + Debug + 'static;
-
-    /// The output alone.
-    fn forward(&self) -> FloatTensor<Self::Backend>;
-
-    /// What the backward pass needs.
-    fn saved(self) -> Self::Saved;
-
-    /// Gradients of the inputs, as [`Differentiable::backward`] gives them; that of the first one with `gradient`, if
-    /// there is one already.
-    fn accumulate(
-        saved: Self::Saved,
-        upstream: FloatTensor<Self::Backend>,
-        needed: [bool; N],
-        gradient: Option<FloatTensor<Self::Backend>>,
-    ) -> [Option<FloatTensor<Self::Backend>>; N];
-}
-
-/// As [`record`], for an operation that adds to its first input's gradient.
-pub fn record_accumulating<C, O, const N: usize>(inputs: [&Tracked<O::Backend>; N], operation: O) -> Tracked<O::Backend>
-where
-    C: CheckpointStrategy,
-    O: Accumulating<N>,
-{
-    let step = AccumulatingStep::<O>(PhantomData);
-    let output = operation.forward();
-    match step.prepare::<C>(inputs.map(|input| input.node())).compute_bound().stateful() {
-        OpsKind::Tracked(prepared) => prepared.finish((inputs[0].clone(), operation.saved()), output),
-        OpsKind::UnTracked(prepared) => prepared.finish(output),
-    }
-}
-
-#[derive(Debug)]
-struct AccumulatingStep<O>(PhantomData<O>);
-
-impl<O: Accumulating<N>, const N: usize> Backward<O::Backend, N> for AccumulatingStep<O> {
-    type State = (Tracked<O::Backend>, O::Saved);
-
-    fn backward(self, ops: Ops<Self::State, N>, gradients: &mut Gradients, _checkpointer: &mut Checkpointer) {
-        let upstream = gradients.consume::<O::Backend>(&ops.node);
-        let needed = ops.parents.each_ref().map(Option::is_some);
-        let (first, saved) = ops.state;
-        let gradient = if needed[0] { gradients.remove::<O::Backend>(&first) } else { None };
-        let inputs = ops.parents.map(|parent| parent.map(|parent| parent.id));
-        register::<O::Backend, N>(gradients, inputs, O::accumulate(saved, upstream, needed, gradient));
-    }
-}
-
 #[derive(Debug)]
 struct Step<O>(PhantomData<O>);
 
@@ -118,7 +76,8 @@ impl<O: Differentiable<N>, const N: usize> Backward<O::Backend, N> for Step<O> {
     }
 }
 
-fn register<B: Backend, const N: usize>(
+/// Hands the gradients of an operation's inputs on.
+pub fn register<B: Backend, const N: usize>(
     gradients: &mut Gradients,
     inputs: [Option<NodeId>; N],
     found: [Option<FloatTensor<B>>; N],

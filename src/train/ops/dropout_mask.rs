@@ -25,7 +25,24 @@ impl DropoutMask {
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         z ^= z >> 31;
         let uniform = (z >> 40) as f32 / (1u32 << 24) as f32;
-        if uniform < self.probability { 0.0 } else { 1.0 / (1.0 - self.probability) }
+        if uniform < self.probability { 0.0 } else { self.kept() }
+    }
+
+    /// The factor of what is not dropped.
+    #[inline]
+    pub fn kept(&self) -> f32 {
+        1.0 / (1.0 - self.probability)
+    }
+
+    /// Of the generator.
+    #[cfg(feature = "cube")]
+    pub(super) fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    #[cfg(feature = "cube")]
+    pub(super) fn probability(&self) -> f32 {
+        self.probability
     }
 
     /// The factors of the first `len` elements.

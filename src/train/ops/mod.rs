@@ -5,11 +5,14 @@ mod activation;
 mod adamw;
 mod attention_context;
 #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "other backends only generate with these"))]
+#[cfg_attr(not(any(test, feature = "flex")), expect(unused_imports, reason = "only what trains imports some"))]
 mod cpu;
 #[cfg(feature = "cube")]
 pub(super) mod cube;
 mod differentiable;
 mod dropout_mask;
+#[cfg(all(test, feature = "flex"))]
+mod fixtures;
 #[cfg(feature = "flex")]
 mod fused;
 mod gelu;
@@ -29,10 +32,13 @@ pub(super) mod simd;
 pub use activation::Activation;
 pub use adamw::{AdamWStep, adamw_update, sum_squares};
 pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
+pub(super) use cpu::activation::swiglu_rows;
 pub(super) use cpu::attention::attention;
 pub(super) use cpu::gemm;
 #[cfg(feature = "flex")]
 pub use cpu::muon::muon_update;
+pub(super) use cpu::norm::{rms_norm_in_place, rms_norm_rows};
+pub(super) use cpu::rope::rotate_heads;
 pub use dropout_mask::DropoutMask;
 pub(super) use gelu::gelu_in_place;
 pub use kernels::{Implementation, Kernels};

@@ -1,11 +1,10 @@
 //! Each fused operation against the portable one: outputs and gradients, on shapes that fill no
 //! vector, no block and no tile.
 
-use std::sync::Arc;
-
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::cpu::activation;
+use super::fixtures::{assert_all_close, assert_close, context, normal, results, values};
 use super::*;
 use crate::core::rng::Rng;
 use crate::train::precision::Precision;
@@ -21,30 +20,12 @@ fn weighted_sum<const D: usize>(output: Tensor<D>) -> Tensor<1> {
     (output.reshape([len]) * weights).sum()
 }
 
-fn normal(len: usize, seed: u64) -> Vec<f32> {
-    let mut rng = Rng::new(seed);
-    (0..len).map(|_| rng.normal() as f32).collect()
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().expect("f32 values")
-}
-
 fn leaf<const D: usize>(shape: [usize; D], seed: u64) -> Tensor<D> {
-    leaf_of(normal(shape.iter().product(), seed), shape)
+    fixtures::leaf(shape, seed, &Device::flex().autodiff())
 }
 
 fn leaf_of<const D: usize>(values: Vec<f32>, shape: [usize; D]) -> Tensor<D> {
     Tensor::from_data(TensorData::new(values, shape), &Device::flex().autodiff()).require_grad()
-}
-
-/// The largest difference relative to the largest value stays below 1e-4.
-fn assert_close(found: &[f32], expected: &[f32], what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let scale = expected.iter().fold(1e-3f32, |scale, x| scale.max(x.abs()));
-    for (index, (x, y)) in found.iter().zip(expected).enumerate() {
-        assert!((x - y).abs() <= 1e-4 * scale, "{what}, element {index}: {x} is not {y} (scale {scale})");
-    }
 }
 
 /// Runs `operation` in both implementations and compares outputs and the gradients of all inputs.
@@ -55,26 +36,10 @@ fn compare<const M: usize, const V: usize>(
     operation: impl Fn(Kernels, [Tensor<2>; M], [Tensor<1>; V]) -> Tensor<1>,
 ) {
     let run = |kernels| {
-        let mut seed = 0;
-        let mut next = || {
-            seed += 1;
-            seed
-        };
-        let matrices = matrices.map(|shape| leaf(shape, next()));
-        let vectors = vectors.map(|len| leaf([len], next()));
-        let output = operation(kernels, matrices.clone(), vectors.clone());
-        let gradients = output.clone().backward();
-        let of_matrix = |tensor: &Tensor<2>| values(tensor.grad(&gradients).expect("a gradient"));
-        let of_vector = |tensor: &Tensor<1>| values(tensor.grad(&gradients).expect("a gradient"));
-        let mut all = vec![values(output)];
-        all.extend(matrices.iter().map(of_matrix));
-        all.extend(vectors.iter().map(of_vector));
-        all
+        let device = Device::flex().autodiff();
+        results(&device, matrices, vectors, |matrices, vectors| operation(kernels, matrices, vectors))
     };
-    let (fused, portable) = (run(FUSED), run(PORTABLE));
-    for (index, (fused, portable)) in fused.iter().zip(&portable).enumerate() {
-        assert_close(fused, portable, &format!("{what}, result {index}"));
-    }
+    assert_all_close(&run(FUSED), &run(PORTABLE), what);
 }
 
 #[test]
@@ -258,13 +223,6 @@ fn norms_of_query_and_key_heads_agree() {
             weighted_sum(kernels.qk_norm(qkv, query, key, layout, 1e-6))
         });
     }
-}
-
-fn context(batch: usize, seq: usize, layout: HeadLayout, documents: &[usize]) -> AttentionContext {
-    let rope = Arc::new(RopeTable::new(seq + 3, layout.head_dim, 10_000.0));
-    let start = |token: usize| documents.iter().copied().filter(|start| *start <= token).max().unwrap_or(0);
-    let starts: Vec<u32> = (0..batch * seq).map(|token| start(token % seq) as u32).collect();
-    AttentionContext::new(batch, seq, layout, starts, rope)
 }
 
 #[test]

@@ -1,12 +1,10 @@
-//! AdamW with decoupled weight decay, on the host for flex and on the device elsewhere.
+//! AdamW with decoupled weight decay, one parameter at a time.
 
 use burn::tensor::Tensor;
 
 use super::buffers::Buffers;
 use super::gradients::host_slice;
 use super::norm::GlobalNorm;
-#[cfg(feature = "cube")]
-use crate::train::ops::cube;
 use crate::train::ops::{AdamWStep, adamw_update};
 
 /// The global norm of the gradients, and its limit (0: none).
@@ -19,29 +17,8 @@ pub struct Clipping<'a> {
 /// Both moments of a parameter.
 pub type Moments = Buffers<2>;
 
-/// One step of one parameter, clipped by the step's scale or, when the norm was not read, by the norm on the device.
+/// One step of one parameter on the host, clipped by the step's scale.
 pub fn adamw_step<const D: usize>(
-    tensor: Tensor<D>,
-    gradient: Tensor<D>,
-    moments: Moments,
-    step: AdamWStep,
-    clipping: Clipping<'_>,
-) -> (Tensor<D>, Moments) {
-    match clipping.norm {
-        GlobalNorm::Known(_) => host_step(tensor, gradient, moments, step),
-        #[cfg(feature = "cube")]
-        GlobalNorm::OnDevice(norm) => {
-            let (shape, length) = (tensor.shape(), tensor.shape().num_elements());
-            let moments = moments.into_device(&tensor.device());
-            let (tensor, gradient) = (tensor.reshape([length]), gradient.reshape([length]));
-            let (tensor, moments) =
-                cube::adamw(tensor, gradient, moments, norm.as_ref().clone(), step, clipping.limit as f32);
-            (tensor.reshape(shape), Buffers::Device(Box::new(moments)))
-        }
-    }
-}
-
-fn host_step<const D: usize>(
     tensor: Tensor<D>,
     gradient: Tensor<D>,
     moments: Moments,

@@ -2,8 +2,6 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-#[cfg(feature = "cube")]
-use burn::tensor::Device;
 use burn::tensor::{Gradients, Tensor, TensorData};
 
 use super::norm::GlobalNorm;
@@ -29,7 +27,7 @@ impl GradientSum {
     /// The L2 norm over the gradients of all parameters, in the order of the module: on the host summed in f64.
     pub fn norm<M: Module>(&mut self, model: &M) -> GlobalNorm {
         #[cfg(feature = "cube")]
-        if let Some(norm) = device::norm(&mut self.gradients, model) {
+        if let Some(norm) = device::norm(&self.gradients, model) {
             return GlobalNorm::OnDevice(Box::new(norm));
         }
         let mut squares = Squares { gradients: &mut self.gradients, sum: 0.0 };
@@ -75,7 +73,7 @@ impl ModuleVisitor for Squares<'_> {
     }
 }
 
-/// The norm where the gradients are: each of them leaves a few sums in one tensor.
+/// The norm where the gradients are.
 #[cfg(feature = "cube")]
 mod device {
     use super::*;
@@ -83,45 +81,23 @@ mod device {
     use crate::train::ops::cube;
 
     /// `None` unless the gradients are on a GPU.
-    pub(super) fn norm<M: Module>(gradients: &mut GradientsParams, model: &M) -> Option<Tensor<1>> {
-        let mut places = Places { gradients, sums: 0, device: None };
-        model.visit(&mut places);
-        let (sums, device) = (places.sums, places.device?);
-        let mut squares = Squares { gradients, sums: Some(Tensor::zeros([sums], &device)), offset: 0 };
-        model.visit(&mut squares);
-        squares.sums.map(cube::root)
+    pub(super) fn norm<M: Module>(gradients: &GradientsParams, model: &M) -> Option<Tensor<1>> {
+        let mut flat = Flat { gradients, tensors: Vec::new() };
+        model.visit(&mut flat);
+        let on_gpu = flat.tensors.first().is_some_and(|tensor| is_cube(&tensor.device()));
+        on_gpu.then(|| cube::global_norm(flat.tensors))
     }
 
-    struct Places<'a> {
+    struct Flat<'a> {
         gradients: &'a GradientsParams,
-        sums: usize,
-        device: Option<Device>,
+        tensors: Vec<Tensor<1>>,
     }
 
-    impl ModuleVisitor for Places<'_> {
-        fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-            let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
-            self.sums += cube::sums_of(gradient.shape().num_elements());
-            let device = gradient.device().without_autodiff();
-            if is_cube(&device) {
-                self.device = Some(device);
-            }
-        }
-    }
-
-    struct Squares<'a> {
-        gradients: &'a GradientsParams,
-        sums: Option<Tensor<1>>,
-        offset: usize,
-    }
-
-    impl ModuleVisitor for Squares<'_> {
+    impl ModuleVisitor for Flat<'_> {
         fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
             let Some(gradient) = self.gradients.get::<D>(param.id) else { return };
             let elements = gradient.shape().num_elements();
-            let values = gradient.inner().reshape([elements]);
-            self.sums = self.sums.take().map(|sums| cube::squares(sums, values, self.offset));
-            self.offset += cube::sums_of(elements);
+            self.tensors.push(gradient.inner().reshape([elements]));
         }
     }
 }

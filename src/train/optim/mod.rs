@@ -6,8 +6,11 @@ mod config;
 mod gradients;
 mod muon;
 mod norm;
+#[cfg(feature = "cube")]
+mod on_device;
 mod optimizer;
 mod paths;
+mod tracking;
 
 pub use adamw::Clipping;
 pub use config::{MuonConfig, OptimizerConfig};

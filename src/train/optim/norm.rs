@@ -21,6 +21,12 @@ impl GlobalNorm {
         }
     }
 
+    /// Whether it is a GPU that knows it.
+    #[cfg(feature = "cube")]
+    pub fn is_on_device(&self) -> bool {
+        matches!(self, GlobalNorm::OnDevice(_))
+    }
+
     pub fn value(&self) -> f64 {
         match self {
             GlobalNorm::Known(norm) => *norm,

@@ -10,7 +10,10 @@ use super::buffers::Buffers;
 use super::config::OptimizerConfig;
 use super::gradients::{GradientSum, clip_factor};
 use super::muon::{Momentum, muon_step};
+#[cfg(feature = "cube")]
+use super::on_device::Together;
 use super::paths::PathTracker;
+use super::tracking::Tracking;
 use crate::train::ops::{AdamWStep, MuonStep};
 use crate::train::weights::NamedTensor;
 
@@ -148,15 +151,27 @@ impl Optimizer {
         let OptimizerConfig { beta1, beta2, epsilon, weight_decay, muon } = self.config;
         let norm = if muon.is_some() { Some(clipping.norm.value()) } else { clipping.norm.known() };
         let gradient_scale = norm.map_or(1.0, |norm| clip_factor(norm, clipping.limit) as f32);
-        model.map(&mut Update {
+        let adamw = AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, gradient_scale, step: self.steps };
+        let mut update = Update {
             gradients,
-            clipping,
             states: &mut self.states,
             matrices: &self.matrices,
             path: PathTracker::default(),
-            adamw: AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, gradient_scale, step: self.steps },
+            adamw,
             muon: muon.map(|muon| MuonStep { learning_rate, momentum: muon.momentum, weight_decay, gradient_scale }),
-        })
+            #[cfg(feature = "cube")]
+            together: clipping.norm.is_on_device().then(Together::default),
+        };
+        let model = model.map(&mut update);
+        #[cfg(feature = "cube")]
+        if let Some(together) = update.together {
+            let (model, moments) = together.step(model, adamw, clipping);
+            for (path, shape, moments) in moments {
+                self.states.insert(path, ParameterState { shape, state: State::AdamW(moments) });
+            }
+            return model;
+        }
+        model
     }
 }
 
@@ -208,12 +223,14 @@ fn trained<M: Module>(model: &M) -> Vec<(String, Vec<usize>)> {
 /// Walks the module and replaces every parameter that has a gradient.
 struct Update<'a> {
     gradients: GradientSum,
-    clipping: Clipping<'a>,
     states: &'a mut BTreeMap<String, ParameterState>,
     matrices: &'a Matrices,
     path: PathTracker,
     adamw: AdamWStep,
     muon: Option<MuonStep>,
+    /// Parameters that are updated on a GPU, all of AdamW's at once.
+    #[cfg(feature = "cube")]
+    together: Option<Together>,
 }
 
 impl Update<'_> {
@@ -233,13 +250,10 @@ impl Update<'_> {
             let (tensor, momentum) = muon_step(tensor, gradient, momentum, parts, step);
             return (tensor, State::Muon(momentum));
         }
-        let moments = match state {
-            Some(State::AdamW(moments)) => moments,
-            _ => Buffers::zeros(length),
-        };
+        let moments = moments_of(state, length);
         let weight_decay = if D >= 2 { self.adamw.weight_decay } else { 0.0 };
         let step = AdamWStep { weight_decay, ..self.adamw };
-        let (tensor, moments) = adamw_step(tensor, gradient, moments, step, self.clipping);
+        let (tensor, moments) = adamw_step(tensor, gradient, moments, step);
         (tensor, State::AdamW(moments))
     }
 }
@@ -258,21 +272,30 @@ impl ModuleMapper for Update<'_> {
         let Some(gradient) = self.gradients.gradients.remove::<D>(id) else {
             return Param::from_mapped_value(id, tensor, mapper);
         };
-        let (requires_grad, checkpointing) = (tensor.is_require_grad(), tensor.gradient_checkpointing_strategy());
-
+        let tracking = Tracking::of(&tensor);
         let path = self.path.current();
         let shape = tensor.shape().to_vec();
         let state = self.states.remove(&path).map(|kept| kept.state);
+        #[cfg(feature = "cube")]
+        if let Some(together) = self.together.as_mut()
+            && (self.muon.is_none() || !self.matrices.contains_key(&path))
+        {
+            let moments = moments_of(state, tensor.shape().num_elements());
+            let place = together.take(id, path, tensor.inner(), gradient.inner(), moments);
+            return Param::from_mapped_value(id, tracking.restore(place), mapper);
+        }
         let (tensor, state) = self.step(&path, tensor.inner(), gradient.inner(), state);
         self.states.insert(path, ParameterState { shape, state });
-
-        let mut tensor = Tensor::from_inner(tensor);
-        if let Some(strategy) = checkpointing {
-            tensor = tensor.with_gradient_checkpointing_strategy(strategy);
-        }
-        Param::from_mapped_value(id, tensor.set_require_grad(requires_grad), mapper)
+        Param::from_mapped_value(id, tracking.restore(tensor), mapper)
     }
 }
 
-#[cfg(test)]
+fn moments_of(state: Option<State>, length: usize) -> Moments {
+    match state {
+        Some(State::AdamW(moments)) => moments,
+        _ => Buffers::zeros(length),
+    }
+}
+
+#[cfg(all(test, feature = "flex"))]
 mod tests;

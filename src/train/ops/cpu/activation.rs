@@ -46,7 +46,8 @@ fn sigmoid(x: f32) -> f32 {
 }
 
 kernel! {
-    fn swiglu_rows<'a>(out: &'a mut [f32], gate_up: &'a [f32], hidden: usize) -> () {
+    /// [`swiglu`] of a few rows, on this thread.
+    pub fn swiglu_rows<'a>(out: &'a mut [f32], gate_up: &'a [f32], hidden: usize) -> () {
         for (out, row) in out.chunks_exact_mut(hidden).zip(gate_up.chunks_exact(2 * hidden)) {
             let (gate, up) = row.split_at(hidden);
             for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {

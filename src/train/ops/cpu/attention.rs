@@ -12,6 +12,7 @@ use rayon::prelude::*;
 use super::gemm::{
     Output, Packed, Right, TILE_COLUMNS, Target, View, aligned, packed_product, packed_product_into, product,
 };
+use super::rope::rotate_row;
 use crate::train::ops::simd::{LANES, dot, exp, fold_lanes, kernel, prefetch, sum_lanes};
 use crate::train::ops::{AttentionContext, HeadLayout, RopeTable};
 
@@ -364,61 +365,26 @@ impl HeadRows {
 }
 
 kernel! {
-    /// Pair `j` is elements `j` and `j + half`: `(x, y)` becomes `(x cos - y sin, y cos + x sin)`.
+    /// The rows of one head, turned by their positions.
     fn rotate<'a>(out: &'a mut [f32], rows: &'a [f32], stride: usize, rope: &'a RopeTable) -> () {
         for (position, out) in out.chunks_exact_mut(2 * rope.half).enumerate() {
             let row = &rows[position * stride..][..2 * rope.half];
             prefetch(row.as_ptr().wrapping_add(AHEAD * stride), row.len());
-            rotate_row::<false>(out, row, rope.at(position));
+            out.copy_from_slice(row);
+            rotate_row::<false>(out, rope.at(position));
         }
     }
 }
 
 kernel! {
-    /// The inverse, and so the transpose, of [`rotate`].
-    fn rotate_back<'a>(out: HeadRows, rows: &'a [f32], rope: &'a RopeTable) -> () {
+    /// The inverse, and so the transpose, of [`rotate`], to where it belongs.
+    fn rotate_back<'a>(out: HeadRows, rows: &'a mut [f32], rope: &'a RopeTable) -> () {
         let mut out = out;
-        let mut turned = vec![0.0; 2 * rope.half];
-        for (position, row) in rows.chunks_exact(2 * rope.half).enumerate() {
-            rotate_row::<true>(&mut turned, row, rope.at(position));
-            out.write(position, &turned);
+        for (position, row) in rows.chunks_exact_mut(2 * rope.half).enumerate() {
+            rotate_row::<true>(row, rope.at(position));
+            out.write(position, row);
         }
     }
-}
-
-/// In blocks that are read before they are written: for six slices at a time the compiler gives up otherwise.
-#[inline(always)]
-fn rotate_row<const BACK: bool>(out: &mut [f32], row: &[f32], (cos, sin): (&[f32], &[f32])) {
-    let (first, second) = row.split_at(cos.len());
-    let (out_first, out_second) = out.split_at_mut(cos.len());
-    let ((firsts, first_rest), (seconds, second_rest)) = (first.as_chunks(), second.as_chunks());
-    let ((coss, cos_rest), (sins, sin_rest)) = (cos.as_chunks::<LANES>(), sin.as_chunks());
-    let (out_firsts, out_first_rest) = out_first.as_chunks_mut();
-    let (out_seconds, out_second_rest) = out_second.as_chunks_mut();
-    for (block, cos) in coss.iter().enumerate() {
-        (out_firsts[block], out_seconds[block]) =
-            rotate_pairs::<LANES, BACK>(&firsts[block], &seconds[block], cos, &sins[block]);
-    }
-    for (i, cos) in cos_rest.iter().enumerate() {
-        let turned = rotate_pairs::<1, BACK>(&[first_rest[i]], &[second_rest[i]], &[*cos], &[sin_rest[i]]);
-        ([out_first_rest[i]], [out_second_rest[i]]) = turned;
-    }
-}
-
-#[inline(always)]
-fn rotate_pairs<const N: usize, const BACK: bool>(
-    first: &[f32; N],
-    second: &[f32; N],
-    cos: &[f32; N],
-    sin: &[f32; N],
-) -> ([f32; N], [f32; N]) {
-    let (mut x, mut y) = ([0.0; N], [0.0; N]);
-    for j in 0..N {
-        let sin = if BACK { -sin[j] } else { sin[j] };
-        x[j] = first[j].mul_add(cos[j], -(second[j] * sin));
-        y[j] = second[j].mul_add(cos[j], first[j] * sin);
-    }
-    (x, y)
 }
 
 kernel! {

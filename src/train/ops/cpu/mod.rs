@@ -12,3 +12,4 @@ pub mod muon;
 pub mod norm;
 #[expect(unsafe_code, reason = "elements are written before they are values")]
 mod parts;
+pub mod rope;

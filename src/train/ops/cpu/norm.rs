@@ -12,7 +12,7 @@ const TASK: usize = 1 << 14;
 /// `x / sqrt(mean(x^2) + eps) * weight` for each row of `weight.len()` elements.
 pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     let step = rows_per_task(weight.len()) * weight.len();
-    in_parts(x.len(), step, |part, out| forward_rows(out, &x[part], weight, eps)).0
+    in_parts(x.len(), step, |part, out| rms_norm_rows(out, &x[part], weight, eps)).0
 }
 
 /// Gradients of [`rms_norm`] for `x`, added to `onto` if that is given, and for `weight`, given that of its output.
@@ -43,7 +43,7 @@ pub fn qk_norm(qkv: &[f32], weights: [&[f32]; 2], layout: HeadLayout, eps: f32) 
             let parts = split(row, layout).into_iter().zip(split_mut(out, layout));
             for ((part, out), weight) in parts.zip([Some(weights[0]), Some(weights[1]), None]) {
                 match weight {
-                    Some(weight) => forward_rows(out, part, weight, eps),
+                    Some(weight) => rms_norm_rows(out, part, weight, eps),
                     None => out.copy_from_slice(part),
                 }
             }
@@ -104,11 +104,18 @@ fn split_mut(row: &mut [f32], layout: HeadLayout) -> [&mut [f32]; 3] {
     [query, key, value]
 }
 
+/// `1 / sqrt(mean(x^2) + eps)`.
+#[inline(always)]
+fn inverse_norm(x: &[f32], eps: f32) -> f32 {
+    1.0 / (dot(x, x) / x.len() as f32 + eps).sqrt()
+}
+
 kernel! {
-    fn forward_rows<'a>(out: &'a mut [f32], x: &'a [f32], weight: &'a [f32], eps: f32) -> () {
+    /// [`rms_norm`] of a few rows, on this thread.
+    pub fn rms_norm_rows<'a>(out: &'a mut [f32], x: &'a [f32], weight: &'a [f32], eps: f32) -> () {
         let width = weight.len();
         for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {
-            let inverse = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
+            let inverse = inverse_norm(x, eps);
             for ((out, x), weight) in out.iter_mut().zip(x).zip(weight) {
                 *out = x * inverse * weight;
             }
@@ -120,6 +127,18 @@ kernel! {
     fn add<'a>(to: &'a mut [f32], values: &'a [f32]) -> () {
         for (to, value) in to.iter_mut().zip(values) {
             *to += value;
+        }
+    }
+}
+
+kernel! {
+    /// [`rms_norm_rows`] in place.
+    pub fn rms_norm_in_place<'a>(x: &'a mut [f32], weight: &'a [f32], eps: f32) -> () {
+        for x in x.chunks_exact_mut(weight.len()) {
+            let inverse = inverse_norm(x, eps);
+            for (x, weight) in x.iter_mut().zip(weight) {
+                *x = *x * inverse * weight;
+            }
         }
     }
 }
@@ -137,7 +156,7 @@ kernel! {
         let width = weight.len();
         let rows = dx.chunks_exact_mut(width).zip(x.chunks_exact(width)).zip(upstream.chunks_exact(width));
         for ((dx, x), upstream) in rows {
-            let inverse = 1.0 / (dot(x, x) / width as f32 + eps).sqrt();
+            let inverse = inverse_norm(x, eps);
             for ((dx, upstream), weight) in dx.iter_mut().zip(upstream).zip(weight) {
                 *dx = upstream * weight;
             }

@@ -1,5 +1,8 @@
 //! Launches of activations.
 
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, ExtensionType};
+use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -42,8 +45,16 @@ impl ActivationShape {
     }
 }
 
-pub fn forward(x: CubeTensor, shape: ActivationShape) -> CubeTensor {
-    let x = into_contiguous(x);
+/// What stands between the two projections of a feed-forward network.
+#[derive(Clone, Debug, ExtensionType)]
+#[extension_type(fusion)]
+pub struct Activated<B: Backend> {
+    pub x: FloatTensor<B>,
+    pub shape: ActivationShape,
+}
+
+pub fn forward(activated: Activated<CubeBackend>) -> CubeTensor {
+    let (x, shape) = (into_contiguous(activated.x), activated.shape);
     let output = uninitialized(&x, [shape.rows, shape.hidden], x.dtype);
     let (client, dtype, count) = (x.client.clone(), element_type(&x), shape.count());
     let (cubes, units) = (grid(count.div_ceil(UNITS)), CubeDim::new_1d(UNITS as u32));
@@ -55,8 +66,8 @@ pub fn forward(x: CubeTensor, shape: ActivationShape) -> CubeTensor {
     output
 }
 
-pub fn backward(x: CubeTensor, upstream: CubeTensor, shape: ActivationShape) -> CubeTensor {
-    let (x, upstream) = (into_contiguous(x), into_contiguous(upstream));
+pub fn backward(activated: Activated<CubeBackend>, upstream: CubeTensor) -> CubeTensor {
+    let (x, upstream, shape) = (into_contiguous(activated.x), into_contiguous(upstream), activated.shape);
     let gradient = uninitialized(&x, [shape.rows, shape.columns()], x.dtype);
     let (client, dtype, count) = (x.client.clone(), element_type(&x), shape.count());
     let (cubes, units) = (grid(count.div_ceil(UNITS)), CubeDim::new_1d(UNITS as u32));

@@ -1,12 +1,17 @@
 //! Launches of attention.
 
+use burn::backend::tensor::{FloatTensor, IntTensor};
+use burn::backend::{Backend, ExtensionType};
+use burn::tensor::DType;
+use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::buffers::{element_type, uninitialized};
-use super::kernels::attention::{SIDE, Tiling, attention_forward};
+use super::kernels::attention::attention_forward;
 use super::kernels::attention_backward::{attention_backward_keys, attention_backward_queries};
+use super::kernels::attention_tile::{SIDE, SequencesLaunch, Tiling};
 use crate::train::ops::HeadLayout;
 
 /// The shape of one attention.
@@ -20,23 +25,30 @@ pub struct AttentionShape {
     pub layout: HeadLayout,
 }
 
-/// What attention reads besides queries, keys and values: cosines and sines `[seq, head_dim / 2]`, document starts
-/// `[batch * seq]`.
-#[derive(Clone, Debug)]
-pub struct Positions<Float, Int> {
-    pub cos: Float,
-    pub sin: Float,
-    pub starts: Int,
+/// See `portable::attention`.
+#[derive(Clone, Debug, ExtensionType)]
+#[extension_type(fusion)]
+pub struct Attention<B: Backend> {
+    /// Queries, keys and values, `[batch * seq, width]`.
+    pub qkv: FloatTensor<B>,
+    /// Cosines and sines, `[seq, head_dim / 2]`.
+    pub cos: FloatTensor<B>,
+    pub sin: FloatTensor<B>,
+    /// Document starts, `[batch * seq]`.
+    pub starts: IntTensor<B>,
+    pub shape: AttentionShape,
 }
 
-type CubePositions = Positions<CubeTensor, CubeTensor>;
-
-/// What the forward pass leaves for the backward pass.
-pub struct Attended {
+/// An attention, and what its forward pass leaves for the backward pass.
+#[derive(Clone, Debug, ExtensionType)]
+#[extension_type(fusion)]
+pub struct Attended<B: Backend> {
+    #[extension_type]
+    pub attention: Attention<B>,
     /// `[batch * seq, heads * head_dim]`.
-    pub output: CubeTensor,
+    pub output: FloatTensor<B>,
     /// `[batch * seq, heads]`.
-    pub log_sums: CubeTensor,
+    pub log_sums: FloatTensor<B>,
 }
 
 /// The largest tile whose `inputs` tiles of inputs and `scores` tiles of scores fit into the shared memory.
@@ -55,53 +67,51 @@ fn grid(shape: AttentionShape, tiling: Tiling, heads: usize) -> (CubeCount, Cube
     (CubeCount::Static(tiles, heads as u32, shape.batch as u32), CubeDim::new_1d((SIDE * SIDE) as u32))
 }
 
-fn scale(shape: AttentionShape) -> f32 {
-    1.0 / (shape.layout.head_dim as f32).sqrt()
+/// Tensors that no kernel has to lay out again.
+fn contiguous(attention: Attention<CubeBackend>) -> Attention<CubeBackend> {
+    let Attention { qkv, cos, sin, starts, shape } = attention;
+    let [qkv, cos, sin, starts] = [qkv, cos, sin, starts].map(into_contiguous);
+    Attention { qkv, cos, sin, starts, shape }
 }
 
-pub fn forward(qkv: CubeTensor, positions: CubePositions, shape: AttentionShape) -> Attended {
-    let qkv = into_contiguous(qkv);
+/// What all kernels read.
+fn sequences<F: Float>(attention: Attention<CubeBackend>, tiling: Tiling) -> SequencesLaunch<F> {
+    let Attention { qkv, cos, sin, starts, shape } = attention;
+    let scale = 1.0 / (shape.layout.head_dim as f32).sqrt();
+    let [qkv, cos, sin, starts] = [qkv, cos, sin, starts].map(CubeTensor::into_buffer_arg);
+    SequencesLaunch::new(qkv, cos, sin, starts, shape.seq, scale, tiling)
+}
+
+/// The output and the logarithms of sums, see [`Attended`].
+pub fn forward(attention: Attention<CubeBackend>) -> (CubeTensor, CubeTensor) {
+    let attention = contiguous(attention);
+    let (qkv, shape) = (&attention.qkv, attention.shape);
     let rows = shape.batch * shape.seq;
-    let output = uninitialized(&qkv, [rows, shape.layout.query_width()], qkv.dtype);
-    let log_sums = uninitialized(&qkv, [rows, shape.layout.heads], burn::tensor::DType::F32);
-    let client = qkv.client.clone();
+    let output = uninitialized(qkv, [rows, shape.layout.query_width()], qkv.dtype);
+    let log_sums = uninitialized(qkv, [rows, shape.layout.heads], DType::F32);
+    let (client, dtype) = (qkv.client.clone(), element_type(qkv));
     let tiling = tiling(shape, 2, 1, client.properties().hardware.max_shared_memory_size);
     let (count, units) = grid(shape, tiling, shape.layout.heads);
-    let dtype = element_type(&qkv);
     attention_forward::launch(
         &client,
         count,
         units,
-        qkv.into_tensor_arg(),
-        into_contiguous(positions.cos).into_tensor_arg(),
-        into_contiguous(positions.sin).into_tensor_arg(),
-        into_contiguous(positions.starts).into_tensor_arg(),
+        sequences(attention, tiling),
         output.clone().into_tensor_arg(),
         log_sums.clone().into_tensor_arg(),
-        shape.seq,
-        scale(shape),
-        tiling,
         dtype,
     );
-    Attended { output, log_sums }
+    (output, log_sums)
 }
 
 /// The gradient of `qkv`.
-pub fn backward(
-    qkv: CubeTensor,
-    positions: CubePositions,
-    attended: Attended,
-    upstream: CubeTensor,
-    shape: AttentionShape,
-) -> CubeTensor {
-    let (qkv, upstream) = (into_contiguous(qkv), into_contiguous(upstream));
-    let Attended { output, log_sums } = attended;
-    let (output, log_sums) = (into_contiguous(output), into_contiguous(log_sums));
-    let [cos, sin, starts] = [positions.cos, positions.sin, positions.starts].map(into_contiguous);
-    let gradient = uninitialized(&qkv, [shape.batch * shape.seq, shape.layout.width()], qkv.dtype);
-    let projections = uninitialized(&qkv, [shape.batch * shape.seq, shape.layout.heads], burn::tensor::DType::F32);
-    let client = qkv.client.clone();
-    let dtype = element_type(&qkv);
+pub fn backward(attended: Attended<CubeBackend>, upstream: CubeTensor) -> CubeTensor {
+    let attention = contiguous(attended.attention);
+    let [output, log_sums, upstream] = [attended.output, attended.log_sums, upstream].map(into_contiguous);
+    let (qkv, shape) = (&attention.qkv, attention.shape);
+    let gradient = uninitialized(qkv, [shape.batch * shape.seq, shape.layout.width()], qkv.dtype);
+    let projections = uninitialized(qkv, [shape.batch * shape.seq, shape.layout.heads], DType::F32);
+    let (client, dtype) = (qkv.client.clone(), element_type(qkv));
     let available = client.properties().hardware.max_shared_memory_size;
 
     let queries = tiling(shape, 4, 1, available);
@@ -110,18 +120,12 @@ pub fn backward(
         &client,
         count,
         units,
-        qkv.clone().into_tensor_arg(),
-        cos.clone().into_tensor_arg(),
-        sin.clone().into_tensor_arg(),
-        starts.clone().into_tensor_arg(),
+        sequences(attention.clone(), queries),
         output.into_tensor_arg(),
-        upstream.clone().into_tensor_arg(),
+        upstream.clone().into_buffer_arg(),
         log_sums.clone().into_tensor_arg(),
         gradient.clone().into_tensor_arg(),
         projections.clone().into_tensor_arg(),
-        shape.seq,
-        scale(shape),
-        queries,
         dtype,
     );
 
@@ -131,17 +135,11 @@ pub fn backward(
         &client,
         count,
         units,
-        qkv.into_tensor_arg(),
-        cos.into_tensor_arg(),
-        sin.into_tensor_arg(),
-        starts.into_tensor_arg(),
-        upstream.into_tensor_arg(),
+        sequences(attention, keys),
+        upstream.into_buffer_arg(),
         log_sums.into_tensor_arg(),
         projections.into_tensor_arg(),
         gradient.clone().into_tensor_arg(),
-        shape.seq,
-        scale(shape),
-        keys,
         dtype,
     );
     gradient

@@ -5,39 +5,30 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Cube, backend_extension};
 use burn::tensor::DType;
 
-use super::activation::ActivationShape;
-use super::attention::{AttentionShape, Positions};
+use super::activation::Activated;
+use super::attention::Attention;
+use super::dropout::Dropout;
 use super::embedding::EmbeddingShape;
 use super::loss::{CrossEntropy, LossShape};
-use super::norm::NormShape;
-use super::operations::{Activated, Attention, Embedding, Linear, Norm};
+use super::norm::Norm;
+use super::operations::{Embedding, Linear, NormOf};
+use super::raw::CubeKernels;
 use crate::train::ops::differentiable::{Differentiable, Tracked, record};
 
 /// Meaning is that of the portable operations.
 #[backend_extension(Cube, Autodiff)]
 pub trait CubeOps: Backend {
     fn device_embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>, shape: EmbeddingShape) -> FloatTensor<Self>;
-    fn device_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, shape: NormShape) -> FloatTensor<Self>;
-    fn device_qk_norm(
-        qkv: FloatTensor<Self>,
-        query_weight: FloatTensor<Self>,
-        key_weight: FloatTensor<Self>,
-        shape: NormShape,
-    ) -> FloatTensor<Self>;
+    fn device_norm(#[extension_type] norm: Norm<Self>) -> FloatTensor<Self>;
     fn device_linear(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
         compute: DType,
         output: DType,
     ) -> FloatTensor<Self>;
-    fn device_activation(x: FloatTensor<Self>, shape: ActivationShape) -> FloatTensor<Self>;
-    fn device_attention(
-        qkv: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        starts: IntTensor<Self>,
-        shape: AttentionShape,
-    ) -> FloatTensor<Self>;
+    fn device_activation(#[extension_type] activated: Activated<Self>) -> FloatTensor<Self>;
+    fn device_attention(#[extension_type] attention: Attention<Self>) -> FloatTensor<Self>;
+    fn device_dropout(#[extension_type] dropout: Dropout<Self>) -> FloatTensor<Self>;
     fn device_cross_entropy(
         x: FloatTensor<Self>,
         weight: FloatTensor<Self>,
@@ -57,17 +48,8 @@ impl CubeOps for Cube {
         Embedding { weight, ids, shape }.forward()
     }
 
-    fn device_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, shape: NormShape) -> FloatTensor<Self> {
-        Norm::<2> { x, first: weight.clone(), second: weight, shape }.forward()
-    }
-
-    fn device_qk_norm(
-        qkv: FloatTensor<Self>,
-        query_weight: FloatTensor<Self>,
-        key_weight: FloatTensor<Self>,
-        shape: NormShape,
-    ) -> FloatTensor<Self> {
-        Norm::<3> { x: qkv, first: query_weight, second: key_weight, shape }.forward()
+    fn device_norm(norm: Norm<Self>) -> FloatTensor<Self> {
+        Cube::cube_norm(norm)
     }
 
     fn device_linear(
@@ -79,18 +61,16 @@ impl CubeOps for Cube {
         Linear { x, weight, compute, output }.forward()
     }
 
-    fn device_activation(x: FloatTensor<Self>, shape: ActivationShape) -> FloatTensor<Self> {
-        Activated { x, shape }.forward()
+    fn device_activation(activated: Activated<Self>) -> FloatTensor<Self> {
+        activated.forward()
     }
 
-    fn device_attention(
-        qkv: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        starts: IntTensor<Self>,
-        shape: AttentionShape,
-    ) -> FloatTensor<Self> {
-        Attention { qkv, positions: Positions { cos, sin, starts }, shape }.forward()
+    fn device_attention(attention: Attention<Self>) -> FloatTensor<Self> {
+        attention.forward()
+    }
+
+    fn device_dropout(dropout: Dropout<Self>) -> FloatTensor<Self> {
+        dropout.forward()
     }
 
     fn device_cross_entropy(
@@ -117,19 +97,13 @@ impl<C: CheckpointStrategy> CubeOps for Autodiff<Cube, C> {
         record::<C, _, _>([&weight], Embedding { weight: plain(&weight), ids, shape })
     }
 
-    fn device_rms_norm(x: FloatTensor<Self>, weight: FloatTensor<Self>, shape: NormShape) -> FloatTensor<Self> {
-        let norm = Norm::<2> { x: plain(&x), first: plain(&weight), second: plain(&weight), shape };
-        record::<C, _, _>([&x, &weight], norm)
-    }
-
-    fn device_qk_norm(
-        qkv: FloatTensor<Self>,
-        query_weight: FloatTensor<Self>,
-        key_weight: FloatTensor<Self>,
-        shape: NormShape,
-    ) -> FloatTensor<Self> {
-        let norm = Norm::<3> { x: plain(&qkv), first: plain(&query_weight), second: plain(&key_weight), shape };
-        record::<C, _, _>([&qkv, &query_weight, &key_weight], norm)
+    fn device_norm(norm: Norm<Self>) -> FloatTensor<Self> {
+        let Norm { x, first, second, shape } = norm;
+        let norm = Norm { x: plain(&x), first: plain(&first), second: plain(&second), shape };
+        match shape.items.weights() {
+            1 => record::<C, _, _>([&x, &first], NormOf(norm)),
+            _ => record::<C, _, _>([&x, &first, &second], NormOf(norm)),
+        }
     }
 
     fn device_linear(
@@ -141,19 +115,20 @@ impl<C: CheckpointStrategy> CubeOps for Autodiff<Cube, C> {
         record::<C, _, _>([&x, &weight], Linear { x: plain(&x), weight: plain(&weight), compute, output })
     }
 
-    fn device_activation(x: FloatTensor<Self>, shape: ActivationShape) -> FloatTensor<Self> {
+    fn device_activation(activated: Activated<Self>) -> FloatTensor<Self> {
+        let Activated { x, shape } = activated;
         record::<C, _, _>([&x], Activated { x: plain(&x), shape })
     }
 
-    fn device_attention(
-        qkv: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        starts: IntTensor<Self>,
-        shape: AttentionShape,
-    ) -> FloatTensor<Self> {
-        let positions = Positions { cos: plain(&cos), sin: plain(&sin), starts };
-        record::<C, _, _>([&qkv], Attention { qkv: plain(&qkv), positions, shape })
+    fn device_attention(attention: Attention<Self>) -> FloatTensor<Self> {
+        let Attention { qkv, cos, sin, starts, shape } = attention;
+        let attention = Attention { qkv: plain(&qkv), cos: plain(&cos), sin: plain(&sin), starts, shape };
+        record::<C, _, _>([&qkv], attention)
+    }
+
+    fn device_dropout(dropout: Dropout<Self>) -> FloatTensor<Self> {
+        let Dropout { x, mask } = dropout;
+        record::<C, _, _>([&x], Dropout { x: plain(&x), mask })
     }
 
     fn device_cross_entropy(

@@ -5,6 +5,7 @@ mod activation;
 mod attention;
 mod buffers;
 mod cross_entropy;
+mod dropout;
 mod embedding;
 mod extension;
 mod kernels;
@@ -12,16 +13,13 @@ mod loss;
 mod norm;
 mod operations;
 mod optimizer;
-#[expect(clippy::too_many_arguments, reason = "an operation of a backend takes its tensors one by one")]
 mod raw;
 mod sums;
 mod tensors;
 
-pub use super::portable::dropout;
-pub use optimizer::sums_of;
 pub use tensors::{
-    Uploaded, activated_linear, activated_linear_add, adamw, attention, cross_entropy, embedding, linear, linear_add,
-    norm_linear, qk_norm, rms_norm, root, squares, token_nll,
+    Trained, Uploaded, activated_linear, activated_linear_add, adamw, attention, cross_entropy, dropout, embedding,
+    global_norm, linear, linear_add, norm_linear, qk_norm, rms_norm, token_nll,
 };
 
 #[cfg(all(test, feature = "wgpu", feature = "flex"))]

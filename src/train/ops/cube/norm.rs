@@ -1,6 +1,9 @@
 //! Launches of norms.
 
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, ExtensionType};
 use burn::tensor::DType;
+use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
@@ -37,10 +40,19 @@ impl NormShape {
     }
 }
 
-/// Without a second weight, the first one is given twice.
-pub fn forward(x: CubeTensor, weights: [CubeTensor; 2], shape: NormShape) -> CubeTensor {
-    let x = into_contiguous(x);
-    let [first, second] = weights.map(into_contiguous);
+/// See `portable::rms_norm` and `portable::qk_norm`. Without a second weight, the first one stands in for it.
+#[derive(Clone, Debug, ExtensionType)]
+#[extension_type(fusion)]
+pub struct Norm<B: Backend> {
+    pub x: FloatTensor<B>,
+    pub first: FloatTensor<B>,
+    pub second: FloatTensor<B>,
+    pub shape: NormShape,
+}
+
+pub fn forward(norm: Norm<CubeBackend>) -> CubeTensor {
+    let shape = norm.shape;
+    let [x, first, second] = [norm.x, norm.first, norm.second].map(into_contiguous);
     let output = uninitialized(&x, [shape.rows, shape.columns()], shape.dtype);
     let client = x.client.clone();
     let dtypes = [element_type(&x), element_type(&output)];
@@ -61,14 +73,9 @@ pub fn forward(x: CubeTensor, weights: [CubeTensor; 2], shape: NormShape) -> Cub
 }
 
 /// Gradients of `x` and of the weights, `[weights, width]`.
-pub fn backward(
-    x: CubeTensor,
-    weights: [CubeTensor; 2],
-    upstream: CubeTensor,
-    shape: NormShape,
-) -> (CubeTensor, CubeTensor) {
-    let (x, upstream) = (into_contiguous(x), into_contiguous(upstream));
-    let [first, second] = weights.map(into_contiguous);
+pub fn backward(norm: Norm<CubeBackend>, upstream: CubeTensor) -> (CubeTensor, CubeTensor) {
+    let shape = norm.shape;
+    let [x, first, second, upstream] = [norm.x, norm.first, norm.second, upstream].map(into_contiguous);
     let items = shape.items;
     let groups = GROUPS.min(shape.count().next_multiple_of(items.at_once()));
     let gradient = uninitialized(&x, [shape.rows, shape.columns()], x.dtype);

@@ -6,12 +6,14 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::DType;
 
-use super::activation::ActivationShape;
-use super::attention::{AttentionShape, Positions};
+use super::activation::Activated;
+use super::attention::{Attended, Attention};
+use super::dropout::Dropout;
 use super::embedding::EmbeddingShape;
-use super::norm::NormShape;
+use super::norm::Norm;
 use super::raw::CubeKernels;
-use crate::train::ops::differentiable::Differentiable;
+use crate::train::ops::DropoutMask;
+use crate::train::ops::differentiable::{Differentiable, saves_itself};
 
 pub type DeviceFloat = FloatTensor<Cube>;
 pub type DeviceInt = IntTensor<Cube>;
@@ -19,18 +21,6 @@ pub type DeviceInt = IntTensor<Cube>;
 /// The tensor with elements of another type.
 pub fn cast(tensor: DeviceFloat, dtype: DType) -> DeviceFloat {
     if tensor.dtype() == dtype { tensor } else { Cube::float_cast(tensor, dtype.into()) }
-}
-
-/// `saves_itself!(N)`: the backward pass needs no more than the inputs.
-macro_rules! saves_itself {
-    ($inputs:literal) => {
-        type Backend = Cube;
-        type Saved = Self;
-
-        fn forward_saving(self, _needed: [bool; $inputs]) -> (DeviceFloat, Self) {
-            (self.forward(), self)
-        }
-    };
 }
 
 /// See `portable::embedding`.
@@ -58,58 +48,35 @@ impl Differentiable<1> for Embedding {
     }
 }
 
-/// See `portable::rms_norm` and `portable::qk_norm`. Without a second weight, the first one stands in for it.
+/// A norm with the gradients of `N` inputs: `x`, and one weight or two.
 #[derive(Clone, Debug)]
-pub struct Norm<const N: usize> {
-    pub x: DeviceFloat,
-    pub first: DeviceFloat,
-    pub second: DeviceFloat,
-    pub shape: NormShape,
-}
+pub struct NormOf<const N: usize>(pub Norm<Cube>);
 
-impl<const N: usize> Norm<N> {
-    fn output(&self) -> DeviceFloat {
-        let Norm { x, first, second, shape } = self.clone();
-        Cube::cube_norm(x, first, second, shape)
-    }
-
-    /// Gradients of `x`, and of the weights, `[weights, width]`.
-    fn gradients(self, upstream: DeviceFloat) -> (DeviceFloat, DeviceFloat) {
-        let Norm { x, first, second, shape } = self;
-        Cube::cube_norm_backward(x, first, second, upstream, shape)
-    }
-}
-
-impl Differentiable<2> for Norm<2> {
-    saves_itself!(2);
+impl<const N: usize> Differentiable<N> for NormOf<N> {
+    type Backend = Cube;
+    saves_itself!(N);
 
     fn forward(&self) -> DeviceFloat {
-        self.output()
+        Cube::cube_norm(self.0.clone())
     }
 
-    fn backward(saved: Self, upstream: DeviceFloat, _needed: [bool; 2]) -> [Option<DeviceFloat>; 2] {
-        let width = saved.shape.items.width;
-        let (x, weight) = saved.gradients(upstream);
-        [Some(x), Some(Cube::float_reshape(weight, [width].into()))]
+    fn backward(saved: Self, upstream: DeviceFloat, _needed: [bool; N]) -> [Option<DeviceFloat>; N] {
+        let width = saved.0.shape.items.width;
+        let (x, weights) = Cube::cube_norm_backward(saved.0, upstream);
+        std::array::from_fn(|input| match input {
+            0 => Some(x.clone()),
+            _ => Some(row(weights.clone(), input - 1, width)),
+        })
     }
 }
 
-impl Differentiable<3> for Norm<3> {
-    saves_itself!(3);
-
-    fn forward(&self) -> DeviceFloat {
-        self.output()
-    }
-
-    fn backward(saved: Self, upstream: DeviceFloat, _needed: [bool; 3]) -> [Option<DeviceFloat>; 3] {
-        let width = saved.shape.items.width;
-        let (x, weights) = saved.gradients(upstream);
-        let weight = |row: usize| {
-            let row = Cube::float_slice(weights.clone(), &[(row..row + 1).into(), (0..width).into()]);
-            Some(Cube::float_reshape(row, [width].into()))
-        };
-        [Some(x), weight(0), weight(1)]
-    }
+/// A row of `[rows, width]`.
+fn row(rows: DeviceFloat, row: usize, width: usize) -> DeviceFloat {
+    let found = match rows.shape()[0] {
+        1 => rows,
+        _ => Cube::float_slice(rows, &[(row..row + 1).into(), (0..width).into()]),
+    };
+    Cube::float_reshape(found, [width].into())
 }
 
 /// `x` times the transpose of `weight`, both rounded to `compute`; sums are f32.
@@ -154,59 +121,51 @@ impl Differentiable<2> for Linear {
     }
 }
 
-/// What stands between the two projections of a feed-forward network.
-#[derive(Clone, Debug)]
-pub struct Activated {
-    pub x: DeviceFloat,
-    pub shape: ActivationShape,
-}
-
-impl Differentiable<1> for Activated {
+impl Differentiable<1> for Activated<Cube> {
+    type Backend = Cube;
     saves_itself!(1);
 
     fn forward(&self) -> DeviceFloat {
-        Cube::cube_activation(self.x.clone(), self.shape)
+        Cube::cube_activation(self.clone())
     }
 
     fn backward(saved: Self, upstream: DeviceFloat, _needed: [bool; 1]) -> [Option<DeviceFloat>; 1] {
-        [Some(Cube::cube_activation_backward(saved.x, upstream, saved.shape))]
+        [Some(Cube::cube_activation_backward(saved, upstream))]
     }
 }
 
-/// See `portable::attention`.
-#[derive(Clone, Debug)]
-pub struct Attention {
-    pub qkv: DeviceFloat,
-    pub positions: Positions<DeviceFloat, DeviceInt>,
-    pub shape: AttentionShape,
-}
-
-/// What the backward pass of attention reads.
-#[derive(Clone, Debug)]
-pub struct SavedAttention {
-    attention: Attention,
-    output: DeviceFloat,
-    log_sums: DeviceFloat,
-}
-
-impl Differentiable<1> for Attention {
+impl Differentiable<1> for Attention<Cube> {
     type Backend = Cube;
-    type Saved = SavedAttention;
+    type Saved = Attended<Cube>;
 
     fn forward(&self) -> DeviceFloat {
-        self.clone().forward_saving([false]).0
+        Cube::cube_attention(self.clone()).0
     }
 
-    fn forward_saving(self, _needed: [bool; 1]) -> (DeviceFloat, SavedAttention) {
-        let Attention { qkv, positions, shape } = self.clone();
-        let Positions { cos, sin, starts } = positions;
-        let (output, log_sums) = Cube::cube_attention(qkv, cos, sin, starts, shape);
-        (output.clone(), SavedAttention { attention: self, output, log_sums })
+    fn forward_saving(self, _needed: [bool; 1]) -> (DeviceFloat, Attended<Cube>) {
+        let (output, log_sums) = Cube::cube_attention(self.clone());
+        (output.clone(), Attended { attention: self, output, log_sums })
     }
 
-    fn backward(saved: SavedAttention, upstream: DeviceFloat, _needed: [bool; 1]) -> [Option<DeviceFloat>; 1] {
-        let SavedAttention { attention: Attention { qkv, positions, shape }, output, log_sums } = saved;
-        let Positions { cos, sin, starts } = positions;
-        [Some(Cube::cube_attention_backward(qkv, cos, sin, starts, output, log_sums, upstream, shape))]
+    fn backward(saved: Attended<Cube>, upstream: DeviceFloat, _needed: [bool; 1]) -> [Option<DeviceFloat>; 1] {
+        [Some(Cube::cube_attention_backward(saved, upstream))]
+    }
+}
+
+impl Differentiable<1> for Dropout<Cube> {
+    type Backend = Cube;
+    type Saved = DropoutMask;
+
+    fn forward(&self) -> DeviceFloat {
+        Cube::cube_dropout(self.clone())
+    }
+
+    fn forward_saving(self, _needed: [bool; 1]) -> (DeviceFloat, DropoutMask) {
+        let mask = self.mask;
+        (Cube::cube_dropout(self), mask)
+    }
+
+    fn backward(mask: DropoutMask, upstream: DeviceFloat, _needed: [bool; 1]) -> [Option<DeviceFloat>; 1] {
+        [Some(Cube::cube_dropout(Dropout { x: upstream, mask }))]
     }
 }

@@ -1,12 +1,15 @@
 //! Launches of the optimizer.
 
+use burn::backend::tensor::FloatTensor;
+use burn::backend::{Backend, ExtensionType};
 use burn::tensor::DType;
+use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::into_contiguous;
 use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::buffers::{grid, owned, uninitialized};
-use super::kernels::adamw::{FactorsLaunch, UNITS, adamw, root_of_sum, square_sums};
+use super::kernels::adamw::{FactorsLaunch, TrainedLaunch, UNITS, ValuesLaunch, adamw, root_of_sum, square_sums};
 use crate::train::ops::AdamWStep;
 
 /// Elements of which one cube takes the sum, until there are `MOST_SUMS` cubes. The same on all devices.
@@ -18,19 +21,65 @@ pub fn sums_of(elements: usize) -> usize {
     elements.div_ceil(ELEMENTS).clamp(1, MOST_SUMS)
 }
 
-/// Writes the sums of the squares of `values` into `sums`, from `offset` on.
-pub fn squares(sums: CubeTensor, values: CubeTensor, offset: usize) -> CubeTensor {
-    let (sums, values) = (owned(sums), into_contiguous(values));
-    let (client, elements) = (sums.client.clone(), values.meta.num_elements());
-    square_sums::launch(
-        &client,
-        CubeCount::Static(sums_of(elements) as u32, 1, 1),
-        CubeDim::new_1d(UNITS as u32),
-        values.into_tensor_arg(),
-        sums.clone().into_tensor_arg(),
-        elements,
-        offset,
-    );
+/// Flat tensors: an operation of a backend takes a fixed number of them, and is told how many of them count.
+#[derive(Clone, Debug, ExtensionType)]
+#[extension_type(fusion)]
+pub struct Eight<B: Backend> {
+    pub a: FloatTensor<B>,
+    pub b: FloatTensor<B>,
+    pub c: FloatTensor<B>,
+    pub d: FloatTensor<B>,
+    pub e: FloatTensor<B>,
+    pub f: FloatTensor<B>,
+    pub g: FloatTensor<B>,
+    pub h: FloatTensor<B>,
+}
+
+impl<B: Backend> Eight<B> {
+    /// At most so many tensors at a time.
+    pub const MOST: usize = 8;
+
+    /// With `filling` in place of those that there are too few.
+    pub fn new(tensors: impl IntoIterator<Item = FloatTensor<B>>, filling: &FloatTensor<B>) -> Self {
+        let mut tensors = tensors.into_iter();
+        let [a, b, c, d, e, f, g, h] = std::array::from_fn(|_| tensors.next().unwrap_or_else(|| filling.clone()));
+        Eight { a, b, c, d, e, f, g, h }
+    }
+
+    pub fn into_array(self) -> [FloatTensor<B>; 8] {
+        let Eight { a, b, c, d, e, f, g, h } = self;
+        [a, b, c, d, e, f, g, h]
+    }
+}
+
+/// How many tensors a launch takes, when each comes with `buffers` of its own and one is for all.
+fn at_once(tensor: &CubeTensor, buffers: usize) -> usize {
+    // Numbers have a buffer too.
+    let bindings = tensor.client.properties().hardware.max_bindings as usize;
+    (bindings.saturating_sub(2) / buffers).clamp(1, 8)
+}
+
+/// Writes sums of the squares of the first `count` tensors into `sums`, from `offset` on: `sums_of` for each.
+pub fn squares(sums: CubeTensor, tensors: Eight<CubeBackend>, count: usize, mut offset: usize) -> CubeTensor {
+    let (sums, tensors) = (owned(sums), tensors.into_array().map(into_contiguous));
+    let client = sums.client.clone();
+    for group in tensors[..count].chunks(at_once(&sums, 1)) {
+        let cubes_of = |tensor: &CubeTensor| sums_of(tensor.meta.num_elements());
+        let most = group.iter().map(cubes_of).max().unwrap_or(1);
+        let mut values = SequenceArg::new();
+        for tensor in group {
+            let (count, cubes) = (tensor.meta.num_elements(), cubes_of(tensor));
+            values.push(ValuesLaunch::new(tensor.clone().into_buffer_arg(), count, cubes, offset));
+            offset += cubes;
+        }
+        square_sums::launch(
+            &client,
+            CubeCount::Static(most as u32, group.len() as u32, 1),
+            CubeDim::new_1d(UNITS as u32),
+            values,
+            sums.clone().into_tensor_arg(),
+        );
+    }
     sums
 }
 
@@ -50,41 +99,67 @@ pub fn root(sums: CubeTensor) -> CubeTensor {
     norm
 }
 
-/// One step of AdamW: the parameter and its moments. `norm` is the global norm on the device, `clip` its limit; the
-/// step's own scale is not read.
-pub fn step(
-    parameter: CubeTensor,
-    gradient: CubeTensor,
-    moments: [CubeTensor; 2],
-    norm: CubeTensor,
-    step: AdamWStep,
-    clip: f32,
-) -> (CubeTensor, CubeTensor, CubeTensor) {
-    let parameter = owned(parameter);
-    let [first, second] = moments.map(owned);
-    let (client, count) = (parameter.client.clone(), parameter.meta.num_elements());
+/// Some parameters, their gradients and their moments.
+#[derive(Clone, Debug, ExtensionType)]
+#[extension_type(fusion)]
+pub struct Updates<B: Backend> {
+    #[extension_type]
+    pub parameters: Eight<B>,
+    #[extension_type]
+    pub gradients: Eight<B>,
+    #[extension_type]
+    pub first: Eight<B>,
+    #[extension_type]
+    pub second: Eight<B>,
+    /// How many of them count.
+    pub count: usize,
+    /// The global norm, `[1]`, and its limit; 0 for none.
+    pub norm: FloatTensor<B>,
+    pub clip: f32,
+    /// Its own scale is not read.
+    pub step: AdamWStep,
+}
+
+/// Parameters and their moments after a step of AdamW.
+pub fn step(updates: Updates<CubeBackend>) -> (Eight<CubeBackend>, Eight<CubeBackend>, Eight<CubeBackend>) {
+    let Updates { parameters, gradients, first, second, count, norm, clip, step } = updates;
+    let mut own = |tensors: Eight<CubeBackend>| {
+        let mut places = 0..;
+        tensors.into_array().map(|tensor| if places.next() < Some(count) { owned(tensor) } else { tensor })
+    };
+    let [parameters, first, second] = [parameters, first, second].map(&mut own);
+    let gradients = gradients.into_array().map(into_contiguous);
+    let client = norm.client.clone();
     let factors = step.factors();
-    adamw::launch(
-        &client,
-        grid(count.div_ceil(UNITS)),
-        CubeDim::new_1d(UNITS as u32),
-        parameter.clone().into_tensor_arg(),
-        into_contiguous(gradient).into_tensor_arg(),
-        first.clone().into_tensor_arg(),
-        second.clone().into_tensor_arg(),
-        norm.into_tensor_arg(),
-        count,
-        FactorsLaunch::new(
-            factors.decay,
-            factors.step_size,
-            factors.root_correction,
-            factors.beta1,
-            factors.one_minus_beta1,
-            factors.beta2,
-            factors.one_minus_beta2,
-            factors.epsilon,
-            clip,
-        ),
-    );
-    (parameter, first, second)
+    let places: Vec<usize> = (0..count).collect();
+    for group in places.chunks(at_once(&norm, 4)) {
+        let length = |at: usize| parameters[at].meta.num_elements();
+        let most = group.iter().map(|at| length(*at)).max().unwrap_or(1);
+        let mut trained = SequenceArg::new();
+        for at in group {
+            let [parameter, gradient, first, second] =
+                [&parameters, &gradients, &first, &second].map(|tensors| tensors[*at].clone().into_buffer_arg());
+            trained.push(TrainedLaunch::new(parameter, gradient, first, second, length(*at)));
+        }
+        adamw::launch(
+            &client,
+            grid(most.div_ceil(UNITS)),
+            CubeDim::new_1d(UNITS as u32),
+            trained,
+            norm.clone().into_tensor_arg(),
+            FactorsLaunch::new(
+                factors.decay,
+                factors.step_size,
+                factors.root_correction,
+                factors.beta1,
+                factors.one_minus_beta1,
+                factors.beta2,
+                factors.one_minus_beta2,
+                factors.epsilon,
+                clip,
+            ),
+        );
+    }
+    let [parameters, first, second] = [parameters, first, second].map(|tensors| Eight::new(tensors, &norm));
+    (parameters, first, second)
 }

@@ -7,13 +7,13 @@ use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
 
-use super::activation::{self, ActivationShape};
-use super::attention::{self, Attended, AttentionShape, Positions};
+use super::activation::{self, Activated};
+use super::attention::{self, Attended, Attention, AttentionShape};
 use super::cross_entropy::{self, LogitRows};
+use super::dropout::{self, Dropout};
 use super::embedding::{self, EmbeddingShape};
-use super::norm::{self, NormShape};
-use super::optimizer;
-use crate::train::ops::AdamWStep;
+use super::norm::{self, Items, Norm};
+use super::optimizer::{self, Eight, Updates};
 
 /// One method per launch or two, without gradients; see the functions of the same name.
 #[backend_extension(Cube, Fusion)]
@@ -33,64 +33,47 @@ pub trait CubeKernels: Backend {
         shape: EmbeddingShape,
     ) -> FloatTensor<Self>;
 
-    #[fusion(meta = |_x, _first, _second, shape: &NormShape| {
-        TensorSpec::new(Shape::new([shape.rows, shape.columns()]), shape.dtype)
+    #[fusion(meta = |norm| {
+        TensorSpec::new(Shape::new([norm.shape.rows, norm.shape.columns()]), norm.shape.dtype)
     })]
-    fn cube_norm(
-        x: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        shape: NormShape,
-    ) -> FloatTensor<Self>;
+    fn cube_norm(#[extension_type] norm: Norm<Self>) -> FloatTensor<Self>;
 
-    #[fusion(meta = |x: &TensorSpec, _first, _second, _upstream, shape: &NormShape| {
-        (x.clone(), TensorSpec::new(Shape::new([shape.items.weights(), shape.items.width]), DType::F32))
+    #[fusion(meta = |norm, _upstream| {
+        let Items { width, .. } = norm.shape.items;
+        (norm.x.clone(), TensorSpec::new(Shape::new([norm.shape.items.weights(), width]), DType::F32))
     })]
     fn cube_norm_backward(
-        x: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
+        #[extension_type] norm: Norm<Self>,
         upstream: FloatTensor<Self>,
-        shape: NormShape,
     ) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    #[fusion(meta = |x: &TensorSpec, shape: &ActivationShape| {
-        TensorSpec::new(Shape::new([shape.rows, shape.hidden]), x.dtype)
+    #[fusion(meta = |activated| {
+        TensorSpec::new(Shape::new([activated.shape.rows, activated.shape.hidden]), activated.x.dtype)
     })]
-    fn cube_activation(x: FloatTensor<Self>, shape: ActivationShape) -> FloatTensor<Self>;
+    fn cube_activation(#[extension_type] activated: Activated<Self>) -> FloatTensor<Self>;
 
-    #[fusion(dtype = x, shape = x)]
+    #[fusion(meta = |activated, _upstream| activated.x.clone())]
     fn cube_activation_backward(
-        x: FloatTensor<Self>,
+        #[extension_type] activated: Activated<Self>,
         upstream: FloatTensor<Self>,
-        shape: ActivationShape,
     ) -> FloatTensor<Self>;
 
     /// Output and logarithms of sums.
-    #[fusion(meta = |qkv: &TensorSpec, _cos, _sin, _starts, shape: &AttentionShape| {
-        let rows = shape.batch * shape.seq;
-        let output = TensorSpec::new(Shape::new([rows, shape.layout.query_width()]), qkv.dtype);
-        (output, TensorSpec::new(Shape::new([rows, shape.layout.heads]), DType::F32))
+    #[fusion(meta = |attention| {
+        let AttentionShape { batch, seq, layout } = attention.shape;
+        let output = TensorSpec::new(Shape::new([batch * seq, layout.query_width()]), attention.qkv.dtype);
+        (output, TensorSpec::new(Shape::new([batch * seq, layout.heads]), DType::F32))
     })]
-    fn cube_attention(
-        qkv: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        starts: IntTensor<Self>,
-        shape: AttentionShape,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>);
+    fn cube_attention(#[extension_type] attention: Attention<Self>) -> (FloatTensor<Self>, FloatTensor<Self>);
 
-    #[fusion(dtype = qkv, shape = qkv)]
+    #[fusion(meta = |attended, _upstream| attended.attention.qkv.clone())]
     fn cube_attention_backward(
-        qkv: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        starts: IntTensor<Self>,
-        output: FloatTensor<Self>,
-        log_sums: FloatTensor<Self>,
+        #[extension_type] attended: Attended<Self>,
         upstream: FloatTensor<Self>,
-        shape: AttentionShape,
     ) -> FloatTensor<Self>;
+
+    #[fusion(meta = |dropout| dropout.x.clone())]
+    fn cube_dropout(#[extension_type] dropout: Dropout<Self>) -> FloatTensor<Self>;
 
     /// Terms of losses and, in place of the logits, their gradient.
     #[fusion(meta = |logits: &TensorSpec, _targets, part: &LogitRows, _with_gradient| {
@@ -106,25 +89,20 @@ pub trait CubeKernels: Backend {
     #[fusion(meta = |values: &TensorSpec, _factor| TensorSpec::new(Shape::new([values.shape[1]]), DType::F32))]
     fn cube_total(values: FloatTensor<Self>, factor: f32) -> FloatTensor<Self>;
 
-    #[fusion(dtype = sums, shape = sums)]
-    fn cube_squares(sums: FloatTensor<Self>, values: FloatTensor<Self>, offset: usize) -> FloatTensor<Self>;
+    #[fusion(meta = |sums, _tensors, _count, _offset| sums.clone())]
+    fn cube_squares(
+        sums: FloatTensor<Self>,
+        #[extension_type] tensors: Eight<Self>,
+        count: usize,
+        offset: usize,
+    ) -> FloatTensor<Self>;
 
     #[fusion(meta = |_sums| TensorSpec::new(Shape::new([1]), DType::F32))]
     fn cube_root(sums: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// The parameter and its moments.
-    #[fusion(meta = |parameter: &TensorSpec, _gradient, first: &TensorSpec, second: &TensorSpec, _norm, _step, _clip| {
-        (parameter.clone(), first.clone(), second.clone())
-    })]
-    fn cube_adamw(
-        parameter: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        norm: FloatTensor<Self>,
-        step: AdamWStep,
-        clip: f32,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>);
+    /// Parameters and their moments.
+    #[fusion(meta = |updates| (updates.parameters.clone(), updates.first.clone(), updates.second.clone()))]
+    fn cube_adamw(#[extension_type] updates: Updates<Self>) -> (Eight<Self>, Eight<Self>, Eight<Self>);
 }
 
 impl CubeKernels for CubeBackend {
@@ -140,59 +118,32 @@ impl CubeKernels for CubeBackend {
         embedding::backward(ids, upstream, shape)
     }
 
-    fn cube_norm(
-        x: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        shape: NormShape,
-    ) -> FloatTensor<Self> {
-        norm::forward(x, [first, second], shape)
+    fn cube_norm(norm: Norm<Self>) -> FloatTensor<Self> {
+        norm::forward(norm)
     }
 
-    fn cube_norm_backward(
-        x: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        upstream: FloatTensor<Self>,
-        shape: NormShape,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        norm::backward(x, [first, second], upstream, shape)
+    fn cube_norm_backward(norm: Norm<Self>, upstream: FloatTensor<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        norm::backward(norm, upstream)
     }
 
-    fn cube_activation(x: FloatTensor<Self>, shape: ActivationShape) -> FloatTensor<Self> {
-        activation::forward(x, shape)
+    fn cube_activation(activated: Activated<Self>) -> FloatTensor<Self> {
+        activation::forward(activated)
     }
 
-    fn cube_activation_backward(
-        x: FloatTensor<Self>,
-        upstream: FloatTensor<Self>,
-        shape: ActivationShape,
-    ) -> FloatTensor<Self> {
-        activation::backward(x, upstream, shape)
+    fn cube_activation_backward(activated: Activated<Self>, upstream: FloatTensor<Self>) -> FloatTensor<Self> {
+        activation::backward(activated, upstream)
     }
 
-    fn cube_attention(
-        qkv: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        starts: IntTensor<Self>,
-        shape: AttentionShape,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>) {
-        let Attended { output, log_sums } = attention::forward(qkv, Positions { cos, sin, starts }, shape);
-        (output, log_sums)
+    fn cube_attention(attention: Attention<Self>) -> (FloatTensor<Self>, FloatTensor<Self>) {
+        attention::forward(attention)
     }
 
-    fn cube_attention_backward(
-        qkv: FloatTensor<Self>,
-        cos: FloatTensor<Self>,
-        sin: FloatTensor<Self>,
-        starts: IntTensor<Self>,
-        output: FloatTensor<Self>,
-        log_sums: FloatTensor<Self>,
-        upstream: FloatTensor<Self>,
-        shape: AttentionShape,
-    ) -> FloatTensor<Self> {
-        attention::backward(qkv, Positions { cos, sin, starts }, Attended { output, log_sums }, upstream, shape)
+    fn cube_attention_backward(attended: Attended<Self>, upstream: FloatTensor<Self>) -> FloatTensor<Self> {
+        attention::backward(attended, upstream)
+    }
+
+    fn cube_dropout(dropout: Dropout<Self>) -> FloatTensor<Self> {
+        dropout::apply(dropout)
     }
 
     fn cube_cross_entropy(
@@ -208,23 +159,15 @@ impl CubeKernels for CubeBackend {
         cross_entropy::total(values, factor)
     }
 
-    fn cube_squares(sums: FloatTensor<Self>, values: FloatTensor<Self>, offset: usize) -> FloatTensor<Self> {
-        optimizer::squares(sums, values, offset)
+    fn cube_squares(sums: FloatTensor<Self>, tensors: Eight<Self>, count: usize, offset: usize) -> FloatTensor<Self> {
+        optimizer::squares(sums, tensors, count, offset)
     }
 
     fn cube_root(sums: FloatTensor<Self>) -> FloatTensor<Self> {
         optimizer::root(sums)
     }
 
-    fn cube_adamw(
-        parameter: FloatTensor<Self>,
-        gradient: FloatTensor<Self>,
-        first: FloatTensor<Self>,
-        second: FloatTensor<Self>,
-        norm: FloatTensor<Self>,
-        step: AdamWStep,
-        clip: f32,
-    ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
-        optimizer::step(parameter, gradient, [first, second], norm, step, clip)
+    fn cube_adamw(updates: Updates<Self>) -> (Eight<Self>, Eight<Self>, Eight<Self>) {
+        optimizer::step(updates)
     }
 }

@@ -3,18 +3,23 @@
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use super::activation::ActivationShape;
-use super::attention::{AttentionShape, Positions};
+use super::activation::{Activated, ActivationShape};
+use super::attention::{Attention, AttentionShape};
+use super::dropout::Dropout;
 use super::embedding::EmbeddingShape;
 use super::extension::CubeOps;
 use super::loss::LossShape;
-use super::norm::{Items, NormShape};
+use super::norm::{Items, Norm, NormShape};
+use super::optimizer::{Eight, Updates, sums_of};
 use super::raw::CubeKernels;
-use crate::train::ops::{Activation, AdamWStep, AttentionContext, HeadLayout, Objective};
+use crate::train::ops::{Activation, AdamWStep, AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::train::precision::Precision;
 
 /// Logits of a part of the loss: 256 MiB.
 const LOGITS: usize = 1 << 26;
+
+/// Tensors of one step of the optimizer that one operation takes.
+const MOST: usize = Eight::<Dispatch>::MOST;
 
 fn dtype(precision: Precision) -> DType {
     match precision {
@@ -38,7 +43,7 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
 fn rms_norm_as(x: Tensor<2>, weight: Tensor<1>, eps: f32, dtype: DType) -> Tensor<2> {
     let [rows, width] = x.dims();
     let shape = NormShape { items: Items { width, first: 1, second: 0, passed: 0 }, rows, eps, dtype };
-    Tensor::from_dispatch(Dispatch::device_rms_norm(x.into_dispatch(), weight.into_dispatch(), shape))
+    normed(x, [weight.clone(), weight], shape)
 }
 
 /// See `portable::qk_norm`; elements are those of `qkv`.
@@ -52,8 +57,12 @@ pub fn qk_norm(
     let HeadLayout { heads, kv_heads, head_dim } = layout;
     let items = Items { width: head_dim, first: heads, second: kv_heads, passed: kv_heads };
     let shape = NormShape { items, rows: qkv.dims()[0], eps, dtype: qkv.dtype() };
-    let (query, key) = (query_weight.into_dispatch(), key_weight.into_dispatch());
-    Tensor::from_dispatch(Dispatch::device_qk_norm(qkv.into_dispatch(), query, key, shape))
+    normed(qkv, [query_weight, key_weight], shape)
+}
+
+fn normed(x: Tensor<2>, weights: [Tensor<1>; 2], shape: NormShape) -> Tensor<2> {
+    let [first, second] = weights.map(Tensor::into_dispatch);
+    Tensor::from_dispatch(Dispatch::device_norm(Norm { x: x.into_dispatch(), first, second, shape }))
 }
 
 /// See `portable::linear`.
@@ -91,7 +100,7 @@ pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>,
 pub(super) fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     let [rows, columns] = x.dims();
     let shape = ActivationShape::new(activation, rows, columns);
-    Tensor::from_dispatch(Dispatch::device_activation(x.into_dispatch(), shape))
+    Tensor::from_dispatch(Dispatch::device_activation(Activated { x: x.into_dispatch(), shape }))
 }
 
 /// See `portable::activated_linear_add`.
@@ -105,27 +114,37 @@ pub fn activated_linear_add(
     residual + activated_linear(x, activation, weight, precision)
 }
 
-/// What attention reads besides queries, keys and values, on a device.
-pub type Uploaded = Positions<Tensor<1>, Tensor<1, Int>>;
+/// What attention reads besides queries, keys and values, on a device; see [`Attention`].
+#[derive(Clone, Debug)]
+pub struct Uploaded {
+    cos: Tensor<1>,
+    sin: Tensor<1>,
+    starts: Tensor<1, Int>,
+}
 
 /// See `portable::attention`; elements are those of `qkv`, and sums are f32.
 pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
     let AttentionContext { batch, seq, layout, .. } = *context;
-    let Positions { cos, sin, starts } = context.uploaded.get_or_init(|| upload(context, &qkv.device())).clone();
-    Tensor::from_dispatch(Dispatch::device_attention(
-        qkv.into_dispatch(),
-        cos.into_dispatch(),
-        sin.into_dispatch(),
-        starts.into_dispatch(),
-        AttentionShape { batch, seq, layout },
-    ))
+    let Uploaded { cos, sin, starts } = context.uploaded.get_or_init(|| upload(context, &qkv.device())).clone();
+    Tensor::from_dispatch(Dispatch::device_attention(Attention {
+        qkv: qkv.into_dispatch(),
+        cos: cos.into_dispatch(),
+        sin: sin.into_dispatch(),
+        starts: starts.into_dispatch(),
+        shape: AttentionShape { batch, seq, layout },
+    }))
 }
 
 fn upload(context: &AttentionContext, device: &Device) -> Uploaded {
     let length = context.seq * context.rope.half;
     let table = |table: &[f32]| Tensor::from_data(TensorData::new(table[..length].to_vec(), [length]), device);
     let starts = context.starts.iter().map(|start| *start as i32).collect();
-    Positions { cos: table(&context.rope.cos), sin: table(&context.rope.sin), starts: integers(starts, device) }
+    Uploaded { cos: table(&context.rope.cos), sin: table(&context.rope.sin), starts: integers(starts, device) }
+}
+
+/// See `portable::dropout`: the same factors.
+pub fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2> {
+    Tensor::from_dispatch(Dispatch::device_dropout(Dropout { x: x.into_dispatch(), mask }))
 }
 
 /// See `portable::cross_entropy`.
@@ -160,30 +179,54 @@ pub(super) fn loss_shape(x: &Tensor<2>, weight: &Tensor<2>, objective: Objective
     LossShape { rows, width, vocab, objective, part: (LOGITS / vocab).clamp(1, rows), compute: dtype(precision) }
 }
 
-/// Writes the sums of the squares of `values` into `sums`, from `offset` on; there are `sums_of` of them.
-pub fn squares(sums: Tensor<1>, values: Tensor<1>, offset: usize) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::cube_squares(sums.into_dispatch(), values.into_dispatch(), offset))
+/// The L2 norm over all of these tensors: `[1]`.
+///
+/// # Panics
+/// When there are none.
+pub fn global_norm(tensors: Vec<Tensor<1>>) -> Tensor<1> {
+    let places: Vec<usize> = tensors.iter().map(|tensor| sums_of(tensor.dims()[0])).collect();
+    let mut sums = Tensor::<1>::zeros([places.iter().sum::<usize>()], &tensors[0].device()).into_dispatch();
+    let mut offset = 0;
+    for (group, places) in tensors.chunks(MOST).zip(places.chunks(MOST)) {
+        let group: Vec<_> = group.iter().map(|tensor| tensor.clone().into_dispatch()).collect();
+        sums = Dispatch::cube_squares(sums, Eight::new(group.clone(), &group[0]), group.len(), offset);
+        offset += places.iter().sum::<usize>();
+    }
+    Tensor::from_dispatch(Dispatch::cube_root(sums))
 }
 
-/// The root of the sum: `[1]`.
-pub fn root(sums: Tensor<1>) -> Tensor<1> {
-    Tensor::from_dispatch(Dispatch::cube_root(sums.into_dispatch()))
+/// A parameter and its moments, flat.
+pub struct Trained {
+    pub parameter: Tensor<1>,
+    pub moments: [Tensor<1>; 2],
 }
 
-/// One step of AdamW, clipped by the global `norm` `[1]` and its limit `clip` (0: none); a norm that is not finite
-/// changes nothing. The scale in `step` is not read.
-pub fn adamw(
-    parameter: Tensor<1>,
-    gradient: Tensor<1>,
-    moments: [Tensor<1>; 2],
-    norm: Tensor<1>,
-    step: AdamWStep,
-    clip: f32,
-) -> (Tensor<1>, [Tensor<1>; 2]) {
-    let [first, second] = moments.map(Tensor::into_dispatch);
-    let (parameter, gradient, norm) = (parameter.into_dispatch(), gradient.into_dispatch(), norm.into_dispatch());
-    let (parameter, first, second) = Dispatch::cube_adamw(parameter, gradient, first, second, norm, step, clip);
-    (Tensor::from_dispatch(parameter), [first, second].map(Tensor::from_dispatch))
+/// One step of AdamW for parameters and their gradients, clipped by the global `norm` `[1]` and its limit `clip` (0:
+/// none); a norm that is not finite changes nothing. The scale in `step` is not read.
+pub fn adamw(given: Vec<(Trained, Tensor<1>)>, norm: &Tensor<1>, step: AdamWStep, clip: f32) -> Vec<Trained> {
+    let mut stepped = Vec::with_capacity(given.len());
+    let mut given = given.into_iter().peekable();
+    while given.peek().is_some() {
+        let norm = norm.clone().into_dispatch();
+        let [mut parameters, mut gradients, mut first, mut second] = [const { Vec::new() }; 4];
+        for (Trained { parameter, moments: [mean, square] }, gradient) in given.by_ref().take(MOST) {
+            parameters.push(parameter.into_dispatch());
+            gradients.push(gradient.into_dispatch());
+            first.push(mean.into_dispatch());
+            second.push(square.into_dispatch());
+        }
+        let count = parameters.len();
+        let [parameters, gradients, first, second] =
+            [parameters, gradients, first, second].map(|tensors| Eight::new(tensors, &norm));
+        let updates = Updates { parameters, gradients, first, second, count, norm, clip, step };
+        let (parameters, first, second) = Dispatch::cube_adamw(updates);
+        let moments = first.into_array().into_iter().zip(second.into_array());
+        for (parameter, (first, second)) in parameters.into_array().into_iter().zip(moments).take(count) {
+            let [parameter, first, second] = [parameter, first, second].map(Tensor::from_dispatch);
+            stepped.push(Trained { parameter, moments: [first, second] });
+        }
+    }
+    stepped
 }
 
 pub(super) fn integers(values: Vec<i32>, device: &Device) -> Tensor<1, Int> {

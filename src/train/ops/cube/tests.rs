@@ -1,8 +1,6 @@
 //! Each kernel against the portable operation on the CPU: outputs and gradients, on shapes that fill no tile, no cube
 //! and no group of units. They run where a graphics driver is, software or not.
 
-use std::sync::Arc;
-
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
@@ -11,69 +9,16 @@ use super::loss::LossShape;
 use super::raw::CubeKernels;
 use super::*;
 use crate::core::rng::Rng;
-use crate::train::device;
+use crate::train::device::fixtures::graphics_device;
+use crate::train::ops::fixtures::{assert_all_close, assert_close, context, normal, results, values};
 use crate::train::ops::{
-    Activation, AdamWStep, AttentionContext, HeadLayout, Objective, RopeTable, adamw_update, portable, sum_squares,
+    Activation, AdamWStep, DropoutMask, HeadLayout, Objective, adamw_update, portable, sum_squares,
 };
 use crate::train::precision::Precision;
 
-/// A device with gradients, or `None` and a line that says why the test is skipped.
+/// A device with gradients, where there is one.
 fn device() -> Option<Device> {
-    match device::open("wgpu") {
-        Ok(device) => Some(device.autodiff()),
-        Err(error) => {
-            eprintln!("skipped: {error}");
-            None
-        }
-    }
-}
-
-fn normal(len: usize, seed: u64) -> Vec<f32> {
-    let mut rng = Rng::new(seed);
-    (0..len).map(|_| rng.normal() as f32).collect()
-}
-
-fn leaf<const D: usize>(shape: [usize; D], seed: u64, device: &Device) -> Tensor<D> {
-    let data = TensorData::new(normal(shape.iter().product(), seed), shape);
-    Tensor::from_data(data, device).require_grad()
-}
-
-fn values<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
-    tensor.into_data().try_into_vec().expect("f32 values")
-}
-
-/// The largest difference relative to the largest value stays below 1e-4.
-fn assert_close(found: &[f32], expected: &[f32], what: &str) {
-    assert_eq!(found.len(), expected.len(), "{what}");
-    let scale = expected.iter().fold(1e-3f32, |scale, x| scale.max(x.abs()));
-    for (index, (x, y)) in found.iter().zip(expected).enumerate() {
-        assert!((x - y).abs() <= 1e-4 * scale, "{what}, element {index}: {x} is not {y} (scale {scale})");
-    }
-}
-
-/// Output and gradients of `operation` for normal inputs, the output weighted so that no two elements are alike.
-fn run<const M: usize, const V: usize>(
-    device: &Device,
-    matrices: [[usize; 2]; M],
-    vectors: [usize; V],
-    operation: impl Fn([Tensor<2>; M], [Tensor<1>; V]) -> Tensor<2>,
-) -> Vec<Vec<f32>> {
-    let mut seed = 0;
-    let mut next = || {
-        seed += 1;
-        seed
-    };
-    let matrices = matrices.map(|shape| leaf(shape, next(), device));
-    let vectors = vectors.map(|len| leaf([len], next(), device));
-    let output = operation(matrices.clone(), vectors.clone());
-    let weights =
-        Tensor::<2>::from_data(TensorData::new(normal(output.shape().num_elements(), 99), output.dims()), device);
-    // A backward pass begins with ones, so this is the gradient of the sum.
-    let gradients = (output.clone() * weights).backward();
-    let mut all = vec![values(output)];
-    all.extend(matrices.iter().map(|tensor| values(tensor.grad(&gradients).expect("a gradient"))));
-    all.extend(vectors.iter().map(|tensor| values(tensor.grad(&gradients).expect("a gradient"))));
-    all
+    graphics_device().map(Device::autodiff)
 }
 
 fn compare<const M: usize, const V: usize>(
@@ -84,11 +29,8 @@ fn compare<const M: usize, const V: usize>(
     found: impl Fn([Tensor<2>; M], [Tensor<1>; V]) -> Tensor<2>,
     expected: impl Fn([Tensor<2>; M], [Tensor<1>; V]) -> Tensor<2>,
 ) {
-    let expected = run(&Device::flex().autodiff(), matrices, vectors, expected);
-    let found = run(device, matrices, vectors, found);
-    for (index, (found, expected)) in found.iter().zip(&expected).enumerate() {
-        assert_close(found, expected, &format!("{what}, result {index}"));
-    }
+    let expected = results(&Device::flex().autodiff(), matrices, vectors, expected);
+    assert_all_close(&results(device, matrices, vectors, found), &expected, what);
 }
 
 #[test]
@@ -120,13 +62,6 @@ fn norms_of_query_and_key_heads_agree() {
             |[qkv], [query, key]| portable::qk_norm(qkv, query, key, layout, 1e-6),
         );
     }
-}
-
-fn context(batch: usize, seq: usize, layout: HeadLayout, documents: &[usize]) -> AttentionContext {
-    let rope = Arc::new(RopeTable::new(seq + 3, layout.head_dim, 10_000.0));
-    let start = |token: usize| documents.iter().copied().filter(|start| *start <= token).max().unwrap_or(0);
-    let starts: Vec<u32> = (0..batch * seq).map(|token| start(token % seq) as u32).collect();
-    AttentionContext::new(batch, seq, layout, starts, rope)
 }
 
 #[test]
@@ -226,40 +161,44 @@ fn step(clip_of_host: f32) -> AdamWStep {
     }
 }
 
-/// A norm, clipping by it and a step, against the formulas of the host; and a norm that is not finite.
+/// A norm, clipping by it and a step of more tensors than one launch takes, against the formulas of the host; and a
+/// norm that is not finite.
 #[test]
 fn the_optimizer_agrees_and_leaves_the_weights_alone_after_a_divergence() {
     let Some(device) = device() else { return };
     let device = device.without_autodiff();
-    let lengths = [1usize, 300, 70_001];
+    let lengths: Vec<usize> = (0..19).map(|index| [1, 300, 70_001][index % 3] + index).collect();
     let on_device = |values: &[f32]| Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device);
     let gradients: Vec<Vec<f32>> = lengths.iter().map(|len| normal(*len, *len as u64)).collect();
     let expected_norm = gradients.iter().map(|gradient| sum_squares(gradient)).sum::<f64>().sqrt();
-
-    let places = lengths.map(sums_of);
-    let mut sums = Tensor::<1>::zeros([places.iter().sum::<usize>()], &device);
-    for (index, gradient) in gradients.iter().enumerate() {
-        sums = squares(sums, on_device(gradient), places[..index].iter().sum());
-    }
-    let norm = root(sums);
+    let norm = global_norm(gradients.iter().map(|gradient| on_device(gradient)).collect());
     assert!((f64::from(values(norm.clone())[0]) / expected_norm - 1.0).abs() < 1e-6);
 
-    let infinite = on_device(&[f32::INFINITY]);
-    for gradient in &gradients {
-        let (mut parameter, mut first) = (normal(gradient.len(), 7), normal(gradient.len(), 8));
-        let mut second: Vec<f32> = normal(gradient.len(), 9).iter().map(|x| x * x).collect();
-        let before = [&parameter, &first, &second].map(Clone::clone);
-        let run = |norm: Tensor<1>| {
-            let moments = [on_device(&before[1]), on_device(&before[2])];
-            let kept = on_device(&before[0]);
-            let (parameter, [first, second]) = adamw(kept.clone(), on_device(gradient), moments, norm, step(0.0), 1.0);
-            assert_eq!(values(kept), before[0], "what somebody else has is not written to");
-            [parameter, first, second].map(values)
-        };
-        assert_eq!(run(infinite.clone()), before);
-        assert_eq!(run(on_device(&[f32::NAN])), before);
-        let found = run(norm.clone());
-        let scale = (1.0 / (expected_norm + 1e-6)) as f32;
+    let before: Vec<[Vec<f32>; 3]> = (0..)
+        .zip(&lengths)
+        .map(|(seed, len)| {
+            let second = normal(*len, 3 * seed + 2).iter().map(|x| x * x).collect();
+            [normal(*len, 3 * seed), normal(*len, 3 * seed + 1), second]
+        })
+        .collect();
+    let run = |norm: Tensor<1>| -> Vec<[Vec<f32>; 3]> {
+        let kept: Vec<Tensor<1>> = before.iter().map(|[parameter, ..]| on_device(parameter)).collect();
+        let given = before.iter().zip(&gradients).zip(&kept).map(|(([_, first, second], gradient), kept)| {
+            let trained = Trained { parameter: kept.clone(), moments: [on_device(first), on_device(second)] };
+            (trained, on_device(gradient))
+        });
+        let stepped = adamw(given.collect(), &norm, step(0.0), 1.0);
+        for (kept, [before, ..]) in kept.into_iter().zip(&before) {
+            assert_eq!(&values(kept), before, "what somebody else has is not written to");
+        }
+        let all = |Trained { parameter, moments: [first, second] }| [parameter, first, second].map(values);
+        stepped.into_iter().map(all).collect()
+    };
+    assert!(run(on_device(&[f32::INFINITY])) == before);
+    assert!(run(on_device(&[f32::NAN])) == before);
+    let scale = (1.0 / (expected_norm + 1e-6)) as f32;
+    for ((found, before), gradient) in run(norm).iter().zip(&before).zip(&gradients) {
+        let [mut parameter, mut first, mut second] = before.clone();
         adamw_update(&mut parameter, gradient, &mut first, &mut second, step(scale));
         for (found, expected) in found.iter().zip([&parameter, &first, &second]) {
             assert_close(found, expected, "AdamW");
@@ -337,11 +276,11 @@ fn sixteen_bit_elements_agree_within_their_rounding() {
     let layout = HeadLayout { heads: 4, kv_heads: 2, head_dim: 10 };
     let context = context(2, 40, layout, &[13]);
     let widths = [[80, layout.width()]];
-    let expected = run(&device, widths, [10, 10], |[x], [query, key]| {
+    let expected = results(&device, widths, [10, 10], |[x], [query, key]| {
         let mixed = attention(qk_norm(x, query, key, layout, 1e-6), &context);
         tensors::activated(mixed, Activation::SwiGlu)
     });
-    let found = run(&device, widths, [10, 10], |[x], [query, key]| {
+    let found = results(&device, widths, [10, 10], |[x], [query, key]| {
         let mixed = attention(qk_norm(x.cast(DType::F16), query, key, layout, 1e-6), &context);
         tensors::activated(mixed, Activation::SwiGlu).cast(DType::F32)
     });
@@ -366,4 +305,21 @@ fn embedding_agrees_when_ids_repeat_and_rows_are_wide() {
         |[weight], []| embedding(weight.clone(), of(&weight)),
         |[weight], []| portable::embedding(weight.clone(), of(&weight)),
     );
+}
+
+/// The CPU's masks and products, to the bit: forward, and as the gradient.
+#[test]
+fn dropout_has_the_bits_of_the_cpu() {
+    let Some(device) = device() else { return };
+    for (seed, (rows, columns), probability) in
+        [(1, (1, 1), 0.5), (2, (301, 77), 0.3), (u64::MAX, (5, 1000), 0.0), (1 << 40, (64, 640), 0.9)]
+    {
+        for site in 0..3 {
+            let mask = DropoutMask::new(seed, site, probability);
+            let found = results(&device, [[rows, columns]], [], |[x], []| dropout(x, mask));
+            let cpu = Device::flex().autodiff();
+            let expected = results(&cpu, [[rows, columns]], [], |[x], []| portable::dropout(x, mask));
+            assert!(found == expected, "seed {seed}, site {site}, probability {probability}");
+        }
+    }
 }

@@ -6,11 +6,12 @@ use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Autodiff, Backend, Flex, backend_extension};
 
+use super::accumulating::{Accumulating, record_accumulating};
 use super::operations::{
     Attention, CrossEntropy, Dropout, Embedding, Host, Linear, LinearAdd, QkNorm, RmsNorm, token_nll,
 };
 use super::recomputed::{ActivatedLinear, ActivatedLinearAdd, NormLinear};
-use crate::train::ops::differentiable::{Accumulating, Differentiable, Tracked, record, record_accumulating};
+use crate::train::ops::differentiable::{Differentiable, Tracked, record};
 use crate::train::ops::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::train::precision::Precision;
 

@@ -1,6 +1,7 @@
 //! The fused operations as burn operations: an extension of the Flex backend and, with gradients, of
 //! automatic differentiation over it. Signatures and meaning are those of the portable operations.
 
+mod accumulating;
 mod extension;
 mod operations;
 mod recomputed;

@@ -6,11 +6,12 @@ use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 use burn::tensor::TensorData;
 
+use super::accumulating::Accumulating;
 use crate::train::ops::cpu::attention::{Attended, SoftmaxScale};
 use crate::train::ops::cpu::cross_entropy::{HeadWeight, TokenLoss};
 use crate::train::ops::cpu::gemm::{View, matmul, matmul_onto};
 use crate::train::ops::cpu::{attention, cross_entropy, dropout, embedding, norm};
-use crate::train::ops::differentiable::{Accumulating, Differentiable};
+use crate::train::ops::differentiable::{Differentiable, saves_itself};
 use crate::train::ops::{AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::train::precision::Precision;
 
@@ -50,17 +51,6 @@ impl Host {
 
 pub fn tensor(values: Vec<f32>, shape: impl Into<Vec<usize>>) -> FlexTensor {
     FlexTensor::from_data(TensorData::new(values, shape.into()))
-}
-
-/// Most operations keep their inputs.
-macro_rules! saves_itself {
-    ($inputs:literal) => {
-        type Saved = Self;
-
-        fn forward_saving(self, _needed: [bool; $inputs]) -> (FlexTensor, Self) {
-            (self.forward(), self)
-        }
-    };
 }
 
 #[derive(Clone, Debug)]

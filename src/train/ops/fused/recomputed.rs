@@ -5,11 +5,12 @@
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
 
+use super::accumulating::Accumulating;
 use super::operations::{Host, Linear, RmsNorm, tensor};
 use crate::train::ops::Activation;
 use crate::train::ops::cpu::activation;
 use crate::train::ops::cpu::gemm::{matmul, matmul_onto};
-use crate::train::ops::differentiable::{Accumulating, Differentiable};
+use crate::train::ops::differentiable::Differentiable;
 use crate::train::precision::Precision;
 
 /// `rms_norm(x) weight^T`.

@@ -7,19 +7,41 @@ use super::sums::sum_of_lanes;
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// Sums of the squares of what each cube takes, written from `offset` on. Cubes take elements in turns.
+/// A tensor of several.
+#[derive(CubeType, CubeLaunch)]
+pub struct Values {
+    pub values: Box<[f32]>,
+    pub count: usize,
+    /// Cubes that share it, and the place of the first one's sum.
+    pub cubes: usize,
+    pub offset: usize,
+}
+
+/// Sums of the squares of what each cube takes. The grid has as many columns as the tensor with the most cubes has
+/// cubes, and a row for each tensor. The cubes of a tensor take its elements in turns.
 #[cube(launch)]
-pub fn square_sums(values: &Tensor<f32>, sums: &mut Tensor<f32>, count: usize, offset: usize) {
+pub fn square_sums(tensors: &Sequence<Values>, sums: &mut Tensor<f32>) {
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
+    let cube = CUBE_POS_X as usize;
     let mut sum = f32::new(0.0);
-    let mut at = ABSOLUTE_POS;
-    while at < count {
-        sum += values[at] * values[at];
-        at += CUBE_COUNT * UNITS;
+    #[unroll]
+    for i in 0..tensors.len() {
+        let tensor = tensors.index(i);
+        if CUBE_POS_Y as usize == i && cube < tensor.cubes {
+            let mut at = cube * UNITS + UNIT_POS as usize;
+            while at < tensor.count {
+                sum += tensor.values[at] * tensor.values[at];
+                at += tensor.cubes * UNITS;
+            }
+        }
     }
     let total = sum_of_lanes(sum, &mut shared, UNITS);
-    if UNIT_POS == 0 {
-        sums[offset + CUBE_POS] = total;
+    #[unroll]
+    for i in 0..tensors.len() {
+        let tensor = tensors.index(i);
+        if CUBE_POS_Y as usize == i && cube < tensor.cubes && UNIT_POS == 0 {
+            sums[tensor.offset + cube] = total;
+        }
     }
 }
 
@@ -39,7 +61,17 @@ pub fn root_of_sum(sums: &Tensor<f32>, norm: &mut Tensor<f32>, count: usize) {
     }
 }
 
-/// What is equal for all elements of a parameter.
+/// A parameter with its gradient and its moments.
+#[derive(CubeType, CubeLaunch)]
+pub struct Trained {
+    pub parameter: Box<[f32]>,
+    pub gradient: Box<[f32]>,
+    pub first: Box<[f32]>,
+    pub second: Box<[f32]>,
+    pub count: usize,
+}
+
+/// What is equal for all elements of some parameters.
 #[derive(CubeLaunch, CubeType, Clone, Copy)]
 pub struct Factors {
     pub decay: f32,
@@ -54,31 +86,30 @@ pub struct Factors {
     pub clip: f32,
 }
 
-/// One step of AdamW in place. Nothing changes when the norm is NaN or infinite.
+/// One step of AdamW in place, for one parameter after the other. Nothing changes when the norm is NaN or infinite.
 #[cube(launch)]
-pub fn adamw(
-    parameter: &mut Tensor<f32>,
-    gradient: &Tensor<f32>,
-    first: &mut Tensor<f32>,
-    second: &mut Tensor<f32>,
-    norm: &Tensor<f32>,
-    count: usize,
-    factors: Factors,
-) {
-    let at = ABSOLUTE_POS;
+pub fn adamw(parameters: &mut Sequence<Trained>, norm: &Tensor<f32>, factors: Factors) {
     let norm = norm[0];
     // Not a number is not below anything.
-    if at < count && norm < 3e38 {
+    if norm < 3e38 {
         let mut scale = f32::new(1.0);
         if factors.clip > 0.0 {
             scale = min(factors.clip / (norm + 1e-6), 1.0);
         }
-        let slope = gradient[at] * scale;
-        let mean = first[at] * factors.beta1 + slope * factors.one_minus_beta1;
-        let square = second[at] * factors.beta2 + slope * slope * factors.one_minus_beta2;
-        let denominator = square.sqrt() * factors.root_correction + factors.epsilon;
-        parameter[at] = parameter[at] * factors.decay - factors.step_size * (mean / denominator);
-        first[at] = mean;
-        second[at] = square;
+        #[unroll]
+        for i in 0..parameters.len() {
+            let it = parameters.index_mut(i);
+            let mut at = ABSOLUTE_POS;
+            while at < it.count {
+                let slope = it.gradient[at] * scale;
+                let mean = it.first[at] * factors.beta1 + slope * factors.one_minus_beta1;
+                let square = it.second[at] * factors.beta2 + slope * slope * factors.one_minus_beta2;
+                let denominator = square.sqrt() * factors.root_correction + factors.epsilon;
+                it.parameter[at] = it.parameter[at] * factors.decay - factors.step_size * (mean / denominator);
+                it.first[at] = mean;
+                it.second[at] = square;
+                at += CUBE_COUNT * UNITS;
+            }
+        }
     }
 }

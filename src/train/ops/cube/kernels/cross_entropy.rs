@@ -2,8 +2,7 @@
 
 use cubecl::prelude::*;
 
-use super::attention::HIDDEN;
-use super::sums::{largest_of_lanes, sum_of_lanes};
+use super::sums::{HIDDEN, largest_of_lanes, sum_of_lanes};
 
 /// Units of a cube.
 pub const UNITS: usize = 256;

@@ -2,23 +2,40 @@
 
 use cubecl::prelude::*;
 
-/// Element `column` of the head that begins at `at`, turned by `position`: pair `j` is made of the elements `j` and
-/// `j + head_dim / 2`.
+/// How an element of a head is turned: `cos` times itself and `sin` times its partner.
+#[derive(CubeType)]
+pub struct Turn {
+    /// The column of the other element of the pair.
+    pub partner: usize,
+    pub cos: f32,
+    pub sin: f32,
+}
+
+/// For `column` of a head at `position`: pair `j` is made of the elements `j` and `j + head_dim / 2`.
+#[cube]
+pub fn turn(cos: &[f32], sin: &[f32], column: usize, position: usize, #[comptime] head_dim: usize) -> Turn {
+    let half = comptime!(head_dim / 2);
+    let in_first = column < half;
+    let pair = position * half + select(in_first, column, column - half);
+    Turn {
+        partner: select(in_first, column + half, column - half),
+        cos: cos[pair],
+        sin: select(in_first, -sin[pair], sin[pair]),
+    }
+}
+
+/// Element `column` of the head that begins at `at`, turned by `position`.
 #[cube]
 pub fn rotated<F: Float>(
-    rows: &Tensor<F>,
-    cos: &Tensor<f32>,
-    sin: &Tensor<f32>,
+    rows: &[F],
+    cos: &[f32],
+    sin: &[f32],
     at: usize,
     column: usize,
     position: usize,
     #[comptime] head_dim: usize,
 ) -> f32 {
-    let half = comptime!(head_dim / 2);
-    let in_first = column < half;
-    let pair = position * half + select(in_first, column, column - half);
-    let partner = select(in_first, column + half, column - half);
-    let (own, other) = (f32::cast_from(rows[at + column]), f32::cast_from(rows[at + partner]));
-    let sine = select(in_first, -sin[pair], sin[pair]);
-    own * cos[pair] + other * sine
+    let turn = turn(cos, sin, column, position, head_dim);
+    let (own, other) = (f32::cast_from(rows[at + column]), f32::cast_from(rows[at + turn.partner]));
+    own * turn.cos + other * turn.sin
 }

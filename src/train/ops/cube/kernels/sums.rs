@@ -2,6 +2,9 @@
 
 use cubecl::prelude::*;
 
+/// Stands for minus infinity, which WGSL has no literal for.
+pub const HIDDEN: f32 = -1e30;
+
 /// Adds the values of `lanes` neighbouring units; every one of them gets the sum. `lanes` is a power of two, and the
 /// units of a cube are a multiple of it; all units have to come here.
 #[cube]
