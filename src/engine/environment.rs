@@ -35,7 +35,7 @@ fn cpu_model() -> Option<String> {
     line.split_once(':').map(|(_, model)| model.trim().to_owned())
 }
 
-/// Those that choose between kernels, and with them the order of sums.
+/// Those that choose between kernels.
 #[cfg(target_arch = "x86_64")]
 fn cpu_features() -> Vec<&'static str> {
     let all = [
