@@ -168,3 +168,22 @@ kernel! {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::core::rng::Rng;
+
+    #[test]
+    fn the_norm_in_place_has_the_bits_of_the_other() {
+        let mut rng = Rng::new(9);
+        for width in [1, 10, 16, 77] {
+            let mut values = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.normal() as f32).collect() };
+            let (mut x, weight) = (values(5 * width), values(width));
+            let mut expected = vec![0.0; x.len()];
+            rms_norm_rows(&mut expected, &x, &weight, 1e-5);
+            rms_norm_in_place(&mut x, &weight, 1e-5);
+            assert_eq!(x, expected);
+        }
+    }
+}
