@@ -10,7 +10,7 @@ use super::raw::CubeKernels;
 use super::*;
 use crate::core::rng::Rng;
 use crate::train::device::fixtures::graphics_device;
-use crate::train::ops::fixtures::{assert_all_close, assert_close, context, normal, results, values};
+use crate::train::ops::fixtures::{assert_all_close, assert_close, context, leaf, normal, results, values};
 use crate::train::ops::{
     Activation, AdamWStep, DropoutMask, HeadLayout, Objective, adamw_update, portable, sum_squares,
 };
