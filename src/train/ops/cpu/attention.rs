@@ -445,14 +445,14 @@ fn touched<'m>(row: &'m mut [f32], seen: &Range<usize>) -> &'m mut [[f32; LANES]
 fn mask(blocks: &mut [[f32; LANES]], seen: &Range<usize>, value: f32) {
     let last = (seen.end - 1) % LANES;
     if let Some(block) = blocks.last_mut() {
-        for lane in 0..LANES {
-            block[lane] = if lane <= last { block[lane] } else { value };
+        for (lane, element) in block.iter_mut().enumerate() {
+            *element = if lane <= last { *element } else { value };
         }
     }
     let first = seen.start % LANES;
     if let Some(block) = blocks.first_mut() {
-        for lane in 0..LANES {
-            block[lane] = if lane >= first { block[lane] } else { value };
+        for (lane, element) in block.iter_mut().enumerate() {
+            *element = if lane >= first { *element } else { value };
         }
     }
 }
