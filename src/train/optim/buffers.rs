@@ -43,9 +43,13 @@ impl<const N: usize> Buffers<N> {
     }
 }
 
-/// A copy that all processors make: training stands still for it, and half of the time goes into fresh pages.
+/// A copy that all processors make: training stands still for it, and half of the time goes into fresh pages. A thread
+/// that is not one of rayon's makes it alone, as it must not wait for what those are doing.
 fn copy(values: &[f32]) -> Vec<f32> {
     const CHUNK: usize = 1 << 16;
+    if rayon::current_thread_index().is_none() {
+        return values.to_vec();
+    }
     let mut copy = vec![0.0; values.len()];
     copy.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(to, from)| to.copy_from_slice(from));
     copy
