@@ -134,8 +134,7 @@ impl<'a> Trainer<'a> {
             host.waited_for_data(started.elapsed());
             let Some((gradients, loss)) = self.gradients(&aside, &rows, host) else {
                 if self.step > self.saved {
-                    // On this thread: rayon's are busy with the step that is given up.
-                    self.save(host, Self::snapshot)?;
+                    self.save(host)?;
                 }
                 return Ok(Finished::Stopped);
             };
@@ -143,7 +142,7 @@ impl<'a> Trainer<'a> {
             self = next;
             host.step_done(row)?;
             if self.checkpoint_is_due(host) {
-                self.save(host, |trainer| in_pool(|| trainer.snapshot()))?;
+                self.save(host)?;
             }
         }
         Ok(Finished::Complete { model: Box::new(self.model), loss: self.loss })
@@ -238,23 +237,15 @@ impl<'a> Trainer<'a> {
     }
 
     /// Waits for the checkpoint before, so that there is one snapshot in memory and not two.
-    fn save<H: TrainingHost>(
-        &mut self,
-        host: &mut H,
-        snapshot: impl FnOnce(&Self) -> Snapshot,
-    ) -> Result<(), H::Error> {
+    fn save<H: TrainingHost>(&mut self, host: &mut H) -> Result<(), H::Error> {
         let started = Instant::now();
         host.settle()?;
-        host.save(snapshot(self))?;
+        host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.plan.ends_phase(self.step)))?;
         // The memory pools of GPUs only grow while nobody says so (burn's issues 4792 and 5212).
         self.model.device().memory_cleanup();
         self.saved = self.step;
         self.cadence = Cadence::after_pause(started.elapsed());
         Ok(())
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        Snapshot::take(self.state(), &self.model, &self.optimizer, self.plan.ends_phase(self.step))
     }
 
     fn state(&self) -> TrainState {

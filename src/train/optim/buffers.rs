@@ -43,11 +43,11 @@ impl<const N: usize> Buffers<N> {
     }
 }
 
-/// A copy that all processors make: training stands still for it, and half of the time goes into fresh pages. A thread
-/// that is not one of rayon's makes it alone, as it must not wait for what those are doing.
+/// A copy that all processors make: training stands still for it, and half of the time goes into fresh pages. A single
+/// thread of rayon's may be busy with a step that is given up, and there is nobody to share with.
 fn copy(values: &[f32]) -> Vec<f32> {
     const CHUNK: usize = 1 << 16;
-    if rayon::current_thread_index().is_none() {
+    if rayon::current_num_threads() == 1 {
         return values.to_vec();
     }
     let mut copy = vec![0.0; values.len()];
