@@ -338,19 +338,6 @@ fn a_z_loss_is_a_metric_of_its_own_and_keeps_log_z_small() {
     assert_pieces_equal_the_whole(&Plan { z_loss: 0.05, ..without }, &[3, 8]);
 }
 
-#[test]
-fn the_number_of_threads_changes_no_bit() {
-    for precision in [Precision::F32, Precision::Bf16] {
-        let plan = Plan { precision, z_loss: 0.01, ..plan(vec![phase("main", 3)]) };
-        let with = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let (rows, weights) = pool.install(|| in_pieces_with(muon(), &plan, &[]));
-            (comparable(&rows), weights)
-        };
-        assert!(with(1) == with(3), "{precision}");
-    }
-}
-
 /// A fork may freeze layers and change the optimizer: what fits is taken over.
 #[test]
 fn a_fork_takes_over_the_state_that_fits() {

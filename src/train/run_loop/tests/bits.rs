@@ -41,15 +41,23 @@ fn every_processor_trains_to_these_bits() {
     assert_eq!(found, ["969f2888fb20dd0c", "58acc0752509f44c", "83d03012fd476174"]);
 }
 
-/// Each set of instructions in a process of its own.
 #[test]
 fn every_set_of_instructions_trains_to_these_bits() {
+    isa::lower().into_iter().for_each(|set| train_in_a_child(isa::VARIABLE, set));
+}
+
+/// A training uses rayon's own pool, whose size is that of the process: a pool of a test's own would not be asked.
+#[test]
+fn every_number_of_threads_trains_to_these_bits() {
+    ["1", "2", "3", "7"].into_iter().for_each(|threads| train_in_a_child("RAYON_NUM_THREADS", threads));
+}
+
+/// Settings of the processor hold for a whole process, so each has one of its own.
+fn train_in_a_child(variable: &str, value: &str) {
     let name = concat!(module_path!(), "::every_processor_trains_to_these_bits");
     let (_, name) = name.split_once("::").expect("a path below the crate");
-    for set in isa::lower() {
-        let mut child = Command::new(std::env::current_exe().unwrap());
-        let output = child.args(["--exact", name]).env(isa::VARIABLE, set).output().unwrap();
-        let text = String::from_utf8_lossy(&output.stdout);
-        assert!(output.status.success() && text.contains("1 passed"), "{set}: {text}");
-    }
+    let mut child = Command::new(std::env::current_exe().unwrap());
+    let output = child.args(["--exact", name]).env(variable, value).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("1 passed"), "{variable}={value}: {text}");
 }
