@@ -21,10 +21,13 @@ impl GlobalNorm {
         }
     }
 
-    /// Whether it is a GPU that knows it.
+    /// The norm if it is a GPU that knows it.
     #[cfg(feature = "cube")]
-    pub fn is_on_device(&self) -> bool {
-        matches!(self, GlobalNorm::OnDevice(_))
+    pub fn on_device(&self) -> Option<&Tensor<1>> {
+        match self {
+            GlobalNorm::Known(_) => None,
+            GlobalNorm::OnDevice(norm) => Some(norm),
+        }
     }
 
     pub fn value(&self) -> f64 {

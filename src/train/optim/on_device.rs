@@ -5,9 +5,8 @@ use std::collections::BTreeMap;
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Shape, Tensor};
 
-use super::adamw::{Clipping, Moments};
+use super::adamw::Moments;
 use super::buffers::Buffers;
-use super::norm::GlobalNorm;
 use super::tracking::Tracking;
 use crate::train::ops::{AdamWStep, cube};
 
@@ -21,11 +20,17 @@ struct Taken {
     gradient: Tensor<1>,
 }
 
-/// All of them.
-#[derive(Default)]
-pub struct Together(Vec<Taken>);
+/// All of them, and the norm of all gradients.
+pub struct Together<'a> {
+    norm: &'a Tensor<1>,
+    taken: Vec<Taken>,
+}
 
-impl Together {
+impl<'a> Together<'a> {
+    pub fn new(norm: &'a Tensor<1>) -> Self {
+        Together { norm, taken: Vec::new() }
+    }
+
     /// Takes a parameter, so that nobody else has it and it can change in place. What comes back stands in for it.
     pub fn take<const D: usize>(
         &mut self,
@@ -39,27 +44,22 @@ impl Together {
         let length = shape.num_elements();
         let moments = moments.into_device(&device);
         let trained = cube::Trained { parameter: tensor.reshape([length]), moments };
-        self.0.push(Taken { id, path, shape, decays: D >= 2, trained, gradient: gradient.reshape([length]) });
+        self.taken.push(Taken { id, path, shape, decays: D >= 2, trained, gradient: gradient.reshape([length]) });
         Tensor::empty([1; D], &device)
     }
 
-    /// One step of all parameters, back in their module, and their moments by path with the shape.
-    pub fn step<M: Module>(
-        self,
-        model: M,
-        step: AdamWStep,
-        clipping: Clipping<'_>,
-    ) -> (M, Vec<(String, Vec<usize>, Moments)>) {
-        let GlobalNorm::OnDevice(norm) = clipping.norm else { return (model, Vec::new()) };
-        let (mut returned, mut states) = (Returned::default(), Vec::with_capacity(self.0.len()));
-        let (decaying, plain): (Vec<Taken>, Vec<Taken>) = self.0.into_iter().partition(|taken| taken.decays);
+    /// One step of all parameters, back in their module, and their moments by path with the shape. `limit` is the
+    /// norm's.
+    pub fn step<M: Module>(self, model: M, step: AdamWStep, limit: f64) -> (M, Vec<(String, Vec<usize>, Moments)>) {
+        let (mut returned, mut states) = (Returned::default(), Vec::with_capacity(self.taken.len()));
+        let (decaying, plain): (Vec<Taken>, Vec<Taken>) = self.taken.into_iter().partition(|taken| taken.decays);
         for (taken, weight_decay) in [(decaying, step.weight_decay), (plain, 0.0)] {
             let (mut places, mut given) = (Vec::with_capacity(taken.len()), Vec::with_capacity(taken.len()));
             for Taken { id, path, shape, trained, gradient, .. } in taken {
                 places.push((id, path, shape));
                 given.push((trained, gradient));
             }
-            let stepped = cube::adamw(given, norm, AdamWStep { weight_decay, ..step }, clipping.limit as f32);
+            let stepped = cube::adamw(given, self.norm, AdamWStep { weight_decay, ..step }, limit as f32);
             for ((id, path, shape), cube::Trained { parameter, moments }) in places.into_iter().zip(stepped) {
                 states.push((path, shape.to_vec(), Buffers::Device(Box::new(moments))));
                 returned.0.insert(id, (parameter, shape));

@@ -160,12 +160,12 @@ impl Optimizer {
             adamw,
             muon: muon.map(|muon| MuonStep { learning_rate, momentum: muon.momentum, weight_decay, gradient_scale }),
             #[cfg(feature = "cube")]
-            together: clipping.norm.is_on_device().then(Together::default),
+            together: clipping.norm.on_device().map(Together::new),
         };
         let model = model.map(&mut update);
         #[cfg(feature = "cube")]
         if let Some(together) = update.together {
-            let (model, moments) = together.step(model, adamw, clipping);
+            let (model, moments) = together.step(model, adamw, clipping.limit);
             for (path, shape, moments) in moments {
                 self.states.insert(path, ParameterState { shape, state: State::AdamW(moments) });
             }
@@ -230,7 +230,7 @@ struct Update<'a> {
     muon: Option<MuonStep>,
     /// Parameters that are updated on a GPU, all of AdamW's at once.
     #[cfg(feature = "cube")]
-    together: Option<Together>,
+    together: Option<Together<'a>>,
 }
 
 impl Update<'_> {
