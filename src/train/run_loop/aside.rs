@@ -1,4 +1,4 @@
-//! Work on a thread of its own: one step of a large model takes seconds, and whoever is told to stop may not
+//! Work beside the thread of the loop: one step of a large model takes seconds, and whoever is told to stop may not
 //! have them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
@@ -17,7 +17,7 @@ pub(super) fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
 
 type Job<T> = Box<dyn FnOnce() -> T + Send>;
 
-/// The thread. It ends after the job that it has when this is dropped.
+/// A thread that has its jobs done in rayon's pool. It ends after the job that it has when this is dropped.
 pub(super) struct Aside<T> {
     jobs: Sender<Job<T>>,
     results: Receiver<thread::Result<T>>,
