@@ -1,12 +1,12 @@
 //! Text generation: greedy, or sampled with temperature, top-k and top-p.
 
-use rayon::prelude::*;
 use thiserror::Error;
 
 use super::choice::choose;
 use super::config::ModelConfig;
 use super::decoder::{Cache, Decoder};
 use super::model::Transformer;
+use super::ops::team;
 use crate::core::rng::{Rng, derive_seed};
 
 /// How to choose the next token.
@@ -89,7 +89,7 @@ pub fn generate_each(decoder: &Decoder, prompts: &[(&[u32], &GenerateOptions)], 
     let mut sequences: Vec<Sequence<'_>> =
         prompts.iter().map(|(prompt, options)| Sequence::new(prompt, options, eos, context)).collect();
     let group = decoder.group(sequences.len());
-    sequences.par_chunks_mut(group).for_each(|sequences| complete(decoder, sequences, eos));
+    team::each(sequences.chunks_mut(group), |sequences| complete(decoder, sequences, eos));
     sequences.into_iter().map(|mut sequence| sequence.tokens.split_off(sequence.given)).collect()
 }
 
@@ -160,6 +160,7 @@ mod tests {
 
     use super::*;
     use crate::train::config::{Ffn, ModelConfig};
+    use crate::train::ops::team::of_test::with_threads;
 
     const NO_EOS: u32 = u32::MAX;
 
@@ -270,8 +271,11 @@ mod tests {
             assert!(alone[1].len() <= 3 && alone.iter().any(|tokens| tokens.len() > 20), "{alone:?}");
             let together: Vec<(&[u32], &GenerateOptions)> = prompts.iter().map(Vec::as_slice).zip(&options).collect();
             for threads in [1, 2] {
-                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-                assert_eq!(pool.install(|| generate_each(&decoder, &together, eos)), alone, "{threads} threads");
+                assert_eq!(
+                    with_threads(threads, || generate_each(&decoder, &together, eos)),
+                    alone,
+                    "{threads} threads"
+                );
             }
         }
     }

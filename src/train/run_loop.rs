@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use burn::tensor::{Gradients, Tensor};
 
-use self::aside::{Aside, in_pool};
+use self::aside::Aside;
 use super::cadence::Cadence;
 use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::config::ModelConfig;
@@ -138,7 +138,7 @@ impl<'a> Trainer<'a> {
                 }
                 return Ok(Finished::Stopped);
             };
-            let (next, row) = in_pool(|| self.update(gradients, loss, started))?;
+            let (next, row) = self.update(gradients, loss, started)?;
             self = next;
             host.step_done(row)?;
             if self.checkpoint_is_due(host) {

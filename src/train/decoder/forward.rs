@@ -3,14 +3,13 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use rayon::prelude::*;
-
 use super::attention::{Room, attend};
 use super::cache::{Cache, KeysAndValues};
 use super::weights::{Layer, Weights};
 use crate::train::config::{Ffn, ModelConfig};
 use crate::train::model::Transformer;
 use crate::train::ops::gemm::{Output, Packed, View, parallel_packed_product};
+use crate::train::ops::team;
 use crate::train::ops::{
     AttentionContext, HeadLayout, RopeTable, attention, gelu_in_place, rms_norm_in_place, rms_norm_rows, rotate_heads,
     swiglu_rows,
@@ -70,7 +69,7 @@ impl Decoder {
 
     /// How many sequences are worth going on with at a time.
     pub fn at_once(&self) -> usize {
-        (ENOUGH * rayon::current_num_threads()).max(2 * ENOUGH)
+        (ENOUGH * team::threads()).max(2 * ENOUGH)
     }
 
     /// How many of several sequences a thread goes on with by itself. Small models stay in a cache of each core, and
@@ -79,7 +78,7 @@ impl Decoder {
         /// Weights that are small.
         const SMALL: usize = 1 << 23;
         let groups = if self.config.parameter_counts().total <= SMALL { sequences / ENOUGH } else { 1 };
-        sequences.div_ceil(groups.clamp(1, rayon::current_num_threads())).max(1)
+        sequences.div_ceil(groups.clamp(1, team::threads())).max(1)
     }
 
     /// Appends tokens to the cache and gives the scores of the token after the last one, `[vocab_size]`.
@@ -145,7 +144,7 @@ impl Decoder {
             (mixed, mixed_rest) = mixed_rest.split_at_mut(span.rows.len() * query_width);
             tasks.push((memory, span.first, qkv, mixed));
         }
-        tasks.into_par_iter().for_each(|(memory, first, qkv, mixed)| {
+        team::each(tasks, |(memory, first, qkv, mixed)| {
             memory.reserve(first + mixed.len() / query_width, self.layout);
             if let Some([query, key]) = &layer.head_norms {
                 for row in qkv.chunks_exact_mut(width) {
@@ -200,7 +199,7 @@ impl Decoder {
             }
             Ffn::Gelu { hidden: width } => {
                 project(hidden, normed, &layer.ffn_in, Output::Overwrite);
-                hidden.par_chunks_mut(ROWS_PER_TASK * width).for_each(gelu_in_place);
+                team::each(hidden.chunks_mut(ROWS_PER_TASK * width), gelu_in_place);
             }
         }
         project(x, hidden, &layer.ffn_out, Output::Add);
@@ -234,7 +233,7 @@ fn project(out: &mut [f32], x: &[f32], weight: &Packed, output: Output) {
 /// Calls `work` on all threads with the rows of a few tokens; rows have `widths[0]` and `widths[1]` elements.
 fn by_rows(out: &mut [f32], x: &[f32], widths: [usize; 2], work: impl Fn(&mut [f32], &[f32]) + Sync) {
     let [out_len, x_len] = widths.map(|width| ROWS_PER_TASK * width);
-    out.par_chunks_mut(out_len).zip(x.par_chunks(x_len)).for_each(|(out, x)| work(out, x));
+    team::each(out.chunks_mut(out_len).zip(x.chunks(x_len)), |(out, x)| work(out, x));
 }
 
 /// RMSNorm of each row.

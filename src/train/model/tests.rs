@@ -6,6 +6,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use super::*;
 use crate::core::rng::Rng;
 use crate::train::config::{Ffn, ModelConfig};
+use crate::train::ops::team::of_test::with_threads;
 use crate::train::ops::{Implementation, Kernels, Objective};
 use crate::train::precision::Precision;
 use crate::train::weights::{NamedTensor, WeightsError};
@@ -277,10 +278,7 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let config = ModelConfig { vocab_size: 700, context: 150, ..qwen() };
     let model = Transformer::init(&config, 5, &Device::flex().autodiff());
     let batch = random_batch(&config, 3, 150, 8);
-    let run = |threads| {
-        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a thread pool");
-        pool.install(|| loss_and_gradients(FUSED, &model, &batch))
-    };
+    let run = |threads| with_threads(threads, || loss_and_gradients(FUSED, &model, &batch));
     let bits = |results: Vec<Vec<f32>>| -> Vec<u32> { results.into_iter().flatten().map(f32::to_bits).collect() };
     let one = bits(run(1));
     for threads in [2, 3, 7] {

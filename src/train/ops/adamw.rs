@@ -3,9 +3,8 @@
 //! Both split their input into chunks of a fixed size, so that the bits of the result do not depend
 //! on the number of threads.
 
-use rayon::prelude::*;
-
 use super::simd::{LANES, kernel};
+use crate::train::ops::team;
 
 const CHUNK: usize = 1 << 14;
 
@@ -38,17 +37,14 @@ pub fn adamw_update(param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32
     assert!(grad.len() == len && m.len() == len && v.len() == len, "one gradient and two moments per parameter");
     assert!(step.step > 0, "steps are numbered from 1");
     let factors = step.factors();
-    param
-        .par_chunks_mut(CHUNK)
-        .zip(grad.par_chunks(CHUNK))
-        .zip(m.par_chunks_mut(CHUNK).zip(v.par_chunks_mut(CHUNK)))
-        .for_each(|((param, grad), (m, v))| update_chunk(param, grad, m, v, factors));
+    let (values, moments) =
+        (param.chunks_mut(CHUNK).zip(grad.chunks(CHUNK)), m.chunks_mut(CHUNK).zip(v.chunks_mut(CHUNK)));
+    team::each(values.zip(moments), |((param, grad), (m, v))| update_chunk(param, grad, m, v, factors));
 }
 
 /// Sum of the squares in f64.
 pub fn sum_squares(values: &[f32]) -> f64 {
-    let partial: Vec<f64> = values.par_chunks(CHUNK).map(squares_of_chunk).collect();
-    partial.into_iter().sum()
+    team::map(values.chunks(CHUNK), squares_of_chunk).into_iter().sum()
 }
 
 /// What a step multiplies with, rounded to f32 once, as PyTorch does.

@@ -28,6 +28,8 @@ mod portable;
     expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")
 )]
 pub(super) mod simd;
+#[expect(unsafe_code, reason = "work is lent to threads that leave it before it ends")]
+pub(super) mod team;
 
 pub use activation::Activation;
 pub use adamw::{AdamWStep, adamw_update, sum_squares};

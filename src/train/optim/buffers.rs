@@ -1,9 +1,9 @@
 //! Numbers that an optimizer keeps from step to step, where they are updated.
 
 use burn::tensor::{Device, Tensor, TensorData};
-use rayon::prelude::*;
 
 use super::gradients::host_slice;
+use crate::train::ops::team;
 
 /// `N` numbers per element of a parameter. Read from a file they are on the host; the first step takes them
 /// to where the parameter is.
@@ -43,14 +43,13 @@ impl<const N: usize> Buffers<N> {
     }
 }
 
-/// A copy that all processors make: training stands still for it, and half of the time goes into fresh pages. A single
-/// thread of rayon's may be busy with a step that is given up, and there is nobody to share with.
+/// A copy that all processors make: training stands still for it, and half of the time goes into fresh pages.
 fn copy(values: &[f32]) -> Vec<f32> {
     const CHUNK: usize = 1 << 16;
-    if rayon::current_num_threads() == 1 {
+    if team::threads() == 1 {
         return values.to_vec();
     }
     let mut copy = vec![0.0; values.len()];
-    copy.par_chunks_mut(CHUNK).zip(values.par_chunks(CHUNK)).for_each(|(to, from)| to.copy_from_slice(from));
+    team::each(copy.chunks_mut(CHUNK).zip(values.chunks(CHUNK)), |(to, from)| to.copy_from_slice(from));
     copy
 }

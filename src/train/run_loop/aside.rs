@@ -9,15 +9,9 @@ use std::time::Duration;
 /// How soon a wish to stop is noticed during a job.
 const GLANCE: Duration = Duration::from_millis(50);
 
-/// Does work on one of rayon's threads. Elsewhere each operation on all threads would wake them, sleep until they are
-/// done, and compete with them for a processor; a step has thousands of operations.
-pub(super) fn in_pool<R: Send>(work: impl FnOnce() -> R + Send) -> R {
-    rayon::scope(|_| work())
-}
-
 type Job<T> = Box<dyn FnOnce() -> T + Send>;
 
-/// A thread that has its jobs done in rayon's pool. It ends after the job that it has when this is dropped.
+/// A thread for jobs. It ends after the job that it has when this is dropped.
 pub(super) struct Aside<T> {
     jobs: Sender<Job<T>>,
     results: Receiver<thread::Result<T>>,
@@ -29,7 +23,7 @@ impl<T: Send + 'static> Aside<T> {
         let (done, results) = channel();
         let work = move || {
             for job in waiting {
-                if done.send(catch_unwind(AssertUnwindSafe(|| in_pool(job)))).is_err() {
+                if done.send(catch_unwind(AssertUnwindSafe(job))).is_err() {
                     break;
                 }
             }

@@ -2,8 +2,6 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::parts::{in_parts, in_parts_with};
 use crate::train::ops::gelu::normal_cdf;
 use crate::train::ops::simd::{LANES, exp, kernel};
@@ -25,7 +23,7 @@ pub fn swiglu_backward(gate_up: &[f32], upstream: &mut [f32], hidden: usize) -> 
     let rows = |part: Range<usize>, out: &mut [f32], upstream: &mut [f32]| {
         swiglu_backward_rows(out, &gate_up[part], upstream, hidden);
     };
-    in_parts_with(gate_up.len(), 2 * ROWS * hidden, upstream.par_chunks_mut(ROWS * hidden), rows).0
+    in_parts_with(gate_up.len(), 2 * ROWS * hidden, upstream.chunks_mut(ROWS * hidden), rows).0
 }
 
 /// The exact GELU of each element.
@@ -37,7 +35,7 @@ pub fn gelu(x: &[f32]) -> Vec<f32> {
 pub fn gelu_backward(x: &[f32], upstream: &mut [f32]) -> Vec<f32> {
     let elements =
         |part: Range<usize>, out: &mut [f32], upstream: &mut [f32]| gelu_backward_chunk(out, &x[part], upstream);
-    in_parts_with(x.len(), ELEMENTS, upstream.par_chunks_mut(ELEMENTS), elements).0
+    in_parts_with(x.len(), ELEMENTS, upstream.chunks_mut(ELEMENTS), elements).0
 }
 
 #[inline(always)]

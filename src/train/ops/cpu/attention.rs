@@ -7,13 +7,12 @@
 use std::cell::Cell;
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::gemm::{
     Output, Packed, Right, TILE_COLUMNS, Target, View, aligned, packed_product, packed_product_into, product,
 };
 use super::rope::rotate_row;
 use crate::train::ops::simd::{LANES, dot, exp, fold_lanes, kernel, prefetch, sum_lanes};
+use crate::train::ops::team;
 use crate::train::ops::{AttentionContext, HeadLayout, RopeTable};
 
 /// Query rows whose scores are computed at a time. Of what lies after the last of them, nothing is computed.
@@ -43,7 +42,7 @@ pub struct SoftmaxScale {
 pub fn attention(qkv: &[f32], context: &AttentionContext) -> Attended {
     let layout = context.layout;
     let mut scales = vec![SoftmaxScale::default(); context.batch * layout.heads * context.seq];
-    let scales_of_tasks = scales.par_chunks_mut(layout.group() * context.seq);
+    let scales_of_tasks = scales.chunks_mut(layout.group() * context.seq);
     let work = |task: Task, scales: &mut [SoftmaxScale], target: Target, room: &mut Room| {
         let inputs = Inputs::new(qkv, context, task);
         inputs.prepare(room);
@@ -84,7 +83,7 @@ pub fn attention_backward(
     context: &AttentionContext,
 ) -> Vec<f32> {
     let layout = context.layout;
-    let scales_of_tasks = scales.par_chunks(layout.group() * context.seq);
+    let scales_of_tasks = scales.chunks(layout.group() * context.seq);
     let work = |task: Task, scales: &[SoftmaxScale], target: Target, room: &mut Room| {
         let inputs = Inputs::new(qkv, context, task);
         let place = target.offset(task.row * context.seq, 0);
@@ -118,13 +117,13 @@ pub fn attention_backward(
 unsafe fn each_task<T: Send>(
     context: &AttentionContext,
     width: usize,
-    items: impl IndexedParallelIterator<Item = T>,
+    items: impl Iterator<Item = T> + Send,
     work: impl Fn(Task, T, Target, &mut Room) + Sync,
 ) -> Vec<f32> {
     let len = context.batch * context.seq * width;
     let mut out = Vec::with_capacity(len);
     let target = Target::spare(&mut out, width);
-    tasks(context).into_par_iter().zip(items).for_each(|(task, item)| {
+    team::each(tasks(context).into_iter().zip(items), |(task, item)| {
         let mut room = ROOM.take();
         work(task, item, target, &mut room);
         ROOM.set(room);

@@ -1,10 +1,9 @@
 //! Cross-entropy and z-loss against a tied output head, in chunks of rows: the logits of all rows never exist at once.
 
-use rayon::prelude::*;
-
 use super::gemm::{View, matmul, matmul_add};
 use crate::train::ops::Objective;
 use crate::train::ops::simd::{LANES, exp, kernel, sum_lanes};
+use crate::train::ops::team;
 use crate::train::precision::Precision;
 
 /// Rows whose logits are held at a time. The head's gradient is read and written once per chunk.
@@ -52,7 +51,7 @@ pub struct HeadGradients {
 pub fn token_losses(head: Head<'_>) -> Vec<TokenLoss> {
     let mut losses = Vec::with_capacity(head.targets.len());
     for_each_chunk(head, |chunk, logits| {
-        losses.par_extend(logits.par_chunks_mut(head.vocab()).zip(chunk.targets).map(|(logits, target)| {
+        losses.extend(team::map(logits.chunks_mut(head.vocab()).zip(chunk.targets), |(logits, target)| {
             if *target < 0 { TokenLoss::default() } else { exponentials_of_row(logits, *target as usize).loss() }
         }));
     });
@@ -69,7 +68,7 @@ pub fn token_losses_with_gradients(
     let mut losses = Vec::with_capacity(head.targets.len());
     let mut gradients = HeadGradients { x: Vec::with_capacity(head.x.len()), weight: None };
     for_each_chunk(head, |chunk, logits| {
-        losses.par_extend(logits.par_chunks_mut(vocab).zip(chunk.targets).map(|(logits, target)| {
+        losses.extend(team::map(logits.chunks_mut(vocab).zip(chunk.targets), |(logits, target)| {
             if *target < 0 {
                 logits.fill(0.0);
                 return TokenLoss::default();

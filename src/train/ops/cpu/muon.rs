@@ -1,9 +1,8 @@
 //! A step of Muon over host slices. Products and sums are split by shape alone.
 
-use rayon::prelude::*;
-
 use super::gemm::{View, matmul};
 use crate::train::ops::simd::kernel;
+use crate::train::ops::team;
 use crate::train::ops::{MuonStep, sum_squares};
 use crate::train::precision::Precision;
 
@@ -22,11 +21,8 @@ pub fn muon_update(param: &mut [f32], grad: &[f32], momentum: &mut [f32], parts:
     let columns = len / rows;
     let mut direction = vec![0.0; len];
     let factors = [step.momentum as f32, (f64::from(step.gradient_scale) * (1.0 - step.momentum)) as f32];
-    direction
-        .par_chunks_mut(CHUNK)
-        .zip(grad.par_chunks(CHUNK))
-        .zip(momentum.par_chunks_mut(CHUNK))
-        .for_each(|((direction, grad), momentum)| nesterov(direction, grad, momentum, factors));
+    let chunks = direction.chunks_mut(CHUNK).zip(grad.chunks(CHUNK)).zip(momentum.chunks_mut(CHUNK));
+    team::each(chunks, |((direction, grad), momentum)| nesterov(direction, grad, momentum, factors));
     let (mut param, mut direction) = (param, direction.as_mut_slice());
     for rows in parts {
         let (weights, matrix);
@@ -34,8 +30,8 @@ pub fn muon_update(param: &mut [f32], grad: &[f32], momentum: &mut [f32], parts:
         (matrix, direction) = direction.split_at_mut(rows * columns);
         let update = orthogonalize(matrix, *rows, columns);
         let (kept, size) = (step.kept() as f32, step.step_size(*rows, columns) as f32);
-        let chunks = weights.par_chunks_mut(CHUNK).zip(update.par_chunks(CHUNK));
-        chunks.for_each(|(weights, update)| subtract(weights, update, kept, size));
+        let chunks = weights.chunks_mut(CHUNK).zip(update.chunks(CHUNK));
+        team::each(chunks, |(weights, update)| subtract(weights, update, kept, size));
     }
 }
 
@@ -107,6 +103,7 @@ kernel! {
 mod tests {
     use super::*;
     use crate::core::rng::Rng;
+    use crate::train::ops::team::of_test::with_threads;
 
     fn normal(len: usize, seed: u64) -> Vec<f32> {
         let mut rng = Rng::new(seed);
@@ -164,10 +161,9 @@ mod tests {
             muon_update(&mut param, &normal(len, 7), &mut momentum, &[50, 100], STEP);
             (param, momentum)
         };
-        let with = |threads| rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap().install(step);
-        let one = with(1);
+        let one = with_threads(1, step);
         for threads in [2, 3, 7] {
-            assert!(with(threads) == one, "{threads} threads");
+            assert!(with_threads(threads, step) == one, "{threads} threads");
         }
     }
 }

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::slice;
 
-use rayon::prelude::*;
+use crate::train::ops::team;
 
 /// `len` elements in parts of `step`: `fill` gets the range of a part and its elements, which are 0. Also gives
 /// what `fill` returned, in order.
@@ -16,7 +16,7 @@ pub fn in_parts<R: Send>(
     step: usize,
     fill: impl Fn(Range<usize>, &mut [f32]) -> R + Sync,
 ) -> (Vec<f32>, Vec<R>) {
-    let nothing = rayon::iter::repeat_n((), len.div_ceil(step));
+    let nothing = std::iter::repeat_n((), len.div_ceil(step));
     in_parts_with(len, step, nothing, |range, part, ()| fill(range, part))
 }
 
@@ -24,19 +24,18 @@ pub fn in_parts<R: Send>(
 pub fn in_parts_with<T: Send, R: Send>(
     len: usize,
     step: usize,
-    items: impl IndexedParallelIterator<Item = T>,
+    items: impl ExactSizeIterator<Item = T> + Send,
     fill: impl Fn(Range<usize>, &mut [f32], T) -> R + Sync,
 ) -> (Vec<f32>, Vec<R>) {
     let mut out = Vec::with_capacity(len);
-    let parts = out.spare_capacity_mut()[..len].par_chunks_mut(step).enumerate();
+    let parts = out.spare_capacity_mut()[..len].chunks_mut(step).enumerate();
     assert_eq!(parts.len(), items.len(), "one item per part");
-    let results = parts.zip(items).map(|((index, room), item)| {
+    let results = team::map(parts.zip(items), |((index, room), item)| {
         room.fill(MaybeUninit::new(0.0));
         // SAFETY: all of these elements have just been written.
         let part = unsafe { slice::from_raw_parts_mut(room.as_mut_ptr().cast::<f32>(), room.len()) };
         fill(index * step..index * step + part.len(), part, item)
     });
-    let results = results.collect();
     // SAFETY: the parts are all of the first `len` elements, and each was written.
     unsafe { out.set_len(len) }
     (out, results)

@@ -5,6 +5,7 @@ use super::operand::{Left, Right, TILE_COLUMNS};
 use super::parallel::{parallel_product, parallel_product_add, parallel_product_onto};
 use super::{View, bf16};
 use crate::core::rng::Rng;
+use crate::train::ops::team::of_test::with_threads;
 
 /// Rows, inner indices and columns: odd numbers, several blocks of inner indices, rows and columns as tasks.
 const SHAPES: [[usize; 3]; 11] = [
@@ -104,10 +105,7 @@ fn threads_change_no_bit() {
     for shape in SHAPES {
         let operands = Operands::random(shape);
         let (a, b) = operands.views()[0];
-        let with = |threads| {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-            pool.install(|| bits(&parallel_product(a, b, Form::Rounded)))
-        };
+        let with = |threads| with_threads(threads, || bits(&parallel_product(a, b, Form::Rounded)));
         let one = with(1);
         assert!([2, 3, 7].into_iter().all(|threads| with(threads) == one), "{shape:?}");
     }

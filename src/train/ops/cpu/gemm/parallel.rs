@@ -5,14 +5,13 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::form::Form;
 use super::operand::{Left, TILE_COLUMNS, TILE_ROWS};
 use super::product::{inner_blocks, with_scratch};
 use super::target::Source;
 use super::tile::Product;
 use super::{Target, View};
+use crate::train::ops::team;
 
 /// Panels of a task's operand at most: they stay in the second cache.
 const MOST_PANELS: usize = 16;
@@ -119,7 +118,7 @@ impl<'a> Split<'a> {
                     _ => Some(self.target.source()),
                 };
                 // SAFETY: tasks are disjoint parts of the output, which the caller vouches for.
-                self.tasks().into_par_iter().for_each(|part| unsafe { self.task(part, shared, blocks, onto) });
+                team::each(self.tasks(), |part| unsafe { self.task(part, shared, blocks, onto) });
             });
         }
     }
@@ -129,14 +128,18 @@ impl<'a> Split<'a> {
             Axis::Rows => (self.a.rows(), TILE_ROWS),
             Axis::Columns => (self.b.columns(), TILE_COLUMNS),
         };
-        let (panels, threads) = (len.div_ceil(tile), rayon::current_num_threads());
+        let (panels, threads) = (len.div_ceil(tile), team::threads());
         let most = match threads {
             1 => MOST_PANELS,
             _ => (panels / (threads * TASKS_PER_THREAD)).clamp(1, MOST_PANELS),
         };
         let step = (1..=most).min_by_key(|step| panels.div_ceil(*step).div_ceil(threads) * (PANEL_COST * step + 1));
-        let step = step.unwrap_or(1) * tile;
-        (0..len).step_by(step).map(|first| first..len.min(first + step)).collect()
+        let step = step.unwrap_or(1);
+        // The last tasks are smaller ones: all threads are done at nearly the same time.
+        let panels_of_next = |first: usize| ((panels - first) / threads).clamp(1, step);
+        let starts = std::iter::successors(Some(0), |first| Some(first + panels_of_next(*first)));
+        let starts = starts.take_while(|first| *first < panels);
+        starts.map(|first| first * tile..len.min((first + panels_of_next(first)) * tile)).collect()
     }
 
     /// Elements of the packed shared operand; none when it is read where it lies.
@@ -161,7 +164,7 @@ impl<'a> Split<'a> {
             let parts = packed.chunks_mut(step * self.form.depth(block.len())).zip((0..len).step_by(step));
             pieces.extend(parts.map(|(out, first)| (out, first..len.min(first + step), block.clone())));
         }
-        pieces.into_par_iter().for_each(|(out, part, block)| match self.axis {
+        team::each(pieces, |(out, part, block)| match self.axis {
             Axis::Rows => self.form.copy_right(out, self.b.part(block, part)),
             Axis::Columns => self.form.copy_left(out, self.a.part(part, block)),
         });

@@ -2,11 +2,10 @@
 
 use std::ops::Range;
 
-use rayon::prelude::*;
-
 use super::operand::{Right, TILE_COLUMNS, TILE_ROWS};
 use super::product::packed_product_into;
 use super::{Output, Target, View};
+use crate::train::ops::team;
 
 /// Multiplications of a task at least: handing it to another thread takes about a tenth of its time.
 const TASK: usize = 1 << 20;
@@ -31,15 +30,15 @@ pub fn parallel_packed_product(out: &mut [f32], a: View<'_>, b: Right<'_>, outpu
         let right = b.part(0..inner, part.columns.clone());
         packed_product_into(place, a.part(part.rows, 0..inner), right, 1.0, output);
     };
-    let most = rayon::current_num_threads() * TASKS_PER_THREAD;
+    let most = team::threads() * TASKS_PER_THREAD;
     let tasks = (inner * columns * rows.max(READ) / TASK).clamp(1, most);
     if tasks == 1 {
         return task(Part { rows: 0..rows, columns: 0..columns });
     }
     if rows > columns {
-        pieces(rows, tasks, TILE_ROWS).for_each(|rows| task(Part { rows, columns: 0..columns }));
+        team::each(pieces(rows, tasks, TILE_ROWS), |rows| task(Part { rows, columns: 0..columns }));
     } else {
-        pieces(columns, tasks, TILE_COLUMNS).for_each(|columns| task(Part { rows: 0..rows, columns }));
+        team::each(pieces(columns, tasks, TILE_COLUMNS), |columns| task(Part { rows: 0..rows, columns }));
     }
 }
 
@@ -50,9 +49,9 @@ struct Part {
 }
 
 /// At most `count` ranges of whole tiles.
-fn pieces(len: usize, count: usize, tile: usize) -> impl ParallelIterator<Item = Range<usize>> {
+fn pieces(len: usize, count: usize, tile: usize) -> impl Iterator<Item = Range<usize>> + Send {
     let step = len.div_ceil(count).next_multiple_of(tile);
-    (0..len.div_ceil(step)).into_par_iter().map(move |piece| piece * step..len.min((piece + 1) * step))
+    (0..len.div_ceil(step)).map(move |piece| piece * step..len.min((piece + 1) * step))
 }
 
 #[cfg(test)]
@@ -60,6 +59,7 @@ mod tests {
     use super::*;
     use crate::core::rng::Rng;
     use crate::train::ops::gemm::Packed;
+    use crate::train::ops::team::of_test::with_threads;
 
     /// Shapes that fill no tile; the last ones are several tasks, of rows and of columns.
     #[test]
@@ -67,7 +67,6 @@ mod tests {
         let mut rng = Rng::new(5);
         let mut values = |count: usize| -> Vec<f32> { (0..count).map(|_| rng.normal() as f32).collect() };
         let shapes = [(1, 1, 16), (1, 7, 33), (4, 64, 40), (6, 131, 37), (3, 3, 5), (16, 515, 1030), (515, 70, 130)];
-        let two = rayon::ThreadPoolBuilder::new().num_threads(2).build().expect("a pool");
         for (rows, columns, width) in shapes {
             let (x, weight, start) = (values(rows * width), values(columns * width), values(rows * columns));
             let mut packed = Packed::default();
@@ -76,7 +75,7 @@ mod tests {
                 let product = |rows: Range<usize>| {
                     let mut out = start[rows.start * columns..rows.end * columns].to_vec();
                     let a = View::new(&x, x.len() / width, width).part(rows, 0..width);
-                    two.install(|| parallel_packed_product(&mut out, a, packed.operand(), output));
+                    with_threads(2, || parallel_packed_product(&mut out, a, packed.operand(), output));
                     out
                 };
                 let found = product(0..rows);

@@ -5,6 +5,7 @@ use super::tile::{Product, multiply};
 use super::*;
 use crate::core::rng::Rng;
 use crate::train::ops::simd::Instructions;
+use crate::train::ops::team::of_test::with_threads;
 use crate::train::precision::Precision;
 
 fn parallel_product(a: View<'_>, b: View<'_>) -> Vec<f32> {
@@ -78,8 +79,7 @@ fn neither_threads_nor_pieces_change_a_bit() {
         let mut one = vec![0.0; rows * columns];
         product(&mut one, a, b, 1.0, Output::Overwrite);
         for threads in [1, 2, 3, 7] {
-            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool");
-            assert_eq!(pool.install(|| parallel_product(a, b)), one, "{threads} threads");
+            assert_eq!(with_threads(threads, || parallel_product(a, b)), one, "{threads} threads");
         }
     }
 }
