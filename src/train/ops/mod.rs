@@ -40,6 +40,7 @@ pub(super) use cpu::gemm;
 #[cfg(feature = "flex")]
 pub use cpu::muon::muon_update;
 pub(super) use cpu::norm::{rms_norm_in_place, rms_norm_rows};
+pub(super) use cpu::parts::in_parts;
 pub(super) use cpu::rope::rotate_heads;
 pub use dropout_mask::DropoutMask;
 pub(super) use gelu::gelu_in_place;

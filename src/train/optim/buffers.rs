@@ -3,7 +3,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::gradients::host_slice;
-use crate::train::ops::team;
+use crate::train::ops::in_parts;
 
 /// `N` numbers per element of a parameter. Read from a file they are on the host; the first step takes them
 /// to where the parameter is.
@@ -43,13 +43,8 @@ impl<const N: usize> Buffers<N> {
     }
 }
 
-/// A copy that all processors make: training stands still for it, and half of the time goes into fresh pages.
+/// A copy that all threads make: training stands still for it, and half of the time goes into fresh pages.
 fn copy(values: &[f32]) -> Vec<f32> {
-    const CHUNK: usize = 1 << 16;
-    if team::threads() == 1 {
-        return values.to_vec();
-    }
-    let mut copy = vec![0.0; values.len()];
-    team::each(copy.chunks_mut(CHUNK).zip(values.chunks(CHUNK)), |(to, from)| to.copy_from_slice(from));
-    copy
+    const CHUNK: usize = 1 << 14;
+    in_parts(values.len(), CHUNK, |range, part| part.copy_from_slice(&values[range])).0
 }

@@ -7,7 +7,7 @@ use crate::train::ops::team;
 use crate::train::precision::Precision;
 
 /// Rows whose logits are held at a time. The head's gradient is read and written once per chunk.
-const CHUNK: usize = 256;
+const CHUNK: usize = 512;
 
 /// The tied head: `logits = x weight^T`.
 #[derive(Clone, Copy)]

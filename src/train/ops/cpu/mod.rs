@@ -11,5 +11,5 @@ pub mod gemm;
 pub mod muon;
 pub mod norm;
 #[expect(unsafe_code, reason = "elements are written before they are values")]
-mod parts;
+pub mod parts;
 pub mod rope;
