@@ -149,7 +149,9 @@ impl Team {
     }
 
     /// The life of a thread of the team.
-    fn serve(&self) {
+    fn serve(&'static self) {
+        #[cfg(test)]
+        of_test::TEAM.set(Some(self));
         let mut last = 0;
         loop {
             let Some(number) = self.enter(last) else {
@@ -287,9 +289,14 @@ mod tests {
     #[test]
     fn work_within_work_and_of_several_callers_is_done() {
         let team = Team::start(2);
+        let slowly = |value| {
+            thread::yield_now();
+            value
+        };
         let sum = || {
             of_test::TEAM.set(Some(team));
-            (0..300).map(|_| map(0..9_usize, |i| map(0..i, |j| j).iter().sum::<usize>()).iter().sum::<usize>()).sum()
+            let inner = |len: usize| map(0..len, slowly).iter().sum::<usize>();
+            (0..300).map(|_| map(0..9, inner).iter().sum::<usize>()).sum()
         };
         let sums: Vec<usize> = thread::scope(|scope| {
             let callers: Vec<_> = (0..3).map(|_| scope.spawn(sum)).collect();
