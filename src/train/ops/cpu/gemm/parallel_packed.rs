@@ -8,7 +8,7 @@ use super::{Output, Target, View};
 use crate::train::ops::team;
 
 /// Multiplications of a task at least: handing it to another thread takes about a tenth of its time.
-const TASK: usize = 1 << 20;
+const TASK: usize = 1 << 18;
 /// Reading an element of the right operand takes as long as so many multiplications.
 const READ: usize = 12;
 /// Tasks for each thread, so that none waits long for the last.
