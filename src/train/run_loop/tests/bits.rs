@@ -46,7 +46,7 @@ fn every_set_of_instructions_trains_to_these_bits() {
     isa::lower().into_iter().for_each(|set| train_in_a_child(isa::VARIABLE, set));
 }
 
-/// A training uses rayon's own pool, whose size is that of the process: a pool of a test's own would not be asked.
+/// The team of a process has one size; micro-batches are computed on a thread that a team of the test's own does not have.
 #[test]
 fn every_number_of_threads_trains_to_these_bits() {
     ["1", "2", "3", "7"].into_iter().for_each(|threads| train_in_a_child("RAYON_NUM_THREADS", threads));
