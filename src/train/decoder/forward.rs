@@ -77,8 +77,8 @@ impl Decoder {
     pub fn group(&self, sequences: usize) -> usize {
         /// Weights that are small.
         const SMALL: usize = 1 << 23;
-        let groups = if self.config.parameter_counts().total <= SMALL { sequences / ENOUGH } else { 1 };
-        sequences.div_ceil(groups.clamp(1, team::threads())).max(1)
+        let alone = self.config.parameter_counts().total <= SMALL && sequences / ENOUGH >= team::threads();
+        if alone { sequences.div_ceil(team::threads()) } else { sequences.max(1) }
     }
 
     /// Appends tokens to the cache and gives the scores of the token after the last one, `[vocab_size]`.

@@ -10,7 +10,7 @@ use super::block::Block;
 use super::layout::{layer_weight, weight_specs};
 use super::{Transformer, WeightSpec};
 use crate::train::config::{Ffn, ModelConfig};
-use crate::train::ops::{RopeTable, team};
+use crate::train::ops::RopeTable;
 use crate::train::precision::Precision;
 use crate::train::weights::{NamedTensor, WeightsError};
 
@@ -23,8 +23,11 @@ const QKV: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_pro
 impl Transformer {
     /// All weights on the host, in the order of the layers, with Hugging Face names and layouts.
     pub fn to_named(&self) -> Vec<NamedTensor> {
-        let blocks = team::map(&self.blocks, |block| block.values(&self.config)).into_iter().flatten();
-        let values = std::iter::once(host(&self.embedding)).chain(blocks).chain([host(&self.final_norm)]);
+        let mut values = vec![host(&self.embedding)];
+        for block in &self.blocks {
+            block.append_to(&self.config, &mut values);
+        }
+        values.push(host(&self.final_norm));
         let named = |(spec, data): (WeightSpec, Vec<f32>)| NamedTensor { name: spec.name, shape: spec.shape, data };
         weight_specs(&self.config).into_iter().zip(values).map(named).collect()
     }
@@ -73,10 +76,10 @@ impl Block {
         }
     }
 
-    /// In the order of [`weight_specs`].
-    fn values(&self, config: &ModelConfig) -> Vec<Vec<f32>> {
+    /// Appends the values of this block in the order of [`weight_specs`].
+    fn append_to(&self, config: &ModelConfig, values: &mut Vec<Vec<f32>>) {
         let (query, key) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        let mut values = vec![host(&self.input_norm)];
+        values.push(host(&self.input_norm));
         values.extend(split_rows(host(&self.qkv), config.d_model, &[query, key, key]));
         values.extend([&self.query_norm, &self.key_norm].into_iter().flatten().map(host));
         values.push(host(&self.attention_out));
@@ -84,7 +87,6 @@ impl Block {
         let inputs = vec![config.ffn.hidden(); config.ffn.input_matrices()];
         values.extend(split_rows(host(&self.ffn_in), config.d_model, &inputs));
         values.push(host(&self.ffn_out));
-        values
     }
 }
 

@@ -1,7 +1,7 @@
 //! A team of threads that share one piece of work at a time.
 //!
-//! A training step has more than a thousand operations on all threads, some of which take less than 0.1 ms. Between two
-//! of them a thread of the team stays awake: the operating system needs as long as that to wake it.
+//! A training step shares thousands of pieces of work, some of which take less than 0.1 ms. Between two of them a thread
+//! of the team stays awake: the operating system needs as long as that to wake it.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -13,10 +13,10 @@ use std::{hint, thread};
 
 /// How long a thread that waits keeps its processor.
 const EAGER: Duration = Duration::from_micros(50);
-/// How long a thread without work goes on to look for it whenever nobody else wants its processor. Then it sleeps.
+/// How long it goes on to look whenever nobody else wants its processor. Then it sleeps.
 const AWAKE: Duration = Duration::from_millis(2);
 
-/// How many threads share work: as many as rayon's pool has.
+/// How many threads share work: as many as rayon's pool has, which one variable sets too.
 pub fn threads() -> usize {
     current().threads
 }
@@ -215,8 +215,10 @@ impl Patience {
             hint::spin_loop();
         }
         let waited = self.0.elapsed();
-        if waited > EAGER {
-            thread::yield_now();
+        match waited {
+            _ if waited > AWAKE => thread::sleep(AWAKE / 10),
+            _ if waited > EAGER => thread::yield_now(),
+            _ => {}
         }
         waited
     }
@@ -230,18 +232,38 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub mod of_test {
     use std::cell::Cell;
 
-    use super::Team;
+    use super::{Mutex, Team, lock};
 
     thread_local! {
         pub(super) static TEAM: Cell<Option<&'static Team>> = const { Cell::new(None) };
     }
 
-    /// Runs `work` with a team of so many threads of its own.
+    /// Teams that no test has: their threads would outlive each test that starts them.
+    static IDLE: Mutex<Vec<&Team>> = Mutex::new(Vec::new());
+
+    /// Gives the team back, also when a test fails.
+    struct Borrowed {
+        team: &'static Team,
+        before: Option<&'static Team>,
+    }
+
+    impl Drop for Borrowed {
+        fn drop(&mut self) {
+            TEAM.set(self.before);
+            lock(&IDLE).push(self.team);
+        }
+    }
+
+    /// Runs `work` with a team of so many threads that is not the process's.
     pub fn with_threads<R>(threads: usize, work: impl FnOnce() -> R) -> R {
-        let before = TEAM.replace(Some(Team::start(threads)));
-        let result = work();
-        TEAM.set(before);
-        result
+        let idle = {
+            let mut idle = lock(&IDLE);
+            let found = idle.iter().position(|team| team.threads == threads);
+            found.map(|index| idle.swap_remove(index))
+        };
+        let team = idle.unwrap_or_else(|| Team::start(threads));
+        let _borrowed = Borrowed { team, before: TEAM.replace(Some(team)) };
+        work()
     }
 }
 
@@ -308,11 +330,12 @@ mod tests {
     #[test]
     fn a_panic_of_any_thread_reaches_the_caller() {
         with_threads(2, || {
-            for culprit in [0, 1] {
+            let caller = thread::current().id();
+            for of_caller in [true, false] {
                 let both = Barrier::new(2);
-                let work = |item| {
+                let work = |_| {
                     both.wait();
-                    assert_ne!(item, culprit, "the culprit");
+                    assert_ne!(thread::current().id() == caller, of_caller, "the culprit");
                 };
                 let panic = catch_unwind(AssertUnwindSafe(|| each(0..2, work))).expect_err("an item panics");
                 let message = panic.downcast_ref::<String>().expect("a message");

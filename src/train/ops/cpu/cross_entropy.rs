@@ -6,8 +6,14 @@ use crate::train::ops::simd::{LANES, exp, kernel, sum_lanes};
 use crate::train::ops::team;
 use crate::train::precision::Precision;
 
-/// Rows whose logits are held at a time. The head's gradient is read and written once per chunk.
-const CHUNK: usize = 512;
+/// Logits that one task handles at least.
+const TASK: usize = 1 << 14;
+
+/// Rows whose logits are held at a time. The head's gradient is read and written once per chunk, but logits of a large
+/// vocabulary need memory.
+fn rows_at_a_time(vocab: usize) -> usize {
+    if vocab <= 1 << 15 { 512 } else { 256 }
+}
 
 /// The tied head: `logits = x weight^T`.
 #[derive(Clone, Copy)]
@@ -51,8 +57,8 @@ pub struct HeadGradients {
 pub fn token_losses(head: Head<'_>) -> Vec<TokenLoss> {
     let mut losses = Vec::with_capacity(head.targets.len());
     for_each_chunk(head, |chunk, logits| {
-        losses.extend(team::map(logits.chunks_mut(head.vocab()).zip(chunk.targets), |(logits, target)| {
-            if *target < 0 { TokenLoss::default() } else { exponentials_of_row(logits, *target as usize).loss() }
+        losses.extend(of_rows(chunk, logits, |logits, target| {
+            if target < 0 { TokenLoss::default() } else { exponentials_of_row(logits, target as usize).loss() }
         }));
     });
     losses
@@ -68,12 +74,12 @@ pub fn token_losses_with_gradients(
     let mut losses = Vec::with_capacity(head.targets.len());
     let mut gradients = HeadGradients { x: Vec::with_capacity(head.x.len()), weight: None };
     for_each_chunk(head, |chunk, logits| {
-        losses.extend(team::map(logits.chunks_mut(vocab).zip(chunk.targets), |(logits, target)| {
-            if *target < 0 {
+        losses.extend(of_rows(chunk, logits, |logits, target| {
+            if target < 0 {
                 logits.fill(0.0);
                 return TokenLoss::default();
             }
-            gradient_of_row(logits, *target as usize, objective)
+            gradient_of_row(logits, target as usize, objective)
         }));
         let rows = chunk.targets.len();
         let dlogits = View::new(logits, rows, vocab);
@@ -99,10 +105,26 @@ impl Head<'_> {
 fn for_each_chunk(head: Head<'_>, mut visit: impl FnMut(Head<'_>, &mut [f32])) {
     let (vocab, width) = (head.vocab(), head.width);
     let weight = View::new(head.weight, vocab, width).transposed();
-    for (x, targets) in head.x.chunks(CHUNK * width).zip(head.targets.chunks(CHUNK)) {
+    let rows = rows_at_a_time(vocab);
+    for (x, targets) in head.x.chunks(rows * width).zip(head.targets.chunks(rows)) {
         let mut logits = matmul(View::new(x, targets.len(), width), weight, head.precision);
         visit(Head { x, targets, ..head }, &mut logits);
     }
+}
+
+/// What `of_row` gives for each row of a chunk's logits and its target.
+fn of_rows(
+    chunk: Head<'_>,
+    logits: &mut [f32],
+    of_row: impl Fn(&mut [f32], i32) -> TokenLoss + Sync,
+) -> impl Iterator<Item = TokenLoss> {
+    let vocab = chunk.vocab();
+    let rows = (TASK / vocab).max(1);
+    let parts = logits.chunks_mut(rows * vocab).zip(chunk.targets.chunks(rows));
+    let losses = team::map(parts, |(logits, targets)| {
+        logits.chunks_mut(vocab).zip(targets).map(|(logits, target)| of_row(logits, *target)).collect::<Vec<_>>()
+    });
+    losses.into_iter().flatten()
 }
 
 /// What is left of a row of logits once it holds `e^(logit - maximum)`.

@@ -36,6 +36,7 @@ pub fn in_parts_with<T: Send, R: Send>(
         let part = unsafe { slice::from_raw_parts_mut(room.as_mut_ptr().cast::<f32>(), room.len()) };
         fill(index * step..index * step + part.len(), part, item)
     });
+    assert_eq!(results.len(), len.div_ceil(step), "each part was filled");
     // SAFETY: the parts are all of the first `len` elements, and each was written.
     unsafe { out.set_len(len) }
     (out, results)

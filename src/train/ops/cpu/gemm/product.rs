@@ -24,16 +24,19 @@ pub fn inner_blocks(inner: usize) -> impl Iterator<Item = Range<usize>> {
 
 thread_local! {
     /// Memory for packed operands, which each thread keeps.
-    static SCRATCH: Cell<[Vec<f32>; 2]> = const { Cell::new([Vec::new(), Vec::new()]) };
+    static SCRATCH: [Cell<Vec<f32>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
 }
 
 /// Runs `use_it` with memory for a left and a right operand, in which anything may stand.
 pub fn with_scratch<R>(lengths: [usize; 2], use_it: impl FnOnce([&mut [f32]; 2]) -> R) -> R {
-    // Taken, not borrowed: a thread that waits for others may begin another product meanwhile.
-    let mut scratch = SCRATCH.take();
+    // Taken, not borrowed: a task of the product that a thread shares needs the other one.
+    let take = |operand: usize| if lengths[operand] > 0 { SCRATCH.with(|it| it[operand].take()) } else { Vec::new() };
+    let mut scratch = [take(0), take(1)];
     let [left, right] = &mut scratch;
     let result = use_it([aligned(left, lengths[0]), aligned(right, lengths[1])]);
-    SCRATCH.set(scratch);
+    for (operand, memory) in scratch.into_iter().enumerate().filter(|(operand, _)| lengths[*operand] > 0) {
+        SCRATCH.with(|it| it[operand].set(memory));
+    }
     result
 }
 
