@@ -9,11 +9,9 @@ use crate::train::precision::Precision;
 /// Logits that one task handles at least.
 const TASK: usize = 1 << 14;
 
-/// Rows whose logits are held at a time. The head's gradient is read and written once per chunk, but logits of a large
-/// vocabulary need memory.
-fn rows_at_a_time(vocab: usize) -> usize {
-    if vocab <= 1 << 15 { 512 } else { 256 }
-}
+/// Rows whose logits are held at a time. The head's gradient is read and written once per chunk; with twice as many, 8 x 512
+/// of deep60 would not fit in 4 GiB.
+const CHUNK: usize = 256;
 
 /// The tied head: `logits = x weight^T`.
 #[derive(Clone, Copy)]
@@ -105,8 +103,7 @@ impl Head<'_> {
 fn for_each_chunk(head: Head<'_>, mut visit: impl FnMut(Head<'_>, &mut [f32])) {
     let (vocab, width) = (head.vocab(), head.width);
     let weight = View::new(head.weight, vocab, width).transposed();
-    let rows = rows_at_a_time(vocab);
-    for (x, targets) in head.x.chunks(rows * width).zip(head.targets.chunks(rows)) {
+    for (x, targets) in head.x.chunks(CHUNK * width).zip(head.targets.chunks(CHUNK)) {
         let mut logits = matmul(View::new(x, targets.len(), width), weight, head.precision);
         visit(Head { x, targets, ..head }, &mut logits);
     }
