@@ -215,10 +215,10 @@ impl Patience {
             hint::spin_loop();
         }
         let waited = self.0.elapsed();
-        match waited {
-            _ if waited > AWAKE => thread::sleep(AWAKE / 10),
-            _ if waited > EAGER => thread::yield_now(),
-            _ => {}
+        if waited > AWAKE {
+            thread::sleep(AWAKE / 10);
+        } else if waited > EAGER {
+            thread::yield_now();
         }
         waited
     }

@@ -6,11 +6,11 @@ use crate::train::ops::simd::{LANES, exp, kernel, sum_lanes};
 use crate::train::ops::team;
 use crate::train::precision::Precision;
 
-/// Logits that one task handles at least.
+/// Logits of one task, unless a single row has more.
 const TASK: usize = 1 << 14;
 
-/// Rows whose logits are held at a time. The head's gradient is read and written once per chunk; with twice as many, 8 x 512
-/// of deep60 would not fit in 4 GiB.
+/// Rows whose logits are held at a time. The head's gradient is read and written once per chunk; with twice as many,
+/// 8 x 512 of deep60 would not fit in 4 GiB.
 const CHUNK: usize = 256;
 
 /// The tied head: `logits = x weight^T`.
