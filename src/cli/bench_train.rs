@@ -89,6 +89,7 @@ fn rows(report: &TrainReport) -> String {
         "contestant",
         "threads",
         "s/step",
+        "CPU s/step",
         "tok/s",
         "GFLOP/s",
         "MFU",

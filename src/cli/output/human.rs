@@ -12,6 +12,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|cell| cell.to_uppercase()));
     for row in rows {
+        debug_assert_eq!(row.len(), header.len(), "a cell for each column: {row:?}");
         table.add_row(row);
     }
     table.lines().map(|line| line.trim().to_owned() + "\n").collect()
