@@ -18,6 +18,7 @@ use burn::tensor::{DType, Device};
 use thiserror::Error;
 
 use super::ops::isa;
+use super::ops::simd::Instructions;
 use super::precision::Precision;
 
 /// A device that cannot be used.
@@ -198,7 +199,10 @@ fn connect(name: &str) -> Device {
 }
 
 fn processor() -> Result<String, String> {
-    Ok("the processor".to_owned())
+    Ok(match Instructions::best().has_tiles() {
+        true => "the processor, with AMX for bf16".to_owned(),
+        false => "the processor".to_owned(),
+    })
 }
 
 fn cuda_driver() -> Result<String, String> {

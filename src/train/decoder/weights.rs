@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::train::config::{Ffn, ModelConfig};
 use crate::train::model::Transformer;
-use crate::train::ops::gemm::{Packed, View};
+use crate::train::ops::gemm::{Form, Packed, View};
 
 /// All weights of a model.
 pub(super) struct Weights {
@@ -65,6 +65,6 @@ impl Weights {
 /// A weight `[out, width]` as the right operand of products.
 fn packed(weight: &[f32], width: usize) -> Packed {
     let mut packed = Packed::default();
-    packed.pack(View::new(weight, weight.len() / width, width).transposed());
+    packed.pack(Form::Plain, View::new(weight, weight.len() / width, width).transposed());
     packed
 }

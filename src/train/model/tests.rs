@@ -278,11 +278,13 @@ fn the_number_of_threads_does_not_change_a_bit() {
     let config = ModelConfig { vocab_size: 700, context: 150, ..qwen() };
     let model = Transformer::init(&config, 5, &Device::flex().autodiff());
     let batch = random_batch(&config, 3, 150, 8);
-    let run = |threads| with_threads(threads, || loss_and_gradients(FUSED, &model, &batch));
     let bits = |results: Vec<Vec<f32>>| -> Vec<u32> { results.into_iter().flatten().map(f32::to_bits).collect() };
-    let one = bits(run(1));
-    for threads in [2, 3, 7] {
-        assert_eq!(one, bits(run(threads)), "{threads} threads");
+    for kernels in [FUSED, Kernels { precision: Precision::Bf16, ..FUSED }] {
+        let run = |threads| bits(with_threads(threads, || loss_and_gradients(kernels, &model, &batch)));
+        let one = run(1);
+        for threads in [2, 3, 7] {
+            assert_eq!(one, run(threads), "{kernels:?}, {threads} threads");
+        }
     }
 }
 

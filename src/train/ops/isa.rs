@@ -26,6 +26,8 @@ const SETS: &[(&str, Set)] = &[
     ("avx512", Set::Avx512),
     #[cfg(target_arch = "x86_64")]
     ("avx512bf16", Set::Avx512Bf16),
+    #[cfg(target_arch = "x86_64")]
+    ("amx", Set::Amx),
 ];
 
 fn names() -> Vec<&'static str> {

@@ -3,6 +3,9 @@
 
 mod activation;
 mod adamw;
+#[cfg(target_arch = "x86_64")]
+#[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "a system call"))]
+mod amx;
 mod attention_context;
 #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "other backends only generate with these"))]
 #[cfg_attr(not(any(test, feature = "flex")), expect(unused_imports, reason = "only what trains imports some"))]

@@ -24,6 +24,9 @@ pub struct Instructions(Set);
 /// Sets of vector instructions that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
+    /// [`Set::Avx512Bf16`], and products of tiles of bf16.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
     /// [`Set::Avx512`], and products of pairs of bf16.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
@@ -58,6 +61,14 @@ impl Instructions {
         self.0
     }
 
+    /// Whether products of bf16 are those of tile registers, whose sums have an order of their own.
+    pub fn has_tiles(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self.0 == Set::Amx;
+        #[cfg(not(target_arch = "x86_64"))]
+        false
+    }
+
     /// Runs a kernel that is compiled for products of pairs of bf16.
     ///
     /// # Panics
@@ -69,7 +80,7 @@ impl Instructions {
         fn pairs<K: Kernel>(kernel: K) -> K::Output {
             kernel.run()
         }
-        assert_eq!(self.0, Set::Avx512Bf16, "products of pairs");
+        assert!(matches!(self.0, Set::Avx512Bf16 | Set::Amx), "products of pairs");
         // SAFETY: the value exists only where all of these features were detected, or where the user vouches for them.
         unsafe { pairs(kernel) }
     }
@@ -91,7 +102,7 @@ impl Instructions {
             // SAFETY: the value exists only where each feature that `avx512` is compiled for was detected, or where the
             // user vouches for it.
             #[cfg(target_arch = "x86_64")]
-            Set::Avx512 | Set::Avx512Bf16 => unsafe { avx512(kernel) },
+            Set::Avx512 | Set::Avx512Bf16 | Set::Amx => unsafe { avx512(kernel) },
             // SAFETY: the same of `avx2`.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { avx2(kernel) },
@@ -104,7 +115,8 @@ impl Instructions {
 fn detected() -> impl Iterator<Item = Set> {
     #[cfg(target_arch = "x86_64")]
     let sets = [
-        (Set::Avx512Bf16, has_avx512() && is_x86_feature_detected!("avx512bf16")),
+        (Set::Amx, has_avx512_bf16() && super::amx::is_there()),
+        (Set::Avx512Bf16, has_avx512_bf16()),
         (Set::Avx512, has_avx512()),
         (Set::Avx2, has_avx2()),
         (Set::Base, true),
@@ -121,6 +133,11 @@ fn has_avx512() -> bool {
         && is_x86_feature_detected!("avx512dq")
         && is_x86_feature_detected!("avx512vl")
         && has_avx2()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512_bf16() -> bool {
+    has_avx512() && is_x86_feature_detected!("avx512bf16")
 }
 
 #[cfg(target_arch = "x86_64")]

@@ -8,7 +8,7 @@ use std::cell::Cell;
 use std::ops::Range;
 
 use super::gemm::{
-    Output, Packed, Right, TILE_COLUMNS, Target, View, aligned, packed_product, packed_product_into, product,
+    Form, Output, Packed, Right, TILE_COLUMNS, Target, View, aligned, packed_product, packed_product_into, product,
 };
 use super::rope::rotate_row;
 use crate::train::ops::simd::{LANES, dot, exp, fold_lanes, kernel, prefetch, sum_lanes};
@@ -46,7 +46,7 @@ pub fn attention(qkv: &[f32], context: &AttentionContext) -> Attended {
     let work = |task: Task, scales: &mut [SoftmaxScale], target: Target, room: &mut Room| {
         let inputs = Inputs::new(qkv, context, task);
         inputs.prepare(room);
-        room.values.pack(inputs.values());
+        room.values.pack(inputs.form, inputs.values());
         for (head, scales) in task.query_heads(context).zip(scales.chunks_exact_mut(context.seq)) {
             let queries = inputs.rotated(&mut room.queries, head * layout.head_dim);
             for block in inputs.blocks(0..context.seq) {
@@ -55,13 +55,14 @@ pub fn attention(qkv: &[f32], context: &AttentionContext) -> Attended {
                 let (score, keys) = inputs.score(queries, &room.keys_across, block);
                 let to_scores = Target::new(scores, stride);
                 // SAFETY: `scores` is ours alone and has as many rows and at least as many columns.
-                unsafe { packed_product_into(to_scores, score, keys, inputs.scale, Output::Overwrite) }
+                unsafe { packed_product_into(inputs.form, to_scores, score, keys, inputs.scale, Output::Overwrite) }
                 let (scales, starts) = (&mut scales[block.range()], &inputs.starts[block.range()]);
                 exponentials(scores, scales, starts, block);
 
                 let mixed = aligned(&mut room.mixed, rows * layout.head_dim);
-                let values = room.values.operand().part(block.visible..block.last, 0..layout.head_dim);
-                packed_product(mixed, View::strided(scores, rows, columns, stride), values, 1.0, Output::Overwrite);
+                let values = room.values.part(block.visible..block.last, 0..layout.head_dim);
+                let weights = View::strided(scores, rows, columns, stride);
+                packed_product(inputs.form, mixed, weights, values, 1.0, Output::Overwrite);
                 scale_rows(mixed, scales);
                 let place = target.offset(task.row * context.seq + block.first, head * layout.head_dim);
                 // SAFETY: these rows and the columns of this head are written by this task only.
@@ -88,8 +89,10 @@ pub fn attention_backward(
         let inputs = Inputs::new(qkv, context, task);
         let place = target.offset(task.row * context.seq, 0);
         inputs.prepare(room);
-        room.values.pack(inputs.values().transposed());
         let len = context.seq * layout.head_dim;
+        let keys = View::new(aligned(&mut room.keys, len), context.seq, layout.head_dim);
+        room.keys_down.pack(inputs.form, keys);
+        room.values.pack(inputs.form, inputs.values().transposed());
         aligned(&mut room.dkeys, len).fill(0.0);
         aligned(&mut room.dvalues, len).fill(0.0);
         for (head, scales) in task.query_heads(context).zip(scales.chunks_exact(context.seq)) {
@@ -143,6 +146,8 @@ struct Room {
     /// Rotated, `[seq, head_dim]`.
     queries: Vec<f32>,
     keys: Vec<f32>,
+    /// `keys`, for the backward pass.
+    keys_down: Packed,
     /// `keys` transposed.
     keys_across: Packed,
     /// As they are in the forward pass, transposed in the backward pass.
@@ -223,6 +228,7 @@ struct Inputs<'a> {
     context: &'a AttentionContext,
     task: Task,
     scale: f32,
+    form: Form,
 }
 
 impl<'a> Inputs<'a> {
@@ -234,6 +240,7 @@ impl<'a> Inputs<'a> {
             context,
             task,
             scale: 1.0 / (layout.head_dim as f32).sqrt(),
+            form: Form::of(context.precision),
         }
     }
 
@@ -248,7 +255,7 @@ impl<'a> Inputs<'a> {
     /// The rotated keys, and their transpose.
     fn prepare(&self, room: &mut Room) {
         let keys = self.rotated(&mut room.keys, self.key_column());
-        room.keys_across.pack(View::new(keys, self.context.seq, self.context.layout.head_dim).transposed());
+        room.keys_across.pack(self.form, View::new(keys, self.context.seq, self.context.layout.head_dim).transposed());
     }
 
     /// One head with rotary positions applied, `[seq, head_dim]`.
@@ -286,7 +293,7 @@ impl<'a> Inputs<'a> {
     fn score<'m>(&self, queries: &'m [f32], keys: &'m Packed, block: Block) -> (View<'m>, Right<'m>) {
         let head_dim = self.context.layout.head_dim;
         let queries = View::new(&queries[block.first * head_dim..], block.rows(), head_dim);
-        (queries, keys.operand().part(0..head_dim, block.visible..block.last))
+        (queries, keys.part(0..head_dim, block.visible..block.last))
     }
 
     /// Adds the part of one query head to the gradients of rotated keys and of values, and computes that of its rotated
@@ -295,8 +302,8 @@ impl<'a> Inputs<'a> {
         let AttentionContext { seq, layout: HeadLayout { head_dim, .. }, .. } = *self.context;
         let queries = self.rotated(&mut room.queries, head * head_dim);
         let len = seq * head_dim;
-        let [keys, dqueries, dkeys, dvalues] =
-            [&mut room.keys, &mut room.dqueries, &mut room.dkeys, &mut room.dvalues].map(|memory| aligned(memory, len));
+        let [dqueries, dkeys, dvalues] =
+            [&mut room.dqueries, &mut room.dkeys, &mut room.dvalues].map(|memory| aligned(memory, len));
         for first in (0..seq).step_by(PAIR) {
             let pair = self.block(first..seq.min(first + PAIR));
             let (rows, columns) = (pair.rows(), pair.columns());
@@ -307,30 +314,30 @@ impl<'a> Inputs<'a> {
                 let part = (block.first - pair.first) * stride..(block.last - pair.first) * stride;
                 let (weights, dscores) = (&mut weights[part.clone()], &mut dscores[part]);
                 let (queries, keys_across) = self.score(queries, &room.keys_across, block);
-                let values = room.values.operand().part(0..head_dim, block.visible..block.last);
+                let values = room.values.part(0..head_dim, block.visible..block.last);
                 let dout = given.dout.part(block.range(), 0..head_dim);
                 let [to_weights, to_dscores] = [&mut *weights, &mut *dscores].map(|out| Target::new(out, stride));
                 // SAFETY: `weights` and `dscores` are ours alone and have as many rows and at least as many columns.
                 unsafe {
-                    packed_product_into(to_weights, queries, keys_across, self.scale, Output::Overwrite);
-                    packed_product_into(to_dscores, dout, values, 1.0, Output::Overwrite);
+                    packed_product_into(self.form, to_weights, queries, keys_across, self.scale, Output::Overwrite);
+                    packed_product_into(self.form, to_dscores, dout, values, 1.0, Output::Overwrite);
                 }
                 let out = given.out.part(block.range(), 0..head_dim);
                 let scales = &given.scales[block.range()];
                 softmax_backward(weights, dscores, out, dout, scales, &self.starts[block.range()], block);
 
                 let dscores = View::strided(dscores, block.rows(), block.columns(), stride);
-                let keys = View::new(&keys[block.visible * head_dim..], block.columns(), head_dim);
+                let keys = room.keys_down.part(block.visible..block.last, 0..head_dim);
                 let dqueries = &mut dqueries[block.first * head_dim..block.last * head_dim];
-                product(dqueries, dscores, keys, self.scale, Output::Overwrite);
+                packed_product(self.form, dqueries, dscores, keys, self.scale, Output::Overwrite);
             }
             let visible = pair.visible * head_dim..pair.last * head_dim;
             let dout = given.dout.part(pair.range(), 0..head_dim);
             let weights = View::strided(weights, rows, columns, stride).transposed();
-            product(&mut dvalues[visible.clone()], weights, dout, 1.0, Output::Add);
+            product(self.form, &mut dvalues[visible.clone()], weights, dout, 1.0, Output::Add);
             let queries = View::new(&queries[pair.first * head_dim..], rows, head_dim);
             let dscores = View::strided(dscores, rows, columns, stride).transposed();
-            product(&mut dkeys[visible], dscores, queries, self.scale, Output::Add);
+            product(self.form, &mut dkeys[visible], dscores, queries, self.scale, Output::Add);
         }
     }
 }

@@ -1,14 +1,16 @@
 //! Products of operands that are rounded to bf16, in each form of copies.
 
 use super::form::Form;
-use super::operand::{Left, Right, TILE_COLUMNS};
+use super::operand::{Left, Right, TILE_COLUMNS, TILE_INNER};
 use super::parallel::{parallel_product, parallel_product_add, parallel_product_onto};
-use super::{View, bf16};
+use super::{Output, Packed, View, bf16, packed_product};
 use crate::core::rng::Rng;
+#[cfg(target_arch = "x86_64")]
+use crate::train::ops::simd::{Instructions, Set};
 use crate::train::ops::team::of_test::with_threads;
 
 /// Rows, inner indices and columns: odd numbers, several blocks of inner indices, rows and columns as tasks.
-const SHAPES: [[usize; 3]; 11] = [
+const SHAPES: [[usize; 3]; 13] = [
     [1, 7, 5],
     [300, 33, 401],
     [65, 1031, 97],
@@ -19,6 +21,8 @@ const SHAPES: [[usize; 3]; 11] = [
     [29, 3001, 400],
     [400, 1153, 29],
     [96, 64, 64],
+    [70, 40, 2100],
+    [2100, 33, 65],
     [3, 0, 4],
 ];
 
@@ -79,35 +83,130 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
+/// Those that this machine can compute.
+fn forms() -> Vec<Form> {
+    #[cfg(target_arch = "x86_64")]
+    if Instructions::all().iter().any(|one| one.set() == Set::Amx) {
+        return vec![Form::Rounded, Form::Amx];
+    }
+    eprintln!("skipped for tile registers: this processor has none");
+    vec![Form::Rounded]
+}
+
+/// What a block of inner indices adds to an element, in the order of a form.
+fn add_block(form: Form, sum: f32, block: impl Iterator<Item = (f32, f32)> + Clone) -> f32 {
+    if form == Form::Rounded {
+        return sum + block.fold(0.0, |sum: f32, (x, y)| x.mul_add(y, sum));
+    }
+    let pairs: Vec<(f32, f32)> = block.collect();
+    pairs.chunks(TILE_INNER).fold(sum, |sum, tile| {
+        let chain = |odd| tile.iter().skip(odd).step_by(2).fold(0.0f32, |sum, (x, y)| x.mul_add(*y, sum));
+        sum + (chain(0) + chain(1))
+    })
+}
+
+/// `onto + a b` element by element; the operands are rounded already.
+fn in_order(form: Form, onto: &[f32], a: View<'_>, b: View<'_>) -> Vec<f32> {
+    let element = |view: View<'_>, row: usize, column: usize| {
+        let (down, across) = view.strides();
+        view.data()[row * down + column * across]
+    };
+    let blocks = form.inner_blocks(a.columns());
+    let sum = |place: usize| {
+        let (row, column) = (place / b.columns(), place % b.columns());
+        blocks.iter().fold(onto[place], |sum, block| {
+            add_block(form, sum, block.clone().map(|k| (element(a, row, k), element(b, k, column))))
+        })
+    };
+    (0..a.rows() * b.columns()).map(sum).collect()
+}
+
 #[test]
 fn products_are_those_of_rounded_operands_for_odd_shapes_however_they_lie() {
     for shape in SHAPES {
         let operands = Operands::random(shape);
         let rounded = operands.rounded();
         let oracle = rounded.oracle();
-        for ((a, b), (rounded_a, rounded_b)) in operands.views().into_iter().zip(rounded.views()) {
-            let found = parallel_product(a, b, Form::Rounded);
-            for (x, y) in found.iter().zip(&oracle) {
-                assert!((f64::from(*x) - y).abs() < 2e-5 * y.abs().max(20.0), "{shape:?}: {x} is not {y}");
+        let residual = normal(oracle.len(), 3);
+        for form in forms() {
+            let ordered = [vec![0.0; oracle.len()], residual.clone()]
+                .map(|onto| in_order(form, &onto, rounded.views()[0].0, rounded.views()[0].1));
+            for (a, b) in operands.views() {
+                let found = parallel_product(a, b, form);
+                for (x, y) in found.iter().zip(&oracle) {
+                    assert!(
+                        (f64::from(*x) - y).abs() < 2e-5 * y.abs().max(20.0),
+                        "{form:?}, {shape:?}: {x} is not {y}"
+                    );
+                }
+                assert_eq!(found, ordered[0], "{form:?}, {shape:?}: the order of the sums");
+                assert_eq!(parallel_product_onto(&residual, a, b, form), ordered[1], "{form:?}, {shape:?}");
+                let mut added = residual.clone();
+                parallel_product_add(&mut added, a, b, form);
+                assert_eq!(added, ordered[1], "{form:?}, {shape:?}");
             }
-            assert_eq!(found, parallel_product(rounded_a, rounded_b, Form::Plain), "{shape:?}: the order of the sums");
-            let onto = parallel_product_onto(&found, a, b, Form::Rounded);
-            assert_eq!(onto, parallel_product_onto(&found, rounded_a, rounded_b, Form::Plain), "{shape:?}");
-            let mut added = found;
-            parallel_product_add(&mut added, a, b, Form::Rounded);
-            assert_eq!(added, onto);
+        }
+    }
+}
+
+/// On one thread, with parts of a copy, and with a scale.
+#[test]
+fn parts_of_packed_operands_are_multiplied() {
+    let [rows, inner, columns] = [45, 500, 70];
+    let operands = Operands::random([rows, inner, columns]);
+    let rounded = operands.rounded();
+    for form in forms() {
+        for ((a, b), (rounded_a, rounded_b)) in operands.views().into_iter().zip(rounded.views()) {
+            let mut packed = Packed::default();
+            packed.pack(form, b);
+            for (inner, columns) in [(0..inner, 0..columns), (64..450, 32..70), (32..500, 64..65), (0..31, 0..32)] {
+                let (a, rounded_a) = (a.part(0..rows, inner.clone()), rounded_a.part(0..rows, inner.clone()));
+                let (b, rounded_b) =
+                    (b.part(inner.clone(), columns.clone()), rounded_b.part(inner.clone(), columns.clone()));
+                let start = normal(rows * columns.len(), 5);
+                for (scale, output) in
+                    [(1.0, Output::Overwrite), (1.0, Output::Add), (0.3, Output::Overwrite), (0.3, Output::Add)]
+                {
+                    let onto = if output == Output::Add { start.clone() } else { vec![0.0; start.len()] };
+                    let product = in_order(form, &vec![0.0; start.len()], rounded_a, rounded_b);
+                    let mut found = [start.clone(), start.clone()];
+                    packed_product(form, &mut found[0], a, packed.part(inner.clone(), columns.clone()), scale, output);
+                    super::product(form, &mut found[1], a, b, scale, output);
+                    for (x, (product, onto)) in found[0].iter().zip(product.iter().zip(&onto)) {
+                        assert!((x - product.mul_add(scale, *onto)).abs() < 1e-4, "{form:?}, {inner:?} x {columns:?}");
+                    }
+                    assert_eq!(found[0], found[1], "{form:?}, {inner:?} x {columns:?}");
+                }
+            }
         }
     }
 }
 
 #[test]
 fn threads_change_no_bit() {
-    for shape in SHAPES {
+    for (shape, form) in SHAPES.into_iter().flat_map(|shape| forms().into_iter().map(move |form| (shape, form))) {
         let operands = Operands::random(shape);
-        let (a, b) = operands.views()[0];
-        let with = |threads| with_threads(threads, || bits(&parallel_product(a, b, Form::Rounded)));
-        let one = with(1);
-        assert!([2, 3, 7].into_iter().all(|threads| with(threads) == one), "{shape:?}");
+        for (a, b) in operands.views() {
+            let with = |threads| with_threads(threads, || bits(&parallel_product(a, b, form)));
+            let one = with(1);
+            assert!([2, 3, 7].into_iter().all(|threads| with(threads) == one), "{form:?}, {shape:?}");
+        }
+    }
+}
+
+/// What is rounded to 0, to infinity and to NaN is so in tiles too.
+#[test]
+fn numbers_out_of_range_are_the_same_in_each_form() {
+    let special = [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e-40, -1e-40, f32::MIN_POSITIVE, 0.0, -0.0, f32::NAN];
+    let shape = [special.len(), 1, special.len()];
+    let operands = Operands::of(shape, special.to_vec(), special.to_vec());
+    for form in forms() {
+        for (a, b) in operands.views() {
+            let rounded = parallel_product(a, b, Form::Rounded);
+            for (x, y) in parallel_product(a, b, form).iter().zip(&rounded) {
+                assert!(x == y || x.is_nan() && y.is_nan(), "{form:?}: {x} is not {y}");
+            }
+        }
     }
 }
 

@@ -1,16 +1,23 @@
 //! What the tiles of a product of all threads read: copies of operands, rounded or not, or left operands as they are.
 
+use std::ops::Range;
+
 use super::View;
+#[cfg(target_arch = "x86_64")]
+use super::amx;
 use super::bf16::{self, pairs};
-use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
+use super::operand::{Left, Operand, Right, TILE_COLUMNS, TILE_INNER, TILE_ROWS, panels_len};
 use super::pack::{pack_left, pack_right};
 use super::pair_products;
-use super::product::{left_operand, packs_left};
+use super::product::{left_operand, packs_left, right_operand};
 use super::tile::{Product, multiply};
 use crate::train::ops::simd::Instructions;
 use crate::train::precision::Precision;
 
-/// How operands are copied, and which instruction adds their products. The last two give the same bits.
+/// Inner indices whose panels stay in the first cache together.
+const INNER: usize = 384;
+
+/// How operands are copied, and which instruction adds their products. Rounded ones and pairs give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
     /// f32, copied only where that is faster.
@@ -19,6 +26,9 @@ pub enum Form {
     Rounded,
     /// Two inner indices of bf16 in the place of one of f32.
     Pairs,
+    /// Pairs in the places of tile registers, with sums of their own order.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
 }
 
 impl Form {
@@ -26,6 +36,8 @@ impl Form {
     pub fn of(precision: Precision) -> Self {
         match precision {
             Precision::F32 => Form::Plain,
+            #[cfg(target_arch = "x86_64")]
+            Precision::Bf16 if Instructions::best().has_tiles() => Form::Amx,
             Precision::Bf16 if pair_products::are_fast() => Form::Pairs,
             Precision::Bf16 => Form::Rounded,
         }
@@ -33,14 +45,47 @@ impl Form {
 
     /// Elements of a copy for so many inner indices.
     pub fn depth(self, inner: usize) -> usize {
-        if self == Form::Pairs { pairs(inner) } else { inner }
+        match self {
+            Form::Plain | Form::Rounded => inner,
+            Form::Pairs => pairs(inner),
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => amx::depth(inner),
+        }
+    }
+
+    /// Rows or columns of a panel.
+    pub fn panel(self, operand: Operand) -> usize {
+        match (self, operand) {
+            (_, Operand::Right) => TILE_COLUMNS,
+            (Form::Plain | Form::Rounded | Form::Pairs, Operand::Left) => TILE_ROWS,
+            #[cfg(target_arch = "x86_64")]
+            (Form::Amx, Operand::Left) => amx::BLOCK,
+        }
+    }
+
+    /// Whether sums are so fast that copies take as long.
+    pub fn copies_all(self) -> bool {
+        match self {
+            Form::Plain | Form::Rounded | Form::Pairs => false,
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => true,
+        }
+    }
+
+    /// The inner indices in blocks, which depend on their number alone.
+    pub fn inner_blocks(self, inner: usize) -> Vec<Range<usize>> {
+        let unit = if self == Form::Plain { 1 } else { TILE_INNER };
+        let units = inner.div_ceil(unit);
+        let blocks = units.div_ceil(INNER / unit).max(1);
+        let start = |block: usize| (units * block / blocks * unit).min(inner);
+        (0..blocks).map(|block| start(block)..start(block + 1)).collect()
     }
 
     /// Elements of the copy of `part` rows of a left operand for a product of so many columns; 0 when it is read where
     /// it lies.
     pub fn left_len(self, view: View<'_>, part: usize, columns: usize, inner: usize) -> usize {
         let copied = self != Form::Plain || packs_left(view, columns);
-        if copied { panels_len(part, TILE_ROWS, self.depth(inner)) } else { 0 }
+        if copied { panels_len(part, self.panel(Operand::Left), self.depth(inner)) } else { 0 }
     }
 
     /// Elements of the copy of so many columns of a right operand.
@@ -59,6 +104,8 @@ impl Form {
             }
             Form::Pairs if view.has_contiguous_rows() => bf16::pair_rows(out, view),
             Form::Pairs => bf16::pair_left_panels(out, view.transposed()),
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => amx::copy_left(out, view),
         }
     }
 
@@ -77,16 +124,21 @@ impl Form {
                 bf16::pair_rows(&mut rows, view.transposed());
                 pack_right(out, View::new(&rows, columns, depth).transposed());
             }
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => amx::copy_right(out, view),
         }
     }
 
     /// The left operand that [`Form::copy_left`] has copied from `view`. Rounded rows that are contiguous stay rows.
     pub fn left<'a>(self, copy: &'a [f32], view: View<'_>) -> Left<'a> {
         let (rows, depth) = (view.rows(), self.depth(view.columns()));
-        if self != Form::Plain && view.has_contiguous_rows() {
-            Left::of(View::new(&copy[..rows * depth], rows, depth))
-        } else {
-            Left::packed(copy, rows, depth)
+        match self {
+            Form::Rounded | Form::Pairs if view.has_contiguous_rows() => {
+                Left::of(View::new(&copy[..rows * depth], rows, depth))
+            }
+            Form::Plain | Form::Rounded | Form::Pairs => Left::packed(copy, rows, depth),
+            #[cfg(target_arch = "x86_64")]
+            Form::Amx => Left::of(View::new(copy, rows, depth)),
         }
     }
 
@@ -100,8 +152,16 @@ impl Form {
         self.left(copy, view)
     }
 
+    /// A right operand, copied into `room` if it must be or that is faster.
+    pub fn right_operand<'a>(self, view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
+        if self == Form::Plain {
+            return right_operand(view, room);
+        }
+        self.right_copy(view, room)
+    }
+
     /// A right operand, copied into `room`.
-    pub fn right_operand<'a>(self, view: View<'_>, room: &'a mut [f32]) -> Right<'a> {
+    pub fn right_copy<'a>(self, view: View<'_>, room: &'a mut [f32]) -> Right<'a> {
         let copy = &mut room[..self.right_len(view.columns(), view.rows())];
         self.copy_right(copy, view);
         self.right(copy, view.columns(), view.rows())
@@ -119,10 +179,11 @@ impl Form {
     pub unsafe fn multiply(self, product: Product<'_>) {
         // SAFETY: the caller's promise.
         unsafe {
-            if self == Form::Pairs {
-                pair_products::multiply(product);
-            } else {
-                multiply(Instructions::best(), product);
+            match self {
+                Form::Plain | Form::Rounded => multiply(Instructions::best(), product),
+                Form::Pairs => pair_products::multiply(product),
+                #[cfg(target_arch = "x86_64")]
+                Form::Amx => amx::multiply(product),
             }
         }
     }

@@ -1,5 +1,8 @@
 //! Matrix products in f32: packed operands, tiles that stay in registers, all threads.
 
+#[cfg(target_arch = "x86_64")]
+#[expect(unsafe_code, reason = "registers that the compiler does not know")]
+mod amx;
 mod bf16;
 #[expect(unsafe_code, reason = "writes a part of a matrix")]
 mod form;
@@ -23,6 +26,7 @@ mod tile;
 mod vector;
 mod view;
 
+pub use form::Form;
 pub use matmul::{matmul, matmul_add, matmul_onto};
 pub use operand::{Right, TILE_COLUMNS};
 pub use pack::{Packed, aligned};

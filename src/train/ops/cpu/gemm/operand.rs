@@ -12,8 +12,18 @@ pub const TILE_ROWS: usize = 12;
 /// Columns of a panel of the right operand: two of the widest vectors.
 pub const TILE_COLUMNS: usize = 32;
 
+/// Inner indices of bf16 are passed by so many or a multiple: whole pairs, and whole tiles where there are such.
+pub const TILE_INNER: usize = 32;
+
 /// Bytes of a cache line, and of the widest vector.
 pub const LINE: usize = 64;
+
+/// The operands of a product.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Operand {
+    Left,
+    Right,
+}
 
 /// A left operand: rows by inner indices.
 #[derive(Clone, Copy)]

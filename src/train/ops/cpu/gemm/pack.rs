@@ -1,7 +1,10 @@
 //! Copies of operands in panels, see [`super::operand`].
 
+use std::ops::Range;
+
 use super::View;
-use super::operand::{LINE, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
+use super::form::Form;
+use super::operand::{LINE, Right, TILE_COLUMNS, TILE_ROWS};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
 use super::vector::{Base, Vector};
@@ -24,27 +27,38 @@ pub fn pack_right(out: &mut [f32], view: View<'_>) {
 }
 
 /// A right operand that is packed once for several products.
-#[derive(Default)]
 pub struct Packed {
+    form: Form,
     panels: Vec<f32>,
     skipped: usize,
     len: usize,
     columns: usize,
-    inner: usize,
+    /// Elements of the copy for the inner indices.
+    depth: usize,
+}
+
+impl Default for Packed {
+    fn default() -> Self {
+        Packed { form: Form::Plain, panels: Vec::new(), skipped: 0, len: 0, columns: 0, depth: 0 }
+    }
 }
 
 impl Packed {
     /// Replaces what it holds.
-    pub fn pack(&mut self, view: View<'_>) {
-        (self.columns, self.inner) = (view.columns(), view.rows());
-        self.len = panels_len(self.columns, TILE_COLUMNS, self.inner);
-        let panels = aligned(&mut self.panels, self.len);
-        pack_right(panels, view);
+    pub fn pack(&mut self, form: Form, view: View<'_>) {
+        (self.form, self.columns, self.depth) = (form, view.columns(), form.depth(view.rows()));
+        self.len = form.right_len(self.columns, view.rows());
+        form.copy_right(aligned(&mut self.panels, self.len), view);
         self.skipped = self.panels.as_ptr().align_offset(LINE);
     }
 
     pub fn operand(&self) -> Right<'_> {
-        Right::packed(&self.panels[self.skipped..][..self.len], self.columns, self.inner)
+        Right::packed(&self.panels[self.skipped..][..self.len], self.columns, self.depth)
+    }
+
+    /// Inner indices `inner` and columns `columns`. Both begin with what the form does not divide.
+    pub fn part(&self, inner: Range<usize>, columns: Range<usize>) -> Right<'_> {
+        self.operand().part(self.form.depth(inner.start)..self.form.depth(inner.end), columns)
     }
 }
 
@@ -118,7 +132,7 @@ fn transpose<const P: usize>(instructions: Instructions, panel: &mut [[f32; P]],
     let call = (panel, rows);
     match instructions.set() {
         #[cfg(target_arch = "x86_64")]
-        Set::Avx512 | Set::Avx512Bf16 => instructions.run(Transpose::<Avx512, P>::of(call)),
+        Set::Avx512 | Set::Avx512Bf16 | Set::Amx => instructions.run(Transpose::<Avx512, P>::of(call)),
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => instructions.run(Transpose::<Avx2, P>::of(call)),
         Set::Base => instructions.run(Transpose::<Base, P>::of(call)),

@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use super::form::Form;
-use super::operand::{Left, TILE_COLUMNS, TILE_ROWS};
-use super::product::{inner_blocks, with_scratch};
+use super::operand::{Left, Operand};
+use super::product::with_scratch;
 use super::target::Source;
 use super::tile::Product;
 use super::{Target, View};
@@ -25,6 +25,10 @@ const PANEL_COST: usize = 8;
 const AT_ONCE: usize = 1 << 19;
 /// Panels of the shared operand that one task packs.
 const PANELS_PER_PACK: usize = 4;
+/// The same where copies take as long as the sums: neighbours in memory that are read in long runs.
+const LONG: usize = 8;
+/// Rows or columns up to which such copies are made for all tasks, whose own parts would be short runs.
+const SHORT: usize = 2048;
 
 /// `a b`, row-major.
 ///
@@ -104,7 +108,7 @@ impl<'a> Split<'a> {
     /// The elements of the output are valid for writes, initialised when the product is added to them,
     /// and used by no one else meanwhile.
     unsafe fn run(&self) {
-        let blocks: Vec<Range<usize>> = inner_blocks(self.a.columns()).collect();
+        let blocks = self.form.inner_blocks(self.a.columns());
         let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
         let both = (self.a.rows() + self.b.columns()) * longest;
         let at_once = AT_ONCE.checked_div(both).unwrap_or(1).max(1);
@@ -125,8 +129,8 @@ impl<'a> Split<'a> {
 
     fn tasks(&self) -> Vec<Range<usize>> {
         let (len, tile) = match self.axis {
-            Axis::Rows => (self.a.rows(), TILE_ROWS),
-            Axis::Columns => (self.b.columns(), TILE_COLUMNS),
+            Axis::Rows => (self.a.rows(), self.form.panel(Operand::Left)),
+            Axis::Columns => (self.b.columns(), self.form.panel(Operand::Right)),
         };
         let (panels, threads) = (len.div_ceil(tile), team::threads());
         let most = match threads {
@@ -142,31 +146,59 @@ impl<'a> Split<'a> {
         starts.map(|first| first * tile..len.min((first + panels_of_next(first)) * tile)).collect()
     }
 
-    /// Elements of the packed shared operand; none when it is read where it lies.
-    fn shared_len(&self, inner: usize) -> usize {
-        match self.axis {
-            Axis::Rows => self.form.right_len(self.b.columns(), inner),
-            Axis::Columns => self.form.left_len(self.a, self.a.rows(), self.b.columns(), inner),
+    /// The operands that are copied for all tasks.
+    fn shared(&self) -> impl Iterator<Item = Operand> {
+        let own = self.own();
+        [Operand::Left, Operand::Right].into_iter().filter(move |operand| Some(*operand) != own)
+    }
+
+    /// The operand that is split, if each task copies its part of it. Short ones are copied for all in longer runs.
+    fn own(&self) -> Option<Operand> {
+        let (operand, lines) = match self.axis {
+            Axis::Rows => (Operand::Left, self.a.rows()),
+            Axis::Columns => (Operand::Right, self.b.columns()),
+        };
+        (!self.form.copies_all() || lines > SHORT).then_some(operand)
+    }
+
+    /// Elements of the copy of an operand, of so many of its rows or columns; none when it is read where it lies.
+    fn copy_len(&self, operand: Operand, lines: usize, inner: usize) -> usize {
+        match operand {
+            Operand::Left => self.form.left_len(self.a, lines, self.b.columns(), inner),
+            Operand::Right => self.form.right_len(lines, inner),
         }
     }
 
-    /// Packs the shared operand, block after block.
-    fn pack_shared(&self, mut shared: &mut [f32], blocks: &[Range<usize>]) {
-        let (len, tile) = match self.axis {
-            Axis::Rows => (self.b.columns(), TILE_COLUMNS),
-            Axis::Columns => (self.a.rows(), TILE_ROWS),
-        };
-        let step = PANELS_PER_PACK * tile;
-        let mut pieces = Vec::new();
-        for block in blocks.iter().filter(|block| self.shared_len(block.len()) > 0) {
-            let (packed, rest) = shared.split_at_mut(self.shared_len(block.len()));
-            shared = rest;
-            let parts = packed.chunks_mut(step * self.form.depth(block.len())).zip((0..len).step_by(step));
-            pieces.extend(parts.map(|(out, first)| (out, first..len.min(first + step), block.clone())));
+    /// Rows of the left operand, columns of the right one.
+    fn lines(&self, operand: Operand) -> usize {
+        match operand {
+            Operand::Left => self.a.rows(),
+            Operand::Right => self.b.columns(),
         }
-        team::each(pieces, |(out, part, block)| match self.axis {
-            Axis::Rows => self.form.copy_right(out, self.b.part(block, part)),
-            Axis::Columns => self.form.copy_left(out, self.a.part(part, block)),
+    }
+
+    /// Elements of the shared copies.
+    fn shared_len(&self, inner: usize) -> usize {
+        self.shared().map(|operand| self.copy_len(operand, self.lines(operand), inner)).sum()
+    }
+
+    /// Copies the shared operands, block after block.
+    fn pack_shared(&self, mut shared: &mut [f32], blocks: &[Range<usize>]) {
+        let mut pieces = Vec::new();
+        for block in blocks {
+            for operand in self.shared() {
+                let lines = self.lines(operand);
+                let (copy, rest) = shared.split_at_mut(self.copy_len(operand, lines, block.len()));
+                shared = rest;
+                let panels = if self.form.copies_all() { LONG } else { PANELS_PER_PACK };
+                let step = panels * self.form.panel(operand);
+                let parts = copy.chunks_mut((step * self.form.depth(block.len())).max(1)).zip((0..lines).step_by(step));
+                pieces.extend(parts.map(|(out, first)| (operand, out, first..lines.min(first + step), block.clone())));
+            }
+        }
+        team::each(pieces, |(operand, out, lines, block)| match operand {
+            Operand::Left => self.form.copy_left(out, self.a.part(lines, block)),
+            Operand::Right => self.form.copy_right(out, self.b.part(block, lines)),
         });
     }
 
@@ -175,33 +207,43 @@ impl<'a> Split<'a> {
     /// # Safety
     /// As for [`Split::run`], for this part.
     unsafe fn task(&self, part: Range<usize>, mut shared: &[f32], blocks: &[Range<usize>], onto: Option<Source>) {
-        let (row, column) = match self.axis {
-            Axis::Rows => (part.start, 0),
-            Axis::Columns => (0, part.start),
+        let (rows, columns) = match self.axis {
+            Axis::Rows => (part, 0..self.b.columns()),
+            Axis::Columns => (0..self.a.rows(), part),
         };
-        let target = self.target.offset(row, column);
+        let target = self.target.offset(rows.start, columns.start);
         let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
-        with_scratch([self.own_len(part.len(), longest), 0], |[room, _]| {
+        let own_len = match self.own() {
+            Some(Operand::Left) => self.copy_len(Operand::Left, rows.len(), longest),
+            Some(Operand::Right) => self.copy_len(Operand::Right, columns.len(), longest),
+            None => 0,
+        };
+        with_scratch([own_len, 0], |[room, _]| {
             for (index, block) in blocks.iter().enumerate() {
-                let (packed, rest) = shared.split_at(self.shared_len(block.len()));
-                shared = rest;
-                let (left, right) = match self.axis {
-                    Axis::Rows => {
-                        let right = self.form.right(packed, self.b.columns(), block.len());
-                        let left = self.a.part(part.clone(), block.clone());
-                        (self.form.left_operand(left, self.b.columns(), room), right)
+                let mut copy = |operand| {
+                    let (copy, rest) = shared.split_at(self.copy_len(operand, self.lines(operand), block.len()));
+                    shared = rest;
+                    copy
+                };
+                let (form, a, b) = (self.form, self.a, self.b);
+                let (left, right) = match self.own() {
+                    Some(Operand::Left) => {
+                        let right = form.right(copy(Operand::Right), b.columns(), block.len());
+                        (form.left_operand(a.part(rows.clone(), block.clone()), b.columns(), room), right)
                     }
-                    Axis::Columns => {
-                        let left = self.a.part(0..self.a.rows(), block.clone());
-                        let left = match packed.is_empty() {
-                            true => Left::of(left),
-                            false => self.form.left(packed, left),
-                        };
-                        (left, self.form.right_operand(self.b.part(block.clone(), part.clone()), room))
+                    Some(Operand::Right) => {
+                        let (copy, left) = (copy(Operand::Left), a.part(rows.clone(), block.clone()));
+                        let left = if copy.is_empty() { Left::of(left) } else { form.left(copy, left) };
+                        (left, form.right_copy(b.part(block.clone(), columns.clone()), room))
+                    }
+                    None => {
+                        let (left, right, depth) = (copy(Operand::Left), copy(Operand::Right), form.depth(block.len()));
+                        let left = form.left(&left[rows.start * depth..], a.part(rows.clone(), block.clone()));
+                        (left, form.right(right, b.columns(), block.len()).part(0..depth, columns.clone()))
                     }
                 };
                 let onto = match index {
-                    0 => onto.map(|onto| onto.offset(row, column)),
+                    0 => onto.map(|onto| onto.offset(rows.start, columns.start)),
                     _ => Some(target.source()),
                 };
                 let product = Product { target, onto, left, right, scale: 1.0 };
@@ -209,13 +251,5 @@ impl<'a> Split<'a> {
                 unsafe { self.form.multiply(product) }
             }
         });
-    }
-
-    /// Elements of a task's own packed operand.
-    fn own_len(&self, part: usize, inner: usize) -> usize {
-        match self.axis {
-            Axis::Rows => self.form.left_len(self.a, part, self.b.columns(), inner),
-            Axis::Columns => self.form.right_len(part, inner),
-        }
     }
 }

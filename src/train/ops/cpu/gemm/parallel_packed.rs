@@ -2,6 +2,7 @@
 
 use std::ops::Range;
 
+use super::form::Form;
 use super::operand::{Right, TILE_COLUMNS, TILE_ROWS};
 use super::product::packed_product_into;
 use super::{Output, Target, View};
@@ -28,7 +29,7 @@ pub fn parallel_packed_product(out: &mut [f32], a: View<'_>, b: Right<'_>, outpu
     let task = |part: Part| unsafe {
         let place = target.offset(part.rows.start, part.columns.start);
         let right = b.part(0..inner, part.columns.clone());
-        packed_product_into(place, a.part(part.rows, 0..inner), right, 1.0, output);
+        packed_product_into(Form::Plain, place, a.part(part.rows, 0..inner), right, 1.0, output);
     };
     let most = team::threads() * TASKS_PER_THREAD;
     let tasks = (inner * columns * rows.max(READ) / TASK).clamp(1, most);
@@ -70,7 +71,7 @@ mod tests {
         for (rows, columns, width) in shapes {
             let (x, weight, start) = (values(rows * width), values(columns * width), values(rows * columns));
             let mut packed = Packed::default();
-            packed.pack(View::new(&weight, columns, width).transposed());
+            packed.pack(Form::Plain, View::new(&weight, columns, width).transposed());
             for output in [Output::Overwrite, Output::Add] {
                 let product = |rows: Range<usize>| {
                     let mut out = start[rows.start * columns..rows.end * columns].to_vec();

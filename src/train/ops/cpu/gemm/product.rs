@@ -3,24 +3,14 @@
 use std::cell::Cell;
 use std::ops::Range;
 
+use super::form::Form;
 use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
 use super::pack::{aligned, pack_left, pack_right};
-use super::tile::{Product, multiply};
+use super::tile::Product;
 use super::{Output, Target, View};
-use crate::train::ops::simd::Instructions;
-
-/// Inner indices whose panels stay in the first cache together.
-const INNER: usize = 384;
 
 /// Elements after which the first cache puts what it reads in the place of what it has.
 const PAGE: usize = 1024;
-
-/// The inner indices in blocks of nearly equal length. They depend on the shape alone, because they
-/// decide in which order an element is summed.
-pub fn inner_blocks(inner: usize) -> impl Iterator<Item = Range<usize>> {
-    let blocks = inner.div_ceil(INNER).max(1);
-    (0..blocks).map(move |block| inner * block / blocks..inner * (block + 1) / blocks)
-}
 
 thread_local! {
     /// Memory for packed operands, which each thread keeps.
@@ -60,7 +50,7 @@ pub fn left_operand<'a>(view: View<'a>, columns: usize, room: &'a mut [f32]) -> 
 
 /// The right operand for tiles, packed into `room` if its rows are not those of the matrix, fill no panel, do not begin
 /// with a cache line, or share one set of the first cache.
-fn right_operand<'a>(view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
+pub fn right_operand<'a>(view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
     let in_place = Right::of(view).filter(|right| right.is_aligned() && !right.step().is_multiple_of(PAGE));
     in_place.unwrap_or_else(|| {
         let room = &mut room[..panels_len(view.columns(), TILE_COLUMNS, view.rows())];
@@ -73,56 +63,45 @@ fn right_operand<'a>(view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn product(out: &mut [f32], a: View<'_>, b: View<'_>, scale: f32, output: Output) {
+pub fn product(form: Form, out: &mut [f32], a: View<'_>, b: View<'_>, scale: f32, output: Output) {
     assert_eq!(out.len(), a.rows() * b.columns(), "the output has one element per row and column");
-    let target = Target::new(out, b.columns());
-    // SAFETY: `out` is borrowed exclusively and has exactly the elements of the product.
-    unsafe { product_into(target, a, b, scale, output) }
-}
-
-/// [`product`] into a part of a matrix that other threads write other parts of.
-///
-/// # Safety
-/// The `a.rows` x `b.columns` elements of `out` are valid for writes, initialised when
-/// [`Output::Add`], and no other thread or reference uses them during the call.
-///
-/// # Panics
-/// When the inner dimensions differ.
-pub unsafe fn product_into(out: Target, a: View<'_>, b: View<'_>, scale: f32, output: Output) {
     assert_eq!(a.columns(), b.rows(), "inner dimensions");
-    let (rows, columns, inner) = (a.rows(), b.columns(), a.columns());
-    let longest = INNER.min(inner);
-    let left_len = if packs_left(a, columns) { panels_len(rows, TILE_ROWS, longest) } else { 0 };
-    with_scratch([left_len, panels_len(columns, TILE_COLUMNS, longest)], |[left_room, right_room]| {
-        for (index, block) in inner_blocks(inner).enumerate() {
+    let out = Target::new(out, b.columns());
+    let blocks = form.inner_blocks(a.columns());
+    let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
+    let lengths = [form.left_len(a, a.rows(), b.columns(), longest), form.right_len(b.columns(), longest)];
+    with_scratch(lengths, |[left_room, right_room]| {
+        for (index, block) in blocks.into_iter().enumerate() {
             let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
-            let left = left_operand(a.part(0..rows, block.clone()), columns, left_room);
-            let right = right_operand(b.part(block, 0..columns), right_room);
-            // SAFETY: the caller's promise; after the first block the output is initialised.
-            unsafe { multiply(Instructions::best(), Product { target: out, onto, left, right, scale }) }
+            let left = form.left_operand(a.part(0..a.rows(), block.clone()), b.columns(), left_room);
+            let right = form.right_operand(b.part(block, 0..b.columns()), right_room);
+            // SAFETY: the output is borrowed exclusively and has exactly the elements of the product.
+            unsafe { form.multiply(Product { target: out, onto, left, right, scale }) }
         }
     });
 }
 
-/// [`product_into`] with a right operand that is there already.
+/// [`product`] with a right operand that is there already in the same form, into a part of a matrix that other threads
+/// write other parts of.
 ///
 /// # Safety
-/// As for [`product_into`].
+/// The `a.rows` x `b.columns` elements of `out` are valid for writes, initialised when [`Output::Add`], and no other
+/// thread or reference uses them during the call.
 ///
 /// # Panics
 /// When the inner dimensions differ.
-pub unsafe fn packed_product_into(out: Target, a: View<'_>, b: Right<'_>, scale: f32, output: Output) {
-    assert_eq!(a.columns(), b.inner(), "inner dimensions");
-    let (rows, columns) = (a.rows(), b.columns());
-    let longest = INNER.min(a.columns());
-    let left_len = if packs_left(a, columns) { panels_len(rows, TILE_ROWS, longest) } else { 0 };
-    with_scratch([left_len, 0], |[room, _]| {
-        for (index, block) in inner_blocks(a.columns()).enumerate() {
+pub unsafe fn packed_product_into(form: Form, out: Target, a: View<'_>, b: Right<'_>, scale: f32, output: Output) {
+    assert_eq!(form.depth(a.columns()), b.inner(), "inner dimensions");
+    let columns = b.columns();
+    let blocks = form.inner_blocks(a.columns());
+    let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
+    with_scratch([form.left_len(a, a.rows(), columns, longest), 0], |[room, _]| {
+        for (index, block) in blocks.into_iter().enumerate() {
             let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
-            let left = left_operand(a.part(0..rows, block.clone()), columns, room);
-            let right = b.part(block, 0..columns);
+            let right = b.part(form.depth(block.start)..form.depth(block.end), 0..columns);
+            let left = form.left_operand(a.part(0..a.rows(), block), columns, room);
             // SAFETY: the caller's promise; after the first block the output is initialised.
-            unsafe { multiply(Instructions::best(), Product { target: out, onto, left, right, scale }) }
+            unsafe { form.multiply(Product { target: out, onto, left, right, scale }) }
         }
     });
 }
@@ -131,9 +110,9 @@ pub unsafe fn packed_product_into(out: Target, a: View<'_>, b: Right<'_>, scale:
 ///
 /// # Panics
 /// When the shapes do not fit.
-pub fn packed_product(out: &mut [f32], a: View<'_>, b: Right<'_>, scale: f32, output: Output) {
+pub fn packed_product(form: Form, out: &mut [f32], a: View<'_>, b: Right<'_>, scale: f32, output: Output) {
     assert_eq!(out.len(), a.rows() * b.columns(), "the output has one element per row and column");
     let target = Target::new(out, b.columns());
     // SAFETY: `out` is borrowed exclusively and has exactly the elements of the product.
-    unsafe { packed_product_into(target, a, b, scale, output) }
+    unsafe { packed_product_into(form, target, a, b, scale, output) }
 }

@@ -26,6 +26,11 @@ impl Target {
         Target { pointer: out.as_mut_ptr(), row_stride }
     }
 
+    /// The element at an address, in rows that are `row_stride` elements apart.
+    pub fn of(pointer: *mut f32, row_stride: usize) -> Self {
+        Target { pointer, row_stride }
+    }
+
     /// The start of the room of a vector that has not been filled yet; rows are `row_stride` elements apart.
     pub fn spare(out: &mut Vec<f32>, row_stride: usize) -> Self {
         Target { pointer: out.spare_capacity_mut().as_mut_ptr().cast(), row_stride }
@@ -68,6 +73,11 @@ impl Source {
     /// The place `row` rows down and `column` columns right.
     pub fn offset(self, row: usize, column: usize) -> Self {
         Source { pointer: self.pointer.wrapping_add(row * self.row_stride + column), ..self }
+    }
+
+    /// Bytes from a row to the next.
+    pub fn row_bytes(self) -> usize {
+        self.row_stride * size_of::<f32>()
     }
 
     /// Address of an element.

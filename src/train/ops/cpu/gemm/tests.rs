@@ -1,3 +1,4 @@
+use super::form::Form;
 use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS};
 use super::pack::{pack, pack_left, pack_right};
 use super::target::Source;
@@ -77,7 +78,7 @@ fn neither_threads_nor_pieces_change_a_bit() {
         let (a, b) = (normal(rows * inner, 1), normal(inner * columns, 2));
         let (a, b) = (View::new(&a, rows, inner), View::new(&b, inner, columns));
         let mut one = vec![0.0; rows * columns];
-        product(&mut one, a, b, 1.0, Output::Overwrite);
+        product(Form::Plain, &mut one, a, b, 1.0, Output::Overwrite);
         for threads in [1, 2, 3, 7] {
             assert_eq!(with_threads(threads, || parallel_product(a, b)), one, "{threads} threads");
         }
@@ -153,16 +154,16 @@ fn parts_of_a_packed_operand_are_those_of_the_matrix() {
     let (a, b) = (normal(rows * inner, 1), normal(columns * inner, 2));
     let (a, b) = (View::new(&a, rows, inner), View::new(&b, columns, inner).transposed());
     let mut packed = Packed::default();
-    packed.pack(View::new(&[1.0; 4], 2, 2));
-    packed.pack(b);
+    packed.pack(Form::Plain, View::new(&[1.0; 4], 2, 2));
+    packed.pack(Form::Plain, b);
     for (first, last) in [(0, 150), (64, 150), (32, 77), (128, 129), (96, 96)] {
         for inner in [0..inner, 3..450, 7..7] {
             let mut found = vec![f32::NAN; rows * (last - first)];
             let mut expected = found.clone();
             let left = a.part(0..rows, inner.clone());
             let right = packed.operand().part(inner.clone(), first..last);
-            packed_product(&mut found, left, right, 2.0, Output::Overwrite);
-            product(&mut expected, left, b.part(inner, first..last), 2.0, Output::Overwrite);
+            packed_product(Form::Plain, &mut found, left, right, 2.0, Output::Overwrite);
+            product(Form::Plain, &mut expected, left, b.part(inner, first..last), 2.0, Output::Overwrite);
             assert_eq!(found, expected);
         }
     }
@@ -172,7 +173,7 @@ fn parts_of_a_packed_operand_are_those_of_the_matrix() {
 #[should_panic(expected = "whole panels before the part")]
 fn a_packed_panel_is_not_divided() {
     let mut packed = Packed::default();
-    packed.pack(View::new(&[1.0; 128], 2, 64));
+    packed.pack(Form::Plain, View::new(&[1.0; 128], 2, 64));
     packed.operand().part(0..2, 16..64);
 }
 
@@ -195,7 +196,7 @@ fn transposed_and_strided_views_read_the_right_elements() {
     let mut out = vec![0.0; 4 * 5];
     // Columns 2..6 of the 6 x 9 matrix, transposed, times the transpose of the 5 x 6 matrix.
     let left = View::strided(&a[2..], 6, 4, 9).transposed();
-    product(&mut out, left, View::new(&b, 5, 6).transposed(), 0.5, Output::Overwrite);
+    product(Form::Plain, &mut out, left, View::new(&b, 5, 6).transposed(), 0.5, Output::Overwrite);
     for (i, j) in (0..4).flat_map(|i| (0..5).map(move |j| (i, j))) {
         let expected: f32 = (0..6).map(|k| a[k * 9 + 2 + i] * b[j * 6 + k]).sum::<f32>() * 0.5;
         assert!((out[i * 5 + j] - expected).abs() < 1e-5);

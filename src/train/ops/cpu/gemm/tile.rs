@@ -33,7 +33,7 @@ pub unsafe fn multiply(instructions: Instructions, product: Product<'_>) {
     assert_eq!(product.left.inner(), product.right.inner(), "inner indices");
     match instructions.set() {
         #[cfg(target_arch = "x86_64")]
-        Set::Avx512 | Set::Avx512Bf16 => instructions.run(Tiles::<Avx512>::of(product)),
+        Set::Avx512 | Set::Avx512Bf16 | Set::Amx => instructions.run(Tiles::<Avx512>::of(product)),
         #[cfg(target_arch = "x86_64")]
         Set::Avx2 => instructions.run(Tiles::<Avx2>::of(product)),
         Set::Base => instructions.run(Tiles::<Base>::of(product)),

@@ -1,0 +1,385 @@
+//! Products of operands rounded to bf16, in the tile registers of AMX.
+//!
+//! One instruction adds 32 inner indices to 16 x 16 sums: products of the even ones and those of the odd ones are two
+//! chains of fused multiply-adds from 0 on, in order, whose sum is added to what is there (Intel's Software Developer's
+//! Manual, TDPBF16PS). Sums that are not scaled begin with what the product is added to. Numbers below 2^-126 are taken
+//! and given as 0.
+
+use std::arch::asm;
+use std::arch::x86_64::*;
+use std::mem::MaybeUninit;
+
+use super::operand::{TILE_COLUMNS, TILE_INNER};
+use super::target::Source;
+use super::tile::Product;
+use super::{Target, View};
+use crate::train::ops::simd::{Instructions, Kernel, prefetch};
+
+/// Rows of a tile register, and elements of 4 bytes in each of them.
+const SIDE: usize = 16;
+/// Rows and columns that four registers of sums cover. Two others hold rows, the last two columns.
+pub const BLOCK: usize = 2 * SIDE;
+
+/// Pairs that hold so many inner indices, in whole tiles; the last ones are filled up with 0.
+pub fn depth(inner: usize) -> usize {
+    inner.div_ceil(TILE_INNER) * SIDE
+}
+
+/// Copies the rows of a left operand as rows of pairs. `out` has room for whole blocks of rows.
+pub fn copy_left(out: &mut [f32], view: View<'_>) {
+    let depth = depth(view.columns());
+    assert_eq!(out.len(), view.rows().next_multiple_of(BLOCK) * depth, "whole blocks of rows");
+    Instructions::best().run_with_pairs(Copy { out, lines: view, by_line: true, depth });
+}
+
+/// Copies the columns of a right operand as panels, whose rows are pairs.
+pub fn copy_right(out: &mut [f32], view: View<'_>) {
+    let depth = depth(view.rows());
+    assert_eq!(out.len(), view.columns().next_multiple_of(TILE_COLUMNS) * depth, "complete panels");
+    Instructions::best().run_with_pairs(Copy { out, lines: view.transposed(), by_line: false, depth });
+}
+
+/// Rows of the left operand or columns of the right one are lines here.
+struct Copy<'a> {
+    out: &'a mut [f32],
+    /// Lines by inner indices.
+    lines: View<'a>,
+    /// Whether the pairs of a line stay neighbours; otherwise those of the same inner indices become neighbours.
+    by_line: bool,
+    depth: usize,
+}
+
+impl Kernel for Copy<'_> {
+    type Output = ();
+
+    /// A tile at a time, along what is contiguous.
+    #[inline(always)]
+    fn run(self) {
+        let (lines, tiles) = (self.lines.rows().next_multiple_of(BLOCK), self.depth / SIDE);
+        let contiguous = self.lines.has_contiguous_rows();
+        let (outer, inner) = if contiguous { (lines / SIDE, tiles) } else { (tiles, lines / SIDE) };
+        let out = self.out.as_mut_ptr();
+        for outer in 0..outer {
+            for inner in 0..inner {
+                let (line, tile) = if contiguous { (outer, inner) } else { (inner, outer) };
+                let (line, inner) = (line * SIDE, tile * TILE_INNER);
+                let part = self.lines.part(
+                    line.min(self.lines.rows())..(line + SIDE).min(self.lines.rows()),
+                    inner..(inner + TILE_INNER).min(self.lines.columns()),
+                );
+                let (place, step) = match self.by_line {
+                    true => (line * self.depth + tile * SIDE * SIDE, SIDE),
+                    false => (
+                        line / TILE_COLUMNS * TILE_COLUMNS * self.depth
+                            + tile * SIDE * TILE_COLUMNS
+                            + line % TILE_COLUMNS,
+                        TILE_COLUMNS,
+                    ),
+                };
+                // SAFETY: this is compiled for AVX512-BF16; the room of `out`, which the callers have compared, is
+                // `lines` by `depth`, and the tile lies in it.
+                unsafe {
+                    let rows = if contiguous { pairs_of_rows(part) } else { pairs_of_columns(part) };
+                    let rows = if contiguous == self.by_line { rows } else { transposed(rows) };
+                    for (row, pairs) in rows.into_iter().enumerate() {
+                        _mm512_storeu_si512(out.add(place + row * step).cast(), pairs);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The first `len` lanes.
+#[inline(always)]
+fn lanes(len: usize) -> __mmask16 {
+    ((1u32 << len.min(SIDE)) - 1) as __mmask16
+}
+
+/// Up to 16 rows of up to 32 contiguous elements; a register for each row.
+///
+/// # Safety
+/// This is compiled for AVX512-BF16.
+#[inline(always)]
+unsafe fn pairs_of_rows(part: View<'_>) -> [__m512i; SIDE] {
+    let (from, step) = (part.data().as_ptr(), part.strides().0);
+    let (low, high) = (lanes(part.columns()), lanes(part.columns().saturating_sub(SIDE)));
+    // SAFETY: the caller's promise; lanes that are no elements of the part are not read.
+    std::array::from_fn(|row| unsafe {
+        if row >= part.rows() {
+            return _mm512_setzero_si512();
+        }
+        let from = from.wrapping_add(row * step);
+        prefetch(from.wrapping_add(SIDE * step), TILE_INNER);
+        let low = _mm512_maskz_loadu_ps(low, from);
+        let high = _mm512_maskz_loadu_ps(high, from.wrapping_add(SIDE));
+        std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(high, low))
+    })
+}
+
+/// Up to 32 columns of up to 16 contiguous elements; a register for each two columns.
+///
+/// # Safety
+/// This is compiled for AVX512-BF16.
+#[inline(always)]
+unsafe fn pairs_of_columns(part: View<'_>) -> [__m512i; SIDE] {
+    let (from, step) = (part.data().as_ptr(), part.strides().1);
+    // SAFETY: the caller's promise; lanes that are no elements of the part are not read.
+    unsafe {
+        // Words 0 to 15 are even columns, 16 to 31 odd ones.
+        let places: [u16; TILE_INNER] = std::array::from_fn(|place| (place / 2 + place % 2 * SIDE) as u16);
+        let places = _mm512_loadu_si512(places.as_ptr().cast());
+        std::array::from_fn(|pair| {
+            let column = |column: usize| {
+                let there = if column < part.columns() { lanes(part.rows()) } else { 0 };
+                prefetch(from.wrapping_add((column + TILE_INNER) * step), SIDE);
+                _mm512_maskz_loadu_ps(there, from.wrapping_add(column * step))
+            };
+            let both = _mm512_cvtne2ps_pbh(column(2 * pair + 1), column(2 * pair));
+            _mm512_permutexvar_epi16(places, std::mem::transmute::<__m512bh, __m512i>(both))
+        })
+    }
+}
+
+/// Rows and columns exchanged.
+///
+/// # Safety
+/// This is compiled for AVX-512.
+#[inline(always)]
+unsafe fn transposed(rows: [__m512i; SIDE]) -> [__m512i; SIDE] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        // Within each 128 bits, by elements of 4 bytes, then of 8.
+        let mut quads = rows;
+        for four in 0..4 {
+            let [a, b, c, d] = std::array::from_fn(|row| rows[4 * four + row]);
+            let (ab, cd) = (_mm512_unpacklo_epi32(a, b), _mm512_unpacklo_epi32(c, d));
+            quads[4 * four] = _mm512_unpacklo_epi64(ab, cd);
+            quads[4 * four + 1] = _mm512_unpackhi_epi64(ab, cd);
+            let (ab, cd) = (_mm512_unpackhi_epi32(a, b), _mm512_unpackhi_epi32(c, d));
+            quads[4 * four + 2] = _mm512_unpacklo_epi64(ab, cd);
+            quads[4 * four + 3] = _mm512_unpackhi_epi64(ab, cd);
+        }
+        // The quarters of register `4 i + j` are elements `4 i` to `4 i + 3` of columns j, j + 4, j + 8 and j + 12.
+        let mut out = quads;
+        for column in 0..4 {
+            let [a, b, c, d] = std::array::from_fn(|four| quads[4 * four + column]);
+            let (low, high) = (_mm512_shuffle_i32x4::<0x88>(a, b), _mm512_shuffle_i32x4::<0xDD>(a, b));
+            let (low_cd, high_cd) = (_mm512_shuffle_i32x4::<0x88>(c, d), _mm512_shuffle_i32x4::<0xDD>(c, d));
+            out[column] = _mm512_shuffle_i32x4::<0x88>(low, low_cd);
+            out[column + 8] = _mm512_shuffle_i32x4::<0xDD>(low, low_cd);
+            out[column + 4] = _mm512_shuffle_i32x4::<0x88>(high, high_cd);
+            out[column + 12] = _mm512_shuffle_i32x4::<0xDD>(high, high_cd);
+        }
+        out
+    }
+}
+
+/// Computes a product of copies that this module has made.
+///
+/// # Panics
+/// When the operands have different numbers of pairs.
+///
+/// # Safety
+/// As for [`super::tile::multiply`], and the process may use AMX.
+pub unsafe fn multiply(product: Product<'_>) {
+    assert_eq!(product.left.inner(), product.right.inner(), "pairs");
+    Instructions::best().run(Multiply(product));
+}
+
+/// Its value is made only by [`multiply`].
+struct Multiply<'a>(Product<'a>);
+
+impl Kernel for Multiply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run(self) {
+        let Product { target, onto, left, right, scale } = self.0;
+        // SAFETY: the promise to `multiply`; a block that is scaled or not whole lies in the room beside the output.
+        unsafe {
+            configure();
+            for row in (0..left.rows()).step_by(BLOCK) {
+                for column in (0..right.columns()).step_by(BLOCK) {
+                    let operands =
+                        Operands { left: left.at(row).0, right: right.at(column), tiles: left.inner() / SIDE };
+                    for i in 0..BLOCK {
+                        prefetch(target.at(row + i, column + BLOCK), BLOCK);
+                    }
+                    let (height, width) = ((left.rows() - row).min(BLOCK), (right.columns() - column).min(BLOCK));
+                    let (target, onto) = (target.offset(row, column), onto.map(|onto| onto.offset(row, column)));
+                    let whole = height == BLOCK && width == BLOCK;
+                    match (scale == 1.0, onto) {
+                        (true, onto) if whole => operands.add(onto, target),
+                        (true, Some(onto)) => {
+                            let mut room = Room::zeros();
+                            for (i, sums) in room.0[..height].iter_mut().enumerate() {
+                                std::ptr::copy_nonoverlapping(onto.at(i, 0), sums.as_mut_ptr(), width);
+                            }
+                            let place = room.place();
+                            operands.add(Some(place.source()), place);
+                            room.write(target, height, width, |_, _, sum| sum);
+                        }
+                        (true, None) => operands.sums().write(target, height, width, |_, _, sum| sum),
+                        (false, None) => operands.sums().write(target, height, width, |_, _, sum| sum * scale),
+                        (false, Some(onto)) => {
+                            operands
+                                .sums()
+                                .write(target, height, width, |i, j, sum| sum.mul_add(scale, *onto.at(i, j)));
+                        }
+                    }
+                }
+            }
+            asm!("tilerelease", out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _, out("tmm5") _,
+            out("tmm6") _, out("tmm7") _, options(nostack, nomem, preserves_flags));
+        }
+    }
+}
+
+/// The sums of a block.
+#[repr(align(64))]
+struct Room([[f32; BLOCK]; BLOCK]);
+
+impl Room {
+    fn zeros() -> Self {
+        Room([[0.0; BLOCK]; BLOCK])
+    }
+
+    fn place(&mut self) -> Target {
+        Target::new(self.0.as_flattened_mut(), BLOCK)
+    }
+
+    /// Writes `value(row, column, sum)` for each sum of the output.
+    ///
+    /// # Safety
+    /// `height` rows of `width` elements of `target` are valid for writes; this is compiled for AVX-512.
+    #[inline(always)]
+    unsafe fn write(&self, target: Target, height: usize, width: usize, value: impl Fn(usize, usize, f32) -> f32) {
+        for (i, sums) in self.0[..height].iter().enumerate() {
+            let to = target.at(i, 0);
+            // SAFETY: the caller's promise.
+            unsafe {
+                if width == BLOCK {
+                    let values: [f32; BLOCK] = std::array::from_fn(|j| value(i, j, sums[j]));
+                    to.cast::<[f32; BLOCK]>().write_unaligned(values);
+                } else {
+                    for (j, sum) in sums[..width].iter().enumerate() {
+                        to.add(j).write(value(i, j, *sum));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Makes all registers 16 rows of 64 bytes.
+///
+/// # Safety
+/// The process may use AMX.
+unsafe fn configure() {
+    /// Palette 1: from byte 16 on the bytes of a row of each register, from byte 48 on its rows.
+    const CONFIGURATION: [u8; 64] = {
+        let mut bytes = [0; 64];
+        bytes[0] = 1;
+        let mut register = 0;
+        while register < 8 {
+            bytes[16 + 2 * register] = 64;
+            bytes[48 + register] = SIDE as u8;
+            register += 1;
+        }
+        bytes
+    };
+    // SAFETY: the caller's promise.
+    unsafe {
+        asm!("ldtilecfg [{}]", in(reg) &CONFIGURATION, out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
+            out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _, options(nostack, readonly, preserves_flags));
+    }
+}
+
+/// The copies that the sums of a block are made of.
+struct Operands {
+    left: *const f32,
+    right: *const f32,
+    tiles: usize,
+}
+
+impl Operands {
+    /// The sums of products alone.
+    ///
+    /// # Safety
+    /// As for [`Operands::add`].
+    #[inline(always)]
+    unsafe fn sums(&self) -> Room {
+        let mut room = MaybeUninit::<Room>::uninit();
+        // SAFETY: the caller's promise; all of the room is written.
+        unsafe {
+            self.add(None, Target::of(room.as_mut_ptr().cast(), BLOCK));
+            room.assume_init()
+        }
+    }
+
+    /// Writes the sums of what is there `from`, nothing if there is none, and of the products.
+    ///
+    /// # Safety
+    /// Registers are configured; 32 rows of 32 elements of `from` are valid for reads, those of `to` for writes, and the
+    /// operands have 32 rows and columns.
+    #[inline(always)]
+    unsafe fn add(&self, from: Option<Source>, to: Target) {
+        let (from, from_bytes) = from.map_or((std::ptr::null(), 0), |from| (from.at(0, 0), from.row_bytes()));
+        let (to, to_bytes) = (to.at(0, 0), to.source().row_bytes());
+        // SAFETY: the caller's promise.
+        unsafe {
+            asm!(
+                "test {from}, {from}",
+                "jz 2f",
+                "tileloadd tmm0, [{from} + {from_bytes}]",
+                "tileloadd tmm1, [{from} + {from_bytes} + 64]",
+                "tileloadd tmm2, [{from_low} + {from_bytes}]",
+                "tileloadd tmm3, [{from_low} + {from_bytes} + 64]",
+                "jmp 3f",
+                "2:",
+                "tilezero tmm0",
+                "tilezero tmm1",
+                "tilezero tmm2",
+                "tilezero tmm3",
+                "3:",
+                "test {tiles}, {tiles}",
+                "jz 5f",
+                "4:",
+                "tileloadd tmm4, [{left} + {left_bytes}]",
+                "tileloadd tmm6, [{right} + {right_bytes}]",
+                "tdpbf16ps tmm0, tmm4, tmm6",
+                "tileloadd tmm7, [{right} + {right_bytes} + 64]",
+                "tdpbf16ps tmm1, tmm4, tmm7",
+                "tileloadd tmm5, [{left_low} + {left_bytes}]",
+                "tdpbf16ps tmm2, tmm5, tmm6",
+                "tdpbf16ps tmm3, tmm5, tmm7",
+                "add {left}, 1024",
+                "add {left_low}, 1024",
+                "add {right}, 2048",
+                "dec {tiles}",
+                "jnz 4b",
+                "5:",
+                "tilestored [{to} + {to_bytes}], tmm0",
+                "tilestored [{to} + {to_bytes} + 64], tmm1",
+                "tilestored [{to_low} + {to_bytes}], tmm2",
+                "tilestored [{to_low} + {to_bytes} + 64], tmm3",
+                from = in(reg) from,
+                from_low = in(reg) from.wrapping_byte_add(SIDE * from_bytes),
+                from_bytes = in(reg) from_bytes,
+                to = in(reg) to,
+                to_low = in(reg) to.wrapping_byte_add(SIDE * to_bytes),
+                to_bytes = in(reg) to_bytes,
+                left = inout(reg) self.left => _,
+                left_low = inout(reg) self.left.wrapping_byte_add(self.tiles * 1024) => _,
+                left_bytes = in(reg) 64usize,
+                right = inout(reg) self.right => _,
+                right_bytes = in(reg) TILE_COLUMNS * size_of::<f32>(),
+                tiles = inout(reg) self.tiles => _,
+                out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _, out("tmm4") _, out("tmm5") _,
+                out("tmm6") _, out("tmm7") _,
+                options(nostack),
+            );
+        }
+    }
+}
