@@ -203,8 +203,15 @@ impl Kernel for Multiply<'_> {
                 for column in (0..right.columns()).step_by(BLOCK) {
                     let operands =
                         Operands { left: left.at(row).0, right: right.at(column), tiles: left.inner() / SIDE };
+                    let (next_row, next_column) = match column + BLOCK < right.columns() {
+                        true => (row, column + BLOCK),
+                        false => (row + BLOCK, 0),
+                    };
                     for i in 0..BLOCK {
-                        prefetch(target.at(row + i, column + BLOCK), BLOCK);
+                        prefetch(target.at(next_row + i, next_column), BLOCK);
+                        if let Some(onto) = onto {
+                            prefetch(onto.at(next_row + i, next_column), BLOCK);
+                        }
                     }
                     let (height, width) = ((left.rows() - row).min(BLOCK), (right.columns() - column).min(BLOCK));
                     let (target, onto) = (target.offset(row, column), onto.map(|onto| onto.offset(row, column)));
