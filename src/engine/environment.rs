@@ -43,6 +43,9 @@ fn cpu_features() -> Vec<&'static str> {
         ("avx2", std::arch::is_x86_feature_detected!("avx2")),
         ("fma", std::arch::is_x86_feature_detected!("fma")),
         ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
+        ("avx512bf16", std::arch::is_x86_feature_detected!("avx512bf16")),
+        #[cfg(feature = "train")]
+        ("amx", crate::train::device::has_tiles()),
     ];
     all.into_iter().filter(|(_, found)| *found).map(|(name, _)| name).collect()
 }

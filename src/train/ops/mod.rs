@@ -4,7 +4,7 @@
 mod activation;
 mod adamw;
 #[cfg(target_arch = "x86_64")]
-#[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "a system call"))]
+#[expect(unsafe_code, reason = "asks the processor and the system")]
 mod amx;
 mod attention_context;
 #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "other backends only generate with these"))]

@@ -40,13 +40,23 @@ pub enum Set {
     Base,
 }
 
+impl Set {
+    /// Whether the system lets this process use the registers.
+    fn is_granted(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self != Set::Amx || super::amx::is_granted();
+        #[cfg(not(target_arch = "x86_64"))]
+        true
+    }
+}
+
 impl Instructions {
-    /// Those that the user asks for by [`isa::VARIABLE`], else the best ones. A wrong name counts as none here:
-    /// opening the device refuses it.
+    /// Those that the user asks for by [`isa::VARIABLE`], else the best ones. A wrong name counts as none here: opening
+    /// the device refuses it. So do registers that the system refuses.
     pub fn best() -> Self {
         static BEST: OnceLock<Instructions> = OnceLock::new();
         *BEST.get_or_init(|| match isa::requested() {
-            Ok(Some(set)) => Instructions(set),
+            Ok(Some(set)) if set.is_granted() => Instructions(set),
             _ => Instructions(detected().next().unwrap_or(Set::Base)),
         })
     }

@@ -29,8 +29,8 @@ fn digest(model: &ModelConfig, settings: OptimizerConfig, precision: Precision) 
     hasher.finalize().to_hex()[..16].to_owned()
 }
 
-/// The same on x86-64 and aarch64, but for the sums of tile registers. A change of the order of sums, of a formula or of the initial weights changes them.
-/// On purpose? Then put the new ones here.
+/// The same on x86-64 and aarch64, but for the sums of tile registers. A change of the order of sums, of a formula or of
+/// the initial weights changes them. On purpose? Then put the new ones here.
 #[test]
 fn every_processor_trains_to_these_bits() {
     let (gated, ungated) = (wide(Ffn::SwiGlu { hidden: 389 }), wide(Ffn::Gelu { hidden: 77 }));
@@ -46,6 +46,9 @@ fn every_processor_trains_to_these_bits() {
 #[test]
 fn every_set_of_instructions_trains_to_these_bits() {
     isa::lower().into_iter().for_each(|set| train_in_a_child(isa::VARIABLE, set));
+    if Instructions::best().has_tiles() {
+        train_in_a_child(isa::VARIABLE, "amx");
+    }
 }
 
 /// The team of a process has one size; micro-batches are computed on a thread that a team of the test's own does not have.

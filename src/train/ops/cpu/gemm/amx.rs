@@ -178,12 +178,13 @@ unsafe fn transposed(rows: [__m512i; SIDE]) -> [__m512i; SIDE] {
 /// Computes a product of copies that this module has made.
 ///
 /// # Panics
-/// When the operands have different numbers of pairs.
+/// When the operands have different numbers of pairs, or where there are no tile registers.
 ///
 /// # Safety
-/// As for [`super::tile::multiply`], and the process may use AMX.
+/// As for [`super::tile::multiply`]; the operands are copies that this module has made.
 pub unsafe fn multiply(product: Product<'_>) {
     assert_eq!(product.left.inner(), product.right.inner(), "pairs");
+    assert!(Instructions::best().has_tiles(), "products in tile registers");
     Instructions::best().run(Multiply(product));
 }
 
@@ -196,6 +197,7 @@ impl Kernel for Multiply<'_> {
     #[inline(always)]
     fn run(self) {
         let Product { target, onto, left, right, scale } = self.0;
+        let other = onto.filter(|onto| !std::ptr::eq(onto.at(0, 0), target.at(0, 0)));
         // SAFETY: the promise to `multiply`; a block that is scaled or not whole lies in the room beside the output.
         unsafe {
             configure();
@@ -207,10 +209,12 @@ impl Kernel for Multiply<'_> {
                         true => (row, column + BLOCK),
                         false => (row + BLOCK, 0),
                     };
-                    for i in 0..BLOCK {
+                    // What lies below is another task's.
+                    let ahead = if next_row < left.rows() { BLOCK } else { 0 };
+                    for i in 0..ahead {
                         prefetch(target.at(next_row + i, next_column), BLOCK);
-                        if let Some(onto) = onto {
-                            prefetch(onto.at(next_row + i, next_column), BLOCK);
+                        if let Some(other) = other {
+                            prefetch(other.at(next_row + i, next_column), BLOCK);
                         }
                     }
                     let (height, width) = ((left.rows() - row).min(BLOCK), (right.columns() - column).min(BLOCK));

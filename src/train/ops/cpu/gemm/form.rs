@@ -1,4 +1,4 @@
-//! What the tiles of a product of all threads read: copies of operands, rounded or not, or left operands as they are.
+//! What the tiles of a product read: copies of operands, rounded or not, or left operands as they are.
 
 use std::ops::Range;
 
@@ -63,8 +63,8 @@ impl Form {
         }
     }
 
-    /// Whether sums are so fast that copies take as long.
-    pub fn copies_all(self) -> bool {
+    /// Whether sums are so fast that copies take as long, and both are better made for all tasks.
+    pub fn shares_copies(self) -> bool {
         match self {
             Form::Plain | Form::Rounded | Form::Pairs => false,
             #[cfg(target_arch = "x86_64")]
@@ -73,12 +73,12 @@ impl Form {
     }
 
     /// The inner indices in blocks, which depend on their number alone.
-    pub fn inner_blocks(self, inner: usize) -> Vec<Range<usize>> {
+    pub fn inner_blocks(self, inner: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
         let unit = if self == Form::Plain { 1 } else { TILE_INNER };
         let units = inner.div_ceil(unit);
         let blocks = units.div_ceil(INNER / unit).max(1);
-        let start = |block: usize| (units * block / blocks * unit).min(inner);
-        (0..blocks).map(|block| start(block)..start(block + 1)).collect()
+        let start = move |block: usize| (units * block / blocks * unit).min(inner);
+        (0..blocks).map(move |block| start(block)..start(block + 1))
     }
 
     /// Elements of the copy of `part` rows of a left operand for a product of so many columns; 0 when it is read where
@@ -138,6 +138,7 @@ impl Form {
             }
             Form::Plain | Form::Rounded | Form::Pairs => Left::packed(copy, rows, depth),
             #[cfg(target_arch = "x86_64")]
+            // Tiles of 16 rows, one after the other: only where such a group of rows begins is a place in it.
             Form::Amx => Left::of(View::new(copy, rows, depth)),
         }
     }

@@ -1,6 +1,6 @@
 //! Operands as a tile reads them: packed into panels, or where they lie.
 //!
-//! A panel holds [`TILE_ROWS`] rows of the left operand or [`TILE_COLUMNS`] columns of the right one, all
+//! Those of tile registers are described in `amx.rs`. Else a panel holds [`TILE_ROWS`] rows of the left operand or [`TILE_COLUMNS`] columns of the right one, all
 //! of one inner index side by side. What a panel lacks at the edge of the matrix is zero.
 
 use std::ops::Range;

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::View;
 use super::form::Form;
-use super::operand::{LINE, Right, TILE_COLUMNS, TILE_ROWS};
+use super::operand::{LINE, Right, TILE_COLUMNS, TILE_INNER, TILE_ROWS};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
 use super::vector::{Base, Vector};
@@ -56,8 +56,14 @@ impl Packed {
         Right::packed(&self.panels[self.skipped..][..self.len], self.columns, self.depth)
     }
 
-    /// Inner indices `inner` and columns `columns`. Both begin with what the form does not divide.
+    /// Inner indices `inner` and columns `columns`, which begin with a panel. Of bf16, inner indices begin with a tile; if
+    /// they end within one, the rest of it is there too.
+    ///
+    /// # Panics
+    /// When the operand has not that many, or a panel or a tile would be divided at its beginning.
     pub fn part(&self, inner: Range<usize>, columns: Range<usize>) -> Right<'_> {
+        let whole = self.form == Form::Plain || inner.start.is_multiple_of(TILE_INNER);
+        assert!(whole, "whole tiles before the part");
         self.operand().part(self.form.depth(inner.start)..self.form.depth(inner.end), columns)
     }
 }

@@ -1,6 +1,7 @@
 //! Products on all threads.
 //!
-//! One operand is packed for all, pieces of the other, longer one are tasks. How many tasks there are
+//! One operand is packed for all, pieces of the other, longer one are tasks; where copies take as long as the sums, both
+//! are packed for all. How many tasks there are
 //! changes no bit: an element is summed in the same order whatever piece it falls into.
 
 use std::ops::Range;
@@ -108,7 +109,7 @@ impl<'a> Split<'a> {
     /// The elements of the output are valid for writes, initialised when the product is added to them,
     /// and used by no one else meanwhile.
     unsafe fn run(&self) {
-        let blocks = self.form.inner_blocks(self.a.columns());
+        let blocks: Vec<Range<usize>> = self.form.inner_blocks(self.a.columns()).collect();
         let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
         let both = (self.a.rows() + self.b.columns()) * longest;
         let at_once = AT_ONCE.checked_div(both).unwrap_or(1).max(1);
@@ -158,7 +159,7 @@ impl<'a> Split<'a> {
             Axis::Rows => (Operand::Left, self.a.rows()),
             Axis::Columns => (Operand::Right, self.b.columns()),
         };
-        (!self.form.copies_all() || lines > SHORT).then_some(operand)
+        (!self.form.shares_copies() || lines > SHORT).then_some(operand)
     }
 
     /// Elements of the copy of an operand, of so many of its rows or columns; none when it is read where it lies.
@@ -190,7 +191,7 @@ impl<'a> Split<'a> {
                 let lines = self.lines(operand);
                 let (copy, rest) = shared.split_at_mut(self.copy_len(operand, lines, block.len()));
                 shared = rest;
-                let panels = if self.form.copies_all() { LONG } else { PANELS_PER_PACK };
+                let panels = if self.form.shares_copies() { LONG } else { PANELS_PER_PACK };
                 let step = panels * self.form.panel(operand);
                 let parts = copy.chunks_mut((step * self.form.depth(block.len())).max(1)).zip((0..lines).step_by(step));
                 pieces.extend(parts.map(|(out, first)| (operand, out, first..lines.min(first + step), block.clone())));

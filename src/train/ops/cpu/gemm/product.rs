@@ -1,7 +1,6 @@
 //! Products on the calling thread.
 
 use std::cell::Cell;
-use std::ops::Range;
 
 use super::form::Form;
 use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
@@ -68,10 +67,10 @@ pub fn product(form: Form, out: &mut [f32], a: View<'_>, b: View<'_>, scale: f32
     assert_eq!(a.columns(), b.rows(), "inner dimensions");
     let out = Target::new(out, b.columns());
     let blocks = form.inner_blocks(a.columns());
-    let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
+    let longest = blocks.clone().map(|block| block.len()).max().unwrap_or(0);
     let lengths = [form.left_len(a, a.rows(), b.columns(), longest), form.right_len(b.columns(), longest)];
     with_scratch(lengths, |[left_room, right_room]| {
-        for (index, block) in blocks.into_iter().enumerate() {
+        for (index, block) in blocks.enumerate() {
             let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
             let left = form.left_operand(a.part(0..a.rows(), block.clone()), b.columns(), left_room);
             let right = form.right_operand(b.part(block, 0..b.columns()), right_room);
@@ -94,9 +93,9 @@ pub unsafe fn packed_product_into(form: Form, out: Target, a: View<'_>, b: Right
     assert_eq!(form.depth(a.columns()), b.inner(), "inner dimensions");
     let columns = b.columns();
     let blocks = form.inner_blocks(a.columns());
-    let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
+    let longest = blocks.clone().map(|block| block.len()).max().unwrap_or(0);
     with_scratch([form.left_len(a, a.rows(), columns, longest), 0], |[room, _]| {
-        for (index, block) in blocks.into_iter().enumerate() {
+        for (index, block) in blocks.enumerate() {
             let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
             let right = b.part(form.depth(block.start)..form.depth(block.end), 0..columns);
             let left = form.left_operand(a.part(0..a.rows(), block), columns, room);

@@ -27,6 +27,7 @@ impl Target {
     }
 
     /// The element at an address, in rows that are `row_stride` elements apart.
+    #[cfg(target_arch = "x86_64")]
     pub fn of(pointer: *mut f32, row_stride: usize) -> Self {
         Target { pointer, row_stride }
     }
@@ -76,6 +77,7 @@ impl Source {
     }
 
     /// Bytes from a row to the next.
+    #[cfg(target_arch = "x86_64")]
     pub fn row_bytes(self) -> usize {
         self.row_stride * size_of::<f32>()
     }
