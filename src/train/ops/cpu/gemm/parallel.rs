@@ -1,8 +1,8 @@
 //! Products on all threads.
 //!
 //! One operand is packed for all, pieces of the other, longer one are tasks; where copies take as long as the sums, both
-//! are packed for all. How many tasks there are
-//! changes no bit: an element is summed in the same order whatever piece it falls into.
+//! are packed for all. How many tasks there are changes no bit: an element is summed in the same order whatever piece
+//! it falls into.
 
 use std::ops::Range;
 
@@ -82,27 +82,21 @@ enum Start<'a> {
     From(&'a [f32]),
 }
 
-/// The dimension of the output that is split into tasks.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Axis {
-    Rows,
-    Columns,
-}
-
 struct Split<'a> {
     target: Target,
     a: View<'a>,
     b: View<'a>,
     start: Start<'a>,
     form: Form,
-    axis: Axis,
+    /// The longer operand, whose rows or columns are split into tasks.
+    split: Operand,
 }
 
 impl<'a> Split<'a> {
     fn new(target: Target, a: View<'a>, b: View<'a>, start: Start<'a>, form: Form) -> Self {
         assert_eq!(a.columns(), b.rows(), "inner dimensions");
-        let axis = if a.rows() < b.columns() { Axis::Columns } else { Axis::Rows };
-        Split { target, a, b, start, form, axis }
+        let split = if a.rows() < b.columns() { Operand::Right } else { Operand::Left };
+        Split { target, a, b, start, form, split }
     }
 
     /// # Safety
@@ -129,10 +123,7 @@ impl<'a> Split<'a> {
     }
 
     fn tasks(&self) -> Vec<Range<usize>> {
-        let (len, tile) = match self.axis {
-            Axis::Rows => (self.a.rows(), self.form.panel(Operand::Left)),
-            Axis::Columns => (self.b.columns(), self.form.panel(Operand::Right)),
-        };
+        let (len, tile) = (self.lines(self.split), self.form.panel(self.split));
         let (panels, threads) = (len.div_ceil(tile), team::threads());
         let most = match threads {
             1 => MOST_PANELS,
@@ -153,13 +144,10 @@ impl<'a> Split<'a> {
         [Operand::Left, Operand::Right].into_iter().filter(move |operand| Some(*operand) != own)
     }
 
-    /// The operand that is split, if each task copies its part of it. Short ones are copied for all in longer runs.
+    /// The split operand, if each task copies its part of it. A short one is copied for all in longer runs.
     fn own(&self) -> Option<Operand> {
-        let (operand, lines) = match self.axis {
-            Axis::Rows => (Operand::Left, self.a.rows()),
-            Axis::Columns => (Operand::Right, self.b.columns()),
-        };
-        (!self.form.shares_copies() || lines > SHORT).then_some(operand)
+        let each = !self.form.shares_copies() || self.lines(self.split) > SHORT;
+        each.then_some(self.split)
     }
 
     /// Elements of the copy of an operand, of so many of its rows or columns; none when it is read where it lies.
@@ -208,17 +196,14 @@ impl<'a> Split<'a> {
     /// # Safety
     /// As for [`Split::run`], for this part.
     unsafe fn task(&self, part: Range<usize>, mut shared: &[f32], blocks: &[Range<usize>], onto: Option<Source>) {
-        let (rows, columns) = match self.axis {
-            Axis::Rows => (part, 0..self.b.columns()),
-            Axis::Columns => (0..self.a.rows(), part),
+        let own_lines = part.len();
+        let (rows, columns) = match self.split {
+            Operand::Left => (part, 0..self.b.columns()),
+            Operand::Right => (0..self.a.rows(), part),
         };
         let target = self.target.offset(rows.start, columns.start);
         let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
-        let own_len = match self.own() {
-            Some(Operand::Left) => self.copy_len(Operand::Left, rows.len(), longest),
-            Some(Operand::Right) => self.copy_len(Operand::Right, columns.len(), longest),
-            None => 0,
-        };
+        let own_len = self.own().map_or(0, |operand| self.copy_len(operand, own_lines, longest));
         with_scratch([own_len, 0], |[room, _]| {
             for (index, block) in blocks.iter().enumerate() {
                 let mut copy = |operand| {
