@@ -35,6 +35,14 @@ fn cpu_model() -> Option<String> {
     line.split_once(':').map(|(_, model)| model.trim().to_owned())
 }
 
+/// Of what the standard library cannot ask for.
+#[cfg(target_arch = "x86_64")]
+fn has_flag(name: &str) -> bool {
+    let Ok(text) = std::fs::read_to_string("/proc/cpuinfo") else { return false };
+    let flags = text.lines().find(|line| line.starts_with("flags"));
+    flags.is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == name))
+}
+
 /// Those that choose between kernels.
 #[cfg(target_arch = "x86_64")]
 fn cpu_features() -> Vec<&'static str> {
@@ -44,8 +52,7 @@ fn cpu_features() -> Vec<&'static str> {
         ("fma", std::arch::is_x86_feature_detected!("fma")),
         ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
         ("avx512bf16", std::arch::is_x86_feature_detected!("avx512bf16")),
-        #[cfg(feature = "train")]
-        ("amx", crate::train::device::has_tiles()),
+        ("amx_bf16", has_flag("amx_bf16")),
     ];
     all.into_iter().filter(|(_, found)| *found).map(|(name, _)| name).collect()
 }

@@ -198,13 +198,8 @@ fn connect(name: &str) -> Device {
     }
 }
 
-/// Whether products of bf16 on the CPU are those of tile registers (AMX), which have bits of their own.
-pub fn has_tiles() -> bool {
-    Instructions::best().has_tiles()
-}
-
 fn processor() -> Result<String, String> {
-    Ok(match has_tiles() {
+    Ok(match Instructions::best().has_tiles() {
         true => "the processor, with AMX for bf16".to_owned(),
         false => "the processor".to_owned(),
     })

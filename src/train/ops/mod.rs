@@ -4,7 +4,7 @@
 mod activation;
 mod adamw;
 #[cfg(target_arch = "x86_64")]
-#[expect(unsafe_code, reason = "asks the processor and the system")]
+#[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "a system call"))]
 mod amx;
 mod attention_context;
 #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "other backends only generate with these"))]

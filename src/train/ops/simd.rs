@@ -125,7 +125,7 @@ impl Instructions {
 fn detected() -> impl Iterator<Item = Set> {
     #[cfg(target_arch = "x86_64")]
     let sets = [
-        (Set::Amx, has_avx512_bf16() && super::amx::is_there()),
+        (Set::Amx, has_avx512_bf16() && super::amx::is_granted()),
         (Set::Avx512Bf16, has_avx512_bf16()),
         (Set::Avx512, has_avx512()),
         (Set::Avx2, has_avx2()),
