@@ -30,29 +30,28 @@ fn build_features() -> Vec<&'static str> {
 }
 
 fn cpu_model() -> Option<String> {
-    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
-    let line = text.lines().find(|line| line.starts_with("model name"))?;
-    line.split_once(':').map(|(_, model)| model.trim().to_owned())
+    of_processor("model name")
 }
 
-/// Of what the standard library cannot ask for.
-#[cfg(target_arch = "x86_64")]
-fn has_flag(name: &str) -> bool {
-    let Ok(text) = std::fs::read_to_string("/proc/cpuinfo") else { return false };
-    let flags = text.lines().find(|line| line.starts_with("flags"));
-    flags.is_some_and(|flags| flags.split_ascii_whitespace().any(|flag| flag == name))
+/// What Linux says of the first processor.
+fn of_processor(key: &str) -> Option<String> {
+    let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
+    let line = text.lines().find(|line| line.starts_with(key))?;
+    line.split_once(':').map(|(_, value)| value.trim().to_owned())
 }
 
 /// Those that choose between kernels.
 #[cfg(target_arch = "x86_64")]
 fn cpu_features() -> Vec<&'static str> {
+    // The standard library cannot ask for all of them.
+    let flags = of_processor("flags").unwrap_or_default();
     let all = [
         ("avx", std::arch::is_x86_feature_detected!("avx")),
         ("avx2", std::arch::is_x86_feature_detected!("avx2")),
         ("fma", std::arch::is_x86_feature_detected!("fma")),
         ("avx512f", std::arch::is_x86_feature_detected!("avx512f")),
         ("avx512bf16", std::arch::is_x86_feature_detected!("avx512bf16")),
-        ("amx_bf16", has_flag("amx_bf16")),
+        ("amx_bf16", flags.split_ascii_whitespace().any(|flag| flag == "amx_bf16")),
     ];
     all.into_iter().filter(|(_, found)| *found).map(|(name, _)| name).collect()
 }

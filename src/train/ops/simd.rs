@@ -51,8 +51,8 @@ impl Set {
 }
 
 impl Instructions {
-    /// Those that the user asks for by [`isa::VARIABLE`], else the best ones. A wrong name counts as none here: opening
-    /// the device refuses it. So do registers that the system refuses.
+    /// Those that the user asks for by [`isa::VARIABLE`], else the best ones. Registers that the system refuses count as
+    /// not asked for, and so does a wrong name: opening the device refuses that.
     pub fn best() -> Self {
         static BEST: OnceLock<Instructions> = OnceLock::new();
         *BEST.get_or_init(|| match isa::requested() {

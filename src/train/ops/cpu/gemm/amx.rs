@@ -17,7 +17,7 @@ use crate::train::ops::simd::{Instructions, Kernel, prefetch};
 
 /// Rows of a tile register, and elements of 4 bytes in each of them.
 const SIDE: usize = 16;
-/// Rows and columns that four registers of sums cover. Two others hold rows, the last two columns.
+/// Rows and columns that four registers of sums cover. Two others hold rows, and two columns.
 pub const BLOCK: usize = 2 * SIDE;
 
 /// Pairs that hold so many inner indices, in whole tiles; the last ones are filled up with 0.
@@ -25,7 +25,7 @@ pub fn depth(inner: usize) -> usize {
     inner.div_ceil(TILE_INNER) * SIDE
 }
 
-/// Copies the rows of a left operand as rows of pairs. `out` has room for whole blocks of rows.
+/// Copies the rows of a left operand, 16 at a time, as tiles of 16 pairs of each. `out` has room for whole blocks of rows.
 pub fn copy_left(out: &mut [f32], view: View<'_>) {
     let depth = depth(view.columns());
     assert_eq!(out.len(), view.rows().next_multiple_of(BLOCK) * depth, "whole blocks of rows");
