@@ -16,6 +16,8 @@ mod memory;
 mod noop;
 mod registry;
 #[cfg(feature = "train")]
+mod replace_file;
+#[cfg(feature = "train")]
 pub mod sampling;
 #[cfg(test)]
 mod tests;
@@ -27,6 +29,8 @@ mod tokenizer_train;
 mod train;
 #[cfg(feature = "train")]
 pub mod trained_model;
+#[cfg(feature = "train")]
+mod tuning_file;
 mod waiting;
 
 pub use command::{has_program, kill_program, last_lines, own_binary};

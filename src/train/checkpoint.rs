@@ -10,6 +10,7 @@ use super::config::ModelConfig;
 use super::model::Transformer;
 use super::optim::{Absent, Optimizer, OptimizerConfig, OptimizerError};
 use super::plan::Plan;
+use super::tuning::Tuning;
 use super::weights::{self, NamedTensor, WeightsError};
 
 /// Version of the checkpoint format; see `specs/checkpoint-format.md`.
@@ -44,6 +45,9 @@ pub struct TrainState {
     pub device: String,
     /// Version and target of the program that wrote it.
     pub build: String,
+    /// What that device's products were computed with; absent on the CPU.
+    #[serde(default, skip_serializing_if = "Tuning::is_empty")]
+    pub tuning: Tuning,
 }
 
 impl TrainState {

@@ -20,6 +20,7 @@ use thiserror::Error;
 use super::ops::isa;
 use super::ops::simd::Instructions;
 use super::precision::Precision;
+use super::tuning;
 
 /// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -106,7 +107,7 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     if name == "flex" {
         return Ok(connect(name));
     }
-    adapter(name)?;
+    let found = found(name)?;
     // What else a driver without a device makes cubecl panic about, on the first operation: let that happen here.
     std::panic::catch_unwind(|| {
         let device = connect(name);
@@ -114,6 +115,7 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     })
     .unwrap_or_else(|_| Err("the driver failed to start".to_owned()))
     .map_err(|reason| DeviceError::Unusable { name, reason })
+    .inspect(|_| tuning::on_device(&format!("{name}: {found}")))
 }
 
 /// Whether `auto` may choose a device whose driver is there: not a graphics driver without an adapter, or one that
@@ -150,18 +152,22 @@ fn adapter(name: &'static str) -> Result<Option<String>, DeviceError> {
     }
 }
 
+/// What there is behind a resolved name: the adapter, or the driver.
+fn found(name: &'static str) -> Result<String, DeviceError> {
+    if let Some(adapter) = adapter(name)? {
+        return Ok(adapter);
+    }
+    let backend = BACKENDS.iter().find(|backend| backend.name == name).expect("a resolved name");
+    (backend.driver)().map_err(|missing| DeviceError::NoDriver { name, missing })
+}
+
 /// Every device this program knows, with what was found or is missing.
 pub fn report() -> Vec<DeviceReport> {
     let chosen = resolve("auto").ok();
-    let found = |backend: &Backend| {
-        let name = resolve(backend.name)?;
-        let driver = (backend.driver)().unwrap_or_default();
-        Ok(adapter(name)?.unwrap_or(driver))
-    };
     let describe = |backend: &Backend| DeviceReport {
         name: backend.name,
         compiled: backend.compiled,
-        found: found(backend),
+        found: resolve(backend.name).and_then(found),
         chosen: chosen == Some(backend.name),
     };
     BACKENDS.iter().map(describe).collect()
@@ -208,10 +214,25 @@ fn processor() -> Result<String, String> {
 fn cuda_driver() -> Result<String, String> {
     const NODES: [&str; 3] = ["/dev/nvidiactl", "/dev/dxg", "/dev/nvhost-gpu"];
     let library = find_library(&["libcuda.so.1", "libcuda.so"])?;
-    match NODES.iter().any(|node| Path::new(node).exists()) {
-        true => Ok(library),
-        false => Err(format!("none of {} exists", NODES.join(", "))),
+    if !NODES.iter().any(|node| Path::new(node).exists()) {
+        return Err(format!("none of {} exists", NODES.join(", ")));
     }
+    let gpus = nvidia_gpus(Path::new("/proc/driver/nvidia"));
+    Ok(gpus.map_or(library.clone(), |gpus| format!("{gpus}, {library}")))
+}
+
+/// The models and the driver's version, where the kernel tells: Windows' does not.
+fn nvidia_gpus(driver: &Path) -> Option<String> {
+    let value = |path: PathBuf, key: &str| {
+        let text = fs::read_to_string(path).ok()?;
+        let value = text.lines().find_map(|line| line.strip_prefix(key))?.trim_start_matches(':');
+        Some(value.split_whitespace().collect::<Vec<_>>().join(" "))
+    };
+    let folders = fs::read_dir(driver.join("gpus")).ok()?.flatten();
+    let mut models: Vec<_> = folders.filter_map(|gpu| value(gpu.path().join("information"), "Model")).collect();
+    models.sort();
+    let version = value(driver.join("version"), "NVRM version")?;
+    Some(format!("{}, {version}", models.join(" and ")))
 }
 
 fn metal_driver() -> Result<String, String> {
@@ -327,6 +348,21 @@ mod tests {
             Err(error) => assert_eq!(report.found, Err(error)),
         }
         assert_eq!(open("wgpu").is_ok(), open("wgpu").is_ok(), "an adapter is opened once");
+    }
+
+    #[test]
+    fn nvidia_gpus_are_named_with_their_driver() {
+        let dir = tempfile::tempdir().expect("a directory");
+        assert_eq!(nvidia_gpus(dir.path()), None);
+        for gpu in ["0000:18:00.0", "0000:2a:00.0"] {
+            let folder = dir.path().join("gpus").join(gpu);
+            fs::create_dir_all(&folder).expect("created");
+            fs::write(folder.join("information"), "Model: \t\t NVIDIA H200\nIRQ:   \t\t 18\n").expect("written");
+        }
+        let version = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  570.1  Tue\nGCC version:  gcc 12\n";
+        fs::write(dir.path().join("version"), version).expect("written");
+        let expected = "NVIDIA H200 and NVIDIA H200, NVIDIA UNIX x86_64 Kernel Module 570.1 Tue";
+        assert_eq!(nvidia_gpus(dir.path()).as_deref(), Some(expected));
     }
 
     #[test]

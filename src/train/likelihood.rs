@@ -1,6 +1,7 @@
 //! How likely a model finds text, in nats.
 
 use super::data::{NOT_COUNTED, PackedRow, TokenStream, row_at};
+use super::device::is_flex;
 use super::model::{Batch, Transformer};
 
 /// Tokens in one forward pass. The scores of all of them over the vocabulary are in memory at once.
@@ -63,8 +64,8 @@ pub fn of_sequences(model: &Transformer, sequences: &[&[u32]]) -> Vec<f64> {
     let mut results = Vec::with_capacity(sequences.len());
     let mut rest = sequences;
     while !rest.is_empty() {
-        let (batch, tail) = rest.split_at(fitting(rest));
-        let width = batch.iter().map(|sequence| sequence.len() - 1).max().unwrap_or(0);
+        let (batch, tail) = rest.split_at(fitting(rest, model));
+        let width = batch.iter().map(|sequence| width_for(sequence.len() - 1, model)).max().unwrap_or(0);
         let rows = batch.iter().map(|sequence| sequence_row(sequence, width)).collect();
         results.extend(token_nats(model, rows).iter().map(|row| row.iter().sum::<f64>()));
         rest = tail;
@@ -73,13 +74,18 @@ pub fn of_sequences(model: &Transformer, sequences: &[&[u32]]) -> Vec<f64> {
 }
 
 /// How many of the first sequences make up one batch once padded to the longest; at least one.
-fn fitting(sequences: &[&[u32]]) -> usize {
+fn fitting(sequences: &[&[u32]], model: &Transformer) -> usize {
     let mut width = 0;
     let fits = |(count, sequence): (usize, &&[u32])| {
-        width = width.max(sequence.len());
+        width = width.max(width_for(sequence.len() - 1, model));
         count == 0 || (count + 1) * width <= TOKENS_PER_BATCH
     };
     sequences.iter().enumerate().map(fits).take_while(|fits| *fits).count()
+}
+
+/// Positions for a sequence of `length`. A device measures its kernels for each shape, so it gets few shapes.
+fn width_for(length: usize, model: &Transformer) -> usize {
+    if is_flex(&model.device()) { length } else { length.next_power_of_two().min(model.config().context) }
 }
 
 fn sequence_row(sequence: &[u32], width: usize) -> PackedRow {
@@ -112,7 +118,11 @@ fn window_row(stream: &TokenStream, window: u64, context: usize, stride: usize) 
 
 /// Nats of each position, 0 where it is not counted.
 fn token_nats(model: &Transformer, rows: Vec<PackedRow>) -> Vec<Vec<f64>> {
-    let (batch, seq) = (rows.len(), rows[0].ids.len());
+    let (counted, seq) = (rows.len(), rows[0].ids.len());
+    // As for its width: a device gets batches of one size.
+    let whole = if is_flex(&model.device()) { counted } else { (TOKENS_PER_BATCH / seq).max(counted) };
+    let empty = PackedRow { ids: vec![0; seq], targets: vec![NOT_COUNTED; seq], starts: vec![0; seq] };
+    let (batch, rows) = (whole, rows.into_iter().chain(std::iter::repeat_n(empty, whole - counted)));
     let mut joined = Batch { ids: Vec::new(), targets: Vec::new(), starts: Vec::new(), batch, seq, dropout_seed: None };
     for row in rows {
         joined.ids.extend(row.ids);
@@ -121,7 +131,7 @@ fn token_nats(model: &Transformer, rows: Vec<PackedRow>) -> Vec<Vec<f64>> {
     }
     let nats = model.token_nll(&joined).into_data_as::<f32>();
     let nats = nats.as_slice::<f32>().expect("just converted to f32");
-    nats.chunks(seq).map(|row| row.iter().map(|nats| f64::from(*nats)).collect()).collect()
+    nats.chunks(seq).take(counted).map(|row| row.iter().map(|nats| f64::from(*nats)).collect()).collect()
 }
 
 #[cfg(test)]

@@ -19,4 +19,5 @@ pub mod precision;
 pub mod run_loop;
 pub mod schedule;
 pub mod score;
+pub mod tuning;
 pub mod weights;

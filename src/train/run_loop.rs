@@ -12,10 +12,12 @@ use super::cadence::Cadence;
 use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::config::ModelConfig;
 use super::data::{PackedRow, Sampler};
+use super::device::is_flex;
 use super::model::{Batch, Transformer};
 use super::ops::Objective;
 use super::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
 use super::plan::Plan;
+use super::tuning::{self, Tuning};
 use crate::core::protocol::MetricRow;
 use crate::core::rng::derive_seed;
 
@@ -262,6 +264,7 @@ impl<'a> Trainer<'a> {
             plan: self.plan.clone(),
             device: self.device.clone(),
             build: build_id(),
+            tuning: if is_flex(&self.model.device()) { Tuning::default() } else { tuning::current() },
         }
     }
 }

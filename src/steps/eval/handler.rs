@@ -17,11 +17,13 @@ use crate::steps::sampling::{Sample, Sampling};
 use crate::steps::text_codec::TextCodec;
 use crate::steps::train::open_stream;
 use crate::steps::trained_model::TrainedModel;
+use crate::steps::tuning_file::TuningFile;
 use crate::train::data::TokenStream;
 use crate::train::decoder::Decoder;
 use crate::train::device;
 use crate::train::likelihood;
 use crate::train::model::Transformer;
+use crate::train::tuning;
 
 /// The `eval` step kind.
 pub struct Eval;
@@ -132,7 +134,10 @@ impl StepHandler for Eval {
         let pairs = read_pairs(context, &arguments, &codec, saved.config.context + 1)?;
 
         let model = saved.load(&arguments.device)?;
+        let kernels = TuningFile::of(&context.request.state_dir);
+        kernels.adopt(context.reporter);
         let measured = measure_model(context, &model, &validation, &pairs)?;
+        kernels.keep(&tuning::current(), context.reporter);
         let trigram = measure_trigram(context, &arguments, &codec, &validation, &pairs)?;
         let samples = draw(context, &arguments.samples, &Decoder::new(&model), &codec)?;
         let tokens: Vec<Vec<u32>> = samples.iter().map(|sample| sample.tokens.clone()).collect();

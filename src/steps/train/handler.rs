@@ -15,6 +15,7 @@ use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::Progress;
 use crate::steps::handler::{StepContext, StepError, StepHandler, arguments, forked_from_nothing};
 use crate::steps::text_codec::TextCodec;
+use crate::steps::tuning_file::TuningFile;
 use crate::train::checkpoint::Expected;
 use crate::train::config::ModelConfig;
 use crate::train::device;
@@ -22,6 +23,7 @@ use crate::train::hf_config::{SpecialTokens, saved_model_json};
 use crate::train::model::Transformer;
 use crate::train::plan::Plan;
 use crate::train::run_loop::{Finished, Trainer};
+use crate::train::tuning;
 use crate::train::weights;
 
 /// The `train` step kind.
@@ -87,6 +89,11 @@ impl StepHandler for Train {
             message: String::new(),
         });
 
+        let kernels = TuningFile::of(&context.request.state_dir);
+        if let Some(restored) = &restored {
+            tuning::adopt(restored.state.tuning.clone());
+        }
+        kernels.adopt(context.reporter);
         let trainer = match restored {
             Some(restored) => Trainer::resumed(&plan, &samplers, restored, settings, backend),
             None => {
@@ -95,7 +102,7 @@ impl StepHandler for Train {
             }
         };
         let (artifacts, keep) = (context.artifacts, arguments.keep_checkpoints);
-        let mut host = StepHost::new(artifacts, context.reporter, log, plan.steps(), keep);
+        let mut host = StepHost::new(artifacts, context.reporter, log, kernels, plan.steps(), keep);
         match trainer.run(&mut host)? {
             Finished::Stopped => Err(StepError::Interrupted),
             Finished::Complete { model, loss } => Ok(Outputs {

@@ -9,6 +9,7 @@ use crate::artifact::ArtifactStore;
 use crate::core::failure::Failure;
 use crate::core::protocol::{MetricRow, Progress};
 use crate::steps::handler::{Reporter, StepError};
+use crate::steps::tuning_file::TuningFile;
 use crate::train::checkpoint::Snapshot;
 use crate::train::run_loop::{TrainError, TrainingHost};
 
@@ -18,6 +19,7 @@ const SMOOTHING: f64 = 0.1;
 pub struct StepHost<'a> {
     reporter: &'a mut dyn Reporter,
     log: MetricsLog,
+    tuning: TuningFile,
     writer: CheckpointWriter,
     total_steps: u64,
     /// Tokens per second, smoothed.
@@ -29,11 +31,12 @@ impl<'a> StepHost<'a> {
         artifacts: &ArtifactStore,
         reporter: &'a mut dyn Reporter,
         log: MetricsLog,
+        tuning: TuningFile,
         total_steps: u64,
         keep: u32,
     ) -> Self {
         let writer = CheckpointWriter::new(artifacts.clone(), reporter.checkpoint_line(), keep);
-        StepHost { reporter, log, writer, total_steps, speed: None }
+        StepHost { reporter, log, tuning, writer, total_steps, speed: None }
     }
 
     fn progress(&mut self, row: &MetricRow) {
@@ -75,6 +78,7 @@ impl TrainingHost for StepHost<'_> {
     }
 
     fn save(&mut self, snapshot: Snapshot) -> Result<(), StepError> {
+        self.tuning.keep(&snapshot.state.tuning, self.reporter);
         let rows = self.log.handle().map_err(|error| self.log_failure(&error))?;
         self.writer.start(snapshot, rows)
     }

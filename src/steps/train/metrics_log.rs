@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::core::protocol::MetricRow;
+use crate::steps::replace_file::replace_file;
 
 /// The file, open for appending.
 pub struct MetricsLog {
@@ -16,19 +17,13 @@ pub struct MetricsLog {
 }
 
 impl MetricsLog {
-    /// Opens the log with the rows up to `last_step` and none behind it. The file is replaced as a
-    /// whole, so that a crash leaves either the old or the new one.
+    /// Opens the log with the rows up to `last_step` and none behind it.
     ///
     /// # Errors
     /// When the file cannot be read or written.
     pub fn rewound(path: &Path, last_step: u64) -> io::Result<Self> {
         let kept = kept_rows(path, last_step)?;
-        let parent = path.parent().unwrap_or(Path::new("."));
-        let mut temp = tempfile::NamedTempFile::new_in(parent)?;
-        temp.write_all(&kept)?;
-        temp.as_file().sync_all()?;
-        let file = temp.persist(path).map_err(|error| error.error)?;
-        File::open(parent)?.sync_all()?;
+        let file = replace_file(path, &kept)?;
         Ok(MetricsLog { path: path.to_owned(), file: BufWriter::new(file) })
     }
 

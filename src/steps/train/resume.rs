@@ -8,6 +8,7 @@ use crate::steps::handler::Reporter;
 use crate::train::checkpoint::{
     CheckpointError, Expected, OPTIMIZER_FILE, Restored, STATE_FILE, WEIGHTS_FILE, build_id, restore,
 };
+use crate::train::tuning;
 
 /// The training to go on from, or `None` to start from the beginning. Every checkpoint that is
 /// passed over is named in a note with the file and the reason.
@@ -67,6 +68,13 @@ fn note_differences(reporter: &mut dyn Reporter, restored: &Restored, device: &s
                 state.step
             ));
         }
+    }
+    let here = tuning::current().device;
+    if !state.tuning.is_empty() && state.tuning.device != here {
+        reporter.note(format!(
+            "the checkpoint of step {} was made on `{}`, this is `{here}`: kernels are chosen again, the final bits may differ",
+            state.step, state.tuning.device
+        ));
     }
     let fresh = restored.optimizer.without_state(&restored.model);
     if fresh > 0 {

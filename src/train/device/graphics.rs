@@ -9,7 +9,7 @@ use cubecl::wgpu::{AutoGraphicsApi, RuntimeOptions, WgpuBackend, WgpuDevice, Wgp
 /// An adapter.
 #[derive(Clone)]
 pub(super) struct Adapter {
-    /// Its name, its kind and the interface.
+    /// Its name, its kind, the interface and the driver.
     pub description: String,
     /// Whether the processor does its work.
     pub software: bool,
@@ -37,6 +37,6 @@ fn open(name: &str) -> Result<Adapter, String> {
     let setup =
         try_init_setup::<AutoGraphicsApi>(&device, RuntimeOptions::default()).map_err(|error| error.to_string())?;
     let info = setup.adapter.get_info();
-    let description = format!("{}, {:?} through {}", info.name, info.device_type, info.backend);
+    let description = format!("{}, {:?} through {}, {}", info.name, info.device_type, info.backend, info.driver_info);
     Ok(Adapter { description, software: info.device_type == DeviceType::Cpu })
 }

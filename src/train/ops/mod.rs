@@ -40,7 +40,6 @@ pub use attention_context::{AttentionContext, HeadLayout, RopeTable};
 pub(super) use cpu::activation::swiglu_rows;
 pub(super) use cpu::attention::attention;
 pub(super) use cpu::gemm;
-#[cfg(feature = "flex")]
 pub use cpu::muon::muon_update;
 pub(super) use cpu::norm::{rms_norm_in_place, rms_norm_rows};
 pub(super) use cpu::parts::in_parts;

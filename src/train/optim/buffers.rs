@@ -1,7 +1,9 @@
 //! Numbers that an optimizer keeps from step to step, where they are updated.
 
+#[cfg(feature = "cube")]
 use burn::tensor::{Device, Tensor, TensorData};
 
+#[cfg(feature = "cube")]
 use super::gradients::host_slice;
 use crate::train::ops::in_parts;
 
@@ -9,6 +11,7 @@ use crate::train::ops::in_parts;
 /// to where the parameter is.
 pub enum Buffers<const N: usize> {
     Host([Vec<f32>; N]),
+    #[cfg(feature = "cube")]
     Device(Box<[Tensor<1>; N]>),
 }
 
@@ -21,6 +24,7 @@ impl<const N: usize> Buffers<N> {
     pub fn to_host(&self) -> [Vec<f32>; N] {
         match self {
             Buffers::Host(values) => values.each_ref().map(|values| copy(values)),
+            #[cfg(feature = "cube")]
             Buffers::Device(tensors) => tensors.each_ref().map(|tensor| host_slice(&tensor.to_data()).to_vec()),
         }
     }
@@ -28,10 +32,12 @@ impl<const N: usize> Buffers<N> {
     pub fn into_host(self) -> [Vec<f32>; N] {
         match self {
             Buffers::Host(values) => values,
+            #[cfg(feature = "cube")]
             Buffers::Device(_) => self.to_host(),
         }
     }
 
+    #[cfg(feature = "cube")]
     pub fn into_device(self, device: &Device) -> [Tensor<1>; N] {
         match self {
             Buffers::Device(tensors) => *tensors,

@@ -1,20 +1,25 @@
-//! AdamW where parameters and norm are on a GPU: not one parameter after the other but several per launch.
+//! The optimizer where parameters and norm are on a GPU: not one parameter after the other but several per launch.
 
 use std::collections::BTreeMap;
 
 use burn::module::{Module, ModuleMapper, Param, ParamId};
 use burn::tensor::{Shape, Tensor};
 
-use super::adamw::Moments;
 use super::buffers::Buffers;
+use super::optimizer::{ParameterState, Rule, State};
 use super::tracking::Tracking;
-use crate::train::ops::{AdamWStep, cube};
+use crate::train::ops::{AdamWStep, MuonStep, cube};
 
-/// A parameter that was taken out of the module until all of them take their step.
-struct Taken {
+/// Where a parameter comes from and goes back to.
+struct Place {
     id: ParamId,
     path: String,
     shape: Shape,
+}
+
+/// A parameter that was taken out of the module until all of them take their step.
+struct Trained {
+    place: Place,
     decays: bool,
     trained: cube::Trained,
     gradient: Tensor<1>,
@@ -23,12 +28,15 @@ struct Taken {
 /// All of them, and the norm of all gradients.
 pub struct Together<'a> {
     norm: &'a Tensor<1>,
-    taken: Vec<Taken>,
+    adamw: Vec<Trained>,
+    muon: Vec<(Place, cube::Stack)>,
+    /// Of all of them.
+    muon_step: Option<MuonStep>,
 }
 
 impl<'a> Together<'a> {
     pub fn new(norm: &'a Tensor<1>) -> Self {
-        Together { norm, taken: Vec::new() }
+        Together { norm, adamw: Vec::new(), muon: Vec::new(), muon_step: None }
     }
 
     /// Takes a parameter, so that nobody else has it and it can change in place. What comes back stands in for it.
@@ -38,31 +46,47 @@ impl<'a> Together<'a> {
         path: String,
         tensor: Tensor<D>,
         gradient: Tensor<D>,
-        moments: Moments,
+        rule: Rule<'_>,
     ) -> Tensor<D> {
         let (shape, device) = (tensor.shape(), tensor.device());
         let length = shape.num_elements();
-        let moments = moments.into_device(&device);
-        let trained = cube::Trained { parameter: tensor.reshape([length]), moments };
-        self.taken.push(Taken { id, path, shape, decays: D >= 2, trained, gradient: gradient.reshape([length]) });
+        let (parameter, gradient) = (tensor.reshape([length]), gradient.reshape([length]));
+        let place = Place { id, path, shape };
+        match rule {
+            Rule::AdamW(moments) => {
+                let trained = cube::Trained { parameter, moments: moments.into_device(&device) };
+                self.adamw.push(Trained { place, decays: D >= 2, trained, gradient });
+            }
+            Rule::Muon(momentum, step, parts) => {
+                let [momentum] = momentum.into_device(&device);
+                self.muon.push((place, cube::Stack { parameter, momentum, gradient, parts: parts.to_vec() }));
+                self.muon_step = Some(step);
+            }
+        }
         Tensor::empty([1; D], &device)
     }
 
-    /// One step of all parameters, back in their module, and their moments by path with the shape. `limit` is the
-    /// norm's.
-    pub fn step<M: Module>(self, model: M, step: AdamWStep, limit: f64) -> (M, Vec<(String, Vec<usize>, Moments)>) {
-        let (mut returned, mut states) = (Returned::default(), Vec::with_capacity(self.taken.len()));
-        let (decaying, plain): (Vec<Taken>, Vec<Taken>) = self.taken.into_iter().partition(|taken| taken.decays);
-        for (taken, weight_decay) in [(decaying, step.weight_decay), (plain, 0.0)] {
-            let (mut places, mut given) = (Vec::with_capacity(taken.len()), Vec::with_capacity(taken.len()));
-            for Taken { id, path, shape, trained, gradient, .. } in taken {
-                places.push((id, path, shape));
-                given.push((trained, gradient));
+    /// One step of all parameters, back in their module, and their states by path. `limit` is the norm's.
+    pub fn step<M: Module>(self, model: M, adamw: AdamWStep, limit: f64) -> (M, Vec<(String, ParameterState)>) {
+        let (mut returned, mut states) = (Returned::default(), Vec::with_capacity(self.adamw.len() + self.muon.len()));
+        let mut put_back = |Place { id, path, shape }: Place, parameter, state| {
+            states.push((path, ParameterState { shape: shape.to_vec(), state }));
+            returned.0.insert(id, (parameter, shape));
+        };
+        let (decaying, plain): (Vec<Trained>, Vec<Trained>) = self.adamw.into_iter().partition(|taken| taken.decays);
+        for (taken, weight_decay) in [(decaying, adamw.weight_decay), (plain, 0.0)] {
+            let (places, given): (Vec<_>, _) =
+                taken.into_iter().map(|taken| (taken.place, (taken.trained, taken.gradient))).unzip();
+            let stepped = cube::adamw(given, self.norm, AdamWStep { weight_decay, ..adamw }, limit as f32);
+            for (place, cube::Trained { parameter, moments }) in places.into_iter().zip(stepped) {
+                put_back(place, parameter, State::AdamW(Buffers::Device(Box::new(moments))));
             }
-            let stepped = cube::adamw(given, self.norm, AdamWStep { weight_decay, ..step }, limit as f32);
-            for ((id, path, shape), cube::Trained { parameter, moments }) in places.into_iter().zip(stepped) {
-                states.push((path, shape.to_vec(), Buffers::Device(Box::new(moments))));
-                returned.0.insert(id, (parameter, shape));
+        }
+        if let Some(step) = self.muon_step {
+            let (places, given): (Vec<_>, _) = self.muon.into_iter().unzip();
+            let stepped = cube::muon(given, self.norm, step, limit as f32);
+            for (place, [parameter, momentum]) in places.into_iter().zip(stepped) {
+                put_back(place, parameter, State::Muon(Buffers::Device(Box::new([momentum]))));
             }
         }
         (model.map(&mut returned), states)

@@ -55,12 +55,12 @@ pub struct Optimizer {
     states: BTreeMap<String, ParameterState>,
 }
 
-struct ParameterState {
-    shape: Vec<usize>,
-    state: State,
+pub(super) struct ParameterState {
+    pub shape: Vec<usize>,
+    pub state: State,
 }
 
-enum State {
+pub(super) enum State {
     AdamW(Moments),
     Muon(Momentum),
 }
@@ -138,8 +138,8 @@ impl Optimizer {
         trained(model).iter().filter(|(path, _)| !self.states.contains_key(path)).count()
     }
 
-    /// Takes one step. `clipping` has the global norm of `gradients`. It is read on the host unless it is on a device that
-    /// clips by itself, which Muon's steps do not; there a norm that is not finite changes nothing.
+    /// Takes one step. `clipping` has the global norm of `gradients`. Where that is on a device, it clips by itself, and a
+    /// norm that is not finite changes nothing.
     pub fn step<M: Module>(
         &mut self,
         model: M,
@@ -149,26 +149,24 @@ impl Optimizer {
     ) -> M {
         self.steps += 1;
         let OptimizerConfig { beta1, beta2, epsilon, weight_decay, muon } = self.config;
-        let norm = if muon.is_some() { Some(clipping.norm.value()) } else { clipping.norm.known() };
-        let gradient_scale = norm.map_or(1.0, |norm| clip_factor(norm, clipping.limit) as f32);
+        let gradient_scale = clipping.norm.known().map_or(1.0, |norm| clip_factor(norm, clipping.limit) as f32);
         let adamw = AdamWStep { learning_rate, beta1, beta2, epsilon, weight_decay, gradient_scale, step: self.steps };
+        let muon = muon.map(|muon| MuonStep { learning_rate, momentum: muon.momentum, weight_decay, gradient_scale });
         let mut update = Update {
             gradients,
             states: &mut self.states,
             matrices: &self.matrices,
             path: PathTracker::default(),
             adamw,
-            muon: muon.map(|muon| MuonStep { learning_rate, momentum: muon.momentum, weight_decay, gradient_scale }),
+            muon,
             #[cfg(feature = "cube")]
             together: clipping.norm.on_device().map(Together::new),
         };
         let model = model.map(&mut update);
         #[cfg(feature = "cube")]
         if let Some(together) = update.together {
-            let (model, moments) = together.step(model, adamw, clipping.limit);
-            for (path, shape, moments) in moments {
-                self.states.insert(path, ParameterState { shape, state: State::AdamW(moments) });
-            }
+            let (model, states) = together.step(model, adamw, clipping.limit);
+            self.states.extend(states);
             return model;
         }
         model
@@ -228,33 +226,43 @@ struct Update<'a> {
     path: PathTracker,
     adamw: AdamWStep,
     muon: Option<MuonStep>,
-    /// Parameters that are updated on a GPU, all of AdamW's at once.
+    /// Parameters that are updated on a GPU, all at once.
     #[cfg(feature = "cube")]
     together: Option<Together<'a>>,
 }
 
-impl Update<'_> {
-    fn step<const D: usize>(
-        &self,
-        path: &str,
-        tensor: Tensor<D>,
-        gradient: Tensor<D>,
-        state: Option<State>,
-    ) -> (Tensor<D>, State) {
-        let length = tensor.shape().num_elements();
-        if let (Some(step), Some(parts)) = (self.muon, self.matrices.get(path)) {
-            let momentum = match state {
-                Some(State::Muon(momentum)) => momentum,
-                _ => Buffers::zeros(length),
-            };
-            let (tensor, momentum) = muon_step(tensor, gradient, momentum, parts, step);
-            return (tensor, State::Muon(momentum));
+/// How a parameter is updated, with what is kept for that.
+pub(super) enum Rule<'a> {
+    AdamW(Moments),
+    /// With the rows of its matrices.
+    Muon(Momentum, MuonStep, &'a [usize]),
+}
+
+impl<'a> Update<'a> {
+    /// What is kept is zeros before the first step and when the rule has changed.
+    fn rule(&mut self, path: &str, length: usize) -> Rule<'a> {
+        let state = self.states.remove(path).map(|kept| kept.state);
+        match (self.muon, self.matrices.get(path), state) {
+            (Some(step), Some(parts), Some(State::Muon(momentum))) => Rule::Muon(momentum, step, parts),
+            (Some(step), Some(parts), _) => Rule::Muon(Buffers::zeros(length), step, parts),
+            (_, _, Some(State::AdamW(moments))) => Rule::AdamW(moments),
+            _ => Rule::AdamW(Buffers::zeros(length)),
         }
-        let moments = moments_of(state, length);
-        let weight_decay = if D >= 2 { self.adamw.weight_decay } else { 0.0 };
-        let step = AdamWStep { weight_decay, ..self.adamw };
-        let (tensor, moments) = adamw_step(tensor, gradient, moments, step);
-        (tensor, State::AdamW(moments))
+    }
+
+    fn step<const D: usize>(&self, tensor: Tensor<D>, gradient: Tensor<D>, rule: Rule<'_>) -> (Tensor<D>, State) {
+        match rule {
+            Rule::Muon(momentum, step, parts) => {
+                let (tensor, momentum) = muon_step(tensor, gradient, momentum, parts, step);
+                (tensor, State::Muon(momentum))
+            }
+            Rule::AdamW(moments) => {
+                let weight_decay = if D >= 2 { self.adamw.weight_decay } else { 0.0 };
+                let step = AdamWStep { weight_decay, ..self.adamw };
+                let (tensor, moments) = adamw_step(tensor, gradient, moments, step);
+                (tensor, State::AdamW(moments))
+            }
+        }
     }
 }
 
@@ -275,25 +283,15 @@ impl ModuleMapper for Update<'_> {
         let tracking = Tracking::of(&tensor);
         let path = self.path.current();
         let shape = tensor.shape().to_vec();
-        let state = self.states.remove(&path).map(|kept| kept.state);
+        let rule = self.rule(&path, tensor.shape().num_elements());
         #[cfg(feature = "cube")]
-        if let Some(together) = self.together.as_mut()
-            && (self.muon.is_none() || !self.matrices.contains_key(&path))
-        {
-            let moments = moments_of(state, tensor.shape().num_elements());
-            let place = together.take(id, path, tensor.inner(), gradient.inner(), moments);
+        if let Some(together) = self.together.as_mut() {
+            let place = together.take(id, path, tensor.inner(), gradient.inner(), rule);
             return Param::from_mapped_value(id, tracking.restore(place), mapper);
         }
-        let (tensor, state) = self.step(&path, tensor.inner(), gradient.inner(), state);
+        let (tensor, state) = self.step(tensor.inner(), gradient.inner(), rule);
         self.states.insert(path, ParameterState { shape, state });
         Param::from_mapped_value(id, tracking.restore(tensor), mapper)
-    }
-}
-
-fn moments_of(state: Option<State>, length: usize) -> Moments {
-    match state {
-        Some(State::AdamW(moments)) => moments,
-        _ => Buffers::zeros(length),
     }
 }
 

@@ -11,8 +11,8 @@ use cubecl::prelude::CubeCount;
 const LINE: usize = 65_535;
 
 /// A tensor beside `neighbour` whose elements a kernel has yet to write.
-pub fn uninitialized<const D: usize>(neighbour: &CubeTensor, shape: [usize; D], dtype: DType) -> CubeTensor {
-    empty_device_dtype(neighbour.client.clone(), neighbour.device.clone(), Shape::new(shape), dtype)
+pub fn uninitialized(neighbour: &CubeTensor, shape: impl Into<Shape>, dtype: DType) -> CubeTensor {
+    empty_device_dtype(neighbour.client.clone(), neighbour.device.clone(), shape.into(), dtype)
 }
 
 /// The tensor itself when nobody else has it, otherwise a copy: what a kernel may write to.

@@ -10,13 +10,16 @@ mod embedding;
 mod extension;
 mod kernels;
 mod loss;
+mod muon;
 mod norm;
 mod operations;
 mod optimizer;
+mod product;
 mod raw;
 mod sums;
 mod tensors;
 
+pub use muon::{Stack, muon};
 pub use tensors::{
     Trained, Uploaded, activated_linear, activated_linear_add, adamw, attention, cross_entropy, dropout, embedding,
     global_norm, linear, linear_add, norm_linear, qk_norm, rms_norm, token_nll,

@@ -1,5 +1,7 @@
 //! Launches of the optimizer.
 
+use std::ops::Range;
+
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType};
 use burn::tensor::DType;
@@ -52,18 +54,33 @@ impl<B: Backend> Eight<B> {
     }
 }
 
-/// How many tensors a launch takes, when each comes with `buffers` of its own and one is for all.
-fn at_once(tensor: &CubeTensor, buffers: usize) -> usize {
+impl Eight<CubeBackend> {
+    /// The first `count` so that a kernel may write to them.
+    pub fn into_owned(self, count: usize) -> [CubeTensor; 8] {
+        let mut places = 0..;
+        self.into_array().map(|tensor| if places.next() < Some(count) { owned(tensor) } else { tensor })
+    }
+}
+
+/// Cubes with a unit for each element of the largest tensor.
+pub fn cubes_for(tensors: &[CubeTensor]) -> CubeCount {
+    grid(tensors.iter().map(|tensor| tensor.meta.num_elements().div_ceil(UNITS)).max().unwrap_or(1))
+}
+
+/// The first `count` numbers in groups for one launch, where each comes with `own` buffers, and `shared` are for all.
+pub fn groups(tensor: &CubeTensor, count: usize, own: usize, shared: usize) -> Vec<Range<usize>> {
     // Numbers have a buffer too.
     let bindings = tensor.client.properties().hardware.max_bindings as usize;
-    (bindings.saturating_sub(2) / buffers).clamp(1, 8)
+    let most = (bindings.saturating_sub(1 + shared) / own).max(1);
+    (0..count).step_by(most).map(|start| start..count.min(start + most)).collect()
 }
 
 /// Writes sums of the squares of the first `count` tensors into `sums`, from `offset` on: `sums_of` for each.
 pub fn squares(sums: CubeTensor, tensors: Eight<CubeBackend>, count: usize, mut offset: usize) -> CubeTensor {
     let (sums, tensors) = (owned(sums), tensors.into_array().map(into_contiguous));
     let client = sums.client.clone();
-    for group in tensors[..count].chunks(at_once(&sums, 1)) {
+    for group in groups(&sums, count, 1, 1) {
+        let group = &tensors[group];
         let cubes_of = |tensor: &CubeTensor| sums_of(tensor.meta.num_elements());
         let most = group.iter().map(cubes_of).max().unwrap_or(1);
         let mut values = SequenceArg::new();
@@ -123,27 +140,21 @@ pub struct Updates<B: Backend> {
 /// Parameters and their moments after a step of AdamW.
 pub fn step(updates: Updates<CubeBackend>) -> (Eight<CubeBackend>, Eight<CubeBackend>, Eight<CubeBackend>) {
     let Updates { parameters, gradients, first, second, count, norm, clip, step } = updates;
-    let mut own = |tensors: Eight<CubeBackend>| {
-        let mut places = 0..;
-        tensors.into_array().map(|tensor| if places.next() < Some(count) { owned(tensor) } else { tensor })
-    };
-    let [parameters, first, second] = [parameters, first, second].map(&mut own);
+    let [parameters, first, second] = [parameters, first, second].map(|tensors| tensors.into_owned(count));
     let gradients = gradients.into_array().map(into_contiguous);
     let client = norm.client.clone();
     let factors = step.factors();
-    let places: Vec<usize> = (0..count).collect();
-    for group in places.chunks(at_once(&norm, 4)) {
-        let length = |at: usize| parameters[at].meta.num_elements();
-        let most = group.iter().map(|at| length(*at)).max().unwrap_or(1);
+    for group in groups(&norm, count, 4, 1) {
+        let cubes = cubes_for(&parameters[group.clone()]);
         let mut trained = SequenceArg::new();
         for at in group {
             let [parameter, gradient, first, second] =
-                [&parameters, &gradients, &first, &second].map(|tensors| tensors[*at].clone().into_buffer_arg());
-            trained.push(TrainedLaunch::new(parameter, gradient, first, second, length(*at)));
+                [&parameters, &gradients, &first, &second].map(|tensors| tensors[at].clone().into_buffer_arg());
+            trained.push(TrainedLaunch::new(parameter, gradient, first, second, parameters[at].meta.num_elements()));
         }
         adamw::launch(
             &client,
-            grid(most.div_ceil(UNITS)),
+            cubes,
             CubeDim::new_1d(UNITS as u32),
             trained,
             norm.clone().into_tensor_arg(),

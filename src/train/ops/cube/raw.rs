@@ -5,22 +5,23 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, backend_extension};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
-use burn_cubecl::kernel::matmul::{MatmulStrategy, matmul};
 
 use super::activation::{self, Activated};
 use super::attention::{self, Attended, Attention, AttentionShape};
 use super::cross_entropy::{self, LogitRows};
 use super::dropout::{self, Dropout};
 use super::embedding::{self, EmbeddingShape};
+use super::muon::{self, Moves, Subtractions};
 use super::norm::{self, Items, Norm};
 use super::optimizer::{self, Eight, Updates};
+use super::product;
 
 /// One method per launch or two, without gradients; see the functions of the same name.
 #[backend_extension(Cube, Fusion)]
 pub trait CubeKernels: Backend {
-    /// The matrix product, with elements of another type than those that are multiplied.
+    /// The matrix product, or those of two stacks, with elements of another type than those that are multiplied.
     #[fusion(meta = |lhs: &TensorSpec, rhs: &TensorSpec, dtype: &DType| {
-        TensorSpec::new(Shape::new([lhs.shape[0], rhs.shape[1]]), *dtype)
+        TensorSpec::new(product::shape(&lhs.shape, &rhs.shape), *dtype)
     })]
     fn cube_product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>, dtype: DType) -> FloatTensor<Self>;
 
@@ -103,11 +104,21 @@ pub trait CubeKernels: Backend {
     /// Parameters and their moments.
     #[fusion(meta = |updates| (updates.parameters.clone(), updates.first.clone(), updates.second.clone()))]
     fn cube_adamw(#[extension_type] updates: Updates<Self>) -> (Eight<Self>, Eight<Self>, Eight<Self>);
+
+    /// The buffer and the momenta.
+    #[fusion(meta = |buffer, moves| (buffer.clone(), moves.momenta.clone()))]
+    fn cube_muon_directions(
+        buffer: FloatTensor<Self>,
+        #[extension_type] moves: Moves<Self>,
+    ) -> (FloatTensor<Self>, Eight<Self>);
+
+    #[fusion(meta = |_buffer, subtractions| subtractions.parameters.clone())]
+    fn cube_muon_updates(buffer: FloatTensor<Self>, #[extension_type] subtractions: Subtractions<Self>) -> Eight<Self>;
 }
 
 impl CubeKernels for CubeBackend {
     fn cube_product(lhs: FloatTensor<Self>, rhs: FloatTensor<Self>, dtype: DType) -> FloatTensor<Self> {
-        matmul(lhs, rhs, None, MatmulStrategy::default(), dtype).expect("two matrices whose inner sizes agree")
+        product::product(lhs, rhs, dtype)
     }
 
     fn cube_embedding_backward(
@@ -169,5 +180,13 @@ impl CubeKernels for CubeBackend {
 
     fn cube_adamw(updates: Updates<Self>) -> (Eight<Self>, Eight<Self>, Eight<Self>) {
         optimizer::step(updates)
+    }
+
+    fn cube_muon_directions(buffer: FloatTensor<Self>, moves: Moves<Self>) -> (FloatTensor<Self>, Eight<Self>) {
+        muon::moved(buffer, moves)
+    }
+
+    fn cube_muon_updates(buffer: FloatTensor<Self>, subtractions: Subtractions<Self>) -> Eight<Self> {
+        muon::subtracted(buffer, subtractions)
     }
 }

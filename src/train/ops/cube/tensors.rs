@@ -19,7 +19,7 @@ use crate::train::precision::Precision;
 const LOGITS: usize = 1 << 26;
 
 /// Tensors of one step of the optimizer that one operation takes.
-const MOST: usize = Eight::<Dispatch>::MOST;
+pub(super) const MOST: usize = Eight::<Dispatch>::MOST;
 
 fn dtype(precision: Precision) -> DType {
     match precision {

@@ -12,9 +12,11 @@ use crate::core::rng::Rng;
 use crate::train::device::fixtures::graphics_device;
 use crate::train::ops::fixtures::{assert_all_close, assert_close, context, leaf, normal, results, values};
 use crate::train::ops::{
-    Activation, AdamWStep, DropoutMask, HeadLayout, Objective, adamw_update, portable, sum_squares,
+    Activation, AdamWStep, DropoutMask, HeadLayout, MuonStep, Objective, adamw_update, muon_update, portable,
+    sum_squares,
 };
 use crate::train::precision::Precision;
+use crate::train::tuning;
 
 /// A device with gradients, where there is one.
 fn device() -> Option<Device> {
@@ -322,4 +324,92 @@ fn dropout_has_the_bits_of_the_cpu() {
             assert!(found == expected, "seed {seed}, site {site}, probability {probability}");
         }
     }
+}
+
+/// More parameters than one launch takes, of one matrix and of several, clipped; and a norm that is not finite.
+#[test]
+fn muon_agrees_and_leaves_the_weights_alone_after_a_divergence() {
+    let Some(device) = device() else { return };
+    let device = device.without_autodiff();
+    let on_device = |values: &[f32]| Tensor::<1>::from_data(TensorData::new(values.to_vec(), [values.len()]), &device);
+    let shapes = [(vec![6, 3, 3], 20), (vec![20], 20), (vec![9, 9], 5), (vec![5], 9), (vec![1], 4), (vec![70], 300)];
+    let given: Vec<(Vec<usize>, [Vec<f32>; 3])> = (0..18)
+        .map(|index| {
+            let (parts, columns) = shapes[index % shapes.len()].clone();
+            let length = parts.iter().sum::<usize>() * columns;
+            (parts, std::array::from_fn(|of| normal(length, 3 * index as u64 + of as u64)))
+        })
+        .collect();
+    let muon = MuonStep { learning_rate: 0.02, momentum: 0.95, weight_decay: 0.1, gradient_scale: 0.25 };
+    let run = |norm: f32| -> Vec<[Vec<f32>; 2]> {
+        let stacks = given.iter().map(|(parts, [parameter, momentum, gradient])| {
+            let [parameter, momentum, gradient] = [parameter, momentum, gradient].map(|values| on_device(values));
+            Stack { parameter, momentum, gradient, parts: parts.clone() }
+        });
+        let stepped = super::muon(stacks.collect(), &on_device(&[norm]), muon, 1.0);
+        stepped.into_iter().map(|tensors| tensors.map(values)).collect()
+    };
+    for norm in [f32::INFINITY, f32::NAN] {
+        for (found, (_, [parameter, momentum, _])) in run(norm).iter().zip(&given) {
+            assert!(&found[0] == parameter && &found[1] == momentum, "a norm of {norm}");
+        }
+    }
+    for (found, (parts, [parameter, momentum, gradient])) in run(4.0).iter().zip(&given) {
+        let (mut parameter, mut momentum) = (parameter.clone(), momentum.clone());
+        muon_update(&mut parameter, gradient, &mut momentum, parts, muon);
+        assert_close(&found[1], &momentum, &format!("the momentum of {parts:?}"));
+        assert_close(&found[0], &parameter, &format!("the parameter of {parts:?}"));
+    }
+}
+
+/// Operands in rows and in columns, one pair and stacks of them, by the kernels that are the fastest here.
+#[test]
+fn products_of_stacks_agree() {
+    let Some(device) = device() else { return };
+    let device = device.without_autodiff();
+    for shape in [[1, 5, 12, 7], [1, 1, 33, 64], [3, 64, 64, 64], [2, 130, 70, 33], [1, 200, 1, 3]] {
+        for columns_first in [[false; 2], [true, false], [false, true], [true; 2]] {
+            assert_product(&device, shape, columns_first);
+        }
+    }
+}
+
+/// Each kernel by its name, as a checkpoint may have it, whether this device has it or not.
+#[test]
+fn every_kernel_multiplies() {
+    let Some(device) = device() else { return };
+    let device = device.without_autodiff();
+    let known = tuning::current().device;
+    for (index, kernel) in product::names().enumerate() {
+        // Shapes that no other test has.
+        for rows in [65 + index, 128 + index] {
+            let choice = format!(
+                r#"{{"device":{known:?},"choices":[{{"kernel":"{kernel}","product":{{"batch":1,"rows":{rows},"inner":96,
+                "columns":80,"left":"rows","right":"columns","elements":"f32","output":"f32"}}}}]}}"#
+            );
+            tuning::adopt(serde_json::from_str(&choice).unwrap());
+            assert_product(&device, [1, rows, 96, 80], [false, true]);
+        }
+    }
+}
+
+fn assert_product(device: &Device, [batch, rows, inner, columns]: [usize; 4], columns_first: [bool; 2]) {
+    let operand = |device: &Device, rows: usize, columns: usize, seed: u64| {
+        Tensor::<3>::from_data(TensorData::new(normal(batch * rows * columns, seed), [batch, rows, columns]), device)
+    };
+    let operands = |device: &Device| [operand(device, rows, inner, 1), operand(device, inner, columns, 2)];
+    let [left, right] = operands(&Device::flex());
+    let expected = values(left.matmul(right).reshape([batch * rows * columns]));
+    let [left, right] = operands(device);
+    let [left, right] = [(left, columns_first[0]), (right, columns_first[1])].map(|(operand, columns_first)| {
+        let operand = if columns_first { (operand.swap_dims(1, 2) * 1.0).swap_dims(1, 2) } else { operand };
+        operand.into_dispatch()
+    });
+    let found = Tensor::<3>::from_dispatch(Dispatch::cube_product(left, right, DType::F32));
+    assert_eq!(found.dims(), [batch, rows, columns]);
+    assert_close(
+        &values(found.reshape([batch * rows * columns])),
+        &expected,
+        &format!("{batch} x {rows} x {inner} x {columns}"),
+    );
 }

@@ -61,6 +61,16 @@ pub fn root_of_sum(sums: &Tensor<f32>, norm: &mut Tensor<f32>, count: usize) {
     }
 }
 
+/// What gradients are multiplied with, so that their global norm is at most `clip`; 0 for no limit.
+#[cube]
+pub fn scale_for(norm: f32, clip: f32) -> f32 {
+    let mut scale = f32::new(1.0);
+    if clip > 0.0 {
+        scale = min(clip / (norm + 1e-6), 1.0);
+    }
+    scale
+}
+
 /// A parameter with its gradient and its moments.
 #[derive(CubeType, CubeLaunch)]
 pub struct Trained {
@@ -92,10 +102,7 @@ pub fn adamw(parameters: &mut Sequence<Trained>, norm: &Tensor<f32>, factors: Fa
     let norm = norm[0];
     // Not a number is not below anything.
     if norm < 3e38 {
-        let mut scale = f32::new(1.0);
-        if factors.clip > 0.0 {
-            scale = min(factors.clip / (norm + 1e-6), 1.0);
-        }
+        let scale = scale_for(norm, factors.clip);
         #[unroll]
         for i in 0..parameters.len() {
             let it = parameters.index_mut(i);

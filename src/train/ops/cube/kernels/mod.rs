@@ -8,6 +8,7 @@ pub mod attention_tile;
 pub mod cross_entropy;
 pub mod dropout;
 pub mod embedding;
+pub mod muon;
 pub mod norm;
 mod rope;
 pub mod sums;

@@ -1,0 +1,106 @@
+//! Muon's element-wise work, for several parameters at a time. Matrices of one shape lie side by side in a buffer of
+//! their own, so that one launch multiplies all of them.
+
+use cubecl::prelude::*;
+
+use super::adamw::{UNITS, scale_for};
+
+/// Where the matrices that a parameter is a stack of, at most three, have their place in the buffer, and what their
+/// update is multiplied with.
+#[derive(CubeType, CubeLaunch, Clone, Copy)]
+pub struct Places {
+    pub first: usize,
+    pub second: usize,
+    pub third: usize,
+    /// Elements of the first matrix, and of the first two.
+    pub first_end: usize,
+    pub second_end: usize,
+    pub first_size: f32,
+    pub second_size: f32,
+    pub third_size: f32,
+}
+
+/// A parameter's gradient and momentum.
+#[derive(CubeType, CubeLaunch)]
+pub struct Moved {
+    pub gradient: Box<[f32]>,
+    pub momentum: Box<[f32]>,
+    pub count: usize,
+    pub places: Places,
+}
+
+/// A parameter that is updated.
+#[derive(CubeType, CubeLaunch)]
+pub struct Updated {
+    pub parameter: Box<[f32]>,
+    pub count: usize,
+    pub places: Places,
+}
+
+#[cube]
+fn place_of(at: usize, places: &Places) -> usize {
+    let mut place = places.first + at;
+    if at >= places.second_end {
+        place = places.third + at - places.second_end;
+    } else if at >= places.first_end {
+        place = places.second + at - places.first_end;
+    }
+    place
+}
+
+#[cube]
+fn size_of(at: usize, places: &Places) -> f32 {
+    let mut size = places.first_size;
+    if at >= places.second_end {
+        size = places.third_size;
+    } else if at >= places.first_end {
+        size = places.second_size;
+    }
+    size
+}
+
+/// The momentum in place, `m = mu m + (1 - mu) g`, and the direction `mu m + (1 - mu) g` in the buffer. No momentum
+/// changes when the norm is NaN or infinite.
+#[cube(launch)]
+pub fn directions(
+    parameters: &mut Sequence<Moved>,
+    norm: &Tensor<f32>,
+    buffer: &mut Tensor<f32>,
+    decay: f32,
+    new: f32,
+    clip: f32,
+) {
+    let norm = norm[0];
+    if norm < 3e38 {
+        let factor = new * scale_for(norm, clip);
+        #[unroll]
+        for i in 0..parameters.len() {
+            let it = parameters.index_mut(i);
+            let mut at = ABSOLUTE_POS;
+            while at < it.count {
+                let slope = it.gradient[at] * factor;
+                let momentum = it.momentum[at] * decay + slope;
+                it.momentum[at] = momentum;
+                buffer[place_of(at, &it.places)] = momentum * decay + slope;
+                at += CUBE_COUNT * UNITS;
+            }
+        }
+    }
+}
+
+/// What a parameter's decay leaves less its update, in place, unless the norm is NaN or infinite.
+#[cube(launch)]
+pub fn subtract_updates(parameters: &mut Sequence<Updated>, norm: &Tensor<f32>, buffer: &Tensor<f32>, kept: f32) {
+    if norm[0] < 3e38 {
+        #[unroll]
+        for i in 0..parameters.len() {
+            let it = parameters.index_mut(i);
+            let mut at = ABSOLUTE_POS;
+            while at < it.count {
+                let update = buffer[place_of(at, &it.places)] * size_of(at, &it.places);
+                it.parameter[at] = it.parameter[at] * kept - update;
+                at += CUBE_COUNT * UNITS;
+            }
+        }
+    }
+}
