@@ -68,6 +68,8 @@ finish_round() {
 while [ "$done_kills" -lt "$kills" ]; do
   rounds=$((rounds + 1))
   state=$dir/killed-$rounds
+  # On a GPU, the kernels of the run that it is compared with.
+  if [ -f "$dir/whole/tuning.json" ]; then mkdir -p "$state"; cp "$dir/whole/tuning.json" "$state/"; fi
   "$stepwell" --state-dir "$state" run "$workflow" "$@" >"$state.log" 2>&1 &
   engine=$!
   idle=0

@@ -32,7 +32,7 @@ pub fn chaos(session: &Session, args: &ChaosArgs) -> Result<Exit, CliError> {
     let mut drill = Drill::new(args, seed, &whole)?;
     while drill.tally.kills() < args.kills && drill.tally.failed_rounds == 0 {
         let state = folder.path().join(format!("killed-{}", drill.tally.rounds + 1));
-        drill.round(&Trial::new(state)?, |tally| {
+        drill.round(&Trial::new(state)?.with_kernels_of(&whole)?, |tally| {
             session.out.message(&format!("kill {} of {}", tally.kills(), args.kills));
         })?;
     }

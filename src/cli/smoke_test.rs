@@ -22,13 +22,13 @@ pub fn smoke_test(session: &Session, args: &SmokeTestArgs) -> Result<Exit, CliEr
     let started = Instant::now();
     let folder = tempfile::Builder::new().prefix("stepwell-smoke-").tempdir()?;
     let whole = Trial::new(folder.path().join("whole"))?;
-    let killed = Trial::new(folder.path().join("killed"))?;
     let out = session.out;
 
     out.message("training without interruption");
     whole.finish(&mut start(&whole, args)?)?;
     let expected = whole.outputs()?;
 
+    let killed = Trial::new(folder.path().join("killed"))?.with_kernels_of(&whole)?;
     out.message("training again, to be killed after the first checkpoint");
     let at = kill_in_the_middle(&killed, args)?;
     out.message(&format!("killed at training step {at}; resuming"));

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 
 use super::error::CliError;
+use crate::core::protocol::TUNING_FILE;
 use crate::core::status::RunStatus;
 use crate::steps::own_binary;
 use crate::store::{Reader, StepRow};
@@ -21,6 +23,14 @@ impl Trial {
     pub fn new(state: PathBuf) -> Result<Trial, CliError> {
         std::fs::create_dir_all(&state)?;
         Ok(Trial { state })
+    }
+
+    /// Has it train with the kernels of another trial, where there are several: on a GPU their sums differ in last bits.
+    pub fn with_kernels_of(self, other: &Trial) -> Result<Trial, CliError> {
+        match std::fs::copy(other.state.join(TUNING_FILE), self.state.join(TUNING_FILE)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(self),
+        }
     }
 
     /// Starts this program; what it says is only shown when it fails.

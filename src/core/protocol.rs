@@ -17,6 +17,9 @@ pub const ATTEMPT_MARK: &str = "STEPWELL_ATTEMPT_ID";
 /// Environment variable of workers that outlive their attempts: the state directory of their engine.
 pub const WORKER_MARK: &str = "STEPWELL_WORKER_OF";
 
+/// In the state directory: which kernels were the fastest on each GPU, for what begins later.
+pub const TUNING_FILE: &str = "tuning.json";
+
 /// Everything an attempt needs to know.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AttemptRequest {

@@ -1,5 +1,4 @@
-//! `tuning.json` in the state directory: which kernels were the fastest on each GPU, for what begins later. What is
-//! resumed has them in its checkpoint.
+//! [`TUNING_FILE`]. What is resumed has the kernels of its checkpoint.
 
 use std::fs::{self, File};
 use std::io;
@@ -7,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use super::handler::Reporter;
 use super::replace_file::replace_file;
+use crate::core::protocol::TUNING_FILE;
 use crate::train::tuning::{self, Tuning};
-
-const NAME: &str = "tuning.json";
 
 pub struct TuningFile {
     state_dir: PathBuf,
@@ -63,7 +61,7 @@ impl TuningFile {
     }
 
     fn path(&self) -> PathBuf {
-        self.state_dir.join(NAME)
+        self.state_dir.join(TUNING_FILE)
     }
 
     fn read(&self) -> io::Result<Vec<Tuning>> {
