@@ -10,6 +10,7 @@ use super::config::ModelConfig;
 use super::model::Transformer;
 use super::optim::{Absent, Optimizer, OptimizerConfig, OptimizerError};
 use super::plan::Plan;
+use super::shared::Shared;
 use super::tuning::Tuning;
 use super::weights::{self, NamedTensor, WeightsError};
 
@@ -79,22 +80,22 @@ pub fn build_id() -> String {
     format!("stepwell {} {}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS)
 }
 
-/// A training at the end of a step, copied: it may be written while training goes on. Nothing in it is
-/// shared with the model or the optimizer, which update their numbers in place.
+/// A training at the end of a step, which may be written while training goes on. What it shares with the model and the
+/// optimizer does not change: an update that comes before it is written copies first.
 pub struct Snapshot {
     pub state: TrainState,
     /// By their Hugging Face names.
-    pub weights: Vec<NamedTensor>,
+    pub weights: Vec<NamedTensor<Shared>>,
     /// What the optimizer keeps of every parameter.
-    pub moments: Vec<NamedTensor>,
+    pub moments: Vec<NamedTensor<Shared>>,
     /// The end of a phase: kept for good.
     pub permanent: bool,
 }
 
 impl Snapshot {
-    /// Copies weights and the optimizer's state to the host.
+    /// Shares weights and the optimizer's state, or copies them to the host.
     pub fn take(state: TrainState, model: &Transformer, optimizer: &Optimizer, permanent: bool) -> Self {
-        Snapshot { state, weights: model.to_named(), moments: optimizer.to_named(), permanent }
+        Snapshot { state, weights: model.shared(), moments: optimizer.shared(), permanent }
     }
 }
 

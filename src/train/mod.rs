@@ -19,5 +19,6 @@ pub mod precision;
 pub mod run_loop;
 pub mod schedule;
 pub mod score;
+pub mod shared;
 pub mod tuning;
 pub mod weights;

@@ -9,13 +9,32 @@ use thiserror::Error;
 
 /// One weight: row-major f32, linear layers as `[out, in]`.
 #[derive(Clone, Debug, PartialEq)]
-pub struct NamedTensor {
+pub struct NamedTensor<V = Vec<f32>> {
     /// Such as `model.layers.0.self_attn.q_proj.weight`.
     pub name: String,
     /// Rows first.
     pub shape: Vec<usize>,
     /// As many values as the product of `shape`.
-    pub data: Vec<f32>,
+    pub data: V,
+}
+
+impl<V: Values> NamedTensor<V> {
+    /// With values of its own.
+    pub fn to_host(self) -> NamedTensor {
+        NamedTensor { name: self.name, shape: self.shape, data: self.data.read(<[f32]>::to_vec) }
+    }
+}
+
+/// Values of a tensor, wherever they are.
+pub trait Values {
+    /// Calls `use_it` with all of them on the host.
+    fn read<R>(self, use_it: impl FnOnce(&[f32]) -> R) -> R;
+}
+
+impl Values for Vec<f32> {
+    fn read<R>(self, use_it: impl FnOnce(&[f32]) -> R) -> R {
+        use_it(&self)
+    }
 }
 
 /// Weights that do not fit the file format or the model.
@@ -34,7 +53,7 @@ pub enum WeightsError {
 }
 
 /// A safetensors file with the weights in F32. Equal weights give equal bytes, whatever their order.
-pub fn save(tensors: &[NamedTensor]) -> Vec<u8> {
+pub fn save<V: Values>(tensors: Vec<NamedTensor<V>>) -> Vec<u8> {
     let layout = FileLayout::new(tensors);
     let mut file = Vec::with_capacity(layout.size() as usize);
     layout.write(&mut file).expect("memory takes everything");
@@ -42,21 +61,22 @@ pub fn save(tensors: &[NamedTensor]) -> Vec<u8> {
 }
 
 /// The file of [`save`], which can be written without having it in memory.
-pub struct FileLayout<'a> {
+pub struct FileLayout<V> {
     /// Length of the JSON, and the JSON.
     header: Vec<u8>,
     /// In the order of the file.
-    tensors: Vec<&'a NamedTensor>,
+    tensors: Vec<NamedTensor<V>>,
+    /// Bytes of their values.
+    data: usize,
 }
 
-impl<'a> FileLayout<'a> {
-    pub fn new(tensors: &'a [NamedTensor]) -> Self {
-        let mut tensors: Vec<&NamedTensor> = tensors.iter().collect();
+impl<V: Values> FileLayout<V> {
+    pub fn new(mut tensors: Vec<NamedTensor<V>>) -> Self {
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
         let mut end = 0;
         let infos = tensors.iter().map(|tensor| {
             let start = end;
-            end += size_of_val(tensor.data.as_slice());
+            end += tensor.shape.iter().product::<usize>() * size_of::<f32>();
             let info = TensorInfo { dtype: Dtype::F32, shape: tensor.shape.clone(), data_offsets: (start, end) };
             (tensor.name.clone(), info)
         });
@@ -69,28 +89,37 @@ impl<'a> FileLayout<'a> {
         json.resize(json.len().next_multiple_of(8), b' ');
         let mut header = (json.len() as u64).to_le_bytes().to_vec();
         header.extend(json);
-        FileLayout { header, tensors }
+        FileLayout { header, tensors, data: end }
     }
 
     /// Bytes of the whole file.
     pub fn size(&self) -> u64 {
-        let data: usize = self.tensors.iter().map(|tensor| size_of_val(tensor.data.as_slice())).sum();
-        (self.header.len() + data) as u64
+        (self.header.len() + self.data) as u64
     }
 
+    /// Each tensor is given back as soon as it is written.
+    ///
     /// # Errors
     /// Those of `out`.
-    pub fn write(&self, out: &mut impl Write) -> io::Result<()> {
+    ///
+    /// # Panics
+    /// When a tensor has not the elements of its shape.
+    pub fn write(self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(&self.header)?;
         let mut buffer = vec![0; WRITE_BUFFER];
-        for tensor in &self.tensors {
-            for values in tensor.data.chunks(WRITE_BUFFER / size_of::<f32>()) {
-                let bytes = &mut buffer[..size_of_val(values)];
-                for (bytes, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
-                    *bytes = value.to_le_bytes();
+        for tensor in self.tensors {
+            let elements = tensor.shape.iter().product::<usize>();
+            tensor.data.read(|values| {
+                assert_eq!(values.len(), elements, "the elements of its shape");
+                for values in values.chunks(WRITE_BUFFER / size_of::<f32>()) {
+                    let bytes = &mut buffer[..size_of_val(values)];
+                    for (bytes, value) in bytes.as_chunks_mut().0.iter_mut().zip(values) {
+                        *bytes = value.to_le_bytes();
+                    }
+                    out.write_all(bytes)?;
                 }
-                out.write_all(bytes)?;
-            }
+                io::Result::Ok(())
+            })?;
         }
         Ok(())
     }
@@ -157,8 +186,8 @@ mod tests {
     fn a_file_round_trips_and_its_bytes_do_not_depend_on_order() {
         let a = tensor("a.weight", &[2, 2], &[1.0, -2.5, f32::MIN_POSITIVE, 4.0]);
         let b = tensor("b.weight", &[3], &[0.1, 0.2, 0.3]);
-        let file = save(&[a.clone(), b.clone()]);
-        assert_eq!(file, save(&[b.clone(), a.clone()]));
+        let file = save(vec![a.clone(), b.clone()]);
+        assert_eq!(file, save(vec![b.clone(), a.clone()]));
         let loaded = load(&file).expect("loads");
         assert_eq!(loaded.into_values().collect::<Vec<_>>(), [a, b]);
     }
@@ -172,14 +201,14 @@ mod tests {
             (tensor.name.as_str(), TensorView::new(Dtype::F32, tensor.shape.clone(), bytes).unwrap())
         });
         let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-        let file = save(&tensors);
+        let file = save(tensors.to_vec());
         assert_eq!(file, safetensors::serialize(views, Some(metadata)).unwrap());
-        assert_eq!(file.len() as u64, FileLayout::new(&tensors).size());
+        assert_eq!(file.len() as u64, FileLayout::new(tensors.to_vec()).size());
     }
 
     #[test]
     fn a_truncated_file_is_an_error() {
-        let file = save(&[tensor("a", &[4], &[1.0; 4])]);
+        let file = save(vec![tensor("a", &[4], &[1.0; 4])]);
         for length in [0, 7, file.len() - 1] {
             assert!(matches!(load(&file[..length]), Err(WeightsError::Format(_))), "length {length}");
         }

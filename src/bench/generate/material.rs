@@ -46,7 +46,7 @@ pub(super) fn write(folder: &Path, shape: &ModelConfig, prompts: &Prompts) -> Re
     let prompts = serde_json::to_vec(prompts).map_err(|error| BenchError::system("write JSON")(error.into()))?;
     for (path, bytes) in [
         (model.join("config.json"), saved_model_json(shape, SPECIAL)),
-        (model.join("model.safetensors"), weights::save(&tensors)),
+        (model.join("model.safetensors"), weights::save(tensors)),
         (folder.join(PROMPTS), prompts),
     ] {
         fs::write(path, bytes).map_err(BenchError::system("write the temporary folder"))?;

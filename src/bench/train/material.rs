@@ -86,7 +86,7 @@ impl Material {
         let config = serde_json::to_vec_pretty(self).map_err(|error| BenchError::system("write JSON")(error.into()))?;
         write(CONFIG, config)?;
         let tensors: Vec<_> = weight_specs(&self.shape).iter().map(|spec| spec.generate(SEED)).collect();
-        write("weights.safetensors", weights::save(&tensors))?;
+        write("weights.safetensors", weights::save(tensors))?;
         write(TOKENS, self.token_file())?;
         let sampler = self.sampler(folder)?;
         let mut batches = Vec::new();

@@ -17,7 +17,8 @@ use crate::core::event::Checkpoint;
 use crate::core::failure::Failure;
 use crate::steps::handler::{CheckpointLine, StepError};
 use crate::train::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, Snapshot, WEIGHTS_FILE};
-use crate::train::weights::{FileLayout, NamedTensor};
+use crate::train::shared::Shared;
+use crate::train::weights::FileLayout;
 
 /// At most one checkpoint is on its way: whoever has the next one settles the one before.
 pub struct CheckpointWriter {
@@ -84,11 +85,9 @@ impl CheckpointWriter {
 fn publish(artifacts: &ArtifactStore, snapshot: Snapshot, metrics: &File, keep: u32) -> Result<Checkpoint, StepError> {
     let Snapshot { state, weights, moments, permanent } = snapshot;
     metrics.sync_all().map_err(|error| Failure::io("cannot write the metrics", &error))?;
-    let needed = FileLayout::new(&weights).size() + FileLayout::new(&moments).size();
-    artifacts.check_space(needed).map_err(Failure::from)?;
-    // Each is as large as the model or twice that: it is given back as soon as it is written.
-    let put = |tensors: Vec<NamedTensor>| {
-        let layout = FileLayout::new(&tensors);
+    let (weights, moments) = (FileLayout::new(weights), FileLayout::new(moments));
+    artifacts.check_space(weights.size() + moments.size()).map_err(Failure::from)?;
+    let put = |layout: FileLayout<Shared>| {
         artifacts.put_written(layout.size(), SAFETENSORS, |file| layout.write(file)).map_err(Failure::from)
     };
     let files = BTreeMap::from([

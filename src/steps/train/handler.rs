@@ -153,7 +153,7 @@ fn publish(artifacts: &ArtifactStore, model: &Transformer, special: SpecialToken
     let config = saved_model_json(model.config(), special);
     let files = BTreeMap::from([
         (CONFIG_FILE.to_owned(), artifacts.put_bytes(&config, "application/json")?),
-        (MODEL_FILE.to_owned(), artifacts.put_bytes(&weights::save(&model.to_named()), SAFETENSORS)?),
+        (MODEL_FILE.to_owned(), artifacts.put_bytes(&weights::save(model.shared()), SAFETENSORS)?),
     ]);
     Ok(artifacts.put_tree(&files)?)
 }

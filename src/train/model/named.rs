@@ -12,6 +12,7 @@ use super::{Transformer, WeightSpec};
 use crate::train::config::{Ffn, ModelConfig};
 use crate::train::ops::RopeTable;
 use crate::train::precision::Precision;
+use crate::train::shared::Shared;
 use crate::train::weights::{NamedTensor, WeightsError};
 
 /// The untied copy of the embedding that some exporters write.
@@ -23,12 +24,17 @@ const QKV: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_pro
 impl Transformer {
     /// All weights on the host, in the order of the layers, with Hugging Face names and layouts.
     pub fn to_named(&self) -> Vec<NamedTensor> {
-        let mut values = vec![host(&self.embedding)];
+        self.shared().into_iter().map(NamedTensor::to_host).collect()
+    }
+
+    /// The same, shared with this model.
+    pub fn shared(&self) -> Vec<NamedTensor<Shared>> {
+        let mut values = vec![shared(&self.embedding)];
         for block in &self.blocks {
             block.append_to(&self.config, &mut values);
         }
-        values.push(host(&self.final_norm));
-        let named = |(spec, data): (WeightSpec, Vec<f32>)| NamedTensor { name: spec.name, shape: spec.shape, data };
+        values.push(shared(&self.final_norm));
+        let named = |(spec, data): (WeightSpec, Shared)| NamedTensor { name: spec.name, shape: spec.shape, data };
         weight_specs(&self.config).into_iter().zip(values).map(named).collect()
     }
 
@@ -77,16 +83,17 @@ impl Block {
     }
 
     /// Appends the values of this block in the order of [`weight_specs`].
-    fn append_to(&self, config: &ModelConfig, values: &mut Vec<Vec<f32>>) {
-        let (query, key) = (config.heads * config.head_dim, config.kv_heads * config.head_dim);
-        values.push(host(&self.input_norm));
-        values.extend(split_rows(host(&self.qkv), config.d_model, &[query, key, key]));
-        values.extend([&self.query_norm, &self.key_norm].into_iter().flatten().map(host));
-        values.push(host(&self.attention_out));
-        values.push(host(&self.ffn_norm));
-        let inputs = vec![config.ffn.hidden(); config.ffn.input_matrices()];
-        values.extend(split_rows(host(&self.ffn_in), config.d_model, &inputs));
-        values.push(host(&self.ffn_out));
+    fn append_to(&self, config: &ModelConfig, values: &mut Vec<Shared>) {
+        let width = config.d_model;
+        let [query, key] = [config.heads, config.kv_heads].map(|heads| heads * config.head_dim * width);
+        values.push(shared(&self.input_norm));
+        values.extend(shared(&self.qkv).split(&[query, key, key]));
+        values.extend([&self.query_norm, &self.key_norm].into_iter().flatten().map(shared));
+        values.push(shared(&self.attention_out));
+        values.push(shared(&self.ffn_norm));
+        let inputs = vec![config.ffn.hidden() * width; config.ffn.input_matrices()];
+        values.extend(shared(&self.ffn_in).split(&inputs));
+        values.push(shared(&self.ffn_out));
     }
 }
 
@@ -128,16 +135,6 @@ fn check(specs: &[WeightSpec], tensors: &BTreeMap<String, NamedTensor>) -> Resul
     }
 }
 
-fn host<const D: usize>(param: &Param<Tensor<D>>) -> Vec<f32> {
-    param.val().inner().into_data_as::<f32>().try_into_vec().expect("just converted to f32")
-}
-
-fn split_rows(data: Vec<f32>, columns: usize, rows: &[usize]) -> Vec<Vec<f32>> {
-    let mut rest = data.as_slice();
-    let take = |count: &usize| {
-        let (part, tail) = rest.split_at(count * columns);
-        rest = tail;
-        part.to_vec()
-    };
-    rows.iter().map(take).collect()
+fn shared<const D: usize>(param: &Param<Tensor<D>>) -> Shared {
+    Shared::parameter(param.val())
 }

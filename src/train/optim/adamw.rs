@@ -3,9 +3,9 @@
 use burn::tensor::Tensor;
 
 use super::buffers::Buffers;
-use super::gradients::host_slice;
 use super::norm::GlobalNorm;
 use crate::train::ops::{AdamWStep, adamw_update};
+use crate::train::shared::host_slice;
 
 /// The global norm of the gradients, and its limit (0: none).
 #[derive(Clone, Copy)]
@@ -30,5 +30,5 @@ pub fn adamw_step<const D: usize>(
     let gradient = gradient.into_data();
     let parameter = data.as_mut_slice().expect("parameters are f32");
     adamw_update(parameter, host_slice(&gradient), &mut first, &mut second, step);
-    (Tensor::from_data(data, &device), Buffers::Host([first, second]))
+    (Tensor::from_data(data, &device), Buffers::host([first, second]))
 }

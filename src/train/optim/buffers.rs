@@ -1,39 +1,48 @@
 //! Numbers that an optimizer keeps from step to step, where they are updated.
 
+use std::sync::Arc;
+
 #[cfg(feature = "cube")]
 use burn::tensor::{Device, Tensor, TensorData};
 
-#[cfg(feature = "cube")]
-use super::gradients::host_slice;
 use crate::train::ops::in_parts;
+use crate::train::shared::Shared;
+#[cfg(feature = "cube")]
+use crate::train::shared::host_slice;
 
 /// `N` numbers per element of a parameter. Read from a file they are on the host; the first step takes them
 /// to where the parameter is.
 pub enum Buffers<const N: usize> {
-    Host([Vec<f32>; N]),
+    /// Shared with a snapshot until that is written.
+    Host([Arc<Vec<f32>>; N]),
     #[cfg(feature = "cube")]
     Device(Box<[Tensor<1>; N]>),
 }
 
 impl<const N: usize> Buffers<N> {
     pub fn zeros(length: usize) -> Self {
-        Buffers::Host([(); N].map(|()| vec![0.0; length]))
+        Buffers::host([(); N].map(|()| vec![0.0; length]))
     }
 
-    /// A copy on the host.
-    pub fn to_host(&self) -> [Vec<f32>; N] {
+    pub fn host(values: [Vec<f32>; N]) -> Self {
+        Buffers::Host(values.map(Arc::new))
+    }
+
+    /// The numbers as they are now, wherever this goes on.
+    pub fn shared(&self) -> [Shared; N] {
         match self {
-            Buffers::Host(values) => values.each_ref().map(|values| copy(values)),
+            Buffers::Host(values) => values.each_ref().map(|values| Shared::host(values.clone())),
             #[cfg(feature = "cube")]
-            Buffers::Device(tensors) => tensors.each_ref().map(|tensor| host_slice(&tensor.to_data()).to_vec()),
+            Buffers::Device(tensors) => tensors.each_ref().map(|tensor| Shared::parameter(tensor.clone())),
         }
     }
 
+    /// The numbers, to be changed: copies of those that a snapshot has not written yet.
     pub fn into_host(self) -> [Vec<f32>; N] {
         match self {
-            Buffers::Host(values) => values,
+            Buffers::Host(values) => values.map(|values| Arc::try_unwrap(values).unwrap_or_else(|kept| copy(&kept))),
             #[cfg(feature = "cube")]
-            Buffers::Device(_) => self.to_host(),
+            Buffers::Device(tensors) => tensors.map(|tensor| host_slice(&tensor.into_data()).to_vec()),
         }
     }
 
@@ -41,7 +50,7 @@ impl<const N: usize> Buffers<N> {
     pub fn into_device(self, device: &Device) -> [Tensor<1>; N] {
         match self {
             Buffers::Device(tensors) => *tensors,
-            Buffers::Host(values) => values.map(|values| {
+            host => host.into_host().map(|values| {
                 let length = values.len();
                 Tensor::from_data(TensorData::new(values, [length]), device)
             }),
@@ -49,7 +58,7 @@ impl<const N: usize> Buffers<N> {
     }
 }
 
-/// A copy that all threads make: training stands still for it, and half of the time goes into fresh pages.
+/// A copy that all threads make: half of the time goes into fresh pages.
 fn copy(values: &[f32]) -> Vec<f32> {
     const CHUNK: usize = 1 << 14;
     in_parts(values.len(), CHUNK, |range, part| part.copy_from_slice(&values[range])).0

@@ -2,10 +2,11 @@
 
 use burn::module::{Module, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
-use burn::tensor::{Gradients, Tensor, TensorData};
+use burn::tensor::{Gradients, Tensor};
 
 use super::norm::GlobalNorm;
 use crate::train::ops::sum_squares;
+use crate::train::shared::host_slice;
 
 /// The sum of the gradients of all micro-batches so far.
 #[derive(Default)]
@@ -100,11 +101,6 @@ mod device {
             self.tensors.push(gradient.inner().reshape([elements]));
         }
     }
-}
-
-/// The values of an f32 tensor on the host.
-pub(super) fn host_slice(data: &TensorData) -> &[f32] {
-    data.as_slice().expect("parameters and their gradients are f32")
 }
 
 #[cfg(test)]

@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::buffers::Buffers;
-use super::gradients::host_slice;
 use crate::train::ops::{MuonStep, muon_update};
+use crate::train::shared::host_slice;
 
 /// The momentum of a parameter.
 pub type Momentum = Buffers<1>;
@@ -23,7 +23,7 @@ pub fn muon_step<const D: usize>(
     let gradient = gradient.into_data();
     let parameter = data.as_mut_slice().expect("parameters are f32");
     muon_update(parameter, host_slice(&gradient), &mut momentum, parts, step);
-    (Tensor::from_data(data, &device), Buffers::Host([momentum]))
+    (Tensor::from_data(data, &device), Buffers::host([momentum]))
 }
 
 #[cfg(feature = "flex")]

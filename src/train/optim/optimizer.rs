@@ -15,6 +15,7 @@ use super::on_device::Together;
 use super::paths::PathTracker;
 use super::tracking::Tracking;
 use crate::train::ops::{AdamWStep, MuonStep};
+use crate::train::shared::Shared;
 use crate::train::weights::NamedTensor;
 
 /// State that does not belong to the model.
@@ -72,7 +73,7 @@ impl Optimizer {
         Optimizer { config, matrices, steps: 0, states: BTreeMap::new() }
     }
 
-    /// An optimizer that goes on after `steps` steps with the state written by [`Optimizer::to_named`].
+    /// An optimizer that goes on after `steps` steps with the state written from [`Optimizer::shared`].
     ///
     /// # Errors
     /// When the state is not exactly that of the parameters that are trained, or, if that is no matter, has
@@ -105,9 +106,9 @@ impl Optimizer {
         }
     }
 
-    /// The state on the host, sorted by path: `<path>.exp_avg` and `<path>.exp_avg_sq` of AdamW,
+    /// The state on the host, shared with this optimizer if it is there, sorted by path: `<path>.exp_avg` and `<path>.exp_avg_sq` of AdamW,
     /// `<path>.momentum_buffer` of Muon, as PyTorch names them.
-    pub fn to_named(&self) -> Vec<NamedTensor> {
+    pub fn shared(&self) -> Vec<NamedTensor<Shared>> {
         let mut named = Vec::with_capacity(2 * self.states.len());
         for (path, ParameterState { shape, state }) in &self.states {
             let mut push = |suffix: &str, data| {
@@ -115,12 +116,12 @@ impl Optimizer {
             };
             match state {
                 State::AdamW(moments) => {
-                    let [first, second] = moments.to_host();
+                    let [first, second] = moments.shared();
                     push(FIRST, first);
                     push(SECOND, second);
                 }
                 State::Muon(momentum) => {
-                    let [momentum] = momentum.to_host();
+                    let [momentum] = momentum.shared();
                     push(MOMENTUM, momentum);
                 }
             }
@@ -192,7 +193,7 @@ impl Source {
             }
             *values = tensor.data;
         }
-        Ok(Buffers::Host(values))
+        Ok(Buffers::host(values))
     }
 }
 

@@ -32,8 +32,8 @@ struct Saved {
 fn saved(snapshot: &Snapshot) -> Saved {
     Saved {
         state: snapshot.state.to_file(),
-        weights: weights::save(&snapshot.weights),
-        optimizer: weights::save(&snapshot.moments),
+        weights: weights::save(snapshot.weights.clone()),
+        optimizer: weights::save(snapshot.moments.clone()),
         step: snapshot.state.step,
         permanent: snapshot.permanent,
     }
@@ -198,7 +198,7 @@ fn process_on(
     let ended = trainer.run(host);
     assert!(host.in_flight.is_none(), "the training has ended before its last checkpoint was written");
     match ended? {
-        Finished::Complete { model, .. } => Ok(Some(weights::save(&model.to_named()))),
+        Finished::Complete { model, .. } => Ok(Some(weights::save(model.shared()))),
         Finished::Stopped => Ok(None),
     }
 }
@@ -360,7 +360,7 @@ fn a_fork_takes_over_the_state_that_fits() {
         let plan = Plan { freeze_layers, ..plan.clone() };
         let expected = Expected { model: &model, optimizer, plan: &plan, device: &device, fork };
         let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected)?;
-        let named = restored.optimizer.to_named();
+        let named = restored.optimizer.shared();
         Ok((restored.optimizer.without_state(&restored.model), named.len()))
     };
     let whole = weights::load(&saved.optimizer).unwrap().len();

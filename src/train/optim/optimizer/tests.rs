@@ -2,7 +2,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 
 use super::*;
 use crate::train::optim::config::MuonConfig;
-use crate::train::optim::gradients::host_slice;
+use crate::train::shared::host_slice;
 
 #[derive(Module, Debug)]
 struct Pair {
@@ -92,9 +92,9 @@ fn moments_survive_their_file_bit_for_bit() {
 
     let mut optimizer = adamw();
     let half = train(&mut optimizer, pair(&device), 3);
-    let names: Vec<String> = optimizer.to_named().into_iter().map(|tensor| tensor.name).collect();
+    let names: Vec<String> = optimizer.shared().into_iter().map(|tensor| tensor.name).collect();
     assert_eq!(names, ["matrix.exp_avg", "matrix.exp_avg_sq", "vector.exp_avg", "vector.exp_avg_sq"]);
-    let file = crate::train::weights::save(&optimizer.to_named());
+    let file = crate::train::weights::save(optimizer.shared());
     let moments = crate::train::weights::load(&file).unwrap();
     let mut again =
         Optimizer::from_named(OptimizerConfig::default(), Matrices::new(), 3, &half, moments, Absent::Refused).unwrap();
@@ -107,7 +107,7 @@ fn moments_of_another_model_are_refused() {
     let mut optimizer = adamw();
     let model = train(&mut optimizer, pair(&device), 1);
     let named = |change: &dyn Fn(&mut Vec<NamedTensor>)| {
-        let mut tensors = optimizer.to_named();
+        let mut tensors: Vec<_> = optimizer.shared().into_iter().map(NamedTensor::to_host).collect();
         change(&mut tensors);
         tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect::<BTreeMap<_, _>>()
     };
@@ -125,8 +125,8 @@ fn moments_of_another_model_are_refused() {
     assert!(matches!(load(reshaped), Some(OptimizerError::Shape { .. })));
 }
 
-fn by_name(tensors: Vec<NamedTensor>) -> BTreeMap<String, NamedTensor> {
-    tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect()
+fn by_name(tensors: Vec<NamedTensor<Shared>>) -> BTreeMap<String, NamedTensor> {
+    tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor.to_host())).collect()
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn momentum_survives_its_file_bit_for_bit() {
 
     let mut optimizer = Optimizer::new(with_muon(), matrices());
     let half = train(&mut optimizer, pair(&device), 3);
-    let named = by_name(optimizer.to_named());
+    let named = by_name(optimizer.shared());
     assert_eq!(named.keys().collect::<Vec<_>>(), ["matrix.momentum_buffer", "vector.exp_avg", "vector.exp_avg_sq"]);
     let mut again = Optimizer::from_named(with_muon(), matrices(), 3, &half, named, Absent::Refused).unwrap();
     assert_eq!(values(&train(&mut again, half, 3)), values(&whole));
@@ -162,11 +162,10 @@ fn a_fork_may_change_the_optimizer_and_nothing_else_may() {
     let device = Device::flex().autodiff();
     let mut optimizer = adamw();
     let model = train(&mut optimizer, pair(&device), 2);
-    let load =
-        |absent| Optimizer::from_named(with_muon(), matrices(), 2, &model, by_name(optimizer.to_named()), absent);
+    let load = |absent| Optimizer::from_named(with_muon(), matrices(), 2, &model, by_name(optimizer.shared()), absent);
     assert_eq!(load(Absent::Refused).err(), Some(OptimizerError::Missing("matrix.momentum_buffer".to_owned())));
     let forked = load(Absent::Zero).unwrap();
     assert_eq!((forked.steps(), forked.without_state(&model)), (2, 1));
-    let names: Vec<String> = forked.to_named().into_iter().map(|tensor| tensor.name).collect();
+    let names: Vec<String> = forked.shared().into_iter().map(|tensor| tensor.name).collect();
     assert_eq!(names, ["vector.exp_avg", "vector.exp_avg_sq"]);
 }

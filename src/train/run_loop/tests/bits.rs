@@ -25,7 +25,7 @@ fn digest(model: &ModelConfig, settings: OptimizerConfig, precision: Precision) 
     for row in &host.rows {
         hasher.update(&row.loss.to_le_bytes());
     }
-    hasher.update(&weights::save(&model.to_named()));
+    hasher.update(&weights::save(model.shared()));
     hasher.finalize().to_hex()[..16].to_owned()
 }
 

@@ -76,7 +76,7 @@ fn zeroed_moments() {
     let device = device::open("flex").unwrap().autodiff();
     let config = config();
     let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, fork: false };
-    let empty = weights::save(&[]);
+    let empty = weights::save::<Vec<f32>>(Vec::new());
     let error = restore(&saved.state, &saved.weights, &empty, &expected).err().unwrap();
     assert!(matches!(error, CheckpointError::Optimizer(_)), "{error}");
     let moments = weights::load(&saved.optimizer).unwrap();
@@ -89,7 +89,7 @@ fn zeroed_moments() {
     let zeroed = Saved {
         state: saved.state.clone(),
         weights: saved.weights.clone(),
-        optimizer: weights::save(&zeroed),
+        optimizer: weights::save(zeroed),
         step: saved.step,
         permanent: saved.permanent,
     };
