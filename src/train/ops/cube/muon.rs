@@ -143,10 +143,21 @@ pub fn subtracted(buffer: CubeTensor, subtractions: Subtractions<CubeBackend>) -
 /// # Panics
 /// When a parameter has more than three matrices.
 pub fn muon(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32) -> Vec<[Tensor<1>; 2]> {
+    muon_in_groups(given, norm, step, clip, AT_ONCE)
+}
+
+/// [`muon`] for so many elements at once.
+pub(super) fn muon_in_groups(
+    given: Vec<Stack>,
+    norm: &Tensor<1>,
+    step: MuonStep,
+    clip: f32,
+    at_once: usize,
+) -> Vec<[Tensor<1>; 2]> {
     let (mut stepped, mut group, mut elements) = (Vec::with_capacity(given.len()), Vec::new(), 0);
     for stack in given {
         let length = stack.parameter.dims()[0];
-        if !group.is_empty() && elements + length > AT_ONCE {
+        if !group.is_empty() && elements + length > at_once {
             stepped.extend(muon_of_group(std::mem::take(&mut group), norm, step, clip));
             elements = 0;
         }

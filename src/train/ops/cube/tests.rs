@@ -6,6 +6,7 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::cross_entropy::LogitRows;
 use super::loss::LossShape;
+use super::muon::muon_in_groups;
 use super::raw::CubeKernels;
 use super::*;
 use crate::core::rng::Rng;
@@ -340,25 +341,31 @@ fn muon_agrees_and_leaves_the_weights_alone_after_a_divergence() {
             (parts, std::array::from_fn(|of| normal(length, 3 * index as u64 + of as u64)))
         })
         .collect();
+    const ALL: usize = usize::MAX;
     let muon = MuonStep { learning_rate: 0.02, momentum: 0.95, weight_decay: 0.1, gradient_scale: 0.25 };
-    let run = |norm: f32| -> Vec<[Vec<f32>; 2]> {
+    let run = |norm: f32, at_once: usize| -> Vec<[Vec<f32>; 2]> {
         let stacks = given.iter().map(|(parts, [parameter, momentum, gradient])| {
             let [parameter, momentum, gradient] = [parameter, momentum, gradient].map(|values| on_device(values));
             Stack { parameter, momentum, gradient, parts: parts.clone() }
         });
-        let stepped = super::muon(stacks.collect(), &on_device(&[norm]), muon, 1.0);
+        let stepped = muon_in_groups(stacks.collect(), &on_device(&[norm]), muon, 1.0, at_once);
         stepped.into_iter().map(|tensors| tensors.map(values)).collect()
     };
     for norm in [f32::INFINITY, f32::NAN] {
-        for (found, (_, [parameter, momentum, _])) in run(norm).iter().zip(&given) {
+        for (found, (_, [parameter, momentum, _])) in run(norm, ALL).iter().zip(&given) {
             assert!(&found[0] == parameter && &found[1] == momentum, "a norm of {norm}");
         }
     }
-    for (found, (parts, [parameter, momentum, gradient])) in run(4.0).iter().zip(&given) {
-        let (mut parameter, mut momentum) = (parameter.clone(), momentum.clone());
-        muon_update(&mut parameter, gradient, &mut momentum, parts, muon);
-        assert_close(&found[1], &momentum, &format!("the momentum of {parts:?}"));
-        assert_close(&found[0], &parameter, &format!("the parameter of {parts:?}"));
+    // The last parameter alone has more than the smaller limit.
+    for at_once in [ALL, 1 << 10] {
+        let stepped = run(4.0, at_once);
+        assert_eq!(stepped.len(), given.len());
+        for (found, (parts, [parameter, momentum, gradient])) in stepped.iter().zip(&given) {
+            let (mut parameter, mut momentum) = (parameter.clone(), momentum.clone());
+            muon_update(&mut parameter, gradient, &mut momentum, parts, muon);
+            assert_close(&found[1], &momentum, &format!("the momentum of {parts:?}, {at_once} at once"));
+            assert_close(&found[0], &parameter, &format!("the parameter of {parts:?}, {at_once} at once"));
+        }
     }
 }
 
