@@ -20,7 +20,7 @@ pub struct Shared {
 enum Whole {
     Host(Arc<Vec<f32>>),
     /// A parameter on the host, without gradient. An update that finds it shared makes another one.
-    Parameter(Tensor<1>),
+    Parameter(Box<Tensor<1>>),
 }
 
 impl Shared {
@@ -37,7 +37,7 @@ impl Shared {
         if is_cube(&flat.device()) {
             return Shared::host(Arc::new(host_slice(&flat.into_data()).to_vec()));
         }
-        Shared { whole: Whole::Parameter(flat), part: 0..length }
+        Shared { whole: Whole::Parameter(Box::new(flat)), part: 0..length }
     }
 
     /// Parts of such lengths, one after the other.
