@@ -20,7 +20,7 @@ pub struct NamedTensor<V = Vec<f32>> {
 
 impl<V: Values> NamedTensor<V> {
     /// With values of its own.
-    pub fn to_host(self) -> NamedTensor {
+    pub fn into_host(self) -> NamedTensor {
         NamedTensor { name: self.name, shape: self.shape, data: self.data.read(<[f32]>::to_vec) }
     }
 }

@@ -24,7 +24,7 @@ const QKV: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_pro
 impl Transformer {
     /// All weights on the host, in the order of the layers, with Hugging Face names and layouts.
     pub fn to_named(&self) -> Vec<NamedTensor> {
-        self.shared().into_iter().map(NamedTensor::to_host).collect()
+        self.shared().into_iter().map(NamedTensor::into_host).collect()
     }
 
     /// The same, shared with this model.

@@ -106,8 +106,8 @@ impl Optimizer {
         }
     }
 
-    /// The state on the host, shared with this optimizer if it is there, sorted by path: `<path>.exp_avg` and `<path>.exp_avg_sq` of AdamW,
-    /// `<path>.momentum_buffer` of Muon, as PyTorch names them.
+    /// The state, shared with this optimizer if it is on the host, sorted by path: `<path>.exp_avg` and
+    /// `<path>.exp_avg_sq` of AdamW, `<path>.momentum_buffer` of Muon, as PyTorch names them.
     pub fn shared(&self) -> Vec<NamedTensor<Shared>> {
         let mut named = Vec::with_capacity(2 * self.states.len());
         for (path, ParameterState { shape, state }) in &self.states {

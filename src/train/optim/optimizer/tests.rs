@@ -107,7 +107,7 @@ fn moments_of_another_model_are_refused() {
     let mut optimizer = adamw();
     let model = train(&mut optimizer, pair(&device), 1);
     let named = |change: &dyn Fn(&mut Vec<NamedTensor>)| {
-        let mut tensors: Vec<_> = optimizer.shared().into_iter().map(NamedTensor::to_host).collect();
+        let mut tensors: Vec<_> = optimizer.shared().into_iter().map(NamedTensor::into_host).collect();
         change(&mut tensors);
         tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor)).collect::<BTreeMap<_, _>>()
     };
@@ -126,7 +126,7 @@ fn moments_of_another_model_are_refused() {
 }
 
 fn by_name(tensors: Vec<NamedTensor<Shared>>) -> BTreeMap<String, NamedTensor> {
-    tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor.to_host())).collect()
+    tensors.into_iter().map(|tensor| (tensor.name.clone(), tensor.into_host())).collect()
 }
 
 #[test]
