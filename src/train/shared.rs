@@ -70,8 +70,8 @@ pub fn host_slice(data: &TensorData) -> &[f32] {
     data.as_slice().expect("parameters and their gradients are f32")
 }
 
-#[cfg(test)]
 #[cfg(feature = "flex")]
+#[cfg(test)]
 mod tests {
     use burn::tensor::Device;
 
