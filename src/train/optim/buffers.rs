@@ -63,3 +63,30 @@ fn copy(values: &[f32]) -> Vec<f32> {
     const CHUNK: usize = 1 << 14;
     in_parts(values.len(), CHUNK, |range, part| part.copy_from_slice(&values[range])).0
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::train::weights::Values;
+
+    #[test]
+    fn numbers_are_copied_only_when_they_change_before_they_are_written() {
+        let place = |shared: &Shared| shared.clone().read(|values| values.as_ptr());
+
+        let buffers = Buffers::host([vec![1.0, 2.0]]);
+        let [written] = buffers.shared();
+        let before = place(&written);
+        drop(written);
+        let [mut values] = buffers.into_host();
+        assert_eq!(values.as_ptr(), before, "nobody else has them");
+
+        values[0] = 3.0;
+        let buffers = Buffers::host([values]);
+        let [waiting] = buffers.shared();
+        assert_eq!(place(&waiting), before, "shared, not copied");
+        let [mut values] = buffers.into_host();
+        values[0] = 4.0;
+        assert_eq!(waiting.read(<[f32]>::to_vec), [3.0, 2.0]);
+        assert_eq!(values, [4.0, 2.0]);
+    }
+}
