@@ -4,8 +4,22 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
-step() { printf '\n== %s\n' "$*"; }
+times=$(mktemp)
+trap 'rm -f "$log" "$times"' EXIT
+part=""
+started=$SECONDS
+
+# Ends the part before, with its time, and starts the next one.
+step() {
+  [ -z "$part" ] || printf '%4d s  %s\n' $((SECONDS - started)) "$part" >>"$times"
+  part=$*
+  started=$SECONDS
+  [ -z "$part" ] || printf '\n== %s\n' "$part"
+}
+
+# `cargo test` builds the program too. A `cargo build` would compile every dependency again, because the features of
+# dependencies differ without the tests' own dependencies.
+program="${CARGO_TARGET_DIR:-target}/debug/stepwell"
 
 step "format"
 cargo fmt --check
@@ -18,31 +32,28 @@ cargo clippy --all-targets --quiet --no-default-features --features failpoints -
 step "tests"
 cargo test 2>&1 | tee -a "$log"
 
+step "smoke test: train, kill -9, resume, compare"
+"$program" smoke-test
+
 step "tests without a training backend"
 cargo test --no-default-features 2>&1 | tee -a "$log"
 
-step "a fault at every failpoint"
-cargo test --no-default-features --features failpoints --test it failpoints 2>&1 | tee -a "$log"
-
 step "30 kills of engine, worker and step"
 if [ -d /proc/self ] && command -v python3 >/dev/null; then
-  cargo build --quiet --no-default-features
-  python3 scripts/drill/drill.py "${CARGO_TARGET_DIR:-target}/debug/stepwell" 30
+  python3 scripts/drill/drill.py "$program" 30
 else
   echo "skipped: needs Linux and python3"
 fi
 
+step "a fault at every failpoint"
+cargo test --no-default-features --features failpoints --test it failpoints 2>&1 | tee -a "$log"
+
 step "documentation"
 RUSTDOCFLAGS="-D warnings" cargo doc --no-deps --quiet
 
-step "smoke test: train, kill -9, resume, compare"
-cargo run --quiet -- smoke-test
-
 # The GPU backends need a GPU to run; DOCS_RS=1 type-checks them without downloading LLVM.
-for backend in wgpu cuda; do
-  step "type check: $backend"
-  DOCS_RS=1 cargo check --quiet --features "$backend"
-done
+step "type check: wgpu and cuda"
+DOCS_RS=1 cargo check --quiet --features wgpu,cuda
 
 if command -v cargo-deny >/dev/null; then
   step "licences, bans, sources"
@@ -51,6 +62,9 @@ else
   step "licences, bans, sources: skipped, cargo-deny is not installed"
 fi
 
+step ""
+printf '\nTime of each part:\n'
+cat "$times"
 printf '\n'
 awk '/^test result:/ { passed += $4; failed += $6; ignored += $8 }
      END { printf "%d passed, %d failed, %d skipped\n", passed, failed, ignored }' "$log"
