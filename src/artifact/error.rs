@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::core::artifact::Digest;
 use crate::core::failure::{Failure, is_no_space};
 
+use super::outside::OutsideError;
+
 #[derive(Debug, thiserror::Error)]
 #[error("{}; {}", self.what(), self.hint())]
 pub enum ArtifactError {
@@ -40,10 +42,12 @@ pub enum ArtifactError {
     InvalidTree {
         reason: String,
     },
-    /// A folder was asked for where something already is.
+    /// Something is already where a file or folder is to be written.
     Occupied {
         path: PathBuf,
     },
+    /// A file that was to be published.
+    Outside(OutsideError),
 }
 
 impl ArtifactError {
@@ -78,7 +82,10 @@ impl ArtifactError {
             ArtifactError::Io { action, path, .. } => format!("cannot {action} `{}`", path.display()),
             ArtifactError::NoSpace { path, .. } => format!("no space left to write `{}`", path.display()),
             ArtifactError::InvalidTree { reason } => format!("invalid artifact tree: {reason}"),
-            ArtifactError::Occupied { path } => format!("`{}` exists and is not an empty folder", path.display()),
+            ArtifactError::Occupied { path } => {
+                format!("`{}` exists: a file replaces a regular file only, a folder an empty folder", path.display())
+            }
+            ArtifactError::Outside(error) => error.to_string(),
         }
     }
 
@@ -99,8 +106,15 @@ impl ArtifactError {
                 "free some space on that disk, then go on with `stepwell resume last`".to_owned()
             }
             ArtifactError::InvalidTree { .. } => "use relative paths with `/`, without `.` and `..`".to_owned(),
-            ArtifactError::Occupied { .. } => "choose a new folder, or empty that one".to_owned(),
+            ArtifactError::Occupied { .. } => "choose another name, or remove what is there".to_owned(),
+            ArtifactError::Outside(error) => error.hint().to_owned(),
         }
+    }
+}
+
+impl From<OutsideError> for ArtifactError {
+    fn from(error: OutsideError) -> ArtifactError {
+        ArtifactError::Outside(error)
     }
 }
 
@@ -108,6 +122,7 @@ impl ArtifactError {
 impl From<ArtifactError> for Failure {
     fn from(error: ArtifactError) -> Failure {
         let failure = match &error {
+            ArtifactError::Outside(outside) => outside.into(),
             ArtifactError::NoSpace { source, needed, .. } => {
                 Failure { needed_bytes: *needed, ..Failure::io(error.what(), source) }
             }

@@ -14,6 +14,7 @@ use crate::faults::around;
 
 use super::durable;
 use super::error::ArtifactError;
+use super::outside::open_regular;
 use super::tree::Tree;
 use super::writer::ArtifactWriter;
 
@@ -97,15 +98,15 @@ impl ArtifactStore {
         writer.finish()
     }
 
-    /// Publishes a copy of a file.
+    /// Publishes a copy of a file; a link is followed.
     ///
     /// # Errors
-    /// As `put_bytes`, and `Io` when the file cannot be read.
+    /// As `put_bytes`, and `Outside` when the file cannot be read or is no regular file.
     pub fn put_file(&self, path: &Path, media_type: &str) -> Result<ArtifactRef, ArtifactError> {
         let mut writer = self.writer(media_type)?;
-        let size = fs::metadata(path).map_err(|source| ArtifactError::io("read", path, source))?.len();
-        writer.reserve(size)?;
-        for_each_chunk(path, |chunk| {
+        let file = open_regular(path)?;
+        writer.reserve(file.metadata().map_err(|source| ArtifactError::io("read", path, source))?.len())?;
+        for_each_chunk_of(file, path, |chunk| {
             writer.write_all(chunk).map_err(|source| ArtifactError::io("write", writer.temp_path(), source))
         })?;
         writer.finish()
@@ -331,10 +332,18 @@ impl ArtifactStore {
 /// Feeds a file to `consume`, piece by piece.
 pub(super) fn for_each_chunk(
     path: &Path,
+    consume: impl FnMut(&[u8]) -> Result<(), ArtifactError>,
+) -> Result<(), ArtifactError> {
+    let file = File::open(path).map_err(|source| ArtifactError::io("read", path, source))?;
+    for_each_chunk_of(file, path, consume)
+}
+
+fn for_each_chunk_of(
+    mut file: File,
+    path: &Path,
     mut consume: impl FnMut(&[u8]) -> Result<(), ArtifactError>,
 ) -> Result<(), ArtifactError> {
     let failed = |source| ArtifactError::io("read", path, source);
-    let mut file = File::open(path).map_err(failed)?;
     let mut buffer = vec![0; CHUNK];
     loop {
         match file.read(&mut buffer) {

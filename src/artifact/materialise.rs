@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use uuid::Uuid;
 
-use crate::core::artifact::{ArtifactRef, Digest};
+use crate::core::artifact::{ArtifactRef, Digest, EXECUTABLE_MEDIA_TYPE};
 use crate::faults::around;
 
 use super::durable;
@@ -17,7 +18,7 @@ use super::local::{ArtifactStore, for_each_chunk};
 impl ArtifactStore {
     /// Writes an artifact to `dest`: a tree as a folder, anything else as a file. It is built under a
     /// temporary name next to `dest`, verified while it is copied, synced and renamed. An existing
-    /// file is replaced by a file; an existing folder must be empty.
+    /// regular file is replaced by a file; an existing folder must be empty; a link, a pipe or a device stays.
     ///
     /// # Errors
     /// `Occupied`, `Missing`, `Damaged`, `NoSpace`, `Io`; `dest` is unchanged then.
@@ -25,7 +26,7 @@ impl ArtifactStore {
         let occupied = match fs::symlink_metadata(dest) {
             Err(_) => false,
             Ok(found) if found.is_dir() => !artifact.is_tree() || !is_empty(dest),
-            Ok(_) => artifact.is_tree(),
+            Ok(found) => artifact.is_tree() || !found.is_file(),
         };
         if occupied {
             return Err(ArtifactError::Occupied { path: dest.to_owned() });
@@ -61,7 +62,8 @@ impl ArtifactStore {
         let source = self.blob_path(&artifact.digest);
         File::open(&source).map_err(|error| self.read_error(&artifact.digest, &source, error))?;
         let failed = |error| ArtifactError::io("write", target, error);
-        let mut file = OpenOptions::new().write(true).create_new(true).open(target).map_err(failed)?;
+        let mode = if artifact.media_type == EXECUTABLE_MEDIA_TYPE { 0o777 } else { 0o666 };
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(target).map_err(failed)?;
         let mut hasher = blake3::Hasher::new();
         for_each_chunk(&source, |chunk| {
             hasher.update(chunk);

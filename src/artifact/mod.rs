@@ -6,6 +6,7 @@ mod durable;
 mod error;
 mod local;
 mod materialise;
+mod outside;
 mod space;
 mod sweep;
 #[cfg(test)]
@@ -16,6 +17,7 @@ mod writer;
 pub use copy::copy_differences;
 pub use error::ArtifactError;
 pub use local::ArtifactStore;
+pub use outside::{Listing, OutsideError, OutsideFile, open_regular};
 pub use space::{HEADROOM_BYTES, free_bytes};
 pub use tree::Tree;
 pub use writer::ArtifactWriter;

@@ -171,6 +171,28 @@ fn trees_have_canonical_manifests_and_become_folders() {
 }
 
 #[test]
+fn a_link_or_a_device_is_never_written_over() {
+    let (dir, store) = store();
+    let file = store.put_bytes(b"new", "x").unwrap();
+    let tree = store.put_tree(&BTreeMap::from([("a".to_owned(), file.clone())])).unwrap();
+    let at = |name: &str| dir.path().join(name);
+    fs::write(at("target"), "old").unwrap();
+    fs::create_dir(at("folder")).unwrap();
+    for (link, target) in [("to_file", "target"), ("to_folder", "folder"), ("to_nothing", "gone")] {
+        std::os::unix::fs::symlink(target, at(link)).unwrap();
+        for artifact in [&file, &tree] {
+            let result = store.materialise(artifact, &at(link));
+            assert!(matches!(result, Err(ArtifactError::Occupied { .. })), "{link}: {result:?}");
+        }
+    }
+    let device = store.materialise(&file, Path::new("/dev/null"));
+    assert!(matches!(device, Err(ArtifactError::Occupied { .. })), "{device:?}");
+    assert_eq!(fs::read_to_string(at("target")).unwrap(), "old");
+    store.materialise(&file, &at("target")).unwrap();
+    assert_eq!(fs::read_to_string(at("target")).unwrap(), "new");
+}
+
+#[test]
 fn trees_cannot_leave_their_folder() {
     let (_dir, store) = store();
     let a = store.put_bytes(b"a", "x").unwrap();

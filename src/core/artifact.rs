@@ -70,6 +70,8 @@ impl fmt::Debug for Digest {
 
 /// Media type of a tree: a JSON list of paths, each with digest and size.
 pub const TREE_MEDIA_TYPE: &str = "application/vnd.stepwell.tree+json";
+/// Media type of a file that its owner may execute: it keeps that when it is written to a disk again.
+pub const EXECUTABLE_MEDIA_TYPE: &str = "application/x-executable";
 
 /// A committed, immutable piece of content. For a tree, digest and size are those of its manifest.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize, schemars::JsonSchema)]

@@ -172,11 +172,13 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
+    /// Line ends become line feeds: TOML leaves that to its reader, and shells do not take others.
     pub(crate) fn new(file: &str, text: &str) -> Problems {
+        let text = line_feeds(text);
         let line_starts = std::iter::once(0)
             .chain(text.bytes().enumerate().filter(|(_, b)| *b == b'\n').map(|(at, _)| at + 1))
             .collect();
-        let source = Arc::new(NamedSource::new(file, text.to_owned()).with_language("toml"));
+        let source = Arc::new(NamedSource::new(file, text).with_language("toml"));
         Problems { file: file.to_owned(), source, line_starts, list: Vec::new() }
     }
 
@@ -221,6 +223,11 @@ impl Problems {
         self.list.dedup_by(|a, b| a.place == b.place && a.message == b.message);
         Err(SpecErrors { file: self.file, problems: self.list })
     }
+}
+
+/// The text with CR LF as LF.
+pub(crate) fn line_feeds(text: &str) -> String {
+    text.replace("\r\n", "\n")
 }
 
 /// The largest character boundary that is at most `offset`.

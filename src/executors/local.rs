@@ -99,6 +99,7 @@ impl Executor for Local {
         Ok(Box::new(LocalAttempt {
             id,
             worker: Some(worker),
+            runs_programs: runs_programs(&launch.request.kind),
             spent: (!reusable).into(),
             pool: self.pool.clone(),
             logs: self.logs.clone(),
@@ -122,6 +123,7 @@ struct LocalAttempt {
     id: AttemptId,
     /// `None` once it was given back.
     worker: Option<Worker>,
+    runs_programs: bool,
     /// A worker that was told to end is not given back, and neither is one for this attempt only.
     spent: std::cell::Cell<bool>,
     pool: Rc<Pool>,
@@ -165,7 +167,9 @@ impl Attempt for LocalAttempt {
             self.pool.give_back(worker);
             return Exit::default();
         }
-        let exit = worker.bury((sweep == Sweep::GroupAndMarked).then_some(&self.id));
+        // A worker that does not call itself idle may have left a process of its program.
+        let marked = sweep == Sweep::GroupAndMarked || self.runs_programs && !worker.is_idle();
+        let exit = worker.bury(marked.then_some(&self.id));
         if exit.survivors.is_empty() {
             self.logs.finish(&self.id);
         } else {

@@ -33,7 +33,7 @@ pub mod trained_model;
 mod tuning_file;
 mod waiting;
 
-pub use command::{has_program, kill_program, last_lines, own_binary};
+pub use command::{adopt_orphans, has_program, kill_program, last_lines, own_binary};
 pub use corpus_clean::CORPUS_CLEAN;
 pub use corpus_import::CORPUS_IMPORT;
 #[cfg(feature = "train")]

@@ -18,7 +18,7 @@ use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 use crate::artifact::ArtifactStore;
 use crate::core::failure::Failure;
 use crate::core::protocol::{AttemptRequest, FromAttempt, ToAttempt};
-use crate::steps::{Reporter, find, has_program, kill_program};
+use crate::steps::{Reporter, adopt_orphans, find, has_program, kill_program};
 
 use super::attempt::perform;
 use super::reporter::{SocketReporter, write_lines};
@@ -44,6 +44,7 @@ fn serve() -> std::io::Result<()> {
     let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
     // Fails when standard input is no socket: somebody has called this by hand.
     socket.peer_addr().map_err(|_| std::io::Error::other("`worker exec` is started by the engine only"))?;
+    adopt_orphans();
     let incoming = BufReader::new(socket.try_clone()?);
     let outgoing = Arc::new(Mutex::new(socket));
 

@@ -18,6 +18,9 @@ mod harness;
 mod lease_model;
 mod logs;
 mod maintenance;
+mod odd_files;
+#[cfg(target_os = "linux")]
+mod orphans;
 mod pools;
 mod provenance;
 mod reuse;

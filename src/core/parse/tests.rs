@@ -7,6 +7,7 @@ use super::{NoLibrary, pinned, workflow};
 use crate::core::catalog::{Catalog, KindInfo, Placement};
 use crate::core::diagnostic::SpecErrors;
 use crate::core::failure::FailureKind;
+use crate::core::key::spec_digest;
 use crate::core::spec::{NonRetryable, RetryPolicy, Timeouts, WorkflowSpec};
 
 const GOOD: &str = r#"
@@ -74,6 +75,19 @@ fn a_good_file_becomes_a_spec() {
         heartbeat: Duration::from_secs(45),
     };
     assert_eq!(a.timeout, timeout);
+}
+
+#[test]
+fn line_ends_of_other_systems_make_no_other_workflow() {
+    let text = format!("{GOOD}[[step]]\nid = \"c\"\nkind = \"noop\"\nwith.values.x = \"\"\"\nset -e\necho\n\"\"\"\n");
+    let spec = parse(&text, &[]).expect("a good file");
+    assert_eq!(spec.steps[2].with["values"]["x"], "set -e\necho\n");
+    let windows = parse(&text.replace('\n', "\r\n"), &[]).expect("the same with CR LF");
+    assert_eq!(spec_digest(&windows), spec_digest(&spec));
+    let escaped = parse(&text.replace("echo", "echo\\r"), &[]).expect("an escape is meant");
+    assert_eq!(escaped.steps[2].with["values"]["x"], "set -e\necho\r\n");
+    let errors = parse(&text.replace("set -e\n", "set -e\r"), &[]).expect_err("a lone CR is no line end of TOML");
+    assert!(errors.problems()[0].message().contains("carriage return"), "{}", errors.problems()[0].message());
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use crate::core::catalog::Catalog;
-use crate::core::diagnostic::{Problems, Span, SpecErrors};
+use crate::core::diagnostic::{Problems, Span, SpecErrors, line_feeds};
 use crate::core::document::{Data, Located, Node, Table};
 use crate::core::kinds::WORKFLOW;
 use crate::core::parse::{Nesting, Source, StepDraft, checked, known_param, set_param};
@@ -96,7 +96,7 @@ fn pin(source: Source, spec: &WorkflowSpec) -> PinnedWorkflow {
     let named = |step: &StepSpec| Some((step.with.get("workflow")?.as_str()?.to_owned(), step.child.clone()?));
     PinnedWorkflow {
         origin: source.origin,
-        source: source.text,
+        source: line_feeds(&source.text),
         children: spec.steps.iter().filter_map(named).collect(),
     }
 }

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::artifact::ArtifactStore;
-use crate::core::artifact::ArtifactRef;
+use crate::core::artifact::{ArtifactRef, EXECUTABLE_MEDIA_TYPE};
 use crate::core::failure::Failure;
 use crate::faults::around;
 
@@ -37,22 +37,22 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Replaces each artifact in `argv` and `env` by the path of its verified, read-only content; a tree is
-    /// copied into a folder of the step first.
+    /// Replaces each artifact in `argv` and `env` by the path of its verified, read-only content; a tree and
+    /// an executable file are copied to a place of the step first.
     ///
     /// # Errors
     /// When content is missing or damaged.
     pub(super) fn with_paths(mut self, artifacts: &ArtifactStore, scratch: &Path) -> Result<Self, Failure> {
         for value in self.argv.iter_mut().chain(self.env.values_mut()) {
             let Some(artifact) = artifact(value) else { continue };
-            let path = if artifact.is_tree() {
-                let folder = scratch.join("inputs").join(artifact.digest.as_str());
-                if !folder.exists() {
+            let path = if artifact.is_tree() || artifact.media_type == EXECUTABLE_MEDIA_TYPE {
+                let copy = scratch.join("inputs").join(artifact.digest.as_str());
+                if !copy.exists() {
                     around!("command.inputs", std::fs::create_dir_all(scratch.join("inputs")))
                         .map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
-                    artifacts.materialise(&artifact, &folder)?;
+                    artifacts.materialise(&artifact, &copy)?;
                 }
-                folder
+                copy
             } else {
                 artifacts.verified_path(&artifact)?
             };

@@ -2,20 +2,24 @@
 //! commits the folder and removes `next.ready`. `last/` holds the newest committed checkpoint.
 
 use std::fs;
-use std::io;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::Value;
 
+use crate::artifact::{ArtifactStore, Listing, open_regular};
+use crate::core::artifact::ArtifactRef;
 use crate::core::event::Checkpoint;
-use crate::core::failure::Failure;
+use crate::core::failure::{Failure, FailureKind};
 use crate::faults::around;
 use crate::steps::handler::forked_from_nothing;
 use crate::steps::{StepContext, StepError};
 
 use super::outputs::publish;
 
+/// Bytes of `next.ready`; a longer one is cut, and is no JSON then.
+const LONGEST_MARKER: u64 = 64 << 10;
 /// The newest, and one to fall back to when that is damaged.
 const KEPT: u32 = 2;
 
@@ -88,11 +92,11 @@ impl CheckpointDir {
     /// When it cannot be stored; a program that announces nonsense gets a fatal failure.
     pub(super) fn commit_announced(&self, context: &mut StepContext<'_>) -> Result<(), StepError> {
         let ready = self.root.join("next.ready");
-        let marker = match fs::read_to_string(&ready) {
-            Ok(text) => parse_marker(&text)?,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(cannot_write(error).into()),
-        };
+        // A link that leads nowhere is an announcement, too.
+        if ready.symlink_metadata().is_err() {
+            return Ok(());
+        }
+        let marker = read_marker(&ready)?;
         let next = self.root.join("next");
         if !next.is_dir() {
             let failure = Failure::fatal("the program created `next.ready`, but there is no folder `next`");
@@ -100,7 +104,9 @@ impl CheckpointDir {
                 .with_hint("fill $STEPWELL_CHECKPOINT_DIR/next/ first, then create `next.ready`")
                 .into());
         }
-        let artifact = around!("command.checkpoint.publish", publish(context.artifacts, &next))?;
+        let listing = Listing::of(&next).map_err(|error| unusable(&Failure::from(&error)))?;
+        let artifact = around!("command.checkpoint.publish", publish(context.artifacts, &listing))?;
+        let kept = artifact.clone();
         let checkpoint = Checkpoint {
             artifact: Some(artifact),
             state: Value::Null,
@@ -113,21 +119,48 @@ impl CheckpointDir {
             keep: Some(KEPT),
         };
         around!("command.checkpoint.commit", context.reporter.checkpoint(checkpoint))?;
-        let replace = || remove(&self.last()).and_then(|()| fs::rename(&next, self.last()));
-        around!("command.checkpoint.replace", replace()).map_err(cannot_write)?;
+        let replace = || self.replace_last(&next, listing.has_links.then_some(&kept), context.artifacts);
+        around!("command.checkpoint.replace", replace())?;
         // From here on the program knows that it will never have to go back behind this point.
         Ok(around!("command.checkpoint.acknowledge", fs::remove_file(&ready)).map_err(cannot_write)?)
     }
+
+    /// Makes `next` the new `last`; from the stored copy when `next` has links. A link's content may change, and
+    /// a later attempt would find another checkpoint than this one.
+    fn replace_last(&self, next: &Path, copy: Option<&ArtifactRef>, artifacts: &ArtifactStore) -> Result<(), Failure> {
+        remove(&self.last()).map_err(cannot_write)?;
+        match copy {
+            Some(artifact) => {
+                artifacts.materialise(artifact, &self.last())?;
+                remove(next).map_err(cannot_write)
+            }
+            None => fs::rename(next, self.last()).map_err(cannot_write),
+        }
+    }
 }
 
-fn parse_marker(text: &str) -> Result<Marker, Failure> {
+fn read_marker(path: &Path) -> Result<Marker, Failure> {
+    let mut text = String::new();
+    let file = open_regular(path).map_err(|error| unusable(&Failure::from(&error)))?;
+    file.take(LONGEST_MARKER).read_to_string(&mut text).map_err(|error| {
+        let failure = Failure::io("cannot read `next.ready`", &error);
+        if error.kind() == io::ErrorKind::InvalidData {
+            Failure { kind: FailureKind::Fatal, ..failure }
+        } else {
+            failure
+        }
+    })?;
     if text.trim().is_empty() {
         return Ok(Marker::default());
     }
-    serde_json::from_str(text).map_err(|error| {
+    serde_json::from_str(&text).map_err(|error| {
         Failure::fatal(format!("`next.ready` is neither empty nor a known JSON object: {error}"))
             .with_hint("write it under another name and rename it; known keys: last_step, last_doc_index, tokens_so_far, loss, phase")
     })
+}
+
+fn unusable(failure: &Failure) -> Failure {
+    Failure { message: format!("the checkpoint cannot be kept: {}", failure.message), ..failure.clone() }
 }
 
 fn cannot_write(error: io::Error) -> Failure {

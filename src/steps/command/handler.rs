@@ -60,7 +60,7 @@ impl StepHandler for Command {
         let own = arguments.environment()?.into_iter().map(|(name, value)| (name, OsString::from(value)));
         let ours = variables(context.request, &places, checkpoints.path());
         let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value));
-        let program = program::start(&command_line, &places.work, own.chain(ours).collect(), context)?;
+        let program = program::start(&command_line, &places.work, &own.chain(ours).collect::<Vec<_>>(), context)?;
         program::supervise(program, &checkpoints, ProgressFile::new(places.progress.clone()), context)?;
         let declared = [places.output.as_path(), places.work.as_path()];
         let collect = || outputs::collect(context.artifacts, &arguments.outputs, declared, &places.values);

@@ -6,6 +6,7 @@ mod environment;
 mod handler;
 mod inputs;
 mod log;
+mod orphans;
 mod outputs;
 #[cfg(target_os = "linux")]
 #[expect(unsafe_code, reason = "what a process does before it becomes a program must be safe after a fork")]
@@ -13,7 +14,9 @@ mod parent_death;
 mod program;
 mod progress;
 mod spawn;
+mod start_failure;
 
 pub(super) use handler::Command;
 pub use log::last_lines;
+pub use orphans::adopt_orphans;
 pub use spawn::{has_program, kill_program, own_binary};

@@ -1,22 +1,21 @@
 //! Publishes what a program has produced.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
-use walkdir::{DirEntry, WalkDir};
 
-use crate::artifact::ArtifactStore;
-use crate::core::artifact::{ArtifactRef, Outputs};
-use crate::core::failure::{Failure, FailureKind};
+use crate::artifact::{ArtifactStore, Listing, OutsideFile, open_regular};
+use crate::core::artifact::{ArtifactRef, EXECUTABLE_MEDIA_TYPE, Outputs};
+use crate::core::failure::Failure;
 
 const FILE_MEDIA_TYPE: &str = "application/octet-stream";
 
 /// Collects the declared outputs, looked for in `places` in order, and the values that the program wrote.
 ///
 /// # Errors
-/// A fatal failure that names the output that is missing, or says why the values cannot be used.
+/// A fatal failure that names the output that is missing or cannot be kept, or says why the values cannot be used.
 pub(super) fn collect(
     artifacts: &ArtifactStore,
     declared: &BTreeMap<String, PathBuf>,
@@ -25,7 +24,8 @@ pub(super) fn collect(
 ) -> Result<Outputs, Failure> {
     let mut outputs = Outputs { artifacts: BTreeMap::new(), values: read_values(values)? };
     for (name, path) in declared {
-        let found = places.iter().map(|place| place.join(path)).find(|candidate| candidate.exists());
+        // A link that leads nowhere is there, and is refused by its name.
+        let found = places.iter().map(|place| place.join(path)).find(|candidate| candidate.symlink_metadata().is_ok());
         let found = found.ok_or_else(|| {
             Failure::fatal(format!(
                 "the command succeeded, but did not write its output `{name}` (`{}`)",
@@ -36,50 +36,48 @@ pub(super) fn collect(
                 places[1].display()
             ))
         })?;
-        outputs.artifacts.insert(name.clone(), publish(artifacts, &found)?);
+        let refused = |failure: Failure| {
+            let message = format!("the output `{name}` cannot be kept: {}", failure.message);
+            Failure { message, ..failure }
+        };
+        let listing = Listing::of(&found).map_err(|error| refused((&error).into()))?;
+        outputs.artifacts.insert(name.clone(), publish(artifacts, &listing).map_err(refused)?);
     }
     Ok(outputs)
 }
 
-/// A file as it is; a folder as a tree of its files.
+/// A file as it is; a folder as a tree of its files and empty folders, with the content of what links lead to.
+/// Of the mode only the owner's right to execute is kept.
 ///
 /// # Errors
 /// When a file cannot be read or stored.
-pub(super) fn publish(artifacts: &ArtifactStore, path: &Path) -> Result<ArtifactRef, Failure> {
-    let files = files_below(path)?;
-    artifacts.check_space(files.iter().filter_map(|file| file.metadata().ok()).map(|file| file.len()).sum())?;
-    if !path.is_dir() {
-        return Ok(artifacts.put_file(path, FILE_MEDIA_TYPE)?);
+pub(super) fn publish(artifacts: &ArtifactStore, listing: &Listing) -> Result<ArtifactRef, Failure> {
+    artifacts.check_space(listing.files.iter().map(|file| file.size).sum())?;
+    let put = |file: &OutsideFile| {
+        let media_type = if file.is_executable { EXECUTABLE_MEDIA_TYPE } else { FILE_MEDIA_TYPE };
+        artifacts.put_file(&file.path, media_type)
+    };
+    if let (false, [file]) = (listing.is_folder, listing.files.as_slice()) {
+        return Ok(put(file)?);
     }
     let mut entries = BTreeMap::new();
-    for entry in files {
-        let name = entry.path().strip_prefix(path).unwrap_or(entry.path());
-        let name = name.to_str().ok_or_else(|| {
-            Failure::fatal(format!("the name of `{}` is no UTF-8", entry.path().display())).with_hint("rename the file")
-        })?;
-        entries.insert(name.to_owned(), artifacts.put_file(entry.path(), FILE_MEDIA_TYPE)?);
+    for file in &listing.files {
+        entries.insert(file.name.clone(), put(file)?);
+    }
+    if !listing.empty_folders.is_empty() {
+        let empty = artifacts.put_tree(&BTreeMap::new())?;
+        entries.extend(listing.empty_folders.iter().map(|name| (name.clone(), empty.clone())));
     }
     Ok(artifacts.put_tree(&entries)?)
 }
 
-/// All files of a folder; of a file, itself.
-fn files_below(path: &Path) -> Result<Vec<DirEntry>, Failure> {
-    let mut files = Vec::new();
-    for entry in WalkDir::new(path).sort_by_file_name() {
-        let entry = entry.map_err(|error| Failure::from_error(FailureKind::Retryable, &error))?;
-        if entry.file_type().is_file() {
-            files.push(entry);
-        }
-    }
-    Ok(files)
-}
-
 /// The JSON object in `$STEPWELL_VALUES`; none when the program wrote nothing.
 fn read_values(path: &Path) -> Result<Map<String, Value>, Failure> {
-    let text = match fs::read_to_string(path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Map::new()),
-        Err(error) => return Err(Failure::fatal(format!("cannot read $STEPWELL_VALUES: {error}"))),
+    let unreadable = |error: &dyn std::fmt::Display| Failure::fatal(format!("cannot read $STEPWELL_VALUES: {error}"));
+    let text = match open_regular(path) {
+        Ok(file) => io::read_to_string(file).map_err(|error| unreadable(&error))?,
+        Err(error) if error.is_missing() => return Ok(Map::new()),
+        Err(error) => return Err(unreadable(&error).with_hint(error.hint())),
     };
     serde_json::from_str(&text).map_err(|error| {
         Failure::fatal(format!("$STEPWELL_VALUES holds no JSON object: {error}"))

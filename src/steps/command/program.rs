@@ -1,6 +1,7 @@
 //! Starts the program, watches over it, and explains how it ended.
 
 use std::ffi::OsString;
+use std::fs::OpenOptions;
 #[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
@@ -22,9 +23,11 @@ use crate::steps::{MemoryKills, StepContext, StepError};
 
 use super::checkpoint::CheckpointDir;
 use super::log::last_lines;
+use super::orphans;
 use super::progress::ProgressFile;
 use super::spawn;
 pub(super) use super::spawn::HAS_OWN_GROUP;
+use super::start_failure::Start;
 
 /// How often the program and its checkpoint marker are looked at.
 const POLL: Duration = Duration::from_millis(100);
@@ -45,18 +48,21 @@ pub(super) struct Program {
 /// Starts the program in `work` with nothing on its standard input; what it prints goes to the attempt's log.
 ///
 /// # Errors
-/// A fatal failure when there is no such program.
+/// A fatal failure when there is no such program, or it can never be started.
 pub(super) fn start(
     command_line: &[OsString],
     work: &Path,
-    variables: Vec<(String, OsString)>,
+    variables: &[(String, OsString)],
     context: &mut StepContext<'_>,
 ) -> Result<Program, Failure> {
-    check_exists(&command_line[0], work, &variables)?;
-    let failed =
-        |error: std::io::Error| Failure::io(format_args!("cannot start `{}`", command_line[0].display()), &error);
-    let started = spawn::start(command_line, variables, work, &context.request.log_path());
-    let child = around!("command.spawn", started).map_err(failed)?;
+    let start = Start { command_line, variables, work };
+    let program = start.find()?;
+    let log = context.request.log_path();
+    let output = OpenOptions::new().create(true).append(true).open(&log);
+    let output =
+        output.map_err(|error| Failure::io(format_args!("cannot write the log `{}`", log.display()), &error))?;
+    let started = spawn::start(command_line, variables, work, output);
+    let child = around!("command.spawn", started).map_err(|error| start.explain(&error, &program))?;
     if HAS_OWN_GROUP {
         context.reporter.group(child.id());
     }
@@ -64,23 +70,7 @@ pub(super) fn start(
     Ok(Program { child, watch })
 }
 
-fn check_exists(program: &OsString, work: &Path, variables: &[(String, OsString)]) -> Result<(), Failure> {
-    let name = Path::new(program);
-    let found = if name.components().count() > 1 {
-        work.join(name).exists()
-    } else {
-        let own = variables.iter().rev().find(|(key, _)| key == "PATH").map(|(_, value)| value.clone());
-        let path = own.or_else(|| std::env::var_os("PATH")).unwrap_or_default();
-        std::env::split_paths(&path).any(|directory| work.join(directory).join(name).exists())
-    };
-    if found {
-        return Ok(());
-    }
-    Err(Failure::fatal(format!("there is no program `{}`", name.display()))
-        .with_hint(format!("`argv[0]` is looked up in PATH, or is a path relative to `{}`", work.display())))
-}
-
-/// Waits for the program, committing its checkpoints meanwhile. What it leaves in its group is ended.
+/// Waits for the program, committing its checkpoints meanwhile. All processes that it leaves are ended.
 ///
 /// # Errors
 /// `Interrupted` after the engine asked to stop; else a failure that quotes the end of the log.
@@ -120,6 +110,9 @@ fn watch(
             checkpoints.commit_announced(context)?;
             return Err(StepError::Interrupted);
         }
+        if pause == POLL {
+            orphans::reap(program.child.id());
+        }
         pause = (pause * 2).min(POLL);
     }
 }
@@ -133,7 +126,8 @@ impl Program {
         !matches!(waitid(WaitId::Pid(pid), options), Ok(None) | Err(rustix::io::Errno::INTR))
     }
 
-    /// Ends what is left of the group while its id is taken, takes the status, and waits for the proof.
+    /// Ends what is left of the group while its id is taken, takes the status, ends what has left the group, and
+    /// waits for the proof.
     fn reap(&mut self) -> Result<ExitStatus, Failure> {
         let leader = self.child.id();
         spawn::end_group(leader);
@@ -141,6 +135,7 @@ impl Program {
         let status = status.map_err(|error| Failure::io("cannot watch the program", &error))?;
         let deadline = Instant::now() + LAST_WORDS;
         // The engine ends what hangs in the kernel.
+        orphans::end(deadline);
         while HAS_OWN_GROUP && !spawn::group_is_gone(leader) && Instant::now() < deadline {
             thread::sleep(FIRST_POLL);
         }

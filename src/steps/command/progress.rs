@@ -1,10 +1,14 @@
 //! The progress of commands: a file in which the program says how far it is.
 
-use std::fs;
+use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
+use crate::artifact::open_regular;
 use crate::core::protocol::Progress;
 use crate::steps::Reporter;
+
+/// Bytes that hold the last line.
+const LONGEST_TAIL: u64 = 4 << 10;
 
 /// `$STEPWELL_PROGRESS`: a line `DONE TOTAL UNIT`, written as often as the program likes.
 pub(super) struct ProgressFile {
@@ -17,9 +21,19 @@ impl ProgressFile {
         ProgressFile { path, last: String::new() }
     }
 
+    /// The end of the file, which a program may append to for weeks.
+    fn tail(&self) -> Option<String> {
+        let mut file = open_regular(&self.path).ok()?;
+        let length = file.metadata().ok()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(LONGEST_TAIL))).ok()?;
+        let mut bytes = Vec::new();
+        file.take(LONGEST_TAIL).read_to_end(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
     /// Tells what is new. A line that is half written or makes no sense is no reason to stop a program.
     pub(super) fn report(&mut self, reporter: &mut dyn Reporter) {
-        let Ok(text) = fs::read_to_string(&self.path) else { return };
+        let Some(text) = self.tail() else { return };
         if text != self.last
             && text.ends_with('\n')
             && let Some(progress) = parse(&text)

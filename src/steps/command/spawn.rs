@@ -1,7 +1,7 @@
 //! Starts a user's program so that it cannot outlive its worker (Linux), and ends what it leaves.
 
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::File;
 #[cfg(target_os = "linux")]
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -11,6 +11,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use crate::core::protocol::WORKER_MARK;
+
+use super::orphans;
 
 /// Whether a program has a process group of its own. Without a parent-death signal and marks it has to
 /// share that of its worker, which is all that is known after a crash.
@@ -28,22 +30,25 @@ pub fn own_binary() -> std::io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
 }
 
-/// Starts a program in `directory`, its output appended to `log`.
+/// Starts a program in `directory`, its output appended to `output`.
 ///
 /// # Errors
 /// When there is no such program, no such folder, or no process to be had.
 pub(super) fn start(
     command_line: &[OsString],
-    variables: Vec<(String, OsString)>,
+    variables: &[(String, OsString)],
     directory: &Path,
-    log: &Path,
+    output: File,
 ) -> std::io::Result<Child> {
     let (program, arguments) =
         command_line.split_first().ok_or_else(|| std::io::Error::other("there is no program"))?;
-    let output = OpenOptions::new().create(true).append(true).open(log)?;
     let errors = output.try_clone()?;
     let mut command = Command::new(program);
-    command.args(arguments).env_remove(WORKER_MARK).envs(variables).current_dir(directory);
+    command
+        .args(arguments)
+        .env_remove(WORKER_MARK)
+        .envs(variables.iter().map(|(name, value)| (name, value)))
+        .current_dir(directory);
     command.stdin(Stdio::null()).stdout(output).stderr(errors);
     #[cfg(target_os = "linux")]
     {
@@ -73,9 +78,9 @@ pub(super) fn group_is_gone(leader: u32) -> bool {
     gone
 }
 
-/// Whether a process group of a program was not proved dead.
+/// True while a process of a program was not proved dead.
 pub fn has_program() -> bool {
-    GROUP.load(Ordering::SeqCst) != 0
+    GROUP.load(Ordering::SeqCst) != 0 || orphans::are_left()
 }
 
 /// Kills the program of this worker with its whole group.

@@ -1,0 +1,59 @@
+//! Processes that a program leaves behind are ended with their attempt, however it ends and wherever they hide.
+
+use std::fs;
+
+use crate::harness::Sandbox;
+
+/// Writes its own process id, then sleeps: in a group of its own, as an orphan, without the mark of its attempt.
+const DAEMON: &str = "(env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > PIDS/NAME.new; mv PIDS/NAME.new PIDS/NAME; exec sleep 600' &)\n\
+     while [ ! -e PIDS/NAME ]; do sleep 0.01; done";
+
+#[test]
+fn nothing_outlives_an_attempt_also_when_it_succeeds() {
+    let sandbox = Sandbox::new();
+    let pids = sandbox.path("pids");
+    fs::create_dir(&pids).unwrap();
+    let daemon = |name: &str| DAEMON.replace("PIDS", pids.to_str().unwrap()).replace("NAME", name);
+    // `look` runs while the worker of the first step is still there.
+    let mut text = format!(
+        "name = \"orphans\"\n[[step]]\nid = \"look\"\nkind = \"command\"\nneeds = [\"plain\"]\n\
+         with.shell = \"! kill -0 $(cat {})\"\nretry = {{ maximum_attempts = 1 }}\n",
+        pids.join("plain").display()
+    );
+    for (name, end, more) in [
+        ("plain", "true", ""),
+        ("pooled", "true", "resources = { seats = 1 }\n"),
+        ("failed", "exit 1", "retry = { maximum_attempts = 1 }\n"),
+    ] {
+        text.push_str(&format!(
+            "[[step]]\nid = \"{name}\"\nkind = \"command\"\n{more}with.shell = '''\n{}\n\
+             sleep 600 & echo $! > {}\n{end}\n'''\n",
+            daemon(name),
+            pids.join(format!("{name}-group")).display(),
+        ));
+    }
+    sandbox.write("stepwell.toml", "[pools]\nseats = 1\n");
+    sandbox.write("orphans.toml", text);
+    sandbox.stepwell(&["run", "orphans.toml"]).exits(3);
+    let states = sandbox.query("SELECT id || ' ' || status FROM step ORDER BY id");
+    assert_eq!(states, ["failed failed", "look succeeded", "plain succeeded", "pooled succeeded"]);
+    for name in ["plain", "pooled", "failed", "plain-group", "pooled-group", "failed-group"] {
+        let pid = fs::read_to_string(pids.join(name)).unwrap();
+        let stat = fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        assert!(!stat.contains("(sleep)"), "{name} lives on: {stat}");
+    }
+}
+
+#[test]
+fn orphans_that_end_by_themselves_do_not_fill_the_process_table() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "many.toml",
+        "name = \"many\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith.shell = '''\n\
+         n=0; while [ $n -lt 20 ]; do (setsid true &); n=$((n + 1)); done\nsleep 0.5\n\
+         parent=$(cut -d ' ' -f 4 /proc/$$/stat); grep -l \"^[0-9]* (true) Z $parent \" /proc/[0-9]*/stat 2>/dev/null | wc -l\n'''\n",
+    );
+    sandbox.stepwell(&["run", "many.toml"]).ok();
+    let log = sandbox.stepwell(&["logs", "last", "a"]).ok().stdout;
+    assert_eq!(log.lines().last().map(str::trim), Some("0"), "{log}");
+}
