@@ -36,6 +36,10 @@ pub enum Reason {
     TooManyItems { count: usize, maximum: usize },
     #[error("gives more than {maximum} bytes of text")]
     TooMuchText { maximum: usize },
+    #[error("gives more than {maximum} values")]
+    TooManyValues { maximum: usize },
+    #[error("executes more than {maximum} instructions")]
+    TooMuchWork { maximum: u64 },
 }
 
 impl TemplateError {
@@ -54,7 +58,12 @@ impl TemplateError {
             Reason::TooManyItems { .. } => {
                 Some("let each child handle many items: `range(0, 1000000, 1000)`".to_owned())
             }
-            Reason::TooMuchText { .. } => Some("pass big content as an artifact".to_owned()),
+            Reason::TooMuchText { .. } | Reason::TooManyValues { .. } => {
+                Some("pass big content as an artifact".to_owned())
+            }
+            Reason::TooMuchWork { .. } => {
+                Some("let a step of kind `command` compute it and give it as a value".to_owned())
+            }
             Reason::NullInput(_) => Some("give it a number in `inputs`: `{{ NAME | default(..) }}`".to_owned()),
             Reason::Evaluation(_) | Reason::NotJson(_) => None,
         }
@@ -69,6 +78,7 @@ impl From<minijinja::Error> for Reason {
     fn from(error: minijinja::Error) -> Self {
         match error.kind() {
             minijinja::ErrorKind::SyntaxError => Reason::Syntax(syntax::message(&error)),
+            minijinja::ErrorKind::OutOfFuel => Reason::TooMuchWork { maximum: syntax::MAXIMUM_WORK },
             _ => Reason::Evaluation(syntax::message(&error)),
         }
     }

@@ -18,7 +18,7 @@ use crate::core::document::describe;
 /// Most items of a fan-out.
 pub const MAXIMUM_ITEMS: usize = 100_000;
 
-/// Most bytes of text that one template may give.
+/// Most bytes of text that a template with text around its expressions may give.
 const MAXIMUM_TEXT: usize = 16 << 20;
 
 /// The arguments of a step with every template replaced by its value. A string that is exactly one
@@ -68,10 +68,8 @@ pub fn rule(rule: &str, inputs: &Map<String, Value>) -> Result<bool, TemplateErr
     }
     let evaluate = || {
         let value = environment().compile_expression(rule)?.eval(Serde(inputs))?;
-        json::from_dynamic(&value).map_err(|not_json| match not_json {
-            NotJson::Undefined => Reason::Evaluation("undefined value".to_owned()),
-            NotJson::Other(message) => Reason::NotJson(message),
-        })
+        json::from_dynamic(&value)
+            .map_err(|not_json| reason(not_json, || Reason::Evaluation("undefined value".to_owned())))
     };
     match evaluate().map_err(error)? {
         Value::Bool(value) => Ok(value),
@@ -150,10 +148,17 @@ fn evaluate(source: &str, context: &TemplateContext<'_>) -> Result<Value, Reason
         Ok(value) => value,
         Err(error) => return Err(blame(error, &references, &values, context)),
     };
-    json::from_dynamic(&value).map_err(|not_json| match not_json {
-        NotJson::Undefined => blame(ErrorKind::UndefinedError.into(), &references, &values, context),
+    let undefined = || blame(ErrorKind::UndefinedError.into(), &references, &values, context);
+    json::from_dynamic(&value).map_err(|not_json| reason(not_json, undefined))
+}
+
+fn reason(not_json: NotJson, undefined: impl FnOnce() -> Reason) -> Reason {
+    match not_json {
+        NotJson::Undefined => undefined(),
+        NotJson::TooMuchText => Reason::TooMuchText { maximum: json::MAXIMUM_TEXT },
+        NotJson::TooManyValues => Reason::TooManyValues { maximum: json::MAXIMUM_VALUES },
         NotJson::Other(message) => Reason::NotJson(message),
-    })
+    }
 }
 
 /// Names the reference behind an error about an undefined value.

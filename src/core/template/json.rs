@@ -4,38 +4,64 @@ use minijinja::Value as Dynamic;
 use minijinja::value::ValueKind;
 use serde_json::{Map, Number, Value};
 
+/// Most bytes of text in the values that one expression may give: five times the artifacts of the largest fan-out.
+pub(super) const MAXIMUM_TEXT: usize = 64 << 20;
+/// Most values that one expression may give, with those in lists and tables.
+pub(super) const MAXIMUM_VALUES: usize = 1_000_000;
+
 /// Why a value is not JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotJson {
     Undefined,
+    TooMuchText,
+    TooManyValues,
     Other(String),
 }
 
+/// The value as JSON. An expression such as `[0] * 100000000` is lazy: it is given up before it fills the memory.
 pub(super) fn from_dynamic(value: &Dynamic) -> Result<Value, NotJson> {
-    let other = |message: &str| NotJson::Other(message.to_owned());
-    match value.kind() {
-        ValueKind::Undefined => Err(NotJson::Undefined),
-        ValueKind::None => Ok(Value::Null),
-        ValueKind::Bool => Ok(Value::Bool(value.is_true())),
-        ValueKind::Number => number(value).map(Value::Number),
-        ValueKind::String => {
-            let text = value.as_str().ok_or_else(|| other("the text is not UTF-8"))?;
-            Ok(Value::String(text.to_owned()))
-        }
-        ValueKind::Seq | ValueKind::Iterable => {
-            let items = value.try_iter().map_err(|error| NotJson::Other(error.to_string()))?;
-            items.map(|item| from_dynamic(&item)).collect::<Result<_, _>>().map(Value::Array)
-        }
-        ValueKind::Map => {
-            let mut object = Map::new();
-            for key in value.try_iter().map_err(|error| NotJson::Other(error.to_string()))? {
-                let name = key.as_str().ok_or_else(|| NotJson::Other(format!("the key `{key}` is not text")))?;
-                let entry = value.get_item(&key).map_err(|error| NotJson::Other(error.to_string()))?;
-                object.insert(name.to_owned(), from_dynamic(&entry)?);
+    Budget { text: MAXIMUM_TEXT, values: MAXIMUM_VALUES }.convert(value)
+}
+
+/// Text and values that may still come.
+struct Budget {
+    text: usize,
+    values: usize,
+}
+
+impl Budget {
+    fn convert(&mut self, value: &Dynamic) -> Result<Value, NotJson> {
+        let other = |message: &str| NotJson::Other(message.to_owned());
+        self.values = self.values.checked_sub(1).ok_or(NotJson::TooManyValues)?;
+        match value.kind() {
+            ValueKind::Undefined => Err(NotJson::Undefined),
+            ValueKind::None => Ok(Value::Null),
+            ValueKind::Bool => Ok(Value::Bool(value.is_true())),
+            ValueKind::Number => number(value).map(Value::Number),
+            ValueKind::String => {
+                let text = value.as_str().ok_or_else(|| other("the text is not UTF-8"))?;
+                self.text(text).map(Value::String)
             }
-            Ok(Value::Object(object))
+            ValueKind::Seq | ValueKind::Iterable => {
+                let items = value.try_iter().map_err(|error| NotJson::Other(error.to_string()))?;
+                items.map(|item| self.convert(&item)).collect::<Result<_, _>>().map(Value::Array)
+            }
+            ValueKind::Map => {
+                let mut object = Map::new();
+                for key in value.try_iter().map_err(|error| NotJson::Other(error.to_string()))? {
+                    let name = key.as_str().ok_or_else(|| NotJson::Other(format!("the key `{key}` is not text")))?;
+                    let entry = value.get_item(&key).map_err(|error| NotJson::Other(error.to_string()))?;
+                    object.insert(self.text(name)?, self.convert(&entry)?);
+                }
+                Ok(Value::Object(object))
+            }
+            kind => Err(NotJson::Other(format!("{kind} cannot be passed to a step"))),
         }
-        kind => Err(NotJson::Other(format!("{kind} cannot be passed to a step"))),
+    }
+
+    fn text(&mut self, text: &str) -> Result<String, NotJson> {
+        self.text = self.text.checked_sub(text.len()).ok_or(NotJson::TooMuchText)?;
+        Ok(text.to_owned())
     }
 }
 

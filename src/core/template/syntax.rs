@@ -9,10 +9,15 @@ use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use super::lexer;
 use super::references::Scan;
 
+/// Instructions that one template may execute: about a second. The engine evaluates templates, so one that does not
+/// end would stop every run.
+pub(super) const MAXIMUM_WORK: u64 = 10_000_000;
+
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     let mut environment = Environment::new();
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.set_debug(false);
+    environment.set_fuel(Some(MAXIMUM_WORK));
     environment.remove_global("debug");
     // These can be asked for more memory than there is.
     environment.remove_global("namespace");

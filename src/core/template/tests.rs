@@ -103,6 +103,20 @@ fn anything_else_gives_text() {
 }
 
 #[test]
+fn no_template_takes_all_time_or_all_memory() {
+    let reason = |template: &str| value_of(template).expect_err(template).reason;
+    let endless = "{% for a in range(9999) %}{% for b in range(9999) %}{% for c in range(9999) %}{{ c }}";
+    let endless = format!("{endless}{}", "{% endfor %}".repeat(3));
+    assert!(matches!(reason(&endless), Reason::TooMuchWork { .. } | Reason::TooMuchText { .. }));
+    assert!(matches!(reason(&endless.replace("{{ c }}", "")), Reason::TooMuchWork { .. }));
+    assert!(matches!(reason("{{ [0] * 100000000 }}"), Reason::TooManyValues { .. }));
+    assert!(matches!(reason("{{ {'a': ['x' * 1000] * 90000} }}"), Reason::TooMuchText { .. }));
+    assert!(matches!(reason("{{ 'x' * 90000000 }}"), Reason::TooMuchText { .. }));
+    let items = with_context(None, |context| items("[0] * 100000000", context));
+    assert!(matches!(items.expect_err("too many").reason, Reason::TooManyValues { .. }));
+}
+
+#[test]
 fn errors_name_the_place_the_template_and_the_name() {
     let error = |template: &str| value_of(template).expect_err(template).to_string();
     assert_eq!(error("{{ params.nope }}"), "argument x.y[0]: `{{ params.nope }}`: unknown name `params.nope`");
