@@ -12,6 +12,8 @@ pub mod core;
 pub mod engine;
 pub mod executors;
 pub mod faults;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 pub mod steps;
 pub mod store;
 #[cfg(feature = "train")]

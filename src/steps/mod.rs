@@ -35,6 +35,8 @@ mod waiting;
 
 pub use command::{adopt_orphans, has_program, kill_program, last_lines, own_binary};
 pub use corpus_clean::CORPUS_CLEAN;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use corpus_documents::{DocumentReader, document_files};
 pub use corpus_import::CORPUS_IMPORT;
 #[cfg(feature = "train")]
 pub use eval::EVAL;

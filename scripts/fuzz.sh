@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# Searches for input that breaks a property of a reader: every target for so many seconds, on one core. Prints a table,
+# and fails when something was found. fuzz/README.md says what to do with a finding.
+#
+#   scripts/fuzz.sh [SECONDS] [TARGET...]
+set -euo pipefail
+cd "$(dirname "$0")/../fuzz"
+
+seconds=${1:-60}
+shift $(($# > 0 ? 1 : 0))
+command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
+
+# The targets write small files; on a disk most of the time would be spent on waiting for it.
+if [ -z "${TMPDIR:-}" ] && [ -w /dev/shm ]; then export TMPDIR=/dev/shm; fi
+logs=$(mktemp -d)
+trap 'rm -rf "$logs"' EXIT
+
+# A stable toolchain has no sanitizers, and safe Rust needs none. Dependencies behave as in a normal build.
+flags=(--sanitizer none --no-cfg-fuzzing --strip-dead-code --features "${FEATURES:-}")
+cargo fuzz build "${flags[@]}"
+[ $# -gt 0 ] || read -ra targets <<<"$(cargo fuzz list | tr '\n' ' ')"
+[ $# -eq 0 ] || targets=("$@")
+
+number() { sed -n "s/^stat::$1: *//p" "$2" | tail -1; }
+failed=0
+printf '%-12s %12s %10s %8s %8s  %s\n' target executions "per s" features "MiB" found
+for target in "${targets[@]}"; do
+  mkdir -p "corpus/$target"
+  # The words of the seeds, to put inputs together from.
+  cat "seeds/$target"/* | LC_ALL=C tr -cs 'A-Za-z_.@*/' '\n' | LC_ALL=C sort -u | sed -n 's/^..\{1,30\}$/"&"/p' >"$logs/words"
+  found=nothing
+  cargo fuzz run "${flags[@]}" "$target" "corpus/$target" "seeds/$target" -- -max_total_time="$seconds" -max_len=4096 \
+    -timeout=10 -rss_limit_mb=2048 -dict="$logs/words" -print_final_stats=1 >"$logs/$target" 2>&1 || found=failed
+  if [ "$found" = failed ]; then
+    failed=1
+    found=$(grep -ohE 'artifacts/[^ ]*/[a-z]+-[0-9a-f]+' "$logs/$target" | tail -1 || true)
+    grep -hE "panicked at|libFuzzer: |ERROR" -A2 "$logs/$target" | head -8 >&2
+  fi
+  features=$(grep -oE 'ft: [0-9]+' "$logs/$target" | tail -1 | cut -c5- || true)
+  printf '%-12s %12s %10s %8s %8s  %s\n' "$target" "$(number number_of_executed_units "$logs/$target")" \
+    "$(number average_exec_per_sec "$logs/$target")" "$features" "$(number peak_rss_mb "$logs/$target")" "$found"
+done
+exit "$failed"

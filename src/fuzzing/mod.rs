@@ -1,0 +1,19 @@
+//! Properties of the readers of outside data, for arbitrary bytes. `fuzz/` searches for inputs that break one;
+//! `cargo test` replays `fuzz/seeds`. In no other build.
+
+mod commands;
+mod corpora;
+mod probe;
+mod settings;
+mod step;
+mod stored;
+mod targets;
+mod templates;
+#[cfg(test)]
+mod tests;
+mod tokens;
+#[cfg(feature = "train")]
+mod trained;
+mod workflows;
+
+pub use targets::{TARGETS, run};

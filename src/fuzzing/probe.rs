@@ -1,0 +1,33 @@
+//! Checks that several targets share.
+
+use std::fmt::Debug;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::core::failure::Failure;
+
+/// Longest message and hint that a failure may have beside what it quotes.
+const LONGEST_MESSAGE: usize = 4096;
+
+/// What is accepted can be written to the database or to a worker, and read back.
+pub(super) fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
+    let text = serde_json::to_string(value).expect("what was accepted has a JSON form");
+    match serde_json::from_str::<T>(&text) {
+        Ok(read) => assert_eq!(read, *value, "read back as something else"),
+        Err(error) => panic!("accepted, but cannot be read back: {error}: {text}"),
+    }
+}
+
+/// A refusal is short enough to be read.
+pub(super) fn is_readable(failure: &Failure, quoted: usize) {
+    let length = failure.message.len() + failure.hint.as_ref().map_or(0, String::len);
+    assert!(length <= LONGEST_MESSAGE + quoted, "a message of {length} bytes: {failure}");
+}
+
+/// The first line, and what follows it.
+pub(super) fn head_and_body(data: &[u8]) -> (&str, &[u8]) {
+    let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
+    let head = std::str::from_utf8(&data[..end]).unwrap_or_default();
+    (head, data.get(end + 1..).unwrap_or_default())
+}

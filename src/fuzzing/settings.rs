@@ -1,0 +1,68 @@
+//! `stepwell.toml`, amounts, durations, rates and schedules.
+
+use std::fs;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use jiff::{SignedDuration, Timestamp};
+
+use crate::config::{self, Partial, Surroundings};
+use crate::core::diagnostic::Color;
+use crate::core::timetable::{CatchUp, Timetable};
+use crate::core::{amount, duration, rate_limit::RateLimit};
+
+const HUNDRED_YEARS: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+/// Due times that are looked at.
+const SAMPLE: usize = 20;
+
+/// An amount, a duration and a rate. An amount is shown as a text that is read as the same amount.
+pub(super) fn amounts(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Some(amount) = amount::parse(text) {
+        assert_eq!(amount::parse(&amount::show(amount)), Some(amount), "{text:?}");
+    }
+    if let Some(duration) = duration::parse(text) {
+        assert!(duration <= HUNDRED_YEARS, "{text:?} is {duration:?}");
+    }
+    if let Some(limit) = RateLimit::parse(text) {
+        assert!(limit.count > 0 && !limit.per.is_zero() && limit.per <= HUNDRED_YEARS, "{text:?} is {limit}");
+    }
+}
+
+/// The text of a configuration file.
+pub(super) fn config(data: &[u8]) {
+    let directory = tempfile::tempdir().expect("the folder for temporary files is writable");
+    fs::write(directory.path().join("stepwell.toml"), data).expect("a new folder is writable");
+    let surroundings = Surroundings { env: &|_| None, working_directory: directory.path().to_owned() };
+    match config::load_from(Partial::default(), &surroundings) {
+        Ok(settings) => {
+            assert!(settings.slots.value > 0, "nothing could ever start");
+            for limit in settings.rate_limits.value.values() {
+                assert!(limit.count > 0 && !limit.per.is_zero(), "nothing could ever start: {limit}");
+            }
+        }
+        Err(config::ConfigError::File(errors)) => drop(errors.render(Color::Plain, 100)),
+        Err(other) => assert!(!other.to_string().is_empty()),
+    }
+}
+
+/// Lines: cron expression, time zone, seconds since 1970. Due times only ever grow, and looking forwards finds the
+/// same times as looking back.
+pub(super) fn timetable(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let mut lines = text.split('\n');
+    let cron = lines.next().unwrap_or_default();
+    let zone = lines.next().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
+    let start = lines.next().and_then(|seconds| Timestamp::from_second(seconds.parse().ok()?).ok());
+    let start = start.unwrap_or(Timestamp::UNIX_EPOCH);
+    let Ok(table) = Timetable::new(cron, zone) else { return };
+    let times: Vec<Timestamp> = table.between(start, Timestamp::MAX).take(SAMPLE).collect();
+    assert!(times.iter().all(|time| *time > start) && times.windows(2).all(|pair| pair[0] < pair[1]), "{times:?}");
+    let Some(last) = times.last() else { return };
+    let all = table.due(start, *last, CatchUp::All);
+    assert_eq!((all.times.as_slice(), all.until), (times.as_slice(), *last));
+    assert_eq!(table.due(start, *last, CatchUp::Latest).times, [*last], "the newest is another one");
+    let before = last.checked_sub(SignedDuration::from_nanos(1)).unwrap_or(start).max(start);
+    assert_eq!(table.due(start, before, CatchUp::Latest).times.first(), times.iter().rev().nth(1));
+    assert_eq!(table.due(*last, *last, CatchUp::All).times, []);
+}

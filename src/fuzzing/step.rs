@@ -1,0 +1,93 @@
+//! A step in a state directory of its own, without an engine.
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::artifact::ArtifactStore;
+use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::event::Checkpoint;
+use crate::core::failure::Failure;
+use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
+use crate::steps::{DocumentReader, Reporter, StepContext, StepError, StepHandler, document_files};
+
+pub(super) struct Step {
+    directory: TempDir,
+    artifacts: ArtifactStore,
+}
+
+impl Step {
+    pub(super) fn new() -> Step {
+        let directory = tempfile::tempdir().expect("the folder for temporary files is writable");
+        let artifacts = ArtifactStore::open(directory.path()).expect("a new folder is writable");
+        Step { directory, artifacts }
+    }
+
+    /// A file for the step to read.
+    pub(super) fn write(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.directory.path().join(name);
+        fs::write(&path, content).expect("a new folder is writable");
+        path
+    }
+
+    pub(super) fn run(&self, handler: &dyn StepHandler, with: &Value) -> Result<Outputs, Failure> {
+        handler.fingerprint(with)?;
+        let request = AttemptRequest {
+            run: RunId(uuid::Uuid::nil()),
+            run_name: "fuzz".to_owned(),
+            step: StepId::from("step"),
+            kind: handler.kind().to_owned(),
+            attempt: 1,
+            fence: Fence(1),
+            key: StepKey("key".to_owned()),
+            with: with.clone(),
+            state_dir: self.directory.path().to_owned(),
+            scratch_dir: self.directory.path().join("scratch"),
+            checkpoints: Vec::new(),
+            forked_at: None,
+        };
+        let mut context = StepContext { request: &request, artifacts: &self.artifacts, reporter: &mut Silent };
+        match handler.run(&mut context) {
+            Ok(outputs) => Ok(outputs),
+            Err(StepError::Failed(failure)) => Err(failure),
+            Err(StepError::Interrupted) => panic!("nobody has interrupted the step"),
+        }
+    }
+
+    /// The content of an artifact.
+    pub(super) fn read(&self, artifact: &ArtifactRef) -> Vec<u8> {
+        self.artifacts.read(artifact).expect("what was published can be read")
+    }
+
+    /// The texts of documents, through the reader of the steps that follow.
+    pub(super) fn texts(&self, documents: &ArtifactRef) -> Vec<String> {
+        let files = document_files(&self.artifacts, documents, None).expect("what was published can be read");
+        let mut reader = DocumentReader::new(files);
+        let next = || reader.next_document().expect("what was published are documents");
+        std::iter::from_fn(next).map(|document| document.text).collect()
+    }
+}
+
+/// For steps that nobody watches.
+struct Silent;
+
+impl Reporter for Silent {
+    fn progress(&mut self, _: Progress) {}
+
+    fn metric(&mut self, _: MetricRow) {}
+
+    fn rewind(&mut self, _: u64) {}
+
+    fn checkpoint(&mut self, _: Checkpoint) -> Result<(), StepError> {
+        Ok(())
+    }
+
+    fn note(&mut self, _: String) {}
+
+    fn interrupted(&self) -> bool {
+        false
+    }
+}

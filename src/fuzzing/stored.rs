@@ -1,0 +1,21 @@
+//! Files in a state directory, and files about it.
+
+use std::collections::BTreeMap;
+use std::path::{Component, Path};
+
+use crate::artifact::Tree;
+
+/// The manifest of a tree. An accepted one stays below the folder into which it is copied, and is written the same.
+pub(super) fn manifest(data: &[u8]) {
+    let Ok(tree) = Tree::decode(data) else { return };
+    let bytes = tree.encode().expect("what was read can be written");
+    assert_eq!(Tree::decode(&bytes).expect("what was written can be read"), tree);
+    let mut folders: BTreeMap<&Path, &str> = BTreeMap::new();
+    for path in tree.entries.keys() {
+        let parts: Vec<_> = Path::new(path).components().collect();
+        assert!(parts.iter().all(|part| matches!(part, Component::Normal(_))), "`{path}` leads elsewhere");
+        assert_eq!(parts.len(), path.split('/').count(), "`{path}` has another form");
+        assert!(!folders.contains_key(Path::new(path)), "`{path}` is a file and a folder");
+        folders.extend(Path::new(path).ancestors().skip(1).map(|folder| (folder, path.as_str())));
+    }
+}

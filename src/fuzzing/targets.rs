@@ -1,0 +1,32 @@
+//! The list of all targets.
+
+use super::{commands, corpora, settings, stored, templates, tokens, workflows};
+
+/// Reads bytes as outside data and panics when a property of the reader does not hold.
+pub type Target = fn(&[u8]);
+
+/// Each has a file in `fuzz/fuzz_targets` and seeds in `fuzz/seeds`, both under its name.
+pub const TARGETS: &[(&str, Target)] = &[
+    ("amounts", settings::amounts),
+    ("config", settings::config),
+    ("decompress", corpora::decompress),
+    ("encode", tokens::encode),
+    ("import", corpora::import),
+    ("manifest", stored::manifest),
+    ("messages", commands::messages),
+    ("overrides", workflows::overrides),
+    ("template", templates::template),
+    ("timetable", settings::timetable),
+    ("token_file", tokens::token_file),
+    ("tokenizer", tokens::tokenizer),
+    ("workflow", workflows::workflow),
+];
+
+/// Runs one target.
+///
+/// # Panics
+/// When a property does not hold, or there is no such target.
+pub fn run(name: &str, data: &[u8]) {
+    let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).expect("the target is in the list");
+    target(data);
+}

@@ -1,0 +1,78 @@
+//! Tokenizers, texts as token ids, and token files.
+
+use std::sync::LazyLock;
+
+use serde_json::json;
+use tokenizers::Tokenizer;
+
+use super::step::Step;
+use crate::core::token_file::{HEADER_LEN, Header};
+use crate::steps::{CORPUS_IMPORT, Encoder, Method, TOKENIZER_TRAIN};
+
+/// Letters, digits, marks and white space of many scripts.
+const CORPUS: &str = include_str!("corpus.txt");
+const VOCABULARY: u32 = 600;
+/// A text is repeated up to this length: our encoder knows words of up to 64 KiB.
+const LONGEST_TEXT: usize = 1 << 18;
+
+/// A tokenizer of ours, the encoder that knows its form, and the library's.
+struct Ours {
+    fast: Encoder,
+    library: Encoder,
+    decoder: Tokenizer,
+}
+
+static OURS: LazyLock<Ours> = LazyLock::new(|| {
+    let step = Step::new();
+    let source = step.write("corpus.txt", CORPUS.as_bytes());
+    let documents = step.run(&CORPUS_IMPORT, &json!({ "source": source })).expect("the corpus is fixed and sound");
+    let with = json!({ "documents": documents.artifacts["documents"], "vocab_size": VOCABULARY, "min_frequency": 1 });
+    let trained = step.run(&TOKENIZER_TRAIN, &with).expect("the corpus is fixed and sound");
+    let json = step.read(&trained.artifacts["tokenizer"]);
+    let load = |method| Encoder::load(&json, method).expect("a tokenizer of ours");
+    let (fast, library) = (load(Method::Fast), load(Method::Tokenizers));
+    assert!(fast.not_understood().is_none(), "our encoder knows our own tokenizers");
+    Ours { fast, library, decoder: Tokenizer::from_bytes(&json).expect("a tokenizer of ours") }
+});
+
+/// The first byte says how often the text that follows is repeated. The ids are those of the library, and decode to
+/// the text.
+pub(super) fn encode(data: &[u8]) {
+    let Some((times, text)) = data.split_first() else { return };
+    let text = String::from_utf8_lossy(text);
+    let most = LONGEST_TEXT / text.len().max(1);
+    let text = text.repeat(most.min(1 + usize::from(*times) * usize::from(*times)));
+    let ids = OURS.fast.encode_text(&text).expect("every text has ids");
+    assert_eq!(ids, OURS.library.encode_text(&text).expect("every text has ids"), "{text:?}");
+    assert_eq!(OURS.decoder.decode(&ids, true).expect("the ids are in the vocabulary"), text);
+}
+
+/// A `tokenizer.json`. Where our encoder claims to know its form, the ids are those of the library.
+pub(super) fn tokenizer(data: &[u8]) {
+    let (Ok(fast), Ok(library)) = (Encoder::load(data, Method::Fast), Encoder::load(data, Method::Tokenizers)) else {
+        return;
+    };
+    assert_eq!((fast.bos, fast.eos, fast.vocab), (library.bos, library.eos, library.vocab));
+    if fast.not_understood().is_some() {
+        return;
+    }
+    for text in
+        ["", "a", "the theme of the thesis", "it's 1,234.5 \u{20ac}", "  \n\n x\u{301} \u{4e2d}\u{6587} <bos>", CORPUS]
+    {
+        let expected = library.encode_text(text).map_err(|failure| failure.message);
+        assert_eq!(fast.encode_text(text).map_err(|failure| failure.message), expected, "{text:?}");
+    }
+}
+
+/// A token file. What its header says fits its bytes, and is written back the same.
+pub(super) fn token_file(data: &[u8]) {
+    if let Ok(header) = Header::decode(data) {
+        let tokens = usize::try_from(header.tokens).expect("the file has them") * header.width.bytes();
+        assert_eq!(header.tokens_at() + tokens, data.len());
+        let mut again = header.encode().to_vec();
+        again.extend_from_slice(&data[HEADER_LEN..]);
+        assert_eq!(Header::decode(&again), Ok(header));
+    }
+    #[cfg(feature = "train")]
+    super::trained::shard(data);
+}
