@@ -73,6 +73,18 @@ impl ArtifactStore {
         Ok(ArtifactStore { inner: Arc::new(inner) })
     }
 
+    /// The first bytes of a verified artifact; the rest is read, but not kept.
+    ///
+    /// # Errors
+    /// As `verified_path`, and `Io`.
+    pub fn read_start(&self, artifact: &ArtifactRef, most: u64) -> Result<Vec<u8>, ArtifactError> {
+        let path = self.verified_path(artifact)?;
+        let mut start = Vec::new();
+        let read = File::open(&path).and_then(|file| file.take(most).read_to_end(&mut start));
+        read.map_err(|source| self.read_error(&artifact.digest, &path, source))?;
+        Ok(start)
+    }
+
     /// Publishes bytes; durable on return. Content that is there already is kept, and replaced when it
     /// is damaged.
     ///

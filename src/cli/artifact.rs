@@ -10,10 +10,12 @@ use super::session::Session;
 use super::{provenance, verify};
 use crate::core::artifact::ArtifactRef;
 use crate::core::ids::RunId;
-use crate::store::{Reader, Reference, ReferenceHolder};
+use crate::store::{Reader, Reference};
 
 /// `show` prints at most this much of a text artifact.
-const PREVIEW_BYTES: usize = 2048;
+const PREVIEW_BYTES: u64 = 2048;
+/// Of a prefix: one is the answer, two are too many.
+const MOST_MATCHES: usize = 2;
 
 pub fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Exit, CliError> {
     match verb {
@@ -72,14 +74,20 @@ fn show(session: &Session, selector: &str) -> Result<(), CliError> {
         text.push_str(&format!("\n{}", table(&["path", "digest", "size"], rows.collect())));
         entries.extend(tree.entries.iter().map(|(path, entry)| json!({ "path": path, "artifact": entry })));
     } else {
-        let content = store.read(&artifact)?;
-        let preview = &content[..content.len().min(PREVIEW_BYTES)];
-        match std::str::from_utf8(preview) {
-            Ok(preview) => text.push_str(&format!("\n{preview}")),
-            Err(_) => text.push_str("\n(binary)"),
-        }
+        let start = store.read_start(&artifact, PREVIEW_BYTES)?;
+        let preview = preview(&start, artifact.size > PREVIEW_BYTES);
+        text.push_str(&format!("\n{}", preview.unwrap_or("(binary)")));
     }
     session.out.document(&text, json!({ "artifact": artifact, "entries": entries }))
+}
+
+/// The text that an artifact begins with, without a last character that is `cut`; `None` for other content.
+fn preview(start: &[u8], cut: bool) -> Option<&str> {
+    match std::str::from_utf8(start) {
+        Ok(text) => Some(text),
+        Err(error) if cut && error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok(),
+        Err(_) => None,
+    }
 }
 
 fn find(session: &Session, selector: &str) -> Result<ArtifactRef, CliError> {
@@ -91,34 +99,33 @@ pub(super) fn find_output(reader: &Reader, selector: &str) -> Result<Reference, 
     if let [run, step, name] = selector.splitn(3, '/').collect::<Vec<_>>()[..] {
         return by_name(reader, reader.resolve_run(run)?, step, name);
     }
-    let mut matches: Vec<Reference> = Vec::new();
-    for found in reader.references(None)?.into_iter().filter(is_output) {
-        let known = matches.iter().any(|other| other.artifact.digest == found.artifact.digest);
-        if found.artifact.digest.as_str().starts_with(selector) && !known {
-            matches.push(found);
-        }
-    }
+    let mut matches = reader.outputs_like(selector, MOST_MATCHES)?;
     match matches.len() {
         1 => Ok(matches.remove(0)),
         0 => Err(CliError::not_found(format!("no artifact has a digest that begins with `{selector}`"))
             .hint("`stepwell artifact ls RUN` lists those of a run; RUN/STEP/NAME works too")),
-        count => Err(CliError::usage(format!("{count} artifacts have a digest that begins with `{selector}`"))
+        _ => Err(CliError::usage(format!("several artifacts have a digest that begins with `{selector}`"))
             .hint("give more digits")),
     }
 }
 
-fn is_output(reference: &Reference) -> bool {
-    matches!(reference.holder, ReferenceHolder::Output(_))
+fn by_name(reader: &Reader, run: RunId, step: &str, name: &str) -> Result<Reference, CliError> {
+    reader.output(run, step, name)?.ok_or_else(|| {
+        CliError::not_found(format!("run {run} has no artifact `{step}/{name}`"))
+            .hint("`stepwell artifact ls RUN` lists them")
+    })
 }
 
-fn by_name(reader: &Reader, run: RunId, step: &str, name: &str) -> Result<Reference, CliError> {
-    let wanted = ReferenceHolder::Output(name.to_owned());
-    reader
-        .references(Some(run))?
-        .into_iter()
-        .find(|found| found.step.as_str() == step && found.holder == wanted)
-        .ok_or_else(|| {
-            CliError::not_found(format!("run {run} has no artifact `{step}/{name}`"))
-                .hint("`stepwell artifact ls RUN` lists them")
-        })
+#[cfg(test)]
+mod tests {
+    use super::preview;
+
+    #[test]
+    fn a_character_that_the_preview_cuts_is_left_out() {
+        let text = "näh".as_bytes();
+        assert_eq!(preview(&text[..2], true), Some("n"));
+        assert_eq!(preview(text, false), Some("näh"));
+        assert_eq!(preview(&text[..2], false), None, "the artifact itself ends in half a character");
+        assert_eq!(preview(b"a\xff\xffb", true), None);
+    }
 }

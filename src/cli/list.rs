@@ -1,5 +1,6 @@
 //! `stepwell list`
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 
 use serde_json::{Value, json};
@@ -9,10 +10,20 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::{short_id, since, table};
 use super::session::Session;
-use crate::core::event::{Alert, Wait};
+use crate::core::event::{Alert, Event, Wait};
 use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
 use crate::store::{Reader, RunRow, StoreError, WaitRow};
+
+/// Runs that have ended, unless all are asked for. Of pruned ones there is nothing to show.
+const NEWEST: usize = 50;
+
+#[derive(Default)]
+struct Page {
+    runs: Vec<Listed>,
+    /// Older runs have ended that are not shown.
+    more: bool,
+}
 
 /// A run in the list.
 struct Listed {
@@ -24,18 +35,21 @@ struct Listed {
     alerts: Vec<Alert>,
 }
 
-pub fn list(session: &Session) -> Result<Exit, CliError> {
-    let (runs, waits) = match Reader::open(session.state_dir()) {
-        Ok(reader) => (listed(session, &reader)?, reader.waits()?),
+pub fn list(session: &Session, all: bool) -> Result<Exit, CliError> {
+    let (Page { runs, more }, waits) = match Reader::open(session.state_dir()) {
+        Ok(reader) => (page(session, &reader, all)?, reader.waits()?),
         Err(StoreError::NoState { .. }) => Default::default(),
         Err(error) => return Err(error.into()),
     };
-    let human = if runs.is_empty() {
+    let mut human = if runs.is_empty() {
         "no runs yet: `stepwell start-training` starts one".to_owned()
     } else {
         let header = ["run", "name", "workflow", "status", "created", "time", "left", "waits for"];
         table(&header, runs.iter().map(|listed| row(listed, &waits)).collect())
     };
+    if more {
+        human = format!("{}\n\nolder runs have ended too: `stepwell list --all` shows them", human.trim_end());
+    }
     let json_of = |Listed { run, effort, alerts, .. }: &Listed| {
         let mut fields = run_json(run);
         fields["waits"] = waits.iter().filter(|wait| wait.run == run.id).map(wait_json).collect();
@@ -43,21 +57,30 @@ pub fn list(session: &Session) -> Result<Exit, CliError> {
         fields["effort"] = json!(effort.as_ref().map(Effort::json));
         fields
     };
-    session.out.document(&human, json!({ "runs": runs.iter().map(json_of).collect::<Vec<_>>() }))?;
+    let runs: Vec<Value> = runs.iter().map(json_of).collect();
+    session.out.document(&human, json!({ "runs": runs, "more": more }))?;
     Ok(Exit::Ok)
 }
 
-fn listed(session: &Session, reader: &Reader) -> Result<Vec<Listed>, CliError> {
-    let mut alerts = reader.alerts()?;
-    // Of pruned ones there is nothing to show.
-    let kept = reader.runs()?.into_iter().filter(|run| run.pruned_at.is_none()).collect();
+fn page(session: &Session, reader: &Reader, all: bool) -> Result<Page, CliError> {
+    let most = if all { usize::MAX } else { NEWEST };
+    let mut ended = reader.ended_runs(most.saturating_add(1))?;
+    let more = ended.len() > most;
+    ended.truncate(most);
+    let mut runs = reader.open_runs()?;
+    runs.append(&mut ended);
+    runs.sort_by_key(|run| Reverse(run.id));
     let with_effort = |(depth, run): (usize, RunRow)| {
         let running = run.status == RunStatus::Running;
         let effort = running.then(|| effort(reader, &run, session.settings.slots.value)).transpose()?;
-        let alerts = alerts.remove(&run.id).unwrap_or_default();
-        Ok(Listed { depth, run, effort, alerts })
+        let alerts = reader.notices(run.id)?.into_iter().filter_map(|notice| match notice.event {
+            Event::RunAlerted { alert, .. } => Some(alert),
+            _ => None,
+        });
+        Ok::<_, CliError>(Listed { depth, run, effort, alerts: alerts.collect() })
     };
-    under_their_parents(kept).into_iter().map(with_effort).collect()
+    let runs = under_their_parents(runs).into_iter().map(with_effort).collect::<Result<_, _>>()?;
+    Ok(Page { runs, more })
 }
 
 /// Newest first, child runs right after their parents in the order of their submission; with depths.

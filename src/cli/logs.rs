@@ -1,95 +1,133 @@
 //! `stepwell logs [RUN [STEP]] [-f]`
 
-use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
-use std::path::PathBuf;
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::args::LogsArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
-use crate::core::ids::RunId;
-use crate::store::{Reader, attempt_log};
+use crate::core::event::Event;
+use crate::core::ids::{RunId, StepId};
+use crate::core::status::step_of;
+use crate::store::{AttemptedStep, attempt_log};
 
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
+/// Processes of an attempt may write for a while after its end was committed.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 const PART: usize = 64 << 10;
 
 pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(&args.run)?;
-    if let Some(step) = &args.step
-        && !reader.steps(id)?.iter().any(|row| row.id.as_str() == step)
+    let only = args.step.as_deref().map(StepId::from);
+    if let Some(step) = &only
+        && reader.step_status(id, step)?.is_none()
     {
         return Err(CliError::not_found(format!("run {id} has no step `{step}`"))
             .hint(format!("`stepwell show {}` lists its steps", args.run)));
     }
-    let mut followed: BTreeMap<PathBuf, Follower> = BTreeMap::new();
-    loop {
-        // Asked before reading, so that what was written up to the end of the run is still printed.
-        let ended = !reader.run(id)?.status.is_active();
-        for (label, path) in files(session, &reader, id, args.step.as_deref())? {
-            let follower = match followed.entry(path) {
-                Entry::Occupied(known) => known.into_mut(),
-                Entry::Vacant(new) => {
-                    let log = File::open(new.key())?;
-                    new.insert(Follower { label, log, offset: 0, dropped: 0 })
-                }
-            };
+    // Before the steps: what starts after them has an event after this one.
+    let mut seen = reader.newest_event()?;
+    let mut followers: Vec<Follower> = Vec::new();
+    for AttemptedStep { id: step, attempts, is_running } in reader.attempted_steps(id, only.as_ref())? {
+        for attempt in 1..=attempts {
+            let mut follower = Follower::new(session.state_dir(), id, &step, attempt);
             follower.print()?;
-        }
-        if !args.follow || ended {
-            return Ok(Exit::Ok);
-        }
-        std::thread::sleep(FOLLOW_INTERVAL);
-    }
-}
-
-/// The log of every attempt, in step order, with a heading for each.
-fn files(
-    session: &Session,
-    reader: &Reader,
-    id: RunId,
-    step: Option<&str>,
-) -> Result<Vec<(String, PathBuf)>, CliError> {
-    let steps = reader.steps(id)?;
-    let mut files = Vec::new();
-    for row in steps.iter().filter(|row| step.is_none_or(|step| row.id.as_str() == step)) {
-        for attempt in 1..=row.attempts {
-            let path = attempt_log(session.state_dir(), id, &row.id, attempt);
-            if path.is_file() {
-                files.push((format!("{} attempt {attempt}", row.id), path));
+            if is_running && attempt == attempts {
+                followers.push(follower);
             }
         }
     }
-    Ok(files)
+    if !args.follow {
+        return Ok(Exit::Ok);
+    }
+    loop {
+        std::thread::sleep(FOLLOW_INTERVAL);
+        // Asked before reading, so that what was written up to the end of the run is still printed.
+        let ended = !reader.run(id)?.status.is_active();
+        for row in reader.events(Some(id), seen)? {
+            seen = row.seq;
+            let of_step = step_of(&row.event).filter(|step| only.as_ref().is_none_or(|only| only == *step));
+            match (&row.event, of_step) {
+                (Event::AttemptStarted { attempt, .. }, Some(step)) => {
+                    followers.push(Follower::new(session.state_dir(), id, step, *attempt));
+                }
+                (event, Some(step)) if ends_attempt(event) => {
+                    followers.iter_mut().filter(|follower| follower.step == *step).for_each(Follower::attempt_ended);
+                }
+                _ => {}
+            }
+        }
+        for follower in &mut followers {
+            follower.print()?;
+        }
+        if ended {
+            return Ok(Exit::Ok);
+        }
+        followers.retain(Follower::may_grow);
+    }
 }
 
-/// What is new in a log. The file stays open: when the attempt has ended, a shorter one may take its place.
+fn ends_attempt(event: &Event) -> bool {
+    matches!(
+        event,
+        Event::AttemptFailed { .. }
+            | Event::AttemptReleased { .. }
+            | Event::StepSucceeded { .. }
+            | Event::StepFailed { .. }
+            | Event::StepCanceled { .. }
+    )
+}
+
+/// What is new in the log of an attempt. The file stays open: when the attempt has ended, a shorter one may take
+/// its place.
 struct Follower {
-    label: String,
-    log: File,
+    step: StepId,
+    attempt: u32,
+    path: PathBuf,
+    /// `None` until it exists; attempts on the engine's own thread have none.
+    log: Option<File>,
     offset: u64,
     /// Since the last byte that was printed.
     dropped: u64,
+    /// When the end of the attempt was seen.
+    ended: Option<Instant>,
 }
 
 impl Follower {
+    fn new(state_dir: &Path, run: RunId, step: &StepId, attempt: u32) -> Follower {
+        let path = attempt_log(state_dir, run, step, attempt);
+        Follower { step: step.clone(), attempt, path, log: None, offset: 0, dropped: 0, ended: None }
+    }
+
+    fn attempt_ended(&mut self) {
+        self.ended.get_or_insert_with(Instant::now);
+    }
+
+    fn may_grow(&self) -> bool {
+        self.ended.is_none_or(|ended| self.log.is_some() && ended.elapsed() < LAST_WORDS)
+    }
+
     fn print(&mut self) -> Result<(), CliError> {
+        if self.log.is_none() && self.path.is_file() {
+            self.log = Some(File::open(&self.path)?);
+        }
+        let Some(mut log) = self.log.as_ref() else { return Ok(()) };
         let mut out = std::io::stdout().lock();
         let mut part = vec![0; PART];
         // A file system without holes has the log cut instead.
-        self.offset = self.offset.min(self.log.metadata()?.len());
+        self.offset = self.offset.min(log.metadata()?.len());
         loop {
-            self.skip_hole();
-            self.log.seek(SeekFrom::Start(self.offset))?;
-            let count = self.log.read(&mut part)?;
+            (self.offset, self.dropped) = behind_hole(log, self.offset, self.dropped);
+            log.seek(SeekFrom::Start(self.offset))?;
+            let count = log.read(&mut part)?;
             if count == 0 {
                 return Ok(out.flush()?);
             }
             if self.offset == 0 {
-                writeln!(out, "==> {}", self.label)?;
+                writeln!(out, "==> {} attempt {}", self.step, self.attempt)?;
             }
             self.offset += count as u64;
             // Dropped between the search for the hole's end and the read.
@@ -104,15 +142,18 @@ impl Follower {
             out.write_all(&part[..count])?;
         }
     }
+}
 
-    #[cfg(target_os = "linux")]
-    fn skip_hole(&mut self) {
-        if let Ok(data) = rustix::fs::seek(&self.log, rustix::fs::SeekFrom::Data(self.offset)) {
-            self.dropped += data - self.offset;
-            self.offset = data;
-        }
+/// Where the data goes on after `offset`, and how many bytes were dropped until there.
+#[cfg(target_os = "linux")]
+fn behind_hole(log: &File, offset: u64, dropped: u64) -> (u64, u64) {
+    match rustix::fs::seek(log, rustix::fs::SeekFrom::Data(offset)) {
+        Ok(data) => (data, dropped + data - offset),
+        Err(_) => (offset, dropped),
     }
+}
 
-    #[cfg(not(target_os = "linux"))]
-    fn skip_hole(&mut self) {}
+#[cfg(not(target_os = "linux"))]
+fn behind_hole(_log: &File, offset: u64, dropped: u64) -> (u64, u64) {
+    (offset, dropped)
 }

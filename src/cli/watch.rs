@@ -32,8 +32,9 @@ pub fn watch(session: &Session, selector: &str) -> Result<Exit, CliError> {
                 session.out.line(&format!("{}  {text}", row.at.strftime("%H:%M:%S")))?;
             }
         }
-        if let Some(step) = reader.steps(id)?.iter().find(|step| step.status.as_str() == "running")
-            && let Some(row) = reader.metrics(id, &step.id, step.last_step.unwrap_or(0))?.last()
+        if let Some(step) = reader.running_steps(id)?.first()
+            && let Some(row) = reader.newest_metric(id, &step.id)?
+            && row.train_step > step.last_step.unwrap_or(0)
         {
             let progress = format!("{}  training step {}  loss {:.4}", step.id, row.train_step, row.loss);
             if progress != last_progress && !session.out.is_json() {

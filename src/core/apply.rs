@@ -138,7 +138,7 @@ fn with_lease(state: &mut RunState, id: &StepId, fence: Fence, change: impl FnOn
 
 fn ready(state: &mut RunState, i: StepIndex, at: Timestamp, not_before: Timestamp) {
     if !matches!(state.steps[i].state, StepState::Ready { .. }) {
-        state.steps[i].ready_since = Some(at);
+        state.count_from(i, at);
     }
     if matches!(state.steps[i].state, StepState::Failed(_)) {
         state.steps[i].failures = 0;

@@ -469,12 +469,10 @@ fn expire(state: &RunState, now: Timestamp) -> Decision {
     if state.end.is_some() || state.lifecycle != Lifecycle::Active {
         return Decision { events: Vec::new(), effects };
     }
-    let ready = state.ready_with_deadline().map(|(step, deadline)| (step, None, deadline));
-    let waiting = state.waits_with_deadline().map(|(step, wait, deadline)| (step, Some(wait), deadline));
     let mut events = Vec::new();
-    for (step, wait, _) in ready.chain(waiting).filter(|(.., deadline)| *deadline <= now) {
-        match wait {
-            Some(Wait::Run { run }) => effects.push(Effect::CancelRun { run: *run }),
+    for step in state.deadlines.passed(now).map(|i| &state.steps[i]) {
+        match &step.state {
+            StepState::Waiting(Wait::Run { run }) => effects.push(Effect::CancelRun { run: *run }),
             _ => events.push(Event::StepFailed { step: step.id.clone(), failure: too_late(state, step) }),
         }
     }

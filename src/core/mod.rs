@@ -5,6 +5,7 @@ pub mod apply;
 pub mod artifact;
 pub mod budget;
 pub mod catalog;
+mod deadlines;
 pub mod decide;
 pub mod diagnostic;
 pub(crate) mod document;

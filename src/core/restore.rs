@@ -16,6 +16,7 @@ pub struct Restored {
     pub attempts: u32,
     pub failures: u32,
     pub key: Option<StepKey>,
+    pub ready_since: Option<Timestamp>,
 }
 
 impl RunState {
@@ -36,6 +37,9 @@ impl RunState {
         let Some(i) = self.find(id) else { return };
         let step = &mut self.steps[i];
         (step.fence, step.attempts, step.failures, step.key) = (row.fence, row.attempts, row.failures, row.key);
+        if let Some(since) = row.ready_since {
+            self.count_from(i, since);
+        }
         if let Some(state) = row.state {
             self.set(i, state);
         }
@@ -57,13 +61,6 @@ impl RunState {
     pub fn restore_losses(&mut self, id: &StepId, losses: u32) {
         if let Some(i) = self.find(id) {
             self.steps[i].losses = losses;
-        }
-    }
-
-    /// When a step became ready, from its log; the tables do not have it.
-    pub fn restore_ready_since(&mut self, id: &StepId, at: Timestamp) {
-        if let Some(i) = self.find(id) {
-            self.steps[i].ready_since = Some(at);
         }
     }
 

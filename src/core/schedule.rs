@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::decide::later;
 use super::event::Wait;
 use super::ids::RunId;
-use super::state::{ClassIndex, Lifecycle, RunState, StepIndex};
+use super::state::{ClassIndex, Lifecycle, RunState, StepIndex, StepState};
 
 /// The steps that may be claimed next: of each class the one that has been ready for longest.
 pub fn next_claims(state: &RunState, now: Timestamp) -> impl Iterator<Item = (ClassIndex, Timestamp, StepIndex)> {
@@ -24,12 +24,12 @@ fn may_claim(state: &RunState) -> bool {
 
 /// When a step runs out of time that waits for a child run. One that `is_ending` already is only waited for.
 pub fn next_child_deadline(state: &RunState, is_ending: impl Fn(RunId) -> bool) -> Option<Timestamp> {
-    let waits = state.waits_with_deadline().filter(|_| state.end.is_none() && state.lifecycle == Lifecycle::Active);
-    let due = waits.filter_map(|(_, wait, deadline)| match wait {
-        Wait::Run { run } if !is_ending(*run) => Some(deadline),
-        _ => None,
-    });
-    due.min()
+    let mut deadlines = state.deadlines.of_child_runs().filter(|_| may_claim(state));
+    let awaits_one_that_goes_on = |i: StepIndex| match &state.steps[i].state {
+        StepState::Waiting(Wait::Run { run }) => !is_ending(*run),
+        _ => false,
+    };
+    deadlines.find(|&(_, i)| awaits_one_that_goes_on(i)).map(|(at, _)| at)
 }
 
 /// When something else happens by itself at the latest: a lease or a timeout runs out, or a backoff ends.
@@ -43,10 +43,7 @@ pub fn next_deadline(state: &RunState, now: Timestamp) -> Option<Timestamp> {
         [limit, state.schedule_deadline(step)].into_iter().flatten().fold(lease.expires_at, Timestamp::min)
     });
     // A step of a run that is stopped fails when the run goes on.
-    let active = state.lifecycle == Lifecycle::Active;
-    let late = state.ready_with_deadline().filter(|_| active).map(|(_, deadline)| deadline);
-    let waits = state.waits_with_deadline().filter(|(_, wait, _)| active && !matches!(wait, Wait::Run { .. }));
-    let unanswered = waits.map(|(.., deadline)| deadline);
+    let late = state.deadlines.first().filter(|_| state.lifecycle == Lifecycle::Active);
     let ready = state.ready_heads().map(|(_, at, _)| at).filter(|at| *at > now);
-    leases.chain(ready).chain(late).chain(unanswered).min()
+    leases.chain(ready).chain(late).min()
 }

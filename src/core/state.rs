@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::artifact::Outputs;
 use super::budget::Budget;
 use super::catalog::Placement;
+use super::deadlines::Deadlines;
 use super::decide::later;
 use super::event::{Alert, Checkpoint, ProcessIdentity, Wait};
 use super::failure::Failure;
@@ -152,8 +153,8 @@ pub struct RunState {
     class_of: Vec<(ClassIndex, ClassIndex)>,
     /// Ready steps by class and time; no set is empty. A million steps that wait for a pool are one entry.
     ready: BTreeMap<ClassIndex, BTreeSet<(Timestamp, StepIndex)>>,
-    /// Whether any step has a `timeout.schedule_to_close`.
-    limits_steps: bool,
+    /// Ends of `timeout.schedule_to_close`.
+    pub(super) deadlines: Deadlines,
     /// Time of the event that is being applied.
     pub(super) clock: Timestamp,
     /// Work of all attempts that have ended.
@@ -193,7 +194,6 @@ impl RunState {
         let (classes, class_of) = classify(&spec, placement);
         let budget = spec.budget;
         let due = (0..count).filter(|&i| spec.steps[i].needs.is_empty()).collect();
-        let limits_steps = spec.steps.iter().any(|step| step.timeout.schedule_to_close.is_some());
         RunState {
             run,
             lifecycle: Lifecycle::Active,
@@ -206,7 +206,7 @@ impl RunState {
             classes,
             class_of,
             ready: BTreeMap::new(),
-            limits_steps,
+            deadlines: Deadlines::default(),
             clock: Timestamp::UNIX_EPOCH,
             compute: SignedDuration::ZERO,
             alerts: Vec::new(),
@@ -339,20 +339,6 @@ impl RunState {
         if step.parent.is_none() && self.spec.steps[step.spec].for_each.is_some() { expansion } else { attempt }
     }
 
-    /// Ready steps, with the end of their `timeout.schedule_to_close`.
-    pub(super) fn ready_with_deadline(&self) -> impl Iterator<Item = (&Step, Timestamp)> {
-        let ready = self.ready.values().flatten();
-        ready
-            .take_while(|_| self.limits_steps)
-            .filter_map(|&(_, i)| Some((&self.steps[i], self.schedule_deadline(&self.steps[i])?)))
-    }
-
-    /// Steps that wait for something outside of the engine, with the end of their `timeout.schedule_to_close`.
-    pub(super) fn waits_with_deadline(&self) -> impl Iterator<Item = (&Step, &Wait, Timestamp)> {
-        let waits = self.waits().take_while(|_| self.limits_steps);
-        waits.filter_map(|(step, wait)| Some((step, wait, self.schedule_deadline(step)?)))
-    }
-
     /// Whether the time of a whole step is over.
     pub fn is_too_late(&self, step: &Step, now: Timestamp) -> bool {
         self.schedule_deadline(step).is_some_and(|deadline| deadline <= now)
@@ -414,9 +400,19 @@ impl RunState {
         self.steps[parent].children = first..self.steps.len();
     }
 
+    /// From now on `timeout.schedule_to_close` counts from `since`.
+    pub(super) fn count_from(&mut self, i: StepIndex, since: Timestamp) {
+        self.deadlines.remove(i, &self.steps[i].state, self.schedule_deadline(&self.steps[i]));
+        self.steps[i].ready_since = Some(since);
+        self.deadlines.add(i, &self.steps[i].state, self.schedule_deadline(&self.steps[i]));
+    }
+
     /// The only way to change a step's state: keeps the indexes right.
     pub(super) fn set(&mut self, i: StepIndex, next: StepState) {
         let class = self.class_of(&self.steps[i]);
+        let deadline = self.schedule_deadline(&self.steps[i]);
+        self.deadlines.remove(i, &self.steps[i].state, deadline);
+        self.deadlines.add(i, &next, deadline);
         match &self.steps[i].state {
             StepState::Ready { not_before } => {
                 if let Some(ready) = self.ready.get_mut(&class) {

@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::apply::apply;
 use super::artifact::Outputs;
 use super::catalog::Placement;
+use super::deadlines::Deadlines;
 use super::decide::{Command, Decision, Effect};
 use super::event::{self, Checkpoint, Event, Ruling, Wait};
 use super::failure::{Failure, FailureKind};
@@ -125,7 +126,17 @@ impl World {
             self.history.push((self.now, event.clone()));
         }
         self.check_waits();
+        self.check_deadlines();
         decision
+    }
+
+    /// Those that are kept in order are what a look at every step gives.
+    fn check_deadlines(&self) {
+        let mut expected = Deadlines::default();
+        for (i, step) in self.state.steps.iter().enumerate() {
+            expected.add(i, &step.state, self.state.schedule_deadline(step));
+        }
+        assert_eq!(self.state.deadlines, expected);
     }
 
     /// No wake-up is lost, and nothing ends while somebody waits.

@@ -138,7 +138,8 @@ impl Engine<'_> {
         if let Some(&stale) = report.stale.first() {
             return Err(EngineError::Diverged { run: events[stale].run });
         }
-        self.discard(&report.dropped)?;
+        self.discards.note(&events, &self.options.state_dir, &self.artifacts);
+        self.discard(report.dropped)?;
         for recorded in &events {
             self.observer.event(recorded);
             self.call_for_alert(recorded);

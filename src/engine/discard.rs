@@ -1,49 +1,153 @@
 //! Frees the space of checkpoints that newer ones have replaced.
+//!
+//! A file of a dropped checkpoint may be in any tree of the state. An index in memory tells which trees have it:
+//! a thread reads the manifests once, and every commit adds its own. The tables tell whether anything still refers
+//! to such a tree. So the work for one checkpoint does not grow with the number of trees.
 
-use std::collections::BTreeSet;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
 
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::{ArtifactRef, Digest};
-use crate::store::Reader;
+use crate::core::event::{Event, Recorded};
+use crate::store::{Reader, StoreError};
 
 use super::drive::Engine;
 use super::error::EngineError;
+use super::tree_index::TreeIndex;
+
+#[derive(Default)]
+pub(super) struct Discards {
+    /// Content of dropped checkpoints that may be unused.
+    dropped: Vec<ArtifactRef>,
+    trees: Trees,
+    /// Trees that were committed since their reading began.
+    committed: Vec<ArtifactRef>,
+    warned: bool,
+}
+
+#[derive(Default)]
+enum Trees {
+    #[default]
+    Unread,
+    Reading(JoinHandle<Result<TreeIndex, StoreError>>),
+    Known(TreeIndex),
+}
+
+impl Discards {
+    /// After a commit. The first checkpoint that may be replaced later has the trees read.
+    pub(super) fn note(&mut self, events: &[Recorded], state_dir: &Path, artifacts: &ArtifactStore) {
+        if matches!(self.trees, Trees::Unread) {
+            if !events.iter().any(|recorded| is_replaceable(&recorded.event)) {
+                return;
+            }
+            let (state_dir, artifacts) = (state_dir.to_owned(), artifacts.clone());
+            let read = move || TreeIndex::read(&Reader::open(&state_dir)?, &artifacts);
+            // Without a thread, dropped content stays until the next checkpoint or `gc`.
+            let Ok(reading) = thread::Builder::new().name("trees".into()).spawn(read) else { return };
+            self.trees = Trees::Reading(reading);
+        }
+        let referred = events.iter().flat_map(|recorded| artifacts_of(&recorded.event));
+        self.committed.extend(referred.filter(|artifact| artifact.is_tree()).cloned());
+    }
+
+    fn is_ready(&self) -> bool {
+        match &self.trees {
+            Trees::Unread => false,
+            Trees::Reading(reading) => reading.is_finished(),
+            Trees::Known(_) => true,
+        }
+    }
+
+    /// The index with everything that was committed; waits for the thread that reads it.
+    fn index(&mut self, artifacts: &ArtifactStore) -> Result<Option<&mut TreeIndex>, StoreError> {
+        self.trees = match std::mem::take(&mut self.trees) {
+            Trees::Reading(reading) => match reading.join() {
+                Ok(index) => Trees::Known(index?),
+                // It has panicked, and said so.
+                Err(_) => Trees::Unread,
+            },
+            other => other,
+        };
+        let Trees::Known(index) = &mut self.trees else { return Ok(None) };
+        for tree in self.committed.drain(..) {
+            index.add(artifacts, tree);
+        }
+        Ok(Some(index))
+    }
+}
+
+/// Whether a later checkpoint drops this one.
+fn is_replaceable(event: &Event) -> bool {
+    matches!(event, Event::CheckpointCommitted { checkpoint, .. } if checkpoint.keep.is_some())
+}
+
+fn artifacts_of(event: &Event) -> Vec<&ArtifactRef> {
+    match event {
+        Event::CheckpointCommitted { checkpoint, .. } | Event::CheckpointAdopted { checkpoint, .. } => {
+            checkpoint.artifact.iter().collect()
+        }
+        Event::StepSucceeded { outputs, .. } | Event::StepReused { outputs, .. } => {
+            outputs.artifacts.values().collect()
+        }
+        _ => Vec::new(),
+    }
+}
 
 impl Engine<'_> {
     /// Removes content that only the dropped checkpoints used. Their rows are gone already, so a crash
     /// leaves unused files at worst. While another attempt runs, it may be about to publish equal
-    /// content, and everything is kept.
-    pub(super) fn discard(&mut self, dropped: &[ArtifactRef]) -> Result<(), EngineError> {
-        if dropped.is_empty() || self.attempts.working() > 1 {
+    /// content, and everything is kept for later; the attempt that has dropped it waits for the answer.
+    pub(super) fn discard(&mut self, dropped: Vec<ArtifactRef>) -> Result<(), EngineError> {
+        if dropped.is_empty() {
             return Ok(());
         }
-        for digest in unused(&self.store, &self.artifacts, dropped)? {
-            self.artifacts.remove(&digest)?;
+        self.discards.dropped.extend(dropped);
+        if self.attempts.working() > 1 || !self.discards.is_ready() {
+            return Ok(());
+        }
+        self.remove_dropped()
+    }
+
+    /// What could not be removed in time, once no attempt runs.
+    pub(super) fn discard_rest(&mut self) -> Result<(), EngineError> {
+        if self.attempts.is_empty() && !self.discards.dropped.is_empty() { self.remove_dropped() } else { Ok(()) }
+    }
+
+    fn remove_dropped(&mut self) -> Result<(), EngineError> {
+        let warned = self.discards.warned;
+        let dropped = std::mem::take(&mut self.discards.dropped);
+        let Some(index) = self.discards.index(&self.artifacts)? else { return Ok(()) };
+        if let Some((tree, error)) = index.unreadable(&self.artifacts) {
+            if !warned {
+                let tree = &tree.digest.as_str()[..16];
+                self.observer.warn(&format!(
+                    "content of replaced checkpoints is kept, because tree {tree} may refer to it and cannot be read: \
+                     {error}"
+                ));
+            }
+            self.discards.warned = true;
+            self.discards.dropped = dropped;
+            return Ok(());
+        }
+        for artifact in &dropped {
+            // A manifest that cannot be read names nothing to remove.
+            for content in self.artifacts.blobs(artifact).unwrap_or_default() {
+                if !is_used(&self.store, index, &content)? {
+                    self.artifacts.remove(&content)?;
+                }
+            }
         }
         Ok(())
     }
 }
 
-fn unused(
-    reader: &Reader,
-    artifacts: &ArtifactStore,
-    dropped: &[ArtifactRef],
-) -> Result<BTreeSet<Digest>, EngineError> {
-    let mut candidates = BTreeSet::new();
-    for artifact in dropped {
-        // A damaged manifest names nothing any more.
-        candidates.extend(artifacts.blobs(artifact).unwrap_or_default());
-    }
-    for tree in reader.trees_in_use()? {
-        // What cannot be read may use anything.
-        let Ok(blobs) = artifacts.blobs(&tree) else { return Ok(BTreeSet::new()) };
-        candidates.retain(|digest| !blobs.contains(digest));
-    }
-    let mut unused = BTreeSet::new();
-    for digest in candidates {
-        if !reader.is_output(&digest)? {
-            unused.insert(digest);
+/// Whether an output or a checkpoint refers to this content, by itself or in a tree.
+fn is_used(reader: &Reader, index: &TreeIndex, content: &Digest) -> Result<bool, StoreError> {
+    for holder in std::iter::once(content).chain(index.trees_around(content)) {
+        if reader.is_referenced(holder)? {
+            return Ok(true);
         }
     }
-    Ok(unused)
+    Ok(false)
 }

@@ -19,6 +19,7 @@ use super::claim::FIRST_BATCH;
 use super::clock::Clock;
 use super::commit::Pending;
 use super::crash_loop;
+use super::discard::Discards;
 use super::disk;
 use super::environment;
 use super::error::EngineError;
@@ -74,6 +75,7 @@ pub(super) struct Engine<'a> {
     pub pending: Pending,
     pub windows: Windows,
     pub accounts: Accounts,
+    pub discards: Discards,
     pub schedules: Schedules,
     /// For threads that have something to tell the engine.
     pub sender: Sender<Message>,
@@ -125,6 +127,7 @@ impl<'a> Engine<'a> {
             pending: Pending::default(),
             windows: Windows::default(),
             accounts: Accounts::default(),
+            discards: Discards::default(),
             schedules: Schedules::default(),
             sender: inbox.sender.clone(),
             batch: FIRST_BATCH,
@@ -173,6 +176,7 @@ impl Engine<'_> {
             self.forget_ended_runs();
             if let Some(outcome) = self.outcome() {
                 self.flush_all()?;
+                self.discard_rest()?;
                 return Ok(outcome);
             }
             self.listen(inbox)?;

@@ -79,7 +79,7 @@ pub fn gc(state_dir: &Path, retention: Retention, sweep: Sweep) -> Result<Collec
 }
 
 fn expired(reader: &Reader, retention: Retention) -> Result<Vec<RunId>, EngineError> {
-    let in_use = reader.runs_in_use()?;
+    let in_use: BTreeSet<RunId> = reader.runs_in_use()?.into_iter().collect();
     let rows = reader.runs()?;
     let ended = rows.into_iter().filter(|row| row.stored_status.is_terminal() && row.pruned_at.is_none());
     let ended: Vec<Ended> = ended
@@ -108,7 +108,8 @@ struct Gc<'a> {
 
 impl Gc<'_> {
     fn collect(&self, pruned: Vec<RunId>) -> Result<Collected, EngineError> {
-        let used = self.used(&pruned)?;
+        let gone: BTreeSet<RunId> = pruned.iter().copied().collect();
+        let used = self.used(&gone)?;
         let mut artifacts = Amount::default();
         for (digest, size) in self.artifacts.stored()?.into_iter().filter(|(digest, _)| !used.contains(digest)) {
             if self.sweep == Sweep::Remove {
@@ -126,27 +127,27 @@ impl Gc<'_> {
             self.remove_folder(&entry.path(), &mut temporary)?;
         }
         let mut scratch = Amount::default();
-        for folder in self.ended_folders(&pruned)? {
+        for folder in self.ended_folders(&gone)? {
             self.remove_folder(&folder, &mut scratch)?;
         }
         Ok(Collected { pruned, artifacts, temporary, scratch })
     }
 
     /// The content of everything that the runs which stay refer to, or will.
-    fn used(&self, pruned: &[RunId]) -> Result<BTreeSet<Digest>, EngineError> {
+    fn used(&self, pruned: &BTreeSet<RunId>) -> Result<BTreeSet<Digest>, EngineError> {
         let mut used = BTreeSet::new();
         let references = self.reader.references(None)?;
         for reference in references.iter().filter(|reference| !pruned.contains(&reference.run)) {
             let blobs = self.artifacts.blobs(&reference.artifact);
             used.extend(blobs.map_err(|source| EngineError::Unreadable { holder: reference.to_string(), source })?);
         }
-        for (run, arguments) in self.reader.arguments()? {
+        self.reader.each_arguments(|run, arguments| {
             if !pruned.contains(&run) {
-                self.add_arguments(&arguments, &mut used);
+                self.add_arguments(arguments, &mut used);
             }
-        }
+        })?;
         // A parameter may name content of a run that is given up.
-        for row in self.reader.runs()?.iter().filter(|row| !row.stored_status.is_terminal()) {
+        for row in self.reader.open_runs()? {
             let spec = self.reader.spec(row.id)?;
             for values in std::iter::once(spec.params).chain(spec.steps.into_iter().map(|step| step.with)) {
                 self.add_arguments(&Value::Object(values), &mut used);
@@ -173,7 +174,7 @@ impl Gc<'_> {
 
     /// A failed run may be resumed and keeps its scratch files. A folder of a run that the database does not
     /// know is not ours to touch.
-    fn ended_folders(&self, pruned: &[RunId]) -> Result<Vec<PathBuf>, EngineError> {
+    fn ended_folders(&self, pruned: &BTreeSet<RunId>) -> Result<Vec<PathBuf>, EngineError> {
         let mut folders = Vec::new();
         for row in self.reader.runs()? {
             let folder = self.state_dir.join(RUNS_DIR).join(row.id.to_string());

@@ -19,6 +19,8 @@ mod environment;
 mod error;
 mod gc;
 mod hear;
+#[cfg(test)]
+mod history_tests;
 mod inbox;
 mod janitor;
 mod judge;
@@ -38,6 +40,7 @@ mod tests;
 #[cfg(test)]
 mod timeout_tests;
 mod timers;
+mod tree_index;
 #[cfg(test)]
 mod waiting_tests;
 mod wake;

@@ -1,7 +1,7 @@
 //! Performs the effects of committed decisions.
 
 use crate::core::decide::{Command, Effect};
-use crate::core::event::{Checkpoint, Event};
+use crate::core::event::Checkpoint;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::{AttemptRequest, ToAttempt};
 use crate::core::state::{Lease, Step, StepState};
@@ -100,7 +100,7 @@ impl Engine<'_> {
         let attempt = step.attempts;
         let forked_at = run.forked_at(&id.step);
         let some = attempt > 1 || forked_at.is_some();
-        let checkpoints = if some { self.checkpoints(id.run, step, &key)? } else { Vec::new() };
+        let checkpoints = if some { self.checkpoints(id.run, step)? } else { Vec::new() };
         let spec = run.state.step_spec(step);
         let request = AttemptRequest {
             run: id.run,
@@ -119,30 +119,16 @@ impl Engine<'_> {
         Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone() }))
     }
 
-    /// Committed checkpoints of attempts with this key, newest first; last the one that a fork goes on from,
+    /// Committed checkpoints of attempts with the step's key, newest first; last the one that a fork goes on from,
     /// which is of another key, and of no attempt.
-    fn checkpoints(&self, run: RunId, step: &Step, key: &StepKey) -> Result<Vec<Checkpoint>, EngineError> {
+    fn checkpoints(&self, run: RunId, step: &Step) -> Result<Vec<Checkpoint>, EngineError> {
         let mut rows = self.store.checkpoints(run, &step.id)?;
         // A rewind voids checkpoints by their training step; one without any has to be told by its attempt.
         if rows.iter().any(|row| row.checkpoint.last_step.is_none()) {
-            let first = self.first_attempt_with(run, step, key)?;
+            let first = self.store.first_attempt_with_key(run, &step.id)?.unwrap_or(step.attempts);
             rows.retain(|row| row.attempt >= first || row.attempt == ADOPTED);
         }
         Ok(rows.into_iter().map(|row| row.checkpoint).collect())
-    }
-
-    /// From which attempt on the step has had the same inputs as now.
-    fn first_attempt_with(&self, run: RunId, step: &Step, key: &StepKey) -> Result<u32, EngineError> {
-        let mut first = None;
-        for row in self.store.events(Some(run), 0)? {
-            match row.event {
-                Event::AttemptStarted { step: of, attempt, key: its, .. } if of == step.id => {
-                    first = if its == *key { first.or(Some(attempt)) } else { None };
-                }
-                _ => {}
-            }
-        }
-        Ok(first.unwrap_or(step.attempts))
     }
 
     /// What a step kept for its next attempt is not needed after success.

@@ -21,9 +21,7 @@ pub fn provenance(reader: &Reader, artifacts: &ArtifactStore, of: &Reference) ->
     let ReferenceHolder::Output(output) = &of.holder else {
         return Err(EngineError::NoProvenance { what: of.to_string(), reason: "only outputs have one".to_owned() });
     };
-    let outputs = reader.references(None)?;
-    let outputs = outputs.iter().filter(|reference| matches!(reference.holder, ReferenceHolder::Output(_))).collect();
-    let mut walk = Walk { reader, outputs, nodes: Vec::new(), known: BTreeMap::new(), open: BTreeSet::new() };
+    let mut walk = Walk { reader, nodes: Vec::new(), known: BTreeMap::new(), open: BTreeSet::new() };
     walk.visit(of.run, &of.step)?;
     let nodes = walk.nodes;
     let mut environments = BTreeMap::new();
@@ -68,18 +66,14 @@ fn decisions(reader: &Reader, nodes: &[Node]) -> Result<Vec<Decision>, EngineErr
     let runs: BTreeSet<RunId> = nodes.iter().flat_map(|node| [node.run, node.executed_in]).collect();
     let mut decisions = Vec::new();
     for run in runs {
-        for row in reader.events(Some(run), 0)? {
-            if let Event::StepDecided { step, ruling } = row.event {
-                decisions.push(Decision { run, step, at: row.at, ruling });
-            }
-        }
+        let rows = reader.decisions(run)?.into_iter();
+        decisions.extend(rows.map(|row| Decision { run, step: row.step, at: row.at, ruling: row.ruling }));
     }
     Ok(decisions)
 }
 
 struct Walk<'a> {
     reader: &'a Reader,
-    outputs: Vec<&'a Reference>,
     nodes: Vec<Node>,
     known: BTreeMap<(RunId, StepId), usize>,
     /// On the path from the artifact to here: a step cannot read what it makes itself.
@@ -108,7 +102,7 @@ impl Walk<'_> {
         self.open.insert(id.clone());
         let mut read = Vec::new();
         for digest in inputs(&with) {
-            let producer = match self.producer(run, &digest) {
+            let producer = match self.producer(run, &digest)? {
                 Some((run, step)) => Some(self.visit(run, &step)?),
                 None => None,
             };
@@ -141,40 +135,31 @@ impl Walk<'_> {
     }
 
     /// A step of the same run rather than another one.
-    fn producer(&self, run: RunId, digest: &Digest) -> Option<(RunId, StepId)> {
-        let made = self.outputs.iter().filter(|output| output.artifact.digest == *digest);
-        let made = made.map(|output| (output.run, output.step.clone())).filter(|id| !self.open.contains(id));
-        made.min_by_key(|(of, _)| *of != run)
+    fn producer(&self, run: RunId, digest: &Digest) -> Result<Option<(RunId, StepId)>, EngineError> {
+        let made = self.reader.producers(digest)?.into_iter().filter(|id| !self.open.contains(id));
+        Ok(made.min_by_key(|(of, _)| *of != run))
     }
 
     /// Where a reused step was really run, as far as it is known.
     fn origin(&self, run: RunId, step: &StepId) -> Result<(RunId, StepId), EngineError> {
         let mut row = self.reader.step(run, step)?;
         let mut origin = (run, step.clone());
-        let key = row.key.clone();
+        let Some(key) = row.key.clone() else { return Ok(origin) };
         while let Some(from) = row.reused_from {
             origin.0 = from;
             // The step may have another name there.
-            let steps = self.reader.steps(from)?;
-            match steps.into_iter().find(|other| other.key == key) {
-                Some(other) => {
-                    origin.1 = other.id.clone();
-                    row = other;
-                }
-                None => break,
-            }
+            let Some(other) = self.reader.step_with_key(from, &key)? else { break };
+            row = self.reader.step(from, &other)?;
+            origin.1 = other;
         }
         Ok(origin)
     }
 
     fn checkpoints(&self, run: RunId, step: &StepId) -> Result<Vec<CheckpointRecord>, EngineError> {
         let mut found = Vec::new();
-        for row in self.reader.events(Some(run), 0)? {
+        for row in self.reader.checkpoint_events(run, step)? {
             match row.event {
-                Event::CheckpointCommitted { step: of, checkpoint, .. }
-                | Event::CheckpointAdopted { step: of, checkpoint, .. }
-                    if of == *step =>
-                {
+                Event::CheckpointCommitted { checkpoint, .. } | Event::CheckpointAdopted { checkpoint, .. } => {
                     found.push(CheckpointRecord {
                         event: row.seq,
                         last_step: checkpoint.last_step,

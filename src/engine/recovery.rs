@@ -2,6 +2,7 @@
 //! among the processes.
 
 use std::fs;
+use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::core::decide::Command;
@@ -26,20 +27,27 @@ impl Engine<'_> {
     /// # Errors
     /// When the store cannot be read, or a process of an earlier attempt cannot be ended.
     pub(super) fn recover(&mut self) -> Result<(), EngineError> {
+        let mut rows = self.store.open_runs()?;
         if let Scope::Run(id) = self.options.scope {
             // Before anything is done: the run must exist.
-            self.store.run(id)?;
+            let wanted = self.store.run(id)?;
+            if wanted.stored_status.is_terminal() {
+                rows.push(wanted);
+            }
         }
         let requests = self.store.pending_requests()?.into_iter();
         let canceled: Vec<RunId> = requests.filter(|row| row.request == Request::Cancel).map(|row| row.run).collect();
-        for row in self.store.runs()? {
+        for row in rows {
             let wanted = match self.options.scope {
                 Scope::Run(id) => id == row.id,
                 Scope::All { .. } => !row.stored_status.is_terminal(),
                 Scope::Requests => false,
             };
-            let left_behind =
-                matches!(row.stored_status, RunStatus::Running | RunStatus::Paused | RunStatus::Canceling);
+            let left_behind = match row.stored_status {
+                RunStatus::Running | RunStatus::Canceling => true,
+                RunStatus::Paused => self.store.has_lease(row.id)?,
+                _ => false,
+            };
             if wanted || left_behind {
                 self.take_over(&row, wanted, canceled.contains(&row.id))?;
             }
@@ -114,15 +122,14 @@ impl Engine<'_> {
     /// Only for a step that was released so often that it may have gone too far.
     fn restore_losses(&mut self, run: RunId, step: &StepId) -> Result<(), EngineError> {
         let mut losses = 0;
-        for row in self.store.events(Some(run), 0)? {
-            match &row.event {
-                Event::AttemptReleased { step: of, reason, .. } if of == step && reason == ENGINE_DIED => losses += 1,
-                Event::CheckpointCommitted { step: of, .. } | Event::StepFailed { step: of, .. } if of == step => {
-                    losses = 0;
-                }
+        self.store.each_event_of_step_back(run, step, |row| {
+            match row.event {
+                Event::AttemptReleased { reason, .. } if reason == ENGINE_DIED => losses += 1,
+                Event::CheckpointCommitted { .. } | Event::StepFailed { .. } => return ControlFlow::Break(()),
                 _ => {}
             }
-        }
+            ControlFlow::Continue(())
+        })?;
         if let Some(active) = self.runs.get_mut(&run) {
             active.state.restore_losses(step, losses);
         }

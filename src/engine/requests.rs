@@ -5,7 +5,6 @@ use crate::core::event::Wait;
 use crate::core::ids::{RunId, StepId};
 use crate::core::request::Request;
 use crate::core::state::{Lifecycle, RunEnd, RunState};
-use crate::core::status::RunStatus;
 use crate::core::take_up::to_retry;
 use crate::store::{Answer, RequestRow};
 
@@ -24,10 +23,8 @@ impl Engine<'_> {
     /// When the store cannot be read.
     pub(super) fn look_for_requests(&mut self) -> Result<(), EngineError> {
         if let (Scope::All { .. }, None) = (self.options.scope, &self.stopping) {
-            for row in self.store.runs()? {
-                if row.stored_status == RunStatus::Pending {
-                    self.load(row.id)?;
-                }
+            for run in self.store.pending_runs()? {
+                self.load(run)?;
             }
         }
         for RequestRow { id, run, request } in self.store.pending_requests()? {
@@ -108,9 +105,8 @@ impl Engine<'_> {
             (None, _) => return Ok(()),
         }
         // A failed run has given its name free.
-        let rows = self.store.runs().map_err(|error| error.to_string())?;
-        match rows.iter().find(|row| row.id != run && row.name == active.name && row.stored_status.is_active()) {
-            Some(row) => Err(format!("run {} has its name `{}` now", row.id, row.name)),
+        match self.store.active_run_named(&active.name, run).map_err(|error| error.to_string())? {
+            Some(other) => Err(format!("run {other} has its name `{}` now", active.name)),
             None => Ok(()),
         }
     }

@@ -78,7 +78,14 @@ fn restored(row: &StepRow) -> Restored {
         StepStatus::Skipped => Some(StepState::Skipped),
         StepStatus::Canceled => Some(StepState::Canceled),
     };
-    Restored { state, fence: row.fence, attempts: row.attempts, failures: row.retries_used, key: row.key.clone() }
+    Restored {
+        state,
+        fence: row.fence,
+        attempts: row.attempts,
+        failures: row.retries_used,
+        key: row.key.clone(),
+        ready_since: row.ready_since,
+    }
 }
 
 fn unexplained() -> Failure {

@@ -9,7 +9,6 @@ use jiff::Timestamp;
 use crate::core::apply::apply;
 use crate::core::artifact::Outputs;
 use crate::core::catalog::Placement;
-use crate::core::event::Event;
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::ids::{RunId, StepId};
 use crate::core::run_options::RunOptions;
@@ -53,9 +52,6 @@ impl Run {
         let spec = Arc::new(reader.spec(id)?);
         let steps = reader.unfinished(id)?;
         let mut state = state_from_rows(spec, &row, &steps, placement);
-        if state.end.is_none() && state.spec().steps.iter().any(|step| step.timeout.schedule_to_close.is_some()) {
-            restore_ready_since(reader, &mut state)?;
-        }
         state.restore_signals(reader.free_signals(id)?);
         let mut usual = HashMap::new();
         if state.spec().sla.is_some() || !state.spec().budget.is_unlimited() {
@@ -147,22 +143,6 @@ impl Run {
         let (params, run) = (&state.spec().params, (state.run, self.name.as_str()));
         evaluate(&TemplateContext { params, steps: &steps, run, scheduled_at: self.scheduled_at, item })
     }
-}
-
-/// The clock of `timeout.schedule_to_close` goes on over restarts, because the log says when it began.
-fn restore_ready_since(reader: &Reader, state: &mut RunState) -> Result<(), EngineError> {
-    let mut since = BTreeMap::new();
-    for row in reader.events(Some(state.run), 0)? {
-        match row.event {
-            Event::StepReady { step, .. } => drop(since.entry(step).or_insert(row.at)),
-            Event::StepFailed { step, .. } => drop(since.remove(&step)),
-            _ => {}
-        }
-    }
-    for (step, at) in since {
-        state.restore_ready_since(&step, at);
-    }
-    Ok(())
 }
 
 fn outputs<'a>(state: &'a RunState, step: &'a Step) -> StepOutputs<'a> {

@@ -135,7 +135,7 @@ impl Engine<'_> {
     }
 
     fn write_down_interruption(&mut self) -> Result<(), EngineError> {
-        for row in self.store.runs()?.into_iter().filter(|row| row.stored_status == RunStatus::Running) {
+        for row in self.store.open_runs()?.into_iter().filter(|row| row.stored_status == RunStatus::Running) {
             self.runs.insert(row.id, Run::load(&self.store, row.id)?);
             self.release_all(row.id);
         }

@@ -202,9 +202,10 @@ impl StepOf<'_> {
     /// A step that had ended starts over: its retries are counted anew.
     fn ready(&self, not_before: Timestamp) -> Result<(), StoreError> {
         let sql = "UPDATE step SET not_before = ?3, finished_at = NULL, skip_reason = NULL, status = 'ready',
-                       retries_used = CASE WHEN status IN ('pending', 'ready') THEN retries_used ELSE 0 END
+                       retries_used = CASE WHEN status IN ('pending', 'ready') THEN retries_used ELSE 0 END,
+                       ready_since = CASE WHEN status = 'ready' THEN ready_since ELSE ?4 END
                    WHERE run = ?1 AND id = ?2";
-        self.execute(sql, params![self.run, self.step.as_str(), time_text(not_before)])
+        self.execute(sql, params![self.run, self.step.as_str(), time_text(not_before), self.at])
     }
 
     /// Adds the children. A resumed fan-out is expanded again, to the same items or, in short, to none.
@@ -313,6 +314,7 @@ impl StepOf<'_> {
                    VALUES (?1, ?2, ?3, ?4, 'running', ?5, (SELECT value FROM meta WHERE key = 'environment'))";
         self.execute(sql, params![self.run, self.step.as_str(), attempt, fence, self.at])?;
         let sql = "UPDATE step SET status = 'running', attempts = ?3, fence = ?4, key = ?5, arguments = ?6,
+                       key_since = CASE WHEN key IS ?5 THEN key_since ELSE ?3 END,
                        lease_expires_at = ?7, started_at = coalesce(started_at, ?8), attempt_started_at = ?8
                    WHERE run = ?1 AND id = ?2";
         let (with, expires) = (with.to_string(), time_text(lease_expires_at));

@@ -57,6 +57,7 @@ pub(super) fn apply_both(
     connection.prepare_cached(sql)?.execute(values)?;
     let sql = format!(
         "UPDATE step SET status = 'succeeded', attempts = ?4, fence = ?5, key = ?6, arguments = ?7, output_values = ?8,
+             key_since = CASE WHEN key IS ?6 THEN key_since ELSE ?4 END,
              started_at = coalesce(started_at, ?9), finished_at = ?10, failure = NULL, {NO_LEASE}
          WHERE run = ?1 AND id = ?2"
     );

@@ -17,7 +17,7 @@ use super::error::StoreError;
 use super::head::{self, Recorded};
 use super::layout::DATABASE_FILE;
 use super::lock::EngineLock;
-use super::migrate;
+use super::{migrate, seal};
 
 const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 const PAUSE: Duration = Duration::from_millis(5);
@@ -86,6 +86,8 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
     let mut connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY_TIMEOUT)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    #[cfg(test)]
+    super::tests::statements::watch(&mut connection)?;
     // A connection that is refused must leave a damaged WAL as it is, for whoever wants to save it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     match (migrate::version(&connection, path)?, &recorded) {
@@ -106,6 +108,7 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
         if found < migrate::SUPPORTED {
             migrate::migrate(&mut connection, path, found)?;
         }
+        seal::renew(&mut connection)?;
         if !another_engine_runs(state_dir) {
             around!("store.wal.truncate", truncate_wal(&connection, path))?;
         }

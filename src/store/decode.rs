@@ -153,7 +153,7 @@ pub(super) fn spec(row: &Row<'_>) -> Result<WorkflowSpec, StoreError> {
 
 /// Columns of a step as [`step`] reads them, by number: to look for the names in each of 100,000 rows takes longer
 /// than everything else about them.
-const STEP: [&str; 38] = [
+const STEP: [&str; 39] = [
     "id",
     "parent",
     "item_index",
@@ -165,6 +165,7 @@ const STEP: [&str; 38] = [
     "attempts",
     "retries_used",
     "not_before",
+    "ready_since",
     "lease_expires_at",
     "key",
     "arguments",
@@ -230,6 +231,7 @@ pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
         attempts: unsigned(row, const { at("attempts") })?,
         retries_used: unsigned(row, const { at("retries_used") })?,
         not_before: maybe(row, const { at("not_before") })?,
+        ready_since: maybe(row, const { at("ready_since") })?,
         lease_expires_at: maybe(row, const { at("lease_expires_at") })?,
         process: process(row)?,
         key: get::<Option<String>>(row, const { at("key") })?.map(StepKey),

@@ -1,17 +1,18 @@
 //! What runs have used up, what was said about it, and how long their steps took.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
 use crate::core::budget::Budget;
-use crate::core::event::{Alert, Event};
+use crate::core::event::Event;
 use crate::core::ids::{RunId, StepId};
 use crate::core::pools::Held;
 
-use super::decode::{self, collect, first, time_text};
+use super::decode::{self, collect, first};
 use super::error::StoreError;
 use super::reader::Reader;
 use super::rows::EventRow;
@@ -107,24 +108,6 @@ impl Reader {
         })
     }
 
-    /// Alerts of all runs, in order.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn alerts(&self) -> Result<HashMap<RunId, Vec<Alert>>, StoreError> {
-        self.ask(|connection| {
-            let sql = "SELECT * FROM event WHERE kind IN ('run_alerted', 'run_budget_raised') AND kind = 'run_alerted'
-                       ORDER BY run, seq";
-            let mut alerts: HashMap<RunId, Vec<Alert>> = HashMap::new();
-            for row in collect(connection, sql, [], decode::event)? {
-                if let Event::RunAlerted { alert, .. } = row.event {
-                    alerts.entry(row.run).or_default().push(alert);
-                }
-            }
-            Ok(alerts)
-        })
-    }
-
     /// How long equal steps took on average, by the step's position: in this run (children of a fan-out) and in
     /// the newest earlier runs of the workflow.
     ///
@@ -171,19 +154,37 @@ impl Reader {
         })
     }
 
-    /// Attempts under a rate limit that have started since, oldest first, each with the limit's name.
+    /// Attempts under a rate limit that have started since, oldest first, each with the limit's name. Reads the log
+    /// backwards, no further than that.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn limited_starts(&self, since: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
-        self.ask(|connection| {
-            let sql = "SELECT run.spec ->> ('$.steps[' || step.position || '].rate_limit') AS name, attempt.started_at
-                       FROM attempt JOIN step ON step.run = attempt.run AND step.id = attempt.step
-                       JOIN run ON run.id = attempt.run
-                       WHERE attempt.started_at >= ?1 AND name IS NOT NULL ORDER BY attempt.started_at";
-            collect(connection, sql, [time_text(since)], |row| {
-                Ok((decode::get(row, "name")?, decode::parse(row, "started_at")?))
-            })
-        })
+        let mut started = Vec::new();
+        self.stream("SELECT * FROM event ORDER BY seq DESC", [], |row| {
+            if row.at < since {
+                return ControlFlow::Break(());
+            }
+            if let Event::AttemptStarted { step, .. } = row.event {
+                started.push((row.run, step, row.at));
+            }
+            ControlFlow::Continue(())
+        })?;
+        let mut limited = Vec::new();
+        for (run, step, at) in started.into_iter().rev() {
+            if let Some(name) = self.rate_limit_of(run, &step)? {
+                limited.push((name, at));
+            }
+        }
+        Ok(limited)
+    }
+
+    fn rate_limit_of(&self, run: RunId, step: &StepId) -> Result<Option<String>, StoreError> {
+        let sql = "SELECT run.spec ->> ('$.steps[' || step.position || '].rate_limit') AS name
+                   FROM step JOIN run ON run.id = step.run WHERE step.run = ?1 AND step.id = ?2";
+        let found = self.ask(|connection| {
+            first(connection, sql, params![run.to_string(), step.as_str()], |row| decode::get(row, "name"))
+        })?;
+        Ok(found.flatten())
     }
 }

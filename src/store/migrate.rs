@@ -15,7 +15,7 @@ mod embedded {
 }
 
 /// The schema that this build reads and writes.
-pub(super) const SUPPORTED: u32 = 4;
+pub(super) const SUPPORTED: u32 = 5;
 
 pub(super) fn runner() -> refinery::Runner {
     embedded::migrations::runner().set_grouped(true)

@@ -1,6 +1,7 @@
 //! The only place that imports rusqlite: one writer per engine, readers with their own connections.
 //! The rules are in `specs/durability.md`.
 
+mod answers;
 mod apply;
 mod at_once;
 mod backup;
@@ -11,7 +12,9 @@ mod connection;
 mod decode;
 mod effort;
 mod error;
+mod events;
 mod floor;
+mod follow;
 mod head;
 mod layout;
 mod lock;
@@ -20,14 +23,16 @@ mod migrate;
 mod prune;
 mod reader;
 mod rebuild;
+mod references;
 mod replay;
 mod rows;
+mod run_lists;
 mod schedules;
 mod seal;
 mod submit;
 mod tally;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod waits;
 mod writer;
 
@@ -42,8 +47,8 @@ pub use layout::{
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
 pub use rows::{
-    CheckpointRow, Children, DecisionRow, EventRow, Holder as ReferenceHolder, Reference, RunRow, SignalRow, StepRow,
-    WaitRow,
+    AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Holder as ReferenceHolder, Reference, RunRow,
+    SignalRow, StepRow, WaitRow,
 };
 pub use schedules::{ScheduleOptions, ScheduleRow};
 pub use writer::Store;

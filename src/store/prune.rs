@@ -9,6 +9,7 @@ use crate::core::ids::RunId;
 
 use super::decode;
 use super::error::StoreError;
+use super::seal::{self, Rows};
 
 /// Drops what the `keep` of a committed checkpoint makes superfluous, and returns the artifacts of those rows.
 pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Result<Vec<ArtifactRef>, StoreError> {
@@ -23,16 +24,25 @@ pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Res
     Ok(rows.into_iter().flatten().collect())
 }
 
-/// Removes all rows of an ended run but its own, which keeps its name, workflow and end, and its log.
+/// Removes all rows of an ended run but its own, which keeps its name, workflow and end, and its log. Rows of
+/// artifacts stay until [`forget_unused_artifacts`].
 pub(super) fn remove_run(connection: &Connection, run: RunId, at: &str) -> Result<(), StoreError> {
     let run = run.to_string();
-    for table in ["metric", "checkpoint", "attempt", "step_output", "decision", "signal", "request", "step"] {
+    let requests = Rows { table: "request", column: "run", key: &run };
+    seal::change(connection, requests, "DELETE FROM request WHERE run = ?1", [&run])?;
+    for table in ["metric", "checkpoint", "attempt", "step_output", "decision", "signal", "step"] {
         connection.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([&run])?;
     }
-    let unused = "DELETE FROM artifact
-                  WHERE NOT EXISTS (SELECT 1 FROM step_output WHERE step_output.digest = artifact.digest)
-                    AND digest NOT IN (SELECT digest FROM checkpoint WHERE digest IS NOT NULL)";
-    connection.prepare_cached(unused)?.execute([])?;
     connection.prepare_cached("UPDATE run SET pruned_at = ?2 WHERE id = ?1")?.execute([run.as_str(), at])?;
+    Ok(())
+}
+
+/// Removes the rows of artifacts that nothing refers to: once after many runs were removed, because it looks
+/// at every artifact.
+pub(super) fn forget_unused_artifacts(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "DELETE FROM artifact
+               WHERE NOT EXISTS (SELECT 1 FROM step_output WHERE step_output.digest = artifact.digest)
+                 AND NOT EXISTS (SELECT 1 FROM checkpoint WHERE checkpoint.digest = artifact.digest)";
+    connection.prepare_cached(sql)?.execute([])?;
     Ok(())
 }

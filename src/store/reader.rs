@@ -6,27 +6,27 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
-use crate::core::artifact::{ArtifactRef, Digest, Outputs, TREE_MEDIA_TYPE};
+use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::ids::{RunId, StepId, StepKey};
 use crate::core::protocol::MetricRow;
 use crate::core::provenance::AttemptRecord;
 use crate::core::spec::WorkflowSpec;
 use crate::core::status::{RunStatus, StepStatus};
 
-use super::batch::Answer;
 use super::connection;
 use super::decode::{self, collect, first};
 use super::error::StoreError;
 use super::layout::DATABASE_FILE;
 use super::lock::EngineLock;
-use super::rows::{CheckpointRow, EventRow, Holder, Reference, RunRow, StepRow};
+use super::rows::{CheckpointRow, RunRow, StepRow};
 
 /// How many runs an ambiguous prefix names.
 const CANDIDATES: usize = 8;
 
 /// All of a run but its workflow, which may be megabytes. The time of its newest event is in the log only:
 /// a column for it would be one more page of every commit.
-const RUNS: &str = "SELECT id, name, workflow, status, created_at, started_at, finished_at, failure, pause_reason,
+pub(super) const RUNS: &str =
+    "SELECT id, name, workflow, status, created_at, started_at, finished_at, failure, pause_reason,
     spec_digest, options, pruned_at, coalesce((SELECT at FROM event WHERE event.run = run.id ORDER BY seq DESC LIMIT 1),
                                    created_at) AS updated_at
     FROM run";
@@ -71,15 +71,14 @@ impl Reader {
             let hexadecimal = lower.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
             if found.is_empty() && !text.is_empty() && hexadecimal {
                 // `g` follows every hexadecimal digit.
-                found = ids("SELECT id FROM run WHERE id >= ?1 AND id < ?1 || 'g' ORDER BY id DESC", &[&lower])?;
+                let sql =
+                    format!("SELECT id FROM run WHERE id >= ?1 AND id < ?1 || 'g' ORDER BY id DESC LIMIT {CANDIDATES}");
+                found = ids(&sql, &[&lower])?;
             }
             match found.as_slice() {
                 [] => Err(StoreError::UnknownRun { text: text.to_owned() }),
                 [run] => Ok(*run),
-                many => {
-                    let candidates = many.iter().take(CANDIDATES).copied().collect();
-                    Err(StoreError::AmbiguousRun { text: text.to_owned(), candidates })
-                }
+                many => Err(StoreError::AmbiguousRun { text: text.to_owned(), candidates: many.to_vec() }),
             }
         })
     }
@@ -115,17 +114,6 @@ impl Reader {
             first(connection, sql, [id.to_string()], decode::spec)
         })?;
         found.ok_or_else(|| StoreError::UnknownRun { text: id.to_string() })
-    }
-
-    /// The engine's answer to a request; `None` while there is none.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn answer(&self, id: i64) -> Result<Option<Answer>, StoreError> {
-        let sql = "SELECT refusal FROM request WHERE id = ?1 AND done_at IS NOT NULL";
-        self.ask(|connection| {
-            first(connection, sql, [id], |row| Ok(Answer { id, refusal: decode::get(row, "refusal")? }))
-        })
     }
 
     /// In definition order, children right after their parent. Empty for an unknown run.
@@ -250,6 +238,20 @@ impl Reader {
         })
     }
 
+    /// The first attempt of a step since which its key has not changed; `None` before any.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn first_attempt_with_key(&self, run: RunId, id: &StepId) -> Result<Option<u32>, StoreError> {
+        let sql = "SELECT key_since FROM step WHERE run = ?1 AND id = ?2";
+        self.ask(|connection| {
+            let found = first(connection, sql, params![run.to_string(), id.as_str()], |row| {
+                decode::get::<Option<u32>>(row, "key_since")
+            })?;
+            Ok(found.flatten())
+        })
+    }
+
     /// # Errors
     /// `UnknownStep`.
     pub fn step(&self, run: RunId, id: &StepId) -> Result<StepRow, StoreError> {
@@ -288,45 +290,6 @@ impl Reader {
         })
     }
 
-    /// Number of the newest event; 0 when there is none.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn newest_event(&self) -> Result<i64, StoreError> {
-        self.ask(
-            |connection| Ok(connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?),
-        )
-    }
-
-    /// Whether a step or a checkpoint was committed after the event `after_seq`.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn has_progressed(&self, after_seq: i64) -> Result<bool, StoreError> {
-        self.ask(|connection| {
-            let sql = "SELECT EXISTS (SELECT 1 FROM event
-                       WHERE seq > ?1 AND kind IN ('step_succeeded', 'checkpoint_committed'))";
-            Ok(connection.query_row(sql, [after_seq], |row| row.get(0))?)
-        })
-    }
-
-    /// The event log after `after_seq`, of one run or of all.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn events(&self, run: Option<RunId>, after_seq: i64) -> Result<Vec<EventRow>, StoreError> {
-        self.ask(|connection| match run {
-            Some(run) => {
-                let sql = "SELECT * FROM event WHERE run = ?1 AND seq > ?2 ORDER BY seq";
-                collect(connection, sql, params![run.to_string(), after_seq], decode::event)
-            }
-            None => {
-                let sql = "SELECT * FROM event WHERE seq > ?1 ORDER BY seq";
-                collect(connection, sql, [after_seq], decode::event)
-            }
-        })
-    }
-
     /// Step outputs by step and name, of one run or of all.
     ///
     /// # Errors
@@ -337,31 +300,6 @@ impl Reader {
                        WHERE ?1 IS NULL OR step_output.run = ?1
                        ORDER BY step_output.run DESC, position, item_index, name";
             collect(connection, sql, [run.map(|run| run.to_string())], output)
-        })
-    }
-
-    /// What outputs and checkpoints refer to, of one run or of all.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn references(&self, run: Option<RunId>) -> Result<Vec<Reference>, StoreError> {
-        self.ask(|connection| {
-            let run = run.map(|run| run.to_string());
-            let sql = "SELECT run, step, name, digest, size, media_type FROM step_output
-                       WHERE ?1 IS NULL OR run = ?1 ORDER BY run DESC, step, name";
-            let mut references = collect(connection, sql, [&run], |row| {
-                let (step, name, artifact) = output(row)?;
-                Ok(Reference { run: decode::parse(row, "run")?, step, holder: Holder::Output(name), artifact })
-            })?;
-            let sql =
-                "SELECT * FROM checkpoint WHERE (?1 IS NULL OR run = ?1) AND digest IS NOT NULL ORDER BY seq DESC";
-            references.extend(collect(connection, sql, [&run], |row| {
-                let CheckpointRow { seq, checkpoint, .. } = decode::checkpoint(row)?;
-                let holder = Holder::Checkpoint { seq, last_step: checkpoint.last_step };
-                let step = StepId(decode::get(row, "step")?);
-                Ok(Reference { run: decode::parse(row, "run")?, step, holder, artifact: decode::artifact(row)? })
-            })?);
-            Ok(references)
         })
     }
 
@@ -394,14 +332,18 @@ impl Reader {
         self.ask(|connection| first(connection, sql, [digest], |row| decode::json(row, "body")))
     }
 
-    /// The resolved arguments of all steps, which name the content that they read.
+    /// Shows the resolved arguments of all steps to `see`, one step at a time: they name the content that it reads.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn arguments(&self) -> Result<Vec<(RunId, Value)>, StoreError> {
+    pub fn each_arguments(&self, mut see: impl FnMut(RunId, &Value)) -> Result<(), StoreError> {
         self.ask(|connection| {
-            let sql = "SELECT run, arguments FROM step WHERE arguments IS NOT NULL";
-            collect(connection, sql, [], |row| Ok((decode::parse(row, "run")?, decode::json(row, "arguments")?)))
+            let mut statement = connection.prepare("SELECT run, arguments FROM step WHERE arguments IS NOT NULL")?;
+            let mut rows = statement.query([])?;
+            while let Some(row) = rows.next()? {
+                see(decode::parse(row, "run")?, &decode::json(row, "arguments")?);
+            }
+            Ok(())
         })
     }
 
@@ -428,6 +370,15 @@ impl Reader {
                 Ok((decode::parse(row, "run")?, StepId(decode::get(row, "id")?)))
             })
         })
+    }
+
+    /// Whether an attempt of the run is leased, as the tables say.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn has_lease(&self, run: RunId) -> Result<bool, StoreError> {
+        let sql = "SELECT 1 FROM step WHERE run = ?1 AND status = 'running' LIMIT 1";
+        self.ask(|connection| Ok(first(connection, sql, [run.to_string()], |_| Ok(()))?.is_some()))
     }
 
     /// The newest earlier run of a workflow in which the same step got as far as resolving its arguments.
@@ -468,29 +419,8 @@ impl Reader {
         })
     }
 
-    /// Every tree that an output or a checkpoint refers to, once each.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn trees_in_use(&self) -> Result<Vec<ArtifactRef>, StoreError> {
-        self.ask(|connection| {
-            let sql = "SELECT digest, size, media_type FROM step_output WHERE media_type = ?1
-                       UNION SELECT digest, size, media_type FROM checkpoint WHERE media_type = ?1";
-            collect(connection, sql, [TREE_MEDIA_TYPE], decode::artifact)
-        })
-    }
-
-    /// Whether a step has produced this content as an output of its own.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn is_output(&self, digest: &Digest) -> Result<bool, StoreError> {
-        let sql = "SELECT 1 FROM step_output WHERE digest = ?1 LIMIT 1";
-        self.ask(|connection| Ok(first(connection, sql, [digest.as_str()], |_| Ok(()))?.is_some()))
-    }
-
     /// Nobody works on a run whose row says `running` when no engine holds the state.
-    fn correct_status(&self, runs: &mut [RunRow]) {
+    pub(super) fn correct_status(&self, runs: &mut [RunRow]) {
         let mut running = runs.iter_mut().filter(|run| run.status == RunStatus::Running).peekable();
         if running.peek().is_some() && EngineLock::holder(&self.state_dir).is_none() {
             running.for_each(|run| run.status = RunStatus::Interrupted);

@@ -15,7 +15,7 @@ use super::error::StoreError;
 use super::head::Head;
 use super::submit::{self, Pinned};
 use super::tally::Tally;
-use super::{migrate, writer};
+use super::{migrate, prune, writer};
 
 /// Tables that no event writes; each is protected in its own way.
 const NOT_LOGGED: [&str; 6] = ["meta", "request", "schedule", "environment", "metric", "refinery_schema_history"];
@@ -64,11 +64,16 @@ fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>,
     let transaction = scratch.transaction()?;
     let mut head = Head::genesis();
     let mut tally = Tally::default();
+    let mut pruned = false;
     let mut statement = live.prepare("SELECT * FROM event ORDER BY seq")?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let event = decode::event(row)?;
         let recorded = Recorded { run: event.run, at: event.at, event: event.event };
+        // A batch of prunes forgets artifacts once, at its end; nothing refers to them in between.
+        if std::mem::replace(&mut pruned, recorded.event == Event::RunPruned) && !pruned {
+            prune::forget_unused_artifacts(&transaction)?;
+        }
         let applied = match &recorded.event {
             Event::RunSubmitted { .. } => insert_run(live, &transaction, &mut head, &recorded).map(Some),
             _ => writer::project(&transaction, &mut head, &mut tally, &recorded).map(|applied| applied.map(drop)),
@@ -80,6 +85,9 @@ fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>,
         };
         let (seq, run) = (event.seq, recorded.run);
         return Ok(Some(format!("event log: event {seq} of run {run} cannot be applied again: {problem}")));
+    }
+    if pruned {
+        prune::forget_unused_artifacts(&transaction)?;
     }
     tally.write(&transaction)?;
     transaction.commit()?;

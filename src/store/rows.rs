@@ -75,6 +75,8 @@ pub struct StepRow {
     /// Attempts that failed since the step was first ready, or ready again after `resume`.
     pub retries_used: u32,
     pub not_before: Option<Timestamp>,
+    /// When it became ready for the first time, or again after it had ended.
+    pub ready_since: Option<Timestamp>,
     pub lease_expires_at: Option<Timestamp>,
     /// Of the running attempt.
     pub process: Option<ProcessIdentity>,
@@ -104,6 +106,14 @@ pub struct StepRow {
     /// Start of the first attempt.
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
+}
+
+/// A step that was attempted, and whether it is now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AttemptedStep {
+    pub id: StepId,
+    pub attempts: u32,
+    pub is_running: bool,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -10,6 +10,7 @@ use crate::core::timetable::CatchUp;
 use super::decode::{self, collect, json_text, time_text};
 use super::error::StoreError;
 use super::reader::Reader;
+use super::seal::{self, Rows};
 use super::writer::Store;
 
 /// How the runs of a schedule are submitted.
@@ -63,12 +64,12 @@ impl Store {
             let ScheduleRow { name, cron, time_zone, spec, options, created_at, done_until, .. } = schedule;
             let (spec, options) = (json_text(spec)?, json_text(options)?);
             let (created_at, done_until) = (time_text(*created_at), time_text(*done_until));
-            match transaction.execute(sql, params![name, cron, time_zone, spec, options, created_at, done_until]) {
-                Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
+            let values = params![name, cron, time_zone, spec, options, created_at, done_until];
+            match seal::insert(transaction, "schedule", sql, values) {
+                Err(StoreError::Sqlite(error)) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
                     Err(StoreError::ScheduleExists { name: name.clone() })
                 }
-                Err(error) => Err(error.into()),
-                Ok(_) => Ok(()),
+                other => other.map(drop),
             }
         })
     }
@@ -106,17 +107,23 @@ impl Store {
     pub fn settle_schedule(&mut self, name: &str, until: Timestamp) -> Result<(), StoreError> {
         self.write(1, |transaction, _| {
             let sql = "UPDATE schedule SET done_until = max(done_until, ?2) WHERE name = ?1";
-            transaction.execute(sql, params![name, time_text(until)])?;
+            seal::change(transaction, named(&name), sql, params![name, time_text(until)])?;
             Ok(())
         })
     }
 
     fn change_schedule(&mut self, sql: &str, name: &str, at: Option<Timestamp>) -> Result<(), StoreError> {
-        self.write(1, |transaction, _| match transaction.execute(sql, params![name, at.map(time_text)])? {
-            0 => Err(StoreError::UnknownSchedule { name: name.to_owned() }),
-            _ => Ok(()),
+        self.write(1, |transaction, _| {
+            match seal::change(transaction, named(&name), sql, params![name, at.map(time_text)])? {
+                0 => Err(StoreError::UnknownSchedule { name: name.to_owned() }),
+                _ => Ok(()),
+            }
         })
     }
+}
+
+fn named<'k>(name: &'k &str) -> Rows<'k> {
+    Rows { table: "schedule", column: "name", key: name }
 }
 
 fn row(row: &rusqlite::Row<'_>) -> Result<ScheduleRow, StoreError> {

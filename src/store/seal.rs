@@ -1,51 +1,71 @@
-//! What no event tells: small tables under one digest, and a count of the commits without an event, which
+//! What no event tells: small tables under one sum, and a count of the commits without an event, which
 //! `event-head` repeats outside of the database. (Metrics, which are many, have a digest each.)
-
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+//!
+//! The seal is the sum of the digests of all rows. A change subtracts the rows that it replaces and adds those
+//! that it leaves, so that it costs the same however many rows there are, and damage stays visible after it.
 
 use rusqlite::types::ValueRef;
-use rusqlite::{Connection, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, TransactionBehavior, params};
+
+use crate::faults::around;
 
 use super::error::StoreError;
 
 /// The tables under the seal, which itself is a row of `meta`.
 const TABLES: [&str; 4] = ["environment", "meta", "request", "schedule"];
 const SEAL: &str = "seal";
+/// Before the digits of a sum. Schema 4 and older have one digest over all rows instead.
+const SUM: &str = "rows:";
+/// Says that the tables were damaged already when this build first saw them.
+const DAMAGED: &str = "damaged";
 
-/// Notices changes of the sealed tables, whoever in this process makes them.
-pub(super) struct Watch(Arc<AtomicBool>);
+/// The rows of a sealed table whose `column` is `key`.
+#[derive(Clone, Copy)]
+pub(super) struct Rows<'k> {
+    pub(super) table: &'static str,
+    pub(super) column: &'static str,
+    pub(super) key: &'k dyn ToSql,
+}
 
-impl Watch {
-    pub(super) fn over(connection: &mut Connection) -> Result<Watch, StoreError> {
-        let changed = Arc::new(AtomicBool::new(false));
-        let noticed = changed.clone();
-        connection.update_hook(Some(move |_, _: &str, table: &str, _| {
-            if TABLES.contains(&table) {
-                noticed.store(true, Ordering::Relaxed);
-            }
-        }))?;
-        Ok(Watch(changed))
+/// One entry of `meta`.
+pub(super) fn meta<'k>(key: &'k &'static str) -> Rows<'k> {
+    Rows { table: "meta", column: "key", key }
+}
+
+/// Runs a statement that touches no sealed rows but `rows`, and keeps the seal right; returns how many it changed.
+pub(super) fn change(
+    connection: &Connection,
+    rows: Rows<'_>,
+    sql: &str,
+    values: impl Params,
+) -> Result<usize, StoreError> {
+    let before = sum_of(connection, rows)?;
+    let changed = connection.prepare_cached(sql)?.execute(values)?;
+    let after = sum_of(connection, rows)?;
+    move_seal(connection, after.wrapping_sub(before))?;
+    Ok(changed)
+}
+
+/// Runs a statement that inserts one row into a sealed table, or none; returns the row's number.
+pub(super) fn insert(
+    connection: &Connection,
+    table: &'static str,
+    sql: &str,
+    values: impl Params,
+) -> Result<Option<i64>, StoreError> {
+    if connection.prepare_cached(sql)?.execute(values)? == 0 {
+        return Ok(None);
     }
+    let row = connection.last_insert_rowid();
+    move_seal(connection, sum_of(connection, Rows { table, column: "rowid", key: &row })?)?;
+    Ok(Some(row))
+}
 
-    /// Seals the tables anew when this transaction has changed them. `quiet`: it has no event.
-    pub(super) fn seal(&self, transaction: &Connection, quiet: bool) -> Result<(), StoreError> {
-        if quiet {
-            let sql = "UPDATE meta SET value = value + 1 WHERE key = 'quiet_commits'";
-            transaction.prepare_cached(sql)?.execute([])?;
-        }
-        if self.0.load(Ordering::Relaxed) {
-            let sql =
-                "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-            transaction.prepare_cached(sql)?.execute(params![SEAL, digest(transaction)?])?;
-        }
-        Ok(())
-    }
-
-    /// At the start of a transaction.
-    pub(super) fn reset(&self) {
-        self.0.store(false, Ordering::Relaxed);
-    }
+/// Counts a commit that has no event.
+pub(super) fn count_quiet_commit(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "UPDATE meta SET value = value + 1 WHERE key = 'quiet_commits'";
+    change(connection, meta(&"quiet_commits"), sql, [])?;
+    Ok(())
 }
 
 /// Commits without an event; 0 before schema 3.
@@ -57,41 +77,119 @@ pub(super) fn quiet_commits(connection: &Connection) -> Result<i64, StoreError> 
     Ok(has_meta.unwrap_or(0))
 }
 
-/// Whether the tables are as they were sealed; a database that no build with a seal has written to has none.
+/// Whether the tables are as they were sealed. A new database has no seal until it is opened for writing.
 pub(super) fn is_intact(connection: &Connection) -> Result<bool, StoreError> {
-    let sql = "SELECT value FROM meta WHERE key = ?1";
-    let sealed: Option<String> = connection.query_row(sql, [SEAL], |row| row.get(0)).optional()?;
-    match sealed {
-        Some(sealed) => Ok(sealed == digest(connection)?),
+    match seal(connection)? {
+        Some(seal) if seal == DAMAGED => Ok(false),
+        Some(seal) => match seal.strip_prefix(SUM) {
+            Some(_) => Ok(seal == shown(sum(connection)?)),
+            None => Ok(seal == whole_digest(connection)?),
+        },
         None => Ok(quiet_commits(connection)? == 0),
     }
 }
 
-/// BLAKE3 of every value of every row but the seal itself, with its type and length.
-fn digest(connection: &Connection) -> Result<String, StoreError> {
+/// Gives the seal of this build to a database that is new, or that an older build has sealed.
+pub(super) fn renew(connection: &mut Connection) -> Result<(), StoreError> {
+    let is_new = |seal: &Option<String>| seal.as_ref().is_some_and(|seal| seal.starts_with(SUM) || seal == DAMAGED);
+    if is_new(&seal(connection)?) {
+        return Ok(());
+    }
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if is_new(&seal(&transaction)?) {
+        return Ok(());
+    }
+    let value = if is_intact(&transaction)? { shown(sum(&transaction)?) } else { DAMAGED.to_owned() };
+    let sql = "INSERT INTO meta (key, value) VALUES (?1, ?2) ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+    transaction.execute(sql, params![SEAL, value])?;
+    around!("store.seal.renew", transaction.commit().map_err(StoreError::from))
+}
+
+fn seal(connection: &Connection) -> Result<Option<String>, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    Ok(statement.query_row([SEAL], |row| row.get(0)).optional()?)
+}
+
+fn shown(sum: u128) -> String {
+    format!("{SUM}{sum:032x}")
+}
+
+/// Adds to the seal; a database without one, or one known to be damaged, stays as it is.
+fn move_seal(connection: &Connection, difference: u128) -> Result<(), StoreError> {
+    let seal = seal(connection)?;
+    let sum = seal.as_deref().and_then(|seal| u128::from_str_radix(seal.strip_prefix(SUM)?, 16).ok());
+    if let Some(sum) = sum.filter(|_| difference != 0) {
+        let sql = "UPDATE meta SET value = ?2 WHERE key = ?1";
+        connection.prepare_cached(sql)?.execute(params![SEAL, shown(sum.wrapping_add(difference))])?;
+    }
+    Ok(())
+}
+
+/// The sum over all rows of all sealed tables.
+fn sum(connection: &Connection) -> Result<u128, StoreError> {
+    let mut total = 0u128;
+    for table in TABLES {
+        total = total.wrapping_add(sum_of_query(connection, table, &format!("SELECT * FROM {table}"), [])?);
+    }
+    Ok(total)
+}
+
+fn sum_of(connection: &Connection, Rows { table, column, key }: Rows<'_>) -> Result<u128, StoreError> {
+    sum_of_query(connection, table, &format!("SELECT * FROM {table} WHERE {column} = ?1"), [key])
+}
+
+fn sum_of_query(connection: &Connection, table: &str, sql: &str, values: impl Params) -> Result<u128, StoreError> {
+    let mut statement = connection.prepare_cached(sql)?;
+    let mut rows = statement.query(values)?;
+    let mut total = 0u128;
+    while let Some(row) = rows.next()? {
+        let mut hasher = blake3::Hasher::new();
+        if hash_row(&mut hasher, table, row)? {
+            let mut half = [0; 16];
+            half.copy_from_slice(&hasher.finalize().as_bytes()[..16]);
+            total = total.wrapping_add(u128::from_le_bytes(half));
+        }
+    }
+    Ok(total)
+}
+
+/// The seal of schema 4 and older: BLAKE3 of all rows.
+fn whole_digest(connection: &Connection) -> Result<String, StoreError> {
     let mut hasher = blake3::Hasher::new();
     for table in TABLES {
         let mut statement = connection.prepare_cached(&format!("SELECT * FROM {table} ORDER BY 1"))?;
-        let columns = statement.column_count();
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {
-            if table == "meta" && row.get_ref(0)?.as_str().ok() == Some(SEAL) {
-                continue;
-            }
-            hasher.update(table.as_bytes());
-            for column in 0..columns {
-                let (kind, bytes) = match row.get_ref(column)? {
-                    ValueRef::Null => (b'n', Vec::new()),
-                    ValueRef::Integer(number) => (b'i', number.to_le_bytes().to_vec()),
-                    ValueRef::Real(number) => (b'r', number.to_le_bytes().to_vec()),
-                    ValueRef::Text(text) => (b't', text.to_vec()),
-                    ValueRef::Blob(bytes) => (b'b', bytes.to_vec()),
-                };
-                hasher.update(&[kind]);
-                hasher.update(&(bytes.len() as u64).to_le_bytes());
-                hasher.update(&bytes);
-            }
+            hash_row(&mut hasher, table, row)?;
         }
     }
     Ok(hasher.finalize().to_hex().to_string())
+}
+
+/// Hashes every value of a row with its type and length; false for the seal itself, which is left out.
+fn hash_row(hasher: &mut blake3::Hasher, table: &str, row: &Row<'_>) -> Result<bool, StoreError> {
+    if table == "meta" && row.get_ref(0)?.as_str().ok() == Some(SEAL) {
+        return Ok(false);
+    }
+    hasher.update(table.as_bytes());
+    for column in 0..row.as_ref().column_count() {
+        let number;
+        let (kind, bytes): (u8, &[u8]) = match row.get_ref(column)? {
+            ValueRef::Null => (b'n', &[]),
+            ValueRef::Integer(value) => {
+                number = value.to_le_bytes();
+                (b'i', &number)
+            }
+            ValueRef::Real(value) => {
+                number = value.to_le_bytes();
+                (b'r', &number)
+            }
+            ValueRef::Text(text) => (b't', text),
+            ValueRef::Blob(bytes) => (b'b', bytes),
+        };
+        hasher.update(&[kind]);
+        hasher.update(&(bytes.len() as u64).to_le_bytes());
+        hasher.update(bytes);
+    }
+    Ok(true)
 }

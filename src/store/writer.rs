@@ -8,12 +8,13 @@ use jiff::Timestamp;
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use crate::core::artifact::{ArtifactRef, Digest};
-use crate::core::event::Recorded;
+use crate::core::event::{Event, Recorded};
 use crate::core::ids::RunId;
 use crate::core::request::Request;
 use crate::core::status::RunStatus;
 use crate::faults::around;
 
+use super::answers;
 use super::apply::{self, Applied};
 use super::at_once;
 use super::batch::{Adoption, Batch, CommitReport, NewRun, RequestRow, Submitted};
@@ -26,7 +27,7 @@ use super::layout::DATABASE_FILE;
 use super::lock::EngineLock;
 use super::prune;
 use super::reader::Reader;
-use super::seal::Watch;
+use super::seal;
 use super::tally::Tally;
 use super::{metrics, submit};
 
@@ -38,7 +39,6 @@ const CHECKPOINT_EVERY: usize = if cfg!(feature = "failpoints") { 20 } else { 20
 pub struct Store {
     reader: Reader,
     head: HeadFile,
-    watch: Watch,
     epoch: Option<i64>,
     rows_since_checkpoint: usize,
     /// A write found no space; before the next one the database is opened anew.
@@ -62,9 +62,8 @@ impl Store {
     pub fn open(state_dir: &Path) -> Result<Store, StoreError> {
         let connection = connection::read_write(state_dir)?;
         let head = HeadFile::open(state_dir, &chain::head(&connection)?)?;
-        let mut reader = Reader { connection, state_dir: state_dir.to_owned() };
-        let watch = Watch::over(&mut reader.connection)?;
-        Ok(Store { reader, head, watch, epoch: None, rows_since_checkpoint: 0, suspect: false })
+        let reader = Reader { connection, state_dir: state_dir.to_owned() };
+        Ok(Store { reader, head, epoch: None, rows_since_checkpoint: 0, suspect: false })
     }
 
     /// Starts a new engine epoch: the commits of every earlier engine fail from now on.
@@ -76,8 +75,9 @@ impl Store {
             return Err(StoreError::NoEpoch);
         }
         let epoch = self.write(1, |transaction, _| {
-            let sql = "UPDATE meta SET value = value + 1 WHERE key = 'engine_epoch' RETURNING value";
-            Ok(transaction.query_row(sql, [], |row| row.get(0))?)
+            let sql = "UPDATE meta SET value = value + 1 WHERE key = 'engine_epoch'";
+            seal::change(transaction, seal::meta(&"engine_epoch"), sql, [])?;
+            epoch(transaction)
         })?;
         self.epoch = Some(epoch);
         Ok(())
@@ -91,10 +91,10 @@ impl Store {
         let digest = Digest::of(body.as_bytes());
         self.write(1, |transaction, _| {
             let sql = "INSERT INTO environment (digest, body) VALUES (?1, ?2) ON CONFLICT (digest) DO NOTHING";
-            transaction.execute(sql, params![digest.as_str(), body])?;
+            seal::insert(transaction, "environment", sql, params![digest.as_str(), body])?;
             let sql = "INSERT INTO meta (key, value) VALUES ('environment', ?1)
                        ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-            transaction.execute(sql, [digest.as_str()])?;
+            seal::change(transaction, seal::meta(&"environment"), sql, [digest.as_str()])?;
             Ok(())
         })
     }
@@ -125,8 +125,7 @@ impl Store {
         let path = self.state_dir.clone();
         let rows = batch.events.len() + batch.metrics.len() + 1;
         self.write(rows, |transaction, head| {
-            let sql = "SELECT value FROM meta WHERE key = 'engine_epoch'";
-            let current: i64 = transaction.prepare_cached(sql)?.query_row([], |row| row.get(0))?;
+            let current = epoch(transaction)?;
             if current != ours {
                 return Err(StoreError::StaleEpoch { path, ours, current });
             }
@@ -143,8 +142,8 @@ impl Store {
         self.write(1, |transaction, _| {
             let sql = "INSERT INTO request (run, kind, body, at) VALUES (?1, ?2, ?3, ?4)";
             let values = params![run.to_string(), request.kind(), json_text(request)?, time_text(at)];
-            transaction.prepare_cached(sql)?.execute(values)?;
-            Ok(transaction.last_insert_rowid())
+            let id = seal::insert(transaction, "request", sql, values)?;
+            id.ok_or_else(|| StoreError::undecodable("a request was not inserted"))
         })
     }
 
@@ -169,10 +168,9 @@ impl Store {
         let path = self.state_dir.join(DATABASE_FILE);
         if self.suspect {
             self.reader.connection = connection::read_write(&self.state_dir)?;
-            self.watch = Watch::over(&mut self.reader.connection)?;
             self.suspect = false;
         }
-        match transact(&mut self.reader.connection, &self.watch, body) {
+        match transact(&mut self.reader.connection, body) {
             Ok((value, head)) => {
                 self.record(&head);
                 self.checkpoint_wal(rows, &path);
@@ -213,18 +211,23 @@ impl Store {
     }
 }
 
+fn epoch(connection: &Connection) -> Result<i64, StoreError> {
+    let mut statement = connection.prepare_cached("SELECT value FROM meta WHERE key = 'engine_epoch'")?;
+    Ok(statement.query_row([], |row| row.get(0))?)
+}
+
 fn transact<T>(
     connection: &mut Connection,
-    watch: &Watch,
     body: impl FnOnce(&Transaction<'_>, &mut Head) -> Result<T, StoreError>,
 ) -> Result<(T, Head), StoreError> {
-    watch.reset();
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     let before = chain::head(&transaction)?;
     let mut head = before.clone();
     let value = body(&transaction, &mut head)?;
     let quiet = head == before;
-    watch.seal(&transaction, quiet)?;
+    if quiet {
+        seal::count_quiet_commit(&transaction)?;
+    }
     head.quiet += i64::from(quiet);
     around!("store.commit", transaction.commit().map_err(StoreError::from))?;
     Ok((value, head))
@@ -247,6 +250,9 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
         }
     }
     tally.write(transaction)?;
+    if batch.events.iter().any(|recorded| recorded.event == Event::RunPruned) {
+        prune::forget_unused_artifacts(transaction)?;
+    }
     for (index, lease) in batch.leases.iter().enumerate() {
         if !apply::extend_lease(transaction, lease)? {
             report.stale_leases.push(index);
@@ -257,11 +263,7 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
             report.stale_metrics.push(index);
         }
     }
-    for answer in batch.answers {
-        let sql = "UPDATE request SET done_at = ?2, refusal = ?3 WHERE id = ?1";
-        let at = batch.events.last().map_or_else(Timestamp::now, |recorded| recorded.at);
-        transaction.prepare_cached(sql)?.execute(params![answer.id, time_text(at), answer.refusal])?;
-    }
+    answers::write(transaction, batch)?;
     Ok(report)
 }
 

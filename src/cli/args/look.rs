@@ -2,6 +2,13 @@
 
 use clap::Args;
 
+#[derive(Args, Debug, Default)]
+pub struct ListArgs {
+    /// Also the runs that ended before the newest 50
+    #[arg(long)]
+    pub all: bool,
+}
+
 #[derive(Args, Debug)]
 pub struct ShowArgs {
     /// Id, unique prefix of an id, name, or `last`

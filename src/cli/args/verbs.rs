@@ -10,7 +10,7 @@ use crate::config::{ColorChoice, OutputFormat};
 
 use super::bench::BenchVerb;
 use super::control::{ApproveArgs, ForkArgs, PauseArgs, RerunArgs, ResumeArgs, RetryArgs, RunSelector, SignalArgs};
-use super::look::{ExplainArgs, LogsArgs, ShowArgs};
+use super::look::{ExplainArgs, ListArgs, LogsArgs, ShowArgs};
 use super::material::{ArtifactVerb, WorkflowVerb};
 #[cfg(feature = "train")]
 use super::material::{GenerateArgs, ModelVerb};
@@ -68,8 +68,10 @@ pub enum Verb {
     /// Send a signal to a run, for a step that waits for it now or later
     Signal(SignalArgs),
     /// List runs, newest first, with what they wait for
+    ///
+    /// Shows every run that has not ended and the newest 50 that have; `--all` shows the others as well.
     #[command(alias = "ls")]
-    List,
+    List(ListArgs),
     /// Show a run: its steps, their outputs and progress
     #[command(alias = "status")]
     Show(ShowArgs),

@@ -14,7 +14,6 @@ use crate::cli::trial::{Trial, differences};
 use crate::core::event::ProcessIdentity;
 use crate::core::ids::RunId;
 use crate::core::rng::Rng;
-use crate::core::status::StepStatus;
 use crate::executors::{descendants, is_alive};
 use crate::store::{EventRow, Reader, check};
 
@@ -178,8 +177,8 @@ impl Drill {
         for problem in check(&trial.state)? {
             self.tally.find(|tally| &mut tally.damage, format!("damage: {}", problem.what));
         }
-        let events = Reader::open(&trial.state)?.events(None, 0)?.into_iter().map(|row| row.event);
-        self.tally.judge_log(events, &trial.state.display().to_string());
+        let mut history = self.tally.history(trial.state.display().to_string());
+        Reader::open(&trial.state)?.each_event(|row| history.see(row.event))?;
         Ok(())
     }
 }
@@ -202,14 +201,13 @@ impl Snapshot {
     fn read(trial: &Trial) -> Option<Snapshot> {
         let reader = Reader::open(&trial.state).ok()?;
         let run = reader.resolve_run("last").ok()?;
-        let newest = reader.events(Some(run), 0).ok()?.pop();
-        let steps = reader.steps(run).ok()?;
-        let running = steps.iter().filter(|step| step.status == StepStatus::Running);
+        let newest = reader.newest_event_of(run).ok()?;
+        let running = reader.running_steps(run).ok()?;
         let (mut workers, mut unsaved) = (Vec::new(), 0);
-        for step in running {
+        for step in &running {
             workers.extend(step.process.clone());
             let saved = step.last_step.unwrap_or(0);
-            let done = reader.metrics(run, &step.id, saved).ok()?.last().map_or(saved, |row| row.train_step);
+            let done = reader.newest_metric(run, &step.id).ok()?.map_or(saved, |row| row.train_step.max(saved));
             unsaved += done - saved;
         }
         Some(Snapshot { run: Some(run), newest, workers, unsaved })

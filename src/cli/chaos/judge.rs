@@ -7,36 +7,47 @@ use crate::core::event::Event;
 use crate::core::ids::StepId;
 use crate::store::EventRow;
 
-impl Tally {
-    /// Counts what the log of one round tells. `place` is where a person can look at it.
-    pub fn judge_log(&mut self, events: impl IntoIterator<Item = Event>, place: &str) {
-        let mut succeeded: HashSet<StepId> = HashSet::new();
-        let mut saved: HashMap<StepId, u64> = HashMap::new();
-        for event in events {
-            match event {
-                Event::AttemptStarted { .. } => self.attempts += 1,
-                Event::StepSucceeded { step, .. } if !succeeded.insert(step.clone()) => {
-                    let what = format!("repeated: step {step} succeeded twice in {place}");
-                    self.find(|tally| &mut tally.repeated_commits, what);
-                }
-                // An attempt that began too early without a word shows when it commits its next checkpoint.
-                Event::CheckpointCommitted { step, checkpoint, .. } => {
-                    if let Some(last_step) = checkpoint.last_step {
-                        self.move_to(&mut saved, step, last_step);
-                    }
-                }
-                Event::AttemptRewound { step, last_step, .. } => self.move_to(&mut saved, step, last_step),
-                _ => {}
+/// The log of one round, seen event by event.
+pub struct History<'t> {
+    tally: &'t mut Tally,
+    /// Where a person can look at it.
+    place: String,
+    succeeded: HashSet<StepId>,
+    saved: HashMap<StepId, u64>,
+}
+
+impl History<'_> {
+    pub fn see(&mut self, event: Event) {
+        match event {
+            Event::AttemptStarted { .. } => self.tally.attempts += 1,
+            Event::StepSucceeded { step, .. } if !self.succeeded.insert(step.clone()) => {
+                let what = format!("repeated: step {step} succeeded twice in {}", self.place);
+                self.tally.find(|tally| &mut tally.repeated_commits, what);
             }
+            // An attempt that began too early without a word shows when it commits its next checkpoint.
+            Event::CheckpointCommitted { step, checkpoint, .. } => {
+                if let Some(last_step) = checkpoint.last_step {
+                    self.move_to(step, last_step);
+                }
+            }
+            Event::AttemptRewound { step, last_step, .. } => self.move_to(step, last_step),
+            _ => {}
         }
     }
 
-    fn move_to(&mut self, saved: &mut HashMap<StepId, u64>, step: StepId, last_step: u64) {
-        let newest = saved.insert(step.clone(), last_step).unwrap_or(0);
+    fn move_to(&mut self, step: StepId, last_step: u64) {
+        let newest = self.saved.insert(step.clone(), last_step).unwrap_or(0);
         if last_step < newest {
             let what = format!("repeated: step {step} went back to {last_step}, although {newest} was saved");
-            self.find(|tally| &mut tally.rewinds_too_far, what);
+            self.tally.find(|tally| &mut tally.rewinds_too_far, what);
         }
+    }
+}
+
+impl Tally {
+    /// Counts what the log of one round tells.
+    pub fn history(&mut self, place: String) -> History<'_> {
+        History { tally: self, place, succeeded: HashSet::new(), saved: HashMap::new() }
     }
 
     /// What was committed before a kill must be there after it, unchanged. `found` are the events from `newest` on.
@@ -82,7 +93,8 @@ mod tests {
 
     fn judged(events: impl IntoIterator<Item = Event>) -> Tally {
         let mut tally = Tally::default();
-        tally.judge_log(events, "here");
+        let mut history = tally.history("here".to_owned());
+        events.into_iter().for_each(|event| history.see(event));
         tally
     }
 

@@ -80,7 +80,7 @@ fn a_restored_pause_is_no_longer_than_the_retry_policy_says() {
         let not_before = now + SignedDuration::from_secs(pause);
         let ready = StepState::Ready { not_before };
         let (fence, attempts, failures, key) = (Fence(1), 1, 1, None);
-        state.restore(&"a".into(), Restored { state: Some(ready), fence, attempts, failures, key });
+        state.restore(&"a".into(), Restored { state: Some(ready), fence, attempts, failures, key, ready_since: None });
         state.settle_restored();
         state.cap_pauses(now);
         let found = &state.step(&"a".into()).unwrap().state;

@@ -1,0 +1,54 @@
+//! When the time of a step is over that is ready or waits: in order, so that nobody looks at every step.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+
+use super::event::Wait;
+use super::state::{StepIndex, StepState};
+
+type InOrder = BTreeSet<(Timestamp, StepIndex)>;
+
+#[derive(Clone, PartialEq, Default, Debug)]
+pub(super) struct Deadlines {
+    steps: InOrder,
+    /// Of steps that wait for a child run, which has to end before they do.
+    child_runs: InOrder,
+}
+
+impl Deadlines {
+    pub(super) fn add(&mut self, i: StepIndex, state: &StepState, deadline: Option<Timestamp>) {
+        if let (Some(at), Some(kept)) = (deadline, self.kept_for(state)) {
+            kept.insert((at, i));
+        }
+    }
+
+    pub(super) fn remove(&mut self, i: StepIndex, state: &StepState, deadline: Option<Timestamp>) {
+        if let (Some(at), Some(kept)) = (deadline, self.kept_for(state)) {
+            kept.remove(&(at, i));
+        }
+    }
+
+    /// Steps whose time is over, those that wait for a child run last.
+    pub(super) fn passed(&self, now: Timestamp) -> impl Iterator<Item = StepIndex> {
+        let passed = move |kept: &InOrder| kept.range(..=(now, StepIndex::MAX)).map(|&(_, i)| i).collect::<Vec<_>>();
+        passed(&self.steps).into_iter().chain(passed(&self.child_runs))
+    }
+
+    /// The earliest one, of steps that do not wait for a child run.
+    pub(super) fn first(&self) -> Option<Timestamp> {
+        self.steps.first().map(|&(at, _)| at)
+    }
+
+    pub(super) fn of_child_runs(&self) -> impl Iterator<Item = (Timestamp, StepIndex)> {
+        self.child_runs.iter().copied()
+    }
+
+    fn kept_for(&mut self, state: &StepState) -> Option<&mut InOrder> {
+        match state {
+            StepState::Waiting(Wait::Run { .. }) => Some(&mut self.child_runs),
+            StepState::Ready { .. } | StepState::Waiting(_) => Some(&mut self.steps),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,81 @@
+//! Notes which statements a thread runs, and finds those that look at every row of a table that grows with history.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use rusqlite::Connection;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+
+/// Tables that keep a row for whatever ever happened.
+const GROWING: [&str; 11] = [
+    "event",
+    "run",
+    "step",
+    "attempt",
+    "artifact",
+    "step_output",
+    "checkpoint",
+    "metric",
+    "request",
+    "decision",
+    "signal",
+];
+
+/// Indexes of what has not ended.
+const OPEN: [&str; 2] = ["run_open", "request_pending"];
+
+thread_local! {
+    static NOTED: RefCell<Option<BTreeSet<String>>> = const { RefCell::new(None) };
+}
+
+/// Every connection that a test opens for writing.
+pub fn watch(connection: &mut Connection) -> rusqlite::Result<()> {
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note))
+}
+
+fn note(event: TraceEvent<'_>) {
+    if let TraceEvent::Stmt(_, sql) = event {
+        NOTED.with_borrow_mut(|noted| {
+            if let Some(noted) = noted {
+                noted.insert(sql.to_owned());
+            }
+        });
+    }
+}
+
+/// The statements that `work` runs on this thread.
+pub fn statements(work: impl FnOnce()) -> BTreeSet<String> {
+    NOTED.set(Some(BTreeSet::new()));
+    work();
+    NOTED.take().unwrap_or_default()
+}
+
+/// Fails for each statement that scans a table; one that stops after a number of rows does not.
+#[track_caller]
+pub fn assert_bounded(state_dir: &Path, statements: &BTreeSet<String>) {
+    let database = Connection::open(state_dir.join("stepwell.db")).unwrap();
+    let verbs = ["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"];
+    let mut explained = 0;
+    let mut scans = Vec::new();
+    for sql in statements.iter().filter(|sql| verbs.iter().any(|verb| sql.starts_with(verb)) && !sql.contains("LIMIT"))
+    {
+        explained += 1;
+        let mut statement = database.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+        // The plan does not depend on the values.
+        let mut plan = statement.raw_query();
+        while let Some(row) = plan.next().unwrap() {
+            let line: String = row.get(3).unwrap();
+            if is_scan(&line) {
+                scans.push(format!("{line}: {sql}"));
+            }
+        }
+    }
+    assert!(explained > 5, "{statements:?}");
+    assert!(scans.is_empty(), "\n{}", scans.join("\n"));
+}
+
+fn is_scan(line: &str) -> bool {
+    !OPEN.iter().any(|index| line.ends_with(&format!("INDEX {index}")))
+        && line.strip_prefix("SCAN ").is_some_and(|rest| GROWING.contains(&rest.split(' ').next().unwrap_or(rest)))
+}
