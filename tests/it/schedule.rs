@@ -59,6 +59,7 @@ fn each_due_time_starts_one_run_however_often_engines_are_killed() {
     let names = lab.query("SELECT name FROM run ORDER BY options ->> '$.origin.due'");
     assert_eq!(names[0], format!("tick-{}", times[0]));
 
+    lab.stepwell(&["db", "check"]).ok();
     // An engine that died between a submission and writing that down finds the same times due again.
     let rewind = "UPDATE schedule SET paused_at = NULL, done_until = created_at RETURNING done_until";
     lab.query(rewind);
@@ -66,7 +67,8 @@ fn each_due_time_starts_one_run_however_often_engines_are_killed() {
     let again = due(&lab);
     let unique: BTreeSet<&Timestamp> = again.iter().collect();
     assert_eq!((unique.len(), &again[..times.len()]), (again.len(), &times[..]), "nothing twice");
-    lab.stepwell(&["db", "check"]).ok();
+    // The schedule was changed by hand, and what the engine has written since does not hide it.
+    lab.stepwell(&["db", "check"]).exits(3);
 }
 
 #[test]
