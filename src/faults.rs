@@ -87,6 +87,7 @@ mod armed {
         "store.restore.mark",
         "store.restore.remove",
         "store.restore.rename",
+        "store.seal.renew",
         "store.set_up",
         "store.snapshot.fsync",
         "store.snapshot.publish",
@@ -114,7 +115,7 @@ mod armed {
             Some("error") => Err(io::Error::from_raw_os_error(EIO)),
             Some("full") => Err(io::Error::from_raw_os_error(ENOSPC)),
             _ => {
-                eprintln!("stepwell: aborted by the failpoint `{point}`");
+                let _ = writeln!(io::stderr(), "stepwell: aborted by the failpoint `{point}`");
                 std::process::abort()
             }
         }

@@ -24,7 +24,7 @@ const UNSAFE_UNDER: [&str; 2] = ["src/train/ops/", "src/steps/command/parent_dea
 
 struct Source {
     path: PathBuf,
-    /// Without the test module at the end.
+    /// Without test modules.
     lines: Vec<String>,
     total_lines: usize,
 }
@@ -67,24 +67,47 @@ fn sources() -> Vec<Source> {
 
 fn read(path: &Path) -> Source {
     let text = fs::read_to_string(path).unwrap();
-    let code = text.split("\n#[cfg(test)]\nmod ").next().unwrap();
-    Source {
-        path: path.to_owned(),
-        lines: code.lines().map(str::to_owned).collect(),
-        total_lines: text.lines().count(),
+    Source { path: path.to_owned(), lines: without_tests(&text), total_lines: text.lines().count() }
+}
+
+/// The lines of a file, those of its test modules empty. A module in a file of its own hides nothing.
+fn without_tests(text: &str) -> Vec<String> {
+    let mut code: Vec<String> = Vec::new();
+    // The line that ends the test module.
+    let mut end: Option<String> = None;
+    let mut lines = text.lines().peekable();
+    while let Some(line) = lines.next() {
+        let next = lines.peek().map(|next| next.trim()).unwrap_or_default();
+        if end.is_none() && line.trim() == "#[cfg(test)]" && next.starts_with("mod ") && next.ends_with('{') {
+            end = Some(line.replace("#[cfg(test)]", "}"));
+        }
+        code.push(if end.is_none() { line.to_owned() } else { String::new() });
+        if end.as_deref() == Some(line) {
+            end = None;
+        }
     }
+    code
+}
+
+#[test]
+fn only_test_modules_are_left_out() {
+    let text = "#[cfg(test)]\nmod tests;\nfn a() {}\nmod inner {\n    #[cfg(test)]\n    mod tests {\n        fn b() {\n        }\n    }\n}\n#[cfg(test)]\nmod tests {\n}\nfn c() {}\n";
+    let code: Vec<String> = without_tests(text);
+    assert_eq!(code.len(), text.lines().count(), "lines keep their numbers");
+    let left: Vec<&str> = code.iter().map(String::as_str).filter(|line| !line.is_empty()).collect();
+    assert_eq!(left, ["#[cfg(test)]", "mod tests;", "fn a() {}", "mod inner {", "}", "fn c() {}"]);
 }
 
 /// Calls `broken` for each line of code, comments left out, and fails with all the lines that it names.
 fn each_line(applies: impl Fn(&Source) -> bool, broken: impl Fn(&Source, &str) -> Option<String>) {
+    each_line_and_comment(applies, |source, line| if line.starts_with("//") { None } else { broken(source, line) });
+}
+
+fn each_line_and_comment(applies: impl Fn(&Source) -> bool, broken: impl Fn(&Source, &str) -> Option<String>) {
     let mut problems = Vec::new();
     for source in sources().iter().filter(|source| !source.is_test() && applies(source)) {
         for (index, line) in source.lines.iter().enumerate() {
-            let code = line.trim_start();
-            if code.starts_with("//") {
-                continue;
-            }
-            if let Some(problem) = broken(source, code) {
+            if let Some(problem) = broken(source, line.trim_start()) {
                 problems.push(format!("{}:{}: {problem}", source.name(), index + 1));
             }
         }
@@ -280,6 +303,33 @@ fn a_normal_build_has_no_trace_of_failpoints() {
 
 #[test]
 fn no_left_overs() {
-    let words = ["TODO", "FIXME", "XXX", "dbg!(", "#[allow("];
-    each_line(|_| true, |_, line| words.iter().find(|word| line.contains(**word)).map(|word| format!("`{word}`")));
+    each_line_and_comment(|_| true, |_, line| left_over(line).map(|word| format!("`{word}`")));
+    assert_eq!(left_over("// TODO: later"), Some("TODO"));
+    assert_eq!(left_over("#[allow(dead_code)]"), Some("#[allow("));
+}
+
+fn left_over(line: &str) -> Option<&'static str> {
+    ["TODO", "FIXME", "XXX", "dbg!(", "#[allow("].into_iter().find(|word| line.contains(word))
+}
+
+/// Who may write to the streams of the process: the output of the command line, and what has no command line: an
+/// attempt with its log, a process that is about to abort, and a contestant with its protocol.
+const WRITES: [&str; 5] = [
+    "src/cli/output/streams.rs",
+    "src/worker/exec.rs",
+    "src/store/writer.rs",
+    "src/faults.rs",
+    "src/bench/contest/host.rs",
+];
+
+/// The macros are forbidden by `[lints]`: they panic when the reader is gone.
+#[test]
+fn one_type_owns_the_streams() {
+    each_line(
+        |source| !WRITES.contains(&&*source.name()),
+        |_, line| {
+            let stream = ["io::stdout()", "io::stderr()"].into_iter().find(|stream| line.contains(*stream))?;
+            (!line.contains(".is_terminal()")).then(|| format!("`{stream}` outside of `cli::output`"))
+        },
+    );
 }

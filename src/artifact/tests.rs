@@ -203,3 +203,19 @@ fn trees_cannot_leave_their_folder() {
     let both = BTreeMap::from([("a".to_owned(), a.clone()), ("a/b".to_owned(), a)]);
     assert!(matches!(store.put_tree(&both), Err(ArtifactError::InvalidTree { .. })));
 }
+
+#[test]
+fn the_start_of_content_is_read_without_the_rest() {
+    let (_dir, store) = store();
+    let small = store.put_bytes(b"abcdefgh", "x").unwrap();
+    assert_eq!(store.read_start(&small, 3).unwrap(), b"abc");
+    assert_eq!(store.read_start(&small, 100).unwrap(), b"abcdefgh");
+    let large = store.put_bytes(&vec![b'x'; 2 << 20], "x").unwrap();
+    assert_eq!(store.read_start(&large, 3).unwrap(), b"xxx");
+    overwrite(&store.blob_path(&small.digest), b"abcdefgH");
+    assert!(matches!(store.read_start(&small, 3), Err(ArtifactError::Damaged { .. })));
+    overwrite(&store.blob_path(&large.digest), &vec![b'x'; 3 << 20]);
+    assert!(matches!(store.read_start(&large, 3), Err(ArtifactError::WrongSize { .. })));
+    overwrite(&store.blob_path(&large.digest), b"xxx");
+    assert!(matches!(store.read_start(&large, 3), Err(ArtifactError::Damaged { .. })));
+}

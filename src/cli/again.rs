@@ -3,7 +3,7 @@
 use super::args::AgainArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::run::{Drive, Submission};
+use super::run::{Drive, Submission, named};
 use super::session::Session;
 use super::workflow_source;
 use crate::core::ids::{RunId, StepId};
@@ -57,7 +57,10 @@ impl Source {
         drop(reader);
         let reuse = Reuse::Except(spec.with_descendants(from));
         let new = Submission {
-            name: args.name.clone().unwrap_or(run.name),
+            name: match &args.name {
+                Some(name) => name.clone(),
+                None => named(&run.name)?,
+            },
             options: RunOptions { reuse, origin: Some(origin), priority: run.options.priority },
             spec,
             idempotency_key: None,

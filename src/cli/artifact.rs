@@ -6,11 +6,13 @@ use super::args::ArtifactVerb;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::{bytes, table};
+use super::report::handle;
 use super::session::Session;
 use super::{provenance, verify};
 use crate::core::artifact::ArtifactRef;
 use crate::core::ids::RunId;
-use crate::store::{Reader, Reference};
+use crate::core::shell;
+use crate::store::{Reader, Reference, StoreError};
 
 /// `show` prints at most this much of a text artifact.
 const PREVIEW_BYTES: u64 = 2048;
@@ -23,7 +25,8 @@ pub fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Exit, CliError
         ArtifactVerb::Show(selector) => show(session, &selector.artifact)?,
         ArtifactVerb::Get { artifact, dest } => {
             let found = find(session, &artifact.artifact)?;
-            if dest.exists() {
+            // A link is something, also one that leads nowhere.
+            if dest.symlink_metadata().is_ok() {
                 return Err(CliError::usage(format!("{} exists already", dest.display()))
                     .hint("choose a path that does not exist: nothing is overwritten"));
             }
@@ -42,11 +45,12 @@ pub fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Exit, CliError
 fn list(session: &Session, selector: &str) -> Result<(), CliError> {
     let (reader, run) = session.find_run(selector)?;
     let artifacts = reader.artifacts(Some(run))?;
+    let run = handle(&reader, &reader.run(run)?);
     let rows = artifacts
         .iter()
         .map(|(step, name, artifact)| {
             vec![
-                format!("{step}/{name}"),
+                format!("{run}/{step}/{name}"),
                 artifact.digest.as_str()[..16].to_owned(),
                 bytes(artifact.size),
                 artifact.media_type.clone(),
@@ -64,7 +68,7 @@ fn show(session: &Session, selector: &str) -> Result<(), CliError> {
     let artifact = find(session, selector)?;
     let store = session.artifacts()?;
     let mut text = format!("digest  {}\nsize    {}\ntype    {}\n", artifact.digest, artifact.size, artifact.media_type);
-    let mut entries = Vec::new();
+    let (mut entries, mut content) = (Vec::new(), None);
     if artifact.is_tree() {
         let tree = store.read_tree(&artifact)?;
         let rows = tree
@@ -75,35 +79,57 @@ fn show(session: &Session, selector: &str) -> Result<(), CliError> {
         entries.extend(tree.entries.iter().map(|(path, entry)| json!({ "path": path, "artifact": entry })));
     } else {
         let start = store.read_start(&artifact, PREVIEW_BYTES)?;
-        let preview = preview(&start, artifact.size > PREVIEW_BYTES);
-        text.push_str(&format!("\n{}", preview.unwrap_or("(binary)")));
+        content = preview(&start, artifact.size > PREVIEW_BYTES).map(str::to_owned);
+        text.push_str(&format!("\n{}", content.as_deref().unwrap_or("(binary)")));
+        if let Some(left_out) = content.as_ref().map(|content| artifact.size - content.len() as u64).filter(|n| *n > 0)
+        {
+            let get = shell::stepwell("artifact get", [artifact.digest.as_str(), "FILE"]);
+            text.push_str(&session.out.pasteable(&format!("\n[{left_out} more bytes: {get} copies all]")));
+        }
     }
-    session.out.document(&text, json!({ "artifact": artifact, "entries": entries }))
+    let complete = artifact.is_tree() || content.as_ref().is_some_and(|content| content.len() as u64 == artifact.size);
+    let fields = json!({ "artifact": artifact, "entries": entries, "content": content, "complete": complete });
+    session.out.document(&text, fields)
 }
 
 /// The text that an artifact begins with, without a last character that is `cut`; `None` for other content.
 fn preview(start: &[u8], cut: bool) -> Option<&str> {
-    match std::str::from_utf8(start) {
+    let text = match std::str::from_utf8(start) {
         Ok(text) => Some(text),
         Err(error) if cut && error.error_len().is_none() => std::str::from_utf8(&start[..error.valid_up_to()]).ok(),
         Err(_) => None,
-    }
+    };
+    text.filter(|text| !text.contains('\0'))
 }
 
 fn find(session: &Session, selector: &str) -> Result<ArtifactRef, CliError> {
     Ok(find_output(&session.reader()?, selector)?.artifact)
 }
 
-/// By digest, unique prefix of one, or RUN/STEP/NAME.
+/// By digest, unique prefix of one, RUN/STEP/NAME, or STEP/NAME of the newest run.
 pub(super) fn find_output(reader: &Reader, selector: &str) -> Result<Reference, CliError> {
-    if let [run, step, name] = selector.splitn(3, '/').collect::<Vec<_>>()[..] {
-        return by_name(reader, reader.resolve_run(run)?, step, name);
+    let Some((first, rest)) = selector.split_once('/') else { return by_digest(reader, selector) };
+    let run = match reader.resolve_run(first) {
+        Err(StoreError::UnknownRun { .. }) => None,
+        found => Some(found?),
+    };
+    if let (Some(run), Some((step, name))) = (run, rest.split_once('/')) {
+        return by_name(reader, run, step, name);
     }
-    let mut matches = reader.outputs_like(selector, MOST_MATCHES)?;
+    let newest = reader.resolve_run("last")?;
+    match (by_name(reader, newest, first, rest), rest.contains('/')) {
+        (Err(_), true) => Err(StoreError::UnknownRun { text: first.to_owned() }.into()),
+        (found, _) => found,
+    }
+}
+
+fn by_digest(reader: &Reader, selector: &str) -> Result<Reference, CliError> {
+    let hexadecimal = !selector.is_empty() && selector.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let mut matches = if hexadecimal { reader.outputs_like(selector, MOST_MATCHES)? } else { Vec::new() };
     match matches.len() {
         1 => Ok(matches.remove(0)),
         0 => Err(CliError::not_found(format!("no artifact has a digest that begins with `{selector}`"))
-            .hint("`stepwell artifact ls RUN` lists those of a run; RUN/STEP/NAME works too")),
+            .hint("`stepwell artifact ls` lists the artifacts of the newest run, with the names that this takes")),
         _ => Err(CliError::usage(format!("several artifacts have a digest that begins with `{selector}`"))
             .hint("give more digits")),
     }
@@ -111,8 +137,9 @@ pub(super) fn find_output(reader: &Reader, selector: &str) -> Result<Reference, 
 
 fn by_name(reader: &Reader, run: RunId, step: &str, name: &str) -> Result<Reference, CliError> {
     reader.output(run, step, name)?.ok_or_else(|| {
+        let list = shell::stepwell("artifact ls", [&*run.to_string()]);
         CliError::not_found(format!("run {run} has no artifact `{step}/{name}`"))
-            .hint("`stepwell artifact ls RUN` lists them")
+            .hint(format!("{list} lists those it has"))
     })
 }
 
@@ -127,5 +154,6 @@ mod tests {
         assert_eq!(preview(text, false), Some("näh"));
         assert_eq!(preview(&text[..2], false), None, "the artifact itself ends in half a character");
         assert_eq!(preview(b"a\xff\xffb", true), None);
+        assert_eq!(preview(b"PK\0\0", true), None);
     }
 }

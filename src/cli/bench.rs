@@ -62,9 +62,9 @@ impl From<BenchError> for CliError {
     fn from(error: BenchError) -> Self {
         match error {
             BenchError::Store(error) => error.into(),
-            BenchError::Preset { .. } => CliError { hint: error.hint(), ..CliError::not_found(error.to_string()) },
+            BenchError::Preset { .. } => CliError::not_found(error.to_string()).hints(error.hint()),
             BenchError::Missing { .. } | BenchError::Program { .. } | BenchError::NoRoom { .. } => {
-                CliError { hint: error.hint(), ..CliError::usage(chain(&error)) }
+                CliError::usage(chain(&error)).hints(error.hint())
             }
             #[cfg(feature = "train")]
             BenchError::Device(_) | BenchError::Shape(_) | BenchError::Plan(_) => CliError::usage(error.to_string()),

@@ -5,6 +5,7 @@ use serde_json::json;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
+use crate::core::shell;
 use crate::core::status::RunStatus;
 use crate::engine::{self, Canceled};
 
@@ -22,6 +23,6 @@ pub fn cancel(session: &Session, selector: &str) -> Result<Exit, CliError> {
             Err(CliError::usage(format!("run {id} ({name}) has {} already: nothing to cancel", status.as_str())))
         }
         Canceled::Requested => Err(CliError::failed(format!("run {id} ({name}) is still ending its attempts"))
-            .hint("`stepwell show` tells its state; the request is kept")),
+            .hint(format!("{} tells its state; the request is kept", shell::stepwell("show", [selector])))),
     }
 }

@@ -14,7 +14,7 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::table;
 use super::session::Session;
-use super::trial::Trial;
+use super::trial::{Trial, temporary_folder};
 use super::workflow_source;
 use drill::Drill;
 use tally::Tally;
@@ -22,10 +22,7 @@ use tally::Tally;
 pub fn chaos(session: &Session, args: &ChaosArgs) -> Result<Exit, CliError> {
     // A workflow that is wrong is refused before anything is killed.
     workflow_source::load(session, &args.workflow, &args.set)?;
-    let folder = match &args.dir {
-        Some(dir) => tempfile::Builder::new().prefix("stepwell-chaos-").tempdir_in(dir)?,
-        None => tempfile::Builder::new().prefix("stepwell-chaos-").tempdir()?,
-    };
+    let folder = temporary_folder("stepwell-chaos-", args.dir.as_deref())?;
     let seed = args.seed.unwrap_or_else(clock);
     session.out.message(&format!("running {} without interruption (seed {seed})", args.workflow));
     let whole = Trial::new(folder.path().join("whole"))?;

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::args::DbVerb;
 use super::error::CliError;
 use super::exit_code::Exit;
+use super::output::shown_path;
 use super::session::Session;
 use crate::engine;
 use crate::store::{self, ARTIFACTS_DIR, Backup, EngineLock};
@@ -38,7 +39,7 @@ fn backup(session: &Session, path: &Path, with_artifacts: bool) -> Result<Exit, 
         copied = Some(files);
     }
     backup.publish()?;
-    session.out.document(&human, json!({ "path": path, "artifacts": copied }))?;
+    session.out.document(&human, json!({ "path": shown_path(path), "artifacts": copied }))?;
     Ok(Exit::Ok)
 }
 
@@ -56,7 +57,7 @@ fn restore(session: &Session, path: &Path) -> Result<Exit, CliError> {
         human.push_str(&format!("; {count} files of artifacts were put back"));
         files = Some(count);
     }
-    session.out.document(&human, json!({ "replaced": replaced, "artifacts": files }))?;
+    session.out.document(&human, json!({ "replaced": replaced.as_deref().map(shown_path), "artifacts": files }))?;
     session.out.message("`stepwell artifact verify` says whether all artifacts are there");
     Ok(Exit::Ok)
 }

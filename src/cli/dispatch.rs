@@ -2,9 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
-use super::args::{BenchVerb, Cli, ConfigVerb, TrainingVerb, Verb};
+use super::args::{BenchVerb, ConfigVerb, TrainingVerb, Verb};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::Output;
@@ -13,24 +11,28 @@ use super::*;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match command_line::read() {
+        Ok(cli) => cli,
+        Err(exit) => return exit,
+    };
     if let Verb::Worker(args) = &cli.verb
         && let Some(verb) = &args.verb
     {
         return worker::child(verb);
     }
-    let fallback =
-        Output { form: cli.global.output.unwrap_or(crate::config::OutputFormat::Human), quiet: cli.global.quiet };
     match Session::new(&cli.global) {
         Ok(session) => match dispatch(&session, cli.verb) {
             Ok(exit) => exit.into(),
-            Err(error) => fail(session.out, &error),
+            Err(error) => fail(&session.out, &error),
         },
-        Err(error) => fail(fallback, &error),
+        Err(error) => {
+            let form = command_line::form(cli.global.output);
+            fail(&Output { form, quiet: cli.global.quiet, state_dir: cli.global.state_dir }, &error)
+        }
     }
 }
 
-fn fail(out: Output, error: &CliError) -> ExitCode {
+fn fail(out: &Output, error: &CliError) -> ExitCode {
     out.error(error);
     error.exit.into()
 }
@@ -81,6 +83,6 @@ fn dispatch(session: &Session, verb: Verb) -> Result<Exit, CliError> {
         Verb::Db(verb) => db::db(session, &verb),
         Verb::Gc(args) => gc::gc(session, &args),
         Verb::Config(ConfigVerb::Show { origin }) => config::show(session, origin),
-        Verb::Completions { shell } => completions::completions(shell),
+        Verb::Completions { shell } => completions::completions(session, shell),
     }
 }

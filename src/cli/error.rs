@@ -1,13 +1,14 @@
 //! What the user sees when a verb fails: message with cause chain, hint, stable code, exit code.
 
 use std::error::Error;
-use std::io::IsTerminal;
+use std::io::{self, IsTerminal};
+use std::path::Path;
 
 use super::exit_code::Exit;
 use crate::artifact::ArtifactError;
 use crate::config::{ColorChoice, ConfigError};
 use crate::core::diagnostic::Color;
-use crate::core::failure::Failure;
+use crate::core::failure::{Failure, is_no_space};
 use crate::engine::EngineError;
 use crate::store::StoreError;
 
@@ -17,14 +18,14 @@ pub struct CliError {
     /// Stable name for scripts, such as `not_found`.
     pub code: &'static str,
     pub message: String,
-    pub hint: Option<String>,
+    pub hints: Vec<String>,
     /// Already rendered for people, with source lines and carets; replaces the message there.
     pub report: Option<String>,
 }
 
 impl CliError {
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
-        CliError { exit, code, message: message.into(), hint: None, report: None }
+        CliError { exit, code, message: message.into(), hints: Vec::new(), report: None }
     }
 
     pub fn usage(message: impl Into<String>) -> Self {
@@ -39,9 +40,23 @@ impl CliError {
         CliError::new(Exit::Failed, "failed", message)
     }
 
+    /// What the reader can do; a second hint is one line more.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hints.push(hint.into());
         self
+    }
+
+    pub fn hints(mut self, hints: impl IntoIterator<Item = String>) -> Self {
+        self.hints.extend(hints);
+        self
+    }
+
+    /// The system refused `action` on `path`.
+    pub fn io(action: &str, path: &Path, error: &io::Error) -> Self {
+        let full = is_no_space(error);
+        let (exit, code) = if full { (Exit::Interrupted, "no_space") } else { (Exit::Internal, "io") };
+        let refused = CliError::new(exit, code, format!("cannot {action} `{}`: {error}", path.display()));
+        if full { refused.hint("free some space on that disk, then try again") } else { refused }
     }
 
     /// An unexpected failure of `action`, with the causes of `error`.
@@ -55,7 +70,7 @@ pub const REPORT_WIDTH: usize = 110;
 
 /// Whether reports on standard error have colours.
 pub fn color(choice: ColorChoice) -> Color {
-    let plain = std::env::var_os("NO_COLOR").is_some() || !std::io::stderr().is_terminal();
+    let plain = std::env::var_os("NO_COLOR").is_some() || !io::stderr().is_terminal();
     match choice {
         ColorChoice::Always => Color::Ansi,
         ColorChoice::Auto if !plain => Color::Ansi,
@@ -101,8 +116,7 @@ impl From<StoreError> for CliError {
             | StoreError::DamagedSpec { .. } => (Exit::Failed, "damaged"),
             _ => (Exit::Internal, "state"),
         };
-        let hint = error.hint();
-        CliError { hint, ..CliError::new(exit, code, chain(&error)) }
+        CliError::new(exit, code, chain(&error)).hints(error.hint())
     }
 }
 
@@ -112,21 +126,20 @@ impl From<EngineError> for CliError {
             EngineError::Store(error) => error.into(),
             EngineError::Artifact(error) => error.into(),
             leased @ EngineError::Leased { .. } => {
-                CliError { hint: leased.hint(), ..CliError::new(Exit::Locked, "leased", chain(&leased)) }
+                CliError::new(Exit::Locked, "leased", chain(&leased)).hints(leased.hint())
             }
             loops @ EngineError::CrashLoop { .. } => {
-                CliError { hint: loops.hint(), ..CliError::new(Exit::Locked, "safe_mode", loops.to_string()) }
+                CliError::new(Exit::Locked, "safe_mode", loops.to_string()).hints(loops.hint())
             }
             unreadable @ EngineError::Unreadable { .. } => {
-                CliError { hint: unreadable.hint(), ..CliError::new(Exit::Failed, "damaged", unreadable.to_string()) }
+                CliError::new(Exit::Failed, "damaged", unreadable.to_string()).hints(unreadable.hint())
             }
             other => {
-                let hint = other.hint();
                 let (exit, code) = match other {
                     EngineError::UnknownTimeZone { .. } | EngineError::InvalidCron { .. } => (Exit::Usage, "usage"),
                     _ => (Exit::Internal, "engine"),
                 };
-                CliError { hint, ..CliError::new(exit, code, chain(&other)) }
+                CliError::new(exit, code, chain(&other)).hints(other.hint())
             }
         }
     }
@@ -134,28 +147,17 @@ impl From<EngineError> for CliError {
 
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
-        let hint = error.hint();
         let report = match &error {
             ConfigError::File(problems) => Some(problems.render(color(ColorChoice::Auto), REPORT_WIDTH)),
             _ => None,
         };
-        CliError { hint, report, ..CliError::new(Exit::Usage, "invalid_settings", chain(&error)) }
-    }
-}
-
-impl From<std::io::Error> for CliError {
-    fn from(error: std::io::Error) -> Self {
-        CliError::internal("write output", &error)
+        CliError { report, ..CliError::new(Exit::Usage, "invalid_settings", chain(&error)).hints(error.hint()) }
     }
 }
 
 impl From<Failure> for CliError {
     fn from(failure: Failure) -> Self {
-        let error = CliError::failed(failure.message);
-        match failure.hint {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        CliError::failed(failure.to_string()).hints(failure.hint)
     }
 }
 

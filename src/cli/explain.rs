@@ -12,6 +12,7 @@ use super::exit_code::Exit;
 use super::session::Session;
 use crate::core::key::Change;
 use crate::core::limits::Limits;
+use crate::core::shell;
 use crate::core::spec::{StepSpec, WorkflowSpec};
 use crate::core::status::StepStatus;
 use crate::store::{EngineLock, Reader, RunRow, StepRow};
@@ -28,7 +29,7 @@ pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> 
             "run {id} has no step `{}`",
             args.step.as_deref().unwrap_or_default()
         ))
-        .hint(format!("`stepwell show {}` lists its steps", args.run)));
+        .hint(format!("{} lists its steps", shell::stepwell("show", [&*args.run]))));
     }
     let served = EngineLock::holder(session.state_dir()).is_some();
     let (now, limits) = (Timestamp::now(), session.settings.limits());
@@ -36,7 +37,10 @@ pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> 
     let mut text = String::new();
     let mut values = Vec::new();
     for step in chosen {
-        let reasons = reasons(&situation, step)?;
+        let mut reasons = reasons(&situation, step)?;
+        for reason in &mut reasons {
+            reason.message = session.out.pasteable(&reason.message);
+        }
         text.push_str(&format!("{} is {}\n", step.id, step.status.as_str()));
         for reason in &reasons {
             text.push_str(&format!("  {}\n", reason.message));
@@ -97,9 +101,8 @@ fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, Cli
             reasons.extend(step.skip_reason.as_ref().map(|reason| Reason::new("skipped", reason.as_str())));
         }
         StepStatus::Failed => {
-            reasons.extend(
-                step.failure.as_ref().map(|failure| Reason::new(failure.kind.as_str(), failure.message.as_str())),
-            );
+            reasons
+                .extend(step.failure.as_ref().map(|failure| Reason::new(failure.kind.as_str(), failure.to_string())));
         }
         StepStatus::Canceled => reasons.push(Reason::new("canceled", "the run was canceled before the step was done")),
         _ => {}

@@ -5,19 +5,21 @@ use std::path::PathBuf;
 use super::error::CliError;
 use super::output::short_id;
 use super::session::Session;
+use crate::core::names::path_component;
 use crate::core::status::StepStatus;
 use crate::store::{RunRow, StepRow};
 
 /// Creates `<state>/exports/<run name>-<id>/<step>` for each export step; keeps what is there.
 pub fn materialise(session: &Session, run: &RunRow, steps: &[StepRow]) -> Result<Vec<PathBuf>, CliError> {
-    let parent = session.state_dir().join("exports").join(format!("{}-{}", run.name, short_id(run.id)));
+    let parent =
+        session.state_dir().join("exports").join(format!("{}-{}", path_component(&run.name), short_id(run.id)));
     let exports = steps.iter().filter(|step| step.kind == "export" && step.status == StepStatus::Succeeded);
     let mut folders = Vec::new();
     for step in exports {
         let Some(folder) = step.outputs.as_ref().and_then(|outputs| outputs.artifacts.get("folder")) else { continue };
-        let dest = parent.join(step.id.as_str());
+        let dest = parent.join(path_component(step.id.as_str()));
         if !dest.exists() {
-            std::fs::create_dir_all(&parent)?;
+            std::fs::create_dir_all(&parent).map_err(|error| CliError::io("create", &parent, &error))?;
             session.artifacts()?.materialise(folder, &dest)?;
         }
         folders.push(dest);

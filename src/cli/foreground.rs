@@ -6,6 +6,7 @@ use super::progress::ProgressView;
 use super::report;
 use super::session::Session;
 use crate::core::ids::RunId;
+use crate::core::shell;
 use crate::engine::{self, EngineError, EngineOptions, Outcome, Scope, Start};
 use crate::store::EngineLock;
 
@@ -48,13 +49,17 @@ pub fn drive(session: &Session, lock: &EngineLock, run: RunId, start: Start) -> 
         }
         Outcome::Paused => {
             session.out.message(&format!("run {run} is paused"));
-            session.out.message(&format!("hint: `stepwell resume {}` goes on", report::resume_arguments(session, run)));
+            session.out.message(&format!("hint: {} goes on", resume(session, run)));
             Ok(Exit::Interrupted)
         }
         Outcome::Interrupted => {
             session.out.message(&format!("run {run} is interrupted; nothing that was committed is lost"));
-            session.out.message(&format!("hint: `stepwell resume {}` goes on", report::resume_arguments(session, run)));
+            session.out.message(&format!("hint: {} goes on", resume(session, run)));
             Ok(Exit::Interrupted)
         }
     }
+}
+
+fn resume(session: &Session, run: RunId) -> String {
+    shell::stepwell("resume", [&*report::handle_of(session, run)])
 }

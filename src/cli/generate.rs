@@ -7,6 +7,7 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
 use crate::core::artifact::ArtifactRef;
+use crate::core::shell;
 use crate::steps::sampling::Sampling;
 use crate::steps::text_codec::TextCodec;
 use crate::steps::trained_model::TrainedModel;
@@ -17,7 +18,8 @@ pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError
     let (reader, id) = session.find_run(&args.run)?;
     let steps = reader.steps(id)?;
     let model = output(&steps, "train", "model").ok_or_else(|| {
-        CliError::not_found(format!("run {id} has no trained model yet")).hint("`stepwell show` tells how far it is")
+        CliError::not_found(format!("run {id} has no trained model yet"))
+            .hint(format!("{} tells how far it is", shell::stepwell("show", [&*args.run])))
     })?;
     let tokenizer = output(&steps, "tokenizer.train", "tokenizer")
         .ok_or_else(|| CliError::not_found(format!("run {id} has trained no tokenizer")))?;
@@ -36,7 +38,7 @@ pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError
     let decoder = Decoder::new(&trained.load("auto")?);
     let sample = sampling.draw(&decoder, &codec, &args.prompt, 0)?;
     let text = format!("{}{}", sample.prompt, sample.text);
-    session.out.document(&text, json!({ "run": { "id": id }, "prompt": sample.prompt, "text": text }))?;
+    session.out.content(&text, json!({ "run": { "id": id }, "prompt": sample.prompt, "text": text }))?;
     Ok(Exit::Ok)
 }
 

@@ -9,6 +9,7 @@ use super::report;
 use super::session::Session;
 use crate::core::ids::RunId;
 use crate::core::request::Request;
+use crate::core::shell;
 use crate::engine::{self, Asked, EngineError, Start};
 use crate::store::{EngineLock, StoreError};
 
@@ -26,8 +27,8 @@ pub fn go_on(session: &Session, run: RunId, start: Start) -> Result<Exit, CliErr
         // The engine has ended meanwhile.
         return foreground::drive(session, &lock, run, Start::GoOn);
     }
-    let arguments = report::resume_arguments(session, run);
-    let text = format!("the running engine goes on with run {run}; `stepwell watch {arguments}` follows it");
+    let watch = shell::stepwell("watch", [&*report::handle_of(session, run)]);
+    let text = session.out.pasteable(&format!("the running engine goes on with run {run}; {watch} follows it"));
     session.out.document(&text, json!({ "type": "requested", "run": { "id": run }, "request": request.kind() }))?;
     Ok(Exit::Ok)
 }
@@ -53,10 +54,14 @@ pub fn ask(session: &Session, run: RunId, request: &Request) -> Result<(), CliEr
     match engine::ask(session.state_dir(), run, request)? {
         Asked::Done => Ok(()),
         Asked::Refused(why) => Err(CliError::new(Exit::Usage, "refused", format!("cannot {kind} run {run}: {why}"))
-            .hint(format!("`stepwell show {}` tells its state", report::resume_arguments(session, run)))),
+            .hint(format!("{} tells its state", show(session, run)))),
         Asked::Unanswered => {
             Err(CliError::failed(format!("the engine has not answered: the request to {kind} run {run} is kept"))
-                .hint("`stepwell show` tells the state of the run"))
+                .hint(format!("{} tells its state", show(session, run))))
         }
     }
+}
+
+fn show(session: &Session, run: RunId) -> String {
+    shell::stepwell("show", [&*report::handle_of(session, run)])
 }

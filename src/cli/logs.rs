@@ -1,16 +1,18 @@
 //! `stepwell logs [RUN [STEP]] [-f]`
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::args::LogsArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
+use super::output::{Output, Printed, Screen};
 use super::session::Session;
 use crate::core::event::Event;
 use crate::core::ids::{RunId, StepId};
+use crate::core::shell;
 use crate::core::status::step_of;
 use crate::store::{AttemptedStep, attempt_log};
 
@@ -26,7 +28,7 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
         && reader.step_status(id, step)?.is_none()
     {
         return Err(CliError::not_found(format!("run {id} has no step `{step}`"))
-            .hint(format!("`stepwell show {}` lists its steps", args.run)));
+            .hint(format!("{} lists its steps", shell::stepwell("show", [&*args.run]))));
     }
     // Before the steps: what starts after them has an event after this one.
     let mut seen = reader.newest_event()?;
@@ -34,9 +36,13 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
     for AttemptedStep { id: step, attempts, is_running } in reader.attempted_steps(id, only.as_ref())? {
         for attempt in 1..=attempts {
             let mut follower = Follower::new(session.state_dir(), id, &step, attempt);
-            follower.print()?;
-            if is_running && attempt == attempts {
+            if follower.print(&session.out)? == Printed::InVain {
+                return Ok(Exit::Ok);
+            }
+            if args.follow && is_running && attempt == attempts {
                 followers.push(follower);
+            } else {
+                follower.finish(&session.out)?;
             }
         }
     }
@@ -61,7 +67,12 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
             }
         }
         for follower in &mut followers {
-            follower.print()?;
+            if follower.print(&session.out)? == Printed::InVain {
+                return Ok(Exit::Ok);
+            }
+            if ended || !follower.may_grow() {
+                follower.finish(&session.out)?;
+            }
         }
         if ended {
             return Ok(Exit::Ok);
@@ -94,12 +105,22 @@ struct Follower {
     dropped: u64,
     /// When the end of the attempt was seen.
     ended: Option<Instant>,
+    screen: Screen,
 }
 
 impl Follower {
     fn new(state_dir: &Path, run: RunId, step: &StepId, attempt: u32) -> Follower {
         let path = attempt_log(state_dir, run, step, attempt);
-        Follower { step: step.clone(), attempt, path, log: None, offset: 0, dropped: 0, ended: None }
+        Follower {
+            step: step.clone(),
+            attempt,
+            path,
+            log: None,
+            offset: 0,
+            dropped: 0,
+            ended: None,
+            screen: Screen::default(),
+        }
     }
 
     fn attempt_ended(&mut self) {
@@ -110,24 +131,17 @@ impl Follower {
         self.ended.is_none_or(|ended| self.log.is_some() && ended.elapsed() < LAST_WORDS)
     }
 
-    fn print(&mut self) -> Result<(), CliError> {
-        if self.log.is_none() && self.path.is_file() {
-            self.log = Some(File::open(&self.path)?);
-        }
-        let Some(mut log) = self.log.as_ref() else { return Ok(()) };
-        let mut out = std::io::stdout().lock();
+    /// Prints what is new: bytes as they are, except on a terminal.
+    fn print(&mut self, out: &Output) -> Result<Printed, CliError> {
         let mut part = vec![0; PART];
-        // A file system without holes has the log cut instead.
-        self.offset = self.offset.min(log.metadata()?.len());
         loop {
-            (self.offset, self.dropped) = behind_hole(log, self.offset, self.dropped);
-            log.seek(SeekFrom::Start(self.offset))?;
-            let count = log.read(&mut part)?;
+            let count = self.read(&mut part).map_err(|error| CliError::io("read", &self.path, &error))?;
             if count == 0 {
-                return Ok(out.flush()?);
+                return Ok(Printed::Whole);
             }
+            let mut text = Vec::new();
             if self.offset == 0 {
-                writeln!(out, "==> {} attempt {}", self.step, self.attempt)?;
+                text.extend(format!("==> {} attempt {}\n", self.step, self.attempt).bytes());
             }
             self.offset += count as u64;
             // Dropped between the search for the hole's end and the read.
@@ -136,11 +150,37 @@ impl Follower {
                 continue;
             }
             if self.dropped > 0 {
-                writeln!(out, "\n[stepwell: {} bytes of this log were dropped, see `log_limit`]", self.dropped)?;
+                let dropped = self.dropped;
+                let told = format!("\n[stepwell: {dropped} bytes of this log were dropped, see `log_limit`]\n");
+                text.extend(told.bytes());
                 self.dropped = 0;
             }
-            out.write_all(&part[..count])?;
+            if out.is_terminal() {
+                text.extend(self.screen.show(&part[..count]).bytes());
+            } else {
+                text.extend(&part[..count]);
+            }
+            if out.raw(&text)? == Printed::InVain {
+                return Ok(Printed::InVain);
+            }
         }
+    }
+
+    /// Prints what a terminal has not seen because more could have followed.
+    fn finish(&mut self, out: &Output) -> Result<Printed, CliError> {
+        out.raw(self.screen.finish().as_bytes())
+    }
+
+    fn read(&mut self, part: &mut [u8]) -> io::Result<usize> {
+        if self.log.is_none() && self.path.is_file() {
+            self.log = Some(File::open(&self.path)?);
+        }
+        let Some(mut log) = self.log.as_ref() else { return Ok(0) };
+        // A file system without holes has the log cut instead.
+        self.offset = self.offset.min(log.metadata()?.len());
+        (self.offset, self.dropped) = behind_hole(log, self.offset, self.dropped);
+        log.seek(SeekFrom::Start(self.offset))?;
+        log.read(part)
     }
 }
 

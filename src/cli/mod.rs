@@ -11,6 +11,7 @@ mod bench_peers;
 mod bench_train;
 mod cancel;
 mod chaos;
+mod command_line;
 mod completions;
 mod config;
 mod db;

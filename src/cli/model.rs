@@ -84,7 +84,7 @@ fn logits(session: &Session, folder: &Path, ids: &Path) -> Result<(), CliError> 
         serde_json::from_slice(&read(ids)?).map_err(|error| CliError::usage(format!("{}: {error}", ids.display())))?;
     let nll: Vec<Vec<f32>> = windows.iter().map(|window| score::token_nll(&model, window)).collect();
     let first: Vec<Vec<Vec<f32>>> = windows.first().map(|window| score::logits(&model, window)).into_iter().collect();
-    session.out.line(&json!({ "windows": windows, "logits": first, "nll": nll }).to_string())
+    session.out.json_line(&json!({ "windows": windows, "logits": first, "nll": nll })).map(|_| ())
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, CliError> {
@@ -102,5 +102,5 @@ fn tokenise(session: &Session, tokenizer: &Path, text: &Path, lines: usize) -> R
             .map_err(|error| CliError::failed(format!("cannot tokenise `{line}`: {error}")))?;
         ids.push(encoding.get_ids().to_vec());
     }
-    session.out.line(&json!(ids).to_string())
+    session.out.json_line(&json!(ids)).map(|_| ())
 }

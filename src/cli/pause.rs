@@ -8,6 +8,7 @@ use super::exit_code::Exit;
 use super::go_on::ask;
 use super::session::Session;
 use crate::core::request::Request;
+use crate::core::shell;
 
 pub fn pause(session: &Session, args: &PauseArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(&args.run)?;
@@ -16,6 +17,7 @@ pub fn pause(session: &Session, args: &PauseArgs) -> Result<Exit, CliError> {
     ask(session, id, &Request::Pause { reason: args.reason.clone() })?;
     let value = json!({ "run": { "id": id, "name": name, "status": "paused" } });
     session.out.document(&format!("run {id} ({name}) is paused"), value)?;
-    session.out.message("its attempts write a checkpoint and stop; `stepwell resume` goes on from there");
+    let resume = shell::stepwell("resume", [&*args.run]);
+    session.out.message(&format!("its attempts write a checkpoint and stop; {resume} goes on from there"));
     Ok(Exit::Ok)
 }

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::output::{Output, SCHEMA, bytes};
+use super::output::{Output, SCHEMA, bytes, shown_path};
 use super::session::Session;
-use crate::config::Origin;
 use crate::core::event::{Event, Recorded, Wait};
 use crate::core::ids::{RunId, StepId};
 use crate::core::protocol::{MetricRow, Progress};
+use crate::core::shell;
+use crate::core::visible::{visible, visible_line};
 use crate::engine::{Observer, SpaceWait};
 
 /// Without a terminal, a step prints its progress at most this often.
@@ -21,8 +22,6 @@ const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 pub struct ProgressView {
     out: Output,
-    /// Flag that names it in hints; empty for the default one.
-    state_dir: String,
     /// `None` when standard error is not a terminal.
     bars: Option<MultiProgress>,
     steps: HashMap<(RunId, StepId), StepView>,
@@ -35,15 +34,10 @@ struct StepView {
 
 impl ProgressView {
     pub fn new(session: &Session) -> Self {
-        let out = session.out;
-        let settings = &session.settings.state_dir;
-        let state_dir = match settings.origin {
-            Origin::Default => String::new(),
-            _ => format!(" --state-dir {}", settings.value.display()),
-        };
+        let out = session.out.clone();
         let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb") || std::env::var_os("CI").is_some();
         let interactive = std::io::stderr().is_terminal() && !dumb && !out.quiet && !out.is_json();
-        ProgressView { out, state_dir, bars: interactive.then(MultiProgress::new), steps: HashMap::new() }
+        ProgressView { out, bars: interactive.then(MultiProgress::new), steps: HashMap::new() }
     }
 
     /// Removes the bars.
@@ -60,7 +54,7 @@ impl ProgressView {
         match &self.bars {
             Some(bars) => {
                 // A terminal that went away must not stop the run.
-                let _ = bars.println(text);
+                let _ = bars.println(visible(&self.out.pasteable(text)));
             }
             None => self.out.message(text),
         }
@@ -70,7 +64,7 @@ impl ProgressView {
         let bar = self.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
             bar.set_style(spinner_style());
-            bar.set_prefix(step.to_string());
+            bar.set_prefix(visible_line(step.as_str()).into_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
@@ -91,7 +85,7 @@ impl Observer for ProgressView {
                 "schema": SCHEMA, "type": "event", "run": recorded.run, "at": recorded.at, "event": recorded.event,
             });
             // A reader that went away must not stop the run.
-            let _ = self.out.line(&line.to_string());
+            let _ = self.out.json_line(&line);
             return;
         }
         match &recorded.event {
@@ -105,7 +99,7 @@ impl Observer for ProgressView {
         if let Some(text) = describe(&recorded.event) {
             self.print(&text);
         }
-        if let Some(answer) = how_to_answer(recorded, &self.state_dir) {
+        if let Some(answer) = how_to_answer(recorded) {
             self.print(&format!("hint: {answer}"));
         }
     }
@@ -118,7 +112,7 @@ impl Observer for ProgressView {
                 bar.set_length(progress.total);
             }
             bar.set_position(progress.done);
-            bar.set_message(progress.message.clone());
+            bar.set_message(visible_line(&progress.message).into_owned());
             return;
         }
         if view.printed.elapsed() < LINE_INTERVAL || self.out.is_json() {
@@ -127,17 +121,17 @@ impl Observer for ProgressView {
         view.printed = Instant::now();
         let share = (100 * progress.done).checked_div(progress.total).unwrap_or(0);
         let Progress { done, total, unit, message } = progress;
-        self.out.message(&format!("{step}  {done}/{total} {unit} ({share} %)  {message}"));
+        self.out.message(&format!("{step}  {done}/{total} {unit} ({share} %)  {}", visible_line(message)));
     }
 
     fn waiting_for_space(&mut self, wait: &SpaceWait) {
         if self.out.is_json() {
             let SpaceWait { reason, path, needed_bytes, free_bytes } = wait;
             let line = json!({
-                "schema": SCHEMA, "type": "waiting_for_space", "reason": reason, "path": path,
+                "schema": SCHEMA, "type": "waiting_for_space", "reason": reason, "path": shown_path(path),
                 "needed_bytes": needed_bytes, "free_bytes": free_bytes,
             });
-            let _ = self.out.line(&line.to_string());
+            let _ = self.out.json_line(&line);
         }
         let (needed, free) = (bytes(wait.needed_bytes), bytes(wait.free_bytes));
         self.print(&wait.reason);
@@ -154,7 +148,7 @@ impl Observer for ProgressView {
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
         if self.out.is_json() {
             let line = json!({ "schema": SCHEMA, "type": "metric", "run": run, "step": step, "metric": row });
-            let _ = self.out.line(&line.to_string());
+            let _ = self.out.json_line(&line);
         }
     }
 }
@@ -171,13 +165,15 @@ fn bar_style() -> ProgressStyle {
 }
 
 /// What a person types when a step waits for one.
-fn how_to_answer(recorded: &Recorded, state_dir: &str) -> Option<String> {
+fn how_to_answer(recorded: &Recorded) -> Option<String> {
     let Recorded { run, event: Event::StepWaiting { step, wait }, .. } = recorded else { return None };
+    let run = run.to_string();
     match wait {
         Wait::Approval { .. } => {
-            Some(format!("`stepwell approve{state_dir} {run} {step}`, or with `--reject`, from any terminal"))
+            let approve = shell::stepwell("approve", [&*run, step.as_str()]);
+            Some(format!("{approve}, or with `--reject`, from any terminal"))
         }
-        Wait::Signal { name } => Some(format!("`stepwell signal{state_dir} {run} {name}` sends it")),
+        Wait::Signal { name } => Some(format!("{} sends it", shell::stepwell("signal", [&*run, name]))),
         Wait::Run { .. } => None,
     }
 }

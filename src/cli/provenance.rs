@@ -20,12 +20,13 @@ pub fn provenance(session: &Session, selector: &str, out: Option<&Path>) -> Resu
     let manifest = engine::provenance(&reader, &session.artifacts()?, &output)?;
     let text =
         serde_json::to_string_pretty(&manifest).map_err(|error| CliError::internal("write the provenance", &error))?;
-    let Some(path) = out else { return session.out.line(&text) };
+    let Some(path) = out else { return session.out.json_text(&text).map(|_| ()) };
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
         CliError::usage(format!("cannot create {}: {error}", path.display()))
             .hint("choose a path that does not exist: nothing is overwritten")
     })?;
-    file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all())?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| file.write_all(b"\n")).and_then(|()| file.sync_all());
+    written.map_err(|error| CliError::io("write", path, &error))?;
     session.out.message(&format!("wrote {}", path.display()));
     Ok(())
 }

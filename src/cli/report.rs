@@ -5,13 +5,14 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::export_folder;
 use super::list::run_json;
-use super::output::{since, step_json};
+use super::output::{shown_path, since, step_json};
 use super::session::Session;
 use super::show::MOST_CHILDREN;
-use crate::config::Origin;
 use crate::core::ids::RunId;
+use crate::core::shell;
 use crate::core::status::StepStatus;
-use crate::store::{RunRow, StepRow};
+use crate::core::visible::visible_line;
+use crate::store::{Reader, RunRow, StepRow};
 
 pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
     let reader = session.reader()?;
@@ -20,8 +21,10 @@ pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
     let exports = export_folder::materialise(session, &run, &steps)?;
     if session.out.is_json() {
         let steps: Vec<Value> = steps.iter().map(step_json).collect();
+        let exports: Vec<String> = exports.iter().map(|folder| shown_path(folder)).collect();
         let value = json!({ "type": "finished", "run": run_json(&run), "steps": steps, "exports": exports });
-        return session.out.document("", value);
+        session.out.announce("", value);
+        return Ok(());
     }
     let mut text = format!("\nrun {} ({}) succeeded in {}\n", run.id, run.name, since(run.started_at, run.finished_at));
     for step in steps.iter().filter(|step| step.status == StepStatus::Succeeded) {
@@ -31,7 +34,8 @@ pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
         text.push_str(&format!("\nexported to {}\n", folder.display()));
     }
     text.push_str(&format!("state in    {}\n", session.state_dir().display()));
-    session.out.line(text.trim_end_matches('\n'))
+    session.out.announce(&text, Value::Null);
+    Ok(())
 }
 
 fn summarise(step: &StepRow, text: &mut String) {
@@ -42,7 +46,7 @@ fn summarise(step: &StepRow, text: &mut String) {
             let samples = values.get("samples").and_then(Value::as_array).into_iter().flatten();
             for (index, sample) in samples.enumerate() {
                 let line = sample.as_str().unwrap_or_default().replace('\n', " ");
-                text.push_str(&format!("  {}. {line}\n", index + 1));
+                text.push_str(&format!("  {}. {}\n", index + 1, visible_line(&line)));
             }
         }
         "train" | "eval" => {
@@ -68,30 +72,27 @@ pub fn failed(session: &Session, id: RunId) -> Result<(), CliError> {
     let run = reader.run(id)?;
     if session.out.is_json() {
         let steps: Vec<Value> = reader.steps(id)?.iter().map(step_json).collect();
-        session.out.document("", json!({ "type": "finished", "run": run_json(&run), "steps": steps }))?;
+        session.out.announce("", json!({ "type": "finished", "run": run_json(&run), "steps": steps }));
     }
     let failure = run.failure.as_ref();
-    let message = failure.map_or("unknown failure", |failure| failure.message.as_str());
-    eprintln!("error: run {} ({}) failed: {message}", run.id, run.name);
-    if let Some(hint) = failure.and_then(|failure| failure.hint.as_deref()) {
-        eprintln!("hint: {hint}");
-    }
-    eprintln!("hint: `stepwell logs {}` shows what its attempts wrote", run_arguments(session, &run));
+    let message = failure.map_or_else(|| "unknown failure".to_owned(), ToString::to_string);
+    let error = CliError::failed(format!("run {} ({}) failed: {message}", run.id, run.name))
+        .hints(failure.and_then(|failure| failure.hint.clone()))
+        .hint(format!("{} shows what its attempts wrote", shell::stepwell("logs", [&*handle(&reader, &run)])));
+    session.out.error(&error);
     Ok(())
 }
 
-/// How to name the run and its state directory on a command line.
-pub fn resume_arguments(session: &Session, id: RunId) -> String {
-    match session.reader().and_then(|reader| Ok(reader.run(id)?)) {
-        Ok(run) => run_arguments(session, &run),
-        Err(_) => id.to_string(),
+/// How to name the run on a command line: by its name, unless that means another run.
+pub fn handle(reader: &Reader, run: &RunRow) -> String {
+    match reader.resolve_run(&run.name) {
+        Ok(found) if found == run.id => run.name.clone(),
+        _ => run.id.to_string(),
     }
 }
 
-fn run_arguments(session: &Session, run: &RunRow) -> String {
-    if session.settings.state_dir.origin == Origin::Default {
-        run.name.clone()
-    } else {
-        format!("{} --state-dir {}", run.name, session.state_dir().display())
-    }
+/// As [`handle`], for a run whose row is not at hand.
+pub fn handle_of(session: &Session, id: RunId) -> String {
+    let found = session.reader().and_then(|reader| Ok(handle(&reader, &reader.run(id)?)));
+    found.unwrap_or_else(|_| id.to_string())
 }

@@ -8,6 +8,7 @@ use super::report;
 use super::session::Session;
 use crate::core::budget::Budget;
 use crate::core::request::Request;
+use crate::core::shell;
 use crate::core::status::RunStatus;
 use crate::engine::{self, Asked, Start};
 use crate::store::RunRow;
@@ -30,9 +31,13 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
             report::succeeded(session, id)?;
             Ok(Exit::Ok)
         }
-        RunStatus::Canceled => Err(CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled")).hint(
-            format!("start it again with `stepwell run {}`, or parts of it with `stepwell rerun`", run.workflow),
-        )),
+        RunStatus::Canceled => {
+            Err(CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled")).hint(format!(
+                "start it again with {}, or parts of it with {}",
+                shell::stepwell("run", [&*run.workflow]),
+                shell::stepwell("rerun", [&*report::handle_of(session, id)])
+            )))
+        }
         _ => {
             session.out.message(&format!("resuming run {id} ({})", run.name));
             go_on(session, id, Start::Resume)

@@ -12,6 +12,7 @@ use super::session::Session;
 use super::workflow_source;
 use crate::core::ids::RunId;
 use crate::core::key;
+use crate::core::names::RunName;
 use crate::core::run_options::{Reuse, RunOptions};
 use crate::core::spec::WorkflowSpec;
 use crate::engine::{self, EngineError, Start};
@@ -27,7 +28,10 @@ pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> R
     skip_steps(&mut spec, &args.skip)?;
     let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
     let new = Submission {
-        name: args.name.clone().unwrap_or_else(|| spec.name.clone()),
+        name: match &args.name {
+            Some(name) => name.clone(),
+            None => named(&spec.name)?,
+        },
         idempotency_key: args.idempotency_key.clone(),
         options: RunOptions { priority: args.priority, reuse, ..RunOptions::default() },
         spec,
@@ -46,7 +50,7 @@ pub enum Drive {
 
 /// A run that is about to be submitted.
 pub struct Submission {
-    pub name: String,
+    pub name: RunName,
     pub spec: WorkflowSpec,
     pub idempotency_key: Option<String>,
     pub options: RunOptions,
@@ -61,14 +65,11 @@ impl Submission {
             Drive::Foreground => Some(foreground::admit(session).map_err(refused)?),
             Drive::Detached => None,
         };
-        let (name, workflow) = (self.name.clone(), self.spec.name.clone());
+        let (name, workflow) = (self.name.to_string(), self.spec.name.clone());
         let (run, new) = self.commit(session)?;
-        if session.out.is_json() {
-            let fields = json!({ "id": run, "name": name, "workflow": workflow, "new": new });
-            session.out.document("", json!({ "type": "submitted", "run": fields }))?;
-        } else {
-            session.out.line(&format!("run {run} ({name}){}", if new { "" } else { " was submitted before" }))?;
-        }
+        let human = format!("run {run} ({name}){}", if new { "" } else { " was submitted before" });
+        let fields = json!({ "id": run, "name": name, "workflow": workflow, "new": new });
+        session.out.announce(&human, json!({ "type": "submitted", "run": fields }));
         let Some(lock) = lock else {
             engine::wake(session.state_dir());
             session.out.message("hint: `stepwell worker` runs what is pending; `stepwell watch` follows it");
@@ -99,6 +100,17 @@ impl Submission {
             Submitted::Existing(run) => (run, false),
         })
     }
+}
+
+/// The name of something else for a run.
+///
+/// # Errors
+/// When it is no name of a run.
+pub fn named(name: &str) -> Result<RunName, CliError> {
+    name.parse().map_err(|error| {
+        CliError::usage(format!("the run cannot be named `{name}`: {error}"))
+            .hint("give another name with `--name NAME`")
+    })
 }
 
 fn refused(error: EngineError) -> CliError {

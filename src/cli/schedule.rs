@@ -40,7 +40,7 @@ fn add(session: &Session, args: &ScheduleAddArgs) -> Result<Exit, CliError> {
         return Err(CliError::usage(format!("`{}` is never due", args.cron)).hint("does that day exist?"));
     };
     let row = ScheduleRow {
-        name: args.name.clone(),
+        name: args.name.to_string(),
         cron: args.cron.clone(),
         time_zone: args.time_zone.clone(),
         spec: workflow_source::load(session, &args.workflow, &args.set)?,

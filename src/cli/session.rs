@@ -6,7 +6,7 @@ use super::args::GlobalArgs;
 use super::error::CliError;
 use super::output::Output;
 use crate::artifact::ArtifactStore;
-use crate::config::{self, Settings};
+use crate::config::{self, Origin, Settings};
 use crate::core::ids::RunId;
 use crate::store::Reader;
 
@@ -24,7 +24,9 @@ impl Session {
             ..Default::default()
         };
         let settings = config::load(flags)?;
-        let out = Output { form: settings.output.value, quiet: global.quiet };
+        let state_dir = &settings.state_dir;
+        let named = (state_dir.origin != Origin::Default).then(|| state_dir.value.clone());
+        let out = Output { form: settings.output.value, quiet: global.quiet, state_dir: named };
         Ok(Session { settings, out })
     }
 

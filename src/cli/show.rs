@@ -129,7 +129,7 @@ fn progress(step: &StepRow) -> String {
         None => {}
     }
     if let Some(failure) = &step.failure {
-        parts.push(failure.message.clone());
+        parts.push(failure.to_string());
     }
     if let Some(reason) = &step.skip_reason {
         parts.push(reason.clone());

@@ -8,13 +8,14 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
 use crate::core::request::Request;
+use crate::core::shell;
 use crate::engine::{self, Asked};
 
 pub fn signal(session: &Session, args: SignalArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(&args.run)?;
     let run = reader.run(id)?.name;
     drop(reader);
-    let SignalArgs { name, payload, .. } = args;
+    let SignalArgs { name, payload, run: selector } = args;
     let request = Request::Signal { name: name.clone(), payload: payload.clone() };
     match engine::ask(session.state_dir(), id, &request)? {
         Asked::Done => {
@@ -22,10 +23,8 @@ pub fn signal(session: &Session, args: SignalArgs) -> Result<Exit, CliError> {
             session.out.document(&format!("run {id} ({run}) has the signal `{name}`"), fields)?;
             Ok(Exit::Ok)
         }
-        Asked::Refused(why) => {
-            Err(CliError::usage(format!("run {id} ({run}) takes no signal: {why}"))
-                .hint("`stepwell show` tells its state"))
-        }
+        Asked::Refused(why) => Err(CliError::usage(format!("run {id} ({run}) takes no signal: {why}"))
+            .hint(format!("{} tells its state", shell::stepwell("show", [&*selector])))),
         Asked::Unanswered => Err(unanswered()),
     }
 }

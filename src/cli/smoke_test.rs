@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::process::Child;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -13,16 +12,16 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::output::Output;
 use super::session::Session;
-use super::trial::{Trial, differences};
+use super::trial::{Tested, Trial, differences, temporary_folder};
 use crate::store::Reader;
 
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub fn smoke_test(session: &Session, args: &SmokeTestArgs) -> Result<Exit, CliError> {
     let started = Instant::now();
-    let folder = tempfile::Builder::new().prefix("stepwell-smoke-").tempdir()?;
+    let folder = temporary_folder("stepwell-smoke-", None)?;
     let whole = Trial::new(folder.path().join("whole"))?;
-    let out = session.out;
+    let out = &session.out;
 
     out.message("training without interruption");
     whole.finish(&mut start(&whole, args)?)?;
@@ -42,7 +41,7 @@ pub fn smoke_test(session: &Session, args: &SmokeTestArgs) -> Result<Exit, CliEr
     Ok(if different.is_empty() { Exit::Ok } else { Exit::Failed })
 }
 
-fn report(out: Output, trial: &Trial, compared: usize, different: &[String], time: Duration) -> Result<(), CliError> {
+fn report(out: &Output, trial: &Trial, compared: usize, different: &[String], time: Duration) -> Result<(), CliError> {
     let values = values(trial)?;
     let mut text = String::new();
     for (name, value) in &values {
@@ -63,7 +62,7 @@ fn report(out: Output, trial: &Trial, compared: usize, different: &[String], tim
     out.document(&text, value)
 }
 
-fn start(trial: &Trial, args: &SmokeTestArgs) -> Result<Child, CliError> {
+fn start(trial: &Trial, args: &SmokeTestArgs) -> Result<Tested, CliError> {
     let mut settings = vec![format!("device={}", args.device)];
     settings.extend(args.set.iter().map(|(name, value)| format!("{name}={value}")));
     let settings = settings.iter().flat_map(|setting| ["-S", setting.as_str()]);
@@ -75,7 +74,7 @@ fn kill_in_the_middle(trial: &Trial, args: &SmokeTestArgs) -> Result<u64, CliErr
     let mut child = start(trial, args)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = child.ended()? {
             return Err(trial.ended(status));
         }
         if let Some(step) = training_checkpoint(&trial.state) {

@@ -3,17 +3,60 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+
+use tempfile::TempDir;
 
 use super::error::CliError;
 use crate::core::protocol::TUNING_FILE;
 use crate::core::status::RunStatus;
-use crate::steps::own_binary;
+use crate::steps::{last_lines, own_binary};
 use crate::store::{Reader, StepRow};
 
 /// What the program under test said, in its state directory.
 const LOG: &str = "trial.log";
+/// Lines of it that an error quotes.
+const LOG_LINES: usize = 20;
+
+/// A new folder for trials, in `parent` or else where the system keeps temporary files; it goes when it is dropped.
+///
+/// # Errors
+/// When it cannot be created.
+pub fn temporary_folder(prefix: &str, parent: Option<&Path>) -> Result<TempDir, CliError> {
+    let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
+    tempfile::Builder::new().prefix(prefix).tempdir_in(&parent).map_err(|error| {
+        CliError::io("create a temporary folder in", &parent, &error)
+            .hint("set `TMPDIR` to a folder that exists and that you can write to")
+    })
+}
+
+/// The program under test.
+pub struct Tested(Child);
+
+impl Tested {
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+
+    /// `None` while it runs.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>, CliError> {
+        self.0.try_wait().map_err(|error| watching(&error))
+    }
+
+    pub fn wait(&mut self) -> Result<ExitStatus, CliError> {
+        self.0.wait().map_err(|error| watching(&error))
+    }
+
+    /// SIGKILL.
+    pub fn kill(&mut self) -> Result<(), CliError> {
+        self.0.kill().map_err(|error| watching(&error))
+    }
+}
+
+fn watching(error: &io::Error) -> CliError {
+    CliError::internal("watch the run under test", error)
+}
 
 pub struct Trial {
     pub state: PathBuf,
@@ -21,40 +64,44 @@ pub struct Trial {
 
 impl Trial {
     pub fn new(state: PathBuf) -> Result<Trial, CliError> {
-        std::fs::create_dir_all(&state)?;
+        std::fs::create_dir_all(&state).map_err(|error| CliError::io("create", &state, &error))?;
         Ok(Trial { state })
     }
 
     /// Has it train with the kernels of another trial, where there are several: on a GPU their sums differ in last bits.
     pub fn with_kernels_of(self, other: &Trial) -> Result<Trial, CliError> {
-        match std::fs::copy(other.state.join(TUNING_FILE), self.state.join(TUNING_FILE)) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.into()),
+        let (from, to) = (other.state.join(TUNING_FILE), self.state.join(TUNING_FILE));
+        match std::fs::copy(&from, to) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(CliError::io("copy", &from, &error)),
             _ => Ok(self),
         }
     }
 
     /// Starts this program; what it says is only shown when it fails.
-    pub fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Child, CliError> {
-        let log = File::create(self.state.join(LOG))?;
-        let mut command = Command::new(own_binary()?);
+    pub fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Tested, CliError> {
+        let path = self.state.join(LOG);
+        let log = File::create(&path).map_err(|error| CliError::io("create", &path, &error))?;
+        let program = own_binary().map_err(|error| CliError::internal("find this program", &error))?;
+        let mut command = Command::new(&program);
         command.arg("--state-dir").arg(&self.state).args(arguments);
         // Engines that are killed on purpose are no crash loop.
         command.env("STEPWELL_CRASH_LOOP_LIMIT", "0");
-        Ok(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?)
+        let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
+        started.map(Tested).map_err(|error| CliError::io("start", &program, &error))
     }
 
-    pub fn finish(&self, child: &mut Child) -> Result<(), CliError> {
-        let status = child.wait()?;
+    pub fn finish(&self, tested: &mut Tested) -> Result<(), CliError> {
+        let status = tested.wait()?;
         if status.success() { Ok(()) } else { Err(self.ended(status)) }
     }
 
     /// The program ended too early; what it said last is its reason.
     pub fn ended(&self, status: ExitStatus) -> CliError {
-        CliError::failed(format!("the run under test ended with {status}:\n{}", self.log().trim_end()))
+        CliError::failed(format!("the run under test ended with {status}:\n{}", self.log()))
     }
 
     fn log(&self) -> String {
-        std::fs::read_to_string(self.state.join(LOG)).unwrap_or_default()
+        last_lines(&self.state.join(LOG), LOG_LINES)
     }
 
     /// The steps of the run, which must have succeeded.

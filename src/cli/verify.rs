@@ -6,6 +6,7 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
 use crate::artifact::{ArtifactError, ArtifactStore};
+use crate::core::shell::quote;
 use crate::store::{Reference, ReferenceHolder};
 
 /// Reads every byte of what outputs and checkpoints refer to.
@@ -51,7 +52,7 @@ fn problems(store: &ArtifactStore, reference: &Reference) -> Vec<ArtifactError> 
 fn advice(reference: &Reference, error: &ArtifactError) -> String {
     let Reference { run, step, holder, .. } = reference;
     let path = match error {
-        ArtifactError::Damaged { path, .. } => format!("remove `{}`", path.display()),
+        ArtifactError::Damaged { path, .. } => format!("remove it with `rm {}`", quote(path)),
         ArtifactError::Missing { .. } => "leave it".to_owned(),
         other => return other.hint(),
     };

@@ -7,10 +7,12 @@ use serde_json::json;
 use super::effort::effort;
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::output::SCHEMA;
+use super::output::{Printed, SCHEMA};
 use super::progress::describe;
 use super::session::Session;
+use crate::core::shell;
 use crate::core::status::RunStatus;
+use crate::store::EventRow;
 
 const INTERVAL: Duration = Duration::from_millis(250);
 const ESTIMATE_EVERY: Duration = Duration::from_secs(10);
@@ -24,12 +26,8 @@ pub fn watch(session: &Session, selector: &str) -> Result<Exit, CliError> {
         let status = reader.run(id)?.status;
         for row in reader.events(Some(id), last_seq)? {
             last_seq = row.seq;
-            if session.out.is_json() {
-                let line =
-                    json!({ "schema": SCHEMA, "type": "event", "seq": row.seq, "at": row.at, "event": row.event });
-                session.out.line(&line.to_string())?;
-            } else if let Some(text) = describe(&row.event) {
-                session.out.line(&format!("{}  {text}", row.at.strftime("%H:%M:%S")))?;
+            if print(session, &row)? == Printed::InVain {
+                return Ok(Exit::Ok);
             }
         }
         if let Some(step) = reader.running_steps(id)?.first()
@@ -55,14 +53,27 @@ pub fn watch(session: &Session, selector: &str) -> Result<Exit, CliError> {
             RunStatus::Failed => return Ok(Exit::Failed),
             RunStatus::Canceled => return Ok(Exit::Canceled),
             RunStatus::Interrupted => {
-                session.out.message(&format!("run {id} is interrupted: `stepwell resume {selector}` goes on"));
+                session
+                    .out
+                    .message(&format!("run {id} is interrupted: {} goes on", shell::stepwell("resume", [selector])));
                 return Ok(Exit::Interrupted);
             }
             RunStatus::Paused => {
-                session.out.message(&format!("run {id} is paused: `stepwell resume {selector}` goes on"));
+                session.out.message(&format!("run {id} is paused: {} goes on", shell::stepwell("resume", [selector])));
                 return Ok(Exit::Interrupted);
             }
             RunStatus::Pending | RunStatus::Running | RunStatus::Canceling => std::thread::sleep(INTERVAL),
         }
+    }
+}
+
+fn print(session: &Session, row: &EventRow) -> Result<Printed, CliError> {
+    if session.out.is_json() {
+        let line = json!({ "schema": SCHEMA, "type": "event", "seq": row.seq, "at": row.at, "event": row.event });
+        return session.out.json_line(&line);
+    }
+    match describe(&row.event) {
+        Some(text) => session.out.stream(&format!("{}  {text}", row.at.strftime("%H:%M:%S"))),
+        None => Ok(Printed::Whole),
     }
 }

@@ -8,7 +8,7 @@ use super::exit_code::Exit;
 use super::output::table;
 use super::session::Session;
 use super::workflow_source::{EMBEDDED, load};
-use crate::core::{graph, schema};
+use crate::core::{graph, schema, shell};
 use crate::steps;
 
 pub fn workflow(session: &Session, verb: &WorkflowVerb) -> Result<Exit, CliError> {
@@ -19,7 +19,9 @@ pub fn workflow(session: &Session, verb: &WorkflowVerb) -> Result<Exit, CliError
             let dot = graph::dot(&load(session, &args.workflow, &args.set)?);
             session.out.document(&dot, json!({ "dot": dot }))?;
         }
-        WorkflowVerb::Schema => session.out.line(&format!("{:#}", schema::workflow_schema(&steps::catalog())))?,
+        WorkflowVerb::Schema => {
+            session.out.json_text(&format!("{:#}", schema::workflow_schema(&steps::catalog())))?;
+        }
     }
     Ok(Exit::Ok)
 }
@@ -39,7 +41,7 @@ fn list(session: &Session) -> Result<(), CliError> {
         let source = super::workflow_source::find(&name)?;
         let description = match load(session, &name, &[]) {
             Ok(spec) => spec.description,
-            Err(_) => format!("(invalid: see `stepwell workflow validate {name}`)"),
+            Err(_) => format!("(invalid: see {})", shell::stepwell("workflow validate", [&*name])),
         };
         values.push(json!({ "name": name, "origin": source.origin, "description": description }));
         rows.push(vec![name, description, source.origin]);

@@ -5,6 +5,8 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::excerpt::bounded;
+
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
@@ -60,7 +62,8 @@ impl ProgramExit {
 pub const OUT_OF_MEMORY_HINT: &str = "let the step use less memory (a smaller batch, less at once), or give it more; \
     then `stepwell resume` tries it again";
 
-/// A failed attempt, as shown to the user: message in lower case with its cause chain, and a hint.
+/// A failed attempt, as shown to the user: message in lower case with its cause chain, and a hint. It is displayed
+/// with a bound: its message may quote what a program printed.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Failure {
     pub kind: FailureKind,
@@ -136,7 +139,7 @@ impl From<io::Error> for Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)
+        f.write_str(&bounded(&self.message))
     }
 }
 

@@ -11,6 +11,7 @@ use crate::core::event::Wait;
 use crate::core::failure::Failure;
 use crate::core::ids::{RunId, StepId};
 use crate::core::key;
+use crate::core::names::RunName;
 use crate::core::parse;
 use crate::core::run_options::{Origin, Reuse, RunOptions};
 use crate::core::spec::WorkflowSpec;
@@ -93,9 +94,8 @@ impl Engine<'_> {
                 Err(StoreError::NameActive { run, .. }) => {
                     let failure =
                         Failure::fatal(format!("the child run cannot be named {name}: run {run} has that name"));
-                    return Ok(Err(
-                        failure.with_hint(format!("end it with `stepwell cancel {run}`, then `stepwell resume`"))
-                    ));
+                    return Ok(Err(failure
+                        .with_hint(format!("end it with `stepwell cancel {run}`, then `stepwell resume {parent}`"))));
                 }
                 Err(error) => return Err(error.into()),
             };
@@ -208,7 +208,7 @@ fn new_child(parent: &Run, step: &StepId, spec: &WorkflowSpec, start: u32) -> Ne
     let reuse = if parent.options.reuse == Reuse::Never { Reuse::Never } else { Reuse::Allowed };
     NewRun {
         id: RunId(Uuid::now_v7()),
-        name: format!("{}.{step}", parent.name),
+        name: RunName::child(&parent.name, step),
         spec: spec.clone(),
         spec_digest: key::spec_digest(spec),
         idempotency_key: Some(format!("child {start} of {run}/{step}")),

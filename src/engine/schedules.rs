@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::core::ids::RunId;
 use crate::core::key;
+use crate::core::names::RunName;
 use crate::core::run_options::{Origin, RunOptions};
 use crate::core::timetable::{Due, Timetable};
 use crate::store::{NewRun, ScheduleRow, Store, StoreError, Submitted};
@@ -45,7 +46,7 @@ pub fn submit_scheduled(
     schedule: &ScheduleRow,
     due: Timestamp,
 ) -> Result<(RunId, Submitted), EngineError> {
-    let new = |name: String| NewRun {
+    let new = |name: RunName| NewRun {
         id: RunId(Uuid::now_v7()),
         name,
         spec: schedule.spec.clone(),
@@ -58,12 +59,12 @@ pub fn submit_scheduled(
         },
         at: Timestamp::now(),
     };
-    let run = new(format!("{}-{due}", schedule.name));
+    let run = new(RunName::scheduled(&schedule.name, due));
     let (id, name) = (run.id, run.name.clone());
     match store.submit(run) {
         // Somebody has given that very name to a run of their own.
         Err(StoreError::NameActive { .. }) => {
-            let run = NewRun { id, ..new(format!("{name}-{id}")) };
+            let run = NewRun { id, ..new(name.made_unique(id)) };
             Ok((id, store.submit(run)?))
         }
         other => Ok((id, other?)),

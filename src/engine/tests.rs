@@ -51,7 +51,7 @@ fn submit_as(state_dir: &Path, workflow: &str, options: RunOptions, library: &dy
     let id = RunId(Uuid::now_v7());
     let new = NewRun {
         id,
-        name: spec.name.clone(),
+        name: spec.name.parse().unwrap(),
         spec_digest: key::spec_digest(&spec),
         spec,
         idempotency_key: None,

@@ -136,7 +136,7 @@ fn a_child_that_was_submitted_before_the_engine_died_is_not_submitted_again() {
     let origin = Some(Origin::Child { run, step: StepId::from("square[1]") });
     let new = NewRun {
         id: early,
-        name: "parent.square[1]".to_owned(),
+        name: "parent.square[1]".parse().unwrap(),
         spec_digest: crate::core::key::spec_digest(&child),
         spec: child,
         idempotency_key: Some(format!("child 1 of {run}/square[1]")),
@@ -273,7 +273,7 @@ fn children_of_a_run_that_is_never_reused_are_not_reused() {
     let spec = store.spec(run).unwrap();
     let id = RunId(uuid::Uuid::now_v7());
     let options = RunOptions { reuse: Reuse::Never, ..RunOptions::default() };
-    let name = "again".to_owned();
+    let name = "again".parse().unwrap();
     let spec_digest = crate::core::key::spec_digest(&spec);
     let new = NewRun { id, name, spec, spec_digest, idempotency_key: None, options, at: Timestamp::now() };
     store.submit(new).unwrap();

@@ -6,6 +6,7 @@ use crate::core::artifact::ArtifactRef;
 use crate::core::estimate::ProgressMark;
 use crate::core::event::{Checkpoint, Recorded};
 use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::names::RunName;
 use crate::core::protocol::MetricRow;
 use crate::core::request::Request;
 use crate::core::run_options::RunOptions;
@@ -15,7 +16,7 @@ use crate::core::spec::WorkflowSpec;
 #[derive(Clone, Debug)]
 pub struct NewRun {
     pub id: RunId,
-    pub name: String,
+    pub name: RunName,
     pub spec: WorkflowSpec,
     pub spec_digest: String,
     /// Submitting again with the same key gives the first run.

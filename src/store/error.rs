@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 use crate::core::ids::{RunId, StepId};
+use crate::core::shell::{quote, stepwell};
 use crate::core::status::RunStatus;
 
 use super::lock::Holder;
@@ -106,12 +107,12 @@ impl StoreError {
             }
             StoreError::LostEvents { path, .. } | StoreError::LostCommits { path, .. } => {
                 let head = path.with_file_name(super::layout::HEAD_FILE);
-                format!("restore the database from a backup, or accept the loss with `rm {}`", head.display())
+                format!("restore the database from a backup, or accept the loss with `rm {}`", quote(head))
             }
             StoreError::UnknownRun { .. } => "`stepwell list` shows all runs".to_owned(),
             StoreError::UnknownSchedule { .. } => "`stepwell schedule list` shows all schedules".to_owned(),
             StoreError::ScheduleExists { name } => {
-                format!("remove it with `stepwell schedule remove {name}`, or choose another name")
+                format!("remove it with {}, or choose another name", stepwell("schedule remove", [&**name]))
             }
             StoreError::AmbiguousRun { .. } => "give more digits of the id".to_owned(),
             StoreError::UnknownStep { run, .. } => format!("`stepwell show {run}` lists its steps"),
@@ -129,7 +130,7 @@ impl StoreError {
                 "close whatever has the database open for long, such as a sqlite3 shell".to_owned()
             }
             StoreError::Damaged { path, .. } if path.ends_with(super::layout::HEAD_FILE) => {
-                format!("see `stepwell db check`; to go on with the database as it is: `rm {}`", path.display())
+                format!("see `stepwell db check`; to go on with the database as it is: `rm {}`", quote(path))
             }
             StoreError::Damaged { path, .. } => {
                 let backups = path.with_file_name(super::layout::BACKUPS_DIR);

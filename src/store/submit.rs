@@ -19,11 +19,11 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
     if let Some(existing) = submitted_before(transaction, run)? {
         return Ok(Submitted::Existing(existing));
     }
-    if let Some((active, status)) = active_run_named(transaction, &run.name, None)? {
-        return Err(StoreError::NameActive { name: run.name.clone(), run: active, status });
+    if let Some((active, status)) = active_run_named(transaction, run.name.as_str(), None)? {
+        return Err(StoreError::NameActive { name: run.name.to_string(), run: active, status });
     }
     let event = Event::RunSubmitted {
-        name: run.name.clone(),
+        name: run.name.to_string(),
         workflow: run.spec.name.clone(),
         spec_digest: run.spec_digest.clone(),
         idempotency_key: run.idempotency_key.clone(),

@@ -1,6 +1,6 @@
 //! The writing connection: every change is one IMMEDIATE transaction that is durable on return.
 
-use std::io::ErrorKind;
+use std::io::{ErrorKind, Write};
 use std::ops::Deref;
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use crate::core::event::{Event, Recorded};
 use crate::core::ids::RunId;
 use crate::core::request::Request;
 use crate::core::status::RunStatus;
+use crate::core::visible::visible;
 use crate::faults::around;
 
 use super::answers;
@@ -311,12 +312,14 @@ fn is_read_only(path: &Path) -> bool {
 
 /// Nothing may run on after this: it could build on a commit that is not there.
 fn abort(path: &Path, error: &str) -> ! {
-    eprintln!("stepwell: cannot write `{}`: {error}", path.display());
+    let mut stderr = std::io::stderr();
+    let what = format!("stepwell: cannot write `{}`: {error}", path.display());
+    let _ = writeln!(stderr, "{}", visible(&what));
     let hint = if is_read_only(path) {
         "its file system has turned read-only, see `dmesg`; check the disk, mount it anew, then start again"
     } else {
         "check the disk, then start again"
     };
-    eprintln!("hint: {hint}: every acknowledged step is kept");
+    let _ = writeln!(stderr, "hint: {hint}: every acknowledged step is kept");
     std::process::abort()
 }

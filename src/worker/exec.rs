@@ -3,7 +3,7 @@
 //! program die at once, so that nothing trains on unseen. (A parent-death signal would end this process
 //! before it could end its group.)
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
@@ -34,7 +34,8 @@ pub fn exec() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("stepwell worker: {error}");
+            // Standard error is the log of an attempt: a full disk is no reason to panic.
+            let _ = writeln!(std::io::stderr(), "stepwell worker: {error}");
             ExitCode::FAILURE
         }
     }

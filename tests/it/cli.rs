@@ -1,31 +1,22 @@
 //! The command line as a user meets it: help, forms of output, exit codes.
 
+use clap::CommandFactory;
+
 use crate::harness::Sandbox;
 
 #[test]
-fn help_names_every_verb() {
+fn help_and_readme_name_every_verb() {
     let help = Sandbox::new().stepwell(&["--help"]).ok().stdout;
-    for verb in [
-        "run",
-        "start-training",
-        "resume",
-        "cancel",
-        "list",
-        "show",
-        "logs",
-        "watch",
-        "explain",
-        "workflow",
-        "artifact",
-        "worker",
-        "doctor",
-        "smoke-test",
-        "db",
-        "gc",
-        "config",
-        "completions",
-    ] {
-        assert!(help.contains(&format!("  {verb}")), "{verb} is not in:\n{help}");
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let table: String = readme.lines().filter(|line| line.starts_with("| `")).collect();
+    let command = stepwell::cli::Cli::command();
+    let verbs: Vec<&str> =
+        command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(|verb| verb.get_name()).collect();
+    assert!(verbs.len() > 20, "{verbs:?}");
+    for verb in verbs {
+        assert!(help.contains(&format!("\n  {verb} ")), "{verb} is not in:\n{help}");
+        let named = table.split('`').any(|code| code.split(' ').next() == Some(verb));
+        assert!(named, "the table of README.md does not have `{verb}`");
     }
 }
 
@@ -130,8 +121,21 @@ fn completions_and_doctor_work_without_a_state_directory() {
 fn artifacts_can_be_listed_shown_copied_and_verified() {
     let sandbox = Sandbox::new();
     sandbox.stepwell(&["run", "commands", "-S", "lines=10"]).ok();
-    assert!(sandbox.stepwell(&["artifact", "ls", "last"]).ok().stdout.contains("sum/sum"));
-    assert!(sandbox.stepwell(&["artifact", "show", "last/sum/sum"]).ok().stdout.contains("55"));
+    let list = sandbox.stepwell(&["artifact", "ls", "last"]).ok().stdout;
+    assert!(list.contains("commands/sum/sum"), "{list}");
+    for name in list.lines().skip(1).filter_map(|line| line.split(' ').next()).chain(["last/sum/sum", "sum/sum"]) {
+        let shown = sandbox.stepwell(&["artifact", "show", name]).ok().stdout;
+        assert!(shown.contains("55") || !name.ends_with("sum"), "{name}: {shown}");
+    }
+    let shown = sandbox.stepwell(&["artifact", "show", "sum/sum", "--output", "json"]).ok().json();
+    assert_eq!((shown["content"].as_str(), shown["complete"].as_bool()), (Some("55\n"), Some(true)));
+    let digest = shown["artifact"]["digest"].as_str().unwrap().to_owned();
+    assert!(sandbox.stepwell(&["artifact", "show", &digest[..12]]).ok().stdout.contains("55"));
+    sandbox.stepwell(&["artifact", "show", ""]).exits(6);
+    sandbox.stepwell(&["artifact", "show", "no-run/sum/sum"]).exits(6).says(&["no-run"]);
+    sandbox.stepwell(&["artifact", "show", "sum/nothing"]).exits(6).says(&["no artifact `sum/nothing`"]);
+    std::os::unix::fs::symlink("nowhere", sandbox.path("link")).unwrap();
+    sandbox.stepwell(&["artifact", "get", "sum/sum", "link"]).exits(2).says(&["exists already"]);
     sandbox.stepwell(&["artifact", "get", "last/sum/sum", "copy.txt"]).ok();
     assert_eq!(std::fs::read_to_string(sandbox.path("copy.txt")).unwrap(), "55\n");
     sandbox.stepwell(&["artifact", "get", "last/sum/sum", "copy.txt"]).exits(2).says(&["exists already"]);
@@ -149,4 +153,14 @@ fn model_describe_prints_exact_counts() {
     assert_eq!(total("deep60"), 60_659_520);
     assert_eq!(total("deep60-ungated"), 59_430_720);
     sandbox.stepwell(&["model", "describe", "huge"]).exits(6).says(&["deep60"]);
+}
+
+#[test]
+fn a_preview_says_what_it_leaves_out() {
+    let sandbox = Sandbox::new();
+    sandbox.stepwell(&["run", "commands", "-S", "lines=1000"]).ok();
+    let shown = sandbox.stepwell(&["artifact", "show", "make/numbers"]).ok().stdout;
+    assert!(shown.contains("[1845 more bytes: `stepwell artifact get ") && !shown.contains("1000\n"), "{shown}");
+    let shown = sandbox.stepwell(&["artifact", "show", "make/numbers", "--output", "json"]).ok().json();
+    assert_eq!((shown["content"].as_str().unwrap().len(), shown["complete"].as_bool()), (2048, Some(false)));
 }

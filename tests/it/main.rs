@@ -1,4 +1,5 @@
 //! End-to-end tests: the real binary, a real database, real processes killed with SIGKILL.
+#![expect(clippy::print_stdout, reason = "figures of long tests")]
 
 mod bad_input;
 #[cfg(feature = "train")]
@@ -31,6 +32,7 @@ mod smoke;
 mod survival;
 #[cfg(all(feature = "train", target_os = "linux"))]
 mod sync_order;
+mod terminal;
 #[cfg(feature = "train")]
 mod training;
 mod upgrade;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::core::duration;
+use crate::core::names::RunName;
 
 use super::assignment::assignment;
 
@@ -28,7 +29,7 @@ pub struct PauseArgs {
     #[arg(value_name = "RUN")]
     pub run: String,
     /// Why, for whoever finds the run paused
-    #[arg(long, value_name = "TEXT", default_value = "asked for")]
+    #[arg(long, value_name = "TEXT", default_value = "asked for", allow_hyphen_values = true)]
     pub reason: String,
 }
 
@@ -53,7 +54,7 @@ pub struct AgainArgs {
     pub set: Vec<(String, String)>,
     /// Name of the new run [default: that of the earlier one]
     #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
+    pub name: Option<RunName>,
     /// Only submit; `stepwell worker` runs it
     #[arg(long, short)]
     pub detach: bool,
@@ -89,7 +90,7 @@ pub struct ResumeArgs {
     #[arg(long, value_name = "TIME", value_parser = duration_of)]
     pub maximum_compute: Option<Duration>,
     /// Let the run cost more than its budget
-    #[arg(long, value_name = "COST")]
+    #[arg(long, value_name = "COST", allow_negative_numbers = true)]
     pub maximum_cost: Option<f64>,
 }
 
@@ -109,10 +110,10 @@ pub struct ApproveArgs {
     #[arg(long)]
     pub reject: bool,
     /// Who decides [default: the user name]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub by: Option<String>,
     /// Why; kept with the decision
-    #[arg(long, value_name = "TEXT")]
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub comment: Option<String>,
 }
 
@@ -125,7 +126,7 @@ pub struct SignalArgs {
     #[arg(value_name = "NAME")]
     pub name: String,
     /// What the waiting step gives to other steps as `values.payload`
-    #[arg(long, value_name = "JSON", default_value = "null", value_parser = payload)]
+    #[arg(long, value_name = "JSON", default_value = "null", value_parser = payload, allow_hyphen_values = true)]
     pub payload: serde_json::Value,
 }
 

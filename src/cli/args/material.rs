@@ -104,19 +104,19 @@ pub struct GenerateArgs {
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
     /// Text to continue
-    #[arg(short, long, default_value = "")]
+    #[arg(short, long, default_value = "", allow_hyphen_values = true)]
     pub prompt: String,
     /// Tokens to generate at most
     #[arg(short = 'n', long, default_value_t = 64)]
     pub max_new_tokens: usize,
     /// 0 is greedy
-    #[arg(short, long, default_value_t = 0.8)]
+    #[arg(short, long, default_value_t = 0.8, allow_negative_numbers = true)]
     pub temperature: f32,
     /// Sample among the k likeliest tokens only
     #[arg(long)]
     pub top_k: Option<usize>,
     /// Sample among the likeliest tokens that together have this probability
-    #[arg(long)]
+    #[arg(long, allow_negative_numbers = true)]
     pub top_p: Option<f32>,
     #[arg(long, default_value_t = 0)]
     pub seed: u64,

@@ -3,6 +3,7 @@
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 
+use crate::core::names::RunName;
 use crate::core::timetable::CatchUp;
 
 use super::assignment::assignment;
@@ -41,9 +42,10 @@ pub enum ScheduleVerb {
 
 #[derive(Args, Debug)]
 pub struct ScheduleAddArgs {
-    pub name: String,
+    /// Names the schedule, and its runs together with their times
+    pub name: RunName,
     /// Minute, hour, day of the month, month, day of the week; with seconds in front, if wanted
-    #[arg(long, value_name = "EXPRESSION")]
+    #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
     pub cron: String,
     /// Whose wall clock is meant, such as `Europe/Berlin`
     #[arg(long, value_name = "ZONE", default_value = "UTC")]

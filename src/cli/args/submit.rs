@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use super::assignment::assignment;
 use super::control::{OptionalRun, RunSelector};
+use crate::core::names::RunName;
 
 /// What to run, shared by `run` and `start-training`.
 #[derive(Args, Clone, Debug)]
@@ -15,7 +16,7 @@ pub struct SubmitArgs {
     pub set: Vec<(String, String)>,
     /// Name of the run [default: the workflow's name]
     #[arg(long, value_name = "NAME")]
-    pub name: Option<String>,
+    pub name: Option<RunName>,
     /// Leave a step out, with everything that needs it (repeatable)
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     pub skip: Vec<String>,
@@ -23,7 +24,7 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub priority: i32,
     /// Submitting the same key again gives the same run
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
     pub idempotency_key: Option<String>,
     /// Run every step, even when an equal one has succeeded before
     #[arg(long)]

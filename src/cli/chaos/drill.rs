@@ -1,7 +1,6 @@
 //! The drill: start, wait, kill, look, go on.
 
 use std::collections::BTreeMap;
-use std::process::Child;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -10,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use super::tally::Tally;
 use crate::cli::args::{ChaosArgs, ChaosTarget};
 use crate::cli::error::CliError;
-use crate::cli::trial::{Trial, differences};
+use crate::cli::trial::{Tested, Trial, differences};
 use crate::core::event::ProcessIdentity;
 use crate::core::ids::RunId;
 use crate::core::rng::Rng;
@@ -78,11 +77,11 @@ impl Drill {
         Ok(())
     }
 
-    fn fire(&mut self, trial: &Trial, engine: &mut Child, mut killed: impl FnMut(&Tally)) -> Result<(), CliError> {
+    fn fire(&mut self, trial: &Trial, engine: &mut Tested, mut killed: impl FnMut(&Tally)) -> Result<(), CliError> {
         let (mut idle, mut last) = (0, Snapshot::default());
         while self.tally.kills() < self.kills {
             thread::sleep(self.pause(idle));
-            if let Some(status) = engine.try_wait()? {
+            if let Some(status) = engine.ended()? {
                 if status.success() {
                     break;
                 }
@@ -108,7 +107,7 @@ impl Drill {
     }
 
     /// Kills something; true when the engine is dead.
-    fn strike(&mut self, before: &Snapshot, engine: &mut Child) -> Result<bool, CliError> {
+    fn strike(&mut self, before: &Snapshot, engine: &mut Tested) -> Result<bool, CliError> {
         let family = descendants(engine.id());
         let target = match self.target {
             ChaosTarget::All => {
@@ -154,7 +153,7 @@ impl Drill {
         }
     }
 
-    fn start_again(&self, trial: &Trial, submitted: Option<RunId>) -> Result<Child, CliError> {
+    fn start_again(&self, trial: &Trial, submitted: Option<RunId>) -> Result<Tested, CliError> {
         match submitted.or_else(|| Snapshot::take(trial).run) {
             Some(_) => trial.start(["resume", "last"]),
             None => trial.start(self.run.iter().map(String::as_str)),

@@ -3,7 +3,9 @@
 use super::{Reason, Situation};
 use crate::cli::error::CliError;
 use crate::cli::explain_limits::waits_for;
+use crate::cli::report::handle;
 use crate::core::event::Wait;
+use crate::core::shell;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::store::StepRow;
 
@@ -35,11 +37,11 @@ fn stopped(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
     match run.status {
         RunStatus::Paused => {
             let reason = run.pause_reason.as_deref().unwrap_or("no reason was given");
-            Some(Reason::new("paused", format!("the run is paused ({reason}): `stepwell resume {}` goes on", run.name)))
+            Some(Reason::new("paused", format!("the run is paused ({reason}): {} goes on", resume(situation))))
         }
         RunStatus::Canceling => Some(Reason::new("canceling", "the run is being canceled")),
         RunStatus::Failed => {
-            Some(Reason::new("run_failed", format!("the run has failed: `stepwell resume {}` goes on", run.name)))
+            Some(Reason::new("run_failed", format!("the run has failed: {} goes on", resume(situation))))
         }
         RunStatus::Pending
         | RunStatus::Running
@@ -49,21 +51,25 @@ fn stopped(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
     }
 }
 
+fn resume(situation: &Situation<'_>) -> String {
+    shell::stepwell("resume", [&*handle(situation.reader, situation.run)])
+}
+
 fn no_engine(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
-    let name = &situation.run.name;
+    let resume = resume(situation);
     if !situation.served {
-        let message = format!("no engine is running: `stepwell resume {name}` or `stepwell worker` starts one");
+        let message = format!("no engine is running: {resume} or `stepwell worker` starts one");
         return Some(Reason::new("no_engine", message));
     }
     (situation.run.status == RunStatus::Interrupted).then(|| {
-        let message = format!("the running engine drives something else: `stepwell resume {name}` asks it to go on");
+        let message = format!("the running engine drives something else: {resume} asks it to go on");
         Reason::new("interrupted", message)
     })
 }
 
 fn backoff(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
     let at = step.not_before.filter(|at| *at > situation.now)?;
-    let why = step.failure.as_ref().map(|failure| format!(" after: {}", failure.message)).unwrap_or_default();
+    let why = step.failure.as_ref().map(|failure| format!(" after: {failure}")).unwrap_or_default();
     let retries = step.retries_used;
     Some(Reason::new("backoff", format!("waits to be retried at {at} ({retries} retries used){why}")))
 }
@@ -89,7 +95,8 @@ fn needs(situation: &Situation<'_>, step: &StepRow) -> Vec<Reason> {
         .map(|other| {
             let mut message = format!("waits for `{}`, which is {}", other.id, other.status.as_str());
             if other.status == StepStatus::Failed {
-                message.push_str(&format!(": `stepwell retry {} {}` tries it again", situation.run.name, other.id));
+                let retry = shell::stepwell("retry", [&*handle(situation.reader, situation.run), other.id.as_str()]);
+                message.push_str(&format!(": {retry} tries it again"));
             }
             Reason::new("needs", message)
         })
@@ -97,14 +104,15 @@ fn needs(situation: &Situation<'_>, step: &StepRow) -> Vec<Reason> {
 }
 
 fn outside(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
-    let name = &situation.run.name;
+    let name = handle(situation.reader, situation.run);
     Some(match step.wait.as_ref()? {
         Wait::Approval { prompt, .. } => {
-            let message = format!("waits for a person: {prompt}; `stepwell approve {name} {}` answers", step.id);
+            let approve = shell::stepwell("approve", [&*name, step.id.as_str()]);
+            let message = format!("waits for a person: {prompt}; {approve} answers");
             Reason::new("approval", message)
         }
         Wait::Signal { name: signal } => {
-            Reason::new("signal", format!("waits for a signal: `stepwell signal {name} {signal}`"))
+            Reason::new("signal", format!("waits for a signal: {}", shell::stepwell("signal", [&*name, signal])))
         }
         Wait::Run { run } => Reason::new("child_run", format!("waits for the child run {run}")),
     })

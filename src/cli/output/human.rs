@@ -1,21 +1,29 @@
 //! Small helpers for text that people read.
 
+use std::path::Path;
+
 use comfy_table::presets;
 use comfy_table::{ContentArrangement, Table};
 use jiff::Timestamp;
 
 use crate::core::ids::RunId;
+use crate::core::visible::visible_line;
 
-/// An aligned table without lines, as `kubectl` and `git` print them.
+/// An aligned table without lines, as `kubectl` and `git` print them; one line for each row.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
     table.set_header(header.iter().map(|cell| cell.to_uppercase()));
     for row in rows {
         debug_assert_eq!(row.len(), header.len(), "a cell for each column: {row:?}");
-        table.add_row(row);
+        table.add_row(row.iter().map(|cell| visible_line(cell)));
     }
     table.lines().map(|line| line.trim().to_owned() + "\n").collect()
+}
+
+/// A path in a document that scripts read. JSON has no text for a path that is no UTF-8.
+pub fn shown_path(path: &Path) -> String {
+    path.display().to_string()
 }
 
 /// The first 13 characters of a run id: its time in milliseconds, enough to name a run by hand.
@@ -56,6 +64,14 @@ fn duration(seconds: f64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_table_has_one_line_for_each_row() {
+        let rows = vec![vec!["a\nb\x1b[2J".to_owned(), "c\r".to_owned()], vec!["d".to_owned(), "e".to_owned()]];
+        let text = table(&["x", "y"], rows);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.contains("a\\nb\\x1b[2J"), "{text}");
+    }
 
     #[test]
     fn sizes_and_durations_are_short() {

@@ -1,8 +1,11 @@
 //! Versioned JSON: every document carries `"schema": 1`.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use crate::cli::error::CliError;
+use crate::core::visible::is_hidden;
 use crate::store::{Children, StepRow};
 
 pub const SCHEMA: u32 = 1;
@@ -19,8 +22,26 @@ pub fn versioned(value: Value) -> Value {
     Value::Object(document)
 }
 
-pub fn error(error: &CliError) -> Value {
-    json!({ "error": { "code": error.code, "message": error.message, "hint": error.hint } })
+pub fn error(error: &CliError, hints: &[String]) -> Value {
+    let hint = (!hints.is_empty()).then(|| hints.join("; "));
+    json!({ "error": { "code": error.code, "message": error.message, "hint": hint } })
+}
+
+/// JSON text with the same meaning that a terminal can show.
+pub fn visible(json: &str) -> Cow<'_, str> {
+    // A line feed in a text is escaped already; others are between values.
+    let hides = |c: char| c != '\n' && is_hidden(c);
+    if !json.contains(hides) {
+        return Cow::Borrowed(json);
+    }
+    let mut shown = String::with_capacity(json.len() + 16);
+    for c in json.chars() {
+        match c {
+            c if hides(c) => shown.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c => shown.push(c),
+        }
+    }
+    Cow::Owned(shown)
 }
 
 /// A step as `show` prints it.
@@ -55,4 +76,18 @@ pub fn step_json(step: &StepRow) -> Value {
         "started_at": step.started_at,
         "finished_at": step.finished_at,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_on_a_terminal_steers_nothing_and_means_the_same() {
+        let value = json!({ "text": "\x1b[2J\u{9b}2J\u{7f}\u{202e}\n" });
+        let text = value.to_string();
+        let shown = visible(&text);
+        assert!(shown.is_ascii() && !shown.contains(is_hidden), "{shown}");
+        assert_eq!(serde_json::from_str::<Value>(&shown).unwrap(), value);
+    }
 }

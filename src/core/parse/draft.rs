@@ -6,10 +6,13 @@ use super::{limits, policies};
 use crate::core::budget::{Budget, Sla};
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::document::{Data, Located, Node, Table};
+use crate::core::names::RunName;
 use crate::core::pools::Demand;
 use crate::core::spec::{PinnedWorkflow, RetryPolicy, Timeouts};
 
 const WORKFLOW_KEYS: [&str; 7] = ["name", "description", "params", "budget", "sla", "step", "outputs"];
+/// Most characters of a name or an id: both become names of files and folders, which have a limit.
+const LONGEST_ID: usize = 100;
 const STEP_KEYS: [&str; 11] =
     ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout", "resources", "priority", "rate_limit"];
 
@@ -77,7 +80,11 @@ fn name(node: &Node, problems: &mut Problems) -> String {
     if !is_id(&name.value) {
         problems
             .at(&name.span, format!("invalid workflow name `{}`", name.value))
-            .hint("use letters, digits, `_` and `-`");
+            .hint(format!("use letters, digits, `_` and `-`, at most {LONGEST_ID} of them"));
+    } else if let Err(error) = name.value.parse::<RunName>() {
+        problems
+            .at(&name.span, format!("invalid workflow name `{}`: {error}", name.value))
+            .hint("runs are named as their workflow: choose another name");
     }
     name.value
 }
@@ -125,7 +132,9 @@ impl StepDraft {
         if let Some(id) = &id
             && !is_id(&id.value)
         {
-            problems.at(&id.span, format!("invalid step id `{}`", id.value)).hint("use letters, digits, `_` and `-`");
+            problems
+                .at(&id.span, format!("invalid step id `{}`", id.value))
+                .hint(format!("use letters, digits, `_` and `-`, at most {LONGEST_ID} of them"));
         }
         let with = table.get("with").and_then(|node| node.table("with", problems));
         StepDraft {
@@ -175,7 +184,8 @@ fn expression(table: &Table, key: &str, problems: &mut Problems) -> Option<Locat
 }
 
 fn is_id(text: &str) -> bool {
-    !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
+    (1..=LONGEST_ID).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
 fn is_identifier(text: &str) -> bool {

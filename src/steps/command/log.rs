@@ -4,10 +4,12 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use crate::core::excerpt::excerpt;
+
 /// Enough for the last lines of any log.
 const TAIL_BYTES: u64 = 16 * 1024;
 
-/// The last `count` lines of a log; empty when there is none.
+/// The last `count` lines of a log, as [`excerpt`] shows them; empty when there is none.
 pub fn last_lines(path: &Path, count: usize) -> String {
     let tail = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(path)?;
@@ -17,7 +19,5 @@ pub fn last_lines(path: &Path, count: usize) -> String {
         file.take(TAIL_BYTES).read_to_end(&mut bytes)?;
         Ok(bytes)
     };
-    let text = String::from_utf8_lossy(&tail().unwrap_or_default()).into_owned();
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(count)..].join("\n")
+    excerpt(&String::from_utf8_lossy(&tail().unwrap_or_default()), count)
 }

@@ -51,7 +51,7 @@ pub fn spec() -> WorkflowSpec {
 pub fn new_run(name: &str) -> NewRun {
     NewRun {
         id: RunId(Uuid::now_v7()),
-        name: name.to_owned(),
+        name: name.parse().unwrap(),
         spec: spec(),
         spec_digest: spec_digest(&spec()),
         idempotency_key: None,

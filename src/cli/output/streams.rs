@@ -1,0 +1,41 @@
+//! The two streams of the program: nothing else writes to them. No failure of a stream is a panic.
+
+use std::io::{self, IsTerminal, Write};
+
+use crate::cli::error::CliError;
+
+/// What became of something that was printed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Printed {
+    Whole,
+    /// The pipe or the terminal is closed: printing more is of no use.
+    InVain,
+}
+
+/// # Errors
+/// When standard output cannot take the bytes, such as on a full disk. A reader that went away is no error.
+pub fn print(bytes: &[u8]) -> Result<Printed, CliError> {
+    match write(io::stdout().lock(), bytes) {
+        Ok(()) => Ok(Printed::Whole),
+        Err(error) if is_gone(&error) => Ok(Printed::InVain),
+        Err(error) => Err(CliError::internal("write standard output", &error)),
+    }
+}
+
+/// Prints on standard error, where nobody can be told when that fails.
+pub fn tell(text: &str) {
+    let _ = write(io::stderr().lock(), format!("{text}\n").as_bytes());
+}
+
+pub fn stdout_is_terminal() -> bool {
+    io::stdout().is_terminal()
+}
+
+fn write(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
+    stream.write_all(bytes).and_then(|()| stream.flush())
+}
+
+/// A closed pipe, or a terminal that was closed (EIO).
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}

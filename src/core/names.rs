@@ -1,0 +1,159 @@
+//! Names that people give to runs and schedules.
+
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use uuid::Uuid;
+
+use super::ids::{RunId, StepId};
+use super::visible::is_hidden;
+
+/// Most bytes of a name that a person gives.
+const LONGEST: usize = 200;
+/// Most bytes of a name in a path, where an id and an ending may follow.
+const LONGEST_IN_PATH: usize = 150;
+/// Means the newest run, wherever a run is named.
+const NEWEST: &str = "last";
+
+/// The name of a run that is about to be submitted. `FromStr` has the rule for names of people; the other names are
+/// made here.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RunName(String);
+
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum InvalidName {
+    #[error("a name has at least one character")]
+    Empty,
+    #[error("a name has at most {LONGEST} bytes, this one has {0}")]
+    TooLong(usize),
+    #[error("a name cannot hold `{}`", .0.escape_default())]
+    Character(char),
+    #[error("a name cannot begin with `{0}`")]
+    Start(char),
+    #[error("a name cannot end with a space")]
+    End,
+    #[error("`{NEWEST}` means the newest run and cannot be a name")]
+    Newest,
+    #[error("a name cannot have the form of a run's id")]
+    Id,
+}
+
+impl FromStr for RunName {
+    type Err = InvalidName;
+
+    /// Characters of all scripts, digits, spaces and signs, but nothing that ends a path component, that cannot be
+    /// seen, or that a command line takes for something else.
+    fn from_str(text: &str) -> Result<RunName, InvalidName> {
+        let wrong = |c: char| matches!(c, '/' | '\\') || is_hidden(c) || c.is_whitespace() && c != ' ';
+        if text.len() > LONGEST {
+            return Err(InvalidName::TooLong(text.len()));
+        }
+        if let Some(c) = text.chars().find(|c| wrong(*c)) {
+            return Err(InvalidName::Character(c));
+        }
+        match text.chars().next() {
+            None => Err(InvalidName::Empty),
+            Some(c @ ('-' | '.' | ' ')) => Err(InvalidName::Start(c)),
+            Some(_) if text.ends_with(' ') => Err(InvalidName::End),
+            Some(_) if text == NEWEST => Err(InvalidName::Newest),
+            Some(_) if Uuid::try_parse(text).is_ok() => Err(InvalidName::Id),
+            Some(_) => Ok(RunName(text.to_owned())),
+        }
+    }
+}
+
+impl RunName {
+    /// Of the run that a step starts.
+    pub fn child(parent: &str, step: &StepId) -> RunName {
+        RunName(format!("{parent}.{step}"))
+    }
+
+    /// Of the run that a schedule starts for one of its times.
+    pub fn scheduled(schedule: &str, due: Timestamp) -> RunName {
+        RunName(format!("{schedule}-{due}"))
+    }
+
+    /// The same name, for when an active run of a person has it.
+    pub fn made_unique(&self, id: RunId) -> RunName {
+        RunName(format!("{self}-{id}"))
+    }
+
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for RunName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// `name`, which may be older than the rule for names, as one component of a path.
+pub fn path_component(name: &str) -> String {
+    let plain = |c: char| if matches!(c, '/' | '\\') || is_hidden(c) { '_' } else { c };
+    let mut component: String = name.chars().map(plain).collect();
+    while component.len() > LONGEST_IN_PATH {
+        component.pop();
+    }
+    if component.is_empty() || component.starts_with('.') {
+        component.insert(0, '_');
+    }
+    component
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn people_name_runs_in_any_script() {
+        for name in ["nightly", "exp 1", "größe-2", "日本語", "run_3.5", "lr=0.1", "*.md", "🚀", "a[0]", "cafe", "LAST"]
+        {
+            assert_eq!(name.parse::<RunName>().unwrap().as_str(), name);
+        }
+        assert!("n".repeat(200).parse::<RunName>().is_ok());
+    }
+
+    #[test]
+    fn a_name_that_is_a_path_or_means_something_else_is_refused() {
+        let id = "01a228fc-3265-7000-8000-000000000000";
+        for (name, error) in [
+            ("", InvalidName::Empty),
+            (&"ä".repeat(101), InvalidName::TooLong(202)),
+            ("../out", InvalidName::Character('/')),
+            ("/abs", InvalidName::Character('/')),
+            ("a\\b", InvalidName::Character('\\')),
+            ("a\nb", InvalidName::Character('\n')),
+            ("a\0", InvalidName::Character('\0')),
+            ("a\u{202e}b", InvalidName::Character('\u{202e}')),
+            ("a\u{a0}b", InvalidName::Character('\u{a0}')),
+            (".", InvalidName::Start('.')),
+            ("..", InvalidName::Start('.')),
+            ("-x", InvalidName::Start('-')),
+            (" x", InvalidName::Start(' ')),
+            ("x ", InvalidName::End),
+            ("last", InvalidName::Newest),
+            (id, InvalidName::Id),
+            (&id.replace('-', ""), InvalidName::Id),
+        ] {
+            assert_eq!(name.parse::<RunName>(), Err(error), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn names_that_are_older_than_the_rule_stay_inside_a_folder() {
+        for (name, component) in [
+            ("nightly", "nightly"),
+            ("../../out/x", "_.._.._out_x"),
+            ("/abs", "_abs"),
+            ("..", "_.."),
+            ("", "_"),
+            ("a\0b", "a_b"),
+        ] {
+            assert_eq!(path_component(name), component);
+        }
+        assert!(path_component(&"日".repeat(300)).len() <= LONGEST_IN_PATH);
+    }
+}
