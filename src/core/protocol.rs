@@ -33,6 +33,9 @@ pub struct AttemptRequest {
     pub key: StepKey,
     /// Resolved arguments, without the fingerprint.
     pub with: Value,
+    /// What the step kind's `fingerprint` gave for these arguments; the key covers it.
+    #[serde(default)]
+    pub fingerprint: Value,
     pub state_dir: PathBuf,
     /// Durable directory of this step in this run; survives attempts.
     pub scratch_dir: PathBuf,

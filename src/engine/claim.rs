@@ -39,12 +39,18 @@ enum Turn {
     Waits,
 }
 
+/// What the key of an attempt was computed from, kept until the attempt starts.
+pub struct Prepared {
+    pub with: Value,
+    pub fingerprint: Value,
+}
+
 /// What is decided about a ready step.
 enum Plan {
     Command(Command),
     Attempt {
         command: Command,
-        with: Value,
+        prepared: Prepared,
         inputs_changed: bool,
     },
     /// A child run with these params.
@@ -128,8 +134,8 @@ impl Engine<'_> {
             (Plan::Command(command), _) => self.handle(run, command),
             (Plan::Child { params }, _) => self.start_child(run, id, &params)?,
             (Plan::Attempt { .. }, Some(failure)) => self.handle(run, Command::Reject { step: id, failure }),
-            (Plan::Attempt { command, with, inputs_changed }, None) => {
-                self.prepared.insert(AttemptId { run, step: id.clone(), fence }, with);
+            (Plan::Attempt { command, prepared, inputs_changed }, None) => {
+                self.prepared.insert(AttemptId { run, step: id.clone(), fence }, prepared);
                 self.handle(run, command);
                 self.count_start(&class);
                 if inputs_changed {
@@ -209,7 +215,7 @@ impl Engine<'_> {
             Ok(fingerprint) => fingerprint,
             Err(failure) => return reject(failure),
         };
-        self.plan_attempt(run, step, handler, (with, &fingerprint), held)
+        self.plan_attempt(run, step, handler, Prepared { with, fingerprint }, held)
     }
 
     fn plan_attempt(
@@ -217,20 +223,22 @@ impl Engine<'_> {
         run: &Run,
         step: &Step,
         handler: &dyn StepHandler,
-        (with, fingerprint): (Value, &Value),
+        prepared: Prepared,
         resources: Held,
     ) -> Result<Plan, EngineError> {
         let id = step.id.clone();
-        let key = step_key(handler.kind(), handler.version(), &with, fingerprint);
+        let Prepared { with, fingerprint } = &prepared;
+        let key = step_key(handler.kind(), handler.version(), with, fingerprint);
         let mut recorded = with.clone();
         if let (Value::Object(arguments), false) = (&mut recorded, fingerprint.is_null()) {
             arguments.insert(FINGERPRINT.to_owned(), fingerprint.clone());
         }
-        if let Some((from, outputs)) = self.done_before(run, step, handler.reusable(&with), &key)? {
+        if let Some((from, outputs)) = self.done_before(run, step, handler.reusable(with), &key)? {
             return Ok(Plan::Command(Command::Reuse { step: id, key, with: recorded, from, outputs }));
         }
         let inputs_changed = step.key.as_ref().is_some_and(|earlier| *earlier != key);
-        Ok(Plan::Attempt { command: Command::Claim { step: id, key, with: recorded, resources }, with, inputs_changed })
+        let command = Command::Claim { step: id, key, with: recorded, resources };
+        Ok(Plan::Attempt { command, prepared, inputs_changed })
     }
 
     /// Outputs of an equal step: of the run that this one repeats, whatever the kind; else of any run.

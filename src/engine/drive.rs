@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::Sender;
 
 use jiff::Timestamp;
-use serde_json::Value;
 
 use crate::artifact::ArtifactStore;
 use crate::core::ids::RunId;
@@ -15,7 +14,7 @@ use crate::store::{EngineLock, Store};
 
 use super::accounts::Accounts;
 use super::attempts::Attempts;
-use super::claim::FIRST_BATCH;
+use super::claim::{FIRST_BATCH, Prepared};
 use super::clock::Clock;
 use super::commit::Pending;
 use super::crash_loop;
@@ -71,7 +70,7 @@ pub(super) struct Engine<'a> {
     pub runs: BTreeMap<RunId, Run>,
     pub attempts: Attempts,
     /// Resolved arguments of attempts that are leased but not started.
-    pub prepared: HashMap<AttemptId, Value>,
+    pub prepared: HashMap<AttemptId, Prepared>,
     pub pending: Pending,
     pub windows: Windows,
     pub accounts: Accounts,

@@ -94,7 +94,7 @@ impl Engine<'_> {
 
     /// `None` when the step is no longer leased under this fence.
     pub(super) fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
-        let Some(with) = self.prepared.remove(id) else { return Ok(None) };
+        let Some(prepared) = self.prepared.remove(id) else { return Ok(None) };
         let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
         let Some((step, lease, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
         let attempt = step.attempts;
@@ -110,7 +110,8 @@ impl Engine<'_> {
             attempt,
             fence: id.fence,
             key,
-            with,
+            with: prepared.with,
+            fingerprint: prepared.fingerprint,
             state_dir: self.options.state_dir.clone(),
             scratch_dir: scratch_dir(&self.options.state_dir, id.run, &id.step),
             checkpoints,

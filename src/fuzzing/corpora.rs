@@ -30,8 +30,8 @@ pub(super) fn import(data: &[u8]) {
     }
 }
 
-const EXTENSIONS: &[&str] = &["txt", "md", "jsonl"];
-const ARGUMENTS: &[&str] = &["split", "text_field"];
+const EXTENSIONS: &[&str] = &["txt", "md", "jsonl", "ndjson", "json"];
+const ARGUMENTS: &[&str] = &["split", "text_field", "encoding", "on_bad_line"];
 
 /// The first line says `gz` or `zst`; the bytes of the file follow.
 pub(super) fn decompress(data: &[u8]) {

@@ -34,7 +34,7 @@ impl Step {
     }
 
     pub(super) fn run(&self, handler: &dyn StepHandler, with: &Value) -> Result<Outputs, Failure> {
-        handler.fingerprint(with)?;
+        let fingerprint = handler.fingerprint(with)?;
         let request = AttemptRequest {
             run: RunId(uuid::Uuid::nil()),
             run_name: "fuzz".to_owned(),
@@ -44,6 +44,7 @@ impl Step {
             fence: Fence(1),
             key: StepKey("key".to_owned()),
             with: with.clone(),
+            fingerprint,
             state_dir: self.directory.path().to_owned(),
             scratch_dir: self.directory.path().join("scratch"),
             checkpoints: Vec::new(),

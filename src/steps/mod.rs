@@ -12,6 +12,7 @@ mod export;
 mod generate;
 mod grammar;
 mod handler;
+mod invisible;
 mod memory;
 mod noop;
 mod registry;

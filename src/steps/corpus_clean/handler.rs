@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 use whatlang::Lang;
 
-use super::normalise::{Cleaner, Reason, Rules};
+use super::normalise::{Cleaner, Compatibility, Reason, Rules};
 use super::split::Split;
 use crate::artifact::{ArtifactStore, ArtifactWriter};
 use crate::core::artifact::{ArtifactRef, Outputs};
@@ -30,7 +30,7 @@ pub static CORPUS_CLEAN: CorpusClean = CorpusClean;
 struct Arguments {
     /// Output `documents` of `corpus.import`.
     documents: ArtifactRef,
-    /// Unicode normalisation form KC.
+    /// Unicode normalisation form KC, which makes `x2` of `x²` and `fi` of its ligature. Prompts must get the same.
     #[serde(default = "yes")]
     nfkc: bool,
     /// Remove HTML tags and Markdown marks.
@@ -97,7 +97,7 @@ impl StepHandler for CorpusClean {
     }
 
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn summary(&self) -> &'static str {
@@ -112,6 +112,13 @@ impl StepHandler for CorpusClean {
         let arguments: Arguments = context.arguments()?;
         let rules = rules(&arguments)?;
         let cleaned = clean(context, &arguments, rules)?;
+        if let Some((from, to)) = &cleaned.compatibility.example {
+            let texts = cleaned.compatibility.texts;
+            context.reporter.note(format!(
+                "NFKC changed {texts} texts, such as `{from}` to `{to}`; `nfkc = false` keeps text as it was written \
+                 (with the workflow `pretrain`: `-S nfkc=false`)"
+            ));
+        }
         let split = split(&arguments, &cleaned);
         let outputs = divide(context, &arguments, &cleaned, split)?;
         remove_scratch(&cleaned.path);
@@ -157,6 +164,7 @@ struct Cleaned {
     text_bytes: u64,
     file_bytes: u64,
     dropped: BTreeMap<Reason, u64>,
+    compatibility: Compatibility,
 }
 
 fn clean(context: &mut StepContext<'_>, arguments: &Arguments, rules: Rules) -> Result<Cleaned, StepError> {
@@ -168,7 +176,8 @@ fn clean(context: &mut StepContext<'_>, arguments: &Arguments, rules: Rules) -> 
     let mut out = BufWriter::with_capacity(1 << 18, file);
     let mut cleaner = Cleaner::new(rules);
     let dropped = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
-    let mut cleaned = Cleaned { path, documents: 0, text_bytes: 0, file_bytes: 0, dropped };
+    let compatibility = Compatibility::default();
+    let mut cleaned = Cleaned { path, documents: 0, text_bytes: 0, file_bytes: 0, dropped, compatibility };
     let mut reported = 0;
     while let Some(document) = reader.next_document()? {
         match cleaner.clean(&document.text) {
@@ -186,10 +195,14 @@ fn clean(context: &mut StepContext<'_>, arguments: &Arguments, rules: Rules) -> 
         }
     }
     out.flush().map_err(|error| write_failure("the cleaned documents", &error))?;
-    if cleaned.documents == 0 { Err(all_dropped(&cleaned.dropped).into()) } else { Ok(cleaned) }
+    cleaned.compatibility = cleaner.compatibility().clone();
+    if cleaned.documents == 0 {
+        return Err(all_dropped(&cleaned.dropped, cleaner.invisible()).into());
+    }
+    Ok(cleaned)
 }
 
-fn all_dropped(dropped: &BTreeMap<Reason, u64>) -> Failure {
+fn all_dropped(dropped: &BTreeMap<Reason, u64>, invisible: &[String]) -> Failure {
     let most = dropped.iter().max_by_key(|(_, count)| **count).filter(|(_, count)| **count > 0);
     let Some((most, _)) = most else {
         return Failure::fatal("there is no document to clean").with_hint("check what `corpus.import` read");
@@ -200,7 +213,11 @@ fn all_dropped(dropped: &BTreeMap<Reason, u64>) -> Failure {
         .map(|(reason, count)| format!("{count} {}", reason.as_str().replace('_', " ")))
         .collect();
     let total: u64 = dropped.values().sum();
-    Failure::fatal(format!("all {total} documents were dropped: {}", counts.join(", "))).with_hint(most.remedy())
+    let mut message = format!("all {total} documents were dropped: {}", counts.join(", "));
+    if !invisible.is_empty() {
+        message.push_str(&format!("; there are texts of {} only", invisible.join(", ")));
+    }
+    Failure::fatal(message).with_hint(most.remedy())
 }
 
 fn split(arguments: &Arguments, cleaned: &Cleaned) -> Split {
@@ -272,6 +289,8 @@ fn divide(
             ("train_bytes".to_owned(), json!(train.text_bytes)),
             ("validation_bytes".to_owned(), json!(validation.text_bytes)),
             ("dropped".to_owned(), Value::Object(dropped)),
+            ("nfkc".to_owned(), json!(arguments.nfkc)),
+            ("nfkc_changed".to_owned(), json!(cleaned.compatibility.texts)),
         ]),
     })
 }

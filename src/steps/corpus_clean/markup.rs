@@ -3,27 +3,52 @@
 /// HTML elements whose content is not text.
 const OPAQUE: [&str; 3] = ["script", "style", "noscript"];
 
-/// HTML elements that end a line.
-const BLOCKS: [&str; 19] = [
+/// HTML elements that end a line; the words of two cells or list items are two words.
+const BLOCKS: [&str; 44] = [
     "address",
     "article",
+    "aside",
     "blockquote",
+    "body",
     "br",
-    "div",
+    "caption",
+    "center",
     "dd",
+    "details",
+    "dialog",
+    "div",
+    "dl",
     "dt",
+    "fieldset",
+    "figcaption",
+    "figure",
+    "footer",
+    "form",
     "h1",
     "h2",
     "h3",
     "h4",
     "h5",
     "h6",
+    "head",
+    "header",
     "hr",
     "li",
+    "main",
+    "nav",
+    "ol",
+    "option",
     "p",
+    "pre",
     "section",
+    "summary",
+    "table",
+    "td",
+    "th",
+    "title",
     "tr",
     "ul",
+    "legend",
 ];
 
 /// Text without HTML tags, comments and entities, and without Markdown marks.

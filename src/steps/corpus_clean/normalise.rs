@@ -7,6 +7,7 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfkc_quick};
 use whatlang::Lang;
 
 use super::markup;
+use crate::steps::invisible;
 
 /// What is done to each document, in the order of the fields.
 #[derive(Clone, Debug, Default)]
@@ -63,6 +64,18 @@ pub struct Cleaner {
     rules: Rules,
     /// The first 16 bytes of the digest of each text kept.
     seen: HashSet<[u8; 16]>,
+    compatibility: Compatibility,
+    /// The names of invisible characters in texts that have nothing else.
+    invisible: Vec<String>,
+}
+
+/// What NFKC made of the texts.
+#[derive(Clone, Default, Debug)]
+pub struct Compatibility {
+    /// Texts that it changed.
+    pub texts: u64,
+    /// The first character that it changed, and what became of it.
+    pub example: Option<(String, String)>,
 }
 
 /// Characters that language detection looks at; more changes the answer no more.
@@ -70,7 +83,16 @@ const LANGUAGE_CHARS: usize = 4000;
 
 impl Cleaner {
     pub fn new(rules: Rules) -> Self {
-        Cleaner { rules, seen: HashSet::new() }
+        Cleaner { rules, seen: HashSet::new(), compatibility: Compatibility::default(), invisible: Vec::new() }
+    }
+
+    pub fn compatibility(&self) -> &Compatibility {
+        &self.compatibility
+    }
+
+    /// The names of invisible characters in texts that have nothing else.
+    pub fn invisible(&self) -> &[String] {
+        &self.invisible
     }
 
     /// The normalised text.
@@ -78,8 +100,12 @@ impl Cleaner {
     /// # Errors
     /// The reason, when the document is to be dropped.
     pub fn clean(&mut self, text: &str) -> Result<String, Reason> {
+        let original = text;
         let text = self.normalise(text);
         if text.trim().is_empty() {
+            if self.invisible.is_empty() {
+                self.invisible = invisible::names_in([original]);
+            }
             return Err(Reason::Empty);
         }
         let chars = text.chars().count() as u64;
@@ -98,7 +124,7 @@ impl Cleaner {
         Ok(text)
     }
 
-    fn normalise(&self, text: &str) -> String {
+    fn normalise(&mut self, text: &str) -> String {
         let mut text = Cow::Borrowed(text);
         if self.rules.strip_markup {
             text = Cow::Owned(markup::strip_markup(&text));
@@ -107,7 +133,11 @@ impl Cleaner {
             text = Cow::Owned(markup::strip_urls(&text));
         }
         if self.rules.nfkc && is_nfkc_quick(text.chars()) != IsNormalized::Yes {
-            text = Cow::Owned(text.nfkc().collect());
+            let composed: String = text.nfkc().collect();
+            if composed != text.as_ref() {
+                self.compatibility.add(&text);
+                text = Cow::Owned(composed);
+            }
         }
         without_control_characters(&text)
     }
@@ -121,19 +151,42 @@ impl Cleaner {
     }
 }
 
-/// Line breaks become `\n`; other control characters but tab, and zero-width marks, go.
+impl Compatibility {
+    fn add(&mut self, text: &str) {
+        self.texts += 1;
+        if self.example.is_none() {
+            let changed = |c: &char| is_nfkc_quick(std::iter::once(*c)) == IsNormalized::No;
+            self.example = text.chars().find(changed).map(|c| (c.to_string(), std::iter::once(c).nfkc().collect()));
+        }
+    }
+}
+
+/// Line breaks and page breaks become `\n`; other control characters but tab, zero-width spaces and byte order
+/// marks go. Where one stood between two visible characters, a space is left, so that words stay apart.
 fn without_control_characters(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
+    let mut is_apart = true;
     while let Some(c) = chars.next() {
-        match c {
-            '\r' if chars.peek() == Some(&'\n') => {}
-            '\r' | '\u{2028}' | '\u{2029}' | '\u{85}' => out.push('\n'),
-            '\n' | '\t' => out.push(c),
-            '\u{FEFF}' | '\u{200B}' => {}
-            c if c.is_control() => {}
-            c => out.push(c),
+        let kept = match c {
+            '\r' if chars.peek() == Some(&'\n') => continue,
+            '\r' | '\u{B}' | '\u{C}' | '\u{85}' | '\u{2028}' | '\u{2029}' => '\n',
+            '\n' | '\t' => c,
+            '\u{FEFF}' | '\u{200B}' => {
+                is_apart = true;
+                continue;
+            }
+            c if c.is_control() => {
+                is_apart = true;
+                continue;
+            }
+            c => c,
+        };
+        if is_apart && !kept.is_whitespace() && out.chars().next_back().is_some_and(|last| !last.is_whitespace()) {
+            out.push(' ');
         }
+        is_apart = false;
+        out.push(kept);
     }
     out
 }

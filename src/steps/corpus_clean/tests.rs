@@ -9,7 +9,7 @@ use super::markup::{strip_markup, strip_urls};
 use super::normalise::{Cleaner, Reason, Rules};
 use super::split::Split;
 use crate::steps::grammar::Grammar;
-use crate::steps::tests::bench::{Bench, documents_of};
+use crate::steps::tests::bench::{Bench, Recorder, documents_of};
 
 fn cleaner(rules: Rules) -> Cleaner {
     Cleaner::new(rules)
@@ -21,6 +21,50 @@ fn compatibility_forms_and_control_characters_go() {
     assert_eq!(cleaner.clean("\u{FB01}ne \u{FF21}\u{2460}\u{0}\u{7}\tx\r\ny\rz\u{200B}").unwrap(), "fine A1\tx\ny\nz");
     let mut raw = Cleaner::new(Rules::default());
     assert_eq!(raw.clean("\u{FB01}ne").unwrap(), "\u{FB01}ne");
+}
+
+/// Neither what is removed nor what is kept may make one word of two.
+#[test]
+fn removed_characters_leave_words_apart() {
+    for (text, expected) in [
+        ("one\u{200B}two", "one two"),
+        ("one \u{200B} two", "one  two"),
+        ("one\u{200B}\u{FEFF}\u{0}two\u{200B}", "one two"),
+        ("\u{FEFF}end.\u{FEFF}Start", "end. Start"),
+        ("page\u{C}page\u{B}line\r\n\u{1F}unit", "page\npage\nline\nunit"),
+        (
+            "co\u{AD}operate, \u{645}\u{6CC}\u{200C}\u{62E}, a\u{2060}b",
+            "co\u{AD}operate, \u{645}\u{6CC}\u{200C}\u{62E}, a\u{2060}b",
+        ),
+        ("\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}", "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}"),
+        ("no\u{A0}break", "no\u{A0}break"),
+    ] {
+        assert_eq!(cleaner(Rules::default()).clean(text).unwrap(), expected, "{text:?}");
+    }
+    assert_eq!(cleaner(Rules { nfkc: true, ..Rules::default() }).clean("no\u{A0}break").unwrap(), "no break");
+    assert_eq!(strip_markup("<td>one</td><td>two</td><ol><li>three</li></ol>"), "one\ntwo\nthree\n");
+}
+
+#[test]
+fn the_step_tells_what_nfkc_changed_and_which_invisible_characters_were_all_there_was() {
+    let bench = Bench::new();
+    let texts = ["x\u{b2} and \u{bd} of it", "plain text here", "cafe\u{301}"];
+    let mut recorder = Recorder::default();
+    let with = json!({"documents": bench.documents(&texts)});
+    let outputs = bench.run_recorded(&CORPUS_CLEAN, &with, &mut recorder).unwrap();
+    assert_eq!((&outputs.values["nfkc"], &outputs.values["nfkc_changed"]), (&json!(true), &json!(2)));
+    assert!(recorder.notes[0].starts_with("NFKC changed 2 texts, such as `\u{b2}` to `2`; "), "{:?}", recorder.notes);
+    let with = json!({"documents": bench.documents(&texts), "nfkc": false});
+    let mut recorder = Recorder::default();
+    let outputs = bench.run_recorded(&CORPUS_CLEAN, &with, &mut recorder).unwrap();
+    assert_eq!((&outputs.values["nfkc"], &outputs.values["nfkc_changed"]), (&json!(false), &json!(0)));
+    assert!(recorder.notes.is_empty());
+    let with = json!({"documents": bench.documents(&["\u{200B}\u{FEFF}"])});
+    let failure = bench.run(&CORPUS_CLEAN, &with).unwrap_err();
+    assert!(
+        failure.message.ends_with("texts of U+200B (zero width space), U+FEFF (byte order mark) only"),
+        "{failure}"
+    );
 }
 
 #[test]

@@ -1,9 +1,12 @@
 //! `corpus.import`: text from files, or from the built-in grammar, as documents.
 
-mod decode;
+mod arguments;
+mod findings;
 mod handler;
-mod sources;
-mod text;
+mod import;
+mod json;
+mod read;
+mod source;
 
 #[cfg(test)]
 mod tests;

@@ -81,6 +81,17 @@ impl Bench {
         recorder: &mut Recorder,
         run: impl FnOnce(&mut StepContext<'_>) -> Result<T, StepError>,
     ) -> Result<T, StepError> {
+        self.attempt_with(with, Value::Null, recorder, run)
+    }
+
+    /// As [`Bench::attempt`], after the engine has taken this fingerprint.
+    pub fn attempt_with<T>(
+        &self,
+        with: &Value,
+        fingerprint: Value,
+        recorder: &mut Recorder,
+        run: impl FnOnce(&mut StepContext<'_>) -> Result<T, StepError>,
+    ) -> Result<T, StepError> {
         std::fs::create_dir_all(self.scratch()).unwrap();
         let request = AttemptRequest {
             run: RunId(uuid::Uuid::nil()),
@@ -91,6 +102,7 @@ impl Bench {
             fence: Fence(1),
             key: StepKey("key".to_owned()),
             with: with.clone(),
+            fingerprint,
             state_dir: self.dir.path().to_owned(),
             scratch_dir: self.scratch(),
             checkpoints: recorder.checkpoints.clone(),
@@ -101,7 +113,18 @@ impl Bench {
 
     /// Runs a step that is never interrupted.
     pub fn run(&self, handler: &dyn StepHandler, with: &Value) -> Result<Outputs, Failure> {
-        match self.attempt(with, &mut Recorder::default(), |context| handler.run(context)) {
+        self.run_recorded(handler, with, &mut Recorder::default())
+    }
+
+    /// As [`Bench::run`], with what the step reports.
+    pub fn run_recorded(
+        &self,
+        handler: &dyn StepHandler,
+        with: &Value,
+        recorder: &mut Recorder,
+    ) -> Result<Outputs, Failure> {
+        let fingerprint = handler.fingerprint(with)?;
+        match self.attempt_with(with, fingerprint, recorder, |context| handler.run(context)) {
             Ok(outputs) => Ok(outputs),
             Err(StepError::Failed(failure)) => Err(failure),
             Err(StepError::Interrupted) => panic!("nobody interrupted"),
@@ -111,7 +134,8 @@ impl Bench {
     /// Runs a step that is asked to stop at its `looks`-th look at the flag; `None` when it did stop.
     pub fn run_interrupted(&self, handler: &dyn StepHandler, with: &Value, looks: u32) -> Option<Outputs> {
         let mut recorder = Recorder { looks_left: Cell::new(Some(looks)), ..Recorder::default() };
-        match self.attempt(with, &mut recorder, |context| handler.run(context)) {
+        let fingerprint = handler.fingerprint(with).unwrap();
+        match self.attempt_with(with, fingerprint, &mut recorder, |context| handler.run(context)) {
             Ok(outputs) => Some(outputs),
             Err(StepError::Interrupted) => None,
             Err(StepError::Failed(failure)) => panic!("{failure}"),

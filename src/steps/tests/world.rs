@@ -243,6 +243,7 @@ impl World {
             fence: Fence(1),
             key: StepKey("key".to_owned()),
             with,
+            fingerprint: serde_json::Value::Null,
             state_dir: self.directory.path().to_owned(),
             scratch_dir,
             checkpoints: recorder.checkpoints.iter().rev().cloned().collect(),

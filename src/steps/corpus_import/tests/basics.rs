@@ -1,45 +1,13 @@
 //! Sources of every kind, and everything that can be wrong with them.
 
 use std::fs;
-use std::io::Write;
-use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::CORPUS_IMPORT;
-use crate::core::failure::Failure;
+use super::super::CORPUS_IMPORT;
+use super::{failure, gz, texts, write, zst};
 use crate::steps::StepHandler;
 use crate::steps::tests::bench::{Bench, documents_of};
-
-fn gz(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
-}
-
-fn zst(bytes: &[u8]) -> Vec<u8> {
-    zstd::encode_all(bytes, 3).unwrap()
-}
-
-fn texts(bench: &Bench, with: &Value) -> Vec<String> {
-    let outputs = bench.run(&CORPUS_IMPORT, with).unwrap();
-    documents_of(bench, &outputs.artifacts["documents"]).into_iter().map(|document| document.text).collect()
-}
-
-/// The failure, after checking that nothing was published.
-fn failure(bench: &Bench, with: &Value) -> Failure {
-    let failure = bench.run(&CORPUS_IMPORT, with).unwrap_err();
-    assert!(failure.hint.is_some(), "no hint: {failure}");
-    assert_eq!(bench.published_files(), 0, "something half-written was left");
-    failure
-}
-
-fn write(folder: &Path, name: &str, bytes: &[u8]) -> String {
-    let path = folder.join(name);
-    fs::create_dir_all(path.parent().unwrap()).unwrap();
-    fs::write(&path, bytes).unwrap();
-    path.to_str().unwrap().to_owned()
-}
 
 #[test]
 fn a_folder_is_read_in_the_order_of_names_and_other_extensions_are_counted() {
@@ -107,7 +75,7 @@ fn bad_bytes_are_refused_with_file_line_and_offset() {
     let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
     let text = write(dir.path(), "latin.txt", b"good line\ncaf\xE9 au lait\n");
     let message = failure(&bench, &json!({"source": text})).message;
-    assert_eq!(message, format!("{text}:2: invalid UTF-8 at byte offset 13"));
+    assert_eq!(message, format!("{text}:2: invalid UTF-8 at byte offset 13; it looks like windows-1252"));
     let binary = write(dir.path(), "picture.png", b"\x89PNG\r\n\x1A\n\0\0\0");
     let message = failure(&bench, &json!({"source": binary})).message;
     assert_eq!(message, format!("{binary} is a binary file: NUL byte at byte offset 8"));

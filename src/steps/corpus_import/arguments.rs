@@ -1,0 +1,132 @@
+//! What a step of this kind is given.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::read::{self, Encoding, Options, Split};
+use super::source::{self, SourceFiles};
+use crate::core::document::read_value;
+use crate::core::failure::Failure;
+
+pub const GRAMMAR: &str = "builtin:grammar";
+
+/// A document of more than this is refused. Import, cleaning and tokenising hold one in memory.
+const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Arguments {
+    /// A file, a folder, a glob, `builtin:grammar`, or a list of those.
+    source: Source,
+    /// Field of JSON objects that holds the text; `outer.inner` leads into an object.
+    #[serde(default = "default_text_field")]
+    text_field: String,
+    /// What one document of a .txt or .md file is.
+    #[serde(default)]
+    split: Split,
+    /// Encoding of the files, by a name of the WHATWG standard: such as `utf-16le`, `windows-1252`, `shift_jis`.
+    #[serde(default = "default_encoding")]
+    encoding: String,
+    /// What happens with JSON lines that give no text.
+    #[serde(default)]
+    pub on_bad_line: OnBadLine,
+    /// Number of documents of `builtin:grammar`.
+    #[serde(default = "default_documents")]
+    pub documents: u64,
+    /// Seed of `builtin:grammar`.
+    #[serde(default = "default_seed")]
+    pub seed: u64,
+}
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(untagged)]
+enum Source {
+    One(String),
+    Many(Vec<String>),
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnBadLine {
+    /// The step fails, and names the first one.
+    #[default]
+    Fail,
+    /// They are passed over and counted, and the first ten are named.
+    Skip,
+}
+
+fn default_text_field() -> String {
+    "text".to_owned()
+}
+
+fn default_encoding() -> String {
+    "utf-8".to_owned()
+}
+
+fn default_documents() -> u64 {
+    4000
+}
+
+fn default_seed() -> u64 {
+    1
+}
+
+impl Arguments {
+    /// The sources. Text that is a list, as on the command line, is one: no file or glob is written like that.
+    pub fn sources(&self) -> Vec<String> {
+        match &self.source {
+            Source::Many(sources) => sources.clone(),
+            Source::One(text) => list(text).unwrap_or_else(|| vec![text.clone()]),
+        }
+    }
+
+    /// The files that the sources name.
+    ///
+    /// # Errors
+    /// When a source is missing or unreadable, or names nothing that can be imported.
+    pub fn files(&self) -> Result<SourceFiles, Failure> {
+        let sources = self.sources();
+        if sources.is_empty() {
+            return Err(Failure::fatal("`source` is an empty list").with_hint("name a file, a folder or a glob"));
+        }
+        let mut found = SourceFiles::default();
+        for source in &sources {
+            if source == GRAMMAR {
+                continue;
+            }
+            if let Some(name) = source.strip_prefix("builtin:") {
+                return Err(Failure::fatal(format!("there is no built-in corpus `{name}`"))
+                    .with_hint(format!("the built-in corpus is `{GRAMMAR}`")));
+            }
+            source::resolve(source, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// # Errors
+    /// When there is no such encoding.
+    pub fn options(&self) -> Result<Options<'_>, Failure> {
+        Ok(Options {
+            split: self.split,
+            text_field: &self.text_field,
+            encoding: self.encoding()?,
+            max_document_bytes: MAX_DOCUMENT_BYTES,
+        })
+    }
+
+    /// # Errors
+    /// As [`Arguments::options`].
+    pub fn encoding(&self) -> Result<Encoding, Failure> {
+        read::named(&self.encoding)
+    }
+}
+
+/// `["a.txt", "b.txt"]`, as TOML or as JSON. A path of that name would be the source itself.
+fn list(text: &str) -> Option<Vec<String>> {
+    if !text.trim_start().starts_with('[') || std::path::Path::new(text).exists() {
+        return None;
+    }
+    let Value::Array(items) = read_value(text.trim())? else { return None };
+    items.into_iter().map(|item| if let Value::String(item) = item { Some(item) } else { None }).collect()
+}

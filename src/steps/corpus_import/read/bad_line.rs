@@ -1,0 +1,32 @@
+//! What is wrong with one line, and what happens then.
+
+use crate::core::failure::Failure;
+
+/// A line, or a value of a JSON file, that gives no text.
+#[derive(Debug)]
+pub struct BadLine {
+    /// `FILE:LINE`.
+    pub place: String,
+    pub what: String,
+    pub hint: String,
+}
+
+impl BadLine {
+    pub fn shown(&self) -> String {
+        format!("{}: {}", self.place, self.what)
+    }
+
+    /// The failure where every line counts.
+    pub fn refusal(self) -> Failure {
+        Failure::fatal(self.shown()).with_hint(self.hint)
+    }
+
+    /// The failure where such a line can be passed over.
+    pub fn refusal_with_skip(self) -> Failure {
+        Failure::fatal(self.shown()).with_hint(format!(
+            "{}; or set `on_bad_line = \"skip\"` to pass over such lines and count them (with the workflow `pretrain`: \
+             `-S on_bad_line=skip`)",
+            self.hint
+        ))
+    }
+}

@@ -1,0 +1,16 @@
+//! From the bytes of a file to its texts: stored bytes, decompressed, decoded, lines, documents.
+
+mod bad_line;
+mod decode;
+mod encoding;
+mod gzip;
+mod json_file;
+mod lines;
+mod peek;
+mod raw;
+mod texts;
+mod transcode;
+
+pub use encoding::{Encoding, named};
+pub use raw::digest;
+pub use texts::{Item, Options, Split, Texts};

@@ -1,0 +1,50 @@
+//! What a file's name says about its content.
+
+use std::path::Path;
+
+use super::resolve::file_name;
+
+/// How a file's content is structured.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    Text,
+    /// One JSON object per line; an array of objects is read as well.
+    JsonLines,
+    /// An array of objects, JSON lines, or objects over several lines.
+    Json,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Compression {
+    None,
+    Gzip,
+    Zstd,
+}
+
+/// The extensions that are looked for in folders.
+pub const KNOWN: &str = ".txt, .md, .jsonl, .ndjson, .jsonlines and .json, each also as .gz or .zst";
+
+/// Format and compression by name; no format for a name that folders are not searched for.
+pub fn of(path: &Path) -> (Option<Format>, Compression) {
+    let name = file_name(path).to_lowercase();
+    let compressions = [
+        (".gz", Compression::Gzip),
+        (".gzip", Compression::Gzip),
+        (".zst", Compression::Zstd),
+        (".zstd", Compression::Zstd),
+    ];
+    let compressed = compressions
+        .into_iter()
+        .find_map(|(extension, compression)| Some((name.strip_suffix(extension)?, compression)));
+    let (stem, compression) = compressed.unwrap_or((&name, Compression::None));
+    let formats = [
+        (".txt", Format::Text),
+        (".md", Format::Text),
+        (".jsonl", Format::JsonLines),
+        (".ndjson", Format::JsonLines),
+        (".jsonlines", Format::JsonLines),
+        (".json", Format::Json),
+    ];
+    let format = formats.into_iter().find(|(extension, _)| stem.ends_with(extension)).map(|(_, format)| format);
+    (format, compression)
+}

@@ -1,0 +1,9 @@
+//! Which files a list of sources names.
+
+mod formats;
+mod pattern;
+mod resolve;
+mod walk;
+
+pub use formats::{Compression, Format};
+pub use resolve::{SourceFile, SourceFiles, resolve, unreadable};

@@ -1,0 +1,108 @@
+//! Globs: which files match, and which folders can hold a match at all.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::core::failure::Failure;
+
+/// A glob in parts, so that a search enters only folders that it names.
+pub struct Pattern {
+    whole: GlobMatcher,
+    /// The folder that every match lies below.
+    base: PathBuf,
+    /// One per folder level below `base`; the last one is for files.
+    levels: Vec<Level>,
+}
+
+enum Level {
+    Names(Box<GlobMatcher>),
+    /// From here on down, any folder can hold a match.
+    Everything,
+}
+
+impl Pattern {
+    /// # Errors
+    /// When the glob is invalid.
+    pub fn compile(pattern: &str) -> Result<Self, Failure> {
+        let parts = parts(pattern);
+        let root = if pattern.starts_with('/') { "/" } else { "" };
+        let whole = matcher(&format!("{root}{}", parts.join("/")), pattern)?;
+        let literal = parts.iter().take_while(|part| !is_glob(part)).count();
+        let mut levels = Vec::new();
+        for part in &parts[literal..] {
+            // Braces can hold `/`: such a part spans levels.
+            if part.contains("**") || part.contains('/') {
+                levels.push(Level::Everything);
+                break;
+            }
+            levels.push(Level::Names(Box::new(matcher(part, pattern)?)));
+        }
+        Ok(Pattern { whole, base: literal_prefix(pattern), levels })
+    }
+
+    pub fn base(&self) -> &Path {
+        &self.base
+    }
+
+    pub fn matches(&self, path: &Path) -> bool {
+        self.whole.is_match(path.strip_prefix("./").unwrap_or(path))
+    }
+
+    /// Whether a match can lie in the folder `name`, itself `depth` levels below the base.
+    pub fn enters(&self, name: &OsString, depth: usize) -> bool {
+        match self.levels.get(depth) {
+            Some(Level::Everything) => true,
+            Some(Level::Names(names)) => depth + 1 < self.levels.len() && names.is_match(Path::new(name)),
+            None => matches!(self.levels.last(), Some(Level::Everything)),
+        }
+    }
+}
+
+fn matcher(part: &str, pattern: &str) -> Result<GlobMatcher, Failure> {
+    let glob = GlobBuilder::new(part).literal_separator(true).build();
+    glob.map(|glob| glob.compile_matcher()).map_err(|error| {
+        Failure::fatal(format!("invalid glob {pattern}: {}", error.kind()))
+            .with_hint("globs know `*`, `?`, `**`, `[a-z]` and `{a,b}`; a backslash takes the next character literally")
+    })
+}
+
+pub fn is_glob(source: &str) -> bool {
+    source.contains(['*', '?', '[', '{'])
+}
+
+fn literal_prefix(pattern: &str) -> PathBuf {
+    let parts = Path::new(pattern).components();
+    let literal: PathBuf = parts.take_while(|part| !is_glob(&part.as_os_str().to_string_lossy())).collect();
+    if literal.as_os_str().is_empty() { PathBuf::from(".") } else { literal }
+}
+
+/// The pattern between its slashes; a slash in braces or in a class separates nothing.
+fn parts(pattern: &str) -> Vec<String> {
+    let mut parts = vec![String::new()];
+    let (mut braces, mut class) = (0u32, false);
+    let mut chars = pattern.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '{' if !class => braces += 1,
+            '}' if !class => braces = braces.saturating_sub(1),
+            '[' => class = true,
+            ']' => class = false,
+            '/' if braces == 0 && !class => {
+                parts.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(c);
+            if c == '\\' {
+                part.extend(chars.next());
+            }
+        }
+    }
+    // As for paths: `a//b` and `./a` have no empty levels.
+    parts.retain(|part| !part.is_empty() && part != ".");
+    parts
+}

@@ -1,0 +1,134 @@
+//! Goes through a folder in the order of names, and says what it passed over.
+
+use std::collections::{BTreeMap, HashMap};
+use std::ffi::OsString;
+use std::fs::{self, DirEntry, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+use super::formats;
+use super::pattern::Pattern;
+use crate::steps::corpus_import::findings::{Findings, Kind};
+
+/// A file or folder, whatever its name.
+type Identity = (u64, u64);
+
+/// One search. Entries that cannot be read, and names that lead to what was read already, are findings.
+pub struct Walk<'a> {
+    pattern: Option<&'a Pattern>,
+    /// True for what was reached through a link: only such names are second names.
+    seen: HashMap<Identity, bool>,
+    found: Vec<PathBuf>,
+    findings: &'a mut Findings,
+}
+
+/// Where the walk is: levels below the root, and whether a link was followed on the way.
+#[derive(Clone, Copy)]
+struct At {
+    depth: usize,
+    linked: bool,
+}
+
+impl<'a> Walk<'a> {
+    /// All regular files below `root` that `pattern` names, or all of them, without hidden ones.
+    ///
+    /// # Errors
+    /// When `root` itself cannot be listed.
+    pub fn files(root: &Path, pattern: Option<&'a Pattern>, findings: &'a mut Findings) -> io::Result<Vec<PathBuf>> {
+        let mut walk = Walk { pattern, seen: HashMap::new(), found: Vec::new(), findings };
+        walk.seen.insert(identity(&root.metadata()?), false);
+        walk.folder(root, At { depth: 0, linked: false })?;
+        Ok(walk.found)
+    }
+
+    fn folder(&mut self, folder: &Path, at: At) -> io::Result<()> {
+        // The order of names, as bytes; it is the order of the documents.
+        let mut entries: BTreeMap<OsString, DirEntry> = BTreeMap::new();
+        for entry in fs::read_dir(folder)? {
+            let entry = entry?;
+            if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+                entries.insert(entry.file_name(), entry);
+            }
+        }
+        for (name, entry) in entries {
+            self.entry(&name, &entry, at);
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, name: &OsString, entry: &DirEntry, at: At) {
+        let path = entry.path();
+        let kind = match entry.file_type() {
+            Ok(kind) => kind,
+            Err(error) => return self.findings.add(Kind::PassedOver, || unusable(&path, &error)),
+        };
+        let enters = self.pattern.is_none_or(|pattern| pattern.enters(name, at.depth));
+        let wanted = self.pattern.is_none_or(|pattern| pattern.matches(&path));
+        let may_matter = if kind.is_dir() { enters } else { wanted || kind.is_symlink() && enters };
+        if !may_matter {
+            return;
+        }
+        let metadata = match path.metadata() {
+            Ok(metadata) => metadata,
+            Err(error) if wanted => return self.findings.add(Kind::PassedOver, || unusable(&path, &error)),
+            Err(_) => return,
+        };
+        let linked = at.linked || kind.is_symlink();
+        if metadata.is_dir() {
+            if enters && self.is_new(&path, &metadata, linked) {
+                let listed = self.folder(&path, At { depth: at.depth + 1, linked });
+                if let Err(error) = listed {
+                    self.findings.add(Kind::PassedOver, || unusable(&path, &error));
+                }
+            }
+        } else if wanted {
+            self.file(path, &metadata, linked);
+        }
+    }
+
+    fn file(&mut self, path: PathBuf, metadata: &Metadata, linked: bool) {
+        // Without a pattern, files of other formats come along only to be counted.
+        let read = self.pattern.is_some() || formats::of(&path).0.is_some();
+        if !metadata.is_file() {
+            self.findings.add(Kind::PassedOver, || format!("{} is no regular file", path.display()));
+        } else if let (true, Err(error)) = (read, access(&path, Access::READ_OK)) {
+            self.findings.add(Kind::PassedOver, || unusable(&path, &error.into()));
+        } else if self.is_new(&path, metadata, linked) {
+            self.found.push(path);
+        }
+    }
+
+    fn is_new(&mut self, path: &Path, metadata: &Metadata, linked: bool) -> bool {
+        match self.seen.get(&identity(metadata)) {
+            // Hard links are files of their own.
+            Some(earlier) if *earlier || linked => {
+                // A pattern names files; that it met a folder twice is no news.
+                if self.pattern.is_none() || metadata.is_file() {
+                    let what = || format!("{} leads to what was read under another name", path.display());
+                    self.findings.add(Kind::PassedOver, what);
+                }
+                false
+            }
+            _ => {
+                self.seen.insert(identity(metadata), linked);
+                true
+            }
+        }
+    }
+}
+
+fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino())
+}
+
+fn unusable(path: &Path, error: &io::Error) -> String {
+    let shown = path.display();
+    match (error.kind(), path.read_link()) {
+        (io::ErrorKind::NotFound, Ok(target)) => format!("{shown} is a link to nothing, {}", target.display()),
+        (_, Ok(target)) => format!("{shown}, a link to {}, cannot be read: {error}", target.display()),
+        (_, Err(_)) => format!("{shown} cannot be read: {error}"),
+    }
+}
