@@ -9,6 +9,7 @@ use super::peek::Peek;
 use super::raw::{Raw, Tally};
 use super::transcode::{Malformed, Transcoder};
 use crate::core::failure::Failure;
+use crate::core::shell::quote;
 use crate::steps::corpus_import::source::{Compression, SourceFile, unreadable};
 
 const BUFFER: usize = 1 << 17;
@@ -80,7 +81,7 @@ fn read_failure(file: &SourceFile, error: &io::Error, offset: u64) -> Failure {
     if error.raw_os_error().is_some() {
         return unreadable(&file.path, error);
     }
-    let hint = format!("check it with `{check} {path}`, then get or compress it again");
+    let hint = format!("check it with `{check} {}`, then get or compress it again", quote(&file.path));
     if error.kind() == io::ErrorKind::UnexpectedEof {
         let message = format!("{path} is truncated: the {name} data ends in the middle, at byte {offset} of the file");
         Failure::fatal(message).with_hint(hint)
@@ -108,7 +109,7 @@ fn other_encoding(file: &SourceFile, asked: Encoding, conflict: &Conflict) -> Fa
         }
         Conflict::Utf32 => {
             Failure::fatal(format!("{path} is UTF-32, not {asked}: its byte order mark is at byte offset 0"))
-                .with_hint(format!("UTF-32 is not read; convert it: iconv -f UTF-32 -t UTF-8 {path}"))
+                .with_hint(format!("UTF-32 is not read; convert it: iconv -f UTF-32 -t UTF-8 {}", quote(&file.path)))
         }
     }
 }

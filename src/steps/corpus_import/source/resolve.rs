@@ -7,6 +7,7 @@ use super::formats::{self, Compression, Format, KNOWN};
 use super::pattern::{Pattern, is_glob};
 use super::walk::Walk;
 use crate::core::failure::Failure;
+use crate::core::shell::quote;
 use crate::steps::corpus_import::findings::Findings;
 use crate::steps::invisible;
 
@@ -136,7 +137,7 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
             .with_hint("check the path; relative paths start at the folder in which stepwell was started"),
         (io::ErrorKind::PermissionDenied, _) => {
             Failure::fatal(format!("corpus source {shown} cannot be read: permission denied"))
-                .with_hint(format!("make it readable: chmod u+r {}", path.display()))
+                .with_hint(format!("make it readable: chmod u+r {}", quote(path)))
         }
         (io::ErrorKind::NotADirectory | io::ErrorKind::InvalidFilename | io::ErrorKind::InvalidInput, _) => {
             Failure::fatal(format!("corpus source {shown} cannot be a path: {error}"))
