@@ -1,6 +1,6 @@
 //! What child runs have used up counts for every run above them that has a budget.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,17 +10,19 @@ use crate::core::ids::RunId;
 use super::drive::Engine;
 use super::error::EngineError;
 
-/// Work of ended attempts of all runs below a run; `None` for a run without a budget.
+/// Work of ended attempts of all runs below each run that has a budget.
 #[derive(Default)]
 pub(super) struct Accounts {
-    by_run: HashMap<RunId, Option<SignedDuration>>,
+    by_run: HashMap<RunId, SignedDuration>,
+    /// Runs that have no budget.
+    free: HashSet<RunId>,
 }
 
 impl Accounts {
     /// Some attempts of a run have ended.
     pub(super) fn add(&mut self, ancestors: &[RunId], worked: SignedDuration) {
         for ancestor in ancestors {
-            if let Some(Some(below)) = self.by_run.get_mut(ancestor) {
+            if let Some(below) = self.by_run.get_mut(ancestor) {
                 *below += worked;
             }
         }
@@ -29,10 +31,11 @@ impl Accounts {
     /// It is opened again when it is needed: the budget has changed.
     pub(super) fn close(&mut self, run: RunId) {
         self.by_run.remove(&run);
+        self.free.remove(&run);
     }
 
-    pub(super) fn retain(&mut self, keep: impl Fn(RunId) -> bool) {
-        self.by_run.retain(|run, _| keep(*run));
+    fn is_open(&self, run: RunId) -> bool {
+        self.by_run.contains_key(&run) || self.free.contains(&run)
     }
 }
 
@@ -44,7 +47,7 @@ impl Engine<'_> {
     /// When the store cannot be read or written.
     pub(super) fn open_accounts(&mut self) -> Result<(), EngineError> {
         loop {
-            let new: Vec<RunId> = self.runs.iter().filter(|(_, run)| !run.accounted).map(|(&id, _)| id).collect();
+            let new = self.runs.unaccounted(self.round_at);
             if new.is_empty() {
                 return Ok(());
             }
@@ -53,7 +56,7 @@ impl Engine<'_> {
                 run.accounted = true;
                 let payers: Vec<RunId> = run.ancestors.iter().copied().chain([id]).collect();
                 for payer in payers {
-                    if !self.accounts.by_run.contains_key(&payer) {
+                    if !self.accounts.is_open(payer) {
                         self.open_account(payer)?;
                     }
                 }
@@ -68,7 +71,7 @@ impl Engine<'_> {
             None => self.store.budget(payer)?,
         };
         if budget.cap().is_none() {
-            self.accounts.by_run.insert(payer, None);
+            self.accounts.free.insert(payer);
             return Ok(());
         }
         // What was decided has to be in the sums.
@@ -78,18 +81,19 @@ impl Engine<'_> {
         if let Some(run) = self.runs.get_mut(&payer) {
             run.state.compute = own;
         }
-        self.accounts.by_run.insert(payer, Some(below));
+        self.accounts.by_run.insert(payer, below);
         Ok(())
     }
 
     /// What the runs below each run with a budget have used until now.
-    pub(super) fn below(&self, now: Timestamp) -> HashMap<RunId, Below> {
-        let open = self.accounts.by_run.iter().filter_map(|(run, below)| Some((*run, (*below)?)));
-        let mut all: HashMap<RunId, Below> = open.map(|(run, compute)| (run, Below { compute, working: 0 })).collect();
+    pub(super) fn below(&mut self, now: Timestamp) -> HashMap<RunId, Below> {
+        let open = self.accounts.by_run.iter();
+        let mut all: HashMap<RunId, Below> =
+            open.map(|(&run, &compute)| (run, Below { compute, working: 0 })).collect();
         if all.is_empty() {
             return all;
         }
-        for run in self.runs.values().filter(|run| !run.ancestors.is_empty()) {
+        for (_, run) in self.runs.leased(self.round_at) {
             for (_, lease) in run.state.leases() {
                 for ancestor in &run.ancestors {
                     if let Some(below) = all.get_mut(ancestor) {

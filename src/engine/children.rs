@@ -1,5 +1,7 @@
 //! Child runs: submitted once per step, driven with their parents, and heard when they end.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -15,7 +17,7 @@ use crate::core::names::RunName;
 use crate::core::parse;
 use crate::core::run_options::{Origin, Reuse, RunOptions};
 use crate::core::spec::WorkflowSpec;
-use crate::core::state::{Lifecycle, RunEnd};
+use crate::core::state::{Lifecycle, RunEnd, StepState};
 use crate::core::wait::child_failure;
 use crate::steps::catalog;
 use crate::store::{NewRun, Reader, StoreError, Submitted};
@@ -27,6 +29,23 @@ use super::run::Run;
 
 /// Reason of a pause that ends with that of the parent.
 const PARENT_PAUSED: &str = "its parent run is paused";
+
+/// Steps whose wait for a child run has to be looked at: parent, step, child.
+#[derive(Default)]
+pub(super) struct Family {
+    pub(super) waits: BTreeSet<(RunId, StepId, RunId)>,
+}
+
+impl Family {
+    /// Whether every parent and child has heard of the other.
+    pub(super) fn is_settled(&self) -> bool {
+        self.waits.is_empty()
+    }
+
+    pub(super) fn awaits(&mut self, parent: RunId, step: StepId, child: RunId) {
+        self.waits.insert((parent, step, child));
+    }
+}
 
 impl Engine<'_> {
     /// Claims what can be claimed, also in child runs that this starts or ends.
@@ -119,34 +138,48 @@ impl Engine<'_> {
     /// When the store cannot be read.
     pub(super) fn tend_children(&mut self) -> Result<bool, EngineError> {
         let mut passed_on = false;
-        loop {
-            let mut again = false;
-            for (parent, step, child) in self.awaited_runs() {
-                again |= self.tend_child(parent, step, child)?;
+        while let Some((parent, step, child)) = self.family.waits.pop_first() {
+            passed_on |= self.tend_child(parent, step, child)?;
+        }
+        Ok(passed_on)
+    }
+
+    /// Takes a run into memory that the store has.
+    pub(super) fn take_in(&mut self, id: RunId, run: Run) {
+        self.runs.insert(id, run);
+        self.tell_family(id);
+    }
+
+    /// A run was loaded, or its lifecycle has changed: its parent and its child runs are looked at.
+    pub(super) fn tell_family(&mut self, id: RunId) {
+        let Some(run) = self.runs.get(&id) else { return };
+        for (step, wait) in run.state.waits() {
+            if let Wait::Run { run: child } = wait {
+                self.family.awaits(id, step.id.clone(), *child);
             }
-            if !again {
-                return Ok(passed_on);
-            }
-            passed_on = true;
+        }
+        if let Some((parent, step)) = run.started_by() {
+            self.family.awaits(parent, step, id);
+            // A step does not run out of time while its child run is ending.
+            self.runs.touch(parent);
         }
     }
 
-    /// Runs that a step waits for: parent, step, child.
-    fn awaited_runs(&self) -> Vec<(RunId, StepId, RunId)> {
-        let open = self.runs.iter().filter(|(_, run)| run.state.end.is_none() && run.state.awaits_runs());
-        let waits = open.flat_map(|(parent, run)| run.state.waits().map(|(step, wait)| (*parent, step, wait)));
-        let awaited = waits.filter_map(|(parent, step, wait)| match wait {
-            Wait::Run { run } => Some((parent, step.id.clone(), *run)),
-            _ => None,
-        });
-        awaited.collect()
+    fn is_awaited(&self, parent: RunId, step: &StepId, child: RunId) -> bool {
+        let parent = self.runs.get(&parent).filter(|run| run.state.end.is_none());
+        let waiting = StepState::Waiting(Wait::Run { run: child });
+        parent.and_then(|run| run.state.step(step)).is_some_and(|step| step.state == waiting)
     }
 
     fn tend_child(&mut self, parent: RunId, step: StepId, child: RunId) -> Result<bool, EngineError> {
+        if !self.is_awaited(parent, &step, child) {
+            return Ok(false);
+        }
         let known = self.runs.contains_key(&child);
         self.load(child)?;
-        if self.runs.get(&child).is_some_and(Run::is_partly_in_store) && self.pending.must_commit() {
-            // Its outputs may have been decided, but not yet written.
+        // Its outputs, or who has paused it, may have been decided, but not yet written.
+        let in_store = |run: &Run| run.is_partly_in_store() || run.state.lifecycle == Lifecycle::Paused;
+        if self.runs.get(&child).is_some_and(in_store) && self.pending.must_commit() {
             self.flush()?;
         }
         let (Some(above), Some(below)) = (self.runs.get(&parent), self.runs.get(&child)) else { return Ok(false) };

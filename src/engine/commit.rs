@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::core::decide::{Command, Decision, Effect};
-use crate::core::event::{Event, Recorded};
+use crate::core::event::{Event, Recorded, Wait};
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
 use crate::executors::AttemptId;
@@ -82,13 +82,19 @@ impl Engine<'_> {
     pub(super) fn handle(&mut self, run: RunId, command: Command) {
         let now = self.clock.now();
         let Some(active) = self.runs.get_mut(&run) else { return };
-        let before = active.state.compute;
+        let (before, standing) = (active.state.compute, active.standing());
         let Decision { events, effects } = active.state.handle(command, now);
         let worked = active.state.compute - before;
         if !worked.is_zero() {
             self.accounts.add(&active.ancestors, worked);
         }
+        if active.standing() != standing {
+            self.tell_family(run);
+        }
         for event in events {
+            if let Event::StepWaiting { step, wait: Wait::Run { run: child } } = &event {
+                self.family.awaits(run, step.clone(), *child);
+            }
             self.pending.event(Recorded { run, at: now, event });
         }
         for effect in effects {

@@ -1,6 +1,6 @@
 //! The loop: claim, commit, act, listen.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::mpsc::Sender;
 
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use crate::store::{EngineLock, Store};
 
 use super::accounts::Accounts;
 use super::attempts::Attempts;
+use super::children::Family;
 use super::claim::{FIRST_BATCH, Prepared};
 use super::clock::Clock;
 use super::commit::Pending;
@@ -26,7 +27,7 @@ use super::inbox::{Inbox, Message};
 use super::janitor::Janitor;
 use super::options::{EngineOptions, Observer, Outcome, Scope};
 use super::queue::Windows;
-use super::run::Run;
+use super::runs::Runs;
 use super::schedules::Schedules;
 use super::space::Patience;
 use super::stop::Stop;
@@ -67,7 +68,8 @@ pub(super) struct Engine<'a> {
     pub store: Store,
     pub artifacts: ArtifactStore,
     pub executor: Local,
-    pub runs: BTreeMap<RunId, Run>,
+    pub runs: Runs,
+    pub family: Family,
     pub attempts: Attempts,
     /// Resolved arguments of attempts that are leased but not started.
     pub prepared: HashMap<AttemptId, Prepared>,
@@ -120,7 +122,8 @@ impl<'a> Engine<'a> {
             store,
             artifacts,
             executor,
-            runs: BTreeMap::new(),
+            runs: Runs::default(),
+            family: Family::default(),
             attempts: Attempts::default(),
             prepared: HashMap::new(),
             pending: Pending::default(),
@@ -200,8 +203,8 @@ impl Engine<'_> {
     }
 
     /// `None` while there is something to do or to wait for.
-    fn outcome(&self) -> Option<Outcome> {
-        if !self.attempts.is_empty() {
+    fn outcome(&mut self) -> Option<Outcome> {
+        if !self.attempts.is_empty() || !self.family.is_settled() {
             return None;
         }
         if let Some(end) = self.end_of_the_run() {
@@ -210,11 +213,7 @@ impl Engine<'_> {
         match self.options.scope {
             _ if self.stopping.is_some() => Some(Outcome::Interrupted),
             Scope::Run(id) if self.is_paused(id) => Some(Outcome::Paused),
-            Scope::All { exit_when_idle: true }
-                if self.runs.iter().all(|(id, run)| self.is_paused(*id) || run.state.only_waits()) =>
-            {
-                Some(Outcome::Idle)
-            }
+            Scope::All { exit_when_idle: true } if self.runs.is_idle(self.round_at) => Some(Outcome::Idle),
             Scope::Requests => Some(Outcome::Idle),
             Scope::All { .. } | Scope::Run(_) => None,
         }
@@ -235,14 +234,19 @@ impl Engine<'_> {
     }
 
     /// The memory of an engine that serves for months.
-    fn forget_ended_runs(&mut self) {
+    pub(super) fn forget_ended_runs(&mut self) {
         let wanted = match self.options.scope {
             Scope::Run(id) => Some(id),
             Scope::All { .. } | Scope::Requests => None,
         };
-        let attempts = &self.attempts;
-        self.runs.retain(|id, run| run.state.end.is_none() || Some(*id) == wanted || attempts.of_run(*id));
-        let runs = &self.runs;
-        self.accounts.retain(|id| runs.contains_key(&id));
+        for id in self.runs.ended(self.round_at) {
+            if Some(id) == wanted || self.attempts.of_run(id) {
+                continue;
+            }
+            let ancestors = self.runs.remove(&id).map(|run| run.ancestors).unwrap_or_default();
+            self.accounts.close(id);
+            let gone = ancestors.into_iter().filter(|ancestor| !self.runs.contains_key(ancestor));
+            gone.for_each(|ancestor| self.accounts.close(ancestor));
+        }
     }
 }

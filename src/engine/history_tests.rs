@@ -13,10 +13,12 @@ use super::waiting_tests::{drive_until_idle, shelf};
 use super::*;
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::{ArtifactRef, Outputs};
-use crate::core::event::{Checkpoint, Event, Recorded};
+use crate::core::decide::Command;
+use crate::core::event::{Checkpoint, Event, Recorded, Verdict, Wait};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::{MetricRow, Progress};
 use crate::core::request::Request;
+use crate::core::state::Lifecycle;
 use crate::store::tests::statements::{assert_bounded, statements};
 use crate::store::{Batch, EngineLock};
 
@@ -187,4 +189,105 @@ fn a_tree_that_cannot_be_read_keeps_content_until_it_can_and_is_named() {
     });
     assert_eq!(warnings.0.len(), 1, "{:?}", warnings.0);
     assert!(warnings.0[0].contains(&out.digest.as_str()[..16]), "{:?}", warnings.0);
+}
+
+const ASKS: &str = r#"
+name = "asks"
+[[step]]
+id = "a"
+kind = "approval"
+with.prompt = "go on?"
+timeout.schedule_to_close = "1h"
+"#;
+
+const ASKING_CHILDREN: &str = r#"
+name = "parent"
+[[step]]
+id = "each"
+kind = "workflow"
+for_each = "range(20)"
+with = { workflow = "child.toml", params = { ok = false } }
+"#;
+
+fn approve(step: &str) -> Command {
+    let (verdict, approver) = (Verdict::Approved, "ada".to_owned());
+    Command::Decide { step: step.into(), verdict, approver, comment: None }
+}
+
+/// A worker in which everything that can be done without a person is done.
+fn with_idle_worker(state_dir: &Path, work: impl FnOnce(&mut Engine<'_>)) {
+    let lock = EngineLock::acquire(state_dir).unwrap();
+    let inbox = Inbox::open(state_dir).unwrap();
+    let scope = Scope::All { exit_when_idle: true };
+    let mut quiet = Quiet;
+    let mut engine = Engine::open(&lock, options(state_dir, scope), &mut quiet, &inbox).unwrap();
+    engine.recover().unwrap();
+    engine.look_at_the_clock();
+    loop {
+        engine.give_out().unwrap();
+        engine.flush_all().unwrap();
+        if engine.attempts.is_empty() && engine.runs.is_idle(engine.round_at) {
+            break;
+        }
+        engine.listen(&inbox).unwrap();
+    }
+    work(&mut engine);
+}
+
+#[test]
+fn a_round_looks_at_the_runs_that_have_changed_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let runs: Vec<RunId> =
+        (0..20).map(|n| submit_with(folder.path(), &ASKS.replace("asks", &format!("asks-{n}")), &shelf())).collect();
+    with_idle_worker(folder.path(), |engine| {
+        let patience = engine.patience().unwrap();
+        assert!(patience.as_secs() > 3000, "{patience:?}");
+        engine.look_at_the_clock();
+        assert_eq!(engine.runs.touched(), 0, "nothing is due");
+        engine.handle(runs[7], approve("a"));
+        engine.give_out().unwrap();
+        assert!(engine.runs.touched() <= 1);
+        engine.flush_all().unwrap();
+        engine.forget_ended_runs();
+        let in_memory = |run: &RunId| engine.runs.contains_key(run);
+        assert_eq!(runs.iter().filter(|run| in_memory(run)).count(), 19);
+        assert!(engine.patience().is_some_and(|patience| patience.as_secs() > 3000));
+    });
+}
+
+#[test]
+fn the_end_of_one_child_run_is_no_look_at_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let parent = submit_with(folder.path(), ASKING_CHILDREN, &shelf());
+    with_idle_worker(folder.path(), |engine| {
+        assert_eq!(engine.family.waits.len(), 0);
+        let waits = engine.runs.get(&parent).unwrap().state.waits();
+        let children: Vec<RunId> = waits.filter_map(|(_, wait)| awaited_run(wait)).collect();
+        assert_eq!(children.len(), 20);
+        engine.handle(children[3], approve("ask"));
+        engine.claim().unwrap();
+        assert_eq!(engine.family.waits.iter().map(|(.., child)| *child).collect::<Vec<_>>(), [children[3]]);
+        engine.give_out().unwrap();
+        assert_eq!(engine.runs.get(&parent).unwrap().state.waits().count(), 19);
+        // What happens to the parent concerns all of them.
+        engine.handle(parent, Command::Pause { reason: "x".to_owned() });
+        assert_eq!(engine.family.waits.len(), 19);
+        engine.give_out().unwrap();
+        let paused =
+            |child: &&RunId| engine.runs.get(child).is_some_and(|run| run.state.lifecycle == Lifecycle::Paused);
+        assert_eq!(children.iter().filter(paused).count(), 19);
+        // Resumed before the pause was committed: who has paused them is known all the same.
+        engine.handle(parent, Command::Resume);
+        engine.give_out().unwrap();
+        let paused =
+            |child: &&RunId| engine.runs.get(child).is_some_and(|run| run.state.lifecycle == Lifecycle::Paused);
+        assert_eq!(children.iter().filter(paused).count(), 0);
+    });
+}
+
+fn awaited_run(wait: &Wait) -> Option<RunId> {
+    match wait {
+        Wait::Run { run } => Some(*run),
+        _ => None,
+    }
 }

@@ -32,8 +32,7 @@ impl Engine<'_> {
         self.open_accounts()?;
         let now = self.clock.now();
         let below = self.below(now);
-        let judged = |run: &Run| run.state.spec().sla.is_some() || run.state.budget.cap().is_some();
-        let runs: Vec<RunId> = self.runs.iter().filter(|(_, run)| judged(run)).map(|(&id, _)| id).collect();
+        let runs: Vec<RunId> = self.runs.judged(self.round_at).map(|(id, _)| id).collect();
         for id in runs {
             let left = self.estimate_left(id, now);
             let Some(run) = self.runs.get(&id) else { continue };
@@ -77,11 +76,11 @@ impl Engine<'_> {
     }
 
     /// The next time at which a budget is used up or a deadline passes.
-    pub(super) fn next_judgement(&self, now: Timestamp) -> Option<Timestamp> {
+    pub(super) fn next_judgement(&mut self, now: Timestamp) -> Option<Timestamp> {
         let below = self.below(now);
-        let below = |id: &RunId| below.get(id).copied().unwrap_or_default();
-        let next = |(id, run): (&RunId, &Run)| budget::next_judgement(&run.state, below(id), run.submitted_at, now);
-        self.runs.iter().filter_map(next).min()
+        let below = |id: RunId| below.get(&id).copied().unwrap_or_default();
+        let next = |(id, run): (RunId, &Run)| budget::next_judgement(&run.state, below(id), run.submitted_at, now);
+        self.runs.judged(self.round_at).filter_map(next).min()
     }
 
     /// Starts the owner's program for an alert that is committed. At most once: an engine that dies at this very

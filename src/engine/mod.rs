@@ -32,6 +32,7 @@ mod recovery;
 mod requests;
 mod rows;
 mod run;
+mod runs;
 mod schedules;
 mod space;
 mod stop;

@@ -13,6 +13,7 @@ use crate::core::state::{Class, ClassIndex, StepIndex};
 
 use crate::executors::AttemptId;
 
+use super::attempts::Running;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::run::Run;
@@ -50,11 +51,15 @@ impl Engine<'_> {
     }
 
     /// One candidate per class of each run: a million steps that wait for a pool are looked at once.
-    pub(super) fn queue(&self, now: Timestamp) -> BinaryHeap<Reverse<Candidate>> {
-        let candidates = |(&id, run): (&RunId, &'_ Run)| {
-            next_claims(&run.state, now).map(|head| Reverse(Candidate::new(id, run, head))).collect::<Vec<_>>()
+    pub(super) fn queue(&mut self, now: Timestamp) -> BinaryHeap<Reverse<Candidate>> {
+        let ready = self.runs.ready(self.round_at).map(|(id, _)| id).collect::<Vec<_>>();
+        let driven = ready.into_iter().filter(|id| self.drives(*id));
+        let candidates = |id: RunId| {
+            let run = self.runs.get(&id);
+            let heads = run.into_iter().flat_map(|run| next_claims(&run.state, now).map(move |head| (run, head)));
+            heads.map(move |(run, head)| Reverse(Candidate::new(id, run, head)))
         };
-        self.runs.iter().filter(|(id, _)| self.drives(**id)).flat_map(candidates).collect()
+        driven.flat_map(candidates).collect()
     }
 
     /// Who is next in the class of a candidate that has had its turn.
@@ -65,18 +70,19 @@ impl Engine<'_> {
     }
 
     /// What no lease holds, and no attempt whose lease has ended but whose processes have not.
-    pub(super) fn free_units(&self) -> Free {
+    pub(super) fn free_units(&mut self) -> Free {
         let pools = &self.options.limits.pools;
         if pools.0.is_empty() {
             return pools.free(std::iter::empty());
         }
-        let leased = self.runs.values().flat_map(|run| run.state.leases().map(|(_, lease)| &lease.resources));
-        let is_leased = |id: &AttemptId| {
+        let is_leased = |(id, _): &(&AttemptId, &Running)| {
             let step = self.runs.get(&id.run).and_then(|run| run.state.step(&id.step));
             step.and_then(|step| step.lease()).is_some_and(|lease| lease.fence == id.fence)
         };
-        let ending: Vec<&Held> =
-            self.attempts.iter().filter(|(id, _)| !is_leased(id)).map(|(_, a)| &a.resources).collect();
+        let ending = self.attempts.iter().filter(|attempt| !is_leased(attempt)).map(|(_, a)| &a.resources);
+        let ending: Vec<&Held> = ending.collect();
+        let leased = self.runs.leased(self.round_at);
+        let leased = leased.flat_map(|(_, run)| run.state.leases().map(|(_, lease)| &lease.resources));
         pools.free(leased.chain(ending))
     }
 

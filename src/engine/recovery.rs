@@ -60,7 +60,7 @@ impl Engine<'_> {
     fn take_over(&mut self, row: &RunRow, wanted: bool, canceled: bool) -> Result<(), EngineError> {
         let mut run = Run::load(&self.store, row.id)?;
         run.state.cap_pauses(self.clock.now());
-        self.runs.insert(row.id, run);
+        self.take_in(row.id, run);
         self.release_leases(row.id)?;
         let paused = row.stored_status == RunStatus::Paused;
         // A poison step may have just ended the run: to resume it is up to a person.

@@ -45,7 +45,7 @@ impl Engine<'_> {
             let mut loaded = Run::load(&self.store, run)?;
             // Whoever submitted it has used another clock.
             loaded.state.cap_pauses(self.clock.now());
-            self.runs.insert(run, loaded);
+            self.take_in(run, loaded);
         }
         Ok(())
     }

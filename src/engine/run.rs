@@ -11,8 +11,8 @@ use crate::core::artifact::Outputs;
 use crate::core::catalog::Placement;
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::ids::{RunId, StepId};
-use crate::core::run_options::RunOptions;
-use crate::core::state::{RunState, Step, StepState};
+use crate::core::run_options::{Origin, RunOptions};
+use crate::core::state::{Lifecycle, RunState, Step, StepState};
 use crate::core::template::{self, Children, Named, StepOutputs, TemplateContext};
 use crate::steps::find;
 use crate::store::{Reader, StoreError};
@@ -73,6 +73,19 @@ impl Run {
             accounted: false,
             options: row.options,
         })
+    }
+
+    /// What its parent and its child runs have to hear of.
+    pub(super) fn standing(&self) -> (Lifecycle, bool) {
+        (self.state.lifecycle, self.state.end.is_some())
+    }
+
+    /// The step of another run that waits for this one.
+    pub(super) fn started_by(&self) -> Option<(RunId, StepId)> {
+        match &self.options.origin {
+            Some(Origin::Child { run, step }) => Some((*run, step.clone())),
+            _ => None,
+        }
     }
 
     /// The training step from which a fork goes on with `step`.

@@ -4,7 +4,6 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::core::decide::Command;
-use crate::core::ids::RunId;
 use crate::executors::Sweep;
 
 use super::disk;
@@ -54,8 +53,7 @@ impl Engine<'_> {
     /// Interrupts every run; those without attempts at once, the others when their attempts have ended.
     pub(super) fn interrupt_runs(&mut self) {
         let Some(Stop { reason, .. }) = self.stopping.clone() else { return };
-        let runs: Vec<RunId> = self.runs.keys().copied().collect();
-        for run in runs {
+        for run in self.runs.ids() {
             self.handle(run, Command::Interrupt { reason: reason.clone() });
         }
     }

@@ -109,7 +109,7 @@ fn until_then_the_engine_sleeps() {
         loop {
             engine.give_out().unwrap();
             engine.flush_all().unwrap();
-            if engine.attempts.is_empty() && engine.runs.values().all(|run| run.state.only_waits()) {
+            if engine.attempts.is_empty() && engine.runs.is_idle(engine.round_at) {
                 break;
             }
             engine.listen(&inbox).unwrap();

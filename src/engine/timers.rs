@@ -6,7 +6,6 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::core::decide::Command;
 use crate::core::ids::RunId;
-use crate::core::schedule::{next_child_deadline, next_deadline};
 
 use super::drive::Engine;
 
@@ -22,19 +21,14 @@ const ABSENCE: SignedDuration = SignedDuration::from_secs(6);
 
 impl Engine<'_> {
     /// How long to wait for a message; `None` when nothing can happen without one.
-    pub(super) fn patience(&self) -> Option<Duration> {
-        if self.more_to_claim {
+    pub(super) fn patience(&mut self) -> Option<Duration> {
+        if self.more_to_claim || !self.family.is_settled() {
             return Some(Duration::ZERO);
         }
         let now = self.clock.now();
         let until =
             |at: Timestamp, now: Timestamp| Duration::try_from(at.duration_since(now)).unwrap_or(Duration::ZERO);
-        let deadlines = self.runs.values().filter_map(|run| next_deadline(&run.state, self.round_at));
-        let is_ending =
-            |id: RunId| self.runs.get(&id).is_some_and(|run| run.state.is_canceling() || run.state.end.is_some());
-        let deadlines =
-            deadlines.chain(self.runs.values().filter_map(|run| next_child_deadline(&run.state, is_ending)));
-        let deadlines = deadlines.map(|at| until(at, now).max(RETRY));
+        let deadline = self.runs.next_deadline(self.round_at).map(|at| until(at, now).max(RETRY));
         let others =
             [self.windows.deadline, self.next_judgement(self.round_at)].into_iter().flatten().map(|at| until(at, now));
         let due = self.next_due().map(|at| until(at, Timestamp::now()).min(WALL_CLOCK_LOOK));
@@ -42,7 +36,7 @@ impl Engine<'_> {
         let instants = instants.into_iter().flatten();
         let instants = instants.map(|at| at.saturating_duration_since(Instant::now()));
         let tick = (!self.attempts.is_empty()).then_some(TICK);
-        deadlines.chain(others).chain(due).chain(instants).chain(tick).min()
+        deadline.into_iter().chain(others).chain(due).chain(instants).chain(tick).min()
     }
 
     pub(super) fn look_at_the_clock(&mut self) {
@@ -50,11 +44,11 @@ impl Engine<'_> {
         let now = self.clock.now();
         let absent = now.duration_since(self.looked_at) > ABSENCE;
         self.looked_at = now;
-        let runs: Vec<RunId> = self.runs.keys().copied().collect();
-        for run in runs {
-            if absent {
-                self.renew_leases(run);
-            }
+        if absent {
+            let leased: Vec<RunId> = self.runs.leased(self.round_at).map(|(id, _)| id).collect();
+            leased.into_iter().for_each(|run| self.renew_leases(run));
+        }
+        for run in self.runs.due(self.round_at, now) {
             self.handle(run, Command::Expire);
         }
         for id in self.attempts.take_due() {
