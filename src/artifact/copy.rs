@@ -8,7 +8,7 @@ use walkdir::WalkDir;
 use crate::core::artifact::{ArtifactRef, Digest};
 
 use super::error::ArtifactError;
-use super::local::for_each_chunk;
+use super::local::{ArtifactStore, for_each_chunk};
 use super::tree::Tree;
 
 /// What differs between `path` and the artifact; `trees` are the manifests of all trees in it.
@@ -23,6 +23,25 @@ pub fn copy_differences(
     let mut problems = Vec::new();
     compare(path, artifact, trees, &mut problems)?;
     Ok(problems)
+}
+
+impl ArtifactStore {
+    /// True when `path` holds the artifact and nothing else.
+    ///
+    /// # Errors
+    /// When the artifact or the copy cannot be read.
+    pub fn is_copy(&self, path: &Path, artifact: &ArtifactRef) -> Result<bool, ArtifactError> {
+        let mut trees = BTreeMap::new();
+        let mut waiting = vec![artifact.clone()];
+        while let Some(artifact) = waiting.pop() {
+            if artifact.is_tree() && !trees.contains_key(&artifact.digest) {
+                let entries = self.read_tree(&artifact)?.entries;
+                waiting.extend(entries.values().cloned());
+                trees.insert(artifact.digest, entries);
+            }
+        }
+        Ok(copy_differences(path, artifact, &trees)?.is_empty())
+    }
 }
 
 fn compare(

@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -15,6 +14,7 @@ use crate::faults::around;
 use super::durable;
 use super::error::ArtifactError;
 use super::outside::open_regular;
+use super::stamp::Stamp;
 use super::tree::Tree;
 use super::writer::ArtifactWriter;
 
@@ -35,26 +35,6 @@ struct Inner {
     verified: Mutex<HashMap<Digest, Stamp>>,
     /// Shard folders whose own entry is known to be durable.
     shards: Mutex<[bool; 256]>,
-}
-
-/// How a file looks without reading it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Stamp {
-    inode: u64,
-    size: u64,
-    modified: (i64, i64),
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(metadata: &fs::Metadata) -> Stamp {
-        Stamp {
-            inode: metadata.ino(),
-            size: metadata.len(),
-            modified: (metadata.mtime(), metadata.mtime_nsec()),
-            changed: (metadata.ctime(), metadata.ctime_nsec()),
-        }
-    }
 }
 
 impl ArtifactStore {

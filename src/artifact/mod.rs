@@ -8,6 +8,7 @@ mod local;
 mod materialise;
 mod outside;
 mod space;
+mod stamp;
 mod sweep;
 #[cfg(test)]
 mod tests;
@@ -19,5 +20,6 @@ pub use error::ArtifactError;
 pub use local::ArtifactStore;
 pub use outside::{Listing, OutsideError, OutsideFile, open_regular};
 pub use space::{HEADROOM_BYTES, free_bytes};
+pub use stamp::Stamp;
 pub use tree::Tree;
 pub use writer::ArtifactWriter;

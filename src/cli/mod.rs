@@ -31,6 +31,7 @@ mod generate;
 mod go_on;
 mod list;
 mod logs;
+mod look_ahead;
 #[cfg(feature = "train")]
 mod model;
 mod output;

@@ -8,6 +8,7 @@ use super::args::{RunArgs, SubmitArgs};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::foreground;
+use super::look_ahead::look_ahead;
 use super::session::Session;
 use super::workflow_source;
 use crate::core::ids::RunId;
@@ -26,6 +27,7 @@ pub fn run(session: &Session, args: &RunArgs) -> Result<Exit, CliError> {
 /// Submits a checked workflow; drives it unless `--detach` was given.
 pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> Result<Exit, CliError> {
     skip_steps(&mut spec, &args.skip)?;
+    look_ahead(session, &spec)?;
     let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
     let new = Submission {
         name: match &args.name {

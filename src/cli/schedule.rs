@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 use super::args::{ScheduleAddArgs, ScheduleVerb};
 use super::error::CliError;
 use super::exit_code::Exit;
+use super::look_ahead::look_ahead;
 use super::output::table;
 use super::session::Session;
 use super::workflow_source;
@@ -39,11 +40,13 @@ fn add(session: &Session, args: &ScheduleAddArgs) -> Result<Exit, CliError> {
     let Some(first) = times.next_after(now) else {
         return Err(CliError::usage(format!("`{}` is never due", args.cron)).hint("does that day exist?"));
     };
+    let spec = workflow_source::load(session, &args.workflow, &args.set)?;
+    look_ahead(session, &spec)?;
     let row = ScheduleRow {
         name: args.name.to_string(),
         cron: args.cron.clone(),
         time_zone: args.time_zone.clone(),
-        spec: workflow_source::load(session, &args.workflow, &args.set)?,
+        spec,
         options: ScheduleOptions { catch_up: args.catch_up, priority: args.priority },
         created_at: now,
         paused_at: None,

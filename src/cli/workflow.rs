@@ -5,6 +5,7 @@ use serde_json::json;
 use super::args::{WorkflowArgs, WorkflowVerb};
 use super::error::CliError;
 use super::exit_code::Exit;
+use super::look_ahead::look_ahead;
 use super::output::table;
 use super::session::Session;
 use super::workflow_source::{EMBEDDED, load};
@@ -51,6 +52,7 @@ fn list(session: &Session) -> Result<(), CliError> {
 
 fn validate(session: &Session, args: &WorkflowArgs) -> Result<(), CliError> {
     let spec = load(session, &args.workflow, &args.set)?;
+    look_ahead(session, &spec)?;
     let human = format!("{} is valid: {} steps", spec.name, spec.steps.len());
     session.out.document(&human, json!({ "valid": true, "workflow": spec.name, "steps": spec.steps.len() }))
 }

@@ -126,6 +126,7 @@ mod tests {
             outputs: Map::new(),
             budget: Default::default(),
             sla: None,
+            secrets: Default::default(),
         }
     }
 

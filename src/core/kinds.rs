@@ -1,5 +1,9 @@
-//! Step kinds that the engine itself knows: their steps have no attempts.
+//! Step kinds that are known by name outside of their handlers.
 
+/// The only kind that may use secrets.
+pub const COMMAND: &str = "command";
+
+// Steps of these have no attempts: the engine decides about them.
 pub const APPROVAL: &str = "approval";
 pub const GATE: &str = "gate";
 pub const SIGNAL: &str = "signal";

@@ -33,6 +33,7 @@ pub mod rng;
 pub mod run_options;
 pub mod schedule;
 pub mod schema;
+pub mod secret;
 pub mod shell;
 pub mod spec;
 pub mod state;

@@ -11,6 +11,7 @@ use super::artifact::Outputs;
 use super::event::Checkpoint;
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
+use super::secret::StandIns;
 
 /// Environment variable that marks every process of an attempt: `RUN/STEP/FENCE`.
 pub const ATTEMPT_MARK: &str = "STEPWELL_ATTEMPT_ID";
@@ -31,10 +32,13 @@ pub struct AttemptRequest {
     pub fence: Fence,
     /// Also the idempotency key of the step: stable over attempts.
     pub key: StepKey,
-    /// Resolved arguments, without the fingerprint.
+    /// Resolved arguments, with stand-ins for secrets.
     pub with: Value,
-    /// What the step kind's `fingerprint` gave for these arguments; the key covers it.
-    #[serde(default)]
+    /// What the stand-ins are for.
+    #[serde(default, skip_serializing_if = "StandIns::is_empty")]
+    pub secrets: StandIns,
+    /// What the kind found outside of `with` when the step key was computed.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
     pub fingerprint: Value,
     pub state_dir: PathBuf,
     /// Durable directory of this step in this run; survives attempts.

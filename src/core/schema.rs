@@ -43,6 +43,18 @@ pub fn workflow_schema(catalog: &Catalog) -> Value {
                 "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
                 "description": "Defaults; `-S name=value` overrides one"
             },
+            "secrets": {
+                "type": "object",
+                "propertyNames": { "pattern": "^[A-Za-z_][A-Za-z0-9_]*$" },
+                "additionalProperties": {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "minProperties": 1,
+                    "maxProperties": 1,
+                    "properties": { "env": { "type": "string" }, "file": { "type": "string" } }
+                },
+                "description": "Values that are never kept: read when an attempt starts, named by `{{ secrets.NAME }}` in a `command`"
+            },
             "outputs": {
                 "type": "object",
                 "description": "What a run gives to the step of kind `workflow` that started it; text may hold templates"

@@ -10,6 +10,7 @@ use super::budget::{Budget, Sla};
 use super::failure::{Failure, FailureKind};
 use super::ids::StepId;
 use super::pools::Demand;
+use super::secret::SecretSource;
 
 /// A complete workflow definition. Its serialised form, with resolved parameters, is what a run pins.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -28,6 +29,9 @@ pub struct WorkflowSpec {
     pub budget: Budget,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sla: Option<Sla>,
+    /// Where the secrets come from, never what they are.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub secrets: BTreeMap<String, SecretSource>,
 }
 
 /// The file of a child workflow, as it was when the run was submitted.

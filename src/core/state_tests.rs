@@ -58,6 +58,7 @@ fn spec(steps: Vec<StepSpec>) -> Arc<WorkflowSpec> {
         outputs: Map::new(),
         budget: Default::default(),
         sla: None,
+        secrets: Default::default(),
     })
 }
 

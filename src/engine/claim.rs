@@ -4,6 +4,7 @@
 use std::cmp::Reverse;
 
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::catalog::Placement;
@@ -12,10 +13,11 @@ use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::key::step_key;
 use crate::core::pools::{Free, Held};
-use crate::core::provenance::FINGERPRINT;
+use crate::core::provenance::{FINGERPRINT, split_fingerprint};
 use crate::core::run_options::Origin;
+use crate::core::secret::{self, StandIns};
 use crate::core::state::Step;
-use crate::core::template::{self, TemplateError};
+use crate::core::template::{self, TemplateContext, TemplateError};
 use crate::core::wait::AtClaim;
 use crate::executors::AttemptId;
 use crate::steps::{StepHandler, find};
@@ -39,10 +41,12 @@ enum Turn {
     Waits,
 }
 
-/// What the key of an attempt was computed from, kept until the attempt starts.
+/// What an attempt is started with; its key was computed from the same.
 pub struct Prepared {
     pub with: Value,
     pub fingerprint: Value,
+    /// What stands for secrets in `with`.
+    pub secrets: StandIns,
 }
 
 /// What is decided about a ready step.
@@ -197,9 +201,8 @@ impl Engine<'_> {
             let failure = Failure::fatal(format!("this build has no step kind `{}`", spec.kind));
             return reject(failure.with_hint("build with the feature that has it, such as `--features flex`"));
         };
-        let resolved = run.with_context(step, &stored, |context| template::resolve(&spec.with, context));
-        let with = match resolved {
-            Ok(with) => with,
+        let (revealing, secrets, with) = match resolve(run, step, &stored) {
+            Ok(resolved) => resolved,
             Err(error) => return reject(explain(&error)),
         };
         match handler.at_claim(&with) {
@@ -211,11 +214,16 @@ impl Engine<'_> {
             Ok(None) => {}
             Err(failure) => return reject(failure),
         }
-        let fingerprint = match handler.fingerprint(&with) {
+        let earlier = if step.key.is_some() { self.store.find_step(run.state.run, &step.id)? } else { None };
+        let fingerprint = match earlier.and_then(|row| row.with) {
+            Some(recorded) => handler.fingerprint_again(&with, &split_fingerprint(&recorded).1),
+            None => handler.fingerprint(&with),
+        };
+        let fingerprint = match fingerprint {
             Ok(fingerprint) => fingerprint,
             Err(failure) => return reject(failure),
         };
-        self.plan_attempt(run, step, handler, Prepared { with, fingerprint }, held)
+        self.plan_attempt(run, step, handler, with, Prepared { with: revealing, secrets, fingerprint }, held)
     }
 
     fn plan_attempt(
@@ -223,17 +231,18 @@ impl Engine<'_> {
         run: &Run,
         step: &Step,
         handler: &dyn StepHandler,
+        with: Value,
         prepared: Prepared,
         resources: Held,
     ) -> Result<Plan, EngineError> {
         let id = step.id.clone();
-        let Prepared { with, fingerprint } = &prepared;
-        let key = step_key(handler.kind(), handler.version(), with, fingerprint);
+        let fingerprint = &prepared.fingerprint;
+        let key = step_key(handler.kind(), handler.version(), &with, fingerprint);
         let mut recorded = with.clone();
         if let (Value::Object(arguments), false) = (&mut recorded, fingerprint.is_null()) {
             arguments.insert(FINGERPRINT.to_owned(), fingerprint.clone());
         }
-        if let Some((from, outputs)) = self.done_before(run, step, handler.reusable(with), &key)? {
+        if let Some((from, outputs)) = self.done_before(run, step, handler.reusable(&with), &key)? {
             return Ok(Plan::Command(Command::Reuse { step: id, key, with: recorded, from, outputs }));
         }
         let inputs_changed = step.key.as_ref().is_some_and(|earlier| *earlier != key);
@@ -276,6 +285,22 @@ impl Engine<'_> {
             || self.artifacts.read_tree(artifact).is_ok_and(|t| t.entries.values().all(|e| self.has_files(e)));
         whole && (!artifact.is_tree() || entries())
     }
+}
+
+/// The arguments of a step: as its attempt gets them, with stand-ins for secrets; the secrets that they use; and as
+/// they are kept, with names instead.
+fn resolve(run: &Run, step: &Step, stored: &Stored) -> Result<(Value, StandIns, Value), TemplateError> {
+    let (spec, sources) = (run.state.step_spec(step), &run.state.spec().secrets);
+    if sources.is_empty() {
+        let with = run.with_context(step, stored, |context| template::resolve(&spec.with, context))?;
+        return Ok((with.clone(), StandIns::new(), with));
+    }
+    let stand_ins = secret::stand_ins(sources, Uuid::now_v7());
+    let with = run.with_context(step, stored, |context| {
+        template::resolve(&spec.with, &TemplateContext { secrets: &stand_ins, ..*context })
+    })?;
+    let (named, used) = secret::named(&with, &stand_ins, sources);
+    Ok((with, used, named))
 }
 
 fn explain(error: &TemplateError) -> Failure {

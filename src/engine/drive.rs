@@ -71,7 +71,7 @@ pub(super) struct Engine<'a> {
     pub runs: Runs,
     pub family: Family,
     pub attempts: Attempts,
-    /// Resolved arguments of attempts that are leased but not started.
+    /// Of attempts that are leased but not started.
     pub prepared: HashMap<AttemptId, Prepared>,
     pub pending: Pending,
     pub windows: Windows,

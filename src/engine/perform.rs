@@ -9,6 +9,7 @@ use crate::executors::{AttemptId, Executor, Launch};
 use crate::store::scratch_dir;
 
 use super::attempts::{ASKED_TO_STOP, EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
+use super::claim::Prepared;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::janitor::remove_folder;
@@ -94,7 +95,7 @@ impl Engine<'_> {
 
     /// `None` when the step is no longer leased under this fence.
     pub(super) fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
-        let Some(prepared) = self.prepared.remove(id) else { return Ok(None) };
+        let Some(Prepared { with, secrets, fingerprint }) = self.prepared.remove(id) else { return Ok(None) };
         let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
         let Some((step, lease, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
         let attempt = step.attempts;
@@ -110,8 +111,9 @@ impl Engine<'_> {
             attempt,
             fence: id.fence,
             key,
-            with: prepared.with,
-            fingerprint: prepared.fingerprint,
+            with,
+            secrets,
+            fingerprint,
             state_dir: self.options.state_dir.clone(),
             scratch_dir: scratch_dir(&self.options.state_dir, id.run, &id.step),
             checkpoints,

@@ -107,7 +107,9 @@ impl Run {
         let steps: BTreeMap<StepId, StepOutputs<'_>> = all.collect();
         let (params, run) = (&spec.params, (state.run, self.name.as_str()));
         let scheduled_at = self.scheduled_at;
-        let context = TemplateContext { params, steps: &steps, run, scheduled_at, item: None };
+        // `validate` lets no secret in here, nor in the expressions below.
+        let secrets = BTreeMap::new();
+        let context = TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item: None };
         Ok(template::outputs(&spec.outputs, &context)?)
     }
 
@@ -154,7 +156,8 @@ impl Run {
         let steps: BTreeMap<StepId, StepOutputs<'_>> = needed.collect();
         let item = step.item.as_ref().map(|(position, item)| (item, *position));
         let (params, run) = (&state.spec().params, (state.run, self.name.as_str()));
-        evaluate(&TemplateContext { params, steps: &steps, run, scheduled_at: self.scheduled_at, item })
+        let (secrets, scheduled_at) = (BTreeMap::new(), self.scheduled_at);
+        evaluate(&TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item })
     }
 }
 

@@ -44,6 +44,7 @@ impl Step {
             fence: Fence(1),
             key: StepKey("key".to_owned()),
             with: with.clone(),
+            secrets: Default::default(),
             fingerprint,
             state_dir: self.directory.path().to_owned(),
             scratch_dir: self.directory.path().join("scratch"),

@@ -58,6 +58,7 @@ fn with_steps<T>(steps: &BTreeMap<StepId, StepOutputs<'_>>, evaluate: impl FnOnc
     ]);
     let item = json!({ "shard": "s1" });
     evaluate(&TemplateContext {
+        secrets: &BTreeMap::new(),
         params: &params,
         steps,
         run: (RunId(Uuid::nil()), "my-run"),

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::Outputs;
@@ -13,6 +13,8 @@ use crate::core::event::Checkpoint;
 use crate::core::failure::Failure;
 use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
 use crate::core::wait::AtClaim;
+
+use super::finding::Finding;
 
 /// One step kind. Handlers are stateless; everything an attempt knows comes through the context.
 pub trait StepHandler: Sync {
@@ -37,6 +39,18 @@ pub trait StepHandler: Sync {
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
         let _ = with;
         Ok(Value::Null)
+    }
+
+    /// As [`StepHandler::fingerprint`], for a step that was attempted before, with the fingerprint of that attempt.
+    fn fingerprint_again(&self, with: &Value, earlier: &Value) -> Result<Value, Failure> {
+        let _ = earlier;
+        self.fingerprint(with)
+    }
+
+    /// What this machine says about a step before its run, such as a file that is missing. `with` may hold templates.
+    fn look_ahead(&self, with: &Map<String, Value>) -> Vec<Finding> {
+        let _ = with;
+        Vec::new()
     }
 
     /// Whether an equal step key may reuse earlier outputs instead of running.

@@ -8,6 +8,7 @@ mod corpus_import;
 mod eval;
 #[cfg(feature = "train")]
 mod export;
+mod finding;
 #[cfg(feature = "train")]
 mod generate;
 mod grammar;
@@ -43,6 +44,7 @@ pub use corpus_import::CORPUS_IMPORT;
 pub use eval::EVAL;
 #[cfg(feature = "train")]
 pub use export::EXPORT;
+pub use finding::{Finding, Weight};
 #[cfg(feature = "train")]
 pub use generate::GENERATE;
 pub use handler::{CheckpointLine, Reporter, StepContext, StepError, StepHandler, arguments};

@@ -164,3 +164,29 @@ fn a_preview_says_what_it_leaves_out() {
     let shown = sandbox.stepwell(&["artifact", "show", "make/numbers", "--output", "json"]).ok().json();
     assert_eq!((shown["content"].as_str().unwrap().len(), shown["complete"].as_bool()), (2048, Some(false)));
 }
+
+#[test]
+fn what_cannot_work_here_is_refused_before_anything_starts() {
+    let sandbox = Sandbox::new();
+    let step = "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"command\"\n";
+    sandbox.write("p.sh", "true\n");
+    for (arguments, said) in [
+        ("with = { shell = \"x\", inputs = [\"gone.txt\"] }", "step `a`: the input `gone.txt` does not exist"),
+        ("with = { argv = [\"./gone.sh\"], cwd = \".\" }", "step `a`: the program `./gone.sh` does not exist"),
+        ("with = { argv = [\"sh\", \"p.sh\"] }", "step `a`: the script `p.sh` is looked for in the step's own folder"),
+        ("with = { shell = \"x\", cwd = \"gone\" }", "step `a`: the working directory `gone` does not exist"),
+    ] {
+        sandbox.write("w.toml", format!("{step}{arguments}\n"));
+        sandbox.stepwell(&["workflow", "validate", "w.toml"]).exits(2).says(&[said, "hint:"]);
+        sandbox.stepwell(&["run", "w.toml"]).exits(2).says(&[said]);
+        assert!(!sandbox.state().exists(), "{arguments}");
+        // Another step may make it, and a step may be skipped.
+        sandbox.write("w.toml", format!("{step}{arguments}\nwhen = \"false\"\n"));
+        sandbox.stepwell(&["workflow", "validate", "w.toml"]).ok().says(&["warning: ", said]);
+    }
+    sandbox.write("w.toml", format!("{step}with = {{ shell = \"sh p.sh\", cwd = \".\", env = {{ API_TOKEN = \"x\" }}, outputs = {{ o = \"o\" }} }}\n"));
+    let valid = sandbox.stepwell(&["workflow", "validate", "w.toml"]).ok();
+    let valid =
+        valid.says(&["changes of `./p.sh` will not be noticed", "`API_TOKEN` of step `a` will be kept as plain text"]);
+    assert_eq!(valid.stderr.lines().count(), 2, "{}", valid.stderr);
+}

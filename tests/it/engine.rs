@@ -414,7 +414,7 @@ needs = ["a"]
 [[step]]
 id = "c"
 kind = "command"
-with.argv = ["no-such-program-anywhere"]
+with.argv = ["{{ 'no-such-program-anywhere' }}"]
 "#,
     );
     assert_eq!(lab.start().exit_code(), 3);

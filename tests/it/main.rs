@@ -26,6 +26,7 @@ mod pools;
 mod provenance;
 mod reuse;
 mod schedule;
+mod secrets;
 #[cfg(feature = "train")]
 mod smoke;
 #[cfg(target_os = "linux")]

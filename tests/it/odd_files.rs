@@ -120,3 +120,18 @@ fn an_input_that_is_a_pipe_does_not_stop_the_engine() {
         sandbox.stepwell(&["run", "pipe.toml"]).exits(3).says(&[said]);
     }
 }
+
+/// A tree is copied for its step, which may write into the copy.
+#[test]
+fn the_next_attempt_finds_its_input_folder_as_it_was() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        "tree.toml",
+        "name = \"tree\"\n[[step]]\nid = \"make\"\nkind = \"command\"\nwith.outputs.d = \"d\"\n\
+         with.shell = \"mkdir $STEPWELL_OUTPUT_DIR/d; echo one > $STEPWELL_OUTPUT_DIR/d/a\"\n\
+         [[step]]\nid = \"use\"\nkind = \"command\"\nretry = { maximum_attempts = 2, initial_interval = 0 }\n\
+         with.env.D = \"{{ steps.make.outputs.d }}\"\n\
+         with.shell = \"[ \\\"$(cat $D/*)\\\" = one ] || exit 9; echo two > $D/a; echo more > $D/b; [ $STEPWELL_ATTEMPT = 2 ]\"\n",
+    );
+    sandbox.stepwell(&["run", "tree.toml"]).ok();
+}

@@ -151,3 +151,46 @@ with = { values = { n = "{{ steps.each.outputs.out | length }}" } }
         Some("y")
     );
 }
+
+/// Without `inputs`: the file is named on the command line.
+#[test]
+fn an_edited_script_is_run_again() {
+    let sandbox = Sandbox::new();
+    sandbox.write("p.sh", "echo one > \"$STEPWELL_OUTPUT_DIR/o\"\n");
+    sandbox.write(
+        "w.toml",
+        "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith = { argv = [\"sh\", \"p.sh\"], cwd = \".\", outputs = { o = \"o\" } }\n",
+    );
+    let made = || {
+        sandbox.stepwell(&["run", "w.toml"]).ok();
+        sandbox.stepwell(&["artifact", "show", "last/a/o"]).ok().stdout
+    };
+    assert!(made().contains("one"));
+    sandbox.write("p.sh", "echo two > \"$STEPWELL_OUTPUT_DIR/o\"\n");
+    assert!(made().contains("two"));
+    let why = sandbox.stepwell(&["explain", "last", "a"]).ok().stdout;
+    assert!(why.contains("the content of `./p.sh` changed"), "{why}");
+    assert!(made().contains("two"));
+    assert!(sandbox.stepwell(&["explain", "last", "a"]).ok().stdout.contains("nothing was run"));
+}
+
+#[test]
+fn an_input_that_changes_while_its_program_runs_is_read_again() {
+    let sandbox = Sandbox::new();
+    sandbox.write("in.txt", "one\n");
+    sandbox.write(
+        "w.toml",
+        "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = { maximum_attempts = 3, initial_interval = 0 }\n\
+         with = { cwd = \".\", inputs = [\"in.txt\"], outputs = { o = \"o\" }, shell = '''\n\
+         cat in.txt > \"$STEPWELL_OUTPUT_DIR/o\"; [ $STEPWELL_ATTEMPT = 1 ] && echo two > in.txt; true''' }\n",
+    );
+    sandbox.stepwell(&["run", "w.toml"]).ok();
+    let made = || sandbox.stepwell(&["artifact", "show", "last/a/o"]).ok().stdout;
+    assert!(made().contains("two"));
+    assert_eq!(sandbox.query("SELECT attempts FROM step"), ["2"]);
+    // The content that the first attempt was keyed by has no outputs: nothing of it is reused.
+    sandbox.write("in.txt", "one\n");
+    sandbox.stepwell(&["run", "w.toml"]).ok();
+    assert!(made().contains("two"));
+    assert_eq!(std::fs::read_to_string(sandbox.path("in.txt")).unwrap(), "two\n");
+}

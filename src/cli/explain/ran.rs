@@ -74,9 +74,9 @@ fn asked_for(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
 }
 
 fn changed(change: Change) -> Reason {
-    let inputs = format!("{FINGERPRINT}.inputs.");
     let fingerprint = format!("{FINGERPRINT}.");
-    let message = if let Some(path) = change.path.strip_prefix(&inputs) {
+    let file = |group: &str| change.path.strip_prefix(&format!("{fingerprint}{group}."));
+    let message = if let Some(path) = file("inputs").or_else(|| file("argv")) {
         let (old, new) = (change.old.as_deref().unwrap_or("nothing"), change.new.as_deref().unwrap_or("nothing"));
         format!("it ran because the content of `{path}` changed {old} -> {new}")
     } else {

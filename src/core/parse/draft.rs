@@ -1,16 +1,19 @@
 //! The shape of a workflow file: its keys and their types, with places for later messages.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use super::{limits, policies};
+use super::{limits, policies, secrets};
 use crate::core::budget::{Budget, Sla};
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::document::{Data, Located, Node, Table};
 use crate::core::names::RunName;
 use crate::core::pools::Demand;
+use crate::core::secret::SecretSource;
 use crate::core::spec::{PinnedWorkflow, RetryPolicy, Timeouts};
 
-const WORKFLOW_KEYS: [&str; 7] = ["name", "description", "params", "budget", "sla", "step", "outputs"];
+const WORKFLOW_KEYS: [&str; 8] = ["name", "description", "params", "secrets", "budget", "sla", "step", "outputs"];
 /// Most characters of a name or an id: both become names of files and folders, which have a limit.
 const LONGEST_ID: usize = 100;
 const STEP_KEYS: [&str; 11] =
@@ -24,6 +27,7 @@ pub(crate) struct Draft {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) params: Map<String, Value>,
+    pub(crate) secrets: BTreeMap<String, SecretSource>,
     pub(crate) budget: Budget,
     pub(crate) sla: Option<Sla>,
     pub(crate) steps: Vec<StepDraft>,
@@ -67,6 +71,7 @@ impl Draft {
             name,
             description: description.map(|text| text.value).unwrap_or_default(),
             params: params.map(|params| read_params(params, problems)).unwrap_or_default(),
+            secrets: table.get("secrets").map(|node| secrets::read(node, problems)).unwrap_or_default(),
             budget: table.get("budget").map(|node| limits::budget(node, problems)).unwrap_or_default(),
             sla: table.get("sla").and_then(|node| limits::sla(node, problems)),
             steps: read_steps(table, problems),
@@ -188,7 +193,7 @@ fn is_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
 }
 
-fn is_identifier(text: &str) -> bool {
+pub(super) fn is_identifier(text: &str) -> bool {
     text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

@@ -6,6 +6,7 @@ mod limits;
 mod overrides;
 mod pinned;
 mod policies;
+mod secrets;
 #[cfg(test)]
 mod tests;
 mod workflow;

@@ -26,7 +26,7 @@ pub fn pinned(
     overrides: &[(String, String)],
     catalog: &Catalog,
 ) -> Result<WorkflowSpec, SpecErrors> {
-    let WorkflowSpec { name, description, params, steps, outputs, budget, sla } = spec;
+    let WorkflowSpec { name, description, params, steps, outputs, budget, sla, secrets } = spec;
     let children = children(&steps);
     let mut contents = format!("name = {name:?}\n");
     let steps = steps
@@ -42,7 +42,7 @@ pub fn pinned(
         .collect();
     let outputs = table(outputs, &(0..contents.len()));
     let mut problems = Problems::new(label, &contents);
-    let mut draft = Draft { is_read: true, name, description, params, budget, sla, steps, outputs };
+    let mut draft = Draft { is_read: true, name, description, params, secrets, budget, sla, steps, outputs };
     overrides::apply(&mut draft.params, overrides, &mut problems);
     validate::check(&mut draft, catalog, &Nesting::top(label, &children), &mut problems);
     finished(draft, problems)

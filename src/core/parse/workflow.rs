@@ -73,6 +73,7 @@ pub(super) fn finished(draft: Draft, problems: Problems) -> Result<WorkflowSpec,
         params: draft.params,
         budget: draft.budget,
         sla: draft.sla,
+        secrets: draft.secrets,
         steps: draft.steps.into_iter().filter_map(step_spec).collect(),
         outputs: draft.outputs.to_json(),
     };

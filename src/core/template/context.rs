@@ -16,6 +16,8 @@ use crate::core::state::Step;
 /// What one step (or child of a fan-out) can see.
 pub struct TemplateContext<'a> {
     pub params: &'a Map<String, Value>,
+    /// What stands for each secret, by name.
+    pub secrets: &'a BTreeMap<String, String>,
     /// At least the finished steps that this step needs.
     pub steps: &'a BTreeMap<StepId, StepOutputs<'a>>,
     pub run: (RunId, &'a str),
@@ -60,6 +62,9 @@ impl TemplateContext<'_> {
             match (reference.root.as_str(), self.item) {
                 ("params", _) => {
                     root.entry("params").or_insert_with(|| Dynamic::from(Serde(self.params)));
+                }
+                ("secrets", _) => {
+                    root.entry("secrets").or_insert_with(|| Dynamic::from(Serde(self.secrets)));
                 }
                 ("run", _) => {
                     let (id, name) = self.run;

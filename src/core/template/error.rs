@@ -46,7 +46,9 @@ impl TemplateError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match &self.reason {
-            Reason::Syntax(_) => Some("to pass `{{` or `{%` on as text, write `{% raw %}..{% endraw %}`".to_owned()),
+            Reason::Syntax(_) => {
+                Some("to pass `{{`, `{%` or `{#` on as text, write `{% raw %}..{% endraw %}`".to_owned())
+            }
             Reason::UnknownName(_) => {
                 Some("`stepwell show` lists what the steps gave; `name | default(..)` is for optional names".to_owned())
             }

@@ -16,6 +16,7 @@ pub use error::{Reason, TemplateError};
 pub use evaluate::{MAXIMUM_ITEMS, condition, items, outputs, resolve, rule};
 pub use names::Named;
 pub(crate) use references::{Reference, Scan, Segment, whole_reference};
+pub use syntax::is_literal;
 pub(crate) use syntax::{
     Form, SyntaxError, expression_text, form, is_filter, is_function, is_test, scan_expression, scan_text,
 };

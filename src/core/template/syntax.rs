@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
+use serde_json::Value;
 
 use super::lexer;
 use super::references::Scan;
@@ -54,6 +55,16 @@ pub(crate) fn form(text: &str) -> Form<'_> {
     match single_expression(text) {
         Some((source, offset)) if compiles(source) => Form::Expression { source, offset },
         _ => Form::Mixed,
+    }
+}
+
+/// True when no template is anywhere in the value.
+pub fn is_literal(value: &Value) -> bool {
+    match value {
+        Value::String(text) => form(text) == Form::Literal,
+        Value::Array(items) => items.iter().all(is_literal),
+        Value::Object(entries) => entries.values().all(is_literal),
+        Value::Null | Value::Bool(_) | Value::Number(_) => true,
     }
 }
 

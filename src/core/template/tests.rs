@@ -42,6 +42,7 @@ fn with_context<T>(item: Option<(&Value, usize)>, check: impl FnOnce(&TemplateCo
     ]);
     check(&TemplateContext {
         params: &params,
+        secrets: &BTreeMap::new(),
         steps: &steps,
         run: (RunId(Uuid::nil()), "my-run"),
         scheduled_at: jiff::Timestamp::UNIX_EPOCH,
@@ -156,8 +157,10 @@ fn a_name_that_not_every_child_has_is_unknown() {
     let children = BTreeMap::from([(0, outputs("a", json!(1))), (1, Outputs::default())]);
     let steps = BTreeMap::from([(StepId::from("many"), StepOutputs::Many(Children::Stored(&children)))]);
     let params = Map::new();
+    let secrets = BTreeMap::new();
     let context = TemplateContext {
         params: &params,
+        secrets: &secrets,
         steps: &steps,
         run: (RunId(Uuid::nil()), "r"),
         scheduled_at: jiff::Timestamp::UNIX_EPOCH,

@@ -113,6 +113,7 @@ fn referenced(reference: &Reference, span: &Span, names: &Names) -> Shape {
             let value = names.params.get(name).and_then(|value| descend(value, path));
             value.map_or(Shape::Unknown, |value| Argument::of_json(value, span).shape)
         }
+        ("secrets", _) => Shape::Text(None),
         ("steps", [Segment::Name(id), Segment::Name(group), Segment::Name(_)]) => {
             match (names.steps.get(id), group.as_str()) {
                 (Some(StepShape::Many), "outputs" | "values") => Shape::List(None),

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::argument::Argument;
 use super::names::Names;
-use super::{child, cycle, gate, schema, templates};
+use super::{child, command, cycle, gate, schema, templates};
 use crate::core::catalog::Catalog;
 use crate::core::diagnostic::Problems;
 use crate::core::parse::{Draft, Nesting, StepDraft};
@@ -22,6 +22,7 @@ pub(crate) fn check(draft: &mut Draft, catalog: &Catalog, nesting: &Nesting<'_>,
         step.needs.extend(referenced);
         once(step);
         gate::check(step, problems);
+        command::check(step, problems);
         child::check(step, catalog, nesting, problems);
     }
     templates::check_outputs(&draft.outputs, &names, problems);

@@ -3,6 +3,7 @@
 mod argument;
 mod check;
 mod child;
+mod command;
 mod cycle;
 mod gate;
 mod names;

@@ -1,6 +1,6 @@
 //! What templates of a workflow may name.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value};
 
@@ -9,6 +9,7 @@ use crate::core::parse::Draft;
 /// Names of the whole workflow.
 pub(super) struct Names {
     pub(super) params: Map<String, Value>,
+    pub(super) secrets: BTreeSet<String>,
     /// By id.
     pub(super) steps: BTreeMap<String, StepShape>,
 }
@@ -27,6 +28,6 @@ impl Names {
             let id = step.id.as_ref()?;
             Some((id.value.clone(), shape(step.for_each.is_some())))
         });
-        Names { params: draft.params.clone(), steps: steps.collect() }
+        Names { params: draft.params.clone(), secrets: draft.secrets.keys().cloned().collect(), steps: steps.collect() }
     }
 }

@@ -7,7 +7,9 @@ use serde_json::Value;
 use super::names::{Names, StepShape};
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::document::{Data, Located, Node, Table};
+use crate::core::kinds::COMMAND;
 use crate::core::parse::StepDraft;
+use crate::core::secret;
 use crate::core::suggest;
 use crate::core::template::{
     Form, Reference, Scan, Segment, SyntaxError, expression_text, form, is_filter, is_function, is_test,
@@ -17,8 +19,14 @@ use crate::core::template::{
 /// Reports what is wrong with the step's templates; gives the steps that they refer to, in order of
 /// appearance: `with`, `for_each`, `when`.
 pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) -> Vec<Located<String>> {
-    let mut checker = Checker { names, in_fan_out: step.for_each.is_some(), problems, referenced: Vec::new() };
-    checker.table(&step.with);
+    let mut checker = Checker::new(names, problems);
+    checker.in_fan_out = step.for_each.is_some();
+    let is_command = step.kind.as_ref().is_some_and(|kind| kind.value == COMMAND);
+    for (name, node) in &step.with.entries {
+        checker.keeps_secrets = is_command && secret::PLACES.contains(&name.value.as_str());
+        checker.node(node);
+    }
+    checker.keeps_secrets = false;
     // Both are evaluated once for the step, before there are items.
     checker.in_fan_out = false;
     for expression in [&step.for_each, &step.when].into_iter().flatten() {
@@ -29,13 +37,15 @@ pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) ->
 
 /// Reports what is wrong with the templates of the workflow's own outputs.
 pub(super) fn check_outputs(outputs: &Table, names: &Names, problems: &mut Problems) {
-    Checker { names, in_fan_out: false, problems, referenced: Vec::new() }.table(outputs);
+    Checker::new(names, problems).table(outputs);
 }
 
 struct Checker<'a> {
     names: &'a Names,
     /// Whether `item` and `index` have a meaning here.
     in_fan_out: bool,
+    /// True where nothing that a template gives is kept.
+    keeps_secrets: bool,
     problems: &'a mut Problems,
     referenced: Vec<Located<String>>,
 }
@@ -64,7 +74,11 @@ impl Placed {
     }
 }
 
-impl Checker<'_> {
+impl<'a> Checker<'a> {
+    fn new(names: &'a Names, problems: &'a mut Problems) -> Checker<'a> {
+        Checker { names, in_fan_out: false, keeps_secrets: false, problems, referenced: Vec::new() }
+    }
+
     fn table(&mut self, table: &Table) {
         for (_, node) in &table.entries {
             self.node(node);
@@ -84,30 +98,32 @@ impl Checker<'_> {
         let placed = Placed::new(self.problems.text(), span, text);
         match form(text) {
             Form::Literal => {}
-            Form::Expression { source, offset } => self.scanned(scan_expression(source), &placed.shifted(offset)),
-            Form::Mixed => self.scanned(scan_text(text), &placed),
+            Form::Expression { source, offset } => {
+                self.scanned(scan_expression(source), source, &placed.shifted(offset));
+            }
+            Form::Mixed => self.scanned(scan_text(text), text, &placed),
         }
     }
 
     fn expression(&mut self, expression: &Located<String>) {
         let (source, offset) = expression_text(&expression.value);
         let placed = Placed::new(self.problems.text(), &expression.span, &expression.value).shifted(offset);
-        self.scanned(scan_expression(source), &placed);
+        self.scanned(scan_expression(source), source, &placed);
     }
 
-    fn scanned(&mut self, scan: Result<Scan, SyntaxError>, placed: &Placed) {
+    fn scanned(&mut self, scan: Result<Scan, SyntaxError>, text: &str, placed: &Placed) {
         let scan = match scan {
             Ok(scan) => scan,
             Err(error) => {
                 let span = error.range.map_or_else(|| placed.span.clone(), |range| placed.at(&range));
                 self.problems
                     .at(&span, format!("invalid template: {}", error.message))
-                    .hint("to pass `{{` or `{%` on as text, write `{% raw %}..{% endraw %}`");
+                    .hint("to pass `{{`, `{%` or `{#` on as text, write `{% raw %}..{% endraw %}`");
                 return;
             }
         };
         for reference in &scan.references {
-            self.reference(reference, &scan, placed);
+            self.reference(reference, &scan, text, placed);
         }
         self.unknown("filter", &scan.filters, is_filter, placed);
         self.unknown("test", &scan.tests, is_test, placed);
@@ -128,12 +144,13 @@ impl Checker<'_> {
         }
     }
 
-    fn reference(&mut self, reference: &Reference, scan: &Scan, placed: &Placed) {
+    fn reference(&mut self, reference: &Reference, scan: &Scan, text: &str, placed: &Placed) {
         let span = placed.at(&reference.range);
         match reference.root.as_str() {
             "params" => self.param(reference, &span),
             "steps" => self.step(reference, &span),
             "run" => self.run(reference, &span),
+            "secrets" => self.secret(reference, text, &span),
             name if scan.locals.contains(name) => {}
             "item" | "index" if self.in_fan_out => {}
             name @ ("item" | "index") => {
@@ -146,9 +163,11 @@ impl Checker<'_> {
     }
 
     fn unknown_root(&mut self, name: &str, span: &Span) {
-        const ROOTS: [&str; 5] = ["params", "steps", "item", "index", "run"];
+        const ROOTS: [&str; 6] = ["params", "steps", "secrets", "item", "index", "run"];
         let hint = if self.names.params.contains_key(name) {
             format!("write `params.{name}`")
+        } else if self.names.secrets.contains(name) {
+            format!("write `secrets.{name}`")
         } else if self.names.steps.contains_key(name) {
             format!("write `steps.{name}.outputs.NAME` or `steps.{name}.values.NAME`")
         } else {
@@ -188,6 +207,28 @@ impl Checker<'_> {
         }
     }
 
+    fn secret(&mut self, reference: &Reference, text: &str, span: &Span) {
+        let Some(Segment::Name(name)) = reference.path.first() else {
+            self.problems.at(span, "a template must name its secret").hint("write `{{ secrets.NAME }}`");
+            return;
+        };
+        if !self.names.secrets.contains(name) {
+            let hint = match self.names.secrets.is_empty() {
+                true => format!("write `[secrets]` and below it `{name} = {{ env = \"VARIABLE\" }}`"),
+                false => suggest::hint(name, "secrets", self.names.secrets.iter().map(String::as_str)),
+            };
+            self.problems.at(span, format!("unknown secret `{name}`")).label("not in [secrets]").hint(hint);
+        } else if !self.keeps_secrets {
+            self.problems
+                .at(span, "a secret would not stay secret here")
+                .hint("pass it to a program: `env`, `argv` or `shell` of a step of kind `command`");
+        } else if reference.path.len() > 1 || reference.computed || !stands_alone(text, &reference.range) {
+            self.problems
+                .at(span, format!("the secret `{name}` can only be passed on as it is"))
+                .hint(format!("write `{{{{ secrets.{name} }}}}`, without filters, conditions and operators"));
+        }
+    }
+
     fn step(&mut self, reference: &Reference, span: &Span) {
         let Some(Segment::Name(id)) = reference.path.first() else {
             self.problems
@@ -223,6 +264,15 @@ impl Checker<'_> {
             }
         }
     }
+}
+
+/// True for an expression that is nothing but the reference: what is in `text` around it is `{{` and `}}`, or nothing.
+fn stands_alone(text: &str, range: &Range<usize>) -> bool {
+    let (Some(before), Some(after)) = (text.get(..range.start), text.get(range.end..)) else { return false };
+    let (before, after) = (before.trim_end(), after.trim_start());
+    let opens = before.is_empty() || before.strip_suffix(['-', '+']).unwrap_or(before).ends_with("{{");
+    let closes = after.is_empty() || after.strip_prefix(['-', '+']).unwrap_or(after).starts_with("}}");
+    opens && closes
 }
 
 /// The step meant by `steps.my-step`, of which a template sees only `steps.my`.

@@ -87,6 +87,15 @@ struct Noop {
     values: serde_json::Value,
 }
 
+#[derive(Deserialize, JsonSchema, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Command {
+    argv: Vec<serde_json::Value>,
+    shell: Option<String>,
+    env: std::collections::BTreeMap<String, serde_json::Value>,
+    cwd: Option<String>,
+}
+
 pub(crate) fn catalog() -> Catalog {
     let kind = |kind, schema: schemars::Schema| KindInfo {
         kind,
@@ -99,6 +108,7 @@ pub(crate) fn catalog() -> Catalog {
             kind("corpus.import", schemars::schema_for!(Import)),
             kind("train", schemars::schema_for!(Train)),
             kind("noop", schemars::schema_for!(Noop)),
+            kind("command", schemars::schema_for!(Command)),
         ],
     }
 }
@@ -133,6 +143,90 @@ fn with_steps(steps: &str) -> String {
 
 fn noop(rest: &str) -> String {
     with_steps(&format!("[[step]]\nid = \"a\"\nkind = \"noop\"\n{rest}"))
+}
+
+/// A file whose step, a command, has these arguments from line 7 on.
+fn command(arguments: &str) -> String {
+    format!(
+        "name = \"w\"\n[secrets]\ntoken = {{ env = \"TOKEN\" }}\n[[step]]\nid = \"a\"\nkind = \"command\"\n{arguments}\n"
+    )
+}
+
+#[test]
+fn commands_that_no_system_can_start() {
+    assert_problems(&command(""), &[(6, "the command is empty", "argv = [")]);
+    assert_problems(&command("with.argv = []"), &[(7, "`argv` is empty", "program")]);
+    assert_problems(
+        &command("with = { argv = [\"a\"], shell = \"b\" }"),
+        &[(7, "both `argv` and `shell`", "one of them")],
+    );
+    assert_problems(
+        &command("with.argv = [\"a\\u0000b\", [1], { x = 1 }]"),
+        &[(7, "`argv[0]` holds a NUL byte", "file"), (7, "`argv[1]` must be text", ""), (7, "not a table", "")],
+    );
+    assert_problems(
+        &command("with.shell = \"x\"\nwith.env = { \"A=B\" = 1, \"\" = 2, C = { d = 1 }, D = \"\\u0000\" }"),
+        &[
+            (8, "\"A=B\" cannot be the name of a variable", "neither `=`"),
+            (8, "\"\" cannot be the name", "not empty"),
+            (8, "`env.C` must be text, a number, or true or false, not a table", ""),
+            (8, "`env.D` holds a NUL byte", ""),
+        ],
+    );
+    assert_problems(&command("with.shell = \"a\\u0000\""), &[(7, "`shell` holds a NUL byte", "")]);
+    parse(&command("with.argv = [\"a\", 3, true, \"{{ secrets.token }}\"]")).expect("all of these are plain");
+}
+
+#[test]
+fn secrets_are_used_only_where_they_stay_secret() {
+    for good in
+        ["{{ secrets.token }}", "{{secrets.token}}", "Bearer {{- secrets.token -}}!", "{{ secrets[\\\"token\\\"] }}x"]
+    {
+        let text = command(&format!("with = {{ argv = [\"a\", \"{good}\"], env = {{ A = \"{good}\" }} }}"));
+        parse(&text).unwrap_or_else(|errors| panic!("{good}: {:?}", errors.problems()));
+    }
+    for (bad, said, hint) in [
+        ("{{ secrets.token | upper }}", "can only be passed on as it is", "{{ secrets.token }}"),
+        ("{{ secrets.token ~ 'x' }}", "can only be passed on as it is", ""),
+        ("a {{ 'x' ~ secrets.token }} b", "can only be passed on as it is", ""),
+        ("{% if secrets.token %}x{% endif %}", "can only be passed on as it is", ""),
+        ("{{ secrets.token[0] }}", "can only be passed on as it is", ""),
+        ("{{ secrets.token.upper() }}", "can only be passed on as it is", ""),
+        ("{{ secrets }}", "must name its secret", ""),
+        ("{{ secrets[run.name] }}", "must name its secret", ""),
+        ("{{ secrets.tokne }}", "unknown secret `tokne`", "did you mean `token`?"),
+        ("{{ token }}", "unknown name `token`", "secrets.token"),
+    ] {
+        let errors = parse(&command(&format!("with.shell = \"{bad}\""))).expect_err(bad);
+        let problem = &errors.problems()[0];
+        assert!(problem.message().contains(said), "{bad}: {}", problem.message());
+        assert!(problem.hint_text().unwrap_or_default().contains(hint), "{bad}: {:?}", problem.hint_text());
+    }
+    let secret = "\"{{ secrets.token }}\"";
+    for kept in [
+        format!("with = {{ shell = \"x\", cwd = {secret} }}"),
+        format!("when = {secret}\nwith.shell = \"x\""),
+        format!("with.shell = \"x\"\n[[step]]\nid = \"b\"\nkind = \"noop\"\nwith.values = {{ a = {secret} }}"),
+        format!("with.shell = \"x\"\n[outputs]\na = {secret}"),
+    ] {
+        let errors = parse(&command(&kept)).expect_err(&kept);
+        assert!(errors.problems()[0].message().contains("would not stay secret"), "{kept}: {:?}", errors.problems());
+    }
+    assert_problems(
+        "name = \"w\"\n[secrets]\na = \"hunter2\"\nb = {}\n\"c-d\" = { env = \"X\", file = \"y\" }\ne = { env = \"\" }\nf = { vault = \"x\" }\n[[step]]\nid = \"a\"\nkind = \"noop\"\n",
+        &[
+            (3, "the secret `a` must name its source, not hold a value", "env = "),
+            (4, "the secret `b` needs one source", ""),
+            (5, "invalid secret name `c-d`", ""),
+            (5, "the secret `c-d` needs one source", ""),
+            (6, "names a source that cannot exist", ""),
+            (7, "the secret `f` needs one source", ""),
+            (7, "unknown key `vault` in a secret", ""),
+        ],
+    );
+    let spec = parse(&command("with.shell = \"{{ secrets.token }}\"")).expect("a good file");
+    assert_eq!(serde_json::to_value(&spec).unwrap()["secrets"], serde_json::json!({ "token": { "env": "TOKEN" } }));
+    assert_eq!(spec.steps[0].with["shell"], "{{ secrets.token }}");
 }
 
 #[test]
@@ -185,7 +279,7 @@ fn broken_steps() {
     );
     assert_problems(
         &with_steps("[[step]]\nid = \"a\"\nkind = \"gpu\"\n"),
-        &[(6, "unknown step kind `gpu`", "known kinds: `corpus.import`, `train`, `noop`")],
+        &[(6, "unknown step kind `gpu`", "known kinds: `corpus.import`, `train`, `noop`, `command`")],
     );
     assert_problems(
         &with_steps("[[step]]\nid = \"a\"\nkind = \"noop\"\n[[step]]\nid = \"a\"\nkind = \"noop\"\n"),

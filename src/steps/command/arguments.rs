@@ -13,6 +13,8 @@ use crate::core::artifact::{ArtifactRef, EXECUTABLE_MEDIA_TYPE};
 use crate::core::failure::Failure;
 use crate::faults::around;
 
+use super::checkpoint::remove;
+
 /// Arguments of `command`: exactly one of `argv` and `shell`.
 #[derive(Deserialize, JsonSchema, Default, Debug)]
 #[serde(deny_unknown_fields, default)]
@@ -26,6 +28,9 @@ pub(super) struct Arguments {
     /// Files and folders that the program reads, relative to the directory of the engine; their content
     /// becomes part of the step's key.
     pub inputs: Vec<PathBuf>,
+    /// Set to false to leave the files that `argv` names out of the step's key. By default they count as `inputs` do,
+    /// but for declared outputs and for files above 64 MiB.
+    pub argv_files: Option<bool>,
     /// Output name -> file or folder, relative to `STEPWELL_OUTPUT_DIR`, or else to the working directory.
     pub outputs: BTreeMap<String, PathBuf>,
     /// Working directory, relative to that of the engine. Default: a directory of the step that is kept
@@ -47,6 +52,10 @@ impl Arguments {
             let Some(artifact) = artifact(value) else { continue };
             let path = if artifact.is_tree() || artifact.media_type == EXECUTABLE_MEDIA_TYPE {
                 let copy = scratch.join("inputs").join(artifact.digest.as_str());
+                // An earlier attempt may have written into it.
+                if copy.exists() && !artifacts.is_copy(&copy, &artifact).unwrap_or(false) {
+                    remove(&copy).map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
+                }
                 if !copy.exists() {
                     around!("command.inputs", std::fs::create_dir_all(scratch.join("inputs")))
                         .map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
@@ -68,8 +77,14 @@ impl Arguments {
     /// A fatal failure unless exactly one of `argv` and `shell` is given.
     pub(super) fn command_line(&self) -> Result<Vec<OsString>, Failure> {
         match (&self.shell, self.argv.as_slice()) {
-            (Some(script), []) => Ok(["/bin/sh", "-c", script].map(OsString::from).to_vec()),
-            (None, [_, ..]) => self.argv.iter().map(|word| text(word, "argv").map(OsString::from)).collect(),
+            (Some(script), []) => {
+                without_nul(script, "shell")?;
+                Ok(["/bin/sh", "-c", script].map(OsString::from).to_vec())
+            }
+            (None, [_, ..]) => {
+                let words = self.argv.iter().enumerate();
+                words.map(|(index, word)| text(word, &format!("argv[{index}]")).map(OsString::from)).collect()
+            }
             (None, []) => Err(Failure::fatal("the command is empty")
                 .with_hint("give `argv = [\"program\", \"argument\"]` or `shell = \"script\"`")),
             (Some(_), _) => Err(Failure::fatal("both `argv` and `shell` are given").with_hint("give one of them")),
@@ -79,9 +94,16 @@ impl Arguments {
     /// The user's environment variables.
     ///
     /// # Errors
-    /// A fatal failure for a value that is no text, number or boolean.
+    /// A fatal failure for a name that no environment has, and for a value that is no text, number or boolean.
     pub(super) fn environment(&self) -> Result<Vec<(String, String)>, Failure> {
-        self.env.iter().map(|(name, value)| Ok((name.clone(), text(value, "env")?))).collect()
+        let variable = |(name, value): (&String, &Value)| {
+            if name.is_empty() || name.contains(['=', '\0']) {
+                return Err(Failure::fatal(format!("{name:?} cannot be the name of a variable"))
+                    .with_hint("a name is not empty and has neither `=` nor a NUL byte"));
+            }
+            Ok((name.clone(), text(value, &format!("env.{name}"))?))
+        };
+        self.env.iter().map(variable).collect()
     }
 
     pub(super) fn work_dir(&self, scratch: &Path) -> PathBuf {
@@ -98,10 +120,18 @@ fn artifact(value: &Value) -> Option<ArtifactRef> {
     value.is_object().then(|| serde_json::from_value(value.clone()).ok()).flatten()
 }
 
+fn without_nul(text: &str, argument: &str) -> Result<(), Failure> {
+    if !text.contains('\0') {
+        return Ok(());
+    }
+    Err(Failure::fatal(format!("`{argument}` holds a NUL byte, which no program can be given"))
+        .with_hint("write it to a file, or encode it"))
+}
+
 /// Templates give numbers and booleans as such; programs see text.
 fn text(value: &Value, argument: &str) -> Result<String, Failure> {
     match value {
-        Value::String(text) => Ok(text.clone()),
+        Value::String(text) => without_nul(text, argument).map(|()| text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
         // Before the step runs; when it runs, `with_paths` has replaced it.
         Value::Object(_) if artifact(value).is_some() => Ok(value["digest"].to_string()),

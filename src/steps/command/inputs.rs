@@ -1,19 +1,51 @@
 //! Digests of the files that a command reads, as part of the step's key.
 
+use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::{LazyLock, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::artifact::{Listing, OutsideError, open_regular};
+use crate::artifact::{Listing, OutsideError, Stamp, open_regular};
 use crate::core::artifact::Digest;
 use crate::core::failure::Failure;
 
-/// `{"PATH": "DIGEST"}` for files; for a folder, an object of its files.
+use super::arguments::Arguments;
+use super::named_files::{counted, covers};
+
+/// A digest is known by the look of its file only when the file is older than this: two writes within one tick of
+/// the file system's clock look the same.
+const SETTLED: Duration = Duration::from_secs(2);
+/// Digests that are remembered; then all are forgotten.
+const REMEMBERED: usize = 4096;
+
+/// `{"inputs": DIGESTS, "argv": DIGESTS}`: of the declared inputs, and of the files that `argv` names. Null when there
+/// are none. Of a step that was attempted before, only the files that counted then count in `argv`: one that the
+/// attempt itself has written is no reason to start over.
 ///
 /// # Errors
-/// A fatal failure that names the path which is missing or unreadable.
-pub(super) fn digests(inputs: &[PathBuf]) -> Result<Value, Failure> {
+/// A fatal failure that names the input which is missing or cannot be used.
+pub(super) fn fingerprint(arguments: &Arguments, earlier: Option<&Value>) -> Result<Value, Failure> {
+    let mut parts = Map::new();
+    if !arguments.inputs.is_empty() {
+        parts.insert("inputs".to_owned(), digests(&arguments.inputs)?);
+    }
+    let named = counted(arguments).into_iter().filter(|path| !covers(&arguments.inputs, path));
+    let named = named.map(|path| (path.display().to_string(), path));
+    let named = named.filter(|(name, _)| earlier.is_none_or(|earlier| earlier["argv"].get(name).is_some()));
+    // A script that this user cannot read is the program's own affair.
+    let digests = named.filter_map(|(name, path)| Some((name, Value::from(remembered_digest(&path).ok()?.as_str()))));
+    let digests: Map<String, Value> = digests.collect();
+    if !digests.is_empty() {
+        parts.insert("argv".to_owned(), Value::Object(digests));
+    }
+    Ok(if parts.is_empty() { Value::Null } else { Value::Object(parts) })
+}
+
+/// `{"PATH": "DIGEST"}` for files; for a folder, an object of its files.
+fn digests(inputs: &[PathBuf]) -> Result<Value, Failure> {
     let mut all = Map::new();
     for path in inputs {
         let digest = digest(path).map_err(|error| unusable(path, &error))?;
@@ -44,8 +76,85 @@ fn digest(path: &Path) -> Result<Value, OutsideError> {
     Ok(Value::Object(files))
 }
 
-fn file_digest(path: &Path) -> Result<Digest, OutsideError> {
+pub(super) fn file_digest(path: &Path) -> Result<Digest, OutsideError> {
     let mut hasher = blake3::Hasher::new();
     io::copy(&mut open_regular(path)?, &mut hasher).map_err(|error| OutsideError::io(path, error))?;
     Ok(hasher.finalize().into())
+}
+
+/// Every step of a workflow, and every item of a fan-out, may name the same program.
+fn remembered_digest(path: &Path) -> Result<Digest, OutsideError> {
+    static KNOWN: LazyLock<Mutex<HashMap<PathBuf, (Stamp, Digest)>>> = LazyLock::new(Mutex::default);
+    let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+    let stamp = Stamp::of(&path.metadata().map_err(|error| OutsideError::io(path, error))?);
+    if let Some((_, digest)) = known().get(path).filter(|(seen, _)| *seen == stamp) {
+        return Ok(digest.clone());
+    }
+    let digest = file_digest(path)?;
+    if !stamp.is_within(SETTLED) {
+        let mut known = known();
+        if known.len() >= REMEMBERED {
+            known.clear();
+        }
+        known.insert(path.to_owned(), (stamp, digest.clone()));
+    }
+    Ok(digest)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use serde_json::json;
+
+    use super::*;
+
+    fn arguments(with: Value) -> Arguments {
+        serde_json::from_value(with).unwrap()
+    }
+
+    #[test]
+    fn scripts_that_argv_names_count_by_content_and_outputs_do_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        fs::write(at("p.py"), "one").unwrap();
+        fs::write(at("conf.toml"), "a = 1").unwrap();
+        let with = json!({
+            "argv": ["python3", "p.py", "--config=conf.toml", "--out", "result.txt", at("p.py")],
+            "cwd": dir.path(), "outputs": { "result": "result.txt" },
+        });
+        let key = |with: &Value| fingerprint(&arguments(with.clone()), None).unwrap();
+        let first = key(&with);
+        let names: Vec<&String> = first["argv"].as_object().unwrap().keys().collect();
+        assert_eq!(names, [&at("conf.toml"), &at("p.py")]);
+        fs::write(at("result.txt"), "made").unwrap();
+        assert_eq!(key(&with), first, "a declared output is no input");
+        fs::write(at("p.py"), "two").unwrap();
+        assert_ne!(key(&with)["argv"][at("p.py")], first["argv"][at("p.py")]);
+        assert_eq!(key(&with)["argv"][at("conf.toml")], first["argv"][at("conf.toml")]);
+
+        let change = |name: &str, value: Value| {
+            let mut with = with.clone();
+            with[name] = value;
+            key(&with)
+        };
+        assert_eq!(change("argv_files", json!(false)), Value::Null);
+        assert_eq!(change("inputs", json!([dir.path()]))["argv"], Value::Null, "what is an input counts once");
+        assert_eq!(change("cwd", Value::Null)["argv"].as_object().unwrap().len(), 1, "only the absolute path");
+        assert_eq!(key(&json!({ "shell": "p.py", "cwd": dir.path() })), Value::Null);
+    }
+
+    #[test]
+    fn a_file_that_an_attempt_wrote_is_no_reason_for_the_next_to_start_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        fs::write(at("p.py"), "one").unwrap();
+        let arguments = arguments(json!({ "argv": ["python3", at("p.py"), at("run.log")] }));
+        let first = fingerprint(&arguments, None).unwrap();
+        fs::write(at("run.log"), "line").unwrap();
+        assert_eq!(fingerprint(&arguments, Some(&first)).unwrap(), first);
+        assert_eq!(fingerprint(&arguments, Some(&Value::Null)).unwrap(), Value::Null, "an attempt of an older build");
+        fs::write(at("p.py"), "two").unwrap();
+        assert_ne!(fingerprint(&arguments, Some(&first)).unwrap(), first);
+    }
 }

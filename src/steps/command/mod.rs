@@ -6,6 +6,8 @@ mod environment;
 mod handler;
 mod inputs;
 mod log;
+mod look_ahead;
+mod named_files;
 mod orphans;
 mod outputs;
 #[cfg(target_os = "linux")]
@@ -13,8 +15,12 @@ mod outputs;
 mod parent_death;
 mod program;
 mod progress;
+mod redact;
+mod reporter;
+mod secrets;
 mod spawn;
 mod start_failure;
+mod unchanged;
 
 pub(super) use handler::Command;
 pub use log::last_lines;

@@ -83,7 +83,7 @@ mod platform {
         }
     }
 
-    fn children_by_parent() -> Vec<u32> {
+    pub(super) fn children_by_parent() -> Vec<u32> {
         let own = std::process::id();
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
         let pids = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -91,25 +91,9 @@ mod platform {
     }
 
     /// The second field behind the name, which may hold spaces and brackets.
-    fn parent(pid: u32) -> Option<u32> {
+    pub(super) fn parent(pid: u32) -> Option<u32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()
-    }
-
-    #[cfg(test)]
-    mod tests {
-        use std::process::{Command, Stdio};
-
-        use super::*;
-
-        #[test]
-        fn a_child_is_found_by_its_parent() {
-            let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
-            assert!(children_by_parent().contains(&child.id()));
-            assert_eq!(parent(child.id()), Some(std::process::id()));
-            drop(child.stdin.take());
-            child.wait().unwrap();
-        }
     }
 }
 
@@ -121,5 +105,22 @@ mod platform {
 
     pub(super) fn children() -> Vec<u32> {
         Vec::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_child_is_found_by_its_parent() {
+        use std::process::{Command, Stdio};
+
+        use super::platform::{children_by_parent, parent};
+
+        let mut child = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+        assert!(children_by_parent().contains(&child.id()));
+        assert_eq!(parent(child.id()), Some(std::process::id()));
+        drop(child.stdin.take());
+        child.wait().unwrap();
     }
 }

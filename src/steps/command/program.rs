@@ -1,11 +1,8 @@
 //! Starts the program, watches over it, and explains how it ended.
 
-use std::ffi::OsString;
 use std::fs::OpenOptions;
-#[cfg(target_os = "linux")]
 use std::os::fd::OwnedFd;
 use std::os::unix::process::ExitStatusExt;
-use std::path::Path;
 use std::process::{Child, ExitStatus};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -25,6 +22,8 @@ use super::checkpoint::CheckpointDir;
 use super::log::last_lines;
 use super::orphans;
 use super::progress::ProgressFile;
+use super::redact::Redactor;
+use super::secrets::RedactedLog;
 use super::spawn;
 pub(super) use super::spawn::HAS_OWN_GROUP;
 use super::start_failure::Start;
@@ -43,31 +42,32 @@ const LOG_LINES: usize = 10;
 pub(super) struct Program {
     child: Child,
     watch: Watch,
+    /// When what it prints must be redacted.
+    log: Option<RedactedLog>,
 }
 
-/// Starts the program in `work` with nothing on its standard input; what it prints goes to the attempt's log.
+/// Starts the program with nothing on its standard input; what it prints goes to the attempt's log, redacted.
 ///
 /// # Errors
 /// A fatal failure when there is no such program, or it can never be started.
-pub(super) fn start(
-    command_line: &[OsString],
-    work: &Path,
-    variables: &[(String, OsString)],
-    context: &mut StepContext<'_>,
-) -> Result<Program, Failure> {
-    let start = Start { command_line, variables, work };
+pub(super) fn start(start: &Start<'_>, redactor: &Redactor, context: &mut StepContext<'_>) -> Result<Program, Failure> {
     let program = start.find()?;
-    let log = context.request.log_path();
-    let output = OpenOptions::new().create(true).append(true).open(&log);
-    let output =
-        output.map_err(|error| Failure::io(format_args!("cannot write the log `{}`", log.display()), &error))?;
-    let started = spawn::start(command_line, variables, work, output);
+    let path = context.request.log_path();
+    let no_log = |error| Failure::io(format_args!("cannot write the log `{}`", path.display()), &error);
+    let log = OpenOptions::new().create(true).append(true).open(&path).map_err(no_log)?;
+    let (log, output) = if redactor.hides_nothing() {
+        (None, OwnedFd::from(log))
+    } else {
+        let (log, output) = RedactedLog::start(redactor.clone(), log).map_err(no_log)?;
+        (Some(log), OwnedFd::from(output))
+    };
+    let started = spawn::start(start.command_line, start.variables, start.work, output);
     let child = around!("command.spawn", started).map_err(|error| start.explain(&error, &program))?;
     if HAS_OWN_GROUP {
         context.reporter.group(child.id());
     }
     let watch = Watch::of(&child);
-    Ok(Program { child, watch })
+    Ok(Program { child, watch, log })
 }
 
 /// Waits for the program, committing its checkpoints meanwhile. All processes that it leaves are ended.
@@ -138,6 +138,9 @@ impl Program {
         orphans::end(deadline);
         while HAS_OWN_GROUP && !spawn::group_is_gone(leader) && Instant::now() < deadline {
             thread::sleep(FIRST_POLL);
+        }
+        if let Some(log) = &self.log {
+            log.finish();
         }
         Ok(status)
     }

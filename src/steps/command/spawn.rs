@@ -1,7 +1,7 @@
 //! Starts a user's program so that it cannot outlive its worker (Linux), and ends what it leaves.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::os::fd::OwnedFd;
 #[cfg(target_os = "linux")]
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -38,7 +38,7 @@ pub(super) fn start(
     command_line: &[OsString],
     variables: &[(String, OsString)],
     directory: &Path,
-    output: File,
+    output: OwnedFd,
 ) -> std::io::Result<Child> {
     let (program, arguments) =
         command_line.split_first().ok_or_else(|| std::io::Error::other("there is no program"))?;

@@ -102,6 +102,7 @@ impl Bench {
             fence: Fence(1),
             key: StepKey("key".to_owned()),
             with: with.clone(),
+            secrets: Default::default(),
             fingerprint,
             state_dir: self.dir.path().to_owned(),
             scratch_dir: self.scratch(),

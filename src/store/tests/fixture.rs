@@ -45,6 +45,7 @@ pub fn spec() -> WorkflowSpec {
         outputs: Map::new(),
         budget: Default::default(),
         sla: None,
+        secrets: Default::default(),
     }
 }
 
