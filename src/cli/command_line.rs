@@ -13,6 +13,7 @@ use super::output::Output;
 use crate::config::{self, ColorChoice, OutputFormat, Partial};
 use crate::core::diagnostic::Color;
 use crate::core::shell::quote;
+use crate::core::visible::visible;
 
 /// The arguments, or the exit code after their error, the help or the version was printed.
 pub fn read() -> Result<Cli, ExitCode> {
@@ -64,7 +65,10 @@ fn usage(error: &clap::Error, words: &[OsString], form: OutputFormat) -> CliErro
 
 fn styled(error: &clap::Error, colors: bool) -> String {
     let text = error.render();
-    if colors && std::env::var_os("NO_COLOR").is_none() { text.ansi().to_string() } else { text.to_string() }
+    match colors && std::env::var_os("NO_COLOR").is_none() {
+        true => text.ansi().to_string(),
+        false => visible(&text.to_string()).into_owned(),
+    }
 }
 
 /// The first paragraph of what clap says, on one line.

@@ -42,7 +42,7 @@ pub fn list(session: &Session, all: bool) -> Result<Exit, CliError> {
         Err(error) => return Err(error.into()),
     };
     let mut human = if runs.is_empty() {
-        "no runs yet: `stepwell start-training` starts one".to_owned()
+        session.out.pasteable("no runs yet: `stepwell start-training` starts one")
     } else {
         let header = ["run", "name", "workflow", "status", "created", "time", "left", "waits for"];
         table(&header, runs.iter().map(|listed| row(listed, &waits)).collect())

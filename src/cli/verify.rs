@@ -19,7 +19,7 @@ pub fn verify(session: &Session, selector: Option<&str>) -> Result<Exit, CliErro
     let mut damaged = Vec::new();
     for reference in &references {
         for error in problems(&store, reference) {
-            let advice = advice(reference, &error);
+            let advice = session.out.pasteable(&advice(reference, &error));
             human.push_str(&format!("{reference}: {}\n  hint: {advice}\n", error.what()));
             damaged.push(describe(reference, &error, &advice));
         }

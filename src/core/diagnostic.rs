@@ -7,6 +7,8 @@ use std::sync::Arc;
 
 use miette::{Diagnostic, GraphicalReportHandler, GraphicalTheme, LabeledSpan, NamedSource, SourceCode};
 
+use super::visible::{visible, visible_styled};
+
 /// Byte range in the source text.
 pub type Span = Range<usize>;
 
@@ -113,7 +115,11 @@ impl SpecErrors {
             report.push('\n');
         }
         report.push_str(&format!("{self}\n"));
-        report
+        // The file may hold what steers a terminal.
+        match color {
+            Color::Plain => visible(&report).into_owned(),
+            Color::Ansi => visible_styled(&report).into_owned(),
+        }
     }
 }
 

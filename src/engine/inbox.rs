@@ -36,7 +36,8 @@ impl Inbox {
     /// When signals cannot be caught or the FIFO cannot be made.
     pub(super) fn open(state_dir: &Path) -> Result<Inbox, EngineError> {
         let (sender, receiver) = channel();
-        let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).map_err(EngineError::system("listen for signals"))?;
+        let caught = [SIGINT, SIGTERM].into_iter().chain((!ignores_hangup()).then_some(SIGHUP));
+        let mut signals = Signals::new(caught).map_err(EngineError::system("listen for signals"))?;
         let handle = signals.handle();
         let mut fifo = wake::listen(state_dir)?;
         let for_signals = sender.clone();
@@ -65,6 +66,14 @@ impl Inbox {
         // Reports to an engine that has gone are of no interest.
         std::sync::Arc::new(move |id, report| drop(sender.send(Message::Attempt(id, report))))
     }
+}
+
+/// `nohup` starts programs that survive their terminal: SIGHUP stays ignored then. Only Linux tells.
+fn ignores_hangup() -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    mask & (1 << (SIGHUP - 1)) != 0
 }
 
 impl Drop for Inbox {

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
 use crate::harness::{Finished, Sandbox};
+#[cfg(target_os = "linux")]
+use crate::harness::{eventually, signal};
 
 const FAILS: &str = r#"
 name = "fails"
@@ -129,6 +131,33 @@ fn streams_that_are_closed_at_the_start_do_no_harm() {
     assert_eq!(status(&sandbox, "last"), "succeeded");
 }
 
+/// As under `nohup`. Without it, the end of the terminal interrupts the run at a checkpoint.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_run_that_ignores_the_end_of_its_terminal_goes_on() {
+    for (prepare, code, ends) in [("trap '' HUP", 0, "succeeded"), (":", 130, "interrupted")] {
+        let sandbox = sandbox();
+        sandbox.write(
+            "long.toml",
+            STEPS
+                .replace("exit CODE", "touch begun; while ! [ -e GO ]; do sleep 0.02; done")
+                .replace("GO", &sandbox.path("go").display().to_string())
+                .replace("begun", &sandbox.path("begun").display().to_string()),
+        );
+        let mut shell = Command::new("sh");
+        let run = format!("{prepare}; exec {} run long.toml", env!("CARGO_BIN_EXE_stepwell"));
+        shell.args(["-c", &run]).current_dir(sandbox.dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
+        let mut engine = shell.spawn().unwrap();
+        eventually("the step runs", || sandbox.path("begun").exists());
+        signal(engine.id(), "HUP");
+        if code == 0 {
+            sandbox.write("go", "");
+        }
+        assert_eq!(engine.wait().unwrap().code(), Some(code), "{prepare}");
+        assert_eq!(status(&sandbox, "last"), ends, "{prepare}");
+    }
+}
+
 /// Neither ESC nor any other control character but line feeds.
 #[track_caller]
 fn is_safe(what: &str, bytes: &[u8]) {
@@ -155,6 +184,20 @@ fn what_a_program_prints_does_not_steer_the_terminal() {
     assert!(row.contains("the cause"), "a step is one line of the table: {show}");
     let logs = sandbox.command(&["logs", "last", "good"]).output().unwrap().stdout;
     assert_eq!(logs, b"==> good attempt 1\ngood \x1b]0;title\x07\x1b[31mred\x1b[0m\r\xff\n", "logs to a pipe are raw");
+}
+
+#[test]
+fn a_workflow_file_and_arguments_do_not_steer_the_terminal() {
+    let sandbox = sandbox();
+    sandbox.write("evil.toml", "name = \"a\" # \x1b[31m\x1b[2J\n[[step]]\nid = \"\x1b]0;x\x07\"\n");
+    let arguments: [&[&str]; 3] = [&["run", "evil.toml"], &["show", "\x1b[31mx"], &["run", "x", "--\x1b[31mx"]];
+    for form in ["human", "json"] {
+        for arguments in arguments {
+            let output = sandbox.command(&[arguments, &["--output", form]].concat()).output().unwrap();
+            assert_ne!(output.status.code(), Some(0));
+            is_safe("standard error", &output.stderr);
+        }
+    }
 }
 
 /// The commands in backticks of a text.
