@@ -32,17 +32,22 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
             Ok(Exit::Ok)
         }
         RunStatus::Canceled => {
-            Err(CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled")).hint(format!(
-                "start it again with {}, or parts of it with {}",
-                shell::stepwell("run", [&*run.workflow]),
-                shell::stepwell("rerun", [&*report::handle_of(session, id)])
-            )))
+            let error = CliError::new(Exit::Canceled, "canceled", format!("run {id} was canceled"));
+            Err(error.hints(run_again(session, &run)))
         }
         _ => {
             session.out.message(&format!("resuming run {id} ({})", run.name));
             go_on(session, id, Start::Resume)
         }
     }
+}
+
+/// From its first step, in a new run: the file of the workflow need not be where it was.
+fn run_again(session: &Session, run: &RunRow) -> Option<String> {
+    let reader = session.reader().ok()?;
+    let first = reader.spec(run.id).ok()?.steps.into_iter().next()?;
+    let verb = format!("rerun --from-step={}", shell::quote(first.id.as_str()));
+    Some(format!("{} runs it again as a new run", shell::stepwell(&verb, [&*report::handle(&reader, run)])))
 }
 
 /// Before the run goes on: otherwise it would be paused again at once.

@@ -9,12 +9,14 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::foreground;
 use super::look_ahead::look_ahead;
+use super::report;
 use super::session::Session;
 use super::workflow_source;
 use crate::core::ids::RunId;
 use crate::core::key;
 use crate::core::names::RunName;
 use crate::core::run_options::{Reuse, RunOptions};
+use crate::core::shell;
 use crate::core::spec::WorkflowSpec;
 use crate::engine::{self, EngineError, Start};
 use crate::store::{Adoption, NewRun, Store, StoreError, Submitted};
@@ -74,7 +76,8 @@ impl Submission {
         session.out.announce(&human, json!({ "type": "submitted", "run": fields }));
         let Some(lock) = lock else {
             engine::wake(session.state_dir());
-            session.out.message("hint: `stepwell worker` runs what is pending; `stepwell watch` follows it");
+            let watch = shell::stepwell("watch", [&*report::handle_of(session, run)]);
+            session.out.message(&format!("hint: `stepwell worker` runs what is pending; {watch} follows it"));
             return Ok(Exit::Ok);
         };
         foreground::drive(session, &lock, run, Start::GoOn)

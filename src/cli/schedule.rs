@@ -74,7 +74,7 @@ fn list(session: &Session) -> Result<Exit, CliError> {
         [&row.name, &row.cron, &row.time_zone, &row.spec.name, status, &next].map(str::to_owned).to_vec()
     });
     let human = match rows.is_empty() {
-        true => session.out.pasteable("no schedules yet: `stepwell schedule add` adds one"),
+        true => session.out.pasteable("no schedules yet: `stepwell schedule add --help` tells how to add one"),
         false => table(&["schedule", "cron", "time zone", "workflow", "status", "next"], cells.collect()),
     };
     let values: Vec<Value> = rows.iter().zip(&times).map(|(row, times)| describe(row, times.as_ref())).collect();

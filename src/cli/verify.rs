@@ -56,7 +56,7 @@ fn advice(reference: &Reference, error: &ArtifactError) -> String {
         ArtifactError::Missing { .. } => "leave it".to_owned(),
         other => return other.hint(),
     };
-    let restore = "put it back with `stepwell db restore` of a backup with `--artifacts`";
+    let restore = "put it back with `stepwell db restore BACKUP`, a backup with `--artifacts`";
     match holder {
         ReferenceHolder::Output(_) => {
             format!("{restore}, or {path} and run the workflow again: step `{step}` of run {run} is then not reused")

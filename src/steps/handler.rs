@@ -163,7 +163,7 @@ impl StepContext<'_> {
 /// The checkpoint that a fork goes on from is damaged or gone; to start over would be another run.
 pub fn forked_from_nothing(train_step: u64) -> Failure {
     Failure::fatal(format!("the checkpoint of training step {train_step}, from which this run was forked, is unusable"))
-        .with_hint("`stepwell watch` tells which file; fork at another training step, or `stepwell rerun --from-step`")
+        .with_hint("`stepwell watch RUN` tells which file; fork at another training step, or `stepwell rerun RUN --from-step STEP`")
 }
 
 /// `with` as the kind's own type, for `run` and `fingerprint` alike.

@@ -67,7 +67,7 @@ struct Findings {
 impl Findings {
     fn add(&mut self, what: impl Into<String>) {
         let hint = format!(
-            "restore the database from a backup with `stepwell db restore` (migrations leave some in `{}`)",
+            "restore the database from a backup with `stepwell db restore BACKUP` (migrations leave some in `{}`)",
             self.backups
         );
         self.problems.push(Problem { what: what.into(), hint });

@@ -139,7 +139,7 @@ impl StoreError {
             StoreError::Pruned { .. } => "submit the workflow again; `stepwell list` shows what is left".to_owned(),
             StoreError::Exists { .. } => "choose a path that does not exist: nothing is overwritten".to_owned(),
             StoreError::NoBackup { .. } => {
-                "give the folder that `stepwell db backup` made, or a file of `backups/`".to_owned()
+                "give the folder that `stepwell db backup PATH` made, or a file of `backups/`".to_owned()
             }
             StoreError::DamagedBackup { .. } => {
                 "`stepwell db check --state-dir FOLDER` lists all damage; use another backup".to_owned()

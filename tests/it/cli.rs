@@ -1,6 +1,8 @@
 //! The command line as a user meets it: help, forms of output, exit codes.
 
-use clap::CommandFactory;
+use std::path::PathBuf;
+
+use clap::{CommandFactory, Parser};
 
 use crate::harness::Sandbox;
 
@@ -189,4 +191,60 @@ fn what_cannot_work_here_is_refused_before_anything_starts() {
     let valid =
         valid.says(&["changes of `./p.sh` will not be noticed", "`API_TOKEN` of step `a` will be kept as plain text"]);
     assert_eq!(valid.stderr.lines().count(), 2, "{}", valid.stderr);
+}
+
+/// The commands that messages name in backticks, with `x` for what is filled in.
+fn suggested(code: &str) -> Vec<String> {
+    let fill = |command: &str| {
+        let words = command.split_whitespace().map(|word| if word.contains('{') { "x" } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let written = code.split("`stepwell ").skip(1).filter_map(|rest| Some(fill(rest.split_once('`')?.0)));
+    let made = code.split("stepwell(\"").skip(1).filter_map(|rest| {
+        let (verb, rest) = rest.split_once("\", [")?;
+        let mut depth = 0;
+        let mut words = 1;
+        for c in rest.chars() {
+            match c {
+                '(' | '[' => depth += 1,
+                ']' if depth == 0 => break,
+                ')' | ']' => depth -= 1,
+                ',' if depth == 0 => words += 1,
+                _ => {}
+            }
+        }
+        Some(format!("{verb}{}", " x".repeat(words)))
+    });
+    written.chain(made).collect()
+}
+
+/// What is not complete cannot be pasted; placeholders are in capital letters.
+#[test]
+fn every_command_in_a_message_exists_and_is_complete() {
+    let mut problems = Vec::new();
+    let mut count = 0;
+    let sources = walkdir::WalkDir::new("src").into_iter().map(|entry| entry.unwrap().into_path());
+    let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
+    // Makes the commands, and has examples that a shell has to read.
+    for path in sources.filter(|path| is_source(path) && !path.ends_with("core/shell.rs")) {
+        let text = std::fs::read_to_string(&path).unwrap();
+        let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        // A backslash joins a text with the next line.
+        let code = lines.collect::<Vec<_>>().join("\n").split("\\\n").map(str::trim_start).collect::<String>();
+        for command in suggested(&code).iter().filter(|command| *command != "x") {
+            count += 1;
+            let words = std::iter::once("stepwell").chain(command.split(' '));
+            let compiled = cfg!(feature = "train") || !command.starts_with("generate") && !command.starts_with("model");
+            if let Err(error) = stepwell::cli::Cli::try_parse_from(words)
+                && error.use_stderr()
+                && compiled
+            {
+                problems.push(format!("{}: `stepwell {command}`: {}", path.display(), error.kind()));
+            }
+        }
+    }
+    assert!(problems.is_empty(), "{}", problems.join("\n"));
+    assert!(count > 60, "{count} commands");
+    let example = "\"see `stepwell show` or {}\", shell::stepwell(\"retry\", [f(a, b), c, d]), `stepwell show {run}`";
+    assert_eq!(suggested(example), ["show", "show x", "retry x x x"]);
 }

@@ -49,9 +49,9 @@ impl TemplateError {
             Reason::Syntax(_) => {
                 Some("to pass `{{`, `{%` or `{#` on as text, write `{% raw %}..{% endraw %}`".to_owned())
             }
-            Reason::UnknownName(_) => {
-                Some("`stepwell show` lists what the steps gave; `name | default(..)` is for optional names".to_owned())
-            }
+            Reason::UnknownName(_) => Some(
+                "`stepwell show RUN` lists what the steps gave; `name | default(..)` is for optional names".to_owned(),
+            ),
             Reason::SkippedStep { .. } => {
                 Some("write `name | default(..)`, or give this step the same `when`".to_owned())
             }

@@ -90,7 +90,7 @@ fn read(secret: &Secret) -> Result<String, Failure> {
     match value.len() as u64 {
         0 => Err(refused(
             format!("has no value: {from} is empty or not set"),
-            "set it where the engine starts (`stepwell run`, `resume` or `worker`), then `stepwell resume`".to_owned(),
+            "set it for the command that starts the engine, then `stepwell resume`".to_owned(),
         )),
         length if length > LONGEST => {
             Err(refused(format!("has more than {LONGEST} bytes"), "pass the path of its file instead".to_owned()))
