@@ -74,8 +74,9 @@ fn compare(
         compare(&path.join(name), entry, trees, problems)?;
         expected.insert(path.join(name));
     }
-    for found in WalkDir::new(path).into_iter().flatten().filter(|entry| !entry.file_type().is_dir()) {
-        if !expected.iter().any(|known| found.path().starts_with(known)) {
+    for found in WalkDir::new(path) {
+        let found = found.map_err(|error| ArtifactError::io("read the folder", path, error.into()))?;
+        if !found.file_type().is_dir() && !expected.iter().any(|known| found.path().starts_with(known)) {
             problems.push(format!("`{}` is not part of the artifact", found.path().display()));
         }
     }

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use walkdir::WalkDir;
 
-use crate::artifact::ArtifactStore;
+use crate::artifact::{ArtifactError, ArtifactStore};
 use crate::core::artifact::{ArtifactRef, Digest};
 use crate::core::event::{Event, Recorded};
 use crate::core::ids::RunId;
@@ -141,34 +141,50 @@ impl Gc<'_> {
             let blobs = self.artifacts.blobs(&reference.artifact);
             used.extend(blobs.map_err(|source| EngineError::Unreadable { holder: reference.to_string(), source })?);
         }
+        let mut read = Ok(());
         self.reader.each_arguments(|run, arguments| {
-            if !pruned.contains(&run) {
-                self.add_arguments(arguments, &mut used);
+            if read.is_ok() && !pruned.contains(&run) {
+                read = self.add_arguments(run, arguments, &mut used);
             }
         })?;
+        read?;
         // A parameter may name content of a run that is given up.
         for row in self.reader.open_runs()? {
             let spec = self.reader.spec(row.id)?;
             for values in std::iter::once(spec.params).chain(spec.steps.into_iter().map(|step| step.with)) {
-                self.add_arguments(&Value::Object(values), &mut used);
+                self.add_arguments(row.id, &Value::Object(values), &mut used)?;
             }
         }
         Ok(used)
     }
 
-    /// What a step reads is as a rule an output of the same run, and was read above.
-    fn add_arguments(&self, value: &Value, used: &mut BTreeSet<Digest>) {
+    /// Most of what a step reads is an output of the same run, which was read above. Content that is gone uses
+    /// nothing; a tree that cannot be read may use anything.
+    fn add_arguments(&self, run: RunId, value: &Value, used: &mut BTreeSet<Digest>) -> Result<(), EngineError> {
         match value {
-            Value::Array(items) => items.iter().for_each(|item| self.add_arguments(item, used)),
+            Value::Array(items) => items.iter().try_for_each(|item| self.add_arguments(run, item, used)),
             Value::Object(fields) => match serde_json::from_value::<ArtifactRef>(value.clone()) {
-                Ok(artifact) if used.contains(&artifact.digest) => {}
-                Ok(artifact) => {
-                    used.extend(self.artifacts.blobs(&artifact).unwrap_or_default());
-                    used.insert(artifact.digest);
-                }
-                Err(_) => fields.values().for_each(|field| self.add_arguments(field, used)),
+                Ok(artifact) if used.contains(&artifact.digest) => Ok(()),
+                Ok(artifact) => self.add_content(&artifact, used).map_err(|source| {
+                    let holder = format!("artifact {}, which an argument of run {run} names,", artifact.digest);
+                    EngineError::Unreadable { holder, source }
+                }),
+                Err(_) => fields.values().try_for_each(|field| self.add_arguments(run, field, used)),
             },
-            _ => {}
+            _ => Ok(()),
+        }
+    }
+
+    /// A tree with all of its entries but those that are gone.
+    fn add_content(&self, artifact: &ArtifactRef, used: &mut BTreeSet<Digest>) -> Result<(), ArtifactError> {
+        used.insert(artifact.digest.clone());
+        if !artifact.is_tree() {
+            return Ok(());
+        }
+        match self.artifacts.read_tree(artifact) {
+            Ok(tree) => tree.entries.values().try_for_each(|entry| self.add_content(entry, used)),
+            Err(ArtifactError::Missing { .. }) => Ok(()),
+            Err(error) => Err(error),
         }
     }
 

@@ -315,6 +315,38 @@ fn what_a_kept_run_has_read_is_kept() {
     sandbox.stepwell(&["rerun", "reader", "--from-step", "a"]).ok();
 }
 
+/// Only an argument of the run that stays names the tree: nothing else tells that its files are needed.
+#[test]
+fn a_tree_of_an_argument_that_cannot_be_read_stops_gc() {
+    let sandbox = flow();
+    run(&sandbox, "one");
+    let tree = sandbox.show()["steps"][0]["outputs"]["tree"].clone();
+    let digest = tree["digest"].as_str().unwrap();
+    let text = format!(
+        "name = \"reader\"\n[params]\ngiven = {{ digest = \"{digest}\", size = {}, media_type = {} }}\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith = {{ argv = [\"ls\", \"{{{{ params.given }}}}\"] }}\n",
+        tree["size"], tree["media_type"]
+    );
+    sandbox.write("reader.toml", text);
+    sandbox.stepwell(&["run", "reader.toml"]).ok();
+    run(&sandbox, "two");
+    let blobs = sandbox.state().join("artifacts/blobs");
+    let manifest = blobs.join(&digest[..2]).join(digest);
+    let aside = sandbox.dir.path().join("manifest");
+    fs::rename(&manifest, &aside).unwrap();
+    // It can be opened, but not read.
+    fs::create_dir(&manifest).unwrap();
+    let before = files_below(&blobs);
+    sandbox.stepwell(&["gc", "--keep-runs", "1"]).exits(3).says(&["an argument of run", "cannot be read", "hint:"]);
+    assert_eq!(files_below(&blobs), before);
+    fs::remove_dir(&manifest).unwrap();
+    fs::rename(&aside, &manifest).unwrap();
+    sandbox.stepwell(&["gc", "--keep-runs", "1"]).ok();
+    sandbox.stepwell(&["rerun", "reader", "--from-step", "a"]).ok();
+    // Of a tree that is gone nothing is left to keep.
+    fs::remove_file(&manifest).unwrap();
+    sandbox.stepwell(&["gc"]).ok();
+}
+
 /// Their outputs are what the parent is waiting to go on with.
 #[test]
 fn child_runs_are_kept_while_their_parent_has_not_ended() {
