@@ -93,6 +93,7 @@ mod armed {
         "store.snapshot.publish",
         "store.snapshot.write",
         "store.wal.checkpoint",
+        "store.wal.rewrite",
         "store.wal.truncate",
         "worker.write",
     ];

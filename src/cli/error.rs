@@ -105,6 +105,8 @@ impl From<StoreError> for CliError {
             StoreError::ScheduleExists { .. } => (Exit::Usage, "schedule_exists"),
             StoreError::NameActive { .. } => (Exit::Usage, "name_active"),
             StoreError::Locked { .. } | StoreError::StaleEpoch { .. } => (Exit::Locked, "locked"),
+            StoreError::Busy { .. } => (Exit::Locked, "busy"),
+            StoreError::OlderSchema { .. } => (Exit::Locked, "older_schema"),
             StoreError::NewerSchema { .. } => (Exit::Locked, "newer_schema"),
             StoreError::NoSpace { .. } => (Exit::Interrupted, "no_space"),
             StoreError::LostEvents { .. }

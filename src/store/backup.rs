@@ -3,15 +3,17 @@
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use rusqlite::backup::Backup as Copying;
+use rusqlite::backup::{Backup as Copying, StepResult};
 use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use crate::faults::around;
 
 use super::check::check;
-use super::connection::create_dir;
+use super::connection::{BUSY_TIMEOUT, PAUSE, create_dir};
 use super::error::StoreError;
 use super::head::HeadFile;
 use super::layout::{BACKUPS_DIR, DATABASE_FILE, HEAD_FILE};
@@ -201,16 +203,38 @@ fn wal_of(database: &str) -> String {
 /// Copies a database into one file that needs nothing beside it; durable on return.
 fn copy_database(source: &Connection, copy: &Path) -> Result<(), StoreError> {
     let mut target = Connection::open(copy)?;
-    let mut write = || Copying::new(source, &mut target)?.step(-1).map_err(StoreError::from);
-    around!("store.snapshot.write", write()).map_err(|error| error.at(copy))?;
+    around!("store.snapshot.write", copy_all(source, &mut target, BUSY_TIMEOUT)).map_err(|error| error.at(copy))?;
     drop(target);
     settle(copy)
+}
+
+/// Copies every page. SQLite reports a source that somebody else has locked as a result, not as an error.
+///
+/// # Errors
+/// `Busy` when the lock stays for longer than `patience`.
+fn copy_all(source: &Connection, target: &mut Connection, patience: Duration) -> Result<(), StoreError> {
+    let deadline = Instant::now() + patience;
+    let copying = Copying::new(source, target)?;
+    loop {
+        match copying.step(-1)? {
+            StepResult::Done => return Ok(()),
+            _ if Instant::now() > deadline => {
+                let path = PathBuf::from(source.path().unwrap_or_default());
+                return Err(StoreError::Busy { path });
+            }
+            _ => sleep(PAUSE),
+        }
+    }
 }
 
 /// Empties and removes the WAL of a database that nobody else has open.
 fn settle(database: &Path) -> Result<(), StoreError> {
     let connection = Connection::open(database)?;
-    connection.pragma_update(None, "journal_mode", "delete").map_err(|error| StoreError::from(error).at(database))?;
+    let change = connection.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get::<_, String>(0));
+    // SQLite answers with the mode that it has kept when somebody else has the database open.
+    if change.map_err(|error| StoreError::from(error).at(database))? != "delete" {
+        return Err(StoreError::Busy { path: database.to_owned() });
+    }
     connection.close().map_err(|(_, error)| StoreError::from(error).at(database))?;
     sync(database)
 }
@@ -234,4 +258,55 @@ fn remove(path: &Path) -> Result<(), StoreError> {
         _ => Ok(()),
     };
     around!("store.restore.remove", remove()).map_err(|error| StoreError::io("remove", path, error))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_copy_of_a_locked_database_waits_or_fails_and_never_is_empty() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, copy) = (dir.path().join("a.db"), dir.path().join("b.db"));
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE t (x); INSERT INTO t VALUES (1)").unwrap();
+        let (locked, is_locked) = channel();
+        let (release, is_released) = channel::<()>();
+        let holder = thread::spawn({
+            let path = path.clone();
+            move || {
+                let connection = Connection::open(path).unwrap();
+                connection.execute_batch("BEGIN EXCLUSIVE").unwrap();
+                locked.send(()).unwrap();
+                is_released.recv().unwrap();
+                thread::sleep(Duration::from_millis(20));
+                connection.execute_batch("ROLLBACK").unwrap();
+            }
+        });
+        is_locked.recv().unwrap();
+        let source = Connection::open(&path).unwrap();
+        source.busy_timeout(Duration::ZERO).unwrap();
+        let mut target = Connection::open(&copy).unwrap();
+        let refused = copy_all(&source, &mut target, Duration::from_millis(10));
+        assert!(matches!(refused, Err(StoreError::Busy { path: busy }) if busy == path.canonicalize().unwrap()));
+        release.send(()).unwrap();
+        copy_all(&source, &mut target, BUSY_TIMEOUT).unwrap();
+        holder.join().unwrap();
+        let rows: i64 = target.query_row("SELECT count(*) FROM t", [], |row| row.get(0)).unwrap();
+        assert_eq!(rows, 1);
+    }
+
+    #[test]
+    fn a_database_that_somebody_else_has_open_does_not_count_as_settled() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        let reader = Connection::open(&path).unwrap();
+        reader.execute_batch("PRAGMA journal_mode = wal; CREATE TABLE t (x); BEGIN; SELECT * FROM t").unwrap();
+        assert!(matches!(settle(&path), Err(StoreError::Busy { .. })));
+        reader.execute_batch("ROLLBACK").unwrap();
+        drop(reader);
+        settle(&path).unwrap();
+    }
 }

@@ -2,8 +2,8 @@
 //! they are read back.
 
 use std::fs::{self, File};
-use std::path::{Path, PathBuf};
-use std::thread::sleep;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use rusqlite::config::DbConfig;
@@ -17,10 +17,10 @@ use super::error::StoreError;
 use super::head::{self, Recorded};
 use super::layout::DATABASE_FILE;
 use super::lock::EngineLock;
-use super::{migrate, seal};
+use super::{migrate, seal, wal};
 
-const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 const STATEMENTS: usize = 64;
 
 /// Settings of a writing connection, and what reading them gives. WAL + FULL: a commit returns after
@@ -73,9 +73,7 @@ pub(super) fn read_only(state_dir: &Path) -> Result<Connection, StoreError> {
             // Only a writing connection can migrate.
             drop(connection);
             drop(read_write(state_dir)?);
-            let connection = Connection::open_with_flags(&uri, flags)?;
-            connection.busy_timeout(BUSY_TIMEOUT)?;
-            Ok(connection)
+            Ok(open(&uri).map_err(|error| error.at(&path))?.0)
         }
     }
 }
@@ -90,7 +88,8 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
     super::tests::statements::watch(&mut connection)?;
     // A connection that is refused must leave a damaged WAL as it is, for whoever wants to save it.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
-    match (migrate::version(&connection, path)?, &recorded) {
+    let found = migrate::version(&connection, path)?;
+    match (found, &recorded) {
         (0, Recorded::Head(head)) if head.seq > 0 => {
             let found = "and the database is new".to_owned();
             return Err(StoreError::LostEvents { path: path.to_owned(), seq: head.seq, found });
@@ -100,6 +99,8 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     {
+        // Before the folder: an engine that starts takes both in this order.
+        let _right = right_to_migrate(state_dir, path, &connection)?;
         // Two processes must not create or migrate at the same time.
         let folder = File::open(state_dir).map_err(|error| StoreError::io("open", state_dir, error))?;
         folder.lock().map_err(|error| StoreError::io("lock", state_dir, error))?;
@@ -110,31 +111,41 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
         }
         seal::renew(&mut connection)?;
         if !another_engine_runs(state_dir) {
-            around!("store.wal.truncate", truncate_wal(&connection, path))?;
+            wal::secure(&connection, path)?;
         }
     }
     Ok(connection)
 }
 
-/// Empties the WAL. After an IO error in an earlier process, its frames are not to be built upon.
-fn truncate_wal(connection: &Connection, path: &Path) -> Result<(), StoreError> {
-    let patience = Instant::now() + BUSY_TIMEOUT;
-    loop {
-        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
-        if busy == 0 {
-            return Ok(());
-        }
-        // For readers SQLite has waited already, but not for another process that empties the WAL.
-        if Instant::now() > patience {
-            return Err(StoreError::Busy { path: path.to_owned() });
-        }
-        sleep(PAUSE);
-    }
-}
-
 /// The engine that runs has emptied the WAL at its own start.
 fn another_engine_runs(state_dir: &Path) -> bool {
-    EngineLock::holder(state_dir).is_some_and(|holder| holder.pid != std::process::id())
+    !EngineLock::is_held_here(state_dir) && EngineLock::holder(state_dir).is_some()
+}
+
+/// The engine lock, where the schema is older and this process does not hold the lock already. An engine of an
+/// older build that runs meanwhile would write rows without what the new schema counts.
+///
+/// # Errors
+/// `OlderSchema` when such an engine holds the lock.
+fn right_to_migrate(state_dir: &Path, path: &Path, connection: &Connection) -> Result<Option<EngineLock>, StoreError> {
+    let patience = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let found = migrate::version(connection, path)?;
+        if found == 0 || found == migrate::SUPPORTED || EngineLock::is_held_here(state_dir) {
+            return Ok(None);
+        }
+        match EngineLock::acquire(state_dir) {
+            Ok(lock) => return Ok(Some(lock)),
+            // A process of this build is about to migrate.
+            Err(StoreError::Locked { holder, .. })
+                if holder.schema == migrate::SUPPORTED && Instant::now() < patience => {}
+            Err(StoreError::Locked { holder, .. }) => {
+                let (path, supported) = (path.to_owned(), migrate::SUPPORTED);
+                return Err(StoreError::OlderSchema { path, found, supported, holder });
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// The event recorded outside must be in the database, with the same hash.
@@ -205,12 +216,15 @@ fn lacks_permission(error: &rusqlite::Error) -> bool {
 }
 
 fn wal_is_empty(path: &Path) -> bool {
-    let mut wal = path.as_os_str().to_owned();
-    wal.push("-wal");
-    fs::metadata(PathBuf::from(wal)).map_or(true, |found| found.len() == 0)
+    fs::metadata(wal::wal_of(path)).map_or(true, |found| found.len() == 0)
 }
 
-/// A path as part of an SQLite URI.
+/// A path as part of an SQLite URI, which gives back any byte that is written as `%` and two digits.
 fn escape(path: &Path) -> String {
-    path.to_string_lossy().replace('%', "%25").replace('?', "%3f").replace('#', "%23")
+    let escaped = |&byte: &u8| match byte {
+        b'/' | b'.' | b'-' | b'_' => char::from(byte).to_string(),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte).to_string(),
+        byte => format!("%{byte:02x}"),
+    };
+    path.as_os_str().as_bytes().iter().map(escaped).collect()
 }

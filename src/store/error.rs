@@ -15,8 +15,11 @@ use super::lock::Holder;
 pub enum StoreError {
     #[error("there is no state in `{}`", path.display())]
     NoState { path: PathBuf },
-    #[error("`{}` is in use by engine process {} on {} since {}: `{}`", path.display(), holder.pid, holder.host, holder.started_at, holder.command)]
+    #[error("`{}` is in use by {holder}", path.display())]
     Locked { path: PathBuf, holder: Holder },
+    /// Only the holder of the engine lock migrates: an older engine would not know the new columns.
+    #[error("`{}` has schema version {found} and cannot be brought to version {supported} now: it is in use by {holder}", path.display())]
+    OlderSchema { path: PathBuf, found: u32, supported: u32, holder: Holder },
     #[error("`{}` has schema version {found}; this build reads versions up to {supported}", path.display())]
     NewerSchema { path: PathBuf, found: u32, supported: u32 },
     /// The database lacks, or has replaced, an event that had been committed.
@@ -72,6 +75,8 @@ pub enum StoreError {
     /// The workflow in a run's row is not the one whose digest is in the log.
     #[error("the workflow of run {run} is damaged: its digest is {actual}, {expected} was submitted")]
     DamagedSpec { run: RunId, expected: String, actual: String },
+    #[error("the value cannot be stored: {why}")]
+    Unstorable { why: String },
     #[error("the state holds a value that this build cannot read: {what}")]
     Undecodable { what: String },
     #[error("`{}` is not set up for durability: {what}", path.display())]
@@ -96,8 +101,11 @@ impl StoreError {
                 "start a run first, such as `stepwell start-training`, or give the folder with `--state-dir`".to_owned()
             }
             // The holder wrote no name: nobody to be named in a command.
-            StoreError::Locked { holder, .. } if holder.pid == 0 => {
+            StoreError::Locked { holder, .. } | StoreError::OlderSchema { holder, .. } if holder.pid == 0 => {
                 "wait for it, or use another `--state-dir`".to_owned()
+            }
+            StoreError::OlderSchema { holder, .. } => {
+                format!("stop that engine with `kill {}`, or use the stepwell version that it is of", holder.pid)
             }
             StoreError::Locked { holder, .. } => {
                 format!("wait for it, stop it with `kill {}`, or use another `--state-dir`", holder.pid)
@@ -154,6 +162,7 @@ impl StoreError {
             StoreError::DamagedSpec { .. } => {
                 "restore the state with `stepwell db restore BACKUP`, or submit the workflow again".to_owned()
             }
+            StoreError::Unstorable { .. } => "write what is large or deep into a file, and pass that on".to_owned(),
             StoreError::Undecodable { .. } => "`stepwell db check` lists the damage".to_owned(),
             StoreError::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 "make the folder writable, or choose another `--state-dir`".to_owned()
@@ -168,6 +177,19 @@ impl StoreError {
             | StoreError::Sqlite(_) => return None,
         };
         Some(hint)
+    }
+
+    /// Whether the rows of one run are the trouble, and not the database.
+    pub fn concerns_one_run(&self) -> bool {
+        matches!(
+            self,
+            StoreError::Undecodable { .. }
+                | StoreError::DamagedSpec { .. }
+                | StoreError::DamagedMetric { .. }
+                | StoreError::Pruned { .. }
+                | StoreError::UnknownRun { .. }
+                | StoreError::UnknownStep { .. }
+        )
     }
 
     /// Gives a bare database error the file it happened in, and its own variant where there is one.

@@ -8,6 +8,8 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -16,16 +18,20 @@ use crate::faults::around;
 use super::error::StoreError;
 use super::layout::HEAD_FILE;
 
-/// Within one disk sector, so that a write is not torn.
+/// Within one disk sector, so that a power cut does not tear a write.
 const LENGTH: usize = 128;
+const SUM_DIGITS: usize = 8;
+/// How often a content that does not fit together is read again, and after which pause. The write of a running engine
+/// takes microseconds.
+const TRIES: u32 = 50;
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// The newest event and its hash. `seq` 0: no event yet.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Head {
     pub(super) seq: i64,
     pub(super) hash: String,
     /// Commits without an event: metrics, leases, requests.
-    #[serde(default)]
     pub(super) quiet: i64,
 }
 
@@ -38,19 +44,64 @@ pub(super) enum Recorded {
     Unreadable,
 }
 
-/// What was recorded at the last commit.
+/// What was recorded at the last commit. An engine may be writing at this moment, and file systems do not promise that
+/// a read sees all of a write or nothing: what does not fit together is read again.
 pub(super) fn read(state_dir: &Path) -> Result<Recorded, StoreError> {
     let path = state_dir.join(HEAD_FILE);
-    let text = match std::fs::read(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Recorded::Nothing),
-        Err(error) => return Err(StoreError::io("read", &path, error)),
-    };
-    // Empty: the process was killed right after it created the file, before any commit with it.
-    if text.is_empty() {
-        return Ok(Recorded::Nothing);
+    settle(|| std::fs::read(&path)).map_err(|error| StoreError::io("read", &path, error))
+}
+
+/// Reads until the content proves itself: by its sum, or, written by a build without one, by being there twice.
+fn settle(mut read: impl FnMut() -> io::Result<Vec<u8>>) -> io::Result<Recorded> {
+    let mut earlier: Option<Vec<u8>> = None;
+    for _ in 0..TRIES {
+        let text = match read() {
+            Ok(text) => text,
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Recorded::Nothing),
+            Err(error) => return Err(error),
+        };
+        // Empty: the process was killed right after it created the file, before any commit with it.
+        if text.is_empty() {
+            return Ok(Recorded::Nothing);
+        }
+        if let Ok(line) = serde_json::from_slice::<Line>(&text) {
+            let proved = match &line.sum {
+                Some(sum) => *sum == line.expected_sum(),
+                None => earlier.as_ref() == Some(&text),
+            };
+            if proved {
+                return Ok(Recorded::Head(Head { seq: line.seq, hash: line.hash, quiet: line.quiet }));
+            }
+        }
+        earlier = Some(text);
+        sleep(PAUSE);
     }
-    Ok(serde_json::from_slice(&text).map_or(Recorded::Unreadable, Recorded::Head))
+    Ok(Recorded::Unreadable)
+}
+
+/// The content of the file.
+#[derive(Serialize, Deserialize)]
+struct Line {
+    seq: i64,
+    hash: String,
+    #[serde(default)]
+    quiet: i64,
+    /// Of the other fields; `None`: written by a build before there were sums.
+    #[serde(default)]
+    sum: Option<String>,
+}
+
+impl Line {
+    fn of(head: &Head) -> Line {
+        let mut line = Line { seq: head.seq, hash: head.hash.clone(), quiet: head.quiet, sum: None };
+        line.sum = Some(line.expected_sum());
+        line
+    }
+
+    fn expected_sum(&self) -> String {
+        let fields = format!("{} {} {}", self.seq, self.hash, self.quiet);
+        blake3::hash(fields.as_bytes()).to_hex()[..SUM_DIGITS].to_owned()
+    }
 }
 
 #[derive(Debug)]
@@ -78,13 +129,56 @@ impl HeadFile {
     }
 
     pub(super) fn write(&self, head: &Head) -> io::Result<()> {
-        let mut line = serde_json::to_vec(head)?;
-        line.resize(LENGTH - 1, b' ');
+        let mut line = serde_json::to_vec(&Line::of(head))?;
+        line.resize(line.len().max(LENGTH - 1), b' ');
         line.push(b'\n');
         around!("store.head.write", self.file.write_all_at(&line, 0))
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+
+    fn head(seq: i64) -> Head {
+        Head { seq, hash: blake3::hash(&seq.to_le_bytes()).to_hex().to_string(), quiet: seq * 3 }
+    }
+
+    fn written(head: &Head) -> Vec<u8> {
+        let dir = tempfile::tempdir().unwrap();
+        drop(HeadFile::open(dir.path(), head).unwrap());
+        std::fs::read(dir.path().join(HEAD_FILE)).unwrap()
+    }
+
+    /// What reads give, one after another; the last one again and again.
+    fn settled(reads: &[&[u8]]) -> Recorded {
+        let mut reads: VecDeque<Vec<u8>> = reads.iter().map(|read| read.to_vec()).collect();
+        settle(|| Ok(if reads.len() > 1 { reads.pop_front().unwrap() } else { reads[0].clone() })).unwrap()
+    }
+
+    #[test]
+    fn a_torn_read_is_read_again() {
+        let (old, new) = (written(&head(41)), written(&head(42)));
+        assert_eq!(new.len(), LENGTH);
+        for cut in 1..LENGTH {
+            let torn = [&new[..cut], &old[cut..]].concat();
+            // Twice the same, when the writer was stopped in the middle.
+            let recorded = settled(&[&torn, &torn, &new]);
+            assert!(recorded == Recorded::Head(head(42)) || torn == old, "cut at {cut}: {recorded:?}");
+        }
+        assert_eq!(settled(&[&[&new[..20], &old[20..]].concat()]), Recorded::Unreadable);
+    }
+
+    #[test]
+    fn the_line_of_an_older_build_is_believed_when_it_is_there_twice() {
+        let line = |seq: i64| format!("{{\"seq\":{seq},\"hash\":\"{}\",\"quiet\":{}}}  \n", head(seq).hash, seq * 3);
+        let (torn, whole) = (line(41).replace("41", "42"), line(42));
+        assert_eq!(settled(&[torn.as_bytes(), whole.as_bytes()]), Recorded::Head(head(42)));
     }
 }

@@ -1,9 +1,13 @@
 //! One engine per state directory: an flock that the kernel gives back whatever happens to its
 //! holder, and a file content that says who that is.
 
+use std::collections::BTreeSet;
+use std::fmt;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -15,20 +19,39 @@ use crate::faults::around;
 use super::connection::create_dir;
 use super::error::StoreError;
 use super::layout::LOCK_FILE;
+use super::migrate::SUPPORTED;
 
-/// Who holds the engine lock.
+/// Who holds the engine lock. Everybody who may look into the state may read it: a command line, which may hold
+/// secrets, is none of it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
     pub host: String,
     pub started_at: Timestamp,
-    pub command: String,
+    /// The schema that its build writes; 0: a build that does not say so.
+    #[serde(default)]
+    pub schema: u32,
 }
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.pid {
+            // It has not written its name, or an engine of another build wrote it differently.
+            0 => f.write_str("another process"),
+            pid => write!(f, "engine process {pid} on {} since {}", self.host, self.started_at),
+        }
+    }
+}
+
+/// Device and inode of the lock files that this process holds. A process id would not tell: two containers that
+/// share a state directory may both be process 1.
+static HELD: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
 
 /// The right to run steps in a state directory; given back when dropped or when the process ends.
 #[derive(Debug)]
 pub struct EngineLock {
     file: File,
+    identity: (u64, u64),
     state_dir: PathBuf,
 }
 
@@ -50,7 +73,9 @@ impl EngineLock {
         for _ in 0..TRIES {
             match file.try_lock() {
                 Ok(()) => {
-                    let mut lock = EngineLock { file, state_dir: state_dir.to_owned() };
+                    let identity = identity(&file).map_err(failed)?;
+                    held().insert(identity);
+                    let mut lock = EngineLock { file, identity, state_dir: state_dir.to_owned() };
                     lock.announce().map_err(failed)?;
                     return Ok(lock);
                 }
@@ -71,18 +96,20 @@ impl EngineLock {
         }
     }
 
+    /// Whether this process itself holds the lock of a state directory.
+    pub(super) fn is_held_here(state_dir: &Path) -> bool {
+        let found = File::open(state_dir.join(LOCK_FILE)).and_then(|file| identity(&file));
+        found.is_ok_and(|identity| held().contains(&identity))
+    }
+
     /// The state directory that this lock is for.
     pub fn state_dir(&self) -> &Path {
         &self.state_dir
     }
 
     fn announce(&mut self) -> std::io::Result<()> {
-        let holder = Holder {
-            pid: std::process::id(),
-            host: host_name(),
-            started_at: Timestamp::now(),
-            command: std::env::args().collect::<Vec<_>>().join(" "),
-        };
+        let (pid, started_at) = (std::process::id(), Timestamp::now());
+        let holder = Holder { pid, host: host_name(), started_at, schema: SUPPORTED };
         let text = serde_json::to_vec(&holder)?;
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
@@ -94,7 +121,18 @@ impl Drop for EngineLock {
     fn drop(&mut self) {
         // The lock itself goes with the file; an old name in it would only mislead for an instant.
         let _ = self.file.set_len(0);
+        held().remove(&self.identity);
     }
+}
+
+fn held() -> MutexGuard<'static, BTreeSet<(u64, u64)>> {
+    // Each change of the set is one call.
+    HELD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn identity(file: &File) -> std::io::Result<(u64, u64)> {
+    let metadata = file.metadata()?;
+    Ok((metadata.dev(), metadata.ino()))
 }
 
 /// The holder, which is written a moment after the lock was taken.
@@ -108,8 +146,7 @@ fn read_holder(path: &Path) -> Holder {
         }
         sleep(PAUSE);
     }
-    let unknown = || "unknown".to_owned();
-    Holder { pid: 0, host: unknown(), started_at: Timestamp::UNIX_EPOCH, command: unknown() }
+    Holder { pid: 0, host: String::new(), started_at: Timestamp::UNIX_EPOCH, schema: 0 }
 }
 
 fn host_name() -> String {

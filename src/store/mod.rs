@@ -34,6 +34,7 @@ mod tally;
 #[cfg(test)]
 pub(crate) mod tests;
 mod waits;
+mod wal;
 mod writer;
 
 pub use backup::{Backup, restore};

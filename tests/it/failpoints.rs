@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 use stepwell::artifact::ArtifactStore;
 use stepwell::core::rng::{Rng, derive_seed};
 use stepwell::faults::{OPERATIONS, RECORD_VARIABLE};
@@ -167,8 +167,10 @@ impl Drill {
         let run = self.start(&["run", "drill.toml", "--idempotency-key", "drill"]);
         let run = self.finish("run", run)?;
         self.leave_a_half_written_artifact();
+        let reader = self.read_for_long();
         let engine = self.start(&["run", "victim.toml"]);
         let engine = self.wait_for_the_victim(engine)?;
+        drop(reader);
         let cancel = self.start(&["cancel", "victim"]);
         let cancel = self.finish("cancel", cancel)?;
         if self.status("victim").is_some_and(|status| status != "canceled") {
@@ -178,6 +180,14 @@ impl Drill {
         let victim = self.finish("victim", engine)?;
         self.maintain()?;
         self.recover(&run, &victim)
+    }
+
+    /// An engine that starts meanwhile cannot empty the WAL.
+    fn read_for_long(&self) -> Option<Connection> {
+        let database = self.sandbox.state().join("stepwell.db");
+        let reader = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
+        reader.execute_batch("BEGIN; SELECT count(*) FROM event").ok()?;
+        Some(reader)
     }
 
     fn wait_for_the_victim(&mut self, mut engine: Child) -> Result<Child, String> {

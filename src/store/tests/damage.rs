@@ -283,7 +283,10 @@ fn a_flipped_bit_in_the_wal_is_noticed() {
 fn another_history_under_the_same_number_is_noticed() {
     let dir = stopped();
     let head = dir.path().join("event-head");
-    let text = fs::read_to_string(&head).unwrap();
+    // As a build without sums has written it; with a sum, the changed digit alone would be noticed.
+    let mut line: serde_json::Value = serde_json::from_slice(&fs::read(&head).unwrap()).unwrap();
+    line.as_object_mut().unwrap().remove("sum").unwrap();
+    let text = line.to_string();
     let digit = text.find("hash").unwrap() + 7;
     let other = if text.as_bytes()[digit] == b'0' { "1" } else { "0" };
     fs::write(&head, format!("{}{other}{}", &text[..digit], &text[digit + 1..])).unwrap();

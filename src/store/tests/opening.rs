@@ -1,13 +1,15 @@
 //! Opening: settings, schema versions, space.
 
-use std::fs;
+use std::fs::{self, File};
+use std::path::Path;
 use std::thread;
+use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
 use crate::core::event::Event;
 use crate::store::migrate::{self, SUPPORTED};
-use crate::store::{Reader, Store, StoreError, Submitted, check};
+use crate::store::{Batch, EngineLock, Reader, Store, StoreError, Submitted, check};
 
 use super::fixture::*;
 
@@ -90,6 +92,82 @@ fn an_older_schema_is_backed_up_and_migrated() {
     assert_eq!(fs::read_dir(dir.path().join("backups")).unwrap().count(), 1, "only a migration makes a backup");
 }
 
+/// The tables of schema 1, with nothing in them.
+fn old_state() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let mut old = Connection::open(dir.path().join("stepwell.db")).unwrap();
+    migrate::runner().set_target(refinery::Target::Version(1)).run(&mut old).unwrap();
+    dir
+}
+
+fn schema(dir: &Path) -> u32 {
+    let connection = Connection::open(dir.join("stepwell.db")).unwrap();
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
+}
+
+/// The lock is held by a file handle that this build knows nothing of, as that of another process.
+#[test]
+fn nobody_migrates_under_a_running_engine() {
+    let dir = old_state();
+    let engine = File::create(dir.path().join("engine.lock")).unwrap();
+    engine.lock().unwrap();
+    fs::write(dir.path().join("engine.lock"), r#"{"pid":7,"host":"h","started_at":"2026-01-01T00:00:00Z","command":"stepwell worker"}"#).unwrap();
+    let refused = [Reader::open(dir.path()).err(), Store::open(dir.path()).err(), check(dir.path()).err()];
+    for error in refused.into_iter().map(Option::unwrap) {
+        assert!(matches!(error, StoreError::OlderSchema { found: 1, supported: SUPPORTED, .. }), "{error}");
+        assert!(error.to_string().contains("engine process 7") && error.hint().unwrap().contains("kill 7"));
+    }
+    assert_eq!(schema(dir.path()), 1);
+    assert!(!dir.path().join("backups").exists());
+    drop(engine);
+    Reader::open(dir.path()).unwrap();
+    assert_eq!(schema(dir.path()), SUPPORTED);
+}
+
+#[test]
+fn the_holder_of_the_lock_migrates_and_others_wait_for_it() {
+    let dir = old_state();
+    let lock = EngineLock::acquire(dir.path()).unwrap();
+    Store::open(dir.path()).unwrap();
+    assert_eq!(schema(dir.path()), SUPPORTED);
+    drop(lock);
+
+    let dir = old_state();
+    thread::scope(|scope| {
+        let readers: Vec<_> = (0..4).map(|_| scope.spawn(|| Reader::open(dir.path()).map(drop))).collect();
+        for reader in readers {
+            reader.join().unwrap().unwrap();
+        }
+    });
+    assert_eq!(fs::read_dir(dir.path().join("backups")).unwrap().count(), 1);
+}
+
+/// A command line may hold secrets, and everybody may read the file.
+#[test]
+fn the_lock_file_says_who_runs_and_not_with_which_arguments() {
+    let engine = Engine::start();
+    let text = fs::read_to_string(engine.path().join("engine.lock")).unwrap();
+    let holder: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
+    let keys: Vec<&str> = holder.keys().map(String::as_str).collect();
+    assert_eq!(keys, ["host", "pid", "schema", "started_at"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_state_in_a_path_of_any_bytes_can_be_written_and_read() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let state = dir.path().join(OsStr::from_bytes(b"a b%41?mode=rwc#\xff\xc3\xa4"));
+    let lock = EngineLock::acquire(&state).unwrap();
+    drop(Store::open(&state).unwrap());
+    Reader::open(&state).unwrap();
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    assert_eq!(EngineLock::holder(&state).unwrap().pid, std::process::id());
+    drop(lock);
+}
+
 #[test]
 fn a_lack_of_space_is_typed_loses_nothing_and_can_be_overcome() {
     let (mut engine, run) = Engine::with_run();
@@ -112,16 +190,45 @@ fn opening_empties_the_wal_unless_another_engine_runs() {
     let wal = engine.path().join("stepwell.db-wal");
     let length = || fs::metadata(&wal).unwrap().len();
     assert!(length() > 0);
-    let mut holder: serde_json::Value =
-        serde_json::from_slice(&fs::read(engine.path().join("engine.lock")).unwrap()).unwrap();
-    holder["pid"] = 1.into();
-    fs::write(engine.path().join("engine.lock"), holder.to_string()).unwrap();
-    let submitter = Store::open(engine.path()).unwrap();
+    drop(engine.lock);
+    // A handle that this process does not know as its own stands for another process.
+    let another = File::open(engine.dir.path().join("engine.lock")).unwrap();
+    another.lock().unwrap();
+    let submitter = Store::open(engine.dir.path()).unwrap();
     assert!(length() > 0);
     drop(submitter);
-    drop(engine.lock);
+    drop(another);
     let _next = Store::open(engine.dir.path()).unwrap();
     assert_eq!(length(), 0);
+}
+
+/// A database browser, say: it keeps the engine from emptying the WAL, whose bytes are then put on the disk again.
+#[test]
+fn a_reader_keeps_no_engine_from_starting() {
+    let (engine, run) = Engine::with_run();
+    let dir = engine.stop();
+    let reader = Connection::open(dir.path().join("stepwell.db")).unwrap();
+    let count = || reader.query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0)).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let seen = count();
+    Store::open(dir.path()).unwrap().submit(new_run("two")).unwrap();
+    let wal = dir.path().join("stepwell.db-wal");
+    let (bytes, written_at) = (fs::read(&wal).unwrap(), fs::metadata(&wal).unwrap().modified().unwrap());
+    assert!(!bytes.is_empty());
+    thread::sleep(Duration::from_millis(20));
+    let start = Instant::now();
+    let lock = EngineLock::acquire(dir.path()).unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
+    assert_eq!(fs::read(&wal).unwrap(), bytes);
+    assert!(fs::metadata(&wal).unwrap().modified().unwrap() > written_at, "it was not written again");
+    store.begin_epoch(&lock).unwrap();
+    store.commit(Batch { events: &recorded(run, [started("a", 1)]), ..Batch::default() }).unwrap();
+    assert_eq!(count(), seen);
+    reader.execute_batch("ROLLBACK").unwrap();
+    assert!(count() > seen);
+    drop((store, lock, reader));
+    assert_eq!(check(dir.path()).unwrap(), []);
 }
 
 #[test]

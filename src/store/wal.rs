@@ -1,0 +1,82 @@
+//! The WAL before the first write of a process. After an IO error in an earlier process, its frames are in the
+//! memory of the system but perhaps not on the disk, and the system will not write them by itself: what is
+//! committed behind them would be lost with them. So the WAL is emptied first. While another program reads, SQLite
+//! cannot empty it; then its bytes are written once more, and synced.
+
+use std::fs::OpenOptions;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use rusqlite::{Connection, Transaction, TransactionBehavior};
+
+use crate::faults::around;
+
+use super::connection::{BUSY_TIMEOUT, PAUSE};
+use super::error::StoreError;
+
+/// How long to wait for readers to end. Most end at once; a database browser may stay for hours.
+const PATIENCE: Duration = Duration::from_millis(250);
+const CHUNK: usize = 1 << 20;
+
+/// Makes the WAL safe to append to.
+///
+/// # Errors
+/// `Busy` when another program writes for too long; `Io`, `NoSpace`.
+pub(super) fn secure(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    connection.busy_timeout(PATIENCE)?;
+    let emptied = around!("store.wal.truncate", truncate(connection));
+    connection.busy_timeout(BUSY_TIMEOUT)?;
+    if emptied? { Ok(()) } else { rewrite(connection, path) }
+}
+
+/// Copies the WAL into the database and empties it; false when somebody else stands in the way.
+fn truncate(connection: &Connection) -> Result<bool, StoreError> {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        let busy: i64 = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+        if busy == 0 {
+            return Ok(true);
+        }
+        // For readers SQLite has waited already, but not for another process that empties the WAL.
+        if Instant::now() > patience {
+            return Ok(false);
+        }
+        sleep(PAUSE);
+    }
+}
+
+/// Writes what everybody reads from the WAL over itself: the system takes it for new and puts it on the disk.
+/// Readers see the same bytes before and after, and the write lock keeps those out who would append or empty it.
+fn rewrite(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let wal = wal_of(path);
+    let lock = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
+    around!("store.wal.rewrite", write_again(&wal)).map_err(|error| StoreError::io("write", &wal, error))?;
+    Ok(lock.rollback()?)
+}
+
+fn write_again(wal: &Path) -> io::Result<()> {
+    let file = OpenOptions::new().read(true).write(true).open(wal)?;
+    let mut buffer = vec![0; CHUNK];
+    let mut at = 0;
+    loop {
+        match file.read_at(&mut buffer, at) {
+            Ok(0) => return file.sync_all(),
+            Ok(length) => {
+                file.write_all_at(&buffer[..length], at)?;
+                at += length as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The WAL of a database.
+pub(super) fn wal_of(database: &Path) -> PathBuf {
+    let mut wal = database.as_os_str().to_owned();
+    wal.push("-wal");
+    wal.into()
+}
