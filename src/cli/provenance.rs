@@ -11,6 +11,7 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
 use crate::artifact::copy_differences;
+use crate::core::json::{self, Limit};
 use crate::core::provenance::{Provenance, VERSION};
 use crate::engine;
 
@@ -57,7 +58,7 @@ fn read(path: &Path) -> Result<Provenance, CliError> {
             .hint("`stepwell artifact provenance ARTIFACT --out FILE` writes one")
     };
     let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    let value: Value = serde_json::from_str(&text).map_err(|error| refuse(error.to_string()))?;
+    let value: Value = json::parse(text.as_bytes(), Limit::STORED).map_err(|error| refuse(error.to_string()))?;
     match value["version"].as_u64() {
         Some(version) if version > u64::from(VERSION) => {
             Err(refuse(format!("it has version {version}, this build reads {VERSION}")))

@@ -3,10 +3,9 @@
 
 use jiff::Timestamp;
 
-use super::event::{Alert, Event};
+use super::event::{Alert, Event, ReleaseCause};
 use super::failure::Failure;
 use super::ids::{Fence, StepId};
-use super::retry::ENGINE_DIED;
 use super::state::{Lease, Lifecycle, RunEnd, RunState, Signal, StepIndex, StepState};
 
 /// Applies one event that happened `at` to the state.
@@ -90,8 +89,8 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             state.steps[i].failures += 1;
             state.set(i, StepState::Ready { not_before: at });
         }),
-        Event::AttemptReleased { step, fence, reason } => with_lease(state, step, *fence, |state, i| {
-            if reason == ENGINE_DIED {
+        Event::AttemptReleased { step, fence, reason, cause } => with_lease(state, step, *fence, |state, i| {
+            if ReleaseCause::recorded(*cause, reason) == ReleaseCause::EngineDied {
                 state.steps[i].losses += 1;
             }
             state.set(i, StepState::Ready { not_before: at });

@@ -151,7 +151,7 @@ mod tests {
     use crate::core::catalog::Placement;
     use crate::core::decide::Command;
     use crate::core::estimate::{ProgressMark, estimate, tasks};
-    use crate::core::event::Event;
+    use crate::core::event::{Event, ReleaseCause};
     use crate::core::ids::{Fence, RunId, StepKey};
     use crate::core::spec::{StepSpec, Timeouts, WorkflowSpec};
 
@@ -238,7 +238,10 @@ mod tests {
         assert_eq!(next_judgement(&state, NONE, at(0.0), at(3.0)), Some(at(5.5)), "5 hours for two attempts");
         assert!(!is_used_up(&state, NONE, at(5.4)) && is_used_up(&state, NONE, at(5.5)));
         assert_eq!(next_judgement(&state, NONE, at(0.0), at(5.5)), None, "nothing more to wake up for");
-        state.handle(Command::Release { step: "a".into(), fence: Fence(1), reason: "r".into() }, at(4.0));
+        state.handle(
+            Command::Release { step: "a".into(), fence: Fence(1), cause: ReleaseCause::Stopped, reason: "r".into() },
+            at(4.0),
+        );
         assert_eq!(compute_used(&state, NONE, at(5.0)).as_hours(), 4 + 4, "what was released counts");
         assert_eq!(judge(&mut state, None, at(7.0)), [Alert::BudgetExhausted]);
         assert_eq!(judge(&mut state, None, at(8.0)), []);
@@ -266,7 +269,10 @@ mod tests {
         let mut state = run(Budget::default(), None, &["a"]);
         claim(&mut state, "a", at(0.0));
         assert_eq!(compute_used(&state, NONE, at(100.0)).as_hours(), 24);
-        state.handle(Command::Release { step: "a".into(), fence: Fence(1), reason: "r".into() }, at(100.0));
+        state.handle(
+            Command::Release { step: "a".into(), fence: Fence(1), cause: ReleaseCause::Stopped, reason: "r".into() },
+            at(100.0),
+        );
         assert_eq!(compute_used(&state, NONE, at(100.0)).as_hours(), 24, "whenever its end is noticed");
     }
 

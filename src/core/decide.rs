@@ -7,11 +7,11 @@ use serde_json::Value;
 use super::apply::apply;
 use super::artifact::Outputs;
 use super::budget::Budget;
-use super::event::{self, Alert, Checkpoint, Event, ProcessIdentity, Ruling, Wait};
+use super::event::{self, Alert, Checkpoint, Event, PauseCause, ProcessIdentity, ReleaseCause, Ruling, Wait};
 use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::pools::Held;
-use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW, Verdict, backoff, verdict};
+use super::retry::{MAXIMUM_LOSSES_IN_A_ROW, Verdict, backoff, verdict};
 use super::state::{Lease, Lifecycle, RunState, Step, StepState};
 use super::take_up::{resume, retry};
 use super::wait::{self, OnFalse};
@@ -51,6 +51,7 @@ pub enum Command {
     Release {
         step: StepId,
         fence: Fence,
+        cause: ReleaseCause,
         reason: String,
     },
     Checkpoint {
@@ -129,6 +130,7 @@ pub enum Command {
     Cancel,
     /// Claim nothing until `Resume`; attempts write a checkpoint and stop.
     Pause {
+        cause: PauseCause,
         reason: String,
     },
     /// Say something once per kind.
@@ -186,10 +188,6 @@ pub enum Effect {
     /// A step whose time is over waits for this run; it fails when the run has ended.
     CancelRun {
         run: RunId,
-    },
-    /// Its scratch directory is no longer needed.
-    Clean {
-        step: StepId,
     },
 }
 
@@ -267,13 +265,12 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
         }
         Command::Complete { step, fence, outputs } => held(state, &step, fence, |_, _| {
             Decision::event(Event::StepSucceeded { step: step.clone(), fence, outputs })
-                .then(Effect::Clean { step: step.clone() })
         }),
         Command::Fail { step, fence, failure } => {
             held(state, &step, fence, |entry, lease| Decision::events(fail(state, entry, lease, failure, now)))
         }
-        Command::Release { step, fence, reason } => {
-            held(state, &step, fence, |entry, _| Decision::events(release(state, entry, fence, reason, now)))
+        Command::Release { step, fence, cause, reason } => {
+            held(state, &step, fence, |entry, _| Decision::events(release(state, entry, fence, (cause, reason), now)))
         }
         Command::Killed { step, fence } => held(state, &step, fence, |entry, _| match state.lifecycle {
             Lifecycle::Canceling => Decision::event(Event::StepCanceled { step: entry.id.clone() }),
@@ -293,7 +290,7 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
         Command::ChildEnded { step, run, result } => wait::child_ended(state, &step, run, result, now),
         Command::Expire => expire(state, now),
         Command::Cancel => cancel(state),
-        Command::Pause { reason } => pause(state, reason),
+        Command::Pause { cause, reason } => pause(state, cause, reason),
         Command::Alert { .. } | Command::RaiseBudget { .. } if state.end.is_some() => Decision::default(),
         Command::Alert { alert, .. } if state.alerts.contains(&alert) => Decision::default(),
         Command::Alert { alert, message } => Decision::event(Event::RunAlerted { alert, message }),
@@ -430,7 +427,7 @@ fn fail(state: &RunState, step: &Step, lease: &Lease, failure: Failure, now: Tim
         let not_before = later(now, backoff(policy, 1));
         let reason = format!("lost after a new checkpoint: {}", failure.message);
         return vec![
-            Event::AttemptReleased { step: id.clone(), fence, reason },
+            Event::AttemptReleased { step: id.clone(), fence, reason, cause: Some(ReleaseCause::Stopped) },
             Event::StepReady { step: id, not_before },
         ];
     }
@@ -441,13 +438,19 @@ fn fail(state: &RunState, step: &Step, lease: &Lease, failure: Failure, now: Tim
     vec![Event::AttemptFailed { step: id, fence, failure }, next]
 }
 
-fn release(state: &RunState, step: &Step, fence: Fence, reason: String, now: Timestamp) -> Vec<Event> {
+fn release(
+    state: &RunState,
+    step: &Step,
+    fence: Fence,
+    (cause, reason): (ReleaseCause, String),
+    now: Timestamp,
+) -> Vec<Event> {
     let id = step.id.clone();
     if state.lifecycle == Lifecycle::Canceling {
         return vec![Event::StepCanceled { step: id }];
     }
-    let poison = reason == ENGINE_DIED && step.losses + 1 >= MAXIMUM_LOSSES_IN_A_ROW;
-    let released = Event::AttemptReleased { step: id.clone(), fence, reason };
+    let poison = cause == ReleaseCause::EngineDied && step.losses + 1 >= MAXIMUM_LOSSES_IN_A_ROW;
+    let released = Event::AttemptReleased { step: id.clone(), fence, reason, cause: Some(cause) };
     let next = if poison {
         let message =
             format!("the engine died {MAXIMUM_LOSSES_IN_A_ROW} times in a row during this step, without a checkpoint");
@@ -522,12 +525,12 @@ fn cancel(state: &RunState) -> Decision {
     Decision { events: vec![Event::RunCancelRequested], effects: effects.collect() }
 }
 
-fn pause(state: &RunState, reason: String) -> Decision {
+fn pause(state: &RunState, cause: PauseCause, reason: String) -> Decision {
     if state.end.is_some() || matches!(state.lifecycle, Lifecycle::Canceling | Lifecycle::Paused) {
         return Decision::default();
     }
     let effects = state.leases().map(|(step, lease)| Effect::Interrupt { step: step.id.clone(), fence: lease.fence });
-    Decision { events: vec![Event::RunPaused { reason }], effects: effects.collect() }
+    Decision { events: vec![Event::RunPaused { reason, cause: Some(cause) }], effects: effects.collect() }
 }
 
 fn interrupt(state: &RunState, reason: String) -> Decision {

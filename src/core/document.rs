@@ -4,6 +4,7 @@ use serde_json::{Map, Number, Value};
 use toml::de::{DeInteger, DeTable, DeValue};
 
 use super::diagnostic::{Problems, Span};
+use super::json::{DEPTH, too_deep_at};
 use super::suggest;
 
 /// Something read from a place in the file.
@@ -51,22 +52,37 @@ pub(crate) fn read(problems: &mut Problems) -> Option<Table> {
     if !errors.is_empty() {
         return None;
     }
-    Some(table(root.get_ref(), problems))
+    Some(table(root.get_ref(), 1, problems))
 }
 
-/// Reads one value, such as the right-hand side of `-S name=value`; none when it is not TOML.
-pub(crate) fn read_value(text: &str) -> Option<Value> {
-    let value = DeValue::parse(text).ok()?;
+/// What the right-hand side of `-S name=value` is.
+pub(crate) enum Assigned {
+    Value(Value),
+    /// Not TOML: text without quotes, perhaps.
+    Other,
+    /// Lists and tables are nested deeper than [`DEPTH`].
+    TooDeep,
+}
+
+/// Reads one value.
+pub(crate) fn read_value(text: &str) -> Assigned {
+    if too_deep_at(text.as_bytes(), DEPTH, b"\"'").is_some() {
+        return Assigned::TooDeep;
+    }
+    let Ok(value) = DeValue::parse(text) else { return Assigned::Other };
     let mut problems = Problems::new("", text);
-    let node = node(value.get_ref(), value.span(), &mut problems)?;
-    problems.is_empty().then(|| node.to_json())
+    match node(value.get_ref(), value.span(), 0, &mut problems) {
+        Some(node) if problems.is_empty() => Assigned::Value(node.to_json()),
+        _ => Assigned::Other,
+    }
 }
 
-fn table(entries: &DeTable<'_>, problems: &mut Problems) -> Table {
+/// `depth`: that of the table itself.
+fn table(entries: &DeTable<'_>, depth: usize, problems: &mut Problems) -> Table {
     let mut located: Vec<_> = entries
         .iter()
         .filter_map(|(key, value)| {
-            let node = node(value.get_ref(), value.span(), problems)?;
+            let node = node(value.get_ref(), value.span(), depth, problems)?;
             Some((Located { value: key.get_ref().to_string(), span: key.span() }, node))
         })
         .collect();
@@ -74,8 +90,13 @@ fn table(entries: &DeTable<'_>, problems: &mut Problems) -> Table {
     Table { entries: located }
 }
 
-fn node(value: &DeValue<'_>, span: Span, problems: &mut Problems) -> Option<Node> {
+/// `depth`: of what the value is in.
+fn node(value: &DeValue<'_>, span: Span, depth: usize, problems: &mut Problems) -> Option<Node> {
     let data = match value {
+        DeValue::Array(_) | DeValue::Table(_) if depth >= DEPTH => {
+            problems.at(&span, format!("lists and tables are nested deeper than {DEPTH} levels"));
+            return None;
+        }
         DeValue::Boolean(value) => Data::Bool(*value),
         DeValue::String(value) => Data::Text(value.to_string()),
         DeValue::Integer(value) => match integer(value) {
@@ -97,9 +118,9 @@ fn node(value: &DeValue<'_>, span: Span, problems: &mut Problems) -> Option<Node
             return None;
         }
         DeValue::Array(items) => {
-            Data::List(items.iter().filter_map(|item| node(item.get_ref(), item.span(), problems)).collect())
+            Data::List(items.iter().filter_map(|item| node(item.get_ref(), item.span(), depth + 1, problems)).collect())
         }
-        DeValue::Table(entries) => Data::Table(table(entries, problems)),
+        DeValue::Table(entries) => Data::Table(table(entries, depth + 1, problems)),
     };
     Some(Node { span, data })
 }

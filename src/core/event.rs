@@ -51,6 +51,9 @@ pub enum Event {
     /// Nothing is claimed, also by later engines, until `RunResumed`; attempts write a checkpoint and stop.
     RunPaused {
         reason: String,
+        /// `None`: written by a build without causes, see [`PauseCause::recorded`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<PauseCause>,
     },
     /// Something that a person should hear of, once: a deadline at risk, a budget used up.
     RunAlerted {
@@ -125,7 +128,8 @@ pub enum Event {
         step: StepId,
         failure: Failure,
     },
-    /// `attempt` is `None` for a fan-out parent, whose children did the work.
+    /// Under the fence of its attempt; under the step's own, which is 0 when it never had an attempt, for a fan-out,
+    /// whose children did the work, for a step that waited, and for a gate.
     StepSucceeded {
         step: StepId,
         fence: Fence,
@@ -166,6 +170,9 @@ pub enum Event {
         step: StepId,
         fence: Fence,
         reason: String,
+        /// `None`: written by a build without causes, see [`ReleaseCause::recorded`].
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        cause: Option<ReleaseCause>,
     },
     CheckpointCommitted {
         step: StepId,
@@ -223,6 +230,52 @@ pub enum Wait {
     Run { run: RunId },
 }
 
+/// Decides what ends a pause; the reason beside it is for people only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PauseCause {
+    /// Ends when a person resumes the run.
+    Person,
+    /// As [`PauseCause::Person`].
+    Budget,
+    /// Ends with the pause of the parent run.
+    Parent,
+}
+
+/// Why an attempt was given back; the reason beside it is for people only.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReleaseCause {
+    /// Too many of these in a row fail the step: it may be what kills the engine.
+    EngineDied,
+    /// The engine or the run was stopped, the disk was full, or the attempt got further before it was lost.
+    Stopped,
+}
+
+impl PauseCause {
+    /// What builds without causes wrote as the reason of [`PauseCause::Parent`].
+    const PARENT_REASON: &str = "its parent run is paused";
+
+    /// The cause of an event, also of one that an older build wrote.
+    pub fn recorded(cause: Option<PauseCause>, reason: &str) -> PauseCause {
+        cause.unwrap_or(if reason == Self::PARENT_REASON { PauseCause::Parent } else { PauseCause::Person })
+    }
+}
+
+impl ReleaseCause {
+    /// What builds without causes wrote as the reason of [`ReleaseCause::EngineDied`].
+    const ENGINE_DIED_REASON: &str = "the engine that ran this attempt died";
+
+    /// The cause of an event, also of one that an older build wrote.
+    pub fn recorded(cause: Option<ReleaseCause>, reason: &str) -> ReleaseCause {
+        cause.unwrap_or(if reason == Self::ENGINE_DIED_REASON {
+            ReleaseCause::EngineDied
+        } else {
+            ReleaseCause::Stopped
+        })
+    }
+}
+
 /// A decision that changed the course of a run, with everything needed to judge it later.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ruling {
@@ -269,5 +322,40 @@ impl Verdict {
             Verdict::Approved => "approved",
             Verdict::Rejected => "rejected",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(json: &str) -> Event {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn causes_of_events_of_older_builds_are_read_from_their_text() {
+        let pause = |json: &str| match read(json) {
+            Event::RunPaused { cause, reason } => PauseCause::recorded(cause, &reason),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(pause(r#"{"type":"run_paused","reason":"its parent run is paused"}"#), PauseCause::Parent);
+        assert_eq!(pause(r#"{"type":"run_paused","reason":"lunch"}"#), PauseCause::Person);
+        let release = |json: &str| match read(json) {
+            Event::AttemptReleased { cause, reason, .. } => ReleaseCause::recorded(cause, &reason),
+            other => panic!("{other:?}"),
+        };
+        let died =
+            r#"{"type":"attempt_released","step":"a","fence":1,"reason":"the engine that ran this attempt died"}"#;
+        assert_eq!(release(died), ReleaseCause::EngineDied);
+        assert_eq!(release(&died.replace("the engine that ran this attempt died", "SIGTERM")), ReleaseCause::Stopped);
+    }
+
+    #[test]
+    fn the_words_of_a_person_decide_nothing() {
+        let reason = PauseCause::PARENT_REASON.to_owned();
+        let written = Event::RunPaused { reason, cause: Some(PauseCause::Person) };
+        let Event::RunPaused { reason, cause } = read(&serde_json::to_string(&written).unwrap()) else { panic!() };
+        assert_eq!(PauseCause::recorded(cause, &reason), PauseCause::Person);
     }
 }

@@ -6,6 +6,7 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::excerpt::bounded;
+use super::json::TooMuch;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -122,6 +123,12 @@ impl Failure {
         let kind = if full && kind == FailureKind::Retryable { FailureKind::NoSpace } else { kind };
         Failure::new(kind, message)
     }
+}
+
+/// Arguments or values of a step that could not be stored, or not be read again.
+pub fn too_much(what: &str, error: TooMuch) -> Failure {
+    Failure::fatal(format!("{what} cannot be kept: {error}"))
+        .with_hint("write what is large or deep into a file, and pass that on as an output")
 }
 
 /// Whether an error says that the disk is full or the quota used up.

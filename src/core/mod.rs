@@ -16,6 +16,7 @@ pub mod excerpt;
 pub mod failure;
 pub mod graph;
 pub mod ids;
+pub mod json;
 pub mod key;
 pub mod kinds;
 pub mod limits;

@@ -1,6 +1,6 @@
-//! What the engine and the process of one attempt say to each other: one JSON object per line, from
-//! the attempt on its standard output and to it on its standard input. End of input means that the
-//! engine is gone: the attempt must die at once.
+//! What the engine and the process of one attempt say to each other: one JSON object per line, in both directions over
+//! a socket that is the standard input of the process. Its end means that the engine is gone: the attempt must die at
+//! once.
 
 use std::path::PathBuf;
 
@@ -96,7 +96,7 @@ pub enum FromAttempt {
     Done(Outputs),
     Failed(Failure),
     Interrupted,
-    /// With the next message, the last one of this attempt, nothing of it is left: the worker can take another.
+    /// The next message is this attempt's last; after it the worker is free for reuse.
     Idle,
 }
 

@@ -9,10 +9,6 @@ use super::spec::RetryPolicy;
 /// checkpoint in between, fails: it probably takes the engine or the machine down with it.
 pub const MAXIMUM_LOSSES_IN_A_ROW: u32 = 20;
 
-/// Reason of an `AttemptReleased` whose engine died; only these count towards
-/// [`MAXIMUM_LOSSES_IN_A_ROW`]. Part of the stored log: never reword.
-pub const ENGINE_DIED: &str = "the engine that ran this attempt died";
-
 /// What follows a failed attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {

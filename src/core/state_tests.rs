@@ -13,11 +13,11 @@ use super::artifact::Outputs;
 use super::catalog::Placement;
 use super::deadlines::Deadlines;
 use super::decide::{Command, Decision, Effect};
-use super::event::{self, Checkpoint, Event, Ruling, Wait};
+use super::event::{self, Checkpoint, Event, PauseCause, ReleaseCause, Ruling, Wait};
 use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::restore::Restored;
-use super::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
+use super::retry::MAXIMUM_LOSSES_IN_A_ROW;
 use super::spec::{RetryPolicy, StepSpec, Timeouts, WorkflowSpec};
 use super::state::{Lifecycle, RunEnd, RunState, StepState};
 use super::status::{RunStatus, StepStatus, Transition, fence_holds, step_of};
@@ -367,7 +367,12 @@ fn losing_the_engine_is_no_failure_but_not_for_ever() {
         assert_eq!(world.state.end, None, "ended after {loss} losses");
         world.claim(&"a".into());
         let fence = world.leases()[0].1;
-        world.tell(Command::Release { step: "a".into(), fence, reason: ENGINE_DIED.into() });
+        world.tell(Command::Release {
+            step: "a".into(),
+            fence,
+            cause: ReleaseCause::EngineDied,
+            reason: "died".into(),
+        });
     }
     assert!(matches!(world.state.end, Some(RunEnd::Failed { .. })));
 }
@@ -382,7 +387,7 @@ fn a_checkpoint_pardons_losses() {
         let checkpoint = Checkpoint { last_step: Some(n.into()), ..checkpoint() };
         world.tell(Command::Checkpoint { step: "a".into(), fence, checkpoint });
         let command = if n % 2 == 0 {
-            Command::Release { step: "a".into(), fence, reason: ENGINE_DIED.into() }
+            Command::Release { step: "a".into(), fence, cause: ReleaseCause::EngineDied, reason: "died".into() }
         } else {
             Command::Fail { step: "a".into(), fence, failure: Failure::new(FailureKind::LeaseLost, "x") }
         };

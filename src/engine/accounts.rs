@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::core::budget::Below;
+use crate::core::budget::{Below, Budget};
 use crate::core::ids::RunId;
+use crate::store::StoreError;
 
 use super::drive::Engine;
 use super::error::EngineError;
@@ -67,8 +68,13 @@ impl Engine<'_> {
     fn open_account(&mut self, payer: RunId) -> Result<(), EngineError> {
         let budget = match self.runs.get(&payer) {
             Some(run) => run.state.budget,
-            None if self.store.run(payer)?.stored_status.is_terminal() => Default::default(),
-            None => self.store.budget(payer)?,
+            None => match self.stored_budget(payer) {
+                Err(error) if error.concerns_one_run() => {
+                    self.set_aside(payer, &error);
+                    Budget::default()
+                }
+                budget => budget?,
+            },
         };
         if budget.cap().is_none() {
             self.accounts.free.insert(payer);
@@ -76,13 +82,24 @@ impl Engine<'_> {
         }
         // What was decided has to be in the sums.
         self.flush()?;
-        self.load(payer)?;
+        if self.load_readable(payer)?.is_err() {
+            self.accounts.by_run.insert(payer, None);
+            return Ok(());
+        }
         let (own, below) = (self.store.compute(payer)?, self.store.compute_below(payer)?);
         if let Some(run) = self.runs.get_mut(&payer) {
             run.state.compute = own;
         }
         self.accounts.by_run.insert(payer, below);
         Ok(())
+    }
+
+    /// Of a run that has ended nobody pays any more.
+    fn stored_budget(&self, payer: RunId) -> Result<Budget, StoreError> {
+        match self.store.run(payer)?.stored_status.is_terminal() {
+            true => Ok(Budget::default()),
+            false => self.store.budget(payer),
+        }
     }
 
     /// What the runs below each run with a budget have used until now.

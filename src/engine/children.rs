@@ -9,7 +9,7 @@ use uuid::Uuid;
 use crate::core::artifact::Outputs;
 use crate::core::decide::Command;
 use crate::core::diagnostic::{Problem, SpecErrors};
-use crate::core::event::Wait;
+use crate::core::event::{PauseCause, Wait};
 use crate::core::failure::Failure;
 use crate::core::ids::{RunId, StepId};
 use crate::core::key;
@@ -26,9 +26,6 @@ use super::drive::Engine;
 use super::error::EngineError;
 use super::options::Scope;
 use super::run::Run;
-
-/// Reason of a pause that ends with that of the parent.
-const PARENT_PAUSED: &str = "its parent run is paused";
 
 /// Steps whose wait for a child run has to be looked at: parent, step, child.
 #[derive(Default)]
@@ -116,9 +113,14 @@ impl Engine<'_> {
                     return Ok(Err(failure
                         .with_hint(format!("end it with `stepwell cancel {run}`, then `stepwell resume {parent}`"))));
                 }
+                Err(error @ StoreError::Unstorable { .. }) => {
+                    return Ok(Err(Failure::fatal(format!("the child run cannot be started: {error}"))));
+                }
                 Err(error) => return Err(error.into()),
             };
-            self.load(child)?;
+            if let Err(why) = self.load_readable(child)? {
+                return Ok(Err(unreadable(child, &why)));
+            }
             match self.runs.get(&child).and_then(|run| run.state.end.as_ref()) {
                 // The step was taken up again: a canceled run does not come back.
                 Some(RunEnd::Canceled) => drop(self.runs.remove(&child)),
@@ -176,7 +178,11 @@ impl Engine<'_> {
             return Ok(false);
         }
         let known = self.runs.contains_key(&child);
-        self.load(child)?;
+        if let Err(why) = self.load_readable(child)? {
+            let result = Err(unreadable(child, &why));
+            self.handle(parent, Command::ChildEnded { step, run: child, result });
+            return Ok(true);
+        }
         // Its outputs, or who has paused it, may have been decided, but not yet written.
         let in_store = |run: &Run| run.is_partly_in_store() || run.state.lifecycle == Lifecycle::Paused;
         if self.runs.get(&child).is_some_and(in_store) && self.pending.must_commit() {
@@ -192,7 +198,7 @@ impl Engine<'_> {
             (_, Lifecycle::Canceling) => None,
             (Lifecycle::Canceling, _) => Some(Command::Cancel),
             (Lifecycle::Paused, Lifecycle::Active | Lifecycle::Interrupted) => {
-                Some(Command::Pause { reason: PARENT_PAUSED.to_owned() })
+                Some(Command::Pause { cause: PauseCause::Parent, reason: "its parent run is paused".to_owned() })
             }
             (Lifecycle::Active, Lifecycle::Interrupted) if self.may_resume(parent) => Some(Command::Resume),
             (Lifecycle::Active, Lifecycle::Paused) if self.may_resume(parent) && self.paused_with_parent(child)? => {
@@ -213,8 +219,13 @@ impl Engine<'_> {
 
     /// A child that a person has paused stays so.
     fn paused_with_parent(&self, child: RunId) -> Result<bool, EngineError> {
-        Ok(self.store.run(child)?.pause_reason.as_deref() == Some(PARENT_PAUSED))
+        Ok(self.store.pause_cause(child)? == Some(PauseCause::Parent))
     }
+}
+
+fn unreadable(child: RunId, why: &str) -> Failure {
+    Failure::fatal(format!("the child run {child} cannot be read: {why}"))
+        .with_hint("`stepwell db check` lists the damage; restore the state with `stepwell db restore BACKUP`")
 }
 
 fn child_spec(parent: &Run, step: &StepId, params: &Map<String, Value>) -> Result<WorkflowSpec, Failure> {

@@ -9,8 +9,9 @@ use uuid::Uuid;
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::catalog::Placement;
 use crate::core::decide::Command;
-use crate::core::failure::Failure;
+use crate::core::failure::{Failure, too_much};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::json::check_values;
 use crate::core::key::step_key;
 use crate::core::pools::{Free, Held};
 use crate::core::provenance::{FINGERPRINT, split_fingerprint};
@@ -192,7 +193,10 @@ impl Engine<'_> {
             }
             if let Some(list) = &spec.for_each {
                 return match run.with_context(step, &stored, |context| template::items(list, context)) {
-                    Ok(items) => Ok(Plan::Command(Command::Expand { step: id, items })),
+                    Ok(items) => match check_values(&items) {
+                        Ok(()) => Ok(Plan::Command(Command::Expand { step: id, items })),
+                        Err(error) => reject(too_much("the items of `for_each`", error)),
+                    },
                     Err(error) => reject(explain(&error)),
                 };
             }
@@ -205,6 +209,9 @@ impl Engine<'_> {
             Ok(resolved) => resolved,
             Err(error) => return reject(explain(&error)),
         };
+        if let Err(error) = check_values([&with]) {
+            return reject(too_much("the arguments of the step", error));
+        }
         match handler.at_claim(&with) {
             Ok(Some(AtClaim::Wait(wait))) => return Ok(Plan::Command(Command::Wait { step: id, wait })),
             Ok(Some(AtClaim::Rule { ruling, on_false })) => {

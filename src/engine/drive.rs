@@ -1,7 +1,7 @@
 //! The loop: claim, commit, act, listen.
 
-use std::collections::HashMap;
-use std::sync::mpsc::Sender;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::mpsc::SyncSender;
 
 use jiff::Timestamp;
 
@@ -23,7 +23,7 @@ use super::discard::Discards;
 use super::disk;
 use super::environment;
 use super::error::EngineError;
-use super::inbox::{Inbox, Message};
+use super::inbox::{CAPACITY, Inbox, Message};
 use super::janitor::Janitor;
 use super::options::{EngineOptions, Observer, Outcome, Scope};
 use super::queue::Windows;
@@ -69,6 +69,8 @@ pub(super) struct Engine<'a> {
     pub artifacts: ArtifactStore,
     pub executor: Local,
     pub runs: Runs,
+    /// Runs whose rows cannot be read, and why.
+    pub set_aside: BTreeMap<RunId, String>,
     pub family: Family,
     pub attempts: Attempts,
     /// Of attempts that are leased but not started.
@@ -79,7 +81,7 @@ pub(super) struct Engine<'a> {
     pub discards: Discards,
     pub schedules: Schedules,
     /// For threads that have something to tell the engine.
-    pub sender: Sender<Message>,
+    pub sender: SyncSender<Message>,
     /// Most steps decided about in a round of claims.
     pub batch: usize,
     /// The last round of claims left ready steps for the next one.
@@ -123,6 +125,7 @@ impl<'a> Engine<'a> {
             artifacts,
             executor,
             runs: Runs::default(),
+            set_aside: BTreeMap::new(),
             family: Family::default(),
             attempts: Attempts::default(),
             prepared: HashMap::new(),
@@ -187,7 +190,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Waits for a message and takes all there are: they share one commit.
+    /// Waits for a message and takes those that are there: they share one commit. Workers that never fall silent do not
+    /// put it off for ever.
     pub(super) fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
         // This engine holds a sender itself, so the inbox cannot be disconnected.
         let message = match self.patience() {
@@ -196,10 +200,7 @@ impl Engine<'_> {
         };
         let Some(message) = message else { return Ok(()) };
         self.hear(message)?;
-        while let Ok(message) = inbox.receiver.try_recv() {
-            self.hear(message)?;
-        }
-        Ok(())
+        inbox.receiver.try_iter().take(CAPACITY).try_for_each(|message| self.hear(message))
     }
 
     /// `None` while there is something to do or to wait for.

@@ -38,6 +38,8 @@ pub enum EngineError {
     /// `suspects`: what ran when the last engine died.
     #[error("safe mode: the engine died {crashes} times within a minute and got nothing done{suspects}")]
     CrashLoop { crashes: usize, suspects: String, run: Option<RunId> },
+    #[error("run {run} cannot be read, and has processes of an earlier engine that cannot be ended: {pids:?}")]
+    UndeadRun { run: RunId, pids: Vec<u32> },
     /// Starting the step again could run it twice at a time.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     Undead { run: RunId, step: StepId, pids: Vec<u32> },
@@ -89,7 +91,9 @@ impl EngineError {
                       `crash_loop_limit = 0` in `stepwell.toml` turns safe mode off"
                 ))
             }
-            EngineError::Undead { .. } => Some("end them, or restart the machine".to_owned()),
+            EngineError::Undead { .. } | EngineError::UndeadRun { .. } => {
+                Some("end them, or restart the machine".to_owned())
+            }
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
             EngineError::Refused { run, .. } => Some(format!("`stepwell show {run}` shows its steps")),
             EngineError::Io { .. } | EngineError::System { .. } => None,

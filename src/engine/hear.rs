@@ -12,7 +12,7 @@ use super::attempts::{ASKED_TO_STOP, BURIAL_PAUSE, EXIT_GRACE, Ending, Running};
 use super::drive::Engine;
 use super::error::EngineError;
 use super::inbox::Message;
-use super::stop::Stop;
+use super::stop::{Stop, stopped};
 
 /// Of a log, in the failure of an attempt that could not say more itself.
 const LOG_LINES: usize = 10;
@@ -20,16 +20,12 @@ const LOG_LINES: usize = 10;
 impl Engine<'_> {
     pub(super) fn hear(&mut self, message: Message) -> Result<(), EngineError> {
         match message {
-            Message::Attempt(id, Report::Message(message)) => self.hear_attempt(id, message),
-            Message::Attempt(id, Report::Last(message)) => {
-                self.hear_attempt(id.clone(), message);
-                self.bury(&id);
+            Message::Attempt(id, worker, report) => {
+                // A worker that died before it could take the attempt says so although another one has it.
+                if self.attempts.get(&id).is_some_and(|running| running.handle.worker() == worker) {
+                    self.hear_worker(id, report);
+                }
             }
-            Message::Attempt(id, Report::Garbled(line)) => {
-                let failure = Failure::fatal(format!("the worker broke the protocol with the line `{line}`"));
-                self.end(&id, Ending::Fail(failure), true);
-            }
-            Message::Attempt(id, Report::Ended) => self.bury(&id),
             Message::Signal(signal) => self.stop(Stop::for_signal(signal)),
             Message::Wake => {
                 self.look_for_requests()?;
@@ -38,6 +34,18 @@ impl Engine<'_> {
             Message::Warning(text) => self.observer.warn(&text),
         }
         Ok(())
+    }
+
+    fn hear_worker(&mut self, id: AttemptId, report: Report) {
+        match report {
+            Report::Message(message) => self.hear_attempt(id, message),
+            Report::Last(message) => {
+                self.hear_attempt(id.clone(), message);
+                self.bury(&id);
+            }
+            Report::Garbled(why) => self.end(&id, Ending::Fail(Failure::fatal(why)), true),
+            Report::Ended => self.bury(&id),
+        }
     }
 
     fn hear_attempt(&mut self, id: AttemptId, message: FromAttempt) {
@@ -131,7 +139,7 @@ impl Engine<'_> {
         match ending {
             Ending::Done => self.janitor.remove(scratch_dir(&self.options.state_dir, run, &step)),
             Ending::Fail(failure) => self.handle(run, Command::Fail { step, fence, failure }),
-            Ending::Release(reason) => self.handle(run, Command::Release { step, fence, reason }),
+            Ending::Release(reason) => self.handle(run, stopped(step, fence, reason)),
             Ending::Cancel => self.handle(run, Command::Killed { step, fence }),
         }
     }
@@ -160,7 +168,7 @@ impl Engine<'_> {
         if failure.kind == FailureKind::NoSpace {
             let stop = Stop::for_full_disk(&failure, failure.needed_bytes);
             self.stop(stop.clone());
-            self.handle(run, Command::Release { step, fence, reason: stop.reason });
+            self.handle(run, stopped(step, fence, stop.reason));
         } else {
             self.handle(run, Command::Fail { step, fence, failure });
         }

@@ -2,20 +2,20 @@
 
 use std::io::Read;
 use std::path::Path;
-use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-use crate::executors::{AttemptId, Report, Sink};
+use crate::executors::{AttemptId, Report, Sink, WorkerId};
 
 use super::error::EngineError;
 use super::wake;
 
 #[derive(Debug)]
 pub(super) enum Message {
-    Attempt(AttemptId, Report),
+    Attempt(AttemptId, WorkerId, Report),
     Signal(i32),
     /// Another process has left something in the database.
     Wake,
@@ -23,10 +23,13 @@ pub(super) enum Message {
     Warning(String),
 }
 
+/// Most messages that wait. A worker that says more than the engine can take waits in turn, as its socket fills.
+pub(super) const CAPACITY: usize = 1024;
+
 /// The queue, and the threads that fill it until it is dropped.
 pub(super) struct Inbox {
     pub receiver: Receiver<Message>,
-    pub sender: Sender<Message>,
+    pub sender: SyncSender<Message>,
     signals: Handle,
     state_dir: std::path::PathBuf,
 }
@@ -35,7 +38,7 @@ impl Inbox {
     /// # Errors
     /// When signals cannot be caught or the FIFO cannot be made.
     pub(super) fn open(state_dir: &Path) -> Result<Inbox, EngineError> {
-        let (sender, receiver) = channel();
+        let (sender, receiver) = sync_channel(CAPACITY);
         let caught = [SIGINT, SIGTERM].into_iter().chain((!ignores_hangup()).then_some(SIGHUP));
         let mut signals = Signals::new(caught).map_err(EngineError::system("listen for signals"))?;
         let handle = signals.handle();
@@ -64,7 +67,7 @@ impl Inbox {
     pub(super) fn sink(&self) -> Sink {
         let sender = self.sender.clone();
         // Reports to an engine that has gone are of no interest.
-        std::sync::Arc::new(move |id, report| drop(sender.send(Message::Attempt(id, report))))
+        std::sync::Arc::new(move |id, worker, report| drop(sender.send(Message::Attempt(id, worker, report))))
     }
 }
 

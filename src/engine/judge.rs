@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::core::budget::{self, alerts, is_used_up};
 use crate::core::decide::Command;
 use crate::core::estimate::{estimate, tasks};
-use crate::core::event::{Alert, Event, Recorded};
+use crate::core::event::{Alert, Event, PauseCause, Recorded};
 use crate::core::ids::RunId;
 use crate::core::state::{Lifecycle, Step};
 use crate::executors::AttemptId;
@@ -50,7 +50,7 @@ impl Engine<'_> {
             }
             let why = said.into_iter().find(|(alert, _)| *alert == Alert::BudgetExhausted);
             if let (true, Some((_, reason))) = (exhausted, why) {
-                self.handle(id, Command::Pause { reason });
+                self.handle(id, Command::Pause { cause: PauseCause::Budget, reason });
             }
         }
         Ok(())

@@ -80,8 +80,6 @@ pub trait Observer {
     fn waiting_for_space(&mut self, _wait: &SpaceWait) {}
     /// Something that a person should know, and that is not part of the history.
     fn warn(&mut self, _message: &str) {}
-    /// At least once a second while attempts run.
-    fn tick(&mut self) {}
 }
 
 /// Sees nothing.

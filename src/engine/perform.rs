@@ -64,11 +64,11 @@ impl Engine<'_> {
                 }
             }
             Effect::CancelRun { run: child } => {
-                self.load(child)?;
-                self.handle(child, Command::Cancel);
+                // The step that waits for one that cannot be read ends without it.
+                if self.load_readable(child)?.is_ok() {
+                    self.handle(child, Command::Cancel);
+                }
             }
-            // At the burial: the attempt may still be writing.
-            Effect::Clean { .. } => {}
             // Written with the commit, see `Engine::handle`.
             Effect::ExtendLease { .. } => {}
         }

@@ -6,20 +6,19 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use crate::core::decide::Command;
-use crate::core::event::Event;
+use crate::core::event::{Event, ReleaseCause};
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::request::Request;
-use crate::core::retry::{ENGINE_DIED, MAXIMUM_LOSSES_IN_A_ROW};
+use crate::core::retry::MAXIMUM_LOSSES_IN_A_ROW;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::core::take_up::to_retry;
-use crate::executors::{AttemptId, end_leftovers, end_workers};
+use crate::executors::{AttemptId, end_attempts_of, end_leftovers, end_workers};
 use crate::store::{RUNS_DIR, Reader, RunRow, scratch_dir};
 
 use super::drive::Engine;
 use super::error::EngineError;
 use super::janitor::remove_folder;
 use super::options::{Scope, Start};
-use super::run::Run;
 
 impl Engine<'_> {
     /// Loads the runs to drive, and gives back every lease of an earlier engine, also of other runs.
@@ -36,7 +35,8 @@ impl Engine<'_> {
             }
         }
         let requests = self.store.pending_requests()?.into_iter();
-        let canceled: Vec<RunId> = requests.filter(|row| row.request == Request::Cancel).map(|row| row.run).collect();
+        let cancels = requests.filter_map(|row| row.asked.ok()).filter(|(_, request)| *request == Request::Cancel);
+        let canceled: Vec<RunId> = cancels.map(|(run, _)| run).collect();
         for row in rows {
             let wanted = match self.options.scope {
                 Scope::Run(id) => id == row.id,
@@ -58,9 +58,13 @@ impl Engine<'_> {
     }
 
     fn take_over(&mut self, row: &RunRow, wanted: bool, canceled: bool) -> Result<(), EngineError> {
-        let mut run = Run::load(&self.store, row.id)?;
-        run.state.cap_pauses(self.clock.now());
-        self.take_in(row.id, run);
+        match self.load(row.id) {
+            Err(EngineError::Store(error)) if error.concerns_one_run() && self.options.scope != Scope::Run(row.id) => {
+                self.set_aside(row.id, &error);
+                return self.end_processes_of(row.id);
+            }
+            loaded => loaded?,
+        }
         self.release_leases(row.id)?;
         let paused = row.stored_status == RunStatus::Paused;
         // A poison step may have just ended the run: to resume it is up to a person.
@@ -73,13 +77,19 @@ impl Engine<'_> {
                 Start::GoOn | Start::Resume => self.handle(row.id, Command::Resume),
             }
         } else if !wanted && row.stored_status == RunStatus::Running {
-            self.handle(row.id, Command::Interrupt { reason: ENGINE_DIED.to_owned() });
+            self.handle(row.id, Command::Interrupt { reason: "the engine that ran it died".to_owned() });
         }
         self.flush()?;
         if !wanted {
             self.runs.remove(&row.id);
         }
         Ok(())
+    }
+
+    /// Which attempts a run that cannot be read has had is not known: all processes with its name are ended.
+    fn end_processes_of(&self, run: RunId) -> Result<(), EngineError> {
+        let survivors = end_attempts_of(run);
+        if survivors.is_empty() { Ok(()) } else { Err(EngineError::UndeadRun { run, pids: survivors }) }
     }
 
     fn retry(&mut self, run: RunId, step: Option<StepId>) -> Result<(), EngineError> {
@@ -116,15 +126,20 @@ impl Engine<'_> {
     }
 
     fn release(&mut self, run: RunId, step: StepId, fence: Fence) {
-        self.handle(run, Command::Release { step, fence, reason: ENGINE_DIED.to_owned() });
+        let reason = "the engine that ran this attempt died".to_owned();
+        self.handle(run, Command::Release { step, fence, cause: ReleaseCause::EngineDied, reason });
     }
 
     /// Only for a step that was released so often that it may have gone too far.
     fn restore_losses(&mut self, run: RunId, step: &StepId) -> Result<(), EngineError> {
         let mut losses = 0;
         self.store.each_event_of_step_back(run, step, |row| {
-            match row.event {
-                Event::AttemptReleased { reason, .. } if reason == ENGINE_DIED => losses += 1,
+            match &row.event {
+                Event::AttemptReleased { reason, cause, .. }
+                    if ReleaseCause::recorded(*cause, reason) == ReleaseCause::EngineDied =>
+                {
+                    losses += 1;
+                }
                 Event::CheckpointCommitted { .. } | Event::StepFailed { .. } => return ControlFlow::Break(()),
                 _ => {}
             }

@@ -1,12 +1,12 @@
 //! What other processes have asked for in the database.
 
 use crate::core::decide::Command;
-use crate::core::event::Wait;
+use crate::core::event::{PauseCause, Wait};
 use crate::core::ids::{RunId, StepId};
 use crate::core::request::Request;
 use crate::core::state::{Lifecycle, RunEnd, RunState};
 use crate::core::take_up::to_retry;
-use crate::store::{Answer, RequestRow};
+use crate::store::{Answer, RequestRow, StoreError};
 
 use super::drive::Engine;
 use super::error::EngineError;
@@ -24,19 +24,49 @@ impl Engine<'_> {
     pub(super) fn look_for_requests(&mut self) -> Result<(), EngineError> {
         if let (Scope::All { .. }, None) = (self.options.scope, &self.stopping) {
             for run in self.store.pending_runs()? {
-                self.load(run)?;
+                // One that cannot be read has been named.
+                let _ = self.load_readable(run)?;
             }
         }
-        for RequestRow { id, run, request } in self.store.pending_requests()? {
+        for RequestRow { id, asked } in self.store.pending_requests()? {
             // Answered since the last commit: another byte has woken this engine.
             if self.pending.answers.iter().any(|answer| answer.id == id) {
                 continue;
             }
-            self.load(run)?;
-            let refusal = self.answer(run, request).err();
+            let refusal = match asked {
+                Ok((run, request)) => match self.load_readable(run)? {
+                    Ok(()) => self.answer(run, request).err(),
+                    Err(why) => Some(why),
+                },
+                Err(why) => Some(format!("the request cannot be read: {why}")),
+            };
             self.pending.answers.push(Answer { id, refusal });
         }
         Ok(())
+    }
+
+    /// As [`Engine::load`]; a run whose own rows cannot be read is set aside, and the reason given.
+    ///
+    /// # Errors
+    /// When the store cannot be read at all.
+    pub(super) fn load_readable(&mut self, run: RunId) -> Result<Result<(), String>, EngineError> {
+        if let Some(why) = self.set_aside.get(&run) {
+            return Ok(Err(why.clone()));
+        }
+        match self.load(run) {
+            Ok(()) => Ok(Ok(())),
+            Err(EngineError::Store(error)) if error.concerns_one_run() => Ok(Err(self.set_aside(run, &error))),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whatever is wrong with one run is no reason to keep the others waiting. Says so once.
+    pub(super) fn set_aside(&mut self, run: RunId, error: &StoreError) -> String {
+        let why = error.to_string();
+        if self.set_aside.insert(run, why.clone()).is_none() {
+            self.observer.warn(&format!("run {run} is set aside: {why}; `stepwell db check` lists the damage"));
+        }
+        why
     }
 
     /// Makes sure that a run is in memory.
@@ -57,7 +87,7 @@ impl Engine<'_> {
             Request::Pause { reason } => {
                 self.refuse_unless(run, |state| state.lifecycle != Lifecycle::Canceling, "it is being canceled")?;
                 self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
-                self.handle(run, Command::Pause { reason });
+                self.handle(run, Command::Pause { cause: PauseCause::Person, reason });
             }
             Request::Resume => {
                 self.refuse_unless(run, |state| state.lifecycle != Lifecycle::Canceling, "it is being canceled")?;

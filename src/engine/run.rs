@@ -9,8 +9,9 @@ use jiff::Timestamp;
 use crate::core::apply::apply;
 use crate::core::artifact::Outputs;
 use crate::core::catalog::Placement;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::{Failure, FailureKind, too_much};
 use crate::core::ids::{RunId, StepId};
+use crate::core::json::check_values;
 use crate::core::run_options::{Origin, RunOptions};
 use crate::core::state::{Lifecycle, RunState, Step, StepState};
 use crate::core::template::{self, Children, Named, StepOutputs, TemplateContext};
@@ -110,7 +111,11 @@ impl Run {
         // `validate` lets no secret in here, nor in the expressions below.
         let secrets = BTreeMap::new();
         let context = TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item: None };
-        Ok(template::outputs(&spec.outputs, &context)?)
+        let outputs = template::outputs(&spec.outputs, &context)?;
+        match check_values(outputs.values.values()) {
+            Ok(()) => Ok(outputs),
+            Err(error) => Err(too_much("the outputs of the workflow", error)),
+        }
     }
 
     fn in_store<'a>(&self, steps: impl Iterator<Item = &'a StepId>) -> impl Iterator<Item = &'a StepId> {

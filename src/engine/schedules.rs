@@ -126,7 +126,8 @@ impl Engine<'_> {
             entry.row.done_until = until;
             entry.next = entry.timetable.next_after(until);
             for run in submitted {
-                self.load(run)?;
+                // One that cannot be read has been named.
+                let _ = self.load_readable(run)?;
             }
         }
         Ok(())

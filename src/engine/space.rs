@@ -5,7 +5,6 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use crate::artifact::free_bytes;
-use crate::core::decide::Command;
 use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
 
@@ -16,8 +15,7 @@ use super::drive::Engine;
 use super::error::EngineError;
 use super::inbox::{Inbox, Message};
 use super::options::{Outcome, Scope, SpaceWait};
-use super::run::Run;
-use super::stop::Stop;
+use super::stop::{Stop, stopped};
 
 /// How often free space is looked at, only while it is waited for.
 const LOOK: Duration = Duration::from_secs(1);
@@ -136,8 +134,9 @@ impl Engine<'_> {
 
     fn write_down_interruption(&mut self) -> Result<(), EngineError> {
         for row in self.store.open_runs()?.into_iter().filter(|row| row.stored_status == RunStatus::Running) {
-            self.runs.insert(row.id, Run::load(&self.store, row.id)?);
-            self.release_all(row.id);
+            if self.load_readable(row.id)?.is_ok() {
+                self.release_all(row.id);
+            }
         }
         self.interrupt_runs();
         self.flush()
@@ -147,7 +146,7 @@ impl Engine<'_> {
         let (Some(active), Some(stop)) = (self.runs.get(&run), self.stopping.clone()) else { return };
         let leases: Vec<_> = active.state.leases().map(|(step, lease)| (step.id.clone(), lease.fence)).collect();
         for (step, fence) in leases {
-            self.handle(run, Command::Release { step, fence, reason: stop.reason.clone() });
+            self.handle(run, stopped(step, fence, stop.reason.clone()));
         }
     }
 

@@ -4,6 +4,8 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::core::decide::Command;
+use crate::core::event::ReleaseCause;
+use crate::core::ids::{Fence, StepId};
 use crate::executors::Sweep;
 
 use super::disk;
@@ -26,6 +28,11 @@ impl Stop {
     pub(super) fn for_full_disk(cause: &dyn fmt::Display, needed_bytes: Option<u64>) -> Stop {
         Stop { reason: format!("the disk is full: {cause}"), until_free: Some(disk::until_free(needed_bytes)) }
     }
+}
+
+/// Gives an attempt back that nobody blames.
+pub(super) fn stopped(step: StepId, fence: Fence, reason: String) -> Command {
+    Command::Release { step, fence, cause: ReleaseCause::Stopped, reason }
 }
 
 impl Engine<'_> {

@@ -2,30 +2,36 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
+use super::attempts::Running;
+use super::drive::Engine;
+use super::inbox::{CAPACITY, Inbox, Message};
 use super::run::{Run, placement};
 use super::*;
 use crate::core::apply::apply;
-use crate::core::event::Event;
-use crate::core::event::Recorded;
-use crate::core::ids::{RunId, StepId};
+use crate::core::event::{Event, ProcessIdentity, Recorded};
+use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::limits::Limits;
 use crate::core::pools::{Held, Pool};
-use crate::core::protocol::{MetricRow, Progress};
+use crate::core::protocol::{MetricRow, Progress, ToAttempt};
 use crate::core::rate_limit::RateLimit;
 use crate::core::run_options::RunOptions;
 use crate::core::state::RunState;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::core::{key, parse};
+use crate::executors::{Attempt, AttemptId, Exit, Report, Sweep, WorkerId};
 use crate::steps::catalog;
-use crate::store::{NewRun, Reader, Store};
+use crate::store::{EngineLock, NewRun, Reader, Store};
 
 #[derive(Default)]
 struct Recorder {
     events: Vec<Recorded>,
+    warnings: usize,
 }
 
 impl Observer for Recorder {
@@ -36,6 +42,10 @@ impl Observer for Recorder {
     fn progress(&mut self, _run: RunId, _step: &StepId, _progress: &Progress) {}
 
     fn metric(&mut self, _run: RunId, _step: &StepId, _row: &MetricRow) {}
+
+    fn warn(&mut self, _message: &str) {
+        self.warnings += 1;
+    }
 }
 
 fn submit(state_dir: &Path, workflow: &str) -> RunId {
@@ -301,4 +311,72 @@ fn after_a_restart_only_outputs_that_a_template_names_are_read() {
     let read = |id: &str| run.reads_from_store(run.state.step(&id.into()).unwrap());
     assert_eq!(read("reads"), [StepId::from("each")]);
     assert_eq!(read("waits"), []);
+}
+
+/// An attempt of a worker that exists as a number only.
+struct Imagined(WorkerId);
+
+impl Attempt for Imagined {
+    fn process(&self) -> Option<&ProcessIdentity> {
+        None
+    }
+
+    fn worker(&self) -> WorkerId {
+        self.0
+    }
+
+    fn send(&mut self, _message: &ToAttempt) {}
+
+    fn terminate(&self) {}
+
+    fn kill(&self) {}
+
+    fn bury(&mut self, _sweep: Sweep) -> Exit {
+        Exit::default()
+    }
+}
+
+#[test]
+fn the_end_of_a_worker_that_has_lost_its_attempt_ends_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = EngineLock::acquire(folder.path()).unwrap();
+    let inbox = Inbox::open(folder.path()).unwrap();
+    let mut observer = Recorder::default();
+    let mut engine = Engine::open(&lock, options(folder.path(), Scope::Requests), &mut observer, &inbox).unwrap();
+    let id = AttemptId { run: RunId(Uuid::now_v7()), step: StepId::from("a"), fence: Fence(1) };
+    let (dead, alive) = (WorkerId::next(), WorkerId::next());
+    engine.attempts.insert(id.clone(), Running::new(Box::new(Imagined(alive)), 1, Held::new()));
+    engine.hear(Message::Attempt(id.clone(), dead, Report::Ended)).unwrap();
+    assert!(engine.attempts.has(&id));
+    engine.hear(Message::Attempt(id.clone(), alive, Report::Ended)).unwrap();
+    assert!(!engine.attempts.has(&id));
+}
+
+#[test]
+fn those_who_never_fall_silent_wait_for_the_engine_and_do_not_keep_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let lock = EngineLock::acquire(folder.path()).unwrap();
+    let inbox = Inbox::open(folder.path()).unwrap();
+    let mut observer = Recorder::default();
+    let mut engine = Engine::open(&lock, options(folder.path(), Scope::Requests), &mut observer, &inbox).unwrap();
+    let sent = Arc::new(AtomicUsize::new(0));
+    let talk = {
+        let (sender, sent) = (inbox.sender.clone(), sent.clone());
+        move || {
+            while sender.send(Message::Warning("again".to_owned())).is_ok() {
+                sent.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    };
+    let talker = std::thread::spawn(talk);
+    while sent.load(Ordering::SeqCst) < CAPACITY {
+        std::thread::yield_now();
+    }
+    std::thread::sleep(Duration::from_millis(20));
+    assert_eq!(sent.load(Ordering::SeqCst), CAPACITY, "the queue has an end");
+    engine.listen(&inbox).unwrap();
+    drop(engine);
+    drop(inbox);
+    talker.join().unwrap();
+    assert!((1..=1 + CAPACITY).contains(&observer.warnings), "{}", observer.warnings);
 }

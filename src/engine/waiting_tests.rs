@@ -244,7 +244,8 @@ fn a_paused_parent_pauses_its_children_until_it_goes_on() {
     let own = runs(folder.path()).into_iter().find(|row| row.name == "parent.square[2]").unwrap().id;
     assert_eq!(ask(folder.path(), own, &Request::Resume).unwrap(), Asked::Done);
     assert_eq!(status(folder.path(), own), RunStatus::Running);
-    let pause = Request::Pause { reason: "mine".to_owned() };
+    // Whatever words that person chooses.
+    let pause = Request::Pause { reason: "its parent run is paused".to_owned() };
     assert_eq!(ask(folder.path(), own, &pause).unwrap(), Asked::Done);
     assert_eq!(ask(folder.path(), run, &Request::Resume).unwrap(), Asked::Done);
     assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);

@@ -18,7 +18,7 @@ use crate::core::protocol::{ATTEMPT_MARK, ToAttempt, WORKER_MARK};
 use crate::faults::around;
 use crate::steps::find;
 
-use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Sink, Sweep};
+use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Sink, Sweep, WorkerId};
 use super::log_keeper::LogKeeper;
 use super::pool::{Pool, Worker};
 use super::process::worker_mark;
@@ -98,6 +98,7 @@ impl Executor for Local {
         let _ = self.logs.watch(id.clone(), log_path);
         Ok(Box::new(LocalAttempt {
             id,
+            number: worker.id(),
             worker: Some(worker),
             runs_programs: runs_programs(&launch.request.kind),
             spent: (!reusable).into(),
@@ -121,6 +122,7 @@ fn open_log(path: &Path) -> std::io::Result<File> {
 
 struct LocalAttempt {
     id: AttemptId,
+    number: WorkerId,
     /// `None` once it was given back.
     worker: Option<Worker>,
     runs_programs: bool,
@@ -142,6 +144,10 @@ impl LocalAttempt {
 impl Attempt for LocalAttempt {
     fn process(&self) -> Option<&ProcessIdentity> {
         self.worker.as_ref().and_then(Worker::process)
+    }
+
+    fn worker(&self) -> WorkerId {
+        self.number
     }
 
     fn send(&mut self, message: &ToAttempt) {

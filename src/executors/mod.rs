@@ -7,6 +7,6 @@ mod log_keeper;
 mod pool;
 mod process;
 
-pub use executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep};
+pub use executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep, WorkerId};
 pub use local::Local;
-pub use process::{descendants, end_leftovers, end_workers, identify, is_alive};
+pub use process::{descendants, end_attempts_of, end_leftovers, end_workers, identify, is_alive};

@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
@@ -17,11 +17,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, waitid};
 
 use crate::core::event::ProcessIdentity;
+use crate::core::json::{self, JsonError, Limit};
 use crate::core::protocol::{FromAttempt, ToAttempt};
 use crate::faults::around;
 use crate::worker::HEARTBEAT_VARIABLE;
 
-use super::executor::{AttemptId, Exit, Report, Sink};
+use super::executor::{AttemptId, Exit, Report, Sink, WorkerId};
 use super::process::{await_group_end, end_marked, identify, signal_group};
 
 /// A worker that does not read for this long cannot be told anything; its lease will end it.
@@ -29,8 +30,12 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a worker without work is kept.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Characters of a line that is not of the protocol.
+const SHOWN: usize = 200;
+
 /// A worker process and the line to it.
 pub(super) struct Worker {
+    id: WorkerId,
     child: Child,
     socket: UnixStream,
     process: Option<ProcessIdentity>,
@@ -81,12 +86,18 @@ impl Worker {
             program: AtomicU32::new(0),
             idle: AtomicBool::new(false),
         });
-        let (sink, listened) = (sink.clone(), shared.clone());
+        let number = WorkerId::next();
+        let (listened, sink) = (shared.clone(), sink.clone());
+        let report = move |id, report| sink(id, number, report);
         let listener = thread::Builder::new().name(format!("worker {pid}"));
         listener
-            .spawn(move || listen(reader, pid, &listened, &sink))
+            .spawn(move || listen(reader, pid, &listened, report))
             .inspect_err(|_| signal_group(pid, Signal::KILL))?;
-        Ok(Worker { process: identify(pid), child, socket: ours, heartbeat, shared })
+        Ok(Worker { id: number, process: identify(pid), child, socket: ours, heartbeat, shared })
+    }
+
+    pub(super) fn id(&self) -> WorkerId {
+        self.id
     }
 
     pub(super) fn process(&self) -> Option<&ProcessIdentity> {
@@ -146,12 +157,23 @@ impl Worker {
     }
 }
 
+/// The next message; of one that is too long only so much that this can be seen, and then nothing more.
+fn next_line(lines: &mut impl BufRead) -> Option<Vec<u8>> {
+    let mut line = Vec::new();
+    lines.take(Limit::STORED.bytes + 2).read_until(b'\n', &mut line).ok().filter(|length| *length > 0)?;
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    Some(line)
+}
+
 /// Forwards what the worker says until it has ended.
-fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: &Sink) {
+fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: impl Fn(AttemptId, Report)) {
     let attempt = || shared.attempt.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut last_follows = false;
-    for line in BufReader::new(socket).split(b'\n').map_while(Result::ok) {
-        let report = match serde_json::from_slice(&line) {
+    let mut lines = BufReader::new(socket);
+    while let Some(line) = next_line(&mut lines) {
+        let report = match json::parse(&line, Limit::STORED) {
             Ok(FromAttempt::Idle) => {
                 last_follows = true;
                 continue;
@@ -167,7 +189,11 @@ fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: &Sink) {
                 Report::Last(message)
             }
             Ok(message) => Report::Message(message),
-            Err(_) => Report::Garbled(String::from_utf8_lossy(&line).chars().take(200).collect()),
+            Err(JsonError::Syntax(_)) => {
+                let shown: String = String::from_utf8_lossy(&line).chars().take(SHOWN).collect();
+                Report::Garbled(format!("the worker broke the protocol with the line `{shown}`"))
+            }
+            Err(limit) => Report::Garbled(format!("the worker sent a message that cannot be read: {limit}")),
         };
         sink(attempt(), report);
     }
@@ -220,5 +246,41 @@ impl Drop for Pool {
         for (mut worker, _) in self.idle.get_mut().drain(..) {
             worker.bury(None);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::channel;
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::core::ids::{Fence, RunId, StepId};
+
+    /// Between the look at an idle worker and the attempt that it is given, the worker can die; then another one
+    /// gets the attempt.
+    #[test]
+    fn a_worker_tells_its_own_end_and_not_that_of_its_successor() {
+        let (sender, heard) = channel();
+        let sink: Sink = Arc::new(move |id, worker, report| {
+            if let Report::Ended = report {
+                sender.send((id, worker)).unwrap();
+            }
+        });
+        let id = |step: &str| AttemptId { run: RunId(Uuid::now_v7()), step: StepId::from(step), fence: Fence(1) };
+        // It neither reads nor ends by itself.
+        let start = |id: &AttemptId| Worker::start(Path::new("yes"), Vec::new(), None, PATIENCE, id, &sink).unwrap();
+        let (served, wanted) = (id("a"), id("b"));
+        let mut first = start(&served);
+        first.shared.idle.store(true, Ordering::SeqCst);
+        first.assign(&wanted, &ToAttempt::Interrupt).unwrap();
+        first.signal(Signal::KILL);
+        let mut second = start(&wanted);
+        assert_eq!(heard.recv().unwrap(), (wanted.clone(), first.id()));
+        assert_ne!(first.id(), second.id());
+        first.bury(None);
+        second.bury(None);
+        assert_eq!(heard.recv().unwrap(), (wanted, second.id()));
     }
 }

@@ -1,5 +1,6 @@
 //! Processes of the operating system: identity beyond PID reuse, groups, and proof of death.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group, test_kill_process_group};
 
 use crate::core::event::ProcessIdentity;
-
+use crate::core::ids::RunId;
 use crate::core::protocol::{ATTEMPT_MARK, WORKER_MARK};
 
 use super::AttemptId;
@@ -43,25 +44,35 @@ pub(super) fn await_group_end(leader: u32) -> Vec<u32> {
 
 /// Kills every process that carries the attempt's mark, until there is none; gives the survivors.
 pub(super) fn end_marked(id: &AttemptId) -> Vec<u32> {
-    end_all_with(&format!("{ATTEMPT_MARK}={id}"))
+    let mark = format!("{ATTEMPT_MARK}={id}");
+    end_all_with(|entry| entry == mark.as_bytes())
+}
+
+/// As [`end_marked`], of every attempt of a run.
+pub fn end_attempts_of(run: RunId) -> Vec<u32> {
+    let mark = format!("{ATTEMPT_MARK}={run}/");
+    end_all_with(|entry| entry.starts_with(mark.as_bytes()))
 }
 
 /// Kills the workers that an earlier engine of this state directory has left, such as stopped ones; gives
 /// the survivors.
 pub fn end_workers(state_dir: &Path) -> Vec<u32> {
-    end_all_with(&format!("{WORKER_MARK}={}", worker_mark(state_dir)))
+    let mark = format!("{WORKER_MARK}={}", worker_mark(state_dir));
+    end_all_with(|entry| entry == mark.as_bytes())
 }
 
 /// What the workers of a state directory are marked with.
 pub(super) fn worker_mark(state_dir: &Path) -> String {
     let path = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
-    path.to_string_lossy().into_owned()
+    // Two paths must not have one mark, whatever their bytes.
+    path.to_str().map_or_else(|| path.as_os_str().as_bytes().escape_ascii().to_string(), str::to_owned)
 }
 
-fn end_all_with(mark: &str) -> Vec<u32> {
+/// `is_mark`: of an entry of the environment.
+fn end_all_with(is_mark: impl Fn(&[u8]) -> bool) -> Vec<u32> {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        let marked = platform::marked(mark);
+        let marked = platform::marked(&is_mark);
         if marked.is_empty() || Instant::now() > deadline {
             return marked;
         }
@@ -138,11 +149,11 @@ mod platform {
         fields(pid).is_some_and(|fields| !matches!(fields[0].as_str(), "Z" | "X"))
     }
 
-    /// Living processes whose initial environment has this entry. Others' processes are unreadable.
-    pub fn marked(entry: &str) -> Vec<u32> {
+    /// Living processes whose initial environment has such an entry. Others' processes are unreadable.
+    pub fn marked(is_mark: impl Fn(&[u8]) -> bool) -> Vec<u32> {
         let has_mark = |pid: &u32| {
             fs::read(format!("/proc/{pid}/environ"))
-                .is_ok_and(|environment| environment.split(|b| *b == 0).any(|e| e == entry.as_bytes()))
+                .is_ok_and(|environment| environment.split(|b| *b == 0).any(&is_mark))
         };
         processes().filter(|pid| *pid != std::process::id()).filter(has_mark).collect()
     }
@@ -201,7 +212,7 @@ mod platform {
     }
 
     /// Environments of other processes cannot be read here.
-    pub fn marked(_entry: &str) -> Vec<u32> {
+    pub fn marked(_is_mark: impl Fn(&[u8]) -> bool) -> Vec<u32> {
         Vec::new()
     }
 

@@ -42,14 +42,14 @@ pub(super) fn apply(
     }
 }
 
-/// Moves the end of a lease; false when the fence does not hold any more.
-pub(super) fn extend_lease(connection: &Connection, lease: &LeaseExtension) -> Result<bool, StoreError> {
+/// Moves the end of a lease, unless its fence does not hold any more.
+pub(super) fn extend_lease(connection: &Connection, lease: &LeaseExtension) -> Result<(), StoreError> {
     let (run, step, fence) = (lease.run.to_string(), lease.step.as_str(), lease.fence.0.cast_signed());
     let expires = time_text(lease.expires_at);
     let Some(mark) = &lease.progress else {
         let sql =
             "UPDATE step SET lease_expires_at = ?4 WHERE run = ?1 AND id = ?2 AND fence = ?3 AND status = 'running'";
-        return Ok(connection.prepare_cached(sql)?.execute(params![run, step, fence, expires])? == 1);
+        return execute(connection, sql, params![run, step, fence, expires]);
     };
     let sql = "UPDATE step SET lease_expires_at = ?4, progress_done = ?5, progress_total = ?6, progress_at = ?7,
                    progress_first = ?8, progress_first_at = ?9
@@ -57,7 +57,7 @@ pub(super) fn extend_lease(connection: &Connection, lease: &LeaseExtension) -> R
     let (done, total, first) = (mark.done.cast_signed(), mark.total.cast_signed(), mark.first_done.cast_signed());
     let (at, first_at) = (time_text(mark.at), time_text(mark.first_at));
     let values = params![run, step, fence, expires, done, total, at, first, first_at];
-    Ok(connection.prepare_cached(sql)?.execute(values)? == 1)
+    execute(connection, sql, values)
 }
 
 fn apply_to_run(connection: &Connection, head: &mut Head, recorded: &Recorded) -> Result<Applied, StoreError> {
@@ -96,7 +96,7 @@ fn apply_to_run(connection: &Connection, head: &mut Head, recorded: &Recorded) -
         _ => None,
     };
     let pause_reason = match event {
-        Event::RunPaused { reason } => Some(reason.as_str()),
+        Event::RunPaused { reason, .. } => Some(reason.as_str()),
         _ => None,
     };
     let sql = "UPDATE run SET status = ?2, failure = ?3, pause_reason = CASE WHEN ?2 = 'paused' THEN coalesce(?5, pause_reason) END,

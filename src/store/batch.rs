@@ -76,12 +76,11 @@ pub struct MetricWrite {
     pub row: MetricRow,
 }
 
-/// What a commit left out because a newer claim of the step exists; indices into the batch.
+/// What a commit did beyond its batch. Leases and metrics under an old fence are left out without a word.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CommitReport {
+    /// Events that were left out because a newer claim of the step exists, by index.
     pub stale: Vec<usize>,
-    pub stale_leases: Vec<usize>,
-    pub stale_metrics: Vec<usize>,
     /// Content of checkpoints that newer ones have replaced; something else may still use it.
     pub dropped: Vec<ArtifactRef>,
 }
@@ -90,8 +89,8 @@ pub struct CommitReport {
 #[derive(Clone, PartialEq, Debug)]
 pub struct RequestRow {
     pub id: i64,
-    pub run: RunId,
-    pub request: Request,
+    /// Why it cannot be read, if so: it is answered all the same.
+    pub asked: Result<(RunId, Request), String>,
 }
 
 /// The engine's answer to a request.

@@ -14,6 +14,7 @@ use crate::core::artifact::ArtifactRef;
 use crate::core::estimate::ProgressMark;
 use crate::core::event::{Checkpoint, ProcessIdentity};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
+use crate::core::json::{self, Limit};
 use crate::core::key::text_digest;
 use crate::core::protocol::MetricRow;
 use crate::core::spec::WorkflowSpec;
@@ -27,8 +28,15 @@ pub(super) fn time_text(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
+/// A value as it is stored: only what [`json`] reads again.
 pub(super) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {
-    serde_json::to_string(value).map_err(|error| StoreError::undecodable(format!("a value is not JSON: {error}")))
+    let text = serde_json::to_string(value).map_err(|error| StoreError::Unstorable { why: error.to_string() })?;
+    json::check(text.as_bytes(), Limit::STORED).map_err(|error| StoreError::Unstorable { why: error.to_string() })?;
+    Ok(text)
+}
+
+fn read<T: DeserializeOwned>(text: &str, column: impl Display) -> Result<T, StoreError> {
+    json::parse(text.as_bytes(), Limit::STORED).map_err(|error| bad(column, error))
 }
 
 /// All rows of a query, decoded.
@@ -93,12 +101,12 @@ pub(super) fn maybe<T: FromStr<Err: Display>>(row: &Row<'_>, column: impl Column
 }
 
 pub(super) fn json<T: DeserializeOwned>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
-    serde_json::from_str(&get::<String>(row, column)?).map_err(|error| bad(column, error))
+    read(&get::<String>(row, column)?, column)
 }
 
 pub(super) fn maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: impl Column) -> Result<Option<T>, StoreError> {
     let text: Option<String> = get(row, column)?;
-    text.map(|text| serde_json::from_str(&text).map_err(|error| bad(column, error))).transpose()
+    text.map(|text| read(&text, column)).transpose()
 }
 
 fn unsigned<T: TryFrom<i64, Error: Display>>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
@@ -143,6 +151,7 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow, StoreError> {
 pub(super) fn spec(row: &Row<'_>) -> Result<WorkflowSpec, StoreError> {
     // Megabytes that need no copy.
     let stored = row.get_ref("spec")?.as_str().map_err(|error| bad("spec", error))?;
+    json::check(stored.as_bytes(), Limit::STORED).map_err(|error| bad("spec", error))?;
     let actual = text_digest(stored).map_err(|error| bad("spec", error))?;
     let expected: String = get(row, "spec_digest")?;
     if actual != expected {

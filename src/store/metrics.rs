@@ -8,8 +8,8 @@ use super::batch::MetricWrite;
 use super::decode;
 use super::error::StoreError;
 
-/// Inserts a row; false when it comes from an attempt that is not the step's newest.
-pub(super) fn insert(transaction: &Transaction<'_>, write: &MetricWrite) -> Result<bool, StoreError> {
+/// Inserts a row, unless it comes from an attempt that is not the step's newest.
+pub(super) fn insert(transaction: &Transaction<'_>, write: &MetricWrite) -> Result<(), StoreError> {
     let MetricWrite { run, step, attempt, row } = write;
     let sql = "INSERT INTO metric (run, step, attempt, train_step, loss, learning_rate, grad_norm, tokens_so_far,
                                    tokens_per_second, digest)
@@ -27,7 +27,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, write: &MetricWrite) -> Resu
         digest(&run.to_string(), step.as_str(), *attempt, row),
     ]);
     match inserted {
-        Ok(count) => Ok(count == 1),
+        Ok(_) => Ok(()),
         Err(error) if error.sqlite_error_code() == Some(ErrorCode::ConstraintViolation) => {
             Err(StoreError::DuplicateMetric { run: *run, step: step.clone(), train_step: row.train_step })
         }

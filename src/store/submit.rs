@@ -4,6 +4,7 @@ use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
 use crate::core::event::{Event, Recorded};
 use crate::core::ids::RunId;
+use crate::core::json::{self, Limit};
 use crate::core::run_options::Origin;
 use crate::core::spec::{StepSpec, WorkflowSpec};
 
@@ -105,7 +106,7 @@ pub(super) fn insert(
         params![run, name, workflow, at, key, spec_digest, spec, json_text(options)?, parent],
     )?;
     head.append(connection, recorded)?;
-    let spec: WorkflowSpec = serde_json::from_str(spec)
+    let spec: WorkflowSpec = json::parse(spec.as_bytes(), Limit::STORED)
         .map_err(|error| StoreError::undecodable(format!("the workflow of run {run}: {error}")))?;
     for (position, step) in spec.steps.iter().enumerate() {
         insert_step(connection, recorded.run, position, step)?;

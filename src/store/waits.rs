@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, params};
 
-use crate::core::event::{Event, Ruling, Verdict, Wait};
+use crate::core::event::{Event, PauseCause, Ruling, Verdict, Wait};
 use crate::core::ids::{RunId, StepId};
 use crate::core::state::Signal;
 
@@ -81,6 +81,19 @@ impl Reader {
                 })
             })
         })
+    }
+
+    /// What the newest pause of a run came from; `None` when it was never paused.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn pause_cause(&self, run: RunId) -> Result<Option<PauseCause>, StoreError> {
+        let sql = "SELECT * FROM event WHERE run = ?1 AND kind = 'run_paused' ORDER BY seq DESC LIMIT 1";
+        let newest = self.ask(|connection| decode::first(connection, sql, [run.to_string()], decode::event))?;
+        Ok(newest.and_then(|row| match row.event {
+            Event::RunPaused { reason, cause } => Some(PauseCause::recorded(cause, &reason)),
+            _ => None,
+        }))
     }
 
     /// Steps that wait, of all runs that have not ended; by run and position.

@@ -3,7 +3,7 @@
 //! committed behind them would be lost with them. So the WAL is emptied first. While another program reads, SQLite
 //! cannot empty it; then its bytes are written once more, and synced.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -53,17 +53,21 @@ fn truncate(connection: &Connection) -> Result<bool, StoreError> {
 fn rewrite(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let wal = wal_of(path);
     let lock = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
-    around!("store.wal.rewrite", write_again(&wal)).map_err(|error| StoreError::io("write", &wal, error))?;
+    let write_again = || {
+        let file = OpenOptions::new().read(true).write(true).open(&wal)?;
+        copy_onto_itself(&file)?;
+        file.sync_all()
+    };
+    around!("store.wal.rewrite", write_again()).map_err(|error| StoreError::io("write", &wal, error))?;
     Ok(lock.rollback()?)
 }
 
-fn write_again(wal: &Path) -> io::Result<()> {
-    let file = OpenOptions::new().read(true).write(true).open(wal)?;
+fn copy_onto_itself(file: &File) -> io::Result<()> {
     let mut buffer = vec![0; CHUNK];
     let mut at = 0;
     loop {
         match file.read_at(&mut buffer, at) {
-            Ok(0) => return file.sync_all(),
+            Ok(0) => return Ok(()),
             Ok(length) => {
                 file.write_all_at(&buffer[..length], at)?;
                 at += length as u64;

@@ -5,11 +5,12 @@ use std::ops::Deref;
 use std::path::Path;
 
 use jiff::Timestamp;
-use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
+use rusqlite::{Connection, ErrorCode, Row, Transaction, TransactionBehavior, params};
 
 use crate::core::artifact::{ArtifactRef, Digest};
 use crate::core::event::{Event, Recorded};
 use crate::core::ids::RunId;
+use crate::core::json::{self, JsonError, Limit};
 use crate::core::request::Request;
 use crate::core::status::RunStatus;
 use crate::core::visible::visible;
@@ -137,12 +138,15 @@ impl Store {
     /// Asks something of the engine; gives the number of the request. The engine has to be woken separately.
     ///
     /// # Errors
-    /// `UnknownRun`, and as `commit`.
+    /// `UnknownRun`, `Unstorable`, and as `commit`.
     pub fn request(&mut self, run: RunId, request: &Request, at: Timestamp) -> Result<i64, StoreError> {
         self.run(run)?;
+        let body = json_text(request)?;
+        let unstorable = |error: JsonError| StoreError::Unstorable { why: error.to_string() };
+        json::check(body.as_bytes(), Limit::REQUEST).map_err(unstorable)?;
         self.write(1, |transaction, _| {
             let sql = "INSERT INTO request (run, kind, body, at) VALUES (?1, ?2, ?3, ?4)";
-            let values = params![run.to_string(), request.kind(), json_text(request)?, time_text(at)];
+            let values = params![run.to_string(), request.kind(), body, time_text(at)];
             let id = seal::insert(transaction, "request", sql, values)?;
             id.ok_or_else(|| StoreError::undecodable("a request was not inserted"))
         })
@@ -154,9 +158,14 @@ impl Store {
     /// When the database cannot be read.
     pub fn pending_requests(&mut self) -> Result<Vec<RequestRow>, StoreError> {
         let sql = "SELECT id, run, body FROM request WHERE done_at IS NULL ORDER BY id";
+        let asked = |row: &Row<'_>| {
+            let body: String = decode::get(row, "body")?;
+            let request = json::parse(body.as_bytes(), Limit::REQUEST);
+            Ok((decode::parse(row, "run")?, request.map_err(|error| StoreError::undecodable(error.to_string()))?))
+        };
         collect(&self.connection, sql, [], |row| {
-            let request = decode::json(row, "body")?;
-            Ok(RequestRow { id: decode::get(row, "id")?, run: decode::parse(row, "run")?, request })
+            let asked = asked(row).map_err(|error: StoreError| error.to_string());
+            Ok(RequestRow { id: decode::get(row, "id")?, asked })
         })
     }
 
@@ -254,16 +263,8 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
     if batch.events.iter().any(|recorded| recorded.event == Event::RunPruned) {
         prune::forget_unused_artifacts(transaction)?;
     }
-    for (index, lease) in batch.leases.iter().enumerate() {
-        if !apply::extend_lease(transaction, lease)? {
-            report.stale_leases.push(index);
-        }
-    }
-    for (index, metric) in batch.metrics.iter().enumerate() {
-        if !metrics::insert(transaction, metric)? {
-            report.stale_metrics.push(index);
-        }
-    }
+    batch.leases.iter().try_for_each(|lease| apply::extend_lease(transaction, lease))?;
+    batch.metrics.iter().try_for_each(|metric| metrics::insert(transaction, metric))?;
     answers::write(transaction, batch)?;
     Ok(report)
 }

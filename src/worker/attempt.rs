@@ -4,7 +4,8 @@ use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::artifact::ArtifactStore;
-use crate::core::failure::Failure;
+use crate::core::failure::{Failure, too_much};
+use crate::core::json;
 use crate::core::protocol::{AttemptRequest, FromAttempt};
 use crate::steps::{Reporter, StepContext, StepError, find};
 
@@ -15,7 +16,10 @@ pub fn perform(request: &AttemptRequest, artifacts: &ArtifactStore, reporter: &m
     };
     let run = AssertUnwindSafe(|| handler.run(&mut StepContext { request, artifacts, reporter }));
     match catch_unwind(run) {
-        Ok(Ok(outputs)) => FromAttempt::Done(outputs),
+        Ok(Ok(outputs)) => match json::check_values(outputs.values.values()) {
+            Ok(()) => FromAttempt::Done(outputs),
+            Err(error) => FromAttempt::Failed(too_much("the values of the step", error)),
+        },
         Ok(Err(StepError::Failed(failure))) => FromAttempt::Failed(failure),
         Ok(Err(StepError::Interrupted)) => FromAttempt::Interrupted,
         Err(panic) => {

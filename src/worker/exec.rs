@@ -17,6 +17,7 @@ use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 
 use crate::artifact::ArtifactStore;
 use crate::core::failure::Failure;
+use crate::core::json::{self, Limit};
 use crate::core::protocol::{AttemptRequest, FromAttempt, ToAttempt};
 use crate::steps::{Reporter, adopt_orphans, find, has_program, kill_program};
 
@@ -92,8 +93,8 @@ fn is_as_new(request: &AttemptRequest, last: &FromAttempt, reporter: &SocketRepo
 
 /// Follows the engine's messages for as long as it lives, and not longer.
 fn obey(incoming: impl BufRead, interrupted: &AtomicBool, requests: &Sender<AttemptRequest>, acknowledge: &Sender<()>) {
-    for line in incoming.lines().map_while(Result::ok) {
-        match serde_json::from_str(&line) {
+    for line in incoming.split(b'\n').map_while(Result::ok) {
+        match json::parse(&line, Limit::STORED) {
             Ok(ToAttempt::Interrupt) => interrupted.store(true, Ordering::Relaxed),
             // The reporter is gone only when the attempt is over.
             Ok(ToAttempt::CheckpointCommitted) => drop(acknowledge.send(())),

@@ -10,9 +10,8 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use stepwell::core::artifact::ArtifactRef;
-use stepwell::core::event::Event;
+use stepwell::core::event::{Event, ReleaseCause};
 use stepwell::core::ids::{RunId, StepId};
-use stepwell::core::retry::ENGINE_DIED;
 use stepwell::core::status::{RunStatus, StepStatus};
 use stepwell::store::{Reader, StepRow, attempt_log};
 use tempfile::TempDir;
@@ -278,7 +277,8 @@ fn killed_again_and_again_the_outputs_are_the_same() {
     assert_eq!(lab.artifacts(), expected);
     assert_eq!(lab.count(|event| matches!(event, Event::StepSucceeded { .. })), 2, "committed once each");
     assert!(lab.step("count").attempts >= 3);
-    let released = |event: &Event| matches!(event, Event::AttemptReleased { reason, .. } if reason == ENGINE_DIED);
+    let released =
+        |event: &Event| matches!(event, Event::AttemptReleased { cause: Some(ReleaseCause::EngineDied), .. });
     assert!(lab.count(released) >= 1, "recovery must not wait for leases to run out");
     assert_eq!(lab.processes(), Vec::<u32>::new());
     assert!(!lab.state().join("runs").join(lab.run().to_string()).join("count/scratch").exists());

@@ -175,7 +175,7 @@ fn step() -> StepId {
 }
 
 fn released(fence: u64) -> Event {
-    Event::AttemptReleased { step: step(), fence: Fence(fence), reason: "silent".to_owned() }
+    Event::AttemptReleased { step: step(), fence: Fence(fence), reason: "silent".to_owned(), cause: None }
 }
 
 fn started(fence: u64) -> Event {

@@ -16,6 +16,7 @@ mod explain;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod harness;
+mod hostile;
 mod lease_model;
 mod logs;
 mod maintenance;

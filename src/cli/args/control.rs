@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::core::duration;
+use crate::core::json::{self, JsonError, Limit};
 use crate::core::names::RunName;
 
 use super::assignment::assignment;
@@ -131,5 +132,8 @@ pub struct SignalArgs {
 }
 
 fn payload(text: &str) -> Result<serde_json::Value, String> {
-    serde_json::from_str(text).map_err(|error| format!("{error}; text needs quotes of its own: '\"yes\"'"))
+    json::parse(text.as_bytes(), Limit::PAYLOAD).map_err(|error| match error {
+        JsonError::Syntax(error) => format!("{error}; text needs quotes of its own: '\"yes\"'"),
+        limit => format!("{limit}; write it to a file, and send the name of that"),
+    })
 }

@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use crate::core::diagnostic::Problems;
-use crate::core::document::{describe, read_value};
+use crate::core::document::{Assigned, describe, read_value};
+use crate::core::json::DEPTH;
 use crate::core::suggest;
 
 /// Applies overrides in order; the last one wins.
@@ -94,9 +95,14 @@ fn list(what: &str, known: &[&str]) -> String {
 fn typed(key: &str, default: &Value, text: &str) -> Result<Value, Refusal> {
     match (default, read_value(text)) {
         // Any text is taken as it is; TOML quotes around it are taken off.
-        (Value::String(_), Some(Value::String(quoted))) => Ok(Value::String(quoted)),
+        (Value::String(_), Assigned::Value(Value::String(quoted))) => Ok(Value::String(quoted)),
         (Value::String(_), _) => Ok(Value::String(text.to_owned())),
-        (default, value) => fit(key, default, value.unwrap_or_else(|| Value::String(text.to_owned()))),
+        (default, Assigned::Value(value)) => fit(key, default, value),
+        (default, Assigned::Other) => fit(key, default, Value::String(text.to_owned())),
+        (_, Assigned::TooDeep) => Err((
+            format!("param `{key}` is nested deeper than {DEPTH} levels in `-S {key}=...`"),
+            "write it to a file, and give the name of that".to_owned(),
+        )),
     }
 }
 

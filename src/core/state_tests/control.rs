@@ -6,9 +6,14 @@ use super::*;
 fn a_paused_run_claims_nothing_and_loses_no_retries() {
     let mut world = world(vec![step("a", &[]), step("b", &[])]);
     world.claim(&"a".into());
-    let effects = world.tell(Command::Pause { reason: "x".into() }).effects;
+    let effects = world.tell(Command::Pause { cause: PauseCause::Person, reason: "x".into() }).effects;
     assert!(matches!(effects.as_slice(), [Effect::Interrupt { step, .. }] if step.as_str() == "a"));
-    world.tell(Command::Release { step: "a".into(), fence: Fence(1), reason: "asked".into() });
+    world.tell(Command::Release {
+        step: "a".into(),
+        fence: Fence(1),
+        cause: ReleaseCause::Stopped,
+        reason: "asked".into(),
+    });
     assert_eq!(world.claim(&"b".into()), Decision::default());
     assert_eq!(world.claim(&"a".into()), Decision::default());
     world.tell(Command::Interrupt { reason: "engine stops".into() });
@@ -22,7 +27,7 @@ fn a_paused_run_claims_nothing_and_loses_no_retries() {
 #[test]
 fn a_paused_run_can_be_canceled() {
     let mut world = world(vec![step("a", &[])]);
-    world.tell(Command::Pause { reason: "x".into() });
+    world.tell(Command::Pause { cause: PauseCause::Person, reason: "x".into() });
     world.tell(Command::Cancel);
     assert_eq!(world.state.end, Some(RunEnd::Canceled));
 }

@@ -59,7 +59,7 @@ fn act(world: &mut World, what: u8, which: usize) {
                 let result = if which.is_multiple_of(2) { result } else { Err(failure(FailureKind::Fatal)) };
                 world.tell(Command::ChildEnded { step, run, result });
             }
-            _ => drop(world.tell(Command::Pause { reason: "x".into() })),
+            _ => drop(world.tell(Command::Pause { cause: PauseCause::Person, reason: "x".into() })),
         },
         (0..=3, Some(id), _) => world.claim_or_expand(&id, which % 4),
         (4, Some(step), _) => drop(world.tell(Command::Skip { step, reason: "x".into() })),
@@ -74,7 +74,7 @@ fn act(world: &mut World, what: u8, which: usize) {
             world.tell(Command::Fail { step, fence, failure: failure(FailureKind::LeaseLost) });
         }
         (11, _, Some((step, fence))) => {
-            world.tell(Command::Release { step, fence, reason: ENGINE_DIED.into() });
+            world.tell(Command::Release { step, fence, cause: ReleaseCause::EngineDied, reason: "died".into() });
         }
         (12, _, Some((step, fence))) => {
             let checkpoint = Checkpoint { last_step: Some(which as u64), ..checkpoint() };
@@ -88,7 +88,7 @@ fn act(world: &mut World, what: u8, which: usize) {
         }
         (15, _, _) => drop(world.tell(Command::Interrupt { reason: "x".into() })),
         (16, _, _) => drop(world.tell(Command::Resume)),
-        (26, _, _) => drop(world.tell(Command::Pause { reason: "x".into() })),
+        (26, _, _) => drop(world.tell(Command::Pause { cause: PauseCause::Person, reason: "x".into() })),
         (27, _, _) => drop(world.tell(Command::Retry { step: None })),
         (28, _, _) => {
             let ids: Vec<StepId> = world.statuses.keys().cloned().collect();
@@ -109,7 +109,7 @@ fn act(world: &mut World, what: u8, which: usize) {
                 Command::Complete { step: step.clone(), fence: old, outputs },
                 Command::Fail { step: step.clone(), fence: old, failure: failure(FailureKind::Fatal) },
                 Command::Checkpoint { step: step.clone(), fence: old, checkpoint: checkpoint() },
-                Command::Release { step: step.clone(), fence: old, reason: "x".into() },
+                Command::Release { step: step.clone(), fence: old, cause: ReleaseCause::Stopped, reason: "x".into() },
                 Command::Heartbeat { step: step.clone(), fence: old },
                 Command::Killed { step, fence: old },
             ];

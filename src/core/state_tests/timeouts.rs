@@ -74,7 +74,12 @@ fn a_gate_that_asks_a_person_and_a_wait_after_attempts_are_limited_as_well() {
     let mut world = world(vec![limited("a")]);
     world.claim(&"a".into());
     world.wait(30);
-    world.tell(Command::Release { step: "a".into(), fence: Fence(1), reason: "x".into() });
+    world.tell(Command::Release {
+        step: "a".into(),
+        fence: Fence(1),
+        cause: ReleaseCause::Stopped,
+        reason: "x".into(),
+    });
     let ruling = Ruling {
         rule: "r".into(),
         inputs: Value::Null,
@@ -146,7 +151,7 @@ fn a_child_that_ends_by_itself_keeps_its_result() {
 fn a_paused_run_lets_no_wait_end_until_it_goes_on() {
     let mut world = world(vec![limited("a")]);
     wait_for(&mut world, approval());
-    world.tell(Command::Pause { reason: "x".into() });
+    world.tell(Command::Pause { cause: PauseCause::Person, reason: "x".into() });
     world.wait(LIMIT);
     assert_eq!(next_deadline(&world.state, world.now), None);
     assert_eq!(world.tell(Command::Expire), Decision::default());

@@ -11,15 +11,14 @@ use serde_json::Value;
 use crate::artifact::{ArtifactStore, Listing, open_regular};
 use crate::core::artifact::ArtifactRef;
 use crate::core::event::Checkpoint;
-use crate::core::failure::{Failure, FailureKind};
+use crate::core::failure::Failure;
+use crate::core::json::{self, Limit};
 use crate::faults::around;
 use crate::steps::handler::forked_from_nothing;
 use crate::steps::{StepContext, StepError};
 
 use super::outputs::publish;
 
-/// Bytes of `next.ready`; a longer one is cut, and is no JSON then.
-const LONGEST_MARKER: u64 = 64 << 10;
 /// The newest, and one to fall back to when that is damaged.
 const KEPT: u32 = 2;
 
@@ -140,20 +139,15 @@ impl CheckpointDir {
 }
 
 fn read_marker(path: &Path) -> Result<Marker, Failure> {
-    let mut text = String::new();
+    let mut text = Vec::new();
     let file = open_regular(path).map_err(|error| unusable(&Failure::from(&error)))?;
-    file.take(LONGEST_MARKER).read_to_string(&mut text).map_err(|error| {
-        let failure = Failure::io("cannot read `next.ready`", &error);
-        if error.kind() == io::ErrorKind::InvalidData {
-            Failure { kind: FailureKind::Fatal, ..failure }
-        } else {
-            failure
-        }
-    })?;
-    if text.trim().is_empty() {
+    file.take(Limit::MARKER.bytes + 1)
+        .read_to_end(&mut text)
+        .map_err(|error| Failure::io("cannot read `next.ready`", &error))?;
+    if text.trim_ascii().is_empty() {
         return Ok(Marker::default());
     }
-    serde_json::from_str(&text).map_err(|error| {
+    json::parse(&text, Limit::MARKER).map_err(|error| {
         Failure::fatal(format!("`next.ready` is neither empty nor a known JSON object: {error}"))
             .with_hint("write it under another name and rename it; known keys: last_step, last_doc_index, tokens_so_far, loss, phase")
     })

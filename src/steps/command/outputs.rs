@@ -1,7 +1,7 @@
 //! Publishes what a program has produced.
 
 use std::collections::BTreeMap;
-use std::io;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -9,6 +9,7 @@ use serde_json::{Map, Value};
 use crate::artifact::{ArtifactStore, Listing, OutsideFile, open_regular};
 use crate::core::artifact::{ArtifactRef, EXECUTABLE_MEDIA_TYPE, Outputs};
 use crate::core::failure::Failure;
+use crate::core::json::{self, JsonError, Limit};
 
 const FILE_MEDIA_TYPE: &str = "application/octet-stream";
 
@@ -74,13 +75,16 @@ pub(super) fn publish(artifacts: &ArtifactStore, listing: &Listing) -> Result<Ar
 /// The JSON object in `$STEPWELL_VALUES`; none when the program wrote nothing.
 fn read_values(path: &Path) -> Result<Map<String, Value>, Failure> {
     let unreadable = |error: &dyn std::fmt::Display| Failure::fatal(format!("cannot read $STEPWELL_VALUES: {error}"));
-    let text = match open_regular(path) {
-        Ok(file) => io::read_to_string(file).map_err(|error| unreadable(&error))?,
+    let mut text = Vec::new();
+    match open_regular(path) {
+        Ok(file) => file.take(Limit::VALUES.bytes + 1).read_to_end(&mut text).map_err(|error| unreadable(&error))?,
         Err(error) if error.is_missing() => return Ok(Map::new()),
         Err(error) => return Err(unreadable(&error).with_hint(error.hint())),
     };
-    serde_json::from_str(&text).map_err(|error| {
-        Failure::fatal(format!("$STEPWELL_VALUES holds no JSON object: {error}"))
-            .with_hint("write one object, such as {\"rows\": 3}")
+    json::parse(&text, Limit::VALUES).map_err(|error| match error {
+        JsonError::Syntax(error) => Failure::fatal(format!("$STEPWELL_VALUES holds no JSON object: {error}"))
+            .with_hint("write one object, such as {\"rows\": 3}"),
+        limit => Failure::fatal(format!("$STEPWELL_VALUES cannot be read: {limit}"))
+            .with_hint("write what is large or deep into a file, and declare that as an output"),
     })
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::core::artifact::{ArtifactRef, Digest, Outputs};
-use crate::core::event::{Checkpoint, Event, Recorded};
+use crate::core::event::{Checkpoint, Event, Recorded, ReleaseCause};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::key::spec_digest;
@@ -151,7 +151,12 @@ pub fn failed(step: &str, fence: u64) -> Event {
 }
 
 pub fn released(step: &str, fence: u64) -> Event {
-    Event::AttemptReleased { step: StepId::from(step), fence: Fence(fence), reason: "engine stopped".to_owned() }
+    Event::AttemptReleased {
+        step: StepId::from(step),
+        fence: Fence(fence),
+        reason: "engine stopped".to_owned(),
+        cause: Some(ReleaseCause::Stopped),
+    }
 }
 
 pub fn succeeded(step: &str, fence: u64) -> Event {

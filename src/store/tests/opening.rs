@@ -111,7 +111,11 @@ fn nobody_migrates_under_a_running_engine() {
     let dir = old_state();
     let engine = File::create(dir.path().join("engine.lock")).unwrap();
     engine.lock().unwrap();
-    fs::write(dir.path().join("engine.lock"), r#"{"pid":7,"host":"h","started_at":"2026-01-01T00:00:00Z","command":"stepwell worker"}"#).unwrap();
+    fs::write(
+        dir.path().join("engine.lock"),
+        r#"{"pid":7,"host":"h","started_at":"2026-01-01T00:00:00Z","command":"stepwell worker"}"#,
+    )
+    .unwrap();
     let refused = [Reader::open(dir.path()).err(), Store::open(dir.path()).err(), check(dir.path()).err()];
     for error in refused.into_iter().map(Option::unwrap) {
         assert!(matches!(error, StoreError::OlderSchema { found: 1, supported: SUPPORTED, .. }), "{error}");
