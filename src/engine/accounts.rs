@@ -83,7 +83,7 @@ impl Engine<'_> {
         // What was decided has to be in the sums.
         self.flush()?;
         if self.load_readable(payer)?.is_err() {
-            self.accounts.by_run.insert(payer, None);
+            self.accounts.free.insert(payer);
             return Ok(());
         }
         let (own, below) = (self.store.compute(payer)?, self.store.compute_below(payer)?);

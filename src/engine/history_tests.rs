@@ -14,7 +14,7 @@ use super::*;
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::decide::Command;
-use crate::core::event::{Checkpoint, Event, Recorded, Verdict, Wait};
+use crate::core::event::{Checkpoint, Event, PauseCause, Recorded, Verdict, Wait};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::{MetricRow, Progress};
 use crate::core::request::Request;
@@ -270,7 +270,7 @@ fn the_end_of_one_child_run_is_no_look_at_the_others() {
         engine.give_out().unwrap();
         assert_eq!(engine.runs.get(&parent).unwrap().state.waits().count(), 19);
         // What happens to the parent concerns all of them.
-        engine.handle(parent, Command::Pause { reason: "x".to_owned() });
+        engine.handle(parent, Command::Pause { cause: PauseCause::Person, reason: "x".to_owned() });
         assert_eq!(engine.family.waits.len(), 19);
         engine.give_out().unwrap();
         let paused =

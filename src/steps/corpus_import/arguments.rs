@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::read::{self, Encoding, Options, Split};
 use super::source::{self, SourceFiles};
-use crate::core::document::read_value;
+use crate::core::document::{Assigned, read_value};
 use crate::core::failure::Failure;
 
 pub const GRAMMAR: &str = "builtin:grammar";
@@ -127,6 +127,6 @@ fn list(text: &str) -> Option<Vec<String>> {
     if !text.trim_start().starts_with('[') || std::path::Path::new(text).exists() {
         return None;
     }
-    let Value::Array(items) = read_value(text.trim())? else { return None };
+    let Assigned::Value(Value::Array(items)) = read_value(text.trim()) else { return None };
     items.into_iter().map(|item| if let Value::String(item) = item { Some(item) } else { None }).collect()
 }
