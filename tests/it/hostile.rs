@@ -140,7 +140,7 @@ fn a_request_that_cannot_be_read_is_answered() {
 
 #[test]
 fn a_run_that_cannot_be_read_is_set_aside() {
-    for damage in ["spec_digest = 'x'"] {
+    for damage in ["spec_digest = 'x'", "spec_digest = ''"] {
         let sandbox = waiting();
         change(&sandbox, &format!("UPDATE run SET {damage} WHERE name = 'wait'"));
         let worker = sandbox.stepwell(&["worker", "--exit-when-idle"]).ok();
