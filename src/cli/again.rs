@@ -20,7 +20,7 @@ pub struct Source {
 
 impl Source {
     pub fn load(session: &Session, args: &AgainArgs) -> Result<Source, CliError> {
-        let (reader, id) = session.find_run(&args.run)?;
+        let (reader, id) = session.find_kept_run(&args.run)?;
         let run = reader.run(id)?;
         let spec = workflow_source::repin(session, &run, reader.spec(id)?, &args.set)?;
         Ok(Source { reader, run, spec })
@@ -42,6 +42,11 @@ impl Source {
                     .hint(format!("its steps are {}", known.join(", "))))
             }
         }
+    }
+
+    /// Of a step of the workflow; empty for an unknown one.
+    pub fn kind(&self, step: &StepId) -> &str {
+        self.spec.steps.iter().find(|spec| spec.id == *step).map_or("", |spec| &spec.kind)
     }
 
     /// Submits the new run: `from` and everything after it is run, the rest is taken where it is equal.

@@ -12,7 +12,7 @@ use crate::core::request::Request;
 use crate::engine::{self, Asked};
 
 pub fn approve(session: &Session, args: &ApproveArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_run(&args.run)?;
+    let (reader, id) = session.find_kept_run(&args.run)?;
     let name = reader.run(id)?.name;
     let step = StepId::from(args.step.as_str());
     reader.step(id, &step)?;

@@ -43,7 +43,7 @@ pub fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Exit, CliError
 }
 
 fn list(session: &Session, selector: &str) -> Result<(), CliError> {
-    let (reader, run) = session.find_run(selector)?;
+    let (reader, run) = session.find_kept_run(selector)?;
     let artifacts = reader.artifacts(Some(run))?;
     let run = handle(&reader, &reader.run(run)?);
     let rows = artifacts
@@ -136,6 +136,9 @@ fn by_digest(reader: &Reader, selector: &str) -> Result<Reference, CliError> {
 }
 
 fn by_name(reader: &Reader, run: RunId, step: &str, name: &str) -> Result<Reference, CliError> {
+    if let Some(at) = reader.run(run)?.pruned_at {
+        return Err(StoreError::Pruned { run, at }.into());
+    }
     reader.output(run, step, name)?.ok_or_else(|| {
         let list = shell::stepwell("artifact ls", [&*run.to_string()]);
         CliError::not_found(format!("run {run} has no artifact `{step}/{name}`"))

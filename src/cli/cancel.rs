@@ -6,12 +6,18 @@ use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
 use crate::core::shell;
-use crate::core::status::RunStatus;
-use crate::engine::{self, Canceled};
+use crate::core::status::{RunStatus, StepStatus};
+use crate::engine::{self, Canceled, EXIT_GRACE};
+use crate::store::StepRow;
 
 pub fn cancel(session: &Session, selector: &str) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(selector)?;
     let name = reader.run(id)?.name;
+    let at_work = |step: &StepRow| matches!(step.status, StepStatus::Running | StepStatus::Expanded);
+    if reader.overview(id, 0)?.iter().any(at_work) {
+        let seconds = EXIT_GRACE.as_secs();
+        session.out.message(&format!("canceling: what does not end within {seconds} s of SIGTERM is killed"));
+    }
     drop(reader);
     match engine::cancel(session.state_dir(), id)? {
         Canceled::Done | Canceled::EndedBefore(RunStatus::Canceled) => {

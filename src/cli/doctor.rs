@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
+use crate::config::Origin;
 use crate::store::EngineLock;
 
 struct Finding {
@@ -43,7 +44,12 @@ fn good(name: &'static str, text: String) -> Finding {
 fn limits(session: &Session) -> Vec<Finding> {
     let (pools, rates) = (session.settings.describe_pools(), session.settings.describe_rate_limits());
     let named = [("pools", pools), ("rate limits", rates)];
-    let mut findings = vec![good("slots", format!("{} child processes at a time", session.settings.slots.value))];
+    let slots = &session.settings.slots;
+    let why = match slots.origin {
+        Origin::Default => "one per core, or one per device of a pool if those are more".to_owned(),
+        ref set => set.to_string(),
+    };
+    let mut findings = vec![good("slots", format!("{} child processes at a time ({why})", slots.value))];
     findings.extend(named.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| good(name, text)));
     findings
 }

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 
 use super::error::CliError;
 use super::show::MOST_CHILDREN;
+use super::worked::{self, Life};
 use crate::core::budget::hours;
 use crate::core::decide::later;
 use crate::core::estimate::{Estimate, Task, Work, estimate};
 use crate::core::event::Event;
-use crate::core::spec::WorkflowSpec;
-use crate::core::status::StepStatus;
+use crate::core::status::{RunStatus, StepStatus};
 use crate::store::{Reader, RunRow, StepRow};
 
 /// For people and for scripts.
@@ -28,7 +28,9 @@ pub struct Effort {
 /// When the state cannot be read.
 pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, CliError> {
     let now = Timestamp::now();
-    let WorkflowSpec { mut budget, sla, .. } = reader.spec(run.id)?;
+    let spec = reader.spec(run.id)?;
+    let life = Life::new(reader, Some((run.id, &spec)));
+    let (mut budget, sla) = (spec.budget, spec.sla);
     let mut alerts = Vec::new();
     for notice in reader.notices(run.id)? {
         match notice.event {
@@ -41,9 +43,12 @@ pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, Cli
     let mut left = None;
     if !run.status.is_terminal() {
         let steps = reader.open_work(run.id, MOST_CHILDREN)?;
-        let leases = steps.iter().filter_map(|step| Some((step.attempt_started_at?, step.lease_expires_at?)));
-        compute += working(leases.chain(reader.leases_below(run.id)?), now);
-        left = estimate(&tasks(reader, run, &steps)?, slots, now);
+        compute += steps.iter().map(|step| life.running(step)).fold(SignedDuration::ZERO, |sum, one| sum + one);
+        compute += working(reader.leases_below(run.id)?.into_iter(), now);
+        // Nobody works on a run in another status: it comes no nearer to its end.
+        if run.status == RunStatus::Running {
+            left = estimate(&tasks(reader, run, &steps)?, slots, now);
+        }
     }
     Ok(Effort {
         compute,
@@ -98,6 +103,9 @@ impl Effort {
     /// Lines such as `budget    1.2 h of 10.0 h`.
     pub fn lines(&self) -> String {
         let mut text = String::new();
+        if !self.compute.is_zero() {
+            text.push_str(&format!("compute   {}\n", worked::text(Some(self.compute))));
+        }
         if let Some(estimate) = self.estimate {
             let more = if estimate.complete { "" } else { " or more" };
             text.push_str(&format!("left      about {}{more}\n", hours(estimate.left.as_secs_f64())));

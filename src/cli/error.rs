@@ -4,6 +4,8 @@ use std::error::Error;
 use std::io::{self, IsTerminal};
 use std::path::Path;
 
+use serde_json::Value;
+
 use super::exit_code::Exit;
 use crate::artifact::ArtifactError;
 use crate::config::{ColorChoice, ConfigError};
@@ -21,11 +23,13 @@ pub struct CliError {
     pub hints: Vec<String>,
     /// Already rendered for people, with source lines and carets; replaces the message there.
     pub report: Option<String>,
+    /// The problems of a workflow file, for scripts.
+    pub problems: Option<Box<Value>>,
 }
 
 impl CliError {
     pub fn new(exit: Exit, code: &'static str, message: impl Into<String>) -> Self {
-        CliError { exit, code, message: message.into(), hints: Vec::new(), report: None }
+        CliError { exit, code, message: message.into(), hints: Vec::new(), report: None, problems: None }
     }
 
     pub fn usage(message: impl Into<String>) -> Self {

@@ -3,6 +3,10 @@
 mod ran;
 mod waits;
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
@@ -10,6 +14,7 @@ use super::args::ExplainArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
+use crate::core::ids::RunId;
 use crate::core::key::Change;
 use crate::core::limits::Limits;
 use crate::core::shell;
@@ -18,7 +23,7 @@ use crate::core::status::StepStatus;
 use crate::store::{EngineLock, Reader, RunRow, StepRow};
 
 pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_run(&args.run)?;
+    let (reader, id) = session.find_kept_run(&args.run)?;
     let steps = reader.steps(id)?;
     let run = reader.run(id)?;
     let spec = reader.spec(id)?;
@@ -33,25 +38,63 @@ pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> 
     }
     let served = EngineLock::holder(session.state_dir()).is_some();
     let (now, limits) = (Timestamp::now(), session.settings.limits());
-    let situation = Situation { reader: &reader, run: &run, spec: &spec, steps: &steps, served, now, limits };
-    let mut text = String::new();
+    let slots = session.settings.slots.value;
+    let compared = RefCell::default();
+    let situation =
+        Situation { reader: &reader, run: &run, spec: &spec, steps: &steps, served, now, limits, slots, compared };
+    let mut paragraphs: Vec<Paragraph> = Vec::new();
     let mut values = Vec::new();
     for step in chosen {
         let mut reasons = reasons(&situation, step)?;
         for reason in &mut reasons {
             reason.message = session.out.pasteable(&reason.message);
         }
-        text.push_str(&format!("{} is {}\n", step.id, step.status.as_str()));
-        for reason in &reasons {
-            text.push_str(&format!("  {}\n", reason.message));
-        }
+        add(&mut paragraphs, step, &reasons);
         let messages: Vec<&str> = reasons.iter().map(|reason| reason.message.as_str()).collect();
         let details: Vec<Value> = reasons.iter().map(Reason::json).collect();
         values
             .push(json!({ "step": step.id, "status": step.status.as_str(), "reasons": messages, "details": details }));
     }
+    let text: String = paragraphs.iter().map(Paragraph::text).collect();
     session.out.document(&text, json!({ "run": { "id": id, "status": run.status.as_str() }, "steps": values }))?;
     Ok(Exit::Ok)
+}
+
+/// Steps of which the same is to be said: a step, or items of one fan-out.
+struct Paragraph<'a> {
+    steps: Vec<&'a StepRow>,
+    reasons: Vec<String>,
+}
+
+/// Most items that a paragraph names.
+const MOST_NAMED: usize = 5;
+
+fn add<'a>(paragraphs: &mut Vec<Paragraph<'a>>, step: &'a StepRow, reasons: &[Reason]) {
+    let reasons: Vec<String> = reasons.iter().map(|reason| reason.message.clone()).collect();
+    let same = |known: &&mut Paragraph<'_>| {
+        let first = known.steps[0];
+        step.parent.is_some()
+            && (&first.parent, first.status) == (&step.parent, step.status)
+            && known.reasons == reasons
+    };
+    match paragraphs.iter_mut().rev().find(same) {
+        Some(known) => known.steps.push(step),
+        None => paragraphs.push(Paragraph { steps: vec![step], reasons }),
+    }
+}
+
+impl Paragraph<'_> {
+    fn text(&self) -> String {
+        let names: Vec<&str> = self.steps.iter().take(MOST_NAMED).map(|step| step.id.as_str()).collect();
+        let more = self.steps.len().saturating_sub(MOST_NAMED);
+        let more = if more > 0 { format!(" and {more} more items") } else { String::new() };
+        let verb = if self.steps.len() == 1 { "is" } else { "are" };
+        let mut text = format!("{}{more} {verb} {}\n", names.join(", "), self.steps[0].status.as_str());
+        for reason in &self.reasons {
+            text.push_str(&format!("  {reason}\n"));
+        }
+        text
+    }
 }
 
 /// Everything that a reason may be found in.
@@ -64,6 +107,9 @@ struct Situation<'a> {
     served: bool,
     now: Timestamp,
     limits: Limits,
+    slots: usize,
+    /// Runs with which steps were compared: what they are called, and their workflows.
+    compared: RefCell<HashMap<RunId, (String, Rc<WorkflowSpec>)>>,
 }
 
 impl Situation<'_> {

@@ -20,6 +20,15 @@ pub fn waits_for(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Op
     })
 }
 
+/// A pool that has too few free units for a step, and how many it has.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn missing<'a>(limits: &Limits, reader: &Reader, spec: &'a StepSpec) -> Result<Option<(&'a str, u64)>, CliError> {
+    let holders = reader.held_units()?;
+    Ok(limits.pools.free(holders.iter().map(|(_, _, held)| held)).missing(&spec.resources))
+}
+
 /// Such as `waits for 1 of gpu (0 free): held by run nightly, step train`.
 fn units(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Option<String>, CliError> {
     if spec.resources.is_empty() {
@@ -30,9 +39,7 @@ fn units(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Option<Str
     }
     let holders = reader.held_units()?;
     let free = limits.pools.free(holders.iter().map(|(_, _, held)| held));
-    let Some((pool, left)) = free.missing(&spec.resources) else {
-        return Ok(Some("waits for its turn: units of its pools are reserved for a step before it".to_owned()));
-    };
+    let Some((pool, left)) = free.missing(&spec.resources) else { return Ok(None) };
     let asked = spec.resources.get(pool).copied().map(amount::show).unwrap_or_default();
     let holders: Vec<String> = holders
         .iter()

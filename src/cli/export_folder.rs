@@ -1,18 +1,17 @@
 //! Copies the result of every `export` step out of the store, to where a person looks for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::error::CliError;
 use super::output::short_id;
-use super::session::Session;
+use crate::artifact::ArtifactStore;
 use crate::core::names::path_component;
 use crate::core::status::StepStatus;
 use crate::store::{RunRow, StepRow};
 
 /// Creates `<state>/exports/<run name>-<id>/<step>` for each export step; keeps what is there.
-pub fn materialise(session: &Session, run: &RunRow, steps: &[StepRow]) -> Result<Vec<PathBuf>, CliError> {
-    let parent =
-        session.state_dir().join("exports").join(format!("{}-{}", path_component(&run.name), short_id(run.id)));
+pub fn materialise(state_dir: &Path, run: &RunRow, steps: &[StepRow]) -> Result<Vec<PathBuf>, CliError> {
+    let parent = state_dir.join("exports").join(format!("{}-{}", path_component(&run.name), short_id(run.id)));
     let exports = steps.iter().filter(|step| step.kind == "export" && step.status == StepStatus::Succeeded);
     let mut folders = Vec::new();
     for step in exports {
@@ -20,7 +19,7 @@ pub fn materialise(session: &Session, run: &RunRow, steps: &[StepRow]) -> Result
         let dest = parent.join(path_component(step.id.as_str()));
         if !dest.exists() {
             std::fs::create_dir_all(&parent).map_err(|error| CliError::io("create", &parent, &error))?;
-            session.artifacts()?.materialise(folder, &dest)?;
+            ArtifactStore::open(state_dir)?.materialise(folder, &dest)?;
         }
         folders.push(dest);
     }

@@ -2,7 +2,7 @@
 
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::progress::ProgressView;
+use super::progress::{ProgressView, Shown};
 use super::report;
 use super::session::Session;
 use crate::core::ids::RunId;
@@ -19,7 +19,7 @@ pub fn admit(session: &Session) -> Result<EngineLock, EngineError> {
 }
 
 pub fn drive(session: &Session, lock: &EngineLock, run: RunId, start: Start) -> Result<Exit, CliError> {
-    let mut view = ProgressView::new(session);
+    let mut view = ProgressView::new(session, Shown::Run(run));
     let outcome = engine::drive_locked(
         lock,
         EngineOptions {

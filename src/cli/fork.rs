@@ -47,8 +47,12 @@ fn adoption(session: &Session, source: &Source, step: &StepId, train_step: u64) 
         return Err(CliError::not_found(message).hint(match kept.as_slice() {
             [] => format!("it has no checkpoints: `--at {step}` runs the whole step"),
             kept => format!(
-                "there are {}; older ones were dropped: `keep` of the step decides how many stay, the ends of phases stay for good",
-                kept.join(", ")
+                "there are {}; older ones were dropped: {}",
+                kept.join(", "),
+                match source.kind(step) {
+                    "train" => "`keep_checkpoints` of the step sets how many stay, the ends of phases stay for good",
+                    _ => "a step of this kind keeps its newest ones",
+                }
             ),
         }));
     };

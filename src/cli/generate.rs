@@ -15,7 +15,7 @@ use crate::store::StepRow;
 use crate::train::decoder::Decoder;
 
 pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_run(&args.run)?;
+    let (reader, id) = session.find_kept_run(&args.run)?;
     let steps = reader.steps(id)?;
     let model = output(&steps, "train", "model").ok_or_else(|| {
         CliError::not_found(format!("run {id} has no trained model yet"))

@@ -8,17 +8,17 @@ use serde_json::{Value, json};
 use super::effort::{Effort, effort};
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::output::{short_id, since, table};
+use super::output::{short_id, table};
 use super::session::Session;
+use super::worked::{self, Life};
 use crate::core::event::{Alert, Event, Wait};
 use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
-use crate::store::{Reader, RunRow, StoreError, WaitRow};
+use crate::store::{Reader, RunRow, WaitRow};
 
 /// Runs that have ended, unless all are asked for. Of pruned ones there is nothing to show.
 const NEWEST: usize = 50;
 
-#[derive(Default)]
 struct Page {
     runs: Vec<Listed>,
     /// Older runs have ended that are not shown.
@@ -32,15 +32,13 @@ struct Listed {
     run: RunRow,
     /// Only of runs that somebody works on.
     effort: Option<Effort>,
+    time: String,
     alerts: Vec<Alert>,
 }
 
 pub fn list(session: &Session, all: bool) -> Result<Exit, CliError> {
-    let (Page { runs, more }, waits) = match Reader::open(session.state_dir()) {
-        Ok(reader) => (page(session, &reader, all)?, reader.waits()?),
-        Err(StoreError::NoState { .. }) => Default::default(),
-        Err(error) => return Err(error.into()),
-    };
+    let reader = session.reader()?;
+    let (Page { runs, more }, waits) = (page(session, &reader, all)?, reader.waits()?);
     let mut human = if runs.is_empty() {
         session.out.pasteable("no runs yet: `stepwell start-training` starts one")
     } else {
@@ -70,6 +68,7 @@ fn page(session: &Session, reader: &Reader, all: bool) -> Result<Page, CliError>
     let mut runs = reader.open_runs()?;
     runs.append(&mut ended);
     runs.sort_by_key(|run| Reverse(run.id));
+    let life = Life::new(reader, None);
     let with_effort = |(depth, run): (usize, RunRow)| {
         let running = run.status == RunStatus::Running;
         let effort = running.then(|| effort(reader, &run, session.settings.slots.value)).transpose()?;
@@ -77,7 +76,9 @@ fn page(session: &Session, reader: &Reader, all: bool) -> Result<Page, CliError>
             Event::RunAlerted { alert, .. } => Some(alert),
             _ => None,
         });
-        Ok::<_, CliError>(Listed { depth, run, effort, alerts: alerts.collect() })
+        let alerts = alerts.collect();
+        let time = worked::text(worked::of_listed(reader, &run, &life)?);
+        Ok::<_, CliError>(Listed { depth, run, effort, time, alerts })
     };
     let runs = under_their_parents(runs).into_iter().map(with_effort).collect::<Result<_, _>>()?;
     Ok(Page { runs, more })
@@ -124,14 +125,14 @@ fn wait_json(row: &WaitRow) -> Value {
     fields
 }
 
-fn row(Listed { depth, run, effort, .. }: &Listed, waits: &[WaitRow]) -> Vec<String> {
+fn row(Listed { depth, run, effort, time, .. }: &Listed, waits: &[WaitRow]) -> Vec<String> {
     vec![
         short_id(run.id),
         format!("{}{}", "  ".repeat(*depth), run.name),
         run.workflow.clone(),
         run.status.as_str().to_owned(),
         run.created_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
-        since(run.started_at, run.finished_at.or(Some(run.updated_at))),
+        time.clone(),
         effort.as_ref().and_then(Effort::left).unwrap_or_default(),
         waits_for(run.id, waits),
     ]

@@ -22,7 +22,7 @@ const LAST_WORDS: Duration = Duration::from_secs(10);
 const PART: usize = 64 << 10;
 
 pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_run(&args.run)?;
+    let (reader, id) = session.find_kept_run(&args.run)?;
     let only = args.step.as_deref().map(StepId::from);
     if let Some(step) = &only
         && reader.step_status(id, step)?.is_none()

@@ -10,6 +10,7 @@ use super::args::ModelVerb;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
+use crate::core::diagnostic::grouped;
 use crate::steps::trained_model::TrainedModel;
 use crate::train::config::{Ffn, ModelConfig};
 use crate::train::hf_config::SavedModel;
@@ -56,19 +57,6 @@ fn describe(session: &Session, name: &str) -> Result<(), CliError> {
         config.context
     ));
     session.out.document(&text, json!({ "model": name, "parameters": counts.total, "parts": counts, "config": config }))
-}
-
-/// `60659520` as `60,659,520`.
-fn grouped(number: usize) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 #[derive(Deserialize)]

@@ -3,11 +3,13 @@
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
+use super::exporter::Exporter;
 use super::output::{Output, SCHEMA, bytes, shown_path};
 use super::session::Session;
 use crate::core::event::{Event, Recorded, Wait};
@@ -16,40 +18,49 @@ use crate::core::protocol::{MetricRow, Progress};
 use crate::core::shell;
 use crate::core::visible::{visible, visible_line};
 use crate::engine::{Observer, SpaceWait};
+use crate::store::{Reader, StoreError};
 
 /// Without a terminal, a step prints its progress at most this often.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
+/// Whose events are shown.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    /// Those of one run and of the runs that its steps start.
+    Run(RunId),
+    /// Those of every run, each line with the name of its run; what a run exports is put into its folder.
+    All,
+}
+
+/// How the events of a run are shown.
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Label {
+    /// They are not.
+    Hidden,
+    /// The run is the only one.
+    Plain,
+    /// With its name in front.
+    Named(String),
+}
+
 pub struct ProgressView {
+    printer: Printer,
+    state_dir: PathBuf,
+    shown: Shown,
+    labels: HashMap<RunId, Label>,
+    steps: HashMap<(RunId, StepId), StepView>,
+    exporter: Exporter,
+}
+
+/// Writes lines above the bars.
+#[derive(Clone)]
+struct Printer {
     out: Output,
     /// `None` when standard error is not a terminal.
     bars: Option<MultiProgress>,
-    steps: HashMap<(RunId, StepId), StepView>,
 }
 
-struct StepView {
-    bar: Option<ProgressBar>,
-    printed: Instant,
-}
-
-impl ProgressView {
-    pub fn new(session: &Session) -> Self {
-        let out = session.out.clone();
-        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb") || std::env::var_os("CI").is_some();
-        let interactive = std::io::stderr().is_terminal() && !dumb && !out.quiet && !out.is_json();
-        ProgressView { out, bars: interactive.then(MultiProgress::new), steps: HashMap::new() }
-    }
-
-    /// Removes the bars.
-    pub fn finish(&mut self) {
-        for view in self.steps.values() {
-            if let Some(bar) = &view.bar {
-                bar.finish_and_clear();
-            }
-        }
-        self.steps.clear();
-    }
-
+impl Printer {
     fn print(&self, text: &str) {
         match &self.bars {
             Some(bars) => {
@@ -59,12 +70,67 @@ impl ProgressView {
             None => self.out.message(text),
         }
     }
+}
 
-    fn start(&mut self, run: RunId, step: &StepId) {
-        let bar = self.bars.as_ref().map(|bars| {
+struct StepView {
+    bar: Option<ProgressBar>,
+    printed: Instant,
+}
+
+impl ProgressView {
+    pub fn new(session: &Session, shown: Shown) -> Self {
+        let out = session.out.clone();
+        let dumb = std::env::var("TERM").is_ok_and(|term| term == "dumb") || std::env::var_os("CI").is_some();
+        let interactive = std::io::stderr().is_terminal() && !dumb && !out.quiet && !out.is_json();
+        let printer = Printer { out, bars: interactive.then(MultiProgress::new) };
+        let exporter = Exporter::new(session.state_dir(), {
+            let printer = printer.clone();
+            move |text: &str| printer.print(text)
+        });
+        let (labels, steps) = (HashMap::new(), HashMap::new());
+        ProgressView { printer, state_dir: session.state_dir().to_owned(), shown, labels, steps, exporter }
+    }
+
+    /// Removes the bars, and waits for what is exported.
+    pub fn finish(&mut self) {
+        for view in self.steps.values() {
+            if let Some(bar) = &view.bar {
+                bar.finish_and_clear();
+            }
+        }
+        self.steps.clear();
+        self.exporter.finish();
+    }
+
+    fn print(&self, text: &str) {
+        self.printer.print(text);
+    }
+
+    fn label(&mut self, run: RunId) -> Label {
+        if let Some(known) = self.labels.get(&run) {
+            return known.clone();
+        }
+        let label = self.look_up(run).unwrap_or_else(|_| Label::Named(run.to_string()));
+        self.labels.insert(run, label.clone());
+        label
+    }
+
+    fn look_up(&self, run: RunId) -> Result<Label, StoreError> {
+        if self.shown == Shown::Run(run) {
+            return Ok(Label::Plain);
+        }
+        let reader = Reader::open(&self.state_dir)?;
+        Ok(match self.shown {
+            Shown::Run(own) if !reader.ancestors(run)?.contains(&own) => Label::Hidden,
+            Shown::Run(_) | Shown::All => Label::Named(reader.run(run)?.name),
+        })
+    }
+
+    fn start(&mut self, run: RunId, step: &StepId, name: &str) {
+        let bar = self.printer.bars.as_ref().map(|bars| {
             let bar = bars.add(ProgressBar::new_spinner());
             bar.set_style(spinner_style());
-            bar.set_prefix(visible_line(step.as_str()).into_owned());
+            bar.set_prefix(visible_line(&format!("{name}{step}")).into_owned());
             bar.enable_steady_tick(Duration::from_millis(120));
             bar
         });
@@ -80,27 +146,43 @@ impl ProgressView {
 
 impl Observer for ProgressView {
     fn event(&mut self, recorded: &Recorded) {
-        if self.out.is_json() {
+        let run = recorded.run;
+        let name = match self.label(run) {
+            Label::Hidden => return,
+            Label::Plain => String::new(),
+            Label::Named(name) => format!("{name}: "),
+        };
+        if self.shown == Shown::All && recorded.event == Event::RunSucceeded {
+            self.exporter.export(run);
+        }
+        if self.printer.out.is_json() {
             let line = json!({
-                "schema": SCHEMA, "type": "event", "run": recorded.run, "at": recorded.at, "event": recorded.event,
+                "schema": SCHEMA, "type": "event", "run": run, "at": recorded.at, "event": recorded.event,
             });
             // A reader that went away must not stop the run.
-            let _ = self.out.json_line(&line);
+            let _ = self.printer.out.json_line(&line);
             return;
         }
         match &recorded.event {
-            Event::AttemptStarted { step, .. } => self.start(recorded.run, step),
+            Event::AttemptStarted { step, .. } => self.start(run, step, &name),
             Event::StepSucceeded { step, .. }
             | Event::AttemptFailed { step, .. }
             | Event::AttemptReleased { step, .. }
-            | Event::StepCanceled { step } => self.end(recorded.run, step),
+            | Event::StepCanceled { step } => self.end(run, step),
             _ => {}
         }
         if let Some(text) = describe(&recorded.event) {
-            self.print(&text);
+            self.print(&format!("{name}{text}"));
+        } else if self.shown == Shown::All
+            && let Some(end) = end(&recorded.event)
+        {
+            self.print(&format!("{name}{end}"));
         }
         if let Some(answer) = how_to_answer(recorded) {
             self.print(&format!("hint: {answer}"));
+        }
+        if ends(&recorded.event) {
+            self.labels.remove(&run);
         }
     }
 
@@ -115,23 +197,27 @@ impl Observer for ProgressView {
             bar.set_message(visible_line(&progress.message).into_owned());
             return;
         }
-        if view.printed.elapsed() < LINE_INTERVAL || self.out.is_json() {
+        if view.printed.elapsed() < LINE_INTERVAL || self.printer.out.is_json() {
             return;
         }
         view.printed = Instant::now();
+        let name = match self.labels.get(&run) {
+            Some(Label::Named(name)) => format!("{name}: "),
+            _ => String::new(),
+        };
         let share = (100 * progress.done).checked_div(progress.total).unwrap_or(0);
         let Progress { done, total, unit, message } = progress;
-        self.out.message(&format!("{step}  {done}/{total} {unit} ({share} %)  {}", visible_line(message)));
+        self.print(&format!("{name}{step}  {done}/{total} {unit} ({share} %)  {}", visible_line(message)));
     }
 
     fn waiting_for_space(&mut self, wait: &SpaceWait) {
-        if self.out.is_json() {
+        if self.printer.out.is_json() {
             let SpaceWait { reason, path, needed_bytes, free_bytes } = wait;
             let line = json!({
                 "schema": SCHEMA, "type": "waiting_for_space", "reason": reason, "path": shown_path(path),
                 "needed_bytes": needed_bytes, "free_bytes": free_bytes,
             });
-            let _ = self.out.json_line(&line);
+            let _ = self.printer.out.json_line(&line);
         }
         let (needed, free) = (bytes(wait.needed_bytes), bytes(wait.free_bytes));
         self.print(&wait.reason);
@@ -146,10 +232,17 @@ impl Observer for ProgressView {
     }
 
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
-        if self.out.is_json() {
+        if self.printer.out.is_json() && self.label(run) != Label::Hidden {
             let line = json!({ "schema": SCHEMA, "type": "metric", "run": run, "step": step, "metric": row });
-            let _ = self.out.json_line(&line);
+            let _ = self.printer.out.json_line(&line);
         }
+    }
+
+    fn stopping(&mut self, grace: Duration) {
+        let seconds = grace.as_secs();
+        self.print(&format!(
+            "stopping: the running steps get {seconds} s to write a checkpoint; a second Ctrl-C kills them at once"
+        ));
     }
 }
 
@@ -162,6 +255,20 @@ fn bar_style() -> ProgressStyle {
     ProgressStyle::with_template("{prefix:>12} [{bar:24}] {pos}/{len}  eta {eta}  {wide_msg}")
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")
+}
+
+/// How a run ended, where no report follows.
+fn end(event: &Event) -> Option<String> {
+    Some(match event {
+        Event::RunSucceeded => "succeeded".to_owned(),
+        Event::RunFailed { step, failure } => format!("failed: step `{step}`: {}", failure.headline()),
+        Event::RunCanceled => "canceled".to_owned(),
+        _ => return None,
+    })
+}
+
+fn ends(event: &Event) -> bool {
+    matches!(event, Event::RunSucceeded | Event::RunFailed { .. } | Event::RunCanceled)
 }
 
 /// What a person types when a step waits for one.
@@ -189,7 +296,7 @@ pub fn describe(event: &Event) -> Option<String> {
         Event::StepReused { step, .. } => format!("{step}  reused: an equal step has succeeded before"),
         Event::StepExpanded { step, items } => format!("{step}  {} items", items.len()),
         Event::StepSkipped { step, reason } => format!("{step}  skipped: {reason}"),
-        Event::AttemptFailed { step, failure, .. } => format!("{step}  attempt failed: {failure}"),
+        Event::AttemptFailed { step, failure, .. } => format!("{step}  attempt failed: {}", failure.headline()),
         Event::AttemptReleased { step, reason, .. } => format!("{step}  stopped: {reason}"),
         Event::AttemptRewound { step, last_step, .. } if *last_step > 0 => {
             format!("{step}  goes on from the checkpoint at training step {last_step}")

@@ -18,7 +18,7 @@ pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
     let reader = session.reader()?;
     let run = reader.run(id)?;
     let steps = reader.overview(id, MOST_CHILDREN)?;
-    let exports = export_folder::materialise(session, &run, &steps)?;
+    let exports = export_folder::materialise(session.state_dir(), &run, &steps)?;
     if session.out.is_json() {
         let steps: Vec<Value> = steps.iter().map(step_json).collect();
         let exports: Vec<String> = exports.iter().map(|folder| shown_path(folder)).collect();
@@ -74,13 +74,42 @@ pub fn failed(session: &Session, id: RunId) -> Result<(), CliError> {
         let steps: Vec<Value> = reader.steps(id)?.iter().map(step_json).collect();
         session.out.announce("", json!({ "type": "finished", "run": run_json(&run), "steps": steps }));
     }
-    let failure = run.failure.as_ref();
-    let message = failure.map_or_else(|| "unknown failure".to_owned(), ToString::to_string);
-    let error = CliError::failed(format!("run {} ({}) failed: {message}", run.id, run.name))
-        .hints(failure.and_then(|failure| failure.hint.clone()))
-        .hint(format!("{} shows what its attempts wrote", shell::stepwell("logs", [&*handle(&reader, &run)])));
-    session.out.error(&error);
+    let show = shell::stepwell("show --all", [&*handle(&reader, &run)]);
+    let logs = shell::stepwell("logs", [&*handle(&reader, &run)]);
+    let failed = failed_steps(&reader, id)?;
+    let shown = &failed[..failed.len().min(MOST_FAILURES)];
+    let told: Vec<String> = shown.iter().filter_map(told).collect();
+    let mut message = match (failed.len(), &run.failure) {
+        (1, _) => told.concat(),
+        (0, Some(failure)) => failure.to_string(),
+        (count, _) => format!("{count} steps failed\n{}", told.join("\n")),
+    };
+    if failed.len() > shown.len() {
+        message.push_str(&format!("\nand {} more: {show} lists them", failed.len() - shown.len()));
+    }
+    let mut hints: Vec<String> = shown.iter().filter_map(|step| step.failure.as_ref()?.hint.clone()).collect();
+    hints.dedup();
+    hints.push(format!("{logs} shows what its attempts wrote"));
+    session.out.error(&CliError::failed(format!("run {} ({}) failed: {message}", run.id, run.name)).hints(hints));
     Ok(())
+}
+
+/// Most failed steps that are told at once.
+pub const MOST_FAILURES: usize = 10;
+
+/// A failed step and its whole message.
+pub fn told(step: &StepRow) -> Option<String> {
+    Some(format!("step `{}`: {}", step.id, step.failure.as_ref()?))
+}
+
+/// The steps that failed for good, without the fan-outs that failed with them.
+///
+/// # Errors
+/// When the state cannot be read.
+pub fn failed_steps(reader: &Reader, run: RunId) -> Result<Vec<StepRow>, CliError> {
+    let mut steps = reader.unfinished(run)?;
+    steps.retain(|step| step.status == StepStatus::Failed && step.children.is_none_or(|children| children.failed == 0));
+    Ok(steps)
 }
 
 /// How to name the run on a command line: by its name, unless that means another run.

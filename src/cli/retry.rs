@@ -9,7 +9,7 @@ use crate::core::ids::StepId;
 use crate::engine::Start;
 
 pub fn retry(session: &Session, args: &RetryArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_run(&args.run)?;
+    let (reader, id) = session.find_kept_run(&args.run)?;
     let step = args.step.as_deref().map(StepId::from);
     if let Some(step) = &step {
         reader.step(id, step)?;

@@ -8,7 +8,7 @@ use super::output::Output;
 use crate::artifact::ArtifactStore;
 use crate::config::{self, Origin, Settings};
 use crate::core::ids::RunId;
-use crate::store::Reader;
+use crate::store::{Reader, StoreError};
 
 pub struct Session {
     pub settings: Settings,
@@ -43,6 +43,18 @@ impl Session {
         let reader = self.reader()?;
         let run = reader.resolve_run(selector)?;
         Ok((reader, run))
+    }
+
+    /// As [`Session::find_run`], for what a pruned run does not have any more.
+    ///
+    /// # Errors
+    /// Also when the run was pruned.
+    pub fn find_kept_run(&self, selector: &str) -> Result<(Reader, RunId), CliError> {
+        let (reader, run) = self.find_run(selector)?;
+        match reader.run(run)?.pruned_at {
+            Some(at) => Err(StoreError::Pruned { run, at }.into()),
+            None => Ok((reader, run)),
+        }
     }
 
     pub fn artifacts(&self) -> Result<ArtifactStore, CliError> {

@@ -2,17 +2,25 @@
 
 use serde_json::{Value, json};
 
-use super::effort::{Effort, effort};
+use super::effort::effort;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::list::run_json;
-use super::output::{short_id, since, step_json, table};
+use super::output::{bytes, short_id, step_json, table};
+use super::report::{MOST_FAILURES, failed_steps, told};
 use super::session::Session;
+use super::worked::{self, Life};
 use crate::core::event::{Ruling, Wait};
+use crate::core::spec::WorkflowSpec;
+use crate::core::status::RunStatus;
 use crate::store::{Children, DecisionRow, RunRow, StepRow};
 
 /// Fan-outs with more children than this are shown in one line, unless all are asked for.
 pub const MOST_CHILDREN: u64 = 100;
+/// Values and outputs in a list that is not asked for in full.
+const MOST_GIVEN: usize = 60;
+/// Of a value in a table.
+const MOST_CHARACTERS: usize = 72;
 
 pub fn show(session: &Session, selector: &str, all: bool) -> Result<Exit, CliError> {
     let (reader, id) = session.find_run(selector)?;
@@ -20,13 +28,24 @@ pub fn show(session: &Session, selector: &str, all: bool) -> Result<Exit, CliErr
     let steps = reader.overview(id, if all { u64::MAX } else { MOST_CHILDREN })?;
     let decisions = reader.decisions(id)?;
     let effort = effort(&reader, &run, session.settings.slots.value)?;
+    let failed = if run.status == RunStatus::Failed { failed_steps(&reader, id)? } else { Vec::new() };
+    let spec = reader.spec(id)?;
     let value = json!({
         "run": run_json(&run),
+        "params": spec.params,
         "effort": effort.json(),
         "steps": steps.iter().map(step_json).collect::<Vec<_>>(),
         "decisions": decisions.iter().map(decision_json).collect::<Vec<_>>(),
     });
-    let mut text = human(&run, &steps, &effort);
+    let life = Life::new(&reader, Some((id, &spec)));
+    let mut text = heading(&run, &life, &steps);
+    text.push_str(&session.out.pasteable(&failures(&failed)));
+    text.push_str(&effort.lines());
+    text.push('\n');
+    let rows = steps.iter().map(|step| step_row(step, &life, &steps)).collect();
+    text.push_str(&table(&["step", "kind", "status", "attempts", "time", "progress"], rows));
+    text.push_str(&params(&spec));
+    text.push_str(&given(&steps, if all { usize::MAX } else { MOST_GIVEN }));
     if !decisions.is_empty() {
         text.push('\n');
         text.push_str(&table(
@@ -38,26 +57,71 @@ pub fn show(session: &Session, selector: &str, all: bool) -> Result<Exit, CliErr
     Ok(Exit::Ok)
 }
 
-fn human(run: &RunRow, steps: &[StepRow], effort: &Effort) -> String {
+fn heading(run: &RunRow, life: &Life<'_>, steps: &[StepRow]) -> String {
     let mut text = format!("run       {}\nname      {}\nworkflow  {}\n", run.id, run.name, run.workflow);
     text.push_str(&format!("status    {}\n", run.status.as_str()));
-    text.push_str(&format!("time      {}\n", since(run.started_at, run.finished_at.or(Some(run.updated_at)))));
+    text.push_str(&format!("time      {}\n", worked::text(life.of_run(run, steps))));
     if let Some(at) = run.pruned_at {
         text.push_str(&format!("pruned    {at}: only its log is left\n"));
     }
-    if let Some(failure) = &run.failure {
-        text.push_str(&format!("failure   {failure}\n"));
-        if let Some(hint) = &failure.hint {
-            text.push_str(&format!("hint      {hint}\n"));
+    text
+}
+
+/// Every failed step with its whole message, which the table of steps has no room for.
+fn failures(failed: &[StepRow]) -> String {
+    let mut text = String::new();
+    for step in failed.iter().take(MOST_FAILURES) {
+        let Some(told) = told(step) else { continue };
+        text.push_str(&format!("failure   {}\n", told.replace('\n', "\n          ")));
+        let hint = step.failure.as_ref().and_then(|failure| failure.hint.as_ref());
+        text.extend(hint.map(|hint| format!("hint      {hint}\n")));
+    }
+    match failed.len().saturating_sub(MOST_FAILURES) {
+        0 => text,
+        more => text + &format!("          and {more} more\n"),
+    }
+}
+
+fn params(spec: &WorkflowSpec) -> String {
+    if spec.params.is_empty() {
+        return String::new();
+    }
+    let rows = spec.params.iter().map(|(name, value)| vec![name.clone(), short(value)]);
+    format!("\n{}", table(&["param", "value"], rows.collect()))
+}
+
+/// What succeeded steps gave to others: values, and outputs with their sizes.
+fn given(steps: &[StepRow], most: usize) -> String {
+    let mut rows = Vec::new();
+    for step in steps {
+        let Some(outputs) = &step.outputs else { continue };
+        for (name, value) in &outputs.values {
+            rows.push(vec![step.id.to_string(), format!("values.{name}"), short(value)]);
+        }
+        for (name, artifact) in &outputs.artifacts {
+            let content = format!("{}  {}", &artifact.digest.as_str()[..16], bytes(artifact.size));
+            rows.push(vec![step.id.to_string(), format!("outputs.{name}"), content]);
         }
     }
-    text.push_str(&effort.lines());
-    text.push('\n');
-    text.push_str(&table(
-        &["step", "kind", "status", "attempts", "time", "progress"],
-        steps.iter().map(step_row).collect(),
-    ));
+    let more = rows.len().saturating_sub(most);
+    rows.truncate(most);
+    let mut text = String::new();
+    if !rows.is_empty() {
+        text.push_str(&format!("\n{}", table(&["step", "gave", "content"], rows)));
+    }
+    if more > 0 {
+        text.push_str(&format!("and {more} more, with `--all`\n"));
+    }
     text
+}
+
+/// JSON on one line of a table.
+fn short(value: &Value) -> String {
+    let text = value.to_string();
+    match text.char_indices().nth(MOST_CHARACTERS) {
+        Some((end, _)) => format!("{}...", &text[..end]),
+        None => text,
+    }
 }
 
 fn decision_json(row: &DecisionRow) -> Value {
@@ -82,15 +146,22 @@ fn decision_row(row: &DecisionRow) -> Vec<String> {
     ]
 }
 
-fn step_row(step: &StepRow) -> Vec<String> {
+fn step_row(step: &StepRow, life: &Life<'_>, all: &[StepRow]) -> Vec<String> {
     vec![
         step.id.to_string(),
         step.kind.clone(),
         step.status.as_str().to_owned(),
         step.attempts.to_string(),
-        since(step.started_at, step.finished_at),
+        worked::text(life.of_step(step, all)),
         progress(step),
     ]
+}
+
+/// Per cent of the running attempt's work. Of a training, whose units are steps, a checkpoint may know more.
+fn share(step: &StepRow) -> Option<u64> {
+    let mark = step.progress.filter(|mark| mark.total > 0)?;
+    let saved = step.last_step.filter(|_| step.kind == "train").unwrap_or(0);
+    Some(100 * mark.done.max(saved).min(mark.total) / mark.total)
 }
 
 fn progress(step: &StepRow) -> String {
@@ -104,8 +175,8 @@ fn progress(step: &StepRow) -> String {
     if step.reused_from.is_some() {
         parts.push("reused".to_owned());
     }
-    if let Some(mark) = step.progress.filter(|mark| mark.total > 0) {
-        parts.push(format!("{} %", 100 * mark.done / mark.total));
+    if let Some(share) = share(step) {
+        parts.push(format!("{share} %"));
     }
     for (pool, units) in &step.resources {
         parts.push(format!("{pool} {}", units.join(" ")));
@@ -129,7 +200,7 @@ fn progress(step: &StepRow) -> String {
         None => {}
     }
     if let Some(failure) = &step.failure {
-        parts.push(failure.to_string());
+        parts.push(failure.headline());
     }
     if let Some(reason) = &step.skip_reason {
         parts.push(reason.clone());

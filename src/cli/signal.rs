@@ -12,7 +12,7 @@ use crate::core::shell;
 use crate::engine::{self, Asked};
 
 pub fn signal(session: &Session, args: SignalArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_run(&args.run)?;
+    let (reader, id) = session.find_kept_run(&args.run)?;
     let run = reader.run(id)?.name;
     drop(reader);
     let SignalArgs { name, payload, run: selector } = args;

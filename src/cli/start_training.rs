@@ -1,4 +1,4 @@
-//! `stepwell start-training [WORKFLOW]`: `run` with training's defaults and its phases as flags.
+//! `stepwell start-training [TEXT or WORKFLOW]`: `run` with training's defaults and its phases as flags.
 
 use serde_json::Value;
 
@@ -10,8 +10,20 @@ use super::session::Session;
 use super::workflow_source;
 use crate::core::spec::WorkflowSpec;
 
+/// The workflow that trains on a person's own text, its param `corpus`.
+const OWN_TEXT: &str = "pretrain";
+
 pub fn start(session: &Session, args: &StartArgs) -> Result<Exit, CliError> {
-    let mut spec = workflow_source::load(session, &args.workflow, &args.submit.set)?;
+    let mut set = args.submit.set.clone();
+    let workflow = match workflow_source::corpus(&args.workflow) {
+        Some(corpus) => {
+            // Quoted, so that every path is taken as it is.
+            set.push(("corpus".to_owned(), Value::from(corpus).to_string()));
+            OWN_TEXT
+        }
+        None => &args.workflow,
+    };
+    let mut spec = workflow_source::load(session, workflow, &set)?;
     if !args.phase.is_empty() {
         select_phases(&mut spec, &args.phase)?;
     }

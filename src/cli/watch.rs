@@ -49,9 +49,20 @@ pub fn watch(session: &Session, selector: &str) -> Result<Exit, CliError> {
             }
         }
         match status {
-            RunStatus::Succeeded => return Ok(Exit::Ok),
-            RunStatus::Failed => return Ok(Exit::Failed),
-            RunStatus::Canceled => return Ok(Exit::Canceled),
+            RunStatus::Succeeded => {
+                let show = shell::stepwell("show", [selector]);
+                session.out.message(&format!("run {id} succeeded: {show} lists what its steps gave"));
+                return Ok(Exit::Ok);
+            }
+            RunStatus::Failed => {
+                let show = shell::stepwell("show", [selector]);
+                session.out.message(&format!("run {id} failed: {show} says why"));
+                return Ok(Exit::Failed);
+            }
+            RunStatus::Canceled => {
+                session.out.message(&format!("run {id} is canceled"));
+                return Ok(Exit::Canceled);
+            }
             RunStatus::Interrupted => {
                 session
                     .out

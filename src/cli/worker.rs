@@ -5,14 +5,14 @@ use std::process::ExitCode;
 use super::args::{WorkerArgs, WorkerVerb};
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::progress::ProgressView;
+use super::progress::{ProgressView, Shown};
 use super::session::Session;
 use crate::engine::{self, EngineOptions, Outcome, Scope, Start};
 
 /// Serves pending and interrupted runs until a signal arrives, or until nothing is left.
 pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
     session.out.message(&format!("serving {}", session.state_dir().display()));
-    let mut view = ProgressView::new(session);
+    let mut view = ProgressView::new(session, Shown::All);
     let outcome = engine::drive(
         EngineOptions {
             state_dir: session.state_dir().to_owned(),

@@ -1,4 +1,4 @@
-//! `stepwell workflow list|validate|graph|schema`
+//! `stepwell workflow list|show|validate|graph|schema`
 
 use serde_json::json;
 
@@ -8,13 +8,15 @@ use super::exit_code::Exit;
 use super::look_ahead::look_ahead;
 use super::output::table;
 use super::session::Session;
-use super::workflow_source::{EMBEDDED, load};
+use super::workflow_source::{find, load, names};
+use crate::core::spec::WorkflowSpec;
 use crate::core::{graph, schema, shell};
 use crate::steps;
 
 pub fn workflow(session: &Session, verb: &WorkflowVerb) -> Result<Exit, CliError> {
     match verb {
         WorkflowVerb::List => list(session)?,
+        WorkflowVerb::Show { workflow } => show(session, workflow)?,
         WorkflowVerb::Validate(args) => validate(session, args)?,
         WorkflowVerb::Graph(args) => {
             let dot = graph::dot(&load(session, &args.workflow, &args.set)?);
@@ -28,18 +30,10 @@ pub fn workflow(session: &Session, verb: &WorkflowVerb) -> Result<Exit, CliError
 }
 
 fn list(session: &Session) -> Result<(), CliError> {
-    let mut names: Vec<String> = EMBEDDED.iter().map(|(name, _)| (*name).to_owned()).collect();
-    if let Ok(folder) = std::fs::read_dir("workflows") {
-        let paths = folder.filter_map(|entry| Some(entry.ok()?.path()));
-        let tomls = paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
-        names.extend(tomls.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())));
-    }
-    names.sort();
-    names.dedup();
     let mut rows = Vec::new();
     let mut values = Vec::new();
-    for name in names {
-        let source = super::workflow_source::find(&name)?;
+    for name in names() {
+        let source = find(&name)?;
         let description = match load(session, &name, &[]) {
             Ok(spec) => spec.description,
             Err(_) => format!("(invalid: see {})", shell::stepwell("workflow validate", [&*name])),
@@ -50,9 +44,25 @@ fn list(session: &Session) -> Result<(), CliError> {
     session.out.document(&table(&["name", "description", "from"], rows), json!({ "workflows": values }))
 }
 
+/// The file as it is: its comments say what the params mean.
+fn show(session: &Session, workflow: &str) -> Result<(), CliError> {
+    let source = find(workflow)?;
+    session.out.document(&source.text, json!({ "workflow": workflow, "from": source.origin, "text": source.text }))
+}
+
 fn validate(session: &Session, args: &WorkflowArgs) -> Result<(), CliError> {
     let spec = load(session, &args.workflow, &args.set)?;
     look_ahead(session, &spec)?;
-    let human = format!("{} is valid: {} steps", spec.name, spec.steps.len());
-    session.out.document(&human, json!({ "valid": true, "workflow": spec.name, "steps": spec.steps.len() }))
+    let WorkflowSpec { name, steps, params, .. } = spec;
+    let mut human = format!("{name} is valid: {} steps", steps.len());
+    if !params.is_empty() {
+        human.push_str("\n\n");
+        human.push_str(&table(
+            &["param", "value"],
+            params.iter().map(|(name, value)| vec![name.clone(), value.to_string()]).collect(),
+        ));
+        let show = shell::stepwell("workflow show", [&*args.workflow]);
+        human.push_str(&format!("\n{show} says what they mean"));
+    }
+    session.out.document(&human, json!({ "valid": true, "workflow": name, "steps": steps.len(), "params": params }))
 }

@@ -1,13 +1,18 @@
 //! Finds a workflow by name: a path, then `./workflows/NAME.toml`, then those inside the binary.
 
+use std::fs::File;
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::error::{CliError, REPORT_WIDTH, chain, color};
+use super::output;
 use super::session::Session;
 use crate::config::Origin;
+use crate::core::catalog::Catalog;
 use crate::core::parse::{self, Library, Source, SpecErrors};
+use crate::core::shell;
 use crate::core::spec::WorkflowSpec;
 use crate::steps;
 use crate::store::RunRow;
@@ -46,42 +51,129 @@ fn looks_like_path(workflow: &str) -> bool {
     workflow.ends_with(".toml") || workflow.contains(std::path::MAIN_SEPARATOR)
 }
 
+/// # Errors
+/// When nothing has the name, or what has it is no workflow.
 pub fn find(workflow: &str) -> Result<Source, CliError> {
     let direct = Path::new(workflow);
     let local = PathBuf::from("workflows").join(format!("{workflow}.toml"));
-    if looks_like_path(workflow) && !direct.is_file() {
-        return Err(CliError::not_found(format!("workflow file {workflow} does not exist")));
-    }
     for path in [direct, &local] {
         if path.is_file() {
-            let origin = path.display().to_string();
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| CliError::usage(format!("cannot read workflow {origin}: {error}")))?;
-            return Ok(Source { origin, text });
+            return if is_workflow(path) { read(path) } else { Err(no_workflow(workflow)) };
         }
     }
     match EMBEDDED.iter().find(|(name, _)| *name == workflow) {
         Some((name, text)) => Ok(Source { origin: format!("{name}.toml (embedded)"), text: (*text).to_owned() }),
+        None if direct.exists() => Err(no_workflow(workflow)),
+        None if looks_like_path(workflow) => {
+            Err(CliError::not_found(format!("workflow file {workflow} does not exist"))
+                .hint("`stepwell workflow list` names those that need no file"))
+        }
         None => Err(CliError::not_found(format!("there is no workflow `{workflow}`"))
             .hint("`stepwell workflow list` names them; a path to a TOML file works too")),
     }
+}
+
+/// The text to train on that `path` names, when no workflow has that name: a file, a folder, a glob or a built-in
+/// corpus.
+pub fn corpus(path: &str) -> Option<&str> {
+    let is_text = match find(path) {
+        Ok(_) => false,
+        Err(_) if Path::new(path).exists() => true,
+        Err(_) => path.contains(['*', '?', '[']) || path.starts_with("builtin:"),
+    };
+    is_text.then_some(path)
+}
+
+/// Most bytes of a workflow file: a hundred thousand steps take a tenth of it.
+const MAXIMUM_BYTES: u64 = 64 << 20;
+/// The first step of a file with another ending than `.toml` stands within these bytes.
+const HEAD_BYTES: u64 = 1 << 20;
+
+/// Any file can be called a workflow that ends in `.toml`; others have to look like one.
+fn is_workflow(path: &Path) -> bool {
+    if path.extension().is_some_and(|extension| extension == "toml") {
+        return true;
+    }
+    let head = read_up_to(path, HEAD_BYTES).unwrap_or_default();
+    head.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_start().starts_with(b"[[step"))
+}
+
+fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(limit).read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+fn read(path: &Path) -> Result<Source, CliError> {
+    let origin = path.display().to_string();
+    let refused = |why: String| CliError::usage(format!("cannot read workflow {origin}: {why}"));
+    let bytes = read_up_to(path, MAXIMUM_BYTES + 1).map_err(|error| refused(error.to_string()))?;
+    if bytes.len() as u64 > MAXIMUM_BYTES {
+        let limit = output::bytes(MAXIMUM_BYTES);
+        return Err(refused(format!("it has more than {limit}"))
+            .hint("let a step fan out with `for_each` instead of writing each step"));
+    }
+    match String::from_utf8(bytes) {
+        Ok(text) => Ok(Source { origin, text }),
+        Err(error) => Err(refused(error.utf8_error().to_string()).hint("save the file as UTF-8 text")),
+    }
+}
+
+fn no_workflow(path: &str) -> CliError {
+    CliError::usage(format!("`{path}` is no workflow: that is a TOML file with `[[step]]` tables"))
+        .hint(format!("{} trains a model on its text", shell::stepwell("start-training", [path])))
 }
 
 /// Finds, parses and checks a workflow with its parameter overrides. A `device` parameter that is not
 /// overridden takes the device of the settings.
 pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -> Result<WorkflowSpec, CliError> {
     let source = find(workflow)?;
-    let parsed = parse::workflow(&source.text, &source.origin, overrides, &steps::catalog(), &Files);
-    let mut spec = parsed.map_err(|errors| invalid(session, &errors))?;
+    let catalog = catalog(session);
+    let parsed = parse::workflow(&source.text, &source.origin, overrides, &catalog, &Files);
+    let spec = parsed.map_err(|errors| {
+        let error = invalid(session, &errors);
+        match meant_elsewhere(&source, overrides) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })?;
     let device = &session.settings.device;
     let chosen = overrides.iter().any(|(name, _)| name == "device");
-    if !chosen
-        && device.origin != Origin::Default
-        && let Some(param) = spec.params.get_mut("device")
-    {
-        *param = Value::String(device.value.clone());
+    if chosen || device.origin == Origin::Default || !spec.params.contains_key("device") {
+        return Ok(spec);
     }
-    Ok(spec)
+    let set = [("device".to_owned(), device.value.clone())];
+    let label = format!("{} with the device of the settings", source.origin);
+    parse::pinned(spec, &label, &set, &catalog).map_err(|errors| invalid(session, &errors))
+}
+
+/// The workflow that has the param which this one does not have.
+fn meant_elsewhere(source: &Source, overrides: &[(String, String)]) -> Option<String> {
+    let own = parse::params(&source.text)?;
+    let unknown = |name: &&str| !own.contains_key(*name) && !parse::is_near_a_param(&own, name);
+    let name = overrides.iter().map(|(key, _)| key.split('.').next().unwrap_or(key)).find(unknown)?;
+    let has = |text: &str| parse::params(text).is_some_and(|params| params.contains_key(name));
+    let other = names().into_iter().find(|other| find(other).is_ok_and(|source| has(&source.text)))?;
+    let run = shell::stepwell(&format!("run {} -S {name}=...", shell::quote(&other)), []);
+    Some(format!("workflow `{other}` has the param `{name}`: {run}"))
+}
+
+/// The workflows that need no path.
+pub fn names() -> Vec<String> {
+    let mut names: Vec<String> = EMBEDDED.iter().map(|(name, _)| (*name).to_owned()).collect();
+    if let Ok(folder) = std::fs::read_dir("workflows") {
+        let paths = folder.filter_map(|entry| Some(entry.ok()?.path()));
+        let tomls = paths.filter(|path| path.extension().is_some_and(|extension| extension == "toml"));
+        names.extend(tomls.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())));
+    }
+    names.sort();
+    names.dedup();
+    names
+}
+
+/// The step kinds of this build, and what this machine has for them.
+fn catalog(session: &Session) -> Catalog {
+    Catalog { limits: Some(session.settings.limits()), ..steps::catalog() }
 }
 
 /// The workflow of a run with other parameters, checked as if it were read from a file.
@@ -95,12 +187,22 @@ pub fn repin(
         return Ok(spec);
     }
     let label = format!("the workflow of run {}", run.name);
-    parse::pinned(spec, &label, set, &steps::catalog()).map_err(|errors| invalid(session, &errors))
+    parse::pinned(spec, &label, set, &catalog(session)).map_err(|errors| invalid(session, &errors))
+}
+
+/// The first problems and how many there are, for scripts.
+fn problems(errors: &SpecErrors) -> Value {
+    let first = errors.first().iter().map(|problem| {
+        let (line, column) = problem.position().unzip();
+        json!({ "message": problem.message(), "hint": problem.hint_text(), "line": line, "column": column })
+    });
+    json!({ "file": errors.file(), "count": errors.problems().len(), "first": first.collect::<Vec<_>>() })
 }
 
 fn invalid(session: &Session, errors: &SpecErrors) -> CliError {
     let mut error = CliError::usage(chain(errors));
     error.code = "invalid_workflow";
+    error.problems = Some(Box::new(problems(errors)));
     error.report = Some(errors.render(color(session.settings.color.value), REPORT_WIDTH));
     error
 }

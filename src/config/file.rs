@@ -62,7 +62,7 @@ fn crash_loop_limit(node: &Node, problems: &mut Problems) -> Option<u64> {
 /// The table `[retention]`.
 fn retention(table: &Table, problems: &mut Problems) -> [Option<u64>; 2] {
     let Some(node) = table.get("retention") else { return [None; 2] };
-    let Some(limits) = node.table("retention", problems) else { return [None; 2] };
+    let Some(limits) = node.table("retention", "retention = { keep_runs = 10 }", problems) else { return [None; 2] };
     limits.only(&RETENTION_KEYS, "retention", problems);
     RETENTION_KEYS.map(|key| {
         let node = limits.get(key)?;

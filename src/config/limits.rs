@@ -9,7 +9,7 @@ use crate::core::pools::{Pool, Pools};
 use crate::core::rate_limit::RateLimit;
 
 pub(super) fn pools(table: &Table, problems: &mut Problems) -> Option<Pools> {
-    let table = table.get("pools")?.table("pools", problems)?;
+    let table = table.get("pools")?.table("pools", "pools = { gpu = 2 }", problems)?;
     let mut pools = BTreeMap::new();
     for (name, node) in &table.entries {
         if let Some(pool) = pool(&name.value, node, problems) {
@@ -48,7 +48,7 @@ fn devices(name: &str, items: &[Node], problems: &mut Problems) -> Option<Pool> 
 }
 
 pub(super) fn rate_limits(table: &Table, problems: &mut Problems) -> Option<BTreeMap<String, RateLimit>> {
-    let table = table.get("rate_limits")?.table("rate_limits", problems)?;
+    let table = table.get("rate_limits")?.table("rate_limits", "rate_limits = { api = \"10/min\" }", problems)?;
     let mut limits = BTreeMap::new();
     for (name, node) in &table.entries {
         let Some(text) = node.text(&name.value, problems) else { continue };
@@ -67,9 +67,9 @@ pub(super) fn rate_limits(table: &Table, problems: &mut Problems) -> Option<BTre
 }
 
 pub(super) fn alert_command(table: &Table, problems: &mut Problems) -> Option<Vec<String>> {
-    let table = table.get("alerts")?.table("alerts", problems)?;
+    let table = table.get("alerts")?.table("alerts", "alerts = { command = [\"program\"] }", problems)?;
     table.only(&["command"], " in [alerts]", problems);
-    let items = table.get("command")?.list("command", problems)?;
+    let items = table.get("command")?.list("command", "command = [\"program\", \"argument\"]", problems)?;
     Some(items.iter().filter_map(|item| item.text("command", problems)).map(|word| word.value).collect())
 }
 

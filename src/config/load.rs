@@ -10,10 +10,10 @@ use super::error::ConfigError;
 use super::file;
 use super::limits;
 use super::settings::{ColorChoice, InvalidValue, Origin, OutputFormat, Partial, Setting, Settings};
-use crate::core::pools::Pools;
+use crate::core::pools::{Pool, Pools};
 
-/// Most attempts at once by default: one that computes, and one that waits for files or a command.
-const DEFAULT_SLOTS: usize = 2;
+/// Slots of a machine with one core: one attempt that computes, and one that waits for files or a command.
+const LEAST_SLOTS: usize = 2;
 
 /// Enough to rule out bad luck, few enough for a person to find a machine that still works.
 const DEFAULT_CRASH_LOOP_LIMIT: u64 = 5;
@@ -26,6 +26,8 @@ pub struct Surroundings<'a> {
     /// Value of an environment variable.
     pub env: &'a dyn Fn(&str) -> Option<OsString>,
     pub working_directory: PathBuf,
+    /// Processors that this process may use.
+    pub cores: usize,
 }
 
 /// The settings of this process.
@@ -34,7 +36,8 @@ pub struct Surroundings<'a> {
 /// When a configuration file, an environment variable or a flag has a wrong value.
 pub fn load(flags: Partial) -> Result<Settings, ConfigError> {
     let working_directory = std::env::current_dir().map_err(|source| ConfigError::WorkingDirectory { source })?;
-    load_from(flags, &Surroundings { env: &|name| std::env::var_os(name), working_directory })
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    load_from(flags, &Surroundings { env: &|name| std::env::var_os(name), working_directory, cores })
 }
 
 /// The settings in the given surroundings.
@@ -62,6 +65,7 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
         ],
         PathBuf::from("state"),
     );
+    let pools = first([(project.pools, project_origin()), (user.pools, user_origin())], Pools::default());
     Ok(Settings {
         state_dir: Setting { value: surroundings.working_directory.join(state_dir.value), origin: state_dir.origin },
         output: first(
@@ -89,7 +93,7 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
                 (project.slots, project_origin()),
                 (user.slots, user_origin()),
             ],
-            DEFAULT_SLOTS,
+            default_slots(surroundings.cores, &pools.value),
         ),
         crash_loop_limit: first(
             [
@@ -125,7 +129,7 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             [(project.keep_days.map(Some), project_origin()), (user.keep_days.map(Some), user_origin())],
             None,
         ),
-        pools: first([(project.pools, project_origin()), (user.pools, user_origin())], Pools::default()),
+        pools,
         rate_limits: first(
             [(project.rate_limits, project_origin()), (user.rate_limits, user_origin())],
             BTreeMap::new(),
@@ -135,6 +139,16 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             Vec::new(),
         ),
     })
+}
+
+/// One attempt per core, and one per device of a pool: no device idles for want of a slot.
+fn default_slots(cores: usize, pools: &Pools) -> usize {
+    let devices = |pool: &Pool| match pool {
+        Pool::Devices(names) => names.len(),
+        Pool::Amount(_) => 0,
+    };
+    let devices: usize = pools.0.values().map(devices).sum();
+    cores.max(devices).max(LEAST_SLOTS)
 }
 
 /// The first source that has a value.

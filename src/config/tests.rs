@@ -43,8 +43,21 @@ impl Place {
 
     fn load(&self, flags: Partial) -> Result<Settings, ConfigError> {
         let env = |name: &str| self.env.get(name).cloned();
-        load_from(flags, &Surroundings { env: &env, working_directory: self.path("work") })
+        load_from(flags, &Surroundings { env: &env, working_directory: self.path("work"), cores: 2 })
     }
+}
+
+#[test]
+fn slots_follow_the_cores_and_the_devices_of_pools() {
+    let slots = |cores, project: &str| {
+        let place = Place::new().project(project);
+        let surroundings = Surroundings { env: &|_| None, working_directory: place.path("work"), cores };
+        load_from(Partial::default(), &surroundings).expect("settings").slots.value
+    };
+    assert_eq!((slots(1, ""), slots(2, ""), slots(64, "")), (2, 2, 64));
+    let pools = "[pools]\ngpu = [\"gpu:0\", \"gpu:1\", \"gpu:2\"]\ntpu = [\"tpu:0\"]\nmemory = \"64GiB\"\n";
+    assert_eq!((slots(2, pools), slots(16, pools)), (4, 16));
+    assert_eq!(slots(16, &format!("slots = 3\n{pools}")), 3, "what a person sets stands");
 }
 
 #[test]

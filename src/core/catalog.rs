@@ -2,6 +2,9 @@
 
 use serde_json::Value;
 
+use super::failure::Failure;
+use super::limits::Limits;
+
 /// Where attempts of a kind run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Placement {
@@ -19,12 +22,44 @@ pub struct KindInfo {
     pub placement: Placement,
     /// JSON schema of the `with` table.
     pub schema: Value,
+    pub gives: Gives,
 }
 
-/// The step kinds of this build.
+/// What a succeeded step gives to other steps.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Gives {
+    pub outputs: Given,
+    pub values: Given,
+}
+
+/// The names of a step's outputs, or of its values.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Given {
+    /// No others, each with one line about it. Some may be missing in a run.
+    Named(&'static [(&'static str, &'static str)]),
+    /// The keys of this argument, which is a table.
+    KeysOf(&'static str),
+    /// The keys of `[outputs]` in the workflow that the step starts.
+    OfChild,
+    /// A program decides while it runs.
+    Any,
+}
+
+impl Given {
+    pub const NOTHING: Given = Given::Named(&[]);
+}
+
+/// Refuses arguments of a kind that cannot work.
+pub type Check = fn(kind: &str, with: &Value) -> Result<(), Failure>;
+
+/// The step kinds of this build, and the machine that runs them.
 #[derive(Clone, Debug, Default)]
 pub struct Catalog {
     pub kinds: Vec<KindInfo>,
+    /// Checks the arguments of a kind once all of them are known.
+    pub check: Option<Check>,
+    /// `None` where the settings of the machine are unknown: then demands are not checked.
+    pub limits: Option<Limits>,
 }
 
 impl Catalog {

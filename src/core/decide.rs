@@ -514,7 +514,7 @@ pub(super) fn too_late(state: &RunState, step: &Step) -> Failure {
     };
     let message = format!("the step was not done within {seconds} s of being ready, {how}");
     Failure::new(FailureKind::ScheduleToClose, message)
-        .with_hint("raise `timeout.schedule_to_close` of the step; `stepwell retry RUN` gives it the same time again")
+        .with_hint("raise `timeout.schedule_to_close` of the step; `stepwell resume` gives it the same time again")
 }
 
 fn cancel(state: &RunState) -> Decision {

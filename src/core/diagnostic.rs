@@ -80,6 +80,9 @@ impl Diagnostic for Problem {
     }
 }
 
+/// Most problems in a report.
+const MOST_SHOWN: usize = 10;
+
 /// All problems of one file, in file order; those without a place come last.
 #[derive(Clone, Debug)]
 pub struct SpecErrors {
@@ -96,8 +99,13 @@ impl SpecErrors {
         &self.problems
     }
 
-    /// The report for people, `width` columns wide: every problem with its line, and a last line that
-    /// counts them.
+    /// The first ones: more than anybody corrects at once say nothing more.
+    pub fn first(&self) -> &[Problem] {
+        &self.problems[..self.problems.len().min(MOST_SHOWN)]
+    }
+
+    /// The report for people, `width` columns wide: the first problems with their lines, and a last line that
+    /// counts all.
     pub fn render(&self, color: Color, width: usize) -> String {
         let theme = match color {
             Color::Plain => GraphicalTheme::unicode_nocolor(),
@@ -105,7 +113,7 @@ impl SpecErrors {
         };
         let handler = GraphicalReportHandler::new_themed(theme).with_width(width).with_links(false);
         let mut report = String::new();
-        for problem in &self.problems {
+        for problem in self.first() {
             if handler.render_report(&mut report, &WithoutHelp(problem)).is_err() {
                 report.push_str(&problem.message);
             }
@@ -113,6 +121,10 @@ impl SpecErrors {
                 report.push_str(&format!("  hint: {hint}\n"));
             }
             report.push('\n');
+        }
+        match self.problems.len().saturating_sub(MOST_SHOWN) {
+            0 => {}
+            more => report.push_str(&format!("and {} more\n", grouped(more))),
         }
         report.push_str(&format!("{self}\n"));
         // The file may hold what steers a terminal.
@@ -156,7 +168,7 @@ impl fmt::Display for SpecErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.problems.as_slice() {
             [_] => write!(f, "`{}` has a problem", self.file),
-            problems => write!(f, "`{}` has {} problems", self.file, problems.len()),
+            problems => write!(f, "`{}` has {} problems", self.file, grouped(problems.len())),
         }
     }
 }
@@ -167,6 +179,19 @@ impl Diagnostic for SpecErrors {
     fn related<'a>(&'a self) -> Option<Box<dyn Iterator<Item = &'a dyn Diagnostic> + 'a>> {
         Some(Box::new(self.problems.iter().map(|problem| problem as &dyn Diagnostic)))
     }
+}
+
+/// `6139` as `6,139`.
+pub fn grouped(number: usize) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 /// Collects the problems of one file.
@@ -218,6 +243,15 @@ impl Problems {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.list.is_empty()
+    }
+
+    /// Forgets what was found, because something else explains it.
+    pub(crate) fn clear(&mut self) {
+        self.list.clear();
+    }
+
+    pub(crate) fn count(&self) -> usize {
+        self.list.len()
     }
 
     /// `value` when nothing was wrong.

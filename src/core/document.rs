@@ -155,19 +155,25 @@ impl Node {
         None
     }
 
-    pub(crate) fn table(&self, name: &str, problems: &mut Problems) -> Option<&Table> {
+    /// `example` is a line that is right.
+    pub(crate) fn table(&self, name: &str, example: &str, problems: &mut Problems) -> Option<&Table> {
         if let Data::Table(table) = &self.data {
             return Some(table);
         }
-        problems.at(&self.span, format!("`{name}` must be a table, not {}", self.describe()));
+        problems
+            .at(&self.span, format!("`{name}` must be a table, not {}", self.describe()))
+            .hint(format!("write it like this: {example}"));
         None
     }
 
-    pub(crate) fn list(&self, name: &str, problems: &mut Problems) -> Option<&[Node]> {
+    /// `example` is a line that is right.
+    pub(crate) fn list(&self, name: &str, example: &str, problems: &mut Problems) -> Option<&[Node]> {
         if let Data::List(items) = &self.data {
             return Some(items);
         }
-        problems.at(&self.span, format!("`{name}` must be a list, not {}", self.describe()));
+        problems
+            .at(&self.span, format!("`{name}` must be a list, not {}", self.describe()))
+            .hint(format!("write it like this: {example}"));
         None
     }
 }

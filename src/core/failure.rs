@@ -108,6 +108,13 @@ impl Failure {
         Failure::new(kind, format!("{what}: {error}"))
     }
 
+    /// One line for lists: the first, and the last of several, which mostly says why a program failed.
+    pub fn headline(&self) -> String {
+        let mut lines = self.message.lines().map(str::trim).filter(|line| !line.is_empty());
+        let first = lines.next().unwrap_or_default();
+        lines.next_back().map_or_else(|| first.to_owned(), |last| format!("{first} {last}"))
+    }
+
     /// A failure whose message is `error` followed by its sources, outermost first. One that could be tried
     /// again is `NoSpace` when that is among the sources.
     pub fn from_error(kind: FailureKind, error: &dyn std::error::Error) -> Self {
@@ -176,6 +183,14 @@ mod tests {
             assert_eq!(Failure::from_error(FailureKind::Retryable, &nested).kind, kind);
             assert_eq!(Failure::from_error(FailureKind::Fatal, &nested).kind, FailureKind::Fatal);
         }
+    }
+
+    #[test]
+    fn the_headline_is_one_line_with_the_end_of_a_traceback() {
+        let headline = |message: &str| Failure::fatal(message).headline();
+        assert_eq!(headline("no disk"), "no disk");
+        let traceback = "the command exited with code 1; its last lines:\nTraceback:\n  File \"x\"\nValueError: 3\n";
+        assert_eq!(headline(traceback), "the command exited with code 1; its last lines: ValueError: 3");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use super::failure::Failure;
 use super::pools::Pools;
 use super::rate_limit::RateLimit;
 use super::state::Class;
+use super::suggest;
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Limits {
@@ -20,14 +21,19 @@ impl Limits {
     /// A fatal failure when steps of this class can never start here.
     pub fn check(&self, class: &Class) -> Result<(), Failure> {
         self.pools.check(&class.demand)?;
-        match &class.rate_limit {
-            Some(name) if !self.rate_limits.contains_key(name) => {
-                let failure = Failure::fatal(format!("the step's rate limit `{name}` is not configured"));
-                Err(failure.with_hint(format!(
-                    "write `[rate_limits]` and below it a line such as `{name} = \"10/min\"` in stepwell.toml"
-                )))
-            }
-            _ => Ok(()),
+        class.rate_limit.as_ref().map_or(Ok(()), |name| self.check_rate(name))
+    }
+
+    /// # Errors
+    /// A fatal failure when there is no rate limit of this name.
+    pub fn check_rate(&self, name: &str) -> Result<(), Failure> {
+        if self.rate_limits.contains_key(name) {
+            return Ok(());
         }
+        let known = suggest::meant(name, self.rate_limits.keys().map(String::as_str));
+        let failure = Failure::fatal(format!("the step's rate limit `{name}` is not configured"));
+        Err(failure.with_hint(format!(
+            "{known}write `[rate_limits]` and below it a line such as `{name} = \"10/min\"` in stepwell.toml"
+        )))
     }
 }

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use super::amount;
 use super::failure::Failure;
+use super::suggest;
 
 /// Units of each pool that a step asks for, by the pool's name.
 pub type Demand = BTreeMap<String, u64>;
@@ -49,7 +50,8 @@ impl Pools {
             let Some(pool) = self.0.get(name) else {
                 let failure = Failure::fatal(format!("the step asks for {asked} of `{name}`, which is not configured"));
                 let example = if units > 1 << 20 { format!("{asked:?}") } else { asked };
-                let hint = format!("write `[pools]` and below it `{name} = {example}` in stepwell.toml");
+                let known = suggest::meant(name, self.0.keys().map(String::as_str));
+                let hint = format!("{known}write `[pools]` and below it `{name} = {example}` in stepwell.toml");
                 return Err(failure.with_hint(hint));
             };
             if pool.size() < units {

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::catalog::{Catalog, KindInfo};
+use super::catalog::{Catalog, Given, Gives, KindInfo};
 
 /// JSON schema (draft 2020-12) of a workflow file, with the arguments of every kind in `catalog`.
 /// Every argument also accepts a template.
@@ -153,8 +153,20 @@ fn arguments(info: &KindInfo) -> Value {
     if let Some(schema) = schema.as_object_mut() {
         schema.remove("$schema");
         schema.insert("description".to_owned(), Value::from(info.summary));
+        schema.insert("x-gives".to_owned(), gives(info.gives));
     }
     schema
+}
+
+/// Names of outputs and values, each with one line about it.
+fn gives(Gives { outputs, values }: Gives) -> Value {
+    let about = |given| match given {
+        Given::Named(names) => names.iter().map(|(name, about)| ((*name).to_owned(), json!(about))).collect(),
+        Given::KeysOf(argument) => json!(format!("the keys of `{argument}`")),
+        Given::OfChild => json!("the keys of `[outputs]` in the workflow that is started"),
+        Given::Any => json!("what the program writes"),
+    };
+    json!({ "outputs": about(outputs), "values": about(values) })
 }
 
 /// Lets a template stand for every property and list item.
@@ -234,8 +246,12 @@ mod tests {
             "properties": { "a": { "$ref": "#/$defs/A" }, "b": { "type": "array", "items": { "type": "integer" } } },
             "$defs": { "A": { "type": "object", "properties": { "inner": { "$ref": "#/$defs/A" } } } }
         });
-        let info = KindInfo { kind: "corpus.import", summary: "reads text", placement: Placement::Child, schema };
-        let schema = workflow_schema(&Catalog { kinds: vec![info] });
+        let outputs = Given::Named(&[("documents", "NDJSON")]);
+        let gives = Gives { outputs, values: Given::Any };
+        let info =
+            KindInfo { kind: "corpus.import", summary: "reads text", placement: Placement::Child, schema, gives };
+        let schema = workflow_schema(&Catalog { kinds: vec![info], ..Catalog::default() });
+        assert_eq!(schema["$defs"]["corpus.import"]["x-gives"]["outputs"], json!({ "documents": "NDJSON" }));
         let mut found = Vec::new();
         references(&schema, &mut found);
         assert!(found.contains(&"#/$defs/corpus.import/$defs/A"), "{found:?}");

@@ -1,15 +1,25 @@
 //! "Did you mean": the known name nearest to a mistyped one.
 
-/// The nearest of `known`, when it is near enough to be what was meant.
-pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+/// The nearest of `known`, when it is near enough to be what was meant: a few edits away, or else a long form of
+/// it, as `learning_rate` is of `lr` and of `rate`.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let limit = (name.chars().count() / 3).max(1);
-    known
+    let mistyped = known
+        .clone()
         .into_iter()
         .map(|candidate| (distance(&lower, &candidate.to_lowercase()), candidate))
         .filter(|(distance, _)| *distance <= limit && *distance < lower.chars().count())
         .min_by_key(|(distance, _)| *distance)
-        .map(|(_, candidate)| candidate)
+        .map(|(_, candidate)| candidate);
+    mistyped.or_else(|| known.into_iter().find(|candidate| is_short_for(&lower, &candidate.to_lowercase())))
+}
+
+/// The initials of the words of `long`, or one of them.
+fn is_short_for(short: &str, long: &str) -> bool {
+    let words: Vec<&str> = long.split(['_', '-', '.']).collect();
+    let initials: String = words.iter().filter_map(|word| word.chars().next()).collect();
+    words.len() > 1 && (words.contains(&short) || initials == short)
 }
 
 /// `did you mean `x`?`, or the list of what is known. `what` names it in the plural, such as `params`.
@@ -23,6 +33,11 @@ pub fn hint<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a str>
         1..=40 => format!("known {what}: {}", known.join(", ")),
         count => format!("known {what}: {}, and {} more", known[..40].join(", "), count - 40),
     }
+}
+
+/// `did you mean `x`? Or `, to stand before what else helps; empty when nothing is near.
+pub fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
+    nearest(name, known).map(|known| format!("did you mean `{known}`? Or ")).unwrap_or_default()
 }
 
 /// Edits (insert, delete, replace, swap of neighbours) that turn `a` into `b`: optimal string alignment.
@@ -57,6 +72,9 @@ mod tests {
         assert_eq!(nearest("wiht", known), Some("with"));
         assert_eq!(nearest("foreach", known), Some("for_each"));
         assert_eq!(nearest("colour", known), None);
+        let params = ["learning_rate", "seed", "batch", "lr_scale"];
+        assert_eq!((nearest("lr", params), nearest("rate", params)), (Some("learning_rate"), Some("learning_rate")));
+        assert_eq!(nearest("s", params), None, "a single word has no short form");
         assert_eq!(hint("colour", "keys", known), "known keys: `needs`, `with`, `for_each`, `when`");
     }
 }

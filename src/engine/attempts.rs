@@ -11,7 +11,7 @@ use crate::executors::{Attempt, AttemptId};
 use crate::steps::MemoryKills;
 
 /// How long an attempt may go on after its last message, and after it was asked to end by a cancel.
-pub(super) const EXIT_GRACE: Duration = Duration::from_secs(5);
+pub const EXIT_GRACE: Duration = Duration::from_secs(5);
 /// How long an attempt may take to write its checkpoint and answer an interrupt.
 pub(super) const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
 /// Between two tries to end processes that hang in the kernel.

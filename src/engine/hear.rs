@@ -70,6 +70,8 @@ impl Engine<'_> {
                 self.handle(run, Command::Rewind { step, fence, last_step });
             }
             FromAttempt::Checkpoint(checkpoint) => {
+                // The progress is written with the lease: both are then of one moment.
+                self.handle(run, Command::Heartbeat { step: step.clone(), fence });
                 self.handle(run, Command::Checkpoint { step, fence, checkpoint: *checkpoint });
             }
             FromAttempt::Note { message } => self.handle(run, Command::Note { step, fence, message }),

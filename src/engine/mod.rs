@@ -47,6 +47,7 @@ mod waiting_tests;
 mod wake;
 
 pub use ask::{Asked, ask};
+pub use attempts::EXIT_GRACE;
 pub use cancel::{Canceled, cancel};
 pub use copy_artifacts::{back_up_artifacts, put_back_artifacts};
 pub use crash_loop::{admit, leave_safe_mode};

@@ -1,6 +1,7 @@
 //! What the caller says to the engine, and what it hears back.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::core::event::Recorded;
 use crate::core::ids::{RunId, StepId};
@@ -80,6 +81,8 @@ pub trait Observer {
     fn waiting_for_space(&mut self, _wait: &SpaceWait) {}
     /// Something that a person should know, and that is not part of the history.
     fn warn(&mut self, _message: &str) {}
+    /// The engine was asked to stop while attempts run: they get this long to write a checkpoint.
+    fn stopping(&mut self, _grace: Duration) {}
 }
 
 /// Sees nothing.

@@ -8,6 +8,7 @@ use crate::core::event::ReleaseCause;
 use crate::core::ids::{Fence, StepId};
 use crate::executors::Sweep;
 
+use super::attempts::INTERRUPT_GRACE;
 use super::disk;
 use super::drive::Engine;
 
@@ -40,6 +41,9 @@ impl Engine<'_> {
     pub(super) fn stop(&mut self, stop: Stop) {
         match &mut self.stopping {
             None => {
+                if stop.until_free.is_none() && !self.attempts.is_empty() {
+                    self.observer.stopping(INTERRUPT_GRACE);
+                }
                 self.stopping = Some(stop);
                 self.interrupt_runs();
             }

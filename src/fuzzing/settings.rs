@@ -33,7 +33,7 @@ pub(super) fn amounts(data: &[u8]) {
 pub(super) fn config(data: &[u8]) {
     let directory = tempfile::tempdir().expect("the folder for temporary files is writable");
     fs::write(directory.path().join("stepwell.toml"), data).expect("a new folder is writable");
-    let surroundings = Surroundings { env: &|_| None, working_directory: directory.path().to_owned() };
+    let surroundings = Surroundings { env: &|_| None, working_directory: directory.path().to_owned(), cores: 2 };
     match config::load_from(Partial::default(), &surroundings) {
         Ok(settings) => {
             assert!(settings.slots.value > 0, "nothing could ever start");

@@ -12,6 +12,7 @@ use super::tokenizer_train::{BOS, EOS, PAD};
 use super::train::{CONFIG_FILE, MODEL_FILE};
 use super::trained_model::TrainedModel;
 use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::catalog::{Given, Gives};
 use crate::core::failure::{Failure, FailureKind};
 use crate::train::hf_config::HfConfig;
 
@@ -47,6 +48,16 @@ impl StepHandler for Export {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Arguments)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives {
+            outputs: Given::Named(&[("folder", "Hugging Face folder")]),
+            values: Given::Named(&[
+                ("architecture", "name of the architecture in `transformers`"),
+                ("parameters", "number of weights"),
+            ]),
+        }
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {

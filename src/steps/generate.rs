@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
-use super::handler::{StepContext, StepError, StepHandler};
+use super::handler::{StepContext, StepError, StepHandler, arguments};
 use super::sampling::{Sample, Sampling};
 use super::text_codec::TextCodec;
 use super::trained_model::TrainedModel;
 use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::catalog::{Given, Gives};
 use crate::core::failure::Failure;
 use crate::core::protocol::Progress;
 use crate::train::decoder::Decoder;
@@ -56,6 +57,13 @@ struct Arguments {
     seed: u64,
 }
 
+impl Arguments {
+    fn sampling(&self) -> Sampling {
+        let Arguments { max_new_tokens, temperature, top_k, top_p, seed, .. } = *self;
+        Sampling { max_new_tokens, temperature, top_k, top_p, seed }
+    }
+}
+
 fn one_empty_prompt() -> Vec<String> {
     vec![String::new()]
 }
@@ -93,10 +101,20 @@ impl StepHandler for Generate {
         schemars::schema_for!(Arguments)
     }
 
+    fn gives(&self) -> Gives {
+        Gives {
+            outputs: Given::Named(&[("samples", "JSON of all samples")]),
+            values: Given::Named(&[("samples", "texts of the samples, each up to 400 characters")]),
+        }
+    }
+
+    fn check(&self, with: &Value) -> Result<(), Failure> {
+        arguments::<Arguments>(with)?.sampling().validate()
+    }
+
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
         let arguments: Arguments = context.arguments()?;
-        let Arguments { max_new_tokens, temperature, top_k, top_p, seed, .. } = arguments;
-        let sampling = Sampling { max_new_tokens, temperature, top_k, top_p, seed };
+        let sampling = arguments.sampling();
         sampling.validate()?;
         let codec = TextCodec::load(&context.artifacts.read(&arguments.tokenizer).map_err(Failure::from)?)?;
         let model = TrainedModel::read(context.artifacts, &arguments.model)?;

@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::Outputs;
-use crate::core::catalog::Placement;
+use crate::core::catalog::{Gives, Placement};
 use crate::core::event::Checkpoint;
 use crate::core::failure::Failure;
 use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
@@ -33,6 +33,16 @@ pub trait StepHandler: Sync {
 
     /// JSON schema of `with`: an object that denies unknown properties.
     fn schema(&self) -> schemars::Schema;
+
+    /// Names of what a succeeded step gives to others: templates may name nothing else.
+    fn gives(&self) -> Gives;
+
+    /// Refuses arguments that cannot work, before any work starts. Files and earlier steps are not looked at: an
+    /// artifact stands for one that is not there yet.
+    fn check(&self, with: &Value) -> Result<(), Failure> {
+        let _ = with;
+        Ok(())
+    }
 
     /// What outside of `with` the outputs depend on: digests of files named by path, the backend.
     /// Runs in the engine just before the claim, and becomes part of the step key.
@@ -163,7 +173,7 @@ impl StepContext<'_> {
 /// The checkpoint that a fork goes on from is damaged or gone; to start over would be another run.
 pub fn forked_from_nothing(train_step: u64) -> Failure {
     Failure::fatal(format!("the checkpoint of training step {train_step}, from which this run was forked, is unusable"))
-        .with_hint("`stepwell watch RUN` tells which file; fork at another training step, or `stepwell rerun RUN --from-step STEP`")
+        .with_hint("`stepwell watch` tells which file is damaged; fork at another training step, or at the whole step")
 }
 
 /// `with` as the kind's own type, for `run` and `fingerprint` alike.

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::core::artifact::Outputs;
-use crate::core::catalog::Placement;
+use crate::core::catalog::{Given, Gives, Placement};
 
 use super::{StepContext, StepError, StepHandler};
 
@@ -40,6 +40,10 @@ impl StepHandler for Noop {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Arguments)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives { outputs: Given::NOTHING, values: Given::KeysOf("values") }
     }
 
     /// Looking an earlier one up costs more than doing it.

@@ -1,6 +1,9 @@
 //! The step kinds of this build: one line each.
 
+use serde_json::Value;
+
 use crate::core::catalog::{Catalog, KindInfo};
+use crate::core::failure::Failure;
 
 use super::StepHandler;
 
@@ -42,8 +45,13 @@ pub fn catalog() -> Catalog {
         summary: handler.summary(),
         placement: handler.placement(),
         schema: handler.schema().to_value(),
+        gives: handler.gives(),
     };
-    Catalog { kinds: KINDS.iter().map(info).collect() }
+    Catalog { kinds: KINDS.iter().map(info).collect(), check: Some(check), limits: None }
+}
+
+fn check(kind: &str, with: &Value) -> Result<(), Failure> {
+    find(kind).map_or(Ok(()), |handler| handler.check(with))
 }
 
 #[cfg(test)]

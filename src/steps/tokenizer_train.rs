@@ -11,10 +11,11 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer};
 
 use super::corpus_documents::{DocumentReader, document_files, total_size};
-use super::handler::{StepContext, StepError, StepHandler};
+use super::handler::{StepContext, StepError, StepHandler, arguments};
 use super::tokenize::byte_bpe::{LONGEST_WORD, Words, byte_char};
 use super::tokenize::pieces;
 use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::catalog::{Given, Gives};
 use crate::core::failure::Failure;
 use crate::core::protocol::Progress;
 
@@ -73,6 +74,22 @@ impl StepHandler for TokenizerTrain {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Arguments)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives {
+            outputs: Given::Named(&[("tokenizer", "`tokenizer.json`")]),
+            values: Given::Named(&[
+                ("vocab_size", "number of tokens"),
+                ("pad", "id of the padding token"),
+                ("bos", "id of the token before a document"),
+                ("eos", "id of the token after a document"),
+            ]),
+        }
+    }
+
+    fn check(&self, with: &Value) -> Result<(), Failure> {
+        check_smallest(arguments::<Arguments>(with)?.vocab_size)
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {

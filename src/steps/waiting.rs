@@ -6,7 +6,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::core::artifact::Outputs;
-use crate::core::catalog::Placement;
+use crate::core::catalog::{Given, Gives, Placement};
 use crate::core::event::{Ruling, Verdict, Wait};
 use crate::core::failure::Failure;
 use crate::core::kinds::{APPROVAL, GATE, SIGNAL, WORKFLOW};
@@ -69,31 +69,49 @@ pub(super) struct WaitingKind {
     kind: &'static str,
     summary: &'static str,
     schema: fn() -> Schema,
+    gives: Gives,
     at_claim: fn(&Value) -> Result<AtClaim, Failure>,
 }
+
+/// A decision, made by a rule or by a person.
+const DECIDED: Gives = Gives {
+    outputs: Given::NOTHING,
+    values: Given::Named(&[
+        ("passed", "true, or false with `on_false = \"continue\"`"),
+        ("approver", "who decided; missing when a rule did"),
+        ("comment", "why; missing without one"),
+    ]),
+};
 
 pub(super) static KIND_GATE: WaitingKind = WaitingKind {
     kind: GATE,
     summary: "goes on when a rule over values of earlier steps is true; the decision is recorded",
     schema: || schema_for!(Gate),
+    gives: DECIDED,
     at_claim: gate,
 };
 pub(super) static KIND_APPROVAL: WaitingKind = WaitingKind {
     kind: APPROVAL,
     summary: "waits for a person: `stepwell approve RUN STEP`",
     schema: || schema_for!(Approval),
+    gives: DECIDED,
     at_claim: approval,
 };
 pub(super) static KIND_SIGNAL: WaitingKind = WaitingKind {
     kind: SIGNAL,
     summary: "waits for a signal and gives its payload: `stepwell signal RUN NAME`",
     schema: || schema_for!(Signal),
+    gives: Gives {
+        outputs: Given::NOTHING,
+        values: Given::Named(&[("name", "name of the signal"), ("payload", "what was sent with it")]),
+    },
     at_claim: signal,
 };
 pub(super) static KIND_WORKFLOW: WaitingKind = WaitingKind {
     kind: WORKFLOW,
     summary: "runs another workflow and gives its `[outputs]`",
     schema: || schema_for!(Workflow),
+    gives: Gives { outputs: Given::OfChild, values: Given::OfChild },
     at_claim: workflow,
 };
 
@@ -117,6 +135,10 @@ impl StepHandler for WaitingKind {
 
     fn schema(&self) -> Schema {
         (self.schema)()
+    }
+
+    fn gives(&self) -> Gives {
+        self.gives
     }
 
     fn reusable(&self, _with: &Value) -> bool {

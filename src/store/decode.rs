@@ -162,7 +162,7 @@ pub(super) fn spec(row: &Row<'_>) -> Result<WorkflowSpec, StoreError> {
 
 /// Columns of a step as [`step`] reads them, by number: to look for the names in each of 100,000 rows takes longer
 /// than everything else about them.
-const STEP: [&str; 39] = [
+const STEP: [&str; 40] = [
     "id",
     "parent",
     "item_index",
@@ -188,6 +188,7 @@ const STEP: [&str; 39] = [
     "last_doc_index",
     "tokens_so_far",
     "loss",
+    "compute_ms",
     "started_at",
     "finished_at",
     "children",
@@ -258,6 +259,7 @@ pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
         last_doc_index: maybe_unsigned(row, const { at("last_doc_index") })?,
         tokens_so_far: maybe_unsigned(row, const { at("tokens_so_far") })?,
         loss: get(row, const { at("loss") })?,
+        compute_ms: get(row, const { at("compute_ms") })?,
         started_at: maybe(row, const { at("started_at") })?,
         finished_at: maybe(row, const { at("finished_at") })?,
     })

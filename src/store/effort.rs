@@ -139,6 +139,19 @@ impl Reader {
         })
     }
 
+    /// Running steps of all runs, with the names of their runs.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn all_running_steps(&self) -> Result<Vec<(String, StepId)>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT run.name, step.id FROM run JOIN step ON step.run = run.id
+                       WHERE run.status IN ('pending', 'running', 'interrupted', 'paused', 'canceling')
+                       AND step.status = 'running' ORDER BY run.id, step.position, step.item_index";
+            collect(connection, sql, [], |row| Ok((decode::get(row, "name")?, StepId(decode::get(row, "id")?))))
+        })
+    }
+
     /// Units of pools that running attempts hold, with the names of their runs.
     ///
     /// # Errors

@@ -13,7 +13,7 @@ use super::lock::Holder;
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
-    #[error("there is no state in `{}`", path.display())]
+    #[error("{}", no_state(path))]
     NoState { path: PathBuf },
     #[error("`{}` is in use by {holder}", path.display())]
     Locked { path: PathBuf, holder: Holder },
@@ -231,6 +231,13 @@ impl From<io::Error> for StoreError {
             _ => rusqlite::ffi::SQLITE_IOERR_WRITE,
         };
         StoreError::Sqlite(rusqlite::Error::SqliteFailure(rusqlite::ffi::Error::new(code), Some(error.to_string())))
+    }
+}
+
+fn no_state(path: &Path) -> String {
+    match path.is_dir() {
+        true => format!("there is no state in the folder `{}`", path.display()),
+        false => format!("there is no state directory `{}`", path.display()),
     }
 }
 

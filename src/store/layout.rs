@@ -1,6 +1,10 @@
 //! Names inside a state directory.
 
+use std::fs;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
 
 use crate::core::ids::{RunId, StepId};
 
@@ -22,6 +26,22 @@ pub fn scratch_dir(state_dir: &Path, run: RunId, step: &StepId) -> PathBuf {
 /// The standard error of an attempt; for user commands also their standard output.
 pub fn attempt_log(state_dir: &Path, run: RunId, step: &StepId, attempt: u32) -> PathBuf {
     step_dir(state_dir, run, step).join(format!("attempt-{attempt}.log"))
+}
+
+/// The last sign of life that an attempt has left, when nobody hears it any more: the last extension of its lease, to
+/// one `heartbeat` from then, or what it wrote into its folder.
+pub fn last_sign_of_life(
+    state_dir: &Path,
+    run: RunId,
+    step: &StepId,
+    lease_expires_at: Timestamp,
+    heartbeat: Duration,
+) -> Timestamp {
+    let extended =
+        SignedDuration::try_from(heartbeat).ok().and_then(|before| lease_expires_at.checked_sub(before).ok());
+    let files = fs::read_dir(step_dir(state_dir, run, step)).into_iter().flatten().flatten();
+    let written = files.filter_map(|entry| Timestamp::try_from(entry.metadata().ok()?.modified().ok()?).ok()).max();
+    extended.into_iter().chain(written).max().unwrap_or(lease_expires_at).min(lease_expires_at)
 }
 
 fn step_dir(state_dir: &Path, run: RunId, step: &StepId) -> PathBuf {

@@ -43,7 +43,8 @@ pub use check::{Problem, check};
 pub use error::StoreError;
 pub use floor::raw_commits;
 pub use layout::{
-    ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, RUNS_DIR, WAKE_FILE, attempt_log, scratch_dir,
+    ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, RUNS_DIR, WAKE_FILE, attempt_log,
+    last_sign_of_life, scratch_dir,
 };
 pub use lock::{EngineLock, Holder};
 pub use reader::Reader;

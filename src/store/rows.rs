@@ -103,6 +103,8 @@ pub struct StepRow {
     pub last_doc_index: Option<u64>,
     pub tokens_so_far: Option<u64>,
     pub loss: Option<f64>,
+    /// Work of all attempts that have ended; of a fan-out, those of its items.
+    pub compute_ms: i64,
     /// Start of the first attempt.
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,

@@ -103,7 +103,7 @@ fn a_template_that_fails_at_run_time_names_what_is_missing() {
     let sandbox = Sandbox::new();
     sandbox.write(
         "late.toml",
-        "name = \"late\"\n[[step]]\nid = \"a\"\nkind = \"noop\"\nwith = { values = { x = 1 } }\n[[step]]\nid = \"b\"\nkind = \"noop\"\nwith = { values = { y = \"{{ steps.a.values.z }}\" } }\n",
+        "name = \"late\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith = { shell = \"true\" }\n[[step]]\nid = \"b\"\nkind = \"noop\"\nwith = { values = { y = \"{{ steps.a.values.z }}\" } }\n",
     );
     sandbox.stepwell(&["run", "late.toml"]).exits(3).says(&["steps.a.values.z"]);
 }

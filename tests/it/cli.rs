@@ -28,7 +28,7 @@ fn exit_codes_are_those_of_the_documentation() {
     sandbox.stepwell(&["no-such-verb"]).exits(2);
     sandbox.stepwell(&["run", "no-such-workflow"]).exits(6).says(&["no workflow `no-such-workflow`", "hint:"]);
     sandbox.stepwell(&["show", "last"]).exits(6);
-    sandbox.stepwell(&["list"]).ok();
+    sandbox.stepwell(&["list"]).exits(6);
 }
 
 #[test]

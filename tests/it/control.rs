@@ -251,7 +251,7 @@ fn a_rerun_takes_everything_but_the_step_and_its_descendants() {
     lab.sandbox.stepwell(&["rerun", "last", "--from-step", "after", "-S", "word=y"]).ok();
     assert_eq!((lab.ran("before"), lab.ran("count"), lab.ran("after")), (1, 3, 3));
     let why = lab.sandbox.stepwell(&["explain", "last", "count"]).ok().stdout;
-    assert!(why.contains("`env.WORD` changed \"x\" -> \"y\""), "{why}");
+    assert!(why.contains("`params.word` changed \"x\" -> \"y\""), "{why}");
     let known = lab.sandbox.stepwell(&["rerun", "last", "--from-step", "nothing"]).exits(6);
     known.says(&["before, count, after"]);
     lab.sandbox.stepwell(&["rerun", "last", "--from-step", "count", "-S", "wort=y"]).exits(2).says(&["wort", "`word`"]);

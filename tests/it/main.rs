@@ -35,6 +35,7 @@ mod survival;
 #[cfg(all(feature = "train", target_os = "linux"))]
 mod sync_order;
 mod terminal;
+mod told;
 #[cfg(feature = "train")]
 mod training;
 mod upgrade;

@@ -63,7 +63,7 @@ fn one_changed_param_reruns_its_step_and_descendants_only() {
     sandbox.stepwell(&["run", "pipeline.toml", "-S", "suffix=y"]).ok();
     assert_eq!(ledger(&sandbox), [1, 2, 1]);
     let why = sandbox.stepwell(&["explain", "last", "b"]).ok().stdout;
-    assert!(why.contains("SUFFIX") && why.contains('x') && why.contains('y'), "{why}");
+    assert!(why.contains("params.suffix") && why.contains('x') && why.contains('y'), "{why}");
 }
 
 #[test]

@@ -37,7 +37,7 @@ pub struct PauseArgs {
 #[derive(Args, Debug)]
 pub struct RetryArgs {
     /// Id, unique prefix of an id, name, or `last`
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
     /// Only this step; `STEP[3]` is one item of a fan-out
     #[arg(value_name = "STEP")]

@@ -12,7 +12,7 @@ pub struct ListArgs {
 #[derive(Args, Debug)]
 pub struct ShowArgs {
     /// Id, unique prefix of an id, name, or `last`
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
     /// Also every child of large fan-outs, which are counted otherwise
     #[arg(long)]
@@ -35,7 +35,7 @@ pub struct LogsArgs {
 #[derive(Args, Debug)]
 pub struct ExplainArgs {
     /// Id, unique prefix of an id, name, or `last`
-    #[arg(value_name = "RUN")]
+    #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
     /// Only this step
     #[arg(value_name = "STEP")]

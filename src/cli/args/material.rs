@@ -11,6 +11,11 @@ use super::control::OptionalRun;
 pub enum WorkflowVerb {
     /// List the workflows that can be run by name
     List,
+    /// Print the file of a workflow: its steps and parameters, with comments
+    Show {
+        /// Name of a workflow, or path of a TOML file
+        workflow: String,
+    },
     /// Check a workflow and its parameters without running it
     Validate(WorkflowArgs),
     /// Print the steps as a graph in Graphviz's dot language

@@ -53,8 +53,8 @@ pub struct StartTrainingArgs {
 
 #[derive(Args, Clone, Debug)]
 pub struct StartArgs {
-    /// Name of a workflow, or path of a TOML file
-    #[arg(default_value = "quickstart")]
+    /// Your own text (a file, a folder or a glob, for `pretrain`), the name of a workflow, or the path of a TOML file
+    #[arg(default_value = "quickstart", value_name = "TEXT or WORKFLOW")]
     pub workflow: String,
     /// Train only these phases of the workflow's `phases` parameter (repeatable)
     #[arg(long, value_name = "NAME", value_delimiter = ',')]

@@ -9,7 +9,9 @@ use clap_complete::Shell;
 use crate::config::{ColorChoice, OutputFormat};
 
 use super::bench::BenchVerb;
-use super::control::{ApproveArgs, ForkArgs, PauseArgs, RerunArgs, ResumeArgs, RetryArgs, RunSelector, SignalArgs};
+use super::control::{
+    ApproveArgs, ForkArgs, OptionalRun, PauseArgs, RerunArgs, ResumeArgs, RetryArgs, RunSelector, SignalArgs,
+};
 use super::look::{ExplainArgs, ListArgs, LogsArgs, ShowArgs};
 use super::material::{ArtifactVerb, WorkflowVerb};
 #[cfg(feature = "train")]
@@ -78,7 +80,7 @@ pub enum Verb {
     /// Print what the attempts of a run wrote
     Logs(LogsArgs),
     /// Follow a run that another process drives
-    Watch(RunSelector),
+    Watch(OptionalRun),
     /// Say why a step ran, was reused, or waits
     Explain(ExplainArgs),
     /// List, check and draw workflows

@@ -1,14 +1,20 @@
 //! Why a step ran, or did not have to: compared with the run before.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
+
 use serde_json::Value;
 
 use super::{Reason, Situation};
 use crate::cli::error::CliError;
+use crate::cli::output::short_id;
 use crate::core::ids::{RunId, StepId, StepKey};
 use crate::core::key::{Change, difference, step_key};
 use crate::core::provenance::FINGERPRINT;
 use crate::core::run_options::{Origin, Reuse};
+use crate::core::spec::WorkflowSpec;
 use crate::core::status::StepStatus;
+use crate::core::template::behind;
 use crate::steps;
 use crate::store::{Reader, StepRow};
 
@@ -26,19 +32,82 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
         reasons.push(Reason::new("first", "it ran because no earlier run of this workflow has run this step"));
         return Ok(reasons);
     };
+    let earlier = Earlier::load(situation, before)?;
     let Some(old) = &previous.with else {
-        reasons.push(Reason::new("not_started", format!("it ran because it did not start in run {before}")));
+        reasons.push(Reason::new("not_started", format!("it ran because it did not start in {}", earlier.label)));
         return Ok(reasons);
     };
-    let changes = difference(old, new);
-    if !changes.is_empty() {
-        reasons.extend(changes.into_iter().map(changed));
+    let (changes, files) = changes(old, new);
+    if !changes.is_empty() || !files.is_empty() {
+        reasons.extend(files.into_iter().map(|change| file_changed(change, &earlier)));
+        reasons.extend(changes.into_iter().map(|change| changed(situation, change, &previous, step, &earlier)));
     } else if previous.key != step.key {
         reasons.push(version_changed(&previous, step));
     } else if reasons.is_empty() {
-        reasons.push(nothing_changed(situation, &previous, step, before)?);
+        reasons.push(nothing_changed(situation, &previous, step, &earlier)?);
     }
     Ok(reasons)
+}
+
+/// The run with which a step is compared.
+struct Earlier {
+    /// For people.
+    label: String,
+    spec: Rc<WorkflowSpec>,
+}
+
+impl Earlier {
+    fn load(situation: &Situation<'_>, run: RunId) -> Result<Earlier, CliError> {
+        let mut known = situation.compared.borrow_mut();
+        if let Some((label, spec)) = known.get(&run) {
+            return Ok(Earlier { label: label.clone(), spec: Rc::clone(spec) });
+        }
+        let row = situation.reader.run(run)?;
+        let label = format!("run {} ({}, {})", row.name, short_id(run), row.created_at.strftime("%Y-%m-%d %H:%M:%SZ"));
+        let spec = Rc::new(situation.reader.spec(run)?);
+        known.insert(run, (label.clone(), Rc::clone(&spec)));
+        Ok(Earlier { label, spec })
+    }
+}
+
+/// Changes of arguments, and of files that the fingerprint lists by name and digest.
+fn changes(old: &Value, new: &Value) -> (Vec<Change>, Vec<Change>) {
+    let (Some(old_files), Some(new_files)) = (listed_files(old), listed_files(new)) else {
+        return (difference(old, new), Vec::new());
+    };
+    let names: BTreeSet<&str> = old_files.keys().chain(new_files.keys()).copied().collect();
+    let digest = |files: &BTreeMap<&str, &str>, name| files.get(name).map(|digest| digest.chars().take(12).collect());
+    let changed = names.into_iter().filter(|name| old_files.get(name) != new_files.get(name));
+    let files = changed.map(|name| Change {
+        path: format!("{FINGERPRINT}.{name}"),
+        old: digest(&old_files, name),
+        new: digest(&new_files, name),
+    });
+    (difference(&without_fingerprint(old), &without_fingerprint(new)), files.collect())
+}
+
+/// A fingerprint of `[name, digest]` pairs, as `corpus.import` has it.
+fn listed_files(with: &Value) -> Option<BTreeMap<&str, &str>> {
+    let pairs = with.get(FINGERPRINT)?.as_array()?;
+    pairs.iter().map(pair).collect()
+}
+
+fn pair(value: &Value) -> Option<(&str, &str)> {
+    match value.as_array()?.as_slice() {
+        [name, digest] => name.as_str().zip(digest.as_str()),
+        _ => None,
+    }
+}
+
+fn file_changed(change: Change, earlier: &Earlier) -> Reason {
+    let name = change.path.strip_prefix(FINGERPRINT).unwrap_or(&change.path).trim_start_matches('.');
+    let what = match (&change.old, &change.new) {
+        (Some(old), Some(new)) => format!("the content of `{name}` changed {old} -> {new}"),
+        (None, _) => format!("the file `{name}` is new"),
+        (Some(_), None) => format!("the file `{name}` is gone"),
+    };
+    let message = format!("it ran because {what} since {}", earlier.label);
+    Reason { change: Some(change), ..Reason::new("changed", message) }
 }
 
 /// The run that this one repeats, or the newest earlier one of the workflow, if it has the step.
@@ -73,17 +142,48 @@ fn asked_for(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
     Some(Reason::new("asked_for", message))
 }
 
-fn changed(change: Change) -> Reason {
+fn changed(situation: &Situation<'_>, change: Change, previous: &StepRow, step: &StepRow, earlier: &Earlier) -> Reason {
     let fingerprint = format!("{FINGERPRINT}.");
     let file = |group: &str| change.path.strip_prefix(&format!("{fingerprint}{group}."));
-    let message = if let Some(path) = file("inputs").or_else(|| file("argv")) {
+    let what = if let Some(path) = file("inputs").or_else(|| file("argv")) {
         let (old, new) = (change.old.as_deref().unwrap_or("nothing"), change.new.as_deref().unwrap_or("nothing"));
-        format!("it ran because the content of `{path}` changed {old} -> {new}")
+        format!("the content of `{path}` changed {old} -> {new}")
+    } else if let Some(path) = change.path.strip_prefix(&fingerprint) {
+        Change { path: path.to_owned(), ..change.clone() }.to_string()
     } else {
-        let path = change.path.strip_prefix(&fingerprint).unwrap_or(&change.path).to_owned();
-        format!("it ran because {}", Change { path, ..change.clone() })
+        cause(situation, &change, previous, step, earlier)
     };
+    let message = format!("it ran because {what} since {}", earlier.label);
     Reason { change: Some(change), ..Reason::new("changed", message) }
+}
+
+/// What stands behind a changed argument, in the words of the workflow file; the argument itself for a literal.
+fn cause(situation: &Situation<'_>, change: &Change, previous: &StepRow, step: &StepRow, earlier: &Earlier) -> String {
+    let names = situation.spec_of(step).map(|spec| behind(&spec.with, &change.path)).unwrap_or_default();
+    let value = |spec: &WorkflowSpec, name: &str| {
+        let path = name.strip_prefix("params.")?.replace('.', "/");
+        Value::Object(spec.params.clone()).pointer(&format!("/{path}")).cloned()
+    };
+    let params = names.iter().filter_map(|name| {
+        let (old, new) = (value(&earlier.spec, name), value(situation.spec, name));
+        (old != new).then(|| {
+            let show = |value: Option<Value>| value.map_or_else(|| "nothing".to_owned(), |value| value.to_string());
+            format!("`{name}` changed {} -> {}", show(old), show(new))
+        })
+    });
+    let mut causes: Vec<String> = params.collect();
+    let is_item = |name: &String| name == "item" || name.starts_with("item.") || name.starts_with("item[");
+    if let (true, Some(old), Some(new)) = (names.iter().any(is_item), &previous.item, &step.item)
+        && old != new
+    {
+        causes.push(format!("its item changed {old} -> {new}"));
+    }
+    let from_steps: Vec<&String> = names.iter().filter(|name| name.starts_with("steps.")).collect();
+    match (causes.is_empty(), from_steps.as_slice()) {
+        (false, _) => causes.join(", and "),
+        (true, [one]) => Change { path: (*one).clone(), ..change.clone() }.to_string(),
+        (true, _) => change.to_string(),
+    }
 }
 
 /// Equal arguments and another key: only the kind, or its version, is left.
@@ -109,12 +209,13 @@ fn nothing_changed(
     situation: &Situation<'_>,
     previous: &StepRow,
     step: &StepRow,
-    before: RunId,
+    earlier: &Earlier,
 ) -> Result<Reason, CliError> {
+    let before = &earlier.label;
     let elsewhere = previous.status == StepStatus::Succeeded
         || has_succeeded(situation.reader, step.key.as_ref(), situation.run.id)?;
     if !elsewhere {
-        let message = format!("it ran because it was {} in run {before}", previous.status.as_str());
+        let message = format!("it ran because it was {} in {before}", previous.status.as_str());
         return Ok(Reason::new("not_done_before", message));
     }
     let reusable = match (steps::find(&step.kind), &step.with) {
@@ -124,11 +225,11 @@ fn nothing_changed(
     Ok(if reusable {
         Reason::new(
             "outputs_gone",
-            format!("it ran although nothing changed since run {before}: the earlier outputs were gone"),
+            format!("it ran although nothing changed since {before}: the earlier outputs were gone"),
         )
     } else {
         let message =
-            format!("it ran although nothing changed since run {before}: a `{}` like this is never reused", step.kind);
+            format!("it ran although nothing changed since {before}: a `{}` like this is never reused", step.kind);
         Reason::new("never_reused", message)
     })
 }

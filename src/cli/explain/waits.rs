@@ -2,12 +2,16 @@
 
 use super::{Reason, Situation};
 use crate::cli::error::CliError;
-use crate::cli::explain_limits::waits_for;
+use crate::cli::explain_limits::{missing, waits_for};
 use crate::cli::report::handle;
 use crate::core::event::Wait;
 use crate::core::shell;
+use crate::core::spec::StepSpec;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::store::StepRow;
+
+/// Most steps that a reason names.
+const MOST_HOLDERS: usize = 8;
 
 type Check = fn(&Situation<'_>, &StepRow) -> Option<Reason>;
 
@@ -19,7 +23,10 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
         StepStatus::Pending => stopped(situation, step).into_iter().chain(needs(situation, step)).collect(),
         StepStatus::Ready => match READY.iter().find_map(|check| check(situation, step)) {
             Some(reason) => vec![reason],
-            None => vec![limits(situation, step)?.unwrap_or_else(|| slot(situation))],
+            None => vec![match limits(situation, step)? {
+                Some(reason) => reason,
+                None => slot(situation)?,
+            }],
         },
         StepStatus::Waiting => stopped(situation, step).into_iter().chain(outside(situation, step)).collect(),
         StepStatus::Expanded => stopped(situation, step).into_iter().chain([items(situation, step)]).collect(),
@@ -77,14 +84,39 @@ fn backoff(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
 /// Pools and rate limits.
 fn limits(situation: &Situation<'_>, step: &StepRow) -> Result<Option<Reason>, CliError> {
     let Some(spec) = situation.spec_of(step) else { return Ok(None) };
-    let message = waits_for(&situation.limits, situation.reader, spec)?;
+    let message = match waits_for(&situation.limits, situation.reader, spec)? {
+        Some(message) => Some(message),
+        None => reserved(situation, step, spec)?,
+    };
     Ok(message.map(|message| Reason::new("limits", message)))
 }
 
-fn slot(situation: &Situation<'_>) -> Reason {
-    let running = situation.steps.iter().filter(|other| other.status == StepStatus::Running).count();
-    let message = format!("waits for a free slot: {running} steps of this run are running; `slots` sets how many may");
-    Reason::new("slot", message)
+/// Units that are free, but kept for a step that comes first and needs more of them.
+fn reserved(situation: &Situation<'_>, step: &StepRow, spec: &StepSpec) -> Result<Option<String>, CliError> {
+    let shares = |other: &StepSpec| other.resources.keys().any(|pool| spec.resources.contains_key(pool));
+    let ready = situation.steps.iter().filter(|other| other.status == StepStatus::Ready && other.id != step.id);
+    for other in ready {
+        let Some(needy) = situation.spec_of(other).filter(|spec| shares(spec)) else { continue };
+        if missing(&situation.limits, situation.reader, needy)?.is_some() {
+            let message =
+                format!("waits for its turn: units of its pools are reserved for `{}`, which comes first", other.id);
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
+}
+
+fn slot(situation: &Situation<'_>) -> Result<Reason, CliError> {
+    let running = situation.reader.all_running_steps()?;
+    let holders: Vec<String> =
+        running.iter().take(MOST_HOLDERS).map(|(run, step)| format!("run {run}, step {step}")).collect();
+    let more = if running.len() > MOST_HOLDERS { "; ..." } else { "" };
+    let (count, slots) = (running.len(), situation.slots);
+    let message = format!(
+        "waits for a free slot: {count} are in use ({}{more}); `slots` is {slots} in the settings here",
+        holders.join("; ")
+    );
+    Ok(Reason::new("slot", message))
 }
 
 fn needs(situation: &Situation<'_>, step: &StepRow) -> Vec<Reason> {

@@ -51,7 +51,8 @@ pub fn since(start: Option<Timestamp>, end: Option<Timestamp>) -> String {
     duration(seconds)
 }
 
-fn duration(seconds: f64) -> String {
+/// `3.2s`, `3m 12s`, `2h 01m`.
+pub fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
     match whole {
         0..10 => format!("{seconds:.1}s"),

@@ -24,7 +24,11 @@ pub fn versioned(value: Value) -> Value {
 
 pub fn error(error: &CliError, hints: &[String]) -> Value {
     let hint = (!hints.is_empty()).then(|| hints.join("; "));
-    json!({ "error": { "code": error.code, "message": error.message, "hint": hint } })
+    let mut fields = json!({ "code": error.code, "message": error.message, "hint": hint });
+    if let Some(problems) = &error.problems {
+        fields["problems"] = (**problems).clone();
+    }
+    json!({ "error": fields })
 }
 
 /// JSON text with the same meaning that a terminal can show.
@@ -73,6 +77,7 @@ pub fn step_json(step: &StepRow) -> Value {
         "loss": step.loss,
         "failure": step.failure,
         "wait": step.wait,
+        "compute_seconds": step.compute_ms as f64 / 1000.0,
         "started_at": step.started_at,
         "finished_at": step.finished_at,
     })

@@ -5,7 +5,7 @@ mod json;
 mod screen;
 mod streams;
 
-pub use human::{bytes, short_id, shown_path, since, table};
+pub use human::{bytes, duration, short_id, shown_path, since, table};
 pub use json::{SCHEMA, step_json};
 pub use screen::Screen;
 pub use streams::Printed;

@@ -9,7 +9,6 @@ use crate::core::budget::{Budget, Sla};
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::document::{Data, Located, Node, Table};
 use crate::core::names::RunName;
-use crate::core::pools::Demand;
 use crate::core::secret::SecretSource;
 use crate::core::spec::{PinnedWorkflow, RetryPolicy, Timeouts};
 
@@ -46,9 +45,12 @@ pub(crate) struct StepDraft {
     pub(crate) timeout: Timeouts,
     /// Found by `validate`.
     pub(crate) child: Option<PinnedWorkflow>,
-    pub(crate) resources: Demand,
+    /// The keys of `[outputs]` in `child`.
+    pub(crate) child_outputs: Option<Vec<String>>,
+    /// Pools, each with the units that are asked for.
+    pub(crate) resources: Vec<(Located<String>, u64)>,
     pub(crate) priority: i32,
-    pub(crate) rate_limit: Option<String>,
+    pub(crate) rate_limit: Option<Located<String>>,
 }
 
 impl Draft {
@@ -65,7 +67,7 @@ impl Draft {
             }
         };
         let description = table.get("description").and_then(|node| node.text("description", problems));
-        let params = table.get("params").and_then(|node| node.table("params", problems));
+        let params = table.get("params").and_then(|node| node.table("params", "params = { seed = 1 }", problems));
         Draft {
             is_read: true,
             name,
@@ -75,7 +77,11 @@ impl Draft {
             budget: table.get("budget").map(|node| limits::budget(node, problems)).unwrap_or_default(),
             sla: table.get("sla").and_then(|node| limits::sla(node, problems)),
             steps: read_steps(table, problems),
-            outputs: table.get("outputs").and_then(|node| node.table("outputs", problems)).cloned().unwrap_or_default(),
+            outputs: table
+                .get("outputs")
+                .and_then(|node| node.table("outputs", "outputs = { loss = \"{{ steps.ID.values.loss }}\" }", problems))
+                .cloned()
+                .unwrap_or_default(),
         }
     }
 }
@@ -119,11 +125,11 @@ fn read_steps(table: &Table, problems: &mut Problems) -> Vec<StepDraft> {
         problems.at(&node.span, "`step` must be a list of tables").hint("write `[[step]]` with two brackets");
         return Vec::new();
     }
-    let Some(items) = node.list("step", problems) else { return Vec::new() };
+    let Some(items) = node.list("step", "[[step]]", problems) else { return Vec::new() };
     items
         .iter()
         .filter_map(|item| {
-            let table = item.table("step", problems)?;
+            let table = item.table("step", "step = [{ id = \"a\", kind = \"noop\" }]", problems)?;
             Some(StepDraft::read(table, item.span.clone(), problems))
         })
         .collect()
@@ -141,7 +147,7 @@ impl StepDraft {
                 .at(&id.span, format!("invalid step id `{}`", id.value))
                 .hint(format!("use letters, digits, `_` and `-`, at most {LONGEST_ID} of them"));
         }
-        let with = table.get("with").and_then(|node| node.table("with", problems));
+        let with = table.get("with").and_then(|node| node.table("with", "with = { shell = \"echo hello\" }", problems));
         StepDraft {
             id,
             kind,
@@ -152,12 +158,10 @@ impl StepDraft {
             retry: table.get("retry").map(|node| policies::retry(node, problems)).unwrap_or_default(),
             timeout: table.get("timeout").map(|node| policies::timeout(node, problems)).unwrap_or_default(),
             child: None,
+            child_outputs: None,
             resources: table.get("resources").map(|node| limits::resources(node, problems)).unwrap_or_default(),
             priority: table.get("priority").map(|node| limits::priority(node, problems)).unwrap_or_default(),
-            rate_limit: table
-                .get("rate_limit")
-                .and_then(|node| node.text("rate_limit", problems))
-                .map(|name| name.value),
+            rate_limit: table.get("rate_limit").and_then(|node| node.text("rate_limit", problems)),
         }
     }
 }
@@ -173,7 +177,8 @@ fn required(table: &Table, key: &str, hint: &str, header: &Span, problems: &mut 
 }
 
 fn needs(table: &Table, problems: &mut Problems) -> Vec<Located<String>> {
-    let items = table.get("needs").and_then(|node| node.list("needs", problems)).unwrap_or_default();
+    let items =
+        table.get("needs").and_then(|node| node.list("needs", "needs = [\"import\"]", problems)).unwrap_or_default();
     items.iter().filter_map(|item| item.text("needs", problems)).collect()
 }
 

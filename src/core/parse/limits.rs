@@ -4,25 +4,22 @@ use super::policies::positive;
 use crate::core::amount;
 use crate::core::budget::{Budget, Sla};
 use crate::core::diagnostic::Problems;
-use crate::core::document::{Data, Node, Table};
-use crate::core::pools::Demand;
+use crate::core::document::{Data, Located, Node, Table};
 
 const BUDGET_KEYS: [&str; 3] = ["maximum_compute", "cost_per_hour", "maximum_cost"];
 const SLA_KEYS: [&str; 1] = ["finish_within"];
 
 /// Units by pool. Which pools there are is up to the machine, not to the workflow.
-pub(super) fn resources(node: &Node, problems: &mut Problems) -> Demand {
-    let Some(table) = node.table("resources", problems) else { return Demand::new() };
+pub(super) fn resources(node: &Node, problems: &mut Problems) -> Vec<(Located<String>, u64)> {
+    let Some(table) = node.table("resources", "resources = { gpu = 1 }", problems) else { return Vec::new() };
     let units = |node: &Node| match &node.data {
         Data::Text(text) => amount::parse(text),
         _ => node.to_json().as_u64(),
     };
-    let mut demand = Demand::new();
+    let mut demand = Vec::new();
     for (name, node) in &table.entries {
         match units(node).filter(|units| *units > 0) {
-            Some(units) => {
-                demand.insert(name.value.clone(), units);
-            }
+            Some(units) => demand.push((name.clone(), units)),
             None => {
                 problems
                     .at(
@@ -47,7 +44,9 @@ pub(super) fn priority(node: &Node, problems: &mut Problems) -> i32 {
 }
 
 pub(super) fn budget(node: &Node, problems: &mut Problems) -> Budget {
-    let Some(table) = node.table("budget", problems) else { return Budget::default() };
+    let Some(table) = node.table("budget", "budget = { maximum_compute = \"8h\" }", problems) else {
+        return Budget::default();
+    };
     table.only(&BUDGET_KEYS, " in [budget]", problems);
     let budget = Budget {
         maximum_compute: positive(table, "maximum_compute", problems),
@@ -72,7 +71,7 @@ fn amount_of_money(table: &Table, key: &str, problems: &mut Problems) -> Option<
 }
 
 pub(super) fn sla(node: &Node, problems: &mut Problems) -> Option<Sla> {
-    let table = node.table("sla", problems)?;
+    let table = node.table("sla", "sla = { finish_within = \"8h\" }", problems)?;
     table.only(&SLA_KEYS, " in [sla]", problems);
     if table.get("finish_within").is_none() {
         problems.at(&node.span, "[sla] has no `finish_within`").hint("write `finish_within = \"8h\"`");

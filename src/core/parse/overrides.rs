@@ -60,9 +60,13 @@ fn slot<'a>(params: &'a mut Map<String, Value>, key: &str) -> Result<Option<&'a 
         if !table.contains_key(part) {
             let known: Vec<&str> = table.keys().map(String::as_str).collect();
             let what = if parents.is_empty() { "params".to_owned() } else { format!("keys of `{parents}`") };
-            let hint = match suggest::nearest(part, known.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`? {}", list(&what, &known)),
-                None => list(&what, &known),
+            let hint = match (suggest::nearest(part, known.iter().copied()), parts_with(table, part)) {
+                (Some(near), _) => format!("did you mean `{near}`? {}", list(&what, &known)),
+                (None, Some((outer, default))) => {
+                    let example = inline(default);
+                    format!("`{outer}` is a list of tables with `{part}`, set as a whole: -S '{outer}={example}'")
+                }
+                (None, None) => list(&what, &known),
             };
             return Err((format!("unknown param `{key}` in `-S {key}=...`"), hint));
         }
@@ -81,6 +85,30 @@ fn slot<'a>(params: &'a mut Map<String, Value>, key: &str) -> Result<Option<&'a 
         };
     }
     Ok(None)
+}
+
+/// Something that this workflow has may have been meant by `name`, which is no param of it.
+pub fn is_near_a_param(params: &Map<String, Value>, name: &str) -> bool {
+    suggest::nearest(name, params.keys().map(String::as_str)).is_some() || parts_with(params, name).is_some()
+}
+
+/// A param that is a list of tables which have `key`.
+fn parts_with<'a>(params: &'a Map<String, Value>, key: &str) -> Option<(&'a str, &'a Value)> {
+    let has = |value: &Value| value.as_array().is_some_and(|items| items.iter().any(|item| item.get(key).is_some()));
+    params.iter().find(|(_, value)| has(value)).map(|(name, value)| (name.as_str(), value))
+}
+
+/// A value as TOML on one line.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Object(entries) => {
+            let entries: Vec<String> =
+                entries.iter().map(|(key, entry)| format!("{key} = {}", inline(entry))).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        scalar => scalar.to_string(),
+    }
 }
 
 fn list(what: &str, known: &[&str]) -> String {

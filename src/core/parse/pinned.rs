@@ -68,9 +68,10 @@ fn step_draft(step: StepSpec, span: &Span) -> StepDraft {
         retry,
         timeout,
         child,
-        resources,
+        child_outputs: None,
+        resources: resources.into_iter().map(|(pool, units)| (located(pool), units)).collect(),
         priority,
-        rate_limit,
+        rate_limit: rate_limit.map(located),
     }
 }
 

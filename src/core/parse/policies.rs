@@ -14,7 +14,7 @@ const TIMEOUT_KEYS: [&str; 3] = ["start_to_close", "schedule_to_close", "heartbe
 
 pub(super) fn retry(node: &Node, problems: &mut Problems) -> RetryPolicy {
     let mut policy = RetryPolicy::default();
-    let Some(table) = node.table("retry", problems) else { return policy };
+    let Some(table) = node.table("retry", "retry = { maximum_attempts = 3 }", problems) else { return policy };
     table.only(&RETRY_KEYS, " in `retry`", problems);
     if let Some(interval) = read_duration(table, "initial_interval", problems) {
         policy.initial_interval = interval;
@@ -51,7 +51,7 @@ pub(super) fn retry(node: &Node, problems: &mut Problems) -> RetryPolicy {
         }
     }
     if let Some(node) = table.get("non_retryable") {
-        let rules = node.list("non_retryable", problems).unwrap_or_default();
+        let rules = node.list("non_retryable", "non_retryable = [\"timeout\", 64]", problems).unwrap_or_default();
         policy.non_retryable = rules.iter().filter_map(|rule| non_retryable(rule, problems)).collect();
     }
     policy
@@ -80,7 +80,9 @@ fn non_retryable(node: &Node, problems: &mut Problems) -> Option<NonRetryable> {
 
 pub(super) fn timeout(node: &Node, problems: &mut Problems) -> Timeouts {
     let mut timeouts = Timeouts::default();
-    let Some(table) = node.table("timeout", problems) else { return timeouts };
+    let Some(table) = node.table("timeout", "timeout = { start_to_close = \"30m\" }", problems) else {
+        return timeouts;
+    };
     table.only(&TIMEOUT_KEYS, " in `timeout`", problems);
     timeouts.start_to_close = positive(table, "start_to_close", problems);
     timeouts.schedule_to_close = positive(table, "schedule_to_close", problems);

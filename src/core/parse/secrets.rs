@@ -12,7 +12,9 @@ const HINT: &str = "write `NAME = { env = \"VARIABLE\" }` or `NAME = { file = \"
 /// Reports entries that give no source, such as a value itself.
 pub(super) fn read(node: &Node, problems: &mut Problems) -> BTreeMap<String, SecretSource> {
     let mut sources = BTreeMap::new();
-    let Some(table) = node.table("secrets", problems) else { return sources };
+    let Some(table) = node.table("secrets", "secrets = { token = { env = \"TOKEN\" } }", problems) else {
+        return sources;
+    };
     for (name, node) in &table.entries {
         if !is_identifier(&name.value) {
             problems

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::{Value, json};
 
 use super::{NoLibrary, pinned, workflow};
-use crate::core::catalog::{Catalog, KindInfo, Placement};
+use crate::core::catalog::{Catalog, Given, Gives, KindInfo, Placement};
 use crate::core::diagnostic::SpecErrors;
 use crate::core::failure::FailureKind;
 use crate::core::key::spec_digest;
@@ -39,7 +39,9 @@ timeout = { start_to_close = "1h30m", heartbeat = 45 }
 
 fn catalog() -> Catalog {
     let schema = json!({ "type": "object", "properties": { "values": true }, "additionalProperties": false });
-    Catalog { kinds: vec![KindInfo { kind: "noop", summary: "nothing", placement: Placement::InProcess, schema }] }
+    let gives = Gives { outputs: Given::NOTHING, values: Given::Any };
+    let noop = KindInfo { kind: "noop", summary: "nothing", placement: Placement::InProcess, schema, gives };
+    Catalog { kinds: vec![noop], ..Catalog::default() }
 }
 
 fn parse(source: &str, overrides: &[(&str, &str)]) -> Result<WorkflowSpec, SpecErrors> {

@@ -46,6 +46,12 @@ pub fn child_workflow(
     checked(&pinned.source, catalog, &Nesting::top(&pinned.origin, &pinned.children), apply)
 }
 
+/// The defaults of a file's params, whatever else is in it; `None` when its syntax is broken.
+pub fn params(source: &str) -> Option<Map<String, Value>> {
+    let table = document::read(&mut Problems::new("", source))?;
+    Some(Draft::read(&table, &mut Problems::new("", source)).params)
+}
+
 /// Parses and checks at some depth of workflows that start each other.
 pub(crate) fn checked(
     source: &str,
@@ -56,13 +62,35 @@ pub(crate) fn checked(
     let mut problems = Problems::new(nesting.file(), source);
     let mut draft = match document::read(&mut problems) {
         Some(table) => Draft::read(&table, &mut problems),
-        None => Draft::default(),
+        None => {
+            blame_plural_headers(&mut problems);
+            Draft::default()
+        }
     };
     if draft.is_read {
         override_params(&mut draft.params, &mut problems);
         validate::check(&mut draft, catalog, nesting, &mut problems);
     }
     finished(draft, problems)
+}
+
+/// `[[steps]]` with `[step.with]` below it makes one table of several steps, and every key a duplicate of another
+/// step's. That the header is wrong says more than those.
+fn blame_plural_headers(problems: &mut Problems) {
+    const HEADER: &str = "[[steps]]";
+    let text = problems.text().to_owned();
+    let lines = text.split_inclusive('\n').scan(0, |start, line| {
+        let at = *start;
+        *start += line.len();
+        Some((at + line.len() - line.trim_start().len(), line.trim()))
+    });
+    let headers: Vec<usize> = lines.filter(|(_, line)| *line == HEADER).map(|(at, _)| at).collect();
+    if !headers.is_empty() {
+        problems.clear();
+    }
+    for at in headers {
+        problems.at(&(at..at + HEADER.len()), "unknown table `steps`").hint("did you mean `[[step]]`?");
+    }
 }
 
 /// The workflow, unless something is wrong with it.
@@ -92,8 +120,8 @@ fn step_spec(step: StepDraft) -> Option<StepSpec> {
         retry: step.retry,
         timeout: step.timeout,
         child: step.child,
-        resources: step.resources,
+        resources: step.resources.into_iter().map(|(pool, units)| (pool.value, units)).collect(),
         priority: step.priority,
-        rate_limit: step.rate_limit,
+        rate_limit: step.rate_limit.map(|name| name.value),
     })
 }

@@ -71,7 +71,7 @@ impl TemplateError {
         }
     }
 
-    pub(super) fn new(place: &str, expression: &str, reason: Reason) -> TemplateError {
+    pub(crate) fn new(place: &str, expression: &str, reason: Reason) -> TemplateError {
         TemplateError { place: place.to_owned(), expression: expression.trim().to_owned(), reason }
     }
 }

@@ -1,10 +1,13 @@
 //! Evaluates the templates of one step.
 
+use std::collections::BTreeMap;
 use std::io;
 
+use jiff::Timestamp;
 use minijinja::value::Serde;
 use minijinja::{ErrorKind, Value as Dynamic};
 use serde_json::{Map, Value};
+use uuid::Uuid;
 
 use super::context::TemplateContext;
 use super::error::{Reason, TemplateError};
@@ -14,6 +17,7 @@ use super::references::{Reference, Scan, Segment};
 use super::syntax::{Form, environment, expression_text, form};
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::document::describe;
+use crate::core::ids::RunId;
 
 /// Most items of a fan-out.
 pub const MAXIMUM_ITEMS: usize = 100_000;
@@ -102,6 +106,48 @@ pub fn condition(expression: &str, context: &TemplateContext<'_>) -> Result<bool
         Value::Bool(value) => Ok(value),
         other => Err(error(Reason::NotACondition(describe(&other)))),
     }
+}
+
+/// The value of a text whose templates name nothing but params: it is known before the run. `None` for others.
+pub(crate) fn constant(text: &str, params: &Map<String, Value>) -> Option<Result<Value, Reason>> {
+    let scan = match form(text) {
+        Form::Literal => return None,
+        Form::Expression { source, .. } => Scan::of(&lexer::expression(source)),
+        Form::Mixed => Scan::of(&lexer::template(text)),
+    };
+    with_params(&scan, params, |context| resolve_text(text, context))
+}
+
+/// Why a `for_each` that names nothing but params fails in every run; `None` for others.
+pub(crate) fn items_of(expression: &str, params: &Map<String, Value>) -> Option<Reason> {
+    known(expression, params, |context| items(expression, context).map(drop))
+}
+
+/// As [`items_of`], for a `when`.
+pub(crate) fn condition_of(expression: &str, params: &Map<String, Value>) -> Option<Reason> {
+    known(expression, params, |context| condition(expression, context).map(drop))
+}
+
+fn known(
+    expression: &str,
+    params: &Map<String, Value>,
+    evaluate: impl FnOnce(&TemplateContext<'_>) -> Result<(), TemplateError>,
+) -> Option<Reason> {
+    let scan = Scan::of(&lexer::expression(expression_text(expression).0));
+    with_params(&scan, params, evaluate)?.err().map(|error| error.reason)
+}
+
+/// Evaluates something that names nothing but params; `None` when it names more.
+fn with_params<T>(
+    scan: &Scan,
+    params: &Map<String, Value>,
+    evaluate: impl FnOnce(&TemplateContext<'_>) -> T,
+) -> Option<T> {
+    let known = |reference: &Reference| reference.root == "params" || scan.locals.contains(&reference.root);
+    let (steps, run, scheduled_at) = (BTreeMap::new(), (RunId(Uuid::nil()), ""), Timestamp::UNIX_EPOCH);
+    let secrets = BTreeMap::new();
+    let context = TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item: None };
+    scan.references.iter().all(known).then(|| evaluate(&context))
 }
 
 fn resolve_value(value: &Value, path: &str, context: &TemplateContext<'_>) -> Result<Value, TemplateError> {

@@ -14,9 +14,11 @@ mod tests;
 pub use context::{Children, StepOutputs, TemplateContext};
 pub use error::{Reason, TemplateError};
 pub use evaluate::{MAXIMUM_ITEMS, condition, items, outputs, resolve, rule};
-pub use names::Named;
+pub(crate) use evaluate::{condition_of, constant, items_of};
+pub use names::{Named, behind};
 pub(crate) use references::{Reference, Scan, Segment, whole_reference};
 pub use syntax::is_literal;
 pub(crate) use syntax::{
-    Form, SyntaxError, expression_text, form, is_filter, is_function, is_test, scan_expression, scan_text,
+    FILTERS, FUNCTIONS, Form, SyntaxError, TESTS, expression_text, form, is_filter, is_function, is_test,
+    scan_expression, scan_text,
 };

@@ -65,3 +65,67 @@ impl Named {
         }
     }
 }
+
+/// What the template at `path` of a step's arguments names, such as `params.lr`; nothing for a literal. The path is
+/// that of a [`Change`](crate::core::key::Change).
+pub fn behind(with: &Map<String, Value>, path: &str) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    let Some(text) = template_at(with.iter().map(|(name, value)| (name.clone(), value)).collect(), path) else {
+        return names;
+    };
+    let scan = match form(text) {
+        Form::Literal => return names,
+        Form::Expression { source, .. } => Scan::of(&lexer::expression(source)),
+        Form::Mixed => Scan::of(&lexer::template(text)),
+    };
+    for reference in scan.references.iter().filter(|reference| !scan.locals.contains(&reference.root)) {
+        let name = reference.to_string();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// The text that covers `path`: a template may stand for a whole list or table.
+fn template_at<'a>(entries: Vec<(String, &'a Value)>, path: &str) -> Option<&'a str> {
+    entries.into_iter().find_map(|(name, value)| {
+        let rest = path.strip_prefix(name.as_str())?;
+        match value {
+            Value::String(text) if rest.is_empty() || rest.starts_with(['.', '[']) => Some(text.as_str()),
+            Value::Array(items) => {
+                let items = items.iter().enumerate().map(|(index, item)| (format!("[{index}]"), item));
+                template_at(items.collect(), rest)
+            }
+            Value::Object(entries) => {
+                let entries = entries.iter().map(|(name, entry)| (format!(".{name}"), entry));
+                template_at(entries.collect(), rest)
+            }
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_names_behind_an_argument() {
+        let with = json!({
+            "argv": ["train", "--lr", "{{ params.lr }}", "x{{ params.lr }}y{{ steps.a.values.n }}", "plain"],
+            "optimizer": { "lr": "{{ params.lr * 2 }}" },
+            "opt": "{{ params.table }}",
+        });
+        let behind = |path: &str| behind(with.as_object().unwrap(), path);
+        assert_eq!(behind("argv[2]"), ["params.lr"]);
+        assert_eq!(behind("argv[3]"), ["params.lr", "steps.a.values.n"]);
+        assert_eq!(behind("optimizer.lr"), ["params.lr"]);
+        assert_eq!(behind("opt.inner[3]"), ["params.table"], "the table is one template");
+        for literal in ["argv[4]", "argv[0]", "argv[20]", "other", "optimize"] {
+            assert!(behind(literal).is_empty(), "{literal}");
+        }
+    }
+}

@@ -48,6 +48,8 @@ pub(crate) struct Scan {
     pub(crate) filters: Vec<(String, Range<usize>)>,
     pub(crate) tests: Vec<(String, Range<usize>)>,
     pub(crate) functions: Vec<(String, Range<usize>)>,
+    /// Calls such as `name.method()`.
+    pub(crate) methods: Vec<(String, Range<usize>)>,
     /// Names that the template itself defines (`{% for x in .. %}`, `{% set x = .. %}`).
     pub(crate) locals: HashSet<String>,
 }
@@ -124,6 +126,10 @@ impl Scan {
                     scan.tests.push(((*name).to_owned(), range.clone()));
                     at + 1
                 }
+                Role::Method => {
+                    scan.methods.push(((*name).to_owned(), range.clone()));
+                    at + 1
+                }
                 Role::Function => {
                     scan.functions.push(((*name).to_owned(), range.clone()));
                     at + 1
@@ -148,6 +154,7 @@ enum Role {
     Filter,
     Test,
     Function,
+    Method,
     Reference,
 }
 
@@ -158,6 +165,12 @@ fn role(tokens: &[Spanned<'_>], at: usize, statement: &str) -> Role {
     let assigned = next == Some(&Token::Symbol('=')) && !doubled(tokens, at + 1);
     let negated_test = before == Some(&Token::Name("not")) && token(at.checked_sub(2)) == Some(&Token::Name("is"));
     match (before, &tokens[at].0) {
+        (Some(Token::Symbol('.')), _) if next == Some(&Token::Symbol('(')) => {
+            match (token(at.checked_sub(2)), &tokens[at].0) {
+                (Some(Token::Name("loop")), Token::Name("cycle" | "changed")) => Role::Argument,
+                _ => Role::Method,
+            }
+        }
         (Some(Token::Symbol('.')), _) => Role::Argument,
         (Some(Token::Symbol('|')), _) => Role::Filter,
         (Some(Token::Name("is")), name) if *name != Token::Name("not") => Role::Test,

@@ -5,7 +5,7 @@ use serde_json::{Number, Value, json};
 use super::names::{Names, StepShape};
 use crate::core::diagnostic::Span;
 use crate::core::document::{Data, Located, Node, Table};
-use crate::core::template::{Form, Reference, Segment, form, whole_reference};
+use crate::core::template::{Form, Reference, Segment, constant, form, whole_reference};
 
 /// A value in `with` and where it stands.
 pub(super) struct Argument {
@@ -18,10 +18,11 @@ pub(super) enum Shape {
     Null,
     Bool(bool),
     Number(Number),
-    /// None: text that a template makes.
+    /// None: text that is only known at run time.
     Text(Option<String>),
-    /// None: the outputs or values of a fan-out.
-    List(Option<Vec<Argument>>),
+    List(Vec<Argument>),
+    /// Outputs or values of a fan-out: any number of these.
+    FanOut(Box<Argument>),
     Table(Vec<Entry>),
     /// Only known at run time.
     Unknown,
@@ -43,12 +44,13 @@ impl Argument {
         let shape = match &node.data {
             Data::Bool(value) => Shape::Bool(*value),
             Data::Number(value) => Shape::Number(value.clone()),
-            Data::List(items) => Shape::List(Some(items.iter().map(|item| Argument::of(item, names)).collect())),
+            Data::List(items) => Shape::List(items.iter().map(|item| Argument::of(item, names)).collect()),
             Data::Table(table) => entries(table, names),
-            Data::Text(text) => match form(text) {
-                Form::Literal => Shape::Text(Some(text.clone())),
-                Form::Mixed => Shape::Text(None),
-                Form::Expression { source, .. } => match whole_reference(source) {
+            Data::Text(text) => match (constant(text, &names.params), form(text)) {
+                (Some(Ok(value)), _) => Argument::of_json(&value, &node.span).shape,
+                (_, Form::Literal) => Shape::Text(Some(text.clone())),
+                (_, Form::Mixed) => Shape::Text(None),
+                (_, Form::Expression { source, .. }) => match whole_reference(source) {
                     Some(reference) => referenced(&reference, &node.span, names),
                     None => Shape::Unknown,
                 },
@@ -63,7 +65,7 @@ impl Argument {
             Value::Bool(value) => Shape::Bool(*value),
             Value::Number(value) => Shape::Number(value.clone()),
             Value::String(value) => Shape::Text(Some(value.clone())),
-            Value::Array(items) => Shape::List(Some(items.iter().map(|item| Argument::of_json(item, span)).collect())),
+            Value::Array(items) => Shape::List(items.iter().map(|item| Argument::of_json(item, span)).collect()),
             Value::Object(object) => {
                 let entry = |(name, value): (&String, &Value)| Entry {
                     name: name.clone(),
@@ -76,6 +78,23 @@ impl Argument {
         Argument { span: span.clone(), shape }
     }
 
+    /// The value, with a stand-in for each artifact; `None` unless all of it is known.
+    pub(super) fn to_json(&self) -> Option<Value> {
+        Some(match &self.shape {
+            Shape::Null => Value::Null,
+            Shape::Bool(value) => Value::Bool(*value),
+            Shape::Number(number) => Value::Number(number.clone()),
+            Shape::Text(text) => Value::String(text.clone()?),
+            Shape::List(items) => Value::Array(items.iter().map(Argument::to_json).collect::<Option<_>>()?),
+            Shape::FanOut(item) => Value::Array(vec![item.to_json()?]),
+            Shape::Table(entries) => {
+                let entry = |entry: &Entry| Some((entry.name.clone(), entry.value.to_json()?));
+                Value::Object(entries.iter().map(entry).collect::<Option<_>>()?)
+            }
+            Shape::Unknown => return None,
+        })
+    }
+
     /// For messages.
     pub(super) fn describe(&self) -> String {
         match &self.shape {
@@ -84,8 +103,8 @@ impl Argument {
             Shape::Number(number) => format!("the number {number}"),
             Shape::Text(Some(text)) if text.chars().count() <= 40 => format!("the text {text:?}"),
             Shape::Text(_) => "text".to_owned(),
-            Shape::List(Some(_)) => "a list".to_owned(),
-            Shape::List(None) => "a list (the step is a fan-out)".to_owned(),
+            Shape::List(_) => "a list".to_owned(),
+            Shape::FanOut(_) => "a list (the step is a fan-out)".to_owned(),
             Shape::Table(entries) if is_artifact(entries) => "an artifact".to_owned(),
             Shape::Table(_) => "a table".to_owned(),
             Shape::Unknown => "a template".to_owned(),
@@ -106,31 +125,23 @@ fn is_artifact(entries: &[Entry]) -> bool {
     entries.len() == 3 && entries.iter().any(|entry| entry.name == "digest")
 }
 
-/// What is known about an expression that is only a reference.
+/// What is known about an expression that is only a reference to a secret, an output or a value.
 fn referenced(reference: &Reference, span: &Span, names: &Names) -> Shape {
-    match (reference.root.as_str(), reference.path.as_slice()) {
-        ("params", [Segment::Name(name), path @ ..]) => {
-            let value = names.params.get(name).and_then(|value| descend(value, path));
-            value.map_or(Shape::Unknown, |value| Argument::of_json(value, span).shape)
+    let (id, group) = match (reference.root.as_str(), reference.path.as_slice()) {
+        ("secrets", _) => return Shape::Text(None),
+        ("steps", [Segment::Name(id), Segment::Name(group), Segment::Name(_)]) => (id, group),
+        _ => return Shape::Unknown,
+    };
+    let one = match group.as_str() {
+        "outputs" => {
+            let artifact = json!({ "digest": "0".repeat(64), "size": 0, "media_type": "" });
+            Argument::of_json(&artifact, span)
         }
-        ("secrets", _) => Shape::Text(None),
-        ("steps", [Segment::Name(id), Segment::Name(group), Segment::Name(_)]) => {
-            match (names.steps.get(id), group.as_str()) {
-                (Some(StepShape::Many), "outputs" | "values") => Shape::List(None),
-                (Some(StepShape::One), "outputs") => {
-                    let artifact = json!({ "digest": "0".repeat(64), "size": 0, "media_type": "" });
-                    Argument::of_json(&artifact, span).shape
-                }
-                _ => Shape::Unknown,
-            }
-        }
-        _ => Shape::Unknown,
+        _ => Argument { span: span.clone(), shape: Shape::Unknown },
+    };
+    match names.steps.get(id).map(|step| step.shape) {
+        Some(StepShape::Many) => Shape::FanOut(Box::new(one)),
+        Some(StepShape::One) => one.shape,
+        None => Shape::Unknown,
     }
-}
-
-fn descend<'a>(value: &'a Value, path: &[Segment]) -> Option<&'a Value> {
-    path.iter().try_fold(value, |value, segment| match segment {
-        Segment::Name(name) => value.get(name),
-        Segment::Index(index) => value.get(usize::try_from(*index).ok()?),
-    })
 }

@@ -8,13 +8,17 @@ use super::{child, command, cycle, gate, schema, templates};
 use crate::core::catalog::Catalog;
 use crate::core::diagnostic::Problems;
 use crate::core::parse::{Draft, Nesting, StepDraft};
+use crate::core::pools::Demand;
 use crate::core::suggest;
 
 /// Checks the draft, adds the steps that templates refer to to each step's `needs`, and pins the
 /// workflows that steps start.
 pub(crate) fn check(draft: &mut Draft, catalog: &Catalog, nesting: &Nesting<'_>, problems: &mut Problems) {
     duplicate_ids(&draft.steps, problems);
-    let names = Names::of(draft);
+    for step in &mut draft.steps {
+        child::check(step, catalog, nesting, problems);
+    }
+    let names = Names::of(draft, catalog);
     for step in &mut draft.steps {
         kind_and_arguments(step, &names, catalog, problems);
         needs(step, &names, problems);
@@ -23,7 +27,7 @@ pub(crate) fn check(draft: &mut Draft, catalog: &Catalog, nesting: &Nesting<'_>,
         once(step);
         gate::check(step, problems);
         command::check(step, problems);
-        child::check(step, catalog, nesting, problems);
+        demand(step, catalog, problems);
     }
     templates::check_outputs(&draft.outputs, &names, problems);
     cycle::check(&draft.steps, problems);
@@ -47,18 +51,49 @@ fn duplicate_ids(steps: &[StepDraft], problems: &mut Problems) {
     }
 }
 
+/// Kinds that other systems have for what is a `command` here.
+const PROGRAMS: [&str; 12] =
+    ["shell", "sh", "bash", "script", "python", "program", "process", "exec", "run", "task", "job", "subprocess"];
+
 fn kind_and_arguments(step: &StepDraft, names: &Names, catalog: &Catalog, problems: &mut Problems) {
     let Some(kind) = &step.kind else { return };
     let Some(info) = catalog.get(&kind.value) else {
         let known = catalog.kinds.iter().map(|info| info.kind);
-        problems
-            .at(&kind.span, format!("unknown step kind `{}`", kind.value))
-            .label("no such kind")
-            .hint(suggest::hint(&kind.value, "kinds", known));
+        let hint = match PROGRAMS.contains(&kind.value.as_str()) {
+            true => "`kind = \"command\"` runs programs: `with = { shell = \"...\" }` or `with = { argv = [\"python3\", \"train.py\"] }`"
+                .to_owned(),
+            false => suggest::hint(&kind.value, "kinds", known),
+        };
+        problems.at(&kind.span, format!("unknown step kind `{}`", kind.value)).label("no such kind").hint(hint);
         return;
     };
     let arguments = Argument::of_table(&step.with, &kind.span, names);
-    schema::check(&info.schema, &arguments, info.kind, problems);
+    if !schema::check(&info.schema, &arguments, info.kind, problems) {
+        return;
+    }
+    if let (Some(check), Some(with)) = (catalog.check, arguments.to_json())
+        && let Err(failure) = check(&kind.value, &with)
+    {
+        let problem = problems.at(&kind.span, failure.message).label("its arguments");
+        if let Some(hint) = failure.hint {
+            problem.hint(hint);
+        }
+    }
+}
+
+/// Reports pools and rate limits that this machine does not have, and demands that it can never meet.
+fn demand(step: &StepDraft, catalog: &Catalog, problems: &mut Problems) {
+    let Some(limits) = &catalog.limits else { return };
+    let pools = step.resources.iter().map(|(pool, units)| {
+        let demand = Demand::from([(pool.value.clone(), *units)]);
+        (&pool.span, limits.pools.check(&demand))
+    });
+    let rate = step.rate_limit.iter().map(|name| (&name.span, limits.check_rate(&name.value)));
+    for (span, checked) in pools.chain(rate) {
+        if let Err(failure) = checked {
+            problems.at(span, failure.message).hint(failure.hint.unwrap_or_default());
+        }
+    }
 }
 
 fn needs(step: &StepDraft, names: &Names, problems: &mut Problems) {

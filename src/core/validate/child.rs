@@ -10,7 +10,7 @@ use crate::core::parse::{Nesting, Source, StepDraft, checked, known_param, set_p
 use crate::core::spec::{PinnedWorkflow, StepSpec, WorkflowSpec};
 use crate::core::template::{Form, form};
 
-/// Sets `child` of a step of kind `workflow`, or reports why it cannot be started.
+/// Sets `child` and `child_outputs` of a step of kind `workflow`, or reports why it cannot be started.
 pub(super) fn check(step: &mut StepDraft, catalog: &Catalog, nesting: &Nesting<'_>, problems: &mut Problems) {
     if step.kind.as_ref().is_none_or(|kind| kind.value != WORKFLOW) {
         return;
@@ -49,7 +49,10 @@ pub(super) fn check(step: &mut StepDraft, catalog: &Catalog, nesting: &Nesting<'
         problems.at(&place.span, message).hint(hint);
     }
     match parsed {
-        Ok(spec) => step.child = Some(pin(source, &spec)),
+        Ok(spec) => {
+            step.child_outputs = Some(spec.outputs.keys().cloned().collect());
+            step.child = Some(pin(source, &spec));
+        }
         Err(errors) => forward(&errors, span, problems),
     }
 }

@@ -1,12 +1,13 @@
 //! Checks the rule of a gate: an expression over its `inputs`.
 
 use super::templates::Placed;
+use super::uses;
 use crate::core::diagnostic::Problems;
 use crate::core::document::{Data, Node};
 use crate::core::kinds::GATE;
 use crate::core::parse::StepDraft;
 use crate::core::suggest;
-use crate::core::template::{Form, form, is_filter, is_function, is_test, scan_expression};
+use crate::core::template::{Form, form, scan_expression};
 
 pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
     if step.kind.as_ref().is_none_or(|kind| kind.value != GATE) {
@@ -46,17 +47,5 @@ pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
                 .hint(hint);
         }
     }
-    type IsKnown = fn(&str) -> bool;
-    let known: [(&str, &[_], IsKnown); 3] = [
-        ("filter", &scan.filters, is_filter),
-        ("test", &scan.tests, is_test),
-        ("function", &scan.functions, is_function),
-    ];
-    for (what, uses, is_known) in known {
-        for (name, range) in uses.iter().filter(|(name, _)| !is_known(name)) {
-            problems
-                .at(&placed.at(range), format!("unknown {what} `{name}` in a rule"))
-                .hint(format!("specs/workflow-format.md lists the {what}s"));
-        }
-    }
+    uses::check(&scan, "a rule", &placed, problems);
 }

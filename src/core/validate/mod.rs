@@ -11,5 +11,6 @@ mod schema;
 mod templates;
 #[cfg(test)]
 mod tests;
+mod uses;
 
 pub(crate) use check::check;

@@ -8,12 +8,15 @@ use super::argument::{Argument, Entry, Shape};
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::suggest;
 
-/// Reports the arguments that `schema` refuses.
-pub(super) fn check(schema: &Value, arguments: &Argument, kind: &str, problems: &mut Problems) {
+/// Reports the arguments that `schema` refuses; true when there are none.
+pub(super) fn check(schema: &Value, arguments: &Argument, kind: &str, problems: &mut Problems) -> bool {
     let checker = Checker { root: schema, kind };
-    for mismatch in checker.check(schema, arguments, "", MAXIMUM_DEPTH) {
+    let mismatches = checker.check(schema, arguments, "", MAXIMUM_DEPTH);
+    let fits = mismatches.is_empty();
+    for mismatch in mismatches {
         problems.at(&mismatch.span, mismatch.message).label(mismatch.label).hint(mismatch.hint);
     }
+    fits
 }
 
 /// Schemas may be recursive through `$ref`.
@@ -51,7 +54,12 @@ impl<'a> Checker<'a> {
         }
         match &argument.shape {
             Shape::Table(entries) => mismatches.extend(self.table(schema, entries, argument, path, depth)),
-            Shape::List(Some(items)) => {
+            Shape::FanOut(item) => {
+                if let Some(item_schema) = schema.get("items") {
+                    mismatches.extend(self.check(item_schema, item, &format!("{path}[0]"), depth - 1));
+                }
+            }
+            Shape::List(items) => {
                 if let Some(item_schema) = schema.get("items") {
                     for (index, item) in items.iter().enumerate() {
                         mismatches.extend(self.check(item_schema, item, &format!("{path}[{index}]"), depth - 1));
@@ -262,7 +270,7 @@ fn has_type(argument: &Argument, name: &str) -> bool {
         Shape::Bool(_) => name == "boolean",
         Shape::Number(number) => name == "number" || (name == "integer" && !number.is_f64()),
         Shape::Text(_) => name == "string",
-        Shape::List(_) => name == "array",
+        Shape::List(_) | Shape::FanOut(_) => name == "array",
         Shape::Table(_) => name == "object",
         Shape::Unknown => true,
     }
@@ -314,7 +322,7 @@ fn bound(schema: &Map<String, Value>, shape: &Shape) -> Option<String> {
             breaks(value, "minimum", "maximum", "").or(exclusive)
         }
         Shape::Text(Some(text)) => breaks(text.chars().count() as f64, "minLength", "maxLength", " characters long"),
-        Shape::List(Some(items)) => breaks(items.len() as f64, "minItems", "maxItems", " items long"),
+        Shape::List(items) => breaks(items.len() as f64, "minItems", "maxItems", " items long"),
         _ => None,
     }
 }

@@ -2,9 +2,10 @@
 
 use std::ops::Range;
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::names::{Names, StepShape};
+use super::names::{Names, StepNames, StepShape};
+use super::uses;
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::document::{Data, Located, Node, Table};
 use crate::core::kinds::COMMAND;
@@ -12,8 +13,8 @@ use crate::core::parse::StepDraft;
 use crate::core::secret;
 use crate::core::suggest;
 use crate::core::template::{
-    Form, Reference, Scan, Segment, SyntaxError, expression_text, form, is_filter, is_function, is_test,
-    scan_expression, scan_text,
+    Form, Reason, Reference, Scan, Segment, SyntaxError, TemplateError, condition_of, constant, expression_text, form,
+    items_of, scan_expression, scan_text,
 };
 
 /// Reports what is wrong with the step's templates; gives the steps that they refer to, in order of
@@ -21,6 +22,8 @@ use crate::core::template::{
 pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) -> Vec<Located<String>> {
     let mut checker = Checker::new(names, problems);
     checker.in_fan_out = step.for_each.is_some();
+    // A step that is skipped, or has no items, evaluates none of them.
+    checker.is_evaluated = step.when.is_none() && step.for_each.is_none();
     let is_command = step.kind.as_ref().is_some_and(|kind| kind.value == COMMAND);
     for (name, node) in &step.with.entries {
         checker.keeps_secrets = is_command && secret::PLACES.contains(&name.value.as_str());
@@ -29,8 +32,11 @@ pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) ->
     checker.keeps_secrets = false;
     // Both are evaluated once for the step, before there are items.
     checker.in_fan_out = false;
-    for expression in [&step.for_each, &step.when].into_iter().flatten() {
-        checker.expression(expression);
+    if let Some(expression) = &step.for_each {
+        checker.expression(expression, |text, params| items_of(text, params).filter(|_| step.when.is_none()));
+    }
+    if let Some(expression) = &step.when {
+        checker.expression(expression, condition_of);
     }
     checker.referenced
 }
@@ -46,6 +52,8 @@ struct Checker<'a> {
     in_fan_out: bool,
     /// True where nothing that a template gives is kept.
     keeps_secrets: bool,
+    /// Every run evaluates the arguments.
+    is_evaluated: bool,
     problems: &'a mut Problems,
     referenced: Vec<Located<String>>,
 }
@@ -76,7 +84,7 @@ impl Placed {
 
 impl<'a> Checker<'a> {
     fn new(names: &'a Names, problems: &'a mut Problems) -> Checker<'a> {
-        Checker { names, in_fan_out: false, keeps_secrets: false, problems, referenced: Vec::new() }
+        Checker { names, in_fan_out: false, keeps_secrets: false, is_evaluated: true, problems, referenced: Vec::new() }
     }
 
     fn table(&mut self, table: &Table) {
@@ -96,19 +104,48 @@ impl<'a> Checker<'a> {
 
     fn text(&mut self, text: &str, span: &Span) {
         let placed = Placed::new(self.problems.text(), span, text);
+        let before = self.problems.count();
         match form(text) {
-            Form::Literal => {}
+            Form::Literal => return,
             Form::Expression { source, offset } => {
                 self.scanned(scan_expression(source), source, &placed.shifted(offset));
             }
             Form::Mixed => self.scanned(scan_text(text), text, &placed),
         }
+        if self.is_evaluated
+            && self.problems.count() == before
+            && let Some(Err(reason)) = constant(text, &self.names.params)
+        {
+            self.fails(text, span, reason);
+        }
     }
 
-    fn expression(&mut self, expression: &Located<String>) {
-        let (source, offset) = expression_text(&expression.value);
-        let placed = Placed::new(self.problems.text(), &expression.span, &expression.value).shifted(offset);
+    /// `evaluate` gives the error of an expression that names nothing but params.
+    fn expression(
+        &mut self,
+        expression: &Located<String>,
+        evaluate: impl FnOnce(&str, &Map<String, Value>) -> Option<Reason>,
+    ) {
+        let Located { value: text, span } = expression;
+        let (source, offset) = expression_text(text);
+        let placed = Placed::new(self.problems.text(), span, text).shifted(offset);
+        let before = self.problems.count();
         self.scanned(scan_expression(source), source, &placed);
+        if self.problems.count() == before
+            && let Some(reason) = evaluate(text, &self.names.params)
+        {
+            self.fails(text, span, reason);
+        }
+    }
+
+    /// A template of which the result is known before the run.
+    fn fails(&mut self, text: &str, span: &Span, reason: Reason) {
+        let message = format!("`{}` fails in every run: {reason}", text.trim());
+        let hint = TemplateError::new("", text, reason).hint();
+        let problem = self.problems.at(span, message);
+        if let Some(hint) = hint {
+            problem.hint(hint);
+        }
     }
 
     fn scanned(&mut self, scan: Result<Scan, SyntaxError>, text: &str, placed: &Placed) {
@@ -125,23 +162,7 @@ impl<'a> Checker<'a> {
         for reference in &scan.references {
             self.reference(reference, &scan, text, placed);
         }
-        self.unknown("filter", &scan.filters, is_filter, placed);
-        self.unknown("test", &scan.tests, is_test, placed);
-        self.unknown("function", &scan.functions, is_function, placed);
-    }
-
-    fn unknown(
-        &mut self,
-        what: &str,
-        uses: &[(String, Range<usize>)],
-        is_known: impl Fn(&str) -> bool,
-        placed: &Placed,
-    ) {
-        for (name, range) in uses.iter().filter(|(name, _)| !is_known(name)) {
-            self.problems
-                .at(&placed.at(range), format!("unknown {what} `{name}` in a template"))
-                .hint(format!("specs/workflow-format.md lists the {what}s"));
-        }
+        uses::check(&scan, "a template", placed, self.problems);
     }
 
     fn reference(&mut self, reference: &Reference, scan: &Scan, text: &str, placed: &Placed) {
@@ -236,7 +257,7 @@ impl<'a> Checker<'a> {
                 .hint("write `steps.ID.outputs.NAME`: what a step needs must be known before the run");
             return;
         };
-        let Some(shape) = self.names.steps.get(id) else {
+        let Some(known) = self.names.steps.get(id) else {
             let known = self.names.steps.keys().map(String::as_str);
             let hint = match id_with_hyphens(id, self.names) {
                 Some(known) => format!("write `steps[\"{known}\"]`: a template reads `-` as minus"),
@@ -248,7 +269,9 @@ impl<'a> Checker<'a> {
         self.referenced.push(Located { value: id.clone(), span: span.clone() });
         match reference.path.get(1..).unwrap_or_default() {
             [Segment::Name(group), rest @ ..] if matches!(group.as_str(), "outputs" | "values") => {
-                if let (StepShape::Many, [Segment::Name(name), Segment::Name(field), ..]) = (shape, rest) {
+                if let Some((message, hint)) = not_given(id, known, group, rest) {
+                    self.problems.at(span, message).label("not given").hint(hint);
+                } else if let (StepShape::Many, [Segment::Name(name), Segment::Name(field), ..]) = (known.shape, rest) {
                     self.problems
                         .at(span, format!("`{reference}`: step `{id}` is a fan-out, so `{name}` is a list"))
                         .hint(format!(
@@ -274,6 +297,40 @@ fn stands_alone(text: &str, range: &Range<usize>) -> bool {
     let closes = after.is_empty() || after.strip_prefix(['-', '+']).unwrap_or(after).starts_with("}}");
     opens && closes
 }
+
+/// Message and hint when the step does not give what `path` names in `group`, or an artifact has no such field.
+fn not_given(id: &str, step: &StepNames, group: &str, path: &[Segment]) -> Option<(String, String)> {
+    let [Segment::Name(name), rest @ ..] = path else { return None };
+    let (known, other, elsewhere) = match group {
+        "outputs" => (&step.outputs, &step.values, "values"),
+        _ => (&step.values, &step.outputs, "outputs"),
+    };
+    if let Some(known) = known.as_ref().filter(|known| !known.contains(name)) {
+        let what = group.trim_end_matches('s');
+        let message = format!("step `{id}` (`{}`) gives no {what} `{name}`", step.kind);
+        let is_elsewhere = other.as_ref().is_some_and(|other| other.contains(name));
+        return Some((
+            message,
+            match (is_elsewhere, known.is_empty(), step.kind.as_str()) {
+                (true, ..) => format!("write `steps.{id}.{elsewhere}.{name}`"),
+                (false, true, "command") => format!("declare it in the step: `outputs = {{ {name} = \"FILE\" }}`"),
+                _ => suggest::hint(name, &format!("{group} of `{id}`"), known.iter().map(String::as_str)),
+            },
+        ));
+    }
+    let field = match (group, step.shape, rest) {
+        ("outputs", StepShape::One, [Segment::Name(field), ..]) => field,
+        ("outputs", StepShape::Many, [Segment::Index(_), Segment::Name(field), ..]) => field,
+        _ => return None,
+    };
+    (!FIELDS.contains(&field.as_str())).then(|| {
+        let hint = suggest::hint(field, "fields", FIELDS);
+        (format!("the artifact `{name}` of step `{id}` has no field `{field}`"), hint)
+    })
+}
+
+/// Fields of an artifact.
+const FIELDS: [&str; 3] = ["digest", "size", "media_type"];
 
 /// The step meant by `steps.my-step`, of which a template sees only `steps.my`.
 fn id_with_hyphens<'a>(seen: &str, names: &'a Names) -> Option<&'a str> {

@@ -1,14 +1,19 @@
 //! Broken workflow files, each with the problems that must be reported: line, message, hint.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::core::artifact::ArtifactRef;
-use crate::core::catalog::{Catalog, KindInfo, Placement};
+use crate::core::catalog::{Catalog, Given, Gives, KindInfo, Placement};
 use crate::core::diagnostic::{Color, SpecErrors};
+use crate::core::failure::Failure;
+use crate::core::limits::Limits;
 use crate::core::parse::{NoLibrary, workflow};
+use crate::core::pools::{Pool, Pools};
 use crate::core::spec::WorkflowSpec;
-use crate::core::template::{is_filter, is_function, is_test};
+use crate::core::template::{FILTERS, FUNCTIONS, TESTS, is_filter, is_function, is_test};
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -97,30 +102,47 @@ struct Command {
 }
 
 pub(crate) fn catalog() -> Catalog {
-    let kind = |kind, schema: schemars::Schema| KindInfo {
+    let any = Gives { outputs: Given::Any, values: Given::Any };
+    let named = Gives {
+        outputs: Given::Named(&[("documents", "text"), ("pairs", "pairs")]),
+        values: Given::Named(&[("count", "how many")]),
+    };
+    let kind = |kind, schema: schemars::Schema, gives| KindInfo {
         kind,
         summary: "for tests",
         placement: Placement::Child,
         schema: schema.to_value(),
+        gives,
     };
     Catalog {
+        check: None,
+        limits: None,
         kinds: vec![
-            kind("corpus.import", schemars::schema_for!(Import)),
-            kind("train", schemars::schema_for!(Train)),
-            kind("noop", schemars::schema_for!(Noop)),
-            kind("command", schemars::schema_for!(Command)),
+            kind("corpus.import", schemars::schema_for!(Import), named),
+            kind("train", schemars::schema_for!(Train), any),
+            kind("noop", schemars::schema_for!(Noop), any),
+            kind("command", schemars::schema_for!(Command), any),
         ],
     }
 }
 
 fn parse(source: &str) -> Result<WorkflowSpec, SpecErrors> {
-    workflow(source, "test.toml", &[], &catalog(), &NoLibrary)
+    parse_with(source, &catalog())
+}
+
+fn parse_with(source: &str, catalog: &Catalog) -> Result<WorkflowSpec, SpecErrors> {
+    workflow(source, "test.toml", &[], catalog, &NoLibrary)
 }
 
 /// Asserts that `source` has exactly these problems: line, part of the message, part of the hint.
 #[track_caller]
 fn assert_problems(source: &str, expected: &[(usize, &str, &str)]) {
-    let errors = parse(source).expect_err("the file is broken");
+    assert_problems_with(source, &catalog(), expected);
+}
+
+#[track_caller]
+fn assert_problems_with(source: &str, catalog: &Catalog, expected: &[(usize, &str, &str)]) {
+    let errors = parse_with(source, catalog).expect_err("the file is broken");
     let found: Vec<(usize, &str, &str)> = errors
         .problems()
         .iter()
@@ -337,7 +359,7 @@ fn broken_arguments() {
     );
     assert_problems(
         &import("{ source = \"x\", documents = \"about {{ params.vocab }}\" }"),
-        &[(7, "`documents` must be an integer, not text", "")],
+        &[(7, "`documents` must be an integer, not the text \"about 512\"", "")],
     );
     assert!(parse(&import("{ source = \"x\", documents = \"{{ params.vocab }}\" }")).is_ok());
     assert_problems(
@@ -381,7 +403,7 @@ fn arguments_known_through_references() {
             (18, "`tokenizer` must be an artifact, not a list (the step is a fan-out)", ""),
             (19, "`model` must be text or a table, not a list", ""),
             (20, "`optimizer.lr` must be a number, not the text \"tiny\"", ""),
-            (20, "unknown argument `optimizer.wd` of `train`", "known arguments: `lr`, `weight_decay`"),
+            (20, "unknown argument `optimizer.wd` of `train`", "did you mean `weight_decay`?"),
             (21, "`steps` must be an integer, not the number 0.001", ""),
             (22, "`shuffle` must be true or false, not the text \"tiny\"", ""),
         ],
@@ -411,7 +433,7 @@ fn broken_templates() {
         "{{ params.vocab * 2 }}",
         "{% for x in range(3) %}{{ x }}{{ loop.index }}{% endfor %}",
         "{% set y = 1 %}{{ y }}",
-        "{{ [1, 2] | map(attribute='x') | join(sep=', ') }}",
+        "{{ [{'x': 1}] | map(attribute='x') | join(', ') }}",
         "{% raw %}{{ anything }}{% endraw %}",
         "{{ params.vocab is not none and not params.vocab == 3 }}",
         "{{ run.id }} {{ run.name }}",
@@ -498,9 +520,12 @@ fn the_specification_is_true() {
         let list: String = rest.chars().take_while(|c| *c != '.').filter(|c| *c != '`').collect();
         list.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
     };
-    assert!(listed("Functions: ").iter().all(|name| is_function(name)));
-    assert!(listed("Filters: ").iter().all(|name| is_filter(name)));
-    assert!(listed("Tests (`is NAME`): ").iter().all(|name| is_test(name)));
+    assert_eq!(listed("Functions: "), FUNCTIONS);
+    assert_eq!(listed("Filters: "), FILTERS);
+    assert_eq!(listed("Tests (`is NAME`): "), TESTS);
+    assert!(FUNCTIONS.iter().all(|name| is_function(name)));
+    assert!(FILTERS.iter().all(|name| is_filter(name)));
+    assert!(TESTS.iter().all(|name| is_test(name)));
 }
 
 #[test]
@@ -512,4 +537,118 @@ fn hostile_files_are_refused_without_a_crash() {
     for source in [deep_key, deep_list, deep_header, deep_template] {
         assert!(parse(&source).is_err());
     }
+}
+
+/// An import, and a step `b` from line 8 on whose values are `text` at line 10.
+fn after_import(fan_out: &str, text: &str) -> String {
+    with_steps(&format!(
+        "[[step]]\nid = \"import\"\nkind = \"corpus.import\"\nwith = {{ source = \"x\" }}{fan_out}\n\
+         [[step]]\nid = \"b\"\nkind = \"noop\"\nwith.values = {text:?}\n"
+    ))
+}
+
+#[test]
+fn what_a_step_does_not_give_is_refused() {
+    let one = |text: &str| after_import("", text);
+    let not_given = |text: &str, message: &str, hint: &str| assert_problems(&one(text), &[(11, message, hint)]);
+    not_given(
+        "{{ steps.import.outputs.docments }}",
+        "step `import` (`corpus.import`) gives no output `docments`",
+        "did you mean `documents`?",
+    );
+    not_given("x {{ steps.import.values.rows + 1 }}", "gives no value `rows`", "known values of `import`: `count`");
+    not_given("{{ steps.import.values.documents }}", "no value `documents`", "write `steps.import.outputs.documents`");
+    not_given("{{ steps.import.outputs.nope is defined }}", "no output `nope`", "`documents`, `pairs`");
+    not_given("{{ steps.import.outputs.documents.sha }}", "has no field `sha`", "`digest`, `size`, `media_type`");
+    for good in
+        ["{{ steps.import.outputs.documents.size }}", "{{ steps.import.values.count }}", "{{ steps.import.values }}"]
+    {
+        assert!(parse(&one(good)).is_ok(), "{good}: {:?}", parse(&one(good)));
+    }
+    let many = |text: &str| after_import("\nfor_each = \"range(2)\"", text);
+    assert_problems(&many("{{ steps.import.outputs.documents[0].sha }}"), &[(12, "has no field `sha`", "")]);
+    assert_problems(&many("{{ steps.import.outputs.docs | first }}"), &[(12, "no output `docs`", "")]);
+    let outputs = one("") + "[outputs]\nresult = \"{{ steps.import.outputs.result }}\"\n";
+    assert_problems(&outputs, &[(13, "gives no output `result`", "known outputs")]);
+}
+
+#[test]
+fn values_have_no_methods() {
+    let method = |text: &str, hint: &str| {
+        let message = "values in a template have no methods";
+        assert_problems(&noop(&format!("with = {{ values = {text:?} }}\n")), &[(7, message, hint)]);
+    };
+    method("{{ [1, 2].index(2) }}", "known filters");
+    method("{{ params.vocab.upper() }}", "write a filter: `value | upper`");
+    method("{{ (params.vocab | string).strip() }}", "`value | trim`");
+    method("{% for x in [1] %}{{ x.get('a') }}{% endfor %}", "default(..)");
+    let cycle = noop("with = { values = \"{% for x in range(3) %}{{ loop.cycle(1, 2) }}{% endfor %}\" }\n");
+    assert!(parse(&cycle).is_ok());
+}
+
+#[test]
+fn templates_over_params_are_evaluated_before_the_run() {
+    let template = |text: &str| noop(&format!("with = {{ values = {text:?} }}\n"));
+    assert_problems(&template("{{ params.vocab / 0 }}"), &[(7, "fails in every run", "")]);
+    assert_problems(&template("{{ params.vocab.rows.x }}"), &[(7, "fails in every run", "")]);
+    assert_problems(&noop("for_each = \"params.vocab\"\n"), &[(7, "gives an integer, not a list", "`range(4)`")]);
+    assert_problems(&noop("for_each = \"range(300000)\"\n"), &[(7, "fails in every run", "")]);
+    assert_problems(&noop("when = \"params.vocab\"\n"), &[(7, "not true or false", "compare it")]);
+    // A skipped step evaluates nothing.
+    let skipped = "when = \"params.vocab < 3\"\nwith = { values = \"{{ params.vocab / 0 }}\" }\n";
+    assert!(parse(&noop(skipped)).is_ok());
+    let import = |with: &str| with_steps(&format!("[[step]]\nid = \"a\"\nkind = \"corpus.import\"\nwith = {with}\n"));
+    let split = "{ source = \"x\", split = \"{{ 'fil' if params.vocab > 3 else 'file' }}\" }";
+    assert_problems(&import(split), &[(7, "`split` cannot be the text \"fil\"", "did you mean `file`?")]);
+    let count = "{ source = \"x\", documents = \"{{ params.vocab / 2 }}\" }";
+    assert_problems(&import(count), &[(7, "`documents` must be an integer, not the number 256.0", "")]);
+}
+
+#[test]
+fn a_kind_judges_arguments_that_are_all_known() {
+    let catalog = Catalog {
+        check: Some(|kind, with| match (kind, with["source"].as_str()) {
+            ("corpus.import", Some("")) => Err(Failure::fatal("`source` is empty").with_hint("name a file")),
+            _ => Ok(()),
+        }),
+        ..catalog()
+    };
+    let import = |source: &str| {
+        with_steps(&format!("[[step]]\nid = \"a\"\nkind = \"corpus.import\"\nwith = {{ source = {source:?} }}\n"))
+    };
+    assert_problems_with(&import(""), &catalog, &[(6, "`source` is empty", "name a file")]);
+    assert!(parse_with(&import("x"), &catalog).is_ok());
+    assert!(parse_with(&import("{{ run.name }}"), &catalog).is_ok(), "known in the run only");
+}
+
+#[test]
+fn demands_that_the_machine_cannot_meet_are_refused() {
+    let pools = Pools(BTreeMap::from([("gpu".to_owned(), Pool::Devices(vec!["gpu:0".into(), "gpu:1".into()]))]));
+    let limits = Limits { pools, ..Limits::default() };
+    let catalog = Catalog { limits: Some(limits), ..catalog() };
+    let demands = |text: &str| noop(&format!("resources = {text}\nrate_limit = \"api\"\n"));
+    assert_problems_with(
+        &demands("{ gpus = 1 }"),
+        &catalog,
+        &[
+            (7, "asks for 1 of `gpus`, which is not configured", "did you mean `gpu`? Or write `[pools]`"),
+            (8, "rate limit `api` is not configured", "[rate_limits]"),
+        ],
+    );
+    assert_problems_with(
+        &demands("{ gpu = 3 }"),
+        &catalog,
+        &[(7, "asks for 3 of `gpu`, but the pool has only 2", "lower"), (8, "`api`", "")],
+    );
+    assert!(parse_with(&noop("resources = { gpu = 2 }\n"), &catalog).is_ok());
+    assert!(parse(&demands("{ gpus = 1 }")).is_ok(), "the settings are unknown");
+}
+
+#[test]
+fn at_most_ten_problems_are_shown_and_all_are_counted() {
+    let keys: String = (0..2345).map(|n| format!("k{n} = 1\n")).collect();
+    let errors = parse(&noop(&keys)).expect_err("unknown keys");
+    let report = errors.render(Color::Plain, 100);
+    assert_eq!(report.matches("unknown key").count(), 10);
+    assert!(report.ends_with("and 2,335 more\n`test.toml` has 2,345 problems\n"), "{report}");
 }

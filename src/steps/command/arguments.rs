@@ -137,7 +137,7 @@ fn text(value: &Value, argument: &str) -> Result<String, Failure> {
         Value::Object(_) if artifact(value).is_some() => Ok(value["digest"].to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => {
             Err(Failure::fatal(format!("`{argument}` holds {value}, which is no text, number or boolean"))
-                .with_hint("use a template filter such as `| tojson` or `| join(\" \")`"))
+                .with_hint("join a list with a template filter, `| join(\" \")`, or name one value of it"))
         }
     }
 }

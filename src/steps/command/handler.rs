@@ -5,6 +5,7 @@ use std::ffi::OsString;
 use serde_json::{Map, Value};
 
 use crate::core::artifact::Outputs;
+use crate::core::catalog::{Given, Gives};
 use crate::core::failure::Failure;
 use crate::core::kinds::COMMAND;
 use crate::faults::around;
@@ -38,6 +39,10 @@ impl StepHandler for Command {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Arguments)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives { outputs: Given::KeysOf("outputs"), values: Given::Any }
     }
 
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {

@@ -103,8 +103,8 @@ fn watch(
         if program.has_exited_within(pause) {
             return Ok(());
         }
-        checkpoints.commit_announced(context)?;
         progress.report(context.reporter);
+        checkpoints.commit_announced(context)?;
         if context.reporter.interrupted() {
             program.stop(GRACE);
             checkpoints.commit_announced(context)?;

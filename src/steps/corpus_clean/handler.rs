@@ -14,12 +14,13 @@ use super::normalise::{Cleaner, Compatibility, Reason, Rules};
 use super::split::Split;
 use crate::artifact::{ArtifactStore, ArtifactWriter};
 use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::catalog::{Given, Gives};
 use crate::core::failure::Failure;
 use crate::core::protocol::Progress;
 use crate::steps::corpus_documents::{
     Document, DocumentReader, NDJSON, document_files, total_size, write_document, write_failure,
 };
-use crate::steps::handler::{StepContext, StepError, StepHandler};
+use crate::steps::handler::{StepContext, StepError, StepHandler, arguments};
 
 /// The `corpus.clean` step kind.
 pub struct CorpusClean;
@@ -106,6 +107,27 @@ impl StepHandler for CorpusClean {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Arguments)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives {
+            outputs: Given::Named(&[
+                ("train", "tree of training shards"),
+                ("validation", "documents of the held-out part"),
+            ]),
+            values: Given::Named(&[
+                ("shards", "number of training shards"),
+                ("train_documents", "documents for training"),
+                ("validation_documents", "documents held out"),
+                ("train_bytes", "bytes of training text"),
+                ("validation_bytes", "bytes of held-out text"),
+                ("dropped", "number of dropped documents by reason"),
+            ]),
+        }
+    }
+
+    fn check(&self, with: &Value) -> Result<(), Failure> {
+        rules(&arguments(with)?).map(drop)
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {

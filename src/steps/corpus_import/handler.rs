@@ -6,6 +6,7 @@ use super::arguments::{Arguments, GRAMMAR};
 use super::import::Import;
 use super::read;
 use crate::core::artifact::Outputs;
+use crate::core::catalog::{Given, Gives};
 use crate::core::failure::Failure;
 use crate::steps::handler::{StepContext, StepError, StepHandler, arguments};
 
@@ -28,6 +29,21 @@ impl StepHandler for CorpusImport {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Arguments)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives {
+            outputs: Given::Named(&[
+                ("documents", "NDJSON of all documents"),
+                ("minimal_pairs", "NDJSON of the sentence pairs of `builtin:grammar`; empty for other sources"),
+            ]),
+            values: Given::Named(&[
+                ("documents", "number of documents"),
+                ("bytes", "bytes of their text"),
+                ("files", "files that were read"),
+                ("skipped_files", "files of a folder that are no text"),
+            ]),
+        }
     }
 
     /// Name and digest of every file, so that one changed byte is a new step.

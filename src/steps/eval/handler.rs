@@ -10,6 +10,7 @@ use super::minimal_pairs::{self, Pair};
 use super::results::{Findings, Measured};
 use super::{baseline, repetition};
 use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::catalog::{Given, Gives};
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::Progress;
 use crate::steps::handler::{StepContext, StepError, StepHandler, arguments};
@@ -116,6 +117,28 @@ impl StepHandler for Eval {
         schemars::schema_for!(Arguments)
     }
 
+    fn gives(&self) -> Gives {
+        Gives {
+            outputs: Given::Named(&[("results", "`results.json`, in the shape of the LM Evaluation Harness")]),
+            values: Given::Named(&[
+                ("bits_per_byte", "loss on held-out text"),
+                ("perplexity", "perplexity per token of held-out text"),
+                ("minimal_pairs_accuracy", "share of pairs judged right; null without pairs"),
+                ("trigram_bits_per_byte", "that of a trigram model; null without `train_tokens`"),
+                ("trigram_minimal_pairs_accuracy", "that of a trigram model; null without pairs"),
+                ("distinct_1", "share of different tokens in samples"),
+                ("distinct_2", "share of different pairs of tokens in samples"),
+                ("repetition_4", "share of repeated sequences of 4 tokens in samples"),
+                ("samples", "texts of the first samples"),
+            ]),
+        }
+    }
+
+    fn check(&self, with: &Value) -> Result<(), Failure> {
+        let arguments: Arguments = arguments(with)?;
+        sampling(&arguments.samples).validate()
+    }
+
     /// The backend rounds in its own way.
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
         let arguments: Arguments = arguments(with)?;
@@ -208,14 +231,18 @@ fn measure_trigram(
     Ok(Some(Measured { validation, pairs: scores }))
 }
 
+fn sampling(arguments: &SampleArguments) -> Sampling {
+    let SampleArguments { max_new_tokens, temperature, top_k, top_p, seed, .. } = *arguments;
+    Sampling { max_new_tokens, temperature, top_k, top_p, seed }
+}
+
 fn draw(
     context: &mut StepContext<'_>,
     arguments: &SampleArguments,
     decoder: &Decoder,
     codec: &TextCodec,
 ) -> Result<Vec<Sample>, StepError> {
-    let SampleArguments { max_new_tokens, temperature, top_k, top_p, seed, .. } = *arguments;
-    let sampling = Sampling { max_new_tokens, temperature, top_k, top_p, seed };
+    let sampling = sampling(arguments);
     sampling.validate()?;
     let mut samples = Vec::new();
     while (samples.len() as u64) < arguments.count {

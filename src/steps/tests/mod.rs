@@ -2,4 +2,6 @@
 
 pub mod bench;
 #[cfg(feature = "train")]
+mod gives;
+#[cfg(feature = "train")]
 pub mod world;

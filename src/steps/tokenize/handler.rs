@@ -14,6 +14,7 @@ use super::pieces::PIECE_BYTES;
 use super::shard::Shard;
 use super::source::{self, Source};
 use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::catalog::{Given, Gives};
 use crate::core::failure::Failure;
 use crate::core::protocol::Progress;
 use crate::steps::corpus_documents::{document_files, total_size};
@@ -53,6 +54,17 @@ impl StepHandler for Tokenize {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Arguments)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives {
+            outputs: Given::Named(&[("tokens", "token file")]),
+            values: Given::Named(&[
+                ("tokens", "number of tokens"),
+                ("documents", "number of documents"),
+                ("text_bytes", "bytes of their text"),
+            ]),
+        }
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {

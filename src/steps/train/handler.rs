@@ -11,6 +11,7 @@ use super::metrics_log::MetricsLog;
 use super::resume::newest_valid;
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::catalog::{Given, Gives};
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::Progress;
 use crate::steps::handler::{StepContext, StepError, StepHandler, arguments, forked_from_nothing};
@@ -52,6 +53,29 @@ impl StepHandler for Train {
 
     fn schema(&self) -> schemars::Schema {
         schemars::schema_for!(Arguments)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives {
+            outputs: Given::Named(&[("model", "tree of `config.json` and `model.safetensors`")]),
+            values: Given::Named(&[
+                ("steps", "optimizer steps"),
+                ("tokens", "tokens that the model has seen"),
+                ("final_loss", "loss of the last step"),
+                ("parameters", "number of weights"),
+            ]),
+        }
+    }
+
+    fn check(&self, with: &Value) -> Result<(), Failure> {
+        let arguments: Arguments = arguments(with)?;
+        arguments.optimizer.config()?;
+        // The real vocabulary comes from the tokenizer.
+        let config = model_config(&arguments, 1)?;
+        let plan = arguments.plan(config.context)?;
+        check_contexts(&plan, &config)?;
+        config.check_frozen(plan.freeze_layers).map_err(fatal)?;
+        backend(&arguments.device).map(drop)
     }
 
     /// The backend rounds in its own way: another one gives other weights.

@@ -1,6 +1,8 @@
 //! The `model` argument: a preset by name, or a table that changes one.
 
-use schemars::JsonSchema;
+use std::borrow::Cow;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Deserializer, Error};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -13,7 +15,7 @@ use crate::train::config::{Ffn, ModelConfig};
 #[schemars(untagged)]
 #[serde(untagged)]
 pub enum ModelArgument {
-    Preset(String),
+    Preset(#[schemars(with = "PresetName")] String),
     Changes(Box<ModelChanges>),
 }
 
@@ -22,6 +24,7 @@ pub enum ModelArgument {
 #[serde(deny_unknown_fields, default)]
 pub struct ModelChanges {
     /// The preset that is changed; `quickstart` when left out.
+    #[schemars(with = "Option<PresetName>")]
     pub preset: Option<String>,
     /// Rows of the embedding; at least the tokenizer's vocabulary, which is used when left out.
     pub vocab_size: Option<usize>,
@@ -49,6 +52,19 @@ pub struct ModelChanges {
     pub dropout: Option<f32>,
     /// Standard deviation of the initial weights.
     pub init_std: Option<f32>,
+}
+
+/// The schema of a preset's name: a workflow with another one is refused before it runs.
+struct PresetName;
+
+impl JsonSchema for PresetName {
+    fn schema_name() -> Cow<'static, str> {
+        "PresetName".into()
+    }
+
+    fn json_schema(_generator: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "enum": ModelConfig::PRESETS })
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize, JsonSchema)]
