@@ -6,19 +6,23 @@ use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
-use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::models::bpe::{BPE, Vocab};
+use tokenizers::normalizers::NFKC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{AddedToken, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer};
+use unicode_normalization::{UnicodeNormalization, is_nfkc};
 
+use self::merge_learner::{MergeLearner, Vocabulary};
 use super::corpus_documents::{DocumentReader, document_files, total_size};
 use super::handler::{StepContext, StepError, StepHandler, arguments};
-use super::tokenize::byte_bpe::{LONGEST_WORD, Words, byte_char};
+use super::tokenize::byte_bpe::{Words, is_left_to_library};
 use super::tokenize::pieces;
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::catalog::{Given, Gives};
 use crate::core::failure::Failure;
 use crate::core::protocol::Progress;
 
+mod merge_learner;
 #[cfg(test)]
 mod tests;
 
@@ -29,6 +33,9 @@ pub static TOKENIZER_TRAIN: TokenizerTrain = TokenizerTrain;
 pub const PAD: &str = "<pad>";
 pub const BOS: &str = "<bos>";
 pub const EOS: &str = "<eos>";
+
+/// In the order of their ids.
+const SPECIALS: [&str; 3] = [PAD, BOS, EOS];
 
 /// The special tokens and one token for each byte.
 const SMALLEST_VOCABULARY: u32 = 3 + 256;
@@ -49,6 +56,10 @@ struct Arguments {
     /// Only the first so many bytes of text are looked at.
     #[serde(default = "default_max_bytes")]
     max_bytes: u64,
+    /// Normalise every text to NFKC before it is encoded: prompts and, with the exported tokenizer, texts in Python. Set
+    /// it when `corpus.clean` does the same to the documents.
+    #[serde(default)]
+    nfkc: bool,
 }
 
 fn two() -> u64 {
@@ -96,7 +107,11 @@ impl StepHandler for TokenizerTrain {
         let arguments: Arguments = context.arguments()?;
         check_smallest(arguments.vocab_size)?;
         let words = count_words(context, &arguments)?;
-        let tokenizer = train(&words, arguments.vocab_size, arguments.min_frequency)?;
+        let mut tokenizer = tokenizer(&learn(context, &words, &arguments)?)?;
+        if arguments.nfkc {
+            let normalised = tokenizer.with_normalizer(Some(NFKC));
+            normalised.map_err(|error| library_failure("normalise text", &*error))?;
+        }
         let json = tokenizer.to_string(false).map_err(|error| library_failure("write the tokenizer", &*error))?;
         let artifact = context.artifacts.put_bytes(json.as_bytes(), "application/json").map_err(Failure::from)?;
         Ok(Outputs {
@@ -123,8 +138,8 @@ fn check_smallest(vocab_size: u32) -> Result<(), Failure> {
     Err(Failure::fatal(message).with_hint("3 special tokens and 256 bytes are always part of the vocabulary"))
 }
 
-/// How often each word occurs, in byte-level characters.
-type WordCounts = HashMap<String, u64>;
+/// How often each word occurs.
+type WordCounts = HashMap<Box<str>, u64>;
 
 fn count_words(context: &mut StepContext<'_>, arguments: &Arguments) -> Result<WordCounts, StepError> {
     let files = document_files(context.artifacts, &arguments.documents, None)?;
@@ -133,11 +148,14 @@ fn count_words(context: &mut StepContext<'_>, arguments: &Arguments) -> Result<W
     let mut words = WordCounts::new();
     let (mut left, mut done) = (arguments.max_bytes, 0);
     while left > 0 {
-        let chunk = next_chunk(&mut reader, &mut left)?;
+        let mut chunk = next_chunk(&mut reader, &mut left)?;
         if chunk.is_empty() {
             break;
         }
         done += chunk.iter().map(|text| text.len() as u64).sum::<u64>();
+        if arguments.nfkc {
+            chunk.par_iter_mut().filter(|text| !is_nfkc(text)).for_each(|text| *text = text.nfkc().collect());
+        }
         add_words(&mut words, &chunk)?;
         context.check_interrupt()?;
         let message = format!("{} different words", words.len());
@@ -175,21 +193,20 @@ fn add_words(words: &mut WordCounts, chunk: &[String]) -> Result<(), Failure> {
 fn words_of(text: &str) -> Result<WordCounts, Failure> {
     let mut counts: HashMap<&str, u64> = HashMap::new();
     for word in Words::new(text) {
-        if word.len() > LONGEST_WORD {
+        if is_left_to_library(word) {
             return library_words_of(text);
         }
         *counts.entry(word).or_default() += 1;
     }
-    let characters = |word: &str| word.bytes().map(byte_char).collect();
-    Ok(counts.into_iter().map(|(word, count)| (characters(word), count)).collect())
+    Ok(counts.into_iter().map(|(word, count)| (word.into(), count)).collect())
 }
 
 fn library_words_of(text: &str) -> Result<WordCounts, Failure> {
     let mut split = PreTokenizedString::from(text);
     pre_tokenizer().pre_tokenize(&mut split).map_err(|error| library_failure("split the text", &*error))?;
     let mut words = WordCounts::new();
-    for (word, ..) in split.get_splits(OffsetReferential::Normalized, OffsetType::Byte) {
-        *words.entry(word.to_owned()).or_default() += 1;
+    for (_, (start, end), _) in split.get_splits(OffsetReferential::Original, OffsetType::Byte) {
+        *words.entry(text[start..end].into()).or_default() += 1;
     }
     Ok(words)
 }
@@ -199,35 +216,42 @@ fn pre_tokenizer() -> ByteLevel {
     ByteLevel::new(false, true, true)
 }
 
-/// Trains on word counts. The library orders merges by (count, pair), so the order of the map does not show.
+/// Merges until there are `vocab_size` tokens.
 ///
 /// # Errors
-/// When the words allow fewer than `vocab_size` tokens.
-fn train(words: &WordCounts, vocab_size: u32, min_frequency: u64) -> Result<Tokenizer, Failure> {
-    let specials: Vec<AddedToken> = [PAD, BOS, EOS].map(|token| AddedToken::from(token, true)).into();
-    let trainer = BpeTrainer::builder()
-        .vocab_size(vocab_size as usize)
-        .min_frequency(min_frequency)
-        .show_progress(false)
-        .special_tokens(specials.clone())
-        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
-        .build();
-    let mut model = BPE::default();
-    let counts = words.iter().map(|(word, count)| (word.as_str().into(), *count)).collect();
-    trainer.do_train(&counts, &mut model).map_err(|error| library_failure("train the tokenizer", &*error))?;
+/// When the words allow fewer.
+fn learn(context: &mut StepContext<'_>, words: &WordCounts, arguments: &Arguments) -> Result<Vocabulary, StepError> {
+    let Arguments { vocab_size, min_frequency, .. } = *arguments;
+    let mut learner = MergeLearner::new(&SPECIALS, words);
+    while learner.vocabulary().len() < vocab_size as usize {
+        context.check_interrupt()?;
+        if !learner.merge_next(min_frequency) {
+            return Err(too_few(learner.vocabulary().len(), arguments).into());
+        }
+        let done = learner.vocabulary().len() as u64;
+        let (unit, message) = ("tokens".to_owned(), String::new());
+        context.reporter.progress(Progress { done, total: vocab_size.into(), unit, message });
+    }
+    Ok(learner.into_vocabulary())
+}
+
+fn too_few(largest: usize, arguments: &Arguments) -> Failure {
+    let Arguments { vocab_size, min_frequency, .. } = arguments;
+    let message = format!(
+        "`vocab_size` is {vocab_size}, but the corpus allows at most {largest} tokens with `min_frequency` {min_frequency}"
+    );
+    Failure::fatal(message).with_hint(format!("set `vocab_size` to {largest} or less, or import more text"))
+}
+
+fn tokenizer(vocabulary: &Vocabulary) -> Result<Tokenizer, Failure> {
+    let tokens: Vocab = vocabulary.tokens().collect();
+    let model = BPE::builder().vocab_and_merges(tokens, vocabulary.merges().collect()).build();
+    let model = model.map_err(|error| library_failure("build the tokenizer", &*error))?;
     let mut tokenizer = Tokenizer::new(model);
     tokenizer.with_pre_tokenizer(Some(pre_tokenizer()));
     tokenizer.with_decoder(Some(pre_tokenizer()));
+    let specials: Vec<AddedToken> = SPECIALS.map(|token| AddedToken::from(token, true)).into();
     tokenizer.add_special_tokens(specials).map_err(|error| library_failure("add the special tokens", &*error))?;
-    let largest = tokenizer.get_vocab_size(true);
-    if largest < vocab_size as usize {
-        let message = format!(
-            "`vocab_size` is {vocab_size}, but the corpus allows at most {largest} tokens with `min_frequency` {min_frequency}"
-        );
-        return Err(
-            Failure::fatal(message).with_hint(format!("set `vocab_size` to {largest} or less, or import more text"))
-        );
-    }
     Ok(tokenizer)
 }
 

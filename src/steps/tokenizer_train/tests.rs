@@ -1,14 +1,21 @@
 //! The tokenizer covers every text, is the same in every process, and says when it is asked for too much.
 
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use serde_json::json;
-use tokenizers::Tokenizer;
+use tokenizers::models::bpe::BpeTrainer;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::{AddedToken, Tokenizer};
 
-use super::{TOKENIZER_TRAIN, library_words_of, words_of};
+use super::merge_learner::MergeLearner;
+use super::{SPECIALS, TOKENIZER_TRAIN, WordCounts, library_words_of, tokenizer, words_of};
 use crate::core::artifact::Outputs;
+use crate::core::rng::Rng;
 use crate::steps::grammar::Grammar;
 use crate::steps::tests::bench::Bench;
+use crate::steps::tokenize::byte_bpe::byte_char;
+use crate::steps::tokenize::{Encoder, Method};
 
 fn documents() -> Vec<String> {
     let grammar = Grammar::new(5);
@@ -52,6 +59,29 @@ fn every_text_survives_a_round_trip() {
     }
 }
 
+/// Prompts and the exported tokenizer treat a text as the cleaned corpus was treated; its ids stay the same.
+#[test]
+fn nfkc_is_part_of_the_tokenizer_and_changes_nothing_else() {
+    let bench = Bench::new();
+    let raw = ["the \u{fb01}ne x\u{b2} line ".repeat(30)];
+    let clean = ["the fine x2 line ".repeat(30)];
+    let run = |texts: &[String], nfkc: bool| {
+        let with = json!({"documents": bench.documents(texts), "vocab_size": 268, "nfkc": nfkc});
+        let outputs = bench.run(&TOKENIZER_TRAIN, &with).unwrap();
+        bench.artifacts.read(&outputs.artifacts["tokenizer"]).unwrap()
+    };
+    let tokenizer = run(&clean, true);
+    assert_eq!(run(&raw, true), tokenizer);
+    let mut form: serde_json::Value = serde_json::from_slice(&tokenizer).unwrap();
+    assert_eq!(form["normalizer"], json!({"type": "NFKC"}));
+    form["normalizer"] = json!(null);
+    assert_eq!(form, serde_json::from_slice::<serde_json::Value>(&run(&clean, false)).unwrap());
+    for method in [Method::Fast, Method::Tokenizers] {
+        let encoder = Encoder::load(&tokenizer, method).unwrap();
+        assert_eq!(encoder.encode(&[&raw[0]]).unwrap(), encoder.encode(&[&clean[0]]).unwrap());
+    }
+}
+
 #[test]
 fn a_vocabulary_out_of_range_is_refused_with_the_limit() {
     let bench = Bench::new();
@@ -90,6 +120,64 @@ fn words_are_counted_as_the_library_cuts_and_writes_them() {
     // In a run of a million the library's expression gives up; a corpus keeps the words that it had.
     let blank = format!("a{}b c", " ".repeat(1_100_000));
     assert_eq!(words_of(&blank).unwrap(), library_words_of(&blank).unwrap());
+}
+
+fn learned(words: &WordCounts, vocab_size: usize, min_frequency: u64) -> String {
+    let mut learner = MergeLearner::new(&SPECIALS, words);
+    while learner.vocabulary().len() < vocab_size && learner.merge_next(min_frequency) {}
+    tokenizer(learner.vocabulary()).unwrap().to_string(false).unwrap()
+}
+
+fn learned_by_library(words: &WordCounts, vocab_size: usize, min_frequency: u64) -> String {
+    let trainer = BpeTrainer::builder()
+        .vocab_size(vocab_size)
+        .min_frequency(min_frequency)
+        .show_progress(false)
+        .special_tokens(SPECIALS.map(|token| AddedToken::from(token, true)).into())
+        .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+        .build();
+    let characters = |word: &str| word.bytes().map(byte_char).collect::<String>();
+    let counts = words.iter().map(|(word, count)| (characters(word).into(), *count)).collect();
+    let empty = MergeLearner::new(&SPECIALS, &WordCounts::new()).into_vocabulary();
+    let mut of_library = tokenizer(&empty).unwrap();
+    let mut model = tokenizers::models::bpe::BPE::default();
+    trainer.do_train(&counts, &mut model).unwrap();
+    of_library.with_model(model);
+    of_library.to_string(false).unwrap()
+}
+
+/// Words of few letters, so that many merges give a token that another one has given.
+fn random_words(rng: &mut Rng) -> WordCounts {
+    let letters = ["a", "b", "ab", "\u{e9}", "aba"];
+    let mut word = || {
+        let length = 1 + rng.below(12);
+        let letters: String = (0..length).map(|_| letters[rng.below(5) as usize]).collect();
+        (letters.into(), 1 + rng.below(50))
+    };
+    (0..40).map(|_| word()).collect()
+}
+
+#[test]
+fn merges_are_those_of_the_library() {
+    let words = words_of(&documents().join(" Mais o\u{f9} est-il ? \u{4e2d}\u{6587}aaaaaa ======== \n")).unwrap();
+    for (vocab_size, min_frequency) in [(259, 2), (300, 1), (900, 2), (5000, 3)] {
+        assert_eq!(learned(&words, vocab_size, min_frequency), learned_by_library(&words, vocab_size, min_frequency));
+    }
+    let mut rng = Rng::new(11);
+    for number in 0..60 {
+        let words = random_words(&mut rng);
+        assert_eq!(learned(&words, 400, 1), learned_by_library(&words, 400, 1), "{number}");
+    }
+}
+
+/// The library's trainer takes longer than any test may.
+#[test]
+fn a_long_word_costs_one_pass_per_merge() {
+    let mut rng = Rng::new(4);
+    let word: String = (0..500_000).map(|_| ["A", "C", "G", "T"][rng.below(4) as usize]).collect();
+    let started = Instant::now();
+    learned(&words_of(&word).unwrap(), 290, 2);
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
 /// Not a test of its own: the next one runs it in processes of their own.

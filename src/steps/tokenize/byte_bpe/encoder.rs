@@ -2,10 +2,12 @@
 
 use std::sync::Mutex;
 
-use super::form::{self, NotUnderstood};
+use unicode_normalization::is_nfkc;
+
+use super::form::{self, NotUnderstood, Rules};
 use super::hash::FastMap;
 use super::merges::{Merges, Scratch};
-use super::words::{LONGEST_WORD, Words};
+use super::words::{Words, is_left_to_library};
 
 /// Words that a memory holds; it takes up about 6 MiB then.
 pub(super) const KNOWN_WORDS: usize = 1 << 16;
@@ -15,7 +17,7 @@ const LONGEST_KNOWN: usize = 64;
 
 /// A byte-level BPE tokenizer with GPT-2's pre-tokenizer.
 pub struct ByteBpe {
-    merges: Merges,
+    rules: Rules,
     /// As many as threads were ever encoding at the same time.
     idle: Mutex<Vec<Memory>>,
 }
@@ -33,26 +35,39 @@ impl ByteBpe {
     /// # Errors
     /// When the tokenizer has another form than `tokenizer.train` gives it.
     pub fn load(json: &[u8]) -> Result<ByteBpe, NotUnderstood> {
-        Ok(ByteBpe { merges: form::read(json)?, idle: Mutex::default() })
+        Ok(ByteBpe { rules: form::read(json)?, idle: Mutex::default() })
     }
 
-    /// The token ids of a text, without special tokens; none when it has a word of more than 64 KiB.
+    /// The token ids of a text, without special tokens; none when it has a word that is left to the library, or would
+    /// have to be normalised first.
     pub fn encode(&self, text: &str) -> Option<Vec<u32>> {
+        if self.rules.nfkc && !is_nfkc(text) {
+            return None;
+        }
         // The lock is never held where a panic is possible, so it is never poisoned.
         let mut memory = self.idle.lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_default();
         let mut ids = Vec::with_capacity(text.len() / 3);
         let mut words = Words::new(text);
-        let too_long = words.any(|word| {
-            let short = word.len() <= LONGEST_WORD;
-            if short {
-                memory.encode_word(&self.merges, word.as_bytes(), &mut ids);
+        let unclear = words.any(|word| {
+            let clear = !is_left_to_library(word);
+            if clear {
+                memory.encode_word(&self.rules.merges, word.as_bytes(), &mut ids);
             }
-            !short
+            !clear
         });
+        memory.scratch.shrink();
         if let Ok(mut idle) = self.idle.lock() {
             idle.push(memory);
         }
-        (!too_long).then_some(ids)
+        (!unclear).then_some(ids)
+    }
+}
+
+#[cfg(test)]
+impl ByteBpe {
+    /// Bytes of scratch memory that wait for the next text.
+    pub fn kept_memory(&self) -> usize {
+        self.idle.lock().unwrap().iter().map(|memory| memory.scratch.bytes()).sum()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
+use serde_json::{Value, json};
 
 use super::hash::FastMap;
 use super::merges::Merges;
@@ -28,7 +29,7 @@ struct Form {
     truncation: Option<IgnoredAny>,
     padding: Option<IgnoredAny>,
     added_tokens: Vec<AddedToken>,
-    normalizer: Option<IgnoredAny>,
+    normalizer: Option<Value>,
     pre_tokenizer: PreTokenizer,
     post_processor: Option<IgnoredAny>,
     #[serde(rename = "decoder")]
@@ -70,19 +71,27 @@ struct Model {
     merges: Vec<(String, String)>,
 }
 
-/// The merges of a tokenizer.
+/// All of a tokenizer that its ids depend on.
+pub struct Rules {
+    pub merges: Merges,
+    /// Text is normalised to NFKC first.
+    pub nfkc: bool,
+}
+
+/// The rules of a tokenizer.
 ///
 /// # Errors
-/// When anything in it could make its ids other than those of byte-level merges alone.
-pub fn read(json: &[u8]) -> Result<Merges, NotUnderstood> {
+/// When anything else in it could change its ids.
+pub fn read(json: &[u8]) -> Result<Rules, NotUnderstood> {
     let form: Form = serde_json::from_slice(json)?;
     let (split, model) = (&form.pre_tokenizer, &form.model);
+    let nfkc = form.normalizer == Some(json!({"type": "NFKC"}));
     let features = [
         (form.version != "1.0", "another version"),
         (form.truncation.is_some(), "truncation"),
         (form.padding.is_some(), "padding"),
         (form.added_tokens.iter().any(|token| !token.special), "added tokens that are not special"),
-        (form.normalizer.is_some(), "a normalizer"),
+        (form.normalizer.is_some() && !nfkc, "another normalizer than NFKC"),
         (split.kind != "ByteLevel" || !split.use_regex, "another pre-tokenizer than GPT-2's"),
         (split.add_prefix_space, "a prefix space"),
         (form.post_processor.is_some(), "a post-processor"),
@@ -97,7 +106,7 @@ pub fn read(json: &[u8]) -> Result<Merges, NotUnderstood> {
     if let Some((_, name)) = features.into_iter().find(|(present, _)| *present) {
         return Err(NotUnderstood::Feature(name));
     }
-    merges(model)
+    Ok(Rules { merges: merges(model)?, nfkc })
 }
 
 fn merges(model: &Model) -> Result<Merges, NotUnderstood> {

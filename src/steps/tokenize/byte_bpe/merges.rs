@@ -30,6 +30,22 @@ struct Symbol {
     merge: (u32, u32),
 }
 
+impl Scratch {
+    /// Gives back what a very long word has taken.
+    pub fn shrink(&mut self) {
+        /// Bytes of a word whose memory is kept.
+        const KEPT: usize = 1 << 16;
+        self.symbols.clear();
+        self.symbols.shrink_to(KEPT);
+        self.queue.shrink_to(KEPT);
+    }
+
+    #[cfg(test)]
+    pub fn bytes(&self) -> usize {
+        self.symbols.capacity() * size_of::<Symbol>() + self.queue.capacity() * size_of::<Reverse<(u32, u32)>>()
+    }
+}
+
 /// No position, no rank.
 const NONE: u32 = u32::MAX;
 

@@ -11,4 +11,5 @@ mod words;
 
 pub use encoder::ByteBpe;
 pub use form::{NotUnderstood, byte_char};
-pub use words::{LONGEST_WORD, Words};
+pub use hash::FastMap;
+pub use words::{Words, is_left_to_library};

@@ -1,11 +1,13 @@
 //! Our encoder gives exactly what `tokenizers` gives: words by its expression, ids by its merges.
 
 use std::sync::LazyLock;
+use std::time::{Duration, Instant};
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::{OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer, Tokenizer};
+use unicode_normalization::{UnicodeNormalization, is_nfkc};
 
 use super::ByteBpe;
 use super::words::Words;
@@ -138,13 +140,25 @@ fn a_full_memory_and_a_used_one_do_not_show() {
 }
 
 #[test]
-fn long_words_are_right_and_the_longest_are_left_to_the_library() {
+fn long_words_are_right_and_only_blank_ones_are_left_to_the_library() {
     let pair = Pair::new(&TRAINED);
-    for word in ["the", "\u{4e2d}", "  ", "=-", "0"] {
-        let text = format!("a {} b", word.repeat(20_000 / word.len()));
-        assert_eq!(pair.ours.encode(&text).unwrap(), pair.expected(&text), "{word:?}");
-        assert_eq!(pair.ours.encode(&word.repeat(70_000 / word.len())), None);
+    for word in ["the", "\u{4e2d}", "=-", "0", "\u{1f600}", "I'", "  "] {
+        let short = format!("a {} b", word.repeat(20_000 / word.len()));
+        assert_eq!(pair.ours.encode(&short).unwrap(), pair.expected(&short), "{word:?}");
+        let long = word.repeat(70_000 / word.len());
+        let blank = word == "  ";
+        assert_eq!(pair.ours.encode(&long), (!blank).then(|| pair.expected(&long)), "{word:?}");
     }
+}
+
+#[test]
+fn a_word_of_megabytes_takes_no_quadratic_time_and_gives_its_memory_back() {
+    let ours = ByteBpe::load(&TRAINED).unwrap();
+    let started = Instant::now();
+    let ids = ours.encode(&"the".repeat(1 << 20)).unwrap();
+    assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
+    assert!(ids.len() > 1 << 19 && ids.len() <= 3 << 20);
+    assert!(ours.kept_memory() < 4 << 20, "{}", ours.kept_memory());
 }
 
 #[test]
@@ -155,6 +169,39 @@ fn special_tokens_in_a_text_are_text() {
     assert_eq!(ids, pair.expected("<bos> <eos><pad>"));
 }
 
+/// The tokenizer of corpora that are cleaned to NFKC.
+static WITH_NFKC: LazyLock<Pair> = LazyLock::new(|| {
+    let mut form: Value = serde_json::from_slice(&TRAINED).unwrap();
+    form["normalizer"] = json!({"type": "NFKC"});
+    Pair::new(form.to_string().as_bytes())
+});
+
+/// Our Unicode tables are newer than the library's: what ours find normalised must be so for the library, too.
+#[test]
+fn text_in_nfkc_is_encoded_and_other_text_is_left_to_the_library() {
+    let normalised: String =
+        ('\0'..=char::MAX).filter(|c| is_nfkc(c.encode_utf8(&mut [0; 4]))).flat_map(|c| [c, ' ']).collect();
+    for text in [normalised.as_str(), "plain \u{e9} \u{1f600}", "\u{ac00} \u{915}\u{93c}"] {
+        let ids = WITH_NFKC.ours.encode(text).unwrap();
+        assert!(ids == WITH_NFKC.expected(text));
+        assert!(ids == Pair::new(&TRAINED).expected(text), "normalising again changes nothing");
+    }
+    for text in ["x\u{b2}", "e\u{301}", "\u{fb01}ne", "a\u{a0}b"] {
+        assert_eq!(WITH_NFKC.ours.encode(text), None);
+        let normal: String = text.nfkc().collect();
+        assert_eq!(WITH_NFKC.expected(text), WITH_NFKC.ours.encode(&normal).unwrap());
+    }
+}
+
+/// So pieces may be cut before they are normalised: no character brings white space to the end of a piece.
+#[test]
+fn a_character_that_is_not_white_space_does_not_end_in_any_when_normalised() {
+    for c in ('\0'..=char::MAX).filter(|c| !c.is_whitespace()) {
+        let normal: String = c.nfkc().collect();
+        assert!(!normal.ends_with(char::is_whitespace), "{c:?}");
+    }
+}
+
 #[test]
 fn what_could_change_the_ids_is_not_understood() {
     let form: Value = serde_json::from_slice(&TRAINED).unwrap();
@@ -163,7 +210,8 @@ fn what_could_change_the_ids_is_not_understood() {
         ("/truncation", json!({"max_length": 1}), "truncation"),
         ("/padding", json!({"pad_id": 1}), "padding"),
         ("/added_tokens/0/special", json!(false), "added tokens"),
-        ("/normalizer", json!({"type": "NFC"}), "a normalizer"),
+        ("/normalizer", json!({"type": "NFC"}), "another normalizer"),
+        ("/normalizer", json!({"type": "Sequence", "normalizers": [{"type": "NFKC"}]}), "another normalizer"),
         ("/pre_tokenizer/type", json!("Split"), "another pre-tokenizer"),
         ("/pre_tokenizer/use_regex", json!(false), "another pre-tokenizer"),
         ("/pre_tokenizer/add_prefix_space", json!(true), "a prefix space"),
@@ -210,6 +258,12 @@ proptest! {
         for text in texts {
             prop_assert_eq!(PAIR.ours.encode(&text).unwrap(), PAIR.expected(&text));
         }
+    }
+
+    #[test]
+    fn normalised_text_has_the_ids_of_the_library(text in "[a-c\u{300}-\u{345}\u{e0}-\u{e9}\u{1100}-\u{1175}\u{1161} ]{0,12}|\\PC{0,12}") {
+        let normal: String = text.nfkc().collect();
+        prop_assert_eq!(WITH_NFKC.ours.encode(&normal).unwrap(), WITH_NFKC.expected(&normal));
     }
 
     /// Merges of any order, some of which give the text of another one or can never happen.

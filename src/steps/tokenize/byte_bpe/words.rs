@@ -6,9 +6,14 @@
 
 use super::classes::{Class, Classes};
 
-/// Longer words are left to `tokenizers`, whose expression gives up in the middle of a million white space
-/// characters, so that what follows them is one word.
-pub const LONGEST_WORD: usize = 1 << 16;
+/// The longest run of white space that the library is sure to take for one word: its expression gives up in the middle of
+/// a million characters, so that what follows them is one word.
+const LONGEST_BLANK: usize = 1 << 16;
+
+/// True for a word that only the library can tell the end of, and for one whose positions do not fit 32 bits.
+pub fn is_left_to_library(word: &str) -> bool {
+    word.len() > LONGEST_BLANK && (word.trim_start().is_empty() || u32::try_from(word.len()).is_err())
+}
 
 /// The words of a text, in order; together they are the text.
 pub struct Words<'t> {
