@@ -9,7 +9,8 @@ use crate::core::names::path_component;
 use crate::core::status::StepStatus;
 use crate::store::{RunRow, StepRow};
 
-/// Creates `<state>/exports/<run name>-<id>/<step>` for each export step; keeps what is there.
+/// Creates `<state>/exports/<run name>-<id>/<step>` for each export step, or adds the files that are missing there; keeps
+/// what is there.
 pub fn materialise(state_dir: &Path, run: &RunRow, steps: &[StepRow]) -> Result<Vec<PathBuf>, CliError> {
     let parent = state_dir.join("exports").join(format!("{}-{}", path_component(&run.name), short_id(run.id)));
     let exports = steps.iter().filter(|step| step.kind == "export" && step.status == StepStatus::Succeeded);
@@ -17,9 +18,16 @@ pub fn materialise(state_dir: &Path, run: &RunRow, steps: &[StepRow]) -> Result<
     for step in exports {
         let Some(folder) = step.outputs.as_ref().and_then(|outputs| outputs.artifacts.get("folder")) else { continue };
         let dest = parent.join(path_component(step.id.as_str()));
-        if !dest.exists() {
-            std::fs::create_dir_all(&parent).map_err(|error| CliError::io("create", &parent, &error))?;
-            ArtifactStore::open(state_dir)?.materialise(folder, &dest)?;
+        let artifacts = ArtifactStore::open(state_dir)?;
+        if dest.exists() {
+            for (name, file) in artifacts.read_tree(folder)?.entries {
+                let path = dest.join(name);
+                if !path.exists() {
+                    artifacts.materialise(&file, &path)?;
+                }
+            }
+        } else {
+            artifacts.materialise(folder, &dest)?;
         }
         folders.push(dest);
     }

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, json};
+use tokenizers::Tokenizer;
+use tokenizers::processors::template::TemplateProcessing;
 
 use super::handler::{StepContext, StepError, StepHandler};
 use super::text_codec::TextCodec;
@@ -14,7 +16,7 @@ use super::trained_model::TrainedModel;
 use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::catalog::{Given, Gives};
 use crate::core::failure::{Failure, FailureKind};
-use crate::train::hf_config::HfConfig;
+use crate::train::hf_config::{HfConfig, SpecialTokens};
 
 #[cfg(test)]
 mod tests;
@@ -38,8 +40,9 @@ impl StepHandler for Export {
         "export"
     }
 
+    /// 2: the tokenizer starts a text with `BOS`.
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn summary(&self) -> &'static str {
@@ -70,13 +73,14 @@ impl StepHandler for Export {
             Failure::from_error(FailureKind::Fatal, &error)
                 .with_hint("train a model with `swiglu`, or use the output `model` of the `train` step as it is")
         })?;
+        let generation = GenerationConfig::new(model.special, codec.vocab(), model.config.vocab_size);
         let files = [
             (CONFIG_FILE, pretty(&config)?, "application/json"),
             (MODEL_FILE, model.weights, super::train::SAFETENSORS),
-            ("tokenizer.json", tokenizer, "application/json"),
+            ("tokenizer.json", with_bos(&tokenizer, codec.special.bos_token_id)?, "application/json"),
             ("tokenizer_config.json", pretty(&TokenizerConfig::new(model.config.context))?, "application/json"),
             ("special_tokens_map.json", pretty(&SpecialTokenNames::ALL)?, "application/json"),
-            ("generation_config.json", pretty(&model.special)?, "application/json"),
+            ("generation_config.json", pretty(&generation)?, "application/json"),
         ];
         let mut entries = BTreeMap::new();
         for (name, bytes, media_type) in files {
@@ -91,6 +95,37 @@ impl StepHandler for Export {
                 ("parameters".to_owned(), json!(model.config.parameter_counts().total)),
             ]),
         })
+    }
+}
+
+/// The tokenizer, but encoding starts a text as training does: with `BOS`. Stepwell's own steps add it themselves.
+fn with_bos(tokenizer: &[u8], bos: u32) -> Result<Vec<u8>, Failure> {
+    let failure = |error: &dyn std::fmt::Display| Failure::fatal(format!("cannot export the tokenizer: {error}"));
+    let mut tokenizer = Tokenizer::from_bytes(tokenizer).map_err(|error| failure(&error))?;
+    let template = TemplateProcessing::builder()
+        .try_single(format!("{BOS} $A"))
+        .and_then(|builder| builder.try_pair(format!("{BOS} $A {BOS}:1 $B:1")))
+        .map_err(|error| failure(&error))?
+        .special_tokens(vec![(BOS, bos)])
+        .build()
+        .map_err(|error| failure(&error))?;
+    tokenizer.with_post_processor(Some(template));
+    Ok(tokenizer.to_string(false).map_err(|error| failure(&error))?.into_bytes())
+}
+
+/// `generation_config.json`.
+#[derive(Serialize)]
+struct GenerationConfig {
+    #[serde(flatten)]
+    special: SpecialTokens,
+    /// Rows that only pad the embedding: no tokens of the tokenizer.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    suppress_tokens: Vec<u32>,
+}
+
+impl GenerationConfig {
+    fn new(special: SpecialTokens, tokens: u32, rows: usize) -> Self {
+        GenerationConfig { special, suppress_tokens: (tokens..).take_while(|id| (*id as usize) < rows).collect() }
     }
 }
 
@@ -113,6 +148,11 @@ struct TokenizerConfig {
     bos_token: &'static str,
     eos_token: &'static str,
     pad_token: &'static str,
+    /// As `tokenizer.json` has it; `transformers` 5 builds its own template from this.
+    add_bos_token: bool,
+    add_eos_token: bool,
+    /// Text that spells a special token is text, as in training and in `generate`.
+    split_special_tokens: bool,
     model_max_length: usize,
     clean_up_tokenization_spaces: bool,
 }
@@ -125,6 +165,9 @@ impl TokenizerConfig {
             bos_token,
             eos_token,
             pad_token,
+            add_bos_token: true,
+            add_eos_token: false,
+            split_special_tokens: true,
             model_max_length: context,
             // Byte-level tokenizers decode exactly; the clean-up would change spaces before punctuation.
             clean_up_tokenization_spaces: false,

@@ -1,9 +1,11 @@
 use serde_json::{Value, json};
+use tokenizers::Tokenizer;
 
-use super::EXPORT;
+use super::{EXPORT, GenerationConfig};
 use crate::steps::StepError;
 use crate::steps::tests::world::{Recorder, World};
 use crate::steps::train::TRAIN;
+use crate::train::hf_config::SpecialTokens;
 
 #[test]
 fn the_folder_holds_what_transformers_reads() {
@@ -28,11 +30,31 @@ fn the_folder_holds_what_transformers_reads() {
     let id = |text: &str| added.iter().find(|token| token["content"] == text).unwrap()["id"].clone();
     assert_eq!([id("<bos>"), id("<eos>"), id("<pad>")], ["bos", "eos", "pad"].map(special));
 
+    let tokenizer = Tokenizer::from_file(folder.join("tokenizer.json")).unwrap();
+    let [bos, eos] = ["bos", "eos"].map(|name| special(name).as_u64().unwrap() as u32);
+    let encoded = |text: &str| tokenizer.encode(text, true).unwrap().get_ids().to_vec();
+    assert_eq!(encoded(""), [bos]);
+    let plain = tokenizer.encode("The cat", false).unwrap().get_ids().to_vec();
+    assert_eq!(encoded("The cat"), [&[bos], &*plain].concat());
+    assert!(!plain.contains(&bos) && !encoded("The cat").contains(&eos));
+    let pair = tokenizer.encode(("The", "cat"), true).unwrap();
+    assert_eq!(pair.get_ids().iter().filter(|id| **id == bos).count(), 2);
+    let config = json("tokenizer_config.json");
+    assert_eq!([&config["add_bos_token"], &config["split_special_tokens"]], [true, true]);
+    assert_eq!(json("generation_config.json").get("suppress_tokens"), None);
+
     let weights = std::fs::read(folder.join("model.safetensors")).unwrap();
     let (_, header) = safetensors::SafeTensors::read_metadata(&weights).unwrap();
     assert_eq!(header.metadata().as_ref().unwrap()["format"], "pt");
     let names = header.tensors();
     assert!(names.contains_key("model.layers.0.mlp.gate_proj.weight") && !names.contains_key("lm_head.weight"));
+}
+
+#[test]
+fn ids_that_the_tokenizer_lacks_are_suppressed() {
+    let special = SpecialTokens { bos_token_id: 1, eos_token_id: 2, pad_token_id: 0 };
+    assert_eq!(GenerationConfig::new(special, 300, 303).suppress_tokens, [300, 301, 302]);
+    assert!(GenerationConfig::new(special, 300, 300).suppress_tokens.is_empty());
 }
 
 #[test]
