@@ -122,7 +122,7 @@ impl StepHandler for Generate {
         let decoder = Decoder::new(&model.load("auto")?);
 
         let Arguments { prompts, count, .. } = &arguments;
-        let total = prompts.len() as u64 * count;
+        let total = (prompts.len() as u64).saturating_mul(*count);
         let mut samples: Vec<Sample> = Vec::new();
         while (samples.len() as u64) < total {
             context.check_interrupt()?;

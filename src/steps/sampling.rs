@@ -31,7 +31,7 @@ impl Sampling {
     /// # Errors
     /// When an option is out of range.
     pub fn validate(&self) -> Result<(), Failure> {
-        self.options(0).validate().map_err(|error| Failure::from_error(FailureKind::Fatal, &error))
+        self.options(0, usize::MAX).validate().map_err(|error| Failure::from_error(FailureKind::Fatal, &error))
     }
 
     /// Sample number `index`: `BOS`, the prompt, and what the model adds until `EOS`.
@@ -55,7 +55,8 @@ impl Sampling {
     ) -> Result<Vec<Sample>, Failure> {
         let with_bos = |ids: Vec<u32>| [vec![codec.special.bos_token_id], ids].concat();
         let ids: Vec<Vec<u32>> = codec.encode(prompts)?.into_iter().map(with_bos).collect();
-        let options: Vec<GenerateOptions> = (first..).take(prompts.len()).map(|index| self.options(index)).collect();
+        let option = |index| self.options(index, codec.vocab() as usize);
+        let options: Vec<GenerateOptions> = (first..).take(prompts.len()).map(option).collect();
         let sequences: Vec<_> = ids.iter().map(Vec::as_slice).zip(&options).collect();
         let answers = generate_each(decoder, &sequences, codec.special.eos_token_id);
         let sample = |(prompt, tokens): (&&str, Vec<u32>)| {
@@ -64,9 +65,10 @@ impl Sampling {
         prompts.iter().zip(answers).map(sample).collect()
     }
 
-    fn options(&self, sample: u64) -> GenerateOptions {
+    fn options(&self, sample: u64, tokens: usize) -> GenerateOptions {
         let Sampling { max_new_tokens, temperature, top_k, top_p, seed } = *self;
-        GenerateOptions { max_new_tokens, temperature, top_k, top_p, seed: derive_seed(seed, "sample", sample) }
+        let seed = derive_seed(seed, "sample", sample);
+        GenerateOptions { max_new_tokens, temperature, top_k, top_p, seed, tokens }
     }
 }
 

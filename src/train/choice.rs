@@ -4,15 +4,19 @@ use super::generate::GenerateOptions;
 use super::ops::simd::{LANES, exp, kernel};
 use crate::core::rng::Rng;
 
-/// Draws the next token, or takes the likeliest one at temperature 0. `scores` has one logit per token.
+/// Draws the next token, or takes the likeliest one at temperature 0. `scores` has one logit per token, and maybe more
+/// for rows that pad the embedding.
 pub(super) fn choose(scores: &[f32], options: &GenerateOptions, rng: &mut Rng) -> u32 {
-    let GenerateOptions { temperature, top_k, top_p, .. } = *options;
-    if temperature == 0.0 {
+    let GenerateOptions { temperature, top_k, top_p, tokens, .. } = *options;
+    let scores = &scores[..tokens.min(scores.len())];
+    let inverse_temperature = 1.0 / temperature;
+    // Below 2.9e-39 a temperature has no inverse in f32; only the likeliest token has a chance long before that.
+    if inverse_temperature.is_infinite() {
         return likeliest(scores);
     }
     let mut weights = vec![0.0; scores.len()];
     let best = scores[likeliest(scores) as usize];
-    let mut total = weigh(&mut weights, scores, best, 1.0 / temperature);
+    let mut total = weigh(&mut weights, scores, best, inverse_temperature);
     let mut ranking = Ranking::new(scores);
     let mut kept = scores.len();
     let weight = |id: u32| f64::from(weights[id as usize]);
@@ -188,6 +192,50 @@ mod tests {
         let point = rng.uniform() * weights.iter().sum::<f64>();
         let below = (0..weights.len()).take_while(|last| weights[..=*last].iter().sum::<f64>() <= point);
         ranked[below.count()]
+    }
+
+    #[test]
+    fn every_temperature_has_a_draw_and_the_smallest_take_the_likeliest_token() {
+        let scores = [0.5, -3.0, 9.0, 8.99, f32::MIN, 7.0];
+        let drawn = |temperature, seed| {
+            choose(&scores, &GenerateOptions { temperature, ..GenerateOptions::default() }, &mut Rng::new(seed))
+        };
+        for temperature in [0.0, -0.0, f32::from_bits(1), 1e-40, 2.9e-39, f32::MIN_POSITIVE, 1e-30, 1e-6] {
+            assert!((0..50).all(|seed| drawn(temperature, seed) == 2), "{temperature:e}");
+        }
+        for temperature in [1e9, 1e38, f32::MAX] {
+            let all: std::collections::BTreeSet<u32> = (0..200).map(|seed| drawn(temperature, seed)).collect();
+            assert!([0, 1, 2, 3, 5].iter().all(|id| all.contains(id)), "{temperature:e}: {all:?}");
+        }
+    }
+
+    #[test]
+    fn every_share_and_count_has_a_draw() {
+        let scores = [0.0, 3.0, 1.0];
+        let drawn = |top_k, top_p| {
+            let options = GenerateOptions { temperature: 1.0, top_k, top_p, ..GenerateOptions::default() };
+            (0..100).map(|seed| choose(&scores, &options, &mut Rng::new(seed))).collect::<Vec<u32>>()
+        };
+        let free = drawn(None, None);
+        for one in [drawn(Some(1), None), drawn(None, Some(f32::from_bits(1))), drawn(None, Some(f32::MIN_POSITIVE))] {
+            assert!(one.iter().all(|id| *id == 1), "{one:?}");
+        }
+        for all in [drawn(Some(3), None), drawn(Some(usize::MAX), None), drawn(None, Some(1.0))] {
+            assert_eq!(all, free);
+        }
+    }
+
+    #[test]
+    fn rows_that_pad_the_embedding_are_never_drawn() {
+        let scores = [0.0, 1.0, 0.5, 50.0, f32::NAN];
+        for temperature in [0.0, 1.0, 1e38] {
+            let options = GenerateOptions { temperature, tokens: 3, ..GenerateOptions::default() };
+            for seed in 0..100 {
+                assert!(choose(&scores, &options, &mut Rng::new(seed)) < 3, "{temperature}");
+            }
+            let padded = choose(&scores, &options, &mut Rng::new(7));
+            assert_eq!(padded, choose(&scores[..3], &options, &mut Rng::new(7)), "the draw of a model without them");
+        }
     }
 
     #[test]

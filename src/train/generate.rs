@@ -22,11 +22,13 @@ pub struct GenerateOptions {
     pub top_p: Option<f32>,
     /// Equal seeds, prompts and options give equal tokens.
     pub seed: u64,
+    /// Tokens of the tokenizer: ids from here on, if the model has any, only pad its embedding and are never drawn.
+    pub tokens: usize,
 }
 
 impl Default for GenerateOptions {
     fn default() -> Self {
-        GenerateOptions { max_new_tokens: 64, temperature: 0.0, top_k: None, top_p: None, seed: 0 }
+        GenerateOptions { max_new_tokens: 64, temperature: 0.0, top_k: None, top_p: None, seed: 0, tokens: usize::MAX }
     }
 }
 
@@ -314,7 +316,8 @@ mod tests {
     fn sampling_is_a_function_of_the_seed() {
         let model = model(tiny());
         let sample = |seed, top_k| {
-            let options = GenerateOptions { max_new_tokens: 20, temperature: 2.0, top_k, top_p: Some(0.9), seed };
+            let (temperature, top_p) = (2.0, Some(0.9));
+            let options = GenerateOptions { max_new_tokens: 20, temperature, top_k, top_p, seed, ..Default::default() };
             generate(&model, &[1, 2], &options, NO_EOS)
         };
         assert_eq!(sample(1, None), sample(1, None));
