@@ -93,7 +93,7 @@ pub enum ConfigError {
     GroupedHeads { heads: usize, kv_heads: usize },
     #[error("`head_dim` is {head_dim}; rotary positions need an even number")]
     OddHead { head_dim: usize },
-    #[error("`{field}` is {value}; it must be {rule}")]
+    #[error("`{field}` is {value:?}; it must be {rule}")]
     Range { field: &'static str, value: f32, rule: &'static str },
     #[error("`{field}` is {value}, more than the supported {limit}")]
     TooLarge { field: &'static str, value: usize, limit: usize },
@@ -186,10 +186,12 @@ impl ModelConfig {
             true => Ok(()),
             false => Err(ConfigError::Range { field, value, rule }),
         };
-        let positive = |x: f32| x.is_finite() && x > 0.0;
-        range("rope_theta", self.rope_theta, positive(self.rope_theta), "a positive number")?;
-        range("norm_eps", self.norm_eps, positive(self.norm_eps), "a positive number")?;
-        range("init_std", self.init_std, positive(self.init_std), "a positive number")?;
+        // Smaller ones lose precision, and count as 0 on some devices.
+        let positive = |x: f32| x.is_normal() && x > 0.0;
+        let turns = self.rope_theta.is_finite() && self.rope_theta >= 1.0;
+        range("rope_theta", self.rope_theta, turns, "a number of at least 1")?;
+        range("norm_eps", self.norm_eps, positive(self.norm_eps), "a positive number of at least 1.2e-38")?;
+        range("init_std", self.init_std, positive(self.init_std), "a positive number of at least 1.2e-38")?;
         range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "at least 0 and less than 1")
     }
 
@@ -280,8 +282,19 @@ mod tests {
                 "`kv_heads` is 3, which does not divide `heads` = 4; use a divisor, or 4 for none",
             ),
             (ModelConfig { head_dim: 33, ..preset("tiny") }, "`head_dim` is 33; rotary positions need an even number"),
-            (ModelConfig { dropout: 1.0, ..preset("tiny") }, "`dropout` is 1; it must be at least 0 and less than 1"),
-            (ModelConfig { norm_eps: f32::NAN, ..preset("tiny") }, "`norm_eps` is NaN; it must be a positive number"),
+            (ModelConfig { dropout: 1.0, ..preset("tiny") }, "`dropout` is 1.0; it must be at least 0 and less than 1"),
+            (
+                ModelConfig { norm_eps: f32::NAN, ..preset("tiny") },
+                "`norm_eps` is NaN; it must be a positive number of at least 1.2e-38",
+            ),
+            (
+                ModelConfig { init_std: f32::from_bits(1), ..preset("tiny") },
+                "`init_std` is 1e-45; it must be a positive number of at least 1.2e-38",
+            ),
+            (
+                ModelConfig { rope_theta: 1e-40, ..preset("tiny") },
+                "`rope_theta` is 1e-40; it must be a number of at least 1",
+            ),
         ];
         for (config, message) in cases {
             assert_eq!(config.validate().expect_err(message).to_string(), message);

@@ -60,6 +60,10 @@ pub enum PlanError {
     Phase { phase: String, source: ScheduleError },
     #[error("`{0}` must be at least 1")]
     Zero(&'static str),
+    #[error("`{name}` is {value}, more than the supported {limit}")]
+    TooLarge { name: &'static str, value: u64, limit: u64 },
+    #[error("`steps` x `batch` x `accumulation` x `context` are more tokens than can be counted")]
+    TooManyTokens,
     #[error("phase `{0}` has no steps")]
     EmptyPhase(String),
     #[error("two phases are named `{0}`")]
@@ -98,6 +102,7 @@ impl Plan {
                 return Err(PlanError::Zero(name));
             }
         }
+        self.validate_size()?;
         if !(self.clip.is_finite() && self.clip >= 0.0) {
             return Err(PlanError::Clip(self.clip));
         }
@@ -122,9 +127,22 @@ impl Plan {
         Ok(())
     }
 
+    /// So that neither cursors nor counts of tokens overflow.
+    fn validate_size(&self) -> Result<(), PlanError> {
+        const LIMIT: u64 = 1 << 20;
+        for (name, value) in [("batch", self.batch as u64), ("accumulation", self.accumulation as u64)] {
+            if value > LIMIT {
+                return Err(PlanError::TooLarge { name, value, limit: LIMIT });
+            }
+        }
+        let context = self.phases.iter().map(|phase| phase.context as u128).max().unwrap_or(1);
+        let tokens = u128::from(self.steps()).saturating_mul(self.samples_per_step().into()).saturating_mul(context);
+        if i64::try_from(tokens).is_ok() { Ok(()) } else { Err(PlanError::TooManyTokens) }
+    }
+
     /// Optimizer steps of all phases.
     pub fn steps(&self) -> u64 {
-        self.phases.iter().map(|phase| phase.steps).sum()
+        self.phases.iter().fold(0, |steps, phase| steps.saturating_add(phase.steps))
     }
 
     pub fn samples_per_step(&self) -> u64 {
@@ -238,6 +256,12 @@ mod tests {
         assert_eq!(plan(Vec::new()).validate(), Err(PlanError::Zero("steps")));
         assert_eq!(plan(vec![phase("a", 1), phase("a", 1)]).validate(), Err(PlanError::DuplicatePhase("a".into())));
         assert_eq!(plan(vec![phase("a", 1), phase("b", 0)]).validate(), Err(PlanError::EmptyPhase("b".into())));
+        let huge = Plan { batch: usize::MAX, ..plan(vec![phase("a", 3)]) };
+        let message = huge.validate().unwrap_err().to_string();
+        assert_eq!(message, "`batch` is 18446744073709551615, more than the supported 1048576");
+        let endless = plan(vec![phase("a", u64::MAX), phase("b", u64::MAX)]);
+        assert_eq!(endless.validate(), Err(PlanError::TooManyTokens));
+        assert_eq!(plan(vec![phase("a", 1 << 40)]).validate(), Ok(()));
         let mut scaled = phase("a", 1);
         scaled.lr_scale = -1.0;
         assert!(matches!(plan(vec![scaled]).validate(), Err(PlanError::Phase { .. })));

@@ -3,6 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::precision::is_positive_f32;
+
 /// The form of the learning rate over a run of `total` steps.
 ///
 /// With `s` the 0-based step that is about to be taken, `w` the warm-up steps, `f` the final
@@ -54,7 +56,7 @@ impl Default for Schedule {
 /// A schedule or learning rate that cannot train anything.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum ScheduleError {
-    #[error("the learning rate is {0}: it must be a finite number above 0")]
+    #[error("the learning rate is {0:?}: it must be a number from 1.2e-38 to 3.4e38, which f32 can hold")]
     LearningRate(f64),
     #[error("`{name}` is {value}: it must lie between 0 and 1")]
     Fraction { name: &'static str, value: f64 },
@@ -115,9 +117,9 @@ fn share(fraction: f64, total: u64) -> u64 {
 }
 
 /// # Errors
-/// When `rate` is NaN, infinite, zero or negative.
+/// When `rate` is NaN, zero, negative, or beyond what f32 holds.
 pub fn validate_learning_rate(rate: f64) -> Result<(), ScheduleError> {
-    if rate.is_finite() && rate > 0.0 { Ok(()) } else { Err(ScheduleError::LearningRate(rate)) }
+    if is_positive_f32(rate) { Ok(()) } else { Err(ScheduleError::LearningRate(rate)) }
 }
 
 #[cfg(test)]
@@ -210,10 +212,12 @@ mod tests {
 
     #[test]
     fn senseless_rates_and_fractions_are_refused() {
-        for rate in [f64::NAN, f64::INFINITY, 0.0, -1e-3] {
+        for rate in [f64::NAN, f64::INFINITY, 0.0, -0.0, -1e-3, 5e-324, 1e-45, 1e-38, 3.5e38, f64::MAX] {
             assert!(validate_learning_rate(rate).is_err(), "{rate}");
         }
-        assert!(validate_learning_rate(1e-3).is_ok());
+        for rate in [1.2e-38, 1e-3, 1e9, 3.4e38] {
+            assert_eq!(validate_learning_rate(rate), Ok(()));
+        }
         assert!(Schedule { warmup_fraction: f64::NAN, ..Schedule::default() }.validate(10).is_err());
         assert_eq!(
             schedule(ScheduleKind::Cosine, 11, 0.0).validate(10),

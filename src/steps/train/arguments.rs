@@ -9,7 +9,7 @@ use crate::core::artifact::ArtifactRef;
 use crate::core::failure::Failure;
 use crate::train::optim::{MuonConfig, OptimizerConfig};
 use crate::train::plan::{Phase, Plan, PlanError};
-use crate::train::precision::Precision;
+use crate::train::precision::{Precision, is_positive_f32};
 use crate::train::schedule::Schedule;
 
 /// Arguments of the `train` step.
@@ -180,15 +180,15 @@ impl OptimizerArguments {
         let muon = (kind == OptimizerKind::Muon).then(|| MuonConfig { momentum: momentum.unwrap_or(default) });
         let share = |value: f64| (0.0..1.0).contains(&value);
         let settings = [
-            ("weight_decay", weight_decay, weight_decay.is_finite() && weight_decay >= 0.0, "0 or more"),
+            ("weight_decay", weight_decay, (weight_decay as f32).is_finite() && weight_decay >= 0.0, "0 or more"),
             ("momentum", momentum.unwrap_or(default), share(momentum.unwrap_or(default)), "at least 0 and less than 1"),
             ("beta1", beta1, share(beta1), "at least 0 and less than 1"),
             ("beta2", beta2, share(beta2), "at least 0 and less than 1"),
-            ("epsilon", epsilon, epsilon.is_finite() && epsilon > 0.0, "above 0"),
+            ("epsilon", epsilon, is_positive_f32(epsilon), "from 1.2e-38 to 3.4e38"),
         ];
         let wrong = settings.iter().filter(|(_, _, valid, _)| !valid);
         let mut problems: Vec<String> =
-            wrong.map(|(name, value, _, rule)| format!("`optimizer.{name}` is {value}; it must be {rule}")).collect();
+            wrong.map(|(name, value, _, rule)| format!("`optimizer.{name}` is {value:?}; it must be {rule}")).collect();
         if momentum.is_some() && muon.is_none() {
             problems.push("`optimizer.momentum` is Muon's, `optimizer.kind` is adamw".to_owned());
         }
@@ -346,9 +346,28 @@ mod tests {
         let failure = arguments(json!({"batch": 0})).unwrap().plan(64).unwrap_err();
         assert!(failure.message.contains("`batch` must be at least 1"));
         let failure = arguments(json!({"optimizer": {"beta2": 1.0}})).unwrap().optimizer.config().unwrap_err();
-        assert!(failure.message.contains("`optimizer.beta2` is 1; it must be at least 0 and less than 1"));
+        assert!(failure.message.contains("`optimizer.beta2` is 1.0; it must be at least 0 and less than 1"));
         let unknown = arguments(json!({"optimizer": {"kind": "lion"}})).unwrap_err().to_string();
         assert!(unknown.contains("`lion`") && unknown.contains("`muon`"), "{unknown}");
+    }
+
+    /// An epsilon of 0 in f32 makes weights that never had a gradient NaN.
+    #[test]
+    fn both_ends_of_every_number_of_the_optimizer_are_checked() {
+        let config = |name: &str, value: f64| {
+            let with = arguments(json!({"optimizer": {"kind": "muon", name: value}})).unwrap();
+            with.optimizer.config().map_err(|failure| failure.message)
+        };
+        for (name, value) in
+            [("epsilon", 5e-324), ("epsilon", 1e-50), ("epsilon", 1e39), ("beta1", 1.0), ("beta1", -5e-324)]
+        {
+            let message = config(name, value).unwrap_err();
+            assert!(message.starts_with(&format!("`optimizer.{name}` is {value:?}; it must be ")), "{message}");
+        }
+        assert!(config("weight_decay", 1e39).is_err() && config("momentum", 1.0).is_err());
+        for (name, value) in [("epsilon", 1.2e-38), ("beta1", 5e-324), ("weight_decay", 5e-324), ("momentum", 0.0)] {
+            assert!(config(name, value).is_ok(), "{name} {value}");
+        }
     }
 
     #[test]
@@ -358,7 +377,7 @@ mod tests {
         assert_eq!(config(json!({"kind": "muon", "momentum": 0.9})).unwrap().muon, Some(MuonConfig { momentum: 0.9 }));
         assert_eq!(config(json!({})).unwrap().muon, None);
         let message = config(json!({"momentum": 2.0, "epsilon": 0.0})).unwrap_err().message;
-        for part in ["`optimizer.momentum` is 2", "`optimizer.epsilon` is 0", "`optimizer.momentum` is Muon's"] {
+        for part in ["`optimizer.momentum` is 2.0", "`optimizer.epsilon` is 0.0", "`optimizer.momentum` is Muon's"] {
             assert!(message.contains(part), "`{part}` is not in: {message}");
         }
     }
