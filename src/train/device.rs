@@ -32,7 +32,7 @@ pub enum DeviceError {
     #[error("`{name}` has no driver on this machine: {missing}; install it, or use `flex`")]
     NoDriver { name: &'static str, missing: String },
     #[error(transparent)]
-    Isa(#[from] isa::UnknownIsa),
+    Isa(#[from] isa::IsaError),
     #[error("`{name}` has a driver but no working device: {reason}; try `flex`")]
     Unusable { name: &'static str, reason: String },
     #[error("`{name}` has no bf16 here; use `precision = \"f32\"`, or another device")]
@@ -75,7 +75,7 @@ const BACKENDS: [Backend; 5] = [
 /// The device that `name` stands for: itself, or for `auto` the first one whose driver is there and has a GPU.
 ///
 /// # Errors
-/// An unknown name, a backend that is not in this build, a missing driver, unknown instructions for the CPU.
+/// An unknown name, a backend that is not in this build, a missing driver, instructions that the CPU cannot be asked for.
 pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
     if name == "auto" {
         let usable =

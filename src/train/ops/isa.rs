@@ -3,18 +3,27 @@
 use std::env;
 use std::ffi::OsString;
 
-use super::simd::Set;
+use super::simd::{Set, detected};
 
-/// Names a set of instructions. A lower one than the processor's is always fine. A higher one is the user's word that
-/// the processor has it though it does not say so, as some virtual machines let it: without the instructions the
-/// program dies of an illegal instruction.
+/// Names a set of instructions that the processor reports. After [`FORCE`] it may be one that the processor has but does
+/// not report, as in some virtual machines: if it lacks the instructions, the program dies of an illegal one.
 pub const VARIABLE: &str = "STEPWELL_ISA";
 
-/// The variable holds no name of a set of instructions of this architecture.
+/// Comes before the name of a set that the user vouches for.
+const FORCE: &str = "force:";
+
+/// The variable asks for instructions that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{VARIABLE}` is `{name}`; use one of: {}, or unset it", names().join(", "))]
-pub struct UnknownIsa {
-    name: String,
+pub enum IsaError {
+    #[error("`{VARIABLE}` is `{name}`; use one of: {}, or unset it", names().join(", "))]
+    Unknown { name: String },
+    #[error(
+        "`{VARIABLE}` is `{name}`, but this processor reports no such instructions; unset it, or use `{FORCE}{name}` if \
+         the processor has them all the same"
+    )]
+    NotReported { name: String },
+    #[error("`{VARIABLE}` is `{name}`, but the system does not let this process use these registers; unset it")]
+    NotGranted { name: String },
 }
 
 /// All sets of this architecture by name, the lowest first.
@@ -34,12 +43,13 @@ fn names() -> Vec<&'static str> {
     SETS.iter().map(|(name, _)| *name).collect()
 }
 
-/// The set that the user wants; none when the variable is unset or empty.
+/// The set that the user wants, which this machine reports or the user vouches for; none when the variable is unset or
+/// empty.
 ///
 /// # Errors
-/// When it is not the name of a set.
-pub fn requested() -> Result<Option<Set>, UnknownIsa> {
-    named(env::var_os(VARIABLE))
+/// When it is not the name of a set, or of one that cannot be used here.
+pub fn requested() -> Result<Option<Set>, IsaError> {
+    named(env::var_os(VARIABLE), |set| detected().any(|here| here == set), Set::is_granted)
 }
 
 /// Names of the sets below the best one of this machine.
@@ -49,10 +59,24 @@ pub fn lower() -> Vec<&'static str> {
     SETS.iter().filter(|(_, set)| here.iter().skip(1).any(|one| one.set() == *set)).map(|(name, _)| *name).collect()
 }
 
-fn named(value: Option<OsString>) -> Result<Option<Set>, UnknownIsa> {
+fn named(
+    value: Option<OsString>,
+    is_reported: impl Fn(Set) -> bool,
+    is_granted: impl Fn(Set) -> bool,
+) -> Result<Option<Set>, IsaError> {
     let Some(value) = value.filter(|value| !value.is_empty()) else { return Ok(None) };
-    let found = SETS.iter().find(|(name, _)| value == *name).map(|(_, set)| *set);
-    found.map(Some).ok_or_else(|| UnknownIsa { name: value.to_string_lossy().into_owned() })
+    let text = value.to_string_lossy().into_owned();
+    let (name, forced) = text.strip_prefix(FORCE).map_or((text.as_str(), false), |name| (name, true));
+    let Some(set) = SETS.iter().find(|(of_set, _)| name == *of_set).map(|(_, set)| *set) else {
+        return Err(IsaError::Unknown { name: text });
+    };
+    if !is_granted(set) {
+        return Err(IsaError::NotGranted { name: text });
+    }
+    if !forced && !is_reported(set) {
+        return Err(IsaError::NotReported { name: text });
+    }
+    Ok(Some(set))
 }
 
 #[cfg(test)]
@@ -61,12 +85,38 @@ mod tests {
 
     #[test]
     fn a_set_is_found_by_its_name_and_other_names_are_refused() {
-        let of = |text: &str| named(Some(text.into()));
-        assert_eq!((named(None), of("")), (Ok(None), Ok(None)));
+        let of = |text: &str| named(Some(text.into()), |_| true, |_| true);
+        assert_eq!((named(None, |_| true, |_| true), of("")), (Ok(None), Ok(None)));
         for (name, set) in SETS {
             assert_eq!(of(name), Ok(Some(*set)));
+            assert_eq!(of(&format!("force:{name}")), Ok(Some(*set)));
         }
-        let message = of("sse9").unwrap_err().to_string();
-        assert!(message.starts_with("`STEPWELL_ISA` is `sse9`; use one of: portable"), "{message}");
+        for name in ["sse9", "force:", "force:sse9", "force: avx2", "AVX2"] {
+            let message = of(name).unwrap_err().to_string();
+            assert!(message.starts_with(&format!("`STEPWELL_ISA` is `{name}`; use one of: portable")), "{message}");
+        }
+    }
+
+    #[test]
+    fn what_the_processor_does_not_report_must_be_forced() {
+        let of = |text: &str| named(Some(text.into()), |set| set == Set::Base, |_| true);
+        assert_eq!(of("portable"), Ok(Some(Set::Base)));
+        for (name, set) in SETS.iter().filter(|(_, set)| *set != Set::Base) {
+            let error = of(name).unwrap_err();
+            assert_eq!(error, IsaError::NotReported { name: (*name).to_owned() });
+            assert!(error.to_string().contains(&format!("use `force:{name}`")), "{error}");
+            assert_eq!(of(&format!("force:{name}")), Ok(Some(*set)));
+        }
+    }
+
+    /// A word of the user does not change what the system allows.
+    #[test]
+    fn registers_that_the_system_refuses_cannot_be_forced() {
+        for (name, set) in SETS {
+            for name in [(*name).to_owned(), format!("force:{name}")] {
+                let found = named(Some(name.clone().into()), |_| true, |asked| asked != *set);
+                assert_eq!(found, Err(IsaError::NotGranted { name }));
+            }
+        }
     }
 }

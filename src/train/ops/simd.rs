@@ -17,7 +17,7 @@ pub trait Kernel {
     fn run(self) -> Self::Output;
 }
 
-/// Instructions that this machine has.
+/// Instructions that this machine has: it reports them, or the user vouches for them with `force:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instructions(Set);
 
@@ -42,7 +42,7 @@ pub enum Set {
 
 impl Set {
     /// Whether the system lets this process use the registers.
-    fn is_granted(self) -> bool {
+    pub(super) fn is_granted(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self != Set::Amx || super::amx::is_granted();
         #[cfg(not(target_arch = "x86_64"))]
@@ -51,12 +51,12 @@ impl Set {
 }
 
 impl Instructions {
-    /// Those that the user asks for by [`isa::VARIABLE`], else the best ones. Registers that the system refuses count as
-    /// not asked for, and so does a wrong name: opening the device refuses that.
+    /// Those that the user asks for by [`isa::VARIABLE`], else the best ones. What cannot be used here counts as not asked
+    /// for: opening the device refuses it.
     pub fn best() -> Self {
         static BEST: OnceLock<Instructions> = OnceLock::new();
         *BEST.get_or_init(|| match isa::requested() {
-            Ok(Some(set)) if set.is_granted() => Instructions(set),
+            Ok(Some(set)) => Instructions(set),
             _ => Instructions(detected().next().unwrap_or(Set::Base)),
         })
     }
@@ -91,7 +91,8 @@ impl Instructions {
             kernel.run()
         }
         assert!(matches!(self.0, Set::Avx512Bf16 | Set::Amx), "products of pairs");
-        // SAFETY: the value exists only where all of these features were detected, or where the user vouches for them.
+        // SAFETY: `best` and `all` make the value, of a set whose features `detected` has found. The exception is a set that
+        // the user forces: `STEPWELL_ISA=force:...` states that the processor has these features.
         unsafe { pairs(kernel) }
     }
 
@@ -109,8 +110,8 @@ impl Instructions {
             kernel.run()
         }
         match self.0 {
-            // SAFETY: the value exists only where each feature that `avx512` is compiled for was detected, or where the
-            // user vouches for it.
+            // SAFETY: `best` and `all` make the value, of a set whose features `detected` has found: each that `avx512` is
+            // compiled for. The exception is a set that the user forces: `STEPWELL_ISA=force:...` states that they are there.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 | Set::Avx512Bf16 | Set::Amx => unsafe { avx512(kernel) },
             // SAFETY: the same of `avx2`.
@@ -121,8 +122,8 @@ impl Instructions {
     }
 }
 
-/// What the processor says that it has, the best first.
-fn detected() -> impl Iterator<Item = Set> {
+/// Sets that the processor reports and the system grants, the best first.
+pub(super) fn detected() -> impl Iterator<Item = Set> {
     #[cfg(target_arch = "x86_64")]
     let sets = [
         (Set::Amx, has_avx512_bf16() && super::amx::is_granted()),

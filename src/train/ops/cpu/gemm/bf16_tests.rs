@@ -313,7 +313,7 @@ mod instruction {
         let (_, name) = name.split_once("::").expect("a path below the crate");
         let program = std::env::current_exe().expect("this test has a program");
         let mut child = Command::new(program);
-        child.args(["--exact", name, "--ignored", "--test-threads", "1"]).env(isa::VARIABLE, "avx512bf16");
+        child.args(["--exact", name, "--ignored", "--test-threads", "1"]).env(isa::VARIABLE, "force:avx512bf16");
         let output = child.output().expect("the program starts again");
         let text = String::from_utf8_lossy(&output.stdout);
         // An illegal instruction.
