@@ -5,6 +5,7 @@ use std::fs::OpenOptions;
 use std::os::unix::ffi::OsStringExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
+use std::time::Duration;
 
 use crate::harness::{Finished, Sandbox};
 #[cfg(target_os = "linux")]
@@ -151,6 +152,8 @@ fn a_run_that_ignores_the_end_of_its_terminal_goes_on() {
         eventually("the step runs", || sandbox.path("begun").exists());
         signal(engine.id(), "HUP");
         if code == 0 {
+            // Long enough for a signal that is caught to end the step.
+            std::thread::sleep(Duration::from_millis(300));
             sandbox.write("go", "");
         }
         assert_eq!(engine.wait().unwrap().code(), Some(code), "{prepare}");
