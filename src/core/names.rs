@@ -90,6 +90,19 @@ impl fmt::Display for RunName {
     }
 }
 
+/// The rule for names that are shown and typed, but are neither paths nor names of runs.
+///
+/// # Errors
+/// `Empty`, `TooLong`, `Character`.
+pub fn check_label(text: &str) -> Result<(), InvalidName> {
+    match text.chars().find(|c| is_hidden(*c)) {
+        _ if text.is_empty() => Err(InvalidName::Empty),
+        _ if text.len() > LONGEST => Err(InvalidName::TooLong(text.len())),
+        Some(c) => Err(InvalidName::Character(c)),
+        None => Ok(()),
+    }
+}
+
 /// `name`, which may be older than the rule for names, as one component of a path.
 pub fn path_component(name: &str) -> String {
     let plain = |c: char| if matches!(c, '/' | '\\') || is_hidden(c) { '_' } else { c };
@@ -140,6 +153,16 @@ mod tests {
         ] {
             assert_eq!(name.parse::<RunName>(), Err(error), "{name:?}");
         }
+    }
+
+    #[test]
+    fn a_label_can_be_shown_and_typed() {
+        for label in ["model.v2", "b c", "ü", "x-y", "a/b"] {
+            assert_eq!(check_label(label), Ok(()), "{label}");
+        }
+        assert_eq!(check_label(""), Err(InvalidName::Empty));
+        assert_eq!(check_label("a\nb"), Err(InvalidName::Character('\n')));
+        assert_eq!(check_label(&"x".repeat(201)), Err(InvalidName::TooLong(201)));
     }
 
     #[test]

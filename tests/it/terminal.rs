@@ -226,6 +226,7 @@ fn commands_in_hints_can_be_pasted_wherever_the_state_is() {
         b"-dash".to_vec(),
         b"two\nlines and a\ttab".to_vec(),
         "größe \u{202e}日本".into(),
+        b"caf\xe9".to_vec(),
     ];
     for name in odd {
         let state = sandbox.dir.path().join(PathBuf::from(OsString::from_vec(name)));
@@ -264,6 +265,8 @@ fn a_path_that_is_not_utf_8_is_no_reason_to_panic() {
     for form in ["human", "json"] {
         let backup = sandbox.command(&["db", "backup", "--output", form]).arg(&copy).output().unwrap();
         Finished::from(backup).ok();
+        let restored = sandbox.command(&["db", "restore", "--output", form]).arg(&copy).output().unwrap();
+        Finished::from(restored).ok();
         std::fs::remove_dir_all(&copy).unwrap();
     }
     let run = sandbox.command(&["run"]).arg(odd(b"\xff.toml")).output().unwrap();

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
+use crate::core::names::check_label;
 use crate::core::template::is_literal;
 use crate::steps::{Finding, Weight};
 
@@ -26,6 +27,10 @@ pub(super) fn look_ahead(with: &Map<String, Value>) -> Vec<Finding> {
     // A broken argument is reported elsewhere.
     let Ok(arguments) = serde_json::from_value::<Arguments>(Value::Object(literal)) else { return Vec::new() };
     let mut findings = Vec::new();
+    for (name, error) in arguments.outputs.keys().filter_map(|name| Some((name, check_label(name).err()?))) {
+        let message = format!("the output `{name}` cannot have this name: {error}");
+        findings.push(finding(Weight::Impossible, message, "give the output a name that can be typed".to_owned()));
+    }
     for input in arguments.inputs.iter().filter(|path| is_literal_path(path) && path.symlink_metadata().is_err()) {
         findings.push(finding(
             Weight::Missing,
@@ -210,6 +215,8 @@ mod tests {
         one(json!({ "argv": ["./gone"], "cwd": cwd }), Weight::Missing, "the program `./gone` does not exist");
         one(json!({ "argv": ["no-such-program"] }), Weight::Missing, "no program `no-such-program` in PATH");
         one(json!({ "argv": ["sh", "gone.sh"], "cwd": cwd }), Weight::Missing, "the script `gone.sh` does not exist");
+        let outputs = json!({ "a\nb": "x", "model.v2": "x", "b c": "x", "ü": "x" });
+        one(json!({ "shell": "x", "outputs": outputs, "cache": false }), Weight::Impossible, "cannot hold `\\n`");
         one(json!({ "argv": ["/no/such"] }), Weight::Missing, "the program `/no/such` does not exist");
         one(json!({ "argv": ["sh", "p.py"] }), Weight::Impossible, "`p.py` is looked for in the step's own folder");
         one(json!({ "argv": ["./p.py"] }), Weight::Impossible, "`./p.py` is looked for in the step's own folder");
