@@ -72,17 +72,23 @@ impl OutsideError {
     }
 }
 
-/// Only a file that vanished and a disk that fails may be better next time.
+/// A file that vanished and a disk that fails may be better next time.
 impl From<&OutsideError> for Failure {
     fn from(error: &OutsideError) -> Failure {
         let failure = match &error.problem {
-            Problem::Io(cause) if cause.kind() != io::ErrorKind::PermissionDenied => {
+            Problem::Io(cause) if !is_lasting(cause) => {
                 Failure::io(format_args!("cannot read `{}`", error.path.display()), cause)
             }
             _ => Failure::fatal(error.to_string()),
         };
         failure.with_hint(error.hint())
     }
+}
+
+/// True for errors that come again: a right that is missing, a path that is too long or leads through a file.
+fn is_lasting(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidFilename, NotADirectory, PermissionDenied};
+    matches!(error.kind(), PermissionDenied | InvalidFilename | NotADirectory)
 }
 
 /// Opens a regular file for reading; links are followed.

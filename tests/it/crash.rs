@@ -161,11 +161,10 @@ fn a_process_that_left_its_group_is_ended_by_the_next_engine() {
     );
     let mut engine = sandbox.start(&["run", "daemon.toml"]);
     eventually("the daemon runs", || pid_file.exists());
-    engine.kill().unwrap();
-    engine.wait().unwrap();
+    crate::harness::kill_with_workers(&mut engine);
     let daemon: u32 = crate::harness::read(&pid_file).trim().parse().unwrap();
     let mark = format!("STEPWELL_ATTEMPT_ID={}/", run_id(&sandbox));
-    eventually("its group is gone", || processes_with(&mark) == [daemon]);
+    assert!(processes_with(&mark).contains(&daemon), "it has outlived its engine and its worker");
     sandbox.write("go", "");
     sandbox.stepwell(&["resume", "last"]).ok();
     let left = processes_with(&mark);

@@ -225,6 +225,17 @@ pub fn processes_with(mark: &str) -> Vec<u32> {
     found
 }
 
+/// Kills an engine and its workers at one moment: no worker can end what its program has left.
+#[cfg(target_os = "linux")]
+pub fn kill_with_workers(engine: &mut Child) {
+    signal(engine.id(), "STOP");
+    for worker in children(engine.id()) {
+        signal(worker, "KILL");
+    }
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+}
+
 /// Direct children of a process.
 #[cfg(target_os = "linux")]
 pub fn children(pid: u32) -> Vec<u32> {

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::harness::Sandbox;
+use crate::harness::{Sandbox, eventually};
 
 /// Writes its own process id, then sleeps: in a group of its own, as an orphan, without the mark of its attempt.
 const DAEMON: &str = "(env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > PIDS/NAME.new; mv PIDS/NAME.new PIDS/NAME; exec sleep 600' &)\n\
@@ -56,4 +56,22 @@ fn orphans_that_end_by_themselves_do_not_fill_the_process_table() {
     sandbox.stepwell(&["run", "many.toml"]).ok();
     let log = sandbox.stepwell(&["logs", "last", "a"]).ok().stdout;
     assert_eq!(log.lines().last().map(str::trim), Some("0"), "{log}");
+}
+
+#[test]
+fn nothing_outlives_an_engine_that_is_killed() {
+    let sandbox = Sandbox::new();
+    let pids = sandbox.path("pids");
+    fs::create_dir(&pids).unwrap();
+    let daemon = DAEMON.replace("PIDS", pids.to_str().unwrap()).replace("NAME", "daemon");
+    sandbox.write(
+        "w.toml",
+        format!("name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith.shell = '''\n{daemon}\nsleep 600\n'''\n"),
+    );
+    let mut engine = sandbox.start(&["run", "w.toml"]);
+    eventually("the daemon runs", || pids.join("daemon").exists());
+    engine.kill().unwrap();
+    engine.wait().unwrap();
+    let stat = format!("/proc/{}/stat", fs::read_to_string(pids.join("daemon")).unwrap().trim());
+    eventually("it ends with its engine", || !fs::read_to_string(&stat).unwrap_or_default().contains("(sleep) S"));
 }

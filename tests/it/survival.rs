@@ -85,9 +85,9 @@ fn a_process_that_left_its_group_is_ended_before_the_step_is_leased_again() {
     let sandbox = sandbox(&format!(
         "name = \"escape\"\n[[step]]\nid = \"a\"\nkind = \"command\"\n[step.with]\nshell = \"\"\"\nif [ $STEPWELL_ATTEMPT = 1 ]; then {escape}; else {stay}; fi\n\"\"\"\n"
     ));
-    let engine = sandbox.start(&["run", "w.toml"]);
+    let mut engine = sandbox.start(&["run", "w.toml"]);
     eventually("the escaped process writes", || !read(&sandbox.path("ledger")).is_empty());
-    kill(engine);
+    crate::harness::kill_with_workers(&mut engine);
     let before = read(&sandbox.path("ledger")).len();
     eventually("it has outlived its engine", || read(&sandbox.path("ledger")).len() > before + 20);
     sandbox.stepwell(&["resume", "last"]).ok();

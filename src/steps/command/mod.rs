@@ -8,6 +8,7 @@ mod inputs;
 mod log;
 mod look_ahead;
 mod named_files;
+mod numbers;
 mod orphans;
 mod outputs;
 #[cfg(target_os = "linux")]

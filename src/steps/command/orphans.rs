@@ -40,10 +40,15 @@ pub(super) fn end(deadline: Instant) -> bool {
             return false;
         }
         // Children of these become ours when they die.
-        for pid in platform::children().into_iter().filter_map(to_pid) {
-            let _ = kill_process(pid, Signal::KILL);
-        }
+        kill();
         thread::sleep(PAUSE);
+    }
+}
+
+/// Kills the children of this worker: its program and the orphans of it.
+pub(super) fn kill() {
+    for pid in platform::children().into_iter().filter_map(to_pid) {
+        let _ = kill_process(pid, Signal::KILL);
     }
 }
 

@@ -11,6 +11,8 @@ use crate::core::artifact::{ArtifactRef, EXECUTABLE_MEDIA_TYPE, Outputs};
 use crate::core::failure::Failure;
 use crate::core::json::{self, JsonError, Limit};
 
+use super::numbers::too_large_integer;
+
 const FILE_MEDIA_TYPE: &str = "application/octet-stream";
 
 /// Collects the declared outputs, looked for in `places` in order, and the values that the program wrote.
@@ -81,10 +83,17 @@ fn read_values(path: &Path) -> Result<Map<String, Value>, Failure> {
         Err(error) if error.is_missing() => return Ok(Map::new()),
         Err(error) => return Err(unreadable(&error).with_hint(error.hint())),
     };
-    json::parse(&text, Limit::VALUES).map_err(|error| match error {
+    let values = json::parse(&text, Limit::VALUES).map_err(|error| match error {
         JsonError::Syntax(error) => Failure::fatal(format!("$STEPWELL_VALUES holds no JSON object: {error}"))
             .with_hint("write one object, such as {\"rows\": 3}"),
         limit => Failure::fatal(format!("$STEPWELL_VALUES cannot be read: {limit}"))
             .with_hint("write what is large or deep into a file, and declare that as an output"),
-    })
+    })?;
+    match str::from_utf8(&text).ok().and_then(too_large_integer) {
+        None => Ok(values),
+        Some(number) => {
+            Err(Failure::fatal(format!("$STEPWELL_VALUES has the integer {number}, which does not fit in 64 bits"))
+                .with_hint("write it as text, or as a fraction if it may be rounded"))
+        }
+    }
 }

@@ -83,8 +83,9 @@ pub fn has_program() -> bool {
     GROUP.load(Ordering::SeqCst) != 0 || orphans::are_left()
 }
 
-/// Kills the program of this worker with its whole group.
+/// Kills the program of this worker with its whole group, and what has left the group.
 pub fn kill_program() {
+    orphans::kill();
     if let Some(pid) = Some(GROUP.load(Ordering::SeqCst)).filter(|leader| *leader != 0).and_then(to_pid) {
         let _ = kill_process_group(pid, Signal::KILL);
     }
