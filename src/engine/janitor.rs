@@ -2,6 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
@@ -14,7 +16,7 @@ const QUIET: Duration = Duration::from_secs(1);
 const PATIENCE: Duration = Duration::from_secs(10);
 
 enum Task {
-    Perform(Box<dyn FnOnce() + Send>),
+    Perform(Box<dyn FnOnce(&AtomicBool) + Send>),
     Remove(PathBuf),
 }
 
@@ -22,6 +24,8 @@ enum Task {
 #[derive(Default)]
 pub(super) struct Janitor {
     at_work: Option<(Sender<Task>, JoinHandle<()>)>,
+    /// The engine ends, and waits for the thread.
+    ending: Arc<AtomicBool>,
 }
 
 impl Janitor {
@@ -30,31 +34,33 @@ impl Janitor {
         self.queue(Task::Remove(folder));
     }
 
-    pub(super) fn perform(&mut self, task: impl FnOnce() + Send + 'static) {
+    /// A long task looks now and then whether the engine is ending.
+    pub(super) fn perform(&mut self, task: impl FnOnce(&AtomicBool) + Send + 'static) {
         self.queue(Task::Perform(Box::new(task)));
     }
 
     fn queue(&mut self, task: Task) {
         if self.at_work.is_none() {
             let (queue, tasks) = channel::<Task>();
-            let work = move || while work_off(&tasks) {};
+            let ending = self.ending.clone();
+            let work = move || while work_off(&tasks, &ending) {};
             self.at_work = thread::Builder::new().name("janitor".into()).spawn(work).ok().map(|thread| (queue, thread));
         }
         match (&self.at_work, task) {
             // Its thread ends with the queue only.
             (Some((queue, _)), task) => drop(queue.send(task)),
-            (None, Task::Perform(task)) => task(),
+            (None, Task::Perform(task)) => task(&self.ending),
             (None, Task::Remove(folder)) => remove_folder(&folder),
         }
     }
 }
 
 /// Waits for tasks; removes folders at a good time. False at the end of the queue.
-fn work_off(tasks: &Receiver<Task>) -> bool {
+fn work_off(tasks: &Receiver<Task>, ending: &AtomicBool) -> bool {
     let mut folders = match tasks.recv() {
         Ok(Task::Remove(folder)) => vec![folder],
         Ok(Task::Perform(task)) => {
-            task();
+            task(ending);
             return true;
         }
         Err(_) => return false,
@@ -63,7 +69,7 @@ fn work_off(tasks: &Receiver<Task>) -> bool {
     let more = loop {
         match tasks.recv_timeout(QUIET.min(deadline.saturating_duration_since(Instant::now()))) {
             Ok(Task::Remove(folder)) => folders.push(folder),
-            Ok(Task::Perform(task)) => task(),
+            Ok(Task::Perform(task)) => task(ending),
             Err(RecvTimeoutError::Timeout) => break true,
             Err(RecvTimeoutError::Disconnected) => break false,
         }
@@ -80,9 +86,26 @@ pub(super) fn remove_folder(folder: &Path) {
 impl Drop for Janitor {
     fn drop(&mut self) {
         if let Some((queue, thread)) = self.at_work.take() {
+            self.ending.store(true, Ordering::Relaxed);
             drop(queue);
             // A task that panicked has said so.
             let _ = thread.join();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_task_sees_that_the_engine_ends() {
+        let mut janitor = Janitor::default();
+        janitor.perform(|ending| {
+            while !ending.load(Ordering::Relaxed) {
+                thread::yield_now();
+            }
+        });
+        drop(janitor);
     }
 }

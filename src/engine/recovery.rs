@@ -4,6 +4,7 @@
 use std::fs;
 use std::ops::ControlFlow;
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use crate::core::decide::Command;
 use crate::core::event::{Event, ReleaseCause};
@@ -19,6 +20,9 @@ use super::drive::Engine;
 use super::error::EngineError;
 use super::janitor::remove_folder;
 use super::options::{Scope, Start};
+
+/// Ended runs whose scratch directories are looked at by every engine.
+const SWEPT_AT_LEAST: usize = 100;
 
 impl Engine<'_> {
     /// Loads the runs to drive, and gives back every lease of an earlier engine, also of other runs.
@@ -151,23 +155,30 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Scratch directories of succeeded steps whose engine died before it removed them. Nothing waits for it.
+    /// Scratch directories of succeeded steps whose engine died before it removed them. The newest runs are looked
+    /// at in any case; the others, which may be very many, until the engine ends.
     fn sweep_scratch(&mut self) {
         let state_dir = self.options.state_dir.clone();
-        self.janitor.perform(move || {
+        self.janitor.perform(move |ending| {
             let Ok(reader) = Reader::open(&state_dir) else { return };
-            let runs = state_dir.join(RUNS_DIR);
-            for (name, run) in names(&runs).filter_map(|name| Some((name.clone(), name.parse::<RunId>().ok()?))) {
-                for step in names(&runs.join(name)).map(StepId) {
-                    let scratch = scratch_dir(&state_dir, run, &step);
-                    // A folder of a step that the database does not know is not ours to touch.
-                    let over = || matches!(reader.step_status(run, &step), Ok(Some(StepStatus::Succeeded)));
-                    if scratch.is_dir() && over() {
-                        remove_folder(&scratch);
-                    }
-                }
+            let (Ok(open), Ok(ended)) = (reader.open_runs(), reader.ended_runs(SWEPT_AT_LEAST)) else { return };
+            for row in open.iter().chain(&ended) {
+                sweep_run(&reader, &state_dir, row.id);
             }
+            let older = names(&state_dir.join(RUNS_DIR)).take_while(|_| !ending.load(Ordering::Relaxed));
+            older.filter_map(|name| name.parse().ok()).for_each(|run| sweep_run(&reader, &state_dir, run));
         });
+    }
+}
+
+fn sweep_run(reader: &Reader, state_dir: &Path, run: RunId) {
+    for step in names(&state_dir.join(RUNS_DIR).join(run.to_string())).map(StepId) {
+        let scratch = scratch_dir(state_dir, run, &step);
+        // A folder of a step that the database does not know is not ours to touch.
+        let over = || matches!(reader.step_status(run, &step), Ok(Some(StepStatus::Succeeded)));
+        if scratch.is_dir() && over() {
+            remove_folder(&scratch);
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
 
 use super::accounts::Accounts;
+use super::children::Family;
 use super::commit::Pending;
 use super::disk;
 use super::drive::Engine;
@@ -152,6 +153,7 @@ impl Engine<'_> {
 
     fn forget_everything(&mut self) {
         self.runs.clear();
+        self.family = Family::default();
         self.prepared.clear();
         self.accounts = Accounts::default();
         self.pending = Pending::default();

@@ -77,6 +77,19 @@ fn every_released_schema_has_a_fixture_that_opens() {
     }
 }
 
+#[test]
+fn damage_under_the_old_seal_is_not_sealed_again() {
+    let dir = fixture(4);
+    let database = Connection::open(dir.path().join("stepwell.db")).unwrap();
+    assert_eq!(database.execute("UPDATE request SET at = '2000-01-01T00:00:00.000Z'", []).unwrap(), 1);
+    drop(database);
+    for _ in 0..2 {
+        drop(Store::open(dir.path()).unwrap());
+        let problems = check(dir.path()).unwrap();
+        assert!(problems.iter().any(|problem| problem.what.contains("requests, schedules")), "{problems:?}");
+    }
+}
+
 /// A statement of the migration, its transaction and its backup included.
 fn count(event: TraceEvent<'_>) {
     if let TraceEvent::Stmt(..) = event {
