@@ -22,6 +22,7 @@ pub mod kinds;
 pub mod limits;
 pub mod names;
 pub mod parse;
+pub mod path_text;
 pub mod pools;
 pub mod protocol;
 pub mod provenance;

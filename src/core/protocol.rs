@@ -40,8 +40,10 @@ pub struct AttemptRequest {
     /// What the kind found outside of `with` when the step key was computed.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub fingerprint: Value,
+    #[serde(with = "super::path_text")]
     pub state_dir: PathBuf,
     /// Durable directory of this step in this run; survives attempts.
+    #[serde(with = "super::path_text")]
     pub scratch_dir: PathBuf,
     /// Committed checkpoints of this step, newest first.
     pub checkpoints: Vec<Checkpoint>,

@@ -234,6 +234,7 @@ fn commands_in_hints_can_be_pasted_wherever_the_state_is() {
         flag.push(&state);
         let run = sandbox.command(&["run", "fails.toml"]).arg(&flag).output().unwrap();
         let run = Finished::from(run).exits(3);
+        assert!(run.stderr.contains("the cause"), "the program has run: {}", run.stderr);
         let pasted = commands(&run.stderr);
         assert!(pasted.iter().any(|command| command.starts_with("stepwell logs ")), "{}", run.stderr);
         for command in pasted {

@@ -66,7 +66,12 @@ impl Arguments {
                 artifacts.verified_path(&artifact)?
             };
             let absolute = std::path::absolute(&path).unwrap_or(path);
-            *value = Value::String(absolute.to_string_lossy().into_owned());
+            let text = absolute.to_str().ok_or_else(|| {
+                Failure::fatal(format!("the path of an artifact is not UTF-8: `{}`", absolute.display())).with_hint(
+                    "arguments and variables of commands are text: use a state directory whose path is UTF-8",
+                )
+            })?;
+            *value = Value::from(text);
         }
         Ok(self)
     }
