@@ -19,6 +19,7 @@ use crate::steps::text_codec::TextCodec;
 use crate::steps::tuning_file::TuningFile;
 use crate::train::checkpoint::Expected;
 use crate::train::config::ModelConfig;
+use crate::train::data::Sampler;
 use crate::train::device;
 use crate::train::hf_config::{SpecialTokens, saved_model_json};
 use crate::train::model::Transformer;
@@ -93,6 +94,9 @@ impl StepHandler for Train {
         check_contexts(&plan, &config)?;
         config.check_frozen(plan.freeze_layers).map_err(fatal)?;
         let samplers = samplers(context.artifacts, &arguments, tokenizer.encoder(), &plan)?;
+        if let Some(note) = samplers.iter().find_map(short_documents) {
+            context.reporter.note(note);
+        }
 
         let backend = backend(&arguments.device)?;
         let device = device::open_with(backend, plan.precision).map_err(fatal)?.autodiff();
@@ -170,6 +174,17 @@ fn open_log(context: &StepContext<'_>, last_step: u64) -> Result<MetricsLog, Fai
     let path = directory.join(METRICS_FILE);
     MetricsLog::rewound(&path, last_step)
         .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))
+}
+
+/// A word about a context that no document fills: it costs memory, and nothing is learned at its end.
+fn short_documents(sampler: &Sampler) -> Option<String> {
+    let (context, longest) = (sampler.context(), sampler.stream().longest_document());
+    (context as u64 > longest).then(|| {
+        format!(
+            "no document fills the context of {context} tokens: samples hold several documents, which do not see each \
+             other; the longest has {longest} tokens, and `context = {longest}` learns the same in less memory"
+        )
+    })
 }
 
 /// The model as a tree of `config.json` and `model.safetensors`.

@@ -323,7 +323,6 @@ fn bad_input_is_refused_before_anything_is_written() {
     let cases = [
         (json!({"optimizer": {"learning_rate": null}}), "the learning rate is NaN"),
         (json!({"z_loss": -1e-4}), "`z_loss` is -0.0001: it must be 0 (off) or a number from 1e-9 to 1"),
-        (json!({"context": 4000}), "a context of 4000 tokens is longer than any document: the longest has "),
         (json!({"model": "huge"}), "`huge` is not a model preset"),
         (json!({"device": "abacus"}), "`abacus` is not a device"),
         (json!({"tokens": []}), "there is no text to train on"),
@@ -351,6 +350,18 @@ fn tokens_of_another_tokenizer_are_refused() {
     let failure = failure(&world, json!({"tokens": [foreign]}));
     assert!(failure.message.contains("another tokenizer"), "{}", failure.message);
     assert!(failure.hint.unwrap().contains("tokenize the documents again"));
+}
+
+#[test]
+fn documents_shorter_than_the_context_are_trained_on_with_a_word_about_it() {
+    let world = World::new();
+    for (context, said) in [(12, false), (300, true)] {
+        let mut recorder = Recorder::default();
+        let with = world.train_arguments(json!({"steps": 1, "context": context}));
+        world.attempt(&TRAIN, with, &mut recorder).unwrap();
+        let notes: Vec<_> = recorder.notes.iter().filter(|note| note.contains("the longest has")).collect();
+        assert_eq!(notes.len(), usize::from(said), "{notes:?}");
+    }
 }
 
 #[test]

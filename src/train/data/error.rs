@@ -18,17 +18,15 @@ pub enum DataError {
     Empty,
     #[error("{name} was made by another tokenizer: {what} is {actual} there and {expected} in {other}")]
     Mismatch { name: String, other: String, what: &'static str, expected: u32, actual: u32 },
-    #[error("a context of {context} tokens is longer than any document: the longest has {longest} tokens")]
-    ContextTooLong { context: usize, longest: u64 },
+    #[error("the context is 0 tokens")]
+    NoContext,
 }
 
 impl DataError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            DataError::ContextTooLong { longest, .. } => Some(format!(
-                "set `context` to {longest} or less, or import longer documents (`split = \"file\"` keeps a text file whole)"
-            )),
+            DataError::NoContext => Some("set `context` to 2 or more".to_owned()),
             DataError::Mismatch { .. } => {
                 Some("tokenize the documents again with the tokenizer that is passed to this step".to_owned())
             }

@@ -17,7 +17,7 @@ pub struct Sampler {
 
 impl Sampler {
     /// # Errors
-    /// When the context is longer than any document.
+    /// When the context is 0.
     pub fn new(seed: u64, phase: &str, stream: Arc<TokenStream>, context: usize) -> Result<Self, DataError> {
         let packing = Packing::new(&stream, context)?;
         Ok(Sampler { seed, phase: phase.to_owned(), stream, packing })
