@@ -136,8 +136,9 @@ impl StepHandler for CorpusClean {
         let cleaned = clean(context, &arguments, rules)?;
         if let Some((from, to)) = &cleaned.compatibility.example {
             let texts = cleaned.compatibility.texts;
+            let texts = if texts == 1 { "1 text".to_owned() } else { format!("{texts} texts") };
             context.reporter.note(format!(
-                "NFKC changed {texts} texts, such as `{from}` to `{to}`; `nfkc = false` keeps text as it was written \
+                "NFKC changed {texts}, such as `{from}` to `{to}`; `nfkc = false` keeps text as it was written \
                  (with the workflow `pretrain`: `-S nfkc=false`)"
             ));
         }

@@ -35,23 +35,22 @@ pub enum Field {
 /// When the text is not one JSON value.
 pub fn field(text: &str, path: &str) -> Result<Field, NotJson> {
     let mut scan = Scan::new(text);
-    scan.value()?;
+    let mut best = entry(&mut scan, text, path)?;
     scan.end()?;
     let (mut object, mut done) = (text, 0);
     loop {
         let so_far = || path[..done].trim_end_matches('.').to_owned();
         let rest = &path[done..];
-        let entries = match Entries::of(object, rest)? {
-            Ok(entries) => entries,
-            Err("null") if done > 0 => return Ok(Field::Null),
-            Err(is) => return Ok(Field::Other { path: so_far(), is }),
-        };
-        let Some((length, value)) = entries.best else {
-            return Ok(Field::Missing { path: so_far(), fields: entries.names });
+        let (length, value) = match best {
+            Found::Entry(length, value) => (length, value),
+            Found::NoEntry => return Ok(Field::Missing { path: so_far(), fields: names(object)? }),
+            Found::NoObject("null") if done > 0 => return Ok(Field::Null),
+            Found::NoObject(is) => return Ok(Field::Other { path: so_far(), is }),
         };
         let value = &object[value];
         if length < rest.len() {
             (object, done) = (value, done + length + 1);
+            best = entry(&mut Scan::new(object), object, &path[done..])?;
             continue;
         }
         return Ok(match kind(value) {
@@ -65,53 +64,55 @@ pub fn field(text: &str, path: &str) -> Result<Field, NotJson> {
     }
 }
 
+/// The entry of an object that a path begins with.
+enum Found {
+    /// How much of the path the name covers, and the value.
+    Entry(usize, Range<usize>),
+    NoEntry,
+    /// What the value is instead of an object.
+    NoObject(&'static str),
+}
+
+/// Reads the value at `scan`; when it is an object, finds the entry whose name covers most of the path.
+fn entry(scan: &mut Scan<'_>, text: &str, path: &str) -> Result<Found, NotJson> {
+    scan.space();
+    if scan.peek() != Some(b'{') {
+        let start = scan.at();
+        scan.value()?;
+        return Ok(Found::NoObject(kind(&text[start..])));
+    }
+    let mut found = Found::NoEntry;
+    scan.entries(|name, value| {
+        let name = unescape(&text[name]).0;
+        let behind = path.strip_prefix(name.as_ref());
+        let covers = behind.is_some_and(|behind| behind.is_empty() || behind.starts_with('.'));
+        let is_longest = !matches!(found, Found::Entry(longest, _) if longest > name.len());
+        if covers && is_longest {
+            found = Found::Entry(name.len(), value);
+        }
+    })?;
+    Ok(found)
+}
+
 /// Fields that are named when one is missing.
 const NAMED: usize = 20;
 
-struct Entries {
-    names: Vec<String>,
-    /// How much of the path the name of the field covers, and its value.
-    best: Option<(usize, Range<usize>)>,
+/// The names of the fields of an object, for a message.
+fn names(object: &str) -> Result<Vec<String>, NotJson> {
+    let mut names: Vec<String> = Vec::new();
+    Scan::new(object).entries(|name, _| {
+        if names.len() < NAMED {
+            names.push(format!("`{}`", invisible::shown(clipped(&unescape(&object[name]).0))));
+        } else if names.len() == NAMED {
+            names.push("and more".to_owned());
+        }
+    })?;
+    Ok(names)
 }
 
-impl Entries {
-    /// The entries of an object that was checked already; the inner error says what it is instead.
-    fn of(object: &str, path: &str) -> Result<Result<Entries, &'static str>, NotJson> {
-        let mut scan = Scan::new(object);
-        scan.space();
-        if !scan.takes(b'{') {
-            return Ok(Err(kind(object)));
-        }
-        let mut entries = Entries { names: Vec::new(), best: None };
-        scan.space();
-        if scan.takes(b'}') {
-            return Ok(Ok(entries));
-        }
-        loop {
-            let key = scan.key()?;
-            scan.space();
-            let start = scan.at();
-            scan.value()?;
-            entries.add(&unescape(&object[key]).0, start..scan.at(), path);
-            scan.space();
-            if !scan.takes(b',') {
-                return Ok(Ok(entries));
-            }
-        }
-    }
-
-    fn add(&mut self, name: &str, value: Range<usize>, path: &str) {
-        let behind = path.strip_prefix(name);
-        let covers = behind.is_some_and(|behind| behind.is_empty() || behind.starts_with('.'));
-        if covers && self.best.as_ref().is_none_or(|(length, _)| *length <= name.len()) {
-            self.best = Some((name.len(), value));
-        }
-        if self.names.len() < NAMED {
-            self.names.push(format!("`{}`", invisible::shown(name)));
-        } else if self.names.len() == NAMED {
-            self.names.push("and more".to_owned());
-        }
-    }
+/// At most 60 characters.
+fn clipped(name: &str) -> &str {
+    name.char_indices().nth(60).map_or(name, |(end, _)| &name[..end])
 }
 
 /// What a valid JSON value is.

@@ -59,11 +59,12 @@ impl<'a> Scan<'a> {
         }
         let start = self.at;
         loop {
+            let rest = &self.text.as_bytes()[self.at..];
+            self.at += rest.iter().position(|byte| matches!(byte, b'"' | b'\\' | 0..0x20)).unwrap_or(rest.len());
             match self.peek() {
                 Some(b'"') => break,
                 Some(b'\\') => self.escape()?,
-                Some(0..0x20) => return Err(self.error("a control character in a string; it must be escaped")),
-                Some(_) => self.at += 1,
+                Some(_) => return Err(self.error("a control character in a string; it must be escaped")),
                 None => return Err(self.unexpected("the end of a string")),
             }
         }
@@ -97,6 +98,32 @@ impl<'a> Scan<'a> {
         let key = self.string()?;
         self.space();
         if self.takes(b':') { Ok(key) } else { Err(self.unexpected("`:`")) }
+    }
+
+    /// An object; calls `each` with the place of every name, without its quotes, and of its value.
+    pub fn entries(&mut self, mut each: impl FnMut(Range<usize>, Range<usize>)) -> Result<(), NotJson> {
+        self.space();
+        if !self.takes(b'{') {
+            return Err(self.unexpected("an object"));
+        }
+        self.space();
+        if self.takes(b'}') {
+            return Ok(());
+        }
+        loop {
+            let name = self.key()?;
+            self.space();
+            let start = self.at;
+            self.value()?;
+            each(name, start..self.at);
+            self.space();
+            if self.takes(b'}') {
+                return Ok(());
+            }
+            if !self.takes(b',') {
+                return Err(self.unexpected("`,` or `}`"));
+            }
+        }
     }
 
     /// Any value. Nesting costs a byte per level, and no stack.

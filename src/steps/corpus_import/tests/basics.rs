@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::super::CORPUS_IMPORT;
 use super::{failure, gz, texts, write, zst};
-use crate::steps::StepHandler;
 use crate::steps::tests::bench::{Bench, documents_of};
+use crate::steps::{CORPUS_CLEAN, StepHandler};
 
 #[test]
 fn a_folder_is_read_in_the_order_of_names_and_other_extensions_are_counted() {
@@ -29,6 +29,36 @@ fn a_folder_is_read_in_the_order_of_names_and_other_extensions_are_counted() {
     let ids: Vec<String> =
         documents_of(&bench, &outputs.artifacts["documents"]).into_iter().map(|document| document.id).collect();
     assert_eq!(ids, ["a/y.txt.gz:0", "a/z.md:0", "b.txt:0", "c.jsonl.zst:0", "c.jsonl.zst:1"]);
+}
+
+/// Pinned, after the build that had none of the other formats: plain corpora keep their documents, and with them
+/// the keys of all later steps.
+#[test]
+fn the_documents_of_plain_text_and_json_lines_stay_the_same_bytes() {
+    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let text = "First line\r\nsecond caf\u{e9} \u{4e2d}\u{6587}\n\nThird paragraph, x\u{b2}.\n";
+    let lines = concat!(
+        r#"{"id": 1, "text": "one \"quoted\" \u00e9\ud83d\ude00\n and more"}"#,
+        "\n\n",
+        r#"{"text": "two", "meta": {"a": [1, 2.5, null]}}"#,
+        "\n{\"text\": \" \"}\n",
+        r#"{"text": "tab\there"}"#,
+    );
+    write(dir.path(), "a.txt", text.as_bytes());
+    write(dir.path(), "b.jsonl", lines.as_bytes());
+    write(dir.path(), "c.md", b"\xEF\xBB\xBF# Title\n\nwords *here*\n");
+    for (split, documents, train, validation) in [
+        ("file", "1653a98877f75d35", "66b8623dc8efe84f", "fbeba66e19a28430"),
+        ("paragraph", "24dc1e99cd6bc218", "f17696ee9c3da1e8", "cc7b02727354f94a"),
+    ] {
+        let imported = bench.run(&CORPUS_IMPORT, &json!({"source": dir.path(), "split": split})).unwrap();
+        let with =
+            json!({"documents": imported.artifacts["documents"], "validation": "tail", "validation_fraction": 0.2});
+        let cleaned = bench.run(&CORPUS_CLEAN, &with).unwrap();
+        let digests = [&imported.artifacts["documents"], &cleaned.artifacts["train"], &cleaned.artifacts["validation"]]
+            .map(|artifact| artifact.digest.as_str()[..16].to_owned());
+        assert_eq!(digests, [documents, train, validation], "{split}");
+    }
 }
 
 #[test]
