@@ -122,6 +122,8 @@ impl StepHandler for CorpusClean {
                 ("train_bytes", "bytes of training text"),
                 ("validation_bytes", "bytes of held-out text"),
                 ("dropped", "number of dropped documents by reason"),
+                ("nfkc", "true when the text has Unicode normalisation form KC"),
+                ("nfkc_changed", "texts that the normalisation changed"),
             ]),
         }
     }

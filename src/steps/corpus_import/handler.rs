@@ -42,8 +42,18 @@ impl StepHandler for CorpusImport {
                 ("bytes", "bytes of their text"),
                 ("files", "files that were read"),
                 ("skipped_files", "files of a folder that are no text"),
+                ("passed_over", "entries of folders that cannot be read, or were read under another name"),
+                ("bad_lines", "JSON lines passed over by `on_bad_line = \"skip\"`"),
+                ("null_texts", "text fields that are null"),
+                ("blank_texts", "texts of white space only"),
+                ("lone_surrogates", "texts with half of a surrogate pair, read as U+FFFD"),
+                ("notes", "what was passed over or looks odd, the first ten of each kind by name"),
             ]),
         }
+    }
+
+    fn check(&self, with: &Value) -> Result<(), Failure> {
+        arguments::<Arguments>(with)?.encoding().map(drop)
     }
 
     /// Name and digest of every file, so that one changed byte is a new step.
