@@ -123,6 +123,7 @@ impl From<StoreError> for CliError {
             | StoreError::DamagedBackup { .. }
             | StoreError::UnfinishedRestore { .. }
             | StoreError::DamagedMetric { .. }
+            | StoreError::Undecodable { .. }
             | StoreError::DamagedSpec { .. } => (Exit::Failed, "damaged"),
             _ => (Exit::Internal, "state"),
         };

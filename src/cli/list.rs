@@ -14,13 +14,17 @@ use super::worked::{self, Life};
 use crate::core::event::{Alert, Event, Wait};
 use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
-use crate::store::{Reader, RunRow, WaitRow};
+use crate::store::{Reader, RunRow, RunRows, Unreadable, WaitRow};
 
 /// Runs that have ended, unless all are asked for. Of pruned ones there is nothing to show.
 const NEWEST: usize = 50;
 
+/// The status of a run that no engine can drive; `db check` says why.
+const DAMAGED: &str = "damaged";
+
 struct Page {
     runs: Vec<Listed>,
+    unreadable: Vec<Unreadable>,
     /// Older runs have ended that are not shown.
     more: bool,
 }
@@ -34,42 +38,53 @@ struct Listed {
     effort: Option<Effort>,
     time: String,
     alerts: Vec<Alert>,
+    /// Why no engine can drive it, if so.
+    damage: Option<String>,
 }
 
 pub fn list(session: &Session, all: bool) -> Result<Exit, CliError> {
     let reader = session.reader()?;
-    let (Page { runs, more }, waits) = (page(session, &reader, all)?, reader.waits()?);
-    let mut human = if runs.is_empty() {
+    let (Page { runs, unreadable, more }, waits) = (page(session, &reader, all)?, reader.waits()?);
+    let mut human = if runs.is_empty() && unreadable.is_empty() {
         session.out.pasteable("no runs yet: `stepwell start-training` starts one")
     } else {
         let header = ["run", "name", "workflow", "status", "created", "time", "left", "waits for"];
-        table(&header, runs.iter().map(|listed| row(listed, &waits)).collect())
+        let rows = runs.iter().map(|listed| row(listed, &waits));
+        table(&header, rows.chain(unreadable.iter().map(unreadable_row)).collect())
     };
     if more {
         human = format!("{}\n\nolder runs have ended too: `stepwell list --all` shows them", human.trim_end());
     }
-    let json_of = |Listed { run, effort, alerts, .. }: &Listed| {
+    let json_of = |Listed { run, effort, alerts, damage, .. }: &Listed| {
         let mut fields = run_json(run);
         fields["waits"] = waits.iter().filter(|wait| wait.run == run.id).map(wait_json).collect();
         fields["alerts"] = json!(alerts.iter().map(|alert| alert.as_str()).collect::<Vec<_>>());
         fields["effort"] = json!(effort.as_ref().map(Effort::json));
+        fields["damage"] = json!(damage);
         fields
     };
+    let unreadable_json = |run: &Unreadable| json!({ "id": run.id, "name": run.name, "damage": run.why });
+    let unreadable: Vec<Value> = unreadable.iter().map(unreadable_json).collect();
     let runs: Vec<Value> = runs.iter().map(json_of).collect();
-    session.out.document(&human, json!({ "runs": runs, "more": more }))?;
+    session.out.document(&human, json!({ "runs": runs, "unreadable": unreadable, "more": more }))?;
     Ok(Exit::Ok)
 }
 
 fn page(session: &Session, reader: &Reader, all: bool) -> Result<Page, CliError> {
     let most = if all { usize::MAX } else { NEWEST };
-    let mut ended = reader.ended_runs(most.saturating_add(1))?;
+    let RunRows { readable: mut ended, mut unreadable } = reader.ended_runs(most.saturating_add(1))?;
     let more = ended.len() > most;
     ended.truncate(most);
-    let mut runs = reader.open_runs()?;
+    let RunRows { readable: mut runs, unreadable: open } = reader.open_runs()?;
+    unreadable.extend(open);
     runs.append(&mut ended);
     runs.sort_by_key(|run| Reverse(run.id));
     let life = Life::new(reader, None);
     let with_effort = |(depth, run): (usize, RunRow)| {
+        let damage = if run.status.is_active() { reader.damage(run.id)? } else { None };
+        if damage.is_some() {
+            return Ok(Listed { depth, run, effort: None, time: String::new(), alerts: Vec::new(), damage });
+        }
         let running = run.status == RunStatus::Running;
         let effort = running.then(|| effort(reader, &run, session.settings.slots.value)).transpose()?;
         let alerts = reader.notices(run.id)?.into_iter().filter_map(|notice| match notice.event {
@@ -78,10 +93,10 @@ fn page(session: &Session, reader: &Reader, all: bool) -> Result<Page, CliError>
         });
         let alerts = alerts.collect();
         let time = worked::text(worked::of_listed(reader, &run, &life)?);
-        Ok::<_, CliError>(Listed { depth, run, effort, time, alerts })
+        Ok::<_, CliError>(Listed { depth, run, effort, time, alerts, damage })
     };
     let runs = under_their_parents(runs).into_iter().map(with_effort).collect::<Result<_, _>>()?;
-    Ok(Page { runs, more })
+    Ok(Page { runs, unreadable, more })
 }
 
 /// Newest first, child runs right after their parents in the order of their submission; with depths.
@@ -125,17 +140,23 @@ fn wait_json(row: &WaitRow) -> Value {
     fields
 }
 
-fn row(Listed { depth, run, effort, time, .. }: &Listed, waits: &[WaitRow]) -> Vec<String> {
+fn row(Listed { depth, run, effort, time, damage, .. }: &Listed, waits: &[WaitRow]) -> Vec<String> {
     vec![
         short_id(run.id),
         format!("{}{}", "  ".repeat(*depth), run.name),
         run.workflow.clone(),
-        run.status.as_str().to_owned(),
+        if damage.is_some() { DAMAGED } else { run.status.as_str() }.to_owned(),
         run.created_at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
         time.clone(),
         effort.as_ref().and_then(Effort::left).unwrap_or_default(),
         waits_for(run.id, waits),
     ]
+}
+
+fn unreadable_row(run: &Unreadable) -> Vec<String> {
+    let mut cells = vec![run.id.clone(), run.name.clone(), String::new(), DAMAGED.to_owned()];
+    cells.resize(8, String::new());
+    cells
 }
 
 /// A run as `list` and `show` print it.

@@ -12,7 +12,7 @@ use super::session::Session;
 use super::workflow_source;
 use crate::core::timetable::{CatchUp, Timetable};
 use crate::engine::{self, submit_scheduled, timetable};
-use crate::store::{ScheduleOptions, ScheduleRow, Store, StoreError, Submitted};
+use crate::store::{ScheduleOptions, ScheduleRow, Store, StoreError, Submitted, Unreadable};
 
 /// More runs than this are hardly meant.
 const MAXIMUM_BACKFILL: usize = 1000;
@@ -61,7 +61,10 @@ fn add(session: &Session, args: &ScheduleAddArgs) -> Result<Exit, CliError> {
 }
 
 fn list(session: &Session) -> Result<Exit, CliError> {
-    let rows = session.reader()?.schedules()?;
+    let (rows, unreadable) = session.reader()?.schedules()?;
+    for Unreadable { name, why, .. } in &unreadable {
+        session.out.message(&format!("warning: schedule `{name}` is damaged: {why}"));
+    }
     let times: Vec<Option<Timetable>> = rows.iter().map(|row| timetable(&row.cron, &row.time_zone).ok()).collect();
     let cells = rows.iter().zip(&times).map(|(row, times)| {
         let next = upcoming(row, times.as_ref());

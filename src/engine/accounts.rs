@@ -70,7 +70,7 @@ impl Engine<'_> {
             Some(run) => run.state.budget,
             None => match self.stored_budget(payer) {
                 Err(error) if error.concerns_one_run() => {
-                    self.set_aside(payer, &error);
+                    self.set_aside(payer, &error.to_string());
                     Budget::default()
                 }
                 budget => budget?,

@@ -104,7 +104,7 @@ pub fn leave_safe_mode(state_dir: &Path) -> Result<(), EngineError> {
 fn explain(reader: &Reader, state_dir: &Path, crashes: usize) -> Result<EngineError, EngineError> {
     let mut suspects = String::new();
     let mut newest = None;
-    for run in reader.open_runs()?.into_iter().filter(|run| run.stored_status == RunStatus::Running) {
+    for run in reader.open_runs()?.readable.into_iter().filter(|run| run.stored_status == RunStatus::Running) {
         newest = newest.or(Some(run.id));
         for step in reader.open_work(run.id, 0)?.iter().filter(|step| step.status == StepStatus::Running) {
             let log = last_lines(&attempt_log(state_dir, run.id, &step.id, step.attempts), LOG_LINES);

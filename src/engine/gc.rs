@@ -80,7 +80,7 @@ pub fn gc(state_dir: &Path, retention: Retention, sweep: Sweep) -> Result<Collec
 
 fn expired(reader: &Reader, retention: Retention) -> Result<Vec<RunId>, EngineError> {
     let in_use: BTreeSet<RunId> = reader.runs_in_use()?.into_iter().collect();
-    let rows = reader.runs()?;
+    let rows = reader.runs()?.all()?;
     let ended = rows.into_iter().filter(|row| row.stored_status.is_terminal() && row.pruned_at.is_none());
     let ended: Vec<Ended> = ended
         .map(|row| Ended { run: row.id, workflow: row.workflow, at: row.finished_at.unwrap_or(row.updated_at) })
@@ -149,7 +149,7 @@ impl Gc<'_> {
         })?;
         read?;
         // A parameter may name content of a run that is given up.
-        for row in self.reader.open_runs()? {
+        for row in self.reader.open_runs()?.all()? {
             let spec = self.reader.spec(row.id)?;
             for values in std::iter::once(spec.params).chain(spec.steps.into_iter().map(|step| step.with)) {
                 self.add_arguments(row.id, &Value::Object(values), &mut used)?;
@@ -192,7 +192,7 @@ impl Gc<'_> {
     /// know is not ours to touch.
     fn ended_folders(&self, pruned: &BTreeSet<RunId>) -> Result<Vec<PathBuf>, EngineError> {
         let mut folders = Vec::new();
-        for row in self.reader.runs()? {
+        for row in self.reader.runs()?.all()? {
             let folder = self.state_dir.join(RUNS_DIR).join(row.id.to_string());
             if !folder.is_dir() {
                 continue;

@@ -14,7 +14,7 @@ use crate::core::retry::MAXIMUM_LOSSES_IN_A_ROW;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::core::take_up::to_retry;
 use crate::executors::{AttemptId, end_attempts_of, end_leftovers, end_workers};
-use crate::store::{RUNS_DIR, Reader, RunRow, scratch_dir};
+use crate::store::{RUNS_DIR, Reader, RunRow, RunRows, Unreadable, scratch_dir};
 
 use super::drive::Engine;
 use super::error::EngineError;
@@ -30,7 +30,13 @@ impl Engine<'_> {
     /// # Errors
     /// When the store cannot be read, or a process of an earlier attempt cannot be ended.
     pub(super) fn recover(&mut self) -> Result<(), EngineError> {
-        let mut rows = self.store.open_runs()?;
+        let RunRows { readable: mut rows, unreadable } = self.store.open_runs()?;
+        for Unreadable { id, why, .. } in unreadable {
+            if let Ok(run) = id.parse() {
+                self.set_aside(run, &why);
+                self.end_processes_of(run)?;
+            }
+        }
         if let Scope::Run(id) = self.options.scope {
             // Before anything is done: the run must exist.
             let wanted = self.store.run(id)?;
@@ -64,7 +70,7 @@ impl Engine<'_> {
     fn take_over(&mut self, row: &RunRow, wanted: bool, canceled: bool) -> Result<(), EngineError> {
         match self.load(row.id) {
             Err(EngineError::Store(error)) if error.concerns_one_run() && self.options.scope != Scope::Run(row.id) => {
-                self.set_aside(row.id, &error);
+                self.set_aside(row.id, &error.to_string());
                 return self.end_processes_of(row.id);
             }
             loaded => loaded?,

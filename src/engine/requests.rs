@@ -6,7 +6,7 @@ use crate::core::ids::{RunId, StepId};
 use crate::core::request::Request;
 use crate::core::state::{Lifecycle, RunEnd, RunState};
 use crate::core::take_up::to_retry;
-use crate::store::{Answer, RequestRow, StoreError};
+use crate::store::{Answer, RequestRow};
 
 use super::drive::Engine;
 use super::error::EngineError;
@@ -55,18 +55,19 @@ impl Engine<'_> {
         }
         match self.load(run) {
             Ok(()) => Ok(Ok(())),
-            Err(EngineError::Store(error)) if error.concerns_one_run() => Ok(Err(self.set_aside(run, &error))),
+            Err(EngineError::Store(error)) if error.concerns_one_run() => {
+                Ok(Err(self.set_aside(run, &error.to_string())))
+            }
             Err(error) => Err(error),
         }
     }
 
     /// Whatever is wrong with one run is no reason to keep the others waiting. Says so once.
-    pub(super) fn set_aside(&mut self, run: RunId, error: &StoreError) -> String {
-        let why = error.to_string();
-        if self.set_aside.insert(run, why.clone()).is_none() {
+    pub(super) fn set_aside(&mut self, run: RunId, why: &str) -> String {
+        if self.set_aside.insert(run, why.to_owned()).is_none() {
             self.observer.warn(&format!("run {run} is set aside: {why}; `stepwell db check` lists the damage"));
         }
-        why
+        why.to_owned()
     }
 
     /// Makes sure that a run is in memory.

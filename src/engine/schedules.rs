@@ -1,6 +1,8 @@
 //! Starts runs by the clock. The key of each run names its schedule and its time: whoever tries it again,
 //! after whatever crash, gets the run that is there already.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use uuid::Uuid;
@@ -10,7 +12,7 @@ use crate::core::key;
 use crate::core::names::RunName;
 use crate::core::run_options::{Origin, RunOptions};
 use crate::core::timetable::{Due, Timetable};
-use crate::store::{NewRun, ScheduleRow, Store, StoreError, Submitted};
+use crate::store::{NewRun, ScheduleRow, Store, StoreError, Submitted, Unreadable};
 
 use super::drive::Engine;
 use super::error::EngineError;
@@ -20,6 +22,8 @@ use super::options::Scope;
 #[derive(Default)]
 pub(super) struct Schedules {
     entries: Vec<Entry>,
+    /// Named to the observer already.
+    unreadable: BTreeSet<String>,
 }
 
 struct Entry {
@@ -87,7 +91,13 @@ impl Engine<'_> {
             return Ok(());
         }
         self.schedules.entries.clear();
-        for row in self.store.schedules()?.into_iter().filter(|row| row.paused_at.is_none()) {
+        let (rows, unreadable) = self.store.schedules()?;
+        for Unreadable { name, why, .. } in unreadable {
+            if self.schedules.unreadable.insert(name.clone()) {
+                self.observer.warn(&format!("schedule `{name}` is not served: it cannot be read: {why}"));
+            }
+        }
+        for row in rows.into_iter().filter(|row| row.paused_at.is_none()) {
             match timetable(&row.cron, &row.time_zone) {
                 Ok(timetable) => {
                     let next = timetable.next_after(row.done_until);

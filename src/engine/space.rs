@@ -134,7 +134,7 @@ impl Engine<'_> {
     }
 
     fn write_down_interruption(&mut self) -> Result<(), EngineError> {
-        for row in self.store.open_runs()?.into_iter().filter(|row| row.stored_status == RunStatus::Running) {
+        for row in self.store.open_runs()?.readable.into_iter().filter(|row| row.stored_status == RunStatus::Running) {
             if self.load_readable(row.id)?.is_ok() {
                 self.release_all(row.id);
             }

@@ -75,7 +75,7 @@ pub(super) fn shelf() -> Shelf {
 }
 
 pub(super) fn runs(state_dir: &Path) -> Vec<RunRow> {
-    Reader::open(state_dir).unwrap().runs().unwrap()
+    Reader::open(state_dir).unwrap().runs().unwrap().all().unwrap()
 }
 
 pub(super) fn status(state_dir: &Path, run: RunId) -> RunStatus {

@@ -19,7 +19,7 @@ use super::metrics;
 use super::reader::Reader;
 use super::rebuild;
 use super::replay::{CheckpointReplay, RunReplay, SignalReplay, StepReplay};
-use super::rows::{RunRow, StepRow};
+use super::rows::{RunRow, RunRows, StepRow, Unreadable};
 use super::seal;
 
 /// Something that should not be, in words for a person.
@@ -199,7 +199,11 @@ fn check_tables(
     replayed: &BTreeMap<RunId, RunReplay>,
     findings: &mut Findings,
 ) -> Result<(), StoreError> {
-    for row in reader.runs()? {
+    let RunRows { readable, unreadable } = reader.runs()?;
+    for Unreadable { id, why, .. } in unreadable {
+        findings.add(format!("run {id}: {why}"));
+    }
+    for row in readable {
         let Some(run) = replayed.get(&row.id) else {
             findings.add(format!("run {} has no events", row.id));
             continue;
@@ -207,8 +211,11 @@ fn check_tables(
         for difference in run_differences(&row, run) {
             findings.add(format!("run {}: {difference}", row.id));
         }
-        for difference in wait_differences(reader, &row, run)? {
-            findings.add(format!("run {}: {difference}", row.id));
+        match wait_differences(reader, &row, run) {
+            Ok(differences) => {
+                differences.into_iter().for_each(|what| findings.add(format!("run {}: {what}", row.id)));
+            }
+            Err(error) => findings.add(format!("run {}: {error}", row.id)),
         }
         match (reader.steps(row.id), checkpoints_by_step(&reader.connection, row.id)) {
             (Ok(steps), Ok(checkpoints)) => check_steps(row.id, &steps, &checkpoints, run, findings),

@@ -21,7 +21,7 @@ use crate::core::spec::WorkflowSpec;
 
 use super::error::StoreError;
 use super::metrics;
-use super::rows::{CheckpointRow, Children, EventRow, RunRow, StepRow};
+use super::rows::{CheckpointRow, Children, EventRow, RunRow, StepRow, Unreadable};
 
 /// RFC 3339 in UTC with milliseconds: sorts as text.
 pub(super) fn time_text(at: Timestamp) -> String {
@@ -49,6 +49,25 @@ pub(super) fn collect<T>(
     let mut decoded = Vec::new();
     collect_into(&mut decoded, connection, sql, params, decode)?;
     Ok(decoded)
+}
+
+/// As [`collect`], with the rows that cannot be decoded apart from those that can.
+pub(super) fn collect_readable<T, U>(
+    connection: &Connection,
+    sql: &str,
+    params: impl Params,
+    decode: impl Fn(&Row<'_>) -> Result<T, StoreError>,
+    name: impl Fn(&Row<'_>, StoreError) -> U,
+) -> Result<(Vec<T>, Vec<U>), StoreError> {
+    let rows = collect(connection, sql, params, |row| Ok(decode(row).map_err(|error| name(row, error))))?;
+    let (mut readable, mut unreadable) = (Vec::new(), Vec::new());
+    for row in rows {
+        match row {
+            Ok(row) => readable.push(row),
+            Err(named) => unreadable.push(named),
+        }
+    }
+    Ok((readable, unreadable))
 }
 
 /// As [`collect`], behind what is there already.
@@ -124,6 +143,13 @@ fn maybe_unsigned<T: TryFrom<i64, Error: Display>>(
 /// A not-a-number is stored as NULL.
 fn float(row: &Row<'_>, column: &str) -> Result<f64, StoreError> {
     Ok(get::<Option<f64>>(row, column)?.unwrap_or(f64::NAN))
+}
+
+/// What is known of a row of `run` or `schedule` that cannot be decoded.
+pub(super) fn unreadable(row: &Row<'_>, error: StoreError) -> Unreadable {
+    let text = |column: &str| row.get::<_, String>(column).ok();
+    let name = text("name").unwrap_or_else(|| "?".to_owned());
+    Unreadable { id: text("id").unwrap_or_else(|| name.clone()), name, why: error.to_string() }
 }
 
 pub(super) fn run(row: &Row<'_>) -> Result<RunRow, StoreError> {

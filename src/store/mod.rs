@@ -50,7 +50,7 @@ pub use lock::{EngineLock, Holder};
 pub use reader::Reader;
 pub use rows::{
     AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Holder as ReferenceHolder, Reference, RunRow,
-    SignalRow, StepRow, WaitRow,
+    RunRows, SignalRow, StepRow, Unreadable, WaitRow,
 };
 pub use schedules::{ScheduleOptions, ScheduleRow};
 pub use writer::Store;

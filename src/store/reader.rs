@@ -18,7 +18,7 @@ use super::decode::{self, collect, first};
 use super::error::StoreError;
 use super::layout::DATABASE_FILE;
 use super::lock::EngineLock;
-use super::rows::{CheckpointRow, RunRow, StepRow};
+use super::rows::{CheckpointRow, RunRow, RunRows, StepRow};
 
 /// How many runs an ambiguous prefix names.
 const CANDIDATES: usize = 8;
@@ -87,11 +87,8 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn runs(&self) -> Result<Vec<RunRow>, StoreError> {
-        let mut runs =
-            self.ask(|connection| collect(connection, &format!("{RUNS} ORDER BY run.id DESC"), [], decode::run))?;
-        self.correct_status(&mut runs);
-        Ok(runs)
+    pub fn runs(&self) -> Result<RunRows, StoreError> {
+        self.runs_by(&format!("{RUNS} ORDER BY run.id DESC"), [])
     }
 
     /// # Errors

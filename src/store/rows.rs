@@ -16,6 +16,8 @@ use crate::core::run_options::{Origin, RunOptions};
 use crate::core::state::Signal;
 use crate::core::status::{RunStatus, StepStatus};
 
+use super::error::StoreError;
+
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunRow {
     pub id: RunId,
@@ -46,6 +48,35 @@ pub struct Children {
     /// Succeeded or skipped.
     pub done: u64,
     pub failed: u64,
+}
+
+/// A run or a schedule whose row this build cannot read.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Unreadable {
+    /// The name, for a schedule.
+    pub id: String,
+    pub name: String,
+    pub why: String,
+}
+
+/// Rows of runs, with those apart that cannot be read: one of them is in nobody's way.
+#[derive(Clone, Debug, Default)]
+pub struct RunRows {
+    pub readable: Vec<RunRow>,
+    pub unreadable: Vec<Unreadable>,
+}
+
+impl RunRows {
+    /// For callers that must know every run.
+    ///
+    /// # Errors
+    /// `Undecodable` when one cannot be read.
+    pub fn all(self) -> Result<Vec<RunRow>, StoreError> {
+        match self.unreadable.first() {
+            None => Ok(self.readable),
+            Some(Unreadable { id, why, .. }) => Err(StoreError::undecodable(format!("run {id}: {why}"))),
+        }
+    }
 }
 
 impl RunRow {

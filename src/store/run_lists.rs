@@ -1,13 +1,13 @@
 //! Some of the runs, by an index that has only those: a state directory keeps every run that ever ended.
 
-use rusqlite::{Connection, Params};
+use rusqlite::{Connection, Params, Row};
 
 use crate::core::ids::RunId;
 
 use super::decode;
 use super::error::StoreError;
 use super::reader::{RUNS, Reader};
-use super::rows::RunRow;
+use super::rows::RunRows;
 use super::writer::active_run_named;
 
 /// Word for word the condition of the index `run_open`, by which SQLite recognises it.
@@ -32,7 +32,7 @@ impl Reader {
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn open_runs(&self) -> Result<Vec<RunRow>, StoreError> {
+    pub fn open_runs(&self) -> Result<RunRows, StoreError> {
         self.runs_by(&open(), [])
     }
 
@@ -41,14 +41,17 @@ impl Reader {
     /// # Errors
     /// When the database cannot be read.
     pub fn pending_runs(&self) -> Result<Vec<RunId>, StoreError> {
-        self.ask(|connection| decode::collect(connection, &pending(), [], |row| decode::parse(row, "id")))
+        let id = |row: &Row<'_>| decode::parse(row, "id");
+        // One without a proper id cannot be named, let alone be driven.
+        let read = |connection: &Connection| decode::collect_readable(connection, &pending(), [], id, |_, _| ());
+        Ok(self.ask(read)?.0)
     }
 
     /// The newest runs that have ended and were not pruned, newest first.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn ended_runs(&self, most: usize) -> Result<Vec<RunRow>, StoreError> {
+    pub fn ended_runs(&self, most: usize) -> Result<RunRows, StoreError> {
         self.runs_by(&ended(), [i64::try_from(most).unwrap_or(i64::MAX)])
     }
 
@@ -61,9 +64,29 @@ impl Reader {
         Ok(self.ask(active)?.map(|(run, _)| run))
     }
 
-    fn runs_by(&self, sql: &str, values: impl Params) -> Result<Vec<RunRow>, StoreError> {
-        let mut runs = self.ask(|connection| decode::collect(connection, sql, values, decode::run))?;
-        self.correct_status(&mut runs);
-        Ok(runs)
+    /// Why a run that has not ended cannot be driven, if so.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn damage(&self, run: RunId) -> Result<Option<String>, StoreError> {
+        let read = || {
+            self.spec(run)?;
+            self.notices(run)?;
+            self.overview(run, 0)
+        };
+        match read() {
+            Err(error) if error.concerns_one_run() => Ok(Some(error.to_string())),
+            Err(error) => Err(error),
+            Ok(_) => Ok(None),
+        }
+    }
+
+    pub(super) fn runs_by(&self, sql: &str, values: impl Params) -> Result<RunRows, StoreError> {
+        let read = |connection: &Connection| {
+            decode::collect_readable(connection, sql, values, decode::run, decode::unreadable)
+        };
+        let (mut readable, unreadable) = self.ask(read)?;
+        self.correct_status(&mut readable);
+        Ok(RunRows { readable, unreadable })
     }
 }

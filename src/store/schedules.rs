@@ -7,9 +7,10 @@ use serde::{Deserialize, Serialize};
 use crate::core::spec::WorkflowSpec;
 use crate::core::timetable::CatchUp;
 
-use super::decode::{self, collect, json_text, time_text};
+use super::decode::{self, json_text, time_text};
 use super::error::StoreError;
 use super::reader::Reader;
+use super::rows::Unreadable;
 use super::seal::{self, Rows};
 use super::writer::Store;
 
@@ -37,12 +38,13 @@ pub struct ScheduleRow {
 }
 
 impl Reader {
-    /// By name.
+    /// By name, and those that cannot be read.
     ///
     /// # Errors
     /// When the database cannot be read.
-    pub fn schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
-        self.ask(|connection| collect(connection, "SELECT * FROM schedule ORDER BY name", [], row))
+    pub fn schedules(&self) -> Result<(Vec<ScheduleRow>, Vec<Unreadable>), StoreError> {
+        let sql = "SELECT * FROM schedule ORDER BY name";
+        self.ask(|connection| decode::collect_readable(connection, sql, [], row, decode::unreadable))
     }
 
     /// # Errors

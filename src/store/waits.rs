@@ -1,6 +1,6 @@
 //! Decisions, signals and child runs.
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use crate::core::event::{Event, PauseCause, Ruling, Verdict, Wait};
 use crate::core::ids::{RunId, StepId};
@@ -96,24 +96,22 @@ impl Reader {
         }))
     }
 
-    /// Steps that wait, of all runs that have not ended; by run and position.
+    /// Steps that wait, of all runs that have not ended; by run and position. Those that cannot be read are left out.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn waits(&self) -> Result<Vec<WaitRow>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT run, id, wait FROM step WHERE status = 'waiting' ORDER BY run, position, item_index";
-            collect(connection, sql, [], |row| {
-                Ok(WaitRow {
-                    run: decode::parse(row, "run")?,
-                    step: StepId(decode::get(row, "id")?),
-                    wait: decode::json(row, "wait")?,
-                })
-            })
+            let wait = |row: &Row<'_>| {
+                let step = StepId(decode::get(row, "id")?);
+                Ok(WaitRow { run: decode::parse(row, "run")?, step, wait: decode::json(row, "wait")? })
+            };
+            Ok(decode::collect_readable(connection, sql, [], wait, |_, _| ())?.0)
         })
     }
 }
 
-fn signal(row: &rusqlite::Row<'_>) -> Result<Signal, StoreError> {
+fn signal(row: &Row<'_>) -> Result<Signal, StoreError> {
     Ok(Signal { name: decode::get(row, "name")?, payload: decode::json(row, "payload")? })
 }

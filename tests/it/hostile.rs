@@ -140,7 +140,7 @@ fn a_request_that_cannot_be_read_is_answered() {
 
 #[test]
 fn a_run_that_cannot_be_read_is_set_aside() {
-    for damage in ["spec_digest = 'x'", "spec_digest = ''"] {
+    for damage in ["spec_digest = 'x'", "options = '{\"reuse\":7}'", "created_at = 'long ago'"] {
         let sandbox = waiting();
         change(&sandbox, &format!("UPDATE run SET {damage} WHERE name = 'wait'"));
         let worker = sandbox.stepwell(&["worker", "--exit-when-idle"]).ok();
@@ -148,6 +148,9 @@ fn a_run_that_cannot_be_read_is_set_aside() {
         let refused = sandbox.stepwell(&["signal", "wait", "go"]);
         assert_ne!(refused.code, 0, "{damage}: {}", refused.stdout);
         assert_usable(&sandbox);
+        let listed = sandbox.stepwell(&["list"]).ok();
+        assert!(listed.stdout.contains("damaged"), "{damage}: {}", listed.stdout);
+        sandbox.stepwell(&["gc"]).exits(3);
         sandbox.stepwell(&["db", "check"]).exits(3);
     }
 }
@@ -174,4 +177,34 @@ fn processes_of_a_run_that_cannot_be_read_are_ended() {
     sandbox.stepwell(&["run", "quick.toml"]).ok();
     let run = sandbox.query("SELECT id FROM run WHERE name = 'sleep'").remove(0);
     assert_eq!(crate::harness::processes_with(&format!("STEPWELL_ATTEMPT_ID={run}/")), Vec::<u32>::new());
+}
+
+#[test]
+fn a_schedule_that_cannot_be_read_is_named_and_the_others_are_served() {
+    let sandbox = waiting();
+    for name in ["bad", "good"] {
+        sandbox.stepwell(&["schedule", "add", name, "quick.toml", "--cron", "0 3 * * *"]).ok();
+    }
+    change(&sandbox, "UPDATE schedule SET options = '{\"catch_up\":7}' WHERE name = 'bad'");
+    sandbox.stepwell(&["worker", "--exit-when-idle"]).ok().says(&["schedule `bad` is not served"]);
+    let listed = sandbox.stepwell(&["schedule", "list"]).ok().says(&["schedule `bad` is damaged"]);
+    assert!(listed.stdout.contains("good"), "{}", listed.stdout);
+    sandbox.stepwell(&["schedule", "remove", "bad"]).ok();
+    sandbox.stepwell(&["schedule", "show", "good"]).ok();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_state_in_a_path_of_any_bytes_runs_commands() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+
+    let sandbox = Sandbox::new();
+    let state = sandbox.dir.path().join(OsStr::from_bytes(b"state \xff?%23"));
+    let text = "name = \"c\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith = { shell = \"echo hi > $STEPWELL_OUTPUT_DIR/o\", outputs = { o = \"o\" } }\n";
+    sandbox.write("c.toml", text);
+    for verb in [["run", "c.toml"].as_slice(), &["list"], &["show", "last"], &["db", "check"], &["gc"]] {
+        let output = sandbox.command(verb).arg("--state-dir").arg(&state).output().unwrap();
+        assert!(output.status.success(), "{verb:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
 }

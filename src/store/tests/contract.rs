@@ -76,7 +76,7 @@ fn an_idempotency_key_gives_one_run() {
     assert_eq!(engine.store.submit(second.clone()).unwrap(), Submitted::Existing(id));
     engine.commit(id, [Event::RunStarted, Event::RunSucceeded]).unwrap();
     assert_eq!(engine.store.submit(second).unwrap(), Submitted::Existing(id));
-    assert_eq!(engine.store.runs().unwrap().len(), 1);
+    assert_eq!(engine.store.runs().unwrap().readable.len(), 1);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_running_run_without_an_engine_is_shown_as_interrupted() {
     let dir = engine.stop();
     let row = reader.run(run).unwrap();
     assert_eq!((row.status, row.stored_status), (RunStatus::Interrupted, RunStatus::Running));
-    assert_eq!(Reader::open(dir.path()).unwrap().runs().unwrap()[0].status, RunStatus::Interrupted);
+    assert_eq!(Reader::open(dir.path()).unwrap().runs().unwrap().readable[0].status, RunStatus::Interrupted);
 }
 
 #[test]

@@ -144,7 +144,7 @@ fn questions_of_the_engine_are_answered_by_an_index() {
     end(&mut engine, ended);
     let seen = statements(|| {
         let store = &mut engine.store;
-        let open: Vec<RunId> = store.open_runs().unwrap().iter().map(|row| row.id).collect();
+        let open: Vec<RunId> = store.open_runs().unwrap().readable.iter().map(|row| row.id).collect();
         assert_eq!(open, [pending, run]);
         assert_eq!(store.pending_runs().unwrap(), [pending]);
         assert_eq!(store.active_run_named("one", ended).unwrap(), Some(run));
@@ -182,10 +182,10 @@ fn ended_runs_are_read_page_by_page_without_pruned_ones() {
     }
     engine.commit(ids[2], [Event::RunPruned]).unwrap();
     let open = engine.submit("open");
-    let seen: Vec<RunId> = engine.store.ended_runs(2).unwrap().iter().map(|row| row.id).collect();
+    let seen: Vec<RunId> = engine.store.ended_runs(2).unwrap().readable.iter().map(|row| row.id).collect();
     assert_eq!(seen, [ids[3], ids[1]]);
-    assert_eq!(engine.store.ended_runs(9).unwrap().len(), 3);
-    assert_eq!(engine.store.open_runs().unwrap()[0].id, open);
+    assert_eq!(engine.store.ended_runs(9).unwrap().readable.len(), 3);
+    assert_eq!(engine.store.open_runs().unwrap().readable[0].id, open);
 }
 
 #[test]

@@ -38,7 +38,7 @@ fn assert_upgraded(dir: &Path, from: u32) {
     let store = Store::open(dir).unwrap();
     assert_eq!(migrate::version(&store.connection, dir).unwrap(), SUPPORTED);
     assert_eq!(check(dir).unwrap(), []);
-    let runs = store.runs().unwrap();
+    let runs = store.runs().unwrap().all().unwrap();
     let statuses: Vec<(&str, RunStatus)> = runs.iter().map(|run| (run.name.as_str(), run.stored_status)).collect();
     assert_eq!(
         statuses,
