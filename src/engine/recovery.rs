@@ -168,7 +168,7 @@ impl Engine<'_> {
         self.janitor.perform(move |ending| {
             let Ok(reader) = Reader::open(&state_dir) else { return };
             let (Ok(open), Ok(ended)) = (reader.open_runs(), reader.ended_runs(SWEPT_AT_LEAST)) else { return };
-            for row in open.iter().chain(&ended) {
+            for row in open.readable.iter().chain(&ended.readable) {
                 sweep_run(&reader, &state_dir, row.id);
             }
             let older = names(&state_dir.join(RUNS_DIR)).take_while(|_| !ending.load(Ordering::Relaxed));

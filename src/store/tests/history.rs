@@ -158,7 +158,7 @@ fn questions_of_the_engine_are_answered_by_an_index() {
         assert!(store.is_referenced(&artifact("checkpoint 1").digest).unwrap());
         assert!(!store.is_referenced(&artifact("other").digest).unwrap());
         assert_eq!(store.producers(&artifact("out").digest).unwrap(), [(run, step)]);
-        assert_eq!(store.ended_runs(1).unwrap()[0].id, ended);
+        assert_eq!(store.ended_runs(1).unwrap().readable[0].id, ended);
         assert_eq!(store.running_steps(run).unwrap(), []);
         assert_eq!(store.newest_metric(run, &"a".into()).unwrap(), None);
         assert_eq!(store.attempted_steps(run, None).unwrap().len(), 1);
