@@ -11,13 +11,13 @@ use super::exit_code::Exit;
 use super::output::{short_id, table};
 use super::session::Session;
 use super::worked::{self, Life};
-use crate::core::event::{Alert, Event, Wait};
+use crate::core::event::{Alert, Wait};
 use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
 use crate::store::{Reader, RunRow, RunRows, Unreadable, WaitRow};
 
 /// Runs that have ended, unless all are asked for. Of pruned ones there is nothing to show.
-const NEWEST: usize = 50;
+const NEWEST: usize = 20;
 
 /// The status of a run that no engine can drive; `db check` says why.
 const DAMAGED: &str = "damaged";
@@ -80,6 +80,8 @@ fn page(session: &Session, reader: &Reader, all: bool) -> Result<Page, CliError>
     runs.append(&mut ended);
     runs.sort_by_key(|run| Reverse(run.id));
     let life = Life::new(reader, None);
+    let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
+    let mut alerts = reader.alerts(&ids)?;
     let with_effort = |(depth, run): (usize, RunRow)| {
         let damage = if run.status.is_active() { reader.damage(run.id)? } else { None };
         if damage.is_some() {
@@ -87,11 +89,7 @@ fn page(session: &Session, reader: &Reader, all: bool) -> Result<Page, CliError>
         }
         let running = run.status == RunStatus::Running;
         let effort = running.then(|| effort(reader, &run, session.settings.slots.value)).transpose()?;
-        let alerts = reader.notices(run.id)?.into_iter().filter_map(|notice| match notice.event {
-            Event::RunAlerted { alert, .. } => Some(alert),
-            _ => None,
-        });
-        let alerts = alerts.collect();
+        let alerts = alerts.remove(&run.id).unwrap_or_default();
         let time = worked::text(worked::of_listed(reader, &run, &life)?);
         Ok::<_, CliError>(Listed { depth, run, effort, time, alerts, damage })
     };

@@ -8,11 +8,11 @@ use jiff::{SignedDuration, Timestamp};
 use rusqlite::params;
 
 use crate::core::budget::Budget;
-use crate::core::event::Event;
+use crate::core::event::{Alert, Event};
 use crate::core::ids::{RunId, StepId};
 use crate::core::pools::Held;
 
-use super::decode::{self, collect, first};
+use super::decode::{self, collect, first, json_text};
 use super::error::StoreError;
 use super::reader::Reader;
 use super::rows::EventRow;
@@ -105,6 +105,24 @@ impl Reader {
             let sql =
                 "SELECT * FROM event WHERE run = ?1 AND kind IN ('run_alerted', 'run_budget_raised') ORDER BY seq";
             collect(connection, sql, [run.to_string()], decode::event)
+        })
+    }
+
+    /// Alerts of some runs, in order.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn alerts(&self, runs: &[RunId]) -> Result<HashMap<RunId, Vec<Alert>>, StoreError> {
+        self.ask(|connection| {
+            let sql = "SELECT * FROM event WHERE run IN (SELECT value FROM json_each(?1))
+                       AND kind IN ('run_alerted', 'run_budget_raised') AND kind = 'run_alerted' ORDER BY run, seq";
+            let mut alerts: HashMap<RunId, Vec<Alert>> = HashMap::new();
+            for row in collect(connection, sql, [json_text(&runs)?], decode::event)? {
+                if let Event::RunAlerted { alert, .. } = row.event {
+                    alerts.entry(row.run).or_default().push(alert);
+                }
+            }
+            Ok(alerts)
         })
     }
 

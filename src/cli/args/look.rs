@@ -4,7 +4,7 @@ use clap::Args;
 
 #[derive(Args, Debug, Default)]
 pub struct ListArgs {
-    /// Also the runs that ended before the newest 50
+    /// Also the runs that ended before the newest 20
     #[arg(long)]
     pub all: bool,
 }

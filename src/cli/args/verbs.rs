@@ -71,7 +71,7 @@ pub enum Verb {
     Signal(SignalArgs),
     /// List runs, newest first, with what they wait for
     ///
-    /// Shows every run that has not ended and the newest 50 that have; `--all` shows the others as well.
+    /// Shows every run that has not ended and the newest 20 that have; `--all` shows the others as well.
     #[command(alias = "ls")]
     List(ListArgs),
     /// Show a run: its steps, their outputs and progress

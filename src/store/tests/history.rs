@@ -165,6 +165,7 @@ fn questions_of_the_engine_are_answered_by_an_index() {
         assert_eq!(store.find_reusable(&StepKey("key-a".to_owned())).unwrap(), Some((run, outputs())));
         store.unfinished(run).unwrap();
         store.notices(run).unwrap();
+        assert!(store.alerts(&[run, ended]).unwrap().is_empty());
         store.free_signals(run).unwrap();
     });
     assert_bounded(engine.path(), &seen);
