@@ -67,7 +67,12 @@ impl ByteBpe {
 impl ByteBpe {
     /// Bytes of scratch memory that wait for the next text.
     pub fn kept_memory(&self) -> usize {
-        self.idle.lock().unwrap().iter().map(|memory| memory.scratch.bytes()).sum()
+        self.idle
+            .lock()
+            .expect("no test panics while it has the lock")
+            .iter()
+            .map(|memory| memory.scratch.bytes())
+            .sum()
     }
 }
 
