@@ -206,3 +206,46 @@ fn invalid(session: &Session, errors: &SpecErrors) -> CliError {
     error.report = Some(errors.render(color(session.settings.color.value), REPORT_WIDTH));
     error
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn problems(name: &str, set: &[(&str, &str)]) -> Vec<String> {
+        let (_, text) = EMBEDDED.iter().find(|(known, _)| *known == name).expect("an embedded workflow");
+        let set: Vec<_> = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        match parse::workflow(text, name, &set, &steps::catalog(), &Files) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.problems().iter().map(|problem| problem.message().to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_embedded_workflows_are_valid() {
+        for (name, _) in EMBEDDED {
+            assert_eq!(problems(name, &[]), Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[cfg(feature = "train")]
+    #[test]
+    fn settings_that_cannot_train_are_refused_before_the_run() {
+        for (workflow, name, value, message) in [
+            ("quickstart", "model", "gpt2", "argument `model` cannot be the text \"gpt2\""),
+            ("pretrain", "model", "gpt2", "argument `model.preset` cannot be the text \"gpt2\""),
+            ("quickstart", "optimizer", "lion", "argument `optimizer.kind` cannot be the text \"lion\""),
+            ("pretrain", "schedule", "stairs", "argument `schedule.kind` cannot be the text \"stairs\""),
+            ("quickstart", "device", "abacus", "`abacus` is not a device"),
+            ("quickstart", "batch", "0", "`batch` must be at least 1"),
+            ("quickstart", "learning_rate", "-1.0", "the learning rate is -1"),
+            ("pretrain", "freeze_layers", "99", "99"),
+            ("pretrain", "vocab_size", "3", "`vocab_size` is 3: the smallest is 259"),
+            ("pretrain", "languages", "[\"english\"]", "unknown language `english`"),
+            ("pretrain", "phases", "[{ name = \"main\", steps = 10, context = 4096 }]", "4096"),
+        ] {
+            let found = problems(workflow, &[(name, value)]);
+            assert!(matches!(found.as_slice(), [one] if one.contains(message)), "{name}={value}: {found:?}");
+        }
+        assert_eq!(problems("pretrain", &[("model", "deep60"), ("context", "256")]), Vec::<String>::new());
+    }
+}

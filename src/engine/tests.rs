@@ -290,7 +290,7 @@ with.values.double = "{{ item * 2 }}"
 [[step]]
 id = "broken"
 kind = "noop"
-with.values.x = "{{ [1][7].y }}"
+with.values.x = "{{ run.name | int }}"
 [[step]]
 id = "reads"
 kind = "noop"
