@@ -106,3 +106,28 @@ fn parts(pattern: &str) -> Vec<String> {
     parts.retain(|part| !part.is_empty() && part != ".");
     parts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_folders_that_a_match_can_lie_in_are_entered() {
+        for (pattern, name, depth, enters) in [
+            ("l/*.txt", "sub", 0, false),
+            ("l/s*/*.txt", "sub", 0, true),
+            ("l/s*/*.txt", "other", 0, false),
+            ("l/s*/*.txt", "deeper", 1, false),
+            ("l/{a,sub}/?/x", "sub", 0, true),
+            ("l/{a,sub}/?/x", "yz", 1, false),
+            ("l/{a/b,c}/x", "a", 0, true),
+            ("l/**/x", "any", 7, true),
+            ("l/s*/**", "other", 0, false),
+            ("l/s*/**", "any", 3, true),
+        ] {
+            let compiled = Pattern::compile(pattern).unwrap();
+            assert_eq!(compiled.base(), Path::new("l"));
+            assert_eq!(compiled.enters(&OsString::from(name), depth), enters, "{pattern} {name} {depth}");
+        }
+    }
+}
