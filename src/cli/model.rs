@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::json;
-use tokenizers::Tokenizer;
 
 use super::args::ModelVerb;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
 use crate::core::diagnostic::grouped;
+use crate::steps::load_tokenizer;
 use crate::steps::trained_model::TrainedModel;
 use crate::train::config::{Ffn, ModelConfig};
 use crate::train::hf_config::SavedModel;
@@ -80,8 +80,7 @@ fn read(path: &Path) -> Result<Vec<u8>, CliError> {
 }
 
 fn tokenise(session: &Session, tokenizer: &Path, text: &Path, lines: usize) -> Result<(), CliError> {
-    let tokenizer = Tokenizer::from_file(tokenizer)
-        .map_err(|error| CliError::usage(format!("cannot read {}: {error}", tokenizer.display())))?;
+    let tokenizer = load_tokenizer(&read(tokenizer)?)?;
     let text = String::from_utf8_lossy(&read(text)?).into_owned();
     let mut ids = Vec::new();
     for line in text.lines().filter(|line| !line.is_empty()).take(lines) {

@@ -5,6 +5,7 @@ mod commands;
 mod corpora;
 mod probe;
 mod settings;
+mod shown;
 mod step;
 mod stored;
 mod targets;

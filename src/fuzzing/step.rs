@@ -51,7 +51,8 @@ impl Step {
             checkpoints: Vec::new(),
             forked_at: None,
         };
-        let mut context = StepContext { request: &request, artifacts: &self.artifacts, reporter: &mut Silent };
+        let mut context =
+            StepContext { request: &request, artifacts: &self.artifacts, reporter: &mut Watched::default() };
         match handler.run(&mut context) {
             Ok(outputs) => Ok(outputs),
             Err(StepError::Failed(failure)) => Err(failure),
@@ -73,11 +74,16 @@ impl Step {
     }
 }
 
-/// For steps that nobody watches.
-struct Silent;
+/// Takes what a step reports.
+#[derive(Default)]
+pub(super) struct Watched {
+    pub(super) progress: Vec<Progress>,
+}
 
-impl Reporter for Silent {
-    fn progress(&mut self, _: Progress) {}
+impl Reporter for Watched {
+    fn progress(&mut self, progress: Progress) {
+        self.progress.push(progress);
+    }
 
     fn metric(&mut self, _: MetricRow) {}
 

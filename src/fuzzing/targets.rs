@@ -1,6 +1,6 @@
 //! The list of all targets.
 
-use super::{commands, corpora, settings, stored, templates, tokens, workflows};
+use super::{commands, corpora, settings, shown, stored, templates, tokens, workflows};
 
 /// Reads bytes as outside data and panics when a property of the reader does not hold.
 pub type Target = fn(&[u8]);
@@ -8,17 +8,25 @@ pub type Target = fn(&[u8]);
 /// Each has a file in `fuzz/fuzz_targets` and seeds in `fuzz/seeds`, both under its name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("amounts", settings::amounts),
+    #[cfg(feature = "train")]
+    ("checkpoint", super::trained::checkpoint),
+    ("command", commands::command),
     ("config", settings::config),
     ("decompress", corpora::decompress),
     ("encode", tokens::encode),
+    ("hints", shown::hints),
     ("import", corpora::import),
     ("manifest", stored::manifest),
     ("messages", commands::messages),
+    ("names", shown::names),
     ("overrides", workflows::overrides),
+    ("shown", shown::shown),
     ("template", templates::template),
     ("timetable", settings::timetable),
     ("token_file", tokens::token_file),
     ("tokenizer", tokens::tokenizer),
+    #[cfg(feature = "train")]
+    ("weights", super::trained::weights),
     ("workflow", workflows::workflow),
 ];
 

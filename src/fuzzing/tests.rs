@@ -1,4 +1,4 @@
-//! Replays the seeds, which include every input that has ever broken a property.
+//! Replays the seeds, which include every input that has ever broken a property, and changes of them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::targets::{TARGETS, run};
+use crate::core::rng::{Rng, derive_seed};
 
 /// A seed takes milliseconds: this is far beyond a slow machine, but not beyond a reader without a bound.
 const LONGEST: Duration = Duration::from_secs(10);
@@ -36,9 +37,57 @@ fn every_seed_keeps_the_properties() {
     assert!(slow.is_empty(), "{slow:?}");
 }
 
+/// Changes of each seed; STEPWELL_MUTATIONS asks for more where no fuzzer can be built.
+const MUTATIONS: u64 = 3;
+
+/// Blind, but enough for a plain test run: some bytes are changed, left out, repeated or taken from another seed.
+fn mutated(seeds: &[Vec<u8>], seed: usize, rng: &mut Rng) -> Vec<u8> {
+    let mut data = seeds[seed].clone();
+    for _ in 0..=rng.below(4) {
+        let at = rng.below(data.len() as u64 + 1) as usize;
+        let length = (rng.below(16) as usize).min(data.len() - at);
+        match rng.below(5) {
+            0 => drop(data.splice(at..at + length, [])),
+            1 => drop(data.splice(at..at, vec![rng.below(256) as u8; 1 + length])),
+            2 => data[at..at + length].iter_mut().for_each(|byte| *byte ^= 1 << rng.below(8)),
+            3 => drop(data.splice(at..at, data[at..at + length].repeat(1 + rng.below(40) as usize))),
+            _ => {
+                let other = &seeds[rng.below(seeds.len() as u64) as usize];
+                let from = rng.below(other.len() as u64 + 1) as usize;
+                drop(data.splice(at.., other[from..].iter().copied()));
+            }
+        }
+    }
+    data
+}
+
+#[test]
+fn changed_seeds_keep_the_properties() {
+    let mutations = std::env::var("STEPWELL_MUTATIONS").map_or(MUTATIONS, |text| text.parse().unwrap());
+    let wanted = std::env::var("STEPWELL_TARGET").ok();
+    for (name, _) in TARGETS.iter().filter(|(name, _)| wanted.as_deref().is_none_or(|wanted| wanted == *name)) {
+        let mut paths: Vec<PathBuf> =
+            fs::read_dir(folder("seeds").join(name)).unwrap().map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        let seeds: Vec<Vec<u8>> = paths.iter().map(|path| fs::read(path).unwrap()).collect();
+        let mut rng = Rng::new(derive_seed(1, name, 0));
+        for number in 0..mutations * seeds.len() as u64 {
+            let data = mutated(&seeds, number as usize % seeds.len(), &mut rng);
+            let start = Instant::now();
+            if let Err(panic) = std::panic::catch_unwind(|| run(name, &data)) {
+                eprintln!("{name}, change {number}: {:?}", String::from_utf8_lossy(&data));
+                std::panic::resume_unwind(panic);
+            }
+            assert!(start.elapsed() < LONGEST, "{name}, change {number}: {:?}", String::from_utf8_lossy(&data));
+        }
+    }
+}
+
 #[test]
 fn every_target_has_a_program_and_seeds() {
-    let known: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    let mut known: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
+    // In builds with training only.
+    known.extend(["checkpoint", "weights"].map(str::to_owned));
     assert_eq!(names(&folder("fuzz_targets")), known);
     assert_eq!(names(&folder("seeds")), known);
     let manifest = fs::read_to_string(folder("Cargo.toml")).unwrap();

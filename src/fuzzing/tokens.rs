@@ -12,8 +12,8 @@ use crate::steps::{CORPUS_IMPORT, Encoder, Method, TOKENIZER_TRAIN};
 /// Letters, digits, marks and white space of many scripts.
 const CORPUS: &str = include_str!("corpus.txt");
 const VOCABULARY: u32 = 600;
-/// A text is repeated up to this length: our encoder knows words of up to 64 KiB.
-const LONGEST_TEXT: usize = 1 << 18;
+/// A text is repeated up to this length; the second one is beyond the words of 64 KiB that our encoder knows.
+const REPEATED: [usize; 2] = [1 << 12, 80 << 10];
 
 /// A tokenizer of ours, the encoder that knows its form, and the library's.
 struct Ours {
@@ -40,8 +40,9 @@ static OURS: LazyLock<Ours> = LazyLock::new(|| {
 pub(super) fn encode(data: &[u8]) {
     let Some((times, text)) = data.split_first() else { return };
     let text = String::from_utf8_lossy(text);
-    let most = LONGEST_TEXT / text.len().max(1);
-    let text = text.repeat(most.min(1 + usize::from(*times) * usize::from(*times)));
+    let longest = REPEATED[usize::from(*times == u8::MAX)];
+    let most = longest / text.len().max(1);
+    let text = text.repeat(most.clamp(1, 1 + usize::from(*times) * usize::from(*times)));
     let ids = OURS.fast.encode_text(&text).expect("every text has ids");
     assert_eq!(ids, OURS.library.encode_text(&text).expect("every text has ids"), "{text:?}");
     assert_eq!(OURS.decoder.decode(&ids, true).expect("the ids are in the vocabulary"), text);

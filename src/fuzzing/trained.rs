@@ -1,6 +1,11 @@
 //! Files of a training.
 
+use std::collections::BTreeMap;
+
+use crate::train::checkpoint::TrainState;
 use crate::train::data::TokenShard;
+use crate::train::hf_config::SavedModel;
+use crate::train::weights::{self, NamedTensor};
 
 /// A token file as training reads it: every document can be read, and together they are the file's tokens.
 pub(super) fn shard(data: &[u8]) {
@@ -13,4 +18,32 @@ pub(super) fn shard(data: &[u8]) {
         start = end;
     }
     assert_eq!(tokens.len() as u64, shard.header().tokens);
+}
+
+/// `state.json` of a checkpoint, and `config.json` of a model. A state is written back the same; the parameters of a
+/// valid model can be counted.
+pub(super) fn checkpoint(data: &[u8]) {
+    if let Ok(state) = TrainState::from_file(data) {
+        let again = TrainState::from_file(&state.to_file()).expect("what was read can be written and read");
+        // NaN is not equal to itself, and has no JSON form.
+        assert_eq!(again.to_file(), state.to_file());
+    }
+    if let Ok(saved) = serde_json::from_slice::<SavedModel>(data)
+        && saved.stepwell.validate().is_ok()
+    {
+        assert!(saved.stepwell.parameter_counts().total > 0);
+    }
+}
+
+/// A safetensors file. What can be read is written as F32, and that file is read as the same tensors.
+pub(super) fn weights(data: &[u8]) {
+    let Ok(tensors) = weights::load(data) else { return };
+    assert!(tensors.values().all(|tensor| tensor.data.len() == tensor.shape.iter().product::<usize>()));
+    let file = weights::save(tensors.values().cloned().collect());
+    assert_eq!(bits(weights::load(&file).expect("what was written can be read")), bits(tensors));
+}
+
+fn bits(tensors: BTreeMap<String, NamedTensor>) -> Vec<(String, Vec<usize>, Vec<u32>)> {
+    let bits = |tensor: NamedTensor| (tensor.name, tensor.shape, tensor.data.iter().map(|x| x.to_bits()).collect());
+    tensors.into_values().map(bits).collect()
 }

@@ -35,6 +35,8 @@ pub mod trained_model;
 mod tuning_file;
 mod waiting;
 
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use command::fuzzed as command_files;
 pub use command::{adopt_orphans, has_program, kill_program, last_lines, own_binary};
 pub use corpus_clean::CORPUS_CLEAN;
 #[cfg(any(test, feature = "fuzzing"))]
@@ -50,6 +52,8 @@ pub use generate::GENERATE;
 pub use handler::{CheckpointLine, Reporter, StepContext, StepError, StepHandler, arguments};
 pub use memory::MemoryKills;
 pub use registry::{catalog, find, registry};
+#[cfg(feature = "train")]
+pub use tokenize::load_tokenizer;
 pub use tokenize::{Encoder, Method, TOKENIZE};
 pub use tokenizer_train::TOKENIZER_TRAIN;
 #[cfg(feature = "train")]

@@ -2,7 +2,7 @@
 
 use tokenizers::Tokenizer;
 
-use super::tokenize::{Encoder, Method};
+use super::tokenize::{Encoder, Method, load_tokenizer};
 use super::tokenizer_train::PAD;
 use crate::core::failure::Failure;
 use crate::train::hf_config::SpecialTokens;
@@ -24,7 +24,7 @@ impl TextCodec {
             Failure::fatal(format!("the tokenizer {why}"))
                 .with_hint("`tokenizer` must be the output of `tokenizer.train`")
         };
-        let tokenizer = Tokenizer::from_bytes(json).map_err(|error| unusable(format!("cannot be loaded: {error}")))?;
+        let tokenizer = load_tokenizer(json)?;
         let pad = tokenizer.token_to_id(PAD).ok_or_else(|| unusable(format!("has no token `{PAD}`")))?;
         let special = SpecialTokens { bos_token_id: encoder.bos, eos_token_id: encoder.eos, pad_token_id: pad };
         Ok(TextCodec { encoder, tokenizer, special })

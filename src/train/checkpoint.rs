@@ -56,6 +56,17 @@ impl TrainState {
     pub fn to_file(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).expect("the state has string keys only")
     }
+
+    /// # Errors
+    /// `State` for bytes that are none, `Format` for those of another version.
+    pub fn from_file(bytes: &[u8]) -> Result<Self, CheckpointError> {
+        #[derive(Deserialize)]
+        struct Version {
+            format: u32,
+        }
+        let Version { format } = serde_json::from_slice(bytes)?;
+        if format == FORMAT { Ok(serde_json::from_slice(bytes)?) } else { Err(CheckpointError::Format(format)) }
+    }
 }
 
 /// Why a checkpoint's content cannot be trained on.
@@ -127,7 +138,7 @@ pub fn restore(
     optimizer_file: &[u8],
     expected: &Expected<'_>,
 ) -> Result<Restored, CheckpointError> {
-    let state = read_state(state)?;
+    let state = TrainState::from_file(state)?;
     check(&state, expected)?;
     let tensors = weights::load(weights_file).map_err(CheckpointError::Weights)?;
     let model = Transformer::from_named(expected.model, &tensors, expected.device).map_err(CheckpointError::Weights)?;
@@ -138,15 +149,6 @@ pub fn restore(
     let absent = if expected.fork { Absent::Zero } else { Absent::Refused };
     let optimizer = Optimizer::from_named(settings, matrices, state.step, &model, moments, absent)?;
     Ok(Restored { state, model, optimizer })
-}
-
-fn read_state(bytes: &[u8]) -> Result<TrainState, CheckpointError> {
-    #[derive(Deserialize)]
-    struct Version {
-        format: u32,
-    }
-    let Version { format } = serde_json::from_slice(bytes)?;
-    if format == FORMAT { Ok(serde_json::from_slice(bytes)?) } else { Err(CheckpointError::Format(format)) }
 }
 
 /// The step key already guarantees equal arguments; this catches a manifest that was put together

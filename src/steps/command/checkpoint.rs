@@ -25,12 +25,28 @@ const KEPT: u32 = 2;
 /// Optional content of `next.ready`: what people want to see of a checkpoint.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
-struct Marker {
+pub(super) struct Marker {
     last_step: Option<u64>,
     last_doc_index: Option<u64>,
     tokens_so_far: Option<u64>,
     loss: Option<f64>,
     phase: Option<String>,
+}
+
+impl Marker {
+    pub(super) fn checkpoint(self, artifact: Option<ArtifactRef>) -> Checkpoint {
+        Checkpoint {
+            artifact,
+            state: Value::Null,
+            last_step: self.last_step,
+            last_doc_index: self.last_doc_index,
+            tokens_so_far: self.tokens_so_far,
+            loss: self.loss,
+            phase: self.phase,
+            permanent: false,
+            keep: Some(KEPT),
+        }
+    }
 }
 
 /// `$STEPWELL_CHECKPOINT_DIR`.
@@ -106,18 +122,7 @@ impl CheckpointDir {
         let listing = Listing::of(&next).map_err(|error| unusable(&Failure::from(&error)))?;
         let artifact = around!("command.checkpoint.publish", publish(context.artifacts, &listing))?;
         let kept = artifact.clone();
-        let checkpoint = Checkpoint {
-            artifact: Some(artifact),
-            state: Value::Null,
-            last_step: marker.last_step,
-            last_doc_index: marker.last_doc_index,
-            tokens_so_far: marker.tokens_so_far,
-            loss: marker.loss,
-            phase: marker.phase,
-            permanent: false,
-            keep: Some(KEPT),
-        };
-        around!("command.checkpoint.commit", context.reporter.checkpoint(checkpoint))?;
+        around!("command.checkpoint.commit", context.reporter.checkpoint(marker.checkpoint(Some(artifact))))?;
         let replace = || self.replace_last(&next, listing.has_links.then_some(&kept), context.artifacts);
         around!("command.checkpoint.replace", replace())?;
         // From here on the program knows that it will never have to go back behind this point.
@@ -138,7 +143,7 @@ impl CheckpointDir {
     }
 }
 
-fn read_marker(path: &Path) -> Result<Marker, Failure> {
+pub(super) fn read_marker(path: &Path) -> Result<Marker, Failure> {
     let mut text = Vec::new();
     let file = open_regular(path).map_err(|error| unusable(&Failure::from(&error)))?;
     file.take(Limit::MARKER.bytes + 1)

@@ -3,6 +3,8 @@
 mod arguments;
 mod checkpoint;
 mod environment;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzed;
 mod handler;
 mod inputs;
 mod log;

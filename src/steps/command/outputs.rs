@@ -75,7 +75,7 @@ pub(super) fn publish(artifacts: &ArtifactStore, listing: &Listing) -> Result<Ar
 }
 
 /// The JSON object in `$STEPWELL_VALUES`; none when the program wrote nothing.
-fn read_values(path: &Path) -> Result<Map<String, Value>, Failure> {
+pub(super) fn read_values(path: &Path) -> Result<Map<String, Value>, Failure> {
     let unreadable = |error: &dyn std::fmt::Display| Failure::fatal(format!("cannot read $STEPWELL_VALUES: {error}"));
     let mut text = Vec::new();
     match open_regular(path) {

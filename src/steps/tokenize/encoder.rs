@@ -6,6 +6,7 @@ use serde::Deserialize;
 use tokenizers::Tokenizer;
 
 use super::byte_bpe::{ByteBpe, NotUnderstood};
+use super::library::load_tokenizer;
 use crate::core::failure::Failure;
 use crate::core::token_file::Width;
 use crate::steps::tokenizer_train::{BOS, EOS};
@@ -35,10 +36,7 @@ impl Encoder {
     /// # Errors
     /// When the bytes are no tokenizer, or it has no `<bos>` and `<eos>`.
     pub fn load(json: &[u8], method: Method) -> Result<Encoder, Failure> {
-        let mut tokenizer = Tokenizer::from_bytes(json).map_err(|error| {
-            Failure::fatal(format!("the tokenizer cannot be loaded: {error}"))
-                .with_hint("`tokenizer` must be the output of `tokenizer.train`")
-        })?;
+        let mut tokenizer = load_tokenizer(json)?;
         tokenizer.set_encode_special_tokens(true);
         let special = |token: &str| {
             tokenizer.token_to_id(token).ok_or_else(|| {

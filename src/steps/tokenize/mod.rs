@@ -3,6 +3,7 @@
 pub(super) mod byte_bpe;
 mod encoder;
 mod handler;
+mod library;
 mod partial;
 pub(super) mod pieces;
 mod shard;
@@ -13,3 +14,5 @@ mod tests;
 
 pub use encoder::{Encoder, Method};
 pub use handler::TOKENIZE;
+#[cfg(feature = "train")]
+pub use library::load_tokenizer;

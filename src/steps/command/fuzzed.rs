@@ -1,0 +1,27 @@
+//! For `crate::fuzzing`: reads the files that a program leaves, as an attempt does.
+
+use std::path::Path;
+
+use serde_json::{Map, Value};
+
+use crate::core::event::Checkpoint;
+use crate::core::failure::Failure;
+use crate::steps::Reporter;
+
+use super::progress::ProgressFile;
+use super::{checkpoint, outputs};
+
+/// `$STEPWELL_VALUES`.
+pub fn values(path: &Path) -> Result<Map<String, Value>, Failure> {
+    outputs::read_values(path)
+}
+
+/// `next.ready`, and the checkpoint that it announces.
+pub fn checkpoint(path: &Path) -> Result<Checkpoint, Failure> {
+    Ok(checkpoint::read_marker(path)?.checkpoint(None))
+}
+
+/// `$STEPWELL_PROGRESS`.
+pub fn progress(path: &Path, reporter: &mut dyn Reporter) {
+    ProgressFile::new(path.to_owned()).report(reporter);
+}
