@@ -4,15 +4,14 @@ use std::fs::OpenOptions;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::artifact::find_output;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
 use crate::artifact::copy_differences;
-use crate::core::json::{self, Limit};
-use crate::core::provenance::{Provenance, VERSION};
+use crate::core::provenance::Provenance;
 use crate::engine;
 
 pub fn provenance(session: &Session, selector: &str, out: Option<&Path>) -> Result<(), CliError> {
@@ -57,12 +56,6 @@ fn read(path: &Path) -> Result<Provenance, CliError> {
         CliError::usage(format!("`{}` is no provenance manifest: {reason}", path.display()))
             .hint("`stepwell artifact provenance ARTIFACT --out FILE` writes one")
     };
-    let text = std::fs::read_to_string(path).map_err(|error| refuse(error.to_string()))?;
-    let value: Value = json::parse(text.as_bytes(), Limit::STORED).map_err(|error| refuse(error.to_string()))?;
-    match value["version"].as_u64() {
-        Some(version) if version > u64::from(VERSION) => {
-            Err(refuse(format!("it has version {version}, this build reads {VERSION}")))
-        }
-        _ => serde_json::from_value(value).map_err(|error| refuse(error.to_string())),
-    }
+    let text = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    Provenance::read(&text).map_err(refuse)
 }

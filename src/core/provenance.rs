@@ -10,6 +10,7 @@ use serde_json::{Map, Value};
 use super::artifact::{ArtifactRef, Digest};
 use super::event::Ruling;
 use super::ids::{RunId, StepId, StepKey};
+use super::json::{self, Limit};
 use super::key::{json_digest, step_key};
 
 /// Of the manifest; a reader refuses a newer one.
@@ -108,6 +109,18 @@ pub struct Decision {
 }
 
 impl Provenance {
+    /// # Errors
+    /// Why the text is no manifest that this build reads.
+    pub fn read(text: &[u8]) -> Result<Provenance, String> {
+        let value: Value = json::parse(text, Limit::STORED).map_err(|error| error.to_string())?;
+        match value["version"].as_u64() {
+            Some(version) if version > u64::from(VERSION) => {
+                Err(format!("it has version {version}, this build reads {VERSION}"))
+            }
+            _ => serde_json::from_value(value).map_err(|error| error.to_string()),
+        }
+    }
+
     /// The digest of everything but the digest.
     pub fn own_digest(&self) -> String {
         // Text keys and finite numbers only, so it always has a JSON form.

@@ -4,22 +4,47 @@ use std::collections::BTreeMap;
 use std::fs;
 
 use jiff::Timestamp;
+use serde_json::{Map, Value};
 
 use super::probe::{is_readable, survives};
 use super::step::Watched;
 use crate::core::artifact::Outputs;
 use crate::core::event::{Event, Recorded};
 use crate::core::ids::{Fence, RunId, StepId};
+use crate::core::json::{self, Limit};
+use crate::core::key::{json_digest, text_digest};
 use crate::core::protocol::{FromAttempt, ToAttempt};
+use crate::core::request::Request;
 use crate::steps::command_files;
 
 /// One line of the worker protocol, in both directions. What an attempt gives can be committed.
 pub(super) fn messages(data: &[u8]) {
-    if let Ok(message) = serde_json::from_slice::<ToAttempt>(data) {
+    if let Ok(message) = json::parse::<ToAttempt>(data, Limit::STORED) {
         survives(&message);
     }
-    let Ok(message) = serde_json::from_slice::<FromAttempt>(data) else { return };
-    can_be_committed(message);
+    let Ok(message) = json::parse::<FromAttempt>(data, Limit::STORED) else { return };
+    survives(&message);
+    // Outputs beyond this are a failure before they are sent.
+    if json::check(data, Limit::STEP).is_ok() {
+        can_be_committed(message);
+    }
+}
+
+/// The payload of a signal. It can be asked for, stored, given by the step that waits, and be an argument of another.
+pub(super) fn payload(data: &[u8]) {
+    let Ok(payload) = json::parse::<Value>(data, Limit::PAYLOAD) else { return };
+    let text = std::str::from_utf8(data).expect("JSON is UTF-8");
+    assert_eq!(text_digest(text).expect("it was read before"), json_digest(&payload));
+    let name = "go".to_owned();
+    let request = Request::Signal { name: name.clone(), payload: payload.clone() };
+    let text = serde_json::to_string(&request).expect("what was read can be written");
+    assert_eq!(json::parse::<Request>(text.as_bytes(), Limit::REQUEST).expect("a request can be read"), request);
+    is_stored(Event::SignalReceived { name, payload: payload.clone() });
+    let given = Map::from_iter([("payload".to_owned(), payload)]);
+    json::check_values(given.values()).expect("a payload is a value of the step that waits");
+    let with = Value::from(Map::from_iter([("values".to_owned(), Value::from(given.clone()))]));
+    json::check_values([&with]).expect("a value can be an argument");
+    can_be_committed(FromAttempt::Done(Outputs { artifacts: BTreeMap::new(), values: given }));
 }
 
 /// The same file as values, as the announcement of a checkpoint, and as progress.
@@ -53,5 +78,9 @@ fn can_be_committed(message: FromAttempt) {
         FromAttempt::Rewind { last_step } => Event::AttemptRewound { step, fence, last_step },
         _ => return,
     };
+    is_stored(event);
+}
+
+fn is_stored(event: Event) {
     survives(&Recorded { run: RunId(uuid::Uuid::nil()), at: Timestamp::UNIX_EPOCH, event });
 }

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::core::failure::Failure;
+use crate::core::json::{self, Limit};
 
 /// Longest message and hint that a failure may have beside what it quotes.
 const LONGEST_MESSAGE: usize = 4096;
@@ -13,7 +14,7 @@ const LONGEST_MESSAGE: usize = 4096;
 /// What is accepted can be written to the database or to a worker, and read back.
 pub(super) fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let text = serde_json::to_string(value).expect("what was accepted has a JSON form");
-    match serde_json::from_str::<T>(&text) {
+    match json::parse::<T>(text.as_bytes(), Limit::STORED) {
         Ok(read) => assert_eq!(read, *value, "read back as something else"),
         Err(error) => panic!("accepted, but cannot be read back: {error}: {text}"),
     }

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
 
+use super::probe::survives;
 use crate::artifact::Tree;
+use crate::core::provenance::Provenance;
+use crate::store::check_head_content;
 
 /// The manifest of a tree. An accepted one stays below the folder into which it is copied, and is written the same.
 pub(super) fn manifest(data: &[u8]) {
@@ -18,4 +21,16 @@ pub(super) fn manifest(data: &[u8]) {
         assert!(!folders.contains_key(Path::new(path)), "`{path}` is a file and a folder");
         folders.extend(Path::new(path).ancestors().skip(1).map(|folder| (folder, path.as_str())));
     }
+}
+
+/// The content of `event-head`.
+pub(super) fn head(data: &[u8]) {
+    check_head_content(data);
+}
+
+/// A provenance manifest. Whatever it says, it can be checked, and writing it changes nothing.
+pub(super) fn provenance(data: &[u8]) {
+    let Ok(manifest) = Provenance::read(data) else { return };
+    drop(manifest.problems());
+    survives(&manifest);
 }

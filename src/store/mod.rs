@@ -42,6 +42,8 @@ pub use batch::{Adoption, Answer, Batch, CommitReport, LeaseExtension, MetricWri
 pub use check::{Problem, check};
 pub use error::StoreError;
 pub use floor::raw_commits;
+#[cfg(any(test, feature = "fuzzing"))]
+pub(crate) use head::check_content as check_head_content;
 pub use layout::{
     ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, RUNS_DIR, WAKE_FILE, attempt_log,
     last_sign_of_life, scratch_dir,
