@@ -1,7 +1,7 @@
 //! `stepwell artifact provenance`, and `artifact verify --provenance` without a state directory.
 
 use std::fs::OpenOptions;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
@@ -10,7 +10,7 @@ use super::artifact::find_output;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
-use crate::artifact::copy_differences;
+use crate::artifact::{copy_differences, open_regular};
 use crate::core::provenance::Provenance;
 use crate::engine;
 
@@ -56,6 +56,8 @@ fn read(path: &Path) -> Result<Provenance, CliError> {
         CliError::usage(format!("`{}` is no provenance manifest: {reason}", path.display()))
             .hint("`stepwell artifact provenance ARTIFACT --out FILE` writes one")
     };
-    let text = std::fs::read(path).map_err(|error| refuse(error.to_string()))?;
+    let mut text = Vec::new();
+    let mut file = open_regular(path).map_err(|error| refuse(error.to_string()))?;
+    file.read_to_end(&mut text).map_err(|error| refuse(error.to_string()))?;
     Provenance::read(&text).map_err(refuse)
 }

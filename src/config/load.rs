@@ -232,7 +232,12 @@ fn user_file(surroundings: &Surroundings<'_>, home: Option<&Path>) -> Result<(Pa
 
 /// None when there is no such file.
 fn read(path: &Path, home: Option<&Path>) -> Result<Option<Partial>, ConfigError> {
-    match std::fs::read_to_string(path) {
+    // To read a pipe without a writer would take for ever.
+    let text = std::fs::metadata(path).and_then(|metadata| match metadata.is_file() {
+        true => std::fs::read_to_string(path),
+        false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+    });
+    match text {
         Ok(text) => Ok(Some(file::parse(&text, path, home)?)),
         Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
         Err(source) => Err(ConfigError::Read { path: path.to_owned(), source }),

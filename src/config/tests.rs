@@ -3,6 +3,8 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
+use rustix::fs::{CWD, Mode, mkfifoat};
+
 use crate::core::pools::Pool;
 
 use super::{ColorChoice, ConfigError, Origin, OutputFormat, Partial, Settings, Surroundings, load_from};
@@ -58,6 +60,17 @@ fn slots_follow_the_cores_and_the_devices_of_pools() {
     let pools = "[pools]\ngpu = [\"gpu:0\", \"gpu:1\", \"gpu:2\"]\ntpu = [\"tpu:0\"]\nmemory = \"64GiB\"\n";
     assert_eq!((slots(2, pools), slots(16, pools)), (4, 16));
     assert_eq!(slots(16, &format!("slots = 3\n{pools}")), 3, "what a person sets stands");
+}
+
+#[test]
+fn a_pipe_in_the_place_of_a_file_is_refused_at_once() {
+    let place = Place::new();
+    let pipe = place.path("work/stepwell.toml");
+    mkfifoat(CWD, &pipe, Mode::RUSR | Mode::WUSR).expect("a pipe");
+    let Err(ConfigError::Read { path, source }) = place.load(Partial::default()) else {
+        panic!("a pipe has no settings")
+    };
+    assert_eq!((path, source.to_string().as_str()), (pipe, "it is no regular file"));
 }
 
 #[test]

@@ -128,16 +128,17 @@ pub(super) fn maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: impl Column
     text.map(|text| read(&text, column)).transpose()
 }
 
-fn unsigned<T: TryFrom<i64, Error: Display>>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
-    T::try_from(get(row, column)?).map_err(|error| bad(column, error))
+/// Numbers of 64 bits are stored bit by bit, as SQLite's integers have a sign.
+fn unsigned<T: TryFrom<u64, Error: Display>>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
+    T::try_from(get::<i64>(row, column)?.cast_unsigned()).map_err(|error| bad(column, error))
 }
 
-fn maybe_unsigned<T: TryFrom<i64, Error: Display>>(
+fn maybe_unsigned<T: TryFrom<u64, Error: Display>>(
     row: &Row<'_>,
     column: impl Column,
 ) -> Result<Option<T>, StoreError> {
     let number: Option<i64> = get(row, column)?;
-    number.map(|number| T::try_from(number).map_err(|error| bad(column, error))).transpose()
+    number.map(|number| T::try_from(number.cast_unsigned()).map_err(|error| bad(column, error))).transpose()
 }
 
 /// A not-a-number is stored as NULL.

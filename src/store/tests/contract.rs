@@ -5,7 +5,7 @@ use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::request::Request;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::store::{
-    Answer, Batch, EngineLock, LeaseExtension, Reader, RequestRow, ScheduleRow, Store, StoreError, Submitted,
+    Answer, Batch, EngineLock, LeaseExtension, Reader, RequestRow, ScheduleRow, Store, StoreError, Submitted, check,
 };
 
 use super::fixture::*;
@@ -26,6 +26,25 @@ fn a_submitted_run_has_its_steps_and_those_without_needs_are_ready() {
     assert!(matches!(events[0].event, Event::RunSubmitted { .. }));
     assert!(matches!(events[1].event, Event::StepReady { .. }));
     assert_eq!(events.len(), 2);
+}
+
+/// A program says what number it likes.
+#[test]
+fn numbers_of_64_bits_are_read_back() {
+    let (mut engine, run) = Engine::with_run();
+    let mut largest = checkpoint(1);
+    (largest.last_step, largest.last_doc_index, largest.tokens_so_far) =
+        (Some(u64::MAX), Some(u64::MAX), Some(u64::MAX));
+    let event = Event::CheckpointCommitted { step: "a".into(), fence: Fence(1), checkpoint: largest.clone() };
+    engine.commit(run, [started("a", 1), event]).unwrap();
+    let mut given = outputs();
+    given.artifacts.values_mut().for_each(|artifact| artifact.size = u64::MAX);
+    let event = Event::StepSucceeded { step: "a".into(), fence: Fence(1), outputs: given.clone() };
+    engine.commit(run, [event]).unwrap();
+    let step = engine.store.step(run, &"a".into()).unwrap();
+    assert_eq!((step.last_step, step.tokens_so_far, step.outputs), (Some(u64::MAX), Some(u64::MAX), Some(given)));
+    assert_eq!(engine.store.checkpoints(run, &"a".into()).unwrap()[0].checkpoint, largest);
+    assert_eq!(check(engine.path()).unwrap(), []);
 }
 
 #[test]
