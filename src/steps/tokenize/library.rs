@@ -43,7 +43,7 @@ mod tests {
         let deep = format!(r#"{{"version":"1.0","decoder":{}1{}}}"#, "[".repeat(200), "]".repeat(200));
         let number = r#"{"version":"1.0","decoder":{"type":"ByteLevel","x":1e999}}"#;
         for json in [broken, table, &deep, number, "", "[]", "{}"] {
-            let failure = load_tokenizer(json.as_bytes()).err().expect("no tokenizer");
+            let failure = load_tokenizer(json.as_bytes()).expect_err("no tokenizer");
             assert!(failure.message.starts_with("the tokenizer cannot be loaded: "), "{failure}");
         }
     }
