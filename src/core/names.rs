@@ -1,6 +1,7 @@
 //! Names that people give to runs and schedules.
 
 use std::fmt;
+use std::path::{Component, Path};
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -103,6 +104,11 @@ pub fn check_label(text: &str) -> Result<(), InvalidName> {
     }
 }
 
+/// True for a path that stays below the folder which it is relative to.
+pub fn is_below(path: &Path) -> bool {
+    path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
+}
+
 /// `name`, which may be older than the rule for names, as one component of a path.
 pub fn path_component(name: &str) -> String {
     let plain = |c: char| if matches!(c, '/' | '\\') || is_hidden(c) { '_' } else { c };
@@ -163,6 +169,21 @@ mod tests {
         assert_eq!(check_label(""), Err(InvalidName::Empty));
         assert_eq!(check_label("a\nb"), Err(InvalidName::Character('\n')));
         assert_eq!(check_label(&"x".repeat(201)), Err(InvalidName::TooLong(201)));
+    }
+
+    #[test]
+    fn a_path_below_a_folder_does_not_leave_it() {
+        for (path, below) in [
+            ("o", true),
+            ("a/b", true),
+            ("./a", true),
+            (".", true),
+            ("/etc", false),
+            ("../x", false),
+            ("a/../..", false),
+        ] {
+            assert_eq!(is_below(Path::new(path)), below, "{path}");
+        }
     }
 
     #[test]

@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::core::duration;
 use crate::core::json::{self, JsonError, Limit};
-use crate::core::names::RunName;
+use crate::core::names::{InvalidName, RunName, check_label};
 
 use super::assignment::assignment;
 
@@ -95,6 +95,11 @@ pub struct ResumeArgs {
     pub maximum_cost: Option<f64>,
 }
 
+/// A word that is kept and shown: an empty one is most often a variable that is not set.
+pub fn label(text: &str) -> Result<String, InvalidName> {
+    check_label(text).map(|()| text.to_owned())
+}
+
 fn duration_of(text: &str) -> Result<Duration, String> {
     duration::parse(text).ok_or_else(|| format!("`{text}` is not a duration such as `20h`"))
 }
@@ -124,7 +129,7 @@ pub struct SignalArgs {
     #[arg(value_name = "RUN")]
     pub run: String,
     /// Name of the signal
-    #[arg(value_name = "NAME")]
+    #[arg(value_name = "NAME", value_parser = label)]
     pub name: String,
     /// What the waiting step gives to other steps as `values.payload`
     #[arg(long, value_name = "JSON", default_value = "null", value_parser = payload, allow_hyphen_values = true)]

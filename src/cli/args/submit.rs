@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 
 use super::assignment::assignment;
-use super::control::{OptionalRun, RunSelector};
+use super::control::{OptionalRun, RunSelector, label};
 use crate::core::names::RunName;
 
 /// What to run, shared by `run` and `start-training`.
@@ -24,7 +24,7 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub priority: i32,
     /// Submitting the same key again gives the same run
-    #[arg(long, value_name = "KEY", allow_hyphen_values = true)]
+    #[arg(long, value_name = "KEY", value_parser = label, allow_hyphen_values = true)]
     pub idempotency_key: Option<String>,
     /// Run every step, even when an equal one has succeeded before
     #[arg(long)]

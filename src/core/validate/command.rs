@@ -1,8 +1,11 @@
 //! Checks what a step of kind `command` passes to its program, as far as the file says it.
 
+use std::path::Path;
+
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::document::{Data, Node, Table};
 use crate::core::kinds::COMMAND;
+use crate::core::names::is_below;
 use crate::core::parse::StepDraft;
 
 /// Reports what no program and no environment can take.
@@ -22,6 +25,11 @@ pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
                     .hint("a name is not empty and has neither `=` nor a NUL byte");
             }
             plain(&format!("env.{}", name.value), value, problems);
+        }
+    }
+    if let Some(Node { data: Data::Table(outputs), .. }) = step.with.get("outputs") {
+        for (name, value) in &outputs.entries {
+            below(&name.value, value, problems);
         }
     }
     for name in ["shell", "cwd"] {
@@ -57,6 +65,17 @@ fn plain(what: &str, node: &Node, problems: &mut Problems) {
             .hint("write its elements one by one, or as text in the form that the program reads");
     }
     no_nul(what, node, problems);
+}
+
+/// The path of an output; one that a template makes is checked when it is known.
+fn below(name: &str, node: &Node, problems: &mut Problems) {
+    if let Data::Text(path) = &node.data
+        && !is_below(Path::new(path))
+    {
+        problems.at(&node.span, format!("the output `{name}` cannot be at {path:?}")).hint(
+            "its path is relative to $STEPWELL_OUTPUT_DIR or the working directory, without `..`; copy the file there",
+        );
+    }
 }
 
 fn no_nul(what: &str, node: &Node, problems: &mut Problems) {

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::artifact::{ArtifactStore, Listing, open_regular};
 use crate::core::artifact::ArtifactRef;
@@ -152,7 +152,9 @@ pub(super) fn read_marker(path: &Path) -> Result<Marker, Failure> {
     if text.trim_ascii().is_empty() {
         return Ok(Marker::default());
     }
-    json::parse(&text, Limit::MARKER).map_err(|error| {
+    // Serde would take a list for the fields in their order.
+    let object = json::parse::<Map<String, Value>>(&text, Limit::MARKER);
+    object.and_then(|object| Ok(serde_json::from_value(Value::Object(object))?)).map_err(|error| {
         Failure::fatal(format!("`next.ready` is neither empty nor a known JSON object: {error}"))
             .with_hint("write it under another name and rename it; known keys: last_step, last_doc_index, tokens_so_far, loss, phase")
     })

@@ -10,6 +10,7 @@ use crate::artifact::{ArtifactStore, Listing, OutsideFile, open_regular};
 use crate::core::artifact::{ArtifactRef, EXECUTABLE_MEDIA_TYPE, Outputs};
 use crate::core::failure::Failure;
 use crate::core::json::{self, JsonError, Limit};
+use crate::core::names::is_below;
 
 use super::numbers::too_large_integer;
 
@@ -27,6 +28,12 @@ pub(super) fn collect(
 ) -> Result<Outputs, Failure> {
     let mut outputs = Outputs { artifacts: BTreeMap::new(), values: read_values(values)? };
     for (name, path) in declared {
+        if !is_below(path) {
+            let message = format!("the output `{name}` cannot be at `{}`", path.display());
+            return Err(Failure::fatal(message).with_hint(
+                "its path is relative to $STEPWELL_OUTPUT_DIR or the working directory, without `..`; copy the file there",
+            ));
+        }
         // A link that leads nowhere is there, and is refused by its name.
         let found = places.iter().map(|place| place.join(path)).find(|candidate| candidate.symlink_metadata().is_ok());
         let found = found.ok_or_else(|| {

@@ -56,6 +56,10 @@ fn decompressed(file: &SourceFile, mut stored: Raw) -> io::Result<Box<dyn BufRea
     }
     let decoded: Box<dyn Read> = match file.compression {
         Compression::None => return Ok(Box::new(stored)),
+        // The decompressor would call a short text "truncated".
+        Compression::Gzip if stored.fill_buf()?.first() != Some(&0x1F) => {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not start as gzip data does"));
+        }
         Compression::Gzip => Box::new(Members::new(stored)),
         Compression::Zstd => {
             let mut decoder = zstd::stream::read::Decoder::with_buffer(stored)?;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::formats::{self, Compression, Format, KNOWN};
 use super::pattern::{Pattern, is_glob};
-use super::walk::Walk;
+use super::walk::{Walk, WalkError};
 use crate::core::failure::Failure;
 use crate::core::shell::quote;
 use crate::steps::corpus_import::findings::Findings;
@@ -95,7 +95,11 @@ fn glob(pattern: &str, into: &mut SourceFiles) -> Result<(), Failure> {
 }
 
 fn list(folder: &Path, pattern: Option<&Pattern>, findings: &mut Findings) -> Result<Vec<PathBuf>, Failure> {
-    Walk::files(folder, pattern, findings).map_err(|error| unreadable(folder, &error))
+    Walk::files(folder, pattern, findings).map_err(|error| match error {
+        WalkError::Io(error) => unreadable(folder, &error),
+        WalkError::TooMany(_) => Failure::fatal(format!("corpus folder {} {error}", shown(folder)))
+            .with_hint("name the folders that have the text, or look for a link to a large folder"),
+    })
 }
 
 /// A search without a result, with what it passed over.

@@ -13,6 +13,9 @@ use super::formats;
 use super::pattern::Pattern;
 use crate::steps::corpus_import::findings::{Findings, Kind};
 
+/// Files and folders that one search may look at. A link to `/` makes a small folder look endless.
+const MOST_ENTRIES: usize = 1_000_000;
+
 /// A file or folder, whatever its name.
 type Identity = (u64, u64);
 
@@ -23,6 +26,17 @@ pub struct Walk<'a> {
     seen: HashMap<Identity, bool>,
     found: Vec<PathBuf>,
     findings: &'a mut Findings,
+    /// Entries that may still be looked at.
+    left: usize,
+}
+
+/// Why a folder could not be searched.
+#[derive(Debug, thiserror::Error)]
+pub enum WalkError {
+    #[error(transparent)]
+    Io(#[from] io::Error),
+    #[error("holds more than {0} files and folders, links followed")]
+    TooMany(usize),
 }
 
 /// Where the walk is: levels below the root, and whether a link was followed on the way.
@@ -36,12 +50,25 @@ impl<'a> Walk<'a> {
     /// All regular files below `root` that `pattern` names, or all of them, without hidden ones.
     ///
     /// # Errors
-    /// When `root` itself cannot be listed.
-    pub fn files(root: &Path, pattern: Option<&'a Pattern>, findings: &'a mut Findings) -> io::Result<Vec<PathBuf>> {
-        let mut walk = Walk { pattern, seen: HashMap::new(), found: Vec::new(), findings };
+    /// `Io` when `root` itself cannot be listed; `TooMany`.
+    pub fn files(
+        root: &Path,
+        pattern: Option<&'a Pattern>,
+        findings: &'a mut Findings,
+    ) -> Result<Vec<PathBuf>, WalkError> {
+        Walk::bounded(root, pattern, findings, MOST_ENTRIES)
+    }
+
+    fn bounded(
+        root: &Path,
+        pattern: Option<&'a Pattern>,
+        findings: &'a mut Findings,
+        most: usize,
+    ) -> Result<Vec<PathBuf>, WalkError> {
+        let mut walk = Walk { pattern, seen: HashMap::new(), found: Vec::new(), findings, left: most };
         walk.seen.insert(identity(&root.metadata()?), false);
         walk.folder(root, At { depth: 0, linked: false })?;
-        Ok(walk.found)
+        if walk.left == 0 { Err(WalkError::TooMany(most)) } else { Ok(walk.found) }
     }
 
     fn folder(&mut self, folder: &Path, at: At) -> io::Result<()> {
@@ -54,6 +81,10 @@ impl<'a> Walk<'a> {
             }
         }
         for (name, entry) in entries {
+            self.left = self.left.saturating_sub(1);
+            if self.left == 0 {
+                break;
+            }
             self.entry(&name, &entry, at);
         }
         Ok(())
@@ -130,5 +161,21 @@ fn unusable(path: &Path, error: &io::Error) -> String {
         (io::ErrorKind::NotFound, Ok(target)) => format!("{shown} is a link to nothing, {}", target.display()),
         (_, Ok(target)) => format!("{shown}, a link to {}, cannot be read: {error}", target.display()),
         (_, Err(_)) => format!("{shown} cannot be read: {error}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_end_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["a.txt", "b.txt", "c.txt"] {
+            fs::write(dir.path().join(name), name).unwrap();
+        }
+        let search = |most| Walk::bounded(dir.path(), None, &mut Findings::default(), most);
+        assert_eq!(search(4).unwrap().len(), 3);
+        assert!(matches!(search(3), Err(WalkError::TooMany(3))));
     }
 }
