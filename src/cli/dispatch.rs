@@ -1,6 +1,7 @@
 //! From the arguments of the process to a verb, and from its result to an exit code.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::args::{BenchVerb, ConfigVerb, TrainingVerb, Verb};
 use super::error::CliError;
@@ -11,6 +12,7 @@ use super::*;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {
+    catch_file_size_limit();
     let cli = match command_line::read() {
         Ok(cli) => cli,
         Err(exit) => return exit,
@@ -30,6 +32,14 @@ pub fn main() -> ExitCode {
             fail(&Output { form, quiet: cli.global.quiet, state_dir: cli.global.state_dir }, &error)
         }
     }
+}
+
+/// Beyond `ulimit -f` a write fails with an error that names the file, instead of ending the process by a signal.
+/// Programs of steps start with the default again.
+fn catch_file_size_limit() {
+    const SIGXFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();
+    // Without the handler the process works as before.
+    let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 
 fn fail(out: &Output, error: &CliError) -> ExitCode {

@@ -63,6 +63,10 @@ pub fn find(workflow: &str) -> Result<Source, CliError> {
     }
     match EMBEDDED.iter().find(|(name, _)| *name == workflow) {
         Some((name, text)) => Ok(Source { origin: format!("{name}.toml (embedded)"), text: (*text).to_owned() }),
+        None if direct.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) => {
+            let message = format!("`{workflow}` is a pipe or a device: a workflow is read from a regular file");
+            Err(CliError::usage(message).hint("save its text to a file first"))
+        }
         None if direct.exists() => Err(no_workflow(workflow)),
         None if looks_like_path(workflow) => {
             Err(CliError::not_found(format!("workflow file {workflow} does not exist"))

@@ -48,7 +48,16 @@ pub(super) enum Recorded {
 /// a read sees all of a write or nothing: what does not fit together is read again.
 pub(super) fn read(state_dir: &Path) -> Result<Recorded, StoreError> {
     let path = state_dir.join(HEAD_FILE);
-    settle(|| std::fs::read(&path)).map_err(|error| StoreError::io("read", &path, error))
+    settle(|| read_regular(&path)).map_err(|error| StoreError::io("read", &path, error))
+}
+
+/// To read a pipe may wait for ever.
+fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
+    if std::fs::metadata(path)?.is_file() {
+        std::fs::read(path)
+    } else {
+        Err(io::Error::new(ErrorKind::InvalidInput, "it is not a regular file"))
+    }
 }
 
 /// Reads until the content proves itself: by its sum, or, written by a build without one, by being there twice.
@@ -171,6 +180,16 @@ mod tests {
     fn settled(reads: &[&[u8]]) -> Recorded {
         let mut reads: VecDeque<Vec<u8>> = reads.iter().map(|read| read.to_vec()).collect();
         settle(|| Ok(if reads.len() > 1 { reads.pop_front().unwrap() } else { reads[0].clone() })).unwrap()
+    }
+
+    #[test]
+    fn a_pipe_in_its_place_is_refused_and_not_waited_for() {
+        use rustix::fs::{CWD, FileType, mknodat};
+        let dir = tempfile::tempdir().unwrap();
+        mknodat(CWD, dir.path().join(HEAD_FILE), FileType::Fifo, 0o644.into(), 0).unwrap();
+        let error = read(dir.path()).unwrap_err();
+        let cause = std::error::Error::source(&error).unwrap().to_string();
+        assert!(cause.contains("not a regular file"), "{cause}");
     }
 
     #[test]

@@ -293,6 +293,10 @@ fn names_are_checked_before_any_work() {
         assert_eq!(error["error"]["code"], "usage");
         assert!(error["error"]["hint"].as_str().unwrap().contains("`stepwell run --help`"), "{error}");
     }
+    for key in ["--idempotency-key=", "--idempotency-key=a\nb"] {
+        sandbox.stepwell(&["run", "steps.toml", key]).exits(2).says(&["a name "]);
+    }
+    sandbox.stepwell(&["signal", "last", ""]).exits(2).says(&["a name has at least one character"]);
     let schedule = ["schedule", "add", "../x", "--cron", "0 3 * * *", "steps.toml"];
     sandbox.stepwell(&schedule).exits(2).says(&["a name cannot hold `/`"]);
     for name in ["last", "-x", "n".repeat(101).as_str()] {

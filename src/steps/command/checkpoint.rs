@@ -176,3 +176,23 @@ pub(super) fn remove(path: &Path) -> io::Result<()> {
         _ => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_marker_is_empty_or_an_object_of_known_keys() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("next.ready");
+        let read = |text: &str| {
+            fs::write(&path, text).unwrap();
+            read_marker(&path).map(|marker| marker.last_step)
+        };
+        assert_eq!(read(" \n"), Ok(None));
+        assert_eq!(read("{\"last_step\": 3}"), Ok(Some(3)));
+        for wrong in ["[]", "[1, 2]", "3", "{\"step\": 3}", "{"] {
+            assert!(read(wrong).unwrap_err().message.contains("next.ready"), "{wrong}");
+        }
+    }
+}

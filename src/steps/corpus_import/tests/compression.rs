@@ -56,8 +56,10 @@ fn a_file_of_no_bytes_is_empty_under_any_name() {
         let failure = failure_in(name, b"", &json!({}));
         assert!(failure.message.starts_with("the corpus is empty"), "{name}: {failure}");
     }
-    let failure = failure_in("a.txt.gz", &[0; 100], &json!({}));
-    assert!(failure.message.contains("is corrupt"), "{failure}");
+    for other in [&[0; 100][..], b"plain"] {
+        let failure = failure_in("a.txt.gz", other, &json!({}));
+        assert!(failure.message.contains("is corrupt") && failure.message.contains("does not start"), "{failure}");
+    }
 }
 
 #[test]
