@@ -90,7 +90,10 @@ pub fn with_option(text: &str, name: &str, value: impl AsRef<OsStr>) -> String {
         let command = &from[..from.find('`').unwrap_or(from.len())];
         let verb = command.find(' ').unwrap_or(command.len());
         full.push_str(&command[..verb]);
-        if !command.contains(name) {
+        // A word inside quotes is a name or a path.
+        let plain = command.split('\'').next().unwrap_or(command);
+        let has = |word: &str| word.strip_prefix(name).is_some_and(|rest| rest.is_empty() || rest.starts_with('='));
+        if !plain.split(' ').any(has) {
             full.push(' ');
             full.push_str(&option);
         }
@@ -137,6 +140,10 @@ mod tests {
         let hint = "`stepwell show r` or `stepwell list`; `rm x`; `stepwell db check --state-dir FOLDER`";
         let full = "`stepwell show --state-dir='a b' r` or `stepwell list --state-dir='a b'`; `rm x`; `stepwell db check --state-dir FOLDER`";
         assert_eq!(with_option(hint, "--state-dir", "a b"), full);
+        for run in ["r--state-dir", "'a --state-dir b'"] {
+            let full = format!("`stepwell show --state-dir=x {run}`");
+            assert_eq!(with_option(&format!("`stepwell show {run}`"), "--state-dir", "x"), full);
+        }
         assert_eq!(with_option("no command", "--state-dir", "x"), "no command");
     }
 }

@@ -53,6 +53,10 @@ fn one_of(with: &Table, place: &Span, problems: &mut Problems) {
         (Some(Node { data: Data::List(words), span }), None) if words.is_empty() => {
             problems.at(span, "`argv` is empty").hint("its first element is the program");
         }
+        (Some(Node { data: Data::List(words), .. }), None) if matches!(&words[0].data, Data::Text(program) if program.is_empty()) =>
+        {
+            problems.at(&words[0].span, "`argv[0]` is empty").hint("the first element is the program");
+        }
         _ => {}
     }
 }

@@ -178,6 +178,7 @@ fn command(arguments: &str) -> String {
 fn commands_that_no_system_can_start() {
     assert_problems(&command(""), &[(6, "the command is empty", "argv = [")]);
     assert_problems(&command("with.argv = []"), &[(7, "`argv` is empty", "program")]);
+    assert_problems(&command("with.argv = [\"\"]"), &[(7, "`argv[0]` is empty", "program")]);
     assert_problems(
         &command("with = { argv = [\"a\"], shell = \"b\" }"),
         &[(7, "both `argv` and `shell`", "one of them")],

@@ -45,7 +45,7 @@ pub(super) fn look_ahead(with: &Map<String, Value>) -> Vec<Finding> {
     if let Some(folder) = arguments.cwd.as_ref().filter(|folder| !folder.is_dir()) {
         findings.push(finding(
             Weight::Missing,
-            format!("the working directory `{}` does not exist", folder.display()),
+            format!("the working directory `{}` {}", folder.display(), absent(folder)),
             format!("`cwd` is relative to the directory of the engine, `{}`", here()),
         ));
     } else {
@@ -54,6 +54,10 @@ pub(super) fn look_ahead(with: &Map<String, Value>) -> Vec<Finding> {
     }
     findings.extend(unnoticed(&arguments));
     findings
+}
+
+fn absent(folder: &Path) -> &'static str {
+    if folder.exists() { "is no folder" } else { "does not exist" }
 }
 
 fn finding(weight: Weight, message: String, hint: String) -> Finding {
