@@ -24,7 +24,7 @@ const UNSAFE_UNDER: [&str; 2] = ["src/train/ops/", "src/steps/command/parent_dea
 
 struct Source {
     path: PathBuf,
-    /// Without test modules.
+    /// Excludes test modules.
     lines: Vec<String>,
     total_lines: usize,
 }
@@ -70,10 +70,10 @@ fn read(path: &Path) -> Source {
     Source { path: path.to_owned(), lines: without_tests(&text), total_lines: text.lines().count() }
 }
 
-/// The lines of a file, those of its test modules empty. A module in a file of its own hides nothing.
+/// The lines of a file, with those of its test modules empty. A module in its own file hides nothing.
 fn without_tests(text: &str) -> Vec<String> {
     let mut code: Vec<String> = Vec::new();
-    // The line that ends the test module.
+    // This line ends the test module.
     let mut end: Option<String> = None;
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
@@ -312,8 +312,8 @@ fn left_over(line: &str) -> Option<&'static str> {
     ["TODO", "FIXME", "XXX", "dbg!(", "#[allow("].into_iter().find(|word| line.contains(word))
 }
 
-/// Who may write to the streams of the process: the output of the command line, and what has no command line: an
-/// attempt with its log, a process that is about to abort, and a contestant with its protocol.
+/// Files that may write to the streams of the process: the output of the command line, an attempt with its log, a
+/// process that is about to abort, and a contestant with its protocol.
 const WRITES: [&str; 5] = [
     "src/cli/output/streams.rs",
     "src/worker/exec.rs",
@@ -322,7 +322,7 @@ const WRITES: [&str; 5] = [
     "src/bench/contest/host.rs",
 ];
 
-/// The macros are forbidden by `[lints]`: they panic when the reader is gone.
+/// `[lints]` forbids the macros: they panic when the reader is gone.
 #[test]
 fn one_type_owns_the_streams() {
     each_line(

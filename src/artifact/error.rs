@@ -42,11 +42,11 @@ pub enum ArtifactError {
     InvalidTree {
         reason: String,
     },
-    /// Something is already where a file or folder is to be written.
+    /// A file or folder already exists at the target path.
     Occupied {
         path: PathBuf,
     },
-    /// A file that was to be published.
+    /// The file to publish cannot be used.
     Outside(OutsideError),
 }
 

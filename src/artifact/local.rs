@@ -55,10 +55,10 @@ impl ArtifactStore {
         Ok(ArtifactStore { inner: Arc::new(inner) })
     }
 
-    /// The first bytes of an artifact. Content that is small is verified for this; of the rest the length is checked.
+    /// The first bytes of an artifact. Small content is verified; for larger content only the length is checked.
     ///
     /// # Errors
-    /// As `verified_path`, and `Io`.
+    /// The errors of `verified_path`, and `Io`.
     pub fn read_start(&self, artifact: &ArtifactRef, most: u64) -> Result<Vec<u8>, ArtifactError> {
         let path = self.blob_path(&artifact.digest);
         let actual = self.stamp(&artifact.digest, &path)?.size;
@@ -102,7 +102,7 @@ impl ArtifactStore {
     /// Publishes a copy of a file; a link is followed.
     ///
     /// # Errors
-    /// As `put_bytes`, and `Outside` when the file cannot be read or is no regular file.
+    /// The errors of `put_bytes`, and `Outside` when the file cannot be read or is not a regular file.
     pub fn put_file(&self, path: &Path, media_type: &str) -> Result<ArtifactRef, ArtifactError> {
         let mut writer = self.writer(media_type)?;
         let file = open_regular(path)?;

@@ -1,5 +1,5 @@
-//! Files outside of the store: what is in a folder, and how to open a file so that nothing can block.
-//! Links are followed. A pipe, a socket or a device is refused by name: to open one may wait for ever.
+//! Files outside the store: lists folders and opens files without ever blocking.
+//! Links are followed. A pipe, a socket or a device is refused by name, because opening one may block for ever.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
@@ -15,7 +15,7 @@ use crate::core::failure::Failure;
 /// Files and folders that one listing may hold. Links can make a small folder look endless.
 const MAXIMUM_ENTRIES: usize = 1_000_000;
 
-/// A file or folder outside of the store that cannot be used, and why.
+/// A file or folder outside the store that cannot be used, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` {problem}", path.display())]
 pub struct OutsideError {
@@ -85,7 +85,8 @@ impl From<&OutsideError> for Failure {
     }
 }
 
-/// True for errors that come again: a right that is missing, a path that is too long or leads through a file.
+/// True for errors that a retry does not cure: a missing permission, or a path that is too long or leads through a
+/// file.
 fn is_lasting(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, NotADirectory, PermissionDenied};
     matches!(error.kind(), PermissionDenied | InvalidFilename | NotADirectory)
@@ -97,7 +98,7 @@ fn is_lasting(error: &io::Error) -> bool {
 /// When it cannot be opened or is no regular file. A pipe without a writer is such an error, not a wait.
 pub fn open_regular(path: &Path) -> Result<File, OutsideError> {
     let failed = |error| OutsideError::io(path, error);
-    // To open a device may have effects, so look first; whatever replaces the file meanwhile cannot block.
+    // Opening a device may have effects, so check first; whatever replaces the file meanwhile cannot block.
     regular(path, &fs::metadata(path).map_err(failed)?)?;
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
@@ -120,10 +121,10 @@ fn describe(kind: FileType) -> &'static str {
     }
 }
 
-/// What a path holds, links followed.
+/// The contents of a path, with links followed.
 #[derive(Debug)]
 pub struct Listing {
-    /// In the order of their names. A path that is a file itself has the empty name.
+    /// Sorted by name. A path that is itself a file has the empty name.
     pub files: Vec<OutsideFile>,
     /// Names of folders without entries.
     pub empty_folders: Vec<String>,
@@ -143,7 +144,7 @@ pub struct OutsideFile {
 
 impl Listing {
     /// # Errors
-    /// The first entry that is neither a file nor a folder, or a link that leads nowhere or in a circle.
+    /// The first entry that is neither a file nor a folder, or is a dangling link or a loop.
     pub fn of(path: &Path) -> Result<Listing, OutsideError> {
         let is_folder = fs::metadata(path).map_err(|error| OutsideError::io(path, error))?.is_dir();
         let mut listing = Listing { files: Vec::new(), empty_folders: Vec::new(), is_folder, has_links: false };

@@ -1,4 +1,4 @@
-//! How a file looks without reading it.
+//! File metadata that detects a change without reading the content.
 
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;

@@ -44,7 +44,7 @@ impl Source {
         }
     }
 
-    /// Of a step of the workflow; empty for an unknown one.
+    /// Returns the kind of a workflow step, or an empty string for an unknown step.
     pub fn kind(&self, step: &StepId) -> &str {
         self.spec.steps.iter().find(|spec| spec.id == *step).map_or("", |spec| &spec.kind)
     }

@@ -16,7 +16,7 @@ use crate::store::{Reader, Reference, StoreError};
 
 /// `show` prints at most this much of a text artifact.
 const PREVIEW_BYTES: u64 = 2048;
-/// Of a prefix: one is the answer, two are too many.
+/// One match answers a prefix, and a second one proves it ambiguous.
 const MOST_MATCHES: usize = 2;
 
 pub fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Exit, CliError> {
@@ -25,7 +25,7 @@ pub fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Exit, CliError
         ArtifactVerb::Show(selector) => show(session, &selector.artifact)?,
         ArtifactVerb::Get { artifact, dest } => {
             let found = find(session, &artifact.artifact)?;
-            // A link is something, also one that leads nowhere.
+            // A link counts as existing, even when it leads nowhere.
             if dest.symlink_metadata().is_ok() {
                 return Err(CliError::usage(format!("{} exists already", dest.display()))
                     .hint("choose a path that does not exist: nothing is overwritten"));
@@ -92,7 +92,7 @@ fn show(session: &Session, selector: &str) -> Result<(), CliError> {
     session.out.document(&text, fields)
 }
 
-/// The text that an artifact begins with, without a last character that is `cut`; `None` for other content.
+/// Returns the text at the start of an artifact, without a last character that is `cut`; `None` for binary content.
 fn preview(start: &[u8], cut: bool) -> Option<&str> {
     let text = match std::str::from_utf8(start) {
         Ok(text) => Some(text),
@@ -106,7 +106,7 @@ fn find(session: &Session, selector: &str) -> Result<ArtifactRef, CliError> {
     Ok(find_output(&session.reader()?, selector)?.artifact)
 }
 
-/// By digest, unique prefix of one, RUN/STEP/NAME, or STEP/NAME of the newest run.
+/// Finds an output by digest, unique prefix, RUN/STEP/NAME, or STEP/NAME of the newest run.
 pub(super) fn find_output(reader: &Reader, selector: &str) -> Result<Reference, CliError> {
     let Some((first, rest)) = selector.split_once('/') else { return by_digest(reader, selector) };
     let run = match reader.resolve_run(first) {

@@ -1,4 +1,4 @@
-//! Reads the command line of this process. Its errors have the form that was asked for, as all others.
+//! Reads the command line of this process. Its errors obey the requested output format, like all others.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -15,7 +15,7 @@ use crate::core::diagnostic::Color;
 use crate::core::shell::quote;
 use crate::core::visible::visible;
 
-/// The arguments, or the exit code after their error, the help or the version was printed.
+/// Returns the arguments, or the exit code after printing their error, the help or the version.
 pub fn read() -> Result<Cli, ExitCode> {
     let words: Vec<OsString> = std::env::args_os().collect();
     Cli::try_parse_from(&words).map_err(|error| {
@@ -34,14 +34,14 @@ pub fn read() -> Result<Cli, ExitCode> {
     })
 }
 
-/// The form of output when the settings may be unreadable.
+/// The output format to use when the settings may be unreadable.
 pub fn form(flag: Option<OutputFormat>) -> OutputFormat {
     let variable = || std::env::var("STEPWELL_OUTPUT").ok()?.parse().ok();
     let settings = || config::load(Partial::default()).ok().map(|settings| settings.output.value);
     flag.or_else(settings).or_else(variable).unwrap_or(OutputFormat::Human)
 }
 
-/// The value of `--output` among arguments that could not be read.
+/// The value of `--output` in arguments that do not parse.
 fn asked(words: &[OsString]) -> Option<OutputFormat> {
     let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     let options = words.split(|word| *word == "--").next().unwrap_or_default();
@@ -59,7 +59,7 @@ fn usage(error: &clap::Error, words: &[OsString], form: OutputFormat) -> CliErro
         _ => Some(styled(error, color(ColorChoice::Auto) == Color::Ansi)),
     };
     let found = CliError { report, ..CliError::usage(message(error.kind(), &plain, words)) };
-    // For people they are part of the report.
+    // The report for people already contains the hints.
     if form == OutputFormat::Json { found.hints(hints(&plain, words)) } else { found }
 }
 

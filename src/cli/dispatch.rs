@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
 /// Programs of steps start with the default again.
 fn catch_file_size_limit() {
     const SIGXFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();
-    // Without the handler the process works as before.
+    // If the handler cannot be installed, the process works as before.
     let _ = signal_hook::flag::register(SIGXFSZ, Arc::default());
 }
 

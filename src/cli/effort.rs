@@ -45,7 +45,7 @@ pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, Cli
         let steps = reader.open_work(run.id, MOST_CHILDREN)?;
         compute += steps.iter().map(|step| life.running(step)).fold(SignedDuration::ZERO, |sum, one| sum + one);
         compute += working(reader.leases_below(run.id)?.into_iter(), now);
-        // Nobody works on a run in another status: it comes no nearer to its end.
+        // Only a running run makes progress.
         if run.status == RunStatus::Running {
             left = estimate(&tasks(reader, run, &steps)?, slots, now);
         }

@@ -44,7 +44,7 @@ impl CliError {
         CliError::new(Exit::Failed, "failed", message)
     }
 
-    /// What the reader can do; a second hint is one line more.
+    /// Adds a hint; a second hint becomes another line.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self

@@ -60,13 +60,13 @@ pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> 
     Ok(Exit::Ok)
 }
 
-/// Steps of which the same is to be said: a step, or items of one fan-out.
+/// Steps that share one explanation: a single step, or items of one fan-out.
 struct Paragraph<'a> {
     steps: Vec<&'a StepRow>,
     reasons: Vec<String>,
 }
 
-/// Most items that a paragraph names.
+/// Maximum number of items that a paragraph names.
 const MOST_NAMED: usize = 5;
 
 fn add<'a>(paragraphs: &mut Vec<Paragraph<'a>>, step: &'a StepRow, reasons: &[Reason]) {
@@ -108,7 +108,7 @@ struct Situation<'a> {
     now: Timestamp,
     limits: Limits,
     slots: usize,
-    /// Runs with which steps were compared: what they are called, and their workflows.
+    /// Runs that steps were compared with: their names and workflows.
     compared: RefCell<HashMap<RunId, (String, Rc<WorkflowSpec>)>>,
 }
 

@@ -1,4 +1,4 @@
-//! Makes the export folders of runs that a worker has finished, beside the engine: a model is a lot to copy.
+//! Exports the finished runs of a worker on a separate thread, because copying a model takes long.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,7 +14,7 @@ use crate::store::Reader;
 /// Shows one line to a person.
 type Print = dyn Fn(&str) + Send + Sync;
 
-/// A thread that is started with the first run.
+/// The first run starts the thread.
 pub struct Exporter {
     state_dir: PathBuf,
     print: Arc<Print>,
@@ -26,7 +26,7 @@ impl Exporter {
         Exporter { state_dir: state_dir.to_owned(), print: Arc::new(print), work: None }
     }
 
-    /// Exports a run that has succeeded, soon.
+    /// Queues the export of a run that has succeeded.
     pub fn export(&mut self, run: RunId) {
         let (state_dir, print) = (&self.state_dir, &self.print);
         let (sender, _) = self.work.get_or_insert_with(|| {
@@ -34,7 +34,7 @@ impl Exporter {
             let (state_dir, print) = (state_dir.clone(), Arc::clone(print));
             (sender, std::thread::spawn(move || serve(&runs, &state_dir, &*print)))
         });
-        // A thread that is gone has panicked; `resume RUN` exports as well.
+        // A missing thread has panicked; `resume RUN` exports as well.
         let _ = sender.send(run);
     }
 

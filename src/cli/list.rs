@@ -16,7 +16,7 @@ use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
 use crate::store::{Reader, RunRow, RunRows, Unreadable, WaitRow};
 
-/// Runs that have ended, unless all are asked for. Of pruned ones there is nothing to show.
+/// Maximum number of ended runs in the list without `--all`. Pruned runs are not shown.
 const NEWEST: usize = 20;
 
 /// The status of a run that no engine can drive; `db check` says why.
@@ -25,7 +25,7 @@ const DAMAGED: &str = "damaged";
 struct Page {
     runs: Vec<Listed>,
     unreadable: Vec<Unreadable>,
-    /// Older runs have ended that are not shown.
+    /// True if older ended runs are not shown.
     more: bool,
 }
 
@@ -38,7 +38,7 @@ struct Listed {
     effort: Option<Effort>,
     time: String,
     alerts: Vec<Alert>,
-    /// Why no engine can drive it, if so.
+    /// The reason why no engine can drive the run.
     damage: Option<String>,
 }
 

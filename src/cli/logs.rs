@@ -30,7 +30,7 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
         return Err(CliError::not_found(format!("run {id} has no step `{step}`"))
             .hint(format!("{} lists its steps", shell::stepwell("show", [&*args.run]))));
     }
-    // Before the steps: what starts after them has an event after this one.
+    // Read this before the steps: whatever starts later has a later event.
     let mut seen = reader.newest_event()?;
     let mut followers: Vec<Follower> = Vec::new();
     for AttemptedStep { id: step, attempts, is_running } in reader.attempted_steps(id, only.as_ref())? {
@@ -92,8 +92,8 @@ fn ends_attempt(event: &Event) -> bool {
     )
 }
 
-/// What is new in the log of an attempt. The file stays open: when the attempt has ended, a shorter one may take
-/// its place.
+/// Prints new bytes of an attempt's log. The file stays open, because a shorter one may replace it when the attempt
+/// ends.
 struct Follower {
     step: StepId,
     attempt: u32,
@@ -131,7 +131,7 @@ impl Follower {
         self.ended.is_none_or(|ended| self.log.is_some() && ended.elapsed() < LAST_WORDS)
     }
 
-    /// Prints what is new: bytes as they are, except on a terminal.
+    /// Prints new bytes unchanged, except on a terminal.
     fn print(&mut self, out: &Output) -> Result<Printed, CliError> {
         let mut part = vec![0; PART];
         loop {
@@ -166,7 +166,7 @@ impl Follower {
         }
     }
 
-    /// Prints what a terminal has not seen because more could have followed.
+    /// Prints the rest that a terminal has not shown because more bytes could have followed.
     fn finish(&mut self, out: &Output) -> Result<Printed, CliError> {
         out.raw(self.screen.finish().as_bytes())
     }
@@ -184,7 +184,7 @@ impl Follower {
     }
 }
 
-/// Where the data goes on after `offset`, and how many bytes were dropped until there.
+/// Returns the offset at which data resumes after `offset`, and the number of bytes dropped up to there.
 #[cfg(target_os = "linux")]
 fn behind_hole(log: &File, offset: u64, dropped: u64) -> (u64, u64) {
     match rustix::fs::seek(log, rustix::fs::SeekFrom::Data(offset)) {

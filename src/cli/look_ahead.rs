@@ -1,4 +1,4 @@
-//! What can be known of a workflow on this machine before it runs, beyond what its file says.
+//! Checks a workflow against this machine before it runs.
 
 use serde_json::{Map, Value};
 
@@ -15,7 +15,7 @@ use crate::steps::{Finding, Weight, catalog, find};
 /// Prints warnings.
 ///
 /// # Errors
-/// When a step cannot work here: names the first such step.
+/// Names the first step that cannot work here.
 pub fn look_ahead(session: &Session, spec: &WorkflowSpec) -> Result<(), CliError> {
     let mut refused: Option<CliError> = None;
     let mut plain = Vec::new();
@@ -37,7 +37,7 @@ pub fn look_ahead(session: &Session, spec: &WorkflowSpec) -> Result<(), CliError
     refused.map_or(Ok(()), Err)
 }
 
-/// Tells of every step, also of child workflows, of which a step is called `STEP > CHILD STEP`.
+/// Reports on every step; a step of a child workflow is called `STEP > CHILD STEP`.
 fn look_at(spec: &WorkflowSpec, parent: &str, plain: &mut Vec<String>, tell: &mut impl FnMut(&StepSpec, Finding)) {
     plain.extend(plain_secrets(spec));
     for step in &spec.steps {
@@ -45,11 +45,11 @@ fn look_at(spec: &WorkflowSpec, parent: &str, plain: &mut Vec<String>, tell: &mu
         for finding in find(&step.kind).map(|handler| handler.look_ahead(&step.with)).unwrap_or_default() {
             tell(&step, finding);
         }
-        // Params of the child may be templates; those that it has by itself say the most.
+        // Params of the child may be templates, so its own defaults say the most.
         let child = step.child.as_ref().map(|pinned| parse::child_workflow(pinned, &Map::new(), &catalog()));
         if let Some(Ok(mut child)) = child {
             for inner in &mut child.steps {
-                // What the parent step waits for, its child does.
+                // The child waits for everything that the parent step waits for.
                 inner.needs.extend(step.needs.iter().cloned());
                 inner.when = inner.when.take().or_else(|| step.when.clone());
             }
@@ -58,7 +58,7 @@ fn look_at(spec: &WorkflowSpec, parent: &str, plain: &mut Vec<String>, tell: &mu
     }
 }
 
-/// What another step may make in time, and a step that may be skipped, are no reason to refuse a workflow.
+/// A workflow is not refused for a file that another step may create in time, or for a step that may be skipped.
 fn is_refused(weight: Weight, step: &StepSpec) -> bool {
     match weight {
         Weight::Impossible => step.when.is_none(),
@@ -67,7 +67,7 @@ fn is_refused(weight: Weight, step: &StepSpec) -> bool {
     }
 }
 
-/// Params and variables that have a value and the name of a secret.
+/// Finds params and variables that have a value and a name that suggests a secret.
 fn plain_secrets(spec: &WorkflowSpec) -> Vec<String> {
     let has_value = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty()) && is_literal(value);
     let params = spec.params.iter().filter(|(name, value)| sounds_secret(name) && has_value(value));

@@ -23,23 +23,23 @@ use crate::store::{Reader, StoreError};
 /// Without a terminal, a step prints its progress at most this often.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Whose events are shown.
+/// Selects the runs that are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shown {
-    /// Those of one run and of the runs that its steps start.
+    /// One run and the runs that its steps start.
     Run(RunId),
-    /// Those of every run, each line with the name of its run; what a run exports is put into its folder.
+    /// Every run, each line with its name; exports are copied into the run's folder.
     All,
 }
 
-/// How the events of a run are shown.
+/// Selects how the events of a run are labelled.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Label {
-    /// They are not.
+    /// Not shown.
     Hidden,
-    /// The run is the only one.
+    /// Shown without a name, because the run is the only one.
     Plain,
-    /// With its name in front.
+    /// Shown after the name of the run.
     Named(String),
 }
 
@@ -64,7 +64,7 @@ impl Printer {
     fn print(&self, text: &str) {
         match &self.bars {
             Some(bars) => {
-                // A terminal that went away must not stop the run.
+                // A closed terminal must not stop the run.
                 let _ = bars.println(visible(&self.out.pasteable(text)));
             }
             None => self.out.message(text),
@@ -91,7 +91,7 @@ impl ProgressView {
         ProgressView { printer, state_dir: session.state_dir().to_owned(), shown, labels, steps, exporter }
     }
 
-    /// Removes the bars, and waits for what is exported.
+    /// Removes the bars, and waits for pending exports.
     pub fn finish(&mut self) {
         for view in self.steps.values() {
             if let Some(bar) = &view.bar {
@@ -257,7 +257,7 @@ fn bar_style() -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// How a run ended, where no report follows.
+/// Describes the end of a run where no report follows.
 fn end(event: &Event) -> Option<String> {
     Some(match event {
         Event::RunSucceeded => "succeeded".to_owned(),

@@ -94,10 +94,10 @@ pub fn failed(session: &Session, id: RunId) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Most failed steps that are told at once.
+/// Maximum number of failed steps in one report.
 pub const MOST_FAILURES: usize = 10;
 
-/// A failed step and its whole message.
+/// A failed step and its full message.
 pub fn told(step: &StepRow) -> Option<String> {
     Some(format!("step `{}`: {}", step.id, step.failure.as_ref()?))
 }
@@ -112,7 +112,7 @@ pub fn failed_steps(reader: &Reader, run: RunId) -> Result<Vec<StepRow>, CliErro
     Ok(steps)
 }
 
-/// How to name the run on a command line: by its name, unless that means another run.
+/// Returns the run's name for a command line, or its id if that name means another run.
 pub fn handle(reader: &Reader, run: &RunRow) -> String {
     match reader.resolve_run(&run.name) {
         Ok(found) if found == run.id => run.name.clone(),
@@ -120,7 +120,7 @@ pub fn handle(reader: &Reader, run: &RunRow) -> String {
     }
 }
 
-/// As [`handle`], for a run whose row is not at hand.
+/// Like [`handle`], for a run whose row is not loaded.
 pub fn handle_of(session: &Session, id: RunId) -> String {
     let found = session.reader().and_then(|reader| Ok(handle(&reader, &reader.run(id)?)));
     found.unwrap_or_else(|_| id.to_string())

@@ -42,7 +42,7 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
     }
 }
 
-/// From its first step, in a new run: the file of the workflow need not be where it was.
+/// Suggests a new run from the first step; the workflow file may have moved.
 fn run_again(session: &Session, run: &RunRow) -> Option<String> {
     let reader = session.reader().ok()?;
     let first = reader.spec(run.id).ok()?.steps.into_iter().next()?;

@@ -107,10 +107,10 @@ impl Submission {
     }
 }
 
-/// The name of something else for a run.
+/// Uses another object's name as a run name.
 ///
 /// # Errors
-/// When it is no name of a run.
+/// When it is not a valid run name.
 pub fn named(name: &str) -> Result<RunName, CliError> {
     name.parse().map_err(|error| {
         CliError::usage(format!("the run cannot be named `{name}`: {error}"))

@@ -45,10 +45,10 @@ impl Session {
         Ok((reader, run))
     }
 
-    /// As [`Session::find_run`], for what a pruned run does not have any more.
+    /// Like [`Session::find_run`], for data that pruning removes.
     ///
     /// # Errors
-    /// Also when the run was pruned.
+    /// The run was pruned, or [`Session::find_run`] fails.
     pub fn find_kept_run(&self, selector: &str) -> Result<(Reader, RunId), CliError> {
         let (reader, run) = self.find_run(selector)?;
         match reader.run(run)?.pruned_at {

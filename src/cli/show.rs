@@ -17,9 +17,9 @@ use crate::store::{Children, DecisionRow, RunRow, StepRow};
 
 /// Fan-outs with more children than this are shown in one line, unless all are asked for.
 pub const MOST_CHILDREN: u64 = 100;
-/// Values and outputs in a list that is not asked for in full.
+/// Maximum number of values and outputs unless the full list is requested.
 const MOST_GIVEN: usize = 60;
-/// Of a value in a table.
+/// Maximum characters of a value in a table.
 const MOST_CHARACTERS: usize = 72;
 
 pub fn show(session: &Session, selector: &str, all: bool) -> Result<Exit, CliError> {
@@ -67,7 +67,7 @@ fn heading(run: &RunRow, life: &Life<'_>, steps: &[StepRow]) -> String {
     text
 }
 
-/// Every failed step with its whole message, which the table of steps has no room for.
+/// Lists every failed step with its full message, because the table of steps has no room for it.
 fn failures(failed: &[StepRow]) -> String {
     let mut text = String::new();
     for step in failed.iter().take(MOST_FAILURES) {
@@ -90,7 +90,7 @@ fn params(spec: &WorkflowSpec) -> String {
     format!("\n{}", table(&["param", "value"], rows.collect()))
 }
 
-/// What succeeded steps gave to others: values, and outputs with their sizes.
+/// Lists the values of succeeded steps, and their outputs with sizes.
 fn given(steps: &[StepRow], most: usize) -> String {
     let mut rows = Vec::new();
     for step in steps {
@@ -115,7 +115,7 @@ fn given(steps: &[StepRow], most: usize) -> String {
     text
 }
 
-/// JSON on one line of a table.
+/// Formats JSON on one line of a table.
 fn short(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(MOST_CHARACTERS) {
@@ -157,7 +157,7 @@ fn step_row(step: &StepRow, life: &Life<'_>, all: &[StepRow]) -> Vec<String> {
     ]
 }
 
-/// Per cent of the running attempt's work. Of a training, whose units are steps, a checkpoint may know more.
+/// Progress of the running attempt in per cent. For training, a checkpoint may be newer than the last report.
 fn share(step: &StepRow) -> Option<u64> {
     let mark = step.progress.filter(|mark| mark.total > 0)?;
     let saved = step.last_step.filter(|_| step.kind == "train").unwrap_or(0);

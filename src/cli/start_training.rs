@@ -17,7 +17,7 @@ pub fn start(session: &Session, args: &StartArgs) -> Result<Exit, CliError> {
     let mut set = args.submit.set.clone();
     let workflow = match workflow_source::corpus(&args.workflow) {
         Some(corpus) => {
-            // Quoted, so that every path is taken as it is.
+            // Quotes keep every path unchanged.
             set.push(("corpus".to_owned(), Value::from(corpus).to_string()));
             OWN_TEXT
         }

@@ -16,10 +16,10 @@ use crate::store::{Reader, StepRow};
 
 /// What the program under test said, in its state directory.
 const LOG: &str = "trial.log";
-/// Lines of it that an error quotes.
+/// Number of its lines that an error quotes.
 const LOG_LINES: usize = 20;
 
-/// A new folder for trials, in `parent` or else where the system keeps temporary files; it goes when it is dropped.
+/// Creates a trial folder in `parent`, or in the system's temporary folder; dropping it removes the folder.
 ///
 /// # Errors
 /// When it cannot be created.

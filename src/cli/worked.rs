@@ -1,4 +1,4 @@
-//! For how long runs and steps have worked: what has ended does not count on, and neither does what died.
+//! Computes how long runs and steps have worked; ended and dead ones stop counting.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::core::spec::WorkflowSpec;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::store::{EngineLock, Reader, RunRow, StepRow, last_sign_of_life};
 
-/// The end of what has not ended: now, or the last sign of life when no engine is there.
+/// The time up to which unfinished work counts: now, or the last sign of life when no engine runs.
 #[derive(Clone, Copy)]
 pub struct Life<'a> {
     state_dir: &'a Path,
@@ -22,13 +22,13 @@ pub struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    /// Without the workflow, steps must not be asked about.
+    /// Step queries need the workflow.
     pub fn new(reader: &'a Reader, run: Option<(RunId, &'a WorkflowSpec)>) -> Life<'a> {
         let state_dir = reader.state_dir();
         Life { state_dir, run, now: Timestamp::now(), is_served: EngineLock::holder(state_dir).is_some() }
     }
 
-    /// When the running attempt of a step was last known to work.
+    /// The last time the running attempt of a step was known to work.
     pub fn seen(&self, step: &StepRow) -> Timestamp {
         if self.is_served {
             return self.now;
@@ -50,14 +50,13 @@ impl<'a> Life<'a> {
         started.map_or(SignedDuration::ZERO, |start| self.seen(step).duration_since(start).max(SignedDuration::ZERO))
     }
 
-    /// What all attempts of a step have worked, added up; of a fan-out, those of its items. A step without attempts
-    /// has waited instead.
+    /// Total work of all attempts of a step; for a fan-out, of its items. A step without attempts counts its wait.
     pub fn of_step(&self, step: &StepRow, all: &[StepRow]) -> Option<SignedDuration> {
         let start = step.started_at?;
         if step.attempts == 0 && step.children.is_none() {
             return Some(step.finished_at.unwrap_or(self.now).duration_since(start));
         }
-        // Only a fan-out has items; to look for those of every step would take a square of their number.
+        // Only a fan-out has items; searching for those of every step would be quadratic.
         let all = if step.children.is_some() { all } else { &[] };
         let items = all.iter().filter(|other| other.parent.as_ref() == Some(&step.id));
         let running =
@@ -65,7 +64,7 @@ impl<'a> Life<'a> {
         Some(SignedDuration::from_millis(step.compute_ms) + running)
     }
 
-    /// From the start of a run to its end, or to the last sign of life.
+    /// Duration from the start of a run to its end, or to the last sign of life.
     pub fn of_run(&self, run: &RunRow, steps: &[StepRow]) -> Option<SignedDuration> {
         let end = match (run.finished_at, run.status) {
             (Some(end), _) => end,
@@ -79,7 +78,7 @@ impl<'a> Life<'a> {
     }
 }
 
-/// The time of a run in a list: only of one whose engine died are the steps read.
+/// The time of a run in a list. Steps are read only for a run whose engine died.
 pub fn of_listed(reader: &Reader, run: &RunRow, life: &Life<'_>) -> Result<Option<SignedDuration>, CliError> {
     let died = run.status == RunStatus::Interrupted && run.stored_status == RunStatus::Running;
     if !died {
@@ -89,7 +88,7 @@ pub fn of_listed(reader: &Reader, run: &RunRow, life: &Life<'_>) -> Result<Optio
     Ok(Life { run: Some((run.id, &spec)), ..*life }.of_run(run, &reader.open_work(run.id, MOST_CHILDREN)?))
 }
 
-/// Such as `3m 12s`; empty for `None`.
+/// Formats a duration such as `3m 12s`; empty for `None`.
 pub fn text(worked: Option<SignedDuration>) -> String {
     worked.map(|worked| duration(worked.as_secs_f64().max(0.0))).unwrap_or_default()
 }

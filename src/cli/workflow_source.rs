@@ -52,7 +52,7 @@ fn looks_like_path(workflow: &str) -> bool {
 }
 
 /// # Errors
-/// When nothing has the name, or what has it is no workflow.
+/// When nothing has the name, or the match is not a workflow.
 pub fn find(workflow: &str) -> Result<Source, CliError> {
     let direct = Path::new(workflow);
     let local = PathBuf::from("workflows").join(format!("{workflow}.toml"));
@@ -77,8 +77,7 @@ pub fn find(workflow: &str) -> Result<Source, CliError> {
     }
 }
 
-/// The text to train on that `path` names, when no workflow has that name: a file, a folder, a glob or a built-in
-/// corpus.
+/// Finds training text at `path` when no workflow has that name: a file, a folder, a glob or a built-in corpus.
 pub fn corpus(path: &str) -> Option<&str> {
     let is_text = match find(path) {
         Ok(_) => false,
@@ -88,12 +87,12 @@ pub fn corpus(path: &str) -> Option<&str> {
     is_text.then_some(path)
 }
 
-/// Most bytes of a workflow file: a hundred thousand steps take a tenth of it.
+/// Maximum size of a workflow file; a hundred thousand steps take a tenth of it.
 const MAXIMUM_BYTES: u64 = 64 << 20;
-/// The first step of a file with another ending than `.toml` stands within these bytes.
+/// A file without the `.toml` ending must have its first step within these bytes.
 const HEAD_BYTES: u64 = 1 << 20;
 
-/// Any file can be called a workflow that ends in `.toml`; others have to look like one.
+/// Accepts any file that ends in `.toml`; others must look like a workflow.
 fn is_workflow(path: &Path) -> bool {
     if path.extension().is_some_and(|extension| extension == "toml") {
         return true;
@@ -151,7 +150,7 @@ pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -
     parse::pinned(spec, &label, &set, &catalog).map_err(|errors| invalid(session, &errors))
 }
 
-/// The workflow that has the param which this one does not have.
+/// Finds the workflow that has a param this one lacks.
 fn meant_elsewhere(source: &Source, overrides: &[(String, String)]) -> Option<String> {
     let own = parse::params(&source.text)?;
     let unknown = |name: &&str| !own.contains_key(*name) && !parse::is_near_a_param(&own, name);

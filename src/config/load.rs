@@ -12,7 +12,7 @@ use super::limits;
 use super::settings::{ColorChoice, InvalidValue, Origin, OutputFormat, Partial, Setting, Settings};
 use crate::core::pools::{Pool, Pools};
 
-/// Slots of a machine with one core: one attempt that computes, and one that waits for files or a command.
+/// Minimum slots, for one attempt that computes and one that waits for files or a command.
 const LEAST_SLOTS: usize = 2;
 
 /// Enough to rule out bad luck, few enough for a person to find a machine that still works.
@@ -141,7 +141,7 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
     })
 }
 
-/// One attempt per core, and one per device of a pool: no device idles for want of a slot.
+/// One attempt per core, and one per device of a pool: no device may idle for lack of a slot.
 fn default_slots(cores: usize, pools: &Pools) -> usize {
     let devices = |pool: &Pool| match pool {
         Pool::Devices(names) => names.len(),
@@ -232,7 +232,7 @@ fn user_file(surroundings: &Surroundings<'_>, home: Option<&Path>) -> Result<(Pa
 
 /// None when there is no such file.
 fn read(path: &Path, home: Option<&Path>) -> Result<Option<Partial>, ConfigError> {
-    // To read a pipe without a writer would take for ever.
+    // Reading a pipe without a writer would block for ever.
     let text = std::fs::metadata(path).and_then(|metadata| match metadata.is_file() {
         true => std::fs::read_to_string(path),
         false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),

@@ -25,7 +25,7 @@ pub struct KindInfo {
     pub gives: Gives,
 }
 
-/// What a succeeded step gives to other steps.
+/// Outputs and values that a succeeded step gives to other steps.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Gives {
     pub outputs: Given,
@@ -35,13 +35,13 @@ pub struct Gives {
 /// The names of a step's outputs, or of its values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Given {
-    /// No others, each with one line about it. Some may be missing in a run.
+    /// Exactly these, each with a one-line description. A run may lack some.
     Named(&'static [(&'static str, &'static str)]),
     /// The keys of this argument, which is a table.
     KeysOf(&'static str),
     /// The keys of `[outputs]` in the workflow that the step starts.
     OfChild,
-    /// A program decides while it runs.
+    /// A program decides at run time.
     Any,
 }
 

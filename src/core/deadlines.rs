@@ -1,4 +1,4 @@
-//! When the time of a step is over that is ready or waits: in order, so that nobody looks at every step.
+//! Time limits of steps that are ready or waiting, kept in order so that no scan of all steps is needed.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ type InOrder = BTreeSet<(Timestamp, StepIndex)>;
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(super) struct Deadlines {
     steps: InOrder,
-    /// Of steps that wait for a child run, which has to end before they do.
+    /// Limits of steps that wait for a child run, which must end before them.
     child_runs: InOrder,
 }
 
@@ -29,13 +29,13 @@ impl Deadlines {
         }
     }
 
-    /// Steps whose time is over, those that wait for a child run last.
+    /// Steps past their limit; those that wait for a child run come last.
     pub(super) fn passed(&self, now: Timestamp) -> impl Iterator<Item = StepIndex> {
         let passed = move |kept: &InOrder| kept.range(..=(now, StepIndex::MAX)).map(|&(_, i)| i).collect::<Vec<_>>();
         passed(&self.steps).into_iter().chain(passed(&self.child_runs))
     }
 
-    /// The earliest one, of steps that do not wait for a child run.
+    /// The earliest limit of a step that does not wait for a child run.
     pub(super) fn first(&self) -> Option<Timestamp> {
         self.steps.first().map(|&(at, _)| at)
     }

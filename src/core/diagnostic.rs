@@ -80,7 +80,7 @@ impl Diagnostic for Problem {
     }
 }
 
-/// Most problems in a report.
+/// Maximum number of problems in a report.
 const MOST_SHOWN: usize = 10;
 
 /// All problems of one file, in file order; those without a place come last.
@@ -99,13 +99,13 @@ impl SpecErrors {
         &self.problems
     }
 
-    /// The first ones: more than anybody corrects at once say nothing more.
+    /// The first problems; a longer list helps nobody.
     pub fn first(&self) -> &[Problem] {
         &self.problems[..self.problems.len().min(MOST_SHOWN)]
     }
 
-    /// The report for people, `width` columns wide: the first problems with their lines, and a last line that
-    /// counts all.
+    /// The report for people, `width` columns wide: the first problems with their lines, and a last line with the
+    /// total.
     pub fn render(&self, color: Color, width: usize) -> String {
         let theme = match color {
             Color::Plain => GraphicalTheme::unicode_nocolor(),
@@ -127,7 +127,7 @@ impl SpecErrors {
             more => report.push_str(&format!("and {} more\n", grouped(more))),
         }
         report.push_str(&format!("{self}\n"));
-        // The file may hold what steers a terminal.
+        // The file may contain terminal control characters.
         match color {
             Color::Plain => visible(&report).into_owned(),
             Color::Ansi => visible_styled(&report).into_owned(),
@@ -203,7 +203,7 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
-    /// Line ends become line feeds: TOML leaves that to its reader, and shells do not take others.
+    /// Converts line ends to line feeds: TOML leaves them as they are, and shells accept nothing else.
     pub(crate) fn new(file: &str, text: &str) -> Problems {
         let text = line_feeds(text);
         let line_starts = std::iter::once(0)
@@ -245,7 +245,7 @@ impl Problems {
         self.list.is_empty()
     }
 
-    /// Forgets what was found, because something else explains it.
+    /// Drops the problems found so far, because another one explains them.
     pub(crate) fn clear(&mut self) {
         self.list.clear();
     }
@@ -265,7 +265,7 @@ impl Problems {
     }
 }
 
-/// The text with CR LF as LF.
+/// The text with CR LF replaced by LF.
 pub(crate) fn line_feeds(text: &str) -> String {
     text.replace("\r\n", "\n")
 }

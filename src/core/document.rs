@@ -55,10 +55,10 @@ pub(crate) fn read(problems: &mut Problems) -> Option<Table> {
     Some(table(root.get_ref(), 1, problems))
 }
 
-/// What the right-hand side of `-S name=value` is.
+/// The right-hand side of `-S name=value`.
 pub(crate) enum Assigned {
     Value(Value),
-    /// Not TOML: text without quotes, perhaps.
+    /// Not TOML, perhaps text without quotes.
     Other,
     /// Lists and tables are nested deeper than [`DEPTH`].
     TooDeep,
@@ -77,7 +77,7 @@ pub(crate) fn read_value(text: &str) -> Assigned {
     }
 }
 
-/// `depth`: that of the table itself.
+/// `depth` is that of the table itself.
 fn table(entries: &DeTable<'_>, depth: usize, problems: &mut Problems) -> Table {
     let mut located: Vec<_> = entries
         .iter()
@@ -90,7 +90,7 @@ fn table(entries: &DeTable<'_>, depth: usize, problems: &mut Problems) -> Table 
     Table { entries: located }
 }
 
-/// `depth`: of what the value is in.
+/// `depth` is that of the enclosing value.
 fn node(value: &DeValue<'_>, span: Span, depth: usize, problems: &mut Problems) -> Option<Node> {
     let data = match value {
         DeValue::Array(_) | DeValue::Table(_) if depth >= DEPTH => {
@@ -155,7 +155,7 @@ impl Node {
         None
     }
 
-    /// `example` is a line that is right.
+    /// `example` is a correct line.
     pub(crate) fn table(&self, name: &str, example: &str, problems: &mut Problems) -> Option<&Table> {
         if let Data::Table(table) = &self.data {
             return Some(table);
@@ -166,7 +166,7 @@ impl Node {
         None
     }
 
-    /// `example` is a line that is right.
+    /// `example` is a correct line.
     pub(crate) fn list(&self, name: &str, example: &str, problems: &mut Problems) -> Option<&[Node]> {
         if let Data::List(items) = &self.data {
             return Some(items);

@@ -128,8 +128,8 @@ pub enum Event {
         step: StepId,
         failure: Failure,
     },
-    /// Under the fence of its attempt; under the step's own, which is 0 when it never had an attempt, for a fan-out,
-    /// whose children did the work, for a step that waited, and for a gate.
+    /// Carries the fence of its attempt. A fan-out, a waiting step and a gate carry the step's own fence, which is 0
+    /// before any attempt.
     StepSucceeded {
         step: StepId,
         fence: Fence,
@@ -230,43 +230,43 @@ pub enum Wait {
     Run { run: RunId },
 }
 
-/// Decides what ends a pause; the reason beside it is for people only.
+/// Decides what ends a pause; the reason text is for people only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PauseCause {
-    /// Ends when a person resumes the run.
+    /// Lasts until a person resumes the run.
     Person,
-    /// As [`PauseCause::Person`].
+    /// Lasts until a person resumes the run, like [`PauseCause::Person`].
     Budget,
-    /// Ends with the pause of the parent run.
+    /// Lasts as long as the pause of the parent run.
     Parent,
 }
 
-/// Why an attempt was given back; the reason beside it is for people only.
+/// Tells why an attempt was released; the reason text is for people only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseCause {
-    /// Too many of these in a row fail the step: it may be what kills the engine.
+    /// Repeated occurrences fail the step, because the step may be what kills the engine.
     EngineDied,
     /// The engine or the run was stopped, the disk was full, or the attempt got further before it was lost.
     Stopped,
 }
 
 impl PauseCause {
-    /// What builds without causes wrote as the reason of [`PauseCause::Parent`].
+    /// The reason text that builds without causes wrote for [`PauseCause::Parent`].
     const PARENT_REASON: &str = "its parent run is paused";
 
-    /// The cause of an event, also of one that an older build wrote.
+    /// Returns the cause of an event, also of one from an older build.
     pub fn recorded(cause: Option<PauseCause>, reason: &str) -> PauseCause {
         cause.unwrap_or(if reason == Self::PARENT_REASON { PauseCause::Parent } else { PauseCause::Person })
     }
 }
 
 impl ReleaseCause {
-    /// What builds without causes wrote as the reason of [`ReleaseCause::EngineDied`].
+    /// The reason text that builds without causes wrote for [`ReleaseCause::EngineDied`].
     const ENGINE_DIED_REASON: &str = "the engine that ran this attempt died";
 
-    /// The cause of an event, also of one that an older build wrote.
+    /// Returns the cause of an event, also of one from an older build.
     pub fn recorded(cause: Option<ReleaseCause>, reason: &str) -> ReleaseCause {
         cause.unwrap_or(if reason == Self::ENGINE_DIED_REASON {
             ReleaseCause::EngineDied

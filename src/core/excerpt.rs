@@ -1,14 +1,14 @@
-//! The end of what a program printed, short enough for a message.
+//! Cuts the end of a program's output to fit a message.
 
 use super::visible::style_length;
 
-/// Most bytes of an excerpt.
+/// Maximum size of an excerpt in bytes.
 pub const EXCERPT_BYTES: usize = 4096;
-/// Most bytes of one line of it.
+/// Maximum size of one of its lines in bytes.
 const LINE_BYTES: usize = 1024;
 
-/// The last `count` lines, each as a terminal shows it in the end: of a line that was drawn again and again the
-/// last drawing, without its colours. Says when bytes were left out of these lines.
+/// Returns the last `count` lines as a terminal finally shows them: only the last drawing of a redrawn line, without
+/// colours. Marks where bytes were left out.
 pub fn excerpt(text: &str, count: usize) -> String {
     let lines: Vec<&str> = text.split('\n').collect();
     let end = lines.len() - usize::from(text.ends_with('\n'));
@@ -28,7 +28,7 @@ pub fn excerpt(text: &str, count: usize) -> String {
     shown.join("\n")
 }
 
-/// A message that was stored before messages had a bound: its start and its end.
+/// Cuts a message stored before messages had a bound to its start and its end.
 pub fn bounded(message: &str) -> String {
     if message.len() <= 2 * EXCERPT_BYTES && !message.contains('\r') {
         return message.to_owned();
@@ -37,14 +37,14 @@ pub fn bounded(message: &str) -> String {
     shortened(lines.join("\n"), 2 * EXCERPT_BYTES)
 }
 
-/// What the last drawing of a line left on the terminal.
+/// Returns what a terminal shows of a redrawn line.
 fn last_drawing(line: &str) -> String {
     let line = line.trim_end_matches('\r');
     let drawn = line.rsplit('\r').find(|drawn| !drawn.is_empty()).unwrap_or_default();
     without_styles(drawn)
 }
 
-/// Without colours and without the sequences that clear a line: what is left reads the same.
+/// Removes colours and line-clearing sequences; the text reads the same.
 fn without_styles(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
     let mut rest = text;

@@ -63,8 +63,8 @@ impl ProgramExit {
 pub const OUT_OF_MEMORY_HINT: &str = "let the step use less memory (a smaller batch, less at once), or give it more; \
     then `stepwell resume` tries it again";
 
-/// A failed attempt, as shown to the user: message in lower case with its cause chain, and a hint. It is displayed
-/// with a bound: its message may quote what a program printed.
+/// A failed attempt, as shown to the user: message in lower case with its cause chain, and a hint. Its display is
+/// bounded, because the message may quote program output.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Failure {
     pub kind: FailureKind,
@@ -108,7 +108,7 @@ impl Failure {
         Failure::new(kind, format!("{what}: {error}"))
     }
 
-    /// One line for lists: the first, and the last of several, which mostly says why a program failed.
+    /// One line for lists: the first, and of several also the last, which usually says why a program failed.
     pub fn headline(&self) -> String {
         let mut lines = self.message.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
@@ -132,7 +132,7 @@ impl Failure {
     }
 }
 
-/// Arguments or values of a step that could not be stored, or not be read again.
+/// Arguments or values of a step that cannot be stored or read back.
 pub fn too_much(what: &str, error: TooMuch) -> Failure {
     Failure::fatal(format!("{what} cannot be kept: {error}"))
         .with_hint("write what is large or deep into a file, and pass that on as an output")

@@ -1,13 +1,13 @@
-//! JSON from outside: how deep and how large it may be. Every reader of it is in the table of `specs/durability.md`.
-//! What enters within its limit can be stored, and what is stored can be read again.
+//! Bounds the depth and the size of JSON from outside. `specs/durability.md` lists every reader.
+//! Input within its limit can be stored, and stored input can be read again.
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-/// Most levels of lists and tables inside each other in what a person or a program gives.
+/// Maximum nesting of lists and tables in input from a person or a program.
 pub const DEPTH: usize = 64;
 
-/// How deep and how large a JSON text may be.
+/// Bounds the depth and the size of a JSON text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limit {
     pub depth: usize,
@@ -17,22 +17,22 @@ pub struct Limit {
 impl Limit {
     /// The payload of a signal, on a command line.
     pub const PAYLOAD: Limit = Limit { depth: DEPTH, bytes: 1 << 20 };
-    /// The values of a command: what is larger belongs into an output.
+    /// The values of a command; larger data belongs in an output.
     pub const VALUES: Limit = Limit { depth: DEPTH, bytes: 64 << 20 };
-    /// What a command says of a checkpoint.
+    /// The marker of a command's checkpoint.
     pub const MARKER: Limit = Limit { depth: DEPTH, bytes: 64 << 10 };
-    /// A request of another process, a payload inside.
+    /// A request of another process, including its payload.
     pub const REQUEST: Limit = Limit { depth: DEPTH + 4, bytes: 2 << 20 };
     /// A file that a person names.
     pub const FILE: Limit = Limit { depth: DEPTH, bytes: 256 << 20 };
-    /// Arguments and outputs of a step: templates put values into values.
+    /// Arguments and outputs of a step: templates nest values in values.
     pub const STEP: Limit = Limit { depth: DEPTH + 32, bytes: 256 << 20 };
-    /// A row of the database, or a message of an attempt, with arguments or outputs inside. `serde_json` reads no
-    /// deeper, and SQLite keeps no value of 1 GB.
+    /// A row of the database or a message of an attempt, including arguments or outputs. `serde_json` reads no deeper,
+    /// and SQLite rejects values of 1 GB.
     pub const STORED: Limit = Limit { depth: 127, bytes: 768 << 20 };
 }
 
-/// Why a JSON text was not read. The messages follow a colon.
+/// The reason why JSON text was rejected. The messages follow a colon.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     #[error("it has more than {0} bytes")]
@@ -61,7 +61,7 @@ pub fn parse<T: DeserializeOwned>(text: &[u8], limit: Limit) -> Result<T, JsonEr
     Ok(serde_json::from_slice(text)?)
 }
 
-/// Whether a text is within `limit`; its syntax is not looked at.
+/// Checks that a text is within `limit`; ignores its syntax.
 ///
 /// # Errors
 /// `TooLarge`, `TooDeep`.
@@ -76,7 +76,7 @@ pub fn check(text: &[u8], limit: Limit) -> Result<(), JsonError> {
     Err(JsonError::TooDeep { line, column, limit: limit.depth })
 }
 
-/// The offset of the bracket that opens one level more than `depth`, outside of text in one of `quotes`.
+/// The offset of the bracket that exceeds `depth`, outside text in one of `quotes`.
 pub(super) fn too_deep_at(text: &[u8], depth: usize, quotes: &[u8]) -> Option<usize> {
     let (mut level, mut quoted, mut escaped) = (0_usize, None, false);
     for (at, byte) in text.iter().enumerate() {
@@ -99,19 +99,19 @@ pub(super) fn too_deep_at(text: &[u8], depth: usize, quotes: &[u8]) -> Option<us
     None
 }
 
-/// Whether arguments or outputs of a step are within [`Limit::STEP`].
+/// Checks that arguments or outputs of a step are within [`Limit::STEP`].
 ///
 /// # Errors
 /// `Levels`, `Bytes`.
 pub fn check_values<'a>(values: impl IntoIterator<Item = &'a Value>) -> Result<(), TooMuch> {
     let limit = Limit::STEP;
     let mut bytes = 0;
-    // The table that the values are in counts as well.
+    // The table that holds the values counts as a level.
     values.into_iter().try_for_each(|value| measure(value, limit.depth - 1, &mut bytes))?;
     if bytes > limit.bytes { Err(TooMuch::Bytes(limit.bytes)) } else { Ok(()) }
 }
 
-/// Adds the least that a value has as JSON to `bytes`.
+/// Adds the minimum JSON size of a value to `bytes`.
 fn measure(value: &Value, levels: usize, bytes: &mut u64) -> Result<(), TooMuch> {
     let inside = || levels.checked_sub(1).ok_or(TooMuch::Levels(Limit::STEP.depth));
     *bytes += match value {
@@ -150,7 +150,7 @@ mod tests {
         parse::<Value>(nested(3).as_bytes(), limit).unwrap();
         let error = parse::<Value>(b"[\n {\"a\":\n  [[]]}]", limit).unwrap_err();
         assert_eq!(error.to_string(), "line 3, column 4: lists and tables are nested deeper than 3 levels");
-        // Brackets in text and after the end of a list are no levels.
+        // Brackets in text and closed lists do not count as levels.
         parse::<Value>(br#"["[[[[\"[[[[", [[]], [[]], {"[[[[\\": [1]}]"#, limit).unwrap();
         assert!(matches!(parse::<Value>(b"[[[", limit), Err(JsonError::Syntax(_))));
     }
@@ -163,7 +163,7 @@ mod tests {
         assert_eq!(error.to_string(), "it has more than 4 bytes");
     }
 
-    /// Whatever enters can be read again: a value in outputs in an event, and arguments in a message.
+    /// Accepted input can be read again: a value in outputs of an event, and arguments in a message.
     #[test]
     fn what_is_within_its_limit_is_stored_within_that_of_rows() {
         let value: Value = parse(nested(DEPTH).as_bytes(), Limit::VALUES).unwrap();

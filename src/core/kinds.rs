@@ -3,7 +3,7 @@
 /// The only kind that may use secrets.
 pub const COMMAND: &str = "command";
 
-// Steps of these have no attempts: the engine decides about them.
+// These steps have no attempts: the engine handles them itself.
 pub const APPROVAL: &str = "approval";
 pub const GATE: &str = "gate";
 pub const SIGNAL: &str = "signal";

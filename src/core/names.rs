@@ -10,15 +10,15 @@ use uuid::Uuid;
 use super::ids::{RunId, StepId};
 use super::visible::is_hidden;
 
-/// Most bytes of a name that a person gives.
+/// Maximum bytes of a name that a person gives.
 const LONGEST: usize = 200;
-/// Most bytes of a name in a path, where an id and an ending may follow.
+/// Maximum bytes of a name in a path, which leaves room for an id and an extension.
 const LONGEST_IN_PATH: usize = 150;
-/// Means the newest run, wherever a run is named.
+/// Means the newest run where a command expects a run.
 const NEWEST: &str = "last";
 
-/// The name of a run that is about to be submitted. `FromStr` has the rule for names of people; the other names are
-/// made here.
+/// The name of a run to submit. `FromStr` applies the rule for names that people give; the constructors make the
+/// others.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunName(String);
 
@@ -43,8 +43,8 @@ pub enum InvalidName {
 impl FromStr for RunName {
     type Err = InvalidName;
 
-    /// Characters of all scripts, digits, spaces and signs, but nothing that ends a path component, that cannot be
-    /// seen, or that a command line takes for something else.
+    /// Allows characters of all scripts, digits, spaces and signs; rejects path separators, invisible characters and
+    /// command-line syntax.
     fn from_str(text: &str) -> Result<RunName, InvalidName> {
         let wrong = |c: char| matches!(c, '/' | '\\') || is_hidden(c) || c.is_whitespace() && c != ' ';
         if text.len() > LONGEST {
@@ -65,17 +65,17 @@ impl FromStr for RunName {
 }
 
 impl RunName {
-    /// Of the run that a step starts.
+    /// Names the run that a step starts.
     pub fn child(parent: &str, step: &StepId) -> RunName {
         RunName(format!("{parent}.{step}"))
     }
 
-    /// Of the run that a schedule starts for one of its times.
+    /// Names the run that a schedule starts at one of its times.
     pub fn scheduled(schedule: &str, due: Timestamp) -> RunName {
         RunName(format!("{schedule}-{due}"))
     }
 
-    /// The same name, for when an active run of a person has it.
+    /// Returns an alternative for a name that an active run of a person holds.
     pub fn made_unique(&self, id: RunId) -> RunName {
         RunName(format!("{self}-{id}"))
     }
@@ -91,7 +91,7 @@ impl fmt::Display for RunName {
     }
 }
 
-/// The rule for names that are shown and typed, but are neither paths nor names of runs.
+/// The rule for names that are shown and typed but are neither paths nor run names.
 ///
 /// # Errors
 /// `Empty`, `TooLong`, `Character`.
@@ -104,12 +104,12 @@ pub fn check_label(text: &str) -> Result<(), InvalidName> {
     }
 }
 
-/// True for a path that stays below the folder which it is relative to.
+/// True for a path that stays below its base folder.
 pub fn is_below(path: &Path) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-/// `name`, which may be older than the rule for names, as one component of a path.
+/// Makes one path component of `name`, which may predate the rule for names.
 pub fn path_component(name: &str) -> String {
     let plain = |c: char| if matches!(c, '/' | '\\') || is_hidden(c) { '_' } else { c };
     let mut component: String = name.chars().map(plain).collect();

@@ -1,4 +1,4 @@
-//! Paths in messages between processes: text where they are UTF-8, else their bytes.
+//! Encodes paths in messages between processes: text if they are UTF-8, else bytes.
 
 use std::ffi::OsString;
 use std::fmt;

@@ -1,6 +1,6 @@
-//! What the engine and the process of one attempt say to each other: one JSON object per line, in both directions over
-//! a socket that is the standard input of the process. Its end means that the engine is gone: the attempt must die at
-//! once.
+//! The protocol between the engine and the process of one attempt: one JSON object per line, in both directions over
+//! a socket that is the standard input of the process. A closed socket means that the engine is gone: the attempt must
+//! die at once.
 
 use std::path::PathBuf;
 
@@ -34,10 +34,10 @@ pub struct AttemptRequest {
     pub key: StepKey,
     /// Resolved arguments, with stand-ins for secrets.
     pub with: Value,
-    /// What the stand-ins are for.
+    /// The secrets that the stand-ins replace.
     #[serde(default, skip_serializing_if = "StandIns::is_empty")]
     pub secrets: StandIns,
-    /// What the kind found outside of `with` when the step key was computed.
+    /// The data outside `with` that the kind added to the step key.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub fingerprint: Value,
     #[serde(with = "super::path_text")]

@@ -110,7 +110,7 @@ pub struct Decision {
 
 impl Provenance {
     /// # Errors
-    /// Why the text is no manifest that this build reads.
+    /// Tells why this build cannot read the text as a manifest.
     pub fn read(text: &[u8]) -> Result<Provenance, String> {
         let value: Value = json::parse(text, Limit::STORED).map_err(|error| error.to_string())?;
         match value["version"].as_u64() {

@@ -1,5 +1,5 @@
-//! Secrets of a workflow: the file says where each comes from, and only the process that needs one reads it.
-//! A template sees a stand-in that nobody can guess. What is kept of a step has the name instead.
+//! Secrets of a workflow. The file names the source of each, and only the process that needs one reads it.
+//! A template sees an unguessable stand-in. Stored data has the name instead.
 
 use std::collections::BTreeMap;
 
@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use uuid::Uuid;
 
-/// Arguments of a `command` that may hold secrets. Everything else is stored or shown somewhere.
+/// Arguments of a `command` that may hold secrets. All others are stored or shown.
 pub const PLACES: [&str; 3] = ["argv", "env", "shell"];
 
-/// Where the value is found when an attempt starts.
+/// The source of a value, read when an attempt starts.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SecretSource {
@@ -20,23 +20,23 @@ pub enum SecretSource {
     File(String),
 }
 
-/// A secret as an attempt is told about it.
+/// A secret as sent to an attempt.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Secret {
     pub name: String,
     pub source: SecretSource,
 }
 
-/// What stands in arguments for the secrets that they use, until the attempt replaces it.
+/// Stand-ins in arguments, which the attempt replaces with the secrets.
 pub type StandIns = BTreeMap<String, Secret>;
 
-/// A stand-in for each secret, by name. `nonce` must be new: data that holds an old stand-in stays data.
+/// Makes a stand-in for each secret, by name. `nonce` must be new: data that holds an old stand-in stays data.
 pub fn stand_ins(sources: &BTreeMap<String, SecretSource>, nonce: Uuid) -> BTreeMap<String, String> {
     sources.keys().map(|name| (name.clone(), format!("<secret {name} {}>", nonce.simple()))).collect()
 }
 
-/// Splits evaluated arguments into what is kept of them, with `{{ secrets.NAME }}` for each stand-in, and the
-/// stand-ins that occur.
+/// Splits evaluated arguments into the form to store, with `{{ secrets.NAME }}` for each stand-in, and the stand-ins
+/// that occur.
 pub fn named(
     with: &Value,
     stand_ins: &BTreeMap<String, String>,
@@ -56,7 +56,7 @@ pub fn named(
     (named, used)
 }
 
-/// A copy with every text, keys excepted, replaced.
+/// A copy with every text except keys replaced.
 pub fn map_texts(value: &Value, replace: &mut impl FnMut(&str) -> String) -> Value {
     match value {
         Value::String(text) => Value::String(replace(text)),
@@ -66,7 +66,7 @@ pub fn map_texts(value: &Value, replace: &mut impl FnMut(&str) -> String) -> Val
     }
 }
 
-/// True for a name that mostly stands for something secret. Tokens of a language model are none.
+/// True for a name that usually stands for a secret. Tokens of a language model do not count.
 pub fn sounds_secret(name: &str) -> bool {
     let name = name.to_ascii_lowercase().replace('-', "_");
     let words: Vec<&str> = name.split('_').collect();

@@ -4,8 +4,8 @@ use std::ffi::OsStr;
 
 use super::visible::is_hidden;
 
-/// One word of a POSIX shell. It can be copied from a terminal and put between backticks: `printf` writes the bytes
-/// that cannot be shown.
+/// Quotes one word for a POSIX shell. The result survives copying from a terminal and fits between backticks: `printf`
+/// writes the bytes that cannot be shown.
 pub fn quote(word: impl AsRef<OsStr>) -> String {
     let bytes = word.as_ref().as_encoded_bytes();
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"_-./:@%+,=".contains(byte);
@@ -26,7 +26,7 @@ pub fn quote(word: impl AsRef<OsStr>) -> String {
     quoted.finish()
 }
 
-/// Words that were quoted so far: `text` is complete but for what is in one of the other two.
+/// Quoted words so far: `text` is complete except for the pending part in one of the other two fields.
 #[derive(Default)]
 struct Quoted {
     text: String,
@@ -63,7 +63,7 @@ impl Quoted {
     }
 }
 
-/// A command of this program in backticks: `verb`, which may have options, and what it is about.
+/// Formats a command of this program in backticks: `verb`, which may include options, and its object.
 pub fn stepwell<'a>(verb: &str, about: impl IntoIterator<Item = &'a str>) -> String {
     let about: Vec<&str> = about.into_iter().collect();
     let mut command = format!("`stepwell {verb}");
@@ -78,7 +78,7 @@ pub fn stepwell<'a>(verb: &str, about: impl IntoIterator<Item = &'a str>) -> Str
     command
 }
 
-/// `text` with `option` in each command of this program that it names in backticks and that does not have it.
+/// Adds `option` to each command of this program that `text` names in backticks and that lacks it.
 pub fn with_option(text: &str, name: &str, value: impl AsRef<OsStr>) -> String {
     const START: &str = "`stepwell ";
     let option = format!("{name}={}", quote(value));

@@ -29,7 +29,7 @@ pub struct WorkflowSpec {
     pub budget: Budget,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sla: Option<Sla>,
-    /// Where the secrets come from, never what they are.
+    /// The sources of the secrets, never the values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub secrets: BTreeMap<String, SecretSource>,
 }

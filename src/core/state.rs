@@ -153,7 +153,7 @@ pub struct RunState {
     class_of: Vec<(ClassIndex, ClassIndex)>,
     /// Ready steps by class and time; no set is empty. A million steps that wait for a pool are one entry.
     ready: BTreeMap<ClassIndex, BTreeSet<(Timestamp, StepIndex)>>,
-    /// Ends of `timeout.schedule_to_close`.
+    /// Deadlines from `timeout.schedule_to_close`.
     pub(super) deadlines: Deadlines,
     /// Time of the event that is being applied.
     pub(super) clock: Timestamp,
@@ -400,7 +400,7 @@ impl RunState {
         self.steps[parent].children = first..self.steps.len();
     }
 
-    /// From now on `timeout.schedule_to_close` counts from `since`.
+    /// Restarts `timeout.schedule_to_close` at `since`.
     pub(super) fn count_from(&mut self, i: StepIndex, since: Timestamp) {
         self.deadlines.remove(i, &self.steps[i].state, self.schedule_deadline(&self.steps[i]));
         self.steps[i].ready_since = Some(since);

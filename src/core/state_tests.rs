@@ -131,7 +131,7 @@ impl World {
         decision
     }
 
-    /// Those that are kept in order are what a look at every step gives.
+    /// The ordered deadlines equal those found by a scan of every step.
     fn check_deadlines(&self) {
         let mut expected = Deadlines::default();
         for (i, step) in self.state.steps.iter().enumerate() {

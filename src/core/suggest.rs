@@ -1,7 +1,7 @@
 //! "Did you mean": the known name nearest to a mistyped one.
 
-/// The nearest of `known`, when it is near enough to be what was meant: a few edits away, or else a long form of
-/// it, as `learning_rate` is of `lr` and of `rate`.
+/// Returns the nearest entry of `known` within a few edits, or a long form of `name`: `learning_rate` for `lr` or
+/// `rate`.
 pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> Option<&'a str> {
     let lower = name.to_lowercase();
     let limit = (name.chars().count() / 3).max(1);
@@ -35,7 +35,7 @@ pub fn hint<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a str>
     }
 }
 
-/// `did you mean `x`? Or `, to stand before what else helps; empty when nothing is near.
+/// Formats `did you mean `x`? Or `, to precede other help; empty when no name is near.
 pub fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     nearest(name, known).map(|known| format!("did you mean `{known}`? Or ")).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Text from outside, safe to show: names, files and programs may hold characters that steer a terminal.
+//! Makes outside text safe to show: names, files and programs may contain terminal control characters.
 
 use std::borrow::Cow;
 
@@ -8,12 +8,12 @@ pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |c| !matches!(c, '\n' | '\t') && is_hidden(c))
 }
 
-/// As [`visible`], on one line: for cells of tables and values of fields.
+/// Like [`visible`], on one line, for table cells and field values.
 pub fn visible_line(text: &str) -> Cow<'_, str> {
     escaped(text, is_hidden)
 }
 
-/// As [`visible`], but colours and other styles (`ESC [ ... m`) stay.
+/// Like [`visible`], but keeps colours and other styles (`ESC [ ... m`).
 pub fn visible_styled(text: &str) -> Cow<'_, str> {
     if !text.contains('\x1b') {
         return visible(text);
@@ -34,15 +34,15 @@ pub fn visible_styled(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
-/// Bytes of the style sequence that `text` starts with; 0 for none.
+/// Length in bytes of the style sequence at the start of `text`, or 0.
 pub(super) fn style_length(text: &str) -> usize {
     let Some(rest) = text.strip_prefix("\x1b[") else { return 0 };
     let parameters = rest.bytes().take_while(|byte| byte.is_ascii_digit() || matches!(byte, b';' | b':')).count();
     if rest[parameters..].starts_with('m') { parameters + 3 } else { 0 }
 }
 
-/// True for characters that a reader does not see, or that change how the text around them looks. The joiners of
-/// emoji and of several scripts are not among them.
+/// True for characters that are invisible or change how the text around them looks. The joiners of emoji and of
+/// several scripts are excluded.
 pub fn is_hidden(c: char) -> bool {
     c.is_control()
         || matches!(c,

@@ -11,11 +11,11 @@ use crate::store::StoreError;
 use super::drive::Engine;
 use super::error::EngineError;
 
-/// Work of ended attempts of all runs below each run that has a budget.
+/// Work of ended attempts, for each run with a budget: the sum over all runs below it.
 #[derive(Default)]
 pub(super) struct Accounts {
     by_run: HashMap<RunId, SignedDuration>,
-    /// Runs that have no budget.
+    /// Runs without a budget.
     free: HashSet<RunId>,
 }
 
@@ -94,7 +94,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Of a run that has ended nobody pays any more.
+    /// Nobody pays for a run that has ended.
     fn stored_budget(&self, payer: RunId) -> Result<Budget, StoreError> {
         match self.store.run(payer)?.stored_status.is_terminal() {
             true => Ok(Budget::default()),

@@ -27,14 +27,14 @@ use super::error::EngineError;
 use super::options::Scope;
 use super::run::Run;
 
-/// Steps whose wait for a child run has to be looked at: parent, step, child.
+/// Steps whose wait for a child run needs a check: parent, step, child.
 #[derive(Default)]
 pub(super) struct Family {
     pub(super) waits: BTreeSet<(RunId, StepId, RunId)>,
 }
 
 impl Family {
-    /// Whether every parent and child has heard of the other.
+    /// True if every parent and child knows the other's state.
     pub(super) fn is_settled(&self) -> bool {
         self.waits.is_empty()
     }
@@ -146,13 +146,13 @@ impl Engine<'_> {
         Ok(passed_on)
     }
 
-    /// Takes a run into memory that the store has.
+    /// Loads a run from the store into memory.
     pub(super) fn take_in(&mut self, id: RunId, run: Run) {
         self.runs.insert(id, run);
         self.tell_family(id);
     }
 
-    /// A run was loaded, or its lifecycle has changed: its parent and its child runs are looked at.
+    /// Queues a check of the parent and the child runs after a run was loaded or its lifecycle changed.
     pub(super) fn tell_family(&mut self, id: RunId) {
         let Some(run) = self.runs.get(&id) else { return };
         for (step, wait) in run.state.waits() {
@@ -162,7 +162,7 @@ impl Engine<'_> {
         }
         if let Some((parent, step)) = run.started_by() {
             self.family.awaits(parent, step, id);
-            // A step does not run out of time while its child run is ending.
+            // A step does not time out while its child run is ending.
             self.runs.touch(parent);
         }
     }
@@ -183,7 +183,7 @@ impl Engine<'_> {
             self.handle(parent, Command::ChildEnded { step, run: child, result });
             return Ok(true);
         }
-        // Its outputs, or who has paused it, may have been decided, but not yet written.
+        // Its outputs, or the cause of its pause, may be decided but not yet written.
         let in_store = |run: &Run| run.is_partly_in_store() || run.state.lifecycle == Lifecycle::Paused;
         if self.runs.get(&child).is_some_and(in_store) && self.pending.must_commit() {
             self.flush()?;

@@ -42,11 +42,11 @@ enum Turn {
     Waits,
 }
 
-/// What an attempt is started with; its key was computed from the same.
+/// The input of an attempt; its key was computed from the same data.
 pub struct Prepared {
     pub with: Value,
     pub fingerprint: Value,
-    /// What stands for secrets in `with`.
+    /// Stand-ins for the secrets in `with`.
     pub secrets: StandIns,
 }
 
@@ -294,8 +294,8 @@ impl Engine<'_> {
     }
 }
 
-/// The arguments of a step: as its attempt gets them, with stand-ins for secrets; the secrets that they use; and as
-/// they are kept, with names instead.
+/// Returns the arguments of a step in the form for its attempt, with stand-ins; the secrets that they use; and the form
+/// to store, with names of secrets.
 fn resolve(run: &Run, step: &Step, stored: &Stored) -> Result<(Value, StandIns, Value), TemplateError> {
     let (spec, sources) = (run.state.step_spec(step), &run.state.spec().secrets);
     if sources.is_empty() {

@@ -2,7 +2,7 @@
 //!
 //! A file of a dropped checkpoint may be in any tree of the state. An index in memory tells which trees have it:
 //! a thread reads the manifests once, and every commit adds its own. The tables tell whether anything still refers
-//! to such a tree. So the work for one checkpoint does not grow with the number of trees.
+//! to such a tree. The work for one checkpoint therefore does not grow with the number of trees.
 
 use std::path::Path;
 use std::thread::{self, JoinHandle};
@@ -21,7 +21,7 @@ pub(super) struct Discards {
     /// Content of dropped checkpoints that may be unused.
     dropped: Vec<ArtifactRef>,
     trees: Trees,
-    /// Trees that were committed since their reading began.
+    /// Trees committed since the reading started.
     committed: Vec<ArtifactRef>,
     warned: bool,
 }
@@ -35,7 +35,7 @@ enum Trees {
 }
 
 impl Discards {
-    /// After a commit. The first checkpoint that may be replaced later has the trees read.
+    /// Records a commit. The first checkpoint that may be replaced later starts the reading of the trees.
     pub(super) fn note(&mut self, events: &[Recorded], state_dir: &Path, artifacts: &ArtifactStore) {
         if matches!(self.trees, Trees::Unread) {
             if !events.iter().any(|recorded| is_replaceable(&recorded.event)) {
@@ -43,7 +43,7 @@ impl Discards {
             }
             let (state_dir, artifacts) = (state_dir.to_owned(), artifacts.clone());
             let read = move || TreeIndex::read(&Reader::open(&state_dir)?, &artifacts);
-            // Without a thread, dropped content stays until the next checkpoint or `gc`.
+            // If no thread starts, dropped content stays until the next checkpoint or `gc`.
             let Ok(reading) = thread::Builder::new().name("trees".into()).spawn(read) else { return };
             self.trees = Trees::Reading(reading);
         }
@@ -59,12 +59,12 @@ impl Discards {
         }
     }
 
-    /// The index with everything that was committed; waits for the thread that reads it.
+    /// Returns the index with everything committed so far; waits for the thread that reads it.
     fn index(&mut self, artifacts: &ArtifactStore) -> Result<Option<&mut TreeIndex>, StoreError> {
         self.trees = match std::mem::take(&mut self.trees) {
             Trees::Reading(reading) => match reading.join() {
                 Ok(index) => Trees::Known(index?),
-                // It has panicked, and said so.
+                // The thread has panicked and reported it.
                 Err(_) => Trees::Unread,
             },
             other => other,
@@ -77,7 +77,7 @@ impl Discards {
     }
 }
 
-/// Whether a later checkpoint drops this one.
+/// True if a later checkpoint drops this one.
 fn is_replaceable(event: &Event) -> bool {
     matches!(event, Event::CheckpointCommitted { checkpoint, .. } if checkpoint.keep.is_some())
 }
@@ -109,7 +109,7 @@ impl Engine<'_> {
         self.remove_dropped()
     }
 
-    /// What could not be removed in time, once no attempt runs.
+    /// Removes the content that could not be removed earlier, once no attempt runs.
     pub(super) fn discard_rest(&mut self) -> Result<(), EngineError> {
         if self.attempts.is_empty() && !self.discards.dropped.is_empty() { self.remove_dropped() } else { Ok(()) }
     }
@@ -131,7 +131,7 @@ impl Engine<'_> {
             return Ok(());
         }
         for artifact in &dropped {
-            // A manifest that cannot be read names nothing to remove.
+            // An unreadable manifest names nothing to remove.
             for content in self.artifacts.blobs(artifact).unwrap_or_default() {
                 if !is_used(&self.store, index, &content)? {
                     self.artifacts.remove(&content)?;
@@ -142,7 +142,7 @@ impl Engine<'_> {
     }
 }
 
-/// Whether an output or a checkpoint refers to this content, by itself or in a tree.
+/// True if an output or a checkpoint refers to this content, directly or through a tree.
 fn is_used(reader: &Reader, index: &TreeIndex, content: &Digest) -> Result<bool, StoreError> {
     for holder in std::iter::once(content).chain(index.trees_around(content)) {
         if reader.is_referenced(holder)? {

@@ -73,7 +73,7 @@ pub(super) struct Engine<'a> {
     pub set_aside: BTreeMap<RunId, String>,
     pub family: Family,
     pub attempts: Attempts,
-    /// Of attempts that are leased but not started.
+    /// Inputs of attempts that are leased but not started.
     pub prepared: HashMap<AttemptId, Prepared>,
     pub pending: Pending,
     pub windows: Windows,
@@ -190,8 +190,8 @@ impl Engine<'_> {
         }
     }
 
-    /// Waits for a message and takes those that are there: they share one commit. Workers that never fall silent do not
-    /// put it off for ever.
+    /// Waits for a message and takes all that have arrived, so that they share one commit. The number is bounded, so
+    /// busy workers cannot delay the commit for ever.
     pub(super) fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
         // This engine holds a sender itself, so the inbox cannot be disconnected.
         let message = match self.patience() {

@@ -158,8 +158,8 @@ impl Gc<'_> {
         Ok(used)
     }
 
-    /// Most of what a step reads is an output of the same run, which was read above. Content that is gone uses
-    /// nothing; a tree that cannot be read may use anything.
+    /// Adds the content that arguments name. Most of it is output of the same run and was added above. Missing content
+    /// uses nothing; an unreadable tree may use anything.
     fn add_arguments(&self, run: RunId, value: &Value, used: &mut BTreeSet<Digest>) -> Result<(), EngineError> {
         match value {
             Value::Array(items) => items.iter().try_for_each(|item| self.add_arguments(run, item, used)),
@@ -175,7 +175,7 @@ impl Gc<'_> {
         }
     }
 
-    /// A tree with all of its entries but those that are gone.
+    /// Adds a tree with all of its entries except missing ones.
     fn add_content(&self, artifact: &ArtifactRef, used: &mut BTreeSet<Digest>) -> Result<(), ArtifactError> {
         used.insert(artifact.digest.clone());
         if !artifact.is_tree() {

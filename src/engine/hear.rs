@@ -21,7 +21,8 @@ impl Engine<'_> {
     pub(super) fn hear(&mut self, message: Message) -> Result<(), EngineError> {
         match message {
             Message::Attempt(id, worker, report) => {
-                // A worker that died before it could take the attempt says so although another one has it.
+                // A worker that dies before it receives the attempt still reports its end, although another worker has
+                // the attempt.
                 if self.attempts.get(&id).is_some_and(|running| running.handle.worker() == worker) {
                     self.hear_worker(id, report);
                 }
@@ -70,7 +71,7 @@ impl Engine<'_> {
                 self.handle(run, Command::Rewind { step, fence, last_step });
             }
             FromAttempt::Checkpoint(checkpoint) => {
-                // The progress is written with the lease: both are then of one moment.
+                // The progress is written together with the lease, so both describe the same moment.
                 self.handle(run, Command::Heartbeat { step: step.clone(), fence });
                 self.handle(run, Command::Checkpoint { step, fence, checkpoint: *checkpoint });
             }

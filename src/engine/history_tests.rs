@@ -1,4 +1,4 @@
-//! Work that does not grow with history, with an engine in this process.
+//! Shows, with an engine in this process, that work does not grow with history.
 
 use std::fs;
 use std::path::Path;
@@ -51,7 +51,7 @@ fn no_statement_of_an_engine_looks_at_every_row_of_a_table() {
     let folder = tempfile::tempdir().unwrap();
     let run = submit_with(folder.path(), WORKFLOW, &shelf());
     let seen = statements(|| {
-        // A worker, a request without an engine, and a start in which there is something to resume.
+        // Covers a worker, a request without an engine, and a start with unfinished work.
         assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);
         let signal = Request::Signal { name: "go".to_owned(), payload: json!(1) };
         assert_eq!(ask(folder.path(), run, &signal).unwrap(), Asked::Done);
@@ -120,7 +120,7 @@ fn started(step: &str) -> Event {
     }
 }
 
-/// A checkpoint that drops the one before it.
+/// A checkpoint that replaces the previous one.
 fn checkpointed(artifact: ArtifactRef) -> Event {
     let checkpoint = Checkpoint {
         artifact: Some(artifact),
@@ -136,7 +136,7 @@ fn checkpointed(artifact: ArtifactRef) -> Event {
     Event::CheckpointCommitted { step: "train".into(), fence: Fence(1), checkpoint }
 }
 
-/// As the engine commits: the tables, then the notes, then what is dropped.
+/// Commits in the engine's order: the tables, then the notes, then the dropped content.
 fn commit(engine: &mut Engine<'_>, run: RunId, events: impl IntoIterator<Item = Event>) {
     let events: Vec<Recorded> = events.into_iter().map(|event| Recorded { run, at: Timestamp::now(), event }).collect();
     let report = engine.store.commit(Batch { events: &events, ..Batch::default() }).unwrap();
@@ -158,7 +158,7 @@ fn content_of_a_replaced_checkpoint_goes_unless_a_tree_has_it() {
     with_engine(folder.path(), &mut Quiet, |engine| {
         commit(engine, run, [Event::RunStarted, started("train"), started("other")]);
         commit(engine, run, [checkpointed(tree(&artifacts, &["shared", "old", "output", "early"]))]);
-        // Committed while the trees are known already.
+        // This one is committed after the trees are indexed.
         let out = tree(&artifacts, &["output", "x"]);
         let outputs = Outputs { artifacts: [("out".to_owned(), out)].into(), ..Outputs::default() };
         commit(engine, run, [Event::StepSucceeded { step: "other".into(), fence: Fence(1), outputs }]);
@@ -226,7 +226,7 @@ fn approve(step: &str) -> Command {
     Command::Decide { step: step.into(), verdict, approver, comment: None }
 }
 
-/// A worker in which everything that can be done without a person is done.
+/// A worker that does everything that needs no person.
 fn with_idle_worker(state_dir: &Path, work: impl FnOnce(&mut Engine<'_>)) {
     let lock = EngineLock::acquire(state_dir).unwrap();
     let inbox = Inbox::open(state_dir).unwrap();
@@ -281,14 +281,14 @@ fn the_end_of_one_child_run_is_no_look_at_the_others() {
         assert_eq!(engine.family.waits.iter().map(|(.., child)| *child).collect::<Vec<_>>(), [children[3]]);
         engine.give_out().unwrap();
         assert_eq!(engine.runs.get(&parent).unwrap().state.waits().count(), 19);
-        // What happens to the parent concerns all of them.
+        // An event of the parent concerns all of its child runs.
         engine.handle(parent, Command::Pause { cause: PauseCause::Person, reason: "x".to_owned() });
         assert_eq!(engine.family.waits.len(), 19);
         engine.give_out().unwrap();
         let paused =
             |child: &&RunId| engine.runs.get(child).is_some_and(|run| run.state.lifecycle == Lifecycle::Paused);
         assert_eq!(children.iter().filter(paused).count(), 19);
-        // Resumed before the pause was committed: who has paused them is known all the same.
+        // The resume comes before the pause is committed, but its cause is known already.
         engine.handle(parent, Command::Resume);
         engine.give_out().unwrap();
         let paused =

@@ -23,7 +23,7 @@ pub(super) enum Message {
     Warning(String),
 }
 
-/// Most messages that wait. A worker that says more than the engine can take waits in turn, as its socket fills.
+/// Maximum number of queued messages. A worker that sends faster blocks once its socket is full.
 pub(super) const CAPACITY: usize = 1024;
 
 /// The queue, and the threads that fill it until it is dropped.
@@ -71,7 +71,7 @@ impl Inbox {
     }
 }
 
-/// `nohup` starts programs that survive their terminal: SIGHUP stays ignored then. Only Linux tells.
+/// `nohup` starts programs that survive their terminal, with SIGHUP ignored. Only Linux reveals this.
 fn ignores_hangup() -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));

@@ -24,7 +24,7 @@ enum Task {
 #[derive(Default)]
 pub(super) struct Janitor {
     at_work: Option<(Sender<Task>, JoinHandle<()>)>,
-    /// The engine ends, and waits for the thread.
+    /// The engine is ending and waits for the thread.
     ending: Arc<AtomicBool>,
 }
 
@@ -34,7 +34,7 @@ impl Janitor {
         self.queue(Task::Remove(folder));
     }
 
-    /// A long task looks now and then whether the engine is ending.
+    /// Long tasks check regularly whether the engine is ending.
     pub(super) fn perform(&mut self, task: impl FnOnce(&AtomicBool) + Send + 'static) {
         self.queue(Task::Perform(Box::new(task)));
     }

@@ -81,7 +81,7 @@ pub trait Observer {
     fn waiting_for_space(&mut self, _wait: &SpaceWait) {}
     /// Something that a person should know, and that is not part of the history.
     fn warn(&mut self, _message: &str) {}
-    /// The engine was asked to stop while attempts run: they get this long to write a checkpoint.
+    /// Time that running attempts get to write a checkpoint when the engine is asked to stop.
     fn stopping(&mut self, _grace: Duration) {}
 }
 

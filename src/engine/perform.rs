@@ -64,7 +64,7 @@ impl Engine<'_> {
                 }
             }
             Effect::CancelRun { run: child } => {
-                // The step that waits for one that cannot be read ends without it.
+                // The step that waits for an unreadable run fails without it.
                 if self.load_readable(child)?.is_ok() {
                     self.handle(child, Command::Cancel);
                 }
@@ -122,8 +122,8 @@ impl Engine<'_> {
         Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone() }))
     }
 
-    /// Committed checkpoints of attempts with the step's key, newest first; last the one that a fork goes on from,
-    /// which is of another key, and of no attempt.
+    /// Committed checkpoints of attempts with the step's key, newest first; the checkpoint of a fork comes last,
+    /// because it has another key and no attempt.
     fn checkpoints(&self, run: RunId, step: &Step) -> Result<Vec<Checkpoint>, EngineError> {
         let mut rows = self.store.checkpoints(run, &step.id)?;
         // A rewind voids checkpoints by their training step; one without any has to be told by its attempt.

@@ -21,7 +21,7 @@ use super::error::EngineError;
 use super::janitor::remove_folder;
 use super::options::{Scope, Start};
 
-/// Ended runs whose scratch directories are looked at by every engine.
+/// Number of ended runs whose scratch directories every engine checks.
 const SWEPT_AT_LEAST: usize = 100;
 
 impl Engine<'_> {
@@ -96,7 +96,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Which attempts a run that cannot be read has had is not known: all processes with its name are ended.
+    /// The attempts of an unreadable run are unknown, so this ends all processes that carry its id.
     fn end_processes_of(&self, run: RunId) -> Result<(), EngineError> {
         let survivors = end_attempts_of(run);
         if survivors.is_empty() { Ok(()) } else { Err(EngineError::UndeadRun { run, pids: survivors }) }
@@ -161,8 +161,8 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Scratch directories of succeeded steps whose engine died before it removed them. The newest runs are looked
-    /// at in any case; the others, which may be very many, until the engine ends.
+    /// Removes scratch directories of succeeded steps whose engine died first. It always checks the newest runs, and
+    /// the others, which may be very many, until the engine ends.
     fn sweep_scratch(&mut self) {
         let state_dir = self.options.state_dir.clone();
         self.janitor.perform(move |ending| {
@@ -180,7 +180,7 @@ impl Engine<'_> {
 fn sweep_run(reader: &Reader, state_dir: &Path, run: RunId) {
     for step in names(&state_dir.join(RUNS_DIR).join(run.to_string())).map(StepId) {
         let scratch = scratch_dir(state_dir, run, &step);
-        // A folder of a step that the database does not know is not ours to touch.
+        // The database does not know this step, so its folder is not ours to touch.
         let over = || matches!(reader.step_status(run, &step), Ok(Some(StepStatus::Succeeded)));
         if scratch.is_dir() && over() {
             remove_folder(&scratch);

@@ -24,7 +24,7 @@ impl Engine<'_> {
     pub(super) fn look_for_requests(&mut self) -> Result<(), EngineError> {
         if let (Scope::All { .. }, None) = (self.options.scope, &self.stopping) {
             for run in self.store.pending_runs()? {
-                // One that cannot be read has been named.
+                // An unreadable request was reported already.
                 let _ = self.load_readable(run)?;
             }
         }
@@ -45,7 +45,7 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// As [`Engine::load`]; a run whose own rows cannot be read is set aside, and the reason given.
+    /// Like [`Engine::load`], but sets a run with unreadable rows aside and returns the reason.
     ///
     /// # Errors
     /// When the store cannot be read at all.
@@ -62,7 +62,7 @@ impl Engine<'_> {
         }
     }
 
-    /// Whatever is wrong with one run is no reason to keep the others waiting. Says so once.
+    /// Sets a broken run aside so that it does not delay the others. Reports it once.
     pub(super) fn set_aside(&mut self, run: RunId, why: &str) -> String {
         if self.set_aside.insert(run, why.to_owned()).is_none() {
             self.observer.warn(&format!("run {run} is set aside: {why}; `stepwell db check` lists the damage"));

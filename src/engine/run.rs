@@ -76,7 +76,7 @@ impl Run {
         })
     }
 
-    /// What its parent and its child runs have to hear of.
+    /// The state that its parent and its child runs depend on.
     pub(super) fn standing(&self) -> (Lifecycle, bool) {
         (self.state.lifecycle, self.state.end.is_some())
     }
@@ -108,7 +108,7 @@ impl Run {
         let steps: BTreeMap<StepId, StepOutputs<'_>> = all.collect();
         let (params, run) = (&spec.params, (state.run, self.name.as_str()));
         let scheduled_at = self.scheduled_at;
-        // `validate` lets no secret in here, nor in the expressions below.
+        // `validate` rejects secrets here and in the expressions below.
         let secrets = BTreeMap::new();
         let context = TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item: None };
         let outputs = template::outputs(&spec.outputs, &context)?;

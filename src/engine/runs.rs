@@ -1,5 +1,5 @@
-//! The runs in the engine's memory, and which of them want something: a round looks at those, not at thousands
-//! that wait for a person.
+//! The runs in the engine's memory, indexed by the work they need. A round visits only those, not thousands that wait
+//! for a person.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,13 +11,13 @@ use crate::core::state::Lifecycle;
 
 use super::run::Run;
 
-/// What a run is noted under, by what it wants.
+/// The indexes that a run is in.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Wants {
     deadline: Option<Timestamp>,
     has_ready: bool,
     has_leases: bool,
-    /// Something goes on, or may be started, without a person or a signal.
+    /// Work is in progress or can start without a person or a signal.
     is_busy: bool,
     is_judged: bool,
     is_unaccounted: bool,
@@ -28,9 +28,9 @@ struct Wants {
 pub(super) struct Runs {
     all: BTreeMap<RunId, Run>,
     wants: BTreeMap<RunId, Wants>,
-    /// Changed since their wants were noted.
+    /// Runs that changed since they were last indexed.
     touched: BTreeSet<RunId>,
-    /// Loaded since the last look at the clock, which draws the consequences of what the tables say.
+    /// Runs loaded since the last clock check, which applies what the tables imply.
     loaded: BTreeSet<RunId>,
     deadlines: BTreeSet<(Timestamp, RunId)>,
     ready: BTreeSet<RunId>,
@@ -51,7 +51,7 @@ impl Runs {
         self.all.get_mut(id)
     }
 
-    /// Something outside of the run has changed what it wants.
+    /// Records that an outside event changed what the run needs.
     pub(super) fn touch(&mut self, id: RunId) {
         self.touched.insert(id);
     }
@@ -85,18 +85,18 @@ impl Runs {
         self.all.keys().copied().collect()
     }
 
-    /// When something happens by itself at the latest. What is due since `round_at` is left for the next round.
+    /// The next deadline of any run. Deadlines that pass after `round_at` belong to the next round.
     pub(super) fn next_deadline(&mut self, round_at: Timestamp) -> Option<Timestamp> {
         self.note_wants(round_at);
         self.deadlines.first().map(|&(at, _)| at)
     }
 
-    /// Runs that have to look at the clock: something is due, or they were just loaded.
+    /// Runs that need a clock check: they are due or were just loaded.
     pub(super) fn due(&mut self, round_at: Timestamp, now: Timestamp) -> BTreeSet<RunId> {
         self.note_wants(round_at);
         let mut due = std::mem::take(&mut self.loaded);
         due.extend(self.deadlines.iter().take_while(|(at, _)| *at <= now).map(|(_, id)| *id));
-        // A backoff that has ended is no deadline from now on.
+        // A backoff that has ended is no longer a deadline.
         self.touched.extend(&due);
         due
     }
@@ -118,7 +118,7 @@ impl Runs {
         some(&self.all, &self.judged)
     }
 
-    /// Runs of which nobody knows yet who pays for them.
+    /// Runs whose payer is not known yet.
     pub(super) fn unaccounted(&mut self, round_at: Timestamp) -> Vec<RunId> {
         self.note_wants(round_at);
         self.unaccounted.iter().copied().collect()
@@ -129,7 +129,7 @@ impl Runs {
         self.ended.iter().copied().collect()
     }
 
-    /// Whether every run is paused or only waits.
+    /// True if every run is paused or only waits.
     pub(super) fn is_idle(&mut self, round_at: Timestamp) -> bool {
         self.note_wants(round_at);
         self.busy.is_empty()
@@ -164,7 +164,7 @@ impl Runs {
         }
     }
 
-    /// `None` for a run that is not in memory any more.
+    /// Returns `None` for a run that is no longer in memory.
     fn wants_of(&self, id: RunId, round_at: Timestamp) -> Option<Wants> {
         let run = self.all.get(&id)?;
         let state = &run.state;

@@ -22,7 +22,7 @@ use super::options::Scope;
 #[derive(Default)]
 pub(super) struct Schedules {
     entries: Vec<Entry>,
-    /// Named to the observer already.
+    /// Schedules that were reported to the observer already.
     unreadable: BTreeSet<String>,
 }
 
@@ -136,7 +136,7 @@ impl Engine<'_> {
             entry.row.done_until = until;
             entry.next = entry.timetable.next_after(until);
             for run in submitted {
-                // One that cannot be read has been named.
+                // An unreadable schedule was reported already.
                 let _ = self.load_readable(run)?;
             }
         }

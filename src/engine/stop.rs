@@ -31,7 +31,7 @@ impl Stop {
     }
 }
 
-/// Gives an attempt back that nobody blames.
+/// Releases an attempt without counting a failure.
 pub(super) fn stopped(step: StepId, fence: Fence, reason: String) -> Command {
     Command::Release { step, fence, cause: ReleaseCause::Stopped, reason }
 }

@@ -313,7 +313,7 @@ fn after_a_restart_only_outputs_that_a_template_names_are_read() {
     assert_eq!(read("waits"), []);
 }
 
-/// An attempt of a worker that exists as a number only.
+/// An attempt of a worker that exists only as a number.
 struct Imagined(WorkerId);
 
 impl Attempt for Imagined {

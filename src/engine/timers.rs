@@ -9,7 +9,7 @@ use crate::core::ids::RunId;
 
 use super::drive::Engine;
 
-/// An engine with attempts wakes up at least this often: a longer gap shows that it was stopped itself, see [`ABSENCE`].
+/// Maximum sleep of an engine with attempts: a longer gap shows that it was stopped itself, see [`ABSENCE`].
 const TICK: Duration = Duration::from_secs(1);
 /// Schedules follow the wall clock, which can be set, or go on while the machine sleeps.
 const WALL_CLOCK_LOOK: Duration = Duration::from_secs(60);

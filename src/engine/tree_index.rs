@@ -1,4 +1,4 @@
-//! Which trees have a file in them. What is in a tree never changes, so each manifest is read once.
+//! Indexes trees by the files in them. A tree never changes, so each manifest is read once.
 
 use std::collections::{HashMap, HashSet};
 
@@ -8,10 +8,10 @@ use crate::store::{Reader, StoreError};
 
 #[derive(Default)]
 pub(super) struct TreeIndex {
-    /// Trees by each content in them, nested ones and their own manifest included.
+    /// Trees by each content in them, including nested trees and their own manifests.
     around: HashMap<Digest, Vec<Digest>>,
     known: HashSet<Digest>,
-    /// Nobody knows what is in these.
+    /// Trees with unknown content.
     unreadable: Vec<(ArtifactRef, ArtifactError)>,
 }
 
@@ -39,13 +39,13 @@ impl TreeIndex {
                 }
                 self.known.insert(tree.digest);
             }
-            // Without its manifest, a tree is of no use to anybody.
+            // A tree without its manifest is useless.
             Err(ArtifactError::Missing { digest, .. }) if digest == tree.digest => {}
             Err(error) => self.unreadable.push((tree, error)),
         }
     }
 
-    /// Tries unreadable trees again; one that still cannot be read may have anything in it.
+    /// Tries unreadable trees again; a tree that stays unreadable may contain anything.
     pub(super) fn unreadable(&mut self, artifacts: &ArtifactStore) -> Option<&(ArtifactRef, ArtifactError)> {
         for (tree, _) in std::mem::take(&mut self.unreadable) {
             self.add(artifacts, tree);

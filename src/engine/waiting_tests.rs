@@ -244,7 +244,7 @@ fn a_paused_parent_pauses_its_children_until_it_goes_on() {
     let own = runs(folder.path()).into_iter().find(|row| row.name == "parent.square[2]").unwrap().id;
     assert_eq!(ask(folder.path(), own, &Request::Resume).unwrap(), Asked::Done);
     assert_eq!(status(folder.path(), own), RunStatus::Running);
-    // Whatever words that person chooses.
+    // The words of a person must not matter.
     let pause = Request::Pause { reason: "its parent run is paused".to_owned() };
     assert_eq!(ask(folder.path(), own, &pause).unwrap(), Asked::Done);
     assert_eq!(ask(folder.path(), run, &Request::Resume).unwrap(), Asked::Done);

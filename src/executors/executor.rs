@@ -26,12 +26,12 @@ impl fmt::Display for AttemptId {
     }
 }
 
-/// A worker process. Its process id is given out again by the system; this number is not.
+/// Identifies a worker process. The system reuses process ids; this number is unique.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WorkerId(u64);
 
 impl WorkerId {
-    /// One that no worker of this process has had.
+    /// Returns an id that no worker of this process has had.
     pub fn next() -> WorkerId {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         WorkerId(NEXT.fetch_add(1, Ordering::Relaxed))
@@ -44,14 +44,14 @@ pub enum Report {
     Message(FromAttempt),
     /// The attempt has left nothing, and nothing more will come. [`Attempt::bury`] it.
     Last(FromAttempt),
-    /// Not of the protocol, and why; the attempt cannot be trusted any more.
+    /// The message violates the protocol, for this reason; the attempt cannot be trusted any more.
     Garbled(String),
     /// The process has ended: nothing more will come. [`Attempt::bury`] it.
     Ended,
 }
 
-/// Takes the reports of all attempts, from any thread. A worker that dies when it is given an attempt may report its end
-/// although another worker has the attempt by then: whoever listens compares with [`Attempt::worker`].
+/// Receives the reports of all attempts, from any thread. A worker that dies when it is given an attempt may report its
+/// end although another worker has the attempt by then, so the receiver compares with [`Attempt::worker`].
 pub type Sink = Arc<dyn Fn(AttemptId, WorkerId, Report) + Send + Sync>;
 
 /// What to start.
@@ -111,7 +111,7 @@ pub trait Executor {
 /// A started attempt.
 pub trait Attempt {
     fn process(&self) -> Option<&ProcessIdentity>;
-    /// Reports of any other worker are void.
+    /// Reports of any other worker are ignored.
     fn worker(&self) -> WorkerId;
     /// Best effort: an attempt that cannot be reached ends by itself or by its lease.
     fn send(&mut self, message: &ToAttempt);

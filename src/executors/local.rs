@@ -173,7 +173,7 @@ impl Attempt for LocalAttempt {
             self.pool.give_back(worker);
             return Exit::default();
         }
-        // A worker that does not call itself idle may have left a process of its program.
+        // A worker that is not idle may have left a process of its program.
         let marked = sweep == Sweep::GroupAndMarked || self.runs_programs && !worker.is_idle();
         let exit = worker.bury(marked.then_some(&self.id));
         if exit.survivors.is_empty() {

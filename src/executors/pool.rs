@@ -30,7 +30,7 @@ const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a worker without work is kept.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Characters of a line that is not of the protocol.
+/// Maximum characters to quote of a line that violates the protocol.
 const SHOWN: usize = 200;
 
 /// A worker process and the line to it.
@@ -157,7 +157,7 @@ impl Worker {
     }
 }
 
-/// The next message; of one that is too long only so much that this can be seen, and then nothing more.
+/// Returns the next message. Of an overlong message it reads just enough to notice, and then nothing more.
 fn next_line(lines: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut line = Vec::new();
     lines.take(Limit::STORED.bytes + 2).read_until(b'\n', &mut line).ok().filter(|length| *length > 0)?;
@@ -258,8 +258,7 @@ mod tests {
     use super::*;
     use crate::core::ids::{Fence, RunId, StepId};
 
-    /// Between the look at an idle worker and the attempt that it is given, the worker can die; then another one
-    /// gets the attempt.
+    /// A worker can die after it was found idle and before it receives the attempt; then another one gets the attempt.
     #[test]
     fn a_worker_tells_its_own_end_and_not_that_of_its_successor() {
         let (sender, heard) = channel();
@@ -269,7 +268,7 @@ mod tests {
             }
         });
         let id = |step: &str| AttemptId { run: RunId(Uuid::now_v7()), step: StepId::from(step), fence: Fence(1) };
-        // It neither reads nor ends by itself.
+        // The program neither reads nor exits by itself.
         let start = |id: &AttemptId| Worker::start(Path::new("yes"), Vec::new(), None, PATIENCE, id, &sink).unwrap();
         let (served, wanted) = (id("a"), id("b"));
         let mut first = start(&served);

@@ -48,7 +48,7 @@ pub(super) fn end_marked(id: &AttemptId) -> Vec<u32> {
     end_all_with(|entry| entry == mark.as_bytes())
 }
 
-/// As [`end_marked`], of every attempt of a run.
+/// Like [`end_marked`], for every attempt of a run.
 pub fn end_attempts_of(run: RunId) -> Vec<u32> {
     let mark = format!("{ATTEMPT_MARK}={run}/");
     end_all_with(|entry| entry.starts_with(mark.as_bytes()))
@@ -64,11 +64,11 @@ pub fn end_workers(state_dir: &Path) -> Vec<u32> {
 /// What the workers of a state directory are marked with.
 pub(super) fn worker_mark(state_dir: &Path) -> String {
     let path = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
-    // Two paths must not have one mark, whatever their bytes.
+    // Two paths must not share a mark, whatever their bytes.
     path.to_str().map_or_else(|| path.as_os_str().as_bytes().escape_ascii().to_string(), str::to_owned)
 }
 
-/// `is_mark`: of an entry of the environment.
+/// `is_mark` tests one entry of the environment.
 fn end_all_with(is_mark: impl Fn(&[u8]) -> bool) -> Vec<u32> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -149,7 +149,7 @@ mod platform {
         fields(pid).is_some_and(|fields| !matches!(fields[0].as_str(), "Z" | "X"))
     }
 
-    /// Living processes whose initial environment has such an entry. Others' processes are unreadable.
+    /// Finds running processes whose initial environment has such an entry. Processes of other users are unreadable.
     pub fn marked(is_mark: impl Fn(&[u8]) -> bool) -> Vec<u32> {
         let has_mark = |pid: &u32| {
             fs::read(format!("/proc/{pid}/environ"))
@@ -292,7 +292,7 @@ mod tests {
     fn an_unrecorded_process_is_found_by_its_mark() {
         let id = id();
         let mut child = sleeper(&id.to_string());
-        // A program has no environment yet at the instant when its start is reported.
+        // A program has no environment yet at the instant its start is reported.
         while platform::group_members(child.id()).len() < 3 {
             thread::sleep(Duration::from_millis(5));
         }

@@ -1,4 +1,4 @@
-//! What commands leave behind, and what workers and the engine say to each other.
+//! Files that commands leave, and messages between workers and the engine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,20 +17,20 @@ use crate::core::protocol::{FromAttempt, ToAttempt};
 use crate::core::request::Request;
 use crate::steps::command_files;
 
-/// One line of the worker protocol, in both directions. What an attempt gives can be committed.
+/// Checks one line of the worker protocol, in both directions. The result of an attempt can be committed.
 pub(super) fn messages(data: &[u8]) {
     if let Ok(message) = json::parse::<ToAttempt>(data, Limit::STORED) {
         survives(&message);
     }
     let Ok(message) = json::parse::<FromAttempt>(data, Limit::STORED) else { return };
     survives(&message);
-    // Outputs beyond this are a failure before they are sent.
+    // Larger outputs fail before they are sent.
     if json::check(data, Limit::STEP).is_ok() {
         can_be_committed(message);
     }
 }
 
-/// The payload of a signal. It can be asked for, stored, given by the step that waits, and be an argument of another.
+/// Checks the payload of a signal. It can be requested, stored, returned by the waiting step, and passed to another.
 pub(super) fn payload(data: &[u8]) {
     let Ok(payload) = json::parse::<Value>(data, Limit::PAYLOAD) else { return };
     let text = std::str::from_utf8(data).expect("JSON is UTF-8");
@@ -47,7 +47,7 @@ pub(super) fn payload(data: &[u8]) {
     can_be_committed(FromAttempt::Done(Outputs { artifacts: BTreeMap::new(), values: given }));
 }
 
-/// The same file as values, as the announcement of a checkpoint, and as progress.
+/// Reads the same file as values, as a checkpoint announcement, and as progress.
 pub(super) fn command(data: &[u8]) {
     let directory = tempfile::tempdir().expect("the folder for temporary files is writable");
     let path = directory.path().join("file");

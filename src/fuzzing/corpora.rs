@@ -1,4 +1,4 @@
-//! Files of a corpus, read by the real step.
+//! Reads corpus files with the real step.
 
 use std::io::Write;
 use std::path::Path;
@@ -42,7 +42,7 @@ pub(super) fn decompress(data: &[u8]) {
     }
 }
 
-/// The texts of the documents that a file gives.
+/// Returns the texts of the documents in a file.
 fn texts(name: &str, content: &[u8], with: &Value) -> Result<Vec<String>, Failure> {
     let step = Step::new();
     let path = step.write(name, content);

@@ -12,10 +12,10 @@ use crate::core::timetable::{CatchUp, Timetable};
 use crate::core::{amount, duration, rate_limit::RateLimit};
 
 const HUNDRED_YEARS: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
-/// Due times that are looked at.
+/// Number of due times to check.
 const SAMPLE: usize = 20;
 
-/// An amount, a duration and a rate. An amount is shown as a text that is read as the same amount.
+/// Checks an amount, a duration and a rate. A displayed amount parses to the same amount.
 pub(super) fn amounts(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     if let Some(amount) = amount::parse(text) {
@@ -46,8 +46,8 @@ pub(super) fn config(data: &[u8]) {
     }
 }
 
-/// Lines: cron expression, time zone, seconds since 1970. Due times only ever grow, and looking forwards finds the
-/// same times as looking back.
+/// Lines: cron expression, time zone, seconds since 1970. Due times only grow, and a forward search finds the same
+/// times as a backward search.
 pub(super) fn timetable(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut lines = text.split('\n');

@@ -1,4 +1,4 @@
-//! Names, what a person sees of text from outside, and what a shell makes of a hint.
+//! Checks names, the display of outside text, and shell quoting in hints.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
@@ -10,13 +10,13 @@ use crate::core::names::{RunName, path_component};
 use crate::core::shell;
 use crate::core::visible::{is_hidden, visible, visible_line, visible_styled};
 
-/// Of file names on common file systems.
+/// Limit for file names on common file systems.
 const LONGEST_COMPONENT: usize = 255;
 const EXCERPT_LINES: usize = 20;
-/// A cut says how much it has left out.
+/// A cut text reports how much it leaves out.
 const CUT_NOTE: usize = 64;
 
-/// A name of a run. An accepted one is shown as it is and can be part of a path; any text gives one path component.
+/// Checks a run name. An accepted one is shown unchanged and fits in a path; any text gives one path component.
 pub(super) fn names(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let component = path_component(text);
@@ -30,7 +30,7 @@ pub(super) fn names(data: &[u8]) {
     assert!(text.len() > LONGEST_COMPONENT / 2 || component == text, "a name as a path is {component:?}");
 }
 
-/// Text from outside, on a terminal: nothing in it steers the terminal, and it has a bound.
+/// Checks outside text on a terminal: it contains no control characters and has a bound.
 pub(super) fn shown(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let steers = |shown: &str| shown.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\t'));
@@ -42,7 +42,7 @@ pub(super) fn shown(data: &[u8]) {
     assert!(bounded(&text).len() <= 2 * EXCERPT_BYTES + CUT_NOTE);
 }
 
-/// A word in a hint: a shell takes the hint apart to that word.
+/// Checks a word in a hint: a shell parses the hint back to that word.
 pub(super) fn hints(data: &[u8]) {
     if data.contains(&0) {
         return;
@@ -60,7 +60,7 @@ pub(super) fn hints(data: &[u8]) {
     assert_eq!(words(command), expected, "{hint}");
 }
 
-/// The arguments that a shell gives to the command.
+/// Returns the arguments that a shell passes to the command.
 fn words(command: &str) -> Vec<Vec<u8>> {
     let script = format!("stepwell() {{ printf '%s\\0' \"$@\"; }}\n{command}");
     let output = Command::new("/bin/sh").arg("-c").arg(script).output().expect("every system has a shell");

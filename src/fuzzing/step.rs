@@ -1,4 +1,4 @@
-//! A step in a state directory of its own, without an engine.
+//! Runs a step in its own state directory, without an engine.
 
 use std::fs;
 use std::path::PathBuf;
@@ -26,7 +26,7 @@ impl Step {
         Step { directory, artifacts }
     }
 
-    /// A file for the step to read.
+    /// Writes a file for the step to read.
     pub(super) fn write(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.directory.path().join(name);
         fs::write(&path, content).expect("a new folder is writable");
@@ -65,7 +65,7 @@ impl Step {
         self.artifacts.read(artifact).expect("what was published can be read")
     }
 
-    /// The texts of documents, through the reader of the steps that follow.
+    /// Returns the texts of documents, read like later steps read them.
     pub(super) fn texts(&self, documents: &ArtifactRef) -> Vec<String> {
         let files = document_files(&self.artifacts, documents, None).expect("what was published can be read");
         let mut reader = DocumentReader::new(files);
@@ -74,7 +74,7 @@ impl Step {
     }
 }
 
-/// Takes what a step reports.
+/// Receives the reports of a step.
 #[derive(Default)]
 pub(super) struct Watched {
     pub(super) progress: Vec<Progress>,

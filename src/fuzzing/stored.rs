@@ -1,4 +1,4 @@
-//! Files in a state directory, and files about it.
+//! Reads files in a state directory, and files about it.
 
 use std::collections::BTreeMap;
 use std::path::{Component, Path};
@@ -8,7 +8,7 @@ use crate::artifact::Tree;
 use crate::core::provenance::Provenance;
 use crate::store::check_head_content;
 
-/// The manifest of a tree. An accepted one stays below the folder into which it is copied, and is written the same.
+/// Checks the manifest of a tree. An accepted one stays below its target folder and is written back unchanged.
 pub(super) fn manifest(data: &[u8]) {
     let Ok(tree) = Tree::decode(data) else { return };
     let bytes = tree.encode().expect("what was read can be written");
@@ -23,12 +23,12 @@ pub(super) fn manifest(data: &[u8]) {
     }
 }
 
-/// The content of `event-head`.
+/// Checks the content of `event-head`.
 pub(super) fn head(data: &[u8]) {
     check_head_content(data);
 }
 
-/// A provenance manifest. Whatever it says, it can be checked, and writing it changes nothing.
+/// Checks a provenance manifest. Any content can be checked, and writing it changes nothing.
 pub(super) fn provenance(data: &[u8]) {
     let Ok(manifest) = Provenance::read(data) else { return };
     drop(manifest.problems());

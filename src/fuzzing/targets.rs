@@ -1,11 +1,11 @@
-//! The list of all targets.
+//! Lists all targets.
 
 use super::{commands, corpora, settings, shown, stored, templates, tokens, workflows};
 
 /// Reads bytes as outside data and panics when a property of the reader does not hold.
 pub type Target = fn(&[u8]);
 
-/// Each has a file in `fuzz/fuzz_targets` and seeds in `fuzz/seeds`, both under its name.
+/// Each target has a file in `fuzz/fuzz_targets` and seeds in `fuzz/seeds`, both under its name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("amounts", settings::amounts),
     #[cfg(feature = "train")]
@@ -36,7 +36,7 @@ pub const TARGETS: &[(&str, Target)] = &[
 /// Runs one target.
 ///
 /// # Panics
-/// When a property does not hold, or there is no such target.
+/// When a property does not hold, or the target does not exist.
 pub fn run(name: &str, data: &[u8]) {
     let (_, target) = TARGETS.iter().find(|(known, _)| *known == name).expect("the target is in the list");
     target(data);

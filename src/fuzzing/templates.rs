@@ -1,4 +1,4 @@
-//! Template expressions in `with`, `for_each`, `when` and rules.
+//! Checks template expressions in `with`, `for_each`, `when` and rules.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::core::template::{
     Children, MAXIMUM_ITEMS, Named, StepOutputs, TemplateContext, condition, items, resolve, rule,
 };
 
-/// One text as an argument, as `for_each`, as `when` and as a rule. The engine reads only the outputs of steps that
-/// the template names: these must be enough.
+/// Checks one text as an argument, as `for_each`, as `when` and as a rule. The engine reads only the outputs of steps
+/// that the template names, so these must be enough.
 pub(super) fn template(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let with = Map::from_iter([("x".to_owned(), json!([text, { "y": text }]))]);

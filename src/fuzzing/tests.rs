@@ -1,4 +1,4 @@
-//! Replays the seeds, which include every input that has ever broken a property, and changes of them.
+//! Replays the seeds, including every input that has ever broken a property, and mutations of them.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::targets::{TARGETS, run};
 use crate::core::rng::{Rng, derive_seed};
 
-/// A seed takes milliseconds: this is far beyond a slow machine, but not beyond a reader without a bound.
+/// A seed takes milliseconds. A slow machine stays within this limit; a reader without a bound does not.
 const LONGEST: Duration = Duration::from_secs(10);
 
 fn folder(name: &str) -> PathBuf {
@@ -37,10 +37,10 @@ fn every_seed_keeps_the_properties() {
     assert!(slow.is_empty(), "{slow:?}");
 }
 
-/// Changes of each seed; STEPWELL_MUTATIONS asks for more where no fuzzer can be built.
+/// Mutations per seed; set STEPWELL_MUTATIONS for more where no fuzzer can be built.
 const MUTATIONS: u64 = 3;
 
-/// Blind, but enough for a plain test run: some bytes are changed, left out, repeated or taken from another seed.
+/// Mutates without feedback, which is enough for a plain test run: changes, drops or repeats bytes, or splices a seed.
 fn mutated(seeds: &[Vec<u8>], seed: usize, rng: &mut Rng) -> Vec<u8> {
     let mut data = seeds[seed].clone();
     for _ in 0..=rng.below(4) {
@@ -86,7 +86,7 @@ fn changed_seeds_keep_the_properties() {
 #[test]
 fn every_target_has_a_program_and_seeds() {
     let mut known: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    // In builds with training only.
+    // These need a build with training.
     known.extend(["checkpoint", "weights"].map(str::to_owned));
     assert_eq!(names(&folder("fuzz_targets")), known);
     assert_eq!(names(&folder("seeds")), known);

@@ -1,4 +1,4 @@
-//! Tokenizers, texts as token ids, and token files.
+//! Checks tokenizers, texts as token ids, and token files.
 
 use std::sync::LazyLock;
 
@@ -12,10 +12,10 @@ use crate::steps::{CORPUS_IMPORT, Encoder, Method, TOKENIZER_TRAIN};
 /// Letters, digits, marks and white space of many scripts.
 const CORPUS: &str = include_str!("corpus.txt");
 const VOCABULARY: u32 = 600;
-/// A text is repeated up to this length; the second one is beyond the words of 64 KiB that our encoder knows.
+/// A text is repeated up to this length; the second one exceeds the 64 KiB words that our encoder supports.
 const REPEATED: [usize; 2] = [1 << 12, 80 << 10];
 
-/// A tokenizer of ours, the encoder that knows its form, and the library's.
+/// Our tokenizer, the encoder that supports its form, and the library's.
 struct Ours {
     fast: Encoder,
     library: Encoder,
@@ -35,8 +35,8 @@ static OURS: LazyLock<Ours> = LazyLock::new(|| {
     Ours { fast, library, decoder: Tokenizer::from_bytes(&json).expect("a tokenizer of ours") }
 });
 
-/// The first byte says how often the text that follows is repeated. The ids are those of the library, and decode to
-/// the text.
+/// Takes the repeat count from the first byte and the text from the rest. The ids match those of the library and
+/// decode to the text.
 pub(super) fn encode(data: &[u8]) {
     let Some((times, text)) = data.split_first() else { return };
     let text = String::from_utf8_lossy(text);
@@ -48,7 +48,7 @@ pub(super) fn encode(data: &[u8]) {
     assert_eq!(OURS.decoder.decode(&ids, true).expect("the ids are in the vocabulary"), text);
 }
 
-/// A `tokenizer.json`. Where our encoder claims to know its form, the ids are those of the library.
+/// Checks a `tokenizer.json`. Where our encoder supports its form, the ids match those of the library.
 pub(super) fn tokenizer(data: &[u8]) {
     let (Ok(fast), Ok(library)) = (Encoder::load(data, Method::Fast), Encoder::load(data, Method::Tokenizers)) else {
         return;
@@ -65,7 +65,7 @@ pub(super) fn tokenizer(data: &[u8]) {
     }
 }
 
-/// A token file. What its header says fits its bytes, and is written back the same.
+/// Checks a token file. Its header fits its bytes, and it is written back unchanged.
 pub(super) fn token_file(data: &[u8]) {
     if let Ok(header) = Header::decode(data) {
         let tokens = usize::try_from(header.tokens).expect("the file has them") * header.width.bytes();

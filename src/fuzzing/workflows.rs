@@ -1,4 +1,4 @@
-//! Workflow files and `-S` overrides.
+//! Checks workflow files and `-S` overrides.
 
 use std::sync::LazyLock;
 
@@ -14,10 +14,10 @@ use crate::steps;
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(steps::catalog);
 
-/// Longest file or folder name of common file systems, less the index of a fan-out's child.
+/// Maximum file or folder name on common file systems, minus the index of a fan-out's child.
 const LONGEST_STEP_ID: usize = 200;
 
-/// Text of a workflow file. An accepted one can be stored, and resumed from what was stored.
+/// Checks the text of a workflow file. An accepted one can be stored, and resumed from the stored form.
 pub(super) fn workflow(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match parse::workflow(text, "fuzz.toml", &[], &CATALOG, &NoLibrary) {
@@ -42,7 +42,7 @@ id = "s"
 kind = "noop"
 "#;
 
-/// Lines `NAME=VALUE`, each as one `-S`. An accepted value keeps the type of the default.
+/// Checks lines of `NAME=VALUE`, each as one `-S`. An accepted value keeps the type of the default.
 pub(super) fn overrides(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let overrides: Vec<_> = text.split('\n').filter_map(|line| line.split_once('=')).collect();

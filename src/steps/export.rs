@@ -40,7 +40,7 @@ impl StepHandler for Export {
         "export"
     }
 
-    /// 2: the tokenizer starts a text with `BOS`.
+    /// 2: the tokenizer adds `BOS` to the start of a text.
     fn version(&self) -> u32 {
         2
     }
@@ -98,7 +98,7 @@ impl StepHandler for Export {
     }
 }
 
-/// The tokenizer, but encoding starts a text as training does: with `BOS`. Stepwell's own steps add it themselves.
+/// The tokenizer, with `BOS` added to the start of a text as in training. Stepwell's own steps add it themselves.
 fn with_bos(tokenizer: &[u8], bos: u32) -> Result<Vec<u8>, Failure> {
     let failure = |error: &dyn std::fmt::Display| Failure::fatal(format!("cannot export the tokenizer: {error}"));
     let mut tokenizer = Tokenizer::from_bytes(tokenizer).map_err(|error| failure(&error))?;
@@ -113,12 +113,12 @@ fn with_bos(tokenizer: &[u8], bos: u32) -> Result<Vec<u8>, Failure> {
     Ok(tokenizer.to_string(false).map_err(|error| failure(&error))?.into_bytes())
 }
 
-/// `generation_config.json`.
+/// Contents of `generation_config.json`.
 #[derive(Serialize)]
 struct GenerationConfig {
     #[serde(flatten)]
     special: SpecialTokens,
-    /// Rows that only pad the embedding: no tokens of the tokenizer.
+    /// Rows that only pad the embedding; they are not tokens of the tokenizer.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     suppress_tokens: Vec<u32>,
 }
@@ -148,10 +148,10 @@ struct TokenizerConfig {
     bos_token: &'static str,
     eos_token: &'static str,
     pad_token: &'static str,
-    /// As `tokenizer.json` has it; `transformers` 5 builds its own template from this.
+    /// Same as in `tokenizer.json`; `transformers` 5 builds its own template from this.
     add_bos_token: bool,
     add_eos_token: bool,
-    /// Text that spells a special token is text, as in training and in `generate`.
+    /// Text that spells a special token stays text, as in training and in `generate`.
     split_special_tokens: bool,
     model_max_length: usize,
     clean_up_tokenization_spaces: bool,

@@ -1,6 +1,6 @@
-//! What can be said about a step on this machine before it runs.
+//! Findings about a step on this machine before it runs.
 
-/// One remark, with what helps.
+/// A finding and its hint.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
     pub weight: Weight,
@@ -10,10 +10,10 @@ pub struct Finding {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Weight {
-    /// The step will fail whatever happens before it.
+    /// The step fails in any case.
     Impossible,
-    /// The step will fail unless something else makes what is missing.
+    /// The step fails unless an earlier step creates the missing file.
     Missing,
-    /// A change that matters will not be seen.
+    /// A relevant change stays unnoticed.
     Unnoticed,
 }

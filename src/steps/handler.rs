@@ -34,11 +34,11 @@ pub trait StepHandler: Sync {
     /// JSON schema of `with`: an object that denies unknown properties.
     fn schema(&self) -> schemars::Schema;
 
-    /// Names of what a succeeded step gives to others: templates may name nothing else.
+    /// Names of outputs and values of a succeeded step; templates may name no others.
     fn gives(&self) -> Gives;
 
-    /// Refuses arguments that cannot work, before any work starts. Files and earlier steps are not looked at: an
-    /// artifact stands for one that is not there yet.
+    /// Refuses invalid arguments before any work starts. Ignores files and earlier steps: a placeholder artifact
+    /// represents one that does not exist yet.
     fn check(&self, with: &Value) -> Result<(), Failure> {
         let _ = with;
         Ok(())
@@ -51,13 +51,13 @@ pub trait StepHandler: Sync {
         Ok(Value::Null)
     }
 
-    /// As [`StepHandler::fingerprint`], for a step that was attempted before, with the fingerprint of that attempt.
+    /// Like [`StepHandler::fingerprint`], for a step that was attempted before with fingerprint `earlier`.
     fn fingerprint_again(&self, with: &Value, earlier: &Value) -> Result<Value, Failure> {
         let _ = earlier;
         self.fingerprint(with)
     }
 
-    /// What this machine says about a step before its run, such as a file that is missing. `with` may hold templates.
+    /// Checks a step on this machine before its run, for example for missing files. `with` may contain templates.
     fn look_ahead(&self, with: &Map<String, Value>) -> Vec<Finding> {
         let _ = with;
         Vec::new()

@@ -1,4 +1,4 @@
-//! Characters that nobody sees: named in messages, so that a refusal makes sense.
+//! Names invisible characters in messages, so that a refusal makes sense.
 
 /// Names of characters that print nothing, or nothing but a space.
 const NAMES: [(char, &str); 22] = [
@@ -26,14 +26,14 @@ const NAMES: [(char, &str); 22] = [
     ('\u{FFFC}', "object replacement character"),
 ];
 
-/// `U+200B (zero width space)` for a character that nobody sees.
+/// Returns a name such as `U+200B (zero width space)` for an invisible character.
 pub fn name(c: char) -> Option<String> {
     let known = NAMES.iter().find(|(invisible, _)| *invisible == c).map(|(_, name)| *name);
     let name = known.or_else(|| (c.is_control() && !matches!(c, '\n' | '\r' | '\t')).then_some("control character"))?;
     Some(format!("U+{:04X} ({name})", u32::from(c)))
 }
 
-/// The text with every such character written out.
+/// Replaces every invisible character in the text with its name.
 pub fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -45,7 +45,7 @@ pub fn shown(text: &str) -> String {
     out
 }
 
-/// The names of the invisible characters in texts, each once, at most three.
+/// The names of up to three different invisible characters in texts.
 pub fn names_in<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in texts.into_iter().flat_map(str::chars).filter_map(name) {

@@ -34,7 +34,7 @@ pub const PAD: &str = "<pad>";
 pub const BOS: &str = "<bos>";
 pub const EOS: &str = "<eos>";
 
-/// In the order of their ids.
+/// Sorted by id.
 const SPECIALS: [&str; 3] = [PAD, BOS, EOS];
 
 /// The special tokens and one token for each byte.
@@ -138,7 +138,7 @@ fn check_smallest(vocab_size: u32) -> Result<(), Failure> {
     Err(Failure::fatal(message).with_hint("3 special tokens and 256 bytes are always part of the vocabulary"))
 }
 
-/// How often each word occurs.
+/// Number of occurrences of each word.
 type WordCounts = HashMap<Box<str>, u64>;
 
 fn count_words(context: &mut StepContext<'_>, arguments: &Arguments) -> Result<WordCounts, StepError> {
@@ -216,10 +216,10 @@ fn pre_tokenizer() -> ByteLevel {
     ByteLevel::new(false, true, true)
 }
 
-/// Merges until there are `vocab_size` tokens.
+/// Merges until the vocabulary has `vocab_size` tokens.
 ///
 /// # Errors
-/// When the words allow fewer.
+/// When the words allow only fewer.
 fn learn(context: &mut StepContext<'_>, words: &WordCounts, arguments: &Arguments) -> Result<Vocabulary, StepError> {
     let Arguments { vocab_size, min_frequency, .. } = *arguments;
     let mut learner = MergeLearner::new(&SPECIALS, words);

@@ -1,4 +1,4 @@
-//! Answers to requests, and for how long they are kept.
+//! Stores the answers to requests, and forgets old ones.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
@@ -9,9 +9,9 @@ use super::error::StoreError;
 use super::reader::Reader;
 use super::seal::{self, Rows};
 
-/// Whoever asked waits for seconds; a person may want to see later what was asked.
+/// The asker waits only seconds; a person may want to read the answer later.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// The oldest requests that an answer looks at: more than one, so that the table shrinks.
+/// Number of the oldest requests that each answer checks: more than one, so that the table shrinks.
 const LOOKED_AT: i64 = 8;
 
 /// Writes the answers of a batch, and forgets some old ones.
@@ -40,7 +40,7 @@ fn row(id: &i64) -> Rows<'_> {
 }
 
 impl Reader {
-    /// The engine's answer to a request; `None` while there is none.
+    /// The engine's answer to a request; `None` until it answers.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -42,7 +42,7 @@ pub(super) fn apply(
     }
 }
 
-/// Moves the end of a lease, unless its fence does not hold any more.
+/// Moves the end of a lease, unless a newer claim has changed its fence.
 pub(super) fn extend_lease(connection: &Connection, lease: &LeaseExtension) -> Result<(), StoreError> {
     let (run, step, fence) = (lease.run.to_string(), lease.step.as_str(), lease.fence.0.cast_signed());
     let expires = time_text(lease.expires_at);

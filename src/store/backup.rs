@@ -208,7 +208,7 @@ fn copy_database(source: &Connection, copy: &Path) -> Result<(), StoreError> {
     settle(copy)
 }
 
-/// Copies every page. SQLite reports a source that somebody else has locked as a result, not as an error.
+/// Copies every page. SQLite reports a source that another process has locked as a result, not as an error.
 ///
 /// # Errors
 /// `Busy` when the lock stays for longer than `patience`.
@@ -231,7 +231,7 @@ fn copy_all(source: &Connection, target: &mut Connection, patience: Duration) ->
 fn settle(database: &Path) -> Result<(), StoreError> {
     let connection = Connection::open(database)?;
     let change = connection.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get::<_, String>(0));
-    // SQLite answers with the mode that it has kept when somebody else has the database open.
+    // SQLite returns the old mode when another process has the database open.
     if change.map_err(|error| StoreError::from(error).at(database))? != "delete" {
         return Err(StoreError::Busy { path: database.to_owned() });
     }

@@ -76,10 +76,10 @@ pub struct MetricWrite {
     pub row: MetricRow,
 }
 
-/// What a commit did beyond its batch. Leases and metrics under an old fence are left out without a word.
+/// The effects of a commit beyond its batch. Leases and metrics under an old fence are silently dropped.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CommitReport {
-    /// Events that were left out because a newer claim of the step exists, by index.
+    /// Indexes of events that were dropped because a newer claim of the step exists.
     pub stale: Vec<usize>,
     /// Content of checkpoints that newer ones have replaced; something else may still use it.
     pub dropped: Vec<ArtifactRef>,
@@ -89,7 +89,7 @@ pub struct CommitReport {
 #[derive(Clone, PartialEq, Debug)]
 pub struct RequestRow {
     pub id: i64,
-    /// Why it cannot be read, if so: it is answered all the same.
+    /// The request, or the reason why it is unreadable; it gets an answer in either case.
     pub asked: Result<(RunId, Request), String>,
 }
 

@@ -99,7 +99,7 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     {
-        // Before the folder: an engine that starts takes both in this order.
+        // This lock comes before the folder lock, as in an engine that starts.
         let _right = right_to_migrate(state_dir, path, &connection)?;
         // Two processes must not create or migrate at the same time.
         let folder = File::open(state_dir).map_err(|error| StoreError::io("open", state_dir, error))?;
@@ -117,13 +117,13 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// The engine that runs has emptied the WAL at its own start.
+/// The running engine emptied the WAL when it started.
 fn another_engine_runs(state_dir: &Path) -> bool {
     !EngineLock::is_held_here(state_dir) && EngineLock::holder(state_dir).is_some()
 }
 
-/// The engine lock, where the schema is older and this process does not hold the lock already. An engine of an
-/// older build that runs meanwhile would write rows without what the new schema counts.
+/// Takes the engine lock if the schema is older and this process does not hold the lock. A running engine of an older
+/// build would write rows without the data that the new schema counts.
 ///
 /// # Errors
 /// `OlderSchema` when such an engine holds the lock.
@@ -136,7 +136,7 @@ fn right_to_migrate(state_dir: &Path, path: &Path, connection: &Connection) -> R
         }
         match EngineLock::acquire(state_dir) {
             Ok(lock) => return Ok(Some(lock)),
-            // A process of this build is about to migrate.
+            // A process of this build is about to migrate the database.
             Err(StoreError::Locked { holder, .. })
                 if holder.schema == migrate::SUPPORTED && Instant::now() < patience => {}
             Err(StoreError::Locked { holder, .. }) => {
@@ -219,7 +219,7 @@ fn wal_is_empty(path: &Path) -> bool {
     fs::metadata(wal::wal_of(path)).map_or(true, |found| found.len() == 0)
 }
 
-/// A path as part of an SQLite URI, which gives back any byte that is written as `%` and two digits.
+/// Encodes a path as part of an SQLite URI, in which `%` and two digits stand for any byte.
 fn escape(path: &Path) -> String {
     let escaped = |&byte: &u8| match byte {
         b'/' | b'.' | b'-' | b'_' => char::from(byte).to_string(),

@@ -28,7 +28,7 @@ pub(super) fn time_text(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-/// A value as it is stored: only what [`json`] reads again.
+/// Encodes a value for storage, and refuses one that [`json`] cannot read back.
 pub(super) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {
     let text = serde_json::to_string(value).map_err(|error| StoreError::Unstorable { why: error.to_string() })?;
     json::check(text.as_bytes(), Limit::STORED).map_err(|error| StoreError::Unstorable { why: error.to_string() })?;
@@ -51,7 +51,7 @@ pub(super) fn collect<T>(
     Ok(decoded)
 }
 
-/// As [`collect`], with the rows that cannot be decoded apart from those that can.
+/// Like [`collect`], but returns the rows that cannot be decoded separately.
 pub(super) fn collect_readable<T, U>(
     connection: &Connection,
     sql: &str,
@@ -128,7 +128,7 @@ pub(super) fn maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: impl Column
     text.map(|text| read(&text, column)).transpose()
 }
 
-/// Numbers of 64 bits are stored bit by bit, as SQLite's integers have a sign.
+/// Numbers of 64 bits are stored bit by bit, because SQLite's integers have a sign.
 fn unsigned<T: TryFrom<u64, Error: Display>>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
     T::try_from(get::<i64>(row, column)?.cast_unsigned()).map_err(|error| bad(column, error))
 }
@@ -146,7 +146,7 @@ fn float(row: &Row<'_>, column: &str) -> Result<f64, StoreError> {
     Ok(get::<Option<f64>>(row, column)?.unwrap_or(f64::NAN))
 }
 
-/// What is known of a row of `run` or `schedule` that cannot be decoded.
+/// Returns the readable parts of a row of `run` or `schedule` that cannot be decoded.
 pub(super) fn unreadable(row: &Row<'_>, error: StoreError) -> Unreadable {
     let text = |column: &str| row.get::<_, String>(column).ok();
     let name = text("name").unwrap_or_else(|| "?".to_owned());

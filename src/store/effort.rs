@@ -185,8 +185,8 @@ impl Reader {
         })
     }
 
-    /// Attempts under a rate limit that have started since, oldest first, each with the limit's name. Reads the log
-    /// backwards, no further than that.
+    /// Attempts under a rate limit that have started since then, oldest first, each with the limit's name. Reads the
+    /// log backwards, only as far as needed.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -179,7 +179,7 @@ impl StoreError {
         Some(hint)
     }
 
-    /// Whether the rows of one run are the trouble, and not the database.
+    /// True if the error comes from rows of one run, not from the database.
     pub fn concerns_one_run(&self) -> bool {
         matches!(
             self,

@@ -1,4 +1,4 @@
-//! Questions about the event log. It grows for ever, so whatever reads more than a page of it reads row by row.
+//! Queries on the event log. It grows for ever, so queries that need more than a page read it row by row.
 
 use std::ops::ControlFlow;
 
@@ -12,7 +12,7 @@ use super::reader::Reader;
 use super::rows::EventRow;
 
 impl Reader {
-    /// Number of the newest event; 0 when there is none.
+    /// Number of the newest event; 0 before the first.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -31,7 +31,7 @@ impl Reader {
         self.ask(|connection| first(connection, sql, [run.to_string()], decode::event))
     }
 
-    /// Whether a step or a checkpoint was committed after the event `after_seq`.
+    /// True if a step or a checkpoint was committed after the event `after_seq`.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -43,7 +43,7 @@ impl Reader {
         })
     }
 
-    /// The event log after `after_seq`, of one run or of all.
+    /// Events after `after_seq`, of one run or of all.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -60,7 +60,7 @@ impl Reader {
         })
     }
 
-    /// Shows the whole log to `see`, one event at a time.
+    /// Passes the whole log to `see`, one event at a time.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -71,7 +71,7 @@ impl Reader {
         })
     }
 
-    /// Shows the events of a step to `see`, the newest first, until it breaks off.
+    /// Passes the events of a step to `see`, newest first, until it breaks off.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -85,7 +85,7 @@ impl Reader {
         self.stream(sql, params![run.to_string(), step.as_str()], see)
     }
 
-    /// Events that gave a step a checkpoint, oldest first, those that were rewound or dropped included.
+    /// Events that gave a step a checkpoint, oldest first, including rewound and dropped ones.
     ///
     /// # Errors
     /// When the database cannot be read.

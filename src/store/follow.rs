@@ -1,4 +1,4 @@
-//! Questions of those who follow a run, several times per second: what runs now, not what has run.
+//! Queries for followers of a run, several per second: they cover running work, not history.
 
 use rusqlite::params;
 
@@ -30,7 +30,7 @@ impl Reader {
         self.ask(|connection| first(connection, sql, params![run.to_string(), step.as_str()], decode::metric))
     }
 
-    /// Steps that had attempts, in definition order; only one of them when `step` is given.
+    /// Steps that had attempts, in definition order; only `step` if it is given.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -21,8 +21,8 @@ use super::layout::HEAD_FILE;
 /// Within one disk sector, so that a power cut does not tear a write.
 const LENGTH: usize = 128;
 const SUM_DIGITS: usize = 8;
-/// How often a content that does not fit together is read again, and after which pause. The write of a running engine
-/// takes microseconds.
+/// Number of reads of inconsistent content, and the pause between them. The write of a running engine takes
+/// microseconds.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(1);
 
@@ -44,14 +44,14 @@ pub(super) enum Recorded {
     Unreadable,
 }
 
-/// What was recorded at the last commit. An engine may be writing at this moment, and file systems do not promise that
-/// a read sees all of a write or nothing: what does not fit together is read again.
+/// Reads the record of the last commit. An engine may be writing it, and file systems do not promise that a read sees
+/// all of a write or nothing, so inconsistent content is read again.
 pub(super) fn read(state_dir: &Path) -> Result<Recorded, StoreError> {
     let path = state_dir.join(HEAD_FILE);
     settle(|| read_regular(&path)).map_err(|error| StoreError::io("read", &path, error))
 }
 
-/// To read a pipe may wait for ever.
+/// Reading a pipe may block for ever.
 fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     if std::fs::metadata(path)?.is_file() {
         std::fs::read(path)
@@ -60,7 +60,7 @@ fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Reads until the content proves itself: by its sum, or, written by a build without one, by being there twice.
+/// Reads until the content is consistent: its sum fits, or, for a build without sums, two reads agree.
 fn settle(mut read: impl FnMut() -> io::Result<Vec<u8>>) -> io::Result<Recorded> {
     let mut earlier: Option<Vec<u8>> = None;
     for _ in 0..TRIES {
@@ -69,7 +69,7 @@ fn settle(mut read: impl FnMut() -> io::Result<Vec<u8>>) -> io::Result<Recorded>
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Recorded::Nothing),
             Err(error) => return Err(error),
         };
-        // Empty: the process was killed right after it created the file, before any commit with it.
+        // The file is empty if the process was killed after it created the file and before the first commit.
         if text.is_empty() {
             return Ok(Recorded::Nothing);
         }
@@ -91,7 +91,7 @@ fn proved(text: &[u8], earlier: Option<&[u8]>) -> Option<Head> {
     proved.then_some(Head { seq: line.seq, hash: line.hash, quiet: line.quiet })
 }
 
-/// For `crate::fuzzing`: a content that proves itself is written again as one that proves the same.
+/// Lets `crate::fuzzing` check that consistent content is written back with the same meaning.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn check_content(text: &[u8]) {
     let Some(head) = proved(text, Some(text)) else { return };
@@ -106,7 +106,7 @@ struct Line {
     hash: String,
     #[serde(default)]
     quiet: i64,
-    /// Of the other fields; `None`: written by a build before there were sums.
+    /// Sum over the other fields; `None` if an older build wrote the line.
     #[serde(default)]
     sum: Option<String>,
 }
@@ -176,7 +176,7 @@ mod tests {
         std::fs::read(dir.path().join(HEAD_FILE)).unwrap()
     }
 
-    /// What reads give, one after another; the last one again and again.
+    /// Returns the outcome of reads that give this content in turn; the last one repeats.
     fn settled(reads: &[&[u8]]) -> Recorded {
         let mut reads: VecDeque<Vec<u8>> = reads.iter().map(|read| read.to_vec()).collect();
         settle(|| Ok(if reads.len() > 1 { reads.pop_front().unwrap() } else { reads[0].clone() })).unwrap()
@@ -198,7 +198,7 @@ mod tests {
         assert_eq!(new.len(), LENGTH);
         for cut in 1..LENGTH {
             let torn = [&new[..cut], &old[cut..]].concat();
-            // Twice the same, when the writer was stopped in the middle.
+            // Two reads are equal when the writer stops in the middle.
             let recorded = settled(&[&torn, &torn, &new]);
             assert!(recorded == Recorded::Head(head(42)) || torn == old, "cut at {cut}: {recorded:?}");
         }

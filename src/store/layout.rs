@@ -28,8 +28,8 @@ pub fn attempt_log(state_dir: &Path, run: RunId, step: &StepId, attempt: u32) ->
     step_dir(state_dir, run, step).join(format!("attempt-{attempt}.log"))
 }
 
-/// The last sign of life that an attempt has left, when nobody hears it any more: the last extension of its lease, to
-/// one `heartbeat` from then, or what it wrote into its folder.
+/// Returns the last sign of life of an attempt that no engine hears: the last extension of its lease or the last write
+/// into its folder, but no later than the end of the lease.
 pub fn last_sign_of_life(
     state_dir: &Path,
     run: RunId,

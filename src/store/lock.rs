@@ -21,14 +21,14 @@ use super::error::StoreError;
 use super::layout::LOCK_FILE;
 use super::migrate::SUPPORTED;
 
-/// Who holds the engine lock. Everybody who may look into the state may read it: a command line, which may hold
-/// secrets, is none of it.
+/// The holder of the engine lock. Every reader of the state directory can see it, so it never includes a command line,
+/// which may hold secrets.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
     pub host: String,
     pub started_at: Timestamp,
-    /// The schema that its build writes; 0: a build that does not say so.
+    /// The schema that its build writes; 0 for a build that does not record it.
     #[serde(default)]
     pub schema: u32,
 }
@@ -36,15 +36,15 @@ pub struct Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
-            // It has not written its name, or an engine of another build wrote it differently.
+            // The holder has not written its name yet, or is an engine of another build with a different format.
             0 => f.write_str("another process"),
             pid => write!(f, "engine process {pid} on {} since {}", self.host, self.started_at),
         }
     }
 }
 
-/// Device and inode of the lock files that this process holds. A process id would not tell: two containers that
-/// share a state directory may both be process 1.
+/// Device and inode of the lock files that this process holds. A process id is not enough: two containers that share
+/// a state directory may both be process 1.
 static HELD: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
 
 /// The right to run steps in a state directory; given back when dropped or when the process ends.
@@ -96,7 +96,7 @@ impl EngineLock {
         }
     }
 
-    /// Whether this process itself holds the lock of a state directory.
+    /// True if this process itself holds the lock of a state directory.
     pub(super) fn is_held_here(state_dir: &Path) -> bool {
         let found = File::open(state_dir.join(LOCK_FILE)).and_then(|file| identity(&file));
         found.is_ok_and(|identity| held().contains(&identity))
@@ -126,7 +126,7 @@ impl Drop for EngineLock {
 }
 
 fn held() -> MutexGuard<'static, BTreeSet<(u64, u64)>> {
-    // Each change of the set is one call.
+    // Each change of the set is one call, so a panic cannot leave it inconsistent.
     HELD.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

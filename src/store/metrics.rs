@@ -8,7 +8,7 @@ use super::batch::MetricWrite;
 use super::decode;
 use super::error::StoreError;
 
-/// Inserts a row, unless it comes from an attempt that is not the step's newest.
+/// Inserts a row if it comes from the newest attempt of the step.
 pub(super) fn insert(transaction: &Transaction<'_>, write: &MetricWrite) -> Result<(), StoreError> {
     let MetricWrite { run, step, attempt, row } = write;
     let sql = "INSERT INTO metric (run, step, attempt, train_step, loss, learning_rate, grad_norm, tokens_so_far,

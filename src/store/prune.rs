@@ -24,7 +24,7 @@ pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Res
     Ok(rows.into_iter().flatten().collect())
 }
 
-/// Removes all rows of an ended run but its own, which keeps its name, workflow and end, and its log. Rows of
+/// Removes all rows of an ended run except its own row, which keeps its name, workflow and end, and its log. Rows of
 /// artifacts stay until [`forget_unused_artifacts`].
 pub(super) fn remove_run(connection: &Connection, run: RunId, at: &str) -> Result<(), StoreError> {
     let run = run.to_string();
@@ -37,8 +37,8 @@ pub(super) fn remove_run(connection: &Connection, run: RunId, at: &str) -> Resul
     Ok(())
 }
 
-/// Removes the rows of artifacts that nothing refers to: once after many runs were removed, because it looks
-/// at every artifact.
+/// Removes the rows of artifacts without references. Call it once after many runs were removed, because it scans every
+/// artifact.
 pub(super) fn forget_unused_artifacts(connection: &Connection) -> Result<(), StoreError> {
     let sql = "DELETE FROM artifact
                WHERE NOT EXISTS (SELECT 1 FROM step_output WHERE step_output.digest = artifact.digest)

@@ -235,7 +235,7 @@ impl Reader {
         })
     }
 
-    /// The first attempt of a step since which its key has not changed; `None` before any.
+    /// The first attempt of a step with its current key; `None` before any attempt.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -329,7 +329,7 @@ impl Reader {
         self.ask(|connection| first(connection, sql, [digest], |row| decode::json(row, "body")))
     }
 
-    /// Shows the resolved arguments of all steps to `see`, one step at a time: they name the content that it reads.
+    /// Passes the resolved arguments of every step to `see`, one step at a time: they name the content that it reads.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -369,7 +369,7 @@ impl Reader {
         })
     }
 
-    /// Whether an attempt of the run is leased, as the tables say.
+    /// True if the tables have a leased attempt of the run.
     ///
     /// # Errors
     /// When the database cannot be read.

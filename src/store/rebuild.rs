@@ -70,7 +70,7 @@ fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>,
     while let Some(row) = rows.next()? {
         let event = decode::event(row)?;
         let recorded = Recorded { run: event.run, at: event.at, event: event.event };
-        // A batch of prunes forgets artifacts once, at its end; nothing refers to them in between.
+        // A batch of prunes forgets artifacts once at its end; no row refers to them before that.
         if std::mem::replace(&mut pruned, recorded.event == Event::RunPruned) && !pruned {
             prune::forget_unused_artifacts(&transaction)?;
         }

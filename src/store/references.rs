@@ -1,4 +1,4 @@
-//! Who refers to which content. Every question about one digest is answered by an index.
+//! Queries on references to content. An index answers every query about one digest.
 
 use rusqlite::{Connection, Row, params};
 
@@ -13,7 +13,7 @@ use super::rows::{CheckpointRow, Holder, Reference};
 const OUTPUTS: &str = "SELECT run, step, name, digest, size, media_type FROM step_output";
 
 impl Reader {
-    /// What outputs and checkpoints refer to, of one run or of all.
+    /// References of outputs and checkpoints, of one run or of all.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -38,13 +38,13 @@ impl Reader {
         self.ask(|connection| first(connection, &sql, params![run.to_string(), step, name], output))
     }
 
-    /// The newest output of each content whose digest begins with `prefix`, at most `most` of them.
+    /// The newest output of each content whose digest starts with `prefix`, at most `most` of them.
     ///
     /// # Errors
     /// When the database cannot be read.
     pub fn outputs_like(&self, prefix: &str, most: usize) -> Result<Vec<Reference>, StoreError> {
         self.ask(|connection| {
-            // `g` follows every hexadecimal digit.
+            // `g` sorts after every hexadecimal digit.
             let sql = "SELECT DISTINCT digest FROM step_output WHERE digest >= ?1 AND digest < ?1 || 'g'
                        ORDER BY digest LIMIT ?2";
             let values = params![prefix, i64::try_from(most).unwrap_or(i64::MAX)];
@@ -54,7 +54,7 @@ impl Reader {
         })
     }
 
-    /// Every step that has given this content, the newest run first.
+    /// Every step that produced this content, newest run first.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -78,7 +78,7 @@ impl Reader {
         })
     }
 
-    /// Whether an output or a checkpoint is this very content, not a tree around it.
+    /// True if an output or a checkpoint is exactly this content, not a tree that contains it.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -88,7 +88,7 @@ impl Reader {
         self.ask(|connection| Ok(first(connection, sql, [digest.as_str()], |_| Ok(()))?.is_some()))
     }
 
-    /// Every tree that an output or a checkpoint refers to, once each.
+    /// Every tree that an output or a checkpoint refers to, without duplicates.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -53,13 +53,13 @@ pub struct Children {
 /// A run or a schedule whose row this build cannot read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unreadable {
-    /// The name, for a schedule.
+    /// The name, if this is a schedule.
     pub id: String,
     pub name: String,
     pub why: String,
 }
 
-/// Rows of runs, with those apart that cannot be read: one of them is in nobody's way.
+/// Rows of runs. Unreadable rows are separate, so that they do not block the others.
 #[derive(Clone, Debug, Default)]
 pub struct RunRows {
     pub readable: Vec<RunRow>,
@@ -67,7 +67,7 @@ pub struct RunRows {
 }
 
 impl RunRows {
-    /// For callers that must know every run.
+    /// Returns every run, for callers that must not miss one.
     ///
     /// # Errors
     /// `Undecodable` when one cannot be read.
@@ -106,7 +106,7 @@ pub struct StepRow {
     /// Attempts that failed since the step was first ready, or ready again after `resume`.
     pub retries_used: u32,
     pub not_before: Option<Timestamp>,
-    /// When it became ready for the first time, or again after it had ended.
+    /// The time it became ready for the first time, or again after it had ended.
     pub ready_since: Option<Timestamp>,
     pub lease_expires_at: Option<Timestamp>,
     /// Of the running attempt.
@@ -134,14 +134,14 @@ pub struct StepRow {
     pub last_doc_index: Option<u64>,
     pub tokens_so_far: Option<u64>,
     pub loss: Option<f64>,
-    /// Work of all attempts that have ended; of a fan-out, those of its items.
+    /// Work of all ended attempts; for a fan-out, of its items.
     pub compute_ms: i64,
     /// Start of the first attempt.
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
 }
 
-/// A step that was attempted, and whether it is now.
+/// A step with at least one attempt.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AttemptedStep {
     pub id: StepId,

@@ -1,4 +1,4 @@
-//! Some of the runs, by an index that has only those: a state directory keeps every run that ever ended.
+//! Lists subsets of runs through partial indexes, because a state directory keeps every run that ever ended.
 
 use rusqlite::{Connection, Params, Row};
 
@@ -10,7 +10,7 @@ use super::reader::{RUNS, Reader};
 use super::rows::RunRows;
 use super::writer::active_run_named;
 
-/// Word for word the condition of the index `run_open`, by which SQLite recognises it.
+/// Must match the condition of the index `run_open` word for word, or SQLite does not use the index.
 const OPEN: &str = "status IN ('pending', 'running', 'interrupted', 'paused', 'canceling')";
 
 fn open() -> String {
@@ -28,7 +28,7 @@ fn ended() -> String {
 }
 
 impl Reader {
-    /// Runs that have not ended, newest first.
+    /// Unfinished runs, newest first.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -42,12 +42,12 @@ impl Reader {
     /// When the database cannot be read.
     pub fn pending_runs(&self) -> Result<Vec<RunId>, StoreError> {
         let id = |row: &Row<'_>| decode::parse(row, "id");
-        // One without a proper id cannot be named, let alone be driven.
+        // A run without a valid id cannot be named or driven.
         let read = |connection: &Connection| decode::collect_readable(connection, &pending(), [], id, |_, _| ());
         Ok(self.ask(read)?.0)
     }
 
-    /// The newest runs that have ended and were not pruned, newest first.
+    /// The newest ended runs that were not pruned, newest first.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -55,7 +55,7 @@ impl Reader {
         self.runs_by(&ended(), [i64::try_from(most).unwrap_or(i64::MAX)])
     }
 
-    /// The run that keeps a name to itself, but for `except`.
+    /// The run that reserves a name, ignoring `except`.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -64,7 +64,7 @@ impl Reader {
         Ok(self.ask(active)?.map(|(run, _)| run))
     }
 
-    /// Why a run that has not ended cannot be driven, if so.
+    /// The reason why an unfinished run cannot be driven, if any.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -38,7 +38,7 @@ pub struct ScheduleRow {
 }
 
 impl Reader {
-    /// By name, and those that cannot be read.
+    /// All schedules sorted by name, and the unreadable ones.
     ///
     /// # Errors
     /// When the database cannot be read.

@@ -1,8 +1,8 @@
-//! What no event tells: small tables under one sum, and a count of the commits without an event, which
-//! `event-head` repeats outside of the database. (Metrics, which are many, have a digest each.)
+//! Protects data that no event records: small tables under one sum, and a count of the commits without an event, which
+//! `event-head` repeats outside the database. (Metrics, which are many, have a digest each.)
 //!
-//! The seal is the sum of the digests of all rows. A change subtracts the rows that it replaces and adds those
-//! that it leaves, so that it costs the same however many rows there are, and damage stays visible after it.
+//! The seal is the sum of the digests of all rows. A change subtracts the old rows and adds the new
+//! ones, so its cost does not depend on the number of rows, and damage stays visible after it.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, TransactionBehavior, params};
@@ -14,12 +14,12 @@ use super::error::StoreError;
 /// The tables under the seal, which itself is a row of `meta`.
 const TABLES: [&str; 4] = ["environment", "meta", "request", "schedule"];
 const SEAL: &str = "seal";
-/// Before the digits of a sum. Schema 4 and older have one digest over all rows instead.
+/// Prefix of a sum. Schema 4 and older have one digest over all rows instead.
 const SUM: &str = "rows:";
-/// Says that the tables were damaged already when this build first saw them.
+/// Marks tables that were damaged already when this build first saw them.
 const DAMAGED: &str = "damaged";
 
-/// The rows of a sealed table whose `column` is `key`.
+/// Selects the rows of a sealed table whose `column` is `key`.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'k> {
     pub(super) table: &'static str,
@@ -32,7 +32,8 @@ pub(super) fn meta<'k>(key: &'k &'static str) -> Rows<'k> {
     Rows { table: "meta", column: "key", key }
 }
 
-/// Runs a statement that touches no sealed rows but `rows`, and keeps the seal right; returns how many it changed.
+/// Runs a statement that touches no sealed rows except `rows`, and updates the seal; returns the number of changed
+/// rows.
 pub(super) fn change(
     connection: &Connection,
     rows: Rows<'_>,
@@ -46,7 +47,7 @@ pub(super) fn change(
     Ok(changed)
 }
 
-/// Runs a statement that inserts one row into a sealed table, or none; returns the row's number.
+/// Runs a statement that inserts at most one row into a sealed table; returns the row's number.
 pub(super) fn insert(
     connection: &Connection,
     table: &'static str,
@@ -77,7 +78,7 @@ pub(super) fn quiet_commits(connection: &Connection) -> Result<i64, StoreError> 
     Ok(has_meta.unwrap_or(0))
 }
 
-/// Whether the tables are as they were sealed. A new database has no seal until it is opened for writing.
+/// True if the tables match the seal. A new database has no seal until it is opened for writing.
 pub(super) fn is_intact(connection: &Connection) -> Result<bool, StoreError> {
     match seal(connection)? {
         Some(seal) if seal == DAMAGED => Ok(false),
@@ -89,7 +90,7 @@ pub(super) fn is_intact(connection: &Connection) -> Result<bool, StoreError> {
     }
 }
 
-/// Gives the seal of this build to a database that is new, or that an older build has sealed.
+/// Seals a new database, or one with the seal of an older build.
 pub(super) fn renew(connection: &mut Connection) -> Result<(), StoreError> {
     let is_new = |seal: &Option<String>| seal.as_ref().is_some_and(|seal| seal.starts_with(SUM) || seal == DAMAGED);
     if is_new(&seal(connection)?) {
@@ -114,7 +115,7 @@ fn shown(sum: u128) -> String {
     format!("{SUM}{sum:032x}")
 }
 
-/// Adds to the seal; a database without one, or one known to be damaged, stays as it is.
+/// Adds to the seal; a database without one, or one that is known to be damaged, stays unchanged.
 fn move_seal(connection: &Connection, difference: u128) -> Result<(), StoreError> {
     let seal = seal(connection)?;
     let sum = seal.as_deref().and_then(|seal| u128::from_str_radix(seal.strip_prefix(SUM)?, 16).ok());
@@ -166,7 +167,7 @@ fn whole_digest(connection: &Connection) -> Result<String, StoreError> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Hashes every value of a row with its type and length; false for the seal itself, which is left out.
+/// Hashes every value of a row with its type and length; false for the row of the seal itself, which is excluded.
 fn hash_row(hasher: &mut blake3::Hasher, table: &str, row: &Row<'_>) -> Result<bool, StoreError> {
     if table == "meta" && row.get_ref(0)?.as_str().ok() == Some(SEAL) {
         return Ok(false);

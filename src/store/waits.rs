@@ -83,7 +83,7 @@ impl Reader {
         })
     }
 
-    /// What the newest pause of a run came from; `None` when it was never paused.
+    /// The cause of the newest pause of a run; `None` if it was never paused.
     ///
     /// # Errors
     /// When the database cannot be read.
@@ -96,7 +96,7 @@ impl Reader {
         }))
     }
 
-    /// Steps that wait, of all runs that have not ended; by run and position. Those that cannot be read are left out.
+    /// Waiting steps of all unfinished runs, sorted by run and position. Unreadable ones are left out.
     ///
     /// # Errors
     /// When the database cannot be read.

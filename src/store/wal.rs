@@ -1,7 +1,7 @@
-//! The WAL before the first write of a process. After an IO error in an earlier process, its frames are in the
-//! memory of the system but perhaps not on the disk, and the system will not write them by itself: what is
-//! committed behind them would be lost with them. So the WAL is emptied first. While another program reads, SQLite
-//! cannot empty it; then its bytes are written once more, and synced.
+//! Makes the WAL safe before the first write of a process. After an IO error in an earlier process, its frames may be
+//! in the memory of the system but not on the disk, and the system does not write them by itself: commits appended
+//! after them would be lost with them. The WAL is therefore emptied first. SQLite cannot empty it while another program
+//! reads; then its bytes are written again and synced.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -17,7 +17,7 @@ use crate::faults::around;
 use super::connection::{BUSY_TIMEOUT, PAUSE};
 use super::error::StoreError;
 
-/// How long to wait for readers to end. Most end at once; a database browser may stay for hours.
+/// Time to wait for readers to end. Most end at once; a database browser may stay for hours.
 const PATIENCE: Duration = Duration::from_millis(250);
 const CHUNK: usize = 1 << 20;
 
@@ -32,7 +32,7 @@ pub(super) fn secure(connection: &Connection, path: &Path) -> Result<(), StoreEr
     if emptied? { Ok(()) } else { rewrite(connection, path) }
 }
 
-/// Copies the WAL into the database and empties it; false when somebody else stands in the way.
+/// Copies the WAL into the database and empties it; false if another process prevents it.
 fn truncate(connection: &Connection) -> Result<bool, StoreError> {
     let patience = Instant::now() + PATIENCE;
     loop {
@@ -40,7 +40,7 @@ fn truncate(connection: &Connection) -> Result<bool, StoreError> {
         if busy == 0 {
             return Ok(true);
         }
-        // For readers SQLite has waited already, but not for another process that empties the WAL.
+        // SQLite has waited for readers already, but not for another process that empties the WAL.
         if Instant::now() > patience {
             return Ok(false);
         }
@@ -48,8 +48,8 @@ fn truncate(connection: &Connection) -> Result<bool, StoreError> {
     }
 }
 
-/// Writes what everybody reads from the WAL over itself: the system takes it for new and puts it on the disk.
-/// Readers see the same bytes before and after, and the write lock keeps those out who would append or empty it.
+/// Writes the readable bytes of the WAL over themselves: the system treats them as new and writes them to the disk.
+/// Readers see the same bytes before and after, and the write lock blocks processes that would append or empty it.
 fn rewrite(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let wal = wal_of(path);
     let lock = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;

@@ -58,7 +58,7 @@ impl TrainState {
     }
 
     /// # Errors
-    /// `State` for bytes that are none, `Format` for those of another version.
+    /// `State` for invalid bytes, `Format` for another version.
     pub fn from_file(bytes: &[u8]) -> Result<Self, CheckpointError> {
         #[derive(Deserialize)]
         struct Version {

@@ -4,13 +4,13 @@ use super::generate::GenerateOptions;
 use super::ops::simd::{LANES, exp, kernel};
 use crate::core::rng::Rng;
 
-/// Draws the next token, or takes the likeliest one at temperature 0. `scores` has one logit per token, and maybe more
-/// for rows that pad the embedding.
+/// Draws the next token, or takes the likeliest one at temperature 0. `scores` has one logit per token, and may have
+/// more for rows that pad the embedding.
 pub(super) fn choose(scores: &[f32], options: &GenerateOptions, rng: &mut Rng) -> u32 {
     let GenerateOptions { temperature, top_k, top_p, tokens, .. } = *options;
     let scores = &scores[..tokens.min(scores.len())];
     let inverse_temperature = 1.0 / temperature;
-    // Below 2.9e-39 a temperature has no inverse in f32; only the likeliest token has a chance long before that.
+    // A temperature below 2.9e-39 has no inverse in f32; only the likeliest token has a chance long before that.
     if inverse_temperature.is_infinite() {
         return likeliest(scores);
     }

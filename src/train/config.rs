@@ -186,7 +186,7 @@ impl ModelConfig {
             true => Ok(()),
             false => Err(ConfigError::Range { field, value, rule }),
         };
-        // Smaller ones lose precision, and count as 0 on some devices.
+        // Smaller ones lose precision, and some devices treat them as 0.
         let positive = |x: f32| x.is_normal() && x > 0.0;
         let turns = self.rope_theta.is_finite() && self.rope_theta >= 1.0;
         range("rope_theta", self.rope_theta, turns, "a number of at least 1")?;

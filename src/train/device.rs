@@ -334,7 +334,7 @@ mod tests {
         assert_eq!(chosen, ["flex"]);
     }
 
-    /// Mesa's driver for processors, with which a device opens on any machine.
+    /// Mesa's CPU driver, which opens a device on any machine.
     #[cfg(feature = "wgpu")]
     fn has_software_driver() -> bool {
         let folders = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"];

@@ -22,7 +22,7 @@ pub struct GenerateOptions {
     pub top_p: Option<f32>,
     /// Equal seeds, prompts and options give equal tokens.
     pub seed: u64,
-    /// Tokens of the tokenizer: ids from here on, if the model has any, only pad its embedding and are never drawn.
+    /// Number of tokens in the tokenizer. Higher ids only pad the model's embedding and are never drawn.
     pub tokens: usize,
 }
 

@@ -127,7 +127,7 @@ impl Plan {
         Ok(())
     }
 
-    /// So that neither cursors nor counts of tokens overflow.
+    /// Keeps cursors and token counts from overflowing.
     fn validate_size(&self) -> Result<(), PlanError> {
         const LIMIT: u64 = 1 << 20;
         for (name, value) in [("batch", self.batch as u64), ("accumulation", self.accumulation as u64)] {

@@ -52,7 +52,7 @@ impl fmt::Display for Precision {
         })
     }
 }
-/// True for a number above 0 that f32 holds in full precision: weights and what changes them are f32.
+/// True for a positive number that f32 holds in full precision: weights and their updates are f32.
 pub fn is_positive_f32(value: f64) -> bool {
     value > 0.0 && (value as f32).is_normal()
 }

@@ -35,7 +35,7 @@ pub fn exec() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Standard error is the log of an attempt: a full disk is no reason to panic.
+            // Standard error is the log of an attempt, and a full disk must not panic.
             let _ = writeln!(std::io::stderr(), "stepwell worker: {error}");
             ExitCode::FAILURE
         }

@@ -61,7 +61,7 @@ fn an_output_that_is_not_reproducible_is_found() {
     assert!(failed.stdout.contains("different: output count/n"), "{}", failed.stdout);
 }
 
-/// It leaves its group and clears its environment: with its worker dead, nobody knows it.
+/// The process leaves its group and clears its environment, so nothing identifies it once its worker is dead.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_process_that_outlives_its_worker_is_an_orphan() {

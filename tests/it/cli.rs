@@ -182,7 +182,7 @@ fn what_cannot_work_here_is_refused_before_anything_starts() {
         sandbox.stepwell(&["workflow", "validate", "w.toml"]).exits(2).says(&[said, "hint:"]);
         sandbox.stepwell(&["run", "w.toml"]).exits(2).says(&[said]);
         assert!(!sandbox.state().exists(), "{arguments}");
-        // Another step may make it, and a step may be skipped.
+        // Another step may create it, and a step may be skipped.
         sandbox.write("w.toml", format!("{step}{arguments}\nwhen = \"false\"\n"));
         sandbox.stepwell(&["workflow", "validate", "w.toml"]).ok().says(&["warning: ", said]);
     }
@@ -193,7 +193,7 @@ fn what_cannot_work_here_is_refused_before_anything_starts() {
     assert_eq!(valid.stderr.lines().count(), 2, "{}", valid.stderr);
 }
 
-/// The commands that messages name in backticks, with `x` for what is filled in.
+/// Returns the commands that messages name in backticks, with `x` in place of values.
 fn suggested(code: &str) -> Vec<String> {
     let fill = |command: &str| {
         let words = command.split_whitespace().map(|word| if word.contains('{') { "x" } else { word });
@@ -218,18 +218,18 @@ fn suggested(code: &str) -> Vec<String> {
     written.chain(made).collect()
 }
 
-/// What is not complete cannot be pasted; placeholders are in capital letters.
+/// An incomplete command cannot be pasted; placeholders are in capital letters.
 #[test]
 fn every_command_in_a_message_exists_and_is_complete() {
     let mut problems = Vec::new();
     let mut count = 0;
     let sources = walkdir::WalkDir::new("src").into_iter().map(|entry| entry.unwrap().into_path());
     let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
-    // Makes the commands, and has examples that a shell has to read.
+    // This file makes the commands, and has examples for a shell to parse.
     for path in sources.filter(|path| is_source(path) && !path.ends_with("core/shell.rs")) {
         let text = std::fs::read_to_string(&path).unwrap();
         let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        // A backslash joins a text with the next line.
+        // A backslash joins a text with its next line.
         let code = lines.collect::<Vec<_>>().join("\n").split("\\\n").map(str::trim_start).collect::<String>();
         for command in suggested(&code).iter().filter(|command| *command != "x") {
             count += 1;

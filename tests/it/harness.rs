@@ -225,7 +225,7 @@ pub fn processes_with(mark: &str) -> Vec<u32> {
     found
 }
 
-/// Kills an engine and its workers at one moment: no worker can end what its program has left.
+/// Kills an engine and its workers at once, so that no worker can end the processes of its program.
 #[cfg(target_os = "linux")]
 pub fn kill_with_workers(engine: &mut Child) {
     signal(engine.id(), "STOP");

@@ -315,7 +315,7 @@ fn what_a_kept_run_has_read_is_kept() {
     sandbox.stepwell(&["rerun", "reader", "--from-step", "a"]).ok();
 }
 
-/// Only an argument of the run that stays names the tree: nothing else tells that its files are needed.
+/// Only an argument of the remaining run names the tree, so only that shows that its files are needed.
 #[test]
 fn a_tree_of_an_argument_that_cannot_be_read_stops_gc() {
     let sandbox = flow();
@@ -333,7 +333,7 @@ fn a_tree_of_an_argument_that_cannot_be_read_stops_gc() {
     let manifest = blobs.join(&digest[..2]).join(digest);
     let aside = sandbox.dir.path().join("manifest");
     fs::rename(&manifest, &aside).unwrap();
-    // It can be opened, but not read.
+    // A folder can be opened but not read like a file.
     fs::create_dir(&manifest).unwrap();
     let before = files_below(&blobs);
     sandbox.stepwell(&["gc", "--keep-runs", "1"]).exits(3).says(&["an argument of run", "cannot be read", "hint:"]);
@@ -342,7 +342,7 @@ fn a_tree_of_an_argument_that_cannot_be_read_stops_gc() {
     fs::rename(&aside, &manifest).unwrap();
     sandbox.stepwell(&["gc", "--keep-runs", "1"]).ok();
     sandbox.stepwell(&["rerun", "reader", "--from-step", "a"]).ok();
-    // Of a tree that is gone nothing is left to keep.
+    // A missing tree has nothing to keep.
     fs::remove_file(&manifest).unwrap();
     sandbox.stepwell(&["gc"]).ok();
 }

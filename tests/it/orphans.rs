@@ -1,10 +1,10 @@
-//! Processes that a program leaves behind are ended with their attempt, however it ends and wherever they hide.
+//! Processes that a program leaves end with their attempt, however it ends and wherever they hide.
 
 use std::fs;
 
 use crate::harness::{Sandbox, eventually};
 
-/// Writes its own process id, then sleeps: in a group of its own, as an orphan, without the mark of its attempt.
+/// Writes its own process id, then sleeps in its own group, as an orphan without the mark of its attempt.
 const DAEMON: &str = "(env -i PATH=\"$PATH\" setsid sh -c 'echo $$ > PIDS/NAME.new; mv PIDS/NAME.new PIDS/NAME; exec sleep 600' &)\n\
      while [ ! -e PIDS/NAME ]; do sleep 0.01; done";
 
@@ -14,7 +14,7 @@ fn nothing_outlives_an_attempt_also_when_it_succeeds() {
     let pids = sandbox.path("pids");
     fs::create_dir(&pids).unwrap();
     let daemon = |name: &str| DAEMON.replace("PIDS", pids.to_str().unwrap()).replace("NAME", name);
-    // `look` runs while the worker of the first step is still there.
+    // `look` runs while the worker of the first step still exists.
     let mut text = format!(
         "name = \"orphans\"\n[[step]]\nid = \"look\"\nkind = \"command\"\nneeds = [\"plain\"]\n\
          with.shell = \"! kill -0 $(cat {})\"\nretry = {{ maximum_attempts = 1 }}\n",

@@ -152,7 +152,7 @@ with = { values = { n = "{{ steps.each.outputs.out | length }}" } }
     );
 }
 
-/// Without `inputs`: the file is named on the command line.
+/// The step has no `inputs`: the command line names the file.
 #[test]
 fn an_edited_script_is_run_again() {
     let sandbox = Sandbox::new();
@@ -188,7 +188,7 @@ fn an_input_that_changes_while_its_program_runs_is_read_again() {
     let made = || sandbox.stepwell(&["artifact", "show", "last/a/o"]).ok().stdout;
     assert!(made().contains("two"));
     assert_eq!(sandbox.query("SELECT attempts FROM step"), ["2"]);
-    // The content that the first attempt was keyed by has no outputs: nothing of it is reused.
+    // The content in the first attempt's key has no outputs, so nothing of it is reused.
     sandbox.write("in.txt", "one\n");
     sandbox.stepwell(&["run", "w.toml"]).ok();
     assert!(made().contains("two"));

@@ -67,7 +67,7 @@ fn each_due_time_starts_one_run_however_often_engines_are_killed() {
     let again = due(&lab);
     let unique: BTreeSet<&Timestamp> = again.iter().collect();
     assert_eq!((unique.len(), &again[..times.len()]), (again.len(), &times[..]), "nothing twice");
-    // The schedule was changed by hand, and what the engine has written since does not hide it.
+    // A person edited the schedule, and later writes of the engine do not hide that.
     lab.stepwell(&["db", "check"]).exits(3);
 }
 

@@ -1,4 +1,4 @@
-//! Secrets reach the program and nothing else: not the database, the logs, the messages, or any other file.
+//! Secrets reach only the program: not the database, the logs, the messages, or any other file.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ fn stepwell(sandbox: &Sandbox, args: &[&str]) -> Finished {
     Finished::from(sandbox.command(args).env("MY_TOKEN", TOKEN).output().unwrap())
 }
 
-/// Every file below the sandbox, but for the sources of the secrets, that holds one of them.
+/// Finds every file below the sandbox that holds a secret, except the sources of the secrets.
 fn leaks(sandbox: &Sandbox) -> Vec<PathBuf> {
     fn look(folder: &Path, found: &mut Vec<PathBuf>) {
         for entry in std::fs::read_dir(folder).unwrap() {
@@ -80,7 +80,7 @@ fn a_secret_is_in_no_file_and_no_message_whatever_its_program_prints() {
     let kept = sandbox.query("SELECT arguments FROM step")[0].clone();
     assert!(kept.contains("Bearer {{ secrets.token }}"), "{kept}");
 
-    // The key knows the name alone: another value is no other work.
+    // The key covers only the name: another value is the same work.
     let other = sandbox.command(&["run", "noisy.toml"]).env("MY_TOKEN", "another").output().unwrap();
     assert!(String::from_utf8(other.stderr).unwrap().contains("reused"));
     let again = stepwell(&sandbox, &["rerun", "last", "--from-step", "a"]);
@@ -106,7 +106,7 @@ fn a_missing_secret_is_named_before_the_program_starts() {
     assert!(sandbox.path("started").exists());
 }
 
-/// Text that looks like the use of a secret, from a program or a param, is passed on as text.
+/// Text that looks like a use of a secret, from a program or a param, is passed on unchanged.
 #[test]
 fn data_cannot_ask_for_a_secret_and_child_runs_have_their_own() {
     let sandbox = Sandbox::new();

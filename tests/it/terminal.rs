@@ -1,4 +1,4 @@
-//! What the program prints, on whatever its streams are connected to.
+//! Output of the program on all kinds of streams.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -35,7 +35,7 @@ fn sandbox() -> Sandbox {
     sandbox
 }
 
-/// A pipe that nobody reads.
+/// A pipe without a reader.
 fn closed() -> Stdio {
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
@@ -132,7 +132,7 @@ fn streams_that_are_closed_at_the_start_do_no_harm() {
     assert_eq!(status(&sandbox, "last"), "succeeded");
 }
 
-/// As under `nohup`. Without it, the end of the terminal interrupts the run at a checkpoint.
+/// `nohup` ignores SIGHUP. Without it, closing the terminal interrupts the run at a checkpoint.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_that_ignores_the_end_of_its_terminal_goes_on() {
@@ -152,7 +152,7 @@ fn a_run_that_ignores_the_end_of_its_terminal_goes_on() {
         eventually("the step runs", || sandbox.path("begun").exists());
         signal(engine.id(), "HUP");
         if code == 0 {
-            // Long enough for a signal that is caught to end the step.
+            // The sleep is long enough for a caught signal to end the step.
             std::thread::sleep(Duration::from_millis(300));
             sandbox.write("go", "");
         }
@@ -161,7 +161,7 @@ fn a_run_that_ignores_the_end_of_its_terminal_goes_on() {
     }
 }
 
-/// Neither ESC nor any other control character but line feeds.
+/// Checks that a text has no control characters except line feeds.
 #[track_caller]
 fn is_safe(what: &str, bytes: &[u8]) {
     let text = String::from_utf8(bytes.to_vec()).unwrap();
@@ -203,13 +203,13 @@ fn a_workflow_file_and_arguments_do_not_steer_the_terminal() {
     }
 }
 
-/// The commands in backticks of a text.
+/// Returns the commands in backticks of a text.
 fn commands(text: &str) -> Vec<String> {
     let spans = text.split("`stepwell ").skip(1);
     spans.filter_map(|rest| Some(format!("stepwell {}", rest.split_once('`')?.0))).collect()
 }
 
-/// A folder with only this program in it.
+/// Creates a folder that contains only this program.
 fn path_with_stepwell(folder: &Path) -> OsString {
     std::fs::create_dir(folder).unwrap();
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_stepwell"), folder.join("stepwell")).unwrap();

@@ -1,4 +1,4 @@
-//! What a person is told is so: refusals before work starts, times, names, reasons, and hints that can be followed.
+//! Messages to a person are true: refusals before work starts, times, names, reasons, and hints that work.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -47,12 +47,12 @@ fn what_cannot_work_is_refused_before_anything_is_submitted() {
     let error: serde_json::Value = serde_json::from_str(refused.stderr.trim()).unwrap();
     assert_eq!(error["error"]["problems"]["count"], 3);
     assert_eq!(error["error"]["problems"]["first"][0]["line"], 9);
-    // The same settings as the engine has.
+    // Use the settings of the engine.
     sandbox.write("stepwell.toml", "[pools]\ngpu = 1\n");
     sandbox.stepwell(&["workflow", "validate", "w.toml"]).exits(2).says(&["has 2 problems"]);
 }
 
-/// Stands in for the built-in one, which trains for minutes.
+/// Replaces the built-in workflow, which trains for minutes.
 const PRETRAIN: &str = "name = \"pretrain\"\n[params]\n# A file or a folder.\ncorpus = \"\"\n\
     phases = [{ name = \"main\", steps = 3 }]\n[[step]]\nid = \"import\"\nkind = \"noop\"\nwith.values = { corpus = \"{{ params.corpus }}\" }\n";
 
@@ -74,10 +74,10 @@ fn text_is_no_workflow_and_training_on_it_is_one_command() {
         assert_eq!(sandbox.show()["steps"][0]["values"]["corpus"], text);
     }
     sandbox.stepwell(&["start-training", "nowhere.txt"]).exits(6);
-    // A workflow under another name is one all the same.
+    // A workflow under another name is still a workflow.
     sandbox.write("mine.txt", PRETRAIN);
     sandbox.stepwell(&["run", "mine.txt"]).ok();
-    // The param of another workflow, and a part of a param.
+    // A param of another workflow, and a part of a param.
     sandbox
         .stepwell(&["run", "other", "-S", "corpus=notes.txt"])
         .exits(2)
@@ -141,7 +141,7 @@ fn every_failed_step_is_told_once_and_whole() {
     assert!(row.contains("failed") && row.ends_with("ValueError: boom"), "{row}");
 }
 
-/// The cell of a row in the table that `show` prints, by its place.
+/// Returns the cell of a row in the table that `show` prints, by its position.
 fn cell(show: &Finished, step: &str, index: usize) -> String {
     let row = show.stdout.lines().find(|line| line.starts_with(step)).expect(step);
     row.split("  ").filter(|cell| !cell.trim().is_empty()).nth(index).unwrap_or_default().trim().to_owned()

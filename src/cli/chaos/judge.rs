@@ -10,7 +10,7 @@ use crate::store::EventRow;
 /// The log of one round, seen event by event.
 pub struct History<'t> {
     tally: &'t mut Tally,
-    /// Where a person can look at it.
+    /// The place where a person can inspect it.
     place: String,
     succeeded: HashSet<StepId>,
     saved: HashMap<StepId, u64>,
@@ -24,7 +24,7 @@ impl History<'_> {
                 let what = format!("repeated: step {step} succeeded twice in {}", self.place);
                 self.tally.find(|tally| &mut tally.repeated_commits, what);
             }
-            // An attempt that began too early without a word shows when it commits its next checkpoint.
+            // An attempt that silently starts too early shows when it commits its next checkpoint.
             Event::CheckpointCommitted { step, checkpoint, .. } => {
                 if let Some(last_step) = checkpoint.last_step {
                     self.move_to(step, last_step);
@@ -45,7 +45,7 @@ impl History<'_> {
 }
 
 impl Tally {
-    /// Counts what the log of one round tells.
+    /// Counts the findings in the log of one round.
     pub fn history(&mut self, place: String) -> History<'_> {
         History { tally: self, place, succeeded: HashSet::new(), saved: HashMap::new() }
     }

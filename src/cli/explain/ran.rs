@@ -51,7 +51,7 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
 
 /// The run with which a step is compared.
 struct Earlier {
-    /// For people.
+    /// Shown to people.
     label: String,
     spec: Rc<WorkflowSpec>,
 }
@@ -86,7 +86,7 @@ fn changes(old: &Value, new: &Value) -> (Vec<Change>, Vec<Change>) {
     (difference(&without_fingerprint(old), &without_fingerprint(new)), files.collect())
 }
 
-/// A fingerprint of `[name, digest]` pairs, as `corpus.import` has it.
+/// Reads a fingerprint of `[name, digest]` pairs, as `corpus.import` writes it.
 fn listed_files(with: &Value) -> Option<BTreeMap<&str, &str>> {
     let pairs = with.get(FINGERPRINT)?.as_array()?;
     pairs.iter().map(pair).collect()
@@ -157,7 +157,7 @@ fn changed(situation: &Situation<'_>, change: Change, previous: &StepRow, step: 
     Reason { change: Some(change), ..Reason::new("changed", message) }
 }
 
-/// What stands behind a changed argument, in the words of the workflow file; the argument itself for a literal.
+/// The cause of a changed argument in the terms of the workflow file; a literal stands for itself.
 fn cause(situation: &Situation<'_>, change: &Change, previous: &StepRow, step: &StepRow, earlier: &Earlier) -> String {
     let names = situation.spec_of(step).map(|spec| behind(&spec.with, &change.path)).unwrap_or_default();
     let value = |spec: &WorkflowSpec, name: &str| {

@@ -10,7 +10,7 @@ use crate::core::spec::StepSpec;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::store::StepRow;
 
-/// Most steps that a reason names.
+/// Maximum number of steps that a reason names.
 const MOST_HOLDERS: usize = 8;
 
 type Check = fn(&Situation<'_>, &StepRow) -> Option<Reason>;
@@ -91,7 +91,7 @@ fn limits(situation: &Situation<'_>, step: &StepRow) -> Result<Option<Reason>, C
     Ok(message.map(|message| Reason::new("limits", message)))
 }
 
-/// Units that are free, but kept for a step that comes first and needs more of them.
+/// Free units that are reserved for an earlier step that needs more of them.
 fn reserved(situation: &Situation<'_>, step: &StepRow, spec: &StepSpec) -> Result<Option<String>, CliError> {
     let shares = |other: &StepSpec| other.resources.keys().any(|pool| spec.resources.contains_key(pool));
     let ready = situation.steps.iter().filter(|other| other.status == StepStatus::Ready && other.id != step.id);

@@ -33,7 +33,7 @@ pub fn error(error: &CliError, hints: &[String]) -> Value {
 
 /// JSON text with the same meaning that a terminal can show.
 pub fn visible(json: &str) -> Cow<'_, str> {
-    // A line feed in a text is escaped already; others are between values.
+    // Line feeds within text are escaped already; the others separate values.
     let hides = |c: char| c != '\n' && is_hidden(c);
     if !json.contains(hides) {
         return Cow::Borrowed(json);

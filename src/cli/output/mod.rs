@@ -19,13 +19,13 @@ use crate::config::OutputFormat;
 use crate::core::shell;
 use crate::core::visible::{visible, visible_styled};
 
-/// Owns both streams. Text is made safe for a terminal here, and nowhere else. Progress and messages go to standard
+/// Owns both streams and makes text safe for a terminal; no other code does. Progress and messages go to standard
 /// error and are silent with `--quiet`.
 #[derive(Clone, Debug)]
 pub struct Output {
     pub form: OutputFormat,
     pub quiet: bool,
-    /// The state directory, when a command has to name it to find it.
+    /// The state directory, when a command must name it.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -45,10 +45,10 @@ impl Output {
         }
     }
 
-    /// As [`Output::document`], but what a pipe or a file gets of `human` is the text as it is.
+    /// Like [`Output::document`], but a pipe or a file receives `human` unescaped.
     ///
     /// # Errors
-    /// As [`Output::document`].
+    /// The errors of [`Output::document`].
     #[cfg(feature = "train")]
     pub fn content(&self, human: &str, value: Value) -> Result<(), CliError> {
         match self.form {
@@ -57,7 +57,7 @@ impl Output {
         }
     }
 
-    /// As [`Output::document`], for what must go on whatever becomes of standard output.
+    /// Like [`Output::document`], for commands that continue even if standard output fails.
     pub fn announce(&self, human: &str, value: Value) {
         if let Err(error) = self.document(human, value) {
             self.message(&format!("warning: {}", error.message));
@@ -72,7 +72,7 @@ impl Output {
         self.stream(text).map(|_| ())
     }
 
-    /// As [`Output::line`], for verbs that have no end of their own.
+    /// Like [`Output::line`], for verbs that run until they are stopped.
     ///
     /// # Errors
     /// When standard output cannot take it.
@@ -96,7 +96,7 @@ impl Output {
         streams::print(format!("{}\n", json::visible(json)).as_bytes())
     }
 
-    /// Bytes of a program, a file or a model, as they are.
+    /// Prints bytes of a program, a file or a model unchanged.
     ///
     /// # Errors
     /// When standard output cannot take them.
@@ -104,7 +104,7 @@ impl Output {
         streams::print(bytes)
     }
 
-    /// Standard output is a terminal.
+    /// True if standard output is a terminal.
     pub fn is_terminal(&self) -> bool {
         streams::stdout_is_terminal()
     }
@@ -116,7 +116,7 @@ impl Output {
         }
     }
 
-    /// An error, also with `--quiet`.
+    /// Prints an error, also with `--quiet`.
     pub fn error(&self, error: &CliError) {
         let hints: Vec<String> = error.hints.iter().map(|hint| self.pasteable(hint)).collect();
         match self.form {
@@ -133,7 +133,7 @@ impl Output {
         }
     }
 
-    /// `text` with the state directory in each command that it suggests.
+    /// Adds the state directory to each command that `text` suggests.
     pub fn pasteable(&self, text: &str) -> String {
         match &self.state_dir {
             Some(path) => shell::with_option(text, "--state-dir", path),

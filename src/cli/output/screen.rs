@@ -1,20 +1,20 @@
-//! A log on a terminal: colours, tabs, ends of lines and carriage returns pass, everything else that steers the
-//! terminal is shown as text.
+//! Shows a log on a terminal: colours, tabs, line ends and carriage returns pass; all other control characters appear
+//! as text.
 
 use crate::core::visible::visible_styled;
 
-/// Longest style sequence that is waited for over the end of a part.
+/// Longest style sequence to wait for across the end of a part.
 const LONGEST_STYLE: usize = 64;
 
-/// Takes a log in parts, which may end anywhere.
+/// Accepts a log in parts that may end anywhere.
 #[derive(Default)]
 pub struct Screen {
-    /// The end of the last part: the beginning of a character or of a style.
+    /// The end of the last part: an incomplete character or style.
     held: Vec<u8>,
 }
 
 impl Screen {
-    /// What can be shown so far.
+    /// Returns the text that can be shown so far.
     pub fn show(&mut self, part: &[u8]) -> String {
         self.held.extend(part);
         let bytes = std::mem::take(&mut self.held);
@@ -23,7 +23,7 @@ impl Screen {
         shown(&bytes[..complete])
     }
 
-    /// What is left when nothing follows.
+    /// Returns the rest once nothing follows.
     pub fn finish(&mut self) -> String {
         shown(&std::mem::take(&mut self.held))
     }
@@ -43,7 +43,7 @@ fn shown(bytes: &[u8]) -> String {
     text
 }
 
-/// Bytes at the end that may become one character or one style with what follows.
+/// Counts the bytes at the end that may become one character or style with the next part.
 fn incomplete(bytes: &[u8]) -> usize {
     let end = &bytes[bytes.len().saturating_sub(LONGEST_STYLE)..];
     if let Some(at) = end.iter().rposition(|byte| *byte == 0x1b)
@@ -55,7 +55,7 @@ fn incomplete(bytes: &[u8]) -> usize {
         return end.len() - at;
     }
     let last = end.utf8_chunks().last();
-    // A character has at most four bytes, and an invalid byte is not the beginning of one.
+    // A character has at most four bytes, and an invalid byte does not start one.
     last.map_or(0, |chunk| match std::str::from_utf8(chunk.invalid()) {
         Err(error) if error.error_len().is_none() => chunk.invalid().len(),
         _ => 0,

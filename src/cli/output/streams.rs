@@ -1,14 +1,14 @@
-//! The two streams of the program: nothing else writes to them. No failure of a stream is a panic.
+//! The two output streams of the program; no other code writes to them. A failing stream never panics.
 
 use std::io::{self, IsTerminal, Write};
 
 use crate::cli::error::CliError;
 
-/// What became of something that was printed.
+/// The result of printing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Printed {
     Whole,
-    /// The pipe or the terminal is closed: printing more is of no use.
+    /// The pipe or the terminal is closed, so printing more is useless.
     InVain,
 }
 
@@ -22,7 +22,7 @@ pub fn print(bytes: &[u8]) -> Result<Printed, CliError> {
     }
 }
 
-/// Prints on standard error, where nobody can be told when that fails.
+/// Prints on standard error and ignores failures, because no other stream could report them.
 pub fn tell(text: &str) {
     let _ = write(io::stderr().lock(), format!("{text}\n").as_bytes());
 }
@@ -35,7 +35,7 @@ fn write(mut stream: impl Write, bytes: &[u8]) -> io::Result<()> {
     stream.write_all(bytes).and_then(|()| stream.flush())
 }
 
-/// A closed pipe, or a terminal that was closed (EIO).
+/// Detects a closed pipe or a closed terminal (EIO).
 fn is_gone(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::BrokenPipe || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }

@@ -13,7 +13,7 @@ use crate::core::secret::SecretSource;
 use crate::core::spec::{PinnedWorkflow, RetryPolicy, Timeouts};
 
 const WORKFLOW_KEYS: [&str; 8] = ["name", "description", "params", "secrets", "budget", "sla", "step", "outputs"];
-/// Most characters of a name or an id: both become names of files and folders, which have a limit.
+/// Maximum characters of a name or an id: both become file and folder names, which are limited.
 const LONGEST_ID: usize = 100;
 const STEP_KEYS: [&str; 11] =
     ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout", "resources", "priority", "rate_limit"];
@@ -47,7 +47,7 @@ pub(crate) struct StepDraft {
     pub(crate) child: Option<PinnedWorkflow>,
     /// The keys of `[outputs]` in `child`.
     pub(crate) child_outputs: Option<Vec<String>>,
-    /// Pools, each with the units that are asked for.
+    /// Pools with the units requested from each.
     pub(crate) resources: Vec<(Located<String>, u64)>,
     pub(crate) priority: i32,
     pub(crate) rate_limit: Option<Located<String>>,

@@ -87,18 +87,18 @@ fn slot<'a>(params: &'a mut Map<String, Value>, key: &str) -> Result<Option<&'a 
     Ok(None)
 }
 
-/// Something that this workflow has may have been meant by `name`, which is no param of it.
+/// Suggests what `name`, which is not a param, may have meant in this workflow.
 pub fn is_near_a_param(params: &Map<String, Value>, name: &str) -> bool {
     suggest::nearest(name, params.keys().map(String::as_str)).is_some() || parts_with(params, name).is_some()
 }
 
-/// A param that is a list of tables which have `key`.
+/// Finds a param that is a list of tables with `key`.
 fn parts_with<'a>(params: &'a Map<String, Value>, key: &str) -> Option<(&'a str, &'a Value)> {
     let has = |value: &Value| value.as_array().is_some_and(|items| items.iter().any(|item| item.get(key).is_some()));
     params.iter().find(|(_, value)| has(value)).map(|(name, value)| (name.as_str(), value))
 }
 
-/// A value as TOML on one line.
+/// Formats a value as TOML on one line.
 fn inline(value: &Value) -> String {
     match value {
         Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),

@@ -1,4 +1,4 @@
-//! `[secrets]` of a workflow: where each value comes from.
+//! Reads `[secrets]` of a workflow: the source of each value.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use crate::core::secret::SecretSource;
 
 const HINT: &str = "write `NAME = { env = \"VARIABLE\" }` or `NAME = { file = \"PATH\" }`";
 
-/// Reports entries that give no source, such as a value itself.
+/// Reports entries without a source, such as a literal value.
 pub(super) fn read(node: &Node, problems: &mut Problems) -> BTreeMap<String, SecretSource> {
     let mut sources = BTreeMap::new();
     let Some(table) = node.table("secrets", "secrets = { token = { env = \"TOKEN\" } }", problems) else {

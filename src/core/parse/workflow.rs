@@ -46,7 +46,7 @@ pub fn child_workflow(
     checked(&pinned.source, catalog, &Nesting::top(&pinned.origin, &pinned.children), apply)
 }
 
-/// The defaults of a file's params, whatever else is in it; `None` when its syntax is broken.
+/// Returns the defaults of a file's params and ignores everything else; `None` when its syntax is broken.
 pub fn params(source: &str) -> Option<Map<String, Value>> {
     let table = document::read(&mut Problems::new("", source))?;
     Some(Draft::read(&table, &mut Problems::new("", source)).params)
@@ -74,8 +74,8 @@ pub(crate) fn checked(
     finished(draft, problems)
 }
 
-/// `[[steps]]` with `[step.with]` below it makes one table of several steps, and every key a duplicate of another
-/// step's. That the header is wrong says more than those.
+/// `[[steps]]` with `[step.with]` below it merges several steps into one table, so every key is a duplicate. Reporting
+/// the wrong header helps more than reporting those.
 fn blame_plural_headers(problems: &mut Problems) {
     const HEADER: &str = "[[steps]]";
     let text = problems.text().to_owned();

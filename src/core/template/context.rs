@@ -16,7 +16,7 @@ use crate::core::state::Step;
 /// What one step (or child of a fan-out) can see.
 pub struct TemplateContext<'a> {
     pub params: &'a Map<String, Value>,
-    /// What stands for each secret, by name.
+    /// The stand-in for each secret, by name.
     pub secrets: &'a BTreeMap<String, String>,
     /// At least the finished steps that this step needs.
     pub steps: &'a BTreeMap<StepId, StepOutputs<'a>>,

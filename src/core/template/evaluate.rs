@@ -22,7 +22,7 @@ use crate::core::ids::RunId;
 /// Most items of a fan-out.
 pub const MAXIMUM_ITEMS: usize = 100_000;
 
-/// Most bytes of text that a template with text around its expressions may give.
+/// Maximum bytes of text from a template that has text around its expressions.
 const MAXIMUM_TEXT: usize = 16 << 20;
 
 /// The arguments of a step with every template replaced by its value. A string that is exactly one
@@ -108,7 +108,7 @@ pub fn condition(expression: &str, context: &TemplateContext<'_>) -> Result<bool
     }
 }
 
-/// The value of a text whose templates name nothing but params: it is known before the run. `None` for others.
+/// The value of a text whose templates use only params, known before the run; `None` for others.
 pub(crate) fn constant(text: &str, params: &Map<String, Value>) -> Option<Result<Value, Reason>> {
     let scan = match form(text) {
         Form::Literal => return None,
@@ -118,12 +118,12 @@ pub(crate) fn constant(text: &str, params: &Map<String, Value>) -> Option<Result
     with_params(&scan, params, |context| resolve_text(text, context))
 }
 
-/// Why a `for_each` that names nothing but params fails in every run; `None` for others.
+/// The reason why a `for_each` that uses only params fails in every run; `None` for others.
 pub(crate) fn items_of(expression: &str, params: &Map<String, Value>) -> Option<Reason> {
     known(expression, params, |context| items(expression, context).map(drop))
 }
 
-/// As [`items_of`], for a `when`.
+/// Like [`items_of`], for a `when`.
 pub(crate) fn condition_of(expression: &str, params: &Map<String, Value>) -> Option<Reason> {
     known(expression, params, |context| condition(expression, context).map(drop))
 }
@@ -137,7 +137,7 @@ fn known(
     with_params(&scan, params, evaluate)?.err().map(|error| error.reason)
 }
 
-/// Evaluates something that names nothing but params; `None` when it names more.
+/// Evaluates an expression that uses only params; `None` for others.
 fn with_params<T>(
     scan: &Scan,
     params: &Map<String, Value>,

@@ -4,9 +4,9 @@ use minijinja::Value as Dynamic;
 use minijinja::value::ValueKind;
 use serde_json::{Map, Number, Value};
 
-/// Most bytes of text in the values that one expression may give: five times the artifacts of the largest fan-out.
+/// Maximum bytes of text in the values of one expression: five times the artifacts of the largest fan-out.
 pub(super) const MAXIMUM_TEXT: usize = 64 << 20;
-/// Most values that one expression may give, with those in lists and tables.
+/// Maximum number of values from one expression, including those in lists and tables.
 pub(super) const MAXIMUM_VALUES: usize = 1_000_000;
 
 /// Why a value is not JSON.
@@ -18,12 +18,12 @@ pub(super) enum NotJson {
     Other(String),
 }
 
-/// The value as JSON. An expression such as `[0] * 100000000` is lazy: it is given up before it fills the memory.
+/// Converts the value to JSON. An expression such as `[0] * 100000000` is lazy, so it fails before it fills the memory.
 pub(super) fn from_dynamic(value: &Dynamic) -> Result<Value, NotJson> {
     Budget { text: MAXIMUM_TEXT, values: MAXIMUM_VALUES }.convert(value)
 }
 
-/// Text and values that may still come.
+/// Remaining allowance for text and values.
 struct Budget {
     text: usize,
     values: usize,

@@ -66,8 +66,8 @@ impl Named {
     }
 }
 
-/// What the template at `path` of a step's arguments names, such as `params.lr`; nothing for a literal. The path is
-/// that of a [`Change`](crate::core::key::Change).
+/// Returns the names that the template at `path` of a step's arguments uses, such as `params.lr`; none for a literal.
+/// The path is that of a [`Change`](crate::core::key::Change).
 pub fn behind(with: &Map<String, Value>, path: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let Some(text) = template_at(with.iter().map(|(name, value)| (name.clone(), value)).collect(), path) else {
@@ -87,7 +87,7 @@ pub fn behind(with: &Map<String, Value>, path: &str) -> Vec<String> {
     names
 }
 
-/// The text that covers `path`: a template may stand for a whole list or table.
+/// The text at `path` or above it: a template may stand for a whole list or table.
 fn template_at<'a>(entries: Vec<(String, &'a Value)>, path: &str) -> Option<&'a str> {
     entries.into_iter().find_map(|(name, value)| {
         let rest = path.strip_prefix(name.as_str())?;

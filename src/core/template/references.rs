@@ -48,7 +48,7 @@ pub(crate) struct Scan {
     pub(crate) filters: Vec<(String, Range<usize>)>,
     pub(crate) tests: Vec<(String, Range<usize>)>,
     pub(crate) functions: Vec<(String, Range<usize>)>,
-    /// Calls such as `name.method()`.
+    /// Method calls such as `name.method()`.
     pub(crate) methods: Vec<(String, Range<usize>)>,
     /// Names that the template itself defines (`{% for x in .. %}`, `{% set x = .. %}`).
     pub(crate) locals: HashSet<String>,

@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::lexer;
 use super::references::Scan;
 
-/// Instructions that one template may execute: about a second. The engine evaluates templates, so one that does not
-/// end would stop every run.
+/// Maximum instructions of one template, about a second. The engine evaluates templates, so an endless one would
+/// stop every run.
 pub(super) const MAXIMUM_WORK: u64 = 10_000_000;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -58,7 +58,7 @@ pub(crate) fn form(text: &str) -> Form<'_> {
     }
 }
 
-/// True when no template is anywhere in the value.
+/// True if the value contains no template.
 pub fn is_literal(value: &Value) -> bool {
     match value {
         Value::String(text) => form(text) == Form::Literal,

@@ -18,10 +18,10 @@ pub(super) enum Shape {
     Null,
     Bool(bool),
     Number(Number),
-    /// None: text that is only known at run time.
+    /// `None` for text that is known only at run time.
     Text(Option<String>),
     List(Vec<Argument>),
-    /// Outputs or values of a fan-out: any number of these.
+    /// Any number of outputs or values of a fan-out.
     FanOut(Box<Argument>),
     Table(Vec<Entry>),
     /// Only known at run time.
@@ -78,7 +78,7 @@ impl Argument {
         Argument { span: span.clone(), shape }
     }
 
-    /// The value, with a stand-in for each artifact; `None` unless all of it is known.
+    /// Returns the value, with a stand-in for each artifact; `None` unless all of it is known.
     pub(super) fn to_json(&self) -> Option<Value> {
         Some(match &self.shape {
             Shape::Null => Value::Null,
@@ -125,7 +125,7 @@ fn is_artifact(entries: &[Entry]) -> bool {
     entries.len() == 3 && entries.iter().any(|entry| entry.name == "digest")
 }
 
-/// What is known about an expression that is only a reference to a secret, an output or a value.
+/// Returns the known shape of an expression that consists of a reference to a secret, an output or a value.
 fn referenced(reference: &Reference, span: &Span, names: &Names) -> Shape {
     let (id, group) = match (reference.root.as_str(), reference.path.as_slice()) {
         ("secrets", _) => return Shape::Text(None),

@@ -51,7 +51,7 @@ fn duplicate_ids(steps: &[StepDraft], problems: &mut Problems) {
     }
 }
 
-/// Kinds that other systems have for what is a `command` here.
+/// Kinds of other systems that correspond to `command`.
 const PROGRAMS: [&str; 12] =
     ["shell", "sh", "bash", "script", "python", "program", "process", "exec", "run", "task", "job", "subprocess"];
 
@@ -81,7 +81,7 @@ fn kind_and_arguments(step: &StepDraft, names: &Names, catalog: &Catalog, proble
     }
 }
 
-/// Reports pools and rate limits that this machine does not have, and demands that it can never meet.
+/// Reports unknown pools and rate limits, and demands that this machine can never meet.
 fn demand(step: &StepDraft, catalog: &Catalog, problems: &mut Problems) {
     let Some(limits) = &catalog.limits else { return };
     let pools = step.resources.iter().map(|(pool, units)| {

@@ -1,4 +1,4 @@
-//! Checks what a step of kind `command` passes to its program, as far as the file says it.
+//! Checks the arguments that a `command` step passes to its program, as far as they are known before the run.
 
 use std::path::Path;
 
@@ -8,7 +8,7 @@ use crate::core::kinds::COMMAND;
 use crate::core::names::is_below;
 use crate::core::parse::StepDraft;
 
-/// Reports what no program and no environment can take.
+/// Reports values that no program or environment accepts.
 pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
     let Some(kind) = step.kind.as_ref().filter(|kind| kind.value == COMMAND) else { return };
     one_of(&step.with, &kind.span, problems);
@@ -71,7 +71,7 @@ fn plain(what: &str, node: &Node, problems: &mut Problems) {
     no_nul(what, node, problems);
 }
 
-/// The path of an output; one that a template makes is checked when it is known.
+/// The path of an output. A path from a template is checked at run time.
 fn below(name: &str, node: &Node, problems: &mut Problems) {
     if let Data::Text(path) = &node.data
         && !is_below(Path::new(path))

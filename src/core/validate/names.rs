@@ -16,7 +16,7 @@ pub(super) struct Names {
     pub(super) steps: BTreeMap<String, StepNames>,
 }
 
-/// What a step gives to others.
+/// The outputs and values that a step gives to others.
 pub(super) struct StepNames {
     pub(super) kind: String,
     pub(super) shape: StepShape,

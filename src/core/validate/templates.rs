@@ -22,7 +22,7 @@ use crate::core::template::{
 pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) -> Vec<Located<String>> {
     let mut checker = Checker::new(names, problems);
     checker.in_fan_out = step.for_each.is_some();
-    // A step that is skipped, or has no items, evaluates none of them.
+    // A skipped step or an empty fan-out evaluates none of them.
     checker.is_evaluated = step.when.is_none() && step.for_each.is_none();
     let is_command = step.kind.as_ref().is_some_and(|kind| kind.value == COMMAND);
     for (name, node) in &step.with.entries {
@@ -50,7 +50,7 @@ struct Checker<'a> {
     names: &'a Names,
     /// Whether `item` and `index` have a meaning here.
     in_fan_out: bool,
-    /// True where nothing that a template gives is kept.
+    /// True if no result of a template is stored.
     keeps_secrets: bool,
     /// Every run evaluates the arguments.
     is_evaluated: bool,
@@ -120,7 +120,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// `evaluate` gives the error of an expression that names nothing but params.
+    /// `evaluate` returns the error of an expression that uses only params.
     fn expression(
         &mut self,
         expression: &Located<String>,
@@ -138,7 +138,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A template of which the result is known before the run.
+    /// A template whose result is known before the run.
     fn fails(&mut self, text: &str, span: &Span, reason: Reason) {
         let message = format!("`{}` fails in every run: {reason}", text.trim());
         let hint = TemplateError::new("", text, reason).hint();
@@ -289,7 +289,7 @@ impl<'a> Checker<'a> {
     }
 }
 
-/// True for an expression that is nothing but the reference: what is in `text` around it is `{{` and `}}`, or nothing.
+/// True if the expression is only the reference: the rest of `text` is `{{` and `}}`, or empty.
 fn stands_alone(text: &str, range: &Range<usize>) -> bool {
     let (Some(before), Some(after)) = (text.get(..range.start), text.get(range.end..)) else { return false };
     let (before, after) = (before.trim_end(), after.trim_start());
@@ -298,7 +298,7 @@ fn stands_alone(text: &str, range: &Range<usize>) -> bool {
     opens && closes
 }
 
-/// Message and hint when the step does not give what `path` names in `group`, or an artifact has no such field.
+/// Returns a message and a hint when the step does not give the `path` in `group`, or an artifact lacks the field.
 fn not_given(id: &str, step: &StepNames, group: &str, path: &[Segment]) -> Option<(String, String)> {
     let [Segment::Name(name), rest @ ..] = path else { return None };
     let (known, other, elsewhere) = match group {

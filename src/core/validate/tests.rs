@@ -167,7 +167,7 @@ fn noop(rest: &str) -> String {
     with_steps(&format!("[[step]]\nid = \"a\"\nkind = \"noop\"\n{rest}"))
 }
 
-/// A file whose step, a command, has these arguments from line 7 on.
+/// A file with a command step whose arguments start at line 7.
 fn command(arguments: &str) -> String {
     format!(
         "name = \"w\"\n[secrets]\ntoken = {{ env = \"TOKEN\" }}\n[[step]]\nid = \"a\"\nkind = \"command\"\n{arguments}\n"
@@ -540,7 +540,7 @@ fn hostile_files_are_refused_without_a_crash() {
     }
 }
 
-/// An import, and a step `b` from line 8 on whose values are `text` at line 10.
+/// An import, and a step `b` from line 8 whose values are `text` at line 10.
 fn after_import(fan_out: &str, text: &str) -> String {
     with_steps(&format!(
         "[[step]]\nid = \"import\"\nkind = \"corpus.import\"\nwith = {{ source = \"x\" }}{fan_out}\n\

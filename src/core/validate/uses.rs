@@ -1,11 +1,11 @@
-//! Filters, tests, functions and methods that a template uses, and the engine does not know.
+//! Finds filters, tests, functions and methods in a template that the engine does not know.
 
 use super::templates::Placed;
 use crate::core::diagnostic::Problems;
 use crate::core::suggest;
 use crate::core::template::{FILTERS, FUNCTIONS, Scan, TESTS, is_filter, is_function, is_test};
 
-/// `place` says where the scanned text is: `a template` or `a rule`.
+/// `place` describes the scanned text: `a template` or `a rule`.
 pub(super) fn check(scan: &Scan, place: &str, placed: &Placed, problems: &mut Problems) {
     type IsKnown = fn(&str) -> bool;
     let kinds: [(&str, &[_], IsKnown, &[&str]); 3] = [

@@ -42,8 +42,8 @@ pub(super) struct Arguments {
 }
 
 impl Arguments {
-    /// Replaces each artifact in `argv` and `env` by the path of its verified, read-only content; a tree and
-    /// an executable file are copied to a place of the step first.
+    /// Replaces each artifact in `argv` and `env` by the path of its verified, read-only content. A tree or an
+    /// executable file is first copied into the step's own folder.
     ///
     /// # Errors
     /// When content is missing or damaged.
@@ -52,7 +52,7 @@ impl Arguments {
             let Some(artifact) = artifact(value) else { continue };
             let path = if artifact.is_tree() || artifact.media_type == EXECUTABLE_MEDIA_TYPE {
                 let copy = scratch.join("inputs").join(artifact.digest.as_str());
-                // An earlier attempt may have written into it.
+                // An earlier attempt may have changed it.
                 if copy.exists() && !artifacts.is_copy(&copy, &artifact).unwrap_or(false) {
                     remove(&copy).map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
                 }
@@ -99,7 +99,7 @@ impl Arguments {
     /// The user's environment variables.
     ///
     /// # Errors
-    /// A fatal failure for a name that no environment has, and for a value that is no text, number or boolean.
+    /// A fatal failure for an invalid variable name, and for a value that is not text, a number or a boolean.
     pub(super) fn environment(&self) -> Result<Vec<(String, String)>, Failure> {
         let variable = |(name, value): (&String, &Value)| {
             if name.is_empty() || name.contains(['=', '\0']) {

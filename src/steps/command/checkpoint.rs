@@ -107,7 +107,7 @@ impl CheckpointDir {
     /// When it cannot be stored; a program that announces nonsense gets a fatal failure.
     pub(super) fn commit_announced(&self, context: &mut StepContext<'_>) -> Result<(), StepError> {
         let ready = self.root.join("next.ready");
-        // A link that leads nowhere is an announcement, too.
+        // A dangling link counts as an announcement.
         if ready.symlink_metadata().is_err() {
             return Ok(());
         }
@@ -129,8 +129,8 @@ impl CheckpointDir {
         Ok(around!("command.checkpoint.acknowledge", fs::remove_file(&ready)).map_err(cannot_write)?)
     }
 
-    /// Makes `next` the new `last`; from the stored copy when `next` has links. A link's content may change, and
-    /// a later attempt would find another checkpoint than this one.
+    /// Makes `next` the new `last`; uses the stored copy when `next` has links. The target of a link may change, and a
+    /// later attempt would find a different checkpoint.
     fn replace_last(&self, next: &Path, copy: Option<&ArtifactRef>, artifacts: &ArtifactStore) -> Result<(), Failure> {
         remove(&self.last()).map_err(cannot_write)?;
         match copy {
@@ -152,7 +152,7 @@ pub(super) fn read_marker(path: &Path) -> Result<Marker, Failure> {
     if text.trim_ascii().is_empty() {
         return Ok(Marker::default());
     }
-    // Serde would take a list for the fields in their order.
+    // Serde would accept a list for the fields in order.
     let object = json::parse::<Map<String, Value>>(&text, Limit::MARKER);
     object.and_then(|object| Ok(serde_json::from_value(Value::Object(object))?)).map_err(|error| {
         Failure::fatal(format!("`next.ready` is neither empty nor a known JSON object: {error}"))

@@ -1,4 +1,4 @@
-//! For `crate::fuzzing`: reads the files that a program leaves, as an attempt does.
+//! Lets `crate::fuzzing` read the files that a program leaves like an attempt reads them.
 
 use std::path::Path;
 
@@ -11,17 +11,17 @@ use crate::steps::Reporter;
 use super::progress::ProgressFile;
 use super::{checkpoint, outputs};
 
-/// `$STEPWELL_VALUES`.
+/// Reads `$STEPWELL_VALUES`.
 pub fn values(path: &Path) -> Result<Map<String, Value>, Failure> {
     outputs::read_values(path)
 }
 
-/// `next.ready`, and the checkpoint that it announces.
+/// Reads `next.ready` and the checkpoint that it announces.
 pub fn checkpoint(path: &Path) -> Result<Checkpoint, Failure> {
     Ok(checkpoint::read_marker(path)?.checkpoint(None))
 }
 
-/// `$STEPWELL_PROGRESS`.
+/// Reads `$STEPWELL_PROGRESS`.
 pub fn progress(path: &Path, reporter: &mut dyn Reporter) {
     ProgressFile::new(path.to_owned()).report(reporter);
 }

@@ -15,18 +15,18 @@ use crate::core::failure::Failure;
 use super::arguments::Arguments;
 use super::named_files::{counted, covers};
 
-/// A digest is known by the look of its file only when the file is older than this: two writes within one tick of
-/// the file system's clock look the same.
+/// Minimum age of a file whose digest is cached by its metadata: two writes within one tick of the file system's clock
+/// look the same.
 const SETTLED: Duration = Duration::from_secs(2);
-/// Digests that are remembered; then all are forgotten.
+/// Maximum number of cached digests; a full cache is cleared.
 const REMEMBERED: usize = 4096;
 
-/// `{"inputs": DIGESTS, "argv": DIGESTS}`: of the declared inputs, and of the files that `argv` names. Null when there
-/// are none. Of a step that was attempted before, only the files that counted then count in `argv`: one that the
-/// attempt itself has written is no reason to start over.
+/// Returns `{"inputs": DIGESTS, "argv": DIGESTS}`: digests of the declared inputs, and of the files that `argv` names;
+/// null without any. After the first attempt of a step, `argv` keeps its set of files: a file that the attempt itself
+/// wrote is no reason to start over.
 ///
 /// # Errors
-/// A fatal failure that names the input which is missing or cannot be used.
+/// A fatal failure that names the missing or unusable input.
 pub(super) fn fingerprint(arguments: &Arguments, earlier: Option<&Value>) -> Result<Value, Failure> {
     let mut parts = Map::new();
     if !arguments.inputs.is_empty() {
@@ -35,7 +35,7 @@ pub(super) fn fingerprint(arguments: &Arguments, earlier: Option<&Value>) -> Res
     let named = counted(arguments).into_iter().filter(|path| !covers(&arguments.inputs, path));
     let named = named.map(|path| (path.display().to_string(), path));
     let named = named.filter(|(name, _)| earlier.is_none_or(|earlier| earlier["argv"].get(name).is_some()));
-    // A script that this user cannot read is the program's own affair.
+    // A script that this user cannot read is left to the program.
     let digests = named.filter_map(|(name, path)| Some((name, Value::from(remembered_digest(&path).ok()?.as_str()))));
     let digests: Map<String, Value> = digests.collect();
     if !digests.is_empty() {

@@ -9,7 +9,7 @@ use crate::core::excerpt::excerpt;
 /// Enough for the last lines of any log.
 const TAIL_BYTES: u64 = 16 * 1024;
 
-/// The last `count` lines of a log, as [`excerpt`] shows them; empty when there is none.
+/// Returns the last `count` lines of a log, formatted by [`excerpt`]; empty if it does not exist.
 pub fn last_lines(path: &Path, count: usize) -> String {
     let tail = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(path)?;

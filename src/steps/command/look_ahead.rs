@@ -1,5 +1,5 @@
-//! Says before a run what can be seen of a command: files that are missing, and changes that no key will notice.
-//! Templates are left alone: what they give is only known later, and counts then.
+//! Checks a command before a run: reports missing files, and changes that the step key does not cover.
+//! Templates are skipped: their values are known and checked later.
 
 use std::path::{Path, PathBuf};
 
@@ -14,17 +14,17 @@ use super::named_files::{LARGEST, covers, holds_output, named};
 
 /// Programs whose first argument, if it is no option, is a script.
 const INTERPRETERS: [&str; 10] = ["sh", "bash", "zsh", "python", "python3", "node", "ruby", "perl", "Rscript", "julia"];
-/// Around the words of a shell script.
+/// Characters that surround words of a shell script.
 const SEPARATORS: [char; 15] = [' ', '\t', '\n', ';', '|', '&', '(', ')', '<', '>', '`', '"', '\'', '=', '$'];
-/// Names in one message.
+/// Maximum number of names in one message.
 const SHOWN: usize = 3;
 
-/// What is to be said about a step with these arguments. Files are looked for where the engine would.
+/// Returns the findings about a step with these arguments. File paths resolve like in the engine.
 pub(super) fn look_ahead(with: &Map<String, Value>) -> Vec<Finding> {
-    // A script may be read in part; any other text with a template says nothing.
+    // A script may be read in part; any other text with a template is skipped.
     let literal = with.iter().filter(|(name, value)| *name == "shell" || !value.is_string() || is_literal(value));
     let literal: Map<String, Value> = literal.map(|(name, value)| (name.clone(), value.clone())).collect();
-    // A broken argument is reported elsewhere.
+    // A different check reports broken arguments.
     let Ok(arguments) = serde_json::from_value::<Arguments>(Value::Object(literal)) else { return Vec::new() };
     let mut findings = Vec::new();
     for (name, error) in arguments.outputs.keys().filter_map(|name| Some((name, check_label(name).err()?))) {
@@ -38,7 +38,7 @@ pub(super) fn look_ahead(with: &Map<String, Value>) -> Vec<Finding> {
             format!("`inputs` are relative to the directory of the engine, `{}`", here()),
         ));
     }
-    // Where `cwd` is a template, nobody knows where a relative path leads.
+    // If `cwd` is a template, relative paths cannot be resolved.
     if with.get("cwd").is_some_and(|folder| !is_literal(folder)) {
         return findings;
     }
@@ -76,7 +76,7 @@ fn word(arguments: &Arguments, index: usize) -> Option<&str> {
     arguments.argv.get(index).filter(|word| is_literal(word)).and_then(Value::as_str)
 }
 
-/// The program, where it is not found.
+/// Reports a program that does not exist.
 fn program(arguments: &Arguments) -> Option<Finding> {
     let name = word(arguments, 0)?;
     if name.contains('/') {
@@ -96,7 +96,7 @@ fn program(arguments: &Arguments) -> Option<Finding> {
     ))
 }
 
-/// The script of an interpreter, where it is not found.
+/// Reports an interpreter's script that does not exist.
 fn script(arguments: &Arguments) -> Option<Finding> {
     let interpreter = Path::new(word(arguments, 0)?).file_name()?.to_str()?;
     let name = word(arguments, 1).filter(|name| !name.starts_with('-') && Path::new(name).extension().is_some())?;
@@ -121,7 +121,7 @@ fn not_found(what: &str, name: &str, arguments: &Arguments) -> Option<Finding> {
     }
 }
 
-/// Files that the step seems to read and that its key does not cover, when it may be reused.
+/// Finds files that a reusable step seems to read and that its key does not cover.
 fn unnoticed(arguments: &Arguments) -> Option<Finding> {
     if !arguments.cacheable() {
         return None;
@@ -154,14 +154,14 @@ fn unnoticed(arguments: &Arguments) -> Option<Finding> {
     Some(finding(Weight::Unnoticed, message, "name what the program reads in `inputs`".to_owned()))
 }
 
-/// The script behind `-c` of a shell.
+/// Returns the script after `-c` of a shell.
 fn inline_script(arguments: &Arguments) -> Option<&str> {
     let interpreter = Path::new(word(arguments, 0)?).file_name()?.to_str()?;
     let is_shell = matches!(interpreter, "sh" | "bash" | "zsh" | "dash");
     if is_shell && word(arguments, 1)?.ends_with('c') { word(arguments, 2) } else { None }
 }
 
-/// Words of a shell script that may be names of files which it reads.
+/// Returns words of a shell script that may be names of files it reads.
 fn shell_words(script: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let (mut start, mut writes) = (0, false);
@@ -170,7 +170,7 @@ fn shell_words(script: &str) -> Vec<&str> {
         if word.contains(['/', '.']) && !writes {
             words.push(word);
         }
-        // What follows `>` is written.
+        // A word after `>` is a target for writing.
         writes = separator == ">" || writes && word.is_empty();
         start = at + separator.len();
     }

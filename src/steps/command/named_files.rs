@@ -1,11 +1,11 @@
-//! Files that a command line names. Without being told, nobody knows which of them the program reads; a script that
-//! is edited must not give old results, so all that exist count.
+//! Finds files that a command line names. Which of them the program reads is unknown, and an edited script must not
+//! give old results, so all that exist count.
 
 use std::path::{Path, PathBuf};
 
 use super::arguments::Arguments;
 
-/// Bytes of a file that counts. A larger one is data, and to read it takes long: `inputs` is the place for it.
+/// Maximum size of a file that counts. A larger one is data, and slow to read: it belongs in `inputs`.
 pub(super) const LARGEST: u64 = 64 << 20;
 
 /// The files that count for the key of the step, each once.
@@ -20,12 +20,13 @@ pub(super) fn counted(arguments: &Arguments) -> Vec<PathBuf> {
     found
 }
 
-/// Paths that elements of `argv` may stand for, as the program would find them. Declared outputs are none.
+/// Returns the paths that elements of `argv` may stand for, resolved like the program does. Declared outputs are
+/// excluded.
 pub(super) fn named(arguments: &Arguments) -> impl Iterator<Item = PathBuf> {
     let words = arguments.argv.iter().enumerate().filter(|_| arguments.argv_files.unwrap_or(true));
     let texts = words.filter_map(|(index, word)| Some((index, word.as_str()?)));
     texts.filter_map(|(index, text)| {
-        // `--config=FILE`; any other option is no file.
+        // Matches `--config=FILE`; any other option does not name a file.
         let name = if text.starts_with('-') { text.split_once('=')?.1 } else { text };
         // A program without a slash is looked up in PATH.
         if name.is_empty() || name.contains(['\0', '\n']) || index == 0 && !name.contains('/') {
@@ -34,7 +35,7 @@ pub(super) fn named(arguments: &Arguments) -> impl Iterator<Item = PathBuf> {
         let path = match (&arguments.cwd, Path::new(name)) {
             (_, path) if path.is_absolute() => path.to_owned(),
             (Some(folder), path) => folder.join(path),
-            // The step's own folder is empty at first: what is there was written by the program.
+            // The step's own folder starts empty, so the program wrote its content.
             (None, _) => return None,
         };
         let outputs = arguments.outputs.values().map(|output| place(arguments, output));
@@ -46,12 +47,12 @@ fn place(arguments: &Arguments, output: &Path) -> PathBuf {
     arguments.cwd.as_ref().map_or_else(|| output.to_owned(), |folder| folder.join(output))
 }
 
-/// True when a declared output is this path or lies below it.
+/// True if a declared output is this path or a folder above it.
 pub(super) fn holds_output(arguments: &Arguments, path: &Path) -> bool {
     arguments.outputs.values().any(|output| place(arguments, output).starts_with(path))
 }
 
-/// True when one of the inputs is that file, or a folder that it lies in.
+/// True if one of the inputs is this file or a folder above it.
 pub(super) fn covers(inputs: &[PathBuf], path: &Path) -> bool {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     inputs.iter().any(|input| absolute(path).starts_with(absolute(input)))

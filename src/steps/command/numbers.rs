@@ -1,6 +1,6 @@
-//! Numbers that JSON can say and that are not kept as they are.
+//! Detects numbers in JSON that would not be kept exactly.
 
-/// The first integer of a sound JSON text that does not fit in 64 bits: it would be rounded without a word.
+/// The first integer of valid JSON text that does not fit in 64 bits and would be rounded silently.
 pub(super) fn too_large_integer(json: &str) -> Option<&str> {
     let bytes = json.as_bytes();
     let mut at = 0;

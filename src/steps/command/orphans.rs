@@ -1,5 +1,5 @@
-//! Processes that a program leaves behind. On Linux they become children of the worker, wherever they hide:
-//! `setsid`, a double fork and a cleared environment change nothing about that.
+//! Ends processes that a program leaves. On Linux they become children of the worker, wherever they hide:
+//! `setsid`, a double fork and a cleared environment do not change this.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -7,10 +7,10 @@ use std::time::{Duration, Instant};
 use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 
-/// Between two looks at processes that are being killed.
+/// Pause between two checks of processes that are being killed.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Makes this process the parent of all that its programs leave. Only a worker may: it has no other children.
+/// Makes this process the parent of all orphans of its programs. Only a worker may do this: it has no other children.
 pub fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     {
@@ -19,16 +19,16 @@ pub fn adopt_orphans() {
     }
 }
 
-/// Takes the status of orphans that have ended, so that a program that runs for weeks does not fill the process
-/// table. The program itself is left to its `Child`.
+/// Reaps orphans that have ended, so that a long-running program does not fill the process table. The program itself
+/// is left to its `Child`.
 pub(super) fn reap(program: u32) {
     for pid in platform::children().into_iter().filter(|pid| *pid != program).filter_map(to_pid) {
-        // One that is still running stays.
+        // A running orphan stays.
         let _ = waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOHANG);
     }
 }
 
-/// Kills and reaps all orphans of a program that was reaped; false when some are left at the deadline.
+/// Kills and reaps all orphans of a program that was reaped; false if some remain at the deadline.
 pub(super) fn end(deadline: Instant) -> bool {
     loop {
         match (platform::adopts(), waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG)) {
@@ -39,20 +39,20 @@ pub(super) fn end(deadline: Instant) -> bool {
         if Instant::now() >= deadline {
             return false;
         }
-        // Children of these become ours when they die.
+        // Their children become ours when they die.
         kill();
         thread::sleep(PAUSE);
     }
 }
 
-/// Kills the children of this worker: its program and the orphans of it.
+/// Kills the children of this worker: its program and the program's orphans.
 pub(super) fn kill() {
     for pid in platform::children().into_iter().filter_map(to_pid) {
         let _ = kill_process(pid, Signal::KILL);
     }
 }
 
-/// True while an orphan is left.
+/// True while an orphan remains.
 pub(super) fn are_left() -> bool {
     let look = || waitid(WaitId::All, WaitIdOptions::EXITED | WaitIdOptions::NOHANG | WaitIdOptions::NOWAIT);
     platform::adopts() && !matches!(look(), Err(Errno::CHILD))
@@ -73,7 +73,7 @@ mod platform {
         ADOPTS.load(Ordering::Relaxed)
     }
 
-    /// Children of all threads of this process; empty when it does not adopt any.
+    /// Children of all threads of this process; empty if it does not adopt any.
     pub(super) fn children() -> Vec<u32> {
         if !adopts() {
             return Vec::new();
@@ -83,7 +83,7 @@ mod platform {
             threads.map(|thread| fs::read_to_string(thread.path().join("children")).ok()).collect();
         match lists {
             Some(lists) => lists.iter().flat_map(|list| list.split_whitespace()).flat_map(str::parse).collect(),
-            // A kernel without these lists, or a thread that ended meanwhile.
+            // The kernel lacks these lists, or a thread ended meanwhile.
             None => children_by_parent(),
         }
     }
@@ -95,7 +95,7 @@ mod platform {
         pids.filter(|pid| parent(*pid) == Some(own)).collect()
     }
 
-    /// The second field behind the name, which may hold spaces and brackets.
+    /// The second field after the name, which may hold spaces and brackets.
     pub(super) fn parent(pid: u32) -> Option<u32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()

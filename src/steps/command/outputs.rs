@@ -19,7 +19,7 @@ const FILE_MEDIA_TYPE: &str = "application/octet-stream";
 /// Collects the declared outputs, looked for in `places` in order, and the values that the program wrote.
 ///
 /// # Errors
-/// A fatal failure that names the output that is missing or cannot be kept, or says why the values cannot be used.
+/// A fatal failure that names a missing or unusable output, or says why the values cannot be used.
 pub(super) fn collect(
     artifacts: &ArtifactStore,
     declared: &BTreeMap<String, PathBuf>,
@@ -34,7 +34,7 @@ pub(super) fn collect(
                 "its path is relative to $STEPWELL_OUTPUT_DIR or the working directory, without `..`; copy the file there",
             ));
         }
-        // A link that leads nowhere is there, and is refused by its name.
+        // A dangling link exists, and is refused by its name.
         let found = places.iter().map(|place| place.join(path)).find(|candidate| candidate.symlink_metadata().is_ok());
         let found = found.ok_or_else(|| {
             Failure::fatal(format!(
@@ -56,8 +56,8 @@ pub(super) fn collect(
     Ok(outputs)
 }
 
-/// A file as it is; a folder as a tree of its files and empty folders, with the content of what links lead to.
-/// Of the mode only the owner's right to execute is kept.
+/// Publishes a file unchanged, and a folder as a tree of its files and empty folders, with the content that links lead
+/// to. The owner's right to execute is the only part of the mode that is kept.
 ///
 /// # Errors
 /// When a file cannot be read or stored.

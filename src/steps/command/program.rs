@@ -42,14 +42,14 @@ const LOG_LINES: usize = 10;
 pub(super) struct Program {
     child: Child,
     watch: Watch,
-    /// When what it prints must be redacted.
+    /// Set if the output must be redacted.
     log: Option<RedactedLog>,
 }
 
-/// Starts the program with nothing on its standard input; what it prints goes to the attempt's log, redacted.
+/// Starts the program with empty standard input; its output goes to the attempt's log, redacted.
 ///
 /// # Errors
-/// A fatal failure when there is no such program, or it can never be started.
+/// A fatal failure if the program does not exist or can never start.
 pub(super) fn start(start: &Start<'_>, redactor: &Redactor, context: &mut StepContext<'_>) -> Result<Program, Failure> {
     let program = start.find()?;
     let path = context.request.log_path();
@@ -70,7 +70,7 @@ pub(super) fn start(start: &Start<'_>, redactor: &Redactor, context: &mut StepCo
     Ok(Program { child, watch, log })
 }
 
-/// Waits for the program, committing its checkpoints meanwhile. All processes that it leaves are ended.
+/// Waits for the program and commits its checkpoints meanwhile. Ends all processes that it leaves.
 ///
 /// # Errors
 /// `Interrupted` after the engine asked to stop; else a failure that quotes the end of the log.
@@ -126,8 +126,8 @@ impl Program {
         !matches!(waitid(WaitId::Pid(pid), options), Ok(None) | Err(rustix::io::Errno::INTR))
     }
 
-    /// Ends what is left of the group while its id is taken, takes the status, ends what has left the group, and
-    /// waits for the proof.
+    /// Ends the rest of the group while its id is still reserved, reaps the program, ends the processes that have left
+    /// the group, and waits for the proof.
     fn reap(&mut self) -> Result<ExitStatus, Failure> {
         let leader = self.child.id();
         spawn::end_group(leader);

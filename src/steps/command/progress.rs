@@ -7,7 +7,7 @@ use crate::artifact::open_regular;
 use crate::core::protocol::Progress;
 use crate::steps::Reporter;
 
-/// Bytes that hold the last line.
+/// Number of bytes that hold the last line.
 const LONGEST_TAIL: u64 = 4 << 10;
 
 /// `$STEPWELL_PROGRESS`: a line `DONE TOTAL UNIT`, written as often as the program likes.
@@ -21,7 +21,7 @@ impl ProgressFile {
         ProgressFile { path, last: String::new() }
     }
 
-    /// The end of the file, which a program may append to for weeks.
+    /// Reads only the end of the file, because a program may append to it for weeks.
     fn tail(&self) -> Option<String> {
         let mut file = open_regular(&self.path).ok()?;
         let length = file.metadata().ok()?.len();

@@ -1,4 +1,4 @@
-//! Takes secrets out of text that is kept: logs, messages, values.
+//! Removes secrets from stored text: logs, messages, values.
 
 use std::io::{self, Read, Write};
 use std::sync::Arc;
@@ -8,16 +8,16 @@ use serde_json::{Map, Value};
 use crate::core::failure::Failure;
 use crate::core::secret::map_texts;
 
-/// What stands for a secret.
+/// Replaces a secret.
 const MARK: &[u8] = b"***";
-/// Lines of a secret of many lines, such as a key in PEM form, that are hidden also where they stand alone.
+/// Minimum length of a line that is hidden alone when a secret has many lines, such as a PEM key.
 const SHORTEST_LINE: usize = 8;
 const CHUNK: usize = 64 * 1024;
 
-/// Knows the values that must not be seen; clones share them.
+/// Holds the values to hide; clones share them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Redactor {
-    /// The longest first.
+    /// Longest first.
     hidden: Arc<[Vec<u8>]>,
 }
 
@@ -38,7 +38,7 @@ impl Redactor {
         self.hidden.is_empty()
     }
 
-    /// Moves the part of `pending` that can be judged to `out`, redacted. The rest may be the beginning of a secret.
+    /// Moves the decidable part of `pending` to `out`, redacted. The rest may be the start of a secret.
     fn advance(&self, pending: &mut Vec<u8>, out: &mut Vec<u8>, end: End) {
         let mut at = 0;
         while at < pending.len() {
@@ -86,7 +86,7 @@ impl Redactor {
         values.iter().map(|(name, value)| (self.text(name), map_texts(value, &mut |text| self.text(text)))).collect()
     }
 
-    /// Copies what a program prints, as it comes, to its end. A log that cannot be written stops no program.
+    /// Copies the output of a program until it ends. A log that cannot be written does not stop the program.
     pub(super) fn copy(&self, mut from: impl Read, mut to: impl Write) {
         let mut chunk = vec![0; CHUNK];
         let (mut pending, mut out) = (Vec::new(), Vec::new());
@@ -110,7 +110,7 @@ impl Redactor {
     }
 }
 
-/// Of the text that is redacted.
+/// Tells whether more text follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Here,
@@ -124,7 +124,7 @@ mod tests {
 
     use super::*;
 
-    /// Gives its parts one by one.
+    /// Yields its parts one by one.
     struct Parts(Vec<Vec<u8>>);
 
     impl Read for Parts {

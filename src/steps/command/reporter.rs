@@ -1,4 +1,4 @@
-//! The line to the engine of an attempt that knows secrets.
+//! Reports to the engine for an attempt that knows secrets.
 
 use std::sync::Arc;
 
@@ -8,7 +8,7 @@ use crate::steps::{CheckpointLine, Reporter, StepError};
 
 use super::redact::Redactor;
 
-/// Hides secrets in all text that passes.
+/// Hides secrets in all text that it forwards.
 pub(super) struct RedactedReporter<'a> {
     pub inner: &'a mut dyn Reporter,
     pub redactor: Redactor,

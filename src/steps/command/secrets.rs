@@ -1,4 +1,4 @@
-//! The secrets of one attempt: read when it starts, told to the program alone, and hidden in all that is kept.
+//! The secrets of one attempt: read at its start, given only to the program, and hidden in all stored text.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -16,13 +16,13 @@ use crate::core::secret::{Secret, SecretSource, StandIns, map_texts};
 
 use super::redact::Redactor;
 
-/// Bytes of a secret.
+/// Maximum size of a secret in bytes.
 const LONGEST: u64 = 64 << 10;
-/// How long the last output of a program that has ended may take to reach the log.
+/// Time for the last output of an ended program to reach the log.
 const LAST_OUTPUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Secrets {
-    /// By stand-in.
+    /// Keyed by stand-in.
     values: BTreeMap<String, String>,
 }
 
@@ -30,19 +30,19 @@ impl Secrets {
     /// Reads the secrets that an attempt uses.
     ///
     /// # Errors
-    /// A fatal failure that names the secret which is missing or cannot be told to a program.
+    /// A fatal failure that names the secret that is missing or that a program cannot receive.
     pub(super) fn read(stand_ins: &StandIns) -> Result<Secrets, Failure> {
         let values = stand_ins.iter().map(|(stand_in, secret)| Ok((stand_in.clone(), read(secret)?)));
         Ok(Secrets { values: values.collect::<Result<_, Failure>>()? })
     }
 
-    /// The arguments with the secrets in place of their stand-ins.
+    /// Returns the arguments with the secrets in place of their stand-ins.
     pub(super) fn reveal(&self, with: &Value) -> Value {
         if self.values.is_empty() {
             return with.clone();
         }
         map_texts(with, &mut |text| {
-            // One pass: a secret that looks like a stand-in stays as it is.
+            // One pass is enough: a secret that looks like a stand-in stays unchanged.
             let mut revealed = String::new();
             let mut rest = text;
             while let Some((at, stand_in, value)) = self.first_in(rest) {
@@ -110,28 +110,28 @@ fn expanded(path: &str) -> PathBuf {
     }
 }
 
-/// Copies what the processes of a program print to its log, without the secrets.
+/// Copies the output of a program's processes to its log, without the secrets.
 pub(super) struct RedactedLog {
     ended: Receiver<()>,
 }
 
 impl RedactedLog {
-    /// Everything that is written to the pipe goes to `log`.
+    /// Forwards everything written to the pipe to `log`.
     ///
     /// # Errors
-    /// When there is no pipe or thread to be had.
+    /// When the system has no free pipe or thread.
     pub(super) fn start(redactor: Redactor, log: File) -> io::Result<(RedactedLog, PipeWriter)> {
         let (reader, writer) = io::pipe()?;
         let (done, ended) = channel();
         thread::Builder::new().name("redact".to_owned()).spawn(move || {
             redactor.copy(reader, log);
-            // Nobody waits any more once the patience is over.
+            // The receiver is gone once its patience is over.
             let _ = done.send(());
         })?;
         Ok((RedactedLog { ended }, writer))
     }
 
-    /// Waits until the log has all that was printed. A process that could not be ended may still hold the pipe.
+    /// Waits until the log has all output. A process that survived its kill may still hold the pipe.
     pub(super) fn finish(&self) {
         let _ = self.ended.recv_timeout(LAST_OUTPUT);
     }

@@ -30,7 +30,7 @@ pub fn own_binary() -> std::io::Result<PathBuf> {
     if cfg!(target_os = "linux") { Ok(PathBuf::from("/proc/self/exe")) } else { std::env::current_exe() }
 }
 
-/// Starts a program in `directory`, its output appended to `output`.
+/// Starts a program in `directory` and appends its output to `output`.
 ///
 /// # Errors
 /// When there is no such program, no such folder, or no process to be had.
@@ -78,12 +78,12 @@ pub(super) fn group_is_gone(leader: u32) -> bool {
     gone
 }
 
-/// True while a process of a program was not proved dead.
+/// True while a process of a program is not proved dead.
 pub fn has_program() -> bool {
     GROUP.load(Ordering::SeqCst) != 0 || orphans::are_left()
 }
 
-/// Kills the program of this worker with its whole group, and what has left the group.
+/// Kills the program of this worker, its whole group, and processes that have left the group.
 pub fn kill_program() {
     orphans::kill();
     if let Some(pid) = Some(GROUP.load(Ordering::SeqCst)).filter(|leader| *leader != 0).and_then(to_pid) {

@@ -1,4 +1,4 @@
-//! Why a program cannot be started, and what helps. Trying again helps only where the system lacks something.
+//! Explains why a program cannot start, and what helps. A retry helps only when the system lacks a resource.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -10,12 +10,12 @@ use rustix::io::Errno;
 use crate::artifact::open_regular;
 use crate::core::failure::Failure;
 
-/// Bytes of one argument, or of one variable with its name, that Linux takes: 32 pages with the final NUL.
+/// Maximum bytes on Linux of one argument, or of one variable with its name: 32 pages with the final NUL.
 const LONGEST_STRING: usize = 128 * 1024 - 1;
-/// Bytes of a script's first line that the kernel reads.
+/// Number of bytes of a script's first line that the kernel reads.
 const FIRST_LINE: u64 = 256;
 
-/// A program that was to be started.
+/// A program to start.
 pub(super) struct Start<'a> {
     pub command_line: &'a [OsString],
     pub variables: &'a [(String, OsString)],
@@ -23,10 +23,10 @@ pub(super) struct Start<'a> {
 }
 
 impl Start<'_> {
-    /// Where the program is.
+    /// Finds the program file.
     ///
     /// # Errors
-    /// A fatal failure when there is no such program.
+    /// A fatal failure when the program does not exist.
     pub(super) fn find(&self) -> Result<PathBuf, Failure> {
         let name = Path::new(&self.command_line[0]);
         let found = if name.components().count() > 1 {
@@ -45,7 +45,7 @@ impl Start<'_> {
         })
     }
 
-    /// The failure for an error of the start of `program`.
+    /// Explains a start error of `program`.
     pub(super) fn explain(&self, error: &io::Error, program: &Path) -> Failure {
         let name = self.command_line[0].display();
         let fatal = |why: String, hint: String| Failure::fatal(format!("cannot start `{name}`: {why}")).with_hint(hint);
@@ -105,12 +105,12 @@ impl Start<'_> {
     }
 }
 
-/// Bytes of `name=value`.
+/// Length of `name=value` in bytes.
 fn entry(name: impl AsRef<OsStr>, value: &OsStr) -> usize {
     name.as_ref().len() + 1 + value.len()
 }
 
-/// What stands behind `#!`, up to the first space.
+/// Returns the text after `#!`, up to the first space.
 fn interpreter(program: &Path) -> Option<String> {
     let mut start = Vec::new();
     open_regular(program).ok()?.take(FIRST_LINE).read_to_end(&mut start).ok()?;

@@ -1,4 +1,4 @@
-//! Makes sure that a program reads what the key of its step says. The engine computes the key; the program reads
+//! Makes sure that a program reads the content in the key of its step. The engine computes the key; the program reads
 //! later, and others may write meanwhile.
 
 use std::path::{Path, PathBuf};
@@ -11,10 +11,10 @@ use crate::core::failure::Failure;
 
 use super::inputs::file_digest;
 
-/// From the engine's look at a file to that of the worker it takes less than this.
+/// Upper bound on the time between the engine's check of a file and the worker's.
 const SINCE_THE_KEY: Duration = Duration::from_secs(60);
 
-/// Files as they were when the program was started.
+/// Files as they were at the start of the program.
 pub(super) struct Unchanged {
     inputs: Vec<File>,
     argv: Vec<File>,
@@ -28,7 +28,7 @@ struct File {
 
 impl Unchanged {
     /// # Errors
-    /// A failure that can be tried again when a file has changed since the key was computed.
+    /// A retryable failure if a file has changed since the key was computed.
     pub(super) fn start(fingerprint: &Value) -> Result<Unchanged, Failure> {
         let mut files = Unchanged { inputs: Vec::new(), argv: Vec::new() };
         collect(Path::new(""), &fingerprint["inputs"], &mut files.inputs);
@@ -40,11 +40,11 @@ impl Unchanged {
         }
     }
 
-    /// To be called when the program has succeeded. Gives the files of `argv` that have changed: the program
+    /// Checks the files after the program has succeeded. Returns the files of `argv` that have changed: the program
     /// itself may have written them.
     ///
     /// # Errors
-    /// A failure that can be tried again when an input has changed: nobody knows which content the program has read.
+    /// A retryable failure if an input has changed: the program may have read either content.
     pub(super) fn end(&self) -> Result<Vec<&Path>, Failure> {
         if let Some(file) = self.inputs.iter().find(|file| file.was_written() && !file.has_its_content()) {
             return Err(file.changed("while the program ran"));

@@ -3,7 +3,7 @@
 /// HTML elements whose content is not text.
 const OPAQUE: [&str; 3] = ["script", "style", "noscript"];
 
-/// HTML elements that end a line; the words of two cells or list items are two words.
+/// HTML elements that end a line; text of two cells or list items must not join into one word.
 const BLOCKS: [&str; 44] = [
     "address",
     "article",

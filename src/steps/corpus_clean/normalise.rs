@@ -69,12 +69,12 @@ pub struct Cleaner {
     invisible: Vec<String>,
 }
 
-/// What NFKC made of the texts.
+/// Statistics about NFKC normalisation.
 #[derive(Clone, Default, Debug)]
 pub struct Compatibility {
-    /// Texts that it changed.
+    /// Number of texts that it changed.
     pub texts: u64,
-    /// The first character that it changed, and what became of it.
+    /// The first character that it changed, and the replacement.
     pub example: Option<(String, String)>,
 }
 
@@ -161,8 +161,9 @@ impl Compatibility {
     }
 }
 
-/// Line breaks and page breaks become `\n`; other control characters but tab, zero-width spaces and byte order
-/// marks go. Where one stood between two visible characters, a space is left, so that words stay apart.
+/// Converts line breaks and page breaks to `
+/// `; removes other control characters except tab, zero-width spaces and byte
+/// order marks. A removed character between two visible ones leaves a space, so that words stay apart.
 fn without_control_characters(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();

@@ -23,7 +23,7 @@ fn compatibility_forms_and_control_characters_go() {
     assert_eq!(raw.clean("\u{FB01}ne").unwrap(), "\u{FB01}ne");
 }
 
-/// Neither what is removed nor what is kept may make one word of two.
+/// Neither removed nor kept characters may join two words.
 #[test]
 fn removed_characters_leave_words_apart() {
     for (text, expected) in [

@@ -1,4 +1,4 @@
-//! What a step of this kind is given.
+//! Arguments of the step.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -73,7 +73,7 @@ fn default_seed() -> u64 {
 }
 
 impl Arguments {
-    /// The sources. Text that is a list, as on the command line, is one: no file or glob is written like that.
+    /// Returns the sources. Text that is a list, as on the command line, is parsed; no file or glob looks like that.
     pub fn sources(&self) -> Vec<String> {
         match &self.source {
             Source::Many(sources) => sources.clone(),
@@ -81,7 +81,7 @@ impl Arguments {
         }
     }
 
-    /// The files that the sources name.
+    /// Finds the files that the sources name.
     ///
     /// # Errors
     /// When a source is missing or unreadable, or names nothing that can be imported.
@@ -105,7 +105,7 @@ impl Arguments {
     }
 
     /// # Errors
-    /// When there is no such encoding.
+    /// When the encoding is unknown.
     pub fn options(&self) -> Result<Options<'_>, Failure> {
         Ok(Options {
             split: self.split,
@@ -116,13 +116,13 @@ impl Arguments {
     }
 
     /// # Errors
-    /// As [`Arguments::options`].
+    /// The errors of [`Arguments::options`].
     pub fn encoding(&self) -> Result<Encoding, Failure> {
         read::named(&self.encoding)
     }
 }
 
-/// `["a.txt", "b.txt"]`, as TOML or as JSON. A path of that name would be the source itself.
+/// Parses `["a.txt", "b.txt"]` as TOML or JSON. A path of that name would be the source itself.
 fn list(text: &str) -> Option<Vec<String>> {
     if !text.trim_start().starts_with('[') || std::path::Path::new(text).exists() {
         return None;

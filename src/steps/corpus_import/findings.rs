@@ -1,19 +1,19 @@
-//! What an import did not read as it stood: counted, with the first of each kind by name.
+//! Input that an import skipped or changed: counted, with the first of each kind by name.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// How many of each kind are named.
+/// Number of named examples of each kind.
 const NAMED: usize = 10;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Kind {
     /// An entry of a folder.
     PassedOver,
-    /// Text that is JSON by its looks.
+    /// Text that looks like JSON.
     JsonAsText,
-    /// A file that looks like UTF-8, although `encoding` says otherwise.
+    /// A file that looks like UTF-8 although `encoding` differs.
     OtherEncoding,
     BadLine,
     /// A text field that is null.
@@ -66,7 +66,7 @@ impl Findings {
         self.found.iter().map(line).collect()
     }
 
-    /// The counts, and the lines, as values of the step.
+    /// The counts and the lines, as values of the step.
     pub fn values(&self) -> Vec<(String, Value)> {
         let counts = [
             ("passed_over", Kind::PassedOver),

@@ -1,4 +1,4 @@
-//! One attempt: sources in, documents out.
+//! Runs one attempt: reads sources and writes documents.
 
 use std::io::{BufWriter, Write};
 
@@ -72,9 +72,9 @@ impl<'a, 'b> Import<'a, 'b> {
         Ok(())
     }
 
-    /// Reads the files, which must be those that the key of this step names, byte for byte.
+    /// Reads the files, which must match the key of this step byte for byte.
     pub fn files(&mut self, files: &[SourceFile]) -> Result<(), StepError> {
-        // Sizes on disk: for a compressed file the bar runs ahead of them, and is cut at the total.
+        // Totals are sizes on disk: for compressed files the bar runs ahead and stops at the total.
         let sizes: Vec<u64> = files.iter().map(|file| file.path.metadata().map_or(0, |data| data.len())).collect();
         let total = sizes.iter().sum();
         let expected = self.context.request.fingerprint.as_array().cloned().unwrap_or_default();
@@ -93,7 +93,7 @@ impl<'a, 'b> Import<'a, 'b> {
         Ok(())
     }
 
-    /// Reads one file, and returns the digest of what was read.
+    /// Reads one file and returns its digest.
     fn file(&mut self, file: &SourceFile, (before, size, total): (u64, u64, u64)) -> Result<blake3::Hash, StepError> {
         let mut texts = Texts::open(file, self.options)?;
         if texts.is_json_by_its_looks() {
@@ -150,7 +150,7 @@ impl<'a, 'b> Import<'a, 'b> {
         Ok(())
     }
 
-    /// Publishes what was read.
+    /// Publishes the documents.
     pub fn finish(self, found: &SourceFiles) -> Result<Outputs, StepError> {
         if self.document_count == 0 {
             return Err(self.empty().into());
@@ -188,7 +188,7 @@ impl<'a, 'b> Import<'a, 'b> {
     }
 }
 
-/// What was hashed for the key is not what was read. The next attempt hashes and reads the new content.
+/// The failure for content that differs from the key. The next attempt hashes and reads the new content.
 fn changed(what: &str) -> Failure {
     Failure::retryable(format!("{what}, so nothing of it was kept"))
         .with_hint("let whatever writes there finish; the next attempt reads the new content")

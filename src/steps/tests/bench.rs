@@ -84,7 +84,7 @@ impl Bench {
         self.attempt_with(with, Value::Null, recorder, run)
     }
 
-    /// As [`Bench::attempt`], after the engine has taken this fingerprint.
+    /// Like [`Bench::attempt`], with this fingerprint from the engine.
     pub fn attempt_with<T>(
         &self,
         with: &Value,
@@ -117,7 +117,7 @@ impl Bench {
         self.run_recorded(handler, with, &mut Recorder::default())
     }
 
-    /// As [`Bench::run`], with what the step reports.
+    /// Like [`Bench::run`], but also returns the reports of the step.
     pub fn run_recorded(
         &self,
         handler: &dyn StepHandler,

@@ -1,4 +1,4 @@
-//! What the kinds declare to give is what they give: validation refuses every other name.
+//! The kinds give exactly what they declare: validation refuses every other name.
 
 use std::collections::BTreeSet;
 

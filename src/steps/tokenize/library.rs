@@ -1,4 +1,4 @@
-//! The `tokenizers` library, which panics on some files that are no tokenizer.
+//! Wraps the `tokenizers` library, which panics on some invalid files.
 
 use serde_json::Value;
 use tokenizers::Tokenizer;
@@ -8,13 +8,13 @@ use crate::core::failure::Failure;
 /// Reads a `tokenizer.json`.
 ///
 /// # Errors
-/// A fatal failure when the bytes are no tokenizer.
+/// A fatal failure when the bytes are not a tokenizer.
 pub fn load_tokenizer(json: &[u8]) -> Result<Tokenizer, Failure> {
     let unusable = |why: &dyn std::fmt::Display| {
         Failure::fatal(format!("the tokenizer cannot be loaded: {why}"))
             .with_hint("`tokenizer` must be the output of `tokenizer.train`")
     };
-    // The library reads some parts of a file twice, and takes for granted that they are JSON.
+    // The library reads some parts of a file twice and assumes that they are JSON.
     let file: Value = serde_json::from_slice(json).map_err(|error| unusable(&error))?;
     if names_precompiled(&file["normalizer"]) {
         return Err(unusable(&"its normalizer is `Precompiled`, which only tokenizers of SentencePiece have"));
@@ -22,7 +22,7 @@ pub fn load_tokenizer(json: &[u8]) -> Result<Tokenizer, Failure> {
     Tokenizer::from_bytes(json).map_err(|error| unusable(&error))
 }
 
-/// A table of this kind that is damaged makes the library panic.
+/// A damaged table of this kind makes the library panic.
 fn names_precompiled(normalizer: &Value) -> bool {
     match normalizer {
         Value::String(text) => text == "Precompiled",

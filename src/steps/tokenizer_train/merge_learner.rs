@@ -1,8 +1,8 @@
 //! Learns byte-pair merges from counted words (Sennrich et al. 2016).
 //!
-//! The merges are those of `BpeTrainer` in the `tokenizers` library, which moves the rest of a word for each pair that
-//! it merges there: quadratic in the length of a word, and no interruption reaches it. Here one pass over a word does
-//! all of its merges of one pair.
+//! The merges equal those of `BpeTrainer` in the `tokenizers` library. The library moves the rest of a word for each
+//! merge, which is quadratic in the length of a word and cannot be interrupted. Here one pass over a word does all of
+//! its merges of one pair.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
@@ -12,7 +12,7 @@ use crate::steps::tokenize::byte_bpe::{FastMap, byte_char};
 /// Two neighbouring tokens.
 type Pair = (u32, u32);
 
-/// Tokens in the order of their ids, and merges in the order of their ranks.
+/// Tokens sorted by id, and merges sorted by rank.
 pub struct Vocabulary {
     /// The bytes of each token.
     tokens: Vec<Vec<u8>>,
@@ -20,28 +20,28 @@ pub struct Vocabulary {
     merges: Vec<Pair>,
 }
 
-/// Words as tokens, and how often each pair occurs in them.
+/// Words as tokens, and the count of each pair in them.
 pub struct MergeLearner {
     vocabulary: Vocabulary,
     words: Vec<Vec<u32>>,
-    /// How often each word occurs.
+    /// Number of occurrences of each word.
     counts: Vec<i64>,
     pair_counts: FastMap<Pair, i64>,
     queue: BinaryHeap<Candidate>,
 }
 
-/// A pair that may be merged next: the most frequent one, and of equals the one with the lowest ids. Its count is out
-/// of date when a later merge has changed one of its words.
+/// A candidate for the next merge: the most frequent pair, and among equals the one with the lowest ids. A later merge
+/// that changes one of its words makes its count stale.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     count: i64,
     pair: Reverse<Pair>,
-    /// Words that the pair has come into since it was last queued.
+    /// Words that gained the pair since it was last queued.
     words: Vec<u32>,
 }
 
 impl MergeLearner {
-    /// Starts with the special tokens and the 256 bytes as vocabulary.
+    /// Starts with a vocabulary of the special tokens and the 256 bytes.
     pub fn new(specials: &[&str], counted: &HashMap<Box<str>, u64>) -> MergeLearner {
         let vocabulary = Vocabulary::new(specials);
         let mut sorted: Vec<(&str, u64)> = counted.iter().map(|(word, count)| (&**word, *count)).collect();
@@ -119,12 +119,12 @@ impl MergeLearner {
     }
 }
 
-/// The words of each pair, in ascending order.
+/// The words of each pair, sorted.
 #[derive(Default)]
 struct Places(FastMap<Pair, Vec<u32>>);
 
 impl Places {
-    /// `word` is not below the last one added.
+    /// `word` is not less than the last one added.
     fn add(&mut self, pair: Pair, word: u32) {
         let words = self.0.entry(pair).or_default();
         if words.last() != Some(&word) {
@@ -133,8 +133,8 @@ impl Places {
     }
 }
 
-/// Replaces each occurrence of `pair` and tells which pairs come and go with that. The pair itself keeps its count, as
-/// in the library: it matters only where another merge gives a token that was there before.
+/// Replaces each occurrence of `pair` and reports the pairs that appear and disappear. The pair itself keeps its count,
+/// as in the library: this matters only where another merge produces an existing token.
 fn merge_in_word(word: &mut Vec<u32>, pair: Pair, merged: u32, mut change: impl FnMut(Pair, i64)) {
     let (mut from, mut to) = (0, 0usize);
     while from < word.len() {
@@ -171,7 +171,7 @@ impl Vocabulary {
         vocabulary
     }
 
-    /// The id of a token, which is added if there is none of these bytes.
+    /// Returns the id of a token, and adds the token if it is new.
     fn id(&mut self, token: Vec<u8>) -> u32 {
         *self.ids.entry(token).or_insert_with_key(|token| {
             self.tokens.push(token.clone());
@@ -193,7 +193,7 @@ impl Vocabulary {
         (0..self.tokens.len() as u32).map(|id| (self.text(id), id))
     }
 
-    /// The pairs merged, in byte-level characters. A pair may be there twice: the last time counts.
+    /// The merged pairs, in byte-level characters. A pair may occur twice: the last one counts.
     pub fn merges(&self) -> impl Iterator<Item = (String, String)> {
         self.merges.iter().map(|(left, right)| (self.text(*left), self.text(*right)))
     }

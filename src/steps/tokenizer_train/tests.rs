@@ -59,7 +59,7 @@ fn every_text_survives_a_round_trip() {
     }
 }
 
-/// Prompts and the exported tokenizer treat a text as the cleaned corpus was treated; its ids stay the same.
+/// Prompts and the exported tokenizer normalise text like the cleaned corpus; its ids stay the same.
 #[test]
 fn nfkc_is_part_of_the_tokenizer_and_changes_nothing_else() {
     let bench = Bench::new();
@@ -146,7 +146,7 @@ fn learned_by_library(words: &WordCounts, vocab_size: usize, min_frequency: u64)
     of_library.to_string(false).unwrap()
 }
 
-/// Words of few letters, so that many merges give a token that another one has given.
+/// Words of few letters, so that many merges produce an existing token.
 fn random_words(rng: &mut Rng) -> WordCounts {
     let letters = ["a", "b", "ab", "\u{e9}", "aba"];
     let mut word = || {
@@ -170,7 +170,7 @@ fn merges_are_those_of_the_library() {
     }
 }
 
-/// The library's trainer takes longer than any test may.
+/// The library's trainer is too slow for a test.
 #[test]
 fn a_long_word_costs_one_pass_per_merge() {
     let mut rng = Rng::new(4);

@@ -351,7 +351,7 @@ mod tests {
         assert!(unknown.contains("`lion`") && unknown.contains("`muon`"), "{unknown}");
     }
 
-    /// An epsilon of 0 in f32 makes weights that never had a gradient NaN.
+    /// An epsilon of 0 in f32 turns weights that never had a gradient into NaN.
     #[test]
     fn both_ends_of_every_number_of_the_optimizer_are_checked() {
         let config = |name: &str, value: f64| {

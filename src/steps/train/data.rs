@@ -44,7 +44,7 @@ pub fn open_stream(
 /// One sampler per phase; phases without their own token files share the run's.
 ///
 /// # Errors
-/// As [`open_stream`].
+/// The errors of [`open_stream`].
 pub fn samplers(
     artifacts: &ArtifactStore,
     arguments: &Arguments,

@@ -176,7 +176,7 @@ fn open_log(context: &StepContext<'_>, last_step: u64) -> Result<MetricsLog, Fai
         .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))
 }
 
-/// A word about a context that no document fills: it costs memory, and nothing is learned at its end.
+/// Notes that no document fills the context: its end costs memory and is never trained.
 fn short_documents(sampler: &Sampler) -> Option<String> {
     let (context, longest) = (sampler.context(), sampler.stream().longest_document());
     (context as u64 > longest).then(|| {

@@ -54,7 +54,7 @@ pub struct ModelChanges {
     pub init_std: Option<f32>,
 }
 
-/// The schema of a preset's name: a workflow with another one is refused before it runs.
+/// The schema of a preset's name, so that an unknown preset is refused before the run.
 struct PresetName;
 
 impl JsonSchema for PresetName {

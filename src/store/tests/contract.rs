@@ -28,7 +28,7 @@ fn a_submitted_run_has_its_steps_and_those_without_needs_are_ready() {
     assert_eq!(events.len(), 2);
 }
 
-/// A program says what number it likes.
+/// A program may report any number.
 #[test]
 fn numbers_of_64_bits_are_read_back() {
     let (mut engine, run) = Engine::with_run();

@@ -283,7 +283,7 @@ fn a_flipped_bit_in_the_wal_is_noticed() {
 fn another_history_under_the_same_number_is_noticed() {
     let dir = stopped();
     let head = dir.path().join("event-head");
-    // As a build without sums has written it; with a sum, the changed digit alone would be noticed.
+    // Write the line like a build without sums; with a sum, the changed digit alone would be detected.
     let mut line: serde_json::Value = serde_json::from_slice(&fs::read(&head).unwrap()).unwrap();
     line.as_object_mut().unwrap().remove("sum").unwrap();
     let text = line.to_string();

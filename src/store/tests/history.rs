@@ -1,4 +1,4 @@
-//! What a commit or a question costs does not grow with what has ended before.
+//! The cost of a commit or a query does not grow with history.
 
 use jiff::SignedDuration;
 use serde_json::json;

@@ -92,7 +92,7 @@ fn an_older_schema_is_backed_up_and_migrated() {
     assert_eq!(fs::read_dir(dir.path().join("backups")).unwrap().count(), 1, "only a migration makes a backup");
 }
 
-/// The tables of schema 1, with nothing in them.
+/// The empty tables of schema 1.
 fn old_state() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut old = Connection::open(dir.path().join("stepwell.db")).unwrap();
@@ -105,7 +105,7 @@ fn schema(dir: &Path) -> u32 {
     connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
 }
 
-/// The lock is held by a file handle that this build knows nothing of, as that of another process.
+/// A file handle that this build does not know holds the lock, like that of another process.
 #[test]
 fn nobody_migrates_under_a_running_engine() {
     let dir = old_state();
@@ -146,7 +146,7 @@ fn the_holder_of_the_lock_migrates_and_others_wait_for_it() {
     assert_eq!(fs::read_dir(dir.path().join("backups")).unwrap().count(), 1);
 }
 
-/// A command line may hold secrets, and everybody may read the file.
+/// A command line may hold secrets, and every user may read the file.
 #[test]
 fn the_lock_file_says_who_runs_and_not_with_which_arguments() {
     let engine = Engine::start();
@@ -195,7 +195,7 @@ fn opening_empties_the_wal_unless_another_engine_runs() {
     let length = || fs::metadata(&wal).unwrap().len();
     assert!(length() > 0);
     drop(engine.lock);
-    // A handle that this process does not know as its own stands for another process.
+    // A handle that this process does not know stands for another process.
     let another = File::open(engine.dir.path().join("engine.lock")).unwrap();
     another.lock().unwrap();
     let submitter = Store::open(engine.dir.path()).unwrap();
@@ -206,7 +206,7 @@ fn opening_empties_the_wal_unless_another_engine_runs() {
     assert_eq!(length(), 0);
 }
 
-/// A database browser, say: it keeps the engine from emptying the WAL, whose bytes are then put on the disk again.
+/// A database browser, for example, prevents the engine from emptying the WAL, whose bytes are then written again.
 #[test]
 fn a_reader_keeps_no_engine_from_starting() {
     let (engine, run) = Engine::with_run();

@@ -1,4 +1,4 @@
-//! Notes which statements a thread runs, and finds those that look at every row of a table that grows with history.
+//! Records the statements of a thread, and finds those that scan a table that grows with history.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -7,7 +7,7 @@ use std::path::Path;
 use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
-/// Tables that keep a row for whatever ever happened.
+/// Tables that keep their rows for ever.
 const GROWING: [&str; 11] = [
     "event",
     "run",
@@ -22,14 +22,14 @@ const GROWING: [&str; 11] = [
     "signal",
 ];
 
-/// Indexes of what has not ended.
+/// Indexes of unfinished work.
 const OPEN: [&str; 2] = ["run_open", "request_pending"];
 
 thread_local! {
     static NOTED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// Every connection that a test opens for writing.
+/// Opens every connection that a test uses for writing.
 pub fn watch(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note))
 }
@@ -44,14 +44,14 @@ fn note(event: TraceEvent<'_>) {
     }
 }
 
-/// The statements that `work` runs on this thread.
+/// Returns the statements that `work` runs on this thread.
 pub fn statements(work: impl FnOnce()) -> Vec<String> {
     NOTED.set(Some(Vec::new()));
     work();
     NOTED.take().unwrap_or_default()
 }
 
-/// Fails for each statement that scans a table; one that stops after a number of rows must not sort all of them first.
+/// Fails for each statement that scans a table; a statement with a row limit must not sort all rows first.
 #[track_caller]
 pub fn assert_bounded(state_dir: &Path, statements: &[String]) {
     let statements: BTreeSet<&String> = statements.iter().collect();

@@ -26,7 +26,7 @@ pub struct PackedRow {
 }
 
 impl Packing {
-    /// Documents may be shorter than the context: a sample then holds several, which do not see each other.
+    /// Documents may be shorter than the context: a sample then holds several, which do not attend to each other.
     ///
     /// # Errors
     /// When the context is 0.
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn a_context_longer_than_any_document_holds_several() {
-        // 0 5 6 1 | 0 7 1, and padding.
+        // The rows are 0 5 6 1 | 0 7 1 and padding.
         let stream = TokenStream::new(vec![shard(&[&[5, 6], &[7]])]).unwrap();
         let packing = Packing::new(&stream, 9).unwrap();
         assert_eq!(packing.samples(), 1);

@@ -5,14 +5,14 @@ use std::ffi::OsString;
 
 use super::simd::{Set, detected};
 
-/// Names a set of instructions that the processor reports. After [`FORCE`] it may be one that the processor has but does
-/// not report, as in some virtual machines: if it lacks the instructions, the program dies of an illegal one.
+/// Names an instruction set that the processor reports. After [`FORCE`] it may be one that the processor has but does
+/// not report, as in some virtual machines. If the processor lacks it, an illegal instruction kills the program.
 pub const VARIABLE: &str = "STEPWELL_ISA";
 
-/// Comes before the name of a set that the user vouches for.
+/// Precedes the name of a set that the user vouches for.
 const FORCE: &str = "force:";
 
-/// The variable asks for instructions that cannot be used.
+/// The variable names instructions that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
     #[error("`{VARIABLE}` is `{name}`; use one of: {}, or unset it", names().join(", "))]
@@ -43,11 +43,11 @@ fn names() -> Vec<&'static str> {
     SETS.iter().map(|(name, _)| *name).collect()
 }
 
-/// The set that the user wants, which this machine reports or the user vouches for; none when the variable is unset or
-/// empty.
+/// The set that the user requests, if this machine reports it or the user vouches for it; `None` when the variable is
+/// unset or empty.
 ///
 /// # Errors
-/// When it is not the name of a set, or of one that cannot be used here.
+/// When the name is unknown, or the set cannot be used here.
 pub fn requested() -> Result<Option<Set>, IsaError> {
     named(env::var_os(VARIABLE), |set| detected().any(|here| here == set), Set::is_granted)
 }
@@ -109,7 +109,7 @@ mod tests {
         }
     }
 
-    /// A word of the user does not change what the system allows.
+    /// `force:` does not change what the system allows.
     #[test]
     fn registers_that_the_system_refuses_cannot_be_forced() {
         for (name, set) in SETS {

@@ -1,5 +1,5 @@
-//! The operations a transformer is made of, in up to three implementations with one signature: plain burn tensors for
-//! every device, and fused kernels with hand-written backward passes for the CPU and for GPUs.
+//! Operations of a transformer, in up to three implementations with one signature: plain burn tensors for every device,
+//! and fused kernels with hand-written backward passes for the CPU and for GPUs.
 
 mod activation;
 mod adamw;

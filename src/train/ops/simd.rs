@@ -51,8 +51,8 @@ impl Set {
 }
 
 impl Instructions {
-    /// Those that the user asks for by [`isa::VARIABLE`], else the best ones. What cannot be used here counts as not asked
-    /// for: opening the device refuses it.
+    /// Returns the set that [`isa::VARIABLE`] requests, else the best one. An unusable request is ignored here, because
+    /// opening the device refuses it.
     pub fn best() -> Self {
         static BEST: OnceLock<Instructions> = OnceLock::new();
         *BEST.get_or_init(|| match isa::requested() {
@@ -122,7 +122,7 @@ impl Instructions {
     }
 }
 
-/// Sets that the processor reports and the system grants, the best first.
+/// Lists the sets that the processor reports and the system grants, best first.
 pub(super) fn detected() -> impl Iterator<Item = Set> {
     #[cfg(target_arch = "x86_64")]
     let sets = [

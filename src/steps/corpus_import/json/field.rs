@@ -1,4 +1,4 @@
-//! The text of one field of a JSON object.
+//! Extracts the text of one field from a JSON object.
 
 use std::ops::Range;
 
@@ -6,30 +6,30 @@ use super::scan::{NotJson, Scan};
 use super::unescape::unescape;
 use crate::steps::invisible;
 
-/// What a field of an object holds.
+/// The value of a field.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Field {
     Text {
         text: String,
-        /// Halves of surrogate pairs that became U+FFFD.
+        /// Number of unpaired surrogates that became U+FFFD.
         lone_surrogates: u64,
     },
     Null,
-    /// Neither text nor null, or an object where the path needs one.
+    /// Neither text nor null, or not an object where the path needs one.
     Other {
-        /// The part of the path that holds it; empty for the whole line.
+        /// The part of the path that leads to it; empty for the whole line.
         path: String,
         is: &'static str,
     },
     Missing {
-        /// The object in which it is missing; empty for the whole line.
+        /// The object that lacks the field; empty for the whole line.
         path: String,
         fields: Vec<String>,
     },
 }
 
-/// The field `path` of the object `text`: the field of that name, or through objects, at each dot.
-/// The last one of fields with the same name counts, as in most readers of JSON.
+/// Finds the field `path` of the object `text`: a field of that exact name, or a nested field with a dot per level.
+/// The last one of duplicate names counts, as in most JSON readers.
 ///
 /// # Errors
 /// When the text is not one JSON value.
@@ -64,16 +64,16 @@ pub fn field(text: &str, path: &str) -> Result<Field, NotJson> {
     }
 }
 
-/// The entry of an object that a path begins with.
+/// The result of a search for an entry whose name starts a path.
 enum Found {
-    /// How much of the path the name covers, and the value.
+    /// The length of the path that the name covers, and the value.
     Entry(usize, Range<usize>),
     NoEntry,
-    /// What the value is instead of an object.
+    /// The kind of a value that is not an object.
     NoObject(&'static str),
 }
 
-/// Reads the value at `scan`; when it is an object, finds the entry whose name covers most of the path.
+/// Reads the value at `scan`; in an object, finds the entry whose name covers most of the path.
 fn entry(scan: &mut Scan<'_>, text: &str, path: &str) -> Result<Found, NotJson> {
     scan.space();
     if scan.peek() != Some(b'{') {
@@ -94,10 +94,10 @@ fn entry(scan: &mut Scan<'_>, text: &str, path: &str) -> Result<Found, NotJson> 
     Ok(found)
 }
 
-/// Fields that are named when one is missing.
+/// Number of fields that a message about a missing field lists.
 const NAMED: usize = 20;
 
-/// The names of the fields of an object, for a message.
+/// The field names of an object, for a message.
 fn names(object: &str) -> Result<Vec<String>, NotJson> {
     let mut names: Vec<String> = Vec::new();
     Scan::new(object).entries(|name, _| {
@@ -110,12 +110,12 @@ fn names(object: &str) -> Result<Vec<String>, NotJson> {
     Ok(names)
 }
 
-/// At most 60 characters.
+/// Cuts a name to 60 characters.
 fn clipped(name: &str) -> &str {
     name.char_indices().nth(60).map_or(name, |(end, _)| &name[..end])
 }
 
-/// What a valid JSON value is.
+/// Describes the kind of a valid JSON value.
 pub fn kind(value: &str) -> &'static str {
     match value.trim_start().bytes().next() {
         Some(b'{') => "an object",

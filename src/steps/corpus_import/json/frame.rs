@@ -1,6 +1,6 @@
-//! Where a JSON value ends in a stream of bytes, so that a file of any size is read value by value.
+//! Finds the end of a JSON value in a byte stream, so that a file of any size is read value by value.
 
-/// Follows one value from its first byte on. Its form is not checked, only its brackets and strings.
+/// Follows one value from its first byte. Checks only brackets and strings.
 #[derive(Default)]
 pub struct Frame {
     depth: u64,
@@ -13,9 +13,9 @@ pub struct Frame {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Framed {
-    /// All bytes belong to the value, and more does.
+    /// All bytes belong to the value, which continues.
     More,
-    /// The value has so many of the bytes.
+    /// The value ends after this many bytes.
     Ends(usize),
 }
 
@@ -32,7 +32,7 @@ impl Frame {
                             return Framed::Ends(index + 1);
                         }
                     }
-                    // Strings hold no raw line feed: the quote is missing, and what follows is another value.
+                    // Strings contain no raw line feed: a quote is missing, and another value follows.
                     b'\n' => return Framed::Ends(index),
                     _ => {}
                 }

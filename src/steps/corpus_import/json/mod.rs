@@ -1,4 +1,4 @@
-//! JSON as far as an import reads it: the text of one field, whatever is around it.
+//! Reads JSON for an import: extracts one field and ignores the rest.
 
 mod field;
 mod frame;

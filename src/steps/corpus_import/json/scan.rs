@@ -1,20 +1,20 @@
-//! Walks over JSON text without building it: what is not needed is checked for its form only, at any depth.
+//! Scans JSON text without building values: unused parts are only checked for syntax, at any depth.
 
 use std::ops::Range;
 
 use crate::steps::invisible;
 
-/// Where text stops being JSON.
+/// The position where text stops being valid JSON.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct NotJson {
-    /// Byte in the text.
+    /// Byte offset in the text.
     pub at: usize,
     pub what: String,
-    /// The text ends too early, and is JSON so far.
+    /// True if the text ends too early but is valid so far.
     pub ends_early: bool,
 }
 
-/// A place in JSON text. Each method begins there and leaves the place behind what it read.
+/// A position in JSON text. Each method starts there and moves the position past the part that it reads.
 pub struct Scan<'a> {
     text: &'a str,
     at: usize,
@@ -39,20 +39,20 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Takes `byte`, if it is next.
+    /// Consumes `byte` if it comes next.
     pub fn takes(&mut self, byte: u8) -> bool {
         let is_next = self.peek() == Some(byte);
         self.at += usize::from(is_next);
         is_next
     }
 
-    /// The end of the text.
+    /// Expects the end of the text.
     pub fn end(&mut self) -> Result<(), NotJson> {
         self.space();
         if self.at == self.text.len() { Ok(()) } else { Err(self.unexpected("the end of the line")) }
     }
 
-    /// A string; the range lies between its quotes.
+    /// Reads a string and returns the range between its quotes.
     pub fn string(&mut self) -> Result<Range<usize>, NotJson> {
         if !self.takes(b'"') {
             return Err(self.unexpected("a string"));
@@ -89,7 +89,7 @@ impl<'a> Scan<'a> {
         Ok(())
     }
 
-    /// The name of an entry, and the colon behind it.
+    /// Reads the name of an entry and the colon after it.
     pub fn key(&mut self) -> Result<Range<usize>, NotJson> {
         self.space();
         if self.peek() != Some(b'"') {
@@ -100,7 +100,7 @@ impl<'a> Scan<'a> {
         if self.takes(b':') { Ok(key) } else { Err(self.unexpected("`:`")) }
     }
 
-    /// An object; calls `each` with the place of every name, without its quotes, and of its value.
+    /// Reads an object; calls `each` with the range of every name, without its quotes, and of its value.
     pub fn entries(&mut self, mut each: impl FnMut(Range<usize>, Range<usize>)) -> Result<(), NotJson> {
         self.space();
         if !self.takes(b'{') {
@@ -126,7 +126,7 @@ impl<'a> Scan<'a> {
         }
     }
 
-    /// Any value. Nesting costs a byte per level, and no stack.
+    /// Reads any value. Nesting costs a byte per level and no stack.
     pub fn value(&mut self) -> Result<(), NotJson> {
         let mut open: Vec<u8> = Vec::new();
         loop {

@@ -1,4 +1,4 @@
-//! The scanner against serde_json.
+//! Compares the scanner with serde_json.
 
 use proptest::prelude::*;
 use serde::de::IgnoredAny;
@@ -13,7 +13,7 @@ fn is_valid(text: &str) -> bool {
 }
 
 proptest! {
-    /// Texts near JSON: valid ones, and ones with a character too many or too few.
+    /// Valid JSON, and JSON with an extra or a missing character.
     #[test]
     fn the_scanner_takes_what_serde_json_takes(text in "[\\[\\]{}\",:0-9eE+.\\- \\\\truefalsn\u{e9}]{0,24}") {
         prop_assert_eq!(is_valid(&text), serde_json::from_str::<IgnoredAny>(&text).is_ok(), "{}", text);

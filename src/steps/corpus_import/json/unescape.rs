@@ -1,9 +1,9 @@
-//! JSON strings as text.
+//! Decodes JSON strings.
 
 use std::borrow::Cow;
 
-/// The text of a valid JSON string, given without its quotes, and how many halves of surrogate pairs without
-/// the other half became U+FFFD.
+/// Decodes a valid JSON string, given without its quotes. Also returns the number of unpaired surrogates that became
+/// U+FFFD.
 pub fn unescape(raw: &str) -> (Cow<'_, str>, u64) {
     let Some(first) = memchr::memchr(b'\\', raw.as_bytes()) else { return (Cow::Borrowed(raw), 0) };
     let mut out = String::with_capacity(raw.len());
@@ -21,7 +21,7 @@ pub fn unescape(raw: &str) -> (Cow<'_, str>, u64) {
     (Cow::Owned(out), lone)
 }
 
-/// The character of an escape without its backslash, and the bytes that it takes; none for half a pair.
+/// Decodes an escape without its backslash; returns the character and its length in bytes, or `None` for half a pair.
 fn character(escaped: &str) -> (Option<char>, usize) {
     let simple = match escaped.as_bytes().first() {
         Some(b'b') => '\u{8}',

@@ -1,8 +1,8 @@
-//! What is wrong with one line, and what happens then.
+//! Describes a bad line and builds the failure for it.
 
 use crate::core::failure::Failure;
 
-/// A line, or a value of a JSON file, that gives no text.
+/// A line, or a value of a JSON file, without usable text.
 #[derive(Debug)]
 pub struct BadLine {
     /// `FILE:LINE`.
@@ -16,12 +16,12 @@ impl BadLine {
         format!("{}: {}", self.place, self.what)
     }
 
-    /// The failure where every line counts.
+    /// The failure when bad lines are not allowed.
     pub fn refusal(self) -> Failure {
         Failure::fatal(self.shown()).with_hint(self.hint)
     }
 
-    /// The failure where such a line can be passed over.
+    /// The failure when `on_bad_line` could skip the line.
     pub fn refusal_with_skip(self) -> Failure {
         Failure::fatal(self.shown()).with_hint(format!(
             "{}; or set `on_bad_line = \"skip\"` to pass over such lines and count them (with the workflow `pretrain`: \

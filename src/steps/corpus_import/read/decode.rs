@@ -1,4 +1,4 @@
-//! The plain text bytes of a source file: decompressed, and decoded to UTF-8.
+//! Decompresses a source file and decodes it to UTF-8.
 
 use std::io::{self, BufRead, BufReader, Read};
 use std::rc::Rc;
@@ -13,7 +13,7 @@ use crate::core::shell::quote;
 use crate::steps::corpus_import::source::{Compression, SourceFile, unreadable};
 
 const BUFFER: usize = 1 << 17;
-/// The largest window that `zstd --long` writes, 2 GiB: the memory that such a file asks for.
+/// The largest window that `zstd --long` writes, 2 GiB. Such a file needs that much memory.
 const WINDOW_LOG: u32 = 31;
 
 /// An open source file.
@@ -21,13 +21,13 @@ pub struct Plain<'a> {
     pub file: &'a SourceFile,
     pub text: Peek,
     pub tally: Rc<Tally>,
-    /// It was asked for another encoding, and it looks like UTF-8.
+    /// True if the file looks like UTF-8 although `encoding` differs.
     pub doubtful: bool,
 }
 
 impl<'a> Plain<'a> {
     /// # Errors
-    /// When the file cannot be opened, is not compressed as its name says, or is in another encoding.
+    /// When the file cannot be opened, is not compressed as its name suggests, or has another encoding.
     pub fn open(file: &'a SourceFile, encoding: Encoding) -> Result<Self, Failure> {
         let (stored, tally) = Raw::open(&file.path)?;
         let failure = |error: io::Error| read_failure(file, &error, tally.offset());
@@ -43,7 +43,7 @@ impl<'a> Plain<'a> {
         Ok(Plain { file, text, tally, doubtful })
     }
 
-    /// The failure for an error in the middle of the file.
+    /// The failure for a read error after the start of the file.
     pub fn failure(&self, error: &io::Error) -> Failure {
         read_failure(self.file, error, self.tally.offset())
     }
@@ -56,7 +56,7 @@ fn decompressed(file: &SourceFile, mut stored: Raw) -> io::Result<Box<dyn BufRea
     }
     let decoded: Box<dyn Read> = match file.compression {
         Compression::None => return Ok(Box::new(stored)),
-        // The decompressor would call a short text "truncated".
+        // The decompressor would report a short text as "truncated".
         Compression::Gzip if stored.fill_buf()?.first() != Some(&0x1F) => {
             return Err(io::Error::new(io::ErrorKind::InvalidData, "it does not start as gzip data does"));
         }
@@ -81,7 +81,7 @@ fn read_failure(file: &SourceFile, error: &io::Error, offset: u64) -> Failure {
         Compression::Gzip => ("gzip", "gzip -t"),
         Compression::Zstd => ("zstd", "zstd -t"),
     };
-    // The system's own errors have a number; those of the decompressors have none.
+    // System errors have a number; those of the decompressors have none.
     if error.raw_os_error().is_some() {
         return unreadable(&file.path, error);
     }

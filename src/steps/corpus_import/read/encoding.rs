@@ -1,4 +1,4 @@
-//! Which encoding a file has: the one that is asked for, or a refusal that names the likely one.
+//! Checks the encoding of a file: a mismatch is refused with the likely encoding.
 
 use chardetng::{EncodingDetector, Iso2022JpDetection, Utf8Detection};
 use encoding_rs::{REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
@@ -6,16 +6,16 @@ use encoding_rs::{REPLACEMENT, UTF_8, UTF_16BE, UTF_16LE, X_USER_DEFINED};
 use crate::core::failure::Failure;
 use crate::steps::invisible;
 
-/// The encoding that `encoding` names.
+/// A value of `encoding`.
 #[derive(Clone, Copy, Debug)]
 pub struct Encoding {
     pub is: &'static encoding_rs::Encoding,
-    /// `utf-16`: the byte order mark of each file tells which one.
+    /// `utf-16`: the byte order mark of each file decides.
     by_mark: bool,
 }
 
 /// # Errors
-/// When there is no such encoding.
+/// When the encoding is unknown.
 pub fn named(label: &str) -> Result<Encoding, Failure> {
     let plain: String = label.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
     let known = match plain.as_str() {
@@ -36,16 +36,16 @@ pub fn named(label: &str) -> Result<Encoding, Failure> {
     }
 }
 
-/// A file that is not in the encoding that was asked for.
+/// A contradiction between a file and `encoding`.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Conflict {
-    /// It begins with the byte order mark of this encoding.
+    /// The file starts with the byte order mark of this encoding.
     Marked(&'static str),
-    /// `encoding_rs` does not read it.
+    /// `encoding_rs` does not support it.
     Utf32,
-    /// NUL bytes where UTF-16 has them for most alphabets.
+    /// The file has NUL bytes where UTF-16 has them for most alphabets.
     LooksLikeUtf16(&'static str),
-    /// Asked for UTF-16, and only ASCII is there.
+    /// `encoding` is UTF-16, but the file is ASCII.
     LooksLikeAscii,
 }
 
@@ -54,10 +54,10 @@ impl Encoding {
         self.is == UTF_8
     }
 
-    /// The encoding of the file that begins with `head`.
+    /// Returns the encoding of the file that starts with `head`.
     ///
     /// # Errors
-    /// When the head contradicts it.
+    /// When `head` contradicts it.
     pub fn of_file(self, head: &[u8]) -> Result<&'static encoding_rs::Encoding, Conflict> {
         if head.starts_with(b"\xFF\xFE\0\0") || head.starts_with(b"\0\0\xFE\xFF") {
             return Err(Conflict::Utf32);
@@ -72,14 +72,14 @@ impl Encoding {
         }
     }
 
-    /// Whether a file is UTF-8 by its looks, although another encoding was asked for.
+    /// True if a file looks like UTF-8 although `encoding` differs.
     pub fn is_doubtful(self, head: &[u8]) -> bool {
         let is_ascii_based = !self.is_utf8() && self.is != UTF_16LE && self.is != UTF_16BE;
         is_ascii_based && wide_characters(head).is_some_and(|count| count >= 4)
     }
 }
 
-/// Characters beyond ASCII in valid UTF-8; the last one may be cut.
+/// Counts characters beyond ASCII in valid UTF-8; the last one may be cut.
 fn wide_characters(head: &[u8]) -> Option<usize> {
     let valid = match std::str::from_utf8(head) {
         Ok(text) => text,
@@ -108,14 +108,14 @@ fn utf16_by_its_nuls(head: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The likely encoding of text that is no UTF-8, as a value of `encoding`.
+/// Guesses the encoding of text that is not UTF-8, as a value of `encoding`.
 pub fn guess(bytes: &[u8]) -> String {
     let mut detector = EncodingDetector::new(Iso2022JpDetection::Deny);
     detector.feed(bytes, true);
     detector.guess(None, Utf8Detection::Deny).name().to_lowercase()
 }
 
-/// How a person sets the argument, wherever the step stands.
+/// Tells how to set the argument, wherever the step is defined.
 pub fn set(encoding: &str) -> String {
     format!("set `encoding = \"{encoding}\"` (with the workflow `pretrain`: `-S encoding={encoding}`)")
 }

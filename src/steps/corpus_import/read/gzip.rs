@@ -1,12 +1,12 @@
-//! The members of a gzip file, one after the other, as `gzip` itself reads them.
+//! Reads the members of a gzip file in sequence, like `gzip` itself.
 
 use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 
-/// Decompresses all members. Zeros behind the last one, as tapes and block devices add them, are passed over.
+/// Decompresses all members. Skips zero padding after the last one, which tapes and block devices add.
 pub struct Members<R: BufRead> {
-    /// None at the end.
+    /// `None` at the end.
     member: Option<GzDecoder<R>>,
 }
 
@@ -15,7 +15,7 @@ impl<R: BufRead> Members<R> {
         Members { member: Some(GzDecoder::new(stored)) }
     }
 
-    /// The next member, when there is one.
+    /// Opens the next member, if any.
     fn next(&mut self) -> io::Result<()> {
         let Some(member) = self.member.take() else { return Ok(()) };
         let mut stored = member.into_inner();

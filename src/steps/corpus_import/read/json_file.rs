@@ -1,4 +1,4 @@
-//! JSON files: lines, an array, or objects over several lines.
+//! Reads JSON files: lines, an array, or objects over several lines.
 
 use super::bad_line::BadLine;
 use super::lines::{LineEnds, Lines};
@@ -9,19 +9,19 @@ use crate::steps::corpus_import::source::Format;
 pub struct JsonFile<'a> {
     pub lines: Lines<'a>,
     shape: Shape,
-    /// Where the value read last begins.
+    /// Line where the last value starts.
     line: u64,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Shape {
-    /// A value per line.
+    /// One value per line.
     Lines,
-    /// Values behind each other, each over any number of lines.
+    /// A sequence of values, each over any number of lines.
     Values,
-    /// Elements of one array; so many were read.
+    /// Elements of one array, with the number read so far.
     Array(u64),
-    /// Behind the last one of so many elements.
+    /// The array has ended, after this many elements.
     Ended(u64),
 }
 
@@ -33,7 +33,7 @@ impl<'a> JsonFile<'a> {
         JsonFile { lines, shape, line: 0 }
     }
 
-    /// Where the value read last begins.
+    /// Returns the place where the last value starts.
     pub fn place(&self) -> String {
         let place = self.lines.place(self.line);
         match self.shape {
@@ -42,7 +42,7 @@ impl<'a> JsonFile<'a> {
         }
     }
 
-    /// The text field of the next value, or why it has none.
+    /// Returns the text field of the next value, or why it has none.
     ///
     /// # Errors
     /// When the rest of the file cannot be read.
@@ -85,11 +85,11 @@ impl<'a> JsonFile<'a> {
         })
     }
 
-    /// To the next element of the array; false behind the last one.
+    /// Moves to the next element of the array; false after the last one.
     fn advance(&mut self, count: u64) -> Result<bool, Failure> {
         let mut next = self.lines.peek_value()?;
         if count == 0 {
-            // `[`, by which the shape was told.
+            // Skip the `[` that revealed the shape.
             self.lines.pass_byte();
             next = self.lines.peek_value()?;
         } else if next == Some(b',') {
@@ -115,7 +115,7 @@ impl<'a> JsonFile<'a> {
         }
     }
 
-    /// The failure for an array that cannot be followed further.
+    /// The failure for an array that is broken from here on.
     fn broken(&mut self, what: &str) -> Failure {
         self.line = self.lines.number();
         let hint = "repair the file there; `jq -c '.[]'` makes JSON lines of an array";
@@ -127,7 +127,7 @@ impl<'a> JsonFile<'a> {
     }
 }
 
-/// The field, or what is wrong and what helps.
+/// Returns the field, or the problem and what helps.
 type Read = Result<Field, (String, String)>;
 
 fn read(text: &str, text_field: &str) -> Read {
@@ -136,13 +136,13 @@ fn read(text: &str, text_field: &str) -> Read {
     })
 }
 
-/// How the file holds its values, by its first bytes.
+/// Detects the layout of values from the first bytes of the file.
 fn shape(head: &[u8], format: Format) -> Shape {
     let head = String::from_utf8_lossy(head);
     let text = head.trim_start_matches([' ', '\t', '\n', '\r']);
     if let Some(inside) = text.strip_prefix('[') {
         let inside = inside.trim_start_matches([' ', '\t']);
-        // A list in a line of JSON lines is a bad line, an array of objects is a file of its own.
+        // A list in a JSON lines file is a bad line; an array of objects is a file format.
         let is_array = format == Format::Json || inside.starts_with(['{', '\n', '\r']);
         return if is_array { Shape::Array(0) } else { Shape::Lines };
     }

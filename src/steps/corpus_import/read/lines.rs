@@ -1,4 +1,4 @@
-//! Lines of valid UTF-8 without NUL bytes. No character spans a line break, so lines can be checked one by one.
+//! Reads lines of valid UTF-8 without NUL bytes. No character spans a line break, so each line can be checked alone.
 
 use std::io::{self, BufRead};
 use std::str;
@@ -10,25 +10,25 @@ use crate::core::failure::Failure;
 use crate::steps::corpus_import::json::{Frame, Framed};
 use crate::steps::corpus_import::source::{Format, SourceFile};
 
-/// What ends a line.
+/// Selects the characters that end a line.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum LineEnds {
-    /// A line feed. The line keeps its end.
+    /// A line feed, which stays part of the line.
     LineFeed,
-    /// CR LF, LF, or a CR alone, as on old Macs. The line comes without its end.
+    /// CR LF, LF, or a lone CR as on old Macs; not part of the line.
     Any,
 }
 
 pub struct Lines<'a> {
     plain: Plain<'a>,
     line: Vec<u8>,
-    /// 1-based number of the line read last.
+    /// 1-based number of the last line.
     number: u64,
-    /// Decoded bytes read.
+    /// Number of decoded bytes read.
     offset: u64,
-    /// Line ends that were read together with an earlier line, and end empty lines.
+    /// Number of pending empty lines, whose line ends were read with an earlier line.
     empty_lines: u64,
-    /// Text beyond ASCII was read: the file is mostly sound UTF-8.
+    /// True after text beyond ASCII: the file is mostly valid UTF-8.
     is_wide: bool,
     max_bytes: u64,
 }
@@ -36,14 +36,14 @@ pub struct Lines<'a> {
 pub const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl<'a> Lines<'a> {
-    /// `max_bytes` bounds a line, and with that the memory.
+    /// `max_bytes` bounds a line and therefore the memory.
     ///
     /// # Errors
     /// When the file cannot be opened, is binary, or is in another encoding.
     pub fn open(file: &'a SourceFile, encoding: Encoding, max_bytes: u64) -> Result<Self, Failure> {
         let plain = Plain::open(file, encoding)?;
         let head = plain.text.head();
-        // A NUL early on tells a picture or a program from a text with one bad byte. In JSON it is one bad line.
+        // An early NUL marks a picture or a program, not a text with one bad byte. In JSON it is one bad line.
         let early = head[..head.len().min(8192)].iter().position(|byte| *byte == 0);
         if let (Format::Text, Some(at)) = (file.format, early) {
             return Err(binary(file, at as u64));
@@ -55,12 +55,12 @@ impl<'a> Lines<'a> {
         self.plain.file
     }
 
-    /// Decoded bytes read so far.
+    /// Number of decoded bytes read so far.
     pub fn bytes_read(&self) -> u64 {
         self.offset
     }
 
-    /// The digest of the stored bytes, once the end was reached.
+    /// The digest of the stored bytes, once the end is reached.
     pub fn digest(&self) -> blake3::Hash {
         self.plain.tally.digest()
     }
@@ -69,23 +69,23 @@ impl<'a> Lines<'a> {
         self.plain.doubtful
     }
 
-    /// The number of the line read last.
+    /// The number of the last line.
     pub fn number(&self) -> u64 {
         self.number
     }
 
-    /// `FILE:LINE` of a line.
+    /// Formats the place of a line as `FILE:LINE`.
     pub fn place(&self, line: u64) -> String {
         format!("{}:{line}", self.file().path.display())
     }
 
-    /// The first bytes of the file, without a byte order mark; only before the first line.
+    /// The first bytes of the file, without a byte order mark. Valid only before the first line is read.
     pub fn head(&self) -> &[u8] {
         let head = self.plain.text.head();
         head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head)
     }
 
-    /// The first byte behind white space, which is passed over; none at the end of the file.
+    /// Skips white space and returns the next byte; `None` at the end of the file.
     ///
     /// # Errors
     /// When the file cannot be read further.
@@ -113,12 +113,12 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Passes over the byte that was peeked at.
+    /// Skips the peeked byte.
     pub fn pass_byte(&mut self) {
         self.pass(1, 0);
     }
 
-    /// The bytes up to the end of the value that begins here; the inner error is a value that is no text.
+    /// Reads the value that starts here; the inner error is a value that is not valid text.
     ///
     /// # Errors
     /// When the file cannot be read further, or the value is too long.
@@ -152,7 +152,7 @@ impl<'a> Lines<'a> {
         self.number += line_feeds;
     }
 
-    /// The next line; the inner error is a line that is no text.
+    /// Reads the next line; the inner error is a line that is not valid text.
     ///
     /// # Errors
     /// When the file cannot be read further, or the line is too long.
@@ -171,7 +171,7 @@ impl<'a> Lines<'a> {
         Ok(Some(self.checked(start)))
     }
 
-    /// What was read from byte `start` on, as text.
+    /// Returns the bytes from `start` as text.
     fn checked(&mut self, start: u64) -> Result<&str, BadLine> {
         let skip = if start == 0 && self.line.starts_with(BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
         if let Some(at) = memchr::memchr(0, &self.line) {
@@ -186,7 +186,7 @@ impl<'a> Lines<'a> {
         })
     }
 
-    /// `is_wide`: UTF-8 beyond ASCII came before.
+    /// `is_wide` is true if UTF-8 beyond ASCII came before.
     fn not_utf8(&self, at: u64, is_wide: bool) -> BadLine {
         let what = format!("invalid UTF-8 at byte offset {at}");
         if is_wide {
@@ -201,7 +201,7 @@ impl<'a> Lines<'a> {
         BadLine { place: self.place(self.number), what, hint: hint.to_owned() }
     }
 
-    /// Reads up to the next line end into `line`; false at the end of the file.
+    /// Reads into `line` up to the next line end; false at the end of the file.
     fn read_line(&mut self, ends: LineEnds) -> Result<bool, Failure> {
         let before = self.offset;
         loop {
@@ -235,7 +235,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Behind a CR: returns before a line feed are one line end with it, others end lines of their own.
+    /// Handles input after a CR: CRs before a line feed form one line end with it, others end lines of their own.
     fn after_return(&mut self) -> io::Result<()> {
         let mut returns = 0;
         loop {

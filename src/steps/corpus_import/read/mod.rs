@@ -1,4 +1,4 @@
-//! From the bytes of a file to its texts: stored bytes, decompressed, decoded, lines, documents.
+//! Turns the bytes of a file into texts: stored bytes, decompression, decoding, lines, documents.
 
 mod bad_line;
 mod decode;

@@ -1,8 +1,8 @@
-//! A reader whose first bytes can be looked at before they are read.
+//! A reader that shows its next bytes before they are read.
 
 use std::io::{self, BufRead, Read};
 
-/// How far ahead one can look.
+/// Maximum number of bytes to look ahead.
 pub const AHEAD: usize = 1 << 16;
 
 pub struct Peek {
@@ -20,7 +20,7 @@ impl Peek {
         Ok(Peek { ahead, at: 0, rest })
     }
 
-    /// The first bytes that are not read yet, at most [`AHEAD`].
+    /// Returns the next unread bytes, at most [`AHEAD`].
     pub fn head(&self) -> &[u8] {
         &self.ahead[self.at..]
     }

@@ -1,4 +1,4 @@
-//! The stored bytes of a file, counted and hashed as they are read: the digest is that of what was read.
+//! Counts and hashes the stored bytes of a file as they are read, so that the digest matches the content used.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{File, OpenOptions};
@@ -12,7 +12,7 @@ use crate::steps::corpus_import::source::unreadable;
 
 const BUFFER: usize = 1 << 17;
 
-/// What has been read of a file.
+/// Counts and hashes the bytes read from a file.
 #[derive(Default)]
 pub struct Tally {
     consumed: Cell<u64>,
@@ -20,18 +20,18 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The place in the file behind the last byte that was used.
+    /// The file offset after the last byte used.
     pub fn offset(&self) -> u64 {
         self.consumed.get()
     }
 
-    /// The digest of all bytes read so far: that of the file, once its end was reached.
+    /// The digest of all bytes read so far; at the end it is that of the file.
     pub fn digest(&self) -> blake3::Hash {
         self.hasher.borrow().finalize()
     }
 }
 
-/// A file's stored bytes.
+/// Reads a file's stored bytes.
 pub struct Raw {
     file: File,
     buffer: Vec<u8>,
@@ -81,7 +81,7 @@ impl Read for Raw {
     }
 }
 
-/// A file can have become a pipe since it was looked at: opening must not wait for the other end.
+/// A file can become a pipe after it was checked: opening must not wait for the other end.
 fn open_regular(path: &Path) -> Result<File, Failure> {
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path);

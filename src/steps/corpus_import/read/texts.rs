@@ -1,4 +1,4 @@
-//! Documents out of one file.
+//! Reads documents from one file.
 
 use super::bad_line::BadLine;
 use super::encoding::Encoding;
@@ -8,7 +8,7 @@ use crate::core::failure::Failure;
 use crate::steps::corpus_import::json::{Field, Scan};
 use crate::steps::corpus_import::source::{Format, SourceFile};
 
-/// What one document of a text file is.
+/// The extent of a document in a text file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
@@ -19,24 +19,24 @@ pub enum Split {
     Paragraph,
 }
 
-/// How files are read.
+/// Options for reading files.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     pub split: Split,
     pub text_field: &'a str,
     pub encoding: Encoding,
-    /// Bounds a document, and with that the memory.
+    /// Maximum size of a document, which bounds the memory.
     pub max_document_bytes: u64,
 }
 
-/// What comes next in a file.
+/// The next item of a file.
 #[derive(Debug)]
 pub enum Item {
     Text {
         text: String,
         lone_surrogates: u64,
     },
-    /// A text of white space only.
+    /// A text that is only white space.
     Blank(String),
     /// A text field that is null.
     Null {
@@ -68,12 +68,12 @@ impl<'a> Texts<'a> {
         Ok(Texts { content, options, is_json_by_its_looks })
     }
 
-    /// Decoded bytes read so far.
+    /// Number of decoded bytes read so far.
     pub fn bytes_read(&self) -> u64 {
         self.lines().bytes_read()
     }
 
-    /// The digest of the stored bytes, once the last item was read.
+    /// The digest of the stored bytes, once the last item is read.
     pub fn digest(&self) -> blake3::Hash {
         self.lines().digest()
     }
@@ -82,7 +82,7 @@ impl<'a> Texts<'a> {
         self.is_json_by_its_looks
     }
 
-    /// The file looks like UTF-8, although another encoding was asked for.
+    /// True if the file looks like UTF-8 although `encoding` differs.
     pub fn is_doubtful(&self) -> bool {
         self.lines().is_doubtful()
     }
@@ -145,7 +145,7 @@ fn paragraph(lines: &mut Lines<'_>, max_bytes: u64) -> Result<Option<String>, Fa
     Ok(is_begun.then_some(text))
 }
 
-/// A line of a text file, in which every byte counts.
+/// Reads a line of a text file and keeps every byte.
 fn text_line<'l>(lines: &'l mut Lines<'_>, ends: LineEnds) -> Result<Option<&'l str>, Failure> {
     match lines.next(ends)? {
         None => Ok(None),
@@ -182,7 +182,7 @@ fn json_item(file: &mut JsonFile<'_>, text_field: &str) -> Result<Option<Item>, 
     }))
 }
 
-/// Whether text begins as JSON lines or an array of objects do.
+/// True if text starts like JSON lines or an array of objects.
 fn looks_like_json(text: &str) -> bool {
     let text = text.trim_start();
     let text = text.strip_prefix('[').unwrap_or(text);

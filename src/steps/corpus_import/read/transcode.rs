@@ -1,15 +1,15 @@
-//! Text of another encoding as UTF-8.
+//! Converts text of another encoding to UTF-8.
 
 use std::fmt;
 use std::io::{self, BufRead, Read};
 
 use encoding_rs::{Decoder, DecoderResult};
 
-/// Bytes that are no text in the encoding of the file.
+/// Bytes that are invalid in the encoding of the file.
 #[derive(Debug)]
 pub struct Malformed {
     pub encoding: &'static str,
-    /// Place of the first such byte in the decompressed content.
+    /// Offset of the first invalid byte in the decompressed content.
     pub offset: u64,
 }
 
@@ -21,7 +21,7 @@ impl fmt::Display for Malformed {
 
 impl std::error::Error for Malformed {}
 
-/// Decodes on the way, and ends with [`Malformed`] where that is not possible.
+/// Decodes while reading, and fails with [`Malformed`] at invalid bytes.
 pub struct Transcoder {
     encoded: Box<dyn BufRead>,
     decoder: Decoder,
@@ -29,7 +29,7 @@ pub struct Transcoder {
     text: Vec<u8>,
     at: usize,
     end: usize,
-    /// Reported once the text before it was read.
+    /// Reported after the text before it was read.
     malformed: Option<Malformed>,
     finished: bool,
 }

@@ -1,14 +1,14 @@
-//! What a file's name says about its content.
+//! Derives format and compression from a file's name.
 
 use std::path::Path;
 
 use super::resolve::file_name;
 
-/// How a file's content is structured.
+/// The structure of a file's content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     Text,
-    /// One JSON object per line; an array of objects is read as well.
+    /// One JSON object per line; an array of objects is accepted as well.
     JsonLines,
     /// An array of objects, JSON lines, or objects over several lines.
     Json,
@@ -21,10 +21,10 @@ pub enum Compression {
     Zstd,
 }
 
-/// The extensions that are looked for in folders.
+/// Extensions that a search of a folder includes.
 pub const KNOWN: &str = ".txt, .md, .jsonl, .ndjson, .jsonlines and .json, each also as .gz or .zst";
 
-/// Format and compression by name; no format for a name that folders are not searched for.
+/// Returns format and compression by name; no format for a name that searches of folders ignore.
 pub fn of(path: &Path) -> (Option<Format>, Compression) {
     let name = file_name(path).to_lowercase();
     let compressions = [

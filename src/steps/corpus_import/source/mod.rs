@@ -1,4 +1,4 @@
-//! Which files a list of sources names.
+//! Finds the files that a list of sources names.
 
 mod formats;
 mod pattern;

@@ -1,4 +1,4 @@
-//! Globs: which files match, and which folders can hold a match at all.
+//! Matches globs against files, and against folders that can hold a match.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -7,18 +7,18 @@ use globset::{GlobBuilder, GlobMatcher};
 
 use crate::core::failure::Failure;
 
-/// A glob in parts, so that a search enters only folders that it names.
+/// A glob split by level, so that a search enters only folders that it names.
 pub struct Pattern {
     whole: GlobMatcher,
-    /// The folder that every match lies below.
+    /// The folder above every match.
     base: PathBuf,
-    /// One per folder level below `base`; the last one is for files.
+    /// One pattern per folder level below `base`; the last one matches files.
     levels: Vec<Level>,
 }
 
 enum Level {
     Names(Box<GlobMatcher>),
-    /// From here on down, any folder can hold a match.
+    /// Any folder from this level down can hold a match.
     Everything,
 }
 
@@ -32,7 +32,7 @@ impl Pattern {
         let literal = parts.iter().take_while(|part| !is_glob(part)).count();
         let mut levels = Vec::new();
         for part in &parts[literal..] {
-            // Braces can hold `/`: such a part spans levels.
+            // Braces can contain `/`, so such a part spans levels.
             if part.contains("**") || part.contains('/') {
                 levels.push(Level::Everything);
                 break;
@@ -50,7 +50,7 @@ impl Pattern {
         self.whole.is_match(path.strip_prefix("./").unwrap_or(path))
     }
 
-    /// Whether a match can lie in the folder `name`, itself `depth` levels below the base.
+    /// True if a match can be in the folder `name`, itself `depth` levels below the base.
     pub fn enters(&self, name: &OsString, depth: usize) -> bool {
         match self.levels.get(depth) {
             Some(Level::Everything) => true,
@@ -78,7 +78,7 @@ fn literal_prefix(pattern: &str) -> PathBuf {
     if literal.as_os_str().is_empty() { PathBuf::from(".") } else { literal }
 }
 
-/// The pattern between its slashes; a slash in braces or in a class separates nothing.
+/// Splits a pattern at its slashes, except in braces or in a class.
 fn parts(pattern: &str) -> Vec<String> {
     let mut parts = vec![String::new()];
     let (mut braces, mut class) = (0u32, false);
@@ -102,7 +102,7 @@ fn parts(pattern: &str) -> Vec<String> {
             }
         }
     }
-    // As for paths: `a//b` and `./a` have no empty levels.
+    // `a//b` and `./a` have no empty levels, as in paths.
     parts.retain(|part| !part.is_empty() && part != ".");
     parts
 }

@@ -1,4 +1,4 @@
-//! Which files a `source` names: a file, a folder, a glob. The order is that of the sources, and by name within.
+//! Finds the files that a `source` names: a file, a folder, a glob. Sorts them by source, then by name.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,13 +20,13 @@ pub struct SourceFile {
     pub compression: Compression,
 }
 
-/// What a list of sources names.
+/// The files that a list of sources names.
 #[derive(Debug, Default)]
 pub struct SourceFiles {
     pub files: Vec<SourceFile>,
-    /// Files in folders that were passed over for their extension.
+    /// Number of files in folders that were skipped for their extension.
     pub skipped: u64,
-    /// What else was passed over.
+    /// Other entries that were skipped.
     pub findings: Findings,
 }
 
@@ -46,7 +46,7 @@ pub fn resolve(source: &str, into: &mut SourceFiles) -> Result<(), Failure> {
             into.files.push(named(path, file_name(path)));
             Ok(())
         }
-        // To open a pipe would wait for its other end.
+        // Opening a pipe would block until its other end opens.
         Ok(_) => Err(Failure::fatal(format!("corpus source {} is neither a file nor a folder", shown(path)))
             .with_hint("name a regular file, a folder or a glob")),
         Err(error) if error.kind() == io::ErrorKind::NotFound && is_glob(source) => glob(source, into),
@@ -102,7 +102,7 @@ fn list(folder: &Path, pattern: Option<&Pattern>, findings: &mut Findings) -> Re
     })
 }
 
-/// A search without a result, with what it passed over.
+/// The failure for a search without a result; lists the skipped entries.
 fn with_findings(message: String, findings: &Findings) -> Failure {
     let lines = findings.lines();
     Failure::fatal(if lines.is_empty() { message } else { format!("{message}; {}", lines.join("; ")) })
@@ -123,12 +123,12 @@ fn relative_name(base: &Path, path: &Path) -> String {
     parts.join("/")
 }
 
-/// The path for a message: a name that only looks right must not look right there.
+/// Formats the path for a message and makes invisible characters visible.
 fn shown(path: &Path) -> String {
     invisible::shown(&path.to_string_lossy())
 }
 
-/// The failure for a path that cannot be opened. Only what may pass by itself is tried again.
+/// The failure for a path that cannot be opened. Only temporary errors are retried.
 pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let (shown, kind) = (shown(path), error.kind());
     match (kind, path.read_link()) {

@@ -1,4 +1,4 @@
-//! Goes through a folder in the order of names, and says what it passed over.
+//! Walks a folder in the order of names, and reports skipped entries.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -13,24 +13,24 @@ use super::formats;
 use super::pattern::Pattern;
 use crate::steps::corpus_import::findings::{Findings, Kind};
 
-/// Files and folders that one search may look at. A link to `/` makes a small folder look endless.
+/// Maximum number of files and folders in one search. A link to `/` makes a small folder look endless.
 const MOST_ENTRIES: usize = 1_000_000;
 
-/// A file or folder, whatever its name.
+/// Identifies a file or folder regardless of its name.
 type Identity = (u64, u64);
 
-/// One search. Entries that cannot be read, and names that lead to what was read already, are findings.
+/// The state of one search. Unreadable entries and second names of the same entry become findings.
 pub struct Walk<'a> {
     pattern: Option<&'a Pattern>,
-    /// True for what was reached through a link: only such names are second names.
+    /// The value is true for entries reached through a link: only these can have second names.
     seen: HashMap<Identity, bool>,
     found: Vec<PathBuf>,
     findings: &'a mut Findings,
-    /// Entries that may still be looked at.
+    /// Number of entries that the search may still visit.
     left: usize,
 }
 
-/// Why a folder could not be searched.
+/// The reason why a folder cannot be searched.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
     #[error(transparent)]
@@ -39,7 +39,7 @@ pub enum WalkError {
     TooMany(usize),
 }
 
-/// Where the walk is: levels below the root, and whether a link was followed on the way.
+/// The position of the walk: levels below the root, and true if it followed a link.
 #[derive(Clone, Copy)]
 struct At {
     depth: usize,
@@ -47,7 +47,7 @@ struct At {
 }
 
 impl<'a> Walk<'a> {
-    /// All regular files below `root` that `pattern` names, or all of them, without hidden ones.
+    /// Finds all regular files below `root`, or those that `pattern` names; skips hidden ones.
     ///
     /// # Errors
     /// `Io` when `root` itself cannot be listed; `TooMany`.
@@ -72,7 +72,7 @@ impl<'a> Walk<'a> {
     }
 
     fn folder(&mut self, folder: &Path, at: At) -> io::Result<()> {
-        // The order of names, as bytes; it is the order of the documents.
+        // Sorted by the bytes of the names; this is the order of the documents.
         let mut entries: BTreeMap<OsString, DirEntry> = BTreeMap::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -121,7 +121,7 @@ impl<'a> Walk<'a> {
     }
 
     fn file(&mut self, path: PathBuf, metadata: &Metadata, linked: bool) {
-        // Without a pattern, files of other formats come along only to be counted.
+        // Files of other formats are only counted, unless a pattern names them.
         let read = self.pattern.is_some() || formats::of(&path).0.is_some();
         if !metadata.is_file() {
             self.findings.add(Kind::PassedOver, || format!("{} is no regular file", path.display()));
@@ -136,7 +136,7 @@ impl<'a> Walk<'a> {
         match self.seen.get(&identity(metadata)) {
             // Hard links are files of their own.
             Some(earlier) if *earlier || linked => {
-                // A pattern names files; that it met a folder twice is no news.
+                // A pattern names files, so meeting a folder twice is not worth reporting.
                 if self.pattern.is_none() || metadata.is_file() {
                     let what = || format!("{} leads to what was read under another name", path.display());
                     self.findings.add(Kind::PassedOver, what);

@@ -31,8 +31,8 @@ fn a_folder_is_read_in_the_order_of_names_and_other_extensions_are_counted() {
     assert_eq!(ids, ["a/y.txt.gz:0", "a/z.md:0", "b.txt:0", "c.jsonl.zst:0", "c.jsonl.zst:1"]);
 }
 
-/// Pinned, after the build that had none of the other formats: plain corpora keep their documents, and with them
-/// the keys of all later steps.
+/// Pinned to the build before the other formats: plain corpora keep their documents, and therefore the keys of all
+/// later steps.
 #[test]
 fn the_documents_of_plain_text_and_json_lines_stay_the_same_bytes() {
     let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());

@@ -1,4 +1,4 @@
-//! The key covers what was read: files that change under the import fail it.
+//! The key covers the content that is read: a file that changes during the import fails it.
 
 use std::fs;
 
@@ -40,7 +40,7 @@ fn a_file_that_changes_after_it_was_hashed_publishes_nothing() {
     assert!(attempt().is_ok());
 }
 
-/// Every reader must reach the end of the stored bytes, or its digest is that of a part.
+/// Every reader must reach the end of the stored bytes, or its digest covers only a part.
 #[test]
 fn the_digest_of_what_was_read_is_that_of_the_file() {
     let json = b"{\"text\": \"one\"}\n \n";

@@ -1,4 +1,4 @@
-//! Members, frames, padding, windows, and what is broken.
+//! Tests members, frames, padding, windows and corruption.
 
 use std::io::Write;
 
@@ -23,7 +23,7 @@ fn zeros_behind_the_last_gzip_member_are_padding_and_other_bytes_are_not() {
     }
 }
 
-/// A window larger than the library takes by default; the content need not be large.
+/// The window exceeds the library's default; the content can be small.
 #[test]
 fn a_long_zstd_window_is_read() {
     let mut encoder = zstd::Encoder::new(Vec::new(), 3).unwrap();

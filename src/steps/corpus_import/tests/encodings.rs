@@ -1,4 +1,4 @@
-//! Text that is not UTF-8: read when it is asked for, else refused with what it is likely to be.
+//! Text that is not UTF-8 is read when `encoding` says so, else refused with the likely encoding.
 
 use serde_json::json;
 
@@ -35,7 +35,7 @@ fn other_encodings_are_read_when_they_are_named() {
     assert_eq!(texts_in("a.jsonl", &utf16(lines, false), &json!({"encoding": "utf-16le"})).len(), 2);
 }
 
-/// Longer than every buffer, so that characters are cut everywhere.
+/// The text is longer than every buffer, so characters are cut everywhere.
 #[test]
 fn long_text_is_decoded_in_pieces() {
     let text = "x\u{1F600}\u{e9}".repeat(100_000);
@@ -64,7 +64,7 @@ fn the_refusal_names_the_place_the_likely_encoding_and_the_argument() {
         assert!(failure.message.starts_with(place), "{failure}");
         assert!(failure.hint.as_ref().unwrap().contains(&format!("encoding = \"{likely}\"")), "{:?}", failure.hint);
     }
-    // One bad byte in text that is UTF-8 otherwise is damage, and no other encoding.
+    // One bad byte in text that is otherwise UTF-8 is damage, not another encoding.
     let failure = failure_in("a.txt", b"caf\xC3\xA9\n\xE9 bad\n", &json!({}));
     assert!(failure.message.contains(":2: invalid UTF-8 at byte offset 6, in text that is UTF-8"), "{failure}");
     assert!(!failure.hint.unwrap().contains("encoding ="));

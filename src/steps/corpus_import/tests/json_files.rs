@@ -1,4 +1,4 @@
-//! JSON that is not lines: arrays, objects over several lines, and JSON under the name of text.
+//! JSON other than lines: arrays, objects over several lines, and JSON in text files.
 
 use serde_json::json;
 
@@ -37,7 +37,7 @@ fn arrays_and_objects_over_several_lines_are_read_value_by_value() {
     assert!(failure_in("a.json", b"[]", &json!({})).message.starts_with("the corpus is empty"));
 }
 
-/// Larger than every buffer; an element crosses their borders.
+/// The file is larger than every buffer, and an element crosses their borders.
 #[test]
 fn a_long_array_is_read_in_pieces() {
     let element = format!("{{\"text\": \"{}\"}}", "word ".repeat(30_000));

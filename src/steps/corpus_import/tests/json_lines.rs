@@ -1,4 +1,4 @@
-//! One line of JSON may be odd in many ways; what is not read does not matter.
+//! Lines of JSON may be odd in many ways; unused fields do not matter.
 
 use serde_json::json;
 
@@ -153,7 +153,7 @@ fn all_line_ends_count() {
             ["one\nmore", "two"],
             "{ends:?}"
         );
-        // A file as one document keeps its bytes; cleaning makes line feeds of them.
+        // A file that is one document keeps its bytes; cleaning converts them to line feeds.
         assert_eq!(texts_in("a.txt", text.as_bytes(), &json!({})), [text]);
     }
 }

@@ -1,4 +1,4 @@
-//! Links, pipes and what else lies in folders; and globs, which visit only what they name.
+//! Links, pipes and other entries of folders, and globs that visit only the folders they name.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -61,12 +61,12 @@ fn a_glob_visits_only_what_it_names() {
     ] {
         let (outputs, notes) = noted(&bench, &json!({"source": format!("{base}/{pattern}")}));
         assert_eq!(texts_of(&bench, &outputs), expected, "{pattern}");
-        // `*` names the dangling link; the other patterns do not come near it, nor near the loop.
+        // `*` matches the dangling link; the other patterns reach neither it nor the loop.
         assert_eq!(notes.len(), usize::from(pattern == "*"), "{pattern}: {notes:?}");
     }
 }
 
-/// Would be n! paths if every name of a folder were followed.
+/// Following every name of a folder would give n! paths.
 #[test]
 fn a_folder_or_file_with_several_names_is_read_once() {
     let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
@@ -81,7 +81,7 @@ fn a_folder_or_file_with_several_names_is_read_once() {
     let mut read = texts(&bench, &json!({"source": dir.path()}));
     read.sort();
     assert_eq!(read, names);
-    // Hard links are files of their own, and sources that are given twice are read twice.
+    // Hard links are separate files, and a source given twice is read twice.
     let linked = tempfile::tempdir().unwrap();
     let path = write(linked.path(), "a.txt", b"one");
     fs::hard_link(&path, linked.path().join("b.txt")).unwrap();
@@ -131,7 +131,7 @@ fn a_list_may_come_as_text() {
     for list in [format!("[\"{a}\", \"{b}\"]"), format!(" ['{a}','{b}',]"), format!("[\n\"{a}\",\n\"{b}\"]")] {
         assert_eq!(texts(&bench, &json!({"source": list})), ["one", "two"], "{list}");
     }
-    // Brackets that are no list stay a name or a glob.
+    // Brackets that are not a list stay a name or a glob.
     assert_eq!(texts(&bench, &json!({"source": b})), ["two"]);
     let bench = Bench::new();
     assert!(failure(&bench, &json!({"source": "[ab].nothing"})).message.starts_with("glob [ab].nothing"));

@@ -1,4 +1,4 @@
-//! The step as a whole, on files of every kind.
+//! Tests the whole step on files of every kind.
 
 mod basics;
 mod changed;
@@ -45,7 +45,7 @@ fn noted(bench: &Bench, with: &Value) -> (Outputs, Vec<String>) {
     (outputs, recorder.notes)
 }
 
-/// The texts of one file of this name and content.
+/// Imports one file with this name and content, and returns its texts.
 fn texts_in(name: &str, bytes: &[u8], more: &Value) -> Vec<String> {
     let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
     let mut with = more.clone();
@@ -53,7 +53,7 @@ fn texts_in(name: &str, bytes: &[u8], more: &Value) -> Vec<String> {
     texts(&bench, &with)
 }
 
-/// The failure on one file of this name and content, without the path in its message.
+/// Imports one file with this name and content, and returns the failure without the path in its message.
 fn failure_in(name: &str, bytes: &[u8], more: &Value) -> Failure {
     let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
     let mut with = more.clone();
@@ -64,7 +64,7 @@ fn failure_in(name: &str, bytes: &[u8], more: &Value) -> Failure {
     failure
 }
 
-/// The failure, after checking that nothing was published.
+/// Returns the failure, and checks that nothing was published.
 fn failure(bench: &Bench, with: &Value) -> Failure {
     let failure = bench.run(&CORPUS_IMPORT, with).unwrap_err();
     assert!(failure.hint.is_some(), "no hint: {failure}");

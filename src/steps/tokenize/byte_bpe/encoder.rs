@@ -38,8 +38,8 @@ impl ByteBpe {
         Ok(ByteBpe { rules: form::read(json)?, idle: Mutex::default() })
     }
 
-    /// The token ids of a text, without special tokens; none when it has a word that is left to the library, or would
-    /// have to be normalised first.
+    /// Returns the token ids of a text, without special tokens; `None` if a word is left to the library, or the text
+    /// must be normalised first.
     pub fn encode(&self, text: &str) -> Option<Vec<u32>> {
         if self.rules.nfkc && !is_nfkc(text) {
             return None;
@@ -65,7 +65,7 @@ impl ByteBpe {
 
 #[cfg(test)]
 impl ByteBpe {
-    /// Bytes of scratch memory that wait for the next text.
+    /// Maximum scratch memory in bytes that is kept for the next text.
     pub fn kept_memory(&self) -> usize {
         self.idle
             .lock()

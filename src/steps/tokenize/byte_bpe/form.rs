@@ -71,17 +71,17 @@ struct Model {
     merges: Vec<(String, String)>,
 }
 
-/// All of a tokenizer that its ids depend on.
+/// All properties of a tokenizer that affect its ids.
 pub struct Rules {
     pub merges: Merges,
-    /// Text is normalised to NFKC first.
+    /// True if text is normalised to NFKC first.
     pub nfkc: bool,
 }
 
-/// The rules of a tokenizer.
+/// Returns the rules of a tokenizer.
 ///
 /// # Errors
-/// When anything else in it could change its ids.
+/// When it has any other property that could change its ids.
 pub fn read(json: &[u8]) -> Result<Rules, NotUnderstood> {
     let form: Form = serde_json::from_slice(json)?;
     let (split, model) = (&form.pre_tokenizer, &form.model);

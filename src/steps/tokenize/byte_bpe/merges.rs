@@ -31,9 +31,9 @@ struct Symbol {
 }
 
 impl Scratch {
-    /// Gives back what a very long word has taken.
+    /// Frees the memory of a very long word.
     pub fn shrink(&mut self) {
-        /// Bytes of a word whose memory is kept.
+        /// Maximum length in bytes of a word whose memory is kept.
         const KEPT: usize = 1 << 16;
         self.symbols.clear();
         self.symbols.shrink_to(KEPT);

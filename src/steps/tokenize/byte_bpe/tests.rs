@@ -169,14 +169,14 @@ fn special_tokens_in_a_text_are_text() {
     assert_eq!(ids, pair.expected("<bos> <eos><pad>"));
 }
 
-/// The tokenizer of corpora that are cleaned to NFKC.
+/// A tokenizer for corpora cleaned to NFKC.
 static WITH_NFKC: LazyLock<Pair> = LazyLock::new(|| {
     let mut form: Value = serde_json::from_slice(&TRAINED).unwrap();
     form["normalizer"] = json!({"type": "NFKC"});
     Pair::new(form.to_string().as_bytes())
 });
 
-/// Our Unicode tables are newer than the library's: what ours find normalised must be so for the library, too.
+/// Our Unicode tables are newer than the library's: text that ours consider normalised must be so for the library.
 #[test]
 fn text_in_nfkc_is_encoded_and_other_text_is_left_to_the_library() {
     let normalised: String =
@@ -193,7 +193,7 @@ fn text_in_nfkc_is_encoded_and_other_text_is_left_to_the_library() {
     }
 }
 
-/// So pieces may be cut before they are normalised: no character brings white space to the end of a piece.
+/// Pieces may therefore be cut before normalisation: no character adds white space to the end of a piece.
 #[test]
 fn a_character_that_is_not_white_space_does_not_end_in_any_when_normalised() {
     for c in ('\0'..=char::MAX).filter(|c| !c.is_whitespace()) {

@@ -6,11 +6,11 @@
 
 use super::classes::{Class, Classes};
 
-/// The longest run of white space that the library is sure to take for one word: its expression gives up in the middle of
-/// a million characters, so that what follows them is one word.
+/// The longest run of white space that the library surely treats as one word: its expression gives up within a million
+/// characters, and the text after them becomes one word.
 const LONGEST_BLANK: usize = 1 << 16;
 
-/// True for a word that only the library can tell the end of, and for one whose positions do not fit 32 bits.
+/// True for a word whose end only the library can determine, or whose positions do not fit in 32 bits.
 pub fn is_left_to_library(word: &str) -> bool {
     word.len() > LONGEST_BLANK && (word.trim_start().is_empty() || u32::try_from(word.len()).is_err())
 }
