@@ -64,7 +64,7 @@ impl Engine<'_> {
                 }
             }
             Effect::CancelRun { run: child } => {
-                // The step that waits for an unreadable run fails without it.
+                // A step that waits for an unreadable run ends without it.
                 if self.load_readable(child)?.is_ok() {
                     self.handle(child, Command::Cancel);
                 }
