@@ -136,7 +136,10 @@ fn streams_that_are_closed_at_the_start_do_no_harm() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_that_ignores_the_end_of_its_terminal_goes_on() {
-    for (prepare, code, ends) in [("trap '' HUP", 0, "succeeded"), (":", 130, "interrupted")] {
+    // The tests themselves may run under `nohup`, and a shell cannot undo what it was started with.
+    for (prepare, run, code, ends) in
+        [("trap '' HUP", "", 0, "succeeded"), (":", "env --default-signal=HUP", 130, "interrupted")]
+    {
         let sandbox = sandbox();
         sandbox.write(
             "long.toml",
@@ -146,7 +149,7 @@ fn a_run_that_ignores_the_end_of_its_terminal_goes_on() {
                 .replace("begun", &sandbox.path("begun").display().to_string()),
         );
         let mut shell = Command::new("sh");
-        let run = format!("{prepare}; exec {} run long.toml", env!("CARGO_BIN_EXE_stepwell"));
+        let run = format!("{prepare}; exec {run} {} run long.toml", env!("CARGO_BIN_EXE_stepwell"));
         shell.args(["-c", &run]).current_dir(sandbox.dir.path()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut engine = shell.spawn().unwrap();
         eventually("the step runs", || sandbox.path("begun").exists());

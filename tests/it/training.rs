@@ -113,7 +113,7 @@ fn a_broken_learning_rate_fails_the_run() {
 }
 
 #[test]
-fn a_context_longer_than_any_document_is_refused() {
+fn a_context_longer_than_the_whole_text_is_refused() {
     let sandbox = Sandbox::new();
     run(&sandbox, &["-S", "context=100000"]).exits(3).says(&["100000", "document", "hint:"]);
 }

@@ -44,7 +44,7 @@ pub fn open_stream(
 /// One sampler per phase; phases without their own token files share the run's.
 ///
 /// # Errors
-/// The errors of [`open_stream`].
+/// The errors of [`open_stream`], and a context that is longer than the whole text.
 pub fn samplers(
     artifacts: &ArtifactStore,
     arguments: &Arguments,
@@ -63,6 +63,10 @@ pub fn samplers(
                 Arc::clone(shared.insert(stream))
             }
         };
+        let (context, tokens) = (phase.context, stream.tokens());
+        if context as u64 > tokens {
+            return Err(data_failure(DataError::ContextTooLong { context, tokens }));
+        }
         samplers.push(Sampler::new(plan.seed, &phase.name, stream, phase.context).map_err(data_failure)?);
     }
     Ok(samplers)

@@ -20,6 +20,8 @@ pub enum DataError {
     Mismatch { name: String, other: String, what: &'static str, expected: u32, actual: u32 },
     #[error("the context is 0 tokens")]
     NoContext,
+    #[error("a context of {context} tokens is longer than all documents together: they have {tokens} tokens")]
+    ContextTooLong { context: usize, tokens: u64 },
 }
 
 impl DataError {
@@ -27,6 +29,9 @@ impl DataError {
     pub fn hint(&self) -> Option<String> {
         match self {
             DataError::NoContext => Some("set `context` to 2 or more".to_owned()),
+            DataError::ContextTooLong { tokens, .. } => {
+                Some(format!("set `context` to {tokens} or less, or import more text"))
+            }
             DataError::Mismatch { .. } => {
                 Some("tokenize the documents again with the tokenizer that is passed to this step".to_owned())
             }
