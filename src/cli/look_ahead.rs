@@ -12,16 +12,23 @@ use crate::core::spec::{StepSpec, WorkflowSpec};
 use crate::core::template::is_literal;
 use crate::steps::{Finding, Weight, catalog, find};
 
+/// Tells whether the workflow starts in this process, or in one that may run elsewhere and find other files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Starts {
+    Here,
+    Later,
+}
+
 /// Prints warnings.
 ///
 /// # Errors
-/// Names the first step that cannot work here.
-pub fn look_ahead(session: &Session, spec: &WorkflowSpec) -> Result<(), CliError> {
+/// Names the first step that cannot work.
+pub fn look_ahead(session: &Session, spec: &WorkflowSpec, starts: Starts) -> Result<(), CliError> {
     let mut refused: Option<CliError> = None;
     let mut plain = Vec::new();
     look_at(spec, "", &mut plain, &mut |step, Finding { weight, message, hint }| {
         let message = format!("step `{}`: {message}", step.id);
-        if is_refused(weight, step) && refused.is_none() {
+        if is_refused(weight, step, starts) && refused.is_none() {
             refused = Some(CliError::usage(message).hint(hint));
         } else {
             session.out.message(&format!("warning: {message}; {hint}"));
@@ -59,10 +66,10 @@ fn look_at(spec: &WorkflowSpec, parent: &str, plain: &mut Vec<String>, tell: &mu
 }
 
 /// A workflow is not refused for a file that another step may create in time, or for a step that may be skipped.
-fn is_refused(weight: Weight, step: &StepSpec) -> bool {
+fn is_refused(weight: Weight, step: &StepSpec, starts: Starts) -> bool {
     match weight {
         Weight::Impossible => step.when.is_none(),
-        Weight::Missing => step.when.is_none() && step.needs.is_empty(),
+        Weight::Missing => starts == Starts::Here && step.when.is_none() && step.needs.is_empty(),
         Weight::Unnoticed => false,
     }
 }

@@ -8,7 +8,7 @@ use super::args::{RunArgs, SubmitArgs};
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::foreground;
-use super::look_ahead::look_ahead;
+use super::look_ahead::{Starts, look_ahead};
 use super::report;
 use super::session::Session;
 use super::workflow_source;
@@ -29,7 +29,7 @@ pub fn run(session: &Session, args: &RunArgs) -> Result<Exit, CliError> {
 /// Submits a checked workflow; drives it unless `--detach` was given.
 pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> Result<Exit, CliError> {
     skip_steps(&mut spec, &args.skip)?;
-    look_ahead(session, &spec)?;
+    look_ahead(session, &spec, if args.detach { Starts::Later } else { Starts::Here })?;
     let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
     let new = Submission {
         name: match &args.name {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::args::{ScheduleAddArgs, ScheduleVerb};
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::look_ahead::look_ahead;
+use super::look_ahead::{Starts, look_ahead};
 use super::output::table;
 use super::session::Session;
 use super::workflow_source;
@@ -41,7 +41,7 @@ fn add(session: &Session, args: &ScheduleAddArgs) -> Result<Exit, CliError> {
         return Err(CliError::usage(format!("`{}` is never due", args.cron)).hint("does that day exist?"));
     };
     let spec = workflow_source::load(session, &args.workflow, &args.set)?;
-    look_ahead(session, &spec)?;
+    look_ahead(session, &spec, Starts::Later)?;
     let row = ScheduleRow {
         name: args.name.to_string(),
         cron: args.cron.clone(),

@@ -5,7 +5,7 @@ use serde_json::json;
 use super::args::{WorkflowArgs, WorkflowVerb};
 use super::error::CliError;
 use super::exit_code::Exit;
-use super::look_ahead::look_ahead;
+use super::look_ahead::{Starts, look_ahead};
 use super::output::table;
 use super::session::Session;
 use super::workflow_source::{find, load, names};
@@ -52,7 +52,7 @@ fn show(session: &Session, workflow: &str) -> Result<(), CliError> {
 
 fn validate(session: &Session, args: &WorkflowArgs) -> Result<(), CliError> {
     let spec = load(session, &args.workflow, &args.set)?;
-    look_ahead(session, &spec)?;
+    look_ahead(session, &spec, Starts::Here)?;
     let WorkflowSpec { name, steps, params, .. } = spec;
     let mut human = format!("{name} is valid: {} steps", steps.len());
     if !params.is_empty() {

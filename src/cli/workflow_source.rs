@@ -82,7 +82,7 @@ pub fn corpus(path: &str) -> Option<&str> {
     let is_text = match find(path) {
         Ok(_) => false,
         Err(_) if Path::new(path).exists() => true,
-        Err(_) => path.contains(['*', '?', '[']) || path.starts_with("builtin:"),
+        Err(_) => path.contains(['*', '?', '[', '{']) || path.starts_with("builtin:"),
     };
     is_text.then_some(path)
 }

@@ -182,6 +182,11 @@ fn what_cannot_work_here_is_refused_before_anything_starts() {
         sandbox.stepwell(&["workflow", "validate", "w.toml"]).exits(2).says(&[said, "hint:"]);
         sandbox.stepwell(&["run", "w.toml"]).exits(2).says(&[said]);
         assert!(!sandbox.state().exists(), "{arguments}");
+        if !said.contains("own folder") {
+            // The engine that takes it later may work in another folder.
+            sandbox.stepwell(&["run", "w.toml", "--detach"]).ok().says(&["warning: ", said]);
+            std::fs::remove_dir_all(sandbox.state()).unwrap();
+        }
         // Another step may create it, and a step may be skipped.
         sandbox.write("w.toml", format!("{step}{arguments}\nwhen = \"false\"\n"));
         sandbox.stepwell(&["workflow", "validate", "w.toml"]).ok().says(&["warning: ", said]);

@@ -76,7 +76,7 @@ impl StepHandler for Command {
         let mut reporter = RedactedReporter { inner: &mut **reporter, redactor: redactor.clone() };
         let mut context = StepContext { request, artifacts, reporter: &mut reporter };
         match run(&secrets.reveal(&request.with), &redactor, &mut context) {
-            Ok(outputs) => Ok(Outputs { values: redactor.values(outputs.values), ..outputs }),
+            Ok(outputs) => Ok(Outputs { values: redactor.values(outputs.values)?, ..outputs }),
             Err(StepError::Failed(failure)) => Err(StepError::Failed(redactor.failure(failure))),
             Err(StepError::Interrupted) => Err(StepError::Interrupted),
         }

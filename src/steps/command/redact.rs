@@ -6,7 +6,6 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use crate::core::failure::Failure;
-use crate::core::secret::map_texts;
 
 /// Replaces a secret.
 const MARK: &[u8] = b"***";
@@ -19,6 +18,8 @@ const CHUNK: usize = 64 * 1024;
 pub(super) struct Redactor {
     /// Longest first.
     hidden: Arc<[Vec<u8>]>,
+    /// True for the first bytes of these: a log of megabytes is compared with a secret only where one may start.
+    starts: Arc<[bool]>,
 }
 
 impl Redactor {
@@ -31,11 +32,16 @@ impl Redactor {
         hidden.retain(|text: &Vec<u8>| !text.is_empty());
         hidden.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
         hidden.dedup();
-        Redactor { hidden: hidden.into() }
+        let starts = (0..=u8::MAX).map(|byte| hidden.iter().any(|text| text[0] == byte)).collect();
+        Redactor { hidden: hidden.into(), starts }
     }
 
     pub(super) fn hides_nothing(&self) -> bool {
         self.hidden.is_empty()
+    }
+
+    fn may_start(&self, byte: u8) -> bool {
+        self.starts.get(usize::from(byte)).is_some_and(|starts| *starts)
     }
 
     /// Moves the decidable part of `pending` to `out`, redacted. The rest may be the start of a secret.
@@ -43,6 +49,11 @@ impl Redactor {
         let mut at = 0;
         while at < pending.len() {
             let rest = &pending[at..];
+            if !self.may_start(rest[0]) {
+                out.push(rest[0]);
+                at += 1;
+                continue;
+            }
             let cut = |text: &&Vec<u8>| end == End::Later && text.len() > rest.len() && text.starts_with(rest);
             if self.hidden.iter().any(|text| cut(&text)) {
                 break;
@@ -79,11 +90,29 @@ impl Redactor {
         Failure { message: self.text(&failure.message), hint, ..failure }
     }
 
-    pub(super) fn values(&self, values: Map<String, Value>) -> Map<String, Value> {
-        if self.hides_nothing() {
-            return values;
+    /// # Errors
+    /// When the name of a value holds a secret: later steps could not find it under another name.
+    pub(super) fn values(&self, values: Map<String, Value>) -> Result<Map<String, Value>, Failure> {
+        if let Some(name) = values.keys().map(|name| (name, self.text(name))).find(|(name, shown)| *name != shown) {
+            return Err(Failure::fatal(format!("the name of the value `{}` holds a secret", name.1))
+                .with_hint("give the value another name, or the secret a longer content"));
         }
-        values.iter().map(|(name, value)| (self.text(name), map_texts(value, &mut |text| self.text(text)))).collect()
+        Ok(values.into_iter().map(|(name, value)| (name, self.value(value))).collect())
+    }
+
+    fn value(&self, value: Value) -> Value {
+        match value {
+            Value::String(text) => Value::String(self.text(&text)),
+            Value::Number(number) => {
+                let shown = self.text(&number.to_string());
+                if shown == number.to_string() { Value::Number(number) } else { Value::String(shown) }
+            }
+            Value::Array(items) => items.into_iter().map(|item| self.value(item)).collect(),
+            Value::Object(entries) => {
+                entries.into_iter().map(|(key, value)| (self.text(&key), self.value(value))).collect()
+            }
+            other @ (Value::Null | Value::Bool(_)) => other,
+        }
     }
 
     /// Copies the output of a program until it ends. A log that cannot be written does not stop the program.
@@ -150,9 +179,17 @@ mod tests {
         let pem = Redactor::new(["-----BEGIN-----\nAAAABBBBCCCC\nx\n-----END-----"].into_iter());
         assert_eq!(copied(&pem, &[b"got AAAABBBBCCCC and x\n"]), "got *** and x\n");
         assert_eq!(redactor.text("no secret"), "no secret");
-        let values = json!({ "a": ["hunter2", 3], "b": { "c": "is hunter22x" } });
-        let hidden = json!({ "a": ["***", 3], "b": { "c": "is ***" } });
-        assert_eq!(Value::Object(redactor.values(values.as_object().unwrap().clone())), hidden);
+        let redact = |redactor: &Redactor, values: Value| redactor.values(values.as_object().unwrap().clone());
+        let values = json!({ "a": ["hunter2", 3], "b": { "hunter2": "is hunter22x" } });
+        let hidden = json!({ "a": ["***", 3], "b": { "***": "is ***" } });
+        assert_eq!(redact(&redactor, values).map(Value::Object), Ok(hidden));
+        let refused = redact(&redactor, json!({ "a hunter2": 1 })).unwrap_err();
+        assert_eq!(refused.message, "the name of the value `a ***` holds a secret");
+        let digits = Redactor::new(["482913"].into_iter());
+        assert_eq!(
+            redact(&digits, json!({ "pin": 482_913, "n": 5 })).map(Value::Object),
+            Ok(json!({ "pin": "***", "n": 5 }))
+        );
         let failure = redactor.failure(Failure::fatal("no hunter2").with_hint("hunter2?"));
         assert_eq!((failure.message.as_str(), failure.hint.as_deref()), ("no ***", Some("***?")));
     }

@@ -26,6 +26,8 @@ pub struct Walk<'a> {
     seen: HashMap<Identity, bool>,
     found: Vec<PathBuf>,
     findings: &'a mut Findings,
+    /// The folder that is being listed and those above it.
+    above: Vec<Identity>,
     /// Number of entries that the search may still visit.
     left: usize,
 }
@@ -65,8 +67,9 @@ impl<'a> Walk<'a> {
         findings: &'a mut Findings,
         most: usize,
     ) -> Result<Vec<PathBuf>, WalkError> {
-        let mut walk = Walk { pattern, seen: HashMap::new(), found: Vec::new(), findings, left: most };
-        walk.seen.insert(identity(&root.metadata()?), false);
+        let root_id = identity(&root.metadata()?);
+        let seen = HashMap::from([(root_id, false)]);
+        let mut walk = Walk { pattern, seen, found: Vec::new(), findings, above: vec![root_id], left: most };
         walk.folder(root, At { depth: 0, linked: false })?;
         if walk.left == 0 { Err(WalkError::TooMany(most)) } else { Ok(walk.found) }
     }
@@ -109,8 +112,16 @@ impl<'a> Walk<'a> {
         };
         let linked = at.linked || kind.is_symlink();
         if metadata.is_dir() {
-            if enters && self.is_new(&path, &metadata, linked) {
+            let id = identity(&metadata);
+            let may_enter = match self.pattern {
+                // The pattern may name only one of a folder's names, so only a loop ends the search here.
+                Some(_) => enters && !self.above.contains(&id),
+                None => self.is_new(&path, &metadata, linked),
+            };
+            if may_enter {
+                self.above.push(id);
                 let listed = self.folder(&path, At { depth: at.depth + 1, linked });
+                self.above.pop();
                 if let Err(error) = listed {
                     self.findings.add(Kind::PassedOver, || unusable(&path, &error));
                 }
@@ -136,11 +147,8 @@ impl<'a> Walk<'a> {
         match self.seen.get(&identity(metadata)) {
             // Hard links are files of their own.
             Some(earlier) if *earlier || linked => {
-                // A pattern names files, so meeting a folder twice is not worth reporting.
-                if self.pattern.is_none() || metadata.is_file() {
-                    let what = || format!("{} leads to what was read under another name", path.display());
-                    self.findings.add(Kind::PassedOver, what);
-                }
+                let what = || format!("{} leads to what was read under another name", path.display());
+                self.findings.add(Kind::PassedOver, what);
                 false
             }
             _ => {

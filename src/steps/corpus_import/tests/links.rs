@@ -138,3 +138,15 @@ fn a_list_may_come_as_text() {
     assert!(failure(&bench, &json!({"source": "[]"})).message.contains("empty list"));
     assert!(CORPUS_IMPORT.fingerprint(&json!({"source": format!("['{a}']")})).unwrap().is_array());
 }
+
+#[test]
+fn a_link_that_sorts_first_hides_no_folder_from_a_glob() {
+    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    write(dir.path(), "v2/train/a.txt", b"one");
+    symlink("v2/train", dir.path().join("current")).unwrap();
+    let base = dir.path().to_str().unwrap();
+    for pattern in ["*/train/*.txt", "**/train/*.txt", "**/*.txt"] {
+        let (outputs, _) = noted(&bench, &json!({"source": format!("{base}/{pattern}")}));
+        assert_eq!(texts_of(&bench, &outputs), ["one"], "{pattern}");
+    }
+}
