@@ -117,7 +117,20 @@ impl Engine<'_> {
     fn remove_dropped(&mut self) -> Result<(), EngineError> {
         let warned = self.discards.warned;
         let dropped = std::mem::take(&mut self.discards.dropped);
-        let Some(index) = self.discards.index(&self.artifacts)? else { return Ok(()) };
+        let index = match self.discards.index(&self.artifacts) {
+            Ok(Some(index)) => index,
+            Ok(None) => {
+                self.discards.dropped = dropped;
+                return Ok(());
+            }
+            // A row of some old run must not stop the training of this one.
+            Err(error) if error.concerns_one_run() => {
+                self.observer.warn(&format!("content of replaced checkpoints is kept: {error}"));
+                self.discards.dropped = dropped;
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        };
         if let Some((tree, error)) = index.unreadable(&self.artifacts) {
             if !warned {
                 let tree = &tree.digest.as_str()[..16];
