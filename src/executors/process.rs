@@ -48,7 +48,7 @@ pub(super) fn end_marked(id: &AttemptId) -> Vec<u32> {
     end_all_with(|entry| entry == mark.as_bytes())
 }
 
-/// Like [`end_marked`], for every attempt of a run.
+/// Like `end_marked`, for every attempt of a run.
 pub fn end_attempts_of(run: RunId) -> Vec<u32> {
     let mark = format!("{ATTEMPT_MARK}={run}/");
     end_all_with(|entry| entry.starts_with(mark.as_bytes()))
