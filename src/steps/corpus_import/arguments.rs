@@ -22,13 +22,13 @@ pub struct Arguments {
     /// Field of JSON objects that holds the text; `outer.inner` leads into an object.
     #[serde(default = "default_text_field")]
     text_field: String,
-    /// What one document of a .txt or .md file is.
+    /// The unit that becomes one document of a .txt or .md file.
     #[serde(default)]
     split: Split,
     /// Encoding of the files, by a name of the WHATWG standard: such as `utf-16le`, `windows-1252`, `shift_jis`.
     #[serde(default = "default_encoding")]
     encoding: String,
-    /// What happens with JSON lines that give no text.
+    /// The answer to JSON lines that give no text.
     #[serde(default)]
     pub on_bad_line: OnBadLine,
     /// Number of documents of `builtin:grammar`.
