@@ -176,6 +176,11 @@ impl ModelConfig {
                 _ => {}
             }
         }
+        // All heads together are one dimension of the attention matrices.
+        let width = self.heads * self.head_dim;
+        if width > LIMIT {
+            return Err(ConfigError::TooLarge { field: "heads * head_dim", value: width, limit: LIMIT });
+        }
         if !self.heads.is_multiple_of(self.kv_heads) {
             return Err(ConfigError::GroupedHeads { heads: self.heads, kv_heads: self.kv_heads });
         }
@@ -250,6 +255,25 @@ mod tests {
         assert_eq!(preset("deep60-ungated").parameter_counts().total, 59_430_720);
         let with_qk_norm = ModelConfig { qk_norm: true, ..preset("deep60") };
         assert_eq!(with_qk_norm.parameter_counts().total, 60_659_520 + 7_680);
+    }
+
+    #[test]
+    fn no_count_of_a_valid_model_overflows() {
+        let most = 1 << 20;
+        let largest = ModelConfig {
+            vocab_size: most,
+            layers: most,
+            d_model: most,
+            heads: most / 2,
+            kv_heads: most / 2,
+            head_dim: 2,
+            ffn: Ffn::SwiGlu { hidden: most },
+            ..preset("tiny")
+        };
+        assert_eq!(largest.validate(), Ok(()));
+        assert!(largest.parameter_counts().total > 1 << 62);
+        let wider = ModelConfig { head_dim: 4, ..largest };
+        assert!(wider.validate().unwrap_err().to_string().contains("heads * head_dim"));
     }
 
     #[test]
