@@ -93,7 +93,7 @@ fn run(with: &Value, redactor: &Redactor, context: &mut StepContext<'_>) -> Resu
     let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value));
     let variables: Vec<_> = own.chain(ours).collect();
     let start = Start { command_line: &command_line, variables: &variables, work: &places.work };
-    let unchanged = Unchanged::start(&context.request.fingerprint)?;
+    let unchanged = Unchanged::start(&context.request.fingerprint, context.request.attempt)?;
     let program = program::start(&start, redactor, context)?;
     program::supervise(program, &checkpoints, ProgressFile::new(places.progress.clone()), context)?;
     for path in unchanged.end()? {

@@ -22,8 +22,9 @@ const SETTLED: Duration = Duration::from_secs(2);
 const REMEMBERED: usize = 4096;
 
 /// Returns `{"inputs": DIGESTS, "argv": DIGESTS}`: digests of the declared inputs, and of the files that `argv` names;
-/// null without any. After the first attempt of a step, `argv` keeps its set of files: a file that the attempt itself
-/// wrote is no reason to start over.
+/// null without any. After the first attempt of a step, `argv` keeps its set of files, and all behind the first two,
+/// which are the program and its script, keep their digests: what an attempt wrote, such as a log, is no reason to
+/// start over.
 ///
 /// # Errors
 /// A fatal failure that names the missing or unusable input.
@@ -36,7 +37,10 @@ pub(super) fn fingerprint(arguments: &Arguments, earlier: Option<&Value>) -> Res
     let named = named.map(|path| (path.display().to_string(), path));
     let named = named.filter(|(name, _)| earlier.is_none_or(|earlier| earlier["argv"].get(name).is_some()));
     // A script that this user cannot read is left to the program.
-    let digests = named.filter_map(|(name, path)| Some((name, Value::from(remembered_digest(&path).ok()?.as_str()))));
+    let digests = named.enumerate().filter_map(|(index, (name, path))| {
+        let kept = earlier.filter(|_| index > 1).map(|earlier| earlier["argv"][&name].clone());
+        Some((name, kept.or_else(|| Some(Value::from(remembered_digest(&path).ok()?.as_str())))?))
+    });
     let digests: Map<String, Value> = digests.collect();
     if !digests.is_empty() {
         parts.insert("argv".to_owned(), Value::Object(digests));
@@ -156,5 +160,20 @@ mod tests {
         assert_eq!(fingerprint(&arguments, Some(&Value::Null)).unwrap(), Value::Null, "an attempt of an older build");
         fs::write(at("p.py"), "two").unwrap();
         assert_ne!(fingerprint(&arguments, Some(&first)).unwrap(), first);
+    }
+
+    #[test]
+    fn a_log_that_was_there_before_is_no_reason_to_start_over() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name).display().to_string();
+        for name in ["python", "p.py", "run.log"] {
+            fs::write(at(name), name).unwrap();
+        }
+        let arguments = arguments(json!({ "argv": [at("python"), at("p.py"), "--log", at("run.log")] }));
+        let first = fingerprint(&arguments, None).unwrap();
+        assert_eq!(first["argv"].as_object().unwrap().len(), 3);
+        fs::write(at("run.log"), "a line").unwrap();
+        assert_eq!(fingerprint(&arguments, Some(&first)).unwrap(), first);
+        assert_ne!(fingerprint(&arguments, None).unwrap(), first, "for another run it is another file");
     }
 }

@@ -28,13 +28,15 @@ struct File {
 
 impl Unchanged {
     /// # Errors
-    /// A retryable failure if a file has changed since the key was computed.
-    pub(super) fn start(fingerprint: &Value) -> Result<Unchanged, Failure> {
+    /// A retryable failure if a file has changed since the key was computed. The key of a later attempt has digests
+    /// of files that earlier attempts may have written; only inputs are checked then.
+    pub(super) fn start(fingerprint: &Value, attempt: u32) -> Result<Unchanged, Failure> {
         let mut files = Unchanged { inputs: Vec::new(), argv: Vec::new() };
         collect(Path::new(""), &fingerprint["inputs"], &mut files.inputs);
         collect(Path::new(""), &fingerprint["argv"], &mut files.argv);
         let recent = |file: &&File| file.stamp.is_none_or(|stamp| stamp.is_within(SINCE_THE_KEY));
-        match files.inputs.iter().chain(&files.argv).filter(recent).find(|file| !file.has_its_content()) {
+        let argv = if attempt > 1 { &[] } else { files.argv.as_slice() };
+        match files.inputs.iter().chain(argv).filter(recent).find(|file| !file.has_its_content()) {
             Some(file) => Err(file.changed("after the key of the step was computed")),
             None => Ok(files),
         }
@@ -107,7 +109,7 @@ mod tests {
             "inputs": { at("folder").display().to_string(): { "a": one, "b": one } },
             "argv": { at("script").display().to_string(): one, at("out").display().to_string(): one },
         });
-        let unchanged = Unchanged::start(&fingerprint).unwrap();
+        let unchanged = Unchanged::start(&fingerprint, 1).unwrap();
         fs::write(at("folder/new"), "a cache of the program").unwrap();
         fs::write(at("folder/a"), "one").unwrap();
         fs::write(at("out"), "two").unwrap();
@@ -116,10 +118,10 @@ mod tests {
         let failure = unchanged.end().unwrap_err();
         assert!(failure.message.contains("folder/b` changed while the program ran"), "{failure}");
         assert_eq!(failure.kind, FailureKind::Retryable);
-        let failure = Unchanged::start(&fingerprint).err().unwrap();
+        let failure = Unchanged::start(&fingerprint, 1).err().unwrap();
         assert!(failure.message.contains("folder/b` changed after the key"), "{failure}");
         fs::remove_file(at("folder/b")).unwrap();
-        assert!(unchanged.end().is_err() && Unchanged::start(&fingerprint).is_err());
-        assert_eq!(Unchanged::start(&Value::Null).unwrap().end().unwrap(), Vec::<&Path>::new());
+        assert!(unchanged.end().is_err() && Unchanged::start(&fingerprint, 1).is_err());
+        assert_eq!(Unchanged::start(&Value::Null, 1).unwrap().end().unwrap(), Vec::<&Path>::new());
     }
 }
