@@ -1,11 +1,11 @@
-//! Failpoints, for tests: named places before and after everything that changes the world outside of this
-//! process. `--features failpoints` compiles them in and the variable `FAILPOINTS` arms them, such as
-//! `store.commit.after=2*off->1*return(abort)` (the third time); without the feature there is no trace of them.
+//! Failpoints for tests: named points before and after everything that changes the world outside this process.
+//! `--features failpoints` compiles them in, and the variable `FAILPOINTS` arms them, for example with
+//! `store.commit.after=2*off->1*return(abort)` (at the third time). Without the feature no code of them remains.
 //!
 //! Actions: `return(abort)`, `return(error)` (EIO), `return(full)` (ENOSPC) and `sleep(MILLISECONDS)`.
 
-/// `around!("layer.operation", expression)` is the expression, with the points `layer.operation.before` and
-/// `layer.operation.after` around it. Its error must come from `io::Error`.
+/// Evaluates `expression` between the points `layer.operation.before` and `layer.operation.after` in
+/// `around!("layer.operation", expression)`. The expression's error type must implement `From<io::Error>`.
 macro_rules! around {
     ($name:literal, $operation:expr) => {{
         #[cfg(feature = "failpoints")]
@@ -32,13 +32,13 @@ mod armed {
     use std::io::{self, Write};
     use std::sync::Once;
 
-    /// A file to which every process appends `PID NAME` for each point that it reaches.
+    /// Names a file to which every process appends `PID NAME` for each point that it reaches.
     pub const RECORD_VARIABLE: &str = "STEPWELL_FAULTS_RECORD";
 
     const EIO: i32 = 5;
     const ENOSPC: i32 = 28;
 
-    /// Everything that has a point before and one after it. `tests/tidy.rs` compares this with the sources.
+    /// All operations with a point before and after. `tests/tidy.rs` compares this list with the sources.
     pub const OPERATIONS: &[&str] = &[
         "artifact.clean",
         "artifact.copy.fsync",
@@ -98,13 +98,13 @@ mod armed {
         "worker.write",
     ];
 
-    /// Does what the point is armed with; usually nothing.
+    /// Performs the action that the point is armed with, if any.
     ///
     /// # Errors
-    /// The injected one.
+    /// The injected error.
     pub fn reach(point: &'static str) -> io::Result<()> {
         static ARM: Once = Once::new();
-        // Armed until the end of the process; dropping the scenario would disarm all points.
+        // The scenario stays until the process ends; dropping it would disarm all points.
         ARM.call_once(|| std::mem::forget(fail::FailScenario::setup()));
         record(point);
         fail::fail_point!(point, |action| act(point, action.as_deref()));
@@ -126,7 +126,7 @@ mod armed {
         let Some(path) = std::env::var_os(RECORD_VARIABLE) else { return };
         let line = format!("{} {point}\n", std::process::id());
         let file = OpenOptions::new().create(true).append(true).open(path);
-        // A test that needs the record fails for the lack of it.
+        // A test that needs the record fails without it.
         drop(file.and_then(|mut file| file.write_all(line.as_bytes())));
     }
 }

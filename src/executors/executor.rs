@@ -11,7 +11,7 @@ use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::pools::Held;
 use crate::core::protocol::{AttemptRequest, FromAttempt, ToAttempt};
 
-/// One attempt, for good: a fence is never given out twice for a step.
+/// Identifies one attempt for good: a step never receives the same fence twice.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct AttemptId {
     pub run: RunId,
@@ -26,7 +26,7 @@ impl fmt::Display for AttemptId {
     }
 }
 
-/// Identifies a worker process. The system reuses process ids; this number is unique.
+/// Identifies a worker process for the lifetime of this process, where the system reuses process ids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WorkerId(u64);
 
@@ -38,29 +38,29 @@ impl WorkerId {
     }
 }
 
-/// What the engine hears of an attempt.
+/// A message of the executor to the engine about an attempt.
 #[derive(Debug)]
 pub enum Report {
     Message(FromAttempt),
-    /// The attempt has left nothing, and nothing more will come. [`Attempt::bury`] it.
+    /// The attempt has left nothing behind, and no report follows. [`Attempt::bury`] it.
     Last(FromAttempt),
-    /// The message violates the protocol, for this reason; the attempt cannot be trusted any more.
+    /// The message violates the protocol, for this reason. The attempt is no longer trustworthy.
     Garbled(String),
-    /// The process has ended: nothing more will come. [`Attempt::bury`] it.
+    /// The process has ended, and no report follows. [`Attempt::bury`] it.
     Ended,
 }
 
-/// Receives the reports of all attempts, from any thread. A worker that dies when it is given an attempt may report its
-/// end although another worker has the attempt by then, so the receiver compares with [`Attempt::worker`].
+/// Receives the reports of all attempts, from any thread. A worker that dies while it receives an attempt can
+/// report its end after another worker has taken the attempt, so the receiver compares the worker with
+/// [`Attempt::worker`].
 pub type Sink = Arc<dyn Fn(AttemptId, WorkerId, Report) + Send + Sync>;
 
-/// What to start.
 #[derive(Clone, Debug)]
 pub struct Launch {
     pub request: AttemptRequest,
-    /// Length of the lease; three heartbeats fit into it.
+    /// Length of the lease. The worker sends three heartbeats in this time.
     pub heartbeat: Duration,
-    /// Units of pools that the lease holds.
+    /// Pool units that the lease holds.
     pub resources: Held,
 }
 
@@ -70,21 +70,21 @@ impl Launch {
     }
 }
 
-/// How far to look for what an attempt leaves behind.
+/// Search range for processes that an attempt leaves behind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sweep {
-    /// Its process group.
+    /// The attempt's process group.
     Group,
     /// Also processes that left the group but carry the attempt's id in their environment (Linux).
     GroupAndMarked,
 }
 
-/// How the process of an attempt ended.
+/// Exit status of an attempt's process.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Exit {
     pub code: Option<i32>,
     pub signal: Option<i32>,
-    /// Processes that could not be ended.
+    /// Processes that could not be killed.
     pub survivors: Vec<u32>,
 }
 
@@ -100,25 +100,24 @@ impl fmt::Display for Exit {
 }
 
 pub trait Executor {
-    /// Starts the attempt. Reports of it go to the executor's sink, the last one is [`Report::Ended`] or
+    /// Starts the attempt. Its reports go to the executor's sink; the last one is [`Report::Ended`] or
     /// [`Report::Last`].
     ///
     /// # Errors
-    /// When no process or thread could be started; then nothing is reported.
+    /// When no process or thread could be started. Nothing is reported then.
     fn start(&self, launch: Launch) -> Result<Box<dyn Attempt>, Failure>;
 }
 
-/// A started attempt.
 pub trait Attempt {
     fn process(&self) -> Option<&ProcessIdentity>;
-    /// Reports of any other worker are ignored.
+    /// The engine ignores reports of any other worker.
     fn worker(&self) -> WorkerId;
-    /// Best effort: an attempt that cannot be reached ends by itself or by its lease.
+    /// Best effort: an attempt that cannot be reached ends by itself or loses its lease.
     fn send(&mut self, message: &ToAttempt);
     /// Asks every process of the attempt to end (SIGTERM).
     fn terminate(&self);
     /// Ends every process of the attempt (SIGKILL); [`Report::Ended`] follows.
     fn kill(&self);
-    /// After the last report: ends what is left, proves it dead, and releases the process id.
+    /// Call after the last report. Kills what is left, proves it dead, and releases the process id.
     fn bury(&mut self, sweep: Sweep) -> Exit;
 }

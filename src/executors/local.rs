@@ -1,7 +1,7 @@
-//! Attempts in child processes: `stepwell worker exec` in a process group of its own. The protocol runs
-//! over a socket that is the child's standard input, so nothing that a library prints can disturb it;
-//! standard output and standard error go to the attempt's log. A kind that leaves no trace gives its worker
-//! back after success; the next attempt saves the start of a process.
+//! Runs attempts in child processes: `stepwell worker exec` in a process group of its own. The protocol uses a
+//! socket as the child's standard input, so nothing that a library prints can disturb it; standard output and
+//! standard error go to the attempt's log. After success, a worker of a kind that leaves no trace returns to the
+//! pool and saves the next attempt a process start.
 
 use std::fs::{self, File, OpenOptions};
 use std::path::{Path, PathBuf};
@@ -23,8 +23,8 @@ use super::log_keeper::LogKeeper;
 use super::pool::{Pool, Worker};
 use super::process::worker_mark;
 
-/// Each training step frees and takes the same memory again: its allocator must not return it to the
-/// kernel meanwhile, which clears every page anew. A value that the user sets wins.
+/// Keeps the worker's allocator from returning memory to the kernel. Each training step frees and allocates the
+/// same memory, and the kernel clears every page that it hands out again. A value set by the user wins.
 const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 
 /// Starts attempts in children of this process.
@@ -36,26 +36,26 @@ pub struct Local {
 }
 
 impl Local {
-    /// `program` is the Stepwell binary that understands `worker exec`, `log_limit` the most bytes that an
-    /// attempt's log keeps; 0: any number.
+    /// `program` is the Stepwell binary that understands `worker exec`. `log_limit` is the most bytes that an
+    /// attempt's log keeps; 0 means no limit.
     pub fn new(program: PathBuf, sink: Sink, log_limit: u64) -> Local {
         Local { program, sink, pool: Rc::default(), logs: Arc::new(LogKeeper::new(log_limit)) }
     }
 
-    /// When [`Local::retire`] has something to do.
+    /// Time of the next [`Local::retire`]; `None` while no worker is idle.
     pub fn deadline(&self) -> Option<Instant> {
         self.pool.deadline()
     }
 
-    /// Ends workers that have had nothing to do for a while.
+    /// Ends workers that have been idle for too long.
     pub fn retire(&self) {
         self.pool.retire();
     }
 
-    /// A worker with the attempt in its hands.
+    /// Returns a worker that has received the attempt.
     fn employ(&self, launch: &Launch, id: &AttemptId, reusable: bool) -> std::io::Result<Worker> {
         let request = ToAttempt::Start(Box::new(launch.request.clone()));
-        // One that was waiting may have been killed meanwhile.
+        // A waiting worker may have been killed meanwhile.
         while reusable && let Some(mut worker) = self.pool.take(launch.heartbeat) {
             match worker.assign(id, &request) {
                 Ok(()) => return Ok(worker),
@@ -64,7 +64,7 @@ impl Local {
         }
         let state_dir = &launch.request.state_dir;
         let (name, mark, log) = match reusable {
-            // It prints nothing: its programs have logs of their own.
+            // The worker prints nothing: its programs have logs of their own.
             true => (WORKER_MARK, worker_mark(state_dir), None),
             false => {
                 (ATTEMPT_MARK, id.to_string(), Some(around!("executor.log", open_log(&launch.request.log_path()))?))
@@ -90,11 +90,11 @@ impl Executor for Local {
             |what: &str, error: &std::io::Error| Failure::io(format_args!("cannot start the attempt: {what}"), error);
         around!("executor.scratch", fs::create_dir_all(&launch.request.scratch_dir))
             .map_err(|e| error("scratch directory", &e))?;
-        // What a worker holds of the pools is in its environment.
+        // A worker's environment names the pool units that it holds, so it cannot serve an attempt with others.
         let reusable = launch.resources.is_empty() && runs_programs(&launch.request.kind);
         let log_path = launch.request.log_path();
         let worker = self.employ(&launch, &id, reusable).map_err(|e| error("worker process", &e))?;
-        // Without a thread the step still goes on, its log unlimited.
+        // Without the thread the step still runs; only its log has no limit.
         let _ = self.logs.watch(id.clone(), log_path);
         Ok(Box::new(LocalAttempt {
             id,
@@ -108,7 +108,7 @@ impl Executor for Local {
     }
 }
 
-/// Whether the work of a kind is done by processes of the user's, which inherit what the worker has.
+/// True when the user's own processes, which inherit the worker's environment, do the work of this kind.
 fn runs_programs(kind: &str) -> bool {
     find(kind).is_some_and(|handler| handler.leaves_no_trace())
 }
@@ -123,10 +123,10 @@ fn open_log(path: &Path) -> std::io::Result<File> {
 struct LocalAttempt {
     id: AttemptId,
     number: WorkerId,
-    /// `None` once it was given back.
+    /// `None` once the worker is back in the pool.
     worker: Option<Worker>,
     runs_programs: bool,
-    /// A worker that was told to end is not given back, and neither is one for this attempt only.
+    /// True when the worker cannot return to the pool: it was told to end, or it serves only this attempt.
     spent: std::cell::Cell<bool>,
     pool: Rc<Pool>,
     logs: Arc<LogKeeper>,
@@ -173,7 +173,7 @@ impl Attempt for LocalAttempt {
             self.pool.give_back(worker);
             return Exit::default();
         }
-        // A worker that is not idle may have left a process of its program.
+        // A worker that is not idle may have left a process of the user's program.
         let marked = sweep == Sweep::GroupAndMarked || self.runs_programs && !worker.is_idle();
         let exit = worker.bury(marked.then_some(&self.id));
         if exit.survivors.is_empty() {

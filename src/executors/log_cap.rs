@@ -1,28 +1,29 @@
-//! Caps the log of one attempt: its beginning and its newest part stay, the middle is given up.
+//! Caps the log of one attempt: its first and its newest part stay, the middle is dropped.
 //!
-//! While processes write, the middle becomes a hole in the file: its blocks are free, every later byte stays
-//! where it is, and nobody is blocked or loses a line. Once they are dead, the file is replaced by one
-//! without a hole.
+//! While processes write, the middle becomes a hole in the file: its blocks are free, every later byte keeps its
+//! offset, and no writer is blocked or loses a line. Once the writers are dead, a file without a hole replaces the
+//! log.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
-/// Of a file system; only whole blocks become free.
+/// File system block size in bytes: only whole blocks can be freed.
 const BLOCK: u64 = 4096;
-/// A cut is moved to the end of a line that is at most so long.
+/// A cut moves to the end of a line of at most this many bytes.
 const LONGEST_LINE: u64 = 4096;
-/// Long before a file system's largest file, a log loses its hole. There are bytes that this can lose.
+/// Length at which a log is rewritten without its hole, well below any file system's largest file. The rewrite can
+/// lose bytes.
 const LARGEST: u64 = 1 << 40;
 
 pub(super) struct LogCap {
     path: PathBuf,
-    /// Most bytes on the disk.
+    /// Most bytes to keep on disk.
     limit: u64,
     /// End of the hole.
     given_up: u64,
-    /// At the last look.
+    /// File length at the last look.
     length: u64,
 }
 
@@ -39,10 +40,10 @@ impl LogCap {
         self.limit / 8 * 3
     }
 
-    /// Frees the middle if the log is too large; gives by how much the log has grown since the last look.
+    /// Frees the middle if the log is too large. Returns the growth in bytes since the last look.
     ///
     /// # Errors
-    /// When the log cannot be read or cut; it is as before then.
+    /// When the log cannot be read or cut; it is unchanged then.
     pub(super) fn look(&mut self) -> io::Result<u64> {
         let length = fs::metadata(&self.path)?.len();
         let growth = length.saturating_sub(self.length);
@@ -61,7 +62,7 @@ impl LogCap {
         Ok(growth)
     }
 
-    /// For a file system without holes. What is written between the copy and the cut is lost.
+    /// Cuts the log on a file system without holes. Bytes written between the copy and the cut are lost.
     fn cut_in_place(&mut self) -> io::Result<()> {
         let kept = self.copy_kept()?;
         let mut log = OpenOptions::new().append(true).open(&self.path)?;
@@ -72,10 +73,11 @@ impl LogCap {
         Ok(())
     }
 
-    /// Makes the log a plain file. Nobody may write any more. Who follows the log keeps the old file open.
+    /// Makes the log a plain file. Call it when no process writes to the log. A reader that follows the log keeps
+    /// the old file open.
     ///
     /// # Errors
-    /// When that fails, such as for lack of space; the log is as before then.
+    /// When the copy fails, for example for lack of space; the log is unchanged then.
     pub(super) fn finish(&self) -> io::Result<()> {
         if fs::metadata(&self.path)?.len() > self.limit {
             fs::rename(self.copy_kept()?, &self.path)?;
@@ -89,7 +91,7 @@ impl LogCap {
         let copy = PathBuf::from(name);
         let written = self.write_kept(&copy);
         if written.is_err() {
-            // Nothing to remove when it could not even be created.
+            // Fails when the file could not even be created; then nothing is left to remove.
             let _ = fs::remove_file(&copy);
         }
         written.map(|()| copy)
@@ -110,7 +112,7 @@ impl LogCap {
     }
 }
 
-/// Where the line ends that `offset` is in; `offset` itself when the line is very long.
+/// End of the line that contains `offset`, or `offset` itself when the line is longer than [`LONGEST_LINE`].
 fn end_of_line(log: &mut BufReader<File>, offset: u64) -> io::Result<u64> {
     log.seek(SeekFrom::Start(offset))?;
     let mut rest = Vec::new();

@@ -1,4 +1,4 @@
-//! Looks after the logs of running attempts. Its thread lives only while there are some.
+//! Caps the logs of running attempts. Its thread lives only while an attempt runs.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,11 +11,11 @@ use super::executor::AttemptId;
 use super::log_cap::LogCap;
 
 const INTERVAL: Duration = Duration::from_secs(1);
-/// While a log grows fast.
+/// Used while a log grows fast.
 const SHORT_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) struct LogKeeper {
-    /// Most bytes of a log; 0: any number.
+    /// Most bytes of a log; 0 means no limit.
     limit: u64,
     watched: Arc<Mutex<Watched>>,
 }
@@ -23,7 +23,6 @@ pub(super) struct LogKeeper {
 #[derive(Default)]
 struct Watched {
     logs: BTreeMap<AttemptId, LogCap>,
-    /// Whether a thread looks after them.
     has_thread: bool,
 }
 
@@ -32,8 +31,6 @@ impl LogKeeper {
         LogKeeper { limit, watched: Arc::default() }
     }
 
-    /// # Errors
-    /// When a thread is needed and cannot be started.
     pub(super) fn watch(&self, id: AttemptId, log: PathBuf) -> io::Result<()> {
         if self.limit == 0 {
             return Ok(());
@@ -48,18 +45,18 @@ impl LogKeeper {
         Ok(())
     }
 
-    /// The attempt's processes are dead.
+    /// Call when the attempt's processes are dead.
     pub(super) fn finish(&self, id: &AttemptId) {
         let log = lock(&self.watched).logs.remove(id);
         if let Some(log) = log {
-            // It keeps its hole then, which costs nothing.
+            // On failure the log keeps its hole, which costs nothing.
             let _ = log.finish();
         }
     }
 }
 
 fn lock(watched: &Mutex<Watched>) -> MutexGuard<'_, Watched> {
-    // Each look leaves the logs as the next look expects them.
+    // Each look leaves the logs valid for the next one, so a poisoned lock is harmless.
     watched.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -72,7 +69,7 @@ fn keep(watched: &Mutex<Watched>, limit: u64) {
             watched.has_thread = false;
             return;
         }
-        // A log that cannot be looked at now may be at the next look; until then its step goes on.
+        // A log that cannot be read now may be readable at the next look. Its step runs on.
         let growth = watched.logs.values_mut().map(|log| log.look().unwrap_or(0)).max();
         interval = if growth.unwrap_or(0) > limit / 16 { SHORT_INTERVAL } else { INTERVAL };
     }

@@ -1,4 +1,4 @@
-//! Where an attempt runs that the engine does not perform itself: in a child process.
+//! Runs attempts outside of the engine, in child processes.
 
 mod executor;
 mod local;

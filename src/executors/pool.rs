@@ -1,4 +1,4 @@
-//! Worker processes: started, lent to one attempt after another, and ended.
+//! Worker processes: start, assignment to one attempt after another, and end.
 
 use std::cell::RefCell;
 use std::fs::File;
@@ -25,15 +25,15 @@ use crate::worker::HEARTBEAT_VARIABLE;
 use super::executor::{AttemptId, Exit, Report, Sink, WorkerId};
 use super::process::{await_group_end, end_marked, identify, signal_group};
 
-/// A worker that does not read for this long cannot be told anything; its lease will end it.
+/// A worker that does not read for this long is unreachable; its lease ends it.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long a worker without work is kept.
+/// Time that an idle worker stays in the pool.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Maximum characters to quote of a line that violates the protocol.
 const SHOWN: usize = 200;
 
-/// A worker process and the line to it.
+/// A worker process and the socket to it.
 pub(super) struct Worker {
     id: WorkerId,
     child: Child,
@@ -43,20 +43,20 @@ pub(super) struct Worker {
     shared: Arc<Shared>,
 }
 
-/// What the listening thread knows as well.
+/// State that the listening thread shares.
 struct Shared {
     attempt: Mutex<AttemptId>,
-    /// Leader of the process group of the user's program; 0: none was started.
+    /// Leader of the process group of the user's program; 0 while none runs.
     program: AtomicU32,
-    /// It has said that nothing of its attempt is left.
+    /// The worker has said that nothing of its attempt is left.
     idle: AtomicBool,
 }
 
 impl Worker {
-    /// Starts a process and listens to it.
+    /// Starts a process and a thread that listens to it.
     ///
     /// # Errors
-    /// When there is no process or thread to be had.
+    /// When no process or thread can be started.
     pub(super) fn start(
         program: &Path,
         variables: Vec<(String, String)>,
@@ -104,7 +104,7 @@ impl Worker {
         self.process.as_ref()
     }
 
-    /// Gives it an attempt; reports carry its id from now on.
+    /// Gives the worker an attempt. From now on its reports carry the attempt's id.
     ///
     /// # Errors
     /// When the worker is gone.
@@ -120,9 +120,9 @@ impl Worker {
         self.socket.write_all(&line)
     }
 
-    /// A line that lost a message is of no use any more: the worker ends itself when it is closed.
+    /// Closes the socket after it lost a message. The worker then ends itself.
     pub(super) fn hang_up(&self) {
-        // Fails when the worker has closed it already.
+        // Fails when the worker has already closed it.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 
@@ -130,7 +130,7 @@ impl Worker {
         self.shared.idle.load(Ordering::SeqCst)
     }
 
-    /// To its group and to that of its program.
+    /// Signals the worker's group and the group of its program.
     pub(super) fn signal(&self, signal: Signal) {
         signal_group(self.child.id(), signal);
         if let Some(leader) = self.program() {
@@ -142,7 +142,7 @@ impl Worker {
         Some(self.shared.program.load(Ordering::SeqCst)).filter(|leader| *leader != 0)
     }
 
-    /// Ends what is left, proves it dead, and releases the process id.
+    /// Kills what is left, proves it dead, and releases the process id.
     pub(super) fn bury(&mut self, sweep: Option<&AttemptId>) -> Exit {
         self.signal(Signal::KILL);
         let status = around!("executor.reap", self.child.wait()).ok();
@@ -157,7 +157,7 @@ impl Worker {
     }
 }
 
-/// Returns the next message. Of an overlong message it reads just enough to notice, and then nothing more.
+/// Returns the next message. An overlong message is read just far enough to exceed the limit, and no further.
 fn next_line(lines: &mut impl BufRead) -> Option<Vec<u8>> {
     let mut line = Vec::new();
     lines.take(Limit::STORED.bytes + 2).read_until(b'\n', &mut line).ok().filter(|length| *length > 0)?;
@@ -167,7 +167,7 @@ fn next_line(lines: &mut impl BufRead) -> Option<Vec<u8>> {
     Some(line)
 }
 
-/// Forwards what the worker says until it has ended.
+/// Forwards the worker's messages until it has ended.
 fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: impl Fn(AttemptId, Report)) {
     let attempt = || shared.attempt.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut last_follows = false;
@@ -183,7 +183,7 @@ fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: impl Fn(AttemptId
                 continue;
             }
             Ok(message) if std::mem::take(&mut last_follows) => {
-                // Its number may belong to others soon.
+                // The system may soon reuse the leader's number.
                 shared.program.store(0, Ordering::SeqCst);
                 shared.idle.store(true, Ordering::SeqCst);
                 Report::Last(message)
@@ -197,25 +197,25 @@ fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: impl Fn(AttemptId
         };
         sink(attempt(), report);
     }
-    // The process id stays taken until `bury`, so that its group can be signalled safely.
+    // The process id stays reserved until `bury`, so its group can be signalled safely.
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let wait = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
         while matches!(wait(), Err(rustix::io::Errno::INTR)) {}
     }
-    // The end of a worker without an attempt is of no interest.
+    // Nobody waits for the end of an idle worker.
     if !shared.idle.load(Ordering::SeqCst) {
         sink(attempt(), Report::Ended);
     }
 }
 
-/// Workers that wait for their next attempt, each with the end of the engine's patience.
+/// Idle workers, each with the time at which it ends.
 #[derive(Default)]
 pub(super) struct Pool {
     idle: RefCell<Vec<(Worker, Instant)>>,
 }
 
 impl Pool {
-    /// The worker that was given back last.
+    /// Takes the worker that was returned last.
     pub(super) fn take(&self, heartbeat: Duration) -> Option<Worker> {
         let mut idle = self.idle.borrow_mut();
         let found = idle.iter().rposition(|(worker, _)| worker.heartbeat == heartbeat)?;
@@ -226,12 +226,12 @@ impl Pool {
         self.idle.borrow_mut().push((worker, Instant::now() + PATIENCE));
     }
 
-    /// When the next worker has waited for too long.
+    /// Time at which the next worker ends.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.idle.borrow().iter().map(|(_, until)| *until).min()
     }
 
-    /// Ends those that have waited for too long.
+    /// Ends workers whose time is over.
     pub(super) fn retire(&self) {
         let now = Instant::now();
         let due = self.idle.borrow_mut().extract_if(.., |(_, until)| *until <= now).collect::<Vec<_>>();
@@ -258,7 +258,8 @@ mod tests {
     use super::*;
     use crate::core::ids::{Fence, RunId, StepId};
 
-    /// A worker can die after it was found idle and before it receives the attempt; then another one gets the attempt.
+    /// A worker can die after it was found idle and before it receives the attempt; another worker then gets the
+    /// attempt.
     #[test]
     fn a_worker_tells_its_own_end_and_not_that_of_its_successor() {
         let (sender, heard) = channel();
@@ -268,7 +269,7 @@ mod tests {
             }
         });
         let id = |step: &str| AttemptId { run: RunId(Uuid::now_v7()), step: StepId::from(step), fence: Fence(1) };
-        // The program neither reads nor exits by itself.
+        // The program neither reads nor exits.
         let start = |id: &AttemptId| Worker::start(Path::new("yes"), Vec::new(), None, PATIENCE, id, &sink).unwrap();
         let (served, wanted) = (id("a"), id("b"));
         let mut first = start(&served);

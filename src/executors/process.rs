@@ -1,4 +1,4 @@
-//! Processes of the operating system: identity beyond PID reuse, groups, and proof of death.
+//! Processes of the operating system: identity that survives PID reuse, groups, and proof of death.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -13,23 +13,23 @@ use crate::core::protocol::{ATTEMPT_MARK, WORKER_MARK};
 
 use super::AttemptId;
 
-/// How long to wait for killed processes to disappear; more only for one that hangs in the kernel.
+/// Time to wait for killed processes to disappear. Only a process that hangs in the kernel takes longer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// The identity of a process that exists now.
+/// Identity of a running process; `None` when it does not exist.
 pub fn identify(pid: u32) -> Option<ProcessIdentity> {
     Some(ProcessIdentity { pid, start_time: platform::start_time(pid)?, boot_id: platform::boot_id()? })
 }
 
-/// Sends a signal to every process of a group; to be called while the group's leader is not reaped.
+/// Sends a signal to every process of a group. Call it before the group's leader is reaped.
 pub(super) fn signal_group(leader: u32, signal: Signal) {
     if let Some(pid) = to_pid(leader) {
-        // Nobody left to signal is what the caller wants anyway.
+        // An empty group is the state that the caller wants.
         let _ = kill_process_group(pid, signal);
     }
 }
 
-/// Waits until a killed group has no living member; gives those that are left after [`PATIENCE`].
+/// Waits until a killed group has no living member. Returns the members that are left after [`PATIENCE`].
 pub(super) fn await_group_end(leader: u32) -> Vec<u32> {
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -42,29 +42,29 @@ pub(super) fn await_group_end(leader: u32) -> Vec<u32> {
     }
 }
 
-/// Kills every process that carries the attempt's mark, until there is none; gives the survivors.
+/// Kills processes that carry the attempt's mark until no more appear. Returns the survivors.
 pub(super) fn end_marked(id: &AttemptId) -> Vec<u32> {
     let mark = format!("{ATTEMPT_MARK}={id}");
     end_all_with(|entry| entry == mark.as_bytes())
 }
 
-/// Like `end_marked`, for every attempt of a run.
+/// Does the same as `end_marked` for every attempt of a run.
 pub fn end_attempts_of(run: RunId) -> Vec<u32> {
     let mark = format!("{ATTEMPT_MARK}={run}/");
     end_all_with(|entry| entry.starts_with(mark.as_bytes()))
 }
 
-/// Kills the workers that an earlier engine of this state directory has left, such as stopped ones; gives
-/// the survivors.
+/// Kills workers, including stopped ones, that an earlier engine of this state directory left behind. Returns the
+/// survivors.
 pub fn end_workers(state_dir: &Path) -> Vec<u32> {
     let mark = format!("{WORKER_MARK}={}", worker_mark(state_dir));
     end_all_with(|entry| entry == mark.as_bytes())
 }
 
-/// What the workers of a state directory are marked with.
+/// Environment mark of the workers of a state directory.
 pub(super) fn worker_mark(state_dir: &Path) -> String {
     let path = state_dir.canonicalize().unwrap_or_else(|_| state_dir.to_owned());
-    // Two paths must not share a mark, whatever their bytes.
+    // Escaping keeps the marks of two paths different, whatever their bytes are.
     path.to_str().map_or_else(|| path.as_os_str().as_bytes().escape_ascii().to_string(), str::to_owned)
 }
 
@@ -83,8 +83,8 @@ fn end_all_with(is_mark: impl Fn(&[u8]) -> bool) -> Vec<u32> {
     }
 }
 
-/// Ends what an attempt of an engine that died has left: its group, when its leader is provably the
-/// recorded process, and on Linux every process with its mark. Gives the survivors.
+/// Kills what an attempt of a dead engine left behind: the group, if its leader is provably the recorded process,
+/// and on Linux every process with the attempt's mark. Returns the survivors.
 pub fn end_leftovers(id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u32> {
     let mut survivors = Vec::new();
     if let Some(process) = process
@@ -97,7 +97,7 @@ pub fn end_leftovers(id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u
     survivors
 }
 
-/// Every process that descends from `ancestor` now, parents before children.
+/// All current descendants of `ancestor`, parents before children.
 pub fn descendants(ancestor: u32) -> Vec<ProcessIdentity> {
     let parents = platform::parents();
     let mut family = vec![ancestor];
@@ -110,7 +110,7 @@ pub fn descendants(ancestor: u32) -> Vec<ProcessIdentity> {
     family.into_iter().skip(1).filter_map(identify).collect()
 }
 
-/// Whether the process lives: a zombie only waits to be reaped.
+/// False for a zombie, which only waits to be reaped.
 pub fn is_alive(process: &ProcessIdentity) -> bool {
     platform::is_running(process.pid) && identify(process.pid).as_ref() == Some(process)
 }
@@ -132,7 +132,7 @@ mod platform {
         Some(fs::read_to_string("/proc/sys/kernel/random/boot_id").ok()?.trim().to_owned())
     }
 
-    /// Members of a process group that are alive: a zombie only waits to be reaped.
+    /// Living members of a process group, without zombies, which only wait to be reaped.
     pub fn group_members(leader: u32) -> Vec<u32> {
         let leader = leader.to_string();
         let member =
@@ -140,7 +140,7 @@ mod platform {
         processes().filter(member).collect()
     }
 
-    /// All processes with their parents.
+    /// Every process id with that of its parent.
     pub fn parents() -> Vec<(u32, u32)> {
         processes().filter_map(|pid| Some((pid, fields(pid)?.get(1)?.parse().ok()?))).collect()
     }
@@ -149,7 +149,8 @@ mod platform {
         fields(pid).is_some_and(|fields| !matches!(fields[0].as_str(), "Z" | "X"))
     }
 
-    /// Finds running processes whose initial environment has such an entry. Processes of other users are unreadable.
+    /// Finds running processes that have such an entry in their initial environment. Processes of other users are
+    /// unreadable.
     pub fn marked(is_mark: impl Fn(&[u8]) -> bool) -> Vec<u32> {
         let has_mark = |pid: &u32| {
             fs::read(format!("/proc/{pid}/environ"))
@@ -163,7 +164,7 @@ mod platform {
         entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
     }
 
-    /// Fields of `/proc/PID/stat` from the state on; the name before it may hold spaces and brackets.
+    /// Fields of `/proc/PID/stat` after the name, which may contain spaces and brackets. Field 0 is the state.
     fn fields(pid: u32) -> Option<Vec<String>> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (_, rest) = stat.rsplit_once(')')?;
@@ -175,7 +176,7 @@ mod platform {
 mod platform {
     use std::process::Command;
 
-    /// A number that differs between two processes with the same id: a digest of the start time.
+    /// Digest of the start time: tells apart two processes that have used the same id.
     pub fn start_time(pid: u32) -> Option<u64> {
         let text = output("ps", &["-p", &pid.to_string(), "-o", "lstart="])?;
         let digest = blake3::hash(text.trim().as_bytes());
@@ -211,7 +212,7 @@ mod platform {
         output("ps", &["-p", &pid.to_string(), "-o", "stat="]).is_some_and(|stat| !stat.trim().starts_with('Z'))
     }
 
-    /// Environments of other processes cannot be read here.
+    /// This platform does not show the environments of other processes.
     pub fn marked(_is_mark: impl Fn(&[u8]) -> bool) -> Vec<u32> {
         Vec::new()
     }
@@ -292,7 +293,7 @@ mod tests {
     fn an_unrecorded_process_is_found_by_its_mark() {
         let id = id();
         let mut child = sleeper(&id.to_string());
-        // A program has no environment yet at the instant its start is reported.
+        // At the moment its start is reported, a program has no environment yet.
         while platform::group_members(child.id()).len() < 3 {
             thread::sleep(Duration::from_millis(5));
         }

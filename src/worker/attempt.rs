@@ -1,4 +1,4 @@
-//! Runs the handler of one attempt and turns every ending, also a panic, into its last message.
+//! Runs the handler of one attempt and turns every outcome, including a panic, into its last message.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -9,7 +9,7 @@ use crate::core::json;
 use crate::core::protocol::{AttemptRequest, FromAttempt};
 use crate::steps::{Reporter, StepContext, StepError, find};
 
-/// Runs the attempt to its end; the answer is the last message of the protocol.
+/// Runs the attempt to its end and returns the last message of the protocol.
 pub fn perform(request: &AttemptRequest, artifacts: &ArtifactStore, reporter: &mut dyn Reporter) -> FromAttempt {
     let Some(handler) = find(&request.kind) else {
         return FromAttempt::Failed(Failure::fatal(format!("this build has no step kind `{}`", request.kind)));

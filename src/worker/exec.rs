@@ -1,7 +1,7 @@
-//! `stepwell worker exec`: attempts in a process of its own, one after another. Standard input is a socket
-//! to the engine. Its end means that the engine is gone; then the whole process group and that of the user's
-//! program die at once, so that nothing trains on unseen. (A parent-death signal would end this process
-//! before it could end its group.)
+//! `stepwell worker exec` runs one attempt after another in its own process. Standard input is a socket to the
+//! engine. When the socket closes, the engine is gone: the worker then kills its whole process group and that of
+//! the user's program at once, so that nothing trains unseen. (A parent-death signal would end this process before
+//! it could end its group.)
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::fd::AsFd;
@@ -24,18 +24,18 @@ use crate::steps::{Reporter, adopt_orphans, find, has_program, kill_program};
 use super::attempt::perform;
 use super::reporter::{SocketReporter, write_lines};
 
-/// Milliseconds between two heartbeats.
+/// Sets the milliseconds between two heartbeats.
 pub const HEARTBEAT_VARIABLE: &str = "STEPWELL_HEARTBEAT_MS";
 
-/// Used when the variable is missing, which only happens when a person runs the verb.
+/// Used without the variable, which happens only when a person runs the verb.
 const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
 
-/// Serves the attempts that the engine sends. The exit code says nothing: the last message does.
+/// Serves the attempts that the engine sends. The outcome is in the last message, not in the exit code.
 pub fn exec() -> ExitCode {
     match serve() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // Standard error is the log of an attempt, and a full disk must not panic.
+            // Standard error is the attempt's log, and `eprintln!` would panic on a full disk.
             let _ = writeln!(std::io::stderr(), "stepwell worker: {error}");
             ExitCode::FAILURE
         }
@@ -44,7 +44,7 @@ pub fn exec() -> ExitCode {
 
 fn serve() -> std::io::Result<()> {
     let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-    // Fails when standard input is no socket: somebody has called this by hand.
+    // Fails when standard input is not a socket: a person ran the verb.
     socket.peer_addr().map_err(|_| std::io::Error::other("`worker exec` is started by the engine only"))?;
     adopt_orphans();
     let incoming = BufReader::new(socket.try_clone()?);
@@ -82,8 +82,8 @@ fn attempt(request: &AttemptRequest, reporter: &mut SocketReporter) -> FromAttem
     }
 }
 
-/// Only success leaves nothing behind, and only a kind that says so; a worker that was asked to stop, or
-/// whose program has left processes, ends.
+/// True when the worker can serve another attempt. This takes success, a kind that leaves no trace, no request to
+/// stop, and no process of a program left behind.
 fn is_as_new(request: &AttemptRequest, last: &FromAttempt, reporter: &SocketReporter) -> bool {
     matches!(last, FromAttempt::Done(_))
         && find(&request.kind).is_some_and(|handler| handler.leaves_no_trace())
@@ -91,14 +91,14 @@ fn is_as_new(request: &AttemptRequest, last: &FromAttempt, reporter: &SocketRepo
         && !has_program()
 }
 
-/// Follows the engine's messages for as long as it lives, and not longer.
+/// Obeys the engine's messages and ends this process when the engine is gone.
 fn obey(incoming: impl BufRead, interrupted: &AtomicBool, requests: &Sender<AttemptRequest>, acknowledge: &Sender<()>) {
     for line in incoming.split(b'\n').map_while(Result::ok) {
         match json::parse(&line, Limit::STORED) {
             Ok(ToAttempt::Interrupt) => interrupted.store(true, Ordering::Relaxed),
             // The reporter is gone only when the attempt is over.
             Ok(ToAttempt::CheckpointCommitted) => drop(acknowledge.send(())),
-            // Nobody takes requests only when the process is ending.
+            // The queue is closed only when the process is about to end.
             Ok(ToAttempt::Start(request)) => drop(requests.send(*request)),
             Err(_) => break,
         }
@@ -106,7 +106,7 @@ fn obey(incoming: impl BufRead, interrupted: &AtomicBool, requests: &Sender<Atte
     die();
 }
 
-/// Ends this process with its whole group, and with that of its program.
+/// Ends this process, its whole group and the group of its program.
 pub(super) fn die() -> ! {
     kill_program();
     if getpgrp() == getpid() {
@@ -115,7 +115,7 @@ pub(super) fn die() -> ! {
     std::process::exit(1);
 }
 
-/// Says that this process is running. Stopped processes and dead ones do not.
+/// Tells the engine that this process runs. Stopped and dead processes send nothing.
 fn beat(outgoing: &Mutex<UnixStream>, working: &AtomicBool) {
     let period = std::env::var(HEARTBEAT_VARIABLE).ok().and_then(|text| text.parse().ok());
     let period = period.map_or(DEFAULT_HEARTBEAT, Duration::from_millis);

@@ -1,4 +1,4 @@
-//! The child's side of an attempt: protocol, heartbeat, and the promise to die with the engine.
+//! The child's side of an attempt: protocol, heartbeat, and the guarantee to die with the engine.
 
 mod attempt;
 mod exec;

@@ -1,4 +1,4 @@
-//! The reporter of an attempt in a child process.
+//! Reports of an attempt in a child process.
 
 use std::io::Write;
 use std::os::unix::net::UnixStream;
@@ -14,7 +14,7 @@ use crate::steps::{CheckpointLine, Reporter, StepError};
 
 use super::exec::die;
 
-/// More progress than this is not visible.
+/// Faster progress is not visible.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(50);
 
 /// Writes to the engine over the attempt's socket.
@@ -24,10 +24,10 @@ pub(super) struct SocketReporter {
     last_progress: Option<Instant>,
 }
 
-/// The socket, for all threads of the attempt.
+/// The socket, shared by all threads of the attempt.
 struct SocketLine {
     outgoing: Arc<Mutex<UnixStream>>,
-    /// Held from the checkpoint to its answer: answers have no number.
+    /// Locked from the checkpoint to its acknowledgement, because acknowledgements carry no number.
     acknowledged: Mutex<Receiver<()>>,
 }
 
@@ -47,8 +47,7 @@ impl SocketReporter {
 }
 
 impl SocketLine {
-    /// A message that cannot be sent has no reader: the engine is gone. And one that is missing would be
-    /// waited for on both sides.
+    /// Dies when the message cannot be sent: the engine is gone, or both sides would wait for the lost message.
     fn send(&self, message: &FromAttempt) {
         if write_lines(&self.outgoing, std::slice::from_ref(message)).is_err() {
             die();
@@ -70,7 +69,7 @@ pub(super) fn write_lines(outgoing: &Mutex<UnixStream>, messages: &[FromAttempt]
         serde_json::to_writer(&mut lines, message)?;
         lines.push(b'\n');
     }
-    // Whole lines or none are written under the lock, so a poisoned one is as good.
+    // A poisoned lock is harmless: a panic cannot leave part of a line behind.
     let mut outgoing = outgoing.lock().unwrap_or_else(PoisonError::into_inner);
     around!("worker.write", outgoing.write_all(&lines))
 }
