@@ -1,4 +1,4 @@
-//! Copies outside of a store, compared with the artifact they are said to be. No store is needed.
+//! Compares copies outside a store with the artifact that they should hold. Needs no store.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -11,7 +11,7 @@ use super::error::ArtifactError;
 use super::local::{ArtifactStore, for_each_chunk};
 use super::tree::Tree;
 
-/// What differs between `path` and the artifact; `trees` are the manifests of all trees in it.
+/// Lists the differences between `path` and the artifact. `trees` holds the manifests of all trees in it.
 ///
 /// # Errors
 /// When a file cannot be read.
@@ -26,7 +26,7 @@ pub fn copy_differences(
 }
 
 impl ArtifactStore {
-    /// True when `path` holds the artifact and nothing else.
+    /// Returns true when `path` holds the artifact and nothing else.
     ///
     /// # Errors
     /// When the artifact or the copy cannot be read.

@@ -1,4 +1,4 @@
-//! The order that makes a file survive a power cut: write, fsync, rename, fsync the folder.
+//! Makes files survive a power cut, in this order: write, fsync, rename, fsync the folder.
 
 use std::fs::{self, File};
 use std::io;

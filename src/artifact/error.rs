@@ -1,4 +1,4 @@
-//! What can go wrong with artifacts. Every message says what to do.
+//! Errors of artifacts. Every message says what to do.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -15,13 +15,13 @@ pub enum ArtifactError {
         digest: Digest,
         path: PathBuf,
     },
-    /// The file is there, but it does not hold what its name promises.
+    /// The content of the file does not match its name.
     Damaged {
         digest: Digest,
         path: PathBuf,
         actual: Digest,
     },
-    /// The content is intact, but the reference gives another size.
+    /// The content is intact, but the reference states another size.
     WrongSize {
         digest: Digest,
         path: PathBuf,
@@ -36,7 +36,7 @@ pub enum ArtifactError {
     NoSpace {
         path: PathBuf,
         source: io::Error,
-        /// Bytes that have to be free, where that is known.
+        /// Bytes that must be free, where known.
         needed: Option<u64>,
     },
     InvalidTree {
@@ -51,7 +51,7 @@ pub enum ArtifactError {
 }
 
 impl ArtifactError {
-    /// Maps an IO error, keeping "no space" apart: space can be made, and the step tried again.
+    /// Maps an IO error. "No space" is separate, because freeing space makes a retry succeed.
     pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> ArtifactError {
         let path = path.to_owned();
         if is_no_space(&source) {
@@ -61,13 +61,13 @@ impl ArtifactError {
         }
     }
 
-    /// Found out before anything was written.
+    /// Reports missing space before anything was written.
     pub(super) fn no_space(path: &Path, needed: u64) -> ArtifactError {
         let source = io::ErrorKind::StorageFull.into();
         ArtifactError::NoSpace { path: path.to_owned(), source, needed: Some(needed) }
     }
 
-    /// The problem alone, in lower case.
+    /// Describes the problem alone, in lower case.
     pub fn what(&self) -> String {
         match self {
             ArtifactError::Missing { digest, path } => {
@@ -89,7 +89,7 @@ impl ArtifactError {
         }
     }
 
-    /// What the user can do.
+    /// Advises the user.
     pub fn hint(&self) -> String {
         match self {
             ArtifactError::Missing { .. } | ArtifactError::Damaged { .. } => {
@@ -118,7 +118,7 @@ impl From<OutsideError> for ArtifactError {
     }
 }
 
-/// Space and IO may be better next time; missing or damaged content will not.
+/// Lack of space and IO errors can pass by themselves; missing or damaged content cannot.
 impl From<ArtifactError> for Failure {
     fn from(error: ArtifactError) -> Failure {
         let failure = match &error {

@@ -1,4 +1,4 @@
-//! The store on a local file system: `artifacts/blobs/<first 2 hex digits>/<digest>`, read-only files.
+//! Artifact store on a local file system: `artifacts/blobs/<first 2 hex digits>/<digest>`, read-only files.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -22,7 +22,7 @@ const CHUNK: usize = 256 * 1024;
 /// Content up to this length is verified even when only its start is wanted.
 const SMALL_BYTES: u64 = 1024 * 1024;
 
-/// A handle to the artifacts of one state directory; clones share what was verified.
+/// A handle to the artifacts of one state directory. Clones share the record of verified files.
 #[derive(Clone)]
 pub struct ArtifactStore {
     inner: Arc<Inner>,
@@ -31,17 +31,17 @@ pub struct ArtifactStore {
 struct Inner {
     blobs: PathBuf,
     temp: PathBuf,
-    /// Files whose content had the right digest, as they looked then.
+    /// State of each file at the time its content had the right digest.
     verified: Mutex<HashMap<Digest, Stamp>>,
-    /// Shard folders whose own entry is known to be durable.
+    /// True for each shard folder whose own entry in `blobs` is known to be durable.
     shards: Mutex<[bool; 256]>,
 }
 
 impl ArtifactStore {
-    /// Opens the store of a state directory and creates its folders where they are missing.
+    /// Opens the store of a state directory and creates missing folders.
     ///
     /// # Errors
-    /// When the folders cannot be created.
+    /// When a folder cannot be created.
     pub fn open(state_dir: &Path) -> Result<Self, ArtifactError> {
         let root = state_dir.join("artifacts");
         let inner = Inner {
@@ -55,10 +55,11 @@ impl ArtifactStore {
         Ok(ArtifactStore { inner: Arc::new(inner) })
     }
 
-    /// The first bytes of an artifact. Small content is verified; for larger content only the length is checked.
+    /// Reads up to `most` bytes from the start of an artifact. Content of up to 1 MiB is verified; of larger
+    /// content only the length is checked.
     ///
     /// # Errors
-    /// The errors of `verified_path`, and `Io`.
+    /// Those of `verified_path`, and `Io`.
     pub fn read_start(&self, artifact: &ArtifactRef, most: u64) -> Result<Vec<u8>, ArtifactError> {
         let path = self.blob_path(&artifact.digest);
         let actual = self.stamp(&artifact.digest, &path)?.size;
@@ -74,19 +75,18 @@ impl ArtifactStore {
         Ok(start)
     }
 
-    /// Publishes bytes; durable on return. Content that is there already is kept, and replaced when it
-    /// is damaged.
+    /// Publishes bytes; durable on return. Intact content that already exists stays; damaged content is replaced.
     ///
     /// # Errors
-    /// `NoSpace` or `Io`; nothing half-written is ever visible.
+    /// `NoSpace` or `Io`; half-written content is never visible.
     pub fn put_bytes(&self, bytes: &[u8], media_type: &str) -> Result<ArtifactRef, ArtifactError> {
         self.put_written(bytes.len() as u64, media_type, |writer| writer.write_all(bytes))
     }
 
-    /// Publishes `size` bytes that `write` makes; for content that is never in memory as a whole.
+    /// Publishes `size` bytes that `write` produces. Use it for content that is never in memory as a whole.
     ///
     /// # Errors
-    /// As `put_bytes`, and what `write` returns.
+    /// Those of `put_bytes`, and of `write`.
     pub fn put_written(
         &self,
         size: u64,
@@ -99,10 +99,10 @@ impl ArtifactStore {
         writer.finish()
     }
 
-    /// Publishes a copy of a file; a link is followed.
+    /// Publishes a copy of a file. Follows a link.
     ///
     /// # Errors
-    /// The errors of `put_bytes`, and `Outside` when the file cannot be read or is not a regular file.
+    /// Those of `put_bytes`; `Outside` when the file cannot be read or is not a regular file.
     pub fn put_file(&self, path: &Path, media_type: &str) -> Result<ArtifactRef, ArtifactError> {
         let mut writer = self.writer(media_type)?;
         let file = open_regular(path)?;
@@ -113,17 +113,16 @@ impl ArtifactStore {
         writer.finish()
     }
 
-    /// # Errors
-    /// When the temporary file cannot be created.
+    /// Creates a temporary file that becomes an artifact.
     pub fn writer(&self, media_type: &str) -> Result<ArtifactWriter, ArtifactError> {
         ArtifactWriter::create(self, media_type)
     }
 
-    /// Publishes a manifest of artifacts, which must have been put before.
+    /// Publishes a manifest of artifacts that are already in the store.
     ///
     /// # Errors
-    /// As `put_bytes`; `InvalidTree` for a path that is not relative and plain, `Missing` for an
-    /// entry that is not in the store.
+    /// Those of `put_bytes`; `InvalidTree` for a path that is not relative and plain; `Missing` for an entry that
+    /// is not in the store.
     pub fn put_tree(&self, entries: &BTreeMap<String, ArtifactRef>) -> Result<ArtifactRef, ArtifactError> {
         for artifact in entries.values() {
             let path = self.blob_path(&artifact.digest);
@@ -133,13 +132,13 @@ impl ArtifactStore {
         self.put_bytes(&manifest, TREE_MEDIA_TYPE)
     }
 
-    /// Where the content of a digest is, or would be.
+    /// Path of a digest's content, even when the content is not there.
     pub fn blob_path(&self, digest: &Digest) -> PathBuf {
         self.shard_path(digest).join(digest.as_str())
     }
 
-    /// The path of the content, after its digest was checked. A file that was checked in this process
-    /// and looks the same (inode, size, times) is not read again.
+    /// Returns the path of the content after checking its digest. A file that this process has already checked,
+    /// with unchanged inode, size and times, is not read again.
     ///
     /// # Errors
     /// `Missing`, `Damaged` or `WrongSize`.
@@ -154,10 +153,10 @@ impl ArtifactStore {
         Ok(path)
     }
 
-    /// The whole content; the digest is that of the bytes returned.
+    /// Reads the whole content and checks the digest of exactly these bytes.
     ///
     /// # Errors
-    /// As `verified_path`.
+    /// Those of `verified_path`.
     pub fn read(&self, artifact: &ArtifactRef) -> Result<Vec<u8>, ArtifactError> {
         let path = self.blob_path(&artifact.digest);
         let bytes = fs::read(&path).map_err(|source| self.read_error(&artifact.digest, &path, source))?;
@@ -172,10 +171,10 @@ impl ArtifactStore {
         Ok(bytes)
     }
 
-    /// The manifest of a tree, verified; its entries are not.
+    /// Reads and verifies the manifest of a tree, but not the tree's entries.
     ///
     /// # Errors
-    /// As `read`; `InvalidTree` when the artifact is not a tree.
+    /// Those of `read`; `InvalidTree` when the artifact is not a tree.
     pub fn read_tree(&self, artifact: &ArtifactRef) -> Result<Tree, ArtifactError> {
         if !artifact.is_tree() {
             let reason = format!("artifact {} is `{}`, not a tree", artifact.digest, artifact.media_type);
@@ -184,7 +183,7 @@ impl ArtifactStore {
         Tree::decode(&self.read(artifact)?)
     }
 
-    /// Checks the content of an artifact, and of everything in it when it is a tree.
+    /// Checks the content of an artifact; for a tree also of everything in it.
     ///
     /// # Errors
     /// The first problem found.
@@ -198,10 +197,10 @@ impl ArtifactStore {
         Ok(())
     }
 
-    /// The digests of an artifact and of everything in it when it is a tree.
+    /// Digests of an artifact; for a tree also of everything in it.
     ///
     /// # Errors
-    /// As `read_tree`.
+    /// Those of `read_tree`.
     pub fn blobs(&self, artifact: &ArtifactRef) -> Result<BTreeSet<Digest>, ArtifactError> {
         let mut digests = BTreeSet::from([artifact.digest.clone()]);
         if artifact.is_tree() {
@@ -212,10 +211,10 @@ impl ArtifactStore {
         Ok(digests)
     }
 
-    /// Removes content that nothing refers to any more; the caller has made sure of that.
+    /// Removes content. The caller guarantees that nothing refers to it.
     ///
     /// # Errors
-    /// When the file is there but cannot be removed.
+    /// When the file exists but cannot be removed.
     pub fn remove(&self, digest: &Digest) -> Result<(), ArtifactError> {
         let path = self.blob_path(digest);
         match around!("artifact.remove", fs::remove_file(&path)) {
@@ -224,11 +223,11 @@ impl ArtifactStore {
         }
     }
 
-    /// Removes what interrupted writers left and returns how many files that were. For the engine at
-    /// its start: nobody else may be writing.
+    /// Removes what interrupted writers left behind and returns the number of files. Call it only at the start of
+    /// the engine, while no process writes.
     ///
     /// # Errors
-    /// When the folder cannot be read or a file not removed.
+    /// When the folder cannot be read or a file cannot be removed.
     pub fn clean_temp(&self) -> Result<usize, ArtifactError> {
         let temp = &self.inner.temp;
         let failed = |source| ArtifactError::io("clean", temp, source);
@@ -248,7 +247,7 @@ impl ArtifactStore {
         &self.inner.blobs
     }
 
-    /// On the disk that artifacts are written to.
+    /// On the disk that holds the artifacts.
     pub(super) fn temp_dir(&self) -> &Path {
         &self.inner.temp
     }
@@ -257,7 +256,7 @@ impl ArtifactStore {
         self.inner.temp.join(Uuid::now_v7().to_string())
     }
 
-    /// Gives a synced temporary file its final name, unless intact content is there already.
+    /// Gives a synced temporary file its final name, unless intact content already has it.
     pub(super) fn adopt(&self, temp: &Path, digest: &Digest, size: u64) -> Result<(), ArtifactError> {
         let shard = self.durable_shard(digest)?;
         let target = self.blob_path(digest);
@@ -266,7 +265,7 @@ impl ArtifactStore {
             Err(_) => false,
         };
         if intact {
-            // Another process may have renamed it a moment ago and not yet synced the folder.
+            // Another process may just have renamed the file without having synced the folder.
             return durable::sync_dir(&shard);
         }
         durable::publish(temp, &target, &shard)?;
@@ -294,7 +293,7 @@ impl ArtifactStore {
         Ok(())
     }
 
-    /// The error for a blob that cannot be opened.
+    /// Error for a blob that cannot be opened.
     pub(super) fn read_error(&self, digest: &Digest, path: &Path, source: io::Error) -> ArtifactError {
         match source.kind() {
             io::ErrorKind::NotFound => ArtifactError::Missing { digest: digest.clone(), path: path.to_owned() },
@@ -311,14 +310,14 @@ impl ArtifactStore {
         self.inner.blobs.join(&digest.as_str()[..2])
     }
 
-    /// The shard folder of a digest, created if need be; its entry in `blobs` is durable.
+    /// Creates the shard folder of a digest if missing. Its entry in `blobs` is durable on return.
     fn durable_shard(&self, digest: &Digest) -> Result<PathBuf, ArtifactError> {
         let shard = self.shard_path(digest);
         let index = usize::from_str_radix(&digest.as_str()[..2], 16).expect("a digest is hexadecimal");
         let mut known = self.inner.shards.lock().unwrap_or_else(PoisonError::into_inner);
         if !known[index] {
             durable::create_dir(&shard)?;
-            // It may be new and not yet synced by the process that created it.
+            // The process that created the folder may not have synced its entry yet.
             durable::sync_dir(&self.inner.blobs)?;
             known[index] = true;
         }
@@ -330,7 +329,7 @@ impl ArtifactStore {
     }
 }
 
-/// Feeds a file to `consume`, piece by piece.
+/// Passes a file to `consume` in chunks.
 pub(super) fn for_each_chunk(
     path: &Path,
     consume: impl FnMut(&[u8]) -> Result<(), ArtifactError>,

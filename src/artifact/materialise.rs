@@ -1,4 +1,4 @@
-//! Artifacts as plain files and folders. A name appears only when everything under it is complete.
+//! Writes artifacts as plain files and folders. A name appears only when everything under it is complete.
 
 use std::ffi::OsString;
 use std::fs::{self, File, OpenOptions};
@@ -16,12 +16,12 @@ use super::error::ArtifactError;
 use super::local::{ArtifactStore, for_each_chunk};
 
 impl ArtifactStore {
-    /// Writes an artifact to `dest`: a tree as a folder, anything else as a file. It is built under a
-    /// temporary name next to `dest`, verified while it is copied, synced and renamed. An existing
-    /// regular file is replaced by a file; an existing folder must be empty; a link, a pipe or a device stays.
+    /// Writes an artifact to `dest`: a tree as a folder, anything else as a file. The copy grows under a temporary
+    /// name next to `dest`, is verified on the way, synced and renamed. A file may replace an existing regular
+    /// file, a tree an empty folder. A link, a pipe or a device is never replaced.
     ///
     /// # Errors
-    /// `Occupied`, `Missing`, `Damaged`, `NoSpace`, `Io`; `dest` is unchanged then.
+    /// `Occupied`, `Missing`, `Damaged`, `NoSpace` or `Io`; `dest` is unchanged then.
     pub fn materialise(&self, artifact: &ArtifactRef, dest: &Path) -> Result<(), ArtifactError> {
         let occupied = match fs::symlink_metadata(dest) {
             Err(_) => false,
@@ -77,12 +77,12 @@ impl ArtifactStore {
     }
 }
 
-/// Removes what was built so far, unless it was renamed to its final name.
+/// Removes an unfinished copy on drop. After the rename there is nothing to remove.
 struct Partial(PathBuf);
 
 impl Drop for Partial {
     fn drop(&mut self) {
-        // Best effort: the name says what it is, and the error that led here is the one to report.
+        // Best effort: the name tells that the copy is partial, and the caller reports the error that led here.
         let _ = match fs::symlink_metadata(&self.0) {
             Ok(found) if found.is_dir() => fs::remove_dir_all(&self.0),
             Ok(_) => fs::remove_file(&self.0),
@@ -95,7 +95,7 @@ fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// A hidden sibling of `dest`, so that the rename stays on one file system.
+/// Hidden sibling of `dest`: a rename must stay on one file system.
 fn partial_path(dest: &Path) -> PathBuf {
     let mut name = OsString::from(".");
     name.push(dest.file_name().unwrap_or_default());

@@ -1,5 +1,5 @@
-//! Content-addressed store: the only place that publishes files. A digest that is found here names
-//! bytes that were durable before anybody could refer to them.
+//! Content-addressed store, the only code that publishes files. Content is durable before anything can refer to its
+//! digest.
 
 mod copy;
 mod durable;

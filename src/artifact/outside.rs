@@ -1,5 +1,5 @@
-//! Files outside the store: lists folders and opens files without ever blocking.
-//! Links are followed. A pipe, a socket or a device is refused by name, because opening one may block for ever.
+//! Files outside the store: lists folders and opens files without ever blocking. Links are followed. A pipe, a
+//! socket or a device is refused with its name, because opening one can block forever.
 
 use std::collections::BTreeSet;
 use std::fs::{self, File, FileType, Metadata, OpenOptions};
@@ -12,10 +12,10 @@ use walkdir::WalkDir;
 
 use crate::core::failure::Failure;
 
-/// Files and folders that one listing may hold. Links can make a small folder look endless.
+/// Limit on files and folders in one listing. Links can make a small folder look endless.
 const MAXIMUM_ENTRIES: usize = 1_000_000;
 
-/// A file or folder outside the store that cannot be used, and why.
+/// A file or folder outside the store that cannot be used, with the reason.
 #[derive(Debug, thiserror::Error)]
 #[error("`{}` {problem}", path.display())]
 pub struct OutsideError {
@@ -44,7 +44,7 @@ impl OutsideError {
         OutsideError { path: path.to_owned(), problem }
     }
 
-    /// The error of an operation that follows links.
+    /// Maps an error of an operation that follows links.
     pub fn io(path: &Path, error: io::Error) -> OutsideError {
         let problem = match (error.kind(), fs::read_link(path)) {
             (io::ErrorKind::NotFound, Ok(target)) => Problem::Dangling(target),
@@ -72,7 +72,7 @@ impl OutsideError {
     }
 }
 
-/// A file that vanished and a disk that fails may be better next time.
+/// A retry can help when a file vanished or a disk failed.
 impl From<&OutsideError> for Failure {
     fn from(error: &OutsideError) -> Failure {
         let failure = match &error.problem {
@@ -85,20 +85,21 @@ impl From<&OutsideError> for Failure {
     }
 }
 
-/// True for errors that a retry does not cure: a missing permission, or a path that is too long or leads through a
-/// file.
+/// Returns true for an error that a retry does not cure: a missing permission, or a path that is too long or leads
+/// through a file.
 fn is_lasting(error: &io::Error) -> bool {
     use io::ErrorKind::{InvalidFilename, NotADirectory, PermissionDenied};
     matches!(error.kind(), PermissionDenied | InvalidFilename | NotADirectory)
 }
 
-/// Opens a regular file for reading; links are followed.
+/// Opens a regular file for reading. Follows links.
 ///
 /// # Errors
-/// When it cannot be opened or is no regular file. A pipe without a writer is such an error, not a wait.
+/// When the file cannot be opened or is not regular. A pipe without a writer is such an error and never a wait.
 pub fn open_regular(path: &Path) -> Result<File, OutsideError> {
     let failed = |error| OutsideError::io(path, error);
-    // Opening a device may have effects, so check first; whatever replaces the file meanwhile cannot block.
+    // Opening a device may have effects, so check first. If something replaces the file meanwhile, `NONBLOCK` keeps
+    // the open from blocking.
     regular(path, &fs::metadata(path).map_err(failed)?)?;
     let flags = i32::try_from(OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(failed)?;
@@ -121,10 +122,10 @@ fn describe(kind: FileType) -> &'static str {
     }
 }
 
-/// The contents of a path, with links followed.
+/// Contents of a path, with links followed.
 #[derive(Debug)]
 pub struct Listing {
-    /// Sorted by name. A path that is itself a file has the empty name.
+    /// Sorted by name. A path that is itself a file has an empty name.
     pub files: Vec<OutsideFile>,
     /// Names of folders without entries.
     pub empty_folders: Vec<String>,
@@ -143,6 +144,8 @@ pub struct OutsideFile {
 }
 
 impl Listing {
+    /// Lists a file, or a folder with everything below it.
+    ///
     /// # Errors
     /// The first entry that is neither a file nor a folder, or is a dangling link or a loop.
     pub fn of(path: &Path) -> Result<Listing, OutsideError> {
@@ -173,7 +176,7 @@ impl Listing {
                 is_executable: metadata.permissions().mode() & 0o100 != 0,
             });
         }
-        // The listed folder itself.
+        // The listed folder has the empty name.
         empty.remove("");
         listing.empty_folders = empty.into_iter().collect();
         Ok(listing)

@@ -1,4 +1,4 @@
-//! Room on the disk, asked for before anything is written.
+//! Disk space, checked before anything is written.
 
 use std::fs::File;
 use std::io;
@@ -7,29 +7,30 @@ use std::path::Path;
 use super::error::ArtifactError;
 use super::local::ArtifactStore;
 
-/// What artifacts leave free, so that the database and the logs can go on.
+/// Space in bytes that artifacts leave free for the database and the logs.
 pub const HEADROOM_BYTES: u64 = 4 << 20;
-/// Smaller files are written faster than their blocks are reserved.
+/// Smallest file size in bytes that is worth a reservation. Smaller files are written faster than their blocks are
+/// reserved.
 const WORTH_RESERVING: u64 = 1 << 20;
 
-/// Bytes that this user may still write to the file system of `path`. A quota is not part of it.
+/// Bytes that this user can still write to the file system of `path`. Quotas are not considered.
 ///
 /// # Errors
-/// When the file system does not say.
+/// When the file system does not tell.
 pub fn free_bytes(path: &Path) -> io::Result<u64> {
     let found = rustix::fs::statvfs(path)?;
     Ok(found.f_bavail.saturating_mul(found.f_frsize))
 }
 
 impl ArtifactStore {
-    /// Makes sure that `bytes` fit on the disk and [`HEADROOM_BYTES`] stay free. For content of several files,
-    /// such as a checkpoint, before the first of them is written: it would be of no use in half.
+    /// Makes sure that `bytes` fit on the disk and leave [`HEADROOM_BYTES`] free. Call it before the first file of
+    /// content that is useless in part, such as a checkpoint.
     ///
     /// # Errors
-    /// `NoSpace`, with the space that is needed.
+    /// `NoSpace`, with the space needed.
     pub fn check_space(&self, bytes: u64) -> Result<(), ArtifactError> {
         let needed = bytes.saturating_add(HEADROOM_BYTES);
-        // A file system that does not say lets the write itself find out.
+        // If the file system does not tell, the write itself finds out.
         match free_bytes(self.temp_dir()) {
             Ok(free) if free < needed => Err(ArtifactError::no_space(self.temp_dir(), needed)),
             Ok(_) | Err(_) => Ok(()),
@@ -37,10 +38,10 @@ impl ArtifactStore {
     }
 }
 
-/// Reserves the blocks of a file that will have `bytes`, so that it is either written to the end or not begun.
+/// Reserves the blocks of a file of `bytes` bytes, so that lack of space shows before the first write.
 ///
 /// # Errors
-/// `NoSpace`; a file system that cannot reserve is no error.
+/// `NoSpace`. A file system that cannot reserve is not an error.
 pub(super) fn reserve(file: &File, path: &Path, bytes: u64) -> Result<(), ArtifactError> {
     if bytes < WORTH_RESERVING {
         return Ok(());

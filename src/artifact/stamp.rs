@@ -4,7 +4,7 @@ use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// Two equal stamps of a path mean the same content, unless the file was written within one tick of its clock.
+/// Two equal stamps of a path mean equal content, unless the file changed again within one tick of its clock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Stamp {
     inode: u64,

@@ -1,4 +1,4 @@
-//! What is in the store, whoever refers to it.
+//! Lists everything in the store, referenced or not.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::error::ArtifactError;
 use super::local::ArtifactStore;
 
 impl ArtifactStore {
-    /// Every content with its size in bytes. Files with other names are not ours and are left out.
+    /// Every digest with its size in bytes. Files with names of another form are foreign and left out.
     ///
     /// # Errors
     /// When a folder cannot be read.
@@ -26,7 +26,7 @@ impl ArtifactStore {
         Ok(found)
     }
 
-    /// The files that writers have not published, with their sizes in bytes.
+    /// Temporary files that writers have not published, with their sizes in bytes.
     ///
     /// # Errors
     /// When the folder cannot be read.

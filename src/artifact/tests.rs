@@ -15,7 +15,7 @@ fn store() -> (tempfile::TempDir, ArtifactStore) {
     (dir, store)
 }
 
-/// Changes a published file in place, which its permissions do not allow.
+/// Makes a published file writable and changes it in place.
 fn overwrite(path: &Path, bytes: &[u8]) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o644)).unwrap();
     fs::write(path, bytes).unwrap();

@@ -1,6 +1,5 @@
-//! Trees: a manifest that gives relative paths to artifacts. Its canonical JSON is a list sorted by
-//! path, with the keys of each entry in alphabetical order and no white space, so equal trees have
-//! equal digests.
+//! Trees: manifests that map relative paths to artifacts. The canonical JSON is a list sorted by path, with
+//! alphabetical keys in each entry and without white space, so equal trees have equal digests.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +9,14 @@ use crate::core::artifact::{ArtifactRef, Digest};
 
 use super::error::ArtifactError;
 
-/// A folder of artifacts; an entry may be a tree itself.
+/// A folder of artifacts. An entry may itself be a tree.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Tree {
-    /// By path: relative, `/` between components.
+    /// Keyed by relative path, with `/` between components.
     pub entries: BTreeMap<String, ArtifactRef>,
 }
 
-/// One line of the manifest; the order of the fields is the canonical order.
+/// One entry of the manifest. The order of the fields is the canonical order.
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Entry {
@@ -28,10 +27,10 @@ struct Entry {
 }
 
 impl Tree {
-    /// The manifest's bytes.
+    /// Encodes the manifest.
     ///
     /// # Errors
-    /// When a path is not relative and plain, or lies below another entry.
+    /// `InvalidTree` when a path is not relative and plain, or lies below another entry.
     pub fn encode(&self) -> Result<Vec<u8>, ArtifactError> {
         self.check()?;
         let entries: Vec<Entry> = self
@@ -47,8 +46,10 @@ impl Tree {
         serde_json::to_vec(&entries).map_err(|error| ArtifactError::InvalidTree { reason: error.to_string() })
     }
 
+    /// Decodes a manifest.
+    ///
     /// # Errors
-    /// When the bytes are not a manifest that `encode` can have written.
+    /// `InvalidTree` when `encode` cannot have written these bytes.
     pub fn decode(manifest: &[u8]) -> Result<Tree, ArtifactError> {
         let list: Vec<Entry> = serde_json::from_slice(manifest)
             .map_err(|error| ArtifactError::InvalidTree { reason: format!("not a manifest: {error}") })?;

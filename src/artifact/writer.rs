@@ -1,4 +1,4 @@
-//! Streaming into the store: bytes are hashed on their way to a temporary file.
+//! Streams content into the store and hashes it on the way to a temporary file.
 
 use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, BufWriter, Write};
@@ -14,7 +14,7 @@ use super::space;
 
 const BUFFER: usize = 256 * 1024;
 
-/// A writer whose content becomes an artifact with `finish`. Dropped before that, it leaves nothing.
+/// Turns its content into an artifact with `finish`. Dropped before that, it leaves nothing behind.
 pub struct ArtifactWriter {
     store: ArtifactStore,
     media_type: String,
@@ -22,7 +22,7 @@ pub struct ArtifactWriter {
     temp: TempFile,
 }
 
-/// Removes its file unless that was renamed away.
+/// Removes its file on drop, unless the file was renamed away.
 struct TempFile(PathBuf);
 
 struct HashingFile {
@@ -61,7 +61,7 @@ impl ArtifactWriter {
         })
     }
 
-    /// Makes sure that `bytes` can be written.
+    /// Makes sure that `bytes` more bytes can be written.
     pub(super) fn reserve(&self, bytes: u64) -> Result<(), ArtifactError> {
         space::reserve(&self.file.get_ref().file, &self.temp.0, bytes)
     }
@@ -70,10 +70,10 @@ impl ArtifactWriter {
         &self.temp.0
     }
 
-    /// Publishes what was written; durable on return.
+    /// Publishes the written content; durable on return.
     ///
     /// # Errors
-    /// When the content cannot be written to the end, synced or renamed; nothing is left then.
+    /// When the content cannot be written completely, synced or renamed. Nothing is left behind then.
     pub fn finish(mut self) -> Result<ArtifactRef, ArtifactError> {
         let failed = |source| ArtifactError::io("write", &self.temp.0, source);
         self.file.flush().map_err(failed)?;
@@ -99,7 +99,7 @@ impl Write for ArtifactWriter {
 
 impl Drop for TempFile {
     fn drop(&mut self) {
-        // Gone already when it was published; anything else is swept at the next start.
+        // Fails after publication, when the file is gone. Any other leftover is swept at the next start.
         let _ = fs::remove_file(&self.0);
     }
 }

@@ -1,4 +1,4 @@
-//! Files that commands leave, and messages between workers and the engine.
+//! Checks files that commands leave behind, and messages between workers and the engine.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -17,20 +17,20 @@ use crate::core::protocol::{FromAttempt, ToAttempt};
 use crate::core::request::Request;
 use crate::steps::command_files;
 
-/// Checks one line of the worker protocol, in both directions. The result of an attempt can be committed.
+/// Checks one line of the worker protocol, in both directions. The result of an attempt must be fit for a commit.
 pub(super) fn messages(data: &[u8]) {
     if let Ok(message) = json::parse::<ToAttempt>(data, Limit::STORED) {
         survives(&message);
     }
     let Ok(message) = json::parse::<FromAttempt>(data, Limit::STORED) else { return };
     survives(&message);
-    // Larger outputs fail before they are sent.
+    // Larger outputs fail before the worker sends them.
     if json::check(data, Limit::STEP).is_ok() {
         can_be_committed(message);
     }
 }
 
-/// Checks the payload of a signal. It can be requested, stored, returned by the waiting step, and passed to another.
+/// Checks the payload of a signal: it can be requested, stored, returned by the waiting step, and passed on.
 pub(super) fn payload(data: &[u8]) {
     let Ok(payload) = json::parse::<Value>(data, Limit::PAYLOAD) else { return };
     let text = std::str::from_utf8(data).expect("JSON is UTF-8");

@@ -10,8 +10,8 @@ use super::step::Step;
 use crate::core::failure::Failure;
 use crate::steps::CORPUS_IMPORT;
 
-/// The first line gives the file's extension and arguments of `corpus.import`, such as `jsonl encoding=utf-8`; the
-/// file follows. A compressed file gives the same documents as the plain one.
+/// Takes the file's extension and arguments of `corpus.import` from the first line, such as `jsonl encoding=utf-8`,
+/// and the file from the rest. A compressed file must give the same documents as the plain one.
 pub(super) fn import(data: &[u8]) {
     let (head, content) = head_and_body(data);
     let mut words = head.split(' ');
@@ -33,7 +33,7 @@ pub(super) fn import(data: &[u8]) {
 const EXTENSIONS: &[&str] = &["txt", "md", "jsonl", "ndjson", "json"];
 const ARGUMENTS: &[&str] = &["split", "text_field", "encoding", "on_bad_line"];
 
-/// The first line says `gz` or `zst`; the bytes of the file follow.
+/// Takes `gz` or `zst` from the first line and the file from the rest.
 pub(super) fn decompress(data: &[u8]) {
     let (head, content) = head_and_body(data);
     let name = if head == "zst" { "a.txt.zst" } else { "a.txt.gz" };
@@ -42,7 +42,6 @@ pub(super) fn decompress(data: &[u8]) {
     }
 }
 
-/// Returns the texts of the documents in a file.
 fn texts(name: &str, content: &[u8], with: &Value) -> Result<Vec<String>, Failure> {
     let step = Step::new();
     let path = step.write(name, content);

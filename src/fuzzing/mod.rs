@@ -1,5 +1,5 @@
-//! Properties of the readers of outside data, for arbitrary bytes. `fuzz/` searches for inputs that break one;
-//! `cargo test` replays `fuzz/seeds`. No other build contains this module.
+//! Properties of the readers of outside data, for arbitrary bytes. `fuzz/` searches for inputs that break a
+//! property; `cargo test` replays `fuzz/seeds`. No other build contains this module.
 
 mod commands;
 mod corpora;

@@ -8,10 +8,10 @@ use serde::de::DeserializeOwned;
 use crate::core::failure::Failure;
 use crate::core::json::{self, Limit};
 
-/// Maximum length of a message and hint, without the text they quote.
+/// Maximum bytes of a message and hint, without the text that they quote.
 const LONGEST_MESSAGE: usize = 4096;
 
-/// Checks that accepted data can be written to the database or sent to a worker, and read back.
+/// Checks that accepted data can be written to the database or sent to a worker, and read back unchanged.
 pub(super) fn survives<T: Serialize + DeserializeOwned + PartialEq + Debug>(value: &T) {
     let text = serde_json::to_string(value).expect("what was accepted has a JSON form");
     match json::parse::<T>(text.as_bytes(), Limit::STORED) {
@@ -26,7 +26,6 @@ pub(super) fn is_readable(failure: &Failure, quoted: usize) {
     assert!(length <= LONGEST_MESSAGE + quoted, "a message of {length} bytes: {failure}");
 }
 
-/// Splits off the first line.
 pub(super) fn head_and_body(data: &[u8]) -> (&str, &[u8]) {
     let end = data.iter().position(|byte| *byte == b'\n').unwrap_or(data.len());
     let head = std::str::from_utf8(&data[..end]).unwrap_or_default();

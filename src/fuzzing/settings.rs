@@ -1,4 +1,4 @@
-//! `stepwell.toml`, amounts, durations, rates and schedules.
+//! Checks `stepwell.toml`, amounts, durations, rates and schedules.
 
 use std::fs;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use crate::core::timetable::{CatchUp, Timetable};
 use crate::core::{amount, duration, rate_limit::RateLimit};
 
 const HUNDRED_YEARS: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
-/// Number of due times to check.
+/// Due times to check.
 const SAMPLE: usize = 20;
 
 /// Checks an amount, a duration and a rate. A displayed amount parses to the same amount.
@@ -29,7 +29,7 @@ pub(super) fn amounts(data: &[u8]) {
     }
 }
 
-/// The text of a configuration file.
+/// Checks the text of a configuration file.
 pub(super) fn config(data: &[u8]) {
     let directory = tempfile::tempdir().expect("the folder for temporary files is writable");
     fs::write(directory.path().join("stepwell.toml"), data).expect("a new folder is writable");
@@ -46,8 +46,8 @@ pub(super) fn config(data: &[u8]) {
     }
 }
 
-/// Lines: cron expression, time zone, seconds since 1970. Due times only grow, and a forward search finds the same
-/// times as a backward search.
+/// Takes a cron expression, a time zone and seconds since 1970, one per line. Due times only grow, and a forward
+/// search finds the same times as a backward search.
 pub(super) fn timetable(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let mut lines = text.split('\n');

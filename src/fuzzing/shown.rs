@@ -10,13 +10,13 @@ use crate::core::names::{RunName, path_component};
 use crate::core::shell;
 use crate::core::visible::{is_hidden, visible, visible_line, visible_styled};
 
-/// Limit for file names on common file systems.
+/// Most bytes of a file name on common file systems.
 const LONGEST_COMPONENT: usize = 255;
 const EXCERPT_LINES: usize = 20;
-/// A cut text reports how much it leaves out.
+/// Bytes for the note in which a cut text reports how much it leaves out.
 const CUT_NOTE: usize = 64;
 
-/// Checks a run name. An accepted one is shown unchanged and fits in a path; any text gives one path component.
+/// Checks a run name. An accepted name is shown unchanged and fits in a path. Any text gives one path component.
 pub(super) fn names(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let component = path_component(text);
@@ -30,7 +30,7 @@ pub(super) fn names(data: &[u8]) {
     assert!(text.len() > LONGEST_COMPONENT / 2 || component == text, "a name as a path is {component:?}");
 }
 
-/// Checks outside text on a terminal: it contains no control characters and has a bound.
+/// Checks outside text on a terminal: it contains no control characters and its length is bounded.
 pub(super) fn shown(data: &[u8]) {
     let text = String::from_utf8_lossy(data);
     let steers = |shown: &str| shown.chars().any(|c| is_hidden(c) && !matches!(c, '\n' | '\t'));
@@ -60,7 +60,7 @@ pub(super) fn hints(data: &[u8]) {
     assert_eq!(words(command), expected, "{hint}");
 }
 
-/// Returns the arguments that a shell passes to the command.
+/// Arguments that a shell passes to the command.
 fn words(command: &str) -> Vec<Vec<u8>> {
     let script = format!("stepwell() {{ printf '%s\\0' \"$@\"; }}\n{command}");
     let output = Command::new("/bin/sh").arg("-c").arg(script).output().expect("every system has a shell");

@@ -26,7 +26,6 @@ impl Step {
         Step { directory, artifacts }
     }
 
-    /// Writes a file for the step to read.
     pub(super) fn write(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.directory.path().join(name);
         fs::write(&path, content).expect("a new folder is writable");
@@ -60,12 +59,11 @@ impl Step {
         }
     }
 
-    /// The content of an artifact.
     pub(super) fn read(&self, artifact: &ArtifactRef) -> Vec<u8> {
         self.artifacts.read(artifact).expect("what was published can be read")
     }
 
-    /// Returns the texts of documents, read like later steps read them.
+    /// Texts of documents, read in the same way as by later steps.
     pub(super) fn texts(&self, documents: &ArtifactRef) -> Vec<String> {
         let files = document_files(&self.artifacts, documents, None).expect("what was published can be read");
         let mut reader = DocumentReader::new(files);
@@ -74,7 +72,7 @@ impl Step {
     }
 }
 
-/// Receives the reports of a step.
+/// Records the progress that a step reports.
 #[derive(Default)]
 pub(super) struct Watched {
     pub(super) progress: Vec<Progress>,

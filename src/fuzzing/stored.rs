@@ -8,7 +8,7 @@ use crate::artifact::Tree;
 use crate::core::provenance::Provenance;
 use crate::store::check_head_content;
 
-/// Checks the manifest of a tree. An accepted one stays below its target folder and is written back unchanged.
+/// Checks the manifest of a tree. An accepted manifest stays below its target folder and is written back unchanged.
 pub(super) fn manifest(data: &[u8]) {
     let Ok(tree) = Tree::decode(data) else { return };
     let bytes = tree.encode().expect("what was read can be written");

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use super::targets::{TARGETS, run};
 use crate::core::rng::{Rng, derive_seed};
 
-/// A seed takes milliseconds. A slow machine stays within this limit; a reader without a bound does not.
+/// Limit for one seed, which takes milliseconds. A slow machine stays within it; a reader without a bound does not.
 const LONGEST: Duration = Duration::from_secs(10);
 
 fn folder(name: &str) -> PathBuf {
@@ -37,10 +37,11 @@ fn every_seed_keeps_the_properties() {
     assert!(slow.is_empty(), "{slow:?}");
 }
 
-/// Mutations per seed; set STEPWELL_MUTATIONS for more where no fuzzer can be built.
+/// Mutations per seed. Set STEPWELL_MUTATIONS to a higher number where no fuzzer can be built.
 const MUTATIONS: u64 = 3;
 
-/// Mutates without feedback, which is enough for a plain test run: changes, drops or repeats bytes, or splices a seed.
+/// Changes, drops or repeats bytes, or splices two seeds. It works without feedback, which is enough for a plain
+/// test run.
 fn mutated(seeds: &[Vec<u8>], seed: usize, rng: &mut Rng) -> Vec<u8> {
     let mut data = seeds[seed].clone();
     for _ in 0..=rng.below(4) {
@@ -86,7 +87,7 @@ fn changed_seeds_keep_the_properties() {
 #[test]
 fn every_target_has_a_program_and_seeds() {
     let mut known: BTreeSet<String> = TARGETS.iter().map(|(name, _)| (*name).to_owned()).collect();
-    // These need a build with training.
+    // Only a build with training has these.
     known.extend(["checkpoint", "weights"].map(str::to_owned));
     assert_eq!(names(&folder("fuzz_targets")), known);
     assert_eq!(names(&folder("seeds")), known);

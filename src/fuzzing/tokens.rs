@@ -9,13 +9,13 @@ use super::step::Step;
 use crate::core::token_file::{HEADER_LEN, Header};
 use crate::steps::{CORPUS_IMPORT, Encoder, Method, TOKENIZER_TRAIN};
 
-/// Letters, digits, marks and white space of many scripts.
+/// Letters, digits, marks and white space from many scripts.
 const CORPUS: &str = include_str!("corpus.txt");
 const VOCABULARY: u32 = 600;
-/// A text is repeated up to this length; the second one exceeds the 64 KiB words that our encoder supports.
+/// Lengths in bytes up to which a text is repeated. The second exceeds the 64 KiB words that our encoder supports.
 const REPEATED: [usize; 2] = [1 << 12, 80 << 10];
 
-/// Our tokenizer, the encoder that supports its form, and the library's.
+/// A tokenizer of ours, loaded by our encoder and by the library.
 struct Ours {
     fast: Encoder,
     library: Encoder,
@@ -35,8 +35,8 @@ static OURS: LazyLock<Ours> = LazyLock::new(|| {
     Ours { fast, library, decoder: Tokenizer::from_bytes(&json).expect("a tokenizer of ours") }
 });
 
-/// Takes the repeat count from the first byte and the text from the rest. The ids match those of the library and
-/// decode to the text.
+/// Takes the repeat count from the first byte and the text from the rest. The ids must match those of the library
+/// and decode to the text.
 pub(super) fn encode(data: &[u8]) {
     let Some((times, text)) = data.split_first() else { return };
     let text = String::from_utf8_lossy(text);
@@ -48,7 +48,7 @@ pub(super) fn encode(data: &[u8]) {
     assert_eq!(OURS.decoder.decode(&ids, true).expect("the ids are in the vocabulary"), text);
 }
 
-/// Checks a `tokenizer.json`. Where our encoder supports its form, the ids match those of the library.
+/// Checks a `tokenizer.json`. Where our encoder supports its form, the ids must match those of the library.
 pub(super) fn tokenizer(data: &[u8]) {
     let (Ok(fast), Ok(library)) = (Encoder::load(data, Method::Fast), Encoder::load(data, Method::Tokenizers)) else {
         return;
@@ -65,7 +65,7 @@ pub(super) fn tokenizer(data: &[u8]) {
     }
 }
 
-/// Checks a token file. Its header fits its bytes, and it is written back unchanged.
+/// Checks a token file. Its header fits its bytes, and the file is written back unchanged.
 pub(super) fn token_file(data: &[u8]) {
     if let Ok(header) = Header::decode(data) {
         let tokens = usize::try_from(header.tokens).expect("the file has them") * header.width.bytes();

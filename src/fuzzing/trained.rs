@@ -1,4 +1,4 @@
-//! Checks files of a training.
+//! Checks files of training runs.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use crate::train::data::TokenShard;
 use crate::train::hf_config::SavedModel;
 use crate::train::weights::{self, NamedTensor};
 
-/// Reads a token file like training does: every document is readable, and together they hold all tokens of the file.
+/// Reads a token file as training does: every document is readable, and together they hold all tokens of the file.
 pub(super) fn shard(data: &[u8]) {
     let Ok(shard) = TokenShard::from_bytes(data.to_vec(), "fuzz") else { return };
     let (mut start, mut tokens) = (0, Vec::new());
@@ -20,12 +20,12 @@ pub(super) fn shard(data: &[u8]) {
     assert_eq!(tokens.len() as u64, shard.header().tokens);
 }
 
-/// Checks `state.json` of a checkpoint and `config.json` of a model. A state is written back unchanged; the parameters
-/// of a valid model can be counted.
+/// Checks `state.json` of a checkpoint and `config.json` of a model. A state is written back unchanged. The
+/// parameters of a valid model can be counted.
 pub(super) fn checkpoint(data: &[u8]) {
     if let Ok(state) = TrainState::from_file(data) {
         let again = TrainState::from_file(&state.to_file()).expect("what was read can be written and read");
-        // NaN does not equal itself and has no JSON form.
+        // Compares the files, because NaN does not equal itself and has no JSON form.
         assert_eq!(again.to_file(), state.to_file());
     }
     if let Ok(saved) = serde_json::from_slice::<SavedModel>(data)
@@ -35,7 +35,7 @@ pub(super) fn checkpoint(data: &[u8]) {
     }
 }
 
-/// Checks a safetensors file. Readable tensors are written as F32, and read back unchanged.
+/// Checks a safetensors file. Readable tensors are written as F32 and read back unchanged.
 pub(super) fn weights(data: &[u8]) {
     let Ok(tensors) = weights::load(data) else { return };
     assert!(tensors.values().all(|tensor| tensor.data.len() == tensor.shape.iter().product::<usize>()));

@@ -14,10 +14,10 @@ use crate::steps;
 
 static CATALOG: LazyLock<Catalog> = LazyLock::new(steps::catalog);
 
-/// Maximum file or folder name on common file systems, minus the index of a fan-out's child.
+/// Longest file or folder name on common file systems, minus the index of a fan-out's child.
 const LONGEST_STEP_ID: usize = 200;
 
-/// Checks the text of a workflow file. An accepted one can be stored, and resumed from the stored form.
+/// Checks the text of a workflow file. An accepted workflow can be stored, and resumed from the stored form.
 pub(super) fn workflow(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     match parse::workflow(text, "fuzz.toml", &[], &CATALOG, &NoLibrary) {
@@ -26,7 +26,7 @@ pub(super) fn workflow(data: &[u8]) {
     }
 }
 
-/// A param of every type.
+/// A workflow with a param of every type.
 const PARAMS: &str = r#"
 name = "w"
 [params]
