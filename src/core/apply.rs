@@ -1,5 +1,5 @@
-//! What each event does to the state in memory. Total: an event that does not fit (an unknown step, an
-//! old fence) changes nothing, so a replay can never go further than the log.
+//! Applies each event to the state in memory. Total: an event that does not fit (unknown step, old fence)
+//! changes nothing, so a replay never gets ahead of the log.
 
 use jiff::Timestamp;
 
@@ -8,7 +8,7 @@ use super::failure::Failure;
 use super::ids::{Fence, StepId};
 use super::state::{Lease, Lifecycle, RunEnd, RunState, Signal, StepIndex, StepState};
 
-/// Applies one event that happened `at` to the state.
+/// Applies one event that was decided `at` this time.
 pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
     state.clock = at;
     match event {
@@ -107,7 +107,7 @@ pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
             entry.last_checkpoint = Some(Box::new(checkpoint.clone()));
         }),
         Event::RunAlerted { alert, .. } => state.alerts.push(*alert),
-        // The new limit deserves an alert of its own.
+        // Exhausting the new budget must raise an alert again.
         Event::RunBudgetRaised { budget } => {
             state.budget = *budget;
             state.alerts.retain(|alert| *alert != Alert::BudgetExhausted);
@@ -126,7 +126,7 @@ fn with_step(state: &mut RunState, id: &StepId, change: impl FnOnce(&mut RunStat
     }
 }
 
-/// Only for the holder of the lease.
+/// Runs `change` only if `fence` is that of the current lease.
 fn with_lease(state: &mut RunState, id: &StepId, fence: Fence, change: impl FnOnce(&mut RunState, StepIndex)) {
     if let Some(i) = state.find(id)
         && state.steps[i].lease().is_some_and(|lease| lease.fence == fence)
@@ -151,7 +151,8 @@ fn ready(state: &mut RunState, i: StepIndex, at: Timestamp, not_before: Timestam
     state.set(i, StepState::Ready { not_before });
 }
 
-/// A fan-out waits for its children; when it is taken up again, for those that become ready after it.
+/// A fan-out waits for the children that have not ended. When it is resumed, [`ready`] adds each failed child
+/// that is retried.
 fn expanded(state: &mut RunState, i: StepIndex) {
     let range = state.steps[i].children.clone();
     let remaining = range.filter(|c| !state.steps[*c].state.is_terminal()).count();
@@ -165,13 +166,13 @@ fn fail(state: &mut RunState, i: StepIndex, failure: &Failure) {
     let left = state.awaited_signal(i).map(str::to_owned);
     state.set(i, StepState::Failed(failure.clone()));
     if let Some(name) = left {
-        // A signal that woke this step too late is for the next one.
+        // The signal came too late for this step; the next one that waits for it gets it.
         state.wake_for(&name);
     }
     ended(state, i);
 }
 
-/// Tells those who wait for a step that has just ended.
+/// Updates the fan-out or the dependents of a step that has just ended.
 fn ended(state: &mut RunState, i: StepIndex) {
     if let Some(parent) = state.steps[i].parent {
         if let StepState::Expanded { remaining } = &mut state.steps[parent].state {

@@ -1,4 +1,4 @@
-//! What a run may use up and by when it should be done, and what is to be said when it will not.
+//! Budgets and deadlines of a run, and the alerts about them.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use super::decide::later;
 use super::event::Alert;
 use super::state::RunState;
 
-/// `[budget]` of a workflow. Compute is the time of all attempts of the run, added up.
+/// `[budget]` of a workflow. Compute is the total time of all attempts of the run.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Budget {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub maximum_compute: Option<Duration>,
-    /// In whatever currency.
+    /// In any currency.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost_per_hour: Option<f64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -24,16 +24,16 @@ pub struct Budget {
 /// `[sla]` of a workflow.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Sla {
-    /// From the submission of the run.
+    /// Counted from the submission of the run.
     pub finish_within: Duration,
 }
 
-/// What the runs below a run have used: child runs count for their parents.
+/// Usage of the runs below a run: a run also pays for its child runs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Below {
-    /// Running attempts included.
+    /// Includes running attempts.
     pub compute: SignedDuration,
-    /// How many attempts are running.
+    /// Number of running attempts.
     pub working: usize,
 }
 
@@ -42,7 +42,7 @@ impl Budget {
         *self == Budget::default()
     }
 
-    /// The compute at which the run is paused.
+    /// Compute at which the run is paused: the lower of the two limits.
     pub fn cap(&self) -> Option<Duration> {
         let by_cost = match (self.maximum_cost, self.cost_per_hour) {
             (Some(cost), Some(rate)) if rate > 0.0 => Duration::try_from_secs_f64(cost / rate * 3600.0).ok(),
@@ -55,7 +55,7 @@ impl Budget {
         self.cost_per_hour.map(|rate| rate * compute.as_secs_f64() / 3600.0)
     }
 
-    /// With the limits of `other` where it has any.
+    /// Returns this budget with the limits that `other` sets.
     pub fn raised(&self, other: &Budget) -> Budget {
         Budget {
             maximum_compute: other.maximum_compute.or(self.maximum_compute),
@@ -71,12 +71,12 @@ impl Budget {
     }
 }
 
-/// What attempts have worked so far, running ones and those of child runs included.
+/// Compute used so far, including running attempts and child runs.
 pub fn compute_used(state: &RunState, below: Below, now: Timestamp) -> SignedDuration {
     state.leases().map(|(_, lease)| lease.worked(now)).fold(state.compute + below.compute, |sum, worked| sum + worked)
 }
 
-/// Whether no more may be used.
+/// True once the compute used has reached the cap.
 pub fn is_used_up(state: &RunState, below: Below, now: Timestamp) -> bool {
     state
         .budget
@@ -85,7 +85,7 @@ pub fn is_used_up(state: &RunState, below: Below, now: Timestamp) -> bool {
         .is_some_and(|cap| compute_used(state, below, now) >= cap)
 }
 
-/// What has to be said now, whether or not it was said before. `left` is the estimated time to the end.
+/// Returns the alerts that apply now, including those raised before. `left` is the estimated time to the end.
 pub fn alerts(
     state: &RunState,
     below: Below,
@@ -117,14 +117,14 @@ pub fn alerts(
     alerts
 }
 
-/// When [`alerts`] changes its mind even if nothing happens.
+/// Returns the time at which the result of [`alerts`] changes even if nothing happens.
 pub fn next_judgement(state: &RunState, below: Below, submitted_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
     if state.end.is_some() {
         return None;
     }
     let deadline = state.spec().sla.map(|sla| later(submitted_at, sla.finish_within)).filter(|at| *at > now);
     let working = u32::try_from(state.leases().count() + below.working).unwrap_or(u32::MAX);
-    // A run that is over its limit is being paused already.
+    // A run over its limit is already being paused.
     let cap = state.budget.cap().filter(|_| working > 0 && !is_used_up(state, below, now)).map(|cap| {
         let used = Duration::try_from(compute_used(state, below, now)).unwrap_or_default();
         later(now, cap.saturating_sub(used) / working)
@@ -132,7 +132,7 @@ pub fn next_judgement(state: &RunState, below: Below, submitted_at: Timestamp, n
     [deadline, cap].into_iter().flatten().min()
 }
 
-/// `90 s`, `12.5 min`, `8.0 h`.
+/// Formats seconds as `90 s`, `12.5 min` or `8.0 h`.
 pub fn hours(seconds: f64) -> String {
     match seconds {
         ..120.0 => format!("{seconds:.0} s"),
@@ -162,7 +162,7 @@ mod tests {
         Timestamp::from_second((hours * 3600.0) as i64).unwrap()
     }
 
-    /// Steps without needs, whose leases last for a day.
+    /// A run of steps without needs, with leases of one day.
     fn run(budget: Budget, sla: Option<Sla>, steps: &[&str]) -> RunState {
         let step = |id: &&str| StepSpec {
             id: (*id).into(),
@@ -192,7 +192,7 @@ mod tests {
         state.handle(Command::Claim { step: id.into(), key, with: Value::Null, resources }, now);
     }
 
-    /// What the engine does every round; gives the alerts that were new.
+    /// Does what the engine does every round; returns the alerts that are new.
     fn judge(state: &mut RunState, left: Option<Duration>, now: Timestamp) -> Vec<Alert> {
         let mut new = Vec::new();
         for (alert, message) in alerts(state, NONE, at(0.0), left, now) {

@@ -1,4 +1,4 @@
-//! Time limits of steps that are ready or waiting, kept in order so that no scan of all steps is needed.
+//! Deadlines of ready and waiting steps, kept in order so that no scan of all steps is needed.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ type InOrder = BTreeSet<(Timestamp, StepIndex)>;
 #[derive(Clone, PartialEq, Default, Debug)]
 pub(super) struct Deadlines {
     steps: InOrder,
-    /// Limits of steps that wait for a child run, which must end before them.
+    /// Deadlines of steps that wait for a child run; the child run must end before the step does.
     child_runs: InOrder,
 }
 
@@ -29,13 +29,13 @@ impl Deadlines {
         }
     }
 
-    /// Steps past their limit; those that wait for a child run come last.
+    /// Steps past their deadline; those that wait for a child run come last.
     pub(super) fn passed(&self, now: Timestamp) -> impl Iterator<Item = StepIndex> {
         let passed = move |kept: &InOrder| kept.range(..=(now, StepIndex::MAX)).map(|&(_, i)| i).collect::<Vec<_>>();
         passed(&self.steps).into_iter().chain(passed(&self.child_runs))
     }
 
-    /// The earliest limit of a step that does not wait for a child run.
+    /// The earliest deadline of a step that does not wait for a child run.
     pub(super) fn first(&self) -> Option<Timestamp> {
         self.steps.first().map(|&(at, _)| at)
     }

@@ -1,5 +1,5 @@
-//! Every decision about a run, as a pure function: state and command in, events and effects out. The
-//! caller commits the events, and only then performs the effects.
+//! Every decision about a run, as pure functions: state and command in, events and effects out. The caller
+//! commits the events before it performs the effects.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
@@ -16,8 +16,7 @@ use super::state::{Lease, Lifecycle, RunState, Step, StepState};
 use super::take_up::{resume, retry};
 use super::wait::{self, OnFalse};
 
-/// What happened, or what somebody wants. Commands about an attempt carry its fence; with an old one
-/// they decide nothing.
+/// A report or a request. Commands about an attempt carry its fence; a stale fence decides nothing.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Command {
     /// Lease a ready step for its next attempt.
@@ -25,7 +24,7 @@ pub enum Command {
         step: StepId,
         key: StepKey,
         with: Value,
-        /// Units of pools for the lease.
+        /// Pool units for the lease.
         resources: Held,
     },
     Spawned {
@@ -47,7 +46,7 @@ pub enum Command {
         fence: Fence,
         failure: Failure,
     },
-    /// The attempt is gone without blame.
+    /// The attempt ended without blame.
     Release {
         step: StepId,
         fence: Fence,
@@ -69,22 +68,22 @@ pub enum Command {
         fence: Fence,
         message: String,
     },
-    /// The attempt was ended on behalf of `Cancel`, and is proved dead.
+    /// The attempt was ended for `Cancel` and is proven dead.
     Killed {
         step: StepId,
         fence: Fence,
     },
-    /// A ready `for_each` step has these items.
+    /// The items of a ready `for_each` step are known.
     Expand {
         step: StepId,
         items: Vec<Value>,
     },
-    /// The `when` of a ready step is false.
+    /// The `when` condition of a ready step is false.
     Skip {
         step: StepId,
         reason: String,
     },
-    /// A ready step has the key of work that is done.
+    /// Finished work has the same key as this ready step.
     Reuse {
         step: StepId,
         key: StepKey,
@@ -92,23 +91,23 @@ pub enum Command {
         from: RunId,
         outputs: Outputs,
     },
-    /// A ready step cannot be attempted at all: a template or an input is wrong.
+    /// A ready step cannot be attempted: a template or an input is invalid.
     Reject {
         step: StepId,
         failure: Failure,
     },
-    /// A ready step waits from now on.
+    /// A ready step starts to wait.
     Wait {
         step: StepId,
         wait: Wait,
     },
-    /// The rule of a ready gate gives this.
+    /// The rule of a ready gate was evaluated.
     Rule {
         step: StepId,
         ruling: Ruling,
         on_false: OnFalse,
     },
-    /// A person answers a step that waits for one.
+    /// A person answered a step that waits for approval.
     Decide {
         step: StepId,
         verdict: event::Verdict,
@@ -125,7 +124,7 @@ pub enum Command {
         run: RunId,
         result: Result<Outputs, Failure>,
     },
-    /// Look for leases and timeouts that have run out.
+    /// Check for expired leases and timeouts.
     Expire,
     Cancel,
     /// Claim nothing until `Resume`; attempts write a checkpoint and stop.
@@ -133,28 +132,28 @@ pub enum Command {
         cause: PauseCause,
         reason: String,
     },
-    /// Say something once per kind.
+    /// Notify people, once per kind of alert.
     Alert {
         alert: Alert,
         message: String,
     },
-    /// Let the run use more: these limits replace those that it has.
+    /// Raise the budget: limits set in `to` replace the current ones.
     RaiseBudget {
         to: Budget,
     },
-    /// Stop without an end; repeat it until `RunInterrupted` appears.
+    /// Stop the run without ending it; repeat until `RunInterrupted` appears.
     Interrupt {
         reason: String,
     },
-    /// Go on with an interrupted run, or take up the failed steps of a failed one.
+    /// Continue an interrupted or paused run, or retry the failed steps of a failed one.
     Resume,
-    /// Take up this failed step, or all of them, with new retries, also while the rest of the run goes on.
+    /// Give this failed step, or all of them, new retries, even while the rest of the run continues.
     Retry {
         step: Option<StepId>,
     },
 }
 
-/// What the engine has to do once the events are committed.
+/// Work for the engine once the events are committed.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Effect {
     Start {
@@ -174,18 +173,18 @@ pub enum Effect {
         step: StepId,
         fence: Fence,
     },
-    /// End it at once, prove it dead, then report `Fail` with this failure.
+    /// End the attempt at once, prove it dead, then report `Fail` with this failure.
     Kill {
         step: StepId,
         fence: Fence,
         failure: Failure,
     },
-    /// End it politely, prove it dead, then report `Killed`.
+    /// End the attempt politely, prove it dead, then report `Killed`.
     Cancel {
         step: StepId,
         fence: Fence,
     },
-    /// A step whose time is over waits for this run; it fails when the run has ended.
+    /// Cancel the child run of a step that is past its deadline; the step fails once the child run has ended.
     CancelRun {
         run: RunId,
     },
@@ -217,7 +216,8 @@ impl Decision {
 }
 
 impl RunState {
-    /// Decides, applies, and draws every consequence: the state afterwards is what the log will say.
+    /// Decides, applies the events, then applies their consequences until the state is settled. Afterwards
+    /// the state matches the log that the caller commits.
     pub fn handle(&mut self, command: Command, now: Timestamp) -> Decision {
         let mut decision = decide(self, command, now);
         for event in &decision.events {
@@ -236,7 +236,7 @@ impl RunState {
     }
 }
 
-/// The direct answer to one command. What follows from its events is up to [`consequence`].
+/// Returns the direct answer to one command; [`consequence`] adds what follows from its events.
 pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
     match command {
         Command::Claim { step, key, with, resources } => claim(state, step, key, with, resources, now),
@@ -301,7 +301,7 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
     }
 }
 
-/// The next event that follows from the state alone; `None` when it is settled.
+/// Returns the next event that follows from the state alone, or `None` when the state is settled.
 pub fn consequence(state: &RunState, now: Timestamp) -> Option<Event> {
     if state.end.is_some() {
         return None;
@@ -360,7 +360,7 @@ fn first_failed_child<'a>(state: &'a RunState, parent: &Step) -> Option<(&'a Ste
     })
 }
 
-/// For commands of the holder of the lease; nobody else is heard.
+/// Answers a command of the lease holder; ignores all others.
 fn held(state: &RunState, id: &StepId, fence: Fence, answer: impl FnOnce(&Step, &Lease) -> Decision) -> Decision {
     match state.step(id).and_then(|step| step.lease().map(|lease| (step, lease))) {
         Some((step, lease)) if lease.fence == fence && state.end.is_none() => answer(step, lease),
@@ -368,7 +368,6 @@ fn held(state: &RunState, id: &StepId, fence: Fence, answer: impl FnOnce(&Step, 
     }
 }
 
-/// Whether a step may be claimed now.
 fn claimable(state: &RunState, id: &StepId, now: Timestamp) -> bool {
     state.end.is_none()
         && state.lifecycle == Lifecycle::Active
@@ -379,7 +378,7 @@ fn starting(state: &RunState) -> Vec<Event> {
     if state.started { Vec::new() } else { vec![Event::RunStarted] }
 }
 
-/// For what happens to a ready step instead of an attempt.
+/// Records `event` for a ready step in place of an attempt.
 fn at_ready(state: &RunState, id: &StepId, now: Timestamp, event: impl FnOnce(StepId) -> Event) -> Decision {
     if !claimable(state, id, now) {
         return Decision::default();
@@ -411,7 +410,7 @@ fn lease_end(state: &RunState, step: &Step, now: Timestamp) -> Timestamp {
     later(now, state.step_spec(step).timeout.heartbeat)
 }
 
-/// `at` plus `pause`; saturates.
+/// Returns `at` plus `pause`; saturates.
 pub fn later(at: Timestamp, pause: std::time::Duration) -> Timestamp {
     SignedDuration::try_from(pause).ok().and_then(|pause| at.checked_add(pause).ok()).unwrap_or(Timestamp::MAX)
 }
@@ -423,7 +422,7 @@ fn fail(state: &RunState, step: &Step, lease: &Lease, failure: Failure, now: Tim
     }
     let policy = &state.step_spec(step).retry;
     if failure.kind == FailureKind::LeaseLost && lease.progressed && !policy.rules_out(&failure) {
-        // Lost, but further than before: not a poison step, so no retry is used up.
+        // The attempt made progress before it was lost, so the step itself is not to blame: it uses up no retry.
         let not_before = later(now, backoff(policy, 1));
         let reason = format!("lost after a new checkpoint: {}", failure.message);
         return vec![
@@ -485,7 +484,7 @@ fn expire(state: &RunState, now: Timestamp) -> Decision {
     Decision { events, effects }
 }
 
-/// Why the holder of a lease has to be ended now, if so.
+/// Returns the failure for which the attempt must be killed now, if any.
 fn overdue(state: &RunState, step: &Step, lease: &Lease, now: Timestamp) -> Option<Failure> {
     let timeout = &state.step_spec(step).timeout;
     if state.is_too_late(step, now) {

@@ -1,5 +1,5 @@
-//! How long a run will still take: from the progress inside its running steps, and from how long equal
-//! steps took before.
+//! Estimates the remaining time of a run from the progress inside its running steps and from past durations
+//! of equal steps.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -11,20 +11,20 @@ use super::ids::StepId;
 use super::protocol::Progress;
 use super::state::{RunState, Step, StepState};
 
-/// What an attempt said of its progress: at first, and last.
+/// The first and the latest progress report of an attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProgressMark {
     pub done: u64,
     /// 0 when unknown.
     pub total: u64,
     pub at: Timestamp,
-    /// A resumed attempt does not start at 0.
+    /// Not 0 for a resumed attempt.
     pub first_done: u64,
     pub first_at: Timestamp,
 }
 
 impl ProgressMark {
-    /// After one more report; one that goes back starts anew.
+    /// Adds one report; a report that moves backwards becomes the new first one.
     pub fn after(earlier: Option<ProgressMark>, progress: &Progress, at: Timestamp) -> ProgressMark {
         let Progress { done, total, .. } = *progress;
         let first =
@@ -32,7 +32,7 @@ impl ProgressMark {
         ProgressMark { done, total, at, first_done: first.0, first_at: first.1 }
     }
 
-    /// At the speed of this attempt; `None` while that is unknown.
+    /// Time left at the speed of this attempt; `None` while the speed is unknown.
     pub fn left(&self, now: Timestamp) -> Option<Duration> {
         let units = self.done.checked_sub(self.first_done).filter(|units| *units > 0)?;
         let seconds = self.at.duration_since(self.first_at).as_secs_f64();
@@ -49,7 +49,7 @@ pub enum Work {
     Running { since: Timestamp, progress: Option<ProgressMark> },
 }
 
-/// A step as far as time is concerned.
+/// A step, reduced to what the estimate needs.
 #[derive(Clone, Debug)]
 pub struct Task {
     pub id: StepId,
@@ -58,16 +58,16 @@ pub struct Task {
     /// The fan-out that ends after it.
     pub parent: Option<StepId>,
     pub work: Work,
-    /// How long equal steps took.
+    /// Past duration of equal steps.
     pub usual: Option<Duration>,
-    /// How many such steps there are.
+    /// Number of equal steps that this task stands for.
     pub times: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Estimate {
     pub left: Duration,
-    /// False when nothing is known of some steps: then it takes longer.
+    /// False when the duration of some steps is unknown, so that the run takes longer than this.
     pub complete: bool,
 }
 
@@ -78,14 +78,14 @@ impl Task {
             Work::Waiting => self.usual,
             Work::Running { since, progress } => progress.and_then(|mark| mark.left(now)).or_else(|| {
                 let worked = Duration::try_from(now.duration_since(since)).unwrap_or_default();
-                // A step that takes longer than ever says nothing about its end.
+                // A step that takes longer than usual says nothing about its end.
                 self.usual.filter(|usual| *usual > worked).map(|usual| usual - worked)
             }),
         }
     }
 }
 
-/// The steps of a run in memory. `progress` is that of running attempts; `usual` is by position.
+/// Builds the tasks of a run in memory. `progress` covers running attempts; `usual` is keyed by spec index.
 pub fn tasks(
     state: &RunState,
     progress: impl Fn(&Step) -> Option<ProgressMark>,
@@ -107,8 +107,8 @@ pub fn tasks(
     state.steps.iter().map(task).collect()
 }
 
-/// The longest path through the steps, or all work divided by the slots, whichever is longer. `None` when
-/// nothing is known.
+/// Returns the longest path through the steps, or all work divided by the slots, whichever is longer; `None`
+/// when nothing is known.
 pub fn estimate(tasks: &[Task], slots: usize, now: Timestamp) -> Option<Estimate> {
     let index: HashMap<&StepId, usize> = tasks.iter().enumerate().map(|(i, task)| (&task.id, i)).collect();
     let left: Vec<Option<Duration>> = tasks.iter().map(|task| task.left(now)).collect();

@@ -13,7 +13,7 @@ use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::run_options::RunOptions;
 
-/// One event, with the run it belongs to and the time at which it was decided.
+/// One event, its run and the time of the decision.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Recorded {
     pub run: RunId,
@@ -21,7 +21,7 @@ pub struct Recorded {
     pub event: Event,
 }
 
-/// Identifies an operating system process beyond PID reuse.
+/// Identifies an operating system process, even after its PID is reused.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProcessIdentity {
     pub pid: u32,
@@ -33,7 +33,7 @@ pub struct ProcessIdentity {
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event {
-    /// First event of a run; the run and step rows are inserted with it.
+    /// First event of a run; its transaction inserts the run and step rows.
     RunSubmitted {
         name: String,
         workflow: String,
@@ -44,27 +44,27 @@ pub enum Event {
         options: RunOptions,
     },
     RunStarted,
-    /// The engine stopped before the run ended (Ctrl-C, SIGTERM, crash); `resume` goes on.
+    /// The engine stopped before the run ended (Ctrl-C, SIGTERM, crash); `resume` continues the run.
     RunInterrupted {
         reason: String,
     },
-    /// Nothing is claimed, also by later engines, until `RunResumed`; attempts write a checkpoint and stop.
+    /// No engine claims a step until `RunResumed`; running attempts write a checkpoint and stop.
     RunPaused {
         reason: String,
-        /// `None`: written by a build without causes, see [`PauseCause::recorded`].
+        /// `None` in events of builds without causes, see [`PauseCause::recorded`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<PauseCause>,
     },
-    /// Something that a person should hear of, once: a deadline at risk, a budget used up.
+    /// A notice for a person, raised once: a deadline at risk, an exhausted budget.
     RunAlerted {
         alert: Alert,
         message: String,
     },
-    /// A person lets the run use more; this is the whole budget from now on.
+    /// A person raised the budget; `budget` replaces all earlier limits.
     RunBudgetRaised {
         budget: Budget,
     },
-    /// Kept until a step waits for it.
+    /// Stored until a step waits for it.
     SignalReceived {
         name: String,
         payload: Value,
@@ -76,23 +76,23 @@ pub enum Event {
         step: StepId,
         failure: Failure,
     },
-    /// `resume` of a failed, interrupted or paused run.
+    /// A failed, interrupted or paused run continues.
     RunResumed,
 
-    /// The retention policy removed everything of an ended run but its row and its log.
+    /// The retention policy deleted all data of an ended run except its row and its log.
     RunPruned,
 
-    /// All needs are done; the step may be claimed from `not_before` on.
+    /// The step can be claimed from `not_before` on: its needs have succeeded, or it is tried again.
     StepReady {
         step: StepId,
         not_before: Timestamp,
     },
-    /// A `for_each` step was expanded into one child per item.
+    /// A `for_each` step was expanded into one child per item. `items` is empty when a failed fan-out is resumed.
     StepExpanded {
         step: StepId,
         items: Vec<Value>,
     },
-    /// An equal step key had succeeded before; nothing was run.
+    /// A step with an equal key succeeded earlier; its outputs are used and nothing runs.
     StepReused {
         step: StepId,
         key: StepKey,
@@ -100,17 +100,17 @@ pub enum Event {
         from: RunId,
         outputs: Outputs,
     },
-    /// The step waits for something outside of the engine; no attempt runs, no slot is held.
+    /// The step waits for something outside the engine; it has no attempt and holds no slot.
     StepWaiting {
         step: StepId,
         wait: Wait,
     },
-    /// A gate or an approval was decided; what follows from it is an event of its own.
+    /// A gate or an approval was decided; the result is a separate event.
     StepDecided {
         step: StepId,
         ruling: Ruling,
     },
-    /// A fork goes on from this checkpoint of the run it was forked from.
+    /// A fork resumes from this checkpoint of the run it was forked from.
     CheckpointAdopted {
         step: StepId,
         from: RunId,
@@ -123,29 +123,29 @@ pub enum Event {
     StepCanceled {
         step: StepId,
     },
-    /// No retry is left.
+    /// Final failure: no retry follows.
     StepFailed {
         step: StepId,
         failure: Failure,
     },
-    /// Carries the fence of its attempt. A fan-out, a waiting step and a gate carry the step's own fence, which is 0
-    /// before any attempt.
+    /// `fence` is that of the attempt. Fan-outs, waiting steps and gates carry the step's own fence, which is
+    /// 0 before any attempt.
     StepSucceeded {
         step: StepId,
         fence: Fence,
         outputs: Outputs,
     },
 
-    /// The step is leased and its attempt counted, before the attempt starts.
+    /// Leases the step and counts the attempt, before the attempt starts.
     AttemptStarted {
         step: StepId,
         attempt: u32,
         fence: Fence,
         key: StepKey,
-        /// `with` after templates were resolved, and the kind's fingerprint under `"$fingerprint"`.
+        /// `with` after its templates are resolved, plus the kind's fingerprint under `"$fingerprint"`.
         with: Value,
         lease_expires_at: Timestamp,
-        /// Units of each pool that the lease holds, such as `{"gpu": ["gpu:0"]}`.
+        /// Pool units that the lease holds, such as `{"gpu": ["gpu:0"]}`.
         #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
         resources: BTreeMap<String, Vec<String>>,
     },
@@ -154,7 +154,7 @@ pub enum Event {
         fence: Fence,
         process: ProcessIdentity,
     },
-    /// Work of an earlier attempt after training step `last_step` was discarded (0: from the start).
+    /// The attempt discarded earlier work after training step `last_step` (0: all of it).
     AttemptRewound {
         step: StepId,
         fence: Fence,
@@ -165,12 +165,12 @@ pub enum Event {
         fence: Fence,
         failure: Failure,
     },
-    /// Given back without blame: the engine stopped or died. Does not count against the retries.
+    /// Ended without blame, for example because the engine stopped or died; does not count against the retries.
     AttemptReleased {
         step: StepId,
         fence: Fence,
         reason: String,
-        /// `None`: written by a build without causes, see [`ReleaseCause::recorded`].
+        /// `None` in events of builds without causes, see [`ReleaseCause::recorded`].
         #[serde(default, skip_serializing_if = "Option::is_none")]
         cause: Option<ReleaseCause>,
     },
@@ -179,7 +179,7 @@ pub enum Event {
         fence: Fence,
         checkpoint: Checkpoint,
     },
-    /// Something a person should know, such as a damaged checkpoint that was passed over.
+    /// A notice for people, such as a damaged checkpoint that was skipped.
     Note {
         step: StepId,
         fence: Fence,
@@ -187,10 +187,10 @@ pub enum Event {
     },
 }
 
-/// A committed point from which a later attempt of the same step goes on.
+/// A committed point from which a later attempt of the same step resumes.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Checkpoint {
-    /// Manifest of the checkpoint's files; `None` when `state` alone is enough.
+    /// Manifest of the checkpoint's files; `None` when `state` is enough.
     pub artifact: Option<ArtifactRef>,
     /// Small state owned by the step kind.
     #[serde(default)]
@@ -205,26 +205,26 @@ pub struct Checkpoint {
     pub loss: Option<f64>,
     #[serde(default)]
     pub phase: Option<String>,
-    /// Kept for good (the end of a phase), not only as one of the last `keep`.
+    /// Never dropped, whatever `keep` says; set at the end of a phase.
     #[serde(default)]
     pub permanent: bool,
-    /// Once this one is committed, all but the newest `keep` checkpoints that are not permanent are dropped.
+    /// The commit drops all but the newest `keep` checkpoints that are not permanent.
     #[serde(default)]
     pub keep: Option<u32>,
 }
 
-/// What a waiting step waits for.
+/// Something outside the engine that a step waits for.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "for", rename_all = "snake_case")]
 pub enum Wait {
-    /// `stepwell approve RUN STEP`.
+    /// A person's answer: `stepwell approve RUN STEP`.
     Approval {
         prompt: String,
-        /// What the person decides about, beside the prompt.
+        /// Facts for the decision, shown with the prompt.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         inputs: Value,
     },
-    /// `stepwell signal RUN NAME`.
+    /// Sent by `stepwell signal RUN NAME`.
     Signal { name: String },
     /// The end of a child run.
     Run { run: RunId },
@@ -246,9 +246,9 @@ pub enum PauseCause {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReleaseCause {
-    /// Repeated occurrences fail the step, because the step may be what kills the engine.
+    /// Repeated occurrences fail the step, because the step itself may kill the engine.
     EngineDied,
-    /// The engine or the run was stopped, the disk was full, or the attempt got further before it was lost.
+    /// The engine or the run was stopped, the disk was full, or the attempt made progress before it was lost.
     Stopped,
 }
 
@@ -256,7 +256,7 @@ impl PauseCause {
     /// The reason text that builds without causes wrote for [`PauseCause::Parent`].
     const PARENT_REASON: &str = "its parent run is paused";
 
-    /// Returns the cause of an event, also of one from an older build.
+    /// Returns the cause of an event; events of older builds have it in their reason text.
     pub fn recorded(cause: Option<PauseCause>, reason: &str) -> PauseCause {
         cause.unwrap_or(if reason == Self::PARENT_REASON { PauseCause::Parent } else { PauseCause::Person })
     }
@@ -266,7 +266,7 @@ impl ReleaseCause {
     /// The reason text that builds without causes wrote for [`ReleaseCause::EngineDied`].
     const ENGINE_DIED_REASON: &str = "the engine that ran this attempt died";
 
-    /// Returns the cause of an event, also of one from an older build.
+    /// Returns the cause of an event; events of older builds have it in their reason text.
     pub fn recorded(cause: Option<ReleaseCause>, reason: &str) -> ReleaseCause {
         cause.unwrap_or(if reason == Self::ENGINE_DIED_REASON {
             ReleaseCause::EngineDied
@@ -276,14 +276,14 @@ impl ReleaseCause {
     }
 }
 
-/// A decision that changed the course of a run, with everything needed to judge it later.
+/// A decision of a gate or a person, with the facts needed to review it later.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Ruling {
-    /// The expression, or what a person was asked.
+    /// The expression of a gate, or the question that a person was asked.
     pub rule: String,
     pub inputs: Value,
     pub verdict: Verdict,
-    /// Who decided; `None` for a rule.
+    /// The person who decided; `None` for a rule.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approver: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -300,7 +300,7 @@ pub enum Verdict {
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Alert {
-    /// The estimated end is after the one that was promised.
+    /// The estimated end is later than the promised one.
     DeadlineAtRisk,
     DeadlineMissed,
     BudgetExhausted,

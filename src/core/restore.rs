@@ -1,4 +1,4 @@
-//! Takes up the state of a run from its tables, where an engine before has left it.
+//! Rebuilds the state of a run from its tables, as an earlier engine left it.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -8,7 +8,7 @@ use super::ids::{Fence, StepId, StepKey};
 use super::retry::backoff;
 use super::state::{RunState, Signal, StepIndex, StepState};
 
-/// What a table row says about a step. `None` for a step that waits for its needs.
+/// A step as its table row describes it. `state` is `None` while the step waits for its needs.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Restored {
     pub state: Option<StepState>,
@@ -20,8 +20,8 @@ pub struct Restored {
 }
 
 impl RunState {
-    /// Takes up the children of a fan-out as the tables have them, by the index of their item. Those that
-    /// have succeeded or were skipped may be missing: see [`children_in_store`].
+    /// Adds the children of a fan-out that the tables have, by item index. Children that have succeeded or
+    /// were skipped may be missing: see [`children_in_store`].
     ///
     /// [`children_in_store`]: super::state::Step::children_in_store
     pub fn restore_children(&mut self, parent: &StepId, items: Vec<(usize, Value)>, total: usize) {
@@ -32,7 +32,7 @@ impl RunState {
         }
     }
 
-    /// Takes up one step as the tables have it. Once all are in, call [`RunState::settle_restored`].
+    /// Sets one step as the tables have it. After the last one, call [`RunState::settle_restored`].
     pub fn restore(&mut self, id: &StepId, row: Restored) {
         let Some(i) = self.find(id) else { return };
         let step = &mut self.steps[i];
@@ -45,8 +45,8 @@ impl RunState {
         }
     }
 
-    /// The clock of the engine that decided on a pause may have been ahead of `now`, by a year: no step
-    /// waits longer than its retry policy says.
+    /// Caps every pause at the length that the retry policy allows from `now`: the clock of the engine that
+    /// decided on the pause may have been ahead, even by a year.
     pub fn cap_pauses(&mut self, now: Timestamp) {
         for i in 0..self.steps.len() {
             let step = &self.steps[i];
@@ -57,19 +57,19 @@ impl RunState {
         }
     }
 
-    /// Losses of a step's attempts together with their engine, counted in its log.
+    /// Sets how often attempts of a step were lost together with their engine, as counted in the log.
     pub fn restore_losses(&mut self, id: &StepId, losses: u32) {
         if let Some(i) = self.find(id) {
             self.steps[i].losses = losses;
         }
     }
 
-    /// Takes up the signals that nobody has taken, oldest first, after [`RunState::settle_restored`].
+    /// Adds the signals that no step has taken, oldest first. Call it after [`RunState::settle_restored`].
     pub fn restore_signals(&mut self, signals: impl IntoIterator<Item = Signal>) {
         signals.into_iter().for_each(|signal| self.add_signal(signal));
     }
 
-    /// Counts again who waits for whom, and what is decided already.
+    /// Recounts unmet needs and unfinished children, and marks the steps that are due.
     pub fn settle_restored(&mut self) {
         self.due.clear();
         for i in 0..self.steps.len() {

@@ -1,15 +1,15 @@
-//! Which failed attempts are tried again, and when.
+//! Decides which failed attempts are retried, and when.
 
 use std::time::Duration;
 
 use super::failure::{Failure, FailureKind};
 use super::spec::RetryPolicy;
 
-/// A step whose attempts were lost this many times in a row together with their engine, without a
-/// checkpoint in between, fails: it probably takes the engine or the machine down with it.
+/// A step fails once this many attempts in a row were lost together with their engine, without a checkpoint
+/// in between: it probably takes the engine or the machine down with it.
 pub const MAXIMUM_LOSSES_IN_A_ROW: u32 = 20;
 
-/// What follows a failed attempt.
+/// The answer to a failed attempt.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Verdict {
     RetryAfter(Duration),
@@ -35,7 +35,7 @@ pub fn verdict(policy: &RetryPolicy, failures_before: u32, failure: &Failure) ->
 pub fn backoff(policy: &RetryPolicy, failures: u32) -> Duration {
     let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
     let seconds = policy.initial_interval.as_secs_f64() * policy.backoff_coefficient.powi(exponent);
-    // Also false for NaN: then the longest pause is the safe one.
+    // Also false for NaN, for which the longest pause is the safe choice.
     if seconds < policy.maximum_interval.as_secs_f64() {
         Duration::try_from_secs_f64(seconds).unwrap_or(policy.maximum_interval)
     } else {

@@ -1,5 +1,5 @@
-//! The state of one run in memory: a projection of its events, as the tables are. `decide` reads it,
-//! `apply` is the only thing that changes it (but for lease extensions, which are no events).
+//! The state of one run in memory: like the tables, a projection of its events. `decide` reads it; only
+//! `apply` changes it, apart from lease extensions, which are not events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Range;
@@ -19,7 +19,7 @@ use super::ids::{Fence, RunId, StepId, StepKey};
 use super::pools::{Demand, Held};
 use super::spec::{StepSpec, WorkflowSpec};
 
-/// Position of a step in [`RunState`]: spec steps in definition order, then children as they appear.
+/// Position of a step in [`RunState`]: spec steps in definition order, then children in order of creation.
 pub type StepIndex = usize;
 
 /// The right to work on a step until `expires_at`.
@@ -30,13 +30,13 @@ pub struct Lease {
     pub started_at: Timestamp,
     pub expires_at: Timestamp,
     pub process: Option<ProcessIdentity>,
-    /// A checkpoint that differs from the one before was committed under this lease.
+    /// A checkpoint that differs from the previous one was committed under this lease.
     pub progressed: bool,
-    /// Units of pools, given back with the lease.
+    /// Pool units, returned with the lease.
     pub resources: Held,
 }
 
-/// What ready steps compete for; those of one class are served in the order of their times.
+/// Resources that ready steps compete for. Steps of one class are served in the order of their ready times.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Class {
     pub placement: Placement,
@@ -58,7 +58,7 @@ pub enum StepState {
         not_before: Timestamp,
     },
     Leased(Lease),
-    /// For something outside of the engine: no lease, no slot.
+    /// Waits for something outside the engine: holds no lease and no slot.
     Waiting(Wait),
     /// A fan-out whose children do the work; `remaining` of them have not ended.
     Expanded {
@@ -78,15 +78,15 @@ impl StepState {
     }
 }
 
-/// Whether work may be given out.
+/// Decides if steps can be claimed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lifecycle {
     Active,
-    /// Nothing is claimed until the run is resumed.
+    /// No step is claimed until the run is resumed.
     Interrupted,
-    /// As `Interrupted`, and only a person ends it.
+    /// Like `Interrupted`, but only an explicit resume ends it.
     Paused,
-    /// Attempts are being ended, then the run is canceled.
+    /// Attempts are being ended; then the run is canceled.
     Canceling,
 }
 
@@ -97,7 +97,7 @@ pub struct Signal {
     pub payload: Value,
 }
 
-/// How a run ended.
+/// The outcome of a run that has ended.
 #[derive(Clone, PartialEq, Debug)]
 pub enum RunEnd {
     Succeeded,
@@ -109,30 +109,30 @@ pub enum RunEnd {
 #[derive(Clone, PartialEq, Debug)]
 pub struct Step {
     pub id: StepId,
-    /// Index of its definition in the workflow; children share that of their parent.
+    /// Index of the definition in the workflow; children share their parent's.
     pub spec: usize,
     pub parent: Option<StepIndex>,
-    /// Position and value of the item, for a child.
+    /// For a child: position and value of its item.
     pub item: Option<(usize, Value)>,
     pub children: Range<StepIndex>,
-    /// Children that had ended well before this state was read from the tables are only there.
+    /// Some children that had ended well when this state was loaded are only in the tables.
     pub children_in_store: bool,
     pub state: StepState,
-    /// Fence of the newest claim; 0 when never claimed.
+    /// Fence of the newest claim; 0 before the first.
     pub fence: Fence,
-    /// Attempts started, released ones included.
+    /// Attempts started, including released ones.
     pub attempts: u32,
     /// Failed attempts that count against the retry policy.
     pub failures: u32,
     /// Attempts lost with their engine since the last checkpoint.
     pub losses: u32,
-    /// When it became ready for the first time, or again after it had ended; `timeout.schedule_to_close`
-    /// counts from here.
+    /// Time at which the step became ready, for the first time or again after it had ended; start of
+    /// `timeout.schedule_to_close`.
     pub ready_since: Option<Timestamp>,
     /// Key of the newest claim.
     pub key: Option<StepKey>,
     pub last_checkpoint: Option<Box<Checkpoint>>,
-    /// A need that was skipped; this step then is skipped as well.
+    /// A need that was skipped, so that this step is skipped too.
     pub(super) skipped_need: Option<StepIndex>,
 }
 
@@ -146,37 +146,37 @@ pub struct RunState {
     pub(super) spec: Arc<WorkflowSpec>,
     pub(super) steps: Vec<Step>,
     index: HashMap<StepId, StepIndex>,
-    /// By spec index: who needs it.
+    /// Steps that need a step, by its spec index.
     dependents: Vec<Vec<StepIndex>>,
     classes: Vec<Class>,
-    /// By spec index: the class of its attempts, and that of a fan-out itself, which only expands.
+    /// By spec index: the class of the step's attempts, and the class of its expansion if it is a fan-out.
     class_of: Vec<(ClassIndex, ClassIndex)>,
-    /// Ready steps by class and time; no set is empty. A million steps that wait for a pool are one entry.
+    /// Ready steps by class and time, without empty sets. A million steps that wait for one pool share one entry.
     ready: BTreeMap<ClassIndex, BTreeSet<(Timestamp, StepIndex)>>,
     /// Deadlines from `timeout.schedule_to_close`.
     pub(super) deadlines: Deadlines,
     /// Time of the event that is being applied.
     pub(super) clock: Timestamp,
-    /// Work of all attempts that have ended.
+    /// Total working time of all attempts that have ended.
     pub compute: SignedDuration,
     pub alerts: Vec<Alert>,
-    /// In force: the workflow's, or what a person has raised it to.
+    /// The budget in force: the workflow's, or the one to which a person raised it.
     pub budget: Budget,
     pub(super) leased: BTreeSet<StepIndex>,
     pub(super) waiting: BTreeSet<StepIndex>,
-    /// In the order of their arrival.
+    /// In order of arrival.
     signals: VecDeque<Signal>,
-    /// How many steps wait for the end of a child run.
+    /// Number of steps that wait for the end of a child run.
     child_runs: usize,
-    /// Not terminal.
+    /// Steps that are not terminal.
     pub(super) live: BTreeSet<StepIndex>,
     pub(super) failed: BTreeSet<StepIndex>,
-    /// Steps that the last events have decided about; see `decide::consequence`.
+    /// Steps that recent events may have settled; see `decide::consequence`.
     pub(super) due: BTreeSet<StepIndex>,
 }
 
 impl RunState {
-    /// The state just after `RunSubmitted`, before the first `StepReady`. `placement` maps kinds.
+    /// The state right after `RunSubmitted`, before the first `StepReady`. `placement` maps step kinds.
     pub fn new(run: RunId, spec: Arc<WorkflowSpec>, placement: impl Fn(&str) -> Placement) -> RunState {
         let count = spec.steps.len();
         let index: HashMap<StepId, StepIndex> =
@@ -253,7 +253,7 @@ impl RunState {
         })
     }
 
-    /// Steps that wait for something outside of the engine.
+    /// Steps that wait for something outside the engine.
     pub fn waits(&self) -> impl Iterator<Item = (&Step, &Wait)> {
         self.waiting.iter().filter_map(|&i| match &self.steps[i].state {
             StepState::Waiting(wait) => Some((&self.steps[i], wait)),
@@ -261,19 +261,19 @@ impl RunState {
         })
     }
 
-    /// The oldest signal of a name.
+    /// The oldest signal with this name.
     pub(super) fn signal(&self, name: &str) -> Option<&Signal> {
         self.signals.iter().find(|signal| signal.name == name)
     }
 
-    /// Keeps a signal, for the first step that waits for it.
+    /// Stores a signal for the first step that waits for it.
     pub(super) fn add_signal(&mut self, signal: Signal) {
         let name = signal.name.clone();
         self.signals.push_back(signal);
         self.wake_for(&name);
     }
 
-    /// If a signal of this name is there, the first step that sleeps until one comes is due.
+    /// If a signal with this name is stored, marks the first step that waits for it and is not due yet as due.
     pub(super) fn wake_for(&mut self, name: &str) {
         let waits = |i: StepIndex| self.awaited_signal(i) == Some(name) && !self.due.contains(&i);
         if self.signal(name).is_some()
@@ -290,7 +290,7 @@ impl RunState {
         }
     }
 
-    /// A step waits from now on; for a signal that has come already, not for long.
+    /// Makes a step wait; if its signal is already stored, the step is due at once.
     pub(super) fn start_waiting(&mut self, i: StepIndex, wait: Wait) {
         if let Wait::Signal { name } = &wait
             && self.signal(name).is_some()
@@ -300,7 +300,7 @@ impl RunState {
         self.set(i, StepState::Waiting(wait));
     }
 
-    /// A step that waited for a signal has the oldest one of that name.
+    /// Removes the oldest signal that the step waits for.
     pub(super) fn take_signal(&mut self, i: StepIndex) {
         if let Some(name) = self.awaited_signal(i)
             && let Some(oldest) = self.signals.iter().position(|signal| signal.name == name)
@@ -309,17 +309,17 @@ impl RunState {
         }
     }
 
-    /// Nothing happens until somebody or something outside of the engine acts.
+    /// True when nothing can happen until somebody or something outside the engine acts.
     pub fn only_waits(&self) -> bool {
         self.end.is_none() && !self.has_ready() && self.leased.is_empty() && !self.waiting.is_empty()
     }
 
-    /// Whether a step waits for the end of a child run.
+    /// True if a step waits for the end of a child run.
     pub fn awaits_runs(&self) -> bool {
         self.child_runs > 0
     }
 
-    /// The earliest-due ready step of each class that has any, whether or not its time has come.
+    /// The earliest-due ready step of each class that has any, even if that time is in the future.
     pub fn ready_heads(&self) -> impl Iterator<Item = (ClassIndex, Timestamp, StepIndex)> {
         self.ready.iter().filter_map(|(&class, steps)| steps.first().map(|&(at, i)| (class, at, i)))
     }
@@ -333,18 +333,18 @@ impl RunState {
         &self.classes[class]
     }
 
-    /// What a step competes for when it is ready.
+    /// The class in which the step competes when it is ready.
     pub fn class_of(&self, step: &Step) -> ClassIndex {
         let (attempt, expansion) = self.class_of[step.spec];
         if step.parent.is_none() && self.spec.steps[step.spec].for_each.is_some() { expansion } else { attempt }
     }
 
-    /// Whether the time of a whole step is over.
+    /// True once `timeout.schedule_to_close` of the step has passed.
     pub fn is_too_late(&self, step: &Step, now: Timestamp) -> bool {
         self.schedule_deadline(step).is_some_and(|deadline| deadline <= now)
     }
 
-    /// When the whole step has to be done; for a fan-out each of its children has its own time.
+    /// The deadline of the step across all attempts. A fan-out has none: each child has its own.
     pub fn schedule_deadline(&self, step: &Step) -> Option<Timestamp> {
         let spec = self.step_spec(step);
         if step.parent.is_none() && spec.for_each.is_some() {
@@ -361,7 +361,7 @@ impl RunState {
         self.end.is_none() && self.lifecycle == Lifecycle::Canceling
     }
 
-    /// Keeps a lease alive. Not an event: nothing but its end matters to history.
+    /// Extends a lease. This is not an event, because history needs only the end of a lease.
     pub fn extend_lease(&mut self, id: &StepId, fence: Fence, until: Timestamp) {
         if let Some(i) = self.find(id)
             && let StepState::Leased(lease) = &mut self.steps[i].state
@@ -372,7 +372,7 @@ impl RunState {
     }
 
     pub(super) fn dependents(&self, i: StepIndex) -> Vec<StepIndex> {
-        // Children have no dependents of their own: their parent answers for them.
+        // Children have no dependents: other steps depend on their parent.
         self.dependents.get(i).cloned().unwrap_or_default()
     }
 
@@ -407,7 +407,7 @@ impl RunState {
         self.deadlines.add(i, &self.steps[i].state, self.schedule_deadline(&self.steps[i]));
     }
 
-    /// The only way to change a step's state: keeps the indexes right.
+    /// The only way to change a step's state: it updates every index.
     pub(super) fn set(&mut self, i: StepIndex, next: StepState) {
         let class = self.class_of(&self.steps[i]);
         let deadline = self.schedule_deadline(&self.steps[i]);
@@ -452,7 +452,7 @@ impl RunState {
     }
 }
 
-/// The classes of a workflow, and for each step that of its attempts and that of its expansion.
+/// Returns the classes of a workflow and, for each step, the class of its attempts and that of its expansion.
 fn classify(spec: &WorkflowSpec, placement: impl Fn(&str) -> Placement) -> (Vec<Class>, Vec<(ClassIndex, ClassIndex)>) {
     let mut index: BTreeMap<Class, ClassIndex> = BTreeMap::new();
     let mut find = |class: Class| {
@@ -473,7 +473,7 @@ fn classify(spec: &WorkflowSpec, placement: impl Fn(&str) -> Placement) -> (Vec<
 }
 
 impl Lease {
-    /// For how long its attempt has worked; not longer than the lease, whoever looks later.
+    /// Working time of the attempt so far, at most until the lease expires.
     pub fn worked(&self, now: Timestamp) -> SignedDuration {
         now.min(self.expires_at).duration_since(self.started_at).max(SignedDuration::ZERO)
     }

@@ -14,7 +14,7 @@ pub enum RunStatus {
     Pending,
     Running,
     Interrupted,
-    /// Goes on only when a person says so.
+    /// Continues only after an explicit resume.
     Paused,
     Canceling,
     Succeeded,
@@ -28,7 +28,7 @@ pub enum StepStatus {
     Pending,
     Ready,
     Running,
-    /// For a person, a signal or a child run.
+    /// Waits for a person, a signal or a child run.
     Waiting,
     /// A `for_each` step whose children do the work.
     Expanded,
@@ -43,7 +43,7 @@ pub enum StepStatus {
 #[error("`{0}` is not a status")]
 pub struct UnknownStatus(String);
 
-/// What an event does to a status.
+/// The effect of an event on a status.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Transition<S> {
     Keep,
@@ -81,13 +81,13 @@ impl RunStatus {
         matches!(self, RunStatus::Succeeded | RunStatus::Failed | RunStatus::Canceled)
     }
 
-    /// An active run keeps its name to itself.
+    /// True until the run ends. An active run reserves its name.
     pub fn is_active(self) -> bool {
         !self.is_terminal()
     }
 
-    /// The status after `event` of this run. A failed run goes on only through `RunResumed`; succeeded
-    /// and canceled are final; a run that is being canceled stays so until it has ended.
+    /// Returns the status after `event` of this run. Only `RunResumed` revives a failed run; succeeded and
+    /// canceled are final; a run that is being canceled stays so until it ends.
     pub fn after(self, event: &Event) -> Transition<RunStatus> {
         use Transition::{Illegal, Keep, To};
         let active = |next| if self.is_active() { To(next) } else { Illegal };
@@ -149,8 +149,8 @@ impl StepStatus {
         matches!(self, Succeeded | Failed | Skipped | Canceled)
     }
 
-    /// The status after `event` of this step; fences were checked before. Succeeded is final; the other
-    /// ends can become ready again when their run is resumed.
+    /// Returns the status after `event` of this step, whose fence the caller has checked. Succeeded is final;
+    /// the other end states can become ready again when the run is resumed.
     pub fn after(self, event: &Event) -> Transition<StepStatus> {
         use StepStatus::{Canceled, Expanded, Failed, Pending, Ready, Running, Skipped, Succeeded, Waiting};
         use Transition::{Illegal, Keep, To};
@@ -180,7 +180,7 @@ impl StepStatus {
     }
 }
 
-/// The step that an event changes; `None` for events of the run.
+/// Returns the step that an event changes; `None` for events of the run.
 pub fn step_of(event: &Event) -> Option<&StepId> {
     match event {
         Event::StepReady { step, .. }
@@ -216,7 +216,7 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
     }
 }
 
-/// The fence under which an event was decided.
+/// Returns the fence under which an event was decided.
 pub fn fence_of(event: &Event) -> Option<Fence> {
     match event {
         Event::StepSucceeded { fence, .. }
@@ -231,9 +231,10 @@ pub fn fence_of(event: &Event) -> Option<Fence> {
     }
 }
 
-/// Whether an event may still change a step: a claim takes the next fence of a ready step; everything
-/// else under a fence needs the current one and a running step. Without an attempt an expanded or waiting
-/// step can succeed, and a ready one that never had any (a gate): the fence of an attempt is not 0.
+/// True if an event may still change a step. A claim takes the next fence of a ready step; every other event
+/// with a fence needs the current fence and a running step. Two kinds of step succeed without an attempt: an
+/// expanded or waiting step, and a ready step that never had an attempt (a gate). Fence 0 marks the latter,
+/// since an attempt's fence is never 0.
 pub fn fence_holds(event: &Event, status: StepStatus, current: Fence) -> bool {
     match (event, fence_of(event)) {
         (_, None) => true,

@@ -1,4 +1,4 @@
-//! Going on after an end or a stop: resuming a run, and trying failed steps again.
+//! Resumes runs and retries failed steps.
 
 use jiff::Timestamp;
 
@@ -26,11 +26,11 @@ pub(super) fn retry(state: &RunState, step: Option<&StepId>, now: Timestamp) -> 
     Decision::events(resumed.into_iter().chain(again))
 }
 
-/// The failed steps that a retry takes up, fan-outs before their children: those that `step` stands for, or
-/// all. Of a fan-out, its failed children; with a child, its fan-out.
+/// Returns the failed steps to retry, fan-outs before their children: all of them, or those that `step`
+/// stands for. A fan-out also stands for its failed children, a child also for its fan-out.
 ///
 /// # Errors
-/// Why there is nothing to retry.
+/// The reason why there is nothing to retry.
 pub fn to_retry(state: &RunState, step: Option<&StepId>) -> Result<Vec<StepIndex>, String> {
     match (&state.end, state.lifecycle) {
         (Some(RunEnd::Succeeded), _) => return Err("the run has succeeded".to_owned()),
@@ -51,8 +51,7 @@ pub fn to_retry(state: &RunState, step: Option<&StepId>) -> Result<Vec<StepIndex
     if chosen.is_empty() || parent_only { Err(format!("step `{id}` has not failed")) } else { Ok(chosen) }
 }
 
-/// A failed step becomes ready again; a fan-out, whose items stay the same, goes back to waiting for its
-/// children.
+/// Makes a failed step ready again; a fan-out keeps its items and waits for its children again.
 fn take_up(step: &Step, now: Timestamp) -> Event {
     if step.children.is_empty() {
         return Event::StepReady { step: step.id.clone(), not_before: now };

@@ -1,5 +1,5 @@
-//! Decisions about steps that wait for a person, a signal or a child run. They have no attempts: what
-//! they wait for is all there is, and it is in the event log.
+//! Decisions about steps that wait for a person, a signal or a child run. Such steps have no attempts; the
+//! event log holds everything about their wait.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use super::ids::{Fence, RunId, StepId};
 use super::key::canonical;
 use super::state::{Lifecycle, RunState, Signal, Step, StepState};
 
-/// What follows when the rule of a gate is false.
+/// The consequence of a gate rule that is false.
 #[derive(Clone, PartialEq, Debug)]
 pub enum OnFalse {
     Fail,
@@ -38,7 +38,7 @@ pub enum FalseRule {
     Ask,
 }
 
-/// What a kind that waits does with a ready step.
+/// The action of a waiting kind on a ready step.
 #[derive(Clone, PartialEq, Debug)]
 pub enum AtClaim {
     Wait(Wait),
@@ -46,13 +46,13 @@ pub enum AtClaim {
         ruling: Ruling,
         on_false: OnFalse,
     },
-    /// Submits a child run with these params, and waits for its end.
+    /// Submit a child run with these params, and wait for its end.
     StartChild {
         params: Map<String, Value>,
     },
 }
 
-/// The events of a gate whose rule was evaluated: the decision, then what follows from it.
+/// Returns the events of a gate whose rule was evaluated: the decision, then its consequence.
 pub(super) fn ruled(step: StepId, ruling: Ruling, on_false: OnFalse) -> Vec<Event> {
     let next = match (ruling.verdict, on_false) {
         (Verdict::Approved, _) => passed(&step, Fence(0), true, None, None),
@@ -71,7 +71,7 @@ pub(super) fn ruled(step: StepId, ruling: Ruling, on_false: OnFalse) -> Vec<Even
     vec![Event::StepDecided { step, ruling }, next]
 }
 
-/// `loss = 2.5, documents = 12`
+/// Formats inputs as `loss = 2.5, documents = 12`.
 fn listed(inputs: &Value) -> String {
     let pairs = inputs.as_object().into_iter().flatten();
     let pairs: Vec<String> = pairs.map(|(name, value)| format!("{name} = {}", canonical(value))).collect();
@@ -85,7 +85,7 @@ fn passed(step: &StepId, fence: Fence, passed: bool, approver: Option<&str>, com
     Event::StepSucceeded { step: step.clone(), fence, outputs: Outputs { values, ..Outputs::default() } }
 }
 
-/// What a waiting step waits for, in a few words.
+/// Describes what a waiting step waits for, in a few words.
 pub(super) fn awaited(wait: &Wait) -> String {
     match wait {
         Wait::Approval { .. } => "a person".to_owned(),
@@ -94,7 +94,7 @@ pub(super) fn awaited(wait: &Wait) -> String {
     }
 }
 
-/// An answer that comes too late decides nothing.
+/// Handles a person's answer; ignores it once the deadline has passed.
 pub(super) fn decided(
     state: &RunState,
     step: &StepId,
@@ -118,7 +118,7 @@ pub(super) fn decided(
     Decision::events([Event::StepDecided { step: step.clone(), ruling }, next])
 }
 
-/// Kept, whoever waits for it: the step that takes it is a consequence.
+/// Stores the signal even if no step waits for it; `decide::consequence` delivers it.
 pub(super) fn signaled(state: &RunState, name: String, payload: Value) -> Decision {
     if state.end.is_some() {
         return Decision::default();
@@ -143,7 +143,7 @@ pub(super) fn child_ended(
             Decision::event(match (state.lifecycle, result) {
                 (Lifecycle::Canceling, _) => Event::StepCanceled { step: step.clone() },
                 (_, Ok(outputs)) => Event::StepSucceeded { step: step.clone(), fence: entry.fence, outputs },
-                // That is why it was canceled.
+                // The child run was canceled because this step missed its deadline.
                 (_, Err(failure)) if failure.kind == FailureKind::Canceled && state.is_too_late(entry, now) => {
                     Event::StepFailed { step: step.clone(), failure: too_late(state, entry) }
                 }
@@ -162,7 +162,7 @@ fn waiting<'a>(state: &'a RunState, step: &StepId) -> Option<(&'a Step, &'a Wait
     }
 }
 
-/// The failure of a step whose child run has failed or was canceled.
+/// Builds the failure of a step whose child run failed or was canceled.
 pub fn child_failure(name: &str, run: RunId, failure: Option<(&StepId, &Failure)>) -> Failure {
     match failure {
         Some((step, failure)) => {
