@@ -1,4 +1,4 @@
-//! Stores the answers to requests, and forgets old ones.
+//! Stores the engine's answers to requests and deletes old ones.
 
 use jiff::{SignedDuration, Timestamp};
 use rusqlite::{Connection, params};
@@ -9,12 +9,11 @@ use super::error::StoreError;
 use super::reader::Reader;
 use super::seal::{self, Rows};
 
-/// The asker waits only seconds; a person may want to read the answer later.
+/// A client polls for seconds; a day lets a person read the answer later.
 const KEPT_FOR: SignedDuration = SignedDuration::from_hours(24);
-/// Number of the oldest requests that each answer checks: more than one, so that the table shrinks.
+/// Oldest requests that each answer inspects. More than one, so that a backlog shrinks.
 const LOOKED_AT: i64 = 8;
 
-/// Writes the answers of a batch, and forgets some old ones.
 pub(super) fn write(connection: &Connection, batch: &Batch<'_>) -> Result<(), StoreError> {
     let at = batch.events.last().map_or_else(Timestamp::now, |recorded| recorded.at);
     for answer in batch.answers {
@@ -40,10 +39,7 @@ fn row(id: &i64) -> Rows<'_> {
 }
 
 impl Reader {
-    /// The engine's answer to a request; `None` until it answers.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Returns the engine's answer to a request; `None` until it answers.
     pub fn answer(&self, id: i64) -> Result<Option<Answer>, StoreError> {
         let sql = "SELECT refusal FROM request WHERE id = ?1 AND done_at IS NOT NULL";
         self.ask(|connection| {

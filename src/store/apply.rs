@@ -1,4 +1,4 @@
-//! One event: is it still valid, append it to the log, project it onto the tables.
+//! Applies one event: checks its fence and transition, appends it to the log, projects it onto the tables.
 
 use std::collections::BTreeMap;
 
@@ -21,15 +21,15 @@ use super::tally::{ChildChange, Tally};
 use super::waits;
 use super::writer::active_run_named;
 
-/// What became of an event.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Applied {
     Done,
-    /// Its fence does not hold any more: nothing was changed or logged.
+    /// The event's fence no longer holds: nothing was changed or logged.
     Stale,
 }
 
-/// What it changes of fan-outs is added to `tally`, which is to be written at the end of the transaction.
+/// Applies one event. Changes to fan-out counters accumulate in `tally`; the caller writes it at the end of the
+/// transaction.
 pub(super) fn apply(
     connection: &Connection,
     head: &mut Head,
@@ -42,7 +42,7 @@ pub(super) fn apply(
     }
 }
 
-/// Moves the end of a lease, unless a newer claim has changed its fence.
+/// Extends a lease and records its progress, unless a newer claim has changed the fence.
 pub(super) fn extend_lease(connection: &Connection, lease: &LeaseExtension) -> Result<(), StoreError> {
     let (run, step, fence) = (lease.run.to_string(), lease.step.as_str(), lease.fence.0.cast_signed());
     let expires = time_text(lease.expires_at);
@@ -115,7 +115,7 @@ fn apply_to_step(
     step: &StepId,
 ) -> Result<Applied, StoreError> {
     let Recorded { run, at, event } = recorded;
-    // By number: this is asked for every event.
+    // Columns are read by number, because every event runs this query.
     let sql = "SELECT status, fence, attempts, parent, attempt_started_at, lease_expires_at, compute_ms FROM step
                WHERE run = ?1 AND id = ?2";
     let run_text = run.to_string();
@@ -174,32 +174,33 @@ fn apply_to_step(
     Ok(Applied::Done)
 }
 
-/// For how long an attempt has worked that ends now: not after its lease, however late that was noticed.
+/// Milliseconds that an attempt worked if it ends at `now`. Time after its lease does not count, however late the
+/// expiry was noticed.
 pub(super) fn compute_ms(started: Option<Timestamp>, lease_expires: Option<Timestamp>, now: Timestamp) -> Option<i64> {
     let end = lease_expires.map_or(now, |expires| expires.min(now));
     started.map(|started| (end.as_millisecond() - started.as_millisecond()).max(0))
 }
 
-/// A step row to be changed at a time.
+/// A step row and the time of the event that changes it.
 struct StepOf<'a> {
     connection: &'a Connection,
     run: String,
     step: &'a StepId,
     at: String,
     attempts: u32,
-    /// Of the attempt, if it ends now.
+    /// Work of the current attempt if it ends with this event, in milliseconds.
     compute_ms: Option<i64>,
-    /// The same, 0 without an attempt.
+    /// `compute_ms` if this event ends an attempt, else 0.
     worked: i64,
 }
 
-/// Nothing runs for this step any more; `?3` is what its attempt has worked.
+/// Assignments that end the running attempt; `?3` is its work in milliseconds.
 pub(super) const NO_LEASE: &str =
     "compute_ms = compute_ms + ?3, lease_expires_at = NULL, attempt_started_at = NULL, pid = NULL, process_start = NULL, boot_id = NULL, resources = NULL, wait = NULL,
      progress_done = NULL, progress_total = NULL, progress_at = NULL, progress_first = NULL, progress_first_at = NULL";
 
 impl StepOf<'_> {
-    /// A step that had ended starts over: its retries are counted anew.
+    /// Makes a step ready. A step that had ended starts again with a retry count of 0.
     fn ready(&self, not_before: Timestamp) -> Result<(), StoreError> {
         let sql = "UPDATE step SET not_before = ?3, finished_at = NULL, skip_reason = NULL, status = 'ready',
                        retries_used = CASE WHEN status IN ('pending', 'ready') THEN retries_used ELSE 0 END,
@@ -208,7 +209,7 @@ impl StepOf<'_> {
         self.execute(sql, params![self.run, self.step.as_str(), time_text(not_before), self.at])
     }
 
-    /// Adds the children. A resumed fan-out is expanded again, to the same items or, in short, to none.
+    /// Adds the children. Resuming a fan-out expands it again, with the same items or, as a short form, with no items.
     fn expand(&self, items: &[Value], recorded: &Recorded, before: StepStatus) -> Result<(), StoreError> {
         let sql = "SELECT position, kind, needs FROM step WHERE run = ?1 AND id = ?2";
         let own = first(self.connection, sql, params![self.run, self.step.as_str()], |row| {
@@ -329,7 +330,7 @@ impl StepOf<'_> {
         self.execute(sql, params![self.run, self.step.as_str(), self.attempts, process.pid])
     }
 
-    /// Removes metrics and checkpoints after `last_step`; the step shows its newest checkpoint again.
+    /// Removes metrics and checkpoints after `last_step`; the step row shows its newest remaining checkpoint.
     fn rewind(&self, last_step: u64) -> Result<(), StoreError> {
         let values = params![self.run, self.step.as_str(), last_step.cast_signed()];
         self.execute("DELETE FROM metric WHERE run = ?1 AND step = ?2 AND train_step > ?3", values)?;
@@ -392,7 +393,6 @@ impl StepOf<'_> {
         self.execute(sql, params![self.run, self.step.as_str(), documents, tokens, last_step, checkpoint.loss])
     }
 
-    /// Ends the running attempt, if there is one.
     fn close_attempt(&self, status: &str, reason: Option<&str>) -> Result<(), StoreError> {
         let sql = "UPDATE attempt SET status = ?4, finished_at = ?5, reason = ?6, compute_ms = ?7
                    WHERE run = ?1 AND step = ?2 AND attempt = ?3 AND status = 'running'";

@@ -1,6 +1,6 @@
-//! A claim and the success that follows it in the same transaction, as all steps on the engine's own thread have
-//! them: the rows are written once, not twice. What they hold is what the two events leave one after the other,
-//! and `db check` compares it with that.
+//! Applies a claim and the success that follows it in the same transaction, the case of every step on the engine's own
+//! thread. Each row is written once instead of twice, with the content that the two events would leave one after the
+//! other; `db check` verifies this.
 
 use rusqlite::{Connection, params};
 
@@ -14,7 +14,7 @@ use super::error::StoreError;
 use super::head::Head;
 use super::tally::{ChildChange, Tally};
 
-/// Applies both; false, and nothing is changed, when they are no such pair or one of them is not valid.
+/// Applies both events. Returns false and changes nothing if they are not such a pair or if either is invalid.
 pub(super) fn apply_both(
     connection: &Connection,
     head: &mut Head,

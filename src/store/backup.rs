@@ -1,5 +1,5 @@
-//! Copies of the database: made while an engine writes, and put back while none runs. A backup is a folder
-//! of the form of a state directory, so every verb that reads can look into it.
+//! Copies the database while an engine writes, and restores a copy while none runs. A backup is a folder laid out like
+//! a state directory, so every verb that reads can read a backup.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -22,8 +22,8 @@ use super::reader::Reader;
 use super::writer::Store;
 use super::{chain, migrate};
 
-/// A backup in the making: the folder gets its name when everything in it is durable. Dropped before that,
-/// it leaves nothing.
+/// A backup in progress. The folder gets its final name once everything in it is durable; dropping the value before
+/// that removes it.
 pub struct Backup {
     state_dir: PathBuf,
     partial: PathBuf,
@@ -34,7 +34,7 @@ impl Backup {
     /// Prepares a backup of `state_dir` as the new folder `dest`.
     ///
     /// # Errors
-    /// `Exists`; `Io` when the folder cannot be made.
+    /// `Exists`; `Io` when the folder cannot be created.
     pub fn begin(state_dir: &Path, dest: &Path) -> Result<Backup, StoreError> {
         if fs::symlink_metadata(dest).is_ok() {
             return Err(StoreError::Exists { path: dest.to_owned() });
@@ -45,12 +45,12 @@ impl Backup {
         Ok(Backup { state_dir: state_dir.to_owned(), partial, dest: dest.to_owned() })
     }
 
-    /// Where the backup grows; until `publish` under a temporary name.
+    /// The folder under construction; it has a temporary name until `publish`.
     pub fn folder(&self) -> &Path {
         &self.partial
     }
 
-    /// Copies the database as it is at one instant, and checks the copy. A second call replaces the first one's.
+    /// Copies the database as of one instant and checks the copy. A second call replaces the first copy.
     ///
     /// # Errors
     /// `NoState`; `DamagedBackup` when the database itself is damaged; `NoSpace`, `Io`.
@@ -60,7 +60,7 @@ impl Backup {
         remove(&self.partial.join(HEAD_FILE))?;
         let reader = Reader::open(&self.state_dir)?;
         let head = {
-            // Without it the copy would start anew at every commit of an engine.
+            // Without a read transaction, the copy would restart at every commit of an engine.
             let snapshot = reader.connection.unchecked_transaction()?;
             let head = chain::head(&snapshot)?;
             copy_database(&snapshot, &copy)?;
@@ -70,10 +70,10 @@ impl Backup {
         refuse_damage(&self.partial, &self.state_dir.join(DATABASE_FILE))
     }
 
-    /// Gives the folder its name.
+    /// Renames the folder to its final name.
     ///
     /// # Errors
-    /// `Exists` when something has appeared there meanwhile; `Io`.
+    /// `Exists` when something has appeared at that path in the meantime; `Io`.
     pub fn publish(self) -> Result<(), StoreError> {
         if fs::symlink_metadata(&self.dest).is_ok() {
             return Err(StoreError::Exists { path: self.dest.clone() });
@@ -87,22 +87,22 @@ impl Backup {
 
 impl Drop for Backup {
     fn drop(&mut self) {
-        // After `publish` there is nothing under this name any more.
+        // After `publish` this name no longer exists.
         let _ = fs::remove_dir_all(&self.partial);
     }
 }
 
-/// Puts a backup in the place of the database of the locked state directory. `from` is a folder that
-/// `Backup` made, or the file of a migration's backup. Returns where the replaced files are kept.
+/// Replaces the database of the locked state directory with a backup. `from` is a folder that `Backup` made, or the
+/// file of a migration's backup. Returns the folder that keeps the replaced files.
 ///
 /// # Errors
-/// `NoState` when there is no backup, `NewerSchema`, `DamagedBackup`: then nothing was changed.
+/// `NoBackup`, `NewerSchema`, `DamagedBackup`: nothing was changed.
 pub fn restore(lock: &EngineLock, from: &Path) -> Result<Option<PathBuf>, StoreError> {
     let state_dir = lock.state_dir();
     let staged = Staged(state_dir.join(BACKUPS_DIR).join(format!(".restore-{}", Uuid::now_v7().simple())));
     create_dir(&staged.0)?;
     stage(&staged.0, from)?;
-    // Empties the WAL of a database that is sound; what a damaged one has left is kept as it is.
+    // Empties the WAL of a sound database; a damaged one fails to open, and its files are kept unchanged.
     if state_dir.join(DATABASE_FILE).exists() {
         drop(Store::open(state_dir));
     }
@@ -113,7 +113,7 @@ pub fn restore(lock: &EngineLock, from: &Path) -> Result<Option<PathBuf>, StoreE
     Ok(kept)
 }
 
-/// A folder that is removed again.
+/// A temporary folder, removed on drop.
 struct Staged(PathBuf);
 
 impl Drop for Staged {
@@ -122,7 +122,7 @@ impl Drop for Staged {
     }
 }
 
-/// Copies, migrates and checks the backup where it can do no harm.
+/// Copies, migrates and checks the backup in a staging folder, where a failure does no harm.
 fn stage(staged: &Path, from: &Path) -> Result<(), StoreError> {
     let source = if from.is_dir() { from.join(DATABASE_FILE) } else { from.to_owned() };
     if !source.is_file() {
@@ -154,7 +154,7 @@ fn refuse_damage(folder: &Path, path: &Path) -> Result<(), StoreError> {
     }
 }
 
-/// Links the files that are about to be replaced into a folder of their own.
+/// Links the files that are about to be replaced into a new folder.
 fn keep_replaced(state_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
     if !state_dir.join(DATABASE_FILE).exists() {
         return Ok(None);
@@ -174,8 +174,8 @@ fn keep_replaced(state_dir: &Path) -> Result<Option<PathBuf>, StoreError> {
     Ok(Some(kept))
 }
 
-/// Killed at any instant, this leaves the old database, the new one, or a state that is refused with the
-/// advice to restore again; never an old WAL beside the new database.
+/// Installs the staged files. A kill at any instant leaves the old database, the new one, or a state that is refused
+/// with the advice to restore again; never an old WAL beside the new database.
 fn swap(state_dir: &Path, staged: &Path) -> Result<(), StoreError> {
     let head = state_dir.join(HEAD_FILE);
     let marker = staged.join("marker");
@@ -193,14 +193,14 @@ fn swap(state_dir: &Path, staged: &Path) -> Result<(), StoreError> {
     sync(state_dir)
 }
 
-/// Stands in `event-head` while the database is replaced.
+/// Content of `event-head` while the database is being replaced.
 pub(super) const RESTORING: &str = "a restore was not finished\n";
 
 fn wal_of(database: &str) -> String {
     format!("{database}-wal")
 }
 
-/// Copies a database into one file that needs nothing beside it; durable on return.
+/// Copies a database into a single file without a WAL; durable on return.
 fn copy_database(source: &Connection, copy: &Path) -> Result<(), StoreError> {
     let mut target = Connection::open(copy)?;
     around!("store.snapshot.write", copy_all(source, &mut target, BUSY_TIMEOUT)).map_err(|error| error.at(copy))?;
@@ -208,10 +208,7 @@ fn copy_database(source: &Connection, copy: &Path) -> Result<(), StoreError> {
     settle(copy)
 }
 
-/// Copies every page. SQLite reports a source that another process has locked as a result, not as an error.
-///
-/// # Errors
-/// `Busy` when the lock stays for longer than `patience`.
+/// Copies every page. SQLite reports a locked source as a step result, not as an error.
 fn copy_all(source: &Connection, target: &mut Connection, patience: Duration) -> Result<(), StoreError> {
     let deadline = Instant::now() + patience;
     let copying = Copying::new(source, target)?;
@@ -227,7 +224,7 @@ fn copy_all(source: &Connection, target: &mut Connection, patience: Duration) ->
     }
 }
 
-/// Empties and removes the WAL of a database that nobody else has open.
+/// Empties and removes the WAL of a database that no other process has open.
 fn settle(database: &Path) -> Result<(), StoreError> {
     let connection = Connection::open(database)?;
     let change = connection.pragma_update_and_check(None, "journal_mode", "delete", |row| row.get::<_, String>(0));

@@ -1,4 +1,4 @@
-//! What goes into the store.
+//! Values that callers write to the store.
 
 use jiff::Timestamp;
 
@@ -12,20 +12,20 @@ use crate::core::request::Request;
 use crate::core::run_options::RunOptions;
 use crate::core::spec::WorkflowSpec;
 
-/// A run to be submitted. `id` is a UUIDv7, so that ids sort by time.
+/// A run to submit. `id` is a UUIDv7, so ids sort by time.
 #[derive(Clone, Debug)]
 pub struct NewRun {
     pub id: RunId,
     pub name: RunName,
     pub spec: WorkflowSpec,
     pub spec_digest: String,
-    /// Submitting again with the same key gives the first run.
+    /// A second submission with the same key returns the first run.
     pub idempotency_key: Option<String>,
     pub options: RunOptions,
     pub at: Timestamp,
 }
 
-/// The checkpoint of another run from which a step of a fork goes on.
+/// The checkpoint of another run that a fork's step continues from.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Adoption {
     pub step: StepId,
@@ -36,19 +36,19 @@ pub struct Adoption {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Submitted {
     New,
-    /// The idempotency key was used before, for this run.
+    /// The idempotency key belongs to this earlier run.
     Existing(RunId),
 }
 
-/// One transaction of the engine. The order within it: events as given, then leases, metrics, requests.
+/// One transaction of the engine. Writes happen in this order: events as given, leases, metrics, answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Batch<'a> {
     pub events: &'a [Recorded],
     pub leases: &'a [LeaseExtension],
-    /// Written after all events. A queued metric that an `AttemptRewound` of this batch makes void must
-    /// not be in here.
+    /// Metrics are written after all events, so exclude queued metrics that an `AttemptRewound` of this batch
+    /// invalidates.
     pub metrics: &'a [MetricWrite],
-    /// Requests that the events answer.
+    /// Answers to the requests that the events fulfil.
     pub answers: &'a [Answer],
 }
 
@@ -71,32 +71,31 @@ pub struct LeaseExtension {
 pub struct MetricWrite {
     pub run: RunId,
     pub step: StepId,
-    /// Metrics of any but the newest attempt are dropped.
+    /// Metrics of any attempt but the newest are dropped.
     pub attempt: u32,
     pub row: MetricRow,
 }
 
-/// The effects of a commit beyond its batch. Leases and metrics under an old fence are silently dropped.
+/// Effects of a commit beyond its batch. Leases and metrics under an old fence are dropped silently.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct CommitReport {
-    /// Indexes of events that were dropped because a newer claim of the step exists.
+    /// Indexes of events dropped because the step has a newer claim.
     pub stale: Vec<usize>,
-    /// Content of checkpoints that newer ones have replaced; something else may still use it.
+    /// Content of checkpoints that newer ones replaced; other rows may still refer to it.
     pub dropped: Vec<ArtifactRef>,
 }
 
-/// What another process asked of the engine.
+/// A request that another process made to the engine.
 #[derive(Clone, PartialEq, Debug)]
 pub struct RequestRow {
     pub id: i64,
-    /// The request, or the reason why it is unreadable; it gets an answer in either case.
+    /// The request, or the reason why it cannot be read; both cases get an answer.
     pub asked: Result<(RunId, Request), String>,
 }
 
-/// The engine's answer to a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Answer {
     pub id: i64,
-    /// Why nothing was done.
+    /// Reason for a refusal; `None` if the request was carried out.
     pub refusal: Option<String>,
 }

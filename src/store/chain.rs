@@ -1,5 +1,5 @@
-//! The event log is hash-chained: hash = BLAKE3(previous hash, seq, run, at, payload), each field
-//! with its length before it. A changed, removed or inserted event breaks every later hash.
+//! Hash chain of the event log: hash = BLAKE3(previous hash, seq, run, at, payload), each field prefixed with its
+//! length. Changing, removing or inserting an event breaks every later hash.
 
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -11,7 +11,7 @@ use super::error::StoreError;
 use super::head::Head;
 use super::seal;
 
-/// The hash before the first event.
+/// Hash before the first event.
 pub(super) const GENESIS: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
 pub(super) fn hash(previous: &str, seq: i64, run: &str, at: &str, payload: &str) -> String {
@@ -23,7 +23,7 @@ pub(super) fn hash(previous: &str, seq: i64, run: &str, at: &str, payload: &str)
     hasher.finalize().to_hex().to_string()
 }
 
-/// The newest event of a database, and how many commits it has had without one.
+/// Reads the newest event and the count of commits without an event.
 pub(super) fn head(connection: &Connection) -> Result<Head, StoreError> {
     let newest = connection
         .prepare_cached("SELECT seq, hash FROM event ORDER BY seq DESC LIMIT 1")?
@@ -33,7 +33,7 @@ pub(super) fn head(connection: &Connection) -> Result<Head, StoreError> {
     Ok(Head { seq, hash, quiet: seal::quiet_commits(connection)? })
 }
 
-/// The hash of one event.
+/// Reads the hash of one event; `None` if the log does not contain it.
 pub(super) fn hash_at(connection: &Connection, seq: i64) -> Result<Option<String>, StoreError> {
     if seq == 0 {
         return Ok(Some(GENESIS.to_owned()));
@@ -42,13 +42,13 @@ pub(super) fn hash_at(connection: &Connection, seq: i64) -> Result<Option<String
     Ok(statement.query_row([seq], |row| row.get(0)).optional()?)
 }
 
-/// The tag of an event, with which its JSON begins.
+/// Reads an event's tag from the start of its JSON.
 fn kind(payload: &str) -> &str {
     payload.strip_prefix("{\"type\":\"").and_then(|rest| rest.split('"').next()).unwrap_or_default()
 }
 
 impl Head {
-    /// Before the first event.
+    /// The head of an empty log.
     pub(super) fn genesis() -> Head {
         Head { seq: 0, hash: GENESIS.to_owned(), quiet: 0 }
     }

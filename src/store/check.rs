@@ -1,4 +1,4 @@
-//! Looks for damage: in the file, in the hash chain, and between the log and the tables.
+//! Looks for damage in the file, in the hash chain, and between the log and the tables.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -22,26 +22,25 @@ use super::replay::{CheckpointReplay, RunReplay, SignalReplay, StepReplay};
 use super::rows::{RunRow, RunRows, StepRow, Unreadable};
 use super::seal;
 
-/// Something that should not be, in words for a person.
+/// One finding of `check`, described for a person.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Problem {
     pub what: String,
     pub hint: String,
 }
 
-/// Checks the whole database of a state directory: `integrity_check`, foreign keys, the hash chain of
-/// the event log, its head outside of the database, and that the tables are what the log says. The
-/// contents of artifacts are checked by the artifact store.
+/// Checks the whole database of a state directory: `integrity_check`, foreign keys, the hash chain of the event log,
+/// its head outside the database, and the tables against the log. The artifact store checks the contents of artifacts.
 ///
 /// # Errors
-/// When the database cannot be opened or read at all.
+/// Any error that prevents opening or reading the database at all.
 pub fn check(state_dir: &Path) -> Result<Vec<Problem>, StoreError> {
-    // Before the database: it may grow meanwhile, but never lose what the head names.
+    // Read before the database, which may grow in the meantime but must never lose the event that the head names.
     let recorded = head::read(state_dir)?;
     let reader = Reader::open(state_dir)?;
     let mut findings = Findings { problems: Vec::new(), backups: state_dir.join(BACKUPS_DIR).display().to_string() };
     let path = state_dir.join(DATABASE_FILE);
-    // One view of everything: an engine may be writing.
+    // One snapshot for all checks, because an engine may be writing.
     let snapshot = reader.connection.unchecked_transaction()?;
     check_file(&snapshot, &mut findings).map_err(|error| error.at(&path))?;
     let replayed = check_log(&snapshot, &mut findings).map_err(|error| error.at(&path))?;
@@ -90,7 +89,7 @@ fn check_file(connection: &Connection, findings: &mut Findings) -> Result<(), St
     Ok(())
 }
 
-/// What is not in the log.
+/// Checks data that no event records.
 fn check_unlogged(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
     if !seal::is_intact(connection)? {
         findings.add("requests, schedules, environments or `meta` are not what was written");
@@ -114,7 +113,7 @@ fn check_unlogged(connection: &Connection, findings: &mut Findings) -> Result<()
     Ok(())
 }
 
-/// Work is summed up in the row of the step and in that of its fan-out.
+/// Compares the work sums in the rows of steps and fan-outs with their attempts and children.
 fn check_sums(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
     let sql = "SELECT run, id FROM step
                WHERE compute_ms <> (SELECT coalesce(sum(attempt.compute_ms), 0) FROM attempt
@@ -134,7 +133,7 @@ fn check_sums(connection: &Connection, findings: &mut Findings) -> Result<(), St
     Ok(())
 }
 
-/// Walks the log once: numbers, hashes, and the replay of every run.
+/// Walks the log once: checks numbers and hashes, and replays every run.
 fn check_log(connection: &Connection, findings: &mut Findings) -> Result<BTreeMap<RunId, RunReplay>, StoreError> {
     let mut runs = BTreeMap::new();
     let mut previous = (0, GENESIS.to_owned());
@@ -225,7 +224,7 @@ fn check_tables(
     Ok(())
 }
 
-/// The checkpoints of each step, oldest first.
+/// Checkpoints of each step, oldest first.
 type Checkpoints = HashMap<StepId, Vec<CheckpointReplay>>;
 
 fn checkpoints_by_step(connection: &Connection, run: RunId) -> Result<Checkpoints, StoreError> {

@@ -1,5 +1,4 @@
-//! Opening the database: every connection that writes has the settings that durability needs, and
-//! they are read back.
+//! Opens the database. Every writing connection gets the settings that durability needs, and reads them back.
 
 use std::fs::{self, File};
 use std::os::unix::ffi::OsStrExt;
@@ -23,8 +22,9 @@ pub(super) const BUSY_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
 const STATEMENTS: usize = 64;
 
-/// Settings of a writing connection, and what reading them gives. WAL + FULL: a commit returns after
-/// its fsync. Checkpoints are ours, because SQLite ignores a failed one. `fullfsync` is for macOS.
+/// Settings of a writing connection and the values read back. WAL with `synchronous = FULL` (2): a commit returns after
+/// its fsync. Automatic checkpoints are off because SQLite ignores a failed one; we run our own. `fullfsync` is for
+/// macOS.
 const SETTINGS: [(&str, &str); 7] = [
     ("journal_mode", "wal"),
     ("synchronous", "2"),
@@ -35,14 +35,14 @@ const SETTINGS: [(&str, &str); 7] = [
     ("journal_size_limit", "67108864"),
 ];
 
-/// Opens for reading and writing; creates and migrates. Refuses a database that lost events.
+/// Opens for reading and writing; creates or migrates the database. Refuses a database that lost events.
 pub(super) fn read_write(state_dir: &Path) -> Result<Connection, StoreError> {
     create_dir(state_dir)?;
     let path = state_dir.join(DATABASE_FILE);
     set_up(state_dir, &path).map_err(|error| error.at(&path))
 }
 
-/// Opens what is there for reading only.
+/// Opens an existing database for reading only. An older schema is migrated first through a writing connection.
 pub(super) fn read_only(state_dir: &Path) -> Result<Connection, StoreError> {
     let path = state_dir.join(DATABASE_FILE);
     if !path.exists() {
@@ -58,7 +58,7 @@ pub(super) fn read_only(state_dir: &Path) -> Result<Connection, StoreError> {
     };
     let uri = format!("file:{}", escape(&path));
     let opened = match open(&uri) {
-        // Without a WAL, a database in a folder that we cannot write into cannot change either.
+        // Without a WAL, a database in a folder that we cannot write to cannot change either.
         Err(StoreError::Sqlite(error)) if lacks_permission(&error) && wal_is_empty(&path) => {
             open(&format!("{uri}?immutable=1"))
         }
@@ -66,7 +66,7 @@ pub(super) fn read_only(state_dir: &Path) -> Result<Connection, StoreError> {
     };
     let (connection, version) = opened.map_err(|error| error.at(&path))?;
     match version {
-        // Created this instant by another process, and not yet filled.
+        // Another process has just created the file and has not filled it yet.
         0 => Err(StoreError::NoState { path: state_dir.to_owned() }),
         migrate::SUPPORTED => Ok(connection),
         _ => {
@@ -86,7 +86,7 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
     #[cfg(test)]
     super::tests::statements::watch(&mut connection)?;
-    // A connection that is refused must leave a damaged WAL as it is, for whoever wants to save it.
+    // A refused connection must leave a damaged WAL unchanged, so that its content can still be recovered.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     let found = migrate::version(&connection, path)?;
     match (found, &recorded) {
@@ -99,9 +99,9 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
     }
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     {
-        // This lock comes before the folder lock, as in an engine that starts.
+        // Lock order: engine lock before folder lock, as an engine does at start.
         let _right = right_to_migrate(state_dir, path, &connection)?;
-        // Two processes must not create or migrate at the same time.
+        // Keeps other processes from creating or migrating at the same time.
         let folder = File::open(state_dir).map_err(|error| StoreError::io("open", state_dir, error))?;
         folder.lock().map_err(|error| StoreError::io("lock", state_dir, error))?;
         around!("store.set_up", apply_settings(&connection, path))?;
@@ -117,7 +117,7 @@ fn set_up(state_dir: &Path, path: &Path) -> Result<Connection, StoreError> {
     Ok(connection)
 }
 
-/// The running engine emptied the WAL when it started.
+/// True if an engine runs in another process; it emptied the WAL when it started.
 fn another_engine_runs(state_dir: &Path) -> bool {
     !EngineLock::is_held_here(state_dir) && EngineLock::holder(state_dir).is_some()
 }
@@ -148,7 +148,7 @@ fn right_to_migrate(state_dir: &Path, path: &Path, connection: &Connection) -> R
     }
 }
 
-/// The event recorded outside must be in the database, with the same hash.
+/// Fails unless the database contains the event recorded in `event-head`, with the same hash.
 pub(super) fn check_head(connection: &Connection, path: &Path, recorded: &Recorded) -> Result<(), StoreError> {
     let lost = |seq, found: String| Err(StoreError::LostEvents { path: path.to_owned(), seq, found });
     let head = match recorded {
@@ -171,7 +171,7 @@ pub(super) fn check_head(connection: &Connection, path: &Path, recorded: &Record
     }
 }
 
-/// Commits without an event, such as metrics, must be there as well.
+/// Fails if commits without an event, such as metrics, are missing.
 fn check_quiet(connection: &Connection, path: &Path, recorded: i64) -> Result<(), StoreError> {
     let found = chain::head(connection)?.quiet;
     if found < recorded {
@@ -197,7 +197,7 @@ fn apply_settings(connection: &Connection, path: &Path) -> Result<(), StoreError
     Ok(())
 }
 
-/// Creates a folder and its parents, each of them durable.
+/// Creates a folder and its parents, and makes each of them durable.
 pub(super) fn create_dir(dir: &Path) -> Result<(), StoreError> {
     if dir.as_os_str().is_empty() || dir.is_dir() {
         return Ok(());
@@ -219,7 +219,7 @@ fn wal_is_empty(path: &Path) -> bool {
     fs::metadata(wal::wal_of(path)).map_or(true, |found| found.len() == 0)
 }
 
-/// Encodes a path as part of an SQLite URI, in which `%` and two digits stand for any byte.
+/// Encodes a path for an SQLite URI, in which `%` and two hexadecimal digits stand for any byte.
 fn escape(path: &Path) -> String {
     let escaped = |&byte: &u8| match byte {
         b'/' | b'.' | b'-' | b'_' => char::from(byte).to_string(),

@@ -1,4 +1,4 @@
-//! Columns to types.
+//! Converts columns to types.
 
 use std::fmt::Display;
 use std::str::FromStr;
@@ -23,12 +23,12 @@ use super::error::StoreError;
 use super::metrics;
 use super::rows::{CheckpointRow, Children, EventRow, RunRow, StepRow, Unreadable};
 
-/// RFC 3339 in UTC with milliseconds: sorts as text.
+/// RFC 3339 in UTC with milliseconds, so that times sort as text.
 pub(super) fn time_text(at: Timestamp) -> String {
     format!("{at:.3}")
 }
 
-/// Encodes a value for storage, and refuses one that [`json`] cannot read back.
+/// Encodes a value for storage; refuses one that [`json`] cannot read back.
 pub(super) fn json_text(value: &impl Serialize) -> Result<String, StoreError> {
     let text = serde_json::to_string(value).map_err(|error| StoreError::Unstorable { why: error.to_string() })?;
     json::check(text.as_bytes(), Limit::STORED).map_err(|error| StoreError::Unstorable { why: error.to_string() })?;
@@ -39,7 +39,7 @@ fn read<T: DeserializeOwned>(text: &str, column: impl Display) -> Result<T, Stor
     json::parse(text.as_bytes(), Limit::STORED).map_err(|error| bad(column, error))
 }
 
-/// All rows of a query, decoded.
+/// Decodes all rows of a query.
 pub(super) fn collect<T>(
     connection: &Connection,
     sql: &str,
@@ -51,7 +51,7 @@ pub(super) fn collect<T>(
     Ok(decoded)
 }
 
-/// Like [`collect`], but returns the rows that cannot be decoded separately.
+/// Like [`collect`], but returns rows that cannot be decoded separately.
 pub(super) fn collect_readable<T, U>(
     connection: &Connection,
     sql: &str,
@@ -70,7 +70,7 @@ pub(super) fn collect_readable<T, U>(
     Ok((readable, unreadable))
 }
 
-/// As [`collect`], behind what is there already.
+/// Like [`collect`], but appends to `decoded`.
 pub(super) fn collect_into<T>(
     decoded: &mut Vec<T>,
     connection: &Connection,
@@ -86,7 +86,7 @@ pub(super) fn collect_into<T>(
     Ok(())
 }
 
-/// The first row of a query, decoded.
+/// Decodes the first row of a query.
 pub(super) fn first<T>(
     connection: &Connection,
     sql: &str,
@@ -98,7 +98,7 @@ pub(super) fn first<T>(
     rows.next()?.map(decode).transpose()
 }
 
-/// The name or the number of a column.
+/// Name or index of a column.
 pub(super) trait Column: RowIndex + Display + Copy {}
 impl<T: RowIndex + Display + Copy> Column for T {}
 
@@ -128,7 +128,7 @@ pub(super) fn maybe_json<T: DeserializeOwned>(row: &Row<'_>, column: impl Column
     text.map(|text| read(&text, column)).transpose()
 }
 
-/// Numbers of 64 bits are stored bit by bit, because SQLite's integers have a sign.
+/// 64-bit unsigned numbers keep their bits in SQLite's signed integers.
 fn unsigned<T: TryFrom<u64, Error: Display>>(row: &Row<'_>, column: impl Column) -> Result<T, StoreError> {
     T::try_from(get::<i64>(row, column)?.cast_unsigned()).map_err(|error| bad(column, error))
 }
@@ -141,12 +141,12 @@ fn maybe_unsigned<T: TryFrom<u64, Error: Display>>(
     number.map(|number| T::try_from(number.cast_unsigned()).map_err(|error| bad(column, error))).transpose()
 }
 
-/// A not-a-number is stored as NULL.
+/// SQLite stores NaN as NULL.
 fn float(row: &Row<'_>, column: &str) -> Result<f64, StoreError> {
     Ok(get::<Option<f64>>(row, column)?.unwrap_or(f64::NAN))
 }
 
-/// Returns the readable parts of a row of `run` or `schedule` that cannot be decoded.
+/// Collects the readable parts of a row of `run` or `schedule` that cannot be decoded.
 pub(super) fn unreadable(row: &Row<'_>, error: StoreError) -> Unreadable {
     let text = |column: &str| row.get::<_, String>(column).ok();
     let name = text("name").unwrap_or_else(|| "?".to_owned());
@@ -173,10 +173,10 @@ pub(super) fn run(row: &Row<'_>) -> Result<RunRow, StoreError> {
     })
 }
 
-/// The workflow of a run, if it is the one that was submitted. The digest is of the JSON as it is stored:
-/// a build whose workflows have more fields reads that of an older build as well.
+/// Decodes the workflow of a run if it is the submitted one. The digest covers the stored JSON, so a build whose
+/// workflows have more fields accepts a workflow from an older build.
 pub(super) fn spec(row: &Row<'_>) -> Result<WorkflowSpec, StoreError> {
-    // Megabytes that need no copy.
+    // Borrowed, because a workflow may be megabytes.
     let stored = row.get_ref("spec")?.as_str().map_err(|error| bad("spec", error))?;
     json::check(stored.as_bytes(), Limit::STORED).map_err(|error| bad("spec", error))?;
     let actual = text_digest(stored).map_err(|error| bad("spec", error))?;
@@ -187,8 +187,8 @@ pub(super) fn spec(row: &Row<'_>) -> Result<WorkflowSpec, StoreError> {
     serde_json::from_str(stored).map_err(|error| bad("spec", error))
 }
 
-/// Columns of a step as [`step`] reads them, by number: to look for the names in each of 100,000 rows takes longer
-/// than everything else about them.
+/// Columns in the order that [`step`] reads them. Looking up column names in each of 100,000 rows would take longer
+/// than all other decoding.
 const STEP: [&str; 40] = [
     "id",
     "parent",
@@ -232,7 +232,7 @@ const STEP: [&str; 40] = [
     "output_values",
 ];
 
-/// The number of a column; one that there is not is an error of the compiler.
+/// Index of a column of [`STEP`], resolved at compile time; an unknown name fails to compile.
 const fn at(name: &str) -> usize {
     let mut index = 0;
     while !equal(STEP[index].as_bytes(), name.as_bytes()) {
@@ -249,12 +249,12 @@ const fn equal(a: &[u8], b: &[u8]) -> bool {
     index == a.len() && index == b.len()
 }
 
-/// Steps, one per row, of which `condition` holds.
+/// Query for the steps that satisfy `condition`, one per row.
 pub(super) fn steps_where(condition: &str) -> String {
     format!("SELECT {} FROM step WHERE {condition}", STEP.join(", "))
 }
 
-/// A step without its outputs, which are rows of their own.
+/// Decodes a step without its outputs, which have rows of their own.
 pub(super) fn step(row: &Row<'_>) -> Result<StepRow, StoreError> {
     Ok(StepRow {
         id: StepId(get(row, const { at("id") })?),
@@ -318,7 +318,7 @@ fn process(row: &Row<'_>) -> Result<Option<ProcessIdentity>, StoreError> {
     Ok(Some(ProcessIdentity { pid, start_time, boot_id: get(row, const { at("boot_id") })? }))
 }
 
-/// Values that a succeeded step gave.
+/// Output values of a succeeded step.
 pub(super) fn output_values(row: &Row<'_>) -> Result<Map<String, Value>, StoreError> {
     Ok(maybe_json(row, const { at("output_values") })?.unwrap_or_default())
 }
@@ -348,7 +348,7 @@ pub(super) fn checkpoint(row: &Row<'_>) -> Result<CheckpointRow, StoreError> {
     })
 }
 
-/// A metric, if it is the one that was written.
+/// Decodes a metric and verifies its digest.
 pub(super) fn metric(row: &Row<'_>) -> Result<MetricRow, StoreError> {
     let found = MetricRow {
         train_step: unsigned(row, "train_step")?,

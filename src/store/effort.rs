@@ -1,4 +1,4 @@
-//! What runs have used up, what was said about it, and how long their steps took.
+//! Queries about the work that runs have used, their budgets and alerts, and the usual duration of steps.
 
 use std::collections::HashMap;
 use std::ops::ControlFlow;
@@ -17,18 +17,15 @@ use super::error::StoreError;
 use super::reader::Reader;
 use super::rows::EventRow;
 
-/// Earlier runs of a workflow whose steps count.
+/// Runs of a workflow, the asked one included, whose steps count toward usual durations.
 const RUNS: i64 = 5;
-/// Child runs of the run `?1`, and theirs.
+/// Descendants of the run `?1`: its child runs, their child runs, and so on.
 const BELOW: &str = "WITH RECURSIVE below(id) AS (
     SELECT id FROM run WHERE parent_run = ?1
     UNION ALL SELECT run.id FROM below CROSS JOIN run ON run.parent_run = below.id)";
 
 impl Reader {
-    /// Work of all attempts that have ended. A fan-out's row has that of its children.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Total work of all ended attempts. A fan-out's row already includes its children.
     pub fn compute(&self, run: RunId) -> Result<SignedDuration, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT coalesce(sum(compute_ms), 0) AS total FROM step WHERE run = ?1 AND parent IS NULL";
@@ -37,10 +34,7 @@ impl Reader {
         })
     }
 
-    /// As [`Reader::compute`], of all runs below this one.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Like [`Reader::compute`], summed over all descendants of a run.
     pub fn compute_below(&self, run: RunId) -> Result<SignedDuration, StoreError> {
         self.ask(|connection| {
             let sql = format!(
@@ -52,10 +46,7 @@ impl Reader {
         })
     }
 
-    /// When the running attempts of all runs below this one started, and when their leases end.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Attempt start and lease end of each running attempt in the descendants of a run.
     pub fn leases_below(&self, run: RunId) -> Result<Vec<(Timestamp, Timestamp)>, StoreError> {
         self.ask(|connection| {
             let sql = format!(
@@ -68,10 +59,7 @@ impl Reader {
         })
     }
 
-    /// The run whose step started this one, and so on upwards.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// The run whose step started this one, then that run's parent, and so on up.
     pub fn ancestors(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
         self.ask(|connection| {
             let sql = "WITH RECURSIVE above(id, height) AS (
@@ -82,10 +70,7 @@ impl Reader {
         })
     }
 
-    /// The limits in force: those of the workflow, or what a person has raised them to.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Limits in force: those of the workflow, or the newest values that a person raised them to.
     pub fn budget(&self, run: RunId) -> Result<Budget, StoreError> {
         let mut budget = self.spec(run)?.budget;
         for notice in self.notices(run)? {
@@ -96,10 +81,7 @@ impl Reader {
         Ok(budget)
     }
 
-    /// Alerts and raised budgets, in order.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Alerts and raised budgets of a run, oldest first.
     pub fn notices(&self, run: RunId) -> Result<Vec<EventRow>, StoreError> {
         self.ask(|connection| {
             let sql =
@@ -108,10 +90,7 @@ impl Reader {
         })
     }
 
-    /// Alerts of some runs, in order.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Alerts of the given runs, oldest first.
     pub fn alerts(&self, runs: &[RunId]) -> Result<HashMap<RunId, Vec<Alert>>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT * FROM event WHERE run IN (SELECT value FROM json_each(?1))
@@ -126,14 +105,11 @@ impl Reader {
         })
     }
 
-    /// How long equal steps took on average, by the step's position: in this run (children of a fan-out) and in
-    /// the newest earlier runs of the workflow.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Average duration of equal steps, keyed by the step's position, over this run (children of a fan-out) and the
+    /// newest earlier runs of the workflow.
     pub fn usual_durations(&self, run: RunId) -> Result<HashMap<usize, Duration>, StoreError> {
         self.ask(|connection| {
-            // A fan-out's row has the sums of its children, and no attempts of its own.
+            // A fan-out's row holds the sums of its children and has no attempts of its own.
             let sql = "WITH timed AS (
                            SELECT own.position,
                                   step.children_timed + (step.status = 'succeeded' AND step.attempts > 0) AS steps,
@@ -157,10 +133,7 @@ impl Reader {
         })
     }
 
-    /// Running steps of all runs, with the names of their runs.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Running steps of all runs, each with its run's name.
     pub fn all_running_steps(&self) -> Result<Vec<(String, StepId)>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT run.name, step.id FROM run JOIN step ON step.run = run.id
@@ -170,10 +143,7 @@ impl Reader {
         })
     }
 
-    /// Units of pools that running attempts hold, with the names of their runs.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Pool units that running attempts hold, each with its run's name.
     pub fn held_units(&self) -> Result<Vec<(String, StepId, Held)>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT run.name, step.id, step.resources FROM step JOIN run ON run.id = step.run
@@ -185,11 +155,8 @@ impl Reader {
         })
     }
 
-    /// Attempts under a rate limit that have started since then, oldest first, each with the limit's name. Reads the
-    /// log backwards, only as far as needed.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Starts of rate-limited attempts since a time, oldest first, each with the limit's name. Reads the log backwards,
+    /// only as far as needed.
     pub fn limited_starts(&self, since: Timestamp) -> Result<Vec<(String, Timestamp)>, StoreError> {
         let mut started = Vec::new();
         self.stream("SELECT * FROM event ORDER BY seq DESC", [], |row| {

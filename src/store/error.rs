@@ -1,4 +1,4 @@
-//! What can go wrong with the state. Messages give the problem; `hint` says how to fix it.
+//! Errors of the store. A message states the problem; `hint` says how to fix it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,15 +17,16 @@ pub enum StoreError {
     NoState { path: PathBuf },
     #[error("`{}` is in use by {holder}", path.display())]
     Locked { path: PathBuf, holder: Holder },
-    /// Only the holder of the engine lock migrates: an older engine would not know the new columns.
+    /// Only the holder of the engine lock may migrate, because a running engine of an older build does not know the new
+    /// columns.
     #[error("`{}` has schema version {found} and cannot be brought to version {supported} now: it is in use by {holder}", path.display())]
     OlderSchema { path: PathBuf, found: u32, supported: u32, holder: Holder },
     #[error("`{}` has schema version {found}; this build reads versions up to {supported}", path.display())]
     NewerSchema { path: PathBuf, found: u32, supported: u32 },
-    /// The database lacks, or has replaced, an event that had been committed.
+    /// A committed event is missing from the database, or another event has replaced it.
     #[error("`{}` lost committed events: event {seq} was committed, {found}", path.display())]
     LostEvents { path: PathBuf, seq: i64, found: String },
-    /// Metrics, leases or requests that had been committed are gone.
+    /// Commits of metrics, leases or requests are missing.
     #[error("`{}` lost {lost} commits of metrics, leases or requests", path.display())]
     LostCommits { path: PathBuf, lost: i64 },
     #[error("run {run}, step `{step}`: the metrics of training step {train_step} are damaged")]
@@ -54,12 +55,12 @@ pub enum StoreError {
     NameActive { name: String, run: RunId, status: RunStatus },
     #[error("run {run} has just dropped that checkpoint of step `{step}`")]
     CheckpointGone { run: RunId, step: StepId },
-    /// The events of a batch contradict the state; nothing of the batch was committed.
+    /// An event contradicts the state; nothing of the batch was committed.
     #[error("run {run}: event `{event}` of {subject} is impossible in status {status}")]
     IllegalEvent { run: RunId, subject: String, event: String, status: &'static str },
     #[error("run {run}: step `{step}` has a metric for training step {train_step} already")]
     DuplicateMetric { run: RunId, step: StepId, train_step: u64 },
-    /// Another engine took over: this one must not write any more.
+    /// Another engine took over, so this one must stop writing.
     #[error("another engine took over `{}`: this one has epoch {ours}, the state is at {current}", path.display())]
     StaleEpoch { path: PathBuf, ours: i64, current: i64 },
     #[error("a batch was committed without `begin_epoch`")]
@@ -72,7 +73,7 @@ pub enum StoreError {
     Busy { path: PathBuf },
     #[error("`{}` is damaged: {what}", path.display())]
     Damaged { path: PathBuf, what: String },
-    /// The workflow in a run's row is not the one whose digest is in the log.
+    /// The workflow in a run's row does not match the digest in the log.
     #[error("the workflow of run {run} is damaged: its digest is {actual}, {expected} was submitted")]
     DamagedSpec { run: RunId, expected: String, actual: String },
     #[error("the value cannot be stored: {why}")]
@@ -94,13 +95,13 @@ pub enum StoreError {
 }
 
 impl StoreError {
-    /// How to fix it, where there is a way.
+    /// Advice on how to fix the problem; `None` if there is no advice.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             StoreError::NoState { .. } => {
                 "start a run first, such as `stepwell start-training`, or give the folder with `--state-dir`".to_owned()
             }
-            // The holder wrote no name: nobody to be named in a command.
+            // The lock file names no process, so the hint cannot name one either.
             StoreError::Locked { holder, .. } | StoreError::OlderSchema { holder, .. } if holder.pid == 0 => {
                 "wait for it, or use another `--state-dir`".to_owned()
             }
@@ -179,7 +180,7 @@ impl StoreError {
         Some(hint)
     }
 
-    /// True if the error comes from rows of one run, not from the database.
+    /// True if the error concerns the rows of one run, not the whole database.
     pub fn concerns_one_run(&self) -> bool {
         matches!(
             self,
@@ -192,7 +193,7 @@ impl StoreError {
         )
     }
 
-    /// Gives a bare database error the file it happened in, and its own variant where there is one.
+    /// Adds the file to a bare database error and picks the matching variant, if any.
     pub(super) fn at(self, path: &Path) -> StoreError {
         let path = path.to_owned();
         let StoreError::Sqlite(error) = self else { return self };
@@ -222,7 +223,7 @@ impl StoreError {
     }
 }
 
-/// The error of a failpoint, as SQLite gives it.
+/// Converts a failpoint's error to the error that SQLite would return.
 #[cfg(feature = "failpoints")]
 impl From<io::Error> for StoreError {
     fn from(error: io::Error) -> StoreError {

@@ -1,4 +1,4 @@
-//! Queries on the event log. It grows for ever, so queries that need more than a page read it row by row.
+//! Queries on the event log. The log grows without bound, so queries that need more than a page read it row by row.
 
 use std::ops::ControlFlow;
 
@@ -12,10 +12,7 @@ use super::reader::Reader;
 use super::rows::EventRow;
 
 impl Reader {
-    /// Number of the newest event; 0 before the first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Number of the newest event; 0 if the log is empty.
     pub fn newest_event(&self) -> Result<i64, StoreError> {
         self.ask(
             |connection| Ok(connection.query_row("SELECT coalesce(max(seq), 0) FROM event", [], |row| row.get(0))?),
@@ -23,18 +20,12 @@ impl Reader {
     }
 
     /// The newest event of a run.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn newest_event_of(&self, run: RunId) -> Result<Option<EventRow>, StoreError> {
         let sql = "SELECT * FROM event WHERE run = ?1 ORDER BY seq DESC LIMIT 1";
         self.ask(|connection| first(connection, sql, [run.to_string()], decode::event))
     }
 
-    /// True if a step or a checkpoint was committed after the event `after_seq`.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// True if the success of a step or a checkpoint was committed after event `after_seq`.
     pub fn has_progressed(&self, after_seq: i64) -> Result<bool, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT EXISTS (SELECT 1 FROM event
@@ -44,9 +35,6 @@ impl Reader {
     }
 
     /// Events after `after_seq`, of one run or of all.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn events(&self, run: Option<RunId>, after_seq: i64) -> Result<Vec<EventRow>, StoreError> {
         self.ask(|connection| match run {
             Some(run) => {
@@ -61,9 +49,6 @@ impl Reader {
     }
 
     /// Passes the whole log to `see`, one event at a time.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn each_event(&self, mut see: impl FnMut(EventRow)) -> Result<(), StoreError> {
         self.stream("SELECT * FROM event ORDER BY seq", [], |row| {
             see(row);
@@ -71,10 +56,7 @@ impl Reader {
         })
     }
 
-    /// Passes the events of a step to `see`, newest first, until it breaks off.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Passes the events of a step to `see`, newest first, until `see` returns `Break`.
     pub fn each_event_of_step_back(
         &self,
         run: RunId,
@@ -85,10 +67,7 @@ impl Reader {
         self.stream(sql, params![run.to_string(), step.as_str()], see)
     }
 
-    /// Events that gave a step a checkpoint, oldest first, including rewound and dropped ones.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Events that gave a step a checkpoint, oldest first, including checkpoints since rewound or dropped.
     pub fn checkpoint_events(&self, run: RunId, step: &StepId) -> Result<Vec<EventRow>, StoreError> {
         let sql = "SELECT * FROM event WHERE run = ?1 AND step = ?2
                    AND kind IN ('checkpoint_committed', 'checkpoint_adopted') ORDER BY seq";

@@ -1,4 +1,4 @@
-//! What SQLite itself can do on a disk: the floor that the engine's rates are compared with.
+//! Measures SQLite's own commit rate on a disk, the baseline for the engine's rates.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -7,11 +7,11 @@ use rusqlite::{Connection, TransactionBehavior};
 
 use super::error::StoreError;
 
-/// Time for `commits` transactions of `rows` rows each in a new database in `folder`: WAL,
-/// `synchronous=FULL`, everything else as SQLite has it.
+/// Measures `commits` transactions of `rows` rows each in a new database in `folder`, with WAL, `synchronous=FULL` and
+/// SQLite's defaults otherwise.
 ///
 /// # Errors
-/// When the database cannot be written.
+/// `Io` or `NoSpace` when the database cannot be written.
 pub fn raw_commits(folder: &Path, commits: usize, rows: usize) -> Result<Duration, StoreError> {
     let path = folder.join("floor.db");
     for name in ["floor.db", "floor.db-wal", "floor.db-shm"] {

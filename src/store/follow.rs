@@ -1,4 +1,4 @@
-//! Queries for followers of a run, several per second: they cover running work, not history.
+//! Queries that a follower repeats several times per second, so they read running work, not history.
 
 use rusqlite::params;
 
@@ -13,27 +13,18 @@ use super::rows::{AttemptedStep, StepRow};
 
 impl Reader {
     /// Steps with a running attempt, without their outputs.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn running_steps(&self, run: RunId) -> Result<Vec<StepRow>, StoreError> {
         let sql = decode::steps_where("run = ?1 AND status = 'running' ORDER BY position, item_index");
         self.ask(|connection| collect(connection, &sql, [run.to_string()], decode::step))
     }
 
     /// The newest metric of a step.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn newest_metric(&self, run: RunId, step: &StepId) -> Result<Option<MetricRow>, StoreError> {
         let sql = "SELECT * FROM metric WHERE run = ?1 AND step = ?2 ORDER BY train_step DESC LIMIT 1";
         self.ask(|connection| first(connection, sql, params![run.to_string(), step.as_str()], decode::metric))
     }
 
-    /// Steps that had attempts, in definition order; only `step` if it is given.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Steps that had attempts, in definition order; only `step` if given.
     pub fn attempted_steps(&self, run: RunId, step: Option<&StepId>) -> Result<Vec<AttemptedStep>, StoreError> {
         let one = if step.is_some() { "id = ?2" } else { "?2 IS NULL" };
         let sql = format!(

@@ -1,8 +1,8 @@
-//! The head of the event log, kept outside of the database. SQLite cannot notice that its newest
-//! commits are gone (a truncated or bit-flipped WAL ends early, as after a crash); this file can.
+//! Records the head of the event log outside the database. SQLite cannot notice that its newest commits are missing,
+//! because a truncated or corrupted WAL just ends early, as after a crash; this file reveals the loss.
 //!
-//! It is overwritten in place after each commit, without fsync: it may be older than the database,
-//! after a power cut or a kill, but never newer.
+//! Each commit overwrites the file in place, without fsync. After a power cut or a kill it may be older than the
+//! database, but never newer.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -18,10 +18,10 @@ use crate::faults::around;
 use super::error::StoreError;
 use super::layout::HEAD_FILE;
 
-/// Within one disk sector, so that a power cut does not tear a write.
+/// Bytes in the file. They fit in one disk sector, so a power cut cannot tear a write.
 const LENGTH: usize = 128;
 const SUM_DIGITS: usize = 8;
-/// Number of reads of inconsistent content, and the pause between them. The write of a running engine takes
+/// Reads of inconsistent content before giving up, and the pause between them. A running engine's write takes
 /// microseconds.
 const TRIES: u32 = 50;
 const PAUSE: Duration = Duration::from_millis(1);
@@ -35,23 +35,23 @@ pub(super) struct Head {
     pub(super) quiet: i64,
 }
 
-/// What the file says.
+/// Content of the file.
 #[derive(PartialEq, Eq, Debug)]
 pub(super) enum Recorded {
-    /// New state, or somebody removed the file to accept a loss.
+    /// The state is new, or a person removed the file to accept a loss.
     Nothing,
     Head(Head),
     Unreadable,
 }
 
-/// Reads the record of the last commit. An engine may be writing it, and file systems do not promise that a read sees
-/// all of a write or nothing, so inconsistent content is read again.
+/// Reads the record of the last commit. An engine may be writing it, and file systems do not promise atomic reads, so
+/// inconsistent content is read again.
 pub(super) fn read(state_dir: &Path) -> Result<Recorded, StoreError> {
     let path = state_dir.join(HEAD_FILE);
     settle(|| read_regular(&path)).map_err(|error| StoreError::io("read", &path, error))
 }
 
-/// Reading a pipe may block for ever.
+/// Refuses a pipe, because reading one may block for ever.
 fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     if std::fs::metadata(path)?.is_file() {
         std::fs::read(path)
@@ -60,7 +60,7 @@ fn read_regular(path: &Path) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Reads until the content is consistent: its sum fits, or, for a build without sums, two reads agree.
+/// Reads until the content is consistent: its sum matches, or (for a build without sums) two reads agree.
 fn settle(mut read: impl FnMut() -> io::Result<Vec<u8>>) -> io::Result<Recorded> {
     let mut earlier: Option<Vec<u8>> = None;
     for _ in 0..TRIES {
@@ -69,7 +69,7 @@ fn settle(mut read: impl FnMut() -> io::Result<Vec<u8>>) -> io::Result<Recorded>
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Recorded::Nothing),
             Err(error) => return Err(error),
         };
-        // The file is empty if the process was killed after it created the file and before the first commit.
+        // Empty if the process was killed between creating the file and the first commit.
         if text.is_empty() {
             return Ok(Recorded::Nothing);
         }
@@ -91,7 +91,7 @@ fn proved(text: &[u8], earlier: Option<&[u8]>) -> Option<Head> {
     proved.then_some(Head { seq: line.seq, hash: line.hash, quiet: line.quiet })
 }
 
-/// Lets `crate::fuzzing` check that consistent content is written back with the same meaning.
+/// Lets `crate::fuzzing` check that consistent content round-trips.
 #[cfg(any(test, feature = "fuzzing"))]
 pub fn check_content(text: &[u8]) {
     let Some(head) = proved(text, Some(text)) else { return };
@@ -99,14 +99,14 @@ pub fn check_content(text: &[u8]) {
     assert_eq!(proved(&again, None), Some(head));
 }
 
-/// The content of the file.
+/// JSON form of the file.
 #[derive(Serialize, Deserialize)]
 struct Line {
     seq: i64,
     hash: String,
     #[serde(default)]
     quiet: i64,
-    /// Sum over the other fields; `None` if an older build wrote the line.
+    /// Sum over the other fields; `None` in a line from an older build.
     #[serde(default)]
     sum: Option<String>,
 }
@@ -131,7 +131,7 @@ pub(super) struct HeadFile {
 }
 
 impl HeadFile {
-    /// Opens the file; when it is new, its existence and `head` are durable on return.
+    /// Opens the file and writes `head`; when the file is new, its existence and content are durable on return.
     pub(super) fn open(state_dir: &Path, head: &Head) -> Result<HeadFile, StoreError> {
         let path = state_dir.join(HEAD_FILE);
         let failed = |error| StoreError::io("write", &path, error);
@@ -176,7 +176,7 @@ mod tests {
         std::fs::read(dir.path().join(HEAD_FILE)).unwrap()
     }
 
-    /// Returns the outcome of reads that give this content in turn; the last one repeats.
+    /// Result of reads that return these contents in turn; the last one repeats.
     fn settled(reads: &[&[u8]]) -> Recorded {
         let mut reads: VecDeque<Vec<u8>> = reads.iter().map(|read| read.to_vec()).collect();
         settle(|| Ok(if reads.len() > 1 { reads.pop_front().unwrap() } else { reads[0].clone() })).unwrap()

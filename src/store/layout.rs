@@ -10,26 +10,26 @@ use crate::core::ids::{RunId, StepId};
 
 pub const DATABASE_FILE: &str = "stepwell.db";
 pub const LOCK_FILE: &str = "engine.lock";
-/// Head of the event log's hash chain, outside of the database.
+/// Head of the event log's hash chain, kept outside the database.
 pub const HEAD_FILE: &str = "event-head";
-/// FIFO: a byte written into it wakes the engine.
+/// FIFO; a byte written to it wakes the engine.
 pub const WAKE_FILE: &str = "wake";
 pub const ARTIFACTS_DIR: &str = "artifacts";
 pub const RUNS_DIR: &str = "runs";
 pub const BACKUPS_DIR: &str = "backups";
 
-/// Where the attempts of a step keep what must survive them.
+/// Folder for files that outlive a single attempt of a step.
 pub fn scratch_dir(state_dir: &Path, run: RunId, step: &StepId) -> PathBuf {
     step_dir(state_dir, run, step).join("scratch")
 }
 
-/// The standard error of an attempt; for user commands also their standard output.
+/// Standard error of an attempt; for user commands also their standard output.
 pub fn attempt_log(state_dir: &Path, run: RunId, step: &StepId, attempt: u32) -> PathBuf {
     step_dir(state_dir, run, step).join(format!("attempt-{attempt}.log"))
 }
 
-/// Returns the last sign of life of an attempt that no engine hears: the last extension of its lease or the last write
-/// into its folder, but no later than the end of the lease.
+/// Last sign of life of an attempt that no engine supervises: the last extension of its lease or the last write to its
+/// folder, whichever is later, capped at the end of the lease.
 pub fn last_sign_of_life(
     state_dir: &Path,
     run: RunId,

@@ -1,5 +1,5 @@
-//! One engine per state directory: an flock that the kernel gives back whatever happens to its
-//! holder, and a file content that says who that is.
+//! One engine per state directory. The lock is an flock, which the kernel releases however its holder ends; the content
+//! of the file names the holder.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -21,14 +21,14 @@ use super::error::StoreError;
 use super::layout::LOCK_FILE;
 use super::migrate::SUPPORTED;
 
-/// The holder of the engine lock. Every reader of the state directory can see it, so it never includes a command line,
-/// which may hold secrets.
+/// The holder of the engine lock. Everyone who can read the state directory sees it, so it never includes a command
+/// line, which may hold secrets.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Holder {
     pub pid: u32,
     pub host: String,
     pub started_at: Timestamp,
-    /// The schema that its build writes; 0 for a build that does not record it.
+    /// The schema that the holder's build writes; 0 for a build that does not record it.
     #[serde(default)]
     pub schema: u32,
 }
@@ -36,18 +36,18 @@ pub struct Holder {
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
-            // The holder has not written its name yet, or is an engine of another build with a different format.
+            // The holder has not written its record yet, or its build uses a different format.
             0 => f.write_str("another process"),
             pid => write!(f, "engine process {pid} on {} since {}", self.host, self.started_at),
         }
     }
 }
 
-/// Device and inode of the lock files that this process holds. A process id is not enough: two containers that share
-/// a state directory may both be process 1.
+/// Device and inode of the lock files that this process holds. A process id is not enough: two containers that share a
+/// state directory may both be process 1.
 static HELD: Mutex<BTreeSet<(u64, u64)>> = Mutex::new(BTreeSet::new());
 
-/// The right to run steps in a state directory; given back when dropped or when the process ends.
+/// The right to run steps in a state directory; released on drop or when the process ends.
 #[derive(Debug)]
 pub struct EngineLock {
     file: File,
@@ -55,12 +55,12 @@ pub struct EngineLock {
     state_dir: PathBuf,
 }
 
-/// A reader holds the lock for an instant to see whether it is free, so one refusal proves nothing.
+/// Attempts to take the lock. A reader holds it for an instant to test it, so one refusal proves nothing.
 const TRIES: u32 = 25;
 const PAUSE: Duration = Duration::from_millis(4);
 
 impl EngineLock {
-    /// Takes the lock, creating the state directory if need be.
+    /// Takes the lock, creating the state directory if needed.
     ///
     /// # Errors
     /// `Locked` with the holder when an engine has it; `Io`, `ReadOnly`.
@@ -86,7 +86,7 @@ impl EngineLock {
         Err(StoreError::Locked { holder: read_holder(&path), path: state_dir.to_owned() })
     }
 
-    /// Who holds the lock of a state directory now; `None` when nobody does.
+    /// The current holder of a state directory's lock; `None` if the lock is free.
     pub fn holder(state_dir: &Path) -> Option<Holder> {
         let path = state_dir.join(LOCK_FILE);
         let file = File::open(&path).ok()?;
@@ -102,7 +102,6 @@ impl EngineLock {
         found.is_ok_and(|identity| held().contains(&identity))
     }
 
-    /// The state directory that this lock is for.
     pub fn state_dir(&self) -> &Path {
         &self.state_dir
     }
@@ -119,7 +118,7 @@ impl EngineLock {
 
 impl Drop for EngineLock {
     fn drop(&mut self) {
-        // The lock itself goes with the file; an old name in it would only mislead for an instant.
+        // Closing the file releases the lock; a stale record in it would only mislead for an instant.
         let _ = self.file.set_len(0);
         held().remove(&self.identity);
     }
@@ -135,7 +134,7 @@ fn identity(file: &File) -> std::io::Result<(u64, u64)> {
     Ok((metadata.dev(), metadata.ino()))
 }
 
-/// The holder, which is written a moment after the lock was taken.
+/// Reads the holder's record; it appears shortly after the lock is taken, so retry.
 fn read_holder(path: &Path) -> Holder {
     for _ in 0..TRIES {
         let mut text = String::new();

@@ -1,4 +1,4 @@
-//! Metric rows: one per training step, never two.
+//! Metric rows: at most one per training step.
 
 use rusqlite::{Connection, ErrorCode, Transaction, params};
 
@@ -35,7 +35,7 @@ pub(super) fn insert(transaction: &Transaction<'_>, write: &MetricWrite) -> Resu
     }
 }
 
-/// 64 bits of BLAKE3 over a whole row: metrics are not in the event log.
+/// 64 bits of BLAKE3 over a whole row; protects metrics, which the event log does not contain.
 pub(super) fn digest(run: &str, step: &str, attempt: u32, row: &MetricRow) -> i64 {
     let mut hasher = blake3::Hasher::new();
     for text in [run, step] {
@@ -54,7 +54,7 @@ pub(super) fn digest(run: &str, step: &str, attempt: u32, row: &MetricRow) -> i6
     i64::from_le_bytes(word)
 }
 
-/// Reads every metric and names those that are damaged.
+/// Reads every metric and returns an error for each damaged one.
 pub(super) fn damaged(connection: &Connection) -> Result<Vec<StoreError>, StoreError> {
     let mut statement = connection.prepare("SELECT * FROM metric")?;
     let mut rows = statement.query([])?;

@@ -1,5 +1,5 @@
-//! Brings a database to the schema of this build: backup first, then all missing migrations in one
-//! transaction, with `user_version` as the last statement of each.
+//! Migrates a database to the schema of this build: first a backup, then all missing migrations in one transaction. The
+//! last statement of each migration sets `user_version`.
 
 use std::path::Path;
 
@@ -21,7 +21,7 @@ pub(super) fn runner() -> refinery::Runner {
     embedded::migrations::runner().set_grouped(true)
 }
 
-/// The schema of a database; 0 when it is new.
+/// Schema version of a database; 0 if it is new.
 pub(super) fn version(connection: &Connection, path: &Path) -> Result<u32, StoreError> {
     let found = connection.pragma_query_value(None, "user_version", |row| row.get(0))?;
     if found > SUPPORTED {
@@ -30,7 +30,7 @@ pub(super) fn version(connection: &Connection, path: &Path) -> Result<u32, Store
     Ok(found)
 }
 
-/// Gives a new database its tables.
+/// Creates the tables of a new database.
 pub(super) fn create(connection: &mut Connection) -> Result<(), StoreError> {
     let path = Path::new(connection.path().unwrap_or_default()).to_owned();
     runner().run(connection).map_err(|source| StoreError::Migration { path, source: Box::new(source) })?;
@@ -42,7 +42,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, found: u32) -> R
     if found > 0 {
         backup(connection, path, found)?;
     }
-    // A table that others refer to can only be made anew without them; the setting is ignored inside of a
+    // Recreating a table that others refer to needs foreign keys off, and SQLite ignores the setting inside a
     // transaction.
     connection.pragma_update(None, "foreign_keys", false)?;
     let failed = |source| StoreError::Migration { path: path.to_owned(), source: Box::new(source) };
@@ -52,7 +52,7 @@ pub(super) fn migrate(connection: &mut Connection, path: &Path, found: u32) -> R
     Ok(())
 }
 
-/// A consistent copy of the database in `backups/`, also while others read it.
+/// Writes a consistent copy of the database to `backups/`, even while others read it.
 fn backup(connection: &Connection, path: &Path, found: u32) -> Result<(), StoreError> {
     let folder = path.with_file_name(BACKUPS_DIR);
     std::fs::create_dir_all(&folder).map_err(|error| StoreError::io("create the folder", &folder, error))?;

@@ -1,5 +1,5 @@
-//! The only place that imports rusqlite: one writer per engine, readers with their own connections.
-//! The rules are in `specs/durability.md`.
+//! The state database. Only this module imports rusqlite: each engine has one writer, and readers have their own
+//! connections. `specs/durability.md` has the rules.
 
 mod answers;
 mod apply;

@@ -1,5 +1,5 @@
-//! Rows that are not needed any more: checkpoints that newer ones have replaced, and runs that the
-//! retention policy gave up.
+//! Removes rows that are no longer needed: checkpoints that newer ones replaced, and runs that the retention policy
+//! removes.
 
 use rusqlite::{Connection, params};
 
@@ -11,7 +11,7 @@ use super::decode;
 use super::error::StoreError;
 use super::seal::{self, Rows};
 
-/// Drops what the `keep` of a committed checkpoint makes superfluous, and returns the artifacts of those rows.
+/// Drops the checkpoints beyond the `keep` limit of a committed checkpoint, and returns their artifacts.
 pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Result<Vec<ArtifactRef>, StoreError> {
     let Event::CheckpointCommitted { step, checkpoint, .. } = &recorded.event else { return Ok(Vec::new()) };
     let Some(keep) = checkpoint.keep else { return Ok(Vec::new()) };
@@ -24,7 +24,7 @@ pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Res
     Ok(rows.into_iter().flatten().collect())
 }
 
-/// Removes all rows of an ended run except its own row, which keeps its name, workflow and end, and its log. Rows of
+/// Removes all rows of an ended run except its log and its own row, which keeps its name, workflow and end. Rows of
 /// artifacts stay until [`forget_unused_artifacts`].
 pub(super) fn remove_run(connection: &Connection, run: RunId, at: &str) -> Result<(), StoreError> {
     let run = run.to_string();
@@ -37,8 +37,7 @@ pub(super) fn remove_run(connection: &Connection, run: RunId, at: &str) -> Resul
     Ok(())
 }
 
-/// Removes the rows of artifacts without references. Call it once after many runs were removed, because it scans every
-/// artifact.
+/// Removes the rows of unreferenced artifacts. Call it once after removing many runs, because it scans every artifact.
 pub(super) fn forget_unused_artifacts(connection: &Connection) -> Result<(), StoreError> {
     let sql = "DELETE FROM artifact
                WHERE NOT EXISTS (SELECT 1 FROM step_output WHERE step_output.digest = artifact.digest)

@@ -1,4 +1,4 @@
-//! Questions about the state. Each answer is consistent in itself.
+//! Queries on the state. Each answer is consistent in itself.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -20,28 +20,29 @@ use super::layout::DATABASE_FILE;
 use super::lock::EngineLock;
 use super::rows::{CheckpointRow, RunRow, RunRows, StepRow};
 
-/// How many runs an ambiguous prefix names.
+/// Most candidates that an ambiguous prefix lists.
 const CANDIDATES: usize = 8;
 
-/// All of a run but its workflow, which may be megabytes. The time of its newest event is in the log only:
-/// a column for it would be one more page of every commit.
+/// All columns of a run except its workflow, which may be megabytes. The time of the newest event comes from the log: a
+/// column for it would add a page to every commit.
 pub(super) const RUNS: &str =
     "SELECT id, name, workflow, status, created_at, started_at, finished_at, failure, pause_reason,
     spec_digest, options, pruned_at, coalesce((SELECT at FROM event WHERE event.run = run.id ORDER BY seq DESC LIMIT 1),
                                    created_at) AS updated_at
     FROM run";
 
-/// A connection for reading.
+/// A connection for reading. Every query returns a `StoreError` when the database cannot be read; `# Errors` sections
+/// list only other errors.
 pub struct Reader {
     pub(super) connection: Connection,
     pub(super) state_dir: PathBuf,
 }
 
 impl Reader {
-    /// Opens the state for reading only; works while an engine writes, and on a read-only folder.
+    /// Opens the state for reading only. Works while an engine writes, and on a read-only folder.
     ///
     /// # Errors
-    /// `NoState` when there is none, `NewerSchema` when a newer build wrote it.
+    /// `NoState` when the folder holds no state, `NewerSchema` when a newer build wrote it.
     pub fn open(state_dir: &Path) -> Result<Reader, StoreError> {
         Ok(Reader { connection: connection::read_only(state_dir)?, state_dir: state_dir.to_owned() })
     }
@@ -50,8 +51,8 @@ impl Reader {
         &self.state_dir
     }
 
-    /// The run that a person means: `last` (the newest), an id, a name (its newest run), or a unique
-    /// prefix of an id.
+    /// Resolves a run named by a person: `last` (the newest), an id, a name (its newest run), or a unique prefix of an
+    /// id.
     ///
     /// # Errors
     /// `UnknownRun`, `AmbiguousRun`.
@@ -70,7 +71,7 @@ impl Reader {
             }
             let hexadecimal = lower.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
             if found.is_empty() && !text.is_empty() && hexadecimal {
-                // `g` follows every hexadecimal digit.
+                // `g` sorts after every hexadecimal digit.
                 let sql =
                     format!("SELECT id FROM run WHERE id >= ?1 AND id < ?1 || 'g' ORDER BY id DESC LIMIT {CANDIDATES}");
                 found = ids(&sql, &[&lower])?;
@@ -84,13 +85,12 @@ impl Reader {
     }
 
     /// All runs, newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn runs(&self) -> Result<RunRows, StoreError> {
         self.runs_by(&format!("{RUNS} ORDER BY run.id DESC"), [])
     }
 
+    /// The row of one run.
+    ///
     /// # Errors
     /// `UnknownRun`.
     pub fn run(&self, id: RunId) -> Result<RunRow, StoreError> {
@@ -101,10 +101,10 @@ impl Reader {
         runs.pop().ok_or_else(|| StoreError::UnknownRun { text: id.to_string() })
     }
 
-    /// The workflow, with its parameters, that a run pinned.
+    /// The workflow that a run pinned, with its parameters.
     ///
     /// # Errors
-    /// `UnknownRun`; `DamagedSpec` when it is not the one that was submitted.
+    /// `UnknownRun`; `DamagedSpec` when it differs from the submitted workflow.
     pub fn spec(&self, id: RunId) -> Result<WorkflowSpec, StoreError> {
         let found = self.ask(|connection| {
             let sql = "SELECT id, spec, spec_digest FROM run WHERE id = ?1";
@@ -113,10 +113,7 @@ impl Reader {
         found.ok_or_else(|| StoreError::UnknownRun { text: id.to_string() })
     }
 
-    /// In definition order, children right after their parent. Empty for an unknown run.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Steps in definition order, each fan-out followed by its children. Empty for an unknown run.
     pub fn steps(&self, id: RunId) -> Result<Vec<StepRow>, StoreError> {
         self.ask(|connection| {
             let sql = decode::steps_where("run = ?1 ORDER BY position, item_index");
@@ -127,10 +124,7 @@ impl Reader {
         })
     }
 
-    /// As [`Reader::steps`], without the children of fan-outs that have more than `most` of them.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Like [`Reader::steps`], but without the children of fan-outs that have more than `most` of them.
     pub fn overview(&self, id: RunId, most: u64) -> Result<Vec<StepRow>, StoreError> {
         self.with_children(id, "TRUE", |fan_out| match fan_out.children {
             Some(children) if children.total <= most => Some("1"),
@@ -138,10 +132,7 @@ impl Reader {
         })
     }
 
-    /// As [`Reader::overview`], with the running children of fan-outs that have more and have not ended.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Like [`Reader::overview`], plus the running children of larger fan-outs that have not ended.
     pub fn open_work(&self, id: RunId, most: u64) -> Result<Vec<StepRow>, StoreError> {
         self.with_children(id, "TRUE", |fan_out| match (fan_out.children, fan_out.status) {
             (Some(children), _) if children.total <= most => Some("1"),
@@ -150,11 +141,8 @@ impl Reader {
         })
     }
 
-    /// What distinguishes a run from one that was just submitted: steps that wait for their needs are left
-    /// out, and so are children of fan-outs that have succeeded or were skipped.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Steps that differ from those of a newly submitted run. Omits steps that wait for their needs, and children that
+    /// succeeded or were skipped.
     pub fn unfinished(&self, id: RunId) -> Result<Vec<StepRow>, StoreError> {
         self.with_children(id, "status <> 'pending'", |fan_out| match (fan_out.children, fan_out.status) {
             (None, _) | (_, StepStatus::Succeeded) => None,
@@ -162,8 +150,7 @@ impl Reader {
         })
     }
 
-    /// The steps of a workflow that fulfil `chosen`, each with those of its children that fulfil its
-    /// `condition`.
+    /// The top-level steps that satisfy `chosen`, each followed by those of its children that satisfy its `condition`.
     fn with_children(
         &self,
         id: RunId,
@@ -178,7 +165,7 @@ impl Reader {
                 let (parent, condition) = (step.id.clone(), condition(&step));
                 steps.push(step);
                 if let Some(condition) = condition {
-                    // Mostly in order already: for SQLite, to sort whole rows costs as much as to read them.
+                    // Rows arrive mostly in order; sorting whole rows in SQLite costs as much as reading them.
                     let sql = decode::steps_where(&format!("run = ?1 AND parent = ?2 AND {condition}"));
                     let first = steps.len();
                     let key = [run.as_str(), parent.as_str()];
@@ -196,10 +183,7 @@ impl Reader {
         })
     }
 
-    /// Outputs of the children of a fan-out that have succeeded, by the index of their item.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Outputs of a fan-out's succeeded children, keyed by item index.
     pub fn child_outputs(&self, run: RunId, parent: &StepId) -> Result<BTreeMap<usize, Outputs>, StoreError> {
         self.ask(|connection| {
             let run = run.to_string();
@@ -225,9 +209,6 @@ impl Reader {
     }
 
     /// The status of a step; `None` for an unknown one.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn step_status(&self, run: RunId, id: &StepId) -> Result<Option<StepStatus>, StoreError> {
         let sql = "SELECT status FROM step WHERE run = ?1 AND id = ?2";
         self.ask(|connection| {
@@ -236,9 +217,6 @@ impl Reader {
     }
 
     /// The first attempt of a step with its current key; `None` before any attempt.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn first_attempt_with_key(&self, run: RunId, id: &StepId) -> Result<Option<u32>, StoreError> {
         let sql = "SELECT key_since FROM step WHERE run = ?1 AND id = ?2";
         self.ask(|connection| {
@@ -249,6 +227,8 @@ impl Reader {
         })
     }
 
+    /// One step with its outputs.
+    ///
     /// # Errors
     /// `UnknownStep`.
     pub fn step(&self, run: RunId, id: &StepId) -> Result<StepRow, StoreError> {
@@ -256,18 +236,12 @@ impl Reader {
         found.ok_or_else(|| StoreError::UnknownStep { run, step: id.clone() })
     }
 
-    /// As [`Reader::step`], for a run that may not have the step.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Like [`Reader::step`], for a run that may not have the step.
     pub fn find_step(&self, run: RunId, id: &StepId) -> Result<Option<StepRow>, StoreError> {
         self.ask(|connection| load_step(connection, run, id))
     }
 
-    /// Committed and not rewound, newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Committed checkpoints that were not rewound, newest first.
     pub fn checkpoints(&self, run: RunId, step: &StepId) -> Result<Vec<CheckpointRow>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT * FROM checkpoint WHERE run = ?1 AND step = ?2 ORDER BY seq DESC";
@@ -276,9 +250,6 @@ impl Reader {
     }
 
     /// Metrics of training steps after `after_step`, in order.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn metrics(&self, run: RunId, step: &StepId, after_step: u64) -> Result<Vec<MetricRow>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT * FROM metric WHERE run = ?1 AND step = ?2 AND train_step > ?3 ORDER BY train_step";
@@ -287,10 +258,7 @@ impl Reader {
         })
     }
 
-    /// Step outputs by step and name, of one run or of all.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Step outputs, sorted by run (newest first), step and name; of one run or of all.
     pub fn artifacts(&self, run: Option<RunId>) -> Result<Vec<(StepId, String, ArtifactRef)>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT step_output.* FROM step_output JOIN step ON step.run = step_output.run AND step.id = step
@@ -301,9 +269,6 @@ impl Reader {
     }
 
     /// The attempts of a step, oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn attempts(&self, run: RunId, step: &StepId) -> Result<Vec<AttemptRecord>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT * FROM attempt WHERE run = ?1 AND step = ?2 ORDER BY attempt";
@@ -320,19 +285,14 @@ impl Reader {
         })
     }
 
-    /// A build and machine on which attempts ran.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// The build and machine that attempts ran on, by the digest in their rows.
     pub fn environment(&self, digest: &str) -> Result<Option<Value>, StoreError> {
         let sql = "SELECT body FROM environment WHERE digest = ?1";
         self.ask(|connection| first(connection, sql, [digest], |row| decode::json(row, "body")))
     }
 
-    /// Passes the resolved arguments of every step to `see`, one step at a time: they name the content that it reads.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Passes the resolved arguments of every step to `see`, one step at a time. They name the content that each step
+    /// reads.
     pub fn each_arguments(&self, mut see: impl FnMut(RunId, &Value)) -> Result<(), StoreError> {
         self.ask(|connection| {
             let mut statement = connection.prepare("SELECT run, arguments FROM step WHERE arguments IS NOT NULL")?;
@@ -344,10 +304,8 @@ impl Reader {
         })
     }
 
-    /// Ended runs that something which has not ended may still ask: their parent run, or a request.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Runs that unfinished work may still query: children of an unfinished parent run, and runs with an unanswered
+    /// request.
     pub fn runs_in_use(&self) -> Result<Vec<RunId>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT child.id FROM run AS child JOIN run AS parent ON parent.id = child.parent_run
@@ -357,10 +315,7 @@ impl Reader {
         })
     }
 
-    /// A step whose attempt nobody has ended in the tables, if there is one.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Any step that the tables show as running.
     pub fn leased_step(&self) -> Result<Option<(RunId, StepId)>, StoreError> {
         self.ask(|connection| {
             first(connection, "SELECT run, id FROM step WHERE status = 'running' LIMIT 1", [], |row| {
@@ -369,19 +324,13 @@ impl Reader {
         })
     }
 
-    /// True if the tables have a leased attempt of the run.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// True if the tables show a running attempt of the run.
     pub fn has_lease(&self, run: RunId) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM step WHERE run = ?1 AND status = 'running' LIMIT 1";
         self.ask(|connection| Ok(first(connection, sql, [run.to_string()], |_| Ok(()))?.is_some()))
     }
 
-    /// The newest earlier run of a workflow in which the same step got as far as resolving its arguments.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// The newest earlier run of a workflow whose same step resolved its arguments, and that step.
     pub fn previous_step(
         &self,
         workflow: &str,
@@ -401,9 +350,6 @@ impl Reader {
     }
 
     /// The newest succeeded step with an equal key, and its outputs.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn find_reusable(&self, key: &StepKey) -> Result<Option<(RunId, Outputs)>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT run, id FROM step WHERE key = ?1 AND key IS NOT NULL AND status = 'succeeded' AND kind <> 'noop'
@@ -416,7 +362,7 @@ impl Reader {
         })
     }
 
-    /// Nobody works on a run whose row says `running` when no engine holds the state.
+    /// Reports runs as interrupted if their row says `running` but no engine holds the state.
     pub(super) fn correct_status(&self, runs: &mut [RunRow]) {
         let mut running = runs.iter_mut().filter(|run| run.status == RunStatus::Running).peekable();
         if running.peek().is_some() && EngineLock::holder(&self.state_dir).is_none() {
@@ -424,7 +370,7 @@ impl Reader {
         }
     }
 
-    /// Runs a question in one read transaction: its own, or the one that the caller holds.
+    /// Runs a query in one read transaction: its own, or the one that the caller holds.
     pub(super) fn ask<T>(&self, question: impl FnOnce(&Connection) -> Result<T, StoreError>) -> Result<T, StoreError> {
         let ask = || {
             if !self.connection.is_autocommit() {
@@ -461,7 +407,7 @@ fn load_step(connection: &Connection, run: RunId, id: &StepId) -> Result<Option<
     Ok(Some(step))
 }
 
-/// A succeeded step has outputs; their artifacts are added by the caller.
+/// Decodes a step and its output values; the caller adds the artifacts.
 fn step_with_values(row: &rusqlite::Row<'_>) -> Result<StepRow, StoreError> {
     let mut step = decode::step(row)?;
     if step.status == StepStatus::Succeeded {

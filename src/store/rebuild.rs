@@ -1,6 +1,6 @@
-//! The tables once more, from the log alone, with the code that wrote them the first time: whatever
-//! differs from them was changed by something else. `replay` tells the same of the most important
-//! columns with code of its own, so that a fault of the projection itself is found too.
+//! Rebuilds the tables from the log alone, with the code that wrote them originally; any difference means that
+//! something else changed them. `replay` recomputes the most important columns with separate code, so that a fault of
+//! the projection itself is found too.
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
@@ -17,11 +17,11 @@ use super::submit::{self, Pinned};
 use super::tally::Tally;
 use super::{migrate, prune, writer};
 
-/// Tables that no event writes; each is protected in its own way.
+/// Tables that no event writes; each has its own protection.
 const NOT_LOGGED: [&str; 6] = ["meta", "request", "schedule", "environment", "metric", "refinery_schema_history"];
-/// The end of a lease and the progress are moved by heartbeats, and matter only while the attempt runs. The
-/// payload of an event is what its hash is of, and a newer build may write it in other words. The environment
-/// of an attempt is a digest, which the foreign keys compare.
+/// Columns that are not compared. Heartbeats move the end of a lease and the progress, which matter only while the
+/// attempt runs. The hash of an event covers its payload, and a newer build may serialise it differently. The
+/// environment of an attempt is a digest, which the foreign keys check.
 const NOT_COMPARED: [(&str, &str); 9] = [
     ("step", "lease_expires_at"),
     ("step", "progress_done"),
@@ -33,18 +33,18 @@ const NOT_COMPARED: [(&str, &str); 9] = [
     ("event", "hash"),
     ("attempt", "environment"),
 ];
-/// Work of an attempt is counted to the end of its lease at most, which heartbeats have moved further than
-/// the log says; `check` compares it with the time of the whole attempt, and the sums with those of attempts.
+/// Columns that may exceed the rebuilt value. Work counts up to the end of the lease, which heartbeats extend beyond
+/// what the log says. `check` bounds it by the duration of the attempt, and compares the sums with the attempts.
 const AT_LEAST: [(&str, &str); 3] = [("attempt", "compute_ms"), ("step", "compute_ms"), ("step", "children_timed_ms")];
-/// Differences of one table that are told in full.
+/// Differences reported per table before the rest is cut off.
 const TOLD: usize = 10;
 
-/// What differs between the tables and what an intact log says that they hold.
+/// Lists the differences between the tables and an intact log.
 ///
 /// # Errors
-/// When the database cannot be read at all.
+/// Any error that prevents reading the database at all.
 pub(super) fn differences(live: &Connection) -> Result<Vec<String>, StoreError> {
-    // Private to this connection, and on disk when it grows.
+    // Private to this connection; SQLite moves it to disk when it grows.
     let mut scratch = Connection::open("")?;
     migrate::create(&mut scratch)?;
     scratch.pragma_update(None, "foreign_keys", false)?;
@@ -59,7 +59,7 @@ pub(super) fn differences(live: &Connection) -> Result<Vec<String>, StoreError> 
     Ok(found)
 }
 
-/// Applies the whole log; says which event cannot be applied, if there is one.
+/// Applies the whole log; returns a description of the first event that cannot be applied, if any.
 fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>, StoreError> {
     let transaction = scratch.transaction()?;
     let mut head = Head::genesis();
@@ -70,7 +70,7 @@ fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>,
     while let Some(row) = rows.next()? {
         let event = decode::event(row)?;
         let recorded = Recorded { run: event.run, at: event.at, event: event.event };
-        // A batch of prunes forgets artifacts once at its end; no row refers to them before that.
+        // A batch of prunes deletes unused artifacts once at its end; no row refers to them before that.
         if std::mem::replace(&mut pruned, recorded.event == Event::RunPruned) && !pruned {
             prune::forget_unused_artifacts(&transaction)?;
         }
@@ -94,7 +94,7 @@ fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>,
     Ok(None)
 }
 
-/// The workflow is in the run's row only; its digest, which is in the log, was compared before.
+/// Only the run's row holds the workflow; its digest, which is in the log, was compared before.
 fn insert_run(live: &Connection, scratch: &Connection, head: &mut Head, recorded: &Recorded) -> Result<(), StoreError> {
     let id = recorded.run.to_string();
     let pinned = decode::first(live, "SELECT * FROM run WHERE id = ?1", [&id], Pinned::read)?;
@@ -102,7 +102,7 @@ fn insert_run(live: &Connection, scratch: &Connection, head: &mut Head, recorded
     submit::insert(scratch, head, recorded, &pinned)
 }
 
-/// A changed view or constraint would make the tables say something else.
+/// Compares the schemas: a changed view or constraint would change the meaning of the tables.
 fn schema_differences(live: &Connection, scratch: &Connection) -> Result<Vec<String>, StoreError> {
     let schema = |connection: &Connection| {
         let sql = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY type, name";
@@ -124,7 +124,7 @@ fn tables(scratch: &Connection) -> Result<Vec<String>, StoreError> {
     Ok(all.into_iter().filter(|name| !NOT_LOGGED.contains(&name.as_str())).collect())
 }
 
-/// A table as it is read for comparison: by primary key.
+/// Columns and query for comparing a table in primary-key order.
 struct Columns {
     names: Vec<String>,
     keys: Vec<usize>,
@@ -201,7 +201,7 @@ fn row_differences(table: &str, columns: &Columns, row: &[Value], expected: &[Va
         .collect()
 }
 
-/// The rows of a statement, one at a time.
+/// Iterates over the rows of a statement.
 struct Cursor<'s> {
     rows: rusqlite::Rows<'s>,
     row: Option<Vec<Value>>,
@@ -238,7 +238,7 @@ fn values(row: &Row<'_>) -> Result<Vec<Value>, StoreError> {
     (0..count).map(value).collect()
 }
 
-/// As SQLite orders the values of a STRICT column: numbers as such, text by its bytes.
+/// Compares in SQLite's order for STRICT columns: numbers by value, text by bytes.
 fn compare_keys(columns: &Columns, row: &[Value], other: &[Value]) -> Ordering {
     let pairs = columns.keys.iter().map(|&index| (&row[index], &other[index]));
     let mut orders = pairs.map(|pair| match pair {

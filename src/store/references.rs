@@ -14,9 +14,6 @@ const OUTPUTS: &str = "SELECT run, step, name, digest, size, media_type FROM ste
 
 impl Reader {
     /// References of outputs and checkpoints, of one run or of all.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn references(&self, run: Option<RunId>) -> Result<Vec<Reference>, StoreError> {
         self.ask(|connection| {
             let run = run.map(|run| run.to_string());
@@ -29,19 +26,13 @@ impl Reader {
         })
     }
 
-    /// An output of a step by its name.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// One output of a step by name.
     pub fn output(&self, run: RunId, step: &str, name: &str) -> Result<Option<Reference>, StoreError> {
         let sql = format!("{OUTPUTS} WHERE run = ?1 AND step = ?2 AND name = ?3");
         self.ask(|connection| first(connection, &sql, params![run.to_string(), step, name], output))
     }
 
-    /// The newest output of each content whose digest starts with `prefix`, at most `most` of them.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// The newest output for each content whose digest starts with `prefix`, at most `most` of them.
     pub fn outputs_like(&self, prefix: &str, most: usize) -> Result<Vec<Reference>, StoreError> {
         self.ask(|connection| {
             // `g` sorts after every hexadecimal digit.
@@ -55,9 +46,6 @@ impl Reader {
     }
 
     /// Every step that produced this content, newest run first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn producers(&self, digest: &Digest) -> Result<Vec<(RunId, StepId)>, StoreError> {
         let sql = "SELECT run, step FROM step_output WHERE digest = ?1 ORDER BY run DESC, step, name";
         self.ask(|connection| {
@@ -67,10 +55,7 @@ impl Reader {
         })
     }
 
-    /// The first step of a run that has a key.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// The first step of a run with this key.
     pub fn step_with_key(&self, run: RunId, key: &StepKey) -> Result<Option<StepId>, StoreError> {
         let sql = "SELECT id FROM step WHERE run = ?1 AND key = ?2 ORDER BY position, item_index LIMIT 1";
         self.ask(|connection| {
@@ -78,10 +63,7 @@ impl Reader {
         })
     }
 
-    /// True if an output or a checkpoint is exactly this content, not a tree that contains it.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// True if an output or a checkpoint refers to exactly this content; a tree that contains it does not count.
     pub fn is_referenced(&self, digest: &Digest) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM step_output WHERE digest = ?1
                    UNION ALL SELECT 1 FROM checkpoint WHERE digest = ?1 LIMIT 1";
@@ -89,9 +71,6 @@ impl Reader {
     }
 
     /// Every tree that an output or a checkpoint refers to, without duplicates.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn trees_in_use(&self) -> Result<Vec<ArtifactRef>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT digest, size, media_type FROM step_output WHERE media_type = ?1

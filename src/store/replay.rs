@@ -1,4 +1,4 @@
-//! What the tables must say, computed from the event log alone.
+//! Computes the expected content of the tables from the event log alone.
 
 use std::collections::BTreeMap;
 
@@ -16,12 +16,12 @@ pub(super) struct RunReplay {
     pub(super) spec_digest: String,
     pub(super) status: RunStatus,
     pub(super) steps: BTreeMap<StepId, StepReplay>,
-    /// Number and verdict of each decision.
+    /// Event number and verdict of each decision.
     pub(super) decisions: Vec<(i64, Verdict)>,
     pub(super) signals: Vec<SignalReplay>,
 }
 
-/// What `db check` compares of a signal.
+/// The fields of a signal that `db check` compares.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct SignalReplay {
     pub(super) seq: i64,
@@ -36,12 +36,12 @@ pub(super) struct StepReplay {
     pub(super) attempts: u32,
     pub(super) retries_used: u32,
     pub(super) outputs: Option<Outputs>,
-    /// Each checkpoint that was neither rewound nor dropped, oldest first.
+    /// Checkpoints neither rewound nor dropped, oldest first.
     pub(super) checkpoints: Vec<CheckpointReplay>,
     wait: Option<Wait>,
 }
 
-/// What `db check` compares of a checkpoint.
+/// The fields of a checkpoint that `db check` compares.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct CheckpointReplay {
     pub(super) seq: i64,
@@ -107,7 +107,7 @@ impl StepReplay {
 }
 
 impl RunReplay {
-    /// The state right after `RunSubmitted`; `None` when the first event is another one.
+    /// The state right after `RunSubmitted`; `None` if the first event is a different one.
     pub(super) fn submitted(event: &Event, spec: &WorkflowSpec) -> Option<RunReplay> {
         let Event::RunSubmitted { name, workflow, spec_digest, .. } = event else { return None };
         Some(RunReplay {
@@ -121,7 +121,7 @@ impl RunReplay {
         })
     }
 
-    /// Applies a later event of the run; an error says why it is impossible.
+    /// Applies a later event of the run; the error says why it is impossible.
     pub(super) fn apply(&mut self, seq: i64, event: &Event) -> Result<(), String> {
         if let Event::SignalReceived { name, .. } = event {
             self.signals.push(SignalReplay { seq, name: name.clone(), taken_by: None });

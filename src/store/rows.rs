@@ -1,4 +1,4 @@
-//! What comes out of the store.
+//! Values that the store returns.
 
 use std::collections::BTreeMap;
 
@@ -23,25 +23,24 @@ pub struct RunRow {
     pub id: RunId,
     pub name: String,
     pub workflow: String,
-    /// As it is now: a run whose row says `running` is `interrupted` when no engine holds the state.
+    /// Current status: a run whose row says `running` is `interrupted` when no engine holds the state.
     pub status: RunStatus,
-    /// As the newest event left it.
+    /// Status after the newest event.
     pub stored_status: RunStatus,
     pub spec_digest: String,
     pub options: RunOptions,
-    /// Why a paused run is paused.
     pub pause_reason: Option<String>,
     pub created_at: Timestamp,
     pub started_at: Option<Timestamp>,
     pub finished_at: Option<Timestamp>,
     /// Time of the newest event.
     pub updated_at: Timestamp,
-    /// When the retention policy removed everything but this row and the log.
+    /// Time when the retention policy removed everything but this row and the log.
     pub pruned_at: Option<Timestamp>,
     pub failure: Option<Failure>,
 }
 
-/// How far a fan-out is.
+/// Progress of a fan-out, in children.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Children {
     pub total: u64,
@@ -53,7 +52,7 @@ pub struct Children {
 /// A run or a schedule whose row this build cannot read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Unreadable {
-    /// The name, if this is a schedule.
+    /// The run's id as stored; for a schedule, its name.
     pub id: String,
     pub name: String,
     pub why: String,
@@ -92,49 +91,48 @@ impl RunRow {
 #[derive(Clone, PartialEq, Debug)]
 pub struct StepRow {
     pub id: StepId,
-    /// The fan-out step that this is a child of, and the child's item.
+    /// For a child: its fan-out step. The next two fields are the child's item.
     pub parent: Option<StepId>,
     pub item_index: Option<usize>,
     pub item: Option<Value>,
     pub kind: String,
-    /// A child has those of its parent.
+    /// A child has its parent's needs.
     pub needs: Vec<StepId>,
     pub status: StepStatus,
     pub fence: Fence,
-    /// Attempts that were started, released ones included; the number of the newest attempt.
+    /// Number of attempts started, released ones included; equals the number of the newest attempt.
     pub attempts: u32,
     /// Attempts that failed since the step was first ready, or ready again after `resume`.
     pub retries_used: u32,
     pub not_before: Option<Timestamp>,
-    /// The time it became ready for the first time, or again after it had ended.
+    /// Time it first became ready, or became ready again after it had ended.
     pub ready_since: Option<Timestamp>,
     pub lease_expires_at: Option<Timestamp>,
-    /// Of the running attempt.
+    /// Process of the running attempt.
     pub process: Option<ProcessIdentity>,
     pub key: Option<StepKey>,
     /// Resolved arguments of the newest attempt, with the fingerprint under `"$fingerprint"`.
     pub with: Option<Value>,
-    /// When succeeded.
+    /// Present only if the step succeeded.
     pub outputs: Option<Outputs>,
-    /// Of the newest failed attempt, until the step succeeds.
+    /// Failure of the newest failed attempt, until the step succeeds.
     pub failure: Option<Failure>,
     pub reused_from: Option<RunId>,
     pub skip_reason: Option<String>,
-    /// Of a fan-out that was expanded.
+    /// Present only for an expanded fan-out.
     pub children: Option<Children>,
-    /// What a waiting step waits for.
     pub wait: Option<Wait>,
-    /// Units of pools that the running attempt holds.
+    /// Units that the running attempt holds, keyed by pool.
     pub resources: BTreeMap<String, Vec<String>>,
-    /// Of the running attempt.
+    /// Start of the running attempt.
     pub attempt_started_at: Option<Timestamp>,
     pub progress: Option<ProgressMark>,
-    /// From the newest checkpoint.
+    /// From the newest checkpoint, like the next three fields.
     pub last_step: Option<u64>,
     pub last_doc_index: Option<u64>,
     pub tokens_so_far: Option<u64>,
     pub loss: Option<f64>,
-    /// Work of all ended attempts; for a fan-out, of its items.
+    /// Work of all ended attempts, in milliseconds; for a fan-out, of its children.
     pub compute_ms: i64,
     /// Start of the first attempt.
     pub started_at: Option<Timestamp>,
@@ -151,7 +149,7 @@ pub struct AttemptedStep {
 
 #[derive(Clone, PartialEq, Debug)]
 pub struct CheckpointRow {
-    /// The event that committed it.
+    /// Number of the event that committed it.
     pub seq: i64,
     pub attempt: u32,
     pub at: Timestamp,
@@ -162,12 +160,12 @@ pub struct CheckpointRow {
 pub struct EventRow {
     pub seq: i64,
     pub run: RunId,
-    /// In milliseconds.
+    /// Precise to a millisecond.
     pub at: Timestamp,
     pub event: Event,
 }
 
-/// Something that a step refers to in the artifact store.
+/// A step's reference to content of the artifact store.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Reference {
     pub run: RunId,
@@ -178,9 +176,9 @@ pub struct Reference {
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Holder {
-    /// By its name.
+    /// Named output.
     Output(String),
-    /// By the number of its event.
+    /// Checkpoint, by the number of its event.
     Checkpoint { seq: i64, last_step: Option<u64> },
 }
 
@@ -212,11 +210,11 @@ pub struct SignalRow {
     /// Number of its event.
     pub seq: i64,
     pub signal: Signal,
-    /// The step that waited for it.
+    /// The step that consumed it.
     pub taken_by: Option<StepId>,
 }
 
-/// A step that waits.
+/// A waiting step.
 #[derive(Clone, PartialEq, Debug)]
 pub struct WaitRow {
     pub run: RunId,

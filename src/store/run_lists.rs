@@ -29,17 +29,11 @@ fn ended() -> String {
 
 impl Reader {
     /// Unfinished runs, newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn open_runs(&self) -> Result<RunRows, StoreError> {
         self.runs_by(&open(), [])
     }
 
-    /// Runs that no engine has started, oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Runs that no engine has started yet, oldest first.
     pub fn pending_runs(&self) -> Result<Vec<RunId>, StoreError> {
         let id = |row: &Row<'_>| decode::parse(row, "id");
         // A run without a valid id cannot be named or driven.
@@ -48,26 +42,17 @@ impl Reader {
     }
 
     /// The newest ended runs that were not pruned, newest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn ended_runs(&self, most: usize) -> Result<RunRows, StoreError> {
         self.runs_by(&ended(), [i64::try_from(most).unwrap_or(i64::MAX)])
     }
 
-    /// The run that reserves a name, ignoring `except`.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// The unfinished run that has this name, ignoring `except`.
     pub fn active_run_named(&self, name: &str, except: RunId) -> Result<Option<RunId>, StoreError> {
         let active = |connection: &Connection| active_run_named(connection, name, Some(except));
         Ok(self.ask(active)?.map(|(run, _)| run))
     }
 
     /// The reason why an unfinished run cannot be driven, if any.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn damage(&self, run: RunId) -> Result<Option<String>, StoreError> {
         let read = || {
             self.spec(run)?;

@@ -1,4 +1,4 @@
-//! Workflows that start by the clock.
+//! Schedules: workflows that start by the clock.
 
 use jiff::Timestamp;
 use rusqlite::{ErrorCode, params};
@@ -14,7 +14,7 @@ use super::rows::Unreadable;
 use super::seal::{self, Rows};
 use super::writer::Store;
 
-/// How the runs of a schedule are submitted.
+/// Options for the runs that a schedule submits.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct ScheduleOptions {
     #[serde(default)]
@@ -28,25 +28,24 @@ pub struct ScheduleRow {
     pub name: String,
     pub cron: String,
     pub time_zone: String,
-    /// With its parameters, as it was when the schedule was added.
+    /// The workflow and its parameters as of the time when the schedule was added.
     pub spec: WorkflowSpec,
     pub options: ScheduleOptions,
     pub created_at: Timestamp,
     pub paused_at: Option<Timestamp>,
-    /// Everything due until then has been started or passed over.
+    /// Everything due until then has been started or skipped.
     pub done_until: Timestamp,
 }
 
 impl Reader {
     /// All schedules sorted by name, and the unreadable ones.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn schedules(&self) -> Result<(Vec<ScheduleRow>, Vec<Unreadable>), StoreError> {
         let sql = "SELECT * FROM schedule ORDER BY name";
         self.ask(|connection| decode::collect_readable(connection, sql, [], row, decode::unreadable))
     }
 
+    /// One schedule by name.
+    ///
     /// # Errors
     /// `UnknownSchedule`.
     pub fn schedule(&self, name: &str) -> Result<ScheduleRow, StoreError> {
@@ -57,8 +56,10 @@ impl Reader {
 }
 
 impl Store {
+    /// Adds a schedule.
+    ///
     /// # Errors
-    /// `ScheduleExists`, and as `commit`.
+    /// `ScheduleExists`, and those of [`Store::commit`].
     pub fn add_schedule(&mut self, schedule: &ScheduleRow) -> Result<(), StoreError> {
         self.write(1, |transaction, _| {
             let sql = "INSERT INTO schedule (name, cron, time_zone, spec, options, created_at, done_until)
@@ -76,17 +77,19 @@ impl Store {
         })
     }
 
+    /// Pauses a schedule; pausing it again keeps the first time.
+    ///
     /// # Errors
-    /// `UnknownSchedule`, and as `commit`.
+    /// `UnknownSchedule`, and those of [`Store::commit`].
     pub fn pause_schedule(&mut self, name: &str, at: Timestamp) -> Result<(), StoreError> {
         let sql = "UPDATE schedule SET paused_at = coalesce(paused_at, ?2) WHERE name = ?1";
         self.change_schedule(sql, name, Some(at))
     }
 
-    /// What was due in between is passed over.
+    /// Resumes a schedule; times that were due during the pause are skipped.
     ///
     /// # Errors
-    /// As [`Store::pause_schedule`].
+    /// Those of [`Store::pause_schedule`].
     pub fn resume_schedule(&mut self, name: &str, at: Timestamp) -> Result<(), StoreError> {
         let sql =
             "UPDATE schedule SET done_until = CASE WHEN paused_at IS NULL THEN done_until ELSE max(done_until, ?2) END,
@@ -95,17 +98,19 @@ impl Store {
         self.change_schedule(sql, name, Some(at))
     }
 
+    /// Removes a schedule.
+    ///
     /// # Errors
-    /// As [`Store::pause_schedule`].
+    /// Those of [`Store::pause_schedule`].
     pub fn remove_schedule(&mut self, name: &str) -> Result<(), StoreError> {
         self.change_schedule("DELETE FROM schedule WHERE name = ?1 AND ?2 IS NULL", name, None)
     }
 
-    /// Everything due until then has been started or passed over. Never goes back; a schedule that was removed
-    /// meanwhile is no error.
+    /// Records that everything due until `until` has been started or skipped. The stored time never moves back. A
+    /// schedule that was removed in the meantime is not an error.
     ///
     /// # Errors
-    /// As `commit`.
+    /// Those of [`Store::commit`].
     pub fn settle_schedule(&mut self, name: &str, until: Timestamp) -> Result<(), StoreError> {
         self.write(1, |transaction, _| {
             let sql = "UPDATE schedule SET done_until = max(done_until, ?2) WHERE name = ?1";

@@ -1,8 +1,8 @@
-//! Protects data that no event records: small tables under one sum, and a count of the commits without an event, which
-//! `event-head` repeats outside the database. (Metrics, which are many, have a digest each.)
+//! Protects data that no event records: small tables under one sum, and a count of commits without an event, which
+//! `event-head` repeats outside the database. (Metrics are numerous, so each row has its own digest.)
 //!
-//! The seal is the sum of the digests of all rows. A change subtracts the old rows and adds the new
-//! ones, so its cost does not depend on the number of rows, and damage stays visible after it.
+//! The seal is the sum of the digests of all rows. A change subtracts the old rows and adds the new ones, so its cost
+//! does not depend on the number of rows, and earlier damage stays visible.
 
 use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Params, Row, ToSql, TransactionBehavior, params};
@@ -11,15 +11,15 @@ use crate::faults::around;
 
 use super::error::StoreError;
 
-/// The tables under the seal, which itself is a row of `meta`.
+/// Tables under the seal. The seal itself is a row of `meta`.
 const TABLES: [&str; 4] = ["environment", "meta", "request", "schedule"];
 const SEAL: &str = "seal";
-/// Prefix of a sum. Schema 4 and older have one digest over all rows instead.
+/// Prefix of a sum. Schema 4 and older store one digest over all rows instead.
 const SUM: &str = "rows:";
-/// Marks tables that were damaged already when this build first saw them.
+/// Marks tables that were already damaged when this build first saw them.
 const DAMAGED: &str = "damaged";
 
-/// Selects the rows of a sealed table whose `column` is `key`.
+/// Selects the rows of a sealed table whose `column` equals `key`.
 #[derive(Clone, Copy)]
 pub(super) struct Rows<'k> {
     pub(super) table: &'static str,
@@ -32,7 +32,7 @@ pub(super) fn meta<'k>(key: &'k &'static str) -> Rows<'k> {
     Rows { table: "meta", column: "key", key }
 }
 
-/// Runs a statement that touches no sealed rows except `rows`, and updates the seal; returns the number of changed
+/// Runs a statement that touches no sealed rows except `rows`, and updates the seal. Returns the number of changed
 /// rows.
 pub(super) fn change(
     connection: &Connection,
@@ -62,14 +62,13 @@ pub(super) fn insert(
     Ok(Some(row))
 }
 
-/// Counts a commit that has no event.
 pub(super) fn count_quiet_commit(connection: &Connection) -> Result<(), StoreError> {
     let sql = "UPDATE meta SET value = value + 1 WHERE key = 'quiet_commits'";
     change(connection, meta(&"quiet_commits"), sql, [])?;
     Ok(())
 }
 
-/// Commits without an event; 0 before schema 3.
+/// Number of commits without an event; 0 before schema 3.
 pub(super) fn quiet_commits(connection: &Connection) -> Result<i64, StoreError> {
     let has_meta: Option<i64> = connection
         .prepare_cached("SELECT value FROM meta WHERE key = 'quiet_commits'")?
@@ -90,7 +89,7 @@ pub(super) fn is_intact(connection: &Connection) -> Result<bool, StoreError> {
     }
 }
 
-/// Seals a new database, or one with the seal of an older build.
+/// Seals a database that is new or has the seal of an older build.
 pub(super) fn renew(connection: &mut Connection) -> Result<(), StoreError> {
     let is_new = |seal: &Option<String>| seal.as_ref().is_some_and(|seal| seal.starts_with(SUM) || seal == DAMAGED);
     if is_new(&seal(connection)?) {
@@ -115,7 +114,7 @@ fn shown(sum: u128) -> String {
     format!("{SUM}{sum:032x}")
 }
 
-/// Adds to the seal; a database without one, or one that is known to be damaged, stays unchanged.
+/// Adds `difference` to the seal. Does nothing if the database has no seal or is marked as damaged.
 fn move_seal(connection: &Connection, difference: u128) -> Result<(), StoreError> {
     let seal = seal(connection)?;
     let sum = seal.as_deref().and_then(|seal| u128::from_str_radix(seal.strip_prefix(SUM)?, 16).ok());
@@ -126,7 +125,7 @@ fn move_seal(connection: &Connection, difference: u128) -> Result<(), StoreError
     Ok(())
 }
 
-/// The sum over all rows of all sealed tables.
+/// Sum over all rows of all sealed tables.
 fn sum(connection: &Connection) -> Result<u128, StoreError> {
     let mut total = 0u128;
     for table in TABLES {
@@ -154,7 +153,7 @@ fn sum_of_query(connection: &Connection, table: &str, sql: &str, values: impl Pa
     Ok(total)
 }
 
-/// The seal of schema 4 and older: BLAKE3 of all rows.
+/// The seal of schema 4 and older: BLAKE3 over all rows.
 fn whole_digest(connection: &Connection) -> Result<String, StoreError> {
     let mut hasher = blake3::Hasher::new();
     for table in TABLES {
@@ -167,7 +166,8 @@ fn whole_digest(connection: &Connection) -> Result<String, StoreError> {
     Ok(hasher.finalize().to_hex().to_string())
 }
 
-/// Hashes every value of a row with its type and length; false for the row of the seal itself, which is excluded.
+/// Hashes every value of a row with its type and length. Returns false for the row of the seal itself, which does not
+/// count.
 fn hash_row(hasher: &mut blake3::Hasher, table: &str, row: &Row<'_>) -> Result<bool, StoreError> {
     if table == "meta" && row.get_ref(0)?.as_str().ok() == Some(SEAL) {
         return Ok(false);

@@ -1,4 +1,4 @@
-//! A run enters the state.
+//! Submits runs.
 
 use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
 
@@ -41,7 +41,8 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
     Ok(Submitted::New)
 }
 
-/// While the other run keeps the checkpoint, its files are kept; from the commit on, this run keeps them too.
+/// Submits a run and adopts a checkpoint of another run. The other run keeps the checkpoint's files until this
+/// transaction; from its commit on, this run keeps them too.
 pub(super) fn submit_fork(
     transaction: &Transaction<'_>,
     head: &mut Head,
@@ -69,11 +70,11 @@ pub(super) fn submit_fork(
     Ok(submitted)
 }
 
-/// What the row of a run holds beyond its first event.
+/// Content of a run's row that its first event lacks.
 pub(super) struct Pinned {
     /// The workflow as JSON; its digest is in the event.
     pub(super) spec: String,
-    /// Of a run that was submitted before the event had it.
+    /// Set only for a run submitted by a build whose event did not contain the key.
     pub(super) idempotency_key: Option<String>,
 }
 

@@ -1,4 +1,5 @@
-//! What the children of fan-outs add to their parents' rows: written once per transaction, not once per child.
+//! Accumulates what children of fan-outs add to their parents' rows, and writes it once per transaction instead of once
+//! per child.
 
 use std::collections::BTreeMap;
 
@@ -8,30 +9,30 @@ use crate::core::status::StepStatus;
 
 use super::error::StoreError;
 
-/// Changes of the counters of a fan-out.
+/// Changes to the counters of a fan-out.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Change {
     done: i64,
     failed: i64,
-    /// Work of attempts.
+    /// Work of attempts, in milliseconds.
     compute_ms: i64,
-    /// Children that have succeeded by attempts of their own, and the work of those.
+    /// Children that succeeded by attempts of their own, and their work in milliseconds.
     timed: i64,
     timed_ms: i64,
 }
 
-/// The changes of one transaction, by run and fan-out.
+/// Changes of one transaction, keyed by run and fan-out.
 #[must_use = "counters that are not written are wrong"]
 #[derive(Default)]
 pub(super) struct Tally(BTreeMap<(String, String), Change>);
 
-/// What an event has changed of a child.
+/// The effect of one event on a child.
 pub(super) struct ChildChange {
     pub(super) before: StepStatus,
     pub(super) after: StepStatus,
-    /// Of the attempt that has ended with the event, in milliseconds.
+    /// Work of the attempt that this event ended, in milliseconds.
     pub(super) worked: i64,
-    /// Attempts until now, and their work.
+    /// Attempts so far, and their total work in milliseconds.
     pub(super) attempts: u32,
     pub(super) total: i64,
 }
@@ -55,7 +56,7 @@ impl Tally {
         sum.timed_ms += change.timed_ms;
     }
 
-    /// After the last event of a transaction.
+    /// Call it after the last event of a transaction.
     pub(super) fn write(self, connection: &Connection) -> Result<(), StoreError> {
         let sql = "UPDATE step SET children_done = children_done + ?3, children_failed = children_failed + ?4,
                        compute_ms = compute_ms + ?5, children_timed = children_timed + ?6,

@@ -1,4 +1,4 @@
-//! Decisions, signals and child runs.
+//! Queries on decisions, signals, pauses and waiting steps.
 
 use rusqlite::{Connection, Row, params};
 
@@ -11,7 +11,8 @@ use super::error::StoreError;
 use super::reader::Reader;
 use super::rows::{DecisionRow, SignalRow, WaitRow};
 
-/// The step that waited for a signal has the oldest one of that name; before the step's row changes.
+/// Gives the oldest free signal of the awaited name to the step that waited for it. Call it before the step's row
+/// changes.
 pub(super) fn take_signal(connection: &Connection, run: RunId, step: &StepId, event: &Event) -> Result<(), StoreError> {
     let Event::StepSucceeded { .. } = event else { return Ok(()) };
     let sql = "SELECT wait FROM step WHERE run = ?1 AND id = ?2";
@@ -26,9 +27,6 @@ pub(super) fn take_signal(connection: &Connection, run: RunId, step: &StepId, ev
 
 impl Reader {
     /// Decisions of a run, oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn decisions(&self, run: RunId) -> Result<Vec<DecisionRow>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT * FROM decision WHERE run = ?1 ORDER BY seq";
@@ -41,7 +39,7 @@ impl Reader {
                     ruling: Ruling {
                         rule: decode::get(row, "rule")?,
                         inputs: decode::json(row, "inputs")?,
-                        // The table admits only the two.
+                        // The table allows only these two verdicts.
                         verdict: if verdict == Verdict::Approved.as_str() {
                             Verdict::Approved
                         } else {
@@ -56,9 +54,6 @@ impl Reader {
     }
 
     /// Signals that no step has taken, oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub fn free_signals(&self, run: RunId) -> Result<Vec<Signal>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT name, payload FROM signal WHERE run = ?1 AND taken_by IS NULL ORDER BY seq";
@@ -66,10 +61,7 @@ impl Reader {
         })
     }
 
-    /// Signals of a run in the order of their arrival.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// All signals of a run in order of arrival.
     pub fn signals(&self, run: RunId) -> Result<Vec<SignalRow>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT * FROM signal WHERE run = ?1 ORDER BY seq";
@@ -83,10 +75,7 @@ impl Reader {
         })
     }
 
-    /// The cause of the newest pause of a run; `None` if it was never paused.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Cause of the newest pause of a run; `None` if it was never paused.
     pub fn pause_cause(&self, run: RunId) -> Result<Option<PauseCause>, StoreError> {
         let sql = "SELECT * FROM event WHERE run = ?1 AND kind = 'run_paused' ORDER BY seq DESC LIMIT 1";
         let newest = self.ask(|connection| decode::first(connection, sql, [run.to_string()], decode::event))?;
@@ -96,10 +85,7 @@ impl Reader {
         }))
     }
 
-    /// Waiting steps of all unfinished runs, sorted by run and position. Unreadable ones are left out.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Waiting steps of all runs, sorted by run and position. Omits unreadable ones.
     pub fn waits(&self) -> Result<Vec<WaitRow>, StoreError> {
         self.ask(|connection| {
             let sql = "SELECT run, id, wait FROM step WHERE status = 'waiting' ORDER BY run, position, item_index";

@@ -1,7 +1,7 @@
-//! Makes the WAL safe before the first write of a process. After an IO error in an earlier process, its frames may be
-//! in the memory of the system but not on the disk, and the system does not write them by itself: commits appended
-//! after them would be lost with them. The WAL is therefore emptied first. SQLite cannot empty it while another program
-//! reads; then its bytes are written again and synced.
+//! Makes the WAL safe before a process writes to it for the first time. After an IO error in an earlier process, frames
+//! may be in the system's memory but not on the disk, and the system does not write them by itself; commits appended
+//! after them would be lost with them. So the WAL is emptied first. SQLite cannot empty it while another program reads;
+//! then its bytes are written again and synced.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -17,7 +17,7 @@ use crate::faults::around;
 use super::connection::{BUSY_TIMEOUT, PAUSE};
 use super::error::StoreError;
 
-/// Time to wait for readers to end. Most end at once; a database browser may stay for hours.
+/// Time to wait for readers to end. Most end at once; a database browser may stay open for hours.
 const PATIENCE: Duration = Duration::from_millis(250);
 const CHUNK: usize = 1 << 20;
 
@@ -40,7 +40,7 @@ fn truncate(connection: &Connection) -> Result<bool, StoreError> {
         if busy == 0 {
             return Ok(true);
         }
-        // SQLite has waited for readers already, but not for another process that empties the WAL.
+        // SQLite has already waited for readers, but not for another process that empties the WAL.
         if Instant::now() > patience {
             return Ok(false);
         }
@@ -48,8 +48,9 @@ fn truncate(connection: &Connection) -> Result<bool, StoreError> {
     }
 }
 
-/// Writes the readable bytes of the WAL over themselves: the system treats them as new and writes them to the disk.
-/// Readers see the same bytes before and after, and the write lock blocks processes that would append or empty it.
+/// Writes the readable bytes of the WAL over themselves, so that the system treats them as new and writes them to the
+/// disk. Readers see the same bytes before and after, and the write lock blocks processes that would append or empty
+/// it.
 fn rewrite(connection: &Connection, path: &Path) -> Result<(), StoreError> {
     let wal = wal_of(path);
     let lock = Transaction::new_unchecked(connection, TransactionBehavior::Immediate)?;
@@ -78,7 +79,6 @@ fn copy_onto_itself(file: &File) -> io::Result<()> {
     }
 }
 
-/// The WAL of a database.
 pub(super) fn wal_of(database: &Path) -> PathBuf {
     let mut wal = database.as_os_str().to_owned();
     wal.push("-wal");

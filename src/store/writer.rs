@@ -1,4 +1,4 @@
-//! The writing connection: every change is one IMMEDIATE transaction that is durable on return.
+//! The writing connection. Every change is one IMMEDIATE transaction that is durable on return.
 
 use std::io::{ErrorKind, Write};
 use std::ops::Deref;
@@ -33,17 +33,17 @@ use super::seal;
 use super::tally::Tally;
 use super::{metrics, submit};
 
-/// Written rows after which the WAL is copied into the database; soon where that is to fail.
+/// Rows written between WAL checkpoints (fewer under failpoints, so that tests reach the path).
 const CHECKPOINT_EVERY: usize = if cfg!(feature = "failpoints") { 20 } else { 2000 };
 
-/// A connection for reading and writing. An IO error while it writes aborts the process: whether the
-/// commit happened is unknown then, and only a new start, which empties the WAL, finds out.
+/// A connection for reading and writing. An IO error during a write aborts the process: only a new start, which empties
+/// the WAL, can find out whether the commit happened.
 pub struct Store {
     reader: Reader,
     head: HeadFile,
     epoch: Option<i64>,
     rows_since_checkpoint: usize,
-    /// A write found no space; before the next one the database is opened anew.
+    /// The last write found no space, so the next one reopens the database first.
     suspect: bool,
 }
 
@@ -56,8 +56,8 @@ impl Deref for Store {
 }
 
 impl Store {
-    /// Opens the state, creating or migrating it (after a backup). Unless an engine runs in another
-    /// process, the WAL is emptied first.
+    /// Opens the state, creating it or migrating it after a backup. Empties the WAL first unless an engine runs in
+    /// another process.
     ///
     /// # Errors
     /// `NewerSchema`, `LostEvents`, `ReadOnly`, `NoSpace`, `Damaged`.
@@ -68,10 +68,10 @@ impl Store {
         Ok(Store { reader, head, epoch: None, rows_since_checkpoint: 0, suspect: false })
     }
 
-    /// Starts a new engine epoch: the commits of every earlier engine fail from now on.
+    /// Starts a new engine epoch; commits of every earlier engine fail from now on.
     ///
     /// # Errors
-    /// When the lock is for another state directory, and as `commit`.
+    /// `NoEpoch` when the lock is for another state directory, and those of [`Store::commit`].
     pub fn begin_epoch(&mut self, lock: &EngineLock) -> Result<(), StoreError> {
         if lock.state_dir() != self.state_dir() {
             return Err(StoreError::NoEpoch);
@@ -85,10 +85,11 @@ impl Store {
         Ok(())
     }
 
-    /// Notes on what attempts run from now on: a JSON object. Once is enough for equal ones.
+    /// Records the environment of the attempts that start from now on, as a JSON object. Equal environments share one
+    /// row.
     ///
     /// # Errors
-    /// As `commit`.
+    /// Those of [`Store::commit`].
     pub fn note_environment(&mut self, body: &str) -> Result<(), StoreError> {
         let digest = Digest::of(body.as_bytes());
         self.write(1, |transaction, _| {
@@ -101,24 +102,24 @@ impl Store {
         })
     }
 
-    /// Adds a run with its steps; those without needs are ready. Any process may submit.
+    /// Adds a run with its steps; steps without needs become ready. Any process may submit.
     ///
     /// # Errors
-    /// `NameActive` when a run of that name has not ended, and as `commit`.
+    /// `NameActive` when an unfinished run has that name, and those of [`Store::commit`].
     pub fn submit(&mut self, run: NewRun) -> Result<Submitted, StoreError> {
         self.write(run.spec.steps.len(), |transaction, head| submit::submit(transaction, head, &run))
     }
 
-    /// Commits a run, and the checkpoint that it goes on from, in one transaction.
+    /// Submits a run, together with the checkpoint that it continues from, in one transaction.
     ///
     /// # Errors
-    /// `CheckpointGone` when the other run has dropped it meanwhile, and as `submit`.
+    /// `CheckpointGone` when the other run has dropped it in the meantime, and those of [`Store::submit`].
     pub fn submit_fork(&mut self, run: NewRun, adoption: &Adoption) -> Result<Submitted, StoreError> {
         self.write(run.spec.steps.len() + 1, |transaction, head| submit::submit_fork(transaction, head, &run, adoption))
     }
 
-    /// Commits a batch in one transaction; all of it is durable on return, or none of it happened.
-    /// Events under a fence that no longer holds are left out and reported.
+    /// Commits a batch in one transaction: all of it is durable on return, or nothing changed. Events under a fence
+    /// that no longer holds are omitted and reported.
     ///
     /// # Errors
     /// `NoEpoch`, `StaleEpoch`, `IllegalEvent`, `UnknownRun`, `UnknownStep`, `DuplicateMetric`, `NoSpace`.
@@ -135,10 +136,10 @@ impl Store {
         })
     }
 
-    /// Asks something of the engine; gives the number of the request. The engine has to be woken separately.
+    /// Stores a request to the engine and returns its number. The caller must wake the engine separately.
     ///
     /// # Errors
-    /// `UnknownRun`, `Unstorable`, and as `commit`.
+    /// `UnknownRun`, `Unstorable`, and those of [`Store::commit`].
     pub fn request(&mut self, run: RunId, request: &Request, at: Timestamp) -> Result<i64, StoreError> {
         self.run(run)?;
         let body = json_text(request)?;
@@ -152,10 +153,7 @@ impl Store {
         })
     }
 
-    /// Requests that no batch has answered yet, oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
+    /// Unanswered requests, oldest first.
     pub fn pending_requests(&mut self) -> Result<Vec<RequestRow>, StoreError> {
         let sql = "SELECT id, run, body FROM request WHERE done_at IS NULL ORDER BY id";
         let asked = |row: &Row<'_>| {
@@ -169,7 +167,7 @@ impl Store {
         })
     }
 
-    /// Runs `body` in one transaction, then records the new head outside of the database.
+    /// Runs `body` in one transaction, then records the new head outside the database.
     pub(super) fn write<T>(
         &mut self,
         rows: usize,
@@ -198,13 +196,13 @@ impl Store {
     fn record(&self, head: &Head) {
         match self.head.write(head) {
             Ok(()) => {}
-            // An older head is still right.
+            // An older head is still valid.
             Err(error) if error.kind() == ErrorKind::StorageFull => {}
             Err(error) => abort(self.head.path(), &error.to_string()),
         }
     }
 
-    /// SQLite would ignore that its own checkpoint failed, and later overwrite the WAL.
+    /// Checkpoints the WAL ourselves: SQLite would ignore a failure of its own checkpoint, and later overwrite the WAL.
     fn checkpoint_wal(&mut self, rows: usize, path: &Path) {
         self.rows_since_checkpoint += rows;
         if self.rows_since_checkpoint < CHECKPOINT_EVERY {
@@ -215,7 +213,7 @@ impl Store {
         let copy = || Ok::<_, StoreError>(connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))?);
         match around!("store.wal.checkpoint", copy()) {
             Ok(()) => {}
-            // The commit is in the WAL already; a lack of space concerns the next one.
+            // The commit is already in the WAL; a lack of space concerns the next one.
             Err(error) => abort_on_io_error(&error, path),
         }
     }
@@ -269,8 +267,8 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
     Ok(report)
 }
 
-/// Appends an event to the log and changes the tables accordingly; gives the content of checkpoints that
-/// it made superfluous, or `None` when its fence does not hold any more.
+/// Appends an event to the log and projects it onto the tables. Returns the content of the checkpoints that it made
+/// superfluous, or `None` if its fence no longer holds.
 pub(super) fn project(
     connection: &Connection,
     head: &mut Head,
@@ -283,7 +281,7 @@ pub(super) fn project(
     prune::drop_replaced(connection, recorded).map(Some)
 }
 
-/// A status in which no other run may have the name.
+/// The unfinished run that has this name; no other run may take it.
 pub(super) fn active_run_named(
     connection: &Connection,
     name: &str,
@@ -305,13 +303,13 @@ fn abort_on_io_error(error: &StoreError, path: &Path) {
     }
 }
 
-/// File systems turn read-only by themselves after an error. The mount flags need not say so.
+/// Tests by writing: a file system turns read-only by itself after an error, and its mount flags may not show it.
 fn is_read_only(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(path);
     tempfile::tempfile_in(folder).is_err_and(|error| error.kind() == ErrorKind::ReadOnlyFilesystem)
 }
 
-/// Nothing may run on after this: it could build on a commit that is not there.
+/// Aborts, because code that continued could build on a commit that does not exist.
 fn abort(path: &Path, error: &str) -> ! {
     let mut stderr = std::io::stderr();
     let what = format!("stepwell: cannot write `{}`: {error}", path.display());

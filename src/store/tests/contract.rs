@@ -1,4 +1,4 @@
-//! Submitting, fences, leases, names, requests, epochs.
+//! Submitting, fences, leases, names, requests and epochs.
 
 use crate::core::event::{Event, ProcessIdentity};
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
@@ -284,7 +284,7 @@ fn runs_are_found_by_id_prefix_name_and_last() {
     assert_eq!(engine.store.resolve_run("two").unwrap(), newer.id);
 }
 
-/// A slower process may settle what another one has settled further already.
+/// A slower process may settle a time earlier than the one already settled.
 #[test]
 fn what_a_schedule_has_done_is_never_due_again() {
     let mut engine = Engine::start();

@@ -1,5 +1,5 @@
-//! A process that is killed while it commits: everything it acknowledged is there, once. The child is
-//! this test executable again, running one test with an environment variable.
+//! Kills a process while it commits: everything that it acknowledged is there, exactly once. The child is this test
+//! executable again, running one test selected by an environment variable.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::ExitStatusExt;
@@ -16,7 +16,7 @@ use crate::store::{Batch, EngineLock, Store, check};
 use super::fixture::*;
 
 const DIR: &str = "STEPWELL_TEST_CRASH_DIR";
-/// Largest file that the child may write, in bytes; more is an IO error.
+/// Largest file that the child may write, in bytes; a larger one is an IO error.
 const LIMIT: &str = "STEPWELL_TEST_FILE_LIMIT";
 const ROUNDS: u32 = 12;
 
@@ -72,7 +72,7 @@ fn run_of(store: &mut Store) -> RunId {
     id
 }
 
-/// A larger file gives EFBIG, which SQLite reports as an IO error. The signal that comes with it is caught.
+/// A larger file gives EFBIG, which SQLite reports as an IO error. The handler catches the signal that comes with it.
 fn limit_file_size(bytes: u64) {
     const SIGXFSZ: i32 = 25;
     let caught = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
@@ -86,7 +86,7 @@ fn last_ack(output: impl Read) -> u64 {
     lines.filter_map(|line| line.strip_prefix("ack ")?.parse().ok()).last().unwrap_or(0)
 }
 
-/// Steps that the database has, after asserting that they are 1, 2, 3, ... without gap or duplicate.
+/// Returns the number of steps in the database, after asserting that they are 1, 2, 3, ... without gap or duplicate.
 fn committed(dir: &Path) -> u64 {
     let store = Store::open(dir).unwrap();
     assert_eq!(check(dir).unwrap(), []);
@@ -109,7 +109,7 @@ fn what_was_acknowledged_survives_sigkill() {
     let mut acknowledged = 0;
     for _ in 0..ROUNDS {
         let mut child = spawn(dir.path(), None);
-        // Until the first acknowledgement, then a random while.
+        // Kill at a random time after the first acknowledgement.
         let mut output = BufReader::new(child.stdout.take().unwrap());
         let mut line = String::new();
         while !line.starts_with("ack ") {

@@ -16,7 +16,7 @@ use crate::store::{Batch, LeaseExtension, Reader, Store, StoreError, chain, chec
 
 use super::fixture::*;
 
-/// A directory of an engine that stopped after some commits.
+/// The state directory of an engine that stopped after some commits.
 fn stopped() -> TempDir {
     let (mut engine, run) = Engine::with_run();
     engine.commit(run, [started("a", 1), checkpointed("a", 1, 1)]).unwrap();
@@ -31,7 +31,7 @@ fn edit(dir: &Path, sql: &str) {
     assert!(database.execute(sql, []).unwrap() > 0, "`{sql}` changed nothing");
 }
 
-/// The problems after an edit, as one text.
+/// The problems found after an edit, as one text.
 fn problems_after(sql: &str) -> String {
     let dir = stopped();
     edit(dir.path(), sql);
@@ -88,7 +88,7 @@ fn tables_must_say_what_the_log_says() {
         ("DELETE FROM artifact", "foreign key: table `checkpoint`"),
         ("UPDATE run SET spec = '{}'", "the workflow of run"),
         ("UPDATE run SET spec = json_set(spec, '$.description', 'x')", "was submitted"),
-        // What only a rebuild of the tables finds.
+        // Only a rebuild of the tables finds these.
         ("UPDATE step SET key = 'other' WHERE id = 'a'", "`key` is `other`, the log says `key-a`"),
         ("UPDATE step SET arguments = '{}' WHERE id = 'a'", "`arguments` is `{}`"),
         ("UPDATE checkpoint SET loss = 2", "`loss` is 2, the log says 1"),
@@ -123,7 +123,7 @@ fn a_changed_workflow_is_not_used() {
     assert!(error.hint().unwrap().contains("db restore"));
 }
 
-/// After metrics and a request, with the seal over them.
+/// A state directory with metrics and a request, under a valid seal.
 fn with_unlogged() -> TempDir {
     let (mut engine, run) = Engine::with_run();
     engine.commit(run, [started("a", 1)]).unwrap();
@@ -200,7 +200,7 @@ fn metrics_that_are_lost_with_the_log_are_noticed() {
     assert!(problems[0].what.contains("lost 1 commits of metrics"), "{problems:?}");
 }
 
-/// The files of a live engine as a crash would leave them: the newest commits are only in the WAL.
+/// Copies the files of a live engine as a crash would leave them: the newest commits are only in the WAL.
 fn crashed() -> (TempDir, PathBuf) {
     let (mut engine, run) = Engine::with_run();
     engine.commit(run, [started("a", 1)]).unwrap();

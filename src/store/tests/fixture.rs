@@ -1,4 +1,4 @@
-//! A state directory with an engine in it, and short names for events.
+//! A state directory with an engine in it, and short constructors for events.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub fn at(second: i64) -> Timestamp {
     Timestamp::new(1_700_000_000 + second, 123_000_000).unwrap()
 }
 
-/// `a`, then `b` and the fan-out `c`, which need `a`.
+/// A workflow with `a`, then `b` and the fan-out `c`, which both need `a`.
 pub fn spec() -> WorkflowSpec {
     let step = |id: &str, needs: &[&str]| StepSpec {
         id: StepId::from(id),
@@ -76,7 +76,7 @@ impl Engine {
         Engine { dir, lock, store }
     }
 
-    /// With one run that was started.
+    /// An engine with one started run.
     pub fn with_run() -> (Engine, RunId) {
         let mut engine = Engine::start();
         let run = engine.submit("one");
@@ -105,7 +105,7 @@ impl Engine {
         self.store.commit(Batch { metrics: &metrics, ..Batch::default() })
     }
 
-    /// Ends the engine and gives its directory.
+    /// Ends the engine and returns its directory.
     pub fn stop(self) -> TempDir {
         drop(self.store);
         drop(self.lock);

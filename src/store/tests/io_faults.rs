@@ -1,6 +1,6 @@
-//! The two halves of `scripts/io_faults.sh`: write and acknowledge while the script makes system calls or the
-//! disk fail, and look at what is left. The writer goes on after an error, as long as it is let. Without
-//! their variables they do nothing.
+//! The two halves of `scripts/io_faults.sh`. One writes and acknowledges while the script makes system calls or the
+//! disk fail, and continues after errors as long as it can; the other checks the result. Without their variables they
+//! do nothing.
 
 use std::io::Write;
 use std::path::Path;
@@ -15,9 +15,9 @@ use super::fixture::*;
 
 const WRITE: &str = "STEPWELL_TEST_FAULTS_WRITE";
 const CHECK: &str = "STEPWELL_TEST_FAULTS_CHECK";
-/// How many checkpoints the writer tries to commit.
+/// Number of checkpoints that the writer tries to commit.
 const COUNT: &str = "STEPWELL_TEST_FAULTS_COUNT";
-/// A file with everything the writers have printed.
+/// A file with everything that the writers printed.
 const ACKNOWLEDGED: &str = "STEPWELL_TEST_FAULTS_ACKNOWLEDGED";
 
 #[test]

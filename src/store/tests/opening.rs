@@ -1,4 +1,4 @@
-//! Opening: settings, schema versions, space.
+//! Opening: settings, schema versions, lack of space.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -92,7 +92,7 @@ fn an_older_schema_is_backed_up_and_migrated() {
     assert_eq!(fs::read_dir(dir.path().join("backups")).unwrap().count(), 1, "only a migration makes a backup");
 }
 
-/// The empty tables of schema 1.
+/// A state directory with the empty tables of schema 1.
 fn old_state() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let mut old = Connection::open(dir.path().join("stepwell.db")).unwrap();
@@ -105,7 +105,7 @@ fn schema(dir: &Path) -> u32 {
     connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap()
 }
 
-/// A file handle that this build does not know holds the lock, like that of another process.
+/// The lock is held through a file handle that the store does not know, like that of another process.
 #[test]
 fn nobody_migrates_under_a_running_engine() {
     let dir = old_state();
@@ -183,7 +183,7 @@ fn a_lack_of_space_is_typed_loses_nothing_and_can_be_overcome() {
         other => panic!("{other:?}"),
     }
     assert_eq!(engine.store.events(None, 0).unwrap().len(), 3);
-    // The database is opened anew, without the limit of the old connection.
+    // The database is reopened, without the limit of the old connection.
     engine.commit(run, [large]).unwrap();
     assert_eq!(check(engine.path()).unwrap(), []);
 }
@@ -195,7 +195,7 @@ fn opening_empties_the_wal_unless_another_engine_runs() {
     let length = || fs::metadata(&wal).unwrap().len();
     assert!(length() > 0);
     drop(engine.lock);
-    // A handle that this process does not know stands for another process.
+    // A handle that the store does not know stands for another process.
     let another = File::open(engine.dir.path().join("engine.lock")).unwrap();
     another.lock().unwrap();
     let submitter = Store::open(engine.dir.path()).unwrap();

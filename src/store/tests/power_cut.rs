@@ -1,5 +1,5 @@
-//! The two halves of `scripts/power_cut.sh`, which needs root and loop devices: write and acknowledge
-//! until the file system is gone, and look at what is left. Without their variables they do nothing.
+//! The two halves of `scripts/power_cut.sh`, which needs root and loop devices. One writes and acknowledges until the
+//! file system is gone; the other checks the result. Without their variables they do nothing.
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
@@ -18,15 +18,15 @@ use super::fixture::*;
 
 const WRITE: &str = "STEPWELL_TEST_POWER_WRITE";
 const CHECK: &str = "STEPWELL_TEST_POWER_CHECK";
-/// A file with what the writer has said.
+/// A file with the writer's output.
 const ACKNOWLEDGED: &str = "STEPWELL_TEST_POWER_ACKNOWLEDGED";
-/// A mount point whose power the writer cuts itself, right after the acknowledgement [`CUT_AT`]. Whatever is
-/// written and synced later would make durable what the acknowledged call forgot.
+/// A mount point whose power the writer itself cuts right after the acknowledgement [`CUT_AT`]. Any later write and
+/// sync would make durable what the acknowledged call forgot.
 const CUT: &str = "STEPWELL_TEST_POWER_CUT";
 /// `put N` or `ack N`.
 const CUT_AT: &str = "STEPWELL_TEST_POWER_CUT_AT";
 
-/// Says what is durable now.
+/// Announces what is durable now.
 struct Acknowledgements {
     said: u32,
     cut: Option<(OsString, String)>,
@@ -38,7 +38,7 @@ impl Acknowledgements {
         Acknowledgements { said: 0, cut }
     }
 
-    /// `put` for content, `ack` for the commit that names it; false when the power is gone.
+    /// Prints `put` for content, `ack` for the commit that names it; false when the power is gone.
     fn say(&mut self, kind: &str, what: &str) -> bool {
         std::io::stdout().write_all(format!("{kind} {what}\n").as_bytes()).unwrap();
         self.said += u32::from(kind == "put");

@@ -1,4 +1,4 @@
-//! Random events, possible and impossible ones: the tables, the log and the pure rules never disagree.
+//! Random events, possible and impossible: the tables, the log and the pure rules never disagree.
 
 use std::collections::BTreeMap;
 
@@ -41,7 +41,7 @@ fn the_store_agrees_with_the_pure_rules() {
     for seed in 0..6 {
         let mut rng = Rng::new(seed);
         let (mut engine, run) = Engine::with_run();
-        // Not the durability is tested here.
+        // This test does not cover durability.
         engine.store.connection.pragma_update(None, "synchronous", "OFF").unwrap();
         for _ in 0..150 {
             let before = engine.store.steps(run).unwrap();

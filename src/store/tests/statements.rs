@@ -29,7 +29,7 @@ thread_local! {
     static NOTED: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
 }
 
-/// Opens every connection that a test uses for writing.
+/// Traces the statements of a connection; every writing connection of a test calls this when it opens.
 pub fn watch(connection: &mut Connection) -> rusqlite::Result<()> {
     connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(note))
 }
@@ -51,7 +51,7 @@ pub fn statements(work: impl FnOnce()) -> Vec<String> {
     NOTED.take().unwrap_or_default()
 }
 
-/// Fails for each statement that scans a table; a statement with a row limit must not sort all rows first.
+/// Fails for each statement that scans a table. A statement with a row limit must not sort all rows first.
 #[track_caller]
 pub fn assert_bounded(state_dir: &Path, statements: &[String]) {
     let statements: BTreeSet<&String> = statements.iter().collect();

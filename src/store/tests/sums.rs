@@ -1,5 +1,5 @@
-//! The work of attempts is summed up in the rows of steps, and the counters of a fan-out in its row: whatever
-//! happens, they are what a count over all rows gives.
+//! Steps' rows sum the work of their attempts, and a fan-out's row keeps its counters. After any history, they equal a
+//! count over all rows.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -73,7 +73,7 @@ fn kept_sums_are_those_of_all_rows() {
     for seed in 0..4 {
         let mut rng = Rng::new(seed);
         let (mut engine, run) = Engine::with_run();
-        // Not the durability is tested here.
+        // This test does not cover durability.
         engine.store.connection.pragma_update(None, "synchronous", "OFF").unwrap();
         let items = (0..12).map(|item| json!(item)).collect();
         engine.commit(run, [Event::StepExpanded { step: "c".into(), items }]).unwrap();
@@ -97,7 +97,7 @@ fn kept_sums_are_those_of_all_rows() {
                         let last = match rng.below(4) {
                             0 => failed(id.as_str(), fence),
                             1 => succeeded(id.as_str(), fence),
-                            // Written together with the claim.
+                            // The store writes this pair at once.
                             _ => Event::StepSucceeded { step: id, fence: Fence(fence), outputs: Outputs::default() },
                         };
                         events.push(Recorded {
@@ -140,7 +140,7 @@ fn a_changed_sum_is_found() {
     assert_eq!(engine.store.usual_durations(run).unwrap().get(&2), Some(&Duration::from_secs(2)));
     let dir = engine.stop();
     assert_eq!(check(dir.path()).unwrap(), []);
-    // More than the log says is possible, as heartbeats move the end of a lease; a sum tells.
+    // The log alone allows more, because heartbeats extend leases; a sum reveals it.
     for sql in ["compute_ms = compute_ms + 1", "children_timed_ms = children_timed_ms + 1"] {
         let database = Connection::open(dir.path().join("stepwell.db")).unwrap();
         database.execute(&format!("UPDATE step SET {sql} WHERE id = 'c'"), []).unwrap();

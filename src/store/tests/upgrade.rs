@@ -1,4 +1,4 @@
-//! State directories of older releases: made by their binaries with `scripts/schema_fixture.sh`.
+//! Opens state directories of older releases, which `scripts/schema_fixture.sh` made with their binaries.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,9 +14,9 @@ use crate::store::migrate::{self, SUPPORTED};
 use crate::store::{Store, check};
 
 const DIR: &str = "STEPWELL_TEST_UPGRADE_DIR";
-/// The schema that it starts from.
+/// The schema that the migration starts from.
 const FROM: &str = "STEPWELL_TEST_UPGRADE_FROM";
-/// The statement before which the child dies.
+/// Number of the statement before which the child dies.
 const DIE_AT: &str = "STEPWELL_TEST_UPGRADE_DIE_AT";
 
 static STATEMENTS: AtomicUsize = AtomicUsize::new(0);
@@ -59,7 +59,7 @@ fn assert_upgraded(dir: &Path, from: u32) {
     }
     let backups: Vec<PathBuf> = fs::read_dir(dir.join("backups")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!backups.is_empty());
-    // One that was cut short by a kill is older than the one that was made next.
+    // A kill may have cut short the first backup; the next one is complete.
     let versions = backups.iter().filter_map(|path| {
         let version =
             Connection::open(path).and_then(|copy| copy.pragma_query_value(None, "user_version", |row| row.get(0)));
@@ -90,7 +90,7 @@ fn damage_under_the_old_seal_is_not_sealed_again() {
     }
 }
 
-/// A statement of the migration, its transaction and its backup included.
+/// Counts the statements of the migration, including its transaction and its backup.
 fn count(event: TraceEvent<'_>) {
     if let TraceEvent::Stmt(..) = event {
         let number = STATEMENTS.fetch_add(1, Ordering::Relaxed) + 1;
