@@ -1,17 +1,18 @@
-//! When the next checkpoint is due, where nobody has said after how many steps. It decides what a crash can
-//! cost, never what is trained.
+//! Schedules checkpoints when the plan sets no interval. The choice affects how much work a crash can lose, never
+//! what is trained.
 
 use std::time::{Duration, Instant};
 
-/// A crash may always cost this much work: small models are saved in no time, but each checkpoint is also
-/// a row and an event.
+/// Minimum time between checkpoints. Saving a small model takes almost no time, but each checkpoint also adds a row
+/// and an event.
 pub const SHORTEST: Duration = Duration::from_secs(30);
-/// A crash never costs much more than this, even where saving takes long.
+/// Maximum time between checkpoints, even when saving is slow: a crash never loses much more work than this.
 pub const LONGEST: Duration = Duration::from_secs(600);
-/// Work per unit of cost: 0.8 %, which leaves room for the cost that is measured next to differ.
+/// Work per unit of checkpoint cost. The overhead is 0.8 %, which leaves a margin for a next checkpoint that costs
+/// more.
 const WORK_PER_COST: u32 = 125;
 
-/// The time since the last checkpoint, and what that one has cost.
+/// Time since the last checkpoint, and the pause which that checkpoint caused.
 #[derive(Clone, Copy, Debug)]
 pub struct Cadence {
     since: Instant,
@@ -19,24 +20,24 @@ pub struct Cadence {
 }
 
 impl Cadence {
-    /// No checkpoint has been made yet.
+    /// Starts the clock when no checkpoint exists yet.
     pub fn starting_at(now: Instant) -> Self {
         Cadence { since: now, pause: Duration::ZERO }
     }
 
-    /// A snapshot was taken just now, and training stood still for it.
+    /// Restarts the clock right after a snapshot for which training stood still during `pause`.
     pub fn after_pause(pause: Duration) -> Self {
         Cadence { since: Instant::now(), pause }
     }
 
-    /// `writing` is what the last checkpoint has taken from training besides its pause, `None` while it
-    /// is not committed: the next one would have to wait.
+    /// `writing` is the training time that the last checkpoint cost besides its pause, or `None` while it is not
+    /// committed: the next one would have to wait for it.
     pub fn is_due(&self, writing: Option<Duration>) -> bool {
         writing.is_some_and(|writing| self.since.elapsed() >= interval(self.pause + writing))
     }
 }
 
-/// Work between two checkpoints that cost this much each.
+/// Time between two checkpoints of this cost each.
 fn interval(cost: Duration) -> Duration {
     cost.saturating_mul(WORK_PER_COST).clamp(SHORTEST, LONGEST)
 }

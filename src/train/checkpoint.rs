@@ -1,5 +1,5 @@
-//! What a checkpoint holds, and how it becomes files and a running training again. Publishing the
-//! files and choosing among checkpoints is the step's job.
+//! Content of a checkpoint, and its conversion into files and back into a running training. The step publishes the
+//! files and chooses among checkpoints.
 
 use std::collections::BTreeMap;
 
@@ -16,49 +16,51 @@ use super::weights::{self, NamedTensor, WeightsError};
 
 /// Version of the checkpoint format; see `specs/checkpoint-format.md`.
 pub const FORMAT: u32 = 1;
-/// Weights by their Hugging Face names.
+/// Weights under their Hugging Face names.
 pub const WEIGHTS_FILE: &str = "weights.safetensors";
-/// What the optimizer keeps of every parameter.
+/// State that the optimizer keeps per parameter.
 pub const OPTIMIZER_FILE: &str = "optimizer.safetensors";
-/// [`TrainState`].
+/// File of [`TrainState`].
 pub const STATE_FILE: &str = "state.json";
 
-/// Everything about a training but its tensors.
+/// Everything about a training except its tensors.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TrainState {
     pub format: u32,
     /// Optimizer steps done.
     pub step: u64,
-    /// Samples taken since the run began: the whole position in the data.
+    /// Samples consumed since the run started: the whole position in the data.
     pub cursor: u64,
     /// Name of the phase of the last step.
     pub phase: String,
     /// Positions that passed through the model so far.
     pub tokens: u64,
-    /// Mean cross-entropy of the last step, nats. f32, which JSON carries without loss.
+    /// Mean cross-entropy of the last step, in nats. JSON carries an f32 without loss.
     pub loss: Option<f32>,
     pub model: ModelConfig,
     pub optimizer: OptimizerConfig,
-    /// Seed, phases, schedule and learning rate: a resumed run derives both from the step number.
+    /// Seed, phases, schedule and learning rate. A resumed run derives phase and rate from the step number.
     pub plan: Plan,
-    /// Name of the backend that computed it.
+    /// Name of the backend that computed the checkpoint.
     pub device: String,
-    /// Version and target of the program that wrote it.
+    /// Version and target of the program that wrote the checkpoint.
     pub build: String,
-    /// What that device's products were computed with; absent on the CPU.
+    /// GPU kernels that computed the matrix products; absent on the CPU.
     #[serde(default, skip_serializing_if = "Tuning::is_empty")]
     pub tuning: Tuning,
 }
 
 impl TrainState {
-    /// The bytes of [`STATE_FILE`].
+    /// Serializes the state to the bytes of [`STATE_FILE`].
     pub fn to_file(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).expect("the state has string keys only")
     }
 
+    /// Parses the bytes of [`STATE_FILE`].
+    ///
     /// # Errors
-    /// `State` for invalid bytes, `Format` for another version.
+    /// [`CheckpointError::State`] for invalid bytes, [`CheckpointError::Format`] for another version.
     pub fn from_file(bytes: &[u8]) -> Result<Self, CheckpointError> {
         #[derive(Deserialize)]
         struct Version {
@@ -69,7 +71,7 @@ impl TrainState {
     }
 }
 
-/// Why a checkpoint's content cannot be trained on.
+/// A checkpoint whose content cannot be trained on.
 #[derive(Debug, thiserror::Error)]
 pub enum CheckpointError {
     #[error("{STATE_FILE} cannot be read")]
@@ -86,25 +88,25 @@ pub enum CheckpointError {
     Foreign { what: &'static str, found: String, expected: String },
 }
 
-/// Identifies builds that may compute other bits.
+/// Identifies the build: another version or target may compute other bits.
 pub fn build_id() -> String {
     format!("stepwell {} {}-{}", env!("CARGO_PKG_VERSION"), std::env::consts::ARCH, std::env::consts::OS)
 }
 
-/// A training at the end of a step, which may be written while training goes on. What it shares with the model and the
-/// optimizer does not change: an update that comes before it is written copies first.
+/// A training at the end of a step. Training continues while the snapshot is written: the snapshot shares weights and
+/// optimizer state, and an update that comes before the write copies them first.
 pub struct Snapshot {
     pub state: TrainState,
-    /// By their Hugging Face names.
+    /// Weights under their Hugging Face names.
     pub weights: Vec<NamedTensor<Shared>>,
-    /// What the optimizer keeps of every parameter.
+    /// State that the optimizer keeps per parameter.
     pub moments: Vec<NamedTensor<Shared>>,
-    /// The end of a phase: kept for good.
+    /// Set at the end of a phase: the checkpoint is never deleted.
     pub permanent: bool,
 }
 
 impl Snapshot {
-    /// Shares weights and the optimizer's state, or copies them to the host.
+    /// Shares weights and optimizer state on the host; copies them from a GPU.
     pub fn take(state: TrainState, model: &Transformer, optimizer: &Optimizer, permanent: bool) -> Self {
         Snapshot { state, weights: model.shared(), moments: optimizer.shared(), permanent }
     }
@@ -117,21 +119,22 @@ pub struct Restored {
     pub optimizer: Optimizer,
 }
 
-/// What the running step expects a checkpoint to be a part of.
+/// The run that a checkpoint must belong to.
 pub struct Expected<'a> {
     pub model: &'a ModelConfig,
     pub optimizer: OptimizerConfig,
     pub plan: &'a Plan,
-    /// With automatic differentiation.
+    /// Device with automatic differentiation.
     pub device: &'a Device,
-    /// Other seeds, lengths and batches are meant: the run goes on from another one's checkpoint.
+    /// Set when the run continues from another run's checkpoint: only the model has to match.
     pub fork: bool,
 }
 
-/// Turns the (verified) bytes of a checkpoint into a training.
+/// Rebuilds a training from the (verified) bytes of a checkpoint.
 ///
 /// # Errors
-/// When a file cannot be read, or belongs to another model or run.
+/// [`CheckpointError::Foreign`] for a checkpoint of another model or run; the other variants for a file that cannot
+/// be read or does not fit the model.
 pub fn restore(
     state: &[u8],
     weights_file: &[u8],
@@ -151,8 +154,8 @@ pub fn restore(
     Ok(Restored { state, model, optimizer })
 }
 
-/// The step key already guarantees equal arguments; this catches a manifest that was put together
-/// from another run. Of a fork only the model has to be the same, and steps have to be left.
+/// Rejects a manifest that was assembled from another run; the step key already guarantees equal arguments. A fork
+/// must have the same model, and its checkpoint must not lie past the end of the plan.
 fn check(state: &TrainState, expected: &Expected<'_>) -> Result<(), CheckpointError> {
     let plan = expected.plan;
     let model = ("model", format!("{:?}", state.model), format!("{:?}", expected.model));

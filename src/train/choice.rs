@@ -1,16 +1,16 @@
-//! The choice of the next token.
+//! Sampling of the next token.
 
 use super::generate::GenerateOptions;
 use super::ops::simd::{LANES, exp, kernel};
 use crate::core::rng::Rng;
 
-/// Draws the next token, or takes the likeliest one at temperature 0. `scores` has one logit per token, and may have
-/// more for rows that pad the embedding.
+/// Draws the next token, or takes the likeliest one at temperature 0. `scores` holds one logit per token, and
+/// possibly more for rows that pad the embedding.
 pub(super) fn choose(scores: &[f32], options: &GenerateOptions, rng: &mut Rng) -> u32 {
     let GenerateOptions { temperature, top_k, top_p, tokens, .. } = *options;
     let scores = &scores[..tokens.min(scores.len())];
     let inverse_temperature = 1.0 / temperature;
-    // A temperature below 2.9e-39 has no inverse in f32; only the likeliest token has a chance long before that.
+    // A temperature below 2.9e-39 has no inverse in f32. Long before that, only the likeliest token has a chance.
     if inverse_temperature.is_infinite() {
         return likeliest(scores);
     }
@@ -42,7 +42,7 @@ pub(super) fn choose(scores: &[f32], options: &GenerateOptions, rng: &mut Rng) -
     ranking.id(drawn.unwrap_or(kept - 1))
 }
 
-/// A number that grows with the score, in the order of [`f32::total_cmp`].
+/// Maps a score to an integer in the order of [`f32::total_cmp`].
 #[inline(always)]
 fn order(score: f32) -> i32 {
     let bits = score.to_bits().cast_signed();
@@ -50,7 +50,7 @@ fn order(score: f32) -> i32 {
 }
 
 kernel! {
-    /// The first one of the largest scores.
+    /// Index of the largest score; the first one among equals.
     fn likeliest<'a>(scores: &'a [f32]) -> u32 {
         let mut largest = i32::MIN;
         for score in scores {
@@ -69,7 +69,7 @@ kernel! {
 }
 
 kernel! {
-    /// `exp((score - best) * inverse_temperature)` of each token, and their sum.
+    /// Sets each weight to `exp((score - best) * inverse_temperature)` and returns their sum.
     fn weigh<'a>(weights: &'a mut [f32], scores: &'a [f32], best: f32, inverse_temperature: f32) -> f64 {
         for (weight, score) in weights.iter_mut().zip(scores) {
             *weight = exp((score - best) * inverse_temperature);
@@ -92,11 +92,11 @@ kernel! {
     }
 }
 
-/// Tokens by descending score, equal ones by id. Few are ever asked for, so that only the first ones are sorted.
+/// Tokens by descending score, equal scores by id. Callers ask for few ranks, so only the first ones are sorted.
 struct Ranking {
-    /// The complement of the score's order, then the id.
+    /// Sort keys: the complement of the score's order in the upper 32 bits, the id in the lower 32.
     keys: Vec<u64>,
-    /// So many keys are the first ones, in order.
+    /// Number of leading keys that are in their final order.
     sorted: usize,
 }
 
@@ -108,7 +108,7 @@ impl Ranking {
     }
 
     fn id(&mut self, rank: usize) -> u32 {
-        /// Tokens that are sorted at first.
+        /// Tokens that the first call sorts.
         const FEW: usize = 32;
         if rank >= self.sorted {
             let count = (rank + 1).max(4 * self.sorted).max(FEW).min(self.keys.len());
@@ -138,7 +138,7 @@ mod tests {
     use super::*;
     use crate::core::rng::derive_seed;
 
-    /// All that can be ranked, in descending order, and ties.
+    /// Every kind of score that can be ranked, in descending order, with ties.
     const ODD: [f32; 8] = [f32::NAN, f32::INFINITY, 2.0, 2.0, 0.0, -0.0, -1e-40, f32::NEG_INFINITY];
 
     #[test]
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!((0..8).map(|rank| ranking.id(rank)).collect::<Vec<u32>>(), (0..8).collect::<Vec<u32>>());
     }
 
-    /// With more tokens than are sorted at first.
+    /// Uses more tokens than the first call sorts.
     #[test]
     fn a_draw_is_that_of_all_tokens_in_order() {
         let mut rng = Rng::new(1);
@@ -174,7 +174,7 @@ mod tests {
         }
     }
 
-    /// The same in the simplest way.
+    /// The same draw, implemented in the simplest way.
     fn draw(scores: &[f32], options: &GenerateOptions, rng: &mut Rng) -> u32 {
         let mut ranked: Vec<u32> = (0..scores.len() as u32).collect();
         ranked.sort_by(|a, b| scores[*b as usize].total_cmp(&scores[*a as usize]));

@@ -21,7 +21,7 @@ pub struct ModelConfig {
     pub heads: usize,
     /// Key and value heads; divides `heads`.
     pub kv_heads: usize,
-    /// Width of one head; even, because rotary positions turn pairs.
+    /// Width of one head; even, because rotary positions rotate pairs.
     pub head_dim: usize,
     /// The feed-forward network of every block.
     pub ffn: Ffn,
@@ -34,7 +34,7 @@ pub struct ModelConfig {
     /// Epsilon of every RMSNorm: 1e-5 in Llama, 1e-6 in Qwen3.
     #[serde(default = "default_norm_eps")]
     pub norm_eps: f32,
-    /// Probability to drop an element of the embedding output and of each residual branch while training.
+    /// Probability of dropping an element of the embedding output and of each residual branch during training.
     #[serde(default)]
     pub dropout: f32,
     /// Standard deviation of the initial weights; output projections get `init_std / sqrt(2 * layers)`.
@@ -78,7 +78,7 @@ pub struct ParameterCounts {
     pub attention: usize,
     /// Feed-forward matrices of all layers.
     pub ffn: usize,
-    /// All RMSNorm weights, with those of query and key heads.
+    /// All RMSNorm weights, including those of query and key heads.
     pub norms: usize,
     /// Sum of the parts.
     pub total: usize,
@@ -113,7 +113,7 @@ fn default_init_std() -> f32 {
     0.02
 }
 
-/// The parts of a preset that differ between presets.
+/// Fields that differ between presets.
 struct Shape {
     vocab_size: usize,
     context: usize,
@@ -127,7 +127,7 @@ impl ModelConfig {
     /// Names accepted by [`ModelConfig::preset`], smallest first.
     pub const PRESETS: [&'static str; 5] = ["tiny", "quickstart", "small", "deep60", "deep60-ungated"];
 
-    /// A named shape. `vocab_size` is a starting value: training takes it from the tokenizer.
+    /// Looks up a named shape. `vocab_size` is only a starting value: training takes it from the tokenizer.
     pub fn preset(name: &str) -> Option<ModelConfig> {
         let swiglu = |hidden| Ffn::SwiGlu { hidden };
         let shape = match name {
@@ -155,7 +155,8 @@ impl ModelConfig {
     /// Checks that the shape can be built.
     ///
     /// # Errors
-    /// The first field that is zero, out of range or does not fit another, with the rule it breaks.
+    /// A [`ConfigError`] for the first field that is zero, out of range or does not fit another, with the rule it
+    /// breaks.
     pub fn validate(&self) -> Result<(), ConfigError> {
         let counts = [
             ("vocab_size", self.vocab_size),
@@ -167,7 +168,7 @@ impl ModelConfig {
             ("head_dim", self.head_dim),
             ("ffn.hidden", self.ffn.hidden()),
         ];
-        // Products of any three of these still fit a usize, so that no shape arithmetic overflows.
+        // Products of any three of these still fit a usize, so no shape arithmetic overflows.
         const LIMIT: usize = 1 << 20;
         for (field, value) in counts {
             match value {
@@ -176,7 +177,7 @@ impl ModelConfig {
                 _ => {}
             }
         }
-        // All heads together are one dimension of the attention matrices.
+        // All heads together form one dimension of the attention matrices.
         let width = self.heads * self.head_dim;
         if width > LIMIT {
             return Err(ConfigError::TooLarge { field: "heads * head_dim", value: width, limit: LIMIT });
@@ -191,7 +192,7 @@ impl ModelConfig {
             true => Ok(()),
             false => Err(ConfigError::Range { field, value, rule }),
         };
-        // Smaller ones lose precision, and some devices treat them as 0.
+        // Subnormal numbers lose precision, and some devices treat them as 0.
         let positive = |x: f32| x.is_normal() && x > 0.0;
         let turns = self.rope_theta.is_finite() && self.rope_theta >= 1.0;
         range("rope_theta", self.rope_theta, turns, "a number of at least 1")?;
@@ -200,15 +201,15 @@ impl ModelConfig {
         range("dropout", self.dropout, (0.0..1.0).contains(&self.dropout), "at least 0 and less than 1")
     }
 
-    /// Checks that something is left to train when the lowest `frozen` blocks are not.
+    /// Checks that freezing the lowest `frozen` blocks leaves something to train.
     ///
     /// # Errors
-    /// When no block is left.
+    /// [`ConfigError::AllFrozen`] when no block is left.
     pub fn check_frozen(&self, frozen: usize) -> Result<(), ConfigError> {
         if frozen < self.layers { Ok(()) } else { Err(ConfigError::AllFrozen { frozen, layers: self.layers }) }
     }
 
-    /// Exact parameter counts by part; the tied head is counted once.
+    /// Counts the parameters exactly, by part; the tied head counts once.
     pub fn parameter_counts(&self) -> ParameterCounts {
         let query = self.heads * self.head_dim;
         let key = self.kv_heads * self.head_dim;

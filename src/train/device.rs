@@ -1,7 +1,7 @@
-//! Which compute device to train on. A new backend is a Cargo feature and one arm in `connect`.
+//! Selects and opens the compute device. A new backend needs a Cargo feature and one arm in `connect`.
 //!
-//! cubecl aborts the process when a driver library is absent, so a device is opened only after its
-//! driver was found on disk, and burn's own default device is never asked for.
+//! cubecl aborts the process when a driver library is absent. A device is therefore opened only after its driver was
+//! found on disk, and nothing asks for burn's default device.
 
 #[cfg(all(test, feature = "wgpu", feature = "flex"))]
 pub mod fixtures;
@@ -39,31 +39,28 @@ pub enum DeviceError {
     NoBf16 { name: &'static str },
 }
 
-/// What `doctor` shows about one device.
+/// Status of one device, as `doctor` shows it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DeviceReport {
     /// Name for `--device`.
     pub name: &'static str,
-    /// Whether this build contains the backend.
+    /// True when this build contains the backend.
     pub compiled: bool,
-    /// What was found: the adapter, or the driver's library.
-    ///
-    /// # Errors
-    /// Why the device would not open.
+    /// The adapter or the driver's library, or the reason why the device cannot be opened.
     pub found: Result<String, DeviceError>,
-    /// Whether `auto` means this device.
+    /// True for the device that `auto` selects.
     pub chosen: bool,
 }
 
-/// A backend of ours, and what it needs from the machine.
+/// A supported backend and the probe for its driver.
 struct Backend {
     name: &'static str,
     compiled: bool,
-    /// What was found of the driver, or what is missing.
+    /// Describes the driver, or says what is missing.
     driver: fn() -> Result<String, String>,
 }
 
-/// In the order in which `auto` tries them.
+/// Backends in the order in which `auto` tries them.
 const BACKENDS: [Backend; 5] = [
     Backend { name: "cuda", compiled: cfg!(feature = "cuda"), driver: cuda_driver },
     Backend { name: "metal", compiled: cfg!(feature = "metal"), driver: metal_driver },
@@ -72,10 +69,11 @@ const BACKENDS: [Backend; 5] = [
     Backend { name: "flex", compiled: cfg!(feature = "flex"), driver: processor },
 ];
 
-/// The device that `name` stands for: itself, or for `auto` the first one whose driver is there and has a GPU.
+/// Resolves a device name. `auto` selects the first backend that has a driver and a GPU, or else `flex`.
 ///
 /// # Errors
-/// An unknown name, a backend that is not in this build, a missing driver, instructions that the CPU cannot be asked for.
+/// `Unknown` for an unknown name, `NotCompiled` for a backend outside this build, `NoDriver` for a missing driver,
+/// and `Isa` for requested instructions that the CPU cannot use.
 pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
     if name == "auto" {
         let usable =
@@ -101,14 +99,14 @@ pub fn resolve(name: &str) -> Result<&'static str, DeviceError> {
 /// Opens a device without automatic differentiation; training adds `.autodiff()`.
 ///
 /// # Errors
-/// As [`resolve`], and [`DeviceError::Unusable`] when the driver is there but has no device.
+/// Those of [`resolve`], and [`DeviceError::Unusable`] when the driver is present but has no working device.
 pub fn open(name: &str) -> Result<Device, DeviceError> {
     let name = resolve(name)?;
     if name == "flex" {
         return Ok(connect(name));
     }
     let found = found(name)?;
-    // What else a driver without a device makes cubecl panic about, on the first operation: let that happen here.
+    // Let cubecl panic here, on the first operation, if the driver has no working device for another reason.
     std::panic::catch_unwind(|| {
         let device = connect(name);
         device.sync().map(|()| device).map_err(|error| error.to_string())
@@ -118,8 +116,8 @@ pub fn open(name: &str) -> Result<Device, DeviceError> {
     .inspect(|_| tuning::on_device(&format!("{name}: {found}")))
 }
 
-/// Whether `auto` may choose a device whose driver is there: not a graphics driver without an adapter, or one that
-/// works on the processor, which `flex` does better.
+/// Keeps `auto` from choosing a graphics driver without an adapter, or an adapter that works on the processor: `flex`
+/// does that better.
 fn is_worth_it(name: &'static str) -> bool {
     match name {
         #[cfg(feature = "wgpu")]
@@ -128,10 +126,11 @@ fn is_worth_it(name: &'static str) -> bool {
     }
 }
 
-/// As [`open`], for matrix products of a precision. The CPU has its own for each.
+/// Opens a device as [`open`] does, for matrix products in `precision`. The CPU has its own products for each
+/// precision.
 ///
 /// # Errors
-/// As [`open`], and [`DeviceError::NoBf16`] for a device that cannot compute with its elements.
+/// Those of [`open`], and [`DeviceError::NoBf16`] for a device that cannot compute with bf16 elements.
 pub fn open_with(name: &str, precision: Precision) -> Result<Device, DeviceError> {
     let (name, device) = (resolve(name)?, open(name)?);
     match precision {
@@ -140,7 +139,7 @@ pub fn open_with(name: &str, precision: Precision) -> Result<Device, DeviceError
     }
 }
 
-/// The graphics adapter behind a resolved name, `None` where there is none to ask.
+/// Describes the graphics adapter behind a resolved name; `None` for other backends.
 fn adapter(name: &'static str) -> Result<Option<String>, DeviceError> {
     match name {
         #[cfg(feature = "wgpu")]
@@ -152,7 +151,7 @@ fn adapter(name: &'static str) -> Result<Option<String>, DeviceError> {
     }
 }
 
-/// What there is behind a resolved name: the adapter, or the driver.
+/// Describes the adapter behind a resolved name, or else the driver.
 fn found(name: &'static str) -> Result<String, DeviceError> {
     if let Some(adapter) = adapter(name)? {
         return Ok(adapter);
@@ -161,7 +160,7 @@ fn found(name: &'static str) -> Result<String, DeviceError> {
     (backend.driver)().map_err(|missing| DeviceError::NoDriver { name, missing })
 }
 
-/// Every device this program knows, with what was found or is missing.
+/// Lists every device that this program knows, with what was found or is missing.
 pub fn report() -> Vec<DeviceReport> {
     let chosen = resolve("auto").ok();
     let describe = |backend: &Backend| DeviceReport {
@@ -173,7 +172,7 @@ pub fn report() -> Vec<DeviceReport> {
     BACKENDS.iter().map(describe).collect()
 }
 
-/// Whether the fused CPU operations apply to tensors of this device.
+/// True when the fused CPU operations apply to tensors of this device.
 pub(crate) fn is_flex(device: &Device) -> bool {
     match device.clone().without_autodiff().as_dispatch() {
         #[cfg(feature = "flex")]
@@ -182,7 +181,7 @@ pub(crate) fn is_flex(device: &Device) -> bool {
     }
 }
 
-/// Whether kernels of ours apply to tensors of this device.
+/// True when our GPU kernels apply to tensors of this device.
 #[cfg(feature = "cube")]
 pub(crate) fn is_cube(device: &Device) -> bool {
     matches!(device.clone().without_autodiff().as_dispatch(), DispatchDevice::Cube(_))
@@ -221,7 +220,7 @@ fn cuda_driver() -> Result<String, String> {
     Ok(gpus.map_or(library.clone(), |gpus| format!("{gpus}, {library}")))
 }
 
-/// The models and the driver's version, where the kernel tells: Windows' does not.
+/// GPU models and driver version, where the kernel reports them; the kernel of Windows (WSL) does not.
 fn nvidia_gpus(driver: &Path) -> Option<String> {
     let value = |path: PathBuf, key: &str| {
         let text = fs::read_to_string(path).ok()?;
@@ -262,7 +261,7 @@ fn any_graphics_driver() -> Result<String, String> {
     metal_driver().or_else(|_| vulkan_driver())
 }
 
-/// The path of the first library that is there.
+/// Path of the first library that exists.
 fn find_library(names: &[&str]) -> Result<String, String> {
     let directories = library_directories(env::var_os("LD_LIBRARY_PATH").as_deref(), Path::new("/etc/ld.so.conf.d"));
     let paths = directories.iter().flat_map(|dir| names.iter().map(move |name| dir.join(name)));
@@ -270,7 +269,7 @@ fn find_library(names: &[&str]) -> Result<String, String> {
     found.ok_or_else(|| format!("{} is not in the library directories", names[0]))
 }
 
-/// Where the dynamic linker looks: the search path, the directories of `ld.so.conf.d`, the usual ones.
+/// Directories that the dynamic linker searches: the search path, those of `ld.so.conf.d`, the usual ones.
 fn library_directories(search_path: Option<&OsStr>, configuration: &Path) -> Vec<PathBuf> {
     const USUAL: [&str; 8] = [
         "/lib",
@@ -302,7 +301,7 @@ mod tests {
         assert!(error.to_string().contains("auto, flex, cuda"));
     }
 
-    /// WebGPU's language has no bf16; the CPU has.
+    /// WebGPU's language has no bf16; the CPU does.
     #[cfg(all(feature = "wgpu", feature = "flex"))]
     #[test]
     fn a_device_without_bf16_says_so() {
@@ -334,7 +333,7 @@ mod tests {
         assert_eq!(chosen, ["flex"]);
     }
 
-    /// Mesa's CPU driver, which opens a device on any machine.
+    /// Detects Mesa's CPU driver, which opens a device on any machine.
     #[cfg(feature = "wgpu")]
     fn has_software_driver() -> bool {
         let folders = ["/usr/share/vulkan/icd.d", "/etc/vulkan/icd.d"];

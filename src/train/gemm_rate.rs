@@ -1,4 +1,4 @@
-//! How fast a device multiplies large matrices: the ceiling of everything a training step can reach.
+//! Measures how fast a device multiplies large matrices: the upper limit for the speed of a training step.
 
 use std::time::Instant;
 
@@ -8,11 +8,11 @@ use super::device::{self, DeviceError};
 use super::ops::Kernels;
 use super::precision::Precision;
 
-/// The first products warm up caches, allocators and tuners.
+/// The first repetitions warm up caches, allocators and tuners.
 const REPEATS: usize = 5;
 
-/// Floating-point operations per second of a product of two `size` x `size` matrices, the best of
-/// a few, by the kernel of our linear layers.
+/// Multiplies two `size` x `size` matrices with the kernel of our linear layers, several times, and returns the best
+/// rate in floating-point operations per second.
 ///
 /// # Errors
 /// When the device cannot be opened.
@@ -25,7 +25,7 @@ pub fn gemm_rate(name: &str, size: usize, precision: Precision) -> Result<f64, D
     for _ in 0..REPEATS {
         let started = Instant::now();
         let product = kernels.linear(matrix.clone(), matrix.clone());
-        // Reading one element waits for all of them, wherever they are computed.
+        // Reading one element waits for the whole product on any device.
         let corner: f32 = product.slice([0..1, 0..1]).into_scalar();
         let seconds = started.elapsed().as_secs_f64();
         best = if corner.is_finite() { best.min(seconds) } else { best };

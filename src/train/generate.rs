@@ -9,7 +9,7 @@ use super::model::Transformer;
 use super::ops::team;
 use crate::core::rng::{Rng, derive_seed};
 
-/// How to choose the next token.
+/// Settings for choosing the next token.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GenerateOptions {
     /// Stop after this many new tokens.
@@ -44,8 +44,10 @@ pub enum GenerateError {
 }
 
 impl GenerateOptions {
+    /// Checks that every option is in range.
+    ///
     /// # Errors
-    /// The first option that is out of range.
+    /// A [`GenerateError`] for the first option that is not.
     pub fn validate(&self) -> Result<(), GenerateError> {
         if !(self.temperature.is_finite() && self.temperature >= 0.0) {
             return Err(GenerateError::Temperature(self.temperature));
@@ -60,11 +62,11 @@ impl GenerateOptions {
     }
 }
 
-/// The tokens that follow `prompt`, up to but without `eos`. An empty prompt starts from `eos`, as a
-/// new document does.
+/// Generates the tokens that follow `prompt`, up to but excluding `eos`. An empty prompt starts from `eos`, as a new
+/// document does.
 ///
-/// The model sees at most its context: when that is full, it goes on from the last half of it, and
-/// of a longer prompt it sees the last `context` tokens.
+/// The model sees at most `context` tokens. When the context is full, generation continues from its last half. Of a
+/// longer prompt, the model sees the last `context` tokens.
 ///
 /// # Panics
 /// When the prompt holds an id outside the vocabulary.
@@ -72,20 +74,20 @@ pub fn generate(model: &Transformer, prompt: &[u32], options: &GenerateOptions, 
     generate_with(&Decoder::new(model), prompt, options, eos)
 }
 
-/// [`generate`] with weights that are on the host already, for many prompts.
+/// [`generate`] with weights that are already on the host, for many prompts.
 ///
 /// # Panics
-/// As [`generate`].
+/// Under the conditions of [`generate`].
 pub fn generate_with(decoder: &Decoder, prompt: &[u32], options: &GenerateOptions, eos: u32) -> Vec<u32> {
     let sequence = [(prompt, options)];
     generate_each(decoder, &sequence, eos).pop().expect("one prompt has one answer")
 }
 
-/// [`generate_with`] for several prompts at a time, to the same tokens: the weights are read once per token of
-/// all of them.
+/// [`generate_with`] for several prompts at once, with the same tokens: each step reads the weights once for all of
+/// them.
 ///
 /// # Panics
-/// As [`generate`].
+/// Under the conditions of [`generate`].
 pub fn generate_each(decoder: &Decoder, prompts: &[(&[u32], &GenerateOptions)], eos: u32) -> Vec<Vec<u32>> {
     let context = decoder.config().context;
     let mut sequences: Vec<Sequence<'_>> =
@@ -95,7 +97,7 @@ pub fn generate_each(decoder: &Decoder, prompts: &[(&[u32], &GenerateOptions)], 
     sequences.into_iter().map(|mut sequence| sequence.tokens.split_off(sequence.given)).collect()
 }
 
-/// Goes on until all sequences have ended, with a token of each at a time.
+/// Continues until all sequences have ended, one token of each at a time.
 fn complete(decoder: &Decoder, sequences: &mut [Sequence<'_>], eos: u32) {
     let ModelConfig { context, vocab_size, .. } = *decoder.config();
     loop {
@@ -120,9 +122,9 @@ fn complete(decoder: &Decoder, sequences: &mut [Sequence<'_>], eos: u32) {
 struct Sequence<'a> {
     options: &'a GenerateOptions,
     tokens: Vec<u32>,
-    /// How many of the tokens are the prompt.
+    /// Number of leading tokens that are the prompt.
     given: usize,
-    /// The first token that the model has not seen.
+    /// Index of the first token that the model has not seen.
     unseen: usize,
     cache: Cache,
     ended: bool,
@@ -140,7 +142,7 @@ impl<'a> Sequence<'a> {
         self.ended || self.tokens.len() - self.given >= self.options.max_new_tokens
     }
 
-    /// Starts again from the last half of a full context.
+    /// Restarts from the last half of the context when it is full.
     fn make_room(&mut self, context: usize) {
         if self.cache.len() + self.tokens.len() - self.unseen > context {
             self.cache = Cache::default();
@@ -166,8 +168,7 @@ mod tests {
 
     const NO_EOS: u32 = u32::MAX;
 
-    /// Small embeddings and large projections: with tied weights an untrained model otherwise repeats
-    /// its input.
+    /// Small embeddings and large projections: otherwise an untrained model with tied weights repeats its input.
     fn model(config: ModelConfig) -> Transformer {
         let config = ModelConfig { vocab_size: 97, context: 80, init_std: 0.4, ..config };
         let mut tensors = Transformer::init(&config, 3, &Device::flex()).to_named();
@@ -185,7 +186,7 @@ mod tests {
         [tiny(), qwen, ModelConfig { ffn: Ffn::Gelu { hidden: 100 }, ..tiny() }]
     }
 
-    /// Scores after the last token by the full forward pass.
+    /// Scores after the last token, computed by the full forward pass.
     fn full_forward(model: &Transformer, tokens: &[u32]) -> Vec<f32> {
         let ids: Vec<i32> = tokens.iter().map(|id| *id as i32).collect();
         let ids = Tensor::<2, Int>::from_data(TensorData::new(ids, [1, tokens.len()]), &Device::flex());
@@ -198,7 +199,7 @@ mod tests {
         choose(scores, &GenerateOptions::default(), &mut Rng::new(0))
     }
 
-    /// To the bit: both sum everything in the same order.
+    /// Equal bit for bit: both sum everything in the same order.
     #[test]
     fn the_cache_gives_the_scores_of_the_full_forward() {
         for config in shapes() {
@@ -247,8 +248,8 @@ mod tests {
         }
     }
 
-    /// Prompts of different lengths, of which some end early and some outgrow the context; each thread has several, but
-    /// not all have equally many.
+    /// Prompts of different lengths; some end early and some outgrow the context. Each thread has several prompts,
+    /// but not all have equally many.
     #[test]
     fn several_prompts_at_a_time_give_the_tokens_of_each_alone() {
         for config in shapes() {
@@ -272,7 +273,7 @@ mod tests {
                 .collect();
             assert!(alone[1].len() <= 3 && alone.iter().any(|tokens| tokens.len() > 20), "{alone:?}");
             let together: Vec<(&[u32], &GenerateOptions)> = prompts.iter().map(Vec::as_slice).zip(&options).collect();
-            // 17 sequences are groups for two threads, and too few for three.
+            // 17 sequences form groups for two threads and are too few for three.
             for threads in [1, 2, 3] {
                 assert_eq!(
                     with_threads(threads, || generate_each(&decoder, &together, eos)),

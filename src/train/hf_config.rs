@@ -1,4 +1,4 @@
-//! `config.json`: the Hugging Face description of a model, and our own beside it.
+//! `config.json`: the Hugging Face description of a model, with our own beside it.
 
 use serde::{Deserialize, Serialize};
 
@@ -15,19 +15,19 @@ pub struct SpecialTokens {
 /// The part of a trained model's `config.json` that Stepwell reads.
 #[derive(Clone, PartialEq, Debug, Deserialize)]
 pub struct SavedModel {
-    /// The exact shape; the Hugging Face fields beside it say the same where they can.
+    /// The exact shape; the Hugging Face fields beside it say the same where they can express it.
     pub stepwell: ModelConfig,
     pub bos_token_id: u32,
     pub eos_token_id: u32,
     pub pad_token_id: u32,
 }
 
-/// The model has no counterpart in `transformers`.
+/// A model without a counterpart in `transformers`.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a feed-forward network without a gate has no Hugging Face class: Llama and Qwen3 both have SwiGLU")]
 pub struct NoHfClass;
 
-/// `config.json` as `transformers` 4 and 5 read it.
+/// `config.json` in the form that `transformers` 4 and 5 read.
 #[derive(Serialize)]
 pub struct HfConfig {
     architectures: [&'static str; 1],
@@ -43,7 +43,7 @@ pub struct HfConfig {
     max_position_embeddings: usize,
     initializer_range: f32,
     rms_norm_eps: f32,
-    /// `transformers` 4 reads this, 5 the table below.
+    /// Read by `transformers` 4; version 5 reads `rope_parameters`.
     rope_theta: f32,
     rope_parameters: RopeParameters,
     attention_bias: bool,
@@ -66,10 +66,10 @@ struct RopeParameters {
 }
 
 impl HfConfig {
-    /// Llama, or Qwen3 when query and key heads are normalised.
+    /// Describes a Llama model, or a Qwen3 model when query and key heads are normalised.
     ///
     /// # Errors
-    /// For a feed-forward network without a gate.
+    /// [`NoHfClass`] for a feed-forward network without a gate.
     pub fn new(config: &ModelConfig, special: SpecialTokens) -> Result<Self, NoHfClass> {
         let Ffn::SwiGlu { hidden } = config.ffn else { return Err(NoHfClass) };
         let (architecture, model_type) =
@@ -106,7 +106,7 @@ impl HfConfig {
     }
 }
 
-/// `config.json` of a trained model: [`SavedModel`], and the Hugging Face fields when there is a class.
+/// `config.json` of a trained model: [`SavedModel`], and the Hugging Face fields if a class exists.
 pub fn saved_model_json(config: &ModelConfig, special: SpecialTokens) -> Vec<u8> {
     #[derive(Serialize)]
     struct WithClass<'a> {

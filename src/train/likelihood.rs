@@ -1,17 +1,17 @@
-//! How likely a model finds text, in nats.
+//! Likelihood of text under a model, in nats.
 
 use super::data::{NOT_COUNTED, PackedRow, TokenStream, row_at};
 use super::device::is_flex;
 use super::model::{Batch, Transformer};
 
-/// Tokens in one forward pass. The scores of all of them over the vocabulary are in memory at once.
+/// Tokens in one forward pass. Their scores over the whole vocabulary are in memory at once.
 const TOKENS_PER_BATCH: usize = 2048;
 
 /// Negative log-likelihood of a text, summed over its tokens.
 #[derive(Clone, Copy, PartialEq, Debug, Default)]
 pub struct Likelihood {
     pub nats: f64,
-    /// Tokens that were predicted: all but each document's BOS.
+    /// Predicted tokens: all but each document's BOS.
     pub tokens: u64,
 }
 
@@ -20,19 +20,19 @@ impl Likelihood {
         (self.nats / self.tokens as f64).exp()
     }
 
-    /// Bits per UTF-8 byte of the text, which compares models with different tokenizers.
+    /// Bits per UTF-8 byte of the text, comparable between models with different tokenizers.
     pub fn bits_per_byte(&self, text_bytes: u64) -> f64 {
         self.nats / std::f64::consts::LN_2 / text_bytes as f64
     }
 }
 
-/// The likelihood of a whole stream, by windows of the model's context that move on by half of it:
-/// every token is counted once, with at least half a context or its whole document before it.
+/// Computes the likelihood of a whole stream, in windows of the model's context that advance by half a context. Every
+/// token counts once, with at least half a context or its whole document before it.
 ///
-/// `progress` hears of windows done and in total after every batch, and may stop the work.
+/// `progress` receives the number of windows done and in total after every batch, and may stop the work.
 ///
 /// # Errors
-/// What `progress` returns.
+/// Errors of `progress`.
 pub fn of_stream<E>(
     model: &Transformer,
     stream: &TokenStream,
@@ -55,8 +55,8 @@ pub fn of_stream<E>(
     Ok(sum)
 }
 
-/// The negative log-likelihood of each sequence, summed over all its tokens but the first. A
-/// sequence must fit the context: at most `context + 1` tokens.
+/// Negative log-likelihood of each sequence, summed over all its tokens but the first. A sequence must fit the
+/// context: at most `context + 1` tokens.
 ///
 /// # Panics
 /// When a sequence is longer, or has fewer than two tokens.
@@ -73,7 +73,7 @@ pub fn of_sequences(model: &Transformer, sequences: &[&[u32]]) -> Vec<f64> {
     results
 }
 
-/// How many of the first sequences make up one batch once padded to the longest; at least one.
+/// Number of leading sequences that fit in one batch when padded to the longest; at least one.
 fn fitting(sequences: &[&[u32]], model: &Transformer) -> usize {
     let mut width = 0;
     let fits = |(count, sequence): (usize, &&[u32])| {
@@ -83,7 +83,7 @@ fn fitting(sequences: &[&[u32]], model: &Transformer) -> usize {
     sequences.iter().enumerate().map(fits).take_while(|fits| *fits).count()
 }
 
-/// Positions for a sequence of `length`. A device measures its kernels for each shape, so it gets few shapes.
+/// Row width for a sequence of `length` positions. A GPU tunes its kernels for each shape, so it gets few shapes.
 fn width_for(length: usize, model: &Transformer) -> usize {
     if is_flex(&model.device()) { length } else { length.next_power_of_two().min(model.config().context) }
 }
@@ -101,13 +101,13 @@ fn sequence_row(sequence: &[u32], width: usize) -> PackedRow {
     row
 }
 
-/// Windows until every token but the first is the target of one.
+/// Number of windows in which every token but the first is a target once.
 fn windows(tokens: u64, context: usize, stride: usize) -> u64 {
     let inputs = tokens.saturating_sub(1);
     1 + inputs.saturating_sub(context as u64).div_ceil(stride as u64)
 }
 
-/// Row of a window, of which only the last `stride` targets count, for the first all of them.
+/// Row of a window. Only the last `stride` targets count; in the first window all of them count.
 fn window_row(stream: &TokenStream, window: u64, context: usize, stride: usize) -> PackedRow {
     let mut row = row_at(stream, window * stride as u64, context);
     if window > 0 {
@@ -116,10 +116,10 @@ fn window_row(stream: &TokenStream, window: u64, context: usize, stride: usize) 
     row
 }
 
-/// Nats of each position, 0 where it is not counted.
+/// Nats of each position, 0 where the target is not counted.
 fn token_nats(model: &Transformer, rows: Vec<PackedRow>) -> Vec<Vec<f64>> {
     let (counted, seq) = (rows.len(), rows[0].ids.len());
-    // As for its width: a device gets batches of one size.
+    // A GPU gets batches of one size, for the reason given at `width_for`.
     let whole = if is_flex(&model.device()) { counted } else { (TOKENS_PER_BATCH / seq).max(counted) };
     let empty = PackedRow { ids: vec![0; seq], targets: vec![NOT_COUNTED; seq], starts: vec![0; seq] };
     let (batch, rows) = (whole, rows.into_iter().chain(std::iter::repeat_n(empty, whole - counted)));
@@ -172,7 +172,7 @@ mod tests {
         found
     }
 
-    /// Documents that fit half a window are scored as if alone.
+    /// Documents that fit in half a window are scored as if alone.
     #[test]
     fn short_documents_have_their_exact_likelihood() {
         let documents = documents(&[3, 5, 0, 2, 6, 4, 1, 5, 5, 2]);

@@ -1,4 +1,4 @@
-//! The only place that imports burn.
+//! Training and inference: the only module that imports burn.
 
 pub mod cadence;
 pub mod checkpoint;

@@ -1,50 +1,50 @@
-//! What a training run will do at every step: phases, samples, learning rate. Pure arithmetic on
-//! the step number; a resumed run asks the same questions and gets the same answers.
+//! Plan of a training run: phases, samples and learning rate of every step. Everything is pure arithmetic on the step
+//! number, so a resumed run computes the same values.
 
 use serde::{Deserialize, Serialize};
 
 use super::precision::Precision;
 use super::schedule::{Schedule, ScheduleError, validate_learning_rate};
 
-/// A part of the run with its own name and, if wanted, its own data, rate and context.
+/// A named part of the run, optionally with its own data, rate and context.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Phase {
     pub name: String,
     pub steps: u64,
-    /// Multiplies the learning rate of this phase.
+    /// Factor on the learning rate of this phase.
     pub lr_scale: f64,
-    /// Peak rate of this phase; the run's when absent.
+    /// Peak learning rate of this phase; the run's when absent.
     pub learning_rate: Option<f64>,
-    /// A schedule over the steps of this phase alone; the run's schedule when absent.
+    /// Schedule over the steps of this phase alone; the run's schedule when absent.
     pub schedule: Option<Schedule>,
-    /// Tokens of a sample.
+    /// Tokens per sample.
     pub context: usize,
 }
 
-/// Everything but the model and the data.
+/// Settings of a run, except the model and the data.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Plan {
     pub seed: u64,
-    /// Samples in one micro-batch.
+    /// Samples per micro-batch.
     pub batch: usize,
-    /// Micro-batches in one optimizer step.
+    /// Micro-batches per optimizer step.
     pub accumulation: usize,
     /// Peak learning rate.
     pub learning_rate: f64,
     pub schedule: Schedule,
-    /// Global L2 norm to which gradients are clipped; 0 switches clipping off.
+    /// Global L2 norm to which gradients are clipped; 0 disables clipping.
     pub clip: f64,
     /// Optimizer steps between checkpoints; `None` lets the measured cost of a checkpoint decide.
     pub checkpoint_every: Option<u64>,
-    /// Lowest blocks of the model that are not trained; see [`Transformer::with_frozen`].
+    /// Number of lowest blocks of the model that are not trained; see [`Transformer::with_frozen`].
     ///
     /// [`Transformer::with_frozen`]: super::model::Transformer::with_frozen
     #[serde(default)]
     pub freeze_layers: usize,
-    /// Of matrix products. Not written when it is f32, so that files of such runs stay what they were.
+    /// Precision of matrix products. Omitted when it is f32, so that files of f32 runs keep their bytes.
     #[serde(default, skip_serializing_if = "Precision::is_default")]
     pub precision: Precision,
-    /// Weight of the z-loss; see [`Objective`]. Not written when there is none, as above.
+    /// Weight of the z-loss; see [`Objective`]. Omitted when it is 0, for the same reason.
     ///
     /// [`Objective`]: super::ops::Objective
     #[serde(default, skip_serializing_if = "is_zero")]
@@ -78,7 +78,7 @@ fn is_zero(number: &f64) -> bool {
     *number == 0.0
 }
 
-/// Where in the plan one optimizer step lies.
+/// Position of one optimizer step in the plan.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Place {
     /// Index of the phase.
@@ -88,8 +88,10 @@ pub struct Place {
 }
 
 impl Plan {
+    /// Checks that training with these settings is possible.
+    ///
     /// # Errors
-    /// When a number makes training impossible; the message names it.
+    /// A [`PlanError`] that names the first setting which makes it impossible.
     pub fn validate(&self) -> Result<(), PlanError> {
         validate_learning_rate(self.learning_rate)?;
         for (name, value) in [
@@ -140,7 +142,7 @@ impl Plan {
         if i64::try_from(tokens).is_ok() { Ok(()) } else { Err(PlanError::TooManyTokens) }
     }
 
-    /// Optimizer steps of all phases.
+    /// Number of optimizer steps over all phases.
     pub fn steps(&self) -> u64 {
         self.phases.iter().fold(0, |steps, phase| steps.saturating_add(phase.steps))
     }
@@ -149,12 +151,12 @@ impl Plan {
         (self.batch * self.accumulation) as u64
     }
 
-    /// The data cursor after `steps` steps: the number of samples taken since the run began.
+    /// Data cursor after `steps` steps: the number of samples consumed since the run started.
     pub fn cursor(&self, steps: u64) -> u64 {
         steps * self.samples_per_step()
     }
 
-    /// The phase of the 0-based `step`; past the end, the end of the last phase.
+    /// Locates the 0-based `step`. A step past the end belongs to the last phase.
     pub fn place(&self, step: u64) -> Place {
         let mut first = 0;
         for (index, phase) in self.phases.iter().enumerate() {
@@ -166,7 +168,7 @@ impl Plan {
         Place { phase: 0, step }
     }
 
-    /// Whether a phase ends once `steps` steps are done.
+    /// True when a phase ends once `steps` steps are done.
     pub fn ends_phase(&self, steps: u64) -> bool {
         let mut end = 0;
         self.phases.iter().any(|phase| {
@@ -175,7 +177,7 @@ impl Plan {
         })
     }
 
-    /// The learning rate of the 0-based `step`.
+    /// Learning rate of the 0-based `step`.
     pub fn learning_rate(&self, step: u64) -> f64 {
         let place = self.place(step);
         let phase = &self.phases[place.phase];

@@ -6,19 +6,19 @@ use std::str::FromStr;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// What the operands of matrix products are rounded to. Everything else is f32 whatever this is: weights, optimizer
-/// state, sums, norms, softmax and loss.
+/// Number format to which the operands of matrix products are rounded. Everything else is always f32: weights,
+/// optimizer state, sums, norms, softmax and loss.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Precision {
-    /// 24 bits of precision: the operands as they are.
+    /// 24 bits of precision: the operands are not rounded.
     #[default]
     F32,
     /// 8 bits of precision and the range of f32.
     Bf16,
 }
 
-/// The text is not the name of a precision.
+/// Text that names no precision.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a precision")]
 pub struct UnknownPrecision(String);
@@ -26,7 +26,7 @@ pub struct UnknownPrecision(String);
 impl Precision {
     pub const NAMES: [&str; 2] = ["f32", "bf16"];
 
-    /// Whether files of runs that know no other precision say the same without naming it.
+    /// True for f32, which files omit: files of f32 runs are the same as before other precisions existed.
     pub fn is_default(&self) -> bool {
         *self == Precision::default()
     }
@@ -52,7 +52,7 @@ impl fmt::Display for Precision {
         })
     }
 }
-/// True for a positive number that f32 holds in full precision: weights and their updates are f32.
+/// True for a positive number that f32 holds in full precision, as weights and their updates are f32.
 pub fn is_positive_f32(value: f64) -> bool {
     value > 0.0 && (value as f32).is_normal()
 }

@@ -1,5 +1,4 @@
-//! The training loop: one optimizer step after the other, until the plan or the patience of the
-//! engine ends.
+//! The training loop: takes one optimizer step after another, until the plan is complete or the host asks to stop.
 
 mod aside;
 
@@ -21,7 +20,7 @@ use super::tuning::{self, Tuning};
 use crate::core::protocol::MetricRow;
 use crate::core::rng::derive_seed;
 
-/// Training cannot go on.
+/// Reason why training cannot continue.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum TrainError {
     #[error("training diverged at step {step}: {what} is {value}")]
@@ -30,27 +29,27 @@ pub enum TrainError {
     NoThread(String),
 }
 
-/// What surrounds the loop: metrics, checkpoints, and the wish to stop.
+/// Surroundings of the loop: takes metrics and checkpoints, and can ask the loop to stop.
 pub trait TrainingHost {
     type Error: From<TrainError>;
 
-    /// A step was taken; called once per step, in order.
+    /// Records a finished step; called once per step, in order.
     fn step_done(&mut self, row: MetricRow) -> Result<(), Self::Error>;
-    /// Takes a snapshot over and returns before it is durable. Never called before the one handed over
-    /// last was settled: at most one is in memory.
+    /// Takes over a snapshot and returns before it is durable. The loop settles the previous snapshot before this
+    /// call, so at most one is in memory.
     fn save(&mut self, snapshot: Snapshot) -> Result<(), Self::Error>;
-    /// Returns once the snapshot handed over last, if there is one, is a committed checkpoint.
+    /// Returns once the last snapshot given to `save`, if any, is a committed checkpoint.
     fn settle(&mut self) -> Result<(), Self::Error>;
-    /// What writing the last snapshot took from training, apart from pauses of the loop; `None` while
-    /// it is being written.
+    /// Training time that writing the last snapshot cost, besides pauses of the loop; `None` while it is being
+    /// written.
     fn writing_cost(&self) -> Option<Duration>;
-    /// How long a step waited for its samples; called once per step, before anything is computed.
+    /// Reports how long a step waited for its samples; called once per step, before anything is computed.
     fn waited_for_data(&mut self, _: Duration) {}
-    /// Cheap; asked many times per step.
+    /// Must be cheap: the loop calls it many times per step.
     fn stop_requested(&self) -> bool;
 }
 
-/// How the loop ended.
+/// Outcome of the loop.
 pub enum Finished {
     /// All steps of the plan are done.
     Complete { model: Box<Transformer>, loss: Option<f32> },
@@ -61,7 +60,7 @@ pub enum Finished {
 /// A training between two steps.
 pub struct Trainer<'a> {
     plan: &'a Plan,
-    /// One per phase.
+    /// One sampler per phase.
     samplers: &'a [Sampler],
     device: String,
     settings: OptimizerConfig,
@@ -70,19 +69,19 @@ pub struct Trainer<'a> {
     optimizer: Optimizer,
     /// Steps done.
     step: u64,
-    /// Samples of the next step, once they were read while the one before was computed.
+    /// Samples of the next step, if they were read while the current one was computed.
     ahead: Option<Vec<PackedRow>>,
     loss: Option<f32>,
-    /// The step of the newest snapshot.
+    /// Step of the newest snapshot.
     saved: u64,
     cadence: Cadence,
 }
 
 impl<'a> Trainer<'a> {
-    /// A training from step 0. `device` is the name of the backend.
+    /// Starts a training at step 0. `device` is the name of the backend.
     ///
     /// # Panics
-    /// When there is not one sampler per phase.
+    /// Unless there is one sampler per phase.
     pub fn new(
         plan: &'a Plan,
         samplers: &'a [Sampler],
@@ -100,10 +99,10 @@ impl<'a> Trainer<'a> {
         Trainer { plan, samplers, device, settings, config, model, optimizer, step, ahead, loss, saved, cadence }
     }
 
-    /// A training that goes on from a checkpoint.
+    /// Resumes a training from a checkpoint.
     ///
     /// # Panics
-    /// When there is not one sampler per phase.
+    /// Unless there is one sampler per phase.
     pub fn resumed(
         plan: &'a Plan,
         samplers: &'a [Sampler],
@@ -116,12 +115,11 @@ impl<'a> Trainer<'a> {
         Trainer { optimizer, step: state.step, saved: state.step, loss: state.loss, ..fresh }
     }
 
-    /// Trains until the plan is done or the host wants to stop. However it ends, no checkpoint is being
-    /// written any more.
+    /// Trains until the plan is complete or the host asks to stop. On return, also with an error, no checkpoint is
+    /// still being written.
     ///
-    /// # Errors
-    /// [`TrainError::Diverged`] for a loss or gradient norm that is NaN or infinite: nothing is
-    /// saved then, so that the last checkpoint is a good one. And what the host returns.
+    /// [`TrainError::Diverged`] for a loss or gradient norm that is NaN or infinite: nothing is saved then, so the
+    /// last checkpoint stays good. [`TrainError::NoThread`] when no thread can be started. Errors of the host.
     pub fn run<H: TrainingHost>(self, host: &mut H) -> Result<Finished, H::Error> {
         let ended = self.take_steps(host);
         let settled = host.settle();
@@ -150,7 +148,7 @@ impl<'a> Trainer<'a> {
         Ok(Finished::Complete { model: Box::new(self.model), loss: self.loss })
     }
 
-    /// The summed gradients and the loss of the next step, or `None` when the host wants to stop.
+    /// Computes the summed gradients and the loss of the next step, or returns `None` when the host asks to stop.
     fn gradients<H: TrainingHost>(
         &mut self,
         aside: &Aside<(Gradients, Tensor<1>)>,
@@ -166,7 +164,7 @@ impl<'a> Trainer<'a> {
                 return None;
             }
             let (model, batch) = (self.model.clone(), self.batch(rows, micro as u64));
-            // The copy is gone with the job: parameters are updated in place only when they have one owner.
+            // The job drops this copy: parameters are updated in place only when they have one owner.
             aside.begin(move || {
                 let loss = model.loss(&batch, objective);
                 (loss.backward(), loss.inner())
@@ -182,7 +180,7 @@ impl<'a> Trainer<'a> {
         Some((sum, StepLoss(losses)))
     }
 
-    /// All samples of the step after `step` steps.
+    /// Reads all samples of the step that comes after `step` steps.
     fn rows(&self, step: u64) -> Vec<PackedRow> {
         let place = self.plan.place(step);
         self.samplers[place.phase].rows(self.plan.cursor(place.step), self.plan.samples_per_step())
@@ -201,10 +199,10 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Consumes the training, so that parameters have one owner and are updated in place.
+    /// Applies the gradients. Consumes the training, so that parameters have one owner and are updated in place.
     ///
-    /// On a device, loss and norm are read once the update is under way, so that it never waits for the host; what
-    /// diverged leaves the weights as they are there too.
+    /// On a GPU, loss and norm are read only after the update was launched, so that the device never waits for the
+    /// host. A step that diverged leaves the weights unchanged there, too.
     fn update(
         self,
         mut gradients: GradientSum,
@@ -238,12 +236,12 @@ impl<'a> Trainer<'a> {
         by_interval || self.plan.ends_phase(self.step)
     }
 
-    /// Waits for the checkpoint before, so that there is one snapshot in memory and not two.
+    /// Waits for the previous checkpoint first, so that only one snapshot is in memory.
     fn save<H: TrainingHost>(&mut self, host: &mut H) -> Result<(), H::Error> {
         let started = Instant::now();
         host.settle()?;
         host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.plan.ends_phase(self.step)))?;
-        // The memory pools of GPUs only grow while nobody says so (burn's issues 4792 and 5212).
+        // GPU memory pools only grow until a cleanup is requested (burn issues 4792 and 5212).
         self.model.device().memory_cleanup();
         self.saved = self.step;
         self.cadence = Cadence::after_pause(started.elapsed());
@@ -269,19 +267,19 @@ impl<'a> Trainer<'a> {
     }
 }
 
-/// The losses of a step's micro-batches, the terms of each in one tensor and not read yet.
+/// Losses of a step's micro-batches, not read yet. Each tensor holds the terms of one loss.
 struct StepLoss(Vec<Tensor<1>>);
 
-/// The loss of a step, which is the sum of its terms.
+/// Terms of the loss of a step, which is their sum.
 #[derive(Clone, Copy, PartialEq, Debug)]
 struct LossTerms {
     cross_entropy: f64,
-    /// If the plan has one.
+    /// `None` when the plan has no z-loss.
     z_loss: Option<f64>,
 }
 
 impl StepLoss {
-    /// Waits for the device.
+    /// Reads the losses, which waits for the device.
     fn value(&self) -> LossTerms {
         let read = |loss: &Tensor<1>| loss.clone().into_data().iter::<f32>().map(f64::from).collect();
         let losses: Vec<Vec<f64>> = self.0.iter().map(read).collect();
@@ -290,7 +288,7 @@ impl StepLoss {
     }
 }
 
-/// Loss and gradient norm of a step, unless one of them is NaN or infinite.
+/// Rejects a loss or gradient norm that is NaN or infinite.
 fn finite(step: u64, loss: LossTerms, norm: f64) -> Result<(LossTerms, f64), TrainError> {
     let check = |what, value: f64| match value.is_finite() {
         true => Ok(value),

@@ -1,13 +1,13 @@
-//! Learning-rate schedules: pure functions of (step, total). A resumed run computes the same rate
-//! because nothing is counted, remembered or rebuilt from the steps that remain.
+//! Learning-rate schedules: pure functions of (step, total). A resumed run computes the same rate, because nothing is
+//! counted, remembered or rebuilt from the steps that remain.
 
 use serde::{Deserialize, Serialize};
 
 use super::precision::is_positive_f32;
 
-/// The form of the learning rate over a run of `total` steps.
+/// Learning rate over a run of `total` steps.
 ///
-/// With `s` the 0-based step that is about to be taken, `w` the warm-up steps, `f` the final
+/// With `s` the 0-based step about to be taken, `w` the warm-up steps, `f` the final
 /// fraction and `peak` the learning rate:
 ///
 /// * warm-up, `s < w`: `peak * (s + 1) / w`
@@ -68,7 +68,7 @@ impl Schedule {
     /// Checks the schedule for a run of `total` steps.
     ///
     /// # Errors
-    /// When a fraction is no share or the warm-up is longer than the run.
+    /// `Fraction` when a fraction lies outside 0 to 1, `Warmup` when the warm-up is longer than the run.
     pub fn validate(&self, total: u64) -> Result<(), ScheduleError> {
         for (name, value) in [
             ("warmup_fraction", self.warmup_fraction),
@@ -116,6 +116,8 @@ fn share(fraction: f64, total: u64) -> u64 {
     (fraction * total as f64).ceil() as u64
 }
 
+/// Checks a learning rate.
+///
 /// # Errors
 /// When `rate` is NaN, zero, negative, or beyond what f32 holds.
 pub fn validate_learning_rate(rate: f64) -> Result<(), ScheduleError> {
@@ -130,7 +132,7 @@ mod tests {
         Schedule { kind, warmup_steps: Some(warmup), final_fraction, ..Schedule::default() }
     }
 
-    /// The formulas of the documentation, written out once more from the other end.
+    /// The documented formulas once more, in terms of progress instead of the remaining steps.
     fn closed_form(kind: ScheduleKind, s: f64, w: f64, total: f64, f: f64) -> f64 {
         if s < w {
             return (s + 1.0) / w;
@@ -161,7 +163,7 @@ mod tests {
         }
     }
 
-    /// Against `transformers`; see `scripts/golden/README.md`.
+    /// Golden values from `transformers`; see `scripts/golden/README.md`.
     #[test]
     fn equals_the_golden_schedules() {
         #[derive(Deserialize)]

@@ -1,4 +1,4 @@
-//! What a model says about given tokens, as plain numbers.
+//! Scores that a model gives to known tokens, as plain numbers.
 
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
@@ -20,7 +20,7 @@ pub fn logits(model: &Transformer, window: &[u32]) -> Vec<Vec<f32>> {
 /// Cross-entropy, in nats, of every token of the window but the first.
 ///
 /// # Panics
-/// As [`logits`].
+/// Under the conditions of [`logits`].
 pub fn token_nll(model: &Transformer, window: &[u32]) -> Vec<f32> {
     let Some((_, targets)) = window.split_first().filter(|(_, targets)| !targets.is_empty()) else { return Vec::new() };
     let batch = Batch {

@@ -1,4 +1,4 @@
-//! Values that a snapshot shares with the training that goes on: whoever first needs them for itself copies them.
+//! Copy-on-write values, shared between a snapshot and the training that continues.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,7 +9,7 @@ use burn::tensor::{Tensor, TensorData};
 use super::device::is_cube;
 use super::weights::Values;
 
-/// Neighbouring f32 values that do not change as long as they are here.
+/// Consecutive f32 values that do not change while this handle exists.
 #[derive(Clone)]
 pub struct Shared {
     whole: Whole,
@@ -19,17 +19,17 @@ pub struct Shared {
 #[derive(Clone)]
 enum Whole {
     Host(Arc<Vec<f32>>),
-    /// A parameter on the host, without gradient. An update that finds it shared makes another one.
+    /// A parameter on the host, without gradient. An update that finds it shared makes a new one.
     Parameter(Box<Tensor<1>>),
 }
 
 impl Shared {
-    /// Values that an optimizer keeps.
+    /// Wraps values that an optimizer keeps.
     pub fn host(values: Arc<Vec<f32>>) -> Self {
         Shared { part: 0..values.len(), whole: Whole::Host(values) }
     }
 
-    /// The values of a parameter, row by row; of one on a GPU, which is updated in place, a copy.
+    /// Wraps the values of a parameter, row by row. Copies those on a GPU, which are updated in place.
     pub fn parameter<const D: usize>(tensor: Tensor<D>) -> Self {
         let length = tensor.shape().num_elements();
         let flat = tensor.inner().reshape([length]);
@@ -40,10 +40,10 @@ impl Shared {
         Shared { whole: Whole::Parameter(Box::new(flat)), part: 0..length }
     }
 
-    /// Parts of such lengths, one after the other.
+    /// Splits into consecutive parts of these lengths.
     ///
     /// # Panics
-    /// When it has fewer values.
+    /// When the lengths add up to more values than there are.
     pub fn split(&self, lengths: &[usize]) -> Vec<Shared> {
         let mut start = self.part.start;
         let mut take = |length: &usize| {
@@ -65,7 +65,7 @@ impl Values for Shared {
     }
 }
 
-/// The values of an f32 tensor on the host.
+/// Values of an f32 tensor that is on the host.
 pub fn host_slice(data: &TensorData) -> &[f32] {
     data.as_slice().expect("parameters and their gradients are f32")
 }

@@ -1,16 +1,16 @@
-//! Which of its kernels a GPU computes a matrix product with. They add in different orders, so the choice, which is
-//! measured, is part of what a training's bits depend on: it is in every checkpoint, and the state directory has it for
-//! what begins later.
+//! Choice of the kernel with which a GPU computes each matrix product. Kernels add in different orders, so this
+//! measured choice affects the bits of a training. Every checkpoint stores it, and the state directory keeps it for
+//! later runs.
 
 use std::borrow::Cow;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-/// Of the kernels and their names; see [`on_device`].
+/// Library that names the kernels; see [`on_device`].
 const LIBRARY: &str = "cubek 0.3.1";
 
-/// How the elements of a matrix follow each other in memory.
+/// Order of a matrix's elements in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Order {
@@ -18,36 +18,36 @@ pub enum Order {
     Columns,
 }
 
-/// What a choice depends on besides the device.
+/// Properties of a product that the choice depends on, besides the device.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Product {
-    /// Products of one launch.
+    /// Products per launch.
     pub batch: usize,
     pub rows: usize,
     pub inner: usize,
     pub columns: usize,
     pub left: Order,
     pub right: Order,
-    /// Elements of both operands, as burn names them.
+    /// Element type of both operands, in burn's names.
     pub elements: Cow<'static, str>,
     pub output: Cow<'static, str>,
 }
 
-/// What this process knows of a choice.
+/// Evidence that this process has for a choice.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 enum Proof {
-    /// Only that somebody made it.
+    /// The choice was read and not tested.
     #[default]
     None,
     /// The kernel works.
     #[cfg(any(feature = "cube", test))]
     Works,
-    /// It was the fastest.
+    /// The kernel was the fastest.
     Measured,
 }
 
-/// A product and the name of the kernel that it is computed with.
+/// A product and the name of the kernel that computes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Choice {
@@ -57,17 +57,17 @@ struct Choice {
     proof: Proof,
 }
 
-/// Choices that were made on one device. On the CPU there are none.
+/// Choices that were made on one device; none on the CPU.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(from = "Written")]
 pub struct Tuning {
-    /// What was found of the device, and the library of kernels.
+    /// Description of the device, and the library of kernels.
     pub device: String,
-    /// In the order of their products.
+    /// Sorted by product.
     choices: Vec<Choice>,
 }
 
-/// As in a file, which somebody may have edited.
+/// Form in a file, which may have been edited.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Written {
@@ -83,7 +83,7 @@ impl From<Written> for Tuning {
     }
 }
 
-/// Whatever is known of them.
+/// Ignores the proof.
 impl PartialEq for Choice {
     fn eq(&self, other: &Choice) -> bool {
         (&self.product, &self.kernel) == (&other.product, &other.kernel)
@@ -93,12 +93,12 @@ impl PartialEq for Choice {
 impl Tuning {
     const NONE: Tuning = Tuning { device: String::new(), choices: Vec::new() };
 
-    /// Whether there is nothing to keep.
+    /// True when there is nothing to store.
     pub fn is_empty(&self) -> bool {
         self.choices.is_empty()
     }
 
-    /// Takes over what was chosen on the same device. What is known already stays, unless `other` has measured it.
+    /// Adds the choices of the same device. Known choices stay, unless `other` has measured them.
     pub fn extend(&mut self, other: Tuning) {
         if self.device == other.device {
             other.choices.into_iter().for_each(|choice| self.insert(choice));
@@ -118,14 +118,14 @@ impl Tuning {
     }
 }
 
-/// Of this process, which computes on one device.
+/// Choices of this process, which computes on one device.
 static CHOSEN: Mutex<Tuning> = Mutex::new(Tuning::NONE);
 
 fn locked(tuning: &Mutex<Tuning>) -> MutexGuard<'_, Tuning> {
     tuning.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// From now on this is the device. What was chosen on another one, or with other kernels, is forgotten.
+/// Sets the device of this process. Forgets choices made on another device or with other kernels.
 pub fn on_device(found: &str) {
     let device = format!("{found}; {LIBRARY}");
     let mut chosen = locked(&CHOSEN);
@@ -134,38 +134,38 @@ pub fn on_device(found: &str) {
     }
 }
 
-/// What this process has chosen or taken over.
+/// Choices that this process has made or adopted.
 pub fn current() -> Tuning {
     locked(&CHOSEN).clone()
 }
 
-/// Takes over what was chosen before on this device. What this process knows already stays.
+/// Adopts earlier choices for this device. Choices that this process already has stay.
 pub fn adopt(tuning: Tuning) {
     locked(&CHOSEN).extend(tuning);
 }
 
-/// How to choose.
+/// Finds and measures the kernels for one product.
 #[cfg(feature = "cube")]
 pub trait Chooser {
     type Kernel: Copy;
 
-    /// The kernel of this name, if it may compute the product.
+    /// Finds a kernel by name, if it may compute the product.
     fn find(&self, name: &str) -> Option<Self::Kernel>;
     /// Tries a kernel.
     fn works(&self, kernel: Self::Kernel) -> bool;
-    /// The fastest kernel and its name, or `None` when nothing could be measured.
+    /// Fastest kernel and its name, or `None` when nothing could be measured.
     fn measure(&self) -> Option<(Self::Kernel, &'static str)>;
 }
 
-/// The kernel for a product: what was chosen before if it works, else what is the fastest now. `None` only if nothing
+/// Kernel for a product: the earlier choice if it works, or else the one that is fastest now. `None` only if nothing
 /// could be measured.
 #[cfg(feature = "cube")]
 pub fn kernel<C: Chooser>(product: &Product, chooser: &C) -> Option<C::Kernel> {
     kernel_in(&CHOSEN, product, chooser)
 }
 
-/// Nothing is locked while kernels run, as they may wait for what another thread does. So several threads may measure
-/// one product; the first one's choice is everybody's.
+/// Holds no lock while kernels run, as they may wait for what another thread does. Several threads may therefore
+/// measure one product; all of them use the first one's choice.
 #[cfg(feature = "cube")]
 fn kernel_in<C: Chooser>(tuning: &Mutex<Tuning>, product: &Product, chooser: &C) -> Option<C::Kernel> {
     let known = |tuning: &Tuning| {
@@ -233,11 +233,11 @@ mod tests {
         assert_eq!(serde_json::from_value::<Tuning>(edited).unwrap(), ours);
     }
 
-    /// Kernels are numbers; those that work are even, and the fastest is the one in the cell.
+    /// Kernels are numbers. Even ones work, and a measurement finds `fastest`.
     #[cfg(feature = "cube")]
     struct Numbers<'a> {
         fastest: Option<(u32, &'static str)>,
-        /// Runs while kernels are measured.
+        /// Runs during a measurement.
         meanwhile: &'a dyn Fn(),
     }
 

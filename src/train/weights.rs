@@ -1,4 +1,4 @@
-//! Named weights on the host, in Hugging Face names and layouts, and their safetensors file.
+//! Named weights on the host, with Hugging Face names and layouts, and their safetensors file.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
@@ -10,24 +10,24 @@ use thiserror::Error;
 /// One weight: row-major f32, linear layers as `[out, in]`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct NamedTensor<V = Vec<f32>> {
-    /// Such as `model.layers.0.self_attn.q_proj.weight`.
+    /// For example `model.layers.0.self_attn.q_proj.weight`.
     pub name: String,
     /// Rows first.
     pub shape: Vec<usize>,
-    /// As many values as the product of `shape`.
+    /// Values; their number is the product of `shape`.
     pub data: V,
 }
 
 impl<V: Values> NamedTensor<V> {
-    /// With values of its own.
+    /// Reads the values into a vector.
     pub fn into_host(self) -> NamedTensor {
         NamedTensor { name: self.name, shape: self.shape, data: self.data.read(<[f32]>::to_vec) }
     }
 }
 
-/// Values of a tensor, wherever they are.
+/// Values of a tensor, wherever they are stored.
 pub trait Values {
-    /// Calls `use_it` with all of them on the host.
+    /// Calls `use_it` with all values on the host.
     fn read<R>(self, use_it: impl FnOnce(&[f32]) -> R) -> R;
 }
 
@@ -52,7 +52,7 @@ pub enum WeightsError {
     Shape { name: String, expected: Vec<usize>, found: Vec<usize> },
 }
 
-/// A safetensors file with the weights in F32. Equal weights give equal bytes, whatever their order.
+/// Encodes the weights as a safetensors file in F32. Equal weights give equal bytes, whatever their order.
 pub fn save<V: Values>(tensors: Vec<NamedTensor<V>>) -> Vec<u8> {
     let layout = FileLayout::new(tensors);
     let mut file = Vec::with_capacity(layout.size() as usize);
@@ -60,13 +60,13 @@ pub fn save<V: Values>(tensors: Vec<NamedTensor<V>>) -> Vec<u8> {
     file
 }
 
-/// The file of [`save`], which can be written without having it in memory.
+/// The file of [`save`], for writing it without holding it in memory.
 pub struct FileLayout<V> {
-    /// Length of the JSON, and the JSON.
+    /// Length of the JSON, then the JSON.
     header: Vec<u8>,
-    /// In the order of the file.
+    /// Tensors in the order of the file.
     tensors: Vec<NamedTensor<V>>,
-    /// Bytes of their values.
+    /// Bytes of all values.
     data: usize,
 }
 
@@ -80,7 +80,7 @@ impl<V: Values> FileLayout<V> {
             let info = TensorInfo { dtype: Dtype::F32, shape: tensor.shape.clone(), data_offsets: (start, end) };
             (tensor.name.clone(), info)
         });
-        // `format: pt` is what the Python loaders look for.
+        // The Python loaders expect `format: pt`.
         let format = HashMap::from([("format".to_owned(), "pt".to_owned())]);
         let metadata = Metadata::new(Some(format), infos.collect())
             .expect("a named tensor holds exactly the elements of its shape");
@@ -92,18 +92,18 @@ impl<V: Values> FileLayout<V> {
         FileLayout { header, tensors, data: end }
     }
 
-    /// Bytes of the whole file.
+    /// Size of the whole file, in bytes.
     pub fn size(&self) -> u64 {
         (self.header.len() + self.data) as u64
     }
 
-    /// Each tensor is given back as soon as it is written.
+    /// Writes the file. Drops each tensor as soon as it is written.
     ///
     /// # Errors
-    /// Those of `out`.
+    /// Errors of `out`.
     ///
     /// # Panics
-    /// When a tensor has not the elements of its shape.
+    /// When a tensor does not have as many values as its shape says.
     pub fn write(self, out: &mut impl Write) -> io::Result<()> {
         out.write_all(&self.header)?;
         let mut buffer = vec![0; WRITE_BUFFER];
