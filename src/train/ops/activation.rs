@@ -1,6 +1,6 @@
-//! The choice of a feed-forward activation.
+//! Choice of the feed-forward activation.
 
-/// What stands between the two projections of a feed-forward network.
+/// Activation between the two projections of a feed-forward network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// `silu(gate) * up` of `[gate, up]`.

@@ -1,14 +1,14 @@
-//! AdamW over flat slices, and the sum of squares that the global gradient norm needs.
+//! AdamW over flat slices, and the sum of squares for the global gradient norm.
 //!
-//! Both split their input into chunks of a fixed size, so that the bits of the result do not depend
-//! on the number of threads.
+//! Both split their input into chunks of a fixed size, so the bits of the result do not depend on the number of
+//! threads.
 
 use super::simd::{LANES, kernel};
 use crate::train::ops::team;
 
 const CHUNK: usize = 1 << 14;
 
-/// Everything of an AdamW step that is equal for all elements of a parameter.
+/// Factors of an AdamW step that are equal for all elements of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
     /// Learning rate of this step.
@@ -17,13 +17,13 @@ pub struct AdamWStep {
     pub beta1: f64,
     /// Decay of the second moment.
     pub beta2: f64,
-    /// Added to the root of the second moment.
+    /// Added to the square root of the second moment.
     pub epsilon: f64,
     /// Decoupled weight decay; 0 for vectors.
     pub weight_decay: f64,
-    /// Multiplies the gradient first: the clipping factor.
+    /// Factor applied to the gradient first: the clipping factor.
     pub gradient_scale: f32,
-    /// The number of this step, from 1: corrects the moments' bias.
+    /// Step number, starting at 1; used for bias correction of the moments.
     pub step: u64,
 }
 
@@ -42,12 +42,12 @@ pub fn adamw_update(param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32
     team::each(values.zip(moments), |((param, grad), (m, v))| update_chunk(param, grad, m, v, factors));
 }
 
-/// Sum of the squares in f64.
+/// Sum of squares, accumulated in f64.
 pub fn sum_squares(values: &[f32]) -> f64 {
     team::map(values.chunks(CHUNK), squares_of_chunk).into_iter().sum()
 }
 
-/// What a step multiplies with, rounded to f32 once, as PyTorch does.
+/// Factors of a step, rounded to f32 once, as PyTorch does.
 #[derive(Clone, Copy)]
 pub(super) struct Factors {
     pub decay: f32,

@@ -1,4 +1,4 @@
-//! What attention needs besides its input: the heads' layout, rotary tables and document starts.
+//! Attention's inputs besides the projections: head layout, rotary tables and document starts.
 
 use std::sync::Arc;
 #[cfg(feature = "cube")]
@@ -20,22 +20,22 @@ pub struct HeadLayout {
 }
 
 impl HeadLayout {
-    /// Columns of queries, which are also the columns of the output.
+    /// Columns of all queries; equals the output width.
     pub fn query_width(self) -> usize {
         self.heads * self.head_dim
     }
 
-    /// Columns of keys, and of values.
+    /// Columns of all keys; equal to those of all values.
     pub fn key_width(self) -> usize {
         self.kv_heads * self.head_dim
     }
 
-    /// All columns of a row.
+    /// Total columns of a row.
     pub fn width(self) -> usize {
         self.query_width() + 2 * self.key_width()
     }
 
-    /// Query heads that share one key head.
+    /// Number of query heads that share one key head.
     pub fn group(self) -> usize {
         self.heads / self.kv_heads
     }
@@ -43,8 +43,8 @@ impl HeadLayout {
 
 /// Cosines and sines of rotary positions (Su et al. 2021), `[positions, head_dim / 2]` each.
 ///
-/// The angle of pair `j` at position `p` is `p * theta^(-2j / head_dim)`, rounded as Hugging Face
-/// does it in f32; pair `j` is made of elements `j` and `j + head_dim / 2`.
+/// The angle of pair `j` at position `p` is `p * theta^(-2j / head_dim)`, rounded to f32 as Hugging Face does. Pair `j`
+/// consists of elements `j` and `j + head_dim / 2`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RopeTable {
     /// Pairs per position.
@@ -56,7 +56,7 @@ pub struct RopeTable {
 }
 
 impl RopeTable {
-    /// Tables for `positions` positions.
+    /// Computes tables for `positions` positions.
     pub fn new(positions: usize, head_dim: usize, theta: f32) -> Self {
         let half = head_dim / 2;
         let frequencies: Vec<f32> = (0..half)
@@ -71,29 +71,29 @@ impl RopeTable {
         RopeTable { half, cos, sin }
     }
 
-    /// Cosines and sines of one position.
+    /// Cosines and sines of one position, `[half]` each.
     pub fn at(&self, position: usize) -> (&[f32], &[f32]) {
         let range = position * self.half..(position + 1) * self.half;
         (&self.cos[range.clone()], &self.sin[range])
     }
 }
 
-/// One forward pass over `[batch, seq]` tokens.
+/// Context of one forward pass over `[batch, seq]` tokens.
 #[derive(Clone, Debug)]
 pub struct AttentionContext {
     /// Rows.
     pub batch: usize,
     /// Tokens per row.
     pub seq: usize,
-    /// Columns of the fused projection.
+    /// Column layout of the fused projection.
     pub layout: HeadLayout,
-    /// For each token, the first position of its own row that it may look at; `starts[i] <= i`.
+    /// For each token, the first position in its row that it may attend to; `starts[i] <= i`.
     pub starts: Arc<[u32]>,
     /// Rotary tables with at least `seq` positions.
     pub rope: Arc<RopeTable>,
-    /// Of the two products.
+    /// Precision of both products: scores and weighted values.
     pub precision: Precision,
-    /// Tables and starts on the device, from the first block that asks for them on.
+    /// Tables and starts on the device, uploaded by the first block that needs them.
     #[cfg(feature = "cube")]
     pub(crate) uploaded: OnceLock<Uploaded>,
 }

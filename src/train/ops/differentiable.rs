@@ -1,4 +1,4 @@
-//! How an operation with a hand-written backward pass joins burn's graph.
+//! Registers operations with hand-written backward passes in burn's autodiff graph.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -12,20 +12,20 @@ use burn::backend::{Autodiff, Backend, tensor::FloatTensor};
 /// A tensor in burn's graph; the same type for every checkpointing strategy.
 pub type Tracked<B> = FloatTensor<Autodiff<B>>;
 
-/// An operation on `N` float tensors. What it is made of is kept for the backward pass.
+/// An operation on `N` float tensors with a hand-written backward pass.
 pub trait Differentiable<const N: usize>: Clone + Send + Debug + 'static {
-    /// Where it runs.
+    /// Backend that runs the operation.
     type Backend: Backend;
-    /// What the backward pass needs; the operation itself unless the forward pass computes more.
+    /// State kept for the backward pass: the operation itself unless the forward pass computes more.
     type Saved: Clone + Send + Debug + 'static;
 
-    /// The output alone.
+    /// Computes the output only.
     fn forward(&self) -> FloatTensor<Self::Backend>;
 
-    /// The output, and what the backward pass needs for gradients of the `needed` inputs.
+    /// Computes the output and the state that the gradients of the `needed` inputs require.
     fn forward_saving(self, needed: [bool; N]) -> (FloatTensor<Self::Backend>, Self::Saved);
 
-    /// Gradients of the inputs, given that of the output; an input that is not `needed` may be skipped.
+    /// Computes the gradients of the inputs from the gradient of the output; may skip inputs that are not `needed`.
     fn backward(
         saved: Self::Saved,
         upstream: FloatTensor<Self::Backend>,
@@ -33,7 +33,7 @@ pub trait Differentiable<const N: usize>: Clone + Send + Debug + 'static {
     ) -> [Option<FloatTensor<Self::Backend>>; N];
 }
 
-/// `saves_itself!(N)`: the backward pass needs no more than the inputs. Part of an `impl Differentiable<N>`.
+/// `saves_itself!(N)`: part of an `impl Differentiable<N>` whose backward pass needs only the inputs.
 macro_rules! saves_itself {
     ($inputs:expr) => {
         type Saved = Self;
@@ -45,7 +45,7 @@ macro_rules! saves_itself {
 }
 pub(super) use saves_itself;
 
-/// Runs an operation and registers its backward pass when an input requires a gradient.
+/// Runs an operation and registers its backward pass if an input requires a gradient.
 pub fn record<C, O, const N: usize>(inputs: [&Tracked<O::Backend>; N], operation: O) -> Tracked<O::Backend>
 where
     C: CheckpointStrategy,
@@ -76,7 +76,7 @@ impl<O: Differentiable<N>, const N: usize> Backward<O::Backend, N> for Step<O> {
     }
 }
 
-/// Hands the gradients of an operation's inputs on.
+/// Registers the gradients found for an operation's inputs.
 pub fn register<B: Backend, const N: usize>(
     gradients: &mut Gradients,
     inputs: [Option<NodeId>; N],

@@ -1,9 +1,9 @@
-//! Dropout masks as pure functions of (seed, site, element): nothing to save, the same on every
-//! device and for any number of threads.
+//! Dropout masks as pure functions of (seed, site, element): nothing to save, and the same on every device and for any
+//! number of threads.
 
 use crate::core::rng::derive_seed;
 
-/// The mask of one place in the model at one training step.
+/// Mask of one site in the model at one training step.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DropoutMask {
     seed: u64,
@@ -11,15 +11,15 @@ pub struct DropoutMask {
 }
 
 impl DropoutMask {
-    /// `site` numbers the places in the model; `probability` is that of dropping, in `[0, 1)`.
+    /// `site` numbers the dropout sites in the model; `probability` is the drop probability, in `[0, 1)`.
     pub fn new(step_seed: u64, site: u64, probability: f32) -> Self {
         DropoutMask { seed: derive_seed(step_seed, "dropout", site), probability }
     }
 
-    /// The factor of element `index`: 0 when dropped, otherwise `1 / (1 - probability)`.
+    /// Factor of element `index`: 0 when dropped, otherwise `1 / (1 - probability)`.
     #[inline]
     pub fn factor(&self, index: usize) -> f32 {
-        // SplitMix64 addressed by counter: output `index` of the generator with this seed.
+        // SplitMix64 in counter mode: output `index` of the generator with this seed.
         let mut z = self.seed.wrapping_add((index as u64 + 1).wrapping_mul(0x9E37_79B9_7F4A_7C15));
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
@@ -28,13 +28,12 @@ impl DropoutMask {
         if uniform < self.probability { 0.0 } else { self.kept() }
     }
 
-    /// The factor of what is not dropped.
+    /// Factor of a kept element.
     #[inline]
     pub fn kept(&self) -> f32 {
         1.0 / (1.0 - self.probability)
     }
 
-    /// Of the generator.
     #[cfg(feature = "cube")]
     pub(super) fn seed(&self) -> u64 {
         self.seed
@@ -45,7 +44,7 @@ impl DropoutMask {
         self.probability
     }
 
-    /// The factors of the first `len` elements.
+    /// Factors of the first `len` elements.
     pub fn factors(&self, len: usize) -> Vec<f32> {
         (0..len).map(|index| self.factor(index)).collect()
     }

@@ -1,9 +1,9 @@
-//! The normal distribution function behind the exact GELU, in a form that vectorises.
+//! The cumulative normal distribution behind the exact GELU, in a form that vectorises.
 
 use super::simd::{exp, kernel};
 
-/// The complementary error function for `x >= 0`, relative error below 1.2e-7 before rounding
-/// (Press et al., Numerical Recipes in C, 2nd edition, section 6.2: a Chebyshev fit).
+/// Complementary error function for `x >= 0`, with a relative error below 1.2e-7 before rounding (Press et al.,
+/// Numerical Recipes in C, 2nd edition, section 6.2: a Chebyshev fit).
 #[inline(always)]
 fn erfc(x: f32) -> f32 {
     const COEFFICIENTS: [f32; 9] = [
@@ -26,7 +26,7 @@ fn erfc(x: f32) -> f32 {
     t * exp((-x).mul_add(x, p))
 }
 
-/// The probability that a standard normal variable is at most `x`.
+/// Probability that a standard normal variable is at most `x`.
 #[inline(always)]
 pub fn normal_cdf(x: f32) -> f32 {
     let half_tail = 0.5 * erfc(x.abs() * std::f32::consts::FRAC_1_SQRT_2);

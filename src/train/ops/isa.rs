@@ -1,18 +1,19 @@
-//! The set of vector instructions that the user names.
+//! The instruction set that the user requests.
 
 use std::env;
 use std::ffi::OsString;
 
 use super::simd::{Set, detected};
 
-/// Names an instruction set that the processor reports. After [`FORCE`] it may be one that the processor has but does
-/// not report, as in some virtual machines. If the processor lacks it, an illegal instruction kills the program.
+/// Environment variable that names an instruction set which the processor reports. With the prefix [`FORCE`], the set
+/// may be one that the processor has but does not report, as in some virtual machines; if the processor lacks it, an
+/// illegal instruction kills the program.
 pub const VARIABLE: &str = "STEPWELL_ISA";
 
-/// Precedes the name of a set that the user vouches for.
+/// Prefix of a set that the user vouches for.
 const FORCE: &str = "force:";
 
-/// The variable names instructions that cannot be used.
+/// The requested instruction set cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum IsaError {
     #[error("`{VARIABLE}` is `{name}`; use one of: {}, or unset it", names().join(", "))]
@@ -26,7 +27,7 @@ pub enum IsaError {
     NotGranted { name: String },
 }
 
-/// All sets of this architecture by name, the lowest first.
+/// All sets of this architecture by name, lowest first.
 const SETS: &[(&str, Set)] = &[
     ("portable", Set::Base),
     #[cfg(target_arch = "x86_64")]
@@ -43,16 +44,16 @@ fn names() -> Vec<&'static str> {
     SETS.iter().map(|(name, _)| *name).collect()
 }
 
-/// The set that the user requests, if this machine reports it or the user vouches for it; `None` when the variable is
-/// unset or empty.
+/// The requested set, if this machine reports it or the user vouches for it; `None` if the variable is unset or empty.
 ///
 /// # Errors
-/// When the name is unknown, or the set cannot be used here.
+/// [`IsaError::Unknown`] for an unknown name, [`IsaError::NotReported`] if the processor does not report the set, and
+/// [`IsaError::NotGranted`] if the system does not allow its registers.
 pub fn requested() -> Result<Option<Set>, IsaError> {
     named(env::var_os(VARIABLE), |set| detected().any(|here| here == set), Set::is_granted)
 }
 
-/// Names of the sets below the best one of this machine.
+/// Names of the sets below this machine's best one.
 #[cfg(test)]
 pub fn lower() -> Vec<&'static str> {
     let here = super::simd::Instructions::all();

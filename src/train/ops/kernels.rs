@@ -1,4 +1,4 @@
-//! The choice between the portable, the fused and the device implementation, made once per forward pass.
+//! Chooses the portable, fused or device implementation once per forward pass.
 
 use burn::backend::DispatchDevice;
 use burn::tensor::{Device, Int, Tensor};
@@ -10,28 +10,29 @@ use super::fused;
 use super::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective, portable};
 use crate::train::precision::Precision;
 
-/// Which implementation runs the operations of a forward pass.
+/// Implementation of the operations of a forward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Implementation {
-    /// Stock burn tensors, on any device.
+    /// Stock burn tensors on any device.
     Portable,
-    /// Hand-written forward and backward passes, on the CPU.
+    /// Hand-written forward and backward passes on the CPU.
     #[cfg(feature = "flex")]
     Fused,
-    /// Hand-written kernels, on GPUs.
+    /// Hand-written kernels on GPUs.
     #[cfg(feature = "cube")]
     Cube,
 }
 
-/// How the operations of a forward pass, and so of its backward pass, are computed.
+/// Implementation and precision of a forward pass and its backward pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernels {
     pub implementation: Implementation,
-    /// Of matrix products.
+    /// Precision of matrix products.
     pub precision: Precision,
 }
 
-/// Methods that call the function of their name in the chosen implementation; `in` names what it is told besides.
+/// Generates methods that call the function of the same name in the chosen implementation; `in` names a setting to pass
+/// as the last argument.
 macro_rules! operations {
     ($(fn $name:ident($($arg:ident: $ty:ty),*) $(in $setting:ident)? -> $out:ty;)*) => {
         $(
@@ -50,7 +51,7 @@ macro_rules! operations {
 }
 
 impl Kernels {
-    /// The fastest implementation for tensors of `device`.
+    /// The fastest implementation for tensors on `device`.
     pub fn for_device(device: &Device, precision: Precision) -> Self {
         let implementation = match device.clone().without_autodiff().as_dispatch() {
             #[cfg(feature = "flex")]

@@ -6,26 +6,25 @@ use std::path::Path;
 
 use memmap2::Mmap;
 
-/// A file mapped into memory: as large as the disk holds, while only the pages in use take memory.
+/// A read-only file map: it may be as large as the disk, and only the pages in use take memory.
 #[derive(Debug)]
 pub struct MappedFile(Mmap);
 
 impl MappedFile {
-    /// Maps an immutable file. Only artifacts are opened with this: they are published complete, by
-    /// rename, and never written again.
+    /// Maps an immutable file. Only artifacts may be opened with this: they are published complete, by rename, and
+    /// never written again.
     ///
     /// # Errors
-    /// Whatever opening or mapping the file reports.
+    /// The IO error from opening or mapping the file.
     pub fn open(path: &Path) -> io::Result<MappedFile> {
         let file = File::open(path)?;
-        // SAFETY: a map is sound while nobody changes or truncates the file. Artifacts are immutable:
-        // the store writes them under a temporary name, makes them read-only and only ever unlinks
-        // them, which leaves existing maps intact.
+        // SAFETY: a map is sound while nobody changes or truncates the file. Artifacts are immutable: the store writes
+        // them under a temporary name, makes them read-only and only ever unlinks them, which leaves existing maps
+        // intact.
         let map = unsafe { Mmap::map(&file)? };
         Ok(MappedFile(map))
     }
 
-    /// The bytes of the file.
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }

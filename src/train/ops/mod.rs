@@ -1,4 +1,4 @@
-//! Operations of a transformer, in up to three implementations with one signature: plain burn tensors for every device,
+//! Transformer operations in up to three implementations with the same signatures: plain burn tensors for every device,
 //! and fused kernels with hand-written backward passes for the CPU and for GPUs.
 
 mod activation;

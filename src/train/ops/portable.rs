@@ -1,12 +1,12 @@
-//! Every operation out of stock burn tensors: the only path on GPUs, and the reference that the
-//! fused kernels are tested against.
+//! Every operation built from stock burn tensors: runs on every device and is the reference for tests of the fused
+//! kernels.
 
 use burn::tensor::{Bool, DType, Device, Int, Tensor, TensorData, activation};
 
 use super::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::train::precision::Precision;
 
-/// Rows of `weight` `[vocab, d]` at `ids` `[n]`: `[n, d]`.
+/// Gathers rows of `weight` `[vocab, d]` at `ids` `[n]`: `[n, d]`.
 pub fn embedding(weight: Tensor<2>, ids: Tensor<1, Int>) -> Tensor<2> {
     weight.select(0, ids)
 }
@@ -17,7 +17,7 @@ pub fn rms_norm(x: Tensor<2>, weight: Tensor<1>, eps: f32) -> Tensor<2> {
     x * inverse * weight.unsqueeze()
 }
 
-/// `a b`, in f32 again.
+/// `a b` with operands rounded to `precision`; the result is f32.
 fn product<const D: usize>(a: Tensor<D>, b: Tensor<D>, precision: Precision) -> Tensor<D> {
     match precision {
         Precision::F32 => a.matmul(b),
@@ -35,7 +35,8 @@ pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>, precisio
     residual + linear(x, weight, precision)
 }
 
-/// RMSNorm of every query head with `query_weight` and key head with `key_weight`, both `[head_dim]`; values pass.
+/// RMSNorm of each query head with `query_weight` and of each key head with `key_weight`, both `[head_dim]`; values
+/// pass through unchanged.
 pub fn qk_norm(
     qkv: Tensor<2>,
     query_weight: Tensor<1>,
@@ -80,7 +81,7 @@ pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
     product(weights, values, context.precision).swap_dims(1, 2).reshape([batch * seq, query])
 }
 
-/// `silu(gate) * up` of `[n, 2 * hidden]`, whose first half is the gate.
+/// `silu(gate) * up` for rows `[gate, up]` of `[n, 2 * hidden]`.
 fn swiglu(gate_up: Tensor<2>) -> Tensor<2> {
     let [rows, width] = gate_up.dims();
     let gate = gate_up.clone().slice([0..rows, 0..width / 2]);
@@ -105,7 +106,7 @@ pub fn norm_linear(
     linear(rms_norm(x, norm_weight, eps), weight, precision)
 }
 
-/// `linear(activation(x), weight)`; `x` is `[n, 2 * hidden]` with a gate.
+/// `linear(activation(x), weight)`; with SwiGLU, `x` is `[n, 2 * hidden]`.
 pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>, precision: Precision) -> Tensor<2> {
     linear(activated(x, activation), weight, precision)
 }
@@ -129,9 +130,9 @@ pub fn activated_linear_add(
     residual + activated_linear(x, activation, weight, precision)
 }
 
-/// The terms of the loss of logits `x weight^T`: the sum of `-log softmax[target]` over targets `>= 0`, then, with a
-/// z-loss, the sum of its terms over the same rows; both divided: `[objective.terms()]`. Only the gradient of their sum
-/// is defined: the fused implementations make no other.
+/// Loss terms of the logits `x weight^T`, `[objective.terms()]`: the sum of `-log softmax[target]` over targets `>= 0`,
+/// then, if enabled, the z-loss over the same rows; both divided by `objective.divisor`. Only the gradient of their sum
+/// is defined, because the fused implementations compute no other.
 pub fn cross_entropy(
     x: Tensor<2>,
     weight: Tensor<2>,
@@ -140,7 +141,7 @@ pub fn cross_entropy(
     precision: Precision,
 ) -> Tensor<1> {
     let rows = targets.len();
-    // `sum_dim`, because `sum` may use float atomics on GPUs and then changes bits between runs.
+    // `sum` may use float atomics on GPUs, whose bits vary between runs; `sum_dim` does not.
     let mean = |losses: Tensor<1>| losses.reshape([1, rows]).sum_dim(1).reshape([1]).div_scalar(objective.divisor);
     let logits = linear(x, weight, precision);
     let cross_entropy = mean(nll_of_logits(logits.clone(), targets));
@@ -151,7 +152,7 @@ pub fn cross_entropy(
     Tensor::cat(vec![cross_entropy, mean(squares).mul_scalar(objective.z_loss)], 0)
 }
 
-/// `-log softmax(x weight^T)[target]` in nats, 0 where the target is negative: `[n]`.
+/// `-log softmax(x weight^T)[target]` in nats, 0 for negative targets: `[n]`.
 pub fn token_nll(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], precision: Precision) -> Tensor<1> {
     nll_of_logits(linear(x, weight, precision), targets)
 }
@@ -164,20 +165,20 @@ fn nll_of_logits(logits: Tensor<2>, targets: &[i32]) -> Tensor<1> {
     logs.gather(1, indices).reshape([rows]) * weights_of_rows(targets, -1.0, &device)
 }
 
-/// `counted` where there is a target, 0 elsewhere: `[n]`.
+/// `counted` for rows with a target, 0 elsewhere: `[n]`.
 fn weights_of_rows(targets: &[i32], counted: f32, device: &Device) -> Tensor<1> {
     let weights: Vec<f32> = targets.iter().map(|target| if *target < 0 { 0.0 } else { counted }).collect();
     Tensor::from_data(TensorData::new(weights, [targets.len()]), device)
 }
 
-/// Logarithm of the sum of exponentials of each row: `[n]`.
+/// Log-sum-exp of each row: `[n]`.
 fn log_sums(logits: Tensor<2>) -> Tensor<1> {
     let rows = logits.dims()[0];
     let largest = logits.clone().detach().max_dim(1);
     ((logits - largest.clone()).exp().sum_dim(1).log() + largest).reshape([rows])
 }
 
-/// `x` times its dropout factors.
+/// Multiplies `x` by its dropout factors.
 pub fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2> {
     let [rows, columns] = x.dims();
     let factors = TensorData::new(mask.factors(rows * columns), [rows, columns]);
@@ -193,7 +194,7 @@ fn rotary_tensors(context: &AttentionContext, device: &Device) -> (Tensor<4>, Te
     (upload(&context.rope.cos), upload(&context.rope.sin))
 }
 
-/// Turns pairs (j, j + half) of the last dimension, Hugging Face's half rotation.
+/// Rotates pairs (j, j + half) of the last dimension (Hugging Face's half rotation).
 fn rotate(x: Tensor<4>, cos: Tensor<4>, sin: Tensor<4>) -> Tensor<4> {
     let [batch, heads, seq, width] = x.dims();
     let first = x.clone().slice([0..batch, 0..heads, 0..seq, 0..width / 2]);
@@ -212,7 +213,7 @@ fn repeat_heads(x: Tensor<4>, times: usize) -> Tensor<4> {
     repeated.reshape([batch, heads * times, seq, width])
 }
 
-/// `[batch, 1, seq, seq]`: whether a row's token may not look at a column's.
+/// `[batch, 1, seq, seq]`: true where the row's token must not attend to the column's.
 fn hidden_positions(context: &AttentionContext, device: &Device) -> Tensor<4, Bool> {
     let AttentionContext { batch, seq, .. } = *context;
     let starts: Vec<i32> = context.starts.iter().map(|start| *start as i32).collect();

@@ -1,33 +1,33 @@
-//! Run-time choice of the vector instructions for element-wise kernels.
+//! Run-time choice of vector instructions for element-wise kernels.
 //!
-//! A kernel is plain Rust that the compiler vectorises; [`dispatch`] runs a copy of it compiled for
-//! the best instruction set of this machine. Rust never reorders floating-point operations and
-//! `mul_add` always rounds once, so every copy gives the same bits.
+//! A kernel is plain Rust that the compiler vectorises; [`dispatch`] runs a copy compiled for the best instruction set
+//! of this machine. Rust never reorders floating-point operations and `mul_add` always rounds once, so all copies give
+//! the same bits.
 
 use std::sync::OnceLock;
 
 use super::isa;
 
-/// Accumulators of a reduction: as many as the widest vectors hold, the same everywhere.
+/// Accumulators of a reduction: as many as the widest vector holds, on every machine, so that bits agree.
 pub const LANES: usize = 16;
 
-/// A computation that is compiled once per instruction set. Its `run` must be `#[inline(always)]`.
+/// A computation compiled once per instruction set. `run` must be `#[inline(always)]`.
 pub trait Kernel {
     type Output;
     fn run(self) -> Self::Output;
 }
 
-/// Instructions that this machine has: it reports them, or the user vouches for them with `force:`.
+/// An instruction set of this machine: the processor reports it, or the user vouches for it with `force:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instructions(Set);
 
-/// Sets of vector instructions that kernels are compiled for.
+/// Vector instruction sets that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
-    /// [`Set::Avx512Bf16`], and products of tiles of bf16.
+    /// [`Set::Avx512Bf16`] plus products of bf16 tiles.
     #[cfg(target_arch = "x86_64")]
     Amx,
-    /// [`Set::Avx512`], and products of pairs of bf16.
+    /// [`Set::Avx512`] plus products of bf16 pairs.
     #[cfg(target_arch = "x86_64")]
     Avx512Bf16,
     /// 32 registers of 16 lanes.
@@ -36,12 +36,12 @@ pub enum Set {
     /// 16 registers of 8 lanes, with fused multiply-add.
     #[cfg(target_arch = "x86_64")]
     Avx2,
-    /// What every machine of this architecture has; NEON on aarch64.
+    /// Baseline of this architecture; NEON on aarch64.
     Base,
 }
 
 impl Set {
-    /// Whether the system lets this process use the registers.
+    /// Reports whether the operating system lets this process use the registers.
     pub(super) fn is_granted(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self != Set::Amx || super::amx::is_granted();
@@ -51,8 +51,8 @@ impl Set {
 }
 
 impl Instructions {
-    /// Returns the set that [`isa::VARIABLE`] requests, else the best one. An unusable request is ignored here, because
-    /// opening the device refuses it.
+    /// Returns the set that [`isa::VARIABLE`] requests, else the best one. Ignores an unusable request: opening the
+    /// device refuses it.
     pub fn best() -> Self {
         static BEST: OnceLock<Instructions> = OnceLock::new();
         *BEST.get_or_init(|| match isa::requested() {
@@ -61,7 +61,7 @@ impl Instructions {
         })
     }
 
-    /// All of this machine, the best ones first.
+    /// All sets of this machine, best first.
     #[cfg(test)]
     pub fn all() -> Vec<Self> {
         detected().map(Instructions).collect()
@@ -71,7 +71,7 @@ impl Instructions {
         self.0
     }
 
-    /// Whether products of bf16 are those of tile registers, whose sums have an order of their own.
+    /// Reports whether bf16 products use tile registers, which add in their own order.
     pub fn has_tiles(self) -> bool {
         #[cfg(target_arch = "x86_64")]
         return self.0 == Set::Amx;
@@ -79,10 +79,10 @@ impl Instructions {
         false
     }
 
-    /// Runs a kernel that is compiled for products of pairs of bf16.
+    /// Runs a kernel compiled for products of bf16 pairs.
     ///
     /// # Panics
-    /// When these instructions have no such products.
+    /// If these instructions lack such products.
     #[cfg(target_arch = "x86_64")]
     #[inline]
     pub fn run_with_pairs<K: Kernel>(self, kernel: K) -> K::Output {
@@ -91,12 +91,12 @@ impl Instructions {
             kernel.run()
         }
         assert!(matches!(self.0, Set::Avx512Bf16 | Set::Amx), "products of pairs");
-        // SAFETY: `best` and `all` make the value, of a set whose features `detected` has found. The exception is a set that
-        // the user forces: `STEPWELL_ISA=force:...` states that the processor has these features.
+        // SAFETY: `best` and `all` construct the value from a set whose features `detected` found. The exception is a
+        // forced set: `STEPWELL_ISA=force:...` asserts that the processor has these features.
         unsafe { pairs(kernel) }
     }
 
-    /// Runs a kernel that is compiled for these instructions.
+    /// Runs a kernel compiled for these instructions.
     #[inline]
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         #[cfg(target_arch = "x86_64")]
@@ -110,11 +110,12 @@ impl Instructions {
             kernel.run()
         }
         match self.0 {
-            // SAFETY: `best` and `all` make the value, of a set whose features `detected` has found: each that `avx512` is
-            // compiled for. The exception is a set that the user forces: `STEPWELL_ISA=force:...` states that they are there.
+            // SAFETY: `best` and `all` construct the value from a set for which `detected` found every feature that
+            // `avx512` is compiled for. The exception is a forced set: `STEPWELL_ISA=force:...` asserts that the
+            // processor has them.
             #[cfg(target_arch = "x86_64")]
             Set::Avx512 | Set::Avx512Bf16 | Set::Amx => unsafe { avx512(kernel) },
-            // SAFETY: the same of `avx2`.
+            // SAFETY: as above, for `avx2`.
             #[cfg(target_arch = "x86_64")]
             Set::Avx2 => unsafe { avx2(kernel) },
             Set::Base => kernel.run(),
@@ -156,7 +157,7 @@ fn has_avx2() -> bool {
     is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
-/// Runs a kernel with the widest vectors of this machine.
+/// Runs a kernel with the best instructions of this machine.
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     Instructions::best().run(kernel)
 }
@@ -183,13 +184,13 @@ macro_rules! kernel {
 }
 pub(crate) use kernel;
 
-/// Brings `len` elements into the first cache, to be read or written soon. Any address will do.
+/// Prefetches `len` elements into the L1 cache, for reading or writing. Any address is allowed.
 #[inline(always)]
 pub fn prefetch(from: *const f32, len: usize) {
     const LINE: usize = 64 / size_of::<f32>();
     for offset in (0..len).step_by(LINE) {
         #[cfg(target_arch = "x86_64")]
-        // SAFETY: a hint, which reads nothing.
+        // SAFETY: a prefetch is a hint; it does not access memory architecturally, so any address is allowed.
         unsafe {
             std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_ET0 }>(from.wrapping_add(offset).cast());
         }
@@ -198,11 +199,11 @@ pub fn prefetch(from: *const f32, len: usize) {
     }
 }
 
-/// `e^x` to about one unit in the last place: Cephes' `expf` without its special cases, so that it
-/// vectorises. Inputs are clamped to the finite range; NaN stays NaN, or a diverged model would look fine.
+/// `e^x` to about one unit in the last place: Cephes' `expf` without its special cases, so that it vectorises. Inputs
+/// are clamped to the finite range. NaN stays NaN; otherwise a diverged model would look fine.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
-    // Adding this rounds to an integer, which then sits in the low bits of the sum.
+    // Adding this rounds to an integer, held in the low bits of the sum.
     const ROUND: f32 = 12_582_912.0;
     let x = if x < -87.0 { -87.0 } else { x };
     let x = if x > 88.0 { 88.0 } else { x };
@@ -219,13 +220,13 @@ pub fn exp(x: f32) -> f32 {
     f32::from_bits(y.to_bits().wrapping_add(shifted.to_bits() << 23))
 }
 
-/// Sum of the lanes in a fixed order.
+/// Sum of the lanes, in a fixed order.
 #[inline(always)]
 pub fn sum_lanes(lanes: [f32; LANES]) -> f32 {
     fold_lanes(lanes, |a, b| a + b)
 }
 
-/// Combines each lane with the one half the lanes on, until one is left: four steps that wait for each other, not
+/// Combines each lane with the one half the width away, until one lane is left: four dependent steps instead of
 /// fifteen.
 #[inline(always)]
 pub fn fold_lanes(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) -> f32 {
@@ -239,7 +240,7 @@ pub fn fold_lanes(mut lanes: [f32; LANES], combine: impl Fn(f32, f32) -> f32) ->
     lanes[0]
 }
 
-/// Dot product in [`LANES`] interleaved sums. Both slices have the same length.
+/// Dot product in [`LANES`] interleaved sums. Both slices must have the same length.
 #[inline(always)]
 pub fn dot(a: &[f32], b: &[f32]) -> f32 {
     let mut lanes = [0.0f32; LANES];
@@ -294,7 +295,7 @@ mod tests {
         assert!(values[2].is_finite());
     }
 
-    /// On every processor: these are digests of what x86-64 gives.
+    /// Digests from x86-64; every processor must match them.
     #[test]
     fn the_exponential_and_sums_have_these_bits() {
         let digest = |values: &[f32]| {

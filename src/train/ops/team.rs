@@ -1,7 +1,7 @@
 //! A team of threads that share one piece of work at a time.
 //!
-//! A training step shares thousands of pieces of work, some of which take less than 0.1 ms. Between two of them a thread
-//! of the team stays awake: the operating system needs as long as that to wake it.
+//! A training step shares thousands of pieces of work, some shorter than 0.1 ms. Waking a thread through the operating
+//! system takes about as long, so the team's threads stay awake between two pieces.
 
 use std::any::Any;
 use std::cell::UnsafeCell;
@@ -11,19 +11,19 @@ use std::sync::{Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 use std::{hint, thread};
 
-/// How long a thread that waits keeps its processor.
+/// Time that a waiting thread spins without yielding its processor.
 const EAGER: Duration = Duration::from_micros(50);
-/// How long it goes on to look whenever nobody else wants its processor. Then it sleeps.
+/// Time that it spins and yields before it sleeps.
 const AWAKE: Duration = Duration::from_millis(2);
 
-/// How many threads share work: as many as rayon's pool has, which one variable sets too.
+/// Number of threads that share work: the size of rayon's pool, so one variable sets both.
 pub fn threads() -> usize {
     current().threads
 }
 
-/// Does `work` for each of `items`, on all threads; each takes the next item when it is done with one.
+/// Runs `work` for each of `items` on all threads; a thread that finishes an item takes the next.
 ///
-/// Within such work, or while another caller's is shared, it is done by the calling thread alone.
+/// Nested calls, and calls while another caller shares work, run on the calling thread alone.
 pub fn each<I>(items: I, work: impl Fn(I::Item) + Sync)
 where
     I: IntoIterator<IntoIter: Send>,
@@ -33,7 +33,7 @@ where
         return items.for_each(work);
     }
     let items = Mutex::new(items);
-    // Not in the head of the loop, which would keep the lock.
+    // A closure, because a lock taken in the loop's head would be held during the body.
     let next = || lock(&items).next();
     current().share(&|| {
         while let Some(item) = next() {
@@ -42,7 +42,7 @@ where
     });
 }
 
-/// [`each`], and what `work` gives, in the order of the items.
+/// [`each`], collecting the results in the order of the items.
 pub fn map<I, R: Send>(items: I, work: impl Fn(I::Item) -> R + Sync) -> Vec<R>
 where
     I: IntoIterator<IntoIter: Send>,
@@ -57,7 +57,7 @@ where
     results.into_iter().map(|(_, result)| result).collect()
 }
 
-/// The team of the process.
+/// The process's team.
 fn current() -> &'static Team {
     static TEAM: OnceLock<&Team> = OnceLock::new();
     #[cfg(test)]
@@ -69,13 +69,13 @@ fn current() -> &'static Team {
 
 struct Team {
     threads: usize,
-    /// Whether somebody's work is shared.
+    /// Set while a caller shares work.
     taken: AtomicBool,
-    /// How many threads beside the caller's are in the work ([`INSIDE`]), whether more may come ([`OPEN`]), and its
-    /// number.
+    /// Packed state: number of threads in the work besides the caller ([`INSIDE`]), whether more may enter ([`OPEN`]),
+    /// and the number of the work (from bit [`NUMBER`] on).
     gate: AtomicU64,
     work: UnsafeCell<&'static Work<'static>>,
-    /// The first panic of another thread than the caller's.
+    /// First panic of a thread other than the caller's.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     sleepers: AtomicUsize,
     bed: Mutex<()>,
@@ -86,15 +86,15 @@ type Work<'a> = dyn Fn() + Sync + 'a;
 
 const INSIDE: u64 = OPEN - 1;
 const OPEN: u64 = 1 << 16;
-/// Where the number begins.
+/// Lowest bit of the work's number.
 const NUMBER: u32 = 17;
 
-// SAFETY: `work` is written by the one thread that has `taken` the team, while the gate is closed and nobody inside, and
-// read by threads that have come through the gate since.
+// SAFETY: `work` is written by the one thread that holds `taken`, while the gate is closed and no thread is inside. It
+// is read only by threads that have entered the gate since.
 unsafe impl Sync for Team {}
 
 impl Team {
-    /// A team of the calling thread and of others, which live as long as the process.
+    /// Starts a team of the calling thread and `threads - 1` others, which live as long as the process.
     fn start(threads: usize) -> &'static Team {
         let team: &'static Team = Box::leak(Box::new(Team {
             threads: threads.min(INSIDE as usize),
@@ -107,22 +107,22 @@ impl Team {
             wake: Condvar::new(),
         }));
         for index in 1..team.threads {
-            // Without this thread the others, the caller's at least, do its work.
+            // If spawning fails, the other threads (at least the caller's) do its work.
             let _ = thread::Builder::new().name(format!("team {index}")).spawn(|| team.serve());
         }
         team
     }
 
-    /// Has all threads call `work` that are there before the calling thread has returned from it.
+    /// Runs `work` on the calling thread and on every thread that enters before the caller has finished.
     ///
     /// # Panics
-    /// When `work` does, in any thread.
+    /// If `work` panics in any thread.
     fn share(&self, work: &Work<'_>) {
         if self.threads == 1 || self.taken.swap(true, Ordering::Acquire) {
             return work();
         }
-        // SAFETY: the gate is closed, nobody is inside and nobody else has taken the team. Nobody uses the reference
-        // after `close`, which is reached before `work` ends.
+        // SAFETY: the gate is closed, no thread is inside and no other thread holds `taken`. No thread uses the
+        // reference after `close`, which is reached before `work`'s lifetime ends.
         unsafe { *self.work.get() = std::mem::transmute::<&Work<'_>, &'static Work<'static>>(work) }
         let number = (self.gate.load(Ordering::Relaxed) >> NUMBER) + 1;
         self.gate.store(number << NUMBER | OPEN, Ordering::SeqCst);
@@ -139,7 +139,7 @@ impl Team {
         }
     }
 
-    /// Lets no more threads in, and waits until those inside have left.
+    /// Closes the gate and waits until the threads inside have left.
     fn close(&self) {
         self.gate.fetch_and(!OPEN, Ordering::Relaxed);
         let patience = Patience::new();
@@ -148,7 +148,7 @@ impl Team {
         }
     }
 
-    /// The life of a thread of the team.
+    /// Main loop of a team thread.
     fn serve(&'static self) {
         #[cfg(test)]
         of_test::TEAM.set(Some(self));
@@ -159,7 +159,7 @@ impl Team {
                 continue;
             };
             last = number;
-            // SAFETY: this thread is inside.
+            // SAFETY: this thread has entered the gate, so `work` stays valid until it leaves.
             let work = unsafe { *self.work.get() };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
                 lock(&self.panic).get_or_insert(panic);
@@ -168,13 +168,13 @@ impl Team {
         }
     }
 
-    /// Comes inside if there is other work than the `last`, and gives its number.
+    /// Enters if there is work other than number `last`, and returns its number.
     fn enter(&self, last: u64) -> Option<u64> {
         let entered = |gate| has_other(gate, last).then_some(gate + 1);
         self.gate.fetch_update(Ordering::Acquire, Ordering::Relaxed, entered).ok().map(|gate| gate >> NUMBER)
     }
 
-    /// Until there is perhaps other work than the `last`.
+    /// Waits until there may be work other than number `last`.
     fn rest(&self, last: u64) {
         let patience = Patience::new();
         while !has_other(self.gate.load(Ordering::Relaxed), last) {
@@ -184,10 +184,10 @@ impl Team {
         }
     }
 
-    /// Until somebody shares work. It may be over when this thread is awake, but then more will come.
+    /// Sleeps until work is shared. That work may be over when this thread wakes; more will follow.
     fn sleep(&self, last: u64) {
         let mut bed = lock(&self.bed);
-        // Before the gate is looked at: whoever opens it afterwards sees that somebody has to be woken.
+        // Before the gate is read: a caller that opens it afterwards sees a sleeper to wake.
         self.sleepers.fetch_add(1, Ordering::SeqCst);
         let before = self.gate.load(Ordering::SeqCst);
         while !has_other(before, last) && self.gate.load(Ordering::SeqCst) >> NUMBER == before >> NUMBER {
@@ -201,7 +201,7 @@ fn has_other(gate: u64, last: u64) -> bool {
     gate & OPEN != 0 && gate >> NUMBER != last
 }
 
-/// Of a thread that waits for another one.
+/// Backoff of a thread that waits for another: spin, then yield, then sleep.
 struct Patience(Instant);
 
 impl Patience {
@@ -209,7 +209,7 @@ impl Patience {
         Patience(Instant::now())
     }
 
-    /// Waits for a moment, and gives the time since the beginning.
+    /// Waits briefly and returns the time since `new`.
     fn wait(&self) -> Duration {
         for _ in 0..32 {
             hint::spin_loop();
@@ -238,10 +238,10 @@ pub mod of_test {
         pub(super) static TEAM: Cell<Option<&'static Team>> = const { Cell::new(None) };
     }
 
-    /// Teams that no test has: their threads would outlive each test that starts them.
+    /// Teams that no test uses. Kept for reuse, because a team's threads live as long as the process.
     static IDLE: Mutex<Vec<&Team>> = Mutex::new(Vec::new());
 
-    /// Gives the team back, also when a test fails.
+    /// Returns the team, also when a test fails.
     struct Borrowed {
         team: &'static Team,
         before: Option<&'static Team>,
@@ -254,7 +254,7 @@ pub mod of_test {
         }
     }
 
-    /// Runs `work` with a team of so many threads that is not the process's.
+    /// Runs `work` with a team of `threads` threads other than the process's.
     pub fn with_threads<R>(threads: usize, work: impl FnOnce() -> R) -> R {
         let idle = {
             let mut idle = lock(&IDLE);
@@ -285,7 +285,7 @@ mod tests {
                     let expected: Vec<usize> = (round..round + len).collect();
                     assert_eq!(values, expected, "{threads} threads");
                     assert_eq!(map(&values, |value| value + 1), (round + 1..round + 1 + len).collect::<Vec<_>>());
-                    // Now and then the others are asleep.
+                    // From time to time, let the other threads fall asleep.
                     if round % 500 == 0 {
                         thread::sleep(2 * AWAKE);
                     }
@@ -294,7 +294,7 @@ mod tests {
         }
     }
 
-    /// Each thread waits for all others within the work, also when they have slept before.
+    /// Each thread waits for all others inside the work, even after sleeping.
     #[test]
     fn all_threads_take_part() {
         with_threads(3, || {

@@ -1,5 +1,5 @@
-//! Each fused operation against the portable one: outputs and gradients, on shapes that fill no
-//! vector, no block and no tile.
+//! Compares each fused operation with the portable one: outputs and gradients, on shapes that fill no vector, block or
+//! tile.
 
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
@@ -12,7 +12,7 @@ use crate::train::precision::Precision;
 const FUSED: Kernels = Kernels { implementation: Implementation::Fused, precision: Precision::F32 };
 const PORTABLE: Kernels = Kernels { implementation: Implementation::Portable, precision: Precision::F32 };
 
-/// Gradients are those of this weighted sum of the output, so that no two elements are alike.
+/// Weighted sum of the output, so that no two elements have the same gradient.
 fn weighted_sum<const D: usize>(output: Tensor<D>) -> Tensor<1> {
     let len = output.shape().num_elements();
     let weights = normal(len, 99);
@@ -77,13 +77,13 @@ fn linear_agrees() {
 
 const REDUCED: Kernels = Kernels { precision: Precision::Bf16, ..FUSED };
 
-/// To the nearest bf16.
+/// Rounds to the nearest bf16.
 fn rounded(values: &[f32]) -> Vec<f32> {
     let nearest = |bits: u32| bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
     values.iter().map(|value| f32::from_bits(nearest(value.to_bits()))).collect()
 }
 
-/// An output and the gradients of two inputs, given the gradient of the output.
+/// The output and the gradients of two inputs, given the gradient of the output.
 fn with_gradients(
     inputs: [(Vec<f32>, [usize; 2]); 2],
     upstream: Vec<f32>,
@@ -97,7 +97,7 @@ fn with_gradients(
     [values(output), first, second]
 }
 
-/// All three products of a layer round both of their operands, and nothing else.
+/// All three products of a layer round both operands, and nothing else is rounded.
 #[test]
 fn linear_in_bf16_is_that_of_rounded_operands() {
     for (rows, inner, columns) in [(1, 5, 3), (65, 33, 101), (130, 600, 50)] {
@@ -121,7 +121,7 @@ fn linear_in_bf16_is_that_of_rounded_operands() {
     }
 }
 
-/// Everything that multiplies matrices is near f32 in bf16, and is not f32.
+/// Every operation with a matrix product is near f32 in bf16, but differs from it.
 #[test]
 fn every_product_follows_the_precision() {
     let near = |what: &str, operation: &dyn Fn(Kernels, [Tensor<2>; 2]) -> Tensor<2>, shapes: [[usize; 2]; 2]| {
@@ -164,14 +164,14 @@ fn every_product_follows_the_precision() {
     };
     near("cross_entropy", &loss, [[20, 33], [50, 33]]);
 
-    // Of rounded inputs the logits are the same, but not their gradients, which both products round.
+    // Rounded inputs give the same logits, but not the same gradients: both gradient products round.
     let inputs = || [(rounded(&normal(660, 1)), [20, 33]), (rounded(&normal(1650, 2)), [50, 33])];
     let run = |kernels| with_gradients(inputs(), vec![1.0], |inputs| loss(kernels, inputs));
     let (reduced, exact) = (run(REDUCED), run(FUSED));
     assert_eq!([0, 1, 2].map(|index| reduced[index] == exact[index]), [true, false, false]);
 }
 
-/// Outputs and gradients of the pairs, whose backward pass computes what lies between again.
+/// Outputs and gradients of the pairs whose backward pass recomputes the intermediate result.
 #[test]
 fn pairs_agree() {
     for (rows, inner, columns) in [(1, 5, 3), (65, 33, 101)] {
@@ -192,7 +192,6 @@ fn pairs_agree() {
     }
 }
 
-/// What is computed again has the bits that would have been kept.
 #[test]
 fn a_residual_stream_has_the_gradients_of_all_its_uses() {
     for (rows, width, hidden) in [(1, 5, 3), (700, 37, 20)] {
@@ -275,7 +274,8 @@ fn cross_entropy_agrees_and_honours_divisor_upstream_and_masked_targets() {
     }
 }
 
-/// Cross-entropy and z-loss one by one, and the gradients of their sum, on random shapes with rows that do not count.
+/// Compares cross-entropy and z-loss separately, and the gradients of their sum, on random shapes with rows that do not
+/// count.
 #[test]
 fn the_z_loss_agrees() {
     let mut rng = Rng::new(17);
@@ -302,7 +302,7 @@ fn the_z_loss_agrees() {
     }
 }
 
-/// The cross-entropy beside a z-loss is the one without, and rows that do not count add nothing.
+/// Cross-entropy is the same with and without a z-loss, and rows that do not count add nothing.
 #[test]
 fn the_z_loss_is_a_term_of_its_own_over_counted_rows() {
     let (x, weight) = (leaf([3, 8], 1).inner(), leaf([40, 8], 2).inner());
