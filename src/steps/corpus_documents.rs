@@ -1,4 +1,5 @@
-//! Documents between steps: one JSON object `{"id", "text"}` per line, in one file or in a tree of shards.
+//! Documents that one step hands to another: one JSON object `{"id", "text"}` per line, in one file or in a tree of
+//! shards.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
@@ -13,7 +14,7 @@ use crate::core::failure::Failure;
 /// Media type of a file of documents.
 pub const NDJSON: &str = "application/x-ndjson";
 
-/// One document. `id` is `<source>:<number>` and only for people: nothing depends on it.
+/// One document. `id` is `<source>:<number>`, only for people: no code depends on it.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Document {
     pub id: String,
@@ -21,17 +22,11 @@ pub struct Document {
 }
 
 /// Appends one document as one line and returns the line's length in bytes.
-///
-/// # Errors
-/// Whatever the writer reports.
 pub fn write_document(out: &mut impl Write, document: &Document) -> io::Result<u64> {
     write_line(out, document)
 }
 
 /// Appends one value as one line of JSON and returns the line's length in bytes.
-///
-/// # Errors
-/// Whatever the writer reports.
 pub fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<u64> {
     let mut line = serde_json::to_vec(value)?;
     line.push(b'\n');
@@ -39,11 +34,11 @@ pub fn write_line(out: &mut impl Write, value: &impl Serialize) -> io::Result<u6
     Ok(line.len() as u64)
 }
 
-/// The verified files of a document artifact in reading order: itself, or the entries of a tree by name.
-/// With `shard`, only that entry of the tree.
+/// Verified files of a document artifact in reading order: the artifact itself, or the entries of a tree by name.
+/// `shard` selects one entry of the tree.
 ///
 /// # Errors
-/// When content is missing or damaged, or there is no such shard.
+/// When content is missing or damaged, or the shard does not exist.
 pub fn document_files(
     artifacts: &ArtifactStore,
     documents: &ArtifactRef,
@@ -69,7 +64,7 @@ fn no_such_shard(shard: usize, count: usize) -> Failure {
         .with_hint("use `for_each` over the number of shards that `corpus.clean` reports")
 }
 
-/// Reads documents from files one after the other, holding one line in memory.
+/// Reads documents from a list of files, with one line in memory.
 pub struct DocumentReader {
     files: std::vec::IntoIter<PathBuf>,
     current: Option<(PathBuf, BufReader<File>)>,
@@ -83,12 +78,12 @@ impl DocumentReader {
         DocumentReader { files: files.into_iter(), current: None, line: Vec::new(), number: 0, bytes_read: 0 }
     }
 
-    /// Bytes of the lines read so far, over all files.
+    /// Total length of the lines read so far in bytes, over all files.
     pub fn bytes_read(&self) -> u64 {
         self.bytes_read
     }
 
-    /// The next document, or `None` at the end of the last file.
+    /// Returns the next document, or `None` after the last one.
     ///
     /// # Errors
     /// When a file cannot be read or a line is not a document.
@@ -100,10 +95,7 @@ impl DocumentReader {
         parsed.map(Some).map_err(|error| self.invalid(&error))
     }
 
-    /// Passes over `count` documents without parsing them.
-    ///
-    /// # Errors
-    /// When a file cannot be read.
+    /// Skips `count` documents without parsing them.
     pub fn skip_documents(&mut self, count: u64) -> Result<(), Failure> {
         for _ in 0..count {
             if !self.next_line()? {
@@ -147,9 +139,6 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// Total size of files in bytes, for progress bars.
-///
-/// # Errors
-/// When a file cannot be examined.
 pub fn total_size(files: &[PathBuf]) -> Result<u64, Failure> {
     files.iter().try_fold(0, |sum, path| {
         let size = path.metadata().map_err(|error| unreadable(path, &error))?.len();
@@ -157,7 +146,7 @@ pub fn total_size(files: &[PathBuf]) -> Result<u64, Failure> {
     })
 }
 
-/// A write to the artifact store or the scratch directory that failed: full or read-only disk.
+/// Failure for a write to the artifact store or the scratch directory: the disk may be full or read-only.
 pub fn write_failure(what: &str, error: &io::Error) -> Failure {
     Failure::io(format_args!("cannot write {what}"), error)
         .with_hint("free space on the disk of the state directory, or check its permissions, then `stepwell resume`")

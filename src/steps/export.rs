@@ -1,4 +1,4 @@
-//! `export`: a trained model as a folder that Hugging Face `transformers` opens.
+//! `export`: writes a trained model as a folder that Hugging Face `transformers` opens.
 
 use std::collections::BTreeMap;
 
@@ -29,9 +29,9 @@ pub static EXPORT: Export = Export;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Output `model` of `train`.
+    /// Output `model` of a `train` step.
     model: ArtifactRef,
-    /// The tokenizer that it was trained with.
+    /// Tokenizer that the model was trained with.
     tokenizer: ArtifactRef,
 }
 
@@ -40,7 +40,7 @@ impl StepHandler for Export {
         "export"
     }
 
-    /// 2: the tokenizer adds `BOS` to the start of a text.
+    /// 2: the exported tokenizer puts `BOS` before a text.
     fn version(&self) -> u32 {
         2
     }
@@ -98,7 +98,8 @@ impl StepHandler for Export {
     }
 }
 
-/// The tokenizer, with `BOS` added to the start of a text as in training. Stepwell's own steps add it themselves.
+/// Returns the tokenizer with a template that puts `BOS` before a text, as in training. Stepwell's own steps add it
+/// themselves.
 fn with_bos(tokenizer: &[u8], bos: u32) -> Result<Vec<u8>, Failure> {
     let failure = |error: &dyn std::fmt::Display| Failure::fatal(format!("cannot export the tokenizer: {error}"));
     let mut tokenizer = Tokenizer::from_bytes(tokenizer).map_err(|error| failure(&error))?;
@@ -118,7 +119,7 @@ fn with_bos(tokenizer: &[u8], bos: u32) -> Result<Vec<u8>, Failure> {
 struct GenerationConfig {
     #[serde(flatten)]
     special: SpecialTokens,
-    /// Rows that only pad the embedding; they are not tokens of the tokenizer.
+    /// Ids of rows that only pad the embedding and belong to no token.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     suppress_tokens: Vec<u32>,
 }
@@ -129,7 +130,7 @@ impl GenerationConfig {
     }
 }
 
-/// Texts of the special tokens, under the names that `transformers` gives them.
+/// Contents of `special_tokens_map.json`.
 #[derive(Serialize)]
 struct SpecialTokenNames {
     bos_token: &'static str,
@@ -141,14 +142,14 @@ impl SpecialTokenNames {
     const ALL: SpecialTokenNames = SpecialTokenNames { bos_token: BOS, eos_token: EOS, pad_token: PAD };
 }
 
-/// `tokenizer_config.json`.
+/// Contents of `tokenizer_config.json`.
 #[derive(Serialize)]
 struct TokenizerConfig {
     tokenizer_class: &'static str,
     bos_token: &'static str,
     eos_token: &'static str,
     pad_token: &'static str,
-    /// Same as in `tokenizer.json`; `transformers` 5 builds its own template from this.
+    /// Repeats the template in `tokenizer.json`, because `transformers` 5 builds its own template from this flag.
     add_bos_token: bool,
     add_eos_token: bool,
     /// Text that spells a special token stays text, as in training and in `generate`.

@@ -1,6 +1,6 @@
 //! Findings about a step on this machine before it runs.
 
-/// A finding and its hint.
+/// A problem with a step, and a hint for solving it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
     pub weight: Weight,
@@ -14,6 +14,6 @@ pub enum Weight {
     Impossible,
     /// The step fails unless an earlier step creates the missing file.
     Missing,
-    /// A relevant change stays unnoticed.
+    /// A relevant change will go unnoticed, so old outputs may be reused.
     Unnoticed,
 }

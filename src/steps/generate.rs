@@ -1,4 +1,4 @@
-//! `generate`: text from a trained model.
+//! `generate`: samples text from a trained model.
 
 use std::collections::BTreeMap;
 
@@ -23,33 +23,33 @@ mod tests;
 pub struct Generate;
 pub static GENERATE: Generate = Generate;
 
-/// Characters of a sample in the step's values; the artifact has all of them.
+/// Maximum characters of a sample in the step's values; the artifact holds the full samples.
 const SHORT: usize = 400;
 
 /// Arguments of the `generate` step.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Output `model` of `train`.
+    /// Output `model` of a `train` step.
     model: ArtifactRef,
-    /// The tokenizer that it was trained with.
+    /// Tokenizer that the model was trained with.
     tokenizer: ArtifactRef,
-    /// Texts to go on from; an empty one starts a new document.
+    /// Texts to continue; an empty text starts a new document.
     #[serde(default = "one_empty_prompt")]
     prompts: Vec<String>,
-    /// Samples of each prompt.
+    /// Number of samples per prompt.
     #[serde(default = "default_count")]
     count: u64,
-    /// Longest continuation, in tokens.
+    /// Maximum length of a continuation, in tokens.
     #[serde(default = "default_max_new_tokens")]
     max_new_tokens: usize,
-    /// 0 takes the likeliest token each time.
+    /// Sampling temperature; 0 always takes the likeliest token.
     #[serde(default = "default_temperature")]
     temperature: f32,
-    /// Draw only among so many likeliest tokens.
+    /// Draw only from this many likeliest tokens.
     #[serde(default)]
     top_k: Option<usize>,
-    /// Draw only among the likeliest tokens that hold this share of the probability.
+    /// Draw only from the likeliest tokens that together hold this share of the probability.
     #[serde(default)]
     top_p: Option<f32>,
     /// Equal seeds give equal samples.

@@ -1,4 +1,4 @@
-//! The interface of a step kind: what runs, independent of where.
+//! Interface of a step kind, independent of where its steps run.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,7 +16,7 @@ use crate::core::wait::AtClaim;
 
 use super::finding::Finding;
 
-/// One step kind. Handlers are stateless; everything an attempt knows comes through the context.
+/// One step kind. Handlers are stateless: an attempt gets everything it knows through the context.
 pub trait StepHandler: Sync {
     /// Name in workflow files, such as `corpus.import`.
     fn kind(&self) -> &'static str;
@@ -24,7 +24,7 @@ pub trait StepHandler: Sync {
     /// Grows when equal arguments give other outputs than before; part of the step key.
     fn version(&self) -> u32;
 
-    /// One line for `workflow schema` and errors.
+    /// One line for `workflow schema` and error messages.
     fn summary(&self) -> &'static str;
 
     fn placement(&self) -> Placement {
@@ -34,18 +34,18 @@ pub trait StepHandler: Sync {
     /// JSON schema of `with`: an object that denies unknown properties.
     fn schema(&self) -> schemars::Schema;
 
-    /// Names of outputs and values of a succeeded step; templates may name no others.
+    /// Names of a succeeded step's outputs and values; templates may use no other names.
     fn gives(&self) -> Gives;
 
-    /// Refuses invalid arguments before any work starts. Ignores files and earlier steps: a placeholder artifact
-    /// represents one that does not exist yet.
+    /// Refuses invalid arguments before any work starts. Ignores files and earlier steps: a placeholder artifact stands
+    /// for an output that does not exist yet.
     fn check(&self, with: &Value) -> Result<(), Failure> {
         let _ = with;
         Ok(())
     }
 
-    /// What outside of `with` the outputs depend on: digests of files named by path, the backend.
-    /// Runs in the engine just before the claim, and becomes part of the step key.
+    /// Describes everything outside `with` that the outputs depend on, such as the backend and the digests of files
+    /// named by path. The engine calls it just before the claim and makes the result part of the step key.
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
         let _ = with;
         Ok(Value::Null)
@@ -57,25 +57,25 @@ pub trait StepHandler: Sync {
         self.fingerprint(with)
     }
 
-    /// Checks a step on this machine before its run, for example for missing files. `with` may contain templates.
+    /// Checks a step on this machine before the run, for example for missing files. `with` may contain templates.
     fn look_ahead(&self, with: &Map<String, Value>) -> Vec<Finding> {
         let _ = with;
         Vec::new()
     }
 
-    /// Whether an equal step key may reuse earlier outputs instead of running.
+    /// True if a step may reuse the outputs of an earlier step with the same key.
     fn reusable(&self, with: &Value) -> bool {
         let _ = with;
         true
     }
 
-    /// Whether a worker is as good as new after a successful attempt, so that it can take the next one.
+    /// True if a successful attempt leaves the worker as good as new, so that it can run another.
     fn leaves_no_trace(&self) -> bool {
         false
     }
 
-    /// For kinds whose steps wait or are decided by the engine: what to do with a ready step of these
-    /// resolved arguments, instead of an attempt. Such a step is never reused.
+    /// Returns the engine's action for a ready step with these resolved arguments, or `None` to start an attempt. Only
+    /// kinds whose steps wait or are decided by the engine return an action; their steps are never reused.
     fn at_claim(&self, with: &Value) -> Result<Option<AtClaim>, Failure> {
         let _ = with;
         Ok(None)
@@ -84,7 +84,7 @@ pub trait StepHandler: Sync {
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;
 }
 
-/// How an attempt ends without outputs.
+/// Reasons for an attempt to end without outputs.
 #[derive(Debug)]
 pub enum StepError {
     Failed(Failure),
@@ -98,7 +98,7 @@ impl From<Failure> for StepError {
     }
 }
 
-/// The error of a failpoint.
+/// Converts the error of a failpoint.
 #[cfg(feature = "failpoints")]
 impl From<std::io::Error> for StepError {
     fn from(error: std::io::Error) -> Self {
@@ -106,35 +106,35 @@ impl From<std::io::Error> for StepError {
     }
 }
 
-/// The attempt's line to the engine.
+/// Channel from an attempt to the engine.
 pub trait Reporter {
     fn progress(&mut self, progress: Progress);
     fn metric(&mut self, row: MetricRow);
-    /// Metrics and checkpoints after `last_step` are void.
+    /// Voids metrics and checkpoints after `last_step`.
     fn rewind(&mut self, last_step: u64);
-    /// Returns once the checkpoint is committed, or `Interrupted` when the engine is gone.
+    /// Returns once the checkpoint is committed, or `Interrupted` if the engine is gone.
     fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), StepError>;
-    /// For a thread that commits checkpoints while the attempt goes on and reports.
+    /// Returns a handle for a thread that commits checkpoints while the attempt continues and reports.
     fn checkpoint_line(&self) -> Arc<dyn CheckpointLine> {
         Arc::new(NoLine)
     }
     fn note(&mut self, message: String);
-    /// A program has started in a process group of its own.
+    /// Reports that a program has started in its own process group.
     fn group(&mut self, leader: u32) {
         let _ = leader;
     }
-    /// True once the engine has asked to stop. Cheap; long loops call it often.
+    /// True once the engine has asked to stop. Cheap enough to call often in long loops.
     fn interrupted(&self) -> bool;
 }
 
-/// The part of the line to the engine that any thread of the attempt may use. What was reported before is
-/// committed with the checkpoint or before it.
+/// Part of the channel that any thread of the attempt may use. The engine commits earlier reports no later than the
+/// checkpoint.
 pub trait CheckpointLine: Send + Sync {
-    /// As [`Reporter::checkpoint`].
+    /// Commits a checkpoint like [`Reporter::checkpoint`].
     fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), StepError>;
 }
 
-/// Of attempts that have no engine to wait for.
+/// Default for reporters that cannot commit in the background.
 struct NoLine;
 
 impl CheckpointLine for NoLine {
@@ -143,7 +143,7 @@ impl CheckpointLine for NoLine {
     }
 }
 
-/// What a handler works with during one attempt.
+/// Everything that a handler works with during one attempt.
 pub struct StepContext<'a> {
     pub request: &'a AttemptRequest,
     pub artifacts: &'a ArtifactStore,
@@ -151,35 +151,35 @@ pub struct StepContext<'a> {
 }
 
 impl StepContext<'_> {
-    /// The arguments as the kind's own type.
+    /// Parses the arguments as the kind's own type.
     ///
     /// # Errors
-    /// A fatal failure that names the argument when a value has the wrong type.
+    /// A fatal failure that names the argument of the wrong type.
     pub fn arguments<T: DeserializeOwned>(&self) -> Result<T, Failure> {
         arguments(&self.request.with)
     }
 
-    /// Durable directory of this step; survives attempts, removed when the step has succeeded.
+    /// Durable directory of this step: survives attempts and is removed after the step has succeeded.
     pub fn scratch(&self) -> &Path {
         &self.request.scratch_dir
     }
 
-    /// Errors with `Interrupted` once the engine has asked to stop.
+    /// Fails with `Interrupted` once the engine has asked to stop.
     pub fn check_interrupt(&self) -> Result<(), StepError> {
         if self.reporter.interrupted() { Err(StepError::Interrupted) } else { Ok(()) }
     }
 }
 
-/// The checkpoint that a fork goes on from is damaged or gone; to start over would be another run.
+/// Failure for a fork whose checkpoint is damaged or gone. Starting over would make it a different run.
 pub fn forked_from_nothing(train_step: u64) -> Failure {
     Failure::fatal(format!("the checkpoint of training step {train_step}, from which this run was forked, is unusable"))
         .with_hint("`stepwell watch` tells which file is damaged; fork at another training step, or at the whole step")
 }
 
-/// `with` as the kind's own type, for `run` and `fingerprint` alike.
+/// Parses `with` as the kind's own type, for `run` and `fingerprint` alike.
 ///
 /// # Errors
-/// A fatal failure that says which argument is wrong.
+/// A fatal failure that names the wrong argument.
 pub fn arguments<T: DeserializeOwned>(with: &Value) -> Result<T, Failure> {
     serde_json::from_value(with.clone())
         .map_err(|error| Failure::fatal(format!("invalid arguments in `with`: {error}")))

@@ -1,6 +1,6 @@
 //! Names invisible characters in messages, so that a refusal makes sense.
 
-/// Names of characters that print nothing, or nothing but a space.
+/// Names of characters that print as nothing or as a space.
 const NAMES: [(char, &str); 22] = [
     ('\u{A0}', "no-break space"),
     ('\u{AD}', "soft hyphen"),
@@ -33,7 +33,7 @@ pub fn name(c: char) -> Option<String> {
     Some(format!("U+{:04X} ({name})", u32::from(c)))
 }
 
-/// Replaces every invisible character in the text with its name.
+/// Replaces every invisible character with its code point, such as `<U+200B>`.
 pub fn shown(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
@@ -45,7 +45,7 @@ pub fn shown(text: &str) -> String {
     out
 }
 
-/// The names of up to three different invisible characters in texts.
+/// Returns the names of up to three different invisible characters in texts.
 pub fn names_in<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for name in texts.into_iter().flat_map(str::chars).filter_map(name) {

@@ -1,10 +1,10 @@
-//! Whether the kernel has killed something for lack of memory (Linux; elsewhere nothing is known).
+//! Detects kills by the kernel for lack of memory. Works on Linux; elsewhere the counts are unknown.
 
 use std::fs;
 use std::path::PathBuf;
 
-/// How often the kernel had done so at some moment: in this process's control group, and on the machine.
-/// The machine's count also has kills in a group that the step made for itself.
+/// Number of such kills up to some moment, in this process's control group and on the machine. The machine's count also
+/// covers kills in a group that the step has created.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct MemoryKills {
     in_group: Option<u64>,
@@ -12,7 +12,7 @@ pub struct MemoryKills {
 }
 
 impl MemoryKills {
-    /// The counts now. `None` inside where the kernel does not say.
+    /// Reads the counts; a field is `None` if the kernel does not report it.
     pub fn count() -> MemoryKills {
         MemoryKills {
             in_group: group_files().iter().find_map(|path| value(&fs::read_to_string(path).ok()?)),
@@ -20,8 +20,8 @@ impl MemoryKills {
         }
     }
 
-    /// Whether there has been a kill since. Together with a SIGKILL that nobody of ours has sent, it is
-    /// taken for the cause.
+    /// True if a kill has happened since. Together with a SIGKILL that none of our processes sent, it counts as the
+    /// cause.
     pub fn has_grown(&self) -> bool {
         self.is_exceeded_by(&MemoryKills::count())
     }
@@ -32,12 +32,12 @@ impl MemoryKills {
     }
 }
 
-/// The line `oom_kill N`, which all of these files have.
+/// Parses the line `oom_kill N`, which all of these files have.
 fn value(text: &str) -> Option<u64> {
     text.lines().find_map(|line| line.strip_prefix("oom_kill ")?.trim().parse().ok())
 }
 
-/// Of version 2 and of version 1. A container sees its own group at the root.
+/// Files of control groups version 2 and version 1. A container sees its own group at the root.
 fn group_files() -> Vec<PathBuf> {
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
     let mut files = Vec::new();

@@ -1,4 +1,4 @@
-//! Step kinds: what runs, one file per kind.
+//! Step kinds, with a file or a folder for each.
 
 mod command;
 mod corpus_clean;

@@ -1,4 +1,4 @@
-//! `noop`: gives back the values it was given. For gates, constants and measurements of the engine.
+//! `noop`: returns the values it was given. Useful for gates, constants and measurements of the engine.
 
 use std::collections::BTreeMap;
 
@@ -46,7 +46,7 @@ impl StepHandler for Noop {
         Gives { outputs: Given::NOTHING, values: Given::KeysOf("values") }
     }
 
-    /// Looking an earlier one up costs more than doing it.
+    /// Looking up an earlier result costs more than running the step.
     fn reusable(&self, _with: &Value) -> bool {
         false
     }

@@ -1,4 +1,4 @@
-//! The step kinds of this build: one line each.
+//! Registry of the step kinds in this build.
 
 use serde_json::Value;
 
@@ -28,12 +28,12 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::waiting::KIND_WORKFLOW,
 ];
 
-/// All step kinds.
+/// All step kinds of this build.
 pub fn registry() -> &'static [&'static dyn StepHandler] {
     KINDS
 }
 
-/// The handler of a step kind.
+/// Finds the handler of a step kind.
 pub fn find(kind: &str) -> Option<&'static dyn StepHandler> {
     KINDS.iter().copied().find(|handler| handler.kind() == kind)
 }

@@ -1,13 +1,13 @@
-//! A file that is replaced as a whole.
+//! Atomic replacement of a file.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Makes `content` all that the file has, durably. A crash leaves the old file or the new one.
+/// Replaces a file's content durably and returns the new file. A crash leaves the old content or the new.
 ///
 /// # Errors
-/// When it cannot be written; the old file is left then.
+/// When the file cannot be written; if only the last sync fails, the content is already new.
 pub fn replace_file(path: &Path, content: &[u8]) -> io::Result<File> {
     let parent = path.parent().unwrap_or(Path::new("."));
     let mut temp = tempfile::NamedTempFile::new_in(parent)?;

@@ -1,4 +1,4 @@
-//! Samples of a trained model, for `generate` and `eval`.
+//! Samples from a trained model, for `generate` and `eval`.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::core::rng::derive_seed;
 use crate::train::decoder::Decoder;
 use crate::train::generate::{GenerateOptions, generate_each};
 
-/// How text is sampled. Sample `n` draws from its own seed, so that it does not depend on the others.
+/// Sampling options. Sample `n` draws from its own seed, so it does not depend on the others.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Sampling {
     pub max_new_tokens: usize,
@@ -18,7 +18,7 @@ pub struct Sampling {
     pub seed: u64,
 }
 
-/// A prompt and how the model went on.
+/// A prompt and the model's continuation.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Sample {
     pub prompt: String,
@@ -34,7 +34,7 @@ impl Sampling {
         self.options(0, usize::MAX).validate().map_err(|error| Failure::from_error(FailureKind::Fatal, &error))
     }
 
-    /// Sample number `index`: `BOS`, the prompt, and what the model adds until `EOS`.
+    /// Draws sample number `index`: `BOS`, the prompt, and the tokens that the model adds up to `EOS`.
     ///
     /// # Errors
     /// When the tokenizer fails.
@@ -42,7 +42,9 @@ impl Sampling {
         Ok(self.draw_each(decoder, codec, &[prompt], index)?.remove(0))
     }
 
-    /// [`Sampling::draw`] for several prompts together, to the same texts; the first one is sample number `first`.
+    /// Draws one sample per prompt in one batch; the texts equal those of [`Sampling::draw`]. `first` is the number of
+    /// the
+    /// first sample.
     ///
     /// # Errors
     /// When the tokenizer fails.

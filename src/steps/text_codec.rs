@@ -1,4 +1,4 @@
-//! A tokenizer that also decodes, for the steps that work with a trained model.
+//! Tokenizer that also decodes, for the steps that use a trained model.
 
 use tokenizers::Tokenizer;
 
@@ -7,7 +7,7 @@ use super::tokenizer_train::PAD;
 use crate::core::failure::Failure;
 use crate::train::hf_config::SpecialTokens;
 
-/// Text to token ids and back.
+/// Converts text to token ids and back.
 pub struct TextCodec {
     encoder: Encoder,
     tokenizer: Tokenizer,
@@ -16,9 +16,9 @@ pub struct TextCodec {
 
 impl TextCodec {
     /// # Errors
-    /// When the bytes are no tokenizer, or it lacks a special token.
+    /// When the bytes are no tokenizer, or a special token is missing.
     pub fn load(json: &[u8]) -> Result<Self, Failure> {
-        // Prompts are short: the library's own encoder is quick enough and needs no check.
+        // Prompts are short: the library's encoder is quick enough, and our own would first need a check against it.
         let encoder = Encoder::load(json, Method::Tokenizers)?;
         let unusable = |why: String| {
             Failure::fatal(format!("the tokenizer {why}"))
@@ -34,20 +34,17 @@ impl TextCodec {
         &self.encoder
     }
 
-    /// Tokens of the vocabulary.
+    /// Number of tokens in the vocabulary.
     pub fn vocab(&self) -> u32 {
         self.encoder.vocab
     }
 
-    /// Token ids of each text, without special tokens.
-    ///
-    /// # Errors
-    /// When the tokenizer cannot encode a text.
+    /// Encodes each text, without special tokens.
     pub fn encode(&self, texts: &[&str]) -> Result<Vec<Vec<u32>>, Failure> {
         self.encoder.encode(texts)
     }
 
-    /// The text of token ids, special tokens left out.
+    /// Decodes token ids, and leaves out special tokens.
     ///
     /// # Errors
     /// When an id is not in the vocabulary.

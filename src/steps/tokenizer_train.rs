@@ -1,4 +1,4 @@
-//! `tokenizer.train`: a byte-level BPE tokenizer, as Hugging Face's `tokenizer.json`.
+//! `tokenizer.train`: learns a byte-level BPE tokenizer and writes it as Hugging Face's `tokenizer.json`.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -37,27 +37,27 @@ pub const EOS: &str = "<eos>";
 /// Sorted by id.
 const SPECIALS: [&str; 3] = [PAD, BOS, EOS];
 
-/// The special tokens and one token for each byte.
+/// Three special tokens and one token for each byte.
 const SMALLEST_VOCABULARY: u32 = 3 + 256;
 
-/// Text between two looks at the interrupt flag.
+/// Bytes of text between two checks of the interrupt flag.
 const CHUNK_BYTES: usize = 4 << 20;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Documents, or a tree of shards of them.
+    /// Documents in one file, or in a tree of shards.
     documents: ArtifactRef,
-    /// Tokens, with the 3 special ones and the 256 bytes.
+    /// Number of tokens, including the 3 special ones and the 256 bytes.
     vocab_size: u32,
-    /// Pairs that occur less often are not merged.
+    /// Minimum number of occurrences of a pair that is merged.
     #[serde(default = "two")]
     min_frequency: u64,
-    /// Only the first so many bytes of text are looked at.
+    /// Maximum bytes of text to learn from, counted from the start.
     #[serde(default = "default_max_bytes")]
     max_bytes: u64,
-    /// Normalise every text to NFKC before it is encoded: prompts and, with the exported tokenizer, texts in Python. Set
-    /// it when `corpus.clean` does the same to the documents.
+    /// Normalise every text to NFKC before encoding: prompts and, with the exported tokenizer, texts in Python. Set
+    /// this if `corpus.clean` normalises the documents.
     #[serde(default)]
     nfkc: bool,
 }
@@ -164,7 +164,7 @@ fn count_words(context: &mut StepContext<'_>, arguments: &Arguments) -> Result<W
     Ok(words)
 }
 
-/// Up to `CHUNK_BYTES` of whole documents; the last one is cut when `left` bytes are used up.
+/// Reads whole documents until they hold `CHUNK_BYTES`; cuts the last one when `left` bytes are used up.
 fn next_chunk(reader: &mut DocumentReader, left: &mut u64) -> Result<Vec<String>, Failure> {
     let mut chunk = Vec::new();
     let mut bytes = 0;
@@ -211,15 +211,13 @@ fn library_words_of(text: &str) -> Result<WordCounts, Failure> {
     Ok(words)
 }
 
-/// GPT-2's: splits by its regular expression, spaces belong to the word after them, bytes become characters.
+/// GPT-2's pre-tokenizer: splits by its regular expression, keeps a space with the word after it, maps bytes to
+/// characters.
 fn pre_tokenizer() -> ByteLevel {
     ByteLevel::new(false, true, true)
 }
 
-/// Merges until the vocabulary has `vocab_size` tokens.
-///
-/// # Errors
-/// When the words allow only fewer.
+/// Merges until the vocabulary has `vocab_size` tokens; fails if the words allow only fewer.
 fn learn(context: &mut StepContext<'_>, words: &WordCounts, arguments: &Arguments) -> Result<Vocabulary, StepError> {
     let Arguments { vocab_size, min_frequency, .. } = *arguments;
     let mut learner = MergeLearner::new(&SPECIALS, words);

@@ -1,4 +1,4 @@
-//! Reading the output `model` of a `train` step.
+//! Reads the output `model` of a `train` step.
 
 use super::text_codec::TextCodec;
 use super::train::{CONFIG_FILE, MODEL_FILE};
@@ -11,11 +11,11 @@ use crate::train::hf_config::{SavedModel, SpecialTokens};
 use crate::train::model::Transformer;
 use crate::train::weights;
 
-/// A trained model's files, read and checked.
+/// Files of a trained model, read and checked.
 pub struct TrainedModel {
     pub config: ModelConfig,
     pub special: SpecialTokens,
-    /// The bytes of `model.safetensors`.
+    /// Bytes of `model.safetensors`.
     pub weights: Vec<u8>,
 }
 
@@ -33,10 +33,10 @@ impl TrainedModel {
         TrainedModel::from_files(saved, file(MODEL_FILE)?)
     }
 
-    /// From the content of `config.json` and of `model.safetensors`.
+    /// Builds the model from the contents of `config.json` and `model.safetensors`.
     ///
     /// # Errors
-    /// When the configuration cannot be built.
+    /// When the configuration is invalid.
     pub fn from_files(saved: SavedModel, weights: Vec<u8>) -> Result<Self, Failure> {
         let SavedModel { stepwell: config, bos_token_id, eos_token_id, pad_token_id } = saved;
         config.validate().map_err(|error| unusable(error.to_string()))?;
@@ -44,7 +44,7 @@ impl TrainedModel {
         Ok(TrainedModel { config, special, weights })
     }
 
-    /// Puts the model on a device, without automatic differentiation.
+    /// Loads the model onto a device, without automatic differentiation.
     ///
     /// # Errors
     /// When the device cannot be opened or the weights do not fit the configuration.

@@ -1,4 +1,5 @@
-//! [`TUNING_FILE`]. What is resumed has the kernels of its checkpoint.
+//! Kernels that proved fastest on each GPU, kept in [`TUNING_FILE`]. A resumed attempt uses the kernels of its
+//! checkpoint instead.
 
 use std::fs::{self, File};
 use std::io;
@@ -18,7 +19,7 @@ impl TuningFile {
         TuningFile { state_dir: state_dir.to_owned() }
     }
 
-    /// Takes over what it has for the device of this process, if that is a GPU. What cannot be read is a note.
+    /// Adopts the choices for the GPU of this process, if it has one. A file that cannot be read gives a note.
     pub fn adopt(&self, reporter: &mut dyn Reporter) {
         let device = tuning::current().device;
         if device.is_empty() {
@@ -30,19 +31,19 @@ impl TuningFile {
         }
     }
 
-    /// Adds what is new. What cannot be written is a note.
+    /// Adds new choices. A file that cannot be written gives a note.
     pub fn keep(&self, tuning: &Tuning, reporter: &mut dyn Reporter) {
         if let Err(error) = self.add(tuning) {
             reporter.note(format!("cannot write {}: {error}", self.path().display()));
         }
     }
 
-    /// Replaces a file that is no JSON of ours.
+    /// Replaces a file that is not valid JSON.
     fn add(&self, tuning: &Tuning) -> io::Result<()> {
         if tuning.is_empty() {
             return Ok(());
         }
-        // The file is replaced, so it is the directory that keeps other workers out.
+        // The file is replaced, so the lock that keeps other workers out is on the directory.
         let directory = File::open(&self.state_dir)?;
         directory.lock()?;
         let before = match self.read() {

@@ -1,5 +1,5 @@
-//! Kinds whose steps the engine decides or lets wait: `gate`, `approval`, `signal` and `workflow`. None
-//! of them has attempts, so none of them holds a slot.
+//! Kinds whose steps wait or are decided by the engine: `gate`, `approval`, `signal` and `workflow`. They have no
+//! attempts, so they hold no slot.
 
 use schemars::{JsonSchema, Schema, schema_for};
 use serde::Deserialize;
@@ -20,15 +20,15 @@ use super::{StepContext, StepError, StepHandler};
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Gate {
-    /// Expression over the names in `inputs`, true or false, such as `loss < 2.5 and documents > 100`.
+    /// Expression over the names in `inputs` that is true or false, such as `loss < 2.5 and documents > 100`.
     rule: String,
-    /// What the rule judges.
+    /// Values that the rule judges.
     #[serde(default)]
     inputs: Map<String, Value>,
-    /// What happens when the rule is false.
+    /// Reaction to a false rule.
     #[serde(default)]
     on_false: FalseRule,
-    /// What a person is asked with `on_false = "ask"` [default: the rule that is false].
+    /// Question for a person with `on_false = "ask"` [default: quotes the false rule].
     #[serde(default)]
     prompt: Option<String>,
 }
@@ -37,9 +37,9 @@ struct Gate {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Approval {
-    /// What the person is asked.
+    /// Question for the person.
     prompt: String,
-    /// What the person decides about; kept with the decision.
+    /// Values that the person judges; kept with the decision.
     #[serde(default)]
     inputs: Map<String, Value>,
 }
@@ -56,15 +56,15 @@ struct Signal {
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Workflow {
-    /// Name of a workflow, or path of a TOML file beside this one. Not a template.
+    /// Name of a workflow, or path of a TOML file next to this one. Not a template.
     #[expect(dead_code, reason = "found and pinned when the run is submitted")]
     workflow: String,
-    /// Replace defaults of its params.
+    /// Values that replace the defaults of its params.
     #[serde(default)]
     params: Map<String, Value>,
 }
 
-/// One kind of this file.
+/// One of the kinds without attempts.
 pub(super) struct WaitingKind {
     kind: &'static str,
     summary: &'static str,
@@ -73,7 +73,7 @@ pub(super) struct WaitingKind {
     at_claim: fn(&Value) -> Result<AtClaim, Failure>,
 }
 
-/// A decision, made by a rule or by a person.
+/// Results of a decision, made by a rule or by a person.
 const DECIDED: Gives = Gives {
     outputs: Given::NOTHING,
     values: Given::Named(&[
@@ -128,7 +128,7 @@ impl StepHandler for WaitingKind {
         self.summary
     }
 
-    /// Decided by the engine at once, without a slot.
+    /// The engine decides these steps at once, without a slot.
     fn placement(&self) -> Placement {
         Placement::InProcess
     }

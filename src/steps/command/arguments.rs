@@ -1,4 +1,4 @@
-//! What a workflow says about a command.
+//! Arguments of a command in a workflow.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -19,40 +19,40 @@ use super::checkpoint::remove;
 #[derive(Deserialize, JsonSchema, Default, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Arguments {
-    /// Program and arguments; no shell is involved. An artifact among them becomes the path of its content.
+    /// Program and arguments, started without a shell. An artifact among them becomes the path of its content.
     pub argv: Vec<Value>,
-    /// A script for `/bin/sh -c`.
+    /// Script for `/bin/sh -c`.
     pub shell: Option<String>,
-    /// Environment variables on top of those of the engine. An artifact becomes the path of its content.
+    /// Environment variables, added to those of the engine. An artifact becomes the path of its content.
     pub env: BTreeMap<String, Value>,
-    /// Files and folders that the program reads, relative to the directory of the engine; their content
-    /// becomes part of the step's key.
+    /// Files and folders that the program reads, relative to the engine's directory. Their content becomes part of the
+    /// step's key.
     pub inputs: Vec<PathBuf>,
-    /// Set to false to leave the files that `argv` names out of the step's key. By default they count as `inputs` do,
-    /// but for declared outputs and for files above 64 MiB.
+    /// Set to false to leave the files that `argv` names out of the step's key. By default they count like `inputs`,
+    /// except declared outputs and files above 64 MiB.
     pub argv_files: Option<bool>,
     /// Output name -> file or folder, relative to `STEPWELL_OUTPUT_DIR`, or else to the working directory.
     pub outputs: BTreeMap<String, PathBuf>,
-    /// Working directory, relative to that of the engine. Default: a directory of the step that is kept
-    /// over its attempts and removed when it has succeeded.
+    /// Working directory, relative to the engine's. Default: a directory of the step that is kept across attempts and
+    /// removed after success.
     pub cwd: Option<PathBuf>,
-    /// Whether equal arguments and inputs give equal outputs, so that earlier ones can be reused. Default:
+    /// Set to true if equal arguments and inputs give equal outputs, so that a step can reuse earlier ones. Default:
     /// true when `outputs` are declared.
     pub cache: Option<bool>,
 }
 
 impl Arguments {
-    /// Replaces each artifact in `argv` and `env` by the path of its verified, read-only content. A tree or an
+    /// Replaces each artifact in `argv` and `env` with the path of its verified, read-only content. A tree or an
     /// executable file is first copied into the step's own folder.
     ///
     /// # Errors
-    /// When content is missing or damaged.
+    /// When content is missing or damaged, or its path is not UTF-8.
     pub(super) fn with_paths(mut self, artifacts: &ArtifactStore, scratch: &Path) -> Result<Self, Failure> {
         for value in self.argv.iter_mut().chain(self.env.values_mut()) {
             let Some(artifact) = artifact(value) else { continue };
             let path = if artifact.is_tree() || artifact.media_type == EXECUTABLE_MEDIA_TYPE {
                 let copy = scratch.join("inputs").join(artifact.digest.as_str());
-                // An earlier attempt may have changed it.
+                // An earlier attempt may have changed the copy.
                 if copy.exists() && !artifacts.is_copy(&copy, &artifact).unwrap_or(false) {
                     remove(&copy).map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
                 }
@@ -76,7 +76,7 @@ impl Arguments {
         Ok(self)
     }
 
-    /// The program and its arguments.
+    /// Returns the program and its arguments.
     ///
     /// # Errors
     /// A fatal failure unless exactly one of `argv` and `shell` is given.
@@ -96,7 +96,7 @@ impl Arguments {
         }
     }
 
-    /// The user's environment variables.
+    /// Returns the user's environment variables.
     ///
     /// # Errors
     /// A fatal failure for an invalid variable name, and for a value that is not text, a number or a boolean.
@@ -120,7 +120,7 @@ impl Arguments {
     }
 }
 
-/// The artifact that a template such as `{{ steps.make.outputs.numbers }}` gave.
+/// Parses the artifact that a template such as `{{ steps.make.outputs.numbers }}` gave.
 fn artifact(value: &Value) -> Option<ArtifactRef> {
     value.is_object().then(|| serde_json::from_value(value.clone()).ok()).flatten()
 }
@@ -133,12 +133,12 @@ fn without_nul(text: &str, argument: &str) -> Result<(), Failure> {
         .with_hint("write it to a file, or encode it"))
 }
 
-/// Templates give numbers and booleans as such; programs see text.
+/// Converts a value to text: templates give numbers and booleans as such, but programs see text.
 fn text(value: &Value, argument: &str) -> Result<String, Failure> {
     match value {
         Value::String(text) => without_nul(text, argument).map(|()| text.clone()),
         Value::Number(_) | Value::Bool(_) => Ok(value.to_string()),
-        // Before the step runs; when it runs, `with_paths` has replaced it.
+        // Occurs only before an attempt; then `with_paths` replaces the artifact.
         Value::Object(_) if artifact(value).is_some() => Ok(value["digest"].to_string()),
         Value::Null | Value::Array(_) | Value::Object(_) => {
             Err(Failure::fatal(format!("`{argument}` holds {value}, which is no text, number or boolean"))

@@ -1,5 +1,5 @@
-//! The checkpoint protocol of commands. A program fills `next/`, then creates `next.ready`; the worker
-//! commits the folder and removes `next.ready`. `last/` holds the newest committed checkpoint.
+//! Checkpoint protocol of commands. A program fills `next/`, then creates `next.ready`; the worker commits the folder
+//! and removes `next.ready`. `last/` holds the newest committed checkpoint.
 
 use std::fs;
 use std::io::{self, Read};
@@ -19,10 +19,10 @@ use crate::steps::{StepContext, StepError};
 
 use super::outputs::publish;
 
-/// The newest, and one to fall back to when that is damaged.
+/// Number of kept checkpoints: the newest, and one to fall back to if that is damaged.
 const KEPT: u32 = 2;
 
-/// Optional content of `next.ready`: what people want to see of a checkpoint.
+/// Optional content of `next.ready`, shown to people.
 #[derive(Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Marker {
@@ -49,16 +49,17 @@ impl Marker {
     }
 }
 
-/// `$STEPWELL_CHECKPOINT_DIR`.
+/// The directory `$STEPWELL_CHECKPOINT_DIR`.
 pub(super) struct CheckpointDir {
     root: PathBuf,
 }
 
 impl CheckpointDir {
-    /// A fresh directory that holds, as `last/`, the newest committed checkpoint that is not damaged.
+    /// Creates a fresh directory with the newest undamaged committed checkpoint as `last/`. Skips damaged ones with a
+    /// note.
     ///
     /// # Errors
-    /// When the directory cannot be written. Damaged checkpoints are passed over with a note.
+    /// When the directory cannot be written, or a fork has no usable checkpoint.
     pub(super) fn prepare(context: &mut StepContext<'_>) -> Result<CheckpointDir, Failure> {
         let directory = CheckpointDir { root: context.scratch().join("checkpoint") };
         let renew = || remove(&directory.root).and_then(|()| fs::create_dir_all(&directory.root));
@@ -101,10 +102,10 @@ impl CheckpointDir {
         self.root.join("last")
     }
 
-    /// Commits the checkpoint that the program has announced, if there is one.
+    /// Commits the checkpoint that the program has announced, if any.
     ///
     /// # Errors
-    /// When it cannot be stored; a program that announces nonsense gets a fatal failure.
+    /// When the checkpoint cannot be stored; fatal for a malformed announcement.
     pub(super) fn commit_announced(&self, context: &mut StepContext<'_>) -> Result<(), StepError> {
         let ready = self.root.join("next.ready");
         // A dangling link counts as an announcement.
@@ -125,11 +126,11 @@ impl CheckpointDir {
         around!("command.checkpoint.commit", context.reporter.checkpoint(marker.checkpoint(Some(artifact))))?;
         let replace = || self.replace_last(&next, listing.has_links.then_some(&kept), context.artifacts);
         around!("command.checkpoint.replace", replace())?;
-        // From here on the program knows that it will never have to go back behind this point.
+        // Once the marker is gone, the program knows that it will never go back behind this point.
         Ok(around!("command.checkpoint.acknowledge", fs::remove_file(&ready)).map_err(cannot_write)?)
     }
 
-    /// Makes `next` the new `last`; uses the stored copy when `next` has links. The target of a link may change, and a
+    /// Makes `next` the new `last`. If `next` has links, uses the stored copy: the target of a link may change, and a
     /// later attempt would find a different checkpoint.
     fn replace_last(&self, next: &Path, copy: Option<&ArtifactRef>, artifacts: &ArtifactStore) -> Result<(), Failure> {
         remove(&self.last()).map_err(cannot_write)?;
@@ -152,7 +153,7 @@ pub(super) fn read_marker(path: &Path) -> Result<Marker, Failure> {
     if text.trim_ascii().is_empty() {
         return Ok(Marker::default());
     }
-    // Serde would accept a list for the fields in order.
+    // Serde would accept a list that has the fields in order.
     let object = json::parse::<Map<String, Value>>(&text, Limit::MARKER);
     object.and_then(|object| Ok(serde_json::from_value(Value::Object(object))?)).map_err(|error| {
         Failure::fatal(format!("`next.ready` is neither empty nor a known JSON object: {error}"))
@@ -168,7 +169,7 @@ fn cannot_write(error: io::Error) -> Failure {
     Failure::io("cannot write the checkpoint directory", &error)
 }
 
-/// Removes a file or folder; it is fine when there is none.
+/// Removes a file or folder if it exists.
 pub(super) fn remove(path: &Path) -> io::Result<()> {
     let result = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
     match result {

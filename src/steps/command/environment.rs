@@ -1,4 +1,4 @@
-//! The directories of one attempt, and what the program is told about them.
+//! Directories of one attempt, and the variables that tell the program about them.
 
 use std::ffi::OsString;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::faults::around;
 use super::arguments::Arguments;
 use super::checkpoint::remove;
 
-/// Working directory, and a fresh place for outputs and values.
+/// Working directory, and fresh places for outputs, values and progress.
 pub(super) struct Places {
     pub work: PathBuf,
     pub output: PathBuf,
@@ -23,7 +23,7 @@ impl Places {
     /// Creates the directories.
     ///
     /// # Errors
-    /// When that fails; fatal for a `cwd` that does not exist.
+    /// When a directory cannot be created; fatal for a `cwd` that does not exist.
     pub(super) fn prepare(arguments: &Arguments, scratch: &Path) -> Result<Places, Failure> {
         // The program may run anywhere, so it gets absolute paths only.
         let scratch = std::path::absolute(scratch).map_err(|error| cannot_create(scratch, &error))?;
@@ -38,7 +38,7 @@ impl Places {
             values: scratch.join("values.json"),
             progress: scratch.join("progress"),
         };
-        // What an earlier attempt wrote is no output of this one.
+        // Files of an earlier attempt are no outputs of this one.
         for stale in [&places.output, &places.values, &places.progress] {
             remove(stale).map_err(|error| cannot_create(stale, &error))?;
         }
@@ -50,7 +50,7 @@ impl Places {
     }
 }
 
-/// The variables that every program gets, on top of the user's own.
+/// Returns the variables that every program gets, in addition to the user's own.
 pub(super) fn variables(
     request: &AttemptRequest,
     places: &Places,

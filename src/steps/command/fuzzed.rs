@@ -1,4 +1,4 @@
-//! Lets `crate::fuzzing` read the files that a program leaves like an attempt reads them.
+//! Lets `crate::fuzzing` read the files of a program exactly as an attempt reads them.
 
 use std::path::Path;
 

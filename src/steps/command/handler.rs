@@ -1,4 +1,4 @@
-//! The step kind `command`.
+//! Handler of the step kind `command`.
 
 use std::ffi::OsString;
 
@@ -64,7 +64,7 @@ impl StepHandler for Command {
         arguments::<Arguments>(with).is_ok_and(|arguments| arguments.cacheable())
     }
 
-    /// The work is done by the program, which has a process of its own.
+    /// The program works in its own process.
     fn leaves_no_trace(&self) -> bool {
         program::HAS_OWN_GROUP
     }

@@ -1,4 +1,4 @@
-//! Digests of the files that a command reads, as part of the step's key.
+//! Digests of the files that a command reads, for the step's key.
 
 use std::collections::HashMap;
 use std::io;
@@ -21,10 +21,10 @@ const SETTLED: Duration = Duration::from_secs(2);
 /// Maximum number of cached digests; a full cache is cleared.
 const REMEMBERED: usize = 4096;
 
-/// Returns `{"inputs": DIGESTS, "argv": DIGESTS}`: digests of the declared inputs, and of the files that `argv` names;
-/// null without any. After the first attempt of a step, `argv` keeps its set of files, and all behind the first two,
-/// which are the program and its script, keep their digests: what an attempt wrote, such as a log, is no reason to
-/// start over.
+/// Returns `{"inputs": DIGESTS, "argv": DIGESTS}`, for the declared inputs and for the files that `argv` names; null
+/// without any. After the first attempt of a step, `argv` keeps its set of files, and all except the first two keep
+/// their digests: those two are the program and its script. A file that an attempt wrote, such as a log, is no reason
+/// to start over.
 ///
 /// # Errors
 /// A fatal failure that names the missing or unusable input.
@@ -36,7 +36,7 @@ pub(super) fn fingerprint(arguments: &Arguments, earlier: Option<&Value>) -> Res
     let named = counted(arguments).into_iter().filter(|path| !covers(&arguments.inputs, path));
     let named = named.map(|path| (path.display().to_string(), path));
     let named = named.filter(|(name, _)| earlier.is_none_or(|earlier| earlier["argv"].get(name).is_some()));
-    // A script that this user cannot read is left to the program.
+    // A script that this user cannot read is left to the program, which reports it.
     let digests = named.enumerate().filter_map(|(index, (name, path))| {
         let kept = earlier.filter(|_| index > 1).map(|earlier| earlier["argv"][&name].clone());
         Some((name, kept.or_else(|| Some(Value::from(remembered_digest(&path).ok()?.as_str())))?))
@@ -48,7 +48,7 @@ pub(super) fn fingerprint(arguments: &Arguments, earlier: Option<&Value>) -> Res
     Ok(if parts.is_empty() { Value::Null } else { Value::Object(parts) })
 }
 
-/// `{"PATH": "DIGEST"}` for files; for a folder, an object of its files.
+/// Maps each path to its digest, or a folder to an object of its files.
 fn digests(inputs: &[PathBuf]) -> Result<Value, Failure> {
     let mut all = Map::new();
     for path in inputs {
@@ -86,7 +86,7 @@ pub(super) fn file_digest(path: &Path) -> Result<Digest, OutsideError> {
     Ok(hasher.finalize().into())
 }
 
-/// Every step of a workflow, and every item of a fan-out, may name the same program.
+/// Caches digests: every step of a workflow, and every item of a fan-out, may name the same program.
 fn remembered_digest(path: &Path) -> Result<Digest, OutsideError> {
     static KNOWN: LazyLock<Mutex<HashMap<PathBuf, (Stamp, Digest)>>> = LazyLock::new(Mutex::default);
     let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);

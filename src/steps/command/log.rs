@@ -1,4 +1,4 @@
-//! The log of an attempt: everything that its processes print.
+//! Log of an attempt: everything that its processes print.
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::core::excerpt::excerpt;
 
-/// Enough for the last lines of any log.
+/// Bytes read from the end of a log, enough for its last lines.
 const TAIL_BYTES: u64 = 16 * 1024;
 
-/// Returns the last `count` lines of a log, formatted by [`excerpt`]; empty if it does not exist.
+/// Returns the last `count` lines of a log, formatted by [`excerpt`]; empty if the log does not exist.
 pub fn last_lines(path: &Path, count: usize) -> String {
     let tail = || -> std::io::Result<Vec<u8>> {
         let mut file = File::open(path)?;

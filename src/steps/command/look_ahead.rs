@@ -1,5 +1,5 @@
-//! Checks a command before a run: reports missing files, and changes that the step key does not cover.
-//! Templates are skipped: their values are known and checked later.
+//! Checks a command before a run: reports missing files, and changes that the step key does not cover. Skips templates,
+//! whose values are known and checked later.
 
 use std::path::{Path, PathBuf};
 
@@ -12,19 +12,19 @@ use crate::steps::{Finding, Weight};
 use super::arguments::Arguments;
 use super::named_files::{LARGEST, covers, holds_output, named};
 
-/// Programs whose first argument, if it is no option, is a script.
+/// Programs whose first argument, unless it is an option, is a script.
 const INTERPRETERS: [&str; 10] = ["sh", "bash", "zsh", "python", "python3", "node", "ruby", "perl", "Rscript", "julia"];
 /// Characters that surround words of a shell script.
 const SEPARATORS: [char; 15] = [' ', '\t', '\n', ';', '|', '&', '(', ')', '<', '>', '`', '"', '\'', '=', '$'];
 /// Maximum number of names in one message.
 const SHOWN: usize = 3;
 
-/// Returns the findings about a step with these arguments. File paths resolve like in the engine.
+/// Returns the findings about a step with these arguments. File paths resolve as in the engine.
 pub(super) fn look_ahead(with: &Map<String, Value>) -> Vec<Finding> {
-    // A script may be read in part; any other text with a template is skipped.
+    // A script is checked even if parts are templates; any other text with a template is skipped.
     let literal = with.iter().filter(|(name, value)| *name == "shell" || !value.is_string() || is_literal(value));
     let literal: Map<String, Value> = literal.map(|(name, value)| (name.clone(), value.clone())).collect();
-    // A different check reports broken arguments.
+    // Another check reports invalid arguments.
     let Ok(arguments) = serde_json::from_value::<Arguments>(Value::Object(literal)) else { return Vec::new() };
     let mut findings = Vec::new();
     for (name, error) in arguments.outputs.keys().filter_map(|name| Some((name, check_label(name).err()?))) {
@@ -38,7 +38,7 @@ pub(super) fn look_ahead(with: &Map<String, Value>) -> Vec<Finding> {
             format!("`inputs` are relative to the directory of the engine, `{}`", here()),
         ));
     }
-    // If `cwd` is a template, relative paths cannot be resolved.
+    // A relative path cannot be resolved if `cwd` is a template.
     if with.get("cwd").is_some_and(|folder| !is_literal(folder)) {
         return findings;
     }
@@ -121,7 +121,7 @@ fn not_found(what: &str, name: &str, arguments: &Arguments) -> Option<Finding> {
     }
 }
 
-/// Finds files that a reusable step seems to read and that its key does not cover.
+/// Finds files that a reusable step seems to read but its key does not cover.
 fn unnoticed(arguments: &Arguments) -> Option<Finding> {
     if !arguments.cacheable() {
         return None;
@@ -154,14 +154,14 @@ fn unnoticed(arguments: &Arguments) -> Option<Finding> {
     Some(finding(Weight::Unnoticed, message, "name what the program reads in `inputs`".to_owned()))
 }
 
-/// Returns the script after `-c` of a shell.
+/// Returns the script after a shell's `-c`.
 fn inline_script(arguments: &Arguments) -> Option<&str> {
     let interpreter = Path::new(word(arguments, 0)?).file_name()?.to_str()?;
     let is_shell = matches!(interpreter, "sh" | "bash" | "zsh" | "dash");
     if is_shell && word(arguments, 1)?.ends_with('c') { word(arguments, 2) } else { None }
 }
 
-/// Returns words of a shell script that may be names of files it reads.
+/// Returns words of a shell script that may name files it reads.
 fn shell_words(script: &str) -> Vec<&str> {
     let mut words = Vec::new();
     let (mut start, mut writes) = (0, false);
@@ -170,7 +170,7 @@ fn shell_words(script: &str) -> Vec<&str> {
         if word.contains(['/', '.']) && !writes {
             words.push(word);
         }
-        // A word after `>` is a target for writing.
+        // The program writes to the word after `>`.
         writes = separator == ">" || writes && word.is_empty();
         start = at + separator.len();
     }

@@ -1,4 +1,4 @@
-//! `command`: any program as a step. The protocol for programs is in `specs/command-protocol.md`.
+//! `command`: runs any program as a step. `specs/command-protocol.md` documents the protocol for programs.
 
 mod arguments;
 mod checkpoint;

@@ -1,14 +1,14 @@
-//! Finds files that a command line names. Which of them the program reads is unknown, and an edited script must not
-//! give old results, so all that exist count.
+//! Finds files that a command line names. The program may read any of them, and an edited script must not give old
+//! results, so all that exist count.
 
 use std::path::{Path, PathBuf};
 
 use super::arguments::Arguments;
 
-/// Maximum size of a file that counts. A larger one is data, and slow to read: it belongs in `inputs`.
+/// Maximum size of a file that counts. A larger one is data and slow to read: it belongs in `inputs`.
 pub(super) const LARGEST: u64 = 64 << 20;
 
-/// The files that count for the key of the step, each once.
+/// Returns the files that count for the step's key, without duplicates.
 pub(super) fn counted(arguments: &Arguments) -> Vec<PathBuf> {
     let mut found: Vec<PathBuf> = Vec::new();
     for path in named(arguments) {
@@ -20,8 +20,8 @@ pub(super) fn counted(arguments: &Arguments) -> Vec<PathBuf> {
     found
 }
 
-/// Returns the paths that elements of `argv` may stand for, resolved like the program does. Declared outputs are
-/// excluded.
+/// Returns the paths that elements of `argv` may stand for, resolved as the program resolves them. Excludes declared
+/// outputs.
 pub(super) fn named(arguments: &Arguments) -> impl Iterator<Item = PathBuf> {
     let words = arguments.argv.iter().enumerate().filter(|_| arguments.argv_files.unwrap_or(true));
     let texts = words.filter_map(|(index, word)| Some((index, word.as_str()?)));
@@ -35,7 +35,7 @@ pub(super) fn named(arguments: &Arguments) -> impl Iterator<Item = PathBuf> {
         let path = match (&arguments.cwd, Path::new(name)) {
             (_, path) if path.is_absolute() => path.to_owned(),
             (Some(folder), path) => folder.join(path),
-            // The step's own folder starts empty, so the program wrote its content.
+            // The step's own folder starts empty, so its content comes from the program.
             (None, _) => return None,
         };
         let outputs = arguments.outputs.values().map(|output| place(arguments, output));

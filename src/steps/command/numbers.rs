@@ -1,6 +1,6 @@
-//! Detects numbers in JSON that would not be kept exactly.
+//! Detects numbers in JSON that would lose precision.
 
-/// The first integer of valid JSON text that does not fit in 64 bits and would be rounded silently.
+/// Finds the first integer in valid JSON text that does not fit in 64 bits and would be rounded silently.
 pub(super) fn too_large_integer(json: &str) -> Option<&str> {
     let bytes = json.as_bytes();
     let mut at = 0;

@@ -1,5 +1,5 @@
-//! Ends processes that a program leaves. On Linux they become children of the worker, wherever they hide:
-//! `setsid`, a double fork and a cleared environment do not change this.
+//! Ends processes that a program leaves behind. On Linux they become children of the worker, even after `setsid`, a
+//! double fork or a cleared environment.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 /// Pause between two checks of processes that are being killed.
 const PAUSE: Duration = Duration::from_millis(1);
 
-/// Makes this process the parent of all orphans of its programs. Only a worker may do this: it has no other children.
+/// Makes this process the parent of all orphans of its programs. Only a worker may call this: it has no other children.
 pub fn adopt_orphans() {
     #[cfg(target_os = "linux")]
     {
@@ -19,8 +19,8 @@ pub fn adopt_orphans() {
     }
 }
 
-/// Reaps orphans that have ended, so that a long-running program does not fill the process table. The program itself
-/// is left to its `Child`.
+/// Reaps ended orphans, so that a long-running program does not fill the process table. Leaves the program itself to
+/// its `Child`.
 pub(super) fn reap(program: u32) {
     for pid in platform::children().into_iter().filter(|pid| *pid != program).filter_map(to_pid) {
         // A running orphan stays.
@@ -39,7 +39,7 @@ pub(super) fn end(deadline: Instant) -> bool {
         if Instant::now() >= deadline {
             return false;
         }
-        // Their children become ours when they die.
+        // The children of a killed process become ours.
         kill();
         thread::sleep(PAUSE);
     }
@@ -73,7 +73,7 @@ mod platform {
         ADOPTS.load(Ordering::Relaxed)
     }
 
-    /// Children of all threads of this process; empty if it does not adopt any.
+    /// Children of all threads of this process; empty if it adopts none.
     pub(super) fn children() -> Vec<u32> {
         if !adopts() {
             return Vec::new();
@@ -83,7 +83,7 @@ mod platform {
             threads.map(|thread| fs::read_to_string(thread.path().join("children")).ok()).collect();
         match lists {
             Some(lists) => lists.iter().flat_map(|list| list.split_whitespace()).flat_map(str::parse).collect(),
-            // The kernel lacks these lists, or a thread ended meanwhile.
+            // The kernel lacks these lists, or a thread has ended meanwhile.
             None => children_by_parent(),
         }
     }
@@ -95,7 +95,7 @@ mod platform {
         pids.filter(|pid| parent(*pid) == Some(own)).collect()
     }
 
-    /// The second field after the name, which may hold spaces and brackets.
+    /// Parses the second field after the name; the name may contain spaces and brackets.
     pub(super) fn parent(pid: u32) -> Option<u32> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()

@@ -1,4 +1,4 @@
-//! Publishes what a program has produced.
+//! Publishes the results of a program.
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -16,10 +16,10 @@ use super::numbers::too_large_integer;
 
 const FILE_MEDIA_TYPE: &str = "application/octet-stream";
 
-/// Collects the declared outputs, looked for in `places` in order, and the values that the program wrote.
+/// Collects the declared outputs, searched in `places` in order, and the values that the program wrote.
 ///
 /// # Errors
-/// A fatal failure that names a missing or unusable output, or says why the values cannot be used.
+/// A fatal failure that names a missing or unusable output, or says why the values are unusable.
 pub(super) fn collect(
     artifacts: &ArtifactStore,
     declared: &BTreeMap<String, PathBuf>,
@@ -34,7 +34,7 @@ pub(super) fn collect(
                 "its path is relative to $STEPWELL_OUTPUT_DIR or the working directory, without `..`; copy the file there",
             ));
         }
-        // A dangling link exists, and is refused by its name.
+        // A dangling link is found too, and then refused by name.
         let found = places.iter().map(|place| place.join(path)).find(|candidate| candidate.symlink_metadata().is_ok());
         let found = found.ok_or_else(|| {
             Failure::fatal(format!(
@@ -56,11 +56,8 @@ pub(super) fn collect(
     Ok(outputs)
 }
 
-/// Publishes a file unchanged, and a folder as a tree of its files and empty folders, with the content that links lead
-/// to. The owner's right to execute is the only part of the mode that is kept.
-///
-/// # Errors
-/// When a file cannot be read or stored.
+/// Publishes a file unchanged, and a folder as a tree of its files and empty folders. Links are followed and their
+/// content is stored. Of a file's mode, only the owner's right to execute is kept.
 pub(super) fn publish(artifacts: &ArtifactStore, listing: &Listing) -> Result<ArtifactRef, Failure> {
     artifacts.check_space(listing.files.iter().map(|file| file.size).sum())?;
     let put = |file: &OutsideFile| {
@@ -81,7 +78,7 @@ pub(super) fn publish(artifacts: &ArtifactStore, listing: &Listing) -> Result<Ar
     Ok(artifacts.put_tree(&entries)?)
 }
 
-/// The JSON object in `$STEPWELL_VALUES`; none when the program wrote nothing.
+/// Reads the JSON object in `$STEPWELL_VALUES`; empty if the program wrote nothing.
 pub(super) fn read_values(path: &Path) -> Result<Map<String, Value>, Failure> {
     let unreadable = |error: &dyn std::fmt::Display| Failure::fatal(format!("cannot read $STEPWELL_VALUES: {error}"));
     let mut text = Vec::new();

@@ -1,4 +1,4 @@
-//! Starts the program, watches over it, and explains how it ended.
+//! Starts the program, supervises it, and explains its end.
 
 use std::fs::OpenOptions;
 use std::os::fd::OwnedFd;
@@ -28,17 +28,17 @@ use super::spawn;
 pub(super) use super::spawn::HAS_OWN_GROUP;
 use super::start_failure::Start;
 
-/// How often the program and its checkpoint marker are looked at.
+/// Maximum time between two checks of the program and its checkpoint marker.
 const POLL: Duration = Duration::from_millis(100);
-/// Short programs are noticed sooner.
+/// Time before the first check; short, so that the end of a short program is noticed soon.
 const FIRST_POLL: Duration = Duration::from_millis(2);
-/// How long a program may take to end after SIGTERM; shorter than the engine's own patience.
+/// Time for a program to end after SIGTERM; shorter than the engine's own limit.
 const GRACE: Duration = Duration::from_secs(8);
-/// How long killed processes may take to disappear before the engine takes over.
+/// Time for killed processes to disappear before the engine takes over.
 const LAST_WORDS: Duration = Duration::from_millis(200);
 const LOG_LINES: usize = 10;
 
-/// A program that runs, or has exited and was not reaped.
+/// A program that runs, or has exited but was not reaped.
 pub(super) struct Program {
     child: Child,
     watch: Watch,
@@ -70,10 +70,10 @@ pub(super) fn start(start: &Start<'_>, redactor: &Redactor, context: &mut StepCo
     Ok(Program { child, watch, log })
 }
 
-/// Waits for the program and commits its checkpoints meanwhile. Ends all processes that it leaves.
+/// Waits for the program, commits its checkpoints meanwhile, and ends all processes that it leaves.
 ///
 /// # Errors
-/// `Interrupted` after the engine asked to stop; else a failure that quotes the end of the log.
+/// `Interrupted` after the engine asked to stop; otherwise a failure that quotes the end of the log.
 pub(super) fn supervise(
     mut program: Program,
     checkpoints: &CheckpointDir,
@@ -87,7 +87,7 @@ pub(super) fn supervise(
     }
     result?;
     let status = program.reap()?;
-    // A checkpoint announced in the program's last moment counts.
+    // The program may have announced a checkpoint just before its exit.
     checkpoints.commit_announced(context)?;
     if status.success() { Ok(()) } else { Err(explain(status, kills, context).into()) }
 }
@@ -118,7 +118,7 @@ fn watch(
 }
 
 impl Program {
-    /// Waits for the exit, which leaves the process id taken; sooner than `pause` after a signal.
+    /// Waits up to `pause` for the exit; a signal ends the wait early. Does not reap, so the process id stays reserved.
     fn has_exited_within(&mut self, pause: Duration) -> bool {
         self.watch.wait(pause);
         let Some(pid) = to_pid(self.child.id()) else { return true };
@@ -126,15 +126,15 @@ impl Program {
         !matches!(waitid(WaitId::Pid(pid), options), Ok(None) | Err(rustix::io::Errno::INTR))
     }
 
-    /// Ends the rest of the group while its id is still reserved, reaps the program, ends the processes that have left
-    /// the group, and waits for the proof.
+    /// Ends the rest of the group while its id is still reserved, reaps the program, ends processes that have left the
+    /// group, and waits until they are proved dead.
     fn reap(&mut self) -> Result<ExitStatus, Failure> {
         let leader = self.child.id();
         spawn::end_group(leader);
         let status = around!("command.reap", self.child.wait());
         let status = status.map_err(|error| Failure::io("cannot watch the program", &error))?;
         let deadline = Instant::now() + LAST_WORDS;
-        // The engine ends what hangs in the kernel.
+        // The engine ends processes that hang in the kernel.
         orphans::end(deadline);
         while HAS_OWN_GROUP && !spawn::group_is_gone(leader) && Instant::now() < deadline {
             thread::sleep(FIRST_POLL);
@@ -145,7 +145,7 @@ impl Program {
         Ok(status)
     }
 
-    /// SIGTERM, then SIGKILL once patience has run out. The engine ends whatever else is in the group.
+    /// Sends SIGTERM, then SIGKILL after `patience`. The engine ends the rest of the group.
     fn stop(&mut self, patience: Duration) {
         let deadline = Instant::now() + patience;
         if let Some(pid) = to_pid(self.child.id())
@@ -167,7 +167,7 @@ fn to_pid(pid: u32) -> Option<Pid> {
     i32::try_from(pid).ok().and_then(Pid::from_raw)
 }
 
-/// Sleeps until a program exits, or for a while.
+/// Sleeps until a program exits or a time limit passes.
 struct Watch {
     #[cfg(target_os = "linux")]
     exit: Option<OwnedFd>,
@@ -188,7 +188,7 @@ impl Watch {
     fn wait(&self, pause: Duration) {
         #[cfg(target_os = "linux")]
         if let (Some(exit), Ok(timeout)) = (&self.exit, Timespec::try_from(pause)) {
-            // A signal ends the wait early, which is what it is for.
+            // A signal is meant to end the wait early.
             let _ = poll(&mut [PollFd::new(exit, PollFlags::IN)], Some(&timeout));
             return;
         }
@@ -223,7 +223,7 @@ fn explain(status: ExitStatus, kills: MemoryKills, context: &StepContext<'_>) ->
         (None, Some(code)) => failure.with_exit(ProgramExit::Code(code)),
         (None, None) => failure,
     };
-    // A program cannot say why in a way that can be relied on, but the disk can.
+    // A program has no reliable way to report a full disk, so ask the disk.
     if free_bytes(context.scratch()).is_ok_and(|free| free < HEADROOM_BYTES) {
         return Failure { kind: FailureKind::NoSpace, ..failure };
     }

@@ -1,4 +1,4 @@
-//! The progress of commands: a file in which the program says how far it is.
+//! Progress of commands, which a program writes to a file.
 
 use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use crate::artifact::open_regular;
 use crate::core::protocol::Progress;
 use crate::steps::Reporter;
 
-/// Number of bytes that hold the last line.
+/// Bytes read from the end of the file; they hold the last line.
 const LONGEST_TAIL: u64 = 4 << 10;
 
-/// `$STEPWELL_PROGRESS`: a line `DONE TOTAL UNIT`, written as often as the program likes.
+/// Reads `$STEPWELL_PROGRESS`: lines `DONE TOTAL UNIT`, written as often as the program likes.
 pub(super) struct ProgressFile {
     path: PathBuf,
     last: String,
@@ -31,7 +31,7 @@ impl ProgressFile {
         Some(String::from_utf8_lossy(&bytes).into_owned())
     }
 
-    /// Tells what is new. A line that is half written or makes no sense is no reason to stop a program.
+    /// Reports new progress. Ignores a line that is half-written or malformed: it is no reason to stop a program.
     pub(super) fn report(&mut self, reporter: &mut dyn Reporter) {
         let Some(text) = self.tail() else { return };
         if text != self.last

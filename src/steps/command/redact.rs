@@ -7,9 +7,9 @@ use serde_json::{Map, Value};
 
 use crate::core::failure::Failure;
 
-/// Replaces a secret.
+/// Stands in place of a secret.
 const MARK: &[u8] = b"***";
-/// Minimum length of a line that is hidden alone when a secret has many lines, such as a PEM key.
+/// Minimum length of a line that is hidden on its own, for secrets of several lines such as a PEM key.
 const SHORTEST_LINE: usize = 8;
 const CHUNK: usize = 64 * 1024;
 
@@ -18,7 +18,8 @@ const CHUNK: usize = 64 * 1024;
 pub(super) struct Redactor {
     /// Longest first.
     hidden: Arc<[Vec<u8>]>,
-    /// True for the first bytes of these: a log of megabytes is compared with a secret only where one may start.
+    /// True for the first byte of each hidden text: megabytes of log are compared with a secret only where one may
+    /// start.
     starts: Arc<[bool]>,
 }
 
@@ -139,7 +140,7 @@ impl Redactor {
     }
 }
 
-/// Tells whether more text follows.
+/// Tells if more text follows.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     Here,

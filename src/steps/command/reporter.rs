@@ -1,4 +1,4 @@
-//! Reports to the engine for an attempt that knows secrets.
+//! Reports to the engine for an attempt that uses secrets.
 
 use std::sync::Arc;
 

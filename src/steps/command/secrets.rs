@@ -1,4 +1,4 @@
-//! The secrets of one attempt: read at its start, given only to the program, and hidden in all stored text.
+//! Secrets of one attempt: read at its start, given only to the program, and hidden in all stored text.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -18,7 +18,7 @@ use super::redact::Redactor;
 
 /// Maximum size of a secret in bytes.
 const LONGEST: u64 = 64 << 10;
-/// Time for the last output of an ended program to reach the log.
+/// Maximum wait for the last output of an ended program to reach the log.
 const LAST_OUTPUT: Duration = Duration::from_secs(5);
 
 pub(super) struct Secrets {
@@ -30,7 +30,7 @@ impl Secrets {
     /// Reads the secrets that an attempt uses.
     ///
     /// # Errors
-    /// A fatal failure that names the secret that is missing or that a program cannot receive.
+    /// A fatal failure that names a missing secret, or one that a program cannot receive.
     pub(super) fn read(stand_ins: &StandIns) -> Result<Secrets, Failure> {
         let values = stand_ins.iter().map(|(stand_in, secret)| Ok((stand_in.clone(), read(secret)?)));
         Ok(Secrets { values: values.collect::<Result<_, Failure>>()? })
@@ -102,7 +102,7 @@ fn read(secret: &Secret) -> Result<String, Failure> {
     }
 }
 
-/// `~/` is the home folder.
+/// Expands a leading `~/` to the home folder.
 fn expanded(path: &str) -> PathBuf {
     match (path.strip_prefix("~/"), std::env::var_os("HOME")) {
         (Some(rest), Some(home)) => PathBuf::from(home).join(rest),
@@ -125,13 +125,13 @@ impl RedactedLog {
         let (done, ended) = channel();
         thread::Builder::new().name("redact".to_owned()).spawn(move || {
             redactor.copy(reader, log);
-            // The receiver is gone once its patience is over.
+            // The receiver is gone if its wait timed out.
             let _ = done.send(());
         })?;
         Ok((RedactedLog { ended }, writer))
     }
 
-    /// Waits until the log has all output. A process that survived its kill may still hold the pipe.
+    /// Waits until the log has all output, up to a limit: a process that survived its kill may still hold the pipe.
     pub(super) fn finish(&self) {
         let _ = self.ended.recv_timeout(LAST_OUTPUT);
     }

@@ -1,4 +1,4 @@
-//! Starts a user's program so that it cannot outlive its worker (Linux), and ends what it leaves.
+//! Starts a user's program so that it cannot outlive its worker (Linux), and ends its remaining processes.
 
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
@@ -14,15 +14,15 @@ use crate::core::protocol::WORKER_MARK;
 
 use super::orphans;
 
-/// Whether a program has a process group of its own. Without a parent-death signal and marks it has to
-/// share that of its worker, which is all that is known after a crash.
+/// True if a program has its own process group. Without a parent-death signal and environment markers it shares its
+/// worker's group, because after a crash only that group is known.
 pub(super) const HAS_OWN_GROUP: bool = cfg!(target_os = "linux");
 
-/// Leader of the process group of the program that runs; 0 when there is none.
+/// Leader of the running program's process group; 0 if no program runs.
 static GROUP: AtomicU32 = AtomicU32::new(0);
 
-/// A path that starts this very binary, also when its file was replaced since: an engine and its workers
-/// must be of one build.
+/// Returns a path that starts this exact binary, even if its file has been replaced: an engine and its workers must
+/// come from one build.
 ///
 /// # Errors
 /// When the path is unknown.
@@ -33,7 +33,7 @@ pub fn own_binary() -> std::io::Result<PathBuf> {
 /// Starts a program in `directory` and appends its output to `output`.
 ///
 /// # Errors
-/// When there is no such program, no such folder, or no process to be had.
+/// When the program or the folder does not exist, or the system has no free process.
 pub(super) fn start(
     command_line: &[OsString],
     variables: &[(String, OsString)],
@@ -62,14 +62,14 @@ pub(super) fn start(
     Ok(child)
 }
 
-/// Ends what is left of the process group of a program that has exited but was not reaped.
+/// Kills the rest of the process group of a program that has exited but was not reaped.
 pub(super) fn end_group(leader: u32) {
     if let (true, Some(pid)) = (HAS_OWN_GROUP, to_pid(leader)) {
         let _ = kill_process_group(pid, Signal::KILL);
     }
 }
 
-/// Whether nothing of the group of a reaped program is left.
+/// True if no process of a reaped program's group remains.
 pub(super) fn group_is_gone(leader: u32) -> bool {
     let gone = to_pid(leader).is_none_or(|pid| rustix::process::test_kill_process_group(pid).is_err());
     if gone {
@@ -78,12 +78,12 @@ pub(super) fn group_is_gone(leader: u32) -> bool {
     gone
 }
 
-/// True while a process of a program is not proved dead.
+/// True until every process of a program is proved dead.
 pub fn has_program() -> bool {
     GROUP.load(Ordering::SeqCst) != 0 || orphans::are_left()
 }
 
-/// Kills the program of this worker, its whole group, and processes that have left the group.
+/// Kills this worker's program, its whole group, and processes that have left the group.
 pub fn kill_program() {
     orphans::kill();
     if let Some(pid) = Some(GROUP.load(Ordering::SeqCst)).filter(|leader| *leader != 0).and_then(to_pid) {

@@ -1,5 +1,5 @@
-//! Makes sure that a program reads the content in the key of its step. The engine computes the key; the program reads
-//! later, and others may write meanwhile.
+//! Makes sure that a program reads the same content that the step's key covers. The engine computes the key, the
+//! program reads later, and others may write in between.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::inputs::file_digest;
 /// Upper bound on the time between the engine's check of a file and the worker's.
 const SINCE_THE_KEY: Duration = Duration::from_secs(60);
 
-/// Files as they were at the start of the program.
+/// Files in their state at the start of the program.
 pub(super) struct Unchanged {
     inputs: Vec<File>,
     argv: Vec<File>,
@@ -28,8 +28,8 @@ struct File {
 
 impl Unchanged {
     /// # Errors
-    /// A retryable failure if a file has changed since the key was computed. The key of a later attempt has digests
-    /// of files that earlier attempts may have written; only inputs are checked then.
+    /// A retryable failure if a file has changed since the key was computed. For a later attempt only inputs are
+    /// checked: earlier attempts may have written the files of `argv`.
     pub(super) fn start(fingerprint: &Value, attempt: u32) -> Result<Unchanged, Failure> {
         let mut files = Unchanged { inputs: Vec::new(), argv: Vec::new() };
         collect(Path::new(""), &fingerprint["inputs"], &mut files.inputs);
@@ -42,8 +42,8 @@ impl Unchanged {
         }
     }
 
-    /// Checks the files after the program has succeeded. Returns the files of `argv` that have changed: the program
-    /// itself may have written them.
+    /// Checks the files after the program has succeeded. Returns changed files of `argv`: the program itself may have
+    /// written them.
     ///
     /// # Errors
     /// A retryable failure if an input has changed: the program may have read either content.
@@ -56,7 +56,7 @@ impl Unchanged {
     }
 }
 
-/// A digest for a file, an object for a folder.
+/// Collects files from nested digests: text for a file, an object for a folder.
 fn collect(at: &Path, digests: &Value, files: &mut Vec<File>) {
     for (name, digest) in digests.as_object().into_iter().flatten() {
         let path = at.join(name);
