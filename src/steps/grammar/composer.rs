@@ -1,19 +1,19 @@
-//! Noun phrases and predicates out of chosen entities.
+//! Builds noun phrases and predicates from chosen entities.
 
 use super::draw::Draw;
 use super::lexicon::{Class, LEXICON, Number, VerbClass, Word};
 use super::phrase::{Entity, Predicate, Tense};
 use super::words;
 
-/// Composes phrases about the entities of a story, and now and then about others.
+/// Composes phrases about the cast of a story, and sometimes about others.
 pub struct Composer {
     pub draw: Draw,
     cast: Vec<Entity>,
-    /// What mostly happens in the story.
+    /// Verbs that the story mostly uses.
     themes: Vec<usize>,
 }
 
-/// Verbs of a story, by class.
+/// Number of verbs per class that a story mostly uses.
 const THEMES: [(VerbClass, usize); 6] = [
     (VerbClass::Acting, 4),
     (VerbClass::Social, 3),
@@ -27,12 +27,12 @@ const THEMES: [(VerbClass, usize); 6] = [
 const MOST_NESTED: u32 = 2;
 
 impl Composer {
-    /// Speaks about everyone alike.
+    /// Composes from the whole lexicon, without a preferred cast.
     pub fn without_cast(draw: Draw) -> Composer {
         Composer { draw, cast: Vec::new(), themes: Vec::new() }
     }
 
-    /// Chooses a cast: people, animals, things and places, and what they mostly do.
+    /// Chooses a cast of people, animals, things and places, and the verbs that they mostly use.
     pub fn with_cast(draw: Draw) -> Composer {
         let mut composer = Composer::without_cast(draw);
         for (class, count) in
@@ -52,14 +52,14 @@ impl Composer {
         composer
     }
 
-    /// Someone of one of the classes, mostly of the cast.
+    /// Picks an entity of one of the classes, mostly from the cast.
     pub fn someone(&mut self, classes: &[Class]) -> Entity {
         let known: Vec<Entity> =
             self.cast.iter().copied().filter(|entity| classes.contains(&LEXICON.nouns[entity.noun].class)).collect();
         if !known.is_empty() && self.draw.percent(75) { self.draw.pick(&known) } else { self.anyone(classes) }
     }
 
-    /// Someone of one of the classes, out of the whole lexicon.
+    /// Picks an entity of one of the classes from the whole lexicon.
     pub fn anyone(&mut self, classes: &[Class]) -> Entity {
         let class = self.draw.pick(classes);
         let noun = self.draw.pick(&LEXICON.nouns_where(|noun| noun.class == class));
@@ -67,7 +67,7 @@ impl Composer {
         Entity { noun, number }
     }
 
-    /// Determiner, adjectives, noun: `these old boxes`.
+    /// Builds determiner, adjectives and noun: `these old boxes`.
     pub fn simple(&mut self, entity: Entity) -> Vec<Word> {
         let adjectives = self.draw.weighted(&[(70, 0), (20, 1), (8, 2), (2, 3)]);
         let determiner = match entity.number {
@@ -78,7 +78,7 @@ impl Composer {
         self.determined(entity, determiner, adjectives)
     }
 
-    /// A noun phrase with the given determiner and number of adjectives. Names stand alone.
+    /// Builds a noun phrase with the given determiner and number of adjectives. A name stands alone.
     pub fn determined(&mut self, entity: Entity, determiner: Word, adjectives: usize) -> Vec<Word> {
         let class = LEXICON.nouns[entity.noun].class;
         if class == Class::Name {
@@ -98,7 +98,7 @@ impl Composer {
         out
     }
 
-    /// A noun phrase that may have a prepositional phrase or a relative clause.
+    /// Builds a noun phrase that may have a prepositional phrase or a relative clause.
     pub fn modified(&mut self, entity: Entity, tense: Tense) -> Vec<Word> {
         self.nested(entity, tense, 0)
     }
@@ -118,7 +118,7 @@ impl Composer {
         out
     }
 
-    /// `near the mill`, sometimes `near both the nurse and the pilot`.
+    /// Builds `near the mill`, sometimes `near both the nurse and the pilot`.
     pub fn prepositional(&mut self) -> Vec<Word> {
         let classes = [Class::Human, Class::Animal, Class::Thing, Class::Place];
         let mut out = vec![self.draw.pick(&LEXICON.prepositions)];
@@ -132,7 +132,7 @@ impl Composer {
         out
     }
 
-    /// `both the nurse and the pilot`.
+    /// Builds `both the nurse and the pilot`.
     pub fn both(&mut self, first: Entity, second: Entity) -> Vec<Word> {
         let mut out = vec!["both"];
         out.extend(self.determined(first, "the", 0));
@@ -141,7 +141,7 @@ impl Composer {
         out
     }
 
-    /// `that sleeps`, `that the nurse admires`, with a place now and then.
+    /// Builds `that sleeps` or `that the nurse admires`, sometimes with a place.
     fn relative(&mut self, entity: Entity, tense: Tense, depth: u32) -> Vec<Word> {
         let class = LEXICON.nouns[entity.noun].class;
         let mut out = vec!["that"];
@@ -163,7 +163,7 @@ impl Composer {
         out
     }
 
-    /// Something that the subject can do or be.
+    /// Builds a predicate that fits the subject.
     pub fn predicate(&mut self, subject: Entity, tense: Tense, depth: u32) -> Predicate {
         let class = LEXICON.nouns[subject.noun].class;
         let kinds: &[(u64, Option<VerbClass>)] = match class {
@@ -195,14 +195,14 @@ impl Composer {
         }
     }
 
-    /// `carries her box`: the possessive is always the subject's.
+    /// Builds `carries her box`. The possessive always refers to the subject.
     fn handling_own(&mut self, subject: Entity) -> Predicate {
         let verb = self.verb(&[VerbClass::Handling]);
         let thing = self.someone(&[Class::Thing]);
         Predicate::Verb { verb, complement: self.determined(thing, subject.possessive(), 0) }
     }
 
-    /// A verb of one of the classes, mostly one of the story's.
+    /// Picks a verb of one of the classes, mostly one of the story's verbs.
     fn verb(&mut self, classes: &[VerbClass]) -> usize {
         let of_story: Vec<usize> =
             self.themes.iter().copied().filter(|verb| classes.contains(&LEXICON.verbs[*verb].class)).collect();
@@ -213,7 +213,7 @@ impl Composer {
         }
     }
 
-    /// A verb of the class with what belongs to it.
+    /// Builds a verb of the class with its complement.
     pub fn verb_phrase(&mut self, class: VerbClass, tense: Tense, depth: u32) -> Predicate {
         let verb = self.verb(&[class]);
         let mut complement = Vec::new();
@@ -246,7 +246,7 @@ impl Composer {
         Predicate::Verb { verb, complement }
     }
 
-    /// Objects are modified less often than subjects.
+    /// Modifies objects less often than subjects.
     fn object(&mut self, entity: Entity, tense: Tense, depth: u32) -> Vec<Word> {
         if self.draw.percent(55) { self.nested(entity, tense, depth.max(1)) } else { self.simple(entity) }
     }

@@ -15,12 +15,13 @@ impl Grammar {
         Grammar { seed }
     }
 
-    /// The `index`-th document: paragraphs of a short story, with a blank line between them.
+    /// Writes the `index`-th document: paragraphs of a short story, separated by blank lines.
     pub fn document(&self, index: u64) -> String {
         story::write(self.draw("grammar/document", index))
     }
 
-    /// All minimal pairs, grouped by phenomenon. What tells good from bad occurs in no document of any seed.
+    /// Writes all minimal pairs, grouped by phenomenon. The contrast that each pair tests occurs in no document of
+    /// any seed.
     pub fn minimal_pairs(&self) -> Vec<MinimalPair> {
         pairs::all(|index| self.draw("grammar/pairs", index))
     }

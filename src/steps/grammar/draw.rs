@@ -1,4 +1,4 @@
-//! Choices at random.
+//! Random choices.
 
 use crate::core::rng::Rng;
 
@@ -19,15 +19,15 @@ impl Draw {
         low + self.0.below((high - low + 1) as u64) as usize
     }
 
-    /// One of the items, each equally likely.
+    /// Picks one of the items, each with the same probability.
     ///
     /// # Panics
-    /// When there is none: lists to pick from are never empty.
+    /// When `items` is empty.
     pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
         items[self.0.below(items.len() as u64) as usize]
     }
 
-    /// One of the items, in proportion to its weight.
+    /// Picks one of the items in proportion to its weight.
     pub fn weighted<T: Copy>(&mut self, items: &[(u64, T)]) -> T {
         let mut left = self.0.below(items.iter().map(|(weight, _)| weight).sum());
         for (weight, item) in items {

@@ -1,5 +1,6 @@
-//! What no document may say, so that the minimal pairs can: some nouns never stand in some constructions, and some
-//! nouns never share a sentence with some verbs. The choice is fixed, the same for every seed.
+//! Combinations that no document contains and that the minimal pairs test: some nouns never stand in some
+//! constructions, and some nouns never share a sentence with some verbs. The choice is fixed and the same for every
+//! seed.
 
 use std::sync::LazyLock;
 
@@ -17,9 +18,9 @@ pub enum Construction {
     Coordination,
     /// The noun shares a sentence with a reflexive pronoun.
     Reflexive,
-    /// The noun follows a determiner that shows number, with adjectives between them or not.
+    /// The noun follows a determiner that shows number, with or without adjectives in between.
     Determiner,
-    /// The sentence is a question, also one with a question tag.
+    /// The sentence is a question or ends in a question tag.
     Question,
     /// The noun shares a sentence with `too`, `either`, `already` or `yet`.
     Polarity,
@@ -35,7 +36,8 @@ const CONSTRUCTIONS: [Construction; 7] = [
     Construction::Polarity,
 ];
 
-/// One noun in so many is held out of a construction; one verb in so many is held out of a noun's sentences.
+/// One noun in `NOUN_RATE` is held out of a construction; one verb in `VERB_RATE` is held out of a noun's
+/// sentences.
 const NOUN_RATE: u64 = 6;
 const VERB_RATE: u64 = 14;
 
@@ -43,9 +45,9 @@ pub const REFLEXIVES: [Word; 4] = ["himself", "herself", "itself", "themselves"]
 pub const POLARITY_ITEMS: [Word; 4] = ["too", "either", "already", "yet"];
 
 struct Tables {
-    /// By noun, then construction.
+    /// Indexed by noun, then construction.
     constructions: Vec<[bool; CONSTRUCTIONS.len()]>,
-    /// By noun, then verb.
+    /// Indexed by noun, then verb.
     verbs: Vec<Vec<bool>>,
 }
 
@@ -64,17 +66,17 @@ static TABLES: LazyLock<Tables> = LazyLock::new(|| {
     Tables { constructions: constructions.collect(), verbs: verbs.collect() }
 });
 
-/// Whether no document has the noun in the construction.
+/// True when no document has the noun in the construction.
 pub fn from_construction(noun: usize, construction: Construction) -> bool {
     TABLES.constructions[noun][construction as usize]
 }
 
-/// Whether no sentence of a document has both the noun and the verb.
+/// True when no sentence of a document has both the noun and the verb.
 pub fn from_verb(noun: usize, verb: usize) -> bool {
     TABLES.verbs[noun][verb]
 }
 
-/// Whether a sentence says something that is held out.
+/// True when the sentence contains a held-out combination.
 pub fn leaks(sentence: &[Word]) -> bool {
     let lemmas: Vec<Option<Lemma>> = sentence.iter().map(|word| LEXICON.lemma(word)).collect();
     let has = |words: &[Word]| sentence.iter().any(|word| words.contains(word));

@@ -57,7 +57,7 @@ impl Noun {
         }
     }
 
-    /// Whether the singular has one pronoun only: not for `the nurse`.
+    /// False for the singular of a noun of either gender, such as `the nurse`.
     pub fn has_pronoun(&self, number: Number) -> bool {
         number == Number::Plural || self.gender != Gender::Open
     }
@@ -83,7 +83,7 @@ pub struct Verb {
     pub reflexive: bool,
 }
 
-/// What a form belongs to: the number of a noun or of a verb.
+/// The word that a form belongs to, as an index into `nouns` or `verbs`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lemma {
     Noun(usize),
@@ -98,7 +98,7 @@ pub struct Lexicon {
     pub place_adjectives: Vec<Word>,
     pub adverbs: Vec<Word>,
     pub prepositions: Vec<Word>,
-    /// Lemma of every form of a noun or verb, in lower case.
+    /// Maps every form of a noun or verb, in lower case, to its lemma.
     lemmas: HashMap<String, Lemma>,
 }
 
@@ -157,12 +157,12 @@ impl Lexicon {
         self.lemmas.get(word).or_else(|| self.lemmas.get(&word.to_lowercase())).copied()
     }
 
-    /// Numbers of the nouns that satisfy a condition.
+    /// Indices of the nouns that satisfy a condition.
     pub fn nouns_where(&self, condition: impl Fn(&Noun) -> bool) -> Vec<usize> {
         (0..self.nouns.len()).filter(|index| condition(&self.nouns[*index])).collect()
     }
 
-    /// Numbers of the verbs of the given classes.
+    /// Indices of the verbs of the given classes.
     pub fn verbs_of(&self, classes: &[VerbClass]) -> Vec<usize> {
         (0..self.verbs.len()).filter(|index| classes.contains(&self.verbs[*index].class)).collect()
     }

@@ -1,5 +1,5 @@
-//! `builtin:grammar`: clean English-like text from a small grammar, and minimal pairs that test whether a model
-//! has learnt the grammar and not the sentences. Described in `specs/corpus.md`.
+//! `builtin:grammar`: clean English-like text from a small grammar, and minimal pairs that test whether a model has
+//! learnt the grammar rather than the sentences. See `specs/corpus.md`.
 
 mod composer;
 mod corpus;

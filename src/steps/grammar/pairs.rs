@@ -1,8 +1,8 @@
-//! Minimal pairs: two sentences that differ in one word, of which one is grammatical.
+//! Minimal pairs: two sentences that differ in one word, only one of them grammatical.
 //!
-//! Every pair rests on something held out of all documents: the noun in that construction, or the noun with that
-//! verb. In each phenomenon half of the pairs go each way, so that a model that always prefers plurals, or the
-//! past, or `she`, is right half of the time.
+//! Every pair rests on a combination held out of all documents: the noun in that construction, or the noun with
+//! that verb. In each phenomenon half of the pairs go each way, so a model that always prefers plurals, or the
+//! past, or `she`, is right in half of the cases.
 
 use std::collections::HashSet;
 
@@ -25,7 +25,7 @@ pub struct MinimalPair {
 /// Pairs of each phenomenon.
 const PAIRS: usize = 100;
 
-/// Makes one pair; `way` alternates between the two directions.
+/// Makes one pair. `way` alternates between the two directions.
 type Maker = fn(&mut Pairs, Way) -> Contrast;
 
 const PHENOMENA: [(&str, Maker); 13] = [
@@ -44,7 +44,7 @@ const PHENOMENA: [(&str, Maker); 13] = [
     ("semantic_selection", Pairs::semantic_selection),
 ];
 
-/// All pairs; `draw` gives the randomness of a phenomenon.
+/// Makes all pairs. `draw` supplies the randomness of a phenomenon.
 pub fn all(draw: impl Fn(u64) -> Draw) -> Vec<MinimalPair> {
     let mut out = Vec::with_capacity(PHENOMENA.len() * PAIRS);
     for (index, (phenomenon, make)) in PHENOMENA.iter().enumerate() {
@@ -63,7 +63,7 @@ pub fn all(draw: impl Fn(u64) -> Draw) -> Vec<MinimalPair> {
     out
 }
 
-/// Which of two forms is the good one.
+/// Selects the good one of two forms.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Way {
     First,
@@ -78,7 +78,7 @@ impl Way {
         }
     }
 
-    /// The good one and the bad one of two words.
+    /// Orders two words as good and bad.
     fn choose(self, first: Word, second: Word) -> (Word, Word) {
         match self {
             Way::First => (first, second),
@@ -87,7 +87,7 @@ impl Way {
     }
 }
 
-/// A sentence with a place for the word that matters.
+/// A sentence with a gap for the word under test.
 struct Contrast {
     before: Vec<Word>,
     good: Word,
@@ -115,18 +115,18 @@ struct Pairs {
 impl Pairs {
     // Choices.
 
-    /// A noun that is held out of the construction.
+    /// Picks a noun that is held out of the construction.
     fn held_out(&mut self, construction: Construction, condition: impl Fn(&Noun) -> bool) -> usize {
         let mut nouns = LEXICON.nouns_where(condition);
         nouns.retain(|noun| held_out::from_construction(*noun, construction));
         self.composer.draw.pick(&nouns)
     }
 
-    /// A verb of the classes that never shares a sentence with the noun in documents.
+    /// Picks a verb of the classes that shares no sentence with the noun in any document.
     fn new_verb(&mut self, noun: usize, classes: &[VerbClass]) -> usize {
         let mut verbs = LEXICON.verbs_of(classes);
         verbs.retain(|verb| held_out::from_verb(noun, *verb));
-        // A small class may have no verb left; the construction is held out all the same.
+        // A small class may have no such verb; the construction is still held out.
         if verbs.is_empty() {
             verbs = LEXICON.verbs_of(classes);
         }
@@ -137,24 +137,24 @@ impl Pairs {
         self.composer.draw.pick(&LEXICON.verbs_of(classes))
     }
 
-    /// Someone of the classes with the given number.
+    /// Picks an entity of the classes with the given number.
     fn other(&mut self, classes: &[Class], number: Number) -> Entity {
         Entity { noun: self.composer.anyone(classes).noun, number }
     }
 
-    /// Mostly the opposite number, to mislead.
+    /// Picks an entity that misleads: mostly of the opposite number.
     fn attractor(&mut self, classes: &[Class], number: Number) -> Entity {
         let number = if self.composer.draw.percent(65) { number.other() } else { number };
         self.other(classes, number)
     }
 
-    /// `the old nurse`.
+    /// Builds `the old nurse`.
     fn the(&mut self, entity: Entity) -> Vec<Word> {
         let adjectives = self.composer.draw.weighted(&[(70, 0), (30, 1)]);
         self.composer.determined(entity, "the", adjectives)
     }
 
-    /// `near the old nurse`.
+    /// Builds `near the old nurse`.
     fn near(&mut self, entity: Entity) -> Vec<Word> {
         let mut out = vec![self.composer.draw.pick(&LEXICON.prepositions)];
         out.extend(self.the(entity));
@@ -165,7 +165,7 @@ impl Pairs {
         self.composer.draw.percent(percent).then(|| self.composer.draw.pick(&LEXICON.adverbs))
     }
 
-    /// Singular and plural of something in the present that the subject does or is, and what follows it.
+    /// Builds a predicate in the present: its word in the singular and in the plural, and the words after it.
     fn agreeing(&mut self, subject: usize) -> (Word, Word, Vec<Word>) {
         let class = LEXICON.nouns[subject].class;
         let verbs: &[VerbClass] = match class {
@@ -181,7 +181,7 @@ impl Pairs {
         (present(verb, Number::Singular), present(verb, Number::Plural), vec!["."])
     }
 
-    /// The subject is written; its verb must agree with `number`.
+    /// Completes a sentence whose subject is written. Its verb must agree with `number`.
     fn agreement(&mut self, mut before: Vec<Word>, subject: usize, number: Number) -> Contrast {
         let (singular, plural, after) = self.agreeing(subject);
         let is_be = singular == "is";
@@ -229,8 +229,8 @@ impl Pairs {
         self.agreement(subject, noun, number)
     }
 
-    /// The nurse that thanks the farmers that the boys admire *smiles* / *smile*. A third of the pairs nests three deep,
-    /// which no document does.
+    /// The nurse that thanks the farmers that the boys admire *smiles* / *smile*. 30 % of the pairs nest three
+    /// deep, which no document does.
     fn agreement_nested(&mut self, way: Way) -> Contrast {
         let noun = self.held_out(Construction::Relative, |noun| LIVING.contains(&noun.class));
         let number = way.number();

@@ -1,4 +1,4 @@
-//! How verbs, pronouns and sentences are written.
+//! Forms of verbs, pronouns and sentences.
 
 use super::lexicon::{Gender, LEXICON, Number, Verb, Word};
 use super::words;
@@ -11,7 +11,7 @@ pub enum Tense {
 }
 
 impl Tense {
-    /// Adverbs of time that go with the tense.
+    /// Adverbs of time that fit the tense.
     pub fn times(self) -> &'static [Word] {
         match self {
             Tense::Past => &words::PAST_TIMES,
@@ -20,7 +20,7 @@ impl Tense {
         }
     }
 
-    /// The tense of a relative clause inside a sentence of this tense.
+    /// Tense of a relative clause inside a sentence of this tense.
     pub fn inner(self) -> Tense {
         if self == Tense::Past { Tense::Past } else { Tense::Present }
     }
@@ -28,10 +28,10 @@ impl Tense {
 
 const POSSESSIVES: [Word; 4] = ["his", "her", "its", "their"];
 
-/// Someone or something, one or many.
+/// A person, animal, thing or place, in the singular or plural.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Entity {
-    /// Number in the lexicon.
+    /// Index into the lexicon's nouns.
     pub noun: usize,
     pub number: Number,
 }
@@ -68,7 +68,6 @@ impl Entity {
     }
 }
 
-/// The form of a verb in the present.
 pub fn present(verb: &'static Verb, number: Number) -> Word {
     match number {
         Number::Singular => &verb.third,
@@ -76,7 +75,7 @@ pub fn present(verb: &'static Verb, number: Number) -> Word {
     }
 }
 
-/// `was`, `are`, `will` ...: the word that moves to the front of a question with `be`.
+/// Returns `was`, `are`, `will` ...: the word that moves to the front of a question with `be`.
 pub fn be(tense: Tense, number: Number) -> Word {
     match (tense, number) {
         (Tense::Past, Number::Singular) => "was",
@@ -97,7 +96,7 @@ pub fn auxiliary(tense: Tense, number: Number) -> Word {
     }
 }
 
-/// What is said of a subject.
+/// The part of a sentence that states something about the subject.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Predicate {
     Verb {
@@ -111,12 +110,12 @@ pub enum Predicate {
 }
 
 impl Predicate {
-    /// Whether it speaks of its subject, so that it cannot be said of another.
+    /// True for a predicate with a possessive of its subject: no other subject can have it.
     pub fn refers_to_subject(&self) -> bool {
         matches!(self, Predicate::Verb { complement, .. } if complement.iter().any(|word| POSSESSIVES.contains(word)))
     }
 
-    /// `opens the box`, `will open the box`, `is red`; `adverb` goes where it belongs.
+    /// Builds `opens the box`, `will open the box` or `is red`, with `adverb` in its place.
     pub fn affirmed(&self, tense: Tense, number: Number, adverb: Option<Word>) -> Vec<Word> {
         let mut out = Vec::new();
         match self {
@@ -148,7 +147,7 @@ impl Predicate {
         out
     }
 
-    /// The word before the subject of a question, and in a question tag.
+    /// Word before the subject of a question, also used in a question tag.
     pub fn operator(&self, tense: Tense, number: Number) -> Word {
         match self {
             Predicate::Be { .. } => be(tense, number),
@@ -156,7 +155,7 @@ impl Predicate {
         }
     }
 
-    /// What follows the subject of a question.
+    /// Words after the subject of a question.
     pub fn after_operator(&self, tense: Tense) -> Vec<Word> {
         match self {
             Predicate::Be { adjective } if tense == Tense::Future => vec!["be", adjective],
@@ -170,7 +169,7 @@ impl Predicate {
     }
 }
 
-/// The sentence as text: a capital first, spaces between words, none before punctuation.
+/// Turns words into text: capitalises the first, and puts no space before punctuation.
 pub fn render(sentence: &[Word]) -> String {
     let mut out = String::new();
     for word in sentence {

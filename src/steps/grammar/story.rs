@@ -1,4 +1,4 @@
-//! Documents: paragraphs of sentences about one cast, each paragraph in one tense.
+//! Documents: paragraphs about one cast, each paragraph in one tense.
 
 use super::composer::Composer;
 use super::draw::Draw;
@@ -33,7 +33,7 @@ const KINDS: [(u64, Kind); 10] = [
     (4, Kind::Report),
 ];
 
-/// Attempts at one kind of sentence.
+/// Tries for one kind of sentence before another kind is drawn.
 const TRIES: u32 = 20;
 
 /// Writes a document of 8 to 30 sentences.
@@ -42,7 +42,7 @@ pub fn write(draw: Draw) -> String {
     let mut left = story.composer.draw.between(8, 30);
     let mut paragraphs = Vec::new();
     while left > 0 {
-        // No paragraph of a single sentence at the end.
+        // Avoids a last paragraph of a single sentence.
         let length = story.composer.draw.between(3, 6);
         let length = if left <= length + 1 { left } else { length };
         paragraphs.push(story.paragraph(length));
@@ -56,7 +56,7 @@ struct Story {
     tense: Tense,
     /// Subject of the last sentence.
     subject: Option<Entity>,
-    /// What was last said to happen.
+    /// The last event that a sentence may refer to.
     event: Option<Predicate>,
 }
 
@@ -75,12 +75,12 @@ impl Story {
         sentences.join(" ")
     }
 
-    /// The next sentence that says nothing held out.
+    /// Writes the next sentence that contains no held-out combination.
     fn sentence(&mut self) -> String {
         loop {
             let kind = self.composer.draw.weighted(&KINDS);
-            // Trying again with the same kind keeps the mix of kinds; some have no way out, such as going on about
-            // the event of a noun and verb that are held out.
+            // Retrying the same kind keeps the mix of kinds. The limit is needed because some kinds cannot succeed,
+            // for example a sentence about the last event when its noun and verb are held out.
             for _ in 0..TRIES {
                 let sentence = self.compose(kind);
                 if !held_out::leaks(&sentence.words) {
@@ -122,7 +122,7 @@ impl Story {
         self.composer.draw.percent(15).then(|| self.composer.draw.pick(&LEXICON.adverbs))
     }
 
-    /// `yesterday`, in two fifths of the sentences.
+    /// Picks an adverb of time, such as `yesterday`, for two fifths of the sentences.
     fn time(&mut self) -> Vec<Word> {
         if !self.composer.draw.percent(40) {
             return Vec::new();
@@ -165,7 +165,7 @@ impl Story {
     fn someone_with_pronoun(&mut self, classes: &[Class]) -> Entity {
         loop {
             let entity = self.composer.someone(classes);
-            // Plurals always have one; too many of them would leave gender to few sentences.
+            // Plurals always have a pronoun; too many of them would leave few sentences that show gender.
             let welcome = entity.number == Number::Singular || self.composer.draw.percent(60);
             if welcome && LEXICON.nouns[entity.noun].has_pronoun(entity.number) {
                 return entity;
@@ -173,7 +173,7 @@ impl Story {
         }
     }
 
-    /// Goes on about the subject of the last sentence.
+    /// Says more about the subject of the last sentence.
     fn pronoun(&mut self) -> Sentence {
         let known = self.subject.filter(|subject| LEXICON.nouns[subject.noun].has_pronoun(subject.number));
         let Some(subject) = known else { return self.statement() };
@@ -198,7 +198,7 @@ impl Story {
         Sentence { words, subject: Some(subject), event: None }
     }
 
-    /// Someone does the same, `too`; does not, `either`; has done it `already`, or not `yet`.
+    /// States the same of another subject: with `too` or `already`, or negated with `either` or `yet`.
     fn polarity(&mut self) -> Sentence {
         let (subject, predicate) = self.same_event();
         let affirmed = self.composer.draw.percent(50);
@@ -212,7 +212,7 @@ impl Story {
         Sentence { words, subject: Some(subject), event: Some(predicate) }
     }
 
-    /// The last event with a subject that fits, or a new one.
+    /// Returns the last event with a subject that fits, or a new event.
     fn same_event(&mut self) -> (Entity, Predicate) {
         if let Some(Predicate::Verb { verb, complement }) = self.event.clone()
             && self.composer.draw.percent(60)

@@ -1,4 +1,4 @@
-//! What the grammar promises: agreement between pairs and documents, chance at 50 %, nothing leaks.
+//! Properties of the grammar: documents and pairs agree, chance is 50 %, no held-out combination leaks.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
@@ -14,7 +14,7 @@ fn documents(count: u64) -> Vec<String> {
     (0..count).map(|index| grammar.document(index)).collect()
 }
 
-/// Words and punctuation in lower case, but for names.
+/// Splits text into words and punctuation, in lower case except for names.
 fn tokens(text: &str) -> Vec<String> {
     let spaced = text.replace('.', " .").replace(',', " ,").replace('?', " ?");
     let known =
@@ -85,7 +85,7 @@ fn documents_have_8_to_30_sentences_and_the_corpus_3_to_5_megabytes() {
     assert!((750..=1250).contains(&(bytes / 400)), "{} bytes a document", bytes / 400);
 }
 
-/// Written again from the specification, without the code that keeps documents clean.
+/// Reimplements the rules of the specification, without the code that keeps documents clean.
 #[test]
 fn nothing_held_out_leaks_into_documents() {
     let prepositions: HashSet<&str> = words::PREPOSITIONS.split_whitespace().collect();
@@ -167,7 +167,7 @@ fn pairs_differ_in_one_word_and_rest_on_something_held_out() {
     assert!(counts.len() >= 8);
 }
 
-/// A model that always prefers one form gets half of each phenomenon.
+/// A model that always prefers one form is right in half of each phenomenon.
 #[test]
 fn chance_is_one_half_whatever_the_bias() {
     let plural = |word: &str| {

@@ -1,4 +1,4 @@
-//! The words. A form after a slash is irregular: the plural of a noun, the past of a verb. No form belongs to two
+//! Word lists. A form after a slash is irregular: the plural of a noun, the past of a verb. No form belongs to two
 //! words, no noun has equal singular and plural, no verb equal base and past.
 
 pub const MALE_NAMES: &str = "Tom John Peter Paul David Robert Henry Oscar Victor Simon Martin Felix Hugo Leo Max \
@@ -10,7 +10,7 @@ pub const MEN: &str = "boy man/men king uncle father brother prince monk grandfa
     husband";
 pub const WOMEN: &str = "girl woman/women queen aunt mother sister princess nun grandmother waitress actress daughter \
     niece duchess wife/wives";
-/// People who may be of either gender.
+/// People of either gender.
 pub const PEOPLE: &str = "farmer baker nurse pilot doctor teacher lawyer painter singer dancer writer miller sailor \
     hunter gardener tailor butcher carpenter builder clerk captain soldier student artist poet dentist tourist \
     neighbour friend child/children thief/thieves scientist chemist mayor plumber driver reporter editor engineer \
@@ -25,26 +25,26 @@ pub const THINGS: &str = "key box lamp letter book bottle basket table chair hat
 pub const PLACES: &str = "mill harbour garden bridge castle tower church school library market station hotel farm barn \
     forest river lake hill valley village island beach bakery museum theatre cottage palace temple fountain cellar";
 
-/// What people and animals do, without an object.
+/// Verbs of people and animals, without an object.
 pub const ACTING: &str = "sleep/slept laugh smile cry wait shout whisper yawn kneel/knelt cough sneeze snore blush \
     giggle weep/wept sigh stumble limp shiver nod/nodded wander relax hesitate rejoice faint groan frown grin/grinned \
     bow swim/swam sit/sat creep/crept";
-/// What people do to people and animals.
+/// Verbs of people, with a person or animal as object.
 pub const SOCIAL: &str = "admire praise help thank blame visit teach/taught warn greet respect defend insult criticise \
     forgive/forgave feed/fed understand/understood comfort encourage describe remind disappoint accuse meet/met \
     remember forget/forgot hug/hugged";
-/// What people and animals do to people and animals.
+/// Verbs of people and animals, with a person or animal as object.
 pub const SENSING: &str = "see/saw hear/heard follow like love hate trust scare surprise amuse know/knew watch";
-/// What people do to things; never without an object.
+/// Verbs of people, always with a thing as object.
 pub const HANDLING: &str = "carry find/found buy/bought bring/brought repair acquire borrow make/made use \
     wrap/wrapped lift take/took hold/held retrieve fetch examine discover inspect destroy damage restore receive select \
     decorate remove mention own want need purchase possess obtain grab/grabbed send/sent";
-/// What things do.
+/// Verbs of things.
 pub const HAPPENING: &str = "rattle fade rust melt crack glow leak creak sparkle wobble squeak crumble topple glitter \
     break/broke shine/shone";
-/// With `to` and a place.
+/// Verbs with `to` and a place.
 pub const MOVING: &str = "go/went return travel hurry march ride/rode come/came rush";
-/// With a sentence.
+/// Verbs with a clause.
 pub const SAYING: &str = "say/said think/thought believe hope claim announce complain";
 /// Verbs that make sense with `himself`.
 pub const REFLEXIVE: &str = "admire praise help blame teach warn respect defend insult criticise forgive feed \
@@ -57,14 +57,14 @@ pub const THING_ADJECTIVES: &str = "red green blue yellow heavy broken clean dir
     shiny strange useful old small large new";
 pub const PLACE_ADJECTIVES: &str = "old small large new quiet famous distant narrow dark sunny empty strange";
 
-/// Between subject and verb, in any tense.
+/// Adverbs between subject and verb, in any tense.
 pub const ADVERBS: &str =
     "often always quietly slowly gladly quickly sometimes rarely calmly proudly suddenly carefully";
 pub const PREPOSITIONS: &str = "near beside behind under opposite around";
 
 pub const PAST_TIMES: [&str; 4] = ["yesterday", "last week", "last night", "last year"];
 pub const PRESENT_TIMES: [&str; 4] = ["every day", "every morning", "nowadays", "these days"];
-/// `Every day she slept` is English, too; `nowadays she slept` is not.
+/// Excludes `every day`, which also fits the past: `every day she slept` is English, `nowadays she slept` is not.
 pub const PRESENT_ONLY_TIMES: [&str; 2] = ["nowadays", "these days"];
 pub const FUTURE_TIMES: [&str; 3] = ["tomorrow", "next week", "next year"];
 

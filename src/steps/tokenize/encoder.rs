@@ -1,4 +1,5 @@
-//! Text to token ids, by our own encoder where it knows the tokenizer, and by the `tokenizers` library.
+//! Turns text into token ids, with our own encoder where it supports the tokenizer, otherwise with the `tokenizers`
+//! library.
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
@@ -11,18 +12,20 @@ use crate::core::failure::Failure;
 use crate::core::token_file::Width;
 use crate::steps::tokenizer_train::{BOS, EOS};
 
-/// What encodes. The ids are the same.
+/// Encoder to use. Both give the same ids.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Method {
-    /// Our own encoder, checked on a sample of the documents; the library where it does not know the tokenizer.
+    /// Stepwell's own encoder, checked against the library on a sample of the documents. It leaves tokenizers of
+    /// another form to the library.
     #[default]
     Fast,
     /// The `tokenizers` library.
     Tokenizers,
 }
 
-/// A loaded tokenizer. Text that spells a special token is encoded as text, so that only document ends give `EOS`.
+/// A loaded tokenizer. Text that spells a special token is encoded as text, so only the end of a document gives
+/// `EOS`.
 pub struct Encoder {
     tokenizer: Tokenizer,
     fast: Option<ByteBpe>,
@@ -33,8 +36,10 @@ pub struct Encoder {
 }
 
 impl Encoder {
+    /// Loads a tokenizer.
+    ///
     /// # Errors
-    /// When the bytes are no tokenizer, or it has no `<bos>` and `<eos>`.
+    /// When the bytes are not a tokenizer, or the tokenizer has no `<bos>` or `<eos>`.
     pub fn load(json: &[u8], method: Method) -> Result<Encoder, Failure> {
         let mut tokenizer = load_tokenizer(json)?;
         tokenizer.set_encode_special_tokens(true);
@@ -57,14 +62,14 @@ impl Encoder {
         Ok(Encoder { tokenizer, fast, not_understood, bos, eos, vocab })
     }
 
-    /// Encodes by another tokenizer than the one it checks against.
+    /// Replaces our own encoder by one for another tokenizer, so that it differs from the library.
     #[cfg(test)]
     pub fn with_wrong_fast(mut self, json: &[u8]) -> Encoder {
         self.fast = ByteBpe::load(json).ok();
         self
     }
 
-    /// Why the library encodes although our own encoder was asked for.
+    /// Reason that the library encodes although our own encoder was requested.
     pub fn not_understood(&self) -> Option<&NotUnderstood> {
         self.not_understood.as_ref()
     }
@@ -73,7 +78,7 @@ impl Encoder {
         Width::for_vocab(self.vocab)
     }
 
-    /// Token ids of each text, without special tokens, in order; on all cores.
+    /// Encodes the texts on all cores and returns the token ids of each, in order, without special tokens.
     ///
     /// # Errors
     /// When the tokenizer cannot encode a text.
@@ -81,7 +86,7 @@ impl Encoder {
         texts.par_iter().map(|text| self.encode_text(text)).collect()
     }
 
-    /// Token ids of one text, without special tokens.
+    /// Encodes one text, without special tokens.
     ///
     /// # Errors
     /// When the tokenizer cannot encode the text.
@@ -92,7 +97,7 @@ impl Encoder {
         }
     }
 
-    /// The first of the ids of a text that the library does not give, if any.
+    /// Index of the first token id of a text that differs from the library's, if any.
     ///
     /// # Errors
     /// When the library cannot encode the text.

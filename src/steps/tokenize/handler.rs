@@ -1,5 +1,5 @@
-//! The handler. What the tokens are depends on documents and tokenizer only; when checkpoints are taken, and where
-//! attempts were interrupted, never shows in the result.
+//! Runs the step. The tokens depend only on documents and tokenizer: the times of checkpoints and interruptions
+//! never show in the result.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -27,14 +27,14 @@ pub static TOKENIZE: Tokenize = Tokenize;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Documents, or a tree of shards of them.
+    /// Documents, or a tree of document shards.
     documents: ArtifactRef,
-    /// Number of the shard to encode; all of them, one after the other, when it is left out.
+    /// Number of the shard to encode. Default: all shards, one after another.
     #[serde(default)]
     shard: Option<usize>,
     /// Output `tokenizer` of `tokenizer.train`.
     tokenizer: ArtifactRef,
-    /// What encodes: the ids are the same, but `tokenizers` takes many times as long.
+    /// Encoder to use. `tokenizers` gives the same ids but takes many times as long.
     #[serde(default)]
     encoder: Method,
 }
@@ -72,7 +72,7 @@ impl StepHandler for Tokenize {
     }
 }
 
-/// How much is done at once, and when a checkpoint is due: after so many documents or so much time.
+/// Amount of work at once, and documents or time after which a checkpoint is due.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Pace {
     /// Bytes of text encoded at once.
@@ -106,7 +106,6 @@ pub(super) fn run_with(context: &mut StepContext<'_>, pace: Pace) -> Result<Outp
     write_shard(context, pace, &encoder, files)
 }
 
-/// Encodes documents to a token file.
 pub(super) fn write_shard(
     context: &mut StepContext<'_>,
     pace: Pace,

@@ -14,7 +14,7 @@ pub fn load_tokenizer(json: &[u8]) -> Result<Tokenizer, Failure> {
         Failure::fatal(format!("the tokenizer cannot be loaded: {why}"))
             .with_hint("`tokenizer` must be the output of `tokenizer.train`")
     };
-    // The library reads some parts of a file twice and assumes that they are JSON.
+    // The library reads parts of the file twice and assumes that they are JSON.
     let file: Value = serde_json::from_slice(json).map_err(|error| unusable(&error))?;
     if names_precompiled(&file["normalizer"]) {
         return Err(unusable(&"its normalizer is `Precompiled`, which only tokenizers of SentencePiece have"));
@@ -22,7 +22,7 @@ pub fn load_tokenizer(json: &[u8]) -> Result<Tokenizer, Failure> {
     Tokenizer::from_bytes(json).map_err(|error| unusable(&error))
 }
 
-/// A damaged table of this kind makes the library panic.
+/// A damaged table of a `Precompiled` normalizer makes the library panic.
 fn names_precompiled(normalizer: &Value) -> bool {
     match normalizer {
         Value::String(text) => text == "Precompiled",

@@ -1,4 +1,4 @@
-//! `tokenize`: documents to a token file, one attempt per shard, resumable inside the shard.
+//! `tokenize`: turns documents into a token file, with one attempt per shard that can resume inside the shard.
 
 pub(super) mod byte_bpe;
 mod encoder;

@@ -1,7 +1,7 @@
-//! The unfinished token file: token ids and document ends in two files that only grow, hashed as they grow.
+//! The unfinished token file: token ids and document ends in two append-only files with a running hash.
 //!
-//! A checkpoint names their lengths and digests. A later attempt cuts them back to those lengths and checks the
-//! digests, so that whatever was written after the checkpoint, or was torn by a crash, is gone.
+//! A checkpoint records their lengths and digests. A later attempt truncates the files to those lengths and checks
+//! the digests. This removes bytes that were written after the checkpoint or torn by a crash.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, Read, Seek, SeekFrom, Write};
@@ -13,11 +13,11 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct FileState {
     pub bytes: u64,
-    /// BLAKE3 of those bytes.
+    /// BLAKE3 of these bytes.
     pub digest: String,
 }
 
-/// Why a partial file does not continue from a checkpoint.
+/// Reason that a partial file cannot continue from a checkpoint.
 #[derive(Debug, thiserror::Error)]
 pub enum ResumeError {
     #[error("cannot read the partial file: {0}")]
@@ -28,7 +28,7 @@ pub enum ResumeError {
     Damaged,
 }
 
-/// A file that is appended to, with the hash of its content.
+/// An append-only file with the hash of its content.
 pub struct GrowingFile {
     out: BufWriter<File>,
     hasher: blake3::Hasher,
@@ -41,10 +41,10 @@ impl GrowingFile {
         Ok(GrowingFile { out: BufWriter::with_capacity(1 << 18, file), hasher: blake3::Hasher::new(), bytes: 0 })
     }
 
-    /// Opens a file to append to its first `state.bytes` bytes.
+    /// Opens a file to append after its first `state.bytes` bytes, and drops the rest.
     ///
     /// # Errors
-    /// When the file does not start with what the state says.
+    /// When the file is shorter, or its first bytes do not match the digest.
     pub fn resume(path: &Path, state: &FileState) -> Result<Self, ResumeError> {
         let mut file = OpenOptions::new().read(true).write(true).open(path)?;
         let actual = file.metadata()?.len();
@@ -68,14 +68,14 @@ impl GrowingFile {
         Ok(())
     }
 
-    /// Makes everything appended durable and describes it.
+    /// Makes everything appended durable and returns its length and digest.
     pub fn sync(&mut self) -> io::Result<FileState> {
         self.out.flush()?;
         self.out.get_ref().sync_data()?;
         Ok(FileState { bytes: self.bytes, digest: self.hasher.finalize().to_hex().to_string() })
     }
 
-    /// Copies the whole content to `out`, checking it against the hash of what was appended.
+    /// Copies the whole content to `out` and checks it against the hash of what was appended.
     ///
     /// # Errors
     /// When reading or writing fails, or the file no longer holds what was appended.

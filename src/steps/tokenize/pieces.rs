@@ -1,10 +1,10 @@
-//! Cuts long texts where a byte-level BPE tokenizer cuts anyway, so that pieces can be encoded one by one, in
-//! parallel, and give the same ids as the whole.
+//! Cuts long texts where a byte-level BPE tokenizer always cuts, so that the pieces can be encoded in parallel and
+//! give the same ids as the whole text.
 
-/// A piece is closed at the first safe place after this many bytes.
+/// Bytes after which a piece ends at the next safe place.
 pub const PIECE_BYTES: usize = 1 << 16;
 
-/// The text in pieces of about `PIECE_BYTES`, in order.
+/// Iterates over a text in pieces of about `PIECE_BYTES`.
 pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -14,13 +14,13 @@ pub fn pieces(text: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// The first piece and the rest.
+/// Returns the first piece and the rest.
 pub fn split_piece(text: &str, piece_bytes: usize) -> (&str, &str) {
     text.split_at(safe_cut(text, piece_bytes).unwrap_or(text.len()))
 }
 
-/// The first place at or after `from` where GPT-2's expression starts a new word whatever surrounds it: before a
-/// space, or after a line break, that stands alone between two visible characters.
+/// First place at or after `from` where GPT-2's expression starts a new word regardless of the surrounding text:
+/// before a space, or after a line break, that stands alone between two visible characters.
 fn safe_cut(text: &str, from: usize) -> Option<usize> {
     let from = text.ceil_char_boundary(from.max(1));
     let mut before = text.get(..from)?.chars().next_back()?;

@@ -1,4 +1,4 @@
-//! The token file of one shard while it grows: where the attempt stands, and how it goes on after a checkpoint.
+//! The growing token file of one shard: the position of the attempt, and how it continues from a checkpoint.
 
 use std::io::{BufWriter, Write};
 use std::path::Path;
@@ -14,19 +14,19 @@ use crate::core::token_file::{Header, MEDIA_TYPE, Width};
 use crate::steps::corpus_documents::write_failure;
 use crate::steps::handler::StepContext;
 
-/// How far the shard is encoded.
+/// Position up to which the shard is encoded.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct Cursor {
-    /// Complete documents.
+    /// Number of complete documents.
     pub documents: u64,
-    /// Bytes of the next document's text that are encoded, too.
+    /// Bytes of the next document's text that are already encoded.
     pub text_offset: u64,
     pub tokens: u64,
-    /// Bytes of all text encoded.
+    /// Bytes of all encoded text.
     pub text_bytes: u64,
 }
 
-/// What a checkpoint remembers.
+/// State in a checkpoint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct State {
     cursor: Cursor,
@@ -53,7 +53,7 @@ const TOKENS: &str = "tokens.partial";
 const DOCUMENT_ENDS: &str = "document-ends.partial";
 
 impl Shard {
-    /// Goes on from the newest checkpoint whose files are sound, or starts over and says so.
+    /// Continues from the newest checkpoint whose files are sound, or starts over with a note.
     ///
     /// # Errors
     /// When the scratch directory cannot be written.
@@ -118,7 +118,7 @@ impl Shard {
         Ok(())
     }
 
-    /// A checkpoint of everything appended so far, which is durable when this returns.
+    /// Creates a checkpoint of everything appended so far, which is durable on return.
     ///
     /// # Errors
     /// When the scratch directory cannot be written.
@@ -146,7 +146,7 @@ impl Shard {
     /// Publishes the complete token file.
     ///
     /// # Errors
-    /// When the artifact store cannot be written, or the partial files were changed from outside.
+    /// When the artifact store cannot be written, or something else changed the partial files.
     pub fn publish(self, context: &StepContext<'_>, encoder: &Encoder) -> Result<ArtifactRef, Failure> {
         let header = Header {
             width: self.width,

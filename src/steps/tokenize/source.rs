@@ -1,4 +1,4 @@
-//! The text that is not encoded yet, in pieces, and which of them are checked.
+//! Reads the remaining text in pieces, encodes them, and checks some of them against the library.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -14,14 +14,15 @@ use crate::core::failure::Failure;
 use crate::core::rng::derive_seed;
 use crate::steps::corpus_documents::{Document, DocumentReader};
 
-/// The first documents of a shard are all checked against the library, later ones now and then.
+/// The first piece of each of this many documents is checked, and later pieces at the rate of one in
+/// `CHECKED_ONE_IN`.
 const CHECKED_FIRST: u64 = 16;
 const CHECKED_ONE_IN: u64 = 100;
 
 /// A part of a document.
 pub struct Piece {
     document: Arc<Document>,
-    /// Of the document in its shard, from 0.
+    /// Index of the document in its shard, from 0.
     number: u64,
     part: Range<usize>,
 }
@@ -39,7 +40,7 @@ impl Piece {
         }
     }
 
-    /// The choice depends on where the piece stands in the shard only, so that another attempt makes the same.
+    /// Depends only on the piece's place in the shard, so every attempt checks the same pieces.
     fn is_checked(&self) -> bool {
         let start = self.part.start as u64;
         self.number < CHECKED_FIRST && start == 0
@@ -62,10 +63,10 @@ impl Piece {
     }
 }
 
-/// Token ids of each piece, in order; on all cores.
+/// Encodes the pieces on all cores and returns the token ids of each, in order.
 ///
 /// # Errors
-/// When a piece cannot be encoded, or a checked one has other ids than the library gives; the first one of them.
+/// Those of the first piece that cannot be encoded, or that is checked and has other ids than from the library.
 pub fn encode(encoder: &Encoder, batch: &[Piece]) -> Result<Vec<Vec<u32>>, Failure> {
     let encoded: Vec<_> = batch.par_iter().map(|piece| piece.encode(encoder)).collect();
     encoded.into_iter().collect()
@@ -73,17 +74,17 @@ pub fn encode(encoder: &Encoder, batch: &[Piece]) -> Result<Vec<Vec<u32>>, Failu
 
 pub struct Source {
     pub reader: DocumentReader,
-    /// The document being cut to pieces, and where the next piece starts.
+    /// The document being cut, with the byte offset of its next piece.
     current: Option<(Arc<Document>, usize)>,
-    /// Documents read, with those passed over.
+    /// Documents read, including skipped ones.
     documents: u64,
 }
 
 impl Source {
-    /// Goes on where a shard stands.
+    /// Continues at the cursor of a shard.
     ///
     /// # Errors
-    /// When the documents cannot be read, or end before that.
+    /// When the documents cannot be read, or do not match the cursor.
     pub fn open(files: Vec<PathBuf>, cursor: Cursor) -> Result<Source, Failure> {
         let mut reader = DocumentReader::new(files);
         reader.skip_documents(cursor.documents)?;
@@ -103,7 +104,7 @@ impl Source {
         Ok(document.map(Arc::new))
     }
 
-    /// The next pieces; none at the end.
+    /// Returns the next pieces; an empty list at the end.
     ///
     /// # Errors
     /// When a document cannot be read.
@@ -117,7 +118,7 @@ impl Source {
             };
             let Some((document, start)) = current else { break };
             let (piece, rest) = split_piece(&document.text[start..], pace.piece_bytes);
-            // An empty document still costs its line, so that batches of them end, too.
+            // The extra byte limits a batch of empty documents.
             bytes += piece.len() + 1;
             let end = start + piece.len();
             if !rest.is_empty() {

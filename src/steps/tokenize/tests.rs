@@ -1,4 +1,4 @@
-//! The token file is right, and the same after any interruption.
+//! The token file is correct, and the same after any interruption.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -98,7 +98,8 @@ fn any_interruptions_give_the_same_bytes() {
         let mut attempts = 0;
         let outputs = loop {
             attempts += 1;
-            // A polite stop, or a death between a checkpoint's files and its commit; later ones get further.
+            // Either a requested stop, or a death between a checkpoint's files and its commit. Later attempts get
+            // further.
             let reach = rng.below(4) as u32 + attempts / 20;
             if rng.below(2) == 0 {
                 (recorder.looks_left, recorder.commits_left) = (Cell::new(Some(reach)), None);
@@ -110,7 +111,7 @@ fn any_interruptions_give_the_same_bytes() {
                 Err(StepError::Interrupted) => {}
                 Err(StepError::Failed(failure)) => panic!("{failure}"),
             }
-            // What a crash leaves: more than the checkpoint knows.
+            // A crash leaves bytes that the checkpoint does not know.
             let path = bench.scratch().join("tokens.partial");
             let mut partial = std::fs::read(&path).unwrap();
             partial.extend(vec![0xAB; rng.below(50) as usize]);
@@ -132,7 +133,7 @@ fn an_attempt_goes_on_where_the_last_one_stopped() {
     assert!(newest.last_doc_index.unwrap() > 3);
     let file = std::fs::metadata(bench.scratch().join("tokens.partial")).unwrap().len();
     assert_eq!(newest.tokens_so_far, Some(file / 2));
-    // Were it to start over, it would need these six looks again.
+    // Starting over would need these six looks again.
     recorder.looks_left = Cell::new(Some(0));
     assert!(matches!(attempt(&bench, &with, &mut recorder), Err(StepError::Interrupted)));
     assert!(recorder.checkpoints[0].tokens_so_far > newest.tokens_so_far);
@@ -232,7 +233,7 @@ fn tokenizer_json(bench: &Bench, with: &Value) -> Vec<u8> {
 fn the_library_gives_the_same_file() {
     let (bench, mut with) = bench();
     let mut texts = texts();
-    // What is left to the library, and its neighbours.
+    // Text that is left to the library, with its neighbours.
     texts.push(format!("before {}\n after", " ".repeat(70_000)));
     with["documents"] = json!(bench.documents(&texts));
     let fast = bench.run(&TOKENIZE, &with).unwrap();
@@ -255,7 +256,7 @@ fn a_tokenizer_of_another_form_is_left_to_the_library_with_a_note() {
     assert!(recorder.notes[0].ends_with("it has a post-processor"), "{:?}", recorder.notes);
 }
 
-/// An attempt whose own encoder has lost all merges, so that every word of two letters differs.
+/// Runs an attempt whose own encoder has lost all merges, so that every word of two letters differs.
 fn attempt_with_a_wrong_encoder(texts: &[String]) -> Result<Outputs, StepError> {
     let (bench, with) = bench();
     let right = tokenizer_json(&bench, &with);
@@ -268,7 +269,7 @@ fn attempt_with_a_wrong_encoder(texts: &[String]) -> Result<Outputs, StepError> 
 
 #[test]
 fn ids_that_differ_from_the_library_fail_the_step_and_name_the_document() {
-    // Of the documents after the first ones, about one in a hundred is checked.
+    // After the first documents, about one in a hundred is checked.
     for (right, wrong) in [(3, 1), (15, 1), (16, 600)] {
         let texts: Vec<String> =
             (0..right + wrong).map(|index| if index < right { "1 2" } else { "1 the" }.to_owned()).collect();

@@ -30,8 +30,8 @@ pub struct MergeLearner {
     queue: BinaryHeap<Candidate>,
 }
 
-/// A candidate for the next merge: the most frequent pair, and among equals the one with the lowest ids. A later merge
-/// that changes one of its words makes its count stale.
+/// A candidate for the next merge. The most frequent pair comes first; among equals, the one with the lowest ids.
+/// Its count becomes stale when a later merge changes one of its words.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 struct Candidate {
     count: i64,
@@ -87,7 +87,7 @@ impl MergeLearner {
         self.vocabulary
     }
 
-    /// Merges the most frequent pair; false when none occurs `min_frequency` times.
+    /// Merges the most frequent pair. Returns false when no pair occurs `min_frequency` times.
     pub fn merge_next(&mut self, min_frequency: u64) -> bool {
         while let Some(best) = self.queue.pop() {
             let count = self.pair_counts[&best.pair.0];
@@ -124,7 +124,7 @@ impl MergeLearner {
 struct Places(FastMap<Pair, Vec<u32>>);
 
 impl Places {
-    /// `word` is not less than the last one added.
+    /// Requires `word` to be no less than the last word added.
     fn add(&mut self, pair: Pair, word: u32) {
         let words = self.0.entry(pair).or_default();
         if words.last() != Some(&word) {
@@ -133,8 +133,8 @@ impl Places {
     }
 }
 
-/// Replaces each occurrence of `pair` and reports the pairs that appear and disappear. The pair itself keeps its count,
-/// as in the library: this matters only where another merge produces an existing token.
+/// Replaces each occurrence of `pair` and reports the pairs that appear and disappear. The pair itself keeps its
+/// count, as in the library. This matters only where another merge produces an existing token.
 fn merge_in_word(word: &mut Vec<u32>, pair: Pair, merged: u32, mut change: impl FnMut(Pair, i64)) {
     let (mut from, mut to) = (0, 0usize);
     while from < word.len() {
@@ -188,12 +188,12 @@ impl Vocabulary {
         self.tokens.len()
     }
 
-    /// Each token in byte-level characters, with its id.
+    /// Iterates over the tokens in byte-level characters, with their ids.
     pub fn tokens(&self) -> impl Iterator<Item = (String, u32)> {
         (0..self.tokens.len() as u32).map(|id| (self.text(id), id))
     }
 
-    /// The merged pairs, in byte-level characters. A pair may occur twice: the last one counts.
+    /// Iterates over the merged pairs in byte-level characters. A pair may occur twice; the last one counts.
     pub fn merges(&self) -> impl Iterator<Item = (String, String)> {
         self.merges.iter().map(|(left, right)| (self.text(*left), self.text(*right)))
     }

@@ -1,4 +1,4 @@
-//! The tokenizer covers every text, is the same in every process, and says when it is asked for too much.
+//! The tokenizer covers every text, is the same in every process, and refuses impossible vocabulary sizes.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ fn every_text_survives_a_round_trip() {
     }
 }
 
-/// Prompts and the exported tokenizer normalise text like the cleaned corpus; its ids stay the same.
+/// Prompts and the exported tokenizer normalise text like the cleaned corpus. The ids stay the same.
 #[test]
 fn nfkc_is_part_of_the_tokenizer_and_changes_nothing_else() {
     let bench = Bench::new();
@@ -117,7 +117,7 @@ fn words_are_counted_as_the_library_cuts_and_writes_them() {
     let mut text = documents().join("\n\n ");
     text.extend(('\0'..'\u{3100}').flat_map(|c| [c, ' ', 'a', c]));
     assert_eq!(words_of(&text).unwrap(), library_words_of(&text).unwrap());
-    // In a run of a million the library's expression gives up; a corpus keeps the words that it had.
+    // The library's expression gives up in a run of a million spaces. The words of a corpus must not change there.
     let blank = format!("a{}b c", " ".repeat(1_100_000));
     assert_eq!(words_of(&blank).unwrap(), library_words_of(&blank).unwrap());
 }
@@ -146,7 +146,7 @@ fn learned_by_library(words: &WordCounts, vocab_size: usize, min_frequency: u64)
     of_library.to_string(false).unwrap()
 }
 
-/// Words of few letters, so that many merges produce an existing token.
+/// Makes words of few letters, so that many merges produce an existing token.
 fn random_words(rng: &mut Rng) -> WordCounts {
     let letters = ["a", "b", "ab", "\u{e9}", "aba"];
     let mut word = || {
@@ -170,7 +170,7 @@ fn merges_are_those_of_the_library() {
     }
 }
 
-/// The library's trainer is too slow for a test.
+/// Has no counterpart for the library, whose trainer is too slow for a test.
 #[test]
 fn a_long_word_costs_one_pass_per_merge() {
     let mut rng = Rng::new(4);
@@ -180,7 +180,7 @@ fn a_long_word_costs_one_pass_per_merge() {
     assert!(started.elapsed() < Duration::from_secs(30), "{:?}", started.elapsed());
 }
 
-/// Not a test of its own: the next one runs it in processes of their own.
+/// Runs in child processes of the next test.
 #[test]
 fn digest_in_this_process() {
     let (_, outputs) = trained(900);

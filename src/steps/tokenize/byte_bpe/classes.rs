@@ -1,14 +1,14 @@
-//! The character classes of GPT-2's expression, from the Unicode tables that the `regex` crates use themselves.
+//! Character classes of GPT-2's expression, from the same Unicode tables that the `regex` crates use.
 
 use std::sync::LazyLock;
 
 use regex_syntax::hir::{Class as Ranges, HirKind};
 
-/// What the expression tells apart.
+/// Character classes that the expression distinguishes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Class {
-    /// None of the others.
+    /// Every other character.
     Other,
     /// `\p{L}`
     Letter,
@@ -18,7 +18,7 @@ pub enum Class {
     Space,
 }
 
-/// The class of each code point.
+/// Class of each code point.
 pub struct Classes {
     ascii: [Class; 128],
     all: Vec<Class>,
@@ -35,7 +35,7 @@ impl Classes {
         self.all[c as usize]
     }
 
-    /// The class of an ASCII character; a byte of a longer one has none.
+    /// Class of an ASCII character; `None` for a byte of a longer character.
     pub fn of_byte(&self, byte: u8) -> Option<Class> {
         self.ascii.get(usize::from(byte)).copied()
     }

@@ -1,4 +1,4 @@
-//! Text to token ids, with a memory for words: text is mostly made of few of them.
+//! Turns text into token ids. A cache of words makes this fast, because text mostly consists of few words.
 
 use std::sync::Mutex;
 
@@ -9,42 +9,44 @@ use super::hash::FastMap;
 use super::merges::{Merges, Scratch};
 use super::words::{Words, is_left_to_library};
 
-/// Words that a memory holds; it takes up about 6 MiB then.
+/// Most words in one `Memory`, which then takes about 6 MiB.
 pub(super) const KNOWN_WORDS: usize = 1 << 16;
 
-/// Longer words are rare, and most of them occur once.
+/// Longest word to remember, in bytes. Longer words are rare, and most of them occur once.
 const LONGEST_KNOWN: usize = 64;
 
 /// A byte-level BPE tokenizer with GPT-2's pre-tokenizer.
 pub struct ByteBpe {
     rules: Rules,
-    /// As many as threads were ever encoding at the same time.
+    /// Caches that no thread uses. There are as many as threads ever encoded at the same time.
     idle: Mutex<Vec<Memory>>,
 }
 
-/// Words met before, with their tokens. What it holds changes how fast a word is encoded, never its tokens.
+/// Cache of words with their tokens. Its content changes the speed of encoding, never the tokens.
 #[derive(Default)]
 struct Memory {
-    /// Start and length in `ids`.
+    /// Maps a word to the start and length of its tokens in `ids`.
     words: FastMap<Box<[u8]>, (u32, u32)>,
     ids: Vec<u32>,
     scratch: Scratch,
 }
 
 impl ByteBpe {
+    /// Loads a tokenizer.
+    ///
     /// # Errors
-    /// When the tokenizer has another form than `tokenizer.train` gives it.
+    /// When the tokenizer has another form than that of `tokenizer.train`.
     pub fn load(json: &[u8]) -> Result<ByteBpe, NotUnderstood> {
         Ok(ByteBpe { rules: form::read(json)?, idle: Mutex::default() })
     }
 
-    /// Returns the token ids of a text, without special tokens; `None` if a word is left to the library, or the text
-    /// must be normalised first.
+    /// Returns the token ids of a text, without special tokens. `None` if a word is left to the library, or the
+    /// text must be normalised first.
     pub fn encode(&self, text: &str) -> Option<Vec<u32>> {
         if self.rules.nfkc && !is_nfkc(text) {
             return None;
         }
-        // The lock is never held where a panic is possible, so it is never poisoned.
+        // No panic is possible while the lock is held, so it is never poisoned.
         let mut memory = self.idle.lock().ok().and_then(|mut idle| idle.pop()).unwrap_or_default();
         let mut ids = Vec::with_capacity(text.len() / 3);
         let mut words = Words::new(text);
@@ -65,7 +67,7 @@ impl ByteBpe {
 
 #[cfg(test)]
 impl ByteBpe {
-    /// Maximum scratch memory in bytes that is kept for the next text.
+    /// Scratch memory in bytes that is kept for the next text.
     pub fn kept_memory(&self) -> usize {
         self.idle
             .lock()

@@ -1,4 +1,5 @@
-//! Which `tokenizer.json` is understood: the form that `tokenizer.train` writes, every field of it, and no other.
+//! Reads a `tokenizer.json` of exactly the form that `tokenizer.train` writes. Any other field or value leaves the
+//! tokenizer to the library.
 
 use std::collections::{HashMap, HashSet};
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use super::hash::FastMap;
 use super::merges::Merges;
 
-/// Why a tokenizer is left to the `tokenizers` library.
+/// Reason to leave a tokenizer to the `tokenizers` library.
 #[derive(Debug, thiserror::Error)]
 pub enum NotUnderstood {
     #[error("its form is another: {0}")]
@@ -37,7 +38,7 @@ struct Form {
     model: Model,
 }
 
-/// Only whether it is special matters: text that spells a special token is encoded as text.
+/// Only the `special` flag matters: text that spells a special token is encoded as text.
 #[derive(Deserialize)]
 struct AddedToken {
     special: bool,
@@ -74,14 +75,14 @@ struct Model {
 /// All properties of a tokenizer that affect its ids.
 pub struct Rules {
     pub merges: Merges,
-    /// True if text is normalised to NFKC first.
+    /// True if text is normalised to NFKC before encoding.
     pub nfkc: bool,
 }
 
-/// Returns the rules of a tokenizer.
+/// Reads the rules of a tokenizer.
 ///
 /// # Errors
-/// When it has any other property that could change its ids.
+/// When the tokenizer has any other property that could change its ids.
 pub fn read(json: &[u8]) -> Result<Rules, NotUnderstood> {
     let form: Form = serde_json::from_slice(json)?;
     let (split, model) = (&form.pre_tokenizer, &form.model);
@@ -129,8 +130,8 @@ fn merges(model: &Model) -> Result<Merges, NotUnderstood> {
     Ok(Merges { bytes, pairs })
 }
 
-/// The character that stands for a byte in GPT-2's vocabularies: itself when it is visible Latin-1, else the next
-/// one from U+0100 on.
+/// Character that stands for a byte in GPT-2's vocabularies: the byte's own character if that is visible Latin-1,
+/// otherwise the next character from U+0100 on.
 pub fn byte_char(byte: u8) -> char {
     let visible = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xA1..=0xAC | 0xAE..=0xFF);
     if visible(&byte) {

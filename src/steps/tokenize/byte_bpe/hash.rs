@@ -1,4 +1,4 @@
-//! A fast hash for keys that nobody has chosen to collide.
+//! A fast hash without protection against keys chosen to collide.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -24,7 +24,7 @@ impl Hasher for FoldHasher {
     }
 
     fn write_u64(&mut self, word: u64) {
-        /// 2^64 divided by the golden ratio: odd, its bits without pattern.
+        /// 2^64 divided by the golden ratio: odd, with irregular bits.
         const MIX: u64 = 0x9E37_79B9_7F4A_7C15;
         let product = u128::from(self.0 ^ word ^ 0x2545_F491_4F6C_DD1D) * u128::from(MIX);
         self.0 = product as u64 ^ (product >> 64) as u64;

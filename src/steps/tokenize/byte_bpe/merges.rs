@@ -1,39 +1,39 @@
-//! Byte-pair merges inside one word, with the results of Hugging Face's `tokenizers`.
+//! Byte-pair merges inside one word, with the same results as Hugging Face's `tokenizers`.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::hash::FastMap;
 
-/// Which neighbours become one token, and in which order.
+/// Merge rules: the pairs of neighbours that become one token, and their order.
 pub struct Merges {
-    /// Token of each byte.
+    /// Token of each single byte.
     pub bytes: [u32; 256],
-    /// From a pair of tokens to the rank of its merge and the token that it gives.
+    /// Maps a pair of tokens to the rank of its merge and the merged token.
     pub pairs: FastMap<(u32, u32), (u32, u32)>,
 }
 
-/// Memory that is used again for each word.
+/// Memory reused from word to word.
 #[derive(Default)]
 pub struct Scratch {
     symbols: Vec<Symbol>,
     queue: BinaryHeap<Reverse<(u32, u32)>>,
 }
 
-/// A token of a word in the making. Symbols are a linked list by position.
+/// A token of the word being encoded, in a linked list by position.
 #[derive(Clone, Copy)]
 struct Symbol {
     id: u32,
     previous: u32,
     next: u32,
-    /// The merge with the next symbol; `NONE` when there is none or this symbol is gone.
+    /// Rank and token of the merge with the next symbol; `NONE` without such a merge, or when this symbol is gone.
     merge: (u32, u32),
 }
 
 impl Scratch {
     /// Frees the memory of a very long word.
     pub fn shrink(&mut self) {
-        /// Maximum length in bytes of a word whose memory is kept.
+        /// Longest word, in bytes, whose memory is kept.
         const KEPT: usize = 1 << 16;
         self.symbols.clear();
         self.symbols.shrink_to(KEPT);
@@ -46,7 +46,7 @@ impl Scratch {
     }
 }
 
-/// No position, no rank.
+/// Marks a missing position or rank.
 const NONE: u32 = u32::MAX;
 
 impl Merges {
@@ -54,8 +54,8 @@ impl Merges {
         self.pairs.get(&(left, right)).copied().unwrap_or((NONE, NONE))
     }
 
-    /// Appends the tokens of a word to `ids`: of all possible merges the one with the lowest rank is done first, the
-    /// leftmost of equals, until none is left.
+    /// Appends the tokens of a word to `ids`. Applies the possible merge with the lowest rank, the leftmost of
+    /// equals, until no merge is left.
     pub fn encode_word(&self, word: &[u8], scratch: &mut Scratch, ids: &mut Vec<u32>) {
         let Scratch { symbols, queue } = scratch;
         symbols.clear();
@@ -73,7 +73,7 @@ impl Merges {
         }
         while let Some(Reverse((rank, left))) = queue.pop() {
             let Symbol { previous, next: right, merge, .. } = symbols[left as usize];
-            // An offer of a pair that has changed since.
+            // The pair has changed since this offer.
             if merge.0 != rank {
                 continue;
             }

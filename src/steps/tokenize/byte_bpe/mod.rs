@@ -1,4 +1,4 @@
-//! Byte-level BPE with GPT-2's pre-tokenizer: the ids of `tokenizers`, many times faster.
+//! Byte-level BPE with GPT-2's pre-tokenizer. It gives the same ids as `tokenizers`, many times faster.
 
 mod classes;
 mod encoder;

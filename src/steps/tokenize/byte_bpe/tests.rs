@@ -1,4 +1,4 @@
-//! Our encoder gives exactly what `tokenizers` gives: words by its expression, ids by its merges.
+//! Compares our encoder with `tokenizers`: words by its expression, ids by its merges.
 
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
@@ -26,7 +26,7 @@ fn expected_words(text: &str) -> Vec<&str> {
     splits.into_iter().map(|(_, (start, end), _)| &text[start..end]).collect()
 }
 
-/// A tokenizer twice.
+/// One tokenizer in both implementations.
 struct Pair {
     ours: ByteBpe,
     theirs: Tokenizer,
@@ -44,7 +44,7 @@ impl Pair {
     }
 }
 
-/// What `tokenizer.train` makes of grammar documents and a text in other scripts.
+/// A tokenizer that `tokenizer.train` learnt from grammar documents and a text in other scripts.
 static TRAINED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let grammar = Grammar::new(3);
     let mut texts: Vec<String> = (0..60).map(|index| grammar.document(index)).collect();
@@ -55,8 +55,8 @@ static TRAINED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     bench.artifacts.read(&outputs.artifacts["tokenizer"]).unwrap()
 });
 
-/// A tokenizer with the given merges of bytes and earlier merges; those that name a pair twice are left out, those
-/// that give the text of another one are not.
+/// Makes a tokenizer with the given merges of bytes and earlier merges. It leaves out a merge that names a pair
+/// twice, but keeps one that produces the text of another token.
 fn with_merges(choices: &[(usize, usize)]) -> Vec<u8> {
     const LETTERS: [&str; 3] = ["a", "b", "\u{120}"];
     let mut form: Value = serde_json::from_slice(&TRAINED).unwrap();
@@ -83,7 +83,7 @@ fn with_merges(choices: &[(usize, usize)]) -> Vec<u8> {
     serde_json::to_vec(&form).unwrap()
 }
 
-/// Texts in which all parts of the expression meet.
+/// Texts in which all parts of the expression occur next to each other.
 fn text() -> impl Strategy<Value = String> {
     let part = prop_oneof![
         4 => "[ \t\n\u{a0}\u{3000}]{1,3}",
@@ -176,7 +176,8 @@ static WITH_NFKC: LazyLock<Pair> = LazyLock::new(|| {
     Pair::new(form.to_string().as_bytes())
 });
 
-/// Our Unicode tables are newer than the library's: text that ours consider normalised must be so for the library.
+/// Our Unicode tables are newer than the library's. Text that ours consider normalised must be normalised for the
+/// library too.
 #[test]
 fn text_in_nfkc_is_encoded_and_other_text_is_left_to_the_library() {
     let normalised: String =
@@ -193,7 +194,7 @@ fn text_in_nfkc_is_encoded_and_other_text_is_left_to_the_library() {
     }
 }
 
-/// Pieces may therefore be cut before normalisation: no character adds white space to the end of a piece.
+/// Allows pieces to be cut before normalisation: no character adds white space to the end of a piece.
 #[test]
 fn a_character_that_is_not_white_space_does_not_end_in_any_when_normalised() {
     for c in ('\0'..=char::MAX).filter(|c| !c.is_whitespace()) {
@@ -266,7 +267,7 @@ proptest! {
         prop_assert_eq!(WITH_NFKC.ours.encode(&normal).unwrap(), WITH_NFKC.expected(&normal));
     }
 
-    /// Merges of any order, some of which give the text of another one or can never happen.
+    /// Merges in any order; some produce the text of another token or can never happen.
     #[test]
     fn any_merges_give_the_ids_of_the_library(
         choices in proptest::collection::vec((0usize..12, 0usize..12), 0..30),

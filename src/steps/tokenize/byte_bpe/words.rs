@@ -2,12 +2,12 @@
 //!
 //! The expression (Radford et al. 2019) is
 //! `'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+`. Its words cover every text without
-//! gaps, and where one ends depends on at most the next character, so one pass over the text finds them.
+//! gaps, and the end of a word depends on at most the next character, so one pass over the text finds all words.
 
 use super::classes::{Class, Classes};
 
-/// The longest run of white space that the library surely treats as one word: its expression gives up within a million
-/// characters, and the text after them becomes one word.
+/// Longest run of white space, in bytes, that the library certainly treats as one word. Somewhere below a million
+/// characters its expression gives up, and the rest of the text becomes one word.
 const LONGEST_BLANK: usize = 1 << 16;
 
 /// True for a word whose end only the library can determine, or whose positions do not fit in 32 bits.
@@ -15,7 +15,7 @@ pub fn is_left_to_library(word: &str) -> bool {
     word.len() > LONGEST_BLANK && (word.trim_start().is_empty() || u32::try_from(word.len()).is_err())
 }
 
-/// The words of a text, in order; together they are the text.
+/// Iterates over the words of a text. Joined together, they are the text.
 pub struct Words<'t> {
     text: &'t str,
     at: usize,
@@ -27,7 +27,7 @@ impl<'t> Words<'t> {
         Words { text, at: 0, classes: Classes::get() }
     }
 
-    /// The class of the character at `at`, and where the next one starts; none at the end of the text.
+    /// Class of the character at `at`, and the offset of the next one; `None` at the end of the text.
     fn look(&self, at: usize) -> Option<(Class, usize)> {
         let byte = *self.text.as_bytes().get(at)?;
         if let Some(class) = self.classes.of_byte(byte) {
@@ -37,7 +37,7 @@ impl<'t> Words<'t> {
         Some((self.classes.of(c), at + c.len_utf8()))
     }
 
-    /// Where the characters of one class that start at `at` end.
+    /// End of the run of characters of `class` that starts at `at`.
     fn skip(&self, mut at: usize, class: Class) -> usize {
         while let Some((found, next)) = self.look(at)
             && found == class
@@ -47,7 +47,8 @@ impl<'t> Words<'t> {
         at
     }
 
-    /// `\s+(?!\S)|\s+`: all white space but the last character before a visible one, which starts the next word.
+    /// Implements `\s+(?!\S)|\s+`: all white space except the last character before a visible one, which starts the
+    /// next word.
     fn skip_space(&self, start: usize) -> usize {
         let (mut at, mut last) = (start, start);
         while let Some((class, next)) = self.look(at) {
@@ -76,7 +77,7 @@ impl<'t> Words<'t> {
     }
 }
 
-/// The length of what follows the apostrophe in `'s|'t|'re|'ve|'m|'ll|'d`.
+/// Length of the part after the apostrophe in `'s|'t|'re|'ve|'m|'ll|'d`.
 fn contraction(after: &[u8]) -> Option<usize> {
     match after {
         [b's' | b't' | b'm' | b'd', ..] => Some(1),
