@@ -1,4 +1,4 @@
-//! The activations between the two feed-forward projections.
+//! Activations between the two feed-forward projections.
 
 use std::ops::Range;
 
@@ -6,9 +6,9 @@ use super::parts::{in_parts, in_parts_with};
 use crate::train::ops::gelu::normal_cdf;
 use crate::train::ops::simd::{LANES, exp, kernel};
 
-/// Rows that one task handles: they stay in the first cache.
+/// Rows per task: they stay in the L1 cache.
 const ROWS: usize = 8;
-/// The same for elements without rows.
+/// Elements per task, for activations without rows.
 const ELEMENTS: usize = 1 << 14;
 
 /// `silu(gate) * up` for rows of `[gate, up]`, each `hidden` wide.
@@ -17,8 +17,8 @@ pub fn swiglu(gate_up: &[f32], hidden: usize) -> Vec<f32> {
     in_parts(gate_up.len() / 2, ROWS * hidden, rows).0
 }
 
-/// Gradient of [`swiglu`] for its input. What was upstream becomes the output of [`swiglu`], which shares most of its
-/// work with the gradient.
+/// Gradient of [`swiglu`] with respect to its input. Replaces `upstream` with the output of [`swiglu`], which shares
+/// most of its work with the gradient.
 pub fn swiglu_backward(gate_up: &[f32], upstream: &mut [f32], hidden: usize) -> Vec<f32> {
     let rows = |part: Range<usize>, out: &mut [f32], upstream: &mut [f32]| {
         swiglu_backward_rows(out, &gate_up[part], upstream, hidden);
@@ -31,7 +31,7 @@ pub fn gelu(x: &[f32]) -> Vec<f32> {
     in_parts(x.len(), ELEMENTS, |part, out| gelu_chunk(out, &x[part])).0
 }
 
-/// Gradient of [`gelu`] for its input. What was upstream becomes the output of [`gelu`].
+/// Gradient of [`gelu`] with respect to its input. Replaces `upstream` with the output of [`gelu`].
 pub fn gelu_backward(x: &[f32], upstream: &mut [f32]) -> Vec<f32> {
     let elements =
         |part: Range<usize>, out: &mut [f32], upstream: &mut [f32]| gelu_backward_chunk(out, &x[part], upstream);
@@ -44,7 +44,7 @@ fn sigmoid(x: f32) -> f32 {
 }
 
 kernel! {
-    /// [`swiglu`] of a few rows, on this thread.
+    /// [`swiglu`] of a few rows, on the calling thread.
     pub fn swiglu_rows<'a>(out: &'a mut [f32], gate_up: &'a [f32], hidden: usize) -> () {
         for (out, row) in out.chunks_exact_mut(hidden).zip(gate_up.chunks_exact(2 * hidden)) {
             let (gate, up) = row.split_at(hidden);
@@ -56,7 +56,7 @@ kernel! {
 }
 
 kernel! {
-    /// In blocks that are read before they are written: for five slices at a time the compiler gives up otherwise.
+    /// Reads each block before writing it: with five slices the compiler does not vectorise otherwise.
     fn swiglu_backward_rows<'a>(out: &'a mut [f32], gate_up: &'a [f32], upstream: &'a mut [f32], hidden: usize) -> () {
         let rows = out.chunks_exact_mut(2 * hidden).zip(gate_up.chunks_exact(2 * hidden));
         for ((out, row), upstream) in rows.zip(upstream.chunks_exact_mut(hidden)) {
@@ -76,7 +76,7 @@ kernel! {
     }
 }
 
-/// Gradients of gates and ups, and the output.
+/// Gradients of gates and ups, and the output of the activation.
 #[inline(always)]
 fn swiglu_gradients<const N: usize>(
     gate: &[f32; N],

@@ -1,8 +1,8 @@
 //! Causal attention within documents: rotary positions, grouped heads, blocks of query rows.
 //!
-//! No `[seq, seq]` matrix is ever stored: the forward pass keeps the scale of each row's softmax, and the backward
-//! pass computes the weights of one block at a time again (the idea of Dao et al. 2022, in blocks of rows). One task
-//! is one key head of one row of the batch, with all query heads that share it; tasks write disjoint columns.
+//! No `[seq, seq]` matrix is stored: the forward pass keeps the scale of each row's softmax, and the backward pass
+//! recomputes the weights of one block at a time (the idea of Dao et al. 2022, with blocks of rows). One task handles
+//! one key head of one row of the batch, with all query heads that share it; tasks write disjoint columns.
 
 use std::cell::Cell;
 use std::ops::Range;
@@ -15,14 +15,14 @@ use crate::train::ops::simd::{LANES, dot, exp, fold_lanes, kernel, prefetch, sum
 use crate::train::ops::team;
 use crate::train::ops::{AttentionContext, HeadLayout, RopeTable};
 
-/// Query rows whose scores are computed at a time. Of what lies after the last of them, nothing is computed.
+/// Query rows whose scores are computed at a time. Nothing is computed for keys after the last of them.
 const BLOCK: usize = 32;
-/// Query rows from which gradients of keys and values are summed at a time, in registers.
+/// Query rows whose contributions to the gradients of keys and values are summed at a time, in registers.
 const PAIR: usize = 2 * BLOCK;
-/// Rows ahead of the one that is copied whose cache lines are asked for: rows of one head lie far apart.
+/// Prefetch distance in rows while copying: the rows of one head lie far apart.
 const AHEAD: usize = 8;
 
-/// Output of [`attention`], and what [`attention_backward`] needs of it.
+/// Output of [`attention`] and the state that [`attention_backward`] needs.
 pub struct Attended {
     /// `[batch * seq, heads * head_dim]`.
     pub out: Vec<f32>,
@@ -30,7 +30,7 @@ pub struct Attended {
     pub scales: Vec<SoftmaxScale>,
 }
 
-/// A row of attention weights is `e^(score - maximum) / sum`.
+/// Scale of one softmax row, whose weights are `e^(score - maximum) / sum`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SoftmaxScale {
     maximum: f32,
@@ -38,7 +38,7 @@ pub struct SoftmaxScale {
     inverse: f32,
 }
 
-/// Attention for `qkv` `[batch * seq, width]`.
+/// Computes attention for `qkv` `[batch * seq, width]`.
 pub fn attention(qkv: &[f32], context: &AttentionContext) -> Attended {
     let layout = context.layout;
     let mut scales = vec![SoftmaxScale::default(); context.batch * layout.heads * context.seq];
@@ -54,7 +54,7 @@ pub fn attention(qkv: &[f32], context: &AttentionContext) -> Attended {
                 let scores = aligned(&mut room.scores, rows * stride);
                 let (score, keys) = inputs.score(queries, &room.keys_across, block);
                 let to_scores = Target::new(scores, stride);
-                // SAFETY: `scores` is ours alone and has as many rows and at least as many columns.
+                // SAFETY: `scores` is borrowed exclusively and has as many rows and at least as many columns.
                 unsafe { packed_product_into(inputs.form, to_scores, score, keys, inputs.scale, Output::Overwrite) }
                 let (scales, starts) = (&mut scales[block.range()], &inputs.starts[block.range()]);
                 exponentials(scores, scales, starts, block);
@@ -65,17 +65,18 @@ pub fn attention(qkv: &[f32], context: &AttentionContext) -> Attended {
                 packed_product(inputs.form, mixed, weights, values, 1.0, Output::Overwrite);
                 scale_rows(mixed, scales);
                 let place = target.offset(task.row * context.seq + block.first, head * layout.head_dim);
-                // SAFETY: these rows and the columns of this head are written by this task only.
+                // SAFETY: only this task writes these rows and the columns of this head.
                 unsafe { HeadRows::new(place, layout.head_dim) }.write_all(mixed);
             }
         }
     };
-    // SAFETY: tasks write each row and, of all query heads together, each column.
+    // SAFETY: together the tasks write every row and, over all query heads, every column.
     let out = unsafe { each_task(context, layout.query_width(), scales_of_tasks, work) };
     Attended { out, scales }
 }
 
-/// Gradient of [`attention`] for `qkv`, given what it has computed and the gradient of its output.
+/// Gradient of [`attention`] with respect to `qkv` `[batch * seq, width]`, given the forward pass's results and the
+/// gradient of its output.
 pub fn attention_backward(
     qkv: &[f32],
     out: &[f32],
@@ -98,25 +99,26 @@ pub fn attention_backward(
         for (head, scales) in task.query_heads(context).zip(scales.chunks_exact(context.seq)) {
             let [out, dout] = [out, upstream].map(|matrix| inputs.head_of(matrix, head));
             inputs.add_head(room, HeadOutput { out, dout, scales }, head);
-            // SAFETY: these rows and the columns of this query head are written by this task only.
+            // SAFETY: only this task writes these rows and the columns of this query head.
             let out = unsafe { HeadRows::new(place.offset(0, head * layout.head_dim), layout.head_dim) };
             rotate_back(out, aligned(&mut room.dqueries, len), &context.rope);
         }
         let (dkeys, dvalues) = (aligned(&mut room.dkeys, len), aligned(&mut room.dvalues, len));
-        // SAFETY: these rows and the key columns of this head are written by this task only.
+        // SAFETY: only this task writes these rows and the key columns of this head.
         let out = unsafe { HeadRows::new(place.offset(0, inputs.key_column()), layout.head_dim) };
         rotate_back(out, dkeys, &context.rope);
-        // SAFETY: these rows and the value columns of this head are written by this task only.
+        // SAFETY: only this task writes these rows and the value columns of this head.
         unsafe { HeadRows::new(place.offset(0, inputs.value_column()), layout.head_dim) }.write_all(dvalues);
     };
-    // SAFETY: tasks write each row and the columns of queries, keys and values, which are all.
+    // SAFETY: together the tasks write every row and the columns of queries, keys and values, which are all columns.
     unsafe { each_task(context, layout.width(), scales_of_tasks, work) }
 }
 
-/// A matrix of all rows and `width` columns that tasks write; each task also gets its item of `items`.
+/// Runs `work` for each task, with its item of `items`, and returns the matrix `[batch * seq, width]` that the tasks
+/// write.
 ///
 /// # Safety
-/// All tasks together write all of its elements.
+/// The tasks together must write all elements of the matrix.
 unsafe fn each_task<T: Send>(
     context: &AttentionContext,
     width: usize,
@@ -131,7 +133,8 @@ unsafe fn each_task<T: Send>(
         work(task, item, target, &mut room);
         ROOM.set(room);
     });
-    // SAFETY: the allocation has room for the matrix, and the caller promises that the tasks have written it.
+    // SAFETY: the allocation has capacity for the matrix, and the caller promises that the tasks have written all of
+    // it.
     unsafe { out.set_len(len) }
     out
 }
@@ -140,24 +143,24 @@ thread_local! {
     static ROOM: Cell<Room> = Cell::default();
 }
 
-/// Memory of a task, which its thread keeps.
+/// Scratch memory of a task, kept by its thread.
 #[derive(Default)]
 struct Room {
-    /// Rotated, `[seq, head_dim]`.
+    /// Rotated queries of one head, `[seq, head_dim]`.
     queries: Vec<f32>,
     keys: Vec<f32>,
-    /// `keys`, for the backward pass.
+    /// `keys`, packed for the backward pass.
     keys_down: Packed,
-    /// `keys` transposed.
+    /// `keys` transposed, packed.
     keys_across: Packed,
-    /// As they are in the forward pass, transposed in the backward pass.
+    /// Packed as they are in the forward pass, transposed in the backward pass.
     values: Packed,
-    /// Of one block, or of two.
+    /// Scores of one block (forward) or two (backward).
     scores: Vec<f32>,
     dscores: Vec<f32>,
     /// `[BLOCK, head_dim]`.
     mixed: Vec<f32>,
-    /// `[seq, head_dim]`; the last two are sums over the query heads that share a key head.
+    /// `[seq, head_dim]`; `dkeys` and `dvalues` are sums over the query heads that share a key head.
     dqueries: Vec<f32>,
     dkeys: Vec<f32>,
     dvalues: Vec<f32>,
@@ -182,7 +185,7 @@ fn tasks(context: &AttentionContext) -> Vec<Task> {
     (0..context.batch * heads).map(|task| Task { row: task / heads, key_head: task % heads }).collect()
 }
 
-/// Query rows `first..last`, which together look at keys `visible..last`.
+/// Query rows `first..last`, which together attend to keys `visible..last`.
 #[derive(Clone, Copy)]
 struct Block {
     first: usize,
@@ -203,14 +206,14 @@ impl Block {
         self.last - self.visible
     }
 
-    /// From a row of scores to the next: whole vectors, and a cache line more, as rows that are a power of two apart
-    /// share the same few places of the first cache.
+    /// Distance between rows of scores: whole vectors plus one cache line, because rows that are a power of two apart
+    /// share the same few sets of the L1 cache.
     fn stride(self) -> usize {
         self.columns().next_multiple_of(LANES) + LANES
     }
 }
 
-/// What the forward pass computed for one query head, and the gradient of it.
+/// Forward result of one query head and its gradient.
 #[derive(Clone, Copy)]
 struct HeadOutput<'a> {
     /// `[seq, head_dim]`.
@@ -219,9 +222,9 @@ struct HeadOutput<'a> {
     scales: &'a [SoftmaxScale],
 }
 
-/// What a task reads.
+/// Inputs of a task.
 struct Inputs<'a> {
-    /// The rows of the task's sequence.
+    /// Rows of the task's sequence, `[seq, width]`.
     rows: &'a [f32],
     /// Document starts of the sequence.
     starts: &'a [u32],
@@ -252,7 +255,7 @@ impl<'a> Inputs<'a> {
         self.key_column() + self.context.layout.key_width()
     }
 
-    /// The rotated keys, and their transpose.
+    /// Rotates the keys and packs their transpose.
     fn prepare(&self, room: &mut Room) {
         let keys = self.rotated(&mut room.keys, self.key_column());
         room.keys_across.pack(self.form, View::new(keys, self.context.seq, self.context.layout.head_dim).transposed());
@@ -285,19 +288,19 @@ impl<'a> Inputs<'a> {
 
     fn block(&self, rows: Range<usize>) -> Block {
         let visible = self.starts[rows.clone()].iter().min().map_or(rows.start, |start| *start as usize);
-        // Packed keys begin with a panel.
+        // Parts of packed keys start at a panel.
         Block { first: rows.start, last: rows.end, visible: visible / TILE_COLUMNS * TILE_COLUMNS }
     }
 
-    /// The operands of a block's scores.
+    /// Operands of a block's scores.
     fn score<'m>(&self, queries: &'m [f32], keys: &'m Packed, block: Block) -> (View<'m>, Right<'m>) {
         let head_dim = self.context.layout.head_dim;
         let queries = View::new(&queries[block.first * head_dim..], block.rows(), head_dim);
         (queries, keys.part(0..head_dim, block.visible..block.last))
     }
 
-    /// Adds the part of one query head to the gradients of rotated keys and of values, and computes that of its rotated
-    /// queries.
+    /// Adds one query head's contribution to the gradients of rotated keys and of values, and computes the gradient of
+    /// its rotated queries.
     fn add_head(&self, room: &mut Room, given: HeadOutput<'_>, head: usize) {
         let AttentionContext { seq, layout: HeadLayout { head_dim, .. }, .. } = *self.context;
         let queries = self.rotated(&mut room.queries, head * head_dim);
@@ -317,7 +320,8 @@ impl<'a> Inputs<'a> {
                 let values = room.values.part(0..head_dim, block.visible..block.last);
                 let dout = given.dout.part(block.range(), 0..head_dim);
                 let [to_weights, to_dscores] = [&mut *weights, &mut *dscores].map(|out| Target::new(out, stride));
-                // SAFETY: `weights` and `dscores` are ours alone and have as many rows and at least as many columns.
+                // SAFETY: `weights` and `dscores` are borrowed exclusively and have as many rows and at least as many
+                // columns.
                 unsafe {
                     packed_product_into(self.form, to_weights, queries, keys_across, self.scale, Output::Overwrite);
                     packed_product_into(self.form, to_dscores, dout, values, 1.0, Output::Overwrite);
@@ -342,7 +346,7 @@ impl<'a> Inputs<'a> {
     }
 }
 
-/// Rows of one head in a matrix that a task fills.
+/// Rows of one head in the output matrix of a task.
 struct HeadRows {
     place: Target,
     width: usize,
@@ -350,7 +354,7 @@ struct HeadRows {
 
 impl HeadRows {
     /// # Safety
-    /// `width` elements of each row that is written are valid for writes and used by no one else meanwhile.
+    /// `width` elements of each row that is written must be valid for writes, and nothing else may use them meanwhile.
     unsafe fn new(place: Target, width: usize) -> Self {
         HeadRows { place, width }
     }
@@ -371,7 +375,7 @@ impl HeadRows {
 }
 
 kernel! {
-    /// The rows of one head, turned by their positions.
+    /// Copies the rows of one head, rotated by their positions.
     fn rotate<'a>(out: &'a mut [f32], rows: &'a [f32], stride: usize, rope: &'a RopeTable) -> () {
         for (position, out) in out.chunks_exact_mut(2 * rope.half).enumerate() {
             let row = &rows[position * stride..][..2 * rope.half];
@@ -383,7 +387,7 @@ kernel! {
 }
 
 kernel! {
-    /// The inverse, and so the transpose, of [`rotate`], to where it belongs.
+    /// Writes the inverse (and so the transpose) of [`rotate`] to `out`.
     fn rotate_back<'a>(out: HeadRows, rows: &'a mut [f32], rope: &'a RopeTable) -> () {
         let mut out = out;
         for (position, row) in rows.chunks_exact_mut(2 * rope.half).enumerate() {
@@ -394,8 +398,8 @@ kernel! {
 }
 
 kernel! {
-    /// Turns scores into `e^(score - maximum)`: row `i` is query `block.first + i`, column `j` is key
-    /// `block.visible + j`; what lies before the query's document or after the query becomes 0.
+    /// Turns scores into `e^(score - maximum)`. Row `i` is query `block.first + i`, column `j` is key
+    /// `block.visible + j`. Columns before the query's document or after the query become 0.
     fn exponentials<'a>(
         scores: &'a mut [f32],
         scales: &'a mut [SoftmaxScale],
@@ -407,7 +411,7 @@ kernel! {
             let seen = seen(*start, block, index);
             let blocks = touched(row, &seen);
             mask(blocks, &seen, f32::NEG_INFINITY);
-            // Four at a time: each waits for the one before it.
+            // Four independent chains, because each maximum waits for the previous one.
             let mut lanes = [[f32::NEG_INFINITY; LANES]; 4];
             let (fours, rest) = blocks.as_chunks::<4>();
             for four in fours {
@@ -421,7 +425,7 @@ kernel! {
             let [a, b, c, d] = lanes;
             let maximum = fold_lanes(maxima(maxima(a, b), maxima(c, d)), |x, y| if y > x { y } else { x });
 
-            // What is not seen adds e^-87 at most, nothing beside the 1 of the maximum.
+            // A masked column adds at most e^-87, which vanishes beside the maximum's 1.
             let mut sums = [0.0f32; LANES];
             for block in &mut *blocks {
                 for lane in 0..LANES {
@@ -435,7 +439,7 @@ kernel! {
     }
 }
 
-/// The whole vectors of a row that hold what is seen; the others become 0.
+/// The vectors of a row that overlap the `seen` columns; sets all other vectors to 0.
 #[inline(always)]
 fn touched<'m>(row: &'m mut [f32], seen: &Range<usize>) -> &'m mut [[f32; LANES]] {
     let (before, rest) = row.as_chunks_mut::<LANES>().0.split_at_mut(seen.start / LANES);
@@ -446,7 +450,7 @@ fn touched<'m>(row: &'m mut [f32], seen: &Range<usize>) -> &'m mut [[f32; LANES]
     touched
 }
 
-/// Replaces what is not seen in the first and the last vector of those that [`touched`] gives.
+/// Replaces the columns outside `seen` in the first and the last of the vectors that [`touched`] returns.
 #[inline(always)]
 fn mask(blocks: &mut [[f32; LANES]], seen: &Range<usize>, value: f32) {
     let last = (seen.end - 1) % LANES;
@@ -463,7 +467,7 @@ fn mask(blocks: &mut [[f32; LANES]], seen: &Range<usize>, value: f32) {
     }
 }
 
-/// Columns of a block that a row of it looks at.
+/// Columns of a block that one of its rows attends to.
 #[inline(always)]
 fn seen(start: u32, block: Block, row: usize) -> Range<usize> {
     start as usize - block.visible..block.first + row + 1 - block.visible
@@ -478,7 +482,7 @@ fn maxima(mut a: [f32; LANES], b: [f32; LANES]) -> [f32; LANES] {
 }
 
 kernel! {
-    /// Completes weights that were mixed before they were divided by their sums.
+    /// Divides mixed values by the sum of their unnormalised weights.
     fn scale_rows<'a>(mixed: &'a mut [f32], scales: &'a [SoftmaxScale]) -> () {
         let width = mixed.len() / scales.len();
         for (row, scale) in mixed.chunks_exact_mut(width).zip(scales) {
@@ -490,8 +494,9 @@ kernel! {
 }
 
 kernel! {
-    /// Turns scores into weights `p`, and gradients `g` of weights into gradients of scores: `p (g - sum(p g))`.
-    /// The sum is that of the output's row times its gradient. Rows may be longer than the block has columns.
+    /// Turns scores into weights `p`, and gradients `g` of weights into gradients of scores: `p (g - sum(p g))`. The
+    /// sum equals the dot product of the output's row and its gradient (`D` in FlashAttention, Dao et al. 2022). Rows
+    /// may be longer than the block has columns.
     fn softmax_backward<'a>(
         scores: &'a mut [f32],
         gradients: &'a mut [f32],

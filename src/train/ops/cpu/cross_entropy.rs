@@ -1,4 +1,5 @@
-//! Cross-entropy and z-loss against a tied output head, in chunks of rows: the logits of all rows never exist at once.
+//! Cross-entropy and z-loss with a tied output head, in chunks of rows, so that the logits of all rows never exist at
+//! once.
 
 use super::gemm::{View, matmul, matmul_add};
 use crate::train::ops::Objective;
@@ -6,11 +7,11 @@ use crate::train::ops::simd::{LANES, exp, kernel, sum_lanes};
 use crate::train::ops::team;
 use crate::train::precision::Precision;
 
-/// Logits of one task, unless a single row has more.
+/// Logits per task, unless a single row has more.
 const TASK: usize = 1 << 14;
 
-/// Rows whose logits are held at a time. The head's gradient is read and written once per chunk; with twice as many,
-/// 8 x 512 of deep60 would not fit in 4 GiB.
+/// Rows whose logits are held at a time. The head's gradient is read and written once per chunk; with twice as many
+/// rows, 8 x 512 tokens of deep60 would not fit into 4 GiB.
 const CHUNK: usize = 256;
 
 /// The tied head: `logits = x weight^T`.
@@ -22,36 +23,36 @@ pub struct Head<'a> {
     pub weight: &'a [f32],
     /// Width of the residual stream.
     pub width: usize,
-    /// One per row; negative is not counted.
+    /// One per row; rows with a negative target do not count.
     pub targets: &'a [i32],
-    /// Of the products.
+    /// Precision of the products.
     pub precision: Precision,
 }
 
-/// Whether the head's weight gets a gradient.
+/// Selects if the head's weight gets a gradient.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum HeadWeight {
     Trained,
     Frozen,
 }
 
-/// What a row adds to the loss: zeros where it has no target.
+/// Contribution of a row to the loss; zeros for a row without a target.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct TokenLoss {
     /// `-log softmax(logits)[target]` in nats.
     pub nll: f32,
-    /// Of the logarithm of the sum of exponentials: the z-loss before its weight.
+    /// Squared log-sum-exp: the z-loss before its weight.
     pub squared_log_sum: f32,
 }
 
-/// Gradients of an objective.
+/// Gradients of an objective with respect to the head.
 pub struct HeadGradients {
     pub x: Vec<f32>,
-    /// Of a trained weight.
+    /// Gradient of the weight, if it is trained.
     pub weight: Option<Vec<f32>>,
 }
 
-/// The loss of each row.
+/// Loss of each row.
 pub fn token_losses(head: Head<'_>) -> Vec<TokenLoss> {
     let mut losses = Vec::with_capacity(head.targets.len());
     for_each_chunk(head, |chunk, logits| {
@@ -62,7 +63,7 @@ pub fn token_losses(head: Head<'_>) -> Vec<TokenLoss> {
     losses
 }
 
-/// [`token_losses`], with the gradients of `objective`.
+/// [`token_losses`] and the gradients of `objective`.
 pub fn token_losses_with_gradients(
     head: Head<'_>,
     objective: Objective,
@@ -109,7 +110,7 @@ fn for_each_chunk(head: Head<'_>, mut visit: impl FnMut(Head<'_>, &mut [f32])) {
     }
 }
 
-/// What `of_row` gives for each row of a chunk's logits and its target.
+/// Results of `of_row` for each row of a chunk's logits and its target.
 fn of_rows(
     chunk: Head<'_>,
     logits: &mut [f32],
@@ -124,13 +125,13 @@ fn of_rows(
     losses.into_iter().flatten()
 }
 
-/// What is left of a row of logits once it holds `e^(logit - maximum)`.
+/// Statistics of a row of logits after the row was replaced by `e^(logit - maximum)`.
 struct Row {
-    /// The sum of what the row holds.
+    /// Sum of the row's exponentials.
     total: f64,
-    /// Of the exponentials of the logits.
+    /// Log-sum-exp of the logits.
     log_sum: f64,
-    /// The logit of the target.
+    /// Logit of the target.
     picked: f32,
 }
 
@@ -148,7 +149,7 @@ fn exponentials_of_row(logits: &mut [f32], target: usize) -> Row {
     Row { total, log_sum: total.ln() + f64::from(maximum), picked }
 }
 
-/// Turns logits into `(softmax * (1 + 2 z_loss log Z) - one_hot(target)) / divisor` and gives the row's loss.
+/// Turns logits into `(softmax * (1 + 2 z_loss log Z) - one_hot(target)) / divisor` and returns the row's loss.
 fn gradient_of_row(logits: &mut [f32], target: usize, objective: Objective) -> TokenLoss {
     let row = exponentials_of_row(logits, target);
     let scale = 1.0 / objective.divisor;
@@ -176,8 +177,8 @@ kernel! {
 }
 
 kernel! {
-    /// Replaces each value by `e^(value - maximum)` and gives their sum. Short f32 sums are added in
-    /// f64: a vocabulary is long enough for f32 alone to lose digits.
+    /// Replaces each value by `e^(value - maximum)` and returns the sum. Short f32 sums are added in f64: over a whole
+    /// vocabulary, f32 alone would lose digits.
     fn exponentials<'a>(row: &'a mut [f32], maximum: f32) -> f64 {
         let mut total = 0.0f64;
         for part in row.chunks_mut(64 * LANES) {

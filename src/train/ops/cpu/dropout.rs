@@ -1,11 +1,11 @@
-//! Dropout, forward and backward: both multiply with the same factors.
+//! Dropout; forward and backward multiply by the same factors.
 
 use std::ops::Range;
 
 use super::parts::in_parts;
 use crate::train::ops::DropoutMask;
 
-/// Each element times its factor.
+/// Multiplies each element by its factor.
 pub fn dropout(x: &[f32], mask: DropoutMask) -> Vec<f32> {
     const TASK: usize = 1 << 14;
     let elements = |part: Range<usize>, out: &mut [f32]| {

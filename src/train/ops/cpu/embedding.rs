@@ -1,13 +1,13 @@
-//! Rows of the embedding, and the gradient that flows back into them.
+//! Embedding lookup and its gradient.
 
 use std::ops::Range;
 
 use super::parts::in_parts;
 
-/// Row `ids[i]` of `weight` for each `i`; rows are `width` wide.
+/// Gathers row `ids[i]` of `weight` for each `i`; rows are `width` wide.
 ///
 /// # Panics
-/// When an id is not a row of `weight`.
+/// If an id is not a row of `weight`.
 pub fn embedding(weight: &[f32], ids: &[usize], width: usize) -> Vec<f32> {
     const ROWS: usize = 64;
     let rows = |part: Range<usize>, out: &mut [f32]| {
@@ -18,7 +18,7 @@ pub fn embedding(weight: &[f32], ids: &[usize], width: usize) -> Vec<f32> {
     in_parts(ids.len() * width, ROWS * width, rows).0
 }
 
-/// Adds each upstream row to the row of `dweight` of its id, in order.
+/// Adds each upstream row to the row of `dweight` that its id names, in order.
 pub fn add_rows(dweight: &mut [f32], ids: &[usize], width: usize, upstream: &[f32]) {
     for (id, upstream) in ids.iter().zip(upstream.chunks_exact(width)) {
         for (sum, value) in dweight[id * width..(id + 1) * width].iter_mut().zip(upstream) {

@@ -1,5 +1,5 @@
-//! The fused operations over host slices, forward and backward. Work is split by shape alone and
-//! partial sums are added in a fixed order: the bits do not depend on the number of threads.
+//! Fused operations over host slices, forward and backward. Work is split by shape alone and partial sums are added in
+//! a fixed order, so the bits do not depend on the number of threads.
 
 pub mod activation;
 #[expect(unsafe_code, reason = "heads of one row are written by different threads")]

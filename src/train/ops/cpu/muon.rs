@@ -1,4 +1,4 @@
-//! A step of Muon over host slices. Products and sums are split by shape alone.
+//! A Muon step over host slices. Products and sums are split by shape alone.
 
 use super::gemm::{View, matmul};
 use crate::train::ops::simd::kernel;
@@ -8,12 +8,12 @@ use crate::train::precision::Precision;
 
 const CHUNK: usize = 1 << 14;
 
-/// One step of a stack of matrices with `parts` rows each: `m = mu m + (1 - mu) g`, then
-/// `p = (1 - lr wd) p - lr s O(mu m + (1 - mu) g)`, where `O` makes each matrix nearly orthogonal and `s`
-/// depends on its shape.
+/// Updates a stack of matrices with `parts` rows each: `m = mu m + (1 - mu) g`, then
+/// `p = (1 - lr wd) p - lr s O(mu m + (1 - mu) g)`, where `O` makes each matrix nearly orthogonal and `s` depends on
+/// its shape.
 ///
 /// # Panics
-/// When the slices have different lengths, or the parts do not make up the parameter.
+/// If the slices have different lengths, or the parts do not make up the parameter.
 pub fn muon_update(param: &mut [f32], grad: &[f32], momentum: &mut [f32], parts: &[usize], step: MuonStep) {
     let (len, rows) = (param.len(), parts.iter().sum::<usize>());
     assert!(grad.len() == len && momentum.len() == len, "one gradient and one momentum per parameter");
@@ -35,8 +35,8 @@ pub fn muon_update(param: &mut [f32], grad: &[f32], momentum: &mut [f32], parts:
     }
 }
 
-/// The matrix `U V^T` of the singular value decomposition `x = U S V^T`, nearly: Newton-Schulz iterations stop
-/// when all singular values are between 0.7 and 1.2. The smaller one of the two Gram matrices is used.
+/// Approximates `U V^T` of the singular value decomposition `x = U S V^T`: the Newton-Schulz iterations end with all
+/// singular values between 0.7 and 1.2. Uses the smaller of the two Gram matrices.
 fn orthogonalize(x: &mut [f32], rows: usize, columns: usize) -> Vec<f32> {
     let norm = sum_squares(x).sqrt().max(MuonStep::EPSILON);
     scale(x, (1.0 / norm) as f32);
@@ -112,7 +112,7 @@ mod tests {
 
     const STEP: MuonStep = MuonStep { learning_rate: 0.02, momentum: 0.9, weight_decay: 0.1, gradient_scale: 0.5 };
 
-    /// `x x^T` of a wide and `x^T x` of a tall result has a diagonal around 1 and little beside it.
+    /// `x x^T` of a wide result (`x^T x` of a tall one) has a diagonal near 1 and small values elsewhere.
     #[test]
     fn the_result_is_nearly_orthogonal() {
         for (rows, columns) in [(5, 40), (40, 5), (1, 9), (9, 1)] {
@@ -135,7 +135,7 @@ mod tests {
         assert!(param.iter().all(|x| (x - 0.998).abs() < 1e-6), "{param:?}");
     }
 
-    /// A stack is stepped as its matrices one by one.
+    /// Updating a stack equals updating its matrices one by one.
     #[test]
     fn matrices_of_a_stack_do_not_see_each_other() {
         let (columns, parts) = (7, [3, 9, 1]);

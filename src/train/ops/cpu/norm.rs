@@ -6,7 +6,7 @@ use super::parts::in_parts;
 use crate::train::ops::HeadLayout;
 use crate::train::ops::simd::{dot, kernel};
 
-/// Elements that one task handles; a fixed number, so that partial sums do not depend on threads.
+/// Elements per task; fixed, so that partial sums do not depend on the number of threads.
 const TASK: usize = 1 << 14;
 
 /// `x / sqrt(mean(x^2) + eps) * weight` for each row of `weight.len()` elements.
@@ -15,7 +15,8 @@ pub fn rms_norm(x: &[f32], weight: &[f32], eps: f32) -> Vec<f32> {
     in_parts(x.len(), step, |part, out| rms_norm_rows(out, &x[part], weight, eps)).0
 }
 
-/// Gradients of [`rms_norm`] for `x`, added to `onto` if that is given, and for `weight`, given that of its output.
+/// Gradients of [`rms_norm`] for `x` (accumulated onto `onto` if given) and for `weight`, given the gradient of its
+/// output.
 pub fn rms_norm_backward(
     x: &[f32],
     weight: &[f32],
@@ -111,7 +112,7 @@ fn inverse_norm(x: &[f32], eps: f32) -> f32 {
 }
 
 kernel! {
-    /// [`rms_norm`] of a few rows, on this thread.
+    /// [`rms_norm`] of a few rows, on the calling thread.
     pub fn rms_norm_rows<'a>(out: &'a mut [f32], x: &'a [f32], weight: &'a [f32], eps: f32) -> () {
         let width = weight.len();
         for (out, x) in out.chunks_exact_mut(width).zip(x.chunks_exact(width)) {

@@ -1,4 +1,4 @@
-//! Results that threads write part by part.
+//! Results that threads fill part by part.
 
 use std::mem::MaybeUninit;
 use std::ops::Range;
@@ -6,11 +6,11 @@ use std::slice;
 
 use crate::train::ops::team;
 
-/// `len` elements in parts of `step`: `fill` gets the range of a part and its elements, which are 0. Also gives
-/// what `fill` returned, in order.
+/// Fills `len` elements in parts of `step`. `fill` gets the range of a part and its elements, which are 0. Also returns
+/// the results of `fill`, in order.
 ///
-/// A part is cleared just before it is filled, by the same thread. To clear the whole result first takes one thread
-/// about as long as a cheap operation takes two.
+/// The thread that fills a part also clears it, just before. Clearing the whole result first takes one thread about as
+/// long as a cheap operation takes two.
 pub fn in_parts<R: Send>(
     len: usize,
     step: usize,
@@ -32,12 +32,12 @@ pub fn in_parts_with<T: Send, R: Send>(
     assert_eq!(parts.len(), items.len(), "one item per part");
     let results = team::map(parts.zip(items), |((index, room), item)| {
         room.fill(MaybeUninit::new(0.0));
-        // SAFETY: all of these elements have just been written.
+        // SAFETY: all these elements have just been written.
         let part = unsafe { slice::from_raw_parts_mut(room.as_mut_ptr().cast::<f32>(), room.len()) };
         fill(index * step..index * step + part.len(), part, item)
     });
     assert_eq!(results.len(), len.div_ceil(step), "each part was filled");
-    // SAFETY: the parts are all of the first `len` elements, and each was written.
+    // SAFETY: the parts cover the first `len` elements, and each was written.
     unsafe { out.set_len(len) }
     (out, results)
 }

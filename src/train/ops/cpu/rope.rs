@@ -1,9 +1,9 @@
-//! Rotary positions (Su et al. 2021): pair `j` is elements `j` and `j + half` of a head.
+//! Rotary positions (Su et al. 2021): pair `j` consists of elements `j` and `j + half` of a head.
 
 use crate::train::ops::simd::{LANES, kernel};
 
 kernel! {
-    /// Turns each head by the position that these cosines and sines are of.
+    /// Rotates each head by one position, given as its cosines and sines.
     pub fn rotate_heads<'a>(heads: &'a mut [f32], position: (&'a [f32], &'a [f32])) -> () {
         for head in heads.chunks_exact_mut(2 * position.0.len()) {
             rotate_row::<false>(head, position);
@@ -11,7 +11,8 @@ kernel! {
     }
 }
 
-/// Turns a head, forth or `BACK`. In blocks that are read before they are written: the compiler gives up otherwise.
+/// Rotates a head forwards, or backwards with `BACK`. Reads each block before writing it: the compiler does not
+/// vectorise otherwise.
 #[inline(always)]
 pub fn rotate_row<const BACK: bool>(head: &mut [f32], (cos, sin): (&[f32], &[f32])) {
     let (first, second) = head.split_at_mut(cos.len());

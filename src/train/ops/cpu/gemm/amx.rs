@@ -1,9 +1,9 @@
 //! Products of operands rounded to bf16, in the tile registers of AMX.
 //!
-//! One instruction adds 32 inner indices to 16 x 16 sums: products of the even ones and those of the odd ones are two
-//! chains of fused multiply-adds from 0 on, in order, whose sum is added to what is there (Intel's Software Developer's
-//! Manual, TDPBF16PS). Sums that are not scaled begin with what the product is added to. Numbers below 2^-126 are taken
-//! and given as 0.
+//! One instruction adds 32 inner indices to 16 x 16 sums: the products of the even indices and those of the odd ones
+//! form two chains of fused multiply-adds that start from 0, in order; their sum is added to the register (Intel's
+//! Software Developer's Manual, TDPBF16PS). Without a scale, the registers start with the matrix that the product is
+//! added to. The instruction treats numbers below 2^-126 as 0, in its inputs and results.
 
 use std::arch::asm;
 use std::arch::x86_64::*;
@@ -15,36 +15,37 @@ use super::tile::Product;
 use super::{Target, View};
 use crate::train::ops::simd::{Instructions, Kernel, prefetch};
 
-/// Rows of a tile register, and elements of 4 bytes in each of them.
+/// Rows of a tile register, and 4-byte elements in each row.
 const SIDE: usize = 16;
-/// Rows and columns that four registers of sums cover. Two others hold rows, and two columns.
+/// Rows and columns covered by four registers of sums. Four others hold two tiles of rows and two of columns.
 pub const BLOCK: usize = 2 * SIDE;
 
-/// Pairs that hold so many inner indices, in whole tiles; the last ones are filled up with 0.
+/// Number of pairs for `inner` inner indices, in whole tiles padded with 0.
 pub fn depth(inner: usize) -> usize {
     inner.div_ceil(TILE_INNER) * SIDE
 }
 
-/// Copies the rows of a left operand, 16 at a time, as tiles of 16 pairs of each. `out` has room for whole blocks of rows.
+/// Copies the rows of a left operand, 16 at a time, as tiles of 16 pairs per row. `out` has space for whole blocks of
+/// rows.
 pub fn copy_left(out: &mut [f32], view: View<'_>) {
     let depth = depth(view.columns());
     assert_eq!(out.len(), view.rows().next_multiple_of(BLOCK) * depth, "whole blocks of rows");
     Instructions::best().run_with_pairs(Copy { out, lines: view, by_line: true, depth });
 }
 
-/// Copies the columns of a right operand as panels, whose rows are pairs.
+/// Copies the columns of a right operand as panels whose rows are pairs.
 pub fn copy_right(out: &mut [f32], view: View<'_>) {
     let depth = depth(view.rows());
     assert_eq!(out.len(), view.columns().next_multiple_of(TILE_COLUMNS) * depth, "complete panels");
     Instructions::best().run_with_pairs(Copy { out, lines: view.transposed(), by_line: false, depth });
 }
 
-/// Rows of the left operand or columns of the right one are lines here.
+/// Copy of an operand. A line is a row of the left operand or a column of the right one.
 struct Copy<'a> {
     out: &'a mut [f32],
     /// Lines by inner indices.
     lines: View<'a>,
-    /// Whether the pairs of a line stay neighbours; otherwise those of the same inner indices become neighbours.
+    /// True if the pairs of a line are neighbours in the copy; false if the pairs of the same inner indices are.
     by_line: bool,
     depth: usize,
 }
@@ -52,7 +53,7 @@ struct Copy<'a> {
 impl Kernel for Copy<'_> {
     type Output = ();
 
-    /// A tile at a time, along what is contiguous.
+    /// One tile at a time, along the contiguous direction.
     #[inline(always)]
     fn run(self) {
         let (lines, tiles) = (self.lines.rows().next_multiple_of(BLOCK), self.depth / SIDE);
@@ -76,8 +77,8 @@ impl Kernel for Copy<'_> {
                         TILE_COLUMNS,
                     ),
                 };
-                // SAFETY: this is compiled for AVX512-BF16; the room of `out`, which the callers have compared, is
-                // `lines` by `depth`, and the tile lies in it.
+                // SAFETY: this is compiled for AVX512-BF16. `out` is `lines` by `depth`, as the callers have checked,
+                // and the tile lies inside it.
                 unsafe {
                     let rows = if contiguous { pairs_of_rows(part) } else { pairs_of_columns(part) };
                     let rows = if contiguous == self.by_line { rows } else { transposed(rows) };
@@ -90,16 +91,16 @@ impl Kernel for Copy<'_> {
     }
 }
 
-/// The first `len` lanes.
+/// Mask of the first `len` lanes.
 #[inline(always)]
 fn lanes(len: usize) -> __mmask16 {
     ((1u32 << len.min(SIDE)) - 1) as __mmask16
 }
 
-/// Up to 16 rows of up to 32 contiguous elements; a register for each row.
+/// Loads up to 16 rows of up to 32 contiguous elements; one register per row.
 ///
 /// # Safety
-/// This is compiled for AVX512-BF16.
+/// This must be compiled for AVX512-BF16.
 #[inline(always)]
 unsafe fn pairs_of_rows(part: View<'_>) -> [__m512i; SIDE] {
     let (from, step) = (part.data().as_ptr(), part.strides().0);
@@ -117,16 +118,16 @@ unsafe fn pairs_of_rows(part: View<'_>) -> [__m512i; SIDE] {
     })
 }
 
-/// Up to 32 columns of up to 16 contiguous elements; a register for each two columns.
+/// Loads up to 32 columns of up to 16 contiguous elements; one register per two columns.
 ///
 /// # Safety
-/// This is compiled for AVX512-BF16.
+/// This must be compiled for AVX512-BF16.
 #[inline(always)]
 unsafe fn pairs_of_columns(part: View<'_>) -> [__m512i; SIDE] {
     let (from, step) = (part.data().as_ptr(), part.strides().1);
     // SAFETY: the caller's promise; lanes that are no elements of the part are not read.
     unsafe {
-        // Words 0 to 15 are even columns, 16 to 31 odd ones.
+        // Words 0 to 15 are even columns, words 16 to 31 odd ones.
         let places: [u16; TILE_INNER] = std::array::from_fn(|place| (place / 2 + place % 2 * SIDE) as u16);
         let places = _mm512_loadu_si512(places.as_ptr().cast());
         std::array::from_fn(|pair| {
@@ -141,15 +142,15 @@ unsafe fn pairs_of_columns(part: View<'_>) -> [__m512i; SIDE] {
     }
 }
 
-/// Rows and columns exchanged.
+/// Transposes 16 x 16 elements of 4 bytes.
 ///
 /// # Safety
-/// This is compiled for AVX-512.
+/// This must be compiled for AVX-512.
 #[inline(always)]
 unsafe fn transposed(rows: [__m512i; SIDE]) -> [__m512i; SIDE] {
     // SAFETY: the caller's promise.
     unsafe {
-        // Within each 128 bits, by elements of 4 bytes, then of 8.
+        // Transposes within each 128 bits, first elements of 4 bytes, then of 8.
         let mut quads = rows;
         for four in 0..4 {
             let [a, b, c, d] = std::array::from_fn(|row| rows[4 * four + row]);
@@ -175,20 +176,20 @@ unsafe fn transposed(rows: [__m512i; SIDE]) -> [__m512i; SIDE] {
     }
 }
 
-/// Computes a product of copies that this module has made.
+/// Computes a product of copies made by this module.
 ///
 /// # Panics
-/// When the operands have different numbers of pairs, or where there are no tile registers.
+/// If the operands have different numbers of pairs, or without tile registers.
 ///
 /// # Safety
-/// As for [`super::tile::multiply`]; the operands are copies that this module has made.
+/// As for [`super::tile::multiply`]; the operands must be copies made by this module.
 pub unsafe fn multiply(product: Product<'_>) {
     assert_eq!(product.left.inner(), product.right.inner(), "pairs");
     assert!(Instructions::best().has_tiles(), "products in tile registers");
     Instructions::best().run(Multiply(product));
 }
 
-/// Its value is made only by [`multiply`].
+/// Constructed only by [`multiply`], which checks its conditions.
 struct Multiply<'a>(Product<'a>);
 
 impl Kernel for Multiply<'_> {
@@ -198,7 +199,8 @@ impl Kernel for Multiply<'_> {
     fn run(self) {
         let Product { target, onto, left, right, scale } = self.0;
         let other = onto.filter(|onto| !std::ptr::eq(onto.at(0, 0), target.at(0, 0)));
-        // SAFETY: the promise to `multiply`; a block that is scaled or not whole lies in the room beside the output.
+        // SAFETY: the promise to `multiply`; a block that is scaled or partial goes through `Room`, never past the edge
+        // of the output.
         unsafe {
             configure();
             for row in (0..left.rows()).step_by(BLOCK) {
@@ -209,7 +211,7 @@ impl Kernel for Multiply<'_> {
                         true => (row, column + BLOCK),
                         false => (row + BLOCK, 0),
                     };
-                    // What lies below is another task's.
+                    // The rows below belong to another task.
                     let ahead = if next_row < left.rows() { BLOCK } else { 0 };
                     for i in 0..ahead {
                         prefetch(target.at(next_row + i, next_column), BLOCK);
@@ -247,7 +249,7 @@ impl Kernel for Multiply<'_> {
     }
 }
 
-/// The sums of a block.
+/// Sums of a block.
 #[repr(align(64))]
 struct Room([[f32; BLOCK]; BLOCK]);
 
@@ -260,10 +262,10 @@ impl Room {
         Target::new(self.0.as_flattened_mut(), BLOCK)
     }
 
-    /// Writes `value(row, column, sum)` for each sum of the output.
+    /// Writes `value(row, column, sum)` for each sum inside the output.
     ///
     /// # Safety
-    /// `height` rows of `width` elements of `target` are valid for writes; this is compiled for AVX-512.
+    /// `height` rows of `width` elements of `target` must be valid for writes; this must be compiled for AVX-512.
     #[inline(always)]
     unsafe fn write(&self, target: Target, height: usize, width: usize, value: impl Fn(usize, usize, f32) -> f32) {
         for (i, sums) in self.0[..height].iter().enumerate() {
@@ -283,12 +285,12 @@ impl Room {
     }
 }
 
-/// Makes all registers 16 rows of 64 bytes.
+/// Configures all tile registers as 16 rows of 64 bytes.
 ///
 /// # Safety
-/// The process may use AMX.
+/// The process must be allowed to use AMX.
 unsafe fn configure() {
-    /// Palette 1: from byte 16 on the bytes of a row of each register, from byte 48 on its rows.
+    /// Palette 1: bytes from 16 on hold the row length of each register in bytes, bytes from 48 on its number of rows.
     const CONFIGURATION: [u8; 64] = {
         let mut bytes = [0; 64];
         bytes[0] = 1;
@@ -307,7 +309,7 @@ unsafe fn configure() {
     }
 }
 
-/// The copies that the sums of a block are made of.
+/// Operand tiles of one block of sums.
 struct Operands {
     left: *const f32,
     right: *const f32,
@@ -315,25 +317,25 @@ struct Operands {
 }
 
 impl Operands {
-    /// The sums of products alone.
+    /// Computes the sums of products, starting from 0.
     ///
     /// # Safety
     /// As for [`Operands::add`].
     #[inline(always)]
     unsafe fn sums(&self) -> Room {
         let mut room = MaybeUninit::<Room>::uninit();
-        // SAFETY: the caller's promise; all of the room is written.
+        // SAFETY: the caller's promise; `add` writes the whole block.
         unsafe {
             self.add(None, Target::of(room.as_mut_ptr().cast(), BLOCK));
             room.assume_init()
         }
     }
 
-    /// Writes the sums of what is there `from`, nothing if there is none, and of the products.
+    /// Adds the products to `from` (0 if `None`) and writes the sums to `to`.
     ///
     /// # Safety
-    /// Registers are configured; 32 rows of 32 elements of `from` are valid for reads, those of `to` for writes, and the
-    /// operands have 32 rows and columns.
+    /// The tile registers must be configured. 32 rows of 32 elements of `from` must be valid for reads and those of
+    /// `to` for writes, and the operands must have 32 rows and columns.
     #[inline(always)]
     unsafe fn add(&self, from: Option<Source>, to: Target) {
         let (from, from_bytes) = from.map_or((std::ptr::null(), 0), |from| (from.at(0, 0), from.row_bytes()));

@@ -1,15 +1,15 @@
-//! Operands rounded to bf16 (8 bits of precision, the exponents of f32), as a tile reads them.
+//! Operands rounded to bf16 (8 bits of precision, the exponent range of f32), as a tile reads them.
 //!
-//! The product of two of them is exact in f32, so that a sum is rounded once per inner index, in their order, by multiply-adds
-//! of f32 as well as by the instruction that takes two inner indices at a time: it adds the product of the upper halves, rounds,
-//! then adds that of the lower ones. Numbers below 2^-126 alone are different: the instruction takes and gives 0 for
-//! them. Here they are rounded to 0; sums of multiply-adds keep them.
+//! The product of two bf16 numbers is exact in f32, so a sum is rounded once per inner index, in their order. This
+//! holds for multiply-adds of f32 and for the instruction that takes two inner indices at a time: it adds the product
+//! of the upper halves, rounds, then adds the product of the lower halves. Only numbers below 2^-126 differ: the
+//! instruction reads and writes them as 0. Operands are rounded to 0 here; sums of multiply-adds keep such numbers.
 
 use super::View;
 use super::operand::{TILE_COLUMNS, TILE_ROWS};
 use crate::train::ops::simd::kernel;
 
-/// To the nearest number of 8 bits, to the even one of two; in the upper half of the bits.
+/// Rounds to the nearest bf16, ties to even; the result is in the upper half of the bits.
 #[inline(always)]
 fn rounded(value: f32) -> u32 {
     const EXPONENT: u32 = 0x7F80_0000;
@@ -17,19 +17,19 @@ fn rounded(value: f32) -> u32 {
     let nearest = bits.wrapping_add(0x7FFF + (bits >> 16 & 1));
     let nan = bits & 0x7FFF_FFFF > EXPONENT;
     let tiny = bits & EXPONENT == 0;
-    // The quiet bit of NaN keeps it one when the lower half is cut off.
+    // The quiet bit keeps a NaN a NaN after the lower half is cut off.
     let found = if nan { bits | 0x0040_0000 } else { nearest };
     let found = if tiny { bits & 0x8000_0000 } else { found };
     found & 0xFFFF_0000
 }
 
-/// The pair of an even inner index and the next one. It lies in an f32 that is only ever copied.
+/// Packs an even inner index and the next one into an f32 that is only ever copied.
 #[inline(always)]
 fn pair(even: f32, odd: f32) -> f32 {
     f32::from_bits(rounded(even) | rounded(odd) >> 16)
 }
 
-/// Pairs that hold so many inner indices; the last one is filled up with 0.
+/// Number of pairs for `inner` inner indices; an odd last one is padded with 0.
 pub fn pairs(inner: usize) -> usize {
     inner.div_ceil(2)
 }
@@ -44,7 +44,7 @@ kernel! {
 }
 
 kernel! {
-    /// Copies rows of contiguous elements, without gaps.
+    /// Rounds rows of contiguous elements into a copy without gaps.
     pub fn round_rows<'a>(out: &'a mut [f32], view: View<'a>) -> () {
         let width = view.columns();
         for (row, out) in out.chunks_exact_mut(width.max(1)).take(view.rows()).enumerate() {
@@ -72,20 +72,20 @@ kernel! {
 }
 
 kernel! {
-    /// Panels of the rows of a left operand whose columns are contiguous.
+    /// Packs the rows of a left operand with contiguous columns into panels of pairs.
     pub fn pair_left_panels<'a>(out: &'a mut [f32], across: View<'a>) -> () {
         pair_panels::<TILE_ROWS>(out, across);
     }
 }
 
 kernel! {
-    /// Panels of the columns of a right operand whose rows are contiguous.
+    /// Packs the columns of a right operand with contiguous rows into panels of pairs.
     pub fn pair_right_panels<'a>(out: &'a mut [f32], across: View<'a>) -> () {
         pair_panels::<TILE_COLUMNS>(out, across);
     }
 }
 
-/// Two rows of the view, which are inner indices, become one of each panel.
+/// Turns two rows of the view (two inner indices) into one row of each panel.
 #[inline(always)]
 fn pair_panels<const P: usize>(out: &mut [f32], view: View<'_>) {
     let (inner, columns) = (view.rows(), view.columns());

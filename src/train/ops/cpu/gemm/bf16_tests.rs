@@ -1,4 +1,4 @@
-//! Products of operands that are rounded to bf16, in each form of copies.
+//! Products of operands rounded to bf16, in each form of copies.
 
 use super::form::Form;
 use super::operand::{Left, Right, TILE_COLUMNS, TILE_INNER};
@@ -9,7 +9,8 @@ use crate::core::rng::Rng;
 use crate::train::ops::simd::Instructions;
 use crate::train::ops::team::of_test::with_threads;
 
-/// Rows, inner indices and columns: odd numbers, several blocks of inner indices, rows and columns as tasks.
+/// Rows, inner indices and columns: odd numbers, several blocks of inner indices, and both rows and columns split into
+/// tasks.
 const SHAPES: [[usize; 3]; 13] = [
     [1, 7, 5],
     [300, 33, 401],
@@ -35,7 +36,7 @@ fn transposed(values: &[f32], rows: usize, columns: usize) -> Vec<f32> {
     (0..columns).flat_map(|column| (0..rows).map(move |row| values[row * columns + column])).collect()
 }
 
-/// Both operands as they are and as transposes of their transposes.
+/// Both operands, row-major and column-major.
 struct Operands {
     shape: [usize; 3],
     values: [Vec<f32>; 4],
@@ -67,7 +68,7 @@ impl Operands {
         [(left[0], right[0]), (left[0], right[1]), (left[1], right[0]), (left[1], right[1])]
     }
 
-    /// In f64, of operands that have been rounded.
+    /// Product in f64, for operands that are rounded already.
     fn oracle(&self) -> Vec<f64> {
         let [rows, inner, columns] = self.shape;
         let exact = |values: &Vec<f32>| values.iter().map(|value| f64::from(*value)).collect::<Vec<f64>>();
@@ -83,7 +84,7 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Those that this machine can compute.
+/// Forms that this machine can compute.
 fn forms() -> Vec<Form> {
     #[cfg(target_arch = "x86_64")]
     if Instructions::best().has_tiles() {
@@ -93,7 +94,7 @@ fn forms() -> Vec<Form> {
     vec![Form::Rounded]
 }
 
-/// What a block of inner indices adds to an element, in the order of a form.
+/// Adds a block of inner indices to an element, in the order of `form`.
 fn add_block(form: Form, sum: f32, block: impl Iterator<Item = (f32, f32)> + Clone) -> f32 {
     if form == Form::Rounded {
         return sum + block.fold(0.0, |sum: f32, (x, y)| x.mul_add(y, sum));
@@ -105,7 +106,7 @@ fn add_block(form: Form, sum: f32, block: impl Iterator<Item = (f32, f32)> + Clo
     })
 }
 
-/// `onto + a b` element by element; the operands are rounded already.
+/// `onto + a b` element by element; the operands must be rounded already.
 fn in_order(form: Form, onto: &[f32], a: View<'_>, b: View<'_>) -> Vec<f32> {
     let element = |view: View<'_>, row: usize, column: usize| {
         let (down, across) = view.strides();
@@ -149,7 +150,7 @@ fn products_are_those_of_rounded_operands_for_odd_shapes_however_they_lie() {
     }
 }
 
-/// On one thread, with parts of a copy, and with a scale.
+/// Multiplies parts of a copy on one thread, with and without a scale.
 #[test]
 fn parts_of_packed_operands_are_multiplied() {
     let [rows, inner, columns] = [45, 500, 70];
@@ -194,7 +195,7 @@ fn threads_change_no_bit() {
     }
 }
 
-/// What is rounded to 0, to infinity and to NaN is so in tiles too.
+/// Rounding to 0, infinity and NaN agrees in tiles.
 #[test]
 fn numbers_out_of_range_are_the_same_in_each_form() {
     let special = [f32::INFINITY, f32::NEG_INFINITY, f32::MAX, 1e-40, -1e-40, f32::MIN_POSITIVE, 0.0, -0.0, f32::NAN];
@@ -210,14 +211,14 @@ fn numbers_out_of_range_are_the_same_in_each_form() {
     }
 }
 
-/// What the instruction does with a pair on each side, the upper half first.
+/// Models the instruction for one pair on each side, the upper half first.
 fn add_products(sum: f32, left: f32, right: f32) -> f32 {
     let halves = |pair: f32| [pair.to_bits() & 0xFFFF_0000, pair.to_bits() << 16].map(f32::from_bits);
     let ([left, left_odd], [right, right_odd]) = (halves(left), halves(right));
     left_odd.mul_add(right_odd, left.mul_add(right, sum))
 }
 
-/// A product element by element, from copies of its operands in pairs.
+/// Computes a product element by element from copies of its operands in pairs.
 fn product_of_pairs(copies: [&[f32]; 2], left: Left<'_>, right: Right<'_>) -> Vec<f32> {
     let place = |copy: &[f32], address: *const f32| (address.addr() - copy.as_ptr().addr()) / size_of::<f32>();
     let element = |row: usize, column: usize| {
@@ -229,7 +230,7 @@ fn product_of_pairs(copies: [&[f32]; 2], left: Left<'_>, right: Right<'_>) -> Ve
     (0..left.rows() * right.columns()).map(|place| element(place / right.columns(), place % right.columns())).collect()
 }
 
-/// The copies in pairs, on processors without the instruction too.
+/// Checks the pair copies on processors without the instruction too.
 #[test]
 fn pairs_hold_the_rounded_operands_in_the_order_of_the_sums() {
     for shape in [[1, 7, 5], [30, 33, 41], [13, 50, 77], [12, 64, 32], [24, 1, 33]] {
@@ -242,7 +243,7 @@ fn pairs_hold_the_rounded_operands_in_the_order_of_the_sums() {
             let (rows, depth) = (Form::Pairs.left(&left, a), Form::Pairs.depth(b.rows()));
             let found = product_of_pairs([&left, &right], rows, Right::packed(&right, b.columns(), depth));
             assert_eq!(found, parallel_product(a, b, Form::Rounded), "{shape:?}");
-            // What the last panel lacks is 0: a tile multiplies it too.
+            // The padding of the last panel is 0, because a tile multiplies it too.
             let used = b.columns() % TILE_COLUMNS;
             let last = &right[b.columns() / TILE_COLUMNS * TILE_COLUMNS * depth..];
             assert!(last.chunks(TILE_COLUMNS).all(|row| row[used..].iter().all(|value| *value == 0.0)), "{shape:?}");
@@ -250,7 +251,7 @@ fn pairs_hold_the_rounded_operands_in_the_order_of_the_sums() {
     }
 }
 
-/// With the instruction itself.
+/// Tests that run the instruction.
 #[cfg(all(unix, target_arch = "x86_64"))]
 mod instruction {
     use std::os::unix::process::ExitStatusExt;
@@ -260,7 +261,7 @@ mod instruction {
     use crate::train::ops::cpu::gemm::pair_products::are_measured_faster;
     use crate::train::ops::isa;
 
-    /// In the process of its own that `instruction_and_multiply_adds_give_the_same_bits` starts.
+    /// Runs in the child process that `instruction_and_multiply_adds_give_the_same_bits` starts.
     #[test]
     #[ignore = "a child process of another test, with instructions that this machine may lack"]
     fn child_with_the_instruction() {
@@ -287,9 +288,9 @@ mod instruction {
                 }
             }
         }
-        // No time is asserted, but it can be taken.
+        // No speed is asserted; this only checks that it can be measured.
         eprintln!("pairs are measured to be faster: {}", are_measured_faster());
-        // Sums that leave the range, and inputs below it. Sums below 2^-126 are the one difference.
+        // Sums that overflow and inputs that underflow. Only sums below 2^-126 would differ.
         let shape = [40, 61, 70];
         let special =
             [f32::INFINITY, -f32::INFINITY, f32::MAX, 1e-40, -1e-40, f32::MIN_POSITIVE, 0.0, -0.0, 1e20, -1e20];
@@ -316,7 +317,7 @@ mod instruction {
         child.args(["--exact", name, "--ignored", "--test-threads", "1"]).env(isa::VARIABLE, "force:avx512bf16");
         let output = child.output().expect("the program starts again");
         let text = String::from_utf8_lossy(&output.stdout);
-        // An illegal instruction.
+        // SIGILL.
         if output.status.signal() == Some(4) {
             eprintln!("skipped: this processor cannot multiply pairs of bf16");
             return;

@@ -1,4 +1,4 @@
-//! What the tiles of a product read: copies of operands, rounded or not, or left operands as they are.
+//! Forms of operands that tiles read: copies, rounded or not, or left operands in place.
 
 use std::ops::Range;
 
@@ -14,25 +14,25 @@ use super::tile::{Product, multiply};
 use crate::train::ops::simd::Instructions;
 use crate::train::precision::Precision;
 
-/// Inner indices whose panels stay in the first cache together.
+/// Inner indices of a block: their panels fit into the L1 cache together.
 const INNER: usize = 384;
 
-/// How operands are copied, and which instruction adds their products. Rounded ones and pairs give the same bits.
+/// Copy format of operands and the instruction that adds their products. `Rounded` and `Pairs` give the same bits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Form {
-    /// f32, copied only where that is faster.
+    /// f32, copied only if that is faster.
     Plain,
     /// f32 rounded to bf16.
     Rounded,
-    /// Two inner indices of bf16 in the place of one of f32.
+    /// Two bf16 inner indices in the space of one f32.
     Pairs,
-    /// Pairs in the places of tile registers, with sums of their own order.
+    /// Pairs in the layout of tile registers; sums have their own order.
     #[cfg(target_arch = "x86_64")]
     Amx,
 }
 
 impl Form {
-    /// The fastest form of a precision on this machine.
+    /// Fastest form of `precision` on this machine.
     pub fn of(precision: Precision) -> Self {
         match precision {
             Precision::F32 => Form::Plain,
@@ -43,7 +43,7 @@ impl Form {
         }
     }
 
-    /// Elements of a copy for so many inner indices.
+    /// Elements of a copy per line, for `inner` inner indices.
     pub fn depth(self, inner: usize) -> usize {
         match self {
             Form::Plain | Form::Rounded => inner,
@@ -53,7 +53,7 @@ impl Form {
         }
     }
 
-    /// Rows or columns of a panel.
+    /// Rows (left) or columns (right) of a panel.
     pub fn panel(self, operand: Operand) -> usize {
         match (self, operand) {
             (_, Operand::Right) => TILE_COLUMNS,
@@ -63,7 +63,7 @@ impl Form {
         }
     }
 
-    /// Whether sums are so fast that copies take as long, and both are better made for all tasks.
+    /// True if sums are so fast that copying takes as long, so both operands are copied once for all tasks.
     pub fn shares_copies(self) -> bool {
         match self {
             Form::Plain | Form::Rounded | Form::Pairs => false,
@@ -72,7 +72,7 @@ impl Form {
         }
     }
 
-    /// The inner indices in blocks, which depend on their number alone.
+    /// Blocks of the inner indices; they depend on the number of inner indices alone.
     pub fn inner_blocks(self, inner: usize) -> impl ExactSizeIterator<Item = Range<usize>> + Clone {
         let unit = if self == Form::Plain { 1 } else { TILE_INNER };
         let units = inner.div_ceil(unit);
@@ -81,19 +81,19 @@ impl Form {
         (0..blocks).map(move |block| start(block)..start(block + 1))
     }
 
-    /// Elements of the copy of `part` rows of a left operand for a product of so many columns; 0 when it is read where
-    /// it lies.
+    /// Elements of the copy of `part` rows of a left operand, for a product with `columns` columns; 0 if it is read in
+    /// place.
     pub fn left_len(self, view: View<'_>, part: usize, columns: usize, inner: usize) -> usize {
         let copied = self != Form::Plain || packs_left(view, columns);
         if copied { panels_len(part, self.panel(Operand::Left), self.depth(inner)) } else { 0 }
     }
 
-    /// Elements of the copy of so many columns of a right operand.
+    /// Elements of the copy of `columns` columns of a right operand.
     pub fn right_len(self, columns: usize, inner: usize) -> usize {
         panels_len(columns, TILE_COLUMNS, self.depth(inner))
     }
 
-    /// Writes the copy of a left operand, or of some panels of it.
+    /// Copies a left operand, or some of its panels.
     pub fn copy_left(self, out: &mut [f32], view: View<'_>) {
         match self {
             Form::Plain => pack_left(out, view),
@@ -109,7 +109,7 @@ impl Form {
         }
     }
 
-    /// Writes the copy of a right operand, or of some panels of it.
+    /// Copies a right operand, or some of its panels.
     pub fn copy_right(self, out: &mut [f32], view: View<'_>) {
         match self {
             Form::Plain => pack_right(out, view),
@@ -129,7 +129,7 @@ impl Form {
         }
     }
 
-    /// The left operand that [`Form::copy_left`] has copied from `view`. Rounded rows that are contiguous stay rows.
+    /// Left operand from the copy that [`Form::copy_left`] made of `view`. Contiguous rows that were rounded stay rows.
     pub fn left<'a>(self, copy: &'a [f32], view: View<'_>) -> Left<'a> {
         let (rows, depth) = (view.rows(), self.depth(view.columns()));
         match self {
@@ -138,12 +138,12 @@ impl Form {
             }
             Form::Plain | Form::Rounded | Form::Pairs => Left::packed(copy, rows, depth),
             #[cfg(target_arch = "x86_64")]
-            // Tiles of 16 rows, one after the other: only where such a group of rows begins is a place in it.
+            // Tiles of 16 rows, one after the other; only the first row of such a group is a valid position.
             Form::Amx => Left::of(View::new(copy, rows, depth)),
         }
     }
 
-    /// A left operand for tiles of so many columns, copied into `room` if it must be.
+    /// Left operand for a product with `columns` columns, copied into `room` if necessary.
     pub fn left_operand<'a>(self, view: View<'a>, columns: usize, room: &'a mut [f32]) -> Left<'a> {
         if self == Form::Plain {
             return left_operand(view, columns, room);
@@ -153,7 +153,7 @@ impl Form {
         self.left(copy, view)
     }
 
-    /// A right operand, copied into `room` if it must be or that is faster.
+    /// Right operand, copied into `room` if that is necessary or faster.
     pub fn right_operand<'a>(self, view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
         if self == Form::Plain {
             return right_operand(view, room);
@@ -161,14 +161,14 @@ impl Form {
         self.right_copy(view, room)
     }
 
-    /// A right operand, copied into `room`.
+    /// Right operand, always copied into `room`.
     pub fn right_copy<'a>(self, view: View<'_>, room: &'a mut [f32]) -> Right<'a> {
         let copy = &mut room[..self.right_len(view.columns(), view.rows())];
         self.copy_right(copy, view);
         self.right(copy, view.columns(), view.rows())
     }
 
-    /// The right operand of so many columns that [`Form::copy_right`] has copied.
+    /// Right operand of `columns` columns from a copy that [`Form::copy_right`] made.
     pub fn right(self, copy: &[f32], columns: usize, inner: usize) -> Right<'_> {
         Right::packed(copy, columns, self.depth(inner))
     }

@@ -8,7 +8,7 @@ use crate::train::precision::Precision;
 /// `a b`, row-major.
 ///
 /// # Panics
-/// When the inner dimensions differ.
+/// If the inner dimensions differ.
 pub fn matmul(a: View<'_>, b: View<'_>, precision: Precision) -> Vec<f32> {
     parallel_product(a, b, Form::of(precision))
 }
@@ -16,7 +16,7 @@ pub fn matmul(a: View<'_>, b: View<'_>, precision: Precision) -> Vec<f32> {
 /// `residual + a b`, row-major.
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// If the shapes do not match.
 pub fn matmul_onto(residual: &[f32], a: View<'_>, b: View<'_>, precision: Precision) -> Vec<f32> {
     parallel_product_onto(residual, a, b, Form::of(precision))
 }
@@ -24,7 +24,7 @@ pub fn matmul_onto(residual: &[f32], a: View<'_>, b: View<'_>, precision: Precis
 /// `out += a b`; `out` is row-major without gaps.
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// If the shapes do not match.
 pub fn matmul_add(out: &mut [f32], a: View<'_>, b: View<'_>, precision: Precision) {
     parallel_product_add(out, a, b, Form::of(precision));
 }

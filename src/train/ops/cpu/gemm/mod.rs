@@ -1,4 +1,5 @@
-//! Matrix products in f32, or of operands rounded to bf16 with sums in f32: packed operands, tiles that stay in registers, all threads.
+//! Matrix products in f32, or of operands rounded to bf16 with sums in f32: packed operands, tiles that stay in
+//! registers, all threads.
 
 #[cfg(target_arch = "x86_64")]
 #[expect(unsafe_code, reason = "registers that the compiler does not know")]

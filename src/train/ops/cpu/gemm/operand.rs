@@ -1,44 +1,45 @@
-//! Operands as a tile reads them: packed into panels, or where they lie.
+//! Operands as a tile reads them: packed into panels, or in place.
 //!
-//! Those of tile registers are described in `amx.rs`. Else a panel holds [`TILE_ROWS`] rows of the left operand or [`TILE_COLUMNS`] columns of the right one, all
-//! of one inner index side by side. What a panel lacks at the edge of the matrix is zero.
+//! A panel holds [`TILE_ROWS`] rows of the left operand or [`TILE_COLUMNS`] columns of the right one, with all elements
+//! of one inner index side by side. Padding at the edge of the matrix is zero. `amx.rs` describes the operands of tile
+//! registers.
 
 use std::ops::Range;
 
 use super::View;
 
-/// Rows of a panel of the left operand; a tile covers all of them or half of them.
+/// Rows of a panel of the left operand; a tile covers all of them or half.
 pub const TILE_ROWS: usize = 12;
 /// Columns of a panel of the right operand: two of the widest vectors.
 pub const TILE_COLUMNS: usize = 32;
 
-/// Inner indices of bf16 are passed by so many or a multiple: whole pairs, and whole tiles where there are such.
+/// Granularity of bf16 inner indices: whole pairs, and whole AMX tiles.
 pub const TILE_INNER: usize = 32;
 
 /// Bytes of a cache line, and of the widest vector.
 pub const LINE: usize = 64;
 
-/// The operands of a product.
+/// Operand of a product.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Operand {
     Left,
     Right,
 }
 
-/// A left operand: rows by inner indices.
+/// Left operand: rows by inner indices.
 #[derive(Clone, Copy)]
 pub struct Left<'a> {
     data: &'a [f32],
     rows: usize,
     inner: usize,
-    /// From an element to the next row's, the next inner index's, the next panel's.
+    /// Distance from an element to that of the next row, inner index and panel.
     next: usize,
     step: usize,
     panel: usize,
 }
 
 impl<'a> Left<'a> {
-    /// Reads a matrix where it lies.
+    /// Reads a matrix in place.
     pub fn of(view: View<'a>) -> Self {
         let (next, step) = view.strides();
         Left { data: view.data(), rows: view.rows(), inner: view.columns(), next, step, panel: next * TILE_ROWS }
@@ -59,7 +60,7 @@ impl<'a> Left<'a> {
         self.inner
     }
 
-    /// Where a row begins, what is between its elements, and between it and the next row of its panel.
+    /// First element of a row, the distance between its elements, and the distance to the next row of its panel.
     #[inline(always)]
     pub fn at(&self, row: usize) -> (*const f32, usize, usize) {
         let place = row / TILE_ROWS * self.panel + row % TILE_ROWS * self.next;
@@ -67,19 +68,19 @@ impl<'a> Left<'a> {
     }
 }
 
-/// A right operand: inner indices by columns.
+/// Right operand: inner indices by columns.
 #[derive(Clone, Copy)]
 pub struct Right<'a> {
     data: &'a [f32],
     columns: usize,
     inner: usize,
-    /// From an element to the next inner index's, the next panel's.
+    /// Distance from an element to that of the next inner index and panel.
     step: usize,
     panel: usize,
 }
 
 impl<'a> Right<'a> {
-    /// Reads a matrix where it lies, if its rows can be read a whole panel at a time.
+    /// Reads a matrix in place, if its rows consist of whole panels.
     pub fn of(view: View<'a>) -> Option<Self> {
         let whole = view.has_contiguous_rows() && view.columns().is_multiple_of(TILE_COLUMNS);
         let right = Right {
@@ -99,10 +100,10 @@ impl<'a> Right<'a> {
         Right { data, columns, inner, step: TILE_COLUMNS, panel: TILE_COLUMNS * inner }
     }
 
-    /// Inner indices `inner` and columns `columns`, which begin with a panel.
+    /// Part with inner indices `inner` and columns `columns`, which must start at a panel.
     ///
     /// # Panics
-    /// When the operand has not that many, or a panel would be divided.
+    /// If the operand is smaller, or a panel would be divided.
     pub fn part(self, inner: Range<usize>, columns: Range<usize>) -> Self {
         assert!(inner.start <= inner.end && inner.end <= self.inner, "inner indices of the operand");
         assert!(columns.start <= columns.end && columns.end <= self.columns, "columns of the operand");
@@ -120,17 +121,17 @@ impl<'a> Right<'a> {
         self.inner
     }
 
-    /// Whether no vector of it spans two cache lines.
+    /// True if no vector of the operand spans two cache lines.
     pub fn is_aligned(&self) -> bool {
         self.data.as_ptr().addr().is_multiple_of(LINE) && (self.step * size_of::<f32>()).is_multiple_of(LINE)
     }
 
-    /// From an element to the next inner index's.
+    /// Distance from an element to that of the next inner index.
     pub fn step(&self) -> usize {
         self.step
     }
 
-    /// Where a column begins.
+    /// First element of a column.
     #[inline(always)]
     pub fn at(&self, column: usize) -> *const f32 {
         self.data.as_ptr().wrapping_add(column / TILE_COLUMNS * self.panel + column % TILE_COLUMNS)

@@ -1,4 +1,4 @@
-//! Copies of operands in panels, see [`super::operand`].
+//! Copies of operands in panels; see [`super::operand`].
 
 use std::ops::Range;
 
@@ -10,30 +10,30 @@ use super::vector::{Avx2, Avx512};
 use super::vector::{Base, Vector};
 use crate::train::ops::simd::{Instructions, Kernel, Set};
 
-/// Writes the panels of a left operand.
+/// Packs a left operand into panels.
 ///
 /// # Panics
-/// When `out` has not the length of the panels.
+/// If `out` does not have the length of the panels.
 pub fn pack_left(out: &mut [f32], view: View<'_>) {
     pack::<TILE_ROWS>(Instructions::best(), out, view.transposed());
 }
 
-/// Writes the panels of a right operand.
+/// Packs a right operand into panels.
 ///
 /// # Panics
-/// When `out` has not the length of the panels.
+/// If `out` does not have the length of the panels.
 pub fn pack_right(out: &mut [f32], view: View<'_>) {
     pack::<TILE_COLUMNS>(Instructions::best(), out, view);
 }
 
-/// A right operand that is packed once for several products.
+/// Right operand that is packed once for several products.
 pub struct Packed {
     form: Form,
     panels: Vec<f32>,
     skipped: usize,
     len: usize,
     columns: usize,
-    /// Elements of the copy for the inner indices.
+    /// Elements of the copy per column.
     depth: usize,
 }
 
@@ -44,7 +44,7 @@ impl Default for Packed {
 }
 
 impl Packed {
-    /// Replaces what it holds.
+    /// Packs `view`, replacing the contents.
     pub fn pack(&mut self, form: Form, view: View<'_>) {
         (self.form, self.columns, self.depth) = (form, view.columns(), form.depth(view.rows()));
         self.len = form.right_len(self.columns, view.rows());
@@ -56,11 +56,11 @@ impl Packed {
         Right::packed(&self.panels[self.skipped..][..self.len], self.columns, self.depth)
     }
 
-    /// Inner indices `inner` and columns `columns`, which begin with a panel. Of bf16, inner indices begin with a tile; if
-    /// they end within one, the rest of it is there too.
+    /// Part with inner indices `inner` and columns `columns`, which must start at a panel. In bf16 forms, inner indices
+    /// must start at a tile; if they end inside one, the part includes the rest of that tile.
     ///
     /// # Panics
-    /// When the operand has not that many, or a panel or a tile would be divided at its beginning.
+    /// If the operand is smaller, or the part does not start at a panel and a tile.
     pub fn part(&self, inner: Range<usize>, columns: Range<usize>) -> Right<'_> {
         let whole = self.form == Form::Plain || inner.start.is_multiple_of(TILE_INNER);
         assert!(whole, "whole tiles before the part");
@@ -68,7 +68,7 @@ impl Packed {
     }
 }
 
-/// `len` elements from the beginning of a cache line on: a vector that spans two of them is read twice.
+/// `len` elements that start at a cache line: a vector that spans two lines costs two reads.
 pub fn aligned(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
     let room = len + LINE / size_of::<f32>();
     if memory.len() < room {
@@ -78,7 +78,7 @@ pub fn aligned(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
     &mut memory[skipped..skipped + len]
 }
 
-/// Panels of `P` columns of a view whose rows are the inner indices.
+/// Packs a view, whose rows are the inner indices, into panels of `P` columns.
 pub(super) fn pack<const P: usize>(instructions: Instructions, out: &mut [f32], view: View<'_>) {
     let (inner, columns) = (view.rows(), view.columns());
     assert_eq!(out.len(), columns.next_multiple_of(P) * inner, "complete panels");
@@ -94,11 +94,10 @@ pub(super) fn pack<const P: usize>(instructions: Instructions, out: &mut [f32], 
     }
 }
 
-/// Panels that are filled side by side. More would share sets of the first cache, whose lines would be written
-/// back half full.
+/// Panels filled side by side. More would share sets of the L1 cache, which would write lines back half full.
 const AT_ONCE: usize = 8;
 
-/// Each row of a panel is a piece of a row of the view.
+/// Packs contiguous rows: each row of a panel is a piece of a row of the view.
 struct CopyRows<'a, const P: usize> {
     out: &'a mut [f32],
     view: View<'a>,
@@ -130,7 +129,7 @@ impl<const P: usize> Kernel for CopyRows<'_, P> {
     }
 }
 
-/// Each column of the panel is a row of the view.
+/// Packs contiguous columns: each column of the panel is a row of the view.
 fn transpose<const P: usize>(instructions: Instructions, panel: &mut [[f32; P]], rows: View<'_>) {
     if rows.rows() < P {
         panel.as_flattened_mut().fill(0.0);
@@ -160,7 +159,7 @@ impl<'a, V: Vector, const P: usize> Transpose<'a, V, P> {
 impl<V: Vector, const P: usize> Kernel for Transpose<'_, V, P> {
     type Output = ();
 
-    /// Blocks of one vector of rows by four columns, then of four rows; element by element what fills none.
+    /// Blocks of one vector of rows by four columns, then of four rows by four columns; single elements at the edges.
     #[inline(always)]
     fn run(self) {
         let Transpose { panel, rows, .. } = self;
@@ -169,11 +168,11 @@ impl<V: Vector, const P: usize> Kernel for Transpose<'_, V, P> {
         let wide = height / V::LANES * V::LANES;
         let whole = height / Base::LANES * Base::LANES;
         for row in (0..wide).step_by(V::LANES) {
-            // SAFETY: this type is made for instructions that are there.
+            // SAFETY: this type is constructed only for instructions that the machine has.
             unsafe { transpose_rows::<V, P>(panel, rows, row) }
         }
         for row in (wide..whole).step_by(Base::LANES) {
-            // SAFETY: these instructions are everywhere.
+            // SAFETY: `Base` needs no special instructions.
             unsafe { transpose_rows::<Base, P>(panel, rows, row) }
         }
         for row in 0..height {
@@ -185,18 +184,18 @@ impl<V: Vector, const P: usize> Kernel for Transpose<'_, V, P> {
     }
 }
 
-/// Transposes as many rows as a vector has lanes, from `row` on, without what follows the last four columns.
+/// Transposes as many rows as a vector has lanes, from `row` on, except the columns after the last group of four.
 ///
 /// # Safety
-/// This is compiled for the instructions of `V`.
+/// This must be compiled for the instructions of `V`.
 #[inline(always)]
 unsafe fn transpose_rows<V: Vector, const P: usize>(panel: &mut [[f32; P]], rows: View<'_>, row: usize) {
     let part = rows.part(row..row + V::LANES, 0..panel.len());
     let from = part.data().as_ptr();
     for (block, to) in panel.as_chunks_mut::<4>().0.iter_mut().enumerate() {
         let to = to.as_flattened_mut()[row..].as_mut_ptr();
-        // SAFETY: the caller's promise; columns `4 * block` to `4 * block + 3` are inside the part, and `to` begins in
-        // the first of four rows that have `P - row` elements left, which are at least as many as there are lanes.
+        // SAFETY: the caller's promise; columns `4 * block` to `4 * block + 3` are inside the part. `to` starts in the
+        // first of four rows that have `P - row` elements left, at least as many as there are lanes.
         unsafe { V::transpose(from.add(4 * block), part.strides().0, to, P) }
     }
 }

@@ -1,4 +1,4 @@
-//! Products of pairs of bf16 by the instruction of AVX512-BF16.
+//! Products of bf16 pairs with the AVX512-BF16 instruction.
 
 use std::sync::OnceLock;
 
@@ -12,9 +12,9 @@ use crate::train::ops::simd::Set;
 #[cfg(all(test, target_arch = "x86_64"))]
 pub use self::x86::are_measured_faster;
 
-/// Whether products of pairs are the fastest ones of bf16: where the user asks for them, or where the processor has them
-/// and they turn out to be faster than multiply-adds. That differs: Emerald Rapids takes four times as long for a pair as
-/// for a multiply-add, so that two of those are faster.
+/// True if products of pairs are the fastest bf16 products: the user requests them, or the processor has them and they
+/// measure faster than multiply-adds. That varies: on Emerald Rapids a pair takes four times as long as a multiply-add,
+/// so two multiply-adds are faster.
 pub fn are_fast() -> bool {
     static FAST: OnceLock<bool> = OnceLock::new();
     *FAST.get_or_init(|| match Instructions::best().set() {
@@ -27,7 +27,7 @@ pub fn are_fast() -> bool {
 /// Computes a product of pairs.
 ///
 /// # Panics
-/// Where there is no such instruction.
+/// If the machine lacks the instruction.
 ///
 /// # Safety
 /// As for [`super::tile::multiply`].
@@ -53,13 +53,13 @@ mod x86 {
     use crate::train::ops::cpu::gemm::vector::{Avx512, Vector};
     use crate::train::ops::simd::Instructions;
 
-    /// Inner indices of the products that are measured; pairs of them for the instruction.
+    /// Inner indices of the measured products; the pair instruction covers twice as many.
     const DEPTH: usize = 192;
     const TRIALS: usize = 9;
-    /// By so much pairs have to be faster: a margin for noise.
+    /// Required speed-up of pairs: a margin for noise.
     const MARGIN: f64 = 1.2;
 
-    /// Whether a pair takes clearly less time than two multiply-adds.
+    /// Measures if a pair takes clearly less time than two multiply-adds.
     pub fn are_measured_faster() -> bool {
         let (left, right) = ([0.0; TILE_ROWS * DEPTH], [0.0; TILE_COLUMNS * DEPTH]);
         let mut out = [0.0; TILE_ROWS * TILE_COLUMNS];
@@ -73,7 +73,7 @@ mod x86 {
             };
             let once = || {
                 let started = Instant::now();
-                // SAFETY: `out` has exactly the elements of the product and is ours alone.
+                // SAFETY: `out` has exactly the elements of the product and is borrowed exclusively.
                 unsafe { if pairs { multiply(product) } else { tile::multiply(Instructions::best(), product) } }
                 started.elapsed()
             };
@@ -88,7 +88,7 @@ mod x86 {
         Instructions::best().run_with_pairs(Tiles::<Pairs>::of(product));
     }
 
-    /// Pairs of bf16 on both sides, sums in f32.
+    /// Pairs of bf16 on both sides; sums in f32.
     #[derive(Clone, Copy)]
     struct Pairs(Avx512);
 
@@ -128,7 +128,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn add_product(self, factor: Self, sum: Self) -> Self {
-            // SAFETY: the caller's promise; each pattern of 512 bits is allowed as both types.
+            // SAFETY: the caller's promise; every pattern of 512 bits is valid for both types.
             unsafe {
                 let left = transmute::<__m512, __m512bh>(self.0.0);
                 let right = transmute::<__m512, __m512bh>(factor.0.0);

@@ -1,8 +1,8 @@
 //! Products on all threads.
 //!
-//! One operand is packed for all, pieces of the other, longer one are tasks; where copies take as long as the sums, both
-//! are packed for all. How many tasks there are changes no bit: an element is summed in the same order whatever piece
-//! it falls into.
+//! One operand is packed for all tasks; pieces of the other, longer one are the tasks. Where copying takes as long as
+//! summing, both are packed for all. The number of tasks changes no bit: an element is summed in the same order in any
+//! piece.
 
 use std::ops::Range;
 
@@ -14,27 +14,28 @@ use super::tile::Product;
 use super::{Target, View};
 use crate::train::ops::team;
 
-/// Panels of a task's operand at most: they stay in the second cache.
+/// Maximum panels of a task's operand: they stay in the L2 cache.
 const MOST_PANELS: usize = 16;
-/// Tasks for each of several threads at least, so that none waits long for the last.
+/// Minimum tasks per thread (with several threads), so that none waits long for the last.
 const TASKS_PER_THREAD: usize = 4;
-/// What a panel costs in units of what a task costs beside its panels. A thread with one task more than the others
-/// keeps them waiting, so tasks of a size that divides evenly are better than large ones.
+/// Cost of a panel, in units of a task's fixed cost. A thread with one more task than the others keeps them waiting, so
+/// tasks of a size that divides evenly beat large ones.
 const PANEL_COST: usize = 8;
-/// Elements of both operands that tasks pass at a time, at least one block of inner indices: they stay in the
-/// second cache, as far as possible, until each task has read them.
+/// Elements of both operands processed at a time (at least one block of inner indices), so that they stay in the L2
+/// cache, as far as possible, until each task has read them.
 const AT_ONCE: usize = 1 << 19;
-/// Panels of the shared operand that one task packs.
+/// Panels of the shared operand per packing task.
 const PANELS_PER_PACK: usize = 4;
-/// The same where copies take as long as the sums: neighbours in memory that are read in long runs.
+/// Panels per packing task where copying takes as long as summing: longer contiguous reads.
 const LONG: usize = 8;
-/// Rows or columns up to which such copies are made for all tasks, whose own parts would be short runs.
+/// Maximum rows or columns that are copied for all tasks in that case; the parts copied by single tasks would be short
+/// runs.
 const SHORT: usize = 2048;
 
 /// `a b`, row-major.
 ///
 /// # Panics
-/// When the inner dimensions differ.
+/// If the inner dimensions differ.
 pub fn parallel_product(a: View<'_>, b: View<'_>, form: Form) -> Vec<f32> {
     allocated(a, b, Start::Nothing, form)
 }
@@ -42,7 +43,7 @@ pub fn parallel_product(a: View<'_>, b: View<'_>, form: Form) -> Vec<f32> {
 /// `residual + a b`, row-major.
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// If the shapes do not match.
 pub fn parallel_product_onto(residual: &[f32], a: View<'_>, b: View<'_>, form: Form) -> Vec<f32> {
     assert_eq!(residual.len(), a.rows() * b.columns(), "the residual has one element per row and column");
     allocated(a, b, Start::From(residual), form)
@@ -51,7 +52,7 @@ pub fn parallel_product_onto(residual: &[f32], a: View<'_>, b: View<'_>, form: F
 /// `out += a b`; `out` is row-major without gaps.
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// If the shapes do not match.
 pub fn parallel_product_add(out: &mut [f32], a: View<'_>, b: View<'_>, form: Form) {
     assert_eq!(out.len(), a.rows() * b.columns(), "the output has one element per row and column");
     let target = Target::new(out, b.columns());
@@ -63,8 +64,8 @@ fn allocated(a: View<'_>, b: View<'_>, start: Start<'_>, form: Form) -> Vec<f32>
     let len = a.rows() * b.columns();
     let mut out = Vec::with_capacity(len);
     let target = Target::spare(&mut out, b.columns());
-    // SAFETY: the allocation has room for the product and is ours alone. It is written before it is
-    // read, and the tiles cover all of it, so that afterwards its elements are initialised.
+    // SAFETY: the allocation has capacity for the product and is borrowed exclusively. It is written before it is read,
+    // and the tiles cover all of it, so afterwards its elements are initialised.
     unsafe {
         Split::new(target, a, b, start, form).run();
         out.set_len(len);
@@ -72,11 +73,11 @@ fn allocated(a: View<'_>, b: View<'_>, start: Start<'_>, form: Form) -> Vec<f32>
     out
 }
 
-/// What the product is added to.
+/// Matrix that the product is added to.
 #[derive(Clone, Copy)]
 enum Start<'a> {
     Nothing,
-    /// The values that the output holds.
+    /// The current values of the output.
     There,
     /// A matrix of the output's shape, without gaps.
     From(&'a [f32]),
@@ -100,7 +101,8 @@ impl<'a> Split<'a> {
     }
 
     /// # Safety
-    /// The elements of the output are valid for writes, initialised when the product is added to them,
+    /// The elements of the output must be valid for writes, initialised if the product is added to them, and nothing
+    /// else may use them meanwhile.
     /// and used by no one else meanwhile.
     unsafe fn run(&self) {
         let blocks: Vec<Range<usize>> = self.form.inner_blocks(self.a.columns()).collect();
@@ -116,7 +118,7 @@ impl<'a> Split<'a> {
                     Start::From(values) if index == 0 => Some(Source::new(values, self.b.columns())),
                     _ => Some(self.target.source()),
                 };
-                // SAFETY: tasks are disjoint parts of the output, which the caller vouches for.
+                // SAFETY: tasks write disjoint parts of the output, which the caller vouches for.
                 team::each(self.tasks(), |part| unsafe { self.task(part, shared, blocks, onto) });
             });
         }
@@ -131,26 +133,26 @@ impl<'a> Split<'a> {
         };
         let step = (1..=most).min_by_key(|step| panels.div_ceil(*step).div_ceil(threads) * (PANEL_COST * step + 1));
         let step = step.unwrap_or(1);
-        // The last tasks are smaller ones: all threads are done at nearly the same time.
+        // The last tasks are smaller, so that all threads finish at nearly the same time.
         let panels_of_next = |first: usize| ((panels - first) / threads).clamp(1, step);
         let starts = std::iter::successors(Some(0), |first| Some(first + panels_of_next(*first)));
         let starts = starts.take_while(|first| *first < panels);
         starts.map(|first| first * tile..len.min((first + panels_of_next(first)) * tile)).collect()
     }
 
-    /// The operands that are copied for all tasks.
+    /// Operands that are copied for all tasks.
     fn shared(&self) -> impl Iterator<Item = Operand> {
         let own = self.own();
         [Operand::Left, Operand::Right].into_iter().filter(move |operand| Some(*operand) != own)
     }
 
-    /// The split operand, if each task copies its part of it. A short one is copied for all in longer runs.
+    /// The split operand, if each task copies its own part. A short one is copied for all tasks, in longer runs.
     fn own(&self) -> Option<Operand> {
         let each = !self.form.shares_copies() || self.lines(self.split) > SHORT;
         each.then_some(self.split)
     }
 
-    /// Elements of the copy of an operand, of so many of its rows or columns; none when it is read where it lies.
+    /// Elements of the copy of `lines` rows or columns of an operand; 0 if it is read in place.
     fn copy_len(&self, operand: Operand, lines: usize, inner: usize) -> usize {
         match operand {
             Operand::Left => self.form.left_len(self.a, lines, self.b.columns(), inner),
@@ -158,7 +160,7 @@ impl<'a> Split<'a> {
         }
     }
 
-    /// Rows of the left operand, columns of the right one.
+    /// Rows of the left operand or columns of the right one.
     fn lines(&self, operand: Operand) -> usize {
         match operand {
             Operand::Left => self.a.rows(),
@@ -171,7 +173,7 @@ impl<'a> Split<'a> {
         self.shared().map(|operand| self.copy_len(operand, self.lines(operand), inner)).sum()
     }
 
-    /// Copies the shared operands, block after block.
+    /// Copies the shared operands, block by block.
     fn pack_shared(&self, mut shared: &mut [f32], blocks: &[Range<usize>]) {
         let mut pieces = Vec::new();
         for block in blocks {
@@ -233,7 +235,7 @@ impl<'a> Split<'a> {
                     _ => Some(target.source()),
                 };
                 let product = Product { target, onto, left, right, scale: 1.0 };
-                // SAFETY: the caller's promise; what is added to was written before.
+                // SAFETY: the caller's promise; the values added to were written before.
                 unsafe { self.form.multiply(product) }
             }
         });

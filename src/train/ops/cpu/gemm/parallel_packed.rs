@@ -1,4 +1,4 @@
-//! Products on all threads with a right operand that is packed already.
+//! Products on all threads with a right operand that is already packed.
 
 use std::ops::Range;
 
@@ -8,24 +8,23 @@ use super::product::packed_product_into;
 use super::{Output, Target, View};
 use crate::train::ops::team;
 
-/// Multiplications of a task at least: handing it to another thread takes about a tenth of its time.
+/// Minimum multiplications per task: handing a task of this size to another thread costs about a tenth of its time.
 const TASK: usize = 1 << 18;
-/// Reading an element of the right operand takes as long as so many multiplications.
+/// Cost of reading an element of the right operand, in multiplications.
 const READ: usize = 12;
-/// Tasks for each thread, so that none waits long for the last.
+/// Tasks per thread, so that none waits long for the last.
 const TASKS_PER_THREAD: usize = 2;
 
-/// `out = a b` or `out += a b`, row-major without gaps. The tasks depend on the number of threads and change no bit: an
-/// element is summed in the same order whatever is computed beside it.
+/// `out = a b` or `out += a b`, row-major without gaps. The tasks depend on the number of threads but change no bit: an
+/// element is summed in the same order in any task.
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// If the shapes do not match.
 pub fn parallel_packed_product(out: &mut [f32], a: View<'_>, b: Right<'_>, output: Output) {
     let (rows, columns, inner) = (a.rows(), b.columns(), b.inner());
     assert_eq!(out.len(), rows * columns, "the output has one element per row and column");
     let target = Target::new(out, columns);
-    // SAFETY: `out` is borrowed exclusively and has exactly the elements of the product, of which tasks write
-    // different ones.
+    // SAFETY: `out` is borrowed exclusively and has exactly the elements of the product; tasks write disjoint parts.
     let task = |part: Part| unsafe {
         let place = target.offset(part.rows.start, part.columns.start);
         let right = b.part(0..inner, part.columns.clone());
@@ -62,7 +61,7 @@ mod tests {
     use crate::train::ops::gemm::Packed;
     use crate::train::ops::team::of_test::with_threads;
 
-    /// Shapes that fill no tile; the last ones are several tasks, of rows and of columns.
+    /// Shapes that fill no tile; the last two are split into several tasks, by columns and by rows.
     #[test]
     fn a_row_has_the_same_bits_whatever_is_computed_beside_it() {
         let mut rng = Rng::new(5);

@@ -8,17 +8,17 @@ use super::pack::{aligned, pack_left, pack_right};
 use super::tile::Product;
 use super::{Output, Target, View};
 
-/// Elements after which the first cache puts what it reads in the place of what it has.
+/// Row distance in elements (4 KiB) at which rows share a set of the L1 cache.
 const PAGE: usize = 1024;
 
 thread_local! {
-    /// Memory for packed operands, which each thread keeps.
+    /// Scratch memory for packed operands, kept by each thread.
     static SCRATCH: [Cell<Vec<f32>>; 2] = const { [Cell::new(Vec::new()), Cell::new(Vec::new())] };
 }
 
-/// Runs `use_it` with memory for a left and a right operand, in which anything may stand.
+/// Runs `use_it` with scratch memory for a left and a right operand; its contents are arbitrary.
 pub fn with_scratch<R>(lengths: [usize; 2], use_it: impl FnOnce([&mut [f32]; 2]) -> R) -> R {
-    // Taken, not borrowed: a task of the product that a thread shares needs the other one.
+    // Taken, not borrowed: a task that this thread runs inside a shared product needs the other operand's memory.
     let take = |operand: usize| if lengths[operand] > 0 { SCRATCH.with(|it| it[operand].take()) } else { Vec::new() };
     let mut scratch = [take(0), take(1)];
     let [left, right] = &mut scratch;
@@ -29,15 +29,15 @@ pub fn with_scratch<R>(lengths: [usize; 2], use_it: impl FnOnce([&mut [f32]; 2])
     result
 }
 
-/// Whether tiles of so many columns are faster with a copy of the left operand than where it lies: when the copy is
-/// read more than twice and an inner index is far from the next one, or when it is read often and the rows of a panel
-/// are so far apart that they share one set of the first cache.
+/// True if a product with `columns` columns is faster with a copy of the left operand than in place: if the copy is
+/// read more than twice and consecutive inner indices are not adjacent, or if it is read often and the rows of a panel
+/// are so far apart that they share one set of the L1 cache.
 pub fn packs_left(view: View<'_>, columns: usize) -> bool {
     let (next, step) = view.strides();
     if step == 1 { next.is_multiple_of(PAGE) && columns > PAGE / 4 } else { columns > 2 * TILE_COLUMNS }
 }
 
-/// The left operand for tiles of so many columns, packed into `room` if that is faster.
+/// Left operand for a product with `columns` columns, packed into `room` if that is faster.
 pub fn left_operand<'a>(view: View<'a>, columns: usize, room: &'a mut [f32]) -> Left<'a> {
     if !packs_left(view, columns) {
         return Left::of(view);
@@ -47,8 +47,8 @@ pub fn left_operand<'a>(view: View<'a>, columns: usize, room: &'a mut [f32]) -> 
     Left::packed(room, view.rows(), view.columns())
 }
 
-/// The right operand for tiles, packed into `room` if its rows are not those of the matrix, fill no panel, do not begin
-/// with a cache line, or share one set of the first cache.
+/// Right operand, packed into `room` unless it can be read in place: contiguous rows of whole panels that start at a
+/// cache line and do not share one set of the L1 cache.
 pub fn right_operand<'a>(view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
     let in_place = Right::of(view).filter(|right| right.is_aligned() && !right.step().is_multiple_of(PAGE));
     in_place.unwrap_or_else(|| {
@@ -58,10 +58,10 @@ pub fn right_operand<'a>(view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
     })
 }
 
-/// `out = scale * a b` or `out += scale * a b` on this thread; `out` is row-major without gaps.
+/// `out = scale * a b` or `out += scale * a b` on the calling thread; `out` is row-major without gaps.
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// If the shapes do not match.
 pub fn product(form: Form, out: &mut [f32], a: View<'_>, b: View<'_>, scale: f32, output: Output) {
     assert_eq!(out.len(), a.rows() * b.columns(), "the output has one element per row and column");
     assert_eq!(a.columns(), b.rows(), "inner dimensions");
@@ -80,15 +80,15 @@ pub fn product(form: Form, out: &mut [f32], a: View<'_>, b: View<'_>, scale: f32
     });
 }
 
-/// [`product`] with a right operand that is there already in the same form, into a part of a matrix that other threads
-/// write other parts of.
+/// [`product`] with a right operand already packed in the same form, written into a part of a matrix whose other parts
+/// other threads may write.
 ///
 /// # Safety
-/// The `a.rows` x `b.columns` elements of `out` are valid for writes, initialised when [`Output::Add`], and no other
-/// thread or reference uses them during the call.
+/// The `a.rows` x `b.columns` elements of `out` must be valid for writes and, with [`Output::Add`], initialised; no
+/// other thread or reference may use them during the call.
 ///
 /// # Panics
-/// When the inner dimensions differ.
+/// If the inner dimensions differ.
 pub unsafe fn packed_product_into(form: Form, out: Target, a: View<'_>, b: Right<'_>, scale: f32, output: Output) {
     assert_eq!(form.depth(a.columns()), b.inner(), "inner dimensions");
     let columns = b.columns();
@@ -99,16 +99,16 @@ pub unsafe fn packed_product_into(form: Form, out: Target, a: View<'_>, b: Right
             let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
             let right = b.part(form.depth(block.start)..form.depth(block.end), 0..columns);
             let left = form.left_operand(a.part(0..a.rows(), block), columns, room);
-            // SAFETY: the caller's promise; after the first block the output is initialised.
+            // SAFETY: the caller's promise; the first block initialises the output.
             unsafe { form.multiply(Product { target: out, onto, left, right, scale }) }
         }
     });
 }
 
-/// [`packed_product_into`] with an output without gaps.
+/// [`packed_product_into`] for an output without gaps.
 ///
 /// # Panics
-/// When the shapes do not fit.
+/// If the shapes do not match.
 pub fn packed_product(form: Form, out: &mut [f32], a: View<'_>, b: Right<'_>, scale: f32, output: Output) {
     assert_eq!(out.len(), a.rows() * b.columns(), "the output has one element per row and column");
     let target = Target::new(out, b.columns());

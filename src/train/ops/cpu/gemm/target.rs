@@ -1,43 +1,43 @@
-//! The place of an output matrix that several threads write different parts of.
+//! Position of an output matrix whose parts several threads write.
 
-/// What happens to the values that the output holds already.
+/// Handling of the output's current values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Output {
     Overwrite,
     Add,
 }
 
-/// The place of a row-major output matrix, possibly inside a wider one.
+/// Position of a row-major output matrix, possibly inside a wider one.
 #[derive(Clone, Copy)]
 pub struct Target {
     pointer: *mut f32,
     row_stride: usize,
 }
 
-// SAFETY: a target is only an address. Whoever makes writes through it promises that no one else uses
-// those elements meanwhile.
+// SAFETY: a target is only an address. Code that writes through it promises that nothing else uses those elements
+// meanwhile.
 unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}
 
 impl Target {
-    /// The start of `out`, whose rows are `row_stride` elements apart.
+    /// Start of `out`, whose rows are `row_stride` elements apart.
     pub fn new(out: &mut [f32], row_stride: usize) -> Self {
         Target { pointer: out.as_mut_ptr(), row_stride }
     }
 
-    /// The element at an address, in rows that are `row_stride` elements apart.
+    /// Matrix at an address, whose rows are `row_stride` elements apart.
     #[cfg(target_arch = "x86_64")]
     pub fn of(pointer: *mut f32, row_stride: usize) -> Self {
         Target { pointer, row_stride }
     }
 
-    /// The start of the room of a vector that has not been filled yet; rows are `row_stride` elements apart.
+    /// Start of the spare capacity of a vector that is still empty; rows are `row_stride` elements apart.
     pub fn spare(out: &mut Vec<f32>, row_stride: usize) -> Self {
         Target { pointer: out.spare_capacity_mut().as_mut_ptr().cast(), row_stride }
     }
 
-    /// The same elements, to be read.
+    /// The same elements, for reading.
     pub fn source(self) -> Source {
         Source { pointer: self.pointer, row_stride: self.row_stride }
     }
@@ -53,20 +53,20 @@ impl Target {
     }
 }
 
-/// The place of a row-major matrix that is read while others of its elements, or other matrices, are written.
+/// Position of a row-major matrix that is read while other elements, or other matrices, are written.
 #[derive(Clone, Copy)]
 pub struct Source {
     pointer: *const f32,
     row_stride: usize,
 }
 
-// SAFETY: a source is only an address. Whoever reads through it promises that no one writes those elements.
+// SAFETY: a source is only an address. Code that reads through it promises that nothing writes those elements.
 unsafe impl Send for Source {}
 // SAFETY: as above.
 unsafe impl Sync for Source {}
 
 impl Source {
-    /// The start of `values`, whose rows are `row_stride` elements apart.
+    /// Start of `values`, whose rows are `row_stride` elements apart.
     pub fn new(values: &[f32], row_stride: usize) -> Self {
         Source { pointer: values.as_ptr(), row_stride }
     }
@@ -76,7 +76,7 @@ impl Source {
         Source { pointer: self.pointer.wrapping_add(row * self.row_stride + column), ..self }
     }
 
-    /// Bytes from a row to the next.
+    /// Distance between rows in bytes.
     #[cfg(target_arch = "x86_64")]
     pub fn row_bytes(self) -> usize {
         self.row_stride * size_of::<f32>()

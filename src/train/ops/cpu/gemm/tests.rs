@@ -37,7 +37,7 @@ fn assert_close(found: &[f32], expected: &[f64]) {
     }
 }
 
-/// Shapes that fill no panel, one row, one column, several inner blocks, and more than one group of them.
+/// Shapes that fill no panel, with one row, one column, several inner blocks, and more than one group of blocks.
 const SHAPES: [(usize, usize, usize); 10] = [
     (1, 7, 5),
     (300, 33, 401),
@@ -71,7 +71,7 @@ fn parallel_products_are_right_for_odd_shapes_however_the_operands_lie() {
     }
 }
 
-/// The contract that lets the number of tasks follow the number of threads.
+/// Because of this, the number of tasks may follow the number of threads.
 #[test]
 fn neither_threads_nor_pieces_change_a_bit() {
     for (rows, inner, columns) in SHAPES {
@@ -85,7 +85,7 @@ fn neither_threads_nor_pieces_change_a_bit() {
     }
 }
 
-/// A product with packed panels, and with operands where they lie.
+/// Computes a product from packed panels or from operands in place.
 fn tiles(instructions: Instructions, left: Left<'_>, right: Right<'_>, onto: Option<&[f32]>) -> Vec<f32> {
     let mut out = vec![f32::NAN; left.rows() * right.columns()];
     let target = Target::new(&mut out, right.columns());
@@ -177,7 +177,7 @@ fn a_packed_panel_is_not_divided() {
     packed.operand().part(0..2, 16..64);
 }
 
-/// Sizes at which operands lie where tiles read them, at which they are copied, and at which rows share a cache set.
+/// Sizes at which operands are read in place, are copied, and have rows that share a cache set.
 #[test]
 fn products_of_whole_panels_are_right() {
     for (rows, inner, columns) in [(24, 64, 32), (128, 320, 64), (13, 1024, 288), (260, 1024, 1024)] {

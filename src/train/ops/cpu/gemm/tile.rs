@@ -1,7 +1,7 @@
-//! The innermost loops: a tile of the output lives in vector registers while it is summed.
+//! The innermost loops: a tile of the output stays in vector registers while it is summed.
 //!
-//! Each element is one chain of fused multiply-adds over the inner index, in order. So neither the
-//! tile's shape nor the instruction set nor the thread that computes it changes a bit.
+//! Each element is one chain of fused multiply-adds over the inner index, in order. So the tile's shape, the
+//! instruction set and the thread that computes it change no bit.
 
 use super::operand::{LINE, Left, Right, TILE_COLUMNS};
 use super::target::{Source, Target};
@@ -10,7 +10,7 @@ use super::vector::{Avx2, Avx512};
 use super::vector::{Base, Vector};
 use crate::train::ops::simd::{Instructions, Kernel, Set, prefetch};
 
-/// `target = scale * left right`, with the elements of `onto` added if there are any.
+/// `target = scale * left right`, plus the elements of `onto` if given.
 #[derive(Clone, Copy)]
 pub struct Product<'a> {
     pub target: Target,
@@ -24,11 +24,11 @@ pub struct Product<'a> {
 /// Computes a product.
 ///
 /// # Panics
-/// When the operands have different numbers of inner indices.
+/// If the operands have different numbers of inner indices.
 ///
 /// # Safety
-/// As many elements of `target` as the product has are valid for writes, those of `onto` for reads, and no
-/// one else uses them during the call.
+/// The elements of the product in `target` must be valid for writes and those of `onto` for reads, and nothing else may
+/// use them during the call.
 pub unsafe fn multiply(instructions: Instructions, product: Product<'_>) {
     assert_eq!(product.left.inner(), product.right.inner(), "inner indices");
     match instructions.set() {
@@ -40,7 +40,7 @@ pub unsafe fn multiply(instructions: Instructions, product: Product<'_>) {
     }
 }
 
-/// A product that is computed in vectors of one type.
+/// Product computed in vectors of one type.
 pub struct Tiles<'a, V>(Product<'a>, std::marker::PhantomData<V>);
 
 impl<'a, V: Vector> Tiles<'a, V> {
@@ -52,7 +52,7 @@ impl<'a, V: Vector> Tiles<'a, V> {
 impl<V: Vector> Kernel for Tiles<'_, V> {
     type Output = ();
 
-    /// Columns of the right operand stay in the first cache while the rows of the left one pass.
+    /// Columns of the right operand stay in the L1 cache while the rows of the left one pass.
     #[inline(always)]
     fn run(self) {
         let product = self.0;
@@ -60,7 +60,7 @@ impl<V: Vector> Kernel for Tiles<'_, V> {
         for column in (0..columns).step_by(2 * V::LANES) {
             for row in (0..rows).step_by(V::ROWS) {
                 let tile = Tile { product: &product, row, column, width: (columns - column).min(2 * V::LANES) };
-                // SAFETY: `multiply` makes this value for instructions that are there, and its caller
+                // SAFETY: `multiply` constructs this value for instructions that the machine has, and its caller
                 // vouches for the target; rows and columns are those of the operands.
                 unsafe { tile.compute::<V>((rows - row).min(V::ROWS)) }
             }
@@ -68,16 +68,16 @@ impl<V: Vector> Kernel for Tiles<'_, V> {
     }
 }
 
-/// One tile, from a row and a column of the product on.
+/// One tile, starting at a row and a column of the product.
 struct Tile<'a> {
     product: &'a Product<'a>,
     row: usize,
     column: usize,
-    /// Columns that the output has.
+    /// Columns inside the output.
     width: usize,
 }
 
-/// Calls a function with its number of rows, which the compiler must know.
+/// Calls a function with its number of rows as a compile-time constant.
 macro_rules! with_rows {
     ($tile:ident, $vector:ident, $height:ident, $($rows:literal)+) => {
         match $height {
@@ -105,7 +105,7 @@ impl Tile<'_> {
         for i in 0..R {
             prefetch(self.product.target.at(self.row + i, self.column), 2 * V::LANES);
         }
-        // A packed operand is in the cache; later columns find in it what the first ones have read.
+        // A packed operand is already in the cache, and later columns find the rows that the first ones have read.
         let lines = if next != 1 && self.column == 0 { left.inner() / LINE_LEN } else { 0 };
         let ahead = Ahead { from: from.wrapping_add(R * next), next, lines };
         let streams = Streams::<R> {
@@ -115,9 +115,9 @@ impl Tile<'_> {
             right: right.at(self.column),
             right_step: right.step(),
         };
-        // SAFETY: the caller's promise; packed or not, a whole tile of columns is readable.
+        // SAFETY: the caller's promise; packed or in place, a whole tile of columns is readable.
         unsafe {
-            // The distance of packed rows is known to the compiler.
+            // Gives the compiler the constant distance of packed rows.
             let sums = if next == 1 {
                 sums::<V, R>(Streams { next: 1, ..streams }, left.inner(), ahead)
             } else {
@@ -159,7 +159,7 @@ impl Tile<'_> {
         let Product { target, onto, scale, .. } = *self.product;
         let mut row_sums = [0.0f32; TILE_COLUMNS];
         for (i, [first, second]) in sums.into_iter().enumerate() {
-            // SAFETY: two vectors are at most a tile wide; what is written are elements of the output.
+            // SAFETY: two vectors are at most one tile wide; only elements of the output are written.
             unsafe {
                 first.store(row_sums.as_mut_ptr());
                 second.store(row_sums.as_mut_ptr().add(V::LANES));
@@ -176,23 +176,23 @@ impl Tile<'_> {
     }
 }
 
-/// Rows of a left operand that are read where they lie, as far as the next tile needs them. Each is a stream of its own
-/// and too short for the processor to see coming; the first columns to be computed wait for memory otherwise.
+/// Rows of a left operand in place that the next tile needs, for prefetching. Each row is its own stream, too short for
+/// the hardware prefetcher; without this, the first columns wait for memory.
 #[derive(Clone, Copy)]
 struct Ahead {
     from: *const f32,
-    /// From a row to the next.
+    /// Distance between rows.
     next: usize,
     /// Cache lines of each row.
     lines: usize,
 }
 
-/// Elements of a cache line, and inner indices during which one of each row is asked for.
+/// Elements of a cache line; also the number of inner indices per prefetched line of each row.
 const LINE_LEN: usize = LINE / size_of::<f32>();
 
-/// The operands of some sums, at an inner index.
+/// Read positions in both operands, at one inner index.
 struct Streams<const R: usize> {
-    /// The rows by fours, `next` apart.
+    /// Every fourth row; rows are `next` apart.
     quads: [*const f32; 3],
     next: usize,
     left_step: usize,
@@ -200,17 +200,18 @@ struct Streams<const R: usize> {
     right_step: usize,
 }
 
-/// Sums over the inner index of `R` rows on the left and two vectors of columns.
+/// Sums over the inner index for `R` rows on the left and two vectors of columns.
 ///
 /// # Safety
-/// This is compiled for the instructions of `V`, and the operands have `inner` inner indices from here on.
+/// This must be compiled for the instructions of `V`, and the operands must have `inner` inner indices from here on.
 #[inline(always)]
 unsafe fn sums<V: Vector, const R: usize>(mut streams: Streams<R>, inner: usize, mut ahead: Ahead) -> [[V; 2]; R] {
-    // SAFETY: the caller's promise; what is asked for ahead may be any address.
+    // SAFETY: the caller's promise; any address may be prefetched.
     unsafe {
         let mut sums = [[V::splat(0.0); 2]; R];
         if streams.next != 1 {
-            // Otherwise the compiler finds each row's address from the last one's, which takes longer than the sums.
+            // Otherwise the compiler derives each row's address from the previous one, which takes longer than the
+            // sums.
             streams.quads = std::hint::black_box(streams.quads);
         }
         for _ in 0..ahead.lines {
@@ -229,10 +230,10 @@ unsafe fn sums<V: Vector, const R: usize>(mut streams: Streams<R>, inner: usize,
 }
 
 impl<const R: usize> Streams<R> {
-    /// Adds the products of one inner index, and goes on to the next.
+    /// Adds the products of one inner index and advances to the next.
     ///
     /// # Safety
-    /// This is compiled for the instructions of `V`, and the operands have this inner index.
+    /// This must be compiled for the instructions of `V`, and the operands must have this inner index.
     #[inline(always)]
     unsafe fn add_to<V: Vector>(&mut self, sums: &mut [[V; 2]; R]) {
         // SAFETY: the caller's promise.

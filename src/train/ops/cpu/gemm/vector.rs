@@ -1,12 +1,12 @@
-//! Vector registers of the innermost loops, one type for each set of instructions.
+//! Vector registers of the innermost loops, one type per instruction set.
 //!
-//! The compiler turns loops over arrays into vectors too, but sometimes keeps accumulators in memory;
-//! here nothing is left to chance.
+//! The compiler vectorises loops over arrays too, but sometimes keeps accumulators in memory; explicit vectors rule
+//! that out.
 
 /// A register of f32 lanes.
 pub trait Vector: Copy {
     const LANES: usize;
-    /// Rows of a tile of two vectors of columns whose accumulators fit the registers.
+    /// Rows of a tile, two vectors wide, whose accumulators fit into the registers.
     const ROWS: usize;
 
     /// # Safety
@@ -31,7 +31,7 @@ pub trait Vector: Copy {
     /// As for [`Vector::splat`].
     unsafe fn mul(self, factor: Self) -> Self;
 
-    /// What an inner index adds to a sum.
+    /// Adds the product of one inner index to a sum.
     ///
     /// # Safety
     /// As for [`Vector::splat`].
@@ -44,8 +44,8 @@ pub trait Vector: Copy {
     /// Writes 4 columns of `LANES` rows as 4 rows of `LANES` columns.
     ///
     /// # Safety
-    /// As for [`Vector::splat`]; at `from` there are `LANES` rows of 4 elements, `row` apart, at `to` is room
-    /// for 4 rows, `to_row` apart.
+    /// As for [`Vector::splat`]; `from` must hold `LANES` rows of 4 elements, `row` apart, and `to` must have space for
+    /// 4 rows, `to_row` apart.
     unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize);
 }
 
@@ -95,8 +95,8 @@ mod x86 {
             Avx512(unsafe { _mm512_mul_ps(self.0, factor.0) })
         }
 
-        /// Rows `i`, `i + 4`, `i + 8` and `i + 12` share a register, so that only steps within quarters are
-        /// left, which are the cheap ones.
+        /// Rows `i`, `i + 4`, `i + 8` and `i + 12` share a register, so only the cheap steps within 128-bit quarters
+        /// remain.
         #[inline(always)]
         unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize) {
             // SAFETY: the caller's promise: rows 0 to 15 at `from`, rows 0 to 3 at `to`.
@@ -115,7 +115,8 @@ mod x86 {
         }
     }
 
-    /// Four elements of each fourth row. Not a closure: one would be compiled without the caller's instructions.
+    /// Loads four elements of every fourth row. Not a closure: that would be compiled without the caller's
+    /// instructions.
     ///
     /// # Safety
     /// As for [`Vector::transpose`], for 13 rows.
@@ -130,7 +131,7 @@ mod x86 {
         }
     }
 
-    /// As [`four_rows`], of two.
+    /// Like [`four_rows`], for two rows.
     ///
     /// # Safety
     /// As for [`Vector::transpose`], for 5 rows.
@@ -196,7 +197,7 @@ mod x86 {
 #[cfg(target_arch = "x86_64")]
 pub use x86::{Avx2, Avx512};
 
-/// Four lanes in an array: NEON where that is part of the architecture, any instructions elsewhere.
+/// Four lanes in an array: NEON on aarch64, portable code elsewhere.
 #[derive(Clone, Copy)]
 pub struct Base([f32; 4]);
 

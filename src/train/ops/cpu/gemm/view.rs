@@ -16,7 +16,7 @@ impl<'a> View<'a> {
     /// A row-major matrix whose rows are `row_stride` elements apart.
     ///
     /// # Panics
-    /// When the matrix reaches past the end of `data`.
+    /// If the matrix reaches past the end of `data`.
     pub fn strided(data: &'a [f32], rows: usize, columns: usize, row_stride: usize) -> Self {
         let end = if rows == 0 { 0 } else { (rows - 1) * row_stride + columns };
         assert!(end <= data.len(), "a view within its data");
@@ -47,10 +47,10 @@ impl<'a> View<'a> {
         }
     }
 
-    /// Rows `rows` and columns `columns`.
+    /// Part with rows `rows` and columns `columns`.
     ///
     /// # Panics
-    /// When the matrix has not that many.
+    /// If the matrix is smaller.
     pub fn part(self, rows: Range<usize>, columns: Range<usize>) -> Self {
         assert!(rows.start <= rows.end && rows.end <= self.rows, "rows of the matrix");
         assert!(columns.start <= columns.end && columns.end <= self.columns, "columns of the matrix");
@@ -59,17 +59,17 @@ impl<'a> View<'a> {
         View { data: &self.data[first..], rows: rows.len(), columns: columns.len(), ..self }
     }
 
-    /// From the first element on.
+    /// Elements from the first one of the matrix on.
     pub fn data(&self) -> &'a [f32] {
         self.data
     }
 
-    /// From an element to the next row's, and to the next column's.
+    /// Distance from an element to that of the next row and of the next column.
     pub fn strides(&self) -> (usize, usize) {
         (self.row_stride, self.column_stride)
     }
 
-    /// Whether neighbours of a row are neighbours in memory; otherwise those of a column are.
+    /// True if the elements of a row are adjacent in memory; otherwise those of a column are.
     pub fn has_contiguous_rows(&self) -> bool {
         self.column_stride == 1
     }
