@@ -1,15 +1,15 @@
-//! The trigram model on the same split.
+//! Trigram model on the same split.
 
 use super::minimal_pairs::Pair;
 use crate::core::trigram::Trigram;
 use crate::train::data::TokenStream;
 use crate::train::likelihood::Likelihood;
 
-/// Trains a trigram model on whole documents, up to `limit` tokens (but on the first one in any case):
-/// its counts are in memory.
+/// Trains a trigram model on whole documents, up to `limit` tokens because its counts are in memory. The first
+/// document is always used.
 ///
 /// # Errors
-/// What `go_on` returns; it is asked once per document.
+/// Those of `go_on`, which is called once per document.
 pub fn train<E>(
     stream: &TokenStream,
     vocab: u32,
@@ -27,10 +27,10 @@ pub fn train<E>(
     Ok(model)
 }
 
-/// The likelihood of a stream: all tokens but each document's BOS.
+/// Likelihood of a stream: all tokens except each document's BOS.
 ///
 /// # Errors
-/// What `go_on` returns; it is asked once per document.
+/// Those of `go_on`, which is called once per document.
 pub fn of_stream<E>(
     model: &Trigram,
     stream: &TokenStream,

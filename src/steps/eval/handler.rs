@@ -1,4 +1,4 @@
-//! The handler: reads everything, measures, writes `results.json`.
+//! Runs the step: reads the inputs, measures, writes `results.json`.
 
 use std::collections::BTreeMap;
 
@@ -30,7 +30,7 @@ use crate::train::tuning;
 pub struct Eval;
 pub static EVAL: Eval = Eval;
 
-/// Pairs scored between two looks at the interrupt flag.
+/// Pairs to score between two checks of the interrupt flag.
 const PAIRS_AT_ONCE: usize = 64;
 
 /// Arguments of the `eval` step.
@@ -39,17 +39,17 @@ const PAIRS_AT_ONCE: usize = 64;
 struct Arguments {
     /// Output `model` of `train`.
     model: ArtifactRef,
-    /// The tokenizer that it was trained with.
+    /// Tokenizer that the model was trained with.
     tokenizer: ArtifactRef,
     /// Token file of the held-out split.
     validation: ArtifactRef,
-    /// Token files of the training split, from which the trigram baseline learns; none, no baseline.
+    /// Token files of the training split for the trigram baseline. Without any, there is no baseline.
     #[serde(default)]
     train_tokens: Vec<ArtifactRef>,
-    /// The baseline learns from the first so many tokens; its counts are held in memory.
+    /// Number of tokens, from the start, that the baseline learns from. Its counts are held in memory.
     #[serde(default = "default_trigram_tokens")]
     trigram_tokens: u64,
-    /// NDJSON of `{"phenomenon", "good", "bad"}`; an empty file is as good as none.
+    /// NDJSON of `{"phenomenon", "good", "bad"}`. An empty file counts as none.
     #[serde(default)]
     minimal_pairs: Option<ArtifactRef>,
     /// `auto`, `flex` (CPU), `wgpu`, `vulkan`, `metal` or `cuda`.
@@ -59,21 +59,21 @@ struct Arguments {
     samples: SampleArguments,
 }
 
-/// Samples for the measures of variety; three of them are shown.
+/// Samples for the measures of variety. Three of them are shown.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 struct SampleArguments {
     /// Number of samples.
     count: u64,
-    /// Longest sample, in tokens.
+    /// Maximum length of a sample, in tokens.
     max_new_tokens: usize,
-    /// 0 takes the likeliest token each time.
+    /// Temperature of sampling; 0 always takes the likeliest token.
     temperature: f32,
-    /// Draw only among so many likeliest tokens.
+    /// Draw only from this many likeliest tokens.
     top_k: Option<usize>,
-    /// Draw only among the likeliest tokens that hold this share of the probability.
+    /// Draw only from the likeliest tokens that hold this share of the probability.
     top_p: Option<f32>,
-    /// What every sample goes on from; empty for a new document.
+    /// Text that every sample continues; empty for a new document.
     prompt: String,
     seed: u64,
 }
@@ -139,7 +139,7 @@ impl StepHandler for Eval {
         sampling(&arguments.samples).validate()
     }
 
-    /// The backend rounds in its own way.
+    /// Another backend rounds differently.
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
         let arguments: Arguments = arguments(with)?;
         let backend =
@@ -254,7 +254,7 @@ fn draw(
     Ok(samples)
 }
 
-/// Says how far it is, and stops when the engine wants it.
+/// Reports progress, and fails when the engine asks to stop.
 fn report(
     context: &mut StepContext<'_>,
     done: u64,

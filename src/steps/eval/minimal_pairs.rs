@@ -1,5 +1,5 @@
-//! Minimal pairs (Warstadt et al. 2020): two sentences that differ in one grammatical point. A model
-//! is right when it finds the good one likelier; a tie is wrong.
+//! Minimal pairs (Warstadt et al. 2020): two sentences that differ in one grammatical point. A model is right when
+//! it finds the good sentence likelier; a tie is wrong.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,7 @@ struct Line {
     bad: String,
 }
 
-/// One pair, as `BOS sentence EOS`.
+/// One pair, each sentence as `BOS sentence EOS`.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Pair {
     pub phenomenon: String,
@@ -23,7 +23,7 @@ pub struct Pair {
     pub bad: Vec<u32>,
 }
 
-/// Pairs answered rightly, of all of them.
+/// Number of pairs judged right, out of all pairs.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Score {
     pub right: u64,
@@ -42,17 +42,17 @@ impl Score {
         self.right as f64 / self.of as f64
     }
 
-    /// Standard error of the accuracy, by the sample variance as the evaluation harness has it.
+    /// Standard error of the accuracy from the sample variance, as in the LM Evaluation Harness.
     pub fn standard_error(self) -> Option<f64> {
         let accuracy = self.accuracy();
         (self.of > 1).then(|| (accuracy * (1.0 - accuracy) / (self.of - 1) as f64).sqrt())
     }
 }
 
-/// Reads pairs from NDJSON; sentences may have up to `longest` tokens with BOS and EOS.
+/// Reads pairs from NDJSON. A sentence may have up to `longest` tokens, including BOS and EOS.
 ///
 /// # Errors
-/// When a line is no pair, or a sentence is too long; the message names the line.
+/// When a line is not a pair, or a sentence is too long. The message names the line.
 pub fn read(ndjson: &[u8], codec: &TextCodec, longest: usize) -> Result<Vec<Pair>, Failure> {
     let mut pairs = Vec::new();
     for (number, line) in ndjson.split(|byte| *byte == b'\n').enumerate() {
@@ -81,8 +81,7 @@ fn sequence(codec: &TextCodec, sentence: &str) -> Result<Vec<u32>, Failure> {
     Ok(std::iter::once(special.bos_token_id).chain(text).chain([special.eos_token_id]).collect())
 }
 
-/// Scores pairs by the negative log-likelihoods of good and bad sentences. Equal ones, and those that
-/// are not numbers, are wrong.
+/// Scores pairs by the negative log-likelihoods of their good and bad sentences. Ties and NaN are wrong.
 pub fn score(pairs: &[Pair], nats: impl IntoIterator<Item = (f64, f64)>) -> Scores {
     let mut scores = Scores::default();
     for (pair, (good, bad)) in pairs.iter().zip(nats) {

@@ -1,4 +1,4 @@
-//! `eval`: how good a trained model is, against a trigram model on the same text.
+//! `eval`: measures the quality of a trained model, and of a trigram model on the same text.
 
 mod baseline;
 mod handler;

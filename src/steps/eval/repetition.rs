@@ -1,16 +1,15 @@
-//! How varied generated text is, over token ids.
+//! Measures of the variety of generated text, over token ids.
 
 use std::collections::HashSet;
 
-/// Share of different n-grams among all of them, over all samples (distinct-n, Li et al. 2016); 0 when
-/// there is none.
+/// Share of distinct n-grams among all n-grams of all samples (distinct-n, Li et al. 2016); 0 without n-grams.
 pub fn distinct(samples: &[Vec<u32>], n: usize) -> f64 {
     let all = || samples.iter().flat_map(|sample| sample.windows(n));
     share(all().collect::<HashSet<_>>().len(), all().count())
 }
 
-/// Share of n-grams that came before in the same sample, as the mean over samples (seq-rep-n, Welleck
-/// et al. 2020). Samples shorter than `n` repeat nothing.
+/// Share of n-grams that occurred earlier in the same sample, as the mean over samples (seq-rep-n, Welleck et al.
+/// 2020). Samples shorter than `n` repeat nothing.
 pub fn repeated(samples: &[Vec<u32>], n: usize) -> f64 {
     let of_sample = |sample: &Vec<u32>| {
         let all = sample.windows(n).count();

@@ -1,4 +1,4 @@
-//! `results.json`, in the shape of the LM Evaluation Harness: metrics as `name,filter` under the task.
+//! `results.json` in the format of the LM Evaluation Harness: metrics as `name,filter` under the task.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use crate::steps::sampling::Sample;
 use crate::train::config::ModelConfig;
 use crate::train::likelihood::Likelihood;
 
-/// What was measured of one model.
+/// Measurements of one model.
 pub struct Measured {
     pub validation: Likelihood,
-    /// `None` when there are no pairs.
+    /// `None` without pairs.
     pub pairs: Option<Scores>,
 }
 
-/// Everything that `eval` found out.
+/// All results of `eval`.
 pub struct Findings<'a> {
     pub config: &'a ModelConfig,
     pub text_bytes: u64,
@@ -30,11 +30,11 @@ pub struct Findings<'a> {
     pub repetition_4: f64,
 }
 
-/// Samples that are shown; the measures of variety use all of them.
+/// Samples to show. The measures of variety use all samples.
 const SHOWN: usize = 3;
 
 impl Findings<'_> {
-    /// The file. Keys are sorted, numbers are exact: equal findings give equal bytes.
+    /// Makes the content of the file. Keys are sorted and numbers exact, so equal findings give equal bytes.
     pub fn to_json(&self) -> Value {
         let mut results = BTreeMap::new();
         self.add_model(&mut results, "", &self.model);
@@ -64,7 +64,7 @@ impl Findings<'_> {
         })
     }
 
-    /// The small numbers for templates and people.
+    /// Small results for templates and people.
     pub fn values(&self) -> Map<String, Value> {
         let bits = |measured: &Measured| measured.validation.bits_per_byte(self.text_bytes);
         let accuracy = |measured: &Measured| measured.pairs.as_ref().map(|scores| scores.overall.accuracy());

@@ -1,4 +1,4 @@
-//! The arguments of `train`, and the plan they mean.
+//! Arguments of `train`, and the training plan made from them.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
@@ -18,23 +18,23 @@ use crate::train::schedule::Schedule;
 pub struct Arguments {
     /// Token files of the training split, read as one stream in this order.
     pub tokens: Vec<ArtifactRef>,
-    /// The tokenizer that made them.
+    /// Tokenizer that made the token files.
     pub tokenizer: ArtifactRef,
     #[serde(default)]
     pub model: ModelArgument,
-    /// Tokens that the model sees at once; the preset's context when left out.
+    /// Tokens that the model sees at once. Default: the preset's context.
     #[serde(default)]
     pub context: Option<usize>,
-    /// Samples in one micro-batch: what must fit into memory at once.
+    /// Samples in one micro-batch, which must fit into memory at once.
     #[serde(default = "default_batch")]
     pub batch: usize,
-    /// Micro-batches per optimizer step; the step sees `batch * accumulation` samples.
+    /// Micro-batches per optimizer step. A step sees `batch * accumulation` samples.
     #[serde(default = "default_accumulation")]
     pub accumulation: usize,
-    /// Optimizer steps; 1000 when left out. With `phases`, their sum.
+    /// Optimizer steps. Default: 1000, or the sum of all `phases`.
     #[serde(default)]
     pub steps: Option<u64>,
-    /// Initial weights, order of samples and dropout are functions of it.
+    /// Seed of the initial weights, the order of samples and dropout.
     #[serde(default = "default_seed")]
     pub seed: u64,
     /// `auto`, `flex` (CPU), `wgpu`, `vulkan`, `metal` or `cuda`.
@@ -42,34 +42,35 @@ pub struct Arguments {
     pub device: String,
     #[serde(default)]
     pub optimizer: OptimizerArguments,
-    /// Lowest blocks that are not trained. Their weights keep every bit, and so does the embedding, which is
-    /// below them and the output head too. Of use in a fork of a trained run.
+    /// Number of lowest blocks to freeze. This also freezes the embedding, which lies below them and is the output
+    /// head too. Frozen weights keep every bit. Useful in a fork of a trained run.
     #[serde(default)]
     pub freeze_layers: usize,
-    /// `f32`, or `bf16`: operands of matrix products are rounded to it, which is faster where the processor has
-    /// instructions for that. Weights, optimizer state, sums, norms, softmax and loss stay f32.
+    /// `f32`, or `bf16`, which rounds the operands of matrix products. `bf16` is faster on processors with
+    /// instructions for it. Weights, optimizer state, sums, norms, softmax and loss stay f32.
     #[serde(default)]
     pub precision: Precision,
-    /// Weight of the z-loss: the square of the logarithm of softmax's denominator, mean over the tokens, is added to
-    /// the cross-entropy. It keeps logits small; 1e-4 is usual, 0 is none. The metric `loss` stays the cross-entropy.
+    /// Weight of the z-loss, which keeps logits small: the mean over the tokens of the squared logarithm of
+    /// softmax's denominator is added to the cross-entropy. 1e-4 is usual; 0 turns it off. The metric `loss` stays
+    /// the cross-entropy.
     #[serde(default, deserialize_with = "number_or_nan")]
     pub z_loss: f64,
-    /// How the learning rate moves over the run.
+    /// Learning rate schedule of the run.
     #[serde(default)]
     pub schedule: Schedule,
-    /// Optimizer steps between checkpoints: the most work that a crash can cost. When left out, time decides:
-    /// 30 s to 10 min, so that checkpoints cost less than 1 %.
+    /// Optimizer steps between checkpoints: the most work that a crash can cost. By default, time decides: 30 s to
+    /// 10 min, so that checkpoints cost less than 1 %.
     #[serde(default)]
     pub checkpoint_every: Option<u64>,
-    /// Newest checkpoints that are kept, besides those at the end of phases.
+    /// Number of newest checkpoints to keep, in addition to those at the end of phases.
     #[serde(default = "default_keep")]
     pub keep_checkpoints: u32,
-    /// Parts of the run, one after the other. None means one phase, `main`.
+    /// Parts of the run, one after another. Default: one phase, `main`.
     #[serde(default)]
     pub phases: Vec<PhaseArguments>,
 }
 
-/// The rule that turns gradients into new weights.
+/// Rule that turns gradients into new weights.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OptimizerKind {
@@ -83,23 +84,23 @@ pub enum OptimizerKind {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct OptimizerArguments {
-    /// `adamw`, or `muon`: fewer steps to the same loss for more time per step. Its updates are as large as
-    /// AdamW's, so all other settings stay as they are.
+    /// `adamw`, or `muon`, which takes fewer steps to the same loss but more time per step. Its updates are as
+    /// large as AdamW's, so no other setting needs to change.
     pub kind: OptimizerKind,
     /// Peak learning rate.
     #[serde(deserialize_with = "number_or_nan")]
     pub learning_rate: f64,
     /// Decay of matrices (embedding included) per unit of learning rate; norm weights never decay.
     pub weight_decay: f64,
-    /// Decay of Muon's momentum; 0.95 when left out.
+    /// Decay of Muon's momentum. Default: 0.95.
     pub momentum: Option<f64>,
     /// Decay of AdamW's first moment.
     pub beta1: f64,
     /// Decay of AdamW's second moment.
     pub beta2: f64,
-    /// Added to the root of AdamW's second moment.
+    /// Added to the square root of AdamW's second moment.
     pub epsilon: f64,
-    /// Limit of the global gradient norm; 0 for none.
+    /// Limit of the global gradient norm; 0 means no limit.
     pub clip: f64,
 }
 
@@ -107,7 +108,7 @@ pub struct OptimizerArguments {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PhaseArguments {
-    /// Name of the phase; its end is a checkpoint that is kept.
+    /// Name of the phase. The checkpoint at its end is kept.
     pub name: String,
     /// Optimizer steps of this phase.
     pub steps: u64,
@@ -117,10 +118,10 @@ pub struct PhaseArguments {
     /// Peak learning rate of this phase.
     #[serde(default)]
     pub learning_rate: Option<f64>,
-    /// Schedule over the steps of this phase, instead of the run's.
+    /// Schedule over the steps of this phase, in place of the run's.
     #[serde(default)]
     pub schedule: Option<Schedule>,
-    /// Token files of this phase, instead of the run's.
+    /// Token files of this phase, in place of the run's.
     #[serde(default)]
     pub tokens: Option<Vec<ArtifactRef>>,
     /// Shorter context of this phase.
@@ -162,7 +163,8 @@ impl Default for OptimizerArguments {
     }
 }
 
-/// JSON has no NaN: a `nan` of TOML arrives as null. It must be refused as what it is.
+/// JSON has no NaN: TOML's `nan` arrives as null. Reading it as NaN lets the checks refuse the value that the user
+/// wrote.
 fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::Error> {
     match Value::deserialize(deserializer)? {
         Value::Null => Ok(f64::NAN),
@@ -172,8 +174,10 @@ fn number_or_nan<'de, D: Deserializer<'de>>(deserializer: D) -> Result<f64, D::E
 }
 
 impl OptimizerArguments {
+    /// Checks the settings.
+    ///
     /// # Errors
-    /// Every setting outside of the range in which the optimizer works.
+    /// Lists every setting outside the range in which the optimizer works.
     pub fn config(&self) -> Result<OptimizerConfig, Failure> {
         let OptimizerArguments { kind, weight_decay, momentum, beta1, beta2, epsilon, .. } = *self;
         let default = MuonConfig::default().momentum;
@@ -200,7 +204,7 @@ impl OptimizerArguments {
 }
 
 impl Arguments {
-    /// The plan for a model with a context of `context` tokens.
+    /// Makes the plan for a model with a context of `context` tokens.
     ///
     /// # Errors
     /// When a number makes training impossible, or `steps` is not the sum of the phases.
@@ -298,7 +302,7 @@ mod tests {
         }
     }
 
-    /// Plans end up in checkpoints: without the setting, and with what it is then, the file has the old bytes.
+    /// Plans are part of checkpoints: without the setting, or with its default value, the file keeps its old bytes.
     #[test]
     fn f32_is_what_a_plan_without_a_precision_means_and_is_not_written() {
         let plan = |change| arguments(change).unwrap().plan(64).unwrap();
@@ -351,7 +355,7 @@ mod tests {
         assert!(unknown.contains("`lion`") && unknown.contains("`muon`"), "{unknown}");
     }
 
-    /// An epsilon of 0 in f32 turns weights that never had a gradient into NaN.
+    /// With an epsilon of 0 in f32, weights that never had a gradient become NaN.
     #[test]
     fn both_ends_of_every_number_of_the_optimizer_are_checked() {
         let config = |name: &str, value: f64| {

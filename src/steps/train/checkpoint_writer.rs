@@ -1,4 +1,4 @@
-//! Turns a snapshot into a committed checkpoint on a thread of its own, while training goes on.
+//! Turns a snapshot into a committed checkpoint on its own thread, while training continues.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,27 +20,27 @@ use crate::train::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, Snapshot, WEI
 use crate::train::shared::Shared;
 use crate::train::weights::FileLayout;
 
-/// At most one checkpoint is on its way: whoever has the next one settles the one before.
+/// Writes one checkpoint at a time: `start` first settles the previous one.
 pub struct CheckpointWriter {
     artifacts: ArtifactStore,
     line: Arc<dyn CheckpointLine>,
     keep: u32,
-    /// Ends with the processor time that it has used.
+    /// Returns the processor time that the thread used.
     in_flight: Option<JoinHandle<Result<Duration, StepError>>>,
-    /// Processor time of the checkpoint that was committed last.
+    /// Processor time of the last committed checkpoint.
     processor_time: Duration,
 }
 
 impl CheckpointWriter {
-    /// A writer that keeps the `keep` newest checkpoints.
+    /// Keeps the `keep` newest checkpoints.
     pub fn new(artifacts: ArtifactStore, line: Arc<dyn CheckpointLine>, keep: u32) -> Self {
         CheckpointWriter { artifacts, line, keep, in_flight: None, processor_time: Duration::ZERO }
     }
 
-    /// Begins to write. `metrics` holds the rows up to the snapshot, and maybe more.
+    /// Starts to write. `metrics` holds the rows up to the snapshot, and possibly more.
     ///
     /// # Errors
-    /// Those of the checkpoint before, and when no thread can be started.
+    /// Those of the previous checkpoint, and when no thread can be started.
     pub fn start(&mut self, snapshot: Snapshot, metrics: File) -> Result<(), StepError> {
         self.settle()?;
         let (artifacts, line, keep) = (self.artifacts.clone(), self.line.clone(), self.keep);
@@ -54,7 +54,7 @@ impl CheckpointWriter {
         Ok(())
     }
 
-    /// Never waits.
+    /// Settles a finished checkpoint. Never waits.
     ///
     /// # Errors
     /// Those of a checkpoint that has failed meanwhile.
@@ -62,26 +62,26 @@ impl CheckpointWriter {
         if self.in_flight.as_ref().is_some_and(JoinHandle::is_finished) { self.settle() } else { Ok(()) }
     }
 
-    /// Returns once no checkpoint is on its way.
+    /// Waits until no checkpoint is being written.
     ///
     /// # Errors
-    /// When the last one could not be written, or the engine is gone.
+    /// When the last checkpoint could not be written, or the engine is gone.
     pub fn settle(&mut self) -> Result<(), StepError> {
         let Some(thread) = self.in_flight.take() else { return Ok(()) };
         self.processor_time = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         Ok(())
     }
 
-    /// Time that training lost to the last checkpoint because a processor was busy with it; `None` while
-    /// it is on its way.
+    /// Time that training lost because a processor was busy with the last checkpoint; `None` while one is being
+    /// written.
     pub fn cost(&self) -> Option<Duration> {
         let processors = thread::available_parallelism().map_or(1, NonZero::get) as u32;
         self.in_flight.is_none().then_some(self.processor_time / processors)
     }
 }
 
-/// Files first, then the manifest that names them; the database is told afterwards. A crash in between
-/// leaves files that nothing refers to.
+/// Publishes the files, then the manifest that names them. The database learns of them afterwards, so a crash in
+/// between leaves files without a reference.
 fn publish(artifacts: &ArtifactStore, snapshot: Snapshot, metrics: &File, keep: u32) -> Result<Checkpoint, StepError> {
     let Snapshot { state, weights, moments, permanent } = snapshot;
     metrics.sync_all().map_err(|error| Failure::io("cannot write the metrics", &error))?;
@@ -108,7 +108,7 @@ fn publish(artifacts: &ArtifactStore, snapshot: Snapshot, metrics: &File, keep: 
     })
 }
 
-/// Processor time of the calling thread so far.
+/// Processor time of the calling thread.
 fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)

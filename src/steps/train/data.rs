@@ -1,4 +1,4 @@
-//! Opening the token files of every phase.
+//! Opens the token files of every phase.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::steps::tokenize::Encoder;
 use crate::train::data::{DataError, Sampler, TokenShard, TokenStream};
 use crate::train::plan::Plan;
 
-/// Token files as one stream, checked byte for byte and against the tokenizer.
+/// Opens token files as one stream. Checks every byte, and that the tokenizer matches.
 ///
 /// # Errors
-/// When a file is missing or damaged, or was made by another tokenizer.
+/// When a file is missing or damaged, or another tokenizer made it.
 pub fn open_stream(
     artifacts: &ArtifactStore,
     files: &[ArtifactRef],
@@ -41,10 +41,10 @@ pub fn open_stream(
     Ok(stream)
 }
 
-/// One sampler per phase; phases without their own token files share the run's.
+/// Makes one sampler per phase. Phases without their own token files share the run's.
 ///
 /// # Errors
-/// The errors of [`open_stream`], and a context that is longer than the whole text.
+/// Those of [`open_stream`], and a context that is longer than the whole text.
 pub fn samplers(
     artifacts: &ArtifactStore,
     arguments: &Arguments,
@@ -72,7 +72,7 @@ pub fn samplers(
     Ok(samplers)
 }
 
-/// The error as a failure with its hint; only reading may be better next time.
+/// Turns the error into a failure with its hint. Only a read error is worth a retry.
 pub fn data_failure(error: DataError) -> Failure {
     let kind = if matches!(error, DataError::Io { .. }) { FailureKind::Retryable } else { FailureKind::Fatal };
     let failure = Failure::from_error(kind, &error);

@@ -1,4 +1,4 @@
-//! The handler: arguments and artifacts in, a trained model out.
+//! Runs the step: trains a model from arguments and artifacts.
 
 use std::collections::BTreeMap;
 
@@ -32,11 +32,11 @@ use crate::train::weights;
 pub struct Train;
 pub static TRAIN: Train = Train;
 
-/// File of a trained model's tree: Hugging Face fields and the exact shape under `stepwell`.
+/// File in a trained model's tree: Hugging Face fields, and the exact shape under `stepwell`.
 pub const CONFIG_FILE: &str = "config.json";
-/// File of a trained model's tree: weights in f32 by their Hugging Face names.
+/// File in a trained model's tree: weights in f32 under their Hugging Face names.
 pub const MODEL_FILE: &str = "model.safetensors";
-/// Beside the step's scratch directory, in its directory of the run.
+/// Name in the step's directory of the run, next to its scratch directory.
 const METRICS_FILE: &str = "metrics.jsonl";
 
 impl StepHandler for Train {
@@ -71,7 +71,7 @@ impl StepHandler for Train {
     fn check(&self, with: &Value) -> Result<(), Failure> {
         let arguments: Arguments = arguments(with)?;
         arguments.optimizer.config()?;
-        // The real vocabulary comes from the tokenizer.
+        // The tokenizer, which is unknown here, decides the real vocabulary.
         let config = model_config(&arguments, 1)?;
         let plan = arguments.plan(config.context)?;
         check_contexts(&plan, &config)?;
@@ -79,7 +79,7 @@ impl StepHandler for Train {
         backend(&arguments.device).map(drop)
     }
 
-    /// The backend rounds in its own way: another one gives other weights.
+    /// Another backend rounds differently and gives other weights.
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
         let arguments: Arguments = arguments(with)?;
         Ok(json!({"backend": backend(&arguments.device)?}))
@@ -176,7 +176,7 @@ fn open_log(context: &StepContext<'_>, last_step: u64) -> Result<MetricsLog, Fai
         .map_err(|error| Failure::io(format_args!("cannot write {}", path.display()), &error))
 }
 
-/// Notes that no document fills the context: its end costs memory and is never trained.
+/// Notes that no document fills the context, whose end then costs memory without being trained.
 fn short_documents(sampler: &Sampler) -> Option<String> {
     let (context, longest) = (sampler.context(), sampler.stream().longest_document());
     (context as u64 > longest).then(|| {
@@ -187,7 +187,7 @@ fn short_documents(sampler: &Sampler) -> Option<String> {
     })
 }
 
-/// The model as a tree of `config.json` and `model.safetensors`.
+/// Publishes the model as a tree of `config.json` and `model.safetensors`.
 fn publish(artifacts: &ArtifactStore, model: &Transformer, special: SpecialTokens) -> Result<ArtifactRef, Failure> {
     let config = saved_model_json(model.config(), special);
     let files = BTreeMap::from([

@@ -1,4 +1,4 @@
-//! Between the training loop and the engine: metrics, progress, checkpoints.
+//! Connects the training loop with the engine: metrics, progress, checkpoints.
 
 use std::io;
 use std::time::Duration;
@@ -98,7 +98,7 @@ impl TrainingHost for StepHost<'_> {
 
 pub const SAFETENSORS: &str = "application/vnd.safetensors";
 
-/// `14,000` for 14000.
+/// Formats 14000 as `14,000`.
 fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,5 +1,5 @@
-//! `metrics.jsonl` in the directory of the step: one row per training step, no gap, no duplicate,
-//! whatever interruptions happened.
+//! `metrics.jsonl` in the directory of the step: one row per training step, without gaps or duplicates even after
+//! interruptions.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
@@ -10,14 +10,13 @@ use serde_json::Value;
 use crate::core::protocol::MetricRow;
 use crate::steps::replace_file::replace_file;
 
-/// The file, open for appending.
 pub struct MetricsLog {
     path: PathBuf,
     file: BufWriter<File>,
 }
 
 impl MetricsLog {
-    /// Opens the log with the rows up to `last_step` and none behind it.
+    /// Opens the log and drops the rows after `last_step`.
     ///
     /// # Errors
     /// When the file cannot be read or written.
@@ -31,6 +30,8 @@ impl MetricsLog {
         &self.path
     }
 
+    /// Appends a row.
+    ///
     /// # Errors
     /// When the row cannot be written.
     pub fn append(&mut self, row: &MetricRow) -> io::Result<()> {
@@ -40,17 +41,17 @@ impl MetricsLog {
         self.file.flush()
     }
 
-    /// The file, to make its rows durable (`sync_all`) before the checkpoint that relies on them, while
-    /// more are appended.
+    /// Returns a second handle of the file. Its `sync_all` makes the rows of a checkpoint durable while more rows
+    /// are appended.
     ///
     /// # Errors
-    /// When there are too many open files.
+    /// When too many files are open.
     pub fn handle(&self) -> io::Result<File> {
         self.file.get_ref().try_clone()
     }
 }
 
-/// Complete rows of steps `1..=last_step`; a torn last line and anything unreadable is dropped.
+/// Complete rows of steps `1..=last_step`, without a torn last line and without unreadable lines.
 fn kept_rows(path: &Path, last_step: u64) -> io::Result<Vec<u8>> {
     let file = match File::open(path) {
         Ok(file) => file,
@@ -95,7 +96,7 @@ mod tests {
         text.lines().map(|line| serde_json::from_str::<MetricRow>(line).unwrap().train_step).collect()
     }
 
-    /// Resume bug "logger rewinds": the rows of repeated steps replace the old ones.
+    /// Resume bug "logger rewinds": the rows of repeated steps must replace the old ones.
     #[test]
     fn rewinding_leaves_no_gap_and_no_duplicate() {
         let directory = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! `train`: token files to a trained model, resumed to the same bits after any interruption.
+//! `train`: turns token files into a trained model, with the same bits after any interruption.
 
 mod arguments;
 mod checkpoint_writer;

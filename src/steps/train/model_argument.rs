@@ -1,4 +1,4 @@
-//! The `model` argument: a preset by name, or a table that changes one.
+//! The `model` argument: the name of a preset, or a table of changes to one.
 
 use std::borrow::Cow;
 
@@ -19,14 +19,14 @@ pub enum ModelArgument {
     Changes(Box<ModelChanges>),
 }
 
-/// Changes to a preset. What is left out stays as in the preset.
+/// Changes to a preset. Fields that are left out keep the preset's value.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ModelChanges {
-    /// The preset that is changed; `quickstart` when left out.
+    /// The preset to change. Default: `quickstart`.
     #[schemars(with = "Option<PresetName>")]
     pub preset: Option<String>,
-    /// Rows of the embedding; at least the tokenizer's vocabulary, which is used when left out.
+    /// Rows of the embedding, at least the tokenizer's vocabulary. Default: the tokenizer's vocabulary.
     pub vocab_size: Option<usize>,
     /// Number of transformer blocks.
     pub layers: Option<usize>,
@@ -34,9 +34,9 @@ pub struct ModelChanges {
     pub d_model: Option<usize>,
     /// Query heads.
     pub heads: Option<usize>,
-    /// Key and value heads; as many as `heads` when only that is changed.
+    /// Key and value heads. Default: the preset's, or `heads` if that is set.
     pub kv_heads: Option<usize>,
-    /// Width of a head; `d_model / heads` when only those are changed.
+    /// Width of a head. Default: the preset's, or `d_model / heads` if one of these is set.
     pub head_dim: Option<usize>,
     /// Feed-forward network: `swiglu` or `gelu`.
     pub ffn: Option<FfnKind>,
@@ -54,7 +54,7 @@ pub struct ModelChanges {
     pub init_std: Option<f32>,
 }
 
-/// The schema of a preset's name, so that an unknown preset is refused before the run.
+/// Schema of a preset's name: refuses an unknown preset before the run.
 struct PresetName;
 
 impl JsonSchema for PresetName {
@@ -74,7 +74,7 @@ pub enum FfnKind {
     Gelu,
 }
 
-/// By hand, because a derived untagged enum hides which field of the table is wrong.
+/// Written by hand, because a derived untagged enum does not tell which field of the table is wrong.
 impl<'de> Deserialize<'de> for ModelArgument {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         match Value::deserialize(deserializer)? {
@@ -96,10 +96,11 @@ impl Default for ModelArgument {
 }
 
 impl ModelArgument {
-    /// The shape, with the preset's context and, unless the table sets one, the vocabulary of the tokenizer.
+    /// Resolves the model's shape, with the preset's context and, unless the table sets another, the tokenizer's
+    /// vocabulary.
     ///
     /// # Errors
-    /// For an unknown preset and a vocabulary that is too small.
+    /// For an unknown preset, and for a vocabulary that is too small.
     pub fn resolve(&self, tokenizer_vocab: u32) -> Result<ModelConfig, Failure> {
         let changes = match self {
             ModelArgument::Preset(name) => ModelChanges { preset: Some(name.clone()), ..ModelChanges::default() },

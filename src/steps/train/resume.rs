@@ -1,4 +1,4 @@
-//! Choosing the checkpoint to go on from: the newest one of which every byte is right.
+//! Chooses the checkpoint to resume from: the newest whose bytes are all intact.
 
 use std::error::Error;
 
@@ -10,8 +10,8 @@ use crate::train::checkpoint::{
 };
 use crate::train::tuning;
 
-/// The training to go on from, or `None` to start from the beginning. Every checkpoint that is
-/// passed over is named in a note with the file and the reason.
+/// Restores the newest valid checkpoint; `None` starts from the beginning. A note names every rejected checkpoint
+/// with the file and the reason.
 pub fn newest_valid(
     artifacts: &ArtifactStore,
     reporter: &mut dyn Reporter,
@@ -58,7 +58,7 @@ fn chain(error: &CheckpointError) -> String {
     text
 }
 
-/// Another device or build may round differently: allowed, but the result is no longer the same bits.
+/// Another device or build may round differently. This is allowed, but the result may have other bits.
 fn note_differences(reporter: &mut dyn Reporter, restored: &Restored, device: &str) {
     let state = &restored.state;
     for (what, before, now) in [("device", state.device.as_str(), device), ("build", &state.build, &build_id())] {

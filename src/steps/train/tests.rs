@@ -1,5 +1,5 @@
-//! Whole attempts of the step against a recording engine. Resume bugs below the step have their tests
-//! in `train::run_loop` and `train::data`.
+//! Runs whole attempts of the step against a recording engine. `train::run_loop` and `train::data` test the resume
+//! bugs below the step.
 
 use std::fs;
 use std::time::Duration;
@@ -18,7 +18,8 @@ fn comparable(rows: &[MetricRow]) -> Vec<(u64, u64, u64)> {
     rows.iter().map(|row| (row.train_step, row.loss.to_bits(), row.learning_rate.to_bits())).collect()
 }
 
-/// The rows of `metrics.jsonl`. Their numbers are compared as JSON reads them, which may round.
+/// Reads the rows of `metrics.jsonl`. JSON may round their numbers, so compare with other rows that went through
+/// JSON.
 fn logged(world: &World) -> Vec<MetricRow> {
     let text = fs::read_to_string(world.step_directory().join("metrics.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -35,13 +36,13 @@ fn whole(world: &World, with: &Value) -> (Outputs, Vec<MetricRow>) {
     (outputs, recorder.metrics)
 }
 
-/// An attempt that is interrupted as the recorder was told.
+/// Runs an attempt that the recorder interrupts.
 fn interrupted(world: &World, with: &Value, recorder: &mut Recorder) {
     let ended = world.attempt(&TRAIN, with.clone(), recorder);
     assert!(matches!(ended, Err(StepError::Interrupted)), "{ended:?}");
 }
 
-/// An attempt after that, which succeeds.
+/// Runs a later attempt, which succeeds.
 fn resumed(world: &World, with: &Value, recorder: &mut Recorder) -> Outputs {
     (recorder.stop_after, recorder.die_at, recorder.hold_until) = (None, None, None);
     world.attempt(&TRAIN, with.clone(), recorder).unwrap()
@@ -52,7 +53,7 @@ fn file_of(world: &World, checkpoint: &Checkpoint, name: &str) -> ArtifactRef {
     tree.entries[name].clone()
 }
 
-/// Artifacts are read-only: a disk that damages them does not ask.
+/// Changes the bytes of an artifact. Artifacts are read-only, but a failing disk damages them all the same.
 fn damage(world: &World, file: &ArtifactRef, change: impl Fn(&mut Vec<u8>)) {
     let path = world.artifacts.blob_path(&file.digest);
     let mut bytes = fs::read(&path).unwrap();
@@ -101,8 +102,8 @@ fn saved_steps(recorder: &Recorder) -> Vec<u64> {
     recorder.checkpoints.iter().filter_map(|checkpoint| checkpoint.last_step).collect()
 }
 
-/// The first checkpoint is committed only after six steps, which a training that waited for it would
-/// never take.
+/// The first checkpoint is committed only after six steps, which a training that waits for the commit never
+/// reaches.
 #[test]
 fn training_goes_on_while_a_checkpoint_is_written() {
     let world = World::new();
@@ -140,7 +141,7 @@ fn a_kill_before_the_commit_goes_back_to_the_checkpoint_before() {
     assert_eq!(logged(&world), through_json(&recorder.metrics));
 }
 
-/// Rows of three steps behind the checkpoint are in the database before the checkpoint is.
+/// The rows of three steps after the checkpoint reach the database before the checkpoint does.
 #[test]
 fn a_late_commit_voids_the_rows_behind_it() {
     let world = World::new();
