@@ -1,4 +1,4 @@
-//! Launches of activations.
+//! Launches of the activation kernels.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType};
@@ -24,7 +24,7 @@ pub struct ActivationShape {
 }
 
 impl ActivationShape {
-    /// For an input of `columns` columns.
+    /// Shape for an input of `columns` columns.
     pub fn new(activation: Activation, rows: usize, columns: usize) -> Self {
         let hidden = match activation {
             Activation::SwiGlu => columns / 2,
@@ -45,7 +45,7 @@ impl ActivationShape {
     }
 }
 
-/// What stands between the two projections of a feed-forward network.
+/// Activation between the two projections of a feed-forward network.
 #[derive(Clone, Debug, ExtensionType)]
 #[extension_type(fusion)]
 pub struct Activated<B: Backend> {

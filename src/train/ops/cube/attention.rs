@@ -1,4 +1,4 @@
-//! Launches of attention.
+//! Launches of the attention kernels.
 
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, ExtensionType};
@@ -14,12 +14,12 @@ use super::kernels::attention_backward::{attention_backward_keys, attention_back
 use super::kernels::attention_tile::{SIDE, SequencesLaunch, Tiling};
 use crate::train::ops::HeadLayout;
 
-/// The shape of one attention.
+/// Shape of one attention call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionShape {
-    /// Sequences.
+    /// Number of sequences.
     pub batch: usize,
-    /// Tokens of each.
+    /// Tokens per sequence.
     pub seq: usize,
     /// Columns of a row.
     pub layout: HeadLayout,
@@ -39,7 +39,7 @@ pub struct Attention<B: Backend> {
     pub shape: AttentionShape,
 }
 
-/// An attention, and what its forward pass leaves for the backward pass.
+/// An attention call and the results that its backward pass needs.
 #[derive(Clone, Debug, ExtensionType)]
 #[extension_type(fusion)]
 pub struct Attended<B: Backend> {
@@ -51,7 +51,8 @@ pub struct Attended<B: Backend> {
     pub log_sums: FloatTensor<B>,
 }
 
-/// The largest tile whose `inputs` tiles of inputs and `scores` tiles of scores fit into the shared memory.
+/// Largest tile for which `inputs` tiles of inputs and `scores` tiles of scores fit into `available` bytes of shared
+/// memory.
 fn tiling(shape: AttentionShape, inputs: usize, scores: usize, available: usize) -> Tiling {
     let HeadLayout { heads, kv_heads, head_dim } = shape.layout;
     let with_tile = |tile| Tiling { tile, head_dim, query_heads: heads, key_heads: kv_heads };
@@ -67,14 +68,14 @@ fn grid(shape: AttentionShape, tiling: Tiling, heads: usize) -> (CubeCount, Cube
     (CubeCount::Static(tiles, heads as u32, shape.batch as u32), CubeDim::new_1d((SIDE * SIDE) as u32))
 }
 
-/// Tensors that no kernel has to lay out again.
+/// Makes all tensors contiguous, as the kernels require.
 fn contiguous(attention: Attention<CubeBackend>) -> Attention<CubeBackend> {
     let Attention { qkv, cos, sin, starts, shape } = attention;
     let [qkv, cos, sin, starts] = [qkv, cos, sin, starts].map(into_contiguous);
     Attention { qkv, cos, sin, starts, shape }
 }
 
-/// What all kernels read.
+/// Arguments that all kernels read.
 fn sequences<F: Float>(attention: Attention<CubeBackend>, tiling: Tiling) -> SequencesLaunch<F> {
     let Attention { qkv, cos, sin, starts, shape } = attention;
     let scale = 1.0 / (shape.layout.head_dim as f32).sqrt();
@@ -82,7 +83,7 @@ fn sequences<F: Float>(attention: Attention<CubeBackend>, tiling: Tiling) -> Seq
     SequencesLaunch::new(qkv, cos, sin, starts, shape.seq, scale, tiling)
 }
 
-/// The output and the logarithms of sums, see [`Attended`].
+/// Output and log-sum-exp of each row; see [`Attended`].
 pub fn forward(attention: Attention<CubeBackend>) -> (CubeTensor, CubeTensor) {
     let attention = contiguous(attention);
     let (qkv, shape) = (&attention.qkv, attention.shape);
@@ -104,7 +105,7 @@ pub fn forward(attention: Attention<CubeBackend>) -> (CubeTensor, CubeTensor) {
     (output, log_sums)
 }
 
-/// The gradient of `qkv`.
+/// Gradient of `qkv`.
 pub fn backward(attended: Attended<CubeBackend>, upstream: CubeTensor) -> CubeTensor {
     let attention = contiguous(attended.attention);
     let [output, log_sums, upstream] = [attended.output, attended.log_sums, upstream].map(into_contiguous);

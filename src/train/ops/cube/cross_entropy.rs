@@ -1,4 +1,4 @@
-//! Launches of cross-entropy.
+//! Launches of the cross-entropy kernel.
 
 use burn::tensor::DType;
 use burn_cubecl::kernel::into_contiguous;
@@ -10,17 +10,17 @@ use super::kernels::cross_entropy::{UNITS, cross_entropy_rows};
 use super::sums::column_sums;
 use crate::train::ops::Objective;
 
-/// Some rows of logits, and what becomes of them.
+/// Range of rows whose logits are processed together.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LogitRows {
     pub rows: usize,
     pub vocab: usize,
-    /// The place of the first row among the targets.
+    /// Index of the first row among the targets.
     pub first: usize,
     pub objective: Objective,
 }
 
-/// Losses of rows, `[rows, terms]` and not divided, and the logits, which are left as they are or turned into their gradient.
+/// Losses of the rows, `[rows, terms]` and not divided, and the logits: unchanged, or replaced by their gradient.
 pub fn rows(logits: CubeTensor, targets: CubeTensor, part: LogitRows, with_gradient: bool) -> (CubeTensor, CubeTensor) {
     let logits = owned(logits);
     let LogitRows { rows, vocab, first, objective } = part;
@@ -44,7 +44,7 @@ pub fn rows(logits: CubeTensor, targets: CubeTensor, part: LogitRows, with_gradi
     (losses, logits)
 }
 
-/// The sums of `[rows, terms]` over rows, times `factor`: `[terms]`.
+/// Sums of `[rows, terms]` over rows, times `factor`: `[terms]`.
 pub fn total(losses: CubeTensor, factor: f32) -> CubeTensor {
     let terms = losses.meta.shape()[1];
     column_sums(into_contiguous(losses), [terms], factor)

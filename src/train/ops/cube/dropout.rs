@@ -1,4 +1,4 @@
-//! Launches of dropout.
+//! Launches of the dropout kernel.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType};
@@ -11,7 +11,7 @@ use super::buffers::{grid, uninitialized};
 use super::kernels::dropout::{UNITS, WideLaunch, dropout};
 use crate::train::ops::DropoutMask;
 
-/// See `portable::dropout`. The backward pass is the same, of the gradient of the output.
+/// See `portable::dropout`. The backward pass applies the same operation to the gradient of the output.
 #[derive(Clone, Debug, ExtensionType)]
 #[extension_type(fusion)]
 pub struct Dropout<B: Backend> {

@@ -1,4 +1,4 @@
-//! Launches of the gradient of an embedding.
+//! Launches of the embedding's gradient kernel.
 
 use burn::backend::cubecl::dtype_to_storage_type;
 use burn::tensor::DType;
@@ -9,7 +9,7 @@ use cubecl::prelude::*;
 use super::buffers::{grid, uninitialized};
 use super::kernels::embedding::{UNITS, embedding_backward};
 
-/// The shape of an embedding.
+/// Shape of an embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmbeddingShape {
     pub tokens: usize,
@@ -17,7 +17,7 @@ pub struct EmbeddingShape {
     pub width: usize,
 }
 
-/// The gradient of the weight `[vocab, width]`.
+/// Gradient of the weight, `[vocab, width]`.
 pub fn backward(ids: CubeTensor, upstream: CubeTensor, shape: EmbeddingShape) -> CubeTensor {
     let (ids, upstream) = (into_contiguous(ids), into_contiguous(upstream));
     let gradient = uninitialized(&upstream, [shape.vocab, shape.width], DType::F32);

@@ -1,4 +1,4 @@
-//! The operations of devices as burn operations, with and without automatic differentiation.
+//! Device operations as burn operations, with and without automatic differentiation.
 
 use burn::backend::autodiff::checkpoint::strategy::CheckpointStrategy;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -15,7 +15,7 @@ use super::operations::{Embedding, Linear, NormOf};
 use super::raw::CubeKernels;
 use crate::train::ops::differentiable::{Differentiable, Tracked, record};
 
-/// Meaning is that of the portable operations.
+/// Device operations with the same meaning as the portable operations.
 #[backend_extension(Cube, Autodiff)]
 pub trait CubeOps: Backend {
     fn device_embedding(weight: FloatTensor<Self>, ids: IntTensor<Self>, shape: EmbeddingShape) -> FloatTensor<Self>;
@@ -152,7 +152,7 @@ impl<C: CheckpointStrategy> CubeOps for Autodiff<Cube, C> {
     }
 }
 
-/// The tensor without its place in the graph.
+/// Returns the tensor without its autodiff node.
 fn plain(tensor: &Tracked<Cube>) -> FloatTensor<Cube> {
     tensor.primitive().clone()
 }

@@ -1,5 +1,5 @@
-//! The loss: rows of logits are made, turned into their gradient and used up a part at a time, so that there are never
-//! logits of the whole batch, nor twice those of a part.
+//! The loss. Logits are computed, turned into their gradient and consumed one part of the rows at a time, so memory
+//! never holds logits of the whole batch, nor two copies of a part.
 
 use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Cube, TensorMetadata};
@@ -20,30 +20,30 @@ pub struct CrossEntropy {
     pub shape: LossShape,
 }
 
-/// How a loss is computed.
+/// Shape and settings of a loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossShape {
     pub rows: usize,
     pub width: usize,
     pub vocab: usize,
     pub objective: Objective,
-    /// Rows of a part.
+    /// Rows per part.
     pub part: usize,
-    /// Of the operands of products.
+    /// Element type of product operands.
     pub compute: DType,
 }
 
-/// Gradients of the inputs that need one, for a gradient of 1 of each term of the loss.
+/// Gradients of the inputs that need one, for an upstream gradient of 1 for each term of the loss.
 #[derive(Clone, Debug)]
 pub struct LossGradients([Option<DeviceFloat>; 2]);
 
 impl CrossEntropy {
-    /// The cross-entropy of each row, without a z-loss: `[rows]`.
+    /// Cross-entropy of each row, without z-loss: `[rows]`.
     pub fn nll(&self) -> DeviceFloat {
         Cube::float_reshape(self.losses(), [self.shape.rows].into())
     }
 
-    /// Terms of the losses of all rows.
+    /// Loss terms of all rows, `[rows, terms]`.
     fn losses(&self) -> DeviceFloat {
         let losses = self.parts().map(|(part, x)| self.part(part, &x, false).0).collect();
         joined(losses)
@@ -63,7 +63,7 @@ impl CrossEntropy {
         })
     }
 
-    /// Losses of a part, and the gradient of its logits.
+    /// Losses of a part and the gradient of its logits.
     fn part(&self, part: LogitRows, x: &DeviceFloat, with_gradient: bool) -> (DeviceFloat, DeviceFloat) {
         let weight = Cube::float_transpose(cast(self.weight.clone(), self.shape.compute));
         let logits = Cube::cube_product(x.clone(), weight, DType::F32);
@@ -102,7 +102,7 @@ impl Differentiable<2> for CrossEntropy {
     }
 
     fn backward(saved: LossGradients, upstream: DeviceFloat, _needed: [bool; 2]) -> [Option<DeviceFloat>; 2] {
-        // Terms are only ever added, so that the gradients of all of them are the same.
+        // The terms are only ever added, so their upstream gradients are equal.
         let upstream = match upstream.shape().num_elements() {
             1 => upstream,
             _ => Cube::float_slice(upstream, &[(0..1).into()]),
@@ -112,7 +112,7 @@ impl Differentiable<2> for CrossEntropy {
     }
 }
 
-/// Parts of rows as one tensor.
+/// Joins parts of rows into one tensor.
 fn joined(mut parts: Vec<DeviceFloat>) -> DeviceFloat {
     match parts.len() {
         1 => parts.remove(0),

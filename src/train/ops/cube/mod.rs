@@ -1,5 +1,5 @@
-//! Operations of GPUs: hand-written kernels where stock tensors would launch many or store too much, burn's matrix
-//! products everywhere else. Signatures and meaning are those of the portable operations.
+//! GPU operations: hand-written kernels where stock tensors would launch many kernels or store too much, burn's matrix
+//! products elsewhere. Signatures and meaning equal those of the portable operations.
 
 mod activation;
 mod attention;

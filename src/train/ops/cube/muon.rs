@@ -1,4 +1,4 @@
-//! Muon for many parameters: all matrices of one shape are multiplied at once.
+//! Muon for many parameters: matrices of one shape are multiplied together.
 
 use std::collections::BTreeMap;
 
@@ -18,12 +18,12 @@ use super::raw::CubeKernels;
 use super::tensors::MOST;
 use crate::train::ops::MuonStep;
 
-/// Matrices of a parameter.
+/// Maximum number of matrices in a parameter.
 const PARTS: usize = 3;
-/// Elements that are multiplied at once, unless one parameter has more: 256 MiB, and as much again a few times.
+/// Elements that are multiplied together, unless one parameter has more: 256 MiB, plus a few temporaries of that size.
 const AT_ONCE: usize = 1 << 26;
 
-/// A parameter that is a stack of matrices with `parts` rows each, flat, as are its gradient and its momentum.
+/// A parameter that is a stack of matrices with `parts` rows each. Parameter, gradient and momentum are flat.
 pub struct Stack {
     pub parameter: Tensor<1>,
     pub momentum: Tensor<1>,
@@ -37,8 +37,8 @@ impl Stack {
     }
 }
 
-/// Of the matrices of a parameter: where each has its place among all of them, the elements before the second and the
-/// third one, and what each one's update is multiplied with.
+/// Layout of a parameter's matrices: the offset of each in the shared buffer, the elements before the second and the
+/// third one, and the step size of each.
 #[derive(Clone, Copy, Debug)]
 pub struct Places {
     places: [usize; PARTS],
@@ -54,7 +54,7 @@ impl Places {
     }
 }
 
-/// What the directions of some parameters are made of.
+/// Inputs of the directions of some parameters.
 #[derive(Clone, Debug, ExtensionType)]
 #[extension_type(fusion)]
 pub struct Moves<B: Backend> {
@@ -62,28 +62,28 @@ pub struct Moves<B: Backend> {
     pub gradients: Eight<B>,
     #[extension_type]
     pub momenta: Eight<B>,
-    /// As many as count.
+    /// One per parameter in use.
     pub places: Vec<Places>,
-    /// The global norm, `[1]`, and its limit; 0 for none.
+    /// Global norm, `[1]`, and its limit; a limit of 0 disables clipping.
     pub norm: FloatTensor<B>,
     pub clip: f32,
     pub decay: f64,
 }
 
-/// Parameters without their updates.
+/// Parameters and the state needed to subtract their updates.
 #[derive(Clone, Debug, ExtensionType)]
 #[extension_type(fusion)]
 pub struct Subtractions<B: Backend> {
     #[extension_type]
     pub parameters: Eight<B>,
-    /// As many as count.
+    /// One per parameter in use.
     pub places: Vec<Places>,
     pub norm: FloatTensor<B>,
-    /// What their decay leaves of parameters.
+    /// Factor of the parameters after decay.
     pub kept: f32,
 }
 
-/// Directions in their places of `buffer`, and the momenta.
+/// Writes the directions to their places in `buffer`; also returns the new momenta.
 pub fn moved(buffer: CubeTensor, moves: Moves<CubeBackend>) -> (CubeTensor, Eight<CubeBackend>) {
     let Moves { gradients, momenta, places, norm, clip, decay } = moves;
     let (buffer, momenta) = (owned(buffer), momenta.into_owned(places.len()));
@@ -111,7 +111,7 @@ pub fn moved(buffer: CubeTensor, moves: Moves<CubeBackend>) -> (CubeTensor, Eigh
     (buffer, Eight::new(momenta, &norm))
 }
 
-/// Parameters after their updates in `buffer`.
+/// Subtracts the updates in `buffer` and returns the new parameters.
 pub fn subtracted(buffer: CubeTensor, subtractions: Subtractions<CubeBackend>) -> Eight<CubeBackend> {
     let Subtractions { parameters, places, norm, kept } = subtractions;
     let (buffer, parameters) = (into_contiguous(buffer), parameters.into_owned(places.len()));
@@ -136,17 +136,17 @@ pub fn subtracted(buffer: CubeTensor, subtractions: Subtractions<CubeBackend>) -
     Eight::new(parameters, &norm)
 }
 
-/// One step of Muon for some parameters, as `muon_update` has it for one; parameters and momenta come back. The global
-/// `norm` `[1]` and its limit `clip` (0: none) clip the gradients; a norm that is not finite changes nothing. The scale
-/// in `step` is not read.
+/// One step of Muon for some parameters, as `muon_update` does for one; returns parameters and momenta. The global
+/// `norm` `[1]` and its limit `clip` (0 disables it) clip the gradients; a norm that is not finite changes nothing.
+/// `step.gradient_scale` is ignored.
 ///
 /// # Panics
-/// When a parameter has more than three matrices.
+/// If a parameter has more than three matrices.
 pub fn muon(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32) -> Vec<[Tensor<1>; 2]> {
     muon_in_groups(given, norm, step, clip, AT_ONCE)
 }
 
-/// [`muon`] for so many elements at once.
+/// [`muon`] for at most `at_once` elements at a time.
 pub(super) fn muon_in_groups(
     given: Vec<Stack>,
     norm: &Tensor<1>,
@@ -212,11 +212,11 @@ fn muon_of_group(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32)
     pairs.map(|(parameter, momentum)| [parameter, momentum].map(Tensor::from_dispatch)).collect()
 }
 
-/// Shapes and how many matrices have them.
+/// Number of matrices by shape.
 type Shapes = BTreeMap<[usize; 2], usize>;
 
-/// All matrices of one shape beside each other, in the order of their parameters: how many there are of each, and the
-/// places for each parameter.
+/// Lays out all matrices of one shape side by side, in the order of their parameters. Returns the number of matrices of
+/// each shape and the places of each parameter.
 fn arrange(given: &[Stack], step: MuonStep) -> (Shapes, Vec<Places>) {
     let mut shapes = Shapes::new();
     for stack in given {
@@ -250,7 +250,7 @@ fn arrange(given: &[Stack], step: MuonStep) -> (Shapes, Vec<Places>) {
     (shapes, places)
 }
 
-/// Each matrix of the buffer made nearly orthogonal.
+/// Makes each matrix of the buffer nearly orthogonal.
 fn orthogonal_matrices(buffer: Tensor<1>, shapes: &Shapes) -> Tensor<1> {
     let mut start = 0;
     let parts = shapes.iter().map(|([rows, columns], count)| {
@@ -262,11 +262,11 @@ fn orthogonal_matrices(buffer: Tensor<1>, shapes: &Shapes) -> Tensor<1> {
     Tensor::cat(parts.collect(), 0)
 }
 
-/// As `orthogonalize` of the host, for a stack.
+/// Like `orthogonalize` in `cpu/muon.rs`, for a stack `[count, rows, columns]`.
 fn orthogonal(x: Tensor<3>) -> Tensor<3> {
     let [count, rows, columns] = x.dims();
     let [a, b, c] = MuonStep::COEFFICIENTS;
-    // Row by row, because one unit takes each sum.
+    // Row by row, because a single unit computes each sum.
     let squares = x.clone().square().reshape([count * rows, columns]).sum_dim(1).reshape([count, rows]).sum_dim(1);
     let norm = squares.sqrt().clamp_min(MuonStep::EPSILON).reshape([count, 1, 1]);
     let mut x = x / norm;

@@ -1,4 +1,4 @@
-//! Launches of norms.
+//! Launches of the norm kernels.
 
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, ExtensionType};
@@ -14,22 +14,23 @@ use super::sums::column_sums;
 
 pub use super::kernels::norm::Items;
 
-/// Groups of units that share the items of a backward pass; each leaves a row of sums. The same on all devices.
+/// Groups of units that share the items of a backward pass; each group leaves one row of partial sums. The same on all
+/// devices, so that bits agree.
 const GROUPS: usize = 512;
 
-/// What is normed, and how.
+/// Shape and settings of a norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NormShape {
     pub items: Items,
-    /// Of the matrix.
+    /// Rows of the matrix.
     pub rows: usize,
     pub eps: f32,
-    /// Of the output.
+    /// Element type of the output.
     pub dtype: DType,
 }
 
 impl NormShape {
-    /// Items of all rows.
+    /// Number of items in all rows.
     fn count(self) -> usize {
         self.rows * self.items.of_row()
     }
@@ -40,7 +41,7 @@ impl NormShape {
     }
 }
 
-/// See `portable::rms_norm` and `portable::qk_norm`. Without a second weight, the first one stands in for it.
+/// See `portable::rms_norm` and `portable::qk_norm`. With a single weight, `second` is the first one again.
 #[derive(Clone, Debug, ExtensionType)]
 #[extension_type(fusion)]
 pub struct Norm<B: Backend> {
@@ -72,7 +73,7 @@ pub fn forward(norm: Norm<CubeBackend>) -> CubeTensor {
     output
 }
 
-/// Gradients of `x` and of the weights, `[weights, width]`.
+/// Gradient of `x`, and of the weights as `[weights, width]`.
 pub fn backward(norm: Norm<CubeBackend>, upstream: CubeTensor) -> (CubeTensor, CubeTensor) {
     let shape = norm.shape;
     let [x, first, second, upstream] = [norm.x, norm.first, norm.second, upstream].map(into_contiguous);

@@ -1,4 +1,4 @@
-//! Each operation of devices with its hand-written backward pass.
+//! Device operations with their hand-written backward passes.
 
 use burn::backend::Cube;
 use burn::backend::TensorMetadata;
@@ -18,7 +18,7 @@ use crate::train::ops::differentiable::{Differentiable, saves_itself};
 pub type DeviceFloat = FloatTensor<Cube>;
 pub type DeviceInt = IntTensor<Cube>;
 
-/// The tensor with elements of another type.
+/// Casts a tensor, if its element type differs.
 pub fn cast(tensor: DeviceFloat, dtype: DType) -> DeviceFloat {
     if tensor.dtype() == dtype { tensor } else { Cube::float_cast(tensor, dtype.into()) }
 }
@@ -48,7 +48,7 @@ impl Differentiable<1> for Embedding {
     }
 }
 
-/// A norm with the gradients of `N` inputs: `x`, and one weight or two.
+/// A norm with gradients for `N` inputs: `x`, and one weight or two.
 #[derive(Clone, Debug)]
 pub struct NormOf<const N: usize>(pub Norm<Cube>);
 
@@ -70,7 +70,7 @@ impl<const N: usize> Differentiable<N> for NormOf<N> {
     }
 }
 
-/// A row of `[rows, width]`.
+/// Returns a row of `[rows, width]`: `[width]`.
 fn row(rows: DeviceFloat, row: usize, width: usize) -> DeviceFloat {
     let found = match rows.shape()[0] {
         1 => rows,
@@ -85,11 +85,11 @@ pub struct Linear {
     pub x: DeviceFloat,
     pub weight: DeviceFloat,
     pub compute: DType,
-    /// Elements of the output.
+    /// Element type of the output.
     pub output: DType,
 }
 
-/// The rounded operands, and the type of the gradient of `x`.
+/// The rounded operands and the element type of the gradient of `x`.
 #[derive(Clone, Debug)]
 pub struct SavedLinear {
     x: DeviceFloat,

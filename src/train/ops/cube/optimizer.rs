@@ -1,4 +1,4 @@
-//! Launches of the optimizer.
+//! Launches of the optimizer's kernels.
 
 use std::ops::Range;
 
@@ -14,16 +14,16 @@ use super::buffers::{grid, owned, uninitialized};
 use super::kernels::adamw::{FactorsLaunch, TrainedLaunch, UNITS, ValuesLaunch, adamw, root_of_sum, square_sums};
 use crate::train::ops::AdamWStep;
 
-/// Elements of which one cube takes the sum, until there are `MOST_SUMS` cubes. The same on all devices.
+/// Elements that one cube sums, up to `MOST_SUMS` cubes. The same on all devices, so that bits agree.
 const ELEMENTS: usize = 1 << 14;
 const MOST_SUMS: usize = 256;
 
-/// How many sums the squares of `elements` elements leave.
+/// Number of partial sums for the squares of `elements` elements.
 pub fn sums_of(elements: usize) -> usize {
     elements.div_ceil(ELEMENTS).clamp(1, MOST_SUMS)
 }
 
-/// Flat tensors: an operation of a backend takes a fixed number of them, and is told how many of them count.
+/// Up to eight flat tensors: a backend operation takes a fixed number of tensors and is told how many are in use.
 #[derive(Clone, Debug, ExtensionType)]
 #[extension_type(fusion)]
 pub struct Eight<B: Backend> {
@@ -38,10 +38,10 @@ pub struct Eight<B: Backend> {
 }
 
 impl<B: Backend> Eight<B> {
-    /// At most so many tensors at a time.
+    /// Maximum number of tensors.
     pub const MOST: usize = 8;
 
-    /// With `filling` in place of those that there are too few.
+    /// Fills unused places with `filling`.
     pub fn new(tensors: impl IntoIterator<Item = FloatTensor<B>>, filling: &FloatTensor<B>) -> Self {
         let mut tensors = tensors.into_iter();
         let [a, b, c, d, e, f, g, h] = std::array::from_fn(|_| tensors.next().unwrap_or_else(|| filling.clone()));
@@ -55,27 +55,29 @@ impl<B: Backend> Eight<B> {
 }
 
 impl Eight<CubeBackend> {
-    /// The first `count` so that a kernel may write to them.
+    /// Makes the first `count` tensors writable for a kernel.
     pub fn into_owned(self, count: usize) -> [CubeTensor; 8] {
         let mut places = 0..;
         self.into_array().map(|tensor| if places.next() < Some(count) { owned(tensor) } else { tensor })
     }
 }
 
-/// Cubes with a unit for each element of the largest tensor.
+/// Grid with one unit for each element of the largest tensor.
 pub fn cubes_for(tensors: &[CubeTensor]) -> CubeCount {
     grid(tensors.iter().map(|tensor| tensor.meta.num_elements().div_ceil(UNITS)).max().unwrap_or(1))
 }
 
-/// The first `count` numbers in groups for one launch, where each comes with `own` buffers, and `shared` are for all.
+/// Splits the indices below `count` into groups for one launch each, so that `own` buffers per index plus `shared` ones
+/// fit the device's binding limit.
 pub fn groups(tensor: &CubeTensor, count: usize, own: usize, shared: usize) -> Vec<Range<usize>> {
-    // Numbers have a buffer too.
+    // Scalars occupy one more binding.
     let bindings = tensor.client.properties().hardware.max_bindings as usize;
     let most = (bindings.saturating_sub(1 + shared) / own).max(1);
     (0..count).step_by(most).map(|start| start..count.min(start + most)).collect()
 }
 
-/// Writes sums of the squares of the first `count` tensors into `sums`, from `offset` on: `sums_of` for each.
+/// Writes partial sums of squares of the first `count` tensors into `sums`, from `offset` on: `sums_of` values for
+/// each.
 pub fn squares(sums: CubeTensor, tensors: Eight<CubeBackend>, count: usize, mut offset: usize) -> CubeTensor {
     let (sums, tensors) = (owned(sums), tensors.into_array().map(into_contiguous));
     let client = sums.client.clone();
@@ -100,7 +102,7 @@ pub fn squares(sums: CubeTensor, tensors: Eight<CubeBackend>, count: usize, mut 
     sums
 }
 
-/// The root of the sum of `sums`: `[1]`.
+/// Square root of the sum of `sums`: `[1]`.
 pub fn root(sums: CubeTensor) -> CubeTensor {
     let sums = into_contiguous(sums);
     let norm = uninitialized(&sums, [1], DType::F32);
@@ -128,16 +130,16 @@ pub struct Updates<B: Backend> {
     pub first: Eight<B>,
     #[extension_type]
     pub second: Eight<B>,
-    /// How many of them count.
+    /// Number of tensors in use.
     pub count: usize,
-    /// The global norm, `[1]`, and its limit; 0 for none.
+    /// Global norm, `[1]`, and its limit; a limit of 0 disables clipping.
     pub norm: FloatTensor<B>,
     pub clip: f32,
-    /// Its own scale is not read.
+    /// `step.gradient_scale` is ignored.
     pub step: AdamWStep,
 }
 
-/// Parameters and their moments after a step of AdamW.
+/// Computes a step of AdamW; returns the parameters, first and second moments.
 pub fn step(updates: Updates<CubeBackend>) -> (Eight<CubeBackend>, Eight<CubeBackend>, Eight<CubeBackend>) {
     let Updates { parameters, gradients, first, second, count, norm, clip, step } = updates;
     let [parameters, first, second] = [parameters, first, second].map(|tensors| tensors.into_owned(count));

@@ -1,5 +1,5 @@
-//! The matrix product, by kernels of burn's library. Which one is fastest depends on the device and the shapes, so the
-//! first product of its kind measures them; [`tuning`] says what becomes of the choice.
+//! Matrix products by kernels of burn's library. The fastest kernel depends on the device and the shapes, so the first
+//! product of each kind measures them; [`tuning`] documents how choices are stored.
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -25,18 +25,18 @@ use cubek::std::InputBinding;
 use super::buffers::uninitialized;
 use crate::train::tuning::{self, Chooser, Order, Product};
 
-/// A kernel, by the name that is kept.
+/// A kernel and the name under which its choice is stored.
 struct Kernel {
     name: &'static str,
-    /// Whether it is for matrix units.
+    /// Uses matrix units.
     accelerated: bool,
     strategy: fn() -> Strategy,
 }
 
-/// The slow one that computes any product.
+/// Slow fallback that computes any product.
 static ALWAYS: Kernel = Kernel { name: "naive", accelerated: false, strategy: || Strategy::Naive };
 
-/// Those that are measured.
+/// Kernels that are measured.
 static KERNELS: [Kernel; 14] = [
     unit("unit-large", || Strategy::SimpleUnit(Inferred(SimpleUnitSelectionArgs { tile_size: MaxTileSize }))),
     unit("unit-small", || Strategy::SimpleUnit(Inferred(SimpleUnitSelectionArgs { tile_size: MinTileSize }))),
@@ -62,7 +62,7 @@ const fn accelerated(name: &'static str, strategy: fn() -> Strategy) -> Kernel {
     Kernel { name, accelerated: true, strategy }
 }
 
-/// Several rows of tiles for each plane. The kind of matrix unit is the strategy's.
+/// Several rows of tiles per plane. The strategy sets the kind of matrix unit.
 fn rows() -> SimpleArgs {
     SimpleArgs { multi_rows: true, ..Default::default() }
 }
@@ -80,8 +80,8 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     all().map(|kernel| kernel.name)
 }
 
-/// The products of `left` `[rows, inner]` and `right` `[inner, columns]`, or of stacks of them, with sums in f32 and
-/// elements of `output`. f32 operands are not rounded.
+/// Products of `left` `[rows, inner]` and `right` `[inner, columns]`, or of stacks of them; sums are f32 and elements
+/// are `output`. f32 operands are not rounded.
 pub fn product(left: CubeTensor, right: CubeTensor, output: DType) -> CubeTensor {
     let ((left, left_order), (right, right_order)) = (in_order(left), in_order(right));
     let shape = shape(left.meta.shape(), right.meta.shape());
@@ -103,14 +103,14 @@ pub fn product(left: CubeTensor, right: CubeTensor, output: DType) -> CubeTensor
     out
 }
 
-/// The shape of a product.
+/// Shape of a product.
 pub fn shape(left: &Shape, right: &Shape) -> Shape {
     let (mut shape, last) = (left.clone(), left.rank() - 1);
     shape[last] = right[last];
     shape
 }
 
-/// A tensor whose matrices have neighbours in rows or columns, copied if it is neither.
+/// Returns a tensor whose matrices have contiguous rows or columns (copied if neither holds), and that order.
 fn in_order(tensor: CubeTensor) -> (CubeTensor, Order) {
     let strides = tensor.meta.strides();
     match strides[strides.len() - 2..] {
@@ -140,10 +140,10 @@ impl Operands {
     }
 }
 
-/// Launches whose output nobody reads.
+/// Launches for measurement; their output is discarded.
 struct Trial<'a> {
     operands: &'a Operands,
-    /// One of the same shape and elements.
+    /// Tensor with the shape and elements of the output.
     out: &'a CubeTensor,
 }
 
@@ -151,7 +151,7 @@ impl Chooser for Trial<'_> {
     type Kernel = &'static Kernel;
 
     fn find(&self, name: &str) -> Option<&'static Kernel> {
-        // Matrix units would round f32 to tf32, where there is such a type.
+        // On devices with tf32, matrix units would round f32 to it.
         let tf32 = self.out.client.properties().supports_type(tf32::elem_type_native());
         let rounds = tf32 && self.operands.left.dtype == DType::F32;
         all().find(|kernel| kernel.name == name && !(kernel.accelerated && rounds))
@@ -172,17 +172,17 @@ impl Chooser for Trial<'_> {
 }
 
 impl Trial<'_> {
-    /// The least time per launch in some windows, after a launch that compiles the kernel. `None` if it cannot compute
-    /// the product; some kernels say that by a panic.
+    /// Least time per launch over `windows` windows, after a launch that compiles the kernel. `None` if the kernel
+    /// cannot compute the product; some kernels report that by a panic.
     fn time(&self, kernel: &'static Kernel, windows: usize) -> Option<Duration> {
         catch_unwind(AssertUnwindSafe(|| self.times(kernel, windows))).ok().flatten()
     }
 
     fn times(&self, kernel: &'static Kernel, windows: usize) -> Option<Duration> {
-        /// A window that hides how long the host takes for a launch.
+        /// Duration of a window, long enough to hide the host's launch overhead.
         const WINDOW: Duration = Duration::from_millis(2);
         const MOST_LAUNCHES: u32 = 32;
-        // What a launch that fails leaves unwritten must not be the output.
+        // A separate output, because a failing launch may leave it partly unwritten.
         let out = uninitialized(self.out, self.out.meta.shape().clone(), self.out.dtype);
         let window = |launches: u32| {
             let launch = || (0..launches).all(|_| self.operands.launch(kernel, &out).is_ok());

@@ -1,4 +1,4 @@
-//! Launches of kernels as operations of burn's backends, so that fusion knows what they read and write.
+//! Kernel launches as operations of burn's backends, so that fusion knows which tensors they read and write.
 
 use burn::backend::fusion::custom::TensorSpec;
 use burn::backend::tensor::{FloatTensor, IntTensor};
@@ -19,7 +19,7 @@ use super::product;
 /// One method per launch or two, without gradients; see the functions of the same name.
 #[backend_extension(Cube, Fusion)]
 pub trait CubeKernels: Backend {
-    /// The matrix product, or those of two stacks, with elements of another type than those that are multiplied.
+    /// Product of two matrices or stacks; `dtype` is the element type of the result.
     #[fusion(meta = |lhs: &TensorSpec, rhs: &TensorSpec, dtype: &DType| {
         TensorSpec::new(product::shape(&lhs.shape, &rhs.shape), *dtype)
     })]
@@ -59,7 +59,7 @@ pub trait CubeKernels: Backend {
         upstream: FloatTensor<Self>,
     ) -> FloatTensor<Self>;
 
-    /// Output and logarithms of sums.
+    /// Output and log-sum-exp.
     #[fusion(meta = |attention| {
         let AttentionShape { batch, seq, layout } = attention.shape;
         let output = TensorSpec::new(Shape::new([batch * seq, layout.query_width()]), attention.qkv.dtype);
@@ -76,7 +76,7 @@ pub trait CubeKernels: Backend {
     #[fusion(meta = |dropout| dropout.x.clone())]
     fn cube_dropout(#[extension_type] dropout: Dropout<Self>) -> FloatTensor<Self>;
 
-    /// Terms of losses and, in place of the logits, their gradient.
+    /// Loss terms, and the gradient of the logits in their place.
     #[fusion(meta = |logits: &TensorSpec, _targets, part: &LogitRows, _with_gradient| {
         (TensorSpec::new(Shape::new([part.rows, part.objective.terms()]), DType::F32), logits.clone())
     })]
@@ -101,7 +101,7 @@ pub trait CubeKernels: Backend {
     #[fusion(meta = |_sums| TensorSpec::new(Shape::new([1]), DType::F32))]
     fn cube_root(sums: FloatTensor<Self>) -> FloatTensor<Self>;
 
-    /// Parameters and their moments.
+    /// Parameters, first moments and second moments.
     #[fusion(meta = |updates| (updates.parameters.clone(), updates.first.clone(), updates.second.clone()))]
     fn cube_adamw(#[extension_type] updates: Updates<Self>) -> (Eight<Self>, Eight<Self>, Eight<Self>);
 

@@ -1,4 +1,4 @@
-//! Launches of sums.
+//! Launches of the sum kernels.
 
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
@@ -10,7 +10,7 @@ use super::kernels::sums;
 /// Units of a cube.
 const UNITS: usize = 256;
 
-/// Sums over the first dimension of the contiguous `values`, times `factor`, in the `shape` of what is left.
+/// Sums of the contiguous `values` over the first dimension, times `factor`, reshaped to `shape`.
 pub fn column_sums<const D: usize>(values: CubeTensor, shape: [usize; D], factor: f32) -> CubeTensor {
     let columns: usize = shape.iter().product();
     let rows = values.meta.num_elements() / columns;

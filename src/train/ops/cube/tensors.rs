@@ -1,4 +1,4 @@
-//! The operations of devices on burn tensors.
+//! Device operations on burn tensors.
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -15,10 +15,10 @@ use super::raw::CubeKernels;
 use crate::train::ops::{Activation, AdamWStep, AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::train::precision::Precision;
 
-/// Logits of a part of the loss: 256 MiB.
+/// Logits per part of the loss: 256 MiB.
 const LOGITS: usize = 1 << 26;
 
-/// Tensors of one step of the optimizer that one operation takes.
+/// Parameters that one optimizer operation takes.
 pub(super) const MOST: usize = Eight::<Dispatch>::MOST;
 
 fn dtype(precision: Precision) -> DType {
@@ -46,7 +46,7 @@ fn rms_norm_as(x: Tensor<2>, weight: Tensor<1>, eps: f32, dtype: DType) -> Tenso
     normed(x, [weight.clone(), weight], shape)
 }
 
-/// See `portable::qk_norm`; elements are those of `qkv`.
+/// See `portable::qk_norm`; elements have the type of `qkv`.
 pub fn qk_norm(
     qkv: Tensor<2>,
     query_weight: Tensor<1>,
@@ -80,7 +80,8 @@ pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>, precisio
     residual + linear(x, weight, precision)
 }
 
-/// See `portable::norm_linear`. The output is rounded as operands are: attention and activations read it from memory.
+/// See `portable::norm_linear`. The output has the operands' precision, because attention and activations read it from
+/// memory.
 pub fn norm_linear(
     x: Tensor<2>,
     norm_weight: Tensor<1>,
@@ -96,7 +97,7 @@ pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>,
     linear(activated(x, activation), weight, precision)
 }
 
-/// See `portable::activated`; elements are those of `x`.
+/// See `portable::activated`; elements have the type of `x`.
 pub(super) fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     let [rows, columns] = x.dims();
     let shape = ActivationShape::new(activation, rows, columns);
@@ -114,7 +115,7 @@ pub fn activated_linear_add(
     residual + activated_linear(x, activation, weight, precision)
 }
 
-/// What attention reads besides queries, keys and values, on a device; see [`Attention`].
+/// Attention's inputs besides queries, keys and values, on a device; see [`Attention`].
 #[derive(Clone, Debug)]
 pub struct Uploaded {
     cos: Tensor<1>,
@@ -122,7 +123,7 @@ pub struct Uploaded {
     starts: Tensor<1, Int>,
 }
 
-/// See `portable::attention`; elements are those of `qkv`, and sums are f32.
+/// See `portable::attention`; elements have the type of `qkv`, and sums are f32.
 pub fn attention(qkv: Tensor<2>, context: &AttentionContext) -> Tensor<2> {
     let AttentionContext { batch, seq, layout, .. } = *context;
     let Uploaded { cos, sin, starts } = context.uploaded.get_or_init(|| upload(context, &qkv.device())).clone();
@@ -142,7 +143,7 @@ fn upload(context: &AttentionContext, device: &Device) -> Uploaded {
     Uploaded { cos: table(&context.rope.cos), sin: table(&context.rope.sin), starts: integers(starts, device) }
 }
 
-/// See `portable::dropout`: the same factors.
+/// See `portable::dropout`; the factors are the same.
 pub fn dropout(x: Tensor<2>, mask: DropoutMask) -> Tensor<2> {
     Tensor::from_dispatch(Dispatch::device_dropout(Dropout { x: x.into_dispatch(), mask }))
 }
@@ -159,7 +160,7 @@ pub fn cross_entropy(
     cross_entropy_of(x, weight, targets, shape)
 }
 
-/// The loss with parts of a given size.
+/// The loss with parts of `shape.part` rows.
 pub(super) fn cross_entropy_of(x: Tensor<2>, weight: Tensor<2>, targets: &[i32], shape: LossShape) -> Tensor<1> {
     let targets = integers(targets.to_vec(), &x.device());
     let (x, weight, targets) = (x.into_dispatch(), weight.into_dispatch(), targets.into_dispatch());
@@ -179,10 +180,10 @@ pub(super) fn loss_shape(x: &Tensor<2>, weight: &Tensor<2>, objective: Objective
     LossShape { rows, width, vocab, objective, part: (LOGITS / vocab).clamp(1, rows), compute: dtype(precision) }
 }
 
-/// The L2 norm over all of these tensors: `[1]`.
+/// L2 norm over all these tensors: `[1]`.
 ///
 /// # Panics
-/// When there are none.
+/// If `tensors` is empty.
 pub fn global_norm(tensors: Vec<Tensor<1>>) -> Tensor<1> {
     let places: Vec<usize> = tensors.iter().map(|tensor| sums_of(tensor.dims()[0])).collect();
     let mut sums = Tensor::<1>::zeros([places.iter().sum::<usize>()], &tensors[0].device()).into_dispatch();
@@ -195,14 +196,14 @@ pub fn global_norm(tensors: Vec<Tensor<1>>) -> Tensor<1> {
     Tensor::from_dispatch(Dispatch::cube_root(sums))
 }
 
-/// A parameter and its moments, flat.
+/// A parameter and its moments, all flat.
 pub struct Trained {
     pub parameter: Tensor<1>,
     pub moments: [Tensor<1>; 2],
 }
 
-/// One step of AdamW for parameters and their gradients, clipped by the global `norm` `[1]` and its limit `clip` (0:
-/// none); a norm that is not finite changes nothing. The scale in `step` is not read.
+/// One step of AdamW for parameters and their gradients, clipped by the global `norm` `[1]` and its limit `clip` (0
+/// disables it); a norm that is not finite changes nothing. `step.gradient_scale` is ignored.
 pub fn adamw(given: Vec<(Trained, Tensor<1>)>, norm: &Tensor<1>, step: AdamWStep, clip: f32) -> Vec<Trained> {
     let mut stepped = Vec::with_capacity(given.len());
     let mut given = given.into_iter().peekable();

@@ -1,5 +1,5 @@
-//! Each kernel against the portable operation on the CPU: outputs and gradients, on shapes that fill no tile, no cube
-//! and no group of units. They run where a graphics driver is, software or not.
+//! Compares each kernel with the portable operation on the CPU: outputs and gradients, on shapes that fill no tile, no
+//! cube and no group of units. Runs on machines with a graphics driver, which may be a software one.
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -19,7 +19,7 @@ use crate::train::ops::{
 use crate::train::precision::Precision;
 use crate::train::tuning;
 
-/// A device with gradients, where there is one.
+/// A device with automatic differentiation, if this machine has a graphics driver.
 fn device() -> Option<Device> {
     graphics_device().map(Device::autodiff)
 }
@@ -104,7 +104,7 @@ fn activations_agree() {
     }
 }
 
-/// Terms of the losses of rows of logits, `[rows, terms]`, and the gradient of the loss.
+/// Loss terms of rows of logits, `[rows, terms]`, and the gradient of the loss.
 fn logit_losses(logits: Tensor<2>, targets: &[i32], objective: Objective) -> (Tensor<2>, Tensor<2>) {
     let [rows, vocab] = logits.dims();
     let part = LogitRows { rows, vocab, first: 0, objective };
@@ -113,7 +113,7 @@ fn logit_losses(logits: Tensor<2>, targets: &[i32], objective: Objective) -> (Te
     (Tensor::from_dispatch(losses), Tensor::from_dispatch(gradient))
 }
 
-/// Losses and the gradient of logits without a matrix product: the input is the logits, the weight the identity.
+/// Losses and the gradient of logits without a matrix product: the input holds the logits, the weight is the identity.
 #[test]
 fn cross_entropy_of_logits_agrees() {
     let Some(device) = device() else { return };
@@ -164,8 +164,8 @@ fn step(clip_of_host: f32) -> AdamWStep {
     }
 }
 
-/// A norm, clipping by it and a step of more tensors than one launch takes, against the formulas of the host; and a
-/// norm that is not finite.
+/// Compares a norm, clipping by it and a step with more tensors than one launch takes with the host's formulas; also
+/// tests a norm that is not finite.
 #[test]
 fn the_optimizer_agrees_and_leaves_the_weights_alone_after_a_divergence() {
     let Some(device) = device() else { return };
@@ -223,8 +223,8 @@ fn products_agree() {
     );
 }
 
-/// Logits in parts of three rows, the last of one row, against the whole; the sum of the terms, because it alone has a
-/// gradient.
+/// Compares logits in parts of three rows (the last has one row) with the whole. Uses the sum of the terms, because
+/// only it has a gradient.
 #[test]
 fn the_loss_in_parts_agrees() {
     let Some(device) = device() else { return };
@@ -248,7 +248,7 @@ fn the_loss_in_parts_agrees() {
     }
 }
 
-/// Both terms and the gradients of their sum, of a vocabulary of several columns per unit.
+/// Both terms and the gradients of their sum, with a vocabulary of several columns per unit.
 #[test]
 fn the_z_loss_agrees() {
     let Some(device) = device() else { return };
@@ -269,7 +269,8 @@ fn the_z_loss_agrees() {
     }
 }
 
-/// Half as wide elements and f32 inside: the outputs and gradients of f32 rounded, for what bf16 uses on other devices.
+/// f16 elements with f32 inside: outputs and gradients equal rounded f32 results. Covers the path that bf16 takes on
+/// other devices.
 #[test]
 fn sixteen_bit_elements_agree_within_their_rounding() {
     let Some(device) = device() else { return };
@@ -310,7 +311,7 @@ fn embedding_agrees_when_ids_repeat_and_rows_are_wide() {
     );
 }
 
-/// The CPU's masks and products, to the bit: forward, and as the gradient.
+/// Forward and backward have the bits of the CPU's masks and products.
 #[test]
 fn dropout_has_the_bits_of_the_cpu() {
     let Some(device) = device() else { return };
@@ -327,7 +328,7 @@ fn dropout_has_the_bits_of_the_cpu() {
     }
 }
 
-/// More parameters than one launch takes, of one matrix and of several, clipped; and a norm that is not finite.
+/// Clips more parameters than one launch takes, with one matrix and with several; also tests a norm that is not finite.
 #[test]
 fn muon_agrees_and_leaves_the_weights_alone_after_a_divergence() {
     let Some(device) = device() else { return };
@@ -356,7 +357,7 @@ fn muon_agrees_and_leaves_the_weights_alone_after_a_divergence() {
             assert!(&found[0] == parameter && &found[1] == momentum, "a norm of {norm}");
         }
     }
-    // The last parameter alone has more than the smaller limit.
+    // The last parameter alone exceeds the smaller limit.
     for at_once in [ALL, 1 << 10] {
         let stepped = run(4.0, at_once);
         assert_eq!(stepped.len(), given.len());
@@ -369,7 +370,7 @@ fn muon_agrees_and_leaves_the_weights_alone_after_a_divergence() {
     }
 }
 
-/// Operands in rows and in columns, one pair and stacks of them, by the kernels that are the fastest here.
+/// Operands in row and in column order, single and stacked, with the kernels that measure fastest here.
 #[test]
 fn products_of_stacks_agree() {
     let Some(device) = device() else { return };
@@ -381,14 +382,14 @@ fn products_of_stacks_agree() {
     }
 }
 
-/// Each kernel by its name, as a checkpoint may have it, whether this device has it or not.
+/// Forces each kernel by its name, as a stored choice would, even if this device lacks it.
 #[test]
 fn every_kernel_multiplies() {
     let Some(device) = device() else { return };
     let device = device.without_autodiff();
     let known = tuning::current().device;
     for (index, kernel) in product::names().enumerate() {
-        // Shapes that no other test has.
+        // Shapes that no other test uses.
         for rows in [65 + index, 128 + index] {
             let choice = format!(
                 r#"{{"device":{known:?},"choices":[{{"kernel":"{kernel}","product":{{"batch":1,"rows":{rows},"inner":96,

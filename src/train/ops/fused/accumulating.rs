@@ -1,4 +1,4 @@
-//! How an operation that adds to a gradient joins burn's graph.
+//! Registers operations that accumulate into an existing gradient in burn's autodiff graph.
 
 use std::fmt::Debug;
 use std::marker::PhantomData;
@@ -10,22 +10,22 @@ use burn::backend::{Backend, tensor::FloatTensor};
 
 use crate::train::ops::differentiable::{Tracked, register};
 
-/// An operation whose backward pass adds to what other uses of its first input left there, in a pass of its own over
-/// that gradient. Otherwise burn adds both, on one thread and into a third tensor.
+/// An operation whose backward pass accumulates into the gradient that other uses of its first input left, in a single
+/// pass over that gradient. Otherwise burn adds both gradients on one thread and into a third tensor.
 pub trait Accumulating<const N: usize>: Send + Debug + 'static {
-    /// Where it runs.
+    /// Backend that runs the operation.
     type Backend: Backend;
-    /// What the backward pass needs.
+    /// State kept for the backward pass.
     type Saved: Clone + Send + Debug + 'static;
 
-    /// The output alone.
+    /// Computes the output only.
     fn forward(&self) -> FloatTensor<Self::Backend>;
 
-    /// What the backward pass needs.
+    /// Returns the state for the backward pass.
     fn saved(self) -> Self::Saved;
 
-    /// Gradients of the inputs, as `Differentiable::backward` gives them; that of the first one with `gradient`, if
-    /// there is one already.
+    /// Computes the gradients of the inputs, as `Differentiable::backward` does; that of the first input is accumulated
+    /// onto `gradient` if given.
     fn accumulate(
         saved: Self::Saved,
         upstream: FloatTensor<Self::Backend>,
@@ -34,7 +34,7 @@ pub trait Accumulating<const N: usize>: Send + Debug + 'static {
     ) -> [Option<FloatTensor<Self::Backend>>; N];
 }
 
-/// As `record`, for an operation that adds to its first input's gradient.
+/// Like `record`, for an operation that accumulates into its first input's gradient.
 pub fn record_accumulating<C, O, const N: usize>(inputs: [&Tracked<O::Backend>; N], operation: O) -> Tracked<O::Backend>
 where
     C: CheckpointStrategy,

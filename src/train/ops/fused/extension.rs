@@ -15,7 +15,7 @@ use crate::train::ops::differentiable::{Differentiable, Tracked, record};
 use crate::train::ops::{Activation, AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::train::precision::Precision;
 
-/// The operations of the portable module as backend operations.
+/// The portable operations as backend operations.
 #[backend_extension(Flex, Autodiff)]
 pub trait FusedOps: Backend {
     fn fused_embedding(weight: FloatTensor<Self>, ids: Arc<[usize]>) -> FloatTensor<Self>;

@@ -1,5 +1,5 @@
-//! The fused operations as burn operations: an extension of the Flex backend and, with gradients, of
-//! automatic differentiation over it. Signatures and meaning are those of the portable operations.
+//! Fused operations as burn operations: an extension of the Flex backend and, with gradients, of automatic
+//! differentiation over it. Signatures and meaning equal those of the portable operations.
 
 mod accumulating;
 mod extension;

@@ -1,4 +1,4 @@
-//! Each fused operation: its inputs, its forward and its backward pass over host memory.
+//! Fused operations: inputs, forward pass and backward pass over host memory.
 
 use std::sync::Arc;
 
@@ -24,7 +24,6 @@ impl Host {
         Host(tensor.to_contiguous())
     }
 
-    /// The tensor again.
     pub fn into_inner(self) -> FlexTensor {
         self.0
     }
@@ -42,7 +41,7 @@ impl Host {
         (rows, columns)
     }
 
-    /// Of a tensor with two dimensions.
+    /// View of a two-dimensional tensor.
     pub fn view(&self) -> View<'_> {
         let (rows, columns) = self.rows_and_columns();
         View::new(self.values(), rows, columns)
@@ -74,7 +73,7 @@ impl Differentiable<2> for RmsNorm {
 }
 
 impl RmsNorm {
-    /// Of `x`, with what there is of it already, and of the weight.
+    /// Gradients for `x` (accumulated onto `onto` if given) and the weight.
     pub fn gradients(&self, upstream: &Host, onto: Option<&Host>) -> [FlexTensor; 2] {
         let (x, weight) = (self.x.values(), self.weight.values());
         let (dx, dweight) = norm::rms_norm_backward(x, weight, upstream.values(), onto.map(Host::values), self.eps);
@@ -127,7 +126,7 @@ impl Linear {
         [self.x.view(), self.weight.view()]
     }
 
-    /// Of `x` and of the weight.
+    /// Gradients for `x` and the weight, if `needed`.
     pub fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let [upstream, x, weight] = [upstream, &self.x, &self.weight].map(Host::view);
         let dx = needed[0].then(|| tensor(matmul(upstream, weight, self.precision), self.x.shape()));
@@ -197,7 +196,7 @@ impl Attention {
 
 impl Differentiable<1> for Attention {
     type Backend = Flex;
-    /// With the output, which the next operation keeps anyway, and the scales of its softmax.
+    /// Also holds the output, which the next operation keeps anyway, and the scales of its softmax.
     type Saved = (Self, Host, Arc<[SoftmaxScale]>);
 
     fn forward(&self) -> FlexTensor {
@@ -279,8 +278,8 @@ impl Accumulating<1> for Embedding {
 
 /// The loss of a tied head.
 ///
-/// Its gradients cost a second product with the head's weight, so the forward pass computes them
-/// while it holds the logits; the backward pass only multiplies them with the upstream scalar.
+/// Its gradients cost a second product with the head's weight, so the forward pass computes them while it holds the
+/// logits; the backward pass only multiplies them by the upstream scalar.
 #[derive(Clone, Debug)]
 pub struct CrossEntropy {
     pub x: Host,
@@ -312,8 +311,8 @@ impl CrossEntropy {
 
 impl Differentiable<2> for CrossEntropy {
     type Backend = Flex;
-    /// Gradients of `x` and of the weight for an upstream gradient of 1 of each term. Each has the size of its input, and
-    /// that of the weight costs a product: without need there is none.
+    /// Gradients of `x` and the weight for an upstream gradient of 1 for each term. Each has the size of its input, and
+    /// the weight's costs a product, so it is computed only if needed.
     type Saved = [Option<Host>; 2];
 
     fn forward(&self) -> FlexTensor {
@@ -345,7 +344,7 @@ fn scaled(gradient: Host, scale: f32) -> FlexTensor {
     tensor(values, gradient.shape())
 }
 
-/// Losses of single tokens, without a gradient.
+/// Loss of each token, without a gradient.
 pub fn token_nll(operation: &CrossEntropy) -> FlexTensor {
     let losses = cross_entropy::token_losses(operation.head());
     tensor(losses.iter().map(|loss| loss.nll).collect(), [losses.len()])

@@ -1,6 +1,6 @@
-//! Pairs of a cheap operation and a linear layer that keep the input of the pair alone. The backward pass
-//! computes what lies between again (selective recomputation, Korthikanti et al. 2022): two thirds of the
-//! memory of a block's activations for the time of an element-wise pass, and the same bits.
+//! Pairs of a cheap operation and a linear layer that keep only the input of the pair. The backward pass recomputes the
+//! intermediate result (selective recomputation, Korthikanti et al. 2022). A block's activations then need two thirds
+//! of the memory, at the cost of one element-wise pass and with the same bits.
 
 use burn::backend::Flex;
 use burn::backend::flex::FlexTensor;
@@ -39,7 +39,8 @@ impl Accumulating<3> for NormLinear {
         self
     }
 
-    /// Of `x`, the norm's weight and the layer's. `x` is the residual stream, which has a gradient already.
+    /// Gradients for `x`, the norm's weight and the layer's weight. `x` is the residual stream, which already has a
+    /// gradient.
     fn accumulate(
         saved: Self,
         upstream: FlexTensor,
@@ -97,7 +98,7 @@ impl ActivatedLinear {
             Activation::SwiGlu => activation::swiglu_backward(self.x.values(), &mut values, self.width()),
             Activation::Gelu => activation::gelu_backward(self.x.values(), &mut values),
         };
-        // Until here they were the gradient of the activation's output.
+        // `values` now holds the activation's output instead of its gradient.
         let [_, dweight] = self.linear_of(values).gradients(upstream, [false, needed[1]]);
         [Some(tensor(dx, self.x.shape())), dweight]
     }

@@ -1,4 +1,4 @@
-//! The fused operations on burn tensors.
+//! Fused operations on burn tensors.
 
 use std::sync::Arc;
 

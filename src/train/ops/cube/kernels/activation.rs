@@ -1,10 +1,10 @@
-//! Activations of feed-forward networks, computed in f32 whatever the elements are.
+//! Feed-forward activations, computed in f32 for every element type.
 
 use std::f32::consts::{FRAC_1_SQRT_2, FRAC_2_SQRT_PI};
 
 use cubecl::prelude::*;
 
-/// `silu(gate) * up` of `[rows, 2 * hidden]`, whose first half is the gate; one unit per output.
+/// `silu(gate) * up` for rows `[gate, up]` of `[rows, 2 * hidden]`; one unit per output.
 #[cube(launch)]
 pub fn swiglu_forward<F: Float>(
     x: &Tensor<F>,
@@ -21,7 +21,7 @@ pub fn swiglu_forward<F: Float>(
     }
 }
 
-/// The gradient of both halves; one unit per output.
+/// Gradient of both halves; one unit per output.
 #[cube(launch)]
 pub fn swiglu_backward<F: Float>(
     x: &Tensor<F>,
@@ -52,7 +52,7 @@ pub fn gelu_forward<F: Float>(x: &Tensor<F>, output: &mut Tensor<F>, count: usiz
     }
 }
 
-/// The gradient of the exact GELU.
+/// Gradient of the exact GELU; one unit per element.
 #[cube(launch)]
 pub fn gelu_backward<F: Float>(
     x: &Tensor<F>,
@@ -71,14 +71,14 @@ pub fn gelu_backward<F: Float>(
     }
 }
 
-/// `1 / (1 + exp(-x))` without a number that overflows.
+/// `1 / (1 + exp(-x))` without overflow.
 #[cube]
 fn sigmoid(x: f32) -> f32 {
     let small = (-x.abs()).exp();
     select(x >= 0.0, 1.0 / (1.0 + small), small / (1.0 + small))
 }
 
-/// The share of the normal distribution below `x`.
+/// Cumulative normal distribution at `x`.
 #[cube]
 fn normal_share(x: f32) -> f32 {
     let of_error = Erf::erf(x * comptime!(FRAC_1_SQRT_2));

@@ -1,4 +1,4 @@
-//! The optimizer: the global norm of the gradients, and AdamW with what it says.
+//! Optimizer kernels: global gradient norm, and AdamW with clipping by it.
 
 use cubecl::prelude::*;
 
@@ -7,18 +7,18 @@ use super::sums::sum_of_lanes;
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// A tensor of several.
+/// One of several tensors.
 #[derive(CubeType, CubeLaunch)]
 pub struct Values {
     pub values: Box<[f32]>,
     pub count: usize,
-    /// Cubes that share it, and the place of the first one's sum.
+    /// Number of cubes that share the tensor, and the index of the first one's sum.
     pub cubes: usize,
     pub offset: usize,
 }
 
-/// Sums of the squares of what each cube takes. The grid has as many columns as the tensor with the most cubes has
-/// cubes, and a row for each tensor. The cubes of a tensor take its elements in turns.
+/// Sums of squares, one per cube. The grid has as many columns as the tensor with the most cubes needs, and one row per
+/// tensor. A tensor's cubes take its elements in turns.
 #[cube(launch)]
 pub fn square_sums(tensors: &Sequence<Values>, sums: &mut Tensor<f32>) {
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
@@ -45,7 +45,7 @@ pub fn square_sums(tensors: &Sequence<Values>, sums: &mut Tensor<f32>) {
     }
 }
 
-/// The root of the sum of `sums`; one cube.
+/// Square root of the sum of `sums`; runs as one cube.
 #[cube(launch)]
 pub fn root_of_sum(sums: &Tensor<f32>, norm: &mut Tensor<f32>, count: usize) {
     let mut shared = Shared::<[f32]>::new_slice(UNITS);
@@ -61,7 +61,7 @@ pub fn root_of_sum(sums: &Tensor<f32>, norm: &mut Tensor<f32>, count: usize) {
     }
 }
 
-/// What gradients are multiplied with, so that their global norm is at most `clip`; 0 for no limit.
+/// Factor of the gradients that limits their global norm to `clip`; a `clip` of 0 disables the limit.
 #[cube]
 pub fn scale_for(norm: f32, clip: f32) -> f32 {
     let mut scale = f32::new(1.0);
@@ -71,7 +71,7 @@ pub fn scale_for(norm: f32, clip: f32) -> f32 {
     scale
 }
 
-/// A parameter with its gradient and its moments.
+/// A parameter, its gradient and its moments.
 #[derive(CubeType, CubeLaunch)]
 pub struct Trained {
     pub parameter: Box<[f32]>,
@@ -81,7 +81,7 @@ pub struct Trained {
     pub count: usize,
 }
 
-/// What is equal for all elements of some parameters.
+/// Factors that are equal for all elements.
 #[derive(CubeLaunch, CubeType, Clone, Copy)]
 pub struct Factors {
     pub decay: f32,
@@ -92,15 +92,15 @@ pub struct Factors {
     pub beta2: f32,
     pub one_minus_beta2: f32,
     pub epsilon: f32,
-    /// The limit of the global norm; 0 for none.
+    /// Limit of the global norm; 0 disables it.
     pub clip: f32,
 }
 
-/// One step of AdamW in place, for one parameter after the other. Nothing changes when the norm is NaN or infinite.
+/// One step of AdamW in place, one parameter after another. Changes nothing if the norm is NaN or infinite.
 #[cube(launch)]
 pub fn adamw(parameters: &mut Sequence<Trained>, norm: &Tensor<f32>, factors: Factors) {
     let norm = norm[0];
-    // Not a number is not below anything.
+    // Comparisons with NaN are false.
     if norm < 3e38 {
         let scale = scale_for(norm, factors.clip);
         #[unroll]

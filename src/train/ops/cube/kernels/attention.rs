@@ -1,5 +1,5 @@
-//! Causal attention within documents, a tile of queries against one tile of keys after the other (Dao et al. 2022):
-//! scores live in registers and shared memory only.
+//! Causal attention within documents, one tile of queries against successive tiles of keys (Dao et al. 2022): scores
+//! exist only in registers and shared memory.
 
 use cubecl::prelude::*;
 
@@ -8,8 +8,8 @@ use super::attention_tile::{
 };
 use super::sums::HIDDEN;
 
-/// Output `[batch * seq, queries * head_dim]` and, for the backward pass, the logarithm of each row's sum of
-/// exponentials `[batch * seq, queries]`. The heads of the grid are those of queries.
+/// Computes the output `[batch * seq, queries * head_dim]` and, for the backward pass, the log-sum-exp of each row
+/// `[batch * seq, queries]`. The grid's heads are query heads.
 #[cube(launch)]
 pub fn attention_forward<F: Float>(
     sequences: &Sequences<F>,
@@ -87,7 +87,7 @@ pub fn attention_forward<F: Float>(
             #[unroll]
             for j in 0..micro {
                 let score = scores[i * micro + j];
-                // What no token may look at weighs nothing, also where nothing was visible so far.
+                // A masked score has weight 0, even if no key was visible so far.
                 let weight = select(score <= f32::new(HIDDEN), 0.0, (score - largest).exp());
                 weights[(down + i * SIDE) * line + across + j * SIDE] = weight;
             }

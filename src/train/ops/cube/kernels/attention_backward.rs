@@ -1,5 +1,5 @@
-//! The backward pass of attention. Scores are computed again from the logarithms of their sums, once for the gradients
-//! of queries and once for those of keys and values (Dao 2023), so that each gradient is written by one cube.
+//! The backward pass of attention. Recomputes scores from their log-sum-exps, once for the gradients of queries and
+//! once for those of keys and values (Dao 2023), so that one cube writes each gradient.
 
 use cubecl::prelude::*;
 
@@ -8,8 +8,8 @@ use super::attention_tile::{
     write_turned_back,
 };
 
-/// Gradients of queries, and for each query head of a row the product of output and its gradient, `[batch * seq,
-/// queries]`. Grid as that of the forward pass.
+/// Gradients of queries and, for each query head of a row, the dot product of the output and its gradient,
+/// `[batch * seq, queries]`. The grid equals that of the forward pass.
 #[cube(launch)]
 pub fn attention_backward_queries<F: Float>(
     sequences: &Sequences<F>,
@@ -108,7 +108,7 @@ pub fn attention_backward_queries<F: Float>(
     write_turned_back::<F>(sequences, gradient, &queries, first_row, first_query, query_columns, sequences.scale);
 }
 
-/// Gradients of keys and values, summed over the query heads that share them. The heads of the grid are those of keys.
+/// Gradients of keys and values, summed over the query heads that share them. The grid's heads are key heads.
 #[cube(launch)]
 pub fn attention_backward_keys<F: Float>(
     sequences: &Sequences<F>,
@@ -153,7 +153,7 @@ pub fn attention_backward_keys<F: Float>(
         let query_columns = head * head_dim;
         let mut first_query = first_key;
         while first_query < seq {
-            // Documents that begin after these keys have nothing to do with them.
+            // Documents that start after these keys do not attend to them.
             if first_tile(sequences, first_row, first_query) <= first_key {
                 sync_cube();
                 load_rotated::<F>(sequences, &mut queries, first_row, first_query, query_columns, sequences.scale);

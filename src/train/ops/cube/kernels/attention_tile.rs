@@ -1,8 +1,8 @@
-//! What the kernels of attention share: their input, the tiles that they read it in, and what a token may look at.
+//! Shared parts of the attention kernels: inputs, tile loads and stores, and visibility.
 //!
 //! A cube has 8 x 8 units. In a tile of scores, unit `(down, across)` has the rows `down + 8 i` and the columns
-//! `across + 8 j`; in a tile of outputs, the same rows and the columns `across + 8 j` of the head. No unit writes
-//! what another one does, and every sum has one order: no atomics, the same bits every time.
+//! `across + 8 j`; in a tile of outputs, the same rows and the columns `across + 8 j` of the head. No two units write
+//! the same element, and every sum has a fixed order: no atomics, and the same bits every time.
 
 use cubecl::prelude::*;
 
@@ -11,7 +11,7 @@ use super::rope::{rotated, turn};
 /// Units of a cube in one direction.
 pub const SIDE: usize = 8;
 
-/// What is known at compile time.
+/// Compile-time parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tiling {
     /// Rows and columns of a tile of scores; a multiple of `SIDE`.
@@ -20,17 +20,17 @@ pub struct Tiling {
     pub head_dim: usize,
     /// Query heads.
     pub query_heads: usize,
-    /// Key heads, and value heads.
+    /// Key heads, equal in number to value heads.
     pub key_heads: usize,
 }
 
 impl Tiling {
-    /// Scores of a unit in one direction.
+    /// Scores per unit in one direction.
     pub fn micro(self) -> usize {
         self.tile / SIDE
     }
 
-    /// Output columns of a unit, the last of which may be outside the head.
+    /// Output columns per unit; the last may lie outside the head.
     pub fn columns(self) -> usize {
         self.head_dim.div_ceil(SIDE)
     }
@@ -50,12 +50,12 @@ impl Tiling {
         self.query_heads / self.key_heads
     }
 
-    /// Elements from one line of a tile to the next: one more than there are, so that neighbours lie in other banks.
+    /// Distance between lines of a tile; one element of padding puts neighbouring lines into different banks.
     pub fn line(self) -> usize {
         self.tile + 1
     }
 
-    /// Elements of a tile of inputs, which is stored with a line for each column of the head.
+    /// Elements of a tile of inputs, stored as one line per column of the head.
     pub fn inputs(self) -> usize {
         self.columns() * SIDE * self.line()
     }
@@ -66,7 +66,7 @@ impl Tiling {
     }
 }
 
-/// What every kernel of attention reads.
+/// Inputs of every attention kernel.
 #[derive(CubeType, CubeLaunch)]
 pub struct Sequences<F: Float> {
     /// Queries, keys and values, `[batch * seq, width]`.
@@ -74,23 +74,23 @@ pub struct Sequences<F: Float> {
     /// Cosines and sines, `[seq, head_dim / 2]`.
     pub cos: Box<[f32]>,
     pub sin: Box<[f32]>,
-    /// Where the document of each token starts, `[batch * seq]`.
+    /// Document start of each token, `[batch * seq]`.
     pub starts: Box<[i32]>,
     /// Tokens of a sequence.
     pub seq: usize,
-    /// Multiplies scores.
+    /// Factor of the scores.
     pub scale: f32,
     #[cube(comptime)]
     pub tiling: Tiling,
 }
 
-/// Where a cube works, and which part of its tiles a unit has. Grid: tiles of a sequence, heads, sequences.
+/// Position of a cube and of a unit in its tiles. Grid: tiles of a sequence, heads, sequences.
 #[derive(CubeType)]
 pub struct Place {
     /// The first position of the cube's own tile.
     pub first: usize,
     pub head: usize,
-    /// Of the sequence's first token.
+    /// Row of the sequence's first token.
     pub first_row: usize,
     pub down: usize,
     pub across: usize,
@@ -107,7 +107,7 @@ pub fn place<F: Float>(sequences: &Sequences<F>) -> Place {
     }
 }
 
-/// `scores[i, j]`: the product of line `down + 8 i` of `left` and line `across + 8 j` of `right`.
+/// `scores[i, j]`: dot product of line `down + 8 i` of `left` and line `across + 8 j` of `right`.
 #[cube]
 pub fn products(
     left: &[f32],
@@ -140,13 +140,13 @@ pub fn products(
     }
 }
 
-/// Whether a token at `row` may look at `key`, when its document starts at `start`.
+/// True if a token at `row`, whose document starts at `start`, may attend to `key`.
 #[cube]
 pub fn is_visible(key: usize, row: usize, start: i32) -> bool {
     key <= row && key >= start as usize
 }
 
-/// The first position that a token may look at. A row outside the sequence sees nothing.
+/// First position that a token may attend to. A row outside the sequence attends to nothing.
 #[cube]
 pub fn start_of<F: Float>(sequences: &Sequences<F>, first_row: usize, position: usize) -> i32 {
     let mut start = i32::new(2147483647);
@@ -156,7 +156,7 @@ pub fn start_of<F: Float>(sequences: &Sequences<F>, first_row: usize, position: 
     start
 }
 
-/// The first tile of keys that a tile of queries looks at.
+/// First tile of keys that a tile of queries attends to.
 #[cube]
 pub fn first_tile<F: Float>(sequences: &Sequences<F>, first_row: usize, first_query: usize) -> usize {
     let tile = comptime!(sequences.tiling.tile);
@@ -170,8 +170,8 @@ pub fn first_tile<F: Float>(sequences: &Sequences<F>, first_row: usize, first_qu
     first / tile * tile
 }
 
-/// Loads a tile of rows from `first` on, columns `columns..columns + head_dim`, turned by their positions and
-/// multiplied; stored with a line for each column. Zeros outside the sequence and the head.
+/// Loads a tile of rows from `first` on, columns `columns..columns + head_dim`, rotated by their positions and
+/// multiplied by `factor`. The tile has one line per column; elements outside the sequence and the head are 0.
 #[cube]
 pub fn load_rotated<F: Float>(
     sequences: &Sequences<F>,
@@ -198,7 +198,7 @@ pub fn load_rotated<F: Float>(
     }
 }
 
-/// As [`load_rotated`], of other rows of a width and without turning.
+/// Like [`load_rotated`], for rows of any width and without rotation.
 #[cube]
 pub fn load_plain<F: Float>(
     rows: &[F],
@@ -223,7 +223,7 @@ pub fn load_plain<F: Float>(
     }
 }
 
-/// Puts a unit's part of a tile where other units can read it.
+/// Writes a unit's part of a tile to shared memory.
 #[cube]
 pub fn store_tile(tile: &mut [f32], result: &Array<f32>, down: usize, across: usize, #[comptime] tiling: Tiling) {
     let columns = comptime!(tiling.columns());
@@ -236,7 +236,7 @@ pub fn store_tile(tile: &mut [f32], result: &Array<f32>, down: usize, across: us
     }
 }
 
-/// Writes gradients of turned elements as those of what was turned: the transpose of a rotation turns back.
+/// Writes the gradients of elements before rotation, given those after it: the transpose of a rotation is its inverse.
 #[cube]
 pub fn write_turned_back<F: Float>(
     sequences: &Sequences<F>,

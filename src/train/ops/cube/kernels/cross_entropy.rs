@@ -7,9 +7,9 @@ use super::sums::{HIDDEN, largest_of_lanes, sum_of_lanes};
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// `-log softmax(logits)[target]` of each row and, `with_z_loss`, `z_loss` times its squared logarithm of the sum of
-/// exponentials: `[rows, 1]` or `[rows, 2]`, zeros where the target is negative. In place of the logits the gradient of
-/// their sum times `factor`. One cube per row.
+/// Computes `-log softmax(logits)[target]` of each row and, `with_z_loss`, `z_loss` times the squared log-sum-exp:
+/// `[rows, 1]` or `[rows, 2]`, with zeros for negative targets. `with_gradient` replaces the logits by the gradient of
+/// the terms' sum, times `factor`. One cube per row.
 #[cube(launch)]
 pub fn cross_entropy_rows(
     logits: &mut Tensor<f32>,
@@ -57,7 +57,7 @@ pub fn cross_entropy_rows(
             }
         }
         if comptime!(with_gradient) {
-            // The first unit reads the target's logit before it is replaced.
+            // The first unit must read the target's logit before it is replaced.
             sync_cube();
             let mut column = unit;
             while column < vocab {

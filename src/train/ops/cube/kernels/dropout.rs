@@ -1,18 +1,19 @@
-//! Dropout with the masks of the CPU, SplitMix64 addressed by counter: 64 bits in halves, which every device has.
+//! Dropout with the CPU's masks, SplitMix64 in counter mode. 64-bit numbers are split into halves, which every device
+//! supports.
 
 use cubecl::prelude::*;
 
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// A number of 64 bits. Sums and products wrap.
+/// A 64-bit number with wrapping sums and products.
 #[derive(CubeLaunch, CubeType, Clone, Copy)]
 pub struct Wide {
     pub high: u32,
     pub low: u32,
 }
 
-/// Each element times 0 where it is dropped, and times `kept` elsewhere; one unit per element.
+/// Multiplies each element by 0 (dropped) or by `kept`; one unit per element.
 #[cube(launch)]
 pub fn dropout(x: &Tensor<f32>, output: &mut Tensor<f32>, count: usize, seed: Wide, probability: f32, kept: f32) {
     let at = ABSOLUTE_POS;
@@ -21,7 +22,7 @@ pub fn dropout(x: &Tensor<f32>, output: &mut Tensor<f32>, count: usize, seed: Wi
     }
 }
 
-/// Number `index` of the generator with this seed, in `[0, 1)` and a multiple of `2^-24`.
+/// Output `index` of the generator with this seed, in `[0, 1)` and a multiple of `2^-24`.
 #[cube]
 fn uniform(seed: Wide, index: u32) -> f32 {
     let counter = Wide { high: 0u32, low: index + 1 };

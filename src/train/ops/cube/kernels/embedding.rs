@@ -7,8 +7,8 @@ use super::sums::sum_of_lanes;
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// For each row of the vocabulary the sum of the gradients `[count, width]` of its tokens, in their order. One cube per
-/// row: most rows have no token in a batch, and end after one look at the ids.
+/// For each row of the vocabulary, sums the gradients `[count, width]` of its tokens in their order. One cube per row:
+/// most rows have no token in a batch and finish after one pass over the ids.
 #[cube(launch)]
 pub fn embedding_backward<I: Int>(
     ids: &Tensor<I>,

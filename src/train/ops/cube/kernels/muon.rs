@@ -1,12 +1,11 @@
-//! Muon's element-wise work, for several parameters at a time. Matrices of one shape lie side by side in a buffer of
-//! their own, so that one launch multiplies all of them.
+//! Muon's element-wise work, for several parameters at a time. Matrices of one shape lie side by side in a separate
+//! buffer, so that one launch multiplies all of them.
 
 use cubecl::prelude::*;
 
 use super::adamw::{UNITS, scale_for};
 
-/// Where the matrices that a parameter is a stack of, at most three, have their place in the buffer, and what their
-/// update is multiplied with.
+/// Offsets in the buffer of a parameter's matrices (at most three), and the step size of each.
 #[derive(CubeType, CubeLaunch, Clone, Copy)]
 pub struct Places {
     pub first: usize,
@@ -29,7 +28,7 @@ pub struct Moved {
     pub places: Places,
 }
 
-/// A parameter that is updated.
+/// A parameter to update.
 #[derive(CubeType, CubeLaunch)]
 pub struct Updated {
     pub parameter: Box<[f32]>,
@@ -59,8 +58,8 @@ fn size_of(at: usize, places: &Places) -> f32 {
     size
 }
 
-/// The momentum in place, `m = mu m + (1 - mu) g`, and the direction `mu m + (1 - mu) g` in the buffer. No momentum
-/// changes when the norm is NaN or infinite.
+/// Updates the momentum in place, `m = mu m + (1 - mu) g`, and writes the direction `mu m + (1 - mu) g` to the buffer.
+/// Changes no momentum if the norm is NaN or infinite.
 #[cube(launch)]
 pub fn directions(
     parameters: &mut Sequence<Moved>,
@@ -88,7 +87,7 @@ pub fn directions(
     }
 }
 
-/// What a parameter's decay leaves less its update, in place, unless the norm is NaN or infinite.
+/// Applies decay to a parameter and subtracts its update, in place. Changes nothing if the norm is NaN or infinite.
 #[cube(launch)]
 pub fn subtract_updates(parameters: &mut Sequence<Updated>, norm: &Tensor<f32>, buffer: &Tensor<f32>, kept: f32) {
     if norm[0] < 3e38 {

@@ -7,7 +7,7 @@ use super::sums::sum_of_lanes;
 /// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// A row of items, of which the first ones have one weight, the next ones another, and the last ones pass.
+/// Layout of a row of items: the first ones use one weight, the next ones another, and the last ones pass unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Items {
     /// Elements of an item.
@@ -21,12 +21,12 @@ pub struct Items {
 }
 
 impl Items {
-    /// Items of a row.
+    /// Items per row.
     pub fn of_row(self) -> usize {
         self.first + self.second + self.passed
     }
 
-    /// Weights in use.
+    /// Number of weights in use.
     pub fn weights(self) -> usize {
         if self.second == 0 { 1 } else { 2 }
     }
@@ -36,12 +36,12 @@ impl Items {
         self.width.next_power_of_two().clamp(32, UNITS)
     }
 
-    /// Items that a cube has at once.
+    /// Items that a cube processes at once.
     pub fn at_once(self) -> usize {
         UNITS / self.lanes()
     }
 
-    /// Elements of an item that a unit has.
+    /// Elements of an item per unit.
     pub fn of_unit(self) -> usize {
         self.width.div_ceil(self.lanes())
     }
@@ -87,7 +87,7 @@ pub fn norm_forward<F: Float, O: Float>(
     }
 }
 
-/// What an element is multiplied with: its inverse norm and its weight, or 1 for an item that passes.
+/// Factor of an element: its inverse norm times its weight, or 1 for an item that passes.
 #[cube]
 fn factor_of(
     first_weight: &Tensor<f32>,
@@ -106,8 +106,8 @@ fn factor_of(
     factor
 }
 
-/// Gradients of `x`, and of the weights for the items of each group of units: `[cubes * at_once, weights * width]`,
-/// still to be summed over its rows. Cubes take items in turns.
+/// Gradients of `x`, and partial sums of the weights' gradients for each group of units,
+/// `[cubes * at_once, weights * width]`; the caller sums them over rows. Cubes take items in turns.
 #[cube(launch)]
 pub fn norm_backward<F: Float, O: Float>(
     x: &Tensor<F>,
@@ -132,7 +132,7 @@ pub fn norm_backward<F: Float, O: Float>(
     for at in 0..comptime!(items.weights() * of_unit) {
         sums[at] = 0.0;
     }
-    // As many turns for each unit: all of them meet in the sums.
+    // All units take the same number of turns, because all must reach the synchronising sums.
     let turns = count.div_ceil(groups);
     for turn in 0..turns {
         let item = turn * groups + group;
@@ -168,7 +168,7 @@ pub fn norm_backward<F: Float, O: Float>(
                         if place < comptime!(items.first) {
                             sums[k] += of_weight;
                         } else {
-                            // With one weight there is no second item, and this place is never reached.
+                            // With one weight there is no second kind of item, so this branch is never reached.
                             sums[comptime!((items.weights() - 1) * of_unit) + k] += of_weight;
                         }
                     }

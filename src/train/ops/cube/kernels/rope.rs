@@ -1,17 +1,17 @@
-//! Rotary positions inside other kernels.
+//! Rotary positions for other kernels.
 
 use cubecl::prelude::*;
 
-/// How an element of a head is turned: `cos` times itself and `sin` times its partner.
+/// Rotation of an element of a head: `cos` times itself plus `sin` times its partner.
 #[derive(CubeType)]
 pub struct Turn {
-    /// The column of the other element of the pair.
+    /// Column of the pair's other element.
     pub partner: usize,
     pub cos: f32,
     pub sin: f32,
 }
 
-/// For `column` of a head at `position`: pair `j` is made of the elements `j` and `j + head_dim / 2`.
+/// Rotation for `column` of a head at `position`. Pair `j` consists of elements `j` and `j + head_dim / 2`.
 #[cube]
 pub fn turn(cos: &[f32], sin: &[f32], column: usize, position: usize, #[comptime] head_dim: usize) -> Turn {
     let half = comptime!(head_dim / 2);
@@ -24,7 +24,7 @@ pub fn turn(cos: &[f32], sin: &[f32], column: usize, position: usize, #[comptime
     }
 }
 
-/// Element `column` of the head that begins at `at`, turned by `position`.
+/// Element `column` of the head that starts at `at`, rotated by `position`.
 #[cube]
 pub fn rotated<F: Float>(
     rows: &[F],

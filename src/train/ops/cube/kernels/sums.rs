@@ -1,12 +1,12 @@
-//! Sums in one fixed order: the same bits for the same input, whatever else the device does.
+//! Sums in one fixed order: the same bits for the same input, independent of the device's scheduling.
 
 use cubecl::prelude::*;
 
-/// Stands for minus infinity, which WGSL has no literal for.
+/// Stands for minus infinity, because WGSL has no literal for it.
 pub const HIDDEN: f32 = -1e30;
 
-/// Adds the values of `lanes` neighbouring units; every one of them gets the sum. `lanes` is a power of two, and the
-/// units of a cube are a multiple of it; all units have to come here.
+/// Adds the values of `lanes` neighbouring units; each of them gets the sum. `lanes` is a power of two that divides the
+/// number of units in a cube. All units of the cube must call this, because it synchronises them.
 #[cube]
 pub fn sum_of_lanes(value: f32, shared: &mut [f32], #[comptime] lanes: usize) -> f32 {
     let unit = UNIT_POS as usize;
@@ -26,7 +26,7 @@ pub fn sum_of_lanes(value: f32, shared: &mut [f32], #[comptime] lanes: usize) ->
     shared[unit - lane]
 }
 
-/// The largest value of `lanes` neighbouring units, as [`sum_of_lanes`].
+/// Largest value of `lanes` neighbouring units; conditions as for [`sum_of_lanes`].
 #[cube]
 pub fn largest_of_lanes(value: f32, shared: &mut [f32], #[comptime] lanes: usize) -> f32 {
     let unit = UNIT_POS as usize;
@@ -45,7 +45,7 @@ pub fn largest_of_lanes(value: f32, shared: &mut [f32], #[comptime] lanes: usize
     shared[unit - lane]
 }
 
-/// Sums of the columns of `[rows, columns]`, times `factor`. A cube has `across` columns and `lanes` units for each.
+/// Sums of the columns of `[rows, columns]`, times `factor`. A cube handles `across` columns with `lanes` units each.
 #[cube(launch)]
 pub fn column_sums(
     values: &Tensor<f32>,
