@@ -21,7 +21,6 @@ use crate::train::hf_config::{HfConfig, SpecialTokens};
 #[cfg(test)]
 mod tests;
 
-/// The `export` step kind.
 pub struct Export;
 pub static EXPORT: Export = Export;
 

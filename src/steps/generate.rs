@@ -19,7 +19,6 @@ use crate::train::decoder::Decoder;
 #[cfg(test)]
 mod tests;
 
-/// The `generate` step kind.
 pub struct Generate;
 pub static GENERATE: Generate = Generate;
 

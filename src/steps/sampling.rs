@@ -35,19 +35,12 @@ impl Sampling {
     }
 
     /// Draws sample number `index`: `BOS`, the prompt, and the tokens that the model adds up to `EOS`.
-    ///
-    /// # Errors
-    /// When the tokenizer fails.
     pub fn draw(&self, decoder: &Decoder, codec: &TextCodec, prompt: &str, index: u64) -> Result<Sample, Failure> {
         Ok(self.draw_each(decoder, codec, &[prompt], index)?.remove(0))
     }
 
     /// Draws one sample per prompt in one batch; the texts equal those of [`Sampling::draw`]. `first` is the number of
-    /// the
-    /// first sample.
-    ///
-    /// # Errors
-    /// When the tokenizer fails.
+    /// the first sample.
     pub fn draw_each(
         &self,
         decoder: &Decoder,

@@ -26,7 +26,6 @@ mod merge_learner;
 #[cfg(test)]
 mod tests;
 
-/// The `tokenizer.train` step kind.
 pub struct TokenizerTrain;
 pub static TOKENIZER_TRAIN: TokenizerTrain = TokenizerTrain;
 
@@ -138,7 +137,6 @@ fn check_smallest(vocab_size: u32) -> Result<(), Failure> {
     Err(Failure::fatal(message).with_hint("3 special tokens and 256 bytes are always part of the vocabulary"))
 }
 
-/// Number of occurrences of each word.
 type WordCounts = HashMap<Box<str>, u64>;
 
 fn count_words(context: &mut StepContext<'_>, arguments: &Arguments) -> Result<WordCounts, StepError> {

@@ -64,7 +64,6 @@ struct Workflow {
     params: Map<String, Value>,
 }
 
-/// One of the kinds without attempts.
 pub(super) struct WaitingKind {
     kind: &'static str,
     summary: &'static str,

@@ -56,8 +56,8 @@ pub(super) fn collect(
     Ok(outputs)
 }
 
-/// Publishes a file unchanged, and a folder as a tree of its files and empty folders. Links are followed and their
-/// content is stored. Of a file's mode, only the owner's right to execute is kept.
+/// Publishes a file unchanged, and a folder as a tree of its files and empty folders. Follows links and stores
+/// their content. From a file's mode, keeps only the owner's right to execute.
 pub(super) fn publish(artifacts: &ArtifactStore, listing: &Listing) -> Result<ArtifactRef, Failure> {
     artifacts.check_space(listing.files.iter().map(|file| file.size).sum())?;
     let put = |file: &OutsideFile| {

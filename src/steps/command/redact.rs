@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::core::failure::Failure;
 
-/// Stands in place of a secret.
+/// Text that replaces a secret.
 const MARK: &[u8] = b"***";
 /// Minimum length of a line that is hidden on its own, for secrets of several lines such as a PEM key.
 const SHORTEST_LINE: usize = 8;

@@ -15,7 +15,6 @@ const LONGEST_STRING: usize = 128 * 1024 - 1;
 /// Number of bytes of a script's first line that the kernel reads.
 const FIRST_LINE: u64 = 256;
 
-/// A program about to start.
 pub(super) struct Start<'a> {
     pub command_line: &'a [OsString],
     pub variables: &'a [(String, OsString)],

@@ -1,4 +1,5 @@
-//! The handler. Two passes: clean into a scratch file, then, knowing how much there is, divide and shard.
+//! Handler of `corpus.clean`. The first pass cleans into a scratch file; the second knows the total size, and divides
+//! and shards.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -22,16 +23,16 @@ use crate::steps::corpus_documents::{
 };
 use crate::steps::handler::{StepContext, StepError, StepHandler, arguments};
 
-/// The `corpus.clean` step kind.
 pub struct CorpusClean;
 pub static CORPUS_CLEAN: CorpusClean = CorpusClean;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Output `documents` of `corpus.import`.
+    /// Output `documents` of a `corpus.import` step.
     documents: ArtifactRef,
-    /// Unicode normalisation form KC, which makes `x2` of `x²` and `fi` of its ligature. Prompts must get the same.
+    /// Normalise to Unicode form KC, which turns `x²` into `x2` and the ligature of `fi` into two letters. Prompts need
+    /// the same normalisation.
     #[serde(default = "yes")]
     nfkc: bool,
     /// Remove HTML tags and Markdown marks.
@@ -39,25 +40,25 @@ struct Arguments {
     strip_markup: bool,
     #[serde(default)]
     strip_urls: bool,
-    /// Documents with fewer characters are dropped.
+    /// Minimum length of a document in characters; shorter ones are dropped.
     #[serde(default = "one")]
     min_chars: u64,
-    /// Documents with more characters are dropped.
+    /// Maximum length of a document in characters; longer ones are dropped.
     #[serde(default)]
     max_chars: Option<u64>,
-    /// ISO 639-3 codes such as `eng`; documents in other languages are dropped. Empty keeps all.
+    /// ISO 639-3 codes such as `eng`: documents in other languages are dropped. Empty keeps all.
     #[serde(default)]
     languages: Vec<String>,
-    /// Drop documents whose text was seen before.
+    /// Drop documents whose text has occurred before.
     #[serde(default = "yes")]
     dedupe: bool,
-    /// How the validation part is chosen.
+    /// Method that selects the validation part.
     #[serde(default)]
     validation: Validation,
-    /// Part of the documents (`hash`) or of the text (`tail`) that is validation.
+    /// Share of the documents (`hash`) or of the text (`tail`) that is held out for validation.
     #[serde(default = "tenth")]
     validation_fraction: f64,
-    /// A training shard is closed once it has this many bytes.
+    /// Size in bytes at which a training shard is closed.
     #[serde(default = "default_shard_bytes")]
     shard_bytes: u64,
 }
@@ -65,12 +66,12 @@ struct Arguments {
 #[derive(Clone, Copy, PartialEq, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 enum Validation {
-    /// `hash` for 100 documents or more, else `tail`.
+    /// `hash` for 100 documents or more, otherwise `tail`.
     #[default]
     Auto,
-    /// By a hash of each document's text.
+    /// Select documents by a hash of their text.
     Hash,
-    /// The end of the text; a document may be cut.
+    /// Hold out the end of the text; this may cut a document.
     Tail,
 }
 
@@ -182,7 +183,7 @@ fn rules(arguments: &Arguments) -> Result<Rules, Failure> {
     })
 }
 
-/// The result of the first pass.
+/// Result of the first pass.
 struct Cleaned {
     path: PathBuf,
     documents: u64,
@@ -255,7 +256,7 @@ fn split(arguments: &Arguments, cleaned: &Cleaned) -> Split {
     if by_hash { Split::Hash { fraction } } else { Split::tail(fraction, cleaned.text_bytes) }
 }
 
-/// Documents and text bytes of one part.
+/// Number of documents and of text bytes in one part.
 #[derive(Default)]
 struct Part {
     documents: u64,
@@ -333,7 +334,7 @@ fn check_parts(train: &Part, validation: &Part, arguments: &Arguments, cleaned: 
     Err(Failure::fatal(message).with_hint(hint))
 }
 
-/// The training shards: one is open at a time.
+/// Writes the training shards; one is open at a time.
 struct Shards<'a> {
     artifacts: &'a ArtifactStore,
     shard_bytes: u64,
@@ -382,7 +383,7 @@ fn report(context: &mut StepContext<'_>, done: u64, total: u64, message: &str) -
     Ok(())
 }
 
-/// The scratch directory goes away with the step; removing early only frees space sooner.
+/// Frees space early: the scratch directory is removed with the step anyway.
 fn remove_scratch(path: &std::path::Path) {
     let _ = std::fs::remove_file(path);
 }

@@ -1,9 +1,9 @@
-//! Removal of HTML and Markdown markup and of URLs. Text that only looks like markup (`a < b`, `2 * 3`) stays.
+//! Removes HTML and Markdown markup, and URLs. Text that only looks like markup (`a < b`, `2 * 3`) stays.
 
 /// HTML elements whose content is not text.
 const OPAQUE: [&str; 3] = ["script", "style", "noscript"];
 
-/// HTML elements that end a line; text of two cells or list items must not join into one word.
+/// HTML elements that end a line: the text of two cells or list items must not join into one word.
 const BLOCKS: [&str; 44] = [
     "address",
     "article",
@@ -51,7 +51,7 @@ const BLOCKS: [&str; 44] = [
     "legend",
 ];
 
-/// Text without HTML tags, comments and entities, and without Markdown marks.
+/// Removes HTML tags, HTML comments and Markdown marks, and decodes entities.
 pub fn strip_markup(text: &str) -> String {
     let plain = decode_entities(&strip_html(text));
     let mut out = String::with_capacity(plain.len());
@@ -108,7 +108,7 @@ fn after_closing_tag<'a>(rest: &'a str, name: &str) -> &'a str {
 struct Tag {
     name: String,
     closing: bool,
-    /// Bytes, with the brackets.
+    /// Length in bytes, including the brackets.
     len: usize,
 }
 
@@ -125,7 +125,7 @@ impl Tag {
         if !name.starts_with(|c: char| c.is_ascii_alphabetic()) {
             return None;
         }
-        // After the name comes white space, `/` or the end; `<http://x>` is an autolink.
+        // White space, `/` or `>` follows the name of a tag; `<http://x>` is an autolink.
         if !inner[name.len()..].starts_with([' ', '\t', '\n', '\r', '/', '>']) {
             return None;
         }
@@ -190,14 +190,14 @@ fn character(entity: &str) -> Option<char> {
     })
 }
 
-/// Code fences and horizontal rules. The code itself stays: it is text, too.
+/// Matches code fences and horizontal rules. The code itself stays: it is text, too.
 fn is_fence_or_rule(line: &str) -> bool {
     let line = line.trim();
     let rule = |mark: char| line.len() >= 3 && line.chars().all(|c| c == mark);
     line.starts_with("```") || line.starts_with("~~~") || rule('-') || rule('*') || rule('_') || rule('=')
 }
 
-/// Headings, quotes and bullets.
+/// Removes the marks of headings, quotes and bullets.
 fn strip_line_marks(line: &str) -> &str {
     let mut text = line.trim_start();
     while let Some(rest) = text.strip_prefix('>') {
@@ -215,7 +215,7 @@ fn strip_line_marks(line: &str) -> &str {
     if text.len() < line.trim_start().len() { text } else { line }
 }
 
-/// `[text](target)` and `![text](target)` become `text`.
+/// Replaces `[text](target)` and `![text](target)` with `text`.
 fn strip_links(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut rest = line;
@@ -234,7 +234,7 @@ fn strip_links(line: &str) -> String {
     out
 }
 
-/// Removes `**`, `__`, `*`, `_` and backticks that enclose something.
+/// Removes `**`, `__`, `*`, `_` and backticks that enclose text.
 fn strip_emphasis(line: &str) -> String {
     let mut text = line.to_owned();
     for mark in ["**", "__", "`", "*", "_"] {
@@ -255,7 +255,7 @@ fn strip_pairs(text: &str, mark: &str) -> String {
     out
 }
 
-/// The first `mark inner mark` whose marks stand at the outside of words. `snake_case` and `2 * 3 * 4` have none.
+/// Finds the first `mark inner mark` whose marks stand at the outside of words; `snake_case` and `2 * 3 * 4` have none.
 fn enclosed<'a>(text: &'a str, mark: &str, previous: Option<char>) -> Option<(&'a str, &'a str, &'a str)> {
     let outside = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
     let mut from = 0;
@@ -283,7 +283,7 @@ fn enclosed<'a>(text: &'a str, mark: &str, previous: Option<char>) -> Option<(&'
     None
 }
 
-/// Text without `http://`, `https://`, `ftp://` and `www.` addresses; punctuation that ends a sentence stays.
+/// Removes `http://`, `https://`, `ftp://` and `www.` addresses. Punctuation that ends a sentence stays.
 pub fn strip_urls(text: &str) -> String {
     const STARTS: [&str; 4] = ["http://", "https://", "ftp://", "www."];
     let mut out = String::with_capacity(text.len());

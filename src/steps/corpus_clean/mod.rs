@@ -1,4 +1,4 @@
-//! `corpus.clean`: normalise, filter, remove duplicates, split into training shards and validation.
+//! `corpus.clean`: normalises, filters and deduplicates documents, and splits them into training shards and validation.
 
 mod handler;
 mod markup;

@@ -1,4 +1,4 @@
-//! One document at a time: normalise its text, then keep it or say why not.
+//! Normalises one document at a time, then keeps it or gives a reason to drop it.
 
 use std::borrow::Cow;
 use std::collections::HashSet;
@@ -9,13 +9,12 @@ use whatlang::Lang;
 use super::markup;
 use crate::steps::invisible;
 
-/// What is done to each document, in the order of the fields.
+/// Rules for each document, applied in the order of the fields.
 #[derive(Clone, Debug, Default)]
 pub struct Rules {
     pub strip_markup: bool,
     pub strip_urls: bool,
     pub nfkc: bool,
-    /// Characters.
     pub min_chars: u64,
     pub max_chars: Option<u64>,
     /// Languages to keep; empty keeps all.
@@ -23,7 +22,7 @@ pub struct Rules {
     pub dedupe: bool,
 }
 
-/// Why a document was dropped.
+/// Reason to drop a document.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Reason {
     Empty,
@@ -47,7 +46,7 @@ impl Reason {
         }
     }
 
-    /// What in the arguments of `corpus.clean` keeps such documents.
+    /// Returns a hint for keeping such documents, mostly by the arguments of `corpus.clean`.
     pub fn remedy(self) -> &'static str {
         match self {
             Reason::Empty => "the documents hold no visible text: check what was imported",
@@ -59,26 +58,26 @@ impl Reason {
     }
 }
 
-/// Applies the rules, remembering the texts seen.
+/// Applies the rules and remembers the texts that it has kept.
 pub struct Cleaner {
     rules: Rules,
-    /// The first 16 bytes of the digest of each text kept.
+    /// First 16 bytes of the digest of each kept text.
     seen: HashSet<[u8; 16]>,
     compatibility: Compatibility,
-    /// The names of invisible characters in texts that have nothing else.
+    /// Names of the invisible characters in a text that has no others.
     invisible: Vec<String>,
 }
 
 /// Statistics about NFKC normalisation.
 #[derive(Clone, Default, Debug)]
 pub struct Compatibility {
-    /// Number of texts that it changed.
+    /// Number of changed texts.
     pub texts: u64,
-    /// The first character that it changed, and the replacement.
+    /// The first changed character and its replacement.
     pub example: Option<(String, String)>,
 }
 
-/// Characters that language detection looks at; more changes the answer no more.
+/// Number of characters that language detection reads; more do not change the answer.
 const LANGUAGE_CHARS: usize = 4000;
 
 impl Cleaner {
@@ -90,15 +89,15 @@ impl Cleaner {
         &self.compatibility
     }
 
-    /// The names of invisible characters in texts that have nothing else.
+    /// Names of the invisible characters in a text that has no others.
     pub fn invisible(&self) -> &[String] {
         &self.invisible
     }
 
-    /// The normalised text.
+    /// Returns the normalised text.
     ///
     /// # Errors
-    /// The reason, when the document is to be dropped.
+    /// The reason to drop the document.
     pub fn clean(&mut self, text: &str) -> Result<String, Reason> {
         let original = text;
         let text = self.normalise(text);
@@ -161,9 +160,8 @@ impl Compatibility {
     }
 }
 
-/// Converts line breaks and page breaks to `
-/// `; removes other control characters except tab, zero-width spaces and byte
-/// order marks. A removed character between two visible ones leaves a space, so that words stay apart.
+/// Converts line breaks and page breaks to `\n`. Removes zero-width spaces, byte order marks, and all other control
+/// characters except tab. A removed character between two visible ones leaves a space, so that words stay apart.
 fn without_control_characters(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();

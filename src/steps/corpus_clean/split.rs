@@ -1,16 +1,16 @@
-//! Training or validation? Decided per document by its hash, or by its place in the text.
+//! Divides documents into training and validation, by a hash or by their place in the text.
 
-/// How documents are divided.
+/// Rule that divides documents.
 #[derive(Clone, Copy, PartialEq, Debug)]
 pub enum Split {
     /// By a hash of the text: stable when documents are added, removed or reordered.
     Hash { fraction: f64 },
-    /// The text from this byte on, over all documents, is validation.
+    /// The text from this byte on, counted over all documents, is validation.
     Tail { validation_from: u64 },
 }
 
 impl Split {
-    /// The last `fraction` of `total_bytes` of text.
+    /// Holds out the last `fraction` of `total_bytes` of text.
     pub fn tail(fraction: f64, total_bytes: u64) -> Split {
         Split::Tail { validation_from: (total_bytes as f64 * (1.0 - fraction)).floor() as u64 }
     }
@@ -29,7 +29,7 @@ impl Split {
     }
 }
 
-/// The text's hash as a number in `[0, 1)`.
+/// Maps the text's hash to a number in `[0, 1)`.
 fn unit_hash(text: &str) -> f64 {
     let hash = blake3::hash(text.as_bytes());
     let mut word = [0; 8];

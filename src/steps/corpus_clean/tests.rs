@@ -1,4 +1,4 @@
-//! Normalisation, filters, duplicates, and the two ways to split.
+//! Tests normalisation, filters, deduplication, and both ways to split.
 
 use std::collections::BTreeSet;
 
@@ -112,7 +112,7 @@ fn filters_give_their_reason() {
 }
 
 impl Bench {
-    /// The same step on equal documents in this bench.
+    /// Runs the same step on equal documents in this bench.
     fn run_on(&self, texts: &[String], with: &serde_json::Value) -> crate::core::artifact::Outputs {
         self.documents(texts);
         self.run(&CORPUS_CLEAN, with).unwrap()

@@ -1,4 +1,4 @@
-//! Arguments of the step.
+//! Arguments of `corpus.import`.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -11,27 +11,27 @@ use crate::core::failure::Failure;
 
 pub const GRAMMAR: &str = "builtin:grammar";
 
-/// A document of more than this is refused. Import, cleaning and tokenising hold one in memory.
+/// Maximum size of a document in bytes: import, cleaning and tokenising hold one document in memory.
 const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
-    /// A file, a folder, a glob, `builtin:grammar`, or a list of those.
+    /// A file, a folder, a glob, `builtin:grammar`, or a list of these.
     source: Source,
     /// Field of JSON objects that holds the text; `outer.inner` leads into an object.
     #[serde(default = "default_text_field")]
     text_field: String,
-    /// The unit that becomes one document of a .txt or .md file.
+    /// Unit of a .txt or .md file that becomes one document.
     #[serde(default)]
     split: Split,
-    /// Encoding of the files, by a name of the WHATWG standard: such as `utf-16le`, `windows-1252`, `shift_jis`.
+    /// Encoding of the files by its WHATWG name, such as `utf-16le`, `windows-1252` or `shift_jis`.
     #[serde(default = "default_encoding")]
     encoding: String,
-    /// The answer to JSON lines that give no text.
+    /// Reaction to JSON lines that give no text.
     #[serde(default)]
     pub on_bad_line: OnBadLine,
-    /// Number of documents of `builtin:grammar`.
+    /// Number of documents from `builtin:grammar`.
     #[serde(default = "default_documents")]
     pub documents: u64,
     /// Seed of `builtin:grammar`.
@@ -49,10 +49,10 @@ enum Source {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBadLine {
-    /// The step fails, and names the first one.
+    /// Fail the step and name the first such line.
     #[default]
     Fail,
-    /// They are passed over and counted, and the first ten are named.
+    /// Skip and count such lines, and name the first ten.
     Skip,
 }
 
@@ -73,7 +73,7 @@ fn default_seed() -> u64 {
 }
 
 impl Arguments {
-    /// Returns the sources. Text that is a list, as on the command line, is parsed; no file or glob looks like that.
+    /// Returns the sources. Parses text that is a list, as on the command line; no file or glob looks like that.
     pub fn sources(&self) -> Vec<String> {
         match &self.source {
             Source::Many(sources) => sources.clone(),
@@ -116,13 +116,13 @@ impl Arguments {
     }
 
     /// # Errors
-    /// The errors of [`Arguments::options`].
+    /// When the encoding is unknown.
     pub fn encoding(&self) -> Result<Encoding, Failure> {
         read::named(&self.encoding)
     }
 }
 
-/// Parses `["a.txt", "b.txt"]` as TOML or JSON. A path of that name would be the source itself.
+/// Parses `["a.txt", "b.txt"]` as TOML or JSON, unless a file has that name.
 fn list(text: &str) -> Option<Vec<String>> {
     if !text.trim_start().starts_with('[') || std::path::Path::new(text).exists() {
         return None;

@@ -1,10 +1,10 @@
-//! Input that an import skipped or changed: counted, with the first of each kind by name.
+//! Input that an import skipped or changed: counts, and the first examples of each kind by name.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-/// Number of named examples of each kind.
+/// Maximum number of named examples per kind.
 const NAMED: usize = 10;
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -57,7 +57,7 @@ impl Findings {
         self.found.get(&kind).map_or(0, |(count, _)| *count)
     }
 
-    /// One line per kind.
+    /// Returns one line per kind.
     pub fn lines(&self) -> Vec<String> {
         let line = |(kind, (count, named)): (&Kind, &(u64, Vec<String>))| {
             let more = if *count > named.len() as u64 { "; and more" } else { "" };
@@ -66,7 +66,7 @@ impl Findings {
         self.found.iter().map(line).collect()
     }
 
-    /// The counts and the lines, as values of the step.
+    /// Returns the counts and the lines as values of the step.
     pub fn values(&self) -> Vec<(String, Value)> {
         let counts = [
             ("passed_over", Kind::PassedOver),

@@ -1,4 +1,4 @@
-//! The step kind.
+//! Handler of the step kind `corpus.import`.
 
 use serde_json::{Value, json};
 
@@ -10,7 +10,6 @@ use crate::core::catalog::{Given, Gives};
 use crate::core::failure::Failure;
 use crate::steps::handler::{StepContext, StepError, StepHandler, arguments};
 
-/// The `corpus.import` step kind.
 pub struct CorpusImport;
 pub static CORPUS_IMPORT: CorpusImport = CorpusImport;
 
@@ -56,7 +55,7 @@ impl StepHandler for CorpusImport {
         arguments::<Arguments>(with)?.encoding().map(drop)
     }
 
-    /// Name and digest of every file, so that one changed byte is a new step.
+    /// Returns name and digest of every file, so that one changed byte makes a new step.
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
         let arguments: Arguments = arguments(with)?;
         arguments.encoding()?;

@@ -26,14 +26,14 @@ pub struct Import<'a, 'b> {
     document_count: u64,
     text_bytes: u64,
     blank_texts: u64,
-    /// The names of invisible characters in texts that have nothing else.
+    /// Names of the invisible characters in a text that has no others.
     invisible: Vec<String>,
     findings: Findings,
 }
 
 impl<'a, 'b> Import<'a, 'b> {
     /// # Errors
-    /// When an argument is wrong, or the artifact store cannot be written.
+    /// When an argument is invalid, or the artifact store cannot be written.
     pub fn new(
         context: &'a mut StepContext<'b>,
         arguments: &'a Arguments,
@@ -188,7 +188,7 @@ impl<'a, 'b> Import<'a, 'b> {
     }
 }
 
-/// The failure for content that differs from the key. The next attempt hashes and reads the new content.
+/// Failure for content that differs from the key. The next attempt hashes and reads the new content.
 fn changed(what: &str) -> Failure {
     Failure::retryable(format!("{what}, so nothing of it was kept"))
         .with_hint("let whatever writes there finish; the next attempt reads the new content")

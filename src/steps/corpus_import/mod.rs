@@ -1,4 +1,4 @@
-//! `corpus.import`: text from files, or from the built-in grammar, as documents.
+//! `corpus.import`: turns text from files, or from the built-in grammar, into documents.
 
 mod arguments;
 mod findings;

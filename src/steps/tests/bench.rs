@@ -1,4 +1,4 @@
-//! What tests of step kinds stand on: a state directory and a recording reporter.
+//! Fixture for tests of step kinds: a state directory and a recording reporter.
 
 use std::cell::Cell;
 use std::path::PathBuf;
@@ -14,14 +14,14 @@ use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
 use crate::steps::corpus_documents::{Document, DocumentReader, document_files, write_document};
 use crate::steps::{Reporter, StepContext, StepError, StepHandler};
 
-/// Keeps checkpoints and notes, and asks to stop after a number of looks at the flag.
+/// Keeps checkpoints and notes, and asks to stop after a number of checks of the flag.
 #[derive(Default)]
 pub struct Recorder {
-    /// Newest first, as an attempt gets them.
+    /// Newest first, as an attempt receives them.
     pub checkpoints: Vec<Checkpoint>,
     pub notes: Vec<String>,
     pub looks_left: Cell<Option<u32>>,
-    /// The engine dies when this many more checkpoints are committed.
+    /// Number of checkpoints that are committed before the engine dies.
     pub commits_left: Option<u32>,
 }
 
@@ -112,7 +112,7 @@ impl Bench {
         run(&mut StepContext { request: &request, artifacts: &self.artifacts, reporter: recorder })
     }
 
-    /// Runs a step that is never interrupted.
+    /// Runs a step without interruption.
     pub fn run(&self, handler: &dyn StepHandler, with: &Value) -> Result<Outputs, Failure> {
         self.run_recorded(handler, with, &mut Recorder::default())
     }
@@ -132,7 +132,7 @@ impl Bench {
         }
     }
 
-    /// Runs a step that is asked to stop at its `looks`-th look at the flag; `None` when it did stop.
+    /// Runs a step and asks it to stop at its `looks`-th check of the flag; `None` if it stopped.
     pub fn run_interrupted(&self, handler: &dyn StepHandler, with: &Value, looks: u32) -> Option<Outputs> {
         let mut recorder = Recorder { looks_left: Cell::new(Some(looks)), ..Recorder::default() };
         let fingerprint = handler.fingerprint(with).unwrap();
@@ -151,7 +151,7 @@ impl Bench {
             .count()
     }
 
-    /// Documents of the given texts as an artifact.
+    /// Stores documents with the given texts as an artifact.
     pub fn documents<T: AsRef<str>>(&self, texts: &[T]) -> ArtifactRef {
         let mut bytes = Vec::new();
         for (index, text) in texts.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! The kinds give exactly what they declare: validation refuses every other name.
+//! Tests that each kind gives exactly the names it declares, because validation refuses every other name.
 
 use std::collections::BTreeSet;
 

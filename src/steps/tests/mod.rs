@@ -1,4 +1,4 @@
-//! What the tests of several step kinds share: handlers run against a real artifact store.
+//! Helpers for the tests of several step kinds, which run handlers against a real artifact store.
 
 pub mod bench;
 #[cfg(feature = "train")]

@@ -1,5 +1,4 @@
-//! A small world for tests of the training steps: a store, a tokenizer, token files, a reporter that
-//! remembers what it was told.
+//! Fixture for tests of the training steps: a store, a tokenizer, token files, and a reporter that records everything.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -18,33 +17,32 @@ use crate::steps::tokenize::TOKENIZE;
 use crate::steps::tokenizer_train::TOKENIZER_TRAIN;
 use crate::steps::{CheckpointLine, Reporter, StepContext, StepError, StepHandler};
 
-/// Longer than any attempt here takes.
+/// Time limit of a wait, longer than any attempt here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Remembers everything. Metrics are kept as the database keeps them: rewound with the attempt.
+/// Records all reports. Keeps metrics as the database does: a rewind removes them.
 #[derive(Default)]
 pub struct Recorder {
     pub metrics: Vec<MetricRow>,
-    /// Committed, oldest first.
+    /// Committed checkpoints, oldest first.
     pub checkpoints: Vec<Checkpoint>,
     pub notes: Vec<String>,
     pub rewinds: Vec<u64>,
     pub progress: Vec<Progress>,
-    /// Asks to stop once this step is done.
+    /// Asks to stop after this step.
     pub stop_after: Option<u64>,
-    /// The engine dies when this step's metric arrives; the process goes on until it notices.
+    /// The engine dies when the metric of this step arrives; the process continues until it notices.
     pub die_at: Option<u64>,
-    /// Checkpoints that are committed before it dies, of this attempt.
+    /// Number of checkpoints of this attempt that are committed before the engine dies.
     pub commits_before_death: usize,
-    /// A checkpoint is committed only once the metric of this step has arrived.
+    /// Commits a checkpoint only after the metric of this step has arrived.
     pub hold_until: Option<u64>,
     /// Time from the announcement of a checkpoint to its commit.
     pub commit_takes: Duration,
-    /// To the engine.
     pub line: Arc<Line>,
 }
 
-/// Where checkpoints arrive, from any thread.
+/// Receives checkpoints from any thread.
 #[derive(Default)]
 pub struct Line {
     state: Mutex<LineState>,
@@ -55,7 +53,7 @@ pub struct Line {
 struct LineState {
     artifacts: Option<ArtifactStore>,
     committed: Vec<Checkpoint>,
-    /// Of the newest metric.
+    /// Training step of the newest metric.
     train_step: u64,
     dead: bool,
     hold_until: u64,
@@ -67,7 +65,7 @@ impl Line {
         self.state.lock().unwrap()
     }
 
-    /// The state once `holds`.
+    /// Waits until `holds` is true and returns the state.
     #[track_caller]
     fn wait(&self, holds: impl Fn(&LineState) -> bool) -> MutexGuard<'_, LineState> {
         let waited = self.changed.wait_timeout_while(self.state(), PATIENCE, |state| !holds(state));
@@ -112,7 +110,7 @@ impl Recorder {
         state.commit_takes = self.commit_takes;
     }
 
-    /// Takes over what was committed by the end of the attempt.
+    /// Collects the checkpoints that were committed by the end of the attempt.
     fn disconnect(&mut self) {
         self.checkpoints.append(&mut self.line.state().committed);
     }
@@ -167,7 +165,7 @@ pub struct World {
 }
 
 impl World {
-    /// 60 short documents of a few words, tokenized with a vocabulary of 300.
+    /// Creates 60 documents of a few words, tokenized with a vocabulary of 300.
     pub fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let artifacts = ArtifactStore::open(directory.path()).unwrap();
@@ -205,7 +203,7 @@ impl World {
         self.artifacts.put_bytes((lines.join("\n") + "\n").as_bytes(), "application/x-ndjson").unwrap()
     }
 
-    /// Arguments of a training of a few steps.
+    /// Arguments of a training run of a few steps.
     pub fn train_arguments(&self, change: Value) -> Value {
         let mut with = json!({
             "tokens": self.tokens,
@@ -225,7 +223,7 @@ impl World {
         self.directory.path().join("runs/run/step")
     }
 
-    /// One attempt, with the checkpoints that the recorder holds.
+    /// Runs one attempt with the checkpoints that the recorder holds.
     pub fn attempt(
         &self,
         handler: &dyn StepHandler,
@@ -257,7 +255,7 @@ impl World {
         ended
     }
 
-    /// An attempt that succeeds.
+    /// Runs an attempt that succeeds.
     pub fn run_once(&self, handler: &dyn StepHandler, with: Value) -> Outputs {
         let outputs = self.attempt(handler, with, &mut Recorder::default()).unwrap();
         std::fs::remove_dir_all(self.step_directory()).unwrap();

@@ -6,7 +6,6 @@ use super::scan::{NotJson, Scan};
 use super::unescape::unescape;
 use crate::steps::invisible;
 
-/// The value of a field.
 #[derive(PartialEq, Eq, Debug)]
 pub enum Field {
     Text {
@@ -15,9 +14,9 @@ pub enum Field {
         lone_surrogates: u64,
     },
     Null,
-    /// Neither text nor null, or not an object where the path needs one.
+    /// Neither text nor null, or no object where the path needs one.
     Other {
-        /// The part of the path that leads to it; empty for the whole line.
+        /// Part of the path that leads to the value; empty for the whole line.
         path: String,
         is: &'static str,
     },
@@ -28,8 +27,8 @@ pub enum Field {
     },
 }
 
-/// Finds the field `path` of the object `text`: a field of that exact name, or a nested field with a dot per level.
-/// The last one of duplicate names counts, as in most JSON readers.
+/// Finds the field `path` of the JSON object `text`: a field of that exact name, or a nested field with a dot per
+/// level. Of duplicate names the last one counts, as in most JSON readers.
 ///
 /// # Errors
 /// When the text is not one JSON value.
@@ -64,12 +63,12 @@ pub fn field(text: &str, path: &str) -> Result<Field, NotJson> {
     }
 }
 
-/// The result of a search for an entry whose name starts a path.
+/// Result of a search for an entry whose name starts a path.
 enum Found {
-    /// The length of the path that the name covers, and the value.
+    /// Length of the path that the name covers, and the range of the value.
     Entry(usize, Range<usize>),
     NoEntry,
-    /// The kind of a value that is not an object.
+    /// Kind of a value that is not an object.
     NoObject(&'static str),
 }
 
@@ -94,10 +93,10 @@ fn entry(scan: &mut Scan<'_>, text: &str, path: &str) -> Result<Found, NotJson> 
     Ok(found)
 }
 
-/// Number of fields that a message about a missing field lists.
+/// Maximum number of fields in a message about a missing field.
 const NAMED: usize = 20;
 
-/// The field names of an object, for a message.
+/// Returns the field names of an object, for a message.
 fn names(object: &str) -> Result<Vec<String>, NotJson> {
     let mut names: Vec<String> = Vec::new();
     Scan::new(object).entries(|name, _| {

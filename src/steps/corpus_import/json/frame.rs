@@ -6,7 +6,7 @@ pub struct Frame {
     depth: u64,
     in_string: bool,
     is_escaped: bool,
-    /// A number or a word, which ends at the next separator.
+    /// True in a number or a word, which ends at the next separator.
     is_bare: bool,
     has_begun: bool,
 }

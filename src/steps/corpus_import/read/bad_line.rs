@@ -16,12 +16,12 @@ impl BadLine {
         format!("{}: {}", self.place, self.what)
     }
 
-    /// The failure when bad lines are not allowed.
+    /// Failure if bad lines are not allowed.
     pub fn refusal(self) -> Failure {
         Failure::fatal(self.shown()).with_hint(self.hint)
     }
 
-    /// The failure when `on_bad_line` could skip the line.
+    /// Failure if `on_bad_line` could skip the line.
     pub fn refusal_with_skip(self) -> Failure {
         Failure::fatal(self.shown()).with_hint(format!(
             "{}; or set `on_bad_line = \"skip\"` to pass over such lines and count them (with the workflow `pretrain`: \

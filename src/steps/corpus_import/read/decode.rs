@@ -16,7 +16,7 @@ const BUFFER: usize = 1 << 17;
 /// The largest window that `zstd --long` writes, 2 GiB. Such a file needs that much memory.
 const WINDOW_LOG: u32 = 31;
 
-/// An open source file.
+/// An open source file, decompressed and decoded.
 pub struct Plain<'a> {
     pub file: &'a SourceFile,
     pub text: Peek,
@@ -43,7 +43,7 @@ impl<'a> Plain<'a> {
         Ok(Plain { file, text, tally, doubtful })
     }
 
-    /// The failure for a read error after the start of the file.
+    /// Failure for a read error after the start of the file.
     pub fn failure(&self, error: &io::Error) -> Failure {
         read_failure(self.file, error, self.tally.offset())
     }
@@ -81,7 +81,7 @@ fn read_failure(file: &SourceFile, error: &io::Error, offset: u64) -> Failure {
         Compression::Gzip => ("gzip", "gzip -t"),
         Compression::Zstd => ("zstd", "zstd -t"),
     };
-    // System errors have a number; those of the decompressors have none.
+    // System errors have a number, errors of the decompressors have none.
     if error.raw_os_error().is_some() {
         return unreadable(&file.path, error);
     }

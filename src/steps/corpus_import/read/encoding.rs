@@ -10,10 +10,12 @@ use crate::steps::invisible;
 #[derive(Clone, Copy, Debug)]
 pub struct Encoding {
     pub is: &'static encoding_rs::Encoding,
-    /// `utf-16`: the byte order mark of each file decides.
+    /// True for `utf-16`: the byte order mark of each file decides.
     by_mark: bool,
 }
 
+/// Parses a value of `encoding`.
+///
 /// # Errors
 /// When the encoding is unknown.
 pub fn named(label: &str) -> Result<Encoding, Failure> {

@@ -42,7 +42,7 @@ impl<'a> JsonFile<'a> {
         }
     }
 
-    /// Returns the text field of the next value, or why it has none.
+    /// Returns the text field of the next value, or the reason why it has none.
     ///
     /// # Errors
     /// When the rest of the file cannot be read.
@@ -115,7 +115,7 @@ impl<'a> JsonFile<'a> {
         }
     }
 
-    /// The failure for an array that is broken from here on.
+    /// Failure for an array that is broken from here on.
     fn broken(&mut self, what: &str) -> Failure {
         self.line = self.lines.number();
         let hint = "repair the file there; `jq -c '.[]'` makes JSON lines of an array";
@@ -127,7 +127,7 @@ impl<'a> JsonFile<'a> {
     }
 }
 
-/// Returns the field, or the problem and what helps.
+/// A field, or the problem and a hint.
 type Read = Result<Field, (String, String)>;
 
 fn read(text: &str, text_field: &str) -> Read {

@@ -60,7 +60,7 @@ impl<'a> Lines<'a> {
         self.offset
     }
 
-    /// The digest of the stored bytes, once the end is reached.
+    /// Digest of the stored bytes, once the end is reached.
     pub fn digest(&self) -> blake3::Hash {
         self.plain.tally.digest()
     }
@@ -69,7 +69,6 @@ impl<'a> Lines<'a> {
         self.plain.doubtful
     }
 
-    /// The number of the last line.
     pub fn number(&self) -> u64 {
         self.number
     }
@@ -79,16 +78,13 @@ impl<'a> Lines<'a> {
         format!("{}:{line}", self.file().path.display())
     }
 
-    /// The first bytes of the file, without a byte order mark. Valid only before the first line is read.
+    /// First bytes of the file, without a byte order mark. Valid only before the first line is read.
     pub fn head(&self) -> &[u8] {
         let head = self.plain.text.head();
         head.strip_prefix(BYTE_ORDER_MARK).unwrap_or(head)
     }
 
     /// Skips white space and returns the next byte; `None` at the end of the file.
-    ///
-    /// # Errors
-    /// When the file cannot be read further.
     pub fn peek_value(&mut self) -> Result<Option<u8>, Failure> {
         if self.offset == 0 {
             self.number = 1;
@@ -118,7 +114,7 @@ impl<'a> Lines<'a> {
         self.pass(1, 0);
     }
 
-    /// Reads the value that starts here; the inner error is a value that is not valid text.
+    /// Reads the value that starts here. The inner error is a value that is not valid text.
     ///
     /// # Errors
     /// When the file cannot be read further, or the value is too long.
@@ -152,7 +148,7 @@ impl<'a> Lines<'a> {
         self.number += line_feeds;
     }
 
-    /// Reads the next line; the inner error is a line that is not valid text.
+    /// Reads the next line. The inner error is a line that is not valid text.
     ///
     /// # Errors
     /// When the file cannot be read further, or the line is too long.
@@ -235,7 +231,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Handles input after a CR: CRs before a line feed form one line end with it, others end lines of their own.
+    /// Handles input after a CR: CRs before a line feed form one line end with it; other CRs end lines of their own.
     fn after_return(&mut self) -> io::Result<()> {
         let mut returns = 0;
         loop {

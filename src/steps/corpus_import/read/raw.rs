@@ -1,4 +1,4 @@
-//! Counts and hashes the stored bytes of a file as they are read, so that the digest matches the content used.
+//! Counts and hashes the stored bytes of a file as they are read, so that the digest covers the content used.
 
 use std::cell::{Cell, RefCell};
 use std::fs::{File, OpenOptions};
@@ -12,7 +12,6 @@ use crate::steps::corpus_import::source::unreadable;
 
 const BUFFER: usize = 1 << 17;
 
-/// Counts and hashes the bytes read from a file.
 #[derive(Default)]
 pub struct Tally {
     consumed: Cell<u64>,
@@ -20,12 +19,12 @@ pub struct Tally {
 }
 
 impl Tally {
-    /// The file offset after the last byte used.
+    /// File offset after the last byte used.
     pub fn offset(&self) -> u64 {
         self.consumed.get()
     }
 
-    /// The digest of all bytes read so far; at the end it is that of the file.
+    /// Digest of all bytes read so far; at the end, the digest of the file.
     pub fn digest(&self) -> blake3::Hash {
         self.hasher.borrow().finalize()
     }
@@ -81,7 +80,7 @@ impl Read for Raw {
     }
 }
 
-/// A file can become a pipe after it was checked: opening must not wait for the other end.
+/// A file can become a pipe after it was checked, so opening must not wait for the other end.
 fn open_regular(path: &Path) -> Result<File, Failure> {
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path);
@@ -93,10 +92,7 @@ fn open_regular(path: &Path) -> Result<File, Failure> {
         .with_hint("name a regular file, a folder or a glob"))
 }
 
-/// BLAKE3 digest of a file's stored bytes.
-///
-/// # Errors
-/// When the file cannot be read.
+/// Computes the BLAKE3 digest of a file's stored bytes.
 pub fn digest(path: &Path) -> Result<blake3::Hash, Failure> {
     let mut hasher = blake3::Hasher::new();
     hasher.update_reader(open_regular(path)?).map_err(|error| unreadable(path, &error))?;

@@ -8,7 +8,7 @@ use crate::core::failure::Failure;
 use crate::steps::corpus_import::json::{Field, Scan};
 use crate::steps::corpus_import::source::{Format, SourceFile};
 
-/// The extent of a document in a text file.
+/// Extent of a document in a text file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, serde::Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Split {
@@ -19,7 +19,6 @@ pub enum Split {
     Paragraph,
 }
 
-/// Options for reading files.
 #[derive(Clone, Copy, Debug)]
 pub struct Options<'a> {
     pub split: Split,
@@ -29,7 +28,6 @@ pub struct Options<'a> {
     pub max_document_bytes: u64,
 }
 
-/// The next item of a file.
 #[derive(Debug)]
 pub enum Item {
     Text {
@@ -73,7 +71,7 @@ impl<'a> Texts<'a> {
         self.lines().bytes_read()
     }
 
-    /// The digest of the stored bytes, once the last item is read.
+    /// Digest of the stored bytes, once the last item is read.
     pub fn digest(&self) -> blake3::Hash {
         self.lines().digest()
     }
@@ -95,7 +93,7 @@ impl<'a> Texts<'a> {
     }
 
     /// # Errors
-    /// Names the file, and the line or the byte offset of what is wrong.
+    /// Failures name the file, and the line or byte offset of the problem.
     pub fn next(&mut self) -> Result<Option<Item>, Failure> {
         let text = match &mut self.content {
             Content::Json(file) => return json_item(file, self.options.text_field),
@@ -145,7 +143,7 @@ fn paragraph(lines: &mut Lines<'_>, max_bytes: u64) -> Result<Option<String>, Fa
     Ok(is_begun.then_some(text))
 }
 
-/// Reads a line of a text file and keeps every byte.
+/// Reads a line of a text file; any bad line fails.
 fn text_line<'l>(lines: &'l mut Lines<'_>, ends: LineEnds) -> Result<Option<&'l str>, Failure> {
     match lines.next(ends)? {
         None => Ok(None),

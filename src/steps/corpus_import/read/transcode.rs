@@ -29,7 +29,7 @@ pub struct Transcoder {
     text: Vec<u8>,
     at: usize,
     end: usize,
-    /// Reported after the text before it was read.
+    /// Reported once the text before it was read.
     malformed: Option<Malformed>,
     finished: bool,
 }

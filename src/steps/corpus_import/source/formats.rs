@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::resolve::file_name;
 
-/// The structure of a file's content.
+/// Structure of a file's content.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Format {
     Text,
@@ -21,10 +21,10 @@ pub enum Compression {
     Zstd,
 }
 
-/// Extensions that a search of a folder includes.
+/// Extensions that a search of a folder includes, for messages.
 pub const KNOWN: &str = ".txt, .md, .jsonl, .ndjson, .jsonlines and .json, each also as .gz or .zst";
 
-/// Returns format and compression by name; no format for a name that searches of folders ignore.
+/// Returns format and compression by name; no format if a search of a folder ignores the name.
 pub fn of(path: &Path) -> (Option<Format>, Compression) {
     let name = file_name(path).to_lowercase();
     let compressions = [

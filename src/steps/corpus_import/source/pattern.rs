@@ -10,7 +10,7 @@ use crate::core::failure::Failure;
 /// A glob split by level, so that a search enters only folders that it names.
 pub struct Pattern {
     whole: GlobMatcher,
-    /// The folder above every match.
+    /// Folder above every match.
     base: PathBuf,
     /// One pattern per folder level below `base`; the last one matches files.
     levels: Vec<Level>,
@@ -50,7 +50,7 @@ impl Pattern {
         self.whole.is_match(path.strip_prefix("./").unwrap_or(path))
     }
 
-    /// True if a match can be in the folder `name`, itself `depth` levels below the base.
+    /// True if a match can be in the folder `name`, which lies `depth` levels below the base.
     pub fn enters(&self, name: &OsString, depth: usize) -> bool {
         match self.levels.get(depth) {
             Some(Level::Everything) => true,
@@ -102,7 +102,7 @@ fn parts(pattern: &str) -> Vec<String> {
             }
         }
     }
-    // `a//b` and `./a` have no empty levels, as in paths.
+    // Like a path, `a//b` or `./a` has no empty level.
     parts.retain(|part| !part.is_empty() && part != ".");
     parts
 }

@@ -1,4 +1,4 @@
-//! Finds the files that a `source` names: a file, a folder, a glob. Sorts them by source, then by name.
+//! Finds the files that a `source` names: a file, a folder or a glob. Sorts them by source, then by name.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -102,7 +102,7 @@ fn list(folder: &Path, pattern: Option<&Pattern>, findings: &mut Findings) -> Re
     })
 }
 
-/// The failure for a search without a result; lists the skipped entries.
+/// Failure for a search without a result; lists the skipped entries.
 fn with_findings(message: String, findings: &Findings) -> Failure {
     let lines = findings.lines();
     Failure::fatal(if lines.is_empty() { message } else { format!("{message}; {}", lines.join("; ")) })
@@ -123,12 +123,12 @@ fn relative_name(base: &Path, path: &Path) -> String {
     parts.join("/")
 }
 
-/// Formats the path for a message and makes invisible characters visible.
+/// Formats a path for a message, with invisible characters made visible.
 fn shown(path: &Path) -> String {
     invisible::shown(&path.to_string_lossy())
 }
 
-/// The failure for a path that cannot be opened. Only temporary errors are retried.
+/// Failure for a path that cannot be opened; retryable only for temporary errors.
 pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
     let (shown, kind) = (shown(path), error.kind());
     match (kind, path.read_link()) {

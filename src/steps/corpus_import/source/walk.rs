@@ -1,4 +1,4 @@
-//! Walks a folder in the order of names, and reports skipped entries.
+//! Walks a folder in the order of names and reports skipped entries.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsString;
@@ -19,20 +19,20 @@ const MOST_ENTRIES: usize = 1_000_000;
 /// Identifies a file or folder regardless of its name.
 type Identity = (u64, u64);
 
-/// The state of one search. Unreadable entries and second names of the same entry become findings.
+/// State of one search. Unreadable entries and second names of the same entry become findings.
 pub struct Walk<'a> {
     pattern: Option<&'a Pattern>,
-    /// The value is true for entries reached through a link: only these can have second names.
+    /// True for entries reached through a link: only these can have second names.
     seen: HashMap<Identity, bool>,
     found: Vec<PathBuf>,
     findings: &'a mut Findings,
-    /// The folder that is being listed and those above it.
+    /// The listed folder and those above it.
     above: Vec<Identity>,
     /// Number of entries that the search may still visit.
     left: usize,
 }
 
-/// The reason why a folder cannot be searched.
+/// Reason to give up the search of a folder.
 #[derive(Debug, thiserror::Error)]
 pub enum WalkError {
     #[error(transparent)]
@@ -41,7 +41,7 @@ pub enum WalkError {
     TooMany(usize),
 }
 
-/// The position of the walk: levels below the root, and true if it followed a link.
+/// Position of the walk: levels below the root, and true if it followed a link.
 #[derive(Clone, Copy)]
 struct At {
     depth: usize,
@@ -52,7 +52,7 @@ impl<'a> Walk<'a> {
     /// Finds all regular files below `root`, or those that `pattern` names; skips hidden ones.
     ///
     /// # Errors
-    /// `Io` when `root` itself cannot be listed; `TooMany`.
+    /// `Io` when `root` itself cannot be listed; `TooMany` when the search visits too many entries.
     pub fn files(
         root: &Path,
         pattern: Option<&'a Pattern>,
@@ -75,7 +75,7 @@ impl<'a> Walk<'a> {
     }
 
     fn folder(&mut self, folder: &Path, at: At) -> io::Result<()> {
-        // Sorted by the bytes of the names; this is the order of the documents.
+        // Sorts by the bytes of the names, which gives the order of the documents.
         let mut entries: BTreeMap<OsString, DirEntry> = BTreeMap::new();
         for entry in fs::read_dir(folder)? {
             let entry = entry?;
@@ -145,7 +145,7 @@ impl<'a> Walk<'a> {
 
     fn is_new(&mut self, path: &Path, metadata: &Metadata, linked: bool) -> bool {
         match self.seen.get(&identity(metadata)) {
-            // Hard links are files of their own.
+            // Hard links count as separate files.
             Some(earlier) if *earlier || linked => {
                 let what = || format!("{} leads to what was read under another name", path.display());
                 self.findings.add(Kind::PassedOver, what);

@@ -1,4 +1,4 @@
-//! Sources of every kind, and everything that can be wrong with them.
+//! Tests sources of every kind, and everything that can be wrong with them.
 
 use std::fs;
 
@@ -31,8 +31,8 @@ fn a_folder_is_read_in_the_order_of_names_and_other_extensions_are_counted() {
     assert_eq!(ids, ["a/y.txt.gz:0", "a/z.md:0", "b.txt:0", "c.jsonl.zst:0", "c.jsonl.zst:1"]);
 }
 
-/// Pinned to the build before the other formats: plain corpora keep their documents, and therefore the keys of all
-/// later steps.
+/// The digests come from the build before other formats existed: plain corpora keep their documents, and so the keys of
+/// all later steps.
 #[test]
 fn the_documents_of_plain_text_and_json_lines_stay_the_same_bytes() {
     let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
@@ -114,7 +114,7 @@ fn bad_bytes_are_refused_with_file_line_and_offset() {
     assert!(failure(&bench, &json!({"source": late})).message.contains("NUL byte at byte offset 300001"));
     let wide = write(dir.path(), "wide.txt", b"\xFF\xFEh\0i\0");
     assert!(failure(&bench, &json!({"source": wide})).message.contains("is UTF-16"));
-    // Good documents before a bad one leave nothing behind, either.
+    // Good documents before a bad one leave nothing behind either.
     let good = write(dir.path(), "good.txt", b"fine");
     failure(&bench, &json!({"source": [good, text]}));
 }
@@ -162,7 +162,7 @@ fn an_unreadable_file_is_refused() {
     let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
     let path = write(dir.path(), "secret.txt", b"text");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o000)).unwrap();
-    // Root may read everything.
+    // Root can read everything.
     if fs::File::open(&path).is_err() {
         assert!(failure(&bench, &json!({"source": path})).message.contains("permission denied"));
     }
@@ -180,7 +180,7 @@ fn one_changed_byte_changes_the_fingerprint() {
     assert_ne!(before, changed);
     fs::rename(dir.path().join("a.txt"), dir.path().join("b.txt")).unwrap();
     assert_ne!(changed, CORPUS_IMPORT.fingerprint(&with).unwrap());
-    // Where the folder lies does not matter.
+    // The folder's location does not matter.
     let other = tempfile::tempdir().unwrap();
     write(other.path(), "a.txt", b"one");
     assert_eq!(before, CORPUS_IMPORT.fingerprint(&json!({"source": other.path()})).unwrap());

@@ -1,4 +1,4 @@
-//! The key covers the content that is read: a file that changes during the import fails it.
+//! Tests that a file that changes during the import fails it: the key covers the content that is read.
 
 use std::fs;
 

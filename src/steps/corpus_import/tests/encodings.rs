@@ -1,4 +1,4 @@
-//! Text that is not UTF-8 is read when `encoding` says so, else refused with the likely encoding.
+//! Tests that text other than UTF-8 is read if `encoding` says so, and otherwise refused with the likely encoding.
 
 use serde_json::json;
 
@@ -35,7 +35,7 @@ fn other_encodings_are_read_when_they_are_named() {
     assert_eq!(texts_in("a.jsonl", &utf16(lines, false), &json!({"encoding": "utf-16le"})).len(), 2);
 }
 
-/// The text is longer than every buffer, so characters are cut everywhere.
+/// The text is longer than every buffer, so buffer ends split characters.
 #[test]
 fn long_text_is_decoded_in_pieces() {
     let text = "x\u{1F600}\u{e9}".repeat(100_000);

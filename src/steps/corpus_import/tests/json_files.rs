@@ -1,4 +1,4 @@
-//! JSON other than lines: arrays, objects over several lines, and JSON in text files.
+//! Tests JSON other than lines: arrays, objects over several lines, and JSON in text files.
 
 use serde_json::json;
 

@@ -1,4 +1,4 @@
-//! Lines of JSON may be odd in many ways; unused fields do not matter.
+//! Tests odd JSON lines: fields that are not read do not matter.
 
 use serde_json::json;
 
@@ -153,7 +153,7 @@ fn all_line_ends_count() {
             ["one\nmore", "two"],
             "{ends:?}"
         );
-        // A file that is one document keeps its bytes; cleaning converts them to line feeds.
+        // A file that is one document keeps its line ends; cleaning converts them to line feeds.
         assert_eq!(texts_in("a.txt", text.as_bytes(), &json!({})), [text]);
     }
 }

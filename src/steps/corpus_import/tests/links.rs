@@ -1,4 +1,4 @@
-//! Links, pipes and other entries of folders, and globs that visit only the folders they name.
+//! Tests links, pipes and other entries of folders, and that globs visit only the folders they name.
 
 use std::fs;
 use std::os::unix::fs::symlink;

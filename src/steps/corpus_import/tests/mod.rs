@@ -38,7 +38,6 @@ fn texts_of(bench: &Bench, outputs: &Outputs) -> Vec<String> {
     documents_of(bench, &outputs.artifacts["documents"]).into_iter().map(|document| document.text).collect()
 }
 
-/// Outputs and notes.
 fn noted(bench: &Bench, with: &Value) -> (Outputs, Vec<String>) {
     let mut recorder = Recorder::default();
     let outputs = bench.run_recorded(&CORPUS_IMPORT, with, &mut recorder).unwrap();
