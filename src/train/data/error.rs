@@ -1,4 +1,4 @@
-//! Why token files cannot be trained on.
+//! Errors of token files that cannot be trained on.
 
 use std::path::PathBuf;
 
@@ -25,7 +25,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// What the user can do about it.
+    /// Advice for the user, if there is any.
     pub fn hint(&self) -> Option<String> {
         match self {
             DataError::NoContext => Some("set `context` to 2 or more".to_owned()),

@@ -1,4 +1,4 @@
-//! From token files to batches.
+//! Turns token files into the rows of batches.
 
 mod error;
 #[cfg(test)]

@@ -1,13 +1,13 @@
-//! The order of samples: a pure keyed permutation. No shuffle buffer and no table, so there is
-//! nothing to save, and any position can be computed without the ones before it.
+//! Order of samples: a pure keyed permutation. Without a shuffle buffer or a table there is nothing to save, and any
+//! position can be computed without the ones before it.
 
 use crate::core::rng::{Rng, derive_seed};
 
-/// Rounds of the Feistel network; four already pass for a pseudo-random permutation (Luby and
-/// Rackoff 1988), the rest covers for the small halves of small corpora.
+/// Rounds of the Feistel network. Four already make a pseudo-random permutation (Luby and Rackoff 1988); the rest
+/// compensates for the small halves of small corpora.
 const ROUNDS: usize = 8;
 
-/// Which sample comes at place `index` of `epoch` in `phase`, out of `samples`.
+/// Sample at place `index` of `epoch` in `phase`, out of `samples`.
 ///
 /// For a fixed (seed, phase, epoch) this is a permutation of `0..samples`.
 ///
@@ -17,8 +17,8 @@ pub fn order(seed: u64, phase: &str, epoch: u64, samples: u64, index: u64) -> u6
     Permutation::new(seed, phase, epoch, samples).at(index)
 }
 
-/// The permutation of one epoch: a balanced Feistel network on the next power of four, walked
-/// along its cycle until it lands inside the range (Black and Rogaway 2002).
+/// Permutation of one epoch: a balanced Feistel network on the next power of four, walked along its cycle until it
+/// lands inside the range (Black and Rogaway 2002).
 #[derive(Clone, Debug)]
 pub struct Permutation {
     samples: u64,
@@ -34,6 +34,8 @@ impl Permutation {
         Permutation { samples, half_bits: bits.div_ceil(2).max(1), keys }
     }
 
+    /// Sample at place `index`.
+    ///
     /// # Panics
     /// When `index` is not below the number of samples.
     pub fn at(&self, index: u64) -> u64 {
@@ -107,7 +109,7 @@ mod tests {
         }
     }
 
-    /// Pinned: another network would silently change what a resumed run sees.
+    /// Pinned, because another network would silently change what a resumed run sees.
     #[test]
     fn the_order_is_pinned() {
         let first: Vec<u64> = (0..10).map(|i| order(42, "main", 0, 10, i)).collect();

@@ -1,5 +1,5 @@
-//! Cutting the stream into samples: every token is a target once per epoch, and no sample looks
-//! across the boundary of a document.
+//! Cuts the stream into samples. Every token is a target once per epoch, and no sample looks across the boundary of a
+//! document.
 
 use super::error::DataError;
 use super::stream::TokenStream;
@@ -7,8 +7,8 @@ use super::stream::TokenStream;
 /// Target of a position that is not counted in the loss.
 pub const NOT_COUNTED: i32 = -1;
 
-/// Samples of `context + 1` tokens; neighbours share one token, so that each token but the first
-/// of the stream is the target of exactly one sample.
+/// Samples of `context + 1` tokens. Neighbours share one token, so each token but the first of the stream is the
+/// target of exactly one sample.
 #[derive(Clone, Copy, Debug)]
 pub struct Packing {
     context: usize,
@@ -21,15 +21,15 @@ pub struct PackedRow {
     pub ids: Vec<u32>,
     /// The next token, or -1 where it is not counted: the BOS after an EOS, and padding.
     pub targets: Vec<i32>,
-    /// The first position of the own document in this row: attention never looks before it.
+    /// First position in this row of the token's own document; attention never looks before it.
     pub starts: Vec<u32>,
 }
 
 impl Packing {
-    /// Documents may be shorter than the context: a sample then holds several, which do not attend to each other.
+    /// Packs the documents of a stream. A sample may hold several short documents, which do not attend to each other.
     ///
     /// # Errors
-    /// When the context is 0.
+    /// [`DataError::NoContext`] when the context is 0.
     pub fn new(stream: &TokenStream, context: usize) -> Result<Self, DataError> {
         if context == 0 {
             return Err(DataError::NoContext);
@@ -38,7 +38,7 @@ impl Packing {
         Ok(Packing { context, samples })
     }
 
-    /// Samples in one epoch. The last one may be padded.
+    /// Number of samples in one epoch. The last one may be padded.
     pub fn samples(&self) -> u64 {
         self.samples
     }
@@ -47,6 +47,8 @@ impl Packing {
         self.context
     }
 
+    /// Row of the sample `index`.
+    ///
     /// # Panics
     /// When `index` is not below the number of samples.
     pub fn row(&self, stream: &TokenStream, index: u64) -> PackedRow {
@@ -56,8 +58,7 @@ impl Packing {
     }
 }
 
-/// The row whose inputs are the `context` tokens from stream position `from`, padded with EOS
-/// behind the end of the stream.
+/// Row whose inputs are the `context` tokens from stream position `from`, padded with EOS past the end of the stream.
 pub fn row_at(stream: &TokenStream, from: u64, context: usize) -> PackedRow {
     let to = (from + context as u64 + 1).min(stream.tokens());
     let mut tokens = Vec::with_capacity(context + 1);
@@ -119,7 +120,7 @@ mod tests {
 
     #[test]
     fn a_context_longer_than_any_document_holds_several() {
-        // The rows are 0 5 6 1 | 0 7 1 and padding.
+        // The row is 0 5 6 1 | 0 7 1, then padding.
         let stream = TokenStream::new(vec![shard(&[&[5, 6], &[7]])]).unwrap();
         let packing = Packing::new(&stream, 9).unwrap();
         assert_eq!(packing.samples(), 1);
@@ -135,7 +136,7 @@ mod tests {
     }
 
     proptest! {
-        /// Over one epoch each token that does not begin a document is a target exactly once.
+        /// Over one epoch, each token that does not start a document is a target exactly once.
         #[test]
         fn every_token_is_a_target_once(lengths in prop::collection::vec(0usize..9, 1..12), context in 2usize..40, cut in 0usize..12) {
             let documents: Vec<Vec<u32>> = lengths.iter().map(|n| (0..*n as u32).map(|t| t + 2).collect()).collect();

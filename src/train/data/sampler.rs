@@ -1,4 +1,4 @@
-//! From the data cursor to rows: which samples one micro-batch holds.
+//! Maps the data cursor to rows: selects the samples of a micro-batch.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use super::order::Permutation;
 use super::packing::{PackedRow, Packing};
 use super::stream::TokenStream;
 
-/// The samples of one phase, in their shuffled order, epoch after epoch without end.
+/// Samples of one phase in their shuffled order, epoch after epoch without end.
 pub struct Sampler {
     seed: u64,
     phase: String,
@@ -17,7 +17,7 @@ pub struct Sampler {
 
 impl Sampler {
     /// # Errors
-    /// When the context is 0.
+    /// [`DataError::NoContext`] when the context is 0.
     pub fn new(seed: u64, phase: &str, stream: Arc<TokenStream>, context: usize) -> Result<Self, DataError> {
         let packing = Packing::new(&stream, context)?;
         Ok(Sampler { seed, phase: phase.to_owned(), stream, packing })
@@ -27,7 +27,7 @@ impl Sampler {
         &self.stream
     }
 
-    /// Samples in one epoch.
+    /// Number of samples in one epoch.
     pub fn samples(&self) -> u64 {
         self.packing.samples()
     }
@@ -36,7 +36,7 @@ impl Sampler {
         self.packing.context()
     }
 
-    /// The sample numbers at places `cursor..cursor + count`, counted from the start of the phase.
+    /// Sample numbers at places `cursor..cursor + count`, counted from the start of the phase.
     pub fn indices(&self, cursor: u64, count: u64) -> Vec<u64> {
         let samples = self.packing.samples();
         let mut current: Option<(u64, Permutation)> = None;
@@ -56,7 +56,7 @@ impl Sampler {
             .collect()
     }
 
-    /// The rows at places `cursor..cursor + count` of the phase.
+    /// Rows at places `cursor..cursor + count` of the phase.
     pub fn rows(&self, cursor: u64, count: u64) -> Vec<PackedRow> {
         self.indices(cursor, count).into_iter().map(|index| self.packing.row(&self.stream, index)).collect()
     }
@@ -74,7 +74,7 @@ mod tests {
         Sampler::new(seed, phase, Arc::new(TokenStream::new(vec![shard(&documents)]).unwrap()), 8).unwrap()
     }
 
-    /// Resume bug "shuffle redrawn from mid-epoch RNG": where reading starts must not matter.
+    /// Resume bug "shuffle redrawn from mid-epoch RNG": the place where reading starts must not matter.
     #[test]
     fn shuffle_redrawn_reading_in_pieces_gives_the_same_samples() {
         let sampler = sampler(7, "main");

@@ -6,7 +6,7 @@ use super::error::DataError;
 use crate::core::token_file::{HEADER_LEN, Header, Width};
 use crate::train::ops::MappedFile;
 
-/// A token file whose header, length and document ends were checked when it was opened.
+/// A token file whose header, length and document ends were checked on opening.
 pub struct TokenShard {
     name: String,
     header: Header,
@@ -31,16 +31,17 @@ impl TokenShard {
     /// Maps an artifact's file, which must not change while it is open.
     ///
     /// # Errors
-    /// When the file cannot be read or is not a complete token file.
+    /// [`DataError::Io`] when the file cannot be read; `Format` or `DocumentEnd` when it is not a complete token
+    /// file.
     pub fn open(path: &Path, name: &str) -> Result<Self, DataError> {
         let file = MappedFile::open(path).map_err(|source| DataError::Io { path: path.to_owned(), source })?;
         Self::checked(Bytes::Mapped(file), name)
     }
 
-    /// A token file in memory; `name` is what errors call it.
+    /// Opens a token file in memory; errors call it `name`.
     ///
     /// # Errors
-    /// When the bytes are not a complete token file.
+    /// [`DataError::Format`] or [`DataError::DocumentEnd`] when the bytes are not a complete token file.
     pub fn from_bytes(bytes: Vec<u8>, name: &str) -> Result<Self, DataError> {
         Self::checked(Bytes::Memory(bytes), name)
     }
@@ -80,8 +81,7 @@ impl TokenShard {
         u64::from_le_bytes(word)
     }
 
-    /// The number of documents that end at or before token `at`: the index of the document that
-    /// holds token `at`.
+    /// Index of the document that holds token `at`: the number of documents that end at or before it.
     pub fn document_of(&self, at: u64) -> u64 {
         let (mut low, mut high) = (0, self.header.documents);
         while low < high {

@@ -6,17 +6,18 @@ use super::error::DataError;
 use super::shard::TokenShard;
 use crate::core::token_file::Header;
 
-/// The documents of all shards, one after the other, in the order in which the shards were given.
+/// Documents of all shards, one after another, in the given order of the shards.
 pub struct TokenStream {
     shards: Vec<TokenShard>,
-    /// Where each shard starts in the stream, in tokens; one more entry for the end.
+    /// Start of each shard in the stream, in tokens; one more entry for the end.
     starts: Vec<u64>,
     longest: u64,
 }
 
 impl TokenStream {
     /// # Errors
-    /// When there is no token at all, or when the shards come from different tokenizers.
+    /// [`DataError::Empty`] when there is no token at all, [`DataError::Mismatch`] when the shards come from
+    /// different tokenizers.
     pub fn new(shards: Vec<TokenShard>) -> Result<Self, DataError> {
         let mut starts = vec![0];
         let (mut end, mut longest) = (0, 0);
@@ -34,7 +35,7 @@ impl TokenStream {
         if end == 0 { Err(DataError::Empty) } else { Ok(TokenStream { shards, starts, longest }) }
     }
 
-    /// The header of the first shard: `vocab`, `bos` and `eos` are those of every shard.
+    /// Header of the first shard; `vocab`, `bos` and `eos` are the same in every shard.
     pub fn header(&self) -> &Header {
         self.shards[0].header()
     }
@@ -67,7 +68,7 @@ impl TokenStream {
         }
     }
 
-    /// Every document's range of the stream, in order.
+    /// Range of every document in the stream, in order.
     pub fn document_ranges(&self) -> impl Iterator<Item = Range<u64>> + '_ {
         self.shards.iter().zip(&self.starts).flat_map(|(shard, base)| {
             (0..shard.header().documents).map(move |document| {
@@ -77,7 +78,7 @@ impl TokenStream {
         })
     }
 
-    /// Where documents start inside `range`, other than at its very beginning; stream positions.
+    /// Stream positions at which documents start inside `range`, except its first position.
     pub fn document_starts(&self, range: Range<u64>) -> Vec<u64> {
         let mut found = Vec::new();
         for (index, part) in self.parts(range.clone()) {
@@ -91,7 +92,7 @@ impl TokenStream {
         found
     }
 
-    /// The pieces of `range`, as shard index and positions in that shard.
+    /// Splits `range` into a shard index and positions in that shard for each piece.
     fn parts(&self, range: Range<u64>) -> impl Iterator<Item = (usize, Range<u64>)> + '_ {
         assert!(range.end <= self.tokens(), "{range:?} of {} tokens", self.tokens());
         let first = self.starts.partition_point(|start| *start <= range.start).saturating_sub(1);

@@ -1,27 +1,27 @@
 //! Attention of one new token over the cache.
 //!
-//! Scores of neighbouring tokens, and neighbouring elements of a mean, are summed side by side in the lanes of a
-//! vector, and several such vectors at a time, because each waits for its last sum. An element is one chain of fused
-//! multiply-adds in order, as in the products of training.
+//! Sums the scores of neighbouring tokens, and neighbouring elements of a mean, side by side in the lanes of a
+//! vector. Several such vectors are summed at a time, because each waits for its last sum. An element is one chain of
+//! fused multiply-adds in order, as in the products of training.
 
 use super::cache::{KeysAndValues, Lanes, lanes_of};
 use crate::train::ops::HeadLayout;
 use crate::train::ops::gemm::aligned;
 use crate::train::ops::simd::{LANES, exp, fold_lanes, kernel, sum_lanes};
 
-/// Memory of [`attend`] that is used again.
+/// Workspace that [`attend`] reuses.
 #[derive(Default)]
 pub struct Room {
-    /// `[heads, tokens]`, filled up to whole lanes.
+    /// `[heads, tokens]`, padded to whole lanes.
     scores: Vec<f32>,
-    /// `[heads, head_dim]`, filled up to whole lanes.
+    /// `[heads, head_dim]`, padded to whole lanes.
     means: Vec<f32>,
     /// `1 / sum` of each head's weights.
     inverses: Vec<f32>,
 }
 
-/// For each head the mean of the first `seen` values, weighted by their keys' likeness to the rotated query: `out` and
-/// `queries` are `[heads, head_dim]`.
+/// Computes for each head the mean of the first `seen` values, weighted by the softmax of their keys' products with
+/// the rotated query. `out` and `queries` are `[heads, head_dim]`.
 pub fn attend(
     out: &mut [f32],
     queries: &[f32],
@@ -73,7 +73,7 @@ kernel! {
     }
 }
 
-/// Element `lane` of a block becomes the sum of `factors[i] * terms[i][lane]` over `i < len`.
+/// Sets element `lane` of a block to the sum of `factors[i] * terms[i][lane]` over `i < len`.
 #[inline(always)]
 fn weighted_sums<'a>(blocks: &mut [[f32; LANES]], len: usize, inputs: impl Fn(usize) -> (&'a [f32], &'a [Lanes])) {
     let (eights, rest) = blocks.as_chunks_mut();
@@ -108,7 +108,8 @@ fn block_sums<const N: usize>(inputs: [(&[f32], &[Lanes]); N], len: usize) -> [[
     sums
 }
 
-/// Turns the first `seen` scores into weights, and gives their sum: as in training, means are divided by it, not weights.
+/// Turns the first `seen` scores into weights and returns their sum. As in training, means are divided by the sum,
+/// not weights.
 #[inline(always)]
 fn exponentials(scores: &mut [[f32; LANES]], seen: usize, scale: f32) -> f32 {
     let last = scores.len() - 1;
@@ -127,7 +128,7 @@ fn exponentials(scores: &mut [[f32; LANES]], seen: usize, scale: f32) -> f32 {
     for (index, block) in scores.iter_mut().enumerate() {
         for lane in 0..LANES {
             let weight = exp(block[lane] - maximum);
-            // The exponential of minus infinity is small, but not zero.
+            // This exponential of minus infinity is small, but not zero.
             block[lane] = if index * LANES + lane < seen { weight } else { 0.0 };
             sums[lane] += block[lane];
         }
@@ -140,7 +141,8 @@ mod tests {
     use super::*;
     use crate::core::rng::Rng;
 
-    /// Heads that fill lanes and that do not, shared and not; one token, whole lanes, and more than eight of them.
+    /// Heads that fill lanes and heads that do not, shared and not; one token, whole lanes, and more than eight of
+    /// them.
     #[test]
     fn a_mean_is_that_of_the_formula() {
         let mut rng = Rng::new(3);
@@ -170,7 +172,7 @@ mod tests {
         }
     }
 
-    /// Of the elements from `first` on, in f64.
+    /// Expected mean of the elements from `first` on, in f64.
     fn mean(query: &[f32], rows: &[(Vec<f32>, Vec<f32>)], first: usize) -> Vec<f64> {
         let product = |key: &Vec<f32>| -> f64 {
             query.iter().zip(&key[first..]).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum()

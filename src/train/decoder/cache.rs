@@ -3,7 +3,7 @@
 use crate::train::ops::HeadLayout;
 use crate::train::ops::simd::LANES;
 
-/// Neighbours of one cache line, which is one of the widest vectors.
+/// Neighbouring elements of one cache line, the size of the widest vectors.
 #[derive(Clone, Copy, Debug)]
 #[repr(align(64))]
 pub struct Lanes(pub [f32; LANES]);
@@ -16,35 +16,35 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// Tokens that the model has seen.
+    /// Number of tokens that the model has seen.
     pub fn len(&self) -> usize {
         self.tokens
     }
 
-    /// Whether the model has seen nothing yet.
+    /// True when the model has seen no token.
     pub fn is_empty(&self) -> bool {
         self.tokens == 0
     }
 }
 
-/// Of one layer; keys have their rotary positions applied. What no token has filled yet is zero.
+/// Cache of one layer. Keys have their rotary positions applied. Entries that no token has filled are zero.
 #[derive(Clone, Debug, Default)]
 pub(super) struct KeysAndValues {
     /// `[kv_heads, capacity / LANES, head_dim]`: the lanes are neighbouring tokens.
     keys: Vec<Lanes>,
-    /// `[kv_heads, head_dim / LANES, capacity]`: the lanes are neighbouring elements of a head, the last ones filled up.
+    /// `[kv_heads, head_dim / LANES, capacity]`: the lanes are neighbouring elements of a head, the last ones padded.
     values: Vec<Lanes>,
-    /// Tokens that there is room for, whole lanes.
+    /// Number of tokens that fit, in whole lanes.
     capacity: usize,
 }
 
-/// Lanes that a head's elements take.
+/// Number of lane vectors that a head's elements take.
 pub(super) fn lanes_of(head_dim: usize) -> usize {
     head_dim.div_ceil(LANES)
 }
 
 impl KeysAndValues {
-    /// Makes room for so many tokens.
+    /// Grows the capacity to at least `tokens`.
     pub fn reserve(&mut self, tokens: usize, layout: HeadLayout) {
         if tokens <= self.capacity {
             return;
@@ -85,7 +85,7 @@ impl KeysAndValues {
     }
 }
 
-/// `count` pieces of `old` elements each, with room for `new`.
+/// Copies `count` pieces of `old` elements each, with room for `new` elements each; the rest is zero.
 fn spread(pieces: &[Lanes], count: usize, old: usize, new: usize) -> Vec<Lanes> {
     let mut out = Vec::with_capacity(count * new);
     for piece in 0..count {
@@ -99,7 +99,7 @@ fn spread(pieces: &[Lanes], count: usize, old: usize, new: usize) -> Vec<Lanes> 
 mod tests {
     use super::*;
 
-    /// Heads of 20 elements: two lanes, the second not full; the room grows twice.
+    /// Heads of 20 elements take two lane vectors, the second partly empty; the capacity grows twice.
     #[test]
     fn every_token_is_found_where_it_was_put() {
         let layout = HeadLayout { heads: 6, kv_heads: 3, head_dim: 20 };

@@ -1,4 +1,4 @@
-//! The forward pass.
+//! The forward pass of the decoder.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,13 +15,13 @@ use crate::train::ops::{
     swiglu_rows,
 };
 
-/// Sequences for which a weight that was read is used long enough.
+/// Number of sequences that make enough use of a weight once it was read.
 const ENOUGH: usize = 8;
 
-/// Rows that one task norms or activates.
+/// Rows that one task normalises or activates.
 const ROWS_PER_TASK: usize = 32;
 
-/// A model's weights on the host.
+/// Weights of a model on the host, ready for inference.
 pub struct Decoder {
     config: ModelConfig,
     layout: HeadLayout,
@@ -29,15 +29,15 @@ pub struct Decoder {
     rope: Arc<RopeTable>,
 }
 
-/// Tokens of one sequence that are computed together.
+/// Tokens of one sequence that one call computes together.
 struct Span {
-    /// Rows of the residual stream.
+    /// Their rows in the residual stream.
     rows: Range<usize>,
-    /// Position of the first one in its sequence.
+    /// Position of the first token in its sequence.
     first: usize,
 }
 
-/// Rows of intermediate results, which all layers use.
+/// Intermediate results by row, which all layers reuse.
 struct Rows {
     /// The residual stream, `[rows, d_model]`.
     x: Vec<f32>,
@@ -48,7 +48,7 @@ struct Rows {
     mixed: Vec<f32>,
     /// Gate and up, or up alone.
     ffn_in: Vec<f32>,
-    /// What their activation makes of them, `[rows, hidden]`.
+    /// Output of the activation, `[rows, hidden]`.
     hidden: Vec<f32>,
 }
 
@@ -62,26 +62,27 @@ impl Decoder {
         Decoder { config, layout, weights: Weights::of(model), rope }
     }
 
-    /// The model's shape.
+    /// Shape of the model.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// How many sequences are worth going on with at a time.
+    /// Number of sequences that are worth continuing at a time.
     pub fn at_once(&self) -> usize {
         (ENOUGH * team::threads()).max(2 * ENOUGH)
     }
 
-    /// How many of several sequences a thread goes on with by itself. Small models stay in a cache of each core, and
-    /// threads that never wait for each other are faster; of large ones each weight should be read only once.
+    /// Number of sequences, out of `sequences`, that one thread continues by itself. A small model stays in the cache
+    /// of each core, and threads that never wait for each other are faster. The weights of a large model should be
+    /// read only once.
     pub fn group(&self, sequences: usize) -> usize {
-        /// Weights that are small.
+        /// Number of weights up to which a model is small.
         const SMALL: usize = 1 << 23;
         let alone = self.config.parameter_counts().total <= SMALL && sequences / ENOUGH >= team::threads();
         if alone { sequences.div_ceil(team::threads()) } else { sequences.max(1) }
     }
 
-    /// Appends tokens to the cache and gives the scores of the token after the last one, `[vocab_size]`.
+    /// Appends tokens to the cache and returns the scores of the token after the last one, `[vocab_size]`.
     ///
     /// # Panics
     /// When `ids` is empty, names an id outside the vocabulary, or does not fit the context.
@@ -89,11 +90,11 @@ impl Decoder {
         self.extend_each(&mut [(cache, ids)])
     }
 
-    /// [`Decoder::extend`] for several sequences, to the same bits: each weight is read once for all of them. The
-    /// scores are `[sequences, vocab_size]`.
+    /// [`Decoder::extend`] for several sequences, with the same bits. Reads each weight once for all of them and
+    /// returns scores `[sequences, vocab_size]`.
     ///
     /// # Panics
-    /// When tokens of a sequence are none, name an id outside the vocabulary, or do not fit the context.
+    /// When a sequence has no tokens, names an id outside the vocabulary, or does not fit the context.
     pub fn extend_each(&self, sequences: &mut [(&mut Cache, &[u32])]) -> Vec<f32> {
         let config = &self.config;
         let mut spans = Vec::with_capacity(sequences.len());
@@ -130,7 +131,7 @@ impl Decoder {
         scores
     }
 
-    /// Adds the attention branch of a layer to the residual stream; `memories` are those of the sequences.
+    /// Adds the attention branch of a layer to the residual stream; `memories` has one entry per sequence.
     fn attention_branch(&self, layer: &Layer, memories: &mut [&mut KeysAndValues], spans: &[Span], state: &mut Rows) {
         let Rows { x, normed, qkv, mixed, .. } = state;
         norm(normed, x, &layer.input_norm, self.config.norm_eps);
@@ -174,7 +175,7 @@ impl Decoder {
         }
     }
 
-    /// Appends tokens to the memory; each attends to itself and to all before it.
+    /// Appends tokens to the memory. Each token attends to itself and to all tokens before it.
     fn attend_tokens(&self, memory: &mut KeysAndValues, first: usize, qkv: &mut [f32], mixed: &mut [f32]) {
         let layout = self.layout;
         let mut room = Room::default();
@@ -224,19 +225,20 @@ impl Rows {
     }
 }
 
-/// Rows of `x` times the transpose of a weight `[out, width]`: `[rows, out]`.
+/// Multiplies the rows of `x` by the transpose of a weight `[out, width]`: `[rows, out]`.
 fn project(out: &mut [f32], x: &[f32], weight: &Packed, output: Output) {
     let weight = weight.operand();
     parallel_packed_product(out, View::new(x, x.len() / weight.inner(), weight.inner()), weight, output);
 }
 
-/// Calls `work` on all threads with the rows of a few tokens; rows have `widths[0]` and `widths[1]` elements.
+/// Calls `work` on all threads with the rows of a few tokens; rows have `widths[0]` elements in `out` and `widths[1]`
+/// in `x`.
 fn by_rows(out: &mut [f32], x: &[f32], widths: [usize; 2], work: impl Fn(&mut [f32], &[f32]) + Sync) {
     let [out_len, x_len] = widths.map(|width| ROWS_PER_TASK * width);
     team::each(out.chunks_mut(out_len).zip(x.chunks(x_len)), |(out, x)| work(out, x));
 }
 
-/// RMSNorm of each row.
+/// Applies RMSNorm to each row.
 fn norm(out: &mut [f32], x: &[f32], weight: &[f32], eps: f32) {
     by_rows(out, x, [weight.len(); 2], |out, x| rms_norm_rows(out, x, weight, eps));
 }

@@ -10,7 +10,7 @@ use crate::train::ops::gemm::{Form, Packed, View};
 pub(super) struct Weights {
     /// `[vocab_size, d_model]`.
     pub embedding: Vec<f32>,
-    /// The same as the output head.
+    /// The embedding, packed as the output head.
     pub head: Packed,
     pub layers: Vec<Layer>,
     pub final_norm: Vec<f32>,
@@ -21,7 +21,7 @@ pub(super) struct Layer {
     pub input_norm: Vec<f32>,
     /// Queries, keys and values.
     pub qkv: Packed,
-    /// Of queries and of keys.
+    /// Norms of query heads and of key heads, with `qk_norm` only.
     pub head_norms: Option<[Vec<f32>; 2]>,
     pub output: Packed,
     pub ffn_norm: Vec<f32>,
@@ -62,7 +62,7 @@ impl Weights {
     }
 }
 
-/// A weight `[out, width]` as the right operand of products.
+/// Packs a weight `[out, width]` as the right operand of products.
 fn packed(weight: &[f32], width: usize) -> Packed {
     let mut packed = Packed::default();
     packed.pack(Form::Plain, View::new(weight, weight.len() / width, width).transposed());

@@ -1,11 +1,11 @@
-//! For tests that need a graphics device.
+//! Graphics device for tests.
 
 use std::io::Write;
 
 use burn::tensor::Device;
 
-/// The device without automatic differentiation, or `None` and a line that says which test is skipped and why. Straight
-/// to the terminal: the harness hides what a test prints by macros when it passes.
+/// Opens the device without automatic differentiation, or returns `None` and prints which test is skipped and why.
+/// Writes straight to the terminal, because the harness hides what macros print in a test that passes.
 pub fn graphics_device() -> Option<Device> {
     match super::open("wgpu") {
         Ok(device) => Some(device),

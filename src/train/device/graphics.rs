@@ -1,4 +1,5 @@
-//! Graphics adapters for wgpu: opened once and before burn does, which would panic on its own threads without one.
+//! Graphics adapters for wgpu. Each is opened once and before burn opens it, because burn panics on its own threads
+//! when there is no adapter.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -6,22 +7,21 @@ use std::sync::{Mutex, PoisonError};
 use cubecl::wgpu::wgpu::DeviceType;
 use cubecl::wgpu::{AutoGraphicsApi, RuntimeOptions, WgpuBackend, WgpuDevice, WgpuDeviceKind, try_init_setup};
 
-/// An adapter.
 #[derive(Clone)]
 pub(super) struct Adapter {
-    /// Its name, its kind, the interface and the driver.
+    /// Name, kind, interface and driver.
     pub description: String,
-    /// Whether the processor does its work.
+    /// True when the processor does the adapter's work.
     pub software: bool,
 }
 
-/// What opening has given, by the name of the device: an adapter cannot be opened twice.
+/// Results of opening, by device name: an adapter cannot be opened twice.
 static OPENED: Mutex<BTreeMap<&str, Result<Adapter, String>>> = Mutex::new(BTreeMap::new());
 
-/// Opens the adapter that burn takes for `name`, and says which one it is.
+/// Opens the adapter that burn uses for `name`, and describes it.
 ///
 /// # Errors
-/// Why there is none, in the driver's words.
+/// The driver's message, when there is no adapter.
 pub(super) fn adapter(name: &'static str) -> Result<Adapter, String> {
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     opened.entry(name).or_insert_with(|| open(name)).clone()

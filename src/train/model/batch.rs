@@ -3,13 +3,12 @@
 /// `[batch, seq]` tokens, row-major, with everything the loss needs.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Batch {
-    /// Token ids.
     pub ids: Vec<u32>,
-    /// The token to predict at each position; -1 is not counted.
+    /// Token to predict at each position; -1 is not counted.
     pub targets: Vec<i32>,
-    /// First position of the own document in the row: attention never looks before it.
+    /// First position in the row of the token's own document; attention never looks before it.
     pub starts: Vec<u32>,
-    /// Rows.
+    /// Number of rows.
     pub batch: usize,
     /// Tokens per row.
     pub seq: usize,

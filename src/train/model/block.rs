@@ -27,7 +27,7 @@ pub struct Block {
     pub(super) ffn_out: Param<Tensor<2>>,
 }
 
-/// What all blocks of a forward pass share.
+/// Context that all blocks of a forward pass share.
 pub(super) struct BlockContext<'a> {
     pub kernels: Kernels,
     pub attention: &'a AttentionContext,
@@ -35,11 +35,11 @@ pub(super) struct BlockContext<'a> {
     pub norm_eps: f32,
 }
 
-/// The masks of a block's two residual branches.
+/// Dropout masks of a block's two residual branches.
 pub(super) type BranchMasks = Option<[DropoutMask; 2]>;
 
 impl Block {
-    /// `x` is the residual stream `[batch * seq, d_model]`.
+    /// Applies the block to the residual stream `x`, `[batch * seq, d_model]`.
     pub(super) fn forward(&self, x: Tensor<2>, context: &BlockContext<'_>, masks: BranchMasks) -> Tensor<2> {
         let BlockContext { kernels, attention, ffn, norm_eps } = *context;
 

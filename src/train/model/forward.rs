@@ -7,8 +7,8 @@ use super::{Batch, Transformer, block::BlockContext};
 use crate::train::ops::{AttentionContext, DropoutMask, Kernels, Objective};
 
 impl Transformer {
-    /// The terms of the loss over targets `>= 0`: the cross-entropy and, if there is one, the z-loss, `[1]` or `[2]`.
-    /// Their sum is differentiable.
+    /// Computes the terms of the loss over targets `>= 0`: the cross-entropy and, if it has a weight, the z-loss;
+    /// `[1]` or `[2]`. Their sum is differentiable.
     ///
     /// # Panics
     /// When the batch does not fit the model: lengths that differ, ids or targets outside the
@@ -21,7 +21,7 @@ impl Transformer {
     /// Builds no graph and drops nothing.
     ///
     /// # Panics
-    /// As [`Transformer::loss`].
+    /// Under the conditions of [`Transformer::loss`].
     pub fn token_nll(&self, batch: &Batch) -> Tensor<2> {
         let model = self.valid();
         let (kernels, evaluation) = (model.kernels(), Batch { dropout_seed: None, ..batch.clone() });

@@ -1,4 +1,4 @@
-//! The model against PyTorch and `transformers`; `scripts/golden/README.md` says how the files were made.
+//! Compares the model with PyTorch and `transformers`; `scripts/golden/README.md` says how the files were made.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -29,7 +29,7 @@ fn json(name: &str) -> Value {
     serde_json::from_slice(&std::fs::read(path(name)).expect("a golden file")).expect("JSON")
 }
 
-/// A golden file; four-byte elements, f32 or i32.
+/// A golden file of four-byte elements, f32 or i32.
 struct Golden(Vec<u8>);
 
 impl Golden {
@@ -50,7 +50,7 @@ impl Golden {
         self.words(name).into_iter().map(i32::from_le_bytes).collect()
     }
 
-    /// Tensors whose name starts with `prefix`, without it.
+    /// Tensors whose name starts with `prefix`, keyed without it.
     fn named(&self, prefix: &str) -> BTreeMap<String, NamedTensor> {
         let file = SafeTensors::deserialize(&self.0).expect("safetensors");
         let names = file.names().into_iter().filter_map(|full| Some((full, full.strip_prefix(prefix)?)));
@@ -83,7 +83,7 @@ fn config_of(value: &Value, qk_norm: bool) -> ModelConfig {
     config
 }
 
-/// The model on a device with gradients, and its batch without packing.
+/// Model on a device with gradients, and its batch without packing.
 fn open(name: &str) -> (Golden, Transformer, Batch) {
     let config = config_of(&json("expected.json")[name]["config"], name.starts_with("qwen"));
     let golden = Golden::open(name);

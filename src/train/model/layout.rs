@@ -1,10 +1,10 @@
-//! The weights of a model by their Hugging Face names: shapes and initial values.
+//! Weights of a model under their Hugging Face names: shapes and initial values.
 
 use crate::core::rng::{Rng, derive_seed};
 use crate::train::config::{Ffn, ModelConfig};
 use crate::train::weights::NamedTensor;
 
-/// How a weight starts.
+/// Initial value of a weight.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum InitialValue {
     /// All ones.
@@ -13,19 +13,18 @@ pub enum InitialValue {
     Normal { std: f64 },
 }
 
-/// One weight of a model.
+/// Name, shape and initial value of one weight.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WeightSpec {
     /// Hugging Face name.
     pub name: String,
     /// Rows first; linear layers are `[out, in]`.
     pub shape: Vec<usize>,
-    /// Value before training.
     pub initial: InitialValue,
 }
 
 impl WeightSpec {
-    /// The initial weight for a run: a pure function of the seed and the name.
+    /// Generates the initial weight of a run: a pure function of the seed and the name.
     pub fn generate(&self, seed: u64) -> NamedTensor {
         let len = self.shape.iter().product();
         let data = match self.initial {
@@ -39,7 +38,7 @@ impl WeightSpec {
     }
 }
 
-/// All weights in the order of the layers. The tied output head is not a weight of its own.
+/// Lists all weights in layer order. The tied output head is not a weight of its own.
 ///
 /// Residual output projections start smaller by `sqrt(2 * layers)`, so that the residual stream keeps
 /// its scale with depth (Radford et al. 2019).

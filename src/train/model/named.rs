@@ -1,4 +1,4 @@
-//! Between the model's fused weights and their Hugging Face names.
+//! Converts between the model's fused weights and their Hugging Face names.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -15,19 +15,19 @@ use crate::train::precision::Precision;
 use crate::train::shared::Shared;
 use crate::train::weights::{NamedTensor, WeightsError};
 
-/// The untied copy of the embedding that some exporters write.
+/// Untied copy of the embedding that some exporters write.
 const TIED_HEAD: &str = "lm_head.weight";
 const EMBEDDING: &str = "model.embed_tokens.weight";
 const FINAL_NORM: &str = "model.norm.weight";
 const QKV: [&str; 3] = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"];
 
 impl Transformer {
-    /// All weights on the host, in the order of the layers, with Hugging Face names and layouts.
+    /// Copies all weights to the host, in layer order, with Hugging Face names and layouts.
     pub fn to_named(&self) -> Vec<NamedTensor> {
         self.shared().into_iter().map(NamedTensor::into_host).collect()
     }
 
-    /// The same, shared with this model.
+    /// All weights as in [`Transformer::to_named`], but shared with this model.
     pub fn shared(&self) -> Vec<NamedTensor<Shared>> {
         let mut values = vec![shared(&self.embedding)];
         for block in &self.blocks {
@@ -38,11 +38,11 @@ impl Transformer {
         weight_specs(&self.config).into_iter().zip(values).map(named).collect()
     }
 
-    /// A model with the given weights.
+    /// Builds a model from the given weights. Accepts a `lm_head.weight` that equals the embedding.
     ///
     /// # Errors
-    /// A weight that is missing, has another shape, or is not part of the configuration. A
-    /// `lm_head.weight` is accepted when it equals the embedding.
+    /// `Missing` for a weight that is absent, `Shape` for one of another shape, `Unexpected` for one outside the
+    /// configuration.
     pub fn from_named(
         config: &ModelConfig,
         tensors: &BTreeMap<String, NamedTensor>,

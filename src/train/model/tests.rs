@@ -18,7 +18,7 @@ fn small() -> ModelConfig {
     ModelConfig { vocab_size: 61, context: 24, ..ModelConfig::preset("tiny").expect("a preset") }
 }
 
-/// Grouped heads, norms of query and key heads, another epsilon.
+/// Shape with grouped heads, norms of query and key heads, and another epsilon.
 fn qwen() -> ModelConfig {
     ModelConfig { heads: 4, kv_heads: 2, head_dim: 10, qk_norm: true, norm_eps: 1e-6, ..small() }
 }
@@ -251,7 +251,7 @@ fn fused_and_portable_models_have_the_same_loss_and_gradients() {
     }
 }
 
-/// The portable products round their outputs too, and those of attention: a few units of the last of 8 bits.
+/// The portable kernels also round the outputs of products and of attention: a few units in the last of 8 bits.
 #[test]
 fn gradients_in_bf16_are_near_those_in_f32() {
     for config in [small(), qwen(), ungated()] {
@@ -322,9 +322,9 @@ fn hidden_matrices_are_all_but_the_embedding() {
     }
 }
 
-/// Losses and weights of three steps on a graphics device and on the CPU: norms, attention, activations, dropout,
-/// products, the loss, the global norm and the optimizer together. Sizes are few, because a software driver compiles
-/// a dozen matrix products for each shape before it takes one.
+/// Compares losses and weights of three steps on a graphics device with those on the CPU: norms, attention,
+/// activations, dropout, products, the loss, the global norm and the optimizer together. Few sizes occur, because a
+/// software driver compiles a dozen matrix products for each shape before it chooses one.
 #[cfg(feature = "wgpu")]
 #[test]
 fn a_small_model_trains_on_a_device_as_on_the_cpu() {

@@ -1,4 +1,4 @@
-//! The transformer's weights.
+//! Weights of the transformer.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Transformer {
     pub(super) final_norm: Param<Tensor<1>>,
     #[module(skip)]
     pub(super) config: ModelConfig,
-    /// Of matrix products.
+    /// Precision of matrix products.
     #[module(skip)]
     pub(super) precision: Precision,
     #[module(skip)]
@@ -31,8 +31,8 @@ pub struct Transformer {
 }
 
 impl Transformer {
-    /// A new model. Every weight is a pure function of `seed` and its own name, generated on the
-    /// host, so that all devices start from the same bits.
+    /// Initialises a model. Every weight is a pure function of `seed` and its own name, generated on the host, so
+    /// that all devices start from the same bits.
     ///
     /// # Panics
     /// When [`ModelConfig::validate`] rejects the configuration.
@@ -49,9 +49,9 @@ impl Transformer {
         Transformer::from_named(config, &tensors, device).expect("the generated weights are those of the configuration")
     }
 
-    /// The model with its lowest `layers` blocks and the embedding out of training: no gradient is computed
-    /// for them, and the backward pass ends above them. The embedding is below every block, so it freezes
-    /// with the first one; it is the output head too. 0 freezes nothing.
+    /// Freezes the lowest `layers` blocks and the embedding: no gradient is computed for them, and the backward pass
+    /// ends above them. The embedding, which is also the output head, lies below every block and so freezes with the
+    /// first one. 0 freezes nothing.
     #[must_use]
     pub fn with_frozen(self, layers: usize) -> Transformer {
         if layers == 0 {
@@ -66,24 +66,23 @@ impl Transformer {
         }
     }
 
-    /// The model with matrix products of another precision; a new model has f32. Its weights stay f32.
+    /// Sets the precision of matrix products; a new model has f32. The weights stay f32.
     #[must_use]
     pub fn with_precision(self, precision: Precision) -> Transformer {
         Transformer { precision, ..self }
     }
 
-    /// Where its weights are.
+    /// Device that holds the weights.
     pub fn device(&self) -> Device {
         self.embedding.val().device()
     }
 
-    /// The shape it was built with.
+    /// Shape with which the model was built.
     pub fn config(&self) -> &ModelConfig {
         &self.config
     }
 
-    /// The matrices of all blocks by the path of their parameter: how many rows each of those has that a parameter is
-    /// a stack of.
+    /// For each stacked block parameter, keyed by path: the row count of every matrix in the stack.
     pub fn hidden_matrices(&self) -> Matrices {
         let ModelConfig { heads, kv_heads, head_dim, d_model, ffn, .. } = self.config;
         let (query, key) = (heads * head_dim, kv_heads * head_dim);

@@ -7,17 +7,17 @@ use super::norm::GlobalNorm;
 use crate::train::ops::{AdamWStep, adamw_update};
 use crate::train::shared::host_slice;
 
-/// The global norm of the gradients, and its limit (0: none).
+/// Global norm of the gradients, and its limit; 0 disables clipping.
 #[derive(Clone, Copy)]
 pub struct Clipping<'a> {
     pub norm: &'a GlobalNorm,
     pub limit: f64,
 }
 
-/// Both moments of a parameter.
+/// First and second moment of a parameter.
 pub type Moments = Buffers<2>;
 
-/// One step of one parameter on the host, clipped by the step's scale.
+/// Takes one step of one parameter on the host, clipped by the step's scale.
 pub fn adamw_step<const D: usize>(
     tensor: Tensor<D>,
     gradient: Tensor<D>,

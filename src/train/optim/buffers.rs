@@ -1,4 +1,4 @@
-//! Numbers that an optimizer keeps from step to step, where they are updated.
+//! Numbers that an optimizer keeps from step to step, stored where they are updated.
 
 use std::sync::Arc;
 
@@ -10,10 +10,10 @@ use crate::train::shared::Shared;
 #[cfg(feature = "cube")]
 use crate::train::shared::host_slice;
 
-/// `N` numbers per element of a parameter. Read from a file they are on the host; the first step takes them
-/// to where the parameter is.
+/// `N` numbers per element of a parameter. Numbers read from a file are on the host; the first step moves them to the
+/// parameter's device.
 pub enum Buffers<const N: usize> {
-    /// Shared with a snapshot until that is written.
+    /// Shared with a snapshot until the snapshot is written.
     Host([Arc<Vec<f32>>; N]),
     #[cfg(feature = "cube")]
     Device(Box<[Tensor<1>; N]>),
@@ -28,7 +28,7 @@ impl<const N: usize> Buffers<N> {
         Buffers::Host(values.map(Arc::new))
     }
 
-    /// The numbers as they are now, wherever this goes on.
+    /// Returns the current numbers; later updates do not change them.
     pub fn shared(&self) -> [Shared; N] {
         match self {
             Buffers::Host(values) => values.each_ref().map(|values| Shared::host(values.clone())),
@@ -37,7 +37,7 @@ impl<const N: usize> Buffers<N> {
         }
     }
 
-    /// The numbers, to be changed: copies of those that a snapshot has not written yet.
+    /// Takes the numbers for an update. Copies those that a snapshot has not written yet.
     pub fn into_host(self) -> [Vec<f32>; N] {
         match self {
             Buffers::Host(values) => values.map(|values| Arc::try_unwrap(values).unwrap_or_else(|kept| copy(&kept))),
@@ -58,7 +58,7 @@ impl<const N: usize> Buffers<N> {
     }
 }
 
-/// A copy that all threads make: half of the time goes into fresh pages.
+/// Copies on all threads: half of the time goes into fresh pages.
 fn copy(values: &[f32]) -> Vec<f32> {
     const CHUNK: usize = 1 << 14;
     in_parts(values.len(), CHUNK, |range, part| part.copy_from_slice(&values[range])).0

@@ -2,26 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// AdamW for every parameter or, with `muon`, for those that Muon does not take.
+/// Settings of AdamW, which updates every parameter or, with `muon`, those that Muon does not.
 ///
-/// Weight decay applies to matrices: every projection and the embedding, which is also the output
-/// head and needs its norm held down as such. Norm weights (vectors) never decay.
+/// Weight decay applies to matrices: every projection and the embedding, which is also the output head and therefore
+/// needs its norm held down. Norm weights (vectors) never decay.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct OptimizerConfig {
     /// Decay of AdamW's first moment.
     pub beta1: f64,
     /// Decay of AdamW's second moment.
     pub beta2: f64,
-    /// Added to the root of AdamW's second moment.
+    /// Added to the square root of AdamW's second moment.
     pub epsilon: f64,
-    /// Per unit of learning rate, for both.
+    /// Decay per unit of learning rate, for both optimizers.
     pub weight_decay: f64,
-    /// Muon takes the matrices of blocks.
+    /// Muon for the matrices of blocks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub muon: Option<MuonConfig>,
 }
 
-/// Settings of Muon beside those it shares with AdamW.
+/// Settings of Muon, besides those it shares with AdamW.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub struct MuonConfig {
     /// Decay of the momentum.

@@ -8,7 +8,7 @@ use super::norm::GlobalNorm;
 use crate::train::ops::sum_squares;
 use crate::train::shared::host_slice;
 
-/// The sum of the gradients of all micro-batches so far.
+/// Sum of the gradients of all micro-batches so far.
 #[derive(Default)]
 pub struct GradientSum {
     pub(super) gradients: GradientsParams,
@@ -25,7 +25,7 @@ impl GradientSum {
         }
     }
 
-    /// The L2 norm over the gradients of all parameters, in the order of the module: on the host summed in f64.
+    /// L2 norm over the gradients of all parameters, in module order; on the host, summed in f64.
     pub fn norm<M: Module>(&mut self, model: &M) -> GlobalNorm {
         #[cfg(feature = "cube")]
         if let Some(norm) = device::norm(&self.gradients, model) {
@@ -37,8 +37,8 @@ impl GradientSum {
     }
 }
 
-/// The factor that brings a global norm down to `limit`, as PyTorch's `clip_grad_norm_`
-/// (Pascanu et al. 2013); a `limit` of 0 means no clipping.
+/// Factor that scales a global norm down to `limit`, as PyTorch's `clip_grad_norm_` does (Pascanu et al. 2013). A
+/// `limit` of 0 disables clipping.
 pub fn clip_factor(norm: f64, limit: f64) -> f64 {
     if limit == 0.0 { 1.0 } else { (limit / (norm + 1e-6)).min(1.0) }
 }
@@ -74,14 +74,14 @@ impl ModuleVisitor for Squares<'_> {
     }
 }
 
-/// The norm where the gradients are.
+/// Computes the norm where the gradients are.
 #[cfg(feature = "cube")]
 mod device {
     use super::*;
     use crate::train::device::is_cube;
     use crate::train::ops::cube;
 
-    /// `None` unless the gradients are on a GPU.
+    /// Norm of all gradients, `[1]`; `None` unless they are on a GPU.
     pub(super) fn norm<M: Module>(gradients: &GradientsParams, model: &M) -> Option<Tensor<1>> {
         let mut flat = Flat { gradients, tensors: Vec::new() };
         model.visit(&mut flat);
@@ -127,7 +127,7 @@ mod tests {
     }
 
     impl GradientSum {
-        /// Gradients by the path of their parameter, in the order of the module.
+        /// Gradients by the path of their parameter, in module order.
         pub fn named<M: Module>(&mut self, model: &M) -> Vec<(String, Vec<f32>)> {
             let mut reader = Reader(&mut self.gradients, PathTracker::default(), Vec::new());
             model.visit(&mut reader);

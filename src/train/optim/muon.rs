@@ -6,10 +6,10 @@ use super::buffers::Buffers;
 use crate::train::ops::{MuonStep, muon_update};
 use crate::train::shared::host_slice;
 
-/// The momentum of a parameter.
+/// Momentum of a parameter.
 pub type Momentum = Buffers<1>;
 
-/// One step on the host of a parameter that is a stack of matrices with `parts` rows each.
+/// Takes one step on the host. The parameter is a stack of matrices with `parts` rows each.
 pub fn muon_step<const D: usize>(
     tensor: Tensor<D>,
     gradient: Tensor<D>,
@@ -48,7 +48,7 @@ mod tests {
         Tensor::from_data(TensorData::new(values.to_vec(), shape), &Device::flex())
     }
 
-    /// PyTorch's Muon in f64, ten steps.
+    /// Compares ten steps with PyTorch's Muon in f64.
     #[test]
     fn it_follows_pytorch() {
         let golden = golden();

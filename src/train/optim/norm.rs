@@ -1,9 +1,9 @@
-//! The L2 norm over all gradients of a step.
+//! L2 norm over all gradients of a step.
 
 #[cfg(feature = "cube")]
 use burn::tensor::Tensor;
 
-/// A norm, and whether it was read. Reading waits for a device to end all that it was told.
+/// A norm, on the host or still on a device. Reading it waits until the device has finished all queued work.
 pub enum GlobalNorm {
     Known(f64),
     /// `[1]`.
@@ -12,7 +12,7 @@ pub enum GlobalNorm {
 }
 
 impl GlobalNorm {
-    /// The norm if it was read.
+    /// The norm, if it is on the host.
     pub fn known(&self) -> Option<f64> {
         match self {
             GlobalNorm::Known(norm) => Some(*norm),
@@ -21,7 +21,7 @@ impl GlobalNorm {
         }
     }
 
-    /// The norm if it is a GPU that knows it.
+    /// The norm, if it is on a GPU.
     #[cfg(feature = "cube")]
     pub fn on_device(&self) -> Option<&Tensor<1>> {
         match self {

@@ -1,4 +1,4 @@
-//! The optimizer where parameters and norm are on a GPU: not one parameter after the other but several per launch.
+//! Optimizer for parameters and norm on a GPU: updates several parameters per launch instead of one after another.
 
 use std::collections::BTreeMap;
 
@@ -10,14 +10,14 @@ use super::optimizer::{ParameterState, Rule, State};
 use super::tracking::Tracking;
 use crate::train::ops::{AdamWStep, MuonStep, cube};
 
-/// Where a parameter comes from and goes back to.
+/// Place in the module to which a parameter returns.
 struct Place {
     id: ParamId,
     path: String,
     shape: Shape,
 }
 
-/// A parameter that was taken out of the module until all of them take their step.
+/// A parameter taken out of the module until all parameters take their step.
 struct Trained {
     place: Place,
     decays: bool,
@@ -25,12 +25,12 @@ struct Trained {
     gradient: Tensor<1>,
 }
 
-/// All of them, and the norm of all gradients.
+/// All parameters of a step, and the norm of all gradients.
 pub struct Together<'a> {
     norm: &'a Tensor<1>,
     adamw: Vec<Trained>,
     muon: Vec<(Place, cube::Stack)>,
-    /// Of all of them.
+    /// Settings that all Muon parameters share.
     muon_step: Option<MuonStep>,
 }
 
@@ -39,7 +39,7 @@ impl<'a> Together<'a> {
         Together { norm, adamw: Vec::new(), muon: Vec::new(), muon_step: None }
     }
 
-    /// Takes a parameter, so that nobody else has it and it can change in place. What comes back stands in for it.
+    /// Takes a parameter out of the module, so that it has one owner and can change in place. Returns a placeholder.
     pub fn take<const D: usize>(
         &mut self,
         id: ParamId,
@@ -66,7 +66,8 @@ impl<'a> Together<'a> {
         Tensor::empty([1; D], &device)
     }
 
-    /// One step of all parameters, back in their module, and their states by path. `limit` is the norm's.
+    /// Takes one step of all parameters. Returns the module with its parameters, and their states by path. `limit` is
+    /// the limit of the norm.
     pub fn step<M: Module>(self, model: M, adamw: AdamWStep, limit: f64) -> (M, Vec<(String, ParameterState)>) {
         let (mut returned, mut states) = (Returned::default(), Vec::with_capacity(self.adamw.len() + self.muon.len()));
         let mut put_back = |Place { id, path, shape }: Place, parameter, state| {
@@ -93,7 +94,7 @@ impl<'a> Together<'a> {
     }
 }
 
-/// Parameters that go back to their place.
+/// Updated parameters on their way back to the module.
 #[derive(Default)]
 struct Returned(BTreeMap<ParamId, (Tensor<1>, Shape)>);
 

@@ -1,4 +1,4 @@
-//! The optimizer and its state: which parameter is updated by which rule, and what is kept for it.
+//! The optimizer: chooses the update rule of each parameter and keeps its state.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use crate::train::ops::{AdamWStep, MuonStep};
 use crate::train::shared::Shared;
 use crate::train::weights::NamedTensor;
 
-/// State that does not belong to the model.
+/// Optimizer state that does not fit the model.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum OptimizerError {
     #[error("the optimizer state has no `{0}`")]
@@ -29,16 +29,16 @@ pub enum OptimizerError {
     Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
 }
 
-/// By the path of a stack of matrices, the rows of each of them: what Muon may take.
+/// For each stack of matrices that Muon may update, keyed by path: the row count of every matrix.
 pub type Matrices = BTreeMap<String, Vec<usize>>;
 
-/// What becomes of a parameter without state in a checkpoint.
+/// Policy for a parameter without state in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Absent {
-    /// An error: zeros would be another training.
+    /// Fails: zeros would make it another training.
     Refused,
-    /// It starts with zeros, and state that no parameter has is left. A fork may train other parameters, or in
-    /// another way, than what it goes on from.
+    /// Starts the state at zero, and drops state that belongs to no parameter. A fork may train other parameters, or
+    /// train them in another way, than the run it continues.
     Zero,
 }
 
@@ -46,7 +46,7 @@ const FIRST: &str = ".exp_avg";
 const SECOND: &str = ".exp_avg_sq";
 const MOMENTUM: &str = ".momentum_buffer";
 
-/// The optimizer and its state, by the parameter's path in the module.
+/// The optimizer and its state, keyed by the parameter's path in the module.
 pub struct Optimizer {
     config: OptimizerConfig,
     /// Empty without Muon.
@@ -67,17 +67,17 @@ pub(super) enum State {
 }
 
 impl Optimizer {
-    /// An optimizer without history.
+    /// Creates an optimizer without history.
     pub fn new(config: OptimizerConfig, matrices: Matrices) -> Self {
         let matrices = if config.muon.is_some() { matrices } else { Matrices::new() };
         Optimizer { config, matrices, steps: 0, states: BTreeMap::new() }
     }
 
-    /// An optimizer that goes on after `steps` steps with the state written from [`Optimizer::shared`].
+    /// Resumes an optimizer after `steps` steps, from state written by [`Optimizer::shared`].
     ///
     /// # Errors
-    /// When the state is not exactly that of the parameters that are trained, or, if that is no matter, has
-    /// another shape.
+    /// `Missing` or `Unexpected` when the state is not exactly that of the trained parameters, unless
+    /// [`Absent::Zero`] allows it; `Shape` when a shape differs.
     pub fn from_named<M: Module>(
         config: OptimizerConfig,
         matrices: Matrices,
@@ -106,7 +106,7 @@ impl Optimizer {
         }
     }
 
-    /// The state, shared with this optimizer if it is on the host, sorted by path: `<path>.exp_avg` and
+    /// State, shared with this optimizer if it is on the host, sorted by path: `<path>.exp_avg` and
     /// `<path>.exp_avg_sq` of AdamW, `<path>.momentum_buffer` of Muon, as PyTorch names them.
     pub fn shared(&self) -> Vec<NamedTensor<Shared>> {
         let mut named = Vec::with_capacity(2 * self.states.len());
@@ -134,13 +134,13 @@ impl Optimizer {
         self.steps
     }
 
-    /// Parameters of `model` that are trained and have no state yet.
+    /// Number of trained parameters of `model` that have no state yet.
     pub fn without_state<M: Module>(&self, model: &M) -> usize {
         trained(model).iter().filter(|(path, _)| !self.states.contains_key(path)).count()
     }
 
-    /// Takes one step. `clipping` has the global norm of `gradients`. Where that is on a device, it clips by itself, and a
-    /// norm that is not finite changes nothing.
+    /// Takes one step. `clipping` holds the global norm of `gradients`. If that norm is on a device, the device
+    /// clips, and a norm that is not finite changes nothing.
     pub fn step<M: Module>(
         &mut self,
         model: M,
@@ -174,7 +174,7 @@ impl Optimizer {
     }
 }
 
-/// Tensors of a file that were not asked for yet.
+/// Tensors of a file that no parameter has taken yet.
 struct Source(BTreeMap<String, NamedTensor>);
 
 impl Source {
@@ -197,7 +197,7 @@ impl Source {
     }
 }
 
-/// Path and shape of every parameter that is trained, in the order of the module.
+/// Path and shape of every trained parameter, in module order.
 fn trained<M: Module>(model: &M) -> Vec<(String, Vec<usize>)> {
     struct Lister(PathTracker, Vec<(String, Vec<usize>)>);
     impl ModuleVisitor for Lister {
@@ -232,15 +232,15 @@ struct Update<'a> {
     together: Option<Together<'a>>,
 }
 
-/// How a parameter is updated, with what is kept for that.
+/// Update rule of a parameter, with its state.
 pub(super) enum Rule<'a> {
     AdamW(Moments),
-    /// With the rows of its matrices.
+    /// With the row counts of the parameter's matrices.
     Muon(Momentum, MuonStep, &'a [usize]),
 }
 
 impl<'a> Update<'a> {
-    /// What is kept is zeros before the first step and when the rule has changed.
+    /// Chooses the rule. The state is zeros before the first step and after a change of rule.
     fn rule(&mut self, path: &str, length: usize) -> Rule<'a> {
         let state = self.states.remove(path).map(|kept| kept.state);
         match (self.muon, self.matrices.get(path), state) {

@@ -1,7 +1,7 @@
-//! Where a parameter sits in its module, such as `blocks.3.attention.qkv`.
+//! Path of a parameter in its module, such as `blocks.3.attention.qkv`.
 
-/// Follows a traversal of a module. The path names a parameter in the optimizer's files, because
-/// burn's parameter ids are drawn anew in every process.
+/// Follows a traversal of a module. The optimizer's files name parameters by path, because burn draws new parameter
+/// ids in every process.
 #[derive(Default)]
 pub struct PathTracker(Vec<String>);
 

@@ -1,9 +1,10 @@
-//! What automatic differentiation knows of a parameter.
+//! Settings of automatic differentiation for a parameter.
 
 use burn::tensor::GradientCheckpointingStrategy;
 use burn::tensor::Tensor;
 
-/// How a parameter takes part in automatic differentiation; an update gives a new tensor, which has to be told.
+/// Settings with which a parameter takes part in automatic differentiation. An update returns a new tensor that lacks
+/// them.
 #[derive(Clone, Copy)]
 pub struct Tracking {
     requires_grad: bool,
@@ -16,7 +17,7 @@ impl Tracking {
         Tracking { requires_grad: tensor.is_require_grad(), checkpointing }
     }
 
-    /// The tensor, which takes no part, as a parameter.
+    /// Makes a parameter with these settings out of a tensor that is not differentiated.
     pub fn restore<const D: usize>(self, tensor: Tensor<D>) -> Tensor<D> {
         let mut tensor = Tensor::from_inner(tensor);
         if let Some(strategy) = self.checkpointing {

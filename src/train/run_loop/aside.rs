@@ -1,17 +1,17 @@
-//! Work beside the thread of the loop: one step of a large model takes seconds, and whoever is told to stop may not
-//! have them.
+//! Runs work beside the thread of the loop. One step of a large model takes seconds, and a process that was told to
+//! stop may not have that long.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-/// How soon a wish to stop is noticed during a job.
+/// Time between two looks at the stop request during a job.
 const GLANCE: Duration = Duration::from_millis(50);
 
 type Job<T> = Box<dyn FnOnce() -> T + Send>;
 
-/// A thread for jobs. It ends after the job that it has when this is dropped.
+/// A thread for jobs. When this value is dropped, the thread ends after its current job.
 pub(super) struct Aside<T> {
     jobs: Sender<Job<T>>,
     results: Receiver<thread::Result<T>>,
@@ -32,15 +32,16 @@ impl<T: Send + 'static> Aside<T> {
         Ok(Aside { jobs, results })
     }
 
-    /// Begins a job; [`Aside::result`] has to be asked for before the next one.
+    /// Starts a job. The caller must call [`Aside::result`] before it starts the next one.
     pub(super) fn begin(&self, job: impl FnOnce() -> T + Send + 'static) {
         self.jobs.send(Box::new(job)).expect("the thread takes jobs for as long as it can answer");
     }
 
-    /// What the job gives, or `None` as soon as `stop` says so; then the thread must not be given another one.
+    /// Result of the job, or `None` as soon as `stop` returns true. After `None`, the caller must not start another
+    /// job.
     ///
     /// # Panics
-    /// When the job does.
+    /// When the job panics.
     pub(super) fn result(&self, stop: impl Fn() -> bool) -> Option<T> {
         loop {
             match self.results.recv_timeout(GLANCE) {

@@ -1,4 +1,4 @@
-//! The loop against a host in memory. Each resume bug that is common elsewhere has a test of its name.
+//! Tests the loop against a host in memory. Each resume bug that is common elsewhere has a test with its name.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ struct Saved {
     permanent: bool,
 }
 
-/// Files of a snapshot as they are at this moment.
+/// Encodes the files of a snapshot as it is at this moment.
 fn saved(snapshot: &Snapshot) -> Saved {
     Saved {
         state: snapshot.state.to_file(),
@@ -44,11 +44,11 @@ fn saved(snapshot: &Snapshot) -> Saved {
 struct Host {
     rows: Vec<MetricRow>,
     saved: Vec<Saved>,
-    /// A snapshot that is not written yet, and the files that it has to become.
+    /// A snapshot that is not written yet, and the files that it must become.
     in_flight: Option<(Snapshot, Saved)>,
-    /// Asks to stop once so many steps are done.
+    /// Asks to stop once this many steps are done.
     stop_after: Option<u64>,
-    /// Dies instead, without a last checkpoint.
+    /// Crashes after this many steps, without a last checkpoint.
     crash_after: Option<u64>,
 }
 
@@ -174,7 +174,7 @@ fn process_with(
     process_on("flex", settings, plan, host, saved)
 }
 
-/// One process: starts from `saved` or from nothing. Returns the final weights when it got there.
+/// Runs one process, from `saved` or from nothing. Returns the final weights if the training completes.
 fn process_on(
     backend: &str,
     settings: OptimizerConfig,
@@ -203,7 +203,7 @@ fn process_on(
     }
 }
 
-/// Runs in pieces: a stop with SIGTERM after each of `stops`, then to the end.
+/// Runs in pieces: stops as after SIGTERM at each of `stops`, then trains to the end.
 fn in_pieces(plan: &Plan, stops: &[u64]) -> (Vec<MetricRow>, Vec<u8>) {
     in_pieces_with(settings(), plan, stops)
 }
@@ -213,7 +213,7 @@ fn in_pieces_with(settings: OptimizerConfig, plan: &Plan, stops: &[u64]) -> (Vec
     let mut rows = Vec::new();
     for stop in stops {
         let mut next = Host { stop_after: Some(*stop), ..Host::default() };
-        // A host counts from its own rows: hand it the last one.
+        // A host counts from its own rows, so it gets the last one.
         next.rows.extend(rows.last().cloned());
         let handed = next.rows.len();
         assert_eq!(process_with(settings, plan, &mut next, host.saved.last()), Ok(None), "stop at {stop}");
@@ -229,7 +229,7 @@ fn in_pieces_with(settings: OptimizerConfig, plan: &Plan, stops: &[u64]) -> (Vec
     (rows, weights)
 }
 
-/// All but the speed, bit for bit.
+/// Everything but the speed, bit for bit.
 fn comparable(rows: &[MetricRow]) -> Vec<[u64; 6]> {
     let z_loss = |row: &MetricRow| row.z_loss.map_or(u64::MAX, f64::to_bits);
     rows.iter()
@@ -247,8 +247,8 @@ fn assert_pieces_equal_the_whole(plan: &Plan, stops: &[u64]) {
     assert!(weights == whole, "weights with stops at {stops:?}");
 }
 
-/// On a graphics device, with the kernels that one process has chosen: the losses of the CPU, and the same bits in one
-/// piece and in two.
+/// On a graphics device, with the kernels that one process has chosen: the losses equal those of the CPU, and one
+/// piece and two pieces give the same bits.
 #[cfg(feature = "wgpu")]
 #[test]
 fn a_device_trains_as_the_cpu_does_and_resumes_exactly() {
@@ -327,7 +327,8 @@ fn a_checkpoint_of_another_precision_or_z_loss_is_refused_but_in_a_fork() {
     }
 }
 
-/// The initial weights give the same cross-entropy, and `log Z` of a model that guesses is that of the vocabulary.
+/// The initial weights give the same cross-entropy. `log Z` of a model that guesses is the log of the vocabulary
+/// size, 40.
 #[test]
 fn a_z_loss_is_a_metric_of_its_own_and_keeps_log_z_small() {
     let without = plan(vec![phase("main", 40)]);
@@ -347,7 +348,7 @@ fn a_z_loss_is_a_metric_of_its_own_and_keeps_log_z_small() {
     assert_pieces_equal_the_whole(&Plan { z_loss: 0.05, ..without }, &[3, 8]);
 }
 
-/// A fork may freeze layers and change the optimizer: what fits is taken over.
+/// A fork may freeze layers and change the optimizer; it takes over the state that fits.
 #[test]
 fn a_fork_takes_over_the_state_that_fits() {
     let plan = plan(vec![phase("main", 8)]);
@@ -388,7 +389,7 @@ fn frozen_layers_keep_every_bit_and_have_no_moments() {
     assert_pieces_equal_the_whole(&plan, &[3, 8]);
 }
 
-/// The norm that clips is that of what is trained.
+/// The norm that clips covers only the parameters that are trained.
 #[test]
 fn gradients_above_frozen_layers_are_those_of_the_whole_model() {
     let gradients = |freeze_layers| {
@@ -416,8 +417,8 @@ fn it_learns() {
     assert!(rows[39].loss < 0.8 * rows[0].loss, "{} -> {}", rows[0].loss, rows[39].loss);
 }
 
-/// P12: a micro-batch of 4, twice, equals one of 8. Documents of different lengths make the numbers
-/// of counted targets differ between the halves.
+/// P12: two micro-batches of 4 equal one of 8. Documents of different lengths make the number of counted targets
+/// differ between the halves.
 #[test]
 fn accumulation_equals_one_large_batch() {
     let weights = |batch, accumulation| {

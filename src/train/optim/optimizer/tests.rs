@@ -22,7 +22,7 @@ fn values(model: &Pair) -> (Vec<f32>, Vec<f32>) {
     (read(model.matrix.val().inner().into_data()), read(model.vector.val().inner().into_data()))
 }
 
-/// The gradient of `sum(matrix^2) + sum(vector^3)`.
+/// Gradients of `sum(matrix^2) + sum(vector^3)`.
 fn gradients(model: &Pair) -> GradientSum {
     let loss = model.matrix.val().powi_scalar(2).sum() + model.vector.val().powi_scalar(3).sum();
     let mut sum = GradientSum::default();
@@ -142,7 +142,7 @@ fn momentum_survives_its_file_bit_for_bit() {
     assert_eq!(values(&train(&mut again, half, 3)), values(&whole));
 }
 
-/// Only what Muon may take is another one's.
+/// Muon changes only the matrices that it may take.
 #[test]
 fn vectors_and_other_matrices_are_left_to_adamw() {
     let device = Device::flex().autodiff();

@@ -1,4 +1,4 @@
-//! One training has one result, whatever processor computes it.
+//! A training has one result, whatever processor computes it.
 
 use std::process::Command;
 
@@ -6,8 +6,8 @@ use super::*;
 use crate::train::ops::isa;
 use crate::train::ops::simd::Instructions;
 
-/// More inner indices than a block of products has; nothing fills a vector or a tile. Weights so large that the softmax
-/// has something to tell apart.
+/// Has more inner indices than a block of products, and sizes that fill no vector and no tile. The weights are so
+/// large that the softmax has something to tell apart.
 fn wide(ffn: Ffn) -> ModelConfig {
     ModelConfig { d_model: 36, heads: 3, head_dim: 12, init_std: 0.3, ffn, ..config() }
 }
@@ -29,8 +29,8 @@ fn digest(model: &ModelConfig, settings: OptimizerConfig, precision: Precision) 
     hasher.finalize().to_hex()[..16].to_owned()
 }
 
-/// The same on x86-64 and aarch64, but for the sums of tile registers. A change of the order of sums, of a formula or of
-/// the initial weights changes them. On purpose? Then put the new ones here.
+/// The digests are the same on x86-64 and aarch64, except for the sums of tile registers. They depend on the order of
+/// sums, on formulas and on the initial weights. After an intended change of those, put the new digests here.
 #[test]
 fn every_processor_trains_to_these_bits() {
     let (gated, ungated) = (wide(Ffn::SwiGlu { hidden: 389 }), wide(Ffn::Gelu { hidden: 77 }));
@@ -51,13 +51,14 @@ fn every_set_of_instructions_trains_to_these_bits() {
     }
 }
 
-/// The team of a process has one size; micro-batches are computed on a thread that a team of the test's own does not have.
+/// Each number of threads needs its own process: the team of a process has one size, and micro-batches run on a
+/// thread that does not belong to a team which a test makes.
 #[test]
 fn every_number_of_threads_trains_to_these_bits() {
     ["1", "2", "3", "7"].into_iter().for_each(|threads| train_in_a_child("RAYON_NUM_THREADS", threads));
 }
 
-/// Settings of the processor hold for a whole process, so each has one of its own.
+/// Runs in a child, because settings of the processor hold for a whole process.
 fn train_in_a_child(variable: &str, value: &str) {
     let name = concat!(module_path!(), "::every_processor_trains_to_these_bits");
     let (_, name) = name.split_once("::").expect("a path below the crate");

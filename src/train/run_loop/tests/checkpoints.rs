@@ -1,4 +1,4 @@
-//! When checkpoints are made, and what ends a training.
+//! Tests when checkpoints are made and what ends a training.
 
 use super::*;
 
@@ -29,7 +29,7 @@ fn checkpoints_have_no_influence_on_what_is_trained() {
     }
 }
 
-/// The clock stands at 31 s after the start, and each step begins with the checkpoint before committed.
+/// The clock starts 31 s in the past, and each step starts with the previous checkpoint committed.
 #[test]
 fn without_an_interval_time_decides() {
     let plan = Plan { checkpoint_every: None, ..plan(vec![phase("main", 4)]) };
@@ -42,7 +42,7 @@ fn without_an_interval_time_decides() {
     assert_eq!(host.saved.iter().map(|saved| saved.step).collect::<Vec<_>>(), [1, 4]);
 }
 
-/// A checkpoint that was on its way when the training went astray is a good one.
+/// A checkpoint that is being written when the training diverges is a good one.
 #[test]
 fn divergence_waits_for_the_checkpoint_before() {
     let plan = Plan { learning_rate: 1e38, clip: 0.0, checkpoint_every: Some(1), ..plan(vec![phase("main", 8)]) };

@@ -1,4 +1,4 @@
-//! Training that is taken up again, by the names of the usual mistakes.
+//! Resumed training. The tests have the names of the usual mistakes.
 
 use super::*;
 
