@@ -11,7 +11,6 @@ const CHUNK: usize = 1 << 14;
 /// Factors of an AdamW step that are equal for all elements of a parameter.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct AdamWStep {
-    /// Learning rate of this step.
     pub learning_rate: f64,
     /// Decay of the first moment.
     pub beta1: f64,
@@ -31,7 +30,7 @@ pub struct AdamWStep {
 /// `p -= lr * wd * p`, then `p -= lr / (1 - beta1^t) * m / (sqrt(v) / sqrt(1 - beta2^t) + eps)`.
 ///
 /// # Panics
-/// When the slices have different lengths, or `step` is 0.
+/// If the slices have different lengths, or `step` is 0.
 pub fn adamw_update(param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32], step: AdamWStep) {
     let len = param.len();
     assert!(grad.len() == len && m.len() == len && v.len() == len, "one gradient and two moments per parameter");

@@ -14,12 +14,10 @@ pub type Tracked<B> = FloatTensor<Autodiff<B>>;
 
 /// An operation on `N` float tensors with a hand-written backward pass.
 pub trait Differentiable<const N: usize>: Clone + Send + Debug + 'static {
-    /// Backend that runs the operation.
     type Backend: Backend;
     /// State kept for the backward pass: the operation itself unless the forward pass computes more.
     type Saved: Clone + Send + Debug + 'static;
 
-    /// Computes the output only.
     fn forward(&self) -> FloatTensor<Self::Backend>;
 
     /// Computes the output and the state that the gradients of the `needed` inputs require.

@@ -44,7 +44,6 @@ impl DropoutMask {
         self.probability
     }
 
-    /// Factors of the first `len` elements.
     pub fn factors(&self, len: usize) -> Vec<f32> {
         (0..len).map(|index| self.factor(index)).collect()
     }

@@ -7,7 +7,6 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::{AttentionContext, HeadLayout, RopeTable};
 use crate::core::rng::Rng;
 
-/// Standard normal numbers.
 pub fn normal(len: usize, seed: u64) -> Vec<f32> {
     let mut rng = Rng::new(seed);
     (0..len).map(|_| rng.normal() as f32).collect()
@@ -57,7 +56,6 @@ pub fn assert_close(found: &[f32], expected: &[f32], what: &str) {
     }
 }
 
-/// [`assert_close`] for each of several [`results`].
 pub fn assert_all_close(found: &[Vec<f32>], expected: &[Vec<f32>], what: &str) {
     assert_eq!(found.len(), expected.len(), "{what}");
     for (index, (found, expected)) in found.iter().zip(expected).enumerate() {

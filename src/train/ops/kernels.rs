@@ -27,7 +27,6 @@ pub enum Implementation {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Kernels {
     pub implementation: Implementation,
-    /// Precision of matrix products.
     pub precision: Precision,
 }
 

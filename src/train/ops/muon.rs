@@ -4,7 +4,6 @@
 /// in neural networks").
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct MuonStep {
-    /// Learning rate of this step.
     pub learning_rate: f64,
     /// Decay of the Nesterov momentum.
     pub momentum: f64,
@@ -18,7 +17,6 @@ impl MuonStep {
     /// Coefficients of the odd polynomial `a x + b x^3 + c x^5`, which maps singular values in (0, 1] to about 0.7 to
     /// 1.2 within a few iterations.
     pub const COEFFICIENTS: [f64; 3] = [3.4445, -4.7750, 2.0315];
-    /// Number of Newton-Schulz iterations.
     pub const ITERATIONS: usize = 5;
     /// Lower bound of the norm that a matrix is divided by.
     pub const EPSILON: f64 = 1e-7;
@@ -31,7 +29,6 @@ impl MuonStep {
         self.learning_rate * 0.2 * (rows.max(columns) as f64).sqrt()
     }
 
-    /// Factor of a weight after decay.
     pub fn kept(&self) -> f64 {
         1.0 - self.learning_rate * self.weight_decay
     }

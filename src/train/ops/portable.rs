@@ -30,7 +30,6 @@ pub fn linear(x: Tensor<2>, weight: Tensor<2>, precision: Precision) -> Tensor<2
     product(x, weight.transpose(), precision)
 }
 
-/// `residual + linear(x, weight)`.
 pub fn linear_add(x: Tensor<2>, weight: Tensor<2>, residual: Tensor<2>, precision: Precision) -> Tensor<2> {
     residual + linear(x, weight, precision)
 }
@@ -111,7 +110,6 @@ pub fn activated_linear(x: Tensor<2>, activation: Activation, weight: Tensor<2>,
     linear(activated(x, activation), weight, precision)
 }
 
-/// `activation(x)`.
 pub(super) fn activated(x: Tensor<2>, activation: Activation) -> Tensor<2> {
     match activation {
         Activation::SwiGlu => swiglu(x),

@@ -21,7 +21,6 @@ pub trait Kernel {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instructions(Set);
 
-/// Vector instruction sets that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Set {
     /// [`Set::Avx512Bf16`] plus products of bf16 tiles.

@@ -77,7 +77,6 @@ fn linear_agrees() {
 
 const REDUCED: Kernels = Kernels { precision: Precision::Bf16, ..FUSED };
 
-/// Rounds to the nearest bf16.
 fn rounded(values: &[f32]) -> Vec<f32> {
     let nearest = |bits: u32| bits.wrapping_add(0x7FFF + (bits >> 16 & 1)) & 0xFFFF_0000;
     values.iter().map(|value| f32::from_bits(nearest(value.to_bits()))).collect()

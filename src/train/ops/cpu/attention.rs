@@ -222,11 +222,9 @@ struct HeadOutput<'a> {
     scales: &'a [SoftmaxScale],
 }
 
-/// Inputs of a task.
 struct Inputs<'a> {
     /// Rows of the task's sequence, `[seq, width]`.
     rows: &'a [f32],
-    /// Document starts of the sequence.
     starts: &'a [u32],
     context: &'a AttentionContext,
     task: Task,
@@ -292,7 +290,6 @@ impl<'a> Inputs<'a> {
         Block { first: rows.start, last: rows.end, visible: visible / TILE_COLUMNS * TILE_COLUMNS }
     }
 
-    /// Operands of a block's scores.
     fn score<'m>(&self, queries: &'m [f32], keys: &'m Packed, block: Block) -> (View<'m>, Right<'m>) {
         let head_dim = self.context.layout.head_dim;
         let queries = View::new(&queries[block.first * head_dim..], block.rows(), head_dim);

@@ -25,7 +25,6 @@ pub struct Head<'a> {
     pub width: usize,
     /// One per row; rows with a negative target do not count.
     pub targets: &'a [i32],
-    /// Precision of the products.
     pub precision: Precision,
 }
 
@@ -52,7 +51,6 @@ pub struct HeadGradients {
     pub weight: Option<Vec<f32>>,
 }
 
-/// Loss of each row.
 pub fn token_losses(head: Head<'_>) -> Vec<TokenLoss> {
     let mut losses = Vec::with_capacity(head.targets.len());
     for_each_chunk(head, |chunk, logits| {
@@ -131,7 +129,6 @@ struct Row {
     total: f64,
     /// Log-sum-exp of the logits.
     log_sum: f64,
-    /// Logit of the target.
     picked: f32,
 }
 

@@ -5,7 +5,6 @@ use std::ops::Range;
 use super::parts::in_parts;
 use crate::train::ops::DropoutMask;
 
-/// Multiplies each element by its factor.
 pub fn dropout(x: &[f32], mask: DropoutMask) -> Vec<f32> {
     const TASK: usize = 1 << 14;
     let elements = |part: Range<usize>, out: &mut [f32]| {

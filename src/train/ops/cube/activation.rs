@@ -11,10 +11,8 @@ use super::buffers::{element_type, grid, uninitialized};
 use super::kernels::activation::{gelu_backward, gelu_forward, swiglu_backward, swiglu_forward};
 use crate::train::ops::Activation;
 
-/// Units of a cube.
 const UNITS: usize = 256;
 
-/// The shape of an activation's input.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ActivationShape {
     pub activation: Activation,
@@ -24,7 +22,6 @@ pub struct ActivationShape {
 }
 
 impl ActivationShape {
-    /// Shape for an input of `columns` columns.
     pub fn new(activation: Activation, rows: usize, columns: usize) -> Self {
         let hidden = match activation {
             Activation::SwiGlu => columns / 2,

@@ -14,14 +14,10 @@ use super::kernels::attention_backward::{attention_backward_keys, attention_back
 use super::kernels::attention_tile::{SIDE, SequencesLaunch, Tiling};
 use crate::train::ops::HeadLayout;
 
-/// Shape of one attention call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionShape {
-    /// Number of sequences.
     pub batch: usize,
-    /// Tokens per sequence.
     pub seq: usize,
-    /// Columns of a row.
     pub layout: HeadLayout,
 }
 
@@ -75,7 +71,6 @@ fn contiguous(attention: Attention<CubeBackend>) -> Attention<CubeBackend> {
     Attention { qkv, cos, sin, starts, shape }
 }
 
-/// Arguments that all kernels read.
 fn sequences<F: Float>(attention: Attention<CubeBackend>, tiling: Tiling) -> SequencesLaunch<F> {
     let Attention { qkv, cos, sin, starts, shape } = attention;
     let scale = 1.0 / (shape.layout.head_dim as f32).sqrt();
@@ -105,7 +100,6 @@ pub fn forward(attention: Attention<CubeBackend>) -> (CubeTensor, CubeTensor) {
     (output, log_sums)
 }
 
-/// Gradient of `qkv`.
 pub fn backward(attended: Attended<CubeBackend>, upstream: CubeTensor) -> CubeTensor {
     let attention = contiguous(attended.attention);
     let [output, log_sums, upstream] = [attended.output, attended.log_sums, upstream].map(into_contiguous);

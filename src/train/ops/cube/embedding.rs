@@ -9,7 +9,6 @@ use cubecl::prelude::*;
 use super::buffers::{grid, uninitialized};
 use super::kernels::embedding::{UNITS, embedding_backward};
 
-/// Shape of an embedding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmbeddingShape {
     pub tokens: usize,

@@ -20,14 +20,12 @@ pub struct CrossEntropy {
     pub shape: LossShape,
 }
 
-/// Shape and settings of a loss.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LossShape {
     pub rows: usize,
     pub width: usize,
     pub vocab: usize,
     pub objective: Objective,
-    /// Rows per part.
     pub part: usize,
     /// Element type of product operands.
     pub compute: DType,
@@ -112,7 +110,6 @@ impl Differentiable<2> for CrossEntropy {
     }
 }
 
-/// Joins parts of rows into one tensor.
 fn joined(mut parts: Vec<DeviceFloat>) -> DeviceFloat {
     match parts.len() {
         1 => parts.remove(0),

@@ -18,7 +18,6 @@ pub use super::kernels::norm::Items;
 /// devices, so that bits agree.
 const GROUPS: usize = 512;
 
-/// Shape and settings of a norm.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct NormShape {
     pub items: Items,
@@ -30,7 +29,6 @@ pub struct NormShape {
 }
 
 impl NormShape {
-    /// Number of items in all rows.
     fn count(self) -> usize {
         self.rows * self.items.of_row()
     }

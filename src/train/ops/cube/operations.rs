@@ -85,7 +85,6 @@ pub struct Linear {
     pub x: DeviceFloat,
     pub weight: DeviceFloat,
     pub compute: DType,
-    /// Element type of the output.
     pub output: DType,
 }
 

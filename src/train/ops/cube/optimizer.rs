@@ -38,7 +38,6 @@ pub struct Eight<B: Backend> {
 }
 
 impl<B: Backend> Eight<B> {
-    /// Maximum number of tensors.
     pub const MOST: usize = 8;
 
     /// Fills unused places with `filling`.
@@ -118,7 +117,6 @@ pub fn root(sums: CubeTensor) -> CubeTensor {
     norm
 }
 
-/// Some parameters, their gradients and their moments.
 #[derive(Clone, Debug, ExtensionType)]
 #[extension_type(fusion)]
 pub struct Updates<B: Backend> {
@@ -130,7 +128,6 @@ pub struct Updates<B: Backend> {
     pub first: Eight<B>,
     #[extension_type]
     pub second: Eight<B>,
-    /// Number of tensors in use.
     pub count: usize,
     /// Global norm, `[1]`, and its limit; a limit of 0 disables clipping.
     pub norm: FloatTensor<B>,

@@ -28,7 +28,6 @@ use crate::train::tuning::{self, Chooser, Order, Product};
 /// A kernel and the name under which its choice is stored.
 struct Kernel {
     name: &'static str,
-    /// Uses matrix units.
     accelerated: bool,
     strategy: fn() -> Strategy,
 }
@@ -36,7 +35,6 @@ struct Kernel {
 /// Slow fallback that computes any product.
 static ALWAYS: Kernel = Kernel { name: "naive", accelerated: false, strategy: || Strategy::Naive };
 
-/// Kernels that are measured.
 static KERNELS: [Kernel; 14] = [
     unit("unit-large", || Strategy::SimpleUnit(Inferred(SimpleUnitSelectionArgs { tile_size: MaxTileSize }))),
     unit("unit-small", || Strategy::SimpleUnit(Inferred(SimpleUnitSelectionArgs { tile_size: MinTileSize }))),
@@ -103,7 +101,6 @@ pub fn product(left: CubeTensor, right: CubeTensor, output: DType) -> CubeTensor
     out
 }
 
-/// Shape of a product.
 pub fn shape(left: &Shape, right: &Shape) -> Shape {
     let (mut shape, last) = (left.clone(), left.rank() - 1);
     shape[last] = right[last];

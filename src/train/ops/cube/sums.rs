@@ -7,7 +7,6 @@ use cubecl::prelude::*;
 use super::buffers::{grid, uninitialized};
 use super::kernels::sums;
 
-/// Units of a cube.
 const UNITS: usize = 256;
 
 /// Sums of the contiguous `values` over the first dimension, times `factor`, reshaped to `shape`.

@@ -13,15 +13,12 @@ use crate::train::ops::differentiable::{Tracked, register};
 /// An operation whose backward pass accumulates into the gradient that other uses of its first input left, in a single
 /// pass over that gradient. Otherwise burn adds both gradients on one thread and into a third tensor.
 pub trait Accumulating<const N: usize>: Send + Debug + 'static {
-    /// Backend that runs the operation.
     type Backend: Backend;
     /// State kept for the backward pass.
     type Saved: Clone + Send + Debug + 'static;
 
-    /// Computes the output only.
     fn forward(&self) -> FloatTensor<Self::Backend>;
 
-    /// Returns the state for the backward pass.
     fn saved(self) -> Self::Saved;
 
     /// Computes the gradients of the inputs, as `Differentiable::backward` does; that of the first input is accumulated

@@ -121,12 +121,10 @@ pub struct Linear {
 }
 
 impl Linear {
-    /// `x` and the weight.
     pub fn operands(&self) -> [View<'_>; 2] {
         [self.x.view(), self.weight.view()]
     }
 
-    /// Gradients for `x` and the weight, if `needed`.
     pub fn gradients(&self, upstream: &Host, needed: [bool; 2]) -> [Option<FlexTensor>; 2] {
         let [upstream, x, weight] = [upstream, &self.x, &self.weight].map(Host::view);
         let dx = needed[0].then(|| tensor(matmul(upstream, weight, self.precision), self.x.shape()));

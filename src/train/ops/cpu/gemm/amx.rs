@@ -249,7 +249,6 @@ impl Kernel for Multiply<'_> {
     }
 }
 
-/// Sums of a block.
 #[repr(align(64))]
 struct Room([[f32; BLOCK]; BLOCK]);
 

@@ -35,7 +35,6 @@ pub fn pairs(inner: usize) -> usize {
 }
 
 kernel! {
-    /// Rounds in place.
     pub fn round<'a>(values: &'a mut [f32]) -> () {
         for value in values.iter_mut() {
             *value = f32::from_bits(rounded(*value));

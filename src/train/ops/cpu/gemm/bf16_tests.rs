@@ -84,7 +84,6 @@ fn bits(values: &[f32]) -> Vec<u32> {
     values.iter().map(|value| value.to_bits()).collect()
 }
 
-/// Forms that this machine can compute.
 fn forms() -> Vec<Form> {
     #[cfg(target_arch = "x86_64")]
     if Instructions::best().has_tiles() {

@@ -19,7 +19,6 @@ pub const TILE_INNER: usize = 32;
 /// Bytes of a cache line, and of the widest vector.
 pub const LINE: usize = 64;
 
-/// Operand of a product.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Operand {
     Left,
@@ -39,7 +38,6 @@ pub struct Left<'a> {
 }
 
 impl<'a> Left<'a> {
-    /// Reads a matrix in place.
     pub fn of(view: View<'a>) -> Self {
         let (next, step) = view.strides();
         Left { data: view.data(), rows: view.rows(), inner: view.columns(), next, step, panel: next * TILE_ROWS }
@@ -131,7 +129,6 @@ impl<'a> Right<'a> {
         self.step
     }
 
-    /// First element of a column.
     #[inline(always)]
     pub fn at(&self, column: usize) -> *const f32 {
         self.data.as_ptr().wrapping_add(column / TILE_COLUMNS * self.panel + column % TILE_COLUMNS)

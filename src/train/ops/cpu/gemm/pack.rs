@@ -44,7 +44,6 @@ impl Default for Packed {
 }
 
 impl Packed {
-    /// Packs `view`, replacing the contents.
     pub fn pack(&mut self, form: Form, view: View<'_>) {
         (self.form, self.columns, self.depth) = (form, view.columns(), form.depth(view.rows()));
         self.len = form.right_len(self.columns, view.rows());

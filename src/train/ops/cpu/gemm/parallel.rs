@@ -140,7 +140,6 @@ impl<'a> Split<'a> {
         starts.map(|first| first * tile..len.min((first + panels_of_next(first)) * tile)).collect()
     }
 
-    /// Operands that are copied for all tasks.
     fn shared(&self) -> impl Iterator<Item = Operand> {
         let own = self.own();
         [Operand::Left, Operand::Right].into_iter().filter(move |operand| Some(*operand) != own)
@@ -168,12 +167,10 @@ impl<'a> Split<'a> {
         }
     }
 
-    /// Elements of the shared copies.
     fn shared_len(&self, inner: usize) -> usize {
         self.shared().map(|operand| self.copy_len(operand, self.lines(operand), inner)).sum()
     }
 
-    /// Copies the shared operands, block by block.
     fn pack_shared(&self, mut shared: &mut [f32], blocks: &[Range<usize>]) {
         let mut pieces = Vec::new();
         for block in blocks {

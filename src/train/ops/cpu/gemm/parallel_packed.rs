@@ -42,7 +42,6 @@ pub fn parallel_packed_product(out: &mut [f32], a: View<'_>, b: Right<'_>, outpu
     }
 }
 
-/// Rows and columns of the output.
 struct Part {
     rows: Range<usize>,
     columns: Range<usize>,

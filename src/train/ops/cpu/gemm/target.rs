@@ -37,17 +37,14 @@ impl Target {
         Target { pointer: out.spare_capacity_mut().as_mut_ptr().cast(), row_stride }
     }
 
-    /// The same elements, for reading.
     pub fn source(self) -> Source {
         Source { pointer: self.pointer, row_stride: self.row_stride }
     }
 
-    /// The place `row` rows down and `column` columns right.
     pub fn offset(self, row: usize, column: usize) -> Self {
         Target { pointer: self.pointer.wrapping_add(row * self.row_stride + column), ..self }
     }
 
-    /// Address of an element.
     pub fn at(self, row: usize, column: usize) -> *mut f32 {
         self.offset(row, column).pointer
     }
@@ -71,18 +68,15 @@ impl Source {
         Source { pointer: values.as_ptr(), row_stride }
     }
 
-    /// The place `row` rows down and `column` columns right.
     pub fn offset(self, row: usize, column: usize) -> Self {
         Source { pointer: self.pointer.wrapping_add(row * self.row_stride + column), ..self }
     }
 
-    /// Distance between rows in bytes.
     #[cfg(target_arch = "x86_64")]
     pub fn row_bytes(self) -> usize {
         self.row_stride * size_of::<f32>()
     }
 
-    /// Address of an element.
     pub fn at(self, row: usize, column: usize) -> *const f32 {
         self.offset(row, column).pointer
     }

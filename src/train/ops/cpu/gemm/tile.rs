@@ -40,7 +40,6 @@ pub unsafe fn multiply(instructions: Instructions, product: Product<'_>) {
     }
 }
 
-/// Product computed in vectors of one type.
 pub struct Tiles<'a, V>(Product<'a>, std::marker::PhantomData<V>);
 
 impl<'a, V: Vector> Tiles<'a, V> {
@@ -181,9 +180,7 @@ impl Tile<'_> {
 #[derive(Clone, Copy)]
 struct Ahead {
     from: *const f32,
-    /// Distance between rows.
     next: usize,
-    /// Cache lines of each row.
     lines: usize,
 }
 

@@ -2,7 +2,6 @@
 
 use std::ops::Range;
 
-/// A read-only strided matrix.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
     data: &'a [f32],
@@ -36,7 +35,6 @@ impl<'a> View<'a> {
         self.columns
     }
 
-    /// The same elements with rows and columns exchanged.
     pub fn transposed(self) -> Self {
         View {
             rows: self.columns,

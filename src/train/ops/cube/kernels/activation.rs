@@ -78,7 +78,6 @@ fn sigmoid(x: f32) -> f32 {
     select(x >= 0.0, 1.0 / (1.0 + small), small / (1.0 + small))
 }
 
-/// Cumulative normal distribution at `x`.
 #[cube]
 fn normal_share(x: f32) -> f32 {
     let of_error = Erf::erf(x * comptime!(FRAC_1_SQRT_2));

@@ -4,10 +4,8 @@ use cubecl::prelude::*;
 
 use super::sums::sum_of_lanes;
 
-/// Units of a cube.
 pub const UNITS: usize = 256;
 
-/// One of several tensors.
 #[derive(CubeType, CubeLaunch)]
 pub struct Values {
     pub values: Box<[f32]>,
@@ -71,7 +69,6 @@ pub fn scale_for(norm: f32, clip: f32) -> f32 {
     scale
 }
 
-/// A parameter, its gradient and its moments.
 #[derive(CubeType, CubeLaunch)]
 pub struct Trained {
     pub parameter: Box<[f32]>,
@@ -81,7 +78,6 @@ pub struct Trained {
     pub count: usize,
 }
 
-/// Factors that are equal for all elements.
 #[derive(CubeLaunch, CubeType, Clone, Copy)]
 pub struct Factors {
     pub decay: f32,

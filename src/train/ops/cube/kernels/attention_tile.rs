@@ -11,14 +11,11 @@ use super::rope::{rotated, turn};
 /// Units of a cube in one direction.
 pub const SIDE: usize = 8;
 
-/// Compile-time parameters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Tiling {
     /// Rows and columns of a tile of scores; a multiple of `SIDE`.
     pub tile: usize,
-    /// Width of a head.
     pub head_dim: usize,
-    /// Query heads.
     pub query_heads: usize,
     /// Key heads, equal in number to value heads.
     pub key_heads: usize,
@@ -35,7 +32,6 @@ impl Tiling {
         self.head_dim.div_ceil(SIDE)
     }
 
-    /// Columns of all queries.
     pub fn query_width(self) -> usize {
         self.query_heads * self.head_dim
     }
@@ -45,7 +41,6 @@ impl Tiling {
         (self.query_heads + 2 * self.key_heads) * self.head_dim
     }
 
-    /// Query heads that share a key head.
     pub fn group(self) -> usize {
         self.query_heads / self.key_heads
     }
@@ -60,13 +55,11 @@ impl Tiling {
         self.columns() * SIDE * self.line()
     }
 
-    /// Elements of a tile of scores.
     pub fn scores(self) -> usize {
         self.tile * self.line()
     }
 }
 
-/// Inputs of every attention kernel.
 #[derive(CubeType, CubeLaunch)]
 pub struct Sequences<F: Float> {
     /// Queries, keys and values, `[batch * seq, width]`.
@@ -78,7 +71,6 @@ pub struct Sequences<F: Float> {
     pub starts: Box<[i32]>,
     /// Tokens of a sequence.
     pub seq: usize,
-    /// Factor of the scores.
     pub scale: f32,
     #[cube(comptime)]
     pub tiling: Tiling,

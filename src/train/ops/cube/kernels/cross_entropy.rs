@@ -4,7 +4,6 @@ use cubecl::prelude::*;
 
 use super::sums::{HIDDEN, largest_of_lanes, sum_of_lanes};
 
-/// Units of a cube.
 pub const UNITS: usize = 256;
 
 /// Computes `-log softmax(logits)[target]` of each row and, `with_z_loss`, `z_loss` times the squared log-sum-exp:

@@ -3,7 +3,6 @@
 
 use cubecl::prelude::*;
 
-/// Units of a cube.
 pub const UNITS: usize = 256;
 
 /// A 64-bit number with wrapping sums and products.

@@ -4,7 +4,6 @@ use cubecl::prelude::*;
 
 use super::sums::sum_of_lanes;
 
-/// Units of a cube.
 pub const UNITS: usize = 256;
 
 /// For each row of the vocabulary, sums the gradients `[count, width]` of its tokens in their order. One cube per row:

@@ -19,7 +19,6 @@ pub struct Places {
     pub third_size: f32,
 }
 
-/// A parameter's gradient and momentum.
 #[derive(CubeType, CubeLaunch)]
 pub struct Moved {
     pub gradient: Box<[f32]>,
@@ -28,7 +27,6 @@ pub struct Moved {
     pub places: Places,
 }
 
-/// A parameter to update.
 #[derive(CubeType, CubeLaunch)]
 pub struct Updated {
     pub parameter: Box<[f32]>,

@@ -4,7 +4,6 @@ use cubecl::prelude::*;
 
 use super::sums::sum_of_lanes;
 
-/// Units of a cube.
 pub const UNITS: usize = 256;
 
 /// Layout of a row of items: the first ones use one weight, the next ones another, and the last ones pass unchanged.
@@ -16,17 +15,15 @@ pub struct Items {
     pub first: usize,
     /// Items of a row that are normed with the second weight.
     pub second: usize,
-    /// Items of a row that stay as they are.
+    /// Items of a row that pass unchanged.
     pub passed: usize,
 }
 
 impl Items {
-    /// Items per row.
     pub fn of_row(self) -> usize {
         self.first + self.second + self.passed
     }
 
-    /// Number of weights in use.
     pub fn weights(self) -> usize {
         if self.second == 0 { 1 } else { 2 }
     }
