@@ -12,9 +12,6 @@ use super::local::{ArtifactStore, for_each_chunk};
 use super::tree::Tree;
 
 /// Lists the differences between `path` and the artifact. `trees` holds the manifests of all trees in it.
-///
-/// # Errors
-/// When a file cannot be read.
 pub fn copy_differences(
     path: &Path,
     artifact: &ArtifactRef,
@@ -27,9 +24,6 @@ pub fn copy_differences(
 
 impl ArtifactStore {
     /// Returns true when `path` holds the artifact and nothing else.
-    ///
-    /// # Errors
-    /// When the artifact or the copy cannot be read.
     pub fn is_copy(&self, path: &Path, artifact: &ArtifactRef) -> Result<bool, ArtifactError> {
         let mut trees = BTreeMap::new();
         let mut waiting = vec![artifact.clone()];

@@ -8,7 +8,6 @@ use crate::faults::around;
 
 use super::error::ArtifactError;
 
-/// Makes the entries of a folder durable.
 pub(super) fn sync_dir(dir: &Path) -> Result<(), ArtifactError> {
     let sync = || File::open(dir)?.sync_all();
     around!("artifact.fsync_folder", sync()).map_err(|source| ArtifactError::io("fsync the folder", dir, source))

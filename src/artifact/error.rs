@@ -46,7 +46,6 @@ pub enum ArtifactError {
     Occupied {
         path: PathBuf,
     },
-    /// The file to publish cannot be used.
     Outside(OutsideError),
 }
 
@@ -89,7 +88,6 @@ impl ArtifactError {
         }
     }
 
-    /// Advises the user.
     pub fn hint(&self) -> String {
         match self {
             ArtifactError::Missing { .. } | ArtifactError::Damaged { .. } => {

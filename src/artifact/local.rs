@@ -39,9 +39,6 @@ struct Inner {
 
 impl ArtifactStore {
     /// Opens the store of a state directory and creates missing folders.
-    ///
-    /// # Errors
-    /// When a folder cannot be created.
     pub fn open(state_dir: &Path) -> Result<Self, ArtifactError> {
         let root = state_dir.join("artifacts");
         let inner = Inner {
@@ -293,7 +290,6 @@ impl ArtifactStore {
         Ok(())
     }
 
-    /// Error for a blob that cannot be opened.
     pub(super) fn read_error(&self, digest: &Digest, path: &Path, source: io::Error) -> ArtifactError {
         match source.kind() {
             io::ErrorKind::NotFound => ArtifactError::Missing { digest: digest.clone(), path: path.to_owned() },
@@ -329,7 +325,6 @@ impl ArtifactStore {
     }
 }
 
-/// Passes a file to `consume` in chunks.
 pub(super) fn for_each_chunk(
     path: &Path,
     consume: impl FnMut(&[u8]) -> Result<(), ArtifactError>,

@@ -10,9 +10,6 @@ use super::local::ArtifactStore;
 
 impl ArtifactStore {
     /// Every digest with its size in bytes. Files with names of another form are foreign and left out.
-    ///
-    /// # Errors
-    /// When a folder cannot be read.
     pub fn stored(&self) -> Result<Vec<(Digest, u64)>, ArtifactError> {
         let mut found = Vec::new();
         for shard in entries(self.blobs_dir())?.into_iter().filter(|path| path.is_dir()) {
@@ -27,9 +24,6 @@ impl ArtifactStore {
     }
 
     /// Temporary files that writers have not published, with their sizes in bytes.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
     pub fn unpublished(&self) -> Result<Vec<(PathBuf, u64)>, ArtifactError> {
         let files = entries(self.temp_dir())?;
         Ok(files.into_iter().filter_map(|path| path.metadata().ok().map(|found| (path, found.len()))).collect())

@@ -31,7 +31,6 @@ impl fmt::Display for AttemptId {
 pub struct WorkerId(u64);
 
 impl WorkerId {
-    /// Returns an id that no worker of this process has had.
     pub fn next() -> WorkerId {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         WorkerId(NEXT.fetch_add(1, Ordering::Relaxed))
@@ -79,7 +78,6 @@ pub enum Sweep {
     GroupAndMarked,
 }
 
-/// Exit status of an attempt's process.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Exit {
     pub code: Option<i32>,

@@ -27,7 +27,6 @@ use super::process::worker_mark;
 /// same memory, and the kernel clears every page that it hands out again. A value set by the user wins.
 const PURGE_DELAY: &str = "MIMALLOC_PURGE_DELAY";
 
-/// Starts attempts in children of this process.
 pub struct Local {
     program: PathBuf,
     sink: Sink,

@@ -33,7 +33,6 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Maximum characters to quote of a line that violates the protocol.
 const SHOWN: usize = 200;
 
-/// A worker process and the socket to it.
 pub(super) struct Worker {
     id: WorkerId,
     child: Child,

@@ -29,7 +29,6 @@ pub(super) fn amounts(data: &[u8]) {
     }
 }
 
-/// Checks the text of a configuration file.
 pub(super) fn config(data: &[u8]) {
     let directory = tempfile::tempdir().expect("the folder for temporary files is writable");
     fs::write(directory.path().join("stepwell.toml"), data).expect("a new folder is writable");

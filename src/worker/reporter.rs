@@ -17,7 +17,6 @@ use super::exec::die;
 /// Faster progress is not visible.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(50);
 
-/// Writes to the engine over the attempt's socket.
 pub(super) struct SocketReporter {
     line: Arc<SocketLine>,
     interrupted: Arc<AtomicBool>,

@@ -26,7 +26,6 @@ use crate::train::likelihood;
 use crate::train::model::Transformer;
 use crate::train::tuning;
 
-/// The `eval` step kind.
 pub struct Eval;
 pub static EVAL: Eval = Eval;
 
@@ -37,7 +36,7 @@ const PAIRS_AT_ONCE: usize = 64;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Output `model` of `train`.
+    /// Output `model` of a `train` step.
     model: ArtifactRef,
     /// Tokenizer that the model was trained with.
     tokenizer: ArtifactRef,
@@ -67,11 +66,11 @@ struct SampleArguments {
     count: u64,
     /// Maximum length of a sample, in tokens.
     max_new_tokens: usize,
-    /// Temperature of sampling; 0 always takes the likeliest token.
+    /// Sampling temperature; 0 always takes the likeliest token.
     temperature: f32,
     /// Draw only from this many likeliest tokens.
     top_k: Option<usize>,
-    /// Draw only from the likeliest tokens that hold this share of the probability.
+    /// Draw only from the likeliest tokens that together hold this share of the probability.
     top_p: Option<f32>,
     /// Text that every sample continues; empty for a new document.
     prompt: String,

@@ -30,7 +30,6 @@ pub struct Score {
     pub of: u64,
 }
 
-/// Scores overall and by phenomenon.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Scores {
     pub overall: Score,

@@ -9,14 +9,12 @@ use crate::steps::sampling::Sample;
 use crate::train::config::ModelConfig;
 use crate::train::likelihood::Likelihood;
 
-/// Measurements of one model.
 pub struct Measured {
     pub validation: Likelihood,
     /// `None` without pairs.
     pub pairs: Option<Scores>,
 }
 
-/// All results of `eval`.
 pub struct Findings<'a> {
     pub config: &'a ModelConfig,
     pub text_bytes: u64,

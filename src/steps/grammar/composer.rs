@@ -163,7 +163,6 @@ impl Composer {
         out
     }
 
-    /// Builds a predicate that fits the subject.
     pub fn predicate(&mut self, subject: Entity, tense: Tense, depth: u32) -> Predicate {
         let class = LEXICON.nouns[subject.noun].class;
         let kinds: &[(u64, Option<VerbClass>)] = match class {
@@ -213,7 +212,6 @@ impl Composer {
         }
     }
 
-    /// Builds a verb of the class with its complement.
     pub fn verb_phrase(&mut self, class: VerbClass, tense: Tense, depth: u32) -> Predicate {
         let verb = self.verb(&[class]);
         let mut complement = Vec::new();

@@ -115,7 +115,6 @@ struct Pairs {
 impl Pairs {
     // Choices.
 
-    /// Picks a noun that is held out of the construction.
     fn held_out(&mut self, construction: Construction, condition: impl Fn(&Noun) -> bool) -> usize {
         let mut nouns = LEXICON.nouns_where(condition);
         nouns.retain(|noun| held_out::from_construction(*noun, construction));
@@ -137,7 +136,6 @@ impl Pairs {
         self.composer.draw.pick(&LEXICON.verbs_of(classes))
     }
 
-    /// Picks an entity of the classes with the given number.
     fn other(&mut self, classes: &[Class], number: Number) -> Entity {
         Entity { noun: self.composer.anyone(classes).noun, number }
     }

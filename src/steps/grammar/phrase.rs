@@ -99,14 +99,8 @@ pub fn auxiliary(tense: Tense, number: Number) -> Word {
 /// The part of a sentence that states something about the subject.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Predicate {
-    Verb {
-        verb: usize,
-        complement: Vec<Word>,
-    },
-    /// `is` and an adjective.
-    Be {
-        adjective: Word,
-    },
+    Verb { verb: usize, complement: Vec<Word> },
+    Be { adjective: Word },
 }
 
 impl Predicate {

@@ -20,19 +20,18 @@ use crate::core::protocol::Progress;
 use crate::steps::corpus_documents::{document_files, total_size};
 use crate::steps::handler::{StepContext, StepError, StepHandler};
 
-/// The `tokenize` step kind.
 pub struct Tokenize;
 pub static TOKENIZE: Tokenize = Tokenize;
 
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// Documents, or a tree of document shards.
+    /// Documents in one file, or in a tree of shards.
     documents: ArtifactRef,
     /// Number of the shard to encode. Default: all shards, one after another.
     #[serde(default)]
     shard: Option<usize>,
-    /// Output `tokenizer` of `tokenizer.train`.
+    /// Output `tokenizer` of a `tokenizer.train` step.
     tokenizer: ArtifactRef,
     /// Encoder to use. `tokenizers` gives the same ids but takes many times as long.
     #[serde(default)]

@@ -26,7 +26,6 @@ pub struct Cursor {
     pub text_bytes: u64,
 }
 
-/// State in a checkpoint.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 struct State {
     cursor: Cursor,
@@ -54,9 +53,6 @@ const DOCUMENT_ENDS: &str = "document-ends.partial";
 
 impl Shard {
     /// Continues from the newest checkpoint whose files are sound, or starts over with a note.
-    ///
-    /// # Errors
-    /// When the scratch directory cannot be written.
     pub fn open(context: &mut StepContext<'_>, width: Width) -> Result<Shard, Failure> {
         for checkpoint in &context.request.checkpoints {
             match Shard::resume(context.scratch(), checkpoint, width) {
@@ -95,9 +91,6 @@ impl Shard {
     }
 
     /// Appends the ids of one span of text, with `BOS` before a document and `EOS` after it.
-    ///
-    /// # Errors
-    /// When the scratch directory cannot be written.
     pub fn append(&mut self, encoder: &Encoder, span: Span, ids: &[u32]) -> Result<(), Failure> {
         let bos = span.first.then_some(&encoder.bos);
         let eos = span.last.then_some(&encoder.eos);
@@ -119,9 +112,6 @@ impl Shard {
     }
 
     /// Creates a checkpoint of everything appended so far, which is durable on return.
-    ///
-    /// # Errors
-    /// When the scratch directory cannot be written.
     pub fn checkpoint(&mut self) -> Result<Checkpoint, Failure> {
         let failure = |error| write_failure("the partial token file", &error);
         let state = State {

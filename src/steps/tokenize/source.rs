@@ -19,7 +19,6 @@ use crate::steps::corpus_documents::{Document, DocumentReader};
 const CHECKED_FIRST: u64 = 16;
 const CHECKED_ONE_IN: u64 = 100;
 
-/// A part of a document.
 pub struct Piece {
     document: Arc<Document>,
     /// Index of the document in its shard, from 0.
@@ -105,9 +104,6 @@ impl Source {
     }
 
     /// Returns the next pieces; an empty list at the end.
-    ///
-    /// # Errors
-    /// When a document cannot be read.
     pub fn next_batch(&mut self, pace: Pace) -> Result<Vec<Piece>, Failure> {
         let mut batch = Vec::new();
         let mut bytes = 0;

@@ -9,7 +9,6 @@ use std::collections::{BinaryHeap, HashMap};
 
 use crate::steps::tokenize::byte_bpe::{FastMap, byte_char};
 
-/// Two neighbouring tokens.
 type Pair = (u32, u32);
 
 /// Tokens sorted by id, and merges sorted by rank.
@@ -171,7 +170,6 @@ impl Vocabulary {
         vocabulary
     }
 
-    /// Returns the id of a token, and adds the token if it is new.
     fn id(&mut self, token: Vec<u8>) -> u32 {
         *self.ids.entry(token).or_insert_with_key(|token| {
             self.tokens.push(token.clone());

@@ -32,7 +32,6 @@ pub struct CheckpointWriter {
 }
 
 impl CheckpointWriter {
-    /// Keeps the `keep` newest checkpoints.
     pub fn new(artifacts: ArtifactStore, line: Arc<dyn CheckpointLine>, keep: u32) -> Self {
         CheckpointWriter { artifacts, line, keep, in_flight: None, processor_time: Duration::ZERO }
     }
@@ -108,7 +107,6 @@ fn publish(artifacts: &ArtifactStore, snapshot: Snapshot, metrics: &File, keep: 
     })
 }
 
-/// Processor time of the calling thread.
 fn thread_time() -> Duration {
     let time = clock_gettime(ClockId::ThreadCPUTime);
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)

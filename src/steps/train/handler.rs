@@ -28,7 +28,6 @@ use crate::train::run_loop::{Finished, Trainer};
 use crate::train::tuning;
 use crate::train::weights;
 
-/// The `train` step kind.
 pub struct Train;
 pub static TRAIN: Train = Train;
 
@@ -187,7 +186,6 @@ fn short_documents(sampler: &Sampler) -> Option<String> {
     })
 }
 
-/// Publishes the model as a tree of `config.json` and `model.safetensors`.
 fn publish(artifacts: &ArtifactStore, model: &Transformer, special: SpecialTokens) -> Result<ArtifactRef, Failure> {
     let config = saved_model_json(model.config(), special);
     let files = BTreeMap::from([

@@ -22,7 +22,6 @@ pub struct StepHost<'a> {
     tuning: TuningFile,
     writer: CheckpointWriter,
     total_steps: u64,
-    /// Tokens per second, smoothed.
     speed: Option<f64>,
 }
 

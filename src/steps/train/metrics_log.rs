@@ -30,10 +30,6 @@ impl MetricsLog {
         &self.path
     }
 
-    /// Appends a row.
-    ///
-    /// # Errors
-    /// When the row cannot be written.
     pub fn append(&mut self, row: &MetricRow) -> io::Result<()> {
         let mut line = serde_json::to_vec(row)?;
         line.push(b'\n');
@@ -43,9 +39,6 @@ impl MetricsLog {
 
     /// Returns a second handle of the file. Its `sync_all` makes the rows of a checkpoint durable while more rows
     /// are appended.
-    ///
-    /// # Errors
-    /// When too many files are open.
     pub fn handle(&self) -> io::Result<File> {
         self.file.get_ref().try_clone()
     }

@@ -18,7 +18,6 @@ pub enum Class {
     Space,
 }
 
-/// Class of each code point.
 pub struct Classes {
     ascii: [Class; 128],
     all: Vec<Class>,

@@ -169,7 +169,6 @@ fn special_tokens_in_a_text_are_text() {
     assert_eq!(ids, pair.expected("<bos> <eos><pad>"));
 }
 
-/// A tokenizer for corpora cleaned to NFKC.
 static WITH_NFKC: LazyLock<Pair> = LazyLock::new(|| {
     let mut form: Value = serde_json::from_slice(&TRAINED).unwrap();
     form["normalizer"] = json!({"type": "NFKC"});
