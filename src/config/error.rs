@@ -1,4 +1,4 @@
-//! What can be wrong with the settings.
+//! Errors in the settings.
 
 use std::io;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use crate::core::diagnostic::SpecErrors;
 
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A miette diagnostic with all problems of the file.
+    /// Holds a miette diagnostic with all problems of the file.
     #[error(transparent)]
     File(#[from] SpecErrors),
     #[error("cannot read the configuration file `{}`", path.display())]
@@ -22,7 +22,7 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// What the user can do about it.
+    /// The action that the user can take.
     pub fn hint(&self) -> Option<String> {
         match self {
             ConfigError::File(_) | ConfigError::Flag { .. } => None,

@@ -1,4 +1,4 @@
-//! Reads `stepwell.toml` and the user's `config.toml`: the same strict keys in both.
+//! Reads `stepwell.toml` and the user's `config.toml`, which have the same strict keys.
 
 use std::path::{Path, PathBuf};
 
@@ -59,7 +59,7 @@ fn crash_loop_limit(node: &Node, problems: &mut Problems) -> Option<u64> {
     limit
 }
 
-/// The table `[retention]`.
+/// Reads the table `[retention]`.
 fn retention(table: &Table, problems: &mut Problems) -> [Option<u64>; 2] {
     let Some(node) = table.get("retention") else { return [None; 2] };
     let Some(limits) = node.table("retention", "retention = { keep_runs = 10 }", problems) else { return [None; 2] };
@@ -98,7 +98,7 @@ fn slots(node: &Node, problems: &mut Problems) -> Option<usize> {
     slots
 }
 
-/// A shell would expand `~/`; in a file nobody else does.
+/// Expands `~/`, as a shell would do on a command line.
 pub(super) fn expand(path: &str, home: Option<&Path>) -> PathBuf {
     match (path.strip_prefix("~/"), home) {
         (Some(rest), Some(home)) => home.join(rest),

@@ -73,7 +73,7 @@ pub(super) fn alert_command(table: &Table, problems: &mut Problems) -> Option<Ve
     Some(items.iter().filter_map(|item| item.text("command", problems)).map(|word| word.value).collect())
 }
 
-/// Room for a useful beginning and end.
+/// Minimum bytes that leave room for a useful start and end of a log.
 const LEAST_LOG_LIMIT: u64 = 64 << 10;
 
 pub(super) const LOG_LIMITS: &str = "0 or an amount of at least \"64KiB\"";

@@ -18,10 +18,10 @@ const LEAST_SLOTS: usize = 2;
 /// Enough to rule out bad luck, few enough for a person to find a machine that still works.
 const DEFAULT_CRASH_LOOP_LIMIT: u64 = 5;
 
-/// More than anybody reads, and little beside a checkpoint.
+/// More than anybody reads, and small next to a checkpoint.
 const DEFAULT_LOG_LIMIT: u64 = 64 << 20;
 
-/// What the settings depend on beside the flags; tests pass their own.
+/// The surroundings that settings depend on, apart from flags; tests pass their own.
 pub struct Surroundings<'a> {
     /// Value of an environment variable.
     pub env: &'a dyn Fn(&str) -> Option<OsString>,
@@ -30,7 +30,7 @@ pub struct Surroundings<'a> {
     pub cores: usize,
 }
 
-/// The settings of this process.
+/// Loads the settings of this process.
 ///
 /// # Errors
 /// When a configuration file, an environment variable or a flag has a wrong value.
@@ -40,10 +40,10 @@ pub fn load(flags: Partial) -> Result<Settings, ConfigError> {
     load_from(flags, &Surroundings { env: &|name| std::env::var_os(name), working_directory, cores })
 }
 
-/// The settings in the given surroundings.
+/// Loads the settings in the given surroundings.
 ///
 /// # Errors
-/// As [`load`].
+/// Like [`load`].
 pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Settings, ConfigError> {
     if flags.slots == Some(0) {
         return Err(ConfigError::Flag { name: "slots", source: not_slots("0") });
@@ -141,7 +141,7 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
     })
 }
 
-/// One attempt per core, and one per device of a pool: no device may idle for lack of a slot.
+/// One attempt per core, or per device of all pools if that is more: no device may idle for lack of a slot.
 fn default_slots(cores: usize, pools: &Pools) -> usize {
     let devices = |pool: &Pool| match pool {
         Pool::Devices(names) => names.len(),
@@ -151,14 +151,14 @@ fn default_slots(cores: usize, pools: &Pools) -> usize {
     cores.max(devices).max(LEAST_SLOTS)
 }
 
-/// The first source that has a value.
+/// Returns the value of the first source that has one.
 fn first<T, const N: usize>(sources: [(Option<T>, Origin); N], default: T) -> Setting<T> {
     let found = sources.into_iter().find_map(|(value, origin)| value.map(|value| Setting { value, origin }));
     found.unwrap_or(Setting { value: default, origin: Origin::Default })
 }
 
 impl Surroundings<'_> {
-    /// An empty variable counts as unset.
+    /// Returns a variable; an empty one counts as unset.
     fn value(&self, name: &str) -> Option<OsString> {
         (self.env)(name).filter(|value| !value.is_empty())
     }
@@ -211,7 +211,7 @@ fn not_slots(given: &str) -> InvalidValue {
     InvalidValue { expected: "an integer of at least 1", given: given.to_owned() }
 }
 
-/// The first user file that exists.
+/// Reads the first user file that exists.
 fn user_file(surroundings: &Surroundings<'_>, home: Option<&Path>) -> Result<(Partial, PathBuf), ConfigError> {
     let mut folders: Vec<PathBuf> =
         surroundings.path("XDG_CONFIG_HOME").filter(|path| path.is_absolute()).into_iter().collect();
@@ -230,7 +230,7 @@ fn user_file(surroundings: &Surroundings<'_>, home: Option<&Path>) -> Result<(Pa
     Ok((Partial::default(), PathBuf::new()))
 }
 
-/// None when there is no such file.
+/// Returns `None` if the file does not exist.
 fn read(path: &Path, home: Option<&Path>) -> Result<Option<Partial>, ConfigError> {
     // Reading a pipe without a writer would block for ever.
     let text = std::fs::metadata(path).and_then(|metadata| match metadata.is_file() {

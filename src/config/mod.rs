@@ -1,4 +1,4 @@
-//! Settings of the program, each with where it came from: flag, environment, file or default.
+//! Settings of the program, each with its source: flag, environment, file or default.
 
 mod error;
 mod file;

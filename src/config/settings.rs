@@ -1,4 +1,4 @@
-//! What can be set.
+//! The settings of the program and their possible values.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,31 +13,31 @@ use crate::core::rate_limit::RateLimit;
 /// Settings after precedence: flag, `STEPWELL_*`, `stepwell.toml`, user configuration, default.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Settings {
-    /// Where runs, artifacts and the database live.
+    /// Directory of runs, artifacts and the database.
     pub state_dir: Setting<PathBuf>,
-    /// Format of what is written on standard output.
+    /// Format of standard output.
     pub output: Setting<OutputFormat>,
     /// Compute device of training: `auto`, or a name that `doctor` lists.
     pub device: Setting<String>,
-    /// Most step attempts that run at the same time.
+    /// Maximum number of step attempts that run at the same time.
     pub slots: Setting<usize>,
-    /// Deaths of engines in a row, without progress, that lead to safe mode; 0: none do.
+    /// Engine deaths in a row, without progress, that lead to safe mode; 0 turns it off.
     pub crash_loop_limit: Setting<u64>,
-    /// Most bytes that the log of an attempt keeps; 0: any number.
+    /// Maximum bytes that the log of an attempt keeps; 0 means no limit.
     pub log_limit: Setting<u64>,
     pub color: Setting<ColorChoice>,
-    /// Ended runs of each workflow that `gc` keeps; none: all.
+    /// Number of ended runs of each workflow that `gc` keeps; `None` keeps all.
     pub keep_runs: Setting<Option<u64>>,
-    /// Days for which `gc` keeps ended runs; none: for ever.
+    /// Days for which `gc` keeps ended runs; `None` keeps them for ever.
     pub keep_days: Setting<Option<u64>>,
-    /// What steps share, by name; only from files.
+    /// Pools that steps share, by name; only from files.
     pub pools: Setting<Pools>,
     pub rate_limits: Setting<BTreeMap<String, RateLimit>>,
-    /// Started once per alert; empty for none.
+    /// Program and arguments to start once per alert; empty for none.
     pub alert_command: Setting<Vec<String>>,
 }
 
-/// A value and where it came from.
+/// A value and its source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Setting<T> {
     pub value: T,
@@ -67,7 +67,7 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Settings of one source; what is `None` is left to the next source.
+/// Settings of one source; the next source fills each `None`.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Partial {
     pub state_dir: Option<PathBuf>,
@@ -113,7 +113,7 @@ impl Settings {
         ]
     }
 
-    /// What the engine enforces.
+    /// Returns the limits that the engine enforces.
     pub fn limits(&self) -> Limits {
         Limits {
             pools: self.pools.value.clone(),
@@ -141,13 +141,13 @@ pub enum OutputFormat {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ColorChoice {
-    /// Colours when standard error is a terminal that has them.
+    /// Colours if standard error is a terminal that has them.
     Auto,
     Always,
     Never,
 }
 
-/// A value of a setting that is not one of the known ones.
+/// The value of a setting is not a known one.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("must be {expected}, not `{given}`")]
 pub struct InvalidValue {

@@ -1,4 +1,4 @@
-//! Amounts for people: `"8GiB"`, `"500MB"`, `16`.
+//! Amounts as people write them: `"8GiB"`, `"500MB"`, `16`.
 
 const UNITS: [(&str, u64); 9] = [
     ("TiB", 1 << 40),
@@ -12,7 +12,7 @@ const UNITS: [(&str, u64); 9] = [
     ("B", 1),
 ];
 
-/// Reads a whole number, or a number with a unit of bytes.
+/// Reads a whole number, or a number with a byte unit.
 pub fn parse(text: &str) -> Option<u64> {
     let text = text.trim();
     let (number, factor) = UNITS
@@ -23,13 +23,13 @@ pub fn parse(text: &str) -> Option<u64> {
         Ok(whole) => whole.checked_mul(factor),
         Err(_) => {
             let amount = number.parse::<f64>().ok()? * factor as f64;
-            // Up to 2^53 a fraction of a unit is still a whole number of bytes.
+            // Up to 2^53, a fraction of a unit is still an exact number of bytes.
             (amount >= 0.0 && amount <= (1u64 << 53) as f64 && amount.fract() == 0.0).then_some(amount as u64)
         }
     }
 }
 
-/// `8GiB` where that is exact, else the number.
+/// Formats `8GiB` where that is exact, otherwise the plain number.
 pub fn show(amount: u64) -> String {
     let exact = UNITS[..3].iter().find(|(_, factor)| amount >= *factor && amount.is_multiple_of(*factor));
     exact.map_or_else(|| amount.to_string(), |(unit, factor)| format!("{}{unit}", amount / factor))

@@ -1,4 +1,4 @@
-//! References to content: what a step consumed and produced. The bytes live in the artifact store.
+//! References to content that steps consume and produce. The bytes live in the artifact store.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -70,7 +70,7 @@ impl fmt::Debug for Digest {
 
 /// Media type of a tree: a JSON list of paths, each with digest and size.
 pub const TREE_MEDIA_TYPE: &str = "application/vnd.stepwell.tree+json";
-/// Media type of a file that its owner may execute: it keeps that when it is written to a disk again.
+/// Media type of a file that its owner may execute; it stays executable when it is written to a disk again.
 pub const EXECUTABLE_MEDIA_TYPE: &str = "application/x-executable";
 
 /// A committed, immutable piece of content. For a tree, digest and size are those of its manifest.
@@ -90,7 +90,7 @@ impl ArtifactRef {
     }
 }
 
-/// What a step produced: artifacts by name, and small JSON values for templates and people.
+/// The results of a step: artifacts by name, and small JSON values for templates and people.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Outputs {
     #[serde(default)]

@@ -1,4 +1,4 @@
-//! What validation must know about step kinds, without knowing the kinds.
+//! Facts about step kinds for validation, which does not know the kinds themselves.
 
 use serde_json::Value;
 
@@ -8,7 +8,7 @@ use super::limits::Limits;
 /// Where attempts of a kind run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Placement {
-    /// On a thread of the engine: for work of milliseconds.
+    /// On a thread of the engine, for work of milliseconds.
     InProcess,
     /// In a child process with its own process group.
     Child,
@@ -35,7 +35,7 @@ pub struct Gives {
 /// The names of a step's outputs, or of its values.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Given {
-    /// Exactly these, each with a one-line description. A run may lack some.
+    /// Exactly these names, each with a one-line description; a run may lack some.
     Named(&'static [(&'static str, &'static str)]),
     /// The keys of this argument, which is a table.
     KeysOf(&'static str),
@@ -49,7 +49,7 @@ impl Given {
     pub const NOTHING: Given = Given::Named(&[]);
 }
 
-/// Refuses arguments of a kind that cannot work.
+/// Rejects arguments of a kind that cannot work.
 pub type Check = fn(kind: &str, with: &Value) -> Result<(), Failure>;
 
 /// The step kinds of this build, and the machine that runs them.
@@ -58,7 +58,7 @@ pub struct Catalog {
     pub kinds: Vec<KindInfo>,
     /// Checks the arguments of a kind once all of them are known.
     pub check: Option<Check>,
-    /// `None` where the settings of the machine are unknown: then demands are not checked.
+    /// `None` where the settings of the machine are unknown; demands are then not checked.
     pub limits: Option<Limits>,
 }
 

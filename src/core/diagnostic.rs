@@ -1,5 +1,5 @@
-//! Problems in a text file (workflow or configuration), collected so that all of them are reported at
-//! once, each with file, line, column, caret and hint.
+//! Problems in a text file (workflow or configuration). All of them are reported at once, each with file,
+//! line, column, caret and hint.
 
 use std::fmt;
 use std::ops::Range;
@@ -12,7 +12,7 @@ use super::visible::{visible, visible_styled};
 /// Byte range in the source text.
 pub type Span = Range<usize>;
 
-/// One problem. Without a span it is about something outside of the file, such as `-S name=value`.
+/// One problem. Without a place, it concerns something outside the file, such as `-S name=value`.
 #[derive(Clone, Debug)]
 pub struct Problem {
     message: String,
@@ -34,12 +34,12 @@ impl Problem {
         &self.message
     }
 
-    /// What the user can do about it.
+    /// The action that the user can take.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
 
-    /// 1-based line and column (in characters).
+    /// 1-based line and column; columns count characters.
     pub fn position(&self) -> Option<(usize, usize)> {
         self.place.as_ref().map(|place| (place.line, place.column))
     }
@@ -49,7 +49,7 @@ impl Problem {
         self
     }
 
-    /// The text next to the caret.
+    /// Sets the text next to the caret.
     pub(crate) fn label(&mut self, label: impl Into<String>) -> &mut Problem {
         self.label = Some(label.into());
         self
@@ -99,13 +99,13 @@ impl SpecErrors {
         &self.problems
     }
 
-    /// The first problems; a longer list helps nobody.
+    /// The first problems, at most [`MOST_SHOWN`]: a longer list helps nobody.
     pub fn first(&self) -> &[Problem] {
         &self.problems[..self.problems.len().min(MOST_SHOWN)]
     }
 
-    /// The report for people, `width` columns wide: the first problems with their lines, and a last line with the
-    /// total.
+    /// Formats the report for people, `width` columns wide: the first problems with their lines, then a line
+    /// with the total.
     pub fn render(&self, color: Color, width: usize) -> String {
         let theme = match color {
             Color::Plain => GraphicalTheme::unicode_nocolor(),
@@ -135,7 +135,7 @@ impl SpecErrors {
     }
 }
 
-/// Stepwell calls it `hint`, miette `help`.
+/// Hides the hint from miette, which would print it as `help`; Stepwell calls it `hint`.
 #[derive(Debug)]
 struct WithoutHelp<'a>(&'a Problem);
 
@@ -157,7 +157,7 @@ impl Diagnostic for WithoutHelp<'_> {
     }
 }
 
-/// Whether a report may use ANSI colours.
+/// Selects plain text or ANSI colours for a report.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Color {
     Plain,
@@ -181,7 +181,7 @@ impl Diagnostic for SpecErrors {
     }
 }
 
-/// `6139` as `6,139`.
+/// Formats `6139` as `6,139`.
 pub fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -203,7 +203,7 @@ pub(crate) struct Problems {
 }
 
 impl Problems {
-    /// Converts line ends to line feeds: TOML leaves them as they are, and shells accept nothing else.
+    /// Converts line ends to line feeds: TOML keeps other line ends, and shells accept only line feeds.
     pub(crate) fn new(file: &str, text: &str) -> Problems {
         let text = line_feeds(text);
         let line_starts = std::iter::once(0)
@@ -254,7 +254,7 @@ impl Problems {
         self.list.len()
     }
 
-    /// `value` when nothing was wrong.
+    /// Returns `value` if there are no problems.
     pub(crate) fn finish<T>(mut self, value: T) -> Result<T, SpecErrors> {
         if self.list.is_empty() {
             return Ok(value);
@@ -265,7 +265,7 @@ impl Problems {
     }
 }
 
-/// The text with CR LF replaced by LF.
+/// Replaces CR LF with LF.
 pub(crate) fn line_feeds(text: &str) -> String {
     text.replace("\r\n", "\n")
 }

@@ -1,4 +1,4 @@
-//! TOML text as a tree in which every key and value knows where it stands in the file.
+//! TOML text as a tree in which every key and value has its position in the file.
 
 use serde_json::{Map, Number, Value};
 use toml::de::{DeInteger, DeTable, DeValue};
@@ -7,7 +7,7 @@ use super::diagnostic::{Problems, Span};
 use super::json::{DEPTH, too_deep_at};
 use super::suggest;
 
-/// Something read from a place in the file.
+/// A value with its position in the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Located<T> {
     pub(crate) value: T,
@@ -35,7 +35,7 @@ pub(crate) struct Table {
     pub(crate) entries: Vec<(Located<String>, Node)>,
 }
 
-/// Reads a document; none when its syntax is broken, which is then in `problems`.
+/// Reads a document; `None` for broken syntax, which is then in `problems`.
 pub(crate) fn read(problems: &mut Problems) -> Option<Table> {
     let text = problems.text().to_owned();
     let (root, errors) = DeTable::parse_recoverable(&text);
@@ -43,7 +43,7 @@ pub(crate) fn read(problems: &mut Problems) -> Option<Table> {
     for error in &errors {
         let span = error.span().unwrap_or(text.len()..text.len());
         let line = problems.line(span.start);
-        // What follows on the same line is mostly an echo of the first error.
+        // Further errors on the same line are mostly echoes of the first.
         if reported != Some(line) {
             problems.at(&span, format!("invalid TOML: {}", error.message()));
         }
@@ -64,7 +64,6 @@ pub(crate) enum Assigned {
     TooDeep,
 }
 
-/// Reads one value.
 pub(crate) fn read_value(text: &str) -> Assigned {
     if too_deep_at(text.as_bytes(), DEPTH, b"\"'").is_some() {
         return Assigned::TooDeep;
@@ -77,7 +76,7 @@ pub(crate) fn read_value(text: &str) -> Assigned {
     }
 }
 
-/// `depth` is that of the table itself.
+/// `depth` is the depth of the table itself.
 fn table(entries: &DeTable<'_>, depth: usize, problems: &mut Problems) -> Table {
     let mut located: Vec<_> = entries
         .iter()
@@ -90,7 +89,7 @@ fn table(entries: &DeTable<'_>, depth: usize, problems: &mut Problems) -> Table 
     Table { entries: located }
 }
 
-/// `depth` is that of the enclosing value.
+/// `depth` is the depth of the enclosing value.
 fn node(value: &DeValue<'_>, span: Span, depth: usize, problems: &mut Problems) -> Option<Node> {
     let data = match value {
         DeValue::Array(_) | DeValue::Table(_) if depth >= DEPTH => {
@@ -141,12 +140,12 @@ impl Node {
         }
     }
 
-    /// What the value is, for messages: `a number`, `a list`.
+    /// Describes the value for messages: `a number`, `a list`.
     pub(crate) fn describe(&self) -> &'static str {
         describe(&self.to_json())
     }
 
-    /// The text, or a problem that says what `name` must be.
+    /// Returns the text, or adds a problem that says what `name` must be.
     pub(crate) fn text(&self, name: &str, problems: &mut Problems) -> Option<Located<String>> {
         if let Data::Text(text) = &self.data {
             return Some(Located { value: text.clone(), span: self.span.clone() });
@@ -155,7 +154,7 @@ impl Node {
         None
     }
 
-    /// `example` is a correct line.
+    /// Returns the table, or adds a problem whose hint is `example`, a correct line.
     pub(crate) fn table(&self, name: &str, example: &str, problems: &mut Problems) -> Option<&Table> {
         if let Data::Table(table) = &self.data {
             return Some(table);
@@ -166,7 +165,7 @@ impl Node {
         None
     }
 
-    /// `example` is a correct line.
+    /// Returns the list, or adds a problem whose hint is `example`, a correct line.
     pub(crate) fn list(&self, name: &str, example: &str, problems: &mut Problems) -> Option<&[Node]> {
         if let Data::List(items) = &self.data {
             return Some(items);
@@ -178,7 +177,7 @@ impl Node {
     }
 }
 
-/// What a value is, for messages.
+/// Describes a value for messages.
 pub(crate) fn describe(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",
@@ -200,7 +199,7 @@ impl Table {
         self.entries.iter().map(|(key, node)| (key.value.clone(), node.to_json())).collect()
     }
 
-    /// One problem per key that is not in `known`. `place` says where, such as ` in [params]`.
+    /// Adds one problem per key that is not in `known`. `place` says where, such as ` in [params]`.
     pub(crate) fn only(&self, known: &[&str], place: &str, problems: &mut Problems) {
         for (key, _) in &self.entries {
             if !known.contains(&key.value.as_str()) {

@@ -1,8 +1,8 @@
-//! Durations in files for people: `"30s"`, `"1h30m"`, `"500ms"`, or a number of seconds.
+//! Durations as people write them in files: `"30s"`, `"1h30m"`, `"500ms"`, or a number of seconds.
 
 use std::time::Duration;
 
-/// Longest duration that files may ask for: 100 years. Keeps sums of times far from overflow.
+/// Longest duration in a file: 100 years. The limit keeps sums of times far from overflow.
 const MAXIMUM: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
 
 /// Reads `"1h30m"`: numbers, each with one of the units `ms`, `s`, `m`, `h`, `d`.
@@ -31,7 +31,7 @@ pub fn parse(text: &str) -> Option<Duration> {
     (total <= MAXIMUM).then_some(total)
 }
 
-/// A number of seconds; none when negative, not finite or beyond 100 years.
+/// Converts seconds; `None` when negative, not finite or beyond 100 years.
 pub fn from_seconds(seconds: f64) -> Option<Duration> {
     let duration = Duration::try_from_secs_f64(seconds).ok()?;
     (duration <= MAXIMUM).then_some(duration)

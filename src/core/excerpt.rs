@@ -28,7 +28,7 @@ pub fn excerpt(text: &str, count: usize) -> String {
     shown.join("\n")
 }
 
-/// Cuts a message stored before messages had a bound to its start and its end.
+/// Keeps the start and the end of a message that was stored before messages were bounded.
 pub fn bounded(message: &str) -> String {
     if message.len() <= 2 * EXCERPT_BYTES && !message.contains('\r') {
         return message.to_owned();
@@ -62,7 +62,7 @@ fn without_styles(text: &str) -> String {
     plain
 }
 
-/// The start and the end of a text that is too long, with the number of bytes between them.
+/// Replaces the middle of a text longer than `most` bytes with the number of bytes left out.
 fn shortened(text: String, most: usize) -> String {
     if text.len() <= most {
         return text;

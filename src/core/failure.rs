@@ -1,4 +1,4 @@
-//! Why an attempt or a step failed.
+//! Failures of attempts and steps.
 
 use std::fmt;
 use std::io;
@@ -11,18 +11,18 @@ use super::json::TooMuch;
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FailureKind {
-    /// May succeed when tried again.
+    /// May succeed on a retry.
     Retryable,
-    /// The disk is full: tried again once there is space, without counting as a failure.
+    /// The disk is full: retried once there is space, without counting as a failure.
     NoSpace,
-    /// Trying again gives the same failure: bad input, bad parameters, diverged training.
+    /// A retry gives the same failure: bad input, bad parameters, diverged training.
     Fatal,
     Timeout,
     /// The worker disappeared or stopped sending heartbeats.
     LeaseLost,
     /// The step, with all its retries, took longer than `timeout.schedule_to_close`.
     ScheduleToClose,
-    /// The kernel killed the attempt for lack of memory; it would again.
+    /// The kernel killed the attempt for lack of memory; it would do so again.
     OutOfMemory,
     Canceled,
 }
@@ -42,7 +42,7 @@ impl FailureKind {
     }
 }
 
-/// How a program ended that did not succeed.
+/// The exit of a program that did not succeed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ProgramExit {
@@ -51,7 +51,7 @@ pub enum ProgramExit {
 }
 
 impl ProgramExit {
-    /// One number for both, as shells have it: signal n is 128 + n.
+    /// Maps both cases to one number as shells do: signal n is 128 + n.
     pub fn code(self) -> i32 {
         match self {
             ProgramExit::Code(code) => code,
@@ -59,7 +59,7 @@ impl ProgramExit {
         }
     }
 }
-/// What helps after [`FailureKind::OutOfMemory`].
+/// Hint for [`FailureKind::OutOfMemory`].
 pub const OUT_OF_MEMORY_HINT: &str = "let the step use less memory (a smaller batch, less at once), or give it more; \
     then `stepwell resume` tries it again";
 
@@ -71,10 +71,10 @@ pub struct Failure {
     pub message: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
-    /// Of a step that runs a program, when that is why it failed.
+    /// Exit of the program that the step ran, if that is why the step failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit: Option<ProgramExit>,
-    /// What has to be free on the disk before trying again makes sense, where that is known.
+    /// Bytes that must be free on the disk before a retry makes sense, if known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needed_bytes: Option<u64>,
 }
@@ -102,21 +102,21 @@ impl Failure {
         self
     }
 
-    /// An operation of the system that failed: retryable, or `NoSpace` for a full disk or a used-up quota.
+    /// Builds the failure of a system operation: retryable, or `NoSpace` for a full disk or an exhausted quota.
     pub fn io(what: impl fmt::Display, error: &io::Error) -> Self {
         let kind = if is_no_space(error) { FailureKind::NoSpace } else { FailureKind::Retryable };
         Failure::new(kind, format!("{what}: {error}"))
     }
 
-    /// One line for lists: the first, and of several also the last, which usually says why a program failed.
+    /// One line for lists: the first line, and after it the last, which usually says why a program failed.
     pub fn headline(&self) -> String {
         let mut lines = self.message.lines().map(str::trim).filter(|line| !line.is_empty());
         let first = lines.next().unwrap_or_default();
         lines.next_back().map_or_else(|| first.to_owned(), |last| format!("{first} {last}"))
     }
 
-    /// A failure whose message is `error` followed by its sources, outermost first. One that could be tried
-    /// again is `NoSpace` when that is among the sources.
+    /// Builds a failure whose message is `error` followed by its sources, outermost first. A retryable
+    /// failure becomes `NoSpace` if that is among the sources.
     pub fn from_error(kind: FailureKind, error: &dyn std::error::Error) -> Self {
         let mut message = error.to_string();
         let mut full = false;
@@ -132,18 +132,18 @@ impl Failure {
     }
 }
 
-/// Arguments or values of a step that cannot be stored or read back.
+/// Builds the failure for arguments or values of a step that cannot be stored or read back.
 pub fn too_much(what: &str, error: TooMuch) -> Failure {
     Failure::fatal(format!("{what} cannot be kept: {error}"))
         .with_hint("write what is large or deep into a file, and pass that on as an output")
 }
 
-/// Whether an error says that the disk is full or the quota used up.
+/// True if the disk is full or the quota is exhausted.
 pub fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// The error of a failpoint.
+/// Converts the error of a failpoint.
 #[cfg(feature = "failpoints")]
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {

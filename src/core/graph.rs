@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::spec::{StepSpec, WorkflowSpec};
 
-/// Graphviz dot: one box per step (three-dimensional for a fan-out, dashed when conditional), arrows
+/// Formats Graphviz dot: one box per step (three-dimensional for a fan-out, dashed when conditional), arrows
 /// in the direction of the data.
 pub fn dot(spec: &WorkflowSpec) -> String {
     let mut out = format!("digraph {} {{\n  rankdir=LR;\n  node [shape=box];\n", quote(&spec.name));
@@ -29,7 +29,7 @@ fn quote(text: &str) -> String {
     format!("\"{}\"", text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n"))
 }
 
-/// One line per step in the order in which they can run, indented by the longest chain of needs before it.
+/// Formats one line per step in an order in which they can run, indented by the longest chain of needs before it.
 pub fn text(spec: &WorkflowSpec) -> String {
     let order = by_depth(spec);
     let width = order.iter().map(|(depth, step)| 2 * shown(*depth) + step.id.as_str().len()).max().unwrap_or(0);
@@ -54,12 +54,12 @@ pub fn text(spec: &WorkflowSpec) -> String {
     out
 }
 
-/// Deep chains are not indented further than fits on a screen.
+/// Caps the indentation so that deep chains fit on a screen.
 fn shown(depth: usize) -> usize {
     depth.min(20)
 }
 
-/// Steps with the length of the longest chain of needs before them; stable for equal depths.
+/// Returns the steps with the length of the longest chain of needs before them; equal depths keep their order.
 fn by_depth(spec: &WorkflowSpec) -> Vec<(usize, &StepSpec)> {
     let index: HashMap<&str, usize> = spec.steps.iter().enumerate().map(|(at, step)| (step.id.as_str(), at)).collect();
     let needs: Vec<Vec<usize>> = spec

@@ -32,7 +32,7 @@ impl Limit {
     pub const STORED: Limit = Limit { depth: 127, bytes: 768 << 20 };
 }
 
-/// The reason why JSON text was rejected. The messages follow a colon.
+/// The reason why JSON text was rejected. Messages are printed after a colon.
 #[derive(Debug, thiserror::Error)]
 pub enum JsonError {
     #[error("it has more than {0} bytes")]
@@ -76,7 +76,7 @@ pub fn check(text: &[u8], limit: Limit) -> Result<(), JsonError> {
     Err(JsonError::TooDeep { line, column, limit: limit.depth })
 }
 
-/// The offset of the bracket that exceeds `depth`, outside text in one of `quotes`.
+/// Returns the offset of the bracket that exceeds `depth`, outside text in one of `quotes`.
 pub(super) fn too_deep_at(text: &[u8], depth: usize, quotes: &[u8]) -> Option<usize> {
     let (mut level, mut quoted, mut escaped) = (0_usize, None, false);
     for (at, byte) in text.iter().enumerate() {

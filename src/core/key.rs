@@ -19,23 +19,24 @@ pub fn step_key(kind: &str, version: u32, with: &Value, fingerprint: &Value) -> 
     StepKey(Digest::of(canonical(&content).as_bytes()).to_string())
 }
 
-/// The digest of a workflow with its resolved parameters: what a run pins.
+/// The digest of a workflow with its resolved parameters, which a run pins.
 pub fn spec_digest(spec: &WorkflowSpec) -> String {
     // A spec holds only text keys and finite numbers, so it always has a JSON form.
     let text = serde_json::to_string(spec).unwrap_or_default();
     text_digest(&text).unwrap_or_default()
 }
 
-/// As [`json_digest`] of the value that `text` stands for, which may be many times larger in memory.
+/// Like [`json_digest`] of the value that `text` encodes. Does not build that value, which may be many times
+/// larger in memory.
 ///
 /// # Errors
-/// When the text is no JSON.
+/// When the text is not JSON.
 pub fn text_digest(text: &str) -> serde_json::Result<String> {
     let Canonical(canonical) = serde_json::from_str(text)?;
     Ok(Digest::of(canonical.as_bytes()).to_string())
 }
 
-/// The digest of a JSON value, whatever the order of its keys.
+/// The digest of a JSON value, independent of the order of its keys.
 pub fn json_digest(value: &Value) -> String {
     Digest::of(canonical(value).as_bytes()).to_string()
 }
@@ -78,7 +79,7 @@ fn write_scalar(value: &Value, out: &mut String) {
     let _ = write!(out, "{value}");
 }
 
-/// What [`canonical`] writes, read without the tree of values in between.
+/// The output of [`canonical`], read without the tree of values in between.
 struct Canonical(String);
 
 impl<'de> Deserialize<'de> for Canonical {
@@ -158,11 +159,11 @@ impl<'de> Visitor<'de> for CanonicalVisitor {
 /// One argument that differs between two runs of a step, with both values in short form.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Change {
-    /// Such as `optimizer.lr` or `tokens[2]`.
+    /// For example `optimizer.lr` or `tokens[2]`.
     pub path: String,
-    /// None when the argument is new.
+    /// `None` when the argument is new.
     pub old: Option<String>,
-    /// None when the argument is gone.
+    /// `None` when the argument is gone.
     pub new: Option<String>,
 }
 
@@ -177,7 +178,7 @@ impl fmt::Display for Change {
     }
 }
 
-/// Why two steps have different keys: every argument that differs, in order of their paths.
+/// Explains why two steps have different keys: returns every argument that differs, in order of their paths.
 pub fn difference(old_with: &Value, new_with: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
     compare("", old_with, new_with, &mut changes);
@@ -212,7 +213,7 @@ fn is_artifact(object: &Map<String, Value>) -> bool {
     object.len() == 3 && ["digest", "size", "media_type"].iter().all(|name| object.contains_key(*name))
 }
 
-/// At most about 60 characters.
+/// Formats a value in at most about 60 characters.
 fn short(value: &Value) -> String {
     const LONGEST: usize = 60;
     match value {

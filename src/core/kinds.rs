@@ -1,4 +1,4 @@
-//! Step kinds that are known by name outside of their handlers.
+//! Step kinds that code outside their handlers knows by name.
 
 /// The only kind that may use secrets.
 pub const COMMAND: &str = "command";

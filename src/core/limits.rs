@@ -1,4 +1,4 @@
-//! What the machine and its owner set, for all runs: part of the settings, not of a workflow.
+//! Limits that the owner of the machine sets for all runs: part of the settings, not of a workflow.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use super::suggest;
 pub struct Limits {
     pub pools: Pools,
     pub rate_limits: BTreeMap<String, RateLimit>,
-    /// Program and arguments that are started once per alert.
+    /// Program and arguments to start once per alert.
     pub alert_command: Vec<String>,
 }
 
@@ -25,7 +25,7 @@ impl Limits {
     }
 
     /// # Errors
-    /// A fatal failure when there is no rate limit of this name.
+    /// A fatal failure when no rate limit has this name.
     pub fn check_rate(&self, name: &str) -> Result<(), Failure> {
         if self.rate_limits.contains_key(name) {
             return Ok(());

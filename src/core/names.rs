@@ -14,11 +14,10 @@ use super::visible::is_hidden;
 const LONGEST: usize = 200;
 /// Maximum bytes of a name in a path, which leaves room for an id and an extension.
 const LONGEST_IN_PATH: usize = 150;
-/// Means the newest run where a command expects a run.
+/// Stands for the newest run where a command expects a run.
 const NEWEST: &str = "last";
 
-/// The name of a run to submit. `FromStr` applies the rule for names that people give; the constructors make the
-/// others.
+/// The name of a run to submit. `FromStr` checks names that people give; the constructors make all others.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct RunName(String);
 
@@ -91,7 +90,7 @@ impl fmt::Display for RunName {
     }
 }
 
-/// The rule for names that are shown and typed but are neither paths nor run names.
+/// Checks a name that is shown and typed but is neither a path nor a run name.
 ///
 /// # Errors
 /// `Empty`, `TooLong`, `Character`.
@@ -109,7 +108,7 @@ pub fn is_below(path: &Path) -> bool {
     path.components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir))
 }
 
-/// Makes one path component of `name`, which may predate the rule for names.
+/// Turns `name`, which may predate the rule for names, into one path component.
 pub fn path_component(name: &str) -> String {
     let plain = |c: char| if matches!(c, '/' | '\\') || is_hidden(c) { '_' } else { c };
     let mut component: String = name.chars().map(plain).collect();

@@ -1,4 +1,4 @@
-//! Encodes paths in messages between processes: text if they are UTF-8, else bytes.
+//! Encodes paths in messages between processes: as text if they are UTF-8, otherwise as bytes.
 
 use std::ffi::OsString;
 use std::fmt;

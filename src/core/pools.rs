@@ -1,7 +1,7 @@
-//! Resource pools: what there is to share, what a step asks for, and who gets what is free.
+//! Resource pools: the units to share, the demands of steps, and the order in which free units are given out.
 //!
-//! Nothing here is ever given back: what is in use is read off the leases anew whenever steps are claimed,
-//! so units cannot leak.
+//! Nothing is ever returned to a pool. Each round of claims computes the units in use from the leases, so
+//! units cannot leak.
 
 use std::collections::BTreeMap;
 
@@ -9,14 +9,14 @@ use super::amount;
 use super::failure::Failure;
 use super::suggest;
 
-/// Units of each pool that a step asks for, by the pool's name.
+/// Units that a step asks for, by pool name.
 pub type Demand = BTreeMap<String, u64>;
 /// Units that a lease holds: the names of devices, or one amount as text.
 pub type Held = BTreeMap<String, Vec<String>>;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Pool {
-    /// Each is given out whole, by name.
+    /// Given out whole, by name.
     Devices(Vec<String>),
     Amount(u64),
 }
@@ -64,7 +64,7 @@ impl Pools {
         Ok(())
     }
 
-    /// What is free when these are in use.
+    /// Returns what is free while `in_use` is held.
     pub fn free<'a>(&self, in_use: impl Iterator<Item = &'a Held>) -> Free {
         let mut pools = self.0.clone();
         for (name, units) in in_use.flatten() {
@@ -74,7 +74,7 @@ impl Pools {
                     let used = units.iter().filter_map(|unit| unit.parse::<u64>().ok()).sum();
                     *amount = amount.saturating_sub(used);
                 }
-                // No longer configured.
+                // The pool is no longer configured.
                 None => {}
             }
         }
@@ -82,17 +82,17 @@ impl Pools {
     }
 }
 
-/// What can be given out in one round of claims, in the order of the claims.
+/// Units that one round of claims can give out, in the order of the claims.
 #[derive(Clone, Debug)]
 pub struct Free {
     pools: BTreeMap<String, Pool>,
-    /// For steps that come first but do not fit yet.
+    /// Units for earlier steps that do not fit yet.
     reserved: Demand,
 }
 
 impl Free {
-    /// Takes the units. When some are missing, all that is asked for is reserved instead: steps further back
-    /// get only what is left over, so that they cannot starve this one.
+    /// Takes the units. If some are missing, reserves the whole demand instead: later steps get only what is
+    /// left over, so that they cannot starve this one.
     pub fn take(&mut self, demand: &Demand) -> Option<Held> {
         if self.missing(demand).is_some() {
             for (name, units) in demand {
@@ -104,7 +104,7 @@ impl Free {
         Some(demand.iter().map(|(name, &units)| (name.clone(), self.hand_out(name, units))).collect())
     }
 
-    /// The first pool that has too little left, and how much it has.
+    /// Returns the first pool that has too little left, and how much it has.
     pub fn missing<'a>(&self, demand: &'a Demand) -> Option<(&'a str, u64)> {
         let left = |name: &str| {
             let free = self.pools.get(name).map_or(0, Pool::size);
@@ -130,7 +130,7 @@ impl Free {
     }
 }
 
-/// The environment variables that tell an attempt what it holds.
+/// Returns the environment variables that tell an attempt which units it holds.
 pub fn environment(held: &Held) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = held
         .iter()
@@ -209,8 +209,8 @@ mod tests {
     }
 
     proptest! {
-        /// Whatever starts and ends in whatever order: no unit is in two hands, nothing is lost, and whoever
-        /// is at the head of the queue gets its turn once those before it have ended.
+        /// In any order of starts and ends, no unit is held twice, none is lost, and the head of the queue
+        /// gets its turn once the leases before it have ended.
         #[test]
         fn units_are_neither_shared_nor_lost(
             acts in prop::collection::vec(
@@ -244,7 +244,7 @@ mod tests {
                 let memory: u64 = leases.iter().filter_map(|h| h.get("memory")).flatten().map(|m| m.parse::<u64>().unwrap()).sum();
                 prop_assert!(memory <= 64);
             }
-            // However many wait: each time the oldest lease ends, the head of the queue is served first.
+            // However many steps wait, each time the oldest lease ends, the head of the queue is served first.
             while let Some(head) = queue.first().cloned() {
                 let waiting = queue.len();
                 prop_assert!(!leases.is_empty(), "{head:?} waits while nothing is in use");

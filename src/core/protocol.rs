@@ -18,7 +18,7 @@ pub const ATTEMPT_MARK: &str = "STEPWELL_ATTEMPT_ID";
 /// Environment variable of workers that outlive their attempts: the state directory of their engine.
 pub const WORKER_MARK: &str = "STEPWELL_WORKER_OF";
 
-/// In the state directory: which kernels were the fastest on each GPU, for what begins later.
+/// File in the state directory with the fastest kernels on each GPU, for later processes.
 pub const TUNING_FILE: &str = "tuning.json";
 
 /// Everything an attempt needs to know.
@@ -30,7 +30,7 @@ pub struct AttemptRequest {
     pub kind: String,
     pub attempt: u32,
     pub fence: Fence,
-    /// Also the idempotency key of the step: stable over attempts.
+    /// Also the idempotency key of the step: stable across attempts.
     pub key: StepKey,
     /// Resolved arguments, with stand-ins for secrets.
     pub with: Value,
@@ -47,7 +47,7 @@ pub struct AttemptRequest {
     pub scratch_dir: PathBuf,
     /// Committed checkpoints of this step, newest first.
     pub checkpoints: Vec<Checkpoint>,
-    /// A fork goes on from the checkpoint of this training step: it must not start from the beginning.
+    /// Set in a fork: the attempt resumes from the checkpoint of this training step and must not start over.
     #[serde(default)]
     pub forked_at: Option<u64>,
 }
@@ -58,36 +58,36 @@ impl AttemptRequest {
         format!("{}/{}/{}", self.run, self.step, self.fence.0)
     }
 
-    /// Where everything goes that the processes of the attempt print: `attempt-N.log` beside the scratch directory.
+    /// Path of the log for all output of the attempt's processes: `attempt-N.log` beside the scratch directory.
     pub fn log_path(&self) -> PathBuf {
         let step_dir = self.scratch_dir.parent().unwrap_or(&self.scratch_dir);
         step_dir.join(format!("attempt-{}.log", self.attempt))
     }
 }
 
-/// From the engine to the attempt.
+/// Messages from the engine to the attempt.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToAttempt {
     Start(Box<AttemptRequest>),
-    /// The checkpoint sent last is committed.
+    /// The latest checkpoint sent is committed.
     CheckpointCommitted,
-    /// Checkpoint if possible, then answer `Interrupted`.
+    /// Write a checkpoint if possible, then answer `Interrupted`.
     Interrupt,
 }
 
-/// From the attempt to the engine.
+/// Messages from the attempt to the engine.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromAttempt {
     Heartbeat,
-    /// A program has started in this process group of its own.
+    /// A program has started as a process group of its own.
     Group {
         leader: u32,
     },
     Progress(Progress),
     Metric(MetricRow),
-    /// Metrics after `last_step` are void: the attempt goes on from there.
+    /// Metrics after `last_step` are void: the attempt resumes from there.
     Rewind {
         last_step: u64,
     },
@@ -120,8 +120,7 @@ pub struct MetricRow {
     pub train_step: u64,
     /// Mean cross-entropy over the step's tokens, nats.
     pub loss: f64,
-    /// What the z-loss adds to the loss that is minimised, when there is one. `metrics.jsonl` has it, the database
-    /// has not.
+    /// Amount that the z-loss adds to the minimised loss, if it is used. In `metrics.jsonl`, not in the database.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub z_loss: Option<f64>,
     pub learning_rate: f64,

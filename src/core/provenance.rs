@@ -1,6 +1,6 @@
-//! Where an artifact comes from: every step on the way to it, back to the imports. The manifest can be
-//! checked on another machine: each step's key is the digest of what went into it, and each input is
-//! the output of another step in it.
+//! The origin of an artifact: every step on the way to it, back to the imports. Another machine can check the
+//! manifest: each step's key is the digest of what went into the step, and each input is the output of
+//! another step in the manifest.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,32 +13,32 @@ use super::ids::{RunId, StepId, StepKey};
 use super::json::{self, Limit};
 use super::key::{json_digest, step_key};
 
-/// Of the manifest; a reader refuses a newer one.
+/// Version of the manifest format; readers reject newer ones.
 pub const VERSION: u32 = 1;
 /// Key under which recorded arguments hold the fingerprint.
 pub const FINGERPRINT: &str = "$fingerprint";
-/// Versions of step kinds that are tried when the one that gave a key is looked for.
+/// Versions of a step kind to try when searching for the one that gave a key.
 const VERSIONS: std::ops::RangeInclusive<u32> = 1..=1000;
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
-    /// Of this format.
+    /// Version of this format.
     pub version: u32,
-    /// The program that wrote this, and from which code.
+    /// The program that wrote this, and the code it was built from.
     pub written_by: String,
     pub artifact: ArtifactRef,
-    /// Its producer, the last of the `nodes`.
+    /// Name of the artifact among the outputs of its producer, the last of the `nodes`.
     pub output: String,
-    /// The manifests of the artifact, when it is a tree, and of the trees in it.
+    /// The manifests of the artifact, if it is a tree, and of the trees in it.
     pub trees: BTreeMap<Digest, BTreeMap<String, ArtifactRef>>,
-    /// Each after those whose outputs it reads.
+    /// Each node comes after those whose outputs it reads.
     pub nodes: Vec<Node>,
-    /// By digest; `nodes` refer to them.
+    /// By digest, which `nodes` refer to.
     pub environments: BTreeMap<String, Value>,
-    /// Of gates and people, in the runs of the `nodes`.
+    /// Decisions of gates and people in the runs of the `nodes`.
     pub decisions: Vec<Decision>,
-    /// BLAKE3 of the canonical JSON of everything else in here.
+    /// BLAKE3 of the canonical JSON of all other fields.
     pub digest: String,
 }
 
@@ -50,7 +50,7 @@ pub struct Node {
     pub workflow: String,
     pub spec_digest: String,
     pub step: StepId,
-    /// The run that did the work, when this one reused it.
+    /// The run that did the work; differs from `run` if the step was reused.
     pub executed_in: RunId,
     pub executed_as: StepId,
     pub kind: String,
@@ -61,11 +61,11 @@ pub struct Node {
     pub fingerprint: Value,
     /// Every argument whose name ends in `seed`.
     pub seeds: Map<String, Value>,
-    /// What `with` reads, and the index of its producer.
+    /// Artifacts that `with` reads, each with the index of its producer.
     pub inputs: Vec<Input>,
     pub outputs: BTreeMap<String, ArtifactRef>,
     pub attempts: Vec<AttemptRecord>,
-    /// All that the attempts committed, also those that were rewound or dropped later.
+    /// All checkpoints that the attempts committed, including those rewound or dropped later.
     pub checkpoints: Vec<CheckpointRecord>,
 }
 
@@ -73,7 +73,7 @@ pub struct Node {
 #[serde(deny_unknown_fields)]
 pub struct Input {
     pub digest: Digest,
-    /// None when it came from outside, by a digest in the parameters.
+    /// `None` when it came from outside, by a digest in the parameters.
     pub producer: Option<usize>,
 }
 
@@ -110,7 +110,7 @@ pub struct Decision {
 
 impl Provenance {
     /// # Errors
-    /// Tells why this build cannot read the text as a manifest.
+    /// The reason why this build cannot read the text as a manifest.
     pub fn read(text: &[u8]) -> Result<Provenance, String> {
         let value: Value = json::parse(text, Limit::STORED).map_err(|error| error.to_string())?;
         match value["version"].as_u64() {
@@ -121,9 +121,9 @@ impl Provenance {
         }
     }
 
-    /// The digest of everything but the digest.
+    /// The digest of everything but `digest` itself.
     pub fn own_digest(&self) -> String {
-        // Text keys and finite numbers only, so it always has a JSON form.
+        // It holds only text keys and finite numbers, so it always has a JSON form.
         let mut value = serde_json::to_value(self).unwrap_or_default();
         if let Value::Object(fields) = &mut value {
             fields.remove("digest");
@@ -131,7 +131,7 @@ impl Provenance {
         json_digest(&value)
     }
 
-    /// What does not fit together; empty when all does. The bytes of the artifact are another matter.
+    /// Returns everything that does not fit together. Does not check the bytes of the artifact.
     pub fn problems(&self) -> Vec<String> {
         let mut problems = Vec::new();
         if self.own_digest() != self.digest {
@@ -223,7 +223,7 @@ fn collect_seeds(path: &str, value: &Value, found: &mut Map<String, Value>) {
     }
 }
 
-/// Arguments as they were recorded, apart from the fingerprint beside them.
+/// Splits recorded arguments into the arguments proper and the fingerprint beside them.
 pub fn split_fingerprint(recorded: &Value) -> (Value, Value) {
     let mut with = recorded.clone();
     let fingerprint = match &mut with {
@@ -233,8 +233,8 @@ pub fn split_fingerprint(recorded: &Value) -> (Value, Value) {
     (with, fingerprint)
 }
 
-/// The version of the step kind with which these arguments give this key. It is not recorded by itself, and
-/// the search shows at the same time that the arguments are those that were keyed.
+/// Finds the version of the step kind with which these arguments give this key. The version is not recorded;
+/// the search also proves that the arguments are those that were keyed.
 pub fn kind_version(kind: &str, with: &Value, fingerprint: &Value, key: &StepKey) -> Option<u32> {
     VERSIONS.into_iter().find(|version| step_key(kind, *version, with, fingerprint) == *key)
 }
@@ -297,7 +297,7 @@ mod tests {
         }
     }
 
-    /// Problems of a manifest whose own digest was made to fit again, as somebody who forges it would.
+    /// Asserts that a change is found even if a forger has recomputed the manifest's own digest.
     #[track_caller]
     fn assert_found(problem: &str, change: impl FnOnce(&mut Provenance)) {
         let mut changed = manifest();

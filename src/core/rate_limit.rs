@@ -1,4 +1,4 @@
-//! Rate limits over a sliding window: at most so many attempts start in any span of that length.
+//! Rate limits over a sliding window: at most `count` attempts start within any span of length `per`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -38,7 +38,7 @@ impl fmt::Display for RateLimit {
     }
 }
 
-/// The starts that still count.
+/// Recent starts that still count against a limit.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Window {
     starts: VecDeque<Timestamp>,
@@ -49,7 +49,7 @@ impl Window {
         self.starts.push_back(start);
     }
 
-    /// When the next attempt may start; `now` when it may at once.
+    /// Returns the time at which the next attempt may start: `now` if it may start at once.
     pub fn next_allowed(&mut self, limit: RateLimit, now: Timestamp) -> Timestamp {
         // A clock that was set back must not close the window for longer than its length.
         for start in &mut self.starts {
@@ -59,7 +59,7 @@ impl Window {
             self.starts.pop_front();
         }
         let count = limit.count as usize;
-        // The newest `count` starts are those that must have room.
+        // The next attempt may start once the oldest of the newest `count` starts leaves the window.
         match self.starts.len().checked_sub(count).and_then(|first| self.starts.get(first)) {
             Some(start) => later(*start, limit.per),
             None => now,
@@ -106,7 +106,7 @@ mod tests {
                 now += wait;
                 let allowed = window.next_allowed(limit, at(now));
                 prop_assert!(allowed >= at(now));
-                // As an engine that sleeps until the time that it was told.
+                // The engine sleeps until the time it was told.
                 now = allowed.as_millisecond();
                 prop_assert_eq!(window.next_allowed(limit, at(now)), at(now), "no second wait");
                 window.add(at(now));

@@ -1,4 +1,4 @@
-//! What other processes ask of the engine: a row in the database, and a byte that wakes it.
+//! Requests of other processes to the engine: a row in the database, and a byte that wakes the engine.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -14,15 +14,15 @@ pub enum Request {
     Cancel,
     /// Let attempts write a checkpoint and stop; claim nothing until `Resume`.
     Pause { reason: String },
-    /// Go on with a paused, interrupted or failed run.
+    /// Continue a paused, interrupted or failed run.
     Resume,
-    /// Try a failed step again, or all of them, while the rest of the run goes on.
+    /// Retry a failed step, or all of them, while the rest of the run continues.
     Retry { step: Option<StepId> },
     /// Answer a step that waits for a person.
     Decide { step: StepId, verdict: Verdict, approver: String, comment: Option<String> },
-    /// Let the run use more: these limits replace those that it has.
+    /// Raise the budget: limits set in `to` replace the current ones.
     RaiseBudget { to: Budget },
-    /// For a step that waits for a signal of this name, now or later.
+    /// Send a signal to a step that waits for this name, now or later.
     Signal { name: String, payload: Value },
 }
 

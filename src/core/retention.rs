@@ -1,4 +1,4 @@
-//! Which runs are old enough to be pruned.
+//! Decides which runs are old enough to be pruned.
 
 use std::collections::HashMap;
 
@@ -6,12 +6,12 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ids::RunId;
 
-/// A run that is given is kept if any of the rules that are set keeps it. With no rule set, all are kept.
+/// Rules that keep ended runs. Any rule that is set keeps a run; without rules, all runs are kept.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Retention {
-    /// The newest ended runs of each workflow are kept.
+    /// Keep this many of the newest ended runs of each workflow.
     pub keep_runs: Option<u64>,
-    /// Runs that ended in the last days are kept.
+    /// Keep runs that ended within this many days.
     pub keep_days: Option<u64>,
 }
 
@@ -24,7 +24,7 @@ pub struct Ended {
 }
 
 impl Retention {
-    /// The runs that no rule keeps, oldest first.
+    /// Returns the runs that no rule keeps, oldest first.
     pub fn expired(&self, ended: &[Ended], now: Timestamp) -> Vec<RunId> {
         if *self == Retention::default() {
             return Vec::new();

@@ -1,5 +1,5 @@
-//! Random numbers as pure functions of (run seed, purpose, index). There is no generator state to
-//! save: whoever needs randomness derives a fresh seed, uses it, and drops it.
+//! Random numbers as pure functions of (run seed, purpose, index). There is no generator state to save: each
+//! use of randomness derives a fresh seed and drops it afterwards.
 
 /// A seed for one purpose, such as (`"init"`, tensor number) or (`"dropout"`, training step).
 pub fn derive_seed(run_seed: u64, purpose: &str, index: u64) -> u64 {

@@ -1,4 +1,4 @@
-//! How a run was asked for, beside its workflow: pinned with it, and part of its first event.
+//! Options of a run beside its workflow: pinned with the run, and part of its first event.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use super::ids::{RunId, StepId};
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct RunOptions {
-    /// Of all ready steps those of the highest priority are claimed first.
+    /// Among all ready steps, those of the runs with the highest priority are claimed first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
     #[serde(default, skip_serializing_if = "Reuse::is_default")]
@@ -15,19 +15,19 @@ pub struct RunOptions {
     pub origin: Option<Origin>,
 }
 
-/// Whose outputs may stand in for those of an equal step.
+/// Decides which steps may take the outputs of an equal earlier step.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Reuse {
     #[default]
     Allowed,
-    /// Every step is run.
+    /// Run every step.
     Never,
-    /// These steps are run, whatever was done before.
+    /// Run these steps, whatever was done before.
     Except(Vec<StepId>),
 }
 
-/// The run that this one comes from.
+/// The source of this run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Origin {
@@ -48,7 +48,7 @@ impl RunOptions {
 }
 
 impl Origin {
-    /// The run whose outputs this one takes for equal steps, whatever their kind.
+    /// The run whose outputs this one reuses for equal steps of any kind.
     pub fn source(&self) -> Option<RunId> {
         match self {
             Origin::Rerun { run, .. } | Origin::Fork { run, .. } => Some(*run),
@@ -56,7 +56,7 @@ impl Origin {
         }
     }
 
-    /// The training step from which a fork goes on with `step`.
+    /// The training step from which a fork resumes `step`.
     pub fn forked_at(&self, step: &StepId) -> Option<u64> {
         match self {
             Origin::Fork { at, train_step, .. } if at == step => *train_step,
@@ -70,7 +70,7 @@ impl Reuse {
         *self == Reuse::default()
     }
 
-    /// Whether `step` may be answered by an earlier equal one.
+    /// True if `step` may take the outputs of an equal earlier step.
     pub fn allows(&self, step: &StepId) -> bool {
         match self {
             Reuse::Allowed => true,

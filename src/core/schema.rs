@@ -136,7 +136,7 @@ fn step_schema(kinds: &[Value]) -> Value {
     })
 }
 
-/// For steps of one kind, `with` has the kind's schema, and may be left out only when nothing is required.
+/// Requires the kind's schema for `with` in steps of that kind. `with` is optional only if the kind requires nothing.
 fn kind_rule(info: &KindInfo) -> Value {
     let mut then = json!({ "properties": { "with": { "$ref": format!("#/$defs/{}", info.kind) } } });
     if info.schema.get("required").and_then(Value::as_array).is_some_and(|required| !required.is_empty()) {
@@ -145,7 +145,7 @@ fn kind_rule(info: &KindInfo) -> Value {
     json!({ "if": { "properties": { "kind": { "const": info.kind } } }, "then": then })
 }
 
-/// The schema of a kind's `with`, fit to be a definition of the workflow's schema.
+/// Returns the schema of a kind's `with` as a definition of the workflow's schema.
 fn arguments(info: &KindInfo) -> Value {
     let mut schema = info.schema.clone();
     allow_templates(&mut schema);
@@ -169,7 +169,7 @@ fn gives(Gives { outputs, values }: Gives) -> Value {
     json!({ "outputs": about(outputs), "values": about(values) })
 }
 
-/// Lets a template stand for every property and list item.
+/// Allows a template in place of every property and list item.
 fn allow_templates(schema: &mut Value) {
     let Some(schema) = schema.as_object_mut() else { return };
     for key in ["properties", "$defs"] {
@@ -203,7 +203,7 @@ fn or_template(schema: &mut Value) {
     *schema = Value::Object(wrapped);
 }
 
-/// References inside of a kind's schema point into that schema, which is now a definition itself.
+/// Rebases references inside a kind's schema, which is now a definition of the workflow's schema.
 fn move_references(schema: &mut Value, kind: &str) {
     match schema {
         Value::Object(entries) => {

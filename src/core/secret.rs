@@ -56,7 +56,7 @@ pub fn named(
     (named, used)
 }
 
-/// A copy with every text except keys replaced.
+/// Copies a value with every text except keys replaced.
 pub fn map_texts(value: &Value, replace: &mut impl FnMut(&str) -> String) -> Value {
     match value {
         Value::String(text) => Value::String(replace(text)),

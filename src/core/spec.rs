@@ -12,7 +12,7 @@ use super::ids::StepId;
 use super::pools::Demand;
 use super::secret::SecretSource;
 
-/// A complete workflow definition. Its serialised form, with resolved parameters, is what a run pins.
+/// A complete workflow definition. A run pins its serialised form, with resolved parameters.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct WorkflowSpec {
     pub name: String,
@@ -20,9 +20,9 @@ pub struct WorkflowSpec {
     pub description: String,
     /// Parameters after overrides (`-S name=value`).
     pub params: Map<String, Value>,
-    /// In definition order; `validate` has shown that the `needs` have no cycle.
+    /// In definition order; `validate` has proven that the `needs` have no cycle.
     pub steps: Vec<StepSpec>,
-    /// What a run of this workflow gives to the step that started it; strings may hold templates.
+    /// Results of a run for the step that started it; strings may hold templates.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub outputs: Map<String, Value>,
     #[serde(default, skip_serializing_if = "Budget::is_unlimited")]
@@ -40,13 +40,13 @@ pub struct PinnedWorkflow {
     /// The name of the file, for messages.
     pub origin: String,
     pub source: String,
-    /// The workflows that its own steps start, by the name that they use.
+    /// The workflows that its own steps start, by the names they use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub children: BTreeMap<String, PinnedWorkflow>,
 }
 
 impl WorkflowSpec {
-    /// A step and everything that needs it, directly or not, in definition order. Empty for an unknown step.
+    /// Returns a step and everything that needs it, directly or not, in definition order; empty for an unknown step.
     pub fn with_descendants(&self, step: &StepId) -> Vec<StepId> {
         let mut found: HashSet<&StepId> = self.steps.iter().filter(|s| s.id == *step).map(|s| &s.id).collect();
         loop {
@@ -69,23 +69,23 @@ pub struct StepSpec {
     pub needs: Vec<StepId>,
     /// Arguments of the step kind; strings may hold templates.
     pub with: Map<String, Value>,
-    /// Expression that gives a list when the needs are done; one child step per item.
+    /// Expression that gives a list once the needs are done; one child step per item.
     #[serde(default)]
     pub for_each: Option<String>,
-    /// Expression; the step is skipped when it is false.
+    /// Expression; if it is false, the step is skipped.
     #[serde(default)]
     pub when: Option<String>,
     #[serde(default)]
     pub retry: RetryPolicy,
     #[serde(default)]
     pub timeout: Timeouts,
-    /// What a step of kind `workflow` starts.
+    /// The workflow that a step of kind `workflow` starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub child: Option<PinnedWorkflow>,
-    /// Units of pools that every attempt holds.
+    /// Pool units that every attempt holds.
     #[serde(default, skip_serializing_if = "Demand::is_empty")]
     pub resources: Demand,
-    /// Beside that of the run: of all ready steps those of the highest priority are claimed first.
+    /// Among ready steps of runs with equal priority, those with the highest number are claimed first.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub priority: i32,
     /// Name of the limit that every attempt counts against.
@@ -106,22 +106,22 @@ pub struct RetryPolicy {
     pub maximum_interval: Duration,
     /// Counts the first attempt; 1 means no retry.
     pub maximum_attempts: u32,
-    /// Failures after which the step is not tried again.
+    /// Failures after which the step is not retried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub non_retryable: Vec<NonRetryable>,
 }
 
-/// A sort of failure that trying again does not help.
+/// A sort of failure that a retry cannot help.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum NonRetryable {
     Kind(FailureKind),
-    /// Of a program; 128 + n stands for signal n.
+    /// Exit code of a program; 128 + n stands for signal n.
     ExitCode(i32),
 }
 
 impl RetryPolicy {
-    /// Whether the workflow says that a failure is not to be tried again.
+    /// True if the workflow excludes this failure from retries.
     pub fn rules_out(&self, failure: &Failure) -> bool {
         self.non_retryable.iter().any(|rule| match rule {
             NonRetryable::Kind(kind) => failure.kind == *kind,
@@ -144,13 +144,13 @@ impl Default for RetryPolicy {
 
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Timeouts {
-    /// Longest run of one attempt; none means no limit.
+    /// Longest run of one attempt; `None` means no limit.
     #[serde(default)]
     pub start_to_close: Option<Duration>,
-    /// From when the step is first ready to its end, over all attempts and the pauses between them.
+    /// Longest time from when the step is first ready to its end, over all attempts and the pauses between them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schedule_to_close: Option<Duration>,
-    /// The lease: an attempt that is silent for longer is fenced off and started again.
+    /// Length of the lease: an attempt that is silent for longer is fenced off and started again.
     pub heartbeat: Duration,
 }
 

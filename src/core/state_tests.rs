@@ -67,7 +67,7 @@ fn new_state(spec: &Arc<WorkflowSpec>) -> RunState {
     RunState::new(RunId(Uuid::nil()), spec.clone(), placement)
 }
 
-/// A run under test: the state, its whole history, and what the tables would say.
+/// A run under test: its state, its whole history, and the contents of the tables.
 struct World {
     spec: Arc<WorkflowSpec>,
     state: RunState,
@@ -115,7 +115,7 @@ impl World {
             for effect in &decision.effects {
                 if let Effect::ExtendLease { step, fence, until } = effect {
                     self.extensions.push((self.history.len(), step.clone(), *fence, *until));
-                    // The only change without an event.
+                    // Lease extensions are the only change without an event.
                     let lease = before.step(step).and_then(|s| s.lease()).unwrap();
                     after.extend_lease(step, *fence, lease.expires_at);
                 }
@@ -131,7 +131,7 @@ impl World {
         decision
     }
 
-    /// The ordered deadlines equal those found by a scan of every step.
+    /// Asserts that the ordered deadlines equal those found by a scan of every step.
     fn check_deadlines(&self) {
         let mut expected = Deadlines::default();
         for (i, step) in self.state.steps.iter().enumerate() {
@@ -140,7 +140,7 @@ impl World {
         assert_eq!(self.state.deadlines, expected);
     }
 
-    /// No wake-up is lost, and nothing ends while somebody waits.
+    /// Asserts that no wake-up is lost and that no run ends while a step waits.
     fn check_waits(&self) {
         for (step, wait) in self.state.waits() {
             assert_eq!(self.state.end, None, "the run ended while {} waits", step.id);
@@ -150,7 +150,7 @@ impl World {
         }
     }
 
-    /// After a look at the clock nobody goes on waiting whose time is over, but for the end of a child run.
+    /// Asserts, after a look at the clock, that only steps that wait for a child run are past their deadline.
     fn check_time(&self) {
         if self.state.end.is_some() || self.state.lifecycle != Lifecycle::Active {
             return;
@@ -164,7 +164,7 @@ impl World {
         self.sent.values().map(Vec::len).sum()
     }
 
-    /// The tables accept the event, and nobody works on anything too early or twice.
+    /// Asserts that the tables accept the event, and that no step starts too early or twice.
     fn check(&mut self, event: &Event) {
         match self.run_status.after(event) {
             Transition::To(next) => self.run_status = next,
@@ -260,7 +260,7 @@ impl World {
         }
     }
 
-    /// What everybody waits for comes.
+    /// Answers every wait.
     fn answer_all(&mut self) {
         let waits: Vec<(StepId, Wait)> =
             self.state.waits().map(|(step, wait)| (step.id.clone(), wait.clone())).collect();
@@ -278,7 +278,7 @@ impl World {
         }
     }
 
-    /// Every attempt from now on succeeds.
+    /// Lets every attempt succeed until the run ends.
     fn run_to_the_end(&mut self) {
         for _ in 0..10_000 {
             if self.state.end.is_some() {
@@ -394,7 +394,7 @@ fn a_checkpoint_pardons_losses() {
         world.tell(command);
         assert_eq!(world.state.end, None);
     }
-    // The same checkpoint again is no progress.
+    // Repeating a checkpoint is not progress.
     for _ in 0..3 {
         world.wait(10);
         world.claim(&"a".into());
@@ -482,7 +482,7 @@ fn cancel_waits_for_the_last_process() {
     assert!(world.statuses.values().all(|status| *status == StepStatus::Canceled));
 }
 
-/// A million steps that wait for a pool are looked at as one.
+/// A million steps that wait for a pool cost as much as one.
 #[test]
 fn steps_with_equal_demands_are_one_candidate() {
     let mut large = step("large", &[]);

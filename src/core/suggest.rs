@@ -15,14 +15,14 @@ pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone)
     mistyped.or_else(|| known.into_iter().find(|candidate| is_short_for(&lower, &candidate.to_lowercase())))
 }
 
-/// The initials of the words of `long`, or one of them.
+/// True if `short` is one of the words of `long`, or their initials.
 fn is_short_for(short: &str, long: &str) -> bool {
     let words: Vec<&str> = long.split(['_', '-', '.']).collect();
     let initials: String = words.iter().filter_map(|word| word.chars().next()).collect();
     words.len() > 1 && (words.contains(&short) || initials == short)
 }
 
-/// `did you mean `x`?`, or the list of what is known. `what` names it in the plural, such as `params`.
+/// Formats `did you mean `x`?`, or the list of known names. `what` names them in the plural, such as `params`.
 pub fn hint<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(candidate) = nearest(name, known.clone()) {
         return format!("did you mean `{candidate}`?");

@@ -1,26 +1,26 @@
-//! When a schedule is due: a cron expression in a time zone. All arithmetic is on wall clock times, so days
-//! with 23 or 25 hours are right; which times that means is told by the tests below.
+//! Due times of a schedule: a cron expression in a time zone. All arithmetic uses wall clock times, so days
+//! with 23 or 25 hours are right; the tests below show which times result.
 
 use croner::Cron;
 use jiff::tz::TimeZone;
 use jiff::{SignedDuration, Timestamp, Zoned};
 use serde::{Deserialize, Serialize};
 
-/// Due times that are started at once at most; the rest follows in the next round.
+/// Maximum number of due times to start at once; the rest follow in the next round.
 const BATCH: usize = 100;
-/// A time that an engine gets to later than this was missed.
+/// A due time that an engine reaches later than this counts as missed.
 pub const PUNCTUAL: SignedDuration = SignedDuration::from_secs(60);
 
-/// What becomes of due times at which no engine was there.
+/// Policy for due times at which no engine was there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum CatchUp {
-    /// Each gets its run.
+    /// Start a run for each.
     All,
-    /// Only the newest.
+    /// Start a run for the newest only.
     #[default]
     Latest,
-    /// They are passed over.
+    /// Skip them.
     None,
 }
 
@@ -30,18 +30,18 @@ pub struct Timetable {
     zone: TimeZone,
 }
 
-/// What a schedule owes at some moment.
+/// Due times of a schedule at some moment.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Due {
     /// In order.
     pub times: Vec<Timestamp>,
-    /// Nothing up to then has to be looked at again.
+    /// Everything up to this time is settled.
     pub until: Timestamp,
 }
 
 impl Timetable {
     /// # Errors
-    /// What is wrong with the expression.
+    /// A description of what is wrong with the expression.
     pub fn new(cron: &str, zone: TimeZone) -> Result<Timetable, String> {
         Ok(Timetable { cron: cron.parse().map_err(|error: croner::errors::CronError| error.to_string())?, zone })
     }
@@ -50,13 +50,13 @@ impl Timetable {
         &self.zone
     }
 
-    /// The first due time after a moment; `None` when there is none for years.
+    /// Returns the first due time after a moment; `None` if none comes for years.
     pub fn next_after(&self, after: Timestamp) -> Option<Timestamp> {
         let found = self.cron.find_next_occurrence(&self.zoned(after)?, false).ok()?;
         Some(found.timestamp()).filter(|found| *found > after)
     }
 
-    /// Due times after `after`, up to and with `until`.
+    /// Yields due times after `after`, up to and including `until`.
     pub fn between(&self, after: Timestamp, until: Timestamp) -> impl Iterator<Item = Timestamp> {
         std::iter::successors(self.next_after(after), |time| self.next_after(*time))
             .take_while(move |time| *time <= until)
@@ -67,7 +67,7 @@ impl Timetable {
         Some(found).filter(|found| *found > after && *found <= until)
     }
 
-    /// What is due, when everything up to `done_until` is settled. A clock that was set back owes nothing.
+    /// Returns what is due when everything up to `done_until` is settled. After a clock was set back, nothing is due.
     pub fn due(&self, done_until: Timestamp, now: Timestamp, catch_up: CatchUp) -> Due {
         let until = now.max(done_until);
         let times: Vec<Timestamp> = match catch_up {
@@ -85,7 +85,7 @@ impl Timetable {
         Due { times, until }
     }
 
-    /// Whole seconds: cron knows no others.
+    /// Rounds down to whole seconds, because cron knows no fractions.
     fn zoned(&self, at: Timestamp) -> Option<Zoned> {
         let whole = Timestamp::from_second(at.as_nanosecond().div_euclid(1_000_000_000).try_into().ok()?).ok()?;
         Some(whole.to_zoned(self.zone.clone()))
@@ -116,14 +116,14 @@ mod tests {
         assert_eq!(found, ["2026-03-28T02:00:00Z", "2026-03-29T01:00:00Z", "2026-03-30T01:00:00Z"]);
     }
 
-    /// 2026-03-29 has no 02:30 in Berlin, but nobody wants a day without its nightly run.
+    /// 2026-03-29 has no 02:30 in Berlin, but the day needs its nightly run.
     #[test]
     fn a_time_in_the_gap_is_due_when_the_gap_ends() {
         let found = times(&berlin("30 2 * * *"), "2026-03-28T12:00:00Z", "2026-03-30T12:00:00Z");
         assert_eq!(found, ["2026-03-29T01:00:00Z", "2026-03-30T00:30:00Z"]);
     }
 
-    /// 2026-10-25 has 02:30 twice in Berlin; once is meant.
+    /// 2026-10-25 has 02:30 twice in Berlin, but the run is due once.
     #[test]
     fn a_time_in_the_overlap_is_due_once() {
         let found = times(&berlin("30 2 * * *"), "2026-10-24T12:00:00Z", "2026-10-26T12:00:00Z");
@@ -151,7 +151,7 @@ mod tests {
             let due = table.due(done, now, policy);
             assert_eq!(due.until, now);
             assert_eq!(table.due(now, now, policy).times, []);
-            // The clock is set back by a day: nothing is owed twice.
+            // The clock is set back by a day: nothing is due twice.
             let yesterday = utc("2026-04-30T04:00:20Z");
             assert_eq!(table.due(due.until, yesterday, policy), Due { times: vec![], until: now });
         }
@@ -173,8 +173,7 @@ mod tests {
     }
 
     proptest! {
-        /// However the absences of engines cut the time: each due time comes up once with `all`, and nothing twice
-        /// with the others.
+        /// For any absences of engines, `all` gives each due time once, and the other policies give none twice.
         #[test]
         fn no_due_time_twice(steps in prop::collection::vec(-4_000i64..8_000, 1..60), policy in 0..3) {
             let policy = [CatchUp::All, CatchUp::Latest, CatchUp::None][policy as usize];

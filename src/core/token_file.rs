@@ -114,7 +114,7 @@ impl Header {
         Ok(header)
     }
 
-    /// Where the token ids start, in bytes.
+    /// Byte offset of the token ids.
     pub fn tokens_at(&self) -> usize {
         HEADER_LEN + self.documents as usize * 8
     }

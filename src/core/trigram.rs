@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-/// Counts what followed each context of one and of two tokens.
+/// Counts the tokens that followed each context of one and of two tokens.
 ///
 /// Probabilities are interpolated by Witten and Bell's method (1991), from the uniform distribution up:
 /// `p(w | h) = (c(h w) + T(h) p(w | h')) / (c(h) + T(h))`, with `T(h)` the number of different tokens seen after
@@ -11,13 +11,13 @@ use std::collections::HashMap;
 pub struct Trigram {
     vocab_size: u32,
     unigrams: Context,
-    /// Key: the token before.
+    /// Keyed by the previous token.
     bigrams: HashMap<u32, Context>,
-    /// Key: the two tokens before.
+    /// Keyed by the two previous tokens.
     trigrams: HashMap<(u32, u32), Context>,
 }
 
-/// What was seen after one context.
+/// Tokens seen after one context.
 #[derive(Clone, Debug, Default)]
 struct Context {
     total: u64,
@@ -50,7 +50,7 @@ impl Trigram {
         Trigram { vocab_size, ..Trigram::default() }
     }
 
-    /// Counts one document, with its `BOS` and `EOS`. The first token is a context only: nothing predicts it.
+    /// Counts one document, with its `BOS` and `EOS`. The first token is context only: nothing predicts it.
     pub fn train(&mut self, document: &[u32]) {
         for (at, token) in document.iter().enumerate().skip(1) {
             let before = document[at - 1];
@@ -62,7 +62,7 @@ impl Trigram {
         }
     }
 
-    /// Probability of `token` after `context`, of which the last two tokens count.
+    /// Probability of `token` after `context`; only the last two tokens of the context count.
     pub fn probability(&self, context: &[u32], token: u32) -> f64 {
         let mut probability = self.unigrams.probability(token, 1.0 / f64::from(self.vocab_size));
         let mut before = context.iter().rev();
@@ -77,7 +77,7 @@ impl Trigram {
         probability
     }
 
-    /// Log-probability of every token but the first given those before it, summed, in nats.
+    /// Sum over all tokens but the first of their log-probability given the tokens before them, in nats.
     pub fn log_prob(&self, tokens: &[u32]) -> f64 {
         (1..tokens.len()).map(|at| self.probability(&tokens[..at], tokens[at]).ln()).sum()
     }

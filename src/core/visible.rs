@@ -2,8 +2,8 @@
 
 use std::borrow::Cow;
 
-/// `text` with control characters, and characters that change the direction of text or cannot be seen, as escapes
-/// such as `\x1b` and `\u{202e}`. Line feeds and tabs stay.
+/// Escapes control characters, and characters that change the direction of text or are invisible, as `\x1b`
+/// or `\u{202e}`. Keeps line feeds and tabs.
 pub fn visible(text: &str) -> Cow<'_, str> {
     escaped(text, |c| !matches!(c, '\n' | '\t') && is_hidden(c))
 }

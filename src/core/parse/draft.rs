@@ -1,4 +1,4 @@
-//! The shape of a workflow file: its keys and their types, with places for later messages.
+//! The shape of a workflow file: its keys and their types, with positions for later messages.
 
 use std::collections::BTreeMap;
 
@@ -13,12 +13,12 @@ use crate::core::secret::SecretSource;
 use crate::core::spec::{PinnedWorkflow, RetryPolicy, Timeouts};
 
 const WORKFLOW_KEYS: [&str; 8] = ["name", "description", "params", "secrets", "budget", "sla", "step", "outputs"];
-/// Maximum characters of a name or an id: both become file and folder names, which are limited.
+/// Maximum characters of a name or an id: both become names of files and folders, which are limited.
 const LONGEST_ID: usize = 100;
 const STEP_KEYS: [&str; 11] =
     ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout", "resources", "priority", "rate_limit"];
 
-/// A workflow whose keys are right, not yet checked further.
+/// A workflow with the right keys, not checked further.
 #[derive(Default)]
 pub(crate) struct Draft {
     /// False when the file's syntax is broken.
@@ -36,14 +36,14 @@ pub(crate) struct Draft {
 pub(crate) struct StepDraft {
     pub(crate) id: Option<Located<String>>,
     pub(crate) kind: Option<Located<String>>,
-    /// Declared needs; `validate` adds those that templates refer to.
+    /// Declared needs; `validate` adds the steps that templates refer to.
     pub(crate) needs: Vec<Located<String>>,
     pub(crate) with: Table,
     pub(crate) for_each: Option<Located<String>>,
     pub(crate) when: Option<Located<String>>,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Timeouts,
-    /// Found by `validate`.
+    /// Set by `validate`.
     pub(crate) child: Option<PinnedWorkflow>,
     /// The keys of `[outputs]` in `child`.
     pub(crate) child_outputs: Option<Vec<String>>,

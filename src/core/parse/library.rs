@@ -4,13 +4,13 @@ use std::collections::BTreeMap;
 
 use crate::core::spec::PinnedWorkflow;
 
-/// Workflows may start each other to this depth.
+/// Maximum depth of workflows that start each other.
 pub(crate) const MAXIMUM_DEPTH: usize = 8;
 
 /// The text of a workflow.
 #[derive(Clone, Debug)]
 pub struct Source {
-    /// The name of the file, for messages; equal for equal files.
+    /// File name for messages; equal for equal files.
     pub origin: String,
     pub text: String,
 }
@@ -18,14 +18,14 @@ pub struct Source {
 /// Finds the workflows that steps start.
 pub trait Library {
     /// # Errors
-    /// Why there is none, for a person.
+    /// The reason, for a person, why the workflow cannot be found.
     fn find(&self, workflow: &str, from: &str) -> Result<Source, String>;
 
-    /// Where the steps of that workflow find theirs.
+    /// The library in which the steps of `workflow` find theirs.
     fn inside(&self, workflow: &str) -> &dyn Library;
 }
 
-/// What was pinned when the outermost run was submitted.
+/// The workflows that were pinned when the outermost run was submitted.
 impl Library for BTreeMap<String, PinnedWorkflow> {
     fn find(&self, workflow: &str, from: &str) -> Result<Source, String> {
         let pinned = self.get(workflow).ok_or_else(|| format!("`{from}` was submitted without `{workflow}`"))?;
@@ -37,7 +37,7 @@ impl Library for BTreeMap<String, PinnedWorkflow> {
     }
 }
 
-/// For workflows that start no others.
+/// The library of workflows that start no others.
 pub struct NoLibrary;
 
 impl Library for NoLibrary {
@@ -50,7 +50,7 @@ impl Library for NoLibrary {
     }
 }
 
-/// The files that are being read, each of them started by the one before.
+/// The chain of files being read: each file is started by the one before.
 pub(crate) struct Nesting<'a> {
     library: &'a dyn Library,
     chain: Vec<String>,
@@ -61,7 +61,7 @@ impl<'a> Nesting<'a> {
         Nesting { library, chain: vec![file.to_owned()] }
     }
 
-    /// The file that is read now.
+    /// The innermost file.
     pub(crate) fn file(&self) -> &str {
         self.chain.last().map(String::as_str).unwrap_or_default()
     }
@@ -70,7 +70,7 @@ impl<'a> Nesting<'a> {
         self.library.find(workflow, self.file())
     }
 
-    /// One level deeper, in the workflow of that name and file.
+    /// Enters `workflow`, which is in `file`, one level deeper.
     ///
     /// # Errors
     /// When `file` starts itself, or the chain is too long.

@@ -9,7 +9,7 @@ use crate::core::document::{Data, Located, Node, Table};
 const BUDGET_KEYS: [&str; 3] = ["maximum_compute", "cost_per_hour", "maximum_cost"];
 const SLA_KEYS: [&str; 1] = ["finish_within"];
 
-/// Units by pool. Which pools there are is up to the machine, not to the workflow.
+/// Reads the units by pool. The machine, not the workflow, decides which pools exist.
 pub(super) fn resources(node: &Node, problems: &mut Problems) -> Vec<(Located<String>, u64)> {
     let Some(table) = node.table("resources", "resources = { gpu = 1 }", problems) else { return Vec::new() };
     let units = |node: &Node| match &node.data {

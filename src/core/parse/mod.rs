@@ -1,4 +1,4 @@
-//! From the text of a workflow file to a checked [`WorkflowSpec`](super::spec::WorkflowSpec).
+//! Turns the text of a workflow file into a checked [`WorkflowSpec`](super::spec::WorkflowSpec).
 
 mod draft;
 mod library;

@@ -1,4 +1,4 @@
-//! `-S key=value`: replaces the default of a param by a value of the same type.
+//! `-S key=value`: replaces the default of a param with a value of the same type.
 
 use serde_json::{Map, Value};
 
@@ -18,7 +18,7 @@ pub(super) fn apply(params: &mut Map<String, Value>, overrides: &[(String, Strin
 
 pub(crate) type Refusal = (String, String);
 
-/// Replaces defaults by values of the step that starts the workflow.
+/// Replaces defaults with values of the step that starts the workflow.
 pub(super) fn apply_values(params: &mut Map<String, Value>, given: &Map<String, Value>, problems: &mut Problems) {
     for (name, value) in given {
         if let Err((message, hint)) = set(params, name, value) {
@@ -30,7 +30,7 @@ pub(super) fn apply_values(params: &mut Map<String, Value>, given: &Map<String, 
 /// Replaces one default.
 ///
 /// # Errors
-/// Message and hint, when there is no such param, or the value is of another type.
+/// Message and hint, when no such param exists, or the value is of another type.
 pub(crate) fn set(params: &mut Map<String, Value>, name: &str, value: &Value) -> Result<(), Refusal> {
     let Some(default) = params.get(name) else {
         return Err((format!("the workflow has no param `{name}`"), known_param(params, name)));
@@ -51,7 +51,7 @@ fn apply_one(params: &mut Map<String, Value>, key: &str, text: &str) -> Result<(
     Ok(())
 }
 
-/// The default that a dotted key names.
+/// Finds the default that a dotted key names.
 fn slot<'a>(params: &'a mut Map<String, Value>, key: &str) -> Result<Option<&'a mut Value>, Refusal> {
     let mut table = params;
     let mut parents = String::new();
@@ -87,7 +87,7 @@ fn slot<'a>(params: &'a mut Map<String, Value>, key: &str) -> Result<Option<&'a 
     Ok(None)
 }
 
-/// Suggests what `name`, which is not a param, may have meant in this workflow.
+/// True if a param of this workflow resembles `name`, which is not a param.
 pub fn is_near_a_param(params: &Map<String, Value>, name: &str) -> bool {
     suggest::nearest(name, params.keys().map(String::as_str)).is_some() || parts_with(params, name).is_some()
 }
@@ -119,10 +119,10 @@ fn list(what: &str, known: &[&str]) -> String {
     format!("known {what}: {}", known.join(", "))
 }
 
-/// `text` as a value of the type of `default`.
+/// Reads `text` as a value of the type of `default`.
 fn typed(key: &str, default: &Value, text: &str) -> Result<Value, Refusal> {
     match (default, read_value(text)) {
-        // Any text is taken as it is; TOML quotes around it are taken off.
+        // Text needs no quotes; TOML quotes around it are removed.
         (Value::String(_), Assigned::Value(Value::String(quoted))) => Ok(Value::String(quoted)),
         (Value::String(_), _) => Ok(Value::String(text.to_owned())),
         (default, Assigned::Value(value)) => fit(key, default, value),
@@ -134,7 +134,7 @@ fn typed(key: &str, default: &Value, text: &str) -> Result<Value, Refusal> {
     }
 }
 
-/// `given`, when it has the type of `default`.
+/// Returns `given` if it has the type of `default`.
 fn fit(key: &str, default: &Value, given: Value) -> Result<Value, Refusal> {
     let (expected, given) = match (default, given) {
         (Value::Number(number), Value::Number(given)) if number.is_f64() => match given.as_f64() {
@@ -152,7 +152,7 @@ fn fit(key: &str, default: &Value, given: Value) -> Result<Value, Refusal> {
     Err(mismatch(key, expected, &given))
 }
 
-/// A table replaces only the keys that it gives; they must exist, unless the default is empty.
+/// Merges a table: it replaces only the keys that it gives. They must exist, unless the default is empty.
 fn merge(key: &str, default: &Map<String, Value>, given: Map<String, Value>) -> Result<Value, Refusal> {
     if default.is_empty() {
         return Ok(Value::Object(given));

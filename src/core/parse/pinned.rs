@@ -1,5 +1,5 @@
-//! The workflow that a run has pinned, with other parameters. Its text is gone: problems are shown at the
-//! line of their step in a table of contents.
+//! The workflow that a run has pinned, with other parameters. Its text no longer exists, so problems are
+//! shown at the line of their step in a table of contents.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -19,7 +19,7 @@ use crate::core::validate;
 /// Applies `overrides` (`-S key=value`) to a checked workflow, and checks it again. `label` is only shown.
 ///
 /// # Errors
-/// As [`workflow`](super::workflow): all problems at once.
+/// All problems at once, like [`workflow`](super::workflow).
 pub fn pinned(
     spec: WorkflowSpec,
     label: &str,
@@ -48,7 +48,7 @@ pub fn pinned(
     finished(draft, problems)
 }
 
-/// The workflows that steps start, as they were when the run was submitted.
+/// Returns the workflows that steps start, as they were when the run was submitted.
 fn children(steps: &[StepSpec]) -> BTreeMap<String, PinnedWorkflow> {
     let named = |step: &StepSpec| Some((step.with.get("workflow")?.as_str()?.to_owned(), step.child.clone()?));
     steps.iter().filter_map(named).collect()
@@ -80,7 +80,7 @@ fn table(entries: Map<String, Value>, span: &Span) -> Table {
     Table { entries: entries.into_iter().filter_map(entry).collect() }
 }
 
-/// A workflow file has no null.
+/// Converts a value; drops null, because a workflow file has none.
 fn node(value: Value, span: &Span) -> Option<Node> {
     let data = match value {
         Value::Null => return None,

@@ -18,7 +18,7 @@ pub(super) fn retry(node: &Node, problems: &mut Problems) -> RetryPolicy {
     table.only(&RETRY_KEYS, " in `retry`", problems);
     if let Some(interval) = read_duration(table, "initial_interval", problems) {
         policy.initial_interval = interval;
-        // A longer first wait without a stated maximum is meant, not capped.
+        // A first wait longer than the default maximum raises the maximum instead of being capped.
         policy.maximum_interval = policy.maximum_interval.max(interval);
     }
     if let Some(interval) = read_duration(table, "maximum_interval", problems) {
@@ -57,7 +57,7 @@ pub(super) fn retry(node: &Node, problems: &mut Problems) -> RetryPolicy {
     policy
 }
 
-/// Text is a kind of failure, a number the exit code of a program.
+/// Reads text as a kind of failure, and a number as the exit code of a program.
 fn non_retryable(node: &Node, problems: &mut Problems) -> Option<NonRetryable> {
     let value = node.to_json();
     let code = value.as_i64().filter(|code| (1..=255).contains(code)).and_then(|code| i32::try_from(code).ok());

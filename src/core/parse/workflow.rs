@@ -1,4 +1,4 @@
-//! The one entry point: text in, checked workflow or all problems out.
+//! The only entry point: text in, checked workflow or all problems out.
 
 use serde_json::{Map, Value};
 
@@ -12,13 +12,12 @@ use crate::core::ids::StepId;
 use crate::core::spec::{PinnedWorkflow, StepSpec, WorkflowSpec};
 use crate::core::validate;
 
-/// Parses and checks a workflow file, with `overrides` (`-S key=value`) applied to its params.
-/// `file_name` is only shown. `library` finds the workflows that steps start; their texts become part
-/// of the result.
+/// Parses and checks a workflow file, with `overrides` (`-S key=value`) applied to its params. `file_name` is
+/// only shown. `library` finds the workflows that steps start; their texts become part of the result.
 ///
 /// # Errors
-/// All problems of the file and of the overrides at once. After a TOML syntax error nothing else is
-/// checked: what a half-read file seems to say would only mislead.
+/// All problems of the file and of the overrides at once. A TOML syntax error ends the checks, because the
+/// meaning of a half-read file would only mislead.
 pub fn workflow(
     source: &str,
     file_name: &str,
@@ -31,10 +30,10 @@ pub fn workflow(
     checked(source, catalog, &Nesting::top(file_name, library), apply)
 }
 
-/// As [`workflow`], for a child: its params are values of the step that starts it.
+/// Like [`workflow`], for a child: its params are values of the step that starts it.
 ///
 /// # Errors
-/// As [`workflow`].
+/// Like [`workflow`].
 pub fn child_workflow(
     pinned: &PinnedWorkflow,
     params: &Map<String, Value>,
@@ -52,7 +51,7 @@ pub fn params(source: &str) -> Option<Map<String, Value>> {
     Some(Draft::read(&table, &mut Problems::new("", source)).params)
 }
 
-/// Parses and checks at some depth of workflows that start each other.
+/// Parses and checks a workflow at any depth of workflows that start each other.
 pub(crate) fn checked(
     source: &str,
     catalog: &Catalog,
@@ -74,8 +73,8 @@ pub(crate) fn checked(
     finished(draft, problems)
 }
 
-/// `[[steps]]` with `[step.with]` below it merges several steps into one table, so every key is a duplicate. Reporting
-/// the wrong header helps more than reporting those.
+/// Reports the header `[[steps]]` in place of all other problems. With `[step.with]` below it, such a header
+/// merges several steps into one table, so that every key looks like a duplicate.
 fn blame_plural_headers(problems: &mut Problems) {
     const HEADER: &str = "[[steps]]";
     let text = problems.text().to_owned();
@@ -93,7 +92,7 @@ fn blame_plural_headers(problems: &mut Problems) {
     }
 }
 
-/// The workflow, unless something is wrong with it.
+/// Returns the workflow unless it has problems.
 pub(super) fn finished(draft: Draft, problems: Problems) -> Result<WorkflowSpec, SpecErrors> {
     let spec = WorkflowSpec {
         name: draft.name,
@@ -108,7 +107,7 @@ pub(super) fn finished(draft: Draft, problems: Problems) -> Result<WorkflowSpec,
     problems.finish(spec)
 }
 
-/// None only for a step without id or kind, which is a problem of the file.
+/// `None` only for a step without id or kind, which is a reported problem.
 fn step_spec(step: StepDraft) -> Option<StepSpec> {
     Some(StepSpec {
         id: StepId(step.id?.value),

@@ -1,4 +1,4 @@
-//! Pauses, and steps that are tried again by hand.
+//! Pauses, and steps that are retried by hand.
 
 use super::*;
 
@@ -76,7 +76,7 @@ fn one_item_of_a_failed_fan_out_is_retried_alone() {
     assert_eq!(world.state.end, Some(RunEnd::Succeeded));
 }
 
-/// The engine that decided on the pause had a clock that was a year ahead.
+/// The clock of the engine that decided on the pause was a year ahead.
 #[test]
 fn a_restored_pause_is_no_longer_than_the_retry_policy_says() {
     let now = Timestamp::UNIX_EPOCH;

@@ -100,7 +100,7 @@ fn act(world: &mut World, what: u8, which: usize) {
                 assert!(!decision.events.is_empty(), "a failed step was not taken up");
             }
         }
-        // Rare, as nothing comes after it.
+        // Rare, because nothing comes after a cancel.
         (17, _, _) if which.is_multiple_of(16) => drop(world.tell(Command::Cancel)),
         (17, _, Some((step, fence))) => {
             let old = Fence(fence.0 - 1);
@@ -154,7 +154,7 @@ proptest! {
             world.tell(Command::Resume);
             world.run_to_the_end();
             if !matches!(world.state.end, Some(RunEnd::Succeeded)) {
-                // A step may have failed before; taken up again it succeeds.
+                // A step may have failed before; after another resume it succeeds.
                 world.tell(Command::Resume);
                 world.run_to_the_end();
             }

@@ -1,4 +1,4 @@
-//! The names that templates can use: `params`, `steps`, `run`, and `item` and `index` of a fan-out.
+//! The names that templates can use: `params`, `secrets`, `steps`, `run`, and `item` and `index` of a fan-out.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,15 +13,15 @@ use crate::core::artifact::Outputs;
 use crate::core::ids::{RunId, StepId};
 use crate::core::state::Step;
 
-/// What one step (or child of a fan-out) can see.
+/// Everything that one step, or one child of a fan-out, can see.
 pub struct TemplateContext<'a> {
     pub params: &'a Map<String, Value>,
     /// The stand-in for each secret, by name.
     pub secrets: &'a BTreeMap<String, String>,
-    /// At least the finished steps that this step needs.
+    /// Includes the finished steps that this step needs.
     pub steps: &'a BTreeMap<StepId, StepOutputs<'a>>,
     pub run: (RunId, &'a str),
-    /// The time that the run is for.
+    /// The time for which the run was scheduled.
     pub scheduled_at: Timestamp,
     /// The item of a fan-out and its index.
     pub item: Option<(&'a Value, usize)>,
@@ -36,8 +36,8 @@ pub enum StepOutputs<'a> {
     Skipped,
 }
 
-/// The children of a fan-out in item order. Their outputs are collected when a template names them: every child
-/// of another fan-out may need these.
+/// The children of a fan-out in item order. Their outputs are collected only when a template names them:
+/// every child of another fan-out may need them.
 #[derive(Clone, Debug)]
 pub enum Children<'a> {
     Steps(&'a [Step]),
@@ -54,7 +54,7 @@ impl<'a> Children<'a> {
 }
 
 impl TemplateContext<'_> {
-    /// The values behind `references`; nothing else is converted, as a step may have 100,000 children.
+    /// Returns the values behind `references`. Converts nothing else, because a step may have 100,000 children.
     pub(super) fn values_for(&self, references: &[Reference]) -> Dynamic {
         let mut root: BTreeMap<&str, Dynamic> = BTreeMap::new();
         let mut steps: BTreeMap<&str, Dynamic> = BTreeMap::new();
@@ -99,7 +99,7 @@ impl TemplateContext<'_> {
         }
     }
 
-    /// The step that a reference starts with, when it was skipped.
+    /// Returns the step that a reference starts with, if it was skipped.
     pub(super) fn skipped_step(&self, reference: &Reference) -> Option<&StepId> {
         let ("steps", Some(Segment::Name(name))) = (reference.root.as_str(), reference.path.first()) else {
             return None;
@@ -130,7 +130,7 @@ impl StepOutputs<'_> {
     }
 }
 
-/// One list per name that every child has, in item order.
+/// Builds one list, in item order, per name that every child has.
 fn lists<'a, T, I>(children: &[&'a Outputs], entries: impl Fn(&'a Outputs) -> I) -> Dynamic
 where
     T: serde::Serialize + 'a,

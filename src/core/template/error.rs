@@ -1,9 +1,9 @@
-//! Why a template could not be evaluated.
+//! Errors in the evaluation of a template.
 
 use super::syntax;
 use crate::core::failure::Failure;
 
-/// A template that failed, with where it stands and what it says.
+/// A template that failed, with its place and its text.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 #[error("{place}: `{expression}`: {reason}")]
 pub struct TemplateError {
@@ -43,7 +43,7 @@ pub enum Reason {
 }
 
 impl TemplateError {
-    /// What the user can do about it.
+    /// The action that the user can take.
     pub fn hint(&self) -> Option<String> {
         match &self.reason {
             Reason::Syntax(_) => {

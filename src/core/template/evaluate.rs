@@ -19,13 +19,13 @@ use crate::core::artifact::{ArtifactRef, Outputs};
 use crate::core::document::describe;
 use crate::core::ids::RunId;
 
-/// Most items of a fan-out.
+/// Maximum number of items of a fan-out.
 pub const MAXIMUM_ITEMS: usize = 100_000;
 
 /// Maximum bytes of text from a template that has text around its expressions.
 const MAXIMUM_TEXT: usize = 16 << 20;
 
-/// The arguments of a step with every template replaced by its value. A string that is exactly one
+/// Returns the arguments of a step with every template replaced by its value. A string that is exactly one
 /// `{{ expression }}` becomes the expression's native value, any other template becomes text.
 ///
 /// # Errors
@@ -38,10 +38,10 @@ pub fn resolve(with: &Map<String, Value>, context: &TemplateContext<'_>) -> Resu
     Ok(Value::Object(resolved))
 }
 
-/// What a workflow gives to the step that started it: artifacts are recognised by their form.
+/// Evaluates the results that a workflow gives to the step that started it; artifacts are recognised by their form.
 ///
 /// # Errors
-/// As [`resolve`].
+/// Like [`resolve`].
 pub fn outputs(table: &Map<String, Value>, context: &TemplateContext<'_>) -> Result<Outputs, TemplateError> {
     let mut outputs = Outputs::default();
     for (name, value) in table {
@@ -54,17 +54,16 @@ pub fn outputs(table: &Map<String, Value>, context: &TemplateContext<'_>) -> Res
     Ok(outputs)
 }
 
-/// Whether the rule of a gate holds for its inputs.
+/// Evaluates the rule of a gate over its inputs.
 ///
 /// # Errors
-/// When the rule fails, names something that is not in `inputs` or has no value, or gives anything but
-/// true or false.
+/// When the rule fails, names something that is not in `inputs` or has no value, or gives anything but true or false.
 pub fn rule(rule: &str, inputs: &Map<String, Value>) -> Result<bool, TemplateError> {
     let error = |reason| TemplateError::new("rule", rule, reason);
     let references = Scan::of(&lexer::expression(rule)).references;
     for Reference { root, .. } in &references {
         match inputs.get(root) {
-            // It would be smaller than every number: a diverged loss would pass.
+            // Null would compare as smaller than every number: a diverged loss would pass.
             Some(Value::Null) => return Err(error(Reason::NullInput(root.clone()))),
             Some(_) => {}
             None => return Err(error(Reason::UnknownName(root.clone()))),
@@ -81,7 +80,7 @@ pub fn rule(rule: &str, inputs: &Map<String, Value>) -> Result<bool, TemplateErr
     }
 }
 
-/// The items of `for_each`.
+/// Evaluates `for_each`.
 ///
 /// # Errors
 /// When the expression fails, does not give a list, or gives more than [`MAXIMUM_ITEMS`] items.
@@ -95,7 +94,7 @@ pub fn items(expression: &str, context: &TemplateContext<'_>) -> Result<Vec<Valu
     }
 }
 
-/// The value of `when`.
+/// Evaluates `when`.
 ///
 /// # Errors
 /// When the expression fails, or gives anything but true or false.
@@ -108,7 +107,7 @@ pub fn condition(expression: &str, context: &TemplateContext<'_>) -> Result<bool
     }
 }
 
-/// The value of a text whose templates use only params, known before the run; `None` for others.
+/// Returns the value of a text whose templates use only params, which are known before the run; `None` for others.
 pub(crate) fn constant(text: &str, params: &Map<String, Value>) -> Option<Result<Value, Reason>> {
     let scan = match form(text) {
         Form::Literal => return None,
@@ -118,7 +117,7 @@ pub(crate) fn constant(text: &str, params: &Map<String, Value>) -> Option<Result
     with_params(&scan, params, |context| resolve_text(text, context))
 }
 
-/// The reason why a `for_each` that uses only params fails in every run; `None` for others.
+/// Returns the reason why a `for_each` that uses only params fails in every run; `None` for others.
 pub(crate) fn items_of(expression: &str, params: &Map<String, Value>) -> Option<Reason> {
     known(expression, params, |context| items(expression, context).map(drop))
 }
@@ -232,7 +231,7 @@ fn exists(reference: &Reference, values: &Dynamic) -> bool {
     !value.is_undefined()
 }
 
-/// Takes text up to [`MAXIMUM_TEXT`].
+/// Accepts text up to [`MAXIMUM_TEXT`].
 #[derive(Default)]
 struct Bounded {
     bytes: Vec<u8>,

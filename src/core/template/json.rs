@@ -1,4 +1,4 @@
-//! Values of the template engine as JSON.
+//! Converts values of the template engine to JSON.
 
 use minijinja::Value as Dynamic;
 use minijinja::value::ValueKind;
@@ -9,7 +9,7 @@ pub(super) const MAXIMUM_TEXT: usize = 64 << 20;
 /// Maximum number of values from one expression, including those in lists and tables.
 pub(super) const MAXIMUM_VALUES: usize = 1_000_000;
 
-/// Why a value is not JSON.
+/// The reason why a value is not JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotJson {
     Undefined,
@@ -18,7 +18,8 @@ pub(super) enum NotJson {
     Other(String),
 }
 
-/// Converts the value to JSON. An expression such as `[0] * 100000000` is lazy, so it fails before it fills the memory.
+/// Converts the value to JSON. Limits apply during the conversion, because a lazy expression such as `[0] *
+/// 100000000` must fail before it fills the memory.
 pub(super) fn from_dynamic(value: &Dynamic) -> Result<Value, NotJson> {
     Budget { text: MAXIMUM_TEXT, values: MAXIMUM_VALUES }.convert(value)
 }

@@ -1,12 +1,12 @@
-//! Splits the code regions of a template into tokens with their places. It runs on templates that the
-//! template engine has already accepted, and only finds names: it does not judge syntax.
+//! Splits the code regions of a template into tokens with their positions. It only finds names in templates
+//! that the template engine has already accepted, and does not judge syntax.
 
 use std::ops::Range;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) enum Token<'a> {
     Name(&'a str),
-    /// Quoted text; none when it has escapes.
+    /// Quoted text; `None` if it has escapes.
     Text(Option<&'a str>),
     Number(&'a str),
     Symbol(char),
@@ -23,7 +23,7 @@ pub(super) fn expression(source: &str) -> Vec<Spanned<'_>> {
     tokens
 }
 
-/// Tokens of all code regions of a template; comments and raw blocks are left out.
+/// Tokens of all code regions of a template, without comments and raw blocks.
 pub(super) fn template(source: &str) -> Vec<Spanned<'_>> {
     let mut tokens = Vec::new();
     let mut at = 0;
@@ -55,7 +55,7 @@ fn after(source: &str, from: usize, end: &str) -> usize {
     source[from..].find(end).map_or(source.len(), |found| from + found + end.len())
 }
 
-/// Reads code from `at` up to and including `end`; gives the offset behind it.
+/// Reads code from `at` up to and including `end`; returns the offset behind it.
 fn code<'a>(source: &'a str, mut at: usize, end: Option<&str>, tokens: &mut Vec<Spanned<'a>>) -> usize {
     let mut depth = 0usize;
     while let Some(next) = source[at..].chars().next() {
@@ -114,7 +114,7 @@ fn text_end(source: &str, start: usize) -> usize {
     source.len()
 }
 
-/// `1.5` is one number, but the `0` of `xs.0.digest` ends at the point.
+/// Measures a number: `1.5` is one, but the `0` of `xs.0.digest` ends at the point.
 fn number_length(rest: &str, attribute: bool) -> usize {
     let bytes = rest.as_bytes();
     let mut length = 0;

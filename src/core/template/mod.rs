@@ -1,4 +1,4 @@
-//! Templates in the arguments of a step: which names they refer to, and what they evaluate to.
+//! Templates in the arguments of a step: the names they refer to, and their values.
 
 mod context;
 mod error;

@@ -1,4 +1,4 @@
-//! Of which steps templates read the outputs, known before any of them is evaluated.
+//! Finds the steps whose outputs templates read, before any template is evaluated.
 
 use std::collections::BTreeSet;
 
@@ -10,16 +10,16 @@ use super::syntax::{Form, expression_text, form};
 use crate::core::ids::StepId;
 use crate::core::spec::StepSpec;
 
-/// Steps whose outputs are read.
+/// Steps whose outputs templates read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Named {
     These(BTreeSet<StepId>),
-    /// A name is computed: it can be any.
+    /// A name is computed: it can be that of any step.
     Any,
 }
 
 impl Named {
-    /// By the templates of a step.
+    /// Steps that the templates of a step read.
     pub fn by_step(spec: &StepSpec) -> Named {
         let mut named = Named::by_table(&spec.with);
         for expression in spec.when.iter().chain(&spec.for_each) {
@@ -28,7 +28,7 @@ impl Named {
         named
     }
 
-    /// By the templates of a table of values.
+    /// Steps that the templates of a table of values read.
     pub fn by_table(table: &Map<String, Value>) -> Named {
         let mut named = Named::These(BTreeSet::new());
         table.values().for_each(|value| named.add_value(value));
@@ -66,8 +66,8 @@ impl Named {
     }
 }
 
-/// Returns the names that the template at `path` of a step's arguments uses, such as `params.lr`; none for a literal.
-/// The path is that of a [`Change`](crate::core::key::Change).
+/// Returns the names that the template at `path` of a step's arguments uses, such as `params.lr`; none for a
+/// literal. `path` is that of a [`Change`](crate::core::key::Change).
 pub fn behind(with: &Map<String, Value>, path: &str) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     let Some(text) = template_at(with.iter().map(|(name, value)| (name.clone(), value)).collect(), path) else {
@@ -87,7 +87,7 @@ pub fn behind(with: &Map<String, Value>, path: &str) -> Vec<String> {
     names
 }
 
-/// The text at `path` or above it: a template may stand for a whole list or table.
+/// Returns the text at `path` or above it: a template may stand for a whole list or table.
 fn template_at<'a>(entries: Vec<(String, &'a Value)>, path: &str) -> Option<&'a str> {
     entries.into_iter().find_map(|(name, value)| {
         let rest = path.strip_prefix(name.as_str())?;

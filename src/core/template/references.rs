@@ -1,4 +1,4 @@
-//! Which names a template refers to, and where they stand.
+//! Finds the names that a template refers to, with their positions.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -11,9 +11,9 @@ use super::lexer::{Spanned, Token, expression};
 pub(crate) struct Reference {
     pub(crate) root: String,
     pub(crate) path: Vec<Segment>,
-    /// Bytes of the template's source.
+    /// Byte range in the template's source.
     pub(crate) range: Range<usize>,
-    /// Something that is only known at run time follows: `[expression]` or a slice.
+    /// A part known only at run time follows: `[expression]` or a slice.
     pub(crate) computed: bool,
 }
 
@@ -185,12 +185,12 @@ fn role(tokens: &[Spanned<'_>], at: usize, statement: &str) -> Role {
     }
 }
 
-/// Whether the symbol at `at` is the first half of `==`.
+/// True if the symbol at `at` is the first half of `==`.
 fn doubled(tokens: &[Spanned<'_>], at: usize) -> bool {
     matches!(tokens.get(at + 1), Some((Token::Symbol('='), range)) if range.start == tokens[at].1.end)
 }
 
-/// Whether an open bracket of the same statement stands before the token.
+/// True if the token is inside brackets that opened in the same statement.
 fn in_brackets(tokens: &[Spanned<'_>], at: usize) -> bool {
     let mut depth = 0i64;
     for (token, _) in tokens[..at].iter().rev() {
@@ -204,7 +204,7 @@ fn in_brackets(tokens: &[Spanned<'_>], at: usize) -> bool {
     depth > 0
 }
 
-/// Reads the chain that starts with the name at `at`; gives the index of the token behind it.
+/// Reads the chain that starts with the name at `at`; returns it with the index of the token behind it.
 fn chain(tokens: &[Spanned<'_>], at: usize, root: &str) -> (Reference, usize) {
     let mut reference =
         Reference { root: root.to_owned(), path: Vec::new(), range: tokens[at].1.clone(), computed: false };
@@ -246,7 +246,7 @@ fn chain(tokens: &[Spanned<'_>], at: usize, root: &str) -> (Reference, usize) {
     (reference, next)
 }
 
-/// The reference that an expression consists of, when it is nothing else.
+/// Returns the reference if the expression consists of nothing else.
 pub(crate) fn whole_reference(source: &str) -> Option<Reference> {
     let tokens = expression(source);
     let (Some((Token::Start, _)), Some((Token::Name(root), _))) = (tokens.first(), tokens.get(1)) else {

@@ -1,4 +1,4 @@
-//! The template engine, and what can be said about a template before it is evaluated.
+//! The template engine, and facts about a template that are known before its evaluation.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::lexer;
 use super::references::Scan;
 
-/// Maximum instructions of one template, about a second. The engine evaluates templates, so an endless one would
-/// stop every run.
+/// Maximum instructions of one template, about a second. The engine evaluates templates, so an endless
+/// template would stop every run.
 pub(super) const MAXIMUM_WORK: u64 = 10_000_000;
 
 static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
@@ -20,7 +20,7 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment.set_debug(false);
     environment.set_fuel(Some(MAXIMUM_WORK));
     environment.remove_global("debug");
-    // These can be asked for more memory than there is.
+    // Each of these can ask for more memory than the machine has.
     environment.remove_global("namespace");
     for filter in ["format", "indent", "batch", "slice"] {
         environment.remove_filter(filter);
@@ -32,19 +32,19 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     environment
 });
 
-/// The engine: strict undefined, no loader, no output escaping.
+/// The template engine: strict undefined, no loader, no output escaping.
 pub(super) fn environment() -> &'static Environment<'static> {
     &ENVIRONMENT
 }
 
-/// How the text of an argument is evaluated.
+/// The way to evaluate the text of an argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form<'a> {
-    /// No template at all.
+    /// No template.
     Literal,
-    /// Exactly one `{{ expression }}`: gives a native value. `offset` is where it starts in the text.
+    /// Exactly one `{{ expression }}`, which gives a native value. `offset` is its start in the text.
     Expression { source: &'a str, offset: usize },
-    /// Text with templates in it: gives text.
+    /// Text that contains templates, which gives text.
     Mixed,
 }
 
@@ -68,7 +68,8 @@ pub fn is_literal(value: &Value) -> bool {
     }
 }
 
-/// An expression with its optional `{{ }}` taken off, as `for_each` and `when` allow both.
+/// Removes the optional `{{ }}` around an expression: `for_each` and `when` allow both forms. Also returns
+/// the offset of the expression.
 pub(crate) fn expression_text(text: &str) -> (&str, usize) {
     single_expression(text).unwrap_or((text, 0))
 }
@@ -84,7 +85,7 @@ fn compiles(expression: &str) -> bool {
     environment().compile_expression(expression).is_ok()
 }
 
-/// The template engine refused a template.
+/// The template engine rejected a template.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct SyntaxError {
     pub(crate) message: String,
@@ -97,7 +98,7 @@ impl From<Error> for SyntaxError {
     }
 }
 
-/// What went wrong, without the engine's own template names and line numbers.
+/// Describes the error without the engine's own template names and line numbers.
 pub(super) fn message(error: &Error) -> String {
     let kind = error.kind();
     match error.detail() {
@@ -107,19 +108,19 @@ pub(super) fn message(error: &Error) -> String {
     }
 }
 
-/// Names in the text of an argument.
+/// Finds the names in the text of an argument.
 pub(crate) fn scan_text(text: &str) -> Result<Scan, SyntaxError> {
     environment().template_from_str(text)?;
     Ok(Scan::of(&lexer::template(text)))
 }
 
-/// Names in a bare expression.
+/// Finds the names in a bare expression.
 pub(crate) fn scan_expression(source: &str) -> Result<Scan, SyntaxError> {
     environment().compile_expression(source)?;
     Ok(Scan::of(&lexer::expression(source)))
 }
 
-/// Names for messages.
+/// Known names, for messages.
 pub(crate) const FUNCTIONS: [&str; 2] = ["range", "dict"];
 pub(crate) const FILTERS: [&str; 43] = [
     "abs",
@@ -205,19 +206,19 @@ pub(crate) const TESTS: [&str; 36] = [
     "upper",
 ];
 
-/// Whether the engine knows a filter of this name.
+/// True if the template engine has a filter of this name.
 pub(crate) fn is_filter(name: &str) -> bool {
     let mut state = environment().empty_state();
     !matches!(state.apply_filter(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownFilter)
 }
 
-/// Whether the engine knows a test (`is name`) of this name.
+/// True if the template engine has a test (`is name`) of this name.
 pub(crate) fn is_test(name: &str) -> bool {
     let mut state = environment().empty_state();
     !matches!(state.perform_test(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownTest)
 }
 
-/// Whether the engine knows a function of this name.
+/// True if the template engine has a function of this name.
 pub(crate) fn is_function(name: &str) -> bool {
     environment().globals().any(|(known, _)| known == name)
 }

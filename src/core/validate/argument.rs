@@ -1,4 +1,4 @@
-//! Arguments of a step as far as they are known before it runs.
+//! Arguments of a step, as far as they are known before it runs.
 
 use serde_json::{Number, Value, json};
 
@@ -7,13 +7,13 @@ use crate::core::diagnostic::Span;
 use crate::core::document::{Data, Located, Node, Table};
 use crate::core::template::{Form, Reference, Segment, constant, form, whole_reference};
 
-/// A value in `with` and where it stands.
+/// A value in `with` and its position.
 pub(super) struct Argument {
     pub(super) span: Span,
     pub(super) shape: Shape,
 }
 
-/// What is known about a value.
+/// The known part of a value.
 pub(super) enum Shape {
     Null,
     Bool(bool),
@@ -24,7 +24,7 @@ pub(super) enum Shape {
     /// Any number of outputs or values of a fan-out.
     FanOut(Box<Argument>),
     Table(Vec<Entry>),
-    /// Only known at run time.
+    /// Known only at run time.
     Unknown,
 }
 
@@ -35,7 +35,7 @@ pub(super) struct Entry {
 }
 
 impl Argument {
-    /// The whole `with` table; `place` is where to report what is missing in it.
+    /// Describes the whole `with` table; problems about missing entries are reported at `place`.
     pub(super) fn of_table(table: &Table, place: &Span, names: &Names) -> Argument {
         Argument { span: place.clone(), shape: entries(table, names) }
     }
@@ -95,7 +95,7 @@ impl Argument {
         })
     }
 
-    /// For messages.
+    /// Describes the value for messages.
     pub(super) fn describe(&self) -> String {
         match &self.shape {
             Shape::Null => "nothing".to_owned(),

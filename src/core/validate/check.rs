@@ -51,7 +51,7 @@ fn duplicate_ids(steps: &[StepDraft], problems: &mut Problems) {
     }
 }
 
-/// Kinds of other systems that correspond to `command`.
+/// Kinds in other systems that correspond to `command`.
 const PROGRAMS: [&str; 12] =
     ["shell", "sh", "bash", "script", "python", "program", "process", "exec", "run", "task", "job", "subprocess"];
 

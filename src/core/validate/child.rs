@@ -10,12 +10,12 @@ use crate::core::parse::{Nesting, Source, StepDraft, checked, known_param, set_p
 use crate::core::spec::{PinnedWorkflow, StepSpec, WorkflowSpec};
 use crate::core::template::{Form, form};
 
-/// Sets `child` and `child_outputs` of a step of kind `workflow`, or reports why it cannot be started.
+/// Sets `child` and `child_outputs` of a step of kind `workflow`, or reports why the workflow cannot be started.
 pub(super) fn check(step: &mut StepDraft, catalog: &Catalog, nesting: &Nesting<'_>, problems: &mut Problems) {
     if step.kind.as_ref().is_none_or(|kind| kind.value != WORKFLOW) {
         return;
     }
-    // What is missing or of another type, the schema has reported.
+    // The schema has reported a missing name, or one of another type.
     let Some(Node { data: Data::Text(name), span }) = step.with.get("workflow") else { return };
     if form(name) != Form::Literal {
         problems
@@ -59,7 +59,7 @@ pub(super) fn check(step: &mut StepDraft, catalog: &Catalog, nesting: &Nesting<'
 
 type Refused<'a> = (&'a Located<String>, String, String);
 
-/// Literal values count as far as they fit; templates are only known at run time.
+/// Applies literal values that fit; templates are known only at run time.
 fn override_defaults<'a>(given: Option<&'a Table>, defaults: &mut Map<String, Value>) -> Vec<Refused<'a>> {
     let mut refused = Vec::new();
     for (name, node) in given.into_iter().flat_map(|table| &table.entries) {
@@ -84,7 +84,7 @@ fn has_template(node: &Node) -> bool {
     }
 }
 
-/// The problems of the inner file, at the place that names it.
+/// Reports the problems of the inner file at the place that names it.
 fn forward(errors: &SpecErrors, span: &Span, problems: &mut Problems) {
     for problem in errors.problems() {
         let place = problem.position().map(|(line, column)| format!(":{line}:{column}")).unwrap_or_default();

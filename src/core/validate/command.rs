@@ -39,7 +39,7 @@ pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
     }
 }
 
-/// The schema of the kind cannot say this: both have defaults.
+/// Checks that one of `argv` and `shell` is given. The schema of the kind cannot say so, because both have defaults.
 fn one_of(with: &Table, place: &Span, problems: &mut Problems) {
     match (with.get("argv"), with.get("shell")) {
         (Some(_), Some(shell)) => {
@@ -61,7 +61,7 @@ fn one_of(with: &Table, place: &Span, problems: &mut Problems) {
     }
 }
 
-/// Text, a number, or true or false; a template may give an artifact, too.
+/// Accepts text, numbers, true and false; a template may also give an artifact.
 fn plain(what: &str, node: &Node, problems: &mut Problems) {
     if let Data::List(_) | Data::Table(_) = node.data {
         problems
@@ -71,7 +71,7 @@ fn plain(what: &str, node: &Node, problems: &mut Problems) {
     no_nul(what, node, problems);
 }
 
-/// The path of an output. A path from a template is checked at run time.
+/// Checks the path of an output. A path from a template is checked at run time.
 fn below(name: &str, node: &Node, problems: &mut Problems) {
     if let Data::Text(path) = &node.data
         && !is_below(Path::new(path))

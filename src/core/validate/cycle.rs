@@ -1,4 +1,4 @@
-//! Finds steps that need each other. Iterative: a workflow may be a chain of 100,000 steps.
+//! Finds steps that need each other. Iterative, because a workflow may be a chain of 100,000 steps.
 
 use std::collections::HashMap;
 
@@ -8,12 +8,12 @@ use crate::core::parse::StepDraft;
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {
     New,
-    /// On the path that is being walked.
+    /// On the path being walked.
     Open,
     Done,
 }
 
-/// One problem per need that closes a cycle.
+/// Reports one problem per need that closes a cycle.
 pub(super) fn check(steps: &[StepDraft], problems: &mut Problems) {
     let ids: Vec<&str> = steps.iter().map(|step| step.id.as_ref().map_or("", |id| id.value.as_str())).collect();
     let mut index: HashMap<&str, usize> = HashMap::new();

@@ -27,7 +27,7 @@ pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
             return;
         }
     };
-    // `inputs` may be a template as a whole; then its names are known at run time.
+    // A template may make the whole of `inputs`; its names are then known only at run time.
     let inputs: Option<Vec<&str>> = match step.with.get("inputs").map(|node| &node.data) {
         None => Some(Vec::new()),
         Some(Data::Table(table)) => Some(table.entries.iter().map(|(name, _)| name.value.as_str()).collect()),

@@ -1,4 +1,4 @@
-//! Checks a workflow whose keys are right: ids, kinds, arguments, templates, needs, cycles.
+//! Checks a workflow with the right keys: ids, kinds, arguments, templates, needs, cycles.
 
 mod argument;
 mod check;

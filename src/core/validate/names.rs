@@ -1,4 +1,4 @@
-//! What templates of a workflow may name.
+//! The names that templates of a workflow may use.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -54,7 +54,7 @@ impl StepNames {
     }
 }
 
-/// `None` when any name may be among them.
+/// Returns `None` if any name is possible.
 fn names(given: Given, step: &StepDraft) -> Option<Vec<String>> {
     match given {
         Given::Named(names) => Some(names.iter().map(|(name, _)| (*name).to_owned()).collect()),

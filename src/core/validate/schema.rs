@@ -1,6 +1,6 @@
-//! Checks arguments against the JSON schema of a step kind, as far as they are known. Understands what
-//! `schemars` writes: `$ref`, `type`, `enum`, `const`, `anyOf`, `oneOf`, `allOf`, `properties`,
-//! `required`, `additionalProperties`, `items`, bounds of numbers and lengths.
+//! Checks the known arguments against the JSON schema of a step kind. Understands the keywords that
+//! `schemars` writes: `$ref`, `type`, `enum`, `const`, `anyOf`, `oneOf`, `allOf`, `properties`, `required`,
+//! `additionalProperties`, `items`, bounds of numbers and lengths.
 
 use serde_json::{Map, Value};
 
@@ -8,7 +8,7 @@ use super::argument::{Argument, Entry, Shape};
 use crate::core::diagnostic::{Problems, Span};
 use crate::core::suggest;
 
-/// Reports the arguments that `schema` refuses; true when there are none.
+/// Reports the arguments that `schema` rejects; returns true if there are none.
 pub(super) fn check(schema: &Value, arguments: &Argument, kind: &str, problems: &mut Problems) -> bool {
     let checker = Checker { root: schema, kind };
     let mismatches = checker.check(schema, arguments, "", MAXIMUM_DEPTH);
@@ -19,7 +19,7 @@ pub(super) fn check(schema: &Value, arguments: &Argument, kind: &str, problems: 
     fits
 }
 
-/// Schemas may be recursive through `$ref`.
+/// Bounds recursion: schemas may refer to themselves through `$ref`.
 const MAXIMUM_DEPTH: usize = 64;
 
 struct Mismatch {
@@ -71,7 +71,7 @@ impl<'a> Checker<'a> {
         mismatches
     }
 
-    /// Follows `$ref`; none for a schema that accepts everything.
+    /// Follows `$ref`; `None` for a schema that accepts everything.
     fn resolve(&self, schema: &'a Value) -> Option<&'a Map<String, Value>> {
         let mut schema = schema.as_object()?;
         for _ in 0..MAXIMUM_DEPTH {
@@ -81,7 +81,7 @@ impl<'a> Checker<'a> {
         None
     }
 
-    /// `type`, `enum`, `const` and bounds.
+    /// Checks `type`, `enum`, `const` and bounds.
     fn own_type(&self, schema: &'a Map<String, Value>, argument: &Argument, path: &str) -> Option<Mismatch> {
         let types = types(schema);
         if !types.is_empty() && !types.iter().any(|name| has_type(argument, name)) {
@@ -122,7 +122,7 @@ impl<'a> Checker<'a> {
         })
     }
 
-    /// At least one branch must fit. Otherwise the problems of the branch that was meant, if that is clear.
+    /// Requires one branch to fit. Otherwise returns the problems of the intended branch, if it is clear.
     fn any_of(&self, branches: &'a [Value], argument: &Argument, path: &str, depth: usize) -> Vec<Mismatch> {
         let results: Vec<Vec<Mismatch>> =
             branches.iter().map(|branch| self.check(branch, argument, path, depth - 1)).collect();
@@ -157,7 +157,8 @@ impl<'a> Checker<'a> {
         vec![self.expected(&expected, argument, path)]
     }
 
-    /// The property that says which of several kinds of tables is meant, when it has no known value.
+    /// Checks the tag: the property that selects one of several kinds of tables. Returns a mismatch if it is
+    /// missing or has no known value.
     fn tag(&self, leaves: &[&Map<String, Value>], argument: &Argument, path: &str) -> Option<Mismatch> {
         let Shape::Table(entries) = &argument.shape else { return None };
         let tags = leaves.iter().filter_map(|leaf| leaf.get("properties")?.as_object()).flatten();
@@ -179,7 +180,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// The schemas between which nested `anyOf` and `oneOf` choose.
+    /// Returns the schemas among which nested `anyOf` and `oneOf` choose.
     fn leaves(&self, schema: &'a Value, depth: usize) -> Vec<&'a Map<String, Value>> {
         let Some(schema) = self.resolve(schema).filter(|_| depth > 0) else { return Vec::new() };
         let mut branches = ["anyOf", "oneOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).peekable();
@@ -290,7 +291,7 @@ fn type_name<'a>(schema: &Map<String, Value>, name: &'a str) -> &'a str {
     }
 }
 
-/// Whether the fixed properties of a branch of tables (the tag of an enum) fit the argument.
+/// True if the fixed properties of a branch of tables (the tag of an enum) fit the argument.
 fn same_tags(branch: &Map<String, Value>, argument: &Argument) -> bool {
     let Shape::Table(entries) = &argument.shape else { return true };
     let properties = branch.get("properties").and_then(Value::as_object).into_iter().flatten();
@@ -303,7 +304,7 @@ fn same_tags(branch: &Map<String, Value>, argument: &Argument) -> bool {
     })
 }
 
-/// The bound that a value breaks, in words.
+/// Describes the bound that a value breaks.
 fn bound(schema: &Map<String, Value>, shape: &Shape) -> Option<String> {
     let limit = |key: &str| schema.get(key).and_then(Value::as_f64);
     let breaks = |value: f64, low: &str, high: &str, unit: &str| match (limit(low), limit(high)) {

@@ -1,4 +1,4 @@
-//! Checks the templates of a step: syntax, names, and which steps they refer to.
+//! Checks the templates of a step: their syntax, their names, and the steps they refer to.
 
 use std::ops::Range;
 
@@ -17,12 +17,12 @@ use crate::core::template::{
     items_of, scan_expression, scan_text,
 };
 
-/// Reports what is wrong with the step's templates; gives the steps that they refer to, in order of
-/// appearance: `with`, `for_each`, `when`.
+/// Reports problems of the step's templates; returns the steps that they refer to, in order of appearance:
+/// `with`, `for_each`, `when`.
 pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) -> Vec<Located<String>> {
     let mut checker = Checker::new(names, problems);
     checker.in_fan_out = step.for_each.is_some();
-    // A skipped step or an empty fan-out evaluates none of them.
+    // A skipped step or an empty fan-out evaluates no templates of its arguments.
     checker.is_evaluated = step.when.is_none() && step.for_each.is_none();
     let is_command = step.kind.as_ref().is_some_and(|kind| kind.value == COMMAND);
     for (name, node) in &step.with.entries {
@@ -30,7 +30,7 @@ pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) ->
         checker.node(node);
     }
     checker.keeps_secrets = false;
-    // Both are evaluated once for the step, before there are items.
+    // Both are evaluated once for the step, before items exist.
     checker.in_fan_out = false;
     if let Some(expression) = &step.for_each {
         checker.expression(expression, |text, params| items_of(text, params).filter(|_| step.when.is_none()));
@@ -41,18 +41,18 @@ pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) ->
     checker.referenced
 }
 
-/// Reports what is wrong with the templates of the workflow's own outputs.
+/// Reports problems in the templates of the workflow's own outputs.
 pub(super) fn check_outputs(outputs: &Table, names: &Names, problems: &mut Problems) {
     Checker::new(names, problems).table(outputs);
 }
 
 struct Checker<'a> {
     names: &'a Names,
-    /// Whether `item` and `index` have a meaning here.
+    /// True where `item` and `index` have a meaning.
     in_fan_out: bool,
     /// True if no result of a template is stored.
     keeps_secrets: bool,
-    /// Every run evaluates the arguments.
+    /// True if every run evaluates the arguments.
     is_evaluated: bool,
     problems: &'a mut Problems,
     referenced: Vec<Located<String>>,
@@ -61,7 +61,7 @@ struct Checker<'a> {
 /// Maps offsets in a decoded text to places in the file.
 pub(super) struct Placed {
     span: Span,
-    /// Where the text starts in the file; none when escapes make the two differ.
+    /// Start of the text in the file; `None` if escapes make the two differ.
     start: Option<usize>,
 }
 
@@ -138,7 +138,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    /// A template whose result is known before the run.
+    /// Reports a template that fails before the run, because its result is already known.
     fn fails(&mut self, text: &str, span: &Span, reason: Reason) {
         let message = format!("`{}` fails in every run: {reason}", text.trim());
         let hint = TemplateError::new("", text, reason).hint();
@@ -332,7 +332,7 @@ fn not_given(id: &str, step: &StepNames, group: &str, path: &[Segment]) -> Optio
 /// Fields of an artifact.
 const FIELDS: [&str; 3] = ["digest", "size", "media_type"];
 
-/// The step meant by `steps.my-step`, of which a template sees only `steps.my`.
+/// Returns the step meant by `steps.my-step`, of which a template sees only `steps.my`.
 fn id_with_hyphens<'a>(seen: &str, names: &'a Names) -> Option<&'a str> {
     let prefix = format!("{seen}-");
     names.steps.keys().map(String::as_str).find(|id| id.starts_with(&prefix))

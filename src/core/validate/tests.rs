@@ -158,7 +158,7 @@ fn assert_problems_with(source: &str, catalog: &Catalog, expected: &[(usize, &st
     assert!(fits, "in\n{source}\nexpected {expected:#?}\nfound {found:#?}");
 }
 
-/// A file with a good head, and `steps` from line 4 on.
+/// A file with a valid head, and `steps` from line 4 on.
 fn with_steps(steps: &str) -> String {
     format!("name = \"w\"\n[params]\nvocab = 512\n{steps}")
 }
@@ -595,7 +595,7 @@ fn templates_over_params_are_evaluated_before_the_run() {
     assert_problems(&noop("for_each = \"params.vocab\"\n"), &[(7, "gives an integer, not a list", "`range(4)`")]);
     assert_problems(&noop("for_each = \"range(300000)\"\n"), &[(7, "fails in every run", "")]);
     assert_problems(&noop("when = \"params.vocab\"\n"), &[(7, "not true or false", "compare it")]);
-    // A skipped step evaluates nothing.
+    // A skipped step evaluates none of its templates.
     let skipped = "when = \"params.vocab < 3\"\nwith = { values = \"{{ params.vocab / 0 }}\" }\n";
     assert!(parse(&noop(skipped)).is_ok());
     let import = |with: &str| with_steps(&format!("[[step]]\nid = \"a\"\nkind = \"corpus.import\"\nwith = {with}\n"));

@@ -30,7 +30,7 @@ pub(super) fn check(scan: &Scan, place: &str, placed: &Placed, problems: &mut Pr
     }
 }
 
-/// Filters do what methods do elsewhere.
+/// Suggests the filter that does the work of a method elsewhere.
 fn instead_of_method(name: &str) -> String {
     match name {
         "get" => "write `value.NAME | default(..)`".to_owned(),
