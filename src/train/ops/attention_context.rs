@@ -100,8 +100,8 @@ pub struct AttentionContext {
 
 impl AttentionContext {
     /// # Panics
-    /// When `starts` is not one position per token, each at or before its token, or when the rotary
-    /// table is shorter than the sequence.
+    /// If `starts` does not hold one position per token, at or before that token, or if the rotary table is shorter
+    /// than the sequence.
     pub fn new(
         batch: usize,
         seq: usize,

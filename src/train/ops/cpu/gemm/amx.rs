@@ -182,7 +182,7 @@ unsafe fn transposed(rows: [__m512i; SIDE]) -> [__m512i; SIDE] {
 /// If the operands have different numbers of pairs, or without tile registers.
 ///
 /// # Safety
-/// As for [`super::tile::multiply`]; the operands must be copies made by this module.
+/// Same contract as [`super::tile::multiply`]; the operands must be copies made by this module.
 pub unsafe fn multiply(product: Product<'_>) {
     assert_eq!(product.left.inner(), product.right.inner(), "pairs");
     assert!(Instructions::best().has_tiles(), "products in tile registers");
@@ -319,7 +319,7 @@ impl Operands {
     /// Computes the sums of products, starting from 0.
     ///
     /// # Safety
-    /// As for [`Operands::add`].
+    /// Same contract as [`Operands::add`].
     #[inline(always)]
     unsafe fn sums(&self) -> Room {
         let mut room = MaybeUninit::<Room>::uninit();

@@ -176,7 +176,7 @@ impl Form {
     /// Computes a product of operands in this form.
     ///
     /// # Safety
-    /// As for [`multiply`].
+    /// Same contract as [`multiply`].
     pub unsafe fn multiply(self, product: Product<'_>) {
         // SAFETY: the caller's promise.
         unsafe {

@@ -44,7 +44,7 @@ impl<'a> Left<'a> {
     }
 
     /// # Panics
-    /// When the panels are not complete.
+    /// If the panels are not complete.
     pub fn packed(data: &'a [f32], rows: usize, inner: usize) -> Self {
         assert_eq!(data.len(), panels_len(rows, TILE_ROWS, inner), "complete panels");
         Left { data, rows, inner, next: 1, step: TILE_ROWS, panel: TILE_ROWS * inner }
@@ -92,7 +92,7 @@ impl<'a> Right<'a> {
     }
 
     /// # Panics
-    /// When the panels are not complete.
+    /// If the panels are not complete.
     pub fn packed(data: &'a [f32], columns: usize, inner: usize) -> Self {
         assert_eq!(data.len(), panels_len(columns, TILE_COLUMNS, inner), "complete panels");
         Right { data, columns, inner, step: TILE_COLUMNS, panel: TILE_COLUMNS * inner }

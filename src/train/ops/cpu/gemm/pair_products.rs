@@ -30,7 +30,7 @@ pub fn are_fast() -> bool {
 /// If the machine lacks the instruction.
 ///
 /// # Safety
-/// As for [`super::tile::multiply`].
+/// Same contract as [`super::tile::multiply`].
 pub unsafe fn multiply(product: Product<'_>) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the caller's promise.

@@ -193,7 +193,7 @@ impl<'a> Split<'a> {
     /// Computes rows or columns `part` of the output from the packed `blocks`.
     ///
     /// # Safety
-    /// As for [`Split::run`], for this part.
+    /// Same contract as [`Split::run`], for this part.
     unsafe fn task(&self, part: Range<usize>, mut shared: &[f32], blocks: &[Range<usize>], onto: Option<Source>) {
         let own_lines = part.len();
         let (rows, columns) = match self.split {

@@ -96,7 +96,7 @@ impl Tile<'_> {
     }
 
     /// # Safety
-    /// As for [`Tile::compute`]; there are `R` rows.
+    /// Same contract as [`Tile::compute`]; there are `R` rows.
     #[inline(always)]
     unsafe fn rows<V: Vector, const R: usize>(&self) {
         let Product { left, right, .. } = *self.product;
@@ -131,7 +131,7 @@ impl Tile<'_> {
     }
 
     /// # Safety
-    /// As for [`Tile::rows`]; all columns are inside the product.
+    /// Same contract as [`Tile::rows`]; all columns are inside the product.
     #[inline(always)]
     unsafe fn finish<V: Vector, const R: usize>(&self, sums: [[V; 2]; R]) {
         let Product { target, onto, scale, .. } = *self.product;
@@ -152,7 +152,7 @@ impl Tile<'_> {
     }
 
     /// # Safety
-    /// As for [`Tile::rows`].
+    /// Same contract as [`Tile::rows`].
     #[inline(always)]
     unsafe fn finish_edge<V: Vector, const R: usize>(&self, sums: [[V; 2]; R]) {
         let Product { target, onto, scale, .. } = *self.product;

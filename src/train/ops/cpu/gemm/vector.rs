@@ -14,27 +14,27 @@ pub trait Vector: Copy {
     unsafe fn splat(value: f32) -> Self;
 
     /// # Safety
-    /// As for [`Vector::splat`]; `LANES` elements are readable.
+    /// Same contract as [`Vector::splat`]; `LANES` elements are readable.
     unsafe fn load(from: *const f32) -> Self;
 
     /// # Safety
-    /// As for [`Vector::splat`]; `LANES` elements are writable.
+    /// Same contract as [`Vector::splat`]; `LANES` elements are writable.
     unsafe fn store(self, to: *mut f32);
 
     /// `self * factor + term`, rounded once.
     ///
     /// # Safety
-    /// As for [`Vector::splat`].
+    /// Same contract as [`Vector::splat`].
     unsafe fn mul_add(self, factor: Self, term: Self) -> Self;
 
     /// # Safety
-    /// As for [`Vector::splat`].
+    /// Same contract as [`Vector::splat`].
     unsafe fn mul(self, factor: Self) -> Self;
 
     /// Adds the product of one inner index to a sum.
     ///
     /// # Safety
-    /// As for [`Vector::splat`].
+    /// Same contract as [`Vector::splat`].
     #[inline(always)]
     unsafe fn add_product(self, factor: Self, sum: Self) -> Self {
         // SAFETY: the caller's promise.
@@ -44,8 +44,8 @@ pub trait Vector: Copy {
     /// Writes 4 columns of `LANES` rows as 4 rows of `LANES` columns.
     ///
     /// # Safety
-    /// As for [`Vector::splat`]; `from` must hold `LANES` rows of 4 elements, `row` apart, and `to` must have space for
-    /// 4 rows, `to_row` apart.
+    /// Same contract as [`Vector::splat`]; `from` must hold `LANES` rows of 4 elements, `row` apart, and `to` must have
+    /// space for 4 rows, `to_row` apart.
     unsafe fn transpose(from: *const f32, row: usize, to: *mut f32, to_row: usize);
 }
 
@@ -119,7 +119,7 @@ mod x86 {
     /// instructions.
     ///
     /// # Safety
-    /// As for [`Vector::transpose`], for 13 rows.
+    /// Same contract as [`Vector::transpose`], for 13 rows.
     #[inline(always)]
     unsafe fn four_rows(from: *const f32, row: usize) -> __m512 {
         // SAFETY: the caller's promise.
@@ -134,7 +134,7 @@ mod x86 {
     /// Like [`four_rows`], for two rows.
     ///
     /// # Safety
-    /// As for [`Vector::transpose`], for 5 rows.
+    /// Same contract as [`Vector::transpose`], for 5 rows.
     #[inline(always)]
     unsafe fn two_rows(from: *const f32, row: usize) -> __m256 {
         // SAFETY: the caller's promise.
