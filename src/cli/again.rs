@@ -1,4 +1,4 @@
-//! A new run with the workflow of an earlier one, for `rerun` and `fork`.
+//! Starts a new run with the workflow of an earlier one, for `rerun` and `fork`.
 
 use super::args::AgainArgs;
 use super::error::CliError;
@@ -11,7 +11,7 @@ use crate::core::run_options::{Origin, Reuse, RunOptions};
 use crate::core::spec::WorkflowSpec;
 use crate::store::{Adoption, Reader, RunRow};
 
-/// The earlier run, and its workflow with the parameters of the new one.
+/// The earlier run, and its workflow with the new run's parameters.
 pub struct Source {
     pub reader: Reader,
     pub run: RunRow,
@@ -30,7 +30,7 @@ impl Source {
         self.run.id
     }
 
-    /// The step of the workflow that `text` names; an item stands for its whole fan-out.
+    /// Finds the workflow step that `text` names; an item stands for its whole fan-out.
     pub fn step(&self, text: &str) -> Result<StepId, CliError> {
         let whole = text.split_once('[').map_or(text, |(parent, _)| parent);
         let known = |id: &StepId| id.as_str() == text || id.as_str() == whole;
@@ -44,12 +44,12 @@ impl Source {
         }
     }
 
-    /// Returns the kind of a workflow step, or an empty string for an unknown step.
+    /// The kind of a workflow step; empty for an unknown step.
     pub fn kind(&self, step: &StepId) -> &str {
         self.spec.steps.iter().find(|spec| spec.id == *step).map_or("", |spec| &spec.kind)
     }
 
-    /// Submits the new run: `from` and everything after it is run, the rest is taken where it is equal.
+    /// Submits the new run. `from` and its descendants run again; all other steps are reused where equal.
     pub fn start(
         self,
         session: &Session,

@@ -35,12 +35,12 @@ pub fn approve(session: &Session, args: &ApproveArgs) -> Result<Exit, CliError> 
     }
 }
 
-/// The engine has not answered in time.
+/// The error for an engine that has not answered in time.
 pub fn unanswered() -> CliError {
     CliError::failed("the engine is busy and has not answered").hint("the request is kept: it is answered later")
 }
 
-/// Who runs this command.
+/// The user who runs this command.
 fn user_name() -> String {
     let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
     named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))

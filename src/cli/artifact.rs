@@ -14,9 +14,9 @@ use crate::core::ids::RunId;
 use crate::core::shell;
 use crate::store::{Reader, Reference, StoreError};
 
-/// `show` prints at most this much of a text artifact.
+/// Most bytes of a text artifact that `show` prints.
 const PREVIEW_BYTES: u64 = 2048;
-/// One match answers a prefix, and a second one proves it ambiguous.
+/// One match resolves a prefix; a second one proves it ambiguous.
 const MOST_MATCHES: usize = 2;
 
 pub fn artifact(session: &Session, verb: &ArtifactVerb) -> Result<Exit, CliError> {
@@ -92,7 +92,8 @@ fn show(session: &Session, selector: &str) -> Result<(), CliError> {
     session.out.document(&text, fields)
 }
 
-/// Returns the text at the start of an artifact, without a last character that is `cut`; `None` for binary content.
+/// Returns the text at the start of an artifact; `None` for binary content. If `cut`, drops a last character that is
+/// incomplete.
 fn preview(start: &[u8], cut: bool) -> Option<&str> {
     let text = match std::str::from_utf8(start) {
         Ok(text) => Some(text),

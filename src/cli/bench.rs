@@ -1,4 +1,4 @@
-//! `stepwell bench engine`: how fast this machine runs steps.
+//! `stepwell bench engine`: measures how fast this machine runs steps.
 
 use serde_json::json;
 
@@ -48,7 +48,7 @@ pub(super) fn human(report: &Report) -> String {
     text
 }
 
-/// Three figures are more than the noise allows.
+/// Rounds to about three figures; noise exceeds the rest.
 pub(super) fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),

@@ -1,4 +1,4 @@
-//! `stepwell bench train`: how fast this machine trains, with and without PyTorch.
+//! `stepwell bench train`: measures how fast this machine trains, with and without PyTorch.
 
 use serde_json::json;
 

@@ -1,5 +1,4 @@
-//! `stepwell chaos WORKFLOW --kills N`: runs a workflow whole, runs it again under SIGKILL, and counts
-//! what must not happen.
+//! `stepwell chaos WORKFLOW --kills N`: runs a workflow whole, runs it again under SIGKILL, and counts violations.
 
 mod drill;
 mod judge;
@@ -20,7 +19,7 @@ use drill::Drill;
 use tally::Tally;
 
 pub fn chaos(session: &Session, args: &ChaosArgs) -> Result<Exit, CliError> {
-    // A workflow that is wrong is refused before anything is killed.
+    // Refuse an invalid workflow before killing anything.
     workflow_source::load(session, &args.workflow, &args.set)?;
     let folder = temporary_folder("stepwell-chaos-", args.dir.as_deref())?;
     let seed = args.seed.unwrap_or_else(clock);

@@ -41,7 +41,7 @@ pub fn form(flag: Option<OutputFormat>) -> OutputFormat {
     flag.or_else(settings).or_else(variable).unwrap_or(OutputFormat::Human)
 }
 
-/// The value of `--output` in arguments that do not parse.
+/// Finds the value of `--output` in arguments that do not parse.
 fn asked(words: &[OsString]) -> Option<OutputFormat> {
     let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     let options = words.split(|word| *word == "--").next().unwrap_or_default();
@@ -71,7 +71,7 @@ fn styled(error: &clap::Error, colors: bool) -> String {
     }
 }
 
-/// The first paragraph of what clap says, on one line.
+/// The first paragraph of clap's message, on one line.
 fn message(kind: ErrorKind, plain: &str, words: &[OsString]) -> String {
     match kind {
         ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),
@@ -90,7 +90,7 @@ fn message(kind: ErrorKind, plain: &str, words: &[OsString]) -> String {
     }
 }
 
-/// Tips, and the command that describes the arguments.
+/// Clap's tips, and the command that describes the arguments.
 fn hints(plain: &str, words: &[OsString]) -> Vec<String> {
     let tips = plain.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned);
     tips.chain([format!("`{} --help` describes the arguments", verb(words))]).collect()

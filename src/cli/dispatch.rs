@@ -1,4 +1,4 @@
-//! From the arguments of the process to a verb, and from its result to an exit code.
+//! Maps the arguments of the process to a verb, and its result to an exit code.
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -34,7 +34,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-/// Beyond `ulimit -f` a write fails with an error that names the file, instead of ending the process by a signal.
+/// Makes a write beyond `ulimit -f` fail with an error that names the file, instead of ending the process by a signal.
 /// Programs of steps start with the default again.
 fn catch_file_size_limit() {
     const SIGXFSZ: i32 = rustix::process::Signal::XFSZ.as_raw();

@@ -1,4 +1,4 @@
-//! `stepwell doctor`: what this machine and build can do, and what is wrong.
+//! `stepwell doctor`: reports what this machine and build can do, and what is wrong.
 
 use serde_json::{Value, json};
 
@@ -40,7 +40,7 @@ fn good(name: &'static str, text: String) -> Finding {
     Finding { name, sound: true, text }
 }
 
-/// What steps share on this machine; nothing is said when nothing is set.
+/// Slots, and the pools and rate limits that are set.
 fn limits(session: &Session) -> Vec<Finding> {
     let (pools, rates) = (session.settings.describe_pools(), session.settings.describe_rate_limits());
     let named = [("pools", pools), ("rate limits", rates)];

@@ -1,4 +1,4 @@
-//! What a run has used up, by when it should be done, and what was said about it.
+//! Summarises the compute and cost of a run, its budget, time left, deadline and alerts.
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
@@ -13,7 +13,7 @@ use crate::core::event::Event;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::store::{Reader, RunRow, StepRow};
 
-/// For people and for scripts.
+/// Summary for people and for scripts.
 pub struct Effort {
     compute: SignedDuration,
     cost: Option<f64>,
@@ -24,8 +24,6 @@ pub struct Effort {
     alerts: Vec<(&'static str, String, Timestamp)>,
 }
 
-/// # Errors
-/// When the state cannot be read.
 pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, CliError> {
     let now = Timestamp::now();
     let spec = reader.spec(run.id)?;
@@ -67,7 +65,7 @@ fn working(leases: impl Iterator<Item = (Timestamp, Timestamp)>, now: Timestamp)
 
 fn tasks(reader: &Reader, run: &RunRow, steps: &[StepRow]) -> Result<Vec<Task>, CliError> {
     let usual = reader.usual_durations(run.id)?;
-    // Children stand right behind their parent, and share its position.
+    // Children follow their parent directly and share its position.
     let mut position: Option<usize> = None;
     let mut tasks: Vec<Task> = Vec::new();
     for step in steps {
@@ -88,7 +86,7 @@ fn tasks(reader: &Reader, run: &RunRow, steps: &[StepRow]) -> Result<Vec<Task>, 
         if let (StepStatus::Expanded, Some(children)) = (step.status, step.children)
             && children.total > MOST_CHILDREN
         {
-            // The running ones, which count once more, are few.
+            // Running children count twice, but they are few.
             let waiting = children.total.saturating_sub(children.done + children.failed);
             let times = u32::try_from(waiting).unwrap_or(u32::MAX);
             let (id, parent) = (step.id.child(usize::MAX), Some(step.id.clone()));
@@ -127,7 +125,7 @@ impl Effort {
         text
     }
 
-    /// One line for `watch`; `None` when nothing is known.
+    /// One line for `watch`; `None` without an estimate.
     pub fn left(&self) -> Option<String> {
         self.estimate.map(|estimate| format!("about {} left", hours(estimate.left.as_secs_f64())))
     }

@@ -1,4 +1,4 @@
-//! What the user sees when a verb fails: message with cause chain, hint, stable code, exit code.
+//! The error that a verb returns to the user: message with cause chain, hints, stable code, exit code.
 
 use std::error::Error;
 use std::io::{self, IsTerminal};
@@ -21,9 +21,9 @@ pub struct CliError {
     pub code: &'static str,
     pub message: String,
     pub hints: Vec<String>,
-    /// Already rendered for people, with source lines and carets; replaces the message there.
+    /// Text rendered for people, with source lines and carets; replaces the message in human output.
     pub report: Option<String>,
-    /// The problems of a workflow file, for scripts.
+    /// Problems of a workflow file, for scripts.
     pub problems: Option<Box<Value>>,
 }
 
@@ -44,7 +44,7 @@ impl CliError {
         CliError::new(Exit::Failed, "failed", message)
     }
 
-    /// Adds a hint; a second hint becomes another line.
+    /// Adds a hint; each hint becomes its own line.
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self
@@ -69,10 +69,10 @@ impl CliError {
     }
 }
 
-/// Columns of a report with source lines.
+/// Width in columns of a report with source lines.
 pub const REPORT_WIDTH: usize = 110;
 
-/// Whether reports on standard error have colours.
+/// Decides between colours and plain text for reports on standard error.
 pub fn color(choice: ColorChoice) -> Color {
     let plain = std::env::var_os("NO_COLOR").is_some() || !io::stderr().is_terminal();
     match choice {
@@ -88,7 +88,7 @@ pub fn chain(error: &dyn Error) -> String {
     let mut source = error.source();
     while let Some(cause) = source {
         let why = cause.to_string();
-        // Some messages quote their cause.
+        // Some messages already quote their cause.
         if !text.ends_with(&why) {
             text.push_str(": ");
             text.push_str(&why);

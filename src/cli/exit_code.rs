@@ -17,7 +17,7 @@ pub enum Exit {
     NotFound = 6,
     /// Another engine holds the state directory, its schema is newer than this build, or it is in safe mode.
     Locked = 7,
-    /// Stopped by a signal, or not started for lack of space, at a point from which `resume` goes on.
+    /// Stopped by a signal, or not started for lack of space; `resume` can continue.
     Interrupted = 130,
 }
 

@@ -66,7 +66,7 @@ struct Paragraph<'a> {
     reasons: Vec<String>,
 }
 
-/// Maximum number of items that a paragraph names.
+/// Most items that a paragraph names.
 const MOST_NAMED: usize = 5;
 
 fn add<'a>(paragraphs: &mut Vec<Paragraph<'a>>, step: &'a StepRow, reasons: &[Reason]) {
@@ -97,7 +97,7 @@ impl Paragraph<'_> {
     }
 }
 
-/// Everything that a reason may be found in.
+/// Everything that reasons are derived from.
 struct Situation<'a> {
     reader: &'a Reader,
     run: &'a RunRow,
@@ -108,7 +108,7 @@ struct Situation<'a> {
     now: Timestamp,
     limits: Limits,
     slots: usize,
-    /// Runs that steps were compared with: their names and workflows.
+    /// Labels and workflows of the runs that steps were compared with, loaded once each.
     compared: RefCell<HashMap<RunId, (String, Rc<WorkflowSpec>)>>,
 }
 
@@ -120,7 +120,7 @@ impl Situation<'_> {
 }
 
 struct Reason {
-    /// Stable, for scripts.
+    /// Stable name for scripts.
     code: &'static str,
     message: String,
     change: Option<Change>,

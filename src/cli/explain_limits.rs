@@ -1,4 +1,4 @@
-//! Why a ready step does not start although an engine runs: pools and rate limits.
+//! Explains why a ready step does not start although an engine runs: pools and rate limits.
 
 use jiff::Timestamp;
 
@@ -9,10 +9,7 @@ use crate::core::rate_limit::Window;
 use crate::core::spec::StepSpec;
 use crate::store::Reader;
 
-/// `None` when neither is in the way.
-///
-/// # Errors
-/// When the state cannot be read.
+/// The pool or rate limit that blocks a step; `None` if neither does.
 pub fn waits_for(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Option<String>, CliError> {
     Ok(match units(limits, reader, spec)? {
         Some(reason) => Some(reason),
@@ -20,16 +17,13 @@ pub fn waits_for(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Op
     })
 }
 
-/// A pool that has too few free units for a step, and how many it has.
-///
-/// # Errors
-/// When the state cannot be read.
+/// A pool that has too few free units for a step, with its number of free units.
 pub fn missing<'a>(limits: &Limits, reader: &Reader, spec: &'a StepSpec) -> Result<Option<(&'a str, u64)>, CliError> {
     let holders = reader.held_units()?;
     Ok(limits.pools.free(holders.iter().map(|(_, _, held)| held)).missing(&spec.resources))
 }
 
-/// Such as `waits for 1 of gpu (0 free): held by run nightly, step train`.
+/// Text such as `waits for 1 of gpu (0 free): held by run nightly, step train`.
 fn units(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Option<String>, CliError> {
     if spec.resources.is_empty() {
         return Ok(None);
@@ -49,7 +43,7 @@ fn units(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Option<Str
     Ok(Some(format!("waits for {asked} of {pool} ({} free): held by {}", amount::show(left), holders.join("; "))))
 }
 
-/// Such as `waits for the rate limit api (10 per 60 s) until 2026-11-21T03:00:00Z`.
+/// Text such as `waits for the rate limit api (10 per 60 s) until 2026-11-21T03:00:00Z`.
 fn rate(limits: &Limits, reader: &Reader, spec: &StepSpec) -> Result<Option<String>, CliError> {
     let Some((name, &limit)) = spec.rate_limit.as_ref().and_then(|name| limits.rate_limits.get_key_value(name)) else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! Copies the result of every `export` step out of the store, to where a person looks for it.
+//! Copies the result of every `export` step out of the store, to a folder where a person looks for it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,8 +9,8 @@ use crate::core::names::path_component;
 use crate::core::status::StepStatus;
 use crate::store::{RunRow, StepRow};
 
-/// Creates `<state>/exports/<run name>-<id>/<step>` for each export step. An existing folder keeps its files and
-/// gets the missing ones.
+/// Creates `<state>/exports/<run name>-<id>/<step>` for each export step. An existing folder keeps its files and gets
+/// the missing ones.
 pub fn materialise(state_dir: &Path, run: &RunRow, steps: &[StepRow]) -> Result<Vec<PathBuf>, CliError> {
     let parent = state_dir.join("exports").join(format!("{}-{}", path_component(&run.name), short_id(run.id)));
     let exports = steps.iter().filter(|step| step.kind == "export" && step.status == StepStatus::Succeeded);

@@ -14,7 +14,7 @@ use crate::store::Reader;
 /// Shows one line to a person.
 type Print = dyn Fn(&str) + Send + Sync;
 
-/// The first run starts the thread.
+/// A queue of exports; its thread starts with the first run.
 pub struct Exporter {
     state_dir: PathBuf,
     print: Arc<Print>,
@@ -34,7 +34,7 @@ impl Exporter {
             let (state_dir, print) = (state_dir.clone(), Arc::clone(print));
             (sender, std::thread::spawn(move || serve(&runs, &state_dir, &*print)))
         });
-        // A missing thread has panicked; `resume RUN` exports as well.
+        // Sending fails only if the thread has panicked; `resume RUN` exports as well.
         let _ = sender.send(run);
     }
 

@@ -1,4 +1,4 @@
-//! Drives one run in this process, with progress, and reports how it ended.
+//! Drives one run in this process, shows its progress, and reports how it ended.
 
 use super::error::CliError;
 use super::exit_code::Exit;
@@ -10,10 +10,10 @@ use crate::core::shell;
 use crate::engine::{self, EngineError, EngineOptions, Outcome, Scope, Start};
 use crate::store::EngineLock;
 
-/// The right to drive a run here, before anything is submitted or asked for.
+/// Takes the engine lock to drive a run here; call it before submitting or requesting anything.
 ///
 /// # Errors
-/// When another engine holds the state directory, or engines are in safe mode.
+/// `Locked` when another engine holds the state directory, `CrashLoop` when engines are in safe mode.
 pub fn admit(session: &Session) -> Result<EngineLock, EngineError> {
     engine::admit(session.state_dir(), session.settings.crash_loop_limit.value)
 }

@@ -35,7 +35,7 @@ fn place(text: &str) -> Result<(&str, Option<u64>), CliError> {
     }
 }
 
-/// The checkpoint of exactly that training step, of which every byte is right. The fork keeps it for good.
+/// The checkpoint of exactly that training step, after verifying every byte of it. The fork keeps it permanently.
 fn adoption(session: &Session, source: &Source, step: &StepId, train_step: u64) -> Result<Adoption, CliError> {
     let rows = source.reader.checkpoints(source.id(), step)?;
     let found = rows.iter().map(|row| &row.checkpoint).find(|checkpoint| checkpoint.last_step == Some(train_step));

@@ -1,4 +1,4 @@
-//! Going on with a run: through the engine that holds the state directory, or as the engine.
+//! Continues a run, either through the engine that holds the state directory or as the engine.
 
 use serde_json::json;
 
@@ -13,7 +13,7 @@ use crate::core::shell;
 use crate::engine::{self, Asked, EngineError, Start};
 use crate::store::{EngineLock, StoreError};
 
-/// Asks a running engine, which then drives the run; without one, drives it here.
+/// Drives the run in this process, or asks the running engine to drive it.
 pub fn go_on(session: &Session, run: RunId, start: Start) -> Result<Exit, CliError> {
     if let Some(lock) = lock(session)? {
         return foreground::drive(session, &lock, run, start);
@@ -24,7 +24,7 @@ pub fn go_on(session: &Session, run: RunId, start: Start) -> Result<Exit, CliErr
     };
     ask(session, run, &request)?;
     if let Some(lock) = lock(session)? {
-        // The engine has ended meanwhile.
+        // The engine has ended in the meantime.
         return foreground::drive(session, &lock, run, Start::GoOn);
     }
     let watch = shell::stepwell("watch", [&*report::handle_of(session, run)]);
@@ -33,10 +33,10 @@ pub fn go_on(session: &Session, run: RunId, start: Start) -> Result<Exit, CliErr
     Ok(Exit::Ok)
 }
 
-/// `None` while an engine holds it.
+/// Takes the engine lock; `None` while an engine holds it.
 ///
 /// # Errors
-/// In safe mode, where nobody could go on.
+/// `CrashLoop` in safe mode, when no engine may continue.
 pub fn lock(session: &Session) -> Result<Option<EngineLock>, CliError> {
     match foreground::admit(session) {
         Ok(lock) => Ok(Some(lock)),
@@ -45,10 +45,10 @@ pub fn lock(session: &Session) -> Result<Option<EngineLock>, CliError> {
     }
 }
 
-/// Asks the engine, or acts in its place.
+/// Asks the running engine, or acts in its place.
 ///
 /// # Errors
-/// When nothing was done, with the reason.
+/// The reason why nothing was done.
 pub fn ask(session: &Session, run: RunId, request: &Request) -> Result<(), CliError> {
     let kind = request.kind();
     match engine::ask(session.state_dir(), run, request)? {

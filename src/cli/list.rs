@@ -16,10 +16,10 @@ use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
 use crate::store::{Reader, RunRow, RunRows, Unreadable, WaitRow};
 
-/// Maximum number of ended runs in the list without `--all`. Pruned runs are not shown.
+/// Most ended runs in the list without `--all`. Pruned runs are not shown.
 const NEWEST: usize = 20;
 
-/// The status of a run that no engine can drive; `db check` says why.
+/// Status of a run that no engine can drive; `db check` says why.
 const DAMAGED: &str = "damaged";
 
 struct Page {
@@ -31,10 +31,10 @@ struct Page {
 
 /// A run in the list.
 struct Listed {
-    /// Below the run whose step started it.
+    /// Depth below its topmost listed ancestor; a child run was started by a step of its parent.
     depth: usize,
     run: RunRow,
-    /// Only of runs that somebody works on.
+    /// Present only for running runs.
     effort: Option<Effort>,
     time: String,
     alerts: Vec<Alert>,
@@ -97,7 +97,7 @@ fn page(session: &Session, reader: &Reader, all: bool) -> Result<Page, CliError>
     Ok(Page { runs, unreadable, more })
 }
 
-/// Newest first, child runs right after their parents in the order of their submission; with depths.
+/// Sorts newest first, with child runs right after their parents in order of submission; adds depths.
 fn under_their_parents(runs: Vec<RunRow>) -> Vec<(usize, RunRow)> {
     let present: HashSet<RunId> = runs.iter().map(|run| run.id).collect();
     let mut children: HashMap<RunId, Vec<RunRow>> = HashMap::new();
@@ -117,7 +117,7 @@ fn under_their_parents(runs: Vec<RunRow>) -> Vec<(usize, RunRow)> {
     ordered
 }
 
-/// What a run waits for, in one cell.
+/// Describes what a run waits for, in one cell.
 fn waits_for(run: RunId, waits: &[WaitRow]) -> String {
     let mut own = waits.iter().filter(|wait| wait.run == run);
     let Some(WaitRow { step, wait, .. }) = own.next() else { return String::new() };

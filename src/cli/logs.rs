@@ -17,7 +17,7 @@ use crate::core::status::step_of;
 use crate::store::{AttemptedStep, attempt_log};
 
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
-/// Processes of an attempt may write for a while after its end was committed.
+/// Time after an attempt's end was committed in which its processes may still write.
 const LAST_WORDS: Duration = Duration::from_secs(10);
 const PART: usize = 64 << 10;
 
@@ -30,7 +30,7 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
         return Err(CliError::not_found(format!("run {id} has no step `{step}`"))
             .hint(format!("{} lists its steps", shell::stepwell("show", [&*args.run]))));
     }
-    // Read this before the steps: whatever starts later has a later event.
+    // Read this before the steps: a later start has a later event.
     let mut seen = reader.newest_event()?;
     let mut followers: Vec<Follower> = Vec::new();
     for AttemptedStep { id: step, attempts, is_running } in reader.attempted_steps(id, only.as_ref())? {
@@ -51,7 +51,7 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
     }
     loop {
         std::thread::sleep(FOLLOW_INTERVAL);
-        // Asked before reading, so that what was written up to the end of the run is still printed.
+        // Read the status before the logs, so that everything written up to the end of the run is printed.
         let ended = !reader.run(id)?.status.is_active();
         for row in reader.events(Some(id), seen)? {
             seen = row.seq;
@@ -98,12 +98,12 @@ struct Follower {
     step: StepId,
     attempt: u32,
     path: PathBuf,
-    /// `None` until it exists; attempts on the engine's own thread have none.
+    /// `None` until it exists; attempts on the engine's own thread have no log.
     log: Option<File>,
     offset: u64,
-    /// Since the last byte that was printed.
+    /// Bytes dropped since the last printed byte.
     dropped: u64,
-    /// When the end of the attempt was seen.
+    /// Time when the end of the attempt was seen.
     ended: Option<Instant>,
     screen: Screen,
 }
@@ -144,7 +144,7 @@ impl Follower {
                 text.extend(format!("==> {} attempt {}\n", self.step, self.attempt).bytes());
             }
             self.offset += count as u64;
-            // Dropped between the search for the hole's end and the read.
+            // These bytes were dropped between finding the end of the hole and reading.
             if part[..count].iter().all(|byte| *byte == 0) {
                 self.dropped += count as u64;
                 continue;
@@ -176,7 +176,7 @@ impl Follower {
             self.log = Some(File::open(&self.path)?);
         }
         let Some(mut log) = self.log.as_ref() else { return Ok(0) };
-        // A file system without holes has the log cut instead.
+        // On a file system without holes, the log is truncated instead.
         self.offset = self.offset.min(log.metadata()?.len());
         (self.offset, self.dropped) = behind_hole(log, self.offset, self.dropped);
         log.seek(SeekFrom::Start(self.offset))?;

@@ -12,17 +12,17 @@ use crate::core::spec::{StepSpec, WorkflowSpec};
 use crate::core::template::is_literal;
 use crate::steps::{Finding, Weight, catalog, find};
 
-/// Tells whether the workflow starts in this process, or in one that may run elsewhere and find other files.
+/// Start of the workflow: in this process, or in one that may run elsewhere and find other files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Starts {
     Here,
     Later,
 }
 
-/// Prints warnings.
+/// Checks every step and prints warnings.
 ///
 /// # Errors
-/// Names the first step that cannot work.
+/// The problem of the first step that cannot work.
 pub fn look_ahead(session: &Session, spec: &WorkflowSpec, starts: Starts) -> Result<(), CliError> {
     let mut refused: Option<CliError> = None;
     let mut plain = Vec::new();
@@ -52,7 +52,7 @@ fn look_at(spec: &WorkflowSpec, parent: &str, plain: &mut Vec<String>, tell: &mu
         for finding in find(&step.kind).map(|handler| handler.look_ahead(&step.with)).unwrap_or_default() {
             tell(&step, finding);
         }
-        // Params of the child may be templates, so its own defaults say the most.
+        // Parameters of the child may be templates, so check it with its own defaults.
         let child = step.child.as_ref().map(|pinned| parse::child_workflow(pinned, &Map::new(), &catalog()));
         if let Some(Ok(mut child)) = child {
             for inner in &mut child.steps {
@@ -65,7 +65,7 @@ fn look_at(spec: &WorkflowSpec, parent: &str, plain: &mut Vec<String>, tell: &mu
     }
 }
 
-/// A workflow is not refused for a file that another step may create in time, or for a step that may be skipped.
+/// A file that another step may create in time, or a step that may be skipped, is no reason to refuse the workflow.
 fn is_refused(weight: Weight, step: &StepSpec, starts: Starts) -> bool {
     match weight {
         Weight::Impossible => step.when.is_none(),
@@ -74,7 +74,7 @@ fn is_refused(weight: Weight, step: &StepSpec, starts: Starts) -> bool {
     }
 }
 
-/// Finds params and variables that have a value and a name that suggests a secret.
+/// Finds parameters and variables that have a value and a name that suggests a secret.
 fn plain_secrets(spec: &WorkflowSpec) -> Vec<String> {
     let has_value = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty()) && is_literal(value);
     let params = spec.params.iter().filter(|(name, value)| sounds_secret(name) && has_value(value));

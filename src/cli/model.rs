@@ -1,4 +1,4 @@
-//! `stepwell model describe PRESET`, and the hidden verbs that oracles compare with.
+//! `stepwell model describe PRESET`, and hidden verbs for comparison with other implementations.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Progress of a foreground run: bars on a terminal, sparse lines elsewhere, NDJSON events with
-//! `--output json`.
+//! Shows the progress of a foreground run: bars on a terminal, sparse lines elsewhere, NDJSON events with `--output
+//! json`.
 
 use std::collections::HashMap;
 use std::io::IsTerminal;
@@ -20,19 +20,19 @@ use crate::core::visible::{visible, visible_line};
 use crate::engine::{Observer, SpaceWait};
 use crate::store::{Reader, StoreError};
 
-/// Without a terminal, a step prints its progress at most this often.
+/// Minimum time between two progress lines of a step without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// Selects the runs that are shown.
+/// The runs that are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shown {
     /// One run and the runs that its steps start.
     Run(RunId),
-    /// Every run, each line with its name; exports are copied into the run's folder.
+    /// Every run, each line with its name. The exports of runs that succeed are copied to the exports folder.
     All,
 }
 
-/// Selects how the events of a run are labelled.
+/// The label of a run's events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Label {
     /// Not shown.
@@ -91,7 +91,7 @@ impl ProgressView {
         ProgressView { printer, state_dir: session.state_dir().to_owned(), shown, labels, steps, exporter }
     }
 
-    /// Removes the bars, and waits for pending exports.
+    /// Removes the bars and waits for pending exports.
     pub fn finish(&mut self) {
         for view in self.steps.values() {
             if let Some(bar) = &view.bar {
@@ -159,7 +159,7 @@ impl Observer for ProgressView {
             let line = json!({
                 "schema": SCHEMA, "type": "event", "run": run, "at": recorded.at, "event": recorded.event,
             });
-            // A reader that went away must not stop the run.
+            // A reader that has gone away must not stop the run.
             let _ = self.printer.out.json_line(&line);
             return;
         }
@@ -257,7 +257,7 @@ fn bar_style() -> ProgressStyle {
         .progress_chars("=> ")
 }
 
-/// Describes the end of a run where no report follows.
+/// Describes the end of a run if no report follows it.
 fn end(event: &Event) -> Option<String> {
     Some(match event {
         Event::RunSucceeded => "succeeded".to_owned(),
@@ -271,7 +271,7 @@ fn ends(event: &Event) -> bool {
     matches!(event, Event::RunSucceeded | Event::RunFailed { .. } | Event::RunCanceled)
 }
 
-/// What a person types when a step waits for one.
+/// The command that a person types to answer a waiting step.
 fn how_to_answer(recorded: &Recorded) -> Option<String> {
     let Recorded { run, event: Event::StepWaiting { step, wait }, .. } = recorded else { return None };
     let run = run.to_string();

@@ -31,7 +31,7 @@ pub fn provenance(session: &Session, selector: &str, out: Option<&Path>) -> Resu
     Ok(())
 }
 
-/// Compares a copy of an artifact with its manifest, and the manifest with itself.
+/// Compares a copy of an artifact with its manifest, and checks that the manifest is consistent.
 pub fn verify(session: &Session, paths: &[PathBuf]) -> Result<Exit, CliError> {
     let [file, copy] = paths else { return Err(CliError::usage("--provenance takes FILE and PATH")) };
     let manifest = read(file)?;

@@ -1,4 +1,4 @@
-//! What a run achieved, for people: figures, samples, and where everything is.
+//! Reports the result of a run to people: figures, samples, and where everything is.
 
 use serde_json::{Value, json};
 
@@ -94,7 +94,7 @@ pub fn failed(session: &Session, id: RunId) -> Result<(), CliError> {
     Ok(())
 }
 
-/// Maximum number of failed steps in one report.
+/// Most failed steps in one report.
 pub const MOST_FAILURES: usize = 10;
 
 /// A failed step and its full message.
@@ -103,16 +103,13 @@ pub fn told(step: &StepRow) -> Option<String> {
 }
 
 /// The steps that failed for good, without the fan-outs that failed with them.
-///
-/// # Errors
-/// When the state cannot be read.
 pub fn failed_steps(reader: &Reader, run: RunId) -> Result<Vec<StepRow>, CliError> {
     let mut steps = reader.unfinished(run)?;
     steps.retain(|step| step.status == StepStatus::Failed && step.children.is_none_or(|children| children.failed == 0));
     Ok(steps)
 }
 
-/// Returns the run's name for a command line, or its id if that name means another run.
+/// The run's name for a command line, or its id if that name means another run.
 pub fn handle(reader: &Reader, run: &RunRow) -> String {
     match reader.resolve_run(&run.name) {
         Ok(found) if found == run.id => run.name.clone(),

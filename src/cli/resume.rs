@@ -21,7 +21,7 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
         if args.force {
             engine::leave_safe_mode(session.state_dir())?;
         }
-        // In safe mode nobody would go on with it: then nothing is changed.
+        // In safe mode no engine would continue the run, so fail before changing anything.
         drop(lock(session)?);
     }
     raise_budget(session, &run, args)?;
@@ -50,7 +50,7 @@ fn run_again(session: &Session, run: &RunRow) -> Option<String> {
     Some(format!("{} runs it again as a new run", shell::stepwell(&verb, [&*report::handle(&reader, run)])))
 }
 
-/// Before the run goes on: otherwise it would be paused again at once.
+/// Raises the budget before the run continues; otherwise it would be paused again at once.
 fn raise_budget(session: &Session, run: &RunRow, args: &ResumeArgs) -> Result<(), CliError> {
     let to = Budget { maximum_compute: args.maximum_compute, maximum_cost: args.maximum_cost, cost_per_hour: None };
     if to.is_unlimited() {

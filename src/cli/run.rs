@@ -1,4 +1,4 @@
-//! `stepwell run WORKFLOW`: submit durably, print the id, then drive the run in the foreground.
+//! `stepwell run WORKFLOW`: submits durably, prints the id, then drives the run in the foreground.
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -44,21 +44,21 @@ pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> R
     new.start(session, if args.detach { Drive::Detached } else { Drive::Foreground })
 }
 
-/// Who drives a submitted run.
+/// The process that drives a submitted run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Drive {
     Foreground,
-    /// Some engine, now or later.
+    /// Any engine, now or later.
     Detached,
 }
 
-/// A run that is about to be submitted.
+/// A run to submit.
 pub struct Submission {
     pub name: RunName,
     pub spec: WorkflowSpec,
     pub idempotency_key: Option<String>,
     pub options: RunOptions,
-    /// Of a fork that goes on in the middle of a step.
+    /// Set for a fork that continues in the middle of a step.
     pub adoption: Option<Adoption>,
 }
 
@@ -83,7 +83,7 @@ impl Submission {
         foreground::drive(session, &lock, run, Start::GoOn)
     }
 
-    /// Commits the run. The id is durable once this has returned; true for a run that did not exist.
+    /// Commits the run; its id is durable on return. The flag is true for a new run.
     fn commit(self, session: &Session) -> Result<(RunId, bool), CliError> {
         let mut store = Store::open(session.state_dir())?;
         let id = RunId(Uuid::now_v7());
@@ -110,7 +110,7 @@ impl Submission {
 /// Uses another object's name as a run name.
 ///
 /// # Errors
-/// When it is not a valid run name.
+/// `Usage` when it is not a valid run name.
 pub fn named(name: &str) -> Result<RunName, CliError> {
     name.parse().map_err(|error| {
         CliError::usage(format!("the run cannot be named `{name}`: {error}"))

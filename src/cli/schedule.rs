@@ -14,7 +14,7 @@ use crate::core::timetable::{CatchUp, Timetable};
 use crate::engine::{self, submit_scheduled, timetable};
 use crate::store::{ScheduleOptions, ScheduleRow, Store, StoreError, Submitted, Unreadable};
 
-/// More runs than this are hardly meant.
+/// A larger backfill is most likely a mistake.
 const MAXIMUM_BACKFILL: usize = 1000;
 
 pub fn schedule(session: &Session, verb: &ScheduleVerb) -> Result<Exit, CliError> {
@@ -145,7 +145,7 @@ fn backfill(session: &Session, name: &str, from: &str, to: &str) -> Result<Exit,
     Ok(Exit::Ok)
 }
 
-/// A time with an offset, or a wall clock time or a date of the schedule's time zone.
+/// Parses a time with an offset, or a wall-clock time or date in the schedule's time zone.
 fn moment(text: &str, times: &Timetable) -> Result<Timestamp, CliError> {
     let civil = || text.parse::<jiff::civil::DateTime>().ok()?.to_zoned(times.zone().clone()).ok();
     let found = text.parse::<Timestamp>().ok().or_else(|| civil().map(|zoned| zoned.timestamp()));

@@ -1,4 +1,4 @@
-//! What every verb starts from: settings, output, and the state directory.
+//! The common basis of all verbs: settings, output, and the state directory.
 
 use std::path::Path;
 
@@ -38,7 +38,7 @@ impl Session {
         Ok(Reader::open(self.state_dir())?)
     }
 
-    /// A reader, and the run that `selector` names.
+    /// Opens a reader and resolves the run that `selector` names.
     pub fn find_run(&self, selector: &str) -> Result<(Reader, RunId), CliError> {
         let reader = self.reader()?;
         let run = reader.resolve_run(selector)?;

@@ -15,11 +15,11 @@ use crate::core::spec::WorkflowSpec;
 use crate::core::status::RunStatus;
 use crate::store::{Children, DecisionRow, RunRow, StepRow};
 
-/// Fan-outs with more children than this are shown in one line, unless all are asked for.
+/// Fan-outs with more children than this take one line, unless the full list is requested.
 pub const MOST_CHILDREN: u64 = 100;
-/// Maximum number of values and outputs unless the full list is requested.
+/// Most values and outputs to show, unless the full list is requested.
 const MOST_GIVEN: usize = 60;
-/// Maximum characters of a value in a table.
+/// Most characters of a value in a table.
 const MOST_CHARACTERS: usize = 72;
 
 pub fn show(session: &Session, selector: &str, all: bool) -> Result<Exit, CliError> {
@@ -67,7 +67,7 @@ fn heading(run: &RunRow, life: &Life<'_>, steps: &[StepRow]) -> String {
     text
 }
 
-/// Lists every failed step with its full message, because the table of steps has no room for it.
+/// Lists every failed step with its full message, which does not fit in the table of steps.
 fn failures(failed: &[StepRow]) -> String {
     let mut text = String::new();
     for step in failed.iter().take(MOST_FAILURES) {

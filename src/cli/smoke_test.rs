@@ -1,5 +1,5 @@
-//! `stepwell smoke-test`: the contract in under a minute. Trains a tiny model twice, once
-//! uninterrupted and once killed with SIGKILL in the middle, and compares every digest.
+//! `stepwell smoke-test`: checks the contract in under a minute. Trains a tiny model twice, once uninterrupted and once
+//! killed with SIGKILL in the middle, and compares every digest.
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -10,7 +10,7 @@ use super::session::Session;
 use super::workflow_source;
 use crate::core::spec::WorkflowSpec;
 
-/// The workflow that trains on a person's own text, its param `corpus`.
+/// The workflow that trains on a person's own text, given as its parameter `corpus`.
 const OWN_TEXT: &str = "pretrain";
 
 pub fn start(session: &Session, args: &StartArgs) -> Result<Exit, CliError> {

@@ -1,4 +1,4 @@
-//! This program on a state directory of its own, to be killed and compared.
+//! Runs this program on its own state directory, to kill it and compare its results.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -14,15 +14,12 @@ use crate::core::status::RunStatus;
 use crate::steps::{last_lines, own_binary};
 use crate::store::{Reader, StepRow};
 
-/// What the program under test said, in its state directory.
+/// Standard error of the program under test, in its state directory.
 const LOG: &str = "trial.log";
-/// Number of its lines that an error quotes.
+/// Number of log lines that an error quotes.
 const LOG_LINES: usize = 20;
 
 /// Creates a trial folder in `parent`, or in the system's temporary folder; dropping it removes the folder.
-///
-/// # Errors
-/// When it cannot be created.
 pub fn temporary_folder(prefix: &str, parent: Option<&Path>) -> Result<TempDir, CliError> {
     let parent = parent.map_or_else(std::env::temp_dir, Path::to_owned);
     tempfile::Builder::new().prefix(prefix).tempdir_in(&parent).map_err(|error| {
@@ -39,7 +36,7 @@ impl Tested {
         self.0.id()
     }
 
-    /// `None` while it runs.
+    /// The exit status; `None` while it runs.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>, CliError> {
         self.0.try_wait().map_err(|error| watching(&error))
     }
@@ -48,7 +45,7 @@ impl Tested {
         self.0.wait().map_err(|error| watching(&error))
     }
 
-    /// SIGKILL.
+    /// Sends SIGKILL.
     pub fn kill(&mut self) -> Result<(), CliError> {
         self.0.kill().map_err(|error| watching(&error))
     }
@@ -68,7 +65,8 @@ impl Trial {
         Ok(Trial { state })
     }
 
-    /// Has it train with the kernels of another trial, where there are several: on a GPU their sums differ in last bits.
+    /// Makes it train with the kernels that another trial chose, if any: on a GPU, sums of different kernels differ in
+    /// their last bits.
     pub fn with_kernels_of(self, other: &Trial) -> Result<Trial, CliError> {
         let (from, to) = (other.state.join(TUNING_FILE), self.state.join(TUNING_FILE));
         match std::fs::copy(&from, to) {
@@ -77,14 +75,14 @@ impl Trial {
         }
     }
 
-    /// Starts this program; what it says is only shown when it fails.
+    /// Starts this program; its output is shown only if it fails.
     pub fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Tested, CliError> {
         let path = self.state.join(LOG);
         let log = File::create(&path).map_err(|error| CliError::io("create", &path, &error))?;
         let program = own_binary().map_err(|error| CliError::internal("find this program", &error))?;
         let mut command = Command::new(&program);
         command.arg("--state-dir").arg(&self.state).args(arguments);
-        // Engines that are killed on purpose are no crash loop.
+        // Engines that are killed on purpose are not a crash loop.
         command.env("STEPWELL_CRASH_LOOP_LIMIT", "0");
         let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
         started.map(Tested).map_err(|error| CliError::io("start", &program, &error))
@@ -95,7 +93,7 @@ impl Trial {
         if status.success() { Ok(()) } else { Err(self.ended(status)) }
     }
 
-    /// The program ended too early; what it said last is its reason.
+    /// The error for a program that ended too early; quotes its last output as the reason.
     pub fn ended(&self, status: ExitStatus) -> CliError {
         CliError::failed(format!("the run under test ended with {status}:\n{}", self.log()))
     }
@@ -115,7 +113,7 @@ impl Trial {
         Ok(reader.steps(run)?)
     }
 
-    /// The digest of every artifact that the run made, by step and name.
+    /// The digest of every artifact that the run made, keyed by `step/name`.
     pub fn outputs(&self) -> Result<BTreeMap<String, String>, CliError> {
         let mut all = BTreeMap::new();
         for step in self.steps()? {
@@ -128,7 +126,7 @@ impl Trial {
     }
 }
 
-/// Names of the outputs that differ or that only one of the two has.
+/// Names of the outputs that differ or that only one side has.
 pub fn differences(one: &BTreeMap<String, String>, other: &BTreeMap<String, String>) -> Vec<String> {
     let names = one.keys().chain(other.keys().filter(|name| !one.contains_key(*name)));
     names.filter(|name| one.get(*name) != other.get(*name)).cloned().collect()

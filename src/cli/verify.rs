@@ -9,7 +9,7 @@ use crate::artifact::{ArtifactError, ArtifactStore};
 use crate::core::shell::quote;
 use crate::store::{Reference, ReferenceHolder};
 
-/// Reads every byte of what outputs and checkpoints refer to.
+/// Reads every byte of the content that outputs and checkpoints refer to.
 pub fn verify(session: &Session, selector: Option<&str>) -> Result<Exit, CliError> {
     let reader = session.reader()?;
     let run = selector.map(|selector| reader.resolve_run(selector)).transpose()?;
@@ -32,7 +32,7 @@ pub fn verify(session: &Session, selector: Option<&str>) -> Result<Exit, CliErro
     Ok(if damaged.is_empty() { Exit::Ok } else { Exit::Failed })
 }
 
-/// Of a tree, every file that is damaged.
+/// Problems of an artifact; for a tree, also those of each file in it.
 fn problems(store: &ArtifactStore, reference: &Reference) -> Vec<ArtifactError> {
     let mut problems = Vec::new();
     let mut waiting = vec![reference.artifact.clone()];

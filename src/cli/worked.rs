@@ -22,7 +22,7 @@ pub struct Life<'a> {
 }
 
 impl<'a> Life<'a> {
-    /// Step queries need the workflow.
+    /// Queries about steps need the workflow.
     pub fn new(reader: &'a Reader, run: Option<(RunId, &'a WorkflowSpec)>) -> Life<'a> {
         let state_dir = reader.state_dir();
         Life { state_dir, run, now: Timestamp::now(), is_served: EngineLock::holder(state_dir).is_some() }

@@ -1,4 +1,4 @@
-//! `stepwell worker`: an engine for everything that is pending; and the hidden verbs of its children.
+//! `stepwell worker`: an engine for all pending runs, and the hidden verbs of its child processes.
 
 use std::process::ExitCode;
 
@@ -33,7 +33,7 @@ pub fn serve(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
     })
 }
 
-/// The engine's children: no settings, no output of their own.
+/// Runs as a child process of the engine, without settings or its own output.
 pub fn child(verb: &WorkerVerb) -> ExitCode {
     match verb {
         WorkerVerb::Exec => crate::worker::exec(),

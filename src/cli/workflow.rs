@@ -44,7 +44,7 @@ fn list(session: &Session) -> Result<(), CliError> {
     session.out.document(&table(&["name", "description", "from"], rows), json!({ "workflows": values }))
 }
 
-/// Prints the file unchanged, because its comments explain the params.
+/// Prints the file unchanged, because its comments explain the parameters.
 fn show(session: &Session, workflow: &str) -> Result<(), CliError> {
     let source = find(workflow)?;
     session.out.document(&source.text, json!({ "workflow": workflow, "from": source.origin, "text": source.text }))

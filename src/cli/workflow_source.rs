@@ -17,7 +17,7 @@ use crate::core::spec::WorkflowSpec;
 use crate::steps;
 use crate::store::RunRow;
 
-/// Workflows that are part of the binary, so that it works outside of the repository.
+/// Workflows embedded in the binary, so that it works outside the repository.
 pub const EMBEDDED: &[(&str, &str)] = &[
     #[cfg(feature = "train")]
     ("quickstart", include_str!("../../workflows/quickstart.toml")),
@@ -51,8 +51,10 @@ fn looks_like_path(workflow: &str) -> bool {
     workflow.ends_with(".toml") || workflow.contains(std::path::MAIN_SEPARATOR)
 }
 
+/// Finds a workflow by name or path.
+///
 /// # Errors
-/// When nothing has the name, or the match is not a workflow.
+/// `NotFound` when nothing has the name, `Usage` when the match is not a workflow.
 pub fn find(workflow: &str) -> Result<Source, CliError> {
     let direct = Path::new(workflow);
     let local = PathBuf::from("workflows").join(format!("{workflow}.toml"));
@@ -77,7 +79,7 @@ pub fn find(workflow: &str) -> Result<Source, CliError> {
     }
 }
 
-/// Finds training text at `path` when no workflow has that name: a file, a folder, a glob or a built-in corpus.
+/// Returns `path` if it is training text (a file, a folder, a glob or a built-in corpus) and no workflow has that name.
 pub fn corpus(path: &str) -> Option<&str> {
     let is_text = match find(path) {
         Ok(_) => false,
@@ -87,7 +89,7 @@ pub fn corpus(path: &str) -> Option<&str> {
     is_text.then_some(path)
 }
 
-/// Maximum size of a workflow file; a hundred thousand steps take a tenth of it.
+/// Largest workflow file in bytes; a hundred thousand steps take a tenth of it.
 const MAXIMUM_BYTES: u64 = 64 << 20;
 /// A file without the `.toml` ending must have its first step within these bytes.
 const HEAD_BYTES: u64 = 1 << 20;
@@ -127,8 +129,8 @@ fn no_workflow(path: &str) -> CliError {
         .hint(format!("{} trains a model on its text", shell::stepwell("start-training", [path])))
 }
 
-/// Finds, parses and checks a workflow with its parameter overrides. A `device` parameter that is not
-/// overridden takes the device of the settings.
+/// Finds, parses and checks a workflow with its parameter overrides. A `device` parameter without an override takes the
+/// device from the settings.
 pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -> Result<WorkflowSpec, CliError> {
     let source = find(workflow)?;
     let catalog = catalog(session);
@@ -150,7 +152,7 @@ pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -
     parse::pinned(spec, &label, &set, &catalog).map_err(|errors| invalid(session, &errors))
 }
 
-/// Finds the workflow that has a param this one lacks.
+/// Hints at a workflow that has a parameter which this one lacks.
 fn meant_elsewhere(source: &Source, overrides: &[(String, String)]) -> Option<String> {
     let own = parse::params(&source.text)?;
     let unknown = |name: &&str| !own.contains_key(*name) && !parse::is_near_a_param(&own, name);
@@ -174,7 +176,7 @@ pub fn names() -> Vec<String> {
     names
 }
 
-/// The step kinds of this build, and what this machine has for them.
+/// The step kinds of this build, and the limits of this machine.
 fn catalog(session: &Session) -> Catalog {
     Catalog { limits: Some(session.settings.limits()), ..steps::catalog() }
 }
@@ -193,7 +195,7 @@ pub fn repin(
     parse::pinned(spec, &label, set, &catalog(session)).map_err(|errors| invalid(session, &errors))
 }
 
-/// The first problems and how many there are, for scripts.
+/// The first problems and their total number, for scripts.
 fn problems(errors: &SpecErrors) -> Value {
     let first = errors.first().iter().map(|problem| {
         let (line, column) = problem.position().unzip();

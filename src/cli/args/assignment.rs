@@ -1,4 +1,4 @@
-//! `NAME=VALUE`.
+//! Parses `NAME=VALUE`.
 
 pub(super) fn assignment(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {

@@ -1,4 +1,4 @@
-//! What is measured.
+//! Arguments of `stepwell bench`, except for measurements against Python.
 
 use std::path::PathBuf;
 
@@ -12,18 +12,18 @@ use super::peers::{BenchContestantArgs, BenchGenerateArgs, BenchTokenizeArgs, Be
 
 #[derive(Subcommand, Debug)]
 pub enum BenchVerb {
-    /// Steps per second, start-up and idle cost, each next to the floor of this disk and this kernel
+    /// Measure steps per second, start-up and idle cost, each against the floor of this disk and kernel
     Engine(BenchEngineArgs),
-    /// Training steps per second, next to PyTorch's in turns
+    /// Measure training steps per second, on request in turns with PyTorch
     #[cfg(feature = "train")]
     Train(BenchTrainArgs),
-    /// Tokens per second of generation, next to those of `transformers` in turns
+    /// Measure generated tokens per second, on request in turns with `transformers`
     #[cfg(feature = "train")]
     Generate(BenchGenerateArgs),
-    /// Text per second of encoding, next to that of `tokenizers` in turns
+    /// Measure text encoded per second, on request in turns with `tokenizers`
     #[cfg(feature = "train")]
     Tokenize(BenchTokenizeArgs),
-    /// One side of a measurement, told on standard input what to do
+    /// Run one side of a measurement; commands come on standard input
     #[cfg(feature = "train")]
     #[command(hide = true)]
     Contestant(BenchContestantArgs),
@@ -31,22 +31,22 @@ pub enum BenchVerb {
 
 #[derive(Args, Debug)]
 pub struct BenchEngineArgs {
-    /// Only these cases (repeatable); `scale` and `million` take minutes and run only when named
+    /// Measure only these cases (repeatable); `scale` and `million` take minutes and run only when named
     #[arg(long, value_name = "CASE", value_delimiter = ',', value_parser = PossibleValuesParser::new(Case::NAMES).try_map(|name| name.parse::<Case>()))]
     pub only: Vec<Case>,
-    /// Small sizes: seconds instead of a minute
+    /// Use small sizes: seconds instead of a minute
     #[arg(long)]
     pub quick: bool,
-    /// Keep every core busy meanwhile
+    /// Keep every core busy during the measurement
     #[arg(long)]
     pub busy: bool,
     /// Measure in a temporary folder below this one [default: beside the state directory]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// How often to measure each rate; medians are reported
+    /// Number of measurements of each rate; medians are reported
     #[arg(long, value_name = "N", default_value_t = 5)]
     pub rounds: usize,
-    /// Step rows of `million`
+    /// Number of step rows in `million`
     #[arg(long, value_name = "N", default_value_t = 1_000_000)]
     pub rows: usize,
 }

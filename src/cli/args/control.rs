@@ -1,4 +1,4 @@
-//! Runs that exist: going on, ending, branching off, answering.
+//! Arguments that control existing runs: resume, end, branch off, answer.
 
 use std::time::Duration;
 
@@ -29,7 +29,7 @@ pub struct PauseArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN")]
     pub run: String,
-    /// Why, for whoever finds the run paused
+    /// Reason for the pause, shown with the run
     #[arg(long, value_name = "TEXT", default_value = "asked for", allow_hyphen_values = true)]
     pub reason: String,
 }
@@ -39,12 +39,12 @@ pub struct RetryArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
-    /// Only this step; `STEP[3]` is one item of a fan-out
+    /// Retry only this step; `STEP[3]` is one item of a fan-out
     #[arg(value_name = "STEP")]
     pub step: Option<String>,
 }
 
-/// A new run with the workflow of an earlier one.
+/// Arguments of a new run with the workflow of an earlier one.
 #[derive(Args, Debug)]
 pub struct AgainArgs {
     /// Id, unique prefix of an id, name, or `last`
@@ -56,7 +56,7 @@ pub struct AgainArgs {
     /// Name of the new run [default: that of the earlier one]
     #[arg(long, value_name = "NAME")]
     pub name: Option<RunName>,
-    /// Only submit; `stepwell worker` runs it
+    /// Only submit the run; `stepwell worker` runs it
     #[arg(long, short)]
     pub detach: bool,
 }
@@ -74,7 +74,7 @@ pub struct RerunArgs {
 pub struct ForkArgs {
     #[command(flatten)]
     pub again: AgainArgs,
-    /// Where to branch off: a step, or a training step of it that has a checkpoint
+    /// Place to branch off: a step, or a training step of it that has a checkpoint
     #[arg(long, value_name = "STEP[:TRAIN_STEP]")]
     pub at: String,
 }
@@ -84,18 +84,18 @@ pub struct ResumeArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
-    /// Leave safe mode, into which engines that died again and again have led
+    /// Leave safe mode, which the engine enters after repeated crashes
     #[arg(long)]
     pub force: bool,
-    /// Let the run use more compute than its budget, such as `20h`
+    /// Raise the run's compute budget to this, such as `20h`
     #[arg(long, value_name = "TIME", value_parser = duration_of)]
     pub maximum_compute: Option<Duration>,
-    /// Let the run cost more than its budget
+    /// Raise the run's cost budget to this
     #[arg(long, value_name = "COST", allow_negative_numbers = true)]
     pub maximum_cost: Option<f64>,
 }
 
-/// A word that is kept and shown: an empty one is most often a variable that is not set.
+/// Parses a text that is stored and shown. An empty one is refused, because it most often comes from an unset variable.
 pub fn label(text: &str) -> Result<String, InvalidName> {
     check_label(text).map(|()| text.to_owned())
 }
@@ -112,13 +112,13 @@ pub struct ApproveArgs {
     /// The step that waits
     #[arg(value_name = "STEP")]
     pub step: String,
-    /// Say no: the step fails
+    /// Reject: the step fails
     #[arg(long)]
     pub reject: bool,
-    /// Who decides [default: the user name]
+    /// Name of the person who decides [default: the user name]
     #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
     pub by: Option<String>,
-    /// Why; kept with the decision
+    /// Comment, kept with the decision
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
     pub comment: Option<String>,
 }
@@ -131,7 +131,7 @@ pub struct SignalArgs {
     /// Name of the signal
     #[arg(value_name = "NAME", value_parser = label)]
     pub name: String,
-    /// What the waiting step gives to other steps as `values.payload`
+    /// Value that the waiting step passes to other steps as `values.payload`
     #[arg(long, value_name = "JSON", default_value = "null", value_parser = payload, allow_hyphen_values = true)]
     pub payload: serde_json::Value,
 }

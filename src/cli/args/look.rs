@@ -1,10 +1,10 @@
-//! Looking at runs.
+//! Arguments of verbs that look at runs.
 
 use clap::Args;
 
 #[derive(Args, Debug, Default)]
 pub struct ListArgs {
-    /// Also the runs that ended before the newest 20
+    /// Also list the runs that ended before the newest 20
     #[arg(long)]
     pub all: bool,
 }
@@ -14,7 +14,7 @@ pub struct ShowArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
-    /// Also every child of large fan-outs, which are counted otherwise
+    /// List every child of large fan-outs instead of counting them, and all values and outputs
     #[arg(long)]
     pub all: bool,
 }
@@ -27,7 +27,7 @@ pub struct LogsArgs {
     /// Only this step
     #[arg(value_name = "STEP")]
     pub step: Option<String>,
-    /// Go on printing until the run ends
+    /// Continue to print until the run ends
     #[arg(short, long)]
     pub follow: bool,
 }

@@ -1,4 +1,4 @@
-//! Workflows, models and artifacts.
+//! Arguments for workflows, models and artifacts.
 
 use std::path::PathBuf;
 
@@ -42,7 +42,7 @@ pub enum ModelVerb {
         #[arg(value_name = "PRESET")]
         name: String,
     },
-    /// Logits and losses of given token windows, for comparison with other implementations
+    /// Print logits and losses of given token windows, for comparison with other implementations
     #[command(hide = true)]
     Logits {
         /// Folder with `config.json` and `model.safetensors`
@@ -51,13 +51,14 @@ pub enum ModelVerb {
         #[arg(long)]
         ids: PathBuf,
     },
-    /// Token ids of every non-empty line of a text, for comparison with other implementations
+    /// Print token ids of every non-empty line of a text, for comparison with other implementations
     #[command(hide = true)]
     Tokenise {
         /// Path of a tokenizer.json
         tokenizer: PathBuf,
+        /// Text file to encode
         text: PathBuf,
-        /// At most this many lines
+        /// Maximum number of lines
         #[arg(long, default_value_t = 1000)]
         lines: usize,
     },
@@ -67,7 +68,7 @@ pub enum ModelVerb {
 pub enum ArtifactVerb {
     /// List the artifacts of a run
     Ls(OptionalRun),
-    /// Show what an artifact holds
+    /// Show the content of an artifact
     Show(ArtifactSelector),
     /// Copy an artifact out of the store
     Get {
@@ -85,11 +86,11 @@ pub enum ArtifactVerb {
         #[arg(long, num_args = 2, value_names = ["FILE", "PATH"])]
         provenance: Option<Vec<PathBuf>>,
     },
-    /// Print where an artifact comes from: steps, arguments, inputs back to the imports, environments
+    /// Print the origin of an artifact: steps, arguments, inputs back to the imports, environments
     Provenance {
         #[command(flatten)]
         artifact: ArtifactSelector,
-        /// Write the manifest into a new file
+        /// Write the manifest to a new file
         #[arg(long, value_name = "FILE")]
         out: Option<PathBuf>,
     },
@@ -97,7 +98,7 @@ pub enum ArtifactVerb {
 
 #[derive(Args, Debug)]
 pub struct ArtifactSelector {
-    /// A digest, a unique prefix of one, or RUN/STEP/NAME
+    /// A digest, a unique prefix of one, RUN/STEP/NAME, or STEP/NAME of the newest run
     #[arg(value_name = "ARTIFACT")]
     pub artifact: String,
 }
@@ -111,18 +112,19 @@ pub struct GenerateArgs {
     /// Text to continue
     #[arg(short, long, default_value = "", allow_hyphen_values = true)]
     pub prompt: String,
-    /// Tokens to generate at most
+    /// Maximum number of tokens to generate
     #[arg(short = 'n', long, default_value_t = 64)]
     pub max_new_tokens: usize,
-    /// 0 is greedy
+    /// Randomness of the choice; 0 always picks the likeliest token
     #[arg(short, long, default_value_t = 0.8, allow_negative_numbers = true)]
     pub temperature: f32,
-    /// Sample among the k likeliest tokens only
+    /// Sample only from the k likeliest tokens
     #[arg(long)]
     pub top_k: Option<usize>,
-    /// Sample among the likeliest tokens that together have this probability
+    /// Sample only from the likeliest tokens that together have this probability
     #[arg(long, allow_negative_numbers = true)]
     pub top_p: Option<f32>,
+    /// Seed of the random choices; the same seed gives the same text
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
 }

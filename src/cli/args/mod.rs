@@ -1,4 +1,4 @@
-//! The grammar of the command line.
+//! Defines the command-line grammar. Doc comments in this module are the texts of `--help`.
 
 mod assignment;
 mod bench;

@@ -1,4 +1,4 @@
-//! What to run, and how.
+//! Arguments of verbs that submit a workflow.
 
 use std::path::PathBuf;
 
@@ -8,7 +8,7 @@ use super::assignment::assignment;
 use super::control::{OptionalRun, RunSelector, label};
 use crate::core::names::RunName;
 
-/// What to run, shared by `run` and `start-training`.
+/// Options shared by `run` and `start-training`.
 #[derive(Args, Clone, Debug)]
 pub struct SubmitArgs {
     /// Set a parameter of the workflow (repeatable; `a.b=value` reaches into tables)
@@ -17,19 +17,19 @@ pub struct SubmitArgs {
     /// Name of the run [default: the workflow's name]
     #[arg(long, value_name = "NAME")]
     pub name: Option<RunName>,
-    /// Leave a step out, with everything that needs it (repeatable)
+    /// Leave out a step and everything that needs it (repeatable)
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     pub skip: Vec<String>,
-    /// Of all ready steps those of the highest priority are started first
+    /// Priority of the run; ready steps of higher priority start first
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub priority: i32,
-    /// Submitting the same key again gives the same run
+    /// Key of this submission; submitting the same key again returns the same run
     #[arg(long, value_name = "KEY", value_parser = label, allow_hyphen_values = true)]
     pub idempotency_key: Option<String>,
-    /// Run every step, even when an equal one has succeeded before
+    /// Run every step, even if an equal one has succeeded before
     #[arg(long)]
     pub no_reuse: bool,
-    /// Only submit; `stepwell worker` runs it
+    /// Only submit the run; `stepwell worker` runs it
     #[arg(long, short)]
     pub detach: bool,
 }
@@ -92,19 +92,19 @@ pub struct SmokeTestArgs {
 pub struct ChaosArgs {
     /// Name of a workflow, or path of a TOML file; its outputs must not depend on time
     pub workflow: String,
-    /// How many processes, or families of processes, are killed in all
+    /// Total number of kills; killing a whole process family counts as one
     #[arg(long, value_name = "N", default_value_t = 20)]
     pub kills: u64,
     /// Set a parameter of the workflow (repeatable)
     #[arg(short = 'S', long = "set", value_name = "NAME=VALUE", value_parser = assignment)]
     pub set: Vec<(String, String)>,
-    /// What is killed: the engine, a worker, or by turns one of these or everything at once
+    /// Victim of the kills: the engine, a worker, or at random one of these or everything at once
     #[arg(long, value_enum, default_value_t = ChaosTarget::All)]
     pub target: ChaosTarget,
-    /// Of the random moments [default: the time]
+    /// Seed of the random moments [default: the time]
     #[arg(long, value_name = "N")]
     pub seed: Option<u64>,
-    /// Where the temporary state directories are made [default: the system's]
+    /// Folder for the temporary state directories [default: the system's]
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
     /// Keep the temporary state directories; those of a failed drill are always kept

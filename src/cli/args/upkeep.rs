@@ -1,4 +1,4 @@
-//! The engine itself: workers, benches, the database, settings.
+//! Arguments for upkeep: workers, the database, garbage collection, settings.
 
 use std::path::PathBuf;
 
@@ -15,7 +15,7 @@ pub struct WorkerArgs {
 
 #[derive(Subcommand, Debug)]
 pub enum WorkerVerb {
-    /// Run one attempt: the engine starts this
+    /// Run one attempt; the engine starts this
     #[command(hide = true)]
     Exec,
 }
@@ -24,18 +24,18 @@ pub enum WorkerVerb {
 pub enum DbVerb {
     /// Check integrity, the event log's hash chain, and that the tables agree with the events
     Check,
-    /// Copy the database into a new folder, also while an engine runs
+    /// Copy the database into a new folder, even while an engine runs
     ///
-    /// The folder has the form of a state directory: `stepwell list --state-dir PATH` reads it. The contents of
-    /// artifacts and the logs of attempts are not inside, unless `--artifacts` is given.
+    /// The folder is laid out like a state directory: `stepwell list --state-dir PATH` reads it. It excludes the logs
+    /// of attempts and, without `--artifacts`, the contents of artifacts.
     Backup {
         /// Folder to create
         path: PathBuf,
-        /// Copy the contents of artifacts as well, and verify them
+        /// Also copy the contents of artifacts, and verify them
         #[arg(long)]
         artifacts: bool,
     },
-    /// Put a backup in the place of the database; the one before it is kept under `backups/`
+    /// Replace the database with a backup; the old one is kept under `backups/`
     Restore {
         /// Folder that `db backup` made, or a file of `backups/`
         path: PathBuf,
@@ -44,7 +44,7 @@ pub enum DbVerb {
 
 #[derive(Args, Debug)]
 pub struct GcArgs {
-    /// Only say what would be removed
+    /// Only print what would be removed
     #[arg(long)]
     pub dry_run: bool,
     /// Prune all but the newest N ended runs of each workflow [default: retention.keep_runs]
@@ -59,7 +59,7 @@ pub struct GcArgs {
 pub enum ConfigVerb {
     /// Print the settings in force
     Show {
-        /// Also say where each comes from
+        /// Also print the origin of each setting
         #[arg(long)]
         origin: bool,
     },

@@ -1,4 +1,4 @@
-//! The drill: start, wait, kill, look, go on.
+//! Repeats the drill: start, wait, kill, inspect, resume.
 
 use std::collections::BTreeMap;
 use std::thread;
@@ -16,12 +16,12 @@ use crate::core::rng::Rng;
 use crate::executors::{descendants, is_alive};
 use crate::store::{EventRow, Reader, check};
 
-/// How long a process may outlive its engine or its worker: it has to read the end of its socket first, or the
-/// engine has to notice.
+/// Longest time that a process may outlive its engine or its worker: it must first read the end of its socket, or the
+/// engine must notice.
 const GRACE: Duration = Duration::from_secs(5);
-/// No kill comes sooner than this after the one before.
+/// Shortest pause between two kills.
 const SHORTEST: Duration = Duration::from_millis(20);
-/// Added to the longest pause for each kill in a row before which nothing was committed.
+/// Extends the longest pause for each consecutive kill without a commit before it.
 const RELIEF: Duration = Duration::from_millis(500);
 
 pub struct Drill {
@@ -35,19 +35,19 @@ pub struct Drill {
     pub tally: Tally,
 }
 
-/// What was committed at a moment.
+/// Committed state at one moment.
 #[derive(Default)]
 struct Snapshot {
     run: Option<RunId>,
     newest: Option<EventRow>,
     /// Processes of running attempts.
     workers: Vec<ProcessIdentity>,
-    /// Training steps that are under no checkpoint yet.
+    /// Training steps after the newest checkpoint.
     unsaved: u64,
 }
 
 impl Drill {
-    /// Runs the workflow whole, for its outputs and its duration.
+    /// Runs the workflow whole, to learn its outputs and its duration.
     pub fn new(args: &ChaosArgs, seed: u64, whole: &Trial) -> Result<Drill, CliError> {
         let mut run = vec!["run".to_owned(), args.workflow.clone()];
         for (name, value) in &args.set {
@@ -61,8 +61,8 @@ impl Drill {
         Ok(Drill { run, kills: args.kills, target: args.target, rng, expected, longest_pause, tally })
     }
 
-    /// Runs the workflow to its end on a fresh state directory, under fire until all kills are spent. What was run
-    /// whole has to reach its end: the drill is over when it does not.
+    /// Runs the workflow to its end on a fresh state directory, killing until all kills are spent. The workflow ran
+    /// whole before, so a round that does not reach its end is a finding.
     pub fn round(&mut self, trial: &Trial, killed: impl FnMut(&Tally)) -> Result<(), CliError> {
         self.tally.rounds += 1;
         let mut engine = trial.start(self.run.iter().map(String::as_str))?;
@@ -106,7 +106,7 @@ impl Drill {
         SHORTEST + (self.longest_pause + RELIEF * idle).mul_f64(self.rng.uniform())
     }
 
-    /// Kills something; true when the engine is dead.
+    /// Kills a target; returns true if the engine is dead.
     fn strike(&mut self, before: &Snapshot, engine: &mut Tested) -> Result<bool, CliError> {
         let family = descendants(engine.id());
         let target = match self.target {
@@ -139,8 +139,8 @@ impl Drill {
         Ok(true)
     }
 
-    /// Every process of a dead engine has to be gone soon, without anybody's help; those of a dead worker are ended
-    /// by the engine at the latest.
+    /// Waits for the processes of a dead engine or worker to end. Those of an engine must end without help; those of a
+    /// worker may need the engine to end them. Counts and kills the rest as orphans.
     fn bury(&mut self, family: &[ProcessIdentity], of: &str) {
         let deadline = Instant::now() + GRACE;
         while Instant::now() < deadline && family.iter().any(is_alive) {
@@ -160,7 +160,7 @@ impl Drill {
         }
     }
 
-    /// What was committed before a kill must be there after it, unchanged.
+    /// Checks that everything committed before a kill is unchanged after it.
     fn compare(&mut self, trial: &Trial, before: &Snapshot) -> Result<(), CliError> {
         let (Some(run), Some(newest)) = (before.run, &before.newest) else { return Ok(()) };
         let found = Reader::open(&trial.state)?.events(Some(run), newest.seq - 1)?;
@@ -186,13 +186,13 @@ fn kill(process: &ProcessIdentity) {
     if let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw)
         && is_alive(process)
     {
-        // It may have ended just now.
+        // The process may have ended just now.
         let _ = kill_process(pid, Signal::KILL);
     }
 }
 
 impl Snapshot {
-    /// Empty while there is no run.
+    /// Empty while no run exists.
     fn take(trial: &Trial) -> Snapshot {
         Snapshot::read(trial).unwrap_or_default()
     }

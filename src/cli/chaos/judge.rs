@@ -1,4 +1,4 @@
-//! What an event log says about a run that was killed again and again.
+//! Judges the event log of a run that was killed repeatedly.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,10 +7,10 @@ use crate::core::event::Event;
 use crate::core::ids::StepId;
 use crate::store::EventRow;
 
-/// The log of one round, seen event by event.
+/// The log of one round, read event by event.
 pub struct History<'t> {
     tally: &'t mut Tally,
-    /// The place where a person can inspect it.
+    /// Path of the state directory, for a person to inspect.
     place: String,
     succeeded: HashSet<StepId>,
     saved: HashMap<StepId, u64>,
@@ -24,7 +24,7 @@ impl History<'_> {
                 let what = format!("repeated: step {step} succeeded twice in {}", self.place);
                 self.tally.find(|tally| &mut tally.repeated_commits, what);
             }
-            // An attempt that silently starts too early shows when it commits its next checkpoint.
+            // An attempt that silently starts too early is found when it commits its next checkpoint.
             Event::CheckpointCommitted { step, checkpoint, .. } => {
                 if let Some(last_step) = checkpoint.last_step {
                     self.move_to(step, last_step);
@@ -50,7 +50,7 @@ impl Tally {
         History { tally: self, place, succeeded: HashSet::new(), saved: HashMap::new() }
     }
 
-    /// What was committed before a kill must be there after it, unchanged. `found` are the events from `newest` on.
+    /// Checks that everything committed before a kill is unchanged after it. `found` holds the events from `newest` on.
     pub fn judge_newest(&mut self, newest: &EventRow, found: &[EventRow], place: &str) {
         if found.first() != Some(newest) {
             self.find(|tally| &mut tally.lost_events, format!("lost: event {} of {place}", newest.seq));

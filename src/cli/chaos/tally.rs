@@ -1,4 +1,4 @@
-//! What a drill has counted.
+//! Counters of a drill.
 
 #[derive(Default)]
 pub struct Tally {
@@ -7,23 +7,23 @@ pub struct Tally {
     pub worker_kills: u64,
     pub family_kills: u64,
     pub attempts: u64,
-    /// Events that were committed before a kill and are not there, or not the same, after it.
+    /// Events committed before a kill that are missing or changed after it.
     pub lost_events: u64,
     /// Successes of a step beyond its first.
     pub repeated_commits: u64,
     /// Processes that outlived their engine.
     pub orphans: u64,
-    /// Outputs that are not those of the uninterrupted run.
+    /// Outputs that differ from the uninterrupted run.
     pub different_outputs: u64,
-    /// Attempts that went on from an older place than the newest committed checkpoint.
+    /// Attempts that continued from before the newest committed checkpoint.
     pub rewinds_too_far: u64,
-    /// Training steps that were done, not yet under a checkpoint, and therefore done again.
+    /// Training steps that were repeated because no checkpoint covered them yet.
     pub repeated_training_steps: u64,
-    /// Rounds that did not get to the end of the run, such as an engine that refuses its database.
+    /// Rounds that did not finish the run, such as when an engine refused its database.
     pub failed_rounds: u64,
-    /// What `db check` found.
+    /// Problems that `db check` found.
     pub damage: u64,
-    /// In words, one for each thing that must not happen.
+    /// A description of each violation.
     pub findings: Vec<String>,
 }
 
@@ -36,7 +36,7 @@ impl Tally {
         self.findings.is_empty()
     }
 
-    /// Counts something that must not happen.
+    /// Counts a violation.
     pub fn find(&mut self, count: fn(&mut Tally) -> &mut u64, what: String) {
         *count(self) += 1;
         self.findings.push(what);

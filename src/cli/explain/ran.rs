@@ -1,4 +1,4 @@
-//! Why a step ran, or did not have to: compared with the run before.
+//! Explains why a step ran or was reused, by comparison with an earlier run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
@@ -18,7 +18,7 @@ use crate::core::template::behind;
 use crate::steps;
 use crate::store::{Reader, StepRow};
 
-/// Versions of a kind that a key is tried with.
+/// Versions of a kind to try when looking for the one behind a key.
 const VERSIONS: std::ops::Range<u32> = 0..256;
 
 pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, CliError> {
@@ -49,9 +49,9 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
     Ok(reasons)
 }
 
-/// The run with which a step is compared.
+/// The earlier run that a step is compared with.
 struct Earlier {
-    /// Shown to people.
+    /// Text that names the run to people.
     label: String,
     spec: Rc<WorkflowSpec>,
 }
@@ -110,7 +110,7 @@ fn file_changed(change: Change, earlier: &Earlier) -> Reason {
     Reason { change: Some(change), ..Reason::new("changed", message) }
 }
 
-/// The run that this one repeats, or the newest earlier one of the workflow, if it has the step.
+/// The run that this one repeats, if it has the step; else the newest earlier run of the workflow with the step.
 fn baseline(situation: &Situation<'_>, step: &StepId) -> Result<Option<(RunId, StepRow)>, CliError> {
     let run = situation.run;
     if let Some(source) = run.options.origin.as_ref().and_then(Origin::source)
@@ -121,7 +121,7 @@ fn baseline(situation: &Situation<'_>, step: &StepId) -> Result<Option<(RunId, S
     Ok(situation.reader.previous_step(&run.workflow, step, run.id)?)
 }
 
-/// Whoever submitted the run wanted this step to run.
+/// Explains a step that the submission itself asked to run (`--no-reuse`, `rerun` or `fork`); `None` for others.
 fn asked_for(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
     let options = &situation.run.options;
     let id = step.parent.as_ref().unwrap_or(&step.id);
@@ -157,7 +157,7 @@ fn changed(situation: &Situation<'_>, change: Change, previous: &StepRow, step: 
     Reason { change: Some(change), ..Reason::new("changed", message) }
 }
 
-/// The cause of a changed argument in the terms of the workflow file; a literal stands for itself.
+/// The cause of a changed argument in terms of the workflow file; a literal stands for itself.
 fn cause(situation: &Situation<'_>, change: &Change, previous: &StepRow, step: &StepRow, earlier: &Earlier) -> String {
     let names = situation.spec_of(step).map(|spec| behind(&spec.with, &change.path)).unwrap_or_default();
     let value = |spec: &WorkflowSpec, name: &str| {
@@ -186,7 +186,7 @@ fn cause(situation: &Situation<'_>, change: &Change, previous: &StepRow, step: &
     }
 }
 
-/// Equal arguments and another key: only the kind, or its version, is left.
+/// Explains equal arguments with a different key: only the kind or its version can differ.
 fn version_changed(previous: &StepRow, step: &StepRow) -> Reason {
     let name = |version: Option<u32>| version.map_or_else(|| "?".to_owned(), |version| version.to_string());
     let (old, new) = (name(version_of(previous)), name(version_of(step)));
@@ -198,7 +198,7 @@ fn version_changed(previous: &StepRow, step: &StepRow) -> Reason {
     Reason::new("kind_version", message)
 }
 
-/// The version with which the key of a step was made; keys do not tell, but they can be made again.
+/// The version behind the key of a step. A key does not contain it, but computing the key for each version finds it.
 fn version_of(step: &StepRow) -> Option<u32> {
     let (mut with, key) = (step.with.clone()?, step.key.as_ref()?);
     let fingerprint = with.as_object_mut().and_then(|with| with.remove(FINGERPRINT)).unwrap_or(Value::Null);
@@ -242,7 +242,7 @@ fn without_fingerprint(with: &Value) -> Value {
     with
 }
 
-/// In a run other than this one.
+/// True if a step with this key succeeded in another run.
 fn has_succeeded(reader: &Reader, key: Option<&StepKey>, run: RunId) -> Result<bool, CliError> {
     let Some(key) = key else { return Ok(false) };
     Ok(reader.find_reusable(key)?.is_some_and(|(from, _)| from != run))

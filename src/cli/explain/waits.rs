@@ -1,4 +1,5 @@
-//! Why a step has not run yet: one function per reason, which says nothing when it is not the reason.
+//! Explains why a step has not run yet: one function per reason, which returns `None` or nothing when it does not
+//! apply.
 
 use super::{Reason, Situation};
 use crate::cli::error::CliError;
@@ -10,12 +11,12 @@ use crate::core::spec::StepSpec;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::store::StepRow;
 
-/// Maximum number of steps that a reason names.
+/// Most steps that a reason names.
 const MOST_HOLDERS: usize = 8;
 
 type Check = fn(&Situation<'_>, &StepRow) -> Option<Reason>;
 
-/// What keeps a ready step, in the order in which it has to be dealt with: the first that holds is told.
+/// Checks for a ready step, in the order in which a person has to deal with them; the first that applies is reported.
 const READY: [Check; 3] = [stopped, no_engine, backoff];
 
 pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, CliError> {
@@ -38,7 +39,7 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
     })
 }
 
-/// Nothing of the run is claimed, whatever an engine does.
+/// A run status that keeps every step from being claimed, with or without an engine.
 fn stopped(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
     let run = situation.run;
     match run.status {
@@ -91,7 +92,7 @@ fn limits(situation: &Situation<'_>, step: &StepRow) -> Result<Option<Reason>, C
     Ok(message.map(|message| Reason::new("limits", message)))
 }
 
-/// Free units that are reserved for an earlier step that needs more of them.
+/// Finds an earlier step that needs more units of the same pools, so that free units are reserved for it.
 fn reserved(situation: &Situation<'_>, step: &StepRow, spec: &StepSpec) -> Result<Option<String>, CliError> {
     let shares = |other: &StepSpec| other.resources.keys().any(|pool| spec.resources.contains_key(pool));
     let ready = situation.steps.iter().filter(|other| other.status == StepStatus::Ready && other.id != step.id);

@@ -1,4 +1,4 @@
-//! Small helpers for text that people read.
+//! Formats text that people read.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use crate::core::ids::RunId;
 use crate::core::visible::visible_line;
 
-/// An aligned table without lines, as `kubectl` and `git` print them; one line for each row.
+/// An aligned table without lines, like those of `kubectl` and `git`; one line per row.
 pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
     table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
@@ -21,7 +21,7 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table.lines().map(|line| line.trim().to_owned() + "\n").collect()
 }
 
-/// A path in a document that scripts read. JSON has no text for a path that is no UTF-8.
+/// A path in a document for scripts. JSON has no text for a path that is not UTF-8, so such a path is shown lossily.
 pub fn shown_path(path: &Path) -> String {
     path.display().to_string()
 }
@@ -32,7 +32,7 @@ pub fn short_id(run: RunId) -> String {
     text[..13].to_owned()
 }
 
-/// `512 B`, `14.2 KiB`, `3.1 GiB`.
+/// A size such as `512 B`, `14.2 KiB` or `3.1 GiB`.
 pub fn bytes(count: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut value = count as f64;
@@ -51,7 +51,7 @@ pub fn since(start: Option<Timestamp>, end: Option<Timestamp>) -> String {
     duration(seconds)
 }
 
-/// `3.2s`, `3m 12s`, `2h 01m`.
+/// A duration such as `3.2s`, `3m 12s` or `2h 01m`.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds as u64;
     match whole {

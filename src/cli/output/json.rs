@@ -31,9 +31,9 @@ pub fn error(error: &CliError, hints: &[String]) -> Value {
     json!({ "error": fields })
 }
 
-/// JSON text with the same meaning that a terminal can show.
+/// Escapes JSON text for a terminal without changing its meaning.
 pub fn visible(json: &str) -> Cow<'_, str> {
-    // Line feeds within text are escaped already; the others separate values.
+    // Line feeds inside text are already escaped; the others separate values.
     let hides = |c: char| c != '\n' && is_hidden(c);
     if !json.contains(hides) {
         return Cow::Borrowed(json);

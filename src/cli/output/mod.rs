@@ -19,13 +19,13 @@ use crate::config::OutputFormat;
 use crate::core::shell;
 use crate::core::visible::{visible, visible_styled};
 
-/// Owns both streams and makes text safe for a terminal; no other code does. Progress and messages go to standard
-/// error and are silent with `--quiet`.
+/// The only owner of both streams; it also makes text safe for a terminal. Progress and messages go to standard error
+/// and are silent with `--quiet`.
 #[derive(Clone, Debug)]
 pub struct Output {
     pub form: OutputFormat,
     pub quiet: bool,
-    /// The state directory, when a command must name it.
+    /// The state directory, if suggested commands must name it.
     pub state_dir: Option<PathBuf>,
 }
 
@@ -34,10 +34,11 @@ impl Output {
         self.form == OutputFormat::Json
     }
 
-    /// One document: `human` or, with `--output json`, `value` with the schema version in it.
+    /// Prints one document: `human` or, with `--output json`, `value` with the schema version added.
     ///
     /// # Errors
-    /// When standard output cannot take it. A reader that went away is no error.
+    /// `Exit::Internal` when standard output cannot be written; a reader that has gone away is not an error. The other
+    /// printing methods that return a result fail in the same way.
     pub fn document(&self, human: &str, value: Value) -> Result<(), CliError> {
         match self.form {
             OutputFormat::Human => self.line(human.trim_end_matches('\n')),
@@ -46,9 +47,6 @@ impl Output {
     }
 
     /// Like [`Output::document`], but a pipe or a file receives `human` unescaped.
-    ///
-    /// # Errors
-    /// The errors of [`Output::document`].
     #[cfg(feature = "train")]
     pub fn content(&self, human: &str, value: Value) -> Result<(), CliError> {
         match self.form {
@@ -64,42 +62,27 @@ impl Output {
         }
     }
 
-    /// A line of standard output for people. A reader that went away is no error.
-    ///
-    /// # Errors
-    /// When standard output cannot take it.
+    /// Prints a line for people. A reader that has gone away is not an error.
     pub fn line(&self, text: &str) -> Result<(), CliError> {
         self.stream(text).map(|_| ())
     }
 
     /// Like [`Output::line`], for verbs that run until they are stopped.
-    ///
-    /// # Errors
-    /// When standard output cannot take it.
     pub fn stream(&self, text: &str) -> Result<Printed, CliError> {
         streams::print(format!("{}\n", visible(text)).as_bytes())
     }
 
-    /// A line of JSON.
-    ///
-    /// # Errors
-    /// When standard output cannot take it.
+    /// Prints a line of JSON.
     pub fn json_line(&self, value: &Value) -> Result<Printed, CliError> {
         self.json_text(&value.to_string())
     }
 
-    /// JSON that may have several lines.
-    ///
-    /// # Errors
-    /// When standard output cannot take it.
+    /// Prints JSON that may have several lines.
     pub fn json_text(&self, json: &str) -> Result<Printed, CliError> {
         streams::print(format!("{}\n", json::visible(json)).as_bytes())
     }
 
     /// Prints bytes of a program, a file or a model unchanged.
-    ///
-    /// # Errors
-    /// When standard output cannot take them.
     pub fn raw(&self, bytes: &[u8]) -> Result<Printed, CliError> {
         streams::print(bytes)
     }
@@ -109,14 +92,14 @@ impl Output {
         streams::stdout_is_terminal()
     }
 
-    /// A message for people on standard error.
+    /// Prints a message for people on standard error.
     pub fn message(&self, text: &str) {
         if !self.quiet {
             streams::tell(&visible(&self.pasteable(text)));
         }
     }
 
-    /// Prints an error, also with `--quiet`.
+    /// Prints an error, even with `--quiet`.
     pub fn error(&self, error: &CliError) {
         let hints: Vec<String> = error.hints.iter().map(|hint| self.pasteable(hint)).collect();
         match self.form {

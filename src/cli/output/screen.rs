@@ -3,7 +3,7 @@
 
 use crate::core::visible::visible_styled;
 
-/// Longest style sequence to wait for across the end of a part.
+/// Longest style sequence to hold back at the end of a part, in bytes.
 const LONGEST_STYLE: usize = 64;
 
 /// Accepts a log in parts that may end anywhere.

@@ -12,8 +12,11 @@ pub enum Printed {
     InVain,
 }
 
+/// Prints on standard output.
+///
 /// # Errors
-/// When standard output cannot take the bytes, such as on a full disk. A reader that went away is no error.
+/// `Internal` when standard output cannot take the bytes, such as on a full disk. A reader that has gone away is not an
+/// error.
 pub fn print(bytes: &[u8]) -> Result<Printed, CliError> {
     match write(io::stdout().lock(), bytes) {
         Ok(()) => Ok(Printed::Whole),
