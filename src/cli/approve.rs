@@ -40,7 +40,6 @@ pub fn unanswered() -> CliError {
     CliError::failed("the engine is busy and has not answered").hint("the request is kept: it is answered later")
 }
 
-/// The user who runs this command.
 fn user_name() -> String {
     let named = ["USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok().filter(|name| !name.is_empty()));
     named.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))

@@ -38,7 +38,6 @@ pub fn tokenize(session: &Session, args: &BenchTokenizeArgs) -> Result<Exit, Cli
     print(session, "tokenize", &report)
 }
 
-/// Runs one side of a measurement.
 pub fn contestant(args: &BenchContestantArgs) -> Result<Exit, CliError> {
     match args.task {
         Task::Train => bench::train::work(&args.folder, args.precision)?,

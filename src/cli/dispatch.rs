@@ -10,7 +10,6 @@ use super::output::Output;
 use super::session::Session;
 use super::*;
 
-/// Runs the command line of this process.
 pub fn main() -> ExitCode {
     catch_file_size_limit();
     let cli = match command_line::read() {

@@ -13,7 +13,6 @@ use crate::core::event::Event;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::store::{Reader, RunRow, StepRow};
 
-/// Summary for people and for scripts.
 pub struct Effort {
     compute: SignedDuration,
     cost: Option<f64>,

@@ -29,7 +29,6 @@ struct Page {
     more: bool,
 }
 
-/// A run in the list.
 struct Listed {
     /// Depth below its topmost listed ancestor; a child run was started by a step of its parent.
     depth: usize,

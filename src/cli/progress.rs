@@ -23,7 +23,6 @@ use crate::store::{Reader, StoreError};
 /// Minimum time between two progress lines of a step without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
-/// The runs that are shown.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shown {
     /// One run and the runs that its steps start.
@@ -32,10 +31,8 @@ pub enum Shown {
     All,
 }
 
-/// The label of a run's events.
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum Label {
-    /// Not shown.
     Hidden,
     /// Shown without a name, because the run is the only one.
     Plain,

@@ -52,7 +52,6 @@ pub enum Drive {
     Detached,
 }
 
-/// A run to submit.
 pub struct Submission {
     pub name: RunName,
     pub spec: WorkflowSpec,

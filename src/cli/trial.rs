@@ -28,7 +28,6 @@ pub fn temporary_folder(prefix: &str, parent: Option<&Path>) -> Result<TempDir, 
     })
 }
 
-/// The program under test.
 pub struct Tested(Child);
 
 impl Tested {

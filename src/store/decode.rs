@@ -39,7 +39,6 @@ fn read<T: DeserializeOwned>(text: &str, column: impl Display) -> Result<T, Stor
     json::parse(text.as_bytes(), Limit::STORED).map_err(|error| bad(column, error))
 }
 
-/// Decodes all rows of a query.
 pub(super) fn collect<T>(
     connection: &Connection,
     sql: &str,
@@ -86,7 +85,6 @@ pub(super) fn collect_into<T>(
     Ok(())
 }
 
-/// Decodes the first row of a query.
 pub(super) fn first<T>(
     connection: &Connection,
     sql: &str,
@@ -318,7 +316,6 @@ fn process(row: &Row<'_>) -> Result<Option<ProcessIdentity>, StoreError> {
     Ok(Some(ProcessIdentity { pid, start_time, boot_id: get(row, const { at("boot_id") })? }))
 }
 
-/// Output values of a succeeded step.
 pub(super) fn output_values(row: &Row<'_>) -> Result<Map<String, Value>, StoreError> {
     Ok(maybe_json(row, const { at("output_values") })?.unwrap_or_default())
 }

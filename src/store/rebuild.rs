@@ -201,7 +201,6 @@ fn row_differences(table: &str, columns: &Columns, row: &[Value], expected: &[Va
         .collect()
 }
 
-/// Iterates over the rows of a statement.
 struct Cursor<'s> {
     rows: rusqlite::Rows<'s>,
     row: Option<Vec<Value>>,

@@ -8,7 +8,6 @@ use crate::core::ids::{Fence, StepId};
 use crate::core::spec::WorkflowSpec;
 use crate::core::status::{RunStatus, StepStatus, Transition, step_of};
 
-/// The projection of one run.
 #[derive(Clone, PartialEq, Debug)]
 pub(super) struct RunReplay {
     pub(super) name: String,

@@ -195,7 +195,6 @@ impl fmt::Display for Reference {
     }
 }
 
-/// A decision of a gate or a person.
 #[derive(Clone, PartialEq, Debug)]
 pub struct DecisionRow {
     /// Number of its event.
@@ -214,7 +213,6 @@ pub struct SignalRow {
     pub taken_by: Option<StepId>,
 }
 
-/// A waiting step.
 #[derive(Clone, PartialEq, Debug)]
 pub struct WaitRow {
     pub run: RunId,

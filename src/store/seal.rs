@@ -27,7 +27,6 @@ pub(super) struct Rows<'k> {
     pub(super) key: &'k dyn ToSql,
 }
 
-/// One entry of `meta`.
 pub(super) fn meta<'k>(key: &'k &'static str) -> Rows<'k> {
     Rows { table: "meta", column: "key", key }
 }

@@ -82,7 +82,6 @@ fn backoff(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
     Some(Reason::new("backoff", format!("waits to be retried at {at} ({retries} retries used){why}")))
 }
 
-/// Pools and rate limits.
 fn limits(situation: &Situation<'_>, step: &StepRow) -> Result<Option<Reason>, CliError> {
     let Some(spec) = situation.spec_of(step) else { return Ok(None) };
     let message = match waits_for(&situation.limits, situation.reader, spec)? {

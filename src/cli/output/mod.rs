@@ -87,7 +87,6 @@ impl Output {
         streams::print(bytes)
     }
 
-    /// True if standard output is a terminal.
     pub fn is_terminal(&self) -> bool {
         streams::stdout_is_terminal()
     }

@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal, Write};
 
 use crate::cli::error::CliError;
 
-/// The result of printing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Printed {
     Whole,

@@ -14,7 +14,6 @@ use crate::store::migrate::{self, SUPPORTED};
 use crate::store::{Store, check};
 
 const DIR: &str = "STEPWELL_TEST_UPGRADE_DIR";
-/// The schema that the migration starts from.
 const FROM: &str = "STEPWELL_TEST_UPGRADE_FROM";
 /// Number of the statement before which the child dies.
 const DIE_AT: &str = "STEPWELL_TEST_UPGRADE_DIE_AT";
