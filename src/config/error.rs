@@ -22,7 +22,6 @@ pub enum ConfigError {
 }
 
 impl ConfigError {
-    /// The action that the user can take.
     pub fn hint(&self) -> Option<String> {
         match self {
             ConfigError::File(_) | ConfigError::Flag { .. } => None,

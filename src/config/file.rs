@@ -59,7 +59,6 @@ fn crash_loop_limit(node: &Node, problems: &mut Problems) -> Option<u64> {
     limit
 }
 
-/// Reads the table `[retention]`.
 fn retention(table: &Table, problems: &mut Problems) -> [Option<u64>; 2] {
     let Some(node) = table.get("retention") else { return [None; 2] };
     let Some(limits) = node.table("retention", "retention = { keep_runs = 10 }", problems) else { return [None; 2] };

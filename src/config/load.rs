@@ -23,7 +23,6 @@ const DEFAULT_LOG_LIMIT: u64 = 64 << 20;
 
 /// The surroundings that settings depend on, apart from flags; tests pass their own.
 pub struct Surroundings<'a> {
-    /// Value of an environment variable.
     pub env: &'a dyn Fn(&str) -> Option<OsString>,
     pub working_directory: PathBuf,
     /// Processors that this process may use.
@@ -151,7 +150,6 @@ fn default_slots(cores: usize, pools: &Pools) -> usize {
     cores.max(devices).max(LEAST_SLOTS)
 }
 
-/// Returns the value of the first source that has one.
 fn first<T, const N: usize>(sources: [(Option<T>, Origin); N], default: T) -> Setting<T> {
     let found = sources.into_iter().find_map(|(value, origin)| value.map(|value| Setting { value, origin }));
     found.unwrap_or(Setting { value: default, origin: Origin::Default })

@@ -37,7 +37,6 @@ pub struct Settings {
     pub alert_command: Setting<Vec<String>>,
 }
 
-/// A value and its source.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Setting<T> {
     pub value: T,
@@ -47,7 +46,6 @@ pub struct Setting<T> {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Origin {
     Flag,
-    /// Name of the environment variable.
     Env(&'static str),
     /// `stepwell.toml` of the working directory.
     Project(PathBuf),
@@ -147,7 +145,6 @@ pub enum ColorChoice {
     Never,
 }
 
-/// The value of a setting is not a known one.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("must be {expected}, not `{given}`")]
 pub struct InvalidValue {

@@ -8,7 +8,6 @@ use super::failure::Failure;
 use super::ids::{Fence, StepId};
 use super::state::{Lease, Lifecycle, RunEnd, RunState, Signal, StepIndex, StepState};
 
-/// Applies one event that was decided `at` this time.
 pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
     state.clock = at;
     match event {

@@ -12,7 +12,6 @@ use serde_json::{Map, Value};
 #[serde(try_from = "String", into = "String")]
 pub struct Digest(String);
 
-/// The text is not 64 lower-case hexadecimal digits.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a digest: expected 64 lower-case hexadecimal digits")]
 pub struct InvalidDigest(String);

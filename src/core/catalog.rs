@@ -5,7 +5,6 @@ use serde_json::Value;
 use super::failure::Failure;
 use super::limits::Limits;
 
-/// Where attempts of a kind run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Placement {
     /// On a thread of the engine, for work of milliseconds.

@@ -24,7 +24,6 @@ pub enum Command {
         step: StepId,
         key: StepKey,
         with: Value,
-        /// Pool units for the lease.
         resources: Held,
     },
     Spawned {
@@ -96,7 +95,6 @@ pub enum Command {
         step: StepId,
         failure: Failure,
     },
-    /// A ready step starts to wait.
     Wait {
         step: StepId,
         wait: Wait,
@@ -107,7 +105,6 @@ pub enum Command {
         ruling: Ruling,
         on_false: OnFalse,
     },
-    /// A person answered a step that waits for approval.
     Decide {
         step: StepId,
         verdict: event::Verdict,
@@ -118,7 +115,6 @@ pub enum Command {
         name: String,
         payload: Value,
     },
-    /// The child run that a step waits for has ended.
     ChildEnded {
         step: StepId,
         run: RunId,

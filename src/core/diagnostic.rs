@@ -34,7 +34,6 @@ impl Problem {
         &self.message
     }
 
-    /// The action that the user can take.
     pub fn hint_text(&self) -> Option<&str> {
         self.hint.as_deref()
     }
@@ -80,7 +79,6 @@ impl Diagnostic for Problem {
     }
 }
 
-/// Maximum number of problems in a report.
 const MOST_SHOWN: usize = 10;
 
 /// All problems of one file, in file order; those without a place come last.
@@ -99,7 +97,7 @@ impl SpecErrors {
         &self.problems
     }
 
-    /// The first problems, at most [`MOST_SHOWN`]: a longer list helps nobody.
+    /// The first problems only: a longer list helps nobody.
     pub fn first(&self) -> &[Problem] {
         &self.problems[..self.problems.len().min(MOST_SHOWN)]
     }
@@ -194,7 +192,6 @@ pub fn grouped(number: usize) -> String {
     text
 }
 
-/// Collects the problems of one file.
 pub(crate) struct Problems {
     file: String,
     source: Arc<NamedSource<String>>,
@@ -265,7 +262,6 @@ impl Problems {
     }
 }
 
-/// Replaces CR LF with LF.
 pub(crate) fn line_feeds(text: &str) -> String {
     text.replace("\r\n", "\n")
 }

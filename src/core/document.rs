@@ -60,7 +60,6 @@ pub(crate) enum Assigned {
     Value(Value),
     /// Not TOML, perhaps text without quotes.
     Other,
-    /// Lists and tables are nested deeper than [`DEPTH`].
     TooDeep,
 }
 
@@ -177,7 +176,6 @@ impl Node {
     }
 }
 
-/// Describes a value for messages.
 pub(crate) fn describe(value: &Value) -> &'static str {
     match value {
         Value::Null => "nothing",

@@ -4,7 +4,6 @@ use super::visible::style_length;
 
 /// Maximum size of an excerpt in bytes.
 pub const EXCERPT_BYTES: usize = 4096;
-/// Maximum size of one of its lines in bytes.
 const LINE_BYTES: usize = 1024;
 
 /// Returns the last `count` lines as a terminal finally shows them: only the last drawing of a redrawn line, without

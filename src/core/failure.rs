@@ -59,7 +59,6 @@ impl ProgramExit {
         }
     }
 }
-/// Hint for [`FailureKind::OutOfMemory`].
 pub const OUT_OF_MEMORY_HINT: &str = "let the step use less memory (a smaller batch, less at once), or give it more; \
     then `stepwell resume` tries it again";
 
@@ -138,12 +137,10 @@ pub fn too_much(what: &str, error: TooMuch) -> Failure {
         .with_hint("write what is large or deep into a file, and pass that on as an output")
 }
 
-/// True if the disk is full or the quota is exhausted.
 pub fn is_no_space(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
-/// Converts the error of a failpoint.
 #[cfg(feature = "failpoints")]
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {

@@ -37,7 +37,6 @@ impl FromStr for RunId {
 pub struct StepId(pub String);
 
 impl StepId {
-    /// The id of the `index`-th child of a fan-out step.
     pub fn child(&self, index: usize) -> StepId {
         StepId(format!("{}[{index}]", self.0))
     }

@@ -7,7 +7,6 @@ use serde_json::Value;
 /// Maximum nesting of lists and tables in input from a person or a program.
 pub const DEPTH: usize = 64;
 
-/// Bounds the depth and the size of a JSON text.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Limit {
     pub depth: usize,

@@ -37,7 +37,6 @@ impl Pool {
     }
 }
 
-/// The pools of an engine, by name.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Pools(pub BTreeMap<String, Pool>);
 
@@ -64,7 +63,6 @@ impl Pools {
         Ok(())
     }
 
-    /// Returns what is free while `in_use` is held.
     pub fn free<'a>(&self, in_use: impl Iterator<Item = &'a Held>) -> Free {
         let mut pools = self.0.clone();
         for (name, units) in in_use.flatten() {

@@ -21,7 +21,6 @@ pub const WORKER_MARK: &str = "STEPWELL_WORKER_OF";
 /// File in the state directory with the fastest kernels on each GPU, for later processes.
 pub const TUNING_FILE: &str = "tuning.json";
 
-/// Everything an attempt needs to know.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct AttemptRequest {
     pub run: RunId,
@@ -65,7 +64,6 @@ impl AttemptRequest {
     }
 }
 
-/// Messages from the engine to the attempt.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum ToAttempt {
@@ -76,7 +74,6 @@ pub enum ToAttempt {
     Interrupt,
 }
 
-/// Messages from the attempt to the engine.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum FromAttempt {

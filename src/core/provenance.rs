@@ -23,7 +23,6 @@ const VERSIONS: std::ops::RangeInclusive<u32> = 1..=1000;
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Provenance {
-    /// Version of this format.
     pub version: u32,
     /// The program that wrote this, and the code it was built from.
     pub written_by: String,
@@ -34,7 +33,7 @@ pub struct Provenance {
     pub trees: BTreeMap<Digest, BTreeMap<String, ArtifactRef>>,
     /// Each node comes after those whose outputs it reads.
     pub nodes: Vec<Node>,
-    /// By digest, which `nodes` refer to.
+    /// Keyed by digest; `nodes` refer to them.
     pub environments: BTreeMap<String, Value>,
     /// Decisions of gates and people in the runs of the `nodes`.
     pub decisions: Vec<Decision>,

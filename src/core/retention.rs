@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::ids::RunId;
 
-/// Rules that keep ended runs. Any rule that is set keeps a run; without rules, all runs are kept.
+/// Rules that keep ended runs. A run stays if any rule keeps it; without rules, all runs stay.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Retention {
     /// Keep this many of the newest ended runs of each workflow.
@@ -15,7 +15,6 @@ pub struct Retention {
     pub keep_days: Option<u64>,
 }
 
-/// A run that has ended.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Ended {
     pub run: RunId,

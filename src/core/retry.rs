@@ -35,7 +35,7 @@ pub fn verdict(policy: &RetryPolicy, failures_before: u32, failure: &Failure) ->
 pub fn backoff(policy: &RetryPolicy, failures: u32) -> Duration {
     let exponent = i32::try_from(failures.saturating_sub(1)).unwrap_or(i32::MAX);
     let seconds = policy.initial_interval.as_secs_f64() * policy.backoff_coefficient.powi(exponent);
-    // Also false for NaN, for which the longest pause is the safe choice.
+    // Also false for NaN: the longest pause is then the safe choice.
     if seconds < policy.maximum_interval.as_secs_f64() {
         Duration::try_from_secs_f64(seconds).unwrap_or(policy.maximum_interval)
     } else {

@@ -27,7 +27,6 @@ pub enum Reuse {
     Except(Vec<StepId>),
 }
 
-/// The source of this run.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Origin {

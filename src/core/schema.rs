@@ -158,7 +158,6 @@ fn arguments(info: &KindInfo) -> Value {
     schema
 }
 
-/// Names of outputs and values, each with a one-line description.
 fn gives(Gives { outputs, values }: Gives) -> Value {
     let about = |given| match given {
         Given::Named(names) => names.iter().map(|(name, about)| ((*name).to_owned(), json!(about))).collect(),

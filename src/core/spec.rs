@@ -106,7 +106,6 @@ pub struct RetryPolicy {
     pub maximum_interval: Duration,
     /// Counts the first attempt; 1 means no retry.
     pub maximum_attempts: u32,
-    /// Failures after which the step is not retried.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub non_retryable: Vec<NonRetryable>,
 }

@@ -50,7 +50,6 @@ pub type ClassIndex = usize;
 
 #[derive(Clone, PartialEq, Debug)]
 pub enum StepState {
-    /// Waits for `unmet` needs.
     Pending {
         unmet: usize,
     },
@@ -97,7 +96,6 @@ pub struct Signal {
     pub payload: Value,
 }
 
-/// The outcome of a run that has ended.
 #[derive(Clone, PartialEq, Debug)]
 pub enum RunEnd {
     Succeeded,
@@ -253,7 +251,6 @@ impl RunState {
         })
     }
 
-    /// Steps that wait for something outside the engine.
     pub fn waits(&self) -> impl Iterator<Item = (&Step, &Wait)> {
         self.waiting.iter().filter_map(|&i| match &self.steps[i].state {
             StepState::Waiting(wait) => Some((&self.steps[i], wait)),
@@ -314,7 +311,6 @@ impl RunState {
         self.end.is_none() && !self.has_ready() && self.leased.is_empty() && !self.waiting.is_empty()
     }
 
-    /// True if a step waits for the end of a child run.
     pub fn awaits_runs(&self) -> bool {
         self.child_runs > 0
     }

@@ -260,7 +260,6 @@ impl World {
         }
     }
 
-    /// Answers every wait.
     fn answer_all(&mut self) {
         let waits: Vec<(StepId, Wait)> =
             self.state.waits().map(|(step, wait)| (step.id.clone(), wait.clone())).collect();

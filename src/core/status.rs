@@ -38,7 +38,6 @@ pub enum StepStatus {
     Canceled,
 }
 
-/// The text is not a status of this build.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a status")]
 pub struct UnknownStatus(String);
@@ -216,7 +215,6 @@ pub fn step_of(event: &Event) -> Option<&StepId> {
     }
 }
 
-/// Returns the fence under which an event was decided.
 pub fn fence_of(event: &Event) -> Option<Fence> {
     match event {
         Event::StepSucceeded { fence, .. }

@@ -22,7 +22,7 @@ fn is_short_for(short: &str, long: &str) -> bool {
     words.len() > 1 && (words.contains(&short) || initials == short)
 }
 
-/// Formats `did you mean `x`?`, or the list of known names. `what` names them in the plural, such as `params`.
+/// Formats ``did you mean `x`?``, or the list of known names. `what` names them in the plural, such as `params`.
 pub fn hint<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     if let Some(candidate) = nearest(name, known.clone()) {
         return format!("did you mean `{candidate}`?");
@@ -35,7 +35,7 @@ pub fn hint<'a>(name: &str, what: &str, known: impl IntoIterator<Item = &'a str>
     }
 }
 
-/// Formats `did you mean `x`? Or `, to precede other help; empty when no name is near.
+/// Formats ``did you mean `x`? Or ``, to precede other help; empty when no name is near.
 pub fn meant<'a>(name: &str, known: impl IntoIterator<Item = &'a str> + Clone) -> String {
     nearest(name, known).map(|known| format!("did you mean `{known}`? Or ")).unwrap_or_default()
 }

@@ -67,7 +67,7 @@ impl Timetable {
         Some(found).filter(|found| *found > after && *found <= until)
     }
 
-    /// Returns what is due when everything up to `done_until` is settled. After a clock was set back, nothing is due.
+    /// Returns what is due when everything up to `done_until` is settled. If the clock was set back, nothing is due.
     pub fn due(&self, done_until: Timestamp, now: Timestamp, catch_up: CatchUp) -> Due {
         let until = now.max(done_until);
         let times: Vec<Timestamp> = match catch_up {
@@ -173,7 +173,8 @@ mod tests {
     }
 
     proptest! {
-        /// For any absences of engines, `all` gives each due time once, and the other policies give none twice.
+        /// With engines absent at arbitrary times, `all` gives each due time once, and the other policies give none
+        /// twice.
         #[test]
         fn no_due_time_twice(steps in prop::collection::vec(-4_000i64..8_000, 1..60), policy in 0..3) {
             let policy = [CatchUp::All, CatchUp::Latest, CatchUp::None][policy as usize];

@@ -7,7 +7,6 @@ use crate::core::spec::PinnedWorkflow;
 /// Maximum depth of workflows that start each other.
 pub(crate) const MAXIMUM_DEPTH: usize = 8;
 
-/// The text of a workflow.
 #[derive(Clone, Debug)]
 pub struct Source {
     /// File name for messages; equal for equal files.

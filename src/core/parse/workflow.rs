@@ -92,7 +92,6 @@ fn blame_plural_headers(problems: &mut Problems) {
     }
 }
 
-/// Returns the workflow unless it has problems.
 pub(super) fn finished(draft: Draft, problems: Problems) -> Result<WorkflowSpec, SpecErrors> {
     let spec = WorkflowSpec {
         name: draft.name,

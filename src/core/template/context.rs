@@ -21,13 +21,12 @@ pub struct TemplateContext<'a> {
     /// Includes the finished steps that this step needs.
     pub steps: &'a BTreeMap<StepId, StepOutputs<'a>>,
     pub run: (RunId, &'a str),
-    /// The time for which the run was scheduled.
+    /// The time that the run is for.
     pub scheduled_at: Timestamp,
     /// The item of a fan-out and its index.
     pub item: Option<(&'a Value, usize)>,
 }
 
-/// Outputs of a finished step.
 #[derive(Clone, Debug)]
 pub enum StepOutputs<'a> {
     One(&'a Outputs),

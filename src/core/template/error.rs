@@ -3,7 +3,6 @@
 use super::syntax;
 use crate::core::failure::Failure;
 
-/// A template that failed, with its place and its text.
 #[derive(Clone, PartialEq, Debug, thiserror::Error)]
 #[error("{place}: `{expression}`: {reason}")]
 pub struct TemplateError {
@@ -43,7 +42,6 @@ pub enum Reason {
 }
 
 impl TemplateError {
-    /// The action that the user can take.
     pub fn hint(&self) -> Option<String> {
         match &self.reason {
             Reason::Syntax(_) => {

@@ -9,7 +9,6 @@ pub(super) const MAXIMUM_TEXT: usize = 64 << 20;
 /// Maximum number of values from one expression, including those in lists and tables.
 pub(super) const MAXIMUM_VALUES: usize = 1_000_000;
 
-/// The reason why a value is not JSON.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum NotJson {
     Undefined,

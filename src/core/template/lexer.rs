@@ -16,7 +16,6 @@ pub(super) enum Token<'a> {
 
 pub(super) type Spanned<'a> = (Token<'a>, Range<usize>);
 
-/// Tokens of one expression.
 pub(super) fn expression(source: &str) -> Vec<Spanned<'_>> {
     let mut tokens = vec![(Token::Start, 0..0)];
     code(source, 0, None, &mut tokens);

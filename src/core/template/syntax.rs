@@ -40,10 +40,12 @@ pub(super) fn environment() -> &'static Environment<'static> {
 /// The way to evaluate the text of an argument.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Form<'a> {
-    /// No template.
     Literal,
     /// Exactly one `{{ expression }}`, which gives a native value. `offset` is its start in the text.
-    Expression { source: &'a str, offset: usize },
+    Expression {
+        source: &'a str,
+        offset: usize,
+    },
     /// Text that contains templates, which gives text.
     Mixed,
 }
@@ -85,7 +87,6 @@ fn compiles(expression: &str) -> bool {
     environment().compile_expression(expression).is_ok()
 }
 
-/// The template engine rejected a template.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct SyntaxError {
     pub(crate) message: String,
@@ -108,13 +109,11 @@ pub(super) fn message(error: &Error) -> String {
     }
 }
 
-/// Finds the names in the text of an argument.
 pub(crate) fn scan_text(text: &str) -> Result<Scan, SyntaxError> {
     environment().template_from_str(text)?;
     Ok(Scan::of(&lexer::template(text)))
 }
 
-/// Finds the names in a bare expression.
 pub(crate) fn scan_expression(source: &str) -> Result<Scan, SyntaxError> {
     environment().compile_expression(source)?;
     Ok(Scan::of(&lexer::expression(source)))
@@ -206,7 +205,6 @@ pub(crate) const TESTS: [&str; 36] = [
     "upper",
 ];
 
-/// True if the template engine has a filter of this name.
 pub(crate) fn is_filter(name: &str) -> bool {
     let mut state = environment().empty_state();
     !matches!(state.apply_filter(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownFilter)
@@ -218,7 +216,6 @@ pub(crate) fn is_test(name: &str) -> bool {
     !matches!(state.perform_test(name, &[]), Err(error) if error.kind() == ErrorKind::UnknownTest)
 }
 
-/// True if the template engine has a function of this name.
 pub(crate) fn is_function(name: &str) -> bool {
     environment().globals().any(|(known, _)| known == name)
 }

@@ -95,7 +95,6 @@ impl Argument {
         })
     }
 
-    /// Describes the value for messages.
     pub(super) fn describe(&self) -> String {
         match &self.shape {
             Shape::Null => "nothing".to_owned(),

@@ -8,11 +8,10 @@ use crate::core::catalog::{Catalog, Given};
 use crate::core::document::{Data, Node};
 use crate::core::parse::{Draft, StepDraft};
 
-/// Names of the whole workflow.
 pub(super) struct Names {
     pub(super) params: Map<String, Value>,
     pub(super) secrets: BTreeSet<String>,
-    /// By id.
+    /// Keyed by id.
     pub(super) steps: BTreeMap<String, StepNames>,
 }
 
