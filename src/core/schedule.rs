@@ -22,8 +22,8 @@ fn may_claim(state: &RunState) -> bool {
     state.end.is_none() && state.lifecycle == Lifecycle::Active
 }
 
-/// Returns the earliest deadline of a step that waits for a child run. Ignores runs that already end (`is_ending`):
-/// their steps only wait for the end.
+/// Returns the earliest deadline of a step that waits for a child run. Ignores child runs that are already ending
+/// (`is_ending`): their steps only wait for the end.
 pub fn next_child_deadline(state: &RunState, is_ending: impl Fn(RunId) -> bool) -> Option<Timestamp> {
     let mut deadlines = state.deadlines.of_child_runs().filter(|_| may_claim(state));
     let awaits_one_that_goes_on = |i: StepIndex| match &state.steps[i].state {

@@ -77,7 +77,7 @@ impl StepState {
     }
 }
 
-/// Decides if steps can be claimed.
+/// The part of a run's state that decides whether steps can be claimed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Lifecycle {
     Active,
@@ -144,7 +144,7 @@ pub struct RunState {
     pub(super) spec: Arc<WorkflowSpec>,
     pub(super) steps: Vec<Step>,
     index: HashMap<StepId, StepIndex>,
-    /// Steps that need a step, by its spec index.
+    /// By spec index: the steps that need the step.
     dependents: Vec<Vec<StepIndex>>,
     classes: Vec<Class>,
     /// By spec index: the class of the step's attempts, and the class of its expansion if it is a fan-out.
