@@ -1,10 +1,10 @@
-//! Other work on every core, for figures that a quiet machine would flatter.
+//! Keeps every core busy with other work, for figures that a quiet machine would flatter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
-/// One spinning thread per core until it is dropped.
+/// One spinning thread per core, until this value is dropped.
 pub(super) struct Busy {
     over: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,

@@ -1,27 +1,27 @@
-//! What can be measured.
+//! Cases of the engine benchmark.
 
 use std::fmt;
 use std::str::FromStr;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Case {
-    /// A chain of no-op steps: each waits for the one before.
+    /// A chain of no-op steps, each of which waits for the one before.
     Chain,
-    /// Many no-op steps at a time.
+    /// Many no-op steps at once.
     Fanout,
     /// A chain of programs.
     Command,
-    /// From the start of a process to its first step.
+    /// Time from the start of a process to its first step.
     Start,
-    /// What an engine without work costs.
+    /// Cost of an engine without work.
     Idle,
-    /// 100,000 steps: memory, and whether the engine slows down.
+    /// 100,000 steps: memory, and slowdown of the engine.
     Scale,
-    /// A run of a million steps in the tables.
+    /// A run with a million step rows in the database.
     Million,
 }
 
-/// The text is not the name of a case.
+/// Text that names no case.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a case")]
 pub struct UnknownCase(String);
@@ -31,7 +31,7 @@ impl Case {
         [Case::Chain, Case::Fanout, Case::Command, Case::Start, Case::Idle, Case::Scale, Case::Million];
     pub const NAMES: [&str; 7] = ["chain", "fanout", "command", "start", "idle", "scale", "million"];
 
-    /// Those that run when nobody chooses.
+    /// Cases that run by default.
     pub const USUAL: [Case; 5] = [Case::Chain, Case::Fanout, Case::Command, Case::Start, Case::Idle];
 }
 

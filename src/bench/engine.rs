@@ -10,10 +10,10 @@ use super::observe::load;
 use super::statistics::Report;
 use super::{million, scale, start, throughput, workflows};
 
-/// What to measure, and where.
+/// Options of `bench engine`.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A folder on the file system to be measured; everything is made in a temporary folder below it.
+    /// Folder on the file system to measure; all files go into a temporary folder below it.
     pub folder: PathBuf,
     pub cases: Vec<Case>,
     pub quick: bool,
@@ -22,7 +22,7 @@ pub struct Options {
     pub rows: usize,
 }
 
-/// How much of each thing is measured per round.
+/// Amount of each kind of work per round.
 struct Sizes {
     commits: usize,
     spawns: usize,
@@ -38,7 +38,7 @@ const FULL: Sizes =
 const QUICK: Sizes =
     Sizes { commits: 100, spawns: 30, chain: 200, fan_out: 1000, commands: 30, scale: 2000, idle_seconds: 2 };
 
-/// Measures; the temporary folder is gone afterwards.
+/// Measures the chosen cases and removes the temporary folder afterwards.
 ///
 /// # Errors
 /// When a floor cannot be measured or the program under test fails.
@@ -71,7 +71,7 @@ pub fn engine(options: &Options, say: &dyn Fn(&str)) -> Result<Report, BenchErro
     Ok(report)
 }
 
-/// One round: each rate right after its floor.
+/// Measures one round: each rate right after its floor.
 fn rates(folder: &Path, cases: &[Case], sizes: &Sizes, report: &mut Report) -> Result<(), BenchError> {
     if cases.contains(&Case::Chain) || cases.contains(&Case::Fanout) {
         report.add("floor_commit_1", "1/s", floors::rows_per_second(folder, sizes.commits, 1)?);

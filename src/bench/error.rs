@@ -1,4 +1,4 @@
-//! Why nothing could be measured.
+//! Reasons why a benchmark fails.
 
 use std::io;
 
@@ -10,10 +10,10 @@ pub enum BenchError {
     Store(#[from] StoreError),
     #[error("cannot {action}")]
     System { action: &'static str, source: io::Error },
-    /// The measured process did not do what it was to do.
+    /// The measured process did not do what it should.
     #[error("`stepwell {command}` {what}")]
     Child { command: String, what: String },
-    /// A program that is measured next to ours did not do what it was to do.
+    /// A program measured for comparison did not do what it should.
     #[error("{name} {what}")]
     Contestant { name: String, what: String },
     #[error("cannot start `{program}`")]
@@ -49,7 +49,7 @@ impl BenchError {
         move |source| BenchError::System { action, source }
     }
 
-    /// What the user can do about it.
+    /// Advice for the user.
     pub fn hint(&self) -> Option<String> {
         match self {
             BenchError::Missing { program, .. } => Some(format!(

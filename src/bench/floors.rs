@@ -1,4 +1,4 @@
-//! What the machine does without an engine.
+//! Floors: rates of the machine without an engine.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -8,16 +8,16 @@ use crate::store::raw_commits;
 
 use super::error::BenchError;
 
-/// The smallest program there is.
+/// A program that does nothing.
 pub(super) const PROGRAM: &str = "/bin/true";
 
-/// Rows per second in commits of `rows` rows.
+/// Rows per second when each commit has `rows` rows.
 pub(super) fn rows_per_second(folder: &Path, commits: usize, rows: usize) -> Result<f64, BenchError> {
     let time = raw_commits(folder, commits, rows)?;
     Ok((commits * rows) as f64 / time.as_secs_f64())
 }
 
-/// Programs per second, one after another: spawn (without a copy of this process) and wait.
+/// Programs per second, one after another: spawns without a copy of this process, and waits.
 pub(super) fn spawns_per_second(count: usize) -> Result<f64, BenchError> {
     let started = Instant::now();
     for _ in 0..count {

@@ -1,4 +1,4 @@
-//! A database with a million step rows: questions, restarts and claims.
+//! A database with a million step rows: queries, restarts and claims.
 
 use std::fmt::Write;
 use std::fs;
@@ -19,17 +19,17 @@ use super::start::{first_attempt, kill};
 use super::statistics::{Report, median, percentile_99};
 use super::workflows;
 
-/// The most items of one fan-out.
+/// Largest number of items in one fan-out.
 const WIDEST: usize = 100_000;
-/// How often each question is asked of the big database.
+/// Number of times that each query is sent to the large database.
 const QUESTIONS: usize = 500;
-/// How often the engine is killed and started again.
+/// Number of times that the engine is killed and started again.
 const RESTARTS: usize = 3;
-/// Claims of steps that are programs.
+/// Number of steps that are programs and whose claims are measured.
 const CLAIMS: usize = 300;
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// A run of `rows` steps: the engine is killed when its last fan-out has begun, and once more after it.
+/// Runs `rows` steps. Kills the engine when its last fan-out has started, and once more after that fan-out.
 pub(super) fn million(folder: &Path, rows: usize, report: &mut Report) -> Result<(), BenchError> {
     let state_dir = folder.join("million");
     let fans = rows.div_ceil(WIDEST).max(1);
@@ -63,7 +63,7 @@ pub(super) fn million(folder: &Path, rows: usize, report: &mut Report) -> Result
     Ok(())
 }
 
-/// Fan-outs one after another; the last step is a program that is killed with the engine.
+/// Writes fan-outs one after another. The last step is a program that is killed with the engine.
 fn workflow(width: usize, fans: usize) -> String {
     let mut text = "name = \"million\"\n".to_owned();
     for i in 0..fans {
@@ -83,7 +83,7 @@ fn has_begun(fan_out: &StepRow) -> bool {
     fan_out.children.is_some_and(|children| children.done > 0)
 }
 
-/// Runs the engine until a step is so far, and kills it.
+/// Runs the engine until `is_so_far` holds for a step, then kills it.
 fn run_until(
     state_dir: &Path,
     verb: &[&str],
@@ -127,8 +127,8 @@ fn answer(state_dir: &Path, args: &[&str]) -> Result<f64, BenchError> {
     Err(BenchError::Child { command: args.join(" "), what: format!("ended with {status}") })
 }
 
-/// Milliseconds from the time at which a program's turn has come, as the log has it, until its claim is committed
-/// and told: that is one transaction, which has the end of the program before it as well.
+/// Milliseconds from the time, in the log, at which a program was ready until its claim was committed and reported.
+/// The claim shares one transaction with the end of the previous program.
 fn claims(folder: &Path, state_dir: &Path) -> Result<Vec<f64>, BenchError> {
     let file = folder.join("claims.toml");
     fs::write(&file, workflows::commands("claims", CLAIMS)).map_err(BenchError::system("write the workflow"))?;

@@ -1,5 +1,5 @@
-//! `stepwell bench`: how fast this machine runs steps, next to what the disk and the kernel do without an
-//! engine, and how fast it trains, next to PyTorch. All are measured in turns, so that other load hits both.
+//! `stepwell bench` measures how fast this machine runs steps, compared with what the disk and the kernel do without
+//! an engine, and how fast it trains, compared with PyTorch. Both sides take turns, so that other load hits both.
 
 mod busy;
 mod case;

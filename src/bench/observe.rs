@@ -1,4 +1,4 @@
-//! The program under test as a child process, and what the system says about it (Linux; elsewhere nothing).
+//! The program under test as a child process, and what the system reports about it (on Linux; elsewhere nothing).
 
 use std::fs;
 use std::path::Path;
@@ -11,10 +11,10 @@ use crate::steps::own_binary;
 use super::error::BenchError;
 
 const PAUSE: Duration = Duration::from_millis(20);
-/// Not a setting of the user's but of the machine: which vector instructions are measured.
+/// Selects the vector instructions to measure. Passed on to the child: a setting of the machine, not of the user.
 const INSTRUCTIONS: &str = "STEPWELL_ISA";
 
-/// `stepwell` with a state directory of its own and nothing of the user's settings.
+/// Command for `stepwell` with its own state directory and without the user's settings.
 pub(super) fn stepwell(state_dir: &Path, args: &[&str]) -> Result<Command, BenchError> {
     let program = own_binary().map_err(BenchError::system("find this program's own path"))?;
     let mut command = Command::new(program);
@@ -29,10 +29,7 @@ pub(super) fn stepwell(state_dir: &Path, args: &[&str]) -> Result<Command, Bench
     Ok(command)
 }
 
-/// Waits for the child; gives the most memory it has had, in MiB.
-///
-/// # Errors
-/// When it fails.
+/// Waits for the child and returns its peak memory in MiB.
 pub(super) fn finish(mut child: Child, command: &str) -> Result<Option<f64>, BenchError> {
     let mut peak = None;
     loop {
@@ -47,19 +44,19 @@ pub(super) fn finish(mut child: Child, command: &str) -> Result<Option<f64>, Ben
     }
 }
 
-/// MiB of a process: `VmHWM:` its peak, `VmRSS:` now.
+/// Memory of a process in MiB: `VmHWM:` is its peak, `VmRSS:` its current size.
 pub(super) fn memory(pid: u32, field: &str) -> Option<f64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find(|line| line.starts_with(field))?;
     line.split_whitespace().nth(1)?.parse::<f64>().ok().map(|kib| kib / 1024.0)
 }
 
-/// What all threads of a process have used so far.
+/// Resources that all threads of a process have used so far.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) struct Usage {
     /// Clock ticks of 10 ms.
     pub ticks: u64,
-    /// How often a thread has gone to sleep, which it does once per wake-up.
+    /// Number of times that a thread went to sleep, which it does once per wake-up.
     pub wake_ups: u64,
 }
 
@@ -76,7 +73,7 @@ pub(super) fn usage(pid: u32) -> Option<Usage> {
     Some(Usage { ticks, wake_ups })
 }
 
-/// Load averages as `/proc/loadavg` has them.
+/// Load averages, in the format of `/proc/loadavg`.
 pub(super) fn load() -> String {
     fs::read_to_string("/proc/loadavg").unwrap_or_default().trim().to_owned()
 }

@@ -1,4 +1,4 @@
-//! Many steps: memory and steady rates.
+//! Runs with many steps: memory and steady rates.
 
 use std::fs;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::statistics::Report;
 use super::throughput::serve;
 use super::workflows;
 
-/// A chain and a fan-out of `count` steps.
+/// Measures a chain and a fan-out of `count` steps each.
 pub(super) fn scale(folder: &Path, count: usize, report: &mut Report) -> Result<(), BenchError> {
     let cases = [
         (workflows::chain("chain", count), "chain_100k", "chain_100k_memory", "chain_100k_slowing"),
@@ -33,7 +33,7 @@ pub(super) fn scale(folder: &Path, count: usize, report: &mut Report) -> Result<
     Ok(())
 }
 
-/// The rate of the first tenth of the steps divided by that of the last.
+/// Rate of the first tenth of the steps, divided by the rate of the last tenth.
 fn first_to_last(state_dir: &Path, run: &RunRow) -> Result<f64, BenchError> {
     let steps = Reader::open(state_dir)?.steps(run.id)?;
     let mut ends: Vec<Timestamp> =

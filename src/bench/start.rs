@@ -1,4 +1,4 @@
-//! How soon an engine works, and what it costs when there is no work.
+//! Start-up time of the engine, and its cost without work.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -14,11 +14,11 @@ use super::workflows;
 
 const SLEEPER: &str =
     "name = \"sleeper\"\n[[step]]\nid = \"sleep\"\nkind = \"command\"\nwith.argv = [\"sleep\", \"600\"]\n";
-/// Until an engine has started and settled.
+/// Time for an engine to start and settle.
 const SETTLE: Duration = Duration::from_secs(1);
 
-/// From the start of a process to its first committed attempt, in milliseconds: in a new state directory,
-/// in one that exists, and after SIGKILL.
+/// Measures the time from the start of a process to its first committed attempt, in milliseconds: in a new state
+/// directory, in an existing one, and after SIGKILL.
 pub(super) fn starts(folder: &Path, rounds: usize, report: &mut Report) -> Result<(), BenchError> {
     let file = folder.join("start.toml");
     let path = file.to_string_lossy().into_owned();
@@ -43,7 +43,7 @@ pub(super) fn starts(folder: &Path, rounds: usize, report: &mut Report) -> Resul
     Ok(())
 }
 
-/// Starts the engine, and waits until it says that an attempt is committed as started.
+/// Starts the engine and waits until it reports that the start of an attempt is committed. Returns milliseconds.
 pub(super) fn first_attempt(state_dir: &Path, args: &[&str]) -> Result<(f64, Child), BenchError> {
     let mut command = stepwell(state_dir, &["--output", "json"])?;
     command.args(args).stdout(Stdio::piped());
@@ -58,7 +58,7 @@ pub(super) fn first_attempt(state_dir: &Path, args: &[&str]) -> Result<(f64, Chi
         let what = format!("has started no step and ended with {status}");
         return Err(BenchError::Child { command: args.join(" "), what });
     }
-    // Nobody must stop for want of a reader.
+    // Keeps reading, because the engine must not block on a full pipe.
     thread::spawn(move || lines.for_each(drop));
     Ok((time, child))
 }
@@ -69,7 +69,7 @@ pub(super) fn kill(child: &mut Child) -> Result<(), BenchError> {
     Ok(())
 }
 
-/// A `stepwell worker` without work, for `seconds`.
+/// Measures a `stepwell worker` without work, for `seconds`.
 pub(super) fn idle(folder: &Path, seconds: u64, report: &mut Report) -> Result<(), BenchError> {
     let state_dir = folder.join("idle");
     let mut child = stepwell(&state_dir, &["worker"])?.spawn().map_err(BenchError::system("start the engine"))?;

@@ -4,31 +4,31 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// One thing that was measured several times.
+/// One quantity that was measured several times.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Figure {
-    /// `1/s`, `ms`, `MiB`, `1`.
+    /// For example `1/s`, `ms`, `MiB` or `1`.
     pub unit: &'static str,
     pub median: f64,
     pub samples: Vec<f64>,
 }
 
-/// A goal, and whether it was reached.
+/// A measured value and its goal.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Ratio {
     pub name: String,
     pub value: f64,
-    /// Such as `>= 0.8`.
+    /// For example `>= 0.8`.
     pub goal: String,
     pub met: bool,
 }
 
-/// Everything that one `bench engine` has found.
+/// Results of one benchmark.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct Report {
     pub cores: usize,
     pub busy: bool,
-    /// Of one minute, before and after; empty where the system does not say.
+    /// Load averages before and after; empty where the system does not report them.
     pub load_before: String,
     pub load_after: String,
     pub figures: BTreeMap<&'static str, Figure>,
@@ -46,7 +46,7 @@ impl Report {
         self.figures.get(name).map(|figure| figure.median)
     }
 
-    /// `a / b` against a lower limit, when both were measured.
+    /// Compares `a / b` with a lower limit, if both were measured.
     pub(super) fn at_least(&mut self, a: &str, b: &str, limit: f64) {
         if let (Some(ours), Some(floor)) = (self.median(a), self.median(b)) {
             let value = ours / floor;
@@ -59,7 +59,7 @@ impl Report {
         }
     }
 
-    /// A figure against an upper limit, when it was measured.
+    /// Compares a figure with an upper limit, if it was measured.
     pub(super) fn at_most(&mut self, name: &str, limit: f64) {
         if let Some(value) = self.median(name) {
             self.ratios.push(Ratio { name: name.to_owned(), value, goal: format!("<= {limit}"), met: value <= limit });
@@ -78,7 +78,7 @@ pub(super) fn median(samples: &[f64]) -> f64 {
     }
 }
 
-/// The value below which 99 of 100 samples are.
+/// Value below which 99 of 100 samples lie.
 pub(super) fn percentile_99(samples: &[f64]) -> f64 {
     let mut sorted = samples.to_vec();
     sorted.sort_by(f64::total_cmp);

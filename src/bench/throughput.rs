@@ -1,4 +1,4 @@
-//! Steps per second, by the times in the log: without the start of the process.
+//! Steps per second, from the times in the log: the start of the process does not count.
 
 use std::fs;
 use std::path::Path;
@@ -19,10 +19,7 @@ pub(super) struct Measured {
     pub run: RunRow,
 }
 
-/// Runs a workflow in a state directory, which is made if need be.
-///
-/// # Errors
-/// When the run does not succeed.
+/// Runs a workflow in a state directory, which is created if needed.
 pub(super) fn run(folder: &Path, state_dir: &Path, workflow: &str) -> Result<Measured, BenchError> {
     let file = folder.join("workflow.toml");
     fs::write(&file, workflow).map_err(BenchError::system("write the workflow"))?;
@@ -31,11 +28,8 @@ pub(super) fn run(folder: &Path, state_dir: &Path, workflow: &str) -> Result<Mea
     measured(state_dir, peak)
 }
 
-/// [`run`] with the run submitted by one process and driven by another: the memory is that of the engine
-/// alone, without that of the parser.
-///
-/// # Errors
-/// When the run does not succeed.
+/// Runs a workflow as [`run`] does, but one process submits the run and another drives it: the memory is that of the
+/// engine alone, without the parser.
 pub(super) fn serve(folder: &Path, state_dir: &Path, workflow: &str) -> Result<Measured, BenchError> {
     let file = folder.join("workflow.toml");
     fs::write(&file, workflow).map_err(BenchError::system("write the workflow"))?;
@@ -60,7 +54,7 @@ fn measured(state_dir: &Path, peak: Option<f64>) -> Result<Measured, BenchError>
     Ok(Measured { seconds: seconds.max(0.001), peak, run })
 }
 
-/// [`run`] in a new state directory that is removed afterwards; gives steps per second.
+/// Runs a workflow in a temporary state directory and returns steps per second.
 pub(super) fn rate(folder: &Path, steps: usize, workflow: &str) -> Result<f64, BenchError> {
     let state_dir = folder.join("state");
     let measured = run(folder, &state_dir, workflow)?;

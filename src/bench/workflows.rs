@@ -1,4 +1,4 @@
-//! Workflows to be measured, as a person would write them.
+//! Workflows to measure, as a person would write them.
 
 use std::fmt::Write;
 
@@ -26,7 +26,7 @@ fn steps(name: &str, count: usize, what: &str) -> String {
     text
 }
 
-/// One no-op step per item of a list that the workflow makes itself.
+/// One no-op step per item of a list that the workflow creates itself.
 pub(super) fn fan_out(name: &str, count: usize) -> String {
     format!(
         "name = \"{name}\"\n[[step]]\nid = \"each\"\nkind = \"noop\"\nfor_each = \"range({count})\"\nwith.values.n = \"{{{{ item }}}}\"\n"

@@ -25,7 +25,7 @@ impl Cadence {
         Cadence { since: now, pause: Duration::ZERO }
     }
 
-    /// Restarts the clock right after a snapshot for which training stood still during `pause`.
+    /// Restarts the clock right after a snapshot that stopped training for `pause`.
     pub fn after_pause(pause: Duration) -> Self {
         Cadence { since: Instant::now(), pause }
     }

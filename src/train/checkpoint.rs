@@ -126,7 +126,7 @@ pub struct Expected<'a> {
     pub plan: &'a Plan,
     /// Device with automatic differentiation.
     pub device: &'a Device,
-    /// Set when the run continues from another run's checkpoint: only the model has to match.
+    /// Set when the run continues from another run's checkpoint: only the model must match.
     pub fork: bool,
 }
 

@@ -80,7 +80,6 @@ pub struct ParameterCounts {
     pub ffn: usize,
     /// All RMSNorm weights, including those of query and key heads.
     pub norms: usize,
-    /// Sum of the parts.
     pub total: usize,
 }
 

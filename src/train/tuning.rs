@@ -157,7 +157,7 @@ pub trait Chooser {
     fn measure(&self) -> Option<(Self::Kernel, &'static str)>;
 }
 
-/// Kernel for a product: the earlier choice if it works, or else the one that is fastest now. `None` only if nothing
+/// Kernel for a product: the earlier choice if it works, or else the fastest one by measurement. `None` only if nothing
 /// could be measured.
 #[cfg(feature = "cube")]
 pub fn kernel<C: Chooser>(product: &Product, chooser: &C) -> Option<C::Kernel> {

@@ -1,4 +1,4 @@
-//! One contestant: a child process that answers each line of its standard input with one of JSON.
+//! One contestant: a child process that answers each line on its standard input with one line of JSON.
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Lines, Write};
@@ -13,37 +13,37 @@ use crate::bench::error::BenchError;
 use crate::bench::observe::{memory, usage};
 use crate::steps::last_lines;
 
-/// Lines of a failed contestant's standard error that are shown.
+/// Number of lines shown from a failed contestant's standard error.
 const LAST_WORDS: usize = 6;
 
-/// How a contestant is started.
+/// Settings for starting a contestant.
 pub(in crate::bench) struct Launch {
-    /// Such as `torch f32`.
+    /// For example `torch f32`.
     pub name: String,
     pub command: Command,
-    /// Threads that it may use.
+    /// Number of threads that the contestant may use.
     pub threads: usize,
-    /// Takes its standard error.
+    /// File that receives its standard error.
     pub log: PathBuf,
 }
 
-/// The first line of a contestant.
+/// First line that a contestant prints.
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Hello {
-    /// It can be asked now.
+    /// The contestant accepts requests.
     Ready { version: String },
-    /// A Python module that it needs is not installed.
+    /// A required Python module is not installed.
     Missing(String),
 }
 
-/// A running contestant; it is killed when it is dropped.
+/// A running contestant; dropping it kills the process.
 pub(in crate::bench) struct Contestant {
     pub name: String,
     pub threads: usize,
     /// Version of the library that does the work.
     pub version: String,
-    /// From the start of the process until it could be asked.
+    /// Time from the start of the process until it accepted requests.
     pub startup_seconds: f64,
     child: Child,
     input: ChildStdin,
@@ -52,10 +52,10 @@ pub(in crate::bench) struct Contestant {
 }
 
 impl Contestant {
-    /// Starts it and waits until it is ready.
+    /// Starts the contestant and waits until it is ready.
     ///
     /// # Errors
-    /// When it cannot be started, or lacks a module.
+    /// `Program` when it cannot be started, `Missing` when it lacks a module, `Contestant` when it ends early.
     pub fn start(launch: Launch) -> Result<Contestant, BenchError> {
         let Launch { name, mut command, threads, log } = launch;
         let program = command.get_program().to_string_lossy().into_owned();
@@ -63,7 +63,7 @@ impl Contestant {
         for variable in ["RAYON_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"] {
             command.env(variable, &count);
         }
-        // Ours keeps its memory, as the engine starts workers; others do not know the variable.
+        // Our contestant keeps freed memory, as workers of the engine do; other programs do not know this variable.
         command.env("MIMALLOC_PURGE_DELAY", "-1");
         let errors = File::create(&log).map_err(BenchError::system("write a log"))?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
@@ -86,7 +86,7 @@ impl Contestant {
     /// Sends a line and waits for the answer.
     ///
     /// # Errors
-    /// When the process has ended or says something else.
+    /// [`BenchError::Contestant`] when the process has ended or gives another answer.
     pub fn ask<T: DeserializeOwned>(&mut self, request: &str) -> Result<T, BenchError> {
         if writeln!(self.input, "{request}").and_then(|()| self.input.flush()).is_err() {
             return Err(self.ended());
@@ -94,12 +94,12 @@ impl Contestant {
         self.answer()
     }
 
-    /// The most memory that it has had, MiB; Linux only.
+    /// Peak memory in MiB; Linux only.
     pub fn peak(&self) -> Option<f64> {
         memory(self.child.id(), "VmHWM:")
     }
 
-    /// Processor time of all its threads so far, in steps of 10 ms; Linux only.
+    /// Processor time of all threads so far, in seconds with a resolution of 10 ms; Linux only.
     pub fn cpu_seconds(&self) -> Option<f64> {
         usage(self.child.id()).map(|usage| usage.ticks as f64 / 100.0)
     }
@@ -121,7 +121,7 @@ impl Contestant {
 
 impl Drop for Contestant {
     fn drop(&mut self) {
-        // It may have ended by itself, which is as good.
+        // The process may already have ended, which is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

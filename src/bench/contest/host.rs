@@ -1,4 +1,4 @@
-//! The other end of a contestant's pipes, for those that are this program.
+//! The other end of a contestant's pipes, for contestants that are this program.
 
 use std::io::{self, Write};
 
@@ -9,14 +9,14 @@ use serde_json::json;
 pub(in crate::bench) struct Host;
 
 impl Host {
-    /// Says that requests may come.
+    /// Announces that this contestant accepts requests.
     pub fn ready() -> io::Result<Host> {
         let host = Host;
         host.answer(&json!({ "ready": { "version": env!("CARGO_PKG_VERSION") } }))?;
         Ok(host)
     }
 
-    /// The next request, or `None` when there will be no more.
+    /// Reads the next request, or returns `None` at the end of the input.
     pub fn request(&self) -> io::Result<Option<String>> {
         let mut line = String::new();
         let read = io::stdin().read_line(&mut line)?;

@@ -1,4 +1,4 @@
-//! Programs that do the same work in turns, one at a time: other load on the machine hits all of them.
+//! Lets programs do the same work in turns, one at a time, so that other load on the machine hits all of them.
 
 mod contestant;
 mod host;

@@ -1,5 +1,4 @@
-//! The Python programs that are measured next to ours. They are part of this program, so that a
-//! binary alone can measure.
+//! Python programs for comparison. They are embedded in this program, so that the binary alone can measure.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -14,7 +13,7 @@ const FILES: [(&str, &str); 4] = [
     ("bench_tokenize.py", include_str!("../../../scripts/bench_tokenize.py")),
 ];
 
-/// What the Python side does.
+/// Work that the Python side does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::bench) enum Peer {
     /// Trains with PyTorch.
@@ -34,10 +33,7 @@ impl Peer {
         }
     }
 
-    /// The command of a contestant: `PYTHON SCRIPT FOLDER MODE THREADS`.
-    ///
-    /// # Errors
-    /// When the scripts cannot be written into `folder`.
+    /// Builds the command of a contestant: `PYTHON SCRIPT FOLDER MODE THREADS`.
     pub fn command(self, python: &Path, folder: &Path, mode: &str, threads: usize) -> Result<Command, BenchError> {
         let scripts: PathBuf = folder.join("scripts");
         fs::create_dir_all(&scripts).map_err(BenchError::system("make a temporary folder"))?;

@@ -1,7 +1,7 @@
-//! Who is next.
+//! Order of turns.
 
-/// `count` contestants in the order of one round. Another one begins each time, so that what the one
-/// before leaves behind, such as a warm processor, favours nobody.
+/// Order of `count` contestants in one round. Another one starts each time, so that whatever the previous contestant
+/// leaves behind, such as a warm processor, favours nobody.
 pub(in crate::bench) fn in_turns(count: usize, round: usize) -> impl Iterator<Item = usize> {
     (0..count).map(move |place| (place + round) % count)
 }

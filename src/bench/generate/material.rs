@@ -1,4 +1,4 @@
-//! The model and the prompts that both sides go on from.
+//! The model and the prompts that both sides continue.
 
 use std::fs;
 use std::path::Path;
@@ -17,17 +17,17 @@ const MODEL: &str = "model";
 const PROMPTS: &str = "prompts.json";
 const SPECIAL: SpecialTokens = SpecialTokens { bos_token_id: 1, eos_token_id: 2, pad_token_id: 0 };
 
-/// `prompts.json`.
+/// Content of `prompts.json`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Prompts {
-    /// Token ids, all prompts equally long.
+    /// Token ids; all prompts are equally long.
     pub prompts: Vec<Vec<u32>>,
-    /// Tokens to be added to each.
+    /// Number of tokens to add to each prompt.
     pub new_tokens: usize,
 }
 
 impl Prompts {
-    /// `count` prompts of `length` tokens that are none of the special ones.
+    /// Draws `count` prompts of `length` tokens without special tokens.
     pub fn draw(count: usize, length: usize, new_tokens: usize, vocab: usize) -> Prompts {
         let mut rng = Rng::new(derive_seed(SEED, "bench/prompts", 0));
         let mut token = || 3 + rng.below(vocab as u64 - 3) as u32;
@@ -36,9 +36,6 @@ impl Prompts {
 }
 
 /// Writes an untrained model and prompts into `folder`.
-///
-/// # Errors
-/// When a file cannot be written.
 pub(super) fn write(folder: &Path, shape: &ModelConfig, prompts: &Prompts) -> Result<(), BenchError> {
     let model = folder.join(MODEL);
     fs::create_dir_all(&model).map_err(BenchError::system("make a temporary folder"))?;
@@ -54,10 +51,7 @@ pub(super) fn write(folder: &Path, shape: &ModelConfig, prompts: &Prompts) -> Re
     Ok(())
 }
 
-/// What [`write`] has written: the shape, the bytes of the weights, the prompts.
-///
-/// # Errors
-/// When the folder is not one of ours.
+/// Reads what [`write`] has written: the shape, the bytes of the weights, the prompts.
 pub(super) fn read(folder: &Path) -> Result<(ModelConfig, Vec<u8>, Prompts), BenchError> {
     let file = |path| fs::read(folder.join(path)).map_err(BenchError::system("read the temporary folder"));
     let json = |error: serde_json::Error| BenchError::system("read JSON")(error.into());

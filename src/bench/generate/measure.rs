@@ -1,4 +1,4 @@
-//! One prompt and sixteen, ours and theirs, round after round.
+//! Generates from one prompt and from sixteen, ours and theirs, round after round.
 
 use std::path::PathBuf;
 
@@ -15,25 +15,25 @@ use crate::train::config::ModelConfig;
 pub struct GenerateOptions {
     /// Name of a model's shape.
     pub preset: String,
-    /// Whether `transformers` takes part, and with which interpreter.
+    /// Interpreter for `transformers`; `None` measures ours alone.
     pub transformers: Option<PathBuf>,
-    /// Tokens of a prompt, and how many are to follow.
+    /// Tokens per prompt; `new_tokens` more follow.
     pub prompt: usize,
     pub new_tokens: usize,
     pub threads: usize,
     pub rounds: usize,
 }
 
-/// Prompts of a turn, and the names of its figures: ours, theirs.
+/// Prompts per turn, and the names of the figures: ours, theirs.
 const BATCHES: [(usize, [&str; 2]); 2] =
     [(1, ["stepwell_batch_1", "transformers_batch_1"]), (16, ["stepwell_batch_16", "transformers_batch_16"])];
 const PEAKS: [&str; 2] = ["stepwell_memory", "transformers_memory"];
 const GOAL: f64 = 1.5;
 
-/// Generates with every contestant; the temporary folder is gone afterwards.
+/// Generates with every contestant and removes the temporary folder afterwards.
 ///
 /// # Errors
-/// When the options make no sense, or a contestant cannot be started or fails.
+/// `Preset` or `NoRoom` for impossible options; other variants when a contestant cannot be started or fails.
 pub fn generate(options: &GenerateOptions, say: &dyn Fn(&str)) -> Result<Report, BenchError> {
     let preset = ModelConfig::preset(&options.preset);
     let shape =

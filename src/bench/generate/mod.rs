@@ -1,4 +1,4 @@
-//! `stepwell bench generate`: text generation next to `transformers`, in turns.
+//! `stepwell bench generate`: compares text generation with `transformers`, in turns.
 
 mod material;
 mod measure;

@@ -14,10 +14,10 @@ use crate::train::generate::{GenerateOptions, generate_each};
 use crate::train::model::Transformer;
 use crate::train::weights;
 
-/// An id that no vocabulary has: generation goes on to the last token.
+/// An id outside every vocabulary, so that generation continues to the last token.
 const NEVER: u32 = u32::MAX;
 
-/// What a contestant says about one turn.
+/// Answer of a contestant after one turn.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Generated {
     pub seconds: f64,
@@ -25,7 +25,7 @@ pub(super) struct Generated {
     pub tokens: Vec<Vec<u32>>,
 }
 
-/// Generates with the material of a folder, as told on standard input, until that ends.
+/// Generates from the material in a folder whenever standard input asks for it, until the input ends.
 ///
 /// # Errors
 /// When the material cannot be read.

@@ -9,10 +9,7 @@ use crate::bench::observe::{finish, stepwell};
 pub(super) const TOKENIZER: &str = "tokenizer.json";
 pub(super) const DOCUMENTS: &str = "documents.jsonl";
 
-/// Imports a corpus and trains a tokenizer on it, in `folder`.
-///
-/// # Errors
-/// When the run fails.
+/// Imports a corpus into `folder` and trains a tokenizer on it.
 pub(super) fn write(folder: &Path, corpus: &str, documents: u64, vocab_size: u32) -> Result<(), BenchError> {
     let state_dir = folder.join("state");
     let file = folder.join("workflow.toml");

@@ -1,4 +1,4 @@
-//! All documents, ours and theirs, round after round.
+//! Encodes all documents, ours and theirs, round after round.
 
 use std::path::PathBuf;
 
@@ -12,12 +12,12 @@ use crate::bench::statistics::Report;
 /// Options of `bench tokenize`.
 #[derive(Clone, Debug)]
 pub struct TokenizeOptions {
-    /// A source of `corpus.import`.
+    /// Source for `corpus.import`.
     pub corpus: String,
-    /// Documents of the built-in corpus.
+    /// Number of documents of the built-in corpus.
     pub documents: u64,
     pub vocab_size: u32,
-    /// Whether `tokenizers` takes part, and with which interpreter.
+    /// Interpreter for `tokenizers`; `None` measures ours alone.
     pub tokenizers: Option<PathBuf>,
     pub threads: usize,
     pub rounds: usize,
@@ -26,7 +26,7 @@ pub struct TokenizeOptions {
 const RATES: [&str; 2] = ["stepwell", "tokenizers"];
 const GOAL: f64 = 3.0;
 
-/// Encodes with every contestant; the temporary folder is gone afterwards.
+/// Encodes with every contestant and removes the temporary folder afterwards.
 ///
 /// # Errors
 /// When the material cannot be made, a contestant cannot be started or fails, or the ids differ.

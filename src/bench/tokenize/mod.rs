@@ -1,4 +1,4 @@
-//! `stepwell bench tokenize`: text to token ids next to Hugging Face's `tokenizers`, in turns.
+//! `stepwell bench tokenize`: compares encoding with Hugging Face's `tokenizers`, in turns.
 
 mod material;
 mod measure;

@@ -13,10 +13,10 @@ use crate::bench::contest::Host;
 use crate::bench::error::BenchError;
 use crate::steps::text_codec::TextCodec;
 
-/// Documents that are encoded together.
+/// Number of documents that are encoded together.
 const BATCH: usize = 1000;
 
-/// What a contestant says about one turn.
+/// Answer of a contestant after one turn.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Encoded {
     pub seconds: f64,
@@ -26,13 +26,13 @@ pub(super) struct Encoded {
     pub checksum: u32,
 }
 
-/// A line of the documents.
+/// One line of the documents file.
 #[derive(Deserialize)]
 struct Document {
     text: String,
 }
 
-/// Encodes the documents of a folder each time it is asked to.
+/// Encodes the documents of a folder at every request, until the input ends.
 ///
 /// # Errors
 /// When the material cannot be read or a text cannot be encoded.

@@ -1,12 +1,12 @@
-//! Floating-point operations of a model, by shape and not by what an implementation executes.
+//! Floating-point operations of a model, counted by its shape and not by what an implementation executes.
 
 use crate::train::config::ModelConfig;
 
-/// The formula below, for reports.
+/// Text of the formula, for reports.
 pub const FORMULA: &str = "per token 6 N + 12 L Q T: N parameters (the tied embedding once, as the output head), L layers, \
 Q = heads x head_dim, T = context; Chowdhery et al. 2022 (PaLM), appendix B; causality is not subtracted";
 
-/// Operations of one token in one training step, forward and backward: [`FORMULA`].
+/// Operations per token in one training step, forward and backward: [`FORMULA`].
 pub fn per_token(shape: &ModelConfig) -> f64 {
     let parameters = shape.parameter_counts().total as f64;
     let attention = shape.layers as f64 * (shape.heads * shape.head_dim) as f64 * shape.context as f64;
@@ -25,8 +25,8 @@ mod tests {
         assert_eq!(per_token(&short), 6.0 * 60_659_520.0 + 12.0 * 60.0 * 320.0);
     }
 
-    /// The widths of attention are those of the heads, not of the residual stream, and every query
-    /// head counts, however few key heads there are.
+    /// Attention is as wide as the heads, not as the residual stream, and every query head counts, however few key
+    /// heads exist.
     #[test]
     fn attention_counts_query_heads() {
         let tiny = ModelConfig::preset("tiny").unwrap();

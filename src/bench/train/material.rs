@@ -1,8 +1,8 @@
-//! What all contestants start from, as files: shape, plan, initial weights, tokens, batches.
+//! Files from which all contestants start: shape, plan, initial weights, tokens, batches.
 //!
-//! The text is drawn, not read: tokens by Zipf's law, half of them fixed by the token before, so that
-//! there is something to learn. It is one long document: attention is causal and nothing else, which is
-//! the fastest path of every implementation.
+//! The text is drawn, not read: tokens follow Zipf's law, and the previous token determines half of them, so that
+//! there is something to learn. It is one long document: attention is causal and nothing else, which is the fastest
+//! path of every implementation.
 
 use std::fs;
 use std::path::Path;
@@ -31,13 +31,13 @@ const TOKENS: &str = "tokens.bin";
 const PHASE: &str = "main";
 const WARM_UP_STEPS: u64 = 20;
 
-/// `config.json`: what both sides read.
+/// Content of `config.json`, which both sides read.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct Material {
     pub shape: ModelConfig,
     pub plan: Plan,
     pub optimizer: OptimizerConfig,
-    /// One rate per step, so that the schedule is ours alone.
+    /// One rate per step, so that only we implement the schedule.
     pub learning_rates: Vec<f64>,
     /// Name of our backend.
     pub device: String,
@@ -76,9 +76,6 @@ impl Material {
     }
 
     /// Writes everything into `folder`.
-    ///
-    /// # Errors
-    /// When a file cannot be written.
     pub fn write(&self, folder: &Path) -> Result<(), BenchError> {
         let write = |name: &str, bytes: Vec<u8>| {
             fs::write(folder.join(name), bytes).map_err(BenchError::system("write the temporary folder"))
@@ -99,26 +96,20 @@ impl Material {
         write("batches.bin", batches)
     }
 
-    /// What [`Material::write`] has written.
-    ///
-    /// # Errors
-    /// When the folder is not one of ours.
+    /// Reads the settings that [`Material::write`] has written.
     pub fn read(folder: &Path) -> Result<Material, BenchError> {
         let bytes = fs::read(folder.join(CONFIG)).map_err(BenchError::system("read the temporary folder"))?;
         serde_json::from_slice(&bytes).map_err(|error| BenchError::system("read JSON")(error.into()))
     }
 
-    /// The samples, from the token file as training reads it.
-    ///
-    /// # Errors
-    /// When the token file cannot be read.
+    /// Samples of the token file, read as training reads them.
     pub fn sampler(&self, folder: &Path) -> Result<Sampler, BenchError> {
         let shard = TokenShard::open(&folder.join(TOKENS), TOKENS)?;
         let stream = Arc::new(TokenStream::new(vec![shard])?);
         Ok(Sampler::new(SEED, PHASE, stream, self.shape.context)?)
     }
 
-    /// One document that gives each step its own samples.
+    /// Encodes one document that gives each step its own samples.
     fn token_file(&self) -> Vec<u8> {
         let vocab = self.shape.vocab_size as u32;
         let samples = self.plan.steps() * self.plan.samples_per_step();
@@ -141,7 +132,7 @@ impl Material {
     }
 }
 
-/// The token after `token`; never BOS or EOS.
+/// Draws the token after `token`; never BOS or EOS.
 fn next(token: u32, vocab: u32, rng: &mut Rng) -> u32 {
     let words = u64::from(vocab - 2);
     let word = if rng.below(2) == 0 {

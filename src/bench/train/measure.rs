@@ -1,4 +1,4 @@
-//! Every contestant in turns: a few steps each, round after round.
+//! Trains with every contestant in turns: a few steps each, round after round.
 
 use std::path::Path;
 
@@ -13,10 +13,10 @@ use crate::bench::observe::{load, stepwell};
 use crate::bench::statistics::median;
 use crate::train::device;
 
-/// Rows and columns of the product whose rate counts as the peak.
+/// Rows and columns of the matrix product whose rate counts as the peak.
 const GEMM_SIZE: usize = 1024;
 
-/// A contestant and what it has said so far.
+/// A contestant and its answers so far.
 struct Entry {
     contestant: Contestant,
     system: &'static str,
@@ -29,7 +29,7 @@ struct Entry {
     gemm: f64,
 }
 
-/// Trains with every contestant; the temporary folder is gone afterwards.
+/// Trains with every contestant and removes the temporary folder afterwards.
 ///
 /// # Errors
 /// When the options make no sense, or a contestant cannot be started or fails.
@@ -69,7 +69,7 @@ pub fn train(options: &TrainOptions, say: &dyn Fn(&str)) -> Result<TrainReport, 
     Ok(report)
 }
 
-/// All contestants: ours and PyTorch's modes, with each number of threads.
+/// Lists all contestants: ours and PyTorch's modes, with each number of threads.
 fn launches(options: &TrainOptions, folder: &Path) -> Result<Vec<(Launch, &'static str, Mode)>, BenchError> {
     let mut found = Vec::new();
     for &threads in &options.threads {

@@ -1,4 +1,4 @@
-//! `stepwell bench train`: our training step next to PyTorch's, in turns.
+//! `stepwell bench train`: compares our training step with PyTorch's, in turns.
 
 mod flops;
 mod material;

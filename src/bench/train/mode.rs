@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use crate::train::precision::Precision;
 
-/// How a contestant computes.
+/// Number format and compiler of a contestant.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Mode {
     /// f32 throughout.
@@ -18,7 +18,7 @@ pub enum Mode {
     Bf16Compile,
 }
 
-/// The text is not the name of a mode.
+/// Text that names no mode.
 #[derive(Debug, thiserror::Error)]
 #[error("`{0}` is not a mode")]
 pub struct UnknownMode(String);
@@ -27,7 +27,7 @@ impl Mode {
     pub const ALL: [Mode; 4] = [Mode::F32, Mode::F32Compile, Mode::Bf16, Mode::Bf16Compile];
     pub const NAMES: [&str; 4] = ["f32", "f32-compile", "bf16", "bf16-compile"];
 
-    /// Ours, which compiles nothing.
+    /// Mode of our contestant, which compiles nothing.
     pub fn of(precision: Precision) -> Self {
         match precision {
             Precision::F32 => Mode::F32,
@@ -35,7 +35,7 @@ impl Mode {
         }
     }
 
-    /// Of its matrix products.
+    /// Number format of the matrix products.
     pub fn dtype(self) -> &'static str {
         match self {
             Mode::F32 | Mode::F32Compile => "f32",

@@ -1,4 +1,4 @@
-//! What is to be trained, by whom and for how long.
+//! Settings of the training benchmark.
 
 use std::path::PathBuf;
 
@@ -14,44 +14,44 @@ pub struct TrainOptions {
     pub preset: String,
     /// Samples in one step; the preset's when absent.
     pub batch: Option<usize>,
-    /// Tokens of a sample; the preset's when absent.
+    /// Tokens per sample; the preset's when absent.
     pub context: Option<usize>,
-    /// PyTorch's modes; none measures ours alone.
+    /// PyTorch's modes; an empty list measures ours alone.
     pub torch: Vec<Mode>,
-    /// Every contestant once with each number of threads.
+    /// Thread counts; every contestant runs once with each.
     pub threads: Vec<usize>,
-    /// Turns of every contestant.
+    /// Number of turns of every contestant.
     pub rounds: usize,
-    /// Training steps of one turn.
+    /// Training steps per turn.
     pub steps: usize,
-    /// Rate after a warm-up of 20 steps. A high one makes training chaotic: differences of rounding then
-    /// grow until the losses have nothing to do with each other.
+    /// Learning rate after a warm-up of 20 steps. A high rate makes training chaotic: rounding differences then grow
+    /// until the losses have nothing to do with each other.
     pub learning_rate: f64,
-    /// Lowest blocks that are not trained, and with them the embedding.
+    /// Number of lowest blocks that are not trained; the embedding is frozen with them.
     pub freeze_layers: usize,
     /// Weight of the z-loss; 0 for none.
     pub z_loss: f64,
-    /// Of our matrix products; one contestant of ours for each.
+    /// Precisions of our matrix products; each adds one contestant of ours.
     pub precisions: Vec<Precision>,
-    /// Backend of ours: `flex` means the CPU, anything else CUDA for PyTorch.
+    /// Our backend: `flex` means the CPU, anything else means CUDA for PyTorch.
     pub device: String,
-    /// Interpreter that has PyTorch.
+    /// Python interpreter that has PyTorch.
     pub python: PathBuf,
 }
 
 impl TrainOptions {
-    /// Steps before the clock counts: caches, allocators, compilers.
+    /// Steps that are not timed, because they warm up caches, allocators and compilers.
     pub const WARM_UP: usize = 2;
 
-    /// Optimizer steps of each contestant.
+    /// Number of optimizer steps that each contestant takes.
     pub fn total_steps(&self) -> usize {
         Self::WARM_UP + self.rounds.max(1) * self.steps.max(1)
     }
 
-    /// The preset with the context asked for.
+    /// Shape of the preset, with the context from the options.
     ///
     /// # Errors
-    /// When there is no such preset, the shape cannot be built, or nothing is left to train.
+    /// `Preset` for an unknown preset; `Shape` when the shape cannot be built or nothing is left to train.
     pub fn shape(&self) -> Result<ModelConfig, BenchError> {
         let preset = ModelConfig::preset(&self.preset);
         let mut shape =
@@ -62,7 +62,7 @@ impl TrainOptions {
         Ok(shape)
     }
 
-    /// Samples in one step: two of a deep model, sixteen of others.
+    /// Samples per step; by default two for a deep model and sixteen for others.
     pub fn samples(&self) -> usize {
         let usual = if self.preset.starts_with("deep60") { 2 } else { 16 };
         self.batch.unwrap_or(usual).max(1)

@@ -1,4 +1,4 @@
-//! What one `bench train` has found.
+//! Results of one `bench train`.
 
 use serde::Serialize;
 
@@ -6,40 +6,40 @@ use super::flops;
 use super::mode::Mode;
 use crate::bench::statistics::median;
 
-/// Steps from the shared initial weights over which losses are compared.
+/// Number of steps, from the shared initial weights on, over which losses are compared.
 pub const COMPARED_STEPS: usize = 50;
 
-/// One contestant.
+/// Results of one contestant.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Row {
     /// `stepwell` or `torch`.
     pub system: &'static str,
     pub mode: String,
-    /// Number format of its matrix products.
+    /// Number format of the matrix products.
     pub dtype: &'static str,
     pub threads: usize,
     pub version: String,
     /// Median over all timed steps.
     pub seconds_per_step: f64,
-    /// Mean processor time of all threads: what other load on the machine changes least. Linux only.
+    /// Mean processor time of all threads, the figure that other load on the machine changes least. Linux only.
     pub cpu_seconds_per_step: Option<f64>,
     pub tokens_per_second: f64,
     pub model_flops_per_second: f64,
-    /// `model_flops_per_second` over the best product of this number format and these threads.
+    /// `model_flops_per_second` over the rate of the best product with this number format and this number of threads.
     pub mfu: Option<f64>,
-    /// Most memory of the process; Linux only.
+    /// Peak memory of the process; Linux only.
     pub peak_memory_mib: Option<f64>,
     /// Share of the time in which steps waited for their samples.
     pub waiting_share: f64,
-    /// Until the process could be asked.
+    /// Time until the process accepted requests.
     pub startup_seconds: f64,
-    /// The first step, with everything that is compiled or allocated in it.
+    /// Duration of the first step, with everything that it compiles or allocates.
     pub first_step_seconds: f64,
     /// Rate of a large matrix product: the best of all rounds.
     pub gemm_flops_per_second: f64,
-    /// Of each timed step, round after round.
+    /// Duration of each timed step, round after round.
     pub seconds: Vec<f64>,
-    /// Of every step, from the initial weights on.
+    /// Loss of every step, from the initial weights on.
     pub losses: Vec<f64>,
 }
 
@@ -48,32 +48,32 @@ impl Row {
         format!("{} {}", self.system, self.mode)
     }
 
-    /// Medians of the rounds, of `steps` steps each.
+    /// Median of each round of `steps` steps.
     fn rounds(&self, steps: usize) -> Vec<f64> {
         self.seconds.chunks(steps).map(median).collect()
     }
 }
 
-/// The best matrix product of a number format and a number of threads: the peak that MFU is a share of.
+/// Rate of the best matrix product with a number format and a number of threads: the peak that MFU is a share of.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Peak {
     pub dtype: &'static str,
     pub threads: usize,
     pub flops_per_second: f64,
-    /// Whose product it was.
+    /// Name of the contestant that computed the product.
     pub by: String,
 }
 
-/// A ratio, with a goal where there is one.
+/// A ratio, with a goal where one is set.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Comparison {
     pub name: String,
-    /// Of medians.
+    /// Ratio of medians.
     pub value: f64,
-    /// The lowest and the highest ratio of one round.
+    /// Lowest and highest ratio of one round.
     pub least: Option<f64>,
     pub most: Option<f64>,
-    /// Such as `>= 1.35`.
+    /// For example `>= 1.35`.
     pub goal: Option<String>,
     pub met: Option<bool>,
 }
@@ -92,23 +92,23 @@ impl Comparison {
     }
 }
 
-/// How far our losses are from another contestant's, from shared weights and batches.
+/// Distance between our losses and another contestant's, from shared weights and batches.
 #[derive(Clone, PartialEq, Debug, Serialize)]
 pub struct Deviation {
-    /// Who of ours.
+    /// Name of our contestant.
     pub of: String,
     pub from: String,
     pub threads: usize,
-    /// Compared steps.
+    /// Number of compared steps.
     pub steps: usize,
-    /// Largest absolute difference, and the 1-based step of it.
+    /// Largest absolute difference, and its 1-based step.
     pub largest: f64,
     pub at_step: usize,
     pub goal: Option<String>,
     pub met: Option<bool>,
 }
 
-/// Everything that one `bench train` has found.
+/// Everything that one `bench train` found.
 #[derive(Clone, PartialEq, Debug, Default, Serialize)]
 pub struct TrainReport {
     pub preset: String,
@@ -122,13 +122,13 @@ pub struct TrainReport {
     pub flop_formula: &'static str,
     pub flop_per_token: f64,
     pub cores: usize,
-    /// Of one minute, before and after; empty where the system does not say.
+    /// Load averages before and after; empty where the system does not report them.
     pub load_before: String,
     pub load_after: String,
     pub rows: Vec<Row>,
     pub peaks: Vec<Peak>,
     pub speed: Vec<Comparison>,
-    /// The same of processor times.
+    /// The same comparisons for processor times.
     pub cpu: Vec<Comparison>,
     pub memory: Vec<Comparison>,
     pub scaling: Vec<Comparison>,
@@ -139,7 +139,7 @@ pub(super) const OURS: &str = "stepwell";
 pub(super) const THEIRS: &str = "torch";
 
 impl TrainReport {
-    /// Fills in what follows from the rows.
+    /// Computes everything that follows from the rows.
     pub(super) fn conclude(&mut self) {
         self.peaks = peaks(&self.rows);
         for row in &mut self.rows {
@@ -161,7 +161,7 @@ impl TrainReport {
     }
 }
 
-/// Ours and whom it is compared with, on equal threads: theirs, and for bf16 our own f32.
+/// Pairs each row of ours with the rows it is compared with, on equal threads: theirs and, for bf16, our own f32.
 fn pairs(rows: &[Row]) -> impl Iterator<Item = (&Row, &Row)> {
     let all = rows.iter().flat_map(move |ours| rows.iter().map(move |other| (ours, other)));
     all.filter(|(ours, other)| {
@@ -170,7 +170,7 @@ fn pairs(rows: &[Row]) -> impl Iterator<Item = (&Row, &Row)> {
     })
 }
 
-/// How often ours takes a step while theirs takes one.
+/// Number of steps that ours takes while theirs takes one.
 fn speed(name: String, ours: &Row, theirs: &Row, steps: usize) -> Comparison {
     let rounds: Vec<f64> =
         ours.rounds(steps).into_iter().zip(theirs.rounds(steps)).map(|(own, other)| other / own).collect();
@@ -220,7 +220,7 @@ fn peaks(rows: &[Row]) -> Vec<Peak> {
     peaks
 }
 
-/// Every contestant with more threads against itself with the fewest.
+/// Compares every contestant that has more threads with itself on the fewest.
 fn scaling(rows: &[Row]) -> Vec<Comparison> {
     let mut found = Vec::new();
     for row in rows {
@@ -236,14 +236,14 @@ fn scaling(rows: &[Row]) -> Vec<Comparison> {
     found
 }
 
-/// What follows from the shape and the medians.
+/// Tokens per second and model FLOPs per second, from the shape and the median time of a step.
 pub(super) fn rates(report: &TrainReport, seconds_per_step: f64) -> (f64, f64) {
     let tokens_per_second = (report.batch * report.context) as f64 / seconds_per_step;
     (tokens_per_second, tokens_per_second * report.flop_per_token)
 }
 
 impl TrainReport {
-    /// An empty report of a shape.
+    /// Empty report for a shape.
     pub(super) fn of(shape: &crate::train::config::ModelConfig) -> Self {
         TrainReport {
             parameters: shape.parameter_counts().total,

@@ -1,4 +1,4 @@
-//! Our contestant: the training loop itself, stopped after as many steps as were asked for.
+//! Our contestant: the training loop itself, which pauses after the requested number of steps.
 
 use std::io;
 use std::path::Path;
@@ -17,23 +17,23 @@ use crate::train::model::Transformer;
 use crate::train::precision::Precision;
 use crate::train::run_loop::{TrainError, Trainer, TrainingHost};
 
-/// What a contestant says about the steps of one turn.
+/// Answer of a contestant after the steps of one turn.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Turn {
-    /// Of each step.
+    /// Duration of each step.
     pub seconds: Vec<f64>,
     pub losses: Vec<f64>,
     /// Part of `seconds` in which the step waited for its samples.
     pub waited: Vec<f64>,
 }
 
-/// What a contestant says about its matrix product.
+/// Answer of a contestant about its matrix product.
 #[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
 pub(super) struct GemmRate {
     pub flops_per_second: f64,
 }
 
-/// Trains with the material of a folder in a precision, as told on standard input, until that ends.
+/// Trains on the material in a folder with a precision, as standard input asks, until the input ends.
 ///
 /// # Errors
 /// When the material cannot be read or training fails.
@@ -59,9 +59,9 @@ pub fn work(folder: &Path, precision: Precision) -> Result<(), BenchError> {
     }
 }
 
-/// Why the training has ended.
+/// Reason why the training ended.
 enum Ended {
-    /// Nobody asks for more.
+    /// No more requests came.
     NoMore,
     Io(io::Error),
     Train(TrainError),
@@ -74,19 +74,19 @@ impl From<TrainError> for Ended {
     }
 }
 
-/// Hands out the steps of each turn.
+/// Gives the loop the steps of each turn.
 struct Turns<'a> {
     host: Host,
     device: &'a str,
     precision: Precision,
-    /// Steps that are still to be taken in this turn.
+    /// Steps left in this turn.
     left: usize,
     turn: Turn,
     since: Instant,
 }
 
 impl Turns<'_> {
-    /// Waits until steps are asked for.
+    /// Waits until steps are requested, and answers other requests.
     fn next_turn(&mut self) -> Result<(), Ended> {
         while let Some(request) = self.host.request().map_err(Ended::Io)? {
             let (name, number) = request.split_once(' ').unwrap_or((&request, ""));

@@ -25,7 +25,7 @@ pub enum DataError {
 }
 
 impl DataError {
-    /// Advice for the user, if there is any.
+    /// Advice for the user.
     pub fn hint(&self) -> Option<String> {
         match self {
             DataError::NoContext => Some("set `context` to 2 or more".to_owned()),

@@ -21,7 +21,6 @@ impl Cache {
         self.tokens
     }
 
-    /// True when the model has seen no token.
     pub fn is_empty(&self) -> bool {
         self.tokens == 0
     }

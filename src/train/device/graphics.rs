@@ -1,5 +1,5 @@
 //! Graphics adapters for wgpu. Each is opened once and before burn opens it, because burn panics on its own threads
-//! when there is no adapter.
+//! without an adapter.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,10 +18,7 @@ pub(super) struct Adapter {
 /// Results of opening, by device name: an adapter cannot be opened twice.
 static OPENED: Mutex<BTreeMap<&str, Result<Adapter, String>>> = Mutex::new(BTreeMap::new());
 
-/// Opens the adapter that burn uses for `name`, and describes it.
-///
-/// # Errors
-/// The driver's message, when there is no adapter.
+/// Opens the adapter that burn uses for `name`, and describes it; an error is the driver's message.
 pub(super) fn adapter(name: &'static str) -> Result<Adapter, String> {
     let mut opened = OPENED.lock().unwrap_or_else(PoisonError::into_inner);
     opened.entry(name).or_insert_with(|| open(name)).clone()

@@ -15,7 +15,6 @@ pub struct GradientSum {
 }
 
 impl GradientSum {
-    /// Adds the gradients of one micro-batch.
     pub fn add<M: Module>(&mut self, gradients: Gradients, model: &M) {
         let added = GradientsParams::from_grads(gradients, model);
         if self.gradients.is_empty() {

@@ -6,7 +6,6 @@ use super::buffers::Buffers;
 use crate::train::ops::{MuonStep, muon_update};
 use crate::train::shared::host_slice;
 
-/// Momentum of a parameter.
 pub type Momentum = Buffers<1>;
 
 /// Takes one step on the host. The parameter is a stack of matrices with `parts` rows each.

@@ -129,7 +129,6 @@ impl Optimizer {
         named
     }
 
-    /// Steps taken.
     pub fn steps(&self) -> u64 {
         self.steps
     }

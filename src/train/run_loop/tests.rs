@@ -39,7 +39,7 @@ fn saved(snapshot: &Snapshot) -> Saved {
     }
 }
 
-/// Writes a snapshot only when training is two steps further, or has to wait for it.
+/// Writes a snapshot when training is two steps further, or earlier if the loop waits for it.
 #[derive(Default)]
 struct Host {
     rows: Vec<MetricRow>,
