@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+/// A case of `bench engine`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Case {
     /// A chain of no-op steps, each of which waits for the one before.
@@ -29,6 +30,7 @@ pub struct UnknownCase(String);
 impl Case {
     pub const ALL: [Case; 7] =
         [Case::Chain, Case::Fanout, Case::Command, Case::Start, Case::Idle, Case::Scale, Case::Million];
+    /// Names of the cases, in the order of [`Case::ALL`].
     pub const NAMES: [&str; 7] = ["chain", "fanout", "command", "start", "idle", "scale", "million"];
 
     /// Cases that run by default.

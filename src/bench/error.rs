@@ -1,9 +1,10 @@
-//! Reasons why a benchmark fails.
+//! Errors of benchmarks, with advice for the user.
 
 use std::io;
 
 use crate::store::StoreError;
 
+/// Reason why a benchmark fails.
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
     #[error(transparent)]

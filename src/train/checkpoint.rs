@@ -52,7 +52,7 @@ pub struct TrainState {
 }
 
 impl TrainState {
-    /// Serializes the state to the bytes of [`STATE_FILE`].
+    /// Encodes the state as the bytes of [`STATE_FILE`].
     pub fn to_file(&self) -> Vec<u8> {
         serde_json::to_vec_pretty(self).expect("the state has string keys only")
     }

@@ -16,6 +16,7 @@ pub struct Likelihood {
 }
 
 impl Likelihood {
+    /// Exponential of the mean nats per token.
     pub fn perplexity(&self) -> f64 {
         (self.nats / self.tokens as f64).exp()
     }
@@ -101,7 +102,7 @@ fn sequence_row(sequence: &[u32], width: usize) -> PackedRow {
     row
 }
 
-/// Number of windows in which every token but the first is a target once.
+/// Number of windows until every token but the first is the target of one.
 fn windows(tokens: u64, context: usize, stride: usize) -> u64 {
     let inputs = tokens.saturating_sub(1);
     1 + inputs.saturating_sub(context as u64).div_ceil(stride as u64)

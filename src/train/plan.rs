@@ -52,6 +52,7 @@ pub struct Plan {
     pub phases: Vec<Phase>,
 }
 
+/// A plan that cannot be trained.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub enum PlanError {
     #[error(transparent)]

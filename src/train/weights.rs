@@ -71,6 +71,7 @@ pub struct FileLayout<V> {
 }
 
 impl<V: Values> FileLayout<V> {
+    /// Sorts the tensors by name and computes the header of their file.
     pub fn new(mut tensors: Vec<NamedTensor<V>>) -> Self {
         tensors.sort_by(|a, b| a.name.cmp(&b.name));
         let mut end = 0;

@@ -25,6 +25,7 @@ pub struct UnknownMode(String);
 
 impl Mode {
     pub const ALL: [Mode; 4] = [Mode::F32, Mode::F32Compile, Mode::Bf16, Mode::Bf16Compile];
+    /// Names of the modes, in the order of [`Mode::ALL`].
     pub const NAMES: [&str; 4] = ["f32", "f32-compile", "bf16", "bf16-compile"];
 
     /// Mode of our contestant, which compiles nothing.

@@ -1,9 +1,10 @@
-//! Errors of token files that cannot be trained on.
+//! Errors of training data, with advice for the user.
 
 use std::path::PathBuf;
 
 use crate::core::token_file::TokenFileError;
 
+/// Token files that cannot be trained on.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
     #[error("cannot read the token file {}", .path.display())]

@@ -27,6 +27,7 @@ pub struct Permutation {
 }
 
 impl Permutation {
+    /// Derives the keys of the network from (seed, phase, epoch).
     pub fn new(seed: u64, phase: &str, epoch: u64, samples: u64) -> Self {
         let bits = u64::BITS - samples.saturating_sub(1).leading_zeros();
         let mut rng = Rng::new(derive_seed(seed, &format!("order/{phase}"), epoch));

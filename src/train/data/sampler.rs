@@ -16,6 +16,8 @@ pub struct Sampler {
 }
 
 impl Sampler {
+    /// Samples of the phase named `phase`, in rows of `context` tokens.
+    ///
     /// # Errors
     /// [`DataError::NoContext`] when the context is 0.
     pub fn new(seed: u64, phase: &str, stream: Arc<TokenStream>, context: usize) -> Result<Self, DataError> {

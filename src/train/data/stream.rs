@@ -15,6 +15,8 @@ pub struct TokenStream {
 }
 
 impl TokenStream {
+    /// Joins the shards in the given order.
+    ///
     /// # Errors
     /// [`DataError::Empty`] when there is no token at all, [`DataError::Mismatch`] when the shards come from
     /// different tokenizers.

@@ -20,8 +20,8 @@ pub struct Room {
     inverses: Vec<f32>,
 }
 
-/// Computes for each head the mean of the first `seen` values, weighted by the softmax of their keys' products with
-/// the rotated query. `out` and `queries` are `[heads, head_dim]`.
+/// Computes for each head the mean of the first `seen` values, weighted by the softmax of the
+/// scaled products of their keys with the rotated query. `out` and `queries` are `[heads, head_dim]`.
 pub fn attend(
     out: &mut [f32],
     queries: &[f32],

@@ -1,4 +1,4 @@
-//! From gradients to updated parameters.
+//! Turns gradients into updated parameters.
 
 mod adamw;
 mod buffers;

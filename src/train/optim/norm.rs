@@ -30,6 +30,7 @@ impl GlobalNorm {
         }
     }
 
+    /// Reads the norm, which may wait for the device.
     pub fn value(&self) -> f64 {
         match self {
             GlobalNorm::Known(norm) => *norm,
