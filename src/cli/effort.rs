@@ -7,7 +7,7 @@ use super::error::CliError;
 use super::show::MOST_CHILDREN;
 use super::worked::{self, Life};
 use crate::core::budget::hours;
-use crate::core::decide::later;
+use crate::core::duration::later;
 use crate::core::estimate::{Estimate, Task, Work, estimate};
 use crate::core::event::Event;
 use crate::core::status::{RunStatus, StepStatus};

@@ -5,7 +5,7 @@ use super::args::ForkArgs;
 use super::error::CliError;
 use super::exit_code::Exit;
 use super::session::Session;
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::ids::StepId;
 use crate::core::run_options::Origin;
 use crate::store::Adoption;

@@ -1,13 +1,15 @@
 //! Every decision about a run, as pure functions: state and command in, events and effects out. The caller
 //! commits the events before it performs the effects.
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde_json::Value;
 
 use super::apply::apply;
 use super::artifact::Outputs;
 use super::budget::Budget;
-use super::event::{self, Alert, Checkpoint, Event, PauseCause, ProcessIdentity, ReleaseCause, Ruling, Wait};
+use super::checkpoint::Checkpoint;
+use super::duration::later;
+use super::event::{self, Alert, Event, PauseCause, ProcessIdentity, ReleaseCause, Ruling, Wait};
 use super::failure::{Failure, FailureKind};
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::pools::Held;
@@ -404,11 +406,6 @@ fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, resources: Hel
 
 fn lease_end(state: &RunState, step: &Step, now: Timestamp) -> Timestamp {
     later(now, state.step_spec(step).timeout.heartbeat)
-}
-
-/// Returns `at` plus `pause`; saturates.
-pub fn later(at: Timestamp, pause: std::time::Duration) -> Timestamp {
-    SignedDuration::try_from(pause).ok().and_then(|pause| at.checked_add(pause).ok()).unwrap_or(Timestamp::MAX)
 }
 
 fn fail(state: &RunState, step: &Step, lease: &Lease, failure: Failure, now: Timestamp) -> Vec<Event> {

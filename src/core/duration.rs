@@ -2,8 +2,15 @@
 
 use std::time::Duration;
 
+use jiff::{SignedDuration, Timestamp};
+
 /// Longest duration in a file: 100 years. The limit keeps sums of times far from overflow.
 const MAXIMUM: Duration = Duration::from_secs(100 * 366 * 24 * 3600);
+
+/// Returns `at` plus `pause`; saturates.
+pub fn later(at: Timestamp, pause: Duration) -> Timestamp {
+    SignedDuration::try_from(pause).ok().and_then(|pause| at.checked_add(pause).ok()).unwrap_or(Timestamp::MAX)
+}
 
 /// Reads `"1h30m"`: numbers, each with one of the units `ms`, `s`, `m`, `h`, `d`.
 pub fn parse(text: &str) -> Option<Duration> {

@@ -2,11 +2,20 @@
 
 use std::collections::BTreeMap;
 
+use super::catalog::Placement;
 use super::failure::Failure;
-use super::pools::Pools;
+use super::pools::{Demand, Pools};
 use super::rate_limit::RateLimit;
-use super::state::Class;
 use super::suggest;
+
+/// Resources that ready steps compete for. Steps of one class are served in the order of their ready times.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Class {
+    pub placement: Placement,
+    pub priority: i32,
+    pub demand: Demand,
+    pub rate_limit: Option<String>,
+}
 
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Limits {

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::artifact::Outputs;
-use super::event::Checkpoint;
+use super::checkpoint::Checkpoint;
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
 use super::secret::StandIns;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::decide::later;
 use super::duration;
+use super::duration::later;
 
 /// `10/min`: at most `count` starts within any `per`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

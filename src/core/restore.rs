@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::decide::later;
+use super::duration::later;
 use super::ids::{Fence, StepId, StepKey};
 use super::retry::backoff;
 use super::state::{RunState, Signal, StepIndex, StepState};

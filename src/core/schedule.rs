@@ -2,7 +2,7 @@
 
 use jiff::Timestamp;
 
-use super::decide::later;
+use super::duration::later;
 use super::event::Wait;
 use super::ids::RunId;
 use super::state::{ClassIndex, Lifecycle, RunState, StepIndex, StepState};

@@ -11,13 +11,16 @@ use serde_json::Value;
 use super::artifact::Outputs;
 use super::budget::Budget;
 use super::catalog::Placement;
+use super::checkpoint::Checkpoint;
 use super::deadlines::Deadlines;
-use super::decide::later;
-use super::event::{Alert, Checkpoint, ProcessIdentity, Wait};
+use super::duration::later;
+use super::event::{Alert, ProcessIdentity, Wait};
 use super::failure::Failure;
 use super::ids::{Fence, RunId, StepId, StepKey};
+use super::limits::Class;
 use super::pools::{Demand, Held};
 use super::spec::{StepSpec, WorkflowSpec};
+use super::template::FanOut;
 
 /// Position of a step in [`RunState`]: spec steps in definition order, then children in order of creation.
 pub type StepIndex = usize;
@@ -34,15 +37,6 @@ pub struct Lease {
     pub progressed: bool,
     /// Pool units, returned with the lease.
     pub resources: Held,
-}
-
-/// Resources that ready steps compete for. Steps of one class are served in the order of their ready times.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub struct Class {
-    pub placement: Placement,
-    pub priority: i32,
-    pub demand: Demand,
-    pub rate_limit: Option<String>,
 }
 
 /// Position of a class in [`RunState`].
@@ -171,6 +165,16 @@ pub struct RunState {
     pub(super) failed: BTreeSet<StepIndex>,
     /// Steps that recent events may have settled; see `decide::consequence`.
     pub(super) due: BTreeSet<StepIndex>,
+}
+
+/// The children of a fan-out, for templates.
+#[derive(Debug)]
+pub struct ChildSteps<'a>(pub &'a [Step]);
+
+impl FanOut for ChildSteps<'_> {
+    fn outputs(&self) -> Vec<&Outputs> {
+        self.0.iter().filter_map(Step::outputs).collect()
+    }
 }
 
 impl RunState {

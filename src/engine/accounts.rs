@@ -4,8 +4,9 @@ use std::collections::{HashMap, HashSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::core::budget::{Below, Budget};
+use crate::core::budget::Budget;
 use crate::core::ids::RunId;
+use crate::core::judgement::Below;
 use crate::store::StoreError;
 
 use super::drive::Engine;

@@ -2,8 +2,8 @@
 //! and their result share a commit, also with those of the steps that follow. A kill loses both, and nobody
 //! can tell.
 
+use crate::core::checkpoint::Checkpoint;
 use crate::core::decide::Command;
-use crate::core::event::Checkpoint;
 use crate::core::failure::Failure;
 use crate::core::protocol::{FromAttempt, MetricRow, Progress};
 use crate::executors::AttemptId;

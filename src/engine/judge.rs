@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use crate::core::budget::{self, alerts, is_used_up};
 use crate::core::decide::Command;
 use crate::core::estimate::{estimate, tasks};
 use crate::core::event::{Alert, Event, PauseCause, Recorded};
 use crate::core::ids::RunId;
+use crate::core::judgement::{self, alerts, is_used_up};
 use crate::core::state::{Lifecycle, Step};
 use crate::executors::AttemptId;
 
@@ -79,7 +79,7 @@ impl Engine<'_> {
     pub(super) fn next_judgement(&mut self, now: Timestamp) -> Option<Timestamp> {
         let below = self.below(now);
         let below = |id: RunId| below.get(&id).copied().unwrap_or_default();
-        let next = |(id, run): (RunId, &Run)| budget::next_judgement(&run.state, below(id), run.submitted_at, now);
+        let next = |(id, run): (RunId, &Run)| judgement::next_judgement(&run.state, below(id), run.submitted_at, now);
         self.runs.judged(self.round_at).filter_map(next).min()
     }
 

@@ -1,7 +1,7 @@
 //! Performs the effects of committed decisions.
 
+use crate::core::checkpoint::Checkpoint;
 use crate::core::decide::{Command, Effect};
-use crate::core::event::Checkpoint;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::protocol::{AttemptRequest, ToAttempt};
 use crate::core::state::{Lease, Step, StepState};

@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BinaryHeap};
 use jiff::Timestamp;
 
 use crate::core::ids::RunId;
+use crate::core::limits::Class;
 use crate::core::pools::{Free, Held};
 use crate::core::rate_limit::Window;
 use crate::core::schedule::{next_claim, next_claims};
-use crate::core::state::{Class, ClassIndex, StepIndex};
+use crate::core::state::{ClassIndex, StepIndex};
 
 use crate::executors::AttemptId;
 

@@ -1,6 +1,7 @@
 //! A run in the engine's memory.
 
 use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,8 +14,8 @@ use crate::core::failure::{Failure, FailureKind, too_much};
 use crate::core::ids::{RunId, StepId};
 use crate::core::json::check_values;
 use crate::core::run_options::{Origin, RunOptions};
-use crate::core::state::{Lifecycle, RunState, Step, StepState};
-use crate::core::template::{self, Children, Named, StepOutputs, TemplateContext};
+use crate::core::state::{ChildSteps, Lifecycle, RunState, Step, StepState};
+use crate::core::template::{self, Named, StepOutputs, TemplateContext};
 use crate::steps::find;
 use crate::store::{Reader, StoreError};
 
@@ -141,7 +142,7 @@ impl Run {
 
     fn needed<'a>(&'a self, id: &StepId, stored: &'a Stored) -> Option<(StepId, StepOutputs<'a>)> {
         let outputs = match stored.get(id) {
-            Some(children) => StepOutputs::Many(Children::Stored(children)),
+            Some(children) => StepOutputs::Many(Rc::new(children)),
             None => outputs(&self.state, self.state.step(id)?),
         };
         Some((id.clone(), outputs))
@@ -169,7 +170,7 @@ impl Run {
 fn outputs<'a>(state: &'a RunState, step: &'a Step) -> StepOutputs<'a> {
     match &step.state {
         StepState::Succeeded { outputs } if state.step_spec(step).for_each.is_none() => StepOutputs::One(outputs),
-        StepState::Succeeded { .. } => StepOutputs::Many(Children::Steps(state.children(step))),
+        StepState::Succeeded { .. } => StepOutputs::Many(Rc::new(ChildSteps(state.children(step)))),
         _ => StepOutputs::Skipped,
     }
 }

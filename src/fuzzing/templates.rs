@@ -1,6 +1,7 @@
 //! Checks template expressions in `with`, `for_each`, `when` and rules.
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
@@ -8,9 +9,7 @@ use uuid::Uuid;
 use super::probe::survives;
 use crate::core::artifact::{ArtifactRef, Digest, Outputs};
 use crate::core::ids::{RunId, StepId};
-use crate::core::template::{
-    Children, MAXIMUM_ITEMS, Named, StepOutputs, TemplateContext, condition, items, resolve, rule,
-};
+use crate::core::template::{MAXIMUM_ITEMS, Named, StepOutputs, TemplateContext, condition, items, resolve, rule};
 
 /// Checks one text as an argument, as `for_each`, as `when` and as a rule. The engine reads only the outputs of steps
 /// that the template names, so these must be enough.
@@ -21,7 +20,7 @@ pub(super) fn template(data: &[u8]) {
     let children: BTreeMap<usize, Outputs> = (0..3).map(|index| (index, outputs(json!(index)))).collect();
     let steps = BTreeMap::from([
         (StepId::from("one"), StepOutputs::One(&one)),
-        (StepId::from("my-many"), StepOutputs::Many(Children::Stored(&children))),
+        (StepId::from("my-many"), StepOutputs::Many(Rc::new(&children))),
         (StepId::from("skipped"), StepOutputs::Skipped),
     ]);
     let resolved = with_steps(&steps, |context| resolve(&with, context));

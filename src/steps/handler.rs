@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::Outputs;
 use crate::core::catalog::{Gives, Placement};
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::failure::Failure;
 use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
 use crate::core::wait::AtClaim;

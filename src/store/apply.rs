@@ -7,7 +7,8 @@ use rusqlite::{Connection, Params, params};
 use serde_json::Value;
 
 use crate::core::artifact::{ArtifactRef, Outputs};
-use crate::core::event::{Checkpoint, Event, ProcessIdentity, Recorded, Ruling, Wait};
+use crate::core::checkpoint::Checkpoint;
+use crate::core::event::{Event, ProcessIdentity, Recorded, Ruling, Wait};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::status::{self, RunStatus, StepStatus, Transition};

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 
 use crate::core::artifact::ArtifactRef;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::estimate::ProgressMark;
-use crate::core::event::{Checkpoint, Recorded};
+use crate::core::event::Recorded;
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::names::RunName;
 use crate::core::protocol::MetricRow;

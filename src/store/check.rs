@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::ids::{RunId, StepId};
 use crate::core::status::step_of;
 

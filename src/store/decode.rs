@@ -11,8 +11,9 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use crate::core::artifact::ArtifactRef;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::estimate::ProgressMark;
-use crate::core::event::{Checkpoint, ProcessIdentity};
+use crate::core::event::ProcessIdentity;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::json::{self, Limit};
 use crate::core::key::text_digest;

@@ -8,8 +8,9 @@ use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::core::artifact::{ArtifactRef, Outputs};
+use crate::core::checkpoint::Checkpoint;
 use crate::core::estimate::ProgressMark;
-use crate::core::event::{Checkpoint, Event, ProcessIdentity, Ruling, Wait};
+use crate::core::event::{Event, ProcessIdentity, Ruling, Wait};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::run_options::{Origin, RunOptions};

@@ -7,7 +7,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::protocol::{FromAttempt, MetricRow, Progress};
 use crate::faults::around;
 use crate::steps::{CheckpointLine, Reporter, StepError};

@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
 use stepwell::core::artifact::Outputs;
-use stepwell::core::event::{Checkpoint, Event};
+use stepwell::core::checkpoint::Checkpoint;
+use stepwell::core::event::Event;
 use stepwell::core::ids::{Fence, StepId, StepKey};
 use stepwell::core::status::{StepStatus, Transition, fence_holds};
 

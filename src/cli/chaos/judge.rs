@@ -65,7 +65,7 @@ mod tests {
 
     use super::*;
     use crate::core::artifact::Outputs;
-    use crate::core::event::Checkpoint;
+    use crate::core::checkpoint::Checkpoint;
     use crate::core::ids::{Fence, RunId};
 
     fn succeeded(step: &str) -> Event {

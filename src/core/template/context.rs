@@ -1,6 +1,8 @@
 //! The names that templates can use: `params`, `secrets`, `steps`, `run`, and `item` and `index` of a fan-out.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -11,7 +13,6 @@ use serde_json::{Map, Value};
 use super::references::{Reference, Segment};
 use crate::core::artifact::Outputs;
 use crate::core::ids::{RunId, StepId};
-use crate::core::state::Step;
 
 /// Everything that one step, or one child of a fan-out, can see.
 pub struct TemplateContext<'a> {
@@ -31,24 +32,19 @@ pub struct TemplateContext<'a> {
 pub enum StepOutputs<'a> {
     One(&'a Outputs),
     /// The children of a fan-out: each name gives a list.
-    Many(Children<'a>),
+    Many(Rc<dyn FanOut + 'a>),
     Skipped,
 }
 
-/// The children of a fan-out in item order. Their outputs are collected only when a template names them:
-/// every child of another fan-out may need them.
-#[derive(Clone, Debug)]
-pub enum Children<'a> {
-    Steps(&'a [Step]),
-    Stored(&'a BTreeMap<usize, Outputs>),
+/// The children of a fan-out in item order. Their outputs are collected only when a template names them: every child
+/// of another fan-out may need these.
+pub trait FanOut: fmt::Debug {
+    fn outputs(&self) -> Vec<&Outputs>;
 }
 
-impl<'a> Children<'a> {
-    fn outputs(&self) -> Vec<&'a Outputs> {
-        match self {
-            Children::Steps(steps) => steps.iter().filter_map(Step::outputs).collect(),
-            Children::Stored(outputs) => outputs.values().collect(),
-        }
+impl FanOut for &BTreeMap<usize, Outputs> {
+    fn outputs(&self) -> Vec<&Outputs> {
+        self.values().collect()
     }
 }
 

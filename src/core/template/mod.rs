@@ -11,7 +11,7 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub use context::{Children, StepOutputs, TemplateContext};
+pub use context::{FanOut, StepOutputs, TemplateContext};
 pub use error::{Reason, TemplateError};
 pub use evaluate::{MAXIMUM_ITEMS, condition, items, outputs, resolve, rule};
 pub(crate) use evaluate::{condition_of, constant, items_of};

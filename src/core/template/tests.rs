@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -7,7 +8,7 @@ use uuid::Uuid;
 use super::evaluate::{condition, items, resolve};
 use super::references::{Segment, whole_reference};
 use super::syntax::{scan_expression, scan_text};
-use super::{Children, MAXIMUM_ITEMS, Named, Reason, StepOutputs, TemplateContext};
+use super::{MAXIMUM_ITEMS, Named, Reason, StepOutputs, TemplateContext};
 use crate::core::artifact::{ArtifactRef, Digest, Outputs};
 use crate::core::failure::Failure;
 use crate::core::ids::{RunId, StepId};
@@ -34,10 +35,11 @@ fn with_context<T>(item: Option<(&Value, usize)>, check: impl FnOnce(&TemplateCo
     let one = outputs("one", json!(7));
     let children = [outputs("a", json!(1)), outputs("b", json!(2)), outputs("c", json!(3))];
     let children: BTreeMap<usize, Outputs> = children.into_iter().enumerate().collect();
+    let no_children = BTreeMap::new();
     let steps = BTreeMap::from([
         (StepId::from("one"), StepOutputs::One(&one)),
-        (StepId::from("my-many"), StepOutputs::Many(Children::Stored(&children))),
-        (StepId::from("none"), StepOutputs::Many(Children::Steps(&[]))),
+        (StepId::from("my-many"), StepOutputs::Many(Rc::new(&children))),
+        (StepId::from("none"), StepOutputs::Many(Rc::new(&no_children))),
         (StepId::from("skipped"), StepOutputs::Skipped),
     ]);
     check(&TemplateContext {
@@ -155,7 +157,7 @@ fn items_are_a_bounded_list() {
 #[test]
 fn a_name_that_not_every_child_has_is_unknown() {
     let children = BTreeMap::from([(0, outputs("a", json!(1))), (1, Outputs::default())]);
-    let steps = BTreeMap::from([(StepId::from("many"), StepOutputs::Many(Children::Stored(&children)))]);
+    let steps = BTreeMap::from([(StepId::from("many"), StepOutputs::Many(Rc::new(&children)))]);
     let params = Map::new();
     let secrets = BTreeMap::new();
     let context = TemplateContext {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::artifact::{ArtifactStore, Listing, open_regular};
 use crate::core::artifact::ArtifactRef;
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::failure::Failure;
 use crate::core::json::{self, Limit};
 use crate::faults::around;

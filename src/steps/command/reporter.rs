@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::protocol::{MetricRow, Progress};
 use crate::steps::{CheckpointLine, Reporter, StepError};
 

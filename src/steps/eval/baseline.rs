@@ -1,7 +1,7 @@
 //! Trigram model on the same split.
 
 use super::minimal_pairs::Pair;
-use crate::core::trigram::Trigram;
+use crate::steps::trigram::Trigram;
 use crate::train::data::TokenStream;
 use crate::train::likelihood::Likelihood;
 

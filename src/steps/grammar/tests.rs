@@ -7,7 +7,7 @@ use super::held_out::{self, Construction};
 use super::lexicon::{Class, LEXICON, Lemma};
 use super::pairs::MinimalPair;
 use super::words;
-use crate::core::trigram::Trigram;
+use crate::steps::trigram::Trigram;
 
 fn documents(count: u64) -> Vec<String> {
     let grammar = Grammar::new(1);

@@ -10,7 +10,7 @@ use uuid::Uuid;
 
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::{ArtifactRef, Outputs};
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::ids::{Fence, RunId, StepKey};
 use crate::core::protocol::{AttemptRequest, MetricRow, Progress};
 use crate::steps::tokenize::TOKENIZE;

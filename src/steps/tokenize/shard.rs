@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::encoder::Encoder;
 use super::partial::{FileState, GrowingFile, ResumeError};
 use crate::core::artifact::ArtifactRef;
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::failure::Failure;
 use crate::core::token_file::{Header, MEDIA_TYPE, Width};
 use crate::steps::corpus_documents::write_failure;

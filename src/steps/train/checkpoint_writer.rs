@@ -13,7 +13,7 @@ use serde_json::json;
 
 use super::host::SAFETENSORS;
 use crate::artifact::ArtifactStore;
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::failure::Failure;
 use crate::steps::handler::{CheckpointLine, StepError};
 use crate::train::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, Snapshot, WEIGHTS_FILE};

@@ -3,7 +3,7 @@
 use std::error::Error;
 
 use crate::artifact::ArtifactStore;
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::steps::handler::Reporter;
 use crate::train::checkpoint::{
     CheckpointError, Expected, OPTIMIZER_FILE, Restored, STATE_FILE, WEIGHTS_FILE, build_id, restore,

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::TRAIN;
 use crate::core::artifact::{ArtifactRef, Outputs};
-use crate::core::event::Checkpoint;
+use crate::core::checkpoint::Checkpoint;
 use crate::core::failure::{Failure, FailureKind};
 use crate::core::protocol::MetricRow;
 use crate::steps::tests::world::{Recorder, World};

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 use uuid::Uuid;
 
 use crate::core::artifact::{ArtifactRef, Digest, Outputs};
-use crate::core::event::{Checkpoint, Event, Recorded, ReleaseCause};
+use crate::core::checkpoint::Checkpoint;
+use crate::core::event::{Event, Recorded, ReleaseCause};
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, RunId, StepId, StepKey};
 use crate::core::key::spec_digest;

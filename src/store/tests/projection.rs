@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use crate::core::event::{Checkpoint, Event};
+use crate::core::checkpoint::Checkpoint;
+use crate::core::event::Event;
 use crate::core::failure::Failure;
 use crate::core::ids::{Fence, StepId};
 use crate::core::status::{RunStatus, StepStatus};
