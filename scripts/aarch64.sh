@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# aarch64.sh [TEST...]: the unit tests of training on aarch64, whose kernels use NEON. On another processor they are
-# cross-compiled and run under qemu's emulation of user mode: right or wrong, never how fast. Installs nothing.
+# aarch64.sh [TEST...]: runs the unit tests of training on aarch64, whose kernels use NEON. On other processors it
+# cross-compiles them and runs them under qemu's user-mode emulation, which shows correctness, not speed. Installs nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=aarch64-unknown-linux-gnu
 
-first() { echo "aarch64.sh: something is missing, first: $*" >&2; exit 1; }
+first() { echo "aarch64.sh: something is missing, first run: $*" >&2; exit 1; }
 
 [ -d "$(rustc --target $target --print target-libdir)" ] || first "rustup target add $target"
 if [ "$(uname -m)" != aarch64 ]; then

@@ -1,7 +1,7 @@
 """The `transformers` side of `stepwell bench generate`: greedy generation with a cache of keys and values.
 
-FOLDER has `model/` (Hugging Face files) and `prompts.json`; MODE is f32 or bf16. The request
-`generate N` goes on from the first N prompts and gives the seconds and the new tokens.
+FOLDER holds `model/` (Hugging Face files) and `prompts.json`; MODE is f32 or bf16. The request
+`generate N` continues the first N prompts and returns the seconds and the new tokens.
 """
 
 import json
@@ -22,7 +22,7 @@ def main():
     torch.set_num_threads(threads)
     dtype = torch.bfloat16 if mode == "bf16" else torch.float32
     model = transformers.AutoModelForCausalLM.from_pretrained(folder / "model", dtype=dtype).eval()
-    # As on our side, no token ends a text. `min_new_tokens` would do as well, but takes a tenth of the time.
+    # No token ends a text, as in Stepwell. `min_new_tokens` would do the same, but costs a tenth of the time.
     model.generation_config.eos_token_id = None
     material = json.loads((folder / "prompts.json").read_text())
     count = material["new_tokens"]

@@ -1,14 +1,14 @@
-"""One request per line of standard input, one JSON object per line of standard output.
+"""Reads one request per line of standard input, writes one JSON object per line of standard output.
 
-`stepwell bench` starts a script as `SCRIPT FOLDER MODE THREADS`. The first line it gets back says
-that the script is ready, or which module is missing.
+`stepwell bench` starts a script as `SCRIPT FOLDER MODE THREADS`. The first line of output says that
+the script is ready, or which module is missing.
 """
 
 import importlib
 import json
 import sys
 
-# Whatever a library prints must not get between the answers.
+# Output of libraries goes to standard error, so it cannot mix with the answers.
 ANSWERS = sys.stdout
 sys.stdout = sys.stderr
 
@@ -19,7 +19,7 @@ def answer(value):
 
 
 def need(*modules):
-    """Imports modules; ends the script with a line that names the first one that is not there."""
+    """Imports modules; ends the script with a line that names the first missing one."""
     for module in modules:
         try:
             importlib.import_module(module)
@@ -29,7 +29,7 @@ def need(*modules):
 
 
 def serve(version, handlers):
-    """Answers requests `NAME [NUMBER]` until there are no more."""
+    """Answers requests `NAME [NUMBER]` until standard input ends."""
     answer({"ready": {"version": version}})
     for line in sys.stdin:
         name, *arguments = line.split()

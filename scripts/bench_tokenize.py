@@ -1,7 +1,7 @@
 """The `tokenizers` side of `stepwell bench tokenize`.
 
-FOLDER has `tokenizer.json` and `documents.jsonl`. The request `encode` encodes all documents in
-batches and gives the seconds, the bytes of text and a checksum of the ids.
+FOLDER holds `tokenizer.json` and `documents.jsonl`. The request `encode` encodes all documents in
+batches and returns the seconds, the bytes of text and a checksum of the ids.
 """
 
 import array
@@ -23,7 +23,7 @@ BATCH = 1000
 def main():
     folder = Path(sys.argv[1])
     tokenizer = tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
-    # Text that spells a special token is text.
+    # Text that spells a special token stays text.
     tokenizer.encode_special_tokens = True
     with open(folder / "documents.jsonl", encoding="utf-8") as lines:
         texts = [json.loads(line)["text"] for line in lines]

@@ -1,11 +1,11 @@
 """The PyTorch side of `stepwell bench train`: the same model, weights, batches and optimizer.
 
 The model is written for speed, not taken from `transformers`: fused projections, fused attention
-(causal, the fastest path there is), fused AdamW. FOLDER has what `stepwell` wrote: `config.json`,
+(causal, the fastest path available), fused AdamW. FOLDER holds files from `stepwell`: `config.json`,
 `weights.safetensors` (Hugging Face names), `batches.bin` (per step i32 ids and targets).
 
 MODE is f32, f32-compile, bf16 or bf16-compile; bf16 is autocast with f32 weights. Requests: `step N`
-gives seconds, losses and waiting times of N steps, `gemm N` the rate of an N x N x N product.
+returns seconds, losses and waiting times of N steps, `gemm N` the rate of an N x N x N product.
 """
 
 import json

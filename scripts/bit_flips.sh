@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Flips N random bits, one at a time, in a state directory of real runs, and tells for each kind of file how many
-# were detected, harmless, and silent. Exit 0: none was silent.
+# Flips N random bits, one at a time, in a state directory of real runs, and prints how many were detected,
+# harmless and silent in each kind of file. Exit 0: none was silent.
 #
 #   scripts/bit_flips.sh [N] [SEED]
 set -euo pipefail

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Everything that must hold before a change lands. Needs Rust and a C compiler; no network beyond crates.io.
+# Runs every check that a change must pass. Needs Rust and a C compiler; no network beyond crates.io.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,7 +9,7 @@ trap 'rm -f "$log" "$times"' EXIT
 part=""
 started=$SECONDS
 
-# Ends the part before, with its time, and starts the next one.
+# Records the time of the previous part and starts the next one.
 step() {
   [ -z "$part" ] || printf '%4d s  %s\n' $((SECONDS - started)) "$part" >>"$times"
   part=$*
@@ -17,8 +17,8 @@ step() {
   [ -z "$part" ] || printf '\n== %s\n' "$part"
 }
 
-# `cargo test` builds the program too. A `cargo build` would compile every dependency again, because the features of
-# dependencies differ without the tests' own dependencies.
+# `cargo test` builds the program too. `cargo build` would compile every dependency again: without dev-dependencies,
+# their features differ.
 program="${CARGO_TARGET_DIR:-target}/debug/stepwell"
 
 step "format"

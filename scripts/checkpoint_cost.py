@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""What checkpoints take from training: real runs of deep60 (batch 2 x 512), several binaries in turns.
+"""Measures what checkpoints cost training: real runs of deep60 (batch 2 x 512), several binaries in turns.
 
     scripts/checkpoint_cost.py [--rounds N] [--cycles N] [--every N] NAME=BINARY...
 
-A checkpoint disturbs the steps after it. In cycles of `--every` steps that end with one, the last three
-steps are the undisturbed ones; what the whole cycle takes longer than as many of those is the cost, in
-time and in processor time of the worker (which other work on the machine disturbs less). Steps are seen
-from outside, as rows that appear in `metrics.jsonl`. Peak memory is that of the worker, with checkpoints
-and between them.
+A checkpoint disturbs the steps after it. A cycle of `--every` steps ends with one, and its last three steps
+are undisturbed. The cost is the time of the whole cycle minus that of as many undisturbed steps, in elapsed time
+and in processor time of the worker (which other work on the machine disturbs less). Steps are observed from
+outside, as rows that appear in `metrics.jsonl`. Peak memory is that of the worker, with checkpoints and
+between them.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def write_corpus(path, words):
 
 
 def worker_of(engine):
-    """The process that trains, as its folder in /proc."""
+    """Folder in /proc of the process that trains."""
     children = Path(f"/proc/{engine.pid}/task").glob("*/children")
     workers = [Path("/proc") / child for path in children for child in path.read_text().split()]
     return next((worker for worker in workers if b"worker" in (worker / "cmdline").read_bytes()), None)
@@ -75,8 +75,7 @@ def peak_memory(worker):
 
 
 def run(binary, directory, cycles, every):
-    """Times at which training steps ended, of the clock and of the processors, and the peak memory of each
-    cycle and of its quiet end."""
+    """End times of training steps (elapsed and processor time), and the peak memory of each cycle and of its quiet end."""
     steps = cycles * every + UNDISTURBED
     (directory / "cost.toml").write_text(
         WORKFLOW.format(corpus=directory.parent / "corpus.txt", steps=steps, every=every)
@@ -107,7 +106,7 @@ def costs(times, every):
     """Seconds lost per checkpoint, and the median undisturbed step. The first cycle warms up."""
     steps = [after - before for before, after in zip(times, times[1:])]
     lost, quiet = [], []
-    # `steps[n]` is the step after n + 1 steps: the one that a checkpoint at n + 1 disturbs.
+    # `steps[n]` follows n + 1 steps, so a checkpoint at n + 1 disturbs it.
     for first in range(every - 1, len(steps) - every + 1, every):
         cycle = steps[first : first + every]
         undisturbed = statistics.median(cycle[-UNDISTURBED:])

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# failpoints.sh [ROUNDS]: a fault at every failpoint, each round at other moments, with pauses of five
+# failpoints.sh [ROUNDS]: causes a fault at every failpoint, in each round at other moments, with pauses of five
 # seconds. One round with short pauses is part of check.sh.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Searches for input that breaks a property of a reader: every target for so many seconds, on one core. Prints a table,
-# and fails when something was found. fuzz/README.md says what to do with a finding.
+# Searches for input that violates a property of a reader: SECONDS per target, on one core. Prints a table,
+# and fails when it finds something. fuzz/README.md says what to do with a finding.
 #
 #   scripts/fuzz.sh [SECONDS] [TARGET...]
 set -euo pipefail
@@ -10,14 +10,14 @@ seconds=${1:-60}
 shift $(($# > 0 ? 1 : 0))
 command -v cargo-fuzz >/dev/null || cargo install --locked cargo-fuzz
 
-# The targets write small files; on a disk most of the time would be spent on waiting for it.
+# The targets write small files; on a disk they would mostly wait for it.
 if [ -z "${TMPDIR:-}" ] && [ -w /dev/shm ]; then export TMPDIR=/dev/shm; fi
 logs=$(mktemp -d)
 trap 'rm -rf "$logs"' EXIT
 
-# A stable toolchain has no sanitizers, and safe Rust needs none. Dependencies behave as in a normal build.
+# Stable toolchains have no sanitizers, and safe Rust needs none. Dependencies behave as in a normal build.
 flags=(--sanitizer none --no-cfg-fuzzing --strip-dead-code)
-# Two targets read what a training writes.
+# Two targets read files that training writes.
 skip='checkpoint|weights'
 if [ -n "${FEATURES:-}" ]; then flags+=(--features "$FEATURES") skip='none'; fi
 cargo fuzz build "${flags[@]}"
@@ -28,7 +28,7 @@ failed=0
 printf '%-12s %12s %10s %8s %8s  %s\n' target executions "per s" features "MiB" found
 for target in "${targets[@]}"; do
   mkdir -p "corpus/$target"
-  # The words of the seeds, to put inputs together from.
+  # Dictionary: the words of the seeds.
   cat "seeds/$target"/* | LC_ALL=C tr -cs 'A-Za-z_.@*/' '\n' | LC_ALL=C sort -u | sed -n 's/^..\{1,30\}$/"&"/p' >"$logs/words"
   found=nothing
   cargo fuzz run "${flags[@]}" "$target" "corpus/$target" "seeds/$target" -- -max_total_time="$seconds" -max_len=4096 \

@@ -1,14 +1,13 @@
 #!/usr/bin/env python3
-"""What history costs: verbs on an empty state and on one with a long past, several binaries in turns.
+"""Measures what history costs: verbs on an empty state and on one with a long past, several binaries in turns.
 
     scripts/history_cost.py [--rounds N] [--runs N] [--requests N] [--ready N] [--seconds S] NAME=BINARY...
 
-The long past is made of copies: one real run that has ended, with its steps, attempts and events, is inserted
-`--runs` times under other ids, and one answered request `--requests` times. Copied events have no hashes, so
-`stepwell db check` calls such a state damaged; nothing else looks at them. Both states have one run that waits for
-a signal, which `signal` is sent to.
+The long past consists of copies: one real ended run, with its steps, attempts and events, is inserted `--runs` times
+under other ids, and one answered request `--requests` times. Copied events have no hashes, so `stepwell db check`
+reports damage; nothing else reads them. Both states have one run that waits for a signal, the target of `signal`.
 
-The second table is of `--ready` programs that are ready together, with and without `timeout.schedule_to_close`:
+The second table is about `--ready` programs that are ready together, with and without `timeout.schedule_to_close`:
 attempts per second while the engine runs for `--seconds`.
 """
 
@@ -52,7 +51,7 @@ def columns(database, table):
 
 
 def copies(database, table, where, changed):
-    """An INSERT of rows as they are, but for the columns that are `changed`, which maps names to expressions."""
+    """An INSERT that copies rows, with expressions for the columns in `changed`."""
     names = columns(database, table)
     values = ", ".join(changed.get(name, name) for name in names)
     return f"INSERT INTO {table} ({', '.join(names)}) SELECT {values} FROM {table} WHERE {where}"
@@ -61,7 +60,7 @@ def copies(database, table, where, changed):
 def age(folder, runs, requests):
     """Gives the state in `folder` a long past."""
     database = sqlite3.connect(folder / "state/stepwell.db", isolation_level=None)
-    # Older libraries of SQLite do not take an absent value for valid JSON.
+    # Older SQLite libraries do not accept NULL as valid JSON.
     database.execute("PRAGMA ignore_check_constraints = 1")
     database.execute("PRAGMA foreign_keys = 0")
     database.execute("BEGIN")
@@ -79,7 +78,7 @@ def age(folder, runs, requests):
         }),
     ]
     for n in range(runs):
-        # Older than the model, as ids sort by time.
+        # Ids sort by time: these are older than the model run.
         copy = str(uuid.UUID(int=first - ((n + 1) << 64)))
         values = {"model": model, "id": copy, "name": f"past-{n}", "seq": seq + n * events, "newest": seq}
         for statement in statements:

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # io_faults.sh [STRIDE] [ROUNDS]: makes system calls, and then a whole disk, fail while artifacts and commits are
-# written, and asserts that everything acknowledged is there and intact afterwards.
+# written, and asserts that everything acknowledged is present and intact afterwards.
 #
-#   order      a trace without faults: no file gets its name before its content is on the disk, no commit is written
-#              before the names it refers to are, nothing is acknowledged before its commit is; needs strace
+#   order      a trace without faults: content is on the disk before its file gets a name, names before the commit
+#              that refers to them, commits before their acknowledgement; needs strace
 #   calls      every STRIDEth [5] pwrite64, write, fsync, rename, ... fails once with EIO and once with ENOSPC,
-#              or from there on always; needs strace
-#   disk       ROUNDS [6] rounds each on ext4 and XFS: all writes of the disk fail for a moment, in every other round
-#              a second process goes on and is killed, and the file system is mounted anew, so that only the disk
-#              counts; needs root, nbdkit, nbdfuse and xfsprogs
+#              or fails from then on; needs strace
+#   disk       ROUNDS [6] rounds each on ext4 and XFS: all writes of the disk fail for a moment. In every other round
+#              a second process continues and is killed, and the file system is mounted again, so that only the
+#              content of the disk counts; needs root, nbdkit, nbdfuse and xfsprogs
 #   read-only  ROUNDS rounds: ext4 turns read-only in the middle of a run; needs root
 #
-# Parts that cannot run here are skipped with a message. A reader that is not ours (the sqlite3 shell) looks
-# for the acknowledged commits as well. ONLY="calls disk" selects parts.
+# Parts that cannot run here are skipped with a message. The sqlite3 shell, as an independent reader, also looks
+# for the acknowledged commits. ONLY="calls disk" selects parts.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -46,11 +46,11 @@ writer() {
     local state=$1 count=$2
     shift 2
     export STEPWELL_TEST_FAULTS_WRITE=$state STEPWELL_TEST_FAULTS_COUNT=$count
-    # In a shell of its own, which says there how it ended.
+    # A subshell, which reports there how the writer ended.
     ("$@" "$tests" --exact store::tests::io_faults::writer --nocapture || exit $?) >>"$acks" 2>>"$work/errors"
 }
 
-# survivors STATE WHAT: our reader, then one that is not ours
+# survivors STATE WHAT: checks with Stepwell's reader, then with the sqlite3 shell
 survivors() {
     cases=$((cases + 1))
     local wrong=""
@@ -76,7 +76,7 @@ fresh() {
     : >"$work/errors"
 }
 
-# call CALL ERROR WHEN: one fault in the first writer; the second one must work
+# call CALL ERROR WHEN: one fault in the first writer; the second writer must work
 call() {
     fresh
     writer "$work/state" 12 timeout -s KILL 60 strace -f -qq -o "$work/trace" -e "trace=$1" -e "inject=$1:error=$2:when=$3" || true
@@ -148,7 +148,7 @@ system_calls() {
     done
 }
 
-# end PID: kills a writer in the background, and the shells that it runs in
+# end PID: kills a background writer and its shells
 end() {
     local shell child
     shell=$(pgrep -P "$1" || true)
@@ -157,7 +157,7 @@ end() {
     wait "$1" 2>/dev/null || true
 }
 
-# A process that was killed a moment ago may still hold it.
+# A process that was just killed may still hold it.
 unmount() {
     for _ in $(seq 100); do
         umount "$1" 2>/dev/null && return
@@ -166,7 +166,7 @@ unmount() {
     umount "$1"
 }
 
-# Waits until the writer in the background, $1, has acknowledged more than $2 commits.
+# Waits until the background writer $1 has acknowledged more than $2 commits.
 await_acks() {
     for _ in $(seq 600); do
         [ "$(grep -c '^ack ' "$acks" || true)" -gt "$2" ] && return
@@ -190,11 +190,11 @@ disk_round() { # disk_round FS ROUND
     touch "$work/fail"
     sleep "0.0$((RANDOM % 80 + 10))"
     rm "$work/fail"
-    # It ends by itself when a commit was hit; an artifact alone is only reported.
+    # The writer ends by itself when a commit was hit; a failed artifact is only reported.
     sleep 0.3
     end $first
     if grep -q "cannot write" "$work/errors"; then aborted=$((aborted + 1)); fi
-    # After an error in its own journal the file system has shut itself down.
+    # After an error in its own journal, the file system is shut down.
     if ! touch "$work/mount/writable" 2>/dev/null; then
         unmount "$work/mount"
         mount "$loop" "$work/mount"
@@ -205,7 +205,7 @@ disk_round() { # disk_round FS ROUND
         writer "$work/mount/state" 1000000 & second=$!
         await_acks $second $((before + 5)) ||
             { lost=$((lost + 1)); echo "FAILED disk $1 $2: the next start does not work"; tail -n 5 "$work/errors"; }
-        # Killed, so that closing the database cannot put right what is missing.
+        # Killed, so that closing the database cannot repair anything.
         end $second
     fi
     unmount "$work/mount"
@@ -260,7 +260,7 @@ read_only() {
         sleep 0.5
         end $first
         if grep -q "cannot write" "$work/errors"; then aborted=$((aborted + 1)); fi
-        # A start on the read-only disk must say so, and change nothing.
+        # A start on the read-only disk must report it, and change nothing.
         if writer "$work/mount/state" 1 timeout 60 || ! grep -qi 'read-only\|readonly' "$work/errors"; then
             lost=$((lost + 1))
             echo "FAILED read-only $round: the message does not say it"

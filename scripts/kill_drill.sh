@@ -6,11 +6,11 @@
 # Kills the engine, one worker, and everything at once, in turn. Environment:
 #   STEPWELL    the binary [target/release/stepwell]
 #   DRILL_DIR   where the state directories are made [a temporary folder, removed at the end]
-#   SEED        of the random moments [the time]
+#   SEED        seed of the random moments [the time]
 # Needs the sqlite3 shell and Linux's /proc. Exit 0: no difference, no repeated commit, no orphan.
 set -euo pipefail
 
-# Dying is what it is for.
+# Engines are killed on purpose, so no crash loop counts.
 export STEPWELL_CRASH_LOOP_LIMIT=0
 kills=${1:?usage: kill_drill.sh N [WORKFLOW] [arguments]}
 workflow=${2:-quickstart}
@@ -68,14 +68,14 @@ finish_round() {
 while [ "$done_kills" -lt "$kills" ]; do
   rounds=$((rounds + 1))
   state=$dir/killed-$rounds
-  # On a GPU, the kernels of the run that it is compared with.
+  # On a GPU, use the kernels of the uninterrupted run.
   if [ -f "$dir/whole/tuning.json" ]; then mkdir -p "$state"; cp "$dir/whole/tuning.json" "$state/"; fi
   "$stepwell" --state-dir "$state" run "$workflow" "$@" >"$state.log" 2>&1 &
   engine=$!
   idle=0
   while [ "$done_kills" -lt "$kills" ]; do
     work=$(committed "$state")
-    # Up to twice the mean that spreads the kills over one run; longer while nothing gets committed.
+    # At most twice the mean pause that spreads the kills over one run; longer while nothing is committed.
     sleep "$(awk "BEGIN { print 0.05 + (2 * $whole / $kills + 0.5 * $idle) * $RANDOM / 32768 }")"
     kill -0 "$engine" 2>/dev/null || break
     run=$(sqlite3 -readonly "$state/stepwell.db" "SELECT id FROM run" 2>/dev/null || true)

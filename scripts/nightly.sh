@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The long drills. Each says what it did; parts that cannot run here (root, tools) are skipped with a message.
+# Runs the long drills. Each prints what it did; parts that cannot run here (root, tools) are skipped with a message.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # power_cut.sh [xfs|ext4] [ROUNDS]: cuts the power of a file system on a loop device while artifacts and
-# commits are written to it, and asserts that everything acknowledged is there and intact afterwards. Of three
-# cuts one comes right after content was acknowledged, one right after a commit was, and one at any moment.
-# Needs root, loop devices and xfsprogs (its `shutdown` works on ext4 too); elsewhere it says so and is skipped.
+# commits are written to it, and asserts that everything acknowledged is present and intact afterwards. In turn, a cut
+# comes right after content was acknowledged, right after a commit was acknowledged, and at any moment.
+# Needs root, loop devices and xfsprogs (its `shutdown` works on ext4 too); otherwise skipped with a message.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,7 +26,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-half() { # half NAME: one test of src/store/tests/power_cut.rs
+half() { # half NAME: runs one test of src/store/tests/power_cut.rs
     "$tests" --exact "store::tests::power_cut::$1" --nocapture
 }
 
@@ -38,7 +38,7 @@ write_until_the_cut() {
     esac
     if [ -n "$at" ]; then
         STEPWELL_TEST_POWER_WRITE=$disk/state STEPWELL_TEST_POWER_CUT=$disk STEPWELL_TEST_POWER_CUT_AT=$at \
-            half writer >"$acks" 2>"$work/errors" || true # what it does after the cut may fail
+            half writer >"$acks" 2>"$work/errors" || true # it may fail after the cut
         [ "$(grep -c "^${at% *} " "$acks")" = "${at#* }" ] || { cat "$work/errors"; echo "no cut at $at"; exit 1; }
         cp "$acks" "$acks.cut"
         return
@@ -52,10 +52,10 @@ write_until_the_cut() {
     sleep "0.$(printf %03d $((RANDOM % 400)))"
     cp "$acks" "$acks.cut"
     xfs_io -x -c shutdown "$disk"
-    wait "$writer" || true # it dies of the IO error
+    wait "$writer" || true # the IO error ends it
 }
 
-# A copy: what is built meanwhile must not change what is tested.
+# Copied, so that a later build cannot replace the tested binary.
 cargo test --quiet --no-default-features --lib --no-run --message-format=json |
     grep -o '"executable":"[^"]*"' | cut -d '"' -f 4 | xargs -I{} cp {} "$work/tests"
 tests=$work/tests
@@ -63,15 +63,15 @@ truncate -s 400M "$work/image"
 "mkfs.$fs" -q "$work/image"
 for round in $(seq "$rounds"); do
     mount -o loop "$work/image" "$disk"
-    # Artifacts pile up: a fresh state before the disk is full.
+    # Artifacts accumulate: start a new state before the disk is full.
     [ $((round % 20)) != 0 ] || rm -rf "$disk/state"
     : >"$acks"
     write_until_the_cut
     umount "$disk"
     mount -o loop "$work/image" "$disk"
     STEPWELL_TEST_POWER_CHECK=$disk/state STEPWELL_TEST_POWER_ACKNOWLEDGED=$acks.cut half survivors >"$work/check" 2>&1 ||
-        { cat "$work/check"; echo "round $round (cut at ${at:-any moment}): what was acknowledged is lost"; exit 1; }
-    # A name without its content is what a rename without fsync leaves.
+        { cat "$work/check"; echo "round $round (cut at ${at:-any moment}): acknowledged data is lost"; exit 1; }
+    # A rename without fsync leaves a name without its content.
     empty=$(find "$disk/state/artifacts/blobs" -type f -empty | head -3)
     [ -z "$empty" ] || { echo "round $round: empty artifacts: $empty"; exit 1; }
     umount "$disk"

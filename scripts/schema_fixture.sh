@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Makes the state directory by which later builds test that they can read what this one has written.
+# Makes a state directory with which later builds test that they can read the files of this one.
 #
 #   scripts/schema_fixture.sh FOLDER
 #
-# FOLDER is tests/fixtures/schema/vN of a release whose schema is new. Environment:
+# FOLDER is tests/fixtures/schema/vN, for a release with a new schema. Environment:
 #   STEPWELL    the binary of that release [target/release/stepwell]
-# Needs the sqlite3 shell. The run `stopped` is killed inside of a step that has a checkpoint.
+# Needs the sqlite3 shell. The run `stopped` is killed inside a step that has a checkpoint.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

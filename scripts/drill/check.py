@@ -1,10 +1,10 @@
-"""Judges a killed run from outside: reads the ledger of its steps, what its client was told, the database and
-the artifacts, and shares no code with the engine.
+"""Checks a killed run from outside: reads the ledger of its steps, the acknowledgements, the database and
+the artifacts. Shares no code with the engine.
 
     check.py STATE LEDGER ACKNOWLEDGEMENTS EXPECTED CHECKPOINT_INTERVAL
 
 ACKNOWLEDGEMENTS holds lines `run ID` and `succeeded ID`, EXPECTED `STEP/OUTPUT SHA256` of an uninterrupted run.
-Prints every breach, one per line; exit 0 when there is none.
+Prints one breach per line; exit 0 without any.
 """
 
 import collections

@@ -1,8 +1,8 @@
-"""Kills a run of ledger steps at N random moments, until it has succeeded, again and again, and lets `check.py` judge.
+"""Kills runs of ledger steps at N random moments in all; each run resumes until it succeeds, and `check.py` checks it.
 
     drill.py STEPWELL N [SEED]
 
-Kills the engine, its worker, and the step's own process, in turn. Linux, Python 3, nothing else.
+Kills the engine, its worker, and the step's own process, in turn. Needs Linux and Python 3.
 """
 
 import hashlib
@@ -17,14 +17,14 @@ import sys
 import tempfile
 import time
 
-# Engines that are killed on purpose are no crash loop.
+# Engines are killed on purpose, so no crash loop counts.
 os.environ["STEPWELL_CRASH_LOOP_LIMIT"] = "0"
 HERE = pathlib.Path(__file__).resolve().parent
 COUNT, INTERVAL = 40, 5
 
 
 def workflow(folder):
-    # The name is an argument, so that the two steps are different work and the second is not reused from the first.
+    # With the name as an argument, the two steps have different keys, and the second does not reuse the first.
     step = lambda name: f'argv = ["{sys.executable}", "{HERE}/ledger_step.py", "{folder}/ledger", "{folder}/state", "{COUNT}", "{INTERVAL}", "{name}"]'
     retry = 'retry = { initial_interval = "1ms", maximum_attempts = 100000 }'
     part = lambda name, needs: f'[[step]]\nid = "{name}"\nkind = "command"\n{needs}{retry}\n[step.with]\n{step(name)}\noutputs = {{ sum = "sum" }}\n'

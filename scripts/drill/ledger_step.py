@@ -1,7 +1,7 @@
-"""A step that sums numbers with checkpoints, and writes down what it does in a ledger of its own.
+"""A step that sums numbers with checkpoints, and records its actions in a separate ledger.
 
-Every line is `RUN STEP ATTEMPT PHASE VALUE`, durable before the work goes on. At its start it asks the database
-whether its attempt has been counted already.
+Every line is `RUN STEP ATTEMPT PHASE VALUE`, durable before the work continues. At its start, the step checks in the
+database that its attempt is counted.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Does an exported folder give the same logits and perplexity in `transformers` as in Stepwell?
+"""Checks that an exported folder gives the same logits and perplexity in `transformers` as in Stepwell.
 
 usage: check_export.py EXPORT_DIR --make-ids TEXT --ids-json OUT    writes token windows of a text
        check_export.py EXPORT_DIR [--ids-json IDS] --logits JSON    compares; exits 1 on a difference
@@ -25,7 +25,7 @@ LIMIT = 1e-4
 
 
 class Unusable(Exception):
-    """An input that is missing or not of the form that README.md defines."""
+    """An input that is missing or does not have the form in README.md."""
 
 
 def read_json(path):
@@ -36,7 +36,7 @@ def read_json(path):
 
 
 def open_export(folder):
-    """The model in float32 and the tokenizer; refuses weights that are missing or left over."""
+    """The model in float32 and the tokenizer; refuses missing or extra weights."""
     if not (Path(folder) / "config.json").is_file():
         raise Unusable(f"{folder} has no config.json")
     model, info = AutoModelForCausalLM.from_pretrained(

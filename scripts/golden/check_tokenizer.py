@@ -1,4 +1,4 @@
-"""Are Stepwell's token ids those of Python `tokenizers`?
+"""Checks that Stepwell's token ids equal those of Python `tokenizers`.
 
 usage: check_tokenizer.py TOKENIZER_JSON TEXT IDS_JSON [--lines N] [--special]
 

@@ -1,4 +1,4 @@
-"""The fixture export_tiny: a tiny model as an exported folder, with the numbers of `transformers`."""
+"""Writes the fixture export_tiny: a tiny model as an exported folder, with results of `transformers`."""
 
 import json
 
@@ -10,7 +10,7 @@ from check_export import logits_of, nll_of, open_export, perplexity
 
 VOCAB, LENGTH, NEW_TOKENS = 288, 16, 12
 SPECIALS = ["<pad>", "<bos>", "<eos>"]
-# Wide weights: the logits reach a few units, so that 1e-4 is a tight bound.
+# Wide weights make logits of a few units, so 1e-4 is a tight bound.
 STD = 0.2
 TEXTS = [
     "The small ship sails at dawn, and the sailors sing to the sea.",
@@ -36,7 +36,7 @@ def train_tokenizer():
 
 
 def greedy(model, prompt):
-    """Greedy continuation; the best token leads clearly, so that float32 noise cannot change it."""
+    """Greedy continuation. Asserts that the best token leads clearly, so float32 noise cannot change it."""
     ids = list(prompt)
     for _ in range(NEW_TOKENS):
         best = logits_of(model, ids)[-1].topk(2)

@@ -65,7 +65,7 @@ def named(model):
 
 
 def run(model, ids, targets, starts, packed_targets):
-    """Everything that the fixtures hold, in the model's own dtype."""
+    """All contents of the fixtures, in the model's dtype."""
     packed_logits = ref.logits_of(model, ids, starts)
     packed_loss = ref.mean_loss(packed_logits, packed_targets)
     packed_grads = gradients(model, packed_loss)

@@ -1,9 +1,8 @@
-"""What the fixture writers share: the tiny models, float64 arithmetic and file output.
+"""Shared parts of the fixture writers: the tiny models, float64 arithmetic and file output.
 
-`transformers` casts to float32 inside RMSNorm and the rotary embedding whatever the model's dtype.
-`in_float64` replaces these two forwards, so that a model in float64 really computes in float64 and
-the stored float32 values carry no rounding error but the last one. The formulas stay those of
-`transformers`; `make_model.py` checks that the unpatched float32 model agrees.
+`transformers` casts to float32 inside RMSNorm and the rotary embedding, whatever the model's dtype.
+`in_float64` replaces these two forwards, so a float64 model computes in float64 throughout and
+the stored float32 values were rounded only once. The formulas stay those of `transformers`; `make_model.py` checks that the unpatched float32 model agrees.
 """
 
 import contextlib
@@ -92,7 +91,7 @@ def _rotary(self, x, position_ids):
 
 @contextlib.contextmanager
 def in_float64():
-    """Inside, the models neither cast to float32 nor use a fused attention kernel."""
+    """Context in which the models neither cast to float32 nor use a fused attention kernel."""
     classes = [
         (modeling_llama.LlamaRMSNorm, _rms_norm),
         (modeling_qwen3.Qwen3RMSNorm, _rms_norm),
@@ -118,7 +117,7 @@ def document_mask(starts):
 
 
 def logits_of(model, ids, starts=None):
-    """[batch, seq, vocab]; positions are 0..seq whatever the documents."""
+    """[batch, seq, vocab]; positions are 0..seq regardless of documents."""
     positions = torch.arange(ids.shape[1]).expand(ids.shape[0], -1)
     starts = torch.zeros_like(ids) if starts is None else starts
     return model(input_ids=ids, position_ids=positions, attention_mask=document_mask(starts)).logits
