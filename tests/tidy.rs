@@ -1,11 +1,11 @@
-//! House rules that a compiler does not know. Each failure names the file and line.
+//! House rules that the compiler cannot check. Each failure names the file and line.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 const MAX_LINES: usize = 800;
 
-/// Who may import whom: module, then the modules of ours that it may name.
+/// Each module, and the modules that it may import.
 const LAYERS: &[(&str, &[&str])] = &[
     ("core", &["core"]),
     ("store", &["store", "faults", "core"]),
@@ -19,7 +19,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("engine", &["engine", "faults", "core", "store", "artifact", "executors", "worker", "steps"]),
 ];
 
-/// Where `unsafe` may be: kernels and the memory map, and what a program does between fork and exec.
+/// Paths that may contain `unsafe`: kernels, the memory map, and code between fork and exec.
 const UNSAFE_UNDER: [&str; 2] = ["src/train/ops/", "src/steps/command/parent_death.rs"];
 
 struct Source {
@@ -70,10 +70,10 @@ fn read(path: &Path) -> Source {
     Source { path: path.to_owned(), lines: without_tests(&text), total_lines: text.lines().count() }
 }
 
-/// The lines of a file, with those of its test modules empty. A module in its own file hides nothing.
+/// The lines of a file, with the lines of inline test modules emptied.
 fn without_tests(text: &str) -> Vec<String> {
     let mut code: Vec<String> = Vec::new();
-    // This line ends the test module.
+    // The line that ends the current test module.
     let mut end: Option<String> = None;
     let mut lines = text.lines().peekable();
     while let Some(line) = lines.next() {
@@ -98,7 +98,7 @@ fn only_test_modules_are_left_out() {
     assert_eq!(left, ["#[cfg(test)]", "mod tests;", "fn a() {}", "mod inner {", "}", "fn c() {}"]);
 }
 
-/// Calls `broken` for each line of code, comments left out, and fails with all the lines that it names.
+/// Calls `broken` for each line of code without comments, and fails with all problems that it returns.
 fn each_line(applies: impl Fn(&Source) -> bool, broken: impl Fn(&Source, &str) -> Option<String>) {
     each_line_and_comment(applies, |source, line| if line.starts_with("//") { None } else { broken(source, line) });
 }
@@ -219,7 +219,7 @@ fn nothing_panics_without_a_stated_invariant() {
         for (index, line) in source.lines.iter().enumerate() {
             let code = line.trim_start();
             let bare = code.contains(".unwrap()") || code.contains("todo!(") || code.contains("unimplemented!(");
-            // `expect` is fine when its text states why it cannot happen.
+            // `expect` needs a text that states why it cannot fail.
             let expect_without_reason = code.contains(".expect(\"\")");
             if !code.starts_with("//") && (bare || expect_without_reason) {
                 problems.push(format!("{}:{}: {code}", source.name(), index + 1));
@@ -263,10 +263,10 @@ fn every_failpoint_is_listed_and_placed_once() {
     assert!(listed.len() > 40);
 }
 
-/// Modules whose writes have failpoints, and the calls that need one near by.
+/// Modules whose writes need failpoints, and the calls that need one near by.
 const FAULTY: &[&str] = &["store", "artifact", "engine", "executors", "worker"];
 const CHANGES: &[&str] = &[".sync_all()", "fs::rename(", "fs::copy(", "fs::write(", ".spawn()", "transaction.commit()"];
-/// Scratch databases, a command that only tells somebody, and logs: nothing durable depends on them.
+/// Scratch databases, the alert command, and logs: nothing durable depends on them.
 const NOTHING_DURABLE: &[&str] = &[
     "src/store/rebuild.rs",
     "src/store/floor.rs",
@@ -312,8 +312,8 @@ fn left_over(line: &str) -> Option<&'static str> {
     ["TODO", "FIXME", "XXX", "dbg!(", "#[allow("].into_iter().find(|word| line.contains(word))
 }
 
-/// Files that may write to the streams of the process: the output of the command line, an attempt with its log, a
-/// process that is about to abort, and a contestant with its protocol.
+/// Files that may write to the streams of the process: the output of the command line, the log of an attempt, the
+/// message of an aborting process, and the protocol of a benchmark contestant.
 const WRITES: [&str; 5] = [
     "src/cli/output/streams.rs",
     "src/worker/exec.rs",
@@ -322,7 +322,7 @@ const WRITES: [&str; 5] = [
     "src/bench/contest/host.rs",
 ];
 
-/// `[lints]` forbids the macros: they panic when the reader is gone.
+/// `[lints]` forbids the print macros, which panic when the reader is gone.
 #[test]
 fn one_type_owns_the_streams() {
     each_line(

@@ -2,7 +2,8 @@
 
 `transformers` casts to float32 inside RMSNorm and the rotary embedding, whatever the model's dtype.
 `in_float64` replaces these two forwards, so a float64 model computes in float64 throughout and
-the stored float32 values were rounded only once. The formulas stay those of `transformers`; `make_model.py` checks that the unpatched float32 model agrees.
+the stored float32 values were rounded only once. The formulas stay those of `transformers`;
+`make_model.py` checks that the unpatched float32 model agrees.
 """
 
 import contextlib

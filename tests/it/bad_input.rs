@@ -1,4 +1,4 @@
-//! Bad input: a clear error that names the file and the fix, and nothing half-written.
+//! Bad input gives an error that names the file and the fix, and leaves nothing half-written.
 
 use std::io::Write;
 
@@ -135,7 +135,7 @@ fn a_flipped_byte_in_an_artifact_is_found_and_named() {
     sandbox.stepwell(&["artifact", "show", "last/make/numbers"]).exits(3).says(&[&digest]);
 }
 
-/// Root may write anywhere, so there this checks nothing but that the directory stays usable.
+/// Root may write anywhere, so as root this only checks that the directory stays usable.
 #[test]
 fn a_read_only_state_directory() {
     use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! `stepwell bench train` as a user runs it: alone, next to a stand-in, and without PyTorch.
+//! `stepwell bench train` from the command line: alone, next to a stand-in for PyTorch, and without PyTorch.
 
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
@@ -37,7 +37,7 @@ fn training_alone_is_measured_with_each_number_of_threads() {
     let threads: Vec<u64> = rows.iter().map(|row| row["threads"].as_u64().unwrap()).collect();
     assert_eq!(threads, [1, 2]);
     for row in rows {
-        // Two steps to warm up, then the timed ones.
+        // Two warm-up steps before the timed ones.
         assert_eq!((row["losses"].as_array().unwrap().len(), row["seconds"].as_array().unwrap().len()), (8, 6));
         let positive =
             ["seconds_per_step", "tokens_per_second", "model_flops_per_second", "mfu", "gemm_flops_per_second"];
@@ -67,7 +67,7 @@ fn bf16_is_measured_beside_f32_with_the_instructions_asked_for() {
     let [exact, reduced] = [0, 1].map(|row| found["rows"][row].clone());
     assert_eq!((&exact["dtype"], &reduced["dtype"]), (&"f32".into(), &"bf16".into()));
     assert_ne!(exact["losses"], reduced["losses"]);
-    // Tile registers (AMX) have sums of bf16 of their own.
+    // The tile registers of AMX sum bf16 in another order.
     let without_tiles = if cfg!(target_arch = "x86_64") { report("avx2") } else { found.clone() };
     for (row, other) in [&found, &without_tiles].into_iter().enumerate() {
         assert_eq!(other["rows"][row]["losses"], portable["rows"][row]["losses"], "instructions change no bit");
@@ -125,7 +125,7 @@ fn an_unknown_preset_lists_the_known_ones() {
     Sandbox::new().stepwell(&["bench", "train", "--preset", "huge"]).exits(6).says(&["no preset `huge`", "deep60"]);
 }
 
-/// An interpreter that answers as `scripts/bench_torch.py` does: half a second per step, a loss of 1.
+/// A stand-in for `scripts/bench_torch.py`: half a second per step, a loss of 1.
 const STAND_IN: &str = r#"#!/bin/sh
 echo '{"ready":{"version":"stand-in"}}'
 while read -r name number; do

@@ -1,7 +1,7 @@
-//! Single flipped bits in everything that a state directory consists of. Each is found, by an error that names
-//! the file or the digest, or it is harmless: all that was acknowledged is the same. None is silent.
+//! Flips single bits in every kind of file of a state directory. Each flip causes an error that names the file or
+//! the digest, or is harmless: all acknowledged data is the same. None is silent.
 //!
-//! STEPWELL_BIT_FLIPS gives how many, STEPWELL_BIT_FLIPS_SEED which; `scripts/bit_flips.sh` sets them.
+//! STEPWELL_BIT_FLIPS sets the number of flips, STEPWELL_BIT_FLIPS_SEED their places; `scripts/bit_flips.sh` sets both.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -19,7 +19,7 @@ use crate::harness::Sandbox;
 
 const FLIPS: u64 = 300;
 
-/// Commands with files, a folder, values and checkpoints; a fan-out; a failed attempt; noops.
+/// Commands with files, a folder, values and checkpoints; a fan-out; a failed attempt; no-op steps.
 const FLOW: &str = r#"
 name = "flow"
 [params]
@@ -44,7 +44,7 @@ kind = "noop"
 with = { values = { ok = "{{ steps.train.values.loss < 1 }}" } }
 "#;
 
-/// A state directory as a killed engine has left it: the newest commits are in the WAL only.
+/// A state directory of a killed engine: the newest commits are only in the WAL.
 fn state() -> TempDir {
     let sandbox = Sandbox::new();
     sandbox.write("flow.toml", FLOW);
@@ -73,7 +73,7 @@ fn state() -> TempDir {
         let metrics: Vec<MetricWrite> = (first..first + 100).map(metric).collect();
         store.commit(Batch { metrics: &metrics, ..Batch::default() }).unwrap();
         if first == 1 {
-            // Into the database; what follows stays in the WAL.
+            // The open moves the first batch into the database; the second stays in the WAL.
             store = Store::open(&state).unwrap();
             store.begin_epoch(&lock).unwrap();
         }
@@ -91,7 +91,7 @@ fn state() -> TempDir {
     copy
 }
 
-/// All rows of all tables that somebody was told of: not the end of a lease, not the names of migrations.
+/// All acknowledged rows of all tables; excludes the end of a lease and the names of migrations.
 fn acknowledged(state: &Path) -> rusqlite::Result<Vec<Vec<Vec<u8>>>> {
     let connection = Connection::open_with_flags(state.join("stepwell.db"), OpenFlags::SQLITE_OPEN_READ_ONLY)?;
     let mut names = connection.prepare(
@@ -123,7 +123,7 @@ fn acknowledged(state: &Path) -> rusqlite::Result<Vec<Vec<Vec<u8>>>> {
     Ok(all)
 }
 
-/// What finds damage in the database, in words; nothing when it seems to be sound.
+/// The first damage that a check of the database reports.
 fn found_in_database(state: &Path) -> Option<String> {
     match check(state) {
         Err(error) => Some(error.to_string()),
@@ -131,14 +131,13 @@ fn found_in_database(state: &Path) -> Option<String> {
     }
 }
 
-/// What finds damage in the artifacts.
+/// The first damage that a check of the artifacts reports.
 fn found_in_artifacts(state: &Path) -> Option<String> {
     let (reader, store) = (Reader::open(state).unwrap(), ArtifactStore::open(state).unwrap());
     let references = reader.references(None).unwrap();
     references.iter().find_map(|reference| store.verify(&reference.artifact).err()).map(|error| error.to_string())
 }
 
-/// Files by kind.
 fn files(state: &Path) -> BTreeMap<&'static str, Vec<PathBuf>> {
     let (reader, store) = (Reader::open(state).unwrap(), ArtifactStore::open(state).unwrap());
     let mut files: BTreeMap<&'static str, Vec<PathBuf>> = BTreeMap::new();
@@ -166,7 +165,7 @@ struct Tally {
     silent: Vec<String>,
 }
 
-/// A state directory, and what it is without a flipped bit.
+/// A state directory, with its content before any flip.
 struct Victim {
     dir: TempDir,
     tables: Vec<(PathBuf, Vec<u8>)>,
@@ -226,12 +225,12 @@ fn no_flipped_bit_is_silent() {
     let seed = number("STEPWELL_BIT_FLIPS_SEED", 1);
     let crashed = Victim::new(state());
     let stopped = state();
-    // Moves everything from the WAL into the database.
+    // The open moves everything from the WAL into the database.
     drop(Store::open(stopped.path()).unwrap());
     let stopped = Victim::new(stopped);
     assert!(crashed.tables[1].1.len() > 50_000, "the WAL holds commits");
     assert!(stopped.tables.len() == 2 || stopped.tables[1].1.is_empty(), "there is no WAL");
-    // The tables twice as often as the rest.
+    // Databases and logs are listed twice, to get more flips.
     let kinds = [
         ("database", &stopped),
         ("database", &stopped),

@@ -1,8 +1,8 @@
-//! `stepwell chaos`, on workflows that keep the contract and on one that cannot.
+//! `stepwell chaos` on workflows that keep the contract and on workflows that cannot.
 
 use crate::harness::Sandbox;
 
-/// Counts to 30 with a checkpoint at every fifth, and writes EXTRA beside the number.
+/// Counts to 30 with a checkpoint at every fifth number, and writes EXTRA beside the result.
 const COUNT: &str = r#"
 name = "count"
 [[step]]
@@ -72,12 +72,12 @@ fn a_process_that_outlives_its_worker_is_an_orphan() {
     );
     let failed = sandbox.stepwell(&["chaos", "escape.toml", "--kills", "4", "--target", "worker", "--output", "json"]);
     let report = failed.exits(3).json();
-    // A kill may come before the step has begun.
+    // Only some kills orphan a process: one may come before the step has started.
     assert_eq!(report["passed"], false, "{report}");
     assert!(report["orphan_processes"].as_u64().unwrap() > 0, "{report}");
 }
 
-/// Once its first attempt was killed, every later one fails.
+/// Every attempt after the first fails.
 #[test]
 fn a_run_that_does_not_get_to_its_end_fails_the_drill() {
     let sandbox = Sandbox::new();

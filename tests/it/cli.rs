@@ -1,4 +1,4 @@
-//! The command line as a user meets it: help, forms of output, exit codes.
+//! The command line: help, forms of output, exit codes.
 
 use std::path::PathBuf;
 
@@ -183,11 +183,11 @@ fn what_cannot_work_here_is_refused_before_anything_starts() {
         sandbox.stepwell(&["run", "w.toml"]).exits(2).says(&[said]);
         assert!(!sandbox.state().exists(), "{arguments}");
         if !said.contains("own folder") {
-            // The engine that takes it later may work in another folder.
+            // The engine that runs it later may work in another folder.
             sandbox.stepwell(&["run", "w.toml", "--detach"]).ok().says(&["warning: ", said]);
             std::fs::remove_dir_all(sandbox.state()).unwrap();
         }
-        // Another step may create it, and a step may be skipped.
+        // A step that may be skipped gives only a warning.
         sandbox.write("w.toml", format!("{step}{arguments}\nwhen = \"false\"\n"));
         sandbox.stepwell(&["workflow", "validate", "w.toml"]).ok().says(&["warning: ", said]);
     }
@@ -230,11 +230,11 @@ fn every_command_in_a_message_exists_and_is_complete() {
     let mut count = 0;
     let sources = walkdir::WalkDir::new("src").into_iter().map(|entry| entry.unwrap().into_path());
     let is_source = |path: &PathBuf| path.extension().is_some_and(|extension| extension == "rs");
-    // This file makes the commands, and has examples for a shell to parse.
+    // `core/shell.rs` builds the commands, and has examples for a shell to parse.
     for path in sources.filter(|path| is_source(path) && !path.ends_with("core/shell.rs")) {
         let text = std::fs::read_to_string(&path).unwrap();
         let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
-        // A backslash joins a text with its next line.
+        // A backslash joins a string literal with its next line.
         let code = lines.collect::<Vec<_>>().join("\n").split("\\\n").map(str::trim_start).collect::<String>();
         for command in suggested(&code).iter().filter(|command| *command != "x") {
             count += 1;

@@ -1,4 +1,4 @@
-//! What a person does with a run: pausing, resuming, retrying, repeating and forking it, and asking why.
+//! Control of runs: pause, resume, retry, rerun, fork and explain.
 
 use std::path::PathBuf;
 use std::process::Child;
@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::harness::{Sandbox, eventually, read};
 
-/// `before` is never reused by itself; `count` counts with a checkpoint at every third number, and waits for
+/// `before` is never reused by default; `count` counts with a checkpoint at every third number, and waits for
 /// the file `gate` at 6; `after` uses both.
 const COUNTER: &str = r#"
 name = "counter"
@@ -64,7 +64,6 @@ impl Lab {
         Lab { sandbox, worker: None }
     }
 
-    /// With the gate open.
     fn open(workflow: &str) -> Lab {
         let lab = Lab::new(workflow);
         lab.touch("gate");
@@ -79,7 +78,7 @@ impl Lab {
         std::fs::write(self.note(name), "").unwrap();
     }
 
-    /// How often a step has really run.
+    /// Counts the executions of a step.
     fn ran(&self, step: &str) -> usize {
         read(&self.note(&format!("ran.{step}"))).lines().count()
     }
@@ -144,7 +143,7 @@ fn a_pause_survives_engines_and_loses_neither_work_nor_retries() {
     let why = lab.explain("count");
     assert!(why["code"] == "paused" && why["message"].as_str().unwrap().contains("lunch"), "{why}");
     lab.serve();
-    // Long enough for an engine that would claim the step.
+    // Long enough for an engine to claim the step wrongly.
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!((lab.status().as_str(), lab.ran("count")), ("paused", 1));
     lab.touch("gate");
@@ -287,7 +286,7 @@ fn a_fork_goes_on_from_a_checkpoint_to_the_same_output() {
     assert_eq!(read(&lab.note("from")), "from 0\nfrom 9\n");
     assert_eq!((lab.ran("before"), lab.ran("after")), (1, 2));
     assert_eq!(lab.sandbox.digests(), first);
-    // With another parameter the key differs: what is before the fork stays, what comes after is new.
+    // Another parameter changes the key: lines before the fork point stay, later ones are new.
     lab.sandbox.stepwell(&["fork", "last", "--at", "count:9", "-S", "word=y", "--name", "other"]).ok();
     let lines = lab.sandbox.stepwell(&["artifact", "show", "last/count/lines"]).ok().stdout;
     assert!(lines.contains("x 9") && lines.contains("y 10") && !lines.contains("x 10"), "{lines}");

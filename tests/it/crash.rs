@@ -1,10 +1,10 @@
-//! SIGKILL, cancel and a second engine against real processes (rows E8, E16). `engine.rs` has more.
+//! SIGKILL, cancel and a second engine with real processes (rows E8, E16). `engine.rs` has more.
 
 use crate::harness::{Sandbox, eventually};
 #[cfg(target_os = "linux")]
 use crate::harness::{children, processes_with, signal};
 
-/// A quick step, and one that takes SECONDS and has a child of its own; both log what they do.
+/// A quick step, and one that takes SECONDS and has a child process; both write to a ledger.
 const COUNTER: &str = r#"
 name = "counter"
 [[step]]
@@ -145,7 +145,7 @@ fn a_command_resumes_from_its_own_checkpoint() {
     assert!(repeated <= 2 * kills, "{repeated} counts were repeated after {kills} kills");
 }
 
-/// Leaves the process group and the parent; nothing but the mark in its environment ties it to its attempt.
+/// The process leaves its group and parent; only the mark in its environment ties it to its attempt.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_process_that_left_its_group_is_ended_by_the_next_engine() {
@@ -174,7 +174,7 @@ fn a_process_that_left_its_group_is_ended_by_the_next_engine() {
     assert!(left.is_empty(), "{left:?} outlived the recovery");
 }
 
-/// Frozen for twice its lease, then thawed, whatever happens to it meanwhile.
+/// The worker is frozen for twice its lease, then thawed.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_thawed_worker_changes_nothing() {
@@ -194,7 +194,7 @@ fn a_thawed_worker_changes_nothing() {
     }
     std::thread::sleep(std::time::Duration::from_secs(2));
     for worker in &frozen {
-        // It may be dead already, which is the engine's right.
+        // The engine may have killed it already.
         let _ = std::process::Command::new("kill").args(["-CONT", &worker.to_string()]).output();
     }
     assert!(engine.wait().unwrap().success());

@@ -1,5 +1,5 @@
-//! A disk that fills up and one that turns read-only, both real. They need root for the mounts, and say so
-//! when they are skipped.
+//! A real disk that fills up, and one that turns read-only. The mounts need root; without it, the tests print a
+//! message and are skipped.
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -9,7 +9,7 @@ use std::thread;
 
 use crate::harness::{Sandbox, eventually, processes_with, signal};
 
-/// A small file system of its own; unmounted when dropped.
+/// A small file system, unmounted on drop.
 struct Mount {
     at: PathBuf,
 }
@@ -28,7 +28,7 @@ impl Drop for Mount {
     }
 }
 
-/// An ext4 file system in a file, which can be made to turn read-only as after an error of the disk.
+/// An ext4 file system in a file, which can turn read-only as after a disk error.
 struct Ext4 {
     mount: Mount,
     device: String,
@@ -59,7 +59,7 @@ impl Ext4 {
     }
 }
 
-/// `None`, with a message, where mounting is not allowed.
+/// Returns `None` and prints a message when mounting is not allowed.
 fn mount(arguments: &[&str], at: &Path) -> Option<Mount> {
     let done = Command::new("mount").args(arguments).arg(at).stderr(Stdio::null()).status();
     if done.is_ok_and(|status| status.success()) {
@@ -71,7 +71,7 @@ fn mount(arguments: &[&str], at: &Path) -> Option<Mount> {
 
 const MIB: usize = 1 << 20;
 
-/// Writes a checkpoint of 6 MiB, waits for the test, and then its output; what it was resumed from is in the ledger.
+/// Writes a checkpoint of 6 MiB, then its output. The ledger records the checkpoint from which each attempt resumed.
 const WORKFLOW: &str = r#"
 name = "large"
 [[step]]
@@ -92,7 +92,7 @@ echo done > "$STEPWELL_OUTPUT_DIR/out"
 """
 "#;
 
-/// A run on a disk of 24 MiB that has too little left for the checkpoint.
+/// A run on a disk of 24 MiB without room for the checkpoint.
 struct Full {
     sandbox: Sandbox,
     filler: PathBuf,
@@ -118,7 +118,7 @@ impl Full {
             line.clear();
             assert_ne!(said.read_line(&mut line).unwrap(), 0, "the engine ended without waiting");
         }
-        // The rest must be read, or the engine would die of a closed pipe.
+        // Keep reading, so that the pipe neither closes nor fills.
         thread::spawn(move || said.lines().map_while(Result::ok).count());
         engine
     }
@@ -185,7 +185,7 @@ fn a_run_that_waits_for_space_can_be_canceled() {
 #[test]
 fn a_database_without_space_is_waited_for() {
     let Some(full) = Full::new() else { return };
-    // Nothing is left but what the first commits take.
+    // Leaves only the space that the first commits take.
     let free = rustix::fs::statvfs(full.sandbox.state()).unwrap();
     let left = usize::try_from(free.f_bavail * free.f_frsize).unwrap();
     fs::write(full.sandbox.state().join("more"), vec![1; left - MIB]).unwrap();
@@ -196,7 +196,7 @@ fn a_database_without_space_is_waited_for() {
     full.assert_succeeded();
 }
 
-/// A checkpoint at every number, for as long as it is let.
+/// Counts with a checkpoint at every number until the file `enough` exists.
 const COUNTER: &str = r#"
 name = "counter"
 [[step]]
@@ -233,7 +233,7 @@ fn a_disk_that_turns_read_only_ends_the_run_and_loses_nothing() {
     let said = String::from_utf8_lossy(&ended.stderr);
     assert!(said.contains("read-only") && said.contains("hint:"), "{said}");
     eventually("no process is left", || processes_with(&mark).is_empty());
-    // Still read-only: the next start says so and touches nothing.
+    // The disk is still read-only: the next start reports it and changes nothing.
     sandbox.stepwell(&["resume", "last"]).exits(1).says(&["read-only", "hint:"]);
     drop(disk.mount);
     let _disk = Ext4::mount(&image, &at).unwrap();

@@ -1,4 +1,4 @@
-//! The engine as a process: killed, stopped, canceled, frozen. Steps are plain commands.
+//! The engine as a process that is killed, stopped, canceled or frozen. Steps are plain commands.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,10 +16,9 @@ use stepwell::core::status::{RunStatus, StepStatus};
 use stepwell::store::{Reader, StepRow, attempt_log};
 use tempfile::TempDir;
 
-/// Longer than anything takes on a machine that is busy with other things.
+/// Limit for each wait, generous for a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A state directory and the workflow that runs in it.
 struct Lab {
     folder: TempDir,
 }
@@ -101,7 +100,7 @@ impl Lab {
         }
     }
 
-    /// Processes of any attempt of the newest run, by their environment.
+    /// Processes of any attempt of the newest run, found by their environment.
     #[cfg(target_os = "linux")]
     fn processes(&self) -> Vec<u32> {
         let Ok(run) = self.reader().resolve_run("last") else { return Vec::new() };
@@ -149,7 +148,7 @@ fn pid(raw: u32) -> Pid {
     Pid::from_raw(i32::try_from(raw).unwrap()).unwrap()
 }
 
-/// An engine in a process of its own; killed when the test is over.
+/// An engine in a separate process, killed when the test ends.
 struct Engine {
     child: Child,
 }
@@ -193,7 +192,7 @@ impl Drop for Engine {
     }
 }
 
-/// Counts by hand, with a checkpoint at every third number; then a step that uses the result.
+/// Counts with a checkpoint at every third number; a second step uses the result.
 fn counter(count: u32) -> String {
     format!(
         r#"
@@ -249,14 +248,14 @@ fn killed_again_and_again_the_outputs_are_the_same() {
         sleep(Duration::from_millis(pause));
         let worker = lab.step("count").process.map(|process| pid(process.pid));
         match round % 3 {
-            // The engine alone.
+            // Only the engine.
             0 => engine.signal(Signal::KILL),
-            // The worker alone: the engine itself starts the step again.
+            // Only the worker: the engine starts the step again.
             1 => {
                 worker.map(|worker| kill_process(worker, Signal::KILL));
                 continue;
             }
-            // Both, with all they have started.
+            // Both, with all their processes.
             _ => {
                 engine.signal(Signal::KILL);
                 worker.map(|worker| kill_process_group(worker, Signal::KILL));
@@ -422,7 +421,7 @@ with.argv = ["{{ 'no-such-program-anywhere' }}"]
     assert!(failure.message.contains("code 7") && failure.message.contains("out of cheese"), "{failure}");
     assert_eq!(lab.step("a").attempts, 2);
     assert_eq!(lab.step("b").status, StepStatus::Pending);
-    // Trying again would not help.
+    // A retry would not help, so there is none.
     assert_eq!(lab.step("c").attempts, 1);
     assert!(lab.step("c").failure.unwrap().message.contains("no-such-program-anywhere"));
 }
@@ -543,7 +542,7 @@ with.cwd = "."
     );
     let mut engine = lab.start();
     lab.worker("a");
-    // `resume` goes through the engine that is there; a second engine is refused.
+    // `resume` uses the running engine; a second engine is refused.
     lab.resume().ends_well();
     let mut second = lab.spawn(&["worker"]);
     assert!(!second.wait().success());

@@ -1,4 +1,4 @@
-//! `explain` gives the right reason: one test per group of codes, and none without a test.
+//! `explain` gives the right reason. One test per group of codes; every code has a test.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::harness::{Sandbox, eventually, read};
 
 const ROOT: &str = env!("CARGO_MANIFEST_DIR");
-/// Codes that no run can be brought to show in a test like these.
+/// Codes that these tests cannot produce, with the reason.
 const ELSEWHERE: [(&str, &str); 2] = [
     ("out_of_memory", "needs a control group: survival::a_step_that_runs_out_of_memory_is_not_tried_again"),
     ("no_space", "of attempts only, which are released: a step does not fail with it"),
@@ -23,7 +23,7 @@ fn step(id: &str, kind: &str, more: &str) -> String {
     format!("[[step]]\nid = \"{id}\"\nkind = \"{kind}\"\n{more}\n")
 }
 
-/// The step of the newest run of its own name has this reason.
+/// Asserts that `explain` gives this code for the step.
 #[track_caller]
 fn explains(sandbox: &Sandbox, run: &str, step: &str, code: &str) {
     let value = sandbox.stepwell(&["explain", run, step, "--output", "json"]).ok().json();
@@ -40,7 +40,7 @@ fn becomes(sandbox: &Sandbox, step: &str, wanted: &str) {
     eventually(wanted, || sandbox.query_count("step") > 0 && status(sandbox, step) == wanted);
 }
 
-/// The codes in the source, by the one way in which reasons are made; and the kinds of failures.
+/// All codes: the arguments of `Reason::new` in the source, and the kinds of failures.
 fn codes() -> BTreeSet<String> {
     let folder = Path::new(ROOT).join("src/cli/explain");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
@@ -87,7 +87,7 @@ fn what_stops_a_run() {
     let mut engine = sandbox.start(&["resume", "last"]);
     eventually("the step runs", || sandbox.path("on").exists());
     let mut cancel = sandbox.start(&["cancel", "last"]);
-    // The program does not listen, so this takes 5 seconds.
+    // The program ignores SIGTERM, so the cancel takes 5 seconds.
     eventually("the cancel", || sandbox.query("SELECT status FROM run") == ["canceling"]);
     explains(&sandbox, "last", "b", "canceling");
     cancel.wait().unwrap();
@@ -183,7 +183,7 @@ fn why_a_step_failed() {
     explains(&sandbox, "last", "left", "skipped");
 }
 
-/// `a` can be reused, `b` never is, `c` fails until there is a file.
+/// `a` can be reused, `b` never is, `c` fails until a file exists.
 const REUSED: &str = r#"
 name = "w"
 [params]
@@ -228,7 +228,7 @@ fn why_a_step_ran_or_did_not_have_to() {
     }
     sandbox.stepwell(&["run", "w.toml", "-S", "word=y"]).ok();
     explains(&sandbox, "last", "a", "outputs_gone");
-    // As if the earlier run had been made by a build with another version of the kind.
+    // Simulates an earlier run by a build with another version of the kind.
     let database = rusqlite::Connection::open(sandbox.state().join("stepwell.db")).unwrap();
     let newest = "(SELECT max(id) FROM run)";
     database.execute(&format!("UPDATE step SET key = 'other' WHERE id = 'b' AND run < {newest}"), []).unwrap();

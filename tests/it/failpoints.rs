@@ -1,9 +1,9 @@
-//! Every failpoint of the program, armed with every action, in a run with checkpoints, outputs, a fan-out
-//! and a cancel. Afterwards, without the fault: the same outputs, every step committed once, nothing that
-//! was acknowledged is lost, and no process is left.
+//! Arms every failpoint with every action, in a run with checkpoints, outputs, a fan-out and a cancel, then recovers
+//! without the fault. Outputs are the same, every step is committed once, no acknowledged data is lost, and no process
+//! is left.
 //!
 //! `STEPWELL_FAILPOINT_ROUNDS` repeats all cases with faults at other moments, `STEPWELL_FAILPOINT_PAUSE_MS`
-//! sets the length of a pause, `STEPWELL_FAILPOINT_ONLY` takes only the points with that text in their name.
+//! sets the length of a pause, `STEPWELL_FAILPOINT_ONLY` selects the points whose name contains that text.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
@@ -21,16 +21,17 @@ use stepwell::store::{Reader, check};
 
 use crate::harness::{Finished, Sandbox, processes_with, read};
 
-/// Nothing takes so long, even when ten of them run at once on a busy machine.
+/// Limit for each wait; generous even for ten drills at once on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
 const ACTIONS: [Action; 4] = [Action::Abort, Action::Error, Action::Pause, Action::Full];
-/// A full disk that an engine meets once is gone at its next look. A worker would meet it in every attempt.
+/// Points that get a full disk. The engine finds space at its next check; a worker would hit the full disk in every
+/// attempt.
 const FULL_DISKS: [&str; 3] = ["store.", "engine.", "executor."];
 
-/// The process is aborted each time that it gets here: no commit may be acknowledged early or lost late.
+/// Points with an abort at every single hit: no commit may be acknowledged early or lost late.
 const EVERY_TIME: [&str; 2] = ["store.commit.before", "store.commit.after"];
 
-/// Checkpoints and two outputs, in a worker of its own for the sake of its pool; then a fan-out that reads one of them.
+/// A step with checkpoints and two outputs, whose pool forces a separate worker; then a fan-out that reads one of them.
 const WORKFLOW: &str = r#"
 name = "drill"
 [[step]]
@@ -69,7 +70,7 @@ kind = "noop"
 with.values.outputs = "{{ steps.each.outputs.out }}"
 "#;
 
-/// Has to be canceled.
+/// Runs until it is canceled.
 const VICTIM: &str = r#"
 name = "victim"
 [[step]]
@@ -84,7 +85,6 @@ enum Action {
     Abort,
     Error,
     Pause,
-    /// The disk is full.
     Full,
 }
 
@@ -97,7 +97,7 @@ struct Fault {
 }
 
 impl Fault {
-    /// As `FAILPOINTS` has it.
+    /// The value of `FAILPOINTS`.
     fn armed(&self) -> String {
         let action = match self.action {
             Action::Abort => "return(abort)".to_owned(),
@@ -122,14 +122,14 @@ fn points() -> Vec<String> {
     both.filter(|point| point.contains(&only)).collect()
 }
 
-/// What the run gave: digests and values of the outputs by step.
+/// Digests and values of the run's outputs, by step.
 type Outcome = BTreeMap<String, String>;
 
-/// The drill in a state directory of its own.
+/// One drill in its own state directory.
 struct Drill {
     sandbox: Sandbox,
     fault: Option<Fault>,
-    /// What the processes under the fault have printed.
+    /// Messages of the processes under the fault.
     said: String,
 }
 
@@ -144,7 +144,7 @@ impl Drill {
         Drill { sandbox, fault, said: String::new() }
     }
 
-    /// A verb, under the fault.
+    /// Starts a verb with the fault.
     fn start(&self, args: &[&str]) -> Child {
         let mut command = self.sandbox.command(args);
         if let Some(fault) = &self.fault {
@@ -160,7 +160,7 @@ impl Drill {
         Ok(finished)
     }
 
-    /// Runs everything, then puts right whatever the fault has spoiled.
+    /// Runs everything with the fault, then recovers without it.
     fn perform(&mut self) -> Result<Outcome, String> {
         let listed = self.start(&["list", "--state-dir", "old"]);
         self.finish("list", listed)?;
@@ -182,7 +182,7 @@ impl Drill {
         self.recover(&run, &victim)
     }
 
-    /// An engine that starts meanwhile cannot empty the WAL.
+    /// Opens a read transaction, which keeps a starting engine from emptying the WAL.
     fn read_for_long(&self) -> Option<Connection> {
         let database = self.sandbox.state().join("stepwell.db");
         let reader = Connection::open_with_flags(database, OpenFlags::SQLITE_OPEN_READ_ONLY).ok()?;
@@ -199,7 +199,7 @@ impl Drill {
         Ok(engine)
     }
 
-    /// Back up, restore and collect; a restore that was cut short has to be repeated.
+    /// Backs up, restores and collects garbage; repeats an interrupted restore.
     fn maintain(&mut self) -> Result<(), String> {
         let backup = self.start(&["db", "backup", "copy"]);
         if self.finish("backup", backup)?.code == 0 {
@@ -228,7 +228,7 @@ impl Drill {
         expect(self.status("drill").as_deref() == Some("succeeded"), "not succeeded")?;
         let ended = ["canceled", "failed"];
         expect(self.status("victim").is_none_or(|status| ended.contains(&status.as_str())), "the victim is not over")?;
-        // A run that had succeeded already needs no engine, which would have swept; so does this.
+        // A run that had already succeeded starts no engine, so sweep temporary files here.
         let gc = self.sandbox.stepwell(&["gc"]);
         expect(gc.code == 0, &format!("gc fails: {}", gc.stderr))?;
         let listed = self.sandbox.stepwell(&["list", "--state-dir", "old"]);
@@ -265,7 +265,7 @@ impl Drill {
         Ok(rows.iter().filter_map(pair).collect())
     }
 
-    /// No attempt may start before a checkpoint that its program was told of.
+    /// Checks that no attempt starts before an acknowledged checkpoint.
     fn check_ledger(&self) -> Result<(), String> {
         let ledger = read(&self.sandbox.path("ledger"));
         let mut acknowledged = 0;
@@ -291,7 +291,7 @@ impl Drill {
         Ok(())
     }
 
-    /// As an artifact writer that was killed leaves it.
+    /// Simulates a killed artifact writer.
     fn leave_a_half_written_artifact(&self) {
         let folder = self.sandbox.state().join("artifacts/tmp");
         if folder.is_dir() {
@@ -305,7 +305,7 @@ impl Drill {
         Some(reader.run(run).ok()?.stored_status.to_string())
     }
 
-    /// How often the process that reached a point most often did so, by point.
+    /// The largest number of hits of one process, by point.
     fn hits(&self) -> HashMap<String, usize> {
         let mut counts: HashMap<(&str, &str), usize> = HashMap::new();
         let record = read(&self.sandbox.path("record"));
@@ -346,7 +346,7 @@ fn write_old_state(folder: &Path) {
     database.execute_batch(include_str!("../fixtures/schema_history_1.sql")).unwrap();
 }
 
-/// One case from the beginning; whether the fault happened, and what was wrong.
+/// Runs one case; returns whether the fault happened, and the problem.
 fn attempt(fault: &Fault, expected: &Outcome) -> (bool, Result<(), String>) {
     let mut drill = Drill::new(Some(fault.clone()));
     let result = drill.perform();
@@ -356,7 +356,7 @@ fn attempt(fault: &Fault, expected: &Outcome) -> (bool, Result<(), String>) {
     (happened, result)
 }
 
-/// How often a point is reached varies a little; the first time always comes.
+/// Repeats a fault that did not happen at the first hit: the number of hits varies a little.
 fn case(mut fault: Fault, expected: &Outcome) -> Result<(), String> {
     let (happened, result) = attempt(&fault, expected);
     if happened || result.is_err() {
@@ -417,7 +417,7 @@ fn a_fault_at_any_point_loses_nothing() {
     assert!(problems.is_empty(), "{} of {} cases:\n{}", problems.len(), cases.len(), problems.join("\n\n"));
 }
 
-/// Whoever finds the state in between is told to restore again, not to accept a loss.
+/// The refusal advises to restore again, not to accept a loss.
 #[test]
 fn a_restore_cut_short_is_refused_as_that() {
     let sandbox = Sandbox::new();
@@ -425,7 +425,7 @@ fn a_restore_cut_short_is_refused_as_that() {
     sandbox.stepwell(&["run", "w.toml"]).ok();
     sandbox.stepwell(&["db", "backup", "copy"]).ok();
     sandbox.stepwell(&["run", "w.toml"]).ok();
-    // From the removal of the old log until `event-head` of the backup is there.
+    // Covers the time from the removal of the old log until `event-head` of the backup exists.
     for point in
         ["store.restore.remove.after", "store.restore.rename.before=1*off->", "store.restore.rename.before=2*off->"]
     {

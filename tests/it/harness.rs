@@ -1,4 +1,4 @@
-//! A state directory of its own for each test, and the binary under test.
+//! A separate state directory for each test, and the binary under test.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -31,7 +31,7 @@ impl Sandbox {
         path
     }
 
-    /// The binary, in the sandbox's folder, without the settings of the person who runs the tests.
+    /// The binary in the sandbox's folder, without the settings of the user who runs the tests.
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_stepwell"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
@@ -59,7 +59,7 @@ impl Sandbox {
         self.stepwell(&["show", "last", "--output", "json"]).ok().json()
     }
 
-    /// Every output's digest by `step/name`.
+    /// Digests of all outputs, by `step/name`.
     pub fn digests(&self) -> Vec<(String, String)> {
         let mut digests = Vec::new();
         for step in self.show()["steps"].as_array().unwrap() {
@@ -71,7 +71,7 @@ impl Sandbox {
         digests
     }
 
-    /// Rows of a table; 0 while there is no database yet.
+    /// Number of rows of a table; 0 without a database.
     pub fn query_count(&self, table: &str) -> u64 {
         let path = self.state().join("stepwell.db");
         let flags = rusqlite::OpenFlags::SQLITE_OPEN_READ_ONLY;
@@ -81,7 +81,7 @@ impl Sandbox {
         count.unwrap_or(0).unsigned_abs()
     }
 
-    /// A query against the state database, as a person with the `sqlite3` shell would run it.
+    /// Runs a query against the state database, like the `sqlite3` shell.
     pub fn query(&self, sql: &str) -> Vec<String> {
         let path = self.state().join("stepwell.db");
         let connection = rusqlite::Connection::open(path).unwrap();
@@ -97,7 +97,7 @@ impl Sandbox {
     }
 }
 
-/// A failing test must not leave engines, workers or programs behind: all of them work below the sandbox.
+/// Kills all processes below the sandbox, so a failing test leaves no engine, worker or program behind.
 #[cfg(target_os = "linux")]
 impl Drop for Sandbox {
     fn drop(&mut self) {
@@ -113,7 +113,7 @@ impl Drop for Sandbox {
     }
 }
 
-/// Live processes whose working directory is in a folder.
+/// Live processes whose working directory is below `folder`.
 #[cfg(target_os = "linux")]
 pub fn processes_in(folder: &Path) -> Vec<u32> {
     let folder = folder.canonicalize().unwrap();
@@ -130,7 +130,7 @@ fn a_failing_test_leaves_no_process() {
     let sandbox = Sandbox::new();
     let step = "[[step]]\nid = \"a\"\nkind = \"command\"\nwith.shell = \"touch started; sleep 600\"\n";
     sandbox.write("w.toml", format!("name = \"w\"\n{step}"));
-    // The kernel names a removed folder as it was called.
+    // For a removed folder, the kernel still reports the old name.
     let around = sandbox.dir.path().parent().unwrap().canonicalize().unwrap();
     let inside = around.join(sandbox.dir.path().file_name().unwrap());
     let mut engine = sandbox.start(&["run", "w.toml"]);
@@ -147,7 +147,6 @@ fn a_failing_test_leaves_no_process() {
     assert_eq!(left.collect::<Vec<_>>(), Vec::<std::ffi::OsString>::new());
 }
 
-/// A finished process.
 pub struct Finished {
     pub code: i32,
     pub stdout: String,
@@ -176,7 +175,7 @@ impl Finished {
         self
     }
 
-    /// Standard error mentions each of the words.
+    /// Asserts that standard error contains each of the words.
     #[track_caller]
     pub fn says(self, words: &[&str]) -> Self {
         for word in words {
@@ -185,7 +184,7 @@ impl Finished {
         self
     }
 
-    /// Standard output as one JSON document, or the last line of a stream.
+    /// Standard output as JSON: one document, or the last line of a stream.
     #[track_caller]
     pub fn json(&self) -> Value {
         let text = self.stdout.trim();
@@ -195,7 +194,6 @@ impl Finished {
     }
 }
 
-/// Waits until `condition` holds.
 #[track_caller]
 pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(60);
@@ -205,7 +203,7 @@ pub fn eventually(what: &str, mut condition: impl FnMut() -> bool) {
     }
 }
 
-/// Sends a signal, by number or name, to a process.
+/// Sends a process a signal, given by number or name.
 pub fn signal(pid: u32, name: &str) {
     let status = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap();
     assert!(status.success(), "kill -{name} {pid}");
@@ -225,7 +223,7 @@ pub fn processes_with(mark: &str) -> Vec<u32> {
     found
 }
 
-/// Kills an engine and its workers at once, so that no worker can end the processes of its program.
+/// Kills an engine and its workers at once, so that no worker can kill the processes of its program.
 #[cfg(target_os = "linux")]
 pub fn kill_with_workers(engine: &mut Child) {
     signal(engine.id(), "STOP");

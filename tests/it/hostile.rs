@@ -1,4 +1,4 @@
-//! JSON that is too deep or too large, and unreadable rows, are reported and block nothing else (P1.1, P2.8).
+//! Too deep or too large JSON and unreadable rows are reported, and block nothing else (P1.1, P2.8).
 
 use rusqlite::Connection;
 
@@ -24,7 +24,7 @@ fn change(sandbox: &Sandbox, sql: &str) {
     assert_eq!(database.execute(sql, []).unwrap(), 1, "{sql}");
 }
 
-/// Checks that everything else still works.
+/// Checks that other runs still work.
 #[track_caller]
 fn assert_usable(sandbox: &Sandbox) {
     sandbox.stepwell(&["run", "quick.toml"]).ok();
@@ -68,7 +68,7 @@ fn values_of_a_command_are_taken_up_to_their_depth_and_named_beyond() {
     sandbox.stepwell(&["db", "check"]).ok();
 }
 
-/// Each step nests the values of the previous one in more lists.
+/// Each step wraps the values of the previous one in more lists.
 #[test]
 fn values_that_grow_from_step_to_step_end_where_they_could_not_be_stored() {
     let sandbox = Sandbox::new();
@@ -115,7 +115,7 @@ fn parameters_and_workflows_are_taken_up_to_their_depth() {
     sandbox.stepwell(&["db", "check"]).ok();
 }
 
-/// The row looks like one that an older build or another program wrote.
+/// The row looks like one from an older build or another program.
 #[test]
 fn a_request_that_cannot_be_read_is_answered() {
     let sandbox = waiting();

@@ -1,8 +1,8 @@
-//! The lease-and-fence protocol as a model, checked exhaustively: four workers, writes that arrive late
-//! or not at all, leases that run out at any moment. Time does not exist in it, so a worker that
-//! was frozen, a clock that jumps and a slow network are all the same: somebody goes on late.
+//! Checks a model of the lease-and-fence protocol exhaustively: four workers, writes that arrive late
+//! or never, leases that expire at any moment. The model has no time, so a frozen worker, a clock that
+//! jumps and a slow network are the same: somebody continues late.
 //!
-//! The model asks the functions that the store asks (`fence_holds`, `StepStatus::after`), not copies of them.
+//! The model calls the store's own functions (`fence_holds`, `StepStatus::after`), not copies of them.
 
 use std::collections::BTreeSet;
 
@@ -14,19 +14,19 @@ use stepwell::core::ids::{Fence, StepId, StepKey};
 use stepwell::core::status::{StepStatus, Transition, fence_holds};
 
 const WORKERS: usize = 4;
-/// Claims in one behaviour: every worker may hold the lease once, or one of them several times.
+/// Claims in one behaviour: each worker may hold the lease once, or some several times.
 const CLAIMS: u64 = 4;
-/// Checkpoints that a step takes.
+/// Checkpoints of a step.
 const WORK: u64 = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Guard {
     Fenced,
-    /// The planted bug: a write is accepted from whoever thinks that it holds the lease.
+    /// The planted bug: any worker that believes it holds the lease may write.
     Open,
 }
 
-/// A worker waits for the answer to each write, so it has at most one of them under way.
+/// A worker waits for the answer to each write, so it has at most one in flight.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 enum Worker {
     Idle,
@@ -42,11 +42,11 @@ struct World {
     status: StepStatus,
     fence: u64,
     saved: u64,
-    /// Sorted: workers are alike, and which of them does something is of no interest.
+    /// Sorted, because workers are interchangeable.
     workers: [Worker; WORKERS],
-    // What has happened, for the properties.
+    // History, for the properties.
     commits: u8,
-    /// Fence of the newest write that was accepted.
+    /// Fence of the newest accepted write.
     writer: u64,
     older_writer_accepted: bool,
     saved_went_back: bool,
@@ -55,9 +55,9 @@ struct World {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Action {
-    /// The worker does what comes next: it asks, works, or its write arrives. It may never happen.
+    /// The worker takes its next action: it claims, works, or its write arrives. This may never happen.
     Go(usize),
-    /// The engine gives the lease back, whatever its holder does.
+    /// The engine releases the lease, whatever its holder does.
     Expire,
 }
 
@@ -144,12 +144,12 @@ impl Lease {
                 note_writer(world, fence);
                 Worker::Idle
             }
-            // Refused: it was not the holder any more.
+            // Refused: another worker holds the lease.
             Worker::Claiming { .. } | Worker::Saving { .. } | Worker::Finishing { .. } => Worker::Idle,
         }
     }
 
-    /// What `store::apply` does with an event: the fence, then the status. True when it was accepted.
+    /// Checks the fence, then the status, like `store::apply`; true when the event was accepted.
     fn store(&self, world: &mut World, event: &Event) -> bool {
         if self.guard == Guard::Fenced && !fence_holds(event, world.status, Fence(world.fence)) {
             return false;

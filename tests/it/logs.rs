@@ -1,4 +1,4 @@
-//! Steps that print more than a disk should hold.
+//! Steps that print more than their log may hold.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use crate::harness::Sandbox;
 
 const LIMIT: u64 = 1 << 20;
 
-/// `GO` in the script stands for the path of the sandbox's file `go`.
+/// Replaces `GO` in the script by the path of the sandbox's file `go`.
 fn sandbox(script: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     let script = script.replace("GO", &sandbox.path("go").display().to_string());
@@ -21,7 +21,7 @@ fn sandbox(script: &str) -> Sandbox {
     sandbox
 }
 
-/// Every file beside the scratch folder.
+/// All files beside the scratch folder.
 fn logs(sandbox: &Sandbox) -> Vec<PathBuf> {
     let run = fs::read_dir(sandbox.state().join("runs")).unwrap().next().unwrap().unwrap().path();
     let files = fs::read_dir(run.join("flood")).unwrap().map(|entry| entry.unwrap().path());
@@ -54,7 +54,7 @@ fn a_failing_flood_shows_its_last_lines() {
     check_flood(&sandbox, "flood 14100000\nthe cause");
 }
 
-/// The step goes on printing only after the disk was seen to be freed under it.
+/// The step continues to print only after its disk space was freed.
 #[cfg(target_os = "linux")]
 #[test]
 fn a_running_flood_frees_the_disk_and_can_be_followed() {

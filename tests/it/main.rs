@@ -1,4 +1,4 @@
-//! End-to-end tests: the real binary, a real database, real processes killed with SIGKILL.
+//! End-to-end tests with the real binary, a real database, and real processes killed with SIGKILL.
 #![expect(clippy::print_stdout, reason = "figures of long tests")]
 
 mod bad_input;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use crate::harness::{Sandbox, eventually, signal};
 
-/// A file, a tree, a fan-out, and with `steps` above 0 a step that commits as many checkpoints.
+/// A file, a tree, a fan-out, and a step that commits `steps` checkpoints (if above 0).
 const FLOW: &str = r#"
 name = "flow"
 [params]
@@ -132,7 +132,7 @@ fn a_restore_takes_nothing_from_the_old_log() {
     assert_eq!(backups.filter(|kept| kept.path().join("stepwell.db-wal").exists()).count(), 1, "the old log is kept");
 }
 
-/// At whatever instant it dies: the old state, the new one, or a refusal that another restore ends.
+/// A kill at any instant leaves the old state, the new one, or a refusal that another restore ends.
 #[test]
 fn a_killed_restore_is_whole_or_refused() {
     let sandbox = flow();
@@ -258,7 +258,7 @@ fn pruned_runs_leave_their_log_and_shared_content() {
     let listed = sandbox.stepwell(&["list", "--output", "json"]).ok().json();
     assert_eq!(listed["runs"].as_array().unwrap().len(), 1);
     assert!(sandbox.stepwell(&["show", &first]).ok().stdout.contains("pruned"));
-    // A pruned run answers for no equal step any more.
+    // Nothing is reused from a pruned run.
     run(&sandbox, "two");
     assert!(sandbox.show()["steps"][0]["reused_from"].is_null());
     assert_sound(&sandbox);
@@ -294,7 +294,7 @@ fn what_a_waiting_run_names_in_its_parameters_is_kept() {
     sandbox.stepwell(&["resume", "last"]).ok();
 }
 
-/// The run that made it is pruned; whoever has read it can still say from what its own outputs come, and do it again.
+/// The run that made the content is pruned; a run that has read it still has its provenance, and can run again.
 #[test]
 fn what_a_kept_run_has_read_is_kept() {
     let sandbox = flow();
@@ -315,7 +315,7 @@ fn what_a_kept_run_has_read_is_kept() {
     sandbox.stepwell(&["rerun", "reader", "--from-step", "a"]).ok();
 }
 
-/// Only an argument of the remaining run names the tree, so only that shows that its files are needed.
+/// Only an argument of the remaining run names the tree and so keeps its files.
 #[test]
 fn a_tree_of_an_argument_that_cannot_be_read_stops_gc() {
     let sandbox = flow();
@@ -333,7 +333,7 @@ fn a_tree_of_an_argument_that_cannot_be_read_stops_gc() {
     let manifest = blobs.join(&digest[..2]).join(digest);
     let aside = sandbox.dir.path().join("manifest");
     fs::rename(&manifest, &aside).unwrap();
-    // A folder can be opened but not read like a file.
+    // A folder in its place can be opened but not read.
     fs::create_dir(&manifest).unwrap();
     let before = files_below(&blobs);
     sandbox.stepwell(&["gc", "--keep-runs", "1"]).exits(3).says(&["an argument of run", "cannot be read", "hint:"]);
@@ -342,12 +342,12 @@ fn a_tree_of_an_argument_that_cannot_be_read_stops_gc() {
     fs::rename(&aside, &manifest).unwrap();
     sandbox.stepwell(&["gc", "--keep-runs", "1"]).ok();
     sandbox.stepwell(&["rerun", "reader", "--from-step", "a"]).ok();
-    // A missing tree has nothing to keep.
+    // A missing tree keeps nothing, and stops nothing.
     fs::remove_file(&manifest).unwrap();
     sandbox.stepwell(&["gc"]).ok();
 }
 
-/// Their outputs are what the parent is waiting to go on with.
+/// The parent still needs their outputs.
 #[test]
 fn child_runs_are_kept_while_their_parent_has_not_ended() {
     let sandbox = flow();
@@ -383,7 +383,7 @@ with.shell = "true"
     sandbox.stepwell(&["resume", "parent"]).ok();
     let done = sandbox.stepwell(&["gc", "--keep-runs", "0", "--output", "json"]).ok().json();
     assert_eq!(done["pruned"].as_array().unwrap().len(), 2, "{done}");
-    // Its decision and its signal went with it.
+    // The decision and the signal of the pruned run are gone too.
     sandbox.stepwell(&["db", "check"]).ok();
 }
 
@@ -401,7 +401,7 @@ fn the_policy_of_the_settings_spares_runs_that_have_not_ended() {
     sandbox.stepwell(&["gc"]).exits(2).says(&["keep_run", "stepwell.toml"]);
 }
 
-/// At whatever instant it dies, no reference points to content that is gone.
+/// A kill at any instant leaves no reference to missing content.
 #[test]
 fn a_killed_gc_loses_nothing() {
     let sandbox = flow();

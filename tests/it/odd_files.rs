@@ -1,4 +1,4 @@
-//! Outputs, checkpoints and other files of a command that are links, pipes or executables.
+//! Links, pipes and executables as outputs, checkpoints and other files of a command.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use crate::harness::{Finished, Sandbox};
 
-/// A command step with one attempt, this script and an output `o`.
+/// A command step with one attempt, the script and an output `o`.
 fn run(sandbox: &Sandbox, script: &str) -> Finished {
     let text = format!(
         "name = \"odd\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = {{ maximum_attempts = 3, initial_interval = 0 }}\n\
@@ -82,7 +82,7 @@ fn a_progress_file_that_is_a_pipe_is_passed_over() {
     run(&Sandbox::new(), "mkfifo $STEPWELL_PROGRESS; sleep 0.2; echo x > o").ok();
 }
 
-/// The first attempt fails after its checkpoint; the second must find the same checkpoint content.
+/// The first attempt fails after its checkpoint; the second must find the same content.
 #[test]
 fn a_checkpoint_of_links_is_the_same_for_the_attempt_that_wrote_it_and_the_next() {
     let sandbox = Sandbox::new();

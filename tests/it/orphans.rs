@@ -1,4 +1,4 @@
-//! Processes that a program leaves end with their attempt, however it ends and wherever they hide.
+//! Processes left by a program end with their attempt, however it ends and wherever they hide.
 
 use std::fs;
 

@@ -1,10 +1,10 @@
-//! What steps share, with real processes: devices, budgets, alerts.
+//! Shared devices, budgets and alerts, with real processes.
 
 use std::time::Duration;
 
 use crate::harness::{Sandbox, eventually, read};
 
-/// Every step checks that nobody else uses its device, and notes which it had.
+/// Every step checks that no other uses its device, and records the device.
 const SHARED: &str = r#"
 name = "shared"
 [[step]]
@@ -69,7 +69,7 @@ fn a_step_that_waits_for_a_device_says_who_holds_it() {
     engine.wait().unwrap();
 }
 
-/// Counts on from its checkpoint; ends when it was allowed to, or when nobody has stopped it for long.
+/// Counts from its checkpoint until it may end, or until nothing has stopped it for a long time.
 const COUNTING: &str = r#"
 name = "counting"
 [budget]
@@ -132,7 +132,7 @@ fn child_runs_use_up_the_budget_of_their_parent_and_stop_with_it() {
             "name = \"parent\"\n{budget}[[step]]\nid = \"each\"\nkind = \"workflow\"\nfor_each = \"range(2)\"\nwith = {{ workflow = \"child.toml\" }}\n"
         )
     };
-    // The budget is that of the grandparent.
+    // The grandparent has the budget.
     lab.write("middle.toml", parent("").replace("\"parent\"", "\"middle\""));
     let top = parent("[budget]\nmaximum_compute = \"1s\"\n").replace("child.toml", "middle.toml");
     lab.write("w.toml", top.replace("range(2)", "range(1)"));
@@ -145,7 +145,7 @@ fn child_runs_use_up_the_budget_of_their_parent_and_stop_with_it() {
     let shown = lab.stepwell(&["show", "parent", "--output", "json"]).ok().json();
     assert!(shown["effort"]["compute_seconds"].as_f64().unwrap() >= 1.0, "{shown}");
 
-    // Neither the next engine nor one for a child alone forgets what was used.
+    // The next engine still counts the used compute, even one for a child alone.
     let attempts = lab.query_count("attempt");
     for paused in ["parent", "parent.each[0].each[1]"] {
         run(&["resume", paused]).exits(130);
@@ -180,7 +180,7 @@ with.shell = "n=0; while true; do n=$((n + 1)); echo $n 1000000 pages > $STEPWEL
     for round in 0..2 {
         let mut engine =
             lab.start(&[if round == 0 { "run" } else { "resume" }, if round == 0 { "w.toml" } else { "last" }]);
-        // What a killed engine leaves in the row is cleared by the next one, which begins to measure anew.
+        // The next engine clears the progress that a killed one left in the row, and measures again.
         eventually("the attempt runs", || lab.query_count("attempt") == round + 1);
         eventually("the step's progress is stored and estimated", || {
             lab.show()["effort"]["estimated_seconds_left"].as_f64().is_some_and(|left| left > 1800.0)

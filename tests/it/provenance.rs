@@ -1,4 +1,4 @@
-//! Where artifacts come from, checked without the state that made them (row E18).
+//! Checks the provenance of artifacts without the state that made them (row E18).
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::harness::Sandbox;
 
-/// An import, a fan-out over values, a folder made of all of them.
+/// An import, a fan-out over values, and a folder made of all its outputs.
 const FLOW: &str = r#"
 name = "flow"
 [params]
@@ -34,7 +34,7 @@ fn flow() -> Sandbox {
     sandbox
 }
 
-/// Another machine: the manifest and a copy, no state.
+/// Simulates another machine: it has the manifest and a copy, but no state.
 fn elsewhere(sandbox: &Sandbox) -> (Sandbox, Value) {
     let other = Sandbox::new();
     let (manifest, copy) = (other.path("manifest.json"), other.path("copy"));
@@ -109,7 +109,7 @@ fn a_reused_step_shows_the_attempts_that_did_the_work() {
     assert_eq!(node["executed_in"], first);
     assert_eq!(node["attempts"].as_array().unwrap().len(), 1);
     other.stepwell(&["artifact", "verify", "--provenance", "manifest.json", "copy"]).ok();
-    // The work is known also when the run that did it is gone, without its attempts.
+    // After the run that did the work is pruned, the work is still known, without its attempts.
     sandbox.stepwell(&["gc", "--keep-runs", "1"]).ok();
     let (other, manifest) = elsewhere(&sandbox);
     assert_eq!(manifest["nodes"][3]["executed_in"], first);

@@ -34,7 +34,7 @@ fn pipeline() -> Sandbox {
     sandbox
 }
 
-/// How often each of the steps has really run.
+/// Counts the executions of each step.
 fn ledger(sandbox: &Sandbox) -> [usize; 3] {
     ["a", "b", "c"].map(|step| {
         let path = sandbox.path(&format!("ledger.{step}"));
@@ -188,7 +188,7 @@ fn an_input_that_changes_while_its_program_runs_is_read_again() {
     let made = || sandbox.stepwell(&["artifact", "show", "last/a/o"]).ok().stdout;
     assert!(made().contains("two"));
     assert_eq!(sandbox.query("SELECT attempts FROM step"), ["2"]);
-    // The content in the first attempt's key has no outputs, so nothing of it is reused.
+    // No outputs exist for the key of the first attempt, so nothing is reused.
     sandbox.write("in.txt", "one\n");
     sandbox.stepwell(&["run", "w.toml"]).ok();
     assert!(made().contains("two"));

@@ -1,4 +1,4 @@
-//! Runs by the clock, with real engines that are killed.
+//! Scheduled runs, with real engines that are killed.
 
 use std::collections::BTreeSet;
 
@@ -43,7 +43,7 @@ fn each_due_time_starts_one_run_however_often_engines_are_killed() {
     eventually("an engine serves", || lab.stepwell(&["doctor"]).stdout.contains("running as process"));
     lab.stepwell(&["worker"]).exits(7);
     lab.stepwell(&["schedule", "pause", "tick"]).ok();
-    // Nothing is started any more once the engine has seen the pause; what it began has ended then.
+    // Once the engine has seen the pause, it starts nothing more, and its runs end.
     let settled = || lab.query_count("run WHERE status <> 'succeeded'") == 0;
     eventually("all runs have succeeded", settled);
     engine.kill().unwrap();
@@ -60,14 +60,14 @@ fn each_due_time_starts_one_run_however_often_engines_are_killed() {
     assert_eq!(names[0], format!("tick-{}", times[0]));
 
     lab.stepwell(&["db", "check"]).ok();
-    // An engine that died between a submission and writing that down finds the same times due again.
+    // Simulates an engine that died between a submission and its record: the same times are due again.
     let rewind = "UPDATE schedule SET paused_at = NULL, done_until = created_at RETURNING done_until";
     lab.query(rewind);
     lab.stepwell(&["worker", "--exit-when-idle"]).ok();
     let again = due(&lab);
     let unique: BTreeSet<&Timestamp> = again.iter().collect();
     assert_eq!((unique.len(), &again[..times.len()]), (again.len(), &times[..]), "nothing twice");
-    // A person edited the schedule, and later writes of the engine do not hide that.
+    // Later writes of the engine do not hide that the schedule was edited by hand.
     lab.stepwell(&["db", "check"]).exits(3);
 }
 
@@ -79,7 +79,7 @@ fn missed_times_follow_the_policy() {
         let minute = (jiff::Timestamp::now().as_second() / 60 + 30) % 60;
         lab.stepwell(&["schedule", "add", "x", "w.toml", "--cron", &format!("{minute} * * * *"), "--catch-up", policy])
             .ok();
-        // As if nobody had been there for a day.
+        // Simulates a day without a worker.
         lab.query("UPDATE schedule SET done_until = strftime('%Y-%m-%dT%H:%M:%fZ', 'now', '-1 day') RETURNING 1");
         lab.stepwell(&["worker", "--exit-when-idle"]).ok();
         assert_eq!(due(&lab).len(), expected, "{policy}");

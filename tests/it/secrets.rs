@@ -80,7 +80,7 @@ fn a_secret_is_in_no_file_and_no_message_whatever_its_program_prints() {
     let kept = sandbox.query("SELECT arguments FROM step")[0].clone();
     assert!(kept.contains("Bearer {{ secrets.token }}"), "{kept}");
 
-    // The key covers only the name: another value is the same work.
+    // The key covers only the name, so a new value changes nothing.
     let other = sandbox.command(&["run", "noisy.toml"]).env("MY_TOKEN", "another").output().unwrap();
     assert!(String::from_utf8(other.stderr).unwrap().contains("reused"));
     let again = stepwell(&sandbox, &["rerun", "last", "--from-step", "a"]);
@@ -106,7 +106,7 @@ fn a_missing_secret_is_named_before_the_program_starts() {
     assert!(sandbox.path("started").exists());
 }
 
-/// Text that looks like a use of a secret, from a program or a param, is passed on unchanged.
+/// Text from a program or a param that looks like a secret's template stays unchanged.
 #[test]
 fn data_cannot_ask_for_a_secret_and_child_runs_have_their_own() {
     let sandbox = Sandbox::new();

@@ -32,14 +32,14 @@ fn processes(sandbox: &Sandbox) -> Vec<u32> {
     processes_with(&format!("STEPWELL_ATTEMPT_ID={}/", one(sandbox, "SELECT id FROM run")))
 }
 
-/// Attempt 1 has not written a word after attempt 2 began.
+/// Asserts that attempt 1 wrote nothing after attempt 2 had started.
 #[track_caller]
 fn assert_one_at_a_time(ledger: &str) {
     let second = ledger.find('2').expect("attempt 2 has written");
     assert!(ledger.starts_with('1') && !ledger[second..].contains('1'), "two attempts at once:\n{ledger}");
 }
 
-/// Each attempt writes its number again and again; the first one never ends.
+/// Each attempt writes its number repeatedly; the first one never ends.
 const SCRIBE: &str = r#"
 name = "scribe"
 [[step]]
@@ -70,7 +70,7 @@ fn a_worker_that_thaws_after_twice_its_lease_changes_nothing() {
     eventually("the next attempt", || has_started(&sandbox, 2));
     let mark = format!("STEPWELL_ATTEMPT_ID={}/a/1", one(&sandbox, "SELECT id FROM run"));
     assert_eq!(processes_with(&mark), Vec::<u32>::new(), "attempt 2 was leased beside a frozen attempt 1");
-    // Whatever the kernel still has of the group goes on now.
+    // Remaining processes of the group continue now.
     let _ = send("-CONT").unwrap();
     assert!(engine.wait().unwrap().success());
     assert_one_at_a_time(&read(&sandbox.path("ledger")));
@@ -139,7 +139,7 @@ fn a_step_that_takes_its_engine_down_twenty_times_fails() {
     assert!(one(&sandbox, "SELECT failure FROM step").contains("20 times in a row"));
 }
 
-/// A control group with a limit of 64 MiB; `None` where this user may not make one.
+/// A control group with a limit of 64 MiB; `None` if this user may not create one.
 struct SmallMemory {
     folder: PathBuf,
 }
@@ -183,7 +183,7 @@ fn a_step_that_runs_out_of_memory_is_not_tried_again() {
     assert!(one(&sandbox, "SELECT failure FROM step").contains("out_of_memory"));
 }
 
-/// Not its program, but the worker process itself: it reads the values that the program has written.
+/// The worker process runs out of memory, not its program: it reads the values that the program has written.
 #[test]
 fn a_worker_that_runs_out_of_memory_itself_is_not_tried_again() {
     let Some(group) = SmallMemory::new() else {
@@ -199,7 +199,7 @@ fn a_worker_that_runs_out_of_memory_itself_is_not_tried_again() {
     assert_eq!(processes(&sandbox), Vec::<u32>::new());
 }
 
-/// Fakes the wall clock of processes by what a file says (libfaketime); `None` where it is not installed.
+/// Fakes the wall clock of processes from a file (libfaketime); `None` if it is not installed.
 fn faked(sandbox: &Sandbox, args: &[&str]) -> Option<std::process::Command> {
     let found = walkdir::WalkDir::new("/usr/lib").max_depth(4).into_iter().flatten();
     let library = found.map(walkdir::DirEntry::into_path).find(|path| path.ends_with("libfaketime.so.1"))?;

@@ -1,5 +1,5 @@
-//! What a checkpoint's thread asks of the kernel, in order: nothing is announced before it is durable. A
-//! crash test cannot see this: the page cache outlives a killed process.
+//! Checks the order of a checkpoint thread's system calls: nothing is announced before it is durable. A
+//! crash test cannot see this, because the page cache outlives a killed process.
 
 use std::collections::{HashMap, HashSet};
 use std::process::{Command, Stdio};
@@ -8,11 +8,11 @@ use crate::harness::Sandbox;
 
 const CALLS: &str = "trace=fsync,fdatasync,rename,renameat,renameat2,sendto,sendmsg,write";
 
-/// What one thread did.
+/// System calls of one thread.
 #[derive(Default)]
 struct Thread {
     synced: HashSet<String>,
-    /// Folders with a new name that is not durable.
+    /// Folders with a new name that is not durable yet.
     unsynced_folders: HashSet<String>,
     renames: usize,
 }
@@ -42,7 +42,7 @@ fn strace() -> bool {
     tried.is_ok_and(|status| status.success())
 }
 
-/// Between `open` and `close`, the first time.
+/// Text between the first `open` and the next `close`.
 fn between(line: &str, open: char, close: char) -> &str {
     line.split_once(open).and_then(|(_, rest)| rest.split_once(close)).map_or("", |(inside, _)| inside)
 }

@@ -1,4 +1,4 @@
-//! Output of the program on all kinds of streams.
+//! Output on all kinds of streams.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -136,7 +136,7 @@ fn streams_that_are_closed_at_the_start_do_no_harm() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_run_that_ignores_the_end_of_its_terminal_goes_on() {
-    // The tests themselves may run under `nohup`, and a shell cannot undo what it was started with.
+    // The tests may run under `nohup`, and a shell cannot restore a signal that was ignored at its start.
     for (prepare, run, code, ends) in
         [("trap '' HUP", "", 0, "succeeded"), (":", "env --default-signal=HUP", 130, "interrupted")]
     {

@@ -1,4 +1,4 @@
-//! Messages to a person are true: refusals before work starts, times, names, reasons, and hints that work.
+//! Messages are true: refusals before work starts, times, names, reasons, and hints that work.
 
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -47,7 +47,7 @@ fn what_cannot_work_is_refused_before_anything_is_submitted() {
     let error: serde_json::Value = serde_json::from_str(refused.stderr.trim()).unwrap();
     assert_eq!(error["error"]["problems"]["count"], 3);
     assert_eq!(error["error"]["problems"]["first"][0]["line"], 9);
-    // Use the settings of the engine.
+    // Settings count: with the pool configured, one problem is gone.
     sandbox.write("stepwell.toml", "[pools]\ngpu = 1\n");
     sandbox.stepwell(&["workflow", "validate", "w.toml"]).exits(2).says(&["has 2 problems"]);
 }
@@ -141,7 +141,7 @@ fn every_failed_step_is_told_once_and_whole() {
     assert!(row.contains("failed") && row.ends_with("ValueError: boom"), "{row}");
 }
 
-/// Returns the cell of a row in the table that `show` prints, by its position.
+/// Returns a cell of the table that `show` prints, by step and column.
 fn cell(show: &Finished, step: &str, index: usize) -> String {
     let row = show.stdout.lines().find(|line| line.starts_with(step)).expect(step);
     row.split("  ").filter(|cell| !cell.trim().is_empty()).nth(index).unwrap_or_default().trim().to_owned()

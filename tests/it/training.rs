@@ -4,10 +4,10 @@ use serde_json::Value;
 
 use crate::harness::{Sandbox, children, eventually, signal};
 
-/// Kills come between checkpoints: many steps, a checkpoint every tenth.
+/// Many steps with a checkpoint at every tenth, so that kills come between checkpoints.
 const LONG: [&str; 6] = ["-S", "steps=120", "-S", "documents=120", "-S", "checkpoint_every=10"];
 
-/// The matrices of blocks belong to Muon, all else to AdamW: both have state to lose.
+/// Muon updates the matrices of blocks, AdamW the rest: both have state to lose.
 const MUON: [&str; 2] = ["-S", "optimizer=muon"];
 
 fn run(sandbox: &Sandbox, more: &[&str]) -> crate::harness::Finished {

@@ -1,4 +1,4 @@
-//! A run that an older release has started is finished by this one.
+//! This build finishes runs of older releases.
 
 use std::fs;
 use std::path::Path;
@@ -28,7 +28,7 @@ fn a_run_is_resumed_from_its_checkpoint(version: &str) {
     let fixtures = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/schema");
     copy(&fixtures.join(version), &sandbox.state());
     sandbox.write("workflow.toml", fs::read(fixtures.join("workflow.toml")).unwrap());
-    // Reading migrates as well.
+    // A reading verb migrates as well.
     sandbox.stepwell(&["db", "check"]).ok();
     sandbox.stepwell(&["artifact", "verify"]).ok();
     let backups = fs::read_dir(sandbox.state().join("backups")).unwrap().count();
@@ -38,7 +38,7 @@ fn a_run_is_resumed_from_its_checkpoint(version: &str) {
     assert_eq!(sandbox.query(count), ["2"]);
     let n = sandbox.stepwell(&["artifact", "show", "stopped/count/n"]).ok().stdout;
     assert_eq!(n.trim().lines().last(), Some("4"), "it went on from the checkpoint at 3");
-    // Steps of the older release answer for equal ones, and its idempotency keys hold.
+    // Steps and idempotency keys of the older release are reused.
     sandbox.stepwell(&["run", "workflow.toml", "--name", "new"]).ok();
     assert_eq!(
         sandbox.query(

@@ -1,4 +1,4 @@
-//! Gates, approvals, signals, child workflows and the checkpoint protocol, over SIGKILL and restarts
+//! Gates, approvals, signals, child workflows and the checkpoint protocol across SIGKILL and restarts
 //! (rows E10, E14, E16).
 
 #[cfg(target_os = "linux")]
@@ -22,7 +22,7 @@ fn kill(mut engine: Child) {
     engine.wait().unwrap();
 }
 
-/// Status of a step of the newest top-level run; empty while there is none.
+/// Status of a step of the newest top-level run; empty without a run.
 fn step_status(sandbox: &Sandbox, step: &str) -> String {
     if sandbox.query_count("step") == 0 {
         return String::new();
@@ -86,7 +86,7 @@ fn a_gate_records_its_decision_and_steers_what_follows() {
 
     let failed = sandbox.stepwell(&["run", "w.toml", "-S", "on_false=fail"]).exits(3);
     failed.says(&["the rule `loss < 2.5` is false for loss = 2.75", "on_false"]);
-    // Decided anew in every run, never reused.
+    // Every run decides again; decisions are never reused.
     assert_eq!(sandbox.query_count("decision"), 2);
     sandbox.stepwell(&["db", "check"]).ok();
 }
@@ -208,7 +208,7 @@ fn a_foreground_run_says_what_to_do_and_ctrl_c_leaves_it_waiting() {
     assert_eq!(top_run(&sandbox)["status"], "failed");
     let shown = sandbox.show();
     assert_eq!(shown["run"]["failure"]["message"], "rejected by bob: not today");
-    // Asked again, and answered while an engine serves.
+    // The step asks again; this time an engine is running.
     let mut engine = sandbox.start(&["resume", "last"]);
     waits(&sandbox, "ship");
     sandbox.stepwell(&["approve", "last", "ship"]).ok();
@@ -234,7 +234,7 @@ fn signals_are_taken_in_order_once_each_over_kills() {
         match number % 3 {
             0 => send(number),
             1 => {
-                // Killed with the request in its hands.
+                // The engine is killed while it has the request.
                 let payload = format!("{{\"number\": {number}}}");
                 let mut client = sandbox.start(&["signal", "last", "mail", "--payload", &payload]);
                 eventually("the request is there", || sandbox.query_count("request") > u64::from(number));
@@ -293,10 +293,10 @@ fn a_child_run_is_submitted_once_however_often_the_engine_is_killed() {
     sandbox.write("child.toml", CHILD);
     let mut engine = sandbox.start(&["run", "w.toml"]);
     for kills in 0..8 {
-        // The moment after a child was submitted is the one at which its step does not know it yet.
+        // Kill right after a child was submitted, before its step knows it.
         eventually("another child", || sandbox.query_count("run") > 1 + kills || engine.try_wait().unwrap().is_some());
         kill(engine);
-        // What is pinned counts, not what the file says by now.
+        // The pinned workflow counts, not the changed file.
         sandbox.write("child.toml", "name = \"changed\"\n[[step]]\nid = \"x\"\nkind = \"noop\"\n");
         engine = sandbox.start(&["resume", "parent"]);
     }

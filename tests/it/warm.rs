@@ -1,4 +1,4 @@
-//! Workers that serve one command after another, and the state that a restart does not load.
+//! Workers that serve several commands in sequence, and the state that a restart does not load.
 
 #[cfg(target_os = "linux")]
 use std::fs;
@@ -131,7 +131,7 @@ with.shell = "if [ $STEPWELL_ATTEMPT = 1 ]; then sleep 600; fi"
     signal(worker.parse().unwrap(), "STOP");
     signal(engine.id(), "KILL");
     engine.wait().unwrap();
-    // Nothing tells of the process any more, as if the engine had died before it could write it down.
+    // Removes every record of the process, as if the engine had died before it could write one.
     let status = Command::new("sh").args(["-c", &format!("test -d /proc/{worker}")]).status().unwrap();
     assert!(status.success(), "a stopped worker cannot notice that its engine is gone");
     sandbox.query("UPDATE step SET pid = NULL, process_start = NULL, boot_id = NULL RETURNING 1");
