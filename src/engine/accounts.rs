@@ -7,8 +7,10 @@ use jiff::{SignedDuration, Timestamp};
 use crate::core::budget::Budget;
 use crate::core::ids::RunId;
 use crate::core::judgement::Below;
+use crate::executors::Executor;
 use crate::store::StoreError;
 
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 
@@ -41,7 +43,7 @@ impl Accounts {
     }
 }
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Looks up for each run that has come into memory who pays for it. A run above it that has a budget is
     /// loaded, whether or not this engine drives it.
     ///

@@ -6,14 +6,15 @@ use crate::core::checkpoint::Checkpoint;
 use crate::core::decide::Command;
 use crate::core::failure::Failure;
 use crate::core::protocol::{FromAttempt, MetricRow, Progress};
-use crate::executors::AttemptId;
+use crate::executors::{AttemptId, Executor};
 use crate::steps::{Reporter, StepError};
 use crate::worker::perform;
 
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Attempts a step whose claim was just decided.
     ///
     /// # Errors

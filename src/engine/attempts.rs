@@ -1,6 +1,6 @@
 //! The attempts that this engine has started, until their processes are proved dead.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use crate::core::estimate::ProgressMark;
@@ -8,7 +8,6 @@ use crate::core::failure::Failure;
 use crate::core::ids::RunId;
 use crate::core::pools::Held;
 use crate::executors::{Attempt, AttemptId};
-use crate::steps::MemoryKills;
 
 /// How long an attempt may go on after its last message, and after it was asked to end by a cancel.
 pub const EXIT_GRACE: Duration = Duration::from_secs(5);
@@ -36,8 +35,6 @@ pub(super) struct Running {
     /// Units of pools, until its processes are proved dead.
     pub resources: Held,
     pub progress: Option<ProgressMark>,
-    /// When it started.
-    pub memory_kills: MemoryKills,
     /// `None` while the attempt works.
     pub ending: Option<Ending>,
     /// The fence is void for everything that the attempt still says.
@@ -57,7 +54,6 @@ impl Running {
             number,
             resources,
             progress: None,
-            memory_kills: MemoryKills::count(),
             ending: None,
             silenced: false,
             ended: false,
@@ -66,16 +62,15 @@ impl Running {
         }
     }
 
-    /// Brings the killing forward to `patience` from now.
-    pub(super) fn kill_within(&mut self, patience: Duration) {
-        let at = Instant::now() + patience;
+    /// Brings the killing forward to `at`.
+    pub(super) fn kill_by(&mut self, at: Instant) {
         self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
     }
 }
 
 #[derive(Default)]
 pub(super) struct Attempts {
-    all: HashMap<AttemptId, Running>,
+    all: BTreeMap<AttemptId, Running>,
 }
 
 impl Attempts {
@@ -121,7 +116,7 @@ impl Attempts {
     }
 
     pub(super) fn drain(&mut self) -> impl Iterator<Item = Running> {
-        self.all.drain().map(|(_, running)| running)
+        std::mem::take(&mut self.all).into_values()
     }
 
     pub(super) fn next_kill(&self) -> Option<Instant> {
@@ -129,8 +124,7 @@ impl Attempts {
     }
 
     /// Those whose time is over; each is given out once.
-    pub(super) fn take_due(&mut self) -> Vec<AttemptId> {
-        let now = Instant::now();
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<AttemptId> {
         let due = self.all.iter_mut().filter(|(_, attempt)| attempt.kill_at.is_some_and(|at| at <= now));
         due.map(|(id, attempt)| {
             attempt.kill_at = None;

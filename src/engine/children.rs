@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
-use uuid::Uuid;
 
 use crate::core::artifact::Outputs;
 use crate::core::decide::Command;
@@ -19,9 +18,11 @@ use crate::core::run_options::{Origin, Reuse, RunOptions};
 use crate::core::spec::WorkflowSpec;
 use crate::core::state::{Lifecycle, RunEnd, StepState};
 use crate::core::wait::child_failure;
+use crate::executors::Executor;
 use crate::steps::catalog;
 use crate::store::{NewRun, Reader, StoreError, Submitted};
 
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::options::Scope;
@@ -44,7 +45,7 @@ impl Family {
     }
 }
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Claims what can be claimed, also in child runs that this starts or ends.
     ///
     /// # Errors
@@ -102,7 +103,7 @@ impl Engine<'_> {
     ) -> Result<Result<RunId, Failure>, EngineError> {
         for start in 1u32.. {
             let Some(run) = self.runs.get(&parent) else { break };
-            let new = new_child(run, step, &spec, start);
+            let new = new_child(run, step, &spec, start, (RunId(self.clock.new_id()), self.clock.wall()));
             let (id, name) = (new.id, new.name.clone());
             let child = match self.store.submit(new) {
                 Ok(Submitted::New) => id,
@@ -185,7 +186,7 @@ impl Engine<'_> {
         }
         // Its outputs, or the cause of its pause, may be decided but not yet written.
         let in_store = |run: &Run| run.is_partly_in_store() || run.state.lifecycle == Lifecycle::Paused;
-        if self.runs.get(&child).is_some_and(in_store) && self.pending.must_commit() {
+        if self.runs.get(&child).is_some_and(in_store) && self.must_commit() {
             self.flush()?;
         }
         let (Some(above), Some(below)) = (self.runs.get(&parent), self.runs.get(&child)) else { return Ok(false) };
@@ -247,11 +248,11 @@ fn invalid(errors: &SpecErrors) -> Failure {
 }
 
 /// `start` counts the runs of this step: a new one is needed only after one that was canceled.
-fn new_child(parent: &Run, step: &StepId, spec: &WorkflowSpec, start: u32) -> NewRun {
+fn new_child(parent: &Run, step: &StepId, spec: &WorkflowSpec, start: u32, (id, at): (RunId, Timestamp)) -> NewRun {
     let run = parent.state.run;
     let reuse = if parent.options.reuse == Reuse::Never { Reuse::Never } else { Reuse::Allowed };
     NewRun {
-        id: RunId(Uuid::now_v7()),
+        id,
         name: RunName::child(&parent.name, step),
         spec: spec.clone(),
         spec_digest: key::spec_digest(spec),
@@ -261,7 +262,7 @@ fn new_child(parent: &Run, step: &StepId, spec: &WorkflowSpec, start: u32) -> Ne
             reuse,
             origin: Some(Origin::Child { run, step: step.clone() }),
         },
-        at: Timestamp::now(),
+        at,
     }
 }
 

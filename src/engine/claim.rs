@@ -20,9 +20,10 @@ use crate::core::secret::{self, StandIns};
 use crate::core::state::Step;
 use crate::core::template::{self, TemplateContext, TemplateError};
 use crate::core::wait::AtClaim;
-use crate::executors::AttemptId;
+use crate::executors::{AttemptId, Executor};
 use crate::steps::{StepHandler, find};
 
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::options::Scope;
@@ -64,7 +65,7 @@ enum Plan {
     },
 }
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Fills the free slots.
     ///
     /// # Errors
@@ -109,7 +110,7 @@ impl Engine<'_> {
 
     fn claim_next(&mut self, candidate: &Candidate, slots: &mut usize, free: &mut Free) -> Result<Turn, EngineError> {
         let reads_store = |active: &Run| !active.reads_from_store(active.state.step_at(candidate.step)).is_empty();
-        if self.runs.get(&candidate.run).is_some_and(reads_store) && self.pending.must_commit() {
+        if self.runs.get(&candidate.run).is_some_and(reads_store) && self.must_commit() {
             // What the step needs may have been decided, but not yet written.
             self.flush()?;
         }

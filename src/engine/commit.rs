@@ -1,7 +1,7 @@
 //! Group commit: everything that was decided since the last one becomes durable together, and only
 //! then has effects.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -10,10 +10,11 @@ use crate::core::decide::{Command, Decision, Effect};
 use crate::core::event::{Event, Recorded, Wait};
 use crate::core::ids::{Fence, RunId, StepId};
 use crate::core::protocol::MetricRow;
-use crate::executors::AttemptId;
+use crate::executors::{AttemptId, Executor};
 use crate::faults::around;
 use crate::store::{Answer, Batch, LeaseExtension, MetricWrite};
 
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 
@@ -26,7 +27,7 @@ pub(super) struct Pending {
     pub events: Vec<Recorded>,
     pub effects: Vec<(RunId, Effect)>,
     pub answers: Vec<Answer>,
-    leases: HashMap<(RunId, StepId), (Fence, Timestamp)>,
+    leases: BTreeMap<(RunId, StepId), (Fence, Timestamp)>,
     metrics: Vec<MetricWrite>,
     /// One of the events has to be committed at once.
     urgent: bool,
@@ -35,22 +36,23 @@ pub(super) struct Pending {
 }
 
 impl Pending {
-    pub(super) fn must_commit(&self) -> bool {
-        self.urgent || !self.answers.is_empty() || self.since.is_some_and(|since| since.elapsed() >= LINGER)
+    pub(super) fn must_commit(&self, now: Instant) -> bool {
+        let has_lingered = |since: Instant| now.duration_since(since) >= LINGER;
+        self.urgent || !self.answers.is_empty() || self.since.is_some_and(has_lingered)
     }
 
-    fn event(&mut self, recorded: Recorded) {
+    fn event(&mut self, recorded: Recorded, now: Instant) {
         if may_wait(&recorded.event) {
-            self.since.get_or_insert_with(Instant::now);
+            self.since.get_or_insert(now);
         } else {
             self.urgent = true;
         }
         self.events.push(recorded);
     }
 
-    pub(super) fn metric(&mut self, metric: MetricWrite) {
+    fn metric(&mut self, metric: MetricWrite, now: Instant) {
         self.metrics.push(metric);
-        self.since.get_or_insert_with(Instant::now);
+        self.since.get_or_insert(now);
     }
 
     /// Drops metrics that a rewind makes void before they were written.
@@ -58,15 +60,15 @@ impl Pending {
         self.metrics.retain(|m| m.run != run || m.step != *step || m.row.train_step <= last_step);
     }
 
-    fn extend(&mut self, run: RunId, step: StepId, fence: Fence, until: Timestamp) {
-        self.leases.insert((run, step), (fence, until));
-        self.since.get_or_insert_with(Instant::now);
+    fn extend(&mut self, id: AttemptId, until: Timestamp, now: Instant) {
+        self.leases.insert((id.run, id.step), (id.fence, until));
+        self.since.get_or_insert(now);
     }
 
     /// When the waiting things have to be written.
-    pub(super) fn deadline(&self) -> Option<Instant> {
-        if self.must_commit() {
-            return Some(Instant::now());
+    pub(super) fn deadline(&self, now: Instant) -> Option<Instant> {
+        if self.must_commit(now) {
+            return Some(now);
         }
         self.since.map(|since| since + LINGER)
     }
@@ -77,10 +79,10 @@ fn may_wait(event: &Event) -> bool {
     cfg!(target_os = "linux") && matches!(event, Event::AttemptSpawned { .. })
 }
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Lets the core decide, and keeps the decision for the next commit.
     pub(super) fn handle(&mut self, run: RunId, command: Command) {
-        let now = self.clock.now();
+        let (now, instant) = (self.clock.now(), self.clock.instant());
         let Some(active) = self.runs.get_mut(&run) else { return };
         let (before, standing) = (active.state.compute, active.standing());
         let Decision { events, effects } = active.state.handle(command, now);
@@ -95,14 +97,20 @@ impl Engine<'_> {
             if let Event::StepWaiting { step, wait: Wait::Run { run: child } } = &event {
                 self.family.awaits(run, step.clone(), *child);
             }
-            self.pending.event(Recorded { run, at: now, event });
+            self.pending.event(Recorded { run, at: now, event }, instant);
         }
         for effect in effects {
             match effect {
-                Effect::ExtendLease { step, fence, until } => self.pending.extend(run, step, fence, until),
+                Effect::ExtendLease { step, fence, until } => {
+                    self.pending.extend(AttemptId { run, step, fence }, until, instant);
+                }
                 other => self.pending.effects.push((run, other)),
             }
         }
+    }
+
+    pub(super) fn must_commit(&self) -> bool {
+        self.pending.must_commit(self.clock.instant())
     }
 
     /// Commits what is pending, tells the observer, and performs the effects. Effects may decide more.
@@ -111,7 +119,7 @@ impl Engine<'_> {
     /// When the commit fails; then nothing of it has happened, and this engine must stop.
     pub(super) fn flush(&mut self) -> Result<(), EngineError> {
         loop {
-            if self.pending.must_commit() {
+            if self.must_commit() {
                 self.commit()?;
             } else if self.pending.effects.is_empty() {
                 return Ok(());
@@ -166,6 +174,6 @@ impl Engine<'_> {
     }
 
     pub(super) fn queue_metric(&mut self, run: RunId, step: StepId, attempt: u32, row: MetricRow) {
-        self.pending.metric(MetricWrite { run, step, attempt, row });
+        self.pending.metric(MetricWrite { run, step, attempt, row }, self.clock.instant());
     }
 }

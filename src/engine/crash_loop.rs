@@ -44,7 +44,7 @@ pub fn admit(state_dir: &Path, limit: u64) -> Result<EngineLock, EngineError> {
     let Starts { running, safe_mode, .. } = read(state_dir);
     if limit > 0 && (safe_mode || running.is_some()) {
         let store = Store::open(state_dir)?;
-        look_back(&store, state_dir, limit)?;
+        look_back(&store, state_dir, limit, Timestamp::now())?;
     }
     Ok(lock)
 }
@@ -53,15 +53,14 @@ pub fn admit(state_dir: &Path, limit: u64) -> Result<EngineLock, EngineError> {
 ///
 /// # Errors
 /// `CrashLoop` in safe mode; when the state cannot be read.
-pub(super) fn note_start(reader: &Reader, state_dir: &Path, limit: u64) -> Result<(), EngineError> {
-    let starts = look_back(reader, state_dir, limit)?;
+pub(super) fn note_start(reader: &Reader, state_dir: &Path, limit: u64, now: Timestamp) -> Result<(), EngineError> {
+    let starts = look_back(reader, state_dir, limit, now)?;
     write(state_dir, &Starts { running: Some(Start { seq: reader.newest_event()? }), ..starts })
 }
 
 /// What is known of earlier engines, of which none runs now.
-fn look_back(reader: &Reader, state_dir: &Path, limit: u64) -> Result<Starts, EngineError> {
+fn look_back(reader: &Reader, state_dir: &Path, limit: u64, now: Timestamp) -> Result<Starts, EngineError> {
     let mut starts = read(state_dir);
-    let now = Timestamp::now();
     if let Some(dead) = starts.running.take() {
         if reader.has_progressed(dead.seq)? {
             starts.crashes.clear();
@@ -147,7 +146,7 @@ mod tests {
         }
 
         fn starts(&self) -> bool {
-            match note_start(&self.store, self.state.path(), LIMIT) {
+            match note_start(&self.store, self.state.path(), LIMIT, Timestamp::now()) {
                 Ok(()) => true,
                 Err(EngineError::CrashLoop { crashes, .. }) => {
                     assert_eq!(crashes as u64, LIMIT);

@@ -10,8 +10,10 @@ use std::thread::{self, JoinHandle};
 use crate::artifact::ArtifactStore;
 use crate::core::artifact::{ArtifactRef, Digest};
 use crate::core::event::{Event, Recorded};
+use crate::executors::Executor;
 use crate::store::{Reader, StoreError};
 
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::tree_index::TreeIndex;
@@ -94,7 +96,7 @@ fn artifacts_of(event: &Event) -> Vec<&ArtifactRef> {
     }
 }
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Removes content that only the dropped checkpoints used. Their rows are gone already, so a crash
     /// leaves unused files at worst. While another attempt runs, it may be about to publish equal
     /// content, and everything is kept for later; the attempt that has dropped it waits for the answer.

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use crate::artifact::ArtifactStore;
 use crate::core::ids::RunId;
 use crate::core::state::{Lifecycle, RunEnd};
-use crate::executors::{AttemptId, Local};
+use crate::executors::{AttemptId, Executor, Local};
 use crate::steps::own_binary;
 use crate::store::{EngineLock, Store};
 
@@ -16,7 +16,7 @@ use super::accounts::Accounts;
 use super::attempts::Attempts;
 use super::children::Family;
 use super::claim::{FIRST_BATCH, Prepared};
-use super::clock::Clock;
+use super::clock::{Clock, SystemClock};
 use super::commit::Pending;
 use super::crash_loop;
 use super::discard::Discards;
@@ -29,7 +29,7 @@ use super::options::{EngineOptions, Observer, Outcome, Scope};
 use super::queue::Windows;
 use super::runs::Runs;
 use super::schedules::Schedules;
-use super::space::Patience;
+use super::space::Backoff;
 use super::stop::Stop;
 
 /// Drives runs until they have ended, or until SIGINT, SIGTERM or SIGHUP: the first lets attempts write
@@ -53,21 +53,37 @@ pub fn drive_locked(
     observer: &mut dyn Observer,
 ) -> Result<Outcome, EngineError> {
     let inbox = Inbox::open(&options.state_dir)?;
+    let program = own_binary().map_err(EngineError::system("find this program's own path"))?;
+    let executor = Local::new(program, inbox.sink(), options.log_limit);
+    drive_with(lock, options, observer, &inbox, (executor, SystemClock::start()))
+}
+
+/// [`drive_locked`] in any world: attempts run where `executor` puts them, at the time that `clock` tells.
+///
+/// # Errors
+/// As [`drive`].
+pub(super) fn drive_with<X: Executor, C: Clock>(
+    lock: &EngineLock,
+    options: EngineOptions,
+    observer: &mut dyn Observer,
+    inbox: &Inbox,
+    world: (X, C),
+) -> Result<Outcome, EngineError> {
     let noted = options.scope != Scope::Requests;
     let state_dir = options.state_dir.clone();
-    let outcome = Engine::open(lock, options, observer, &inbox)?.drive(&inbox);
+    let outcome = Engine::open(lock, options, observer, inbox, world)?.drive(inbox);
     if noted {
         crash_loop::note_end(&state_dir);
     }
     outcome
 }
 
-pub(super) struct Engine<'a> {
+pub(super) struct Engine<'a, X, C> {
     pub options: EngineOptions,
     pub observer: &'a mut dyn Observer,
     pub store: Store,
     pub artifacts: ArtifactStore,
-    pub executor: Local,
+    pub executor: X,
     pub runs: Runs,
     /// Runs whose rows cannot be read, and why.
     pub set_aside: BTreeMap<RunId, String>,
@@ -87,7 +103,7 @@ pub(super) struct Engine<'a> {
     /// The last round of claims left ready steps for the next one.
     pub more_to_claim: bool,
     pub stopping: Option<Stop>,
-    pub clock: Clock,
+    pub clock: C,
     /// When leases were last checked.
     pub looked_at: Timestamp,
     pub janitor: Janitor,
@@ -95,7 +111,7 @@ pub(super) struct Engine<'a> {
     pub round_at: Timestamp,
 }
 
-impl<'a> Engine<'a> {
+impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
     /// A new epoch of the state directory, with nothing in memory.
     ///
     /// # Errors
@@ -105,19 +121,18 @@ impl<'a> Engine<'a> {
         options: EngineOptions,
         observer: &'a mut dyn Observer,
         inbox: &Inbox,
-    ) -> Result<Engine<'a>, EngineError> {
+        (executor, clock): (X, C),
+    ) -> Result<Engine<'a, X, C>, EngineError> {
         let mut store = Store::open(&options.state_dir)?;
         store.begin_epoch(lock)?;
         store.note_environment(&environment::describe().to_string())?;
         // Requests are answered in safe mode as well.
         if options.scope != Scope::Requests {
-            crash_loop::note_start(&store, &options.state_dir, options.crash_loop_limit)?;
+            crash_loop::note_start(&store, &options.state_dir, options.crash_loop_limit, clock.wall())?;
         }
         let artifacts = ArtifactStore::open(&options.state_dir)?;
         artifacts.clean_temp()?;
-        let program = own_binary().map_err(EngineError::system("find this program's own path"))?;
-        let executor = Local::new(program, inbox.sink(), options.log_limit);
-        let clock = Clock::start();
+        let started_at = clock.now();
         Ok(Engine {
             options,
             observer,
@@ -139,16 +154,16 @@ impl<'a> Engine<'a> {
             more_to_claim: false,
             stopping: None,
             clock,
-            looked_at: clock.now(),
+            looked_at: started_at,
             janitor: Janitor::default(),
-            round_at: clock.now(),
+            round_at: started_at,
         })
     }
 }
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     fn drive(&mut self, inbox: &Inbox) -> Result<Outcome, EngineError> {
-        let mut patience = Patience::default();
+        let mut backoff = Backoff::new(self.clock.instant());
         loop {
             match self.run(inbox) {
                 Ok(Outcome::Interrupted) if self.lacks_space() => {}
@@ -158,7 +173,7 @@ impl Engine<'_> {
                     self.interrupt_on_full_disk(error)?;
                 }
             }
-            if let Some(outcome) = self.wait_for_space(inbox, &mut patience)? {
+            if let Some(outcome) = self.wait_for_space(inbox, &mut backoff)? {
                 return Ok(outcome);
             }
         }
@@ -194,11 +209,8 @@ impl Engine<'_> {
     /// busy workers cannot delay the commit for ever.
     pub(super) fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
         // This engine holds a sender itself, so the inbox cannot be disconnected.
-        let message = match self.patience() {
-            Some(patience) => inbox.receiver.recv_timeout(patience).ok(),
-            None => inbox.receiver.recv().ok(),
-        };
-        let Some(message) = message else { return Ok(()) };
+        let patience = self.patience();
+        let Some(message) = self.clock.receive(&inbox.receiver, patience) else { return Ok(()) };
         self.hear(message)?;
         inbox.receiver.try_iter().take(CAPACITY).try_for_each(|message| self.hear(message))
     }

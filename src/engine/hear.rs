@@ -4,11 +4,12 @@ use crate::core::decide::Command;
 use crate::core::estimate::ProgressMark;
 use crate::core::failure::{Failure, FailureKind, OUT_OF_MEMORY_HINT};
 use crate::core::protocol::FromAttempt;
-use crate::executors::{AttemptId, Exit, Report, Sweep};
+use crate::executors::{AttemptId, Executor, Exit, Report, Sweep};
 use crate::steps::last_lines;
 use crate::store::{attempt_log, scratch_dir};
 
 use super::attempts::{ASKED_TO_STOP, BURIAL_PAUSE, EXIT_GRACE, Ending, Running};
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::inbox::Message;
@@ -17,7 +18,7 @@ use super::stop::{Stop, stopped};
 /// Of a log, in the failure of an attempt that could not say more itself.
 const LOG_LINES: usize = 10;
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     pub(super) fn hear(&mut self, message: Message) -> Result<(), EngineError> {
         match message {
             Message::Attempt(id, worker, report) => {
@@ -51,6 +52,7 @@ impl Engine<'_> {
 
     fn hear_attempt(&mut self, id: AttemptId, message: FromAttempt) {
         // Not an attempt of this engine's present: its fence is void.
+        let instant = self.clock.instant();
         let Some(running) = self.attempts.get_mut(&id) else { return };
         if running.silenced {
             return;
@@ -79,7 +81,7 @@ impl Engine<'_> {
             FromAttempt::Done(outputs) => {
                 running.ending = Some(Ending::Done);
                 running.silenced = true;
-                running.kill_within(EXIT_GRACE);
+                running.kill_by(instant + EXIT_GRACE);
                 self.handle(run, Command::Complete { step, fence, outputs });
             }
             FromAttempt::Failed(failure) => {
@@ -102,18 +104,20 @@ impl Engine<'_> {
 
     /// Notes how an attempt ends; an ending that was decided earlier stands.
     pub(super) fn end(&mut self, id: &AttemptId, ending: Ending, now: bool) {
+        let instant = self.clock.instant();
         let Some(running) = self.attempts.get_mut(id) else { return };
         running.ending.get_or_insert(ending);
         running.silenced = true;
         if now {
             running.handle.kill();
         } else {
-            running.kill_within(EXIT_GRACE);
+            running.kill_by(instant + EXIT_GRACE);
         }
     }
 
     /// Ends whatever an ended attempt has left, and reports the attempt once all of it is dead.
     pub(super) fn bury(&mut self, id: &AttemptId) {
+        let instant = self.clock.instant();
         let Some(running) = self.attempts.get_mut(id) else { return };
         running.ended = true;
         let canceling = self.runs.get(&id.run).is_some_and(|run| run.state.is_canceling());
@@ -121,7 +125,7 @@ impl Engine<'_> {
             if running.ending == Some(Ending::Done) && !canceling { Sweep::Group } else { Sweep::GroupAndMarked };
         let exit = running.handle.bury(sweep);
         if !exit.survivors.is_empty() {
-            running.kill_within(BURIAL_PAUSE);
+            running.kill_by(instant + BURIAL_PAUSE);
             return;
         }
         if let Some(running) = self.attempts.remove(id) {
@@ -150,9 +154,8 @@ impl Engine<'_> {
     fn vanished(&self, id: &AttemptId, running: &Running, exit: &Exit) -> Failure {
         let path = attempt_log(&self.options.state_dir, id.run, &id.step, running.number);
         let log = last_lines(&path, LOG_LINES);
-        // Nobody of ours has ended it: that would have been noted as its ending.
-        let out_of_memory = exit.signal == Some(9) && running.memory_kills.has_grown();
-        let mut message = match out_of_memory {
+        // An end that the engine caused would have been noted.
+        let mut message = match exit.out_of_memory {
             true => "the worker was killed for lack of memory".to_owned(),
             false => format!("the worker {exit} before the step was done"),
         };
@@ -160,7 +163,7 @@ impl Engine<'_> {
             message.push_str("; its last lines:\n");
             message.push_str(&log);
         }
-        if out_of_memory {
+        if exit.out_of_memory {
             return Failure::new(FailureKind::OutOfMemory, message).with_hint(OUT_OF_MEMORY_HINT);
         }
         Failure::new(FailureKind::LeaseLost, message).with_hint(format!("its log is `{}`", path.display()))

@@ -6,9 +6,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::drive::Engine;
 use super::inbox::Inbox;
-use super::tests::{options, submit_with};
+use super::tests::{LocalEngine, open, options, submit_with};
 use super::waiting_tests::{drive_until_idle, shelf};
 use super::*;
 use crate::artifact::ArtifactStore;
@@ -138,17 +137,17 @@ fn checkpointed(artifact: ArtifactRef) -> Event {
 }
 
 /// Commits in the engine's order: the tables, then the notes, then the dropped content.
-fn commit(engine: &mut Engine<'_>, run: RunId, events: impl IntoIterator<Item = Event>) {
+fn commit(engine: &mut LocalEngine<'_>, run: RunId, events: impl IntoIterator<Item = Event>) {
     let events: Vec<Recorded> = events.into_iter().map(|event| Recorded { run, at: Timestamp::now(), event }).collect();
     let report = engine.store.commit(Batch { events: &events, ..Batch::default() }).unwrap();
     engine.discards.note(&events, &engine.options.state_dir, &engine.artifacts);
     engine.discard(report.dropped).unwrap();
 }
 
-fn with_engine(state_dir: &Path, observer: &mut dyn Observer, work: impl FnOnce(&mut Engine<'_>)) {
+fn with_engine(state_dir: &Path, observer: &mut dyn Observer, work: impl FnOnce(&mut LocalEngine<'_>)) {
     let lock = EngineLock::acquire(state_dir).unwrap();
     let inbox = Inbox::open(state_dir).unwrap();
-    work(&mut Engine::open(&lock, options(state_dir, Scope::Requests), observer, &inbox).unwrap());
+    work(&mut open(&lock, options(state_dir, Scope::Requests), observer, &inbox));
 }
 
 #[test]
@@ -228,12 +227,12 @@ fn approve(step: &str) -> Command {
 }
 
 /// A worker that does everything that needs no person.
-fn with_idle_worker(state_dir: &Path, work: impl FnOnce(&mut Engine<'_>)) {
+fn with_idle_worker(state_dir: &Path, work: impl FnOnce(&mut LocalEngine<'_>)) {
     let lock = EngineLock::acquire(state_dir).unwrap();
     let inbox = Inbox::open(state_dir).unwrap();
     let scope = Scope::All { exit_when_idle: true };
     let mut quiet = Quiet;
-    let mut engine = Engine::open(&lock, options(state_dir, scope), &mut quiet, &inbox).unwrap();
+    let mut engine = open(&lock, options(state_dir, scope), &mut quiet, &inbox);
     engine.recover().unwrap();
     engine.look_at_the_clock();
     loop {

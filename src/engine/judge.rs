@@ -2,7 +2,7 @@
 
 use std::process::{Command as Program, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -12,8 +12,9 @@ use crate::core::event::{Alert, Event, PauseCause, Recorded};
 use crate::core::ids::RunId;
 use crate::core::judgement::{self, alerts, is_used_up};
 use crate::core::state::{Lifecycle, Step};
-use crate::executors::AttemptId;
+use crate::executors::{AttemptId, Executor};
 
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::inbox::Message;
@@ -22,7 +23,7 @@ use super::run::Run;
 /// Between two estimates of the same run: progress comes in more often than that.
 const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Alerts are committed with everything else of this round; a run whose budget is used up is paused, which
     /// lets its attempts write a checkpoint.
     ///
@@ -59,7 +60,7 @@ impl Engine<'_> {
     fn estimate_left(&mut self, id: RunId, now: Timestamp) -> Option<Duration> {
         let run = self.runs.get(&id).filter(|run| run.state.spec().sla.is_some() && run.state.end.is_none())?;
         if let Some((at, left)) = run.estimated
-            && at.elapsed() < ESTIMATE_EVERY
+            && self.clock.instant().duration_since(at) < ESTIMATE_EVERY
         {
             return left;
         }
@@ -69,8 +70,9 @@ impl Engine<'_> {
         };
         let tasks = tasks(&run.state, progress, &run.usual);
         let left = estimate(&tasks, self.options.slots, now).map(|estimate| estimate.left);
+        let estimated_at = self.clock.instant();
         if let Some(run) = self.runs.get_mut(&id) {
-            run.estimated = Some((Instant::now(), left));
+            run.estimated = Some((estimated_at, left));
         }
         left
     }

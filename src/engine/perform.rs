@@ -10,6 +10,7 @@ use crate::store::scratch_dir;
 
 use super::attempts::{ASKED_TO_STOP, EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
 use super::claim::Prepared;
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::janitor::remove_folder;
@@ -17,8 +18,9 @@ use super::janitor::remove_folder;
 /// Number of no attempt: the checkpoint was made in another run.
 const ADOPTED: u32 = 0;
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     pub(super) fn perform(&mut self, run: RunId, effect: Effect) -> Result<(), EngineError> {
+        let instant = self.clock.instant();
         match effect {
             Effect::Start { step, fence } => self.start(AttemptId { run, step, fence })?,
             Effect::AcknowledgeCheckpoint { step, fence } => {
@@ -32,7 +34,7 @@ impl Engine<'_> {
                 {
                     running.handle.send(&ToAttempt::Interrupt);
                     running.interrupted = true;
-                    running.kill_within(INTERRUPT_GRACE);
+                    running.kill_by(instant + INTERRUPT_GRACE);
                 }
             }
             // A lease without a process can only be given back.
@@ -60,7 +62,7 @@ impl Engine<'_> {
                 if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence }) {
                     running.ending = Some(Ending::Cancel);
                     running.handle.terminate();
-                    running.kill_within(EXIT_GRACE);
+                    running.kill_by(instant + EXIT_GRACE);
                 }
             }
             Effect::CancelRun { run: child } => {

@@ -12,9 +12,10 @@ use crate::core::rate_limit::Window;
 use crate::core::schedule::{next_claim, next_claims};
 use crate::core::state::{ClassIndex, StepIndex};
 
-use crate::executors::AttemptId;
+use crate::executors::{AttemptId, Executor};
 
 use super::attempts::Running;
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::run::Run;
@@ -45,7 +46,7 @@ pub(super) struct Windows {
     pub deadline: Option<Timestamp>,
 }
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Child processes that may still be started.
     pub(super) fn free_slots(&self) -> usize {
         self.options.slots.max(1).saturating_sub(self.attempts.working())
@@ -116,7 +117,7 @@ impl Engine<'_> {
         let Some(longest) = self.options.limits.rate_limits.values().map(|limit| limit.per).max() else {
             return Ok(());
         };
-        let since = Timestamp::now().checked_sub(longest).unwrap_or(Timestamp::MIN);
+        let since = self.clock.wall().checked_sub(longest).unwrap_or(Timestamp::MIN);
         for (name, start) in self.store.limited_starts(since)? {
             self.windows.by_name.entry(name).or_default().add(start);
         }

@@ -13,9 +13,10 @@ use crate::core::request::Request;
 use crate::core::retry::MAXIMUM_LOSSES_IN_A_ROW;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::core::take_up::to_retry;
-use crate::executors::{AttemptId, end_attempts_of, end_leftovers, end_workers};
+use crate::executors::{AttemptId, Executor};
 use crate::store::{RUNS_DIR, Reader, RunRow, RunRows, Unreadable, scratch_dir};
 
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::janitor::remove_folder;
@@ -24,7 +25,7 @@ use super::options::{Scope, Start};
 /// Number of ended runs whose scratch directories every engine checks.
 const SWEPT_AT_LEAST: usize = 100;
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Loads the runs to drive, and gives back every lease of an earlier engine, also of other runs.
     ///
     /// # Errors
@@ -98,7 +99,7 @@ impl Engine<'_> {
 
     /// The attempts of an unreadable run are unknown, so this ends all processes that carry its id.
     fn end_processes_of(&self, run: RunId) -> Result<(), EngineError> {
-        let survivors = end_attempts_of(run);
+        let survivors = self.executor.end_run(run);
         if survivors.is_empty() { Ok(()) } else { Err(EngineError::UndeadRun { run, pids: survivors }) }
     }
 
@@ -116,14 +117,14 @@ impl Engine<'_> {
         let leased: Vec<_> = leased.map(|(s, lease)| (s.id.clone(), lease.clone(), s.attempts - s.failures)).collect();
         if let Some((step, ..)) = leased.first() {
             // A stopped worker has not noticed yet that its engine is gone.
-            let survivors = end_workers(&self.options.state_dir);
+            let survivors = self.executor.end_workers(&self.options.state_dir);
             if !survivors.is_empty() {
                 return Err(EngineError::Undead { run, step: step.clone(), pids: survivors });
             }
         }
         for (step, lease, released) in leased {
             let id = AttemptId { run, step: step.clone(), fence: lease.fence };
-            let survivors = end_leftovers(&id, lease.process.as_ref());
+            let survivors = self.executor.end_leftovers(&id, lease.process.as_ref());
             if !survivors.is_empty() {
                 return Err(EngineError::Undead { run, step, pids: survivors });
             }

@@ -6,8 +6,10 @@ use crate::core::ids::{RunId, StepId};
 use crate::core::request::Request;
 use crate::core::state::{Lifecycle, RunEnd, RunState};
 use crate::core::take_up::to_retry;
+use crate::executors::Executor;
 use crate::store::{Answer, RequestRow};
 
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::options::Scope;
@@ -16,7 +18,7 @@ use super::run::Run;
 /// How many steps a refusal names.
 const NAMED_STEPS: usize = 8;
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Takes up new runs, and answers requests.
     ///
     /// # Errors

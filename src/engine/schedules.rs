@@ -12,8 +12,10 @@ use crate::core::key;
 use crate::core::names::RunName;
 use crate::core::run_options::{Origin, RunOptions};
 use crate::core::timetable::{Due, Timetable};
+use crate::executors::Executor;
 use crate::store::{NewRun, ScheduleRow, Store, StoreError, Submitted, Unreadable};
 
+use super::clock::Clock;
 use super::drive::Engine;
 use super::error::EngineError;
 use super::options::Scope;
@@ -50,8 +52,17 @@ pub fn submit_scheduled(
     schedule: &ScheduleRow,
     due: Timestamp,
 ) -> Result<(RunId, Submitted), EngineError> {
+    submit_due(store, schedule, due, (RunId(Uuid::now_v7()), Timestamp::now()))
+}
+
+fn submit_due(
+    store: &mut Store,
+    schedule: &ScheduleRow,
+    due: Timestamp,
+    (id, at): (RunId, Timestamp),
+) -> Result<(RunId, Submitted), EngineError> {
     let new = |name: RunName| NewRun {
-        id: RunId(Uuid::now_v7()),
+        id,
         name,
         spec: schedule.spec.clone(),
         spec_digest: key::spec_digest(&schedule.spec),
@@ -61,21 +72,18 @@ pub fn submit_scheduled(
             origin: Some(Origin::Schedule { name: schedule.name.clone(), due }),
             ..RunOptions::default()
         },
-        at: Timestamp::now(),
+        at,
     };
     let run = new(RunName::scheduled(&schedule.name, due));
-    let (id, name) = (run.id, run.name.clone());
+    let name = run.name.clone();
     match store.submit(run) {
         // Somebody has given that very name to a run of their own.
-        Err(StoreError::NameActive { .. }) => {
-            let run = NewRun { id, ..new(name.made_unique(id)) };
-            Ok((id, store.submit(run)?))
-        }
+        Err(StoreError::NameActive { .. }) => Ok((id, store.submit(new(name.made_unique(id)))?)),
         other => Ok((id, other?)),
     }
 }
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// When the next run has to be submitted.
     pub(super) fn next_due(&self) -> Option<Timestamp> {
         let next = self.schedules.entries.iter().filter_map(|entry| entry.next).min();
@@ -118,7 +126,7 @@ impl Engine<'_> {
         if self.stopping.is_some() {
             return Ok(());
         }
-        let now = Timestamp::now();
+        let now = self.clock.wall();
         for i in 0..self.schedules.entries.len() {
             if self.schedules.entries[i].next.is_none_or(|next| next > now) {
                 continue;
@@ -127,7 +135,8 @@ impl Engine<'_> {
             let Due { times, until } = timetable.due(row.done_until, now, row.options.catch_up);
             let mut submitted = Vec::new();
             for due in times {
-                if let (run, Submitted::New) = submit_scheduled(&mut self.store, row, due)? {
+                if let (run, Submitted::New) = submit_due(&mut self.store, row, due, (RunId(self.clock.new_id()), now))?
+                {
                     submitted.push(run);
                 }
             }

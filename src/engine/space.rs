@@ -1,15 +1,16 @@
 //! A full disk: everything is interrupted, then the engine waits and goes on by itself. Nobody has to be
 //! awake for it, and whoever is may free some space, cancel, or stop the engine.
 
-use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use crate::artifact::free_bytes;
 use crate::core::ids::RunId;
 use crate::core::status::RunStatus;
+use crate::executors::Executor;
 
 use super::accounts::Accounts;
 use super::children::Family;
+use super::clock::Clock;
 use super::commit::Pending;
 use super::disk;
 use super::drive::Engine;
@@ -27,20 +28,18 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 const WORKED: Duration = Duration::from_secs(300);
 
 /// Shortest pause before the next try.
-pub(super) struct Patience {
+pub(super) struct Backoff {
     pause: Duration,
     resumed: Instant,
 }
 
-impl Default for Patience {
-    fn default() -> Patience {
-        Patience { pause: LOOK, resumed: Instant::now() }
+impl Backoff {
+    pub(super) fn new(now: Instant) -> Backoff {
+        Backoff { pause: LOOK, resumed: now }
     }
-}
 
-impl Patience {
-    fn next(&mut self) -> Duration {
-        if self.resumed.elapsed() > WORKED {
+    fn next(&mut self, now: Instant) -> Duration {
+        if now.duration_since(self.resumed) > WORKED {
             self.pause = LOOK;
         }
         let pause = self.pause;
@@ -49,7 +48,7 @@ impl Patience {
     }
 }
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     pub(super) fn lacks_space(&self) -> bool {
         self.stopping.as_ref().is_some_and(|stop| stop.until_free.is_some())
     }
@@ -62,32 +61,33 @@ impl Engine<'_> {
     pub(super) fn wait_for_space(
         &mut self,
         inbox: &Inbox,
-        patience: &mut Patience,
+        backoff: &mut Backoff,
     ) -> Result<Option<Outcome>, EngineError> {
         disk::release(&self.options.state_dir);
-        let (since, pause) = (Instant::now(), patience.next());
+        let since = self.clock.instant();
+        let pause = backoff.next(since);
         let wait = self.space_wait();
         self.observer.waiting_for_space(&wait);
-        while since.elapsed() < pause || self.space_wait().free_bytes < wait.needed_bytes {
-            match inbox.receiver.recv_timeout(LOOK) {
-                Ok(Message::Signal(signal)) => {
+        while self.clock.instant().duration_since(since) < pause || self.space_wait().free_bytes < wait.needed_bytes {
+            match self.clock.receive(&inbox.receiver, Some(LOOK)) {
+                Some(Message::Signal(signal)) => {
                     self.stopping = Some(Stop::for_signal(signal));
                     return Ok(Some(Outcome::Interrupted));
                 }
-                Ok(Message::Wake) => {
+                Some(Message::Wake) => {
                     self.answer_without_space()?;
                     if let Some(end) = self.end_of_the_run() {
                         return Ok(Some(end));
                     }
                 }
-                Ok(Message::Warning(text)) => self.observer.warn(&text),
+                Some(Message::Warning(text)) => self.observer.warn(&text),
                 // All attempts are dead.
-                Ok(Message::Attempt(..)) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+                Some(Message::Attempt(..)) | None => {}
             }
         }
         self.forget_everything();
         self.stopping = None;
-        patience.resumed = Instant::now();
+        backoff.resumed = self.clock.instant();
         Ok(None)
     }
 

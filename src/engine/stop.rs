@@ -1,14 +1,14 @@
 //! Stopping in the middle so that everything can go on later.
 
 use std::fmt;
-use std::time::Duration;
 
 use crate::core::decide::Command;
 use crate::core::event::ReleaseCause;
 use crate::core::ids::{Fence, StepId};
-use crate::executors::Sweep;
+use crate::executors::{Executor, Sweep};
 
 use super::attempts::INTERRUPT_GRACE;
+use super::clock::Clock;
 use super::disk;
 use super::drive::Engine;
 
@@ -36,7 +36,7 @@ pub(super) fn stopped(step: StepId, fence: Fence, reason: String) -> Command {
     Command::Release { step, fence, cause: ReleaseCause::Stopped, reason }
 }
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// The first time, attempts may write a checkpoint; asked again, they are killed at once.
     pub(super) fn stop(&mut self, stop: Stop) {
         match &mut self.stopping {
@@ -54,8 +54,9 @@ impl Engine<'_> {
             Some(_) if stop.until_free.is_some() => {}
             Some(earlier) => {
                 *earlier = stop;
+                let now = self.clock.instant();
                 for running in self.attempts.iter_mut() {
-                    running.kill_within(Duration::ZERO);
+                    running.kill_by(now);
                 }
             }
         }

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::attempts::Running;
+use super::clock::SystemClock;
 use super::drive::Engine;
 use super::inbox::{CAPACITY, Inbox, Message};
 use super::run::{Run, placement};
@@ -24,8 +25,8 @@ use crate::core::run_options::RunOptions;
 use crate::core::state::RunState;
 use crate::core::status::{RunStatus, StepStatus};
 use crate::core::{key, parse};
-use crate::executors::{Attempt, AttemptId, Exit, Report, Sweep, WorkerId};
-use crate::steps::catalog;
+use crate::executors::{Attempt, AttemptId, Exit, Local, Report, Sweep, WorkerId};
+use crate::steps::{catalog, own_binary};
 use crate::store::{EngineLock, NewRun, Reader, Store};
 
 #[derive(Default)]
@@ -82,6 +83,18 @@ pub(super) fn options(state_dir: &Path, scope: Scope) -> EngineOptions {
         log_limit: 0,
         start: Start::GoOn,
     }
+}
+
+pub(super) type LocalEngine<'a> = Engine<'a, Local, SystemClock>;
+
+pub(super) fn open<'a>(
+    lock: &EngineLock,
+    options: EngineOptions,
+    observer: &'a mut dyn Observer,
+    inbox: &Inbox,
+) -> LocalEngine<'a> {
+    let executor = Local::new(own_binary().unwrap(), inbox.sink(), options.log_limit);
+    Engine::open(lock, options, observer, inbox, (executor, SystemClock::start())).unwrap()
 }
 
 const WORKFLOW: &str = r#"
@@ -342,7 +355,7 @@ fn the_end_of_a_worker_that_has_lost_its_attempt_ends_nobody_else() {
     let lock = EngineLock::acquire(folder.path()).unwrap();
     let inbox = Inbox::open(folder.path()).unwrap();
     let mut observer = Recorder::default();
-    let mut engine = Engine::open(&lock, options(folder.path(), Scope::Requests), &mut observer, &inbox).unwrap();
+    let mut engine = open(&lock, options(folder.path(), Scope::Requests), &mut observer, &inbox);
     let id = AttemptId { run: RunId(Uuid::now_v7()), step: StepId::from("a"), fence: Fence(1) };
     let (dead, alive) = (WorkerId::next(), WorkerId::next());
     engine.attempts.insert(id.clone(), Running::new(Box::new(Imagined(alive)), 1, Held::new()));
@@ -358,7 +371,7 @@ fn those_who_never_fall_silent_wait_for_the_engine_and_do_not_keep_it() {
     let lock = EngineLock::acquire(folder.path()).unwrap();
     let inbox = Inbox::open(folder.path()).unwrap();
     let mut observer = Recorder::default();
-    let mut engine = Engine::open(&lock, options(folder.path(), Scope::Requests), &mut observer, &inbox).unwrap();
+    let mut engine = open(&lock, options(folder.path(), Scope::Requests), &mut observer, &inbox);
     let sent = Arc::new(AtomicUsize::new(0));
     let talk = {
         let (sender, sent) = (inbox.sender.clone(), sent.clone());

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::drive::Engine;
 use super::inbox::Inbox;
-use super::tests::{options, submit_with};
+use super::tests::{open, options, submit_with};
 use super::waiting_tests::{assert_sound, decide, drive_until_idle, runs, shelf, status};
 use super::*;
 use crate::core::event::Verdict;
@@ -103,7 +102,7 @@ fn until_then_the_engine_sleeps() {
         let lock = EngineLock::acquire(folder.path()).unwrap();
         let inbox = Inbox::open(folder.path()).unwrap();
         let mut quiet = Quiet;
-        let mut engine = Engine::open(&lock, options(folder.path(), Scope::Run(run)), &mut quiet, &inbox).unwrap();
+        let mut engine = open(&lock, options(folder.path(), Scope::Run(run)), &mut quiet, &inbox);
         engine.recover().unwrap();
         // The child run first does what it can.
         loop {

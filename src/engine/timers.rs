@@ -1,12 +1,14 @@
 //! What happens by the clock: leases and timeouts that run out, patience that ends.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use crate::core::decide::Command;
 use crate::core::ids::RunId;
+use crate::executors::Executor;
 
+use super::clock::Clock;
 use super::drive::Engine;
 
 /// Maximum sleep of an engine with attempts: a longer gap shows that it was stopped itself, see [`ABSENCE`].
@@ -19,7 +21,7 @@ const RETRY: Duration = Duration::from_millis(20);
 /// cannot blame its workers for their silence.
 const ABSENCE: SignedDuration = SignedDuration::from_secs(6);
 
-impl Engine<'_> {
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// How long to wait for a message; `None` when nothing can happen without one.
     pub(super) fn patience(&mut self) -> Option<Duration> {
         if self.more_to_claim || !self.family.is_settled() {
@@ -31,10 +33,11 @@ impl Engine<'_> {
         let deadline = self.runs.next_deadline(self.round_at).map(|at| until(at, now).max(RETRY));
         let others =
             [self.windows.deadline, self.next_judgement(self.round_at)].into_iter().flatten().map(|at| until(at, now));
-        let due = self.next_due().map(|at| until(at, Timestamp::now()).min(WALL_CLOCK_LOOK));
-        let instants = [self.attempts.next_kill(), self.pending.deadline(), self.executor.deadline()];
+        let due = self.next_due().map(|at| until(at, self.clock.wall()).min(WALL_CLOCK_LOOK));
+        let instant = self.clock.instant();
+        let instants = [self.attempts.next_kill(), self.pending.deadline(instant), self.executor.deadline()];
         let instants = instants.into_iter().flatten();
-        let instants = instants.map(|at| at.saturating_duration_since(Instant::now()));
+        let instants = instants.map(|at| at.saturating_duration_since(instant));
         let tick = (!self.attempts.is_empty()).then_some(TICK);
         deadline.into_iter().chain(others).chain(due).chain(instants).chain(tick).min()
     }
@@ -51,7 +54,7 @@ impl Engine<'_> {
         for run in self.runs.due(self.round_at, now) {
             self.handle(run, Command::Expire);
         }
-        for id in self.attempts.take_due() {
+        for id in self.attempts.take_due(self.clock.instant()) {
             match self.attempts.get_mut(&id) {
                 Some(running) if running.ended => self.bury(&id),
                 Some(running) => running.handle.kill(),

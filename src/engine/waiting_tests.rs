@@ -5,9 +5,8 @@ use std::path::Path;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::drive::Engine;
 use super::inbox::Inbox;
-use super::tests::{options, submit_with};
+use super::tests::{open, options, submit_with};
 use super::*;
 use crate::core::event::{Event, Verdict, Wait};
 use crate::core::ids::{RunId, StepId};
@@ -299,7 +298,7 @@ fn a_request_is_answered_once_however_often_the_engine_is_woken() {
     let lock = EngineLock::acquire(folder.path()).unwrap();
     let inbox = Inbox::open(folder.path()).unwrap();
     let mut quiet = Quiet;
-    let mut engine = Engine::open(&lock, options(folder.path(), Scope::Requests), &mut quiet, &inbox).unwrap();
+    let mut engine = open(&lock, options(folder.path(), Scope::Requests), &mut quiet, &inbox);
     engine.look_for_requests().unwrap();
     engine.look_for_requests().unwrap();
     engine.flush().unwrap();

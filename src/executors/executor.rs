@@ -1,9 +1,10 @@
 //! The interface between the engine and the places where attempts run.
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::core::event::ProcessIdentity;
 use crate::core::failure::Failure;
@@ -82,6 +83,8 @@ pub enum Sweep {
 pub struct Exit {
     pub code: Option<i32>,
     pub signal: Option<i32>,
+    /// The kernel killed it for lack of memory.
+    pub out_of_memory: bool,
     /// Processes that could not be killed.
     pub survivors: Vec<u32>,
 }
@@ -97,6 +100,7 @@ impl fmt::Display for Exit {
     }
 }
 
+/// The only way in which the engine starts, cancels, proves dead and hears of work.
 pub trait Executor {
     /// Starts the attempt. Its reports go to the executor's sink; the last one is [`Report::Ended`] or
     /// [`Report::Last`].
@@ -104,6 +108,23 @@ pub trait Executor {
     /// # Errors
     /// When no process or thread could be started. Nothing is reported then.
     fn start(&self, launch: Launch) -> Result<Box<dyn Attempt>, Failure>;
+
+    /// Ends what an attempt of a dead engine has left, and proves it dead. Returns the survivors. `process` is the
+    /// recorded one, if any.
+    fn end_leftovers(&self, id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u32>;
+
+    /// Like [`Executor::end_leftovers`], for every attempt of a run.
+    fn end_run(&self, run: RunId) -> Vec<u32>;
+
+    /// Ends the workers that a dead engine of this state directory has left, such as stopped ones. Returns the
+    /// survivors.
+    fn end_workers(&self, state_dir: &Path) -> Vec<u32>;
+
+    /// When [`Executor::retire`] has something to do.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Ends workers that have been idle for too long.
+    fn retire(&self);
 }
 
 pub trait Attempt {

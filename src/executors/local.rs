@@ -13,15 +13,16 @@ use rustix::process::Signal;
 
 use crate::core::event::ProcessIdentity;
 use crate::core::failure::Failure;
+use crate::core::ids::RunId;
 use crate::core::pools::environment;
 use crate::core::protocol::{ATTEMPT_MARK, ToAttempt, WORKER_MARK};
 use crate::faults::around;
-use crate::steps::find;
+use crate::steps::{MemoryKills, find};
 
 use super::executor::{Attempt, AttemptId, Executor, Exit, Launch, Sink, Sweep, WorkerId};
 use super::log_keeper::LogKeeper;
 use super::pool::{Pool, Worker};
-use super::process::worker_mark;
+use super::process::{end_attempts_of, end_leftovers, end_workers, worker_mark};
 
 /// Keeps the worker's allocator from returning memory to the kernel. Each training step frees and allocates the
 /// same memory, and the kernel clears every page that it hands out again. A value set by the user wins.
@@ -39,16 +40,6 @@ impl Local {
     /// attempt's log keeps; 0 means no limit.
     pub fn new(program: PathBuf, sink: Sink, log_limit: u64) -> Local {
         Local { program, sink, pool: Rc::default(), logs: Arc::new(LogKeeper::new(log_limit)) }
-    }
-
-    /// Time of the next [`Local::retire`]; `None` while no worker is idle.
-    pub fn deadline(&self) -> Option<Instant> {
-        self.pool.deadline()
-    }
-
-    /// Ends workers that have been idle for too long.
-    pub fn retire(&self) {
-        self.pool.retire();
     }
 
     /// Returns a worker that has received the attempt.
@@ -92,6 +83,7 @@ impl Executor for Local {
         // A worker's environment names the pool units that it holds, so it cannot serve an attempt with others.
         let reusable = launch.resources.is_empty() && runs_programs(&launch.request.kind);
         let log_path = launch.request.log_path();
+        let memory_kills = MemoryKills::count();
         let worker = self.employ(&launch, &id, reusable).map_err(|e| error("worker process", &e))?;
         // Without the thread the step still runs; only its log has no limit.
         let _ = self.logs.watch(id.clone(), log_path);
@@ -103,7 +95,28 @@ impl Executor for Local {
             spent: (!reusable).into(),
             pool: self.pool.clone(),
             logs: self.logs.clone(),
+            memory_kills,
         }))
+    }
+
+    fn end_leftovers(&self, id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u32> {
+        end_leftovers(id, process)
+    }
+
+    fn end_run(&self, run: RunId) -> Vec<u32> {
+        end_attempts_of(run)
+    }
+
+    fn end_workers(&self, state_dir: &Path) -> Vec<u32> {
+        end_workers(state_dir)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.pool.deadline()
+    }
+
+    fn retire(&self) {
+        self.pool.retire();
     }
 }
 
@@ -129,6 +142,8 @@ struct LocalAttempt {
     spent: std::cell::Cell<bool>,
     pool: Rc<Pool>,
     logs: Arc<LogKeeper>,
+    /// The kernel's counts when the attempt started.
+    memory_kills: MemoryKills,
 }
 
 impl LocalAttempt {
@@ -174,7 +189,8 @@ impl Attempt for LocalAttempt {
         }
         // A worker that is not idle may have left a process of the user's program.
         let marked = sweep == Sweep::GroupAndMarked || self.runs_programs && !worker.is_idle();
-        let exit = worker.bury(marked.then_some(&self.id));
+        let mut exit = worker.bury(marked.then_some(&self.id));
+        exit.out_of_memory = exit.signal == Some(9) && self.memory_kills.has_grown();
         if exit.survivors.is_empty() {
             self.logs.finish(&self.id);
         } else {

@@ -9,4 +9,4 @@ mod process;
 
 pub use executor::{Attempt, AttemptId, Executor, Exit, Launch, Report, Sink, Sweep, WorkerId};
 pub use local::Local;
-pub use process::{descendants, end_attempts_of, end_leftovers, end_workers, identify, is_alive};
+pub use process::{descendants, identify, is_alive};

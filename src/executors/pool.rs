@@ -152,7 +152,12 @@ impl Worker {
         if let Some(id) = sweep {
             survivors.extend(end_marked(id));
         }
-        Exit { code: status.and_then(|s| s.code()), signal: status.and_then(|s| s.signal()), survivors }
+        Exit {
+            code: status.and_then(|s| s.code()),
+            signal: status.and_then(|s| s.signal()),
+            survivors,
+            ..Exit::default()
+        }
     }
 }
 
