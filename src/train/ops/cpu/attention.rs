@@ -43,24 +43,24 @@ pub fn attention(qkv: &[f32], context: &AttentionContext) -> Attended {
     let layout = context.layout;
     let mut scales = vec![SoftmaxScale::default(); context.batch * layout.heads * context.seq];
     let scales_of_tasks = scales.chunks_mut(layout.group() * context.seq);
-    let work = |task: Task, scales: &mut [SoftmaxScale], target: Target, room: &mut Room| {
+    let work = |task: Task, scales: &mut [SoftmaxScale], target: Target, workspace: &mut Workspace| {
         let inputs = Inputs::new(qkv, context, task);
-        inputs.prepare(room);
-        room.values.pack(inputs.form, inputs.values());
+        inputs.prepare(workspace);
+        workspace.values.pack(inputs.form, inputs.values());
         for (head, scales) in task.query_heads(context).zip(scales.chunks_exact_mut(context.seq)) {
-            let queries = inputs.rotated(&mut room.queries, head * layout.head_dim);
+            let queries = inputs.rotated(&mut workspace.queries, head * layout.head_dim);
             for block in inputs.blocks(0..context.seq) {
                 let (rows, columns, stride) = (block.rows(), block.columns(), block.stride());
-                let scores = aligned(&mut room.scores, rows * stride);
-                let (score, keys) = inputs.score(queries, &room.keys_across, block);
+                let scores = aligned(&mut workspace.scores, rows * stride);
+                let (score, keys) = inputs.score(queries, &workspace.keys_across, block);
                 let to_scores = Target::new(scores, stride);
                 // SAFETY: `scores` is borrowed exclusively and has as many rows and at least as many columns.
                 unsafe { packed_product_into(inputs.form, to_scores, score, keys, inputs.scale, Output::Overwrite) }
                 let (scales, starts) = (&mut scales[block.range()], &inputs.starts[block.range()]);
                 exponentials(scores, scales, starts, block);
 
-                let mixed = aligned(&mut room.mixed, rows * layout.head_dim);
-                let values = room.values.part(block.visible..block.last, 0..layout.head_dim);
+                let mixed = aligned(&mut workspace.mixed, rows * layout.head_dim);
+                let values = workspace.values.part(block.visible..block.last, 0..layout.head_dim);
                 let weights = View::strided(scores, rows, columns, stride);
                 packed_product(inputs.form, mixed, weights, values, 1.0, Output::Overwrite);
                 scale_rows(mixed, scales);
@@ -86,24 +86,24 @@ pub fn attention_backward(
 ) -> Vec<f32> {
     let layout = context.layout;
     let scales_of_tasks = scales.chunks(layout.group() * context.seq);
-    let work = |task: Task, scales: &[SoftmaxScale], target: Target, room: &mut Room| {
+    let work = |task: Task, scales: &[SoftmaxScale], target: Target, workspace: &mut Workspace| {
         let inputs = Inputs::new(qkv, context, task);
         let place = target.offset(task.row * context.seq, 0);
-        inputs.prepare(room);
+        inputs.prepare(workspace);
         let len = context.seq * layout.head_dim;
-        let keys = View::new(aligned(&mut room.keys, len), context.seq, layout.head_dim);
-        room.keys_down.pack(inputs.form, keys);
-        room.values.pack(inputs.form, inputs.values().transposed());
-        aligned(&mut room.dkeys, len).fill(0.0);
-        aligned(&mut room.dvalues, len).fill(0.0);
+        let keys = View::new(aligned(&mut workspace.keys, len), context.seq, layout.head_dim);
+        workspace.keys_down.pack(inputs.form, keys);
+        workspace.values.pack(inputs.form, inputs.values().transposed());
+        aligned(&mut workspace.dkeys, len).fill(0.0);
+        aligned(&mut workspace.dvalues, len).fill(0.0);
         for (head, scales) in task.query_heads(context).zip(scales.chunks_exact(context.seq)) {
             let [out, dout] = [out, upstream].map(|matrix| inputs.head_of(matrix, head));
-            inputs.add_head(room, HeadOutput { out, dout, scales }, head);
+            inputs.add_head(workspace, HeadOutput { out, dout, scales }, head);
             // SAFETY: only this task writes these rows and the columns of this query head.
             let out = unsafe { HeadRows::new(place.offset(0, head * layout.head_dim), layout.head_dim) };
-            rotate_back(out, aligned(&mut room.dqueries, len), &context.rope);
+            rotate_back(out, aligned(&mut workspace.dqueries, len), &context.rope);
         }
-        let (dkeys, dvalues) = (aligned(&mut room.dkeys, len), aligned(&mut room.dvalues, len));
+        let (dkeys, dvalues) = (aligned(&mut workspace.dkeys, len), aligned(&mut workspace.dvalues, len));
         // SAFETY: only this task writes these rows and the key columns of this head.
         let out = unsafe { HeadRows::new(place.offset(0, inputs.key_column()), layout.head_dim) };
         rotate_back(out, dkeys, &context.rope);
@@ -123,15 +123,15 @@ unsafe fn each_task<T: Send>(
     context: &AttentionContext,
     width: usize,
     items: impl Iterator<Item = T> + Send,
-    work: impl Fn(Task, T, Target, &mut Room) + Sync,
+    work: impl Fn(Task, T, Target, &mut Workspace) + Sync,
 ) -> Vec<f32> {
     let len = context.batch * context.seq * width;
     let mut out = Vec::with_capacity(len);
     let target = Target::spare(&mut out, width);
     team::each(tasks(context).into_iter().zip(items), |(task, item)| {
-        let mut room = ROOM.take();
-        work(task, item, target, &mut room);
-        ROOM.set(room);
+        let mut workspace = WORKSPACE.take();
+        work(task, item, target, &mut workspace);
+        WORKSPACE.set(workspace);
     });
     // SAFETY: the allocation has capacity for the matrix, and the caller promises that the tasks have written all of
     // it.
@@ -140,12 +140,12 @@ unsafe fn each_task<T: Send>(
 }
 
 thread_local! {
-    static ROOM: Cell<Room> = Cell::default();
+    static WORKSPACE: Cell<Workspace> = Cell::default();
 }
 
 /// Scratch memory of a task, kept by its thread.
 #[derive(Default)]
-struct Room {
+struct Workspace {
     /// Rotated queries of one head, `[seq, head_dim]`.
     queries: Vec<f32>,
     keys: Vec<f32>,
@@ -254,9 +254,11 @@ impl<'a> Inputs<'a> {
     }
 
     /// Rotates the keys and packs their transpose.
-    fn prepare(&self, room: &mut Room) {
-        let keys = self.rotated(&mut room.keys, self.key_column());
-        room.keys_across.pack(self.form, View::new(keys, self.context.seq, self.context.layout.head_dim).transposed());
+    fn prepare(&self, workspace: &mut Workspace) {
+        let keys = self.rotated(&mut workspace.keys, self.key_column());
+        workspace
+            .keys_across
+            .pack(self.form, View::new(keys, self.context.seq, self.context.layout.head_dim).transposed());
     }
 
     /// One head with rotary positions applied, `[seq, head_dim]`.
@@ -298,23 +300,23 @@ impl<'a> Inputs<'a> {
 
     /// Adds one query head's contribution to the gradients of rotated keys and of values, and computes the gradient of
     /// its rotated queries.
-    fn add_head(&self, room: &mut Room, given: HeadOutput<'_>, head: usize) {
+    fn add_head(&self, workspace: &mut Workspace, given: HeadOutput<'_>, head: usize) {
         let AttentionContext { seq, layout: HeadLayout { head_dim, .. }, .. } = *self.context;
-        let queries = self.rotated(&mut room.queries, head * head_dim);
+        let queries = self.rotated(&mut workspace.queries, head * head_dim);
         let len = seq * head_dim;
         let [dqueries, dkeys, dvalues] =
-            [&mut room.dqueries, &mut room.dkeys, &mut room.dvalues].map(|memory| aligned(memory, len));
+            [&mut workspace.dqueries, &mut workspace.dkeys, &mut workspace.dvalues].map(|memory| aligned(memory, len));
         for first in (0..seq).step_by(PAIR) {
             let pair = self.block(first..seq.min(first + PAIR));
             let (rows, columns) = (pair.rows(), pair.columns());
             let stride = pair.stride();
-            let weights = aligned(&mut room.scores, rows * stride);
-            let dscores = aligned(&mut room.dscores, rows * stride);
+            let weights = aligned(&mut workspace.scores, rows * stride);
+            let dscores = aligned(&mut workspace.dscores, rows * stride);
             for block in self.blocks(pair.range()).map(|block| Block { visible: pair.visible, ..block }) {
                 let part = (block.first - pair.first) * stride..(block.last - pair.first) * stride;
                 let (weights, dscores) = (&mut weights[part.clone()], &mut dscores[part]);
-                let (queries, keys_across) = self.score(queries, &room.keys_across, block);
-                let values = room.values.part(0..head_dim, block.visible..block.last);
+                let (queries, keys_across) = self.score(queries, &workspace.keys_across, block);
+                let values = workspace.values.part(0..head_dim, block.visible..block.last);
                 let dout = given.dout.part(block.range(), 0..head_dim);
                 let [to_weights, to_dscores] = [&mut *weights, &mut *dscores].map(|out| Target::new(out, stride));
                 // SAFETY: `weights` and `dscores` are borrowed exclusively and have as many rows and at least as many
@@ -328,7 +330,7 @@ impl<'a> Inputs<'a> {
                 softmax_backward(weights, dscores, out, dout, scales, &self.starts[block.range()], block);
 
                 let dscores = View::strided(dscores, block.rows(), block.columns(), stride);
-                let keys = room.keys_down.part(block.visible..block.last, 0..head_dim);
+                let keys = workspace.keys_down.part(block.visible..block.last, 0..head_dim);
                 let dqueries = &mut dqueries[block.first * head_dim..block.last * head_dim];
                 packed_product(self.form, dqueries, dscores, keys, self.scale, Output::Overwrite);
             }

@@ -30,10 +30,10 @@ pub fn in_parts_with<T: Send, R: Send>(
     let mut out = Vec::with_capacity(len);
     let parts = out.spare_capacity_mut()[..len].chunks_mut(step).enumerate();
     assert_eq!(parts.len(), items.len(), "one item per part");
-    let results = team::map(parts.zip(items), |((index, room), item)| {
-        room.fill(MaybeUninit::new(0.0));
+    let results = team::map(parts.zip(items), |((index, spare), item)| {
+        spare.fill(MaybeUninit::new(0.0));
         // SAFETY: all these elements have just been written.
-        let part = unsafe { slice::from_raw_parts_mut(room.as_mut_ptr().cast::<f32>(), room.len()) };
+        let part = unsafe { slice::from_raw_parts_mut(spare.as_mut_ptr().cast::<f32>(), spare.len()) };
         fill(index * step..index * step + part.len(), part, item)
     });
     assert_eq!(results.len(), len.div_ceil(step), "each part was filled");

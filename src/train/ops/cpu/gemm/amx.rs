@@ -199,7 +199,7 @@ impl Kernel for Multiply<'_> {
     fn run(self) {
         let Product { target, onto, left, right, scale } = self.0;
         let other = onto.filter(|onto| !std::ptr::eq(onto.at(0, 0), target.at(0, 0)));
-        // SAFETY: the promise to `multiply`; a block that is scaled or partial goes through `Room`, never past the edge
+        // SAFETY: the promise to `multiply`; a block that is scaled or partial goes through `BlockSums`, never past the edge
         // of the output.
         unsafe {
             configure();
@@ -225,13 +225,13 @@ impl Kernel for Multiply<'_> {
                     match (scale == 1.0, onto) {
                         (true, onto) if whole => operands.add(onto, target),
                         (true, Some(onto)) => {
-                            let mut room = Room::zeros();
-                            for (i, sums) in room.0[..height].iter_mut().enumerate() {
+                            let mut block = BlockSums::zeros();
+                            for (i, sums) in block.0[..height].iter_mut().enumerate() {
                                 std::ptr::copy_nonoverlapping(onto.at(i, 0), sums.as_mut_ptr(), width);
                             }
-                            let place = room.place();
+                            let place = block.place();
                             operands.add(Some(place.source()), place);
-                            room.write(target, height, width, |_, _, sum| sum);
+                            block.write(target, height, width, |_, _, sum| sum);
                         }
                         (true, None) => operands.sums().write(target, height, width, |_, _, sum| sum),
                         (false, None) => operands.sums().write(target, height, width, |_, _, sum| sum * scale),
@@ -250,11 +250,11 @@ impl Kernel for Multiply<'_> {
 }
 
 #[repr(align(64))]
-struct Room([[f32; BLOCK]; BLOCK]);
+struct BlockSums([[f32; BLOCK]; BLOCK]);
 
-impl Room {
+impl BlockSums {
     fn zeros() -> Self {
-        Room([[0.0; BLOCK]; BLOCK])
+        BlockSums([[0.0; BLOCK]; BLOCK])
     }
 
     fn place(&mut self) -> Target {
@@ -321,12 +321,12 @@ impl Operands {
     /// # Safety
     /// Same contract as [`Operands::add`].
     #[inline(always)]
-    unsafe fn sums(&self) -> Room {
-        let mut room = MaybeUninit::<Room>::uninit();
+    unsafe fn sums(&self) -> BlockSums {
+        let mut sums = MaybeUninit::<BlockSums>::uninit();
         // SAFETY: the caller's promise; `add` writes the whole block.
         unsafe {
-            self.add(None, Target::of(room.as_mut_ptr().cast(), BLOCK));
-            room.assume_init()
+            self.add(None, Target::of(sums.as_mut_ptr().cast(), BLOCK));
+            sums.assume_init()
         }
     }
 

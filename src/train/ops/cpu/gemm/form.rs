@@ -143,27 +143,27 @@ impl Form {
         }
     }
 
-    /// Left operand for a product with `columns` columns, copied into `room` if necessary.
-    pub fn left_operand<'a>(self, view: View<'a>, columns: usize, room: &'a mut [f32]) -> Left<'a> {
+    /// Left operand for a product with `columns` columns, copied into `scratch` if necessary.
+    pub fn left_operand<'a>(self, view: View<'a>, columns: usize, scratch: &'a mut [f32]) -> Left<'a> {
         if self == Form::Plain {
-            return left_operand(view, columns, room);
+            return left_operand(view, columns, scratch);
         }
-        let copy = &mut room[..self.left_len(view, view.rows(), columns, view.columns())];
+        let copy = &mut scratch[..self.left_len(view, view.rows(), columns, view.columns())];
         self.copy_left(copy, view);
         self.left(copy, view)
     }
 
-    /// Right operand, copied into `room` if that is necessary or faster.
-    pub fn right_operand<'a>(self, view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
+    /// Right operand, copied into `scratch` if that is necessary or faster.
+    pub fn right_operand<'a>(self, view: View<'a>, scratch: &'a mut [f32]) -> Right<'a> {
         if self == Form::Plain {
-            return right_operand(view, room);
+            return right_operand(view, scratch);
         }
-        self.right_copy(view, room)
+        self.right_copy(view, scratch)
     }
 
-    /// Right operand, always copied into `room`.
-    pub fn right_copy<'a>(self, view: View<'_>, room: &'a mut [f32]) -> Right<'a> {
-        let copy = &mut room[..self.right_len(view.columns(), view.rows())];
+    /// Right operand, always copied into `scratch`.
+    pub fn right_copy<'a>(self, view: View<'_>, scratch: &'a mut [f32]) -> Right<'a> {
+        let copy = &mut scratch[..self.right_len(view.columns(), view.rows())];
         self.copy_right(copy, view);
         self.right(copy, view.columns(), view.rows())
     }

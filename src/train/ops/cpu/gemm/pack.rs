@@ -69,9 +69,9 @@ impl Packed {
 
 /// `len` elements that start at a cache line: a vector that spans two lines costs two reads.
 pub fn aligned(memory: &mut Vec<f32>, len: usize) -> &mut [f32] {
-    let room = len + LINE / size_of::<f32>();
-    if memory.len() < room {
-        memory.resize(room, 0.0);
+    let padded = len + LINE / size_of::<f32>();
+    if memory.len() < padded {
+        memory.resize(padded, 0.0);
     }
     let skipped = memory.as_ptr().align_offset(LINE);
     &mut memory[skipped..skipped + len]

@@ -203,7 +203,7 @@ impl<'a> Split<'a> {
         let target = self.target.offset(rows.start, columns.start);
         let longest = blocks.iter().map(Range::len).max().unwrap_or(0);
         let own_len = self.own().map_or(0, |operand| self.copy_len(operand, own_lines, longest));
-        with_scratch([own_len, 0], |[room, _]| {
+        with_scratch([own_len, 0], |[scratch, _]| {
             for (index, block) in blocks.iter().enumerate() {
                 let mut copy = |operand| {
                     let (copy, rest) = shared.split_at(self.copy_len(operand, self.lines(operand), block.len()));
@@ -214,12 +214,12 @@ impl<'a> Split<'a> {
                 let (left, right) = match self.own() {
                     Some(Operand::Left) => {
                         let right = form.right(copy(Operand::Right), b.columns(), block.len());
-                        (form.left_operand(a.part(rows.clone(), block.clone()), b.columns(), room), right)
+                        (form.left_operand(a.part(rows.clone(), block.clone()), b.columns(), scratch), right)
                     }
                     Some(Operand::Right) => {
                         let (copy, left) = (copy(Operand::Left), a.part(rows.clone(), block.clone()));
                         let left = if copy.is_empty() { Left::of(left) } else { form.left(copy, left) };
-                        (left, form.right_copy(b.part(block.clone(), columns.clone()), room))
+                        (left, form.right_copy(b.part(block.clone(), columns.clone()), scratch))
                     }
                     None => {
                         let (left, right, depth) = (copy(Operand::Left), copy(Operand::Right), form.depth(block.len()));

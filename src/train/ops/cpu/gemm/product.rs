@@ -37,24 +37,24 @@ pub fn packs_left(view: View<'_>, columns: usize) -> bool {
     if step == 1 { next.is_multiple_of(PAGE) && columns > PAGE / 4 } else { columns > 2 * TILE_COLUMNS }
 }
 
-/// Left operand for a product with `columns` columns, packed into `room` if that is faster.
-pub fn left_operand<'a>(view: View<'a>, columns: usize, room: &'a mut [f32]) -> Left<'a> {
+/// Left operand for a product with `columns` columns, packed into `scratch` if that is faster.
+pub fn left_operand<'a>(view: View<'a>, columns: usize, scratch: &'a mut [f32]) -> Left<'a> {
     if !packs_left(view, columns) {
         return Left::of(view);
     }
-    let room = &mut room[..panels_len(view.rows(), TILE_ROWS, view.columns())];
-    pack_left(room, view);
-    Left::packed(room, view.rows(), view.columns())
+    let scratch = &mut scratch[..panels_len(view.rows(), TILE_ROWS, view.columns())];
+    pack_left(scratch, view);
+    Left::packed(scratch, view.rows(), view.columns())
 }
 
-/// Right operand, packed into `room` unless it can be read in place: contiguous rows of whole panels that start at a
+/// Right operand, packed into `scratch` unless it can be read in place: contiguous rows of whole panels that start at a
 /// cache line and do not share one set of the L1 cache.
-pub fn right_operand<'a>(view: View<'a>, room: &'a mut [f32]) -> Right<'a> {
+pub fn right_operand<'a>(view: View<'a>, scratch: &'a mut [f32]) -> Right<'a> {
     let in_place = Right::of(view).filter(|right| right.is_aligned() && !right.step().is_multiple_of(PAGE));
     in_place.unwrap_or_else(|| {
-        let room = &mut room[..panels_len(view.columns(), TILE_COLUMNS, view.rows())];
-        pack_right(room, view);
-        Right::packed(room, view.columns(), view.rows())
+        let scratch = &mut scratch[..panels_len(view.columns(), TILE_COLUMNS, view.rows())];
+        pack_right(scratch, view);
+        Right::packed(scratch, view.columns(), view.rows())
     })
 }
 
@@ -69,11 +69,11 @@ pub fn product(form: Form, out: &mut [f32], a: View<'_>, b: View<'_>, scale: f32
     let blocks = form.inner_blocks(a.columns());
     let longest = blocks.clone().map(|block| block.len()).max().unwrap_or(0);
     let lengths = [form.left_len(a, a.rows(), b.columns(), longest), form.right_len(b.columns(), longest)];
-    with_scratch(lengths, |[left_room, right_room]| {
+    with_scratch(lengths, |[left_scratch, right_scratch]| {
         for (index, block) in blocks.enumerate() {
             let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
-            let left = form.left_operand(a.part(0..a.rows(), block.clone()), b.columns(), left_room);
-            let right = form.right_operand(b.part(block, 0..b.columns()), right_room);
+            let left = form.left_operand(a.part(0..a.rows(), block.clone()), b.columns(), left_scratch);
+            let right = form.right_operand(b.part(block, 0..b.columns()), right_scratch);
             // SAFETY: the output is borrowed exclusively and has exactly the elements of the product.
             unsafe { form.multiply(Product { target: out, onto, left, right, scale }) }
         }
@@ -94,11 +94,11 @@ pub unsafe fn packed_product_into(form: Form, out: Target, a: View<'_>, b: Right
     let columns = b.columns();
     let blocks = form.inner_blocks(a.columns());
     let longest = blocks.clone().map(|block| block.len()).max().unwrap_or(0);
-    with_scratch([form.left_len(a, a.rows(), columns, longest), 0], |[room, _]| {
+    with_scratch([form.left_len(a, a.rows(), columns, longest), 0], |[scratch, _]| {
         for (index, block) in blocks.enumerate() {
             let onto = if index == 0 && output == Output::Overwrite { None } else { Some(out.source()) };
             let right = b.part(form.depth(block.start)..form.depth(block.end), 0..columns);
-            let left = form.left_operand(a.part(0..a.rows(), block), columns, room);
+            let left = form.left_operand(a.part(0..a.rows(), block), columns, scratch);
             // SAFETY: the caller's promise; the first block initialises the output.
             unsafe { form.multiply(Product { target: out, onto, left, right, scale }) }
         }
