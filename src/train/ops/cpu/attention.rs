@@ -407,9 +407,9 @@ kernel! {
     ) -> () {
         let rows = scores.chunks_exact_mut(block.stride()).zip(scales).zip(starts);
         for (index, ((row, scale), start)) in rows.enumerate() {
-            let seen = seen(*start, block, index);
-            let blocks = touched(row, &seen);
-            mask(blocks, &seen, f32::NEG_INFINITY);
+            let visible = visible_columns(*start, block, index);
+            let blocks = visible_vectors(row, &visible);
+            mask(blocks, &visible, f32::NEG_INFINITY);
             // Four independent chains, because each maximum waits for the previous one.
             let mut lanes = [[f32::NEG_INFINITY; LANES]; 4];
             let (fours, rest) = blocks.as_chunks::<4>();
@@ -432,33 +432,33 @@ kernel! {
                     sums[lane] += block[lane];
                 }
             }
-            mask(blocks, &seen, 0.0);
+            mask(blocks, &visible, 0.0);
             *scale = SoftmaxScale { maximum, inverse: 1.0 / sum_lanes(sums) };
         }
     }
 }
 
-/// The vectors of a row that overlap the `seen` columns; sets all other vectors to 0.
+/// The vectors of a row that overlap the `visible` columns; sets all other vectors to 0.
 #[inline(always)]
-fn touched<'m>(row: &'m mut [f32], seen: &Range<usize>) -> &'m mut [[f32; LANES]] {
-    let (before, rest) = row.as_chunks_mut::<LANES>().0.split_at_mut(seen.start / LANES);
-    let (touched, after) = rest.split_at_mut(seen.end.div_ceil(LANES) - seen.start / LANES);
+fn visible_vectors<'m>(row: &'m mut [f32], visible: &Range<usize>) -> &'m mut [[f32; LANES]] {
+    let (before, rest) = row.as_chunks_mut::<LANES>().0.split_at_mut(visible.start / LANES);
+    let (overlapping, after) = rest.split_at_mut(visible.end.div_ceil(LANES) - visible.start / LANES);
     for block in before.iter_mut().chain(after) {
         *block = [0.0; LANES];
     }
-    touched
+    overlapping
 }
 
-/// Replaces the columns outside `seen` in the first and the last of the vectors that [`touched`] returns.
+/// Replaces the columns outside `visible` in the first and the last of the vectors that [`visible_vectors`] returns.
 #[inline(always)]
-fn mask(blocks: &mut [[f32; LANES]], seen: &Range<usize>, value: f32) {
-    let last = (seen.end - 1) % LANES;
+fn mask(blocks: &mut [[f32; LANES]], visible: &Range<usize>, value: f32) {
+    let last = (visible.end - 1) % LANES;
     if let Some(block) = blocks.last_mut() {
         for (lane, element) in block.iter_mut().enumerate() {
             *element = if lane <= last { *element } else { value };
         }
     }
-    let first = seen.start % LANES;
+    let first = visible.start % LANES;
     if let Some(block) = blocks.first_mut() {
         for (lane, element) in block.iter_mut().enumerate() {
             *element = if lane >= first { *element } else { value };
@@ -468,7 +468,7 @@ fn mask(blocks: &mut [[f32; LANES]], seen: &Range<usize>, value: f32) {
 
 /// Columns of a block that one of its rows attends to.
 #[inline(always)]
-fn seen(start: u32, block: Block, row: usize) -> Range<usize> {
+fn visible_columns(start: u32, block: Block, row: usize) -> Range<usize> {
     start as usize - block.visible..block.first + row + 1 - block.visible
 }
 
@@ -508,23 +508,23 @@ kernel! {
         let stride = scores.len() / block.rows();
         let rows = scores.chunks_exact_mut(stride).zip(gradients.chunks_exact_mut(stride));
         for (index, (((row, gradients), start), scale)) in rows.zip(starts).zip(scales).enumerate() {
-            let mean = dot(out.row(index, 0, out.columns()), dout.row(index, 0, out.columns()));
-            let seen = seen(*start, block, index);
-            let (blocks, gradients) = (touched(row, &seen), touched(gradients, &seen));
+            let row_dot = dot(out.row(index, 0, out.columns()), dout.row(index, 0, out.columns()));
+            let visible = visible_columns(*start, block, index);
+            let (blocks, gradients) = (visible_vectors(row, &visible), visible_vectors(gradients, &visible));
             for (scores, gradients) in blocks.iter_mut().zip(&mut *gradients) {
-                weigh(scores, gradients, *scale, mean);
+                softmax_gradients(scores, gradients, *scale, row_dot);
             }
-            mask(blocks, &seen, 0.0);
-            mask(gradients, &seen, 0.0);
+            mask(blocks, &visible, 0.0);
+            mask(gradients, &visible, 0.0);
         }
     }
 }
 
 #[inline(always)]
-fn weigh(scores: &mut [f32; LANES], gradients: &mut [f32; LANES], scale: SoftmaxScale, mean: f32) {
+fn softmax_gradients(scores: &mut [f32; LANES], gradients: &mut [f32; LANES], scale: SoftmaxScale, row_dot: f32) {
     for lane in 0..LANES {
         let weight = exp(scores[lane] - scale.maximum) * scale.inverse;
         scores[lane] = weight;
-        gradients[lane] = weight * (gradients[lane] - mean);
+        gradients[lane] = weight * (gradients[lane] - row_dot);
     }
 }
