@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use std::{hint, thread};
 
 /// Time that a waiting thread spins without yielding its processor.
-const EAGER: Duration = Duration::from_micros(50);
+const SPIN_TIME: Duration = Duration::from_micros(50);
 /// Time that it spins and yields before it sleeps.
-const AWAKE: Duration = Duration::from_millis(2);
+const AWAKE_TIME: Duration = Duration::from_millis(2);
 
 /// Number of threads that share work: the size of rayon's pool, so one variable sets both.
 pub fn threads() -> usize {
@@ -142,9 +142,9 @@ impl Team {
     /// Closes the gate and waits until the threads inside have left.
     fn close(&self) {
         self.gate.fetch_and(!OPEN, Ordering::Relaxed);
-        let patience = Patience::new();
+        let spin = Spin::new();
         while self.gate.load(Ordering::Acquire) & INSIDE != 0 {
-            patience.wait();
+            spin.wait();
         }
     }
 
@@ -176,9 +176,9 @@ impl Team {
 
     /// Waits until there may be work other than number `last`.
     fn rest(&self, last: u64) {
-        let patience = Patience::new();
+        let spin = Spin::new();
         while !has_other(self.gate.load(Ordering::Relaxed), last) {
-            if patience.wait() > AWAKE {
+            if spin.wait() > AWAKE_TIME {
                 return self.sleep(last);
             }
         }
@@ -202,11 +202,11 @@ fn has_other(gate: u64, last: u64) -> bool {
 }
 
 /// Backoff of a thread that waits for another: spin, then yield, then sleep.
-struct Patience(Instant);
+struct Spin(Instant);
 
-impl Patience {
+impl Spin {
     fn new() -> Self {
-        Patience(Instant::now())
+        Spin(Instant::now())
     }
 
     /// Waits briefly and returns the time since `new`.
@@ -215,9 +215,9 @@ impl Patience {
             hint::spin_loop();
         }
         let waited = self.0.elapsed();
-        if waited > AWAKE {
-            thread::sleep(AWAKE / 10);
-        } else if waited > EAGER {
+        if waited > AWAKE_TIME {
+            thread::sleep(AWAKE_TIME / 10);
+        } else if waited > SPIN_TIME {
             thread::yield_now();
         }
         waited
@@ -287,7 +287,7 @@ mod tests {
                     assert_eq!(map(&values, |value| value + 1), (round + 1..round + 1 + len).collect::<Vec<_>>());
                     // From time to time, let the other threads fall asleep.
                     if round % 500 == 0 {
-                        thread::sleep(2 * AWAKE);
+                        thread::sleep(2 * AWAKE_TIME);
                     }
                 }
             });
@@ -299,7 +299,7 @@ mod tests {
     fn all_threads_take_part() {
         with_threads(3, || {
             for _ in 0..5 {
-                thread::sleep(2 * AWAKE);
+                thread::sleep(2 * AWAKE_TIME);
                 let all = Barrier::new(3);
                 each(0..3, |_| {
                     all.wait();
