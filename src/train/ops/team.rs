@@ -70,114 +70,114 @@ fn current() -> &'static Team {
 struct Team {
     threads: usize,
     /// Set while a caller shares work.
-    taken: AtomicBool,
-    /// Packed state: number of threads in the work besides the caller ([`INSIDE`]), whether more may enter ([`OPEN`]),
-    /// and the number of the work (from bit [`NUMBER`] on).
-    gate: AtomicU64,
+    busy: AtomicBool,
+    /// Packed state: number of threads in the work besides the caller ([`ACTIVE`]), whether more may join ([`OPEN`]),
+    /// and the number of the work (from bit [`NUMBER_SHIFT`] on).
+    state: AtomicU64,
     work: UnsafeCell<&'static Work<'static>>,
     /// First panic of a thread other than the caller's.
     panic: Mutex<Option<Box<dyn Any + Send>>>,
     sleepers: AtomicUsize,
-    bed: Mutex<()>,
+    sleep_lock: Mutex<()>,
     wake: Condvar,
 }
 
 type Work<'a> = dyn Fn() + Sync + 'a;
 
-const INSIDE: u64 = OPEN - 1;
+const ACTIVE: u64 = OPEN - 1;
 const OPEN: u64 = 1 << 16;
 /// Lowest bit of the work's number.
-const NUMBER: u32 = 17;
+const NUMBER_SHIFT: u32 = 17;
 
-// SAFETY: `work` is written by the one thread that holds `taken`, while the gate is closed and no thread is inside. It
-// is read only by threads that have entered the gate since.
+// SAFETY: `work` is written by the one thread that holds `busy`, while the work is closed and no thread is active. It
+// is read only by threads that have joined since.
 unsafe impl Sync for Team {}
 
 impl Team {
     /// Starts a team of the calling thread and `threads - 1` others, which live as long as the process.
     fn start(threads: usize) -> &'static Team {
         let team: &'static Team = Box::leak(Box::new(Team {
-            threads: threads.min(INSIDE as usize),
-            taken: AtomicBool::new(false),
-            gate: AtomicU64::new(0),
+            threads: threads.min(ACTIVE as usize),
+            busy: AtomicBool::new(false),
+            state: AtomicU64::new(0),
             work: UnsafeCell::new(&|| ()),
             panic: Mutex::new(None),
             sleepers: AtomicUsize::new(0),
-            bed: Mutex::new(()),
+            sleep_lock: Mutex::new(()),
             wake: Condvar::new(),
         }));
         for index in 1..team.threads {
             // If spawning fails, the other threads (at least the caller's) do its work.
-            let _ = thread::Builder::new().name(format!("team {index}")).spawn(|| team.serve());
+            let _ = thread::Builder::new().name(format!("team {index}")).spawn(|| team.run_worker());
         }
         team
     }
 
-    /// Runs `work` on the calling thread and on every thread that enters before the caller has finished.
+    /// Runs `work` on the calling thread and on every thread that joins before the caller has finished.
     ///
     /// # Panics
     /// If `work` panics in any thread.
     fn share(&self, work: &Work<'_>) {
-        if self.threads == 1 || self.taken.swap(true, Ordering::Acquire) {
+        if self.threads == 1 || self.busy.swap(true, Ordering::Acquire) {
             return work();
         }
-        // SAFETY: the gate is closed, no thread is inside and no other thread holds `taken`. No thread uses the
+        // SAFETY: the work is closed, no thread is active and no other thread holds `busy`. No thread uses the
         // reference after `close`, which is reached before `work`'s lifetime ends.
         unsafe { *self.work.get() = std::mem::transmute::<&Work<'_>, &'static Work<'static>>(work) }
-        let number = (self.gate.load(Ordering::Relaxed) >> NUMBER) + 1;
-        self.gate.store(number << NUMBER | OPEN, Ordering::SeqCst);
+        let number = (self.state.load(Ordering::Relaxed) >> NUMBER_SHIFT) + 1;
+        self.state.store(number << NUMBER_SHIFT | OPEN, Ordering::SeqCst);
         if self.sleepers.load(Ordering::SeqCst) > 0 {
-            drop(lock(&self.bed));
+            drop(lock(&self.sleep_lock));
             self.wake.notify_all();
         }
         let own = catch_unwind(AssertUnwindSafe(work));
         self.close();
         let panic = lock(&self.panic).take();
-        self.taken.store(false, Ordering::Release);
+        self.busy.store(false, Ordering::Release);
         if let Some(panic) = own.err().or(panic) {
             resume_unwind(panic);
         }
     }
 
-    /// Closes the gate and waits until the threads inside have left.
+    /// Closes the work to more threads and waits until the active ones have left.
     fn close(&self) {
-        self.gate.fetch_and(!OPEN, Ordering::Relaxed);
+        self.state.fetch_and(!OPEN, Ordering::Relaxed);
         let spin = Spin::new();
-        while self.gate.load(Ordering::Acquire) & INSIDE != 0 {
+        while self.state.load(Ordering::Acquire) & ACTIVE != 0 {
             spin.wait();
         }
     }
 
     /// Main loop of a team thread.
-    fn serve(&'static self) {
+    fn run_worker(&'static self) {
         #[cfg(test)]
         of_test::TEAM.set(Some(self));
         let mut last = 0;
         loop {
-            let Some(number) = self.enter(last) else {
-                self.rest(last);
+            let Some(number) = self.join_work(last) else {
+                self.wait_for_work(last);
                 continue;
             };
             last = number;
-            // SAFETY: this thread has entered the gate, so `work` stays valid until it leaves.
+            // SAFETY: this thread has joined, so `work` stays valid until it leaves.
             let work = unsafe { *self.work.get() };
             if let Err(panic) = catch_unwind(AssertUnwindSafe(work)) {
                 lock(&self.panic).get_or_insert(panic);
             }
-            self.gate.fetch_sub(1, Ordering::Release);
+            self.state.fetch_sub(1, Ordering::Release);
         }
     }
 
-    /// Enters if there is work other than number `last`, and returns its number.
-    fn enter(&self, last: u64) -> Option<u64> {
-        let entered = |gate| has_other(gate, last).then_some(gate + 1);
-        self.gate.fetch_update(Ordering::Acquire, Ordering::Relaxed, entered).ok().map(|gate| gate >> NUMBER)
+    /// Joins if there is work other than number `last`, and returns its number.
+    fn join_work(&self, last: u64) -> Option<u64> {
+        let joined = |state| has_new_work(state, last).then_some(state + 1);
+        self.state.fetch_update(Ordering::Acquire, Ordering::Relaxed, joined).ok().map(|state| state >> NUMBER_SHIFT)
     }
 
     /// Waits until there may be work other than number `last`.
-    fn rest(&self, last: u64) {
+    fn wait_for_work(&self, last: u64) {
         let spin = Spin::new();
-        while !has_other(self.gate.load(Ordering::Relaxed), last) {
+        while !has_new_work(self.state.load(Ordering::Relaxed), last) {
             if spin.wait() > AWAKE_TIME {
                 return self.sleep(last);
             }
@@ -186,19 +186,20 @@ impl Team {
 
     /// Sleeps until work is shared. That work may be over when this thread wakes; more will follow.
     fn sleep(&self, last: u64) {
-        let mut bed = lock(&self.bed);
-        // Before the gate is read: a caller that opens it afterwards sees a sleeper to wake.
+        let mut guard = lock(&self.sleep_lock);
+        // Before the state is read: a caller that opens work afterwards sees a sleeper to wake.
         self.sleepers.fetch_add(1, Ordering::SeqCst);
-        let before = self.gate.load(Ordering::SeqCst);
-        while !has_other(before, last) && self.gate.load(Ordering::SeqCst) >> NUMBER == before >> NUMBER {
-            bed = self.wake.wait(bed).unwrap_or_else(PoisonError::into_inner);
+        let before = self.state.load(Ordering::SeqCst);
+        while !has_new_work(before, last) && self.state.load(Ordering::SeqCst) >> NUMBER_SHIFT == before >> NUMBER_SHIFT
+        {
+            guard = self.wake.wait(guard).unwrap_or_else(PoisonError::into_inner);
         }
         self.sleepers.fetch_sub(1, Ordering::SeqCst);
     }
 }
 
-fn has_other(gate: u64, last: u64) -> bool {
-    gate & OPEN != 0 && gate >> NUMBER != last
+fn has_new_work(state: u64, last: u64) -> bool {
+    state & OPEN != 0 && state >> NUMBER_SHIFT != last
 }
 
 /// Backoff of a thread that waits for another: spin, then yield, then sleep.
