@@ -27,17 +27,17 @@ const AT_ONCE: usize = 1 << 19;
 /// Panels of the shared operand per packing task.
 const PANELS_PER_PACK: usize = 4;
 /// Panels per packing task where copying takes as long as summing: longer contiguous reads.
-const LONG: usize = 8;
+const PANELS_PER_LONG_PACK: usize = 8;
 /// Maximum rows or columns that are copied for all tasks in that case; the parts copied by single tasks would be short
 /// runs.
-const SHORT: usize = 2048;
+const MOST_SHARED_LINES: usize = 2048;
 
 /// `a b`, row-major.
 ///
 /// # Panics
 /// If the inner dimensions differ.
 pub fn parallel_product(a: View<'_>, b: View<'_>, form: Form) -> Vec<f32> {
-    allocated(a, b, Start::Nothing, form)
+    allocated(a, b, Start::Zero, form)
 }
 
 /// `residual + a b`, row-major.
@@ -46,7 +46,7 @@ pub fn parallel_product(a: View<'_>, b: View<'_>, form: Form) -> Vec<f32> {
 /// If the shapes do not match.
 pub fn parallel_product_onto(residual: &[f32], a: View<'_>, b: View<'_>, form: Form) -> Vec<f32> {
     assert_eq!(residual.len(), a.rows() * b.columns(), "the residual has one element per row and column");
-    allocated(a, b, Start::From(residual), form)
+    allocated(a, b, Start::Matrix(residual), form)
 }
 
 /// `out += a b`; `out` is row-major without gaps.
@@ -57,7 +57,7 @@ pub fn parallel_product_add(out: &mut [f32], a: View<'_>, b: View<'_>, form: For
     assert_eq!(out.len(), a.rows() * b.columns(), "the output has one element per row and column");
     let target = Target::new(out, b.columns());
     // SAFETY: `out` is borrowed exclusively and has exactly the elements of the product.
-    unsafe { Split::new(target, a, b, Start::There, form).run() }
+    unsafe { Split::new(target, a, b, Start::Output, form).run() }
 }
 
 fn allocated(a: View<'_>, b: View<'_>, start: Start<'_>, form: Form) -> Vec<f32> {
@@ -76,11 +76,11 @@ fn allocated(a: View<'_>, b: View<'_>, start: Start<'_>, form: Form) -> Vec<f32>
 /// Matrix that the product is added to.
 #[derive(Clone, Copy)]
 enum Start<'a> {
-    Nothing,
+    Zero,
     /// The current values of the output.
-    There,
+    Output,
     /// A matrix of the output's shape, without gaps.
-    From(&'a [f32]),
+    Matrix(&'a [f32]),
 }
 
 struct Split<'a> {
@@ -114,8 +114,8 @@ impl<'a> Split<'a> {
             with_scratch([0, len], |[_, shared]| {
                 self.pack_shared(shared, blocks);
                 let onto = match self.start {
-                    Start::Nothing if index == 0 => None,
-                    Start::From(values) if index == 0 => Some(Source::new(values, self.b.columns())),
+                    Start::Zero if index == 0 => None,
+                    Start::Matrix(values) if index == 0 => Some(Source::new(values, self.b.columns())),
                     _ => Some(self.target.source()),
                 };
                 // SAFETY: tasks write disjoint parts of the output, which the caller vouches for.
@@ -147,7 +147,7 @@ impl<'a> Split<'a> {
 
     /// The split operand, if each task copies its own part. A short one is copied for all tasks, in longer runs.
     fn own(&self) -> Option<Operand> {
-        let each = !self.form.shares_copies() || self.lines(self.split) > SHORT;
+        let each = !self.form.shares_copies() || self.lines(self.split) > MOST_SHARED_LINES;
         each.then_some(self.split)
     }
 
@@ -178,7 +178,7 @@ impl<'a> Split<'a> {
                 let lines = self.lines(operand);
                 let (copy, rest) = shared.split_at_mut(self.copy_len(operand, lines, block.len()));
                 shared = rest;
-                let panels = if self.form.shares_copies() { LONG } else { PANELS_PER_PACK };
+                let panels = if self.form.shares_copies() { PANELS_PER_LONG_PACK } else { PANELS_PER_PACK };
                 let step = panels * self.form.panel(operand);
                 let parts = copy.chunks_mut((step * self.form.depth(block.len())).max(1)).zip((0..lines).step_by(step));
                 pieces.extend(parts.map(|(out, first)| (operand, out, first..lines.min(first + step), block.clone())));

@@ -106,7 +106,7 @@ impl Tile<'_> {
         }
         // A packed operand is already in the cache, and later columns find the rows that the first ones have read.
         let lines = if next != 1 && self.column == 0 { left.inner() / LINE_LEN } else { 0 };
-        let ahead = Ahead { from: from.wrapping_add(R * next), next, lines };
+        let ahead = Prefetch { from: from.wrapping_add(R * next), next, lines };
         let streams = Streams::<R> {
             quads: std::array::from_fn(|quad| from.wrapping_add(4 * quad * next)),
             next,
@@ -178,7 +178,7 @@ impl Tile<'_> {
 /// Rows of a left operand in place that the next tile needs, for prefetching. Each row is its own stream, too short for
 /// the hardware prefetcher; without this, the first columns wait for memory.
 #[derive(Clone, Copy)]
-struct Ahead {
+struct Prefetch {
     from: *const f32,
     next: usize,
     lines: usize,
@@ -202,7 +202,7 @@ struct Streams<const R: usize> {
 /// # Safety
 /// This must be compiled for the instructions of `V`, and the operands must have `inner` inner indices from here on.
 #[inline(always)]
-unsafe fn sums<V: Vector, const R: usize>(mut streams: Streams<R>, inner: usize, mut ahead: Ahead) -> [[V; 2]; R] {
+unsafe fn sums<V: Vector, const R: usize>(mut streams: Streams<R>, inner: usize, mut ahead: Prefetch) -> [[V; 2]; R] {
     // SAFETY: the caller's promise; any address may be prefetched.
     unsafe {
         let mut sums = [[V::splat(0.0); 2]; R];
