@@ -105,7 +105,7 @@ pub fn backward(attended: Attended<CubeBackend>, upstream: CubeTensor) -> CubeTe
     let [output, log_sums, upstream] = [attended.output, attended.log_sums, upstream].map(into_contiguous);
     let (qkv, shape) = (&attention.qkv, attention.shape);
     let gradient = uninitialized(qkv, [shape.batch * shape.seq, shape.layout.width()], qkv.dtype);
-    let projections = uninitialized(qkv, [shape.batch * shape.seq, shape.layout.heads], DType::F32);
+    let row_dots = uninitialized(qkv, [shape.batch * shape.seq, shape.layout.heads], DType::F32);
     let (client, dtype) = (qkv.client.clone(), element_type(qkv));
     let available = client.properties().hardware.max_shared_memory_size;
 
@@ -120,7 +120,7 @@ pub fn backward(attended: Attended<CubeBackend>, upstream: CubeTensor) -> CubeTe
         upstream.clone().into_buffer_arg(),
         log_sums.clone().into_tensor_arg(),
         gradient.clone().into_tensor_arg(),
-        projections.clone().into_tensor_arg(),
+        row_dots.clone().into_tensor_arg(),
         dtype,
     );
 
@@ -133,7 +133,7 @@ pub fn backward(attended: Attended<CubeBackend>, upstream: CubeTensor) -> CubeTe
         sequences(attention, keys),
         upstream.into_buffer_arg(),
         log_sums.into_tensor_arg(),
-        projections.into_tensor_arg(),
+        row_dots.into_tensor_arg(),
         gradient.clone().into_tensor_arg(),
         dtype,
     );

@@ -48,7 +48,7 @@ pub fn gelu_forward<F: Float>(x: &Tensor<F>, output: &mut Tensor<F>, count: usiz
     let at = ABSOLUTE_POS;
     if at < count {
         let value = f32::cast_from(x[at]);
-        output[at] = F::cast_from(value * normal_share(value));
+        output[at] = F::cast_from(value * normal_cdf(value));
     }
 }
 
@@ -67,7 +67,7 @@ pub fn gelu_backward<F: Float>(
         // 1 / sqrt(2 pi), the density of the normal distribution at 0.
         let exponent = value * value * f32::new(-0.5);
         let density = exponent.exp() * comptime!(0.5 * FRAC_2_SQRT_PI * FRAC_1_SQRT_2);
-        gradient[at] = F::cast_from(f32::cast_from(upstream[at]) * (normal_share(value) + value * density));
+        gradient[at] = F::cast_from(f32::cast_from(upstream[at]) * (normal_cdf(value) + value * density));
     }
 }
 
@@ -79,7 +79,7 @@ fn sigmoid(x: f32) -> f32 {
 }
 
 #[cube]
-fn normal_share(x: f32) -> f32 {
-    let of_error = Erf::erf(x * comptime!(FRAC_1_SQRT_2));
-    0.5 * (1.0 + of_error)
+fn normal_cdf(x: f32) -> f32 {
+    let erf = Erf::erf(x * comptime!(FRAC_1_SQRT_2));
+    0.5 * (1.0 + erf)
 }

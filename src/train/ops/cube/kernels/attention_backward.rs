@@ -5,7 +5,7 @@ use cubecl::prelude::*;
 
 use super::attention_tile::{
     Place, SIDE, Sequences, first_tile, is_visible, load_plain, load_rotated, place, products, start_of, store_tile,
-    write_turned_back,
+    write_rotated_back,
 };
 
 /// Gradients of queries and, for each query head of a row, the dot product of the output and its gradient,
@@ -17,7 +17,7 @@ pub fn attention_backward_queries<F: Float>(
     upstream: &[F],
     log_sums: &Tensor<f32>,
     gradient: &mut Tensor<F>,
-    projections: &mut Tensor<f32>,
+    row_dots: &mut Tensor<f32>,
     #[define(F)] _dtype: ElemType,
 ) {
     let tiling = comptime!(sequences.tiling);
@@ -43,7 +43,7 @@ pub fn attention_backward_queries<F: Float>(
 
     let mut start = Array::<i32>::new(micro);
     let mut log_sum = Array::<f32>::new(micro);
-    let mut projection = Array::<f32>::new(micro);
+    let mut row_dot = Array::<f32>::new(micro);
     let mut scores = Array::<f32>::new(comptime!(micro * micro));
     let mut weighted = Array::<f32>::new(comptime!(micro * micro));
     let mut result = Array::<f32>::new(comptime!(micro * columns));
@@ -52,16 +52,16 @@ pub fn attention_backward_queries<F: Float>(
         let query = first_query + down + i * SIDE;
         start[i] = start_of(sequences, first_row, query);
         log_sum[i] = 0.0;
-        projection[i] = 0.0;
+        row_dot[i] = 0.0;
         if query < seq {
             let row = first_row + query;
             log_sum[i] = log_sums[row * query_heads + head];
             for column in 0..head_dim {
                 let out = f32::cast_from(output[row * query_width + query_columns + column]);
-                projection[i] += out * upstreams[column * line + down + i * SIDE];
+                row_dot[i] += out * upstreams[column * line + down + i * SIDE];
             }
             if across == 0 {
-                projections[row * query_heads + head] = projection[i];
+                row_dots[row * query_heads + head] = row_dot[i];
             }
         }
         #[unroll]
@@ -85,7 +85,7 @@ pub fn attention_backward_queries<F: Float>(
                 let at = i * micro + j;
                 let visible = is_visible(first_key + across + j * SIDE, first_query + down + i * SIDE, start[i]);
                 let weight = select(visible, (scores[at] - log_sum[i]).exp(), 0.0);
-                slopes[(down + i * SIDE) * line + across + j * SIDE] = weight * (weighted[at] - projection[i]);
+                slopes[(down + i * SIDE) * line + across + j * SIDE] = weight * (weighted[at] - row_dot[i]);
             }
         }
         sync_cube();
@@ -105,7 +105,7 @@ pub fn attention_backward_queries<F: Float>(
     sync_cube();
     store_tile(&mut queries, &result, down, across, tiling);
     sync_cube();
-    write_turned_back::<F>(sequences, gradient, &queries, first_row, first_query, query_columns, sequences.scale);
+    write_rotated_back::<F>(sequences, gradient, &queries, first_row, first_query, query_columns, sequences.scale);
 }
 
 /// Gradients of keys and values, summed over the query heads that share them. The grid's heads are key heads.
@@ -114,7 +114,7 @@ pub fn attention_backward_keys<F: Float>(
     sequences: &Sequences<F>,
     upstream: &[F],
     log_sums: &Tensor<f32>,
-    projections: &Tensor<f32>,
+    row_dots: &Tensor<f32>,
     gradient: &mut Tensor<F>,
     #[define(F)] _dtype: ElemType,
 ) {
@@ -175,10 +175,10 @@ pub fn attention_backward_keys<F: Float>(
                     let query = first_query + across + j * SIDE;
                     let start = start_of(sequences, first_row, query);
                     let mut log_sum = f32::new(0.0);
-                    let mut projection = f32::new(0.0);
+                    let mut row_dot = f32::new(0.0);
                     if query < seq {
                         log_sum = log_sums[(first_row + query) * query_heads + head];
-                        projection = projections[(first_row + query) * query_heads + head];
+                        row_dot = row_dots[(first_row + query) * query_heads + head];
                     }
                     #[unroll]
                     for i in 0..micro {
@@ -187,7 +187,7 @@ pub fn attention_backward_keys<F: Float>(
                         let weight = select(visible, (scores[at] - log_sum).exp(), 0.0);
                         let place = (down + i * SIDE) * line + across + j * SIDE;
                         weights[place] = weight;
-                        slopes[place] = weight * (weighted[at] - projection);
+                        slopes[place] = weight * (weighted[at] - row_dot);
                     }
                 }
                 sync_cube();
@@ -212,7 +212,7 @@ pub fn attention_backward_keys<F: Float>(
     sync_cube();
     store_tile(&mut keys, &of_keys, down, across, tiling);
     sync_cube();
-    write_turned_back::<F>(sequences, gradient, &keys, first_row, first_key, key_columns, 1.0);
+    write_rotated_back::<F>(sequences, gradient, &keys, first_row, first_key, key_columns, 1.0);
     #[unroll]
     for i in 0..micro {
         let key = first_key + down + i * SIDE;

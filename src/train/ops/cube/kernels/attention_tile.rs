@@ -6,7 +6,7 @@
 
 use cubecl::prelude::*;
 
-use super::rope::{rotated, turn};
+use super::rope::{rotated, rotation};
 
 /// Units of a cube in one direction.
 pub const SIDE: usize = 8;
@@ -230,7 +230,7 @@ pub fn store_tile(tile: &mut [f32], result: &Array<f32>, down: usize, across: us
 
 /// Writes the gradients of elements before rotation, given those after it: the transpose of a rotation is its inverse.
 #[cube]
-pub fn write_turned_back<F: Float>(
+pub fn write_rotated_back<F: Float>(
     sequences: &Sequences<F>,
     gradient: &mut Tensor<F>,
     tile: &[f32],
@@ -246,9 +246,9 @@ pub fn write_turned_back<F: Float>(
         let (row, column) = (element / head_dim, element % head_dim);
         let position = first + row;
         if position < sequences.seq {
-            let turn = turn(&sequences.cos, &sequences.sin, column, position, head_dim);
-            let turned = tile[column * line + row] * turn.cos - tile[turn.partner * line + row] * turn.sin;
-            gradient[(first_row + position) * width + columns + column] = F::cast_from(turned * factor);
+            let rotation = rotation(&sequences.cos, &sequences.sin, column, position, head_dim);
+            let rotated = tile[column * line + row] * rotation.cos - tile[rotation.partner * line + row] * rotation.sin;
+            gradient[(first_row + position) * width + columns + column] = F::cast_from(rotated * factor);
         }
         element += SIDE * SIDE;
     }

@@ -26,9 +26,9 @@ pub fn dropout(x: &Tensor<f32>, output: &mut Tensor<f32>, count: usize, seed: Wi
 fn uniform(seed: Wide, index: u32) -> f32 {
     let counter = Wide { high: 0u32, low: index + 1 };
     let z = sum(seed, product(counter, 0x9E37_79B9_7F4A_7C15u64));
-    let z = product(folded(z, 30u32), 0xBF58_476D_1CE4_E5B9u64);
-    let z = product(folded(z, 27u32), 0x94D0_49BB_1331_11EBu64);
-    let z = folded(z, 31u32);
+    let z = product(xor_shifted(z, 30u32), 0xBF58_476D_1CE4_E5B9u64);
+    let z = product(xor_shifted(z, 27u32), 0x94D0_49BB_1331_11EBu64);
+    let z = xor_shifted(z, 31u32);
     f32::cast_from(z.high >> 8) * comptime!(1.0 / (1u32 << 24) as f32)
 }
 
@@ -48,7 +48,7 @@ fn product(a: Wide, #[comptime] b: u64) -> Wide {
 
 /// `a ^ (a >> distance)`, for a distance of 1 to 31.
 #[cube]
-fn folded(a: Wide, #[comptime] distance: u32) -> Wide {
+fn xor_shifted(a: Wide, #[comptime] distance: u32) -> Wide {
     let carried = a.high << comptime!(32 - distance);
     Wide { high: a.high ^ (a.high >> distance), low: a.low ^ ((a.low >> distance) | carried) }
 }

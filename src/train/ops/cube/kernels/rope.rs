@@ -4,7 +4,7 @@ use cubecl::prelude::*;
 
 /// Rotation of an element of a head: `cos` times itself plus `sin` times its partner.
 #[derive(CubeType)]
-pub struct Turn {
+pub struct Rotation {
     /// Column of the pair's other element.
     pub partner: usize,
     pub cos: f32,
@@ -13,11 +13,11 @@ pub struct Turn {
 
 /// Rotation for `column` of a head at `position`. Pair `j` consists of elements `j` and `j + head_dim / 2`.
 #[cube]
-pub fn turn(cos: &[f32], sin: &[f32], column: usize, position: usize, #[comptime] head_dim: usize) -> Turn {
+pub fn rotation(cos: &[f32], sin: &[f32], column: usize, position: usize, #[comptime] head_dim: usize) -> Rotation {
     let half = comptime!(head_dim / 2);
     let in_first = column < half;
     let pair = position * half + select(in_first, column, column - half);
-    Turn {
+    Rotation {
         partner: select(in_first, column + half, column - half),
         cos: cos[pair],
         sin: select(in_first, -sin[pair], sin[pair]),
@@ -35,7 +35,7 @@ pub fn rotated<F: Float>(
     position: usize,
     #[comptime] head_dim: usize,
 ) -> f32 {
-    let turn = turn(cos, sin, column, position, head_dim);
-    let (own, other) = (f32::cast_from(rows[at + column]), f32::cast_from(rows[at + turn.partner]));
-    own * turn.cos + other * turn.sin
+    let rotation = rotation(cos, sin, column, position, head_dim);
+    let (own, other) = (f32::cast_from(rows[at + column]), f32::cast_from(rows[at + rotation.partner]));
+    own * rotation.cos + other * rotation.sin
 }
