@@ -12,7 +12,7 @@ use cubecl::prelude::*;
 
 use super::buffers::owned;
 use super::kernels::adamw::UNITS;
-use super::kernels::muon::{MovedLaunch, PlacesLaunch, UpdatedLaunch, directions, subtract_updates};
+use super::kernels::muon::{MomentumUpdateLaunch, PlacesLaunch, WeightUpdateLaunch, directions, subtract_updates};
 use super::optimizer::{Eight, cubes_for, groups};
 use super::raw::CubeKernels;
 use super::tensors::MOST;
@@ -57,7 +57,7 @@ impl Places {
 /// Inputs of the directions of some parameters.
 #[derive(Clone, Debug, ExtensionType)]
 #[extension_type(fusion)]
-pub struct Moves<B: Backend> {
+pub struct MomentumUpdates<B: Backend> {
     #[extension_type]
     pub gradients: Eight<B>,
     #[extension_type]
@@ -73,7 +73,7 @@ pub struct Moves<B: Backend> {
 /// Parameters and the state needed to subtract their updates.
 #[derive(Clone, Debug, ExtensionType)]
 #[extension_type(fusion)]
-pub struct Subtractions<B: Backend> {
+pub struct WeightUpdates<B: Backend> {
     #[extension_type]
     pub parameters: Eight<B>,
     /// One per parameter in use.
@@ -84,8 +84,8 @@ pub struct Subtractions<B: Backend> {
 }
 
 /// Writes the directions to their places in `buffer`; also returns the new momenta.
-pub fn moved(buffer: CubeTensor, moves: Moves<CubeBackend>) -> (CubeTensor, Eight<CubeBackend>) {
-    let Moves { gradients, momenta, places, norm, clip, decay } = moves;
+pub fn update_momenta(buffer: CubeTensor, updates: MomentumUpdates<CubeBackend>) -> (CubeTensor, Eight<CubeBackend>) {
+    let MomentumUpdates { gradients, momenta, places, norm, clip, decay } = updates;
     let (buffer, momenta) = (owned(buffer), momenta.into_owned(places.len()));
     let gradients = gradients.into_array().map(into_contiguous);
     for group in groups(&norm, places.len(), 2, 2) {
@@ -94,7 +94,7 @@ pub fn moved(buffer: CubeTensor, moves: Moves<CubeBackend>) -> (CubeTensor, Eigh
         for at in group {
             let [gradient, momentum] = [&gradients, &momenta].map(|tensors| tensors[at].clone().into_buffer_arg());
             let count = momenta[at].meta.num_elements();
-            parameters.push(MovedLaunch::new(gradient, momentum, count, places[at].launch()));
+            parameters.push(MomentumUpdateLaunch::new(gradient, momentum, count, places[at].launch()));
         }
         directions::launch(
             &norm.client,
@@ -112,8 +112,8 @@ pub fn moved(buffer: CubeTensor, moves: Moves<CubeBackend>) -> (CubeTensor, Eigh
 }
 
 /// Subtracts the updates in `buffer` and returns the new parameters.
-pub fn subtracted(buffer: CubeTensor, subtractions: Subtractions<CubeBackend>) -> Eight<CubeBackend> {
-    let Subtractions { parameters, places, norm, kept } = subtractions;
+pub fn update_weights(buffer: CubeTensor, updates: WeightUpdates<CubeBackend>) -> Eight<CubeBackend> {
+    let WeightUpdates { parameters, places, norm, kept } = updates;
     let (buffer, parameters) = (into_contiguous(buffer), parameters.into_owned(places.len()));
     for group in groups(&norm, places.len(), 1, 2) {
         let cubes = cubes_for(&parameters[group.clone()]);
@@ -121,7 +121,7 @@ pub fn subtracted(buffer: CubeTensor, subtractions: Subtractions<CubeBackend>) -
         for at in group {
             let parameter = &parameters[at];
             let count = parameter.meta.num_elements();
-            updated.push(UpdatedLaunch::new(parameter.clone().into_buffer_arg(), count, places[at].launch()));
+            updated.push(WeightUpdateLaunch::new(parameter.clone().into_buffer_arg(), count, places[at].launch()));
         }
         subtract_updates::launch(
             &norm.client,
@@ -185,7 +185,7 @@ fn muon_of_group(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32)
             old.push(momentum.into_dispatch());
             gradients.push(gradient.into_dispatch());
         }
-        let moves = Moves {
+        let updates = MomentumUpdates {
             gradients: Eight::new(gradients, &norm()),
             momenta: Eight::new(old, &norm()),
             places: places.to_vec(),
@@ -194,7 +194,7 @@ fn muon_of_group(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32)
             decay: step.momentum,
         };
         let new;
-        (buffer, new) = Dispatch::cube_muon_directions(buffer, moves);
+        (buffer, new) = Dispatch::cube_muon_directions(buffer, updates);
         momenta.extend(new.into_array().into_iter().take(places.len()));
     }
     let buffer = orthogonal_matrices(Tensor::from_dispatch(buffer), &shapes).into_dispatch();
@@ -204,8 +204,8 @@ fn muon_of_group(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32)
         let group: Vec<_> = parameters.by_ref().take(places.len()).collect();
         let (parameters, places) = (Eight::new(group, &norm()), places.to_vec());
         let (count, kept) = (places.len(), step.kept() as f32);
-        let subtractions = Subtractions { parameters, places, norm: norm(), kept };
-        let updated = Dispatch::cube_muon_updates(buffer.clone(), subtractions).into_array();
+        let updates = WeightUpdates { parameters, places, norm: norm(), kept };
+        let updated = Dispatch::cube_muon_updates(buffer.clone(), updates).into_array();
         stepped.extend(updated.into_iter().take(count));
     }
     let pairs = stepped.into_iter().zip(momenta);

@@ -11,7 +11,7 @@ use super::attention::{self, Attended, Attention, AttentionShape};
 use super::cross_entropy::{self, LogitRows};
 use super::dropout::{self, Dropout};
 use super::embedding::{self, EmbeddingShape};
-use super::muon::{self, Moves, Subtractions};
+use super::muon::{self, MomentumUpdates, WeightUpdates};
 use super::norm::{self, Items, Norm};
 use super::optimizer::{self, Eight, Updates};
 use super::product;
@@ -106,14 +106,14 @@ pub trait CubeKernels: Backend {
     fn cube_adamw(#[extension_type] updates: Updates<Self>) -> (Eight<Self>, Eight<Self>, Eight<Self>);
 
     /// The buffer and the momenta.
-    #[fusion(meta = |buffer, moves| (buffer.clone(), moves.momenta.clone()))]
+    #[fusion(meta = |buffer, updates| (buffer.clone(), updates.momenta.clone()))]
     fn cube_muon_directions(
         buffer: FloatTensor<Self>,
-        #[extension_type] moves: Moves<Self>,
+        #[extension_type] updates: MomentumUpdates<Self>,
     ) -> (FloatTensor<Self>, Eight<Self>);
 
-    #[fusion(meta = |_buffer, subtractions| subtractions.parameters.clone())]
-    fn cube_muon_updates(buffer: FloatTensor<Self>, #[extension_type] subtractions: Subtractions<Self>) -> Eight<Self>;
+    #[fusion(meta = |_buffer, updates| updates.parameters.clone())]
+    fn cube_muon_updates(buffer: FloatTensor<Self>, #[extension_type] updates: WeightUpdates<Self>) -> Eight<Self>;
 }
 
 impl CubeKernels for CubeBackend {
@@ -182,11 +182,14 @@ impl CubeKernels for CubeBackend {
         optimizer::step(updates)
     }
 
-    fn cube_muon_directions(buffer: FloatTensor<Self>, moves: Moves<Self>) -> (FloatTensor<Self>, Eight<Self>) {
-        muon::moved(buffer, moves)
+    fn cube_muon_directions(
+        buffer: FloatTensor<Self>,
+        updates: MomentumUpdates<Self>,
+    ) -> (FloatTensor<Self>, Eight<Self>) {
+        muon::update_momenta(buffer, updates)
     }
 
-    fn cube_muon_updates(buffer: FloatTensor<Self>, subtractions: Subtractions<Self>) -> Eight<Self> {
-        muon::subtracted(buffer, subtractions)
+    fn cube_muon_updates(buffer: FloatTensor<Self>, updates: WeightUpdates<Self>) -> Eight<Self> {
+        muon::update_weights(buffer, updates)
     }
 }

@@ -20,7 +20,7 @@ pub struct Places {
 }
 
 #[derive(CubeType, CubeLaunch)]
-pub struct Moved {
+pub struct MomentumUpdate {
     pub gradient: Box<[f32]>,
     pub momentum: Box<[f32]>,
     pub count: usize,
@@ -28,7 +28,7 @@ pub struct Moved {
 }
 
 #[derive(CubeType, CubeLaunch)]
-pub struct Updated {
+pub struct WeightUpdate {
     pub parameter: Box<[f32]>,
     pub count: usize,
     pub places: Places,
@@ -60,7 +60,7 @@ fn size_of(at: usize, places: &Places) -> f32 {
 /// Changes no momentum if the norm is NaN or infinite.
 #[cube(launch)]
 pub fn directions(
-    parameters: &mut Sequence<Moved>,
+    parameters: &mut Sequence<MomentumUpdate>,
     norm: &Tensor<f32>,
     buffer: &mut Tensor<f32>,
     decay: f32,
@@ -87,7 +87,7 @@ pub fn directions(
 
 /// Applies decay to a parameter and subtracts its update, in place. Changes nothing if the norm is NaN or infinite.
 #[cube(launch)]
-pub fn subtract_updates(parameters: &mut Sequence<Updated>, norm: &Tensor<f32>, buffer: &Tensor<f32>, kept: f32) {
+pub fn subtract_updates(parameters: &mut Sequence<WeightUpdate>, norm: &Tensor<f32>, buffer: &Tensor<f32>, kept: f32) {
     if norm[0] < 3e38 {
         #[unroll]
         for i in 0..parameters.len() {
