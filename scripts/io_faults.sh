@@ -246,7 +246,7 @@ read_only() {
     command -v mkfs.ext4 >/dev/null || { skip read-only "mkfs.ext4 is not installed"; return; }
     truncate -s 200M "$work/plain"
     mkdir -p "$work/mount"
-    loop=$(losetup -f --show "$work/plain") || { skip read-only "there is no loop device"; loop=""; return; }
+    loop=$(losetup -f --show "$work/plain") || { skip read-only "no loop device is available"; loop=""; return; }
     for round in $(seq "$rounds"); do
         mkfs.ext4 -q "$loop"
         mount -o errors=remount-ro "$loop" "$work/mount"

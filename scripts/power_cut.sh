@@ -13,7 +13,7 @@ skip() { echo "power cuts on $fs: skipped, $*"; exit 0; }
 for tool in xfs_io "mkfs.$fs" losetup; do
     command -v "$tool" >/dev/null || skip "$tool is not installed"
 done
-losetup -f >/dev/null 2>&1 || skip "there is no loop device"
+losetup -f >/dev/null 2>&1 || skip "no loop device is available"
 
 work=$(mktemp -d)
 disk=$work/disk

@@ -61,7 +61,7 @@ def nll_of(logits, window):
 def perplexity(nll):
     values = [value for row in nll for value in row]
     if not values:
-        raise Unusable("no window has a second token, so that there is no perplexity")
+        raise Unusable("no window has a second token, so perplexity is undefined")
     return math.exp(math.fsum(values) / len(values))
 
 

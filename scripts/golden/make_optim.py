@@ -93,7 +93,7 @@ def schedules():
                 continue
             decay = math.ceil(decay_fraction * total)
             theirs = transformers_rates(shape, warmup, total, decay, final)
-            # `transformers` starts the WSD warm-up at `final`; all others at 0, one step before ours.
+            # `transformers` starts the WSD warm-up at `final`; all others at 0, one step before Stepwell.
             rising = theirs if shape != "wsd" else transformers_rates(shape, warmup, total, decay, 0.0)
             rates = [rising[s + 1] if s < warmup else theirs[s] for s in range(total)]
             for step, rate in enumerate(rates):
