@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags};
-use stepwell::artifact::ArtifactStore;
-use stepwell::core::protocol::MetricRow;
-use stepwell::core::rng::Rng;
-use stepwell::store::{Batch, EngineLock, MetricWrite, Reader, ReferenceHolder, Store, check};
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::protocol::MetricRow;
+use stepwell_base::rng::Rng;
+use stepwell_store::{Batch, EngineLock, MetricWrite, Reader, ReferenceHolder, Store, check};
 use tempfile::TempDir;
 
 use crate::harness::Sandbox;

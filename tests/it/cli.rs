@@ -11,7 +11,7 @@ fn help_and_readme_name_every_verb() {
     let help = Sandbox::new().stepwell(&["--help"]).ok().stdout;
     let readme = std::fs::read_to_string("README.md").unwrap();
     let table: String = readme.lines().filter(|line| line.starts_with("| `")).collect();
-    let command = stepwell::cli::Cli::command();
+    let command = stepwell::Cli::command();
     let verbs: Vec<&str> =
         command.get_subcommands().filter(|verb| !verb.is_hide_set()).map(|verb| verb.get_name()).collect();
     assert!(verbs.len() > 20, "{verbs:?}");
@@ -240,7 +240,7 @@ fn every_command_in_a_message_exists_and_is_complete() {
             count += 1;
             let words = std::iter::once("stepwell").chain(command.split(' '));
             let compiled = cfg!(feature = "train") || !command.starts_with("generate") && !command.starts_with("model");
-            if let Err(error) = stepwell::cli::Cli::try_parse_from(words)
+            if let Err(error) = stepwell::Cli::try_parse_from(words)
                 && error.use_stderr()
                 && compiled
             {

@@ -90,7 +90,7 @@ impl Lab {
     }
 
     fn served(&self) -> bool {
-        stepwell::store::EngineLock::holder(&self.sandbox.state()).is_some()
+        stepwell_store::EngineLock::holder(&self.sandbox.state()).is_some()
     }
 
     fn stop(&mut self) {

@@ -9,11 +9,11 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
-use stepwell::core::artifact::ArtifactRef;
-use stepwell::core::event::{Event, ReleaseCause};
-use stepwell::core::ids::{RunId, StepId};
-use stepwell::core::status::{RunStatus, StepStatus};
-use stepwell::store::{Reader, StepRow, attempt_log};
+use stepwell_base::artifact::ArtifactRef;
+use stepwell_base::ids::{RunId, StepId};
+use stepwell_run::event::{Event, ReleaseCause};
+use stepwell_run::status::{RunStatus, StepStatus};
+use stepwell_store::{Reader, StepRow, attempt_log};
 use tempfile::TempDir;
 
 /// Limit for each wait, generous for a busy machine.

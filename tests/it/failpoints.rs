@@ -14,10 +14,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, OpenFlags};
-use stepwell::artifact::ArtifactStore;
-use stepwell::core::rng::{Rng, derive_seed};
-use stepwell::faults::{OPERATIONS, RECORD_VARIABLE};
-use stepwell::store::{Reader, check};
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::faults::{OPERATIONS, RECORD_VARIABLE};
+use stepwell_base::rng::{Rng, derive_seed};
+use stepwell_store::{Reader, check};
 
 use crate::harness::{Finished, Sandbox, processes_with, read};
 
@@ -342,7 +342,7 @@ fn finish(what: &str, mut child: Child) -> Result<Finished, String> {
 fn write_old_state(folder: &Path) {
     fs::create_dir(folder).unwrap();
     let database = Connection::open(folder.join("stepwell.db")).unwrap();
-    database.execute_batch(include_str!("../../src/store/migrations/V1__tables.sql")).unwrap();
+    database.execute_batch(include_str!("../../crates/store/src/migrations/V1__tables.sql")).unwrap();
     database.execute_batch(include_str!("../fixtures/schema_history_1.sql")).unwrap();
 }
 

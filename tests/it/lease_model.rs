@@ -7,11 +7,11 @@
 use std::collections::BTreeSet;
 
 use stateright::{Checker, HasDiscoveries, Model, Property};
-use stepwell::core::artifact::Outputs;
-use stepwell::core::checkpoint::Checkpoint;
-use stepwell::core::event::Event;
-use stepwell::core::ids::{Fence, StepId, StepKey};
-use stepwell::core::status::{StepStatus, Transition, fence_holds};
+use stepwell_base::artifact::Outputs;
+use stepwell_base::checkpoint::Checkpoint;
+use stepwell_base::ids::{Fence, StepId, StepKey};
+use stepwell_run::event::Event;
+use stepwell_run::status::{StepStatus, Transition, fence_holds};
 
 const WORKERS: usize = 4;
 /// Claims in one behaviour: each worker may hold the lease once, or some several times.

@@ -1,0 +1,105 @@
+//! Streams content into the store and hashes it on the way to a temporary file.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, BufWriter, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use stepwell_base::artifact::{ArtifactRef, Digest};
+use stepwell_base::faults::around;
+
+use super::error::ArtifactError;
+use super::local::ArtifactStore;
+use super::space;
+
+const BUFFER: usize = 256 * 1024;
+
+/// Turns its content into an artifact with `finish`. Dropped before that, it leaves nothing behind.
+pub struct ArtifactWriter {
+    store: ArtifactStore,
+    media_type: String,
+    file: BufWriter<HashingFile>,
+    temp: TempFile,
+}
+
+/// Removes its file on drop, unless the file was renamed away.
+struct TempFile(PathBuf);
+
+struct HashingFile {
+    file: File,
+    hasher: blake3::Hasher,
+    size: u64,
+}
+
+impl Write for HashingFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = around!("artifact.write", self.file.write(bytes))?;
+        self.hasher.update(&bytes[..written]);
+        self.size += written as u64;
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl ArtifactWriter {
+    pub(super) fn create(store: &ArtifactStore, media_type: &str) -> Result<ArtifactWriter, ArtifactError> {
+        let path = store.new_temp_path();
+        let file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&path)
+            .map_err(|source| ArtifactError::io("create", &path, source))?;
+        let hashing = HashingFile { file, hasher: blake3::Hasher::new(), size: 0 };
+        Ok(ArtifactWriter {
+            store: store.clone(),
+            media_type: media_type.to_owned(),
+            file: BufWriter::with_capacity(BUFFER, hashing),
+            temp: TempFile(path),
+        })
+    }
+
+    /// Makes sure that `bytes` more bytes can be written.
+    pub(super) fn reserve(&self, bytes: u64) -> Result<(), ArtifactError> {
+        space::reserve(&self.file.get_ref().file, &self.temp.0, bytes)
+    }
+
+    pub(super) fn temp_path(&self) -> &Path {
+        &self.temp.0
+    }
+
+    /// Publishes the written content; durable on return.
+    ///
+    /// # Errors
+    /// When the content cannot be written completely, synced or renamed. Nothing is left behind then.
+    pub fn finish(mut self) -> Result<ArtifactRef, ArtifactError> {
+        let failed = |source| ArtifactError::io("write", &self.temp.0, source);
+        self.file.flush().map_err(failed)?;
+        let content = self.file.get_ref();
+        content.file.set_permissions(Permissions::from_mode(0o444)).map_err(failed)?;
+        around!("artifact.fsync", content.file.sync_all()).map_err(failed)?;
+        let digest = Digest::from(content.hasher.finalize());
+        let size = content.size;
+        self.store.adopt(&self.temp.0, &digest, size)?;
+        Ok(ArtifactRef { digest, size, media_type: self.media_type })
+    }
+}
+
+impl Write for ArtifactWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.file.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+impl Drop for TempFile {
+    fn drop(&mut self) {
+        // Fails after publication, when the file is gone. Any other leftover is swept at the next start.
+        let _ = fs::remove_file(&self.0);
+    }
+}

@@ -1,0 +1,201 @@
+//! Files from which all contestants start: shape, plan, initial weights, tokens, batches.
+//!
+//! The text is drawn, not read: tokens follow Zipf's law, and the previous token determines half of them, so that
+//! there is something to learn. It is one long document: attention is causal and nothing else, which is the fastest
+//! path of every implementation.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::options::TrainOptions;
+use crate::error::BenchError;
+use stepwell_base::rng::{Rng, derive_seed};
+use stepwell_base::token_file::{Header, Width};
+use stepwell_train::config::ModelConfig;
+use stepwell_train::data::{Sampler, TokenShard, TokenStream};
+use stepwell_train::model::weight_specs;
+use stepwell_train::optim::OptimizerConfig;
+use stepwell_train::plan::{Phase, Plan};
+use stepwell_train::precision::Precision;
+use stepwell_train::schedule::{Schedule, ScheduleKind};
+use stepwell_train::weights;
+
+const SEED: u64 = 1;
+const BOS: u32 = 0;
+const EOS: u32 = 1;
+const CONFIG: &str = "config.json";
+const TOKENS: &str = "tokens.bin";
+const PHASE: &str = "main";
+const WARM_UP_STEPS: u64 = 20;
+
+/// Content of `config.json`, which both sides read.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(super) struct Material {
+    pub shape: ModelConfig,
+    pub plan: Plan,
+    pub optimizer: OptimizerConfig,
+    /// One rate per step, so that only we implement the schedule.
+    pub learning_rates: Vec<f64>,
+    /// Name of our backend.
+    pub device: String,
+}
+
+impl Material {
+    pub fn new(options: &TrainOptions, device: &str) -> Result<Material, BenchError> {
+        let shape = options.shape()?;
+        let steps = options.total_steps() as u64;
+        let phase = Phase {
+            name: PHASE.to_owned(),
+            steps,
+            lr_scale: 1.0,
+            learning_rate: None,
+            schedule: None,
+            context: shape.context,
+        };
+        let warmup_steps = Some(WARM_UP_STEPS.min(steps));
+        let plan = Plan {
+            seed: SEED,
+            batch: options.samples(),
+            accumulation: 1,
+            learning_rate: options.learning_rate,
+            schedule: Schedule { kind: ScheduleKind::Constant, warmup_steps, ..Schedule::default() },
+            clip: 1.0,
+            checkpoint_every: Some(u64::MAX),
+            freeze_layers: options.freeze_layers,
+            precision: Precision::default(),
+            z_loss: options.z_loss,
+            phases: vec![phase],
+        };
+        plan.validate()?;
+        let learning_rates = (0..steps).map(|step| plan.learning_rate(step)).collect();
+        let (optimizer, device) = (OptimizerConfig::default(), device.to_owned());
+        Ok(Material { shape, plan, optimizer, learning_rates, device })
+    }
+
+    /// Writes everything into `folder`.
+    pub fn write(&self, folder: &Path) -> Result<(), BenchError> {
+        let write = |name: &str, bytes: Vec<u8>| {
+            fs::write(folder.join(name), bytes).map_err(BenchError::system("write the temporary folder"))
+        };
+        let config = serde_json::to_vec_pretty(self).map_err(|error| BenchError::system("write JSON")(error.into()))?;
+        write(CONFIG, config)?;
+        let tensors: Vec<_> = weight_specs(&self.shape).iter().map(|spec| spec.generate(SEED)).collect();
+        write("weights.safetensors", weights::save(tensors))?;
+        write(TOKENS, self.token_file())?;
+        let sampler = self.sampler(folder)?;
+        let mut batches = Vec::new();
+        for step in 0..self.plan.steps() {
+            let rows = sampler.rows(self.plan.cursor(step), self.plan.samples_per_step());
+            let ids = rows.iter().flat_map(|row| row.ids.iter().map(|id| *id as i32));
+            let targets = rows.iter().flat_map(|row| row.targets.iter().copied());
+            batches.extend(ids.chain(targets).flat_map(i32::to_le_bytes));
+        }
+        write("batches.bin", batches)
+    }
+
+    /// Reads the settings that [`Material::write`] has written.
+    pub fn read(folder: &Path) -> Result<Material, BenchError> {
+        let bytes = fs::read(folder.join(CONFIG)).map_err(BenchError::system("read the temporary folder"))?;
+        serde_json::from_slice(&bytes).map_err(|error| BenchError::system("read JSON")(error.into()))
+    }
+
+    /// Samples of the token file, read as training reads them.
+    pub fn sampler(&self, folder: &Path) -> Result<Sampler, BenchError> {
+        let shard = TokenShard::open(&folder.join(TOKENS), TOKENS)?;
+        let stream = Arc::new(TokenStream::new(vec![shard])?);
+        Ok(Sampler::new(SEED, PHASE, stream, self.shape.context)?)
+    }
+
+    /// Encodes one document that gives each step its own samples.
+    fn token_file(&self) -> Vec<u8> {
+        let vocab = self.shape.vocab_size as u32;
+        let samples = self.plan.steps() * self.plan.samples_per_step();
+        let tokens = samples * self.shape.context as u64 + 1;
+        let width = Width::for_vocab(vocab);
+        let header = Header { width, documents: 1, tokens, text_bytes: 4 * tokens, bos: BOS, eos: EOS, vocab };
+        let mut bytes = header.encode().to_vec();
+        bytes.extend_from_slice(&tokens.to_le_bytes());
+        let mut rng = Rng::new(derive_seed(SEED, "bench/text", 0));
+        let mut token = BOS;
+        for place in 0..tokens {
+            token = match place {
+                0 => BOS,
+                place if place + 1 == tokens => EOS,
+                _ => next(token, vocab, &mut rng),
+            };
+            bytes.extend_from_slice(&token.to_le_bytes()[..width.bytes()]);
+        }
+        bytes
+    }
+}
+
+/// Draws the token after `token`; never BOS or EOS.
+fn next(token: u32, vocab: u32, rng: &mut Rng) -> u32 {
+    let words = u64::from(vocab - 2);
+    let word = if rng.below(2) == 0 {
+        derive_seed(SEED, "bench/successor", u64::from(token)) % words
+    } else {
+        // Log-uniform ranks: rank r has a probability near 1 / r.
+        ((words as f64).powf(rng.uniform()) as u64 - 1).min(words - 1)
+    };
+    2 + word as u32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::mode::Mode;
+    use super::*;
+
+    fn options() -> TrainOptions {
+        TrainOptions {
+            preset: "tiny".to_owned(),
+            batch: Some(3),
+            context: Some(16),
+            torch: vec![Mode::F32],
+            threads: vec![1],
+            rounds: 2,
+            steps: 4,
+            learning_rate: 1e-3,
+            freeze_layers: 0,
+            z_loss: 0.0,
+            precisions: vec![Precision::F32],
+            device: "flex".to_owned(),
+            python: "python3".into(),
+        }
+    }
+
+    #[test]
+    fn the_batches_are_those_of_the_sampler_and_of_one_document() {
+        let folder = tempfile::tempdir().unwrap();
+        let material = Material::new(&options(), "flex").unwrap();
+        material.write(folder.path()).unwrap();
+        assert_eq!(Material::read(folder.path()).unwrap(), material);
+        assert_eq!(material.learning_rates.len(), 10);
+        let bytes = fs::read(folder.path().join("batches.bin")).unwrap();
+        assert_eq!(bytes.len(), 10 * 2 * 3 * 16 * 4);
+        let word = |at: usize| i32::from_le_bytes(bytes[4 * at..4 * at + 4].try_into().unwrap());
+        let sampler = material.sampler(folder.path()).unwrap();
+        assert_eq!(sampler.samples(), 30);
+        let rows = sampler.rows(3, 3);
+        // The second step: ids, then targets.
+        assert_eq!(word(2 * 48), rows[0].ids[0] as i32);
+        assert_eq!(word(3 * 48 + 47), rows[2].targets[15]);
+        assert!(sampler.rows(0, 30).iter().all(|row| row.starts.iter().all(|start| *start == 0)));
+    }
+
+    #[test]
+    fn text_has_frequent_tokens_and_none_that_ends_a_document() {
+        let mut rng = Rng::new(3);
+        let mut token = BOS;
+        let mut low = 0;
+        for _ in 0..10_000 {
+            token = next(token, 32_000, &mut rng);
+            assert!((2..32_000).contains(&token));
+            low += usize::from(token < 102);
+        }
+        assert!((1_500..4_000).contains(&low), "{low} of 10,000 are among the first hundred");
+    }
+}

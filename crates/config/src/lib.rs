@@ -1,0 +1,15 @@
+//! Settings of the machine and its owner, each with its source: flag, environment, file or default.
+//!
+//! It knows no verbs and no runs. Start reading at [`load`].
+
+mod error;
+mod file;
+mod limits;
+mod load;
+mod settings;
+#[cfg(test)]
+mod tests;
+
+pub use error::ConfigError;
+pub use load::{Surroundings, load, load_from};
+pub use settings::{ColorChoice, Origin, OutputFormat, Partial, Setting, Settings, Shown};

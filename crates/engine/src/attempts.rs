@@ -1,0 +1,135 @@
+//! The attempts that this engine has started, until their processes are proved dead.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::executors::{Attempt, AttemptId};
+use stepwell_base::failure::Failure;
+use stepwell_base::ids::RunId;
+use stepwell_run::estimate::ProgressMark;
+use stepwell_workflow::pools::Held;
+
+/// How long an attempt may go on after its last message, and after it was asked to end by a cancel.
+pub const EXIT_GRACE: Duration = Duration::from_secs(5);
+/// How long an attempt may take to write its checkpoint and answer an interrupt.
+pub(super) const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
+/// Between two tries to end processes that hang in the kernel.
+pub(super) const BURIAL_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why an attempt was released when its run was paused, not the engine stopped.
+pub(super) const ASKED_TO_STOP: &str = "the attempt was asked to stop";
+
+/// What is reported once the attempt is proved dead.
+#[derive(Clone, PartialEq, Debug)]
+pub(super) enum Ending {
+    /// Its result is committed already.
+    Done,
+    Fail(Failure),
+    Release(String),
+    Cancel,
+}
+
+pub(super) struct Running {
+    pub handle: Box<dyn Attempt>,
+    pub number: u32,
+    /// Units of pools, until its processes are proved dead.
+    pub resources: Held,
+    pub progress: Option<ProgressMark>,
+    /// `None` while the attempt works.
+    pub ending: Option<Ending>,
+    /// The fence is void for everything that the attempt still says.
+    pub silenced: bool,
+    /// The process has ended but is not proved dead with all its group.
+    pub ended: bool,
+    /// It was asked to write a checkpoint and stop; whatever follows is not its fault.
+    pub interrupted: bool,
+    /// When patience is over.
+    pub kill_at: Option<Instant>,
+}
+
+impl Running {
+    pub(super) fn new(handle: Box<dyn Attempt>, number: u32, resources: Held) -> Running {
+        Running {
+            handle,
+            number,
+            resources,
+            progress: None,
+            ending: None,
+            silenced: false,
+            ended: false,
+            interrupted: false,
+            kill_at: None,
+        }
+    }
+
+    /// Brings the killing forward to `at`.
+    pub(super) fn kill_by(&mut self, at: Instant) {
+        self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+#[derive(Default)]
+pub(super) struct Attempts {
+    all: BTreeMap<AttemptId, Running>,
+}
+
+impl Attempts {
+    pub(super) fn insert(&mut self, id: AttemptId, running: Running) {
+        self.all.insert(id, running);
+    }
+
+    pub(super) fn get_mut(&mut self, id: &AttemptId) -> Option<&mut Running> {
+        self.all.get_mut(id)
+    }
+
+    pub(super) fn get(&self, id: &AttemptId) -> Option<&Running> {
+        self.all.get(id)
+    }
+
+    pub(super) fn has(&self, id: &AttemptId) -> bool {
+        self.all.contains_key(id)
+    }
+
+    pub(super) fn remove(&mut self, id: &AttemptId) -> Option<Running> {
+        self.all.remove(id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Attempts that hold a slot: one whose result is committed only has to exit.
+    pub(super) fn working(&self) -> usize {
+        self.all.values().filter(|a| a.ending != Some(Ending::Done)).count()
+    }
+
+    pub(super) fn of_run(&self, run: RunId) -> bool {
+        self.all.keys().any(|id| id.run == run)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&AttemptId, &Running)> {
+        self.all.iter()
+    }
+
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Running> {
+        self.all.values_mut()
+    }
+
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Running> {
+        std::mem::take(&mut self.all).into_values()
+    }
+
+    pub(super) fn next_kill(&self) -> Option<Instant> {
+        self.all.values().filter_map(|attempt| attempt.kill_at).min()
+    }
+
+    /// Those whose time is over; each is given out once.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<AttemptId> {
+        let due = self.all.iter_mut().filter(|(_, attempt)| attempt.kill_at.is_some_and(|at| at <= now));
+        due.map(|(id, attempt)| {
+            attempt.kill_at = None;
+            id.clone()
+        })
+        .collect()
+    }
+}

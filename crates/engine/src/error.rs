@@ -1,0 +1,120 @@
+//! Why the engine could not work. A failing step is not an error of the engine.
+
+use std::io;
+use std::path::PathBuf;
+
+use stepwell_artifact::ArtifactError;
+use stepwell_base::failure::is_no_space;
+use stepwell_base::ids::{RunId, StepId};
+use stepwell_store::StoreError;
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Artifact(#[from] ArtifactError),
+    #[error("cannot {action} `{}`", path.display())]
+    Io { action: &'static str, path: PathBuf, source: io::Error },
+    #[error("cannot {action}")]
+    System { action: &'static str, source: io::Error },
+    /// The tables were changed by somebody else than the engine.
+    #[error("the state of run {run} is not what this engine has written: an event of it was refused as stale")]
+    Diverged { run: RunId },
+    /// The engine that started the attempt has died, and nobody has proved the attempt dead.
+    #[error("step `{step}` of run {run} is leased to an attempt of an engine that died")]
+    Leased { run: RunId, step: StepId },
+    #[error("{holder} cannot be read: {}", source.what())]
+    Unreadable { holder: String, source: ArtifactError },
+    #[error("the provenance of {what} is not known: {reason}")]
+    NoProvenance { what: String, reason: String },
+    /// What was asked for cannot be done.
+    #[error("run {run}: {why}")]
+    Refused { run: RunId, why: String },
+    #[error("there is no time zone `{name}`")]
+    UnknownTimeZone { name: String },
+    #[error("`{cron}` is not a cron expression: {why}")]
+    InvalidCron { cron: String, why: String },
+    /// `suspects`: what ran when the last engine died.
+    #[error("safe mode: the engine died {crashes} times within a minute and got nothing done{suspects}")]
+    CrashLoop { crashes: usize, suspects: String, run: Option<RunId> },
+    #[error("run {run} cannot be read, and has processes of an earlier engine that cannot be ended: {pids:?}")]
+    UndeadRun { run: RunId, pids: Vec<u32> },
+    /// Starting the step again could run it twice at a time.
+    #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
+    Undead { run: RunId, step: StepId, pids: Vec<u32> },
+}
+
+/// The error of a failpoint.
+#[cfg(feature = "failpoints")]
+impl From<io::Error> for EngineError {
+    fn from(source: io::Error) -> EngineError {
+        EngineError::System { action: "go on", source }
+    }
+}
+
+impl EngineError {
+    pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> EngineError {
+        let path = path.into();
+        move |source| EngineError::Io { action, path, source }
+    }
+
+    pub(super) fn system(action: &'static str) -> impl FnOnce(io::Error) -> EngineError {
+        move |source| EngineError::System { action, source }
+    }
+
+    /// How to fix it, where there is a way.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            EngineError::Store(error) => error.hint(),
+            EngineError::Artifact(error) => Some(error.hint()),
+            EngineError::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
+                Some(format!("make `{}` writable, or choose another `--state-dir`", path.display()))
+            }
+            EngineError::Leased { run, .. } => {
+                Some(format!("end it with `stepwell resume {run}` or `stepwell cancel {run}`"))
+            }
+            EngineError::Unreadable { source, .. } => Some(source.hint()),
+            EngineError::NoProvenance { .. } => {
+                Some("`stepwell artifact ls RUN` lists the outputs of a run".to_owned())
+            }
+            EngineError::UnknownTimeZone { .. } => {
+                Some("give a name of the IANA database, such as `Europe/Berlin` or `UTC`".to_owned())
+            }
+            EngineError::InvalidCron { .. } => {
+                Some("minute, hour, day of the month, month, day of the week, such as `0 3 * * *`".to_owned())
+            }
+            EngineError::CrashLoop { run, .. } => {
+                let run = run.map_or_else(|| "last".to_owned(), |run| run.to_string());
+                Some(format!(
+                    "look for the cause, then `stepwell resume {run} --force`, or `stepwell cancel {run}`; \
+                      `crash_loop_limit = 0` in `stepwell.toml` turns safe mode off"
+                ))
+            }
+            EngineError::Undead { .. } | EngineError::UndeadRun { .. } => {
+                Some("end them, or restart the machine".to_owned())
+            }
+            EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
+            EngineError::Refused { run, .. } => Some(format!("`stepwell show {run}` shows its steps")),
+            EngineError::Io { .. } | EngineError::System { .. } => None,
+        }
+    }
+
+    /// Bytes that have to be free, where that is known.
+    pub(super) fn needed_bytes(&self) -> Option<u64> {
+        match self {
+            EngineError::Artifact(ArtifactError::NoSpace { needed, .. }) => *needed,
+            _ => None,
+        }
+    }
+
+    pub(super) fn is_no_space(&self) -> bool {
+        match self {
+            EngineError::Store(StoreError::NoSpace { .. }) | EngineError::Artifact(ArtifactError::NoSpace { .. }) => {
+                true
+            }
+            EngineError::Io { source, .. } | EngineError::System { source, .. } => is_no_space(source),
+            _ => false,
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! The interface between the engine and the places where attempts run.
+
+use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use stepwell_base::failure::Failure;
+use stepwell_base::ids::{Fence, RunId, StepId};
+use stepwell_base::protocol::{AttemptRequest, FromAttempt, ToAttempt};
+use stepwell_run::event::ProcessIdentity;
+use stepwell_workflow::pools::Held;
+
+/// Identifies one attempt for good: a step never receives the same fence twice.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct AttemptId {
+    pub run: RunId,
+    pub step: StepId,
+    pub fence: Fence,
+}
+
+/// `RUN/STEP/FENCE`, the value of `STEPWELL_ATTEMPT_ID` in every process of the attempt.
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}/{}", self.run, self.step, self.fence.0)
+    }
+}
+
+/// Identifies a worker process for the lifetime of this process, where the system reuses process ids.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WorkerId(u64);
+
+impl WorkerId {
+    pub fn next() -> WorkerId {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        WorkerId(NEXT.fetch_add(1, Ordering::Relaxed))
+    }
+}
+
+/// A message of the executor to the engine about an attempt.
+#[derive(Debug)]
+pub enum Report {
+    Message(FromAttempt),
+    /// The attempt has left nothing behind, and no report follows. [`Attempt::bury`] it.
+    Last(FromAttempt),
+    /// The message violates the protocol, for this reason. The attempt is no longer trustworthy.
+    Garbled(String),
+    /// The process has ended, and no report follows. [`Attempt::bury`] it.
+    Ended,
+}
+
+/// Receives the reports of all attempts, from any thread. A worker that dies while it receives an attempt can
+/// report its end after another worker has taken the attempt, so the receiver compares the worker with
+/// [`Attempt::worker`].
+pub type Sink = Arc<dyn Fn(AttemptId, WorkerId, Report) + Send + Sync>;
+
+#[derive(Clone, Debug)]
+pub struct Launch {
+    pub request: AttemptRequest,
+    /// Length of the lease. The worker sends three heartbeats in this time.
+    pub heartbeat: Duration,
+    /// Pool units that the lease holds.
+    pub resources: Held,
+}
+
+impl Launch {
+    pub fn id(&self) -> AttemptId {
+        AttemptId { run: self.request.run, step: self.request.step.clone(), fence: self.request.fence }
+    }
+}
+
+/// Search range for processes that an attempt leaves behind.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sweep {
+    /// The attempt's process group.
+    Group,
+    /// Also processes that left the group but carry the attempt's id in their environment (Linux).
+    GroupAndMarked,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Exit {
+    pub code: Option<i32>,
+    pub signal: Option<i32>,
+    /// The kernel killed it for lack of memory.
+    pub out_of_memory: bool,
+    /// Processes that could not be killed.
+    pub survivors: Vec<u32>,
+}
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.signal, self.code) {
+            (Some(9), _) => f.write_str("was killed by signal 9 (SIGKILL), possibly for lack of memory"),
+            (Some(signal), _) => write!(f, "was killed by signal {signal}"),
+            (None, Some(code)) => write!(f, "exited with code {code}"),
+            (None, None) => f.write_str("ended"),
+        }
+    }
+}
+
+/// The only way in which the engine starts, cancels, proves dead and hears of work.
+pub trait Executor {
+    /// Starts the attempt. Its reports go to the executor's sink; the last one is [`Report::Ended`] or
+    /// [`Report::Last`].
+    ///
+    /// # Errors
+    /// When no process or thread could be started. Nothing is reported then.
+    fn start(&self, launch: Launch) -> Result<Box<dyn Attempt>, Failure>;
+
+    /// Ends what an attempt of a dead engine has left, and proves it dead. Returns the survivors. `process` is the
+    /// recorded one, if any.
+    fn end_leftovers(&self, id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u32>;
+
+    /// Like [`Executor::end_leftovers`], for every attempt of a run.
+    fn end_run(&self, run: RunId) -> Vec<u32>;
+
+    /// Ends the workers that a dead engine of this state directory has left, such as stopped ones. Returns the
+    /// survivors.
+    fn end_workers(&self, state_dir: &Path) -> Vec<u32>;
+
+    /// When [`Executor::retire`] has something to do.
+    fn deadline(&self) -> Option<Instant>;
+
+    /// Ends workers that have been idle for too long.
+    fn retire(&self);
+}
+
+pub trait Attempt {
+    fn process(&self) -> Option<&ProcessIdentity>;
+    /// The engine ignores reports of any other worker.
+    fn worker(&self) -> WorkerId;
+    /// Best effort: an attempt that cannot be reached ends by itself or loses its lease.
+    fn send(&mut self, message: &ToAttempt);
+    /// Asks every process of the attempt to end (SIGTERM).
+    fn terminate(&self);
+    /// Ends every process of the attempt (SIGKILL); [`Report::Ended`] follows.
+    fn kill(&self);
+    /// Call after the last report. Kills what is left, proves it dead, and releases the process id.
+    fn bury(&mut self, sweep: Sweep) -> Exit;
+}

@@ -1,0 +1,128 @@
+//! `stepwell worker exec` runs one attempt after another in its own process. Standard input is a socket to the
+//! engine. When the socket closes, the engine is gone: the worker then kills its whole process group and that of
+//! the user's program at once, so that nothing trains unseen. (A parent-death signal would end this process before
+//! it could end its group.)
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixStream;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
+
+use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
+
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::failure::Failure;
+use stepwell_base::json::{self, Limit};
+use stepwell_base::protocol::{AttemptRequest, FromAttempt, ToAttempt};
+use stepwell_steps::{Reporter, adopt_orphans, find, has_program, kill_program};
+
+use super::attempt::perform;
+use super::reporter::{SocketReporter, write_lines};
+
+/// Sets the milliseconds between two heartbeats.
+pub const HEARTBEAT_VARIABLE: &str = "STEPWELL_HEARTBEAT_MS";
+
+/// Used without the variable, which happens only when a person runs the verb.
+const DEFAULT_HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// Serves the attempts that the engine sends. The outcome is in the last message, not in the exit code.
+pub fn exec() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error is the attempt's log, and `eprintln!` would panic on a full disk.
+            let _ = writeln!(std::io::stderr(), "stepwell worker: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> std::io::Result<()> {
+    let socket = UnixStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
+    // Fails when standard input is not a socket: a person ran the verb.
+    socket.peer_addr().map_err(|_| std::io::Error::other("`worker exec` is started by the engine only"))?;
+    adopt_orphans();
+    let incoming = BufReader::new(socket.try_clone()?);
+    let outgoing = Arc::new(Mutex::new(socket));
+
+    let interrupted = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
+        signal_hook::flag::register(signal, interrupted.clone())?;
+    }
+    let (queue, requests) = channel();
+    let (acknowledge, acknowledged) = channel();
+    let flag = interrupted.clone();
+    thread::Builder::new().name("engine".into()).spawn(move || obey(incoming, &flag, &queue, &acknowledge))?;
+    let working = Arc::new(AtomicBool::new(true));
+    let (beats, at_work) = (outgoing.clone(), working.clone());
+    thread::Builder::new().name("heartbeat".into()).spawn(move || beat(&beats, &at_work))?;
+
+    let mut reporter = SocketReporter::new(outgoing.clone(), acknowledged, interrupted);
+    for request in requests {
+        working.store(true, Ordering::Relaxed);
+        let last = attempt(&request, &mut reporter);
+        working.store(false, Ordering::Relaxed);
+        if !is_as_new(&request, &last, &reporter) {
+            return write_lines(&outgoing, &[last]);
+        }
+        write_lines(&outgoing, &[FromAttempt::Idle, last])?;
+    }
+    Ok(())
+}
+
+fn attempt(request: &AttemptRequest, reporter: &mut SocketReporter) -> FromAttempt {
+    match ArtifactStore::open(&request.state_dir) {
+        Ok(artifacts) => perform(request, &artifacts, reporter),
+        Err(error) => FromAttempt::Failed(Failure::from(error)),
+    }
+}
+
+/// True when the worker can serve another attempt. This takes success, a kind that leaves no trace, no request to
+/// stop, and no process of a program left behind.
+fn is_as_new(request: &AttemptRequest, last: &FromAttempt, reporter: &SocketReporter) -> bool {
+    matches!(last, FromAttempt::Done(_))
+        && find(&request.kind).is_some_and(|handler| handler.leaves_no_trace())
+        && !reporter.interrupted()
+        && !has_program()
+}
+
+/// Obeys the engine's messages and ends this process when the engine is gone.
+fn obey(incoming: impl BufRead, interrupted: &AtomicBool, requests: &Sender<AttemptRequest>, acknowledge: &Sender<()>) {
+    for line in incoming.split(b'\n').map_while(Result::ok) {
+        match json::parse(&line, Limit::STORED) {
+            Ok(ToAttempt::Interrupt) => interrupted.store(true, Ordering::Relaxed),
+            // The reporter is gone only when the attempt is over.
+            Ok(ToAttempt::CheckpointCommitted) => drop(acknowledge.send(())),
+            // The queue is closed only when the process is about to end.
+            Ok(ToAttempt::Start(request)) => drop(requests.send(*request)),
+            Err(_) => break,
+        }
+    }
+    die();
+}
+
+/// Ends this process, its whole group and the group of its program.
+pub(super) fn die() -> ! {
+    kill_program();
+    if getpgrp() == getpid() {
+        let _ = kill_current_process_group(Signal::KILL);
+    }
+    std::process::exit(1);
+}
+
+/// Tells the engine that this process runs. Stopped and dead processes send nothing.
+fn beat(outgoing: &Mutex<UnixStream>, working: &AtomicBool) {
+    let period = std::env::var(HEARTBEAT_VARIABLE).ok().and_then(|text| text.parse().ok());
+    let period = period.map_or(DEFAULT_HEARTBEAT, Duration::from_millis);
+    loop {
+        thread::sleep(period);
+        if working.load(Ordering::Relaxed) && write_lines(outgoing, &[FromAttempt::Heartbeat]).is_err() {
+            die();
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Handler of the step kind `command`.
+
+use std::ffi::OsString;
+
+use serde_json::{Map, Value};
+
+use crate::{Finding, StepContext, StepError, StepHandler, arguments};
+use stepwell_base::artifact::Outputs;
+use stepwell_base::failure::Failure;
+use stepwell_base::faults::around;
+use stepwell_workflow::catalog::{Given, Gives};
+use stepwell_workflow::kinds::COMMAND;
+
+use super::arguments::Arguments;
+use super::checkpoint::CheckpointDir;
+use super::environment::{Places, variables};
+use super::progress::ProgressFile;
+use super::redact::Redactor;
+use super::reporter::RedactedReporter;
+use super::secrets::Secrets;
+use super::start_failure::Start;
+use super::unchanged::Unchanged;
+use super::{inputs, look_ahead, outputs, program};
+
+pub(crate) struct Command;
+
+impl StepHandler for Command {
+    fn kind(&self) -> &'static str {
+        COMMAND
+    }
+
+    fn version(&self) -> u32 {
+        1
+    }
+
+    fn summary(&self) -> &'static str {
+        "runs any program, with checkpoints if it wants them"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(Arguments)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives { outputs: Given::KeysOf("outputs"), values: Given::Any }
+    }
+
+    fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
+        let arguments: Arguments = arguments(with)?;
+        arguments.command_line()?;
+        arguments.environment()?;
+        inputs::fingerprint(&arguments, None)
+    }
+
+    fn fingerprint_again(&self, with: &Value, earlier: &Value) -> Result<Value, Failure> {
+        inputs::fingerprint(&arguments(with)?, Some(earlier))
+    }
+
+    fn look_ahead(&self, with: &Map<String, Value>) -> Vec<Finding> {
+        look_ahead::look_ahead(with)
+    }
+
+    fn reusable(&self, with: &Value) -> bool {
+        arguments::<Arguments>(with).is_ok_and(|arguments| arguments.cacheable())
+    }
+
+    /// The program works in its own process.
+    fn leaves_no_trace(&self) -> bool {
+        program::HAS_OWN_GROUP
+    }
+
+    fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
+        let secrets = Secrets::read(&context.request.secrets)?;
+        let redactor = secrets.redactor();
+        let StepContext { request, artifacts, reporter } = context;
+        let mut reporter = RedactedReporter { inner: &mut **reporter, redactor: redactor.clone() };
+        let mut context = StepContext { request, artifacts, reporter: &mut reporter };
+        match run(&secrets.reveal(&request.with), &redactor, &mut context) {
+            Ok(outputs) => Ok(Outputs { values: redactor.values(outputs.values)?, ..outputs }),
+            Err(StepError::Failed(failure)) => Err(StepError::Failed(redactor.failure(failure))),
+            Err(StepError::Interrupted) => Err(StepError::Interrupted),
+        }
+    }
+}
+
+fn run(with: &Value, redactor: &Redactor, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
+    let arguments = arguments::<Arguments>(with)?.with_paths(context.artifacts, context.scratch())?;
+    let command_line = arguments.command_line()?;
+    let places = Places::prepare(&arguments, context.scratch())?;
+    let checkpoints = CheckpointDir::prepare(context)?;
+    let own = arguments.environment()?.into_iter().map(|(name, value)| (name, OsString::from(value)));
+    let ours = variables(context.request, &places, checkpoints.path());
+    let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value));
+    let variables: Vec<_> = own.chain(ours).collect();
+    let start = Start { command_line: &command_line, variables: &variables, work: &places.work };
+    let unchanged = Unchanged::start(&context.request.fingerprint, context.request.attempt)?;
+    let program = program::start(&start, redactor, context)?;
+    program::supervise(program, &checkpoints, ProgressFile::new(places.progress.clone()), context)?;
+    for path in unchanged.end()? {
+        context.reporter.note(format!("`{}`, which `argv` names, changed while the program ran", path.display()));
+    }
+    let declared = [places.output.as_path(), places.work.as_path()];
+    let collect = || outputs::collect(context.artifacts, &arguments.outputs, declared, &places.values);
+    Ok(around!("command.outputs", collect())?)
+}

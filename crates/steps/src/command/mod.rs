@@ -1,0 +1,30 @@
+//! `command`: runs any program as a step. `specs/command-protocol.md` documents the protocol for programs.
+
+mod arguments;
+mod checkpoint;
+mod environment;
+pub mod fuzzed;
+mod handler;
+mod inputs;
+mod log;
+mod look_ahead;
+mod named_files;
+mod numbers;
+mod orphans;
+mod outputs;
+#[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "what a process does before it becomes a program must be safe after a fork")]
+mod parent_death;
+mod program;
+mod progress;
+mod redact;
+mod reporter;
+mod secrets;
+mod spawn;
+mod start_failure;
+mod unchanged;
+
+pub(super) use handler::Command;
+pub use log::last_lines;
+pub use orphans::adopt_orphans;
+pub use spawn::{has_program, kill_program, own_binary};

@@ -1,0 +1,80 @@
+//! Handler of the step kind `corpus.import`.
+
+use serde_json::{Value, json};
+
+use super::arguments::{Arguments, GRAMMAR};
+use super::import::Import;
+use super::read;
+use crate::handler::{StepContext, StepError, StepHandler, arguments};
+use stepwell_base::artifact::Outputs;
+use stepwell_base::failure::Failure;
+use stepwell_workflow::catalog::{Given, Gives};
+
+pub struct CorpusImport;
+pub static CORPUS_IMPORT: CorpusImport = CorpusImport;
+
+impl StepHandler for CorpusImport {
+    fn kind(&self) -> &'static str {
+        "corpus.import"
+    }
+
+    fn version(&self) -> u32 {
+        2
+    }
+
+    fn summary(&self) -> &'static str {
+        "read text files, or the built-in grammar, as documents"
+    }
+
+    fn schema(&self) -> schemars::Schema {
+        schemars::schema_for!(Arguments)
+    }
+
+    fn gives(&self) -> Gives {
+        Gives {
+            outputs: Given::Named(&[
+                ("documents", "NDJSON of all documents"),
+                ("minimal_pairs", "NDJSON of the sentence pairs of `builtin:grammar`; empty for other sources"),
+            ]),
+            values: Given::Named(&[
+                ("documents", "number of documents"),
+                ("bytes", "bytes of their text"),
+                ("files", "files that were read"),
+                ("skipped_files", "files of a folder that are no text"),
+                ("passed_over", "entries of folders that cannot be read, or were read under another name"),
+                ("bad_lines", "JSON lines passed over by `on_bad_line = \"skip\"`"),
+                ("null_texts", "text fields that are null"),
+                ("blank_texts", "texts of white space only"),
+                ("lone_surrogates", "texts with half of a surrogate pair, read as U+FFFD"),
+                ("notes", "what was passed over or looks odd, the first ten of each kind by name"),
+            ]),
+        }
+    }
+
+    fn check(&self, with: &Value) -> Result<(), Failure> {
+        arguments::<Arguments>(with)?.encoding().map(drop)
+    }
+
+    /// Returns name and digest of every file, so that one changed byte makes a new step.
+    fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
+        let arguments: Arguments = arguments(with)?;
+        arguments.encoding()?;
+        let found = arguments.files()?;
+        let digests = found.files.iter().map(|file| {
+            let digest = read::digest(&file.path)?;
+            Ok(json!([file.name, digest.to_hex().as_str()]))
+        });
+        digests.collect::<Result<Vec<Value>, Failure>>().map(Value::from)
+    }
+
+    fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
+        let arguments: Arguments = context.arguments()?;
+        let found = arguments.files()?;
+        let mut import = Import::new(context, &arguments, found.findings.clone())?;
+        if arguments.sources().iter().any(|source| source == GRAMMAR) {
+            import.grammar()?;
+        }
+        import.files(&found.files)?;
+        import.finish(&found)
+    }
+}

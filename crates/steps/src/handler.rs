@@ -1,0 +1,186 @@
+//! Interface of a step kind, independent of where its steps run.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::artifact::Outputs;
+use stepwell_base::checkpoint::Checkpoint;
+use stepwell_base::failure::Failure;
+use stepwell_base::protocol::{AttemptRequest, MetricRow, Progress};
+use stepwell_run::wait::AtClaim;
+use stepwell_workflow::catalog::{Gives, Placement};
+
+use super::finding::Finding;
+
+/// One step kind. Handlers are stateless: an attempt gets everything it knows through the context.
+pub trait StepHandler: Sync {
+    /// Name in workflow files, such as `corpus.import`.
+    fn kind(&self) -> &'static str;
+
+    /// Grows when equal arguments give other outputs than before; part of the step key.
+    fn version(&self) -> u32;
+
+    /// One line for `workflow schema` and error messages.
+    fn summary(&self) -> &'static str;
+
+    fn placement(&self) -> Placement {
+        Placement::Child
+    }
+
+    /// JSON schema of `with`: an object that denies unknown properties.
+    fn schema(&self) -> schemars::Schema;
+
+    /// Names of a succeeded step's outputs and values; templates may use no other names.
+    fn gives(&self) -> Gives;
+
+    /// Refuses invalid arguments before any work starts. Ignores files and earlier steps: a placeholder artifact stands
+    /// for an output that does not exist yet.
+    fn check(&self, with: &Value) -> Result<(), Failure> {
+        let _ = with;
+        Ok(())
+    }
+
+    /// Describes everything outside `with` that the outputs depend on, such as the backend and the digests of files
+    /// named by path. The engine calls it just before the claim and makes the result part of the step key.
+    fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
+        let _ = with;
+        Ok(Value::Null)
+    }
+
+    /// Like [`StepHandler::fingerprint`], for a step that was attempted before with fingerprint `earlier`.
+    fn fingerprint_again(&self, with: &Value, earlier: &Value) -> Result<Value, Failure> {
+        let _ = earlier;
+        self.fingerprint(with)
+    }
+
+    /// Checks a step on this machine before the run, for example for missing files. `with` may contain templates.
+    fn look_ahead(&self, with: &Map<String, Value>) -> Vec<Finding> {
+        let _ = with;
+        Vec::new()
+    }
+
+    /// True if a step may reuse the outputs of an earlier step with the same key.
+    fn reusable(&self, with: &Value) -> bool {
+        let _ = with;
+        true
+    }
+
+    /// True if a successful attempt leaves the worker as good as new, so that it can run another.
+    fn leaves_no_trace(&self) -> bool {
+        false
+    }
+
+    /// Returns the engine's action for a ready step with these resolved arguments, or `None` to start an attempt. Only
+    /// kinds whose steps wait or are decided by the engine return an action; their steps are never reused.
+    fn at_claim(&self, with: &Value) -> Result<Option<AtClaim>, Failure> {
+        let _ = with;
+        Ok(None)
+    }
+
+    fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;
+}
+
+/// Reasons for an attempt to end without outputs.
+#[derive(Debug)]
+pub enum StepError {
+    Failed(Failure),
+    /// The engine asked to stop; work up to the last checkpoint is kept.
+    Interrupted,
+}
+
+impl From<Failure> for StepError {
+    fn from(failure: Failure) -> Self {
+        StepError::Failed(failure)
+    }
+}
+
+/// Converts the error of a failpoint.
+#[cfg(feature = "failpoints")]
+impl From<std::io::Error> for StepError {
+    fn from(error: std::io::Error) -> Self {
+        StepError::Failed(error.into())
+    }
+}
+
+/// Channel from an attempt to the engine.
+pub trait Reporter {
+    fn progress(&mut self, progress: Progress);
+    fn metric(&mut self, row: MetricRow);
+    /// Voids metrics and checkpoints after `last_step`.
+    fn rewind(&mut self, last_step: u64);
+    /// Returns once the checkpoint is committed, or `Interrupted` if the engine is gone.
+    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), StepError>;
+    /// Returns a handle for a thread that commits checkpoints while the attempt continues and reports.
+    fn checkpoint_line(&self) -> Arc<dyn CheckpointLine> {
+        Arc::new(NoLine)
+    }
+    fn note(&mut self, message: String);
+    /// Reports that a program has started in its own process group.
+    fn group(&mut self, leader: u32) {
+        let _ = leader;
+    }
+    /// True once the engine has asked to stop. Cheap enough to call often in long loops.
+    fn interrupted(&self) -> bool;
+}
+
+/// Part of the channel that any thread of the attempt may use. The engine commits earlier reports no later than the
+/// checkpoint.
+pub trait CheckpointLine: Send + Sync {
+    /// Commits a checkpoint like [`Reporter::checkpoint`].
+    fn checkpoint(&self, checkpoint: Checkpoint) -> Result<(), StepError>;
+}
+
+/// Default for reporters that cannot commit in the background.
+struct NoLine;
+
+impl CheckpointLine for NoLine {
+    fn checkpoint(&self, _checkpoint: Checkpoint) -> Result<(), StepError> {
+        Err(Failure::fatal("a step of this kind cannot write checkpoints in the background").into())
+    }
+}
+
+/// Everything that a handler works with during one attempt.
+pub struct StepContext<'a> {
+    pub request: &'a AttemptRequest,
+    pub artifacts: &'a ArtifactStore,
+    pub reporter: &'a mut dyn Reporter,
+}
+
+impl StepContext<'_> {
+    /// Parses the arguments as the kind's own type.
+    ///
+    /// # Errors
+    /// A fatal failure that names the argument of the wrong type.
+    pub fn arguments<T: DeserializeOwned>(&self) -> Result<T, Failure> {
+        arguments(&self.request.with)
+    }
+
+    /// Durable directory of this step: survives attempts and is removed after the step has succeeded.
+    pub fn scratch(&self) -> &Path {
+        &self.request.scratch_dir
+    }
+
+    /// Fails with `Interrupted` once the engine has asked to stop.
+    pub fn check_interrupt(&self) -> Result<(), StepError> {
+        if self.reporter.interrupted() { Err(StepError::Interrupted) } else { Ok(()) }
+    }
+}
+
+/// Failure for a fork whose checkpoint is damaged or gone. Starting over would make it a different run.
+pub fn forked_from_nothing(train_step: u64) -> Failure {
+    Failure::fatal(format!("the checkpoint of training step {train_step}, from which this run was forked, is unusable"))
+        .with_hint("`stepwell watch` tells which file is damaged; fork at another training step, or at the whole step")
+}
+
+/// Parses `with` as the kind's own type, for `run` and `fingerprint` alike.
+///
+/// # Errors
+/// A fatal failure that names the wrong argument.
+pub fn arguments<T: DeserializeOwned>(with: &Value) -> Result<T, Failure> {
+    serde_json::from_value(with.clone())
+        .map_err(|error| Failure::fatal(format!("invalid arguments in `with`: {error}")))
+}

@@ -1,0 +1,65 @@
+//! Step kinds: what runs, with a file or a folder for each kind.
+//!
+//! A kind knows its arguments, its inputs and the artifact store. It does not know the engine or the database. Start reading
+//! at [`StepHandler`] and [`registry`].
+
+mod build_features;
+mod command;
+mod corpus_clean;
+mod corpus_documents;
+mod corpus_import;
+#[cfg(feature = "train")]
+mod eval;
+#[cfg(feature = "train")]
+mod export;
+mod finding;
+#[cfg(feature = "train")]
+mod generate;
+mod grammar;
+mod handler;
+mod invisible;
+mod memory;
+mod noop;
+mod registry;
+#[cfg(feature = "train")]
+mod replace_file;
+#[cfg(feature = "train")]
+pub mod sampling;
+#[cfg(test)]
+mod tests;
+#[cfg(feature = "train")]
+pub mod text_codec;
+mod tokenize;
+mod tokenizer_train;
+#[cfg(feature = "train")]
+mod train;
+#[cfg(feature = "train")]
+pub mod trained_model;
+#[cfg(any(test, feature = "train"))]
+mod trigram;
+#[cfg(feature = "train")]
+mod tuning_file;
+mod waiting;
+
+pub use build_features::build_features;
+pub use command::fuzzed as command_files;
+pub use command::{adopt_orphans, has_program, kill_program, last_lines, own_binary};
+pub use corpus_clean::CORPUS_CLEAN;
+pub use corpus_documents::{DocumentReader, document_files};
+pub use corpus_import::CORPUS_IMPORT;
+#[cfg(feature = "train")]
+pub use eval::EVAL;
+#[cfg(feature = "train")]
+pub use export::EXPORT;
+pub use finding::{Finding, Weight};
+#[cfg(feature = "train")]
+pub use generate::GENERATE;
+pub use handler::{CheckpointLine, Reporter, StepContext, StepError, StepHandler, arguments};
+pub use memory::MemoryKills;
+pub use registry::{catalog, find, registry};
+#[cfg(feature = "train")]
+pub use tokenize::load_tokenizer;
+pub use tokenize::{Encoder, Method, TOKENIZE};
+pub use tokenizer_train::TOKENIZER_TRAIN;
+#[cfg(feature = "train")]
+pub use train::TRAIN;

@@ -1,0 +1,57 @@
+//! Tests that each kind gives exactly the names it declares, because validation refuses every other name.
+
+use std::collections::BTreeSet;
+
+use serde_json::json;
+
+use super::world::World;
+use crate::{
+    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EXPORT, GENERATE, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN, registry,
+};
+use stepwell_base::artifact::Outputs;
+use stepwell_workflow::catalog::Given;
+
+fn names(given: Given) -> BTreeSet<String> {
+    match given {
+        Given::Named(names) => names.iter().map(|(name, _)| (*name).to_owned()).collect(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[track_caller]
+fn check(handler: &dyn StepHandler, given: &Outputs) {
+    let kind = handler.kind();
+    let outputs: BTreeSet<String> = given.artifacts.keys().cloned().collect();
+    let values: BTreeSet<String> = given.values.keys().cloned().collect();
+    assert_eq!(outputs, names(handler.gives().outputs), "outputs of {kind}");
+    assert_eq!(values, names(handler.gives().values), "values of {kind}");
+}
+
+#[test]
+fn the_declared_names_are_the_given_ones() {
+    let world = World::new();
+    let mut seen: BTreeSet<&str> = BTreeSet::new();
+    let mut run = |handler: &'static dyn StepHandler, with| {
+        let given = world.run_once(handler, with);
+        check(handler, &given);
+        seen.insert(handler.kind());
+        given.artifacts
+    };
+    let imported = run(&CORPUS_IMPORT, json!({ "source": "builtin:grammar", "documents": 120 }));
+    let cleaned = run(&CORPUS_CLEAN, json!({ "documents": imported["documents"] }));
+    run(&TOKENIZER_TRAIN, json!({ "documents": cleaned["train"], "vocab_size": 300 }));
+    run(&TOKENIZE, json!({ "documents": cleaned["train"], "tokenizer": world.tokenizer }));
+    let trained = run(&TRAIN, world.train_arguments(json!({ "steps": 2, "checkpoint_every": 2 })));
+    let with = json!({ "model": trained["model"], "tokenizer": world.tokenizer });
+    run(&GENERATE, json!({ "model": trained["model"], "tokenizer": world.tokenizer, "max_new_tokens": 2 }));
+    run(&EXPORT, with.clone());
+    let mut eval = with;
+    eval["validation"] = json!(world.validation);
+    eval["samples"] = json!({ "count": 1, "max_new_tokens": 2 });
+    run(&EVAL, eval);
+    let named = registry().iter().filter(|kind| matches!(kind.gives().values, Given::Named([_, ..])));
+    let decided = ["gate", "approval", "signal"];
+    let missing: Vec<&str> =
+        named.map(|kind| kind.kind()).filter(|kind| !seen.contains(kind) && !decided.contains(kind)).collect();
+    assert!(missing.is_empty(), "no test runs {missing:?}");
+}

@@ -1,0 +1,122 @@
+//! Connects the training loop with the engine: metrics, progress, checkpoints.
+
+use std::io;
+use std::time::Duration;
+
+use super::checkpoint_writer::CheckpointWriter;
+use super::metrics_log::MetricsLog;
+use crate::handler::{Reporter, StepError};
+use crate::tuning_file::TuningFile;
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::failure::Failure;
+use stepwell_base::protocol::{MetricRow, Progress};
+use stepwell_train::checkpoint::Snapshot;
+use stepwell_train::run_loop::{TrainError, TrainingHost};
+
+/// Weight of the newest step in the displayed speed.
+const SMOOTHING: f64 = 0.1;
+
+pub struct StepHost<'a> {
+    reporter: &'a mut dyn Reporter,
+    log: MetricsLog,
+    tuning: TuningFile,
+    writer: CheckpointWriter,
+    total_steps: u64,
+    speed: Option<f64>,
+}
+
+impl<'a> StepHost<'a> {
+    pub fn new(
+        artifacts: &ArtifactStore,
+        reporter: &'a mut dyn Reporter,
+        log: MetricsLog,
+        tuning: TuningFile,
+        total_steps: u64,
+        keep: u32,
+    ) -> Self {
+        let writer = CheckpointWriter::new(artifacts.clone(), reporter.checkpoint_line(), keep);
+        StepHost { reporter, log, tuning, writer, total_steps, speed: None }
+    }
+
+    fn progress(&mut self, row: &MetricRow) {
+        let speed = match self.speed {
+            Some(speed) => speed + SMOOTHING * (row.tokens_per_second - speed),
+            None => row.tokens_per_second,
+        };
+        self.speed = Some(speed);
+        let message =
+            format!("loss {:.2}  lr {:.1e}  {} tok/s", row.loss, row.learning_rate, grouped(speed.round() as u64));
+        self.reporter.progress(Progress {
+            done: row.train_step,
+            total: self.total_steps,
+            unit: "steps".to_owned(),
+            message,
+        });
+    }
+
+    fn log_failure(&self, error: &io::Error) -> Failure {
+        Failure::io(format_args!("cannot write {}", self.log.path().display()), error)
+    }
+}
+
+impl From<TrainError> for StepError {
+    fn from(error: TrainError) -> Self {
+        let hint = "lower `optimizer.learning_rate` or lengthen the warm-up; the last checkpoint is kept";
+        StepError::Failed(Failure::fatal(error.to_string()).with_hint(hint))
+    }
+}
+
+impl TrainingHost for StepHost<'_> {
+    type Error = StepError;
+
+    fn step_done(&mut self, row: MetricRow) -> Result<(), StepError> {
+        self.log.append(&row).map_err(|error| self.log_failure(&error))?;
+        self.progress(&row);
+        self.reporter.metric(row);
+        self.writer.poll()
+    }
+
+    fn save(&mut self, snapshot: Snapshot) -> Result<(), StepError> {
+        self.tuning.keep(&snapshot.state.tuning, self.reporter);
+        let rows = self.log.handle().map_err(|error| self.log_failure(&error))?;
+        self.writer.start(snapshot, rows)
+    }
+
+    fn settle(&mut self) -> Result<(), StepError> {
+        self.writer.settle()
+    }
+
+    fn writing_cost(&self) -> Option<Duration> {
+        self.writer.cost()
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.reporter.interrupted()
+    }
+}
+
+pub const SAFETENSORS: &str = "application/vnd.safetensors";
+
+/// Formats 14000 as `14,000`.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::grouped;
+
+    #[test]
+    fn thousands_are_grouped() {
+        let texts = [0, 999, 1000, 14_000, 1_234_567].map(grouped);
+        assert_eq!(texts, ["0", "999", "1,000", "14,000", "1,234,567"]);
+    }
+}

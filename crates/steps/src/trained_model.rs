@@ -1,0 +1,74 @@
+//! Reads the output `model` of a `train` step.
+
+use super::text_codec::TextCodec;
+use super::train::{CONFIG_FILE, MODEL_FILE};
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::artifact::ArtifactRef;
+use stepwell_base::failure::{Failure, FailureKind};
+use stepwell_train::config::ModelConfig;
+use stepwell_train::device;
+use stepwell_train::hf_config::{SavedModel, SpecialTokens};
+use stepwell_train::model::Transformer;
+use stepwell_train::weights;
+
+/// Files of a trained model, read and checked.
+pub struct TrainedModel {
+    pub config: ModelConfig,
+    pub special: SpecialTokens,
+    /// Bytes of `model.safetensors`.
+    pub weights: Vec<u8>,
+}
+
+impl TrainedModel {
+    /// # Errors
+    /// When the artifact is not the output of `train`, or is damaged.
+    pub fn read(artifacts: &ArtifactStore, model: &ArtifactRef) -> Result<Self, Failure> {
+        let tree = artifacts.read_tree(model)?;
+        let file = |name: &str| {
+            let entry = tree.entries.get(name).ok_or_else(|| unusable(format!("it has no file `{name}`")))?;
+            artifacts.read(entry).map_err(Failure::from)
+        };
+        let saved: SavedModel =
+            serde_json::from_slice(&file(CONFIG_FILE)?).map_err(|error| unusable(format!("{CONFIG_FILE}: {error}")))?;
+        TrainedModel::from_files(saved, file(MODEL_FILE)?)
+    }
+
+    /// Builds the model from the contents of `config.json` and `model.safetensors`.
+    ///
+    /// # Errors
+    /// When the configuration is invalid.
+    pub fn from_files(saved: SavedModel, weights: Vec<u8>) -> Result<Self, Failure> {
+        let SavedModel { stepwell: config, bos_token_id, eos_token_id, pad_token_id } = saved;
+        config.validate().map_err(|error| unusable(error.to_string()))?;
+        let special = SpecialTokens { bos_token_id, eos_token_id, pad_token_id };
+        Ok(TrainedModel { config, special, weights })
+    }
+
+    /// Loads the model onto a device, without automatic differentiation.
+    ///
+    /// # Errors
+    /// When the device cannot be opened or the weights do not fit the configuration.
+    pub fn load(&self, device: &str) -> Result<Transformer, Failure> {
+        let device = device::open(device).map_err(|error| Failure::from_error(FailureKind::Fatal, &error))?;
+        let tensors = weights::load(&self.weights).map_err(|error| unusable(error.to_string()))?;
+        Transformer::from_named(&self.config, &tensors, &device).map_err(|error| unusable(error.to_string()))
+    }
+
+    /// # Errors
+    /// When the tokenizer is not the one that the model was trained with.
+    pub fn check_tokenizer(&self, codec: &TextCodec) -> Result<(), Failure> {
+        if codec.special == self.special && codec.vocab() as usize <= self.config.vocab_size {
+            return Ok(());
+        }
+        let message = format!(
+            "the tokenizer has {} tokens, the model was trained with another one of up to {}",
+            codec.vocab(),
+            self.config.vocab_size
+        );
+        Err(Failure::fatal(message).with_hint("pass the tokenizer of the `train` step"))
+    }
+}
+
+fn unusable(why: String) -> Failure {
+    Failure::fatal(format!("the model cannot be used: {why}")).with_hint("`model` must be the output of `train`")
+}

@@ -1,0 +1,49 @@
+//! Names inside a state directory.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use stepwell_base::ids::{RunId, StepId};
+
+pub const DATABASE_FILE: &str = "stepwell.db";
+pub const LOCK_FILE: &str = "engine.lock";
+/// Head of the event log's hash chain, kept outside the database.
+pub const HEAD_FILE: &str = "event-head";
+/// FIFO; a byte written to it wakes the engine.
+pub const WAKE_FILE: &str = "wake";
+pub const ARTIFACTS_DIR: &str = "artifacts";
+pub const RUNS_DIR: &str = "runs";
+pub const BACKUPS_DIR: &str = "backups";
+
+/// Folder for files that outlive a single attempt of a step.
+pub fn scratch_dir(state_dir: &Path, run: RunId, step: &StepId) -> PathBuf {
+    step_dir(state_dir, run, step).join("scratch")
+}
+
+/// Standard error of an attempt; for user commands also their standard output.
+pub fn attempt_log(state_dir: &Path, run: RunId, step: &StepId, attempt: u32) -> PathBuf {
+    step_dir(state_dir, run, step).join(format!("attempt-{attempt}.log"))
+}
+
+/// Last sign of life of an attempt that no engine supervises: the last extension of its lease or the last write to its
+/// folder, whichever is later, capped at the end of the lease.
+pub fn last_sign_of_life(
+    state_dir: &Path,
+    run: RunId,
+    step: &StepId,
+    lease_expires_at: Timestamp,
+    heartbeat: Duration,
+) -> Timestamp {
+    let extended =
+        SignedDuration::try_from(heartbeat).ok().and_then(|before| lease_expires_at.checked_sub(before).ok());
+    let files = fs::read_dir(step_dir(state_dir, run, step)).into_iter().flatten().flatten();
+    let written = files.filter_map(|entry| Timestamp::try_from(entry.metadata().ok()?.modified().ok()?).ok()).max();
+    extended.into_iter().chain(written).max().unwrap_or(lease_expires_at).min(lease_expires_at)
+}
+
+fn step_dir(state_dir: &Path, run: RunId, step: &StepId) -> PathBuf {
+    state_dir.join(RUNS_DIR).join(run.to_string()).join(step.as_str())
+}

@@ -1,0 +1,131 @@
+//! Submits runs.
+
+use rusqlite::{Connection, OptionalExtension, Row, Transaction, params};
+
+use stepwell_base::ids::RunId;
+use stepwell_base::json::{self, Limit};
+use stepwell_run::event::{Event, Recorded};
+use stepwell_run::run_options::Origin;
+use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
+
+use super::apply::apply;
+use super::batch::{Adoption, NewRun, Submitted};
+use super::decode::{self, json_text, time_text};
+use super::error::StoreError;
+use super::head::Head;
+use super::tally::Tally;
+use super::writer::active_run_named;
+
+pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRun) -> Result<Submitted, StoreError> {
+    if let Some(existing) = submitted_before(transaction, run)? {
+        return Ok(Submitted::Existing(existing));
+    }
+    if let Some((active, status)) = active_run_named(transaction, run.name.as_str(), None)? {
+        return Err(StoreError::NameActive { name: run.name.to_string(), run: active, status });
+    }
+    let event = Event::RunSubmitted {
+        name: run.name.to_string(),
+        workflow: run.spec.name.clone(),
+        spec_digest: run.spec_digest.clone(),
+        idempotency_key: run.idempotency_key.clone(),
+        options: run.options.clone(),
+    };
+    let pinned = Pinned { spec: json_text(&run.spec)?, idempotency_key: None };
+    insert(transaction, head, &Recorded { run: run.id, at: run.at, event }, &pinned)?;
+    let mut tally = Tally::default();
+    for step in run.spec.steps.iter().filter(|step| step.needs.is_empty()) {
+        let event = Event::StepReady { step: step.id.clone(), not_before: run.at };
+        apply(transaction, head, &mut tally, &Recorded { run: run.id, at: run.at, event })?;
+    }
+    tally.write(transaction)?;
+    Ok(Submitted::New)
+}
+
+/// Submits a run and adopts a checkpoint of another run. The other run keeps the checkpoint's files until this
+/// transaction; from its commit on, this run keeps them too.
+pub(super) fn submit_fork(
+    transaction: &Transaction<'_>,
+    head: &mut Head,
+    run: &NewRun,
+    adoption: &Adoption,
+) -> Result<Submitted, StoreError> {
+    let Adoption { step, from, checkpoint } = adoption;
+    let submitted = submit(transaction, head, run)?;
+    if submitted != Submitted::New {
+        return Ok(submitted);
+    }
+    let sql = "SELECT 1 FROM checkpoint WHERE run = ?1 AND step = ?2 AND last_step IS ?3 AND digest IS ?4 LIMIT 1";
+    let last_step = checkpoint.last_step.map(u64::cast_signed);
+    let digest = checkpoint.artifact.as_ref().map(|artifact| artifact.digest.as_str());
+    let kept = transaction
+        .query_row(sql, params![from.to_string(), step.as_str(), last_step, digest], |_| Ok(()))
+        .optional()?;
+    if kept.is_none() {
+        return Err(StoreError::CheckpointGone { run: *from, step: step.clone() });
+    }
+    let event = Event::CheckpointAdopted { step: step.clone(), from: *from, checkpoint: checkpoint.clone() };
+    let mut tally = Tally::default();
+    apply(transaction, head, &mut tally, &Recorded { run: run.id, at: run.at, event })?;
+    tally.write(transaction)?;
+    Ok(submitted)
+}
+
+/// Content of a run's row that its first event lacks.
+pub(super) struct Pinned {
+    /// The workflow as JSON; its digest is in the event.
+    pub(super) spec: String,
+    /// Set only for a run submitted by a build whose event did not contain the key.
+    pub(super) idempotency_key: Option<String>,
+}
+
+impl Pinned {
+    pub(super) fn read(row: &Row<'_>) -> Result<Pinned, StoreError> {
+        Ok(Pinned { spec: decode::get(row, "spec")?, idempotency_key: decode::get(row, "idempotency_key")? })
+    }
+}
+
+/// Appends `RunSubmitted` to the log and inserts the rows of the run and its steps.
+pub(super) fn insert(
+    connection: &Connection,
+    head: &mut Head,
+    recorded: &Recorded,
+    pinned: &Pinned,
+) -> Result<(), StoreError> {
+    let Event::RunSubmitted { name, workflow, spec_digest, idempotency_key, options } = &recorded.event else {
+        return Err(StoreError::undecodable("a run does not begin with `run_submitted`"));
+    };
+    let spec = &pinned.spec;
+    let key = idempotency_key.as_ref().or(pinned.idempotency_key.as_ref());
+    let (run, at) = (recorded.run.to_string(), time_text(recorded.at));
+    let parent = match &options.origin {
+        Some(Origin::Child { run, .. }) => Some(run.to_string()),
+        _ => None,
+    };
+    connection.execute(
+        "INSERT INTO run (id, name, workflow, status, created_at, idempotency_key, spec_digest, spec, options, parent_run)
+         VALUES (?1, ?2, ?3, 'pending', ?4, ?5, ?6, ?7, ?8, ?9)",
+        params![run, name, workflow, at, key, spec_digest, spec, json_text(options)?, parent],
+    )?;
+    head.append(connection, recorded)?;
+    let spec: WorkflowSpec = json::parse(spec.as_bytes(), Limit::STORED)
+        .map_err(|error| StoreError::undecodable(format!("the workflow of run {run}: {error}")))?;
+    for (position, step) in spec.steps.iter().enumerate() {
+        insert_step(connection, recorded.run, position, step)?;
+    }
+    Ok(())
+}
+
+fn submitted_before(connection: &Connection, run: &NewRun) -> Result<Option<RunId>, StoreError> {
+    let Some(key) = &run.idempotency_key else { return Ok(None) };
+    let sql = "SELECT id FROM run WHERE idempotency_key = ?1";
+    let id: Option<String> = connection.query_row(sql, [key], |row| row.get(0)).optional()?;
+    id.map(|id| id.parse().map_err(|error| StoreError::undecodable(format!("run id `{id}`: {error}")))).transpose()
+}
+
+fn insert_step(connection: &Connection, run: RunId, position: usize, step: &StepSpec) -> Result<(), StoreError> {
+    let sql = "INSERT INTO step (run, id, position, kind, status, needs) VALUES (?1, ?2, ?3, ?4, 'pending', ?5)";
+    let needs = json_text(&step.needs)?;
+    let values = params![run.to_string(), step.id.as_str(), position as i64, step.kind, needs];
+    connection.prepare_cached(sql)?.execute(values)?;
+    Ok(())
+}

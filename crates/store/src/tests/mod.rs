@@ -1,0 +1,14 @@
+//! The contract of the store, on real files.
+
+mod contract;
+mod crash;
+mod damage;
+mod fixture;
+mod history;
+mod io_faults;
+mod opening;
+mod power_cut;
+mod projection;
+mod random;
+mod sums;
+mod upgrade;

@@ -1,0 +1,142 @@
+//! Opens state directories of older releases, which `scripts/schema_fixture.sh` made with their binaries.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use rusqlite::Connection;
+use rusqlite::trace::{TraceEvent, TraceEventCodes};
+use tempfile::TempDir;
+
+use crate::migrate::{self, SUPPORTED};
+use crate::{Store, check};
+use stepwell_run::status::RunStatus;
+
+const DIR: &str = "STEPWELL_TEST_UPGRADE_DIR";
+const FROM: &str = "STEPWELL_TEST_UPGRADE_FROM";
+/// Number of the statement before which the child dies.
+const DIE_AT: &str = "STEPWELL_TEST_UPGRADE_DIE_AT";
+
+static STATEMENTS: AtomicUsize = AtomicUsize::new(0);
+
+/// Released schemas older than this build's.
+const RELEASED: [u32; 3] = [2, 3, 4];
+
+fn fixture(version: u32) -> TempDir {
+    let source = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/fixtures/schema/v{version}"));
+    let dir = tempfile::tempdir().unwrap();
+    for name in ["stepwell.db", "event-head"] {
+        fs::copy(source.join(name), dir.path().join(name)).unwrap();
+    }
+    dir
+}
+
+#[track_caller]
+fn assert_upgraded(dir: &Path, from: u32) {
+    let store = Store::open(dir).unwrap();
+    assert_eq!(migrate::version(&store.connection, dir).unwrap(), SUPPORTED);
+    assert_eq!(check(dir).unwrap(), []);
+    let runs = store.runs().unwrap().all().unwrap();
+    let statuses: Vec<(&str, RunStatus)> = runs.iter().map(|run| (run.name.as_str(), run.stored_status)).collect();
+    assert_eq!(
+        statuses,
+        [
+            ("stopped", RunStatus::Running),
+            ("ended", RunStatus::Canceled),
+            ("waiting", RunStatus::Pending),
+            ("broken", RunStatus::Failed),
+            ("again", RunStatus::Succeeded),
+            ("done", RunStatus::Succeeded),
+        ]
+    );
+    let stopped = runs[0].id;
+    assert_eq!(store.metrics(stopped, &"count".into(), 0).unwrap().len(), 3);
+    assert_eq!(store.checkpoints(stopped, &"count".into()).unwrap().len(), 1);
+    for run in &runs {
+        store.spec(run.id).unwrap();
+    }
+    let backups: Vec<PathBuf> = fs::read_dir(dir.join("backups")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!backups.is_empty());
+    // A kill may have cut short the first backup; the next one is complete.
+    let versions = backups.iter().filter_map(|path| {
+        let version =
+            Connection::open(path).and_then(|copy| copy.pragma_query_value(None, "user_version", |row| row.get(0)));
+        version.ok()
+    });
+    assert!(versions.into_iter().any(|version: u32| version == from), "{backups:?}");
+}
+
+#[test]
+fn every_released_schema_has_a_fixture_that_opens() {
+    assert_eq!(RELEASED.last(), Some(&(SUPPORTED - 1)), "make a fixture with the binary of the last release");
+    for version in RELEASED {
+        let dir = fixture(version);
+        assert_upgraded(dir.path(), version);
+    }
+}
+
+#[test]
+fn damage_under_the_old_seal_is_not_sealed_again() {
+    let dir = fixture(4);
+    let database = Connection::open(dir.path().join("stepwell.db")).unwrap();
+    assert_eq!(database.execute("UPDATE request SET at = '2000-01-01T00:00:00.000Z'", []).unwrap(), 1);
+    drop(database);
+    for _ in 0..2 {
+        drop(Store::open(dir.path()).unwrap());
+        let problems = check(dir.path()).unwrap();
+        assert!(problems.iter().any(|problem| problem.what.contains("requests, schedules")), "{problems:?}");
+    }
+}
+
+/// Counts the statements of the migration, including its transaction and its backup.
+fn count(event: TraceEvent<'_>) {
+    if let TraceEvent::Stmt(..) = event {
+        let number = STATEMENTS.fetch_add(1, Ordering::Relaxed) + 1;
+        if std::env::var(DIE_AT).is_ok_and(|at| at == number.to_string()) {
+            std::process::abort();
+        }
+    }
+}
+
+#[test]
+fn child_that_migrates_until_it_dies() {
+    let Some(dir) = std::env::var_os(DIR) else { return };
+    let path = Path::new(&dir).join("stepwell.db");
+    let mut connection = Connection::open(&path).unwrap();
+    connection.pragma_update(None, "synchronous", "full").unwrap();
+    connection.trace_v2(TraceEventCodes::SQLITE_TRACE_STMT, Some(count)).unwrap();
+    let from = std::env::var(FROM).unwrap().parse().unwrap();
+    migrate::migrate(&mut connection, &path, from).unwrap();
+    println!("migrated with {} statements", STATEMENTS.load(Ordering::Relaxed));
+}
+
+#[test]
+fn a_migration_that_is_killed_at_any_statement_is_done_by_the_next_open() {
+    for version in RELEASED {
+        assert_survives_kills(version);
+    }
+}
+
+fn assert_survives_kills(version: u32) {
+    let mut killed = 0;
+    for statement in 1.. {
+        let dir = fixture(version);
+        let mut command = Command::new(std::env::current_exe().unwrap());
+        command.args(["--exact", "--nocapture", "store::tests::upgrade::child_that_migrates_until_it_dies"]);
+        let output = command
+            .env(DIR, dir.path())
+            .env(FROM, version.to_string())
+            .env(DIE_AT, statement.to_string())
+            .output()
+            .unwrap();
+        if output.status.success() {
+            let said = String::from_utf8_lossy(&output.stdout);
+            assert!(said.contains("migrated with"), "{said}");
+            break;
+        }
+        killed += 1;
+        assert_upgraded(dir.path(), version);
+    }
+    assert!(killed > 10, "killed at {killed} statements only");
+}

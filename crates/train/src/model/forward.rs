@@ -1,0 +1,92 @@
+//! Logits, loss and per-token negative log-likelihood.
+
+use burn::module::Module;
+use burn::tensor::{Int, Tensor, TensorData};
+
+use super::{Batch, Transformer, block::BlockContext};
+use crate::ops::{AttentionContext, DropoutMask, Kernels, Objective};
+
+impl Transformer {
+    /// Computes the terms of the loss over targets `>= 0`: the cross-entropy and, if it has a weight, the z-loss;
+    /// `[1]` or `[2]`. Their sum is differentiable.
+    ///
+    /// # Panics
+    /// When the batch does not fit the model: lengths that differ, ids or targets outside the
+    /// vocabulary, a sequence longer than the context, a start after its token.
+    pub fn loss(&self, batch: &Batch, objective: Objective) -> Tensor<1> {
+        self.loss_with(self.kernels(), batch, objective)
+    }
+
+    /// Negative log-likelihood of each target in nats, 0 where it is not counted: `[batch, seq]`.
+    /// Builds no graph and drops nothing.
+    ///
+    /// # Panics
+    /// Under the conditions of [`Transformer::loss`].
+    pub fn token_nll(&self, batch: &Batch) -> Tensor<2> {
+        let model = self.valid();
+        let (kernels, evaluation) = (model.kernels(), Batch { dropout_seed: None, ..batch.clone() });
+        let x = model.hidden_of(kernels, &evaluation);
+        kernels.token_nll(x, model.embedding.val(), &batch.targets).reshape([batch.batch, batch.seq])
+    }
+
+    /// Scores of the next token: `[batch, seq, vocab_size]` for `ids` `[batch, seq]`. `starts` holds one
+    /// position per token as in [`Batch::starts`].
+    ///
+    /// # Panics
+    /// When `starts` does not fit `ids`, or the sequence is longer than the context.
+    pub fn logits(&self, ids: Tensor<2, Int>, starts: &[u32]) -> Tensor<3> {
+        self.logits_with(self.kernels(), ids, starts)
+    }
+
+    pub(super) fn loss_with(&self, kernels: Kernels, batch: &Batch, objective: Objective) -> Tensor<1> {
+        let x = self.hidden_of(kernels, batch);
+        kernels.cross_entropy(x, self.embedding.val(), &batch.targets, objective)
+    }
+
+    pub(super) fn logits_with(&self, kernels: Kernels, ids: Tensor<2, Int>, starts: &[u32]) -> Tensor<3> {
+        let [batch, seq] = ids.dims();
+        let x = self.hidden(kernels, ids, starts, None);
+        kernels.linear(x, self.embedding.val()).reshape([batch, seq, self.config.vocab_size])
+    }
+
+    fn kernels(&self) -> Kernels {
+        Kernels::for_device(&self.device(), self.precision)
+    }
+
+    fn hidden_of(&self, kernels: Kernels, batch: &Batch) -> Tensor<2> {
+        let tokens = batch.batch * batch.seq;
+        let vocab = self.config.vocab_size;
+        assert!(batch.ids.len() == tokens && batch.targets.len() == tokens, "one id and one target per token");
+        assert!(batch.ids.iter().all(|id| (*id as usize) < vocab), "an id outside the vocabulary");
+        assert!(batch.targets.iter().all(|target| *target < vocab as i32), "a target outside the vocabulary");
+
+        let ids: Vec<i32> = batch.ids.iter().map(|id| *id as i32).collect();
+        let ids = TensorData::new(ids, [batch.batch, batch.seq]);
+        let ids = Tensor::<2, Int>::from_data(ids, &self.device());
+        self.hidden(kernels, ids, &batch.starts, batch.dropout_seed)
+    }
+
+    /// Output of the final norm, `[batch * seq, d_model]`.
+    fn hidden(&self, kernels: Kernels, ids: Tensor<2, Int>, starts: &[u32], dropout_seed: Option<u64>) -> Tensor<2> {
+        let [batch, seq] = ids.dims();
+        let attention = AttentionContext::new(batch, seq, self.head_layout(), starts, self.rope.clone());
+        let attention = AttentionContext { precision: kernels.precision, ..attention };
+        let (ffn, norm_eps) = (self.config.ffn, self.config.norm_eps);
+        let context = BlockContext { kernels, attention: &attention, ffn, norm_eps };
+        let probability = self.config.dropout;
+        let mask = |site: usize| {
+            let seed = dropout_seed.filter(|_| probability > 0.0)?;
+            Some(DropoutMask::new(seed, site as u64, probability))
+        };
+
+        let mut x = kernels.embedding(self.embedding.val(), ids.reshape([batch * seq]));
+        if let Some(mask) = mask(0) {
+            x = kernels.dropout(x, mask);
+        }
+        for (layer, block) in self.blocks.iter().enumerate() {
+            let masks = mask(1 + 2 * layer).zip(mask(2 + 2 * layer)).map(|(first, second)| [first, second]);
+            x = block.forward(x, &context, masks);
+        }
+        kernels.rms_norm(x, self.final_norm.val(), norm_eps)
+    }
+}

@@ -1,0 +1,303 @@
+//! The training loop: takes one optimizer step after another, until the plan is complete or the host asks to stop.
+
+mod aside;
+
+use std::time::{Duration, Instant};
+
+use burn::tensor::{Gradients, Tensor};
+
+use self::aside::Aside;
+use super::cadence::Cadence;
+use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
+use super::config::ModelConfig;
+use super::data::{PackedRow, Sampler};
+use super::device::is_flex;
+use super::model::{Batch, Transformer};
+use super::ops::Objective;
+use super::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
+use super::plan::Plan;
+use super::tuning::{self, Tuning};
+use stepwell_base::protocol::MetricRow;
+use stepwell_base::rng::derive_seed;
+
+/// Reason why training cannot continue.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum TrainError {
+    #[error("training diverged at step {step}: {what} is {value}")]
+    Diverged { step: u64, what: &'static str, value: f64 },
+    #[error("cannot start a thread: {0}")]
+    NoThread(String),
+}
+
+/// Surroundings of the loop: takes metrics and checkpoints, and can ask the loop to stop.
+pub trait TrainingHost {
+    type Error: From<TrainError>;
+
+    /// Records a finished step; called once per step, in order.
+    fn step_done(&mut self, row: MetricRow) -> Result<(), Self::Error>;
+    /// Takes over a snapshot and returns before it is durable. The loop settles the previous snapshot before this
+    /// call, so at most one is in memory.
+    fn save(&mut self, snapshot: Snapshot) -> Result<(), Self::Error>;
+    /// Returns once the last snapshot given to `save`, if any, is a committed checkpoint.
+    fn settle(&mut self) -> Result<(), Self::Error>;
+    /// Training time that writing the last snapshot cost, besides pauses of the loop; `None` while it is being
+    /// written.
+    fn writing_cost(&self) -> Option<Duration>;
+    /// Reports how long a step waited for its samples; called once per step, before anything is computed.
+    fn waited_for_data(&mut self, _: Duration) {}
+    /// Must be cheap: the loop calls it many times per step.
+    fn stop_requested(&self) -> bool;
+}
+
+/// Outcome of the loop.
+pub enum Finished {
+    /// All steps of the plan are done.
+    Complete { model: Box<Transformer>, loss: Option<f32> },
+    /// The host asked to stop; a checkpoint of the last whole step is saved.
+    Stopped,
+}
+
+/// A training between two steps.
+pub struct Trainer<'a> {
+    plan: &'a Plan,
+    /// One sampler per phase.
+    samplers: &'a [Sampler],
+    device: String,
+    settings: OptimizerConfig,
+    config: ModelConfig,
+    model: Transformer,
+    optimizer: Optimizer,
+    /// Steps done.
+    step: u64,
+    /// Samples of the next step, if they were read while the current one was computed.
+    ahead: Option<Vec<PackedRow>>,
+    loss: Option<f32>,
+    /// Step of the newest snapshot.
+    saved: u64,
+    cadence: Cadence,
+}
+
+impl<'a> Trainer<'a> {
+    /// Starts a training at step 0. `device` is the name of the backend.
+    ///
+    /// # Panics
+    /// Unless there is one sampler per phase.
+    pub fn new(
+        plan: &'a Plan,
+        samplers: &'a [Sampler],
+        model: Transformer,
+        settings: OptimizerConfig,
+        device: &str,
+    ) -> Self {
+        assert_eq!(plan.phases.len(), samplers.len(), "one sampler per phase");
+        let config = model.config().clone();
+        let model = model.with_frozen(plan.freeze_layers).with_precision(plan.precision);
+        let optimizer = Optimizer::new(settings, model.hidden_matrices());
+        let device = device.to_owned();
+        let cadence = Cadence::starting_at(Instant::now());
+        let (step, ahead, loss, saved) = (0, None, None, 0);
+        Trainer { plan, samplers, device, settings, config, model, optimizer, step, ahead, loss, saved, cadence }
+    }
+
+    /// Resumes a training from a checkpoint.
+    ///
+    /// # Panics
+    /// Unless there is one sampler per phase.
+    pub fn resumed(
+        plan: &'a Plan,
+        samplers: &'a [Sampler],
+        restored: Restored,
+        settings: OptimizerConfig,
+        device: &str,
+    ) -> Self {
+        let Restored { state, model, optimizer } = restored;
+        let fresh = Trainer::new(plan, samplers, model, settings, device);
+        Trainer { optimizer, step: state.step, saved: state.step, loss: state.loss, ..fresh }
+    }
+
+    /// Trains until the plan is complete or the host asks to stop. On return, also with an error, no checkpoint is
+    /// still being written.
+    ///
+    /// [`TrainError::Diverged`] for a loss or gradient norm that is NaN or infinite: nothing is saved then, so the
+    /// last checkpoint stays good. [`TrainError::NoThread`] when no thread can be started. Errors of the host.
+    pub fn run<H: TrainingHost>(self, host: &mut H) -> Result<Finished, H::Error> {
+        let ended = self.take_steps(host);
+        let settled = host.settle();
+        ended.and_then(|finished| settled.map(|()| finished))
+    }
+
+    fn take_steps<H: TrainingHost>(mut self, host: &mut H) -> Result<Finished, H::Error> {
+        let aside = Aside::start("micro-batch").map_err(|error| TrainError::NoThread(error.to_string()))?;
+        while self.step < self.plan.steps() {
+            let started = Instant::now();
+            let rows = self.ahead.take().unwrap_or_else(|| self.rows(self.step));
+            host.waited_for_data(started.elapsed());
+            let Some((gradients, loss)) = self.gradients(&aside, &rows, host) else {
+                if self.step > self.saved {
+                    self.save(host)?;
+                }
+                return Ok(Finished::Stopped);
+            };
+            let (next, row) = self.update(gradients, loss, started)?;
+            self = next;
+            host.step_done(row)?;
+            if self.checkpoint_is_due(host) {
+                self.save(host)?;
+            }
+        }
+        Ok(Finished::Complete { model: Box::new(self.model), loss: self.loss })
+    }
+
+    /// Computes the summed gradients and the loss of the next step, or returns `None` when the host asks to stop.
+    fn gradients<H: TrainingHost>(
+        &mut self,
+        aside: &Aside<(Gradients, Tensor<1>)>,
+        rows: &[PackedRow],
+        host: &H,
+    ) -> Option<(GradientSum, StepLoss)> {
+        let counted = rows.iter().flat_map(|row| &row.targets).filter(|target| **target >= 0).count();
+        let objective = Objective { divisor: counted.max(1) as f32, z_loss: self.plan.z_loss as f32 };
+        let mut sum = GradientSum::default();
+        let mut losses = Vec::with_capacity(self.plan.accumulation);
+        for (micro, rows) in rows.chunks(self.plan.batch).enumerate() {
+            if host.stop_requested() {
+                return None;
+            }
+            let (model, batch) = (self.model.clone(), self.batch(rows, micro as u64));
+            // The job drops this copy: parameters are updated in place only when they have one owner.
+            aside.begin(move || {
+                let loss = model.loss(&batch, objective);
+                (loss.backward(), loss.inner())
+            });
+            let next = self.step + 1;
+            if self.ahead.is_none() && next < self.plan.steps() {
+                self.ahead = Some(self.rows(next));
+            }
+            let (gradients, loss) = aside.result(|| host.stop_requested())?;
+            sum.add(gradients, &self.model);
+            losses.push(loss);
+        }
+        Some((sum, StepLoss(losses)))
+    }
+
+    /// Reads all samples of the step that comes after `step` steps.
+    fn rows(&self, step: u64) -> Vec<PackedRow> {
+        let place = self.plan.place(step);
+        self.samplers[place.phase].rows(self.plan.cursor(place.step), self.plan.samples_per_step())
+    }
+
+    fn batch(&self, rows: &[PackedRow], micro: u64) -> Batch {
+        let index = self.step * self.plan.accumulation as u64 + micro;
+        let dropout_seed = (self.config.dropout > 0.0).then(|| derive_seed(self.plan.seed, "dropout", index));
+        Batch {
+            ids: rows.iter().flat_map(|row| row.ids.iter().copied()).collect(),
+            targets: rows.iter().flat_map(|row| row.targets.iter().copied()).collect(),
+            starts: rows.iter().flat_map(|row| row.starts.iter().copied()).collect(),
+            batch: rows.len(),
+            seq: rows.first().map_or(0, |row| row.ids.len()),
+            dropout_seed,
+        }
+    }
+
+    /// Applies the gradients. Consumes the training, so that parameters have one owner and are updated in place.
+    ///
+    /// On a GPU, loss and norm are read only after the update was launched, so that the device never waits for the
+    /// host. A step that diverged leaves the weights unchanged there, too.
+    fn update(
+        self,
+        mut gradients: GradientSum,
+        loss: StepLoss,
+        started: Instant,
+    ) -> Result<(Self, MetricRow), TrainError> {
+        let norm = gradients.norm(&self.model);
+        let step = self.step + 1;
+        let read = norm.known().map(|grad_norm| finite(step, loss.value(), grad_norm)).transpose()?;
+        let learning_rate = self.plan.learning_rate(self.step);
+        let mut optimizer = self.optimizer;
+        let clipping = Clipping { norm: &norm, limit: self.plan.clip };
+        let model = optimizer.step(self.model, gradients, learning_rate, clipping);
+        let (LossTerms { cross_entropy: loss, z_loss }, grad_norm) = match read {
+            Some(read) => read,
+            None => finite(step, loss.value(), norm.value())?,
+        };
+        let tokens_so_far = self.plan.tokens(step);
+        let tokens = tokens_so_far - self.plan.tokens(self.step);
+        let tokens_per_second = tokens as f64 / started.elapsed().as_secs_f64().max(1e-9);
+        let row =
+            MetricRow { train_step: step, loss, z_loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second };
+        Ok((Trainer { model, optimizer, step, loss: Some(loss as f32), ..self }, row))
+    }
+
+    fn checkpoint_is_due<H: TrainingHost>(&self, host: &H) -> bool {
+        let by_interval = match self.plan.checkpoint_every {
+            Some(steps) => self.step.is_multiple_of(steps),
+            None => self.cadence.is_due(host.writing_cost()),
+        };
+        by_interval || self.plan.ends_phase(self.step)
+    }
+
+    /// Waits for the previous checkpoint first, so that only one snapshot is in memory.
+    fn save<H: TrainingHost>(&mut self, host: &mut H) -> Result<(), H::Error> {
+        let started = Instant::now();
+        host.settle()?;
+        host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.plan.ends_phase(self.step)))?;
+        // GPU memory pools only grow until a cleanup is requested (burn issues 4792 and 5212).
+        self.model.device().memory_cleanup();
+        self.saved = self.step;
+        self.cadence = Cadence::after_pause(started.elapsed());
+        Ok(())
+    }
+
+    fn state(&self) -> TrainState {
+        let place = self.plan.place(self.step.saturating_sub(1));
+        TrainState {
+            format: FORMAT,
+            step: self.step,
+            cursor: self.plan.cursor(self.step),
+            phase: self.plan.phases[place.phase].name.clone(),
+            tokens: self.plan.tokens(self.step),
+            loss: self.loss,
+            model: self.config.clone(),
+            optimizer: self.settings,
+            plan: self.plan.clone(),
+            device: self.device.clone(),
+            build: build_id(),
+            tuning: if is_flex(&self.model.device()) { Tuning::default() } else { tuning::current() },
+        }
+    }
+}
+
+/// Losses of a step's micro-batches, not read yet. Each tensor holds the terms of one loss.
+struct StepLoss(Vec<Tensor<1>>);
+
+/// Terms of the loss of a step, which is their sum.
+#[derive(Clone, Copy, PartialEq, Debug)]
+struct LossTerms {
+    cross_entropy: f64,
+    /// `None` when the plan has no z-loss.
+    z_loss: Option<f64>,
+}
+
+impl StepLoss {
+    /// Reads the losses, which waits for the device.
+    fn value(&self) -> LossTerms {
+        let read = |loss: &Tensor<1>| loss.clone().into_data().iter::<f32>().map(f64::from).collect();
+        let losses: Vec<Vec<f64>> = self.0.iter().map(read).collect();
+        let term = |index: usize| losses.iter().map(|terms| terms.get(index).copied()).sum::<Option<f64>>();
+        LossTerms { cross_entropy: term(0).unwrap_or(0.0), z_loss: term(1) }
+    }
+}
+
+/// Rejects a loss or gradient norm that is NaN or infinite.
+fn finite(step: u64, loss: LossTerms, norm: f64) -> Result<(LossTerms, f64), TrainError> {
+    let check = |what, value: f64| match value.is_finite() {
+        true => Ok(value),
+        false => Err(TrainError::Diverged { step, what, value }),
+    };
+    check("loss", loss.cross_entropy)?;
+    check("the z-loss", loss.z_loss.unwrap_or(0.0))?;
+    Ok((loss, check("the gradient norm", norm)?))
+}
+
+#[cfg(all(test, feature = "flex"))]
+mod tests;

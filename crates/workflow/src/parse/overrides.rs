@@ -1,0 +1,180 @@
+//! `-S key=value`: replaces the default of a param with a value of the same type.
+
+use serde_json::{Map, Value};
+
+use crate::diagnostic::Problems;
+use crate::document::{Assigned, describe, read_value};
+use stepwell_base::json::DEPTH;
+use stepwell_base::suggest;
+
+/// Applies overrides in order; the last one wins.
+pub(super) fn apply(params: &mut Map<String, Value>, overrides: &[(String, String)], problems: &mut Problems) {
+    for (key, text) in overrides {
+        if let Err((message, hint)) = apply_one(params, key, text) {
+            problems.without_place(message).hint(hint);
+        }
+    }
+}
+
+pub(crate) type Refusal = (String, String);
+
+/// Replaces defaults with values of the step that starts the workflow.
+pub(super) fn apply_values(params: &mut Map<String, Value>, given: &Map<String, Value>, problems: &mut Problems) {
+    for (name, value) in given {
+        if let Err((message, hint)) = set(params, name, value) {
+            problems.without_place(message).hint(hint);
+        }
+    }
+}
+
+/// Replaces one default.
+///
+/// # Errors
+/// Message and hint, when no such param exists, or the value is of another type.
+pub(crate) fn set(params: &mut Map<String, Value>, name: &str, value: &Value) -> Result<(), Refusal> {
+    let Some(default) = params.get(name) else {
+        return Err((format!("the workflow has no param `{name}`"), known_param(params, name)));
+    };
+    let fitting = fit(name, default, value.clone())?;
+    params.insert(name.to_owned(), fitting);
+    Ok(())
+}
+
+/// The hint for a param that does not exist.
+pub(crate) fn known_param(params: &Map<String, Value>, name: &str) -> String {
+    suggest::hint(name, "params", params.keys().map(String::as_str))
+}
+
+fn apply_one(params: &mut Map<String, Value>, key: &str, text: &str) -> Result<(), Refusal> {
+    let Some(default) = slot(params, key)? else { return Ok(()) };
+    *default = typed(key, default, text)?;
+    Ok(())
+}
+
+/// Finds the default that a dotted key names.
+fn slot<'a>(params: &'a mut Map<String, Value>, key: &str) -> Result<Option<&'a mut Value>, Refusal> {
+    let mut table = params;
+    let mut parents = String::new();
+    let mut parts = key.split('.').peekable();
+    while let Some(part) = parts.next() {
+        if !table.contains_key(part) {
+            let known: Vec<&str> = table.keys().map(String::as_str).collect();
+            let what = if parents.is_empty() { "params".to_owned() } else { format!("keys of `{parents}`") };
+            let hint = match (suggest::nearest(part, known.iter().copied()), parts_with(table, part)) {
+                (Some(near), _) => format!("did you mean `{near}`? {}", list(&what, &known)),
+                (None, Some((outer, default))) => {
+                    let example = inline(default);
+                    format!("`{outer}` is a list of tables with `{part}`, set as a whole: -S '{outer}={example}'")
+                }
+                (None, None) => list(&what, &known),
+            };
+            return Err((format!("unknown param `{key}` in `-S {key}=...`"), hint));
+        }
+        let Some(value) = table.get_mut(part) else { break };
+        if parts.peek().is_none() {
+            return Ok(Some(value));
+        }
+        parents = if parents.is_empty() { part.to_owned() } else { format!("{parents}.{part}") };
+        let found = describe(value);
+        table = match value {
+            Value::Object(inner) => inner,
+            _ => {
+                let hint = format!("`{parents}` is {found}: set it with `-S {parents}=...`");
+                return Err((format!("unknown param `{key}` in `-S {key}=...`"), hint));
+            }
+        };
+    }
+    Ok(None)
+}
+
+/// True if a param of this workflow resembles `name`, which is not a param.
+pub fn is_near_a_param(params: &Map<String, Value>, name: &str) -> bool {
+    suggest::nearest(name, params.keys().map(String::as_str)).is_some() || parts_with(params, name).is_some()
+}
+
+/// Finds a param that is a list of tables with `key`.
+fn parts_with<'a>(params: &'a Map<String, Value>, key: &str) -> Option<(&'a str, &'a Value)> {
+    let has = |value: &Value| value.as_array().is_some_and(|items| items.iter().any(|item| item.get(key).is_some()));
+    params.iter().find(|(_, value)| has(value)).map(|(name, value)| (name.as_str(), value))
+}
+
+/// Formats a value as TOML on one line.
+fn inline(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
+        Value::Object(entries) => {
+            let entries: Vec<String> =
+                entries.iter().map(|(key, entry)| format!("{key} = {}", inline(entry))).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        scalar => scalar.to_string(),
+    }
+}
+
+fn list(what: &str, known: &[&str]) -> String {
+    if known.is_empty() {
+        return format!("there are no {what}");
+    }
+    let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
+    format!("known {what}: {}", known.join(", "))
+}
+
+/// Reads `text` as a value of the type of `default`.
+fn typed(key: &str, default: &Value, text: &str) -> Result<Value, Refusal> {
+    match (default, read_value(text)) {
+        // Text needs no quotes; TOML quotes around it are removed.
+        (Value::String(_), Assigned::Value(Value::String(quoted))) => Ok(Value::String(quoted)),
+        (Value::String(_), _) => Ok(Value::String(text.to_owned())),
+        (default, Assigned::Value(value)) => fit(key, default, value),
+        (default, Assigned::Other) => fit(key, default, Value::String(text.to_owned())),
+        (_, Assigned::TooDeep) => Err((
+            format!("param `{key}` is nested deeper than {DEPTH} levels in `-S {key}=...`"),
+            "write it to a file, and give the name of that".to_owned(),
+        )),
+    }
+}
+
+/// Returns `given` if it has the type of `default`.
+fn fit(key: &str, default: &Value, given: Value) -> Result<Value, Refusal> {
+    let (expected, given) = match (default, given) {
+        (Value::Number(number), Value::Number(given)) if number.is_f64() => match given.as_f64() {
+            Some(float) => return Ok(Value::from(float)),
+            None => return Err(mismatch(key, "a number", &Value::Number(given))),
+        },
+        (Value::Number(_), Value::Number(given)) if !given.is_f64() => return Ok(Value::Number(given)),
+        (Value::Object(default), Value::Object(given)) => return merge(key, default, given),
+        (Value::Bool(_), given @ Value::Bool(_))
+        | (Value::String(_), given @ Value::String(_))
+        | (Value::Array(_), given @ Value::Array(_)) => return Ok(given),
+        (Value::Number(number), given) if number.is_f64() => ("a number", given),
+        (default, given) => (describe(default), given),
+    };
+    Err(mismatch(key, expected, &given))
+}
+
+/// Merges a table: it replaces only the keys that it gives. They must exist, unless the default is empty.
+fn merge(key: &str, default: &Map<String, Value>, given: Map<String, Value>) -> Result<Value, Refusal> {
+    if default.is_empty() {
+        return Ok(Value::Object(given));
+    }
+    let mut merged = default.clone();
+    for (name, value) in given {
+        let path = format!("{key}.{name}");
+        match default.get(&name) {
+            Some(inner) => merged.insert(name, fit(&path, inner, value)?),
+            None => {
+                let known: Vec<&str> = default.keys().map(String::as_str).collect();
+                let hint = list(&format!("keys of `{key}`"), &known);
+                return Err((format!("unknown param `{path}` in `-S {key}=...`"), hint));
+            }
+        };
+    }
+    Ok(Value::Object(merged))
+}
+
+fn mismatch(key: &str, expected: &str, given: &Value) -> Refusal {
+    (
+        format!("param `{key}` must be {expected}, but {given} is {}", describe(given)),
+        "an override keeps the type of the default in [params]".to_owned(),
+    )
+}

@@ -1,0 +1,51 @@
+//! Checks the rule of a gate: an expression over its `inputs`.
+
+use super::templates::Placed;
+use super::uses;
+use crate::diagnostic::Problems;
+use crate::document::{Data, Node};
+use crate::kinds::GATE;
+use crate::parse::StepDraft;
+use crate::template::{Form, form, scan_expression};
+use stepwell_base::suggest;
+
+pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
+    if step.kind.as_ref().is_none_or(|kind| kind.value != GATE) {
+        return;
+    }
+    let Some(Node { data: Data::Text(rule), span }) = step.with.get("rule") else { return };
+    if form(rule) != Form::Literal {
+        problems.at(span, "`rule` is an expression, not a template").hint("leave `{{ }}` out: rule = \"loss < 2.5\"");
+        return;
+    }
+    let placed = Placed::new(problems.text(), span, rule);
+    let scan = match scan_expression(rule) {
+        Ok(scan) => scan,
+        Err(error) => {
+            let span = error.range.map_or_else(|| span.clone(), |range| placed.at(&range));
+            problems.at(&span, format!("invalid rule: {}", error.message)).hint("such as rule = \"loss < 2.5\"");
+            return;
+        }
+    };
+    // A template may make the whole of `inputs`; its names are then known only at run time.
+    let inputs: Option<Vec<&str>> = match step.with.get("inputs").map(|node| &node.data) {
+        None => Some(Vec::new()),
+        Some(Data::Table(table)) => Some(table.entries.iter().map(|(name, _)| name.value.as_str()).collect()),
+        Some(_) => None,
+    };
+    for reference in &scan.references {
+        if let Some(inputs) = &inputs
+            && !scan.locals.contains(&reference.root)
+            && !inputs.contains(&reference.root.as_str())
+        {
+            let hint = suggest::hint(&reference.root, "inputs", inputs.iter().copied());
+            problems
+                .at(
+                    &placed.at(&reference.range),
+                    format!("the rule names `{}`, which is not in `inputs`", reference.root),
+                )
+                .hint(hint);
+        }
+    }
+    uses::check(&scan, "a rule", &placed, problems);
+}

@@ -1,0 +1,162 @@
+//! Reads the command line of this process. Its errors obey the requested output format, like all others.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser};
+
+use super::args::Cli;
+use super::error::{CliError, color};
+use super::exit_code::Exit;
+use super::output::Output;
+use stepwell_base::shell::quote;
+use stepwell_base::visible::visible;
+use stepwell_config::{self, ColorChoice, OutputFormat, Partial};
+use stepwell_workflow::diagnostic::Color;
+
+/// Returns the arguments, or the exit code after printing their error, the help or the version.
+pub fn read() -> Result<Cli, ExitCode> {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    Cli::try_parse_from(&words).map_err(|error| {
+        let out = Output { form: form(asked(&words)), quiet: false, state_dir: None };
+        if error.use_stderr() {
+            out.error(&usage(&error, &words, out.form));
+            return Exit::Usage.into();
+        }
+        match out.raw(styled(&error, out.is_terminal()).as_bytes()) {
+            Ok(_) => Exit::Ok.into(),
+            Err(error) => {
+                out.error(&error);
+                error.exit.into()
+            }
+        }
+    })
+}
+
+/// The output format to use when the settings may be unreadable.
+pub fn form(flag: Option<OutputFormat>) -> OutputFormat {
+    let variable = || std::env::var("STEPWELL_OUTPUT").ok()?.parse().ok();
+    let settings = || stepwell_config::load(Partial::default()).ok().map(|settings| settings.output.value);
+    flag.or_else(settings).or_else(variable).unwrap_or(OutputFormat::Human)
+}
+
+/// Finds the value of `--output` in arguments that do not parse.
+fn asked(words: &[OsString]) -> Option<OutputFormat> {
+    let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
+    let options = words.split(|word| *word == "--").next().unwrap_or_default();
+    let of = |index: usize, word: &str| match word {
+        "--output" => options.get(index + 1)?.parse().ok(),
+        _ => word.strip_prefix("--output=")?.parse().ok(),
+    };
+    options.iter().enumerate().filter_map(|(index, word)| of(index, word)).next_back()
+}
+
+fn usage(error: &clap::Error, words: &[OsString], form: OutputFormat) -> CliError {
+    let plain = error.render().to_string();
+    let report = match error.kind() {
+        ErrorKind::InvalidUtf8 => None,
+        _ => Some(styled(error, color(ColorChoice::Auto) == Color::Ansi)),
+    };
+    let found = CliError { report, ..CliError::usage(message(error.kind(), &plain, words)) };
+    // The report for people already contains the hints.
+    if form == OutputFormat::Json { found.hints(hints(&plain, words)) } else { found }
+}
+
+fn styled(error: &clap::Error, colors: bool) -> String {
+    let text = error.render();
+    match colors && std::env::var_os("NO_COLOR").is_none() {
+        true => text.ansi().to_string(),
+        false => visible(&text.to_string()).into_owned(),
+    }
+}
+
+/// The first paragraph of clap's message, on one line.
+fn message(kind: ErrorKind, plain: &str, words: &[OsString]) -> String {
+    match kind {
+        ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand => "a command is missing".to_owned(),
+        ErrorKind::InvalidUtf8 => {
+            let wrong = words.iter().map(OsString::as_os_str).filter(|word| word.to_str().is_none());
+            format!(
+                "{} is not UTF-8 text, which this argument has to be",
+                wrong.map(quote).collect::<Vec<_>>().join(", ")
+            )
+        }
+        _ => {
+            let first = plain.split("\n\n").next().unwrap_or(plain);
+            let lines: Vec<&str> = first.lines().map(str::trim).collect();
+            lines.join(" ").trim_start_matches("error: ").to_owned()
+        }
+    }
+}
+
+/// Clap's tips, and the command that describes the arguments.
+fn hints(plain: &str, words: &[OsString]) -> Vec<String> {
+    let tips = plain.lines().filter_map(|line| line.trim().strip_prefix("tip: ")).map(str::to_owned);
+    tips.chain([format!("`{} --help` describes the arguments", verb(words))]).collect()
+}
+
+/// The words that name a verb, such as `stepwell artifact ls`.
+fn verb(words: &[OsString]) -> String {
+    let root = Cli::command();
+    let (mut command, mut verb) = (&root, "stepwell".to_owned());
+    for word in words.iter().skip(1).filter_map(|word| word.to_str()) {
+        if let Some(found) = command.find_subcommand(word) {
+            command = found;
+            verb.push_str(&format!(" {}", found.get_name()));
+        }
+    }
+    verb
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(text: &str) -> Vec<OsString> {
+        std::iter::once("stepwell").chain(text.split(' ')).map(OsString::from).collect()
+    }
+
+    fn refused(text: &str) -> CliError {
+        let error = Cli::try_parse_from(words(text)).unwrap_err();
+        usage(&error, &words(text), OutputFormat::Json)
+    }
+
+    #[test]
+    fn the_form_is_known_even_when_the_arguments_are_wrong() {
+        assert_eq!(asked(&words("run x --nmae y --output json")), Some(OutputFormat::Json));
+        assert_eq!(asked(&words("--output=json nonsense")), Some(OutputFormat::Json));
+        assert_eq!(asked(&words("run x -- --output json")), None);
+        assert_eq!(asked(&words("run x --output jsn")), None);
+        assert_eq!(asked(&words("run x --output")), None);
+    }
+
+    #[test]
+    fn a_wrong_argument_is_one_sentence_and_hints() {
+        let error = refused("run x --nmae y");
+        assert_eq!(error.message, "unexpected argument '--nmae' found");
+        assert!(error.hints[0].contains("--name"), "{:?}", error.hints);
+        assert_eq!(error.hints[1], "`stepwell run --help` describes the arguments");
+        let error = refused("run x --name ../evil");
+        assert_eq!(error.message, "invalid value '../evil' for '--name <NAME>': a name cannot hold `/`");
+        assert_eq!(refused("run").hints, ["`stepwell run --help` describes the arguments"]);
+        let hints = refused("--state-dir x artifact get --nonsense").hints;
+        assert_eq!(hints.last().unwrap(), "`stepwell artifact get --help` describes the arguments");
+    }
+
+    #[test]
+    fn text_that_begins_with_a_dash_is_text() {
+        for text in [
+            "pause r --reason -later",
+            "approve r s --comment --no",
+            "approve r s --by -me",
+            "signal r go --payload -5",
+            "run x --idempotency-key -k",
+            "schedule add s --cron - x",
+            #[cfg(feature = "train")]
+            "generate last -p -item",
+        ] {
+            assert!(Cli::try_parse_from(words(text)).is_ok(), "{text}");
+        }
+    }
+}

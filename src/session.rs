@@ -1,0 +1,63 @@
+//! The common basis of all verbs: settings, output, and the state directory.
+
+use std::path::Path;
+
+use super::args::GlobalArgs;
+use super::error::CliError;
+use super::output::Output;
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::ids::RunId;
+use stepwell_config::{self, Origin, Settings};
+use stepwell_store::{Reader, StoreError};
+
+pub struct Session {
+    pub settings: Settings,
+    pub out: Output,
+}
+
+impl Session {
+    pub fn new(global: &GlobalArgs) -> Result<Self, CliError> {
+        let flags = stepwell_config::Partial {
+            state_dir: global.state_dir.clone(),
+            output: global.output,
+            color: global.color,
+            ..Default::default()
+        };
+        let settings = stepwell_config::load(flags)?;
+        let state_dir = &settings.state_dir;
+        let named = (state_dir.origin != Origin::Default).then(|| state_dir.value.clone());
+        let out = Output { form: settings.output.value, quiet: global.quiet, state_dir: named };
+        Ok(Session { settings, out })
+    }
+
+    pub fn state_dir(&self) -> &Path {
+        &self.settings.state_dir.value
+    }
+
+    pub fn reader(&self) -> Result<Reader, CliError> {
+        Ok(Reader::open(self.state_dir())?)
+    }
+
+    /// Opens a reader and resolves the run that `selector` names.
+    pub fn find_run(&self, selector: &str) -> Result<(Reader, RunId), CliError> {
+        let reader = self.reader()?;
+        let run = reader.resolve_run(selector)?;
+        Ok((reader, run))
+    }
+
+    /// Like [`Session::find_run`], for data that pruning removes.
+    ///
+    /// # Errors
+    /// The run was pruned, or [`Session::find_run`] fails.
+    pub fn find_kept_run(&self, selector: &str) -> Result<(Reader, RunId), CliError> {
+        let (reader, run) = self.find_run(selector)?;
+        match reader.run(run)?.pruned_at {
+            Some(at) => Err(StoreError::Pruned { run, at }.into()),
+            None => Ok((reader, run)),
+        }
+    }
+
+    pub fn artifacts(&self) -> Result<ArtifactStore, CliError> {
+        Ok(ArtifactStore::open(self.state_dir())?)
+    }
+}
