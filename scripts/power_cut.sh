@@ -26,7 +26,7 @@ cleanup() {
 }
 trap cleanup EXIT
 
-half() { # half NAME: runs one test of src/store/tests/power_cut.rs
+half() { # half NAME: runs one test of crates/store/src/tests/power_cut.rs
     "$tests" --exact "store::tests::power_cut::$1" --nocapture
 }
 

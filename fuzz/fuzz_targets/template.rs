@@ -1,3 +1,3 @@
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|data: &[u8]| stepwell::fuzzing::run("template", data));
+libfuzzer_sys::fuzz_target!(|data: &[u8]| stepwell_fuzzing::run("template", data));

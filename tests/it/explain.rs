@@ -42,9 +42,9 @@ fn becomes(sandbox: &Sandbox, step: &str, wanted: &str) {
 
 /// All codes: the arguments of `Reason::new` in the source, and the kinds of failures.
 fn codes() -> BTreeSet<String> {
-    let folder = Path::new(ROOT).join("src/cli/explain");
+    let folder = Path::new(ROOT).join("src/explain");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files: Vec<_> = files.chain([Path::new(ROOT).join("src/cli/explain.rs")]).collect();
+    let files: Vec<_> = files.chain([Path::new(ROOT).join("src/explain.rs")]).collect();
     let mut codes = BTreeSet::new();
     for file in files {
         for rest in read(&file).split("Reason::new(").skip(1) {
@@ -53,7 +53,7 @@ fn codes() -> BTreeSet<String> {
             }
         }
     }
-    for line in read(&Path::new(ROOT).join("src/core/failure.rs")).lines() {
+    for line in read(&Path::new(ROOT).join("crates/base/src/failure.rs")).lines() {
         if let Some((_, code)) = line.trim().strip_prefix("FailureKind::").and_then(|line| line.split_once(" => \"")) {
             codes.insert(code.trim_end_matches(['"', ',']).to_owned());
         }

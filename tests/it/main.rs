@@ -17,7 +17,6 @@ mod explain;
 mod failpoints;
 mod harness;
 mod hostile;
-mod lease_model;
 mod logs;
 mod maintenance;
 mod odd_files;

@@ -3,6 +3,9 @@
 //! jumps and a slow network are the same: somebody continues late.
 //!
 //! The model calls the store's own functions (`fence_holds`, `StepStatus::after`), not copies of them.
+//!
+//! A member of its own: `stateright` switches features of dependencies, and cargo would build them twice for everybody.
+#![cfg(test)]
 
 use std::collections::BTreeSet;
 
