@@ -5,6 +5,7 @@ use std::io;
 
 use serde::{Deserialize, Serialize};
 
+use super::error_chain::{causes, error_chain};
 use super::excerpt::bounded;
 use super::json::TooMuch;
 
@@ -117,17 +118,9 @@ impl Failure {
     /// Builds a failure whose message is `error` followed by its sources, outermost first. A retryable
     /// failure becomes `NoSpace` if that is among the sources.
     pub fn from_error(kind: FailureKind, error: &dyn std::error::Error) -> Self {
-        let mut message = error.to_string();
-        let mut full = false;
-        let mut source = error.source();
-        while let Some(cause) = source {
-            message.push_str(": ");
-            message.push_str(&cause.to_string());
-            full |= cause.downcast_ref().is_some_and(is_no_space);
-            source = cause.source();
-        }
+        let full = causes(error).any(|cause| cause.downcast_ref().is_some_and(is_no_space));
         let kind = if full && kind == FailureKind::Retryable { FailureKind::NoSpace } else { kind };
-        Failure::new(kind, message)
+        Failure::new(kind, error_chain(error))
     }
 }
 

@@ -7,6 +7,7 @@ pub mod amount;
 pub mod artifact;
 pub mod checkpoint;
 pub mod duration;
+pub mod error_chain;
 pub mod excerpt;
 pub mod failure;
 pub mod faults;

@@ -9,6 +9,7 @@ use tokenizers::Tokenizer;
 use tokenizers::processors::template::TemplateProcessing;
 
 use super::handler::{StepContext, StepError, StepHandler};
+use super::highlight::Highlight;
 use super::text_codec::TextCodec;
 use super::tokenizer_train::{BOS, EOS, PAD};
 use super::train::{CONFIG_FILE, MODEL_FILE};
@@ -60,6 +61,10 @@ impl StepHandler for Export {
                 ("parameters", "number of weights"),
             ]),
         }
+    }
+
+    fn highlight(&self) -> Highlight {
+        Highlight::Folder("folder")
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {

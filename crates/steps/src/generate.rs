@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use super::handler::{StepContext, StepError, StepHandler, arguments};
+use super::highlight::Highlight;
 use super::sampling::{Sample, Sampling};
 use super::text_codec::TextCodec;
 use super::trained_model::TrainedModel;
@@ -105,6 +106,10 @@ impl StepHandler for Generate {
             outputs: Given::Named(&[("samples", "JSON of all samples")]),
             values: Given::Named(&[("samples", "texts of the samples, each up to 400 characters")]),
         }
+    }
+
+    fn highlight(&self) -> Highlight {
+        Highlight::Texts("samples")
     }
 
     fn check(&self, with: &Value) -> Result<(), Failure> {

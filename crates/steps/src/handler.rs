@@ -15,6 +15,7 @@ use stepwell_run::wait::AtClaim;
 use stepwell_workflow::catalog::{Gives, Placement};
 
 use super::finding::Finding;
+use super::highlight::Highlight;
 
 /// One step kind. Handlers are stateless: an attempt gets everything it knows through the context.
 pub trait StepHandler: Sync {
@@ -36,6 +37,16 @@ pub trait StepHandler: Sync {
 
     /// Names of a succeeded step's outputs and values; templates may use no other names.
     fn gives(&self) -> Gives;
+
+    /// Results that a person sees at the end of the run.
+    fn highlight(&self) -> Highlight {
+        Highlight::Nothing
+    }
+
+    /// True if progress counts training steps, so that the training step of a checkpoint is progress too.
+    fn counts_training_steps(&self) -> bool {
+        false
+    }
 
     /// Refuses invalid arguments before any work starts. Ignores files and earlier steps: a placeholder artifact stands
     /// for an output that does not exist yet.

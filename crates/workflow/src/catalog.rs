@@ -46,6 +46,11 @@ pub enum Given {
 
 impl Given {
     pub const NOTHING: Given = Given::Named(&[]);
+
+    /// True if `name` is declared; false if it is known at run time only.
+    pub fn declares(self, name: &str) -> bool {
+        matches!(self, Given::Named(names) if names.iter().any(|(known, _)| *known == name))
+    }
 }
 
 /// Rejects arguments of a kind that cannot work.

@@ -10,6 +10,7 @@ use super::minimal_pairs::{self, Pair};
 use super::results::{Findings, Measured};
 use super::{baseline, repetition};
 use crate::handler::{StepContext, StepError, StepHandler, arguments};
+use crate::highlight::Highlight;
 use crate::sampling::{Sample, Sampling};
 use crate::text_codec::TextCodec;
 use crate::train::open_stream;
@@ -131,6 +132,10 @@ impl StepHandler for Eval {
                 ("samples", "texts of the first samples"),
             ]),
         }
+    }
+
+    fn highlight(&self) -> Highlight {
+        Highlight::Numbers
     }
 
     fn check(&self, with: &Value) -> Result<(), Failure> {

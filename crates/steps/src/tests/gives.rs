@@ -6,7 +6,8 @@ use serde_json::json;
 
 use super::world::World;
 use crate::{
-    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EXPORT, GENERATE, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN, registry,
+    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EXPORT, GENERATE, Highlight, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN,
+    registry,
 };
 use stepwell_base::artifact::Outputs;
 use stepwell_workflow::catalog::Given;
@@ -25,6 +26,18 @@ fn check(handler: &dyn StepHandler, given: &Outputs) {
     let values: BTreeSet<String> = given.values.keys().cloned().collect();
     assert_eq!(outputs, names(handler.gives().outputs), "outputs of {kind}");
     assert_eq!(values, names(handler.gives().values), "values of {kind}");
+}
+
+#[test]
+fn a_highlight_is_among_the_declared_names() {
+    for kind in registry() {
+        let declared = match kind.highlight() {
+            Highlight::Nothing | Highlight::Numbers => true,
+            Highlight::Texts(value) => kind.gives().values.declares(value),
+            Highlight::Folder(output) => kind.gives().outputs.declares(output),
+        };
+        assert!(declared, "{}: {:?}", kind.kind(), kind.highlight());
+    }
 }
 
 #[test]

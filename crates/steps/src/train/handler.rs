@@ -10,6 +10,7 @@ use super::host::{SAFETENSORS, StepHost};
 use super::metrics_log::MetricsLog;
 use super::resume::newest_valid;
 use crate::handler::{StepContext, StepError, StepHandler, arguments, forked_from_nothing};
+use crate::highlight::Highlight;
 use crate::text_codec::TextCodec;
 use crate::tuning_file::TuningFile;
 use stepwell_artifact::ArtifactStore;
@@ -65,6 +66,14 @@ impl StepHandler for Train {
                 ("parameters", "number of weights"),
             ]),
         }
+    }
+
+    fn highlight(&self) -> Highlight {
+        Highlight::Numbers
+    }
+
+    fn counts_training_steps(&self) -> bool {
+        true
     }
 
     fn check(&self, with: &Value) -> Result<(), Failure> {

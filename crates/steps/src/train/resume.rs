@@ -1,13 +1,10 @@
 //! Chooses the checkpoint to resume from: the newest whose bytes are all intact.
 
-use std::error::Error;
-
 use crate::handler::Reporter;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::checkpoint::Checkpoint;
-use stepwell_train::checkpoint::{
-    CheckpointError, Expected, OPTIMIZER_FILE, Restored, STATE_FILE, WEIGHTS_FILE, build_id, restore,
-};
+use stepwell_base::error_chain::error_chain;
+use stepwell_train::checkpoint::{Expected, OPTIMIZER_FILE, Restored, STATE_FILE, WEIGHTS_FILE, build_id, restore};
 use stepwell_train::tuning;
 
 /// Restores the newest valid checkpoint; `None` starts from the beginning. A note names every rejected checkpoint
@@ -45,17 +42,7 @@ fn load(artifacts: &ArtifactStore, checkpoint: &Checkpoint, expected: &Expected<
         artifacts.read(entry).map_err(|error| format!("{name}: {}", error.what()))
     };
     let (state, weights, optimizer) = (file(STATE_FILE)?, file(WEIGHTS_FILE)?, file(OPTIMIZER_FILE)?);
-    restore(&state, &weights, &optimizer, expected).map_err(|error| chain(&error))
-}
-
-fn chain(error: &CheckpointError) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
+    restore(&state, &weights, &optimizer, expected).map_err(|error| error_chain(&error))
 }
 
 /// Another device or build may round differently. This is allowed, but the result may have other bits.
