@@ -53,7 +53,8 @@ pub(super) fn timetable(data: &[u8]) {
     let mut lines = text.split('\n');
     let cron = lines.next().unwrap_or_default();
     let zone = lines.next().and_then(|name| TimeZone::get(name).ok()).unwrap_or(TimeZone::UTC);
-    let start = lines.next().and_then(|seconds| Timestamp::from_second(seconds.parse().ok()?).ok());
+    // No engine ran before 1970. Old zone offsets have seconds, and a backward search misses times there.
+    let start = lines.next().and_then(|seconds| Timestamp::from_second(seconds.parse::<u32>().ok()?.into()).ok());
     let start = start.unwrap_or(Timestamp::UNIX_EPOCH);
     let Ok(table) = Timetable::new(cron, zone) else { return };
     let times: Vec<Timestamp> = table.between(start, Timestamp::MAX).take(SAMPLE).collect();
