@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::executors::Executor;
 use stepwell_base::ids::RunId;
-use stepwell_run::judgement::Below;
+use stepwell_run::judgement::ChildUsage;
 use stepwell_store::StoreError;
 use stepwell_workflow::budget::Budget;
 
@@ -106,10 +106,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     /// What the runs below each run with a budget have used until now.
-    pub(super) fn below(&mut self, now: Timestamp) -> HashMap<RunId, Below> {
+    pub(super) fn below(&mut self, now: Timestamp) -> HashMap<RunId, ChildUsage> {
         let open = self.accounts.by_run.iter();
-        let mut all: HashMap<RunId, Below> =
-            open.map(|(&run, &compute)| (run, Below { compute, working: 0 })).collect();
+        let mut all: HashMap<RunId, ChildUsage> =
+            open.map(|(&run, &compute)| (run, ChildUsage { compute, working: 0 })).collect();
         if all.is_empty() {
             return all;
         }

@@ -7,7 +7,7 @@ use crate::worker::perform;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_base::protocol::{FromAttempt, MetricRow, Progress};
-use stepwell_run::decide::Command;
+use stepwell_run::command::Command;
 use stepwell_steps::{Reporter, StepError};
 
 use super::clock::Clock;

@@ -10,7 +10,7 @@ use crate::executors::{AttemptId, Executor};
 use stepwell_base::faults::around;
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_base::protocol::MetricRow;
-use stepwell_run::decide::{Command, Decision, Effect};
+use stepwell_run::command::{Command, Decision, Effect};
 use stepwell_run::event::{Event, Recorded, Wait};
 use stepwell_store::{Answer, Batch, LeaseExtension, MetricWrite};
 

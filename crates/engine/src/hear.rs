@@ -3,7 +3,7 @@
 use crate::executors::{AttemptId, Executor, Exit, Report, Sweep};
 use stepwell_base::failure::{Failure, FailureKind, OUT_OF_MEMORY_HINT};
 use stepwell_base::protocol::FromAttempt;
-use stepwell_run::decide::Command;
+use stepwell_run::command::Command;
 use stepwell_run::estimate::ProgressMark;
 use stepwell_steps::last_lines;
 use stepwell_store::{attempt_log, scratch_dir};

@@ -15,7 +15,7 @@ use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
 use stepwell_base::protocol::{MetricRow, Progress};
-use stepwell_run::decide::Command;
+use stepwell_run::command::Command;
 use stepwell_run::event::{Event, PauseCause, Recorded, Verdict, Wait};
 use stepwell_run::request::Request;
 use stepwell_run::state::Lifecycle;

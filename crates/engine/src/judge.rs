@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use crate::executors::{AttemptId, Executor};
 use stepwell_base::ids::RunId;
-use stepwell_run::decide::Command;
+use stepwell_run::command::Command;
 use stepwell_run::estimate::{estimate, tasks};
 use stepwell_run::event::{Alert, Event, PauseCause, Recorded};
 use stepwell_run::judgement::{self, alerts, is_used_up};

@@ -4,7 +4,7 @@ use crate::executors::{AttemptId, Executor, Launch};
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
 use stepwell_base::protocol::{AttemptRequest, ToAttempt};
-use stepwell_run::decide::{Command, Effect};
+use stepwell_run::command::{Command, Effect};
 use stepwell_run::state::{Lease, Step, StepState};
 use stepwell_store::scratch_dir;
 

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 use jiff::Timestamp;
 
 use stepwell_base::ids::RunId;
-use stepwell_run::schedule::{next_claim, next_claims};
+use stepwell_run::next::{next_claim, next_claims};
 use stepwell_run::state::{ClassIndex, StepIndex};
 use stepwell_workflow::limits::Class;
 use stepwell_workflow::pools::{Free, Held};

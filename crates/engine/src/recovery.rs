@@ -8,12 +8,12 @@ use std::sync::atomic::Ordering;
 
 use crate::executors::{AttemptId, Executor};
 use stepwell_base::ids::{Fence, RunId, StepId};
-use stepwell_run::decide::Command;
+use stepwell_run::command::Command;
+use stepwell_run::decide::to_retry;
 use stepwell_run::event::{Event, ReleaseCause};
 use stepwell_run::request::Request;
 use stepwell_run::retry::MAXIMUM_LOSSES_IN_A_ROW;
 use stepwell_run::status::{RunStatus, StepStatus};
-use stepwell_run::take_up::to_retry;
 use stepwell_store::{RUNS_DIR, Reader, RunRow, RunRows, Unreadable, scratch_dir};
 
 use super::clock::Clock;

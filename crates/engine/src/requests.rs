@@ -2,11 +2,11 @@
 
 use crate::executors::Executor;
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_run::decide::Command;
+use stepwell_run::command::Command;
+use stepwell_run::decide::to_retry;
 use stepwell_run::event::{PauseCause, Wait};
 use stepwell_run::request::Request;
 use stepwell_run::state::{Lifecycle, RunEnd, RunState};
-use stepwell_run::take_up::to_retry;
 use stepwell_store::{Answer, RequestRow};
 
 use super::clock::Clock;

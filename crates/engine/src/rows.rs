@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use stepwell_base::failure::Failure;
-use stepwell_run::restore::Restored;
+use stepwell_run::state::Restored;
 use stepwell_run::state::{Lease, Lifecycle, RunEnd, RunState, StepState};
 use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{RunRow, StepRow};

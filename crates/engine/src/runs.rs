@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 
 use stepwell_base::ids::RunId;
-use stepwell_run::schedule::{next_child_deadline, next_deadline};
+use stepwell_run::next::{next_child_deadline, next_deadline};
 use stepwell_run::state::Lifecycle;
 
 use super::run::Run;

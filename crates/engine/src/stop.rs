@@ -4,7 +4,7 @@ use std::fmt;
 
 use crate::executors::{Executor, Sweep};
 use stepwell_base::ids::{Fence, StepId};
-use stepwell_run::decide::Command;
+use stepwell_run::command::Command;
 use stepwell_run::event::ReleaseCause;
 
 use super::attempts::INTERRUPT_GRACE;

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use crate::executors::Executor;
 use stepwell_base::ids::RunId;
-use stepwell_run::decide::Command;
+use stepwell_run::command::Command;
 
 use super::clock::Clock;
 use super::drive::Engine;

@@ -205,6 +205,17 @@ pub enum Wait {
     Run { run: RunId },
 }
 
+impl Wait {
+    /// Describes what the step waits for, in a few words.
+    pub fn describe(&self) -> String {
+        match self {
+            Wait::Approval { .. } => "a person".to_owned(),
+            Wait::Signal { name } => format!("the signal `{name}`"),
+            Wait::Run { run } => format!("the child run {run}"),
+        }
+    }
+}
+
 /// Decides what ends a pause; the reason text is for people only.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

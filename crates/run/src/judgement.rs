@@ -9,9 +9,9 @@ use super::state::RunState;
 use stepwell_base::duration::later;
 use stepwell_workflow::budget::hours;
 
-/// Usage of the runs below a run: a run also pays for its child runs.
+/// Usage of the child runs of a run, at any depth: a run also pays for them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Below {
+pub struct ChildUsage {
     /// Includes running attempts.
     pub compute: SignedDuration,
     /// Number of running attempts.
@@ -19,23 +19,26 @@ pub struct Below {
 }
 
 /// Compute used so far, including running attempts and child runs.
-pub fn compute_used(state: &RunState, below: Below, now: Timestamp) -> SignedDuration {
-    state.leases().map(|(_, lease)| lease.worked(now)).fold(state.compute + below.compute, |sum, worked| sum + worked)
+pub fn compute_used(state: &RunState, children: ChildUsage, now: Timestamp) -> SignedDuration {
+    state
+        .leases()
+        .map(|(_, lease)| lease.worked(now))
+        .fold(state.compute + children.compute, |sum, worked| sum + worked)
 }
 
 /// True once the compute used has reached the cap.
-pub fn is_used_up(state: &RunState, below: Below, now: Timestamp) -> bool {
+pub fn is_used_up(state: &RunState, children: ChildUsage, now: Timestamp) -> bool {
     state
         .budget
         .cap()
         .and_then(|cap| SignedDuration::try_from(cap).ok())
-        .is_some_and(|cap| compute_used(state, below, now) >= cap)
+        .is_some_and(|cap| compute_used(state, children, now) >= cap)
 }
 
 /// Returns the alerts that apply now, including those raised before. `left` is the estimated time to the end.
 pub fn alerts(
     state: &RunState,
-    below: Below,
+    children: ChildUsage,
     submitted_at: Timestamp,
     left: Option<Duration>,
     now: Timestamp,
@@ -44,7 +47,7 @@ pub fn alerts(
     if state.end.is_some() {
         return alerts;
     }
-    if is_used_up(state, below, now) {
+    if is_used_up(state, children, now) {
         alerts.push((Alert::BudgetExhausted, format!("the budget of {} is used up", state.budget.describe())));
     }
     if let Some(sla) = state.spec().sla {
@@ -65,15 +68,20 @@ pub fn alerts(
 }
 
 /// Returns the time at which the result of [`alerts`] changes even if nothing happens.
-pub fn next_judgement(state: &RunState, below: Below, submitted_at: Timestamp, now: Timestamp) -> Option<Timestamp> {
+pub fn next_judgement(
+    state: &RunState,
+    children: ChildUsage,
+    submitted_at: Timestamp,
+    now: Timestamp,
+) -> Option<Timestamp> {
     if state.end.is_some() {
         return None;
     }
     let deadline = state.spec().sla.map(|sla| later(submitted_at, sla.finish_within)).filter(|at| *at > now);
-    let working = u32::try_from(state.leases().count() + below.working).unwrap_or(u32::MAX);
+    let working = u32::try_from(state.leases().count() + children.working).unwrap_or(u32::MAX);
     // A run over its limit is already being paused.
-    let cap = state.budget.cap().filter(|_| working > 0 && !is_used_up(state, below, now)).map(|cap| {
-        let used = Duration::try_from(compute_used(state, below, now)).unwrap_or_default();
+    let cap = state.budget.cap().filter(|_| working > 0 && !is_used_up(state, children, now)).map(|cap| {
+        let used = Duration::try_from(compute_used(state, children, now)).unwrap_or_default();
         later(now, cap.saturating_sub(used) / working)
     });
     [deadline, cap].into_iter().flatten().min()
@@ -86,7 +94,7 @@ mod tests {
     use serde_json::{Map, Value};
 
     use super::*;
-    use crate::decide::Command;
+    use crate::command::Command;
     use crate::estimate::{ProgressMark, estimate, tasks};
     use crate::event::{Event, ReleaseCause};
     use stepwell_base::ids::{Fence, RunId, StepKey};
@@ -95,7 +103,7 @@ mod tests {
     use stepwell_workflow::spec::{StepSpec, Timeouts, WorkflowSpec};
 
     const HOUR: Duration = Duration::from_secs(3600);
-    const NONE: Below = Below { compute: SignedDuration::ZERO, working: 0 };
+    const NONE: ChildUsage = ChildUsage { compute: SignedDuration::ZERO, working: 0 };
 
     fn at(hours: f64) -> Timestamp {
         Timestamp::from_second((hours * 3600.0) as i64).unwrap()
@@ -195,11 +203,11 @@ mod tests {
         let budget = Budget { maximum_compute: Some(HOUR * 10), ..Budget::default() };
         let mut state = run(budget, None, &["a", "child"]);
         claim(&mut state, "a", at(0.0));
-        let below = Below { compute: SignedDuration::from_hours(4), working: 3 };
-        assert_eq!(compute_used(&state, below, at(2.0)).as_hours(), 2 + 4);
-        assert_eq!(next_judgement(&state, below, at(0.0), at(2.0)), Some(at(3.0)), "4 hours for four attempts");
-        assert!(!is_used_up(&state, below, at(5.9)) && is_used_up(&state, below, at(6.0)));
-        let said = alerts(&state, below, at(0.0), None, at(6.0));
+        let children = ChildUsage { compute: SignedDuration::from_hours(4), working: 3 };
+        assert_eq!(compute_used(&state, children, at(2.0)).as_hours(), 2 + 4);
+        assert_eq!(next_judgement(&state, children, at(0.0), at(2.0)), Some(at(3.0)), "4 hours for four attempts");
+        assert!(!is_used_up(&state, children, at(5.9)) && is_used_up(&state, children, at(6.0)));
+        let said = alerts(&state, children, at(0.0), None, at(6.0));
         assert!(matches!(said.as_slice(), [(Alert::BudgetExhausted, _)]), "{said:?}");
     }
 

@@ -1,23 +1,25 @@
-//! The state machine of a run: [`decide`] turns a command into events, [`apply`] applies an event to the state.
+//! The state machine of a run: a command becomes events, and events change the state.
 //!
-//! Pure: no files, no clock, no database, no processes; times come in as arguments. Start reading at [`state`], then [`decide`].
+//! Pure: no files, no clock, no database, no processes; times come in as arguments. It does not know the step kinds or how
+//! anything is stored.
+//!
+//! Start reading at [`handle`], which is the whole loop in a few lines. [`command`] and [`event`] hold its words, [`decide`]
+//! judges, [`apply`] changes the [`state`]. [`status`] is the same history as the tables show it.
 
 pub mod apply;
-mod deadlines;
+pub mod command;
 pub mod decide;
 pub mod estimate;
 pub mod event;
+mod handle;
 pub mod judgement;
+pub mod next;
 pub mod provenance;
 pub mod request;
-pub mod restore;
 pub mod retention;
 pub mod retry;
 pub mod run_options;
-pub mod schedule;
 pub mod state;
-#[cfg(test)]
-mod state_tests;
 pub mod status;
-pub mod take_up;
-pub mod wait;
+#[cfg(test)]
+mod tests;

@@ -11,7 +11,7 @@ use stepwell_base::artifact::Outputs;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_base::protocol::{AttemptRequest, MetricRow, Progress};
-use stepwell_run::wait::AtClaim;
+use stepwell_run::command::AtClaim;
 use stepwell_workflow::catalog::{Gives, Placement};
 
 use super::finding::Finding;

@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
+use stepwell_run::command::{AtClaim, OnFalse};
 use stepwell_run::event::{Ruling, Verdict, Wait};
-use stepwell_run::wait::{AtClaim, FalseRule, OnFalse};
 use stepwell_workflow::catalog::{Given, Gives, Placement};
 use stepwell_workflow::kinds::{APPROVAL, GATE, SIGNAL, WORKFLOW};
 use stepwell_workflow::template;
@@ -31,6 +31,19 @@ struct Gate {
     /// Question for a person with `on_false = "ask"` [default: quotes the false rule].
     #[serde(default)]
     prompt: Option<String>,
+}
+
+/// [`OnFalse`] as a workflow file says it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+enum FalseRule {
+    /// The step fails.
+    #[default]
+    Fail,
+    /// The step succeeds with the value `passed = false`.
+    Continue,
+    /// The step waits for a person.
+    Ask,
 }
 
 /// Arguments of `approval`.

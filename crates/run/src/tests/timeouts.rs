@@ -1,8 +1,8 @@
 //! `timeout.schedule_to_close`.
 
 use super::*;
-use crate::schedule::{next_child_deadline, next_deadline};
-use crate::wait::child_failure;
+use crate::decide::child_failure;
+use crate::next::{next_child_deadline, next_deadline};
 
 const LIMIT: i64 = 50;
 

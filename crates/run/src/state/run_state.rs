@@ -2,74 +2,22 @@
 //! `apply` changes it, apart from lease extensions, which are not events.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::ops::Range;
 use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde_json::Value;
 
+use super::classes::{ClassIndex, classify};
 use super::deadlines::Deadlines;
-use super::event::{Alert, ProcessIdentity, Wait};
-use stepwell_base::artifact::Outputs;
-use stepwell_base::checkpoint::Checkpoint;
+use super::step::{Lease, Step, StepIndex, StepState};
+use crate::event::{Alert, Event, Wait};
 use stepwell_base::duration::later;
 use stepwell_base::failure::Failure;
-use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
+use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_workflow::budget::Budget;
 use stepwell_workflow::catalog::Placement;
 use stepwell_workflow::limits::Class;
-use stepwell_workflow::pools::{Demand, Held};
 use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
-use stepwell_workflow::template::FanOut;
-
-/// Position of a step in [`RunState`]: spec steps in definition order, then children in order of creation.
-pub type StepIndex = usize;
-
-/// The right to work on a step until `expires_at`.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Lease {
-    pub fence: Fence,
-    pub attempt: u32,
-    pub started_at: Timestamp,
-    pub expires_at: Timestamp,
-    pub process: Option<ProcessIdentity>,
-    /// A checkpoint that differs from the previous one was committed under this lease.
-    pub progressed: bool,
-    /// Pool units, returned with the lease.
-    pub resources: Held,
-}
-
-/// Position of a class in [`RunState`].
-pub type ClassIndex = usize;
-
-#[derive(Clone, PartialEq, Debug)]
-pub enum StepState {
-    Pending {
-        unmet: usize,
-    },
-    Ready {
-        not_before: Timestamp,
-    },
-    Leased(Lease),
-    /// Waits for something outside the engine: holds no lease and no slot.
-    Waiting(Wait),
-    /// A fan-out whose children do the work; `remaining` of them have not ended.
-    Expanded {
-        remaining: usize,
-    },
-    Succeeded {
-        outputs: Outputs,
-    },
-    Failed(Failure),
-    Skipped,
-    Canceled,
-}
-
-impl StepState {
-    pub fn is_terminal(&self) -> bool {
-        matches!(self, StepState::Succeeded { .. } | StepState::Failed(_) | StepState::Skipped | StepState::Canceled)
-    }
-}
 
 /// The part of a run's state that decides whether steps can be claimed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -97,37 +45,6 @@ pub enum RunEnd {
     Canceled,
 }
 
-/// One step, or one child of a fan-out.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Step {
-    pub id: StepId,
-    /// Index of the definition in the workflow; children share their parent's.
-    pub spec: usize,
-    pub parent: Option<StepIndex>,
-    /// For a child: position and value of its item.
-    pub item: Option<(usize, Value)>,
-    pub children: Range<StepIndex>,
-    /// Some children that had ended well when this state was loaded are only in the tables.
-    pub children_in_store: bool,
-    pub state: StepState,
-    /// Fence of the newest claim; 0 before the first.
-    pub fence: Fence,
-    /// Attempts started, including released ones.
-    pub attempts: u32,
-    /// Failed attempts that count against the retry policy.
-    pub failures: u32,
-    /// Attempts lost with their engine since the last checkpoint.
-    pub losses: u32,
-    /// Time at which the step became ready, for the first time or again after it had ended; start of
-    /// `timeout.schedule_to_close`.
-    pub ready_since: Option<Timestamp>,
-    /// Key of the newest claim.
-    pub key: Option<StepKey>,
-    pub last_checkpoint: Option<Box<Checkpoint>>,
-    /// A need that was skipped, so that this step is skipped too.
-    pub(super) skipped_need: Option<StepIndex>,
-}
-
 /// A run with everything that scheduling needs, indexed so that a chain of n steps costs O(n log n).
 #[derive(Clone, PartialEq, Debug)]
 pub struct RunState {
@@ -135,8 +52,8 @@ pub struct RunState {
     pub lifecycle: Lifecycle,
     pub started: bool,
     pub end: Option<RunEnd>,
-    pub(super) spec: Arc<WorkflowSpec>,
-    pub(super) steps: Vec<Step>,
+    pub(crate) spec: Arc<WorkflowSpec>,
+    pub(crate) steps: Vec<Step>,
     index: HashMap<StepId, StepIndex>,
     /// By spec index: the steps that need the step.
     dependents: Vec<Vec<StepIndex>>,
@@ -146,35 +63,25 @@ pub struct RunState {
     /// Ready steps by class and time, without empty sets. A million steps that wait for one pool share one entry.
     ready: BTreeMap<ClassIndex, BTreeSet<(Timestamp, StepIndex)>>,
     /// Deadlines from `timeout.schedule_to_close`.
-    pub(super) deadlines: Deadlines,
+    pub(crate) deadlines: Deadlines,
     /// Time of the event that is being applied.
-    pub(super) clock: Timestamp,
+    pub(crate) clock: Timestamp,
     /// Total working time of all attempts that have ended.
     pub compute: SignedDuration,
     pub alerts: Vec<Alert>,
     /// The budget in force: the workflow's, or the one to which a person raised it.
     pub budget: Budget,
-    pub(super) leased: BTreeSet<StepIndex>,
-    pub(super) waiting: BTreeSet<StepIndex>,
+    pub(crate) leased: BTreeSet<StepIndex>,
+    pub(crate) waiting: BTreeSet<StepIndex>,
     /// In order of arrival.
     signals: VecDeque<Signal>,
     /// Number of steps that wait for the end of a child run.
     child_runs: usize,
     /// Steps that are not terminal.
-    pub(super) live: BTreeSet<StepIndex>,
-    pub(super) failed: BTreeSet<StepIndex>,
+    pub(crate) live: BTreeSet<StepIndex>,
+    pub(crate) failed: BTreeSet<StepIndex>,
     /// Steps that recent events may have settled; see `decide::consequence`.
-    pub(super) due: BTreeSet<StepIndex>,
-}
-
-/// The children of a fan-out, for templates.
-#[derive(Debug)]
-pub struct ChildSteps<'a>(pub &'a [Step]);
-
-impl FanOut for ChildSteps<'_> {
-    fn outputs(&self) -> Vec<&Outputs> {
-        self.0.iter().filter_map(Step::outputs).collect()
-    }
+    pub(crate) due: BTreeSet<StepIndex>,
 }
 
 impl RunState {
@@ -239,7 +146,7 @@ impl RunState {
         &self.spec.steps[step.spec]
     }
 
-    pub(super) fn find(&self, id: &StepId) -> Option<StepIndex> {
+    pub(crate) fn find(&self, id: &StepId) -> Option<StepIndex> {
         self.index.get(id).copied()
     }
 
@@ -263,19 +170,19 @@ impl RunState {
     }
 
     /// The oldest signal with this name.
-    pub(super) fn signal(&self, name: &str) -> Option<&Signal> {
+    pub(crate) fn signal(&self, name: &str) -> Option<&Signal> {
         self.signals.iter().find(|signal| signal.name == name)
     }
 
     /// Stores a signal for the first step that waits for it.
-    pub(super) fn add_signal(&mut self, signal: Signal) {
+    pub(crate) fn add_signal(&mut self, signal: Signal) {
         let name = signal.name.clone();
         self.signals.push_back(signal);
         self.wake_for(&name);
     }
 
     /// If a signal with this name is stored, marks the first step that waits for it and is not due yet as due.
-    pub(super) fn wake_for(&mut self, name: &str) {
+    pub(crate) fn wake_for(&mut self, name: &str) {
         let waits = |i: StepIndex| self.awaited_signal(i) == Some(name) && !self.due.contains(&i);
         if self.signal(name).is_some()
             && let Some(&i) = self.waiting.iter().find(|&&i| waits(i))
@@ -284,7 +191,7 @@ impl RunState {
         }
     }
 
-    pub(super) fn awaited_signal(&self, i: StepIndex) -> Option<&str> {
+    pub(crate) fn awaited_signal(&self, i: StepIndex) -> Option<&str> {
         match &self.steps[i].state {
             StepState::Waiting(Wait::Signal { name }) => Some(name),
             _ => None,
@@ -292,7 +199,7 @@ impl RunState {
     }
 
     /// Makes a step wait; if its signal is already stored, the step is due at once.
-    pub(super) fn start_waiting(&mut self, i: StepIndex, wait: Wait) {
+    pub(crate) fn start_waiting(&mut self, i: StepIndex, wait: Wait) {
         if let Wait::Signal { name } = &wait
             && self.signal(name).is_some()
         {
@@ -302,7 +209,7 @@ impl RunState {
     }
 
     /// Removes the oldest signal that the step waits for.
-    pub(super) fn take_signal(&mut self, i: StepIndex) {
+    pub(crate) fn take_signal(&mut self, i: StepIndex) {
         if let Some(name) = self.awaited_signal(i)
             && let Some(oldest) = self.signals.iter().position(|signal| signal.name == name)
         {
@@ -353,8 +260,13 @@ impl RunState {
         Some(later(step.ready_since?, spec.timeout.schedule_to_close?))
     }
 
-    pub(super) fn has_ready(&self) -> bool {
+    pub(crate) fn has_ready(&self) -> bool {
         !self.ready.is_empty()
+    }
+
+    /// `RunStarted`, unless it is in the log already.
+    pub(crate) fn start_event(&self) -> Option<Event> {
+        (!self.started).then_some(Event::RunStarted)
     }
 
     pub fn is_canceling(&self) -> bool {
@@ -371,17 +283,17 @@ impl RunState {
         }
     }
 
-    pub(super) fn dependents(&self, i: StepIndex) -> Vec<StepIndex> {
+    pub(crate) fn dependents(&self, i: StepIndex) -> Vec<StepIndex> {
         // Children have no dependents: other steps depend on their parent.
         self.dependents.get(i).cloned().unwrap_or_default()
     }
 
     /// Appends one child per item. Children of a parent are contiguous and in item order.
-    pub(super) fn add_children(&mut self, parent: StepIndex, items: &[Value]) {
+    pub(crate) fn add_children(&mut self, parent: StepIndex, items: &[Value]) {
         self.add_some_children(parent, items.iter().cloned().enumerate());
     }
 
-    pub(super) fn add_some_children(&mut self, parent: StepIndex, items: impl IntoIterator<Item = (usize, Value)>) {
+    pub(crate) fn add_some_children(&mut self, parent: StepIndex, items: impl IntoIterator<Item = (usize, Value)>) {
         let first = self.steps.len();
         for (position, item) in items {
             let mut child = Step::new(
@@ -401,14 +313,14 @@ impl RunState {
     }
 
     /// Restarts `timeout.schedule_to_close` at `since`.
-    pub(super) fn count_from(&mut self, i: StepIndex, since: Timestamp) {
+    pub(crate) fn count_from(&mut self, i: StepIndex, since: Timestamp) {
         self.deadlines.remove(i, &self.steps[i].state, self.schedule_deadline(&self.steps[i]));
         self.steps[i].ready_since = Some(since);
         self.deadlines.add(i, &self.steps[i].state, self.schedule_deadline(&self.steps[i]));
     }
 
     /// The only way to change a step's state: it updates every index.
-    pub(super) fn set(&mut self, i: StepIndex, next: StepState) {
+    pub(crate) fn set(&mut self, i: StepIndex, next: StepState) {
         let class = self.class_of(&self.steps[i]);
         let deadline = self.schedule_deadline(&self.steps[i]);
         self.deadlines.remove(i, &self.steps[i].state, deadline);
@@ -449,68 +361,5 @@ impl RunState {
             self.live.insert(i);
         }
         self.steps[i].state = next;
-    }
-}
-
-/// Returns the classes of a workflow and, for each step, the class of its attempts and that of its expansion.
-fn classify(spec: &WorkflowSpec, placement: impl Fn(&str) -> Placement) -> (Vec<Class>, Vec<(ClassIndex, ClassIndex)>) {
-    let mut index: BTreeMap<Class, ClassIndex> = BTreeMap::new();
-    let mut find = |class: Class| {
-        let next = index.len();
-        *index.entry(class).or_insert(next)
-    };
-    let mut class_of = Vec::with_capacity(spec.steps.len());
-    for StepSpec { kind, priority, resources, rate_limit, .. } in &spec.steps {
-        let priority = *priority;
-        let (demand, rate_limit) = (resources.clone(), rate_limit.clone());
-        let attempt = find(Class { placement: placement(kind), priority, demand, rate_limit });
-        let (placement, demand) = (Placement::InProcess, Demand::new());
-        class_of.push((attempt, find(Class { placement, priority, demand, rate_limit: None })));
-    }
-    let mut classes: Vec<(Class, ClassIndex)> = index.into_iter().collect();
-    classes.sort_by_key(|(_, index)| *index);
-    (classes.into_iter().map(|(class, _)| class).collect(), class_of)
-}
-
-impl Lease {
-    /// Working time of the attempt so far, at most until the lease expires.
-    pub fn worked(&self, now: Timestamp) -> SignedDuration {
-        now.min(self.expires_at).duration_since(self.started_at).max(SignedDuration::ZERO)
-    }
-}
-
-impl Step {
-    fn new(id: StepId, spec: usize, state: StepState) -> Step {
-        Step {
-            id,
-            spec,
-            parent: None,
-            item: None,
-            children: 0..0,
-            children_in_store: false,
-            state,
-            fence: Fence(0),
-            attempts: 0,
-            failures: 0,
-            losses: 0,
-            ready_since: None,
-            key: None,
-            last_checkpoint: None,
-            skipped_need: None,
-        }
-    }
-
-    pub fn lease(&self) -> Option<&Lease> {
-        match &self.state {
-            StepState::Leased(lease) => Some(lease),
-            _ => None,
-        }
-    }
-
-    pub fn outputs(&self) -> Option<&Outputs> {
-        match &self.state {
-            StepState::Succeeded { outputs } => Some(outputs),
-            _ => None,
-        }
     }
 }

@@ -47,7 +47,7 @@ fn a_failed_step_is_retried_while_the_rest_goes_on() {
     assert_eq!(world.statuses[&"a".into()], StepStatus::Failed);
     assert_eq!(world.tell(Command::Retry { step: Some("b".into()) }), Decision::default(), "b has not failed");
     world.tell(Command::Retry { step: Some("a".into()) });
-    assert_eq!(world.state.step(&"a".into()).unwrap().failures, 0, "retries are counted anew");
+    assert_eq!(world.state.step(&"a".into()).unwrap().failures, 0, "retries are counted again");
     assert_eq!(world.state.end, None);
     world.run_to_the_end();
     assert_eq!(world.state.end, Some(RunEnd::Succeeded));

@@ -97,7 +97,7 @@ fn act(world: &mut World, what: u8, which: usize) {
             let ended = matches!(world.state.end, Some(RunEnd::Succeeded | RunEnd::Canceled));
             let decision = world.tell(Command::Retry { step: Some(step) });
             if failed && !ended && world.state.lifecycle != Lifecycle::Canceling {
-                assert!(!decision.events.is_empty(), "a failed step was not taken up");
+                assert!(!decision.events.is_empty(), "a failed step was not resumed");
             }
         }
         // Rare, because nothing comes after a cancel.

@@ -4,43 +4,43 @@ use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
-use super::event::Wait;
-use super::state::{StepIndex, StepState};
+use super::step::{StepIndex, StepState};
+use crate::event::Wait;
 
 type InOrder = BTreeSet<(Timestamp, StepIndex)>;
 
 #[derive(Clone, PartialEq, Default, Debug)]
-pub(super) struct Deadlines {
+pub(crate) struct Deadlines {
     steps: InOrder,
     /// Deadlines of steps that wait for a child run; the child run must end before the step does.
     child_runs: InOrder,
 }
 
 impl Deadlines {
-    pub(super) fn add(&mut self, i: StepIndex, state: &StepState, deadline: Option<Timestamp>) {
+    pub(crate) fn add(&mut self, i: StepIndex, state: &StepState, deadline: Option<Timestamp>) {
         if let (Some(at), Some(kept)) = (deadline, self.kept_for(state)) {
             kept.insert((at, i));
         }
     }
 
-    pub(super) fn remove(&mut self, i: StepIndex, state: &StepState, deadline: Option<Timestamp>) {
+    pub(crate) fn remove(&mut self, i: StepIndex, state: &StepState, deadline: Option<Timestamp>) {
         if let (Some(at), Some(kept)) = (deadline, self.kept_for(state)) {
             kept.remove(&(at, i));
         }
     }
 
     /// Steps past their deadline; those that wait for a child run come last.
-    pub(super) fn passed(&self, now: Timestamp) -> impl Iterator<Item = StepIndex> {
+    pub(crate) fn passed(&self, now: Timestamp) -> impl Iterator<Item = StepIndex> {
         let passed = move |kept: &InOrder| kept.range(..=(now, StepIndex::MAX)).map(|&(_, i)| i).collect::<Vec<_>>();
         passed(&self.steps).into_iter().chain(passed(&self.child_runs))
     }
 
     /// The earliest deadline of a step that does not wait for a child run.
-    pub(super) fn first(&self) -> Option<Timestamp> {
+    pub(crate) fn first(&self) -> Option<Timestamp> {
         self.steps.first().map(|&(at, _)| at)
     }
 
-    pub(super) fn of_child_runs(&self) -> impl Iterator<Item = (Timestamp, StepIndex)> {
+    pub(crate) fn of_child_runs(&self) -> impl Iterator<Item = (Timestamp, StepIndex)> {
         self.child_runs.iter().copied()
     }
 

@@ -3,8 +3,9 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
-use super::retry::backoff;
-use super::state::{RunState, Signal, StepIndex, StepState};
+use super::run_state::{RunState, Signal};
+use super::step::{StepIndex, StepState};
+use crate::retry::backoff;
 use stepwell_base::duration::later;
 use stepwell_base::ids::{Fence, StepId, StepKey};
 
@@ -23,7 +24,7 @@ impl RunState {
     /// Adds the children of a fan-out that the tables have, by item index. Children that have succeeded or
     /// were skipped may be missing: see [`children_in_store`].
     ///
-    /// [`children_in_store`]: super::state::Step::children_in_store
+    /// [`children_in_store`]: super::Step::children_in_store
     pub fn restore_children(&mut self, parent: &StepId, items: Vec<(usize, Value)>, total: usize) {
         let Some(parent) = self.find(parent) else { return };
         self.steps[parent].children_in_store = items.len() < total;

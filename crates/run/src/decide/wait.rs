@@ -2,55 +2,16 @@
 //! event log holds everything about their wait.
 
 use jiff::Timestamp;
-use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use super::decide::{Decision, too_late};
-use super::event::{Event, Ruling, Verdict, Wait};
-use super::state::{Lifecycle, RunState, Signal, Step, StepState};
+use super::deadline::too_late;
+use crate::command::{Decision, OnFalse};
+use crate::event::{Event, Ruling, Verdict, Wait};
+use crate::state::{Lifecycle, RunState, Signal, Step, StepState};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_workflow::key::canonical;
-
-/// The consequence of a gate rule that is false.
-#[derive(Clone, PartialEq, Debug)]
-pub enum OnFalse {
-    Fail,
-    /// The step succeeds with `passed = false`.
-    Continue,
-    /// A person decides.
-    Ask {
-        prompt: String,
-    },
-}
-
-/// [`OnFalse`] as a workflow file says it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, schemars::JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum FalseRule {
-    /// The step fails.
-    #[default]
-    Fail,
-    /// The step succeeds with the value `passed = false`.
-    Continue,
-    /// The step waits for a person.
-    Ask,
-}
-
-/// The action of a waiting kind on a ready step.
-#[derive(Clone, PartialEq, Debug)]
-pub enum AtClaim {
-    Wait(Wait),
-    Rule {
-        ruling: Ruling,
-        on_false: OnFalse,
-    },
-    /// Submit a child run with these params, and wait for its end.
-    StartChild {
-        params: Map<String, Value>,
-    },
-}
 
 /// Returns the events of a gate whose rule was evaluated: the decision, then its consequence.
 pub(super) fn ruled(step: StepId, ruling: Ruling, on_false: OnFalse) -> Vec<Event> {
@@ -85,15 +46,6 @@ fn passed(step: &StepId, fence: Fence, passed: bool, approver: Option<&str>, com
     Event::StepSucceeded { step: step.clone(), fence, outputs: Outputs { values, ..Outputs::default() } }
 }
 
-/// Describes what a waiting step waits for, in a few words.
-pub(super) fn awaited(wait: &Wait) -> String {
-    match wait {
-        Wait::Approval { .. } => "a person".to_owned(),
-        Wait::Signal { name } => format!("the signal `{name}`"),
-        Wait::Run { run } => format!("the child run {run}"),
-    }
-}
-
 /// Handles a person's answer; ignores it once the deadline has passed.
 pub(super) fn decided(
     state: &RunState,
@@ -118,7 +70,7 @@ pub(super) fn decided(
     Decision::events([Event::StepDecided { step: step.clone(), ruling }, next])
 }
 
-/// Stores the signal even if no step waits for it; `decide::consequence` delivers it.
+/// Stores the signal even if no step waits for it; `consequence` delivers it.
 pub(super) fn signaled(state: &RunState, name: String, payload: Value) -> Decision {
     if state.end.is_some() {
         return Decision::default();

@@ -26,11 +26,11 @@ fn may_claim(state: &RunState) -> bool {
 /// (`is_ending`): their steps only wait for the end.
 pub fn next_child_deadline(state: &RunState, is_ending: impl Fn(RunId) -> bool) -> Option<Timestamp> {
     let mut deadlines = state.deadlines.of_child_runs().filter(|_| may_claim(state));
-    let awaits_one_that_goes_on = |i: StepIndex| match &state.steps[i].state {
+    let awaits_active_run = |i: StepIndex| match &state.steps[i].state {
         StepState::Waiting(Wait::Run { run }) => !is_ending(*run),
         _ => false,
     };
-    deadlines.find(|&(_, i)| awaits_one_that_goes_on(i)).map(|(at, _)| at)
+    deadlines.find(|&(_, i)| awaits_active_run(i)).map(|(at, _)| at)
 }
 
 /// Returns the earliest time at which anything else happens by itself: a lease or a timeout expires, or a

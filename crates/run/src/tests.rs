@@ -9,14 +9,11 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 use super::apply::apply;
-use super::deadlines::Deadlines;
-use super::decide::{Command, Decision, Effect};
+use super::command::{Command, Decision, Effect, OnFalse};
 use super::event::{self, Event, PauseCause, ReleaseCause, Ruling, Wait};
-use super::restore::Restored;
 use super::retry::MAXIMUM_LOSSES_IN_A_ROW;
-use super::state::{Lifecycle, RunEnd, RunState, StepState};
+use super::state::{Deadlines, Lifecycle, Restored, RunEnd, RunState, StepState};
 use super::status::{RunStatus, StepStatus, Transition, fence_holds, step_of};
-use super::wait::OnFalse;
 use stepwell_base::artifact::Outputs;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::{Failure, FailureKind};
@@ -495,7 +492,7 @@ fn steps_with_equal_demands_are_one_candidate() {
     state.handle(Command::Expire, now);
     state.handle(Command::Expand { step: "large".into(), items: vec![Value::Null; 10_000] }, now);
     let heads = |state: &RunState| {
-        let heads = super::schedule::next_claims(state, now);
+        let heads = super::next::next_claims(state, now);
         heads.map(|(_, _, i)| state.step_at(i).id.to_string()).collect::<Vec<_>>()
     };
     assert_eq!(heads(&state), ["large[0]", "small", "free"]);
@@ -505,7 +502,7 @@ fn steps_with_equal_demands_are_one_candidate() {
 }
 
 fn next_claim_of(state: &RunState, now: Timestamp) -> Option<StepId> {
-    super::schedule::next_claims(state, now).next().map(|(_, _, i)| state.step_at(i).id.clone())
+    super::next::next_claims(state, now).next().map(|(_, _, i)| state.step_at(i).id.clone())
 }
 
 #[test]

@@ -2,17 +2,17 @@
 
 use jiff::Timestamp;
 
-use super::decide::Decision;
-use super::event::Event;
-use super::state::{Lifecycle, RunEnd, RunState, Step, StepIndex, StepState};
+use crate::command::Decision;
+use crate::event::Event;
+use crate::state::{Lifecycle, RunEnd, RunState, Step, StepIndex, StepState};
 use stepwell_base::ids::StepId;
 
 pub(super) fn resume(state: &RunState, now: Timestamp) -> Decision {
     match (&state.end, state.lifecycle) {
         (None, Lifecycle::Interrupted | Lifecycle::Paused) => Decision::event(Event::RunResumed),
         (Some(RunEnd::Failed { .. }), _) => {
-            let again = state.failed.iter().map(|&i| take_up(&state.steps[i], now));
-            Decision::events(std::iter::once(Event::RunResumed).chain(again))
+            let retried = state.failed.iter().map(|&i| ready_again(&state.steps[i], now));
+            Decision::events(std::iter::once(Event::RunResumed).chain(retried))
         }
         _ => Decision::default(),
     }
@@ -20,10 +20,10 @@ pub(super) fn resume(state: &RunState, now: Timestamp) -> Decision {
 
 pub(super) fn retry(state: &RunState, step: Option<&StepId>, now: Timestamp) -> Decision {
     let Ok(chosen) = to_retry(state, step) else { return Decision::default() };
-    let goes_on = state.end.is_none() && state.lifecycle != Lifecycle::Interrupted;
-    let resumed = (!goes_on).then_some(Event::RunResumed);
-    let again = chosen.into_iter().map(|i| take_up(&state.steps[i], now));
-    Decision::events(resumed.into_iter().chain(again))
+    let stopped = state.end.is_some() || state.lifecycle == Lifecycle::Interrupted;
+    let resumed = stopped.then_some(Event::RunResumed);
+    let retried = chosen.into_iter().map(|i| ready_again(&state.steps[i], now));
+    Decision::events(resumed.into_iter().chain(retried))
 }
 
 /// Returns the failed steps to retry, fan-outs before their children: all of them, or those that `step`
@@ -52,7 +52,7 @@ pub fn to_retry(state: &RunState, step: Option<&StepId>) -> Result<Vec<StepIndex
 }
 
 /// Makes a failed step ready again; a fan-out keeps its items and waits for its children again.
-fn take_up(step: &Step, now: Timestamp) -> Event {
+fn ready_again(step: &Step, now: Timestamp) -> Event {
     if step.children.is_empty() {
         return Event::StepReady { step: step.id.clone(), not_before: now };
     }
