@@ -1,12 +1,17 @@
 //! The workflow language: reads a TOML file, reports every problem at once, and yields a [`spec::WorkflowSpec`].
 //!
-//! Pure: no files, no clock, no database. It does not know the step kinds; a [`catalog::Catalog`] describes them. Start reading at
-//! [`parse`], then [`validate`] and [`template`].
+//! Pure: no files, no clock, no database. It does not know the step kinds, which a [`catalog::Catalog`] describes, and
+//! nothing of runs.
+//!
+//! Start reading at [`parse::workflow`]. A text becomes a [`document`] (TOML with positions), then a `draft` (keys and
+//! types), which [`validate`] checks; [`template`] evaluates what a run fills in later. [`limits`], [`pools`] and
+//! [`rate_limit`] belong to the settings of a machine, [`key`] identifies equal work.
 
 pub mod budget;
 pub mod catalog;
 pub mod diagnostic;
 pub mod document;
+mod draft;
 pub mod graph;
 pub mod key;
 pub mod kinds;

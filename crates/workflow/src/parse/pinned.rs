@@ -6,13 +6,14 @@ use std::fmt::Write as _;
 
 use serde_json::{Map, Value};
 
-use super::draft::{Draft, StepDraft};
+use super::children::pin_children;
 use super::library::Nesting;
 use super::overrides;
 use super::workflow::finished;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Problems, Span, SpecErrors};
 use crate::document::{Data, Located, Node, Table};
+use crate::draft::{Draft, StepDraft};
 use crate::spec::{PinnedWorkflow, StepSpec, WorkflowSpec};
 use crate::validate;
 
@@ -44,7 +45,8 @@ pub fn pinned(
     let mut problems = Problems::new(label, &contents);
     let mut draft = Draft { is_read: true, name, description, params, secrets, budget, sla, steps, outputs };
     overrides::apply(&mut draft.params, overrides, &mut problems);
-    validate::check(&mut draft, catalog, &Nesting::top(label, &children), &mut problems);
+    pin_children(&mut draft.steps, catalog, &Nesting::top(label, &children), &mut problems);
+    validate::check(&mut draft, catalog, &mut problems);
     finished(draft, problems)
 }
 

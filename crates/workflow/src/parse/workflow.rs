@@ -2,12 +2,13 @@
 
 use serde_json::{Map, Value};
 
-use super::draft::{Draft, StepDraft};
+use super::children::pin_children;
 use super::library::{Library, Nesting};
 use super::overrides;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Problems, SpecErrors};
 use crate::document;
+use crate::draft::{Draft, StepDraft};
 use crate::spec::{PinnedWorkflow, StepSpec, WorkflowSpec};
 use crate::validate;
 use stepwell_base::ids::StepId;
@@ -52,7 +53,7 @@ pub fn params(source: &str) -> Option<Map<String, Value>> {
 }
 
 /// Parses and checks a workflow at any depth of workflows that start each other.
-pub(crate) fn checked(
+pub(super) fn checked(
     source: &str,
     catalog: &Catalog,
     nesting: &Nesting<'_>,
@@ -68,7 +69,8 @@ pub(crate) fn checked(
     };
     if draft.is_read {
         override_params(&mut draft.params, &mut problems);
-        validate::check(&mut draft, catalog, nesting, &mut problems);
+        pin_children(&mut draft.steps, catalog, nesting, &mut problems);
+        validate::check(&mut draft, catalog, &mut problems);
     }
     finished(draft, problems)
 }

@@ -4,20 +4,16 @@ use std::collections::{HashMap, HashSet};
 
 use super::argument::Argument;
 use super::names::Names;
-use super::{child, command, cycle, gate, schema, templates};
+use super::{command, cycle, gate, schema, templates};
 use crate::catalog::Catalog;
 use crate::diagnostic::Problems;
-use crate::parse::{Draft, Nesting, StepDraft};
+use crate::draft::{Draft, StepDraft};
 use crate::pools::Demand;
 use stepwell_base::suggest;
 
-/// Checks the draft, adds the steps that templates refer to to each step's `needs`, and pins the
-/// workflows that steps start.
-pub(crate) fn check(draft: &mut Draft, catalog: &Catalog, nesting: &Nesting<'_>, problems: &mut Problems) {
+/// Checks the draft, and adds the steps that a step's templates refer to to its `needs`.
+pub(crate) fn check(draft: &mut Draft, catalog: &Catalog, problems: &mut Problems) {
     duplicate_ids(&draft.steps, problems);
-    for step in &mut draft.steps {
-        child::check(step, catalog, nesting, problems);
-    }
     let names = Names::of(draft, catalog);
     for step in &mut draft.steps {
         kind_and_arguments(step, &names, catalog, problems);

@@ -4,8 +4,8 @@ use std::path::Path;
 
 use crate::diagnostic::{Problems, Span};
 use crate::document::{Data, Node, Table};
+use crate::draft::StepDraft;
 use crate::kinds::COMMAND;
-use crate::parse::StepDraft;
 use stepwell_base::names::is_below;
 
 /// Reports values that no program or environment accepts.

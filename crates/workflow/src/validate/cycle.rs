@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use crate::diagnostic::{Problems, Span};
-use crate::parse::StepDraft;
+use crate::draft::StepDraft;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Mark {

@@ -4,8 +4,8 @@ use super::templates::Placed;
 use super::uses;
 use crate::diagnostic::Problems;
 use crate::document::{Data, Node};
+use crate::draft::StepDraft;
 use crate::kinds::GATE;
-use crate::parse::StepDraft;
 use crate::template::{Form, form, scan_expression};
 use stepwell_base::suggest;
 

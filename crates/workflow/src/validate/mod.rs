@@ -2,7 +2,6 @@
 
 mod argument;
 mod check;
-mod child;
 mod command;
 mod cycle;
 mod gate;

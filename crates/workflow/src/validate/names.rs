@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use crate::catalog::{Catalog, Given};
 use crate::document::{Data, Node};
-use crate::parse::{Draft, StepDraft};
+use crate::draft::{Draft, StepDraft};
 
 pub(super) struct Names {
     pub(super) params: Map<String, Value>,

@@ -8,8 +8,8 @@ use super::names::{Names, StepNames, StepShape};
 use super::uses;
 use crate::diagnostic::{Problems, Span};
 use crate::document::{Data, Located, Node, Table};
+use crate::draft::StepDraft;
 use crate::kinds::COMMAND;
-use crate::parse::StepDraft;
 use crate::template::{
     Form, Reason, Reference, Scan, Segment, SyntaxError, TemplateError, condition_of, constant, expression_text, form,
     items_of, scan_expression, scan_text,

@@ -1,17 +1,26 @@
-//! Checks the workflow that a step starts, and pins its text.
+//! Checks the workflows that steps start, and pins their texts.
 
 use serde_json::{Map, Value};
 
+use super::library::{Nesting, Source};
+use super::overrides::{known_param, set};
+use super::workflow::checked;
 use crate::catalog::Catalog;
 use crate::diagnostic::{Problems, Span, SpecErrors, line_feeds};
 use crate::document::{Data, Located, Node, Table};
+use crate::draft::StepDraft;
 use crate::kinds::WORKFLOW;
-use crate::parse::{Nesting, Source, StepDraft, checked, known_param, set_param};
 use crate::spec::{PinnedWorkflow, StepSpec, WorkflowSpec};
 use crate::template::{Form, form};
 
-/// Sets `child` and `child_outputs` of a step of kind `workflow`, or reports why the workflow cannot be started.
-pub(super) fn check(step: &mut StepDraft, catalog: &Catalog, nesting: &Nesting<'_>, problems: &mut Problems) {
+/// Sets `child` and `child_outputs` of each step of kind `workflow`, or reports why its workflow cannot be started.
+pub(super) fn pin_children(steps: &mut [StepDraft], catalog: &Catalog, nesting: &Nesting<'_>, problems: &mut Problems) {
+    for step in steps {
+        pin_child(step, catalog, nesting, problems);
+    }
+}
+
+fn pin_child(step: &mut StepDraft, catalog: &Catalog, nesting: &Nesting<'_>, problems: &mut Problems) {
     if step.kind.as_ref().is_none_or(|kind| kind.value != WORKFLOW) {
         return;
     }
@@ -67,7 +76,7 @@ fn override_defaults<'a>(given: Option<&'a Table>, defaults: &mut Map<String, Va
             let hint = known_param(defaults, &name.value);
             refused.push((name, format!("the workflow has no param `{}`", name.value), hint));
         } else if !has_template(node)
-            && let Err((message, hint)) = set_param(defaults, &name.value, &node.to_json())
+            && let Err((message, hint)) = set(defaults, &name.value, &node.to_json())
         {
             refused.push((name, message, hint));
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
+use super::ids::{LONGEST_ID, is_id, is_identifier};
 use super::{limits, policies, secrets};
 use crate::budget::{Budget, Sla};
 use crate::diagnostic::{Problems, Span};
@@ -13,8 +14,6 @@ use stepwell_base::names::RunName;
 use stepwell_base::secret::SecretSource;
 
 const WORKFLOW_KEYS: [&str; 8] = ["name", "description", "params", "secrets", "budget", "sla", "step", "outputs"];
-/// Maximum characters of a name or an id: both become names of files and folders, which are limited.
-const LONGEST_ID: usize = 100;
 const STEP_KEYS: [&str; 11] =
     ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout", "resources", "priority", "rate_limit"];
 
@@ -43,7 +42,7 @@ pub(crate) struct StepDraft {
     pub(crate) when: Option<Located<String>>,
     pub(crate) retry: RetryPolicy,
     pub(crate) timeout: Timeouts,
-    /// Set by `validate`.
+    /// Set by `parse` when the step starts a workflow.
     pub(crate) child: Option<PinnedWorkflow>,
     /// The keys of `[outputs]` in `child`.
     pub(crate) child_outputs: Option<Vec<String>>,
@@ -191,14 +190,4 @@ fn expression(table: &Table, key: &str, problems: &mut Problems) -> Option<Locat
         .at(&node.span, format!("`{key}` must be an expression in quotes, not {}", node.describe()))
         .hint(format!("write it as text: {key} = {:?}", node.to_json().to_string()));
     None
-}
-
-fn is_id(text: &str) -> bool {
-    (1..=LONGEST_ID).contains(&text.len())
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-'))
-}
-
-pub(super) fn is_identifier(text: &str) -> bool {
-    text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
-        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::draft::is_identifier;
+use super::ids::is_identifier;
 use crate::diagnostic::Problems;
 use crate::document::{Data, Located, Node};
 use stepwell_base::secret::SecretSource;
