@@ -62,7 +62,7 @@ fn crash_loop_limit(node: &Node, problems: &mut Problems) -> Option<u64> {
 fn retention(table: &Table, problems: &mut Problems) -> [Option<u64>; 2] {
     let Some(node) = table.get("retention") else { return [None; 2] };
     let Some(limits) = node.table("retention", "retention = { keep_runs = 10 }", problems) else { return [None; 2] };
-    limits.only(&RETENTION_KEYS, "retention", problems);
+    limits.only(&RETENTION_KEYS, " in [retention]", problems);
     RETENTION_KEYS.map(|key| {
         let node = limits.get(key)?;
         let limit = node.to_json().as_u64();

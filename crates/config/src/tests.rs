@@ -162,7 +162,7 @@ fn broken_variables_and_flags_are_named() {
 }
 
 #[test]
-fn pools_and_rate_limits_come_from_files_and_are_checked() {
+fn pools_and_rate_limits_come_from_files_and_tables_are_checked() {
     let text = "[pools]\ngpu = [\"gpu:0\", \"gpu:1\"]\nmemory = \"64GiB\"\nlicences = 3\n[rate_limits]\napi = \"10/min\"\n\
                 [alerts]\ncommand = [\"notify\", \"me\"]\n";
     let place = Place::new().project(text);
@@ -178,7 +178,8 @@ fn pools_and_rate_limits_come_from_files_and_are_checked() {
         ("[pools]\nmemory = \"lots\"\n", "must be a list of devices"),
         ("[pools]\nmemory = -1\n", "must be a list of devices"),
         ("[rate_limits]\napi = \"often\"\n", "cannot be `often`"),
-        ("[alerts]\nprogram = []\n", "unknown key `program`"),
+        ("[alerts]\nprogram = []\n", "unknown key `program` in [alerts]"),
+        ("[retention]\nkeep_hours = 1\n", "unknown key `keep_hours` in [retention]"),
     ] {
         let Err(ConfigError::File(errors)) = Place::new().project(text).load(Partial::default()) else {
             panic!("{text} was accepted");
