@@ -6,8 +6,8 @@ use std::io;
 use serde::{Deserialize, Serialize};
 
 use super::error_chain::{causes, error_chain};
-use super::excerpt::bounded;
 use super::json::TooMuch;
+use super::text::excerpt::bounded;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::ids::{RunId, StepId};
-use super::visible::is_hidden;
+use super::text::visible::is_hidden;
 
 /// Maximum bytes of a name that a person gives.
 const LONGEST: usize = 200;

@@ -39,10 +39,10 @@ pub struct AttemptRequest {
     /// The data outside `with` that the kind added to the step key.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub fingerprint: Value,
-    #[serde(with = "super::path_text")]
+    #[serde(with = "super::text::path_text")]
     pub state_dir: PathBuf,
     /// Durable directory of this step in this run; survives attempts.
-    #[serde(with = "super::path_text")]
+    #[serde(with = "super::text::path_text")]
     pub scratch_dir: PathBuf,
     /// Committed checkpoints of this step, newest first.
     pub checkpoints: Vec<Checkpoint>,
