@@ -19,6 +19,8 @@ mod harness;
 mod hostile;
 mod logs;
 mod maintenance;
+#[cfg(not(feature = "failpoints"))]
+mod normal_build;
 mod odd_files;
 #[cfg(target_os = "linux")]
 mod orphans;

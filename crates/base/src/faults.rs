@@ -46,7 +46,7 @@ mod armed {
     const EIO: i32 = 5;
     const ENOSPC: i32 = 28;
 
-    /// All operations with a point before and after. `tests/tidy.rs` compares this list with the sources.
+    /// All operations with a point before and after. `crates/tidy` compares this list with the sources.
     pub const OPERATIONS: &[&str] = &[
         "artifact.clean",
         "artifact.copy.fsync",

@@ -121,6 +121,7 @@ fn read(state_dir: &Path) -> Starts {
 
 fn write(state_dir: &Path, starts: &Starts) -> Result<(), EngineError> {
     let path = state_dir.join(STARTS_FILE);
+    // No failpoint: losing the file does no harm.
     let write = || fs::write(&path, serde_json::to_vec(starts)?);
     write().map_err(EngineError::io("write", &path))
 }

@@ -100,6 +100,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
+            // No failpoint: an alert may be lost.
             .spawn();
         let shown = program.clone();
         match started {

@@ -90,6 +90,7 @@ fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>,
         prune::forget_unused_artifacts(&transaction)?;
     }
     tally.write(&transaction)?;
+    // No failpoint: a scratch database.
     transaction.commit()?;
     Ok(None)
 }
