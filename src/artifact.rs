@@ -129,9 +129,9 @@ fn by_digest(reader: &Reader, selector: &str) -> Result<Reference, CliError> {
     let mut matches = if hexadecimal { reader.outputs_like(selector, MOST_MATCHES)? } else { Vec::new() };
     match matches.len() {
         1 => Ok(matches.remove(0)),
-        0 => Err(CliError::not_found(format!("no artifact has a digest that begins with `{selector}`"))
+        0 => Err(CliError::not_found(format!("no artifact has a digest that starts with `{selector}`"))
             .hint("`stepwell artifact ls` lists the artifacts of the newest run, with the names that this takes")),
-        _ => Err(CliError::usage(format!("several artifacts have a digest that begins with `{selector}`"))
+        _ => Err(CliError::usage(format!("several artifacts have a digest that starts with `{selector}`"))
             .hint("give more digits")),
     }
 }

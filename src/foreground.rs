@@ -49,12 +49,12 @@ pub fn drive(session: &Session, lock: &EngineLock, run: RunId, start: Start) -> 
         }
         Outcome::Paused => {
             session.out.message(&format!("run {run} is paused"));
-            session.out.message(&format!("hint: {} goes on", resume(session, run)));
+            session.out.message(&format!("hint: {} continues it", resume(session, run)));
             Ok(Exit::Interrupted)
         }
         Outcome::Interrupted => {
             session.out.message(&format!("run {run} is interrupted; nothing that was committed is lost"));
-            session.out.message(&format!("hint: {} goes on", resume(session, run)));
+            session.out.message(&format!("hint: {} continues it", resume(session, run)));
             Ok(Exit::Interrupted)
         }
     }

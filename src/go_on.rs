@@ -28,7 +28,7 @@ pub fn go_on(session: &Session, run: RunId, start: Start) -> Result<Exit, CliErr
         return foreground::drive(session, &lock, run, Start::GoOn);
     }
     let watch = shell::stepwell("watch", [&*report::handle_of(session, run)]);
-    let text = session.out.pasteable(&format!("the running engine goes on with run {run}; {watch} follows it"));
+    let text = session.out.pasteable(&format!("the running engine continues run {run}; {watch} follows it"));
     session.out.document(&text, json!({ "type": "requested", "run": { "id": run }, "request": request.kind() }))?;
     Ok(Exit::Ok)
 }

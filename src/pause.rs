@@ -18,6 +18,6 @@ pub fn pause(session: &Session, args: &PauseArgs) -> Result<Exit, CliError> {
     let value = json!({ "run": { "id": id, "name": name, "status": "paused" } });
     session.out.document(&format!("run {id} ({name}) is paused"), value)?;
     let resume = shell::stepwell("resume", [&*args.run]);
-    session.out.message(&format!("its attempts write a checkpoint and stop; {resume} goes on from there"));
+    session.out.message(&format!("its attempts write a checkpoint and stop; {resume} continues from there"));
     Ok(Exit::Ok)
 }

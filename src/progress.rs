@@ -220,7 +220,7 @@ impl Observer for ProgressView {
         self.print(&wait.reason);
         self.print(&format!("waiting until {needed} are free on the disk of `{}`; now {free}", wait.path.display()));
         self.print(
-            "hint: free some space and the run goes on by itself; Ctrl-C stops it, `stepwell resume` goes on later",
+            "hint: free some space and the run continues by itself; Ctrl-C stops it, `stepwell resume` continues it later",
         );
     }
 
@@ -296,7 +296,7 @@ pub fn describe(event: &Event) -> Option<String> {
         Event::AttemptFailed { step, failure, .. } => format!("{step}  attempt failed: {}", failure.headline()),
         Event::AttemptReleased { step, reason, .. } => format!("{step}  stopped: {reason}"),
         Event::AttemptRewound { step, last_step, .. } if *last_step > 0 => {
-            format!("{step}  goes on from the checkpoint at training step {last_step}")
+            format!("{step}  resumes from the checkpoint at training step {last_step}")
         }
         Event::StepWaiting { step, wait: Wait::Approval { prompt, .. } } => {
             format!("{step}  waits for a person: {prompt}")

@@ -62,7 +62,7 @@ fn advice(reference: &Reference, error: &ArtifactError) -> String {
             format!("{restore}, or {path} and run the workflow again: step `{step}` of run {run} is then not reused")
         }
         ReferenceHolder::Checkpoint { .. } => {
-            format!("{restore}, or {path}: step `{step}` goes on from the checkpoint before")
+            format!("{restore}, or {path}: step `{step}` resumes from the checkpoint before")
         }
     }
 }

@@ -64,13 +64,16 @@ pub fn watch(session: &Session, selector: &str) -> Result<Exit, CliError> {
                 return Ok(Exit::Canceled);
             }
             RunStatus::Interrupted => {
-                session
-                    .out
-                    .message(&format!("run {id} is interrupted: {} goes on", shell::stepwell("resume", [selector])));
+                session.out.message(&format!(
+                    "run {id} is interrupted: {} continues it",
+                    shell::stepwell("resume", [selector])
+                ));
                 return Ok(Exit::Interrupted);
             }
             RunStatus::Paused => {
-                session.out.message(&format!("run {id} is paused: {} goes on", shell::stepwell("resume", [selector])));
+                session
+                    .out
+                    .message(&format!("run {id} is paused: {} continues it", shell::stepwell("resume", [selector])));
                 return Ok(Exit::Interrupted);
             }
             RunStatus::Pending | RunStatus::Running | RunStatus::Canceling => std::thread::sleep(INTERVAL),

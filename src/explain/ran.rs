@@ -133,7 +133,7 @@ fn asked_for(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
             format!("it ran because run {run} was rerun from step `{from_step}`")
         }
         (_, Some(Origin::Fork { run, at, train_step: Some(train_step) })) if at == id => {
-            format!("it went on from training step {train_step} of run {run}")
+            format!("it resumed from training step {train_step} of run {run}")
         }
         (_, Some(Origin::Fork { run, at, .. })) => format!("it ran because run {run} was forked at `{at}`"),
         _ => "it ran because the run was told to run it".to_owned(),

@@ -45,11 +45,11 @@ fn stopped(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
     match run.status {
         RunStatus::Paused => {
             let reason = run.pause_reason.as_deref().unwrap_or("no reason was given");
-            Some(Reason::new("paused", format!("the run is paused ({reason}): {} goes on", resume(situation))))
+            Some(Reason::new("paused", format!("the run is paused ({reason}): {} continues it", resume(situation))))
         }
         RunStatus::Canceling => Some(Reason::new("canceling", "the run is being canceled")),
         RunStatus::Failed => {
-            Some(Reason::new("run_failed", format!("the run has failed: {} goes on", resume(situation))))
+            Some(Reason::new("run_failed", format!("the run has failed: {} continues it", resume(situation))))
         }
         RunStatus::Pending
         | RunStatus::Running
@@ -70,7 +70,7 @@ fn no_engine(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
         return Some(Reason::new("no_engine", message));
     }
     (situation.run.status == RunStatus::Interrupted).then(|| {
-        let message = format!("the running engine drives something else: {resume} asks it to go on");
+        let message = format!("the running engine drives something else: {resume} asks it to continue this run");
         Reason::new("interrupted", message)
     })
 }

@@ -213,7 +213,7 @@ fn a_failed_step_is_retried_through_the_engine_while_the_rest_goes_on() {
     lab.sandbox.stepwell(&["retry", "last", "bad"]).ok();
     eventually("the retry", || lab.step_is("bad", "succeeded"));
     eventually("the items fail", || lab.step_is("fan", "failed"));
-    assert!(lab.step_is("slow", "running"), "the rest went on");
+    assert!(lab.step_is("slow", "running"), "the rest continued");
     lab.touch("gate");
     eventually("the run fails", || lab.status() == "failed");
     lab.sandbox.stepwell(&["retry", "last", "fan[1]"]).ok();
@@ -291,7 +291,7 @@ fn a_fork_goes_on_from_a_checkpoint_to_the_same_output() {
     let lines = lab.sandbox.stepwell(&["artifact", "show", "last/count/lines"]).ok().stdout;
     assert!(lines.contains("x 9") && lines.contains("y 10") && !lines.contains("x 10"), "{lines}");
     let why = lab.sandbox.stepwell(&["explain", "last", "count"]).ok().stdout;
-    assert!(why.contains("went on from training step 9"), "{why}");
+    assert!(why.contains("resumed from training step 9"), "{why}");
     lab.sandbox.stepwell(&["db", "check"]).ok();
 }
 

@@ -268,7 +268,7 @@ fn killed_again_and_again_the_outputs_are_the_same() {
         lab.wait_for_no_processes();
         let attempts = lab.step("count").attempts;
         engine = lab.resume();
-        lab.wait_until("the run goes on", |lab| {
+        lab.wait_until("the run continues", |lab| {
             lab.step("count").attempts > attempts || lab.step("count").status == StepStatus::Succeeded
         });
     }

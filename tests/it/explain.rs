@@ -140,7 +140,7 @@ fn what_a_ready_step_waits_for() {
 fn what_comes_from_outside() {
     let workflow = format!(
         "name = \"w\"\n{}{}{}{}",
-        step("ask", "approval", "with.prompt = \"go on?\""),
+        step("ask", "approval", "with.prompt = \"continue?\""),
         step("mail", "signal", "with.name = \"go\""),
         step("below", "workflow", "with.workflow = \"child.toml\""),
         step("each", "signal", "for_each = \"range(2)\"\nwith.name = \"go{{ item }}\""),

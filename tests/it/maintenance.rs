@@ -363,7 +363,7 @@ with = { workflow = "flow.toml" }
 id = "ask"
 kind = "approval"
 needs = ["child"]
-with.prompt = "go on?"
+with.prompt = "continue?"
 [[step]]
 id = "read"
 kind = "command"

@@ -101,7 +101,7 @@ impl ArtifactError {
                 _ => "check the disk and the path".to_owned(),
             },
             ArtifactError::NoSpace { .. } => {
-                "free some space on that disk, then go on with `stepwell resume last`".to_owned()
+                "free some space on that disk, then continue with `stepwell resume last`".to_owned()
             }
             ArtifactError::InvalidTree { .. } => "use relative paths with `/`, without `.` and `..`".to_owned(),
             ArtifactError::Occupied { .. } => "choose another name, or remove what is there".to_owned(),

@@ -29,7 +29,7 @@ pub enum InvalidName {
     TooLong(usize),
     #[error("a name cannot hold `{}`", .0.escape_default())]
     Character(char),
-    #[error("a name cannot begin with `{0}`")]
+    #[error("a name cannot start with `{0}`")]
     Start(char),
     #[error("a name cannot end with a space")]
     End,

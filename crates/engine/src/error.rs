@@ -49,7 +49,7 @@ pub enum EngineError {
 #[cfg(feature = "failpoints")]
 impl From<io::Error> for EngineError {
     fn from(source: io::Error) -> EngineError {
-        EngineError::System { action: "go on", source }
+        EngineError::System { action: "continue", source }
     }
 }
 

@@ -208,7 +208,7 @@ name = "asks"
 [[step]]
 id = "a"
 kind = "approval"
-with.prompt = "go on?"
+with.prompt = "continue?"
 timeout.schedule_to_close = "1h"
 "#;
 

@@ -40,7 +40,7 @@ fn waiting(kind: &str, with: &str, limit: &str) -> String {
     )
 }
 
-const APPROVAL: (&str, &str) = ("approval", "{ prompt = \"go on?\" }");
+const APPROVAL: (&str, &str) = ("approval", "{ prompt = \"continue?\" }");
 const SIGNAL: (&str, &str) = ("signal", "{ name = \"go\" }");
 const CHILD: (&str, &str) = ("workflow", "{ workflow = \"child.toml\", params = { ok = false } }");
 

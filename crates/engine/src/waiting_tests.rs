@@ -44,7 +44,7 @@ with.values.result = "{{ params.n * params.n }}"
 id = "ask"
 kind = "approval"
 when = "not params.ok"
-with.prompt = "go on with {{ params.n }}?"
+with.prompt = "continue with {{ params.n }}?"
 [[step]]
 id = "end"
 kind = "noop"
@@ -230,7 +230,7 @@ fn a_canceled_child_is_replaced_when_its_parent_is_resumed() {
 }
 
 #[test]
-fn a_paused_parent_pauses_its_children_until_it_goes_on() {
+fn a_paused_parent_pauses_its_children_until_it_continues() {
     let folder = tempfile::tempdir().unwrap();
     let workflow = FAN_OUT.replace("ok = true", "ok = false");
     let run = submit_with(folder.path(), &workflow, &shelf());

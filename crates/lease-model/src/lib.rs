@@ -118,7 +118,7 @@ impl Model for Lease {
             Property::sometimes("a step succeeds although its first holders were lost", |_, world: &World| {
                 world.commits == 1 && world.writer == CLAIMS
             }),
-            Property::sometimes("a worker goes on after its lease was given to another", |_, world: &World| {
+            Property::sometimes("a worker continues after its lease was given to another", |_, world: &World| {
                 world.workers.iter().any(|w| matches!(w, Worker::Working { fence, .. } if *fence < world.fence))
             }),
         ]

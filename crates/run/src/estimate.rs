@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_running_step_goes_on_at_its_own_speed() {
+    fn a_running_step_continues_at_its_own_speed() {
         let mark = ProgressMark { done: 60, total: 100, at: at(90), first_done: 50, first_at: at(80) };
         assert_eq!(mark.left(at(90)).map(|left| left.as_secs()), Some(40), "1 unit per second since the resume");
         assert_eq!(mark.left(at(100)).map(|left| left.as_secs()), Some(30));

@@ -54,13 +54,12 @@ pub fn alerts(
         let promised = hours(sla.finish_within.as_secs_f64());
         let deadline = later(submitted_at, sla.finish_within);
         if now >= deadline {
-            alerts.push((Alert::DeadlineMissed, format!("the run was to finish within {promised}, and has not")));
+            alerts.push((Alert::DeadlineMissed, format!("the run should have finished within {promised}")));
         } else if let Some(left) = left
             && later(now, left) > deadline
         {
             let late = later(now, left).duration_since(deadline).as_secs_f64();
-            let message =
-                format!("the run was to finish within {promised}, and is estimated to be {} late", hours(late));
+            let message = format!("the run should finish within {promised}; the estimate is {} late", hours(late));
             alerts.push((Alert::DeadlineAtRisk, message));
         }
     }

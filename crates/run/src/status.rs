@@ -310,7 +310,7 @@ mod tests {
             |fence| Event::StepSucceeded { step: StepId::from("a"), fence: Fence(fence), outputs: Default::default() };
         assert!(fence_holds(&succeeded(0), StepStatus::Ready, Fence(0)));
         assert!(!fence_holds(&succeeded(0), StepStatus::Ready, Fence(1)));
-        assert!(!fence_holds(&succeeded(1), StepStatus::Ready, Fence(1)), "a released attempt is heard no more");
+        assert!(!fence_holds(&succeeded(1), StepStatus::Ready, Fence(1)), "a released attempt is ignored");
     }
 
     #[test]

@@ -97,7 +97,7 @@ const DECIDED: Gives = Gives {
 
 pub(super) static KIND_GATE: WaitingKind = WaitingKind {
     kind: GATE,
-    summary: "goes on when a rule over values of earlier steps is true; the decision is recorded",
+    summary: "continues when a rule over values of earlier steps is true; records the decision",
     schema: || schema_for!(Gate),
     gives: DECIDED,
     at_claim: gate,
@@ -172,9 +172,9 @@ fn gate(with: &Value) -> Result<AtClaim, Failure> {
     let on_false = match on_false {
         FalseRule::Fail => OnFalse::Fail,
         FalseRule::Continue => OnFalse::Continue,
-        FalseRule::Ask => OnFalse::Ask {
-            prompt: prompt.unwrap_or_else(|| format!("the rule `{rule}` is false: go on all the same?")),
-        },
+        FalseRule::Ask => {
+            OnFalse::Ask { prompt: prompt.unwrap_or_else(|| format!("the rule `{rule}` is false: continue anyway?")) }
+        }
     };
     let ruling = Ruling { rule, inputs: Value::Object(inputs), verdict, approver: None, comment: None };
     Ok(AtClaim::Rule { ruling, on_false })

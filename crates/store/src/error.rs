@@ -127,19 +127,19 @@ impl StoreError {
             StoreError::UnknownStep { run, .. } => format!("`stepwell show {run}` lists its steps"),
             StoreError::NameActive { run, .. } => {
                 format!(
-                    "go on with `stepwell resume {run}`, end it with `stepwell cancel {run}`, or choose another name"
+                    "continue with `stepwell resume {run}`, end it with `stepwell cancel {run}`, or choose another name"
                 )
             }
             StoreError::CheckpointGone { .. } => "newer ones have replaced it: try again with one of those".to_owned(),
             StoreError::NoSpace { .. } => {
-                "free some space on that disk, then go on with `stepwell resume last`".to_owned()
+                "free some space on that disk, then continue with `stepwell resume last`".to_owned()
             }
             StoreError::ReadOnly { .. } => "make the folder writable, or choose another `--state-dir`".to_owned(),
             StoreError::Busy { .. } => {
                 "close whatever has the database open for long, such as a sqlite3 shell".to_owned()
             }
             StoreError::Damaged { path, .. } if path.ends_with(super::layout::HEAD_FILE) => {
-                format!("see `stepwell db check`; to go on with the database as it is: `rm {}`", quote(path))
+                format!("see `stepwell db check`; to continue with the database as it is: `rm {}`", quote(path))
             }
             StoreError::Damaged { path, .. } => {
                 let backups = path.with_file_name(super::layout::BACKUPS_DIR);

@@ -92,7 +92,7 @@ pub(super) fn insert(
     pinned: &Pinned,
 ) -> Result<(), StoreError> {
     let Event::RunSubmitted { name, workflow, spec_digest, idempotency_key, options } = &recorded.event else {
-        return Err(StoreError::undecodable("a run does not begin with `run_submitted`"));
+        return Err(StoreError::undecodable("a run does not start with `run_submitted`"));
     };
     let spec = &pinned.spec;
     let key = idempotency_key.as_ref().or(pinned.idempotency_key.as_ref());

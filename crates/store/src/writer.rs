@@ -315,7 +315,7 @@ fn abort(path: &Path, error: &str) -> ! {
     let what = format!("stepwell: cannot write `{}`: {error}", path.display());
     let _ = writeln!(stderr, "{}", visible(&what));
     let hint = if is_read_only(path) {
-        "its file system has turned read-only, see `dmesg`; check the disk, mount it anew, then start again"
+        "its file system has turned read-only, see `dmesg`; check the disk, mount it again, then start again"
     } else {
         "check the disk, then start again"
     };

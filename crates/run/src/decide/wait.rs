@@ -25,7 +25,7 @@ pub(super) fn ruled(step: StepId, ruling: Ruling, on_false: OnFalse) -> Vec<Even
         (Verdict::Rejected, OnFalse::Fail) => {
             let message = format!("the rule `{}` is false for {}", ruling.rule, listed(&ruling.inputs));
             let failure = Failure::fatal(message)
-                .with_hint("`on_false = \"ask\"` lets a person decide, `\"continue\"` goes on with `passed = false`");
+                .with_hint("`on_false = \"ask\"` lets a person decide, `\"continue\"` succeeds with `passed = false`");
             Event::StepFailed { step: step.clone(), failure }
         }
     };

@@ -114,7 +114,7 @@ fn act(world: &mut World, what: u8, which: usize) {
                 Command::Killed { step, fence: old },
             ];
             for command in stale {
-                assert_eq!(world.tell(command), Decision::default(), "a stale fence was heard");
+                assert_eq!(world.tell(command), Decision::default(), "a stale fence was answered");
             }
         }
         _ => {}

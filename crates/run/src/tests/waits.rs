@@ -21,7 +21,7 @@ fn a_rejection_names_who_and_why_and_can_be_asked_again() {
     let mut world = world(vec![step("ask", &[])]);
     waits_for_a_person(&mut world, "ask");
     world.tell(decide("ask", event::Verdict::Rejected));
-    let Some(RunEnd::Failed { failure, .. }) = world.state.end.clone() else { panic!("it goes on") };
+    let Some(RunEnd::Failed { failure, .. }) = world.state.end.clone() else { panic!("it continues") };
     assert_eq!((failure.message.as_str(), failure.kind), ("rejected by ada: too early", FailureKind::Fatal));
     world.tell(Command::Resume);
     assert_eq!(world.ready(), [StepId::from("ask")]);
@@ -93,7 +93,7 @@ fn a_gate_is_decided_before_anything_follows() {
         comment: None,
     };
     let (yes, no) = (event::Verdict::Approved, event::Verdict::Rejected);
-    let ask = OnFalse::Ask { prompt: "go on?".into() };
+    let ask = OnFalse::Ask { prompt: "continue?".into() };
     for (verdict, on_false, expected) in [
         (yes, OnFalse::Fail, StepStatus::Succeeded),
         (no, OnFalse::Continue, StepStatus::Succeeded),

@@ -268,7 +268,7 @@ fn refuse(error: &PlanError) -> Failure {
         PlanError::Schedule(_) | PlanError::Phase { .. } => {
             failure.with_hint("a learning rate around 1e-3 and a warm-up of a few per cent are a good start")
         }
-        PlanError::ZLoss(_) => failure.with_hint("1e-4 is usual; without `z_loss` there is none"),
+        PlanError::ZLoss(_) => failure.with_hint("1e-4 is usual; without `z_loss` this loss is off"),
         _ => failure,
     }
 }
@@ -331,7 +331,7 @@ mod tests {
         ] {
             let failure = plan(z_loss).unwrap_err();
             assert_eq!(failure.message, format!("`z_loss` is {shown}: it must be 0 (off) or a number from 1e-9 to 1"));
-            assert_eq!(failure.hint.as_deref(), Some("1e-4 is usual; without `z_loss` there is none"));
+            assert_eq!(failure.hint.as_deref(), Some("1e-4 is usual; without `z_loss` this loss is off"));
         }
     }
 
