@@ -23,6 +23,7 @@ use stepwell_workflow::spec::{RetryPolicy, StepSpec, Timeouts, WorkflowSpec};
 
 mod control;
 mod properties;
+mod stored_events;
 mod timeouts;
 mod waits;
 
