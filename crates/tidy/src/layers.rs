@@ -7,13 +7,14 @@ use crate::{House, Problems};
 /// above it in this list.
 const LAYERS: &[(&str, &[&str])] = &[
     ("tidy", &[]),
+    ("thread-team", &[]),
     ("base", &[]),
     ("workflow", &["base"]),
     ("run", &["base", "workflow"]),
     ("config", &["base", "workflow", "run"]),
     ("artifact", &["base"]),
     ("store", &["base", "workflow", "run"]),
-    ("train", &["base"]),
+    ("train", &["base", "thread-team"]),
     ("steps", &["base", "workflow", "run", "artifact", "train"]),
     ("engine", &["base", "workflow", "run", "artifact", "store", "steps"]),
     ("bench", &["base", "workflow", "run", "store", "train", "steps"]),

@@ -1,7 +1,7 @@
 //! Sampling of the next token.
 
 use super::generate::GenerateOptions;
-use super::ops::simd::{LANES, exp, kernel};
+use crate::cpu::simd::{LANES, exp, kernel};
 use stepwell_base::rng::Rng;
 
 /// Draws the next token, or takes the likeliest one at temperature 0. `scores` holds one logit per token, and

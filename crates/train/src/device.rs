@@ -17,10 +17,10 @@ use burn::backend::DispatchDevice;
 use burn::tensor::{DType, Device};
 use thiserror::Error;
 
-use super::ops::isa;
-use super::ops::simd::Instructions;
 use super::precision::Precision;
 use super::tuning;
+use crate::cpu::isa;
+use crate::cpu::simd::Instructions;
 
 /// A device that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]

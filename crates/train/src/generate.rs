@@ -6,7 +6,7 @@ use super::choice::choose;
 use super::config::ModelConfig;
 use super::decoder::{Cache, Decoder};
 use super::model::Transformer;
-use super::ops::team;
+use crate::cpu::thread_team;
 use stepwell_base::rng::{Rng, derive_seed};
 
 /// Settings for choosing the next token.
@@ -93,7 +93,7 @@ pub fn generate_each(decoder: &Decoder, prompts: &[(&[u32], &GenerateOptions)], 
     let mut sequences: Vec<Sequence<'_>> =
         prompts.iter().map(|(prompt, options)| Sequence::new(prompt, options, eos, context)).collect();
     let group = decoder.group(sequences.len());
-    team::each(sequences.chunks_mut(group), |sequences| complete(decoder, sequences, eos));
+    thread_team::each(sequences.chunks_mut(group), |sequences| complete(decoder, sequences, eos));
     sequences.into_iter().map(|mut sequence| sequence.tokens.split_off(sequence.given)).collect()
 }
 
@@ -164,7 +164,7 @@ mod tests {
 
     use super::*;
     use crate::config::{Ffn, ModelConfig};
-    use crate::ops::team::of_test::with_threads;
+    use crate::cpu::thread_team::with_threads;
 
     const NO_EOS: u32 = u32::MAX;
 

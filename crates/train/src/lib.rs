@@ -7,6 +7,7 @@ pub mod cadence;
 pub mod checkpoint;
 mod choice;
 pub mod config;
+mod cpu;
 pub mod data;
 pub mod decoder;
 pub mod device;

@@ -3,6 +3,7 @@
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod mmap;
 mod order;
 mod packing;
 mod sampler;

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::error::DataError;
-use crate::ops::MappedFile;
+use super::mmap::MappedFile;
 use stepwell_base::token_file::{HEADER_LEN, Header, Width};
 
 /// A token file whose header, length and document ends were checked on opening.

@@ -5,9 +5,9 @@
 //! fused multiply-adds in order, as in the products of training.
 
 use super::cache::{KeysAndValues, Lanes, lanes_of};
+use crate::cpu::simd::{LANES, exp, fold_lanes, kernel, sum_lanes};
 use crate::ops::HeadLayout;
 use crate::ops::gemm::aligned;
-use crate::ops::simd::{LANES, exp, fold_lanes, kernel, sum_lanes};
 
 /// Workspace that [`attend`] reuses.
 #[derive(Default)]

@@ -1,7 +1,7 @@
 //! Keys and values of the tokens so far, laid out for one new query at a time.
 
+use crate::cpu::simd::LANES;
 use crate::ops::HeadLayout;
-use crate::ops::simd::LANES;
 
 /// Neighbouring elements of one cache line, the size of the widest vectors.
 #[derive(Clone, Copy, Debug)]

@@ -7,9 +7,9 @@ use super::attention::{Room, attend};
 use super::cache::{Cache, KeysAndValues};
 use super::weights::{Layer, Weights};
 use crate::config::{Ffn, ModelConfig};
+use crate::cpu::thread_team;
 use crate::model::Transformer;
 use crate::ops::gemm::{Output, Packed, View, parallel_packed_product};
-use crate::ops::team;
 use crate::ops::{
     AttentionContext, HeadLayout, RopeTable, attention, gelu_in_place, rms_norm_in_place, rms_norm_rows, rotate_heads,
     swiglu_rows,
@@ -69,7 +69,7 @@ impl Decoder {
 
     /// Number of sequences that are worth continuing at a time.
     pub fn at_once(&self) -> usize {
-        (ENOUGH * team::threads()).max(2 * ENOUGH)
+        (ENOUGH * thread_team::threads()).max(2 * ENOUGH)
     }
 
     /// Number of sequences, out of `sequences`, that one thread continues by itself. A small model stays in the cache
@@ -78,8 +78,8 @@ impl Decoder {
     pub fn group(&self, sequences: usize) -> usize {
         /// Number of weights up to which a model is small.
         const SMALL: usize = 1 << 23;
-        let alone = self.config.parameter_counts().total <= SMALL && sequences / ENOUGH >= team::threads();
-        if alone { sequences.div_ceil(team::threads()) } else { sequences.max(1) }
+        let alone = self.config.parameter_counts().total <= SMALL && sequences / ENOUGH >= thread_team::threads();
+        if alone { sequences.div_ceil(thread_team::threads()) } else { sequences.max(1) }
     }
 
     /// Appends tokens to the cache and returns the scores of the token after the last one, `[vocab_size]`.
@@ -145,7 +145,7 @@ impl Decoder {
             (mixed, mixed_rest) = mixed_rest.split_at_mut(span.rows.len() * query_width);
             tasks.push((memory, span.first, qkv, mixed));
         }
-        team::each(tasks, |(memory, first, qkv, mixed)| {
+        thread_team::each(tasks, |(memory, first, qkv, mixed)| {
             memory.reserve(first + mixed.len() / query_width, self.layout);
             if let Some([query, key]) = &layer.head_norms {
                 for row in qkv.chunks_exact_mut(width) {
@@ -200,7 +200,7 @@ impl Decoder {
             }
             Ffn::Gelu { hidden: width } => {
                 project(hidden, normed, &layer.ffn_in, Output::Overwrite);
-                team::each(hidden.chunks_mut(ROWS_PER_TASK * width), gelu_in_place);
+                thread_team::each(hidden.chunks_mut(ROWS_PER_TASK * width), gelu_in_place);
             }
         }
         project(x, hidden, &layer.ffn_out, Output::Add);
@@ -235,7 +235,7 @@ fn project(out: &mut [f32], x: &[f32], weight: &Packed, output: Output) {
 /// in `x`.
 fn by_rows(out: &mut [f32], x: &[f32], widths: [usize; 2], work: impl Fn(&mut [f32], &[f32]) + Sync) {
     let [out_len, x_len] = widths.map(|width| ROWS_PER_TASK * width);
-    team::each(out.chunks_mut(out_len).zip(x.chunks(x_len)), |(out, x)| work(out, x));
+    thread_team::each(out.chunks_mut(out_len).zip(x.chunks(x_len)), |(out, x)| work(out, x));
 }
 
 /// Applies RMSNorm to each row.

@@ -5,7 +5,7 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 
 use super::*;
 use crate::config::{Ffn, ModelConfig};
-use crate::ops::team::of_test::with_threads;
+use crate::cpu::thread_team::with_threads;
 use crate::ops::{Implementation, Kernels, Objective};
 use crate::precision::Precision;
 use crate::weights::{NamedTensor, WeightsError};

@@ -3,8 +3,8 @@
 //! Both split their input into chunks of a fixed size, so the bits of the result do not depend on the number of
 //! threads.
 
-use super::simd::{LANES, kernel};
-use crate::ops::team;
+use crate::cpu::simd::{LANES, kernel};
+use crate::cpu::thread_team;
 
 const CHUNK: usize = 1 << 14;
 
@@ -38,12 +38,12 @@ pub fn adamw_update(param: &mut [f32], grad: &[f32], m: &mut [f32], v: &mut [f32
     let factors = step.factors();
     let (values, moments) =
         (param.chunks_mut(CHUNK).zip(grad.chunks(CHUNK)), m.chunks_mut(CHUNK).zip(v.chunks_mut(CHUNK)));
-    team::each(values.zip(moments), |((param, grad), (m, v))| update_chunk(param, grad, m, v, factors));
+    thread_team::each(values.zip(moments), |((param, grad), (m, v))| update_chunk(param, grad, m, v, factors));
 }
 
 /// Sum of squares, accumulated in f64.
 pub fn sum_squares(values: &[f32]) -> f64 {
-    team::map(values.chunks(CHUNK), squares_of_chunk).into_iter().sum()
+    thread_team::map(values.chunks(CHUNK), squares_of_chunk).into_iter().sum()
 }
 
 /// Factors of a step, rounded to f32 once, as PyTorch does.

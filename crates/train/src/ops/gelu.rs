@@ -1,6 +1,6 @@
 //! The cumulative normal distribution behind the exact GELU, in a form that vectorises.
 
-use super::simd::{exp, kernel};
+use crate::cpu::simd::{exp, kernel};
 
 /// Complementary error function for `x >= 0`, with a relative error below 1.2e-7 before rounding (Press et al.,
 /// Numerical Recipes in C, 2nd edition, section 6.2: a Chebyshev fit).

@@ -3,9 +3,6 @@
 
 mod activation;
 mod adamw;
-#[cfg(target_arch = "x86_64")]
-#[cfg_attr(target_os = "linux", expect(unsafe_code, reason = "a system call"))]
-mod amx;
 mod attention_context;
 #[cfg_attr(not(feature = "flex"), expect(dead_code, reason = "other backends only generate with these"))]
 #[cfg_attr(not(any(test, feature = "flex")), expect(unused_imports, reason = "only what trains imports some"))]
@@ -19,20 +16,10 @@ mod fixtures;
 #[cfg(feature = "flex")]
 mod fused;
 mod gelu;
-pub(super) mod isa;
 mod kernels;
-#[expect(unsafe_code, reason = "a memory map is sound only for files that nobody changes")]
-mod mmap;
 mod muon;
 mod objective;
 mod portable;
-#[cfg_attr(
-    target_arch = "x86_64",
-    expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")
-)]
-pub(super) mod simd;
-#[expect(unsafe_code, reason = "work is lent to threads that leave it before it ends")]
-pub(super) mod team;
 
 pub use activation::Activation;
 pub use adamw::{AdamWStep, adamw_update, sum_squares};
@@ -47,7 +34,6 @@ pub(super) use cpu::rope::rotate_heads;
 pub use dropout_mask::DropoutMask;
 pub(super) use gelu::gelu_in_place;
 pub use kernels::{Implementation, Kernels};
-pub use mmap::MappedFile;
 pub use muon::MuonStep;
 pub use objective::Objective;
 

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::parts::{in_parts, in_parts_with};
+use crate::cpu::simd::{LANES, exp, kernel};
 use crate::ops::gelu::normal_cdf;
-use crate::ops::simd::{LANES, exp, kernel};
 
 /// Rows per task: they stay in the L1 cache.
 const ROWS: usize = 8;

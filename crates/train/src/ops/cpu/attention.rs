@@ -11,8 +11,8 @@ use super::gemm::{
     Form, Output, Packed, Right, TILE_COLUMNS, Target, View, aligned, packed_product, packed_product_into, product,
 };
 use super::rope::rotate_row;
-use crate::ops::simd::{LANES, dot, exp, fold_lanes, kernel, prefetch, sum_lanes};
-use crate::ops::team;
+use crate::cpu::simd::{LANES, dot, exp, fold_lanes, kernel, prefetch, sum_lanes};
+use crate::cpu::thread_team;
 use crate::ops::{AttentionContext, HeadLayout, RopeTable};
 
 /// Query rows whose scores are computed at a time. Nothing is computed for keys after the last of them.
@@ -128,7 +128,7 @@ unsafe fn each_task<T: Send>(
     let len = context.batch * context.seq * width;
     let mut out = Vec::with_capacity(len);
     let target = Target::spare(&mut out, width);
-    team::each(tasks(context).into_iter().zip(items), |(task, item)| {
+    thread_team::each(tasks(context).into_iter().zip(items), |(task, item)| {
         let mut workspace = WORKSPACE.take();
         work(task, item, target, &mut workspace);
         WORKSPACE.set(workspace);

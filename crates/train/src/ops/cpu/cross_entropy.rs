@@ -2,9 +2,9 @@
 //! once.
 
 use super::gemm::{View, matmul, matmul_add};
+use crate::cpu::simd::{LANES, exp, kernel, sum_lanes};
+use crate::cpu::thread_team;
 use crate::ops::Objective;
-use crate::ops::simd::{LANES, exp, kernel, sum_lanes};
-use crate::ops::team;
 use crate::precision::Precision;
 
 /// Logits per task, unless a single row has more.
@@ -117,7 +117,7 @@ fn of_rows(
     let vocab = chunk.vocab();
     let rows = (TASK / vocab).max(1);
     let parts = logits.chunks_mut(rows * vocab).zip(chunk.targets.chunks(rows));
-    let losses = team::map(parts, |(logits, targets)| {
+    let losses = thread_team::map(parts, |(logits, targets)| {
         logits.chunks_mut(vocab).zip(targets).map(|(logits, target)| of_row(logits, *target)).collect::<Vec<_>>()
     });
     losses.into_iter().flatten()

@@ -1,8 +1,8 @@
 //! A Muon step over host slices. Products and sums are split by shape alone.
 
 use super::gemm::{View, matmul};
-use crate::ops::simd::kernel;
-use crate::ops::team;
+use crate::cpu::simd::kernel;
+use crate::cpu::thread_team;
 use crate::ops::{MuonStep, sum_squares};
 use crate::precision::Precision;
 
@@ -22,7 +22,7 @@ pub fn muon_update(param: &mut [f32], grad: &[f32], momentum: &mut [f32], parts:
     let mut direction = vec![0.0; len];
     let factors = [step.momentum as f32, (f64::from(step.gradient_scale) * (1.0 - step.momentum)) as f32];
     let chunks = direction.chunks_mut(CHUNK).zip(grad.chunks(CHUNK)).zip(momentum.chunks_mut(CHUNK));
-    team::each(chunks, |((direction, grad), momentum)| nesterov(direction, grad, momentum, factors));
+    thread_team::each(chunks, |((direction, grad), momentum)| nesterov(direction, grad, momentum, factors));
     let (mut param, mut direction) = (param, direction.as_mut_slice());
     for rows in parts {
         let (weights, matrix);
@@ -31,7 +31,7 @@ pub fn muon_update(param: &mut [f32], grad: &[f32], momentum: &mut [f32], parts:
         let update = orthogonalize(matrix, *rows, columns);
         let (kept, size) = (step.kept() as f32, step.step_size(*rows, columns) as f32);
         let chunks = weights.chunks_mut(CHUNK).zip(update.chunks(CHUNK));
-        team::each(chunks, |(weights, update)| subtract(weights, update, kept, size));
+        thread_team::each(chunks, |(weights, update)| subtract(weights, update, kept, size));
     }
 }
 
@@ -102,7 +102,7 @@ kernel! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ops::team::of_test::with_threads;
+    use crate::cpu::thread_team::with_threads;
     use stepwell_base::rng::Rng;
 
     fn normal(len: usize, seed: u64) -> Vec<f32> {

@@ -3,8 +3,8 @@
 use std::ops::Range;
 
 use super::parts::in_parts;
+use crate::cpu::simd::{dot, kernel};
 use crate::ops::HeadLayout;
-use crate::ops::simd::{dot, kernel};
 
 /// Elements per task; fixed, so that partial sums do not depend on the number of threads.
 const TASK: usize = 1 << 14;

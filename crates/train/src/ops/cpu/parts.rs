@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::ops::Range;
 use std::slice;
 
-use crate::ops::team;
+use crate::cpu::thread_team;
 
 /// Fills `len` elements in parts of `step`. `fill` gets the range of a part and its elements, which are 0. Also returns
 /// the results of `fill`, in order.
@@ -30,7 +30,7 @@ pub fn in_parts_with<T: Send, R: Send>(
     let mut out = Vec::with_capacity(len);
     let parts = out.spare_capacity_mut()[..len].chunks_mut(step).enumerate();
     assert_eq!(parts.len(), items.len(), "one item per part");
-    let results = team::map(parts.zip(items), |((index, spare), item)| {
+    let results = thread_team::map(parts.zip(items), |((index, spare), item)| {
         spare.fill(MaybeUninit::new(0.0));
         // SAFETY: all these elements have just been written.
         let part = unsafe { slice::from_raw_parts_mut(spare.as_mut_ptr().cast::<f32>(), spare.len()) };

@@ -1,6 +1,6 @@
 //! Rotary positions (Su et al. 2021): pair `j` consists of elements `j` and `j + half` of a head.
 
-use crate::ops::simd::{LANES, kernel};
+use crate::cpu::simd::{LANES, kernel};
 
 kernel! {
     /// Rotates each head by one position, given as its cosines and sines.

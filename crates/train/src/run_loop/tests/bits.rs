@@ -3,8 +3,8 @@
 use std::process::Command;
 
 use super::*;
-use crate::ops::isa;
-use crate::ops::simd::Instructions;
+use crate::cpu::isa;
+use crate::cpu::simd::Instructions;
 
 /// Has more inner indices than a block of products, and sizes that fill no vector and no tile. The weights are so
 /// large that the softmax has something to tell apart.

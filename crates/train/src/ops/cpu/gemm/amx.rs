@@ -13,7 +13,7 @@ use super::operand::{TILE_COLUMNS, TILE_INNER};
 use super::target::Source;
 use super::tile::Product;
 use super::{Target, View};
-use crate::ops::simd::{Instructions, Kernel, prefetch};
+use crate::cpu::simd::{Instructions, Kernel, prefetch};
 
 /// Rows of a tile register, and 4-byte elements in each row.
 const SIDE: usize = 16;

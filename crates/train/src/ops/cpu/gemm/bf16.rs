@@ -7,7 +7,7 @@
 
 use super::View;
 use super::operand::{TILE_COLUMNS, TILE_ROWS};
-use crate::ops::simd::kernel;
+use crate::cpu::simd::kernel;
 
 /// Rounds to the nearest bf16, ties to even; the result is in the upper half of the bits.
 #[inline(always)]

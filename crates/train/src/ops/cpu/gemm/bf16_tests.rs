@@ -5,8 +5,8 @@ use super::operand::{Left, Right, TILE_COLUMNS, TILE_INNER};
 use super::parallel::{parallel_product, parallel_product_add, parallel_product_onto};
 use super::{Output, Packed, View, bf16, packed_product};
 #[cfg(target_arch = "x86_64")]
-use crate::ops::simd::Instructions;
-use crate::ops::team::of_test::with_threads;
+use crate::cpu::simd::Instructions;
+use crate::cpu::thread_team::with_threads;
 use stepwell_base::rng::Rng;
 
 /// Rows, inner indices and columns: odd numbers, several blocks of inner indices, and both rows and columns split into
@@ -257,8 +257,8 @@ mod instruction {
     use std::process::Command;
 
     use super::*;
+    use crate::cpu::isa;
     use crate::ops::cpu::gemm::pair_products::are_measured_faster;
-    use crate::ops::isa;
 
     /// Runs in the child process that `instruction_and_multiply_adds_give_the_same_bits` starts.
     #[test]

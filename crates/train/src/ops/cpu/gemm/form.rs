@@ -11,7 +11,7 @@ use super::pack::{pack_left, pack_right};
 use super::pair_products;
 use super::product::{left_operand, packs_left, right_operand};
 use super::tile::{Product, multiply};
-use crate::ops::simd::Instructions;
+use crate::cpu::simd::Instructions;
 use crate::precision::Precision;
 
 /// Inner indices of a block: their panels fit into the L1 cache together.

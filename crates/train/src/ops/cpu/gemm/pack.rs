@@ -8,7 +8,8 @@ use super::operand::{LINE, Right, TILE_COLUMNS, TILE_INNER, TILE_ROWS};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
 use super::vector::{Base, Vector};
-use crate::ops::simd::{Instructions, Kernel, Set};
+use crate::cpu::isa::Set;
+use crate::cpu::simd::{Instructions, Kernel};
 
 /// Packs a left operand into panels.
 ///

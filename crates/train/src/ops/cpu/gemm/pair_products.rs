@@ -4,10 +4,10 @@ use std::sync::OnceLock;
 
 use super::tile::Product;
 #[cfg(target_arch = "x86_64")]
-use crate::ops::isa;
-use crate::ops::simd::Instructions;
+use crate::cpu::isa;
 #[cfg(target_arch = "x86_64")]
-use crate::ops::simd::Set;
+use crate::cpu::isa::Set;
+use crate::cpu::simd::Instructions;
 
 #[cfg(all(test, target_arch = "x86_64"))]
 pub use self::x86::are_measured_faster;
@@ -47,11 +47,11 @@ mod x86 {
     use std::mem::transmute;
     use std::time::{Duration, Instant};
 
+    use crate::cpu::simd::Instructions;
     use crate::ops::cpu::gemm::Target;
     use crate::ops::cpu::gemm::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS};
     use crate::ops::cpu::gemm::tile::{self, Product, Tiles};
     use crate::ops::cpu::gemm::vector::{Avx512, Vector};
-    use crate::ops::simd::Instructions;
 
     /// Inner indices of the measured products; the pair instruction covers twice as many.
     const DEPTH: usize = 192;

@@ -12,7 +12,7 @@ use super::product::with_scratch;
 use super::target::Source;
 use super::tile::Product;
 use super::{Target, View};
-use crate::ops::team;
+use crate::cpu::thread_team;
 
 /// Maximum panels of a task's operand: they stay in the L2 cache.
 const MOST_PANELS: usize = 16;
@@ -119,14 +119,14 @@ impl<'a> Split<'a> {
                     _ => Some(self.target.source()),
                 };
                 // SAFETY: tasks write disjoint parts of the output, which the caller vouches for.
-                team::each(self.tasks(), |part| unsafe { self.task(part, shared, blocks, onto) });
+                thread_team::each(self.tasks(), |part| unsafe { self.task(part, shared, blocks, onto) });
             });
         }
     }
 
     fn tasks(&self) -> Vec<Range<usize>> {
         let (len, tile) = (self.lines(self.split), self.form.panel(self.split));
-        let (panels, threads) = (len.div_ceil(tile), team::threads());
+        let (panels, threads) = (len.div_ceil(tile), thread_team::threads());
         let most = match threads {
             1 => MOST_PANELS,
             _ => (panels / (threads * TASKS_PER_THREAD)).clamp(1, MOST_PANELS),
@@ -184,7 +184,7 @@ impl<'a> Split<'a> {
                 pieces.extend(parts.map(|(out, first)| (operand, out, first..lines.min(first + step), block.clone())));
             }
         }
-        team::each(pieces, |(operand, out, lines, block)| match operand {
+        thread_team::each(pieces, |(operand, out, lines, block)| match operand {
             Operand::Left => self.form.copy_left(out, self.a.part(lines, block)),
             Operand::Right => self.form.copy_right(out, self.b.part(block, lines)),
         });

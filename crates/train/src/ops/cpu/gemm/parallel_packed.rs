@@ -6,7 +6,7 @@ use super::form::Form;
 use super::operand::{Right, TILE_COLUMNS, TILE_ROWS};
 use super::product::packed_product_into;
 use super::{Output, Target, View};
-use crate::ops::team;
+use crate::cpu::thread_team;
 
 /// Minimum multiplications per task: handing a task of this size to another thread costs about a tenth of its time.
 const TASK: usize = 1 << 18;
@@ -30,15 +30,15 @@ pub fn parallel_packed_product(out: &mut [f32], a: View<'_>, b: Right<'_>, outpu
         let right = b.part(0..inner, part.columns.clone());
         packed_product_into(Form::Plain, place, a.part(part.rows, 0..inner), right, 1.0, output);
     };
-    let most = team::threads() * TASKS_PER_THREAD;
+    let most = thread_team::threads() * TASKS_PER_THREAD;
     let tasks = (inner * columns * rows.max(READ) / TASK).clamp(1, most);
     if tasks == 1 {
         return task(Part { rows: 0..rows, columns: 0..columns });
     }
     if rows > columns {
-        team::each(pieces(rows, tasks, TILE_ROWS), |rows| task(Part { rows, columns: 0..columns }));
+        thread_team::each(pieces(rows, tasks, TILE_ROWS), |rows| task(Part { rows, columns: 0..columns }));
     } else {
-        team::each(pieces(columns, tasks, TILE_COLUMNS), |columns| task(Part { rows: 0..rows, columns }));
+        thread_team::each(pieces(columns, tasks, TILE_COLUMNS), |columns| task(Part { rows: 0..rows, columns }));
     }
 }
 
@@ -56,8 +56,8 @@ fn pieces(len: usize, count: usize, tile: usize) -> impl Iterator<Item = Range<u
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cpu::thread_team::with_threads;
     use crate::ops::gemm::Packed;
-    use crate::ops::team::of_test::with_threads;
     use stepwell_base::rng::Rng;
 
     /// Shapes that fill no tile; the last two are split into several tasks, by columns and by rows.

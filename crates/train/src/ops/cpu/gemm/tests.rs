@@ -4,8 +4,8 @@ use super::pack::{pack, pack_left, pack_right};
 use super::target::Source;
 use super::tile::{Product, multiply};
 use super::*;
-use crate::ops::simd::Instructions;
-use crate::ops::team::of_test::with_threads;
+use crate::cpu::simd::Instructions;
+use crate::cpu::thread_team::with_threads;
 use crate::precision::Precision;
 use stepwell_base::rng::Rng;
 

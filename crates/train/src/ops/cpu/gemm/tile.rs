@@ -8,7 +8,8 @@ use super::target::{Source, Target};
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
 use super::vector::{Base, Vector};
-use crate::ops::simd::{Instructions, Kernel, Set, prefetch};
+use crate::cpu::isa::Set;
+use crate::cpu::simd::{Instructions, Kernel, prefetch};
 
 /// `target = scale * left right`, plus the elements of `onto` if given.
 #[derive(Clone, Copy)]

@@ -4,6 +4,7 @@
 /// Returns true when the processor has them and the request succeeds; the grant then holds for all threads of the
 /// process. Every processor with tile registers also multiplies bf16.
 #[cfg(target_os = "linux")]
+#[expect(unsafe_code, reason = "a system call")]
 pub fn is_granted() -> bool {
     /// `arch_prctl` code that requests a processor state component by number; 18 is tile data.
     const ARCH_REQ_XCOMP_PERM: libc::c_ulong = 0x1023;

@@ -16,6 +16,7 @@ impl MappedFile {
     ///
     /// # Errors
     /// The IO error from opening or mapping the file.
+    #[expect(unsafe_code, reason = "a memory map is sound only for files that nobody changes")]
     pub fn open(path: &Path) -> io::Result<MappedFile> {
         let file = File::open(path)?;
         // SAFETY: a map is sound while nobody changes or truncates the file. Artifacts are immutable: the store writes

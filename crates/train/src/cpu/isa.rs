@@ -1,9 +1,7 @@
-//! The instruction set that the user requests.
+//! Instruction sets: those of this machine, and the one that the user requests.
 
 use std::env;
 use std::ffi::OsString;
-
-use super::simd::{Set, detected};
 
 /// Environment variable that names an instruction set which the processor reports. With the prefix [`FORCE`], the set
 /// may be one that the processor has but does not report, as in some virtual machines; if the processor lacks it, an
@@ -25,6 +23,35 @@ pub enum IsaError {
     NotReported { name: String },
     #[error("`{VARIABLE}` is `{name}`, but the system does not let this process use these registers; unset it")]
     NotGranted { name: String },
+}
+
+/// An instruction set for vectors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Set {
+    /// [`Set::Avx512Bf16`] plus products of bf16 tiles.
+    #[cfg(target_arch = "x86_64")]
+    Amx,
+    /// [`Set::Avx512`] plus products of bf16 pairs.
+    #[cfg(target_arch = "x86_64")]
+    Avx512Bf16,
+    /// 32 registers of 16 lanes.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
+    /// 16 registers of 8 lanes, with fused multiply-add.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// Baseline of this architecture; NEON on aarch64.
+    Base,
+}
+
+impl Set {
+    /// Reports whether the operating system lets this process use the registers.
+    fn is_granted(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return self != Set::Amx || super::amx::is_granted();
+        #[cfg(not(target_arch = "x86_64"))]
+        true
+    }
 }
 
 /// All sets of this architecture by name, lowest first.
@@ -56,8 +83,8 @@ pub fn requested() -> Result<Option<Set>, IsaError> {
 /// Names of the sets below this machine's best one.
 #[cfg(test)]
 pub fn lower() -> Vec<&'static str> {
-    let here = super::simd::Instructions::all();
-    SETS.iter().filter(|(_, set)| here.iter().skip(1).any(|one| one.set() == *set)).map(|(name, _)| *name).collect()
+    let is_lower = |set: Set| detected().skip(1).any(|here| here == set);
+    SETS.iter().filter(|(_, set)| is_lower(*set)).map(|(name, _)| *name).collect()
 }
 
 fn named(
@@ -78,6 +105,40 @@ fn named(
         return Err(IsaError::NotReported { name: text });
     }
     Ok(Some(set))
+}
+
+/// Lists the sets that the processor reports and the system grants, best first.
+pub(super) fn detected() -> impl Iterator<Item = Set> {
+    #[cfg(target_arch = "x86_64")]
+    let sets = [
+        (Set::Amx, has_avx512_bf16() && super::amx::is_granted()),
+        (Set::Avx512Bf16, has_avx512_bf16()),
+        (Set::Avx512, has_avx512()),
+        (Set::Avx2, has_avx2()),
+        (Set::Base, true),
+    ];
+    #[cfg(not(target_arch = "x86_64"))]
+    let sets = [(Set::Base, true)];
+    sets.into_iter().filter(|(_, here)| *here).map(|(set, _)| set)
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512() -> bool {
+    is_x86_feature_detected!("avx512f")
+        && is_x86_feature_detected!("avx512bw")
+        && is_x86_feature_detected!("avx512dq")
+        && is_x86_feature_detected!("avx512vl")
+        && has_avx2()
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx512_bf16() -> bool {
+    has_avx512() && is_x86_feature_detected!("avx512bf16")
+}
+
+#[cfg(target_arch = "x86_64")]
+fn has_avx2() -> bool {
+    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::sync::OnceLock;
 
-use super::isa;
+use super::isa::{self, Set, detected};
 
 /// Accumulators of a reduction: as many as the widest vector holds, on every machine, so that bits agree.
 pub const LANES: usize = 16;
@@ -20,34 +20,6 @@ pub trait Kernel {
 /// An instruction set of this machine: the processor reports it, or the user vouches for it with `force:`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instructions(Set);
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Set {
-    /// [`Set::Avx512Bf16`] plus products of bf16 tiles.
-    #[cfg(target_arch = "x86_64")]
-    Amx,
-    /// [`Set::Avx512`] plus products of bf16 pairs.
-    #[cfg(target_arch = "x86_64")]
-    Avx512Bf16,
-    /// 32 registers of 16 lanes.
-    #[cfg(target_arch = "x86_64")]
-    Avx512,
-    /// 16 registers of 8 lanes, with fused multiply-add.
-    #[cfg(target_arch = "x86_64")]
-    Avx2,
-    /// Baseline of this architecture; NEON on aarch64.
-    Base,
-}
-
-impl Set {
-    /// Reports whether the operating system lets this process use the registers.
-    pub(super) fn is_granted(self) -> bool {
-        #[cfg(target_arch = "x86_64")]
-        return self != Set::Amx || super::amx::is_granted();
-        #[cfg(not(target_arch = "x86_64"))]
-        true
-    }
-}
 
 impl Instructions {
     /// Returns the set that [`isa::VARIABLE`] requests, else the best one. Ignores an unusable request: opening the
@@ -83,6 +55,7 @@ impl Instructions {
     /// # Panics
     /// If these instructions lack such products.
     #[cfg(target_arch = "x86_64")]
+    #[expect(unsafe_code, reason = "calls a function compiled for instructions that were detected")]
     #[inline]
     pub fn run_with_pairs<K: Kernel>(self, kernel: K) -> K::Output {
         #[target_feature(enable = "avx512bf16,avx512f,avx512bw,avx512dq,avx512vl,avx2,fma")]
@@ -96,6 +69,10 @@ impl Instructions {
     }
 
     /// Runs a kernel compiled for these instructions.
+    #[cfg_attr(
+        target_arch = "x86_64",
+        expect(unsafe_code, reason = "calls functions compiled for instructions that were detected")
+    )]
     #[inline]
     pub fn run<K: Kernel>(self, kernel: K) -> K::Output {
         #[cfg(target_arch = "x86_64")]
@@ -122,40 +99,6 @@ impl Instructions {
     }
 }
 
-/// Lists the sets that the processor reports and the system grants, best first.
-pub(super) fn detected() -> impl Iterator<Item = Set> {
-    #[cfg(target_arch = "x86_64")]
-    let sets = [
-        (Set::Amx, has_avx512_bf16() && super::amx::is_granted()),
-        (Set::Avx512Bf16, has_avx512_bf16()),
-        (Set::Avx512, has_avx512()),
-        (Set::Avx2, has_avx2()),
-        (Set::Base, true),
-    ];
-    #[cfg(not(target_arch = "x86_64"))]
-    let sets = [(Set::Base, true)];
-    sets.into_iter().filter(|(_, here)| *here).map(|(set, _)| set)
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx512() -> bool {
-    is_x86_feature_detected!("avx512f")
-        && is_x86_feature_detected!("avx512bw")
-        && is_x86_feature_detected!("avx512dq")
-        && is_x86_feature_detected!("avx512vl")
-        && has_avx2()
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx512_bf16() -> bool {
-    has_avx512() && is_x86_feature_detected!("avx512bf16")
-}
-
-#[cfg(target_arch = "x86_64")]
-fn has_avx2() -> bool {
-    is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma")
-}
-
 /// Runs a kernel with the best instructions of this machine.
 pub fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     Instructions::best().run(kernel)
@@ -169,7 +112,7 @@ macro_rules! kernel {
             struct Call<$life> {
                 $($arg: $ty),*
             }
-            impl<$life> $crate::ops::simd::Kernel for Call<$life> {
+            impl<$life> $crate::cpu::simd::Kernel for Call<$life> {
                 type Output = $out;
                 #[inline(always)]
                 fn run(self) -> $out {
@@ -177,13 +120,14 @@ macro_rules! kernel {
                     $body
                 }
             }
-            $crate::ops::simd::dispatch(Call { $($arg),* })
+            $crate::cpu::simd::dispatch(Call { $($arg),* })
         }
     };
 }
 pub(crate) use kernel;
 
 /// Prefetches `len` elements into the L1 cache, for reading or writing. Any address is allowed.
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "a prefetch is an intrinsic"))]
 #[inline(always)]
 pub fn prefetch(from: *const f32, len: usize) {
     const LINE: usize = 64 / size_of::<f32>();
