@@ -12,7 +12,7 @@ use stepwell_steps::sampling::Sampling;
 use stepwell_steps::text_codec::TextCodec;
 use stepwell_steps::trained_model::TrainedModel;
 use stepwell_store::StepRow;
-use stepwell_train::decoder::Decoder;
+use stepwell_train::inference::decoder::Decoder;
 
 pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_kept_run(&args.run)?;

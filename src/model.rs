@@ -11,9 +11,9 @@ use super::exit_code::Exit;
 use super::session::Session;
 use stepwell_steps::load_tokenizer;
 use stepwell_steps::trained_model::TrainedModel;
-use stepwell_train::config::{Ffn, ModelConfig};
-use stepwell_train::hf_config::SavedModel;
-use stepwell_train::score;
+use stepwell_train::evaluation::score;
+use stepwell_train::model::config::{Ffn, ModelConfig};
+use stepwell_train::model::hf_config::SavedModel;
 use stepwell_workflow::diagnostic::grouped;
 
 pub fn model(session: &Session, verb: &ModelVerb) -> Result<Exit, CliError> {

@@ -27,10 +27,10 @@ pub enum BenchError {
     NoRoom { prompt: usize, new_tokens: usize, context: usize },
     #[cfg(feature = "train")]
     #[error(transparent)]
-    Shape(#[from] stepwell_train::config::ConfigError),
+    Shape(#[from] stepwell_train::model::config::ConfigError),
     #[cfg(feature = "train")]
     #[error(transparent)]
-    Plan(#[from] stepwell_train::plan::PlanError),
+    Plan(#[from] stepwell_train::training::plan::PlanError),
     #[cfg(feature = "train")]
     #[error(transparent)]
     Device(#[from] stepwell_train::device::DeviceError),
@@ -39,10 +39,10 @@ pub enum BenchError {
     Data(#[from] stepwell_train::data::DataError),
     #[cfg(feature = "train")]
     #[error(transparent)]
-    Train(#[from] stepwell_train::run_loop::TrainError),
+    Train(#[from] stepwell_train::training::TrainError),
     #[cfg(feature = "train")]
     #[error(transparent)]
-    Weights(#[from] stepwell_train::weights::WeightsError),
+    Weights(#[from] stepwell_train::model::weights::WeightsError),
 }
 
 impl BenchError {

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use stepwell_train::checkpoint::TrainState;
 use stepwell_train::data::TokenShard;
-use stepwell_train::hf_config::SavedModel;
-use stepwell_train::weights::{self, NamedTensor};
+use stepwell_train::model::hf_config::SavedModel;
+use stepwell_train::model::weights::{self, NamedTensor};
+use stepwell_train::training::checkpoint::TrainState;
 
 /// Reads a token file as training does: every document is readable, and together they hold all tokens of the file.
 pub(super) fn shard(data: &[u8]) {

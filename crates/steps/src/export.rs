@@ -16,7 +16,7 @@ use super::train::{CONFIG_FILE, MODEL_FILE};
 use super::trained_model::TrainedModel;
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::failure::{Failure, FailureKind};
-use stepwell_train::hf_config::{HfConfig, SpecialTokens};
+use stepwell_train::model::hf_config::{HfConfig, SpecialTokens};
 use stepwell_workflow::catalog::{Given, Gives};
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use super::trained_model::TrainedModel;
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::failure::Failure;
 use stepwell_base::protocol::Progress;
-use stepwell_train::decoder::Decoder;
+use stepwell_train::inference::decoder::Decoder;
 use stepwell_workflow::catalog::{Given, Gives};
 
 #[cfg(test)]

@@ -5,8 +5,8 @@ use serde::Serialize;
 use super::text_codec::TextCodec;
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_base::rng::derive_seed;
-use stepwell_train::decoder::Decoder;
-use stepwell_train::generate::{GenerateOptions, generate_each};
+use stepwell_train::inference::decoder::Decoder;
+use stepwell_train::inference::{GenerateOptions, generate_each};
 
 /// Sampling options. Sample `n` draws from its own seed, so it does not depend on the others.
 #[derive(Clone, PartialEq, Debug, Serialize)]

@@ -5,7 +5,7 @@ use tokenizers::Tokenizer;
 use super::tokenize::{Encoder, Method, load_tokenizer};
 use super::tokenizer_train::PAD;
 use stepwell_base::failure::Failure;
-use stepwell_train::hf_config::SpecialTokens;
+use stepwell_train::model::hf_config::SpecialTokens;
 
 /// Converts text to token ids and back.
 pub struct TextCodec {

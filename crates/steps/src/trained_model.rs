@@ -5,11 +5,11 @@ use super::train::{CONFIG_FILE, MODEL_FILE};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::{Failure, FailureKind};
-use stepwell_train::config::ModelConfig;
 use stepwell_train::device;
-use stepwell_train::hf_config::{SavedModel, SpecialTokens};
 use stepwell_train::model::Transformer;
-use stepwell_train::weights;
+use stepwell_train::model::config::ModelConfig;
+use stepwell_train::model::hf_config::{SavedModel, SpecialTokens};
+use stepwell_train::model::weights;
 
 /// Files of a trained model, read and checked.
 pub struct TrainedModel {

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::handler::Reporter;
 use super::replace_file::replace_file;
 use stepwell_base::protocol::TUNING_FILE;
-use stepwell_train::tuning::{self, Tuning};
+use stepwell_train::device::tuning::{self, Tuning};
 
 pub struct TuningFile {
     state_dir: PathBuf,

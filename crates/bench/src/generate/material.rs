@@ -7,10 +7,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::BenchError;
 use stepwell_base::rng::{Rng, derive_seed};
-use stepwell_train::config::ModelConfig;
-use stepwell_train::hf_config::{SavedModel, SpecialTokens, saved_model_json};
+use stepwell_train::model::config::ModelConfig;
+use stepwell_train::model::hf_config::{SavedModel, SpecialTokens, saved_model_json};
 use stepwell_train::model::weight_specs;
-use stepwell_train::weights;
+use stepwell_train::model::weights;
 
 const SEED: u64 = 1;
 const MODEL: &str = "model";

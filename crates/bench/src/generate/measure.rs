@@ -8,7 +8,7 @@ use crate::contest::{Contestant, Launch, Peer, in_turns};
 use crate::error::BenchError;
 use crate::observe::{load, stepwell};
 use crate::statistics::Report;
-use stepwell_train::config::ModelConfig;
+use stepwell_train::model::config::ModelConfig;
 
 /// Options of `bench generate`.
 #[derive(Clone, Debug)]

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::material::{self, Prompts};
 use crate::contest::Host;
 use crate::error::BenchError;
-use stepwell_train::decoder::Decoder;
 use stepwell_train::device;
-use stepwell_train::generate::{GenerateOptions, generate_each};
+use stepwell_train::inference::decoder::Decoder;
+use stepwell_train::inference::{GenerateOptions, generate_each};
 use stepwell_train::model::Transformer;
-use stepwell_train::weights;
+use stepwell_train::model::weights;
 
 /// An id outside every vocabulary, so that generation continues to the last token.
 const NEVER: u32 = u32::MAX;

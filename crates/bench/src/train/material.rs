@@ -14,14 +14,14 @@ use super::options::TrainOptions;
 use crate::error::BenchError;
 use stepwell_base::rng::{Rng, derive_seed};
 use stepwell_base::token_file::{Header, Width};
-use stepwell_train::config::ModelConfig;
 use stepwell_train::data::{Sampler, TokenShard, TokenStream};
+use stepwell_train::model::config::ModelConfig;
 use stepwell_train::model::weight_specs;
+use stepwell_train::model::weights;
 use stepwell_train::optim::OptimizerConfig;
-use stepwell_train::plan::{Phase, Plan};
 use stepwell_train::precision::Precision;
-use stepwell_train::schedule::{Schedule, ScheduleKind};
-use stepwell_train::weights;
+use stepwell_train::training::plan::{Phase, Plan};
+use stepwell_train::training::schedule::{Schedule, ScheduleKind};
 
 const SEED: u64 = 1;
 const BOS: u32 = 0;

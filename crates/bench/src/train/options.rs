@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::mode::Mode;
 use crate::error::BenchError;
-use stepwell_train::config::ModelConfig;
+use stepwell_train::model::config::ModelConfig;
 use stepwell_train::precision::Precision;
 
 /// Options of `bench train`.

@@ -244,7 +244,7 @@ pub(super) fn rates(report: &TrainReport, seconds_per_step: f64) -> (f64, f64) {
 
 impl TrainReport {
     /// Empty report for a shape.
-    pub(super) fn of(shape: &stepwell_train::config::ModelConfig) -> Self {
+    pub(super) fn of(shape: &stepwell_train::model::config::ModelConfig) -> Self {
         TrainReport {
             parameters: shape.parameter_counts().total,
             context: shape.context,

@@ -10,12 +10,12 @@ use super::material::Material;
 use crate::contest::Host;
 use crate::error::BenchError;
 use stepwell_base::protocol::MetricRow;
-use stepwell_train::checkpoint::Snapshot;
 use stepwell_train::device;
-use stepwell_train::gemm_rate::gemm_rate;
 use stepwell_train::model::Transformer;
+use stepwell_train::ops::gemm_rate::gemm_rate;
 use stepwell_train::precision::Precision;
-use stepwell_train::run_loop::{TrainError, Trainer, TrainingHost};
+use stepwell_train::training::checkpoint::Snapshot;
+use stepwell_train::training::{TrainError, Trainer, TrainingHost};
 
 /// Answer of a contestant after the steps of one turn.
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]

@@ -3,7 +3,7 @@
 use super::minimal_pairs::Pair;
 use crate::trigram::Trigram;
 use stepwell_train::data::TokenStream;
-use stepwell_train::likelihood::Likelihood;
+use stepwell_train::evaluation::likelihood::Likelihood;
 
 /// Trains a trigram model on whole documents, up to `limit` tokens because its counts are in memory. The first
 /// document is always used.

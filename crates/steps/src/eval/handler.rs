@@ -20,11 +20,11 @@ use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_base::protocol::Progress;
 use stepwell_train::data::TokenStream;
-use stepwell_train::decoder::Decoder;
 use stepwell_train::device;
-use stepwell_train::likelihood;
+use stepwell_train::device::tuning;
+use stepwell_train::evaluation::likelihood;
+use stepwell_train::inference::decoder::Decoder;
 use stepwell_train::model::Transformer;
-use stepwell_train::tuning;
 use stepwell_workflow::catalog::{Given, Gives};
 
 pub struct Eval;

@@ -6,8 +6,8 @@ use serde_json::{Map, Value, json};
 
 use super::minimal_pairs::{Score, Scores};
 use crate::sampling::Sample;
-use stepwell_train::config::ModelConfig;
-use stepwell_train::likelihood::Likelihood;
+use stepwell_train::evaluation::likelihood::Likelihood;
+use stepwell_train::model::config::ModelConfig;
 
 pub struct Measured {
     pub validation: Likelihood,

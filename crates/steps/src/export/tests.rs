@@ -5,7 +5,7 @@ use super::{EXPORT, GenerationConfig};
 use crate::StepError;
 use crate::tests::world::{Recorder, World};
 use crate::train::TRAIN;
-use stepwell_train::hf_config::SpecialTokens;
+use stepwell_train::model::hf_config::SpecialTokens;
 
 #[test]
 fn the_folder_holds_what_transformers_reads() {

@@ -8,9 +8,9 @@ use super::model_argument::ModelArgument;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
 use stepwell_train::optim::{MuonConfig, OptimizerConfig};
-use stepwell_train::plan::{Phase, Plan, PlanError};
 use stepwell_train::precision::{Precision, is_positive_f32};
-use stepwell_train::schedule::Schedule;
+use stepwell_train::training::plan::{Phase, Plan, PlanError};
+use stepwell_train::training::schedule::Schedule;
 
 /// Arguments of the `train` step.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]

@@ -16,9 +16,9 @@ use crate::handler::{CheckpointLine, StepError};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
-use stepwell_train::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, Snapshot, WEIGHTS_FILE};
-use stepwell_train::shared::Shared;
-use stepwell_train::weights::FileLayout;
+use stepwell_train::model::shared::Shared;
+use stepwell_train::model::weights::FileLayout;
+use stepwell_train::training::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, Snapshot, WEIGHTS_FILE};
 
 /// Writes one checkpoint at a time: `start` first settles the previous one.
 pub struct CheckpointWriter {

@@ -8,7 +8,7 @@ use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_train::data::{DataError, Sampler, TokenShard, TokenStream};
-use stepwell_train::plan::Plan;
+use stepwell_train::training::plan::Plan;
 
 /// Opens token files as one stream. Checks every byte, and that the tokenizer matches.
 ///

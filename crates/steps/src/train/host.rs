@@ -10,8 +10,8 @@ use crate::tuning_file::TuningFile;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::failure::Failure;
 use stepwell_base::protocol::{MetricRow, Progress};
-use stepwell_train::checkpoint::Snapshot;
-use stepwell_train::run_loop::{TrainError, TrainingHost};
+use stepwell_train::training::checkpoint::Snapshot;
+use stepwell_train::training::{TrainError, TrainingHost};
 
 /// Weight of the newest step in the displayed speed.
 const SMOOTHING: f64 = 0.1;

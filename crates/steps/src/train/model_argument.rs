@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use stepwell_base::failure::Failure;
-use stepwell_train::config::{Ffn, ModelConfig};
+use stepwell_train::model::config::{Ffn, ModelConfig};
 
 /// Name of a preset (`tiny`, `quickstart`, `small`, `deep60`, `deep60-ungated`), or a table of changes to one.
 #[derive(Clone, PartialEq, Debug, Serialize, JsonSchema)]

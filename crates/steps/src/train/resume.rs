@@ -4,8 +4,10 @@ use crate::handler::Reporter;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::error_chain::error_chain;
-use stepwell_train::checkpoint::{Expected, OPTIMIZER_FILE, Restored, STATE_FILE, WEIGHTS_FILE, build_id, restore};
-use stepwell_train::tuning;
+use stepwell_train::device::tuning;
+use stepwell_train::training::checkpoint::{
+    Expected, OPTIMIZER_FILE, Restored, STATE_FILE, WEIGHTS_FILE, build_id, restore,
+};
 
 /// Restores the newest valid checkpoint; `None` starts from the beginning. A note names every rejected checkpoint
 /// with the file and the reason.

@@ -1,4 +1,4 @@
-//! Runs whole attempts of the step against a recording engine. `train::run_loop` and `train::data` test the resume
+//! Runs whole attempts of the step against a recording engine. `train::training` and `train::data` test the resume
 //! bugs below the step.
 
 use std::fs;

@@ -3,7 +3,7 @@
 use burn::module::{Module, Param};
 use burn::tensor::Tensor;
 
-use crate::config::Ffn;
+use super::config::Ffn;
 use crate::ops::{Activation, AttentionContext, DropoutMask, Kernels};
 
 /// Weights of a pre-norm block. Projections that read the same input are one matrix.

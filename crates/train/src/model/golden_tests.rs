@@ -9,12 +9,12 @@ use burn::tensor::{Device, Int, Tensor, TensorData};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
+use super::config::{Ffn, ModelConfig};
+use super::weights::{self, NamedTensor};
 use super::{Batch, Transformer};
-use crate::config::{Ffn, ModelConfig};
-use crate::generate::{GenerateOptions, generate};
+use crate::inference::{GenerateOptions, generate};
 use crate::ops::{AdamWStep, Implementation, Kernels, Objective, RopeTable, adamw_update, sum_squares};
 use crate::precision::Precision;
-use crate::weights::{self, NamedTensor};
 
 const MODELS: [&str; 2] = ["llama_tiny", "qwen3_tiny"];
 const FUSED: Kernels = Kernels { implementation: Implementation::Fused, precision: Precision::F32 };

@@ -1,7 +1,7 @@
 //! Weights of a model under their Hugging Face names: shapes and initial values.
 
-use crate::config::{Ffn, ModelConfig};
-use crate::weights::NamedTensor;
+use super::config::{Ffn, ModelConfig};
+use super::weights::NamedTensor;
 use stepwell_base::rng::{Rng, derive_seed};
 
 /// Initial value of a weight.

@@ -1,11 +1,15 @@
-//! The decoder-only transformer.
+//! The decoder-only transformer, its configuration and its files.
 
 mod batch;
 mod block;
+pub mod config;
 mod forward;
+pub mod hf_config;
 mod layout;
 mod named;
+pub mod shared;
 mod transformer;
+pub mod weights;
 
 #[cfg(all(test, feature = "flex"))]
 mod golden_tests;

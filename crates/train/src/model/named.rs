@@ -7,13 +7,13 @@ use burn::module::Param;
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::block::Block;
+use super::config::{Ffn, ModelConfig};
 use super::layout::{layer_weight, weight_specs};
+use super::shared::Shared;
+use super::weights::{NamedTensor, WeightsError};
 use super::{Transformer, WeightSpec};
-use crate::config::{Ffn, ModelConfig};
 use crate::ops::RopeTable;
 use crate::precision::Precision;
-use crate::shared::Shared;
-use crate::weights::{NamedTensor, WeightsError};
 
 /// Untied copy of the embedding that some exporters write.
 const TIED_HEAD: &str = "lm_head.weight";

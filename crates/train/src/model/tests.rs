@@ -3,12 +3,12 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::{Device, Int, Tensor, TensorData};
 
+use super::config::{Ffn, ModelConfig};
+use super::weights::{NamedTensor, WeightsError};
 use super::*;
-use crate::config::{Ffn, ModelConfig};
 use crate::cpu::thread_team::with_threads;
 use crate::ops::{Implementation, Kernels, Objective};
 use crate::precision::Precision;
-use crate::weights::{NamedTensor, WeightsError};
 use stepwell_base::rng::Rng;
 
 const FUSED: Kernels = Kernels { implementation: Implementation::Fused, precision: Precision::F32 };

@@ -7,8 +7,8 @@ use burn::tensor::{Device, Tensor};
 use rayon::prelude::*;
 
 use super::block::Block;
+use super::config::ModelConfig;
 use super::layout::weight_specs;
-use crate::config::ModelConfig;
 use crate::ops::{HeadLayout, RopeTable};
 use crate::optim::Matrices;
 use crate::precision::Precision;

@@ -16,6 +16,7 @@ mod fixtures;
 #[cfg(feature = "flex")]
 mod fused;
 mod gelu;
+pub mod gemm_rate;
 mod kernels;
 mod muon;
 mod objective;

@@ -4,8 +4,8 @@ use burn::tensor::Tensor;
 
 use super::buffers::Buffers;
 use super::norm::GlobalNorm;
+use crate::model::shared::host_slice;
 use crate::ops::{AdamWStep, adamw_update};
-use crate::shared::host_slice;
 
 /// Global norm of the gradients, and its limit; 0 disables clipping.
 #[derive(Clone, Copy)]

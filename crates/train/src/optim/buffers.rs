@@ -5,10 +5,10 @@ use std::sync::Arc;
 #[cfg(feature = "cube")]
 use burn::tensor::{Device, Tensor, TensorData};
 
-use crate::ops::in_parts;
-use crate::shared::Shared;
+use crate::model::shared::Shared;
 #[cfg(feature = "cube")]
-use crate::shared::host_slice;
+use crate::model::shared::host_slice;
+use crate::ops::in_parts;
 
 /// `N` numbers per element of a parameter. Numbers read from a file are on the host; the first step moves them to the
 /// parameter's device.
@@ -67,7 +67,7 @@ fn copy(values: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::weights::Values;
+    use crate::model::weights::Values;
 
     #[test]
     fn numbers_are_copied_only_when_they_change_before_they_are_written() {

@@ -5,8 +5,8 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Gradients, Tensor};
 
 use super::norm::GlobalNorm;
+use crate::model::shared::host_slice;
 use crate::ops::sum_squares;
-use crate::shared::host_slice;
 
 /// Sum of the gradients of all micro-batches so far.
 #[derive(Default)]

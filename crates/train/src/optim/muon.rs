@@ -3,8 +3,8 @@
 use burn::tensor::Tensor;
 
 use super::buffers::Buffers;
+use crate::model::shared::host_slice;
 use crate::ops::{MuonStep, muon_update};
-use crate::shared::host_slice;
 
 pub type Momentum = Buffers<1>;
 
@@ -34,7 +34,7 @@ mod tests {
     use burn::tensor::{Device, TensorData};
 
     use super::*;
-    use crate::weights::{self, NamedTensor};
+    use crate::model::weights::{self, NamedTensor};
 
     const STEP: MuonStep = MuonStep { learning_rate: 2e-2, momentum: 0.95, weight_decay: 0.1, gradient_scale: 1.0 };
 

@@ -14,9 +14,9 @@ use super::muon::{Momentum, muon_step};
 use super::on_device::Together;
 use super::paths::PathTracker;
 use super::tracking::Tracking;
+use crate::model::shared::Shared;
+use crate::model::weights::NamedTensor;
 use crate::ops::{AdamWStep, MuonStep};
-use crate::shared::Shared;
-use crate::weights::NamedTensor;
 
 /// Optimizer state that does not fit the model.
 #[derive(Debug, PartialEq, thiserror::Error)]

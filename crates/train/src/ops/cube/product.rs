@@ -23,7 +23,7 @@ use cubek::matmul::routine::BlueprintStrategy::Inferred;
 use cubek::std::InputBinding;
 
 use super::buffers::uninitialized;
-use crate::tuning::{self, Chooser, Order, Product};
+use crate::device::tuning::{self, Chooser, Order, Product};
 
 /// A kernel and the name under which its choice is stored.
 struct Kernel {

@@ -10,13 +10,13 @@ use super::muon::muon_in_groups;
 use super::raw::CubeKernels;
 use super::*;
 use crate::device::fixtures::graphics_device;
+use crate::device::tuning;
 use crate::ops::fixtures::{assert_all_close, assert_close, context, leaf, normal, results, values};
 use crate::ops::{
     Activation, AdamWStep, DropoutMask, HeadLayout, MuonStep, Objective, adamw_update, muon_update, portable,
     sum_squares,
 };
 use crate::precision::Precision;
-use crate::tuning;
 use stepwell_base::rng::Rng;
 
 /// A device with automatic differentiation, if this machine has a graphics driver.

@@ -1,8 +1,8 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::*;
+use crate::model::shared::host_slice;
 use crate::optim::config::MuonConfig;
-use crate::shared::host_slice;
 
 #[derive(Module, Debug)]
 struct Pair {
@@ -94,8 +94,8 @@ fn moments_survive_their_file_bit_for_bit() {
     let half = train(&mut optimizer, pair(&device), 3);
     let names: Vec<String> = optimizer.shared().into_iter().map(|tensor| tensor.name).collect();
     assert_eq!(names, ["matrix.exp_avg", "matrix.exp_avg_sq", "vector.exp_avg", "vector.exp_avg_sq"]);
-    let file = crate::weights::save(optimizer.shared());
-    let moments = crate::weights::load(&file).unwrap();
+    let file = crate::model::weights::save(optimizer.shared());
+    let moments = crate::model::weights::load(&file).unwrap();
     let mut again =
         Optimizer::from_named(OptimizerConfig::default(), Matrices::new(), 3, &half, moments, Absent::Refused).unwrap();
     assert_eq!(values(&train(&mut again, half, 3)), values(&whole));

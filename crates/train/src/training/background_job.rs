@@ -6,19 +6,19 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
-/// Time between two looks at the stop request during a job.
-const GLANCE: Duration = Duration::from_millis(50);
+/// Interval at which the caller polls the stop request during a job.
+const POLL_INTERVAL: Duration = Duration::from_millis(50);
 
 type Job<T> = Box<dyn FnOnce() -> T + Send>;
 
 /// A thread for jobs. When this value is dropped, the thread ends after its current job.
-pub(super) struct Aside<T> {
+pub(super) struct BackgroundJob<T> {
     jobs: Sender<Job<T>>,
     results: Receiver<thread::Result<T>>,
 }
 
-impl<T: Send + 'static> Aside<T> {
-    pub(super) fn start(name: &str) -> std::io::Result<Self> {
+impl<T: Send + 'static> BackgroundJob<T> {
+    pub(super) fn spawn(name: &str) -> std::io::Result<Self> {
         let (jobs, waiting) = channel::<Job<T>>();
         let (done, results) = channel();
         let work = move || {
@@ -29,11 +29,11 @@ impl<T: Send + 'static> Aside<T> {
             }
         };
         thread::Builder::new().name(name.to_owned()).spawn(work)?;
-        Ok(Aside { jobs, results })
+        Ok(BackgroundJob { jobs, results })
     }
 
-    /// Starts a job. The caller must call [`Aside::result`] before it starts the next one.
-    pub(super) fn begin(&self, job: impl FnOnce() -> T + Send + 'static) {
+    /// Starts a job. The caller must call [`BackgroundJob::result`] before it starts the next one.
+    pub(super) fn start(&self, job: impl FnOnce() -> T + Send + 'static) {
         self.jobs.send(Box::new(job)).expect("the thread takes jobs for as long as it can answer");
     }
 
@@ -44,7 +44,7 @@ impl<T: Send + 'static> Aside<T> {
     /// When the job panics.
     pub(super) fn result(&self, stop: impl Fn() -> bool) -> Option<T> {
         loop {
-            match self.results.recv_timeout(GLANCE) {
+            match self.results.recv_timeout(POLL_INTERVAL) {
                 Ok(result) => return Some(result.unwrap_or_else(|panic| resume_unwind(panic))),
                 Err(RecvTimeoutError::Timeout) if stop() => return None,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -62,20 +62,20 @@ mod tests {
 
     #[test]
     fn a_stop_does_not_wait_for_the_job() {
-        let aside = Aside::start("test").unwrap();
+        let background = BackgroundJob::spawn("test").unwrap();
         let (release, released) = channel::<()>();
-        aside.begin(move || released.recv().is_ok());
+        background.start(move || released.recv().is_ok());
         let asked = Cell::new(0);
-        assert_eq!(aside.result(|| asked.replace(asked.get() + 1) == 1), None);
+        assert_eq!(background.result(|| asked.replace(asked.get() + 1) == 1), None);
         release.send(()).unwrap();
     }
 
     #[test]
     fn results_come_back_in_order_and_so_do_panics() {
-        let aside = Aside::start("test").unwrap();
+        let background = BackgroundJob::spawn("test").unwrap();
         let result = |job: fn() -> u32| {
-            aside.begin(job);
-            aside.result(|| false)
+            background.start(job);
+            background.result(|| false)
         };
         assert_eq!(result(|| 1), Some(1));
         assert_eq!(result(|| 2), Some(2));

@@ -1,12 +1,12 @@
 //! Sampling of the next token.
 
-use super::generate::GenerateOptions;
+use super::options::GenerateOptions;
 use crate::cpu::simd::{LANES, exp, kernel};
 use stepwell_base::rng::Rng;
 
 /// Draws the next token, or takes the likeliest one at temperature 0. `scores` holds one logit per token, and
 /// possibly more for rows that pad the embedding.
-pub(super) fn choose(scores: &[f32], options: &GenerateOptions, rng: &mut Rng) -> u32 {
+pub fn sample(scores: &[f32], options: &GenerateOptions, rng: &mut Rng) -> u32 {
     let GenerateOptions { temperature, top_k, top_p, tokens, .. } = *options;
     let scores = &scores[..tokens.min(scores.len())];
     let inverse_temperature = 1.0 / temperature;
@@ -16,7 +16,7 @@ pub(super) fn choose(scores: &[f32], options: &GenerateOptions, rng: &mut Rng) -
     }
     let mut weights = vec![0.0; scores.len()];
     let best = scores[likeliest(scores) as usize];
-    let mut total = weigh(&mut weights, scores, best, inverse_temperature);
+    let mut total = scaled_exponentials(&mut weights, scores, best, inverse_temperature);
     let mut ranking = Ranking::new(scores);
     let mut kept = scores.len();
     let weight = |id: u32| f64::from(weights[id as usize]);
@@ -70,7 +70,7 @@ kernel! {
 
 kernel! {
     /// Sets each weight to `exp((score - best) * inverse_temperature)` and returns their sum.
-    fn weigh<'a>(weights: &'a mut [f32], scores: &'a [f32], best: f32, inverse_temperature: f32) -> f64 {
+    fn scaled_exponentials<'a>(weights: &'a mut [f32], scores: &'a [f32], best: f32, inverse_temperature: f32) -> f64 {
         for (weight, score) in weights.iter_mut().zip(scores) {
             *weight = exp((score - best) * inverse_temperature);
         }
@@ -109,9 +109,9 @@ impl Ranking {
 
     fn id(&mut self, rank: usize) -> u32 {
         /// Tokens that the first call sorts.
-        const FEW: usize = 32;
+        const FIRST_SORT: usize = 32;
         if rank >= self.sorted {
-            let count = (rank + 1).max(4 * self.sorted).max(FEW).min(self.keys.len());
+            let count = (rank + 1).max(4 * self.sorted).max(FIRST_SORT).min(self.keys.len());
             let rest = &mut self.keys[self.sorted..];
             let more = count - self.sorted;
             if more < rest.len() {
@@ -169,7 +169,7 @@ mod tests {
                 top_p: [None, Some(0.9)][seed % 2],
                 ..GenerateOptions::default()
             };
-            let found = choose(&scores, &options, &mut Rng::new(seed as u64));
+            let found = sample(&scores, &options, &mut Rng::new(seed as u64));
             assert_eq!(found, draw(&scores, &options, &mut Rng::new(seed as u64)), "{seed}");
         }
     }
@@ -198,7 +198,7 @@ mod tests {
     fn every_temperature_has_a_draw_and_the_smallest_take_the_likeliest_token() {
         let scores = [0.5, -3.0, 9.0, 8.99, f32::MIN, 7.0];
         let drawn = |temperature, seed| {
-            choose(&scores, &GenerateOptions { temperature, ..GenerateOptions::default() }, &mut Rng::new(seed))
+            sample(&scores, &GenerateOptions { temperature, ..GenerateOptions::default() }, &mut Rng::new(seed))
         };
         for temperature in [0.0, -0.0, f32::from_bits(1), 1e-40, 2.9e-39, f32::MIN_POSITIVE, 1e-30, 1e-6] {
             assert!((0..50).all(|seed| drawn(temperature, seed) == 2), "{temperature:e}");
@@ -214,7 +214,7 @@ mod tests {
         let scores = [0.0, 3.0, 1.0];
         let drawn = |top_k, top_p| {
             let options = GenerateOptions { temperature: 1.0, top_k, top_p, ..GenerateOptions::default() };
-            (0..100).map(|seed| choose(&scores, &options, &mut Rng::new(seed))).collect::<Vec<u32>>()
+            (0..100).map(|seed| sample(&scores, &options, &mut Rng::new(seed))).collect::<Vec<u32>>()
         };
         let free = drawn(None, None);
         for one in [drawn(Some(1), None), drawn(None, Some(f32::from_bits(1))), drawn(None, Some(f32::MIN_POSITIVE))] {
@@ -231,10 +231,10 @@ mod tests {
         for temperature in [0.0, 1.0, 1e38] {
             let options = GenerateOptions { temperature, tokens: 3, ..GenerateOptions::default() };
             for seed in 0..100 {
-                assert!(choose(&scores, &options, &mut Rng::new(seed)) < 3, "{temperature}");
+                assert!(sample(&scores, &options, &mut Rng::new(seed)) < 3, "{temperature}");
             }
-            let padded = choose(&scores, &options, &mut Rng::new(7));
-            assert_eq!(padded, choose(&scores[..3], &options, &mut Rng::new(7)), "the draw of a model without them");
+            let padded = sample(&scores, &options, &mut Rng::new(7));
+            assert_eq!(padded, sample(&scores[..3], &options, &mut Rng::new(7)), "the draw of a model without them");
         }
     }
 
@@ -244,7 +244,7 @@ mod tests {
         let count = |options: &GenerateOptions| {
             let mut counts = [0usize; 4];
             for seed in 0..8000 {
-                counts[choose(&scores, options, &mut Rng::new(derive_seed(seed, "test", 0))) as usize] += 1;
+                counts[sample(&scores, options, &mut Rng::new(derive_seed(seed, "test", 0))) as usize] += 1;
             }
             counts
         };

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::precision::is_positive_f32;
+use crate::precision::is_positive_f32;
 
 /// Learning rate over a run of `total` steps.
 ///

@@ -1,61 +1,23 @@
 //! The training loop: takes one optimizer step after another, until the plan is complete or the host asks to stop.
 
-mod aside;
-
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use burn::tensor::{Gradients, Tensor};
 
-use self::aside::Aside;
+use super::background_job::BackgroundJob;
 use super::cadence::Cadence;
 use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
-use super::config::ModelConfig;
-use super::data::{PackedRow, Sampler};
-use super::device::is_flex;
-use super::model::{Batch, Transformer};
-use super::ops::Objective;
-use super::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
+use super::host::{Finished, TrainError, TrainingHost};
 use super::plan::Plan;
-use super::tuning::{self, Tuning};
+use crate::data::{PackedRow, Sampler};
+use crate::device::is_flex;
+use crate::device::tuning::{self, Tuning};
+use crate::model::config::ModelConfig;
+use crate::model::{Batch, Transformer};
+use crate::ops::Objective;
+use crate::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
 use stepwell_base::protocol::MetricRow;
 use stepwell_base::rng::derive_seed;
-
-/// Reason why training cannot continue.
-#[derive(Debug, PartialEq, thiserror::Error)]
-pub enum TrainError {
-    #[error("training diverged at step {step}: {what} is {value}")]
-    Diverged { step: u64, what: &'static str, value: f64 },
-    #[error("cannot start a thread: {0}")]
-    NoThread(String),
-}
-
-/// Surroundings of the loop: takes metrics and checkpoints, and can ask the loop to stop.
-pub trait TrainingHost {
-    type Error: From<TrainError>;
-
-    /// Records a finished step; called once per step, in order.
-    fn step_done(&mut self, row: MetricRow) -> Result<(), Self::Error>;
-    /// Takes over a snapshot and returns before it is durable. The loop settles the previous snapshot before this
-    /// call, so at most one is in memory.
-    fn save(&mut self, snapshot: Snapshot) -> Result<(), Self::Error>;
-    /// Returns once the last snapshot given to `save`, if any, is a committed checkpoint.
-    fn settle(&mut self) -> Result<(), Self::Error>;
-    /// Training time that writing the last snapshot cost, besides pauses of the loop; `None` while it is being
-    /// written.
-    fn writing_cost(&self) -> Option<Duration>;
-    /// Reports how long a step waited for its samples; called once per step, before anything is computed.
-    fn waited_for_data(&mut self, _: Duration) {}
-    /// Must be cheap: the loop calls it many times per step.
-    fn stop_requested(&self) -> bool;
-}
-
-/// Outcome of the loop.
-pub enum Finished {
-    /// All steps of the plan are done.
-    Complete { model: Box<Transformer>, loss: Option<f32> },
-    /// The host asked to stop; a checkpoint of the last whole step is saved.
-    Stopped,
-}
 
 /// A training between two steps.
 pub struct Trainer<'a> {
@@ -127,12 +89,13 @@ impl<'a> Trainer<'a> {
     }
 
     fn take_steps<H: TrainingHost>(mut self, host: &mut H) -> Result<Finished, H::Error> {
-        let aside = Aside::start("micro-batch").map_err(|error| TrainError::NoThread(error.to_string()))?;
+        let background =
+            BackgroundJob::spawn("micro-batch").map_err(|error| TrainError::NoThread(error.to_string()))?;
         while self.step < self.plan.steps() {
             let started = Instant::now();
             let rows = self.ahead.take().unwrap_or_else(|| self.rows(self.step));
             host.waited_for_data(started.elapsed());
-            let Some((gradients, loss)) = self.gradients(&aside, &rows, host) else {
+            let Some((gradients, loss)) = self.gradients(&background, &rows, host) else {
                 if self.step > self.saved {
                     self.save(host)?;
                 }
@@ -151,7 +114,7 @@ impl<'a> Trainer<'a> {
     /// Computes the summed gradients and the loss of the next step, or returns `None` when the host asks to stop.
     fn gradients<H: TrainingHost>(
         &mut self,
-        aside: &Aside<(Gradients, Tensor<1>)>,
+        background: &BackgroundJob<(Gradients, Tensor<1>)>,
         rows: &[PackedRow],
         host: &H,
     ) -> Option<(GradientSum, StepLoss)> {
@@ -165,7 +128,7 @@ impl<'a> Trainer<'a> {
             }
             let (model, batch) = (self.model.clone(), self.batch(rows, micro as u64));
             // The job drops this copy: parameters are updated in place only when they have one owner.
-            aside.begin(move || {
+            background.start(move || {
                 let loss = model.loss(&batch, objective);
                 (loss.backward(), loss.inner())
             });
@@ -173,7 +136,7 @@ impl<'a> Trainer<'a> {
             if self.ahead.is_none() && next < self.plan.steps() {
                 self.ahead = Some(self.rows(next));
             }
-            let (gradients, loss) = aside.result(|| host.stop_requested())?;
+            let (gradients, loss) = background.result(|| host.stop_requested())?;
             sum.add(gradients, &self.model);
             losses.push(loss);
         }

@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use burn::tensor::{Tensor, TensorData};
 
-use super::device::{self, DeviceError};
-use super::ops::Kernels;
-use super::precision::Precision;
+use super::Kernels;
+use crate::device::{self, DeviceError};
+use crate::precision::Precision;
 
 /// The first repetitions warm up caches, allocators and tuners.
 const REPEATS: usize = 5;

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::checkpoint::{CheckpointError, Expected, restore};
-use crate::config::Ffn;
 use crate::data::TokenStream;
 use crate::data::fixtures::shard;
 use crate::device;
+use crate::model::config::Ffn;
+use crate::model::weights;
 use crate::optim::MuonConfig;
-use crate::plan::Phase;
 use crate::precision::Precision;
-use crate::schedule::{Schedule, ScheduleKind};
-use crate::weights;
+use crate::training::checkpoint::{CheckpointError, Expected, restore};
+use crate::training::plan::Phase;
+use crate::training::schedule::{Schedule, ScheduleKind};
 
 mod bits;
 mod checkpoints;
@@ -397,8 +397,8 @@ fn gradients_above_frozen_layers_are_those_of_the_whole_model() {
         let samplers = samplers(&plan);
         let model = Transformer::init(&config(), 1, &device::open("flex").unwrap().autodiff());
         let mut trainer = Trainer::new(&plan, &samplers, model, settings(), "flex");
-        let (aside, rows) = (Aside::start("test").unwrap(), trainer.rows(0));
-        let (mut sum, loss) = trainer.gradients(&aside, &rows, &Host::default()).unwrap();
+        let (background, rows) = (BackgroundJob::spawn("test").unwrap(), trainer.rows(0));
+        let (mut sum, loss) = trainer.gradients(&background, &rows, &Host::default()).unwrap();
         let norm = sum.norm(&trainer.model).value();
         (loss.value().cross_entropy.to_bits(), norm, sum.named(&trainer.model))
     };

@@ -9,9 +9,9 @@ use crate::cpu::simd::{LANES, exp, fold_lanes, kernel, sum_lanes};
 use crate::ops::HeadLayout;
 use crate::ops::gemm::aligned;
 
-/// Workspace that [`attend`] reuses.
+/// Scratch memory that [`attend`] reuses.
 #[derive(Default)]
-pub struct Room {
+pub struct Workspace {
     /// `[heads, tokens]`, padded to whole lanes.
     scores: Vec<f32>,
     /// `[heads, head_dim]`, padded to whole lanes.
@@ -28,15 +28,15 @@ pub fn attend(
     memory: &KeysAndValues,
     seen: usize,
     layout: HeadLayout,
-    room: &mut Room,
+    workspace: &mut Workspace,
 ) {
     let HeadLayout { heads, head_dim, .. } = layout;
     let (panels, parts) = (seen.div_ceil(LANES), lanes_of(head_dim));
-    let scores = aligned(&mut room.scores, heads * panels * LANES);
-    let means = aligned(&mut room.means, heads * parts * LANES);
-    room.inverses.resize(heads, 0.0);
-    attend_heads(scores, means, &mut room.inverses, queries, memory, seen, layout);
-    let means = means.chunks_exact(parts * LANES).zip(&room.inverses);
+    let scores = aligned(&mut workspace.scores, heads * panels * LANES);
+    let means = aligned(&mut workspace.means, heads * parts * LANES);
+    workspace.inverses.resize(heads, 0.0);
+    attend_heads(scores, means, &mut workspace.inverses, queries, memory, seen, layout);
+    let means = means.chunks_exact(parts * LANES).zip(&workspace.inverses);
     for (out, (mean, inverse)) in out.chunks_exact_mut(head_dim).zip(means) {
         for (out, mean) in out.iter_mut().zip(mean) {
             *out = mean * inverse;
@@ -160,7 +160,7 @@ mod tests {
                 }
                 let queries = values(layout.query_width());
                 let mut found = vec![0.0; layout.query_width()];
-                attend(&mut found, &queries, &memory, seen, layout, &mut Room::default());
+                attend(&mut found, &queries, &memory, seen, layout, &mut Workspace::default());
                 for (head, (found, query)) in found.chunks(head_dim).zip(queries.chunks(head_dim)).enumerate() {
                     let first = head / layout.group() * head_dim;
                     let expected = mean(query, &rows, first);

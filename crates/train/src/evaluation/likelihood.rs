@@ -1,8 +1,8 @@
 //! Likelihood of text under a model, in nats.
 
-use super::data::{NOT_COUNTED, PackedRow, TokenStream, row_at};
-use super::device::is_flex;
-use super::model::{Batch, Transformer};
+use crate::data::{NOT_COUNTED, PackedRow, TokenStream, row_at};
+use crate::device::is_flex;
+use crate::model::{Batch, Transformer};
 
 /// Tokens in one forward pass. Their scores over the whole vocabulary are in memory at once.
 const TOKENS_PER_BATCH: usize = 2048;
@@ -137,11 +137,11 @@ fn token_nats(model: &Transformer, rows: Vec<PackedRow>) -> Vec<Vec<f64>> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::config::{Ffn, ModelConfig};
-    use super::super::data::TokenStream;
-    use super::super::data::fixtures::shard;
-    use super::super::device;
     use super::*;
+    use crate::data::TokenStream;
+    use crate::data::fixtures::shard;
+    use crate::device;
+    use crate::model::config::{Ffn, ModelConfig};
 
     fn model(context: usize) -> Transformer {
         let config = ModelConfig {

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use burn::tensor::{Tensor, TensorData};
 
-#[cfg(feature = "cube")]
-use super::device::is_cube;
 use super::weights::Values;
+#[cfg(feature = "cube")]
+use crate::device::is_cube;
 
 /// Consecutive f32 values that do not change while this handle exists.
 #[derive(Clone)]

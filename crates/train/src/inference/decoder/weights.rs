@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::config::{Ffn, ModelConfig};
 use crate::model::Transformer;
+use crate::model::config::{Ffn, ModelConfig};
 use crate::ops::gemm::{Form, Packed, View};
 
 /// All weights of a model.

@@ -3,8 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::precision::Precision;
 use super::schedule::{Schedule, ScheduleError, validate_learning_rate};
+use crate::precision::Precision;
 
 /// A named part of the run, optionally with its own data, rate and context.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -204,8 +204,8 @@ impl Plan {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schedule::ScheduleKind;
     use super::*;
+    use crate::training::schedule::ScheduleKind;
 
     fn phase(name: &str, steps: u64) -> Phase {
         Phase { name: name.to_owned(), steps, lr_scale: 1.0, learning_rate: None, schedule: None, context: 8 }

@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Int, Tensor, TensorData};
 
-use super::model::{Batch, Transformer};
+use crate::model::{Batch, Transformer};
 
 /// Scores of the next token after each token of `window`: `[window][vocab_size]`.
 ///

@@ -1,66 +1,12 @@
 //! Text generation: greedy, or sampled with temperature, top-k and top-p.
 
-use thiserror::Error;
-
-use super::choice::choose;
-use super::config::ModelConfig;
 use super::decoder::{Cache, Decoder};
-use super::model::Transformer;
+use super::options::GenerateOptions;
+use super::sampling::sample;
 use crate::cpu::thread_team;
+use crate::model::Transformer;
+use crate::model::config::ModelConfig;
 use stepwell_base::rng::{Rng, derive_seed};
-
-/// Settings for choosing the next token.
-#[derive(Clone, Debug, PartialEq)]
-pub struct GenerateOptions {
-    /// Stop after this many new tokens.
-    pub max_new_tokens: usize,
-    /// 0 takes the likeliest token; otherwise scores are divided by it before sampling.
-    pub temperature: f32,
-    /// Sample among this many likeliest tokens.
-    pub top_k: Option<usize>,
-    /// Sample among the fewest likeliest tokens whose probabilities sum to this (Holtzman et al. 2020).
-    pub top_p: Option<f32>,
-    /// Equal seeds, prompts and options give equal tokens.
-    pub seed: u64,
-    /// Number of tokens in the tokenizer. Higher ids only pad the model's embedding and are never drawn.
-    pub tokens: usize,
-}
-
-impl Default for GenerateOptions {
-    fn default() -> Self {
-        GenerateOptions { max_new_tokens: 64, temperature: 0.0, top_k: None, top_p: None, seed: 0, tokens: usize::MAX }
-    }
-}
-
-/// Options that cannot be used.
-#[derive(Clone, Debug, PartialEq, Error)]
-pub enum GenerateError {
-    #[error("`temperature` is {0}; it must be 0 or a positive number")]
-    Temperature(f32),
-    #[error("`top_k` is 0; it must be at least 1")]
-    TopK,
-    #[error("`top_p` is {0}; it must be more than 0 and at most 1")]
-    TopP(f32),
-}
-
-impl GenerateOptions {
-    /// Checks that every option is in range.
-    ///
-    /// # Errors
-    /// A [`GenerateError`] for the first option that is not.
-    pub fn validate(&self) -> Result<(), GenerateError> {
-        if !(self.temperature.is_finite() && self.temperature >= 0.0) {
-            return Err(GenerateError::Temperature(self.temperature));
-        }
-        if self.top_k == Some(0) {
-            return Err(GenerateError::TopK);
-        }
-        match self.top_p {
-            Some(top_p) if !(top_p > 0.0 && top_p <= 1.0) => Err(GenerateError::TopP(top_p)),
-            _ => Ok(()),
-        }
-    }
-}
 
 /// Generates the tokens that follow `prompt`, up to but excluding `eos`. An empty prompt starts from `eos`, as a new
 /// document does.
@@ -94,7 +40,7 @@ pub fn generate_each(decoder: &Decoder, prompts: &[(&[u32], &GenerateOptions)], 
         prompts.iter().map(|(prompt, options)| Sequence::new(prompt, options, eos, context)).collect();
     let group = decoder.group(sequences.len());
     thread_team::each(sequences.chunks_mut(group), |sequences| complete(decoder, sequences, eos));
-    sequences.into_iter().map(|mut sequence| sequence.tokens.split_off(sequence.given)).collect()
+    sequences.into_iter().map(|mut sequence| sequence.tokens.split_off(sequence.prompt_len)).collect()
 }
 
 /// Continues until all sequences have ended, one token of each at a time.
@@ -108,12 +54,12 @@ fn complete(decoder: &Decoder, sequences: &mut [Sequence<'_>], eos: u32) {
         }
         let mut inputs = Vec::with_capacity(active.len());
         for sequence in &mut active {
-            sequence.make_room(context);
+            sequence.shorten_context(context);
             inputs.push((&mut sequence.cache, &sequence.tokens[sequence.unseen..]));
         }
         let scores = decoder.extend_each(&mut inputs);
         for (sequence, scores) in active.into_iter().zip(scores.chunks_exact(vocab_size)) {
-            sequence.go_on(scores, eos);
+            sequence.append_next(scores, eos);
         }
     }
 }
@@ -123,7 +69,7 @@ struct Sequence<'a> {
     options: &'a GenerateOptions,
     tokens: Vec<u32>,
     /// Number of leading tokens that are the prompt.
-    given: usize,
+    prompt_len: usize,
     /// Index of the first token that the model has not seen.
     unseen: usize,
     cache: Cache,
@@ -133,27 +79,27 @@ struct Sequence<'a> {
 impl<'a> Sequence<'a> {
     fn new(prompt: &[u32], options: &'a GenerateOptions, eos: u32, context: usize) -> Self {
         let tokens = if prompt.is_empty() { vec![eos] } else { prompt.to_vec() };
-        let given = tokens.len();
-        let unseen = given.saturating_sub(context);
-        Sequence { options, tokens, given, unseen, cache: Cache::default(), ended: false }
+        let prompt_len = tokens.len();
+        let unseen = prompt_len.saturating_sub(context);
+        Sequence { options, tokens, prompt_len, unseen, cache: Cache::default(), ended: false }
     }
 
     fn is_complete(&self) -> bool {
-        self.ended || self.tokens.len() - self.given >= self.options.max_new_tokens
+        self.ended || self.tokens.len() - self.prompt_len >= self.options.max_new_tokens
     }
 
     /// Restarts from the last half of the context when it is full.
-    fn make_room(&mut self, context: usize) {
+    fn shorten_context(&mut self, context: usize) {
         if self.cache.len() + self.tokens.len() - self.unseen > context {
             self.cache = Cache::default();
             self.unseen = self.tokens.len() - (context / 2).max(1);
         }
     }
 
-    fn go_on(&mut self, scores: &[f32], eos: u32) {
+    fn append_next(&mut self, scores: &[f32], eos: u32) {
         self.unseen = self.tokens.len();
-        let seed = derive_seed(self.options.seed, "generate", (self.tokens.len() - self.given) as u64);
-        let next = choose(scores, self.options, &mut Rng::new(seed));
+        let seed = derive_seed(self.options.seed, "generate", (self.tokens.len() - self.prompt_len) as u64);
+        let next = sample(scores, self.options, &mut Rng::new(seed));
         if next == eos { self.ended = true } else { self.tokens.push(next) }
     }
 }
@@ -163,8 +109,8 @@ mod tests {
     use burn::tensor::{Device, Int, Tensor, TensorData};
 
     use super::*;
-    use crate::config::{Ffn, ModelConfig};
     use crate::cpu::thread_team::with_threads;
+    use crate::model::config::{Ffn, ModelConfig};
 
     const NO_EOS: u32 = u32::MAX;
 
@@ -196,7 +142,7 @@ mod tests {
     }
 
     fn likeliest(scores: &[f32]) -> u32 {
-        choose(scores, &GenerateOptions::default(), &mut Rng::new(0))
+        sample(scores, &GenerateOptions::default(), &mut Rng::new(0))
     }
 
     /// Equal bit for bit: both sum everything in the same order.
@@ -285,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn a_full_context_goes_on_from_its_last_half() {
+    fn a_full_context_continues_from_its_last_half() {
         let model = model(tiny());
         let prompt: Vec<u32> = (0..100).map(|token| token % 97).collect();
         let options = GenerateOptions { max_new_tokens: 50, ..GenerateOptions::default() };
@@ -325,24 +271,5 @@ mod tests {
         assert_ne!(sample(1, None), sample(2, None));
         let greedy = generate(&model, &[1, 2], &GenerateOptions { max_new_tokens: 20, ..Default::default() }, NO_EOS);
         assert_eq!(sample(1, Some(1)), greedy);
-    }
-
-    #[test]
-    fn impossible_options_are_refused() {
-        let with = |change: fn(&mut GenerateOptions)| {
-            let mut options = GenerateOptions::default();
-            change(&mut options);
-            options.validate().map_err(|error| error.to_string())
-        };
-        assert_eq!(with(|_| {}), Ok(()));
-        assert_eq!(
-            with(|options| options.temperature = -1.0),
-            Err("`temperature` is -1; it must be 0 or a positive number".into())
-        );
-        assert_eq!(with(|options| options.top_k = Some(0)), Err("`top_k` is 0; it must be at least 1".into()));
-        assert_eq!(
-            with(|options| options.top_p = Some(f32::NAN)),
-            Err("`top_p` is NaN; it must be more than 0 and at most 1".into())
-        );
     }
 }

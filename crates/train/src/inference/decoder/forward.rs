@@ -3,12 +3,12 @@
 use std::ops::Range;
 use std::sync::Arc;
 
-use super::attention::{Room, attend};
+use super::attention::{Workspace, attend};
 use super::cache::{Cache, KeysAndValues};
 use super::weights::{Layer, Weights};
-use crate::config::{Ffn, ModelConfig};
 use crate::cpu::thread_team;
 use crate::model::Transformer;
+use crate::model::config::{Ffn, ModelConfig};
 use crate::ops::gemm::{Output, Packed, View, parallel_packed_product};
 use crate::ops::{
     AttentionContext, HeadLayout, RopeTable, attention, gelu_in_place, rms_norm_in_place, rms_norm_rows, rotate_heads,
@@ -16,7 +16,7 @@ use crate::ops::{
 };
 
 /// Number of sequences that make enough use of a weight once it was read.
-const ENOUGH: usize = 8;
+const SEQUENCES_PER_READ: usize = 8;
 
 /// Rows that one task normalises or activates.
 const ROWS_PER_TASK: usize = 32;
@@ -69,7 +69,7 @@ impl Decoder {
 
     /// Number of sequences that are worth continuing at a time.
     pub fn at_once(&self) -> usize {
-        (ENOUGH * thread_team::threads()).max(2 * ENOUGH)
+        (SEQUENCES_PER_READ * thread_team::threads()).max(2 * SEQUENCES_PER_READ)
     }
 
     /// Number of sequences, out of `sequences`, that one thread continues by itself. A small model stays in the cache
@@ -78,7 +78,8 @@ impl Decoder {
     pub fn group(&self, sequences: usize) -> usize {
         /// Number of weights up to which a model is small.
         const SMALL: usize = 1 << 23;
-        let alone = self.config.parameter_counts().total <= SMALL && sequences / ENOUGH >= thread_team::threads();
+        let alone =
+            self.config.parameter_counts().total <= SMALL && sequences / SEQUENCES_PER_READ >= thread_team::threads();
         if alone { sequences.div_ceil(thread_team::threads()) } else { sequences.max(1) }
     }
 
@@ -178,7 +179,7 @@ impl Decoder {
     /// Appends tokens to the memory. Each token attends to itself and to all tokens before it.
     fn attend_tokens(&self, memory: &mut KeysAndValues, first: usize, qkv: &mut [f32], mixed: &mut [f32]) {
         let layout = self.layout;
-        let mut room = Room::default();
+        let mut workspace = Workspace::default();
         let rows = qkv.chunks_exact_mut(layout.width()).zip(mixed.chunks_exact_mut(layout.query_width()));
         for (token, (row, mixed)) in (first..).zip(rows) {
             let (queries, rest) = row.split_at_mut(layout.query_width());
@@ -186,7 +187,7 @@ impl Decoder {
             rotate_heads(queries, self.rope.at(token));
             rotate_heads(keys, self.rope.at(token));
             memory.put(token, keys, values, layout.head_dim);
-            attend(mixed, queries, memory, token + 1, layout, &mut room);
+            attend(mixed, queries, memory, token + 1, layout, &mut workspace);
         }
     }
 

@@ -6,13 +6,13 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
-use super::config::ModelConfig;
-use super::model::Transformer;
-use super::optim::{Absent, Optimizer, OptimizerConfig, OptimizerError};
 use super::plan::Plan;
-use super::shared::Shared;
-use super::tuning::Tuning;
-use super::weights::{self, NamedTensor, WeightsError};
+use crate::device::tuning::Tuning;
+use crate::model::Transformer;
+use crate::model::config::ModelConfig;
+use crate::model::shared::Shared;
+use crate::model::weights::{self, NamedTensor, WeightsError};
+use crate::optim::{Absent, Optimizer, OptimizerConfig, OptimizerError};
 
 /// Version of the checkpoint format; see `specs/checkpoint-format.md`.
 pub const FORMAT: u32 = 1;

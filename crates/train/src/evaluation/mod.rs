@@ -1,0 +1,4 @@
+//! Measures how well a model predicts known text.
+
+pub mod likelihood;
+pub mod score;

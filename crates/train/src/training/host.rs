@@ -1,0 +1,44 @@
+//! What surrounds the training loop, and how it ends.
+
+use std::time::Duration;
+
+use super::checkpoint::Snapshot;
+use crate::model::Transformer;
+use stepwell_base::protocol::MetricRow;
+
+/// Reason why training cannot continue.
+#[derive(Debug, PartialEq, thiserror::Error)]
+pub enum TrainError {
+    #[error("training diverged at step {step}: {what} is {value}")]
+    Diverged { step: u64, what: &'static str, value: f64 },
+    #[error("cannot start a thread: {0}")]
+    NoThread(String),
+}
+
+/// Surroundings of the loop: takes metrics and checkpoints, and can ask the loop to stop.
+pub trait TrainingHost {
+    type Error: From<TrainError>;
+
+    /// Records a finished step; called once per step, in order.
+    fn step_done(&mut self, row: MetricRow) -> Result<(), Self::Error>;
+    /// Takes over a snapshot and returns before it is durable. The loop settles the previous snapshot before this
+    /// call, so at most one is in memory.
+    fn save(&mut self, snapshot: Snapshot) -> Result<(), Self::Error>;
+    /// Returns once the last snapshot given to `save`, if any, is a committed checkpoint.
+    fn settle(&mut self) -> Result<(), Self::Error>;
+    /// Training time that writing the last snapshot cost, besides pauses of the loop; `None` while it is being
+    /// written.
+    fn writing_cost(&self) -> Option<Duration>;
+    /// Reports how long a step waited for its samples; called once per step, before anything is computed.
+    fn waited_for_data(&mut self, _: Duration) {}
+    /// Must be cheap: the loop calls it many times per step.
+    fn stop_requested(&self) -> bool;
+}
+
+/// Outcome of the loop.
+pub enum Finished {
+    /// All steps of the plan are done.
+    Complete { model: Box<Transformer>, loss: Option<f32> },
+    /// The host asked to stop; a checkpoint of the last whole step is saved.
+    Stopped,
+}

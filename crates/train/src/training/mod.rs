@@ -1,0 +1,12 @@
+//! Trains a model: one optimizer step after another, until the plan is complete or the host asks to stop.
+
+mod background_job;
+mod cadence;
+pub mod checkpoint;
+mod host;
+pub mod plan;
+pub mod schedule;
+mod trainer;
+
+pub use host::{Finished, TrainError, TrainingHost};
+pub use trainer::Trainer;
