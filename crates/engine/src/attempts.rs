@@ -115,8 +115,8 @@ impl Attempts {
         self.all.values_mut()
     }
 
-    pub(super) fn drain(&mut self) -> impl Iterator<Item = Running> {
-        std::mem::take(&mut self.all).into_values()
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = (AttemptId, Running)> + use<> {
+        std::mem::take(&mut self.all).into_iter()
     }
 
     pub(super) fn next_kill(&self) -> Option<Instant> {

@@ -85,8 +85,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                 break;
             }
         }
-        self.more_to_claim = decided >= self.batch;
-        if self.more_to_claim {
+        if decided >= self.batch {
+            self.more_to_claim = true;
             self.batch = (2 * self.batch).min(BATCH);
         }
         Ok(())

@@ -170,6 +170,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         for (run, effect) in std::mem::take(&mut self.pending.effects) {
             self.perform(run, effect)?;
         }
+        // An attempt that could not start has left its slot and its units.
+        self.more_to_claim |= self.pending.urgent;
         Ok(())
     }
 

@@ -169,8 +169,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                 Ok(Outcome::Interrupted) if self.lacks_space() => {}
                 Ok(outcome) => return Ok(outcome),
                 Err(error) => {
-                    self.kill_everything();
-                    self.interrupt_on_full_disk(error)?;
+                    let alive = self.kill_everything();
+                    self.interrupt_on_full_disk(error, &alive)?;
                 }
             }
             if let Some(outcome) = self.wait_for_space(inbox, &mut backoff)? {

@@ -78,7 +78,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     fn start(&mut self, id: AttemptId) -> Result<(), EngineError> {
-        let Some(launch) = self.launch(&id)? else { return Ok(()) };
+        let Some(launch) = self.launch(&id)? else {
+            self.more_to_claim = true;
+            return Ok(());
+        };
         let number = launch.request.attempt;
         let resources = launch.resources.clone();
         match self.executor.start(launch) {

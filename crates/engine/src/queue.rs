@@ -49,7 +49,8 @@ pub(super) struct Windows {
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Child processes that may still be started.
     pub(super) fn free_slots(&self) -> usize {
-        self.options.slots.max(1).saturating_sub(self.attempts.working())
+        // A claim of this round holds its slot already, although it starts only after the commit.
+        self.options.slots.max(1).saturating_sub(self.attempts.working() + self.prepared.len())
     }
 
     /// One candidate per class of each run: a million steps that wait for a pool are looked at once.

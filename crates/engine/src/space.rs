@@ -3,7 +3,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::executors::Executor;
+use crate::executors::{AttemptId, Executor};
 use stepwell_artifact::free_bytes;
 use stepwell_base::ids::RunId;
 use stepwell_run::status::RunStatus;
@@ -81,7 +81,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                     }
                 }
                 Some(Message::Warning(text)) => self.observer.warn(&text),
-                // All attempts are dead.
+                // No attempt is left.
                 Some(Message::Attempt(..)) | None => {}
             }
         }
@@ -120,33 +120,40 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     ///
     /// # Errors
     /// The error itself, unless it is for lack of space and this engine may wait.
-    pub(super) fn interrupt_on_full_disk(&mut self, error: EngineError) -> Result<(), EngineError> {
+    pub(super) fn interrupt_on_full_disk(
+        &mut self,
+        error: EngineError,
+        alive: &[AttemptId],
+    ) -> Result<(), EngineError> {
         if !error.is_no_space() || self.options.scope == Scope::Requests {
             return Err(error);
         }
         disk::release(&self.options.state_dir);
         self.forget_everything();
         self.stopping = Some(Stop::for_full_disk(&error, error.needed_bytes()));
-        match self.write_down_interruption() {
+        match self.write_down_interruption(alive) {
             Err(again) if again.is_no_space() => Ok(()),
             other => other,
         }
     }
 
-    fn write_down_interruption(&mut self) -> Result<(), EngineError> {
+    fn write_down_interruption(&mut self, alive: &[AttemptId]) -> Result<(), EngineError> {
         for row in self.store.open_runs()?.readable.into_iter().filter(|row| row.stored_status == RunStatus::Running) {
             if self.load_readable(row.id)?.is_ok() {
-                self.release_all(row.id);
+                self.release_all(row.id, alive);
             }
         }
         self.interrupt_runs();
         self.flush()
     }
 
-    fn release_all(&mut self, run: RunId) {
+    /// A lease whose attempt is `alive` stays: the next recovery proves the attempt dead, or refuses to start.
+    fn release_all(&mut self, run: RunId, alive: &[AttemptId]) {
         let (Some(active), Some(stop)) = (self.runs.get(&run), self.stopping.clone()) else { return };
-        let leases: Vec<_> = active.state.leases().map(|(step, lease)| (step.id.clone(), lease.fence)).collect();
-        for (step, fence) in leases {
+        let leases =
+            active.state.leases().map(|(step, lease)| AttemptId { run, step: step.id.clone(), fence: lease.fence });
+        let leases: Vec<AttemptId> = leases.filter(|id| !alive.contains(id)).collect();
+        for AttemptId { step, fence, .. } in leases {
             self.handle(run, stopped(step, fence, stop.reason.clone()));
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::executors::{Executor, Sweep};
+use crate::executors::{AttemptId, Executor, Sweep};
 use stepwell_base::ids::{Fence, StepId};
 use stepwell_run::command::Command;
 use stepwell_run::event::ReleaseCause;
@@ -70,11 +70,15 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
     }
 
-    /// Without a word to the store, which is of no use any more.
-    pub(super) fn kill_everything(&mut self) {
-        for mut running in self.attempts.drain() {
+    /// Writes nothing, because the store has just failed. Returns the attempts that are not proved dead.
+    pub(super) fn kill_everything(&mut self) -> Vec<AttemptId> {
+        let mut alive = Vec::new();
+        for (id, mut running) in self.attempts.drain() {
             running.handle.kill();
-            running.handle.bury(Sweep::GroupAndMarked);
+            if !running.handle.bury(Sweep::GroupAndMarked).survivors.is_empty() {
+                alive.push(id);
+            }
         }
+        alive
     }
 }
