@@ -4,7 +4,10 @@
 
 use std::cmp::Ordering;
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
+use rusqlite::backup::Backup;
 use rusqlite::types::{Value, ValueRef};
 use rusqlite::{Connection, Row, Statement};
 
@@ -46,7 +49,7 @@ const TOLD: usize = 10;
 pub(super) fn differences(live: &Connection) -> Result<Vec<String>, StoreError> {
     // Private to this connection; SQLite moves it to disk when it grows.
     let mut scratch = Connection::open("")?;
-    migrate::create(&mut scratch)?;
+    create_tables(&mut scratch)?;
     scratch.pragma_update(None, "foreign_keys", false)?;
     let mut found = schema_differences(live, &scratch)?;
     if let Some(impossible) = replay(live, &mut scratch)? {
@@ -57,6 +60,24 @@ pub(super) fn differences(live: &Connection) -> Result<Vec<String>, StoreError> 
         }
     }
     Ok(found)
+}
+
+/// Creates the tables of the newest schema. The migrations run once per process, because tests check thousands of
+/// databases.
+fn create_tables(scratch: &mut Connection) -> Result<(), StoreError> {
+    static EMPTY: Mutex<Option<Connection>> = Mutex::new(None);
+    let mut kept = EMPTY.lock().unwrap_or_else(PoisonError::into_inner);
+    let empty = match kept.take() {
+        Some(empty) => empty,
+        None => {
+            let mut empty = Connection::open_in_memory()?;
+            migrate::create(&mut empty)?;
+            empty
+        }
+    };
+    Backup::new(&empty, scratch)?.run_to_completion(i32::MAX, Duration::ZERO, None)?;
+    *kept = Some(empty);
+    Ok(())
 }
 
 /// Applies the whole log; returns a description of the first event that cannot be applied, if any.
