@@ -9,9 +9,9 @@ use stepwell_base::faults::around;
 
 use super::error::EngineError;
 
-const RESERVE_FILE: &str = "reserve";
+pub(super) const RESERVE_FILE: &str = "reserve";
 /// Several times what the last commits of an engine take.
-const RESERVE_BYTES: usize = 1 << 20;
+pub(super) const RESERVE_BYTES: usize = 1 << 20;
 /// Waited for when nobody knows how much is needed.
 const UNKNOWN_BYTES: u64 = 2 * HEADROOM_BYTES;
 

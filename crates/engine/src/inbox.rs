@@ -30,6 +30,12 @@ pub(super) const CAPACITY: usize = 1024;
 pub(super) struct Inbox {
     pub receiver: Receiver<Message>,
     pub sender: SyncSender<Message>,
+    #[expect(dead_code, reason = "ends the threads when it is dropped")]
+    sources: Option<Sources>,
+}
+
+/// Ends the threads that fill the queue.
+struct Sources {
     signals: Handle,
     state_dir: std::path::PathBuf,
 }
@@ -60,7 +66,14 @@ impl Inbox {
                 }
             }
         });
-        Ok(Inbox { receiver, sender, signals: handle, state_dir: state_dir.to_owned() })
+        Ok(Inbox { receiver, sender, sources: Some(Sources { signals: handle, state_dir: state_dir.to_owned() }) })
+    }
+
+    /// A queue that only its sender fills.
+    #[cfg(test)]
+    pub(super) fn detached() -> Inbox {
+        let (sender, receiver) = sync_channel(CAPACITY);
+        Inbox { receiver, sender, sources: None }
     }
 
     /// Where attempts report to.
@@ -79,7 +92,7 @@ fn ignores_hangup() -> bool {
     mask & (1 << (SIGHUP - 1)) != 0
 }
 
-impl Drop for Inbox {
+impl Drop for Sources {
     /// The threads are not waited for: somebody may have removed the FIFO under one of them.
     fn drop(&mut self) {
         self.signals.close();

@@ -37,6 +37,8 @@ mod rows;
 mod run;
 mod runs;
 mod schedules;
+#[cfg(test)]
+mod simulation;
 mod space;
 mod stop;
 #[cfg(test)]

@@ -17,6 +17,8 @@ mod error;
 mod events;
 mod floor;
 mod follow;
+#[cfg(debug_assertions)]
+pub mod full_disk;
 mod head;
 mod layout;
 mod lock;

@@ -264,6 +264,8 @@ fn commit(transaction: &Transaction<'_>, head: &mut Head, batch: &Batch<'_>) -> 
     batch.leases.iter().try_for_each(|lease| apply::extend_lease(transaction, lease))?;
     batch.metrics.iter().try_for_each(|metric| metrics::insert(transaction, metric))?;
     answers::write(transaction, batch)?;
+    #[cfg(debug_assertions)]
+    super::full_disk::reach()?;
     Ok(report)
 }
 
