@@ -1,4 +1,4 @@
-//! Reads the command line of this process. Its errors obey the requested output format, like all others.
+//! The grammar of the command line, and its errors, which obey the requested output format like all others.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -6,29 +6,42 @@ use std::process::ExitCode;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, Parser};
 
-use super::args::Cli;
-use super::error::{CliError, color};
-use super::exit_code::Exit;
-use super::output::Output;
+use crate::arguments::GlobalArgs;
+use crate::error::{CliError, Report, clap_text};
+use crate::exit_code::Exit;
+use crate::verbs::Verb;
+use crate::view::output::Output;
 use stepwell_base::shell::quote;
-use stepwell_base::visible::visible;
-use stepwell_config::{self, ColorChoice, OutputFormat, Partial};
-use stepwell_workflow::diagnostic::Color;
+use stepwell_config::{self, OutputFormat, Partial};
+
+/// Run durable workflows: from raw text to a trained, exported language model, or any other long pipeline.
+///
+/// Kill it at any moment: `resume` continues to the same bits. Standard output has the data, standard error everything
+/// else.
+#[derive(Parser, Debug)]
+#[command(name = "stepwell", version, propagate_version = true, infer_subcommands = false)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    #[command(subcommand)]
+    pub verb: Verb,
+}
 
 /// Returns the arguments, or the exit code after printing their error, the help or the version.
 pub fn read() -> Result<Cli, ExitCode> {
     let words: Vec<OsString> = std::env::args_os().collect();
     Cli::try_parse_from(&words).map_err(|error| {
-        let out = Output { form: form(asked(&words)), quiet: false, state_dir: None };
+        let form = form(asked(&words));
+        let out = Output::plain(form);
         if error.use_stderr() {
-            out.error(&usage(&error, &words, out.form));
+            out.error(&usage(error, &words, form));
             return Exit::Usage.into();
         }
-        match out.raw(styled(&error, out.is_terminal()).as_bytes()) {
+        match out.raw(clap_text(&error, out.document_color()).as_bytes()) {
             Ok(_) => Exit::Ok.into(),
             Err(error) => {
                 out.error(&error);
-                error.exit.into()
+                error.kind.exit().into()
             }
         }
     })
@@ -52,22 +65,14 @@ fn asked(words: &[OsString]) -> Option<OutputFormat> {
     options.iter().enumerate().filter_map(|(index, word)| of(index, word)).next_back()
 }
 
-fn usage(error: &clap::Error, words: &[OsString], form: OutputFormat) -> CliError {
+fn usage(error: clap::Error, words: &[OsString], form: OutputFormat) -> CliError {
     let plain = error.render().to_string();
-    let report = match error.kind() {
-        ErrorKind::InvalidUtf8 => None,
-        _ => Some(styled(error, color(ColorChoice::Auto) == Color::Ansi)),
-    };
-    let found = CliError { report, ..CliError::usage(message(error.kind(), &plain, words)) };
+    let found = CliError::usage(message(error.kind(), &plain, words));
     // The report for people already contains the hints.
-    if form == OutputFormat::Json { found.hints(hints(&plain, words)) } else { found }
-}
-
-fn styled(error: &clap::Error, colors: bool) -> String {
-    let text = error.render();
-    match colors && std::env::var_os("NO_COLOR").is_none() {
-        true => text.ansi().to_string(),
-        false => visible(&text.to_string()).into_owned(),
+    let found = if form == OutputFormat::Json { found.hints(hints(&plain, words)) } else { found };
+    match error.kind() {
+        ErrorKind::InvalidUtf8 => found,
+        _ => found.reported(Report::Arguments(error)),
     }
 }
 
@@ -119,7 +124,7 @@ mod tests {
 
     fn refused(text: &str) -> CliError {
         let error = Cli::try_parse_from(words(text)).unwrap_err();
-        usage(&error, &words(text), OutputFormat::Json)
+        usage(error, &words(text), OutputFormat::Json)
     }
 
     #[test]
@@ -134,11 +139,11 @@ mod tests {
     #[test]
     fn a_wrong_argument_is_one_sentence_and_hints() {
         let error = refused("run x --nmae y");
-        assert_eq!(error.message, "unexpected argument '--nmae' found");
+        assert_eq!(error.message(), "unexpected argument '--nmae' found");
         assert!(error.hints[0].contains("--name"), "{:?}", error.hints);
         assert_eq!(error.hints[1], "`stepwell run --help` describes the arguments");
         let error = refused("run x --name ../evil");
-        assert_eq!(error.message, "invalid value '../evil' for '--name <NAME>': a name cannot hold `/`");
+        assert_eq!(error.message(), "invalid value '../evil' for '--name <NAME>': a name cannot hold `/`");
         assert_eq!(refused("run").hints, ["`stepwell run --help` describes the arguments"]);
         let hints = refused("--state-dir x artifact get --nonsense").hints;
         assert_eq!(hints.last().unwrap(), "`stepwell artifact get --help` describes the arguments");

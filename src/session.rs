@@ -1,10 +1,10 @@
-//! The common basis of all verbs: settings, output, and the state directory.
+//! Everything that each verb works with: settings, output, and the state directory.
 
 use std::path::Path;
 
-use super::args::GlobalArgs;
-use super::error::CliError;
-use super::output::Output;
+use crate::arguments::GlobalArgs;
+use crate::error::CliError;
+use crate::view::output::Output;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::ids::RunId;
 use stepwell_config::{self, Origin, Settings};
@@ -26,7 +26,7 @@ impl Session {
         let settings = stepwell_config::load(flags)?;
         let state_dir = &settings.state_dir;
         let named = (state_dir.origin != Origin::Default).then(|| state_dir.value.clone());
-        let out = Output { form: settings.output.value, quiet: global.quiet, state_dir: named };
+        let out = Output::new(settings.output.value, global.quiet, settings.color.value, named);
         Ok(Session { settings, out })
     }
 

@@ -42,9 +42,9 @@ fn becomes(sandbox: &Sandbox, step: &str, wanted: &str) {
 
 /// All codes: the arguments of `Reason::new` in the source, and the kinds of failures.
 fn codes() -> BTreeSet<String> {
-    let folder = Path::new(ROOT).join("src/explain");
+    let folder = Path::new(ROOT).join("src/verbs/look/explain");
     let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files: Vec<_> = files.chain([Path::new(ROOT).join("src/explain.rs")]).collect();
+    let files: Vec<_> = files.chain([Path::new(ROOT).join("src/verbs/look/explain.rs")]).collect();
     let mut codes = BTreeSet::new();
     for file in files {
         for rest in read(&file).split("Reason::new(").skip(1) {

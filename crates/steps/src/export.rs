@@ -8,8 +8,7 @@ use serde_json::{Map, json};
 use tokenizers::Tokenizer;
 use tokenizers::processors::template::TemplateProcessing;
 
-use super::handler::{StepContext, StepError, StepHandler};
-use super::highlight::Highlight;
+use super::handler::{Highlight, StepContext, StepError, StepHandler};
 use super::text_codec::TextCodec;
 use super::tokenizer_train::{BOS, EOS, PAD};
 use super::train::{CONFIG_FILE, MODEL_FILE};

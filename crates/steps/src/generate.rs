@@ -6,8 +6,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::handler::{StepContext, StepError, StepHandler, arguments};
-use super::highlight::Highlight;
+use super::handler::{Highlight, StepContext, StepError, StepHandler, arguments};
 use super::sampling::{Sample, Sampling};
 use super::text_codec::TextCodec;
 use super::trained_model::TrainedModel;

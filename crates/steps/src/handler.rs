@@ -15,7 +15,6 @@ use stepwell_run::command::AtClaim;
 use stepwell_workflow::catalog::{Gives, Placement};
 
 use super::finding::Finding;
-use super::highlight::Highlight;
 
 /// One step kind. Handlers are stateless: an attempt gets everything it knows through the context.
 pub trait StepHandler: Sync {
@@ -93,6 +92,18 @@ pub trait StepHandler: Sync {
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;
+}
+
+/// Results of a succeeded step that a person sees at the end of the run. The names are among those that the kind gives.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Highlight {
+    Nothing,
+    /// Every value that is a number.
+    Numbers,
+    /// The texts in the value of this name, which is a list.
+    Texts(&'static str),
+    /// The files in the output of this name, which is a tree; they are copied to the exports folder.
+    Folder(&'static str),
 }
 
 /// Reasons for an attempt to end without outputs.

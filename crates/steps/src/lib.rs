@@ -17,7 +17,6 @@ mod finding;
 mod generate;
 mod grammar;
 mod handler;
-mod highlight;
 mod invisible;
 mod memory;
 mod noop;
@@ -55,8 +54,7 @@ pub use export::EXPORT;
 pub use finding::{Finding, Weight};
 #[cfg(feature = "train")]
 pub use generate::GENERATE;
-pub use handler::{CheckpointLine, Reporter, StepContext, StepError, StepHandler, arguments};
-pub use highlight::Highlight;
+pub use handler::{CheckpointLine, Highlight, Reporter, StepContext, StepError, StepHandler, arguments};
 pub use memory::MemoryKills;
 pub use registry::{catalog, find, registry};
 #[cfg(feature = "train")]

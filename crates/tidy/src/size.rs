@@ -11,14 +11,11 @@ const MAX_FILES: usize = 15;
 
 /// Folders that hold more, and how many files each may have. The list and its numbers only shrink.
 const ACCEPTED: &[(&str, usize)] = &[
-    ("crates/base/src", 18),
     ("crates/engine/src", 36),
-    ("crates/run/src", 17),
     ("crates/steps/src", 18),
     ("crates/steps/src/command", 21),
     ("crates/store/src", 34),
     ("crates/train/src/ops/cube", 16),
-    ("src", 51),
 ];
 
 /// No file outside of tests has more than 600 lines.

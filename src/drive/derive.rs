@@ -1,0 +1,94 @@
+//! Derives a new run from an earlier one, for `rerun` and `fork`.
+
+use clap::Args;
+
+use super::load_workflow::repin;
+use super::submission::{Drive, Submission, named};
+use crate::arguments::Params;
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::names::RunName;
+use stepwell_run::run_options::{Origin, Reuse, RunOptions};
+use stepwell_store::{Adoption, Reader, RunRow};
+use stepwell_workflow::spec::WorkflowSpec;
+
+#[derive(Args, Debug)]
+pub struct NewRunArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN")]
+    pub run: String,
+    #[command(flatten)]
+    pub params: Params,
+    /// Name of the new run [default: that of the earlier one]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<RunName>,
+    /// Only submit the run; `stepwell worker` runs it
+    #[arg(long, short)]
+    pub detach: bool,
+}
+
+/// The earlier run, and its workflow with the new run's parameters.
+pub struct EarlierRun {
+    pub reader: Reader,
+    pub run: RunRow,
+    spec: WorkflowSpec,
+}
+
+impl EarlierRun {
+    pub fn load(session: &Session, args: &NewRunArgs) -> Result<EarlierRun, CliError> {
+        let (reader, id) = session.find_kept_run(&args.run)?;
+        let run = reader.run(id)?;
+        let spec = repin(session, &run, reader.spec(id)?, &args.params.set)?;
+        Ok(EarlierRun { reader, run, spec })
+    }
+
+    pub fn id(&self) -> RunId {
+        self.run.id
+    }
+
+    /// Finds the workflow step that `text` names; an item stands for its whole fan-out.
+    pub fn step(&self, text: &str) -> Result<StepId, CliError> {
+        let whole = text.split_once('[').map_or(text, |(parent, _)| parent);
+        let known = |id: &StepId| id.as_str() == text || id.as_str() == whole;
+        match self.spec.steps.iter().map(|step| &step.id).find(|id| known(id)) {
+            Some(id) => Ok(id.clone()),
+            None => {
+                let known: Vec<&str> = self.spec.steps.iter().map(|step| step.id.as_str()).collect();
+                Err(CliError::not_found(format!("run {} has no step `{text}`", self.run.name))
+                    .hint(format!("its steps are {}", known.join(", "))))
+            }
+        }
+    }
+
+    /// The kind of a workflow step; empty for an unknown step.
+    pub fn kind(&self, step: &StepId) -> &str {
+        self.spec.steps.iter().find(|spec| spec.id == *step).map_or("", |spec| &spec.kind)
+    }
+
+    /// Submits the new run. `from` and its descendants run again; all other steps are reused where equal.
+    pub fn start(
+        self,
+        session: &Session,
+        args: &NewRunArgs,
+        from: &StepId,
+        origin: Origin,
+        adoption: Option<Adoption>,
+    ) -> Result<Exit, CliError> {
+        let EarlierRun { reader, run, spec } = self;
+        drop(reader);
+        let reuse = Reuse::Except(spec.with_descendants(from));
+        let new = Submission {
+            name: match &args.name {
+                Some(name) => name.clone(),
+                None => named(&run.name)?,
+            },
+            options: RunOptions { reuse, origin: Some(origin), priority: run.options.priority },
+            spec,
+            idempotency_key: None,
+            adoption,
+        };
+        new.start(session, if args.detach { Drive::Detached } else { Drive::Foreground })
+    }
+}

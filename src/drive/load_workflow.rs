@@ -1,0 +1,112 @@
+//! Loads a workflow: finds, parses and checks it, with other parameters.
+
+use super::workflow_source::{Files, find, names};
+use crate::error::{CliError, ErrorKind, Report};
+use crate::session::Session;
+use stepwell_base::shell;
+use stepwell_config::Origin;
+use stepwell_store::RunRow;
+use stepwell_workflow::catalog::Catalog;
+use stepwell_workflow::parse::{self, Source, SpecErrors};
+use stepwell_workflow::spec::WorkflowSpec;
+
+/// Finds, parses and checks a workflow with its parameter overrides. A `device` parameter without an override takes the
+/// device from the settings.
+pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -> Result<WorkflowSpec, CliError> {
+    let source = find(workflow)?;
+    let catalog = catalog(session);
+    let parsed = parse::workflow(&source.text, &source.origin, overrides, &catalog, &Files);
+    let spec = parsed.map_err(|errors| {
+        let error = invalid(errors);
+        match meant_elsewhere(&source, overrides) {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    })?;
+    let device = &session.settings.device;
+    let chosen = overrides.iter().any(|(name, _)| name == "device");
+    if chosen || device.origin == Origin::Default || !spec.params.contains_key("device") {
+        return Ok(spec);
+    }
+    let set = [("device".to_owned(), device.value.clone())];
+    let label = format!("{} with the device of the settings", source.origin);
+    parse::pinned(spec, &label, &set, &catalog).map_err(invalid)
+}
+
+/// Hints at a workflow that has a parameter which this one lacks.
+fn meant_elsewhere(source: &Source, overrides: &[(String, String)]) -> Option<String> {
+    let own = parse::params(&source.text)?;
+    let unknown = |name: &&str| !own.contains_key(*name) && !parse::is_near_a_param(&own, name);
+    let name = overrides.iter().map(|(key, _)| key.split('.').next().unwrap_or(key)).find(unknown)?;
+    let has = |text: &str| parse::params(text).is_some_and(|params| params.contains_key(name));
+    let other = names().into_iter().find(|other| find(other).is_ok_and(|source| has(&source.text)))?;
+    let run = shell::stepwell(&format!("run {} -S {name}=...", shell::quote(&other)), []);
+    Some(format!("workflow `{other}` has the param `{name}`: {run}"))
+}
+
+/// The step kinds of this build, and the limits of this machine.
+fn catalog(session: &Session) -> Catalog {
+    Catalog { limits: Some(session.settings.limits()), ..stepwell_steps::catalog() }
+}
+
+/// The workflow of a run with other parameters, checked as if it were read from a file.
+pub fn repin(
+    session: &Session,
+    run: &RunRow,
+    spec: WorkflowSpec,
+    set: &[(String, String)],
+) -> Result<WorkflowSpec, CliError> {
+    if set.is_empty() {
+        return Ok(spec);
+    }
+    let label = format!("the workflow of run {}", run.name);
+    parse::pinned(spec, &label, set, &catalog(session)).map_err(invalid)
+}
+
+fn invalid(errors: SpecErrors) -> CliError {
+    CliError::new(ErrorKind::InvalidWorkflow, errors.clone()).reported(Report::Workflow(errors))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::drive::workflow_source::EMBEDDED;
+
+    fn problems(name: &str, set: &[(&str, &str)]) -> Vec<String> {
+        let (_, text) = EMBEDDED.iter().find(|(known, _)| *known == name).expect("an embedded workflow");
+        let set: Vec<_> = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        match parse::workflow(text, name, &set, &stepwell_steps::catalog(), &Files) {
+            Ok(_) => Vec::new(),
+            Err(errors) => errors.problems().iter().map(|problem| problem.message().to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn the_embedded_workflows_are_valid() {
+        for (name, _) in EMBEDDED {
+            assert_eq!(problems(name, &[]), Vec::<String>::new(), "{name}");
+        }
+    }
+
+    #[cfg(feature = "train")]
+    #[test]
+    fn settings_that_cannot_train_are_refused_before_the_run() {
+        for (workflow, name, value, message) in [
+            ("quickstart", "model", "gpt2", "argument `model` cannot be the text \"gpt2\""),
+            ("pretrain", "model", "gpt2", "argument `model.preset` cannot be the text \"gpt2\""),
+            ("quickstart", "optimizer", "lion", "argument `optimizer.kind` cannot be the text \"lion\""),
+            ("pretrain", "schedule", "stairs", "argument `schedule.kind` cannot be the text \"stairs\""),
+            ("quickstart", "device", "abacus", "`abacus` is not a device"),
+            ("quickstart", "batch", "0", "`batch` must be at least 1"),
+            ("quickstart", "learning_rate", "-1.0", "the learning rate is -1"),
+            ("pretrain", "freeze_layers", "99", "99"),
+            ("pretrain", "vocab_size", "3", "`vocab_size` is 3: the smallest is 259"),
+            ("pretrain", "languages", "[\"english\"]", "unknown language `english`"),
+            ("pretrain", "phases", "[{ name = \"main\", steps = 10, context = 4096 }]", "4096"),
+        ] {
+            let found = problems(workflow, &[(name, value)]);
+            assert!(matches!(found.as_slice(), [one] if one.contains(message)), "{name}={value}: {found:?}");
+        }
+        assert_eq!(problems("pretrain", &[("model", "deep60"), ("context", "256")]), Vec::<String>::new());
+    }
+}

@@ -1,0 +1,103 @@
+//! Checks a workflow against this machine before it runs.
+
+use serde_json::{Map, Value};
+
+use crate::error::CliError;
+use crate::session::Session;
+use stepwell_base::ids::StepId;
+use stepwell_base::secret::sounds_secret;
+use stepwell_steps::{Finding, Weight, catalog, find};
+use stepwell_workflow::kinds::COMMAND;
+use stepwell_workflow::parse;
+use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
+use stepwell_workflow::template::is_literal;
+
+/// Start of the workflow: in this process, or in one that may run elsewhere and find other files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Starts {
+    Here,
+    Later,
+}
+
+/// Checks every step and prints warnings.
+///
+/// # Errors
+/// The problem of the first step that cannot work.
+pub fn look_ahead(session: &Session, spec: &WorkflowSpec, starts: Starts) -> Result<(), CliError> {
+    let mut refused: Option<CliError> = None;
+    let mut plain = Vec::new();
+    look_at(spec, "", &mut plain, &mut |step, Finding { weight, message, hint }| {
+        let message = format!("step `{}`: {message}", step.id);
+        if is_refused(weight, step, starts) && refused.is_none() {
+            refused = Some(CliError::usage(message).hint(hint));
+        } else {
+            session.out.message(&format!("warning: {message}; {hint}"));
+        }
+    });
+    if !plain.is_empty() {
+        session.out.message(&format!(
+            "warning: {} will be kept as plain text; `[secrets]` with `{{{{ secrets.NAME }}}}` keeps a value out of all \
+             that is stored",
+            plain.join(", ")
+        ));
+    }
+    refused.map_or(Ok(()), Err)
+}
+
+/// Reports on every step; a step of a child workflow is called `STEP > CHILD STEP`.
+fn look_at(spec: &WorkflowSpec, parent: &str, plain: &mut Vec<String>, tell: &mut impl FnMut(&StepSpec, Finding)) {
+    plain.extend(plain_secrets(spec));
+    for step in &spec.steps {
+        let step = StepSpec { id: StepId(format!("{parent}{}", step.id)), ..step.clone() };
+        for finding in find(&step.kind).map(|handler| handler.look_ahead(&step.with)).unwrap_or_default() {
+            tell(&step, finding);
+        }
+        // Parameters of the child may be templates, so check it with its own defaults.
+        let child = step.child.as_ref().map(|pinned| parse::child_workflow(pinned, &Map::new(), &catalog()));
+        if let Some(Ok(mut child)) = child {
+            for inner in &mut child.steps {
+                // The child waits for everything that the parent step waits for.
+                inner.needs.extend(step.needs.iter().cloned());
+                inner.when = inner.when.take().or_else(|| step.when.clone());
+            }
+            look_at(&child, &format!("{} > ", step.id), plain, &mut *tell);
+        }
+    }
+}
+
+/// A file that another step may create in time, or a step that may be skipped, is no reason to refuse the workflow.
+fn is_refused(weight: Weight, step: &StepSpec, starts: Starts) -> bool {
+    match weight {
+        Weight::Impossible => step.when.is_none(),
+        Weight::Missing => starts == Starts::Here && step.when.is_none() && step.needs.is_empty(),
+        Weight::Unnoticed => false,
+    }
+}
+
+/// Finds parameters and variables that have a value and a name that suggests a secret.
+fn plain_secrets(spec: &WorkflowSpec) -> Vec<String> {
+    let has_value = |value: &Value| value.as_str().is_some_and(|text| !text.is_empty()) && is_literal(value);
+    let params = spec.params.iter().filter(|(name, value)| sounds_secret(name) && has_value(value));
+    let mut found: Vec<String> = params.map(|(name, _)| format!("`params.{name}`")).collect();
+    for step in spec.steps.iter().filter(|step| step.kind == COMMAND) {
+        let env = step.with.get("env").and_then(Value::as_object).into_iter().flatten();
+        let env = env.filter(|(name, value)| sounds_secret(name) && has_value(value));
+        found.extend(env.map(|(name, _)| format!("`{name}` of step `{}`", step.id)));
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stepwell_workflow::parse::{NoLibrary, workflow};
+
+    #[test]
+    fn values_with_the_name_of_a_secret_are_told() {
+        let text = "name = \"w\"\n[params]\napi_key = \"x\"\npassword = \"\"\nmax_tokens = 3\n[secrets]\nt = { env = \"T\" }\n\
+                    [[step]]\nid = \"a\"\nkind = \"command\"\nwith.shell = \"x\"\n\
+                    with.env = { HF_TOKEN = \"{{ secrets.t }}\", DB_PASSWORD = \"y\", TOKEN = \"{{ params.api_key }}\" }\n";
+        let spec = workflow(text, "w.toml", &[], &catalog(), &NoLibrary).unwrap();
+        assert_eq!(plain_secrets(&spec), ["`params.api_key`", "`DB_PASSWORD` of step `a`"]);
+    }
+}

@@ -1,0 +1,10 @@
+//! Submits, continues and drives runs for the verbs.
+
+pub mod continue_run;
+pub mod derive;
+pub mod foreground;
+pub mod load_workflow;
+pub mod look_ahead;
+pub mod submission;
+pub mod trial;
+pub mod workflow_source;

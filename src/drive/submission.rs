@@ -1,0 +1,160 @@
+//! Submits a run durably, prints its id, then drives the run in the foreground.
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::foreground;
+use super::look_ahead::{Starts, look_ahead};
+use crate::arguments::{Params, label};
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+use crate::view::run_handle::handle_of;
+use stepwell_base::ids::RunId;
+use stepwell_base::names::RunName;
+use stepwell_base::shell;
+use stepwell_engine::{self, EngineError, Start};
+use stepwell_run::run_options::{Reuse, RunOptions};
+use stepwell_store::{Adoption, NewRun, Store, StoreError, Submitted};
+use stepwell_workflow::key;
+use stepwell_workflow::spec::WorkflowSpec;
+
+#[derive(Args, Clone, Debug)]
+pub struct SubmitArgs {
+    #[command(flatten)]
+    pub params: Params,
+    /// Name of the run [default: the workflow's name]
+    #[arg(long, value_name = "NAME")]
+    pub name: Option<RunName>,
+    /// Leave out a step and everything that needs it (repeatable)
+    #[arg(long, value_name = "STEP", value_delimiter = ',')]
+    pub skip: Vec<String>,
+    /// Priority of the run; ready steps of higher priority start first
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i32,
+    /// Key of this submission; submitting the same key again returns the same run
+    #[arg(long, value_name = "KEY", value_parser = label, allow_hyphen_values = true)]
+    pub idempotency_key: Option<String>,
+    /// Run every step, even if an equal one has succeeded before
+    #[arg(long)]
+    pub no_reuse: bool,
+    /// Only submit the run; `stepwell worker` runs it
+    #[arg(long, short)]
+    pub detach: bool,
+}
+
+/// Submits a checked workflow; drives it unless `--detach` was given.
+pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> Result<Exit, CliError> {
+    skip_steps(&mut spec, &args.skip)?;
+    look_ahead(session, &spec, if args.detach { Starts::Later } else { Starts::Here })?;
+    let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
+    let new = Submission {
+        name: match &args.name {
+            Some(name) => name.clone(),
+            None => named(&spec.name)?,
+        },
+        idempotency_key: args.idempotency_key.clone(),
+        options: RunOptions { priority: args.priority, reuse, ..RunOptions::default() },
+        spec,
+        adoption: None,
+    };
+    new.start(session, if args.detach { Drive::Detached } else { Drive::Foreground })
+}
+
+/// The process that drives a submitted run.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Drive {
+    Foreground,
+    /// Any engine, now or later.
+    Detached,
+}
+
+pub struct Submission {
+    pub name: RunName,
+    pub spec: WorkflowSpec,
+    pub idempotency_key: Option<String>,
+    pub options: RunOptions,
+    /// Set for a fork that continues in the middle of a step.
+    pub adoption: Option<Adoption>,
+}
+
+impl Submission {
+    /// Submits, prints the id once it is durable, and drives the run.
+    pub fn start(self, session: &Session, drive: Drive) -> Result<Exit, CliError> {
+        let lock = match drive {
+            Drive::Foreground => Some(foreground::admit(session).map_err(refused)?),
+            Drive::Detached => None,
+        };
+        let (name, workflow) = (self.name.to_string(), self.spec.name.clone());
+        let (run, new) = self.commit(session)?;
+        let human = format!("run {run} ({name}){}", if new { "" } else { " was submitted before" });
+        let fields = json!({ "id": run, "name": name, "workflow": workflow, "new": new });
+        session.out.announce(&human, json!({ "type": "submitted", "run": fields }));
+        let Some(lock) = lock else {
+            stepwell_engine::wake(session.state_dir());
+            let watch = shell::stepwell("watch", [&*handle_of(session, run)]);
+            session.out.message(&format!("hint: `stepwell worker` runs what is pending; {watch} follows it"));
+            return Ok(Exit::Ok);
+        };
+        foreground::drive(session, &lock, run, Start::GoOn)
+    }
+
+    /// Commits the run; its id is durable on return. The flag is true for a new run.
+    fn commit(self, session: &Session) -> Result<(RunId, bool), CliError> {
+        let mut store = Store::open(session.state_dir())?;
+        let id = RunId(Uuid::now_v7());
+        let new = NewRun {
+            id,
+            name: self.name,
+            spec_digest: key::spec_digest(&self.spec),
+            spec: self.spec,
+            idempotency_key: self.idempotency_key,
+            options: self.options,
+            at: Timestamp::now(),
+        };
+        let submitted = match &self.adoption {
+            Some(adoption) => store.submit_fork(new, adoption)?,
+            None => store.submit(new)?,
+        };
+        Ok(match submitted {
+            Submitted::New => (id, true),
+            Submitted::Existing(run) => (run, false),
+        })
+    }
+}
+
+/// Uses another object's name as a run name.
+///
+/// # Errors
+/// `Usage` when it is not a valid run name.
+pub fn named(name: &str) -> Result<RunName, CliError> {
+    name.parse().map_err(|error| {
+        CliError::usage(format!("the run cannot be named `{name}`: {error}"))
+            .hint("give another name with `--name NAME`")
+    })
+}
+
+fn refused(error: EngineError) -> CliError {
+    let locked = matches!(error, EngineError::Store(StoreError::Locked { .. }));
+    let error = CliError::from(error);
+    if !locked {
+        return error;
+    }
+    error.hint("wait for it, add `--detach` to queue this run, or use another `--state-dir`")
+}
+
+fn skip_steps(spec: &mut WorkflowSpec, skip: &[String]) -> Result<(), CliError> {
+    for id in skip {
+        match spec.steps.iter_mut().find(|step| step.id.as_str() == id) {
+            Some(step) => step.when = Some("false".to_owned()),
+            None => {
+                let known: Vec<&str> = spec.steps.iter().map(|step| step.id.as_str()).collect();
+                return Err(CliError::usage(format!("cannot skip `{id}`: workflow {} has no such step", spec.name))
+                    .hint(format!("its steps are {}", known.join(", "))));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,7 @@
+//! Tests of the whole command line.
+
+#[cfg(feature = "train")]
+mod readme;
+#[cfg(feature = "train")]
+mod reference;
+mod step_kinds;

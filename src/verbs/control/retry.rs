@@ -1,0 +1,33 @@
+//! `stepwell retry RUN [STEP]`
+
+use clap::Args;
+
+use crate::drive::continue_run::continue_run;
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+use stepwell_base::ids::StepId;
+use stepwell_engine::Start;
+
+/// Retry a failed step, or all of them, even while the rest of the run continues
+///
+/// Of a fan-out, its failed items are retried. A running engine continues the run; without one, this process does.
+#[derive(Args, Debug)]
+pub struct RetryArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Retry only this step; `STEP[3]` is one item of a fan-out
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+}
+
+pub fn retry(session: &Session, args: &RetryArgs) -> Result<Exit, CliError> {
+    let (reader, id) = session.find_kept_run(&args.run)?;
+    let step = args.step.as_deref().map(StepId::from);
+    if let Some(step) = &step {
+        reader.step(id, step)?;
+    }
+    drop(reader);
+    continue_run(session, id, Start::Retry { step })
+}

@@ -1,0 +1,173 @@
+//! `stepwell explain RUN [STEP]`: why a step ran, was reused, or waits.
+
+mod limits;
+mod ran;
+mod waits;
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+use stepwell_base::ids::RunId;
+use stepwell_base::shell;
+use stepwell_run::status::StepStatus;
+use stepwell_store::{EngineLock, Reader, RunRow, StepRow};
+use stepwell_workflow::key::Change;
+use stepwell_workflow::limits::Limits;
+use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
+
+/// Explain why a step ran, was reused, or waits
+///
+/// Compares a step that ran with the newest earlier run of the workflow, and names what changed: a parameter, a file,
+/// an output of another step. For a step that waits, says for what, and which command ends the wait.
+#[derive(Args, Debug)]
+pub struct ExplainArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Only this step
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+}
+
+pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> {
+    let (reader, id) = session.find_kept_run(&args.run)?;
+    let steps = reader.steps(id)?;
+    let run = reader.run(id)?;
+    let spec = reader.spec(id)?;
+    let chosen: Vec<&StepRow> =
+        steps.iter().filter(|step| args.step.as_ref().is_none_or(|name| step.id.as_str() == name)).collect();
+    if chosen.is_empty() {
+        return Err(CliError::not_found(format!(
+            "run {id} has no step `{}`",
+            args.step.as_deref().unwrap_or_default()
+        ))
+        .hint(format!("{} lists its steps", shell::stepwell("show", [&*args.run]))));
+    }
+    let served = EngineLock::holder(session.state_dir()).is_some();
+    let (now, limits) = (Timestamp::now(), session.settings.limits());
+    let slots = session.settings.slots.value;
+    let compared = RefCell::default();
+    let situation =
+        Situation { reader: &reader, run: &run, spec: &spec, steps: &steps, served, now, limits, slots, compared };
+    let mut paragraphs: Vec<Paragraph> = Vec::new();
+    let mut values = Vec::new();
+    for step in chosen {
+        let mut reasons = reasons(&situation, step)?;
+        for reason in &mut reasons {
+            reason.message = session.out.pasteable(&reason.message);
+        }
+        add(&mut paragraphs, step, &reasons);
+        let messages: Vec<&str> = reasons.iter().map(|reason| reason.message.as_str()).collect();
+        let details: Vec<Value> = reasons.iter().map(Reason::json).collect();
+        values
+            .push(json!({ "step": step.id, "status": step.status.as_str(), "reasons": messages, "details": details }));
+    }
+    let text: String = paragraphs.iter().map(Paragraph::text).collect();
+    session.out.document(&text, json!({ "run": { "id": id, "status": run.status.as_str() }, "steps": values }))?;
+    Ok(Exit::Ok)
+}
+
+/// Steps that share one explanation: a single step, or items of one fan-out.
+struct Paragraph<'a> {
+    steps: Vec<&'a StepRow>,
+    reasons: Vec<String>,
+}
+
+/// Most items that a paragraph names.
+const MOST_NAMED: usize = 5;
+
+fn add<'a>(paragraphs: &mut Vec<Paragraph<'a>>, step: &'a StepRow, reasons: &[Reason]) {
+    let reasons: Vec<String> = reasons.iter().map(|reason| reason.message.clone()).collect();
+    let same = |known: &&mut Paragraph<'_>| {
+        let first = known.steps[0];
+        step.parent.is_some()
+            && (&first.parent, first.status) == (&step.parent, step.status)
+            && known.reasons == reasons
+    };
+    match paragraphs.iter_mut().rev().find(same) {
+        Some(known) => known.steps.push(step),
+        None => paragraphs.push(Paragraph { steps: vec![step], reasons }),
+    }
+}
+
+impl Paragraph<'_> {
+    fn text(&self) -> String {
+        let names: Vec<&str> = self.steps.iter().take(MOST_NAMED).map(|step| step.id.as_str()).collect();
+        let more = self.steps.len().saturating_sub(MOST_NAMED);
+        let more = if more > 0 { format!(" and {more} more items") } else { String::new() };
+        let verb = if self.steps.len() == 1 { "is" } else { "are" };
+        let mut text = format!("{}{more} {verb} {}\n", names.join(", "), self.steps[0].status.as_str());
+        for reason in &self.reasons {
+            text.push_str(&format!("  {reason}\n"));
+        }
+        text
+    }
+}
+
+/// Everything that reasons are derived from.
+struct Situation<'a> {
+    reader: &'a Reader,
+    run: &'a RunRow,
+    spec: &'a WorkflowSpec,
+    steps: &'a [StepRow],
+    /// An engine holds the state directory.
+    served: bool,
+    now: Timestamp,
+    limits: Limits,
+    slots: usize,
+    /// Labels and workflows of the runs that steps were compared with, loaded once each.
+    compared: RefCell<HashMap<RunId, (String, Rc<WorkflowSpec>)>>,
+}
+
+impl Situation<'_> {
+    fn spec_of(&self, step: &StepRow) -> Option<&StepSpec> {
+        let id = step.parent.as_ref().unwrap_or(&step.id);
+        self.spec.steps.iter().find(|spec| spec.id == *id)
+    }
+}
+
+struct Reason {
+    /// Stable name for scripts.
+    code: &'static str,
+    message: String,
+    change: Option<Change>,
+}
+
+impl Reason {
+    fn new(code: &'static str, message: impl Into<String>) -> Reason {
+        Reason { code, message: message.into(), change: None }
+    }
+
+    fn json(&self) -> Value {
+        let mut value = json!({ "code": self.code, "message": self.message });
+        if let Some(Change { path, old, new }) = &self.change {
+            value["change"] = json!({ "path": path, "old": old, "new": new });
+        }
+        value
+    }
+}
+
+fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, CliError> {
+    let mut reasons = waits::reasons(situation, step)?;
+    match step.status {
+        StepStatus::Skipped => {
+            reasons.extend(step.skip_reason.as_ref().map(|reason| Reason::new("skipped", reason.as_str())));
+        }
+        StepStatus::Failed => {
+            reasons
+                .extend(step.failure.as_ref().map(|failure| Reason::new(failure.kind.as_str(), failure.to_string())));
+        }
+        StepStatus::Canceled => reasons.push(Reason::new("canceled", "the run was canceled before the step was done")),
+        _ => {}
+    }
+    reasons.extend(ran::reasons(situation, step)?);
+    Ok(reasons)
+}

@@ -1,0 +1,160 @@
+//! Explains why a step has not run yet: one function per reason, which returns `None` or nothing when it does not
+//! apply.
+
+use super::limits::{missing, waits_for};
+use super::{Reason, Situation};
+use crate::error::CliError;
+use crate::view::run_handle::handle;
+use stepwell_base::shell;
+use stepwell_run::event::Wait;
+use stepwell_run::status::{RunStatus, StepStatus};
+use stepwell_store::StepRow;
+use stepwell_workflow::spec::StepSpec;
+
+/// Most steps that a reason names.
+const MOST_HOLDERS: usize = 8;
+
+type Check = fn(&Situation<'_>, &StepRow) -> Option<Reason>;
+
+/// Checks for a ready step, in the order in which a person has to deal with them; the first that applies is reported.
+const READY: [Check; 3] = [stopped, no_engine, backoff];
+
+pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, CliError> {
+    Ok(match step.status {
+        StepStatus::Pending => stopped(situation, step).into_iter().chain(needs(situation, step)).collect(),
+        StepStatus::Ready => match READY.iter().find_map(|check| check(situation, step)) {
+            Some(reason) => vec![reason],
+            None => vec![match limits(situation, step)? {
+                Some(reason) => reason,
+                None => slot(situation)?,
+            }],
+        },
+        StepStatus::Waiting => stopped(situation, step).into_iter().chain(outside(situation, step)).collect(),
+        StepStatus::Expanded => stopped(situation, step).into_iter().chain([items(situation, step)]).collect(),
+        StepStatus::Running
+        | StepStatus::Succeeded
+        | StepStatus::Failed
+        | StepStatus::Skipped
+        | StepStatus::Canceled => Vec::new(),
+    })
+}
+
+/// A run status that keeps every step from being claimed, with or without an engine.
+fn stopped(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
+    let run = situation.run;
+    match run.status {
+        RunStatus::Paused => {
+            let reason = run.pause_reason.as_deref().unwrap_or("no reason was given");
+            Some(Reason::new("paused", format!("the run is paused ({reason}): {} continues it", resume(situation))))
+        }
+        RunStatus::Canceling => Some(Reason::new("canceling", "the run is being canceled")),
+        RunStatus::Failed => {
+            Some(Reason::new("run_failed", format!("the run has failed: {} continues it", resume(situation))))
+        }
+        RunStatus::Pending
+        | RunStatus::Running
+        | RunStatus::Interrupted
+        | RunStatus::Succeeded
+        | RunStatus::Canceled => None,
+    }
+}
+
+fn resume(situation: &Situation<'_>) -> String {
+    shell::stepwell("resume", [&*handle(situation.reader, situation.run)])
+}
+
+fn no_engine(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
+    let resume = resume(situation);
+    if !situation.served {
+        let message = format!("no engine is running: {resume} or `stepwell worker` starts one");
+        return Some(Reason::new("no_engine", message));
+    }
+    (situation.run.status == RunStatus::Interrupted).then(|| {
+        let message = format!("the running engine drives something else: {resume} asks it to continue this run");
+        Reason::new("interrupted", message)
+    })
+}
+
+fn backoff(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
+    let at = step.not_before.filter(|at| *at > situation.now)?;
+    let why = step.failure.as_ref().map(|failure| format!(" after: {failure}")).unwrap_or_default();
+    let retries = step.retries_used;
+    Some(Reason::new("backoff", format!("waits to be retried at {at} ({retries} retries used){why}")))
+}
+
+fn limits(situation: &Situation<'_>, step: &StepRow) -> Result<Option<Reason>, CliError> {
+    let Some(spec) = situation.spec_of(step) else { return Ok(None) };
+    let message = match waits_for(&situation.limits, situation.reader, spec)? {
+        Some(message) => Some(message),
+        None => reserved(situation, step, spec)?,
+    };
+    Ok(message.map(|message| Reason::new("limits", message)))
+}
+
+/// Finds an earlier step that needs more units of the same pools, so that free units are reserved for it.
+fn reserved(situation: &Situation<'_>, step: &StepRow, spec: &StepSpec) -> Result<Option<String>, CliError> {
+    let shares = |other: &StepSpec| other.resources.keys().any(|pool| spec.resources.contains_key(pool));
+    let ready = situation.steps.iter().filter(|other| other.status == StepStatus::Ready && other.id != step.id);
+    for other in ready {
+        let Some(needy) = situation.spec_of(other).filter(|spec| shares(spec)) else { continue };
+        if missing(&situation.limits, situation.reader, needy)?.is_some() {
+            let message =
+                format!("waits for its turn: units of its pools are reserved for `{}`, which comes first", other.id);
+            return Ok(Some(message));
+        }
+    }
+    Ok(None)
+}
+
+fn slot(situation: &Situation<'_>) -> Result<Reason, CliError> {
+    let running = situation.reader.all_running_steps()?;
+    let holders: Vec<String> =
+        running.iter().take(MOST_HOLDERS).map(|(run, step)| format!("run {run}, step {step}")).collect();
+    let more = if running.len() > MOST_HOLDERS { "; ..." } else { "" };
+    let (count, slots) = (running.len(), situation.slots);
+    let message = format!(
+        "waits for a free slot: {count} are in use ({}{more}); `slots` is {slots} in the settings here",
+        holders.join("; ")
+    );
+    Ok(Reason::new("slot", message))
+}
+
+fn needs(situation: &Situation<'_>, step: &StepRow) -> Vec<Reason> {
+    let needs = situation.spec_of(step).map_or(&[][..], |spec| &spec.needs);
+    let unmet = needs.iter().filter_map(|need| situation.steps.iter().find(|other| other.id == *need));
+    unmet
+        .filter(|other| other.status != StepStatus::Succeeded)
+        .map(|other| {
+            let mut message = format!("waits for `{}`, which is {}", other.id, other.status.as_str());
+            if other.status == StepStatus::Failed {
+                let retry = shell::stepwell("retry", [&*handle(situation.reader, situation.run), other.id.as_str()]);
+                message.push_str(&format!(": {retry} tries it again"));
+            }
+            Reason::new("needs", message)
+        })
+        .collect()
+}
+
+fn outside(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
+    let name = handle(situation.reader, situation.run);
+    Some(match step.wait.as_ref()? {
+        Wait::Approval { prompt, .. } => {
+            let approve = shell::stepwell("approve", [&*name, step.id.as_str()]);
+            let message = format!("waits for a person: {prompt}; {approve} answers");
+            Reason::new("approval", message)
+        }
+        Wait::Signal { name: signal } => {
+            Reason::new("signal", format!("waits for a signal: {}", shell::stepwell("signal", [&*name, signal])))
+        }
+        Wait::Run { run } => Reason::new("child_run", format!("waits for the child run {run}")),
+    })
+}
+
+fn items(situation: &Situation<'_>, step: &StepRow) -> Reason {
+    let children = situation.steps.iter().filter(|other| other.parent.as_ref() == Some(&step.id));
+    let (done, open): (Vec<&StepRow>, Vec<&StepRow>) = children.partition(|child| child.status.is_terminal());
+    let first: Vec<&str> = open.iter().take(5).map(|child| child.id.as_str()).collect();
+    let total = done.len() + open.len();
+    let message = format!("waits for its items: {} of {total} are done; next: {}", done.len(), first.join(", "));
+    Reason::new("items", message)
+}

@@ -1,0 +1,80 @@
+//! `stepwell generate [RUN] --prompt TEXT`
+
+use clap::Args;
+use serde_json::json;
+
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+use stepwell_base::artifact::ArtifactRef;
+use stepwell_base::shell;
+use stepwell_steps::sampling::Sampling;
+use stepwell_steps::text_codec::TextCodec;
+use stepwell_steps::trained_model::TrainedModel;
+use stepwell_store::StepRow;
+use stepwell_train::inference::decoder::Decoder;
+
+/// Continue a prompt with a trained model
+///
+/// Uses the model and the tokenizer of a run. The same seed gives the same text.
+#[derive(Args, Debug)]
+pub struct GenerateArgs {
+    /// Run whose model is used: id, unique prefix, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Text to continue
+    #[arg(short, long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
+    pub prompt: String,
+    /// Maximum number of tokens to generate
+    #[arg(short = 'n', long, value_name = "N", default_value_t = 64)]
+    pub max_new_tokens: usize,
+    /// Randomness of the choice; 0 always picks the likeliest token
+    #[arg(short, long, value_name = "NUMBER", default_value_t = 0.8, allow_negative_numbers = true)]
+    pub temperature: f32,
+    /// Sample only from the k likeliest tokens
+    #[arg(long, value_name = "K")]
+    pub top_k: Option<usize>,
+    /// Sample only from the likeliest tokens that together have this probability
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    pub top_p: Option<f32>,
+    /// Seed of the random choices; the same seed gives the same text
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub seed: u64,
+}
+
+pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError> {
+    let (reader, id) = session.find_kept_run(&args.run)?;
+    let steps = reader.steps(id)?;
+    let model = output(&steps, "model").ok_or_else(|| {
+        CliError::not_found(format!("run {id} has no trained model yet"))
+            .hint(format!("{} tells how far it is", shell::stepwell("show", [&*args.run])))
+    })?;
+    let tokenizer =
+        output(&steps, "tokenizer").ok_or_else(|| CliError::not_found(format!("run {id} has trained no tokenizer")))?;
+    let sampling = Sampling {
+        max_new_tokens: args.max_new_tokens,
+        temperature: args.temperature,
+        top_k: args.top_k,
+        top_p: args.top_p,
+        seed: args.seed,
+    };
+    sampling.validate()?;
+    let artifacts = session.artifacts()?;
+    let codec = TextCodec::load(&artifacts.read(&tokenizer)?)?;
+    let trained = TrainedModel::read(&artifacts, &model)?;
+    trained.check_tokenizer(&codec)?;
+    let decoder = Decoder::new(&trained.load("auto")?);
+    let sample = sampling.draw(&decoder, &codec, &args.prompt, 0)?;
+    let text = format!("{}{}", sample.prompt, sample.text);
+    session.out.content(&text, json!({ "run": { "id": id }, "prompt": sample.prompt, "text": text }))?;
+    Ok(Exit::Ok)
+}
+
+/// The output of this name of the last step whose kind declares it.
+fn output(steps: &[StepRow], name: &str) -> Option<ArtifactRef> {
+    steps
+        .iter()
+        .rev()
+        .filter(|step| stepwell_steps::find(&step.kind).is_some_and(|kind| kind.gives().outputs.declares(name)))
+        .find_map(|step| step.outputs.as_ref()?.artifacts.get(name).cloned())
+}

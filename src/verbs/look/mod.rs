@@ -1,0 +1,13 @@
+//! Verbs that look at runs, and at what runs are made of and produced.
+
+pub mod artifact;
+pub mod explain;
+#[cfg(feature = "train")]
+pub mod generate;
+pub mod list;
+pub mod logs;
+#[cfg(feature = "train")]
+pub mod model;
+pub mod show;
+pub mod watch;
+pub mod workflow;

@@ -1,0 +1,47 @@
+//! `stepwell bench engine|train|generate|tokenize`
+
+#[cfg(feature = "train")]
+mod contestant;
+mod engine;
+#[cfg(feature = "train")]
+mod generate;
+mod report;
+#[cfg(feature = "train")]
+mod tokenize;
+#[cfg(feature = "train")]
+mod train;
+
+use clap::Subcommand;
+
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+
+/// Measure how fast this machine runs steps, trains and generates
+#[derive(Subcommand, Debug)]
+pub enum BenchVerb {
+    Engine(engine::EngineArgs),
+    #[cfg(feature = "train")]
+    Train(train::TrainArgs),
+    #[cfg(feature = "train")]
+    Generate(generate::GenerateArgs),
+    #[cfg(feature = "train")]
+    Tokenize(tokenize::TokenizeArgs),
+    #[cfg(feature = "train")]
+    #[command(hide = true)]
+    Contestant(contestant::ContestantArgs),
+}
+
+pub fn bench(session: &Session, verb: &BenchVerb) -> Result<Exit, CliError> {
+    match verb {
+        BenchVerb::Engine(args) => engine::engine(session, args),
+        #[cfg(feature = "train")]
+        BenchVerb::Train(args) => train::train(session, args),
+        #[cfg(feature = "train")]
+        BenchVerb::Generate(args) => generate::generate(session, args),
+        #[cfg(feature = "train")]
+        BenchVerb::Tokenize(args) => tokenize::tokenize(session, args),
+        #[cfg(feature = "train")]
+        BenchVerb::Contestant(args) => contestant::contestant(args),
+    }
+}

@@ -1,0 +1,10 @@
+//! Verbs that look after the state directory, this machine and this program.
+
+pub mod bench;
+pub mod chaos;
+pub mod completions;
+pub mod config;
+pub mod db;
+pub mod doctor;
+pub mod gc;
+pub mod smoke_test;

@@ -1,0 +1,78 @@
+//! `stepwell schedule add NAME --cron EXPRESSION WORKFLOW`
+
+use clap::Args;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use jiff::Timestamp;
+use serde_json::json;
+
+use super::{describe, local};
+use crate::arguments::Params;
+use crate::drive::load_workflow::load;
+use crate::drive::look_ahead::{Starts, look_ahead};
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+use stepwell_base::names::RunName;
+use stepwell_engine::timetable;
+use stepwell_store::{ScheduleOptions, ScheduleRow, Store};
+use stepwell_workflow::timetable::CatchUp;
+
+/// Add a schedule
+///
+/// The workflow and its parameters are kept as they are now. `stepwell worker` starts the runs; `--catch-up` decides
+/// about times that it missed.
+#[derive(Args, Debug)]
+pub struct AddArgs {
+    /// Name of the schedule; its runs are named after it and their times
+    pub name: RunName,
+    /// Minute, hour, day of the month, month and day of the week; a sixth field in front gives seconds
+    #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
+    pub cron: String,
+    /// Time zone of the expression, such as `Europe/Berlin`
+    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    pub time_zone: String,
+    /// Name of a workflow, or path of a TOML file
+    pub workflow: String,
+    #[command(flatten)]
+    pub params: Params,
+    /// Times missed while no worker ran: start `all` of them, the `latest`, or `none`
+    #[arg(long, value_name = "POLICY", default_value = "latest", value_parser = PossibleValuesParser::new(["all", "latest", "none"]).map(|policy| catch_up(&policy)))]
+    pub catch_up: CatchUp,
+    /// Priority of the runs
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub priority: i32,
+}
+
+pub fn add(session: &Session, args: &AddArgs) -> Result<Exit, CliError> {
+    let times = timetable(&args.cron, &args.time_zone)?;
+    let now = Timestamp::now();
+    let Some(first) = times.next_after(now) else {
+        return Err(CliError::usage(format!("`{}` is never due", args.cron)).hint("does that day exist?"));
+    };
+    let spec = load(session, &args.workflow, &args.params.set)?;
+    look_ahead(session, &spec, Starts::Later)?;
+    let row = ScheduleRow {
+        name: args.name.to_string(),
+        cron: args.cron.clone(),
+        time_zone: args.time_zone.clone(),
+        spec,
+        options: ScheduleOptions { catch_up: args.catch_up, priority: args.priority },
+        created_at: now,
+        paused_at: None,
+        done_until: now,
+    };
+    Store::open(session.state_dir())?.add_schedule(&row)?;
+    stepwell_engine::wake(session.state_dir());
+    let text = format!("schedule {} starts {} next at {}", row.name, row.spec.name, local(&times, first));
+    session.out.document(&text, json!({ "schedule": describe(&row, Some(&times)) }))?;
+    session.out.message("hint: `stepwell worker` has to be running at that time, or catches up later");
+    Ok(Exit::Ok)
+}
+
+fn catch_up(policy: &str) -> CatchUp {
+    match policy {
+        "all" => CatchUp::All,
+        "none" => CatchUp::None,
+        _ => CatchUp::Latest,
+    }
+}

@@ -1,0 +1,97 @@
+//! All verbs, in the order of `stepwell --help`. A new verb is a file in a group, its `mod` line there, and here a variant
+//! and an arm.
+
+use clap::Subcommand;
+
+use super::{control, look, maintain, start};
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+
+#[derive(Subcommand, Debug)]
+pub enum Verb {
+    Run(start::run::RunArgs),
+    StartTraining(start::start_training::StartTrainingArgs),
+    Worker(start::worker::WorkerArgs),
+    #[command(subcommand)]
+    Schedule(start::schedule::ScheduleVerb),
+
+    #[command(alias = "ls")]
+    List(look::list::ListArgs),
+    #[command(alias = "status")]
+    Show(look::show::ShowArgs),
+    Watch(look::watch::WatchArgs),
+    Logs(look::logs::LogsArgs),
+    Explain(look::explain::ExplainArgs),
+    #[command(subcommand)]
+    Artifact(look::artifact::ArtifactVerb),
+    #[cfg(feature = "train")]
+    Generate(look::generate::GenerateArgs),
+    #[command(subcommand)]
+    Workflow(look::workflow::WorkflowVerb),
+    #[cfg(feature = "train")]
+    #[command(subcommand)]
+    Model(look::model::ModelVerb),
+
+    Pause(control::pause::PauseArgs),
+    Resume(control::resume::ResumeArgs),
+    Cancel(control::cancel::CancelArgs),
+    Retry(control::retry::RetryArgs),
+    Rerun(control::rerun::RerunArgs),
+    Fork(control::fork::ForkArgs),
+    Approve(control::approve::ApproveArgs),
+    Signal(control::signal::SignalArgs),
+
+    Gc(maintain::gc::GcArgs),
+    #[command(subcommand)]
+    Db(maintain::db::DbVerb),
+    Doctor(maintain::doctor::DoctorArgs),
+    #[command(subcommand)]
+    Config(maintain::config::ConfigVerb),
+    Completions(maintain::completions::CompletionsArgs),
+    SmokeTest(maintain::smoke_test::SmokeTestArgs),
+    Chaos(maintain::chaos::ChaosArgs),
+    #[command(subcommand)]
+    Bench(maintain::bench::BenchVerb),
+}
+
+impl Verb {
+    pub fn run(&self, session: &Session) -> Result<Exit, CliError> {
+        match self {
+            Verb::Run(args) => start::run::run(session, args),
+            Verb::StartTraining(args) => start::start_training::start_training(session, args),
+            Verb::Worker(args) => start::worker::worker(session, args),
+            Verb::Schedule(verb) => start::schedule::schedule(session, verb),
+
+            Verb::List(args) => look::list::list(session, args),
+            Verb::Show(args) => look::show::show(session, args),
+            Verb::Watch(args) => look::watch::watch(session, args),
+            Verb::Logs(args) => look::logs::logs(session, args),
+            Verb::Explain(args) => look::explain::explain(session, args),
+            Verb::Artifact(verb) => look::artifact::artifact(session, verb),
+            #[cfg(feature = "train")]
+            Verb::Generate(args) => look::generate::generate(session, args),
+            Verb::Workflow(verb) => look::workflow::workflow(session, verb),
+            #[cfg(feature = "train")]
+            Verb::Model(verb) => look::model::model(session, verb),
+
+            Verb::Pause(args) => control::pause::pause(session, args),
+            Verb::Resume(args) => control::resume::resume(session, args),
+            Verb::Cancel(args) => control::cancel::cancel(session, args),
+            Verb::Retry(args) => control::retry::retry(session, args),
+            Verb::Rerun(args) => control::rerun::rerun(session, args),
+            Verb::Fork(args) => control::fork::fork(session, args),
+            Verb::Approve(args) => control::approve::approve(session, args),
+            Verb::Signal(args) => control::signal::signal(session, args),
+
+            Verb::Gc(args) => maintain::gc::gc(session, args),
+            Verb::Db(verb) => maintain::db::db(session, verb),
+            Verb::Doctor(args) => maintain::doctor::doctor(session, args),
+            Verb::Config(verb) => maintain::config::config(session, verb),
+            Verb::Completions(args) => maintain::completions::completions(session, args),
+            Verb::SmokeTest(args) => maintain::smoke_test::smoke_test(session, args),
+            Verb::Chaos(args) => maintain::chaos::chaos(session, args),
+            Verb::Bench(verb) => maintain::bench::bench(session, verb),
+        }
+    }
+}

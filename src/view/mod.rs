@@ -1,0 +1,13 @@
+//! Shows runs to people, and to scripts as JSON.
+
+pub mod effort;
+pub mod event_text;
+pub mod export_folder;
+pub mod exporter;
+pub mod failures;
+pub mod fan_out;
+pub mod output;
+pub mod progress;
+pub mod run_handle;
+pub mod summary;
+pub mod work_time;

@@ -1,0 +1,13 @@
+//! The two forms of standard output, and messages on standard error.
+
+mod human;
+mod json;
+mod screen;
+mod streams;
+mod writer;
+
+pub use human::{bytes, duration, short_id, shown_path, since, table};
+pub use json::{SCHEMA, run_json, step_json};
+pub use screen::Screen;
+pub use streams::Printed;
+pub use writer::Output;

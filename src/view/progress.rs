@@ -1,0 +1,252 @@
+//! Shows the progress of a foreground run: bars on a terminal, sparse lines elsewhere, NDJSON events with `--output
+//! json`.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use serde_json::json;
+
+use super::event_text::{describe, ending, how_to_answer, is_ending};
+use super::exporter::Exporter;
+use super::output::{Output, SCHEMA, bytes, shown_path};
+use crate::session::Session;
+use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::protocol::{MetricRow, Progress};
+use stepwell_base::visible::{visible, visible_line};
+use stepwell_engine::{Observer, SpaceWait};
+use stepwell_run::event::{Event, Recorded};
+use stepwell_store::{Reader, StoreError};
+
+/// Minimum time between two progress lines of a step without a terminal.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shown {
+    /// One run and the runs that its steps start.
+    Run(RunId),
+    /// Every run, each line with its name. The exports of runs that succeed are copied to the exports folder.
+    All,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+enum Label {
+    Hidden,
+    /// Shown without a name, because the run is the only one.
+    Plain,
+    /// Shown after the name of the run.
+    Named(String),
+}
+
+pub struct ProgressView {
+    printer: Printer,
+    state_dir: PathBuf,
+    shown: Shown,
+    labels: HashMap<RunId, Label>,
+    steps: HashMap<(RunId, StepId), StepView>,
+    exporter: Exporter,
+}
+
+/// Writes lines above the bars.
+#[derive(Clone)]
+struct Printer {
+    out: Output,
+    /// `None` when standard error is not a terminal.
+    bars: Option<MultiProgress>,
+}
+
+impl Printer {
+    fn print(&self, text: &str) {
+        match &self.bars {
+            Some(bars) => {
+                // A closed terminal must not stop the run.
+                let _ = bars.println(visible(&self.out.pasteable(text)));
+            }
+            None => self.out.message(text),
+        }
+    }
+}
+
+struct StepView {
+    bar: Option<ProgressBar>,
+    printed: Instant,
+}
+
+impl ProgressView {
+    pub fn new(session: &Session, shown: Shown) -> Self {
+        let out = session.out.clone();
+        let printer = Printer { bars: out.progress_bars(), out };
+        let exporter = Exporter::new(session.state_dir(), {
+            let printer = printer.clone();
+            move |text: &str| printer.print(text)
+        });
+        let (labels, steps) = (HashMap::new(), HashMap::new());
+        ProgressView { printer, state_dir: session.state_dir().to_owned(), shown, labels, steps, exporter }
+    }
+
+    /// Removes the bars and waits for pending exports.
+    pub fn finish(&mut self) {
+        for view in self.steps.values() {
+            if let Some(bar) = &view.bar {
+                bar.finish_and_clear();
+            }
+        }
+        self.steps.clear();
+        self.exporter.finish();
+    }
+
+    fn print(&self, text: &str) {
+        self.printer.print(text);
+    }
+
+    fn label(&mut self, run: RunId) -> Label {
+        if let Some(known) = self.labels.get(&run) {
+            return known.clone();
+        }
+        let label = self.look_up(run).unwrap_or_else(|_| Label::Named(run.to_string()));
+        self.labels.insert(run, label.clone());
+        label
+    }
+
+    fn look_up(&self, run: RunId) -> Result<Label, StoreError> {
+        if self.shown == Shown::Run(run) {
+            return Ok(Label::Plain);
+        }
+        let reader = Reader::open(&self.state_dir)?;
+        Ok(match self.shown {
+            Shown::Run(own) if !reader.ancestors(run)?.contains(&own) => Label::Hidden,
+            Shown::Run(_) | Shown::All => Label::Named(reader.run(run)?.name),
+        })
+    }
+
+    fn start(&mut self, run: RunId, step: &StepId, name: &str) {
+        let bar = self.printer.bars.as_ref().map(|bars| {
+            let bar = bars.add(ProgressBar::new_spinner());
+            bar.set_style(spinner_style());
+            bar.set_prefix(visible_line(&format!("{name}{step}")).into_owned());
+            bar.enable_steady_tick(Duration::from_millis(120));
+            bar
+        });
+        self.steps.insert((run, step.clone()), StepView { bar, printed: Instant::now() });
+    }
+
+    fn end(&mut self, run: RunId, step: &StepId) {
+        if let Some(StepView { bar: Some(bar), .. }) = self.steps.remove(&(run, step.clone())) {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Observer for ProgressView {
+    fn event(&mut self, recorded: &Recorded) {
+        let run = recorded.run;
+        let name = match self.label(run) {
+            Label::Hidden => return,
+            Label::Plain => String::new(),
+            Label::Named(name) => format!("{name}: "),
+        };
+        if self.shown == Shown::All && recorded.event == Event::RunSucceeded {
+            self.exporter.export(run);
+        }
+        if self.printer.out.is_json() {
+            let line = json!({
+                "schema": SCHEMA, "type": "event", "run": run, "at": recorded.at, "event": recorded.event,
+            });
+            // A reader that has gone away must not stop the run.
+            let _ = self.printer.out.json_line(&line);
+            return;
+        }
+        match &recorded.event {
+            Event::AttemptStarted { step, .. } => self.start(run, step, &name),
+            Event::StepSucceeded { step, .. }
+            | Event::AttemptFailed { step, .. }
+            | Event::AttemptReleased { step, .. }
+            | Event::StepCanceled { step } => self.end(run, step),
+            _ => {}
+        }
+        if let Some(text) = describe(&recorded.event) {
+            self.print(&format!("{name}{text}"));
+        } else if self.shown == Shown::All
+            && let Some(end) = ending(&recorded.event)
+        {
+            self.print(&format!("{name}{end}"));
+        }
+        if let Some(answer) = how_to_answer(recorded) {
+            self.print(&format!("hint: {answer}"));
+        }
+        if is_ending(&recorded.event) {
+            self.labels.remove(&run);
+        }
+    }
+
+    fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress) {
+        let Some(view) = self.steps.get_mut(&(run, step.clone())) else { return };
+        if let Some(bar) = &view.bar {
+            if progress.total > 0 && bar.length() != Some(progress.total) {
+                bar.set_style(bar_style());
+                bar.set_length(progress.total);
+            }
+            bar.set_position(progress.done);
+            bar.set_message(visible_line(&progress.message).into_owned());
+            return;
+        }
+        if view.printed.elapsed() < LINE_INTERVAL || self.printer.out.is_json() {
+            return;
+        }
+        view.printed = Instant::now();
+        let name = match self.labels.get(&run) {
+            Some(Label::Named(name)) => format!("{name}: "),
+            _ => String::new(),
+        };
+        let share = (100 * progress.done).checked_div(progress.total).unwrap_or(0);
+        let Progress { done, total, unit, message } = progress;
+        self.print(&format!("{name}{step}  {done}/{total} {unit} ({share} %)  {}", visible_line(message)));
+    }
+
+    fn waiting_for_space(&mut self, wait: &SpaceWait) {
+        if self.printer.out.is_json() {
+            let SpaceWait { reason, path, needed_bytes, free_bytes } = wait;
+            let line = json!({
+                "schema": SCHEMA, "type": "waiting_for_space", "reason": reason, "path": shown_path(path),
+                "needed_bytes": needed_bytes, "free_bytes": free_bytes,
+            });
+            let _ = self.printer.out.json_line(&line);
+        }
+        let (needed, free) = (bytes(wait.needed_bytes), bytes(wait.free_bytes));
+        self.print(&wait.reason);
+        self.print(&format!("waiting until {needed} are free on the disk of `{}`; now {free}", wait.path.display()));
+        self.print(
+            "hint: free some space and the run continues by itself; Ctrl-C stops it, `stepwell resume` continues it later",
+        );
+    }
+
+    fn warn(&mut self, message: &str) {
+        self.print(&format!("warning: {message}"));
+    }
+
+    fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
+        if self.printer.out.is_json() && self.label(run) != Label::Hidden {
+            let line = json!({ "schema": SCHEMA, "type": "metric", "run": run, "step": step, "metric": row });
+            let _ = self.printer.out.json_line(&line);
+        }
+    }
+
+    fn stopping(&mut self, grace: Duration) {
+        let seconds = grace.as_secs();
+        self.print(&format!(
+            "stopping: the running steps get {seconds} s to write a checkpoint; a second Ctrl-C kills them at once"
+        ));
+    }
+}
+
+fn spinner_style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:>12} {spinner} {elapsed} {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_spinner())
+}
+
+fn bar_style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:>12} [{bar:24}] {pos}/{len}  eta {eta}  {wide_msg}")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
+}

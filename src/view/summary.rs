@@ -1,0 +1,103 @@
+//! Reports the result of a run to people: figures, samples, and where everything is.
+
+use serde_json::{Value, json};
+
+use super::export_folder;
+use super::failures::{MOST_FAILURES, failed_steps, failure_text};
+use super::fan_out::MOST_CHILDREN;
+use super::output::{run_json, shown_path, since, step_json};
+use super::run_handle::handle;
+use crate::error::CliError;
+use crate::session::Session;
+use stepwell_base::ids::RunId;
+use stepwell_base::shell;
+use stepwell_base::visible::visible_line;
+use stepwell_run::status::StepStatus;
+use stepwell_steps::Highlight;
+use stepwell_store::StepRow;
+
+pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
+    let reader = session.reader()?;
+    let run = reader.run(id)?;
+    let steps = reader.overview(id, MOST_CHILDREN)?;
+    let exports = export_folder::materialise(session.state_dir(), &run, &steps)?;
+    if session.out.is_json() {
+        let steps: Vec<Value> = steps.iter().map(step_json).collect();
+        let exports: Vec<String> = exports.iter().map(|folder| shown_path(folder)).collect();
+        let value = json!({ "type": "finished", "run": run_json(&run), "steps": steps, "exports": exports });
+        session.out.announce("", value);
+        return Ok(());
+    }
+    let mut text = format!("\nrun {} ({}) succeeded in {}\n", run.id, run.name, since(run.started_at, run.finished_at));
+    for step in steps.iter().filter(|step| step.status == StepStatus::Succeeded) {
+        summarise(step, &mut text);
+    }
+    for folder in exports {
+        text.push_str(&format!("\nexported to {}\n", folder.display()));
+    }
+    text.push_str(&format!("state in    {}\n", session.state_dir().display()));
+    session.out.announce(&text, Value::Null);
+    Ok(())
+}
+
+/// Adds what the kind of the step declares as worth seeing.
+fn summarise(step: &StepRow, text: &mut String) {
+    let Some(values) = step.outputs.as_ref().map(|outputs| &outputs.values) else { return };
+    match highlight(step) {
+        Highlight::Texts(name) => {
+            text.push_str(&format!("\n{} ({})\n", step.id, name.replace('_', " ")));
+            let texts = values.get(name).and_then(Value::as_array).into_iter().flatten();
+            for (index, sample) in texts.enumerate() {
+                let line = sample.as_str().unwrap_or_default().replace('\n', " ");
+                text.push_str(&format!("  {}. {}\n", index + 1, visible_line(&line)));
+            }
+        }
+        Highlight::Numbers => {
+            text.push_str(&format!("\n{}\n", step.id));
+            for (name, value) in values.iter().filter(|(_, value)| value.is_number()) {
+                text.push_str(&format!("  {:<34} {}\n", name.replace('_', " "), figure(value)));
+            }
+        }
+        Highlight::Folder(_) | Highlight::Nothing => {}
+    }
+}
+
+/// The results of a step that a person sees; nothing for a kind that this build lacks.
+pub fn highlight(step: &StepRow) -> Highlight {
+    stepwell_steps::find(&step.kind).map_or(Highlight::Nothing, |kind| kind.highlight())
+}
+
+fn figure(value: &Value) -> String {
+    match value {
+        Value::Number(number) if number.is_f64() => format!("{:.4}", number.as_f64().unwrap_or(f64::NAN)),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+pub fn failed(session: &Session, id: RunId) -> Result<(), CliError> {
+    let reader = session.reader()?;
+    let run = reader.run(id)?;
+    if session.out.is_json() {
+        let steps: Vec<Value> = reader.steps(id)?.iter().map(step_json).collect();
+        session.out.announce("", json!({ "type": "finished", "run": run_json(&run), "steps": steps }));
+    }
+    let show = shell::stepwell("show --all", [&*handle(&reader, &run)]);
+    let logs = shell::stepwell("logs", [&*handle(&reader, &run)]);
+    let failed = failed_steps(&reader, id)?;
+    let shown = &failed[..failed.len().min(MOST_FAILURES)];
+    let told: Vec<String> = shown.iter().filter_map(failure_text).collect();
+    let mut message = match (failed.len(), &run.failure) {
+        (1, _) => told.concat(),
+        (0, Some(failure)) => failure.to_string(),
+        (count, _) => format!("{count} steps failed\n{}", told.join("\n")),
+    };
+    if failed.len() > shown.len() {
+        message.push_str(&format!("\nand {} more: {show} lists them", failed.len() - shown.len()));
+    }
+    let mut hints: Vec<String> = shown.iter().filter_map(|step| step.failure.as_ref()?.hint.clone()).collect();
+    hints.dedup();
+    hints.push(format!("{logs} shows what its attempts wrote"));
+    session.out.error(&CliError::failed(format!("run {} ({}) failed: {message}", run.id, run.name)).hints(hints));
+    Ok(())
+}

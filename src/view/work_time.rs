@@ -1,0 +1,94 @@
+//! Computes how long runs and steps have worked; ended and dead ones stop counting.
+
+use std::path::Path;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::fan_out::MOST_CHILDREN;
+use super::output::duration;
+use crate::error::CliError;
+use stepwell_base::ids::RunId;
+use stepwell_run::status::{RunStatus, StepStatus};
+use stepwell_store::{EngineLock, Reader, RunRow, StepRow, last_sign_of_life};
+use stepwell_workflow::spec::WorkflowSpec;
+
+/// The time up to which unfinished work counts: now, or the last sign of life when no engine runs.
+#[derive(Clone, Copy)]
+pub struct Life<'a> {
+    state_dir: &'a Path,
+    run: Option<(RunId, &'a WorkflowSpec)>,
+    now: Timestamp,
+    is_served: bool,
+}
+
+impl<'a> Life<'a> {
+    /// Queries about steps need the workflow.
+    pub fn new(reader: &'a Reader, run: Option<(RunId, &'a WorkflowSpec)>) -> Life<'a> {
+        let state_dir = reader.state_dir();
+        Life { state_dir, run, now: Timestamp::now(), is_served: EngineLock::holder(state_dir).is_some() }
+    }
+
+    /// The last time the running attempt of a step was known to work.
+    pub fn seen(&self, step: &StepRow) -> Timestamp {
+        if self.is_served {
+            return self.now;
+        }
+        let signs = [step.attempt_started_at, self.sign(step), step.progress.map(|progress| progress.at)];
+        signs.into_iter().flatten().max().unwrap_or(self.now).min(self.now)
+    }
+
+    fn sign(&self, step: &StepRow) -> Option<Timestamp> {
+        let (run, spec) = self.run?;
+        let of = step.parent.as_ref().unwrap_or(&step.id);
+        let heartbeat = spec.steps.iter().find(|spec| spec.id == *of)?.timeout.heartbeat;
+        Some(last_sign_of_life(self.state_dir, run, &step.id, step.lease_expires_at?, heartbeat))
+    }
+
+    /// The work of the running attempt so far.
+    pub fn running(&self, step: &StepRow) -> SignedDuration {
+        let started = step.attempt_started_at.filter(|_| step.status == StepStatus::Running);
+        started.map_or(SignedDuration::ZERO, |start| self.seen(step).duration_since(start).max(SignedDuration::ZERO))
+    }
+
+    /// Total work of all attempts of a step; for a fan-out, of its items. A step without attempts counts its wait.
+    pub fn of_step(&self, step: &StepRow, all: &[StepRow]) -> Option<SignedDuration> {
+        let start = step.started_at?;
+        if step.attempts == 0 && step.children.is_none() {
+            return Some(step.finished_at.unwrap_or(self.now).duration_since(start));
+        }
+        // Only a fan-out has items; searching for those of every step would be quadratic.
+        let all = if step.children.is_some() { all } else { &[] };
+        let items = all.iter().filter(|other| other.parent.as_ref() == Some(&step.id));
+        let running =
+            items.chain([step]).map(|step| self.running(step)).fold(SignedDuration::ZERO, |sum, one| sum + one);
+        Some(SignedDuration::from_millis(step.compute_ms) + running)
+    }
+
+    /// Duration from the start of a run to its end, or to the last sign of life.
+    pub fn of_run(&self, run: &RunRow, steps: &[StepRow]) -> Option<SignedDuration> {
+        let end = match (run.finished_at, run.status) {
+            (Some(end), _) => end,
+            (None, RunStatus::Running | RunStatus::Canceling) => self.now,
+            (None, _) => {
+                let running = steps.iter().filter(|step| step.status == StepStatus::Running);
+                running.map(|step| self.seen(step)).chain([run.updated_at]).max().unwrap_or(self.now)
+            }
+        };
+        run.started_at.map(|start| end.duration_since(start))
+    }
+}
+
+/// The time of a run in a list. Steps are read only for a run whose engine died.
+pub fn of_listed(reader: &Reader, run: &RunRow, life: &Life<'_>) -> Result<Option<SignedDuration>, CliError> {
+    let died = run.status == RunStatus::Interrupted && run.stored_status == RunStatus::Running;
+    if !died {
+        return Ok(life.of_run(run, &[]));
+    }
+    let spec = reader.spec(run.id)?;
+    Ok(Life { run: Some((run.id, &spec)), ..*life }.of_run(run, &reader.open_work(run.id, MOST_CHILDREN)?))
+}
+
+/// Formats a duration such as `3m 12s`; empty for `None`.
+pub fn text(worked: Option<SignedDuration>) -> String {
+    worked.map(|worked| duration(worked.as_secs_f64().max(0.0))).unwrap_or_default()
+}
