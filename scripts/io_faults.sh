@@ -38,7 +38,7 @@ skip() { # skip PART REASON
     skipped="$skipped $1"
 }
 
-tests=$(cargo test --no-default-features --lib --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
+tests=$(cargo test -p stepwell-store --lib --no-run 2>&1 | sed -n 's/.*Executable.*(\(.*\))$/\1/p')
 [ -x "$tests" ] || { echo "cannot build the tests" >&2; exit 1; }
 
 # writer STATE COUNT [PREFIX...]: appends to $acks; the other output goes to $work/errors
@@ -47,7 +47,7 @@ writer() {
     shift 2
     export STEPWELL_TEST_FAULTS_WRITE=$state STEPWELL_TEST_FAULTS_COUNT=$count
     # A subshell, which reports there how the writer ended.
-    ("$@" "$tests" --exact store::tests::io_faults::writer --nocapture || exit $?) >>"$acks" 2>>"$work/errors"
+    ("$@" "$tests" --exact tests::io_faults::writer --nocapture || exit $?) >>"$acks" 2>>"$work/errors"
 }
 
 # survivors STATE WHAT: checks with Stepwell's reader, then with the sqlite3 shell
@@ -56,7 +56,7 @@ survivors() {
     local wrong=""
     unset STEPWELL_TEST_FAULTS_WRITE
     STEPWELL_TEST_FAULTS_CHECK=$1 STEPWELL_TEST_FAULTS_ACKNOWLEDGED=$acks "$tests" \
-        --exact store::tests::io_faults::survivors --nocapture >"$work/check" 2>&1 || wrong="the check failed"
+        --exact tests::io_faults::survivors --nocapture >"$work/check" 2>&1 || wrong="the check failed"
     if command -v sqlite3 >/dev/null; then
         [ "$(sqlite3 -readonly "$1/stepwell.db" 'PRAGMA integrity_check')" = ok ] || wrong="$wrong; the database is damaged"
         sqlite3 -readonly "$1/stepwell.db" "SELECT last_step FROM checkpoint" | sort >"$work/committed"

@@ -27,7 +27,7 @@ cleanup() {
 trap cleanup EXIT
 
 half() { # half NAME: runs one test of crates/store/src/tests/power_cut.rs
-    "$tests" --exact "store::tests::power_cut::$1" --nocapture
+    "$tests" --exact "tests::power_cut::$1" --nocapture
 }
 
 write_until_the_cut() {
@@ -56,7 +56,7 @@ write_until_the_cut() {
 }
 
 # Copied, so that a later build cannot replace the tested binary.
-cargo test --quiet --no-default-features --lib --no-run --message-format=json |
+cargo test --quiet -p stepwell-store --lib --no-run --message-format=json |
     grep -o '"executable":"[^"]*"' | cut -d '"' -f 4 | xargs -I{} cp {} "$work/tests"
 tests=$work/tests
 truncate -s 400M "$work/image"
