@@ -9,9 +9,10 @@ use stepwell_base::names::RunName;
 use stepwell_base::protocol::MetricRow;
 use stepwell_run::estimate::ProgressMark;
 use stepwell_run::event::Recorded;
-use stepwell_run::request::Request;
 use stepwell_run::run_options::RunOptions;
 use stepwell_workflow::spec::WorkflowSpec;
+
+use crate::rows::Answer;
 
 /// A run to submit. `id` is a UUIDv7, so ids sort by time.
 #[derive(Clone, Debug)]
@@ -84,19 +85,4 @@ pub struct CommitReport {
     pub stale: Vec<usize>,
     /// Content of checkpoints that newer ones replaced; other rows may still refer to it.
     pub dropped: Vec<ArtifactRef>,
-}
-
-/// A request that another process made to the engine.
-#[derive(Clone, PartialEq, Debug)]
-pub struct RequestRow {
-    pub id: i64,
-    /// The request, or the reason why it cannot be read; both cases get an answer.
-    pub asked: Result<(RunId, Request), String>,
-}
-
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Answer {
-    pub id: i64,
-    /// Reason for a refusal; `None` if the request was carried out.
-    pub refusal: Option<String>,
 }

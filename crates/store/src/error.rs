@@ -9,7 +9,8 @@ use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::shell::{quote, stepwell};
 use stepwell_run::status::RunStatus;
 
-use super::lock::Holder;
+use crate::holder::Holder;
+use crate::layout::{BACKUPS_DIR, HEAD_FILE};
 
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -91,7 +92,7 @@ pub enum StoreError {
     #[error("cannot {action} `{}`", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("the state database failed")]
-    Sqlite(#[from] rusqlite::Error),
+    Sqlite(#[source] rusqlite::Error),
 }
 
 impl StoreError {
@@ -115,7 +116,7 @@ impl StoreError {
                 "use the newer stepwell that wrote it, or another `--state-dir`".to_owned()
             }
             StoreError::LostEvents { path, .. } | StoreError::LostCommits { path, .. } => {
-                let head = path.with_file_name(super::layout::HEAD_FILE);
+                let head = path.with_file_name(HEAD_FILE);
                 format!("restore the database from a backup, or accept the loss with `rm {}`", quote(head))
             }
             StoreError::UnknownRun { .. } => "`stepwell list` shows all runs".to_owned(),
@@ -138,11 +139,11 @@ impl StoreError {
             StoreError::Busy { .. } => {
                 "close whatever has the database open for long, such as a sqlite3 shell".to_owned()
             }
-            StoreError::Damaged { path, .. } if path.ends_with(super::layout::HEAD_FILE) => {
+            StoreError::Damaged { path, .. } if path.ends_with(HEAD_FILE) => {
                 format!("see `stepwell db check`; to continue with the database as it is: `rm {}`", quote(path))
             }
             StoreError::Damaged { path, .. } => {
-                let backups = path.with_file_name(super::layout::BACKUPS_DIR);
+                let backups = path.with_file_name(BACKUPS_DIR);
                 format!("`stepwell db check` lists the damage; backups are in `{}`", backups.display())
             }
             StoreError::Pruned { .. } => "submit the workflow again; `stepwell list` shows what is left".to_owned(),
@@ -154,7 +155,7 @@ impl StoreError {
                 "`stepwell db check --state-dir FOLDER` lists all damage; use another backup".to_owned()
             }
             StoreError::UnfinishedRestore { path } => {
-                let backups = path.with_file_name(super::layout::BACKUPS_DIR);
+                let backups = path.with_file_name(BACKUPS_DIR);
                 format!("run `stepwell db restore BACKUP` again; what it replaced is in `{}`", backups.display())
             }
             StoreError::DamagedMetric { .. } => {
@@ -194,7 +195,7 @@ impl StoreError {
     }
 
     /// Adds the file to a bare database error and picks the matching variant, if any.
-    pub(super) fn at(self, path: &Path) -> StoreError {
+    pub(crate) fn at(self, path: &Path) -> StoreError {
         let path = path.to_owned();
         let StoreError::Sqlite(error) = self else { return self };
         match error.sqlite_error_code() {
@@ -209,7 +210,7 @@ impl StoreError {
         }
     }
 
-    pub(super) fn io(action: &'static str, path: &Path, source: io::Error) -> StoreError {
+    pub(crate) fn io(action: &'static str, path: &Path, source: io::Error) -> StoreError {
         let path = path.to_owned();
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::NoSpace { path },
@@ -218,8 +219,21 @@ impl StoreError {
         }
     }
 
-    pub(super) fn undecodable(what: impl Into<String>) -> StoreError {
+    pub(crate) fn undecodable(what: impl Into<String>) -> StoreError {
         StoreError::Undecodable { what: what.into() }
+    }
+}
+
+impl From<rusqlite::Error> for StoreError {
+    fn from(error: rusqlite::Error) -> StoreError {
+        match error {
+            // A value that `Json` refused to store.
+            rusqlite::Error::ToSqlConversionFailure(why) => match why.downcast::<StoreError>() {
+                Ok(error) => *error,
+                Err(why) => StoreError::Sqlite(rusqlite::Error::ToSqlConversionFailure(why)),
+            },
+            error => StoreError::Sqlite(error),
+        }
     }
 }
 

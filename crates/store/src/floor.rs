@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::error::StoreError;
+use crate::error::StoreError;
 
 /// Measures `commits` transactions of `rows` rows each in a new database in `folder`, with WAL, `synchronous=FULL` and
 /// SQLite's defaults otherwise.

@@ -4,7 +4,7 @@ use std::cell::Cell;
 
 use rusqlite::ffi;
 
-use super::error::StoreError;
+use crate::error::StoreError;
 
 thread_local! {
     static ARMED: Cell<bool> = const { Cell::new(false) };
@@ -19,7 +19,7 @@ pub fn disarm() {
     ARMED.set(false);
 }
 
-pub(super) fn reach() -> Result<(), StoreError> {
+pub(crate) fn reach() -> Result<(), StoreError> {
     if ARMED.take() {
         return Err(StoreError::Sqlite(rusqlite::Error::SqliteFailure(ffi::Error::new(ffi::SQLITE_FULL), None)));
     }

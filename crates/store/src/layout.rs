@@ -18,6 +18,9 @@ pub const ARTIFACTS_DIR: &str = "artifacts";
 pub const RUNS_DIR: &str = "runs";
 pub const BACKUPS_DIR: &str = "backups";
 
+/// Content of [`HEAD_FILE`] while the database is being replaced.
+pub(crate) const RESTORING: &str = "a restore was not finished\n";
+
 /// Folder for files that outlive a single attempt of a step.
 pub fn scratch_dir(state_dir: &Path, run: RunId, step: &StepId) -> PathBuf {
     step_dir(state_dir, run, step).join("scratch")

@@ -14,15 +14,15 @@ use super::fixture::*;
 fn a_submitted_run_has_its_steps_and_those_without_needs_are_ready() {
     let mut engine = Engine::start();
     let run = engine.submit("one");
-    let row = engine.store.run(run).unwrap();
+    let row = engine.store.reader().run(run).unwrap();
     assert_eq!((row.name.as_str(), row.workflow.as_str(), row.status), ("one", "flow", RunStatus::Pending));
     assert_eq!((row.created_at, row.updated_at, row.started_at), (at(0), at(0), None));
-    assert_eq!(engine.store.spec(run).unwrap(), spec());
-    let steps = engine.store.steps(run).unwrap();
+    assert_eq!(engine.store.reader().spec(run).unwrap(), spec());
+    let steps = engine.store.reader().steps(run).unwrap();
     let seen: Vec<_> = steps.iter().map(|step| (step.id.as_str(), step.status, step.needs.len())).collect();
     assert_eq!(seen, [("a", StepStatus::Ready, 0), ("b", StepStatus::Pending, 1), ("c", StepStatus::Pending, 1)]);
     assert_eq!(steps[0].not_before, Some(at(0)));
-    let events = engine.store.events(Some(run), 0).unwrap();
+    let events = engine.store.reader().events(Some(run), 0).unwrap();
     assert!(matches!(events[0].event, Event::RunSubmitted { .. }));
     assert!(matches!(events[1].event, Event::StepReady { .. }));
     assert_eq!(events.len(), 2);
@@ -41,9 +41,9 @@ fn numbers_of_64_bits_are_read_back() {
     given.artifacts.values_mut().for_each(|artifact| artifact.size = u64::MAX);
     let event = Event::StepSucceeded { step: "a".into(), fence: Fence(1), outputs: given.clone() };
     engine.commit(run, [event]).unwrap();
-    let step = engine.store.step(run, &"a".into()).unwrap();
+    let step = engine.store.reader().step(run, &"a".into()).unwrap();
     assert_eq!((step.last_step, step.tokens_so_far, step.outputs), (Some(u64::MAX), Some(u64::MAX), Some(given)));
-    assert_eq!(engine.store.checkpoints(run, &"a".into()).unwrap()[0].checkpoint, largest);
+    assert_eq!(engine.store.reader().checkpoints(run, &"a".into()).unwrap()[0].checkpoint, largest);
     assert_eq!(check(engine.path()).unwrap(), []);
 }
 
@@ -79,7 +79,7 @@ fn a_failed_run_does_not_resume_while_its_name_is_taken() {
     assert!(matches!(engine.commit(run, [Event::RunResumed]), Err(StoreError::NameActive { run, .. }) if run == other));
     engine.commit(other, [Event::RunCanceled]).unwrap();
     engine.commit(run, [Event::RunResumed]).unwrap();
-    let row = engine.store.run(run).unwrap();
+    let row = engine.store.reader().run(run).unwrap();
     assert_eq!((row.status, row.failure, row.finished_at), (RunStatus::Running, None, None));
 }
 
@@ -95,13 +95,13 @@ fn an_idempotency_key_gives_one_run() {
     assert_eq!(engine.store.submit(second.clone()).unwrap(), Submitted::Existing(id));
     engine.commit(id, [Event::RunStarted, Event::RunSucceeded]).unwrap();
     assert_eq!(engine.store.submit(second).unwrap(), Submitted::Existing(id));
-    assert_eq!(engine.store.runs().unwrap().readable.len(), 1);
+    assert_eq!(engine.store.reader().runs().unwrap().readable.len(), 1);
 }
 
 #[test]
 fn a_claim_takes_the_next_fence_of_a_ready_step_only() {
     let (mut engine, run) = Engine::with_run();
-    let before = engine.store.events(None, 0).unwrap().len();
+    let before = engine.store.reader().events(None, 0).unwrap().len();
     let wrong_fence = |fence| match started("a", 1) {
         Event::AttemptStarted { step, attempt, key, with, lease_expires_at, resources, .. } => {
             Event::AttemptStarted { step, attempt, fence: Fence(fence), key, with, lease_expires_at, resources }
@@ -111,9 +111,9 @@ fn a_claim_takes_the_next_fence_of_a_ready_step_only() {
     for event in [wrong_fence(0), wrong_fence(2), started("b", 1)] {
         assert_eq!(engine.commit(run, [event]).unwrap().stale, [0]);
     }
-    assert_eq!(engine.store.events(None, 0).unwrap().len(), before, "stale events are not logged");
+    assert_eq!(engine.store.reader().events(None, 0).unwrap().len(), before, "stale events are not logged");
     assert_eq!(engine.commit(run, [started("a", 1), started("a", 2)]).unwrap().stale, [1]);
-    let step = engine.store.step(run, &"a".into()).unwrap();
+    let step = engine.store.reader().step(run, &"a".into()).unwrap();
     assert_eq!((step.status, step.fence, step.attempts), (StepStatus::Running, Fence(1), 1));
     assert_eq!((step.lease_expires_at, step.started_at), (Some(at(30)), Some(at(1))));
     assert_eq!(step.with, Some(serde_json::json!({"x": 1})));
@@ -125,12 +125,12 @@ fn an_old_fence_changes_nothing() {
     let process = ProcessIdentity { pid: 7, start_time: 8, boot_id: "boot".to_owned() };
     let spawned = |fence| Event::AttemptSpawned { step: "a".into(), fence: Fence(fence), process: process.clone() };
     engine.commit(run, [started("a", 1), spawned(1)]).unwrap();
-    assert_eq!(engine.store.step(run, &"a".into()).unwrap().process, Some(process.clone()));
+    assert_eq!(engine.store.reader().step(run, &"a".into()).unwrap().process, Some(process.clone()));
     engine.commit(run, [released("a", 1)]).unwrap();
-    assert_eq!(engine.store.step(run, &"a".into()).unwrap().process, None);
+    assert_eq!(engine.store.reader().step(run, &"a".into()).unwrap().process, None);
     engine.commit(run, [started("a", 2)]).unwrap();
 
-    let before = (engine.store.steps(run).unwrap(), engine.store.events(None, 0).unwrap());
+    let before = (engine.store.reader().steps(run).unwrap(), engine.store.reader().events(None, 0).unwrap());
     let note = Event::Note { step: "a".into(), fence: Fence(1), message: "x".to_owned() };
     let old = [
         spawned(1),
@@ -144,14 +144,14 @@ fn an_old_fence_changes_nothing() {
     let count = old.len();
     assert_eq!(engine.commit(run, old).unwrap().stale, (0..count).collect::<Vec<_>>());
     engine.metrics(run, 1, &[1]).unwrap();
-    assert_eq!(engine.store.metrics(run, &"a".into(), 0).unwrap(), []);
+    assert_eq!(engine.store.reader().metrics(run, &"a".into(), 0).unwrap(), []);
     let lease =
         |fence| LeaseExtension { run, step: "a".into(), fence: Fence(fence), expires_at: at(99), progress: None };
     engine.store.commit(Batch { leases: &[lease(1)], ..Batch::default() }).unwrap();
-    assert_eq!((engine.store.steps(run).unwrap(), engine.store.events(None, 0).unwrap()), before);
+    assert_eq!((engine.store.reader().steps(run).unwrap(), engine.store.reader().events(None, 0).unwrap()), before);
 
     engine.store.commit(Batch { leases: &[lease(2)], ..Batch::default() }).unwrap();
-    assert_eq!(engine.store.step(run, &"a".into()).unwrap().lease_expires_at, Some(at(99)));
+    assert_eq!(engine.store.reader().step(run, &"a".into()).unwrap().lease_expires_at, Some(at(99)));
     engine.commit(run, [succeeded("a", 2)]).unwrap();
     assert_eq!(engine.commit(run, [succeeded("a", 2)]).unwrap().stale, [0], "a step succeeds once");
 }
@@ -159,15 +159,15 @@ fn an_old_fence_changes_nothing() {
 #[test]
 fn a_batch_with_an_impossible_event_changes_nothing() {
     let (mut engine, run) = Engine::with_run();
-    let before = (engine.store.steps(run).unwrap(), engine.store.events(None, 0).unwrap());
+    let before = (engine.store.reader().steps(run).unwrap(), engine.store.reader().events(None, 0).unwrap());
     let error = engine.commit(run, [started("a", 1), ready("a")]).unwrap_err();
     assert!(matches!(error, StoreError::IllegalEvent { .. }), "{error}");
     assert_eq!(error.to_string(), format!("run {run}: event `step_ready` of step `a` is impossible in status running"));
     assert!(matches!(engine.commit(run, [started("a", 1), ready("nope")]), Err(StoreError::UnknownStep { .. })));
     assert!(matches!(engine.commit(new_run("x").id, [Event::RunStarted]), Err(StoreError::UnknownRun { .. })));
     assert!(matches!(engine.metrics(run, 0, &[1, 1]), Err(StoreError::DuplicateMetric { train_step: 1, .. })));
-    assert_eq!((engine.store.steps(run).unwrap(), engine.store.events(None, 0).unwrap()), before);
-    assert_eq!(engine.store.metrics(run, &"a".into(), 0).unwrap(), []);
+    assert_eq!((engine.store.reader().steps(run).unwrap(), engine.store.reader().events(None, 0).unwrap()), before);
+    assert_eq!(engine.store.reader().metrics(run, &"a".into(), 0).unwrap(), []);
 }
 
 #[test]
@@ -175,22 +175,22 @@ fn an_equal_key_is_found_again_once_it_has_succeeded() {
     let (mut engine, run) = Engine::with_run();
     let key = StepKey("key-a".to_owned());
     engine.commit(run, [started("a", 1)]).unwrap();
-    assert_eq!(engine.store.find_reusable(&key).unwrap(), None);
+    assert_eq!(engine.store.reader().find_reusable(&key).unwrap(), None);
     engine.commit(run, [succeeded("a", 1)]).unwrap();
-    assert_eq!(engine.store.find_reusable(&key).unwrap(), Some((run, outputs())));
+    assert_eq!(engine.store.reader().find_reusable(&key).unwrap(), Some((run, outputs())));
 
     let other = engine.submit("two");
     let with = serde_json::json!({"x": 1});
     let reused = Event::StepReused { step: "a".into(), key: key.clone(), with, from: run, outputs: outputs() };
     engine.commit(other, [Event::RunStarted, reused]).unwrap();
-    let step = engine.store.step(other, &"a".into()).unwrap();
+    let step = engine.store.reader().step(other, &"a".into()).unwrap();
     assert_eq!((step.status, step.attempts, step.reused_from), (StepStatus::Succeeded, 0, Some(run)));
     assert_eq!(step.outputs, Some(outputs()));
-    let (_, previous) = engine.store.previous_step("flow", &"a".into(), other).unwrap().unwrap();
+    let (_, previous) = engine.store.reader().previous_step("flow", &"a".into(), other).unwrap().unwrap();
     assert_eq!((previous.key, previous.reused_from), (Some(key), None));
-    assert_eq!(engine.store.previous_step("flow", &"a".into(), run).unwrap(), None);
-    assert_eq!(engine.store.artifacts(None).unwrap().len(), 2);
-    let listed = engine.store.artifacts(Some(run)).unwrap();
+    assert_eq!(engine.store.reader().previous_step("flow", &"a".into(), run).unwrap(), None);
+    assert_eq!(engine.store.reader().artifacts(None).unwrap().len(), 2);
+    let listed = engine.store.reader().artifacts(Some(run)).unwrap();
     assert_eq!(listed, [(StepId::from("a"), "out".to_owned(), artifact("out"))]);
 }
 
@@ -200,16 +200,16 @@ fn requests_stay_until_a_batch_answers_them() {
     let mut client = Store::open(engine.path()).unwrap();
     let id = client.request(run, &Request::Cancel, at(5)).unwrap();
     assert!(matches!(client.request(new_run("x").id, &Request::Cancel, at(5)), Err(StoreError::UnknownRun { .. })));
-    let requests = engine.store.pending_requests().unwrap();
+    let requests = engine.store.reader().pending_requests().unwrap();
     assert_eq!(requests, [RequestRow { id, asked: Ok((run, Request::Cancel)) }]);
-    assert_eq!(client.answer(id).unwrap(), None);
+    assert_eq!(client.reader().answer(id).unwrap(), None);
     let events = recorded(run, [Event::RunCancelRequested]);
     let answer = Answer { id, refusal: None };
     let batch = Batch { events: &events, answers: std::slice::from_ref(&answer), ..Batch::default() };
     engine.store.commit(batch).unwrap();
-    assert_eq!(engine.store.pending_requests().unwrap(), []);
-    assert_eq!(client.answer(id).unwrap(), Some(answer));
-    assert_eq!(client.run(run).unwrap().status, RunStatus::Canceling);
+    assert_eq!(engine.store.reader().pending_requests().unwrap(), []);
+    assert_eq!(client.reader().answer(id).unwrap(), Some(answer));
+    assert_eq!(client.reader().run(run).unwrap().status, RunStatus::Canceling);
 }
 
 #[test]
@@ -235,7 +235,7 @@ fn after_a_new_epoch_the_commits_of_the_old_engine_fail() {
         Err(StoreError::StaleEpoch { ours: 1, current: 2, .. }) => {}
         other => panic!("{other:?}"),
     }
-    assert_eq!(engine.store.step(run, &"a".into()).unwrap().status, StepStatus::Ready);
+    assert_eq!(engine.store.reader().step(run, &"a".into()).unwrap().status, StepStatus::Ready);
     second.commit(Batch { events: &recorded(run, [started("a", 1)]), ..Batch::default() }).unwrap();
     let elsewhere = tempfile::tempdir().unwrap();
     let foreign = EngineLock::acquire(elsewhere.path()).unwrap();
@@ -264,7 +264,7 @@ fn runs_are_found_by_id_prefix_name_and_last() {
         ids.push(run.id);
         engine.store.submit(run).unwrap();
     }
-    let resolve = |text: &str| engine.store.resolve_run(text);
+    let resolve = |text: &str| engine.store.reader().resolve_run(text);
     assert_eq!(resolve("last").unwrap(), ids[2]);
     assert_eq!(resolve("two").unwrap(), ids[1]);
     assert_eq!(resolve(&ids[0].to_string().to_uppercase()).unwrap(), ids[0]);
@@ -281,7 +281,7 @@ fn runs_are_found_by_id_prefix_name_and_last() {
     let mut newer = new_run("two");
     newer.id = "01900009-0000-7000-8000-000000000009".parse::<RunId>().unwrap();
     engine.store.submit(newer.clone()).unwrap();
-    assert_eq!(engine.store.resolve_run("two").unwrap(), newer.id);
+    assert_eq!(engine.store.reader().resolve_run("two").unwrap(), newer.id);
 }
 
 /// A slower process may settle a time earlier than the one already settled.
@@ -301,6 +301,6 @@ fn what_a_schedule_has_done_is_never_due_again() {
     engine.store.add_schedule(&row).unwrap();
     for (until, expected) in [(at(20), at(20)), (at(10), at(20)), (at(30), at(30))] {
         engine.store.settle_schedule("nightly", until).unwrap();
-        assert_eq!(engine.store.schedule("nightly").unwrap().done_until, expected);
+        assert_eq!(engine.store.reader().schedule("nightly").unwrap().done_until, expected);
     }
 }

@@ -22,7 +22,7 @@ const ROUNDS: u32 = 12;
 
 fn spawn(dir: &Path, limit: Option<u64>) -> Child {
     let mut command = Command::new(std::env::current_exe().unwrap());
-    command.args(["--exact", "--nocapture", "store::tests::crash::child_that_commits_until_it_dies"]);
+    command.args(["--exact", "--nocapture", "tests::crash::child_that_commits_until_it_dies"]);
     command.env(DIR, dir).stdout(Stdio::piped()).stderr(Stdio::piped());
     if let Some(limit) = limit {
         command.env(LIMIT, limit.to_string());
@@ -41,7 +41,7 @@ fn child_that_commits_until_it_dies() {
     let mut store = Store::open(dir).unwrap();
     store.begin_epoch(&lock).unwrap();
     let run = run_of(&mut store);
-    let step = store.step(run, &"a".into()).unwrap();
+    let step = store.reader().step(run, &"a".into()).unwrap();
     let attempt = step.attempts + 1;
     let fence = u64::from(attempt);
     let last = step.last_step.unwrap_or(0);
@@ -63,7 +63,7 @@ fn child_that_commits_until_it_dies() {
 }
 
 fn run_of(store: &mut Store) -> RunId {
-    if let Ok(run) = store.resolve_run("last") {
+    if let Ok(run) = store.reader().resolve_run("last") {
         return run;
     }
     let run = new_run("one");
@@ -90,12 +90,12 @@ fn last_ack(output: impl Read) -> u64 {
 fn committed(dir: &Path) -> u64 {
     let store = Store::open(dir).unwrap();
     assert_eq!(check(dir).unwrap(), []);
-    let run = store.resolve_run("last").unwrap();
+    let run = store.reader().resolve_run("last").unwrap();
     let step = StepId::from("a");
     let mut saved: Vec<u64> =
-        store.checkpoints(run, &step).unwrap().iter().filter_map(|row| row.checkpoint.last_step).collect();
+        store.reader().checkpoints(run, &step).unwrap().iter().filter_map(|row| row.checkpoint.last_step).collect();
     saved.reverse();
-    let measured: Vec<u64> = store.metrics(run, &step, 0).unwrap().iter().map(|row| row.train_step).collect();
+    let measured: Vec<u64> = store.reader().metrics(run, &step, 0).unwrap().iter().map(|row| row.train_step).collect();
     let expected: Vec<u64> = (1..=saved.len() as u64).collect();
     assert_eq!(saved, expected);
     assert_eq!(measured, expected);

@@ -7,7 +7,8 @@ use rusqlite::Connection;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::{Batch, LeaseExtension, Reader, Store, StoreError, chain, check};
+use crate::integrity::chain;
+use crate::{Batch, LeaseExtension, Reader, Store, StoreError, check};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::ids::{Fence, StepId};
 use stepwell_run::estimate::ProgressMark;
@@ -118,7 +119,7 @@ fn a_changed_view_or_constraint_is_found() {
 fn a_changed_workflow_is_not_used() {
     let (engine, run) = Engine::with_run();
     edit(engine.path(), "UPDATE run SET spec = json_set(spec, '$.steps[0].kind', 'noot')");
-    let error = engine.store.spec(run).unwrap_err();
+    let error = engine.store.reader().spec(run).unwrap_err();
     assert!(matches!(error, StoreError::DamagedSpec { .. }), "{error}");
     assert!(error.hint().unwrap().contains("db restore"));
 }
@@ -234,7 +235,7 @@ fn assert_lost(dir: &Path, seq: i64) {
 fn a_crash_alone_loses_nothing() {
     let (dir, _) = crashed();
     let store = Store::open(dir.path()).unwrap();
-    assert_eq!(store.events(None, 0).unwrap().len(), 5);
+    assert_eq!(store.reader().events(None, 0).unwrap().len(), 5);
     drop(store);
     assert_eq!(check(dir.path()).unwrap(), []);
 }
@@ -255,7 +256,7 @@ fn a_removed_wal_is_noticed_and_the_loss_can_be_accepted() {
     assert_lost(dir.path(), 5);
     fs::remove_file(dir.path().join("event-head")).unwrap();
     let store = Store::open(dir.path()).unwrap();
-    assert_eq!(store.events(None, 0).unwrap(), []);
+    assert_eq!(store.reader().events(None, 0).unwrap(), []);
 }
 
 #[test]
@@ -342,9 +343,9 @@ fn forged_decisions_and_signals_are_found() {
             Event::StepSucceeded { step, fence: Fence(0), outputs: Outputs::default() },
         ];
         engine.commit(run, events).unwrap();
-        let signals = engine.store.signals(run).unwrap();
+        let signals = engine.store.reader().signals(run).unwrap();
         assert_eq!(signals.iter().map(|row| row.taken_by.is_some()).collect::<Vec<_>>(), [true, false]);
-        assert_eq!(engine.store.free_signals(run).unwrap().len(), 1);
+        assert_eq!(engine.store.reader().free_signals(run).unwrap().len(), 1);
         assert_eq!(check(engine.path()).unwrap(), []);
         engine.stop()
     };

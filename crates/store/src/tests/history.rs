@@ -65,7 +65,7 @@ fn the_seal_follows_every_change_of_an_unlogged_table() {
 fn damage_under_the_seal_stays_visible_after_other_changes() {
     let (mut engine, run) = Engine::with_run();
     let id = engine.store.request(run, &signal(1), at(1)).unwrap();
-    engine.store.connection.execute("UPDATE request SET at = 'x' WHERE id = ?1", [id]).unwrap();
+    engine.store.reader().connection.execute("UPDATE request SET at = 'x' WHERE id = ?1", [id]).unwrap();
     engine.store.request(run, &signal(2), at(2)).unwrap();
     let answers = [Answer { id, refusal: None }];
     engine.store.commit(Batch { answers: &answers, ..Batch::default() }).unwrap();
@@ -86,7 +86,7 @@ fn answered_requests_are_forgotten_after_a_day() {
         engine.store.commit(Batch { events: &events, answers: &answers, ..Batch::default() }).unwrap();
     };
     answer(&mut engine, &ids[1..19], at(2));
-    let kept = |engine: &Engine| ids.iter().filter(|&&id| engine.store.answer(id).unwrap().is_some()).count();
+    let kept = |engine: &Engine| ids.iter().filter(|&&id| engine.store.reader().answer(id).unwrap().is_some()).count();
     assert_eq!(kept(&engine), 18);
     let new = engine.store.request(run, &signal(99), at(3) + old).unwrap();
     answer(&mut engine, &[new], at(3) + old);
@@ -96,7 +96,7 @@ fn answered_requests_are_forgotten_after_a_day() {
         answer(&mut engine, &[new], at(3) + old);
     }
     assert_eq!(kept(&engine), 0);
-    assert_eq!(engine.store.pending_requests().unwrap().len(), 2, "nobody has answered those");
+    assert_eq!(engine.store.reader().pending_requests().unwrap().len(), 2, "nobody has answered those");
     assert_eq!(check(engine.path()).unwrap(), []);
 }
 
@@ -144,29 +144,29 @@ fn questions_of_the_engine_are_answered_by_an_index() {
     end(&mut engine, ended);
     let seen = statements(|| {
         let store = &mut engine.store;
-        let open: Vec<RunId> = store.open_runs().unwrap().readable.iter().map(|row| row.id).collect();
+        let open: Vec<RunId> = store.reader().open_runs().unwrap().readable.iter().map(|row| row.id).collect();
         assert_eq!(open, [pending, run]);
-        assert_eq!(store.pending_runs().unwrap(), [pending]);
-        assert_eq!(store.active_run_named("one", ended).unwrap(), Some(run));
-        assert_eq!(store.active_run_named("one", run).unwrap(), None);
-        assert_eq!(store.pending_requests().unwrap(), []);
-        assert_eq!(store.newest_event_of(run).unwrap().unwrap().event, succeeded("a", 1));
-        assert!(!store.has_lease(run).unwrap());
+        assert_eq!(store.reader().pending_runs().unwrap(), [pending]);
+        assert_eq!(store.reader().active_run_named("one", ended).unwrap(), Some(run));
+        assert_eq!(store.reader().active_run_named("one", run).unwrap(), None);
+        assert_eq!(store.reader().pending_requests().unwrap(), []);
+        assert_eq!(store.reader().newest_event_of(run).unwrap().unwrap().event, succeeded("a", 1));
+        assert!(!store.reader().has_lease(run).unwrap());
         let step = StepId::from("a");
-        assert_eq!(store.first_attempt_with_key(run, &step).unwrap(), Some(1));
-        assert!(store.is_referenced(&artifact("out").digest).unwrap());
-        assert!(store.is_referenced(&artifact("checkpoint 1").digest).unwrap());
-        assert!(!store.is_referenced(&artifact("other").digest).unwrap());
-        assert_eq!(store.producers(&artifact("out").digest).unwrap(), [(run, step)]);
-        assert_eq!(store.ended_runs(1).unwrap().readable[0].id, ended);
-        assert_eq!(store.running_steps(run).unwrap(), []);
-        assert_eq!(store.newest_metric(run, &"a".into()).unwrap(), None);
-        assert_eq!(store.attempted_steps(run, None).unwrap().len(), 1);
-        assert_eq!(store.find_reusable(&StepKey("key-a".to_owned())).unwrap(), Some((run, outputs())));
-        store.unfinished(run).unwrap();
-        store.notices(run).unwrap();
-        assert!(store.alerts(&[run, ended]).unwrap().is_empty());
-        store.free_signals(run).unwrap();
+        assert_eq!(store.reader().first_attempt_with_key(run, &step).unwrap(), Some(1));
+        assert!(store.reader().is_referenced(&artifact("out").digest).unwrap());
+        assert!(store.reader().is_referenced(&artifact("checkpoint 1").digest).unwrap());
+        assert!(!store.reader().is_referenced(&artifact("other").digest).unwrap());
+        assert_eq!(store.reader().producers(&artifact("out").digest).unwrap(), [(run, step)]);
+        assert_eq!(store.reader().ended_runs(1).unwrap().readable[0].id, ended);
+        assert_eq!(store.reader().running_steps(run).unwrap(), []);
+        assert_eq!(store.reader().newest_metric(run, &"a".into()).unwrap(), None);
+        assert_eq!(store.reader().attempted_steps(run, None).unwrap().len(), 1);
+        assert_eq!(store.reader().find_reusable(&StepKey("key-a".to_owned())).unwrap(), Some((run, outputs())));
+        store.reader().unfinished(run).unwrap();
+        store.reader().notices(run).unwrap();
+        assert!(store.reader().alerts(&[run, ended]).unwrap().is_empty());
+        store.reader().free_signals(run).unwrap();
     });
     assert_bounded(engine.path(), &seen);
 }
@@ -183,18 +183,18 @@ fn ended_runs_are_read_page_by_page_without_pruned_ones() {
     }
     engine.commit(ids[2], [Event::RunPruned]).unwrap();
     let open = engine.submit("open");
-    let seen: Vec<RunId> = engine.store.ended_runs(2).unwrap().readable.iter().map(|row| row.id).collect();
+    let seen: Vec<RunId> = engine.store.reader().ended_runs(2).unwrap().readable.iter().map(|row| row.id).collect();
     assert_eq!(seen, [ids[3], ids[1]]);
-    assert_eq!(engine.store.ended_runs(9).unwrap().readable.len(), 3);
-    assert_eq!(engine.store.open_runs().unwrap().readable[0].id, open);
+    assert_eq!(engine.store.reader().ended_runs(9).unwrap().readable.len(), 3);
+    assert_eq!(engine.store.reader().open_runs().unwrap().readable[0].id, open);
 }
 
 #[test]
 fn a_step_says_since_when_it_is_ready_and_has_its_key() {
     let (mut engine, run) = Engine::with_run();
     let step = StepId::from("a");
-    let since = |engine: &Engine| engine.store.step(run, &step).unwrap().ready_since;
-    let first = |engine: &Engine| engine.store.first_attempt_with_key(run, &step).unwrap();
+    let since = |engine: &Engine| engine.store.reader().step(run, &step).unwrap().ready_since;
+    let first = |engine: &Engine| engine.store.reader().first_attempt_with_key(run, &step).unwrap();
     assert_eq!((since(&engine), first(&engine)), (Some(at(0)), None));
     let later = |event, second| Recorded { run, at: at(second), event };
     let other = |attempt| match started("a", attempt) {

@@ -30,13 +30,13 @@ fn writer() {
     store.begin_epoch(&lock).unwrap();
     let artifacts = ArtifactStore::open(dir).unwrap();
     artifacts.clean_temp().unwrap();
-    let run = store.resolve_run("last").unwrap_or_else(|_| {
+    let run = store.reader().resolve_run("last").unwrap_or_else(|_| {
         let run = new_run("one");
         let id = run.id;
         store.submit(run).unwrap();
         id
     });
-    let step = store.step(run, &"a".into()).unwrap();
+    let step = store.reader().step(run, &"a".into()).unwrap();
     let attempt = step.attempts + 1;
     let mut events = vec![started("a", attempt)];
     if step.status == StepStatus::Running {
@@ -72,8 +72,8 @@ fn survivors() {
     let acknowledged = printed.lines().filter_map(|line| line.strip_prefix("ack ")?.parse::<u64>().ok());
     let store = Store::open(dir).unwrap();
     assert_eq!(check(dir).unwrap(), []);
-    let run = store.resolve_run("last").unwrap();
-    let rows = store.checkpoints(run, &StepId::from("a")).unwrap();
+    let run = store.reader().resolve_run("last").unwrap();
+    let rows = store.reader().checkpoints(run, &StepId::from("a")).unwrap();
     let committed: Vec<u64> = rows.iter().filter_map(|row| row.checkpoint.last_step).collect();
     let lost: Vec<u64> = acknowledged.filter(|step| !committed.contains(step)).collect();
     assert!(lost.is_empty(), "acknowledged and lost: {lost:?}");

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use rusqlite::Connection;
 
-use crate::migrate::{self, SUPPORTED};
+use crate::open::migrate::{self, SUPPORTED};
 use crate::{Batch, EngineLock, Reader, Store, StoreError, Submitted, check};
 use stepwell_run::event::Event;
 
@@ -24,14 +24,15 @@ fn a_writing_connection_is_set_up_for_durability() {
     for (name, expected) in
         [("synchronous", 2), ("foreign_keys", 1), ("wal_autocheckpoint", 0), ("busy_timeout", 10_000)]
     {
-        let found: i64 = engine.store.connection.pragma_query_value(None, name, |row| row.get(0)).unwrap();
+        let found: i64 = engine.store.reader().connection.pragma_query_value(None, name, |row| row.get(0)).unwrap();
         assert_eq!(found, expected, "{name}");
     }
-    let mode: String = engine.store.connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
+    let mode: String =
+        engine.store.reader().connection.pragma_query_value(None, "journal_mode", |row| row.get(0)).unwrap();
     assert_eq!(mode, "wal");
     let loose = "SELECT count(*) FROM pragma_table_list
                  WHERE schema = 'main' AND type = 'table' AND strict = 0 AND name NOT LIKE 'sqlite%' AND name NOT LIKE 'refinery%'";
-    let loose: i64 = engine.store.connection.query_row(loose, [], |row| row.get(0)).unwrap();
+    let loose: i64 = engine.store.reader().connection.query_row(loose, [], |row| row.get(0)).unwrap();
     assert_eq!(loose, 0, "tables that are not STRICT");
 }
 
@@ -40,7 +41,7 @@ fn the_supported_schema_is_that_of_the_last_migration() {
     let last = migrate::runner().get_migrations().iter().map(refinery::Migration::version).max().unwrap();
     assert_eq!(u32::try_from(last).unwrap(), SUPPORTED);
     let engine = Engine::start();
-    assert_eq!(migrate::version(&engine.store.connection, engine.path()).unwrap(), SUPPORTED);
+    assert_eq!(migrate::version(&engine.store.reader().connection, engine.path()).unwrap(), SUPPORTED);
 }
 
 #[test]
@@ -77,10 +78,10 @@ fn an_older_schema_is_backed_up_and_migrated() {
     old.execute("UPDATE meta SET value = 41", []).unwrap();
     drop(old);
     let store = Store::open(dir.path()).unwrap();
-    assert_eq!(migrate::version(&store.connection, dir.path()).unwrap(), SUPPORTED);
+    assert_eq!(migrate::version(&store.reader().connection, dir.path()).unwrap(), SUPPORTED);
     let epoch =
         |connection: &Connection| connection.query_row("SELECT value FROM meta", [], |row| row.get::<_, i64>(0));
-    assert_eq!(epoch(&store.connection).unwrap(), 41);
+    assert_eq!(epoch(&store.reader().connection).unwrap(), 41);
     let backups: Vec<_> =
         fs::read_dir(dir.path().join("backups")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(backups.len(), 1);
@@ -175,14 +176,14 @@ fn a_state_in_a_path_of_any_bytes_can_be_written_and_read() {
 #[test]
 fn a_lack_of_space_is_typed_loses_nothing_and_can_be_overcome() {
     let (mut engine, run) = Engine::with_run();
-    let pages: i64 = engine.store.connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
-    engine.store.connection.pragma_update(None, "max_page_count", pages).unwrap();
+    let pages: i64 = engine.store.reader().connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+    engine.store.reader().connection.pragma_update(None, "max_page_count", pages).unwrap();
     let large = Event::RunInterrupted { reason: "x".repeat(100_000) };
     match engine.commit(run, [large.clone()]) {
         Err(StoreError::NoSpace { path }) => assert_eq!(path, engine.path().join("stepwell.db")),
         other => panic!("{other:?}"),
     }
-    assert_eq!(engine.store.events(None, 0).unwrap().len(), 3);
+    assert_eq!(engine.store.reader().events(None, 0).unwrap().len(), 3);
     // The database is reopened, without the limit of the old connection.
     engine.commit(run, [large]).unwrap();
     assert_eq!(check(engine.path()).unwrap(), []);

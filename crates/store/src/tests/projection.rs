@@ -16,14 +16,14 @@ fn failed_attempts_count_as_retries_and_released_ones_do_not() {
     let (mut engine, run) = Engine::with_run();
     let step = StepId::from("a");
     engine.commit(run, [started("a", 1), failed("a", 1), ready("a")]).unwrap();
-    let row = engine.store.step(run, &step).unwrap();
+    let row = engine.store.reader().step(run, &step).unwrap();
     assert_eq!((row.status, row.attempts, row.retries_used), (StepStatus::Ready, 1, 1));
     assert_eq!((row.not_before, row.lease_expires_at), (Some(at(2)), None));
     assert_eq!(row.failure, Some(Failure::retryable("broken")));
     engine.commit(run, [started("a", 2), released("a", 2)]).unwrap();
-    let row = engine.store.step(run, &step).unwrap();
+    let row = engine.store.reader().step(run, &step).unwrap();
     assert_eq!((row.status, row.attempts, row.retries_used), (StepStatus::Ready, 2, 1));
-    assert_eq!(engine.store.run(run).unwrap().status, RunStatus::Running);
+    assert_eq!(engine.store.reader().run(run).unwrap().status, RunStatus::Running);
 
     let failure = Failure::fatal("over");
     let ended = [
@@ -32,16 +32,16 @@ fn failed_attempts_count_as_retries_and_released_ones_do_not() {
         Event::RunFailed { step: step.clone(), failure: failure.clone() },
     ];
     engine.commit(run, ended).unwrap();
-    let row = engine.store.step(run, &step).unwrap();
+    let row = engine.store.reader().step(run, &step).unwrap();
     assert_eq!((row.status, row.failure, row.finished_at), (StepStatus::Failed, Some(failure.clone()), Some(at(1))));
-    assert_eq!(engine.store.run(run).unwrap().failure, Some(failure));
+    assert_eq!(engine.store.reader().run(run).unwrap().failure, Some(failure));
     assert_eq!(attempts(&engine), ["1 failed broken", "2 released engine stopped", "3 failed over"]);
 
     engine.commit(run, [Event::RunResumed, ready("a")]).unwrap();
-    let row = engine.store.step(run, &step).unwrap();
+    let row = engine.store.reader().step(run, &step).unwrap();
     assert_eq!((row.status, row.attempts, row.retries_used), (StepStatus::Ready, 3, 0), "retries start over");
     engine.commit(run, [started("a", 4), succeeded("a", 4)]).unwrap();
-    let row = engine.store.step(run, &step).unwrap();
+    let row = engine.store.reader().step(run, &step).unwrap();
     assert_eq!((row.status, row.failure, row.outputs), (StepStatus::Succeeded, None, Some(outputs())));
     assert_eq!(check(engine.path()).unwrap(), []);
 }
@@ -59,7 +59,7 @@ fn a_fan_out_has_one_child_per_item_right_after_its_parent() {
     let items = vec![json!("x"), json!({"n": 2})];
     let expanded = |items: &[serde_json::Value]| Event::StepExpanded { step: "c".into(), items: items.to_vec() };
     engine.commit(run, [expanded(&items), ready("c[0]"), ready("c[1]")]).unwrap();
-    let steps = engine.store.steps(run).unwrap();
+    let steps = engine.store.reader().steps(run).unwrap();
     let ids: Vec<_> = steps.iter().map(|step| step.id.as_str()).collect();
     assert_eq!(ids, ["a", "b", "c", "c[0]", "c[1]"]);
     let child = &steps[4];
@@ -79,7 +79,7 @@ fn a_fan_out_has_one_child_per_item_right_after_its_parent() {
     let resumed = [Event::RunResumed, expanded(&items), ready("c[1]"), started("c[1]", 1), succeeded("c[1]", 1)];
     engine.commit(run, resumed).unwrap();
     engine.commit(run, [succeeded("c", 0)]).unwrap();
-    let steps = engine.store.steps(run).unwrap();
+    let steps = engine.store.reader().steps(run).unwrap();
     assert!(steps[2..].iter().all(|step| step.status == StepStatus::Succeeded), "finished children are kept");
     assert_eq!(steps[3].attempts, 1);
     assert_eq!(check(engine.path()).unwrap(), []);
@@ -100,10 +100,10 @@ fn a_checkpoint_is_shown_in_its_step() {
     let (mut engine, run) = Engine::with_run();
     let step = StepId::from("a");
     engine.commit(run, [started("a", 1), checkpointed("a", 1, 5), checkpointed("a", 1, 10)]).unwrap();
-    let rows = engine.store.checkpoints(run, &step).unwrap();
+    let rows = engine.store.reader().checkpoints(run, &step).unwrap();
     assert_eq!(rows.iter().map(|row| &row.checkpoint).collect::<Vec<_>>(), [&checkpoint(10), &checkpoint(5)]);
     assert_eq!((rows[0].attempt, rows[0].at), (1, at(1)));
-    let row = engine.store.step(run, &step).unwrap();
+    let row = engine.store.reader().step(run, &step).unwrap();
     assert_eq!((row.last_step, row.last_doc_index, row.tokens_so_far), (Some(10), Some(100), Some(1000)));
     assert_eq!(row.loss, Some(0.1));
 }
@@ -123,16 +123,17 @@ fn rewinding_leaves_no_gap_and_no_duplicate() {
     let batch = Batch { events: &events, metrics: &rows, ..Batch::default() };
     engine.store.commit(batch).unwrap();
 
-    let seen: Vec<u64> = engine.store.metrics(run, &step, 4).unwrap().iter().map(|row| row.train_step).collect();
+    let seen: Vec<u64> =
+        engine.store.reader().metrics(run, &step, 4).unwrap().iter().map(|row| row.train_step).collect();
     assert_eq!(seen, [5, 6, 7, 8, 9]);
-    let left = engine.store.checkpoints(run, &step).unwrap();
+    let left = engine.store.reader().checkpoints(run, &step).unwrap();
     assert_eq!(left.iter().map(|row| row.checkpoint.last_step).collect::<Vec<_>>(), [Some(5)]);
-    assert_eq!(engine.store.step(run, &step).unwrap().last_step, Some(5));
+    assert_eq!(engine.store.reader().step(run, &step).unwrap().last_step, Some(5));
     assert_eq!(check(engine.path()).unwrap(), []);
 
     engine.commit(run, [rewound("a", 2, 0)]).unwrap();
-    assert_eq!(engine.store.metrics(run, &step, 0).unwrap(), []);
-    let row = engine.store.step(run, &step).unwrap();
+    assert_eq!(engine.store.reader().metrics(run, &step, 0).unwrap(), []);
+    let row = engine.store.reader().step(run, &step).unwrap();
     assert_eq!((row.last_step, row.loss), (None, None));
 }
 
@@ -149,7 +150,7 @@ fn replaced_checkpoints_are_dropped_and_permanent_ones_stay() {
     for last_step in 1..=6 {
         dropped.extend(engine.commit(run, [kept(last_step)]).unwrap().dropped);
     }
-    let left = engine.store.checkpoints(run, &StepId::from("a")).unwrap();
+    let left = engine.store.reader().checkpoints(run, &StepId::from("a")).unwrap();
     assert_eq!(left.iter().map(|row| row.checkpoint.last_step).collect::<Vec<_>>(), [Some(6), Some(5), Some(3)]);
     assert_eq!(dropped, [1, 2, 4].map(|last_step| artifact(&format!("checkpoint {last_step}"))));
     assert_eq!(check(engine.path()).unwrap(), []);
@@ -163,7 +164,7 @@ fn a_loss_that_is_not_a_number_is_kept_as_such() {
     rows[0].row.loss = f64::NAN;
     rows[1].row.loss = f64::INFINITY;
     engine.store.commit(Batch { metrics: &rows, ..Batch::default() }).unwrap();
-    let read = engine.store.metrics(run, &"a".into(), 0).unwrap();
+    let read = engine.store.reader().metrics(run, &"a".into(), 0).unwrap();
     assert!(read[0].loss.is_nan() && read[1].loss == f64::INFINITY);
     assert_eq!(read[0].grad_norm, 1.0);
 }
@@ -175,11 +176,11 @@ fn skipped_and_canceled_steps_say_so() {
     engine.commit(run, [skipped, started("a", 1)]).unwrap();
     let canceled = |id: &str| Event::StepCanceled { step: id.into() };
     engine.commit(run, [Event::RunCancelRequested, canceled("a"), canceled("c"), Event::RunCanceled]).unwrap();
-    let steps = engine.store.steps(run).unwrap();
+    let steps = engine.store.reader().steps(run).unwrap();
     assert_eq!(steps[1].skip_reason.as_deref(), Some("`when` is false"));
     let seen: Vec<_> = steps.iter().map(|step| step.status).collect();
     assert_eq!(seen, [StepStatus::Canceled, StepStatus::Skipped, StepStatus::Canceled]);
-    let row = engine.store.run(run).unwrap();
+    let row = engine.store.reader().run(run).unwrap();
     assert_eq!((row.status, row.finished_at, row.started_at), (RunStatus::Canceled, Some(at(1)), Some(at(1))));
     assert_eq!(check(engine.path()).unwrap(), []);
 }

@@ -42,15 +42,15 @@ fn the_store_agrees_with_the_pure_rules() {
         let mut rng = Rng::new(seed);
         let (mut engine, run) = Engine::with_run();
         // This test does not cover durability.
-        engine.store.connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        engine.store.reader().connection.pragma_update(None, "synchronous", "OFF").unwrap();
         for _ in 0..150 {
-            let before = engine.store.steps(run).unwrap();
-            let logged = engine.store.events(None, 0).unwrap().len();
+            let before = engine.store.reader().steps(run).unwrap();
+            let logged = engine.store.reader().events(None, 0).unwrap().len();
             let attempts = before.iter().map(|step| (step.id.clone(), step.attempts)).collect();
             let event = random_event(&mut rng, &attempts);
             let outcome = engine.commit(run, [event.clone()]);
-            let after = engine.store.steps(run).unwrap();
-            let added = engine.store.events(None, 0).unwrap().len() - logged;
+            let after = engine.store.reader().steps(run).unwrap();
+            let added = engine.store.reader().events(None, 0).unwrap().len() - logged;
             let id = step_of(&event).unwrap();
             let Some(step) = before.iter().find(|step| step.id == *id) else {
                 assert!(matches!(outcome, Err(StoreError::UnknownStep { .. })), "{event:?}: {outcome:?}");

@@ -74,11 +74,11 @@ fn kept_sums_are_those_of_all_rows() {
         let mut rng = Rng::new(seed);
         let (mut engine, run) = Engine::with_run();
         // This test does not cover durability.
-        engine.store.connection.pragma_update(None, "synchronous", "OFF").unwrap();
+        engine.store.reader().connection.pragma_update(None, "synchronous", "OFF").unwrap();
         let items = (0..12).map(|item| json!(item)).collect();
         engine.commit(run, [Event::StepExpanded { step: "c".into(), items }]).unwrap();
         for round in 0..80 {
-            let rows = engine.store.steps(run).unwrap();
+            let rows = engine.store.reader().steps(run).unwrap();
             let mut events = Vec::new();
             for _ in 0..1 + rng.below(6) {
                 let step = &rows[rng.below(rows.len() as u64) as usize];
@@ -123,7 +123,7 @@ fn kept_sums_are_those_of_all_rows() {
                 .collect();
             let batch = Batch { events: &events, leases: &leases, ..Batch::default() };
             applied += usize::from(engine.store.commit(batch).is_ok()) * events.len();
-            assert_sums(&engine.store, run);
+            assert_sums(engine.store.reader(), run);
         }
         assert_eq!(check(engine.path()).unwrap(), [], "seed {seed}");
     }
@@ -138,8 +138,8 @@ fn a_changed_sum_is_found() {
     let later = |at, event| Recorded { run, at, event };
     let events = [later(at(1), started("c[0]", 1)), later(at(3), succeeded("c[0]", 1))];
     engine.store.commit(Batch { events: &events, ..Batch::default() }).unwrap();
-    assert_eq!(engine.store.compute(run).unwrap(), SignedDuration::from_secs(2));
-    assert_eq!(engine.store.usual_durations(run).unwrap().get(&2), Some(&Duration::from_secs(2)));
+    assert_eq!(engine.store.reader().compute(run).unwrap(), SignedDuration::from_secs(2));
+    assert_eq!(engine.store.reader().usual_durations(run).unwrap().get(&2), Some(&Duration::from_secs(2)));
     let dir = engine.stop();
     assert_eq!(check(dir.path()).unwrap(), []);
     // The log alone allows more, because heartbeats extend leases; a sum reveals it.

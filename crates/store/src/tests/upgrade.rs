@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 use tempfile::TempDir;
 
-use crate::migrate::{self, SUPPORTED};
+use crate::open::migrate::{self, SUPPORTED};
 use crate::{Store, check};
 use stepwell_run::status::RunStatus;
 
@@ -35,9 +35,9 @@ fn fixture(version: u32) -> TempDir {
 #[track_caller]
 fn assert_upgraded(dir: &Path, from: u32) {
     let store = Store::open(dir).unwrap();
-    assert_eq!(migrate::version(&store.connection, dir).unwrap(), SUPPORTED);
+    assert_eq!(migrate::version(&store.reader().connection, dir).unwrap(), SUPPORTED);
     assert_eq!(check(dir).unwrap(), []);
-    let runs = store.runs().unwrap().all().unwrap();
+    let runs = store.reader().runs().unwrap().all().unwrap();
     let statuses: Vec<(&str, RunStatus)> = runs.iter().map(|run| (run.name.as_str(), run.stored_status)).collect();
     assert_eq!(
         statuses,
@@ -51,10 +51,10 @@ fn assert_upgraded(dir: &Path, from: u32) {
         ]
     );
     let stopped = runs[0].id;
-    assert_eq!(store.metrics(stopped, &"count".into(), 0).unwrap().len(), 3);
-    assert_eq!(store.checkpoints(stopped, &"count".into()).unwrap().len(), 1);
+    assert_eq!(store.reader().metrics(stopped, &"count".into(), 0).unwrap().len(), 3);
+    assert_eq!(store.reader().checkpoints(stopped, &"count".into()).unwrap().len(), 1);
     for run in &runs {
-        store.spec(run.id).unwrap();
+        store.reader().spec(run.id).unwrap();
     }
     let backups: Vec<PathBuf> = fs::read_dir(dir.join("backups")).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert!(!backups.is_empty());
@@ -123,7 +123,7 @@ fn assert_survives_kills(version: u32) {
     for statement in 1.. {
         let dir = fixture(version);
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "--nocapture", "store::tests::upgrade::child_that_migrates_until_it_dies"]);
+        command.args(["--exact", "--nocapture", "tests::upgrade::child_that_migrates_until_it_dies"]);
         let output = command
             .env(DIR, dir.path())
             .env(FROM, version.to_string())

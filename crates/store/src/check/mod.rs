@@ -1,0 +1,13 @@
+//! `stepwell db check`: looks for damage in the file, in the hash chain, and between the log and the tables.
+
+mod compare;
+mod findings;
+mod log;
+mod rebuild;
+mod replay;
+mod tables;
+mod unlogged;
+mod whole;
+
+pub use findings::Problem;
+pub use whole::check;

@@ -1,0 +1,109 @@
+//! Reads a row as a type of the program. Columns are found by name once per query, when it is prepared, because looking
+//! up names in each of 100,000 rows would take longer than all other decoding.
+
+use rusqlite::{Row, Statement};
+
+use super::column::{Column, FromColumn, undecodable};
+use crate::error::StoreError;
+
+/// A type that a row decodes to.
+pub(crate) trait FromRow: Sized {
+    type Columns: Columns;
+
+    /// # Errors
+    /// `Undecodable` with the name of the column.
+    fn from_row(row: &Row<'_>, columns: &Self::Columns) -> Result<Self, StoreError>;
+}
+
+/// Columns of a prepared query.
+pub(crate) trait Columns: Sized {
+    const NAMES: &'static [&'static str];
+
+    /// # Errors
+    /// `Sqlite` when the query lacks one of the columns.
+    fn find(statement: &Statement<'_>) -> Result<Self, StoreError>;
+}
+
+/// Declares the columns that a type is decoded from, one field per column.
+macro_rules! columns {
+    ($(#[$doc:meta])* $visible:vis struct $name:ident { $($column:ident),+ $(,)? }) => {
+        $(#[$doc])*
+        $visible struct $name { $($column: $crate::decode::Column),+ }
+
+        impl $crate::decode::Columns for $name {
+            const NAMES: &'static [&'static str] = &[$(stringify!($column)),+];
+
+            fn find(statement: &rusqlite::Statement<'_>) -> Result<$name, $crate::error::StoreError> {
+                let mut find = $crate::decode::Find::in_query(statement);
+                Ok($name { $($column: find.column(stringify!($column))?),+ })
+            }
+        }
+    };
+}
+pub(crate) use columns;
+
+/// Finds the columns of a query one after the other.
+pub(crate) struct Find<'s> {
+    statement: &'s Statement<'s>,
+    next: usize,
+}
+
+impl<'s> Find<'s> {
+    pub(crate) fn in_query(statement: &'s Statement<'s>) -> Find<'s> {
+        Find { statement, next: 0 }
+    }
+
+    pub(crate) fn column(&mut self, name: &'static str) -> Result<Column, StoreError> {
+        // Most queries list the columns in the order of their declaration.
+        let index = match self.statement.column_name(self.next) {
+            Ok(found) if found == name => self.next,
+            _ => self.statement.column_index(name)?,
+        };
+        self.next = index + 1;
+        Ok(Column { name, index })
+    }
+}
+
+/// Columns of a query whose row is a tuple, by position.
+pub(crate) struct Positions<const N: usize>;
+
+impl<const N: usize> Columns for Positions<N> {
+    const NAMES: &'static [&'static str] = &[];
+
+    fn find(statement: &Statement<'_>) -> Result<Positions<N>, StoreError> {
+        match statement.column_count() {
+            found if found == N => Ok(Positions),
+            found => Err(StoreError::undecodable(format!("{found} columns where {N} were expected"))),
+        }
+    }
+}
+
+fn at<T: FromColumn>(row: &Row<'_>, index: usize) -> Result<T, StoreError> {
+    T::from_column(row, index).map_err(|why| undecodable(row.as_ref().column_name(index).unwrap_or("?"), why))
+}
+
+impl<T: FromColumn> FromRow for T {
+    type Columns = Positions<1>;
+
+    fn from_row(row: &Row<'_>, _: &Positions<1>) -> Result<T, StoreError> {
+        at(row, 0)
+    }
+}
+
+macro_rules! tuple {
+    ($count:literal: $($type:ident $index:literal),+) => {
+        impl<$($type: FromColumn),+> FromRow for ($($type,)+) {
+            type Columns = Positions<$count>;
+
+            fn from_row(row: &Row<'_>, _: &Positions<$count>) -> Result<Self, StoreError> {
+                Ok(($(at::<$type>(row, $index)?,)+))
+            }
+        }
+    };
+}
+
+tuple!(2: A 0, B 1);
+tuple!(3: A 0, B 1, C 2);
+tuple!(4: A 0, B 1, C 2, D 3);
+tuple!(5: A 0, B 1, C 2, D 3, E 4);
+tuple!(7: A 0, B 1, C 2, D 3, E 4, F 5, G 6);

@@ -1,0 +1,28 @@
+//! What the store returns: one type per kind of row, next to the columns that it is decoded from.
+
+mod attempt;
+mod checkpoint;
+mod event;
+mod metric;
+mod reference;
+mod request;
+mod run;
+mod schedule;
+mod step;
+mod wait;
+
+pub use checkpoint::CheckpointRow;
+pub use event::EventRow;
+pub use reference::{Reference, ReferenceHolder};
+pub use request::{Answer, RequestRow};
+pub use run::{RunRow, RunRows, Unreadable};
+pub use schedule::{ScheduleOptions, ScheduleRow};
+pub use step::{AttemptedStep, Children, StepRow};
+pub use wait::{DecisionRow, SignalRow, WaitRow};
+
+pub(crate) use checkpoint::CheckpointOf;
+pub(crate) use event::EventColumns;
+pub(crate) use metric::digest as metric_digest;
+pub(crate) use reference::{CheckpointReference, NamedArtifact, OutputReference};
+pub(crate) use run::Pinned;
+pub(crate) use step::steps_where;

@@ -1,0 +1,17 @@
+//! Changes of the state. Every change is one transaction that is durable on return.
+
+mod answers;
+mod claim_and_succeed;
+pub(crate) mod commit;
+mod metrics;
+mod project;
+pub(crate) mod prune;
+mod requests;
+mod schedules;
+mod signals;
+mod step_projection;
+pub(crate) mod store;
+pub(crate) mod submit;
+pub(crate) mod tally;
+
+pub use store::Store;

@@ -1,0 +1,47 @@
+//! Removes rows that are no longer needed: checkpoints that newer ones replaced, and runs that the retention policy
+//! removes.
+
+use rusqlite::{Connection, params};
+
+use stepwell_base::artifact::ArtifactRef;
+use stepwell_base::ids::RunId;
+use stepwell_run::event::{Event, Recorded};
+
+use crate::decode::collect;
+use crate::error::StoreError;
+use crate::integrity::seal::{self, Rows};
+use crate::rows::CheckpointRow;
+
+/// Drops the checkpoints beyond the `keep` limit of a committed checkpoint, and returns their artifacts.
+pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Result<Vec<ArtifactRef>, StoreError> {
+    let Event::CheckpointCommitted { step, checkpoint, .. } = &recorded.event else { return Ok(Vec::new()) };
+    let Some(keep) = checkpoint.keep else { return Ok(Vec::new()) };
+    let sql = "DELETE FROM checkpoint WHERE run = ?1 AND step = ?2 AND permanent = 0 AND seq NOT IN
+                   (SELECT seq FROM checkpoint WHERE run = ?1 AND step = ?2 AND permanent = 0 ORDER BY seq DESC LIMIT ?3)
+               RETURNING *";
+    let values = params![recorded.run.to_string(), step.as_str(), keep];
+    let dropped: Vec<CheckpointRow> = collect(connection, sql, values)?;
+    Ok(dropped.into_iter().filter_map(|row| row.checkpoint.artifact).collect())
+}
+
+/// Removes all rows of an ended run except its log and its own row, which keeps its name, workflow and end. Rows of
+/// artifacts stay until [`delete_unused_artifacts`].
+pub(super) fn remove_run(connection: &Connection, run: RunId, at: &str) -> Result<(), StoreError> {
+    let run = run.to_string();
+    let requests = Rows { table: "request", column: "run", key: &run };
+    seal::change(connection, requests, "DELETE FROM request WHERE run = ?1", [&run])?;
+    for table in ["metric", "checkpoint", "attempt", "step_output", "decision", "signal", "step"] {
+        connection.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([&run])?;
+    }
+    connection.prepare_cached("UPDATE run SET pruned_at = ?2 WHERE id = ?1")?.execute([run.as_str(), at])?;
+    Ok(())
+}
+
+/// Removes the rows of unreferenced artifacts. Call it once after removing many runs, because it scans every artifact.
+pub(crate) fn delete_unused_artifacts(connection: &Connection) -> Result<(), StoreError> {
+    let sql = "DELETE FROM artifact
+               WHERE NOT EXISTS (SELECT 1 FROM step_output WHERE step_output.digest = artifact.digest)
+                 AND NOT EXISTS (SELECT 1 FROM checkpoint WHERE checkpoint.digest = artifact.digest)";
+    connection.prepare_cached(sql)?.execute([])?;
+    Ok(())
+}
