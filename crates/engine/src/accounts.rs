@@ -89,7 +89,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             self.accounts.free.insert(payer);
             return Ok(());
         }
-        let (own, below) = (self.store.compute(payer)?, self.store.compute_below(payer)?);
+        let (own, below) = (self.store.reader().compute(payer)?, self.store.reader().compute_below(payer)?);
         if let Some(run) = self.runs.get_mut(&payer) {
             run.state.compute = own;
         }
@@ -99,9 +99,9 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
 
     /// Nobody pays for a run that has ended.
     fn stored_budget(&self, payer: RunId) -> Result<Budget, StoreError> {
-        match self.store.run(payer)?.stored_status.is_terminal() {
+        match self.store.reader().run(payer)?.stored_status.is_terminal() {
             true => Ok(Budget::default()),
-            false => self.store.budget(payer),
+            false => self.store.reader().budget(payer),
         }
     }
 

@@ -57,7 +57,7 @@ pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, Eng
             Err(StoreError::Locked { .. }) => wake(state_dir),
             Err(error) => return Err(error.into()),
         }
-        match store.answer(id)? {
+        match store.reader().answer(id)? {
             Some(answer) => return Ok(answer.refusal.map_or(Asked::Done, Asked::Refused)),
             None if Instant::now() > deadline => return Ok(Asked::Unanswered),
             None => thread::sleep(PAUSE),

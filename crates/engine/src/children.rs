@@ -191,7 +191,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
         let (Some(above), Some(below)) = (self.runs.get(&parent), self.runs.get(&child)) else { return Ok(false) };
         if below.state.end.is_some() {
-            let result = result_of(below, &self.store);
+            let result = result_of(below, self.store.reader());
             self.handle(parent, Command::ChildEnded { step, run: child, result });
             return Ok(true);
         }
@@ -220,7 +220,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
 
     /// A child that a person has paused stays so.
     fn paused_with_parent(&self, child: RunId) -> Result<bool, EngineError> {
-        Ok(self.store.pause_cause(child)? == Some(PauseCause::Parent))
+        Ok(self.store.reader().pause_cause(child)? == Some(PauseCause::Parent))
     }
 }
 

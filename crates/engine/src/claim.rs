@@ -177,7 +177,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         let id = step.id.clone();
         let mut stored = Stored::new();
         for need in run.reads_from_store(step) {
-            let outputs = self.store.child_outputs(run.state.run, &need)?;
+            let outputs = self.store.reader().child_outputs(run.state.run, &need)?;
             stored.insert(need, outputs);
         }
         let reject = |failure| Ok(Plan::Command(Command::Reject { step: id.clone(), failure }));
@@ -222,7 +222,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             Ok(None) => {}
             Err(failure) => return reject(failure),
         }
-        let earlier = if step.key.is_some() { self.store.find_step(run.state.run, &step.id)? } else { None };
+        let earlier = if step.key.is_some() { self.store.reader().find_step(run.state.run, &step.id)? } else { None };
         let fingerprint = match earlier.and_then(|row| row.with) {
             Some(recorded) => handler.fingerprint_again(&with, &split_fingerprint(&recorded).1),
             None => handler.fingerprint(&with),
@@ -270,14 +270,14 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             return Ok(None);
         }
         if let Some(source) = run.options.origin.as_ref().and_then(Origin::source)
-            && let Some(row) = self.store.find_step(source, &step.id)?
+            && let Some(row) = self.store.reader().find_step(source, &step.id)?
             && row.key.as_ref() == Some(key)
             && let Some(outputs) = row.outputs
             && self.is_present(&outputs)
         {
             return Ok(Some((source, outputs)));
         }
-        let found = if reusable { self.store.find_reusable(key)? } else { None };
+        let found = if reusable { self.store.reader().find_reusable(key)? } else { None };
         Ok(found.filter(|(_, outputs)| self.is_present(outputs)))
     }
 

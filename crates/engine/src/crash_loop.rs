@@ -44,7 +44,7 @@ pub fn admit(state_dir: &Path, limit: u64) -> Result<EngineLock, EngineError> {
     let Starts { running, safe_mode, .. } = read(state_dir);
     if limit > 0 && (safe_mode || running.is_some()) {
         let store = Store::open(state_dir)?;
-        look_back(&store, state_dir, limit, Timestamp::now())?;
+        look_back(store.reader(), state_dir, limit, Timestamp::now())?;
     }
     Ok(lock)
 }
@@ -147,7 +147,7 @@ mod tests {
         }
 
         fn starts(&self) -> bool {
-            match note_start(&self.store, self.state.path(), LIMIT, Timestamp::now()) {
+            match note_start(self.store.reader(), self.state.path(), LIMIT, Timestamp::now()) {
                 Ok(()) => true,
                 Err(EngineError::CrashLoop { crashes, .. }) => {
                     assert_eq!(crashes as u64, LIMIT);

@@ -148,7 +148,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         for artifact in &dropped {
             // An unreadable manifest names nothing to remove.
             for content in self.artifacts.blobs(artifact).unwrap_or_default() {
-                if !is_used(&self.store, index, &content)? {
+                if !is_used(self.store.reader(), index, &content)? {
                     self.artifacts.remove(&content)?;
                 }
             }

@@ -128,7 +128,7 @@ impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
         store.note_environment(&environment::describe().to_string())?;
         // Requests are answered in safe mode as well.
         if options.scope != Scope::Requests {
-            crash_loop::note_start(&store, &options.state_dir, options.crash_loop_limit, clock.wall())?;
+            crash_loop::note_start(store.reader(), &options.state_dir, options.crash_loop_limit, clock.wall())?;
         }
         let artifacts = ArtifactStore::open(&options.state_dir)?;
         artifacts.clean_temp()?;

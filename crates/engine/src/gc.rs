@@ -68,14 +68,14 @@ pub fn gc(state_dir: &Path, retention: Retention, sweep: Sweep) -> Result<Collec
     drop(Reader::open(state_dir)?);
     let lock = EngineLock::acquire(state_dir)?;
     let mut store = Store::open(state_dir)?;
-    if let Some((run, step)) = store.leased_step()? {
+    if let Some((run, step)) = store.reader().leased_step()? {
         return Err(EngineError::Leased { run, step });
     }
     store.begin_epoch(&lock)?;
     let artifacts = ArtifactStore::open(state_dir)?;
-    let pruned = expired(&store, retention)?;
+    let pruned = expired(store.reader(), retention)?;
     prune(&mut store, &pruned)?;
-    Gc { state_dir, reader: &store, artifacts: &artifacts, sweep }.collect(pruned)
+    Gc { state_dir, reader: store.reader(), artifacts: &artifacts, sweep }.collect(pruned)
 }
 
 fn expired(reader: &Reader, retention: Retention) -> Result<Vec<RunId>, EngineError> {

@@ -130,10 +130,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Committed checkpoints of attempts with the step's key, newest first; the checkpoint of a fork comes last,
     /// because it has another key and no attempt.
     fn checkpoints(&self, run: RunId, step: &Step) -> Result<Vec<Checkpoint>, EngineError> {
-        let mut rows = self.store.checkpoints(run, &step.id)?;
+        let mut rows = self.store.reader().checkpoints(run, &step.id)?;
         // A rewind voids checkpoints by their training step; one without any has to be told by its attempt.
         if rows.iter().any(|row| row.checkpoint.last_step.is_none()) {
-            let first = self.store.first_attempt_with_key(run, &step.id)?.unwrap_or(step.attempts);
+            let first = self.store.reader().first_attempt_with_key(run, &step.id)?.unwrap_or(step.attempts);
             rows.retain(|row| row.attempt >= first || row.attempt == ADOPTED);
         }
         Ok(rows.into_iter().map(|row| row.checkpoint).collect())

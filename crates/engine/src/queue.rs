@@ -119,7 +119,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             return Ok(());
         };
         let since = self.clock.wall().checked_sub(longest).unwrap_or(Timestamp::MIN);
-        for (name, start) in self.store.limited_starts(since)? {
+        for (name, start) in self.store.reader().limited_starts(since)? {
             self.windows.by_name.entry(name).or_default().add(start);
         }
         Ok(())

@@ -31,7 +31,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// # Errors
     /// When the store cannot be read, or a process of an earlier attempt cannot be ended.
     pub(super) fn recover(&mut self) -> Result<(), EngineError> {
-        let RunRows { readable: mut rows, unreadable } = self.store.open_runs()?;
+        let RunRows { readable: mut rows, unreadable } = self.store.reader().open_runs()?;
         for Unreadable { id, why, .. } in unreadable {
             if let Ok(run) = id.parse() {
                 self.set_aside(run, &why);
@@ -40,12 +40,12 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
         if let Scope::Run(id) = self.options.scope {
             // Before anything is done: the run must exist.
-            let wanted = self.store.run(id)?;
+            let wanted = self.store.reader().run(id)?;
             if wanted.stored_status.is_terminal() {
                 rows.push(wanted);
             }
         }
-        let requests = self.store.pending_requests()?.into_iter();
+        let requests = self.store.reader().pending_requests()?.into_iter();
         let cancels = requests.filter_map(|row| row.asked.ok()).filter(|(_, request)| *request == Request::Cancel);
         let canceled: Vec<RunId> = cancels.map(|(run, _)| run).collect();
         for row in rows {
@@ -56,7 +56,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             };
             let left_behind = match row.stored_status {
                 RunStatus::Running | RunStatus::Canceling => true,
-                RunStatus::Paused => self.store.has_lease(row.id)?,
+                RunStatus::Paused => self.store.reader().has_lease(row.id)?,
                 _ => false,
             };
             if wanted || left_behind {
@@ -144,7 +144,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Only for a step that was released so often that it may have gone too far.
     fn restore_losses(&mut self, run: RunId, step: &StepId) -> Result<(), EngineError> {
         let mut losses = 0;
-        self.store.each_event_of_step_back(run, step, |row| {
+        self.store.reader().each_event_of_step_back(run, step, |row| {
             match &row.event {
                 Event::AttemptReleased { reason, cause, .. }
                     if ReleaseCause::recorded(*cause, reason) == ReleaseCause::EngineDied =>

@@ -25,12 +25,12 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// When the store cannot be read.
     pub(super) fn look_for_requests(&mut self) -> Result<(), EngineError> {
         if let (Scope::All { .. }, None) = (self.options.scope, &self.stopping) {
-            for run in self.store.pending_runs()? {
+            for run in self.store.reader().pending_runs()? {
                 // An unreadable request was reported already.
                 let _ = self.load_readable(run)?;
             }
         }
-        for RequestRow { id, asked } in self.store.pending_requests()? {
+        for RequestRow { id, asked } in self.store.reader().pending_requests()? {
             // Answered since the last commit: another byte has woken this engine.
             if self.pending.answers.iter().any(|answer| answer.id == id) {
                 continue;
@@ -75,7 +75,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Makes sure that a run is in memory.
     pub(super) fn load(&mut self, run: RunId) -> Result<(), EngineError> {
         if !self.runs.contains_key(&run) {
-            let mut loaded = Run::load(&self.store, run)?;
+            let mut loaded = Run::load(self.store.reader(), run)?;
             // Whoever submitted it has used another clock.
             loaded.state.cap_pauses(self.clock.now());
             self.take_in(run, loaded);
@@ -138,7 +138,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             (None, _) => return Ok(()),
         }
         // A failed run has given its name free.
-        match self.store.active_run_named(&active.name, run).map_err(|error| error.to_string())? {
+        match self.store.reader().active_run_named(&active.name, run).map_err(|error| error.to_string())? {
             Some(other) => Err(format!("run {other} has its name `{}` now", active.name)),
             None => Ok(()),
         }

@@ -99,7 +99,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             return Ok(());
         }
         self.schedules.entries.clear();
-        let (rows, unreadable) = self.store.schedules()?;
+        let (rows, unreadable) = self.store.reader().schedules()?;
         for Unreadable { name, why, .. } in unreadable {
             if self.schedules.unreadable.insert(name.clone()) {
                 self.observer.warn(&format!("schedule `{name}` is not served: it cannot be read: {why}"));

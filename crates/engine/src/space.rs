@@ -138,7 +138,9 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     fn write_down_interruption(&mut self, alive: &[AttemptId]) -> Result<(), EngineError> {
-        for row in self.store.open_runs()?.readable.into_iter().filter(|row| row.stored_status == RunStatus::Running) {
+        for row in
+            self.store.reader().open_runs()?.readable.into_iter().filter(|row| row.stored_status == RunStatus::Running)
+        {
             if self.load_readable(row.id)?.is_ok() {
                 self.release_all(row.id, alive);
             }

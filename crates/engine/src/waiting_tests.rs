@@ -127,7 +127,7 @@ fn a_child_that_was_submitted_before_the_engine_died_is_not_submitted_again() {
     let run = submit_with(folder.path(), FAN_OUT, &shelf());
     // What is in the database when the engine is killed between the two commits.
     let mut store = Store::open(folder.path()).unwrap();
-    let spec = store.spec(run).unwrap();
+    let spec = store.reader().spec(run).unwrap();
     let pinned = spec.steps[0].child.clone().unwrap();
     let params = json!({ "n": 2 }).as_object().cloned().unwrap();
     let child = stepwell_workflow::parse::child_workflow(&pinned, &params, &stepwell_steps::catalog()).unwrap();
@@ -270,7 +270,7 @@ fn children_of_a_run_that_is_never_reused_are_not_reused() {
     let folder = tempfile::tempdir().unwrap();
     let run = submit_with(folder.path(), FAN_OUT, &shelf());
     let mut store = Store::open(folder.path()).unwrap();
-    let spec = store.spec(run).unwrap();
+    let spec = store.reader().spec(run).unwrap();
     let id = RunId(uuid::Uuid::now_v7());
     let options = RunOptions { reuse: Reuse::Never, ..RunOptions::default() };
     let name = "again".parse().unwrap();

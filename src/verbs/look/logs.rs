@@ -70,7 +70,8 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
         std::thread::sleep(FOLLOW_INTERVAL);
         // Read the status before the logs, so that everything written up to the end of the run is printed.
         let ended = !reader.run(id)?.status.is_active();
-        for row in reader.events(Some(id), seen)? {
+        for row in reader.events_after(id, seen) {
+            let row = row?;
             seen = row.seq;
             let of_step = step_of(&row.event).filter(|step| only.as_ref().is_none_or(|only| only == *step));
             match (&row.event, of_step) {

@@ -36,7 +36,8 @@ pub fn watch(session: &Session, args: &WatchArgs) -> Result<Exit, CliError> {
     let (mut last_left, mut looked_at) = (String::new(), None);
     loop {
         let status = reader.run(id)?.status;
-        for row in reader.events(Some(id), last_seq)? {
+        for row in reader.events_after(id, last_seq) {
+            let row = row?;
             last_seq = row.seq;
             if print(session, &row)? == Printed::InVain {
                 return Ok(Exit::Ok);

@@ -171,7 +171,7 @@ impl World {
         let spec = source.spec.clone();
         let from = spec.steps[index(&mut self.rng, spec.steps.len())].id.clone();
         let name = format!("again{}", self.contract.runs.len());
-        let checkpoints = self.client.checkpoints(run, &from).expect("checkpoints can be read");
+        let checkpoints = self.client.reader().checkpoints(run, &from).expect("checkpoints can be read");
         let fork = one_in(&mut self.rng, 2);
         let chosen = if fork && !checkpoints.is_empty() {
             Some(checkpoints[index(&mut self.rng, checkpoints.len())].checkpoint.clone())
@@ -263,11 +263,11 @@ impl World {
 
     /// Every request has one answer, and what it asked for has happened once or, if it was refused, never.
     pub fn check_requests(&mut self) {
-        let pending = self.client.pending_requests().expect("requests can be read");
+        let pending = self.client.reader().pending_requests().expect("requests can be read");
         assert!(pending.is_empty(), "requests without an answer: {pending:?}");
         for (id, (mark, pauses)) in &self.requests {
             let pauses = *pauses;
-            let Some(answer) = self.client.answer(*id).expect("an answer can be read") else { continue };
+            let Some(answer) = self.client.reader().answer(*id).expect("an answer can be read") else { continue };
             let count = self.contract.marks.get(mark).copied().unwrap_or(0);
             let once = match &answer.refusal {
                 _ if mark.is_empty() => true,

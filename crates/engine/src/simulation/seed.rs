@@ -177,7 +177,7 @@ fn drive_to_the_end(state_dir: &Path, world: &Shared) -> (u32, u32) {
             world.check_requests();
             let open = world.open_runs();
             assert!(open.is_empty(), "runs are left open:{open}");
-            let schedules = world.client.schedules().expect("schedules can be read").0;
+            let schedules = world.client.reader().schedules().expect("schedules can be read").0;
             assert!(
                 schedules.iter().all(|schedule| schedule.done_until >= schedule.created_at),
                 "a schedule goes back"

@@ -205,7 +205,7 @@ impl World {
 
     /// Judges every event that was committed since the last time.
     pub fn sync(&mut self) {
-        let rows = self.client.events(None, self.contract.seq).expect("the log can be read");
+        let rows = self.client.reader().events(None, self.contract.seq).expect("the log can be read");
         for row in rows {
             let line = describe(&row.event);
             self.note(format_args!("  #{} {} {line}", row.seq, short(row.run)));
@@ -214,7 +214,7 @@ impl World {
                 self.recent.pop_front();
             }
             let mut contract = std::mem::take(&mut self.contract);
-            let spec = |run| self.client.spec(run).expect("a workflow can be read");
+            let spec = |run| self.client.reader().spec(run).expect("a workflow can be read");
             let checked = contract.take(&row, spec, self);
             self.contract = contract;
             keep(checked.map_err(|why| format!("event {} of run {}: {why}\n  {:?}", row.seq, row.run, row.event)));
@@ -231,7 +231,7 @@ impl World {
     /// What was committed stays, whatever dies.
     pub fn check_nothing_is_lost(&self) {
         let Some((run, event)) = self.contract.newest() else { return };
-        let rows = self.client.events(None, self.contract.seq - 1).expect("the log can be read");
+        let rows = self.client.reader().events(None, self.contract.seq - 1).expect("the log can be read");
         let kept = rows.first().is_some_and(|row| row.run == *run && row.event == *event);
         keep(if kept { Ok(()) } else { Err(format!("event {} is lost", self.contract.seq)) });
     }

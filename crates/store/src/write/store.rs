@@ -1,7 +1,6 @@
 //! The writing connection. Every change is one IMMEDIATE transaction that is durable on return.
 
 use std::io::{ErrorKind, Write};
-use std::ops::Deref;
 use std::path::Path;
 
 use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
@@ -32,14 +31,6 @@ pub struct Store {
     rows_since_checkpoint: usize,
     /// The last write found no space, so the next one reopens the database first.
     suspect: bool,
-}
-
-impl Deref for Store {
-    type Target = Reader;
-
-    fn deref(&self) -> &Reader {
-        &self.reader
-    }
 }
 
 impl Store {

@@ -32,7 +32,7 @@ pub struct BackfillArgs {
 pub fn backfill(session: &Session, args: &BackfillArgs) -> Result<Exit, CliError> {
     let BackfillArgs { name, from, to } = args;
     let mut store = Store::open(session.state_dir())?;
-    let row = store.schedule(name)?;
+    let row = store.reader().schedule(name)?;
     let times = timetable(&row.cron, &row.time_zone)?;
     let (from, to) = (moment(from, &times)?, moment(to, &times)?);
     if to > Timestamp::now() {
