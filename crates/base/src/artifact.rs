@@ -97,3 +97,14 @@ pub struct Outputs {
     #[serde(default)]
     pub values: Map<String, Value>,
 }
+
+impl Outputs {
+    /// Artifacts by name, and an object of values, as in `json!({"documents": 12})`.
+    ///
+    /// # Panics
+    /// When `values` is no object.
+    pub fn of<const N: usize>(artifacts: [(&str, ArtifactRef); N], values: Value) -> Outputs {
+        let Value::Object(values) = values else { panic!("the values of a step are an object, not {values}") };
+        Outputs { artifacts: artifacts.map(|(name, artifact)| (name.to_owned(), artifact)).into(), values }
+    }
+}

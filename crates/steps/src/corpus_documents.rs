@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::handler::{StepContext, StepError};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
@@ -95,6 +96,16 @@ impl DocumentReader {
         parsed.map(Some).map_err(|error| self.invalid(&error))
     }
 
+    /// Reports progress out of `total` bytes while it reads: "cleaning", for example.
+    pub fn reporting<'c, 'a>(
+        self,
+        context: &'c mut StepContext<'a>,
+        total: u64,
+        message: &'static str,
+    ) -> ReportingReader<'c, 'a> {
+        ReportingReader { reader: self, context, total, message, reported: 0 }
+    }
+
     /// Skips `count` documents without parsing them.
     pub fn skip_documents(&mut self, count: u64) -> Result<(), Failure> {
         for _ in 0..count {
@@ -131,6 +142,29 @@ impl DocumentReader {
         Failure::fatal(format!("{path}:{}: not a document: {error}", self.number)).with_hint(
             "documents are lines of JSON such as {\"id\": \"a:0\", \"text\": \"...\"}; `corpus.import` writes them",
         )
+    }
+}
+
+/// Reads documents, reports progress once per MiB, and stops when the engine asks for it.
+pub struct ReportingReader<'c, 'a> {
+    reader: DocumentReader,
+    context: &'c mut StepContext<'a>,
+    total: u64,
+    message: &'static str,
+    reported: u64,
+}
+
+impl ReportingReader<'_, '_> {
+    /// Returns the next document, or `None` after the last one.
+    ///
+    /// # Errors
+    /// `Interrupted` between two documents, or that of [`DocumentReader::next_document`].
+    pub fn next_document(&mut self) -> Result<Option<Document>, StepError> {
+        if self.reader.bytes_read() - self.reported >= 1 << 20 {
+            self.reported = self.reader.bytes_read();
+            self.context.report(self.reported, self.total, "bytes", self.message)?;
+        }
+        Ok(self.reader.next_document()?)
     }
 }
 

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, json};
+use serde_json::json;
 use tokenizers::Tokenizer;
 use tokenizers::processors::template::TemplateProcessing;
 
-use super::handler::{Highlight, StepContext, StepError, StepHandler};
+use super::handler::{Highlight, JSON, StepContext, StepError, StepHandler};
 use super::text_codec::TextCodec;
 use super::tokenizer_train::{BOS, EOS, PAD};
 use super::train::{CONFIG_FILE, MODEL_FILE};
@@ -68,7 +68,7 @@ impl StepHandler for Export {
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
         let arguments: Arguments = context.arguments()?;
-        let tokenizer = context.artifacts.read(&arguments.tokenizer).map_err(Failure::from)?;
+        let tokenizer = context.artifacts.read(&arguments.tokenizer)?;
         let codec = TextCodec::load(&tokenizer)?;
         let model = TrainedModel::read(context.artifacts, &arguments.model)?;
         model.check_tokenizer(&codec)?;
@@ -78,26 +78,22 @@ impl StepHandler for Export {
         })?;
         let generation = GenerationConfig::new(model.special, codec.vocab(), model.config.vocab_size);
         let files = [
-            (CONFIG_FILE, pretty(&config)?, "application/json"),
+            (CONFIG_FILE, pretty(&config)?, JSON),
             (MODEL_FILE, model.weights, super::train::SAFETENSORS),
-            ("tokenizer.json", with_bos(&tokenizer, codec.special.bos_token_id)?, "application/json"),
-            ("tokenizer_config.json", pretty(&TokenizerConfig::new(model.config.context))?, "application/json"),
-            ("special_tokens_map.json", pretty(&SpecialTokenNames::ALL)?, "application/json"),
-            ("generation_config.json", pretty(&generation)?, "application/json"),
+            ("tokenizer.json", with_bos(&tokenizer, codec.special.bos_token_id)?, JSON),
+            ("tokenizer_config.json", pretty(&TokenizerConfig::new(model.config.context))?, JSON),
+            ("special_tokens_map.json", pretty(&SpecialTokenNames::ALL)?, JSON),
+            ("generation_config.json", pretty(&generation)?, JSON),
         ];
         let mut entries = BTreeMap::new();
         for (name, bytes, media_type) in files {
-            let file = context.artifacts.put_bytes(&bytes, media_type).map_err(Failure::from)?;
+            let file = context.artifacts.put_bytes(&bytes, media_type)?;
             entries.insert(name.to_owned(), file);
         }
-        let folder = context.artifacts.put_tree(&entries).map_err(Failure::from)?;
-        Ok(Outputs {
-            artifacts: BTreeMap::from([("folder".to_owned(), folder)]),
-            values: Map::from_iter([
-                ("architecture".to_owned(), json!(config.architecture())),
-                ("parameters".to_owned(), json!(model.config.parameter_counts().total)),
-            ]),
-        })
+        let folder = context.artifacts.put_tree(&entries)?;
+        let values =
+            json!({ "architecture": config.architecture(), "parameters": model.config.parameter_counts().total });
+        Ok(Outputs::of([("folder", folder)], values))
     }
 }
 

@@ -1,10 +1,8 @@
 //! `generate`: samples text from a trained model.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::handler::{Highlight, StepContext, StepError, StepHandler, arguments};
 use super::sampling::{Sample, Sampling};
@@ -119,7 +117,7 @@ impl StepHandler for Generate {
         let arguments: Arguments = context.arguments()?;
         let sampling = arguments.sampling();
         sampling.validate()?;
-        let codec = TextCodec::load(&context.artifacts.read(&arguments.tokenizer).map_err(Failure::from)?)?;
+        let codec = TextCodec::load(&context.artifacts.read(&arguments.tokenizer)?)?;
         let model = TrainedModel::read(context.artifacts, &arguments.model)?;
         model.check_tokenizer(&codec)?;
         let decoder = Decoder::new(&model.load("auto")?);
@@ -146,12 +144,7 @@ fn outputs(context: &StepContext<'_>, sampling: &Sampling, samples: &[Sample]) -
         sampling: &'a Sampling,
         samples: &'a [Sample],
     }
-    let file = serde_json::to_vec_pretty(&File { sampling, samples })
-        .map_err(|error| Failure::fatal(format!("cannot write the samples as JSON: {error}")))?;
-    let file = context.artifacts.put_bytes(&file, "application/json")?;
+    let file = context.publish_json("the samples", &File { sampling, samples })?;
     let short: Vec<String> = samples.iter().map(|sample| sample.short(SHORT)).collect();
-    Ok(Outputs {
-        artifacts: BTreeMap::from([("samples".to_owned(), file)]),
-        values: Map::from_iter([("samples".to_owned(), json!(short))]),
-    })
+    Ok(Outputs::of([("samples", file)], json!({ "samples": short })))
 }

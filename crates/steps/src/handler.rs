@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
-use stepwell_artifact::ArtifactStore;
-use stepwell_base::artifact::Outputs;
+use stepwell_artifact::{ArtifactError, ArtifactStore};
+use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_base::protocol::{AttemptRequest, MetricRow, Progress};
@@ -15,6 +16,9 @@ use stepwell_run::command::AtClaim;
 use stepwell_workflow::catalog::{Gives, Placement};
 
 use super::finding::Finding;
+
+/// Media type of JSON.
+pub const JSON: &str = "application/json";
 
 /// One step kind. Handlers are stateless: an attempt gets everything it knows through the context.
 pub trait StepHandler: Sync {
@@ -120,6 +124,12 @@ impl From<Failure> for StepError {
     }
 }
 
+impl From<ArtifactError> for StepError {
+    fn from(error: ArtifactError) -> Self {
+        StepError::Failed(error.into())
+    }
+}
+
 /// Converts the error of a failpoint.
 #[cfg(feature = "failpoints")]
 impl From<std::io::Error> for StepError {
@@ -189,6 +199,26 @@ impl StepContext<'_> {
     /// Fails with `Interrupted` once the engine has asked to stop.
     pub fn check_interrupt(&self) -> Result<(), StepError> {
         if self.reporter.interrupted() { Err(StepError::Interrupted) } else { Ok(()) }
+    }
+
+    /// Reports `done` of `total` units, unless the engine has asked to stop.
+    ///
+    /// # Errors
+    /// `Interrupted`, like [`StepContext::check_interrupt`].
+    pub fn report(&mut self, done: u64, total: u64, unit: &str, message: impl Into<String>) -> Result<(), StepError> {
+        self.check_interrupt()?;
+        self.reporter.progress(Progress { done, total, unit: unit.to_owned(), message: message.into() });
+        Ok(())
+    }
+
+    /// Publishes `value` as indented JSON. `what` names it in errors, as in "the samples".
+    ///
+    /// # Errors
+    /// A fatal failure when the value cannot be JSON; that of the artifact store.
+    pub fn publish_json(&self, what: &str, value: &impl Serialize) -> Result<ArtifactRef, Failure> {
+        let json = serde_json::to_vec_pretty(value)
+            .map_err(|error| Failure::fatal(format!("cannot write {what} as JSON: {error}")))?;
+        Ok(self.artifacts.put_bytes(&json, JSON)?)
     }
 }
 

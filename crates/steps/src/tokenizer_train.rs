@@ -1,11 +1,11 @@
 //! `tokenizer.train`: learns a byte-level BPE tokenizer and writes it as Hugging Face's `tokenizer.json`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 
 use rayon::prelude::*;
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use tokenizers::models::bpe::{BPE, Vocab};
 use tokenizers::normalizers::NFKC;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
@@ -14,7 +14,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfkc};
 
 use self::merge_learner::{MergeLearner, Vocabulary};
 use super::corpus_documents::{DocumentReader, document_files, total_size};
-use super::handler::{StepContext, StepError, StepHandler, arguments};
+use super::handler::{JSON, StepContext, StepError, StepHandler, arguments};
 use super::tokenize::byte_bpe::{Words, is_left_to_library};
 use super::tokenize::pieces;
 use stepwell_base::artifact::{ArtifactRef, Outputs};
@@ -112,21 +112,15 @@ impl StepHandler for TokenizerTrain {
             normalised.map_err(|error| library_failure("normalise text", &*error))?;
         }
         let json = tokenizer.to_string(false).map_err(|error| library_failure("write the tokenizer", &*error))?;
-        let artifact = context.artifacts.put_bytes(json.as_bytes(), "application/json").map_err(Failure::from)?;
-        Ok(Outputs {
-            artifacts: BTreeMap::from([("tokenizer".to_owned(), artifact)]),
-            values: Map::from_iter([
-                ("vocab_size".to_owned(), json!(tokenizer.get_vocab_size(true))),
-                ("pad".to_owned(), id(&tokenizer, PAD)),
-                ("bos".to_owned(), id(&tokenizer, BOS)),
-                ("eos".to_owned(), id(&tokenizer, EOS)),
-            ]),
-        })
+        let artifact = context.artifacts.put_bytes(json.as_bytes(), JSON)?;
+        let values = json!({
+            "vocab_size": tokenizer.get_vocab_size(true),
+            "pad": tokenizer.token_to_id(PAD),
+            "bos": tokenizer.token_to_id(BOS),
+            "eos": tokenizer.token_to_id(EOS),
+        });
+        Ok(Outputs::of([("tokenizer", artifact)], values))
     }
-}
-
-fn id(tokenizer: &Tokenizer, token: &str) -> Value {
-    json!(tokenizer.token_to_id(token))
 }
 
 fn check_smallest(vocab_size: u32) -> Result<(), Failure> {
@@ -155,9 +149,7 @@ fn count_words(context: &mut StepContext<'_>, arguments: &Arguments) -> Result<W
             chunk.par_iter_mut().filter(|text| !is_nfkc(text)).for_each(|text| *text = text.nfkc().collect());
         }
         add_words(&mut words, &chunk)?;
-        context.check_interrupt()?;
-        let message = format!("{} different words", words.len());
-        context.reporter.progress(Progress { done, total, unit: "bytes".to_owned(), message });
+        context.report(done, total, "bytes", format!("{} different words", words.len()))?;
     }
     Ok(words)
 }

@@ -20,7 +20,6 @@ use crate::handler::{StepContext, StepError, StepHandler, arguments};
 use stepwell_artifact::{ArtifactStore, ArtifactWriter};
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::failure::Failure;
-use stepwell_base::protocol::Progress;
 use stepwell_workflow::catalog::{Given, Gives};
 
 pub struct CorpusClean;
@@ -196,7 +195,6 @@ struct Cleaned {
 fn clean(context: &mut StepContext<'_>, arguments: &Arguments, rules: Rules) -> Result<Cleaned, StepError> {
     let files = document_files(context.artifacts, &arguments.documents, None)?;
     let total = total_size(&files)?;
-    let mut reader = DocumentReader::new(files);
     let path = context.scratch().join("cleaned.jsonl");
     let file = File::create(&path).map_err(|error| write_failure("the cleaned documents", &error))?;
     let mut out = BufWriter::with_capacity(1 << 18, file);
@@ -204,7 +202,7 @@ fn clean(context: &mut StepContext<'_>, arguments: &Arguments, rules: Rules) -> 
     let dropped = Reason::ALL.into_iter().map(|reason| (reason, 0)).collect();
     let compatibility = Compatibility::default();
     let mut cleaned = Cleaned { path, documents: 0, text_bytes: 0, file_bytes: 0, dropped, compatibility };
-    let mut reported = 0;
+    let mut reader = DocumentReader::new(files).reporting(context, total, "cleaning");
     while let Some(document) = reader.next_document()? {
         match cleaner.clean(&document.text) {
             Ok(text) => {
@@ -214,10 +212,6 @@ fn clean(context: &mut StepContext<'_>, arguments: &Arguments, rules: Rules) -> 
                 cleaned.file_bytes += written.map_err(|error| write_failure("the cleaned documents", &error))?;
             }
             Err(reason) => *cleaned.dropped.entry(reason).or_default() += 1,
-        }
-        if reader.bytes_read() - reported >= 1 << 20 {
-            reported = reader.bytes_read();
-            report(context, reported, total, "cleaning")?;
         }
     }
     out.flush().map_err(|error| write_failure("the cleaned documents", &error))?;
@@ -276,12 +270,14 @@ fn divide(
     cleaned: &Cleaned,
     split: Split,
 ) -> Result<Outputs, StepError> {
-    let mut reader = DocumentReader::new(vec![cleaned.path.clone()]);
-    let mut shards = Shards::new(context.artifacts, arguments.shard_bytes);
-    let validation_writer = context.artifacts.writer(NDJSON).map_err(Failure::from)?;
+    let artifacts = context.artifacts;
+    let mut shards = Shards::new(artifacts, arguments.shard_bytes);
+    let validation_writer = artifacts.writer(NDJSON)?;
     let mut validation_out = BufWriter::new(validation_writer);
     let (mut train, mut validation) = (Part::default(), Part::default());
-    let (mut start, mut reported) = (0, 0);
+    let mut start = 0;
+    let mut reader =
+        DocumentReader::new(vec![cleaned.path.clone()]).reporting(context, cleaned.file_bytes, "splitting");
     while let Some(document) = reader.next_document()? {
         let (train_text, validation_text) = split.divide(&document.text, start);
         start += document.text.len() as u64;
@@ -295,10 +291,6 @@ fn divide(
             write_document(&mut validation_out, &held_out)
                 .map_err(|error| write_failure("the validation set", &error))?;
         }
-        if reader.bytes_read() - reported >= 1 << 20 {
-            reported = reader.bytes_read();
-            report(context, reported, cleaned.file_bytes, "splitting")?;
-        }
     }
     check_parts(&train, &validation, arguments, cleaned)?;
     let shard_count = shards.closed.len() + usize::from(shards.open.is_some());
@@ -306,19 +298,17 @@ fn divide(
     let train_ref = shards.finish()?;
     let dropped: Map<String, Value> =
         cleaned.dropped.iter().map(|(reason, count)| (reason.as_str().to_owned(), json!(count))).collect();
-    Ok(Outputs {
-        artifacts: BTreeMap::from([("train".to_owned(), train_ref), ("validation".to_owned(), validation_ref)]),
-        values: Map::from_iter([
-            ("shards".to_owned(), json!(shard_count)),
-            ("train_documents".to_owned(), json!(train.documents)),
-            ("validation_documents".to_owned(), json!(validation.documents)),
-            ("train_bytes".to_owned(), json!(train.text_bytes)),
-            ("validation_bytes".to_owned(), json!(validation.text_bytes)),
-            ("dropped".to_owned(), Value::Object(dropped)),
-            ("nfkc".to_owned(), json!(arguments.nfkc)),
-            ("nfkc_changed".to_owned(), json!(cleaned.compatibility.texts)),
-        ]),
-    })
+    let values = json!({
+        "shards": shard_count,
+        "train_documents": train.documents,
+        "validation_documents": validation.documents,
+        "train_bytes": train.text_bytes,
+        "validation_bytes": validation.text_bytes,
+        "dropped": dropped,
+        "nfkc": arguments.nfkc,
+        "nfkc_changed": cleaned.compatibility.texts,
+    });
+    Ok(Outputs::of([("train", train_ref), ("validation", validation_ref)], values))
 }
 
 fn check_parts(train: &Part, validation: &Part, arguments: &Arguments, cleaned: &Cleaned) -> Result<(), Failure> {
@@ -375,12 +365,6 @@ impl<'a> Shards<'a> {
 fn finish(out: BufWriter<ArtifactWriter>) -> Result<ArtifactRef, Failure> {
     let writer = out.into_inner().map_err(|error| write_failure("documents", error.error()))?;
     Ok(writer.finish()?)
-}
-
-fn report(context: &mut StepContext<'_>, done: u64, total: u64, message: &str) -> Result<(), StepError> {
-    context.check_interrupt()?;
-    context.reporter.progress(Progress { done, total, unit: "bytes".to_owned(), message: message.to_owned() });
-    Ok(())
 }
 
 /// Frees space early: the scratch directory is removed with the step anyway.

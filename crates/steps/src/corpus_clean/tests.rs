@@ -9,7 +9,7 @@ use super::markup::{strip_markup, strip_urls};
 use super::normalise::{Cleaner, Reason, Rules};
 use super::split::Split;
 use crate::grammar::Grammar;
-use crate::tests::bench::{Bench, Recorder, documents_of};
+use crate::tests::{Recorder, StepLab};
 
 fn cleaner(rules: Rules) -> Cleaner {
     Cleaner::new(rules)
@@ -47,20 +47,20 @@ fn removed_characters_leave_words_apart() {
 
 #[test]
 fn the_step_tells_what_nfkc_changed_and_which_invisible_characters_were_all_there_was() {
-    let bench = Bench::new();
+    let lab = StepLab::new();
     let texts = ["x\u{b2} and \u{bd} of it", "plain text here", "cafe\u{301}"];
     let mut recorder = Recorder::default();
-    let with = json!({"documents": bench.documents(&texts)});
-    let outputs = bench.run_recorded(&CORPUS_CLEAN, &with, &mut recorder).unwrap();
+    let with = json!({"documents": lab.documents(&texts)});
+    let outputs = lab.run_recorded(&CORPUS_CLEAN, &with, &mut recorder).unwrap();
     assert_eq!((&outputs.values["nfkc"], &outputs.values["nfkc_changed"]), (&json!(true), &json!(2)));
     assert!(recorder.notes[0].starts_with("NFKC changed 2 texts, such as `\u{b2}` to `2`; "), "{:?}", recorder.notes);
-    let with = json!({"documents": bench.documents(&texts), "nfkc": false});
+    let with = json!({"documents": lab.documents(&texts), "nfkc": false});
     let mut recorder = Recorder::default();
-    let outputs = bench.run_recorded(&CORPUS_CLEAN, &with, &mut recorder).unwrap();
+    let outputs = lab.run_recorded(&CORPUS_CLEAN, &with, &mut recorder).unwrap();
     assert_eq!((&outputs.values["nfkc"], &outputs.values["nfkc_changed"]), (&json!(false), &json!(0)));
     assert!(recorder.notes.is_empty());
-    let with = json!({"documents": bench.documents(&["\u{200B}\u{FEFF}"])});
-    let failure = bench.run(&CORPUS_CLEAN, &with).unwrap_err();
+    let with = json!({"documents": lab.documents(&["\u{200B}\u{FEFF}"])});
+    let failure = lab.run(&CORPUS_CLEAN, &with).unwrap_err();
     assert!(
         failure.message.ends_with("texts of U+200B (zero width space), U+FEFF (byte order mark) only"),
         "{failure}"
@@ -111,8 +111,8 @@ fn filters_give_their_reason() {
     assert_eq!(cleaner.clean(english), Err(Reason::Duplicate));
 }
 
-impl Bench {
-    /// Runs the same step on equal documents in this bench.
+impl StepLab {
+    /// Runs the same step on equal documents in this lab.
     fn run_on(&self, texts: &[String], with: &serde_json::Value) -> stepwell_base::artifact::Outputs {
         self.documents(texts);
         self.run(&CORPUS_CLEAN, with).unwrap()
@@ -126,11 +126,11 @@ fn grammar_documents(count: u64) -> Vec<String> {
 
 #[test]
 fn the_hash_split_is_stable_when_documents_are_reordered_or_added() {
-    let (bench, mut texts) = (Bench::new(), grammar_documents(200));
+    let (lab, mut texts) = (StepLab::new(), grammar_documents(200));
     let validation = |texts: &[String]| {
-        let with = json!({"documents": bench.documents(texts)});
-        let outputs = bench.run(&CORPUS_CLEAN, &with).unwrap();
-        documents_of(&bench, &outputs.artifacts["validation"])
+        let with = json!({"documents": lab.documents(texts)});
+        let outputs = lab.run(&CORPUS_CLEAN, &with).unwrap();
+        lab.documents_of(&outputs.artifacts["validation"])
             .into_iter()
             .map(|document| document.text)
             .collect::<BTreeSet<_>>()
@@ -145,12 +145,12 @@ fn the_hash_split_is_stable_when_documents_are_reordered_or_added() {
 
 #[test]
 fn shards_hold_every_training_document_once_and_in_order() {
-    let (bench, texts) = (Bench::new(), grammar_documents(150));
-    let with = json!({"documents": bench.documents(&texts), "shard_bytes": 20_000});
-    let outputs = bench.run(&CORPUS_CLEAN, &with).unwrap();
-    let train = documents_of(&bench, &outputs.artifacts["train"]);
-    let validation = documents_of(&bench, &outputs.artifacts["validation"]);
-    let tree = bench.artifacts.read_tree(&outputs.artifacts["train"]).unwrap();
+    let (lab, texts) = (StepLab::new(), grammar_documents(150));
+    let with = json!({"documents": lab.documents(&texts), "shard_bytes": 20_000});
+    let outputs = lab.run(&CORPUS_CLEAN, &with).unwrap();
+    let train = lab.documents_of(&outputs.artifacts["train"]);
+    let validation = lab.documents_of(&outputs.artifacts["validation"]);
+    let tree = lab.artifacts.read_tree(&outputs.artifacts["train"]).unwrap();
     assert_eq!(outputs.values["shards"], tree.entries.len());
     assert!(tree.entries.len() > 3);
     assert_eq!(tree.entries.keys().next().unwrap(), "shard-00000.jsonl");
@@ -161,17 +161,17 @@ fn shards_hold_every_training_document_once_and_in_order() {
     assert!(numbers.is_sorted());
     let bytes: usize = train.iter().map(|document| document.text.len()).sum();
     assert_eq!(outputs.values["train_bytes"], bytes);
-    assert_eq!(outputs, Bench::new().run_on(&texts, &with));
+    assert_eq!(outputs, StepLab::new().run_on(&texts, &with));
 }
 
 #[test]
 fn the_tail_of_a_single_document_is_cut_between_characters() {
-    let bench = Bench::new();
+    let lab = StepLab::new();
     let text = "\u{4e2d}".repeat(100);
-    let with = json!({"documents": bench.documents(&[&text]), "validation_fraction": 0.105});
-    let outputs = bench.run(&CORPUS_CLEAN, &with).unwrap();
-    let train = documents_of(&bench, &outputs.artifacts["train"]).remove(0).text;
-    let validation = documents_of(&bench, &outputs.artifacts["validation"]).remove(0).text;
+    let with = json!({"documents": lab.documents(&[&text]), "validation_fraction": 0.105});
+    let outputs = lab.run(&CORPUS_CLEAN, &with).unwrap();
+    let train = lab.documents_of(&outputs.artifacts["train"]).remove(0).text;
+    let validation = lab.documents_of(&outputs.artifacts["validation"]).remove(0).text;
     // 300 bytes; the cut at byte 268 moves back to a whole character.
     assert_eq!((train.len(), validation.len()), (267, 33));
     assert_eq!(train + &validation, text);
@@ -187,10 +187,10 @@ fn the_tail_may_begin_inside_any_document() {
 
 #[test]
 fn reasons_are_counted() {
-    let bench = Bench::new();
+    let lab = StepLab::new();
     let texts = ["a long enough text", "a long enough text", "short", " ", "another long enough text"];
-    let with = json!({"documents": bench.documents(&texts), "min_chars": 10});
-    let outputs = bench.run(&CORPUS_CLEAN, &with).unwrap();
+    let with = json!({"documents": lab.documents(&texts), "min_chars": 10});
+    let outputs = lab.run(&CORPUS_CLEAN, &with).unwrap();
     assert_eq!(
         outputs.values["dropped"],
         json!({"empty": 1, "too_short": 1, "too_long": 0, "language": 0, "duplicate": 1})
@@ -199,7 +199,7 @@ fn reasons_are_counted() {
 
 #[test]
 fn an_empty_part_is_refused_with_a_way_out() {
-    let bench = Bench::new();
+    let lab = StepLab::new();
     for (texts, extra, message, hint) in [
         (vec!["one text"], json!({"min_chars": 50}), "all 1 documents were dropped: 1 too short", "min_chars"),
         (vec!["one text"], json!({"languages": ["deu"], "max_chars": 9}), "were dropped", "languages"),
@@ -217,11 +217,11 @@ fn an_empty_part_is_refused_with_a_way_out() {
         (vec![], json!({}), "no document to clean", "corpus.import"),
     ] {
         let mut with = extra;
-        with["documents"] = json!(bench.documents::<&str>(&texts));
-        let before = bench.published_files();
-        let failure = bench.run(&CORPUS_CLEAN, &with).unwrap_err();
+        with["documents"] = json!(lab.documents::<&str>(&texts));
+        let before = lab.published_files();
+        let failure = lab.run(&CORPUS_CLEAN, &with).unwrap_err();
         assert!(failure.message.contains(message), "{failure}");
         assert!(failure.hint.as_ref().unwrap().contains(hint), "{:?}", failure.hint);
-        assert_eq!(bench.published_files(), before, "{message}: something half-written was left");
+        assert_eq!(lab.published_files(), before, "{message}: something half-written was left");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::io::{BufWriter, Write};
 
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::arguments::{Arguments, OnBadLine};
 use super::findings::{Findings, Kind};
@@ -13,9 +13,8 @@ use crate::grammar;
 use crate::handler::{StepContext, StepError};
 use crate::invisible;
 use stepwell_artifact::ArtifactWriter;
-use stepwell_base::artifact::Outputs;
+use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::failure::Failure;
-use stepwell_base::protocol::Progress;
 
 pub struct Import<'a, 'b> {
     context: &'a mut StepContext<'b>,
@@ -144,10 +143,7 @@ impl<'a, 'b> Import<'a, 'b> {
     }
 
     fn report(&mut self, done: u64, total: u64, unit: &str) -> Result<(), StepError> {
-        self.context.check_interrupt()?;
-        let message = format!("{} documents", self.document_count);
-        self.context.reporter.progress(Progress { done, total, unit: unit.to_owned(), message });
-        Ok(())
+        self.context.report(done, total, unit, format!("{} documents", self.document_count))
     }
 
     /// Publishes the documents.
@@ -158,19 +154,15 @@ impl<'a, 'b> Import<'a, 'b> {
         for line in self.findings.lines() {
             self.context.reporter.note(line);
         }
-        let mut outputs = Outputs::default();
-        for (name, writer) in [("documents", self.documents), ("minimal_pairs", self.pairs)] {
-            let mut writer = writer.into_inner().map_err(|error| write_failure(name, error.error()))?;
-            writer.flush().map_err(|error| write_failure(name, &error))?;
-            outputs.artifacts.insert(name.to_owned(), writer.finish().map_err(Failure::from)?);
-        }
-        outputs.values = Map::from_iter([
-            ("documents".to_owned(), json!(self.document_count)),
-            ("bytes".to_owned(), json!(self.text_bytes)),
-            ("files".to_owned(), json!(found.files.len())),
-            ("skipped_files".to_owned(), json!(found.skipped)),
-            ("blank_texts".to_owned(), json!(self.blank_texts)),
-        ]);
+        let [documents, pairs] = [("documents", self.documents), ("minimal_pairs", self.pairs)].map(publish);
+        let values = json!({
+            "documents": self.document_count,
+            "bytes": self.text_bytes,
+            "files": found.files.len(),
+            "skipped_files": found.skipped,
+            "blank_texts": self.blank_texts,
+        });
+        let mut outputs = Outputs::of([("documents", documents?), ("minimal_pairs", pairs?)], values);
         outputs.values.extend(self.findings.values());
         Ok(outputs)
     }
@@ -186,6 +178,12 @@ impl<'a, 'b> Import<'a, 'b> {
         }
         Failure::fatal(message).with_hint("name files that hold text; blank files and blank lines make no document")
     }
+}
+
+fn publish((name, writer): (&str, BufWriter<ArtifactWriter>)) -> Result<ArtifactRef, Failure> {
+    let mut writer = writer.into_inner().map_err(|error| write_failure(name, error.error()))?;
+    writer.flush().map_err(|error| write_failure(name, &error))?;
+    Ok(writer.finish()?)
 }
 
 /// Failure for content that differs from the key. The next attempt hashes and reads the new content.

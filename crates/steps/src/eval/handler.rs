@@ -1,7 +1,5 @@
 //! Runs the step: reads the inputs, measures, writes `results.json`.
 
-use std::collections::BTreeMap;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -153,7 +151,7 @@ impl StepHandler for Eval {
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
         let arguments: Arguments = context.arguments()?;
         let artifacts = context.artifacts;
-        let codec = TextCodec::load(&artifacts.read(&arguments.tokenizer).map_err(Failure::from)?)?;
+        let codec = TextCodec::load(&artifacts.read(&arguments.tokenizer)?)?;
         let saved = TrainedModel::read(artifacts, &arguments.model)?;
         saved.check_tokenizer(&codec)?;
         let validation = open_stream(artifacts, std::slice::from_ref(&arguments.validation), codec.encoder())?;
@@ -178,10 +176,8 @@ impl StepHandler for Eval {
             distinct_2: repetition::distinct(&tokens, 2),
             repetition_4: repetition::repeated(&tokens, 4),
         };
-        let file = serde_json::to_vec_pretty(&findings.to_json())
-            .map_err(|error| Failure::fatal(format!("cannot write the results as JSON: {error}")))?;
-        let results = artifacts.put_bytes(&file, "application/json").map_err(Failure::from)?;
-        Ok(Outputs { artifacts: BTreeMap::from([("results".to_owned(), results)]), values: findings.values() })
+        let results = context.publish_json("the results", &findings.to_json())?;
+        Ok(Outputs::of([("results", results)], findings.values().into()))
     }
 }
 

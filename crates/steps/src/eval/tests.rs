@@ -1,21 +1,21 @@
 use serde_json::{Value, json};
 
 use super::EVAL;
-use crate::tests::world::{Recorder, World};
+use crate::tests::{Recorder, TrainingLab};
 use crate::train::TRAIN;
 use crate::{StepError, StepHandler};
 use stepwell_base::artifact::Outputs;
 
-fn trained(world: &World) -> Outputs {
+fn trained(lab: &TrainingLab) -> Outputs {
     let change = json!({"optimizer": {"learning_rate": 0.02}, "steps": 80, "batch": 8});
-    world.run_once(&TRAIN, world.train_arguments(change))
+    lab.run_once(&TRAIN, lab.train_arguments(change))
 }
 
-fn with(world: &World, model: &Outputs, change: Value) -> Value {
+fn with(lab: &TrainingLab, model: &Outputs, change: Value) -> Value {
     let mut with = json!({
         "model": model.artifacts["model"],
-        "tokenizer": world.tokenizer,
-        "validation": world.validation,
+        "tokenizer": lab.tokenizer,
+        "validation": lab.validation,
         "device": "flex",
         "samples": {"count": 4, "max_new_tokens": 8},
     });
@@ -29,18 +29,18 @@ fn pair(phenomenon: &str, good: &str, bad: &str) -> String {
 
 #[test]
 fn everything_is_measured_and_the_bytes_are_the_same_each_time() {
-    let world = World::new();
-    let model = trained(&world);
-    let pairs = world.ndjson(&[
+    let lab = TrainingLab::new();
+    let model = trained(&lab);
+    let pairs = lab.ndjson(&[
         pair("order", "The cat", "cat The"),
         pair("order", "The dog", "dog The"),
         pair("tie", "The dog", "The dog"),
     ]);
-    let arguments = with(&world, &model, json!({"train_tokens": world.tokens, "minimal_pairs": pairs}));
-    let outputs = world.run_once(&EVAL, arguments.clone());
-    assert_eq!(world.run_once(&EVAL, arguments), outputs);
+    let arguments = with(&lab, &model, json!({"train_tokens": lab.tokens, "minimal_pairs": pairs}));
+    let outputs = lab.run_once(&EVAL, arguments.clone());
+    assert_eq!(lab.run_once(&EVAL, arguments), outputs);
 
-    let results = world.artifacts.read(&outputs.artifacts["results"]).unwrap();
+    let results = lab.artifacts.read(&outputs.artifacts["results"]).unwrap();
     let file: Value = serde_json::from_slice(&results).unwrap();
     let of = |task: &str, metric: &str| file["results"][task][metric].as_f64().unwrap();
     assert!((of("minimal_pairs", "acc,none") - 2.0 / 3.0).abs() < 1e-9);
@@ -57,10 +57,10 @@ fn everything_is_measured_and_the_bytes_are_the_same_each_time() {
 
 #[test]
 fn what_is_not_given_is_null() {
-    let world = World::new();
-    let model = trained(&world);
-    let empty = world.artifacts.put_bytes(b"", "application/x-ndjson").unwrap();
-    let outputs = world.run_once(&EVAL, with(&world, &model, json!({"minimal_pairs": empty})));
+    let lab = TrainingLab::new();
+    let model = trained(&lab);
+    let empty = lab.artifacts.put_bytes(b"", "application/x-ndjson").unwrap();
+    let outputs = lab.run_once(&EVAL, with(&lab, &model, json!({"minimal_pairs": empty})));
     for name in ["minimal_pairs_accuracy", "trigram_bits_per_byte", "trigram_minimal_pairs_accuracy"] {
         assert_eq!(outputs.values[name], Value::Null, "{name}");
     }
@@ -68,12 +68,12 @@ fn what_is_not_given_is_null() {
 
 #[test]
 fn bad_pairs_are_named_by_line() {
-    let world = World::new();
-    let model = trained(&world);
+    let lab = TrainingLab::new();
+    let model = trained(&lab);
     let refused = |line: String| {
-        let pairs = world.ndjson(&[pair("order", "The cat", "cat The"), line]);
-        let with = with(&world, &model, json!({"minimal_pairs": pairs}));
-        match world.attempt(&EVAL, with, &mut Recorder::default()) {
+        let pairs = lab.ndjson(&[pair("order", "The cat", "cat The"), line]);
+        let with = with(&lab, &model, json!({"minimal_pairs": pairs}));
+        match lab.attempt(&EVAL, with, &mut Recorder::default()) {
             Err(StepError::Failed(failure)) => failure.message,
             other => panic!("{other:?}"),
         }
@@ -84,10 +84,10 @@ fn bad_pairs_are_named_by_line() {
 
 #[test]
 fn an_interrupted_evaluation_stops_and_the_backend_is_the_fingerprint() {
-    let world = World::new();
-    let model = trained(&world);
-    let with = with(&world, &model, json!({}));
+    let lab = TrainingLab::new();
+    let model = trained(&lab);
+    let with = with(&lab, &model, json!({}));
     let mut recorder = Recorder { stop_after: Some(0), ..Recorder::default() };
-    assert!(matches!(world.attempt(&EVAL, with.clone(), &mut recorder), Err(StepError::Interrupted)));
+    assert!(matches!(lab.attempt(&EVAL, with.clone(), &mut recorder), Err(StepError::Interrupted)));
     assert_eq!(EVAL.fingerprint(&with).unwrap(), json!({"backend": "flex"}));
 }

@@ -3,21 +3,21 @@ use tokenizers::Tokenizer;
 
 use super::{EXPORT, GenerationConfig};
 use crate::StepError;
-use crate::tests::world::{Recorder, World};
+use crate::tests::{Recorder, TrainingLab};
 use crate::train::TRAIN;
 use stepwell_train::model::hf_config::SpecialTokens;
 
 #[test]
 fn the_folder_holds_what_transformers_reads() {
-    let world = World::new();
-    let model = world.run_once(&TRAIN, world.train_arguments(json!({"steps": 2})));
-    let with = json!({"model": model.artifacts["model"], "tokenizer": world.tokenizer});
-    let outputs = world.run_once(&EXPORT, with.clone());
-    assert_eq!(world.run_once(&EXPORT, with), outputs);
+    let lab = TrainingLab::new();
+    let model = lab.run_once(&TRAIN, lab.train_arguments(json!({"steps": 2})));
+    let with = json!({"model": model.artifacts["model"], "tokenizer": lab.tokenizer});
+    let outputs = lab.run_once(&EXPORT, with.clone());
+    assert_eq!(lab.run_once(&EXPORT, with), outputs);
     assert_eq!(outputs.values["architecture"], "LlamaForCausalLM");
 
-    let folder = world.directory.path().join("exported");
-    world.artifacts.materialise(&outputs.artifacts["folder"], &folder).unwrap();
+    let folder = lab.steps.directory.path().join("exported");
+    lab.artifacts.materialise(&outputs.artifacts["folder"], &folder).unwrap();
     let json = |name: &str| -> Value { serde_json::from_slice(&std::fs::read(folder.join(name)).unwrap()).unwrap() };
     let config = json("config.json");
     assert!(config.get("stepwell").is_none());
@@ -59,12 +59,12 @@ fn ids_that_the_tokenizer_lacks_are_suppressed() {
 
 #[test]
 fn a_model_without_a_gate_has_no_counterpart() {
-    let world = World::new();
+    let lab = TrainingLab::new();
     let change =
         json!({"steps": 1, "model": {"preset": "tiny", "layers": 1, "d_model": 16, "heads": 2, "ffn": "gelu"}});
-    let model = world.run_once(&TRAIN, world.train_arguments(change));
-    let with = json!({"model": model.artifacts["model"], "tokenizer": world.tokenizer});
-    let Err(StepError::Failed(failure)) = world.attempt(&EXPORT, with, &mut Recorder::default()) else {
+    let model = lab.run_once(&TRAIN, lab.train_arguments(change));
+    let with = json!({"model": model.artifacts["model"], "tokenizer": lab.tokenizer});
+    let Err(StepError::Failed(failure)) = lab.attempt(&EXPORT, with, &mut Recorder::default()) else {
         panic!("it must fail")
     };
     assert!(failure.message.contains("without a gate"), "{}", failure.message);

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::world::World;
+use super::TrainingLab;
 use crate::{
     CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EXPORT, GENERATE, Highlight, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN,
     registry,
@@ -42,10 +42,10 @@ fn a_highlight_is_among_the_declared_names() {
 
 #[test]
 fn the_declared_names_are_the_given_ones() {
-    let world = World::new();
+    let lab = TrainingLab::new();
     let mut seen: BTreeSet<&str> = BTreeSet::new();
     let mut run = |handler: &'static dyn StepHandler, with| {
-        let given = world.run_once(handler, with);
+        let given = lab.run_once(handler, with);
         check(handler, &given);
         seen.insert(handler.kind());
         given.artifacts
@@ -53,13 +53,13 @@ fn the_declared_names_are_the_given_ones() {
     let imported = run(&CORPUS_IMPORT, json!({ "source": "builtin:grammar", "documents": 120 }));
     let cleaned = run(&CORPUS_CLEAN, json!({ "documents": imported["documents"] }));
     run(&TOKENIZER_TRAIN, json!({ "documents": cleaned["train"], "vocab_size": 300 }));
-    run(&TOKENIZE, json!({ "documents": cleaned["train"], "tokenizer": world.tokenizer }));
-    let trained = run(&TRAIN, world.train_arguments(json!({ "steps": 2, "checkpoint_every": 2 })));
-    let with = json!({ "model": trained["model"], "tokenizer": world.tokenizer });
-    run(&GENERATE, json!({ "model": trained["model"], "tokenizer": world.tokenizer, "max_new_tokens": 2 }));
+    run(&TOKENIZE, json!({ "documents": cleaned["train"], "tokenizer": lab.tokenizer }));
+    let trained = run(&TRAIN, lab.train_arguments(json!({ "steps": 2, "checkpoint_every": 2 })));
+    let with = json!({ "model": trained["model"], "tokenizer": lab.tokenizer });
+    run(&GENERATE, json!({ "model": trained["model"], "tokenizer": lab.tokenizer, "max_new_tokens": 2 }));
     run(&EXPORT, with.clone());
     let mut eval = with;
-    eval["validation"] = json!(world.validation);
+    eval["validation"] = json!(lab.validation);
     eval["samples"] = json!({ "count": 1, "max_new_tokens": 2 });
     run(&EVAL, eval);
     let named = registry().iter().filter(|kind| matches!(kind.gives().values, Given::Named([_, ..])));

@@ -1,7 +1,13 @@
 //! Helpers for the tests of several step kinds, which run handlers against a real artifact store.
 
-pub mod bench;
 #[cfg(feature = "train")]
 mod gives;
+mod recorder;
+mod step_lab;
 #[cfg(feature = "train")]
-pub mod world;
+mod training_lab;
+
+pub use recorder::Recorder;
+pub use step_lab::StepLab;
+#[cfg(feature = "train")]
+pub use training_lab::TrainingLab;

@@ -1,13 +1,12 @@
 //! Runs the step. The tokens depend only on documents and tokenizer: the times of checkpoints and interruptions
 //! never show in the result.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, json};
+use serde_json::json;
 
 use super::encoder::{Encoder, Method};
 use super::pieces::PIECE_BYTES;
@@ -94,8 +93,7 @@ impl Default for Pace {
 
 pub(super) fn run_with(context: &mut StepContext<'_>, pace: Pace) -> Result<Outputs, StepError> {
     let arguments: Arguments = context.arguments()?;
-    let encoder =
-        Encoder::load(&context.artifacts.read(&arguments.tokenizer).map_err(Failure::from)?, arguments.encoder)?;
+    let encoder = Encoder::load(&context.artifacts.read(&arguments.tokenizer)?, arguments.encoder)?;
     if let Some(why) = encoder.not_understood() {
         context
             .reporter
@@ -142,12 +140,6 @@ pub(super) fn write_shard(
     }
     let cursor = shard.cursor;
     let artifact = shard.publish(context, encoder)?;
-    Ok(Outputs {
-        artifacts: BTreeMap::from([("tokens".to_owned(), artifact)]),
-        values: Map::from_iter([
-            ("tokens".to_owned(), json!(cursor.tokens)),
-            ("documents".to_owned(), json!(cursor.documents)),
-            ("text_bytes".to_owned(), json!(cursor.text_bytes)),
-        ]),
-    })
+    let values = json!({ "tokens": cursor.tokens, "documents": cursor.documents, "text_bytes": cursor.text_bytes });
+    Ok(Outputs::of([("tokens", artifact)], values))
 }

@@ -11,7 +11,7 @@ use super::{Encoder, Method, TOKENIZE};
 use crate::StepError;
 use crate::corpus_documents::document_files;
 use crate::grammar::Grammar;
-use crate::tests::bench::{Bench, Recorder};
+use crate::tests::{Recorder, StepLab};
 use crate::tokenizer_train::TOKENIZER_TRAIN;
 use stepwell_base::artifact::Outputs;
 use stepwell_base::rng::{Rng, derive_seed};
@@ -27,19 +27,19 @@ fn texts() -> Vec<String> {
     texts
 }
 
-fn bench() -> (Bench, Value) {
-    let bench = Bench::new();
-    let documents = bench.documents(&texts());
-    let tokenizer = bench.run(&TOKENIZER_TRAIN, &json!({"documents": documents, "vocab_size": 600})).unwrap();
+fn lab() -> (StepLab, Value) {
+    let lab = StepLab::new();
+    let documents = lab.documents(&texts());
+    let tokenizer = lab.run(&TOKENIZER_TRAIN, &json!({"documents": documents, "vocab_size": 600})).unwrap();
     let with = json!({"documents": documents, "tokenizer": tokenizer.artifacts["tokenizer"]});
-    (bench, with)
+    (lab, with)
 }
 
 const SMALL: Pace =
     Pace { batch_bytes: 1500, piece_bytes: 400, checkpoint_documents: 3, checkpoint_time: Duration::from_secs(600) };
 
-fn attempt(bench: &Bench, with: &Value, recorder: &mut Recorder) -> Result<Outputs, StepError> {
-    bench.attempt(with, recorder, |context| run_with(context, SMALL))
+fn attempt(lab: &StepLab, with: &Value, recorder: &mut Recorder) -> Result<Outputs, StepError> {
+    lab.attempt(with, recorder, |context| run_with(context, SMALL))
 }
 
 fn ids(file: &[u8], header: &Header) -> Vec<u32> {
@@ -52,9 +52,9 @@ fn ids(file: &[u8], header: &Header) -> Vec<u32> {
 
 #[test]
 fn the_file_holds_every_document_between_bos_and_eos() {
-    let (bench, with) = bench();
-    let outputs = bench.run(&TOKENIZE, &with).unwrap();
-    let file = bench.artifacts.read(&outputs.artifacts["tokens"]).unwrap();
+    let (lab, with) = lab();
+    let outputs = lab.run(&TOKENIZE, &with).unwrap();
+    let file = lab.artifacts.read(&outputs.artifacts["tokens"]).unwrap();
     let header = Header::decode(&file).unwrap();
     let texts = texts();
     assert_eq!(header.width, Width::U16);
@@ -65,7 +65,7 @@ fn the_file_holds_every_document_between_bos_and_eos() {
     assert_eq!(outputs.values["documents"], header.documents);
     assert_eq!(outputs.values["text_bytes"], header.text_bytes);
     let tokenizer_ref = serde_json::from_value(with["tokenizer"].clone()).unwrap();
-    let mut tokenizer = Tokenizer::from_bytes(bench.artifacts.read(&tokenizer_ref).unwrap()).unwrap();
+    let mut tokenizer = Tokenizer::from_bytes(lab.artifacts.read(&tokenizer_ref).unwrap()).unwrap();
     tokenizer.set_encode_special_tokens(true);
     let ids = ids(&file, &header);
     let mut start = 0;
@@ -83,15 +83,15 @@ fn the_file_holds_every_document_between_bos_and_eos() {
 
 #[test]
 fn pieces_and_batches_do_not_show() {
-    let (bench, with) = bench();
-    let whole = bench.run(&TOKENIZE, &with).unwrap();
-    assert_eq!(attempt(&bench, &with, &mut Recorder::default()).unwrap(), whole);
+    let (lab, with) = lab();
+    let whole = lab.run(&TOKENIZE, &with).unwrap();
+    assert_eq!(attempt(&lab, &with, &mut Recorder::default()).unwrap(), whole);
 }
 
 #[test]
 fn any_interruptions_give_the_same_bytes() {
-    let (bench, with) = bench();
-    let whole = bench.run(&TOKENIZE, &with).unwrap();
+    let (lab, with) = lab();
+    let whole = lab.run(&TOKENIZE, &with).unwrap();
     for seed in 0..25 {
         let mut rng = Rng::new(derive_seed(seed, "interruptions", 0));
         let mut recorder = Recorder::default();
@@ -106,13 +106,13 @@ fn any_interruptions_give_the_same_bytes() {
             } else {
                 (recorder.looks_left, recorder.commits_left) = (Cell::new(None), Some(reach));
             }
-            match attempt(&bench, &with, &mut recorder) {
+            match attempt(&lab, &with, &mut recorder) {
                 Ok(outputs) => break outputs,
                 Err(StepError::Interrupted) => {}
                 Err(StepError::Failed(failure)) => panic!("{failure}"),
             }
             // A crash leaves bytes that the checkpoint does not know.
-            let path = bench.scratch().join("tokens.partial");
+            let path = lab.scratch().join("tokens.partial");
             let mut partial = std::fs::read(&path).unwrap();
             partial.extend(vec![0xAB; rng.below(50) as usize]);
             std::fs::write(&path, partial).unwrap();
@@ -120,29 +120,29 @@ fn any_interruptions_give_the_same_bytes() {
         assert!(attempts > 2, "nothing was interrupted");
         assert_eq!(outputs, whole, "seed {seed}");
         assert!(recorder.notes.is_empty(), "{:?}", recorder.notes);
-        std::fs::remove_dir_all(bench.scratch()).unwrap();
+        std::fs::remove_dir_all(lab.scratch()).unwrap();
     }
 }
 
 #[test]
 fn an_attempt_goes_on_where_the_last_one_stopped() {
-    let (bench, with) = bench();
+    let (lab, with) = lab();
     let mut recorder = Recorder { looks_left: Cell::new(Some(6)), ..Recorder::default() };
-    assert!(matches!(attempt(&bench, &with, &mut recorder), Err(StepError::Interrupted)));
-    let newest = recorder.checkpoints[0].clone();
+    assert!(matches!(attempt(&lab, &with, &mut recorder), Err(StepError::Interrupted)));
+    let newest = recorder.checkpoints.last().unwrap().clone();
     assert!(newest.last_doc_index.unwrap() > 3);
-    let file = std::fs::metadata(bench.scratch().join("tokens.partial")).unwrap().len();
+    let file = std::fs::metadata(lab.scratch().join("tokens.partial")).unwrap().len();
     assert_eq!(newest.tokens_so_far, Some(file / 2));
     // Starting over would need these six looks again.
     recorder.looks_left = Cell::new(Some(0));
-    assert!(matches!(attempt(&bench, &with, &mut recorder), Err(StepError::Interrupted)));
-    assert!(recorder.checkpoints[0].tokens_so_far > newest.tokens_so_far);
+    assert!(matches!(attempt(&lab, &with, &mut recorder), Err(StepError::Interrupted)));
+    assert!(recorder.checkpoints.last().unwrap().tokens_so_far > newest.tokens_so_far);
 }
 
 #[test]
 fn a_damaged_partial_file_is_never_used() {
-    let (bench, with) = bench();
-    let whole = bench.run(&TOKENIZE, &with).unwrap();
+    let (lab, with) = lab();
+    let whole = lab.run(&TOKENIZE, &with).unwrap();
     for (name, damage) in [
         ("tokens.partial", "flip"),
         ("tokens.partial", "cut"),
@@ -150,8 +150,8 @@ fn a_damaged_partial_file_is_never_used() {
         ("tokens.partial", "remove"),
     ] {
         let mut recorder = Recorder { looks_left: Cell::new(Some(6)), ..Recorder::default() };
-        assert!(attempt(&bench, &with, &mut recorder).is_err());
-        let path = bench.scratch().join(name);
+        assert!(attempt(&lab, &with, &mut recorder).is_err());
+        let path = lab.scratch().join(name);
         let mut bytes = std::fs::read(&path).unwrap();
         match damage {
             "flip" => bytes[1] ^= 1,
@@ -163,40 +163,40 @@ fn a_damaged_partial_file_is_never_used() {
             std::fs::remove_file(&path).unwrap();
         }
         recorder.looks_left = Cell::new(None);
-        assert_eq!(attempt(&bench, &with, &mut recorder).unwrap(), whole, "{name} {damage}");
+        assert_eq!(attempt(&lab, &with, &mut recorder).unwrap(), whole, "{name} {damage}");
         assert!(recorder.notes.last().unwrap().contains("starts over"), "{:?}", recorder.notes);
     }
 }
 
 #[test]
 fn an_older_checkpoint_is_used_when_the_newest_is_damaged() {
-    let (bench, with) = bench();
-    let whole = bench.run(&TOKENIZE, &with).unwrap();
+    let (lab, with) = lab();
+    let whole = lab.run(&TOKENIZE, &with).unwrap();
     let mut recorder = Recorder { looks_left: Cell::new(Some(9)), ..Recorder::default() };
-    assert!(attempt(&bench, &with, &mut recorder).is_err());
+    assert!(attempt(&lab, &with, &mut recorder).is_err());
     assert!(recorder.checkpoints.len() >= 2);
-    let path = bench.scratch().join("tokens.partial");
+    let path = lab.scratch().join("tokens.partial");
     let mut bytes = std::fs::read(&path).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     std::fs::write(&path, bytes).unwrap();
     recorder.looks_left = Cell::new(None);
-    assert_eq!(attempt(&bench, &with, &mut recorder).unwrap(), whole);
+    assert_eq!(attempt(&lab, &with, &mut recorder).unwrap(), whole);
     assert_eq!(recorder.notes.len(), 1, "{:?}", recorder.notes);
     assert!(recorder.notes[0].contains("cannot be used"));
 }
 
 #[test]
 fn shards_of_a_tree_are_encoded_by_number_or_together() {
-    let (bench, with) = bench();
+    let (lab, with) = lab();
     let texts = texts();
     let entries = [("shard-00000.jsonl", &texts[..10]), ("shard-00001.jsonl", &texts[10..])];
-    let entries = entries.into_iter().map(|(name, texts)| (name.to_owned(), bench.documents(texts))).collect();
-    let tree = bench.artifacts.put_tree(&entries).unwrap();
+    let entries = entries.into_iter().map(|(name, texts)| (name.to_owned(), lab.documents(texts))).collect();
+    let tree = lab.artifacts.put_tree(&entries).unwrap();
     let run = |shard: Value| {
         let with = json!({"documents": tree, "tokenizer": with["tokenizer"], "shard": shard});
-        bench.run(&TOKENIZE, &with)
+        lab.run(&TOKENIZE, &with)
     };
-    assert_eq!(run(Value::Null).unwrap(), bench.run(&TOKENIZE, &with).unwrap());
+    assert_eq!(run(Value::Null).unwrap(), lab.run(&TOKENIZE, &with).unwrap());
     assert_eq!(run(json!(0)).unwrap().values["documents"], 10);
     assert_eq!(run(json!(1)).unwrap().values["documents"], texts.len() - 10);
     assert!(run(json!(2)).unwrap_err().message.contains("there is no shard 2"));
@@ -204,67 +204,67 @@ fn shards_of_a_tree_are_encoded_by_number_or_together() {
 
 #[test]
 fn wrong_inputs_are_refused() {
-    let (bench, with) = bench();
+    let (lab, with) = lab();
     let no_tokenizer = json!({"documents": with["documents"], "tokenizer": with["documents"]});
-    assert!(bench.run(&TOKENIZE, &no_tokenizer).unwrap_err().message.contains("the tokenizer cannot be loaded"));
-    let empty = json!({"documents": bench.documents::<&str>(&[]), "tokenizer": with["tokenizer"]});
-    assert!(bench.run(&TOKENIZE, &empty).unwrap_err().message.contains("no document to tokenize"));
-    let broken = bench.artifacts.put_bytes(b"{\"id\":\"a:0\"}\n", "application/x-ndjson").unwrap();
+    assert!(lab.run(&TOKENIZE, &no_tokenizer).unwrap_err().message.contains("the tokenizer cannot be loaded"));
+    let empty = json!({"documents": lab.documents::<&str>(&[]), "tokenizer": with["tokenizer"]});
+    assert!(lab.run(&TOKENIZE, &empty).unwrap_err().message.contains("no document to tokenize"));
+    let broken = lab.artifacts.put_bytes(b"{\"id\":\"a:0\"}\n", "application/x-ndjson").unwrap();
     let broken = json!({"documents": broken, "tokenizer": with["tokenizer"]});
-    assert!(bench.run(&TOKENIZE, &broken).unwrap_err().message.contains(":1: not a document"));
+    assert!(lab.run(&TOKENIZE, &broken).unwrap_err().message.contains(":1: not a document"));
 }
 
 #[test]
 fn a_broken_line_behind_documents_is_refused_too() {
-    let (bench, mut with) = bench();
+    let (lab, mut with) = lab();
     let documents = serde_json::from_value(with["documents"].clone()).unwrap();
-    let mut bytes = bench.artifacts.read(&documents).unwrap();
+    let mut bytes = lab.artifacts.read(&documents).unwrap();
     bytes.extend(b"{\"id\":\"a:0\"}\n");
-    with["documents"] = json!(bench.artifacts.put_bytes(&bytes, "application/x-ndjson").unwrap());
-    let Err(StepError::Failed(failure)) = attempt(&bench, &with, &mut Recorder::default()) else { panic!("it passed") };
+    with["documents"] = json!(lab.artifacts.put_bytes(&bytes, "application/x-ndjson").unwrap());
+    let Err(StepError::Failed(failure)) = attempt(&lab, &with, &mut Recorder::default()) else { panic!("it passed") };
     assert!(failure.message.contains(&format!(":{}: not a document", texts().len() + 1)), "{failure}");
 }
 
-fn tokenizer_json(bench: &Bench, with: &Value) -> Vec<u8> {
-    bench.artifacts.read(&serde_json::from_value(with["tokenizer"].clone()).unwrap()).unwrap()
+fn tokenizer_json(lab: &StepLab, with: &Value) -> Vec<u8> {
+    lab.artifacts.read(&serde_json::from_value(with["tokenizer"].clone()).unwrap()).unwrap()
 }
 
 #[test]
 fn the_library_gives_the_same_file() {
-    let (bench, mut with) = bench();
+    let (lab, mut with) = lab();
     let mut texts = texts();
     // Text that is left to the library, with its neighbours.
     texts.push(format!("before {}\n after", " ".repeat(70_000)));
-    with["documents"] = json!(bench.documents(&texts));
-    let fast = bench.run(&TOKENIZE, &with).unwrap();
+    with["documents"] = json!(lab.documents(&texts));
+    let fast = lab.run(&TOKENIZE, &with).unwrap();
     with["encoder"] = json!("tokenizers");
-    assert_eq!(bench.run(&TOKENIZE, &with).unwrap(), fast);
+    assert_eq!(lab.run(&TOKENIZE, &with).unwrap(), fast);
 }
 
 #[test]
 fn a_tokenizer_of_another_form_is_left_to_the_library_with_a_note() {
-    let (bench, mut with) = bench();
+    let (lab, mut with) = lab();
     let mut recorder = Recorder::default();
-    let ours = attempt(&bench, &with, &mut recorder).unwrap();
+    let ours = attempt(&lab, &with, &mut recorder).unwrap();
     assert_eq!(recorder.notes, [] as [&str; 0]);
-    let mut json: Value = serde_json::from_slice(&tokenizer_json(&bench, &with)).unwrap();
+    let mut json: Value = serde_json::from_slice(&tokenizer_json(&lab, &with)).unwrap();
     json["post_processor"] =
         json!({"type": "ByteLevel", "add_prefix_space": true, "trim_offsets": true, "use_regex": true});
-    with["tokenizer"] = json!(bench.artifacts.put_bytes(json.to_string().as_bytes(), "application/json").unwrap());
-    assert_eq!(attempt(&bench, &with, &mut recorder).unwrap(), ours);
+    with["tokenizer"] = json!(lab.artifacts.put_bytes(json.to_string().as_bytes(), "application/json").unwrap());
+    assert_eq!(attempt(&lab, &with, &mut recorder).unwrap(), ours);
     assert_eq!(recorder.notes.len(), 1, "{:?}", recorder.notes);
     assert!(recorder.notes[0].ends_with("it has a post-processor"), "{:?}", recorder.notes);
 }
 
 /// Runs an attempt whose own encoder has lost all merges, so that every word of two letters differs.
 fn attempt_with_a_wrong_encoder(texts: &[String]) -> Result<Outputs, StepError> {
-    let (bench, with) = bench();
-    let right = tokenizer_json(&bench, &with);
+    let (lab, with) = lab();
+    let right = tokenizer_json(&lab, &with);
     let mut wrong: Value = serde_json::from_slice(&right).unwrap();
     wrong["model"]["merges"] = json!([]);
     let encoder = Encoder::load(&right, Method::Fast).unwrap().with_wrong_fast(wrong.to_string().as_bytes());
-    let files = document_files(&bench.artifacts, &bench.documents(texts), None).unwrap();
-    bench.attempt(&with, &mut Recorder::default(), |context| write_shard(context, SMALL, &encoder, files))
+    let files = document_files(&lab.artifacts, &lab.documents(texts), None).unwrap();
+    lab.attempt(&with, &mut Recorder::default(), |context| write_shard(context, SMALL, &encoder, files))
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tokenizers::{AddedToken, Tokenizer};
 use super::merge_learner::MergeLearner;
 use super::{SPECIALS, TOKENIZER_TRAIN, WordCounts, library_words_of, tokenizer, words_of};
 use crate::grammar::Grammar;
-use crate::tests::bench::Bench;
+use crate::tests::StepLab;
 use crate::tokenize::byte_bpe::byte_char;
 use crate::tokenize::{Encoder, Method};
 use stepwell_base::artifact::Outputs;
@@ -22,27 +22,27 @@ fn documents() -> Vec<String> {
     (0..60).map(|index| grammar.document(index)).collect()
 }
 
-fn trained(vocab_size: u32) -> (Bench, Outputs) {
-    let bench = Bench::new();
-    let with = json!({"documents": bench.documents(&documents()), "vocab_size": vocab_size});
-    let outputs = bench.run(&TOKENIZER_TRAIN, &with).unwrap();
-    (bench, outputs)
+fn trained(vocab_size: u32) -> (StepLab, Outputs) {
+    let lab = StepLab::new();
+    let with = json!({"documents": lab.documents(&documents()), "vocab_size": vocab_size});
+    let outputs = lab.run(&TOKENIZER_TRAIN, &with).unwrap();
+    (lab, outputs)
 }
 
-fn load(bench: &Bench, outputs: &Outputs) -> Tokenizer {
-    Tokenizer::from_bytes(bench.artifacts.read(&outputs.artifacts["tokenizer"]).unwrap()).unwrap()
+fn load(lab: &StepLab, outputs: &Outputs) -> Tokenizer {
+    Tokenizer::from_bytes(lab.artifacts.read(&outputs.artifacts["tokenizer"]).unwrap()).unwrap()
 }
 
 #[test]
 fn special_tokens_come_first_and_nothing_is_added_to_texts() {
-    let (bench, outputs) = trained(500);
+    let (lab, outputs) = trained(500);
     assert_eq!(json!(outputs.values), json!({"vocab_size": 500, "pad": 0, "bos": 1, "eos": 2}));
-    let tokenizer = load(&bench, &outputs);
+    let tokenizer = load(&lab, &outputs);
     assert_eq!(tokenizer.get_vocab_size(true), 500);
     let ids = tokenizer.encode("The nurse", true).unwrap().get_ids().to_vec();
     assert!(ids.iter().all(|id| *id > 2), "{ids:?}");
     let json: serde_json::Value =
-        serde_json::from_slice(&bench.artifacts.read(&outputs.artifacts["tokenizer"]).unwrap()).unwrap();
+        serde_json::from_slice(&lab.artifacts.read(&outputs.artifacts["tokenizer"]).unwrap()).unwrap();
     assert_eq!(json["model"]["type"], "BPE");
     assert_eq!(json["pre_tokenizer"]["add_prefix_space"], false);
     assert_eq!(json["post_processor"], serde_json::Value::Null);
@@ -51,8 +51,8 @@ fn special_tokens_come_first_and_nothing_is_added_to_texts() {
 
 #[test]
 fn every_text_survives_a_round_trip() {
-    let (bench, outputs) = trained(400);
-    let tokenizer = load(&bench, &outputs);
+    let (lab, outputs) = trained(400);
+    let tokenizer = load(&lab, &outputs);
     for text in ["The nurse sleeps.", "\u{4e2d}\u{6587} \u{1F600} na\u{ef}ve", "a  b\n\n\tc ", "\u{0}\u{7f}", " x"] {
         let ids = tokenizer.encode_fast(text, false).unwrap().get_ids().to_vec();
         assert_eq!(tokenizer.decode(&ids, false).unwrap(), text);
@@ -62,13 +62,13 @@ fn every_text_survives_a_round_trip() {
 /// Prompts and the exported tokenizer normalise text like the cleaned corpus. The ids stay the same.
 #[test]
 fn nfkc_is_part_of_the_tokenizer_and_changes_nothing_else() {
-    let bench = Bench::new();
+    let lab = StepLab::new();
     let raw = ["the \u{fb01}ne x\u{b2} line ".repeat(30)];
     let clean = ["the fine x2 line ".repeat(30)];
     let run = |texts: &[String], nfkc: bool| {
-        let with = json!({"documents": bench.documents(texts), "vocab_size": 268, "nfkc": nfkc});
-        let outputs = bench.run(&TOKENIZER_TRAIN, &with).unwrap();
-        bench.artifacts.read(&outputs.artifacts["tokenizer"]).unwrap()
+        let with = json!({"documents": lab.documents(texts), "vocab_size": 268, "nfkc": nfkc});
+        let outputs = lab.run(&TOKENIZER_TRAIN, &with).unwrap();
+        lab.artifacts.read(&outputs.artifacts["tokenizer"]).unwrap()
     };
     let tokenizer = run(&clean, true);
     assert_eq!(run(&raw, true), tokenizer);
@@ -84,15 +84,15 @@ fn nfkc_is_part_of_the_tokenizer_and_changes_nothing_else() {
 
 #[test]
 fn a_vocabulary_out_of_range_is_refused_with_the_limit() {
-    let bench = Bench::new();
-    let documents = bench.documents(&documents());
-    let files = bench.published_files();
-    let run = |vocab_size: u64| bench.run(&TOKENIZER_TRAIN, &json!({"documents": documents, "vocab_size": vocab_size}));
+    let lab = StepLab::new();
+    let documents = lab.documents(&documents());
+    let files = lab.published_files();
+    let run = |vocab_size: u64| lab.run(&TOKENIZER_TRAIN, &json!({"documents": documents, "vocab_size": vocab_size}));
     let small = run(258).unwrap_err();
     assert_eq!(small.message, "`vocab_size` is 258: the smallest is 259");
     let large = run(32_000).unwrap_err();
     assert!(large.message.starts_with("`vocab_size` is 32000, but the corpus allows at most "), "{large}");
-    assert_eq!(bench.published_files(), files);
+    assert_eq!(lab.published_files(), files);
     let words: Vec<&str> = large.message.split(' ').collect();
     let limit: u64 = words[words.iter().position(|word| *word == "most").unwrap() + 1].parse().unwrap();
     assert!(large.hint.unwrap().contains(&limit.to_string()));
@@ -102,11 +102,11 @@ fn a_vocabulary_out_of_range_is_refused_with_the_limit() {
 
 #[test]
 fn only_the_first_bytes_are_looked_at() {
-    let bench = Bench::new();
+    let lab = StepLab::new();
     let (a, b) = ("the same words again and again ".repeat(50), "zyxwv utsrq ponml ".repeat(200));
     let run = |texts: &[&str], max_bytes: usize| {
-        let with = json!({"documents": bench.documents(texts), "vocab_size": 262, "max_bytes": max_bytes});
-        bench.run(&TOKENIZER_TRAIN, &with).unwrap()
+        let with = json!({"documents": lab.documents(texts), "vocab_size": 262, "max_bytes": max_bytes});
+        lab.run(&TOKENIZER_TRAIN, &with).unwrap()
     };
     assert_eq!(run(&[&a, &b], a.len()), run(&[&a], 1 << 20));
     assert_ne!(run(&[&a, &b], 1 << 20), run(&[&a], 1 << 20));
@@ -191,7 +191,7 @@ fn digest_in_this_process() {
 fn processes_with_other_hash_seeds_and_thread_counts_give_the_same_bytes() {
     let digest = |threads: &str| {
         let output = Command::new(std::env::current_exe().unwrap())
-            .args(["steps::tokenizer_train::tests::digest_in_this_process", "--exact", "--nocapture"])
+            .args(["tokenizer_train::tests::digest_in_this_process", "--exact", "--nocapture"])
             .env("RAYON_NUM_THREADS", threads)
             .output()
             .unwrap();

@@ -12,7 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 use serde_json::json;
 
 use super::host::SAFETENSORS;
-use crate::handler::{CheckpointLine, StepError};
+use crate::handler::{CheckpointLine, JSON, StepError};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
@@ -85,17 +85,17 @@ fn publish(artifacts: &ArtifactStore, snapshot: Snapshot, metrics: &File, keep: 
     let Snapshot { state, weights, moments, permanent } = snapshot;
     metrics.sync_all().map_err(|error| Failure::io("cannot write the metrics", &error))?;
     let (weights, moments) = (FileLayout::new(weights), FileLayout::new(moments));
-    artifacts.check_space(weights.size() + moments.size()).map_err(Failure::from)?;
+    artifacts.check_space(weights.size() + moments.size())?;
     let put = |layout: FileLayout<Shared>| {
         artifacts.put_written(layout.size(), SAFETENSORS, |file| layout.write(file)).map_err(Failure::from)
     };
     let files = BTreeMap::from([
         (WEIGHTS_FILE.to_owned(), put(weights)?),
         (OPTIMIZER_FILE.to_owned(), put(moments)?),
-        (STATE_FILE.to_owned(), artifacts.put_bytes(&state.to_file(), "application/json").map_err(Failure::from)?),
+        (STATE_FILE.to_owned(), artifacts.put_bytes(&state.to_file(), JSON)?),
     ]);
     Ok(Checkpoint {
-        artifact: Some(artifacts.put_tree(&files).map_err(Failure::from)?),
+        artifact: Some(artifacts.put_tree(&files)?),
         state: json!({"format": FORMAT}),
         last_step: Some(state.step),
         last_doc_index: None,

@@ -9,7 +9,7 @@ use super::data::samplers;
 use super::host::{SAFETENSORS, StepHost};
 use super::metrics_log::MetricsLog;
 use super::resume::newest_valid;
-use crate::handler::{Highlight, StepContext, StepError, StepHandler, arguments, forked_from_nothing};
+use crate::handler::{Highlight, JSON, StepContext, StepError, StepHandler, arguments, forked_from_nothing};
 use crate::text_codec::TextCodec;
 use crate::tuning_file::TuningFile;
 use stepwell_artifact::ArtifactStore;
@@ -95,7 +95,7 @@ impl StepHandler for Train {
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
         let arguments: Arguments = context.arguments()?;
         let settings = arguments.optimizer.config()?;
-        let tokenizer = TextCodec::load(&context.artifacts.read(&arguments.tokenizer).map_err(Failure::from)?)?;
+        let tokenizer = TextCodec::load(&context.artifacts.read(&arguments.tokenizer)?)?;
         let config = model_config(&arguments, tokenizer.vocab())?;
         let plan = arguments.plan(config.context)?;
         check_contexts(&plan, &config)?;
@@ -197,7 +197,7 @@ fn short_documents(sampler: &Sampler) -> Option<String> {
 fn publish(artifacts: &ArtifactStore, model: &Transformer, special: SpecialTokens) -> Result<ArtifactRef, Failure> {
     let config = saved_model_json(model.config(), special);
     let files = BTreeMap::from([
-        (CONFIG_FILE.to_owned(), artifacts.put_bytes(&config, "application/json")?),
+        (CONFIG_FILE.to_owned(), artifacts.put_bytes(&config, JSON)?),
         (MODEL_FILE.to_owned(), artifacts.put_bytes(&weights::save(model.shared()), SAFETENSORS)?),
     ]);
     Ok(artifacts.put_tree(&files)?)

@@ -7,7 +7,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::TRAIN;
-use crate::tests::world::{Recorder, World};
+use crate::tests::{Recorder, TrainingLab};
 use crate::{StepError, StepHandler};
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::checkpoint::Checkpoint;
@@ -20,8 +20,8 @@ fn comparable(rows: &[MetricRow]) -> Vec<(u64, u64, u64)> {
 
 /// Reads the rows of `metrics.jsonl`. JSON may round their numbers, so compare with other rows that went through
 /// JSON.
-fn logged(world: &World) -> Vec<MetricRow> {
-    let text = fs::read_to_string(world.step_directory().join("metrics.jsonl")).unwrap();
+fn logged(lab: &TrainingLab) -> Vec<MetricRow> {
+    let text = fs::read_to_string(lab.step_directory().join("metrics.jsonl")).unwrap();
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
@@ -29,41 +29,41 @@ fn through_json(rows: &[MetricRow]) -> Vec<MetricRow> {
     rows.iter().map(|row| serde_json::from_str(&serde_json::to_string(row).unwrap()).unwrap()).collect()
 }
 
-fn whole(world: &World, with: &Value) -> (Outputs, Vec<MetricRow>) {
+fn whole(lab: &TrainingLab, with: &Value) -> (Outputs, Vec<MetricRow>) {
     let mut recorder = Recorder::default();
-    let outputs = world.attempt(&TRAIN, with.clone(), &mut recorder).unwrap();
-    assert_eq!(logged(world), through_json(&recorder.metrics));
+    let outputs = lab.attempt(&TRAIN, with.clone(), &mut recorder).unwrap();
+    assert_eq!(logged(lab), through_json(&recorder.metrics));
     (outputs, recorder.metrics)
 }
 
 /// Runs an attempt that the recorder interrupts.
-fn interrupted(world: &World, with: &Value, recorder: &mut Recorder) {
-    let ended = world.attempt(&TRAIN, with.clone(), recorder);
+fn interrupted(lab: &TrainingLab, with: &Value, recorder: &mut Recorder) {
+    let ended = lab.attempt(&TRAIN, with.clone(), recorder);
     assert!(matches!(ended, Err(StepError::Interrupted)), "{ended:?}");
 }
 
 /// Runs a later attempt, which succeeds.
-fn resumed(world: &World, with: &Value, recorder: &mut Recorder) -> Outputs {
+fn resumed(lab: &TrainingLab, with: &Value, recorder: &mut Recorder) -> Outputs {
     (recorder.stop_after, recorder.die_at, recorder.hold_until) = (None, None, None);
-    world.attempt(&TRAIN, with.clone(), recorder).unwrap()
+    lab.attempt(&TRAIN, with.clone(), recorder).unwrap()
 }
 
-fn file_of(world: &World, checkpoint: &Checkpoint, name: &str) -> ArtifactRef {
-    let tree = world.artifacts.read_tree(checkpoint.artifact.as_ref().unwrap()).unwrap();
+fn file_of(lab: &TrainingLab, checkpoint: &Checkpoint, name: &str) -> ArtifactRef {
+    let tree = lab.artifacts.read_tree(checkpoint.artifact.as_ref().unwrap()).unwrap();
     tree.entries[name].clone()
 }
 
 /// Changes the bytes of an artifact. Artifacts are read-only, but a failing disk damages them all the same.
-fn damage(world: &World, file: &ArtifactRef, change: impl Fn(&mut Vec<u8>)) {
-    let path = world.artifacts.blob_path(&file.digest);
+fn damage(lab: &TrainingLab, file: &ArtifactRef, change: impl Fn(&mut Vec<u8>)) {
+    let path = lab.artifacts.blob_path(&file.digest);
     let mut bytes = fs::read(&path).unwrap();
     change(&mut bytes);
     fs::remove_file(&path).unwrap();
     fs::write(&path, bytes).unwrap();
 }
 
-fn failure(world: &World, change: Value) -> Failure {
-    match world.attempt(&TRAIN, world.train_arguments(change), &mut Recorder::default()) {
+fn failure(lab: &TrainingLab, change: Value) -> Failure {
+    match lab.attempt(&TRAIN, lab.train_arguments(change), &mut Recorder::default()) {
         Err(StepError::Failed(failure)) => failure,
         other => panic!("{other:?}"),
     }
@@ -71,25 +71,25 @@ fn failure(world: &World, change: Value) -> Failure {
 
 #[test]
 fn interruptions_leave_no_trace_in_outputs_and_metrics() {
-    let world = World::new();
-    let with = world.train_arguments(json!({}));
-    let (outputs, rows) = whole(&world, &with);
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({}));
+    let (outputs, rows) = whole(&lab, &with);
     for (stop_after, die_at) in [(Some(5), None), (None, Some(7)), (Some(4), None), (None, Some(3))] {
         let mut recorder = Recorder { stop_after, die_at, ..Recorder::default() };
-        interrupted(&world, &with, &mut recorder);
-        assert_eq!(resumed(&world, &with, &mut recorder), outputs, "stop {stop_after:?} die {die_at:?}");
+        interrupted(&lab, &with, &mut recorder);
+        assert_eq!(resumed(&lab, &with, &mut recorder), outputs, "stop {stop_after:?} die {die_at:?}");
         assert_eq!(comparable(&recorder.metrics), comparable(&rows), "stop {stop_after:?} die {die_at:?}");
-        assert_eq!(logged(&world), through_json(&recorder.metrics));
+        assert_eq!(logged(&lab), through_json(&recorder.metrics));
         assert_eq!(recorder.progress.last().map(|progress| progress.done), Some(12));
     }
 }
 
 #[test]
 fn sigterm_checkpoints_at_the_current_step() {
-    let world = World::new();
-    let with = world.train_arguments(json!({}));
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({}));
     let mut recorder = Recorder { stop_after: Some(6), ..Recorder::default() };
-    interrupted(&world, &with, &mut recorder);
+    interrupted(&lab, &with, &mut recorder);
     let steps: Vec<_> = recorder.checkpoints.iter().map(|checkpoint| checkpoint.last_step).collect();
     assert_eq!(steps, [Some(4), Some(6)]);
     let last = recorder.checkpoints.last().unwrap();
@@ -106,22 +106,22 @@ fn saved_steps(recorder: &Recorder) -> Vec<u64> {
 /// reaches.
 #[test]
 fn training_goes_on_while_a_checkpoint_is_written() {
-    let world = World::new();
-    let with = world.train_arguments(json!({}));
-    let (outputs, rows) = whole(&world, &with);
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({}));
+    let (outputs, rows) = whole(&lab, &with);
     let mut recorder = Recorder { hold_until: Some(6), ..Recorder::default() };
-    assert_eq!(world.attempt(&TRAIN, with, &mut recorder).unwrap(), outputs);
+    assert_eq!(lab.attempt(&TRAIN, with, &mut recorder).unwrap(), outputs);
     assert_eq!(comparable(&recorder.metrics), comparable(&rows));
     assert_eq!(saved_steps(&recorder), [4, 8, 12]);
 }
 
 #[test]
 fn the_end_and_an_interruption_wait_for_the_checkpoint() {
-    let world = World::new();
-    let with = world.train_arguments(json!({}));
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({}));
     for (stop_after, expected) in [(Some(4), [4].as_slice()), (Some(6), &[4, 6]), (None, &[4, 8, 12])] {
         let mut recorder = Recorder { stop_after, commit_takes: Duration::from_millis(200), ..Recorder::default() };
-        let ended = world.attempt(&TRAIN, with.clone(), &mut recorder);
+        let ended = lab.attempt(&TRAIN, with.clone(), &mut recorder);
         assert_eq!(ended.is_ok(), stop_after.is_none());
         assert_eq!(saved_steps(&recorder), expected);
     }
@@ -129,40 +129,40 @@ fn the_end_and_an_interruption_wait_for_the_checkpoint() {
 
 #[test]
 fn a_kill_before_the_commit_goes_back_to_the_checkpoint_before() {
-    let world = World::new();
-    let with = world.train_arguments(json!({}));
-    let (outputs, rows) = whole(&world, &with);
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({}));
+    let (outputs, rows) = whole(&lab, &with);
     let mut recorder = Recorder { die_at: Some(7), hold_until: Some(u64::MAX), ..Recorder::default() };
-    interrupted(&world, &with, &mut recorder);
+    interrupted(&lab, &with, &mut recorder);
     assert_eq!((recorder.metrics.len(), saved_steps(&recorder)), (7, vec![]));
-    assert_eq!(resumed(&world, &with, &mut recorder), outputs);
+    assert_eq!(resumed(&lab, &with, &mut recorder), outputs);
     assert_eq!(recorder.rewinds, [0, 0]);
     assert_eq!(comparable(&recorder.metrics), comparable(&rows));
-    assert_eq!(logged(&world), through_json(&recorder.metrics));
+    assert_eq!(logged(&lab), through_json(&recorder.metrics));
 }
 
 /// The rows of three steps after the checkpoint reach the database before the checkpoint does.
 #[test]
 fn a_late_commit_voids_the_rows_behind_it() {
-    let world = World::new();
-    let with = world.train_arguments(json!({}));
-    let (outputs, rows) = whole(&world, &with);
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({}));
+    let (outputs, rows) = whole(&lab, &with);
     let mut recorder =
         Recorder { die_at: Some(7), hold_until: Some(7), commits_before_death: 1, ..Recorder::default() };
-    interrupted(&world, &with, &mut recorder);
+    interrupted(&lab, &with, &mut recorder);
     assert_eq!((recorder.metrics.len(), saved_steps(&recorder)), (7, vec![4]));
-    assert_eq!(resumed(&world, &with, &mut recorder), outputs);
+    assert_eq!(resumed(&lab, &with, &mut recorder), outputs);
     assert_eq!(recorder.rewinds, [0, 4]);
     assert_eq!(comparable(&recorder.metrics), comparable(&rows));
-    assert_eq!(logged(&world), through_json(&recorder.metrics));
+    assert_eq!(logged(&lab), through_json(&recorder.metrics));
 }
 
 #[test]
 fn a_checkpoint_that_cannot_be_written_ends_the_attempt() {
-    let world = World::new();
-    fs::remove_dir(world.directory.path().join("artifacts/tmp")).unwrap();
+    let lab = TrainingLab::new();
+    fs::remove_dir(lab.steps.directory.path().join("artifacts/tmp")).unwrap();
     let mut recorder = Recorder::default();
-    let Err(StepError::Failed(failure)) = world.attempt(&TRAIN, world.train_arguments(json!({})), &mut recorder) else {
+    let Err(StepError::Failed(failure)) = lab.attempt(&TRAIN, lab.train_arguments(json!({})), &mut recorder) else {
         panic!("nothing can be written")
     };
     assert_eq!(failure.kind, FailureKind::Retryable, "{failure}");
@@ -172,27 +172,27 @@ fn a_checkpoint_that_cannot_be_written_ends_the_attempt() {
 
 #[test]
 fn without_an_interval_only_the_end_of_a_short_training_is_saved() {
-    let world = World::new();
-    let (outputs, _) = whole(&world, &world.train_arguments(json!({})));
+    let lab = TrainingLab::new();
+    let (outputs, _) = whole(&lab, &lab.train_arguments(json!({})));
     let mut recorder = Recorder::default();
-    let with = world.train_arguments(json!({"checkpoint_every": null}));
-    assert_eq!(world.attempt(&TRAIN, with, &mut recorder).unwrap(), outputs);
+    let with = lab.train_arguments(json!({"checkpoint_every": null}));
+    assert_eq!(lab.attempt(&TRAIN, with, &mut recorder).unwrap(), outputs);
     assert_eq!(saved_steps(&recorder), [12]);
 }
 
 /// Resume bug "truncated checkpoint chosen as latest".
 #[test]
 fn truncated_newest_checkpoint_falls_back_and_says_so() {
-    let world = World::new();
-    let with = world.train_arguments(json!({}));
-    let (outputs, rows) = whole(&world, &with);
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({}));
+    let (outputs, rows) = whole(&lab, &with);
     for name in ["weights.safetensors", "optimizer.safetensors", "state.json"] {
         let mut recorder = Recorder { stop_after: Some(9), ..Recorder::default() };
-        interrupted(&world, &with, &mut recorder);
-        let newest = file_of(&world, recorder.checkpoints.last().unwrap(), name);
-        damage(&world, &newest, |bytes| bytes.truncate(bytes.len() / 2));
+        interrupted(&lab, &with, &mut recorder);
+        let newest = file_of(&lab, recorder.checkpoints.last().unwrap(), name);
+        damage(&lab, &newest, |bytes| bytes.truncate(bytes.len() / 2));
 
-        assert_eq!(resumed(&world, &with, &mut recorder), outputs);
+        assert_eq!(resumed(&lab, &with, &mut recorder), outputs);
         assert_eq!(comparable(&recorder.metrics), comparable(&rows));
         assert_eq!(recorder.rewinds, [0, 8], "{name}");
         let [note] = recorder.notes.as_slice() else { panic!("{:?}", recorder.notes) };
@@ -204,17 +204,17 @@ fn truncated_newest_checkpoint_falls_back_and_says_so() {
 
 #[test]
 fn a_flipped_byte_or_a_missing_manifest_falls_back_too() {
-    let world = World::new();
-    let with = world.train_arguments(json!({}));
-    let (outputs, _) = whole(&world, &with);
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({}));
+    let (outputs, _) = whole(&lab, &with);
     let mut recorder = Recorder { die_at: Some(11), commits_before_death: 2, ..Recorder::default() };
-    interrupted(&world, &with, &mut recorder);
+    interrupted(&lab, &with, &mut recorder);
     let manifest = recorder.checkpoints[1].artifact.clone().unwrap();
-    fs::remove_file(world.artifacts.blob_path(&manifest.digest)).unwrap();
-    let weights = file_of(&world, &recorder.checkpoints[0], "weights.safetensors");
-    damage(&world, &weights, |bytes| *bytes.last_mut().unwrap() ^= 1);
+    fs::remove_file(lab.artifacts.blob_path(&manifest.digest)).unwrap();
+    let weights = file_of(&lab, &recorder.checkpoints[0], "weights.safetensors");
+    damage(&lab, &weights, |bytes| *bytes.last_mut().unwrap() ^= 1);
 
-    assert_eq!(resumed(&world, &with, &mut recorder), outputs);
+    assert_eq!(resumed(&lab, &with, &mut recorder), outputs);
     assert_eq!(recorder.rewinds.last(), Some(&0));
     assert_eq!(recorder.notes.len(), 3, "{:?}", recorder.notes);
     assert!(recorder.notes[2].contains("starts again from step 0"));
@@ -223,104 +223,103 @@ fn a_flipped_byte_or_a_missing_manifest_falls_back_too() {
 /// Resume bug "logger rewinds": rows after the checkpoint are void in the database and in the file.
 #[test]
 fn metric_rewind() {
-    let world = World::new();
-    let with = world.train_arguments(json!({}));
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({}));
     let mut recorder = Recorder { die_at: Some(7), commits_before_death: 1, ..Recorder::default() };
-    interrupted(&world, &with, &mut recorder);
+    interrupted(&lab, &with, &mut recorder);
     assert_eq!(recorder.metrics.len(), 7);
-    resumed(&world, &with, &mut recorder);
+    resumed(&lab, &with, &mut recorder);
     assert_eq!(recorder.rewinds, [0, 4]);
     let steps = |rows: &[MetricRow]| rows.iter().map(|row| row.train_step).collect::<Vec<_>>();
     assert_eq!(steps(&recorder.metrics), (1..=12).collect::<Vec<_>>());
-    assert_eq!(steps(&logged(&world)), (1..=12).collect::<Vec<_>>());
+    assert_eq!(steps(&logged(&lab)), (1..=12).collect::<Vec<_>>());
 }
 
 #[test]
 fn phase_ends_are_permanent_checkpoints() {
-    let world = World::new();
-    let phases =
-        json!([{"name": "a", "steps": 5}, {"name": "b", "steps": 4, "tokens": [world.tokens[0]], "context": 8}]);
-    let with = world.train_arguments(json!({"phases": phases, "steps": null}));
+    let lab = TrainingLab::new();
+    let phases = json!([{"name": "a", "steps": 5}, {"name": "b", "steps": 4, "tokens": [lab.tokens[0]], "context": 8}]);
+    let with = lab.train_arguments(json!({"phases": phases, "steps": null}));
     let mut recorder = Recorder { stop_after: Some(6), ..Recorder::default() };
-    interrupted(&world, &with, &mut recorder);
-    let outputs = resumed(&world, &with, &mut recorder);
+    interrupted(&lab, &with, &mut recorder);
+    let outputs = resumed(&lab, &with, &mut recorder);
     let kept: Vec<_> = recorder.checkpoints.iter().map(|c| (c.last_step.unwrap(), c.permanent)).collect();
     assert_eq!(kept, [(4, false), (5, true), (6, false), (8, false), (9, true)]);
     assert_eq!(outputs.values["tokens"], 5 * 4 * 12 + 4 * 4 * 8);
-    assert_eq!(whole(&world, &with).0, outputs);
+    assert_eq!(whole(&lab, &with).0, outputs);
 }
 
 #[test]
 fn another_device_or_build_is_noted() {
-    let world = World::new();
-    let with = world.train_arguments(json!({}));
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({}));
     let mut recorder = Recorder { stop_after: Some(5), ..Recorder::default() };
-    interrupted(&world, &with, &mut recorder);
+    interrupted(&lab, &with, &mut recorder);
     let newest = recorder.checkpoints.last_mut().unwrap();
-    let mut tree = world.artifacts.read_tree(newest.artifact.as_ref().unwrap()).unwrap().entries;
-    let state = String::from_utf8(world.artifacts.read(&tree["state.json"]).unwrap()).unwrap();
+    let mut tree = lab.artifacts.read_tree(newest.artifact.as_ref().unwrap()).unwrap().entries;
+    let state = String::from_utf8(lab.artifacts.read(&tree["state.json"]).unwrap()).unwrap();
     let state = state.replace("\"device\": \"flex\"", "\"device\": \"cuda\"");
-    tree.insert("state.json".to_owned(), world.artifacts.put_bytes(state.as_bytes(), "application/json").unwrap());
-    newest.artifact = Some(world.artifacts.put_tree(&tree).unwrap());
-    resumed(&world, &with, &mut recorder);
+    tree.insert("state.json".to_owned(), lab.artifacts.put_bytes(state.as_bytes(), "application/json").unwrap());
+    newest.artifact = Some(lab.artifacts.put_tree(&tree).unwrap());
+    resumed(&lab, &with, &mut recorder);
     let [note] = recorder.notes.as_slice() else { panic!("{:?}", recorder.notes) };
     assert!(note.contains("device `cuda`, this is `flex`"), "{note}");
 }
 
 #[test]
 fn the_result_is_a_model_of_config_and_weights() {
-    let world = World::new();
-    let (outputs, rows) = whole(&world, &world.train_arguments(json!({})));
-    let tree = world.artifacts.read_tree(&outputs.artifacts["model"]).unwrap().entries;
+    let lab = TrainingLab::new();
+    let (outputs, rows) = whole(&lab, &lab.train_arguments(json!({})));
+    let tree = lab.artifacts.read_tree(&outputs.artifacts["model"]).unwrap().entries;
     assert_eq!(tree.keys().collect::<Vec<_>>(), ["config.json", "model.safetensors"]);
-    let config: Value = serde_json::from_slice(&world.artifacts.read(&tree["config.json"]).unwrap()).unwrap();
+    let config: Value = serde_json::from_slice(&lab.artifacts.read(&tree["config.json"]).unwrap()).unwrap();
     assert_eq!((&config["vocab_size"], &config["stepwell"]["context"]), (&json!(300), &json!(12)));
     assert_eq!(outputs.values["steps"], 12);
     assert!((outputs.values["final_loss"].as_f64().unwrap() - rows[11].loss).abs() < 1e-5);
-    let message = &world_message(&world);
+    let message = &lab_message(&lab);
     assert!(message.starts_with("loss ") && message.contains("  lr ") && message.ends_with(" tok/s"), "{message}");
 }
 
 #[test]
 fn the_metrics_have_a_z_loss_if_there_is_one() {
-    let world = World::new();
-    let (_, without) = whole(&world, &world.train_arguments(json!({})));
-    assert!(!fs::read_to_string(world.step_directory().join("metrics.jsonl")).unwrap().contains("z_loss"));
-    let with = world.train_arguments(json!({"z_loss": 0.01}));
-    let (outputs, rows) = whole(&world, &with);
+    let lab = TrainingLab::new();
+    let (_, without) = whole(&lab, &lab.train_arguments(json!({})));
+    assert!(!fs::read_to_string(lab.step_directory().join("metrics.jsonl")).unwrap().contains("z_loss"));
+    let with = lab.train_arguments(json!({"z_loss": 0.01}));
+    let (outputs, rows) = whole(&lab, &with);
     assert_eq!(rows[0].loss, without[0].loss);
     assert!(rows.iter().all(|row| row.z_loss.is_some_and(|z_loss| z_loss > 0.0)));
     assert!((outputs.values["final_loss"].as_f64().unwrap() - rows[11].loss).abs() < 1e-5);
     let mut recorder = Recorder { stop_after: Some(5), ..Recorder::default() };
-    interrupted(&world, &with, &mut recorder);
-    assert_eq!(resumed(&world, &with, &mut recorder), outputs);
+    interrupted(&lab, &with, &mut recorder);
+    assert_eq!(resumed(&lab, &with, &mut recorder), outputs);
     let z_losses = |rows: &[MetricRow]| rows.iter().map(|row| row.z_loss).collect::<Vec<_>>();
     assert_eq!(z_losses(&recorder.metrics), z_losses(&rows));
 }
 
-fn world_message(world: &World) -> String {
+fn lab_message(lab: &TrainingLab) -> String {
     let mut recorder = Recorder::default();
-    world.attempt(&TRAIN, world.train_arguments(json!({"steps": 1})), &mut recorder).unwrap();
+    lab.attempt(&TRAIN, lab.train_arguments(json!({"steps": 1})), &mut recorder).unwrap();
     recorder.progress.last().unwrap().message.clone()
 }
 
 #[test]
 fn divergence_is_fatal_and_keeps_the_last_good_checkpoint() {
-    let world = World::new();
-    let with = world.train_arguments(json!({"optimizer": {"learning_rate": 1e38, "clip": 0.0}, "checkpoint_every": 1}));
+    let lab = TrainingLab::new();
+    let with = lab.train_arguments(json!({"optimizer": {"learning_rate": 1e38, "clip": 0.0}, "checkpoint_every": 1}));
     let mut recorder = Recorder::default();
-    let Err(StepError::Failed(failure)) = world.attempt(&TRAIN, with, &mut recorder) else { panic!("it diverges") };
+    let Err(StepError::Failed(failure)) = lab.attempt(&TRAIN, with, &mut recorder) else { panic!("it diverges") };
     assert_eq!(failure.kind, FailureKind::Fatal);
     assert!(failure.message.starts_with("training diverged at step "), "{}", failure.message);
     assert!(failure.hint.unwrap().contains("lower `optimizer.learning_rate`"));
     let good = recorder.checkpoints.last().unwrap();
     assert!(failure.message.contains(&format!("at step {}", good.last_step.unwrap() + 1)));
-    world.artifacts.verify(good.artifact.as_ref().unwrap()).unwrap();
+    lab.artifacts.verify(good.artifact.as_ref().unwrap()).unwrap();
 }
 
 #[test]
 fn bad_input_is_refused_before_anything_is_written() {
-    let world = World::new();
+    let lab = TrainingLab::new();
     let cases = [
         (json!({"optimizer": {"learning_rate": null}}), "the learning rate is NaN"),
         (json!({"z_loss": -1e-4}), "`z_loss` is -0.0001: it must be 0 (off) or a number from 1e-9 to 1"),
@@ -337,7 +336,7 @@ fn bad_input_is_refused_before_anything_is_written() {
         ),
     ];
     for (change, message) in cases {
-        let failure = failure(&world, change.clone());
+        let failure = failure(&lab, change.clone());
         assert!(failure.message.contains(message), "{change}: {}", failure.message);
         assert_eq!(failure.kind, FailureKind::Fatal, "{change}");
     }
@@ -345,22 +344,22 @@ fn bad_input_is_refused_before_anything_is_written() {
 
 #[test]
 fn tokens_of_another_tokenizer_are_refused() {
-    let world = World::new();
-    let mut bytes = world.artifacts.read(&world.tokens[1]).unwrap();
+    let lab = TrainingLab::new();
+    let mut bytes = lab.artifacts.read(&lab.tokens[1]).unwrap();
     bytes[48] = 99;
-    let foreign = world.artifacts.put_bytes(&bytes, "x").unwrap();
-    let failure = failure(&world, json!({"tokens": [foreign]}));
+    let foreign = lab.artifacts.put_bytes(&bytes, "x").unwrap();
+    let failure = failure(&lab, json!({"tokens": [foreign]}));
     assert!(failure.message.contains("another tokenizer"), "{}", failure.message);
     assert!(failure.hint.unwrap().contains("tokenize the documents again"));
 }
 
 #[test]
 fn documents_shorter_than_the_context_are_trained_on_with_a_word_about_it() {
-    let world = World::new();
+    let lab = TrainingLab::new();
     for (context, said) in [(12, false), (300, true)] {
         let mut recorder = Recorder::default();
-        let with = world.train_arguments(json!({"steps": 1, "context": context}));
-        world.attempt(&TRAIN, with, &mut recorder).unwrap();
+        let with = lab.train_arguments(json!({"steps": 1, "context": context}));
+        lab.attempt(&TRAIN, with, &mut recorder).unwrap();
         let notes: Vec<_> = recorder.notes.iter().filter(|note| note.contains("the longest has")).collect();
         assert_eq!(notes.len(), usize::from(said), "{notes:?}");
     }
@@ -368,16 +367,16 @@ fn documents_shorter_than_the_context_are_trained_on_with_a_word_about_it() {
 
 #[test]
 fn a_damaged_token_file_is_never_trained_on() {
-    let world = World::new();
-    damage(&world, &world.tokens[0], |bytes| *bytes.last_mut().unwrap() ^= 1);
-    let failure = failure(&world, json!({}));
-    assert!(failure.message.contains(world.tokens[0].digest.as_str()), "{}", failure.message);
+    let lab = TrainingLab::new();
+    damage(&lab, &lab.tokens[0], |bytes| *bytes.last_mut().unwrap() ^= 1);
+    let failure = failure(&lab, json!({}));
+    assert!(failure.message.contains(lab.tokens[0].digest.as_str()), "{}", failure.message);
 }
 
 #[test]
 fn the_fingerprint_is_the_backend() {
-    let world = World::new();
-    let fingerprint = TRAIN.fingerprint(&world.train_arguments(json!({"device": "auto"}))).unwrap();
+    let lab = TrainingLab::new();
+    let fingerprint = TRAIN.fingerprint(&lab.train_arguments(json!({"device": "auto"}))).unwrap();
     assert_eq!(fingerprint, json!({"backend": "flex"}));
-    assert!(TRAIN.fingerprint(&world.train_arguments(json!({"device": "abacus"}))).is_err());
+    assert!(TRAIN.fingerprint(&lab.train_arguments(json!({"device": "abacus"}))).is_err());
 }

@@ -6,20 +6,20 @@ use serde_json::json;
 
 use super::super::CORPUS_IMPORT;
 use super::{gz, write, zst};
-use crate::tests::bench::{Bench, Recorder};
+use crate::tests::{Recorder, StepLab};
 use crate::{StepError, StepHandler};
 use stepwell_base::failure::FailureKind;
 
 #[test]
 fn a_file_that_changes_after_it_was_hashed_publishes_nothing() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     write(dir.path(), "a.txt", b"one");
     let path = write(dir.path(), "b.txt", b"version one");
     let with = json!({"source": dir.path()});
     let fingerprint = CORPUS_IMPORT.fingerprint(&with).unwrap();
     let attempt = || {
         let run = |context: &mut crate::StepContext<'_>| CORPUS_IMPORT.run(context);
-        bench.attempt_with(&with, fingerprint.clone(), &mut Recorder::default(), run)
+        lab.attempt_with(&with, fingerprint.clone(), &mut Recorder::default(), run)
     };
     let changes: [(&str, &dyn Fn()); 3] = [
         ("b.txt changed while it was read", &|| fs::write(&path, "version two").unwrap()),
@@ -31,7 +31,7 @@ fn a_file_that_changes_after_it_was_hashed_publishes_nothing() {
         let Err(StepError::Failed(failure)) = attempt() else { panic!("change {index} was not seen") };
         assert!(failure.message.contains(message) || index == 1, "{failure}");
         assert_eq!(failure.kind, FailureKind::Retryable, "the next attempt has another key");
-        assert_eq!(bench.published_files(), 0);
+        assert_eq!(lab.published_files(), 0);
     }
     for name in ["c.md", "new.txt"] {
         fs::remove_file(dir.path().join(name)).unwrap();
@@ -62,7 +62,7 @@ fn the_digest_of_what_was_read_is_that_of_the_file() {
             let mut with = more;
             with["source"] = json!([path, "builtin:grammar"]);
             with["documents"] = json!(1);
-            assert!(Bench::new().run(&CORPUS_IMPORT, &with).is_ok(), "{name}");
+            assert!(StepLab::new().run(&CORPUS_IMPORT, &with).is_ok(), "{name}");
         }
     }
 }

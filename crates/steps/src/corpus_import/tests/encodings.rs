@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{failure_in, gz, noted, texts_in, write};
-use crate::tests::bench::Bench;
+use crate::tests::StepLab;
 
 fn utf16(text: &str, big: bool) -> Vec<u8> {
     text.encode_utf16().flat_map(|unit| if big { unit.to_be_bytes() } else { unit.to_le_bytes() }).collect()
@@ -89,10 +89,10 @@ fn a_file_that_contradicts_the_encoding_is_refused() {
 
 #[test]
 fn utf8_under_another_encoding_is_noted() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     write(dir.path(), "a.txt", "caf\u{e9} \u{fc}ber \u{e0} la carte\u{2026}".as_bytes());
     write(dir.path(), "b.txt", b"caf\xE9 \xFCber \xE0 la carte\x85");
-    let (_, notes) = noted(&bench, &json!({"source": dir.path(), "encoding": "windows-1252"}));
+    let (_, notes) = noted(&lab, &json!({"source": dir.path(), "encoding": "windows-1252"}));
     assert_eq!(notes.len(), 1, "{notes:?}");
     assert!(notes[0].starts_with("1 file looks like UTF-8: ") && notes[0].ends_with("a.txt"), "{notes:?}");
 }

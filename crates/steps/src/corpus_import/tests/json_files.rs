@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{failure_in, gz, noted, texts_in, texts_of, write, zst};
-use crate::tests::bench::Bench;
+use crate::tests::StepLab;
 
 #[test]
 fn json_is_read_under_each_of_its_names() {
@@ -13,12 +13,12 @@ fn json_is_read_under_each_of_its_names() {
         assert_eq!(texts_in(&format!("{name}.gz"), &gz(lines), &json!({})), ["one", "two"], "{name}");
         assert_eq!(texts_in(&format!("{name}.zst"), &zst(lines), &json!({})), ["one", "two"], "{name}");
     }
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     for (index, name) in ["a.jsonl", "b.ndjson", "c.jsonlines", "d.json"].iter().enumerate() {
         write(dir.path(), name, format!("{{\"text\": \"{index}\"}}").as_bytes());
     }
-    let (outputs, _) = noted(&bench, &json!({"source": dir.path()}));
-    assert_eq!(texts_of(&bench, &outputs), ["0", "1", "2", "3"]);
+    let (outputs, _) = noted(&lab, &json!({"source": dir.path()}));
+    assert_eq!(texts_of(&lab, &outputs), ["0", "1", "2", "3"]);
 }
 
 #[test]
@@ -79,10 +79,10 @@ fn text_that_looks_like_json_is_read_with_a_word_about_it() {
         ("[link] and {\"quoted\"} words", false),
         ("plain", false),
     ] {
-        let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+        let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
         let path = write(dir.path(), "a.txt", text.as_bytes());
-        let (outputs, notes) = noted(&bench, &json!({"source": path}));
-        assert_eq!(texts_of(&bench, &outputs), [text]);
+        let (outputs, notes) = noted(&lab, &json!({"source": path}));
+        assert_eq!(texts_of(&lab, &outputs), [text]);
         let said = notes.iter().any(|note| note.starts_with(&format!("1 text file looks like JSON: {path}")));
         assert_eq!(said, is_json, "{text}: {notes:?}");
     }

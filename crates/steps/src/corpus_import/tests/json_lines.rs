@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use super::{failure_in, noted, texts_in, texts_of, write};
-use crate::tests::bench::Bench;
+use crate::tests::StepLab;
 
 #[test]
 fn fields_that_are_not_read_do_not_matter() {
@@ -24,7 +24,7 @@ fn fields_that_are_not_read_do_not_matter() {
 
 #[test]
 fn half_a_surrogate_pair_is_read_as_a_replacement_character_and_counted() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     let lines = [
         r#"{"text": "cut \ud83d and on"}"#,
         r#"{"text": "a pair \ud83d\ude00 is \n\"fine\""}"#,
@@ -32,9 +32,9 @@ fn half_a_surrogate_pair_is_read_as_a_replacement_character_and_counted() {
         r#"{"text": "\ud83d\ud83d\ude00"}"#,
     ];
     let path = write(dir.path(), "a.jsonl", lines.join("\n").as_bytes());
-    let (outputs, notes) = noted(&bench, &json!({"source": path}));
+    let (outputs, notes) = noted(&lab, &json!({"source": path}));
     assert_eq!(
-        texts_of(&bench, &outputs),
+        texts_of(&lab, &outputs),
         ["cut \u{FFFD} and on", "a pair \u{1F600} is \n\"fine\"", "\u{FFFD}\u{FFFD}", "\u{FFFD}\u{1F600}"]
     );
     assert_eq!(outputs.values["lone_surrogates"], 3);
@@ -66,18 +66,18 @@ fn the_text_field_may_lie_in_objects() {
 
 #[test]
 fn null_texts_are_passed_over_and_counted() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     let lines = "{\"d\": {\"t\": \"one\"}}\n{\"d\": {\"t\": null}}\n{\"d\": null}\n{\"d\": {\"t\": \" \"}}\n";
     let path = write(dir.path(), "a.jsonl", lines.as_bytes());
-    let (outputs, notes) = noted(&bench, &json!({"source": path, "text_field": "d.t"}));
-    assert_eq!(texts_of(&bench, &outputs), ["one"]);
+    let (outputs, notes) = noted(&lab, &json!({"source": path, "text_field": "d.t"}));
+    assert_eq!(texts_of(&lab, &outputs), ["one"]);
     assert_eq!((&outputs.values["null_texts"], &outputs.values["blank_texts"]), (&json!(2), &json!(1)));
     assert_eq!(notes, [format!("2 texts are null and make no document: {path}:2; {path}:3")]);
 }
 
 #[test]
 fn bad_lines_fail_the_step_or_are_passed_over_and_named() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     let mut bytes = b"{\"text\": \"one\"}\n".to_vec();
     let bad: [(&[u8], &str); 9] = [
         (b"{\"text\": \"cut", "not valid JSON at column 14: it ends where the end of a string is expected"),
@@ -104,8 +104,8 @@ fn bad_lines_fail_the_step_or_are_passed_over_and_named() {
     }
     bytes.extend(b"{\"text\": \"two\"}\n");
     let path = write(dir.path(), "a.jsonl", &bytes);
-    let (outputs, notes) = noted(&bench, &json!({"source": path, "on_bad_line": "skip"}));
-    assert_eq!(texts_of(&bench, &outputs), ["one", "two"]);
+    let (outputs, notes) = noted(&lab, &json!({"source": path, "on_bad_line": "skip"}));
+    assert_eq!(texts_of(&lab, &outputs), ["one", "two"]);
     assert_eq!(outputs.values["bad_lines"], 29);
     assert!(notes[0].starts_with(&format!("29 bad lines were passed over: {path}:2: not valid JSON")), "{notes:?}");
     assert!(notes[0].ends_with("a.jsonl:11: no field `text`; fields here: none; and more"), "{notes:?}");

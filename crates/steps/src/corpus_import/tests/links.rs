@@ -9,7 +9,7 @@ use serde_json::json;
 use super::super::CORPUS_IMPORT;
 use super::{failure, noted, texts, texts_of, write};
 use crate::StepHandler;
-use crate::tests::bench::Bench;
+use crate::tests::StepLab;
 
 fn fifo(path: &Path) {
     rustix::fs::mknodat(rustix::fs::CWD, path, rustix::fs::FileType::Fifo, 0o644.into(), 0).unwrap();
@@ -17,15 +17,15 @@ fn fifo(path: &Path) {
 
 #[test]
 fn dangling_links_loops_and_pipes_are_passed_over_and_named() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     write(dir.path(), "a.txt", b"one");
     write(dir.path(), "sub/b.txt", b"two");
     symlink("/nowhere/at/all", dir.path().join("old.bak")).unwrap();
     symlink("..", dir.path().join("sub/loop")).unwrap();
     symlink("self.txt", dir.path().join("self.txt")).unwrap();
     fifo(&dir.path().join("pipe.txt"));
-    let (outputs, notes) = noted(&bench, &json!({"source": dir.path()}));
-    assert_eq!(texts_of(&bench, &outputs), ["one", "two"]);
+    let (outputs, notes) = noted(&lab, &json!({"source": dir.path()}));
+    assert_eq!(texts_of(&lab, &outputs), ["one", "two"]);
     assert_eq!(outputs.values["passed_over"], 4);
     for part in [
         "4 entries of the folders were passed over: ",
@@ -40,7 +40,7 @@ fn dangling_links_loops_and_pipes_are_passed_over_and_named() {
 
 #[test]
 fn a_glob_visits_only_what_it_names() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     let base = dir.path().to_str().unwrap();
     for name in ["a.txt", "b.md", "x/1.txt", "x/y/2.txt", "xx/3.txt", "z/4.txt", "z/w/5.txt", "z/.h/6.txt"] {
         write(dir.path(), name, name.as_bytes());
@@ -59,8 +59,8 @@ fn a_glob_visits_only_what_it_names() {
         ("*", &["a.txt", "b.md"]),
         ("./z/*", &["z/4.txt"]),
     ] {
-        let (outputs, notes) = noted(&bench, &json!({"source": format!("{base}/{pattern}")}));
-        assert_eq!(texts_of(&bench, &outputs), expected, "{pattern}");
+        let (outputs, notes) = noted(&lab, &json!({"source": format!("{base}/{pattern}")}));
+        assert_eq!(texts_of(&lab, &outputs), expected, "{pattern}");
         // `*` matches the dangling link; the other patterns reach neither it nor the loop.
         assert_eq!(notes.len(), usize::from(pattern == "*"), "{pattern}: {notes:?}");
     }
@@ -69,7 +69,7 @@ fn a_glob_visits_only_what_it_names() {
 /// Following every name of a folder would give n! paths.
 #[test]
 fn a_folder_or_file_with_several_names_is_read_once() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     let names: Vec<String> = (0..12).map(|n| format!("d{n:02}")).collect();
     for name in &names {
         write(dir.path(), &format!("{name}/text.txt"), name.as_bytes());
@@ -78,31 +78,31 @@ fn a_folder_or_file_with_several_names_is_read_once() {
         }
     }
     symlink("text.txt", dir.path().join("d00/twin.txt")).unwrap();
-    let mut read = texts(&bench, &json!({"source": dir.path()}));
+    let mut read = texts(&lab, &json!({"source": dir.path()}));
     read.sort();
     assert_eq!(read, names);
     // Hard links are separate files, and a source given twice is read twice.
     let linked = tempfile::tempdir().unwrap();
     let path = write(linked.path(), "a.txt", b"one");
     fs::hard_link(&path, linked.path().join("b.txt")).unwrap();
-    assert_eq!(texts(&bench, &json!({"source": linked.path()})).len(), 2);
-    assert_eq!(texts(&bench, &json!({"source": [path, path]})).len(), 2);
+    assert_eq!(texts(&lab, &json!({"source": linked.path()})).len(), 2);
+    assert_eq!(texts(&lab, &json!({"source": [path, path]})).len(), 2);
 }
 
 #[test]
 fn a_link_to_a_file_or_folder_is_read_as_what_it_leads_to() {
-    let (bench, dir, store) = (Bench::new(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (lab, dir, store) = (StepLab::new(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
     write(store.path(), "blobs/1234", b"one");
     write(store.path(), "more/b.txt", b"two");
     symlink(store.path().join("blobs/1234"), dir.path().join("a.txt")).unwrap();
     symlink(store.path().join("more"), dir.path().join("more")).unwrap();
-    assert_eq!(texts(&bench, &json!({"source": dir.path()})), ["one", "two"]);
-    assert_eq!(texts(&bench, &json!({"source": dir.path().join("a.txt")})), ["one"]);
+    assert_eq!(texts(&lab, &json!({"source": dir.path()})), ["one", "two"]);
+    assert_eq!(texts(&lab, &json!({"source": dir.path().join("a.txt")})), ["one"]);
 }
 
 #[test]
 fn sources_that_cannot_be_read_are_refused_at_once() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     let path = |name: &str| dir.path().join(name);
     symlink("/nowhere", path("dangling.txt")).unwrap();
     symlink("self.txt", path("self.txt")).unwrap();
@@ -116,37 +116,37 @@ fn sources_that_cannot_be_read_are_refused_at_once() {
         (&"n".repeat(300), "cannot be a path"),
         ("*.txt", "matches no file; 3 entries of the folders were passed over"),
     ] {
-        let failure = failure(&bench, &json!({"source": path(source)}));
+        let failure = failure(&lab, &json!({"source": path(source)}));
         assert!(failure.message.contains(message), "{failure}");
         assert_eq!(failure.kind, stepwell_base::failure::FailureKind::Fatal);
     }
-    assert!(failure(&bench, &json!({"source": "/dev/zero"})).message.contains("neither a file nor a folder"));
-    assert!(failure(&bench, &json!({"source": "a\0b"})).message.contains("cannot be a path"));
+    assert!(failure(&lab, &json!({"source": "/dev/zero"})).message.contains("neither a file nor a folder"));
+    assert!(failure(&lab, &json!({"source": "a\0b"})).message.contains("cannot be a path"));
 }
 
 #[test]
 fn a_list_may_come_as_text() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     let (a, b) = (write(dir.path(), "a.txt", b"one"), write(dir.path(), "[b].txt", b"two"));
     for list in [format!("[\"{a}\", \"{b}\"]"), format!(" ['{a}','{b}',]"), format!("[\n\"{a}\",\n\"{b}\"]")] {
-        assert_eq!(texts(&bench, &json!({"source": list})), ["one", "two"], "{list}");
+        assert_eq!(texts(&lab, &json!({"source": list})), ["one", "two"], "{list}");
     }
     // Brackets that are not a list stay a name or a glob.
-    assert_eq!(texts(&bench, &json!({"source": b})), ["two"]);
-    let bench = Bench::new();
-    assert!(failure(&bench, &json!({"source": "[ab].nothing"})).message.starts_with("glob [ab].nothing"));
-    assert!(failure(&bench, &json!({"source": "[]"})).message.contains("empty list"));
+    assert_eq!(texts(&lab, &json!({"source": b})), ["two"]);
+    let lab = StepLab::new();
+    assert!(failure(&lab, &json!({"source": "[ab].nothing"})).message.starts_with("glob [ab].nothing"));
+    assert!(failure(&lab, &json!({"source": "[]"})).message.contains("empty list"));
     assert!(CORPUS_IMPORT.fingerprint(&json!({"source": format!("['{a}']")})).unwrap().is_array());
 }
 
 #[test]
 fn a_link_that_sorts_first_hides_no_folder_from_a_glob() {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     write(dir.path(), "v2/train/a.txt", b"one");
     symlink("v2/train", dir.path().join("current")).unwrap();
     let base = dir.path().to_str().unwrap();
     for pattern in ["*/train/*.txt", "**/train/*.txt", "**/*.txt"] {
-        let (outputs, _) = noted(&bench, &json!({"source": format!("{base}/{pattern}")}));
-        assert_eq!(texts_of(&bench, &outputs), ["one"], "{pattern}");
+        let (outputs, _) = noted(&lab, &json!({"source": format!("{base}/{pattern}")}));
+        assert_eq!(texts_of(&lab, &outputs), ["one"], "{pattern}");
     }
 }

@@ -15,7 +15,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::CORPUS_IMPORT;
-use crate::tests::bench::{Bench, Recorder, documents_of};
+use crate::tests::{Recorder, StepLab};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
 
@@ -29,45 +29,45 @@ fn zst(bytes: &[u8]) -> Vec<u8> {
     zstd::encode_all(bytes, 3).unwrap()
 }
 
-fn texts(bench: &Bench, with: &Value) -> Vec<String> {
-    let outputs = bench.run(&CORPUS_IMPORT, with).unwrap();
-    texts_of(bench, &outputs)
+fn texts(lab: &StepLab, with: &Value) -> Vec<String> {
+    let outputs = lab.run(&CORPUS_IMPORT, with).unwrap();
+    texts_of(lab, &outputs)
 }
 
-fn texts_of(bench: &Bench, outputs: &Outputs) -> Vec<String> {
-    documents_of(bench, &outputs.artifacts["documents"]).into_iter().map(|document| document.text).collect()
+fn texts_of(lab: &StepLab, outputs: &Outputs) -> Vec<String> {
+    lab.documents_of(&outputs.artifacts["documents"]).into_iter().map(|document| document.text).collect()
 }
 
-fn noted(bench: &Bench, with: &Value) -> (Outputs, Vec<String>) {
+fn noted(lab: &StepLab, with: &Value) -> (Outputs, Vec<String>) {
     let mut recorder = Recorder::default();
-    let outputs = bench.run_recorded(&CORPUS_IMPORT, with, &mut recorder).unwrap();
+    let outputs = lab.run_recorded(&CORPUS_IMPORT, with, &mut recorder).unwrap();
     (outputs, recorder.notes)
 }
 
 /// Imports one file with this name and content, and returns its texts.
 fn texts_in(name: &str, bytes: &[u8], more: &Value) -> Vec<String> {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     let mut with = more.clone();
     with["source"] = json!(write(dir.path(), name, bytes));
-    texts(&bench, &with)
+    texts(&lab, &with)
 }
 
 /// Imports one file with this name and content, and returns the failure without the path in its message.
 fn failure_in(name: &str, bytes: &[u8], more: &Value) -> Failure {
-    let (bench, dir) = (Bench::new(), tempfile::tempdir().unwrap());
+    let (lab, dir) = (StepLab::new(), tempfile::tempdir().unwrap());
     let mut with = more.clone();
     let path = write(dir.path(), name, bytes);
     with["source"] = json!(path);
-    let mut failure = failure(&bench, &with);
+    let mut failure = failure(&lab, &with);
     failure.message = failure.message.replace(&path, "FILE");
     failure
 }
 
 /// Returns the failure, and checks that nothing was published.
-fn failure(bench: &Bench, with: &Value) -> Failure {
-    let failure = bench.run(&CORPUS_IMPORT, with).unwrap_err();
+fn failure(lab: &StepLab, with: &Value) -> Failure {
+    let failure = lab.run(&CORPUS_IMPORT, with).unwrap_err();
     assert!(failure.hint.is_some(), "no hint: {failure}");
-    assert_eq!(bench.published_files(), 0, "something half-written was left");
+    assert_eq!(lab.published_files(), 0, "something half-written was left");
     failure
 }
 

@@ -12,7 +12,7 @@ use unicode_normalization::{UnicodeNormalization, is_nfkc};
 use super::ByteBpe;
 use super::words::Words;
 use crate::grammar::Grammar;
-use crate::tests::bench::Bench;
+use crate::tests::StepLab;
 use crate::tokenizer_train::TOKENIZER_TRAIN;
 
 fn words(text: &str) -> Vec<&str> {
@@ -49,10 +49,10 @@ static TRAINED: LazyLock<Vec<u8>> = LazyLock::new(|| {
     let grammar = Grammar::new(3);
     let mut texts: Vec<String> = (0..60).map(|index| grammar.document(index)).collect();
     texts.push("Mais o\u{f9} est-il ? \u{422}\u{430}\u{43c}  \u{4e2d}\u{6587} 123 456\n\n\tI'll don't ".repeat(40));
-    let bench = Bench::new();
-    let with = json!({"documents": bench.documents(&texts), "vocab_size": 700});
-    let outputs = bench.run(&TOKENIZER_TRAIN, &with).unwrap();
-    bench.artifacts.read(&outputs.artifacts["tokenizer"]).unwrap()
+    let lab = StepLab::new();
+    let with = json!({"documents": lab.documents(&texts), "vocab_size": 700});
+    let outputs = lab.run(&TOKENIZER_TRAIN, &with).unwrap();
+    lab.artifacts.read(&outputs.artifacts["tokenizer"]).unwrap()
 });
 
 /// Makes a tokenizer with the given merges of bytes and earlier merges. It leaves out a merge that names a pair

@@ -1,80 +1,40 @@
-//! Fixture for tests of step kinds: a state directory and a recording reporter.
+//! A state directory and an artifact store, in which tests run one step after another.
 
 use std::cell::Cell;
 use std::path::PathBuf;
 
 use serde_json::Value;
 
+use super::recorder::Recorder;
 use crate::corpus_documents::{Document, DocumentReader, document_files, write_document};
-use crate::{Reporter, StepContext, StepError, StepHandler};
+use crate::{StepContext, StepError, StepHandler};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::{ArtifactRef, Outputs};
-use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
-use stepwell_base::protocol::{AttemptRequest, MetricRow, Progress};
+use stepwell_base::protocol::AttemptRequest;
 
-/// Keeps checkpoints and notes, and asks to stop after a number of checks of the flag.
-#[derive(Default)]
-pub struct Recorder {
-    /// Newest first, as an attempt receives them.
-    pub checkpoints: Vec<Checkpoint>,
-    pub notes: Vec<String>,
-    pub looks_left: Cell<Option<u32>>,
-    /// Number of checkpoints that are committed before the engine dies.
-    pub commits_left: Option<u32>,
-}
-
-impl Reporter for Recorder {
-    fn progress(&mut self, _: Progress) {}
-
-    fn metric(&mut self, _: MetricRow) {}
-
-    fn rewind(&mut self, _: u64) {}
-
-    fn checkpoint(&mut self, checkpoint: Checkpoint) -> Result<(), StepError> {
-        if let Some(left) = &mut self.commits_left {
-            if *left == 0 {
-                return Err(StepError::Interrupted);
-            }
-            *left -= 1;
-        }
-        self.checkpoints.insert(0, checkpoint);
-        Ok(())
-    }
-
-    fn note(&mut self, message: String) {
-        self.notes.push(message);
-    }
-
-    fn interrupted(&self) -> bool {
-        match self.looks_left.get() {
-            None => false,
-            Some(0) => true,
-            Some(left) => {
-                self.looks_left.set(Some(left - 1));
-                false
-            }
-        }
-    }
-}
-
-pub struct Bench {
-    dir: tempfile::TempDir,
+pub struct StepLab {
+    pub directory: tempfile::TempDir,
     pub artifacts: ArtifactStore,
 }
 
-impl Bench {
-    pub fn new() -> Bench {
-        let dir = tempfile::tempdir().unwrap();
-        let artifacts = ArtifactStore::open(dir.path()).unwrap();
-        Bench { dir, artifacts }
+impl StepLab {
+    pub fn new() -> StepLab {
+        let directory = tempfile::tempdir().unwrap();
+        let artifacts = ArtifactStore::open(directory.path()).unwrap();
+        StepLab { directory, artifacts }
+    }
+
+    pub fn step_directory(&self) -> PathBuf {
+        self.directory.path().join("runs/run/step")
     }
 
     pub fn scratch(&self) -> PathBuf {
-        self.dir.path().join("scratch")
+        self.step_directory().join("scratch")
     }
 
+    /// Runs one attempt of `run`, with the checkpoints that the recorder holds.
     pub fn attempt<T>(
         &self,
         with: &Value,
@@ -84,7 +44,7 @@ impl Bench {
         self.attempt_with(with, Value::Null, recorder, run)
     }
 
-    /// Like [`Bench::attempt`], with this fingerprint from the engine.
+    /// Like [`StepLab::attempt`], with this fingerprint from the engine.
     pub fn attempt_with<T>(
         &self,
         with: &Value,
@@ -104,12 +64,27 @@ impl Bench {
             with: with.clone(),
             secrets: Default::default(),
             fingerprint,
-            state_dir: self.dir.path().to_owned(),
+            state_dir: self.directory.path().to_owned(),
             scratch_dir: self.scratch(),
-            checkpoints: recorder.checkpoints.clone(),
+            // Newest first, as an engine sends them.
+            checkpoints: recorder.checkpoints.iter().rev().cloned().collect(),
             forked_at: None,
         };
-        run(&mut StepContext { request: &request, artifacts: &self.artifacts, reporter: recorder })
+        recorder.connect(&self.artifacts);
+        let ended = run(&mut StepContext { request: &request, artifacts: &self.artifacts, reporter: recorder });
+        recorder.disconnect();
+        ended
+    }
+
+    /// Runs one attempt of a handler, with the checkpoints that the recorder holds.
+    pub fn attempt_of(
+        &self,
+        handler: &dyn StepHandler,
+        with: &Value,
+        recorder: &mut Recorder,
+    ) -> Result<Outputs, StepError> {
+        let fingerprint = handler.fingerprint(with)?;
+        self.attempt_with(with, fingerprint, recorder, |context| handler.run(context))
     }
 
     /// Runs a step without interruption.
@@ -117,15 +92,14 @@ impl Bench {
         self.run_recorded(handler, with, &mut Recorder::default())
     }
 
-    /// Like [`Bench::run`], but also returns the reports of the step.
+    /// Like [`StepLab::run`], but also returns the reports of the step.
     pub fn run_recorded(
         &self,
         handler: &dyn StepHandler,
         with: &Value,
         recorder: &mut Recorder,
     ) -> Result<Outputs, Failure> {
-        let fingerprint = handler.fingerprint(with)?;
-        match self.attempt_with(with, fingerprint, recorder, |context| handler.run(context)) {
+        match self.attempt_of(handler, with, recorder) {
             Ok(outputs) => Ok(outputs),
             Err(StepError::Failed(failure)) => Err(failure),
             Err(StepError::Interrupted) => panic!("nobody interrupted"),
@@ -135,8 +109,7 @@ impl Bench {
     /// Runs a step and asks it to stop at its `looks`-th check of the flag; `None` if it stopped.
     pub fn run_interrupted(&self, handler: &dyn StepHandler, with: &Value, looks: u32) -> Option<Outputs> {
         let mut recorder = Recorder { looks_left: Cell::new(Some(looks)), ..Recorder::default() };
-        let fingerprint = handler.fingerprint(with).unwrap();
-        match self.attempt_with(with, fingerprint, &mut recorder, |context| handler.run(context)) {
+        match self.attempt_of(handler, with, &mut recorder) {
             Ok(outputs) => Some(outputs),
             Err(StepError::Interrupted) => None,
             Err(StepError::Failed(failure)) => panic!("{failure}"),
@@ -145,7 +118,7 @@ impl Bench {
 
     /// Files in the artifact store, published or temporary.
     pub fn published_files(&self) -> usize {
-        walkdir::WalkDir::new(self.dir.path().join("artifacts"))
+        walkdir::WalkDir::new(self.directory.path().join("artifacts"))
             .into_iter()
             .filter(|entry| entry.as_ref().unwrap().file_type().is_file())
             .count()
@@ -160,9 +133,9 @@ impl Bench {
         }
         self.artifacts.put_bytes(&bytes, crate::corpus_documents::NDJSON).unwrap()
     }
-}
 
-pub fn documents_of(bench: &Bench, artifact: &ArtifactRef) -> Vec<Document> {
-    let mut reader = DocumentReader::new(document_files(&bench.artifacts, artifact, None).unwrap());
-    std::iter::from_fn(|| reader.next_document().unwrap()).collect()
+    pub fn documents_of(&self, artifact: &ArtifactRef) -> Vec<Document> {
+        let mut reader = DocumentReader::new(document_files(&self.artifacts, artifact, None).unwrap());
+        std::iter::from_fn(|| reader.next_document().unwrap()).collect()
+    }
 }
