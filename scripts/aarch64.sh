@@ -15,4 +15,4 @@ if [ "$(uname -m)" != aarch64 ]; then
   export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
   export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER="qemu-aarch64-static -L /usr/aarch64-linux-gnu"
 fi
-exec cargo test --lib --target $target -- "${@:-train::}"
+exec cargo test -p stepwell-train --lib --target $target -- "$@"
