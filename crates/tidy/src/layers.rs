@@ -21,6 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("fuzzing", &["base", "workflow", "run", "config", "artifact", "store", "train", "steps", "engine"]),
     ("lease-model", &["base", "run"]),
     ("stepwell", &["base", "workflow", "run", "config", "artifact", "store", "train", "steps", "engine", "bench"]),
+    ("features", &["stepwell", "train"]),
 ];
 
 /// Libraries with the only crate that may name them.

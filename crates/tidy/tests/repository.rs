@@ -7,7 +7,7 @@ use stepwell_tidy::{House, circles, failpoints, layers, modules, purity, size, t
 
 static HOUSE: LazyLock<House> = LazyLock::new(|| {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    let house = House::read(&root).unwrap();
+    let house = House::read(&root).expect("the repository is readable");
     assert!(house.size() > 500, "the rules must see the sources");
     house
 });

@@ -1,0 +1,3 @@
+//! Never built, see `Cargo.toml`.
+
+fn main() {}
