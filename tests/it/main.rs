@@ -1,5 +1,6 @@
 //! End-to-end tests with the real binary, a real database, and real processes killed with SIGKILL.
 #![expect(clippy::print_stdout, reason = "figures of long tests")]
+#![expect(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod bad_input;
 #[cfg(feature = "train")]

@@ -124,6 +124,7 @@ mod armed {
             Some("error") => Err(io::Error::from_raw_os_error(EIO)),
             Some("full") => Err(io::Error::from_raw_os_error(ENOSPC)),
             _ => {
+                #[expect(clippy::disallowed_methods, reason = "the last words of a process that aborts")]
                 let _ = writeln!(io::stderr(), "stepwell: aborted by the failpoint `{point}`");
                 std::process::abort()
             }

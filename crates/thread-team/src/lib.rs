@@ -16,9 +16,11 @@ mod spin;
 mod sync;
 mod team;
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod loom_tests;
-#[cfg(all(test, not(loom)))]
+#[cfg(test)]
+#[cfg(not(loom))]
 mod tests;
 
 pub use protocol::{Protocol, Sound};

@@ -7,7 +7,8 @@ pub enum Advice {
     Sleep,
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 pub use self::of_loom::Spin;
 #[cfg(not(all(test, loom)))]
 pub use self::standard::Spin;
@@ -51,7 +52,8 @@ pub mod standard {
     }
 }
 
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 mod of_loom {
     use std::cell::Cell;
 

@@ -2,7 +2,8 @@
 
 #[cfg(not(all(test, loom)))]
 pub use self::standard::*;
-#[cfg(all(test, loom))]
+#[cfg(test)]
+#[cfg(loom)]
 pub use loom::{
     cell::UnsafeCell,
     sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence},

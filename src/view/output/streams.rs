@@ -1,4 +1,5 @@
 //! The two output streams of the program; no other code writes to them. A failing stream never panics.
+#![expect(clippy::disallowed_methods, reason = "the owner of the streams")]
 
 use std::io::{self, IsTerminal, Write};
 

@@ -36,6 +36,7 @@ pub fn exec() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error is the attempt's log, and `eprintln!` would panic on a full disk.
+            #[expect(clippy::disallowed_methods, reason = "the log of the attempt")]
             let _ = writeln!(std::io::stderr(), "stepwell worker: {error}");
             ExitCode::FAILURE
         }

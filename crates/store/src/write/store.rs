@@ -209,6 +209,7 @@ fn is_read_only(path: &Path) -> bool {
 
 /// Aborts, because code that continued could build on a commit that does not exist.
 fn abort(path: &Path, error: &str) -> ! {
+    #[expect(clippy::disallowed_methods, reason = "the last words of a process that aborts")]
     let mut stderr = std::io::stderr();
     let what = format!("stepwell: cannot write `{}`: {error}", path.display());
     let _ = writeln!(stderr, "{}", visible(&what));

@@ -11,6 +11,7 @@ pub fn graphics_device() -> Option<Device> {
         Ok(device) => Some(device),
         Err(error) => {
             let thread = std::thread::current();
+            #[expect(clippy::disallowed_methods, reason = "tests may print")]
             let _ = writeln!(std::io::stderr(), "skipped {}: {error}", thread.name().unwrap_or("a test"));
             None
         }

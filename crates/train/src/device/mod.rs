@@ -3,7 +3,8 @@
 mod backend;
 mod drivers;
 mod error;
-#[cfg(all(test, feature = "wgpu", feature = "flex"))]
+#[cfg(test)]
+#[cfg(all(feature = "wgpu", feature = "flex"))]
 pub(crate) mod fixtures;
 #[cfg(feature = "wgpu")]
 mod graphics;

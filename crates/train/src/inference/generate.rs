@@ -104,7 +104,8 @@ impl<'a> Sequence<'a> {
     }
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests {
     use burn::tensor::{Device, Int, Tensor, TensorData};
 

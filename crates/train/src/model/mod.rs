@@ -11,9 +11,11 @@ pub mod shared;
 mod transformer;
 pub mod weights;
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod golden_tests;
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests;
 
 pub use batch::Batch;

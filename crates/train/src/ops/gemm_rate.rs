@@ -33,7 +33,8 @@ pub fn gemm_rate(name: &str, size: usize, precision: Precision) -> Result<f64, D
     Ok(2.0 * (size as f64).powi(3) / best)
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests {
     use super::*;
 

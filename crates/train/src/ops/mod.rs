@@ -11,7 +11,8 @@ mod cpu;
 pub(super) mod cube;
 mod differentiable;
 mod dropout_mask;
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod fixtures;
 #[cfg(feature = "flex")]
 mod fused;
@@ -38,5 +39,6 @@ pub use kernels::{Implementation, Kernels};
 pub use muon::MuonStep;
 pub use objective::Objective;
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests;

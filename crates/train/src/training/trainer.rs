@@ -262,5 +262,6 @@ fn finite(step: u64, loss: LossTerms, norm: f64) -> Result<(LossTerms, f64), Tra
     Ok((loss, check("the gradient norm", norm)?))
 }
 
-#[cfg(all(test, feature = "flex"))]
+#[cfg(test)]
+#[cfg(feature = "flex")]
 mod tests;

@@ -25,5 +25,6 @@ pub use tensors::{
     global_norm, linear, linear_add, norm_linear, qk_norm, rms_norm, token_nll,
 };
 
-#[cfg(all(test, feature = "wgpu", feature = "flex"))]
+#[cfg(test)]
+#[cfg(all(feature = "wgpu", feature = "flex"))]
 mod tests;

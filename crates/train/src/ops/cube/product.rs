@@ -73,7 +73,8 @@ fn all() -> impl Iterator<Item = &'static Kernel> {
     KERNELS.iter().chain([&ALWAYS])
 }
 
-#[cfg(all(test, feature = "wgpu", feature = "flex"))]
+#[cfg(test)]
+#[cfg(all(feature = "wgpu", feature = "flex"))]
 pub fn names() -> impl Iterator<Item = &'static str> {
     all().map(|kernel| kernel.name)
 }

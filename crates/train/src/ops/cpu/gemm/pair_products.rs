@@ -9,7 +9,8 @@ use crate::cpu::isa;
 use crate::cpu::isa::Set;
 use crate::cpu::simd::Instructions;
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
 pub use self::x86::are_measured_faster;
 
 /// True if products of pairs are the fastest bf16 products: the user requests them, or the processor has them and they
