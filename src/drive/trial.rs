@@ -28,9 +28,9 @@ pub fn temporary_folder(prefix: &str, parent: Option<&Path>) -> Result<TempDir, 
     })
 }
 
-pub struct Tested(Child);
+pub struct ProcessUnderTest(Child);
 
-impl Tested {
+impl ProcessUnderTest {
     pub fn id(&self) -> u32 {
         self.0.id()
     }
@@ -75,7 +75,7 @@ impl Trial {
     }
 
     /// Starts this program; its output is shown only if it fails.
-    pub fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<Tested, CliError> {
+    pub fn start<'a>(&self, arguments: impl IntoIterator<Item = &'a str>) -> Result<ProcessUnderTest, CliError> {
         let path = self.state.join(LOG);
         let log = File::create(&path).map_err(|error| CliError::io("create", &path, error))?;
         let program = own_binary().map_err(|error| CliError::internal("find this program", error))?;
@@ -84,11 +84,11 @@ impl Trial {
         // Engines that are killed on purpose are not a crash loop.
         command.env("STEPWELL_CRASH_LOOP_LIMIT", "0");
         let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();
-        started.map(Tested).map_err(|error| CliError::io("start", &program, error))
+        started.map(ProcessUnderTest).map_err(|error| CliError::io("start", &program, error))
     }
 
-    pub fn finish(&self, tested: &mut Tested) -> Result<(), CliError> {
-        let status = tested.wait()?;
+    pub fn finish(&self, process: &mut ProcessUnderTest) -> Result<(), CliError> {
+        let status = process.wait()?;
         if status.success() { Ok(()) } else { Err(self.ended(status)) }
     }
 

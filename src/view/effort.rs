@@ -4,7 +4,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::{Value, json};
 
 use super::fan_out::MOST_CHILDREN;
-use super::work_time::{self, Life};
+use super::work_time::{self, WorkClock};
 use crate::error::CliError;
 use stepwell_base::duration::later;
 use stepwell_run::estimate::{Estimate, Task, Work, estimate};
@@ -26,7 +26,7 @@ pub struct Effort {
 pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, CliError> {
     let now = Timestamp::now();
     let spec = reader.spec(run.id)?;
-    let life = Life::new(reader, Some((run.id, &spec)));
+    let clock = WorkClock::new(reader, Some((run.id, &spec)));
     let (mut budget, sla) = (spec.budget, spec.sla);
     let mut alerts = Vec::new();
     for notice in reader.notices(run.id)? {
@@ -40,7 +40,7 @@ pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, Cli
     let mut left = None;
     if !run.status.is_terminal() {
         let steps = reader.open_work(run.id, MOST_CHILDREN)?;
-        compute += steps.iter().map(|step| life.running(step)).fold(SignedDuration::ZERO, |sum, one| sum + one);
+        compute += steps.iter().map(|step| clock.running(step)).fold(SignedDuration::ZERO, |sum, one| sum + one);
         compute += working(reader.leases_below(run.id)?.into_iter(), now);
         // Only a running run makes progress.
         if run.status == RunStatus::Running {

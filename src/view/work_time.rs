@@ -14,18 +14,18 @@ use stepwell_workflow::spec::WorkflowSpec;
 
 /// The time up to which unfinished work counts: now, or the last sign of life when no engine runs.
 #[derive(Clone, Copy)]
-pub struct Life<'a> {
+pub struct WorkClock<'a> {
     state_dir: &'a Path,
     run: Option<(RunId, &'a WorkflowSpec)>,
     now: Timestamp,
     is_served: bool,
 }
 
-impl<'a> Life<'a> {
+impl<'a> WorkClock<'a> {
     /// Queries about steps need the workflow.
-    pub fn new(reader: &'a Reader, run: Option<(RunId, &'a WorkflowSpec)>) -> Life<'a> {
+    pub fn new(reader: &'a Reader, run: Option<(RunId, &'a WorkflowSpec)>) -> WorkClock<'a> {
         let state_dir = reader.state_dir();
-        Life { state_dir, run, now: Timestamp::now(), is_served: EngineLock::holder(state_dir).is_some() }
+        WorkClock { state_dir, run, now: Timestamp::now(), is_served: EngineLock::holder(state_dir).is_some() }
     }
 
     /// The last time the running attempt of a step was known to work.
@@ -79,13 +79,13 @@ impl<'a> Life<'a> {
 }
 
 /// The time of a run in a list. Steps are read only for a run whose engine died.
-pub fn of_listed(reader: &Reader, run: &RunRow, life: &Life<'_>) -> Result<Option<SignedDuration>, CliError> {
+pub fn of_listed(reader: &Reader, run: &RunRow, clock: &WorkClock<'_>) -> Result<Option<SignedDuration>, CliError> {
     let died = run.status == RunStatus::Interrupted && run.stored_status == RunStatus::Running;
     if !died {
-        return Ok(life.of_run(run, &[]));
+        return Ok(clock.of_run(run, &[]));
     }
     let spec = reader.spec(run.id)?;
-    Ok(Life { run: Some((run.id, &spec)), ..*life }.of_run(run, &reader.open_work(run.id, MOST_CHILDREN)?))
+    Ok(WorkClock { run: Some((run.id, &spec)), ..*clock }.of_run(run, &reader.open_work(run.id, MOST_CHILDREN)?))
 }
 
 /// Formats a duration such as `3m 12s`; empty for `None`.

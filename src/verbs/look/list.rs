@@ -11,7 +11,7 @@ use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::effort::{Effort, effort};
 use crate::view::output::{run_json, short_id, table};
-use crate::view::work_time::{self, Life};
+use crate::view::work_time::{self, WorkClock};
 use stepwell_base::ids::RunId;
 use stepwell_run::event::{Alert, Wait};
 use stepwell_run::status::RunStatus;
@@ -89,7 +89,7 @@ fn page(session: &Session, reader: &Reader, all: bool) -> Result<Page, CliError>
     unreadable.extend(open);
     runs.append(&mut ended);
     runs.sort_by_key(|run| Reverse(run.id));
-    let life = Life::new(reader, None);
+    let clock = WorkClock::new(reader, None);
     let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
     let mut alerts = reader.alerts(&ids)?;
     let with_effort = |(depth, run): (usize, RunRow)| {
@@ -100,7 +100,7 @@ fn page(session: &Session, reader: &Reader, all: bool) -> Result<Page, CliError>
         let running = run.status == RunStatus::Running;
         let effort = running.then(|| effort(reader, &run, session.settings.slots.value)).transpose()?;
         let alerts = alerts.remove(&run.id).unwrap_or_default();
-        let time = work_time::text(work_time::of_listed(reader, &run, &life)?);
+        let time = work_time::text(work_time::of_listed(reader, &run, &clock)?);
         Ok::<_, CliError>(Listed { depth, run, effort, time, alerts, damage })
     };
     let runs = under_their_parents(runs).into_iter().map(with_effort).collect::<Result<_, _>>()?;

@@ -19,7 +19,7 @@ use stepwell_store::{AttemptedStep, attempt_log};
 
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// Time after an attempt's end was committed in which its processes may still write.
-const LAST_WORDS: Duration = Duration::from_secs(10);
+const DRAIN_TIME: Duration = Duration::from_secs(10);
 const PART: usize = 64 << 10;
 
 /// Print the output of a run's attempts
@@ -53,7 +53,7 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
     for AttemptedStep { id: step, attempts, is_running } in reader.attempted_steps(id, only.as_ref())? {
         for attempt in 1..=attempts {
             let mut follower = Follower::new(session.state_dir(), id, &step, attempt);
-            if follower.print(&session.out)? == Printed::InVain {
+            if follower.print(&session.out)? == Printed::ReaderGone {
                 return Ok(Exit::Ok);
             }
             if args.follow && is_running && attempt == attempts {
@@ -85,7 +85,7 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
             }
         }
         for follower in &mut followers {
-            if follower.print(&session.out)? == Printed::InVain {
+            if follower.print(&session.out)? == Printed::ReaderGone {
                 return Ok(Exit::Ok);
             }
             if ended || !follower.may_grow() {
@@ -146,7 +146,7 @@ impl Follower {
     }
 
     fn may_grow(&self) -> bool {
-        self.ended.is_none_or(|ended| self.log.is_some() && ended.elapsed() < LAST_WORDS)
+        self.ended.is_none_or(|ended| self.log.is_some() && ended.elapsed() < DRAIN_TIME)
     }
 
     /// Prints new bytes unchanged, except on a terminal.
@@ -155,7 +155,7 @@ impl Follower {
         loop {
             let count = self.read(&mut part).map_err(|error| CliError::io("read", &self.path, error))?;
             if count == 0 {
-                return Ok(Printed::Whole);
+                return Ok(Printed::Written);
             }
             let mut text = Vec::new();
             if self.offset == 0 {
@@ -178,8 +178,8 @@ impl Follower {
             } else {
                 text.extend(&part[..count]);
             }
-            if out.raw(&text)? == Printed::InVain {
-                return Ok(Printed::InVain);
+            if out.raw(&text)? == Printed::ReaderGone {
+                return Ok(Printed::ReaderGone);
             }
         }
     }

@@ -10,7 +10,7 @@ use crate::view::effort::effort;
 use crate::view::failures::{MOST_FAILURES, failed_steps, failure_text};
 use crate::view::fan_out::MOST_CHILDREN;
 use crate::view::output::{bytes, run_json, short_id, step_json, table};
-use crate::view::work_time::{self, Life};
+use crate::view::work_time::{self, WorkClock};
 use stepwell_run::event::{Ruling, Wait};
 use stepwell_run::status::RunStatus;
 use stepwell_store::{Children, DecisionRow, RunRow, StepRow};
@@ -50,12 +50,12 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
         "steps": steps.iter().map(step_json).collect::<Vec<_>>(),
         "decisions": decisions.iter().map(decision_json).collect::<Vec<_>>(),
     });
-    let life = Life::new(&reader, Some((id, &spec)));
-    let mut text = heading(&run, &life, &steps);
+    let clock = WorkClock::new(&reader, Some((id, &spec)));
+    let mut text = heading(&run, &clock, &steps);
     text.push_str(&session.out.pasteable(&failures(&failed)));
     text.push_str(&effort.lines());
     text.push('\n');
-    let rows = steps.iter().map(|step| step_row(step, &life, &steps)).collect();
+    let rows = steps.iter().map(|step| step_row(step, &clock, &steps)).collect();
     text.push_str(&table(&["step", "kind", "status", "attempts", "time", "progress"], rows));
     text.push_str(&params(&spec));
     text.push_str(&given(&steps, if all { usize::MAX } else { MOST_GIVEN }));
@@ -70,10 +70,10 @@ pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
     Ok(Exit::Ok)
 }
 
-fn heading(run: &RunRow, life: &Life<'_>, steps: &[StepRow]) -> String {
+fn heading(run: &RunRow, clock: &WorkClock<'_>, steps: &[StepRow]) -> String {
     let mut text = format!("run       {}\nname      {}\nworkflow  {}\n", run.id, run.name, run.workflow);
     text.push_str(&format!("status    {}\n", run.status.as_str()));
-    text.push_str(&format!("time      {}\n", work_time::text(life.of_run(run, steps))));
+    text.push_str(&format!("time      {}\n", work_time::text(clock.of_run(run, steps))));
     if let Some(at) = run.pruned_at {
         text.push_str(&format!("pruned    {at}: only its log is left\n"));
     }
@@ -159,13 +159,13 @@ fn decision_row(row: &DecisionRow) -> Vec<String> {
     ]
 }
 
-fn step_row(step: &StepRow, life: &Life<'_>, all: &[StepRow]) -> Vec<String> {
+fn step_row(step: &StepRow, clock: &WorkClock<'_>, all: &[StepRow]) -> Vec<String> {
     vec![
         step.id.to_string(),
         step.kind.clone(),
         step.status.as_str().to_owned(),
         step.attempts.to_string(),
-        work_time::text(life.of_step(step, all)),
+        work_time::text(clock.of_step(step, all)),
         progress(step),
     ]
 }

@@ -39,7 +39,7 @@ pub fn watch(session: &Session, args: &WatchArgs) -> Result<Exit, CliError> {
         for row in reader.events_after(id, last_seq) {
             let row = row?;
             last_seq = row.seq;
-            if print(session, &row)? == Printed::InVain {
+            if print(session, &row)? == Printed::ReaderGone {
                 return Ok(Exit::Ok);
             }
         }
@@ -101,6 +101,6 @@ fn print(session: &Session, row: &EventRow) -> Result<Printed, CliError> {
     }
     match describe(&row.event) {
         Some(text) => session.out.stream(&format!("{}  {text}", row.at.strftime("%H:%M:%S"))),
-        None => Ok(Printed::Whole),
+        None => Ok(Printed::Written),
     }
 }

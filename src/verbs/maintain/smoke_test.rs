@@ -9,7 +9,7 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use crate::arguments::Params;
-use crate::drive::trial::{Tested, Trial, differences, temporary_folder};
+use crate::drive::trial::{ProcessUnderTest, Trial, differences, temporary_folder};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -81,7 +81,7 @@ fn report(out: &Output, trial: &Trial, compared: usize, different: &[String], ti
     out.document(&text, value)
 }
 
-fn start(trial: &Trial, args: &SmokeTestArgs) -> Result<Tested, CliError> {
+fn start(trial: &Trial, args: &SmokeTestArgs) -> Result<ProcessUnderTest, CliError> {
     let mut settings = vec![format!("device={}", args.device)];
     settings.extend(args.params.set.iter().map(|(name, value)| format!("{name}={value}")));
     let settings = settings.iter().flat_map(|setting| ["-S", setting.as_str()]);

@@ -7,9 +7,9 @@ use crate::error::CliError;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Printed {
-    Whole,
+    Written,
     /// The pipe or the terminal is closed, so printing more is useless.
-    InVain,
+    ReaderGone,
 }
 
 /// Prints on standard output.
@@ -19,8 +19,8 @@ pub enum Printed {
 /// error.
 pub fn print(bytes: &[u8]) -> Result<Printed, CliError> {
     match write(io::stdout().lock(), bytes) {
-        Ok(()) => Ok(Printed::Whole),
-        Err(error) if is_gone(&error) => Ok(Printed::InVain),
+        Ok(()) => Ok(Printed::Written),
+        Err(error) if is_gone(&error) => Ok(Printed::ReaderGone),
         Err(error) => Err(CliError::internal("write standard output", error)),
     }
 }

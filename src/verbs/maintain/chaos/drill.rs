@@ -8,7 +8,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::tally::Tally;
 use super::{ChaosArgs, ChaosTarget};
-use crate::drive::trial::{Tested, Trial, differences};
+use crate::drive::trial::{ProcessUnderTest, Trial, differences};
 use crate::error::CliError;
 use stepwell_base::ids::RunId;
 use stepwell_base::rng::Rng;
@@ -22,7 +22,7 @@ const GRACE: Duration = Duration::from_secs(5);
 /// Shortest pause between two kills.
 const SHORTEST: Duration = Duration::from_millis(20);
 /// Extends the longest pause for each consecutive kill without a commit before it.
-const RELIEF: Duration = Duration::from_millis(500);
+const EXTRA_PAUSE: Duration = Duration::from_millis(500);
 
 pub struct Drill {
     run: Vec<String>,
@@ -66,9 +66,9 @@ impl Drill {
     pub fn round(&mut self, trial: &Trial, killed: impl FnMut(&Tally)) -> Result<(), CliError> {
         self.tally.rounds += 1;
         let mut engine = trial.start(self.run.iter().map(String::as_str))?;
-        let ended = self.fire(trial, &mut engine, killed);
+        let ended = self.kill_until_done(trial, &mut engine, killed);
         if let Err(error) = ended {
-            self.tally.find(|tally| &mut tally.failed_rounds, format!("failed: {}", error.message()));
+            self.tally.record(|tally| &mut tally.failed_rounds, format!("failed: {}", error.message()));
             let family = descendants(engine.id());
             engine.kill()?;
             engine.wait()?;
@@ -77,7 +77,12 @@ impl Drill {
         Ok(())
     }
 
-    fn fire(&mut self, trial: &Trial, engine: &mut Tested, mut killed: impl FnMut(&Tally)) -> Result<(), CliError> {
+    fn kill_until_done(
+        &mut self,
+        trial: &Trial,
+        engine: &mut ProcessUnderTest,
+        mut killed: impl FnMut(&Tally),
+    ) -> Result<(), CliError> {
         let (mut idle, mut last) = (0, Snapshot::default());
         while self.tally.kills() < self.kills {
             thread::sleep(self.pause(idle));
@@ -91,7 +96,7 @@ impl Drill {
             self.compare(trial, &last)?;
             let progressed = before.newest.as_ref().map(|row| row.seq) != last.newest.as_ref().map(|row| row.seq);
             idle = if progressed { 0 } else { idle + 1 };
-            if self.strike(&before, engine)? {
+            if self.kill_target(&before, engine)? {
                 *engine = self.start_again(trial, before.run)?;
             }
             killed(&self.tally);
@@ -103,11 +108,11 @@ impl Drill {
     }
 
     fn pause(&mut self, idle: u32) -> Duration {
-        SHORTEST + (self.longest_pause + RELIEF * idle).mul_f64(self.rng.uniform())
+        SHORTEST + (self.longest_pause + EXTRA_PAUSE * idle).mul_f64(self.rng.uniform())
     }
 
     /// Kills a target; returns true if the engine is dead.
-    fn strike(&mut self, before: &Snapshot, engine: &mut Tested) -> Result<bool, CliError> {
+    fn kill_target(&mut self, before: &Snapshot, engine: &mut ProcessUnderTest) -> Result<bool, CliError> {
         let family = descendants(engine.id());
         let target = match self.target {
             ChaosTarget::All => {
@@ -148,12 +153,12 @@ impl Drill {
         }
         for orphan in family.iter().filter(|process| is_alive(process)) {
             let what = format!("orphan: process {} outlived {of} by {} s", orphan.pid, GRACE.as_secs());
-            self.tally.find(|tally| &mut tally.orphans, what);
+            self.tally.record(|tally| &mut tally.orphans, what);
             kill(orphan);
         }
     }
 
-    fn start_again(&self, trial: &Trial, submitted: Option<RunId>) -> Result<Tested, CliError> {
+    fn start_again(&self, trial: &Trial, submitted: Option<RunId>) -> Result<ProcessUnderTest, CliError> {
         match submitted.or_else(|| Snapshot::take(trial).run) {
             Some(_) => trial.start(["resume", "last"]),
             None => trial.start(self.run.iter().map(String::as_str)),
@@ -171,13 +176,13 @@ impl Drill {
     fn judge(&mut self, trial: &Trial) -> Result<(), CliError> {
         for name in differences(&self.expected, &trial.outputs()?) {
             let what = format!("different: output {name} in {}", trial.state.display());
-            self.tally.find(|tally| &mut tally.different_outputs, what);
+            self.tally.record(|tally| &mut tally.different_outputs, what);
         }
         for problem in check(&trial.state)? {
-            self.tally.find(|tally| &mut tally.damage, format!("damage: {}", problem.what));
+            self.tally.record(|tally| &mut tally.damage, format!("damage: {}", problem.what));
         }
         let mut history = self.tally.history(trial.state.display().to_string());
-        Reader::open(&trial.state)?.each_event(|row| history.see(row.event))?;
+        Reader::open(&trial.state)?.each_event(|row| history.observe(row.event))?;
         Ok(())
     }
 }

@@ -17,12 +17,12 @@ pub struct History<'t> {
 }
 
 impl History<'_> {
-    pub fn see(&mut self, event: Event) {
+    pub fn observe(&mut self, event: Event) {
         match event {
             Event::AttemptStarted { .. } => self.tally.attempts += 1,
             Event::StepSucceeded { step, .. } if !self.succeeded.insert(step.clone()) => {
                 let what = format!("repeated: step {step} succeeded twice in {}", self.place);
-                self.tally.find(|tally| &mut tally.repeated_commits, what);
+                self.tally.record(|tally| &mut tally.repeated_commits, what);
             }
             // An attempt that silently starts too early is found when it commits its next checkpoint.
             Event::CheckpointCommitted { step, checkpoint, .. } => {
@@ -39,7 +39,7 @@ impl History<'_> {
         let newest = self.saved.insert(step.clone(), last_step).unwrap_or(0);
         if last_step < newest {
             let what = format!("repeated: step {step} went back to {last_step}, although {newest} was saved");
-            self.tally.find(|tally| &mut tally.rewinds_too_far, what);
+            self.tally.record(|tally| &mut tally.rewinds_too_far, what);
         }
     }
 }
@@ -53,7 +53,7 @@ impl Tally {
     /// Checks that everything committed before a kill is unchanged after it. `found` holds the events from `newest` on.
     pub fn judge_newest(&mut self, newest: &EventRow, found: &[EventRow], place: &str) {
         if found.first() != Some(newest) {
-            self.find(|tally| &mut tally.lost_events, format!("lost: event {} of {place}", newest.seq));
+            self.record(|tally| &mut tally.lost_events, format!("lost: event {} of {place}", newest.seq));
         }
     }
 }
@@ -94,7 +94,7 @@ mod tests {
     fn judged(events: impl IntoIterator<Item = Event>) -> Tally {
         let mut tally = Tally::default();
         let mut history = tally.history("here".to_owned());
-        events.into_iter().for_each(|event| history.see(event));
+        events.into_iter().for_each(|event| history.observe(event));
         tally
     }
 

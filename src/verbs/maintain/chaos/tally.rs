@@ -37,7 +37,7 @@ impl Tally {
     }
 
     /// Counts a violation.
-    pub fn find(&mut self, count: fn(&mut Tally) -> &mut u64, what: String) {
+    pub fn record(&mut self, count: fn(&mut Tally) -> &mut u64, what: String) {
         *count(self) += 1;
         self.findings.push(what);
     }
