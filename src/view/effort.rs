@@ -8,7 +8,7 @@ use super::work_time::{self, WorkClock};
 use crate::error::CliError;
 use stepwell_base::duration::later;
 use stepwell_run::estimate::{Estimate, Task, Work, estimate};
-use stepwell_run::event::Event;
+use stepwell_run::event::{Event, RunEvent};
 use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{Reader, RunRow, StepRow};
 use stepwell_workflow::budget::hours;
@@ -31,8 +31,8 @@ pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, Cli
     let mut alerts = Vec::new();
     for notice in reader.notices(run.id)? {
         match notice.event {
-            Event::RunAlerted { alert, message } => alerts.push((alert.as_str(), message, notice.at)),
-            Event::RunBudgetRaised { budget: raised } => budget = raised,
+            Event::Run(RunEvent::Alerted { alert, message }) => alerts.push((alert.as_str(), message, notice.at)),
+            Event::Run(RunEvent::BudgetRaised { budget: raised }) => budget = raised,
             _ => {}
         }
     }

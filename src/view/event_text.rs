@@ -1,26 +1,28 @@
 //! Events of runs as lines for people.
 
 use stepwell_base::shell;
-use stepwell_run::event::{Event, Recorded, Wait};
+use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind, Wait};
 
 /// Describes the end of a run if no report follows it.
 pub fn ending(event: &Event) -> Option<String> {
     Some(match event {
-        Event::RunSucceeded => "succeeded".to_owned(),
-        Event::RunFailed { step, failure } => format!("failed: step `{step}`: {}", failure.headline()),
-        Event::RunCanceled => "canceled".to_owned(),
+        Event::Run(RunEvent::Succeeded) => "succeeded".to_owned(),
+        Event::Run(RunEvent::Failed { step, failure }) => format!("failed: step `{step}`: {}", failure.headline()),
+        Event::Run(RunEvent::Canceled) => "canceled".to_owned(),
         _ => return None,
     })
 }
 
 pub fn is_ending(event: &Event) -> bool {
-    matches!(event, Event::RunSucceeded | Event::RunFailed { .. } | Event::RunCanceled)
+    matches!(event, Event::Run(RunEvent::Succeeded | RunEvent::Failed { .. } | RunEvent::Canceled))
 }
 
 /// The command that a person types to answer a waiting step.
 pub fn how_to_answer(recorded: &Recorded) -> Option<String> {
-    let Recorded { run, event: Event::StepWaiting { step, wait }, .. } = recorded else { return None };
-    let run = run.to_string();
+    let Event::Step(StepEvent { step, kind: StepEventKind::Waiting { wait }, .. }) = &recorded.event else {
+        return None;
+    };
+    let run = recorded.run.to_string();
     match wait {
         Wait::Approval { .. } => {
             let approve = shell::stepwell("approve", [&*run, step.as_str()]);
@@ -33,37 +35,46 @@ pub fn how_to_answer(recorded: &Recorded) -> Option<String> {
 
 /// One line about an event that a person wants to see; `None` for the rest.
 pub fn describe(event: &Event) -> Option<String> {
+    match event {
+        Event::Run(event) => describe_run(event),
+        Event::Step(StepEvent { step, kind, .. }) => Some(format!("{step}  {}", describe_step(kind)?)),
+    }
+}
+
+fn describe_run(event: &RunEvent) -> Option<String> {
     Some(match event {
-        Event::AttemptStarted { step, attempt, .. } if *attempt > 1 => {
-            format!("{step}  started again (attempt {attempt})")
+        RunEvent::SignalReceived { name, .. } => format!("signal {name}"),
+        RunEvent::Resumed => "resumed".to_owned(),
+        RunEvent::Alerted { message, .. } => format!("alert: {message}"),
+        RunEvent::BudgetRaised { .. } => "the budget was raised".to_owned(),
+        _ => return None,
+    })
+}
+
+fn describe_step(kind: &StepEventKind) -> Option<String> {
+    Some(match kind {
+        StepEventKind::AttemptStarted { attempt, .. } if *attempt > 1 => format!("started again (attempt {attempt})"),
+        StepEventKind::AttemptStarted { .. } => "started".to_owned(),
+        StepEventKind::Succeeded { .. } => "done".to_owned(),
+        StepEventKind::Reused { .. } => "reused: an equal step has succeeded before".to_owned(),
+        StepEventKind::Expanded { items } => format!("{} items", items.len()),
+        StepEventKind::Skipped { reason } => format!("skipped: {reason}"),
+        StepEventKind::AttemptFailed { failure } => format!("attempt failed: {}", failure.headline()),
+        StepEventKind::AttemptReleased { reason, .. } => format!("stopped: {reason}"),
+        StepEventKind::AttemptRewound { last_step } if *last_step > 0 => {
+            format!("resumes from the checkpoint at training step {last_step}")
         }
-        Event::AttemptStarted { step, .. } => format!("{step}  started"),
-        Event::StepSucceeded { step, .. } => format!("{step}  done"),
-        Event::StepReused { step, .. } => format!("{step}  reused: an equal step has succeeded before"),
-        Event::StepExpanded { step, items } => format!("{step}  {} items", items.len()),
-        Event::StepSkipped { step, reason } => format!("{step}  skipped: {reason}"),
-        Event::AttemptFailed { step, failure, .. } => format!("{step}  attempt failed: {}", failure.headline()),
-        Event::AttemptReleased { step, reason, .. } => format!("{step}  stopped: {reason}"),
-        Event::AttemptRewound { step, last_step, .. } if *last_step > 0 => {
-            format!("{step}  resumes from the checkpoint at training step {last_step}")
-        }
-        Event::StepWaiting { step, wait: Wait::Approval { prompt, .. } } => {
-            format!("{step}  waits for a person: {prompt}")
-        }
-        Event::StepWaiting { step, wait: Wait::Signal { name } } => format!("{step}  waits for the signal {name}"),
-        Event::StepWaiting { step, wait: Wait::Run { run } } => format!("{step}  waits for the child run {run}"),
-        Event::StepDecided { step, ruling } => {
+        StepEventKind::Waiting { wait: Wait::Approval { prompt, .. } } => format!("waits for a person: {prompt}"),
+        StepEventKind::Waiting { wait: Wait::Signal { name } } => format!("waits for the signal {name}"),
+        StepEventKind::Waiting { wait: Wait::Run { run } } => format!("waits for the child run {run}"),
+        StepEventKind::Decided { ruling } => {
             let by = ruling.approver.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
             let comment = ruling.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
-            format!("{step}  {}{by}{comment}", ruling.verdict.as_str())
+            format!("{}{by}{comment}", ruling.verdict.as_str())
         }
-        Event::SignalReceived { name, .. } => format!("signal {name}"),
-        Event::StepFailed { step, .. } => format!("{step}  failed"),
-        Event::StepCanceled { step } => format!("{step}  canceled"),
-        Event::Note { step, message, .. } => format!("{step}  note: {message}"),
-        Event::RunResumed => "resumed".to_owned(),
-        Event::RunAlerted { message, .. } => format!("alert: {message}"),
-        Event::RunBudgetRaised { .. } => "the budget was raised".to_owned(),
+        StepEventKind::Failed { .. } => "failed".to_owned(),
+        StepEventKind::Canceled => "canceled".to_owned(),
+        StepEventKind::Note { message } => format!("note: {message}"),
         _ => return None,
     })
 }

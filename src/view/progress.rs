@@ -16,7 +16,7 @@ use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::protocol::{MetricRow, Progress};
 use stepwell_base::visible::{visible, visible_line};
 use stepwell_engine::{Observer, SpaceWait};
-use stepwell_run::event::{Event, Recorded};
+use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind};
 use stepwell_store::{Reader, StoreError};
 
 /// Minimum time between two progress lines of a step without a terminal.
@@ -146,7 +146,7 @@ impl Observer for ProgressView {
             Label::Plain => String::new(),
             Label::Named(name) => format!("{name}: "),
         };
-        if self.shown == Shown::All && recorded.event == Event::RunSucceeded {
+        if self.shown == Shown::All && recorded.event == Event::Run(RunEvent::Succeeded) {
             self.exporter.export(run);
         }
         if self.printer.out.is_json() {
@@ -157,13 +157,15 @@ impl Observer for ProgressView {
             let _ = self.printer.out.json_line(&line);
             return;
         }
-        match &recorded.event {
-            Event::AttemptStarted { step, .. } => self.start(run, step, &name),
-            Event::StepSucceeded { step, .. }
-            | Event::AttemptFailed { step, .. }
-            | Event::AttemptReleased { step, .. }
-            | Event::StepCanceled { step } => self.end(run, step),
-            _ => {}
+        if let Event::Step(StepEvent { step, kind, .. }) = &recorded.event {
+            match kind {
+                StepEventKind::AttemptStarted { .. } => self.start(run, step, &name),
+                StepEventKind::Succeeded { .. }
+                | StepEventKind::AttemptFailed { .. }
+                | StepEventKind::AttemptReleased { .. }
+                | StepEventKind::Canceled => self.end(run, step),
+                _ => {}
+            }
         }
         if let Some(text) = describe(&recorded.event) {
             self.print(&format!("{name}{text}"));

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_run::event::{Event, ReleaseCause};
+use stepwell_run::event::{Event, ReleaseCause, RunEvent, StepEvent, StepEventKind};
 use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{Reader, StepRow, attempt_log};
 use tempfile::TempDir;
@@ -274,10 +274,21 @@ fn killed_again_and_again_the_outputs_are_the_same() {
     }
     engine.ends_well();
     assert_eq!(lab.artifacts(), expected);
-    assert_eq!(lab.count(|event| matches!(event, Event::StepSucceeded { .. })), 2, "committed once each");
+    assert_eq!(
+        lab.count(|event| matches!(event.step_kind(), Some(StepEventKind::Succeeded { .. }))),
+        2,
+        "committed once each"
+    );
     assert!(lab.step("count").attempts >= 3);
-    let released =
-        |event: &Event| matches!(event, Event::AttemptReleased { cause: Some(ReleaseCause::EngineDied), .. });
+    let released = |event: &Event| {
+        matches!(
+            event,
+            Event::Step(StepEvent {
+                kind: StepEventKind::AttemptReleased { cause: Some(ReleaseCause::EngineDied), .. },
+                ..
+            })
+        )
+    };
     assert!(lab.count(released) >= 1, "recovery must not wait for leases to run out");
     assert_eq!(lab.processes(), Vec::<u32>::new());
     assert!(!lab.state().join("runs").join(lab.run().to_string()).join("count/scratch").exists());
@@ -303,8 +314,7 @@ outputs = { n = "n" }
     engine.ends_well();
     let step = lab.step("a");
     assert_eq!((step.status, step.fence.0, step.retries_used), (StepStatus::Succeeded, 2, 1));
-    let lost =
-        |event: &Event| matches!(event, Event::AttemptFailed { failure, .. } if failure.kind.as_str() == "lease_lost");
+    let lost = |event: &Event| matches!(event.step_kind(), Some(StepEventKind::AttemptFailed { failure }) if failure.kind.as_str() == "lease_lost");
     assert_eq!(lab.count(lost), 1);
     assert_eq!(lab.processes(), Vec::<u32>::new(), "the frozen attempt is still there");
 }
@@ -370,7 +380,7 @@ fn a_signal_interrupts_and_resume_goes_on() {
     let log = attempt_log(&lab.state(), lab.run(), &StepId::from("count"), 2);
     assert_eq!(fs::read_to_string(log).unwrap(), format!("from {reached}\n"), "work was repeated or lost");
     assert_eq!(lab.step("count").retries_used, 0, "an interrupt is no failure");
-    assert_eq!(lab.count(|event| matches!(event, Event::RunResumed)), 1);
+    assert_eq!(lab.count(|event| matches!(event, Event::Run(RunEvent::Resumed))), 1);
 }
 
 #[test]
@@ -440,8 +450,7 @@ with.shell = "if [ $STEPWELL_ATTEMPT = 1 ]; then sleep 600; fi"
 "#,
     );
     lab.start().ends_well();
-    let timed_out =
-        |event: &Event| matches!(event, Event::AttemptFailed { failure, .. } if failure.kind.as_str() == "timeout");
+    let timed_out = |event: &Event| matches!(event.step_kind(), Some(StepEventKind::AttemptFailed { failure }) if failure.kind.as_str() == "timeout");
     assert_eq!(lab.count(timed_out), 1);
     assert_eq!(lab.processes(), Vec::<u32>::new());
 }
@@ -575,7 +584,7 @@ fn a_damaged_checkpoint_is_passed_over_and_the_log_says_so() {
     let log = attempt_log(&lab.state(), lab.run(), &StepId::from("count"), 2);
     let from = committed[1].checkpoint.last_step.unwrap();
     assert_eq!(fs::read_to_string(log).unwrap(), format!("from {from}\n"));
-    let names = |event: &Event| matches!(event, Event::Note { message, .. } if message.contains(digest.as_str()));
+    let names = |event: &Event| matches!(event.step_kind(), Some(StepEventKind::Note { message }) if message.contains(digest.as_str()));
     assert_eq!(lab.count(names), 1);
 }
 

@@ -11,7 +11,7 @@ use stepwell_base::faults::around;
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_base::protocol::MetricRow;
 use stepwell_run::command::{Command, Decision, Effect};
-use stepwell_run::event::{Event, Recorded, Wait};
+use stepwell_run::event::{Event, Recorded, StepEvent, StepEventKind, Wait};
 use stepwell_store::{Answer, Batch, LeaseExtension, MetricWrite};
 
 use super::clock::Clock;
@@ -76,7 +76,7 @@ impl Pending {
 
 /// Where processes can be found by their marks, their numbers are worth no commit of their own.
 fn may_wait(event: &Event) -> bool {
-    cfg!(target_os = "linux") && matches!(event, Event::AttemptSpawned { .. })
+    cfg!(target_os = "linux") && matches!(event.step_kind(), Some(StepEventKind::AttemptSpawned { .. }))
 }
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
@@ -94,7 +94,12 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             self.tell_family(run);
         }
         for event in events {
-            if let Event::StepWaiting { step, wait: Wait::Run { run: child } } = &event {
+            if let Event::Step(StepEvent {
+                step,
+                kind: StepEventKind::Waiting { wait: Wait::Run { run: child } },
+                ..
+            }) = &event
+            {
                 self.family.awaits(run, step.clone(), *child);
             }
             self.pending.event(Recorded { run, at: now, event }, instant);

@@ -10,7 +10,7 @@ use std::thread::{self, JoinHandle};
 use crate::executors::Executor;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::{ArtifactRef, Digest};
-use stepwell_run::event::{Event, Recorded};
+use stepwell_run::event::{Event, Recorded, StepEventKind};
 use stepwell_store::{Reader, StoreError};
 
 use super::clock::Clock;
@@ -81,15 +81,15 @@ impl Discards {
 
 /// True if a later checkpoint drops this one.
 fn is_replaceable(event: &Event) -> bool {
-    matches!(event, Event::CheckpointCommitted { checkpoint, .. } if checkpoint.keep.is_some())
+    matches!(event.step_kind(), Some(StepEventKind::CheckpointCommitted { checkpoint }) if checkpoint.keep.is_some())
 }
 
 fn artifacts_of(event: &Event) -> Vec<&ArtifactRef> {
-    match event {
-        Event::CheckpointCommitted { checkpoint, .. } | Event::CheckpointAdopted { checkpoint, .. } => {
-            checkpoint.artifact.iter().collect()
-        }
-        Event::StepSucceeded { outputs, .. } | Event::StepReused { outputs, .. } => {
+    match event.step_kind() {
+        Some(
+            StepEventKind::CheckpointCommitted { checkpoint } | StepEventKind::CheckpointAdopted { checkpoint, .. },
+        ) => checkpoint.artifact.iter().collect(),
+        Some(StepEventKind::Succeeded { outputs } | StepEventKind::Reused { outputs, .. }) => {
             outputs.artifacts.values().collect()
         }
         _ => Vec::new(),

@@ -12,7 +12,7 @@ use stepwell_artifact::{ArtifactError, ArtifactStore};
 use stepwell_base::artifact::{ArtifactRef, Digest};
 use stepwell_base::faults::around;
 use stepwell_base::ids::RunId;
-use stepwell_run::event::{Event, Recorded};
+use stepwell_run::event::{Event, Recorded, RunEvent};
 use stepwell_run::retention::{Ended, Retention};
 use stepwell_run::status::RunStatus;
 use stepwell_store::{BACKUPS_DIR, Batch, EngineLock, RUNS_DIR, Reader, Store, scratch_dir};
@@ -91,7 +91,7 @@ fn expired(reader: &Reader, retention: Retention) -> Result<Vec<RunId>, EngineEr
 
 fn prune(store: &mut Store, runs: &[RunId]) -> Result<(), EngineError> {
     let at = Timestamp::now();
-    let event = |&run| Recorded { run, at, event: Event::RunPruned };
+    let event = |&run| Recorded { run, at, event: Event::Run(RunEvent::Pruned) };
     let events: Vec<Recorded> = runs.iter().map(event).collect();
     if !events.is_empty() {
         store.commit(Batch { events: &events, ..Batch::default() })?;

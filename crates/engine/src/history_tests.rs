@@ -16,7 +16,7 @@ use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
 use stepwell_base::protocol::{MetricRow, Progress};
 use stepwell_run::command::Command;
-use stepwell_run::event::{Event, PauseCause, Recorded, Verdict, Wait};
+use stepwell_run::event::{Event, PauseCause, Recorded, RunEvent, StepEventKind, Verdict, Wait};
 use stepwell_run::request::Request;
 use stepwell_run::state::Lifecycle;
 use stepwell_store::statements::{assert_bounded, statements};
@@ -109,15 +109,14 @@ fn is_there(artifacts: &ArtifactStore, text: &str) -> bool {
 }
 
 fn started(step: &str) -> Event {
-    Event::AttemptStarted {
-        step: step.into(),
+    StepEventKind::AttemptStarted {
         attempt: 1,
-        fence: Fence(1),
         key: StepKey("key".to_owned()),
         with: json!({}),
         lease_expires_at: Timestamp::now() + std::time::Duration::from_secs(60),
         resources: Default::default(),
     }
+    .under(step.into(), Fence(1))
 }
 
 /// A checkpoint that replaces the previous one.
@@ -133,7 +132,7 @@ fn checkpointed(artifact: ArtifactRef) -> Event {
         permanent: false,
         keep: Some(1),
     };
-    Event::CheckpointCommitted { step: "train".into(), fence: Fence(1), checkpoint }
+    StepEventKind::CheckpointCommitted { checkpoint }.under("train".into(), Fence(1))
 }
 
 /// Commits in the engine's order: the tables, then the notes, then the dropped content.
@@ -156,12 +155,12 @@ fn content_of_a_replaced_checkpoint_goes_unless_a_tree_has_it() {
     let run = submit_with(folder.path(), STEPS, &shelf());
     let artifacts = ArtifactStore::open(folder.path()).unwrap();
     with_engine(folder.path(), &mut Quiet, |engine| {
-        commit(engine, run, [Event::RunStarted, started("train"), started("other")]);
+        commit(engine, run, [Event::Run(RunEvent::Started), started("train"), started("other")]);
         commit(engine, run, [checkpointed(tree(&artifacts, &["shared", "old", "output", "early"]))]);
         // This one is committed after the trees are indexed.
         let out = tree(&artifacts, &["output", "x"]);
         let outputs = Outputs { artifacts: [("out".to_owned(), out)].into(), ..Outputs::default() };
-        commit(engine, run, [Event::StepSucceeded { step: "other".into(), fence: Fence(1), outputs }]);
+        commit(engine, run, [StepEventKind::Succeeded { outputs }.under("other".into(), Fence(1))]);
         commit(engine, run, [checkpointed(tree(&artifacts, &["shared", "new"]))]);
         engine.discard_rest().unwrap();
         let left: Vec<&str> =
@@ -183,8 +182,8 @@ fn a_tree_that_cannot_be_read_keeps_content_until_it_can_and_is_named() {
     let outputs = Outputs { artifacts: [("out".to_owned(), out.clone())].into(), ..Outputs::default() };
     let mut warnings = Warnings::default();
     with_engine(folder.path(), &mut warnings, |engine| {
-        let end = Event::StepSucceeded { step: "other".into(), fence: Fence(1), outputs };
-        commit(engine, run, [Event::RunStarted, started("train"), started("other"), end]);
+        let end = StepEventKind::Succeeded { outputs }.under("other".into(), Fence(1));
+        commit(engine, run, [Event::Run(RunEvent::Started), started("train"), started("other"), end]);
         let bytes = fs::read(&manifest).unwrap();
         fs::remove_file(&manifest).unwrap();
         fs::create_dir(&manifest).unwrap();

@@ -10,7 +10,7 @@ use crate::executors::{AttemptId, Executor};
 use stepwell_base::ids::RunId;
 use stepwell_run::command::Command;
 use stepwell_run::estimate::{estimate, tasks};
-use stepwell_run::event::{Alert, Event, PauseCause, Recorded};
+use stepwell_run::event::{Alert, Event, PauseCause, Recorded, RunEvent};
 use stepwell_run::judgement::{self, alerts, is_used_up};
 use stepwell_run::state::{Lifecycle, Step};
 
@@ -88,7 +88,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Starts the owner's program for an alert that is committed. At most once: an engine that dies at this very
     /// moment does not start it again.
     pub(super) fn call_for_alert(&mut self, recorded: &Recorded) {
-        let Event::RunAlerted { alert, message } = &recorded.event else { return };
+        let Event::Run(RunEvent::Alerted { alert, message }) = &recorded.event else { return };
         let Some((program, arguments)) = self.options.limits.alert_command.split_first() else { return };
         let name = self.runs.get(&recorded.run).map(|run| run.name.clone()).unwrap_or_default();
         let started = Program::new(program)

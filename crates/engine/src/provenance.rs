@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::{ArtifactRef, Digest};
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_run::event::Event;
+use stepwell_run::event::{Event, StepEvent, StepEventKind};
 use stepwell_run::provenance::{
     CheckpointRecord, Decision, Input, Node, Provenance, VERSION, inputs, kind_version, seeds, split_fingerprint,
 };
@@ -158,18 +158,21 @@ impl Walk<'_> {
     fn checkpoints(&self, run: RunId, step: &StepId) -> Result<Vec<CheckpointRecord>, EngineError> {
         let mut found = Vec::new();
         for row in self.reader.checkpoint_events(run, step)? {
-            match row.event {
-                Event::CheckpointCommitted { checkpoint, .. } | Event::CheckpointAdopted { checkpoint, .. } => {
-                    found.push(CheckpointRecord {
-                        event: row.seq,
-                        last_step: checkpoint.last_step,
-                        tokens_so_far: checkpoint.tokens_so_far,
-                        loss: checkpoint.loss,
-                        digest: checkpoint.artifact.map(|artifact| artifact.digest),
-                    });
-                }
-                _ => {}
-            }
+            let Event::Step(StepEvent {
+                kind:
+                    StepEventKind::CheckpointCommitted { checkpoint } | StepEventKind::CheckpointAdopted { checkpoint, .. },
+                ..
+            }) = row.event
+            else {
+                continue;
+            };
+            found.push(CheckpointRecord {
+                event: row.seq,
+                last_step: checkpoint.last_step,
+                tokens_so_far: checkpoint.tokens_so_far,
+                loss: checkpoint.loss,
+                digest: checkpoint.artifact.map(|artifact| artifact.digest),
+            });
         }
         Ok(found)
     }

@@ -10,7 +10,7 @@ use crate::executors::{AttemptId, Executor};
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_run::command::Command;
 use stepwell_run::decide::to_retry;
-use stepwell_run::event::{Event, ReleaseCause};
+use stepwell_run::event::{ReleaseCause, StepEventKind};
 use stepwell_run::request::Request;
 use stepwell_run::retry::MAXIMUM_LOSSES_IN_A_ROW;
 use stepwell_run::status::{RunStatus, StepStatus};
@@ -145,13 +145,15 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     fn restore_losses(&mut self, run: RunId, step: &StepId) -> Result<(), EngineError> {
         let mut losses = 0;
         self.store.reader().each_event_of_step_back(run, step, |row| {
-            match &row.event {
-                Event::AttemptReleased { reason, cause, .. }
+            match row.event.step_kind() {
+                Some(StepEventKind::AttemptReleased { reason, cause })
                     if ReleaseCause::recorded(*cause, reason) == ReleaseCause::EngineDied =>
                 {
                     losses += 1;
                 }
-                Event::CheckpointCommitted { .. } | Event::StepFailed { .. } => return ControlFlow::Break(()),
+                Some(StepEventKind::CheckpointCommitted { .. } | StepEventKind::Failed { .. }) => {
+                    return ControlFlow::Break(());
+                }
                 _ => {}
             }
             ControlFlow::Continue(())

@@ -18,7 +18,7 @@ use crate::executors::{Attempt, AttemptId, Exit, Local, Report, Sweep, WorkerId}
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_base::protocol::{MetricRow, Progress, ToAttempt};
 use stepwell_run::apply::apply;
-use stepwell_run::event::{Event, ProcessIdentity, Recorded};
+use stepwell_run::event::{Event, ProcessIdentity, Recorded, StepEvent, StepEventKind};
 use stepwell_run::run_options::RunOptions;
 use stepwell_run::state::RunState;
 use stepwell_run::status::{RunStatus, StepStatus};
@@ -200,7 +200,7 @@ fn drive_all(state_dir: &Path, limits: Limits) -> Vec<Recorded> {
 
 fn started(events: &[Recorded]) -> Vec<String> {
     let started = events.iter().filter_map(|recorded| match &recorded.event {
-        Event::AttemptStarted { step, .. } => Some(step.to_string()),
+        Event::Step(StepEvent { step, kind: StepEventKind::AttemptStarted { .. }, .. }) => Some(step.to_string()),
         _ => None,
     });
     started.collect()
@@ -234,8 +234,12 @@ fn a_unit_is_in_one_hand_at_a_time_and_large_requests_are_not_overtaken() {
     let mut held: Vec<(StepId, Held)> = Vec::new();
     for recorded in &events {
         match &recorded.event {
-            Event::AttemptStarted { step, resources, .. } => held.push((step.clone(), resources.clone())),
-            Event::StepSucceeded { step, .. } => held.retain(|(holder, _)| holder != step),
+            Event::Step(StepEvent { step, kind: StepEventKind::AttemptStarted { resources, .. }, .. }) => {
+                held.push((step.clone(), resources.clone()))
+            }
+            Event::Step(StepEvent { step, kind: StepEventKind::Succeeded { .. }, .. }) => {
+                held.retain(|(holder, _)| holder != step)
+            }
             _ => {}
         }
         let mut gpus: Vec<&String> = held.iter().flat_map(|(_, held)| &held["gpu"]).collect();
@@ -284,7 +288,7 @@ fn a_rate_limit_holds_over_retries_of_the_engine() {
         .events(None, 0)
         .unwrap()
         .into_iter()
-        .filter_map(|row| matches!(row.event, Event::AttemptStarted { .. }).then_some(row.at))
+        .filter_map(|row| matches!(row.event.step_kind(), Some(StepEventKind::AttemptStarted { .. })).then_some(row.at))
         .collect();
     assert_eq!(starts.len(), 6);
     for three in starts.windows(3) {

@@ -9,7 +9,7 @@ use super::inbox::Inbox;
 use super::tests::{open, options, submit_with};
 use super::*;
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_run::event::{Event, Verdict, Wait};
+use stepwell_run::event::{Event, RunEvent, StepEvent, StepEventKind, Verdict, Wait};
 use stepwell_run::request::Request;
 use stepwell_run::run_options::{Origin, Reuse, RunOptions};
 use stepwell_run::status::{RunStatus, StepStatus};
@@ -146,7 +146,7 @@ fn a_child_that_was_submitted_before_the_engine_died_is_not_submitted_again() {
     drop(store);
     assert_eq!(drive_run(folder.path(), run), Outcome::Succeeded);
     assert_eq!(runs(folder.path()).len(), 4, "the parent and three children");
-    let waits = |event: &Event| matches!(event, Event::StepWaiting { wait: Wait::Run { run }, .. } if *run == early);
+    let waits = |event: &Event| matches!(event.step_kind(), Some(StepEventKind::Waiting { wait: Wait::Run { run } }) if *run == early);
     assert_eq!(events(folder.path(), run, waits), 1);
 }
 
@@ -184,7 +184,7 @@ fn a_failed_child_fails_its_parent_and_is_taken_up_again_with_it() {
     assert_eq!(drive(resumed, &mut Quiet).unwrap(), Outcome::Succeeded);
     approver.join().unwrap();
     assert_eq!(runs(folder.path()).len(), 4);
-    let started = |event: &Event| matches!(event, Event::AttemptStarted { step, .. } if step.as_str() == "square");
+    let started = |event: &Event| matches!(event, Event::Step(StepEvent { step, kind: StepEventKind::AttemptStarted { .. }, .. }) if step.as_str() == "square");
     assert_eq!(events(folder.path(), child, started), 1);
     assert_sound(folder.path());
 }
@@ -304,7 +304,7 @@ fn a_request_is_answered_once_however_often_the_engine_is_woken() {
     engine.flush().unwrap();
     engine.look_for_requests().unwrap();
     engine.flush().unwrap();
-    let received = |event: &Event| matches!(event, Event::SignalReceived { .. });
+    let received = |event: &Event| matches!(event, Event::Run(RunEvent::SignalReceived { .. }));
     assert_eq!(events(folder.path(), run, received), 1);
 }
 

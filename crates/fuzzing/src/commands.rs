@@ -12,7 +12,7 @@ use stepwell_base::artifact::Outputs;
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_base::json::{self, Limit};
 use stepwell_base::protocol::{FromAttempt, ToAttempt};
-use stepwell_run::event::{Event, Recorded};
+use stepwell_run::event::{Event, Recorded, RunEvent, StepEventKind};
 use stepwell_run::request::Request;
 use stepwell_steps::command_files;
 use stepwell_workflow::key::{json_digest, text_digest};
@@ -39,7 +39,7 @@ pub(super) fn payload(data: &[u8]) {
     let request = Request::Signal { name: name.clone(), payload: payload.clone() };
     let text = serde_json::to_string(&request).expect("what was read can be written");
     assert_eq!(json::parse::<Request>(text.as_bytes(), Limit::REQUEST).expect("a request can be read"), request);
-    is_stored(Event::SignalReceived { name, payload: payload.clone() });
+    is_stored(Event::Run(RunEvent::SignalReceived { name, payload: payload.clone() }));
     let given = Map::from_iter([("payload".to_owned(), payload)]);
     json::check_values(given.values()).expect("a payload is a value of the step that waits");
     let with = Value::from(Map::from_iter([("values".to_owned(), Value::from(given.clone()))]));
@@ -71,11 +71,13 @@ fn can_be_committed(message: FromAttempt) {
     survives(&message);
     let (step, fence) = (StepId::from("step"), Fence(1));
     let event = match message {
-        FromAttempt::Done(outputs) => Event::StepSucceeded { step, fence, outputs },
-        FromAttempt::Checkpoint(checkpoint) => Event::CheckpointCommitted { step, fence, checkpoint: *checkpoint },
-        FromAttempt::Failed(failure) => Event::AttemptFailed { step, fence, failure },
-        FromAttempt::Note { message } => Event::Note { step, fence, message },
-        FromAttempt::Rewind { last_step } => Event::AttemptRewound { step, fence, last_step },
+        FromAttempt::Done(outputs) => StepEventKind::Succeeded { outputs }.under(step, fence),
+        FromAttempt::Checkpoint(checkpoint) => {
+            StepEventKind::CheckpointCommitted { checkpoint: *checkpoint }.under(step, fence)
+        }
+        FromAttempt::Failed(failure) => StepEventKind::AttemptFailed { failure }.under(step, fence),
+        FromAttempt::Note { message } => StepEventKind::Note { message }.under(step, fence),
+        FromAttempt::Rewind { last_step } => StepEventKind::AttemptRewound { last_step }.under(step, fence),
         _ => return,
     };
     is_stored(event);

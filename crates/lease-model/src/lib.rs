@@ -13,7 +13,7 @@ use stateright::{Checker, HasDiscoveries, Model, Property};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::ids::{Fence, StepId, StepKey};
-use stepwell_run::event::Event;
+use stepwell_run::event::{Event, StepEvent, StepEventKind};
 use stepwell_run::status::{StepStatus, Transition, fence_holds};
 
 const WORKERS: usize = 4;
@@ -154,15 +154,16 @@ impl Lease {
 
     /// Checks the fence, then the status, like `store::apply`; true when the event was accepted.
     fn store(&self, world: &mut World, event: &Event) -> bool {
+        let Event::Step(event) = event else { return false };
         if self.guard == Guard::Fenced && !fence_holds(event, world.status, Fence(world.fence)) {
             return false;
         }
-        match world.status.after(event) {
+        match world.status.after(&event.kind) {
             Transition::Keep => {}
             Transition::To(status) => world.status = status,
             Transition::Illegal => return false,
         }
-        if let Event::AttemptStarted { fence, .. } = event {
+        if let StepEvent { fence: Some(fence), kind: StepEventKind::AttemptStarted { .. }, .. } = event {
             world.fence = fence.0;
         }
         true
@@ -179,19 +180,18 @@ fn step() -> StepId {
 }
 
 fn released(fence: u64) -> Event {
-    Event::AttemptReleased { step: step(), fence: Fence(fence), reason: "silent".to_owned(), cause: None }
+    StepEventKind::AttemptReleased { reason: "silent".to_owned(), cause: None }.under(step(), Fence(fence))
 }
 
 fn started(fence: u64) -> Event {
-    Event::AttemptStarted {
-        step: step(),
+    StepEventKind::AttemptStarted {
         attempt: u32::try_from(fence).unwrap(),
-        fence: Fence(fence),
         key: StepKey(String::new()),
         with: serde_json::Value::Null,
         lease_expires_at: jiff::Timestamp::UNIX_EPOCH,
         resources: Default::default(),
     }
+    .under(step(), Fence(fence))
 }
 
 fn saved(fence: u64, done: u64) -> Event {
@@ -206,11 +206,11 @@ fn saved(fence: u64, done: u64) -> Event {
         permanent: false,
         keep: None,
     };
-    Event::CheckpointCommitted { step: step(), fence: Fence(fence), checkpoint }
+    StepEventKind::CheckpointCommitted { checkpoint }.under(step(), Fence(fence))
 }
 
 fn succeeded(fence: u64) -> Event {
-    Event::StepSucceeded { step: step(), fence: Fence(fence), outputs: Outputs::default() }
+    StepEventKind::Succeeded { outputs: Outputs::default() }.under(step(), Fence(fence))
 }
 
 #[test]

@@ -3,134 +3,131 @@
 
 use jiff::Timestamp;
 
-use super::event::{Alert, Event, ReleaseCause};
+use super::event::{Alert, Event, ReleaseCause, RunEvent, StepEvent, StepEventKind};
 use super::state::{Lease, Lifecycle, RunEnd, RunState, Signal, StepIndex, StepState};
 use stepwell_base::failure::Failure;
-use stepwell_base::ids::{Fence, StepId};
+use stepwell_base::ids::Fence;
 
 pub fn apply(state: &mut RunState, at: Timestamp, event: &Event) {
     state.clock = at;
     match event {
-        Event::RunSubmitted { .. } | Event::RunPruned => {}
-        Event::RunStarted => state.started = true,
-        Event::RunInterrupted { .. } if state.lifecycle == Lifecycle::Paused => {}
-        Event::RunInterrupted { .. } => state.lifecycle = Lifecycle::Interrupted,
-        Event::RunPaused { .. } => state.lifecycle = Lifecycle::Paused,
-        Event::RunCancelRequested => state.lifecycle = Lifecycle::Canceling,
-        Event::RunResumed => {
+        Event::Run(event) => apply_to_run(state, event),
+        Event::Step(StepEvent { step, fence, kind }) => {
+            if let Some(i) = state.find(step) {
+                apply_to_step(state, i, at, *fence, kind);
+            }
+        }
+    }
+}
+
+fn apply_to_run(state: &mut RunState, event: &RunEvent) {
+    match event {
+        RunEvent::Submitted { .. } | RunEvent::Pruned => {}
+        RunEvent::Started => state.started = true,
+        RunEvent::Interrupted { .. } if state.lifecycle == Lifecycle::Paused => {}
+        RunEvent::Interrupted { .. } => state.lifecycle = Lifecycle::Interrupted,
+        RunEvent::Paused { .. } => state.lifecycle = Lifecycle::Paused,
+        RunEvent::CancelRequested => state.lifecycle = Lifecycle::Canceling,
+        RunEvent::Resumed => {
             state.lifecycle = Lifecycle::Active;
             state.end = None;
         }
-        Event::RunSucceeded => state.end = Some(RunEnd::Succeeded),
-        Event::RunCanceled => state.end = Some(RunEnd::Canceled),
-        Event::RunFailed { step, failure } => {
+        RunEvent::Succeeded => state.end = Some(RunEnd::Succeeded),
+        RunEvent::Canceled => state.end = Some(RunEnd::Canceled),
+        RunEvent::Failed { step, failure } => {
             state.end = Some(RunEnd::Failed { step: step.clone(), failure: failure.clone() });
         }
-        Event::StepReady { step, not_before } => with_step(state, step, |state, i| ready(state, i, at, *not_before)),
-        Event::StepExpanded { step, items } => with_step(state, step, |state, i| {
-            if state.steps[i].children.is_empty() {
-                state.add_children(i, items);
-            }
-            expanded(state, i);
-        }),
-        Event::StepReused { step, key, outputs, .. } => with_step(state, step, |state, i| {
-            state.steps[i].key = Some(key.clone());
-            state.set(i, StepState::Succeeded { outputs: outputs.clone() });
-            ended(state, i);
-        }),
-        Event::StepWaiting { step, wait } => {
-            with_step(state, step, |state, i| state.start_waiting(i, wait.clone()));
-        }
-        Event::CheckpointAdopted { step, checkpoint, .. } => {
-            if let Some(i) = state.find(step) {
-                state.steps[i].last_checkpoint = Some(Box::new(checkpoint.clone()));
-            }
-        }
-        Event::StepSkipped { step, .. } => with_step(state, step, |state, i| {
-            state.set(i, StepState::Skipped);
-            ended(state, i);
-        }),
-        Event::StepCanceled { step } => with_step(state, step, |state, i| state.set(i, StepState::Canceled)),
-        Event::StepFailed { step, failure } => with_step(state, step, |state, i| fail(state, i, failure)),
-        Event::StepSucceeded { step, fence, outputs } => with_step(state, step, |state, i| {
-            if state.steps[i].fence == *fence && !state.steps[i].state.is_terminal() {
-                state.take_signal(i);
-                state.set(i, StepState::Succeeded { outputs: outputs.clone() });
-                ended(state, i);
-            }
-        }),
-        Event::AttemptStarted { step, attempt, fence, key, lease_expires_at, resources, .. } => {
-            with_step(state, step, |state, i| {
-                let entry = &mut state.steps[i];
-                entry.fence = *fence;
-                entry.attempts = *attempt;
-                entry.key = Some(key.clone());
-                let lease = Lease {
-                    fence: *fence,
-                    attempt: *attempt,
-                    started_at: at,
-                    expires_at: *lease_expires_at,
-                    process: None,
-                    progressed: false,
-                    resources: resources.clone(),
-                };
-                state.set(i, StepState::Leased(lease));
-            })
-        }
-        Event::AttemptSpawned { step, fence, process } => {
-            with_lease(state, step, *fence, |state, i| {
-                if let StepState::Leased(lease) = &mut state.steps[i].state {
-                    lease.process = Some(process.clone());
-                }
-            });
-        }
-        Event::AttemptFailed { step, fence, .. } => with_lease(state, step, *fence, |state, i| {
-            state.steps[i].failures += 1;
-            state.set(i, StepState::Ready { not_before: at });
-        }),
-        Event::AttemptReleased { step, fence, reason, cause } => with_lease(state, step, *fence, |state, i| {
-            if ReleaseCause::recorded(*cause, reason) == ReleaseCause::EngineDied {
-                state.steps[i].losses += 1;
-            }
-            state.set(i, StepState::Ready { not_before: at });
-        }),
-        Event::CheckpointCommitted { step, fence, checkpoint } => with_lease(state, step, *fence, |state, i| {
-            let entry = &mut state.steps[i];
-            let differs = entry.last_checkpoint.as_deref() != Some(checkpoint);
-            if let StepState::Leased(lease) = &mut entry.state {
-                lease.progressed |= differs;
-            }
-            if differs {
-                entry.losses = 0;
-            }
-            entry.last_checkpoint = Some(Box::new(checkpoint.clone()));
-        }),
-        Event::RunAlerted { alert, .. } => state.alerts.push(*alert),
+        RunEvent::Alerted { alert, .. } => state.alerts.push(*alert),
         // Exhausting the new budget must raise an alert again.
-        Event::RunBudgetRaised { budget } => {
+        RunEvent::BudgetRaised { budget } => {
             state.budget = *budget;
             state.alerts.retain(|alert| *alert != Alert::BudgetExhausted);
         }
-        Event::AttemptRewound { .. } | Event::Note { .. } | Event::StepDecided { .. } => {}
-        Event::SignalReceived { name, payload } => {
+        RunEvent::SignalReceived { name, payload } => {
             state.add_signal(Signal { name: name.clone(), payload: payload.clone() });
         }
     }
 }
 
-fn with_step(state: &mut RunState, id: &StepId, change: impl FnOnce(&mut RunState, StepIndex)) {
-    if let Some(i) = state.find(id) {
-        state.due.remove(&i);
-        change(state, i);
-    }
-}
-
-/// Runs `change` only if `fence` is that of the current lease.
-fn with_lease(state: &mut RunState, id: &StepId, fence: Fence, change: impl FnOnce(&mut RunState, StepIndex)) {
-    if let Some(i) = state.find(id)
-        && state.steps[i].lease().is_some_and(|lease| lease.fence == fence)
-    {
-        change(state, i);
+fn apply_to_step(state: &mut RunState, i: StepIndex, at: Timestamp, fence: Option<Fence>, kind: &StepEventKind) {
+    match kind {
+        StepEventKind::Ready { not_before } => ready(state, i, at, *not_before),
+        StepEventKind::Expanded { items } => {
+            if state.steps[i].children.is_empty() {
+                state.add_children(i, items);
+            }
+            expanded(state, i);
+        }
+        StepEventKind::Reused { key, outputs, .. } => {
+            state.steps[i].key = Some(key.clone());
+            state.set(i, StepState::Succeeded { outputs: outputs.clone() });
+            ended(state, i);
+        }
+        StepEventKind::Waiting { wait } => state.start_waiting(i, wait.clone()),
+        StepEventKind::CheckpointAdopted { checkpoint, .. } => {
+            state.steps[i].last_checkpoint = Some(Box::new(checkpoint.clone()));
+        }
+        StepEventKind::Skipped { .. } => {
+            state.set(i, StepState::Skipped);
+            ended(state, i);
+        }
+        StepEventKind::Canceled => state.set(i, StepState::Canceled),
+        StepEventKind::Failed { failure } => fail(state, i, failure),
+        StepEventKind::Succeeded { outputs } => {
+            if Some(state.steps[i].fence) == fence && !state.steps[i].state.is_terminal() {
+                state.take_signal(i);
+                state.set(i, StepState::Succeeded { outputs: outputs.clone() });
+                ended(state, i);
+            }
+        }
+        StepEventKind::AttemptStarted { attempt, key, lease_expires_at, resources, .. } => {
+            let Some(fence) = fence else { return };
+            let entry = &mut state.steps[i];
+            entry.fence = fence;
+            entry.attempts = *attempt;
+            entry.key = Some(key.clone());
+            let lease = Lease {
+                fence,
+                attempt: *attempt,
+                started_at: at,
+                expires_at: *lease_expires_at,
+                process: None,
+                progressed: false,
+                resources: resources.clone(),
+            };
+            state.set(i, StepState::Leased(lease));
+        }
+        StepEventKind::AttemptSpawned { process } => {
+            if let Some(lease) = state.steps[i].lease_under(fence) {
+                lease.process = Some(process.clone());
+            }
+        }
+        StepEventKind::AttemptFailed { .. } => {
+            if state.steps[i].lease_under(fence).is_some() {
+                state.steps[i].failures += 1;
+                state.set(i, StepState::Ready { not_before: at });
+            }
+        }
+        StepEventKind::AttemptReleased { reason, cause } => {
+            if state.steps[i].lease_under(fence).is_some() {
+                if ReleaseCause::recorded(*cause, reason) == ReleaseCause::EngineDied {
+                    state.steps[i].losses += 1;
+                }
+                state.set(i, StepState::Ready { not_before: at });
+            }
+        }
+        StepEventKind::CheckpointCommitted { checkpoint } => {
+            let entry = &mut state.steps[i];
+            let differs = entry.last_checkpoint.as_deref() != Some(checkpoint);
+            if let Some(lease) = entry.lease_under(fence) {
+                lease.progressed |= differs;
+                if differs {
+                    entry.losses = 0;
+                }
+                entry.last_checkpoint = Some(Box::new(checkpoint.clone()));
+            }
+        }
+        StepEventKind::AttemptRewound { .. } | StepEventKind::Note { .. } | StepEventKind::Decided { .. } => {}
     }
 }
 

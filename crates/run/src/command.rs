@@ -188,8 +188,8 @@ pub struct Decision {
 }
 
 impl Decision {
-    pub(crate) fn event(event: Event) -> Decision {
-        Decision { events: vec![event], effects: Vec::new() }
+    pub(crate) fn event(event: impl Into<Event>) -> Decision {
+        Decision { events: vec![event.into()], effects: Vec::new() }
     }
 
     pub(crate) fn events(events: impl IntoIterator<Item = Event>) -> Decision {

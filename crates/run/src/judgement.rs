@@ -95,7 +95,7 @@ mod tests {
     use super::*;
     use crate::command::Command;
     use crate::estimate::{ProgressMark, estimate, tasks};
-    use crate::event::{Event, ReleaseCause};
+    use crate::event::{Event, ReleaseCause, RunEvent};
     use stepwell_base::ids::{Fence, RunId, StepKey};
     use stepwell_workflow::budget::{Budget, Sla};
     use stepwell_workflow::catalog::Placement;
@@ -143,7 +143,7 @@ mod tests {
         let mut new = Vec::new();
         for (alert, message) in alerts(state, NONE, at(0.0), left, now) {
             for event in state.handle(Command::Alert { alert, message }, now).events {
-                if let Event::RunAlerted { alert, .. } = event {
+                if let Event::Run(RunEvent::Alerted { alert, .. }) = event {
                     new.push(alert);
                 }
             }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::event::Event;
-use stepwell_base::ids::{Fence, StepId};
+use super::event::{RunEvent, StepEvent, StepEventKind};
+use stepwell_base::ids::Fence;
 
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -85,33 +85,38 @@ impl RunStatus {
         !self.is_terminal()
     }
 
-    /// Returns the status after `event` of this run. Only `RunResumed` revives a failed run; succeeded and
+    /// Returns the status after `event` of this run. Only `Resumed` revives a failed run; succeeded and
     /// canceled are final; a run that is being canceled stays so until it ends.
-    pub fn after(self, event: &Event) -> Transition<RunStatus> {
+    pub fn after(self, event: &RunEvent) -> Transition<RunStatus> {
         use Transition::{Illegal, Keep, To};
         let active = |next| if self.is_active() { To(next) } else { Illegal };
         match event {
-            Event::RunSubmitted { .. } => Illegal,
-            Event::RunStarted | Event::RunInterrupted { .. } | Event::RunPaused { .. } | Event::RunResumed
+            RunEvent::Submitted { .. } => Illegal,
+            RunEvent::Started | RunEvent::Interrupted { .. } | RunEvent::Paused { .. } | RunEvent::Resumed
                 if self == RunStatus::Canceling =>
             {
                 Keep
             }
-            Event::RunStarted | Event::RunInterrupted { .. } if self == RunStatus::Paused => Keep,
-            Event::RunPaused { .. } => active(RunStatus::Paused),
-            Event::RunAlerted { .. } | Event::RunBudgetRaised { .. } | Event::SignalReceived { .. } => {
+            RunEvent::Started | RunEvent::Interrupted { .. } if self == RunStatus::Paused => Keep,
+            RunEvent::Paused { .. } => active(RunStatus::Paused),
+            RunEvent::Alerted { .. } | RunEvent::BudgetRaised { .. } | RunEvent::SignalReceived { .. } => {
                 if self.is_active() { Keep } else { Illegal }
             }
-            Event::RunStarted => active(RunStatus::Running),
-            Event::RunInterrupted { .. } => active(RunStatus::Interrupted),
-            Event::RunResumed if self == RunStatus::Failed => To(RunStatus::Running),
-            Event::RunResumed => active(RunStatus::Running),
-            Event::RunCancelRequested => active(RunStatus::Canceling),
-            Event::RunCanceled => active(RunStatus::Canceled),
-            Event::RunSucceeded => active(RunStatus::Succeeded),
-            Event::RunFailed { .. } => active(RunStatus::Failed),
-            Event::RunPruned if self.is_active() => Illegal,
-            _ => Keep,
+            RunEvent::Started => active(RunStatus::Running),
+            RunEvent::Interrupted { .. } => active(RunStatus::Interrupted),
+            RunEvent::Resumed if self == RunStatus::Failed => To(RunStatus::Running),
+            RunEvent::Resumed => active(RunStatus::Running),
+            RunEvent::CancelRequested => active(RunStatus::Canceling),
+            RunEvent::Canceled => active(RunStatus::Canceled),
+            RunEvent::Succeeded => active(RunStatus::Succeeded),
+            RunEvent::Failed { .. } => active(RunStatus::Failed),
+            RunEvent::Pruned => {
+                if self.is_active() {
+                    Illegal
+                } else {
+                    Keep
+                }
+            }
         }
     }
 }
@@ -150,28 +155,28 @@ impl StepStatus {
 
     /// Returns the status after `event` of this step, whose fence the caller has checked. Succeeded is final;
     /// the other end states can become ready again when the run is resumed.
-    pub fn after(self, event: &Event) -> Transition<StepStatus> {
+    pub fn after(self, event: &StepEventKind) -> Transition<StepStatus> {
         use StepStatus::{Canceled, Expanded, Failed, Pending, Ready, Running, Skipped, Succeeded, Waiting};
         use Transition::{Illegal, Keep, To};
         match (event, self) {
-            (Event::StepReady { .. }, Pending | Ready | Failed | Skipped | Canceled) => To(Ready),
-            (Event::StepExpanded { .. }, Pending | Ready | Failed | Canceled) => To(Expanded),
-            (Event::StepReused { .. }, Pending | Ready) => To(Succeeded),
-            (Event::StepWaiting { .. }, Ready) => To(Waiting),
-            (Event::StepDecided { .. }, Ready | Running | Waiting)
-            | (Event::CheckpointAdopted { .. }, Pending | Ready) => Keep,
-            (Event::StepSkipped { .. }, Pending | Ready | Waiting) => To(Skipped),
-            (Event::StepCanceled { .. }, Pending | Ready | Running | Waiting | Expanded) => To(Canceled),
-            (Event::StepCanceled { .. }, Canceled) => Keep,
-            (Event::StepFailed { .. }, Pending | Ready | Running | Waiting | Expanded) => To(Failed),
-            (Event::StepSucceeded { .. }, Ready | Running | Waiting | Expanded) => To(Succeeded),
-            (Event::AttemptStarted { .. }, Ready) => To(Running),
-            (Event::AttemptFailed { .. } | Event::AttemptReleased { .. }, Running) => To(Ready),
+            (StepEventKind::Ready { .. }, Pending | Ready | Failed | Skipped | Canceled) => To(Ready),
+            (StepEventKind::Expanded { .. }, Pending | Ready | Failed | Canceled) => To(Expanded),
+            (StepEventKind::Reused { .. }, Pending | Ready) => To(Succeeded),
+            (StepEventKind::Waiting { .. }, Ready) => To(Waiting),
+            (StepEventKind::Decided { .. }, Ready | Running | Waiting)
+            | (StepEventKind::CheckpointAdopted { .. }, Pending | Ready) => Keep,
+            (StepEventKind::Skipped { .. }, Pending | Ready | Waiting) => To(Skipped),
+            (StepEventKind::Canceled, Pending | Ready | Running | Waiting | Expanded) => To(Canceled),
+            (StepEventKind::Canceled, Canceled) => Keep,
+            (StepEventKind::Failed { .. }, Pending | Ready | Running | Waiting | Expanded) => To(Failed),
+            (StepEventKind::Succeeded { .. }, Ready | Running | Waiting | Expanded) => To(Succeeded),
+            (StepEventKind::AttemptStarted { .. }, Ready) => To(Running),
+            (StepEventKind::AttemptFailed { .. } | StepEventKind::AttemptReleased { .. }, Running) => To(Ready),
             (
-                Event::AttemptSpawned { .. }
-                | Event::AttemptRewound { .. }
-                | Event::CheckpointCommitted { .. }
-                | Event::Note { .. },
+                StepEventKind::AttemptSpawned { .. }
+                | StepEventKind::AttemptRewound { .. }
+                | StepEventKind::CheckpointCommitted { .. }
+                | StepEventKind::Note { .. },
                 Running,
             ) => Keep,
             _ => Illegal,
@@ -179,69 +184,17 @@ impl StepStatus {
     }
 }
 
-/// Returns the step that an event changes; `None` for events of the run.
-pub fn step_of(event: &Event) -> Option<&StepId> {
-    match event {
-        Event::StepReady { step, .. }
-        | Event::StepExpanded { step, .. }
-        | Event::StepReused { step, .. }
-        | Event::StepWaiting { step, .. }
-        | Event::StepDecided { step, .. }
-        | Event::CheckpointAdopted { step, .. }
-        | Event::StepSkipped { step, .. }
-        | Event::StepCanceled { step }
-        | Event::StepFailed { step, .. }
-        | Event::StepSucceeded { step, .. }
-        | Event::AttemptStarted { step, .. }
-        | Event::AttemptSpawned { step, .. }
-        | Event::AttemptRewound { step, .. }
-        | Event::AttemptFailed { step, .. }
-        | Event::AttemptReleased { step, .. }
-        | Event::CheckpointCommitted { step, .. }
-        | Event::Note { step, .. } => Some(step),
-        Event::RunSubmitted { .. }
-        | Event::RunStarted
-        | Event::RunInterrupted { .. }
-        | Event::RunPaused { .. }
-        | Event::RunAlerted { .. }
-        | Event::RunBudgetRaised { .. }
-        | Event::SignalReceived { .. }
-        | Event::RunCancelRequested
-        | Event::RunCanceled
-        | Event::RunSucceeded
-        | Event::RunFailed { .. }
-        | Event::RunResumed
-        | Event::RunPruned => None,
-    }
-}
-
-pub fn fence_of(event: &Event) -> Option<Fence> {
-    match event {
-        Event::StepSucceeded { fence, .. }
-        | Event::AttemptStarted { fence, .. }
-        | Event::AttemptSpawned { fence, .. }
-        | Event::AttemptRewound { fence, .. }
-        | Event::AttemptFailed { fence, .. }
-        | Event::AttemptReleased { fence, .. }
-        | Event::CheckpointCommitted { fence, .. }
-        | Event::Note { fence, .. } => Some(*fence),
-        _ => None,
-    }
-}
-
 /// True if an event may still change a step. A claim takes the next fence of a ready step; every other event
 /// with a fence needs the current fence and a running step. Two kinds of step succeed without an attempt: an
 /// expanded or waiting step, and a ready step that never had an attempt (a gate). Fence 0 marks the latter,
 /// since an attempt's fence is never 0.
-pub fn fence_holds(event: &Event, status: StepStatus, current: Fence) -> bool {
-    match (event, fence_of(event)) {
-        (_, None) => true,
-        (Event::AttemptStarted { .. }, Some(fence)) => status == StepStatus::Ready && fence.0 == current.0 + 1,
-        (Event::StepSucceeded { .. }, Some(fence)) if matches!(status, StepStatus::Expanded | StepStatus::Waiting) => {
-            fence == current
-        }
-        (Event::StepSucceeded { .. }, Some(fence)) if status == StepStatus::Ready => fence == current && fence.0 == 0,
-        (_, Some(fence)) => status == StepStatus::Running && fence == current,
+pub fn fence_holds(event: &StepEvent, status: StepStatus, current: Fence) -> bool {
+    let Some(fence) = event.fence else { return true };
+    match (&event.kind, status) {
+        (StepEventKind::AttemptStarted { .. }, _) => status == StepStatus::Ready && fence.0 == current.0 + 1,
+        (StepEventKind::Succeeded { .. }, StepStatus::Expanded | StepStatus::Waiting) => fence == current,
+        (StepEventKind::Succeeded { .. }, StepStatus::Ready) => fence == current && fence.0 == 0,
+        _ => status == StepStatus::Running && fence == current,
     }
 }
 
@@ -293,12 +246,11 @@ mod tests {
     #[test]
     fn a_succeeded_step_never_changes() {
         let at = jiff::Timestamp::UNIX_EPOCH;
-        let step = StepId::from("a");
         for event in [
-            Event::StepReady { step: step.clone(), not_before: at },
-            Event::StepCanceled { step: step.clone() },
-            Event::StepSkipped { step: step.clone(), reason: String::new() },
-            Event::StepExpanded { step, items: vec![] },
+            StepEventKind::Ready { not_before: at },
+            StepEventKind::Canceled,
+            StepEventKind::Skipped { reason: String::new() },
+            StepEventKind::Expanded { items: vec![] },
         ] {
             assert_eq!(StepStatus::Succeeded.after(&event), Transition::Illegal);
         }
@@ -306,8 +258,10 @@ mod tests {
 
     #[test]
     fn a_ready_step_succeeds_only_if_it_never_had_an_attempt() {
-        let succeeded =
-            |fence| Event::StepSucceeded { step: StepId::from("a"), fence: Fence(fence), outputs: Default::default() };
+        let succeeded = |fence| {
+            let kind = StepEventKind::Succeeded { outputs: Default::default() };
+            StepEvent { step: "a".into(), fence: Some(Fence(fence)), kind }
+        };
         assert!(fence_holds(&succeeded(0), StepStatus::Ready, Fence(0)));
         assert!(!fence_holds(&succeeded(0), StepStatus::Ready, Fence(1)));
         assert!(!fence_holds(&succeeded(1), StepStatus::Ready, Fence(1)), "a released attempt is ignored");
@@ -316,11 +270,11 @@ mod tests {
     #[test]
     fn ended_runs_stay_ended_but_a_failed_one_resumes() {
         for status in [RunStatus::Succeeded, RunStatus::Canceled] {
-            assert_eq!(status.after(&Event::RunResumed), Transition::Illegal);
-            assert_eq!(status.after(&Event::RunStarted), Transition::Illegal);
+            assert_eq!(status.after(&RunEvent::Resumed), Transition::Illegal);
+            assert_eq!(status.after(&RunEvent::Started), Transition::Illegal);
         }
-        assert_eq!(RunStatus::Failed.after(&Event::RunResumed), Transition::To(RunStatus::Running));
-        assert_eq!(RunStatus::Failed.after(&Event::RunSucceeded), Transition::Illegal);
-        assert_eq!(RunStatus::Canceling.after(&Event::RunResumed), Transition::Keep);
+        assert_eq!(RunStatus::Failed.after(&RunEvent::Resumed), Transition::To(RunStatus::Running));
+        assert_eq!(RunStatus::Failed.after(&RunEvent::Succeeded), Transition::Illegal);
+        assert_eq!(RunStatus::Canceling.after(&RunEvent::Resumed), Transition::Keep);
     }
 }

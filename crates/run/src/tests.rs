@@ -10,10 +10,10 @@ use uuid::Uuid;
 
 use super::apply::apply;
 use super::command::{Command, Decision, Effect, OnFalse};
-use super::event::{self, Event, PauseCause, ReleaseCause, Ruling, Wait};
+use super::event::{self, Event, PauseCause, ReleaseCause, Ruling, RunEvent, StepEvent, StepEventKind, Wait};
 use super::retry::MAXIMUM_LOSSES_IN_A_ROW;
 use super::state::{Deadlines, Lifecycle, Restored, RunEnd, RunState, StepState};
-use super::status::{RunStatus, StepStatus, Transition, fence_holds, step_of};
+use super::status::{RunStatus, StepStatus, Transition, fence_holds};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::{Failure, FailureKind};
@@ -165,48 +165,59 @@ impl World {
 
     /// Asserts that the tables accept the event, and that no step starts too early or twice.
     fn check(&mut self, event: &Event) {
+        match event {
+            Event::Run(event) => self.check_of_run(event),
+            Event::Step(event) => self.check_of_step(event),
+        }
+    }
+
+    fn check_of_run(&mut self, event: &RunEvent) {
         match self.run_status.after(event) {
             Transition::To(next) => self.run_status = next,
             Transition::Keep => {}
             Transition::Illegal => panic!("{event:?} in run status {}", self.run_status),
         }
-        if let Event::SignalReceived { name, payload } = event {
+        if let RunEvent::SignalReceived { name, payload } = event {
             self.sent.entry(name.clone()).or_default().push(payload.clone());
         }
-        let Some(id) = step_of(event).cloned() else { return };
-        if let (Event::StepSucceeded { outputs, .. }, StepStatus::Waiting) = (event, self.statuses[&id])
+    }
+
+    fn check_of_step(&mut self, event: &StepEvent) {
+        let StepEvent { step: id, fence: claimed, kind } = event;
+        let status = self.statuses[id];
+        if let (StepEventKind::Succeeded { outputs }, StepStatus::Waiting) = (kind, status)
             && let (Some(name), Some(payload)) = (outputs.values.get("name"), outputs.values.get("payload"))
         {
             self.taken.entry(name.as_str().unwrap_or_default().to_owned()).or_default().push(payload.clone());
         }
-        let status = self.statuses[&id];
-        let fence = Fence(self.fences.get(&id).copied().unwrap_or(0));
+        let fence = Fence(self.fences.get(id).copied().unwrap_or(0));
         assert!(fence_holds(event, status, fence), "{event:?} under fence {fence:?} in step status {status}");
-        match status.after(event) {
+        match status.after(kind) {
             Transition::To(next) => drop(self.statuses.insert(id.clone(), next)),
             Transition::Keep => {}
             Transition::Illegal => panic!("{event:?} in step status {status}"),
         }
-        match event {
-            Event::StepExpanded { items, .. } => {
+        match kind {
+            StepEventKind::Expanded { items } => {
                 for i in 0..items.len() {
                     self.statuses.entry(id.child(i)).or_insert(StepStatus::Pending);
                 }
             }
-            Event::AttemptStarted { fence, .. } => {
+            StepEventKind::AttemptStarted { .. } => {
                 assert_ne!(self.run_status, RunStatus::Paused, "{id} was claimed in a paused run");
+                let fence = claimed.unwrap();
                 let last = self.fences.insert(id.clone(), fence.0).unwrap_or(0);
                 assert!(fence.0 > last, "fence of {id} did not grow");
                 assert!(self.leased.insert(id.clone()), "two leases of {id}");
-                let definition = self.state.step_spec(self.state.step(&id).unwrap());
+                let definition = self.state.step_spec(self.state.step(id).unwrap());
                 for need in &definition.needs {
                     assert_eq!(self.statuses[need], StepStatus::Succeeded, "{id} started before {need}");
                 }
             }
-            Event::AttemptFailed { .. }
-            | Event::AttemptReleased { .. }
-            | Event::StepSucceeded { .. }
-            | Event::StepCanceled { .. } => drop(self.leased.remove(&id)),
+            StepEventKind::AttemptFailed { .. }
+            | StepEventKind::AttemptReleased { .. }
+            | StepEventKind::Succeeded { .. }
+            | StepEventKind::Canceled => drop(self.leased.remove(id)),
             _ => {}
         }
     }

@@ -13,8 +13,7 @@ use crate::session::Session;
 use crate::view::output::{Output, Printed, Screen};
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::shell;
-use stepwell_run::event::Event;
-use stepwell_run::status::step_of;
+use stepwell_run::event::{Event, StepEvent, StepEventKind};
 use stepwell_store::{AttemptedStep, attempt_log};
 
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
@@ -73,15 +72,14 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
         for row in reader.events_after(id, seen) {
             let row = row?;
             seen = row.seq;
-            let of_step = step_of(&row.event).filter(|step| only.as_ref().is_none_or(|only| only == *step));
-            match (&row.event, of_step) {
-                (Event::AttemptStarted { attempt, .. }, Some(step)) => {
-                    followers.push(Follower::new(session.state_dir(), id, step, *attempt));
-                }
-                (event, Some(step)) if ends_attempt(event) => {
-                    followers.iter_mut().filter(|follower| follower.step == *step).for_each(Follower::attempt_ended);
-                }
-                _ => {}
+            let Event::Step(StepEvent { step, kind, .. }) = &row.event else { continue };
+            if only.as_ref().is_some_and(|only| only != step) {
+                continue;
+            }
+            if let StepEventKind::AttemptStarted { attempt, .. } = kind {
+                followers.push(Follower::new(session.state_dir(), id, step, *attempt));
+            } else if ends_attempt(kind) {
+                followers.iter_mut().filter(|follower| follower.step == *step).for_each(Follower::attempt_ended);
             }
         }
         for follower in &mut followers {
@@ -99,14 +97,14 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
     }
 }
 
-fn ends_attempt(event: &Event) -> bool {
+fn ends_attempt(kind: &StepEventKind) -> bool {
     matches!(
-        event,
-        Event::AttemptFailed { .. }
-            | Event::AttemptReleased { .. }
-            | Event::StepSucceeded { .. }
-            | Event::StepFailed { .. }
-            | Event::StepCanceled { .. }
+        kind,
+        StepEventKind::AttemptFailed { .. }
+            | StepEventKind::AttemptReleased { .. }
+            | StepEventKind::Succeeded { .. }
+            | StepEventKind::Failed { .. }
+            | StepEventKind::Canceled
     )
 }
 

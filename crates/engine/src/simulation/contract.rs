@@ -11,7 +11,7 @@ use crate::executors::AttemptId;
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::FailureKind;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
-use stepwell_run::event::{Alert, Event, PauseCause, Verdict, Wait};
+use stepwell_run::event::{Alert, Event, PauseCause, RunEvent, StepEvent, StepEventKind, Verdict, Wait};
 use stepwell_run::run_options::Origin;
 use stepwell_store::EventRow;
 use stepwell_workflow::pools::Held;
@@ -191,7 +191,7 @@ impl Contract {
         must!(row.seq == self.seq + 1, "event {} follows event {}", row.seq, self.seq);
         self.seq = row.seq;
         self.newest = Some((row.run, row.event.clone()));
-        if let Event::RunSubmitted { name, options, idempotency_key, .. } = &row.event {
+        if let Event::Run(RunEvent::Submitted { name, options, idempotency_key, .. }) = &row.event {
             must!(!self.runs.contains_key(&row.run), "the run is submitted twice");
             if let Some(key) = idempotency_key {
                 must!(self.idempotency_keys.insert(key.clone()), "two runs under the key `{key}`");
@@ -204,7 +204,7 @@ impl Contract {
         let run = self.runs.get_mut(&row.run).ok_or_else(|| "an event of an unknown run".to_owned())?;
         must!(!matches!(run.phase, Phase::Succeeded | Phase::Canceled), "an event after the end of the run");
         if run.phase == Phase::Failed {
-            must!(matches!(row.event, Event::RunResumed), "an event after the failure of the run");
+            must!(matches!(row.event, Event::Run(RunEvent::Resumed)), "an event after the failure of the run");
         }
         let before = run.phase;
         apply(run, row, &mut self.marks, has_jumped, witness)?;
@@ -249,10 +249,12 @@ impl Contract {
     /// Ends of runs and of attempts that concern other runs or processes.
     fn check_ends(&self, row: &EventRow, witness: &dyn Witness) -> Checked {
         let ended = match &row.event {
-            Event::AttemptFailed { step, fence, .. } | Event::AttemptReleased { step, fence, .. } => {
-                Some((step, *fence))
-            }
-            Event::StepCanceled { step } => {
+            Event::Step(StepEvent {
+                step,
+                fence: Some(fence),
+                kind: StepEventKind::AttemptFailed { .. } | StepEventKind::AttemptReleased { .. },
+            }) => Some((step, *fence)),
+            Event::Step(StepEvent { step, kind: StepEventKind::Canceled, .. }) => {
                 let state = self.runs.get(&row.run).and_then(|run| run.steps.get(step));
                 state.filter(|step| matches!(step.state, State::Leased { .. })).map(|s| (step, Fence(s.fence)))
             }
@@ -262,19 +264,20 @@ impl Contract {
             let id = AttemptId { run: row.run, step: step.clone(), fence };
             must!(!witness.lives(&id), "attempt {id} is given up while its process lives");
         }
-        if let Event::AttemptFailed { step, fence, failure } = &row.event
+        if let Event::Step(StepEvent { step, fence: Some(fence), kind: StepEventKind::AttemptFailed { failure } }) =
+            &row.event
             && failure.message.contains("no heartbeat")
         {
             witness.was_silent(&AttemptId { run: row.run, step: step.clone(), fence: *fence })?;
         }
-        if let Event::RunCanceled = row.event {
+        if row.event == Event::Run(RunEvent::Canceled) {
             must!(!witness.run_lives(row.run), "the run is canceled while a process of it lives");
             let children = self.runs.values().filter(|run| run.parent().is_some_and(|(parent, _)| parent == row.run));
             for child in children {
                 must!(child.phase.has_ended(), "the run is canceled before its child run {}", child.name);
             }
         }
-        if let Event::StepSucceeded { step, outputs, .. } = &row.event
+        if let Event::Step(StepEvent { step, kind: StepEventKind::Succeeded { outputs }, .. }) = &row.event
             && let Some(State::Waiting(Wait::Run { run })) =
                 self.runs.get(&row.run).and_then(|run| run.steps.get(step)).map(|step| &step.state)
         {
@@ -287,7 +290,10 @@ impl Contract {
 
     /// Units of pools and the rate limit.
     fn check_start(&mut self, row: &EventRow, witness: &dyn Witness) -> Checked {
-        let Event::AttemptStarted { step, resources, .. } = &row.event else { return Ok(()) };
+        let Event::Step(StepEvent { step, kind: StepEventKind::AttemptStarted { resources, .. }, .. }) = &row.event
+        else {
+            return Ok(());
+        };
         let leases = self.runs.values().flat_map(|run| run.steps.values()).filter_map(|step| match &step.state {
             State::Leased { resources, .. } => Some(resources),
             _ => None,
@@ -349,41 +355,45 @@ fn apply(
     witness: &dyn Witness,
 ) -> Checked {
     let at = row.at;
-    match &row.event {
-        Event::RunSubmitted { .. } | Event::RunPruned => {}
-        Event::RunStarted => {
+    let event = match &row.event {
+        Event::Run(event) => event,
+        Event::Step(event) => return of_step(run, event, at, (marks, has_jumped, witness)),
+    };
+    match event {
+        RunEvent::Submitted { .. } | RunEvent::Pruned => {}
+        RunEvent::Started => {
             must!(!std::mem::replace(&mut run.started, true), "the run starts twice");
         }
-        Event::RunInterrupted { .. } => {
+        RunEvent::Interrupted { .. } => {
             must!(run.phase == Phase::Active, "a run that is {:?} is interrupted", run.phase);
             must!(run.steps.values().all(|s| !matches!(s.state, State::Leased { .. })), "interrupted with leases");
             run.phase = Phase::Interrupted;
         }
-        Event::RunPaused { reason, cause } => {
+        RunEvent::Paused { reason, cause } => {
             must!(matches!(run.phase, Phase::Active | Phase::Interrupted), "a run that is {:?} is paused", run.phase);
             mark(marks, reason);
             run.pause_cause = *cause;
             run.phase = Phase::Paused;
         }
-        Event::RunResumed => {
+        RunEvent::Resumed => {
             let stopped = matches!(run.phase, Phase::Interrupted | Phase::Paused | Phase::Failed);
             must!(stopped, "a run that is {:?} is resumed", run.phase);
             run.phase = Phase::Active;
         }
-        Event::RunCancelRequested => {
+        RunEvent::CancelRequested => {
             must!(run.phase != Phase::Canceling, "the run is canceled twice");
             run.phase = Phase::Canceling;
         }
-        Event::RunCanceled => {
+        RunEvent::Canceled => {
             must!(run.phase == Phase::Canceling, "the run is canceled, but nobody has asked for it");
             run.phase = Phase::Canceled;
         }
-        Event::RunSucceeded => {
+        RunEvent::Succeeded => {
             let settled = run.steps.keys().all(|id| run.is_settled(id));
             must!(settled, "the run succeeds with steps that have not");
             run.phase = Phase::Succeeded;
         }
-        Event::RunFailed { .. } => {
+        RunEvent::Failed { .. } => {
             let goes_on = |step: &Step| {
                 matches!(step.state, State::Ready { .. } | State::Leased { .. } | State::Waiting(_) | State::Expanded)
             };
@@ -391,29 +401,29 @@ fn apply(
             must!(run.steps.values().any(|step| step.state == State::Failed), "the run fails without a failed step");
             run.phase = Phase::Failed;
         }
-        Event::RunAlerted { alert, .. } => {
+        RunEvent::Alerted { alert, .. } => {
             must!(!run.alerts.contains(alert), "the alert {alert:?} is said twice");
             run.alerts.push(*alert);
         }
-        Event::RunBudgetRaised { .. } => run.alerts.retain(|alert| *alert != Alert::BudgetExhausted),
-        Event::SignalReceived { name, payload } => {
+        RunEvent::BudgetRaised { .. } => run.alerts.retain(|alert| *alert != Alert::BudgetExhausted),
+        RunEvent::SignalReceived { name, payload } => {
             mark(marks, payload.as_str().unwrap_or_default());
             run.signals.push((name.clone(), payload.clone()));
         }
-        event => of_step(run, event, at, (marks, has_jumped, witness))?,
     }
     Ok(())
 }
 
 fn of_step(
     run: &mut Run,
-    event: &Event,
+    event: &StepEvent,
     at: Timestamp,
     (marks, has_jumped, witness): (&mut BTreeMap<String, u32>, bool, &dyn Witness),
 ) -> Checked {
-    let id = step_of(event).ok_or_else(|| format!("an event that nobody expects: {event:?}"))?;
+    let StepEvent { step: id, fence, kind } = event;
+    let fence = fence.unwrap_or(Fence(0));
     let whole = run.phase;
-    if let Event::StepExpanded { items, .. } = event
+    if let StepEventKind::Expanded { items } = kind
         && run.steps.get(id).is_some_and(|step| step.children == 0)
     {
         let spec = run.steps[id].spec;
@@ -433,8 +443,8 @@ fn of_step(
     let spec = run.step_spec(&run.steps[id]).clone();
     let Some(step) = run.steps.get_mut(id) else { return Ok(()) };
     let attempt = |fence: Fence| (fence.0 == step.fence, matches!(step.state, State::Leased { .. }));
-    match event {
-        Event::StepReady { not_before, .. } => {
+    match kind {
+        StepEventKind::Ready { not_before } => {
             match &step.state {
                 State::Pending => must!(needs_done, "step `{id}` is ready before its needs"),
                 State::Ended { retry_at } => {
@@ -455,7 +465,7 @@ fn of_step(
             // Also the time after an attempt counts from the first one.
             step.state = State::Ready { not_before: *not_before };
         }
-        Event::StepExpanded { items, .. } => {
+        StepEventKind::Expanded { items } => {
             must!(
                 matches!(step.state, State::Ready { .. } | State::Failed),
                 "step `{id}` expands while {:?}",
@@ -466,7 +476,7 @@ fn of_step(
             }
             step.state = State::Expanded;
         }
-        Event::AttemptStarted { attempt, fence, key, resources, .. } => {
+        StepEventKind::AttemptStarted { attempt, key, resources, .. } => {
             must!(whole == Phase::Active, "step `{id}` is claimed in a run that is {whole:?}");
             let State::Ready { not_before } = step.state else {
                 return Err(format!("step `{id}` is claimed while {:?}", step.state));
@@ -482,15 +492,15 @@ fn of_step(
             (step.fence, step.attempts, step.key) = (fence.0, *attempt, Some(key.clone()));
             step.state = State::Leased { started_at: at, resources: resources.clone() };
         }
-        Event::AttemptSpawned { fence, .. } | Event::Note { fence, .. } => {
-            must!(attempt(*fence) == (true, true), "step `{id}`: {event:?} without its lease");
+        StepEventKind::AttemptSpawned { .. } | StepEventKind::Note { .. } => {
+            must!(attempt(fence) == (true, true), "step `{id}`: {event:?} without its lease");
         }
-        Event::AttemptRewound { fence, last_step, .. } => {
-            must!(attempt(*fence) == (true, true), "step `{id}` is rewound without its lease");
+        StepEventKind::AttemptRewound { last_step } => {
+            must!(attempt(fence) == (true, true), "step `{id}` is rewound without its lease");
             step.checkpoints.retain(|kept| kept <= last_step);
         }
-        Event::CheckpointCommitted { fence, checkpoint, .. } => {
-            must!(attempt(*fence) == (true, true), "step `{id}`: a checkpoint without its lease");
+        StepEventKind::CheckpointCommitted { checkpoint } => {
+            must!(attempt(fence) == (true, true), "step `{id}`: a checkpoint without its lease");
             let last_step = checkpoint.last_step.unwrap_or(0);
             if step.checkpoints.last() != Some(&last_step) {
                 step.losses = 0;
@@ -498,9 +508,9 @@ fn of_step(
             must!(step.checkpoints.iter().all(|kept| *kept <= last_step), "step `{id}`: checkpoints go back");
             step.checkpoints.push(last_step);
         }
-        Event::CheckpointAdopted { checkpoint, .. } => step.adopted = checkpoint.last_step,
-        Event::AttemptFailed { fence, failure, .. } => {
-            must!(attempt(*fence) == (true, true), "step `{id}`: a failure without its lease");
+        StepEventKind::CheckpointAdopted { checkpoint, .. } => step.adopted = checkpoint.last_step,
+        StepEventKind::AttemptFailed { failure } => {
+            must!(attempt(fence) == (true, true), "step `{id}`: a failure without its lease");
             check_timeout(step, &spec, failure.kind, at, has_jumped)?;
             step.failures += 1;
             let may_retry = step.failures < spec.retry.maximum_attempts
@@ -513,19 +523,19 @@ fn of_step(
             let pause = Duration::from_secs_f64(pause.min(spec.retry.maximum_interval.as_secs_f64()));
             step.state = State::Ended { retry_at: Some(if may_retry { at + pause } else { Timestamp::MAX }) };
         }
-        Event::AttemptReleased { fence, reason, .. } => {
-            must!(attempt(*fence) == (true, true), "step `{id}` is released without its lease");
+        StepEventKind::AttemptReleased { reason, .. } => {
+            must!(attempt(fence) == (true, true), "step `{id}` is released without its lease");
             if reason.contains("died") {
                 step.losses += 1;
                 must!(step.losses <= 20, "step `{id}` has taken {} engines down", step.losses);
             }
             step.state = State::Ended { retry_at: None };
         }
-        Event::StepReused { .. } => {
+        StepEventKind::Reused { .. } => {
             must!(matches!(step.state, State::Ready { .. }), "step `{id}` is reused while {:?}", step.state);
             step.state = State::Succeeded;
         }
-        Event::StepWaiting { wait, .. } => {
+        StepEventKind::Waiting { wait } => {
             let may = matches!(
                 step.state,
                 State::Ready { .. } | State::Decided { verdict: Verdict::Rejected, by_person: false }
@@ -536,13 +546,13 @@ fn of_step(
             }
             step.state = State::Waiting(wait.clone());
         }
-        Event::StepDecided { ruling, .. } => {
+        StepEventKind::Decided { ruling } => {
             let asked = matches!(step.state, State::Ready { .. } | State::Waiting(Wait::Approval { .. }));
             must!(asked, "step `{id}` is decided while {:?}", step.state);
             mark(marks, ruling.approver.as_deref().unwrap_or_default());
             step.state = State::Decided { verdict: ruling.verdict, by_person: ruling.approver.is_some() };
         }
-        Event::StepSkipped { .. } => {
+        StepEventKind::Skipped { .. } => {
             must!(
                 matches!(step.state, State::Pending | State::Ready { .. }),
                 "step `{id}` is skipped while {:?}",
@@ -550,11 +560,11 @@ fn of_step(
             );
             step.state = State::Skipped;
         }
-        Event::StepCanceled { .. } => {
+        StepEventKind::Canceled => {
             must!(whole == Phase::Canceling, "step `{id}` is canceled in a run that is {whole:?}");
             step.state = State::Canceled;
         }
-        Event::StepFailed { failure, .. } => {
+        StepEventKind::Failed { failure } => {
             match &step.state {
                 State::Ended { retry_at: Some(at) } => {
                     must!(*at == Timestamp::MAX, "step `{id}` fails although it has retries left: {failure:?}");
@@ -567,11 +577,11 @@ fn of_step(
             }
             step.state = State::Failed;
         }
-        Event::StepSucceeded { fence, outputs, .. } => {
+        StepEventKind::Succeeded { outputs } => {
             match &step.state {
                 State::Leased { .. } => {
                     must!(fence.0 == step.fence, "step `{id}` succeeds under an old fence");
-                    let attempt = AttemptId { run: run.id, step: id.clone(), fence: *fence };
+                    let attempt = AttemptId { run: run.id, step: id.clone(), fence };
                     let sent = witness.done(&attempt);
                     must!(
                         spec.kind != "command" || sent == Some(outputs),
@@ -594,7 +604,6 @@ fn of_step(
             }
             step.state = State::Succeeded;
         }
-        other => return Err(format!("an event that nobody expects: {other:?}")),
     }
     Ok(())
 }
@@ -615,8 +624,4 @@ fn mark(marks: &mut BTreeMap<String, u32>, text: &str) {
     if text.starts_with("mark ") {
         *marks.entry(text.to_owned()).or_default() += 1;
     }
-}
-
-fn step_of(event: &Event) -> Option<&StepId> {
-    stepwell_run::status::step_of(event)
 }

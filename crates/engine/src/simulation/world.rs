@@ -17,7 +17,7 @@ use stepwell_base::failure::FailureKind;
 use stepwell_base::ids::RunId;
 use stepwell_base::protocol::{FromAttempt, ToAttempt};
 use stepwell_base::rng::Rng;
-use stepwell_run::event::{Event, PauseCause, ProcessIdentity, Recorded, Wait};
+use stepwell_run::event::{Event, PauseCause, ProcessIdentity, Recorded, RunEvent, Wait};
 use stepwell_store::Store;
 
 use super::contract::{Contract, Phase, State, Witness, check_pools};
@@ -784,7 +784,7 @@ fn attempt(id: &AttemptId) -> String {
 
 fn describe(event: &Event) -> String {
     let mut text = format!("{event:?}");
-    if let Event::RunSubmitted { name, .. } = event {
+    if let Event::Run(RunEvent::Submitted { name, .. }) = event {
         text = format!("RunSubmitted {name}");
     }
     text.truncate(text.char_indices().nth(150).map_or(text.len(), |(at, _)| at));

@@ -7,7 +7,7 @@ use super::deadline::expire;
 use super::resume::{resume, retry};
 use super::wait;
 use crate::command::{Command, Decision, Effect};
-use crate::event::{Event, PauseCause, ReleaseCause};
+use crate::event::{Event, PauseCause, ReleaseCause, RunEvent, StepEventKind};
 use crate::retry::{MAXIMUM_LOSSES_IN_A_ROW, Verdict, backoff, verdict};
 use crate::state::{Lease, Lifecycle, RunState, Step, StepState};
 use stepwell_base::duration::later;
@@ -19,32 +19,28 @@ use stepwell_workflow::pools::Held;
 pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
     match command {
         Command::Claim { step, key, with, resources } => claim(state, step, key, with, resources, now),
-        Command::Expand { step, items } => at_ready(state, &step, now, |step| Event::StepExpanded { step, items }),
-        Command::Skip { step, reason } => at_ready(state, &step, now, |step| Event::StepSkipped { step, reason }),
-        Command::Reject { step, failure } => at_ready(state, &step, now, |step| Event::StepFailed { step, failure }),
+        Command::Expand { step, items } => at_ready(state, step, now, StepEventKind::Expanded { items }),
+        Command::Skip { step, reason } => at_ready(state, step, now, StepEventKind::Skipped { reason }),
+        Command::Reject { step, failure } => at_ready(state, step, now, StepEventKind::Failed { failure }),
         Command::Reuse { step, key, with, from, outputs } => {
-            at_ready(state, &step, now, |step| Event::StepReused { step, key, with, from, outputs })
+            at_ready(state, step, now, StepEventKind::Reused { key, with, from, outputs })
         }
-        Command::Spawned { step, fence, process } => held(state, &step, fence, |_, _| {
-            Decision::event(Event::AttemptSpawned { step: step.clone(), fence, process })
-        }),
+        Command::Spawned { step, fence, process } => {
+            report(state, step, fence, StepEventKind::AttemptSpawned { process })
+        }
         Command::Heartbeat { step, fence } => held(state, &step, fence, |entry, _| {
             let until = lease_end(state, entry, now);
             Decision::effect(Effect::ExtendLease { step: step.clone(), fence, until })
         }),
         Command::Checkpoint { step, fence, checkpoint } => held(state, &step, fence, |_, _| {
-            Decision::event(Event::CheckpointCommitted { step: step.clone(), fence, checkpoint })
+            Decision::event(StepEventKind::CheckpointCommitted { checkpoint }.under(step.clone(), fence))
                 .then(Effect::AcknowledgeCheckpoint { step: step.clone(), fence })
         }),
-        Command::Rewind { step, fence, last_step } => held(state, &step, fence, |_, _| {
-            Decision::event(Event::AttemptRewound { step: step.clone(), fence, last_step })
-        }),
-        Command::Note { step, fence, message } => {
-            held(state, &step, fence, |_, _| Decision::event(Event::Note { step: step.clone(), fence, message }))
+        Command::Rewind { step, fence, last_step } => {
+            report(state, step, fence, StepEventKind::AttemptRewound { last_step })
         }
-        Command::Complete { step, fence, outputs } => held(state, &step, fence, |_, _| {
-            Decision::event(Event::StepSucceeded { step: step.clone(), fence, outputs })
-        }),
+        Command::Note { step, fence, message } => report(state, step, fence, StepEventKind::Note { message }),
+        Command::Complete { step, fence, outputs } => report(state, step, fence, StepEventKind::Succeeded { outputs }),
         Command::Fail { step, fence, failure } => {
             held(state, &step, fence, |entry, lease| Decision::events(fail(state, entry, lease, failure, now)))
         }
@@ -52,10 +48,10 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
             held(state, &step, fence, |entry, _| Decision::events(release(state, entry, fence, (cause, reason), now)))
         }
         Command::Killed { step, fence } => held(state, &step, fence, |entry, _| match state.lifecycle {
-            Lifecycle::Canceling => Decision::event(Event::StepCanceled { step: entry.id.clone() }),
+            Lifecycle::Canceling => Decision::event(StepEventKind::Canceled.of(entry.id.clone())),
             Lifecycle::Active | Lifecycle::Interrupted | Lifecycle::Paused => Decision::default(),
         }),
-        Command::Wait { step, wait } => at_ready(state, &step, now, |step| Event::StepWaiting { step, wait }),
+        Command::Wait { step, wait } => at_ready(state, step, now, StepEventKind::Waiting { wait }),
         Command::Rule { step, ruling, on_false } => {
             if !claimable(state, &step, now) {
                 return Decision::default();
@@ -72,8 +68,8 @@ pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
         Command::Pause { cause, reason } => pause(state, cause, reason),
         Command::Alert { .. } | Command::RaiseBudget { .. } if state.end.is_some() => Decision::default(),
         Command::Alert { alert, .. } if state.alerts.contains(&alert) => Decision::default(),
-        Command::Alert { alert, message } => Decision::event(Event::RunAlerted { alert, message }),
-        Command::RaiseBudget { to } => Decision::event(Event::RunBudgetRaised { budget: state.budget.raised(&to) }),
+        Command::Alert { alert, message } => Decision::event(RunEvent::Alerted { alert, message }),
+        Command::RaiseBudget { to } => Decision::event(RunEvent::BudgetRaised { budget: state.budget.raised(&to) }),
         Command::Interrupt { reason } => interrupt(state, reason),
         Command::Resume => resume(state, now),
         Command::Retry { step } => retry(state, step.as_ref(), now),
@@ -94,12 +90,17 @@ fn claimable(state: &RunState, id: &StepId, now: Timestamp) -> bool {
         && state.step(id).is_some_and(|s| matches!(s.state, StepState::Ready { not_before } if not_before <= now))
 }
 
-/// Records `event` for a ready step in place of an attempt.
-fn at_ready(state: &RunState, id: &StepId, now: Timestamp, event: impl FnOnce(StepId) -> Event) -> Decision {
-    if !claimable(state, id, now) {
+/// Records what the lease holder reports.
+fn report(state: &RunState, step: StepId, fence: Fence, kind: StepEventKind) -> Decision {
+    held(state, &step, fence, |_, _| Decision::event(kind.under(step.clone(), fence)))
+}
+
+/// Records `kind` for a ready step in place of an attempt.
+fn at_ready(state: &RunState, step: StepId, now: Timestamp, kind: StepEventKind) -> Decision {
+    if !claimable(state, &step, now) {
         return Decision::default();
     }
-    Decision::events(state.start_event().into_iter().chain([event(id.clone())]))
+    Decision::events(state.start_event().into_iter().chain([kind.of(step)]))
 }
 
 fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, resources: Held, now: Timestamp) -> Decision {
@@ -107,15 +108,14 @@ fn claim(state: &RunState, id: StepId, key: StepKey, with: Value, resources: Hel
         return Decision::default();
     };
     let fence = Fence(entry.fence.0 + 1);
-    let started = Event::AttemptStarted {
-        step: id.clone(),
+    let started = StepEventKind::AttemptStarted {
         attempt: entry.attempts + 1,
-        fence,
         key,
         with,
         lease_expires_at: lease_end(state, entry, now),
         resources,
-    };
+    }
+    .under(id.clone(), fence);
     Decision::events(state.start_event().into_iter().chain([started])).then(Effect::Start { step: id, fence })
 }
 
@@ -126,7 +126,7 @@ fn lease_end(state: &RunState, step: &Step, now: Timestamp) -> Timestamp {
 fn fail(state: &RunState, step: &Step, lease: &Lease, failure: Failure, now: Timestamp) -> Vec<Event> {
     let (id, fence) = (step.id.clone(), lease.fence);
     if state.lifecycle == Lifecycle::Canceling {
-        return vec![Event::StepCanceled { step: id }];
+        return vec![StepEventKind::Canceled.of(id)];
     }
     let policy = &state.step_spec(step).retry;
     if failure.kind == FailureKind::LeaseLost && lease.progressed && !policy.rules_out(&failure) {
@@ -134,15 +134,15 @@ fn fail(state: &RunState, step: &Step, lease: &Lease, failure: Failure, now: Tim
         let not_before = later(now, backoff(policy, 1));
         let reason = format!("lost after a new checkpoint: {}", failure.message);
         return vec![
-            Event::AttemptReleased { step: id.clone(), fence, reason, cause: Some(ReleaseCause::Stopped) },
-            Event::StepReady { step: id, not_before },
+            StepEventKind::AttemptReleased { reason, cause: Some(ReleaseCause::Stopped) }.under(id.clone(), fence),
+            StepEventKind::Ready { not_before }.of(id),
         ];
     }
     let next = match verdict(policy, step.failures, &failure) {
-        Verdict::RetryAfter(pause) => Event::StepReady { step: id.clone(), not_before: later(now, pause) },
-        Verdict::GiveUp => Event::StepFailed { step: id.clone(), failure: failure.clone() },
+        Verdict::RetryAfter(pause) => StepEventKind::Ready { not_before: later(now, pause) }.of(id.clone()),
+        Verdict::GiveUp => StepEventKind::Failed { failure: failure.clone() }.of(id.clone()),
     };
-    vec![Event::AttemptFailed { step: id, fence, failure }, next]
+    vec![StepEventKind::AttemptFailed { failure }.under(id, fence), next]
 }
 
 fn release(
@@ -154,18 +154,18 @@ fn release(
 ) -> Vec<Event> {
     let id = step.id.clone();
     if state.lifecycle == Lifecycle::Canceling {
-        return vec![Event::StepCanceled { step: id }];
+        return vec![StepEventKind::Canceled.of(id)];
     }
     let poison = cause == ReleaseCause::EngineDied && step.losses + 1 >= MAXIMUM_LOSSES_IN_A_ROW;
-    let released = Event::AttemptReleased { step: id.clone(), fence, reason, cause: Some(cause) };
+    let released = StepEventKind::AttemptReleased { reason, cause: Some(cause) }.under(id.clone(), fence);
     let next = if poison {
         let message =
             format!("the engine died {MAXIMUM_LOSSES_IN_A_ROW} times in a row during this step, without a checkpoint");
         let failure = Failure::new(FailureKind::LeaseLost, message)
             .with_hint("look for exhausted memory in the system log; `stepwell resume` tries the step again");
-        Event::StepFailed { step: id, failure }
+        StepEventKind::Failed { failure }.of(id)
     } else {
-        Event::StepReady { step: id, not_before: now }
+        StepEventKind::Ready { not_before: now }.of(id)
     };
     vec![released, next]
 }
@@ -175,7 +175,7 @@ fn cancel(state: &RunState) -> Decision {
         return Decision::default();
     }
     let effects = state.leases().map(|(step, lease)| Effect::Cancel { step: step.id.clone(), fence: lease.fence });
-    Decision { events: vec![Event::RunCancelRequested], effects: effects.collect() }
+    Decision { events: vec![Event::Run(RunEvent::CancelRequested)], effects: effects.collect() }
 }
 
 fn pause(state: &RunState, cause: PauseCause, reason: String) -> Decision {
@@ -183,7 +183,7 @@ fn pause(state: &RunState, cause: PauseCause, reason: String) -> Decision {
         return Decision::default();
     }
     let effects = state.leases().map(|(step, lease)| Effect::Interrupt { step: step.id.clone(), fence: lease.fence });
-    Decision { events: vec![Event::RunPaused { reason, cause: Some(cause) }], effects: effects.collect() }
+    Decision { events: vec![Event::Run(RunEvent::Paused { reason, cause: Some(cause) })], effects: effects.collect() }
 }
 
 fn interrupt(state: &RunState, reason: String) -> Decision {
@@ -191,7 +191,7 @@ fn interrupt(state: &RunState, reason: String) -> Decision {
         return Decision::default();
     }
     if state.leased.is_empty() {
-        return Decision::event(Event::RunInterrupted { reason });
+        return Decision::event(RunEvent::Interrupted { reason });
     }
     let effects = state.leases().map(|(step, lease)| Effect::Interrupt { step: step.id.clone(), fence: lease.fence });
     Decision { events: Vec::new(), effects: effects.collect() }

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::deadline::too_late;
 use super::wait::signal_outputs;
-use crate::event::{Event, Wait};
+use crate::event::{Event, RunEvent, StepEventKind, Wait};
 use crate::state::{Lifecycle, RunState, Step, StepState};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
@@ -17,8 +17,8 @@ pub fn consequence(state: &RunState, now: Timestamp) -> Option<Event> {
     if state.lifecycle == Lifecycle::Canceling {
         return match state.live.first() {
             _ if !state.leased.is_empty() || state.awaits_runs() => None,
-            Some(&i) => Some(Event::StepCanceled { step: state.steps[i].id.clone() }),
-            None => Some(Event::RunCanceled),
+            Some(&i) => Some(StepEventKind::Canceled.of(state.steps[i].id.clone())),
+            None => Some(Event::Run(RunEvent::Canceled)),
         };
     }
     if let Some(event) = state.due.iter().find_map(|&i| settle(state, &state.steps[i], now)) {
@@ -30,9 +30,9 @@ pub fn consequence(state: &RunState, now: Timestamp) -> Option<Event> {
     if let Some(step) = state.failed.first().map(|&i| &state.steps[i])
         && let StepState::Failed(failure) = &step.state
     {
-        return Some(Event::RunFailed { step: step.id.clone(), failure: failure.clone() });
+        return Some(Event::Run(RunEvent::Failed { step: step.id.clone(), failure: failure.clone() }));
     }
-    state.live.is_empty().then_some(Event::RunSucceeded)
+    state.live.is_empty().then_some(Event::Run(RunEvent::Succeeded))
 }
 
 fn settle(state: &RunState, step: &Step, now: Timestamp) -> Option<Event> {
@@ -40,22 +40,22 @@ fn settle(state: &RunState, step: &Step, now: Timestamp) -> Option<Event> {
     match &step.state {
         StepState::Pending { .. } if step.skipped_need.is_some() => {
             let need = step.skipped_need.map(|i| state.steps[i].id.as_str()).unwrap_or_default();
-            Some(Event::StepSkipped { step: id, reason: format!("it needs `{need}`, which was skipped") })
+            Some(StepEventKind::Skipped { reason: format!("it needs `{need}`, which was skipped") }.of(id))
         }
-        StepState::Pending { unmet: 0 } => Some(Event::StepReady { step: id, not_before: now }),
+        StepState::Pending { unmet: 0 } => Some(StepEventKind::Ready { not_before: now }.of(id)),
         StepState::Expanded { remaining: 0 } => Some(match first_failed_child(state, step) {
             Some((child, failure)) => {
                 let message = format!("`{}` failed: {}", child.id, failure.message);
-                Event::StepFailed { step: id, failure: Failure { message, ..failure.clone() } }
+                StepEventKind::Failed { failure: Failure { message, ..failure.clone() } }.of(id)
             }
-            None => Event::StepSucceeded { step: id, fence: step.fence, outputs: Outputs::default() },
+            None => StepEventKind::Succeeded { outputs: Outputs::default() }.under(id, step.fence),
         }),
         StepState::Waiting(Wait::Signal { .. }) if state.is_too_late(step, now) => {
-            Some(Event::StepFailed { step: id, failure: too_late(state, step) })
+            Some(StepEventKind::Failed { failure: too_late(state, step) }.of(id))
         }
         StepState::Waiting(Wait::Signal { name }) => {
             let outputs = signal_outputs(state.signal(name)?);
-            Some(Event::StepSucceeded { step: id, fence: step.fence, outputs })
+            Some(StepEventKind::Succeeded { outputs }.under(id, step.fence))
         }
         _ => None,
     }

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use crate::command::{Decision, Effect};
-use crate::event::{Event, Wait};
+use crate::event::{StepEventKind, Wait};
 use crate::state::{Lease, Lifecycle, RunState, Step, StepState};
 use stepwell_base::duration::later;
 use stepwell_base::failure::{Failure, FailureKind};
@@ -21,7 +21,7 @@ pub(super) fn expire(state: &RunState, now: Timestamp) -> Decision {
     for step in state.deadlines.passed(now).map(|i| &state.steps[i]) {
         match &step.state {
             StepState::Waiting(Wait::Run { run }) => effects.push(Effect::CancelRun { run: *run }),
-            _ => events.push(Event::StepFailed { step: step.id.clone(), failure: too_late(state, step) }),
+            _ => events.push(StepEventKind::Failed { failure: too_late(state, step) }.of(step.id.clone())),
         }
     }
     if !events.is_empty() {

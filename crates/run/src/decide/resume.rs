@@ -3,16 +3,16 @@
 use jiff::Timestamp;
 
 use crate::command::Decision;
-use crate::event::Event;
+use crate::event::{Event, RunEvent, StepEventKind};
 use crate::state::{Lifecycle, RunEnd, RunState, Step, StepIndex, StepState};
 use stepwell_base::ids::StepId;
 
 pub(super) fn resume(state: &RunState, now: Timestamp) -> Decision {
     match (&state.end, state.lifecycle) {
-        (None, Lifecycle::Interrupted | Lifecycle::Paused) => Decision::event(Event::RunResumed),
+        (None, Lifecycle::Interrupted | Lifecycle::Paused) => Decision::event(RunEvent::Resumed),
         (Some(RunEnd::Failed { .. }), _) => {
             let retried = state.failed.iter().map(|&i| ready_again(&state.steps[i], now));
-            Decision::events(std::iter::once(Event::RunResumed).chain(retried))
+            Decision::events(std::iter::once(Event::Run(RunEvent::Resumed)).chain(retried))
         }
         _ => Decision::default(),
     }
@@ -21,7 +21,7 @@ pub(super) fn resume(state: &RunState, now: Timestamp) -> Decision {
 pub(super) fn retry(state: &RunState, step: Option<&StepId>, now: Timestamp) -> Decision {
     let Ok(chosen) = to_retry(state, step) else { return Decision::default() };
     let stopped = state.end.is_some() || state.lifecycle == Lifecycle::Interrupted;
-    let resumed = stopped.then_some(Event::RunResumed);
+    let resumed = stopped.then_some(Event::Run(RunEvent::Resumed));
     let retried = chosen.into_iter().map(|i| ready_again(&state.steps[i], now));
     Decision::events(resumed.into_iter().chain(retried))
 }
@@ -54,7 +54,7 @@ pub fn to_retry(state: &RunState, step: Option<&StepId>) -> Result<Vec<StepIndex
 /// Makes a failed step ready again; a fan-out keeps its items and waits for its children again.
 fn ready_again(step: &Step, now: Timestamp) -> Event {
     if step.children.is_empty() {
-        return Event::StepReady { step: step.id.clone(), not_before: now };
+        return StepEventKind::Ready { not_before: now }.of(step.id.clone());
     }
-    Event::StepExpanded { step: step.id.clone(), items: Vec::new() }
+    StepEventKind::Expanded { items: Vec::new() }.of(step.id.clone())
 }

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::deadline::too_late;
 use crate::command::{Decision, OnFalse};
-use crate::event::{Event, Ruling, Verdict, Wait};
+use crate::event::{Event, Ruling, RunEvent, StepEventKind, Verdict, Wait};
 use crate::state::{Lifecycle, RunState, Signal, Step, StepState};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::{Failure, FailureKind};
@@ -20,16 +20,16 @@ pub(super) fn ruled(step: StepId, ruling: Ruling, on_false: OnFalse) -> Vec<Even
         (Verdict::Rejected, OnFalse::Continue) => passed(&step, Fence(0), false, None, None),
         (Verdict::Rejected, OnFalse::Ask { prompt }) => {
             let wait = Wait::Approval { prompt, inputs: ruling.inputs.clone() };
-            Event::StepWaiting { step: step.clone(), wait }
+            StepEventKind::Waiting { wait }.of(step.clone())
         }
         (Verdict::Rejected, OnFalse::Fail) => {
             let message = format!("the rule `{}` is false for {}", ruling.rule, listed(&ruling.inputs));
             let failure = Failure::fatal(message)
                 .with_hint("`on_false = \"ask\"` lets a person decide, `\"continue\"` succeeds with `passed = false`");
-            Event::StepFailed { step: step.clone(), failure }
+            StepEventKind::Failed { failure }.of(step.clone())
         }
     };
-    vec![Event::StepDecided { step, ruling }, next]
+    vec![StepEventKind::Decided { ruling }.of(step), next]
 }
 
 /// Formats inputs as `loss = 2.5, documents = 12`.
@@ -43,7 +43,7 @@ fn passed(step: &StepId, fence: Fence, passed: bool, approver: Option<&str>, com
     let mut values = Map::from_iter([("passed".to_owned(), Value::Bool(passed))]);
     values.extend(approver.map(|name| ("approver".to_owned(), Value::from(name))));
     values.extend(comment.map(|text| ("comment".to_owned(), Value::from(text))));
-    Event::StepSucceeded { step: step.clone(), fence, outputs: Outputs { values, ..Outputs::default() } }
+    StepEventKind::Succeeded { outputs: Outputs { values, ..Outputs::default() } }.under(step.clone(), fence)
 }
 
 /// Handles a person's answer; ignores it once the deadline has passed.
@@ -63,11 +63,11 @@ pub(super) fn decided(
             let why = comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
             let failure =
                 Failure::fatal(format!("rejected by {approver}{why}")).with_hint("`stepwell resume` asks again");
-            Event::StepFailed { step: step.clone(), failure }
+            StepEventKind::Failed { failure }.of(step.clone())
         }
     };
     let ruling = Ruling { rule: prompt.clone(), inputs: inputs.clone(), verdict, approver: Some(approver), comment };
-    Decision::events([Event::StepDecided { step: step.clone(), ruling }, next])
+    Decision::events([StepEventKind::Decided { ruling }.of(step.clone()), next])
 }
 
 /// Stores the signal even if no step waits for it; `consequence` delivers it.
@@ -75,7 +75,7 @@ pub(super) fn signaled(state: &RunState, name: String, payload: Value) -> Decisi
     if state.end.is_some() {
         return Decision::default();
     }
-    Decision::event(Event::SignalReceived { name, payload })
+    Decision::event(RunEvent::SignalReceived { name, payload })
 }
 
 pub(super) fn signal_outputs(signal: &Signal) -> Outputs {
@@ -93,13 +93,13 @@ pub(super) fn child_ended(
     match waiting(state, step) {
         Some((entry, Wait::Run { run: awaited })) if *awaited == run => {
             Decision::event(match (state.lifecycle, result) {
-                (Lifecycle::Canceling, _) => Event::StepCanceled { step: step.clone() },
-                (_, Ok(outputs)) => Event::StepSucceeded { step: step.clone(), fence: entry.fence, outputs },
+                (Lifecycle::Canceling, _) => StepEventKind::Canceled.of(step.clone()),
+                (_, Ok(outputs)) => StepEventKind::Succeeded { outputs }.under(step.clone(), entry.fence),
                 // The child run was canceled because this step missed its deadline.
                 (_, Err(failure)) if failure.kind == FailureKind::Canceled && state.is_too_late(entry, now) => {
-                    Event::StepFailed { step: step.clone(), failure: too_late(state, entry) }
+                    StepEventKind::Failed { failure: too_late(state, entry) }.of(step.clone())
                 }
-                (_, Err(failure)) => Event::StepFailed { step: step.clone(), failure },
+                (_, Err(failure)) => StepEventKind::Failed { failure }.of(step.clone()),
             })
         }
         _ => Decision::default(),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::classes::{ClassIndex, classify};
 use super::deadlines::Deadlines;
 use super::step::{Lease, Step, StepIndex, StepState};
-use crate::event::{Alert, Event, Wait};
+use crate::event::{Alert, Event, RunEvent, Wait};
 use stepwell_base::duration::later;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId, StepId};
@@ -200,12 +200,11 @@ impl RunState {
 
     /// Makes a step wait; if its signal is already stored, the step is due at once.
     pub(crate) fn start_waiting(&mut self, i: StepIndex, wait: Wait) {
-        if let Wait::Signal { name } = &wait
-            && self.signal(name).is_some()
-        {
+        let signal_is_stored = matches!(&wait, Wait::Signal { name } if self.signal(name).is_some());
+        self.set(i, StepState::Waiting(wait));
+        if signal_is_stored {
             self.due.insert(i);
         }
-        self.set(i, StepState::Waiting(wait));
     }
 
     /// Removes the oldest signal that the step waits for.
@@ -266,7 +265,7 @@ impl RunState {
 
     /// `RunStarted`, unless it is in the log already.
     pub(crate) fn start_event(&self) -> Option<Event> {
-        (!self.started).then_some(Event::RunStarted)
+        (!self.started).then_some(RunEvent::Started.into())
     }
 
     pub fn is_canceling(&self) -> bool {
@@ -319,8 +318,9 @@ impl RunState {
         self.deadlines.add(i, &self.steps[i].state, self.schedule_deadline(&self.steps[i]));
     }
 
-    /// The only way to change a step's state: it updates every index.
+    /// The only way to change a step's state: it updates every index, and the step is no longer due.
     pub(crate) fn set(&mut self, i: StepIndex, next: StepState) {
+        self.due.remove(&i);
         let class = self.class_of(&self.steps[i]);
         let deadline = self.schedule_deadline(&self.steps[i]);
         self.deadlines.remove(i, &self.steps[i].state, deadline);

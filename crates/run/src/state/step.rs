@@ -135,6 +135,14 @@ impl Step {
         }
     }
 
+    /// The lease, if it has this fence.
+    pub(crate) fn lease_under(&mut self, fence: Option<Fence>) -> Option<&mut Lease> {
+        match &mut self.state {
+            StepState::Leased(lease) if Some(lease.fence) == fence => Some(lease),
+            _ => None,
+        }
+    }
+
     pub fn outputs(&self) -> Option<&Outputs> {
         match &self.state {
             StepState::Succeeded { outputs } => Some(outputs),

@@ -102,7 +102,7 @@ fn a_gate_is_decided_before_anything_follows() {
     ] {
         let mut world = world(vec![step("gate", &[])]);
         let decision = world.tell(Command::Rule { step: "gate".into(), ruling: ruling(verdict), on_false });
-        assert_eq!(decision.events[1], Event::StepDecided { step: "gate".into(), ruling: ruling(verdict) });
+        assert_eq!(decision.events[1], StepEventKind::Decided { ruling: ruling(verdict) }.of("gate".into()));
         assert_eq!(world.statuses[&"gate".into()], expected);
         match &world.state.step(&"gate".into()).unwrap().state {
             StepState::Succeeded { outputs } => assert_eq!(outputs.values["passed"], verdict == yes),

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use rusqlite::Connection;
 
 use stepwell_base::ids::RunId;
-use stepwell_run::status::step_of;
 use stepwell_workflow::spec::WorkflowSpec;
 
 use super::findings::Findings;
@@ -46,7 +45,7 @@ pub(super) fn check_log(
                 let kind = columns.kind.text(row)?;
                 let step: Option<String> = columns.step.get(row)?;
                 let tagged = serde_json::to_value(&found.event).unwrap_or_default();
-                if tagged["type"] != kind || step.as_deref() != step_of(&found.event).map(|s| s.as_str()) {
+                if tagged["type"] != kind || step.as_deref() != found.event.step().map(|s| s.as_str()) {
                     findings.add(format!("event log: event {seq} has another kind or step than its payload"));
                 }
                 replay(connection, &mut runs, &found, findings)?;

@@ -9,7 +9,7 @@ use std::time::Duration;
 use rusqlite::Connection;
 use rusqlite::backup::Backup;
 
-use stepwell_run::event::{Event, Recorded};
+use stepwell_run::event::{Event, Recorded, RunEvent};
 
 use super::compare::table_differences;
 use crate::decode::{Columns, FromRow, collect, first};
@@ -73,11 +73,11 @@ fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>,
         let event = EventRow::from_row(row, &columns)?;
         let recorded = Recorded { run: event.run, at: event.at, event: event.event };
         // A batch of prunes deletes unused artifacts once at its end; no row refers to them before that.
-        if std::mem::replace(&mut pruned, recorded.event == Event::RunPruned) && !pruned {
+        if std::mem::replace(&mut pruned, recorded.event == Event::Run(RunEvent::Pruned)) && !pruned {
             prune::delete_unused_artifacts(&transaction)?;
         }
         let applied = match &recorded.event {
-            Event::RunSubmitted { .. } => insert_run(live, &transaction, &mut head, &recorded).map(Some),
+            Event::Run(RunEvent::Submitted { .. }) => insert_run(live, &transaction, &mut head, &recorded).map(Some),
             _ => commit::project(&transaction, &mut head, &mut tally, &recorded).map(|applied| applied.map(drop)),
         };
         let problem = match applied {

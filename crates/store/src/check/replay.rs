@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use stepwell_base::artifact::Outputs;
 use stepwell_base::ids::{Fence, StepId};
-use stepwell_run::event::{Event, Verdict, Wait};
-use stepwell_run::status::{RunStatus, StepStatus, Transition, step_of};
+use stepwell_run::event::{Event, RunEvent, StepEvent, StepEventKind, Verdict, Wait};
+use stepwell_run::status::{RunStatus, StepStatus, Transition};
 use stepwell_workflow::spec::WorkflowSpec;
 
 #[derive(Clone, PartialEq, Debug)]
@@ -61,21 +61,21 @@ impl StepReplay {
         }
     }
 
-    fn apply(&mut self, seq: i64, event: &Event) {
-        match event {
-            Event::StepReady { .. } if !matches!(self.status, StepStatus::Pending | StepStatus::Ready) => {
+    fn apply(&mut self, seq: i64, event: &StepEvent) {
+        match &event.kind {
+            StepEventKind::Ready { .. } if !matches!(self.status, StepStatus::Pending | StepStatus::Ready) => {
                 self.retries_used = 0;
             }
-            Event::AttemptStarted { attempt, fence, .. } => {
+            StepEventKind::AttemptStarted { attempt, .. } => {
                 self.attempts = *attempt;
-                self.fence = *fence;
+                self.fence = event.fence.unwrap_or(self.fence);
             }
-            Event::AttemptFailed { .. } => self.retries_used += 1,
-            Event::StepWaiting { wait, .. } => self.wait = Some(wait.clone()),
-            Event::StepSucceeded { outputs, .. } | Event::StepReused { outputs, .. } => {
+            StepEventKind::AttemptFailed { .. } => self.retries_used += 1,
+            StepEventKind::Waiting { wait } => self.wait = Some(wait.clone()),
+            StepEventKind::Succeeded { outputs } | StepEventKind::Reused { outputs, .. } => {
                 self.outputs = Some(outputs.clone());
             }
-            Event::CheckpointCommitted { checkpoint, .. } | Event::CheckpointAdopted { checkpoint, .. } => {
+            StepEventKind::CheckpointCommitted { checkpoint } | StepEventKind::CheckpointAdopted { checkpoint, .. } => {
                 self.checkpoints.push(CheckpointReplay {
                     seq,
                     last_step: checkpoint.last_step,
@@ -85,7 +85,7 @@ impl StepReplay {
                     self.drop_checkpoints(keep as usize);
                 }
             }
-            Event::AttemptRewound { last_step, .. } => {
+            StepEventKind::AttemptRewound { last_step } => {
                 self.checkpoints.retain(|checkpoint| checkpoint.last_step.is_none_or(|at| at <= *last_step));
             }
             _ => {}
@@ -108,7 +108,7 @@ impl StepReplay {
 impl RunReplay {
     /// The state right after `RunSubmitted`; `None` if the first event is a different one.
     pub(super) fn submitted(event: &Event, spec: &WorkflowSpec) -> Option<RunReplay> {
-        let Event::RunSubmitted { name, workflow, spec_digest, .. } = event else { return None };
+        let Event::Run(RunEvent::Submitted { name, workflow, spec_digest, .. }) = event else { return None };
         Some(RunReplay {
             name: name.clone(),
             workflow: workflow.clone(),
@@ -122,31 +122,40 @@ impl RunReplay {
 
     /// Applies a later event of the run; the error says why it is impossible.
     pub(super) fn apply(&mut self, seq: i64, event: &Event) -> Result<(), String> {
-        if let Event::SignalReceived { name, .. } = event {
+        match event {
+            Event::Run(event) => self.apply_to_run(seq, event),
+            Event::Step(event) => self.apply_to_step(seq, event),
+        }
+    }
+
+    fn apply_to_run(&mut self, seq: i64, event: &RunEvent) -> Result<(), String> {
+        if let RunEvent::SignalReceived { name, .. } = event {
             self.signals.push(SignalReplay { seq, name: name.clone(), taken_by: None });
         }
-        let Some(id) = step_of(event) else {
-            match self.status.after(event) {
-                Transition::Keep if *event == Event::RunPruned => {
-                    self.steps.clear();
-                    self.decisions.clear();
-                    self.signals.clear();
-                }
-                Transition::Keep => {}
-                Transition::To(next) => self.status = next,
-                Transition::Illegal => return Err(format!("it cannot follow while the run is {}", self.status)),
+        match self.status.after(event) {
+            Transition::Keep if *event == RunEvent::Pruned => {
+                self.steps.clear();
+                self.decisions.clear();
+                self.signals.clear();
             }
-            return Ok(());
-        };
+            Transition::Keep => {}
+            Transition::To(next) => self.status = next,
+            Transition::Illegal => return Err(format!("it cannot follow while the run is {}", self.status)),
+        }
+        Ok(())
+    }
+
+    fn apply_to_step(&mut self, seq: i64, event: &StepEvent) -> Result<(), String> {
+        let StepEvent { step: id, kind, .. } = event;
         let step = self.steps.get_mut(id).ok_or_else(|| format!("there is no step `{id}`"))?;
-        let next = match step.status.after(event) {
+        let next = match step.status.after(kind) {
             Transition::Keep => step.status,
             Transition::To(next) => next,
             Transition::Illegal => return Err(format!("it cannot follow while step `{id}` is {}", step.status)),
         };
-        match (event, step.status, &step.wait) {
-            (Event::StepDecided { ruling, .. }, ..) => self.decisions.push((seq, ruling.verdict)),
-            (Event::StepSucceeded { .. }, StepStatus::Waiting, Some(Wait::Signal { name })) => {
+        match (kind, step.status, &step.wait) {
+            (StepEventKind::Decided { ruling }, ..) => self.decisions.push((seq, ruling.verdict)),
+            (StepEventKind::Succeeded { .. }, StepStatus::Waiting, Some(Wait::Signal { name })) => {
                 let oldest = self.signals.iter_mut().find(|s| s.name == *name && s.taken_by.is_none());
                 oldest.ok_or_else(|| format!("step `{id}` has a signal that never came"))?.taken_by = Some(id.clone());
             }
@@ -154,9 +163,9 @@ impl RunReplay {
         }
         step.apply(seq, event);
         step.status = next;
-        if let Event::StepExpanded { step, items } = event {
+        if let StepEventKind::Expanded { items } = kind {
             for index in 0..items.len() {
-                self.steps.entry(step.child(index)).or_insert_with(StepReplay::new);
+                self.steps.entry(id.child(index)).or_insert_with(StepReplay::new);
             }
         }
         Ok(())

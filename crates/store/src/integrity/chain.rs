@@ -4,7 +4,6 @@
 use rusqlite::{Connection, params};
 
 use stepwell_run::event::Recorded;
-use stepwell_run::status::step_of;
 
 use super::head::Head;
 use super::seal;
@@ -55,7 +54,7 @@ impl Head {
         let kind = kind(&payload);
         let (seq, run, at) = (self.seq + 1, recorded.run.to_string(), time_text(recorded.at));
         let hash = hash(&self.hash, seq, &run, &at, &payload);
-        let step = step_of(&recorded.event).map(|step| step.as_str());
+        let step = recorded.event.step().map(|step| step.as_str());
         connection
             .prepare_cached(
                 "INSERT INTO event (seq, run, at, kind, step, payload, hash) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",

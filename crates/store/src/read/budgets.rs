@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use stepwell_base::ids::RunId;
-use stepwell_run::event::{Alert, Event};
+use stepwell_run::event::{Alert, Event, RunEvent};
 use stepwell_workflow::budget::Budget;
 
 use super::reader::Reader;
@@ -16,7 +16,7 @@ impl Reader {
     pub fn budget(&self, run: RunId) -> Result<Budget, StoreError> {
         let mut budget = self.spec(run)?.budget;
         for notice in self.notices(run)? {
-            if let Event::RunBudgetRaised { budget: raised } = notice.event {
+            if let Event::Run(RunEvent::BudgetRaised { budget: raised }) = notice.event {
                 budget = raised;
             }
         }
@@ -39,7 +39,7 @@ impl Reader {
                        AND kind IN ('run_alerted', 'run_budget_raised') AND kind = 'run_alerted' ORDER BY run, seq";
             let mut alerts: HashMap<RunId, Vec<Alert>> = HashMap::new();
             for row in collect::<EventRow>(connection, sql, [Json(runs)])? {
-                if let Event::RunAlerted { alert, .. } = row.event {
+                if let Event::Run(RunEvent::Alerted { alert, .. }) = row.event {
                     alerts.entry(row.run).or_default().push(alert);
                 }
             }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use rusqlite::params;
 
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_run::event::Event;
+use stepwell_run::event::{Event, StepEvent, StepEventKind};
 use stepwell_workflow::pools::Held;
 
 use super::reader::Reader;
@@ -44,7 +44,7 @@ impl Reader {
                 if row.at < since {
                     return ControlFlow::Break(());
                 }
-                if let Event::AttemptStarted { step, .. } = row.event {
+                if let Event::Step(StepEvent { step, kind: StepEventKind::AttemptStarted { .. }, .. }) = row.event {
                     started.push((row.run, step, row.at));
                 }
                 ControlFlow::Continue(())

@@ -1,7 +1,7 @@
 //! Queries on decisions, signals, pauses and waiting steps.
 
 use stepwell_base::ids::RunId;
-use stepwell_run::event::{Event, PauseCause};
+use stepwell_run::event::{Event, PauseCause, RunEvent};
 use stepwell_run::state::Signal;
 
 use super::reader::Reader;
@@ -39,7 +39,7 @@ impl Reader {
         let sql = "SELECT * FROM event WHERE run = ?1 AND kind = 'run_paused' ORDER BY seq DESC LIMIT 1";
         let newest: Option<EventRow> = self.query(|connection| first(connection, sql, [run.to_string()]))?;
         Ok(newest.and_then(|row| match row.event {
-            Event::RunPaused { reason, cause } => Some(PauseCause::recorded(cause, &reason)),
+            Event::Run(RunEvent::Paused { reason, cause }) => Some(PauseCause::recorded(cause, &reason)),
             _ => None,
         }))
     }

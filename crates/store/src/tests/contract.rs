@@ -4,7 +4,7 @@ use crate::{
     Answer, Batch, EngineLock, LeaseExtension, Reader, RequestRow, ScheduleRow, Store, StoreError, Submitted, check,
 };
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
-use stepwell_run::event::{Event, ProcessIdentity};
+use stepwell_run::event::{Event, ProcessIdentity, RunEvent, StepEvent, StepEventKind};
 use stepwell_run::request::Request;
 use stepwell_run::status::{RunStatus, StepStatus};
 
@@ -23,8 +23,8 @@ fn a_submitted_run_has_its_steps_and_those_without_needs_are_ready() {
     assert_eq!(seen, [("a", StepStatus::Ready, 0), ("b", StepStatus::Pending, 1), ("c", StepStatus::Pending, 1)]);
     assert_eq!(steps[0].not_before, Some(at(0)));
     let events = engine.store.reader().events(Some(run), 0).unwrap();
-    assert!(matches!(events[0].event, Event::RunSubmitted { .. }));
-    assert!(matches!(events[1].event, Event::StepReady { .. }));
+    assert!(matches!(events[0].event, Event::Run(RunEvent::Submitted { .. })));
+    assert!(matches!(events[1].event, Event::Step(StepEvent { kind: StepEventKind::Ready { .. }, .. })));
     assert_eq!(events.len(), 2);
 }
 
@@ -35,11 +35,11 @@ fn numbers_of_64_bits_are_read_back() {
     let mut largest = checkpoint(1);
     (largest.last_step, largest.last_doc_index, largest.tokens_so_far) =
         (Some(u64::MAX), Some(u64::MAX), Some(u64::MAX));
-    let event = Event::CheckpointCommitted { step: "a".into(), fence: Fence(1), checkpoint: largest.clone() };
+    let event = StepEventKind::CheckpointCommitted { checkpoint: largest.clone() }.under("a".into(), Fence(1));
     engine.commit(run, [started("a", 1), event]).unwrap();
     let mut given = outputs();
     given.artifacts.values_mut().for_each(|artifact| artifact.size = u64::MAX);
-    let event = Event::StepSucceeded { step: "a".into(), fence: Fence(1), outputs: given.clone() };
+    let event = StepEventKind::Succeeded { outputs: given.clone() }.under("a".into(), Fence(1));
     engine.commit(run, [event]).unwrap();
     let step = engine.store.reader().step(run, &"a".into()).unwrap();
     assert_eq!((step.last_step, step.tokens_so_far, step.outputs), (Some(u64::MAX), Some(u64::MAX), Some(given)));
@@ -53,9 +53,9 @@ fn an_active_name_is_taken_until_its_run_has_ended() {
     let run = engine.submit("one");
     let steps: [(Option<Event>, RunStatus); 4] = [
         (None, RunStatus::Pending),
-        (Some(Event::RunStarted), RunStatus::Running),
-        (Some(Event::RunInterrupted { reason: "x".to_owned() }), RunStatus::Interrupted),
-        (Some(Event::RunCancelRequested), RunStatus::Canceling),
+        (Some(Event::Run(RunEvent::Started)), RunStatus::Running),
+        (Some(Event::Run(RunEvent::Interrupted { reason: "x".to_owned() })), RunStatus::Interrupted),
+        (Some(Event::Run(RunEvent::CancelRequested)), RunStatus::Canceling),
     ];
     for (event, status) in steps {
         engine.commit(run, event).unwrap();
@@ -66,7 +66,7 @@ fn an_active_name_is_taken_until_its_run_has_ended() {
             other => panic!("{status}: {other:?}"),
         }
     }
-    engine.commit(run, [Event::RunCanceled]).unwrap();
+    engine.commit(run, [Event::Run(RunEvent::Canceled)]).unwrap();
     engine.submit("one");
 }
 
@@ -74,11 +74,13 @@ fn an_active_name_is_taken_until_its_run_has_ended() {
 fn a_failed_run_does_not_resume_while_its_name_is_taken() {
     let (mut engine, run) = Engine::with_run();
     let failure = stepwell_base::failure::Failure::fatal("x");
-    engine.commit(run, [Event::RunFailed { step: "a".into(), failure }]).unwrap();
+    engine.commit(run, [Event::Run(RunEvent::Failed { step: "a".into(), failure })]).unwrap();
     let other = engine.submit("one");
-    assert!(matches!(engine.commit(run, [Event::RunResumed]), Err(StoreError::NameActive { run, .. }) if run == other));
-    engine.commit(other, [Event::RunCanceled]).unwrap();
-    engine.commit(run, [Event::RunResumed]).unwrap();
+    assert!(
+        matches!(engine.commit(run, [Event::Run(RunEvent::Resumed)]), Err(StoreError::NameActive { run, .. }) if run == other)
+    );
+    engine.commit(other, [Event::Run(RunEvent::Canceled)]).unwrap();
+    engine.commit(run, [Event::Run(RunEvent::Resumed)]).unwrap();
     let row = engine.store.reader().run(run).unwrap();
     assert_eq!((row.status, row.failure, row.finished_at), (RunStatus::Running, None, None));
 }
@@ -93,7 +95,7 @@ fn an_idempotency_key_gives_one_run() {
     let id = first.id;
     assert_eq!(engine.store.submit(first).unwrap(), Submitted::New);
     assert_eq!(engine.store.submit(second.clone()).unwrap(), Submitted::Existing(id));
-    engine.commit(id, [Event::RunStarted, Event::RunSucceeded]).unwrap();
+    engine.commit(id, [Event::Run(RunEvent::Started), Event::Run(RunEvent::Succeeded)]).unwrap();
     assert_eq!(engine.store.submit(second).unwrap(), Submitted::Existing(id));
     assert_eq!(engine.store.reader().runs().unwrap().readable.len(), 1);
 }
@@ -103,8 +105,12 @@ fn a_claim_takes_the_next_fence_of_a_ready_step_only() {
     let (mut engine, run) = Engine::with_run();
     let before = engine.store.reader().events(None, 0).unwrap().len();
     let wrong_fence = |fence| match started("a", 1) {
-        Event::AttemptStarted { step, attempt, key, with, lease_expires_at, resources, .. } => {
-            Event::AttemptStarted { step, attempt, fence: Fence(fence), key, with, lease_expires_at, resources }
+        Event::Step(StepEvent {
+            step,
+            kind: StepEventKind::AttemptStarted { attempt, key, with, lease_expires_at, resources, .. },
+            ..
+        }) => {
+            StepEventKind::AttemptStarted { attempt, key, with, lease_expires_at, resources }.under(step, Fence(fence))
         }
         other => other,
     };
@@ -123,7 +129,7 @@ fn a_claim_takes_the_next_fence_of_a_ready_step_only() {
 fn an_old_fence_changes_nothing() {
     let (mut engine, run) = Engine::with_run();
     let process = ProcessIdentity { pid: 7, start_time: 8, boot_id: "boot".to_owned() };
-    let spawned = |fence| Event::AttemptSpawned { step: "a".into(), fence: Fence(fence), process: process.clone() };
+    let spawned = |fence| StepEventKind::AttemptSpawned { process: process.clone() }.under("a".into(), Fence(fence));
     engine.commit(run, [started("a", 1), spawned(1)]).unwrap();
     assert_eq!(engine.store.reader().step(run, &"a".into()).unwrap().process, Some(process.clone()));
     engine.commit(run, [released("a", 1)]).unwrap();
@@ -131,7 +137,7 @@ fn an_old_fence_changes_nothing() {
     engine.commit(run, [started("a", 2)]).unwrap();
 
     let before = (engine.store.reader().steps(run).unwrap(), engine.store.reader().events(None, 0).unwrap());
-    let note = Event::Note { step: "a".into(), fence: Fence(1), message: "x".to_owned() };
+    let note = StepEventKind::Note { message: "x".to_owned() }.under("a".into(), Fence(1));
     let old = [
         spawned(1),
         note,
@@ -164,7 +170,10 @@ fn a_batch_with_an_impossible_event_changes_nothing() {
     assert!(matches!(error, StoreError::IllegalEvent { .. }), "{error}");
     assert_eq!(error.to_string(), format!("run {run}: event `step_ready` of step `a` is impossible in status running"));
     assert!(matches!(engine.commit(run, [started("a", 1), ready("nope")]), Err(StoreError::UnknownStep { .. })));
-    assert!(matches!(engine.commit(new_run("x").id, [Event::RunStarted]), Err(StoreError::UnknownRun { .. })));
+    assert!(matches!(
+        engine.commit(new_run("x").id, [Event::Run(RunEvent::Started)]),
+        Err(StoreError::UnknownRun { .. })
+    ));
     assert!(matches!(engine.metrics(run, 0, &[1, 1]), Err(StoreError::DuplicateMetric { train_step: 1, .. })));
     assert_eq!((engine.store.reader().steps(run).unwrap(), engine.store.reader().events(None, 0).unwrap()), before);
     assert_eq!(engine.store.reader().metrics(run, &"a".into(), 0).unwrap(), []);
@@ -181,8 +190,8 @@ fn an_equal_key_is_found_again_once_it_has_succeeded() {
 
     let other = engine.submit("two");
     let with = serde_json::json!({"x": 1});
-    let reused = Event::StepReused { step: "a".into(), key: key.clone(), with, from: run, outputs: outputs() };
-    engine.commit(other, [Event::RunStarted, reused]).unwrap();
+    let reused = StepEventKind::Reused { key: key.clone(), with, from: run, outputs: outputs() }.of("a".into());
+    engine.commit(other, [Event::Run(RunEvent::Started), reused]).unwrap();
     let step = engine.store.reader().step(other, &"a".into()).unwrap();
     assert_eq!((step.status, step.attempts, step.reused_from), (StepStatus::Succeeded, 0, Some(run)));
     assert_eq!(step.outputs, Some(outputs()));
@@ -203,7 +212,7 @@ fn requests_stay_until_a_batch_answers_them() {
     let requests = engine.store.reader().pending_requests().unwrap();
     assert_eq!(requests, [RequestRow { id, asked: Ok((run, Request::Cancel)) }]);
     assert_eq!(client.reader().answer(id).unwrap(), None);
-    let events = recorded(run, [Event::RunCancelRequested]);
+    let events = recorded(run, [Event::Run(RunEvent::CancelRequested)]);
     let answer = Answer { id, refusal: None };
     let batch = Batch { events: &events, answers: std::slice::from_ref(&answer), ..Batch::default() };
     engine.store.commit(batch).unwrap();
@@ -277,7 +286,7 @@ fn runs_are_found_by_id_prefix_name_and_last() {
     for text in ["", "%", "three", "0191", "01900001_"] {
         assert!(matches!(resolve(text), Err(StoreError::UnknownRun { .. })), "`{text}`");
     }
-    engine.commit(ids[1], [Event::RunCanceled]).unwrap();
+    engine.commit(ids[1], [Event::Run(RunEvent::Canceled)]).unwrap();
     let mut newer = new_run("two");
     newer.id = "01900009-0000-7000-8000-000000000009".parse::<RunId>().unwrap();
     engine.store.submit(newer.clone()).unwrap();

@@ -12,7 +12,7 @@ use crate::{Batch, LeaseExtension, Reader, Store, StoreError, check};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::ids::{Fence, StepId};
 use stepwell_run::estimate::ProgressMark;
-use stepwell_run::event::{Event, Recorded, Ruling, Verdict, Wait};
+use stepwell_run::event::{Event, Recorded, Ruling, RunEvent, StepEventKind, Verdict, Wait};
 use stepwell_run::request::Request;
 
 use super::fixture::*;
@@ -334,13 +334,14 @@ fn forged_decisions_and_signals_are_found() {
         };
         let step = StepId::from("a");
         let go = Wait::Signal { name: "go".to_owned() };
-        let signal = |payload: i64| Event::SignalReceived { name: "go".to_owned(), payload: payload.into() };
+        let signal =
+            |payload: i64| Event::Run(RunEvent::SignalReceived { name: "go".to_owned(), payload: payload.into() });
         let events = [
-            Event::StepDecided { step: step.clone(), ruling },
+            StepEventKind::Decided { ruling }.of(step.clone()),
             signal(1),
             signal(2),
-            Event::StepWaiting { step: step.clone(), wait: go },
-            Event::StepSucceeded { step, fence: Fence(0), outputs: Outputs::default() },
+            StepEventKind::Waiting { wait: go }.of(step.clone()),
+            StepEventKind::Succeeded { outputs: Outputs::default() }.under(step, Fence(0)),
         ];
         engine.commit(run, events).unwrap();
         let signals = engine.store.reader().signals(run).unwrap();

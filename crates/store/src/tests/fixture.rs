@@ -14,7 +14,7 @@ use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
 use stepwell_base::protocol::MetricRow;
-use stepwell_run::event::{Event, Recorded, ReleaseCause};
+use stepwell_run::event::{Event, Recorded, ReleaseCause, RunEvent, StepEventKind};
 use stepwell_workflow::key::spec_digest;
 use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
 
@@ -81,7 +81,7 @@ impl Engine {
     pub fn with_run() -> (Engine, RunId) {
         let mut engine = Engine::start();
         let run = engine.submit("one");
-        engine.commit(run, [Event::RunStarted]).unwrap();
+        engine.commit(run, [Event::Run(RunEvent::Started)]).unwrap();
         (engine, run)
     }
 
@@ -132,44 +132,39 @@ pub fn metrics(run: RunId, step: &str, attempt: u32, steps: &[u64]) -> Vec<Metri
 }
 
 pub fn started(step: &str, attempt: u32) -> Event {
-    Event::AttemptStarted {
-        step: StepId::from(step),
+    StepEventKind::AttemptStarted {
         attempt,
-        fence: Fence(u64::from(attempt)),
         key: StepKey(format!("key-{step}")),
         with: json!({"x": 1}),
         lease_expires_at: at(30),
         resources: Default::default(),
     }
+    .under(StepId::from(step), Fence(u64::from(attempt)))
 }
 
 pub fn ready(step: &str) -> Event {
-    Event::StepReady { step: StepId::from(step), not_before: at(2) }
+    StepEventKind::Ready { not_before: at(2) }.of(StepId::from(step))
 }
 
 pub fn failed(step: &str, fence: u64) -> Event {
-    Event::AttemptFailed { step: StepId::from(step), fence: Fence(fence), failure: Failure::retryable("broken") }
+    StepEventKind::AttemptFailed { failure: Failure::retryable("broken") }.under(StepId::from(step), Fence(fence))
 }
 
 pub fn released(step: &str, fence: u64) -> Event {
-    Event::AttemptReleased {
-        step: StepId::from(step),
-        fence: Fence(fence),
-        reason: "engine stopped".to_owned(),
-        cause: Some(ReleaseCause::Stopped),
-    }
+    StepEventKind::AttemptReleased { reason: "engine stopped".to_owned(), cause: Some(ReleaseCause::Stopped) }
+        .under(StepId::from(step), Fence(fence))
 }
 
 pub fn succeeded(step: &str, fence: u64) -> Event {
-    Event::StepSucceeded { step: StepId::from(step), fence: Fence(fence), outputs: outputs() }
+    StepEventKind::Succeeded { outputs: outputs() }.under(StepId::from(step), Fence(fence))
 }
 
 pub fn rewound(step: &str, fence: u64, last_step: u64) -> Event {
-    Event::AttemptRewound { step: StepId::from(step), fence: Fence(fence), last_step }
+    StepEventKind::AttemptRewound { last_step }.under(StepId::from(step), Fence(fence))
 }
 
 pub fn checkpointed(step: &str, fence: u64, last_step: u64) -> Event {
-    Event::CheckpointCommitted { step: StepId::from(step), fence: Fence(fence), checkpoint: checkpoint(last_step) }
+    StepEventKind::CheckpointCommitted { checkpoint: checkpoint(last_step) }.under(StepId::from(step), Fence(fence))
 }
 
 pub fn checkpoint(last_step: u64) -> Checkpoint {

@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::{Answer, Batch, ScheduleRow, check};
 use stepwell_base::ids::{RunId, StepId, StepKey};
-use stepwell_run::event::{Event, Recorded};
+use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind};
 use stepwell_run::request::Request;
 
 use super::fixture::*;
@@ -17,7 +17,7 @@ fn signal(n: u64) -> Request {
 
 fn end(engine: &mut Engine, run: RunId) {
     let failure = stepwell_base::failure::Failure::fatal("x");
-    engine.commit(run, [Event::RunFailed { step: "a".into(), failure }]).unwrap();
+    engine.commit(run, [Event::Run(RunEvent::Failed { step: "a".into(), failure })]).unwrap();
 }
 
 fn schedule() -> ScheduleRow {
@@ -57,7 +57,7 @@ fn the_seal_follows_every_change_of_an_unlogged_table() {
     let answers = [Answer { id: ids[1], refusal: None }];
     engine.store.commit(Batch { answers: &answers, ..Batch::default() }).unwrap();
     end(&mut engine, run);
-    engine.commit(run, [Event::RunPruned]).unwrap();
+    engine.commit(run, [Event::Run(RunEvent::Pruned)]).unwrap();
     intact(&engine, "a prune");
 }
 
@@ -82,7 +82,7 @@ fn answered_requests_are_forgotten_after_a_day() {
     let ids: Vec<i64> = (0..20).map(|n| engine.store.request(run, &signal(n), at(1)).unwrap()).collect();
     let answer = |engine: &mut Engine, ids: &[i64], at| {
         let answers: Vec<Answer> = ids.iter().map(|&id| Answer { id, refusal: None }).collect();
-        let events = [Recorded { run, at, event: Event::RunInterrupted { reason: "x".to_owned() } }];
+        let events = [Recorded { run, at, event: Event::Run(RunEvent::Interrupted { reason: "x".to_owned() }) }];
         engine.store.commit(Batch { events: &events, answers: &answers, ..Batch::default() }).unwrap();
     };
     answer(&mut engine, &ids[1..19], at(2));
@@ -109,7 +109,7 @@ fn no_commit_looks_at_every_row_of_a_table() {
         engine.commit(run, [ready("a"), started("a", 2), succeeded("a", 2), ready("b"), ready("c")]).unwrap();
         engine.store.submit(new_run("two")).unwrap();
         let id = engine.store.request(run, &signal(1), at(1)).unwrap();
-        let got = Event::SignalReceived { name: "go".to_owned(), payload: json!(1) };
+        let got = Event::Run(RunEvent::SignalReceived { name: "go".to_owned(), payload: json!(1) });
         let events = recorded(run, [got]);
         let answers = [Answer { id, refusal: None }];
         engine.store.commit(Batch { events: &events, answers: &answers, ..Batch::default() }).unwrap();
@@ -123,10 +123,11 @@ fn no_commit_looks_at_every_row_of_a_table() {
 fn pruned_runs_cost_one_look_at_the_artifacts_that_stay() {
     let (mut engine, one) = Engine::with_run();
     let two = engine.submit("two");
-    engine.commit(two, [Event::RunStarted]).unwrap();
+    engine.commit(two, [Event::Run(RunEvent::Started)]).unwrap();
     end(&mut engine, one);
     end(&mut engine, two);
-    let events: Vec<Recorded> = [one, two].map(|run| Recorded { run, at: at(9), event: Event::RunPruned }).into();
+    let events: Vec<Recorded> =
+        [one, two].map(|run| Recorded { run, at: at(9), event: Event::Run(RunEvent::Pruned) }).into();
     let mut seen = statements(|| drop(engine.store.commit(Batch { events: &events, ..Batch::default() }).unwrap()));
     let all = seen.len();
     seen.retain(|sql| !sql.starts_with("DELETE FROM artifact"));
@@ -140,7 +141,7 @@ fn questions_of_the_engine_are_answered_by_an_index() {
     engine.commit(run, [started("a", 1), checkpointed("a", 1, 1), succeeded("a", 1)]).unwrap();
     let pending = engine.submit("pending");
     let ended = engine.submit("ended");
-    engine.commit(ended, [Event::RunStarted]).unwrap();
+    engine.commit(ended, [Event::Run(RunEvent::Started)]).unwrap();
     end(&mut engine, ended);
     let seen = statements(|| {
         let store = &mut engine.store;
@@ -177,11 +178,11 @@ fn ended_runs_are_read_page_by_page_without_pruned_ones() {
     let mut ids = Vec::new();
     for name in ["one", "two", "three", "four"] {
         let run = engine.submit(name);
-        engine.commit(run, [Event::RunStarted]).unwrap();
+        engine.commit(run, [Event::Run(RunEvent::Started)]).unwrap();
         end(&mut engine, run);
         ids.push(run);
     }
-    engine.commit(ids[2], [Event::RunPruned]).unwrap();
+    engine.commit(ids[2], [Event::Run(RunEvent::Pruned)]).unwrap();
     let open = engine.submit("open");
     let seen: Vec<RunId> = engine.store.reader().ended_runs(2).unwrap().readable.iter().map(|row| row.id).collect();
     assert_eq!(seen, [ids[3], ids[1]]);
@@ -198,9 +199,13 @@ fn a_step_says_since_when_it_is_ready_and_has_its_key() {
     assert_eq!((since(&engine), first(&engine)), (Some(at(0)), None));
     let later = |event, second| Recorded { run, at: at(second), event };
     let other = |attempt| match started("a", attempt) {
-        Event::AttemptStarted { step, attempt, fence, with, lease_expires_at, resources, .. } => {
+        Event::Step(StepEvent {
+            step,
+            fence: Some(fence),
+            kind: StepEventKind::AttemptStarted { attempt, with, lease_expires_at, resources, .. },
+        }) => {
             let key = StepKey("other".to_owned());
-            Event::AttemptStarted { step, attempt, fence, key, with, lease_expires_at, resources }
+            StepEventKind::AttemptStarted { attempt, key, with, lease_expires_at, resources }.under(step, fence)
         }
         event => event,
     };
@@ -213,7 +218,7 @@ fn a_step_says_since_when_it_is_ready_and_has_its_key() {
         assert_eq!((since(&engine), first(&engine)), (Some(at(0)), Some(expected)), "a retry does not start over");
     }
     let failure = stepwell_base::failure::Failure::fatal("x");
-    let failed = Event::StepFailed { step: step.clone(), failure };
+    let failed = StepEventKind::Failed { failure }.of(step.clone());
     let events = [later(failed, 60), later(ready("a"), 70)];
     engine.store.commit(Batch { events: &events, ..Batch::default() }).unwrap();
     assert_eq!(since(&engine), Some(at(70)));

@@ -8,7 +8,7 @@ use std::path::Path;
 use crate::{Batch, EngineLock, Store, check};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::ids::{Fence, StepId};
-use stepwell_run::event::Event;
+use stepwell_run::event::StepEventKind;
 use stepwell_run::status::StepStatus;
 
 use super::fixture::*;
@@ -57,7 +57,7 @@ fn writer() {
                 continue;
             }
         };
-        let committed = Event::CheckpointCommitted { step: "a".into(), fence: Fence(u64::from(attempt)), checkpoint };
+        let committed = StepEventKind::CheckpointCommitted { checkpoint }.under("a".into(), Fence(u64::from(attempt)));
         match store.commit(Batch { events: &recorded(run, [committed]), ..Batch::default() }) {
             Ok(_) => out.write_all(format!("ack {next}\n").as_bytes()).unwrap(),
             Err(error) => eprintln!("commit {next}: {error}"),

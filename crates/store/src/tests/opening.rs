@@ -9,7 +9,7 @@ use rusqlite::Connection;
 
 use crate::open::migrate::{self, SUPPORTED};
 use crate::{Batch, EngineLock, Reader, Store, StoreError, Submitted, check};
-use stepwell_run::event::Event;
+use stepwell_run::event::{Event, RunEvent};
 
 use super::fixture::*;
 
@@ -178,7 +178,7 @@ fn a_lack_of_space_is_typed_loses_nothing_and_can_be_overcome() {
     let (mut engine, run) = Engine::with_run();
     let pages: i64 = engine.store.reader().connection.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
     engine.store.reader().connection.pragma_update(None, "max_page_count", pages).unwrap();
-    let large = Event::RunInterrupted { reason: "x".repeat(100_000) };
+    let large = Event::Run(RunEvent::Interrupted { reason: "x".repeat(100_000) });
     match engine.commit(run, [large.clone()]) {
         Err(StoreError::NoSpace { path }) => assert_eq!(path, engine.path().join("stepwell.db")),
         other => panic!("{other:?}"),

@@ -12,7 +12,7 @@ use crate::{Batch, EngineLock, Store, check};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::ids::{Fence, StepId};
-use stepwell_run::event::Event;
+use stepwell_run::event::StepEventKind;
 use stepwell_run::status::StepStatus;
 
 use super::fixture::*;
@@ -82,7 +82,7 @@ fn writer() {
             return;
         }
         checkpoint.artifact = Some(artifact);
-        let committed = Event::CheckpointCommitted { step: "a".into(), fence: Fence(u64::from(attempt)), checkpoint };
+        let committed = StepEventKind::CheckpointCommitted { checkpoint }.under("a".into(), Fence(u64::from(attempt)));
         store.commit(Batch { events: &recorded(run, [committed]), ..Batch::default() }).unwrap();
         if !acknowledgements.say("ack", &next.to_string()) {
             return;

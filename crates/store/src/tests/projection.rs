@@ -6,7 +6,7 @@ use crate::{Batch, StoreError, check};
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, StepId};
-use stepwell_run::event::Event;
+use stepwell_run::event::{Event, RunEvent, StepEventKind};
 use stepwell_run::status::{RunStatus, StepStatus};
 
 use super::fixture::*;
@@ -28,8 +28,8 @@ fn failed_attempts_count_as_retries_and_released_ones_do_not() {
     let failure = Failure::fatal("over");
     let ended = [
         started("a", 3),
-        Event::StepFailed { step: step.clone(), failure: failure.clone() },
-        Event::RunFailed { step: step.clone(), failure: failure.clone() },
+        StepEventKind::Failed { failure: failure.clone() }.of(step.clone()),
+        Event::Run(RunEvent::Failed { step: step.clone(), failure: failure.clone() }),
     ];
     engine.commit(run, ended).unwrap();
     let row = engine.store.reader().step(run, &step).unwrap();
@@ -37,7 +37,7 @@ fn failed_attempts_count_as_retries_and_released_ones_do_not() {
     assert_eq!(engine.store.reader().run(run).unwrap().failure, Some(failure));
     assert_eq!(attempts(&engine), ["1 failed broken", "2 released engine stopped", "3 failed over"]);
 
-    engine.commit(run, [Event::RunResumed, ready("a")]).unwrap();
+    engine.commit(run, [Event::Run(RunEvent::Resumed), ready("a")]).unwrap();
     let row = engine.store.reader().step(run, &step).unwrap();
     assert_eq!((row.status, row.attempts, row.retries_used), (StepStatus::Ready, 3, 0), "retries start over");
     engine.commit(run, [started("a", 4), succeeded("a", 4)]).unwrap();
@@ -57,7 +57,7 @@ fn a_fan_out_has_one_child_per_item_right_after_its_parent() {
     let (mut engine, run) = Engine::with_run();
     engine.commit(run, [started("a", 1), succeeded("a", 1), ready("b"), ready("c")]).unwrap();
     let items = vec![json!("x"), json!({"n": 2})];
-    let expanded = |items: &[serde_json::Value]| Event::StepExpanded { step: "c".into(), items: items.to_vec() };
+    let expanded = |items: &[serde_json::Value]| StepEventKind::Expanded { items: items.to_vec() }.of("c".into());
     engine.commit(run, [expanded(&items), ready("c[0]"), ready("c[1]")]).unwrap();
     let steps = engine.store.reader().steps(run).unwrap();
     let ids: Vec<_> = steps.iter().map(|step| step.id.as_str()).collect();
@@ -71,12 +71,13 @@ fn a_fan_out_has_one_child_per_item_right_after_its_parent() {
     let ended = [
         started("c[0]", 1),
         succeeded("c[0]", 1),
-        Event::StepFailed { step: "c[1]".into(), failure: failure.clone() },
-        Event::StepFailed { step: "c".into(), failure: failure.clone() },
-        Event::RunFailed { step: "c[1]".into(), failure },
+        StepEventKind::Failed { failure: failure.clone() }.of("c[1]".into()),
+        StepEventKind::Failed { failure: failure.clone() }.of("c".into()),
+        Event::Run(RunEvent::Failed { step: "c[1]".into(), failure }),
     ];
     engine.commit(run, ended).unwrap();
-    let resumed = [Event::RunResumed, expanded(&items), ready("c[1]"), started("c[1]", 1), succeeded("c[1]", 1)];
+    let resumed =
+        [Event::Run(RunEvent::Resumed), expanded(&items), ready("c[1]"), started("c[1]", 1), succeeded("c[1]", 1)];
     engine.commit(run, resumed).unwrap();
     engine.commit(run, [succeeded("c", 0)]).unwrap();
     let steps = engine.store.reader().steps(run).unwrap();
@@ -88,9 +89,9 @@ fn a_fan_out_has_one_child_per_item_right_after_its_parent() {
 #[test]
 fn a_fan_out_cannot_be_expanded_to_other_items() {
     let (mut engine, run) = Engine::with_run();
-    let expanded = |item| Event::StepExpanded { step: "c".into(), items: vec![json!(item)] };
+    let expanded = |item| StepEventKind::Expanded { items: vec![json!(item)] }.of("c".into());
     let failure = Failure::fatal("x");
-    engine.commit(run, [expanded(1), Event::StepFailed { step: "c".into(), failure }]).unwrap();
+    engine.commit(run, [expanded(1), StepEventKind::Failed { failure }.of("c".into())]).unwrap();
     assert!(matches!(engine.commit(run, [expanded(2)]), Err(StoreError::IllegalEvent { .. })));
     engine.commit(run, [expanded(1)]).unwrap();
 }
@@ -141,10 +142,11 @@ fn rewinding_leaves_no_gap_and_no_duplicate() {
 fn replaced_checkpoints_are_dropped_and_permanent_ones_stay() {
     let (mut engine, run) = Engine::with_run();
     engine.commit(run, [started("a", 1)]).unwrap();
-    let kept = |last_step: u64| Event::CheckpointCommitted {
-        step: StepId::from("a"),
-        fence: Fence(1),
-        checkpoint: Checkpoint { permanent: last_step == 3, keep: Some(2), ..checkpoint(last_step) },
+    let kept = |last_step: u64| {
+        StepEventKind::CheckpointCommitted {
+            checkpoint: Checkpoint { permanent: last_step == 3, keep: Some(2), ..checkpoint(last_step) },
+        }
+        .under(StepId::from("a"), Fence(1))
     };
     let mut dropped = Vec::new();
     for last_step in 1..=6 {
@@ -172,10 +174,15 @@ fn a_loss_that_is_not_a_number_is_kept_as_such() {
 #[test]
 fn skipped_and_canceled_steps_say_so() {
     let (mut engine, run) = Engine::with_run();
-    let skipped = Event::StepSkipped { step: "b".into(), reason: "`when` is false".to_owned() };
+    let skipped = StepEventKind::Skipped { reason: "`when` is false".to_owned() }.of("b".into());
     engine.commit(run, [skipped, started("a", 1)]).unwrap();
-    let canceled = |id: &str| Event::StepCanceled { step: id.into() };
-    engine.commit(run, [Event::RunCancelRequested, canceled("a"), canceled("c"), Event::RunCanceled]).unwrap();
+    let canceled = |id: &str| StepEventKind::Canceled.of(id.into());
+    engine
+        .commit(
+            run,
+            [Event::Run(RunEvent::CancelRequested), canceled("a"), canceled("c"), Event::Run(RunEvent::Canceled)],
+        )
+        .unwrap();
     let steps = engine.store.reader().steps(run).unwrap();
     assert_eq!(steps[1].skip_reason.as_deref(), Some("`when` is false"));
     let seen: Vec<_> = steps.iter().map(|step| step.status).collect();

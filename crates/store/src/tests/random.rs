@@ -8,8 +8,8 @@ use crate::{StoreError, check};
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, StepId};
 use stepwell_base::rng::Rng;
-use stepwell_run::event::Event;
-use stepwell_run::status::{StepStatus, Transition, fence_holds, step_of};
+use stepwell_run::event::{Event, StepEventKind};
+use stepwell_run::status::{StepStatus, Transition, fence_holds};
 
 use super::fixture::*;
 
@@ -29,9 +29,9 @@ fn random_event(rng: &mut Rng, attempts: &BTreeMap<StepId, u32>) -> Event {
         7 => succeeded(id, fence),
         8 | 9 => checkpointed(id, fence, 1 + rng.below(9)),
         10 => rewound(id, fence, rng.below(9)),
-        11 => Event::StepSkipped { step, reason: "x".to_owned() },
-        12 => Event::StepFailed { step, failure: Failure::fatal("x") },
-        _ => Event::StepExpanded { step: "c".into(), items: vec![json!(0), json!(1)] },
+        11 => StepEventKind::Skipped { reason: "x".to_owned() }.of(step),
+        12 => StepEventKind::Failed { failure: Failure::fatal("x") }.of(step),
+        _ => StepEventKind::Expanded { items: vec![json!(0), json!(1)] }.of("c".into()),
     }
 }
 
@@ -51,13 +51,14 @@ fn the_store_agrees_with_the_pure_rules() {
             let outcome = engine.commit(run, [event.clone()]);
             let after = engine.store.reader().steps(run).unwrap();
             let added = engine.store.reader().events(None, 0).unwrap().len() - logged;
-            let id = step_of(&event).unwrap();
+            let Event::Step(of_step) = event.clone() else { panic!("{event:?}") };
+            let id = &of_step.step;
             let Some(step) = before.iter().find(|step| step.id == *id) else {
                 assert!(matches!(outcome, Err(StoreError::UnknownStep { .. })), "{event:?}: {outcome:?}");
                 continue;
             };
             let status = |rows: &[crate::StepRow]| rows.iter().find(|row| row.id == *id).map(|row| row.status);
-            let what = match (fence_holds(&event, step.status, step.fence), step.status.after(&event)) {
+            let what = match (fence_holds(&of_step, step.status, step.fence), step.status.after(&of_step.kind)) {
                 (false, _) => {
                     assert_eq!((outcome.unwrap().stale, &after, added), (vec![0], &before, 0), "{event:?}");
                     "stale"

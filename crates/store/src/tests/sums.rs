@@ -13,7 +13,7 @@ use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId};
 use stepwell_base::rng::Rng;
-use stepwell_run::event::{Event, Recorded};
+use stepwell_run::event::{Event, Recorded, StepEventKind};
 use stepwell_run::status::StepStatus;
 
 use super::fixture::*;
@@ -58,10 +58,10 @@ fn event_of(rng: &mut Rng, step: &StepRow) -> Event {
     match (step.status, rng.below(8)) {
         (StepStatus::Running, 0) => failed(id, fence),
         (StepStatus::Running, 1) => released(id, fence),
-        (StepStatus::Running, 2) => Event::StepFailed { step: id.into(), failure: Failure::fatal("x") },
-        (StepStatus::Running, 3) => Event::StepCanceled { step: id.into() },
+        (StepStatus::Running, 2) => StepEventKind::Failed { failure: Failure::fatal("x") }.of(id.into()),
+        (StepStatus::Running, 3) => StepEventKind::Canceled.of(id.into()),
         (StepStatus::Running, _) => succeeded(id, fence),
-        (StepStatus::Ready, 0) => Event::StepSkipped { step: id.into(), reason: "x".to_owned() },
+        (StepStatus::Ready, 0) => StepEventKind::Skipped { reason: "x".to_owned() }.of(id.into()),
         (StepStatus::Ready, _) => started(id, step.attempts + 1),
         _ => ready(id),
     }
@@ -76,20 +76,16 @@ fn kept_sums_are_those_of_all_rows() {
         // This test does not cover durability.
         engine.store.reader().connection.pragma_update(None, "synchronous", "OFF").unwrap();
         let items = (0..12).map(|item| json!(item)).collect();
-        engine.commit(run, [Event::StepExpanded { step: "c".into(), items }]).unwrap();
+        engine.commit(run, [StepEventKind::Expanded { items }.of("c".into())]).unwrap();
         for round in 0..80 {
             let rows = engine.store.reader().steps(run).unwrap();
             let mut events = Vec::new();
             for _ in 0..1 + rng.below(6) {
                 let step = &rows[rng.below(rows.len() as u64) as usize];
                 let open = step.id.as_str() != "c" && step.status != StepStatus::Succeeded;
-                if open
-                    && events
-                        .iter()
-                        .all(|Recorded { event, .. }| stepwell_run::status::step_of(event) != Some(&step.id))
-                {
+                if open && events.iter().all(|Recorded { event, .. }| event.step() != Some(&step.id)) {
                     let first = event_of(&mut rng, step);
-                    let claimed = matches!(first, Event::AttemptStarted { .. });
+                    let claimed = matches!(first.step_kind(), Some(StepEventKind::AttemptStarted { .. }));
                     let time = |rng: &mut Rng| at(round) + Duration::from_millis(rng.below(900));
                     events.push(Recorded { run, at: time(&mut rng), event: first });
                     // A step on the engine's own thread: its claim and its end share the commit.
@@ -100,7 +96,7 @@ fn kept_sums_are_those_of_all_rows() {
                             0 => failed(id.as_str(), fence),
                             1 => succeeded(id.as_str(), fence),
                             // The store writes this pair at once.
-                            _ => Event::StepSucceeded { step: id, fence: Fence(fence), outputs: Outputs::default() },
+                            _ => StepEventKind::Succeeded { outputs: Outputs::default() }.under(id, Fence(fence)),
                         };
                         events.push(Recorded {
                             run,
@@ -134,7 +130,7 @@ fn kept_sums_are_those_of_all_rows() {
 fn a_changed_sum_is_found() {
     let (mut engine, run) = Engine::with_run();
     let items = vec![json!(0), json!(1)];
-    engine.commit(run, [Event::StepExpanded { step: "c".into(), items }, ready("c[0]")]).unwrap();
+    engine.commit(run, [StepEventKind::Expanded { items }.of("c".into()), ready("c[0]")]).unwrap();
     let later = |at, event| Recorded { run, at, event };
     let events = [later(at(1), started("c[0]", 1)), later(at(3), succeeded("c[0]", 1))];
     engine.store.commit(Batch { events: &events, ..Batch::default() }).unwrap();

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, Transaction, params};
 
 use stepwell_base::artifact::ArtifactRef;
-use stepwell_run::event::{Event, Recorded};
+use stepwell_run::event::{Event, Recorded, RunEvent};
 
 use super::claim_and_succeed::project_both;
 use super::project::Projected;
@@ -37,7 +37,7 @@ pub(super) fn commit(
         }
     }
     tally.write(transaction)?;
-    if batch.events.iter().any(|recorded| recorded.event == Event::RunPruned) {
+    if batch.events.iter().any(|recorded| recorded.event == Event::Run(RunEvent::Pruned)) {
         prune::delete_unused_artifacts(transaction)?;
     }
     batch.leases.iter().try_for_each(|lease| extend_lease(transaction, lease))?;

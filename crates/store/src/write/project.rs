@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 use rusqlite::{Connection, params};
 
-use stepwell_base::ids::{Fence, StepId};
-use stepwell_run::event::{Event, Recorded};
+use stepwell_base::ids::Fence;
+use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind};
 use stepwell_run::status::{self, RunStatus, StepStatus, Transition};
 
 use super::step_projection::{StepProjection, compute_ms, execute, illegal};
@@ -30,14 +30,19 @@ pub(super) fn project(
     tally: &mut Tally,
     recorded: &Recorded,
 ) -> Result<Projected, StoreError> {
-    match status::step_of(&recorded.event) {
-        Some(step) => project_step(connection, head, tally, recorded, step),
-        None => project_run(connection, head, recorded),
+    match &recorded.event {
+        Event::Run(event) => project_run(connection, head, recorded, event),
+        Event::Step(event) => project_step(connection, head, tally, recorded, event),
     }
 }
 
-fn project_run(connection: &Connection, head: &mut Head, recorded: &Recorded) -> Result<Projected, StoreError> {
-    let Recorded { run, at, event } = recorded;
+fn project_run(
+    connection: &Connection,
+    head: &mut Head,
+    recorded: &Recorded,
+    event: &RunEvent,
+) -> Result<Projected, StoreError> {
+    let Recorded { run, at, .. } = recorded;
     let sql = "SELECT name, status, pruned_at FROM run WHERE id = ?1";
     let found: Option<(String, RunStatus, Option<String>)> = first(connection, sql, [run.to_string()])?;
     let (name, before, pruned) = found.ok_or_else(|| StoreError::UnknownRun { text: run.to_string() })?;
@@ -56,20 +61,20 @@ fn project_run(connection: &Connection, head: &mut Head, recorded: &Recorded) ->
         return Err(StoreError::NameActive { name, run: active, status });
     }
     let seq = head.append(connection, recorded)?;
-    if let Event::SignalReceived { name, payload } = event {
+    if let RunEvent::SignalReceived { name, payload } = event {
         let sql = "INSERT INTO signal (seq, run, name, payload) VALUES (?1, ?2, ?3, ?4)";
         execute(connection, sql, params![seq, run.to_string(), name, Json(payload)])?;
     }
-    if *event == Event::RunPruned {
+    if *event == RunEvent::Pruned {
         prune::remove_run(connection, *run, &time_text(*at))?;
         return Ok(Projected::Done);
     }
     let failure = match event {
-        Event::RunFailed { failure, .. } => Some(Json(failure)),
+        RunEvent::Failed { failure, .. } => Some(Json(failure)),
         _ => None,
     };
     let pause_reason = match event {
-        Event::RunPaused { reason, .. } => Some(reason.as_str()),
+        RunEvent::Paused { reason, .. } => Some(reason.as_str()),
         _ => None,
     };
     let sql = "UPDATE run SET status = ?2, failure = ?3, pause_reason = CASE WHEN ?2 = 'paused' THEN coalesce(?5, pause_reason) END,
@@ -85,9 +90,10 @@ fn project_step(
     head: &mut Head,
     tally: &mut Tally,
     recorded: &Recorded,
-    step: &StepId,
+    event: &StepEvent,
 ) -> Result<Projected, StoreError> {
-    let Recorded { run, at, event } = recorded;
+    let Recorded { run, at, .. } = recorded;
+    let StepEvent { step, kind, .. } = event;
     let sql = "SELECT status, fence, attempts, parent, attempt_started_at, lease_expires_at, compute_ms FROM step
                WHERE run = ?1 AND id = ?2";
     let run_text = run.to_string();
@@ -105,42 +111,42 @@ fn project_step(
     if !status::fence_holds(event, before, fence) {
         return Ok(Projected::Stale);
     }
-    let after = match before.after(event) {
+    let after = match before.after(kind) {
         Transition::Keep => before,
         Transition::To(next) => next,
         Transition::Illegal => return Err(illegal(recorded, format!("step `{step}`"), before.as_str())),
     };
     let seq = head.append(connection, recorded)?;
     if before == StepStatus::Waiting {
-        signals::take(connection, *run, step, event)?;
+        signals::take(connection, *run, step, kind)?;
     }
     let ends = before == StepStatus::Running && after != StepStatus::Running;
     let worked = if ends { compute_ms.unwrap_or(0) } else { 0 };
     let row = StepProjection { connection, run: run_text, step, at: time_text(*at), attempts, compute_ms, worked };
-    match event {
-        Event::StepReady { not_before, .. } => row.ready(*not_before),
-        Event::StepExpanded { items, .. } => row.expand(items, recorded, before),
-        Event::StepReused { key, with, from, outputs, .. } => row.reuse(key, with, *from, outputs),
-        Event::StepSkipped { reason, .. } => row.skip(reason),
-        Event::StepWaiting { wait, .. } => row.wait(wait),
-        Event::StepDecided { ruling, .. } => row.decided(seq, ruling),
-        Event::CheckpointAdopted { checkpoint, .. } => row.checkpoint(seq, checkpoint),
-        Event::StepCanceled { .. } => row.cancel(),
-        Event::StepFailed { failure, .. } => row.fail(failure),
-        Event::StepSucceeded { outputs, .. } => row.succeed(outputs),
-        Event::AttemptStarted { attempt, fence, key, with, lease_expires_at, resources, .. } => {
+    match kind {
+        StepEventKind::Ready { not_before } => row.ready(*not_before),
+        StepEventKind::Expanded { items } => row.expand(items, recorded, before),
+        StepEventKind::Reused { key, with, from, outputs } => row.reuse(key, with, *from, outputs),
+        StepEventKind::Skipped { reason } => row.skip(reason),
+        StepEventKind::Waiting { wait } => row.wait(wait),
+        StepEventKind::Decided { ruling } => row.decided(seq, ruling),
+        StepEventKind::CheckpointAdopted { checkpoint, .. } => row.checkpoint(seq, checkpoint),
+        StepEventKind::Canceled => row.cancel(),
+        StepEventKind::Failed { failure } => row.fail(failure),
+        StepEventKind::Succeeded { outputs } => row.succeed(outputs),
+        StepEventKind::AttemptStarted { attempt, key, with, lease_expires_at, resources } => {
             if *attempt != attempts + 1 {
                 return Err(illegal(recorded, format!("attempt {attempt} of step `{step}`"), before.as_str()));
             }
-            row.start(*attempt, *fence, key, with, *lease_expires_at)?;
+            row.start(*attempt, Fence(fence.0 + 1), key, with, *lease_expires_at)?;
             row.hold(resources)
         }
-        Event::AttemptSpawned { process, .. } => row.spawned(process),
-        Event::AttemptRewound { last_step, .. } => row.rewind(*last_step),
-        Event::AttemptFailed { failure, .. } => row.attempt_failed(failure),
-        Event::AttemptReleased { reason, .. } => row.release(reason),
-        Event::CheckpointCommitted { checkpoint, .. } => row.checkpoint(seq, checkpoint),
-        _ => Ok(()),
+        StepEventKind::AttemptSpawned { process } => row.spawned(process),
+        StepEventKind::AttemptRewound { last_step } => row.rewind(*last_step),
+        StepEventKind::AttemptFailed { failure } => row.attempt_failed(failure),
+        StepEventKind::AttemptReleased { reason, .. } => row.release(reason),
+        StepEventKind::CheckpointCommitted { checkpoint } => row.checkpoint(seq, checkpoint),
+        StepEventKind::Note { .. } => Ok(()),
     }?;
     if let Some(parent) = parent {
         tally.add(&row.run, parent, &ChildChange { before, after, worked, attempts, total: total + worked });

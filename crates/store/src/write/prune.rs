@@ -5,7 +5,7 @@ use rusqlite::{Connection, params};
 
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::ids::RunId;
-use stepwell_run::event::{Event, Recorded};
+use stepwell_run::event::{Event, Recorded, StepEvent, StepEventKind};
 
 use crate::decode::collect;
 use crate::error::StoreError;
@@ -14,7 +14,10 @@ use crate::rows::CheckpointRow;
 
 /// Drops the checkpoints beyond the `keep` limit of a committed checkpoint, and returns their artifacts.
 pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Result<Vec<ArtifactRef>, StoreError> {
-    let Event::CheckpointCommitted { step, checkpoint, .. } = &recorded.event else { return Ok(Vec::new()) };
+    let Event::Step(StepEvent { step, kind: StepEventKind::CheckpointCommitted { checkpoint }, .. }) = &recorded.event
+    else {
+        return Ok(Vec::new());
+    };
     let Some(keep) = checkpoint.keep else { return Ok(Vec::new()) };
     let sql = "DELETE FROM checkpoint WHERE run = ?1 AND step = ?2 AND permanent = 0 AND seq NOT IN
                    (SELECT seq FROM checkpoint WHERE run = ?1 AND step = ?2 AND permanent = 0 ORDER BY seq DESC LIMIT ?3)

@@ -3,15 +3,20 @@
 use rusqlite::{Connection, params};
 
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_run::event::{Event, Wait};
+use stepwell_run::event::{StepEventKind, Wait};
 
 use crate::decode::{Json, first};
 use crate::error::StoreError;
 
 /// Gives the oldest free signal of the awaited name to the step that waited for it. Call it before the step's row
 /// changes.
-pub(super) fn take(connection: &Connection, run: RunId, step: &StepId, event: &Event) -> Result<(), StoreError> {
-    let Event::StepSucceeded { .. } = event else { return Ok(()) };
+pub(super) fn take(
+    connection: &Connection,
+    run: RunId,
+    step: &StepId,
+    event: &StepEventKind,
+) -> Result<(), StoreError> {
+    let StepEventKind::Succeeded { .. } = event else { return Ok(()) };
     let sql = "SELECT wait FROM step WHERE run = ?1 AND id = ?2";
     let wait = first(connection, sql, params![run.to_string(), step.as_str()])?;
     if let Some(Json(Wait::Signal { name })) = wait {

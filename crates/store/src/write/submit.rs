@@ -4,7 +4,7 @@ use rusqlite::{Connection, Transaction, params};
 
 use stepwell_base::ids::RunId;
 use stepwell_base::json::{self, Limit};
-use stepwell_run::event::{Event, Recorded};
+use stepwell_run::event::{Event, Recorded, RunEvent, StepEventKind};
 use stepwell_run::run_options::Origin;
 use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
 
@@ -24,18 +24,18 @@ pub(super) fn submit(transaction: &Transaction<'_>, head: &mut Head, run: &NewRu
     if let Some((active, status)) = active_run_named(transaction, run.name.as_str(), None)? {
         return Err(StoreError::NameActive { name: run.name.to_string(), run: active, status });
     }
-    let event = Event::RunSubmitted {
+    let event = Event::Run(RunEvent::Submitted {
         name: run.name.to_string(),
         workflow: run.spec.name.clone(),
         spec_digest: run.spec_digest.clone(),
         idempotency_key: run.idempotency_key.clone(),
         options: run.options.clone(),
-    };
+    });
     let pinned = Pinned { spec: Json(&run.spec).text()?, idempotency_key: None };
     insert(transaction, head, &Recorded { run: run.id, at: run.at, event }, &pinned)?;
     let mut tally = Tally::default();
     for step in run.spec.steps.iter().filter(|step| step.needs.is_empty()) {
-        let event = Event::StepReady { step: step.id.clone(), not_before: run.at };
+        let event = StepEventKind::Ready { not_before: run.at }.of(step.id.clone());
         project(transaction, head, &mut tally, &Recorded { run: run.id, at: run.at, event })?;
     }
     tally.write(transaction)?;
@@ -61,7 +61,7 @@ pub(super) fn submit_fork(
     if !exists(transaction, sql, params![from.to_string(), step.as_str(), last_step, digest])? {
         return Err(StoreError::CheckpointGone { run: *from, step: step.clone() });
     }
-    let event = Event::CheckpointAdopted { step: step.clone(), from: *from, checkpoint: checkpoint.clone() };
+    let event = StepEventKind::CheckpointAdopted { from: *from, checkpoint: checkpoint.clone() }.of(step.clone());
     let mut tally = Tally::default();
     project(transaction, head, &mut tally, &Recorded { run: run.id, at: run.at, event })?;
     tally.write(transaction)?;
@@ -75,7 +75,8 @@ pub(crate) fn insert(
     recorded: &Recorded,
     pinned: &Pinned,
 ) -> Result<(), StoreError> {
-    let Event::RunSubmitted { name, workflow, spec_digest, idempotency_key, options } = &recorded.event else {
+    let Event::Run(RunEvent::Submitted { name, workflow, spec_digest, idempotency_key, options }) = &recorded.event
+    else {
         return Err(StoreError::undecodable("a run does not start with `run_submitted`"));
     };
     let spec = &pinned.spec;

@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::tally::Tally;
 use stepwell_base::ids::StepId;
-use stepwell_run::event::Event;
+use stepwell_run::event::{Event, StepEvent, StepEventKind};
 use stepwell_store::EventRow;
 
 /// The log of one round, read event by event.
@@ -18,19 +18,20 @@ pub struct History<'t> {
 
 impl History<'_> {
     pub fn observe(&mut self, event: Event) {
-        match event {
-            Event::AttemptStarted { .. } => self.tally.attempts += 1,
-            Event::StepSucceeded { step, .. } if !self.succeeded.insert(step.clone()) => {
+        let Event::Step(StepEvent { step, kind, .. }) = event else { return };
+        match kind {
+            StepEventKind::AttemptStarted { .. } => self.tally.attempts += 1,
+            StepEventKind::Succeeded { .. } if !self.succeeded.insert(step.clone()) => {
                 let what = format!("repeated: step {step} succeeded twice in {}", self.place);
                 self.tally.record(|tally| &mut tally.repeated_commits, what);
             }
             // An attempt that silently starts too early is found when it commits its next checkpoint.
-            Event::CheckpointCommitted { step, checkpoint, .. } => {
+            StepEventKind::CheckpointCommitted { checkpoint } => {
                 if let Some(last_step) = checkpoint.last_step {
                     self.move_to(step, last_step);
                 }
             }
-            Event::AttemptRewound { step, last_step, .. } => self.move_to(step, last_step),
+            StepEventKind::AttemptRewound { last_step } => self.move_to(step, last_step),
             _ => {}
         }
     }
@@ -69,7 +70,7 @@ mod tests {
     use stepwell_base::ids::{Fence, RunId};
 
     fn succeeded(step: &str) -> Event {
-        Event::StepSucceeded { step: step.into(), fence: Fence(1), outputs: Outputs::default() }
+        StepEventKind::Succeeded { outputs: Outputs::default() }.under(step.into(), Fence(1))
     }
 
     fn saved(step: &str, last_step: u64) -> Event {
@@ -84,11 +85,11 @@ mod tests {
             permanent: false,
             keep: None,
         };
-        Event::CheckpointCommitted { step: step.into(), fence: Fence(1), checkpoint }
+        StepEventKind::CheckpointCommitted { checkpoint }.under(step.into(), Fence(1))
     }
 
     fn rewound(step: &str, last_step: u64) -> Event {
-        Event::AttemptRewound { step: step.into(), fence: Fence(1), last_step }
+        StepEventKind::AttemptRewound { last_step }.under(step.into(), Fence(1))
     }
 
     fn judged(events: impl IntoIterator<Item = Event>) -> Tally {
