@@ -4,6 +4,7 @@ use std::path::Path;
 
 use crate::arguments::GlobalArgs;
 use crate::error::CliError;
+use crate::log;
 use crate::view::output::Output;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::ids::RunId;
@@ -23,6 +24,7 @@ impl Session {
             color: global.color,
             ..Default::default()
         };
+        log::check()?;
         let settings = stepwell_config::load(flags)?;
         let state_dir = &settings.state_dir;
         let named = (state_dir.origin != Origin::Default).then(|| state_dir.value.clone());

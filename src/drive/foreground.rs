@@ -2,6 +2,7 @@
 
 use crate::error::CliError;
 use crate::exit_code::Exit;
+use crate::log;
 use crate::session::Session;
 use crate::view::progress::{ProgressView, Shown};
 use crate::view::run_handle::handle_of;
@@ -20,6 +21,7 @@ pub fn admit(session: &Session) -> Result<EngineLock, EngineError> {
 }
 
 pub fn drive(session: &Session, lock: &EngineLock, run: RunId, start: Start) -> Result<Exit, CliError> {
+    log::engine(session.state_dir());
     let mut view = ProgressView::new(session, Shown::Run(run));
     let outcome = stepwell_engine::drive_locked(
         lock,

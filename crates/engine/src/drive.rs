@@ -7,6 +7,7 @@ use jiff::Timestamp;
 
 use crate::executors::{AttemptId, Executor, Local};
 use stepwell_artifact::ArtifactStore;
+use stepwell_base::error_chain::error_chain;
 use stepwell_base::ids::RunId;
 use stepwell_run::state::{Lifecycle, RunEnd};
 use stepwell_steps::own_binary;
@@ -25,6 +26,7 @@ use super::environment;
 use super::error::EngineError;
 use super::inbox::{CAPACITY, Inbox, Message};
 use super::janitor::Janitor;
+use super::log::{Logged, SHOWN};
 use super::options::{EngineOptions, Observer, Outcome, Scope};
 use super::queue::Windows;
 use super::runs::Runs;
@@ -55,7 +57,14 @@ pub fn drive_locked(
     let inbox = Inbox::open(&options.state_dir)?;
     let program = own_binary().map_err(EngineError::system("find this program's own path"))?;
     let executor = Local::new(program, inbox.sink(), options.log_limit);
-    drive_with(lock, options, observer, &inbox, (executor, SystemClock::start()))
+    let (scope, mut observer) = (options.scope, Logged { observer });
+    tracing::info!(pid = std::process::id(), ?scope, version = env!("CARGO_PKG_VERSION"), "engine started");
+    let outcome = drive_with(lock, options, &mut observer, &inbox, (executor, SystemClock::start()));
+    match &outcome {
+        Ok(outcome) => tracing::info!(?outcome, "engine ended"),
+        Err(error) => tracing::warn!(target: SHOWN, "engine ended: {}", error_chain(error)),
+    }
+    outcome
 }
 
 /// [`drive_locked`] in any world: attempts run where `executor` puts them, at the time that `clock` tells.

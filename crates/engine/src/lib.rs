@@ -27,6 +27,7 @@ mod history_tests;
 mod inbox;
 mod janitor;
 mod judge;
+pub mod log;
 mod options;
 mod perform;
 mod provenance;

@@ -12,6 +12,8 @@ pub const DATABASE_FILE: &str = "stepwell.db";
 pub const LOCK_FILE: &str = "engine.lock";
 /// Head of the event log's hash chain, kept outside the database.
 pub const HEAD_FILE: &str = "event-head";
+/// The log of engines; full ones are `engine.log.1` and so on.
+pub const LOG_FILE: &str = "engine.log";
 /// FIFO; a byte written to it wakes the engine.
 pub const WAKE_FILE: &str = "wake";
 pub const ARTIFACTS_DIR: &str = "artifacts";

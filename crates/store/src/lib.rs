@@ -32,7 +32,7 @@ pub use floor::raw_commits;
 pub use holder::Holder;
 pub use integrity::head::check_content as check_head_content;
 pub use layout::{
-    ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, RUNS_DIR, WAKE_FILE, attempt_log,
+    ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, LOG_FILE, RUNS_DIR, WAKE_FILE, attempt_log,
     last_sign_of_life, scratch_dir,
 };
 pub use open::lock::EngineLock;

@@ -6,6 +6,7 @@ use clap::{Args, Subcommand};
 
 use crate::error::CliError;
 use crate::exit_code::Exit;
+use crate::log;
 use crate::session::Session;
 use crate::view::progress::{ProgressView, Shown};
 use stepwell_engine::{self, EngineOptions, Outcome, Scope, Start};
@@ -34,13 +35,17 @@ impl WorkerVerb {
     /// Runs as a child process of the engine, without settings or its own output.
     pub fn run(&self) -> ExitCode {
         match self {
-            WorkerVerb::Exec => stepwell_engine::worker::exec(),
+            WorkerVerb::Exec => {
+                log::worker();
+                stepwell_engine::worker::exec()
+            }
         }
     }
 }
 
 /// Serves pending and interrupted runs until a signal arrives, or until nothing is left.
 pub fn worker(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
+    log::engine(session.state_dir());
     session.out.message(&format!("serving {}", session.state_dir().display()));
     let mut view = ProgressView::new(session, Shown::All);
     let outcome = stepwell_engine::drive(

@@ -3,7 +3,7 @@
 mod human;
 mod json;
 mod screen;
-mod streams;
+pub mod streams;
 mod writer;
 
 pub use human::{bytes, duration, short_id, shown_path, since, table};

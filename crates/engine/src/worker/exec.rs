@@ -77,6 +77,9 @@ fn serve() -> std::io::Result<()> {
 }
 
 fn attempt(request: &AttemptRequest, reporter: &mut SocketReporter) -> FromAttempt {
+    let (run, step) = (request.run, &request.step);
+    let _span = tracing::info_span!("attempt", %run, %step, attempt = request.attempt).entered();
+    tracing::info!(kind = request.kind, "attempt runs");
     match ArtifactStore::open(&request.state_dir) {
         Ok(artifacts) => perform(request, &artifacts, reporter),
         Err(error) => FromAttempt::Failed(Failure::from(error)),
