@@ -36,12 +36,12 @@ pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, Cli
             _ => {}
         }
     }
-    let mut compute = reader.compute(run.id)? + reader.compute_below(run.id)?;
+    let mut compute = reader.compute(run.id)? + reader.compute_of_descendants(run.id)?;
     let mut left = None;
     if !run.status.is_terminal() {
         let steps = reader.open_work(run.id, MOST_CHILDREN)?;
         compute += steps.iter().map(|step| clock.running(step)).fold(SignedDuration::ZERO, |sum, one| sum + one);
-        compute += working(reader.leases_below(run.id)?.into_iter(), now);
+        compute += working(reader.leases_of_descendants(run.id)?.into_iter(), now);
         // Only a running run makes progress.
         if run.status == RunStatus::Running {
             left = estimate(&tasks(reader, run, &steps)?, slots, now);

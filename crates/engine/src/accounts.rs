@@ -89,7 +89,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             self.accounts.free.insert(payer);
             return Ok(());
         }
-        let (own, below) = (self.store.reader().compute(payer)?, self.store.reader().compute_below(payer)?);
+        let (own, below) = (self.store.reader().compute(payer)?, self.store.reader().compute_of_descendants(payer)?);
         if let Some(run) = self.runs.get_mut(&payer) {
             run.state.compute = own;
         }

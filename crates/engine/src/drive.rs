@@ -134,7 +134,7 @@ impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
     ) -> Result<Engine<'a, X, C>, EngineError> {
         let mut store = Store::open(&options.state_dir)?;
         store.begin_epoch(lock)?;
-        store.note_environment(&environment::describe().to_string())?;
+        store.record_environment(&environment::describe().to_string())?;
         // Requests are answered in safe mode as well.
         if options.scope != Scope::Requests {
             crash_loop::note_start(store.reader(), &options.state_dir, options.crash_loop_limit, clock.wall())?;

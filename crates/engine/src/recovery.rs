@@ -144,7 +144,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Only for a step that was released so often that it may have gone too far.
     fn restore_losses(&mut self, run: RunId, step: &StepId) -> Result<(), EngineError> {
         let mut losses = 0;
-        self.store.reader().each_event_of_step_back(run, step, |row| {
+        self.store.reader().each_event_of_step_newest_first(run, step, |row| {
             match row.event.step_kind() {
                 Some(StepEventKind::AttemptReleased { reason, cause })
                     if ReleaseCause::recorded(*cause, reason) == ReleaseCause::EngineDied =>

@@ -2,6 +2,9 @@
 //!
 //! It decides nothing: the engine gives it events, and it projects them onto tables. Start reading at [`Store`] and [`Reader`];
 //! `specs/durability.md` has the rules.
+//!
+//! Each folder may use those before it: `decode` (columns and rows), `rows` (what queries return), `integrity` (the hash
+//! chain, its head, the seal), `open`, `read`, `write`, `check` (`db check`), `backup`.
 
 mod backup;
 mod batch;

@@ -78,7 +78,8 @@ fn replay(live: &Connection, scratch: &mut Connection) -> Result<Option<String>,
         }
         let applied = match &recorded.event {
             Event::Run(RunEvent::Submitted { .. }) => insert_run(live, &transaction, &mut head, &recorded).map(Some),
-            _ => commit::project(&transaction, &mut head, &mut tally, &recorded).map(|applied| applied.map(drop)),
+            _ => commit::project_and_prune(&transaction, &mut head, &mut tally, &recorded)
+                .map(|applied| applied.map(drop)),
         };
         let problem = match applied {
             Ok(Some(())) => continue,

@@ -107,3 +107,72 @@ tuple!(3: A 0, B 1, C 2);
 tuple!(4: A 0, B 1, C 2, D 3);
 tuple!(5: A 0, B 1, C 2, D 3, E 4);
 tuple!(7: A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::*;
+    use crate::decode::{Json, collect, exists, first};
+
+    #[derive(PartialEq, Debug)]
+    struct Pair {
+        name: String,
+        numbers: Vec<u64>,
+    }
+
+    columns! {
+        struct PairColumns { name, numbers }
+    }
+
+    impl FromRow for Pair {
+        type Columns = PairColumns;
+
+        fn from_row(row: &Row<'_>, columns: &PairColumns) -> Result<Pair, StoreError> {
+            Ok(Pair { name: columns.name.get(row)?, numbers: columns.numbers.json(row)? })
+        }
+    }
+
+    fn one(sql: &str) -> Result<Option<Pair>, StoreError> {
+        first(&Connection::open_in_memory().unwrap(), sql, [])
+    }
+
+    #[test]
+    fn columns_are_found_by_name_wherever_they_are() {
+        let expected = Some(Pair { name: "a".to_owned(), numbers: vec![1, u64::MAX] });
+        let numbers = format!("'[1, {}]' AS numbers", u64::MAX);
+        assert_eq!(one(&format!("SELECT 'a' AS name, {numbers}")).unwrap(), expected);
+        assert_eq!(one(&format!("SELECT 0 AS other, {numbers}, NULL AS more, 'a' AS name")).unwrap(), expected);
+    }
+
+    /// Also when it has no rows, so that any test of a query finds a wrong name.
+    #[test]
+    fn a_query_without_a_column_is_refused() {
+        assert!(matches!(one("SELECT 'a' AS name WHERE 0"), Err(StoreError::Sqlite(_))));
+        let connection = Connection::open_in_memory().unwrap();
+        let refused: Result<Vec<(i64, i64)>, _> = collect(&connection, "SELECT 1 WHERE 0", []);
+        assert!(matches!(refused, Err(StoreError::Undecodable { .. })));
+    }
+
+    #[test]
+    fn an_error_names_the_column() {
+        let error = one("SELECT 'a' AS name, '[1, -1]' AS numbers").unwrap_err().to_string();
+        assert!(error.contains("column `numbers`: "), "{error}");
+        let error = one("SELECT 7 AS name, '[]' AS numbers").unwrap_err().to_string();
+        assert!(error.contains("column `name`: Invalid column type Integer"), "{error}");
+        let connection = Connection::open_in_memory().unwrap();
+        let error = first::<(i64, bool)>(&connection, "SELECT 1 AS a, 'x' AS b", []).unwrap_err().to_string();
+        assert!(error.contains("column `b`: "), "{error}");
+    }
+
+    #[test]
+    fn json_that_is_too_deep_is_not_written() {
+        let mut deep = serde_json::Value::Null;
+        for _ in 0..200 {
+            deep = serde_json::Value::Array(vec![deep]);
+        }
+        let connection = Connection::open_in_memory().unwrap();
+        let refused = exists(&connection, "SELECT ?1", [Json(deep)]);
+        assert!(matches!(refused, Err(StoreError::Unstorable { .. })), "{refused:?}");
+    }
+}

@@ -30,7 +30,7 @@ impl Reader {
     }
 
     /// Like [`Reader::compute`], summed over all descendants of a run.
-    pub fn compute_below(&self, run: RunId) -> Result<SignedDuration, StoreError> {
+    pub fn compute_of_descendants(&self, run: RunId) -> Result<SignedDuration, StoreError> {
         self.query(|connection| {
             let sql = format!(
                 "{DESCENDANTS} SELECT coalesce(sum(compute_ms), 0) AS total
@@ -42,7 +42,7 @@ impl Reader {
     }
 
     /// Attempt start and lease end of each running attempt in the descendants of a run.
-    pub fn leases_below(&self, run: RunId) -> Result<Vec<(Timestamp, Timestamp)>, StoreError> {
+    pub fn leases_of_descendants(&self, run: RunId) -> Result<Vec<(Timestamp, Timestamp)>, StoreError> {
         self.query(|connection| {
             let sql = format!(
                 "{DESCENDANTS} SELECT attempt_started_at, lease_expires_at FROM below CROSS JOIN step ON step.run = below.id

@@ -66,7 +66,7 @@ impl Reader {
     }
 
     /// Passes the events of a step to `see`, newest first, until `see` returns `Break`.
-    pub fn each_event_of_step_back(
+    pub fn each_event_of_step_newest_first(
         &self,
         run: RunId,
         step: &StepId,

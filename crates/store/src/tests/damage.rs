@@ -129,7 +129,7 @@ fn with_unlogged() -> TempDir {
     let (mut engine, run) = Engine::with_run();
     engine.commit(run, [started("a", 1)]).unwrap();
     engine.metrics(run, 1, &[1, 2, 3]).unwrap();
-    engine.store.note_environment("{\"cpu\":\"x\"}").unwrap();
+    engine.store.record_environment("{\"cpu\":\"x\"}").unwrap();
     engine.store.request(run, &Request::Cancel, at(3)).unwrap();
     assert_eq!(check(engine.path()).unwrap(), []);
     engine.stop()

@@ -38,7 +38,7 @@ fn the_seal_follows_every_change_of_an_unlogged_table() {
     let (mut engine, run) = Engine::with_run();
     let intact = |engine: &Engine, after: &str| assert_eq!(check(engine.path()).unwrap(), [], "after {after}");
     for body in ["{\"cpu\":\"x\"}", "{\"cpu\":\"y\"}", "{\"cpu\":\"x\"}"] {
-        engine.store.note_environment(body).unwrap();
+        engine.store.record_environment(body).unwrap();
     }
     intact(&engine, "environments");
     engine.store.add_schedule(&schedule()).unwrap();
@@ -104,7 +104,7 @@ fn answered_requests_are_forgotten_after_a_day() {
 fn no_commit_looks_at_every_row_of_a_table() {
     let (mut engine, run) = Engine::with_run();
     let seen = statements(|| {
-        engine.store.note_environment("{}").unwrap();
+        engine.store.record_environment("{}").unwrap();
         engine.commit(run, [started("a", 1), checkpointed("a", 1, 1), rewound("a", 1, 0), failed("a", 1)]).unwrap();
         engine.commit(run, [ready("a"), started("a", 2), succeeded("a", 2), ready("b"), ready("c")]).unwrap();
         engine.store.submit(new_run("two")).unwrap();

@@ -6,7 +6,7 @@ use stepwell_base::artifact::ArtifactRef;
 use stepwell_run::event::{Event, Recorded, RunEvent};
 
 use super::claim_and_succeed::project_both;
-use super::project::Projected;
+use super::project::{Projected, project};
 use super::step_projection::execute;
 use super::tally::Tally;
 use super::{answers, metrics, prune};
@@ -31,7 +31,7 @@ pub(super) fn commit(
             events.next();
             continue;
         }
-        match project(transaction, head, &mut tally, recorded)? {
+        match project_and_prune(transaction, head, &mut tally, recorded)? {
             None => report.stale.push(index),
             Some(dropped) => report.dropped.extend(dropped),
         }
@@ -50,13 +50,13 @@ pub(super) fn commit(
 
 /// Appends an event to the log and projects it onto the tables. Returns the content of the checkpoints that it made
 /// superfluous, or `None` if its fence no longer holds.
-pub(crate) fn project(
+pub(crate) fn project_and_prune(
     connection: &Connection,
     head: &mut Head,
     tally: &mut Tally,
     recorded: &Recorded,
 ) -> Result<Option<Vec<ArtifactRef>>, StoreError> {
-    if super::project::project(connection, head, tally, recorded)? == Projected::Stale {
+    if project(connection, head, tally, recorded)? == Projected::Stale {
         return Ok(None);
     }
     prune::drop_replaced(connection, recorded).map(Some)

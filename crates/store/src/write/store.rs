@@ -73,7 +73,7 @@ impl Store {
     ///
     /// # Errors
     /// Those of [`Store::commit`].
-    pub fn note_environment(&mut self, body: &str) -> Result<(), StoreError> {
+    pub fn record_environment(&mut self, body: &str) -> Result<(), StoreError> {
         let digest = Digest::of(body.as_bytes());
         self.write(1, |transaction, _| {
             let sql = "INSERT INTO environment (digest, body) VALUES (?1, ?2) ON CONFLICT (digest) DO NOTHING";
