@@ -106,6 +106,8 @@ pub(super) struct Run {
     pub phase_since: Duration,
     pub pause_cause: Option<PauseCause>,
     pub started: bool,
+    /// Resumed after its failure, and no step is taken up yet.
+    is_idle: bool,
     pub steps: BTreeMap<StepId, Step>,
     pub alerts: Vec<Alert>,
     /// Payloads of signals that no step has taken, by name, oldest first.
@@ -151,6 +153,10 @@ pub(super) trait Witness {
     fn elapsed(&self) -> Duration;
     /// Elapsed time without that in which the engine was away.
     fn awake(&self) -> Duration;
+    /// A person has asked for it.
+    fn may_resume(&self, run: RunId) -> bool;
+    /// Nobody wants more runs of the schedule.
+    fn schedule_is_paused(&self) -> bool;
     /// The wall clock was set at some time.
     fn clock_has_jumped(&self) -> bool;
     /// When an engine last started by a clock that had been set.
@@ -166,6 +172,7 @@ pub(super) struct Contract {
     /// Effects of requests, by the mark in their text.
     pub marks: BTreeMap<String, u32>,
     idempotency_keys: BTreeSet<String>,
+    due_times: BTreeSet<Timestamp>,
     /// Elapsed times of starts under the rate limit.
     starts: Vec<Duration>,
 }
@@ -195,6 +202,10 @@ impl Contract {
             must!(!self.runs.contains_key(&row.run), "the run is submitted twice");
             if let Some(key) = idempotency_key {
                 must!(self.idempotency_keys.insert(key.clone()), "two runs under the key `{key}`");
+            }
+            if let Some(Origin::Schedule { due, .. }) = &options.origin {
+                must!(self.due_times.insert(*due), "the schedule starts two runs for {due}");
+                must!(!witness.schedule_is_paused(), "a paused schedule starts a run");
             }
             return self.submitted(row, name, options.origin.clone(), spec(row.run));
         }
@@ -239,6 +250,7 @@ impl Contract {
             phase_since: Duration::ZERO,
             pause_cause: None,
             started: false,
+            is_idle: false,
             alerts: Vec::new(),
             signals: Vec::new(),
         };
@@ -378,6 +390,10 @@ fn apply(
         RunEvent::Resumed => {
             let stopped = matches!(run.phase, Phase::Interrupted | Phase::Paused | Phase::Failed);
             must!(stopped, "a run that is {:?} is resumed", run.phase);
+            let by_person = matches!(run.pause_cause, Some(PauseCause::Person | PauseCause::Budget));
+            let asked = run.phase != Phase::Paused || !by_person || witness.may_resume(run.id);
+            must!(asked, "the run is resumed, and nobody asked for it");
+            run.is_idle = run.phase == Phase::Failed;
             run.phase = Phase::Active;
         }
         RunEvent::CancelRequested => {
@@ -397,6 +413,7 @@ fn apply(
             let goes_on = |step: &Step| {
                 matches!(step.state, State::Ready { .. } | State::Leased { .. } | State::Waiting(_) | State::Expanded)
             };
+            must!(!run.is_idle, "the run is resumed, but none of its steps");
             must!(!run.steps.values().any(goes_on), "the run fails while a step can go on");
             must!(run.steps.values().any(|step| step.state == State::Failed), "the run fails without a failed step");
             run.phase = Phase::Failed;
@@ -441,6 +458,7 @@ fn of_step(
         (0..step.children).all(|i| run.is_settled(&id.child(i)))
     };
     let spec = run.step_spec(&run.steps[id]).clone();
+    run.is_idle &= !matches!(event, Event::StepReady { .. });
     let Some(step) = run.steps.get_mut(id) else { return Ok(()) };
     let attempt = |fence: Fence| (fence.0 == step.fence, matches!(step.state, State::Leased { .. }));
     match kind {

@@ -44,6 +44,9 @@ impl World {
             _ => None,
         };
         let pauses = matches!(request, Request::Pause { .. });
+        if matches!(request, Request::Resume | Request::Retry { .. }) {
+            self.resumable.insert(run);
+        }
         self.requests.insert(id, (mark.unwrap_or_default(), pauses));
         self.wake();
     }
@@ -111,6 +114,7 @@ impl World {
             false => self.client.resume_schedule(SCHEDULE, now),
         };
         changed.expect("a schedule can be changed");
+        self.schedule_paused_at = paused.then_some(self.time.elapsed);
         self.note(format_args!("the schedule is {}", if paused { "paused" } else { "resumed" }));
         self.wake();
     }

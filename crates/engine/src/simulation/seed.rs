@@ -217,6 +217,9 @@ fn next_engine(state_dir: &Path, world: &Shared) -> EngineOptions {
         },
         Scope::All { .. } | Scope::Requests => Start::GoOn,
     };
+    if let (Scope::Run(run), Start::Resume | Start::Retry { .. }) = (scope, &start) {
+        world.resumable.insert(run);
+    }
     if world.faults {
         world.crash_in = match world.rng.below(4) {
             0 => Some(world.rng.below(60) as u32),

@@ -1,7 +1,7 @@
 //! Everything outside of the engine: time, worker processes, people, faults, and the judge of what was committed.
 
 use std::cell::RefCell;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::panic::resume_unwind;
 use std::rc::Rc;
 use std::sync::mpsc::SyncSender;
@@ -88,6 +88,9 @@ pub(super) struct World {
     pub trace: Vec<String>,
     pub prints: bool,
     pub has_schedule: bool,
+    pub schedule_paused_at: Option<Duration>,
+    /// Runs that a person has asked to resume at some time.
+    pub resumable: BTreeSet<RunId>,
     /// All runs have ended.
     pub is_over: bool,
     /// Until then an engine may wait for space.
@@ -157,6 +160,8 @@ impl World {
             trace: Vec::new(),
             prints,
             has_schedule: false,
+            schedule_paused_at: None,
+            resumable: BTreeSet::new(),
             is_over: false,
             trouble_until: Duration::ZERO,
             recent: VecDeque::new(),
@@ -762,6 +767,14 @@ impl Witness for World {
 
     fn awake(&self) -> Duration {
         self.time.awake()
+    }
+
+    fn may_resume(&self, run: RunId) -> bool {
+        self.resumable.contains(&run)
+    }
+
+    fn schedule_is_paused(&self) -> bool {
+        self.schedule_paused_at.is_some_and(|at| self.time.elapsed > at + Duration::from_secs(4))
     }
 
     fn clock_has_jumped(&self) -> bool {
