@@ -14,7 +14,7 @@ const ELAPSED: ClockId = ClockId::Boottime;
 const ELAPSED: ClockId = ClockId::Monotonic;
 
 /// Tells the time and waits.
-pub(super) trait Clock {
+pub(crate) trait Clock {
     /// Engine time: the wall clock at the engine's start plus elapsed time, a computer's sleep included. Never goes
     /// back. A wall clock that a person or NTP sets moves no lease, timeout or backoff. Times of two engines can go
     /// back, because each reads the wall clock at its own start.
@@ -34,13 +34,13 @@ pub(super) trait Clock {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub(super) struct SystemClock {
+pub(crate) struct SystemClock {
     started_at: Timestamp,
     elapsed_before: Duration,
 }
 
 impl SystemClock {
-    pub(super) fn start() -> SystemClock {
+    pub(crate) fn start() -> SystemClock {
         SystemClock { started_at: Timestamp::now(), elapsed_before: elapsed() }
     }
 

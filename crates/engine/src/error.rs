@@ -39,10 +39,10 @@ pub enum EngineError {
     #[error("safe mode: the engine died {crashes} times within a minute and got nothing done{suspects}")]
     CrashLoop { crashes: usize, suspects: String, run: Option<RunId> },
     #[error("run {run} cannot be read, and has processes of an earlier engine that cannot be ended: {pids:?}")]
-    UndeadRun { run: RunId, pids: Vec<u32> },
+    RunStillRunning { run: RunId, pids: Vec<u32> },
     /// Starting the step again could run it twice at a time.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
-    Undead { run: RunId, step: StepId, pids: Vec<u32> },
+    StillRunning { run: RunId, step: StepId, pids: Vec<u32> },
 }
 
 /// The error of a failpoint.
@@ -54,12 +54,12 @@ impl From<io::Error> for EngineError {
 }
 
 impl EngineError {
-    pub(super) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> EngineError {
+    pub(crate) fn io(action: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> EngineError {
         let path = path.into();
         move |source| EngineError::Io { action, path, source }
     }
 
-    pub(super) fn system(action: &'static str) -> impl FnOnce(io::Error) -> EngineError {
+    pub(crate) fn system(action: &'static str) -> impl FnOnce(io::Error) -> EngineError {
         move |source| EngineError::System { action, source }
     }
 
@@ -91,7 +91,7 @@ impl EngineError {
                       `crash_loop_limit = 0` in `stepwell.toml` turns safe mode off"
                 ))
             }
-            EngineError::Undead { .. } | EngineError::UndeadRun { .. } => {
+            EngineError::StillRunning { .. } | EngineError::RunStillRunning { .. } => {
                 Some("end them, or restart the machine".to_owned())
             }
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
@@ -101,14 +101,14 @@ impl EngineError {
     }
 
     /// Bytes that have to be free, where that is known.
-    pub(super) fn needed_bytes(&self) -> Option<u64> {
+    pub(crate) fn needed_bytes(&self) -> Option<u64> {
         match self {
             EngineError::Artifact(ArtifactError::NoSpace { needed, .. }) => *needed,
             _ => None,
         }
     }
 
-    pub(super) fn is_no_space(&self) -> bool {
+    pub(crate) fn is_no_space(&self) -> bool {
         match self {
             EngineError::Store(StoreError::NoSpace { .. }) | EngineError::Artifact(ArtifactError::NoSpace { .. }) => {
                 true

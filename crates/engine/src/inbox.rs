@@ -10,11 +10,11 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::executors::{AttemptId, Report, Sink, WorkerId};
 
-use super::error::EngineError;
-use super::wake;
+use crate::client::wake;
+use crate::error::EngineError;
 
 #[derive(Debug)]
-pub(super) enum Message {
+pub(crate) enum Message {
     Attempt(AttemptId, WorkerId, Report),
     Signal(i32),
     /// Another process has left something in the database.
@@ -24,10 +24,10 @@ pub(super) enum Message {
 }
 
 /// Maximum number of queued messages. A worker that sends faster blocks once its socket is full.
-pub(super) const CAPACITY: usize = 1024;
+pub(crate) const CAPACITY: usize = 1024;
 
 /// The queue, and the threads that fill it until it is dropped.
-pub(super) struct Inbox {
+pub(crate) struct Inbox {
     pub receiver: Receiver<Message>,
     pub sender: SyncSender<Message>,
     #[expect(dead_code, reason = "ends the threads when it is dropped")]
@@ -43,7 +43,7 @@ struct Sources {
 impl Inbox {
     /// # Errors
     /// When signals cannot be caught or the FIFO cannot be made.
-    pub(super) fn open(state_dir: &Path) -> Result<Inbox, EngineError> {
+    pub(crate) fn open(state_dir: &Path) -> Result<Inbox, EngineError> {
         let (sender, receiver) = sync_channel(CAPACITY);
         let caught = [SIGINT, SIGTERM].into_iter().chain((!ignores_hangup()).then_some(SIGHUP));
         let mut signals = Signals::new(caught).map_err(EngineError::system("listen for signals"))?;
@@ -71,13 +71,13 @@ impl Inbox {
 
     /// A queue that only its sender fills.
     #[cfg(test)]
-    pub(super) fn detached() -> Inbox {
+    pub(crate) fn detached() -> Inbox {
         let (sender, receiver) = sync_channel(CAPACITY);
         Inbox { receiver, sender, sources: None }
     }
 
     /// Where attempts report to.
-    pub(super) fn sink(&self) -> Sink {
+    pub(crate) fn sink(&self) -> Sink {
         let sender = self.sender.clone();
         // Reports to an engine that has gone are of no interest.
         std::sync::Arc::new(move |id, worker, report| drop(sender.send(Message::Attempt(id, worker, report))))

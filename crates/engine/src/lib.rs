@@ -3,66 +3,26 @@
 //!
 //! It knows no command line and prints nothing. Start reading at [`drive`]; `specs/engine.md` tells the story of a run.
 
-mod accounts;
-mod ask;
-mod at_once;
-mod attempts;
-mod cancel;
-mod children;
-mod claim;
+mod client;
 mod clock;
-mod commit;
-mod copy_artifacts;
-mod crash_loop;
-mod discard;
-mod disk;
-mod drive;
-mod environment;
+mod engine;
 mod error;
 pub mod executors;
-mod gc;
-mod hear;
-#[cfg(test)]
-mod history_tests;
 mod inbox;
-mod janitor;
-mod judge;
 pub mod log;
+mod maintenance;
 mod options;
-mod perform;
-mod provenance;
-mod queue;
-mod recovery;
-mod requests;
 mod rows;
-mod run;
-mod runs;
-mod schedules;
 #[cfg(test)]
 mod simulation;
-mod space;
-mod stop;
-#[cfg(test)]
-mod tests;
-#[cfg(test)]
-mod timeout_tests;
-mod timers;
-mod tree_index;
-#[cfg(test)]
-mod waiting_tests;
-mod wake;
 pub mod worker;
 
-pub use ask::{Asked, ask};
-pub use attempts::EXIT_GRACE;
-pub use cancel::{Canceled, cancel};
-pub use copy_artifacts::{back_up_artifacts, put_back_artifacts};
-pub use crash_loop::{admit, leave_safe_mode};
-pub use drive::{drive, drive_locked};
+pub use client::{Asked, Canceled, ask, cancel, wake};
+pub use engine::recovery::crash_loop::{admit, leave_safe_mode};
+pub use engine::scheduling::schedules::{submit_scheduled, timetable};
+pub use engine::state::attempts::EXIT_GRACE;
+pub use engine::{drive, drive_locked};
 pub use error::EngineError;
-pub use gc::{Amount, Collected, Sweep, gc};
+pub use maintenance::{Amount, Collected, Sweep, back_up_artifacts, gc, provenance, put_back_artifacts};
 pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait, Start};
-pub use provenance::provenance;
 pub use rows::state_from_rows;
-pub use schedules::{submit_scheduled, timetable};
-pub use wake::wake;

@@ -8,7 +8,7 @@ use stepwell_base::protocol::{MetricRow, Progress};
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind};
 use tracing::{debug, info, warn};
 
-use super::options::{Observer, SpaceWait};
+use crate::options::{Observer, SpaceWait};
 
 /// Target of warnings that an observer shows as well: standard error would have them twice.
 pub const SHOWN: &str = "stepwell_engine::shown";

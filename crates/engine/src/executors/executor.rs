@@ -42,11 +42,11 @@ impl WorkerId {
 #[derive(Debug)]
 pub enum Report {
     Message(FromAttempt),
-    /// The attempt has left nothing behind, and no report follows. [`Attempt::bury`] it.
+    /// The attempt has left nothing behind, and no report follows. [`Attempt::reap`] it.
     Last(FromAttempt),
     /// The message violates the protocol, for this reason. The attempt is no longer trustworthy.
     Garbled(String),
-    /// The process has ended, and no report follows. [`Attempt::bury`] it.
+    /// The process has ended, and no report follows. [`Attempt::reap`] it.
     Ended,
 }
 
@@ -138,5 +138,5 @@ pub trait Attempt {
     /// Ends every process of the attempt (SIGKILL); [`Report::Ended`] follows.
     fn kill(&self);
     /// Call after the last report. Kills what is left, proves it dead, and releases the process id.
-    fn bury(&mut self, sweep: Sweep) -> Exit;
+    fn reap(&mut self, sweep: Sweep) -> Exit;
 }

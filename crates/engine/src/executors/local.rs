@@ -49,7 +49,7 @@ impl Local {
         while reusable && let Some(mut worker) = self.pool.take(launch.heartbeat) {
             match worker.assign(id, &request) {
                 Ok(()) => return Ok(worker),
-                Err(_) => drop(worker.bury(None)),
+                Err(_) => drop(worker.reap(None)),
             }
         }
         let state_dir = &launch.request.state_dir;
@@ -180,7 +180,7 @@ impl Attempt for LocalAttempt {
         self.signal(Signal::KILL);
     }
 
-    fn bury(&mut self, sweep: Sweep) -> Exit {
+    fn reap(&mut self, sweep: Sweep) -> Exit {
         let Some(mut worker) = self.worker.take() else { return Exit::default() };
         if sweep == Sweep::Group && worker.is_idle() && !self.spent.get() {
             self.logs.finish(&self.id);
@@ -189,7 +189,7 @@ impl Attempt for LocalAttempt {
         }
         // A worker that is not idle may have left a process of the user's program.
         let marked = sweep == Sweep::GroupAndMarked || self.runs_programs && !worker.is_idle();
-        let mut exit = worker.bury(marked.then_some(&self.id));
+        let mut exit = worker.reap(marked.then_some(&self.id));
         exit.out_of_memory = exit.signal == Some(9) && self.memory_kills.has_grown();
         if exit.survivors.is_empty() {
             self.logs.finish(&self.id);

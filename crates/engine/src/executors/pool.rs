@@ -142,7 +142,7 @@ impl Worker {
     }
 
     /// Kills what is left, proves it dead, and releases the process id.
-    pub(super) fn bury(&mut self, sweep: Option<&AttemptId>) -> Exit {
+    pub(super) fn reap(&mut self, sweep: Option<&AttemptId>) -> Exit {
         self.signal(Signal::KILL);
         let status = around!("executor.reap", self.child.wait()).ok();
         let mut survivors = await_group_end(self.child.id());
@@ -201,7 +201,7 @@ fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: impl Fn(AttemptId
         };
         sink(attempt(), report);
     }
-    // The process id stays reserved until `bury`, so its group can be signalled safely.
+    // The process id stays reserved until `reap`, so its group can be signalled safely.
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let wait = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
         while matches!(wait(), Err(rustix::io::Errno::INTR)) {}
@@ -240,7 +240,7 @@ impl Pool {
         let now = Instant::now();
         let due = self.idle.borrow_mut().extract_if(.., |(_, until)| *until <= now).collect::<Vec<_>>();
         for (mut worker, _) in due {
-            worker.bury(None);
+            worker.reap(None);
         }
     }
 }
@@ -248,7 +248,7 @@ impl Pool {
 impl Drop for Pool {
     fn drop(&mut self) {
         for (mut worker, _) in self.idle.get_mut().drain(..) {
-            worker.bury(None);
+            worker.reap(None);
         }
     }
 }
@@ -283,8 +283,8 @@ mod tests {
         let mut second = start(&wanted);
         assert_eq!(heard.recv().unwrap(), (wanted.clone(), first.id()));
         assert_ne!(first.id(), second.id());
-        first.bury(None);
-        second.bury(None);
+        first.reap(None);
+        second.reap(None);
         assert_eq!(heard.recv().unwrap(), (wanted, second.id()));
     }
 }

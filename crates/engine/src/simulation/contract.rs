@@ -458,7 +458,7 @@ fn of_step(
         (0..step.children).all(|i| run.is_settled(&id.child(i)))
     };
     let spec = run.step_spec(&run.steps[id]).clone();
-    run.is_idle &= !matches!(event, Event::StepReady { .. });
+    run.is_idle &= !matches!(kind, StepEventKind::Ready { .. });
     let Some(step) = run.steps.get_mut(id) else { return Ok(()) };
     let attempt = |fence: Fence| (fence.0 == step.fence, matches!(step.state, State::Leased { .. }));
     match kind {

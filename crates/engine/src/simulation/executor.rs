@@ -104,9 +104,9 @@ impl Attempt for FakeAttempt {
         self.world.borrow_mut().kill(self.pid, 9);
     }
 
-    fn bury(&mut self, sweep: Sweep) -> Exit {
+    fn reap(&mut self, sweep: Sweep) -> Exit {
         let mut world = self.world.borrow_mut();
-        let (exit, kept) = world.bury(self.pid, sweep);
+        let (exit, kept) = world.reap(self.pid, sweep);
         if kept {
             self.idle.borrow_mut().push((self.worker, world.time.instant() + IDLE));
         }

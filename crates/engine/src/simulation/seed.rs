@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 
-use crate::disk::{RESERVE_BYTES, RESERVE_FILE};
-use crate::drive::drive_with;
+use crate::engine::drive_with;
+use crate::engine::recovery::disk::{RESERVE_BYTES, RESERVE_FILE};
 use crate::error::EngineError;
 use crate::inbox::Inbox;
 use crate::options::{EngineOptions, Observer, Outcome, Scope, Start};
@@ -65,8 +65,10 @@ pub(super) fn run(seed: u64, prints: bool) -> Result<Report, String> {
         Ok((engines, crashes)) => {
             let world = world.borrow();
             let mut hasher = blake3::Hasher::new();
+            // Errors name the folder, which is another one each time.
+            let folder = folder.path().display().to_string();
             world.trace.iter().for_each(|line| {
-                hasher.update(line.as_bytes()).update(b"\n");
+                hasher.update(line.replace(&folder, "state").as_bytes()).update(b"\n");
             });
             let (rounds, events) = (world.rounds, world.contract.seq);
             Ok(Report { engines, crashes, rounds, events, digest: hasher.finalize() })
@@ -259,7 +261,8 @@ fn check_outcome(world: &mut World, outcome: Result<Outcome, EngineError>, scope
             };
             assert!(fits, "an engine for {scope:?} ends with {outcome:?}");
         }
-        Err(EngineError::Undead { .. } | EngineError::UndeadRun { .. }) if std::mem::take(&mut world.survivors) => {}
+        Err(EngineError::StillRunning { .. } | EngineError::RunStillRunning { .. })
+            if std::mem::take(&mut world.survivors) => {}
         Err(EngineError::Refused { .. }) if matches!(scope, Scope::Run(_)) => {}
         Err(error) if error.is_no_space() && scope == Scope::Requests => {}
         Err(error) => panic!("the engine gives up: {error:?}"),

@@ -212,7 +212,9 @@ impl World {
     pub fn sync(&mut self) {
         let rows = self.client.reader().events(None, self.contract.seq).expect("the log can be read");
         for row in rows {
-            let line = describe(&row.event);
+            // Errors name the folder, which is another one each time.
+            let state_dir = self.client.reader().state_dir().display().to_string();
+            let line = describe(&row.event, &state_dir);
             self.note(format_args!("  #{} {} {line}", row.seq, short(row.run)));
             self.recent.push_back((row.run, row.event.clone()));
             if self.recent.len() > RECENT {
@@ -678,7 +680,7 @@ impl World {
     }
 
     /// True: the worker is idle and can be lent again.
-    pub fn bury(&mut self, pid: u32, sweep: Sweep) -> (Exit, bool) {
+    pub fn reap(&mut self, pid: u32, sweep: Sweep) -> (Exit, bool) {
         let Some(process) = self.processes.get_mut(&pid) else { return (Exit::default(), false) };
         if sweep == Sweep::Group && process.idle && process.is_alive() {
             self.processes.remove(&pid);
@@ -795,8 +797,8 @@ fn attempt(id: &AttemptId) -> String {
     format!("{}/{}/{}", short(id.run), id.step, id.fence.0)
 }
 
-fn describe(event: &Event) -> String {
-    let mut text = format!("{event:?}");
+fn describe(event: &Event, state_dir: &str) -> String {
+    let mut text = format!("{event:?}").replace(state_dir, "state");
     if let Event::Run(RunEvent::Submitted { name, .. }) = event {
         text = format!("RunSubmitted {name}");
     }

@@ -1,0 +1,66 @@
+//! Asking the engine for something, from another process.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use stepwell_base::ids::RunId;
+use stepwell_run::request::Request;
+use stepwell_store::{EngineLock, Store, StoreError};
+use stepwell_workflow::limits::Limits;
+
+use crate::client::wake::wake;
+use crate::engine::drive_locked;
+use crate::error::EngineError;
+use crate::options::{EngineOptions, Quiet, Scope, Start};
+
+/// An engine answers between two commits.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What came of a request.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Asked {
+    Done,
+    /// Why nothing was done.
+    Refused(String),
+    /// The engine is busy; the request is kept.
+    Unanswered,
+}
+
+/// Leaves a request in the database and waits for its answer; without an engine, does its work.
+///
+/// # Errors
+/// When the run is unknown, or the state cannot be read or written.
+pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, EngineError> {
+    let mut store = Store::open(state_dir)?;
+    let id = store.request(run, request, Timestamp::now())?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        // The engine may end at any moment, also before it has seen the request.
+        match EngineLock::acquire(state_dir) {
+            Ok(lock) => {
+                let state_dir = state_dir.to_owned();
+                let options = EngineOptions {
+                    state_dir,
+                    scope: Scope::Requests,
+                    slots: 1,
+                    limits: Limits::default(),
+                    crash_loop_limit: 0,
+                    log_limit: 0,
+                    start: Start::GoOn,
+                };
+                drive_locked(&lock, options, &mut Quiet)?;
+            }
+            Err(StoreError::Locked { .. }) => wake(state_dir),
+            Err(error) => return Err(error.into()),
+        }
+        match store.reader().answer(id)? {
+            Some(answer) => return Ok(answer.refusal.map_or(Asked::Done, Asked::Refused)),
+            None if Instant::now() > deadline => return Ok(Asked::Unanswered),
+            None => thread::sleep(PAUSE),
+        }
+    }
+}

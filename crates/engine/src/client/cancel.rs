@@ -1,0 +1,53 @@
+//! Canceling from another process.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use stepwell_base::ids::RunId;
+use stepwell_run::request::Request;
+use stepwell_run::status::RunStatus;
+use stepwell_store::Reader;
+
+use crate::client::ask::ask;
+use crate::error::EngineError;
+
+/// Longer than an engine needs to end attempts that do not listen.
+const PATIENCE: Duration = Duration::from_secs(30);
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What came of a cancel.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Canceled {
+    /// All processes of the run are dead.
+    Done,
+    /// The run had ended, or ended just before.
+    EndedBefore(RunStatus),
+    /// The engine has the request, but is still ending attempts.
+    Requested,
+}
+
+/// Asks the engine to cancel a run and waits for it; without an engine, does its work.
+///
+/// # Errors
+/// When the run is unknown, or the state cannot be read or written.
+pub fn cancel(state_dir: &Path, run: RunId) -> Result<Canceled, EngineError> {
+    if let Some(ended) = ended(state_dir, run)? {
+        return Ok(Canceled::EndedBefore(ended));
+    }
+    ask(state_dir, run, &Request::Cancel)?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match ended(state_dir, run)? {
+            Some(RunStatus::Canceled) => return Ok(Canceled::Done),
+            Some(status) => return Ok(Canceled::EndedBefore(status)),
+            None if Instant::now() > deadline => return Ok(Canceled::Requested),
+            None => thread::sleep(PAUSE),
+        }
+    }
+}
+
+fn ended(state_dir: &Path, run: RunId) -> Result<Option<RunStatus>, EngineError> {
+    let status = Reader::open(state_dir)?.run(run)?.stored_status;
+    Ok(status.is_terminal().then_some(status))
+}

@@ -1,0 +1,160 @@
+//! Performs the effects of committed decisions.
+
+use crate::executors::{AttemptId, Executor, Launch};
+use stepwell_base::checkpoint::Checkpoint;
+use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
+use stepwell_base::protocol::{AttemptRequest, ToAttempt};
+use stepwell_run::command::{Command, Effect};
+use stepwell_run::state::{Lease, Step, StepState};
+use stepwell_store::scratch_dir;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::engine::cleanup::janitor::remove_folder;
+use crate::engine::state::attempts::Prepared;
+use crate::engine::state::attempts::{ASKED_TO_STOP, EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
+use crate::error::EngineError;
+
+/// Number of no attempt: the checkpoint was made in another run.
+const ADOPTED: u32 = 0;
+
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
+    pub(crate) fn perform(&mut self, run: RunId, effect: Effect) -> Result<(), EngineError> {
+        let instant = self.clock.instant();
+        match effect {
+            Effect::Start { step, fence } => self.start(AttemptId { run, step, fence })?,
+            Effect::AcknowledgeCheckpoint { step, fence } => {
+                if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence }) {
+                    running.handle.send(&ToAttempt::CheckpointCommitted);
+                }
+            }
+            Effect::Interrupt { step, fence } => {
+                if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence })
+                    && running.kill_at.is_none()
+                {
+                    running.handle.send(&ToAttempt::Interrupt);
+                    running.interrupted = true;
+                    running.kill_by(instant + INTERRUPT_GRACE);
+                }
+            }
+            // A lease without a process can only be given back.
+            Effect::Kill { step, fence, failure }
+                if !self.attempts.has(&AttemptId { run, step: step.clone(), fence }) =>
+            {
+                self.handle(run, Command::Fail { step, fence, failure });
+            }
+            Effect::Cancel { step, fence } if !self.attempts.has(&AttemptId { run, step: step.clone(), fence }) => {
+                self.handle(run, Command::Killed { step, fence });
+            }
+            Effect::Kill { step, fence, failure } => {
+                if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence }) {
+                    let ending = match &self.stopping {
+                        Some(stop) => Ending::Release(stop.reason.clone()),
+                        None if running.interrupted => Ending::Release(ASKED_TO_STOP.to_owned()),
+                        None => Ending::Fail(failure),
+                    };
+                    running.ending.get_or_insert(ending);
+                    running.silenced = true;
+                    running.handle.kill();
+                }
+            }
+            Effect::Cancel { step, fence } => {
+                if let Some(running) = self.attempts.get_mut(&AttemptId { run, step, fence }) {
+                    running.ending = Some(Ending::Cancel);
+                    running.handle.terminate();
+                    running.kill_by(instant + EXIT_GRACE);
+                }
+            }
+            Effect::CancelRun { run: child } => {
+                // A step that waits for an unreadable run ends without it.
+                if self.load_readable(child)?.is_ok() {
+                    self.handle(child, Command::Cancel);
+                }
+            }
+            // Written with the commit, see `Engine::handle`.
+            Effect::ExtendLease { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn start(&mut self, id: AttemptId) -> Result<(), EngineError> {
+        if !self.prepared.contains_key(&id) {
+            // It was attempted inline.
+            return Ok(());
+        }
+        let Some(launch) = self.launch(&id)? else {
+            self.pace.claim_again();
+            return Ok(());
+        };
+        let number = launch.request.attempt;
+        let resources = launch.resources.clone();
+        match self.executor.start(launch) {
+            Ok(handle) => {
+                if let Some(process) = handle.process() {
+                    let process = process.clone();
+                    self.handle(id.run, Command::Spawned { step: id.step.clone(), fence: id.fence, process });
+                }
+                let running = Running::new(handle, number, resources);
+                self.attempts.insert(id, running);
+            }
+            Err(failure) => self.fail(id, failure),
+        }
+        Ok(())
+    }
+
+    /// `None` when the step is no longer leased under this fence.
+    pub(crate) fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
+        let Some(Prepared { with, secrets, fingerprint }) = self.prepared.remove(id) else { return Ok(None) };
+        let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
+        let Some((step, lease, key)) = leased(run.state.step(&id.step), id.fence) else { return Ok(None) };
+        let attempt = step.attempts;
+        let forked_at = run.forked_at(&id.step);
+        let some = attempt > 1 || forked_at.is_some();
+        let checkpoints = if some { self.checkpoints(id.run, step)? } else { Vec::new() };
+        let spec = run.state.step_spec(step);
+        let request = AttemptRequest {
+            run: id.run,
+            run_name: run.name.clone(),
+            step: id.step.clone(),
+            kind: spec.kind.clone(),
+            attempt,
+            fence: id.fence,
+            key,
+            with,
+            secrets,
+            fingerprint,
+            state_dir: self.options.state_dir.clone(),
+            scratch_dir: scratch_dir(&self.options.state_dir, id.run, &id.step),
+            checkpoints,
+            forked_at,
+        };
+        Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone() }))
+    }
+
+    /// Committed checkpoints of attempts with the step's key, newest first; the checkpoint of a fork comes last,
+    /// because it has another key and no attempt.
+    fn checkpoints(&self, run: RunId, step: &Step) -> Result<Vec<Checkpoint>, EngineError> {
+        let mut rows = self.store.reader().checkpoints(run, &step.id)?;
+        // A rewind voids checkpoints by their training step; one without any has to be told by its attempt.
+        if rows.iter().any(|row| row.checkpoint.last_step.is_none()) {
+            let first = self.store.reader().first_attempt_with_key(run, &step.id)?.unwrap_or(step.attempts);
+            rows.retain(|row| row.attempt >= first || row.attempt == ADOPTED);
+        }
+        Ok(rows.into_iter().map(|row| row.checkpoint).collect())
+    }
+
+    /// What a step kept for its next attempt is not needed after success.
+    pub(crate) fn clean(&self, run: RunId, step: &StepId) {
+        // Left-overs cost space only, and are removed at the next start.
+        let scratch = scratch_dir(&self.options.state_dir, run, step);
+        remove_folder(&scratch);
+    }
+}
+
+fn leased(step: Option<&Step>, fence: Fence) -> Option<(&Step, &Lease, StepKey)> {
+    let step = step?;
+    match &step.state {
+        StepState::Leased(lease) if lease.fence == fence => Some((step, lease, step.key.clone()?)),
+        _ => None,
+    }
+}

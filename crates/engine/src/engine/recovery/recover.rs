@@ -1,0 +1,197 @@
+//! At the start: nothing that an earlier engine has left may stay running, neither in the tables nor
+//! among the processes.
+
+use std::fs;
+use std::ops::ControlFlow;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+
+use crate::executors::{AttemptId, Executor};
+use stepwell_base::ids::{Fence, RunId, StepId};
+use stepwell_run::command::Command;
+use stepwell_run::decide::to_retry;
+use stepwell_run::event::{ReleaseCause, StepEventKind};
+use stepwell_run::request::Request;
+use stepwell_run::retry::MAXIMUM_LOSSES_IN_A_ROW;
+use stepwell_run::status::{RunStatus, StepStatus};
+use stepwell_store::{RUNS_DIR, Reader, RunRow, RunRows, Unreadable, scratch_dir};
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::engine::cleanup::janitor::remove_folder;
+use crate::error::EngineError;
+use crate::options::{Scope, Start};
+
+/// Number of ended runs whose scratch directories every engine checks.
+const SWEPT_AT_LEAST: usize = 100;
+
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
+    /// Loads the runs to drive, and gives back every lease of an earlier engine, also of other runs.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or a process of an earlier attempt cannot be ended.
+    pub(crate) fn recover(&mut self) -> Result<(), EngineError> {
+        let RunRows { readable: mut rows, unreadable } = self.store.reader().open_runs()?;
+        for Unreadable { id, why, .. } in unreadable {
+            if let Ok(run) = id.parse() {
+                self.set_aside(run, &why);
+                self.end_processes_of(run)?;
+            }
+        }
+        if let Scope::Run(id) = self.options.scope {
+            // Before anything is done: the run must exist.
+            let wanted = self.store.reader().run(id)?;
+            if wanted.stored_status.is_terminal() {
+                rows.push(wanted);
+            }
+        }
+        let requests = self.store.reader().pending_requests()?.into_iter();
+        let cancels = requests.filter_map(|row| row.asked.ok()).filter(|(_, request)| *request == Request::Cancel);
+        let canceled: Vec<RunId> = cancels.map(|(run, _)| run).collect();
+        for row in rows {
+            let wanted = match self.options.scope {
+                Scope::Run(id) => id == row.id,
+                Scope::All { .. } => !row.stored_status.is_terminal(),
+                Scope::Requests => false,
+            };
+            let left_behind = match row.stored_status {
+                RunStatus::Running | RunStatus::Canceling => true,
+                RunStatus::Paused => self.store.reader().has_lease(row.id)?,
+                _ => false,
+            };
+            if wanted || left_behind {
+                self.take_over(&row, wanted, canceled.contains(&row.id))?;
+            }
+        }
+        self.flush()?;
+        self.sweep_scratch();
+        Ok(())
+    }
+
+    fn take_over(&mut self, row: &RunRow, wanted: bool, canceled: bool) -> Result<(), EngineError> {
+        match self.load(row.id) {
+            Err(EngineError::Store(error)) if error.concerns_one_run() && self.options.scope != Scope::Run(row.id) => {
+                self.set_aside(row.id, &error.to_string());
+                return self.end_processes_of(row.id);
+            }
+            loaded => loaded?,
+        }
+        self.release_leases(row.id)?;
+        let paused = row.stored_status == RunStatus::Paused;
+        // A poison step may have just ended the run: to resume it is up to a person.
+        let ended_now =
+            !row.stored_status.is_terminal() && self.runs.get(&row.id).is_some_and(|r| r.state.end.is_some());
+        if wanted && !canceled && !ended_now {
+            match self.options.start.clone() {
+                Start::Retry { step } => self.retry(row.id, step)?,
+                Start::GoOn if paused => {}
+                Start::GoOn | Start::Resume => self.handle(row.id, Command::Resume),
+            }
+        } else if !wanted && row.stored_status == RunStatus::Running {
+            self.handle(row.id, Command::Interrupt { reason: "the engine that ran it died".to_owned() });
+        }
+        self.flush()?;
+        if !wanted {
+            self.runs.remove(&row.id);
+        }
+        Ok(())
+    }
+
+    /// The attempts of an unreadable run are unknown, so this ends all processes that carry its id.
+    fn end_processes_of(&self, run: RunId) -> Result<(), EngineError> {
+        let survivors = self.executor.end_run(run);
+        if survivors.is_empty() { Ok(()) } else { Err(EngineError::RunStillRunning { run, pids: survivors }) }
+    }
+
+    fn retry(&mut self, run: RunId, step: Option<StepId>) -> Result<(), EngineError> {
+        if let Some(active) = self.runs.get(&run) {
+            to_retry(&active.state, step.as_ref()).map_err(|why| EngineError::Refused { run, why })?;
+        }
+        self.handle(run, Command::Retry { step });
+        Ok(())
+    }
+
+    fn release_leases(&mut self, run: RunId) -> Result<(), EngineError> {
+        let Some(active) = self.runs.get(&run) else { return Ok(()) };
+        let leased = active.state.leases();
+        let leased: Vec<_> = leased.map(|(s, lease)| (s.id.clone(), lease.clone(), s.attempts - s.failures)).collect();
+        if let Some((step, ..)) = leased.first() {
+            // A stopped worker has not noticed yet that its engine is gone.
+            let survivors = self.executor.end_workers(&self.options.state_dir);
+            if !survivors.is_empty() {
+                return Err(EngineError::StillRunning { run, step: step.clone(), pids: survivors });
+            }
+        }
+        for (step, lease, released) in leased {
+            let id = AttemptId { run, step: step.clone(), fence: lease.fence };
+            let survivors = self.executor.end_leftovers(&id, lease.process.as_ref());
+            if !survivors.is_empty() {
+                return Err(EngineError::StillRunning { run, step, pids: survivors });
+            }
+            if released >= MAXIMUM_LOSSES_IN_A_ROW {
+                self.restore_losses(run, &step)?;
+            }
+            self.release(run, step, lease.fence);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, run: RunId, step: StepId, fence: Fence) {
+        let reason = "the engine that ran this attempt died".to_owned();
+        self.handle(run, Command::Release { step, fence, cause: ReleaseCause::EngineDied, reason });
+    }
+
+    /// Only for a step that was released so often that it may have gone too far.
+    fn restore_losses(&mut self, run: RunId, step: &StepId) -> Result<(), EngineError> {
+        let mut losses = 0;
+        self.store.reader().each_event_of_step_newest_first(run, step, |row| {
+            match row.event.step_kind() {
+                Some(StepEventKind::AttemptReleased { reason, cause })
+                    if ReleaseCause::recorded(*cause, reason) == ReleaseCause::EngineDied =>
+                {
+                    losses += 1;
+                }
+                Some(StepEventKind::CheckpointCommitted { .. } | StepEventKind::Failed { .. }) => {
+                    return ControlFlow::Break(());
+                }
+                _ => {}
+            }
+            ControlFlow::Continue(())
+        })?;
+        if let Some(active) = self.runs.get_mut(&run) {
+            active.state.restore_losses(step, losses);
+        }
+        Ok(())
+    }
+
+    /// Removes scratch directories of succeeded steps whose engine died first. It always checks the newest runs, and
+    /// the others, which may be very many, until the engine ends.
+    fn sweep_scratch(&mut self) {
+        let state_dir = self.options.state_dir.clone();
+        self.janitor.perform(move |ending| {
+            let Ok(reader) = Reader::open(&state_dir) else { return };
+            let (Ok(open), Ok(ended)) = (reader.open_runs(), reader.ended_runs(SWEPT_AT_LEAST)) else { return };
+            for row in open.readable.iter().chain(&ended.readable) {
+                sweep_run(&reader, &state_dir, row.id);
+            }
+            let older = names(&state_dir.join(RUNS_DIR)).take_while(|_| !ending.load(Ordering::Relaxed));
+            older.filter_map(|name| name.parse().ok()).for_each(|run| sweep_run(&reader, &state_dir, run));
+        });
+    }
+}
+
+fn sweep_run(reader: &Reader, state_dir: &Path, run: RunId) {
+    for step in names(&state_dir.join(RUNS_DIR).join(run.to_string())).map(StepId) {
+        let scratch = scratch_dir(state_dir, run, &step);
+        // The database does not know this step, so its folder is not ours to touch.
+        let over = || matches!(reader.step_status(run, &step), Ok(Some(StepStatus::Succeeded)));
+        if scratch.is_dir() && over() {
+            remove_folder(&scratch);
+        }
+    }
+}
+
+fn names(folder: &Path) -> impl Iterator<Item = String> + use<> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok())
+}

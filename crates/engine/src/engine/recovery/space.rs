@@ -1,0 +1,140 @@
+//! A full disk: everything is interrupted, then the engine waits and goes on by itself. Nobody has to be
+//! awake for it, and whoever is may free some space, cancel, or stop the engine.
+
+use crate::executors::{AttemptId, Executor};
+use stepwell_artifact::free_bytes;
+use stepwell_base::ids::RunId;
+use stepwell_run::status::RunStatus;
+
+use crate::clock::Clock;
+use crate::engine::Engine;
+use crate::engine::recovery::backoff::{Backoff, LOOK};
+use crate::engine::recovery::disk;
+use crate::engine::scheduling::accounts::Accounts;
+use crate::engine::scheduling::family::Family;
+use crate::engine::state::pending::Pending;
+use crate::engine::stop::{Stop, stopped};
+use crate::error::EngineError;
+use crate::inbox::{Inbox, Message};
+use crate::options::{Outcome, Scope, SpaceWait};
+
+impl<X: Executor, C: Clock> Engine<'_, X, C> {
+    pub(crate) fn lacks_space(&self) -> bool {
+        self.stopping.as_ref().is_some_and(|stop| stop.until_free.is_some())
+    }
+
+    /// Waits until there is space, then clears the memory for another start from the database. An outcome
+    /// means that the engine ends instead.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub(crate) fn wait_for_space(
+        &mut self,
+        inbox: &Inbox,
+        backoff: &mut Backoff,
+    ) -> Result<Option<Outcome>, EngineError> {
+        disk::release(&self.options.state_dir);
+        let since = self.clock.instant();
+        let pause = backoff.next(since);
+        let wait = self.space_wait();
+        self.observer.waiting_for_space(&wait);
+        while self.clock.instant().duration_since(since) < pause || self.space_wait().free_bytes < wait.needed_bytes {
+            match self.clock.receive(&inbox.receiver, Some(LOOK)) {
+                Some(Message::Signal(signal)) => {
+                    self.stopping = Some(Stop::for_signal(signal));
+                    return Ok(Some(Outcome::Interrupted));
+                }
+                Some(Message::Wake) => {
+                    self.answer_without_space()?;
+                    if let Some(end) = self.end_of_the_run() {
+                        return Ok(Some(end));
+                    }
+                }
+                Some(Message::Warning(text)) => self.observer.warn(&text),
+                // No attempt is left.
+                Some(Message::Attempt(..)) | None => {}
+            }
+        }
+        self.clear_memory();
+        self.stopping = None;
+        backoff.resume(self.clock.instant());
+        Ok(None)
+    }
+
+    fn space_wait(&self) -> SpaceWait {
+        let path = self.options.state_dir.clone();
+        let stop = self.stopping.as_ref();
+        SpaceWait {
+            reason: stop.map(|stop| stop.reason.clone()).unwrap_or_default(),
+            needed_bytes: stop.and_then(|stop| stop.until_free).unwrap_or_default(),
+            // A file system that does not say is tried after each pause.
+            free_bytes: free_bytes(&path).unwrap_or(u64::MAX),
+            path,
+        }
+    }
+
+    /// What is asked of the engine meanwhile. A cancel fits into what the reserve has left; if it does not,
+    /// it waits as well.
+    fn answer_without_space(&mut self) -> Result<(), EngineError> {
+        match self.answer_requests().and_then(|()| self.flush()) {
+            Err(error) if error.is_no_space() => {
+                self.clear_memory();
+                Ok(())
+            }
+            other => other,
+        }
+    }
+
+    /// The commit that did not fit has not happened. With the reserve given back there is room to say so;
+    /// if even that fails, the next start finds the same state and recovers it. All attempts are dead.
+    ///
+    /// # Errors
+    /// The error itself, unless it is for lack of space and this engine may wait.
+    pub(crate) fn interrupt_on_full_disk(
+        &mut self,
+        error: EngineError,
+        alive: &[AttemptId],
+    ) -> Result<(), EngineError> {
+        if !error.is_no_space() || self.options.scope == Scope::Requests {
+            return Err(error);
+        }
+        disk::release(&self.options.state_dir);
+        self.clear_memory();
+        self.stopping = Some(Stop::for_full_disk(&error, error.needed_bytes()));
+        match self.write_down_interruption(alive) {
+            Err(again) if again.is_no_space() => Ok(()),
+            other => other,
+        }
+    }
+
+    fn write_down_interruption(&mut self, alive: &[AttemptId]) -> Result<(), EngineError> {
+        for row in
+            self.store.reader().open_runs()?.readable.into_iter().filter(|row| row.stored_status == RunStatus::Running)
+        {
+            if self.load_readable(row.id)?.is_ok() {
+                self.release_all(row.id, alive);
+            }
+        }
+        self.interrupt_runs();
+        self.flush()
+    }
+
+    /// A lease whose attempt is `alive` stays: the next recovery proves the attempt dead, or refuses to start.
+    fn release_all(&mut self, run: RunId, alive: &[AttemptId]) {
+        let (Some(active), Some(stop)) = (self.runs.get(&run), self.stopping.clone()) else { return };
+        let leases =
+            active.state.leases().map(|(step, lease)| AttemptId { run, step: step.id.clone(), fence: lease.fence });
+        let leases: Vec<AttemptId> = leases.filter(|id| !alive.contains(id)).collect();
+        for AttemptId { step, fence, .. } in leases {
+            self.handle(run, stopped(step, fence, stop.reason.clone()));
+        }
+    }
+
+    fn clear_memory(&mut self) {
+        self.runs.clear();
+        self.family = Family::default();
+        self.prepared.clear();
+        self.accounts = Accounts::default();
+        self.pending = Pending::default();
+    }
+}

@@ -1,0 +1,133 @@
+//! Starts runs by the clock. The key of each run names its schedule and its time: whoever tries it again,
+//! after whatever crash, gets the run that is there already.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use uuid::Uuid;
+
+use stepwell_base::ids::RunId;
+use stepwell_base::names::RunName;
+use stepwell_run::run_options::{Origin, RunOptions};
+use stepwell_store::{NewRun, Reader, ScheduleRow, Store, StoreError, Submitted, Unreadable};
+use stepwell_workflow::key;
+use stepwell_workflow::timetable::{Due, Timetable};
+
+use crate::error::EngineError;
+use crate::options::Observer;
+
+/// What is scheduled, in the engine's memory.
+#[derive(Default)]
+pub(crate) struct Schedules {
+    entries: Vec<Entry>,
+    /// Schedules that were reported to the observer already.
+    unreadable: BTreeSet<String>,
+}
+
+struct Entry {
+    row: ScheduleRow,
+    timetable: Timetable,
+    next: Option<Timestamp>,
+}
+
+/// The timetable of an expression in a time zone, such as `Europe/Berlin`.
+///
+/// # Errors
+/// What is wrong with either.
+pub fn timetable(cron: &str, time_zone: &str) -> Result<Timetable, EngineError> {
+    let zone = TimeZone::get(time_zone).map_err(|_| EngineError::UnknownTimeZone { name: time_zone.to_owned() })?;
+    Timetable::new(cron, zone).map_err(|why| EngineError::InvalidCron { cron: cron.to_owned(), why })
+}
+
+/// Submits the run of a schedule for one of its times, unless that was done before.
+///
+/// # Errors
+/// When the state cannot be read or written.
+pub fn submit_scheduled(
+    store: &mut Store,
+    schedule: &ScheduleRow,
+    due: Timestamp,
+) -> Result<(RunId, Submitted), EngineError> {
+    submit_due(store, schedule, due, (RunId(Uuid::now_v7()), Timestamp::now()))
+}
+
+fn submit_due(
+    store: &mut Store,
+    schedule: &ScheduleRow,
+    due: Timestamp,
+    (id, at): (RunId, Timestamp),
+) -> Result<(RunId, Submitted), EngineError> {
+    let new = |name: RunName| NewRun {
+        id,
+        name,
+        spec: schedule.spec.clone(),
+        spec_digest: key::spec_digest(&schedule.spec),
+        idempotency_key: Some(format!("schedule:{}:{due}", schedule.name)),
+        options: RunOptions {
+            priority: schedule.options.priority,
+            origin: Some(Origin::Schedule { name: schedule.name.clone(), due }),
+            ..RunOptions::default()
+        },
+        at,
+    };
+    let run = new(RunName::scheduled(&schedule.name, due));
+    let name = run.name.clone();
+    match store.submit(run) {
+        // Somebody has given that very name to a run of their own.
+        Err(StoreError::NameActive { .. }) => Ok((id, store.submit(new(name.made_unique(id)))?)),
+        other => Ok((id, other?)),
+    }
+}
+
+impl Schedules {
+    /// When the next run has to be submitted.
+    pub(crate) fn next_due(&self) -> Option<Timestamp> {
+        self.entries.iter().filter_map(|entry| entry.next).min()
+    }
+
+    /// Reads the schedules again: somebody may have changed them.
+    pub(crate) fn load(&mut self, reader: &Reader, observer: &mut dyn Observer) -> Result<(), EngineError> {
+        self.entries.clear();
+        let (rows, unreadable) = reader.schedules()?;
+        for Unreadable { name, why, .. } in unreadable {
+            if self.unreadable.insert(name.clone()) {
+                observer.warn(&format!("schedule `{name}` is not served: it cannot be read: {why}"));
+            }
+        }
+        for row in rows.into_iter().filter(|row| row.paused_at.is_none()) {
+            match timetable(&row.cron, &row.time_zone) {
+                Ok(timetable) => {
+                    let next = timetable.next_after(row.done_until);
+                    self.entries.push(Entry { row, timetable, next });
+                }
+                Err(error) => observer.warn(&format!("schedule `{}` is not served: {error}", row.name)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Submits the runs that are due, and returns the new ones. What is done is written down after them: a crash in
+    /// between leads to the same keys again.
+    pub(crate) fn fire(
+        &mut self,
+        store: &mut Store,
+        now: Timestamp,
+        new_id: impl Fn() -> RunId,
+    ) -> Result<Vec<RunId>, EngineError> {
+        let mut submitted = Vec::new();
+        for entry in self.entries.iter_mut().filter(|entry| entry.next.is_some_and(|next| next <= now)) {
+            let Entry { row, timetable, next } = entry;
+            let Due { times, until } = timetable.due(row.done_until, now, row.options.catch_up);
+            for due in times {
+                if let (run, Submitted::New) = submit_due(store, row, due, (new_id(), now))? {
+                    submitted.push(run);
+                }
+            }
+            store.settle_schedule(&row.name, until)?;
+            row.done_until = until;
+            *next = timetable.next_after(until);
+        }
+        Ok(submitted)
+    }
+}

@@ -1,0 +1,145 @@
+//! The attempts that this engine has started, until their processes are proved dead.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use crate::executors::{Attempt, AttemptId};
+use serde_json::Value;
+use stepwell_base::failure::Failure;
+use stepwell_base::ids::RunId;
+use stepwell_base::secret::StandIns;
+use stepwell_run::estimate::ProgressMark;
+use stepwell_workflow::pools::Held;
+
+/// How long an attempt may go on after its last message, and after it was asked to end by a cancel.
+pub const EXIT_GRACE: Duration = Duration::from_secs(5);
+/// How long an attempt may take to write its checkpoint and answer an interrupt.
+pub(crate) const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
+/// Between two tries to end processes that hang in the kernel.
+pub(crate) const REAP_PAUSE: Duration = Duration::from_secs(1);
+
+/// Why an attempt was released when its run was paused, not the engine stopped.
+pub(crate) const ASKED_TO_STOP: &str = "the attempt was asked to stop";
+
+/// What is reported once the attempt is proved dead.
+#[derive(Clone, PartialEq, Debug)]
+pub(crate) enum Ending {
+    /// Its result is committed already.
+    Done,
+    Fail(Failure),
+    Release(String),
+    Cancel,
+}
+
+pub(crate) struct Running {
+    pub handle: Box<dyn Attempt>,
+    pub number: u32,
+    /// Units of pools, until its processes are proved dead.
+    pub resources: Held,
+    pub progress: Option<ProgressMark>,
+    /// `None` while the attempt works.
+    pub ending: Option<Ending>,
+    /// The fence is void for everything that the attempt still says.
+    pub silenced: bool,
+    /// The process has ended but is not proved dead with all its group.
+    pub ended: bool,
+    /// It was asked to write a checkpoint and stop; whatever follows is not its fault.
+    pub interrupted: bool,
+    /// When it is killed unless it ends before.
+    pub kill_at: Option<Instant>,
+}
+
+impl Running {
+    pub(crate) fn new(handle: Box<dyn Attempt>, number: u32, resources: Held) -> Running {
+        Running {
+            handle,
+            number,
+            resources,
+            progress: None,
+            ending: None,
+            silenced: false,
+            ended: false,
+            interrupted: false,
+            kill_at: None,
+        }
+    }
+
+    /// Brings the killing forward to `at`.
+    pub(crate) fn kill_by(&mut self, at: Instant) {
+        self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
+    }
+}
+
+/// The input of an attempt; its key was computed from the same data.
+pub(crate) struct Prepared {
+    pub with: Value,
+    pub fingerprint: Value,
+    /// Stand-ins for the secrets in `with`.
+    pub secrets: StandIns,
+}
+
+#[derive(Default)]
+pub(crate) struct Attempts {
+    all: BTreeMap<AttemptId, Running>,
+}
+
+impl Attempts {
+    pub(crate) fn insert(&mut self, id: AttemptId, running: Running) {
+        self.all.insert(id, running);
+    }
+
+    pub(crate) fn get_mut(&mut self, id: &AttemptId) -> Option<&mut Running> {
+        self.all.get_mut(id)
+    }
+
+    pub(crate) fn get(&self, id: &AttemptId) -> Option<&Running> {
+        self.all.get(id)
+    }
+
+    pub(crate) fn has(&self, id: &AttemptId) -> bool {
+        self.all.contains_key(id)
+    }
+
+    pub(crate) fn remove(&mut self, id: &AttemptId) -> Option<Running> {
+        self.all.remove(id)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Attempts that hold a slot: one whose result is committed only has to exit.
+    pub(crate) fn working(&self) -> usize {
+        self.all.values().filter(|a| a.ending != Some(Ending::Done)).count()
+    }
+
+    pub(crate) fn of_run(&self, run: RunId) -> bool {
+        self.all.keys().any(|id| id.run == run)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (&AttemptId, &Running)> {
+        self.all.iter()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Running> {
+        self.all.values_mut()
+    }
+
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = (AttemptId, Running)> + use<> {
+        std::mem::take(&mut self.all).into_iter()
+    }
+
+    pub(crate) fn next_kill(&self) -> Option<Instant> {
+        self.all.values().filter_map(|attempt| attempt.kill_at).min()
+    }
+
+    /// Those whose time is over; each is given out once.
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<AttemptId> {
+        let due = self.all.iter_mut().filter(|(_, attempt)| attempt.kill_at.is_some_and(|at| at <= now));
+        due.map(|(id, attempt)| {
+            attempt.kill_at = None;
+            id.clone()
+        })
+        .collect()
+    }
+}

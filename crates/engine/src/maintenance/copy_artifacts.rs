@@ -1,0 +1,68 @@
+//! The content of a state directory into a backup, and back.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use stepwell_artifact::{ArtifactError, ArtifactStore};
+use stepwell_store::{Backup, Reader};
+
+use crate::error::EngineError;
+
+/// Checkpoints that an engine drops between the copy of the database and that of their files.
+const TRIES: usize = 10;
+
+/// Copies the database into the backup, and all content that this copy refers to; returns the number of files.
+///
+/// # Errors
+/// When content is missing or damaged, or the backup cannot be written.
+pub fn back_up_artifacts(state_dir: &Path, backup: &Backup) -> Result<usize, EngineError> {
+    let (source, target) = (ArtifactStore::open(state_dir)?, ArtifactStore::open(backup.folder())?);
+    let mut tries = 0;
+    loop {
+        match copy(&Reader::open(backup.folder())?, &source, &target) {
+            Ok(copied) => return Ok(copied),
+            // A running engine may have dropped the checkpoint meanwhile; a newer copy does not refer to it.
+            Err(EngineError::Unreadable { source: ArtifactError::Missing { .. }, .. }) if tries < TRIES => {
+                tries += 1;
+                backup.snapshot()?;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Puts back content that the state refers to and that is missing or damaged; returns the number of files.
+///
+/// # Errors
+/// When the store cannot be written.
+pub fn put_back_artifacts(state_dir: &Path, backup: &Path) -> Result<usize, EngineError> {
+    let (source, target) = (ArtifactStore::open(backup)?, ArtifactStore::open(state_dir)?);
+    copy(&Reader::open(state_dir)?, &source, &target)
+}
+
+fn copy(reader: &Reader, source: &ArtifactStore, target: &ArtifactStore) -> Result<usize, EngineError> {
+    let mut seen = BTreeSet::new();
+    let mut copied = 0;
+    for reference in reader.references(None)? {
+        let unreadable = |source| EngineError::Unreadable { holder: reference.to_string(), source };
+        let mut waiting = vec![reference.artifact.clone()];
+        while let Some(artifact) = waiting.pop() {
+            if !seen.insert(artifact.digest.clone()) {
+                continue;
+            }
+            if target.verified_path(&artifact).is_err() {
+                let path = source.verified_path(&artifact).map_err(unreadable)?;
+                if let Err(error) = target.put_file(&path, &artifact.media_type) {
+                    // It may have been dropped after it was verified.
+                    source.verified_path(&artifact).map_err(unreadable)?;
+                    return Err(error.into());
+                }
+                copied += 1;
+            }
+            if artifact.is_tree() {
+                waiting.extend(target.read_tree(&artifact).map_err(unreadable)?.entries.into_values());
+            }
+        }
+    }
+    Ok(copied)
+}
