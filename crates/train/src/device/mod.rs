@@ -4,7 +4,7 @@ mod backend;
 mod drivers;
 mod error;
 #[cfg(test)]
-#[cfg(all(feature = "wgpu", feature = "flex"))]
+#[cfg(all(feature = "cube", feature = "flex"))]
 pub(crate) mod fixtures;
 #[cfg(feature = "wgpu")]
 mod graphics;

@@ -322,13 +322,13 @@ fn hidden_matrices_are_all_but_the_embedding() {
     }
 }
 
-/// Compares losses and weights of three steps on a graphics device with those on the CPU: norms, attention,
+/// Compares losses and weights of three steps on a GPU with those on the CPU: norms, attention,
 /// activations, dropout, products, the loss, the global norm and the optimizer together. Few sizes occur, because a
 /// software driver compiles a dozen matrix products for each shape before it chooses one.
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "cube")]
 #[test]
 fn a_small_model_trains_on_a_device_as_on_the_cpu() {
-    use crate::device::fixtures::graphics_device;
+    use crate::device::fixtures::gpu;
     use crate::optim::{Clipping, GradientSum, Matrices, Optimizer, OptimizerConfig};
 
     let config = ModelConfig {
@@ -360,7 +360,7 @@ fn a_small_model_trains_on_a_device_as_on_the_cpu() {
             .collect();
         (losses, model.to_named())
     };
-    let Some(device) = graphics_device().map(Device::autodiff) else { return };
+    let Some(device) = gpu().map(Device::autodiff) else { return };
     let (expected, weights) = train(&Device::flex().autodiff());
     let (found, found_weights) = train(&device);
     assert!(train(&device) == (found.clone(), found_weights.clone()), "the same training has the same bits");

@@ -26,5 +26,5 @@ pub use tensors::{
 };
 
 #[cfg(test)]
-#[cfg(all(feature = "wgpu", feature = "flex"))]
+#[cfg(feature = "flex")]
 mod tests;

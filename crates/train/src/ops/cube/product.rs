@@ -74,7 +74,7 @@ fn all() -> impl Iterator<Item = &'static Kernel> {
 }
 
 #[cfg(test)]
-#[cfg(all(feature = "wgpu", feature = "flex"))]
+#[cfg(feature = "flex")]
 pub fn names() -> impl Iterator<Item = &'static str> {
     all().map(|kernel| kernel.name)
 }

@@ -1,5 +1,5 @@
 //! Compares each kernel with the portable operation on the CPU: outputs and gradients, on shapes that fill no tile, no
-//! cube and no group of units. Runs on machines with a graphics driver, which may be a software one.
+//! cube and no group of units. Runs on the device of `device::fixtures`, which may be a software driver.
 
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
@@ -9,7 +9,7 @@ use super::loss::LossShape;
 use super::muon::muon_in_groups;
 use super::raw::CubeKernels;
 use super::*;
-use crate::device::fixtures::graphics_device;
+use crate::device::fixtures::gpu;
 use crate::device::tuning;
 use crate::ops::fixtures::{assert_all_close, assert_close, context, leaf, normal, results, values};
 use crate::ops::{
@@ -19,9 +19,9 @@ use crate::ops::{
 use crate::precision::Precision;
 use stepwell_base::rng::Rng;
 
-/// A device with automatic differentiation, if this machine has a graphics driver.
+/// A device with automatic differentiation, if this machine has one.
 fn device() -> Option<Device> {
-    graphics_device().map(Device::autodiff)
+    gpu().map(Device::autodiff)
 }
 
 fn compare<const M: usize, const V: usize>(
@@ -269,29 +269,35 @@ fn the_z_loss_agrees() {
     }
 }
 
-/// f16 elements with f32 inside: outputs and gradients equal rounded f32 results. Covers the path that bf16 takes on
-/// other devices.
+/// 16-bit elements with f32 inside: outputs and gradients equal rounded f32 results. bf16 has three bits less than f16.
 #[test]
 fn sixteen_bit_elements_agree_within_their_rounding() {
     let Some(device) = device() else { return };
-    if !device.supports_dtype(DType::F16) {
-        return eprintln!("skipped: this device has no f16");
+    for (dtype, tolerance) in [(DType::F16, 1e-2), (DType::BF16, 4e-2)] {
+        match device.supports_dtype(dtype) {
+            true => assert_rounded(&device, dtype, tolerance),
+            false => eprintln!("not compared: this device has no {dtype:?}"),
+        }
     }
+}
+
+fn assert_rounded(device: &Device, dtype: DType, tolerance: f32) {
     let layout = HeadLayout { heads: 4, kv_heads: 2, head_dim: 10 };
     let context = context(2, 40, layout, &[13]);
     let widths = [[80, layout.width()]];
-    let expected = results(&device, widths, [10, 10], |[x], [query, key]| {
+    let expected = results(device, widths, [10, 10], |[x], [query, key]| {
         let mixed = attention(qk_norm(x, query, key, layout, 1e-6), &context);
         tensors::activated(mixed, Activation::SwiGlu)
     });
-    let found = results(&device, widths, [10, 10], |[x], [query, key]| {
-        let mixed = attention(qk_norm(x.cast(DType::F16), query, key, layout, 1e-6), &context);
+    let found = results(device, widths, [10, 10], |[x], [query, key]| {
+        let mixed = attention(qk_norm(x.cast(dtype), query, key, layout, 1e-6), &context);
         tensors::activated(mixed, Activation::SwiGlu).cast(DType::F32)
     });
     for (found, expected) in found.iter().zip(&expected) {
         let scale = expected.iter().fold(0f32, |scale, x| scale.max(x.abs()));
         assert!(found != expected);
-        assert!(found.iter().zip(expected).all(|(x, y)| (x - y).abs() < 1e-2 * scale));
+        let close = |(x, y): (&f32, &f32)| (x - y).abs() < tolerance * scale;
+        assert!(found.iter().zip(expected).all(close), "{dtype:?}");
     }
 }
 

@@ -247,12 +247,12 @@ fn assert_pieces_equal_the_whole(plan: &Plan, stops: &[u64]) {
     assert!(weights == whole, "weights with stops at {stops:?}");
 }
 
-/// On a graphics device, with the kernels that one process has chosen: the losses equal those of the CPU, and one
+/// On a GPU, with the kernels that one process has chosen: the losses equal those of the CPU, and one
 /// piece and two pieces give the same bits.
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "cube")]
 #[test]
 fn a_device_trains_as_the_cpu_does_and_resumes_exactly() {
-    if device::fixtures::graphics_device().is_none() {
+    if device::fixtures::gpu().is_none() {
         return;
     }
     let plan = Plan { checkpoint_every: Some(2), z_loss: 0.01, ..plan(vec![phase("main", 4)]) };
@@ -261,20 +261,21 @@ fn a_device_trains_as_the_cpu_does_and_resumes_exactly() {
     }
 }
 
-#[cfg(feature = "wgpu")]
+#[cfg(feature = "cube")]
 fn assert_device_trains_as_the_cpu(settings: OptimizerConfig, plan: &Plan) {
     let (cpu, _) = in_pieces_with(settings, plan, &[]);
+    let name = device::fixtures::gpu_name();
     let mut whole = Host::default();
-    let weights = process_on("wgpu", settings, plan, &mut whole, None).unwrap();
+    let weights = process_on(&name, settings, plan, &mut whole, None).unwrap();
     for (row, cpu) in whole.rows.iter().zip(&cpu) {
         let close = |x: f64, y: f64| (x - y).abs() < 1e-3 * y;
         assert!(close(row.loss, cpu.loss) && close(row.grad_norm, cpu.grad_norm), "{row:?} is not {cpu:?}");
         assert!(close(row.z_loss.unwrap(), cpu.z_loss.unwrap()), "{row:?} is not {cpu:?}");
     }
     let mut first = Host { stop_after: Some(2), ..Host::default() };
-    assert_eq!(process_on("wgpu", settings, plan, &mut first, None).unwrap(), None);
+    assert_eq!(process_on(&name, settings, plan, &mut first, None).unwrap(), None);
     let mut rest = Host::default();
-    let resumed = process_on("wgpu", settings, plan, &mut rest, first.saved.last()).unwrap();
+    let resumed = process_on(&name, settings, plan, &mut rest, first.saved.last()).unwrap();
     let rows = [first.rows, rest.rows].concat();
     assert_eq!(comparable(&rows), comparable(&whole.rows));
     assert!(resumed == weights, "weights in two pieces");
