@@ -4,8 +4,9 @@ The model is written for speed, not taken from `transformers`: fused projections
 (causal, the fastest path available), fused AdamW. FOLDER holds files from `stepwell`: `config.json`,
 `weights.safetensors` (Hugging Face names), `batches.bin` (per step i32 ids and targets).
 
-MODE is f32, f32-compile, bf16 or bf16-compile; bf16 is autocast with f32 weights. Requests: `step N`
-returns seconds, losses and waiting times of N steps, `gemm N` the rate of an N x N x N product.
+MODE is f32 or bf16, alone or with -compile or -reduce-overhead (compiled, with CUDA graphs); bf16 is
+autocast with f32 weights. Requests: `step N` returns seconds, losses and waiting times of N steps,
+`gemm N` the rate of an N x N x N product, `launches` how much the host starts in one step on CUDA.
 """
 
 import json
@@ -121,7 +122,9 @@ class Training:
             for part in [model.embedding, *model.blocks[:frozen]]:
                 part.requires_grad_(False)
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.loss_of = torch.compile(model) if mode.endswith("-compile") else model
+        _, _, compiled = mode.partition("-")
+        how = {"compile": "default", "reduce-overhead": "reduce-overhead"}
+        self.loss_of = torch.compile(model, mode=how[compiled]) if compiled else model
         options = config["optimizer"]
         matrices = [p for p in self.parameters if p.dim() >= 2]
         vectors = [p for p in self.parameters if p.dim() < 2]
@@ -152,6 +155,7 @@ class Training:
             waited.append(time.perf_counter() - started)
             for group in self.optimizer.param_groups:
                 group["lr"] = self.config["learning_rates"][self.done]
+            torch.compiler.cudagraph_mark_step_begin()
             with torch.autocast(self.device, dtype=torch.bfloat16, enabled=self.reduced):
                 cross_entropy, loss = self.loss_of(ids, targets, plan.get("z_loss", 0.0))
             loss.backward()
@@ -165,6 +169,18 @@ class Training:
             seconds.append(time.perf_counter() - started)
             self.done += 1
         return {"seconds": seconds, "losses": losses, "waited": waited}
+
+    def launches(self):
+        """Launches by the host, of kernels or of graphs, and kernels that ran, per step."""
+        activities = [torch.profiler.ProfilerActivity.CPU, torch.profiler.ProfilerActivity.CUDA]
+        steps = 2
+        with torch.profiler.profile(activities=activities) as profile:
+            self.step(steps)
+        events = profile.events()
+        started = [event for event in events if "LaunchKernel" in event.name or "GraphLaunch" in event.name]
+        on_gpu = [event.name for event in events if event.device_type == torch.autograd.DeviceType.CUDA]
+        ran = [name for name in on_gpu if not name.startswith(("Memcpy", "Memset"))]
+        return {"launches": len(started) / steps, "kernels": len(ran) / steps}
 
     def gemm(self, size):
         dtype = torch.bfloat16 if self.reduced else torch.float32
@@ -182,7 +198,7 @@ def main():
     folder, mode, threads = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     torch.set_num_threads(threads)
     training = Training(folder, mode)
-    bench_line.serve(f"torch {torch.__version__}", {"step": training.step, "gemm": training.gemm})
+    bench_line.serve(f"torch {torch.__version__}", {"step": training.step, "gemm": training.gemm, "launches": training.launches})
 
 
 if __name__ == "__main__":

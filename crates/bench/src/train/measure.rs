@@ -69,6 +69,16 @@ pub fn train(options: &TrainOptions, say: &dyn Fn(&str)) -> Result<TrainReport, 
     Ok(report)
 }
 
+/// Writes what contestants start from into a folder, which is created.
+///
+/// # Errors
+/// When the options make no sense, or the folder cannot be written.
+pub fn prepare(options: &TrainOptions, folder: &Path) -> Result<(), BenchError> {
+    let device = device::resolve(&options.device)?;
+    std::fs::create_dir_all(folder).map_err(BenchError::system("create the folder"))?;
+    Material::new(options, device)?.write(folder)
+}
+
 /// Lists all contestants: ours and PyTorch's modes, with each number of threads.
 fn launches(options: &TrainOptions, folder: &Path) -> Result<Vec<(Launch, &'static str, Mode)>, BenchError> {
     let mut found = Vec::new();

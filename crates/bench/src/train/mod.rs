@@ -8,7 +8,7 @@ mod options;
 mod report;
 mod worker;
 
-pub use measure::train;
+pub use measure::{prepare, train};
 pub use mode::Mode;
 pub use options::TrainOptions;
 pub use report::{Comparison, Deviation, Peak, Row, TrainReport};

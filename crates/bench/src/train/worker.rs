@@ -1,16 +1,16 @@
 //! Our contestant: the training loop itself, which pauses after the requested number of steps.
 
-use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use std::{fs, io};
 
 use serde::{Deserialize, Serialize};
 
 use super::material::Material;
 use crate::contest::Host;
 use crate::error::BenchError;
-use stepwell_base::protocol::MetricRow;
-use stepwell_train::device;
+use stepwell_base::protocol::{MetricRow, TUNING_FILE};
+use stepwell_train::device::{self, tuning};
 use stepwell_train::model::Transformer;
 use stepwell_train::ops::gemm_rate::gemm_rate;
 use stepwell_train::precision::Precision;
@@ -42,6 +42,7 @@ pub fn work(folder: &Path, precision: Precision) -> Result<(), BenchError> {
     material.plan.precision = precision;
     let samplers = [material.sampler(folder)?];
     let device = device::open_with(&material.device, precision)?.autodiff();
+    adopt_kernels(folder);
     let model = Transformer::init(&material.shape, material.plan.seed, &device);
     let trainer = Trainer::new(&material.plan, &samplers, model, material.optimizer, &material.device);
     let host = Host::ready().map_err(BenchError::system("answer"))?;
@@ -52,11 +53,28 @@ pub fn work(folder: &Path, precision: Precision) -> Result<(), BenchError> {
         Err(error) => Err(error),
     };
     match ended {
-        Ok(()) | Err(Ended::NoMore) => Ok(()),
+        Ok(()) | Err(Ended::NoMore) => keep_kernels(folder),
         Err(Ended::Io(error)) => Err(BenchError::system("answer")(error)),
         Err(Ended::Train(error)) => Err(error.into()),
         Err(Ended::Device(error)) => Err(error.into()),
     }
+}
+
+/// Takes the GPU kernels that an earlier contestant chose for this material.
+fn adopt_kernels(folder: &Path) {
+    let kept = fs::read(folder.join(TUNING_FILE)).ok();
+    if let Some(kept) = kept.and_then(|bytes| serde_json::from_slice(&bytes).ok()) {
+        tuning::adopt(kept);
+    }
+}
+
+fn keep_kernels(folder: &Path) -> Result<(), BenchError> {
+    let chosen = tuning::current();
+    if chosen.is_empty() {
+        return Ok(());
+    }
+    let bytes = serde_json::to_vec(&chosen).map_err(|error| BenchError::system("write JSON")(error.into()))?;
+    fs::write(folder.join(TUNING_FILE), bytes).map_err(BenchError::system("write the temporary folder"))
 }
 
 /// Reason why the training ended.

@@ -60,6 +60,9 @@ pub struct TrainArgs {
     /// Python interpreter that has PyTorch
     #[arg(long, value_name = "PATH", default_value = "python3")]
     pub python: PathBuf,
+    /// Only write the files of the contestants into this folder, for programs that start them on their own
+    #[arg(long, value_name = "DIR", hide = true)]
+    pub prepare: Option<PathBuf>,
 }
 
 /// Parses the name of a number format.
@@ -87,6 +90,11 @@ pub fn train(session: &Session, args: &TrainArgs) -> Result<Exit, CliError> {
         device: args.device.clone(),
         python: args.python.clone(),
     };
+    if let Some(folder) = &args.prepare {
+        train::prepare(&options, folder)?;
+        session.out.document("prepared", json!({ "bench": "train", "prepared": folder }))?;
+        return Ok(Exit::Ok);
+    }
     let report = train::train(&options, &|text| session.out.message(text))?;
     session.out.document(&human(&report), json!({ "bench": "train", "report": report }))?;
     Ok(Exit::Ok)
