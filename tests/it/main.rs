@@ -16,6 +16,7 @@ mod engine;
 mod explain;
 #[cfg(feature = "failpoints")]
 mod failpoints;
+mod gpu_check;
 mod harness;
 mod hostile;
 mod logs;
