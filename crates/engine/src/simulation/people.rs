@@ -18,7 +18,7 @@ use stepwell_workflow::timetable::CatchUp;
 use super::contract::{Phase, State};
 use super::happening::Happening;
 use super::workflow::{self, index, one_in, signal_name};
-use super::world::{World, short};
+use super::world::{Tracing, World, short};
 
 /// Runs of one seed that people submit.
 const MOST_RUNS: usize = 5;
@@ -82,7 +82,7 @@ impl World {
     pub fn submit_random(&mut self) {
         let name = format!("w{}", self.contract.runs.len());
         let text = workflow::random(&mut self.rng, &name);
-        if self.prints {
+        if self.tracing != Tracing::Off {
             self.note(format_args!("the workflow {name}:\n{text}"));
         }
         let options = RunOptions { priority: self.rng.below(3) as i32, ..RunOptions::default() };

@@ -30,7 +30,7 @@ use super::executor::FakeExecutor;
 use super::happening::Happening;
 use super::people::jump;
 use super::workflow::{GPUS, MEMORY, index, one_in};
-use super::world::{Crash, Shared, World, point};
+use super::world::{Crash, Shared, Tracing, World, point};
 
 /// Engines of a seed that may die before its faults end.
 const MOST_ENGINES: u32 = 10;
@@ -53,11 +53,11 @@ pub(super) struct Report {
 ///
 /// # Errors
 /// The rule that was broken, with the last lines of what happened.
-pub(super) fn run(seed: u64, prints: bool) -> Result<Report, String> {
+pub(super) fn run(seed: u64, tracing: Tracing) -> Result<Report, String> {
     let folder = tempfile::Builder::new().prefix("stepwell-sim").tempdir_in(root()).expect("a folder can be made");
     copy_template(folder.path());
     let client = Store::open(folder.path()).expect("an empty state opens");
-    let mut world = World::new(seed, client, 1 + (seed % 3) as usize, prints);
+    let mut world = World::new(seed, client, 1 + (seed % 3) as usize, tracing);
     plan(&mut world);
     let world = Rc::new(RefCell::new(world));
     let driven = catch_unwind(AssertUnwindSafe(|| drive_to_the_end(folder.path(), &world)));

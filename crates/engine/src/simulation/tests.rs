@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use super::seed::{self, Report};
+use super::world::Tracing;
 
 /// Seeds of a normal test run.
 const SEEDS: u64 = 2000;
@@ -19,8 +20,8 @@ fn number(variable: &str) -> Option<u64> {
 }
 
 #[track_caller]
-fn must_hold(seed: u64, prints: bool) -> Report {
-    seed::run(seed, prints)
+fn must_hold(seed: u64, tracing: Tracing) -> Report {
+    seed::run(seed, tracing)
         .unwrap_or_else(|broken| panic!("seed {seed}: {broken}\n\nto see it again:\n{}", replay(seed)))
 }
 
@@ -34,7 +35,7 @@ fn replay(seed: u64) -> String {
 #[test]
 fn the_contract_holds_whatever_happens() {
     if let Some(seed) = number(ONE) {
-        let Report { engines, crashes, rounds, events, .. } = must_hold(seed, true);
+        let Report { engines, crashes, rounds, events, .. } = must_hold(seed, Tracing::Print);
         eprintln!("seed {seed}: {engines} engines, {crashes} of them died, {rounds} rounds, {events} events");
         return;
     }
@@ -52,7 +53,7 @@ fn the_contract_holds_whatever_happens() {
                     if seed >= seeds || broken.lock().unwrap().is_some() {
                         return;
                     }
-                    match seed::run(seed, false) {
+                    match seed::run(seed, Tracing::Off) {
                         Ok(report) => {
                             let mut totals = totals.lock().unwrap();
                             totals.0 += report.engines;
@@ -78,6 +79,8 @@ fn the_contract_holds_whatever_happens() {
         seeds - first
     );
     if let Some((seed, why)) = broken.into_inner().unwrap() {
+        // The same again, with all that happens on the way.
+        let why = seed::run(seed, Tracing::Keep).err().unwrap_or(why);
         panic!("seed {seed}: {why}\n\nto see it again:\n{}", replay(seed));
     }
 }
@@ -85,6 +88,6 @@ fn the_contract_holds_whatever_happens() {
 #[test]
 fn a_seed_gives_the_same_events_every_time() {
     for seed in 0..20 {
-        assert_eq!(must_hold(seed, false).digest, must_hold(seed, false).digest, "seed {seed}");
+        assert_eq!(must_hold(seed, Tracing::Keep).digest, must_hold(seed, Tracing::Keep).digest, "seed {seed}");
     }
 }

@@ -44,6 +44,14 @@ const TROUBLE: Duration = Duration::from_secs(180);
 /// Simulated time in which everything has to end once there are no more faults.
 const HEALED_WITHIN: Duration = Duration::from_secs(3 * 24 * 3600);
 
+/// What becomes of the lines that tell what happens. They take a tenth of the time of a seed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Tracing {
+    Off,
+    Keep,
+    Print,
+}
+
 pub(super) enum Passed {
     Something,
     Everything,
@@ -86,7 +94,7 @@ pub(super) struct World {
     /// The mark of each request, and whether it asks for a pause.
     pub requests: BTreeMap<i64, (String, bool)>,
     pub trace: Vec<String>,
-    pub prints: bool,
+    pub tracing: Tracing,
     pub has_schedule: bool,
     pub schedule_paused_at: Option<Duration>,
     /// Runs that a person has asked to resume at some time.
@@ -131,7 +139,7 @@ pub(super) fn crash(world: &Shared) -> ! {
 }
 
 impl World {
-    pub fn new(seed: u64, client: Store, slots: usize, prints: bool) -> World {
+    pub fn new(seed: u64, client: Store, slots: usize, tracing: Tracing) -> World {
         World {
             rng: Rng::new(seed),
             time: Time::new(),
@@ -158,7 +166,7 @@ impl World {
             marks: 0,
             requests: BTreeMap::new(),
             trace: Vec::new(),
-            prints,
+            tracing,
             has_schedule: false,
             schedule_paused_at: None,
             resumable: BTreeSet::new(),
@@ -170,8 +178,11 @@ impl World {
     }
 
     pub fn note(&mut self, what: impl std::fmt::Display) {
+        if self.tracing == Tracing::Off {
+            return;
+        }
         let line = format!("{:>9.3} {what}", self.time.elapsed.as_secs_f64());
-        if self.prints {
+        if self.tracing == Tracing::Print {
             eprintln!("{line}");
         }
         self.trace.push(line);
@@ -213,9 +224,11 @@ impl World {
         let rows = self.client.reader().events(None, self.contract.seq).expect("the log can be read");
         for row in rows {
             // Errors name the folder, which is another one each time.
-            let state_dir = self.client.reader().state_dir().display().to_string();
-            let line = describe(&row.event, &state_dir);
-            self.note(format_args!("  #{} {} {line}", row.seq, short(row.run)));
+            if self.tracing != Tracing::Off {
+                let state_dir = self.client.reader().state_dir().display().to_string();
+                let line = describe(&row.event, &state_dir);
+                self.note(format_args!("  #{} {} {line}", row.seq, short(row.run)));
+            }
             self.recent.push_back((row.run, row.event.clone()));
             if self.recent.len() > RECENT {
                 self.recent.pop_front();
