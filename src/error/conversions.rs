@@ -7,7 +7,7 @@ use stepwell_artifact::ArtifactError;
 use stepwell_base::failure::Failure;
 use stepwell_bench::BenchError;
 use stepwell_config::ConfigError;
-use stepwell_engine::EngineError;
+use stepwell_engine::{EngineError, MaintenanceError};
 use stepwell_store::StoreError;
 
 impl From<StoreError> for CliError {
@@ -49,14 +49,26 @@ impl From<EngineError> for CliError {
         let kind = match error {
             EngineError::Store(error) => return error.into(),
             EngineError::Artifact(error) => return error.into(),
-            EngineError::Leased { .. } => ErrorKind::Leased,
             EngineError::CrashLoop { .. } => ErrorKind::SafeMode,
             EngineError::UnknownTimeZone { .. } | EngineError::InvalidCron { .. } => ErrorKind::Usage,
+            _ => ErrorKind::Engine,
+        };
+        let hint = error.hint();
+        CliError::new(kind, error).hints(hint)
+    }
+}
+
+impl From<MaintenanceError> for CliError {
+    fn from(error: MaintenanceError) -> Self {
+        let kind = match error {
+            MaintenanceError::Store(error) => return error.into(),
+            MaintenanceError::Artifact(error) => return error.into(),
+            MaintenanceError::Leased { .. } => ErrorKind::Leased,
             // The message describes the damage better than its source does.
-            EngineError::Unreadable { .. } => {
+            MaintenanceError::Unreadable { .. } => {
                 return CliError::new(ErrorKind::Damaged, error.to_string()).hints(error.hint());
             }
-            _ => ErrorKind::Engine,
+            MaintenanceError::Io { .. } | MaintenanceError::NoProvenance { .. } => ErrorKind::Engine,
         };
         let hint = error.hint();
         CliError::new(kind, error).hints(hint)

@@ -21,13 +21,6 @@ pub enum EngineError {
     /// The tables were changed by somebody else than the engine.
     #[error("the state of run {run} is not what this engine has written: an event of it was refused as stale")]
     Diverged { run: RunId },
-    /// The engine that started the attempt has died, and nobody has proved the attempt dead.
-    #[error("step `{step}` of run {run} is leased to an attempt of an engine that died")]
-    Leased { run: RunId, step: StepId },
-    #[error("{holder} cannot be read: {}", source.what())]
-    Unreadable { holder: String, source: ArtifactError },
-    #[error("the provenance of {what} is not known: {reason}")]
-    NoProvenance { what: String, reason: String },
     /// What was asked for cannot be done.
     #[error("run {run}: {why}")]
     Refused { run: RunId, why: String },
@@ -70,13 +63,6 @@ impl EngineError {
             EngineError::Artifact(error) => Some(error.hint()),
             EngineError::Io { path, source, .. } if source.kind() == io::ErrorKind::PermissionDenied => {
                 Some(format!("make `{}` writable, or choose another `--state-dir`", path.display()))
-            }
-            EngineError::Leased { run, .. } => {
-                Some(format!("end it with `stepwell resume {run}` or `stepwell cancel {run}`"))
-            }
-            EngineError::Unreadable { source, .. } => Some(source.hint()),
-            EngineError::NoProvenance { .. } => {
-                Some("`stepwell artifact ls RUN` lists the outputs of a run".to_owned())
             }
             EngineError::UnknownTimeZone { .. } => {
                 Some("give a name of the IANA database, such as `Europe/Berlin` or `UTC`".to_owned())

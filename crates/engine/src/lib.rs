@@ -23,6 +23,8 @@ pub use engine::scheduling::schedules::{submit_scheduled, timetable};
 pub use engine::state::attempts::EXIT_GRACE;
 pub use engine::{drive, drive_locked};
 pub use error::EngineError;
-pub use maintenance::{Amount, Collected, Sweep, back_up_artifacts, gc, provenance, put_back_artifacts};
+pub use maintenance::{
+    Amount, Collected, MaintenanceError, Sweep, back_up_artifacts, gc, provenance, put_back_artifacts,
+};
 pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait, Start};
 pub use rows::state_from_rows;

@@ -6,7 +6,7 @@ use std::path::Path;
 use stepwell_artifact::{ArtifactError, ArtifactStore};
 use stepwell_store::{Backup, Reader};
 
-use crate::error::EngineError;
+use super::error::MaintenanceError;
 
 /// Checkpoints that an engine drops between the copy of the database and that of their files.
 const TRIES: usize = 10;
@@ -15,14 +15,14 @@ const TRIES: usize = 10;
 ///
 /// # Errors
 /// When content is missing or damaged, or the backup cannot be written.
-pub fn back_up_artifacts(state_dir: &Path, backup: &Backup) -> Result<usize, EngineError> {
+pub fn back_up_artifacts(state_dir: &Path, backup: &Backup) -> Result<usize, MaintenanceError> {
     let (source, target) = (ArtifactStore::open(state_dir)?, ArtifactStore::open(backup.folder())?);
     let mut tries = 0;
     loop {
         match copy(&Reader::open(backup.folder())?, &source, &target) {
             Ok(copied) => return Ok(copied),
             // A running engine may have dropped the checkpoint meanwhile; a newer copy does not refer to it.
-            Err(EngineError::Unreadable { source: ArtifactError::Missing { .. }, .. }) if tries < TRIES => {
+            Err(MaintenanceError::Unreadable { source: ArtifactError::Missing { .. }, .. }) if tries < TRIES => {
                 tries += 1;
                 backup.snapshot()?;
             }
@@ -35,16 +35,16 @@ pub fn back_up_artifacts(state_dir: &Path, backup: &Backup) -> Result<usize, Eng
 ///
 /// # Errors
 /// When the store cannot be written.
-pub fn put_back_artifacts(state_dir: &Path, backup: &Path) -> Result<usize, EngineError> {
+pub fn put_back_artifacts(state_dir: &Path, backup: &Path) -> Result<usize, MaintenanceError> {
     let (source, target) = (ArtifactStore::open(backup)?, ArtifactStore::open(state_dir)?);
     copy(&Reader::open(state_dir)?, &source, &target)
 }
 
-fn copy(reader: &Reader, source: &ArtifactStore, target: &ArtifactStore) -> Result<usize, EngineError> {
+fn copy(reader: &Reader, source: &ArtifactStore, target: &ArtifactStore) -> Result<usize, MaintenanceError> {
     let mut seen = BTreeSet::new();
     let mut copied = 0;
     for reference in reader.references(None)? {
-        let unreadable = |source| EngineError::Unreadable { holder: reference.to_string(), source };
+        let unreadable = |source| MaintenanceError::Unreadable { holder: reference.to_string(), source };
         let mut waiting = vec![reference.artifact.clone()];
         while let Some(artifact) = waiting.pop() {
             if !seen.insert(artifact.digest.clone()) {

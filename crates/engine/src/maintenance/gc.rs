@@ -17,7 +17,7 @@ use stepwell_run::retention::{Ended, Retention};
 use stepwell_run::status::RunStatus;
 use stepwell_store::{BACKUPS_DIR, Batch, EngineLock, RUNS_DIR, Reader, Store, scratch_dir};
 
-use crate::error::EngineError;
+use super::error::MaintenanceError;
 
 /// Whether to remove, or only to tell.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,7 +57,7 @@ impl Amount {
 /// # Errors
 /// `Locked` when an engine runs, `Leased` when one has died and its attempts may still write, `Unreadable`
 /// when a tree that is referred to cannot be read: then no content is removed.
-pub fn gc(state_dir: &Path, retention: Retention, sweep: Sweep) -> Result<Collected, EngineError> {
+pub fn gc(state_dir: &Path, retention: Retention, sweep: Sweep) -> Result<Collected, MaintenanceError> {
     if sweep == Sweep::DryRun {
         let reader = Reader::open(state_dir)?;
         let artifacts = ArtifactStore::open(state_dir)?;
@@ -69,7 +69,7 @@ pub fn gc(state_dir: &Path, retention: Retention, sweep: Sweep) -> Result<Collec
     let lock = EngineLock::acquire(state_dir)?;
     let mut store = Store::open(state_dir)?;
     if let Some((run, step)) = store.reader().leased_step()? {
-        return Err(EngineError::Leased { run, step });
+        return Err(MaintenanceError::Leased { run, step });
     }
     store.begin_epoch(&lock)?;
     let artifacts = ArtifactStore::open(state_dir)?;
@@ -78,7 +78,7 @@ pub fn gc(state_dir: &Path, retention: Retention, sweep: Sweep) -> Result<Collec
     Gc { state_dir, reader: store.reader(), artifacts: &artifacts, sweep }.collect(pruned)
 }
 
-fn expired(reader: &Reader, retention: Retention) -> Result<Vec<RunId>, EngineError> {
+fn expired(reader: &Reader, retention: Retention) -> Result<Vec<RunId>, MaintenanceError> {
     let in_use: BTreeSet<RunId> = reader.runs_in_use()?.into_iter().collect();
     let rows = reader.runs()?.all()?;
     let ended = rows.into_iter().filter(|row| row.stored_status.is_terminal() && row.pruned_at.is_none());
@@ -89,7 +89,7 @@ fn expired(reader: &Reader, retention: Retention) -> Result<Vec<RunId>, EngineEr
     Ok(expired.into_iter().filter(|run| !in_use.contains(run)).collect())
 }
 
-fn prune(store: &mut Store, runs: &[RunId]) -> Result<(), EngineError> {
+fn prune(store: &mut Store, runs: &[RunId]) -> Result<(), MaintenanceError> {
     let at = Timestamp::now();
     let event = |&run| Recorded { run, at, event: Event::Run(RunEvent::Pruned) };
     let events: Vec<Recorded> = runs.iter().map(event).collect();
@@ -107,7 +107,7 @@ struct Gc<'a> {
 }
 
 impl Gc<'_> {
-    fn collect(&self, pruned: Vec<RunId>) -> Result<Collected, EngineError> {
+    fn collect(&self, pruned: Vec<RunId>) -> Result<Collected, MaintenanceError> {
         let gone: BTreeSet<RunId> = pruned.iter().copied().collect();
         let used = self.used(&gone)?;
         let mut artifacts = Amount::default();
@@ -134,12 +134,14 @@ impl Gc<'_> {
     }
 
     /// The content of everything that the runs which stay refer to, or will.
-    fn used(&self, pruned: &BTreeSet<RunId>) -> Result<BTreeSet<Digest>, EngineError> {
+    fn used(&self, pruned: &BTreeSet<RunId>) -> Result<BTreeSet<Digest>, MaintenanceError> {
         let mut used = BTreeSet::new();
         let references = self.reader.references(None)?;
         for reference in references.iter().filter(|reference| !pruned.contains(&reference.run)) {
             let blobs = self.artifacts.blobs(&reference.artifact);
-            used.extend(blobs.map_err(|source| EngineError::Unreadable { holder: reference.to_string(), source })?);
+            used.extend(
+                blobs.map_err(|source| MaintenanceError::Unreadable { holder: reference.to_string(), source })?,
+            );
         }
         let mut read = Ok(());
         self.reader.each_arguments(|run, arguments| {
@@ -160,14 +162,14 @@ impl Gc<'_> {
 
     /// Adds the content that arguments name. Most of it is output of the same run and was added above. Missing content
     /// uses nothing; an unreadable tree may use anything.
-    fn add_arguments(&self, run: RunId, value: &Value, used: &mut BTreeSet<Digest>) -> Result<(), EngineError> {
+    fn add_arguments(&self, run: RunId, value: &Value, used: &mut BTreeSet<Digest>) -> Result<(), MaintenanceError> {
         match value {
             Value::Array(items) => items.iter().try_for_each(|item| self.add_arguments(run, item, used)),
             Value::Object(fields) => match serde_json::from_value::<ArtifactRef>(value.clone()) {
                 Ok(artifact) if used.contains(&artifact.digest) => Ok(()),
                 Ok(artifact) => self.add_content(&artifact, used).map_err(|source| {
                     let holder = format!("artifact {}, which an argument of run {run} names,", artifact.digest);
-                    EngineError::Unreadable { holder, source }
+                    MaintenanceError::Unreadable { holder, source }
                 }),
                 Err(_) => fields.values().try_for_each(|field| self.add_arguments(run, field, used)),
             },
@@ -190,7 +192,7 @@ impl Gc<'_> {
 
     /// A failed run may be resumed and keeps its scratch files. A folder of a run that the database does not
     /// know is not ours to touch.
-    fn ended_folders(&self, pruned: &BTreeSet<RunId>) -> Result<Vec<PathBuf>, EngineError> {
+    fn ended_folders(&self, pruned: &BTreeSet<RunId>) -> Result<Vec<PathBuf>, MaintenanceError> {
         let mut folders = Vec::new();
         for row in self.reader.runs()?.all()? {
             let folder = self.state_dir.join(RUNS_DIR).join(row.id.to_string());
@@ -208,22 +210,22 @@ impl Gc<'_> {
         Ok(folders)
     }
 
-    fn remove(&self, path: &Path) -> Result<(), EngineError> {
+    fn remove(&self, path: &Path) -> Result<(), MaintenanceError> {
         match self.sweep {
             Sweep::Remove => {
-                around!("engine.gc.remove", fs::remove_file(path)).map_err(EngineError::io("remove", path))
+                around!("engine.gc.remove", fs::remove_file(path)).map_err(MaintenanceError::io("remove", path))
             }
             Sweep::DryRun => Ok(()),
         }
     }
 
-    fn remove_folder(&self, folder: &Path, amount: &mut Amount) -> Result<(), EngineError> {
+    fn remove_folder(&self, folder: &Path, amount: &mut Amount) -> Result<(), MaintenanceError> {
         for entry in WalkDir::new(folder).into_iter().flatten().filter(|entry| !entry.file_type().is_dir()) {
             amount.add(entry.metadata().map_or(0, |metadata| metadata.len()));
         }
         match self.sweep {
             Sweep::Remove => {
-                around!("engine.gc.folder", fs::remove_dir_all(folder)).map_err(EngineError::io("remove", folder))
+                around!("engine.gc.folder", fs::remove_dir_all(folder)).map_err(MaintenanceError::io("remove", folder))
             }
             Sweep::DryRun => Ok(()),
         }

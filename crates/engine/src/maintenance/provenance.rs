@@ -11,15 +11,18 @@ use stepwell_run::provenance::{
 };
 use stepwell_store::{Reader, Reference, ReferenceHolder};
 
-use crate::error::EngineError;
+use super::error::MaintenanceError;
 
 /// The manifest of one output of a step.
 ///
 /// # Errors
 /// When the state cannot be read, or does not know how the artifact was made.
-pub fn provenance(reader: &Reader, artifacts: &ArtifactStore, of: &Reference) -> Result<Provenance, EngineError> {
+pub fn provenance(reader: &Reader, artifacts: &ArtifactStore, of: &Reference) -> Result<Provenance, MaintenanceError> {
     let ReferenceHolder::Output(output) = &of.holder else {
-        return Err(EngineError::NoProvenance { what: of.to_string(), reason: "only outputs have one".to_owned() });
+        return Err(MaintenanceError::NoProvenance {
+            what: of.to_string(),
+            reason: "only outputs have one".to_owned(),
+        });
     };
     let mut walk = Walk { reader, nodes: Vec::new(), known: BTreeMap::new(), open: BTreeSet::new() };
     walk.visit(of.run, &of.step)?;
@@ -48,7 +51,7 @@ pub fn provenance(reader: &Reader, artifacts: &ArtifactStore, of: &Reference) ->
 fn trees(
     artifacts: &ArtifactStore,
     artifact: &ArtifactRef,
-) -> Result<BTreeMap<Digest, BTreeMap<String, ArtifactRef>>, EngineError> {
+) -> Result<BTreeMap<Digest, BTreeMap<String, ArtifactRef>>, MaintenanceError> {
     let mut found = BTreeMap::new();
     let mut waiting = vec![artifact.clone()];
     while let Some(tree) = waiting.pop() {
@@ -62,7 +65,7 @@ fn trees(
 }
 
 /// Of all runs that had a part in it, in the order of the log.
-fn decisions(reader: &Reader, nodes: &[Node]) -> Result<Vec<Decision>, EngineError> {
+fn decisions(reader: &Reader, nodes: &[Node]) -> Result<Vec<Decision>, MaintenanceError> {
     let runs: BTreeSet<RunId> = nodes.iter().flat_map(|node| [node.run, node.executed_in]).collect();
     let mut decisions = Vec::new();
     for run in runs {
@@ -82,13 +85,13 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     /// Adds a step after everything that it reads, and returns its index.
-    fn visit(&mut self, run: RunId, step: &StepId) -> Result<usize, EngineError> {
+    fn visit(&mut self, run: RunId, step: &StepId) -> Result<usize, MaintenanceError> {
         let id = (run, step.clone());
         if let Some(&index) = self.known.get(&id) {
             return Ok(index);
         }
         let row = self.reader.step(run, step)?;
-        let unknown = |reason: &str| EngineError::NoProvenance {
+        let unknown = |reason: &str| MaintenanceError::NoProvenance {
             what: format!("step `{step}` of run {run}"),
             reason: reason.to_owned(),
         };
@@ -135,13 +138,13 @@ impl Walk<'_> {
     }
 
     /// A step of the same run rather than another one.
-    fn producer(&self, run: RunId, digest: &Digest) -> Result<Option<(RunId, StepId)>, EngineError> {
+    fn producer(&self, run: RunId, digest: &Digest) -> Result<Option<(RunId, StepId)>, MaintenanceError> {
         let made = self.reader.producers(digest)?.into_iter().filter(|id| !self.open.contains(id));
         Ok(made.min_by_key(|(of, _)| *of != run))
     }
 
     /// Where a reused step was really run, as far as it is known.
-    fn origin(&self, run: RunId, step: &StepId) -> Result<(RunId, StepId), EngineError> {
+    fn origin(&self, run: RunId, step: &StepId) -> Result<(RunId, StepId), MaintenanceError> {
         let mut row = self.reader.step(run, step)?;
         let mut origin = (run, step.clone());
         let Some(key) = row.key.clone() else { return Ok(origin) };
@@ -155,7 +158,7 @@ impl Walk<'_> {
         Ok(origin)
     }
 
-    fn checkpoints(&self, run: RunId, step: &StepId) -> Result<Vec<CheckpointRecord>, EngineError> {
+    fn checkpoints(&self, run: RunId, step: &StepId) -> Result<Vec<CheckpointRecord>, MaintenanceError> {
         let mut found = Vec::new();
         for row in self.reader.checkpoint_events(run, step)? {
             let Event::Step(StepEvent {
