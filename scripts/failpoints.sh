@@ -4,4 +4,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 export STEPWELL_FAILPOINT_ROUNDS=${1:-5} STEPWELL_FAILPOINT_PAUSE_MS=${STEPWELL_FAILPOINT_PAUSE_MS:-5000}
-exec cargo test --no-default-features --features failpoints --test it failpoints -- --nocapture
+exec cargo test -p stepwell-features -p stepwell --no-default-features --features stepwell/failpoints --test it failpoints:: -- --nocapture

@@ -83,9 +83,17 @@ pub fn every_crate_has_the_lints(house: &House) -> Problems {
     without.map(|manifest| format!("{}: `[lints] workspace = true` is missing", manifest.path)).collect()
 }
 
+/// `[profile.dev.package.NAME]` for every crate with code: without it a crate is optimised like a dependency.
+pub fn every_crate_has_a_profile(house: &House) -> Problems {
+    let named = |name: &String| house.manifests.iter().any(|manifest| manifest.profiles.contains(name));
+    let has_code = |name: &str| house.program().any(|source| source.member == name && source.file_name() == "lib.rs");
+    let without = house.manifests.iter().filter(|manifest| has_code(&manifest.member) && !named(&manifest.member));
+    without.map(|manifest| format!("Cargo.toml: no `[profile.dev.package]` for `{}`", manifest.member)).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{arrows_point_down, every_crate_has_the_lints, libraries_stay_at_home};
+    use super::{arrows_point_down, every_crate_has_a_profile, every_crate_has_the_lints, libraries_stay_at_home};
     use crate::House;
 
     fn house(manifest: &str) -> House {
@@ -132,5 +140,18 @@ mod tests {
     fn a_crate_without_lints_is_found() {
         assert_eq!(every_crate_has_the_lints(&house("[package]\nname = \"stepwell-run\"\n")).len(), 1);
         assert!(every_crate_has_the_lints(&house("[package]\nname = \"a\"\n[lints]\nworkspace = true\n")).is_empty());
+    }
+
+    #[test]
+    fn a_crate_without_a_profile_is_found() {
+        let root = "[package]\nname = \"stepwell\"\n[profile.dev.package.stepwell-run]\nopt-level = 0\n";
+        let house = |name: &str| {
+            let manifest = format!("[package]\nname = \"stepwell-{name}\"\n");
+            let files = [("Cargo.toml".to_owned(), root), (format!("crates/{name}/Cargo.toml"), &manifest)];
+            let source = (format!("crates/{name}/src/lib.rs"), "");
+            House::of(files.iter().chain([&source]).map(|(path, text)| (path.as_str(), *text)))
+        };
+        assert!(every_crate_has_a_profile(&house("run")).is_empty());
+        assert_eq!(every_crate_has_a_profile(&house("store")), ["Cargo.toml: no `[profile.dev.package]` for `store`"]);
     }
 }

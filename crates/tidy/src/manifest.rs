@@ -8,6 +8,8 @@ pub struct Manifest {
     pub dependencies: Vec<Dependency>,
     /// True if the workspace's lints apply.
     pub has_lints: bool,
+    /// Members that have a `[profile.dev.package.NAME]`.
+    pub profiles: Vec<String>,
 }
 
 pub struct Dependency {
@@ -19,13 +21,20 @@ pub struct Dependency {
 
 impl Manifest {
     pub fn parse(path: &str, text: &str) -> Manifest {
-        let mut manifest =
-            Manifest { path: path.to_owned(), member: String::new(), dependencies: Vec::new(), has_lints: false };
+        let mut manifest = Manifest {
+            path: path.to_owned(),
+            member: String::new(),
+            dependencies: Vec::new(),
+            has_lints: false,
+            profiles: Vec::new(),
+        };
         let mut section = "";
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.starts_with('[') {
                 section = line.trim_matches(['[', ']']);
+                let profile = section.strip_prefix("profile.dev.package.");
+                manifest.profiles.extend(profile.map(|name| member(name).to_owned()));
                 continue;
             }
             let Some((key, value)) = line.split_once('=').filter(|_| !line.starts_with('#')) else { continue };

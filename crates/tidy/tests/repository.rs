@@ -29,6 +29,7 @@ rules! {
     failpoints::every_failpoint_is_listed_and_placed_once,
     failpoints::every_write_has_a_failpoint,
     layers::arrows_point_down,
+    layers::every_crate_has_a_profile,
     layers::every_crate_has_the_lints,
     layers::libraries_stay_at_home,
     modules::every_file_has_a_module,
