@@ -1,8 +1,13 @@
 //! Weights of a model under their Hugging Face names: shapes and initial values.
 
+use std::collections::BTreeMap;
+
 use super::config::{Ffn, ModelConfig};
 use super::weights::NamedTensor;
 use stepwell_base::rng::{Rng, derive_seed};
+
+/// For each stack of matrices that Muon may update, keyed by path: the row count of every matrix.
+pub type Matrices = BTreeMap<String, Vec<usize>>;
 
 /// Initial value of a weight.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -19,5 +19,5 @@ mod golden_tests;
 mod tests;
 
 pub use batch::Batch;
-pub use layout::{InitialValue, WeightSpec, weight_specs};
+pub use layout::{InitialValue, Matrices, WeightSpec, weight_specs};
 pub use transformer::Transformer;

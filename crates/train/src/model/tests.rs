@@ -329,7 +329,7 @@ fn hidden_matrices_are_all_but_the_embedding() {
 #[test]
 fn a_small_model_trains_on_a_device_as_on_the_cpu() {
     use crate::device::fixtures::gpu;
-    use crate::optim::{Clipping, GradientSum, Matrices, Optimizer, OptimizerConfig};
+    use crate::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
 
     let config = ModelConfig {
         vocab_size: 16,

@@ -8,9 +8,8 @@ use rayon::prelude::*;
 
 use super::block::Block;
 use super::config::ModelConfig;
-use super::layout::weight_specs;
+use super::layout::{Matrices, weight_specs};
 use crate::ops::{HeadLayout, RopeTable};
-use crate::optim::Matrices;
 use crate::precision::Precision;
 
 /// A decoder-only transformer with tied embeddings.

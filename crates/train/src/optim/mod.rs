@@ -15,4 +15,4 @@ mod tracking;
 pub use adamw::Clipping;
 pub use config::{MuonConfig, OptimizerConfig};
 pub use gradients::GradientSum;
-pub use optimizer::{Absent, Matrices, Optimizer, OptimizerError};
+pub use optimizer::{Absent, Optimizer, OptimizerError};

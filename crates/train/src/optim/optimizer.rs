@@ -14,6 +14,7 @@ use super::muon::{Momentum, muon_step};
 use super::on_device::Together;
 use super::paths::PathTracker;
 use super::tracking::Tracking;
+use crate::model::Matrices;
 use crate::model::shared::Shared;
 use crate::model::weights::NamedTensor;
 use crate::ops::{AdamWStep, MuonStep};
@@ -28,9 +29,6 @@ pub enum OptimizerError {
     #[error("`{name}` in the optimizer state has shape {found:?}, the parameter has {expected:?}")]
     Shape { name: String, found: Vec<usize>, expected: Vec<usize> },
 }
-
-/// For each stack of matrices that Muon may update, keyed by path: the row count of every matrix.
-pub type Matrices = BTreeMap<String, Vec<usize>>;
 
 /// Policy for a parameter without state in a checkpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,8 @@
 //! recomputes the weights of one block at a time (the idea of Dao et al. 2022, with blocks of rows). One task handles
 //! one key head of one row of the batch, with all query heads that share it; tasks write disjoint columns.
 
+#![expect(unsafe_code, reason = "heads of one row are written by different threads")]
+
 use std::cell::Cell;
 use std::ops::Range;
 

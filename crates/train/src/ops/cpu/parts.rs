@@ -21,6 +21,7 @@ pub fn in_parts<R: Send>(
 }
 
 /// [`in_parts`], where each part also gets its item of `items`.
+#[expect(unsafe_code, reason = "elements are written before they are values")]
 pub fn in_parts_with<T: Send, R: Send>(
     len: usize,
     step: usize,

@@ -5,12 +5,12 @@ use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Autodiff, AutodiffBackend, Backend, Cube, backend_extension};
 use burn::tensor::DType;
 
-use super::activation::Activated;
-use super::attention::Attention;
-use super::dropout::Dropout;
-use super::embedding::EmbeddingShape;
+use super::launch::activation::Activated;
+use super::launch::attention::Attention;
+use super::launch::dropout::Dropout;
+use super::launch::embedding::EmbeddingShape;
+use super::launch::norm::Norm;
 use super::loss::{CrossEntropy, LossShape};
-use super::norm::Norm;
 use super::operations::{Embedding, Linear, NormOf};
 use super::raw::CubeKernels;
 use crate::ops::differentiable::{Differentiable, Tracked, record};

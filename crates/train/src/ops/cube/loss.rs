@@ -5,7 +5,7 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::{Cube, TensorMetadata};
 use burn::tensor::DType;
 
-use super::cross_entropy::LogitRows;
+use super::launch::cross_entropy::LogitRows;
 use super::operations::{DeviceFloat, DeviceInt, cast};
 use super::raw::CubeKernels;
 use crate::ops::Objective;

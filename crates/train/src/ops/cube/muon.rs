@@ -2,26 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use burn::backend::tensor::FloatTensor;
-use burn::backend::{Backend, Dispatch, ExtensionType};
+use burn::backend::Dispatch;
 use burn::tensor::{DType, Tensor};
-use burn_cubecl::CubeBackend;
-use burn_cubecl::kernel::into_contiguous;
-use burn_cubecl::tensor::CubeTensor;
-use cubecl::prelude::*;
 
-use super::buffers::owned;
-use super::kernels::adamw::UNITS;
-use super::kernels::muon::{MomentumUpdateLaunch, PlacesLaunch, WeightUpdateLaunch, directions, subtract_updates};
-use super::optimizer::{Eight, cubes_for, groups};
+use super::launch::muon::{MomentumUpdates, PARTS, Places, WeightUpdates};
+use super::launch::optimizer::Eight;
 use super::raw::CubeKernels;
-use super::tensors::MOST;
 use crate::ops::MuonStep;
 
-/// Maximum number of matrices in a parameter.
-const PARTS: usize = 3;
 /// Elements that are multiplied together, unless one parameter has more: 256 MiB, plus a few temporaries of that size.
-const AT_ONCE: usize = 1 << 26;
+const ELEMENTS_PER_GROUP: usize = 1 << 26;
 
 /// A parameter that is a stack of matrices with `parts` rows each. Parameter, gradient and momentum are flat.
 pub struct Stack {
@@ -37,105 +27,6 @@ impl Stack {
     }
 }
 
-/// Layout of a parameter's matrices: the offset of each in the shared buffer, the elements before the second and the
-/// third one, and the step size of each.
-#[derive(Clone, Copy, Debug)]
-pub struct Places {
-    places: [usize; PARTS],
-    ends: [usize; PARTS - 1],
-    sizes: [f32; PARTS],
-}
-
-impl Places {
-    fn launch(self) -> PlacesLaunch {
-        let Places { places: [first, second, third], ends: [first_end, second_end], sizes } = self;
-        let [first_size, second_size, third_size] = sizes;
-        PlacesLaunch::new(first, second, third, first_end, second_end, first_size, second_size, third_size)
-    }
-}
-
-/// Inputs of the directions of some parameters.
-#[derive(Clone, Debug, ExtensionType)]
-#[extension_type(fusion)]
-pub struct MomentumUpdates<B: Backend> {
-    #[extension_type]
-    pub gradients: Eight<B>,
-    #[extension_type]
-    pub momenta: Eight<B>,
-    /// One per parameter in use.
-    pub places: Vec<Places>,
-    /// Global norm, `[1]`, and its limit; a limit of 0 disables clipping.
-    pub norm: FloatTensor<B>,
-    pub clip: f32,
-    pub decay: f64,
-}
-
-/// Parameters and the state needed to subtract their updates.
-#[derive(Clone, Debug, ExtensionType)]
-#[extension_type(fusion)]
-pub struct WeightUpdates<B: Backend> {
-    #[extension_type]
-    pub parameters: Eight<B>,
-    /// One per parameter in use.
-    pub places: Vec<Places>,
-    pub norm: FloatTensor<B>,
-    /// Factor of the parameters after decay.
-    pub kept: f32,
-}
-
-/// Writes the directions to their places in `buffer`; also returns the new momenta.
-pub fn update_momenta(buffer: CubeTensor, updates: MomentumUpdates<CubeBackend>) -> (CubeTensor, Eight<CubeBackend>) {
-    let MomentumUpdates { gradients, momenta, places, norm, clip, decay } = updates;
-    let (buffer, momenta) = (owned(buffer), momenta.into_owned(places.len()));
-    let gradients = gradients.into_array().map(into_contiguous);
-    for group in groups(&norm, places.len(), 2, 2) {
-        let cubes = cubes_for(&momenta[group.clone()]);
-        let mut parameters = SequenceArg::new();
-        for at in group {
-            let [gradient, momentum] = [&gradients, &momenta].map(|tensors| tensors[at].clone().into_buffer_arg());
-            let count = momenta[at].meta.num_elements();
-            parameters.push(MomentumUpdateLaunch::new(gradient, momentum, count, places[at].launch()));
-        }
-        directions::launch(
-            &norm.client,
-            cubes,
-            CubeDim::new_1d(UNITS as u32),
-            parameters,
-            norm.clone().into_tensor_arg(),
-            buffer.clone().into_tensor_arg(),
-            decay as f32,
-            (1.0 - decay) as f32,
-            clip,
-        );
-    }
-    (buffer, Eight::new(momenta, &norm))
-}
-
-/// Subtracts the updates in `buffer` and returns the new parameters.
-pub fn update_weights(buffer: CubeTensor, updates: WeightUpdates<CubeBackend>) -> Eight<CubeBackend> {
-    let WeightUpdates { parameters, places, norm, kept } = updates;
-    let (buffer, parameters) = (into_contiguous(buffer), parameters.into_owned(places.len()));
-    for group in groups(&norm, places.len(), 1, 2) {
-        let cubes = cubes_for(&parameters[group.clone()]);
-        let mut updated = SequenceArg::new();
-        for at in group {
-            let parameter = &parameters[at];
-            let count = parameter.meta.num_elements();
-            updated.push(WeightUpdateLaunch::new(parameter.clone().into_buffer_arg(), count, places[at].launch()));
-        }
-        subtract_updates::launch(
-            &norm.client,
-            cubes,
-            CubeDim::new_1d(UNITS as u32),
-            updated,
-            norm.clone().into_tensor_arg(),
-            buffer.clone().into_tensor_arg(),
-            kept,
-        );
-    }
-    Eight::new(parameters, &norm)
-}
-
 /// One step of Muon for some parameters, as `muon_update` does for one; returns parameters and momenta. The global
 /// `norm` `[1]` and its limit `clip` (0 disables it) clip the gradients; a norm that is not finite changes nothing.
 /// `step.gradient_scale` is ignored.
@@ -143,7 +34,7 @@ pub fn update_weights(buffer: CubeTensor, updates: WeightUpdates<CubeBackend>) -
 /// # Panics
 /// If a parameter has more than three matrices.
 pub fn muon(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32) -> Vec<[Tensor<1>; 2]> {
-    muon_in_groups(given, norm, step, clip, AT_ONCE)
+    muon_in_groups(given, norm, step, clip, ELEMENTS_PER_GROUP)
 }
 
 /// [`muon`] for at most `at_once` elements at a time.
@@ -178,7 +69,7 @@ fn muon_of_group(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32)
     let norm = || norm.clone().into_dispatch();
     let (mut parameters, mut momenta) = (Vec::with_capacity(given.len()), Vec::with_capacity(given.len()));
     let mut given = given.into_iter();
-    for places in places.chunks(MOST) {
+    for places in places.chunks(Eight::<Dispatch>::MOST) {
         let [mut old, mut gradients] = [const { Vec::new() }; 2];
         for Stack { parameter, momentum, gradient, .. } in given.by_ref().take(places.len()) {
             parameters.push(parameter.into_dispatch());
@@ -200,7 +91,7 @@ fn muon_of_group(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32)
     let buffer = orthogonal_matrices(Tensor::from_dispatch(buffer), &shapes).into_dispatch();
     let mut stepped = Vec::with_capacity(momenta.len());
     let mut parameters = parameters.into_iter();
-    for places in places.chunks(MOST) {
+    for places in places.chunks(Eight::<Dispatch>::MOST) {
         let group: Vec<_> = parameters.by_ref().take(places.len()).collect();
         let (parameters, places) = (Eight::new(group, &norm()), places.to_vec());
         let (count, kept) = (places.len(), step.kept() as f32);

@@ -6,11 +6,11 @@ use burn::backend::ops::FloatTensorOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::tensor::DType;
 
-use super::activation::Activated;
-use super::attention::{Attended, Attention};
-use super::dropout::Dropout;
-use super::embedding::EmbeddingShape;
-use super::norm::Norm;
+use super::launch::activation::Activated;
+use super::launch::attention::{Attended, Attention};
+use super::launch::dropout::Dropout;
+use super::launch::embedding::EmbeddingShape;
+use super::launch::norm::Norm;
 use super::raw::CubeKernels;
 use crate::ops::DropoutMask;
 use crate::ops::differentiable::{Differentiable, saves_itself};

@@ -6,15 +6,15 @@ use burn::backend::{Backend, backend_extension};
 use burn::tensor::{DType, Shape};
 use burn_cubecl::CubeBackend;
 
-use super::activation::{self, Activated};
-use super::attention::{self, Attended, Attention, AttentionShape};
-use super::cross_entropy::{self, LogitRows};
-use super::dropout::{self, Dropout};
-use super::embedding::{self, EmbeddingShape};
-use super::muon::{self, MomentumUpdates, WeightUpdates};
-use super::norm::{self, Items, Norm};
-use super::optimizer::{self, Eight, Updates};
-use super::product;
+use super::launch::activation::{self, Activated};
+use super::launch::attention::{self, Attended, Attention, AttentionShape};
+use super::launch::cross_entropy::{self, LogitRows};
+use super::launch::dropout::{self, Dropout};
+use super::launch::embedding::{self, EmbeddingShape};
+use super::launch::muon::{self, MomentumUpdates, WeightUpdates};
+use super::launch::norm::{self, Items, Norm};
+use super::launch::optimizer::{self, Eight, Updates};
+use super::launch::product;
 
 /// One method per launch or two, without gradients; see the functions of the same name.
 #[backend_extension(Cube, Fusion)]

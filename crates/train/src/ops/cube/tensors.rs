@@ -3,15 +3,16 @@
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use super::activation::{Activated, ActivationShape};
-use super::attention::{Attention, AttentionShape};
-use super::dropout::Dropout;
-use super::embedding::EmbeddingShape;
 use super::extension::CubeOps;
+use super::launch::activation::{Activated, ActivationShape};
+use super::launch::attention::{Attention, AttentionShape};
+use super::launch::dropout::Dropout;
+use super::launch::embedding::EmbeddingShape;
+use super::launch::norm::{Items, Norm, NormShape};
+use super::launch::optimizer::{Eight, Updates, sums_of};
 use super::loss::LossShape;
-use super::norm::{Items, Norm, NormShape};
-use super::optimizer::{Eight, Updates, sums_of};
 use super::raw::CubeKernels;
+use super::uploaded::Uploaded;
 use crate::ops::{Activation, AdamWStep, AttentionContext, DropoutMask, HeadLayout, Objective};
 use crate::precision::Precision;
 
@@ -19,7 +20,7 @@ use crate::precision::Precision;
 const LOGITS: usize = 1 << 26;
 
 /// Parameters that one optimizer operation takes.
-pub(super) const MOST: usize = Eight::<Dispatch>::MOST;
+const MOST: usize = Eight::<Dispatch>::MOST;
 
 fn dtype(precision: Precision) -> DType {
     match precision {
@@ -113,14 +114,6 @@ pub fn activated_linear_add(
     precision: Precision,
 ) -> Tensor<2> {
     residual + activated_linear(x, activation, weight, precision)
-}
-
-/// Attention's inputs besides queries, keys and values, on a device; see [`Attention`].
-#[derive(Clone, Debug)]
-pub struct Uploaded {
-    cos: Tensor<1>,
-    sin: Tensor<1>,
-    starts: Tensor<1, Int>,
 }
 
 /// See `portable::attention`; elements have the type of `qkv`, and sums are f32.

@@ -4,7 +4,8 @@
 use burn::backend::Dispatch;
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use super::cross_entropy::LogitRows;
+use super::launch::cross_entropy::LogitRows;
+use super::launch::product;
 use super::loss::LossShape;
 use super::muon::muon_in_groups;
 use super::raw::CubeKernels;

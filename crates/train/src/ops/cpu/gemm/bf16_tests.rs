@@ -258,7 +258,7 @@ mod instruction {
 
     use super::*;
     use crate::cpu::isa;
-    use crate::ops::cpu::gemm::pair_products::are_measured_faster;
+    use crate::ops::cpu::gemm::microkernel::pair_products::are_measured_faster;
 
     /// Runs in the child process that `instruction_and_multiply_adds_give_the_same_bits` starts.
     #[test]

@@ -3,14 +3,14 @@
 use std::ops::Range;
 
 use super::View;
-#[cfg(target_arch = "x86_64")]
-use super::amx;
 use super::bf16::{self, pairs};
+#[cfg(target_arch = "x86_64")]
+use super::microkernel::amx;
+use super::microkernel::pair_products;
+use super::microkernel::tile::{Product, multiply};
 use super::operand::{Left, Operand, Right, TILE_COLUMNS, TILE_INNER, TILE_ROWS, panels_len};
 use super::pack::{pack_left, pack_right};
-use super::pair_products;
 use super::product::{left_operand, packs_left, right_operand};
-use super::tile::{Product, multiply};
 use crate::cpu::simd::Instructions;
 use crate::precision::Precision;
 
@@ -177,6 +177,7 @@ impl Form {
     ///
     /// # Safety
     /// Same contract as [`multiply`].
+    #[expect(unsafe_code, reason = "writes a part of a matrix")]
     pub unsafe fn multiply(self, product: Product<'_>) {
         // SAFETY: the caller's promise.
         unsafe {

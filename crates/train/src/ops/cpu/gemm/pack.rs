@@ -1,13 +1,15 @@
 //! Copies of operands in panels; see [`super::operand`].
 
+#![expect(unsafe_code, reason = "transposes with vector instructions")]
+
 use std::ops::Range;
 
 use super::View;
 use super::form::Form;
-use super::operand::{LINE, Right, TILE_COLUMNS, TILE_INNER, TILE_ROWS};
 #[cfg(target_arch = "x86_64")]
-use super::vector::{Avx2, Avx512};
-use super::vector::{Base, Vector};
+use super::microkernel::vector::{Avx2, Avx512};
+use super::microkernel::vector::{Base, Vector};
+use super::operand::{LINE, Right, TILE_COLUMNS, TILE_INNER, TILE_ROWS};
 use crate::cpu::isa::Set;
 use crate::cpu::simd::{Instructions, Kernel};
 

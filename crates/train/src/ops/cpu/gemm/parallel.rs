@@ -4,13 +4,15 @@
 //! summing, both are packed for all. The number of tasks changes no bit: an element is summed in the same order in any
 //! piece.
 
+#![expect(unsafe_code, reason = "tasks write different parts of the output")]
+
 use std::ops::Range;
 
 use super::form::Form;
+use super::microkernel::tile::Product;
 use super::operand::{Left, Operand};
 use super::product::with_scratch;
 use super::target::Source;
-use super::tile::Product;
 use super::{Target, View};
 use crate::cpu::thread_team;
 

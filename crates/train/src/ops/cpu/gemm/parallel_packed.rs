@@ -20,6 +20,7 @@ const TASKS_PER_THREAD: usize = 2;
 ///
 /// # Panics
 /// If the shapes do not match.
+#[expect(unsafe_code, reason = "tasks write different parts of the output")]
 pub fn parallel_packed_product(out: &mut [f32], a: View<'_>, b: Right<'_>, output: Output) {
     let (rows, columns, inner) = (a.rows(), b.columns(), b.inner());
     assert_eq!(out.len(), rows * columns, "the output has one element per row and column");

@@ -1,11 +1,13 @@
 //! Products on the calling thread.
 
+#![expect(unsafe_code, reason = "writes a part of a matrix")]
+
 use std::cell::Cell;
 
 use super::form::Form;
+use super::microkernel::tile::Product;
 use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS, panels_len};
 use super::pack::{aligned, pack_left, pack_right};
-use super::tile::Product;
 use super::{Output, Target, View};
 
 /// Row distance in elements (4 KiB) at which rows share a set of the L1 cache.

@@ -1,5 +1,7 @@
 //! Position of an output matrix whose parts several threads write.
 
+#![expect(unsafe_code, reason = "threads write different parts of one matrix")]
+
 /// Handling of the output's current values.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Output {

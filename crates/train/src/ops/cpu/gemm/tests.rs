@@ -1,8 +1,10 @@
+#![expect(unsafe_code, reason = "calls the tile directly")]
+
 use super::form::Form;
+use super::microkernel::tile::{Product, multiply};
 use super::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS};
 use super::pack::{pack, pack_left, pack_right};
 use super::target::Source;
-use super::tile::{Product, multiply};
 use super::*;
 use crate::cpu::simd::Instructions;
 use crate::cpu::thread_team::with_threads;

@@ -9,10 +9,10 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::buffers::{element_type, uninitialized};
-use super::kernels::attention::attention_forward;
-use super::kernels::attention_backward::{attention_backward_keys, attention_backward_queries};
-use super::kernels::attention_tile::{SIDE, SequencesLaunch, Tiling};
 use crate::ops::HeadLayout;
+use crate::ops::cube::kernels::attention::attention_forward;
+use crate::ops::cube::kernels::attention_backward::{attention_backward_keys, attention_backward_queries};
+use crate::ops::cube::kernels::attention_tile::{SIDE, SequencesLaunch, Tiling};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionShape {

@@ -8,8 +8,8 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::buffers::{grid, uninitialized};
-use super::kernels::dropout::{UNITS, WideLaunch, dropout};
 use crate::ops::DropoutMask;
+use crate::ops::cube::kernels::dropout::{UNITS, WideLaunch, dropout};
 
 /// See `portable::dropout`. The backward pass applies the same operation to the gradient of the output.
 #[derive(Clone, Debug, ExtensionType)]

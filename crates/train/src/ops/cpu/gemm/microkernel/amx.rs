@@ -5,15 +5,17 @@
 //! Software Developer's Manual, TDPBF16PS). Without a scale, the registers start with the matrix that the product is
 //! added to. The instruction treats numbers below 2^-126 as 0, in its inputs and results.
 
+#![expect(unsafe_code, reason = "registers that the compiler does not know")]
+
 use std::arch::asm;
 use std::arch::x86_64::*;
 use std::mem::MaybeUninit;
 
-use super::operand::{TILE_COLUMNS, TILE_INNER};
-use super::target::Source;
 use super::tile::Product;
-use super::{Target, View};
 use crate::cpu::simd::{Instructions, Kernel, prefetch};
+use crate::ops::cpu::gemm::operand::{TILE_COLUMNS, TILE_INNER};
+use crate::ops::cpu::gemm::target::Source;
+use crate::ops::cpu::gemm::{Target, View};
 
 /// Rows of a tile register, and 4-byte elements in each row.
 const SIDE: usize = 16;

@@ -3,6 +3,8 @@
 //! The compiler vectorises loops over arrays too, but sometimes keeps accumulators in memory; explicit vectors rule
 //! that out.
 
+#![expect(unsafe_code, reason = "vector instructions")]
+
 /// A register of f32 lanes.
 pub trait Vector: Copy {
     const LANES: usize;
@@ -56,7 +58,7 @@ mod x86 {
     use super::Vector;
 
     #[derive(Clone, Copy)]
-    pub struct Avx512(pub(in super::super) __m512);
+    pub struct Avx512(pub(in crate::ops::cpu::gemm) __m512);
 
     #[derive(Clone, Copy)]
     pub struct Avx2(__m256);

@@ -3,13 +3,15 @@
 //! Each element is one chain of fused multiply-adds over the inner index, in order. So the tile's shape, the
 //! instruction set and the thread that computes it change no bit.
 
-use super::operand::{LINE, Left, Right, TILE_COLUMNS};
-use super::target::{Source, Target};
+#![expect(unsafe_code, reason = "writes a part of a matrix")]
+
 #[cfg(target_arch = "x86_64")]
 use super::vector::{Avx2, Avx512};
 use super::vector::{Base, Vector};
 use crate::cpu::isa::Set;
 use crate::cpu::simd::{Instructions, Kernel, prefetch};
+use crate::ops::cpu::gemm::operand::{LINE, Left, Right, TILE_COLUMNS};
+use crate::ops::cpu::gemm::target::{Source, Target};
 
 /// `target = scale * left right`, plus the elements of `onto` if given.
 #[derive(Clone, Copy)]

@@ -6,9 +6,9 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::buffers::{grid, owned, uninitialized};
-use super::kernels::cross_entropy::{UNITS, cross_entropy_rows};
 use super::sums::column_sums;
 use crate::ops::Objective;
+use crate::ops::cube::kernels::cross_entropy::{UNITS, cross_entropy_rows};
 
 /// Range of rows whose logits are processed together.
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -8,8 +8,8 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::buffers::{element_type, grid, uninitialized};
-use super::kernels::activation::{gelu_backward, gelu_forward, swiglu_backward, swiglu_forward};
 use crate::ops::Activation;
+use crate::ops::cube::kernels::activation::{gelu_backward, gelu_forward, swiglu_backward, swiglu_forward};
 
 const UNITS: usize = 256;
 

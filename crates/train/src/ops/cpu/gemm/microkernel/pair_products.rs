@@ -1,5 +1,7 @@
 //! Products of bf16 pairs with the AVX512-BF16 instruction.
 
+#![expect(unsafe_code, reason = "vector instructions")]
+
 use std::sync::OnceLock;
 
 use super::tile::Product;
@@ -50,9 +52,9 @@ mod x86 {
 
     use crate::cpu::simd::Instructions;
     use crate::ops::cpu::gemm::Target;
+    use crate::ops::cpu::gemm::microkernel::tile::{self, Product, Tiles};
+    use crate::ops::cpu::gemm::microkernel::vector::{Avx512, Vector};
     use crate::ops::cpu::gemm::operand::{Left, Right, TILE_COLUMNS, TILE_ROWS};
-    use crate::ops::cpu::gemm::tile::{self, Product, Tiles};
-    use crate::ops::cpu::gemm::vector::{Avx512, Vector};
 
     /// Inner indices of the measured products; the pair instruction covers twice as many.
     const DEPTH: usize = 192;

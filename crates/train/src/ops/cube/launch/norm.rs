@@ -9,10 +9,10 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::buffers::{element_type, grid, uninitialized};
-use super::kernels::norm::{UNITS, norm_backward, norm_forward};
 use super::sums::column_sums;
+use crate::ops::cube::kernels::norm::{UNITS, norm_backward, norm_forward};
 
-pub use super::kernels::norm::Items;
+pub use crate::ops::cube::kernels::norm::Items;
 
 /// Groups of units that share the items of a backward pass; each group leaves one row of partial sums. The same on all
 /// devices, so that bits agree.

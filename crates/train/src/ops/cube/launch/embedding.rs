@@ -7,7 +7,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::buffers::{grid, uninitialized};
-use super::kernels::embedding::{UNITS, embedding_backward};
+use crate::ops::cube::kernels::embedding::{UNITS, embedding_backward};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EmbeddingShape {

@@ -5,7 +5,7 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::buffers::{grid, uninitialized};
-use super::kernels::sums;
+use crate::ops::cube::kernels::sums;
 
 const UNITS: usize = 256;
 

@@ -11,8 +11,10 @@ use burn_cubecl::tensor::CubeTensor;
 use cubecl::prelude::*;
 
 use super::buffers::{grid, owned, uninitialized};
-use super::kernels::adamw::{FactorsLaunch, TrainedLaunch, UNITS, ValuesLaunch, adamw, root_of_sum, square_sums};
 use crate::ops::AdamWStep;
+use crate::ops::cube::kernels::adamw::{
+    FactorsLaunch, TrainedLaunch, UNITS, ValuesLaunch, adamw, root_of_sum, square_sums,
+};
 
 /// Elements that one cube sums, up to `MOST_SUMS` cubes. The same on all devices, so that bits agree.
 const ELEMENTS: usize = 1 << 14;
