@@ -7,6 +7,7 @@ mod handler;
 mod host;
 mod metrics_log;
 mod model_argument;
+mod prepared;
 mod resume;
 
 #[cfg(test)]

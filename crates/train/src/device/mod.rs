@@ -12,6 +12,7 @@ mod open;
 pub mod tuning;
 
 pub use backend::backends;
+pub use burn::tensor::Device;
 pub use error::DeviceError;
 #[cfg(feature = "cube")]
 pub(crate) use open::is_cube;

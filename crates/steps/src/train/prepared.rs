@@ -1,0 +1,121 @@
+//! Everything that a training needs, checked and opened once.
+
+use super::arguments::Arguments;
+use super::data::samplers;
+use super::resume::newest_valid;
+use crate::handler::{StepContext, StepError, forked_from_nothing};
+use crate::text_codec::TextCodec;
+use stepwell_base::failure::{Failure, FailureKind};
+use stepwell_train::data::Sampler;
+use stepwell_train::device::{self, Device};
+use stepwell_train::model::Transformer;
+use stepwell_train::model::config::ModelConfig;
+use stepwell_train::optim::OptimizerConfig;
+use stepwell_train::training::Trainer;
+use stepwell_train::training::checkpoint::{Expected, Restored};
+use stepwell_train::training::plan::Plan;
+
+/// A training that can start: its arguments fit each other, its files are intact and its device is open.
+pub struct Prepared {
+    pub tokenizer: TextCodec,
+    pub config: ModelConfig,
+    pub plan: Plan,
+    pub keep_checkpoints: u32,
+    optimizer: OptimizerConfig,
+    /// One per phase.
+    samplers: Vec<Sampler>,
+    /// Resolved name of the device.
+    backend: &'static str,
+    device: Device,
+}
+
+impl Prepared {
+    /// Checks the arguments, opens the files and then the device. Notes that no document fills the context.
+    pub fn new(context: &mut StepContext<'_>) -> Result<Self, StepError> {
+        let arguments: Arguments = context.arguments()?;
+        let optimizer = arguments.optimizer.config()?;
+        let tokenizer = TextCodec::load(&context.artifacts.read(&arguments.tokenizer)?)?;
+        let (config, plan) = model_and_plan(&arguments, tokenizer.vocab())?;
+        let samplers = samplers(context.artifacts, &arguments, tokenizer.encoder(), &plan)?;
+        if let Some(note) = samplers.iter().find_map(short_documents) {
+            context.reporter.note(note);
+        }
+        let backend = backend(&arguments.device)?;
+        let device = device::open_with(backend, plan.precision).map_err(fatal)?.autodiff();
+        let keep_checkpoints = arguments.keep_checkpoints;
+        Ok(Prepared { tokenizer, config, plan, keep_checkpoints, optimizer, samplers, backend, device })
+    }
+
+    /// The newest intact checkpoint of an earlier attempt, or of the run that this one was forked from.
+    pub fn restored(&self, context: &mut StepContext<'_>) -> Result<Option<Restored>, Failure> {
+        let (request, optimizer) = (context.request, self.optimizer);
+        let fork = request.forked_at.is_some();
+        let expected = Expected { model: &self.config, optimizer, plan: &self.plan, device: &self.device, fork };
+        let restored = newest_valid(context.artifacts, context.reporter, &request.checkpoints, &expected, self.backend);
+        match (&restored, request.forked_at) {
+            (None, Some(train_step)) => Err(forked_from_nothing(train_step)),
+            _ => Ok(restored),
+        }
+    }
+
+    /// A training that continues from `restored`, or starts with initial weights.
+    pub fn trainer(&self, restored: Option<Restored>) -> Trainer<'_> {
+        let Prepared { plan, samplers, optimizer, backend, .. } = self;
+        match restored {
+            Some(restored) => Trainer::resumed(plan, samplers, restored, *optimizer, backend),
+            None => {
+                let model = Transformer::init(&self.config, plan.seed, &self.device);
+                Trainer::new(plan, samplers, model, *optimizer, backend)
+            }
+        }
+    }
+}
+
+/// The model and the plan that the arguments describe, for a tokenizer of `vocab` tokens.
+pub fn model_and_plan(arguments: &Arguments, vocab: u32) -> Result<(ModelConfig, Plan), Failure> {
+    let config = model_config(arguments, vocab)?;
+    let plan = arguments.plan(config.context)?;
+    check_contexts(&plan, &config)?;
+    config.check_frozen(plan.freeze_layers).map_err(fatal)?;
+    Ok((config, plan))
+}
+
+/// Resolves the name of a device.
+pub fn backend(device: &str) -> Result<&'static str, Failure> {
+    device::resolve(device).map_err(fatal)
+}
+
+fn model_config(arguments: &Arguments, vocab: u32) -> Result<ModelConfig, Failure> {
+    let mut config = arguments.model.resolve(vocab)?;
+    if let Some(context) = arguments.context {
+        config.context = context;
+    }
+    config.validate().map_err(fatal)?;
+    Ok(config)
+}
+
+fn check_contexts(plan: &Plan, config: &ModelConfig) -> Result<(), Failure> {
+    match plan.phases.iter().find(|phase| phase.context > config.context || phase.context == 0) {
+        None => Ok(()),
+        Some(phase) => {
+            let message =
+                format!("phase `{}` has a context of {}, the model has {}", phase.name, phase.context, config.context);
+            Err(Failure::fatal(message).with_hint("a phase may only shorten the context; raise the run's `context`"))
+        }
+    }
+}
+
+fn fatal(error: impl std::error::Error) -> Failure {
+    Failure::from_error(FailureKind::Fatal, &error)
+}
+
+/// Notes that no document fills the context, whose end then costs memory without being trained.
+fn short_documents(sampler: &Sampler) -> Option<String> {
+    let (context, longest) = (sampler.context(), sampler.stream().longest_document());
+    (context as u64 > longest).then(|| {
+        format!(
+            "no document fills the context of {context} tokens: samples hold several documents, which do not see each \
+             other; the longest has {longest} tokens, and `context = {longest}` learns the same in less memory"
+        )
+    })
+}
