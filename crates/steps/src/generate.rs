@@ -128,7 +128,7 @@ impl StepHandler for Generate {
         while (samples.len() as u64) < total {
             context.check_interrupt()?;
             let first = samples.len() as u64;
-            let numbers = (first..total).take(decoder.at_once());
+            let numbers = (first..total).take(decoder.batch_size());
             let next: Vec<&str> = numbers.map(|number| prompts[(number / count) as usize].as_str()).collect();
             samples.extend(sampling.draw_each(&decoder, &codec, &next, first)?);
             let done = samples.len() as u64;

@@ -5,8 +5,8 @@
 //!
 //! The crate knows nothing about tensors or training. It stands alone so that a model checker can compile it: `--cfg
 //! loom` replaces the atomics, locks and threads of every crate in the build, and without dependencies that is this
-//! crate only. `RUSTFLAGS="--cfg loom" cargo test -p stepwell-thread-team --lib --release --target-dir target/loom` runs
-//! every schedule and every value that the memory model allows for small teams.
+//! crate only. `RUSTFLAGS="--cfg loom" cargo test -p stepwell-thread-team --lib --target-dir target/loom` runs
+//! the schedules of small teams, with every value that the memory model lets them read.
 //!
 //! Start reading at [`Team`], then [`Protocol`], which lists the orderings that the handshake needs.
 

@@ -1,6 +1,6 @@
 //! Short waits for another thread.
 
-/// What a thread should do that has waited for a while.
+/// Advice to a thread that waits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Advice {
     KeepSpinning,

@@ -246,7 +246,8 @@ fn draw(
     let mut samples = Vec::new();
     while (samples.len() as u64) < arguments.count {
         let first = samples.len() as u64;
-        let prompts: Vec<&str> = (first..arguments.count).take(decoder.at_once()).map(|_| &*arguments.prompt).collect();
+        let prompts: Vec<&str> =
+            (first..arguments.count).take(decoder.batch_size()).map(|_| &*arguments.prompt).collect();
         samples.extend(sampling.draw_each(decoder, codec, &prompts, first)?);
         report(context, samples.len() as u64, arguments.count, "samples", "samples")?;
     }

@@ -1,4 +1,4 @@
-//! What surrounds the training loop, and how it ends.
+//! The host of the training loop, and the ways in which the loop ends.
 
 use std::time::Duration;
 

@@ -68,7 +68,7 @@ impl Decoder {
     }
 
     /// Number of sequences that are worth continuing at a time.
-    pub fn at_once(&self) -> usize {
+    pub fn batch_size(&self) -> usize {
         (SEQUENCES_PER_READ * thread_team::threads()).max(2 * SEQUENCES_PER_READ)
     }
 

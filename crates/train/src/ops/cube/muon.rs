@@ -69,7 +69,7 @@ fn muon_of_group(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32)
     let norm = || norm.clone().into_dispatch();
     let (mut parameters, mut momenta) = (Vec::with_capacity(given.len()), Vec::with_capacity(given.len()));
     let mut given = given.into_iter();
-    for places in places.chunks(Eight::<Dispatch>::MOST) {
+    for places in places.chunks(Eight::<Dispatch>::MAX) {
         let [mut old, mut gradients] = [const { Vec::new() }; 2];
         for Stack { parameter, momentum, gradient, .. } in given.by_ref().take(places.len()) {
             parameters.push(parameter.into_dispatch());
@@ -91,7 +91,7 @@ fn muon_of_group(given: Vec<Stack>, norm: &Tensor<1>, step: MuonStep, clip: f32)
     let buffer = orthogonal_matrices(Tensor::from_dispatch(buffer), &shapes).into_dispatch();
     let mut stepped = Vec::with_capacity(momenta.len());
     let mut parameters = parameters.into_iter();
-    for places in places.chunks(Eight::<Dispatch>::MOST) {
+    for places in places.chunks(Eight::<Dispatch>::MAX) {
         let group: Vec<_> = parameters.by_ref().take(places.len()).collect();
         let (parameters, places) = (Eight::new(group, &norm()), places.to_vec());
         let (count, kept) = (places.len(), step.kept() as f32);

@@ -20,7 +20,7 @@ use crate::precision::Precision;
 const LOGITS: usize = 1 << 26;
 
 /// Parameters that one optimizer operation takes.
-const MOST: usize = Eight::<Dispatch>::MOST;
+const MAX: usize = Eight::<Dispatch>::MAX;
 
 fn dtype(precision: Precision) -> DType {
     match precision {
@@ -181,7 +181,7 @@ pub fn global_norm(tensors: Vec<Tensor<1>>) -> Tensor<1> {
     let places: Vec<usize> = tensors.iter().map(|tensor| sums_of(tensor.dims()[0])).collect();
     let mut sums = Tensor::<1>::zeros([places.iter().sum::<usize>()], &tensors[0].device()).into_dispatch();
     let mut offset = 0;
-    for (group, places) in tensors.chunks(MOST).zip(places.chunks(MOST)) {
+    for (group, places) in tensors.chunks(MAX).zip(places.chunks(MAX)) {
         let group: Vec<_> = group.iter().map(|tensor| tensor.clone().into_dispatch()).collect();
         sums = Dispatch::cube_squares(sums, Eight::new(group.clone(), &group[0]), group.len(), offset);
         offset += places.iter().sum::<usize>();
@@ -203,7 +203,7 @@ pub fn adamw(given: Vec<(Trained, Tensor<1>)>, norm: &Tensor<1>, step: AdamWStep
     while given.peek().is_some() {
         let norm = norm.clone().into_dispatch();
         let [mut parameters, mut gradients, mut first, mut second] = [const { Vec::new() }; 4];
-        for (Trained { parameter, moments: [mean, square] }, gradient) in given.by_ref().take(MOST) {
+        for (Trained { parameter, moments: [mean, square] }, gradient) in given.by_ref().take(MAX) {
             parameters.push(parameter.into_dispatch());
             gradients.push(gradient.into_dispatch());
             first.push(mean.into_dispatch());

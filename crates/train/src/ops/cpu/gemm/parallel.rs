@@ -17,7 +17,7 @@ use super::{Target, View};
 use crate::cpu::thread_team;
 
 /// Maximum panels of a task's operand: they stay in the L2 cache.
-const MOST_PANELS: usize = 16;
+const MAX_PANELS: usize = 16;
 /// Minimum tasks per thread (with several threads), so that none waits long for the last.
 const TASKS_PER_THREAD: usize = 4;
 /// Cost of a panel, in units of a task's fixed cost. A thread with one more task than the others keeps them waiting, so
@@ -32,7 +32,7 @@ const PANELS_PER_PACK: usize = 4;
 const PANELS_PER_LONG_PACK: usize = 8;
 /// Maximum rows or columns that are copied for all tasks in that case; the parts copied by single tasks would be short
 /// runs.
-const MOST_SHARED_LINES: usize = 2048;
+const MAX_SHARED_LINES: usize = 2048;
 
 /// `a b`, row-major.
 ///
@@ -130,8 +130,8 @@ impl<'a> Split<'a> {
         let (len, tile) = (self.lines(self.split), self.form.panel(self.split));
         let (panels, threads) = (len.div_ceil(tile), thread_team::threads());
         let most = match threads {
-            1 => MOST_PANELS,
-            _ => (panels / (threads * TASKS_PER_THREAD)).clamp(1, MOST_PANELS),
+            1 => MAX_PANELS,
+            _ => (panels / (threads * TASKS_PER_THREAD)).clamp(1, MAX_PANELS),
         };
         let step = (1..=most).min_by_key(|step| panels.div_ceil(*step).div_ceil(threads) * (PANEL_COST * step + 1));
         let step = step.unwrap_or(1);
@@ -149,7 +149,7 @@ impl<'a> Split<'a> {
 
     /// The split operand, if each task copies its own part. A short one is copied for all tasks, in longer runs.
     fn own(&self) -> Option<Operand> {
-        let each = !self.form.shares_copies() || self.lines(self.split) > MOST_SHARED_LINES;
+        let each = !self.form.shares_copies() || self.lines(self.split) > MAX_SHARED_LINES;
         each.then_some(self.split)
     }
 

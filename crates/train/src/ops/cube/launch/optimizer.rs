@@ -16,13 +16,13 @@ use crate::ops::cube::kernels::adamw::{
     FactorsLaunch, TrainedLaunch, UNITS, ValuesLaunch, adamw, root_of_sum, square_sums,
 };
 
-/// Elements that one cube sums, up to `MOST_SUMS` cubes. The same on all devices, so that bits agree.
+/// Elements that one cube sums, up to `MAX_SUMS` cubes. The same on all devices, so that bits agree.
 const ELEMENTS: usize = 1 << 14;
-const MOST_SUMS: usize = 256;
+const MAX_SUMS: usize = 256;
 
 /// Number of partial sums for the squares of `elements` elements.
 pub fn sums_of(elements: usize) -> usize {
-    elements.div_ceil(ELEMENTS).clamp(1, MOST_SUMS)
+    elements.div_ceil(ELEMENTS).clamp(1, MAX_SUMS)
 }
 
 /// Up to eight flat tensors: a backend operation takes a fixed number of tensors and is told how many are in use.
@@ -40,7 +40,7 @@ pub struct Eight<B: Backend> {
 }
 
 impl<B: Backend> Eight<B> {
-    pub const MOST: usize = 8;
+    pub const MAX: usize = 8;
 
     /// Fills unused places with `filling`.
     pub fn new(tensors: impl IntoIterator<Item = FloatTensor<B>>, filling: &FloatTensor<B>) -> Self {

@@ -179,7 +179,7 @@ impl Trial<'_> {
     fn times(&self, kernel: &'static Kernel, windows: usize) -> Option<Duration> {
         /// Duration of a window, long enough to hide the host's launch overhead.
         const WINDOW: Duration = Duration::from_millis(2);
-        const MOST_LAUNCHES: u32 = 32;
+        const MAX_LAUNCHES: u32 = 32;
         // A separate output, because a failing launch may leave it partly unwritten.
         let out = uninitialized(self.out, self.out.meta.shape().clone(), self.out.dtype);
         let window = |launches: u32| {
@@ -190,7 +190,7 @@ impl Trial<'_> {
         };
         window(1)?;
         let once = window(1)?;
-        let launches = (WINDOW.as_secs_f64() / once.as_secs_f64().max(1e-6)).clamp(1.0, MOST_LAUNCHES.into()) as u32;
+        let launches = (WINDOW.as_secs_f64() / once.as_secs_f64().max(1e-6)).clamp(1.0, MAX_LAUNCHES.into()) as u32;
         let times: Option<Vec<Duration>> = (0..windows).map(|_| window(launches)).collect();
         block_on(out.client.sync_buffers([&out.handle])).ok()?;
         times?.into_iter().min()
