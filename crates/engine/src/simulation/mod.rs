@@ -5,7 +5,7 @@
 //! through [`clock`] and [`executor`] only. Time passes only while the engine waits for a message. Before each wait,
 //! [`contract`] judges what was committed. [`seed`] runs one seed from beginning to end.
 //!
-//! `STEPWELL_SIM_SEEDS=N` runs N seeds, `STEPWELL_SIM_SEED=S` runs one and prints what happens.
+//! `STEPWELL_SIM_SEEDS=N` runs N seeds from `STEPWELL_SIM_FROM` on, `STEPWELL_SIM_SEED=S` runs one and prints what happens.
 
 mod clock;
 mod contract;

@@ -27,7 +27,7 @@ fn must_hold(seed: u64, tracing: Tracing) -> Report {
 
 fn replay(seed: u64) -> String {
     format!(
-        "{ONE}={seed} cargo test -p {} --lib simulation::tests::the_contract_holds -- --exact --nocapture",
+        "{ONE}={seed} cargo test -p {} --lib -- --exact simulation::tests::the_contract_holds_whatever_happens --nocapture",
         env!("CARGO_PKG_NAME")
     )
 }
