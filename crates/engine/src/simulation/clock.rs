@@ -48,6 +48,8 @@ impl Clock for SimulatedClock {
     }
 
     fn new_id(&self) -> Uuid {
+        // Between the commits of two submissions.
+        point(&self.world);
         self.world.borrow_mut().new_id()
     }
 
