@@ -5,7 +5,6 @@ cd "$(dirname "$0")/.."
 
 cargo build --release --no-default-features
 python3 scripts/drill/drill.py "${CARGO_TARGET_DIR:-target}/release/stepwell" "${KILLS:-1000}"
-STEPWELL_SIM_SEEDS=${SEEDS:-1000000} cargo test --release -p stepwell-engine --lib simulation::
 scripts/bit_flips.sh "${FLIPS:-10000}"
 scripts/simulate.sh "${SEEDS:-1000000}"
 FEATURES=train scripts/fuzz.sh "${FUZZ_SECONDS:-600}"
