@@ -162,11 +162,14 @@ fn drive_to_the_end(state_dir: &Path, world: &Shared) -> (u32, u32) {
             let parts = (FakeExecutor::new(world), SimulatedClock::start(world));
             drive_with(&lock, options, &mut Watcher(world.clone()), &inbox, parts)
         }));
-        world.borrow_mut().sync();
         match ended {
-            Ok(outcome) => check_outcome(&mut world.borrow_mut(), outcome, scope),
+            Ok(outcome) => {
+                world.borrow_mut().sync();
+                check_outcome(&mut world.borrow_mut(), outcome, scope);
+            }
             Err(panic) if panic.is::<Crash>() => {
                 crashes += 1;
+                world.borrow_mut().sync();
                 world.borrow().check_nothing_is_lost();
                 assert_sound(state_dir);
             }
