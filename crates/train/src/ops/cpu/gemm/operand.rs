@@ -1,8 +1,8 @@
 //! Operands as a tile reads them: packed into panels, or in place.
 //!
 //! A panel holds [`TILE_ROWS`] rows of the left operand or [`TILE_COLUMNS`] columns of the right one, with all elements
-//! of one inner index side by side. Padding at the edge of the matrix is zero. `amx.rs` describes the operands of tile
-//! registers.
+//! of one inner index side by side. Padding at the edge of the matrix is zero. `microkernel/amx.rs` describes the operands
+//! of tile registers.
 
 use std::ops::Range;
 
