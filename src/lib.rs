@@ -1,6 +1,6 @@
 //! The command line. Data goes to standard output, everything else to standard error.
 //!
-//! Start reading at [`verbs`], one file per verb: `verbs/start/run.rs` loads a workflow, `drive/submission.rs` submits the run,
+//! Start reading at `verbs`, one file per verb: `verbs/start/run.rs` loads a workflow, `drive/submission.rs` submits the run,
 //! `drive/foreground.rs` drives it with `stepwell_engine`, and `view/` shows it.
 
 mod arguments;
