@@ -3,7 +3,7 @@
 //! Pure: no files, no clock, no database, no processes; times come in as arguments. It does not know the step kinds or how
 //! anything is stored.
 //!
-//! Start reading at [`handle`], which is the whole loop in a few lines. [`command`] and [`event`] hold its words, [`decide`]
+//! Start reading at `handle.rs`, which is the whole loop in a few lines. [`command`] and [`event`] hold its words, [`decide`]
 //! judges, [`apply`] changes the [`state`]. [`status`] is the same history as the tables show it.
 
 pub mod apply;

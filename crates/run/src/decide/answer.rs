@@ -15,7 +15,7 @@ use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_base::ids::{Fence, StepId, StepKey};
 use stepwell_workflow::pools::Held;
 
-/// Returns the direct answer to one command; [`consequence`] adds what follows from its events.
+/// Returns the direct answer to one command; `consequence` adds what follows from its events.
 pub fn decide(state: &RunState, command: Command, now: Timestamp) -> Decision {
     match command {
         Command::Claim { step, key, with, resources } => claim(state, step, key, with, resources, now),

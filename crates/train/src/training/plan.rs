@@ -38,7 +38,7 @@ pub struct Plan {
     pub checkpoint_every: Option<u64>,
     /// Number of lowest blocks of the model that are not trained; see [`Transformer::with_frozen`].
     ///
-    /// [`Transformer::with_frozen`]: super::model::Transformer::with_frozen
+    /// [`Transformer::with_frozen`]: crate::model::Transformer::with_frozen
     #[serde(default)]
     pub freeze_layers: usize,
     /// Precision of matrix products. Omitted when it is f32, so that files of f32 runs keep their bytes.
@@ -46,7 +46,7 @@ pub struct Plan {
     pub precision: Precision,
     /// Weight of the z-loss; see [`Objective`]. Omitted when it is 0, for the same reason.
     ///
-    /// [`Objective`]: super::ops::Objective
+    /// [`Objective`]: crate::ops::Objective
     #[serde(default, skip_serializing_if = "is_zero")]
     pub z_loss: f64,
     pub phases: Vec<Phase>,
