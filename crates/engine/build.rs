@@ -1,11 +1,11 @@
-//! Tells the program which code it was built from, for the provenance of what it makes.
+//! Records which code the program was built from, for the provenance of its artifacts.
 
 use std::path::Path;
 use std::process::Command;
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    // Development builds are made between commits; only of a release can it be said what is in it.
+    // Only a release records the commit: a development build may contain uncommitted changes.
     let release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
     let described = if release { git(&["describe", "--always", "--dirty", "--tags"]) } else { None };
     let fallback = if release { "unknown" } else { "development" };
@@ -19,7 +19,7 @@ fn main() {
     }
 }
 
-/// What git prints; `None` without git, or outside of a repository.
+/// Runs git and returns its output; `None` without git or outside a repository.
 fn git(arguments: &[&str]) -> Option<String> {
     let output = Command::new("git").args(arguments).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();

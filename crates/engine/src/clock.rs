@@ -7,7 +7,7 @@ use jiff::{SignedDuration, Timestamp};
 use rustix::time::{ClockId, clock_gettime};
 use uuid::Uuid;
 
-/// Elapsed time that a computer's sleep counts towards.
+/// Clock that includes the time in which the computer sleeps.
 #[cfg(target_os = "linux")]
 const ELAPSED: ClockId = ClockId::Boottime;
 #[cfg(not(target_os = "linux"))]
@@ -15,9 +15,9 @@ const ELAPSED: ClockId = ClockId::Monotonic;
 
 /// Tells the time and waits.
 pub(crate) trait Clock {
-    /// Engine time: the wall clock at the engine's start plus elapsed time, a computer's sleep included. Never goes
-    /// back. A wall clock that a person or NTP sets moves no lease, timeout or backoff. Times of two engines can go
-    /// back, because each reads the wall clock at its own start.
+    /// Engine time: the wall clock at the engine's start plus elapsed time, including the computer's sleep. It never
+    /// goes back: a person or NTP that sets the wall clock moves no lease, timeout or backoff. Times of successive
+    /// engines can go back, because each engine reads the wall clock at its own start.
     fn now(&self) -> Timestamp;
 
     /// Wall clock, which can be set; only schedules follow it.

@@ -1,7 +1,7 @@
-//! The engine: one thread that owns the parts below and the only writing connection to the database.
+//! The engine: one thread that owns the components below and the only writing connection to the database.
 //!
-//! `round` is the loop. `messages`, `requests` and `timers` feed it, `scheduling` gives work out, `commit` makes decisions
-//! durable, `effects` performs them. `recovery` is what happens at a start and on a full disk.
+//! `round` is the loop. `messages`, `requests` and `timers` feed it, `scheduling` assigns work, `commit` makes
+//! decisions durable, and `effects` performs them. `recovery` handles startup and a full disk.
 
 mod cleanup;
 mod commit;
@@ -48,21 +48,21 @@ use stepwell_base::ids::RunId;
 use stepwell_steps::own_binary;
 use stepwell_store::{EngineLock, Store};
 
-/// Drives runs until they have ended, or until SIGINT, SIGTERM or SIGHUP: the first lets attempts write
-/// their checkpoints, the second kills them at once.
+/// Drives runs until they have ended or SIGINT, SIGTERM or SIGHUP arrives. The first signal lets attempts write their
+/// checkpoints; the second kills them at once.
 ///
 /// # Errors
-/// When another engine holds the state directory, or the state cannot be read or written. A failed step
-/// is an [`Outcome`], and a full disk is waited out.
+/// `Locked` when another engine holds the state directory, `CrashLoop` in safe mode. A failed step is an [`Outcome`],
+/// and a full disk makes the engine wait.
 pub fn drive(options: EngineOptions, observer: &mut dyn Observer) -> Result<Outcome, EngineError> {
     let lock = EngineLock::acquire(&options.state_dir)?;
     drive_locked(&lock, options, observer)
 }
 
-/// [`drive`] for the holder of the lock.
+/// Does the work of [`drive`] for a caller that already holds the lock.
 ///
 /// # Errors
-/// As [`drive`].
+/// The errors of [`drive`] except `Locked`.
 pub fn drive_locked(
     lock: &EngineLock,
     options: EngineOptions,
@@ -81,10 +81,10 @@ pub fn drive_locked(
     outcome
 }
 
-/// [`drive_locked`] in any world: attempts run where `executor` puts them, at the time that `clock` tells.
+/// Does the work of [`drive_locked`] with any executor and clock; the simulator supplies its own.
 ///
 /// # Errors
-/// As [`drive`].
+/// The errors of [`drive_locked`].
 pub(crate) fn drive_with<X: Executor, C: Clock>(
     lock: &EngineLock,
     options: EngineOptions,
@@ -101,7 +101,7 @@ pub(crate) fn drive_with<X: Executor, C: Clock>(
     outcome
 }
 
-/// Coordinates the parts: it lets them decide, commits what they decided, and performs the effects.
+/// Coordinates the components: lets them decide, commits their decisions, and performs the effects.
 pub(crate) struct Engine<'a, X, C> {
     options: EngineOptions,
     observer: &'a mut dyn Observer,
@@ -109,7 +109,7 @@ pub(crate) struct Engine<'a, X, C> {
     artifacts: ArtifactStore,
     executor: X,
     runs: Runs,
-    /// Runs whose rows cannot be read, and why.
+    /// Runs with unreadable rows, and the reason.
     set_aside: BTreeMap<RunId, String>,
     family: Family,
     attempts: Attempts,
@@ -120,23 +120,23 @@ pub(crate) struct Engine<'a, X, C> {
     accounts: Accounts,
     discards: Discards,
     schedules: Schedules,
-    /// For threads that have something to tell the engine.
+    /// Cloned for threads that send messages to the engine.
     sender: SyncSender<Message>,
     pace: ClaimPace,
     stopping: Option<Stop>,
     clock: C,
-    /// When leases were last checked.
+    /// Time of the last lease check.
     looked_at: Timestamp,
     janitor: Janitor,
-    /// Before this round's look at what is due: what comes due during the round is left for the next.
+    /// Start of this round. Deadlines that pass during the round wait for the next one.
     round_at: Timestamp,
 }
 
 impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
-    /// A new epoch of the state directory, with nothing in memory.
+    /// Opens a new epoch of the state directory with nothing in memory.
     ///
     /// # Errors
-    /// When the state cannot be read or written.
+    /// `CrashLoop` in safe mode.
     pub(crate) fn open(
         lock: &EngineLock,
         options: EngineOptions,
@@ -147,7 +147,7 @@ impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
         let mut store = Store::open(&options.state_dir)?;
         store.begin_epoch(lock)?;
         store.record_environment(&environment::describe().to_string())?;
-        // Requests are answered in safe mode as well.
+        // Safe mode still answers requests.
         if options.scope != Scope::Requests {
             crash_loop::note_start(store.reader(), &options.state_dir, options.crash_loop_limit, clock.wall())?;
         }

@@ -1,4 +1,4 @@
-//! Why the engine could not work. A failing step is not an error of the engine.
+//! Errors that keep the engine from working. A failing step is not one of them.
 
 use std::io;
 use std::path::PathBuf;
@@ -18,22 +18,22 @@ pub enum EngineError {
     Io { action: &'static str, path: PathBuf, source: io::Error },
     #[error("cannot {action}")]
     System { action: &'static str, source: io::Error },
-    /// The tables were changed by somebody else than the engine.
+    /// A writer other than the engine changed the tables.
     #[error("the state of run {run} is not what this engine has written: an event of it was refused as stale")]
     Diverged { run: RunId },
-    /// What was asked for cannot be done.
+    /// The engine cannot do what the request asks for.
     #[error("run {run}: {why}")]
     Refused { run: RunId, why: String },
     #[error("there is no time zone `{name}`")]
     UnknownTimeZone { name: String },
     #[error("`{cron}` is not a cron expression: {why}")]
     InvalidCron { cron: String, why: String },
-    /// `suspects`: what ran when the last engine died.
+    /// `suspects` names the work that ran when the last engine died.
     #[error("safe mode: the engine died {crashes} times within a minute and got nothing done{suspects}")]
     CrashLoop { crashes: usize, suspects: String, run: Option<RunId> },
     #[error("run {run} cannot be read, and has processes of an earlier engine that cannot be ended: {pids:?}")]
     RunStillRunning { run: RunId, pids: Vec<u32> },
-    /// Starting the step again could run it twice at a time.
+    /// A second start of the step could run it twice at once.
     #[error("step `{step}` of run {run} has processes of an earlier engine that cannot be ended: {pids:?}")]
     StillRunning { run: RunId, step: StepId, pids: Vec<u32> },
 }
@@ -56,7 +56,7 @@ impl EngineError {
         move |source| EngineError::System { action, source }
     }
 
-    /// How to fix it, where there is a way.
+    /// Returns advice for a fix, if there is any.
     pub fn hint(&self) -> Option<String> {
         match self {
             EngineError::Store(error) => error.hint(),
@@ -86,7 +86,7 @@ impl EngineError {
         }
     }
 
-    /// Bytes that have to be free, where that is known.
+    /// Returns the bytes that must be free, if known.
     pub(crate) fn needed_bytes(&self) -> Option<u64> {
         match self {
             EngineError::Artifact(ArtifactError::NoSpace { needed, .. }) => *needed,

@@ -1,4 +1,4 @@
-//! Everything that the engine reacts to, in one queue.
+//! One queue of everything that the engine reacts to.
 
 use std::io::Read;
 use std::path::Path;
@@ -17,9 +17,9 @@ use crate::error::EngineError;
 pub(crate) enum Message {
     Attempt(AttemptId, WorkerId, Report),
     Signal(i32),
-    /// Another process has left something in the database.
+    /// Another process has written to the database.
     Wake,
-    /// For the observer, from a thread of the engine.
+    /// Text for the observer, from a thread of the engine.
     Warning(String),
 }
 
@@ -41,8 +41,10 @@ struct Sources {
 }
 
 impl Inbox {
+    /// Opens the queue and starts the threads that fill it.
+    ///
     /// # Errors
-    /// When signals cannot be caught or the FIFO cannot be made.
+    /// When signals cannot be caught or the FIFO cannot be created.
     pub(crate) fn open(state_dir: &Path) -> Result<Inbox, EngineError> {
         let (sender, receiver) = sync_channel(CAPACITY);
         let caught = [SIGINT, SIGTERM].into_iter().chain((!ignores_hangup()).then_some(SIGHUP));
@@ -76,10 +78,10 @@ impl Inbox {
         Inbox { receiver, sender, sources: None }
     }
 
-    /// Where attempts report to.
+    /// Returns the sink that receives the reports of attempts.
     pub(crate) fn sink(&self) -> Sink {
         let sender = self.sender.clone();
-        // Reports to an engine that has gone are of no interest.
+        // A report to an engine that is gone has no receiver.
         std::sync::Arc::new(move |id, worker, report| drop(sender.send(Message::Attempt(id, worker, report))))
     }
 }
@@ -93,7 +95,7 @@ fn ignores_hangup() -> bool {
 }
 
 impl Drop for Sources {
-    /// The threads are not waited for: somebody may have removed the FIFO under one of them.
+    /// Does not wait for the threads: a person may have removed the FIFO under one of them.
     fn drop(&mut self) {
         self.signals.close();
         wake::stop(&self.state_dir);

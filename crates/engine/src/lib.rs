@@ -1,7 +1,7 @@
 //! The imperative shell: one thread that receives everything through one inbox, decides with `stepwell_run`, commits with
 //! `stepwell_store`, and only then acts.
 //!
-//! It knows no command line and prints nothing. Start reading at [`drive`]; `specs/engine.md` tells the story of a run.
+//! It knows no command line and prints nothing. Start at [`drive`]; `specs/engine.md` tells the story of a run.
 
 mod client;
 mod clock;

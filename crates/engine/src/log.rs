@@ -1,4 +1,4 @@
-//! What an engine does, in the program's own log. Payloads, arguments and outputs are not logged: they may be large, and
+//! Logs the engine's actions to the program's own log. It omits payloads, arguments and outputs: they may be large, and
 //! a program may print a secret.
 
 use std::time::Duration;
@@ -10,10 +10,10 @@ use tracing::{debug, info, warn};
 
 use crate::options::{Observer, SpaceWait};
 
-/// Target of warnings that an observer shows as well: standard error would have them twice.
+/// Target of warnings that an observer also shows, so that standard error can leave them out.
 pub const SHOWN: &str = "stepwell_engine::shown";
 
-/// Logs what it passes on.
+/// Logs each call and passes it on.
 pub(super) struct Logged<'a> {
     pub observer: &'a mut dyn Observer,
 }

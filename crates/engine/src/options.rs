@@ -1,4 +1,4 @@
-//! What the caller says to the engine, and what it hears back.
+//! Options of an engine, and the interface through which the caller observes it.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,26 +8,26 @@ use stepwell_base::protocol::{MetricRow, Progress};
 use stepwell_run::event::Recorded;
 use stepwell_workflow::limits::Limits;
 
-/// Which runs to drive.
+/// Selects the runs to drive.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Scope {
-    /// This one.
+    /// This run and its child runs.
     Run(RunId),
-    /// Every run that has not ended, and those that are submitted meanwhile.
+    /// Every run that has not ended, including runs submitted later.
     All { exit_when_idle: bool },
-    /// Nothing is run: only requests of other processes are answered.
+    /// No run: the engine only answers requests of other processes.
     Requests,
 }
 
-/// What is done first with the runs to drive.
+/// First action on the runs to drive.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub enum Start {
-    /// Taken up again when it was interrupted or had failed; left alone when it is paused.
+    /// Resumes interrupted and failed runs, and leaves paused runs alone.
     #[default]
     GoOn,
-    /// Also when it is paused.
+    /// Resumes paused runs as well.
     Resume,
-    /// Only this failed step, or all of them, gets new retries.
+    /// Gives new retries to only this failed step, or to all failed steps.
     Retry { step: Option<StepId> },
 }
 
@@ -35,57 +35,57 @@ pub enum Start {
 pub struct EngineOptions {
     pub state_dir: PathBuf,
     pub scope: Scope,
-    /// Attempts in child processes at a time, at least 1.
+    /// Maximum number of attempts in child processes at a time, at least 1.
     pub slots: usize,
-    /// Pools, rate limits and what to do about alerts.
+    /// Pools, rate limits and the alert command.
     pub limits: Limits,
-    /// So many deaths of engines in a row lead to safe mode; 0: none do.
+    /// Number of engine deaths in a row that leads to safe mode; 0 disables it.
     pub crash_loop_limit: u64,
-    /// Most bytes that the log of an attempt keeps; 0: any number.
+    /// Maximum size of an attempt's log in bytes; 0 means no limit.
     pub log_limit: u64,
     pub start: Start,
 }
 
-/// How the engine's work ended.
+/// Result of the engine's work.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Outcome {
     Succeeded,
     Failed,
     Canceled,
-    /// Stopped by a signal; `resume` goes on.
+    /// A signal stopped the engine; `resume` continues.
     Interrupted,
-    /// A person has to say that the run goes on.
+    /// The run waits until a person resumes it.
     Paused,
-    /// `Scope::All` with nothing left to do, or requests answered.
+    /// `Scope::All` has nothing left to do, or all requests are answered.
     Idle,
 }
 
-/// Why the engine waits, and what for.
+/// Reason for a wait for disk space, and its target.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SpaceWait {
     pub reason: String,
-    /// On the disk of this folder.
+    /// Folder on the full disk.
     pub path: PathBuf,
     pub needed_bytes: u64,
     pub free_bytes: u64,
 }
 
-/// Watches. Called on the engine's thread, so it must be quick.
+/// Observes the engine. Calls run on the engine's thread, so they must be quick.
 pub trait Observer {
-    /// After the event was committed.
+    /// Called after the event is committed.
     fn event(&mut self, recorded: &Recorded);
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress);
-    /// After the row was committed.
+    /// Called after the row is committed.
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow);
-    /// Nothing can go on until the disk has space again. Called once per wait.
+    /// Called once per wait: nothing continues until the disk has space again.
     fn waiting_for_space(&mut self, _wait: &SpaceWait) {}
-    /// Something that a person should know, and that is not part of the history.
+    /// Shows people a message that is not part of the history.
     fn warn(&mut self, _message: &str) {}
-    /// Time that running attempts get to write a checkpoint when the engine is asked to stop.
+    /// Called when the engine is asked to stop. `grace` is the time that running attempts have to write a checkpoint.
     fn stopping(&mut self, _grace: Duration) {}
 }
 
-/// Sees nothing.
+/// Ignores everything.
 pub struct Quiet;
 
 impl Observer for Quiet {

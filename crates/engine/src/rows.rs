@@ -1,4 +1,4 @@
-//! From the tables back to the state in memory, after a restart.
+//! Rebuilds the state in memory from the tables after a restart.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use stepwell_store::{RunRow, StepRow};
 use stepwell_workflow::catalog::Placement;
 use stepwell_workflow::spec::WorkflowSpec;
 
-/// The state that the tables of a run stand for. `placement` maps kinds.
+/// Builds the state that the tables of a run represent. `placement` maps kinds.
 pub fn state_from_rows(
     spec: Arc<WorkflowSpec>,
     run: &RunRow,

@@ -132,7 +132,7 @@ pub enum Command {
     RaiseBudget {
         to: Budget,
     },
-    /// Stop the run without ending it; repeat until `RunInterrupted` appears.
+    /// Stop the run without ending it; repeat until `RunEvent::Interrupted` appears.
     Interrupt {
         reason: String,
     },

@@ -1,4 +1,4 @@
-//! Asking the engine for something, from another process.
+//! Sends a request to the engine from another process.
 
 use std::path::Path;
 use std::thread;
@@ -16,30 +16,30 @@ use crate::engine::drive_locked;
 use crate::error::EngineError;
 use crate::options::{EngineOptions, Quiet, Scope, Start};
 
-/// An engine answers between two commits.
+/// Longest wait for an answer. An engine answers between two commits.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What came of a request.
+/// Result of a request.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Asked {
     Done,
-    /// Why nothing was done.
+    /// Refused, for this reason.
     Refused(String),
-    /// The engine is busy; the request is kept.
+    /// The engine is busy; the request stays in the database.
     Unanswered,
 }
 
-/// Leaves a request in the database and waits for its answer; without an engine, does its work.
+/// Writes a request to the database and waits for its answer. Without a running engine, does the engine's work itself.
 ///
 /// # Errors
-/// When the run is unknown, or the state cannot be read or written.
+/// When the run is unknown.
 pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, EngineError> {
     let mut store = Store::open(state_dir)?;
     let id = store.request(run, request, Timestamp::now())?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        // The engine may end at any moment, also before it has seen the request.
+        // The engine can exit at any moment, even before it reads the request.
         match EngineLock::acquire(state_dir) {
             Ok(lock) => {
                 let state_dir = state_dir.to_owned();

@@ -1,4 +1,4 @@
-//! Canceling from another process.
+//! Cancels a run from another process.
 
 use std::path::Path;
 use std::thread;
@@ -12,25 +12,26 @@ use stepwell_store::Reader;
 use crate::client::ask::ask;
 use crate::error::EngineError;
 
-/// Longer than an engine needs to end attempts that do not listen.
+/// Longer than an engine needs to kill attempts that ignore the request.
 const PATIENCE: Duration = Duration::from_secs(30);
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What came of a cancel.
+/// Result of a cancel.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Canceled {
     /// All processes of the run are dead.
     Done,
-    /// The run had ended, or ended just before.
+    /// The run had already ended, or ended just before the cancel.
     EndedBefore(RunStatus),
-    /// The engine has the request, but is still ending attempts.
+    /// The engine has the request but is still ending attempts.
     Requested,
 }
 
-/// Asks the engine to cancel a run and waits for it; without an engine, does its work.
+/// Asks the engine to cancel a run and waits until the run ends. Without a running engine, does the engine's work
+/// itself.
 ///
 /// # Errors
-/// When the run is unknown, or the state cannot be read or written.
+/// When the run is unknown.
 pub fn cancel(state_dir: &Path, run: RunId) -> Result<Canceled, EngineError> {
     if let Some(ended) = ended(state_dir, run)? {
         return Ok(Canceled::EndedBefore(ended));

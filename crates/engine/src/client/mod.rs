@@ -1,4 +1,4 @@
-//! What other processes do: they leave a request in the database and wake the engine.
+//! Requests of other processes: each writes a row to the database and wakes the engine.
 
 mod ask;
 mod cancel;

@@ -1,4 +1,4 @@
-//! The FIFO by which other processes wake the engine: one byte, "look into the database".
+//! The FIFO through which other processes wake the engine. One byte tells it to read the database.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -11,11 +11,10 @@ use stepwell_store::WAKE_FILE;
 use crate::error::EngineError;
 
 const WAKE: u8 = b'w';
-/// Ends the listening thread of this engine.
+/// Byte that ends this engine's listening thread.
 pub(crate) const STOP: u8 = b's';
 
-/// Wakes the engine of a state directory, if there is one. A request that is in the database already is
-/// seen by a later engine anyway.
+/// Wakes the engine of a state directory if one runs. Otherwise the next engine finds the request in the database.
 pub fn wake(state_dir: &Path) {
     send(state_dir, WAKE);
 }
@@ -25,24 +24,24 @@ pub(crate) fn stop(state_dir: &Path) {
 }
 
 fn send(state_dir: &Path, byte: u8) {
-    // Opening fails when nobody listens; a full FIFO wakes as well as one more byte.
+    // Opening fails when no engine listens. A full FIFO already wakes the engine.
     let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or_default();
     if let Ok(mut fifo) = OpenOptions::new().write(true).custom_flags(nonblocking).open(state_dir.join(WAKE_FILE)) {
         let _ = around!("engine.wake.write", fifo.write_all(&[byte]));
     }
 }
 
-/// Opens the FIFO, making it if need be. Reading blocks until somebody wakes.
+/// Opens the FIFO and creates it if necessary. A read blocks until a process writes.
 ///
 /// # Errors
-/// When it cannot be made.
+/// When the FIFO cannot be created.
 pub(crate) fn listen(state_dir: &Path) -> Result<File, EngineError> {
     let path = state_dir.join(WAKE_FILE);
     let failed = EngineError::io("create the FIFO", &path);
     if !path.metadata().is_ok_and(|metadata| metadata.file_type().is_fifo()) {
         around!("engine.wake.create", make(&path)).map_err(failed)?;
     }
-    // Open for writing as well: then there is no end of file between two writers.
+    // Opening for writing as well prevents an end of file between two writers.
     OpenOptions::new().read(true).write(true).open(&path).map_err(EngineError::io("open the FIFO", &path))
 }
 

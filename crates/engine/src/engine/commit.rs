@@ -1,5 +1,4 @@
-//! Group commit: everything that was decided since the last one becomes durable together, and only
-//! then has effects.
+//! Group commit: all decisions since the last commit become durable together and take effect only then.
 
 use crate::executors::{AttemptId, Executor};
 use stepwell_base::artifact::ArtifactRef;
@@ -54,10 +53,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.pending.must_commit(self.clock.instant())
     }
 
-    /// Commits what is pending, tells the observer, and performs the effects. Effects may decide more.
+    /// Commits pending decisions, tells the observer and performs the effects. Effects may lead to more decisions.
     ///
     /// # Errors
-    /// When the commit fails; then nothing of it has happened, and this engine must stop.
+    /// When the commit fails. Nothing of it has happened then, and this engine must stop.
     pub(crate) fn flush(&mut self) -> Result<(), EngineError> {
         loop {
             if self.must_commit() {
@@ -65,16 +64,16 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             } else if self.pending.effects.is_empty() {
                 return Ok(());
             } else {
-                // What they decide is committed as well: a run that has ended may be forgotten after this.
+                // Decisions of the effects are committed too: the caller may forget an ended run next.
                 self.perform_effects()?;
             }
         }
     }
 
-    /// Commits also what could wait.
+    /// Commits everything, including the metrics, heartbeats and events that may wait.
     ///
     /// # Errors
-    /// As [`Engine::flush`].
+    /// The errors of [`Engine::flush`].
     pub(crate) fn flush_all(&mut self) -> Result<(), EngineError> {
         self.flush()?;
         if self.pending.has_waiting() { self.commit() } else { Ok(()) }
@@ -107,11 +106,11 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     fn perform_effects(&mut self) -> Result<(), EngineError> {
-        // Only effects without events, such as an expired lease, get here before a commit.
+        // Before a commit, only effects without events get here, such as an expired lease.
         for (run, effect) in std::mem::take(&mut self.pending.effects) {
             self.perform(run, effect)?;
         }
-        // An attempt that could not start has left its slot and its units.
+        // An attempt that failed to start frees its slot and its units.
         if self.pending.is_urgent() {
             self.pace.claim_again();
         }
@@ -122,8 +121,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.pending.metric(MetricWrite { run, step, attempt, row }, self.clock.instant());
     }
 
-    /// While another attempt runs, it may be about to publish equal content, and everything is kept for later. The
-    /// attempt that has dropped the content waits for the answer.
+    /// Removes dropped content. While another attempt runs, keeps the content for later, because that attempt may be
+    /// about to publish equal content. The attempt that dropped the content waits for the answer.
     pub(crate) fn discard(&mut self, dropped: Vec<ArtifactRef>) -> Result<(), EngineError> {
         if dropped.is_empty() {
             return Ok(());
@@ -135,7 +134,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.discards.remove(self.store.reader(), &self.artifacts, self.observer)
     }
 
-    /// Removes the content that could not be removed earlier, once no attempt runs.
+    /// Removes, once no attempt runs, the content that earlier calls kept.
     pub(crate) fn discard_rest(&mut self) -> Result<(), EngineError> {
         if !self.attempts.is_empty() || self.discards.is_empty() {
             return Ok(());

@@ -15,7 +15,7 @@ use crate::engine::state::attempts::Prepared;
 use crate::engine::state::attempts::{ASKED_TO_STOP, EXIT_GRACE, Ending, INTERRUPT_GRACE, Running};
 use crate::error::EngineError;
 
-/// Number of no attempt: the checkpoint was made in another run.
+/// Attempt number of a checkpoint that another run made.
 const ADOPTED: u32 = 0;
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
@@ -37,7 +37,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                     running.kill_by(instant + INTERRUPT_GRACE);
                 }
             }
-            // A lease without a process can only be given back.
+            // A lease without a process only needs to be released.
             Effect::Kill { step, fence, failure }
                 if !self.attempts.has(&AttemptId { run, step: step.clone(), fence }) =>
             {
@@ -71,7 +71,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                     self.handle(child, Command::Cancel);
                 }
             }
-            // Written with the commit, see `Engine::handle`.
+            // `Engine::handle` adds lease extensions to the commit.
             Effect::ExtendLease { .. } => {}
         }
         Ok(())
@@ -79,7 +79,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
 
     fn start(&mut self, id: AttemptId) -> Result<(), EngineError> {
         if !self.prepared.contains_key(&id) {
-            // It was attempted inline.
+            // The step was attempted inline.
             return Ok(());
         }
         let Some(launch) = self.launch(&id)? else {
@@ -102,7 +102,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(())
     }
 
-    /// `None` when the step is no longer leased under this fence.
+    /// Builds the launch of a prepared attempt; `None` when the fence no longer holds the lease.
     pub(crate) fn launch(&mut self, id: &AttemptId) -> Result<Option<Launch>, EngineError> {
         let Some(Prepared { with, secrets, fingerprint }) = self.prepared.remove(id) else { return Ok(None) };
         let Some(run) = self.runs.get(&id.run) else { return Ok(None) };
@@ -131,11 +131,11 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone() }))
     }
 
-    /// Committed checkpoints of attempts with the step's key, newest first; the checkpoint of a fork comes last,
-    /// because it has another key and no attempt.
+    /// Returns committed checkpoints of attempts with the step's key, newest first. The checkpoint of a fork comes
+    /// last, because it has another key and no attempt.
     fn checkpoints(&self, run: RunId, step: &Step) -> Result<Vec<Checkpoint>, EngineError> {
         let mut rows = self.store.reader().checkpoints(run, &step.id)?;
-        // A rewind voids checkpoints by their training step; one without any has to be told by its attempt.
+        // A rewind voids checkpoints by training step. For checkpoints without one, the attempt number decides.
         if rows.iter().any(|row| row.checkpoint.last_step.is_none()) {
             let first = self.store.reader().first_attempt_with_key(run, &step.id)?.unwrap_or(step.attempts);
             rows.retain(|row| row.attempt >= first || row.attempt == ADOPTED);
@@ -143,9 +143,9 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(rows.into_iter().map(|row| row.checkpoint).collect())
     }
 
-    /// What a step kept for its next attempt is not needed after success.
+    /// Removes the data that a step keeps for its next attempt, once the step succeeds.
     pub(crate) fn clean(&self, run: RunId, step: &StepId) {
-        // Left-overs cost space only, and are removed at the next start.
+        // Leftovers cost only space; the next start removes them.
         let scratch = scratch_dir(&self.options.state_dir, run, step);
         remove_folder(&scratch);
     }

@@ -1,8 +1,8 @@
-//! On what the attempts of an engine run: part of the provenance of everything that they make.
+//! Describes the machine and the build that run attempts, for the provenance of their artifacts.
 
 use serde_json::{Value, json};
 
-/// Equal for equal machines and builds, so that it is stored once.
+/// Returns equal values for equal machines and builds, so that each is stored once.
 pub(crate) fn describe() -> Value {
     json!({
         "stepwell": env!("CARGO_PKG_VERSION"),
@@ -21,17 +21,17 @@ fn cpu_model() -> Option<String> {
     of_processor("model name")
 }
 
-/// What Linux says of the first processor.
+/// Reads a field of the first processor in `/proc/cpuinfo`.
 fn of_processor(key: &str) -> Option<String> {
     let text = std::fs::read_to_string("/proc/cpuinfo").ok()?;
     let line = text.lines().find(|line| line.starts_with(key))?;
     line.split_once(':').map(|(_, value)| value.trim().to_owned())
 }
 
-/// Those that choose between kernels.
+/// CPU features that select between kernels.
 #[cfg(target_arch = "x86_64")]
 fn cpu_features() -> Vec<&'static str> {
-    // The standard library cannot ask for all of them.
+    // The standard library cannot detect all of them.
     let flags = of_processor("flags").unwrap_or_default();
     let all = [
         ("avx", std::arch::is_x86_feature_detected!("avx")),

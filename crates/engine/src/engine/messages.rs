@@ -15,7 +15,7 @@ use crate::engine::stop::{Stop, stopped};
 use crate::error::EngineError;
 use crate::inbox::Message;
 
-/// Of a log, in the failure of an attempt that could not say more itself.
+/// Log lines to quote in the failure of an attempt that died without a message.
 const LOG_LINES: usize = 10;
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
@@ -51,7 +51,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     fn on_attempt_message(&mut self, id: AttemptId, message: FromAttempt) {
-        // Not an attempt of this engine's present: its fence is void.
+        // This engine does not run the attempt, so its fence is void.
         let instant = self.clock.instant();
         let Some(running) = self.attempts.get_mut(&id) else { return };
         if running.silenced {
@@ -61,7 +61,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         let AttemptId { run, step, fence } = id.clone();
         match message {
             FromAttempt::Heartbeat => self.handle(run, Command::Heartbeat { step, fence }),
-            // The executor's own business.
+            // The executor handles these messages itself.
             FromAttempt::Group { .. } | FromAttempt::Idle => {}
             FromAttempt::Progress(progress) => {
                 running.progress = Some(ProgressMark::after(running.progress, &progress, self.clock.now()));
@@ -102,7 +102,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
     }
 
-    /// Notes how an attempt ends; an ending that was decided earlier stands.
+    /// Records how an attempt ends. An earlier ending stands.
     pub(crate) fn end(&mut self, id: &AttemptId, ending: Ending, now: bool) {
         let instant = self.clock.instant();
         let Some(running) = self.attempts.get_mut(id) else { return };
@@ -115,7 +115,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
     }
 
-    /// Ends whatever an ended attempt has left, and reports the attempt once all of it is dead.
+    /// Ends everything that an ended attempt left, and reports the attempt once all of it is dead.
     pub(crate) fn reap(&mut self, id: &AttemptId) {
         let instant = self.clock.instant();
         let Some(running) = self.attempts.get_mut(id) else { return };
@@ -154,7 +154,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     fn vanished(&self, id: &AttemptId, running: &Running, exit: &Exit) -> Failure {
         let path = attempt_log(&self.options.state_dir, id.run, &id.step, running.number);
         let log = last_lines(&path, LOG_LINES);
-        // An end that the engine caused would have been noted.
+        // The engine records the ends that it causes, so this one is the worker's own.
         let mut message = match exit.out_of_memory {
             true => "the worker was killed for lack of memory".to_owned(),
             false => format!("the worker {exit} before the step was done"),

@@ -1,4 +1,4 @@
-//! What other processes have asked for in the database.
+//! Answers the requests that other processes write to the database.
 
 use crate::executors::Executor;
 use stepwell_base::ids::{RunId, StepId};
@@ -15,14 +15,11 @@ use crate::engine::state::run::Run;
 use crate::error::EngineError;
 use crate::options::Scope;
 
-/// How many steps a refusal names.
+/// Maximum number of steps that a refusal names.
 const NAMED_STEPS: usize = 8;
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
-    /// Takes up new runs, and answers requests.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// Loads new runs and answers requests.
     pub(crate) fn answer_requests(&mut self) -> Result<(), EngineError> {
         if let (Scope::All { .. }, None) = (self.options.scope, &self.stopping) {
             for run in self.store.reader().pending_runs()? {
@@ -31,7 +28,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             }
         }
         for RequestRow { id, asked } in self.store.reader().pending_requests()? {
-            // Answered since the last commit: another byte has woken this engine.
+            // The answer waits for the next commit; another byte has woken this engine.
             if self.pending.answers.iter().any(|answer| answer.id == id) {
                 continue;
             }
@@ -47,7 +44,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(())
     }
 
-    /// Only a worker serves schedules.
+    /// Loads the schedules. Only a worker serves them.
     pub(crate) fn load_schedules(&mut self) -> Result<(), EngineError> {
         if !matches!(self.options.scope, Scope::All { .. }) {
             return Ok(());
@@ -67,10 +64,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(())
     }
 
-    /// Like [`Engine::load`], but sets a run with unreadable rows aside and returns the reason.
-    ///
-    /// # Errors
-    /// When the store cannot be read at all.
+    /// Loads a run like [`Engine::load`], but sets a run with unreadable rows aside and returns the reason.
     pub(crate) fn load_readable(&mut self, run: RunId) -> Result<Result<(), String>, EngineError> {
         if let Some(why) = self.set_aside.get(&run) {
             return Ok(Err(why.clone()));
@@ -92,18 +86,18 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         why.to_owned()
     }
 
-    /// Makes sure that a run is in memory.
+    /// Loads a run unless it is already in memory.
     pub(crate) fn load(&mut self, run: RunId) -> Result<(), EngineError> {
         if !self.runs.contains_key(&run) {
             let mut loaded = Run::load(self.store.reader(), run)?;
-            // Whoever submitted it has used another clock.
+            // The process that submitted the run used another clock.
             loaded.state.cap_pauses(self.clock.now());
             self.take_in(run, loaded);
         }
         Ok(())
     }
 
-    /// The error says why nothing is done.
+    /// Performs a request. The error is the reason for a refusal.
     fn answer(&mut self, run: RunId, request: Request) -> Result<(), String> {
         match request {
             Request::Cancel => self.handle(run, Command::Cancel),
@@ -135,7 +129,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             Request::RaiseBudget { to } => {
                 self.refuse_unless(run, |state| state.end.is_none(), "it has ended")?;
                 self.handle(run, Command::RaiseBudget { to });
-                // The run may have had no limit until now.
+                // The budget may be the run's first, so its account must be opened again.
                 self.accounts.close(run);
                 if let Some(active) = self.runs.get_mut(&run) {
                     active.accounted = false;
@@ -145,7 +139,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(())
     }
 
-    /// Why this engine cannot go on with a run, if so.
+    /// Returns an error with the reason if this engine cannot resume a run.
     fn refuse_to_go_on(&self, run: RunId) -> Result<(), String> {
         let Some(active) = self.runs.get(&run) else { return Ok(()) };
         match (&active.state.end, &self.options.scope) {
@@ -157,7 +151,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             (Some(RunEnd::Failed { .. }), _) => {}
             (None, _) => return Ok(()),
         }
-        // A failed run has given its name free.
+        // A failed run has released its name.
         match self.store.reader().active_run_named(&active.name, run).map_err(|error| error.to_string())? {
             Some(other) => Err(format!("run {other} has its name `{}` now", active.name)),
             None => Ok(()),

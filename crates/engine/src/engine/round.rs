@@ -36,7 +36,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.rate_windows.restore(self.store.reader(), &self.options.limits, self.clock.wall())?;
         self.answer_requests()?;
         self.load_schedules()?;
-        // What ran out while no engine was there must not be claimed.
+        // A step whose time ran out while no engine ran must not be claimed.
         self.check_clock();
         loop {
             self.round_at = self.clock.now();
@@ -57,7 +57,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     /// Waits for a message and takes all that have arrived, so that they share one commit. The number is bounded, so
-    /// busy workers cannot delay the commit for ever.
+    /// busy workers cannot delay the commit forever.
     pub(crate) fn listen(&mut self, inbox: &Inbox) -> Result<(), EngineError> {
         // This engine holds a sender itself, so the inbox cannot be disconnected.
         let limit = self.time_to_wait();
@@ -66,7 +66,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         inbox.receiver.try_iter().take(CAPACITY).try_for_each(|message| self.on_message(message))
     }
 
-    /// `None` while there is something to do or to wait for.
+    /// Returns `None` while there is something to do or to wait for.
     fn outcome(&mut self) -> Option<Outcome> {
         if !self.attempts.is_empty() || !self.family.is_settled() {
             return None;
@@ -83,7 +83,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
     }
 
-    /// How the run that this engine is for has ended.
+    /// Outcome of the run that this engine drives, once the run has ended.
     pub(crate) fn end_of_the_run(&self) -> Option<Outcome> {
         let Scope::Run(id) = self.options.scope else { return None };
         Some(match self.runs.get(&id)?.state.end.as_ref()? {
@@ -97,7 +97,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.runs.get(&run).is_some_and(|run| run.state.lifecycle == Lifecycle::Paused)
     }
 
-    /// The memory of an engine that serves for months.
+    /// Drops ended runs, so that the memory of an engine that serves for months does not grow.
     pub(crate) fn forget_ended_runs(&mut self) {
         let wanted = match self.options.scope {
             Scope::Run(id) => Some(id),

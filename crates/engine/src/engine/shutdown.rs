@@ -1,4 +1,4 @@
-//! Stops in the middle, so that everything can resume later.
+//! Stops the engine in the middle of its work, so that everything can resume later.
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -8,7 +8,7 @@ use crate::executors::{AttemptId, Executor, Sweep};
 use stepwell_run::command::Command;
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
-    /// The first time, attempts may write a checkpoint; asked again, they are killed at once.
+    /// Stops the attempts. The first call lets them write a checkpoint; the second kills them at once.
     pub(crate) fn stop(&mut self, stop: Stop) {
         match &mut self.stopping {
             None => {
@@ -18,7 +18,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                 self.stopping = Some(stop);
                 self.interrupt_runs();
             }
-            // Several attempts may find the disk full; the one that needs most says when to go on.
+            // Several attempts may find the disk full; the largest need decides when to resume.
             Some(Stop { until_free: Some(needed), .. }) if stop.until_free.is_some() => {
                 *needed = stop.until_free.unwrap_or(0).max(*needed);
             }
@@ -33,7 +33,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
     }
 
-    /// Interrupts every run; those without attempts at once, the others when their attempts have ended.
+    /// Interrupts every run: at once without attempts, otherwise when its attempts have ended.
     pub(crate) fn interrupt_runs(&mut self) {
         let Some(Stop { reason, .. }) = self.stopping.clone() else { return };
         for run in self.runs.ids() {
@@ -41,7 +41,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
     }
 
-    /// Writes nothing, because the store has just failed. Returns the attempts that are not proved dead.
+    /// Kills all attempts and writes nothing, because the store has just failed. Returns the attempts that are not
+    /// proved dead.
     pub(crate) fn kill_all_attempts(&mut self) -> Vec<AttemptId> {
         let mut alive = Vec::new();
         for (id, mut running) in self.attempts.drain() {

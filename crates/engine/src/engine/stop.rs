@@ -1,4 +1,4 @@
-//! Stopping in the middle so that everything can go on later.
+//! Stops work in the middle, so that everything can resume later.
 
 use std::fmt;
 
@@ -8,11 +8,11 @@ use stepwell_run::event::ReleaseCause;
 
 use crate::engine::recovery::disk;
 
-/// Why the engine stops.
+/// Request to stop the engine.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Stop {
     pub reason: String,
-    /// Bytes that have to be free before it goes on by itself; `None` when it ends.
+    /// Free bytes at which the engine resumes by itself; `None` when it ends.
     pub until_free: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! The engine in this process, with kinds that need no other.
+//! Tests the engine in this process, with kinds that need no other process.
 
 mod history;
 mod timeouts;
@@ -190,7 +190,7 @@ fn an_unknown_run_is_refused() {
     assert!(matches!(drive(options(folder.path(), unknown), &mut Quiet), Err(EngineError::Store(_))));
 }
 
-/// Steps `PREFIX0`, `PREFIX1`, ... with this in each of them.
+/// Renders steps `PREFIX0`, `PREFIX1`, ..., each with the lines of `more`.
 fn steps(prefix: &str, count: usize, more: &str) -> String {
     (0..count).map(|i| format!("[[step]]\nid = \"{prefix}{i}\"\nkind = \"noop\"\n{more}\n")).collect()
 }
@@ -283,7 +283,7 @@ fn a_rate_limit_holds_over_retries_of_the_engine() {
         Limits { rate_limits, ..Limits::default() }
     };
     for name in ["one", "two"] {
-        // Each `drive` is a new engine, which has to find the starts of the one before.
+        // Each `drive` is a new engine, which must find the starts of the previous one.
         submit(folder.path(), &format!("name = \"{name}\"\n{}", steps("a", 3, "rate_limit = \"api\"")));
         drive_all(folder.path(), limits());
     }
@@ -334,7 +334,7 @@ fn after_a_restart_only_outputs_that_a_template_names_are_read() {
     assert_eq!(read("waits"), []);
 }
 
-/// An attempt of a worker that exists only as a number.
+/// Attempt of a worker that exists only as a number.
 struct Imagined(WorkerId);
 
 impl Attempt for Imagined {

@@ -1,4 +1,4 @@
-//! What happens by the clock: leases, timeouts and grace periods that run out.
+//! Reacts to the clock: leases, timeouts and grace periods that expire.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use stepwell_run::command::Command;
 use crate::clock::Clock;
 use crate::engine::Engine;
 
-/// Maximum sleep of an engine with attempts: a longer gap shows that it was stopped itself, see [`ABSENCE`].
+/// Maximum sleep of an engine with attempts: a longer gap shows that the engine itself was stopped, see [`ABSENCE`].
 const TICK: Duration = Duration::from_secs(1);
-/// Schedules follow the wall clock, which can be set, or go on while the machine sleeps.
+/// Maximum sleep before a scheduled time. The wall clock can be set, and it advances while the machine sleeps.
 const WALL_CLOCK_LOOK: Duration = Duration::from_secs(60);
-/// While a deadline that has passed waits for a process to end.
+/// Minimum sleep while a passed deadline waits for a process to end.
 const RETRY: Duration = Duration::from_millis(20);
-/// An engine that did not look at the clock for longer was stopped itself (a laptop's lid, Ctrl-Z), and
-/// cannot blame its workers for their silence.
+/// Longest gap between two looks at the clock in normal operation. After a longer gap the engine itself was stopped (a
+/// laptop's lid, Ctrl-Z), so it cannot blame its workers for their silence.
 const ABSENCE: SignedDuration = SignedDuration::from_secs(6);
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
-    /// How long to wait for a message; `None` when nothing can happen without one.
+    /// Longest wait for a message; `None` when nothing can happen without one.
     pub(crate) fn time_to_wait(&mut self) -> Option<Duration> {
         if self.pace.has_more() || !self.family.is_settled() {
             return Some(Duration::ZERO);

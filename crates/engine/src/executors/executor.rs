@@ -27,7 +27,7 @@ impl fmt::Display for AttemptId {
     }
 }
 
-/// Identifies a worker process for the lifetime of this process, where the system reuses process ids.
+/// Identifies a worker process for the lifetime of this process; unlike a process id, it is never reused.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct WorkerId(u64);
 
@@ -42,11 +42,11 @@ impl WorkerId {
 #[derive(Debug)]
 pub enum Report {
     Message(FromAttempt),
-    /// The attempt has left nothing behind, and no report follows. [`Attempt::reap`] it.
+    /// The attempt has left nothing behind, and no report follows. Call [`Attempt::reap`].
     Last(FromAttempt),
     /// The message violates the protocol, for this reason. The attempt is no longer trustworthy.
     Garbled(String),
-    /// The process has ended, and no report follows. [`Attempt::reap`] it.
+    /// The process has ended, and no report follows. Call [`Attempt::reap`].
     Ended,
 }
 
@@ -100,27 +100,27 @@ impl fmt::Display for Exit {
     }
 }
 
-/// The only way in which the engine starts, cancels, proves dead and hears of work.
+/// Starts attempts, cancels them, proves them dead and delivers their reports. The engine has no other access to work.
 pub trait Executor {
     /// Starts the attempt. Its reports go to the executor's sink; the last one is [`Report::Ended`] or
     /// [`Report::Last`].
     ///
     /// # Errors
-    /// When no process or thread could be started. Nothing is reported then.
+    /// When no process or thread can start. No report follows then.
     fn start(&self, launch: Launch) -> Result<Box<dyn Attempt>, Failure>;
 
     /// Ends what an attempt of a dead engine has left, and proves it dead. Returns the survivors. `process` is the
-    /// recorded one, if any.
+    /// recorded process, if any.
     fn end_leftovers(&self, id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u32>;
 
-    /// Like [`Executor::end_leftovers`], for every attempt of a run.
+    /// Does the work of [`Executor::end_leftovers`] for every attempt of a run.
     fn end_run(&self, run: RunId) -> Vec<u32>;
 
     /// Ends the workers that a dead engine of this state directory has left, such as stopped ones. Returns the
     /// survivors.
     fn end_workers(&self, state_dir: &Path) -> Vec<u32>;
 
-    /// When [`Executor::retire`] has something to do.
+    /// Time at which [`Executor::retire`] has work.
     fn deadline(&self) -> Option<Instant>;
 
     /// Ends workers that have been idle for too long.

@@ -36,8 +36,8 @@ pub struct Local {
 }
 
 impl Local {
-    /// `program` is the Stepwell binary that understands `worker exec`. `log_limit` is the most bytes that an
-    /// attempt's log keeps; 0 means no limit.
+    /// `program` is the Stepwell binary that understands `worker exec`. `log_limit` is the maximum size of an attempt's
+    /// log in bytes; 0 means no limit.
     pub fn new(program: PathBuf, sink: Sink, log_limit: u64) -> Local {
         Local { program, sink, pool: Rc::default(), logs: Arc::new(LogKeeper::new(log_limit)) }
     }

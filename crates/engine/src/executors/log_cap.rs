@@ -19,7 +19,7 @@ const LARGEST: u64 = 1 << 40;
 
 pub(super) struct LogCap {
     path: PathBuf,
-    /// Most bytes to keep on disk.
+    /// Maximum bytes to keep on disk.
     limit: u64,
     /// End of the hole.
     given_up: u64,

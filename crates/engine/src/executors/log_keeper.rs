@@ -15,7 +15,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 const SHORT_INTERVAL: Duration = Duration::from_millis(100);
 
 pub(super) struct LogKeeper {
-    /// Most bytes of a log; 0 means no limit.
+    /// Maximum size of a log in bytes; 0 means no limit.
     limit: u64,
     watched: Arc<Mutex<Watched>>,
 }
@@ -69,7 +69,7 @@ fn keep(watched: &Mutex<Watched>, limit: u64) {
             watched.has_thread = false;
             return;
         }
-        // A log that cannot be read now may be readable at the next look. Its step runs on.
+        // A log that cannot be read now may be readable at the next look. Its step continues.
         let growth = watched.logs.values_mut().map(|log| log.look().unwrap_or(0)).max();
         interval = if growth.unwrap_or(0) > limit / 16 { SHORT_INTERVAL } else { INTERVAL };
     }

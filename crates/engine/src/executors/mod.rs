@@ -1,4 +1,4 @@
-//! Runs attempts outside of the engine, in child processes.
+//! Runs attempts outside the engine, in child processes.
 
 mod executor;
 mod local;

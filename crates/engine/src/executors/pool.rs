@@ -47,7 +47,7 @@ struct Shared {
     attempt: Mutex<AttemptId>,
     /// Leader of the process group of the user's program; 0 while none runs.
     program: AtomicU32,
-    /// The worker has said that nothing of its attempt is left.
+    /// The worker has reported that nothing of its attempt is left.
     idle: AtomicBool,
 }
 
@@ -206,7 +206,7 @@ fn listen(socket: UnixStream, pid: u32, shared: &Shared, sink: impl Fn(AttemptId
         let wait = || waitid(WaitId::Pid(pid), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT);
         while matches!(wait(), Err(rustix::io::Errno::INTR)) {}
     }
-    // Nobody waits for the end of an idle worker.
+    // No receiver waits for the end of an idle worker.
     if !shared.idle.load(Ordering::SeqCst) {
         sink(attempt(), Report::Ended);
     }

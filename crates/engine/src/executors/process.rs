@@ -48,7 +48,7 @@ pub(super) fn end_marked(id: &AttemptId) -> Vec<u32> {
     end_all_with(|entry| entry == mark.as_bytes())
 }
 
-/// Does the same as `end_marked` for every attempt of a run.
+/// Does the work of `end_marked` for every attempt of a run.
 pub fn end_attempts_of(run: RunId) -> Vec<u32> {
     let mark = format!("{ATTEMPT_MARK}={run}/");
     end_all_with(|entry| entry.starts_with(mark.as_bytes()))
@@ -97,7 +97,7 @@ pub fn end_leftovers(id: &AttemptId, process: Option<&ProcessIdentity>) -> Vec<u
     survivors
 }
 
-/// All current descendants of `ancestor`, parents before children.
+/// Returns all current descendants of `ancestor`, parents before children.
 pub fn descendants(ancestor: u32) -> Vec<ProcessIdentity> {
     let parents = platform::parents();
     let mut family = vec![ancestor];

@@ -1,4 +1,4 @@
-//! The content of a state directory into a backup, and back.
+//! Copies the content of a state directory into a backup, and back.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -8,10 +8,11 @@ use stepwell_store::{Backup, Reader};
 
 use super::error::MaintenanceError;
 
-/// Checkpoints that an engine drops between the copy of the database and that of their files.
+/// Maximum number of retries because an engine drops a checkpoint between the copies of the database and of its files.
 const TRIES: usize = 10;
 
-/// Copies the database into the backup, and all content that this copy refers to; returns the number of files.
+/// Copies all content that the backup's database refers to, and copies the database again if content is gone. Returns
+/// the number of files.
 ///
 /// # Errors
 /// When content is missing or damaged, or the backup cannot be written.
@@ -31,7 +32,7 @@ pub fn back_up_artifacts(state_dir: &Path, backup: &Backup) -> Result<usize, Mai
     }
 }
 
-/// Puts back content that the state refers to and that is missing or damaged; returns the number of files.
+/// Restores content that the state refers to and that is missing or damaged. Returns the number of files.
 ///
 /// # Errors
 /// When the store cannot be written.
@@ -53,7 +54,7 @@ fn copy(reader: &Reader, source: &ArtifactStore, target: &ArtifactStore) -> Resu
             if target.verified_path(&artifact).is_err() {
                 let path = source.verified_path(&artifact).map_err(unreadable)?;
                 if let Err(error) = target.put_file(&path, &artifact.media_type) {
-                    // It may have been dropped after it was verified.
+                    // An engine may have dropped the content after its verification.
                     source.verified_path(&artifact).map_err(unreadable)?;
                     return Err(error.into());
                 }

@@ -1,4 +1,4 @@
-//! Why maintenance could not be done.
+//! Errors of maintenance.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,7 +15,7 @@ pub enum MaintenanceError {
     Artifact(#[from] ArtifactError),
     #[error("cannot {action} `{}`", path.display())]
     Io { action: &'static str, path: PathBuf, source: io::Error },
-    /// The engine that started the attempt has died, and nobody has proved the attempt dead.
+    /// The engine that started the attempt has died, and no engine has proved the attempt dead.
     #[error("step `{step}` of run {run} is leased to an attempt of an engine that died")]
     Leased { run: RunId, step: StepId },
     #[error("{holder} cannot be read: {}", source.what())]
@@ -30,7 +30,7 @@ impl MaintenanceError {
         move |source| MaintenanceError::Io { action, path, source }
     }
 
-    /// How to fix it, where there is a way.
+    /// Returns advice for a fix, if there is any.
     pub fn hint(&self) -> Option<String> {
         match self {
             MaintenanceError::Store(error) => error.hint(),

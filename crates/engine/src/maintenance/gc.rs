@@ -1,4 +1,4 @@
-//! `gc`: gives up runs that the retention policy does not keep, and removes what nothing refers to.
+//! `gc`: prunes runs that the retention policy does not keep, and removes files that nothing refers to.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -19,14 +19,14 @@ use stepwell_store::{BACKUPS_DIR, Batch, EngineLock, RUNS_DIR, Reader, Store, sc
 
 use super::error::MaintenanceError;
 
-/// Whether to remove, or only to tell.
+/// Selects whether `gc` removes files or only reports them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Sweep {
     Remove,
     DryRun,
 }
 
-/// Files of one sort that were removed, or would be.
+/// Count and size of files of one kind that `gc` has removed, or would remove.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Amount {
     pub files: u64,
@@ -38,7 +38,7 @@ pub struct Collected {
     pub pruned: Vec<RunId>,
     /// Content that no output, checkpoint or argument refers to.
     pub artifacts: Amount,
-    /// What interrupted writers and restores have left.
+    /// Files that interrupted writers and restores have left.
     pub temporary: Amount,
     /// Scratch folders of succeeded and canceled runs, and all files of pruned runs.
     pub scratch: Amount,
@@ -51,12 +51,12 @@ impl Amount {
     }
 }
 
-/// Rows first, files after: killed at any instant, it leaves files that the next time finds, never a
-/// reference to a file that is gone. No engine may run, so that nobody publishes content meanwhile.
+/// Deletes rows first and files after: a crash leaves files that the next call finds, never a reference to a missing
+/// file. No engine may run, so that no process publishes content meanwhile.
 ///
 /// # Errors
-/// `Locked` when an engine runs, `Leased` when one has died and its attempts may still write, `Unreadable`
-/// when a tree that is referred to cannot be read: then no content is removed.
+/// `Locked` when an engine runs, `Leased` when an engine has died and its attempts may still write, `Unreadable` when a
+/// tree that is referred to cannot be read. No content is removed then.
 pub fn gc(state_dir: &Path, retention: Retention, sweep: Sweep) -> Result<Collected, MaintenanceError> {
     if sweep == Sweep::DryRun {
         let reader = Reader::open(state_dir)?;
@@ -64,7 +64,7 @@ pub fn gc(state_dir: &Path, retention: Retention, sweep: Sweep) -> Result<Collec
         let pruned = expired(&reader, retention)?;
         return Gc { state_dir, reader: &reader, artifacts: &artifacts, sweep }.collect(pruned);
     }
-    // Before the lock creates anything.
+    // A missing state must fail before the lock creates anything.
     drop(Reader::open(state_dir)?);
     let lock = EngineLock::acquire(state_dir)?;
     let mut store = Store::open(state_dir)?;
@@ -133,7 +133,7 @@ impl Gc<'_> {
         Ok(Collected { pruned, artifacts, temporary, scratch })
     }
 
-    /// The content of everything that the runs which stay refer to, or will.
+    /// Returns all content that the remaining runs refer to or will refer to.
     fn used(&self, pruned: &BTreeSet<RunId>) -> Result<BTreeSet<Digest>, MaintenanceError> {
         let mut used = BTreeSet::new();
         let references = self.reader.references(None)?;
@@ -150,7 +150,7 @@ impl Gc<'_> {
             }
         })?;
         read?;
-        // A parameter may name content of a run that is given up.
+        // A parameter may name content of a pruned run.
         for row in self.reader.open_runs()?.all()? {
             let spec = self.reader.spec(row.id)?;
             for values in std::iter::once(spec.params).chain(spec.steps.into_iter().map(|step| step.with)) {
@@ -190,8 +190,8 @@ impl Gc<'_> {
         }
     }
 
-    /// A failed run may be resumed and keeps its scratch files. A folder of a run that the database does not
-    /// know is not ours to touch.
+    /// Returns the scratch folders of ended runs. A failed run may be resumed and keeps its scratch files. The folder
+    /// of a run that the database does not know stays, because it may belong to someone else.
     fn ended_folders(&self, pruned: &BTreeSet<RunId>) -> Result<Vec<PathBuf>, MaintenanceError> {
         let mut folders = Vec::new();
         for row in self.reader.runs()?.all()? {

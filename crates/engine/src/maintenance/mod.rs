@@ -1,4 +1,4 @@
-//! Work on a state that needs no engine.
+//! Maintains a state without an engine.
 
 mod copy_artifacts;
 mod error;

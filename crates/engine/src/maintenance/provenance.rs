@@ -13,10 +13,10 @@ use stepwell_store::{Reader, Reference, ReferenceHolder};
 
 use super::error::MaintenanceError;
 
-/// The manifest of one output of a step.
+/// Builds the manifest of one output of a step.
 ///
 /// # Errors
-/// When the state cannot be read, or does not know how the artifact was made.
+/// When the state does not know how the artifact was made.
 pub fn provenance(reader: &Reader, artifacts: &ArtifactStore, of: &Reference) -> Result<Provenance, MaintenanceError> {
     let ReferenceHolder::Output(output) = &of.holder else {
         return Err(MaintenanceError::NoProvenance {
@@ -64,7 +64,7 @@ fn trees(
     Ok(found)
 }
 
-/// Of all runs that had a part in it, in the order of the log.
+/// Returns the decisions of all contributing runs, in log order.
 fn decisions(reader: &Reader, nodes: &[Node]) -> Result<Vec<Decision>, MaintenanceError> {
     let runs: BTreeSet<RunId> = nodes.iter().flat_map(|node| [node.run, node.executed_in]).collect();
     let mut decisions = Vec::new();
@@ -79,7 +79,7 @@ struct Walk<'a> {
     reader: &'a Reader,
     nodes: Vec<Node>,
     known: BTreeMap<(RunId, StepId), usize>,
-    /// On the path from the artifact to here: a step cannot read what it makes itself.
+    /// Steps on the path from the artifact to here: a step cannot read its own output.
     open: BTreeSet<(RunId, StepId)>,
 }
 
@@ -137,13 +137,13 @@ impl Walk<'_> {
         Ok(index)
     }
 
-    /// A step of the same run rather than another one.
+    /// Finds the step that made the content. Prefers a step of the same run.
     fn producer(&self, run: RunId, digest: &Digest) -> Result<Option<(RunId, StepId)>, MaintenanceError> {
         let made = self.reader.producers(digest)?.into_iter().filter(|id| !self.open.contains(id));
         Ok(made.min_by_key(|(of, _)| *of != run))
     }
 
-    /// Where a reused step was really run, as far as it is known.
+    /// Finds the step that made the outputs of a reused step, as far as it is known.
     fn origin(&self, run: RunId, step: &StepId) -> Result<(RunId, StepId), MaintenanceError> {
         let mut row = self.reader.step(run, step)?;
         let mut origin = (run, step.clone());

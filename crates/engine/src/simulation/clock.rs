@@ -48,14 +48,14 @@ impl Clock for SimulatedClock {
     }
 
     fn new_id(&self) -> Uuid {
-        // Between the commits of two submissions.
+        // The engine may die between the commits of two submissions.
         point(&self.world);
         self.world.borrow_mut().new_id()
     }
 
     fn receive<T>(&self, queue: &Receiver<T>, limit: Option<Duration>) -> Option<T> {
         point(&self.world);
-        // Whole milliseconds, and no sleep that ends before its time.
+        // Rounding up to whole milliseconds keeps a sleep from ending early.
         let limit = limit
             .map(|limit| Duration::from_millis(u64::try_from(limit.as_micros().div_ceil(1000)).unwrap_or(u64::MAX)));
         let now = self.engine_time();

@@ -1,4 +1,4 @@
-//! The contract, checked against the committed log: a second, stricter model of what may follow what. It shares no
+//! Checks the committed log against the contract: a second, stricter model of the allowed order of events. It shares no
 //! code with `decide` and `apply`.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -19,7 +19,7 @@ use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
 
 use super::workflow::{GPUS, MEMORY};
 
-/// Starts that the rate limit `api` allows in any span of this length.
+/// Maximum number of starts under the rate limit `api`, and the time span that it applies to.
 pub(super) const RATE: (u32, Duration) = (2, Duration::from_secs(20));
 
 type Checked<T = ()> = Result<T, String>;
@@ -59,11 +59,11 @@ pub(super) enum State {
         started_at: Timestamp,
         resources: Held,
     },
-    /// Between the end of an attempt and what follows, in one commit.
+    /// The attempt has ended; the consequence is in the same commit.
     Ended {
         retry_at: Option<Timestamp>,
     },
-    /// A gate or an approval has a verdict, and what follows is in the same commit.
+    /// A gate or an approval has a verdict; the consequence is in the same commit.
     Decided {
         verdict: Verdict,
         by_person: bool,
@@ -87,12 +87,12 @@ pub(super) struct Step {
     pub failures: u32,
     pub losses: u32,
     pub key: Option<StepKey>,
-    /// When `timeout.schedule_to_close` started to count.
+    /// Time at which `timeout.schedule_to_close` started to count.
     pub ready_since: Option<Timestamp>,
     /// Training steps of committed checkpoints that no rewind has voided, oldest first.
     pub checkpoints: Vec<u64>,
     pub adopted: Option<u64>,
-    /// Child runs that were started for this step.
+    /// Child runs started for this step.
     pub runs: Vec<RunId>,
 }
 
@@ -106,7 +106,7 @@ pub(super) struct Run {
     pub phase_since: Duration,
     pub pause_cause: Option<PauseCause>,
     pub started: bool,
-    /// Resumed after its failure, and no step is taken up yet.
+    /// The run was resumed after its failure, and no step has resumed yet.
     is_idle: bool,
     pub steps: BTreeMap<StepId, Step>,
     pub alerts: Vec<Alert>,
@@ -139,7 +139,7 @@ impl Run {
     }
 }
 
-/// What the contract needs to know of the world beside the log.
+/// Facts about the world that the log does not contain.
 pub(super) trait Witness {
     /// True while a process of the attempt may still do something.
     fn lives(&self, id: &AttemptId) -> bool;
@@ -147,19 +147,19 @@ pub(super) trait Witness {
     fn run_lives(&self, run: RunId) -> bool;
     /// Outputs that the attempt has sent.
     fn done(&self, id: &AttemptId) -> Option<&Outputs>;
-    /// Why a silent worker is not healthy; an error when it is.
+    /// Fails if the attempt sent a heartbeat within the length of its lease.
     fn was_silent(&self, id: &AttemptId) -> Checked;
-    /// Elapsed time since the beginning, whatever the wall clock says.
+    /// Elapsed time since the start of the seed, independent of the wall clock.
     fn elapsed(&self) -> Duration;
-    /// Elapsed time without that in which the engine was away.
+    /// Elapsed time minus the time in which the engine was away.
     fn awake(&self) -> Duration;
-    /// A person has asked for it.
+    /// True if a person has asked to resume the run.
     fn may_resume(&self, run: RunId) -> bool;
-    /// Nobody wants more runs of the schedule.
+    /// True if a person has paused the schedule.
     fn schedule_is_paused(&self) -> bool;
-    /// The wall clock was set at some time.
+    /// True if the wall clock was ever set.
     fn clock_has_jumped(&self) -> bool;
-    /// When an engine last started by a clock that had been set.
+    /// Time at which an engine last started after the wall clock was set.
     fn jump_noticed_at(&self) -> Option<Duration>;
 }
 
@@ -167,7 +167,7 @@ pub(super) trait Witness {
 pub(super) struct Contract {
     pub runs: BTreeMap<RunId, Run>,
     pub seq: i64,
-    /// Newest event that was read, to see that it stays.
+    /// Newest event read, to check that it stays.
     newest: Option<(RunId, Event)>,
     /// Effects of requests, by the mark in their text.
     pub marks: BTreeMap<String, u32>,
@@ -190,7 +190,7 @@ impl Contract {
         self.runs.iter().filter(|(_, run)| !run.phase.has_ended())
     }
 
-    /// Takes the next event of the log.
+    /// Checks the next event of the log.
     ///
     /// # Errors
     /// The broken rule.
@@ -258,7 +258,7 @@ impl Contract {
         Ok(())
     }
 
-    /// Ends of runs and of attempts that concern other runs or processes.
+    /// Checks ends of runs and attempts that concern other runs or processes.
     fn check_ends(&self, row: &EventRow, witness: &dyn Witness) -> Checked {
         let ended = match &row.event {
             Event::Step(StepEvent {
@@ -300,7 +300,7 @@ impl Contract {
         Ok(())
     }
 
-    /// Units of pools and the rate limit.
+    /// Checks the pool units and the rate limit of a start.
     fn check_start(&mut self, row: &EventRow, witness: &dyn Witness) -> Checked {
         let Event::Step(StepEvent { step, kind: StepEventKind::AttemptStarted { resources, .. }, .. }) = &row.event
         else {
@@ -326,7 +326,7 @@ impl Contract {
     }
 }
 
-/// No device is in two hands, and no pool is over its size.
+/// Checks that no two holders share a device and that no pool exceeds its size.
 pub(super) fn check_pools<'a>(held: impl Iterator<Item = &'a Held>) -> Checked {
     let (mut devices, mut memory) = (BTreeSet::new(), 0);
     for (pool, unit) in held.flatten().flat_map(|(pool, units)| units.iter().map(move |unit| (pool, unit))) {
@@ -480,7 +480,7 @@ fn of_step(
             if !matches!(step.state, State::Ended { .. }) || step.ready_since.is_none() {
                 step.ready_since = Some(at);
             }
-            // Also the time after an attempt counts from the first one.
+            // The timeout counts from the first time that the step was ready, across attempts.
             step.state = State::Ready { not_before: *not_before };
         }
         StepEventKind::Expanded { items } => {
@@ -626,7 +626,7 @@ fn of_step(
     Ok(())
 }
 
-/// Times that ran out have run out.
+/// Checks that a timeout in the log has really expired.
 fn check_timeout(step: &Step, spec: &StepSpec, kind: FailureKind, at: Timestamp, has_jumped: bool) -> Checked {
     let since = match (kind, &step.state) {
         (FailureKind::ScheduleToClose, _) => step.ready_since.zip(spec.timeout.schedule_to_close),

@@ -1,4 +1,4 @@
-//! The fake executor: attempts are entries in the world's table of processes.
+//! A fake executor: its attempts are entries in the world's table of processes.
 
 use std::cell::RefCell;
 use std::path::Path;
@@ -12,7 +12,7 @@ use stepwell_run::event::ProcessIdentity;
 
 use super::world::{Shared, point};
 
-/// How long an idle worker is kept.
+/// Time that an idle worker stays in the pool.
 const IDLE: Duration = Duration::from_secs(5);
 
 pub(super) struct FakeExecutor {
@@ -38,7 +38,7 @@ impl Executor for FakeExecutor {
         }
         let taken = if reusable { self.idle.borrow_mut().pop() } else { None };
         let worker = match taken {
-            // It dies before it reads the attempt, and its listener knows the attempt only.
+            // The worker dies before it reads the attempt, and its listener knows only the attempt.
             Some((dead, _)) if world.is_unlucky(4) => {
                 world.tell_late(launch.id(), dead, Report::Ended);
                 WorkerId::next()

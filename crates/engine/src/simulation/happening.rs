@@ -1,4 +1,4 @@
-//! What can happen outside of the engine, and when.
+//! Events outside the engine, and their times.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -14,9 +14,9 @@ pub(super) enum Happening {
     Beat(u32),
     /// The listener of a dead worker tells its end.
     Ended(u32),
-    /// A worker that has not noticed the end of its engine does so.
+    /// A worker notices late that its engine is gone.
     Notices(u32),
-    /// Late, repeated, or from a worker that has lost its attempt.
+    /// A message arrives late, repeats, or comes from a worker that has lost its attempt.
     Message(Message),
     Wish,
     Wake,
@@ -24,16 +24,16 @@ pub(super) enum Happening {
     Crash,
     FullDisk,
     SetClock(SignedDuration),
-    /// The engine is stopped for a while (Ctrl-Z), and its workers are not.
+    /// The engine is stopped for a while (Ctrl-Z), but its workers continue.
     StopEngine(Duration),
     /// The whole computer sleeps.
     Sleep(Duration),
-    /// No more faults: from now on everything has to come to an end.
+    /// Faults end: from now on everything must end.
     Heal,
 }
 
 impl Happening {
-    /// Things that sleep with the computer.
+    /// True for events that a sleeping computer delays.
     fn sleeps(&self) -> bool {
         matches!(self, Happening::Act(_) | Happening::Beat(_) | Happening::Ended(_) | Happening::Notices(_))
     }

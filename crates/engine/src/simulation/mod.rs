@@ -1,11 +1,13 @@
-//! A simulator: one seed makes random workflows, wishes of people and faults, and drives the real engine and a real
-//! SQLite file through them. The executor is fake and time is simulated, so a seed always gives the same events.
+//! Simulates the engine: one seed generates random workflows, requests of people and faults, and drives the real engine
+//! and a real SQLite file through them. The executor is fake and time is simulated, so a seed always gives the same
+//! events.
 //!
-//! [`world`] owns what exists outside of the engine: time, worker processes, people and faults. The engine reaches it
-//! through [`clock`] and [`executor`] only. Time passes only while the engine waits for a message. Before each wait,
-//! [`contract`] judges what was committed. [`seed`] runs one seed from beginning to end.
+//! [`world`] owns everything outside the engine: time, worker processes, people and faults. The engine reaches it only
+//! through [`clock`] and [`executor`]. Time passes only while the engine waits for a message. Before each wait,
+//! [`contract`] checks the new commits. [`seed`] runs one seed from beginning to end.
 //!
-//! `STEPWELL_SIM_SEEDS=N` runs N seeds from `STEPWELL_SIM_FROM` on, `STEPWELL_SIM_SEED=S` runs one and prints what happens.
+//! `STEPWELL_SIM_SEEDS=N` runs N seeds, starting at `STEPWELL_SIM_FROM`. `STEPWELL_SIM_SEED=S` runs one seed and prints
+//! its events.
 
 mod clock;
 mod contract;

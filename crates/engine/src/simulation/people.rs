@@ -1,4 +1,4 @@
-//! What people ask for, and how they help a state to its end once there are no more faults.
+//! Simulates people: their requests, and the help that a state needs to reach its end after the faults.
 
 use jiff::SignedDuration;
 use serde_json::Value;
@@ -20,9 +20,9 @@ use super::happening::Happening;
 use super::workflow::{self, index, one_in, signal_name};
 use super::world::{Tracing, World, short};
 
-/// Runs of one seed that people submit.
+/// Maximum number of runs that people submit per seed.
 const MOST_RUNS: usize = 5;
-/// How often people come back to what does not end.
+/// Number of times that people return to work that does not end.
 const PATIENCE: u32 = 60;
 const SCHEDULE: &str = "nightly";
 
@@ -32,7 +32,7 @@ impl World {
         format!("mark {}", self.marks)
     }
 
-    /// Leaves a request and wakes the engine, sooner or later, perhaps twice.
+    /// Leaves a request and wakes the engine after a delay, perhaps twice.
     pub fn ask(&mut self, run: RunId, request: &Request) {
         self.note(format_args!("asked: {} {request:?}", short(run)));
         let at = self.time.wall();
@@ -71,7 +71,7 @@ impl World {
         };
         match submitted {
             Ok(_) => self.note(format_args!("submitted: {}", short(id))),
-            // Its checkpoint was dropped meanwhile.
+            // The source's checkpoint was dropped meanwhile.
             Err(StoreError::CheckpointGone { .. }) => self.note("too late to fork"),
             Err(error) => panic!("a run cannot be submitted: {error}"),
         }
@@ -130,7 +130,7 @@ impl World {
         if steps.is_empty() { None } else { Some(steps[index(&mut self.rng, steps.len())].clone()) }
     }
 
-    /// Somebody wants something.
+    /// Makes a random request of a person.
     pub fn wish(&mut self) {
         self.sync();
         let Some(run) = self.some_run() else { return };
@@ -169,7 +169,7 @@ impl World {
         }
     }
 
-    /// A rerun or a fork.
+    /// Submits a rerun or a fork.
     fn again(&mut self, run: RunId) {
         let source = &self.contract.runs[&run];
         let spec = source.spec.clone();
@@ -195,7 +195,7 @@ impl World {
         self.submit(spec, &name, options, adoption);
     }
 
-    /// No more faults: from now on everything has to come to an end, also a step that wants all of every pool.
+    /// Ends the faults. From now on everything must end, even a step that needs all of every pool.
     pub fn heal(&mut self) {
         if !std::mem::replace(&mut self.faults, false) {
             return;
@@ -210,8 +210,8 @@ impl World {
         self.submit(whole, "whole", RunOptions::default(), None);
     }
 
-    /// Nothing happens any more by itself: people do what is left to do, or stop the engine. False when there is
-    /// nothing that they can do.
+    /// Acts when nothing more happens by itself: people finish the remaining work or stop the engine. Returns false
+    /// when they can do nothing.
     pub fn settle(&mut self) -> bool {
         self.sync();
         self.quiescences += 1;
@@ -265,7 +265,7 @@ impl World {
         helped
     }
 
-    /// Every request has one answer, and what it asked for has happened once or, if it was refused, never.
+    /// Checks that every request has one answer and took effect once, or never if it was refused.
     pub fn check_requests(&mut self) {
         let pending = self.client.reader().pending_requests().expect("requests can be read");
         assert!(pending.is_empty(), "requests without an answer: {pending:?}");
@@ -276,7 +276,7 @@ impl World {
             let once = match &answer.refusal {
                 _ if mark.is_empty() => true,
                 Some(_) => count == 0,
-                // A run that is paused already stays as it is.
+                // A run that is already paused stays unchanged.
                 None => count == 1 || pauses && count == 0,
             };
             assert!(once, "request {id} ({mark}) has {count} effects; its answer: {answer:?}");
@@ -288,7 +288,7 @@ fn budget(seconds: u64) -> Budget {
     Budget { maximum_compute: Some(std::time::Duration::from_secs(seconds)), ..Budget::default() }
 }
 
-/// A jump of the wall clock, up to a year.
+/// Returns a jump of the wall clock of up to a year.
 pub(super) fn jump(rng: &mut stepwell_base::rng::Rng) -> SignedDuration {
     let seconds = match rng.below(3) {
         0 => rng.below(100),

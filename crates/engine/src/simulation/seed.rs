@@ -1,4 +1,4 @@
-//! One seed from beginning to end: engines one after another, until everything has ended.
+//! Runs one seed from beginning to end: one engine after another, until everything has ended.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -32,27 +32,27 @@ use super::people::jump;
 use super::workflow::{GPUS, MEMORY, index, one_in};
 use super::world::{Crash, Shared, Tracing, World, point};
 
-/// Engines of a seed that may die before its faults end.
+/// Maximum number of engines that may die before the faults of a seed end.
 const MOST_ENGINES: u32 = 10;
-/// Engines after that; a poison step takes 20 of them down.
+/// Maximum number of engines after that; a poison step kills 20 of them.
 const MOST_HEALED: u32 = 40;
-/// Lines of the trace that a failure shows.
+/// Number of trace lines that a failure shows.
 const SHOWN: usize = 60;
 
-/// What a seed did.
+/// Result of a seed.
 pub(super) struct Report {
     pub engines: u32,
     pub crashes: u32,
     pub rounds: u64,
     pub events: i64,
-    /// Of everything that happened, in order.
+    /// Digest of everything that happened, in order.
     pub digest: blake3::Hash,
 }
 
 /// Runs a seed.
 ///
 /// # Errors
-/// The rule that was broken, with the last lines of what happened.
+/// The broken rule, with the last lines of the trace.
 pub(super) fn run(seed: u64, tracing: Tracing) -> Result<Report, String> {
     let folder = tempfile::Builder::new().prefix("stepwell-sim").tempdir_in(root()).expect("a folder can be made");
     copy_template(folder.path());
@@ -65,7 +65,7 @@ pub(super) fn run(seed: u64, tracing: Tracing) -> Result<Report, String> {
         Ok((engines, crashes)) => {
             let world = world.borrow();
             let mut hasher = blake3::Hasher::new();
-            // Errors name the folder, which is another one each time.
+            // Errors name the folder, which differs each time.
             let folder = folder.path().display().to_string();
             world.trace.iter().for_each(|line| {
                 hasher.update(line.replace(&folder, "state").as_bytes()).update(b"\n");
@@ -88,13 +88,13 @@ fn message(panic: &(dyn Any + Send)) -> String {
     text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "no message".to_owned())
 }
 
-/// A file system in memory, where there is one: nothing has to survive the simulator.
+/// Returns a file system in memory, where there is one: nothing must survive the simulator.
 fn root() -> PathBuf {
     let memory = Path::new("/dev/shm");
     if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() }
 }
 
-/// Migrating an empty database takes longer than many seeds.
+/// Copies a migrated database: migrating an empty one takes longer than many seeds.
 fn copy_template(folder: &Path) {
     static TEMPLATE: OnceLock<Vec<(String, Vec<u8>)>> = OnceLock::new();
     let files = TEMPLATE.get_or_init(|| {
@@ -107,12 +107,12 @@ fn copy_template(folder: &Path) {
     for (name, bytes) in files {
         fs::write(folder.join(name), bytes).expect("a file can be written");
     }
-    // Holes instead of bytes: nothing runs out of space.
+    // The reserve has holes instead of bytes: nothing runs out of space.
     let reserve = fs::File::create(folder.join(RESERVE_FILE)).expect("a file can be made");
     reserve.set_len(RESERVE_BYTES as u64).expect("a file can be longer");
 }
 
-/// What will happen by itself.
+/// Plans the events that happen by themselves.
 fn plan(world: &mut World) {
     let end = 20_000 + world.rng.below(120_000);
     for _ in 0..=world.rng.below(2) {
@@ -189,7 +189,7 @@ fn drive_to_the_end(state_dir: &Path, world: &Shared) -> (u32, u32) {
             );
             return (world.engine, crashes);
         }
-        // Nobody drives anything for a while.
+        // No engine runs for a while.
         let pause = match world.rng.below(4) {
             0 => world.millis(60_000),
             _ => world.millis(500),
@@ -247,7 +247,7 @@ fn next_engine(state_dir: &Path, world: &Shared) -> EngineOptions {
     }
 }
 
-/// How an engine may end that has not died.
+/// Checks the outcome of an engine that has not died.
 fn check_outcome(world: &mut World, outcome: Result<Outcome, EngineError>, scope: Scope) {
     world.note(format_args!("the engine ends: {outcome:?}"));
     match outcome {
@@ -277,7 +277,7 @@ fn assert_sound(state_dir: &Path) {
     assert!(problems.is_empty(), "the tables are not what the log says: {problems:?}");
 }
 
-/// Sees events right after their commit, where an engine may die.
+/// Observes events right after their commit, where an engine may die.
 struct Watcher(Shared);
 
 impl Observer for Watcher {

@@ -1,4 +1,4 @@
-//! The seeds that every test run goes through.
+//! Runs the seeds of every test run.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -7,11 +7,11 @@ use std::time::Instant;
 use super::seed::{self, Report};
 use super::world::Tracing;
 
-/// Seeds of a normal test run.
+/// Number of seeds in a normal test run.
 const SEEDS: u64 = 2000;
 const MORE: &str = "STEPWELL_SIM_SEEDS";
 const ONE: &str = "STEPWELL_SIM_SEED";
-/// The first seed of a run of many.
+/// Variable with the first of several seeds.
 const FROM: &str = "STEPWELL_SIM_FROM";
 
 fn number(variable: &str) -> Option<u64> {
@@ -79,7 +79,7 @@ fn the_contract_holds_whatever_happens() {
         seeds - first
     );
     if let Some((seed, why)) = broken.into_inner().unwrap() {
-        // The same again, with all that happens on the way.
+        // A second run of the seed keeps the trace.
         let why = seed::run(seed, Tracing::Keep).err().unwrap_or(why);
         panic!("seed {seed}: {why}\n\nto see it again:\n{}", replay(seed));
     }

@@ -8,17 +8,17 @@ use jiff::{SignedDuration, Timestamp};
 const EPOCH_SECONDS: i64 = 1_900_000_000;
 
 pub(super) struct Time {
-    /// Since the beginning of the seed. Nothing sets it back.
+    /// Time since the start of the seed. It never goes back.
     pub elapsed: Duration,
-    /// The part of `elapsed` in which the computer slept: monotonic clocks stand still.
+    /// Part of `elapsed` in which the computer slept; monotonic clocks stand still then.
     asleep: Duration,
-    /// The part of `elapsed` in which the engine was stopped or the computer slept: silence proves nothing.
+    /// Part of `elapsed` in which the engine was stopped or the computer slept; silence proves nothing then.
     away: Duration,
     wall_offset: SignedDuration,
-    /// The wall clock was set at some time.
+    /// True if the wall clock was ever set.
     pub has_jumped: bool,
     is_unnoticed: bool,
-    /// When an engine started by a clock that was set since the start of the one before.
+    /// Time at which an engine started after the wall clock was set since the previous start.
     pub jump_noticed_at: Option<Duration>,
     base: Instant,
 }
@@ -60,7 +60,7 @@ impl Time {
         (self.has_jumped, self.is_unnoticed) = (true, true);
     }
 
-    /// An engine reads the wall clock.
+    /// Records that an engine starts and reads the wall clock.
     pub fn engine_starts(&mut self) {
         if std::mem::take(&mut self.is_unnoticed) {
             self.jump_noticed_at = Some(self.elapsed);
@@ -82,7 +82,7 @@ impl Time {
         (self.elapsed, self.away)
     }
 
-    /// The engine was stopped since then.
+    /// Excludes the time since then, because the engine was stopped.
     pub fn excuse_since(&mut self, (elapsed, away): (Duration, Duration)) {
         self.away = away + (self.elapsed - elapsed);
     }

@@ -1,4 +1,4 @@
-//! Fake worker processes: what each of them will do, decided when it starts.
+//! Fake worker processes. Each decides its whole script when it starts.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -18,16 +18,16 @@ use super::workflow::one_in;
 #[derive(Clone, Debug)]
 pub(super) enum Act {
     Say(Box<FromAttempt>),
-    /// Says it and waits for the answer.
+    /// Sends a checkpoint and waits for the answer.
     Checkpoint(u64),
-    /// Is stopped for this long: no heartbeat, and no answer to anything but SIGKILL.
+    /// Stops for this long: sends no heartbeat, and reacts to nothing but SIGKILL.
     Freeze(Duration),
-    /// The last message; with `true` the worker can be lent again.
+    /// Sends the last message; `true` means that the worker can serve another attempt.
     Finish(Box<FromAttempt>, bool),
     Exit(Option<i32>, Option<i32>),
-    /// The line breaks the protocol.
+    /// Sends a line that breaks the protocol.
     Garble,
-    /// The engine dies at this very moment, as if the step had taken the machine down.
+    /// Kills the engine at this moment, as if the step had crashed the machine.
     KillEngine,
 }
 
@@ -38,7 +38,7 @@ pub(super) struct Process {
     pub engine: u32,
     pub resources: Held,
     pub heartbeat: Duration,
-    /// Lent to one attempt after another.
+    /// Serves one attempt after another.
     pub reusable: bool,
     pub script: VecDeque<(Duration, Act)>,
     pub train_step: u64,
@@ -46,19 +46,19 @@ pub(super) struct Process {
     pub waits: bool,
     pub frozen_until: Duration,
     pub asked_to_stop: bool,
-    /// Ignores whoever asks it to stop.
+    /// Ignores requests to stop.
     pub deaf: bool,
     pub finished: bool,
     pub idle: bool,
-    /// `None` while it runs.
+    /// `None` while the process runs.
     pub exit: Option<(Option<i32>, Option<i32>)>,
-    /// How many more tries to prove it dead fail.
+    /// Number of further tries that fail to prove the process dead.
     pub hangs: u32,
-    /// Reports its end once.
+    /// Set when the end is reported, so that it is reported once.
     pub end_is_told: bool,
 }
 
-/// What befalls an attempt beside its work.
+/// Accidents that an attempt may have.
 pub(super) struct Luck {
     pub faults: bool,
     pub poison: bool,
@@ -135,12 +135,12 @@ impl Process {
         self.exit.is_none()
     }
 
-    /// Something of it may still act: also a process that hangs after its worker has ended.
+    /// True if something of it may still act, including a process that hangs after its worker has ended.
     pub fn is_alive(&self) -> bool {
         self.runs() || self.hangs > 0
     }
 
-    /// Writes a checkpoint, perhaps, and stops.
+    /// Perhaps writes a checkpoint, and stops.
     pub fn stop_soon(&mut self, rng: &mut Rng) {
         self.script.clear();
         self.waits = false;
@@ -179,7 +179,7 @@ fn metric(train_step: u64) -> MetricRow {
     }
 }
 
-/// Different for every attempt.
+/// Returns outputs that differ for every attempt.
 fn outputs(launch: &Launch) -> Outputs {
     let mark = format!("{}", launch.id());
     Outputs { values: Map::from_iter([("by".to_owned(), Value::from(mark))]), ..Outputs::default() }

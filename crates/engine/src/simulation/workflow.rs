@@ -1,4 +1,4 @@
-//! Random workflows: the text of a workflow file, as a person would write it.
+//! Generates random workflow files as a person would write them.
 
 use std::fmt::Write as _;
 use std::sync::OnceLock;
@@ -9,7 +9,7 @@ use stepwell_workflow::catalog::Catalog;
 use stepwell_workflow::parse::{self, Library, Source};
 use stepwell_workflow::spec::WorkflowSpec;
 
-/// Devices in the pool `gpu`, and bytes in the pool `memory`.
+/// Number of devices in the pool `gpu`, and bytes in the pool `memory`.
 pub(super) const GPUS: u64 = 2;
 pub(super) const MEMORY: u64 = 8;
 

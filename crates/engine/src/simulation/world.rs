@@ -1,4 +1,4 @@
-//! Everything outside of the engine: time, worker processes, people, faults, and the judge of what was committed.
+//! Everything outside the engine: time, worker processes, people, faults, and the judge of commits.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -28,23 +28,23 @@ use super::workflow::one_in;
 
 pub(super) type Shared = Rc<RefCell<World>>;
 
-/// What unwinds the engine's stack when it dies.
+/// Panic payload that unwinds the engine's stack when it dies.
 pub(super) struct Crash;
 
-/// Rounds of an engine in which no time passes and nothing is heard.
+/// Maximum number of rounds in which no time passes and no message arrives.
 const BUSY: u32 = 3000;
-/// Events that an observer may still hear of.
+/// Number of committed events kept, because the observer may still report them.
 const RECENT: usize = 3000;
-/// An engine looks at its clock again this soon after something has come due.
+/// Longest delay between a deadline and the engine's next look at its clock.
 const PUNCTUAL: Duration = Duration::from_millis(100);
-/// How long people wait for what happens by itself.
+/// Time that people wait for something to happen by itself.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// The longest that an engine waits after a disk was full.
+/// Longest time that an engine waits after a full disk.
 const TROUBLE: Duration = Duration::from_secs(180);
-/// Simulated time in which everything has to end once there are no more faults.
+/// Simulated time within which everything must end after the faults.
 const HEALED_WITHIN: Duration = Duration::from_secs(3 * 24 * 3600);
 
-/// What becomes of the lines that tell what happens. They take a tenth of the time of a seed.
+/// Treatment of the trace lines, which take a tenth of the time of a seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Tracing {
     Off,
@@ -63,59 +63,59 @@ pub(super) struct World {
     pub time: Time,
     pub agenda: Agenda,
     pub contract: Contract,
-    /// The line of other processes to the database.
+    /// Database connection of other processes.
     pub client: Store,
     pub processes: BTreeMap<u32, Process>,
-    /// What attempts have sent as their outputs.
+    /// Outputs that attempts have sent.
     done: BTreeMap<AttemptId, Outputs>,
     next_pid: u32,
     pub inbox: Option<SyncSender<Message>>,
-    /// Counts engines.
+    /// Number of engines so far.
     pub engine: u32,
     pub slots: usize,
-    /// The engine dies at this many interposed calls from now.
+    /// Number of interposed calls until the engine dies.
     pub crash_in: Option<u32>,
     pub faults: bool,
-    /// This attempt takes its engine down each time.
+    /// One step kills its engine each time.
     pub poison: bool,
-    /// A process of an earlier engine did not die: the engine may refuse to start.
+    /// A process of an earlier engine survives, so the engine may refuse to start.
     pub survivors: bool,
     /// The engine drives every run, so nothing may be left undone when it sleeps.
     pub drives_all: bool,
-    /// The engine was asked to stop.
+    /// Time at which the engine was asked to stop.
     pub stopping: Option<Duration>,
     pub quiescences: u32,
-    /// When the engine last woke up, in its own time and in awake time.
+    /// Last time that the engine woke up, in its own time and in awake time.
     looked: Option<(Timestamp, Duration)>,
     busy: u32,
     waited_at: Duration,
     pub rounds: u64,
     pub marks: u64,
-    /// The mark of each request, and whether it asks for a pause.
+    /// Mark of each request, and true for a pause.
     pub requests: BTreeMap<i64, (String, bool)>,
     pub trace: Vec<String>,
     pub tracing: Tracing,
     pub has_schedule: bool,
     pub schedule_paused_at: Option<Duration>,
-    /// Runs that a person has asked to resume at some time.
+    /// Runs that a person has ever asked to resume.
     pub resumable: BTreeSet<RunId>,
     /// All runs have ended.
     pub is_over: bool,
-    /// Until then an engine may wait for space.
+    /// Time until which an engine may wait for space.
     pub trouble_until: Duration,
     recent: VecDeque<(RunId, Event)>,
     /// Last heartbeats and lease lengths, in monotonic time.
     beats: BTreeMap<AttemptId, (Duration, Duration)>,
 }
 
-/// Panics unless the contract is kept.
+/// Panics if the contract is broken.
 pub(super) fn keep(checked: Result<(), String>) {
     if let Err(broken) = checked {
         panic!("{broken}");
     }
 }
 
-/// A place at which the engine may die.
+/// Marks a place at which the engine may die.
 pub(super) fn point(world: &Shared) {
     let dies = {
         let mut world = world.borrow_mut();
@@ -188,7 +188,7 @@ impl World {
         self.trace.push(line);
     }
 
-    /// Bad luck, only while there are faults.
+    /// Returns true once in `count` calls on average, but never after the faults.
     pub fn is_unlucky(&mut self, count: u64) -> bool {
         self.faults && one_in(&mut self.rng, count)
     }
@@ -217,13 +217,13 @@ impl World {
         }
     }
 
-    // --- What was committed
+    // --- Commits
 
-    /// Judges every event that was committed since the last time.
+    /// Checks every event committed since the last call.
     pub fn sync(&mut self) {
         let rows = self.client.reader().events(None, self.contract.seq).expect("the log can be read");
         for row in rows {
-            // Errors name the folder, which is another one each time.
+            // Errors name the folder, which differs each time.
             if self.tracing != Tracing::Off {
                 let state_dir = self.client.reader().state_dir().display().to_string();
                 let line = describe(&row.event, &state_dir);
@@ -241,14 +241,14 @@ impl World {
         }
     }
 
-    /// Nobody hears of an event that may still get lost.
+    /// Checks that an observer hears only of committed events.
     pub fn check_is_committed(&mut self, recorded: &Recorded) {
         self.sync();
         let known = self.recent.iter().rev().any(|(run, event)| *run == recorded.run && *event == recorded.event);
         assert!(known, "an event is told before it is committed: {recorded:?}");
     }
 
-    /// What was committed stays, whatever dies.
+    /// Checks that committed events stay, whatever dies.
     pub fn check_nothing_is_lost(&self) {
         let Some((run, event)) = self.contract.newest() else { return };
         let rows = self.client.reader().events(None, self.contract.seq - 1).expect("the log can be read");
@@ -256,7 +256,8 @@ impl World {
         keep(if kept { Ok(()) } else { Err(format!("event {} is lost", self.contract.seq)) });
     }
 
-    /// Before the engine sleeps: all that can be done is done. Gives the time at which it wakes up by itself.
+    /// Checks before the engine sleeps that it has done everything it can. Returns the time at which it wakes up by
+    /// itself.
     pub fn before_wait(&mut self, limit: Option<Duration>, engine_time: Timestamp) -> Option<Duration> {
         self.sync();
         self.rounds += 1;
@@ -301,7 +302,7 @@ impl World {
                     ));
                 }
             }
-            // A run that nobody has told the engine of yet.
+            // No process has told the engine of the run yet.
             if limit.is_none() && !self.agenda.has_wake() {
                 let idle = run.steps.iter().find(|(_, step)| {
                     run.phase == Phase::Active && matches!(step.state, State::Ready { .. })
@@ -327,12 +328,12 @@ impl World {
         Ok(())
     }
 
-    /// Whoever is told to stop has stopped after a while.
+    /// Checks that every attempt that was told to stop has stopped after a while.
     fn check_stops(&self) -> Result<(), String> {
         let mine = |process: &Process| process.is_alive() && process.engine == self.engine;
         for (pid, process) in self.processes.iter().filter(|(_, process)| mine(process)) {
             let Some(run) = self.contract.runs.get(&process.id.run) else { continue };
-            // Hanging in the kernel for a few tries, and an engine that was away.
+            // A process may hang in the kernel for a few tries, and the engine may have been away.
             let slack = Duration::from_secs(4) + Duration::from_secs(1) * process.hangs;
             let grace = match run.phase {
                 Phase::Paused => Duration::from_secs(10),
@@ -351,7 +352,7 @@ impl World {
         Ok(())
     }
 
-    /// Child runs follow their parents.
+    /// Checks that child runs follow their parents.
     fn check_family(&self, run: &super::contract::Run) -> Result<(), String> {
         for (step, _, wait) in run.waits() {
             let Wait::Run { run: child } = wait else { continue };
@@ -384,7 +385,7 @@ impl World {
         let passed = match next {
             Some(at) if until.is_none_or(|until| at <= until) => self.happen(),
             _ => {
-                // Nobody waits for months because a clock was set back.
+                // No person waits for months because a clock was set back.
                 let is_far = until.is_none_or(|until| !self.faults && until > self.time.elapsed + PATIENCE);
                 match until {
                     _ if is_far && self.settle() => Passed::Something,
@@ -401,7 +402,7 @@ impl World {
         passed
     }
 
-    /// The engine has woken up.
+    /// Records that the engine has woken up.
     pub fn woke(&mut self, engine_time: Timestamp) {
         self.looked = Some((engine_time, self.time.awake()));
     }
@@ -583,7 +584,7 @@ impl World {
                     }
                 }
                 if !idle {
-                    // Some hang at their end, and have to be killed.
+                    // Some workers hang at their end and must be killed.
                     let most = if self.is_unlucky(10) { 20_000 } else { 100 };
                     let at = self.time.elapsed + self.millis(most);
                     if let Some(process) = self.processes.get_mut(&pid) {
@@ -634,12 +635,12 @@ impl World {
         self.send(Message::Attempt(id, worker, report));
     }
 
-    /// A message that comes when nobody expects it.
+    /// Sends a message at an unexpected time.
     pub fn tell_late(&mut self, id: AttemptId, worker: WorkerId, report: Report) {
         self.soon(3000, Happening::Message(Message::Attempt(id, worker, report)));
     }
 
-    /// The listener of a process has read its end.
+    /// Reports that the listener of a process has read its end.
     fn tell_end(&mut self, pid: u32) {
         let Some(process) = self.processes.get_mut(&pid) else { return };
         if std::mem::replace(&mut process.end_is_told, true) || process.engine != self.engine {
@@ -692,7 +693,7 @@ impl World {
         self.soon(30, Happening::Ended(pid));
     }
 
-    /// True: the worker is idle and can be lent again.
+    /// Reaps a process. Returns true if the worker is idle and can serve another attempt.
     pub fn reap(&mut self, pid: u32, sweep: Sweep) -> (Exit, bool) {
         let Some(process) = self.processes.get_mut(&pid) else { return (Exit::default(), false) };
         if sweep == Sweep::Group && process.idle && process.is_alive() {
@@ -710,7 +711,7 @@ impl World {
         (Exit { code, signal, survivors, out_of_memory: false }, false)
     }
 
-    /// Ends processes of earlier engines. Gives those that do not die.
+    /// Ends processes of earlier engines. Returns those that do not die.
     pub fn end_leftovers(&mut self, are: impl Fn(&Process) -> bool) -> Vec<u32> {
         let mut survivors = Vec::new();
         let faults = self.faults;
@@ -728,7 +729,7 @@ impl World {
         survivors
     }
 
-    /// Workers notice that the line to their engine is closed, unless they are stopped.
+    /// Lets workers notice that their engine's socket is closed, unless they are stopped.
     pub fn engine_ended(&mut self) {
         self.inbox = None;
         self.crash_in = None;
@@ -739,7 +740,7 @@ impl World {
             let now = self.time.elapsed;
             let unaware = self.is_unlucky(5);
             let Some(process) = self.processes.get_mut(&pid) else { continue };
-            // The lease of one that has sent its last message may be over: nobody looks for it.
+            // A worker that has sent its last message may have no lease, so no engine looks for it.
             let unaware = unaware || process.frozen_until > now || process.hangs > 0;
             if process.is_alive() && !process.finished && unaware {
                 process.finished = true;

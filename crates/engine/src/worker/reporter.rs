@@ -14,7 +14,7 @@ use stepwell_steps::{CheckpointLine, Reporter, StepError};
 
 use super::exec::die;
 
-/// Faster progress is not visible.
+/// Minimum time between two progress messages; faster progress is not visible.
 const PROGRESS_PERIOD: Duration = Duration::from_millis(50);
 
 pub(super) struct SocketReporter {

@@ -85,7 +85,8 @@ pub struct RunState {
 }
 
 impl RunState {
-    /// The state right after `RunSubmitted`, before the first `StepReady`. `placement` maps step kinds.
+    /// The state right after `RunEvent::Submitted`, before the first `StepEventKind::Ready`. `placement` maps step
+    /// kinds.
     pub fn new(run: RunId, spec: Arc<WorkflowSpec>, placement: impl Fn(&str) -> Placement) -> RunState {
         let count = spec.steps.len();
         let index: HashMap<StepId, StepIndex> =
@@ -263,7 +264,7 @@ impl RunState {
         !self.ready.is_empty()
     }
 
-    /// `RunStarted`, unless it is in the log already.
+    /// Returns `RunEvent::Started` unless the log already contains it.
     pub(crate) fn start_event(&self) -> Option<Event> {
         (!self.started).then_some(RunEvent::Started.into())
     }

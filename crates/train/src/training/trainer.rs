@@ -77,11 +77,12 @@ impl<'a> Trainer<'a> {
         Trainer { optimizer, step: state.step, saved: state.step, loss: state.loss, ..fresh }
     }
 
-    /// Trains until the plan is complete or the host asks to stop. On return, also with an error, no checkpoint is
-    /// still being written.
+    /// Trains until the plan is complete or the host asks to stop. No checkpoint write is in progress on return, even
+    /// after an error.
     ///
-    /// [`TrainError::Diverged`] for a loss or gradient norm that is NaN or infinite: nothing is saved then, so the
-    /// last checkpoint stays good. [`TrainError::NoThread`] when no thread can be started. Errors of the host.
+    /// # Errors
+    /// [`TrainError::Diverged`] when a loss or gradient norm is NaN or infinite: nothing is saved then, so the last
+    /// checkpoint stays good. [`TrainError::NoThread`] when no thread can be started. Any error of the host.
     pub fn run<H: TrainingHost>(self, host: &mut H) -> Result<Finished, H::Error> {
         let ended = self.take_steps(host);
         let settled = host.settle();

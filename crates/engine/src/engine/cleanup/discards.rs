@@ -1,8 +1,8 @@
 //! Frees the space of checkpoints that newer ones have replaced.
 //!
-//! A file of a dropped checkpoint may be in any tree of the state. An index in memory tells which trees have it:
-//! a thread reads the manifests once, and every commit adds its own. The tables tell whether anything still refers
-//! to such a tree. The work for one checkpoint therefore does not grow with the number of trees.
+//! Any tree of the state may contain a file of a dropped checkpoint. An index in memory maps each file to the trees
+//! that contain it: a thread reads the manifests once, and every commit adds its own. The tables tell whether anything
+//! still refers to such a tree. Therefore the work per checkpoint does not grow with the number of trees.
 
 use std::path::Path;
 use std::thread::{self, JoinHandle};
@@ -21,7 +21,7 @@ pub(crate) struct Discards {
     /// Content of dropped checkpoints that may be unused.
     dropped: Vec<ArtifactRef>,
     trees: Trees,
-    /// Trees committed since the reading started.
+    /// Trees committed since the index thread started.
     committed: Vec<ArtifactRef>,
     warned: bool,
 }
@@ -35,7 +35,7 @@ enum Trees {
 }
 
 impl Discards {
-    /// Records a commit. The first checkpoint that may be replaced later starts the reading of the trees.
+    /// Records a commit. The first checkpoint that can be replaced later starts the index thread.
     pub(crate) fn note(&mut self, events: &[Recorded], state_dir: &Path, artifacts: &ArtifactStore) {
         if matches!(self.trees, Trees::Unread) {
             if !events.iter().any(|recorded| is_replaceable(&recorded.event)) {
@@ -64,7 +64,7 @@ impl Discards {
         self.trees = match std::mem::take(&mut self.trees) {
             Trees::Reading(reading) => match reading.join() {
                 Ok(index) => Trees::Known(index?),
-                // The thread has panicked and reported it.
+                // The thread panicked and reported the panic.
                 Err(_) => Trees::Unread,
             },
             other => other,
@@ -84,8 +84,8 @@ impl Discards {
         self.dropped.is_empty()
     }
 
-    /// Removes content that only the dropped checkpoints used. Their rows are gone already, so a crash
-    /// leaves unused files at worst.
+    /// Removes content that only the dropped checkpoints used. Their rows are already deleted, so a crash leaves at
+    /// most unused files.
     pub(crate) fn remove(
         &mut self,
         reader: &Reader,
@@ -100,7 +100,7 @@ impl Discards {
                 self.dropped = dropped;
                 return Ok(());
             }
-            // A row of some old run must not stop the training of this one.
+            // A damaged row of another run must not stop this run's training.
             Err(error) if error.concerns_one_run() => {
                 observer.warn(&format!("content of replaced checkpoints is kept: {error}"));
                 self.dropped = dropped;

@@ -1,4 +1,4 @@
-//! Removes folders beside the engine's work: nothing waits for it, but the end of the engine.
+//! Removes folders on a background thread. Only the end of the engine waits for it.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,9 +10,9 @@ use std::time::{Duration, Instant};
 
 use stepwell_base::faults::around;
 
-/// Folders are removed once none has come for so long: to make files beside files that are being removed is slow.
+/// Idle time before deletion: creating and unlinking in one directory at once is slow.
 const QUIET: Duration = Duration::from_secs(1);
-/// The longest that a folder waits.
+/// Longest delay of a deletion while folders keep arriving.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 enum Task {
@@ -20,21 +20,21 @@ enum Task {
     Remove(PathBuf),
 }
 
-/// A thread that is started when there is something to do.
+/// Background thread that starts with its first task.
 #[derive(Default)]
 pub(crate) struct Janitor {
     at_work: Option<(Sender<Task>, JoinHandle<()>)>,
-    /// The engine is ending and waits for the thread.
+    /// True while the engine ends and waits for the thread.
     ending: Arc<AtomicBool>,
 }
 
 impl Janitor {
-    /// When there is time.
+    /// Removes a folder once no more folders arrive.
     pub(crate) fn remove(&mut self, folder: PathBuf) {
         self.queue(Task::Remove(folder));
     }
 
-    /// Long tasks check regularly whether the engine is ending.
+    /// Runs a task on the thread. A long task polls the flag and stops when it is true.
     pub(crate) fn perform(&mut self, task: impl FnOnce(&AtomicBool) + Send + 'static) {
         self.queue(Task::Perform(Box::new(task)));
     }
@@ -47,7 +47,7 @@ impl Janitor {
             self.at_work = thread::Builder::new().name("janitor".into()).spawn(work).ok().map(|thread| (queue, thread));
         }
         match (&self.at_work, task) {
-            // Its thread ends with the queue only.
+            // The thread ends only when the queue closes.
             (Some((queue, _)), task) => drop(queue.send(task)),
             (None, Task::Perform(task)) => task(&self.ending),
             (None, Task::Remove(folder)) => remove_folder(&folder),
@@ -55,7 +55,7 @@ impl Janitor {
     }
 }
 
-/// Waits for tasks; removes folders at a good time. False at the end of the queue.
+/// Waits for tasks and removes folders once no more arrive. Returns false at the end of the queue.
 fn work_off(tasks: &Receiver<Task>, ending: &AtomicBool) -> bool {
     let mut folders = match tasks.recv() {
         Ok(Task::Remove(folder)) => vec![folder],
@@ -78,7 +78,7 @@ fn work_off(tasks: &Receiver<Task>, ending: &AtomicBool) -> bool {
     more
 }
 
-/// Left-overs cost space only, and are removed at the next start.
+/// Removes a folder. Leftovers cost only space; the next start removes them.
 pub(crate) fn remove_folder(folder: &Path) {
     let _ = around!("engine.clean", fs::remove_dir_all(folder));
 }
@@ -88,7 +88,7 @@ impl Drop for Janitor {
         if let Some((queue, thread)) = self.at_work.take() {
             self.ending.store(true, Ordering::Relaxed);
             drop(queue);
-            // A task that panicked has said so.
+            // A task that panicked has already reported it.
             let _ = thread.join();
         }
     }

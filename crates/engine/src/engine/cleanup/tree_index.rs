@@ -8,7 +8,7 @@ use stepwell_store::{Reader, StoreError};
 
 #[derive(Default)]
 pub(crate) struct TreeIndex {
-    /// Trees by each content in them, including nested trees and their own manifests.
+    /// For each content: the trees that contain it, including nested trees and their own manifests.
     around: HashMap<Digest, Vec<Digest>>,
     known: HashSet<Digest>,
     /// Trees with unknown content.
@@ -17,9 +17,6 @@ pub(crate) struct TreeIndex {
 
 impl TreeIndex {
     /// Reads every tree that an output or a checkpoint refers to.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
     pub(crate) fn read(reader: &Reader, artifacts: &ArtifactStore) -> Result<TreeIndex, StoreError> {
         let mut index = TreeIndex::default();
         for tree in reader.trees_in_use()? {
@@ -45,7 +42,7 @@ impl TreeIndex {
         }
     }
 
-    /// Tries unreadable trees again; a tree that stays unreadable may contain anything.
+    /// Retries unreadable trees and returns one that stays unreadable. Such a tree may contain anything.
     pub(crate) fn unreadable(&mut self, artifacts: &ArtifactStore) -> Option<&(ArtifactRef, ArtifactError)> {
         for (tree, _) in std::mem::take(&mut self.unreadable) {
             self.add(artifacts, tree);

@@ -1,16 +1,16 @@
-//! Pauses between tries while the disk is full.
+//! Pauses between retries while the disk is full.
 
 use std::time::{Duration, Instant};
 
-/// How often free space is looked at, only while it is waited for.
+/// Interval between checks of free space while the engine waits for it.
 pub(crate) const LOOK: Duration = Duration::from_secs(1);
-/// Some lacks cannot be seen from free space, such as a quota: those are tried again after a pause that
-/// doubles up to this.
+/// Longest pause between retries. Free space does not reveal some shortages, such as a quota, so the engine retries
+/// after a pause that doubles up to this value.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Work for this long means that there was space.
+/// Working for this long proves that there was space.
 const WORKED: Duration = Duration::from_secs(300);
 
-/// Shortest pause before the next try.
+/// Shortest pause before the next retry.
 pub(crate) struct Backoff {
     pause: Duration,
     resumed: Instant,

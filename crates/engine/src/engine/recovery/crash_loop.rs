@@ -1,5 +1,5 @@
-//! Safe mode. Whoever restarts a dead engine at once, such as systemd, would do so for ever when a run kills
-//! it; after a few such deaths in a row a person has to look.
+//! Safe mode. A supervisor that restarts a dead engine at once, such as systemd, loops forever when a run kills the
+//! engine. After several such deaths in a row, a person must intervene.
 
 use std::fs;
 use std::path::Path;
@@ -13,32 +13,32 @@ use stepwell_store::{EngineLock, Reader, Store, attempt_log};
 
 use crate::error::EngineError;
 
-/// Inside the state directory. Lost with it or damaged, it says nothing, and the engine starts.
+/// File in the state directory. If it is lost or damaged, the engine forgets earlier deaths and starts.
 const STARTS_FILE: &str = "engine-starts";
-/// Deaths that are further apart are bad luck.
+/// Deaths further apart than this do not count together.
 const WINDOW: SignedDuration = SignedDuration::from_secs(60);
 const LOG_LINES: usize = 10;
 
 #[derive(Default, Serialize, Deserialize)]
 struct Starts {
-    /// The engine that has started and has not said goodbye.
+    /// The engine that has started and has not recorded its end.
     running: Option<Start>,
-    /// When engines were found dead that had got nothing done.
+    /// Times at which an engine was found dead without progress.
     crashes: Vec<Timestamp>,
     safe_mode: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Start {
-    /// Newest event at that time.
+    /// Newest event when the engine started.
     seq: i64,
 }
 
-/// The right to drive runs, for those who submit something before an engine starts: nothing may be submitted
-/// that is refused right after.
+/// Acquires the right to drive runs, for callers that submit a run before an engine starts: the engine never refuses a
+/// run right after its submission.
 ///
 /// # Errors
-/// `Locked` when an engine holds the state directory, `CrashLoop` in safe mode; when the state cannot be read.
+/// `Locked` when an engine holds the state directory, `CrashLoop` in safe mode.
 pub fn admit(state_dir: &Path, limit: u64) -> Result<EngineLock, EngineError> {
     let lock = EngineLock::acquire(state_dir)?;
     let Starts { running, safe_mode, .. } = read(state_dir);
@@ -49,16 +49,16 @@ pub fn admit(state_dir: &Path, limit: u64) -> Result<EngineLock, EngineError> {
     Ok(lock)
 }
 
-/// Notes that an engine starts. `limit` deaths in a row are too many; 0: any number is fine.
+/// Records that an engine starts. `limit` deaths in a row lead to safe mode; 0 disables it.
 ///
 /// # Errors
-/// `CrashLoop` in safe mode; when the state cannot be read.
+/// `CrashLoop` in safe mode.
 pub(crate) fn note_start(reader: &Reader, state_dir: &Path, limit: u64, now: Timestamp) -> Result<(), EngineError> {
     let starts = look_back(reader, state_dir, limit, now)?;
     write(state_dir, &Starts { running: Some(Start { seq: reader.newest_event()? }), ..starts })
 }
 
-/// What is known of earlier engines, of which none runs now.
+/// Reads the deaths of earlier engines, none of which runs now, and adds the latest one.
 fn look_back(reader: &Reader, state_dir: &Path, limit: u64, now: Timestamp) -> Result<Starts, EngineError> {
     let mut starts = read(state_dir);
     if let Some(dead) = starts.running.take() {
@@ -79,18 +79,18 @@ fn look_back(reader: &Reader, state_dir: &Path, limit: u64, now: Timestamp) -> R
     Ok(starts)
 }
 
-/// Notes that the engine ends, in whatever way, but alive. An end that cannot be noted, such as on a full
-/// disk, counts as a death.
+/// Records that the engine ends alive, for whatever reason. An end that cannot be recorded, such as on a full disk,
+/// counts as a death.
 pub(crate) fn note_end(state_dir: &Path) {
     let starts = Starts { running: None, ..read(state_dir) };
     let noted = if starts.crashes.is_empty() { leave_safe_mode(state_dir) } else { write(state_dir, &starts) };
     drop(noted);
 }
 
-/// The next engine starts, whatever happened to those before it.
+/// Forgets earlier deaths, so that the next engine starts.
 ///
 /// # Errors
-/// When the note cannot be removed.
+/// When the file cannot be removed.
 pub fn leave_safe_mode(state_dir: &Path) -> Result<(), EngineError> {
     let path = state_dir.join(STARTS_FILE);
     match fs::remove_file(&path) {
@@ -99,7 +99,7 @@ pub fn leave_safe_mode(state_dir: &Path) -> Result<(), EngineError> {
     }
 }
 
-/// Names what ran, with its last words.
+/// Names the work that ran, with the last lines of its log.
 fn explain(reader: &Reader, state_dir: &Path, crashes: usize) -> Result<EngineError, EngineError> {
     let mut suspects = String::new();
     let mut newest = None;
@@ -133,7 +133,7 @@ mod tests {
 
     const LIMIT: u64 = 3;
 
-    /// A state directory whose engines die before they get anything done.
+    /// State directory whose engines die without progress.
     struct Loop {
         state: tempfile::TempDir,
         store: Store,
@@ -157,7 +157,7 @@ mod tests {
             }
         }
 
-        /// As if the deaths so far had been `seconds` earlier.
+        /// Moves the deaths so far `seconds` into the past.
         fn age(&self, seconds: i64) {
             let mut starts = read(self.state.path());
             starts.crashes.iter_mut().for_each(|at| *at -= SignedDuration::from_secs(seconds));

@@ -1,4 +1,4 @@
-//! When the disk is full: keep enough in reserve to write down that the run was interrupted.
+//! Reserves disk space, so that an engine on a full disk can still record the interruption.
 
 use std::fs::{self, File};
 use std::io::Write;
@@ -10,15 +10,15 @@ use stepwell_base::faults::around;
 use crate::error::EngineError;
 
 pub(crate) const RESERVE_FILE: &str = "reserve";
-/// Several times what the last commits of an engine take.
+/// Several times the size of an engine's last commits.
 pub(crate) const RESERVE_BYTES: usize = 1 << 20;
-/// Waited for when nobody knows how much is needed.
+/// Free space to wait for when the required amount is unknown.
 const UNKNOWN_BYTES: u64 = 2 * HEADROOM_BYTES;
 
-/// Fills the reserve. Its bytes are not zero, so that no file system saves them.
+/// Fills the reserve. Its bytes are not zero, so every file system allocates space for them.
 ///
 /// # Errors
-/// When the disk is full already.
+/// When the disk is already full.
 pub(crate) fn reserve(state_dir: &Path) -> Result<(), EngineError> {
     let path = state_dir.join(RESERVE_FILE);
     if path.metadata().is_ok_and(|metadata| metadata.len() == RESERVE_BYTES as u64) {
@@ -32,18 +32,18 @@ pub(crate) fn reserve(state_dir: &Path) -> Result<(), EngineError> {
         around!("engine.reserve.fsync", file.sync_all())
     };
     write().map_err(|source| {
-        // Half a reserve would only take the space that is needed.
+        // Half a reserve only occupies space that other writes need.
         release(state_dir);
         EngineError::Io { action: "write", path: path.clone(), source }
     })
 }
 
-/// Gives the reserve back to the disk.
+/// Deletes the reserve to free its space.
 pub(crate) fn release(state_dir: &Path) {
     let _ = fs::remove_file(state_dir.join(RESERVE_FILE));
 }
 
-/// Free space from which on it makes sense to try again.
+/// Free bytes at which a retry makes sense.
 pub(crate) fn until_free(needed_bytes: Option<u64>) -> u64 {
     needed_bytes.unwrap_or(UNKNOWN_BYTES).saturating_add(RESERVE_BYTES as u64)
 }

@@ -1,4 +1,4 @@
-//! What an engine does at its start, after crashes, and on a full disk.
+//! Handles startup, crashes and a full disk.
 
 pub(crate) mod backoff;
 pub(crate) mod crash_loop;

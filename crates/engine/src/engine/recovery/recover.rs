@@ -1,5 +1,5 @@
-//! At the start: nothing that an earlier engine has left may stay running, neither in the tables nor
-//! among the processes.
+//! Recovery at startup: nothing that an earlier engine left may keep running, neither in the tables nor among the
+//! processes.
 
 use std::fs;
 use std::ops::ControlFlow;
@@ -26,10 +26,10 @@ use crate::options::{Scope, Start};
 const SWEPT_AT_LEAST: usize = 100;
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
-    /// Loads the runs to drive, and gives back every lease of an earlier engine, also of other runs.
+    /// Loads the runs to drive and releases every lease of an earlier engine, including leases of other runs.
     ///
     /// # Errors
-    /// When the store cannot be read, or a process of an earlier attempt cannot be ended.
+    /// `StillRunning` or `RunStillRunning` when a process of an earlier attempt cannot be ended.
     pub(crate) fn recover(&mut self) -> Result<(), EngineError> {
         let RunRows { readable: mut rows, unreadable } = self.store.reader().open_runs()?;
         for Unreadable { id, why, .. } in unreadable {
@@ -39,7 +39,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             }
         }
         if let Scope::Run(id) = self.options.scope {
-            // Before anything is done: the run must exist.
+            // An unknown run is an error before anything else happens.
             let wanted = self.store.reader().run(id)?;
             if wanted.stored_status.is_terminal() {
                 rows.push(wanted);
@@ -78,7 +78,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
         self.release_leases(row.id)?;
         let paused = row.stored_status == RunStatus::Paused;
-        // A poison step may have just ended the run: to resume it is up to a person.
+        // A poison step may have just ended the run; only a person may resume it.
         let ended_now =
             !row.stored_status.is_terminal() && self.runs.get(&row.id).is_some_and(|r| r.state.end.is_some());
         if wanted && !canceled && !ended_now {
@@ -97,7 +97,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(())
     }
 
-    /// The attempts of an unreadable run are unknown, so this ends all processes that carry its id.
+    /// Ends all processes that carry the id of an unreadable run, because its attempts are unknown.
     fn end_processes_of(&self, run: RunId) -> Result<(), EngineError> {
         let survivors = self.executor.end_run(run);
         if survivors.is_empty() { Ok(()) } else { Err(EngineError::RunStillRunning { run, pids: survivors }) }
@@ -141,7 +141,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.handle(run, Command::Release { step, fence, cause: ReleaseCause::EngineDied, reason });
     }
 
-    /// Only for a step that was released so often that it may have gone too far.
+    /// Restores the number of lost attempts in a row. Only a step with many releases needs this.
     fn restore_losses(&mut self, run: RunId, step: &StepId) -> Result<(), EngineError> {
         let mut losses = 0;
         self.store.reader().each_event_of_step_newest_first(run, step, |row| {

@@ -1,5 +1,5 @@
-//! A full disk: everything is interrupted, then the engine waits and goes on by itself. Nobody has to be
-//! awake for it, and whoever is may free some space, cancel, or stop the engine.
+//! Full disk: the engine interrupts every run, waits for space and then resumes by itself. A person may free space,
+//! cancel a run or stop the engine meanwhile, but does not have to.
 
 use crate::executors::{AttemptId, Executor};
 use stepwell_artifact::free_bytes;
@@ -23,11 +23,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.stopping.as_ref().is_some_and(|stop| stop.until_free.is_some())
     }
 
-    /// Waits until there is space, then clears the memory for another start from the database. An outcome
-    /// means that the engine ends instead.
-    ///
-    /// # Errors
-    /// When the state cannot be read.
+    /// Waits until there is space, then clears the memory for another start from the database. A returned outcome means
+    /// that the engine ends instead.
     pub(crate) fn wait_for_space(
         &mut self,
         inbox: &Inbox,
@@ -51,7 +48,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                     }
                 }
                 Some(Message::Warning(text)) => self.observer.warn(&text),
-                // No attempt is left.
+                // No attempt is left, so its report is stale.
                 Some(Message::Attempt(..)) | None => {}
             }
         }
@@ -67,14 +64,14 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         SpaceWait {
             reason: stop.map(|stop| stop.reason.clone()).unwrap_or_default(),
             needed_bytes: stop.and_then(|stop| stop.until_free).unwrap_or_default(),
-            // A file system that does not say is tried after each pause.
+            // Without a reading, the engine retries after each pause.
             free_bytes: free_bytes(&path).unwrap_or(u64::MAX),
             path,
         }
     }
 
-    /// What is asked of the engine meanwhile. A cancel fits into what the reserve has left; if it does not,
-    /// it waits as well.
+    /// Answers requests during the wait. A cancel fits into the space that the reserve has freed; otherwise it waits
+    /// too.
     fn answer_without_space(&mut self) -> Result<(), EngineError> {
         match self.answer_requests().and_then(|()| self.flush()) {
             Err(error) if error.is_no_space() => {
@@ -85,11 +82,12 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
     }
 
-    /// The commit that did not fit has not happened. With the reserve given back there is room to say so;
-    /// if even that fails, the next start finds the same state and recovers it. All attempts are dead.
+    /// Records the interruption after a commit that did not fit, in the space that the reserve frees. If even that
+    /// fails, the next start finds the same state and recovers it. The caller has killed all attempts; `alive` lists
+    /// those that are not proved dead.
     ///
     /// # Errors
-    /// The error itself, unless it is for lack of space and this engine may wait.
+    /// Returns `error` unless it reports lack of space and this engine may wait.
     pub(crate) fn interrupt_on_full_disk(
         &mut self,
         error: EngineError,
@@ -119,7 +117,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.flush()
     }
 
-    /// A lease whose attempt is `alive` stays: the next recovery proves the attempt dead, or refuses to start.
+    /// Releases every lease except those of `alive` attempts: the next recovery proves them dead or refuses to start.
     fn release_all(&mut self, run: RunId, alive: &[AttemptId]) {
         let (Some(active), Some(stop)) = (self.runs.get(&run), self.stopping.clone()) else { return };
         let leases =

@@ -1,4 +1,4 @@
-//! What child runs have used up counts for every run above them that has a budget.
+//! Compute of child runs, charged to every run above them that has a budget.
 
 use std::collections::{HashMap, HashSet};
 
@@ -6,7 +6,7 @@ use jiff::SignedDuration;
 
 use stepwell_base::ids::RunId;
 
-/// Work of ended attempts, for each run with a budget: the sum over all runs below it.
+/// For each run with a budget: the work of ended attempts in all runs below it.
 #[derive(Default)]
 pub(crate) struct Accounts {
     by_run: HashMap<RunId, SignedDuration>,
@@ -15,7 +15,7 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    /// Some attempts of a run have ended.
+    /// Charges the work of ended attempts to every ancestor with a budget.
     pub(crate) fn add(&mut self, ancestors: &[RunId], worked: SignedDuration) {
         for ancestor in ancestors {
             if let Some(below) = self.by_run.get_mut(ancestor) {
@@ -24,7 +24,7 @@ impl Accounts {
         }
     }
 
-    /// It is opened again when it is needed: the budget has changed.
+    /// Closes the account after a budget change. The next use opens it again.
     pub(crate) fn close(&mut self, run: RunId) {
         self.by_run.remove(&run);
         self.free.remove(&run);

@@ -1,4 +1,4 @@
-//! Budgets and deadlines: what is said about them, once, and what is stopped.
+//! Budgets and deadlines: sends each alert once, and pauses a run whose budget is used up.
 
 use std::process::{Command as Program, Stdio};
 use std::thread;
@@ -24,15 +24,12 @@ use crate::engine::state::run::Run;
 use crate::error::EngineError;
 use crate::inbox::Message;
 
-/// Between two estimates of the same run: progress comes in more often than that.
+/// Minimum time between two estimates of a run, because progress arrives more often.
 const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
-    /// Looks up for each run that has come into memory who pays for it. A run above it that has a budget is
-    /// loaded, whether or not this engine drives it.
-    ///
-    /// # Errors
-    /// When the store cannot be read or written.
+    /// Opens the accounts that pay for each newly loaded run. Loads every run above it that has a budget, even if this
+    /// engine does not drive that run.
     pub(crate) fn open_accounts(&mut self) -> Result<(), EngineError> {
         loop {
             let new = self.runs.unaccounted(self.round_at);
@@ -67,7 +64,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             self.accounts.open_without_budget(payer);
             return Ok(());
         }
-        // What was decided has to be in the sums.
+        // The sums must include every decision so far.
         self.flush()?;
         if self.load_readable(payer)?.is_err() {
             self.accounts.open_without_budget(payer);
@@ -81,7 +78,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(())
     }
 
-    /// Nobody pays for a run that has ended.
+    /// Returns the budget of a payer. A run that has ended pays for nothing.
     fn stored_budget(&self, payer: RunId) -> Result<Budget, StoreError> {
         match self.store.reader().run(payer)?.stored_status.is_terminal() {
             true => Ok(Budget::default()),
@@ -89,7 +86,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
     }
 
-    /// What the runs below each run with a budget have used until now.
+    /// Returns, for each run with a budget, the usage of the runs below it until now.
     pub(crate) fn below(&mut self, now: Timestamp) -> HashMap<RunId, ChildUsage> {
         let open = self.accounts.iter();
         let mut all: HashMap<RunId, ChildUsage> =
@@ -110,11 +107,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         all
     }
 
-    /// Alerts are committed with everything else of this round; a run whose budget is used up is paused, which
-    /// lets its attempts write a checkpoint.
-    ///
-    /// # Errors
-    /// When the store cannot be read or written.
+    /// Alerts people and pauses runs whose budget is used up. A pause lets attempts write a checkpoint. Alerts share
+    /// the commit of this round.
     pub(crate) fn check_budgets(&mut self) -> Result<(), EngineError> {
         self.open_accounts()?;
         let now = self.clock.now();
@@ -125,7 +119,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             let Some(run) = self.runs.get(&id) else { continue };
             let below = below.get(&id).copied().unwrap_or_default();
             let said = alerts(&run.state, below, run.submitted_at, left, now);
-            // An engine that drives only a child run has not resumed the one that pays for it.
+            // An engine that drives only a child run leaves the paying run interrupted.
             let goes_on = match run.state.lifecycle {
                 Lifecycle::Active => true,
                 Lifecycle::Interrupted => below.working > 0,
@@ -171,8 +165,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.runs.judged(self.round_at).filter_map(next).min()
     }
 
-    /// Starts the owner's program for an alert that is committed. At most once: an engine that dies at this very
-    /// moment does not start it again.
+    /// Starts the owner's program for a committed alert, at most once: an engine that dies at this moment does not
+    /// start it again.
     pub(crate) fn call_for_alert(&mut self, recorded: &Recorded) {
         let Event::Run(RunEvent::Alerted { alert, message }) = &recorded.event else { return };
         let Some((program, arguments)) = self.options.limits.alert_command.split_first() else { return };
@@ -198,7 +192,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                         Ok(status) => format!("the alert command `{shown}` failed: {status}"),
                         Err(error) => format!("the alert command `{shown}` was lost: {error}"),
                     };
-                    // An engine that has gone cannot tell anybody.
+                    // Sending fails only when the engine is gone.
                     let _ = sender.send(Message::Warning(problem));
                 });
             }

@@ -1,4 +1,4 @@
-//! Child runs: submitted once per step, driven with their parents, and heard when they end.
+//! Child runs: the engine submits one per step, drives it with its parent, and tells the parent when it ends.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -27,10 +27,7 @@ use crate::error::EngineError;
 use crate::options::Scope;
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
-    /// Claims what can be claimed, also in child runs that this starts or ends.
-    ///
-    /// # Errors
-    /// When the store cannot be read or written.
+    /// Claims ready steps, including steps of child runs that the claims start or end.
     pub(crate) fn schedule_steps(&mut self) -> Result<(), EngineError> {
         self.propagate()?;
         loop {
@@ -41,7 +38,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
     }
 
-    /// Whether steps of a run are claimed by this engine.
+    /// True if this engine claims steps of the run.
     pub(crate) fn drives(&self, run: RunId) -> bool {
         match self.options.scope {
             Scope::All { .. } => true,
@@ -52,17 +49,15 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
     }
 
-    /// Submits the child run of a ready step, at most once whatever is killed when, and lets the step wait.
-    ///
-    /// # Errors
-    /// When the store cannot be read or written.
+    /// Submits the child run of a ready step and makes the step wait for it. An idempotency key guarantees at most one
+    /// child run, even when the engine dies in between.
     pub(crate) fn start_child(
         &mut self,
         parent: RunId,
         step: StepId,
         params: &Map<String, Value>,
     ) -> Result<(), EngineError> {
-        // What the params are made of must be durable before the child is.
+        // The sources of the params must be durable before the child run is.
         self.flush()?;
         let Some(run) = self.runs.get(&parent) else { return Ok(()) };
         let child = match child_spec(run, &step, params) {
@@ -104,7 +99,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                 return Ok(Err(unreadable(child, &why)));
             }
             match self.runs.get(&child).and_then(|run| run.state.end.as_ref()) {
-                // The step was taken up again: a canceled run does not come back.
+                // The step was retried. A canceled run cannot be resumed, so the step needs another child run.
                 Some(RunEnd::Canceled) => drop(self.runs.remove(&child)),
                 Some(RunEnd::Failed { .. }) => {
                     self.handle(child, Command::Resume);
@@ -116,10 +111,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(Err(Failure::fatal(format!("run {parent} is gone"))))
     }
 
-    /// Passes on what happens to parents and children; true when something was passed on.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// Passes state changes between parents and children. Returns true if anything changed.
     pub(crate) fn propagate(&mut self) -> Result<bool, EngineError> {
         let mut passed_on = false;
         while let Some((parent, step, child)) = self.family.next() {
@@ -128,7 +120,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(passed_on)
     }
 
-    /// Loads a run from the store into memory.
+    /// Adds a loaded run to memory.
     pub(crate) fn take_in(&mut self, id: RunId, run: Run) {
         self.runs.insert(id, run);
         self.queue_propagation(id);
@@ -165,7 +157,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             self.handle(parent, Command::ChildEnded { step, run: child, result });
             return Ok(true);
         }
-        // Its outputs, or the cause of its pause, may be decided but not yet written.
+        // The outputs of the child, or the cause of its pause, may be decided but not yet written.
         let in_store = |run: &Run| run.is_partly_in_store() || run.state.lifecycle == Lifecycle::Paused;
         if self.runs.get(&child).is_some_and(in_store) && self.must_commit() {
             self.flush()?;
@@ -199,7 +191,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.stopping.is_none() && self.drives(parent)
     }
 
-    /// A child that a person has paused stays so.
+    /// True if the child was paused with its parent. A child that a person paused stays paused.
     fn paused_with_parent(&self, child: RunId) -> Result<bool, EngineError> {
         Ok(self.store.reader().pause_cause(child)? == Some(PauseCause::Parent))
     }
@@ -228,7 +220,7 @@ fn invalid(errors: &SpecErrors) -> Failure {
     }
 }
 
-/// `start` counts the runs of this step: a new one is needed only after one that was canceled.
+/// Describes a child run of a step. `start` counts the step's child runs: only a canceled one leads to another.
 fn new_child(parent: &Run, step: &StepId, spec: &WorkflowSpec, start: u32, (id, at): (RunId, Timestamp)) -> NewRun {
     let run = parent.state.run;
     let reuse = if parent.options.reuse == Reuse::Never { Reuse::Never } else { Reuse::Allowed };

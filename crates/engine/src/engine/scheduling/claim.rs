@@ -1,5 +1,4 @@
-//! Gives out ready steps: resolves their arguments, computes their key, reuses what is done, and
-//! leases the rest.
+//! Claims ready steps: resolves their arguments, computes their key, reuses earlier results, and leases the rest.
 
 use std::cmp::Reverse;
 
@@ -33,13 +32,13 @@ use crate::options::Scope;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Turn {
-    /// Something was decided about the step.
+    /// The engine decided about the step.
     Taken,
-    /// For a slot, for units of a pool, or for a rate limit; so do all of its class.
+    /// The step, like its whole class, waits for a slot, for units of a pool, or for a rate limit.
     Waits,
 }
 
-/// What is decided about a ready step.
+/// Decision about a ready step.
 enum Plan {
     Command(Command),
     Attempt {
@@ -47,7 +46,7 @@ enum Plan {
         prepared: Prepared,
         inputs_changed: bool,
     },
-    /// A child run with these params.
+    /// Start a child run with these params.
     Child {
         params: Map<String, Value>,
     },
@@ -55,9 +54,6 @@ enum Plan {
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Fills the free slots.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
     pub(crate) fn claim(&mut self) -> Result<(), EngineError> {
         self.pace.start_round();
         self.rate_windows.start_round();
@@ -65,7 +61,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             return Ok(());
         }
         let (mut slots, mut decided) = (self.free_slots(), 0);
-        // A decision can make steps ready whose turn comes before that of others.
+        // A decision can make steps ready that come before others.
         loop {
             let before = decided;
             self.claim_in_order(&mut slots, &mut decided)?;
@@ -77,7 +73,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(())
     }
 
-    /// Gives every class of steps its turn until it has to wait for something.
+    /// Gives every class of steps its turn until the class must wait for something.
     fn claim_in_order(&mut self, slots: &mut usize, decided: &mut usize) -> Result<(), EngineError> {
         let mut free = self.free_units();
         let mut queue = self.queue(self.clock.now());
@@ -96,7 +92,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     fn claim_next(&mut self, candidate: &Candidate, slots: &mut usize, free: &mut Free) -> Result<Turn, EngineError> {
         let reads_store = |active: &Run| !active.reads_from_store(active.state.step_at(candidate.step)).is_empty();
         if self.runs.get(&candidate.run).is_some_and(reads_store) && self.must_commit() {
-            // What the step needs may have been decided, but not yet written.
+            // The inputs of the step may be decided but not yet written.
             self.flush()?;
         }
         let Some(active) = self.runs.get(&candidate.run) else { return Ok(Turn::Waits) };
@@ -145,7 +141,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(Turn::Taken)
     }
 
-    /// Checkpoints and scratch files of other inputs must not leak into this attempt. A fork starts over
+    /// Discards checkpoints and scratch files of other inputs, which must not leak into this attempt. A fork restarts
     /// from the checkpoint that it was made for.
     fn start_over(&mut self, run: RunId, step: StepId, fence: Fence) {
         let forked_at = self.runs.get(&run).and_then(|run| run.forked_at(&step));
@@ -243,7 +239,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(Plan::Attempt { command, prepared, inputs_changed })
     }
 
-    /// Outputs of an equal step: of the run that this one repeats, whatever the kind; else of any run.
+    /// Returns the outputs of an equal step: from the run that this one repeats, whatever the kind; otherwise from any
+    /// run.
     fn done_before(
         &self,
         run: &Run,
@@ -266,7 +263,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(found.filter(|(_, outputs)| self.is_present(outputs)))
     }
 
-    /// Whether all files of earlier outputs are still there; their content is verified when it is read.
+    /// True if all files of earlier outputs still exist. Each reader verifies their content.
     fn is_present(&self, outputs: &Outputs) -> bool {
         outputs.artifacts.values().all(|artifact| self.has_files(artifact))
     }

@@ -1,4 +1,4 @@
-//! Parents and child runs that have to hear of each other.
+//! Parents and child runs that must learn each other's state.
 
 use std::collections::BTreeSet;
 

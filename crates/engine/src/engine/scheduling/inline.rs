@@ -1,6 +1,5 @@
-//! Attempts on the engine's own thread, for kinds that take microseconds and touch nothing outside: their claim
-//! and their result share a commit, also with those of the steps that follow. A kill loses both, and nobody
-//! can tell.
+//! Runs attempts on the engine's own thread, for kinds that take microseconds and touch nothing outside. Claim and
+//! result share a commit, also with those of the steps that follow. A crash loses both without a trace.
 
 use crate::executors::{AttemptId, Executor};
 use crate::worker::perform;
@@ -15,10 +14,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
-    /// Attempts a step whose claim was just decided.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
+    /// Runs the attempt of a step whose claim was just decided.
     pub(crate) fn attempt_inline(&mut self, id: AttemptId) -> Result<(), EngineError> {
         let Some(launch) = self.launch(&id)? else { return Ok(()) };
         let last = perform(&launch.request, &self.artifacts, &mut Nobody);
@@ -35,7 +31,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 }
 
-/// There is nothing to say while the engine itself works.
+/// Discards reports: nothing is visible while the engine itself works.
 struct Nobody;
 
 impl Reporter for Nobody {

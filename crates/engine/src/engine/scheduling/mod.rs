@@ -1,4 +1,4 @@
-//! Gives work out: ready steps, child runs, schedules, and the budgets that stop them.
+//! Assigns work: ready steps, child runs, schedules, and the budgets that stop them.
 
 pub(crate) mod accounts;
 mod budgets;

@@ -1,8 +1,9 @@
-//! How many steps a round of claims decides about.
+//! Limits the number of steps that a round of claims decides about.
 
-/// Most steps decided about between two commits; more would delay everything else.
+/// Maximum number of steps decided between two commits; a larger number delays everything else.
 const MOST: usize = 1024;
-/// As [`MOST`], for the first commit of an engine, so that progress shows soon. Doubled whenever it is used up.
+/// Maximum before the first commit of an engine, so that progress shows soon. It doubles each time it is reached, up to
+/// [`MOST`].
 const FIRST: usize = 64;
 
 pub(crate) struct ClaimPace {

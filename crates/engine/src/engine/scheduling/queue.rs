@@ -1,4 +1,4 @@
-//! In what order the ready steps of all runs get their turn, and what they have to wait for.
+//! Orders the ready steps of all runs, and counts the slots and units that they wait for.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
@@ -17,8 +17,8 @@ use crate::engine::Engine;
 use crate::engine::state::attempts::Running;
 use crate::engine::state::run::Run;
 
-/// The first step of one class of one run, ordered by whose turn it is: the priority of the run, that of the
-/// step, then who has been ready for longest.
+/// First step of one class of one run. The run with the higher priority comes first, then the step with the higher
+/// priority, then the step that has been ready for longest.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub(crate) struct Candidate {
     priority: (Reverse<i32>, Reverse<i32>),
@@ -36,13 +36,13 @@ impl Candidate {
 }
 
 impl<X: Executor, C: Clock> Engine<'_, X, C> {
-    /// Child processes that may still be started.
+    /// Number of child processes that may still start.
     pub(crate) fn free_slots(&self) -> usize {
-        // A claim of this round holds its slot already, although it starts only after the commit.
+        // A claim of this round already holds its slot, although it starts only after the commit.
         self.options.slots.max(1).saturating_sub(self.attempts.working() + self.prepared.len())
     }
 
-    /// One candidate per class of each run: a million steps that wait for a pool are looked at once.
+    /// Returns one candidate per class of each run: a million steps that wait for a pool cost one look.
     pub(crate) fn queue(&mut self, now: Timestamp) -> BinaryHeap<Reverse<Candidate>> {
         let ready = self.runs.ready(self.round_at).map(|(id, _)| id).collect::<Vec<_>>();
         let driven = ready.into_iter().filter(|id| self.drives(*id));
@@ -54,14 +54,15 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         driven.flat_map(candidates).collect()
     }
 
-    /// Who is next in the class of a candidate that has had its turn.
+    /// Returns the next candidate in the class of one that has had its turn.
     pub(crate) fn next_in_class(&self, last: &Candidate) -> Option<Candidate> {
         let run = self.runs.get(&last.run)?;
         let (ready_at, step) = next_claim(&run.state, last.class, self.clock.now())?;
         Some(Candidate::new(last.run, run, (last.class, ready_at, step)))
     }
 
-    /// What no lease holds, and no attempt whose lease has ended but whose processes have not.
+    /// Returns the free pool units. A lease holds its units, and so does an attempt whose lease has ended but whose
+    /// processes have not.
     pub(crate) fn free_units(&mut self) -> Free {
         let pools = &self.options.limits.pools;
         if pools.0.is_empty() {

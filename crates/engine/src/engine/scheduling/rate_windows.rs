@@ -1,4 +1,4 @@
-//! Starts under each rate limit, and the time of the next allowed one.
+//! Starts under each rate limit, and the time of the next allowed start.
 
 use std::collections::BTreeMap;
 
@@ -39,7 +39,7 @@ impl RateWindows {
         false
     }
 
-    /// Call this after the claim was decided: a start must not count as earlier than it was.
+    /// Counts a start. Call it after the claim was decided, so that no start counts as earlier than it was.
     pub(crate) fn count_start(&mut self, class: &Class, now: Timestamp) {
         if let Some(name) = &class.rate_limit {
             self.by_name.entry(name.clone()).or_default().add(now);

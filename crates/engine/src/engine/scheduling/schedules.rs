@@ -1,5 +1,5 @@
-//! Starts runs by the clock. The key of each run names its schedule and its time: whoever tries it again,
-//! after whatever crash, gets the run that is there already.
+//! Starts runs by the clock. The idempotency key of each run names its schedule and its due time, so a retry after any
+//! crash finds the existing run.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use stepwell_workflow::timetable::{Due, Timetable};
 use crate::error::EngineError;
 use crate::options::Observer;
 
-/// What is scheduled, in the engine's memory.
+/// Schedules in the engine's memory.
 #[derive(Default)]
 pub(crate) struct Schedules {
     entries: Vec<Entry>,
@@ -31,19 +31,16 @@ struct Entry {
     next: Option<Timestamp>,
 }
 
-/// The timetable of an expression in a time zone, such as `Europe/Berlin`.
+/// Parses a cron expression in a time zone, such as `Europe/Berlin`.
 ///
 /// # Errors
-/// What is wrong with either.
+/// `UnknownTimeZone` or `InvalidCron`.
 pub fn timetable(cron: &str, time_zone: &str) -> Result<Timetable, EngineError> {
     let zone = TimeZone::get(time_zone).map_err(|_| EngineError::UnknownTimeZone { name: time_zone.to_owned() })?;
     Timetable::new(cron, zone).map_err(|why| EngineError::InvalidCron { cron: cron.to_owned(), why })
 }
 
-/// Submits the run of a schedule for one of its times, unless that was done before.
-///
-/// # Errors
-/// When the state cannot be read or written.
+/// Submits the run of a schedule for one of its due times, unless that run exists.
 pub fn submit_scheduled(
     store: &mut Store,
     schedule: &ScheduleRow,
@@ -74,19 +71,19 @@ fn submit_due(
     let run = new(RunName::scheduled(&schedule.name, due));
     let name = run.name.clone();
     match store.submit(run) {
-        // Somebody has given that very name to a run of their own.
+        // A person has given this name to another run.
         Err(StoreError::NameActive { .. }) => Ok((id, store.submit(new(name.made_unique(id)))?)),
         other => Ok((id, other?)),
     }
 }
 
 impl Schedules {
-    /// When the next run has to be submitted.
+    /// Due time of the next run.
     pub(crate) fn next_due(&self) -> Option<Timestamp> {
         self.entries.iter().filter_map(|entry| entry.next).min()
     }
 
-    /// Reads the schedules again: somebody may have changed them.
+    /// Reads the schedules again, because another process may have changed them.
     pub(crate) fn load(&mut self, reader: &Reader, observer: &mut dyn Observer) -> Result<(), EngineError> {
         self.entries.clear();
         let (rows, unreadable) = reader.schedules()?;
@@ -107,7 +104,7 @@ impl Schedules {
         Ok(())
     }
 
-    /// Submits the runs that are due, and returns the new ones. What is done is written down after them: a crash in
+    /// Submits the due runs and returns the new ones. Each schedule's progress is written after its runs: a crash in
     /// between leads to the same keys again.
     pub(crate) fn fire(
         &mut self,

@@ -11,20 +11,20 @@ use stepwell_base::secret::StandIns;
 use stepwell_run::estimate::ProgressMark;
 use stepwell_workflow::pools::Held;
 
-/// How long an attempt may go on after its last message, and after it was asked to end by a cancel.
+/// Time that an attempt has to exit after its last message or a cancel.
 pub const EXIT_GRACE: Duration = Duration::from_secs(5);
-/// How long an attempt may take to write its checkpoint and answer an interrupt.
+/// Time that an attempt has to write its checkpoint and answer an interrupt.
 pub(crate) const INTERRUPT_GRACE: Duration = Duration::from_secs(10);
-/// Between two tries to end processes that hang in the kernel.
+/// Pause between two tries to end processes that hang in the kernel.
 pub(crate) const REAP_PAUSE: Duration = Duration::from_secs(1);
 
-/// Why an attempt was released when its run was paused, not the engine stopped.
+/// Reason for a release because the run was paused, not because the engine stopped.
 pub(crate) const ASKED_TO_STOP: &str = "the attempt was asked to stop";
 
-/// What is reported once the attempt is proved dead.
+/// Report to make once the attempt is proved dead.
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Ending {
-    /// Its result is committed already.
+    /// The result is already committed.
     Done,
     Fail(Failure),
     Release(String),
@@ -34,18 +34,18 @@ pub(crate) enum Ending {
 pub(crate) struct Running {
     pub handle: Box<dyn Attempt>,
     pub number: u32,
-    /// Units of pools, until its processes are proved dead.
+    /// Pool units, held until the processes are proved dead.
     pub resources: Held,
     pub progress: Option<ProgressMark>,
     /// `None` while the attempt works.
     pub ending: Option<Ending>,
-    /// The fence is void for everything that the attempt still says.
+    /// The fence is void, so the engine ignores further messages of the attempt.
     pub silenced: bool,
-    /// The process has ended but is not proved dead with all its group.
+    /// The process has ended, but its whole group is not proved dead.
     pub ended: bool,
-    /// It was asked to write a checkpoint and stop; whatever follows is not its fault.
+    /// The attempt was asked to write a checkpoint and stop, so a later failure is not its fault.
     pub interrupted: bool,
-    /// When it is killed unless it ends before.
+    /// Time at which the attempt is killed unless it ends earlier.
     pub kill_at: Option<Instant>,
 }
 
@@ -64,7 +64,7 @@ impl Running {
         }
     }
 
-    /// Brings the killing forward to `at`.
+    /// Kills the attempt at `at` unless an earlier time is set.
     pub(crate) fn kill_by(&mut self, at: Instant) {
         self.kill_at = Some(self.kill_at.map_or(at, |earlier| earlier.min(at)));
     }
@@ -108,7 +108,7 @@ impl Attempts {
         self.all.is_empty()
     }
 
-    /// Attempts that hold a slot: one whose result is committed only has to exit.
+    /// Number of attempts that hold a slot. An attempt whose result is committed only has to exit.
     pub(crate) fn working(&self) -> usize {
         self.all.values().filter(|a| a.ending != Some(Ending::Done)).count()
     }
@@ -133,7 +133,7 @@ impl Attempts {
         self.all.values().filter_map(|attempt| attempt.kill_at).min()
     }
 
-    /// Those whose time is over; each is given out once.
+    /// Returns attempts whose kill time has passed, each only once.
     pub(crate) fn take_due(&mut self, now: Instant) -> Vec<AttemptId> {
         let due = self.all.iter_mut().filter(|(_, attempt)| attempt.kill_at.is_some_and(|at| at <= now));
         due.map(|(id, attempt)| {

@@ -1,4 +1,4 @@
-//! The memory of an engine.
+//! State of an engine in memory.
 
 pub(crate) mod attempts;
 pub(crate) mod pending;

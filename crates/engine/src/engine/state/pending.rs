@@ -1,4 +1,4 @@
-//! What the next commit will hold.
+//! Contents of the next commit.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -11,10 +11,9 @@ use stepwell_run::command::Effect;
 use stepwell_run::event::{Event, Recorded, StepEventKind};
 use stepwell_store::{Answer, MetricWrite};
 
-/// Metrics and heartbeats alone wait for company, but not longer than this.
+/// Longest delay of metrics and heartbeats, which wait to share a commit.
 const LINGER: Duration = Duration::from_millis(500);
 
-/// What the next commit will hold.
 #[derive(Default)]
 pub(crate) struct Pending {
     pub events: Vec<Recorded>,
@@ -22,9 +21,9 @@ pub(crate) struct Pending {
     pub answers: Vec<Answer>,
     pub leases: BTreeMap<(RunId, StepId), (Fence, Timestamp)>,
     pub metrics: Vec<MetricWrite>,
-    /// One of the events has to be committed at once.
+    /// True if an event needs an immediate commit.
     urgent: bool,
-    /// When the first of the things arrived that may wait.
+    /// Arrival of the oldest entry that may wait.
     since: Option<Instant>,
 }
 
@@ -33,7 +32,7 @@ impl Pending {
         self.urgent
     }
 
-    /// True if something waits for company.
+    /// True if an entry waits to share a commit.
     pub(crate) fn has_waiting(&self) -> bool {
         self.since.is_some()
     }
@@ -57,7 +56,7 @@ impl Pending {
         self.since.get_or_insert(now);
     }
 
-    /// Drops metrics that a rewind makes void before they were written.
+    /// Drops unwritten metrics that a rewind voids.
     pub(crate) fn rewind(&mut self, run: RunId, step: &StepId, last_step: u64) {
         self.metrics.retain(|m| m.run != run || m.step != *step || m.row.train_step <= last_step);
     }
@@ -67,7 +66,7 @@ impl Pending {
         self.since.get_or_insert(now);
     }
 
-    /// When the waiting things have to be written.
+    /// Latest time for the next commit.
     pub(crate) fn deadline(&self, now: Instant) -> Option<Instant> {
         if self.must_commit(now) {
             return Some(now);
@@ -76,7 +75,7 @@ impl Pending {
     }
 }
 
-/// Where processes can be found by their marks, their numbers are worth no commit of their own.
+/// On Linux, orphans are found by an environment marker, so recording a PID can wait for the next commit.
 fn may_wait(event: &Event) -> bool {
     cfg!(target_os = "linux") && matches!(event.step_kind(), Some(StepEventKind::AttemptSpawned { .. }))
 }

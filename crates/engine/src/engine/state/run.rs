@@ -29,21 +29,23 @@ pub(crate) struct Run {
     pub name: String,
     pub priority: i32,
     pub submitted_at: Timestamp,
-    /// The time that the run is for: when its schedule was due, else when it was submitted.
+    /// The time that the run is for: the due time of its schedule, or else its submission.
     pub scheduled_at: Timestamp,
-    /// How long equal steps took in earlier runs, by position; only known when something depends on it.
+    /// Duration of equal steps in earlier runs, by position; known only when something depends on it.
     pub usual: HashMap<usize, Duration>,
-    /// When the time to the end was last estimated, and the estimate.
+    /// Time and value of the last estimate of the time to the end.
     pub estimated: Option<(Instant, Option<Duration>)>,
     pub state: RunState,
     pub options: RunOptions,
-    /// The run whose step started this one, and so on upwards.
+    /// The run whose step started this one, and its ancestors upwards.
     pub ancestors: Vec<RunId>,
-    /// Whether it is known who pays for it.
+    /// True once the accounts that pay for the run are open.
     pub accounted: bool,
 }
 
 impl Run {
+    /// Loads a run from the store.
+    ///
     /// # Errors
     /// When the run is unknown or unreadable.
     pub(crate) fn load(reader: &Reader, id: RunId) -> Result<Run, EngineError> {
@@ -90,7 +92,7 @@ impl Run {
         }
     }
 
-    /// The training step from which a fork goes on with `step`.
+    /// Training step from which a fork continues `step`.
     pub(crate) fn forked_at(&self, step: &StepId) -> Option<u64> {
         self.options.origin.as_ref()?.forked_at(step)
     }
@@ -123,13 +125,13 @@ impl Run {
         steps.filter(|id| self.state.step(id).is_some_and(|step| step.children_in_store))
     }
 
-    /// Whether outputs of some fan-out are not all in memory.
+    /// True if some outputs of a fan-out are not in memory.
     pub(crate) fn is_partly_in_store(&self) -> bool {
         self.in_store(self.state.spec().steps.iter().map(|spec| &spec.id)).next().is_some()
     }
 
-    /// Fan-outs whose outputs a step reads, and which are not all in memory. What it only waits for stays in the
-    /// store: every child of a fan-out may need one of 100,000 others.
+    /// Fan-outs whose outputs a step reads and which are not all in memory. Outputs of steps that it only waits for
+    /// stay in the store: every child of a fan-out may need one of 100,000 others.
     pub(crate) fn reads_from_store(&self, step: &Step) -> Vec<StepId> {
         let spec = self.state.step_spec(step);
         let mut needs = self.in_store(spec.needs.iter()).peekable();
@@ -148,8 +150,8 @@ impl Run {
         Some((id.clone(), outputs))
     }
 
-    /// Evaluates something in the context of a step: its params, its needs, its item. `stored` has the outputs
-    /// of [`Run::reads_from_store`].
+    /// Evaluates a function in the context of a step: its params, its needs, its item. `stored` has the outputs of
+    /// [`Run::reads_from_store`].
     pub(crate) fn with_context<T>(
         &self,
         step: &Step,
@@ -175,7 +177,7 @@ fn outputs<'a>(state: &'a RunState, step: &'a Step) -> StepOutputs<'a> {
     }
 }
 
-/// A kind that this build does not know fails in its attempt, with a message.
+/// Returns where attempts of a kind run. An unknown kind fails in its attempt, with a message.
 pub(crate) fn placement(kind: &str) -> Placement {
     find(kind).map_or(Placement::InProcess, |handler| handler.placement())
 }

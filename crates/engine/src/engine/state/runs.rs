@@ -1,5 +1,5 @@
-//! The runs in the engine's memory, indexed by the work they need. A round visits only those, not thousands that wait
-//! for a person.
+//! Runs in the engine's memory, indexed by the work they need. A round visits only runs with work, not thousands that
+//! wait for a person.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,7 +11,7 @@ use stepwell_run::state::Lifecycle;
 
 use crate::engine::state::run::Run;
 
-/// The indexes that a run is in.
+/// Indexes that contain a run.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 struct Wants {
     deadline: Option<Timestamp>,

@@ -157,7 +157,7 @@ fn content_of_a_replaced_checkpoint_goes_unless_a_tree_has_it() {
     with_engine(folder.path(), &mut Quiet, |engine| {
         commit(engine, run, [Event::Run(RunEvent::Started), started("train"), started("other")]);
         commit(engine, run, [checkpointed(tree(&artifacts, &["shared", "old", "output", "early"]))]);
-        // This one is committed after the trees are indexed.
+        // This checkpoint is committed after the trees are indexed.
         let out = tree(&artifacts, &["output", "x"]);
         let outputs = Outputs { artifacts: [("out".to_owned(), out)].into(), ..Outputs::default() };
         commit(engine, run, [StepEventKind::Succeeded { outputs }.under("other".into(), Fence(1))]);
@@ -225,7 +225,7 @@ fn approve(step: &str) -> Command {
     Command::Decide { step: step.into(), verdict, approver, comment: None }
 }
 
-/// A worker that does everything that needs no person.
+/// Runs `work` with a worker that has done everything that needs no person.
 fn with_idle_worker(state_dir: &Path, work: impl FnOnce(&mut LocalEngine<'_>)) {
     let lock = EngineLock::acquire(state_dir).unwrap();
     let inbox = Inbox::open(state_dir).unwrap();

@@ -1,4 +1,4 @@
-//! `timeout.schedule_to_close` of steps that wait, with an engine in this process.
+//! Tests `timeout.schedule_to_close` of waiting steps, with an engine in this process.
 
 use std::path::Path;
 use std::sync::mpsc::channel;
@@ -20,7 +20,7 @@ use stepwell_store::{EngineLock, Reader};
 /// Longer than any of these engines needs, however busy the machine is.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// An engine that sleeps for ever fails the test.
+/// Drives a run. An engine that sleeps forever fails the test.
 #[track_caller]
 fn drive_run(state_dir: &Path, run: RunId) -> Outcome {
     let (sender, receiver) = channel();
@@ -83,7 +83,7 @@ fn the_time_goes_on_without_an_engine_and_late_answers_are_refused() {
         }
         if kind == SIGNAL.0 {
             let signal = Request::Signal { name: "go".to_owned(), payload: json!(1) };
-            // Kept for a retry, as any signal that nobody has taken.
+            // The signal stays for a retry, like any signal that no step has taken.
             assert_eq!(ask(folder.path(), run, &signal).unwrap(), Asked::Done);
         } else {
             assert_eq!(drive_run(folder.path(), run), Outcome::Failed, "{kind}");
@@ -104,7 +104,7 @@ fn until_then_the_engine_sleeps() {
         let mut quiet = Quiet;
         let mut engine = open(&lock, options(folder.path(), Scope::Run(run)), &mut quiet, &inbox);
         engine.recover().unwrap();
-        // The child run first does what it can.
+        // The child run first makes all the progress it can.
         loop {
             engine.schedule_steps().unwrap();
             engine.flush_all().unwrap();

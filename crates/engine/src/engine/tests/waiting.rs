@@ -1,4 +1,4 @@
-//! Waits, decisions, signals and child runs, with an engine in this process.
+//! Tests waits, decisions, signals and child runs, with an engine in this process.
 
 use std::path::Path;
 
@@ -16,7 +16,7 @@ use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{EngineLock, NewRun, Reader, RunRow, Store};
 use stepwell_workflow::parse::{Library, Source};
 
-/// `child.toml` and `grandchild.toml`.
+/// Workflow files `child.toml` and `grandchild.toml`.
 pub(crate) struct Shelf(&'static [(&'static str, &'static str)]);
 
 impl Library for Shelf {
@@ -125,7 +125,7 @@ fn children_of_a_fan_out_give_their_outputs_to_the_parent() {
 fn a_child_that_was_submitted_before_the_engine_died_is_not_submitted_again() {
     let folder = tempfile::tempdir().unwrap();
     let run = submit_with(folder.path(), FAN_OUT, &shelf());
-    // What is in the database when the engine is killed between the two commits.
+    // The database looks like this when the engine dies between the two commits.
     let mut store = Store::open(folder.path()).unwrap();
     let spec = store.reader().spec(run).unwrap();
     let pinned = spec.steps[0].child.clone().unwrap();
@@ -167,7 +167,7 @@ fn a_failed_child_fails_its_parent_and_is_taken_up_again_with_it() {
     assert!(failure.message.contains("parent.square[1] failed: step `ask`: rejected by ada"), "{failure}");
     assert_eq!(status(folder.path(), children[1].id), RunStatus::Failed);
 
-    // The same child goes on: its first steps are not repeated.
+    // The same child resumes, and its first steps do not repeat.
     assert!(ask(folder.path(), run, &decide("square[1]", Verdict::Approved)).is_ok_and(|asked| asked != Asked::Done));
     let mut resumed = options(folder.path(), Scope::Run(run));
     resumed.slots = 1;
@@ -243,7 +243,7 @@ fn a_paused_parent_pauses_its_children_until_it_continues() {
     let own = runs(folder.path()).into_iter().find(|row| row.name == "parent.square[2]").unwrap().id;
     assert_eq!(ask(folder.path(), own, &Request::Resume).unwrap(), Asked::Done);
     assert_eq!(status(folder.path(), own), RunStatus::Running);
-    // The words of a person must not matter.
+    // The text of the reason must not matter.
     let pause = Request::Pause { reason: "its parent run is paused".to_owned() };
     assert_eq!(ask(folder.path(), own, &pause).unwrap(), Asked::Done);
     assert_eq!(ask(folder.path(), run, &Request::Resume).unwrap(), Asked::Done);
