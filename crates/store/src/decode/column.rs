@@ -1,8 +1,11 @@
 //! Reads one column of a row as a type of the program.
 
+use std::fmt::Display;
+use std::str::FromStr;
+
 use jiff::Timestamp;
-use rusqlite::Row;
-use rusqlite::types::ValueRef;
+use rusqlite::types::{FromSql, FromSqlError, ValueRef};
+use rusqlite::{Error, Row};
 use serde::de::DeserializeOwned;
 
 use stepwell_base::artifact::Digest;
@@ -14,21 +17,45 @@ use crate::error::StoreError;
 
 /// A type that a column can hold.
 pub(crate) trait FromColumn: Sized {
-    /// # Errors
-    /// The reason why the column holds no such value; the caller adds the column's name.
-    fn from_column(row: &Row<'_>, index: usize) -> Result<Self, String>;
+    fn from_column(value: ValueRef<'_>) -> Result<Self, Misfit>;
+}
+
+/// The reason why a column does not hold a value of a type.
+pub(crate) enum Misfit {
+    Type,
+    Value(String),
+}
+
+impl Misfit {
+    pub(super) fn value(error: impl Display) -> Misfit {
+        Misfit::Value(error.to_string())
+    }
+}
+
+impl From<FromSqlError> for Misfit {
+    fn from(error: FromSqlError) -> Misfit {
+        match error {
+            FromSqlError::InvalidType => Misfit::Type,
+            error => Misfit::value(error),
+        }
+    }
 }
 
 /// A column of a prepared query.
 #[derive(Clone, Copy)]
 pub(crate) struct Column {
-    pub(super) name: &'static str,
-    pub(super) index: usize,
+    name: &'static str,
+    index: usize,
 }
 
 impl Column {
+    pub(crate) fn at(name: &'static str, index: usize) -> Column {
+        Column { name, index }
+    }
+
     pub(crate) fn get<T: FromColumn>(self, row: &Row<'_>) -> Result<T, StoreError> {
-        T::from_column(row, self.index).map_err(|why| self.undecodable(why))
+        let value = row.get_ref(self.index)?;
+        T::from_column(value).map_err(|misfit| undecodable(self.name, self.index, value, misfit))
     }
 
     pub(crate) fn json<T: DeserializeOwned>(self, row: &Row<'_>) -> Result<T, StoreError> {
@@ -41,31 +68,28 @@ impl Column {
 
     /// Borrows the text of the column.
     pub(crate) fn text<'r>(self, row: &'r Row<'_>) -> Result<&'r str, StoreError> {
-        text(row, self.index).map_err(|why| self.undecodable(why))
+        let value = row.get_ref(self.index)?;
+        value.as_str().map_err(|error| undecodable(self.name, self.index, value, error.into()))
     }
 
-    pub(crate) fn undecodable(self, why: impl std::fmt::Display) -> StoreError {
-        undecodable(self.name, why)
+    pub(crate) fn undecodable(self, why: impl Display) -> StoreError {
+        StoreError::undecodable(format!("column `{}`: {why}", self.name))
     }
 }
 
-pub(super) fn undecodable(column: &str, why: impl std::fmt::Display) -> StoreError {
+pub(super) fn undecodable(column: &str, index: usize, value: ValueRef<'_>, misfit: Misfit) -> StoreError {
+    let why = match misfit {
+        Misfit::Type => Error::InvalidColumnType(index, column.to_owned(), value.data_type()).to_string(),
+        Misfit::Value(why) => why,
+    };
     StoreError::undecodable(format!("column `{column}`: {why}"))
 }
 
-pub(super) fn text<'r>(row: &'r Row<'_>, index: usize) -> Result<&'r str, String> {
-    match row.get_ref(index).map(|value| value.as_str()) {
-        Ok(Ok(text)) => Ok(text),
-        // The error of `get` names the column and its type.
-        _ => Err(row.get::<_, String>(index).err().map_or_else(String::new, |error| error.to_string())),
-    }
-}
-
 impl<T: FromColumn> FromColumn for Option<T> {
-    fn from_column(row: &Row<'_>, index: usize) -> Result<Option<T>, String> {
-        match row.get_ref(index) {
-            Ok(ValueRef::Null) => Ok(None),
-            _ => T::from_column(row, index).map(Some),
+    fn from_column(value: ValueRef<'_>) -> Result<Option<T>, Misfit> {
+        match value {
+            ValueRef::Null => Ok(None),
+            value => T::from_column(value).map(Some),
         }
     }
 }
@@ -73,8 +97,8 @@ impl<T: FromColumn> FromColumn for Option<T> {
 macro_rules! as_stored {
     ($($type:ty),+) => {
         $(impl FromColumn for $type {
-            fn from_column(row: &Row<'_>, index: usize) -> Result<$type, String> {
-                row.get(index).map_err(|error| error.to_string())
+            fn from_column(value: ValueRef<'_>) -> Result<$type, Misfit> {
+                Ok(<$type>::column_result(value)?)
             }
         })+
     };
@@ -84,9 +108,9 @@ macro_rules! as_stored {
 macro_rules! unsigned {
     ($($type:ty),+) => {
         $(impl FromColumn for $type {
-            fn from_column(row: &Row<'_>, index: usize) -> Result<$type, String> {
-                let bits = i64::from_column(row, index)?.cast_unsigned();
-                <$type>::try_from(bits).map_err(|error| error.to_string())
+            fn from_column(value: ValueRef<'_>) -> Result<$type, Misfit> {
+                let bits = value.as_i64()?.cast_unsigned();
+                <$type>::try_from(bits).map_err(Misfit::value)
             }
         })+
     };
@@ -95,8 +119,8 @@ macro_rules! unsigned {
 macro_rules! parsed {
     ($($type:ty),+) => {
         $(impl FromColumn for $type {
-            fn from_column(row: &Row<'_>, index: usize) -> Result<$type, String> {
-                text(row, index)?.parse().map_err(|error: <$type as std::str::FromStr>::Err| error.to_string())
+            fn from_column(value: ValueRef<'_>) -> Result<$type, Misfit> {
+                value.as_str()?.parse().map_err(|error: <$type as FromStr>::Err| Misfit::value(error))
             }
         })+
     };
@@ -107,20 +131,20 @@ unsigned!(u32, u64, usize);
 parsed!(Digest, RunId, RunStatus, StepStatus, Timestamp);
 
 impl FromColumn for StepId {
-    fn from_column(row: &Row<'_>, index: usize) -> Result<StepId, String> {
-        String::from_column(row, index).map(StepId)
+    fn from_column(value: ValueRef<'_>) -> Result<StepId, Misfit> {
+        String::from_column(value).map(StepId)
     }
 }
 
 impl FromColumn for StepKey {
-    fn from_column(row: &Row<'_>, index: usize) -> Result<StepKey, String> {
-        String::from_column(row, index).map(StepKey)
+    fn from_column(value: ValueRef<'_>) -> Result<StepKey, Misfit> {
+        String::from_column(value).map(StepKey)
     }
 }
 
 impl FromColumn for Fence {
-    fn from_column(row: &Row<'_>, index: usize) -> Result<Fence, String> {
-        u64::from_column(row, index).map(Fence)
+    fn from_column(value: ValueRef<'_>) -> Result<Fence, Misfit> {
+        u64::from_column(value).map(Fence)
     }
 }
 
@@ -128,7 +152,7 @@ impl FromColumn for Fence {
 pub(crate) struct NanAsNull(pub(crate) f64);
 
 impl FromColumn for NanAsNull {
-    fn from_column(row: &Row<'_>, index: usize) -> Result<NanAsNull, String> {
-        Ok(NanAsNull(Option::from_column(row, index)?.unwrap_or(f64::NAN)))
+    fn from_column(value: ValueRef<'_>) -> Result<NanAsNull, Misfit> {
+        Ok(NanAsNull(Option::from_column(value)?.unwrap_or(f64::NAN)))
     }
 }

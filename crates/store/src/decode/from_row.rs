@@ -22,6 +22,9 @@ pub(crate) trait Columns: Sized {
     /// # Errors
     /// `Sqlite` when the query lacks one of the columns.
     fn find(statement: &Statement<'_>) -> Result<Self, StoreError>;
+
+    /// The columns of a query that lists exactly these, in this order.
+    fn listed() -> Self;
 }
 
 /// Declares the columns that a type is decoded from, one field per column.
@@ -36,6 +39,12 @@ macro_rules! columns {
             fn find(statement: &rusqlite::Statement<'_>) -> Result<$name, $crate::error::StoreError> {
                 let mut find = $crate::decode::Find::in_query(statement);
                 Ok($name { $($column: find.column(stringify!($column))?),+ })
+            }
+
+            fn listed() -> $name {
+                let mut indexes = 0..;
+                $(let $column = $crate::decode::Column::at(stringify!($column), indexes.next().unwrap_or(0));)+
+                $name { $($column),+ }
             }
         }
     };
@@ -60,7 +69,7 @@ impl<'s> Find<'s> {
             _ => self.statement.column_index(name)?,
         };
         self.next = index + 1;
-        Ok(Column { name, index })
+        Ok(Column::at(name, index))
     }
 }
 
@@ -76,10 +85,16 @@ impl<const N: usize> Columns for Positions<N> {
             found => Err(StoreError::undecodable(format!("{found} columns where {N} were expected"))),
         }
     }
+
+    fn listed() -> Positions<N> {
+        Positions
+    }
 }
 
 fn at<T: FromColumn>(row: &Row<'_>, index: usize) -> Result<T, StoreError> {
-    T::from_column(row, index).map_err(|why| undecodable(row.as_ref().column_name(index).unwrap_or("?"), why))
+    let value = row.get_ref(index)?;
+    T::from_column(value)
+        .map_err(|misfit| undecodable(row.as_ref().column_name(index).unwrap_or("?"), index, value, misfit))
 }
 
 impl<T: FromColumn> FromRow for T {

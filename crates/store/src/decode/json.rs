@@ -1,13 +1,13 @@
 //! The one wrapper for columns that hold JSON.
 
-use rusqlite::types::{ToSql, ToSqlOutput};
-use rusqlite::{Error, Row};
+use rusqlite::Error;
+use rusqlite::types::{ToSql, ToSqlOutput, ValueRef};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use stepwell_base::json::{self, Limit};
 
-use super::column::{FromColumn, text};
+use super::column::{FromColumn, Misfit};
 use crate::error::StoreError;
 
 /// A value that a column holds as JSON. Writing refuses a value that reading could not accept.
@@ -36,8 +36,7 @@ impl<T: Serialize> ToSql for Json<T> {
 }
 
 impl<T: DeserializeOwned> FromColumn for Json<T> {
-    fn from_column(row: &Row<'_>, index: usize) -> Result<Json<T>, String> {
-        let text = text(row, index)?;
-        json::parse(text.as_bytes(), Limit::STORED).map(Json).map_err(|error| error.to_string())
+    fn from_column(value: ValueRef<'_>) -> Result<Json<T>, Misfit> {
+        json::parse(value.as_str()?.as_bytes(), Limit::STORED).map(Json).map_err(Misfit::value)
     }
 }

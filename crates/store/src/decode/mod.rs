@@ -9,5 +9,5 @@ mod time;
 pub(crate) use column::{Column, NanAsNull};
 pub(crate) use from_row::{Columns, Find, FromRow, columns};
 pub(crate) use json::Json;
-pub(crate) use query::{collect, collect_into, collect_readable, each, exists, first};
+pub(crate) use query::{Listed, collect, collect_into, collect_readable, each, exists, first};
 pub(crate) use time::time_text;

@@ -13,7 +13,7 @@ use stepwell_run::estimate::ProgressMark;
 use stepwell_run::event::{ProcessIdentity, Wait};
 use stepwell_run::status::StepStatus;
 
-use crate::decode::{Columns, FromRow, columns};
+use crate::decode::{FromRow, Listed, columns};
 use crate::error::StoreError;
 
 /// Progress of a fan-out, in children.
@@ -95,8 +95,8 @@ columns! {
 }
 
 /// A query for steps.
-pub(crate) fn steps_where(condition: &str) -> String {
-    format!("SELECT {} FROM step WHERE {condition}", StepColumns::NAMES.join(", "))
+pub(crate) fn steps_where(condition: &str) -> Listed {
+    Listed::select::<StepColumns>(&format!("FROM step WHERE {condition}"))
 }
 
 /// Decodes a step and its output values. The artifacts of its outputs have rows of their own.
