@@ -62,7 +62,8 @@ fn describe_step(kind: &StepEventKind) -> Option<String> {
         StepEventKind::AttemptFailed { failure } => format!("attempt failed: {}", failure.headline()),
         StepEventKind::AttemptReleased { reason, .. } => format!("stopped: {reason}"),
         StepEventKind::AttemptRewound { last_step } if *last_step > 0 => {
-            format!("resumes from the checkpoint at training step {last_step}")
+            // Scripts look for these words.
+            format!("goes on from the checkpoint at training step {last_step}")
         }
         StepEventKind::Waiting { wait: Wait::Approval { prompt, .. } } => format!("waits for a person: {prompt}"),
         StepEventKind::Waiting { wait: Wait::Signal { name } } => format!("waits for the signal {name}"),
