@@ -52,7 +52,7 @@ fi
 
 # Without burn only the crates above it differ. The crates below have had their tests.
 step "without burn: unit tests"
-cargo test "${without_burn[@]}" --features stepwell/failpoints --lib 2>&1 | tee -a "$log"
+STEPWELL_SIM_SEEDS=100 cargo test "${without_burn[@]}" --features stepwell/failpoints --lib 2>&1 | tee -a "$log"
 
 step "without burn: verbs, and a fault at every failpoint"
 cargo test "${without_burn[@]}" --features stepwell/failpoints --test it -- cli:: failpoints:: 2>&1 | tee -a "$log"
