@@ -1,4 +1,4 @@
-//! What a suggested command calls a run.
+//! The name or id of a run in a suggested command.
 
 use crate::session::Session;
 use stepwell_base::ids::RunId;

@@ -1,4 +1,4 @@
-//! What the engine may ask of a run, and what a decision gives back: data without judgement.
+//! Commands to a run, and the decisions that answer them: data without judgement.
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};

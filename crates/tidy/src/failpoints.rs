@@ -8,7 +8,7 @@ const LIST: &str = "crates/base/src/faults.rs";
 const DURABLE: &[&str] = &["store", "artifact", "engine"];
 /// Calls that need a failpoint within four lines.
 const CHANGES: &[&str] = &[".sync_all()", "fs::rename(", "fs::copy(", "fs::write(", ".spawn()", "transaction.commit()"];
-/// How a comment within the same lines says why there is none.
+/// Start of a comment, within the same lines, that says why a write has no failpoint.
 const EXEMPT: &str = "No failpoint:";
 const NEAR: usize = 4;
 

@@ -1,4 +1,4 @@
-//! Which crate may depend on which. Cargo enforces the arrows; these rules hold the manifests to the plan.
+//! Allowed dependencies between crates. Cargo enforces the arrows; these rules hold the manifests to the plan.
 
 use crate::manifest::member;
 use crate::{House, Problems};

@@ -1,4 +1,4 @@
-//! What module files are for.
+//! Rules for module files.
 
 use crate::{House, Problems};
 

@@ -1,4 +1,4 @@
-//! What pure crates may not touch.
+//! Calls that pure crates may not make.
 
 use crate::{House, Problems};
 

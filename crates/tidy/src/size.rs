@@ -1,4 +1,4 @@
-//! How long a file and how full a folder may be.
+//! Limits for the length of a file and the number of files in a folder.
 
 use std::collections::BTreeMap;
 

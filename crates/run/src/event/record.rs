@@ -200,7 +200,7 @@ impl Event {
         }
     }
 
-    /// What happened to the step; `None` for events of the run.
+    /// The kind of a step event; `None` for events of the run.
     pub fn step_kind(&self) -> Option<&StepEventKind> {
         match self {
             Event::Run(_) => None,

@@ -1,4 +1,4 @@
-//! What a step can wait for, and the decisions that end a wait.
+//! Things that a step can wait for, and the decisions that end a wait.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;

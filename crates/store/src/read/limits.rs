@@ -1,4 +1,4 @@
-//! What running attempts hold of pools and rate limits, in all runs.
+//! Units of pools and rate limits that running attempts hold, in all runs.
 
 use std::ops::ControlFlow;
 

@@ -1,4 +1,4 @@
-//! What the store returns: one type per kind of row, next to the columns that it is decoded from.
+//! Results of queries: one type per kind of row, next to the columns that it is decoded from.
 
 mod attempt;
 mod checkpoint;
