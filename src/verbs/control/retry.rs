@@ -11,7 +11,7 @@ use stepwell_engine::Start;
 
 /// Retry a failed step, or all of them, even while the rest of the run continues
 ///
-/// Of a fan-out, its failed items are retried. A running engine continues the run; without one, this process does.
+/// The failed items of a fan-out are retried. A running engine continues the run; without one, this process does.
 #[derive(Args, Debug)]
 pub struct RetryArgs {
     /// Id, unique prefix of an id, name, or `last`
