@@ -48,7 +48,7 @@ use stepwell_base::ids::RunId;
 use stepwell_steps::own_binary;
 use stepwell_store::{EngineLock, Store};
 
-/// Drives runs until they have ended or SIGINT, SIGTERM or SIGHUP arrives. The first signal lets attempts write their
+/// Drives runs until they have ended or SIGINT, SIGTERM, SIGUSR1 or SIGHUP arrives. The first signal lets attempts write their
 /// checkpoints; the second kills them at once.
 ///
 /// # Errors
@@ -94,6 +94,11 @@ pub(crate) fn drive_with<X: Executor, C: Clock>(
 ) -> Result<Outcome, EngineError> {
     let noted = options.scope != Scope::Requests;
     let state_dir = options.state_dir.clone();
+    match options.scope {
+        Scope::Run(run) => lock.record_work(Some(run), options.slots),
+        Scope::All { .. } => lock.record_work(None, options.slots),
+        Scope::Requests => {}
+    }
     let outcome = Engine::open(lock, options, observer, inbox, world)?.drive(inbox);
     if noted {
         crash_loop::note_end(&state_dir);

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
 use crate::executors::{AttemptId, Report, Sink, WorkerId};
 
 use crate::client::wake;
 use crate::error::EngineError;
+use crate::signals::stop_signals;
 
 #[derive(Debug)]
 pub(crate) enum Message {
@@ -47,8 +47,7 @@ impl Inbox {
     /// When signals cannot be caught or the FIFO cannot be created.
     pub(crate) fn open(state_dir: &Path) -> Result<Inbox, EngineError> {
         let (sender, receiver) = sync_channel(CAPACITY);
-        let caught = [SIGINT, SIGTERM].into_iter().chain((!ignores_hangup()).then_some(SIGHUP));
-        let mut signals = Signals::new(caught).map_err(EngineError::system("listen for signals"))?;
+        let mut signals = Signals::new(stop_signals()).map_err(EngineError::system("listen for signals"))?;
         let handle = signals.handle();
         let mut fifo = wake::listen(state_dir)?;
         let for_signals = sender.clone();
@@ -84,14 +83,6 @@ impl Inbox {
         // A report to an engine that is gone has no receiver.
         std::sync::Arc::new(move |id, worker, report| drop(sender.send(Message::Attempt(id, worker, report))))
     }
-}
-
-/// `nohup` starts programs that survive their terminal, with SIGHUP ignored. Only Linux reveals this.
-fn ignores_hangup() -> bool {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
-    mask & (1 << (SIGHUP - 1)) != 0
 }
 
 impl Drop for Sources {

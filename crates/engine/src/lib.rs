@@ -13,6 +13,7 @@ pub mod log;
 mod maintenance;
 mod options;
 mod rows;
+mod signals;
 #[cfg(test)]
 mod simulation;
 pub mod worker;
@@ -28,3 +29,4 @@ pub use maintenance::{
 };
 pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait, Start};
 pub use rows::state_from_rows;
+pub use signals::stop_signals;

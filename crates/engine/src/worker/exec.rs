@@ -23,6 +23,7 @@ use stepwell_steps::{Reporter, adopt_orphans, find, has_program, kill_program};
 
 use super::attempt::perform;
 use super::reporter::{SocketReporter, write_lines};
+use crate::signals::WORKER_STOPS;
 
 /// Sets the milliseconds between two heartbeats.
 pub const HEARTBEAT_VARIABLE: &str = "STEPWELL_HEARTBEAT_MS";
@@ -52,7 +53,7 @@ fn serve() -> std::io::Result<()> {
     let outgoing = Arc::new(Mutex::new(socket));
 
     let interrupted = Arc::new(AtomicBool::new(false));
-    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT, signal_hook::consts::SIGHUP] {
+    for signal in WORKER_STOPS {
         signal_hook::flag::register(signal, interrupted.clone())?;
     }
     let (queue, requests) = channel();

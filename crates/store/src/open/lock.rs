@@ -13,6 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use stepwell_base::faults::around;
+use stepwell_base::ids::RunId;
 
 use super::migrate::SUPPORTED;
 use crate::error::StoreError;
@@ -30,6 +31,7 @@ pub struct EngineLock {
     file: File,
     identity: (u64, u64),
     state_dir: PathBuf,
+    holder: Holder,
 }
 
 /// Attempts to take the lock. A reader holds it for an instant to test it, so one refusal proves nothing.
@@ -52,8 +54,11 @@ impl EngineLock {
                 Ok(()) => {
                     let identity = identity(&file).map_err(failed)?;
                     held().insert(identity);
-                    let mut lock = EngineLock { file, identity, state_dir: state_dir.to_owned() };
-                    lock.announce().map_err(failed)?;
+                    let (pid, started_at) = (std::process::id(), Timestamp::now());
+                    let holder =
+                        Holder { pid, host: host_name(), started_at, schema: SUPPORTED, run: None, slots: None };
+                    let lock = EngineLock { file, identity, state_dir: state_dir.to_owned(), holder };
+                    around!("store.lock.write", lock.write(&lock.holder)).map_err(failed)?;
                     return Ok(lock);
                 }
                 Err(TryLockError::WouldBlock) => sleep(PAUSE),
@@ -83,13 +88,18 @@ impl EngineLock {
         &self.state_dir
     }
 
-    fn announce(&mut self) -> std::io::Result<()> {
-        let (pid, started_at) = (std::process::id(), Timestamp::now());
-        let holder = Holder { pid, host: host_name(), started_at, schema: SUPPORTED };
-        let text = serde_json::to_vec(&holder)?;
-        self.file.set_len(0)?;
-        self.file.seek(SeekFrom::Start(0))?;
-        around!("store.lock.write", self.file.write_all(&text))
+    /// Tells other processes which runs this engine drives (`None`: all) and how many slots it has.
+    pub fn record_work(&self, run: Option<RunId>, slots: usize) {
+        // A record that cannot be written tells others less, and the lock holds all the same.
+        let _ = self.write(&Holder { run, slots: Some(slots), ..self.holder.clone() });
+    }
+
+    fn write(&self, holder: &Holder) -> std::io::Result<()> {
+        let text = serde_json::to_vec(holder)?;
+        let mut file = &self.file;
+        file.set_len(0)?;
+        file.seek(SeekFrom::Start(0))?;
+        file.write_all(&text)
     }
 }
 
@@ -122,7 +132,7 @@ fn read_holder(path: &Path) -> Holder {
         }
         sleep(PAUSE);
     }
-    Holder { pid: 0, host: String::new(), started_at: Timestamp::UNIX_EPOCH, schema: 0 }
+    Holder { pid: 0, host: String::new(), started_at: Timestamp::UNIX_EPOCH, schema: 0, run: None, slots: None }
 }
 
 fn host_name() -> String {

@@ -55,6 +55,16 @@ impl Reader {
         EventsAfter { reader: self, run, after_seq, page: Vec::new().into_iter(), ended: false }
     }
 
+    /// Up to a page of events after `after_seq` of a run and its descendants, in order; the next page starts after the
+    /// last one. Empty once nothing follows.
+    pub fn family_events(&self, run: RunId, after_seq: i64) -> Result<Vec<EventRow>, StoreError> {
+        let sql = "WITH RECURSIVE family(id) AS (
+                       VALUES (?1) UNION ALL SELECT run.id FROM family CROSS JOIN run ON run.parent_run = family.id)
+                   SELECT event.* FROM family CROSS JOIN event ON event.run = family.id
+                   WHERE event.seq > ?2 ORDER BY event.seq LIMIT ?3";
+        self.query(|connection| collect(connection, sql, params![run.to_string(), after_seq, PAGE as i64]))
+    }
+
     /// Passes the whole log to `see`, one event at a time.
     pub fn each_event(&self, mut see: impl FnMut(EventRow)) -> Result<(), StoreError> {
         self.query(|connection| {

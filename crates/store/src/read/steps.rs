@@ -58,6 +58,15 @@ impl Reader {
         self.query(|connection| collect(connection, &sql, [run.to_string()]))
     }
 
+    /// Steps with a running attempt, of a run and its descendants, each with its run.
+    pub fn running_steps_of_family(&self, run: RunId) -> Result<Vec<(RunId, StepId)>, StoreError> {
+        let sql = "WITH RECURSIVE family(id) AS (
+                       VALUES (?1) UNION ALL SELECT run.id FROM family CROSS JOIN run ON run.parent_run = family.id)
+                   SELECT step.run, step.id FROM family CROSS JOIN step ON step.run = family.id
+                   WHERE step.status = 'running' ORDER BY step.run, step.position, step.item_index";
+        self.query(|connection| collect(connection, sql, [run.to_string()]))
+    }
+
     /// Steps that had attempts, in definition order; only `step` if given.
     pub fn attempted_steps(&self, run: RunId, step: Option<&StepId>) -> Result<Vec<AttemptedStep>, StoreError> {
         let one = if step.is_some() { "id = ?2" } else { "?2 IS NULL" };
