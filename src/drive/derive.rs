@@ -2,8 +2,9 @@
 
 use clap::Args;
 
+use super::detach::Detach;
 use super::load_workflow::repin;
-use super::submission::{Drive, Submission, named};
+use super::submission::{Submission, named};
 use crate::arguments::Params;
 use crate::error::CliError;
 use crate::exit_code::Exit;
@@ -24,9 +25,8 @@ pub struct NewRunArgs {
     /// Name of the new run [default: that of the earlier one]
     #[arg(long, value_name = "NAME")]
     pub name: Option<RunName>,
-    /// Only submit the run; `stepwell worker` runs it
-    #[arg(long, short)]
-    pub detach: bool,
+    #[command(flatten)]
+    pub detach: Detach,
 }
 
 /// The earlier run, and its workflow with the new run's parameters.
@@ -89,6 +89,6 @@ impl EarlierRun {
             idempotency_key: None,
             adoption,
         };
-        new.start(session, if args.detach { Drive::Detached } else { Drive::Foreground })
+        new.start(session, args.detach.drive())
     }
 }

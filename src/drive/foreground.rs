@@ -1,30 +1,37 @@
 //! Drives one run in this process, shows its progress, and reports how it ended.
 
+use super::ending::{Ending, report};
+use super::queue::left_pending;
+use super::shared_disk;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::log;
 use crate::session::Session;
 use crate::view::progress::{ProgressView, Shown};
-use crate::view::run_handle::handle_of;
-use crate::view::summary;
 use stepwell_base::ids::RunId;
-use stepwell_base::shell;
-use stepwell_engine::{self, EngineError, EngineOptions, Outcome, Scope, Start};
-use stepwell_store::EngineLock;
+use stepwell_engine::{self, EngineError, EngineOptions, Scope, Start};
+use stepwell_store::{EngineLock, StoreError};
 
-/// Takes the engine lock to drive a run here; call it before submitting or requesting anything.
+/// Takes the engine lock to drive a run here; call it before submitting or requesting anything. `None` while another
+/// process holds it.
 ///
 /// # Errors
-/// `Locked` when another engine holds the state directory, `CrashLoop` when engines are in safe mode.
-pub fn admit(session: &Session) -> Result<EngineLock, EngineError> {
-    stepwell_engine::admit(session.state_dir(), session.settings.crash_loop_limit.value)
+/// `CrashLoop` in safe mode, when no engine may start.
+pub fn lock(session: &Session) -> Result<Option<EngineLock>, CliError> {
+    match stepwell_engine::admit(session.state_dir(), session.settings.crash_loop_limit.value) {
+        Ok(lock) => Ok(Some(lock)),
+        Err(EngineError::Store(StoreError::Locked { .. })) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
 }
 
-pub fn drive(session: &Session, lock: &EngineLock, run: RunId, start: Start) -> Result<Exit, CliError> {
+/// Drives the run to its end, as the engine, and reports how it ended.
+pub fn drive(session: &Session, lock: EngineLock, run: RunId, start: Start) -> Result<Exit, CliError> {
     log::engine(session.state_dir());
+    shared_disk::warn(session);
     let mut view = ProgressView::new(session, Shown::Run(run));
     let outcome = stepwell_engine::drive_locked(
-        lock,
+        &lock,
         EngineOptions {
             state_dir: session.state_dir().to_owned(),
             scope: Scope::Run(run),
@@ -37,32 +44,8 @@ pub fn drive(session: &Session, lock: &EngineLock, run: RunId, start: Start) -> 
         &mut view,
     );
     view.finish();
-    match outcome? {
-        Outcome::Succeeded | Outcome::Idle => {
-            summary::succeeded(session, run)?;
-            Ok(Exit::Ok)
-        }
-        Outcome::Failed => {
-            summary::failed(session, run)?;
-            Ok(Exit::Failed)
-        }
-        Outcome::Canceled => {
-            session.out.message(&format!("run {run} is canceled"));
-            Ok(Exit::Canceled)
-        }
-        Outcome::Paused => {
-            session.out.message(&format!("run {run} is paused"));
-            session.out.message(&format!("hint: {} continues it", resume(session, run)));
-            Ok(Exit::Interrupted)
-        }
-        Outcome::Interrupted => {
-            session.out.message(&format!("run {run} is interrupted; nothing that was committed is lost"));
-            session.out.message(&format!("hint: {} continues it", resume(session, run)));
-            Ok(Exit::Interrupted)
-        }
-    }
-}
-
-fn resume(session: &Session, run: RunId) -> String {
-    shell::stepwell("resume", [&*handle_of(session, run)])
+    let exit = report(session, run, Ending::of(outcome?))?;
+    drop(lock);
+    left_pending::tell(session)?;
+    Ok(exit)
 }

@@ -1,10 +1,15 @@
 //! Submits, continues and drives runs for the verbs.
 
+pub mod ask;
 pub mod continue_run;
 pub mod derive;
+pub mod detach;
+pub mod ending;
 pub mod foreground;
 pub mod load_workflow;
 pub mod look_ahead;
+pub mod queue;
+pub mod shared_disk;
 pub mod submission;
 pub mod trial;
 pub mod workflow_source;

@@ -5,8 +5,11 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::foreground;
-use super::look_ahead::{Starts, look_ahead};
+use super::detach::{Detach, Drive};
+use super::ending::{Ending, report};
+use super::foreground::{self, lock};
+use super::look_ahead::look_ahead;
+use super::queue::task::Task;
 use crate::arguments::{Params, label};
 use crate::error::CliError;
 use crate::exit_code::Exit;
@@ -15,9 +18,9 @@ use crate::view::run_handle::handle_of;
 use stepwell_base::ids::RunId;
 use stepwell_base::names::RunName;
 use stepwell_base::shell;
-use stepwell_engine::{self, EngineError, Start};
+use stepwell_engine::{self, Start};
 use stepwell_run::run_options::{Reuse, RunOptions};
-use stepwell_store::{Adoption, NewRun, Store, StoreError, Submitted};
+use stepwell_store::{Adoption, NewRun, Store, Submitted};
 use stepwell_workflow::key;
 use stepwell_workflow::spec::WorkflowSpec;
 
@@ -40,15 +43,14 @@ pub struct SubmitArgs {
     /// Run every step, even if an equal one has succeeded before
     #[arg(long)]
     pub no_reuse: bool,
-    /// Only submit the run; `stepwell worker` runs it
-    #[arg(long, short)]
-    pub detach: bool,
+    #[command(flatten)]
+    pub detach: Detach,
 }
 
 /// Submits a checked workflow; drives it unless `--detach` was given.
 pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> Result<Exit, CliError> {
     skip_steps(&mut spec, &args.skip)?;
-    look_ahead(session, &spec, if args.detach { Starts::Later } else { Starts::Here })?;
+    look_ahead(session, &spec, args.detach.starts())?;
     let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
     let new = Submission {
         name: match &args.name {
@@ -60,15 +62,7 @@ pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> R
         spec,
         adoption: None,
     };
-    new.start(session, if args.detach { Drive::Detached } else { Drive::Foreground })
-}
-
-/// The process that drives a submitted run.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Drive {
-    Foreground,
-    /// Any engine, now or later.
-    Detached,
+    new.start(session, args.detach.drive())
 }
 
 pub struct Submission {
@@ -84,21 +78,34 @@ impl Submission {
     /// Submits, prints the id once it is durable, and drives the run.
     pub fn start(self, session: &Session, drive: Drive) -> Result<Exit, CliError> {
         let lock = match drive {
-            Drive::Foreground => Some(foreground::admit(session).map_err(refused)?),
+            Drive::Foreground => lock(session)?,
             Drive::Detached => None,
         };
+        let after_seq = session.reader().map_or(Ok(0), |reader| reader.newest_event())?;
         let (name, workflow) = (self.name.to_string(), self.spec.name.clone());
         let (run, new) = self.commit(session)?;
         let human = format!("run {run} ({name}){}", if new { "" } else { " was submitted before" });
         let fields = json!({ "id": run, "name": name, "workflow": workflow, "new": new });
         session.out.announce(&human, json!({ "type": "submitted", "run": fields }));
-        let Some(lock) = lock else {
-            stepwell_engine::wake(session.state_dir());
+        stepwell_engine::wake(session.state_dir());
+        if drive == Drive::Detached {
             let watch = shell::stepwell("watch", [&*handle_of(session, run)]);
             session.out.message(&format!("hint: `stepwell worker` runs what is pending; {watch} follows it"));
             return Ok(Exit::Ok);
-        };
-        foreground::drive(session, &lock, run, Start::GoOn)
+        }
+        if !new && let Some(ending) = ended(session, run)? {
+            drop(lock);
+            let exit = report(session, run, ending)?;
+            if ending == Ending::Failed {
+                let retry = shell::stepwell("retry", [&*handle_of(session, run)]);
+                session.out.message(&format!("hint: {retry} tries the failed steps again"));
+            }
+            return Ok(exit);
+        }
+        match lock {
+            Some(lock) => foreground::drive(session, lock, run, Start::GoOn),
+            None => Task { run, start: Start::GoOn, request: None, after_seq }.run_to_end(session),
+        }
     }
 
     /// Commits the run; its id is durable on return. The flag is true for a new run.
@@ -136,13 +143,11 @@ pub fn named(name: &str) -> Result<RunName, CliError> {
     })
 }
 
-fn refused(error: EngineError) -> CliError {
-    let locked = matches!(error, EngineError::Store(StoreError::Locked { .. }));
-    let error = CliError::from(error);
-    if !locked {
-        return error;
-    }
-    error.hint("wait for it, add `--detach` to queue this run, or use another `--state-dir`")
+/// The ending of a run that was submitted before. A key that is submitted again continues a run, but it neither repeats
+/// one that has ended nor resumes one that a person paused.
+fn ended(session: &Session, run: RunId) -> Result<Option<Ending>, CliError> {
+    let row = session.reader()?.run(run)?;
+    Ok(Ending::of_status(row.stored_status))
 }
 
 fn skip_steps(spec: &mut WorkflowSpec, skip: &[String]) -> Result<(), CliError> {

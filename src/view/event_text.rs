@@ -1,6 +1,9 @@
 //! Events of runs as lines for people.
 
+use stepwell_base::ids::StepId;
+use stepwell_base::protocol::Progress;
 use stepwell_base::shell;
+use stepwell_base::visible::visible_line;
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind, Wait};
 
 /// Describes the end of a run if no report follows it.
@@ -31,6 +34,14 @@ pub fn how_to_answer(recorded: &Recorded) -> Option<String> {
         Wait::Signal { name } => Some(format!("{} sends it", shell::stepwell("signal", [&*run, name]))),
         Wait::Run { .. } => None,
     }
+}
+
+/// One line about the progress of a step.
+pub fn progress_line(step: &StepId, progress: &Progress) -> String {
+    let Progress { done, total, unit, message } = progress;
+    let share = done.saturating_mul(100).checked_div(*total).unwrap_or(0);
+    let line = format!("{step}  {done}/{total} {unit} ({share} %)  {}", visible_line(message));
+    line.trim_end().to_owned()
 }
 
 /// One line about an event that a person wants to see; `None` for the rest.

@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
-use super::event_text::{describe, ending, how_to_answer, is_ending};
+use super::event_text::{describe, ending, how_to_answer, is_ending, progress_line};
 use super::exporter::Exporter;
-use super::output::{Output, SCHEMA, bytes, shown_path};
+use super::output::{Output, SCHEMA, bytes, shown_path, since};
 use crate::session::Session;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::protocol::{MetricRow, Progress};
@@ -96,8 +96,33 @@ impl ProgressView {
         self.exporter.finish();
     }
 
-    fn print(&self, text: &str) {
+    /// True if metrics are part of the output.
+    pub fn shows_metrics(&self) -> bool {
+        self.printer.out.is_json()
+    }
+
+    /// Shows a running step that started before this view did.
+    pub fn show(&mut self, run: RunId, step: &StepId) {
+        if self.steps.contains_key(&(run, step.clone())) || self.printer.out.is_json() {
+            return;
+        }
+        let name = match self.label(run) {
+            Label::Hidden => return,
+            Label::Plain => String::new(),
+            Label::Named(name) => format!("{name}: "),
+        };
+        self.start(run, step, &name);
+    }
+
+    /// Prints a message above the bars.
+    pub fn print(&self, text: &str) {
         self.printer.print(text);
+    }
+
+    /// Text such as ` in 3m 12s`.
+    fn took(&self, run: RunId) -> String {
+        let row = Reader::open(&self.state_dir).and_then(|reader| reader.run(run));
+        row.map_or_else(|_| String::new(), |row| format!(" in {}", since(row.started_at, row.finished_at)))
     }
 
     fn label(&mut self, run: RunId) -> Label {
@@ -172,7 +197,8 @@ impl Observer for ProgressView {
         } else if self.shown == Shown::All
             && let Some(end) = ending(&recorded.event)
         {
-            self.print(&format!("{name}{end}"));
+            let took = if recorded.event == Event::Run(RunEvent::Succeeded) { self.took(run) } else { String::new() };
+            self.print(&format!("{name}{end}{took}"));
         }
         if let Some(answer) = how_to_answer(recorded) {
             self.print(&format!("hint: {answer}"));
@@ -201,9 +227,7 @@ impl Observer for ProgressView {
             Some(Label::Named(name)) => format!("{name}: "),
             _ => String::new(),
         };
-        let share = (100 * progress.done).checked_div(progress.total).unwrap_or(0);
-        let Progress { done, total, unit, message } = progress;
-        self.print(&format!("{name}{step}  {done}/{total} {unit} ({share} %)  {}", visible_line(message)));
+        self.print(&format!("{name}{}", progress_line(step, progress)));
     }
 
     fn waiting_for_space(&mut self, wait: &SpaceWait) {

@@ -20,7 +20,9 @@ pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
     let reader = session.reader()?;
     let run = reader.run(id)?;
     let steps = reader.overview(id, MOST_CHILDREN)?;
-    let exports = export_folder::materialise(session.state_dir(), &run, &steps)?;
+    let export = || export_folder::materialise(session.state_dir(), &run, &steps);
+    // A worker may export the same run at this moment; the second try finds its folder.
+    let exports = export().or_else(|_| export())?;
     if session.out.is_json() {
         let steps: Vec<Value> = steps.iter().map(step_json).collect();
         let exports: Vec<String> = exports.iter().map(|folder| shown_path(folder)).collect();

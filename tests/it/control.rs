@@ -147,8 +147,9 @@ fn a_pause_survives_engines_and_loses_neither_work_nor_retries() {
     std::thread::sleep(std::time::Duration::from_millis(500));
     assert_eq!((lab.status().as_str(), lab.ran("count")), ("paused", 1));
     lab.touch("gate");
-    lab.sandbox.stepwell(&["resume", "counter"]).ok();
-    eventually("the end", || lab.status() == "succeeded");
+    let resumed = lab.sandbox.stepwell(&["resume", "counter"]).ok().says(&["is the engine here"]);
+    assert!(resumed.stdout.contains("succeeded in"), "{}", resumed.stdout);
+    assert_eq!(lab.status(), "succeeded", "resume watched the worker");
     assert_eq!(read(&lab.note("from")), "from 0\nfrom 6\n");
     assert_eq!(lab.sandbox.query("SELECT retries_used FROM step WHERE id = 'count'"), ["0"]);
     lab.stop();
@@ -210,18 +211,17 @@ fn a_failed_step_is_retried_through_the_engine_while_the_rest_goes_on() {
     lab.sandbox.stepwell(&["retry", "last", "slow"]).exits(2).says(&["`slow` has not failed"]);
     lab.sandbox.stepwell(&["retry", "last", "nothing"]).exits(6);
     lab.touch("good");
-    lab.sandbox.stepwell(&["retry", "last", "bad"]).ok();
+    lab.sandbox.stepwell(&["retry", "last", "bad", "--detach"]).ok();
     eventually("the retry", || lab.step_is("bad", "succeeded"));
     eventually("the items fail", || lab.step_is("fan", "failed"));
     assert!(lab.step_is("slow", "running"), "the rest continued");
     lab.touch("gate");
     eventually("the run fails", || lab.status() == "failed");
-    lab.sandbox.stepwell(&["retry", "last", "fan[1]"]).ok();
-    eventually("one item was retried", || lab.ran("fan1") == 2 && lab.status() == "failed");
-    assert_eq!((lab.ran("fan0"), lab.ran("fan2")), (1, 1));
+    lab.sandbox.stepwell(&["retry", "last", "fan[1]"]).exits(3).says(&["fan[1]"]);
+    assert_eq!((lab.ran("fan0"), lab.ran("fan1"), lab.ran("fan2")), (1, 2, 1));
     lab.touch("better");
     lab.sandbox.stepwell(&["resume", "last"]).ok();
-    eventually("the end", || lab.status() == "succeeded");
+    assert_eq!(lab.status(), "succeeded");
     assert_eq!((lab.ran("fan0"), lab.ran("fan1"), lab.ran("fan2"), lab.ran("bad")), (1, 3, 2, 2));
     lab.stop();
     lab.sandbox.stepwell(&["db", "check"]).ok();
@@ -411,14 +411,19 @@ with = { shell = "while [ ! -e FOLDER/gate ]; do sleep 0.02; done" }
 }
 
 #[test]
-fn an_engine_for_one_run_refuses_to_go_on_with_another() {
+fn an_engine_for_one_run_leaves_another_to_the_process_that_waits_for_it() {
     let lab = Lab::new(COUNTER);
     lab.submit(&["--name", "other"]);
     lab.sandbox.stepwell(&["pause", "other"]).ok();
     let mut run = lab.sandbox.start(&["run", "w.toml"]);
     eventually("a checkpoint", || lab.sandbox.query_count("checkpoint") > 0);
-    lab.sandbox.stepwell(&["resume", "other"]).exits(2).says(&["drives run", "only"]);
+    lab.sandbox.stepwell(&["resume", "other", "--detach"]).exits(2).says(&["drives run", "only"]);
+    let resume = lab.sandbox.command(&["resume", "other"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(std::time::Duration::from_millis(600));
+    assert_eq!(lab.ran("before"), 1, "it waits for its turn");
     lab.touch("gate");
     assert!(run.wait().unwrap().success());
-    assert_eq!(lab.ran("count"), 1, "the other run was left alone");
+    let resume = crate::harness::Finished::from(resume.wait_with_output().unwrap());
+    resume.ok().says(&["starts here when that process ends", "this process drives run"]);
+    assert_eq!(lab.ran("before"), 2);
 }

@@ -109,6 +109,8 @@ fn an_engine_that_drives_another_run() {
         sandbox.query("SELECT status FROM run ORDER BY id") == ["interrupted", "running"]
     });
     explains(&sandbox, "one", "a", "interrupted");
+    sandbox.stepwell(&["run", "w.toml", "--name", "three", "--detach"]).ok();
+    explains(&sandbox, "three", "a", "other_run");
     engine.kill().unwrap();
     engine.wait().unwrap();
 }

@@ -8,6 +8,7 @@ mod bench_train;
 mod bit_flips;
 mod chaos;
 mod cli;
+mod cluster;
 mod control;
 mod crash;
 #[cfg(target_os = "linux")]
@@ -28,6 +29,7 @@ mod odd_files;
 mod orphans;
 mod pools;
 mod provenance;
+mod queue;
 mod reuse;
 mod schedule;
 mod secrets;

@@ -257,7 +257,12 @@ fn explain_tells_slots_from_pools() {
     let mut engine = sandbox.start(&["run", "w.toml"]);
     eventually("two run", || sandbox.query_count("step WHERE status = 'running'") == 2);
     let why = sandbox.stepwell(&["explain", "last", "each[2]"]).ok().stdout;
-    assert!(why.contains("waits for a free slot: 2 are in use (run w, step each[0]; run w, step each[1])"), "{why}");
+    assert!(
+        why.contains(
+            "waits for a free slot: 2 of the engine's 2 are in use (run w, step each[0]; run w, step each[1])"
+        ),
+        "{why}"
+    );
     engine.kill().unwrap();
     engine.wait().unwrap();
     sandbox.write(

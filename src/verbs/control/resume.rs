@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::drive::continue_run::{continue_run, lock};
+use crate::drive::continue_run::continue_run;
+use crate::drive::detach::Detach;
+use crate::drive::foreground::lock;
 use crate::error::{CliError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -20,8 +22,8 @@ use stepwell_workflow::budget::Budget;
 
 /// Resume an interrupted, paused or failed run
 ///
-/// Steps that succeeded are kept, and the others continue from their newest checkpoint. If an engine is running, it
-/// resumes the run; otherwise this process drives it.
+/// Steps that succeeded are kept, and the others continue from their newest checkpoint. If another process is the engine
+/// of the state directory, that one resumes the run and this one watches it to its end.
 #[derive(Args, Debug)]
 pub struct ResumeArgs {
     /// Id, unique prefix of an id, name, or `last`
@@ -36,6 +38,8 @@ pub struct ResumeArgs {
     /// Raise the run's cost budget to this
     #[arg(long, value_name = "COST", allow_negative_numbers = true)]
     pub maximum_cost: Option<f64>,
+    #[command(flatten)]
+    pub detach: Detach,
 }
 
 pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
@@ -62,7 +66,7 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
         }
         _ => {
             session.out.message(&format!("resuming run {id} ({})", run.name));
-            continue_run(session, id, Start::Resume)
+            continue_run(session, id, Start::Resume, args.detach.drive())
         }
     }
 }

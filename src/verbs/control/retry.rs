@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::drive::continue_run::continue_run;
+use crate::drive::detach::Detach;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -11,7 +12,8 @@ use stepwell_engine::Start;
 
 /// Retry a failed step, or all of them, even while the rest of the run continues
 ///
-/// The failed items of a fan-out are retried. A running engine continues the run; without one, this process does.
+/// The failed items of a fan-out are retried. If another process is the engine, that one continues
+/// the run and this one watches it to its end.
 #[derive(Args, Debug)]
 pub struct RetryArgs {
     /// Id, unique prefix of an id, name, or `last`
@@ -20,6 +22,8 @@ pub struct RetryArgs {
     /// Retry only this step; `STEP[3]` is one item of a fan-out
     #[arg(value_name = "STEP")]
     pub step: Option<String>,
+    #[command(flatten)]
+    pub detach: Detach,
 }
 
 pub fn retry(session: &Session, args: &RetryArgs) -> Result<Exit, CliError> {
@@ -29,5 +33,5 @@ pub fn retry(session: &Session, args: &RetryArgs) -> Result<Exit, CliError> {
         reader.step(id, step)?;
     }
     drop(reader);
-    continue_run(session, id, Start::Retry { step })
+    continue_run(session, id, Start::Retry { step }, args.detach.drive())
 }

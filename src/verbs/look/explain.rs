@@ -18,7 +18,7 @@ use crate::session::Session;
 use stepwell_base::ids::RunId;
 use stepwell_base::shell;
 use stepwell_run::status::StepStatus;
-use stepwell_store::{EngineLock, Reader, RunRow, StepRow};
+use stepwell_store::{EngineLock, Holder, Reader, RunRow, StepRow};
 use stepwell_workflow::key::Change;
 use stepwell_workflow::limits::Limits;
 use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
@@ -51,12 +51,24 @@ pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> 
         ))
         .hint(format!("{} lists its steps", shell::stepwell("show", [&*args.run]))));
     }
-    let served = EngineLock::holder(session.state_dir()).is_some();
+    let engine = EngineLock::holder(session.state_dir());
+    let mut family = reader.ancestors(id)?;
+    family.push(id);
     let (now, limits) = (Timestamp::now(), session.settings.limits());
     let slots = session.settings.slots.value;
     let compared = RefCell::default();
-    let situation =
-        Situation { reader: &reader, run: &run, spec: &spec, steps: &steps, served, now, limits, slots, compared };
+    let situation = Situation {
+        reader: &reader,
+        run: &run,
+        spec: &spec,
+        steps: &steps,
+        engine,
+        family,
+        now,
+        limits,
+        slots,
+        compared,
+    };
     let mut paragraphs: Vec<Paragraph> = Vec::new();
     let mut values = Vec::new();
     for step in chosen {
@@ -118,8 +130,10 @@ struct Situation<'a> {
     run: &'a RunRow,
     spec: &'a WorkflowSpec,
     steps: &'a [StepRow],
-    /// An engine holds the state directory.
-    served: bool,
+    /// The process that holds the state directory.
+    engine: Option<Holder>,
+    /// The run and the runs above it.
+    family: Vec<RunId>,
     now: Timestamp,
     limits: Limits,
     slots: usize,

@@ -1,26 +1,34 @@
 //! `stepwell watch RUN`: follows a run that another process drives.
 
+use std::collections::HashMap;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::drive::ending::{Ending, report};
+use crate::drive::queue::follow::{Follower, Viewer};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::effort::effort;
-use crate::view::event_text::describe;
+use crate::view::event_text::{describe, progress_line};
 use crate::view::output::{Printed, SCHEMA};
-use stepwell_base::shell;
+use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::protocol::{MetricRow, Progress};
 use stepwell_run::status::RunStatus;
-use stepwell_store::EventRow;
+use stepwell_store::{EngineLock, EventRow, Reader};
 
 const INTERVAL: Duration = Duration::from_millis(250);
 const ESTIMATE_EVERY: Duration = Duration::from_secs(10);
+/// Minimum time between two progress lines of a step.
+const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Follow a run that another process drives
 ///
-/// Prints its events from the start, and ends with the exit code of the run. Stopping `watch` does not stop the run.
+/// Prints its events from the start, then its summary, and ends with the exit code of the run. Stopping `watch` does not
+/// stop the run.
 #[derive(Args, Debug)]
 pub struct WatchArgs {
     /// Id, unique prefix of an id, name, or `last`
@@ -29,78 +37,129 @@ pub struct WatchArgs {
 }
 
 pub fn watch(session: &Session, args: &WatchArgs) -> Result<Exit, CliError> {
-    let selector = &*args.run;
-    let (reader, id) = session.find_run(selector)?;
-    let mut last_seq = 0;
-    let mut last_progress = String::new();
-    let (mut last_left, mut looked_at) = (String::new(), None);
+    let (reader, run) = session.find_run(&args.run)?;
+    let mut lines = Lines::new(session, &reader, run);
+    let mut follower = Follower::new(run, 0);
     loop {
-        let status = reader.run(id)?.status;
-        for row in reader.events_after(id, last_seq) {
-            let row = row?;
-            last_seq = row.seq;
-            if print(session, &row)? == Printed::ReaderGone {
-                return Ok(Exit::Ok);
-            }
+        // Read before the events, so that none of a run that has ended is missed.
+        let row = reader.run(run)?;
+        follower.look(&reader, &mut lines)?;
+        if let Some(outcome) = lines.gone.take() {
+            return outcome.map(|()| Exit::Ok);
         }
-        if let Some(step) = reader.running_steps(id)?.first()
-            && let Some(row) = reader.newest_metric(id, &step.id)?
-            && row.train_step > step.last_step.unwrap_or(0)
-        {
-            let progress = format!("{}  training step {}  loss {:.4}", step.id, row.train_step, row.loss);
-            if progress != last_progress && !session.out.is_json() {
-                session.out.message(&progress);
-                last_progress = progress;
-            }
+        lines.estimate()?;
+        match Ending::of_status(row.status) {
+            Some(ending) => return report(session, run, ending),
+            None if row.status == RunStatus::Interrupted => return report(session, run, Ending::Interrupted),
+            None => lines.say_if_nobody_drives(row.status),
         }
-        if looked_at.is_none_or(|at: Instant| at.elapsed() >= ESTIMATE_EVERY) && !session.out.is_json() {
-            looked_at = Some(Instant::now());
-            let left = effort(&reader, &reader.run(id)?, session.settings.slots.value)?.left();
-            if let Some(left) = left.filter(|left| *left != last_left) {
-                session.out.message(&left);
-                last_left = left;
-            }
-        }
-        match status {
-            RunStatus::Succeeded => {
-                let show = shell::stepwell("show", [selector]);
-                session.out.message(&format!("run {id} succeeded: {show} lists what its steps gave"));
-                return Ok(Exit::Ok);
-            }
-            RunStatus::Failed => {
-                let show = shell::stepwell("show", [selector]);
-                session.out.message(&format!("run {id} failed: {show} says why"));
-                return Ok(Exit::Failed);
-            }
-            RunStatus::Canceled => {
-                session.out.message(&format!("run {id} is canceled"));
-                return Ok(Exit::Canceled);
-            }
-            RunStatus::Interrupted => {
-                session.out.message(&format!(
-                    "run {id} is interrupted: {} continues it",
-                    shell::stepwell("resume", [selector])
-                ));
-                return Ok(Exit::Interrupted);
-            }
-            RunStatus::Paused => {
-                session
-                    .out
-                    .message(&format!("run {id} is paused: {} continues it", shell::stepwell("resume", [selector])));
-                return Ok(Exit::Interrupted);
-            }
-            RunStatus::Pending | RunStatus::Running | RunStatus::Canceling => std::thread::sleep(INTERVAL),
-        }
+        thread::sleep(INTERVAL);
     }
 }
 
-fn print(session: &Session, row: &EventRow) -> Result<Printed, CliError> {
-    if session.out.is_json() {
-        let line = json!({ "schema": SCHEMA, "type": "event", "seq": row.seq, "at": row.at, "event": row.event });
-        return session.out.json_line(&line);
+/// Prints a line for each event, with its time.
+struct Lines<'a> {
+    session: &'a Session,
+    reader: &'a Reader,
+    run: RunId,
+    /// Names of child runs.
+    names: HashMap<RunId, String>,
+    printed: HashMap<(RunId, StepId), (Instant, String)>,
+    estimated: Option<Instant>,
+    last_left: String,
+    is_undriven: bool,
+    /// Set once nobody reads standard output, or when it cannot be written.
+    gone: Option<Result<(), CliError>>,
+}
+
+impl<'a> Lines<'a> {
+    fn new(session: &'a Session, reader: &'a Reader, run: RunId) -> Lines<'a> {
+        let (names, printed) = (HashMap::new(), HashMap::new());
+        let (estimated, last_left) = (None, String::new());
+        Lines { session, reader, run, names, printed, estimated, last_left, is_undriven: false, gone: None }
     }
-    match describe(&row.event) {
-        Some(text) => session.out.stream(&format!("{}  {text}", row.at.strftime("%H:%M:%S"))),
-        None => Ok(Printed::Written),
+
+    fn prefix(&mut self, run: RunId) -> String {
+        if run == self.run {
+            return String::new();
+        }
+        let name = self.names.entry(run);
+        let name = name.or_insert_with(|| self.reader.run(run).map_or_else(|_| run.to_string(), |row| row.name));
+        format!("{name}: ")
+    }
+
+    fn note(&mut self, printed: Result<Printed, CliError>) {
+        match printed {
+            Ok(Printed::Written) => {}
+            Ok(Printed::ReaderGone) => self.gone = Some(Ok(())),
+            Err(error) => self.gone = Some(Err(error)),
+        }
+    }
+
+    fn json(&mut self, value: &Value) {
+        let printed = self.session.out.json_line(value);
+        self.note(printed);
+    }
+
+    /// Tells from time to time how long the run will take.
+    fn estimate(&mut self) -> Result<(), CliError> {
+        if self.session.out.is_json() || self.estimated.is_some_and(|at| at.elapsed() < ESTIMATE_EVERY) {
+            return Ok(());
+        }
+        self.estimated = Some(Instant::now());
+        let left = effort(self.reader, &self.reader.run(self.run)?, self.session.settings.slots.value)?.left();
+        if let Some(left) = left.filter(|left| *left != self.last_left) {
+            self.session.out.message(&left);
+            self.last_left = left;
+        }
+        Ok(())
+    }
+
+    fn say_if_nobody_drives(&mut self, status: RunStatus) {
+        let undriven = status == RunStatus::Pending && EngineLock::holder(self.session.state_dir()).is_none();
+        if undriven && !self.is_undriven {
+            self.session.out.message("the run is pending and no engine is running: `stepwell worker` starts one");
+        }
+        self.is_undriven = undriven;
+    }
+}
+
+impl Viewer for Lines<'_> {
+    fn event(&mut self, row: &EventRow) {
+        let EventRow { seq, run, at, event } = row;
+        if self.session.out.is_json() {
+            self.json(&json!({
+                "schema": SCHEMA, "type": "event", "seq": seq, "run": run, "at": at, "event": event,
+            }));
+        } else if let Some(text) = describe(event) {
+            let line = format!("{}  {}{text}", at.strftime("%H:%M:%S"), self.prefix(*run));
+            let printed = self.session.out.stream(&line);
+            self.note(printed);
+        }
+    }
+
+    fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
+        self.json(&json!({ "schema": SCHEMA, "type": "metric", "run": run, "step": step, "metric": row }));
+    }
+
+    fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress) {
+        if self.session.out.is_json() {
+            return;
+        }
+        let line = format!("{}{}", self.prefix(run), progress_line(step, progress));
+        let place = (run, step.clone());
+        if self.printed.get(&place).is_some_and(|(at, last)| at.elapsed() < LINE_INTERVAL || *last == line) {
+            return;
+        }
+        self.session.out.message(&line);
+        self.printed.insert(place, (Instant::now(), line));
+    }
+
+    fn wants_metrics(&self) -> bool {
+        self.session.out.is_json()
+    }
+
+    fn is_gone(&self) -> bool {
+        self.gone.is_some()
     }
 }

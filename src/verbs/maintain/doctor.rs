@@ -3,6 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::drive::shared_disk;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -12,13 +13,22 @@ use stepwell_store::EngineLock;
 
 /// Report what this machine and build can do
 ///
-/// Shows the processor, the state directory, the engine, slots, pools and devices. Exits with 3 if something is wrong.
+/// Shows the processor, the state directory and its file system, the engine, slots, pools and devices. Exits with 3 if
+/// something is wrong.
 #[derive(Args, Debug)]
 pub struct DoctorArgs {}
 
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Good,
+    /// It works, but a person should know.
+    Doubtful,
+    Bad,
+}
+
 struct Finding {
     name: &'static str,
-    sound: bool,
+    verdict: Verdict,
     text: String,
 }
 
@@ -27,25 +37,42 @@ pub fn doctor(session: &Session, _: &DoctorArgs) -> Result<Exit, CliError> {
         good("version", format!("stepwell {} ({})", env!("CARGO_PKG_VERSION"), build())),
         good("processor", processor()),
         state_dir(session),
-        good("engine", engine(session)),
     ];
+    findings.extend(file_system(session));
+    findings.push(good("engine", engine(session)));
     findings.extend(limits(session));
     findings.extend(devices());
-    let sound = findings.iter().all(|finding| finding.sound);
-    let mut text = String::new();
-    for Finding { name, sound, text: line } in &findings {
-        text.push_str(&format!("{:<4} {name:<16} {line}\n", if *sound { "ok" } else { "BAD" }));
-    }
+    let sound = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
+    let text: String = findings.iter().map(line).collect();
     let values: Vec<Value> = findings
         .iter()
-        .map(|finding| json!({ "name": finding.name, "ok": finding.sound, "text": finding.text }))
+        .map(|Finding { name, verdict, text }| {
+            let (ok, warning) = (*verdict != Verdict::Bad, *verdict == Verdict::Doubtful);
+            json!({ "name": name, "ok": ok, "warning": warning, "text": text })
+        })
         .collect();
     session.out.document(&text, json!({ "ok": sound, "findings": values }))?;
     Ok(if sound { Exit::Ok } else { Exit::Failed })
 }
 
 fn good(name: &'static str, text: String) -> Finding {
-    Finding { name, sound: true, text }
+    Finding { name, verdict: Verdict::Good, text }
+}
+
+fn line(Finding { name, verdict, text }: &Finding) -> String {
+    let verdict = match verdict {
+        Verdict::Good => "ok",
+        Verdict::Doubtful => "WARN",
+        Verdict::Bad => "BAD",
+    };
+    format!("{verdict:<4} {name:<16} {text}\n")
+}
+
+/// Nothing for a local disk.
+fn file_system(session: &Session) -> Option<Finding> {
+    let system = shared_disk::network_file_system(session.state_dir())?;
+    let text = format!("{}; {}", shared_disk::danger(&system), shared_disk::ADVICE);
+    Some(Finding { name: "file system", verdict: Verdict::Doubtful, text })
 }
 
 /// Slots, and the pools and rate limits that are set.
@@ -98,9 +125,11 @@ fn state_dir(session: &Session) -> Finding {
     }
     match tempfile::tempfile_in(path) {
         Ok(_) => good("state directory", format!("{shown} is writable, {} free", free_space(path))),
-        Err(error) => {
-            Finding { name: "state directory", sound: false, text: format!("{shown} is not writable: {error}") }
-        }
+        Err(error) => Finding {
+            name: "state directory",
+            verdict: Verdict::Bad,
+            text: format!("{shown} is not writable: {error}"),
+        },
     }
 }
 
@@ -134,4 +163,16 @@ fn devices() -> Vec<Finding> {
 #[cfg(not(feature = "train"))]
 fn devices() -> Vec<Finding> {
     Vec::new()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_verdict_has_its_word() {
+        let finding = |verdict| Finding { name: "file system", verdict, text: "NFS".to_owned() };
+        let lines: String = [Verdict::Good, Verdict::Doubtful, Verdict::Bad].map(|v| line(&finding(v))).concat();
+        assert_eq!(lines, "ok   file system      NFS\nWARN file system      NFS\nBAD  file system      NFS\n");
+    }
 }

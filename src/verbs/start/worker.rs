@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::drive::shared_disk;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::log;
@@ -46,6 +47,7 @@ impl WorkerVerb {
 /// Serves pending and interrupted runs until a signal arrives, or until nothing is left.
 pub fn worker(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
     log::engine(session.state_dir());
+    shared_disk::warn(session);
     session.out.message(&format!("serving {}", session.state_dir().display()));
     let mut view = ProgressView::new(session, Shown::All);
     let outcome = stepwell_engine::drive(

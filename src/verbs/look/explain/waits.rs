@@ -65,14 +65,20 @@ fn resume(situation: &Situation<'_>) -> String {
 
 fn no_engine(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
     let resume = resume(situation);
-    if !situation.served {
+    let Some(engine) = &situation.engine else {
         let message = format!("no engine is running: {resume} or `stepwell worker` starts one");
         return Some(Reason::new("no_engine", message));
+    };
+    if let Some(other) = engine.run.filter(|run| !situation.family.contains(run)) {
+        let other = situation.reader.run(other).map_or_else(|_| other.to_string(), |run| format!("`{}`", run.name));
+        let message = format!(
+            "process {} drives only run {other}: {resume} waits for its end and then drives this run",
+            engine.pid
+        );
+        let code = if situation.run.status == RunStatus::Interrupted { "interrupted" } else { "other_run" };
+        return Some(Reason::new(code, message));
     }
-    (situation.run.status == RunStatus::Interrupted).then(|| {
-        let message = format!("the running engine drives something else: {resume} asks it to continue this run");
-        Reason::new("interrupted", message)
-    })
+    None
 }
 
 fn backoff(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
@@ -111,12 +117,19 @@ fn slot(situation: &Situation<'_>) -> Result<Reason, CliError> {
     let holders: Vec<String> =
         running.iter().take(MOST_HOLDERS).map(|(run, step)| format!("run {run}, step {step}")).collect();
     let more = if running.len() > MOST_HOLDERS { "; ..." } else { "" };
-    let (count, slots) = (running.len(), situation.slots);
-    let message = format!(
-        "waits for a free slot: {count} are in use ({}{more}); `slots` is {slots} in the settings here",
-        holders.join("; ")
-    );
-    Ok(Reason::new("slot", message))
+    let holders = format!("{}{more}", holders.join("; "));
+    let slots = situation.engine.as_ref().and_then(|engine| engine.slots);
+    Ok(Reason::new("slot", slot_text(running.len(), &holders, slots, situation.slots)))
+}
+
+/// `slots` of the engine, if it recorded them, may differ from those in the settings here.
+fn slot_text(used: usize, holders: &str, slots: Option<usize>, here: usize) -> String {
+    let of = slots.map(|slots| format!(" of the engine's {slots}")).unwrap_or_default();
+    let advice = match slots {
+        Some(slots) if slots < here => format!("the settings here have `slots = {here}`: a new engine uses them"),
+        _ => format!("`slots = {}` in `stepwell.toml` allows more once the engine starts again", here + 1),
+    };
+    format!("waits for a free slot: {used}{of} are in use ({holders}); {advice}")
 }
 
 fn needs(situation: &Situation<'_>, step: &StepRow) -> Vec<Reason> {
@@ -157,4 +170,23 @@ fn items(situation: &Situation<'_>, step: &StepRow) -> Reason {
     let total = done.len() + open.len();
     let message = format!("waits for its items: {} of {total} are done; next: {}", done.len(), first.join(", "));
     Reason::new("items", message)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::slot_text;
+
+    #[test]
+    fn a_missing_slot_is_told_with_the_slots_of_the_engine() {
+        assert_eq!(
+            slot_text(2, "run a, step x; run a, step y", Some(2), 2),
+            "waits for a free slot: 2 of the engine's 2 are in use (run a, step x; run a, step y); \
+             `slots = 3` in `stepwell.toml` allows more once the engine starts again"
+        );
+        assert_eq!(
+            slot_text(1, "run a, step x", Some(1), 4),
+            "waits for a free slot: 1 of the engine's 1 are in use (run a, step x); \
+             the settings here have `slots = 4`: a new engine uses them"
+        );
+    }
 }
