@@ -5,7 +5,7 @@
 //!
 //! Start reading at [`parse::workflow`]. A text becomes a [`document`] (TOML with positions), then a `draft` (keys and
 //! types), which [`validate`] checks; [`template`] evaluates what a run fills in later. [`limits`], [`pools`] and
-//! [`rate_limit`] belong to the settings of a machine, [`key`] identifies equal work.
+//! [`rate_limit`] belong to the settings of a machine, [`key`] identifies equal work, [`outline`] reads the comments of params.
 
 pub mod budget;
 pub mod catalog;
@@ -16,6 +16,7 @@ pub mod graph;
 pub mod key;
 pub mod kinds;
 pub mod limits;
+pub mod outline;
 pub mod parse;
 pub mod pools;
 pub mod rate_limit;

@@ -4,6 +4,7 @@ mod children;
 mod library;
 mod overrides;
 mod pinned;
+mod synonyms;
 #[cfg(test)]
 mod tests;
 mod workflow;
@@ -11,5 +12,6 @@ mod workflow;
 pub use crate::diagnostic::SpecErrors;
 pub use library::{Library, NoLibrary, Source};
 pub use overrides::is_near_a_param;
-pub use pinned::pinned;
+pub use pinned::{known_arguments, pinned};
+pub use synonyms::{Meant, is_usual, meant};
 pub use workflow::{child_workflow, params, workflow};

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
+use super::synonyms::{Meant, meant};
 use crate::diagnostic::Problems;
 use crate::document::{Assigned, describe, read_value};
 use stepwell_base::json::DEPTH;
-use stepwell_base::suggest;
+use stepwell_base::{shell, suggest};
 
 /// Applies overrides in order; the last one wins.
 pub(super) fn apply(params: &mut Map<String, Value>, overrides: &[(String, String)], problems: &mut Problems) {
@@ -46,30 +47,24 @@ pub(crate) fn known_param(params: &Map<String, Value>, name: &str) -> String {
 }
 
 fn apply_one(params: &mut Map<String, Value>, key: &str, text: &str) -> Result<(), Refusal> {
-    let Some(default) = slot(params, key)? else { return Ok(()) };
+    let Some(default) = slot(params, key, text)? else { return Ok(()) };
     *default = typed(key, default, text)?;
     Ok(())
 }
 
-/// Finds the default that a dotted key names.
-fn slot<'a>(params: &'a mut Map<String, Value>, key: &str) -> Result<Option<&'a mut Value>, Refusal> {
+/// Finds the default that a dotted key names. `text` is only for hints.
+fn slot<'a>(params: &'a mut Map<String, Value>, key: &str, text: &str) -> Result<Option<&'a mut Value>, Refusal> {
+    let unknown = || format!("unknown param `{key}` in `-S {key}=...`");
     let mut table = params;
     let mut parents = String::new();
     let mut parts = key.split('.').peekable();
     while let Some(part) = parts.next() {
         if !table.contains_key(part) {
-            let known: Vec<&str> = table.keys().map(String::as_str).collect();
-            let what = if parents.is_empty() { "params".to_owned() } else { format!("keys of `{parents}`") };
-            let hint = match (suggest::nearest(part, known.iter().copied()), parts_with(table, part)) {
-                (Some(near), _) => format!("did you mean `{near}`? {}", list(&what, &known)),
-                (None, Some((outer, default))) => {
-                    let example = inline(default);
-                    format!("`{outer}` is a list of tables with `{part}`, set as a whole: -S '{outer}={example}'")
-                }
-                (None, None) => list(&what, &known),
-            };
-            return Err((format!("unknown param `{key}` in `-S {key}=...`"), hint));
+            return Err((unknown(), hint(table, &parents, part, text)));
         }
+        let parent = &*table;
+        let elsewhere =
+            key.rsplit('.').next().filter(|last| parents.is_empty() && parent.contains_key(*last)).map(str::to_owned);
         let Some(value) = table.get_mut(part) else { break };
         if parts.peek().is_none() {
             return Ok(Some(value));
@@ -78,45 +73,97 @@ fn slot<'a>(params: &'a mut Map<String, Value>, key: &str) -> Result<Option<&'a 
         let found = describe(value);
         table = match value {
             Value::Object(inner) => inner,
+            Value::Array(items) if items.iter().all(|item| named(item).is_some()) => {
+                let name = parts.next().unwrap_or_default();
+                let names: Vec<String> = items.iter().filter_map(named).map(str::to_owned).collect();
+                let Some(index) = names.iter().position(|known| known == name) else {
+                    return Err((unknown(), unnamed(&parents, name, &names, elsewhere.as_deref(), text)));
+                };
+                let item = &mut items[index];
+                let Some(last) = parts.peek().copied() else { return Ok(Some(item)) };
+                parents = format!("{parents}.{name}");
+                let Value::Object(item) = item else { break };
+                let known = item.keys().map(String::as_str);
+                if !item.contains_key(last) && suggest::nearest(last, known).is_none() {
+                    // What an entry leaves out has a default that only the step knows.
+                    item.insert(last.to_owned(), Value::Null);
+                }
+                item
+            }
             _ => {
                 let hint = format!("`{parents}` is {found}: set it with `-S {parents}=...`");
-                return Err((format!("unknown param `{key}` in `-S {key}=...`"), hint));
+                return Err((unknown(), hint));
             }
         };
     }
     Ok(None)
 }
 
+/// The name of an entry in a list of named tables.
+fn named(item: &Value) -> Option<&str> {
+    item.get("name")?.as_str()
+}
+
+/// The hint for a key that `table` lacks.
+fn hint(table: &Map<String, Value>, parents: &str, part: &str, text: &str) -> String {
+    let known: Vec<&str> = table.keys().map(String::as_str).collect();
+    if !parents.is_empty() {
+        let near =
+            suggest::nearest(part, known.iter().copied()).map(|near| format!("did you mean `{parents}.{near}`? "));
+        return format!("{}{}", near.unwrap_or_default(), list(&format!("keys of `{parents}`"), &known));
+    }
+    if let Some(Meant { param, remark }) = meant(table, part) {
+        return match remark {
+            None => format!("did you mean {}?", set_to(param, text)),
+            Some(remark) => format!("{remark}: -S {param}=..."),
+        };
+    }
+    match parts_with(table, part) {
+        Some((outer, names)) => {
+            let first = set_to(&format!("{outer}.{}.{part}", names.first().copied().unwrap_or("NAME")), text);
+            format!("`{outer}` has `{part}` for each of {}: {first}", quoted(&names))
+        }
+        None => list("params", &known),
+    }
+}
+
+/// The hint for an entry that a list of named tables lacks.
+fn unnamed(parents: &str, name: &str, names: &[String], elsewhere: Option<&str>, text: &str) -> String {
+    match (names, elsewhere) {
+        ([], Some(param)) => format!("`{parents}` is an empty list; did you mean {}?", set_to(param, text)),
+        ([], None) => format!("`{parents}` is an empty list: set it as a whole with `-S {parents}=...`"),
+        _ => suggest::hint(name, &format!("names in `{parents}`"), names.iter().map(String::as_str)),
+    }
+}
+
+/// Formats an option that can be pasted.
+fn set_to(param: &str, text: &str) -> String {
+    format!("-S {}", shell::quote(format!("{param}={text}")))
+}
+
 /// True if a param of this workflow resembles `name`, which is not a param.
 pub fn is_near_a_param(params: &Map<String, Value>, name: &str) -> bool {
-    suggest::nearest(name, params.keys().map(String::as_str)).is_some() || parts_with(params, name).is_some()
+    meant(params, name).is_some() || parts_with(params, name).is_some()
 }
 
-/// Finds a param that is a list of tables with `key`.
-fn parts_with<'a>(params: &'a Map<String, Value>, key: &str) -> Option<(&'a str, &'a Value)> {
-    let has = |value: &Value| value.as_array().is_some_and(|items| items.iter().any(|item| item.get(key).is_some()));
-    params.iter().find(|(_, value)| has(value)).map(|(name, value)| (name.as_str(), value))
+/// Finds a param that is a list of named tables with `key`, and the names.
+fn parts_with<'a>(params: &'a Map<String, Value>, key: &str) -> Option<(&'a str, Vec<&'a str>)> {
+    let with_key = |value: &'a Value| {
+        let items = value.as_array().into_iter().flatten().filter(|item| item.get(key).is_some());
+        items.filter_map(named).collect::<Vec<_>>()
+    };
+    params.iter().map(|(name, value)| (name.as_str(), with_key(value))).find(|(_, names)| !names.is_empty())
 }
 
-/// Formats a value as TOML on one line.
-fn inline(value: &Value) -> String {
-    match value {
-        Value::Array(items) => format!("[{}]", items.iter().map(inline).collect::<Vec<_>>().join(", ")),
-        Value::Object(entries) => {
-            let entries: Vec<String> =
-                entries.iter().map(|(key, entry)| format!("{key} = {}", inline(entry))).collect();
-            format!("{{ {} }}", entries.join(", "))
-        }
-        scalar => scalar.to_string(),
-    }
+fn quoted(names: &[&str]) -> String {
+    names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
 fn list(what: &str, known: &[&str]) -> String {
     if known.is_empty() {
         return format!("there are no {what}");
     }
-    let known: Vec<String> = known.iter().map(|name| format!("`{name}`")).collect();
-    format!("known {what}: {}", known.join(", "))
+    format!("known {what}: {}", quoted(known))
 }
 
 /// Reads `text` as a value of the type of `default`.
@@ -125,6 +172,9 @@ fn typed(key: &str, default: &Value, text: &str) -> Result<Value, Refusal> {
         // Text needs no quotes; TOML quotes around it are removed.
         (Value::String(_), Assigned::Value(Value::String(quoted))) => Ok(Value::String(quoted)),
         (Value::String(_), _) => Ok(Value::String(text.to_owned())),
+        // A key that an entry of a list left out.
+        (Value::Null, Assigned::Value(value)) => Ok(value),
+        (Value::Null, Assigned::Other) => Ok(Value::String(text.to_owned())),
         (default, Assigned::Value(value)) => fit(key, default, value),
         (default, Assigned::Other) => fit(key, default, Value::String(text.to_owned())),
         (_, Assigned::TooDeep) => Err((

@@ -27,8 +27,24 @@ pub fn pinned(
     overrides: &[(String, String)],
     catalog: &Catalog,
 ) -> Result<WorkflowSpec, SpecErrors> {
+    let children = children(&spec.steps);
+    let (mut draft, contents) = draft(spec);
+    let mut problems = Problems::new(label, &contents);
+    overrides::apply(&mut draft.params, overrides, &mut problems);
+    pin_children(&mut draft.steps, catalog, &Nesting::top(label, &children), &mut problems);
+    validate::check(&mut draft, catalog, &mut problems);
+    finished(draft, problems)
+}
+
+/// Returns the arguments of every step as far as they are known before the run, like
+/// [`Check`](crate::catalog::Check) sees them; `None` for a step with arguments that are not.
+pub fn known_arguments(spec: &WorkflowSpec, catalog: &Catalog) -> Vec<Option<Value>> {
+    validate::known_arguments(&draft(spec.clone()).0, catalog)
+}
+
+/// Returns the workflow as it was before the checks, and a table of contents in which each step has its line.
+fn draft(spec: WorkflowSpec) -> (Draft, String) {
     let WorkflowSpec { name, description, params, steps, outputs, budget, sla, secrets } = spec;
-    let children = children(&steps);
     let mut contents = format!("name = {name:?}\n");
     let steps = steps
         .into_iter()
@@ -42,12 +58,7 @@ pub fn pinned(
         })
         .collect();
     let outputs = table(outputs, &(0..contents.len()));
-    let mut problems = Problems::new(label, &contents);
-    let mut draft = Draft { is_read: true, name, description, params, secrets, budget, sla, steps, outputs };
-    overrides::apply(&mut draft.params, overrides, &mut problems);
-    pin_children(&mut draft.steps, catalog, &Nesting::top(label, &children), &mut problems);
-    validate::check(&mut draft, catalog, &mut problems);
-    finished(draft, problems)
+    (Draft { is_read: true, name, description, params, secrets, budget, sla, steps, outputs }, contents)
 }
 
 /// Returns the workflows that steps start, as they were when the run was submitted.

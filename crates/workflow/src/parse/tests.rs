@@ -122,7 +122,7 @@ fn overrides_keep_the_type_of_the_default() {
 #[test]
 fn broken_overrides_are_all_reported() {
     for (key, text, message, hint) in [
-        ("modle", "x", "unknown param `modle`", "did you mean `model`? known params: `lr`, `mixed`"),
+        ("modle", "x", "unknown param `modle`", "did you mean -S model=x?"),
         ("zzz", "x", "unknown param `zzz`", "known params: `lr`, `mixed`, `model`"),
         ("optimizer.rl", "1", "unknown param `optimizer.rl`", "known keys of `optimizer`"),
         ("optimizer", "{ x = 1 }", "unknown param `optimizer.x`", "known keys of `optimizer`"),
@@ -253,4 +253,51 @@ fn a_step_takes_everything_along_that_needs_it_at_any_distance() {
     ];
     let spec = parse(&format!("name = \"w\"\n{}", steps.concat()), &[]).expect("a good file");
     assert_eq!(spec.with_descendants(&"b".into()), ["e", "b", "c", "d"].map(Into::into));
+}
+
+const PHASES: &str = "name = \"w\"\n[params]\nsteps = 5\nlearning_rate = 0.1\nempty = []\nnames = [\"a\"]\n\
+    phases = [{ name = \"main\", steps = 3 }, { name = \"long one\", steps = 4 }]\n[[step]]\nid = \"a\"\nkind = \"noop\"\n";
+
+#[test]
+fn an_override_reaches_into_a_list_of_named_tables() {
+    for (key, text, phases) in [
+        ("phases.main.steps", "300", json!([{ "name": "main", "steps": 300 }, { "name": "long one", "steps": 4 }])),
+        ("phases.long one.steps", "1", json!([{ "name": "main", "steps": 3 }, { "name": "long one", "steps": 1 }])),
+        (
+            "phases.main.context",
+            "64",
+            json!([{ "name": "main", "steps": 3, "context": 64 }, { "name": "long one", "steps": 4 }]),
+        ),
+        (
+            "phases.main.kind",
+            "wsd",
+            json!([{ "name": "main", "steps": 3, "kind": "wsd" }, { "name": "long one", "steps": 4 }]),
+        ),
+        ("phases.main", "{ steps = 9 }", json!([{ "name": "main", "steps": 9 }, { "name": "long one", "steps": 4 }])),
+        ("phases", "[]", json!([])),
+    ] {
+        let spec = parse(PHASES, &[(key, text)]).unwrap_or_else(|errors| panic!("{key}: {:?}", errors.problems()));
+        assert_eq!(spec.params["phases"], phases, "{key}={text}");
+    }
+    for (key, message, hint) in [
+        ("phases.mian.steps", "unknown param `phases.mian.steps`", "did you mean `main`?"),
+        ("phases.warm.steps", "unknown param `phases.warm.steps`", "known names in `phases`: `main`, `long one`"),
+        ("phases.main.setps", "unknown param `phases.main.setps`", "did you mean `phases.main.steps`?"),
+        ("empty.main.steps", "unknown param `empty.main.steps`", "`empty` is an empty list; did you mean -S steps=1?"),
+        ("empty.main.other", "unknown param", "`empty` is an empty list: set it as a whole with `-S empty=...`"),
+        ("names.a.steps", "unknown param", "`names` is a list: set it with `-S names=...`"),
+        ("lr", "unknown param `lr`", "did you mean -S learning_rate=1?"),
+        ("max_iters", "unknown param `max_iters`", "did you mean -S steps=1?"),
+        ("epochs", "unknown param `epochs`", "there are no epochs, `steps` counts optimizer steps: -S steps=..."),
+        ("phases.main.steps.x", "unknown param", "`phases.main.steps` is an integer"),
+    ] {
+        let errors = parse(PHASES, &[(key, "1")]).expect_err(key);
+        let [problem] = errors.problems() else { panic!("{key}: {:?}", errors.problems()) };
+        assert!(problem.message().contains(message), "{key}: {}", problem.message());
+        assert!(problem.hint_text().is_some_and(|found| found.contains(hint)), "{key}: {:?}", problem.hint_text());
+    }
+    let without = PHASES.replace("steps = 5\n", "");
+    let errors = parse(&without, &[("steps", "7")]).expect_err("a part of a param");
+    let hint = errors.problems()[0].hint_text().unwrap_or_default().to_owned();
+    assert_eq!(hint, "`phases` has `steps` for each of `main`, `long one`: -S phases.main.steps=7");
 }

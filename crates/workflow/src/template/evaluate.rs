@@ -114,7 +114,22 @@ pub(crate) fn constant(text: &str, params: &Map<String, Value>) -> Option<Result
         Form::Expression { source, .. } => Scan::of(&lexer::expression(source)),
         Form::Mixed => Scan::of(&lexer::template(text)),
     };
-    with_params(&scan, params, |context| resolve_text(text, context))
+    over_params(&scan, params, |context| resolve_text(text, context))
+}
+
+/// Returns the arguments of a step with every template replaced that uses only params and has a value.
+pub fn with_params(with: &Map<String, Value>, params: &Map<String, Value>) -> Map<String, Value> {
+    fn fill(value: &Value, params: &Map<String, Value>) -> Value {
+        match value {
+            Value::String(text) => constant(text, params).and_then(Result::ok).unwrap_or_else(|| value.clone()),
+            Value::Array(items) => items.iter().map(|item| fill(item, params)).collect(),
+            Value::Object(entries) => {
+                Value::Object(entries.iter().map(|(name, entry)| (name.clone(), fill(entry, params))).collect())
+            }
+            Value::Null | Value::Bool(_) | Value::Number(_) => value.clone(),
+        }
+    }
+    with.iter().map(|(name, value)| (name.clone(), fill(value, params))).collect()
 }
 
 /// Returns the reason why a `for_each` that uses only params fails in every run; `None` for others.
@@ -133,11 +148,11 @@ fn known(
     evaluate: impl FnOnce(&TemplateContext<'_>) -> Result<(), TemplateError>,
 ) -> Option<Reason> {
     let scan = Scan::of(&lexer::expression(expression_text(expression).0));
-    with_params(&scan, params, evaluate)?.err().map(|error| error.reason)
+    over_params(&scan, params, evaluate)?.err().map(|error| error.reason)
 }
 
 /// Evaluates an expression that uses only params; `None` for others.
-fn with_params<T>(
+fn over_params<T>(
     scan: &Scan,
     params: &Map<String, Value>,
     evaluate: impl FnOnce(&TemplateContext<'_>) -> T,

@@ -13,7 +13,7 @@ mod tests;
 
 pub use context::{FanOut, StepOutputs, TemplateContext};
 pub use error::{Reason, TemplateError};
-pub use evaluate::{MAXIMUM_ITEMS, condition, items, outputs, resolve, rule};
+pub use evaluate::{MAXIMUM_ITEMS, condition, items, outputs, resolve, rule, with_params};
 pub(crate) use evaluate::{condition_of, constant, items_of};
 pub use names::{Named, behind};
 pub(crate) use references::{Reference, Scan, Segment, whole_reference};

@@ -2,6 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 
+use serde_json::Value;
+
 use super::argument::Argument;
 use super::names::Names;
 use super::{command, cycle, gate, schema, templates};
@@ -27,6 +29,12 @@ pub(crate) fn check(draft: &mut Draft, catalog: &Catalog, problems: &mut Problem
     }
     templates::check_outputs(&draft.outputs, &names, problems);
     cycle::check(&draft.steps, problems);
+}
+
+/// Returns the arguments of every step, in the form for [`Catalog::check`]; `None` where some are known at run time only.
+pub(crate) fn known_arguments(draft: &Draft, catalog: &Catalog) -> Vec<Option<Value>> {
+    let names = Names::of(draft, catalog);
+    draft.steps.iter().map(|step| Argument::of_table(&step.with, &(0..0), &names).to_json()).collect()
 }
 
 fn duplicate_ids(steps: &[StepDraft], problems: &mut Problems) {

@@ -12,4 +12,4 @@ mod templates;
 mod tests;
 mod uses;
 
-pub(crate) use check::check;
+pub(crate) use check::{check, known_arguments};
