@@ -3,15 +3,17 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::error::CliError;
+use crate::error::{CliError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::run_handle::handle_of;
 use stepwell_base::artifact::ArtifactRef;
+use stepwell_base::ids::RunId;
 use stepwell_base::shell;
 use stepwell_steps::sampling::Sampling;
 use stepwell_steps::text_codec::TextCodec;
 use stepwell_steps::trained_model::TrainedModel;
-use stepwell_store::StepRow;
+use stepwell_store::{Reader, StepRow};
 use stepwell_train::inference::decoder::Decoder;
 
 /// Continue a prompt with a trained model
@@ -19,9 +21,9 @@ use stepwell_train::inference::decoder::Decoder;
 /// Uses the model and the tokenizer of a run. The same seed gives the same text.
 #[derive(Args, Debug)]
 pub struct GenerateArgs {
-    /// Run whose model is used: id, unique prefix, name, or `last`
-    #[arg(value_name = "RUN", default_value = "last")]
-    pub run: String,
+    /// Run whose model is used: id, unique prefix, name, or `last` [default: the newest run with a model]
+    #[arg(value_name = "RUN")]
+    pub run: Option<String>,
     /// Text to continue
     #[arg(short, long, value_name = "TEXT", default_value = "", allow_hyphen_values = true)]
     pub prompt: String,
@@ -43,11 +45,16 @@ pub struct GenerateArgs {
 }
 
 pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_kept_run(&args.run)?;
+    let (reader, id) = match &args.run {
+        Some(run) => session.find_kept_run(run).map_err(|error| about_prompt(error, run, args))?,
+        None => newest_with_model(session)?,
+    };
     let steps = reader.steps(id)?;
     let model = output(&steps, "model").ok_or_else(|| {
+        let run = handle_of(session, id);
         CliError::not_found(format!("run {id} has no trained model yet"))
-            .hint(format!("{} tells how far it is", shell::stepwell("show", [&*args.run])))
+            .hint(format!("{} tells how far it is", shell::stepwell("show", [&*run])))
+            .hint("without a run, `stepwell generate` takes the newest that has a model")
     })?;
     let tokenizer =
         output(&steps, "tokenizer").ok_or_else(|| CliError::not_found(format!("run {id} has trained no tokenizer")))?;
@@ -68,6 +75,26 @@ pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError
     let text = format!("{}{}", sample.prompt, sample.text);
     session.out.content(&text, json!({ "run": { "id": id }, "prompt": sample.prompt, "text": text }))?;
     Ok(Exit::Ok)
+}
+
+/// The newest run with a trained model.
+fn newest_with_model(session: &Session) -> Result<(Reader, RunId), CliError> {
+    let reader = session.reader()?;
+    let kinds = stepwell_steps::registry().iter().filter(|kind| kind.gives().outputs.declares("model"));
+    let kinds: Vec<&str> = kinds.map(|kind| kind.kind()).collect();
+    match reader.newest_run_with_output("model", &kinds)? {
+        Some(run) => Ok((reader, run)),
+        None => Err(CliError::not_found("no run has a trained model")
+            .hint("`stepwell start-training` trains one; `stepwell list` shows the runs")),
+    }
+}
+
+/// Adds a hint where a prompt stands in place of a run.
+fn about_prompt(error: CliError, run: &str, args: &GenerateArgs) -> CliError {
+    if error.kind != ErrorKind::NotFound || !args.prompt.is_empty() || !run.contains(' ') {
+        return error;
+    }
+    error.hint(format!("`-p` gives the text to continue: `stepwell generate -p {}`", shell::quote(run)))
 }
 
 /// The output of this name of the last step whose kind declares it.

@@ -34,6 +34,17 @@ impl Reader {
         self.query(|connection| first(connection, sql, params![run.to_string(), key.0]))
     }
 
+    /// The newest run that was not pruned and has an output `name` of a step of one of these kinds.
+    pub fn newest_run_with_output(&self, name: &str, kinds: &[&str]) -> Result<Option<RunId>, StoreError> {
+        let sql = "SELECT run.id FROM run WHERE pruned_at IS NULL AND EXISTS (
+                       SELECT 1 FROM step JOIN step_output ON step_output.run = step.run AND step_output.step = step.id
+                       WHERE step.run = run.id AND step_output.name = ?1
+                       AND step.kind IN (SELECT value FROM json_each(?2)))
+                   ORDER BY run.id DESC LIMIT 1";
+        let kinds = serde_json::Value::from(kinds).to_string();
+        self.query(|connection| first(connection, sql, params![name, kinds]))
+    }
+
     /// Any step that the tables show as running.
     pub fn leased_step(&self) -> Result<Option<(RunId, StepId)>, StoreError> {
         self.query(|connection| first(connection, "SELECT run, id FROM step WHERE status = 'running' LIMIT 1", []))
