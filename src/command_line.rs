@@ -3,12 +3,13 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::error::ErrorKind;
-use clap::{CommandFactory, Parser};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Command, CommandFactory, Parser};
 
 use crate::arguments::GlobalArgs;
 use crate::error::{CliError, Report, clap_text};
 use crate::exit_code::Exit;
+use crate::guess;
 use crate::verbs::Verb;
 use crate::view::output::Output;
 use stepwell_base::shell::quote;
@@ -68,6 +69,9 @@ fn asked(words: &[OsString]) -> Option<OutputFormat> {
 fn usage(error: clap::Error, words: &[OsString], form: OutputFormat) -> CliError {
     let plain = error.render().to_string();
     let found = CliError::usage(message(error.kind(), &plain, words));
+    if let Some(answer) = answer(&error, words) {
+        return found.hint(answer);
+    }
     // The report for people already contains the hints.
     let found = if form == OutputFormat::Json { found.hints(hints(&plain, words)) } else { found };
     match error.kind() {
@@ -101,17 +105,48 @@ fn hints(plain: &str, words: &[OsString]) -> Vec<String> {
     tips.chain([format!("`{} --help` describes the arguments", verb(words))]).collect()
 }
 
+/// Answers a wrong guess with what was meant; `None` if nobody knows.
+pub(crate) fn answer(error: &clap::Error, words: &[OsString]) -> Option<String> {
+    let text = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.as_str()),
+        _ => None,
+    };
+    let mut root = Cli::command();
+    root.build();
+    let (command, path) = named(&root, words);
+    match error.kind() {
+        ErrorKind::InvalidSubcommand => {
+            guess::verb(&path.join(" "), text(ContextKind::InvalidSubcommand)?).map(str::to_owned)
+        }
+        ErrorKind::UnknownArgument => {
+            let unknown = text(ContextKind::InvalidArg)?;
+            if !unknown.starts_with('-') {
+                return guess::assignment(unknown);
+            }
+            let behind: Vec<&str> = words.iter().skip(1 + path.len()).filter_map(|word| word.to_str()).collect();
+            guess::flag(command, unknown, &behind)
+        }
+        _ => None,
+    }
+}
+
 /// The words that name a verb, such as `stepwell artifact ls`.
 fn verb(words: &[OsString]) -> String {
     let root = Cli::command();
-    let (mut command, mut verb) = (&root, "stepwell".to_owned());
+    let (_, path) = named(&root, words);
+    std::iter::once("stepwell").chain(path).collect::<Vec<_>>().join(" ")
+}
+
+/// The command that the words name, and the names on the way to it.
+fn named<'a>(root: &'a Command, words: &[OsString]) -> (&'a Command, Vec<&'a str>) {
+    let (mut command, mut path) = (root, Vec::new());
     for word in words.iter().skip(1).filter_map(|word| word.to_str()) {
         if let Some(found) = command.find_subcommand(word) {
             command = found;
-            verb.push_str(&format!(" {}", found.get_name()));
+            path.push(found.get_name());
         }
     }
-    verb
+    (command, path)
 }
 
 #[cfg(test)]

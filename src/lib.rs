@@ -9,6 +9,7 @@ mod dispatch;
 mod drive;
 mod error;
 mod exit_code;
+mod guess;
 mod log;
 mod session;
 #[cfg(test)]

@@ -1,9 +1,11 @@
 //! Loads a workflow: finds, parses and checks it, with other parameters.
 
-use super::workflow_source::{Files, find, names};
+use serde_json::Value;
+
+use super::other_workflow::with_param;
+use super::workflow_source::{Files, find};
 use crate::error::{CliError, ErrorKind, Report};
 use crate::session::Session;
-use stepwell_base::shell;
 use stepwell_config::Origin;
 use stepwell_store::RunRow;
 use stepwell_workflow::catalog::Catalog;
@@ -23,6 +25,7 @@ pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -
             None => error,
         }
     })?;
+    check_steps(&spec, overrides)?;
     let device = &session.settings.device;
     let chosen = overrides.iter().any(|(name, _)| name == "device");
     if chosen || device.origin == Origin::Default || !spec.params.contains_key("device") {
@@ -33,15 +36,27 @@ pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -
     parse::pinned(spec, &label, &set, &catalog).map_err(invalid)
 }
 
+/// Refuses `steps` next to phases with other steps, because it would change nothing.
+fn check_steps(spec: &WorkflowSpec, overrides: &[(String, String)]) -> Result<(), CliError> {
+    let Some(Value::Array(phases)) = spec.params.get("phases") else { return Ok(()) };
+    let total: Option<u64> = phases.iter().map(|phase| phase.get("steps")?.as_u64()).sum();
+    let steps = spec.params.get("steps").and_then(Value::as_u64);
+    if phases.is_empty() || total == steps || !overrides.iter().any(|(name, _)| name == "steps") {
+        return Ok(());
+    }
+    let shown = |count: Option<u64>| count.map_or_else(|| "other".to_owned(), |count| count.to_string());
+    let message = format!("`steps` is {}, but the `phases` have {} steps", shown(steps), shown(total));
+    Err(CliError::usage(message)
+        .hint("set the steps of the phases, as in `-S phases.NAME.steps=300`, or drop the phases: `-S phases=[]`"))
+}
+
 /// Hints at a workflow that has a parameter which this one lacks.
 fn meant_elsewhere(source: &Source, overrides: &[(String, String)]) -> Option<String> {
     let own = parse::params(&source.text)?;
-    let unknown = |name: &&str| !own.contains_key(*name) && !parse::is_near_a_param(&own, name);
-    let name = overrides.iter().map(|(key, _)| key.split('.').next().unwrap_or(key)).find(unknown)?;
-    let has = |text: &str| parse::params(text).is_some_and(|params| params.contains_key(name));
-    let other = names().into_iter().find(|other| find(other).is_ok_and(|source| has(&source.text)))?;
-    let run = shell::stepwell(&format!("run {} -S {name}=...", shell::quote(&other)), []);
-    Some(format!("workflow `{other}` has the param `{name}`: {run}"))
+    let named = overrides.iter().map(|(key, value)| (key.split('.').next().unwrap_or(key), value));
+    let (name, value) =
+        named.into_iter().find(|(name, _)| !own.contains_key(*name) && !parse::is_near_a_param(&own, name))?;
+    Some(with_param(name)?.hint(Some(value)))
 }
 
 /// The step kinds of this build, and the limits of this machine.
@@ -60,7 +75,9 @@ pub fn repin(
         return Ok(spec);
     }
     let label = format!("the workflow of run {}", run.name);
-    parse::pinned(spec, &label, set, &catalog(session)).map_err(invalid)
+    let spec = parse::pinned(spec, &label, set, &catalog(session)).map_err(invalid)?;
+    check_steps(&spec, set)?;
+    Ok(spec)
 }
 
 fn invalid(errors: SpecErrors) -> CliError {

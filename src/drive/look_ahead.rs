@@ -10,13 +10,15 @@ use stepwell_steps::{Finding, Weight, catalog, find};
 use stepwell_workflow::kinds::COMMAND;
 use stepwell_workflow::parse;
 use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
-use stepwell_workflow::template::is_literal;
+use stepwell_workflow::template::{is_literal, with_params};
 
 /// Start of the workflow: in this process, or in one that may run elsewhere and find other files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Starts {
     Here,
     Later,
+    /// Only checked, so that params may still be missing.
+    NotYet,
 }
 
 /// Checks every step and prints warnings.
@@ -49,7 +51,9 @@ fn look_at(spec: &WorkflowSpec, parent: &str, plain: &mut Vec<String>, tell: &mu
     plain.extend(plain_secrets(spec));
     for step in &spec.steps {
         let step = StepSpec { id: StepId(format!("{parent}{}", step.id)), ..step.clone() };
-        for finding in find(&step.kind).map(|handler| handler.look_ahead(&step.with)).unwrap_or_default() {
+        // The params of a child workflow come from its parent step.
+        let with = if parent.is_empty() { with_params(&step.with, &spec.params) } else { step.with.clone() };
+        for finding in find(&step.kind).map(|handler| handler.look_ahead(&with)).unwrap_or_default() {
             tell(&step, finding);
         }
         // Parameters of the child may be templates, so check it with its own defaults.
@@ -69,7 +73,8 @@ fn look_at(spec: &WorkflowSpec, parent: &str, plain: &mut Vec<String>, tell: &mu
 fn is_refused(weight: Weight, step: &StepSpec, starts: Starts) -> bool {
     match weight {
         Weight::Impossible => step.when.is_none(),
-        Weight::Missing => starts == Starts::Here && step.when.is_none() && step.needs.is_empty(),
+        Weight::Missing => starts != Starts::Later && step.when.is_none() && step.needs.is_empty(),
+        Weight::Unset => starts != Starts::NotYet && step.when.is_none() && step.needs.is_empty(),
         Weight::Unnoticed => false,
     }
 }

@@ -9,6 +9,7 @@ use super::detach::{Detach, Drive};
 use super::ending::{Ending, report};
 use super::foreground::{self, lock};
 use super::look_ahead::look_ahead;
+use super::preview::preview;
 use super::queue::task::Task;
 use crate::arguments::{Params, label};
 use crate::error::CliError;
@@ -51,6 +52,7 @@ pub struct SubmitArgs {
 pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> Result<Exit, CliError> {
     skip_steps(&mut spec, &args.skip)?;
     look_ahead(session, &spec, args.detach.starts())?;
+    preview(session, &spec);
     let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
     let new = Submission {
         name: match &args.name {

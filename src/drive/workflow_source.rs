@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use super::mistaken_file::{Shape, from_script, no_workflow, shape_of};
 use crate::error::CliError;
 use crate::view::output;
-use stepwell_base::shell;
+use stepwell_base::{shell, suggest};
 use stepwell_workflow::parse::{Library, Source};
 
 /// Workflows embedded in the binary, so that it works outside the repository.
@@ -62,19 +63,64 @@ pub fn find(workflow: &str) -> Result<Source, CliError> {
             Err(CliError::usage(message).hint("save its text to a file first"))
         }
         None if direct.exists() => Err(no_workflow(workflow)),
-        None if looks_like_path(workflow) => {
-            Err(CliError::not_found(format!("workflow file {workflow} does not exist"))
-                .hint("`stepwell workflow list` names those that need no file"))
-        }
-        None => Err(CliError::not_found(format!("there is no workflow `{workflow}`"))
-            .hint("`stepwell workflow list` names them; a path to a TOML file works too")),
+        None => Err(missing(workflow)),
     }
+}
+
+/// The refusal of a name that nothing has, with the nearest name or file.
+fn missing(workflow: &str) -> CliError {
+    let is_path = looks_like_path(workflow);
+    let error = CliError::not_found(match is_path {
+        true => format!("workflow file {workflow} does not exist"),
+        false => format!("there is no workflow `{workflow}`"),
+    });
+    let run = |near: &str| format!("did you mean {}?", shell::stepwell("run", [near]));
+    if !is_path && let Some(near) = suggest::nearest(workflow, names().iter().map(String::as_str)) {
+        return error.hint(run(near));
+    }
+    match near_file(workflow) {
+        Some(full) if is_workflow(Path::new(&full)) => error.hint(run(&full)),
+        Some(full) if shape_of(Path::new(&full)) == Shape::Script => error.hint(from_script(&full)),
+        _ if is_path => error.hint("`stepwell workflow list` names those that need no file"),
+        _ => error.hint("`stepwell workflow list` names them; a path to a TOML file works too"),
+    }
+}
+
+/// The file that a path without a file probably means: one with another extension, or a name that is spelled nearly so.
+pub fn near_file(wanted: &str) -> Option<String> {
+    let path = Path::new(wanted);
+    let (stem, name) = (path.file_stem()?.to_str()?, path.file_name()?.to_str()?);
+    let known = files_beside(path);
+    let same = known.iter().find(|(file, _)| Path::new(file).file_stem().is_some_and(|known| known == stem));
+    let near = || {
+        let near = suggest::nearest(name, known.iter().map(|(file, _)| file.as_str()))?;
+        known.iter().find(|(file, _)| file == near)
+    };
+    same.or_else(near).map(|(_, full)| full.clone())
+}
+
+/// The files in the folder of a path: names and full paths, at most a thousand.
+fn files_beside(path: &Path) -> Vec<(String, String)> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+    let entries = std::fs::read_dir(folder.unwrap_or(Path::new("."))).into_iter().flatten().flatten().take(1000);
+    let files = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+    let mut found: Vec<(String, String)> = files
+        .filter_map(|entry| {
+            let name = entry.file_name().to_str()?.to_owned();
+            let full = folder.map_or(PathBuf::from(&name), |folder| folder.join(&name));
+            Some((name, full.to_str()?.to_owned()))
+        })
+        .collect();
+    found.sort();
+    found
 }
 
 /// Returns `path` if it is training text (a file, a folder, a glob or a built-in corpus) and no workflow has that name.
 pub fn corpus(path: &str) -> Option<&str> {
     let is_text = match find(path) {
         Ok(_) => false,
+        // A workflow that cannot be read.
+        Err(_) if path.ends_with(".toml") => false,
         Err(_) if Path::new(path).exists() => true,
         Err(_) => path.contains(['*', '?', '[', '{']) || path.starts_with("builtin:"),
     };
@@ -114,11 +160,6 @@ fn read(path: &Path) -> Result<Source, CliError> {
         Ok(text) => Ok(Source { origin, text }),
         Err(error) => Err(refused(error.utf8_error().to_string()).hint("save the file as UTF-8 text")),
     }
-}
-
-fn no_workflow(path: &str) -> CliError {
-    CliError::usage(format!("`{path}` is no workflow: that is a TOML file with `[[step]]` tables"))
-        .hint(format!("{} trains a model on its text", shell::stepwell("start-training", [path])))
 }
 
 /// The workflows that need no path.

@@ -1,6 +1,8 @@
 //! Tests of the whole command line.
 
 #[cfg(feature = "train")]
+mod documented;
+#[cfg(feature = "train")]
 mod readme;
 #[cfg(feature = "train")]
 mod reference;

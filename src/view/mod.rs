@@ -11,3 +11,4 @@ pub mod progress;
 pub mod run_handle;
 pub mod summary;
 pub mod work_time;
+pub mod workflow_page;

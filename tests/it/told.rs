@@ -54,15 +54,18 @@ fn what_cannot_work_is_refused_before_anything_is_submitted() {
 
 /// Replaces the built-in workflow, which trains for minutes.
 const PRETRAIN: &str = "name = \"pretrain\"\n[params]\n# A file or a folder.\ncorpus = \"\"\n\
-    phases = [{ name = \"main\", steps = 3 }]\n[[step]]\nid = \"import\"\nkind = \"noop\"\nwith.values = { corpus = \"{{ params.corpus }}\" }\n";
+    steps = 3\nphases = []\n[[step]]\nid = \"import\"\nkind = \"noop\"\nwith.values = { corpus = \"{{ params.corpus }}\" }\n";
 
 #[test]
 fn text_is_no_workflow_and_training_on_it_is_one_command() {
     let sandbox = Sandbox::new();
     sandbox.write("workflows/pretrain.toml", PRETRAIN);
-    sandbox.write("workflows/other.toml", PRETRAIN.replace("corpus", "files").replace("pretrain", "other"));
+    sandbox.write("workflows/other.toml", PRETRAIN.replace("corpus", "shelf").replace("pretrain", "other"));
     sandbox.write("notes.txt", "[x = \n".repeat(20_000));
     sandbox.write("books/a.txt", "text");
+    let big = format!("{}{}", "x".repeat(1 << 21), "[x = \n".repeat(200_000));
+    sandbox.write("big.txt", &big);
+    sandbox.stepwell(&["run", "big.txt"]).exits(2).says(&["`big.txt` is no workflow"]);
     for verb in [&["run", "notes.txt"][..], &["workflow", "validate", "notes.txt"], &["chaos", "notes.txt"]] {
         let refused = sandbox.stepwell(verb).exits(2);
         assert!(refused.stderr.len() < 300, "{}", refused.stderr);
@@ -73,7 +76,11 @@ fn text_is_no_workflow_and_training_on_it_is_one_command() {
         sandbox.stepwell(&["start-training", text]).ok();
         assert_eq!(sandbox.show()["steps"][0]["values"]["corpus"], text);
     }
-    sandbox.stepwell(&["start-training", "nowhere.txt"]).exits(6);
+    sandbox.stepwell(&["start-training", "nowhere.txt"]).exits(6).says(&["no text or workflow `nowhere.txt`"]);
+    sandbox
+        .stepwell(&["start-training", "notes.text"])
+        .exits(6)
+        .says(&["did you mean `stepwell start-training notes.txt`?"]);
     // A workflow under another name is still a workflow.
     sandbox.write("mine.txt", PRETRAIN);
     sandbox.stepwell(&["run", "mine.txt"]).ok();
@@ -81,13 +88,17 @@ fn text_is_no_workflow_and_training_on_it_is_one_command() {
     sandbox
         .stepwell(&["run", "other", "-S", "corpus=notes.txt"])
         .exits(2)
-        .says(&["workflow `pretrain` has the param `corpus`: `stepwell run pretrain -S corpus=...`"]);
-    sandbox
-        .stepwell(&["run", "pretrain", "-S", "steps=5"])
-        .exits(2)
-        .says(&["`phases` is a list of tables with `steps`", "-S 'phases=[{ name = \"main\", steps = 3 }]'"]);
-    let shown = sandbox.stepwell(&["workflow", "show", "pretrain"]).ok();
+        .says(&["`stepwell start-training notes.txt` trains on it with the workflow `pretrain`"]);
+    let shown = sandbox.stepwell(&["workflow", "show", "pretrain", "--source"]).ok();
     assert_eq!(shown.stdout, PRETRAIN);
+    let shown = sandbox.stepwell(&["workflow", "show", "pretrain"]).ok();
+    assert!(shown.stdout.contains("  corpus  \"\"  text     A file or a folder.\n"), "{}", shown.stdout);
+    let json = sandbox.stepwell(&["workflow", "show", "pretrain", "--output", "json"]).ok().json();
+    assert_eq!(
+        (json["params"][0]["comment"].as_str(), json["params"][1]["type"].as_str()),
+        (Some("A file or a folder."), Some("integer"))
+    );
+    assert_eq!((json["steps"][0]["kind"].as_str(), json["text"].as_str()), (Some("noop"), Some(PRETRAIN)));
     assert!(sandbox.stepwell(&["workflow", "validate", "pretrain"]).ok().stdout.contains("phases"));
 }
 

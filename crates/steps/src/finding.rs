@@ -14,6 +14,8 @@ pub enum Weight {
     Impossible,
     /// The step fails unless an earlier step creates the missing file.
     Missing,
+    /// The step fails unless an empty argument gets a value, which a param may still give.
+    Unset,
     /// A relevant change will go unnoticed, so old outputs may be reused.
     Unnoticed,
 }

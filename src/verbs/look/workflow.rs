@@ -1,4 +1,7 @@
-//! `stepwell workflow list|show|validate|graph|schema`
+//! `stepwell workflow list|show|new|validate|graph|schema`
+
+mod new;
+mod show;
 
 use clap::{Args, Subcommand};
 use serde_json::json;
@@ -15,18 +18,15 @@ use stepwell_base::shell;
 use stepwell_workflow::spec::WorkflowSpec;
 use stepwell_workflow::{graph, schema};
 
-/// List, check and draw workflows
+/// List, show, write, check and draw workflows
 ///
 /// A WORKFLOW is a path of a TOML file, the name of one in `./workflows`, or one that the program contains.
 #[derive(Subcommand, Debug)]
 pub enum WorkflowVerb {
     /// List the workflows that can be run by name
     List,
-    /// Print the file of a workflow: its steps and parameters, with comments
-    Show {
-        /// Name of a workflow, or path of a TOML file
-        workflow: String,
-    },
+    Show(show::WorkflowShowArgs),
+    New(new::WorkflowNewArgs),
     /// Check a workflow and its parameters without running it
     ///
     /// Reports every problem with its line, and warns of files and programs that this machine lacks.
@@ -48,7 +48,8 @@ pub struct WorkflowArgs {
 pub fn workflow(session: &Session, verb: &WorkflowVerb) -> Result<Exit, CliError> {
     match verb {
         WorkflowVerb::List => list(session)?,
-        WorkflowVerb::Show { workflow } => show(session, workflow)?,
+        WorkflowVerb::Show(args) => show::show(session, args)?,
+        WorkflowVerb::New(args) => new::new(session, args)?,
         WorkflowVerb::Validate(args) => validate(session, args)?,
         WorkflowVerb::Graph(args) => {
             let dot = graph::dot(&load(session, &args.workflow, &args.params.set)?);
@@ -76,15 +77,9 @@ fn list(session: &Session) -> Result<(), CliError> {
     session.out.document(&table(&["name", "description", "from"], rows), json!({ "workflows": values }))
 }
 
-/// Prints the file unchanged, because its comments explain the parameters.
-fn show(session: &Session, workflow: &str) -> Result<(), CliError> {
-    let source = find(workflow)?;
-    session.out.document(&source.text, json!({ "workflow": workflow, "from": source.origin, "text": source.text }))
-}
-
 fn validate(session: &Session, args: &WorkflowArgs) -> Result<(), CliError> {
     let spec = load(session, &args.workflow, &args.params.set)?;
-    look_ahead(session, &spec, Starts::Here)?;
+    look_ahead(session, &spec, Starts::NotYet)?;
     let WorkflowSpec { name, steps, params, .. } = spec;
     let mut human = format!("{name} is valid: {} steps", steps.len());
     if !params.is_empty() {

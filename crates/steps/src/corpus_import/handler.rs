@@ -1,14 +1,16 @@
 //! Handler of the step kind `corpus.import`.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, GRAMMAR};
 use super::import::Import;
 use super::read;
+use crate::finding::{Finding, Weight};
 use crate::handler::{StepContext, StepError, StepHandler, arguments};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
 use stepwell_workflow::catalog::{Given, Gives};
+use stepwell_workflow::template::is_literal;
 
 pub struct CorpusImport;
 pub static CORPUS_IMPORT: CorpusImport = CorpusImport;
@@ -53,6 +55,21 @@ impl StepHandler for CorpusImport {
 
     fn check(&self, with: &Value) -> Result<(), Failure> {
         arguments::<Arguments>(with)?.encoding().map(drop)
+    }
+
+    /// Finds sources that name nothing, so that a wrong path is refused before the run.
+    fn look_ahead(&self, with: &Map<String, Value>) -> Vec<Finding> {
+        let known = with.get("source").is_some_and(is_literal);
+        let parsed = arguments::<Arguments>(&Value::Object(with.clone()));
+        let Some(arguments) = parsed.ok().filter(|_| known) else { return Vec::new() };
+        let is_unset = arguments.sources().iter().all(|source| source.trim().is_empty());
+        let failure = arguments.files().err();
+        let finding = |failure: Failure| Finding {
+            weight: if is_unset { Weight::Unset } else { Weight::Missing },
+            message: failure.message,
+            hint: failure.hint.unwrap_or_else(|| "name a file, a folder or a glob".to_owned()),
+        };
+        failure.map(finding).into_iter().collect()
     }
 
     /// Returns name and digest of every file, so that one changed byte makes a new step.

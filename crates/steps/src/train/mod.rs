@@ -8,6 +8,7 @@ mod host;
 mod metrics_log;
 mod model_argument;
 mod prepared;
+mod preview;
 mod resume;
 
 #[cfg(test)]
@@ -17,3 +18,4 @@ pub(super) use data::open_stream;
 pub use handler::TRAIN;
 pub(super) use handler::{CONFIG_FILE, MODEL_FILE};
 pub(super) use host::SAFETENSORS;
+pub use preview::preview;

@@ -36,8 +36,9 @@ pub struct SourceFiles {
 /// When the path is missing or unreadable, or nothing in it can be imported.
 pub fn resolve(source: &str, into: &mut SourceFiles) -> Result<(), Failure> {
     if source.trim().is_empty() {
-        return Err(Failure::fatal("no corpus was given: `source` is empty")
-            .with_hint("name a file, a folder or a glob; with the workflow `pretrain`: `-S corpus=PATH`"));
+        return Err(Failure::fatal("no corpus was given: `source` is empty").with_hint(
+            "name a file, a folder or a glob; with the workflow `pretrain`: `stepwell start-training PATH`",
+        ));
     }
     let path = Path::new(source);
     match path.metadata() {

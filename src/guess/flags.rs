@@ -1,0 +1,149 @@
+//! Flags that people try: most are params of the workflow, which `-S` sets.
+
+use clap::Command;
+use serde_json::{Map, Value};
+
+use crate::drive::other_workflow::with_param;
+use crate::drive::workflow_source::{corpus, find};
+use stepwell_base::shell::{self, quote};
+use stepwell_base::suggest;
+use stepwell_workflow::parse::{self, Meant, is_usual, meant};
+
+/// Flags that are no params, and the answer. An answer counts only for a verb that has the flags which it names.
+const FLAGS: &[(&[&str], &str)] = &[
+    (
+        &["output-dir", "out", "out-dir", "save-dir", "checkpoint-dir", "logdir", "log-dir"],
+        "everything is kept in the state directory: `--state-dir DIR` chooses it",
+    ),
+    (&["json"], "`--output json` prints JSON"),
+    (&["resume", "continue", "from-checkpoint", "resume-from-checkpoint"], "`stepwell resume RUN` continues a run"),
+    (&["background", "daemon", "async", "no-wait", "bg"], "`--detach` only submits the run; `stepwell worker` runs it"),
+    (&["dry-run", "check", "validate"], "`stepwell workflow validate FILE` checks a workflow without running it"),
+    (
+        &["force", "fresh", "no-cache", "rerun", "overwrite"],
+        "`--no-reuse` runs every step, even one that has succeeded before",
+    ),
+    (
+        &["param", "params", "arg", "args", "override", "var", "option"],
+        "`--set NAME=VALUE` sets a param, `-S` for short; `stepwell workflow show NAME` explains them",
+    ),
+    (
+        &["jobs", "workers", "num-workers", "parallel", "concurrency"],
+        "the setting `slots` is the number of steps at once: write `slots = 4` into `stepwell.toml`",
+    ),
+    (&["run-name", "job-name", "experiment", "experiment-name", "title"], "`--name NAME` names the run"),
+    (&["config", "file", "workflow", "recipe"], "name the file without a flag: `stepwell run FILE`"),
+    (
+        &["max-tokens", "num-tokens", "tokens", "length", "max-length"],
+        "`--max-new-tokens N` limits the text, `-n` for short",
+    ),
+    (&["temp"], "`--temperature NUMBER` sets it, `-t` for short"),
+];
+
+/// Answers a flag that the command lacks. `words` are the words behind the verb.
+pub fn flag(command: &Command, unknown: &str, words: &[&str]) -> Option<String> {
+    let name = unknown.trim_start_matches('-').split('=').next().unwrap_or_default();
+    let sets_params = command.get_arguments().any(|argument| argument.get_id() == "set");
+    let params = if sets_params { params(command, words) } else { Map::new() };
+    if !params.contains_key(&name.replace('-', "_"))
+        && let Some((_, answer)) = FLAGS.iter().find(|(flags, _)| flags.contains(&name))
+    {
+        return has_all(command, answer).then(|| (*answer).to_owned());
+    }
+    if sets_params { as_params(command, name, words, &params) } else { None }
+}
+
+/// True if the command has every flag that an answer names.
+fn has_all(command: &Command, answer: &str) -> bool {
+    let named = answer.split('`').filter_map(|part| part.strip_prefix("--")?.split(' ').next());
+    let global = ["output", "state-dir"];
+    named.into_iter().all(|flag| global.contains(&flag) || flags(command).contains(&flag))
+}
+
+fn flags(command: &Command) -> Vec<&str> {
+    command.get_arguments().filter_map(|argument| argument.get_long()).collect()
+}
+
+/// Answers with the options for all unknown flags, if `first` is among them.
+fn as_params(command: &Command, first: &str, words: &[&str], params: &Map<String, Value>) -> Option<String> {
+    let (known, mut answers) = (flags(command), Answers::default());
+    for (index, word) in words.iter().enumerate() {
+        let Some(flag) = word.strip_prefix("--").filter(|flag| !flag.is_empty()) else { continue };
+        let (name, given) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
+        if name != first && known.contains(&name) {
+            continue;
+        }
+        let is_value = |next: &&str| !next.starts_with('-') || next.parse::<f64>().is_ok();
+        let value = given.or_else(|| words.get(index + 1).copied().filter(is_value));
+        let exact = params.contains_key(&name.replace('-', "_")) || is_usual(name);
+        if !exact && suggest::nearest(name, known.iter().copied()).is_some() {
+            // Clap names the flag that is meant.
+            continue;
+        }
+        match meant(params, name) {
+            Some(found) => {
+                answers.has_first |= name == first;
+                answers.add(command, name, value, found);
+            }
+            None if name == first => return with_param(name).map(|other| other.hint(value)),
+            None => {}
+        }
+    }
+    answers.text()
+}
+
+#[derive(Default)]
+struct Answers<'a> {
+    has_first: bool,
+    remarks: Vec<&'static str>,
+    texts: Vec<&'a str>,
+    options: Vec<String>,
+}
+
+impl<'a> Answers<'a> {
+    fn add(&mut self, command: &Command, name: &str, value: Option<&'a str>, Meant { param, remark }: Meant<'_>) {
+        self.remarks.extend(remark);
+        match (param, value) {
+            ("corpus", Some(text)) if command.get_name() == "start-training" => self.texts.push(text),
+            _ => self.options.push(option(param, name, value.filter(|_| remark.is_none()))),
+        }
+    }
+
+    fn text(self) -> Option<String> {
+        let mut parts: Vec<String> = self.remarks.into_iter().map(str::to_owned).collect();
+        if !self.texts.is_empty() {
+            parts.push(format!("name the text without a flag: {}", shell::stepwell("start-training", self.texts)));
+        }
+        if !self.options.is_empty() {
+            parts.push(format!("a param is set with `-S`: `{}`", self.options.join(" ")));
+        }
+        self.has_first.then(|| parts.join("; "))
+    }
+}
+
+fn option(param: &str, name: &str, value: Option<&str>) -> String {
+    let is_index = |value: &str| value.parse::<u32>().is_ok();
+    let value = match (param, name, value) {
+        ("device", "gpu" | "gpus" | "cuda", value) if value.is_none_or(is_index) => "cuda",
+        ("precision", "bf16" | "fp16" | "amp", _) => "bf16",
+        (_, _, value) => value.unwrap_or("VALUE"),
+    };
+    format!("-S {}", quote(format!("{param}={value}")))
+}
+
+/// The params of the workflow that the words name; those of a training if they name none.
+fn params(command: &Command, words: &[&str]) -> Map<String, Value> {
+    let mut names = words.iter().filter(|word| !word.starts_with('-'));
+    let named = names.clone().find(|word| find(word).is_ok()).copied();
+    let is_training = command.get_name() == "start-training";
+    let default = if is_training && !names.any(|word| corpus(word).is_some()) { "quickstart" } else { "pretrain" };
+    let source = find(named.unwrap_or(default)).ok();
+    source.and_then(|source| parse::params(&source.text)).unwrap_or_default()
+}
+
+/// Answers a word such as `lr=0.1`, which lacks its `-S`.
+pub fn assignment(word: &str) -> Option<String> {
+    let (name, _) = word.split_once('=')?;
+    let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
+    is_name.then(|| format!("a param is set with `-S`: `-S {}`", quote(word)))
+}

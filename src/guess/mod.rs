@@ -1,0 +1,9 @@
+//! Wrong guesses at verbs and flags, answered with what was meant.
+
+mod flags;
+#[cfg(test)]
+mod tests;
+mod verbs;
+
+pub use flags::{assignment, flag};
+pub use verbs::verb;

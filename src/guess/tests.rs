@@ -1,0 +1,153 @@
+//! Every wrong guess has an answer that works.
+
+use std::ffi::OsString;
+
+use clap::{CommandFactory, Parser};
+
+use super::verbs;
+use crate::command_line::{Cli, answer};
+
+fn words(text: &str) -> Vec<OsString> {
+    std::iter::once("stepwell").chain(text.split(' ')).map(OsString::from).collect()
+}
+
+/// The answer to a command line that does not parse.
+fn answered(line: &str) -> String {
+    let words = words(line);
+    let error = Cli::try_parse_from(&words).map(|cli| format!("{cli:?}")).expect_err(line);
+    answer(&error, &words).unwrap_or_default()
+}
+
+#[test]
+fn words_that_are_no_verbs_are_answered_with_verbs() {
+    for (word, answer) in verbs::table() {
+        assert_eq!(answered(word), answer, "{word}");
+        assert!(answer.contains("`stepwell "), "{word}: {answer}");
+    }
+    for (word, verb) in [
+        ("train", "`stepwell start-training"),
+        ("diff", "`stepwell"),
+        ("delete", "`stepwell gc"),
+        ("prune", "`stepwell gc"),
+        ("remove", "`stepwell gc"),
+        ("ps", "`stepwell list`"),
+        ("stop", "`stepwell cancel RUN`"),
+        ("kill", "`stepwell cancel RUN`"),
+        ("init", "`stepwell workflow new`"),
+        ("new", "`stepwell workflow new`"),
+        ("plot", "`stepwell"),
+        ("curve", "`stepwell"),
+        ("history", "`stepwell list`"),
+        ("runs", "`stepwell list`"),
+        ("tail", "`stepwell logs RUN STEP`"),
+        ("chat", "`stepwell generate"),
+        ("sample", "`stepwell generate"),
+        ("export", "`stepwell artifact get"),
+        ("eval", "`stepwell show RUN`"),
+        ("continue", "`stepwell resume RUN`"),
+        ("restart", "`stepwell resume RUN`"),
+        ("submit", "`stepwell run FILE --detach`"),
+        ("workflow init", "`stepwell workflow new`"),
+        ("artifact cat", "`stepwell artifact show RUN/STEP/NAME`"),
+    ] {
+        assert!(answered(word).contains(verb), "{word}: {}", answered(word));
+    }
+    assert!(Cli::try_parse_from(words("status")).is_ok(), "an alias of `show`");
+    assert_eq!(answered("xyzzy"), "", "clap lists the verbs");
+}
+
+#[test]
+fn no_answer_hides_a_verb_and_every_command_in_one_parses() {
+    let root = Cli::command();
+    for (words, answer) in verbs::table() {
+        let below = words.split(' ').try_fold(&root, |command, word| command.find_subcommand(word));
+        assert!(below.is_none(), "`{words}` is a verb");
+        for command in answer.split('`').filter_map(|part| part.strip_prefix("stepwell ")) {
+            let line = shlex(command);
+            let parsed = Cli::try_parse_from(line.iter().map(String::as_str));
+            let compiled = cfg!(feature = "train") || !command.starts_with("generate") && !command.starts_with("model");
+            assert!(parsed.is_ok_and(|_| true) || command == "--version" || !compiled, "{words}: `stepwell {command}`");
+        }
+    }
+}
+
+/// Splits a command at spaces outside single quotes.
+fn shlex(command: &str) -> Vec<String> {
+    let mut line = vec!["stepwell".to_owned()];
+    for (index, part) in command.split('\'').enumerate() {
+        match index % 2 {
+            0 => line.extend(part.split_whitespace().map(str::to_owned)),
+            _ => line.push(part.to_owned()),
+        }
+    }
+    line
+}
+
+#[cfg(feature = "train")]
+#[test]
+fn flags_that_are_params_are_answered_with_the_option() {
+    let set = "a param is set with `-S`: ";
+    for (line, expected) in [
+        ("start-training --lr 0.01", format!("{set}`-S learning_rate=0.01`")),
+        ("start-training --learning-rate=0.01", format!("{set}`-S learning_rate=0.01`")),
+        ("run quickstart --steps 300", format!("{set}`-S steps=300`")),
+        ("run quickstart --max-steps 300 --lr 1e-3", format!("{set}`-S steps=300 -S learning_rate=1e-3`")),
+        ("run pretrain --batch-size 8", format!("{set}`-S batch=8`")),
+        ("run pretrain --data books/", format!("{set}`-S corpus=books/`")),
+        ("start-training --seed 3", format!("{set}`-S seed=3`")),
+        ("start-training --model small", format!("{set}`-S model=small`")),
+        ("start-training --device cuda", format!("{set}`-S device=cuda`")),
+        ("start-training --gpu", format!("{set}`-S device=cuda`")),
+        ("start-training --gpu 0", format!("{set}`-S device=cuda`")),
+        ("start-training --bf16", format!("{set}`-S precision=bf16`")),
+        ("start-training --weight-decay -0.1 pretrain", format!("{set}`-S weight_decay=-0.1`")),
+        ("fork last --at train --lr 0.1", format!("{set}`-S learning_rate=0.1`")),
+        ("schedule add s --cron x pretrain --context 64", format!("{set}`-S context=64`")),
+        (
+            "run pretrain --epochs 3",
+            format!("there are no epochs, `steps` counts optimizer steps; {set}`-S steps=VALUE`"),
+        ),
+        (
+            "run quickstart --n-layer 12",
+            format!(
+                "a preset sets the shape of the model: `stepwell model describe small` prints one; {set}`-S model=VALUE`"
+            ),
+        ),
+        (
+            "start-training --corpus a.txt",
+            "`stepwell start-training a.txt` trains on it with the workflow `pretrain`".to_owned(),
+        ),
+        (
+            "start-training pretrain --corpus a.txt",
+            "name the text without a flag: `stepwell start-training a.txt`".to_owned(),
+        ),
+        (
+            "run quickstart --weight-decay 0.1",
+            "workflow `pretrain` has the param `weight_decay`: `stepwell run pretrain -S weight_decay=0.1`".to_owned(),
+        ),
+        ("run quickstart lr=0.1", format!("{set}`-S lr=0.1`")),
+    ] {
+        assert_eq!(answered(line), expected, "{line}");
+    }
+}
+
+#[test]
+fn other_flags_are_answered_where_the_answer_helps() {
+    for (line, part) in [
+        ("start-training --output-dir out", "`--state-dir DIR`"),
+        ("run commands --background", "`--detach`"),
+        ("run commands --dry-run", "`stepwell workflow validate FILE`"),
+        ("run commands --force", "`--no-reuse`"),
+        ("run commands --param a=1", "`--set NAME=VALUE`"),
+        ("list --json", "`--output json`"),
+        ("run --config x.toml", "`stepwell run FILE`"),
+        ("start-training --resume", "`stepwell resume RUN`"),
+        ("run commands --run-name x", "`--name NAME`"),
+        ("run commands --jobs 4", "`slots`"),
+    ] {
+        assert!(answered(line).contains(part), "{line}: {:?}", answered(line));
+    }
+    for line in ["resume --force-it", "list --force", "run commands --nmae x", "show --lr 3", "gc --xyz"] {
+        assert_eq!(answered(line), "", "{line}: clap's own message is better");
+    }
+}

@@ -1,0 +1,50 @@
+//! `stepwell workflow show WORKFLOW [--source]`
+
+use clap::Args;
+use serde_json::json;
+
+use crate::drive::load_workflow::load;
+use crate::drive::workflow_source::find;
+use crate::error::CliError;
+use crate::session::Session;
+use crate::view::workflow_page::page;
+use stepwell_base::shell;
+use stepwell_steps::catalog;
+use stepwell_workflow::outline;
+
+/// Show a workflow: its parameters with their meaning, defaults and types, and its steps in order
+///
+/// The meaning of a parameter is the comment above it in the file; a line `## Title` among the parameters starts a group.
+#[derive(Args, Debug)]
+pub struct WorkflowShowArgs {
+    /// Name of a workflow, or path of a TOML file
+    pub workflow: String,
+    /// Print the file itself, unchanged
+    #[arg(long)]
+    pub source: bool,
+}
+
+pub fn show(session: &Session, args: &WorkflowShowArgs) -> Result<(), CliError> {
+    let source = find(&args.workflow)?;
+    let params = outline::params(&source.text);
+    let mut fields = json!({ "workflow": args.workflow, "from": source.origin, "text": source.text });
+    let mut human = source.text.clone();
+    // A broken file can still be printed.
+    if !args.source {
+        let spec = load(session, &args.workflow, &[])?;
+        let print = shell::stepwell("workflow show --source", [&*args.workflow]);
+        human = page(&spec, &params, &source.origin, &print, &catalog());
+        fields["description"] = json!(spec.description);
+        let steps = spec.steps.into_iter().map(|step| {
+            json!({ "id": step.id, "kind": step.kind, "needs": step.needs, "for_each": step.for_each, "when": step.when })
+        });
+        fields["steps"] = steps.collect();
+    }
+    fields["params"] = params
+        .into_iter()
+        .map(|param| {
+            json!({ "name": param.name, "default": param.default, "type": param.kind, "comment": param.comment, "group": param.group })
+        })
+        .collect();
+    session.out.document(&human, fields)
+}
