@@ -38,7 +38,7 @@ pub struct SubmitArgs {
     /// Priority of the run; ready steps of higher priority start first
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub priority: i32,
-    /// Key of this submission; submitting the same key again returns the same run
+    /// Key of this submission: the same key again continues the same run, or reports how it ended
     #[arg(long, value_name = "KEY", value_parser = label, allow_hyphen_values = true)]
     pub idempotency_key: Option<String>,
     /// Run every step, even if an equal one has succeeded before
@@ -77,7 +77,7 @@ pub struct Submission {
 }
 
 impl Submission {
-    /// Submits, prints the id once it is durable, and drives the run.
+    /// Submits, prints the id once it is durable, and brings the run to its end unless it is detached.
     pub fn start(self, session: &Session, drive: Drive) -> Result<Exit, CliError> {
         let lock = match drive {
             Drive::Foreground => lock(session)?,

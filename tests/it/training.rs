@@ -63,6 +63,25 @@ fn sigterm_writes_a_checkpoint_and_resume_goes_on_from_it() {
     assert_eq!(stopped.show()["run"]["status"], "interrupted");
     stopped.stepwell(&["resume", "last"]).ok();
     assert_eq!(whole.digests(), stopped.digests());
+    let told = stopped.stepwell(&["watch", "last", "--output", "json"]).ok().stdout;
+    let told = told.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let steps = told.filter(|line| line["type"] == "metric").map(|line| line["metric"]["train_step"].as_u64().unwrap());
+    assert!(steps.eq(1..=120), "each metric once, also of a run that has ended");
+}
+
+#[test]
+fn next_to_a_worker_a_training_tells_its_metrics_and_its_export() {
+    let sandbox = Sandbox::new();
+    let mut worker = sandbox.start(&["worker"]);
+    eventually("the worker is there", || stepwell_store::EngineLock::holder(&sandbox.state()).is_some());
+    let told = run(&sandbox, &["--output", "json"]).ok();
+    let lines: Vec<Value> = told.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let metrics = lines.iter().filter(|line| line["type"] == "metric");
+    assert!(metrics.map(|line| line["metric"]["train_step"].as_u64().unwrap()).eq(1..=120), "{}", told.stdout);
+    let folder = lines.last().unwrap()["exports"][0].as_str().unwrap();
+    assert!(std::path::Path::new(folder).join("model.safetensors").exists(), "{folder}");
+    worker.kill().unwrap();
+    worker.wait().unwrap();
 }
 
 #[test]

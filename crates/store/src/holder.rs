@@ -26,6 +26,26 @@ pub struct Holder {
     pub slots: Option<usize>,
 }
 
+impl Holder {
+    /// Text such as `process 4711`, with its host if that is another one.
+    pub fn short(&self) -> String {
+        match self.pid {
+            0 => "another process".to_owned(),
+            pid if self.host == host_name() => format!("process {pid}"),
+            pid => format!("process {pid} on {}", self.host),
+        }
+    }
+}
+
+pub(crate) fn host_name() -> String {
+    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+    let name = kernel.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+    match name.trim() {
+        "" => "this host".to_owned(),
+        name => name.to_owned(),
+    }
+}
+
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.pid {
@@ -33,5 +53,32 @@ impl fmt::Display for Holder {
             0 => f.write_str("another process"),
             pid => write!(f, "engine process {pid} on {} since {}", self.host, self.started_at),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_holder_on_another_machine_is_named_with_it() {
+        let holder = |pid, host: &str| Holder {
+            pid,
+            host: host.to_owned(),
+            started_at: Timestamp::UNIX_EPOCH,
+            schema: 5,
+            run: None,
+            slots: None,
+        };
+        assert_eq!(holder(7, &host_name()).short(), "process 7");
+        assert_eq!(holder(7, "node-3.far").short(), "process 7 on node-3.far");
+        assert_eq!(holder(0, "").short(), "another process");
+    }
+
+    #[test]
+    fn the_record_of_an_older_build_is_read() {
+        let text = "{\"pid\":7,\"host\":\"a\",\"started_at\":\"2026-11-30T05:00:00Z\",\"schema\":5}";
+        let holder: Holder = serde_json::from_str(text).unwrap();
+        assert_eq!((holder.pid, holder.run, holder.slots), (7, None, None));
     }
 }

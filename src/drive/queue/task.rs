@@ -62,12 +62,20 @@ enum Service {
     Other(RunId),
 }
 
+/// An engine that a person was told of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Told {
+    /// Such as `process 4711`.
+    who: String,
+    service: Service,
+}
+
 struct Watcher<'a> {
     session: &'a Session,
     reader: Reader,
     task: Task,
     /// The engine that was announced last.
-    told: Option<(u32, Service)>,
+    told: Option<Told>,
     /// The process that held the lock at the last look, and since when.
     seen: Option<(u32, Instant)>,
 }
@@ -121,9 +129,10 @@ impl<'a> Watcher<'a> {
         if self.task.request.is_some() && service == Service::Ours && !self.ask()? {
             return Ok(());
         }
-        if self.told != Some((holder.pid, service)) {
-            self.told = Some((holder.pid, service));
-            self.tell(holder, service, view);
+        let told = Told { who: holder.short(), service };
+        if self.told.as_ref() != Some(&told) {
+            self.tell(holder, &told, view);
+            self.told = Some(told);
         }
         Ok(())
     }
@@ -170,25 +179,25 @@ impl<'a> Watcher<'a> {
             drop(lock);
             return report(session, run, ending);
         }
-        if let Some((pid, _)) = self.told {
+        if let Some(Told { who, .. }) = &self.told {
             let what = name(&self.reader, run);
-            session.out.message(&format!("process {pid} has ended: this process drives run {what} now"));
+            session.out.message(&format!("{who} has ended: this process drives run {what} now"));
         }
         foreground::drive(session, lock, run, self.task.start)
     }
 
-    fn tell(&self, holder: &Holder, service: Service, view: &ProgressView) {
+    fn tell(&self, holder: &Holder, told: &Told, view: &ProgressView) {
         let (session, run) = (self.session, self.task.run);
         if session.out.is_json() {
-            let engine = json!({ "pid": holder.pid, "run": holder.run });
+            let engine = json!({ "pid": holder.pid, "host": holder.host, "run": holder.run });
             session.out.announce("", json!({ "type": "watching", "run": { "id": run }, "engine": engine }));
         }
-        let other = match service {
+        let other = match told.service {
             Service::Ours => None,
             Service::Other(other) => Some(name(&self.reader, other)),
         };
         let what = (&*name(&self.reader, run), &*handle_of(session, run));
-        announcement(&process(holder), what, other.as_deref()).iter().for_each(|line| view.print(line));
+        announcement(&told.who, what, other.as_deref()).iter().for_each(|line| view.print(line));
     }
 
     /// Says what becomes of the run that nobody watches any more.
@@ -196,43 +205,44 @@ impl<'a> Watcher<'a> {
         let (session, run) = (self.session, self.task.run);
         let status = self.reader.run(run)?.status;
         let goes_on = matches!(status, RunStatus::Pending | RunStatus::Running | RunStatus::Canceling);
-        let engine = self.told.and_then(|(pid, service)| (goes_on && service == Service::Ours).then_some(pid));
+        let engine = self.told.as_ref().filter(|told| goes_on && told.service == Service::Ours);
         let what = (&*name(&self.reader, run), &*handle_of(session, run));
-        farewell(engine, what, status).iter().for_each(|line| session.out.message(line));
+        farewell(engine.map(|told| &*told.who), what, status).iter().for_each(|line| session.out.message(line));
         Ok(Exit::Interrupted)
     }
 }
 
 /// What a person has to know at the start. `what` is the run's name and its handle in commands; `other` is the only run
 /// that the engine drives, unless that is this one.
-fn announcement(who: &str, what: (&str, &str), other: Option<&str>) -> [String; 2] {
+fn announcement(who: &str, what: (&str, &str), other: Option<&str>) -> Vec<String> {
     let (run, handle) = what;
     match other {
         None => {
             let pause = shell::stepwell("pause", [handle]);
-            [
+            vec![
                 format!("{who} is the engine here and drives run {run}; this command watches"),
                 format!("hint: Ctrl-C stops watching, not the run; {pause} interrupts it"),
             ]
         }
         Some(other) => {
             let cancel = shell::stepwell("cancel", [handle]);
-            [
+            vec![
                 format!("{who} drives run {other}; run {run} starts here when that process ends"),
                 format!("hint: Ctrl-C stops waiting and leaves the run as it is; {cancel} drops it"),
+                "hint: to have several runs at the same time, start `stepwell worker` before them".to_owned(),
             ]
         }
     }
 }
 
 /// What becomes of the run after the watching; `engine` is the process that drives it.
-fn farewell(engine: Option<u32>, what: (&str, &str), status: RunStatus) -> [String; 2] {
+fn farewell(engine: Option<&str>, what: (&str, &str), status: RunStatus) -> [String; 2] {
     let (run, handle) = what;
     match engine {
-        Some(pid) => {
+        Some(who) => {
             let (watch, pause) = (shell::stepwell("watch", [handle]), shell::stepwell("pause", [handle]));
             [
-                format!("stopped watching; run {run} continues in process {pid}"),
+                format!("stopped watching; run {run} continues in {who}"),
                 format!("hint: {watch} follows it, {pause} interrupts it"),
             ]
         }
@@ -243,13 +253,6 @@ fn farewell(engine: Option<u32>, what: (&str, &str), status: RunStatus) -> [Stri
                 format!("hint: {resume} or `stepwell worker` runs it"),
             ]
         }
-    }
-}
-
-fn process(holder: &Holder) -> String {
-    match holder.pid {
-        0 => "another process".to_owned(),
-        pid => format!("process {pid}"),
     }
 }
 
@@ -273,14 +276,15 @@ mod tests {
         assert_eq!(
             announcement("process 7", WHAT, Some("`one`")).join("\n"),
             "process 7 drives run `one`; run `two` starts here when that process ends\n\
-             hint: Ctrl-C stops waiting and leaves the run as it is; `stepwell cancel two` drops it"
+             hint: Ctrl-C stops waiting and leaves the run as it is; `stepwell cancel two` drops it\n\
+             hint: to have several runs at the same time, start `stepwell worker` before them"
         );
     }
 
     #[test]
     fn the_end_of_the_watching_says_what_becomes_of_the_run() {
         assert_eq!(
-            farewell(Some(7), WHAT, RunStatus::Running).join("\n"),
+            farewell(Some("process 7"), WHAT, RunStatus::Running).join("\n"),
             "stopped watching; run `two` continues in process 7\n\
              hint: `stepwell watch two` follows it, `stepwell pause two` interrupts it"
         );

@@ -18,7 +18,7 @@ use stepwell_base::ids::RunId;
 use super::migrate::SUPPORTED;
 use crate::error::StoreError;
 use crate::files::create_dir;
-use crate::holder::Holder;
+use crate::holder::{Holder, host_name};
 use crate::layout::LOCK_FILE;
 
 /// Device and inode of the lock files that this process holds. A process id is not enough: two containers that share a
@@ -133,13 +133,4 @@ fn read_holder(path: &Path) -> Holder {
         sleep(PAUSE);
     }
     Holder { pid: 0, host: String::new(), started_at: Timestamp::UNIX_EPOCH, schema: 0, run: None, slots: None }
-}
-
-fn host_name() -> String {
-    let kernel = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-    let name = kernel.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
-    match name.trim() {
-        "" => "this host".to_owned(),
-        name => name.to_owned(),
-    }
 }

@@ -71,10 +71,8 @@ fn no_engine(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
     };
     if let Some(other) = engine.run.filter(|run| !situation.family.contains(run)) {
         let other = situation.reader.run(other).map_or_else(|_| other.to_string(), |run| format!("`{}`", run.name));
-        let message = format!(
-            "process {} drives only run {other}: {resume} waits for its end and then drives this run",
-            engine.pid
-        );
+        let message =
+            format!("{} drives only run {other}: {resume} waits for its end and then drives this run", engine.short());
         let code = if situation.run.status == RunStatus::Interrupted { "interrupted" } else { "other_run" };
         return Some(Reason::new(code, message));
     }
