@@ -217,7 +217,7 @@ impl From<RunEvent> for Event {
 
 impl Serialize for Event {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        Stored::try_from(self.clone()).map_err(S::Error::custom)?.serialize(serializer)
+        Stored::try_from(self).map_err(S::Error::custom)?.serialize(serializer)
     }
 }
 

@@ -1,6 +1,7 @@
 //! The JSON of an event in the log: one flat object, whose `type` names the event. Field order is part of the format,
-//! because the log hashes the text.
+//! because the log hashes the text. Fields are borrowed, so that writing an event copies nothing.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -21,66 +22,78 @@ use stepwell_workflow::budget::Budget;
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 #[rustfmt::skip]
-pub(super) enum Stored {
+pub(super) enum Stored<'a> {
     RunSubmitted {
-        name: String,
-        workflow: String,
-        spec_digest: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        idempotency_key: Option<String>,
-        #[serde(default, skip_serializing_if = "RunOptions::is_default")]
-        options: RunOptions,
+        name: Cow<'a, String>,
+        workflow: Cow<'a, String>,
+        spec_digest: Cow<'a, String>,
+        #[serde(default, skip_serializing_if = "is_none")]
+        idempotency_key: Cow<'a, Option<String>>,
+        #[serde(default, skip_serializing_if = "is_default")]
+        options: Cow<'a, RunOptions>,
     },
     RunStarted,
-    RunInterrupted { reason: String },
+    RunInterrupted { reason: Cow<'a, String> },
     RunPaused {
-        reason: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cause: Option<PauseCause>,
+        reason: Cow<'a, String>,
+        #[serde(default, skip_serializing_if = "is_none")]
+        cause: Cow<'a, Option<PauseCause>>,
     },
-    RunAlerted { alert: Alert, message: String },
-    RunBudgetRaised { budget: Budget },
-    SignalReceived { name: String, payload: Value },
+    RunAlerted { alert: Cow<'a, Alert>, message: Cow<'a, String> },
+    RunBudgetRaised { budget: Cow<'a, Budget> },
+    SignalReceived { name: Cow<'a, String>, payload: Cow<'a, Value> },
     RunCancelRequested,
     RunCanceled,
     RunSucceeded,
-    RunFailed { step: StepId, failure: Failure },
+    RunFailed { step: Cow<'a, StepId>, failure: Cow<'a, Failure> },
     RunResumed,
     RunPruned,
 
-    StepReady { step: StepId, not_before: Timestamp },
-    StepExpanded { step: StepId, items: Vec<Value> },
-    StepReused { step: StepId, key: StepKey, with: Value, from: RunId, outputs: Outputs },
-    StepWaiting { step: StepId, wait: Wait },
-    StepDecided { step: StepId, ruling: Ruling },
-    CheckpointAdopted { step: StepId, from: RunId, checkpoint: Checkpoint },
-    StepSkipped { step: StepId, reason: String },
-    StepCanceled { step: StepId },
-    StepFailed { step: StepId, failure: Failure },
+    StepReady { step: Cow<'a, StepId>, not_before: Cow<'a, Timestamp> },
+    StepExpanded { step: Cow<'a, StepId>, items: Cow<'a, Vec<Value>> },
+    StepReused { step: Cow<'a, StepId>, key: Cow<'a, StepKey>, with: Cow<'a, Value>, from: Cow<'a, RunId>, outputs: Cow<'a, Outputs> },
+    StepWaiting { step: Cow<'a, StepId>, wait: Cow<'a, Wait> },
+    StepDecided { step: Cow<'a, StepId>, ruling: Cow<'a, Ruling> },
+    CheckpointAdopted { step: Cow<'a, StepId>, from: Cow<'a, RunId>, checkpoint: Cow<'a, Checkpoint> },
+    StepSkipped { step: Cow<'a, StepId>, reason: Cow<'a, String> },
+    StepCanceled { step: Cow<'a, StepId> },
+    StepFailed { step: Cow<'a, StepId>, failure: Cow<'a, Failure> },
 
-    StepSucceeded { step: StepId, fence: Fence, outputs: Outputs },
+    StepSucceeded { step: Cow<'a, StepId>, fence: Cow<'a, Fence>, outputs: Cow<'a, Outputs> },
     AttemptStarted {
-        step: StepId,
-        attempt: u32,
-        fence: Fence,
-        key: StepKey,
-        with: Value,
-        lease_expires_at: Timestamp,
-        #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-        resources: BTreeMap<String, Vec<String>>,
+        step: Cow<'a, StepId>,
+        attempt: Cow<'a, u32>,
+        fence: Cow<'a, Fence>,
+        key: Cow<'a, StepKey>,
+        with: Cow<'a, Value>,
+        lease_expires_at: Cow<'a, Timestamp>,
+        #[serde(default, skip_serializing_if = "is_empty")]
+        resources: Cow<'a, BTreeMap<String, Vec<String>>>,
     },
-    AttemptSpawned { step: StepId, fence: Fence, process: ProcessIdentity },
-    AttemptRewound { step: StepId, fence: Fence, last_step: u64 },
-    AttemptFailed { step: StepId, fence: Fence, failure: Failure },
+    AttemptSpawned { step: Cow<'a, StepId>, fence: Cow<'a, Fence>, process: Cow<'a, ProcessIdentity> },
+    AttemptRewound { step: Cow<'a, StepId>, fence: Cow<'a, Fence>, last_step: Cow<'a, u64> },
+    AttemptFailed { step: Cow<'a, StepId>, fence: Cow<'a, Fence>, failure: Cow<'a, Failure> },
     AttemptReleased {
-        step: StepId,
-        fence: Fence,
-        reason: String,
-        #[serde(default, skip_serializing_if = "Option::is_none")]
-        cause: Option<ReleaseCause>,
+        step: Cow<'a, StepId>,
+        fence: Cow<'a, Fence>,
+        reason: Cow<'a, String>,
+        #[serde(default, skip_serializing_if = "is_none")]
+        cause: Cow<'a, Option<ReleaseCause>>,
     },
-    CheckpointCommitted { step: StepId, fence: Fence, checkpoint: Checkpoint },
-    Note { step: StepId, fence: Fence, message: String },
+    CheckpointCommitted { step: Cow<'a, StepId>, fence: Cow<'a, Fence>, checkpoint: Cow<'a, Checkpoint> },
+    Note { step: Cow<'a, StepId>, fence: Cow<'a, Fence>, message: Cow<'a, String> },
+}
+
+fn is_none<T: Clone>(field: &Cow<'_, Option<T>>) -> bool {
+    field.is_none()
+}
+
+fn is_default(options: &Cow<'_, RunOptions>) -> bool {
+    options.is_default()
+}
+
+fn is_empty(resources: &Cow<'_, BTreeMap<String, Vec<String>>>) -> bool {
+    resources.is_empty()
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -94,32 +107,41 @@ macro_rules! conversions {
         step { $($step:ident = $step_kind:ident { $($step_field:ident),* };)* }
         under_a_fence { $($fenced:ident = $fenced_kind:ident { $($fenced_field:ident),* };)* }
     ) => {
-        impl From<Stored> for Event {
-            fn from(stored: Stored) -> Event {
+        impl From<Stored<'_>> for Event {
+            fn from(stored: Stored<'_>) -> Event {
                 match stored {
-                    $(Stored::$run $({ $($run_field),* })? => Event::Run(RunEvent::$run_kind $({ $($run_field),* })?),)*
-                    $(Stored::$step { step, $($step_field),* } => StepEventKind::$step_kind { $($step_field),* }.of(step),)*
+                    $(Stored::$run $({ $($run_field),* })? => {
+                        Event::Run(RunEvent::$run_kind $({ $($run_field: $run_field.into_owned()),* })?)
+                    })*
+                    $(Stored::$step { step, $($step_field),* } => {
+                        StepEventKind::$step_kind { $($step_field: $step_field.into_owned()),* }.of(step.into_owned())
+                    })*
                     $(Stored::$fenced { step, fence, $($fenced_field),* } => {
-                        StepEventKind::$fenced_kind { $($fenced_field),* }.under(step, fence)
+                        StepEventKind::$fenced_kind { $($fenced_field: $fenced_field.into_owned()),* }
+                            .under(step.into_owned(), fence.into_owned())
                     })*
                 }
             }
         }
 
-        impl TryFrom<Event> for Stored {
+        impl<'a> TryFrom<&'a Event> for Stored<'a> {
             type Error = NoFence;
 
-            fn try_from(event: Event) -> Result<Stored, NoFence> {
+            fn try_from(event: &'a Event) -> Result<Stored<'a>, NoFence> {
                 let StepEvent { step, fence, kind } = match event {
                     $(Event::Run(RunEvent::$run_kind $({ $($run_field),* })?) => {
-                        return Ok(Stored::$run $({ $($run_field),* })?);
+                        return Ok(Stored::$run $({ $($run_field: Cow::Borrowed($run_field)),* })?);
                     })*
                     Event::Step(event) => event,
                 };
+                let step = Cow::Borrowed(step);
                 Ok(match kind {
-                    $(StepEventKind::$step_kind { $($step_field),* } => Stored::$step { step, $($step_field),* },)*
+                    $(StepEventKind::$step_kind { $($step_field),* } => {
+                        Stored::$step { step, $($step_field: Cow::Borrowed($step_field)),* }
+                    })*
                     $(StepEventKind::$fenced_kind { $($fenced_field),* } => {
-                        Stored::$fenced { step, fence: fence.ok_or(NoFence)?, $($fenced_field),* }
+                        let fence = Cow::Borrowed(fence.as_ref().ok_or(NoFence)?);
+                        Stored::$fenced { step, fence, $($fenced_field: Cow::Borrowed($fenced_field)),* }
                     })*
                 })
             }
