@@ -124,21 +124,6 @@ while true; do sleep 0.1; done
     assert_eq!(read(&sandbox.path("resumed")), "7\n");
 }
 
-#[test]
-fn a_step_that_takes_its_engine_down_twenty_times_fails() {
-    let sandbox = sandbox(
-        "name = \"poison\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith.shell = \"echo $STEPWELL_ATTEMPT >> HERE/ledger; kill -9 $(cut -d' ' -f4 /proc/$PPID/stat); sleep 600\"\n",
-    );
-    let mut engine = sandbox.start(&["run", "w.toml"]);
-    for _ in 0..20 {
-        assert_eq!(engine.wait().unwrap().code(), None, "the engine was to be killed");
-        engine = sandbox.start(&["resume", "last"]);
-    }
-    assert_eq!(engine.wait().unwrap().code(), Some(3));
-    assert_eq!(read(&sandbox.path("ledger")).lines().count(), 20);
-    assert!(one(&sandbox, "SELECT failure FROM step").contains("20 times in a row"));
-}
-
 /// A control group with a limit of 64 MiB; `None` if this user may not create one.
 struct SmallMemory {
     folder: PathBuf,
