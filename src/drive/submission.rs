@@ -16,6 +16,7 @@ use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::run_handle::handle_of;
+use crate::view::series::metric_lines;
 use stepwell_base::ids::RunId;
 use stepwell_base::names::RunName;
 use stepwell_base::shell;
@@ -97,6 +98,7 @@ impl Submission {
         }
         if !new && let Some(ending) = ended(session, run)? {
             drop(lock);
+            metric_lines(session, run)?;
             let exit = report(session, run, ending)?;
             if ending == Ending::Failed {
                 let retry = shell::stepwell("retry", [&*handle_of(session, run)]);

@@ -22,6 +22,8 @@ pub enum Verb {
     Show(look::show::ShowArgs),
     Watch(look::watch::WatchArgs),
     Logs(look::logs::LogsArgs),
+    Metrics(look::metrics::MetricsArgs),
+    Checkpoints(look::checkpoints::CheckpointsArgs),
     Explain(look::explain::ExplainArgs),
     #[command(subcommand)]
     Artifact(look::artifact::ArtifactVerb),
@@ -67,6 +69,8 @@ impl Verb {
             Verb::Show(args) => look::show::show(session, args),
             Verb::Watch(args) => look::watch::watch(session, args),
             Verb::Logs(args) => look::logs::logs(session, args),
+            Verb::Metrics(args) => look::metrics::metrics(session, args),
+            Verb::Checkpoints(args) => look::checkpoints::checkpoints(session, args),
             Verb::Explain(args) => look::explain::explain(session, args),
             Verb::Artifact(verb) => look::artifact::artifact(session, verb),
             #[cfg(feature = "train")]

@@ -1,5 +1,6 @@
 //! Shows runs to people, and to scripts as JSON.
 
+pub mod curve;
 pub mod effort;
 pub mod event_text;
 pub mod export_folder;
@@ -9,6 +10,7 @@ pub mod fan_out;
 pub mod output;
 pub mod progress;
 pub mod run_handle;
+pub mod series;
 pub mod summary;
 pub mod work_time;
 pub mod workflow_page;

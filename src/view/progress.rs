@@ -11,9 +11,10 @@ use serde_json::json;
 use super::event_text::{describe, ending, how_to_answer, is_ending, progress_line};
 use super::exporter::Exporter;
 use super::output::{Output, SCHEMA, bytes, shown_path, since};
+use super::series;
 use crate::session::Session;
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_base::protocol::{MetricRow, Progress};
+use stepwell_base::protocol::{Measurement, MetricRow, Progress};
 use stepwell_base::visible::{visible, visible_line};
 use stepwell_engine::{Observer, SpaceWait};
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind};
@@ -255,6 +256,12 @@ impl Observer for ProgressView {
         if self.printer.out.is_json() && self.label(run) != Label::Hidden {
             let line = json!({ "schema": SCHEMA, "type": "metric", "run": run, "step": step, "metric": row });
             let _ = self.printer.out.json_line(&line);
+        }
+    }
+
+    fn measured(&mut self, run: RunId, step: &StepId, row: &Measurement) {
+        if self.printer.out.is_json() && self.label(run) != Label::Hidden {
+            let _ = self.printer.out.json_line(&series::json_line(run, step, row));
         }
     }
 

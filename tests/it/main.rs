@@ -23,6 +23,7 @@ mod harness;
 mod hostile;
 mod logs;
 mod maintenance;
+mod metrics;
 #[cfg(not(feature = "failpoints"))]
 mod normal_build;
 mod odd_files;

@@ -12,6 +12,8 @@ use super::text::visible::is_hidden;
 
 /// Maximum bytes of a name that a person gives.
 const LONGEST: usize = 200;
+/// Maximum bytes of the name of a series.
+const LONGEST_OF_SERIES: usize = 64;
 /// Maximum bytes of a name in a path, which leaves room for an id and an extension.
 const LONGEST_IN_PATH: usize = 150;
 /// Stands for the newest run where a command expects a run.
@@ -27,6 +29,8 @@ pub enum InvalidName {
     Empty,
     #[error("a name has at most {LONGEST} bytes, this one has {0}")]
     TooLong(usize),
+    #[error("the name of a series has at most {LONGEST_OF_SERIES} bytes, this one has {0}")]
+    TooLongForSeries(usize),
     #[error("a name cannot hold `{}`", .0.escape_default())]
     Character(char),
     #[error("a name cannot start with `{0}`")]
@@ -99,6 +103,21 @@ pub fn check_label(text: &str) -> Result<(), InvalidName> {
         _ if text.is_empty() => Err(InvalidName::Empty),
         _ if text.len() > LONGEST => Err(InvalidName::TooLong(text.len())),
         Some(c) => Err(InvalidName::Character(c)),
+        None => Ok(()),
+    }
+}
+
+/// Checks the name of a series that a program reports, such as `val_loss` or `eval/top-1`.
+///
+/// # Errors
+/// `Empty`, `TooLongForSeries`, `Character`, `Start`, `End`.
+pub fn check_series_name(text: &str) -> Result<(), InvalidName> {
+    match text.chars().find(|c| is_hidden(*c)) {
+        _ if text.is_empty() => Err(InvalidName::Empty),
+        _ if text.len() > LONGEST_OF_SERIES => Err(InvalidName::TooLongForSeries(text.len())),
+        Some(c) => Err(InvalidName::Character(c)),
+        None if text.starts_with(' ') => Err(InvalidName::Start(' ')),
+        None if text.ends_with(' ') => Err(InvalidName::End),
         None => Ok(()),
     }
 }

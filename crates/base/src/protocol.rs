@@ -2,6 +2,7 @@
 //! a socket that is the standard input of the process. A closed socket means that the engine is gone: the attempt must
 //! die at once.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,9 @@ pub struct AttemptRequest {
     /// Set in a fork: the attempt resumes from the checkpoint of this training step and must not start over.
     #[serde(default)]
     pub forked_at: Option<u64>,
+    /// The last step of the committed measurements that the program of this step has reported, if any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub measured_up_to: Option<u64>,
 }
 
 impl AttemptRequest {
@@ -84,6 +88,7 @@ pub enum FromAttempt {
     },
     Progress(Progress),
     Metric(MetricRow),
+    Series(SeriesChange),
     /// Metrics after `last_step` are void: the attempt resumes from there.
     Rewind {
         last_step: u64,
@@ -117,7 +122,7 @@ pub struct MetricRow {
     pub train_step: u64,
     /// Mean cross-entropy over the step's tokens, nats.
     pub loss: f64,
-    /// Amount that the z-loss adds to the minimised loss, if it is used. In `metrics.jsonl`, not in the database.
+    /// Amount that the z-loss adds to the minimised loss, if it is used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub z_loss: Option<f64>,
     pub learning_rate: f64,
@@ -125,4 +130,55 @@ pub struct MetricRow {
     pub grad_norm: f64,
     pub tokens_so_far: u64,
     pub tokens_per_second: f64,
+}
+
+/// Numbers that belong to one training step, by name. NaN stands for everything that is no finite number.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Measurement {
+    pub train_step: u64,
+    #[serde(with = "nan_as_null")]
+    pub values: BTreeMap<String, f64>,
+}
+
+/// A change of the series that a program reports.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SeriesChange {
+    /// An attempt starts to report at this step: what earlier attempts reported from there on is void.
+    Void { from: u64 },
+    /// Adds names to the row of a step; the last number of a name counts.
+    Add(Measurement),
+}
+
+/// JSON has no NaN.
+mod nan_as_null {
+    use std::collections::BTreeMap;
+
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(values: &BTreeMap<String, f64>, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(values.iter().map(|(name, value)| (name, value.is_finite().then_some(*value))))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<BTreeMap<String, f64>, D::Error> {
+        let values: BTreeMap<String, Option<f64>> = BTreeMap::deserialize(deserializer)?;
+        Ok(values.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measurement_crosses_the_socket_with_its_gaps() {
+        let values = BTreeMap::from([("a".to_owned(), 0.1), ("b".to_owned(), f64::INFINITY)]);
+        let message = FromAttempt::Series(SeriesChange::Add(Measurement { train_step: 7, values }));
+        let text = serde_json::to_string(&message).unwrap();
+        let read = serde_json::from_str(&text).unwrap();
+        let FromAttempt::Series(SeriesChange::Add(Measurement { train_step: 7, values })) = read else {
+            panic!("{text}");
+        };
+        assert!(values["a"] == 0.1 && values["b"].is_nan(), "{text}");
+    }
 }

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_base::protocol::{MetricRow, Progress};
+use stepwell_base::protocol::{Measurement, MetricRow, Progress};
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind};
 use tracing::{debug, info, warn};
 
@@ -30,6 +30,10 @@ impl Observer for Logged<'_> {
 
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
         self.observer.metric(run, step, row);
+    }
+
+    fn measured(&mut self, run: RunId, step: &StepId, row: &Measurement) {
+        self.observer.measured(run, step, row);
     }
 
     fn waiting_for_space(&mut self, wait: &SpaceWait) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_base::protocol::{MetricRow, Progress};
+use stepwell_base::protocol::{Measurement, MetricRow, Progress};
 use stepwell_run::event::Recorded;
 use stepwell_workflow::limits::Limits;
 
@@ -77,6 +77,8 @@ pub trait Observer {
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress);
     /// Called after the row is committed.
     fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow);
+    /// Called after what a program measured is committed.
+    fn measured(&mut self, _run: RunId, _step: &StepId, _row: &Measurement) {}
     /// Called once per wait: nothing continues until the disk has space again.
     fn waiting_for_space(&mut self, _wait: &SpaceWait) {}
     /// Shows people a message that is not part of the history.

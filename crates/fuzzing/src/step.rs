@@ -49,6 +49,7 @@ impl Step {
             scratch_dir: self.directory.path().join("scratch"),
             checkpoints: Vec::new(),
             forked_at: None,
+            measured_up_to: None,
         };
         let mut context =
             StepContext { request: &request, artifacts: &self.artifacts, reporter: &mut Watched::default() };

@@ -11,7 +11,7 @@ use stepwell_artifact::{ArtifactError, ArtifactStore};
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
-use stepwell_base::protocol::{AttemptRequest, MetricRow, Progress};
+use stepwell_base::protocol::{AttemptRequest, MetricRow, Progress, SeriesChange};
 use stepwell_run::command::AtClaim;
 use stepwell_workflow::catalog::{Gives, Placement};
 
@@ -142,6 +142,10 @@ impl From<std::io::Error> for StepError {
 pub trait Reporter {
     fn progress(&mut self, progress: Progress);
     fn metric(&mut self, row: MetricRow);
+    /// Reports what a program measured. A later attempt may report the same steps again.
+    fn series(&mut self, change: SeriesChange) {
+        let _ = change;
+    }
     /// Voids metrics and checkpoints after `last_step`.
     fn rewind(&mut self, last_step: u64);
     /// Returns once the checkpoint is committed, or `Interrupted` if the engine is gone.

@@ -6,7 +6,7 @@ use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_base::names::RunName;
-use stepwell_base::protocol::MetricRow;
+use stepwell_base::protocol::{MetricRow, SeriesChange};
 use stepwell_run::estimate::ProgressMark;
 use stepwell_run::event::Recorded;
 use stepwell_run::run_options::RunOptions;
@@ -42,7 +42,7 @@ pub enum Submitted {
     Existing(RunId),
 }
 
-/// One transaction of the engine. Writes happen in this order: events as given, leases, metrics, answers.
+/// One transaction of the engine. Writes happen in this order: events as given, leases, metrics, series, answers.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Batch<'a> {
     pub events: &'a [Recorded],
@@ -50,13 +50,19 @@ pub struct Batch<'a> {
     /// Metrics are written after all events, so exclude queued metrics that an `AttemptRewound` of this batch
     /// invalidates.
     pub metrics: &'a [MetricWrite],
+    /// Written in this order; what a rewind of this batch voids is excluded too.
+    pub series: &'a [SeriesWrite],
     /// Answers to the requests that the events fulfil.
     pub answers: &'a [Answer],
 }
 
 impl Batch<'_> {
     pub fn is_empty(&self) -> bool {
-        self.events.is_empty() && self.leases.is_empty() && self.metrics.is_empty() && self.answers.is_empty()
+        self.events.is_empty()
+            && self.leases.is_empty()
+            && self.metrics.is_empty()
+            && self.series.is_empty()
+            && self.answers.is_empty()
     }
 }
 
@@ -76,6 +82,16 @@ pub struct MetricWrite {
     /// Metrics of any attempt but the newest are dropped.
     pub attempt: u32,
     pub row: MetricRow,
+}
+
+/// A change of what a program reports, in the same table as metrics.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SeriesWrite {
+    pub run: RunId,
+    pub step: StepId,
+    /// Changes of any attempt but the newest are dropped.
+    pub attempt: u32,
+    pub change: SeriesChange,
 }
 
 /// Effects of a commit beyond its batch. Leases and metrics under an old fence are dropped silently.

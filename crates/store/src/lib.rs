@@ -28,7 +28,7 @@ mod tests;
 mod write;
 
 pub use backup::{Backup, restore};
-pub use batch::{Adoption, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, Submitted};
+pub use batch::{Adoption, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, SeriesWrite, Submitted};
 pub use check::{Problem, check};
 pub use error::StoreError;
 pub use floor::raw_commits;
@@ -39,7 +39,7 @@ pub use layout::{
     last_sign_of_life, scratch_dir,
 };
 pub use open::lock::EngineLock;
-pub use read::{EventsAfter, Reader};
+pub use read::{EventsAfter, Reader, SeriesStep};
 pub use rows::{
     Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Reference, ReferenceHolder, RequestRow,
     RunRow, RunRows, ScheduleOptions, ScheduleRow, SignalRow, StepRow, Unreadable, WaitRow,

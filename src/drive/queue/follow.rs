@@ -1,20 +1,22 @@
 //! Follows a run that another process drives: reads what is new from the database and passes it on.
 
 use std::collections::{BTreeSet, HashMap};
+use std::ops::ControlFlow;
 
 use crate::error::CliError;
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_base::protocol::{MetricRow, Progress};
+use stepwell_base::protocol::{Measurement, Progress};
 use stepwell_engine::Observer;
 use stepwell_run::event::{Event, Recorded, StepEvent, StepEventKind};
 use stepwell_store::{EventRow, Reader, StoreError};
 
 use crate::view::progress::ProgressView;
+use crate::view::series::headline;
 
 /// Sees what happens to a run and its child runs.
 pub trait Viewer {
     fn event(&mut self, row: &EventRow);
-    fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow);
+    fn metric(&mut self, run: RunId, step: &StepId, row: &Measurement);
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress);
     /// True if this viewer shows metrics; reading them takes time.
     fn wants_metrics(&self) -> bool;
@@ -29,8 +31,8 @@ impl Viewer for ProgressView {
         Observer::event(self, &Recorded { run: row.run, at: row.at, event: row.event.clone() });
     }
 
-    fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
-        Observer::metric(self, run, step, row);
+    fn metric(&mut self, run: RunId, step: &StepId, row: &Measurement) {
+        Observer::measured(self, run, step, row);
     }
 
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress) {
@@ -115,14 +117,13 @@ impl Follower {
 
     fn pass_on_metrics(&mut self, reader: &Reader, place: Place, viewer: &mut dyn Viewer) -> Result<(), CliError> {
         let (run, step) = &place;
-        let after = self.measured.get(&place).copied().unwrap_or(0);
-        let rows = reader.metrics(*run, step, after)?;
-        for row in &rows {
-            viewer.metric(*run, step, row);
-        }
-        if let Some(last) = rows.last() {
-            self.measured.insert(place, last.train_step);
-        }
+        let mut last = self.measured.get(&place).copied();
+        reader.each_measurement((*run, step), last, None, |row| {
+            viewer.metric(*run, step, &row);
+            last = Some(row.train_step);
+            if viewer.is_gone() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        })?;
+        self.measured.extend(last.map(|last| (place, last)));
         Ok(())
     }
 }
@@ -130,8 +131,8 @@ impl Follower {
 /// The newest progress that the engine stored for a running step, with the loss of a training.
 fn progress(reader: &Reader, run: RunId, step: &StepId) -> Result<Option<Progress>, StoreError> {
     let Some(mark) = reader.find_step(run, step)?.and_then(|row| row.progress) else { return Ok(None) };
-    let newest = reader.newest_metric(run, step)?;
+    let newest = reader.newest_measurement(run, step)?;
     let unit = if newest.is_some() { "steps" } else { "" };
-    let message = newest.map(|metric| format!("loss {:.4}", metric.loss)).unwrap_or_default();
+    let message = newest.as_ref().map(headline).unwrap_or_default();
     Ok(Some(Progress { done: mark.done, total: mark.total, unit: unit.to_owned(), message }))
 }

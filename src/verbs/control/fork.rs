@@ -6,8 +6,10 @@ use crate::drive::derive::{EarlierRun, NewRunArgs};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::run_handle::handle;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::ids::StepId;
+use stepwell_base::shell;
 use stepwell_run::run_options::Origin;
 use stepwell_store::Adoption;
 
@@ -61,12 +63,13 @@ fn adoption(session: &Session, source: &EarlierRun, step: &StepId, train_step: u
         return Err(CliError::not_found(message).hint(match kept.as_slice() {
             [] => format!("it has no checkpoints: `--at {step}` runs the whole step"),
             kept => format!(
-                "there are {}; older ones were dropped: {}",
+                "there are {}; older ones were dropped: {}; {} lists them",
                 kept.join(", "),
                 match keeps_a_number(source.kind(step)) {
                     true => "`keep_checkpoints` of the step sets how many stay, the ends of phases stay for good",
                     false => "a step of this kind keeps its newest ones",
-                }
+                },
+                shell::stepwell("checkpoints", [&*handle(&source.reader, &source.run)]),
             ),
         }));
     };

@@ -11,6 +11,7 @@ use crate::error::{CliError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::run_handle::handle;
+use crate::view::series::metric_lines;
 use crate::view::summary;
 use stepwell_base::duration;
 use stepwell_base::shell;
@@ -57,6 +58,7 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
     match run.status {
         RunStatus::Succeeded => {
             session.out.message(&format!("run {id} ({}) has succeeded already", run.name));
+            metric_lines(session, id)?;
             summary::succeeded(session, id)?;
             Ok(Exit::Ok)
         }

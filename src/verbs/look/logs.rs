@@ -14,7 +14,7 @@ use crate::view::output::{Output, Printed, Screen};
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::shell;
 use stepwell_run::event::{Event, StepEvent, StepEventKind};
-use stepwell_store::{AttemptedStep, attempt_log};
+use stepwell_store::{AttemptedStep, Reader, attempt_log};
 
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
 /// Time after an attempt's end was committed in which its processes may still write.
@@ -49,18 +49,23 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
     // Read this before the steps: a later start has a later event.
     let mut seen = reader.newest_event()?;
     let mut followers: Vec<Follower> = Vec::new();
+    let mut printed = false;
     for AttemptedStep { id: step, attempts, is_running } in reader.attempted_steps(id, only.as_ref())? {
         for attempt in 1..=attempts {
             let mut follower = Follower::new(session.state_dir(), id, &step, attempt);
             if follower.print(&session.out)? == Printed::ReaderGone {
                 return Ok(Exit::Ok);
             }
+            printed |= follower.offset > 0;
             if args.follow && is_running && attempt == attempts {
                 followers.push(follower);
             } else {
                 follower.finish(&session.out)?;
             }
         }
+    }
+    if !printed && followers.is_empty() {
+        say_where(session, &reader, id, args)?;
     }
     if !args.follow {
         return Ok(Exit::Ok);
@@ -95,6 +100,23 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
         }
         followers.retain(Follower::may_grow);
     }
+}
+
+/// Says where results are if there is no log: a training reports its loss as metrics and prints nothing.
+fn say_where(session: &Session, reader: &Reader, run: RunId, args: &LogsArgs) -> Result<(), CliError> {
+    let step = args.step.as_deref();
+    let has_series = !reader.series_steps(run, None)?.is_empty();
+    let about: Vec<&str> = std::iter::once(&*args.run).chain(step).collect();
+    let what = match step {
+        Some(step) => format!("step `{step}` has written no log"),
+        None => "no step has written a log".to_owned(),
+    };
+    session.out.message(&match (step, has_series) {
+        (Some(step), true) if !reader.has_series(run, &StepId::from(step))? => what,
+        (_, true) => format!("{what}: {} shows its loss and other metrics", shell::stepwell("metrics", about)),
+        (_, false) => what,
+    });
+    Ok(())
 }
 
 fn ends_attempt(kind: &StepEventKind) -> bool {

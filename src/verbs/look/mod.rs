@@ -1,11 +1,13 @@
 //! Verbs that look at runs, and at what runs are made of and produced.
 
 pub mod artifact;
+pub mod checkpoints;
 pub mod explain;
 #[cfg(feature = "train")]
 pub mod generate;
 pub mod list;
 pub mod logs;
+pub mod metrics;
 #[cfg(feature = "train")]
 pub mod model;
 pub mod show;

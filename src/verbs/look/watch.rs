@@ -15,8 +15,9 @@ use crate::session::Session;
 use crate::view::effort::effort;
 use crate::view::event_text::{describe, progress_line};
 use crate::view::output::{Printed, SCHEMA};
+use crate::view::series::json_line;
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_base::protocol::{MetricRow, Progress};
+use stepwell_base::protocol::{Measurement, Progress};
 use stepwell_run::status::RunStatus;
 use stepwell_store::{EngineLock, EventRow, Reader};
 
@@ -138,8 +139,8 @@ impl Viewer for Lines<'_> {
         }
     }
 
-    fn metric(&mut self, run: RunId, step: &StepId, row: &MetricRow) {
-        self.json(&json!({ "schema": SCHEMA, "type": "metric", "run": run, "step": step, "metric": row }));
+    fn metric(&mut self, run: RunId, step: &StepId, row: &Measurement) {
+        self.json(&json_line(run, step, row));
     }
 
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress) {

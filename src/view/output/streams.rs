@@ -34,6 +34,11 @@ pub fn stdout_is_terminal() -> bool {
     io::stdout().is_terminal()
 }
 
+/// Columns of the terminal that standard output is; `None` for anything else.
+pub fn stdout_columns() -> Option<usize> {
+    terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0))
+}
+
 pub fn stderr_is_terminal() -> bool {
     io::stderr().is_terminal()
 }

@@ -13,6 +13,11 @@ use stepwell_base::visible::{visible, visible_styled};
 use stepwell_config::{ColorChoice, OutputFormat};
 use stepwell_workflow::diagnostic::Color;
 
+/// Columns of a drawing that goes to a file or a pipe.
+const COLUMNS: usize = 84;
+/// A wider curve is not easier to read.
+const MOST_COLUMNS: usize = 120;
+
 /// The only owner of both streams; it also makes text safe for a terminal. Progress and messages go to standard error
 /// and are silent with `--quiet`.
 #[derive(Clone, Debug)]
@@ -93,6 +98,18 @@ impl Output {
 
     pub fn is_terminal(&self) -> bool {
         streams::stdout_is_terminal()
+    }
+
+    /// Columns for a drawing: those of the terminal, within limits, or a fixed number.
+    pub fn columns(&self) -> usize {
+        streams::stdout_columns().map_or(COLUMNS, |columns| columns.min(MOST_COLUMNS))
+    }
+
+    /// True if the locale says that UTF-8 is understood.
+    pub fn has_unicode(&self) -> bool {
+        let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(|name| std::env::var(name).ok());
+        let locale = locale.into_iter().find(|locale| !locale.is_empty()).unwrap_or_default().to_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
     }
 
     /// Colours of help and other text on standard output.

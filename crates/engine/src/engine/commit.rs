@@ -4,10 +4,10 @@ use crate::executors::{AttemptId, Executor};
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::faults::around;
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_base::protocol::MetricRow;
+use stepwell_base::protocol::{MetricRow, SeriesChange};
 use stepwell_run::command::{Command, Decision, Effect};
 use stepwell_run::event::{Event, Recorded, StepEvent, StepEventKind, Wait};
-use stepwell_store::{Batch, LeaseExtension, MetricWrite};
+use stepwell_store::{Batch, LeaseExtension, MetricWrite, SeriesWrite};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -80,14 +80,14 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {
-        let Pending { events, effects, answers, leases, metrics, .. } = std::mem::take(&mut self.pending);
+        let Pending { events, effects, answers, leases, metrics, series, .. } = std::mem::take(&mut self.pending);
         let extension = |((run, step), (fence, expires_at))| {
             let id = AttemptId { run, step, fence };
             let progress = self.attempts.get(&id).and_then(|running| running.progress);
             LeaseExtension { run, step: id.step, fence, expires_at, progress }
         };
         let leases: Vec<LeaseExtension> = leases.into_iter().map(extension).collect();
-        let batch = Batch { events: &events, leases: &leases, metrics: &metrics, answers: &answers };
+        let batch = Batch { events: &events, leases: &leases, metrics: &metrics, series: &series, answers: &answers };
         let report = around!("engine.commit", self.store.commit(batch).map_err(EngineError::from))?;
         if let Some(&stale) = report.stale.first() {
             return Err(EngineError::Diverged { run: events[stale].run });
@@ -100,6 +100,11 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         }
         for MetricWrite { run, step, row, .. } in &metrics {
             self.observer.metric(*run, step, row);
+        }
+        for SeriesWrite { run, step, change, .. } in &series {
+            if let SeriesChange::Add(row) = change {
+                self.observer.measured(*run, step, row);
+            }
         }
         self.pending.effects = effects;
         self.perform_effects()
@@ -119,6 +124,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
 
     pub(crate) fn queue_metric(&mut self, run: RunId, step: StepId, attempt: u32, row: MetricRow) {
         self.pending.metric(MetricWrite { run, step, attempt, row }, self.clock.instant());
+    }
+
+    pub(crate) fn queue_series(&mut self, run: RunId, step: StepId, attempt: u32, change: SeriesChange) {
+        self.pending.series(SeriesWrite { run, step, attempt, change }, self.clock.instant());
     }
 
     /// Removes dropped content. While another attempt runs, keeps the content for later, because that attempt may be

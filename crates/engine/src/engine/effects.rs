@@ -111,6 +111,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         let forked_at = run.forked_at(&id.step);
         let some = attempt > 1 || forked_at.is_some();
         let checkpoints = if some { self.checkpoints(id.run, step)? } else { Vec::new() };
+        // The commit of this attempt has written everything that earlier ones reported.
+        let measured_up_to = if attempt > 1 { self.store.reader().measured_up_to(id.run, &id.step)? } else { None };
         let spec = run.state.step_spec(step);
         let request = AttemptRequest {
             run: id.run,
@@ -127,6 +129,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             scratch_dir: scratch_dir(&self.options.state_dir, id.run, &id.step),
             checkpoints,
             forked_at,
+            measured_up_to,
         };
         Ok(Some(Launch { request, heartbeat: spec.timeout.heartbeat, resources: lease.resources.clone() }))
     }

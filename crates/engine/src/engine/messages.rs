@@ -68,6 +68,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                 self.observer.progress(run, &step, &progress);
             }
             FromAttempt::Metric(row) => self.queue_metric(run, step, number, row),
+            FromAttempt::Series(change) => self.queue_series(run, step, number, change),
             FromAttempt::Rewind { last_step } => {
                 self.pending.rewind(run, &step, last_step);
                 self.handle(run, Command::Rewind { step, fence, last_step });

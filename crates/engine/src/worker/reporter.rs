@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::faults::around;
-use stepwell_base::protocol::{FromAttempt, MetricRow, Progress};
+use stepwell_base::protocol::{FromAttempt, MetricRow, Progress, SeriesChange};
 use stepwell_steps::{CheckpointLine, Reporter, StepError};
 
 use super::exec::die;
@@ -83,6 +83,10 @@ impl Reporter for SocketReporter {
 
     fn metric(&mut self, row: MetricRow) {
         self.send(&FromAttempt::Metric(row));
+    }
+
+    fn series(&mut self, change: SeriesChange) {
+        self.send(&FromAttempt::Series(change));
     }
 
     fn rewind(&mut self, last_step: u64) {

@@ -102,14 +102,22 @@ impl CheckpointDir {
         self.root.join("last")
     }
 
+    fn ready(&self) -> PathBuf {
+        self.root.join("next.ready")
+    }
+
+    /// True if the program has announced a checkpoint. A dangling link counts as an announcement.
+    pub(super) fn is_announced(&self) -> bool {
+        self.ready().symlink_metadata().is_ok()
+    }
+
     /// Commits the checkpoint that the program has announced, if any.
     ///
     /// # Errors
     /// When the checkpoint cannot be stored; fatal for a malformed announcement.
     pub(super) fn commit_announced(&self, context: &mut StepContext<'_>) -> Result<(), StepError> {
-        let ready = self.root.join("next.ready");
-        // A dangling link counts as an announcement.
-        if ready.symlink_metadata().is_err() {
+        let ready = self.ready();
+        if !self.is_announced() {
             return Ok(());
         }
         let marker = read_marker(&ready)?;

@@ -10,13 +10,15 @@ use stepwell_base::protocol::{ATTEMPT_MARK, AttemptRequest};
 
 use super::arguments::Arguments;
 use super::checkpoint::remove;
+use super::reports::metrics_file;
 
-/// Working directory, and fresh places for outputs, values and progress.
+/// Working directory, fresh places for outputs, values and progress, and a folder with the metrics of all attempts.
 pub(super) struct Places {
     pub work: PathBuf,
     pub output: PathBuf,
     pub values: PathBuf,
     pub progress: PathBuf,
+    pub metrics: PathBuf,
 }
 
 impl Places {
@@ -37,12 +39,13 @@ impl Places {
             output: scratch.join("output"),
             values: scratch.join("values.json"),
             progress: scratch.join("progress"),
+            metrics: scratch.join("metrics"),
         };
         // Files of an earlier attempt are no outputs of this one.
         for stale in [&places.output, &places.values, &places.progress] {
             remove(stale).map_err(|error| cannot_create(stale, &error))?;
         }
-        for directory in [&places.work, &places.output] {
+        for directory in [&places.work, &places.output, &places.metrics] {
             around!("command.places", fs::create_dir_all(directory))
                 .map_err(|error| cannot_create(directory, &error))?;
         }
@@ -67,6 +70,7 @@ pub(super) fn variables(
         ("STEPWELL_OUTPUT_DIR", places.output.clone().into()),
         ("STEPWELL_VALUES", places.values.clone().into()),
         ("STEPWELL_PROGRESS", places.progress.clone().into()),
+        ("STEPWELL_METRICS", metrics_file(&places.metrics, request.attempt).into()),
     ]
 }
 

@@ -8,7 +8,7 @@ use crate::Reporter;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 
-use super::progress::ProgressFile;
+use super::reports::{MetricsFile, ProgressFile};
 use super::{checkpoint, outputs};
 
 /// Reads `$STEPWELL_VALUES`.
@@ -24,4 +24,9 @@ pub fn checkpoint(path: &Path) -> Result<Checkpoint, Failure> {
 /// Reads `$STEPWELL_PROGRESS`.
 pub fn progress(path: &Path, reporter: &mut dyn Reporter) {
     ProgressFile::new(path.to_owned()).report(reporter);
+}
+
+/// Reads `$STEPWELL_METRICS` to its end.
+pub fn metrics(path: &Path, reporter: &mut dyn Reporter) -> Result<(), Failure> {
+    MetricsFile::new(path.to_owned()).finish(reporter)
 }

@@ -14,13 +14,14 @@ use stepwell_workflow::kinds::COMMAND;
 use super::arguments::Arguments;
 use super::checkpoint::CheckpointDir;
 use super::environment::{Places, variables};
-use super::progress::ProgressFile;
+use super::program::{self, Reports};
 use super::redact::Redactor;
 use super::reporter::RedactedReporter;
+use super::reports::{MetricsFile, ProgressFile, catch_up, metrics_file};
 use super::secrets::Secrets;
 use super::start_failure::Start;
 use super::unchanged::Unchanged;
-use super::{inputs, look_ahead, outputs, program};
+use super::{inputs, look_ahead, outputs};
 
 pub(crate) struct Command;
 
@@ -87,6 +88,7 @@ fn run(with: &Value, redactor: &Redactor, context: &mut StepContext<'_>) -> Resu
     let arguments = arguments::<Arguments>(with)?.with_paths(context.artifacts, context.scratch())?;
     let command_line = arguments.command_line()?;
     let places = Places::prepare(&arguments, context.scratch())?;
+    catch_up(&places.metrics, context.request.attempt, context.request.measured_up_to, context.reporter);
     let checkpoints = CheckpointDir::prepare(context)?;
     let own = arguments.environment()?.into_iter().map(|(name, value)| (name, OsString::from(value)));
     let ours = variables(context.request, &places, checkpoints.path());
@@ -95,7 +97,9 @@ fn run(with: &Value, redactor: &Redactor, context: &mut StepContext<'_>) -> Resu
     let start = Start { command_line: &command_line, variables: &variables, work: &places.work };
     let unchanged = Unchanged::start(&context.request.fingerprint, context.request.attempt)?;
     let program = program::start(&start, redactor, context)?;
-    program::supervise(program, &checkpoints, ProgressFile::new(places.progress.clone()), context)?;
+    let metrics = MetricsFile::new(metrics_file(&places.metrics, context.request.attempt));
+    let mut reports = Reports { progress: ProgressFile::new(places.progress.clone()), metrics, checkpoints };
+    program::supervise(program, &mut reports, context)?;
     for path in unchanged.end()? {
         context.reporter.note(format!("`{}`, which `argv` names, changed while the program ran", path.display()));
     }

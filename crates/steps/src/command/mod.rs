@@ -16,9 +16,9 @@ mod outputs;
 #[expect(unsafe_code, reason = "what a process does before it becomes a program must be safe after a fork")]
 mod parent_death;
 mod program;
-mod progress;
 mod redact;
 mod reporter;
+mod reports;
 mod secrets;
 mod spawn;
 mod start_failure;

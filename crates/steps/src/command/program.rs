@@ -21,8 +21,8 @@ use stepwell_base::faults::around;
 use super::checkpoint::CheckpointDir;
 use super::log::last_lines;
 use super::orphans;
-use super::progress::ProgressFile;
 use super::redact::Redactor;
+use super::reports::{MetricsFile, ProgressFile};
 use super::secrets::RedactedLog;
 use super::spawn;
 pub(super) use super::spawn::HAS_OWN_GROUP;
@@ -70,44 +70,63 @@ pub(super) fn start(start: &Start<'_>, redactor: &Redactor, context: &mut StepCo
     Ok(Program { child, watch, log })
 }
 
+/// What a program writes for Stepwell while it runs.
+pub(super) struct Reports {
+    pub progress: ProgressFile,
+    pub metrics: MetricsFile,
+    pub checkpoints: CheckpointDir,
+}
+
+impl Reports {
+    fn report(&mut self, context: &mut StepContext<'_>) -> Result<(), StepError> {
+        self.progress.report(context.reporter);
+        if self.checkpoints.is_announced() {
+            // Metrics that were written before a checkpoint are committed no later than the checkpoint.
+            self.metrics.report_all(context.reporter)?;
+            return self.checkpoints.commit_announced(context);
+        }
+        Ok(self.metrics.report(context.reporter)?)
+    }
+
+    /// Reports what is left once the program has ended. It may have announced a checkpoint just before. Returns the
+    /// refusal of its metrics, which matters only if nothing else went wrong.
+    fn finish(&mut self, context: &mut StepContext<'_>) -> Result<Result<(), Failure>, StepError> {
+        let metrics = self.metrics.finish(context.reporter);
+        self.checkpoints.commit_announced(context)?;
+        Ok(metrics)
+    }
+}
+
 /// Waits for the program, commits its checkpoints meanwhile, and ends all processes that it leaves.
 ///
 /// # Errors
 /// `Interrupted` after the engine asked to stop; otherwise a failure that quotes the end of the log.
 pub(super) fn supervise(
     mut program: Program,
-    checkpoints: &CheckpointDir,
-    mut progress: ProgressFile,
+    reports: &mut Reports,
     context: &mut StepContext<'_>,
 ) -> Result<(), StepError> {
     let kills = MemoryKills::count();
-    let result = watch(&mut program, checkpoints, &mut progress, context);
+    let result = watch(&mut program, reports, context);
     if result.is_err() {
         program.stop(Duration::ZERO);
     }
     result?;
     let status = program.reap()?;
-    // The program may have announced a checkpoint just before its exit.
-    checkpoints.commit_announced(context)?;
-    if status.success() { Ok(()) } else { Err(explain(status, kills, context).into()) }
+    let metrics = reports.finish(context)?;
+    if status.success() { Ok(metrics?) } else { Err(explain(status, kills, context).into()) }
 }
 
-fn watch(
-    program: &mut Program,
-    checkpoints: &CheckpointDir,
-    progress: &mut ProgressFile,
-    context: &mut StepContext<'_>,
-) -> Result<(), StepError> {
+fn watch(program: &mut Program, reports: &mut Reports, context: &mut StepContext<'_>) -> Result<(), StepError> {
     let mut pause = FIRST_POLL;
     loop {
         if program.has_exited_within(pause) {
             return Ok(());
         }
-        progress.report(context.reporter);
-        checkpoints.commit_announced(context)?;
+        reports.report(context)?;
         if context.reporter.interrupted() {
             program.stop(GRACE);
-            checkpoints.commit_announced(context)?;
+            let _ = reports.finish(context)?;
             return Err(StepError::Interrupted);
         }
         if pause == POLL {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{CheckpointLine, Reporter, StepError};
 use stepwell_base::checkpoint::Checkpoint;
-use stepwell_base::protocol::{MetricRow, Progress};
+use stepwell_base::protocol::{Measurement, MetricRow, Progress, SeriesChange};
 
 use super::redact::Redactor;
 
@@ -22,6 +22,16 @@ impl Reporter for RedactedReporter<'_> {
 
     fn metric(&mut self, row: MetricRow) {
         self.inner.metric(row);
+    }
+
+    fn series(&mut self, change: SeriesChange) {
+        self.inner.series(match change {
+            SeriesChange::Add(Measurement { train_step, values }) => {
+                let hidden = values.into_iter().map(|(name, value)| (self.redactor.text(&name), value)).collect();
+                SeriesChange::Add(Measurement { train_step, values: hidden })
+            }
+            void @ SeriesChange::Void { .. } => void,
+        });
     }
 
     fn rewind(&mut self, last_step: u64) {

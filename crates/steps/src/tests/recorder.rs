@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::{CheckpointLine, Reporter, StepError};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::checkpoint::Checkpoint;
-use stepwell_base::protocol::{MetricRow, Progress};
+use stepwell_base::protocol::{MetricRow, Progress, SeriesChange};
 
 /// Time limit of a wait, longer than any attempt here takes.
 const WAIT_LIMIT: Duration = Duration::from_secs(60);
@@ -17,6 +17,7 @@ const WAIT_LIMIT: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Recorder {
     pub metrics: Vec<MetricRow>,
+    pub series: Vec<SeriesChange>,
     /// Committed checkpoints, oldest first.
     pub checkpoints: Vec<Checkpoint>,
     pub notes: Vec<String>,
@@ -141,6 +142,10 @@ impl Reporter for Recorder {
             self.line.wait(|state| state.committed.len() >= self.commits_before_death).dead = true;
             self.line.changed.notify_all();
         }
+    }
+
+    fn series(&mut self, change: SeriesChange) {
+        self.series.push(change);
     }
 
     fn rewind(&mut self, last_step: u64) {

@@ -69,6 +69,7 @@ impl StepLab {
             // Newest first, as an engine sends them.
             checkpoints: recorder.checkpoints.iter().rev().cloned().collect(),
             forked_at: None,
+            measured_up_to: None,
         };
         recorder.connect(&self.artifacts);
         let ended = run(&mut StepContext { request: &request, artifacts: &self.artifacts, reporter: recorder });

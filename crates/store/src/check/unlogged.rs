@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use stepwell_base::protocol::MetricRow;
+use stepwell_base::protocol::Measurement;
 
 use super::findings::Findings;
 use crate::decode::{Columns, FromRow, collect};
@@ -42,10 +42,10 @@ fn check_sums(connection: &Connection, findings: &mut Findings) -> Result<(), St
 
 fn check_metrics(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
     let mut statement = connection.prepare("SELECT * FROM metric")?;
-    let columns = <MetricRow as FromRow>::Columns::find(&statement)?;
+    let columns = <Measurement as FromRow>::Columns::find(&statement)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        if let Err(damaged) = MetricRow::from_row(row, &columns) {
+        if let Err(damaged) = Measurement::from_row(row, &columns) {
             findings.add(damaged.to_string());
         }
     }

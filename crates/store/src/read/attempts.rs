@@ -1,16 +1,18 @@
-//! Attempts of a step and what they committed: checkpoints and metrics.
+//! Attempts of a step and the checkpoints that they committed.
+
+use std::collections::HashMap;
+use std::ops::ControlFlow;
 
 use rusqlite::params;
 use serde_json::Value;
 
 use stepwell_base::ids::{RunId, StepId};
-use stepwell_base::protocol::MetricRow;
 use stepwell_run::provenance::AttemptRecord;
 
 use super::reader::Reader;
-use crate::decode::{Json, collect, first};
+use crate::decode::{Json, collect, each, first};
 use crate::error::StoreError;
-use crate::rows::CheckpointRow;
+use crate::rows::{CheckpointRow, EventRow};
 
 impl Reader {
     /// The attempts of a step, oldest first.
@@ -36,18 +38,21 @@ impl Reader {
         })
     }
 
-    /// Metrics of training steps after `after_step`, in order.
-    pub fn metrics(&self, run: RunId, step: &StepId, after_step: u64) -> Result<Vec<MetricRow>, StoreError> {
-        self.query(|connection| {
-            let sql = "SELECT * FROM metric WHERE run = ?1 AND step = ?2 AND train_step > ?3 ORDER BY train_step";
-            let after = i64::try_from(after_step).unwrap_or(i64::MAX);
-            collect(connection, sql, params![run.to_string(), step.as_str(), after])
-        })
+    /// The event numbers of a run's checkpoints that were neither replaced nor rewound, and their permanence.
+    pub fn kept_checkpoints(&self, run: RunId) -> Result<HashMap<i64, bool>, StoreError> {
+        let sql = "SELECT seq, permanent FROM checkpoint WHERE run = ?1";
+        let rows: Vec<(i64, bool)> = self.query(|connection| collect(connection, sql, [run.to_string()]))?;
+        Ok(rows.into_iter().collect())
     }
 
-    /// The newest metric of a step.
-    pub fn newest_metric(&self, run: RunId, step: &StepId) -> Result<Option<MetricRow>, StoreError> {
-        let sql = "SELECT * FROM metric WHERE run = ?1 AND step = ?2 ORDER BY train_step DESC LIMIT 1";
-        self.query(|connection| first(connection, sql, params![run.to_string(), step.as_str()]))
+    /// Passes the events that gave steps of a run a checkpoint to `see`, oldest first.
+    pub fn each_checkpoint_event(&self, run: RunId, mut see: impl FnMut(EventRow)) -> Result<(), StoreError> {
+        let sql = "SELECT * FROM event WHERE run = ?1 AND kind IN ('checkpoint_committed', 'checkpoint_adopted') ORDER BY seq";
+        self.query(|connection| {
+            each(connection, sql, [run.to_string()], |row| {
+                see(row);
+                ControlFlow::Continue(())
+            })
+        })
     }
 }

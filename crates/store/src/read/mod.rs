@@ -12,8 +12,10 @@ mod references;
 mod requests;
 pub(crate) mod runs;
 mod schedules;
+mod series;
 mod steps;
 mod waits;
 
 pub use events::EventsAfter;
 pub use reader::Reader;
+pub use series::SeriesStep;

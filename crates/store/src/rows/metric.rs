@@ -1,36 +1,55 @@
 //! Rows of metrics. The event log does not contain them, so each has a digest of its own.
 
+use std::collections::BTreeMap;
+
 use rusqlite::Row;
 
 use stepwell_base::ids::StepId;
-use stepwell_base::protocol::MetricRow;
+use stepwell_base::json::{self, Limit};
+use stepwell_base::protocol::{Measurement, MetricRow};
 
-use crate::decode::{FromRow, NanAsNull, columns};
+use crate::decode::{FromRow, Json, NanAsNull, columns};
 use crate::error::StoreError;
+
+const LOSS: &str = "loss";
+const Z_LOSS: &str = "z_loss";
 
 columns! {
     pub(crate) struct MetricColumns {
-        run, step, attempt, train_step, loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second, digest,
+        run, step, attempt, train_step, loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second, digest, more,
     }
 }
 
-/// Decodes a metric and verifies its digest. Rows of schema 2 and older have none.
-impl FromRow for MetricRow {
+/// A row as the table holds it. Only `train` fills all columns; a command fills `loss` and `more`.
+pub(crate) struct StoredMetric {
+    pub(crate) train_step: u64,
+    pub(crate) loss: f64,
+    pub(crate) learning_rate: f64,
+    pub(crate) grad_norm: f64,
+    /// Zero for a row of a command.
+    pub(crate) tokens_so_far: u64,
+    pub(crate) tokens_per_second: f64,
+    /// JSON: further numbers by name; null stands for NaN.
+    pub(crate) more: Option<String>,
+}
+
+/// Decodes a row and verifies its digest. Rows of schema 2 and older have none.
+impl FromRow for StoredMetric {
     type Columns = MetricColumns;
 
-    fn from_row(row: &Row<'_>, columns: &MetricColumns) -> Result<MetricRow, StoreError> {
+    fn from_row(row: &Row<'_>, columns: &MetricColumns) -> Result<StoredMetric, StoreError> {
         let NanAsNull(loss) = columns.loss.get(row)?;
         let NanAsNull(learning_rate) = columns.learning_rate.get(row)?;
         let NanAsNull(grad_norm) = columns.grad_norm.get(row)?;
         let NanAsNull(tokens_per_second) = columns.tokens_per_second.get(row)?;
-        let found = MetricRow {
+        let found = StoredMetric {
             train_step: columns.train_step.get(row)?,
             loss,
-            z_loss: None,
             learning_rate,
             grad_norm,
             tokens_so_far: columns.tokens_so_far.get(row)?,
             tokens_per_second,
+            more: columns.more.get(row)?,
         };
         let (run, step) = (columns.run.text(row)?, columns.step.text(row)?);
         if let Some(stored) = columns.digest.get::<Option<i64>>(row)?
@@ -43,8 +62,90 @@ impl FromRow for MetricRow {
     }
 }
 
+impl FromRow for MetricRow {
+    type Columns = MetricColumns;
+
+    fn from_row(row: &Row<'_>, columns: &MetricColumns) -> Result<MetricRow, StoreError> {
+        let stored = StoredMetric::from_row(row, columns)?;
+        let z_loss = stored.further()?.get(Z_LOSS).copied().flatten();
+        let StoredMetric { train_step, loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second, .. } = stored;
+        Ok(MetricRow { train_step, loss, z_loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second })
+    }
+}
+
+impl FromRow for Measurement {
+    type Columns = MetricColumns;
+
+    fn from_row(row: &Row<'_>, columns: &MetricColumns) -> Result<Measurement, StoreError> {
+        StoredMetric::from_row(row, columns)?.measurement()
+    }
+}
+
+impl StoredMetric {
+    /// # Errors
+    /// `Unstorable`.
+    pub(crate) fn of_training(row: &MetricRow) -> Result<StoredMetric, StoreError> {
+        let more = row.z_loss.map(|z_loss| Json(BTreeMap::from([(Z_LOSS, finite(z_loss))])).text()).transpose()?;
+        Ok(StoredMetric {
+            train_step: row.train_step,
+            loss: row.loss,
+            learning_rate: row.learning_rate,
+            grad_norm: row.grad_norm,
+            tokens_so_far: row.tokens_so_far,
+            tokens_per_second: row.tokens_per_second,
+            more,
+        })
+    }
+
+    /// The row of a command. A loss that is no number is in `more`, because NULL in the column means that there is none.
+    ///
+    /// # Errors
+    /// `Unstorable`.
+    pub(crate) fn of_command(measured: &Measurement) -> Result<StoredMetric, StoreError> {
+        let loss = measured.values.get(LOSS).copied().and_then(finite);
+        let rest = measured.values.iter().filter(|(name, _)| loss.is_none() || *name != LOSS);
+        let more: BTreeMap<&String, Option<f64>> = rest.map(|(name, value)| (name, finite(*value))).collect();
+        Ok(StoredMetric {
+            train_step: measured.train_step,
+            loss: loss.unwrap_or(f64::NAN),
+            learning_rate: f64::NAN,
+            grad_norm: f64::NAN,
+            tokens_so_far: 0,
+            tokens_per_second: f64::NAN,
+            more: (!more.is_empty()).then(|| Json(more).text()).transpose()?,
+        })
+    }
+
+    /// All numbers of the row by name.
+    pub(crate) fn measurement(&self) -> Result<Measurement, StoreError> {
+        let mut values = BTreeMap::new();
+        let further = self.further()?;
+        if self.tokens_so_far > 0 {
+            values.insert("learning_rate".to_owned(), self.learning_rate);
+            values.insert("grad_norm".to_owned(), self.grad_norm);
+            values.insert("tokens_so_far".to_owned(), self.tokens_so_far as f64);
+            values.insert("tokens_per_second".to_owned(), self.tokens_per_second);
+            values.insert(LOSS.to_owned(), self.loss);
+        } else if !self.loss.is_nan() {
+            values.insert(LOSS.to_owned(), self.loss);
+        }
+        values.extend(further.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN))));
+        Ok(Measurement { train_step: self.train_step, values })
+    }
+
+    fn further(&self) -> Result<BTreeMap<String, Option<f64>>, StoreError> {
+        let Some(more) = &self.more else { return Ok(BTreeMap::new()) };
+        json::parse(more.as_bytes(), Limit::STORED)
+            .map_err(|error| StoreError::undecodable(format!("column `more`: {error}")))
+    }
+}
+
+fn finite(value: f64) -> Option<f64> {
+    value.is_finite().then_some(value)
+}
+
 /// 64 bits of BLAKE3 over a whole row.
-pub(crate) fn digest(run: &str, step: &str, attempt: u32, row: &MetricRow) -> i64 {
+pub(crate) fn digest(run: &str, step: &str, attempt: u32, row: &StoredMetric) -> i64 {
     let mut hasher = blake3::Hasher::new();
     for text in [run, step] {
         hasher.update(&(text.len() as u64).to_le_bytes());
@@ -56,6 +157,10 @@ pub(crate) fn digest(run: &str, step: &str, attempt: u32, row: &MetricRow) -> i6
     let measured = measured.map(|value| if value.is_nan() { f64::NAN.to_bits() } else { (value + 0.0).to_bits() });
     for word in counts.into_iter().chain(measured) {
         hasher.update(&word.to_le_bytes());
+    }
+    // Rows of older schemas have no such text, and keep their digest.
+    if let Some(more) = &row.more {
+        hasher.update(more.as_bytes());
     }
     let mut word = [0; 8];
     word.copy_from_slice(&hasher.finalize().as_bytes()[..8]);

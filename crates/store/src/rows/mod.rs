@@ -22,7 +22,7 @@ pub use wait::{DecisionRow, SignalRow, WaitRow};
 
 pub(crate) use checkpoint::CheckpointOf;
 pub(crate) use event::EventColumns;
-pub(crate) use metric::digest as metric_digest;
+pub(crate) use metric::{StoredMetric, digest as metric_digest};
 pub(crate) use reference::{CheckpointReference, NamedArtifact, OutputReference};
 pub(crate) use run::Pinned;
 pub(crate) use step::steps_where;

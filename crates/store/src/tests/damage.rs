@@ -141,6 +141,7 @@ fn what_is_not_in_the_log_is_protected_too() {
         ("UPDATE metric SET loss = loss + 1e-12 WHERE train_step = 2", "the metrics of training step 2 are damaged"),
         ("UPDATE metric SET tokens_per_second = 6 WHERE train_step = 3", "training step 3"),
         ("UPDATE metric SET train_step = 9 WHERE train_step = 1", "training step 9"),
+        ("UPDATE metric SET more = '{\"z_loss\":0.5}' WHERE train_step = 2", "training step 2"),
         ("UPDATE request SET at = '2000-01-01T00:00:00.000Z'", "requests, schedules, environments or `meta`"),
         ("DELETE FROM request", "requests, schedules"),
         ("UPDATE meta SET value = 7 WHERE key = 'engine_epoch'", "`meta`"),

@@ -10,5 +10,6 @@ mod opening;
 mod power_cut;
 mod projection;
 mod random;
+mod series;
 mod sums;
 mod upgrade;

@@ -8,6 +8,7 @@ mod project;
 pub(crate) mod prune;
 mod requests;
 mod schedules;
+mod series;
 mod signals;
 mod step_projection;
 pub(crate) mod store;

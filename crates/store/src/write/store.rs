@@ -109,7 +109,7 @@ impl Store {
     pub fn commit(&mut self, batch: Batch<'_>) -> Result<CommitReport, StoreError> {
         let ours = self.epoch.ok_or(StoreError::NoEpoch)?;
         let path = self.reader.state_dir.clone();
-        let rows = batch.events.len() + batch.metrics.len() + 1;
+        let rows = batch.events.len() + batch.metrics.len() + batch.series.len() + 1;
         self.write(rows, |transaction, head| {
             let current = epoch(transaction)?;
             if current != ours {

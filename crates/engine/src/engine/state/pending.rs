@@ -7,9 +7,10 @@ use jiff::Timestamp;
 
 use crate::executors::AttemptId;
 use stepwell_base::ids::{Fence, RunId, StepId};
+use stepwell_base::protocol::SeriesChange;
 use stepwell_run::command::Effect;
 use stepwell_run::event::{Event, Recorded, StepEventKind};
-use stepwell_store::{Answer, MetricWrite};
+use stepwell_store::{Answer, MetricWrite, SeriesWrite};
 
 /// Longest delay of metrics and heartbeats, which wait to share a commit.
 const LINGER: Duration = Duration::from_millis(500);
@@ -21,6 +22,7 @@ pub(crate) struct Pending {
     pub answers: Vec<Answer>,
     pub leases: BTreeMap<(RunId, StepId), (Fence, Timestamp)>,
     pub metrics: Vec<MetricWrite>,
+    pub series: Vec<SeriesWrite>,
     /// True if an event needs an immediate commit.
     urgent: bool,
     /// Arrival of the oldest entry that may wait.
@@ -56,9 +58,18 @@ impl Pending {
         self.since.get_or_insert(now);
     }
 
+    pub(crate) fn series(&mut self, write: SeriesWrite, now: Instant) {
+        self.series.push(write);
+        self.since.get_or_insert(now);
+    }
+
     /// Drops unwritten metrics that a rewind voids.
     pub(crate) fn rewind(&mut self, run: RunId, step: &StepId, last_step: u64) {
         self.metrics.retain(|m| m.run != run || m.step != *step || m.row.train_step <= last_step);
+        self.series.retain(|write| match &write.change {
+            SeriesChange::Add(row) => write.run != run || write.step != *step || row.train_step <= last_step,
+            SeriesChange::Void { .. } => true,
+        });
     }
 
     pub(crate) fn extend(&mut self, id: AttemptId, until: Timestamp, now: Instant) {

@@ -11,13 +11,13 @@ use stepwell_base::protocol::Progress;
 const LONGEST_TAIL: u64 = 4 << 10;
 
 /// Reads `$STEPWELL_PROGRESS`: lines `DONE TOTAL UNIT`, written as often as the program likes.
-pub(super) struct ProgressFile {
+pub(in crate::command) struct ProgressFile {
     path: PathBuf,
     last: String,
 }
 
 impl ProgressFile {
-    pub(super) fn new(path: PathBuf) -> ProgressFile {
+    pub(in crate::command) fn new(path: PathBuf) -> ProgressFile {
         ProgressFile { path, last: String::new() }
     }
 
@@ -32,7 +32,7 @@ impl ProgressFile {
     }
 
     /// Reports new progress. Ignores a line that is half-written or malformed: it is no reason to stop a program.
-    pub(super) fn report(&mut self, reporter: &mut dyn Reporter) {
+    pub(in crate::command) fn report(&mut self, reporter: &mut dyn Reporter) {
         let Some(text) = self.tail() else { return };
         if text != self.last
             && text.ends_with('\n')

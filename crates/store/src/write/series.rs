@@ -1,0 +1,41 @@
+//! What programs report: rows that later lines add to, in the table of metrics.
+
+use rusqlite::{Transaction, params};
+
+use stepwell_base::protocol::{Measurement, SeriesChange};
+
+use super::metrics;
+use crate::batch::SeriesWrite;
+use crate::decode::first;
+use crate::error::StoreError;
+use crate::rows::StoredMetric;
+
+/// Applies a change if it comes from the newest attempt of the step.
+pub(super) fn write(transaction: &Transaction<'_>, write: &SeriesWrite) -> Result<(), StoreError> {
+    let (run, step) = (write.run.to_string(), write.step.as_str());
+    match &write.change {
+        SeriesChange::Void { from } => {
+            let sql = "DELETE FROM metric WHERE run = ?1 AND step = ?2 AND train_step >= ?3
+                       AND EXISTS (SELECT 1 FROM step WHERE run = ?1 AND id = ?2 AND attempts = ?4)";
+            let values = params![run, step, from.cast_signed(), write.attempt];
+            transaction.prepare_cached(sql)?.execute(values)?;
+            Ok(())
+        }
+        SeriesChange::Add(measured) => {
+            let sql = "SELECT * FROM metric WHERE run = ?1 AND step = ?2 AND train_step = ?3";
+            let key = params![run, step, measured.train_step.cast_signed()];
+            let row = match first::<StoredMetric>(transaction, sql, key) {
+                Ok(None) => StoredMetric::of_command(measured)?,
+                Ok(Some(row)) => {
+                    let mut values = row.measurement()?.values;
+                    values.extend(measured.values.clone());
+                    StoredMetric::of_command(&Measurement { values, ..measured.clone() })?
+                }
+                // A new digest would hide the damage; `db check` finds it.
+                Err(StoreError::DamagedMetric { .. }) => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            metrics::put(transaction, "REPLACE", (&run, step, write.attempt), &row)
+        }
+    }
+}

@@ -1,0 +1,207 @@
+//! `stepwell checkpoints [RUN [STEP]]`
+
+use std::collections::HashMap;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+use crate::view::curve::number;
+use crate::view::output::{bytes, table};
+use crate::view::run_handle::handle;
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::artifact::{ArtifactRef, TREE_MEDIA_TYPE};
+use stepwell_base::checkpoint::Checkpoint;
+use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::shell;
+use stepwell_run::event::{Event, StepEvent, StepEventKind};
+use stepwell_store::{EventRow, Reader, RunRow};
+
+/// Most checkpoints of a run in the list, unless the full list is requested.
+const MOST: usize = 20;
+
+/// List the checkpoints of a run, and how to fork at them
+///
+/// Newer checkpoints replace older ones: `keep_checkpoints` of a training sets how many stay, and the ends of phases
+/// stay for good. `--all` also lists those that are gone.
+#[derive(Args, Debug)]
+pub struct CheckpointsArgs {
+    /// Id, unique prefix of an id, name, or `last`
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub run: String,
+    /// Only this step
+    #[arg(value_name = "STEP")]
+    pub step: Option<String>,
+    /// Also list those that newer ones replaced
+    #[arg(long)]
+    pub all: bool,
+}
+
+/// A checkpoint that was committed.
+struct Listed {
+    step: StepId,
+    at: Timestamp,
+    checkpoint: Checkpoint,
+    state: State,
+    size: Option<u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// Kept until the run is pruned.
+    Permanent,
+    /// Kept until newer ones replace it.
+    Kept,
+    /// Replaced by newer ones, or made void by an attempt that started before it.
+    Gone,
+}
+
+impl State {
+    fn as_str(self) -> &'static str {
+        match self {
+            State::Permanent => "permanent",
+            State::Kept => "kept",
+            State::Gone => "gone",
+        }
+    }
+}
+
+pub fn checkpoints(session: &Session, args: &CheckpointsArgs) -> Result<Exit, CliError> {
+    let (reader, id) = session.find_kept_run(&args.run)?;
+    let run = reader.run(id)?;
+    check_step(&reader, &run, args.step.as_deref())?;
+    let (mut listed, gone) = list(&reader, &session.artifacts()?, id, args)?;
+    let kept = listed.len();
+    let value = json!({
+        "run": { "id": id, "name": run.name },
+        "checkpoints": listed.iter().map(|listed| listed_json(&run, listed)).collect::<Vec<_>>(),
+        "gone": gone,
+    });
+    if !args.all {
+        listed.drain(..kept.saturating_sub(MOST));
+    }
+    let text = text(&handle(&reader, &run), &listed, kept - listed.len(), gone);
+    session.out.document(&session.out.pasteable(&text), value)?;
+    Ok(Exit::Ok)
+}
+
+fn check_step(reader: &Reader, run: &RunRow, step: Option<&str>) -> Result<(), CliError> {
+    match step {
+        Some(step) if reader.step_status(run.id, &StepId::from(step))?.is_none() => {
+            Err(CliError::not_found(format!("run {} has no step `{step}`", run.name))
+                .hint(format!("{} lists its steps", shell::stepwell("show", [&*handle(reader, run)]))))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The wanted checkpoints, those of a step together, and the number of those that are gone and not wanted.
+fn list(
+    reader: &Reader,
+    artifacts: &ArtifactStore,
+    run: RunId,
+    args: &CheckpointsArgs,
+) -> Result<(Vec<Listed>, usize), CliError> {
+    let kept = reader.kept_checkpoints(run)?;
+    let (mut places, mut gone) = (HashMap::new(), 0);
+    let mut listed: Vec<(usize, Listed)> = Vec::new();
+    reader.each_checkpoint_event(run, |EventRow { seq, at, event, .. }| {
+        let Event::Step(StepEvent { step, kind, .. }) = event else { return };
+        let (StepEventKind::CheckpointCommitted { checkpoint } | StepEventKind::CheckpointAdopted { checkpoint, .. }) =
+            kind
+        else {
+            return;
+        };
+        if !args.step.as_deref().is_none_or(|wanted| is_part(&step, wanted)) {
+            return;
+        }
+        let state = match kept.get(&seq) {
+            Some(true) => State::Permanent,
+            Some(false) => State::Kept,
+            None if args.all => State::Gone,
+            None => {
+                gone += 1;
+                return;
+            }
+        };
+        let next = places.len();
+        let place = *places.entry(step.clone()).or_insert(next);
+        listed.push((place, Listed { step, at, checkpoint, state, size: None }));
+    })?;
+    listed.sort_by_key(|(place, _)| *place);
+    let mut listed: Vec<Listed> = listed.into_iter().map(|(_, listed)| listed).collect();
+    for one in listed.iter_mut().filter(|listed| listed.state != State::Gone) {
+        one.size = one.checkpoint.artifact.as_ref().and_then(|root| size(artifacts, root));
+    }
+    Ok((listed, gone))
+}
+
+/// True for the step itself and for the children of a fan-out.
+fn is_part(step: &StepId, wanted: &str) -> bool {
+    step.as_str().strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+}
+
+/// Bytes of all files; `None` if the manifest is damaged or gone.
+fn size(artifacts: &ArtifactStore, root: &ArtifactRef) -> Option<u64> {
+    if root.media_type != TREE_MEDIA_TYPE {
+        return Some(root.size);
+    }
+    let tree = artifacts.read_tree(root).ok()?;
+    Some(tree.entries.values().map(|entry| entry.size).sum())
+}
+
+/// The place to fork at; none within an item of a fan-out, or without a training step.
+fn place(listed: &Listed) -> Option<String> {
+    let last_step = listed.checkpoint.last_step?;
+    let can_fork = listed.state != State::Gone && !listed.step.as_str().contains('[');
+    can_fork.then(|| format!("{}:{last_step}", listed.step))
+}
+
+fn listed_json(run: &RunRow, listed: &Listed) -> Value {
+    let Listed { step, at, checkpoint, state, size } = listed;
+    let fork = place(listed).map(|at| shell::stepwell(&format!("fork --at {at}"), [&*run.id.to_string()]));
+    json!({
+        "step": step, "train_step": checkpoint.last_step, "tokens": checkpoint.tokens_so_far, "loss": checkpoint.loss,
+        "phase": checkpoint.phase, "at": at, "bytes": size, "state": state.as_str(),
+        "digest": checkpoint.artifact.as_ref().map(|artifact| &artifact.digest), "fork_at": place(listed),
+        "fork": fork.map(|fork| fork.trim_matches('`').to_owned()),
+    })
+}
+
+fn text(run: &str, listed: &[Listed], more: usize, gone: usize) -> String {
+    let count = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+    let row = |listed: &Listed| {
+        let Listed { step, at, checkpoint, state, size } = listed;
+        vec![
+            step.to_string(),
+            count(checkpoint.last_step),
+            count(checkpoint.tokens_so_far),
+            checkpoint.loss.map(number).unwrap_or_default(),
+            at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
+            size.map(bytes).unwrap_or_default(),
+            state.as_str().to_owned(),
+            place(listed).map(|at| format!("--at {at}")).unwrap_or_default(),
+        ]
+    };
+    let mut text = match listed {
+        [] => format!("run {run} has no checkpoints\n"),
+        _ => {
+            let header = ["step", "train_step", "tokens", "loss", "at", "size", "state", "fork"];
+            table(&header, listed.iter().map(row).collect())
+        }
+    };
+    if more > 0 {
+        text.push_str(&format!("and {more} older ones, with `--all`\n"));
+    }
+    if gone > 0 {
+        text.push_str(&format!("{gone} more are gone: newer ones replaced them (`keep_checkpoints` of a training)\n"));
+    }
+    if let Some(at) = listed.iter().rev().find_map(place) {
+        let fork = shell::stepwell(&format!("fork --at {at}"), [run]);
+        text.push_str(&format!("{fork} starts a new run there; add `-S NAME=VALUE` to change a parameter\n"));
+    }
+    text
+}

@@ -1,0 +1,138 @@
+//! `stepwell metrics [RUN...] [STEP]`
+
+mod chosen;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+use crate::view::curve::{Charset, Size};
+use crate::view::output::{Printed, SCHEMA};
+use crate::view::series::{self, Columns, Curve, Report, View};
+use chosen::Chosen;
+use stepwell_base::suggest;
+use stepwell_store::Reader;
+
+/// Most series in a report for people.
+const MOST_SERIES: usize = 20;
+/// Rows of characters in a curve: beside tables, and alone.
+const ROWS: usize = 16;
+const ROWS_ALONE: usize = 20;
+const LOSS: &str = "loss";
+
+/// Show the metrics of runs: a curve, or all rows as CSV or JSON
+///
+/// Shows the loss of every training step, also of runs that have ended. A run that was forked starts with the rows of
+/// the run that it was forked from. Several runs, and the items of a fan-out, are drawn over each other.
+///
+///   stepwell metrics                       the newest run
+///   stepwell metrics base wide             two runs
+///   stepwell metrics base train            one step of a run, like `--step train`
+///   stepwell metrics base --csv > base.csv
+#[derive(Args, Debug)]
+#[command(verbatim_doc_comment)]
+pub struct MetricsArgs {
+    /// Ids, unique prefixes of ids, names, or `last`; a step may follow
+    #[arg(value_name = "RUN", default_value = "last")]
+    pub runs: Vec<String>,
+    /// Only this step of each run
+    #[arg(long, value_name = "STEP")]
+    pub step: Option<String>,
+    /// Draw this metric [default: loss]
+    #[arg(long, value_name = "NAME")]
+    pub metric: Option<String>,
+    /// Only the last N rows of each series
+    #[arg(long, value_name = "N")]
+    pub last: Option<usize>,
+    /// Print all metrics as CSV with a header
+    #[arg(long, conflicts_with_all = ["json", "plot"])]
+    pub csv: bool,
+    /// Print all metrics as JSON, like `--output json`
+    #[arg(long, conflicts_with = "plot")]
+    pub json: bool,
+    /// Print only the curve
+    #[arg(long)]
+    pub plot: bool,
+}
+
+pub fn metrics(session: &Session, args: &MetricsArgs) -> Result<Exit, CliError> {
+    let reader = session.reader()?;
+    let chosen = chosen::choose(&reader, args)?;
+    if args.csv {
+        return csv(session, &reader, args, &chosen);
+    }
+    if args.json || session.out.is_json() {
+        return json(session, &reader, args, &chosen);
+    }
+    let mut curves = chosen.iter().map(|chosen| load(&reader, args, chosen)).collect::<Result<Vec<_>, _>>()?;
+    let metric = metric(args, &curves)?;
+    curves.retain(|curve| curve.series.has(&metric));
+    let more = curves.len().saturating_sub(MOST_SERIES);
+    curves.truncate(MOST_SERIES);
+    let (view, rows) = if args.plot { (View::Plot, ROWS_ALONE) } else { (View::Full, ROWS) };
+    let charset = if session.out.has_unicode() { Charset::Unicode } else { Charset::Ascii };
+    let size = Size { columns: session.out.columns(), rows };
+    let report = Report { curves: &curves, metric: &metric, more, view, size, charset };
+    session.out.line(report.text().trim_end())?;
+    Ok(Exit::Ok)
+}
+
+fn load(reader: &Reader, args: &MetricsArgs, chosen: &Chosen) -> Result<Curve, CliError> {
+    let mut source = series::load(reader, chosen.run, &chosen.step)?;
+    if let Some(most) = args.last {
+        source.series.keep_last(most);
+    }
+    Ok(Curve { run: chosen.run, legend: chosen.legend.clone(), lineage: source.lineage, series: source.series })
+}
+
+/// The name to draw: the wanted one, the loss, or the first name of the first series.
+fn metric(args: &MetricsArgs, curves: &[Curve]) -> Result<String, CliError> {
+    let names = || curves.iter().flat_map(|curve| curve.series.names());
+    match &args.metric {
+        Some(wanted) if names().any(|name| name == wanted) => Ok(wanted.clone()),
+        Some(wanted) => {
+            let mut known: Vec<&str> = names().collect();
+            known.sort_unstable();
+            known.dedup();
+            Err(CliError::not_found(format!("there is no metric `{wanted}`")).hint(suggest::hint(
+                wanted,
+                "metrics",
+                known.iter().copied(),
+            )))
+        }
+        None => Ok(names().find(|name| *name == LOSS).or_else(|| names().next()).unwrap_or(LOSS).to_owned()),
+    }
+}
+
+/// Loads each series twice, so that only one is in memory.
+fn csv(session: &Session, reader: &Reader, args: &MetricsArgs, chosen: &[Chosen]) -> Result<Exit, CliError> {
+    let mut columns = Columns::default();
+    for chosen in chosen {
+        columns.add(&load(reader, args, chosen)?.series);
+    }
+    session.out.line(&columns.header())?;
+    for chosen in chosen {
+        let curve = load(reader, args, chosen)?;
+        let mut reader_is_gone = false;
+        columns.rows(&curve, |lines| {
+            reader_is_gone |= session.out.stream(lines)? == Printed::ReaderGone;
+            Ok::<_, CliError>(())
+        })?;
+        if reader_is_gone {
+            break;
+        }
+    }
+    Ok(Exit::Ok)
+}
+
+fn json(session: &Session, reader: &Reader, args: &MetricsArgs, chosen: &[Chosen]) -> Result<Exit, CliError> {
+    let mut parts = Vec::new();
+    for chosen in chosen {
+        parts.push(series::json(&load(reader, args, chosen)?).to_string());
+    }
+    let metric = json!(args.metric.as_deref().unwrap_or(LOSS));
+    session.out.json_text(&format!(r#"{{"schema":{SCHEMA},"metric":{metric},"series":[{}]}}"#, parts.join(",")))?;
+    Ok(Exit::Ok)
+}

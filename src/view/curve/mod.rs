@@ -1,0 +1,9 @@
+//! Draws curves with characters. Pure: knows neither runs nor terminals.
+
+mod axis;
+mod canvas;
+mod extremes;
+mod plot;
+
+pub use axis::number;
+pub use plot::{Charset, MARKS, Points, Size, plot};
