@@ -1,5 +1,6 @@
 //! The JSON of an event in the log: one flat object, whose `type` names the event. Field order is part of the format,
 //! because the log hashes the text. Fields are borrowed, so that writing an event copies nothing.
+#![expect(clippy::owned_cow, clippy::ptr_arg, reason = "an event owns its text, and serde passes a field as it is")]
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
