@@ -114,17 +114,22 @@ pub(crate) fn answer(error: &clap::Error, words: &[OsString]) -> Option<String> 
     let mut root = Cli::command();
     root.build();
     let (command, path) = named(&root, words);
+    let behind: Vec<&str> = words.iter().skip(1 + path.len()).filter_map(|word| word.to_str()).collect();
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
-            guess::verb(&path.join(" "), text(ContextKind::InvalidSubcommand)?).map(str::to_owned)
+            let word = text(ContextKind::InvalidSubcommand)?;
+            let known = guess::verb(&path.join(" "), word).map(str::to_owned);
+            known.or_else(|| if path.is_empty() { guess::path(word) } else { None })
         }
         ErrorKind::UnknownArgument => {
             let unknown = text(ContextKind::InvalidArg)?;
-            if !unknown.starts_with('-') {
-                return guess::assignment(unknown);
+            if unknown.starts_with('-') {
+                return guess::flag(command, unknown, &behind);
             }
-            let behind: Vec<&str> = words.iter().skip(1 + path.len()).filter_map(|word| word.to_str()).collect();
-            guess::flag(command, unknown, &behind)
+            guess::assignment(unknown).or_else(|| guess::set_without_sign(&behind))
+        }
+        ErrorKind::ValueValidation if text(ContextKind::InvalidArg)?.starts_with("--set") => {
+            guess::set_without_sign(&behind)
         }
         _ => None,
     }

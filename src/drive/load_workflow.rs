@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::other_workflow::with_param;
+use super::mistakes::with_param;
 use super::workflow_source::{Files, find};
 use crate::error::{CliError, ErrorKind, Report};
 use crate::session::Session;

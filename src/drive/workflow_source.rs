@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::mistaken_file::{Shape, from_script, no_workflow, shape_of};
+use super::mistakes::{Shape, from_script, no_workflow, shape_of};
 use crate::error::CliError;
 use crate::view::output;
 use stepwell_base::{shell, suggest};
@@ -134,8 +134,11 @@ const HEAD_BYTES: u64 = 1 << 20;
 
 /// Accepts any file that ends in `.toml`; others must look like a workflow.
 fn is_workflow(path: &Path) -> bool {
-    if path.extension().is_some_and(|extension| extension == "toml") {
-        return true;
+    match path.extension().and_then(|extension| extension.to_str()) {
+        Some("toml") => return true,
+        // A page may quote a workflow.
+        Some("md") => return false,
+        _ => {}
     }
     let head = read_up_to(path, HEAD_BYTES).unwrap_or_default();
     head.split(|byte| *byte == b'\n').any(|line| line.trim_ascii_start().starts_with(b"[[step"))

@@ -3,7 +3,7 @@
 use clap::Command;
 use serde_json::{Map, Value};
 
-use crate::drive::other_workflow::with_param;
+use crate::drive::mistakes::with_param;
 use crate::drive::workflow_source::{corpus, find};
 use stepwell_base::shell::{self, quote};
 use stepwell_base::suggest;
@@ -42,7 +42,7 @@ const FLAGS: &[(&[&str], &str)] = &[
 
 /// Answers a flag that the command lacks. `words` are the words behind the verb.
 pub fn flag(command: &Command, unknown: &str, words: &[&str]) -> Option<String> {
-    let name = unknown.trim_start_matches('-').split('=').next().unwrap_or_default();
+    let name = full_name(unknown, words);
     let sets_params = command.get_arguments().any(|argument| argument.get_id() == "set");
     let params = if sets_params { params(command, words) } else { Map::new() };
     if !params.contains_key(&name.replace('-', "_"))
@@ -51,6 +51,20 @@ pub fn flag(command: &Command, unknown: &str, words: &[&str]) -> Option<String> 
         return has_all(command, answer).then(|| (*answer).to_owned());
     }
     if sets_params { as_params(command, name, words, &params) } else { None }
+}
+
+/// The name of an unknown flag. Of `-lr`, clap reports `-l`.
+fn full_name<'a>(unknown: &'a str, words: &[&'a str]) -> &'a str {
+    let whole = words.iter().find(|word| word.starts_with(unknown) && long_flag(word).is_some());
+    let name = whole.copied().and_then(long_flag).unwrap_or(unknown.trim_start_matches('-'));
+    name.split('=').next().unwrap_or_default()
+}
+
+/// The text behind the dashes of `--lr` or `-lr`.
+fn long_flag(word: &str) -> Option<&str> {
+    let usual = |flag: &&str| flag.len() > 1 && is_usual(flag.split('=').next().unwrap_or_default());
+    let long = word.strip_prefix("--").filter(|flag| !flag.is_empty());
+    long.or_else(|| word.strip_prefix('-').filter(usual))
 }
 
 /// True if the command has every flag that an answer names.
@@ -68,7 +82,7 @@ fn flags(command: &Command) -> Vec<&str> {
 fn as_params(command: &Command, first: &str, words: &[&str], params: &Map<String, Value>) -> Option<String> {
     let (known, mut answers) = (flags(command), Answers::default());
     for (index, word) in words.iter().enumerate() {
-        let Some(flag) = word.strip_prefix("--").filter(|flag| !flag.is_empty()) else { continue };
+        let Some(flag) = long_flag(word) else { continue };
         let (name, given) = flag.split_once('=').map_or((flag, None), |(name, value)| (name, Some(value)));
         if name != first && known.contains(&name) {
             continue;
@@ -85,11 +99,20 @@ fn as_params(command: &Command, first: &str, words: &[&str], params: &Map<String
                 answers.has_first |= name == first;
                 answers.add(command, name, value, found);
             }
-            None if name == first => return with_param(name).map(|other| other.hint(value)),
+            None if name == first => {
+                return Some(with_param(name).map_or_else(
+                    || format!("params are set with `-S`, but there is no `{name}` either: {}", known_params(params)),
+                    |other| other.hint(value),
+                ));
+            }
             None => {}
         }
     }
     answers.text()
+}
+
+fn known_params(params: &Map<String, Value>) -> String {
+    suggest::hint("", "params", params.keys().map(String::as_str))
 }
 
 #[derive(Default)]
@@ -139,6 +162,18 @@ fn params(command: &Command, words: &[&str]) -> Map<String, Value> {
     let default = if is_training && !names.any(|word| corpus(word).is_some()) { "quickstart" } else { "pretrain" };
     let source = find(named.unwrap_or(default)).ok();
     source.and_then(|source| parse::params(&source.text)).unwrap_or_default()
+}
+
+/// Answers a `-S` without `=`, as in `-S lr 0.1` and `-S lr:0.1`.
+pub fn set_without_sign(words: &[&str]) -> Option<String> {
+    let set = words.iter().position(|word| matches!(*word, "-S" | "--set"))?;
+    let given = words.get(set + 1).filter(|given| !given.contains('='))?;
+    let (name, value) = match (given.split_once(':'), words.get(set + 2)) {
+        (Some((name, value)), _) => (name, value),
+        (None, Some(value)) if !value.starts_with('-') => (*given, *value),
+        (None, _) => (*given, "VALUE"),
+    };
+    Some(format!("write the value behind `=`: `-S {}`", quote(format!("{name}={value}"))))
 }
 
 /// Answers a word such as `lr=0.1`, which lacks its `-S`.

@@ -5,5 +5,5 @@ mod flags;
 mod tests;
 mod verbs;
 
-pub use flags::{assignment, flag};
-pub use verbs::verb;
+pub use flags::{assignment, flag, set_without_sign};
+pub use verbs::{path, verb};

@@ -1,5 +1,11 @@
 //! Verbs that people try, and the one that does it here.
 
+use std::path::Path;
+
+use crate::drive::mistakes::{Shape, from_script, shape_of};
+use crate::drive::workflow_source::find;
+use stepwell_base::shell;
+
 /// Words that are no verb, and the answer. Every command in it parses: a test tries them all.
 const VERBS: &[(&[&str], &str)] = &[
     (
@@ -137,6 +143,20 @@ pub fn verb(parent: &str, word: &str) -> Option<&'static str> {
     let word = word.to_lowercase();
     let asked = if parent.is_empty() { word } else { format!("{parent} {word}") };
     VERBS.iter().find(|(words, _)| words.contains(&asked.as_str())).map(|(_, answer)| *answer)
+}
+
+/// Answers a file, a folder or the name of a workflow in place of a verb.
+pub fn path(word: &str) -> Option<String> {
+    if find(word).is_ok() {
+        return Some(format!("{} runs this workflow", shell::stepwell("run", [word])));
+    }
+    if !Path::new(word).exists() {
+        return None;
+    }
+    Some(match shape_of(Path::new(word)) {
+        Shape::Script | Shape::Program => from_script(word),
+        _ => format!("{} trains a model on it", shell::stepwell("start-training", [word])),
+    })
 }
 
 #[cfg(test)]

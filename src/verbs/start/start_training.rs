@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::arguments::OptionalRun;
 use crate::drive::load_workflow::load;
-use crate::drive::mistaken_file::{Shape, from_script, shape_of};
+use crate::drive::mistakes::{Shape, from_script, shape_of};
 use crate::drive::submission::{SubmitArgs, submit};
 use crate::drive::workflow_source::{corpus, find, near_file};
 use crate::error::CliError;

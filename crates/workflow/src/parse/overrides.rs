@@ -1,6 +1,6 @@
 //! `-S key=value`: replaces the default of a param with a value of the same type.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 use super::synonyms::{Meant, meant};
 use crate::diagnostic::Problems;
@@ -176,6 +176,7 @@ fn typed(key: &str, default: &Value, text: &str) -> Result<Value, Refusal> {
         (Value::Null, Assigned::Value(value)) => Ok(value),
         (Value::Null, Assigned::Other) => Ok(Value::String(text.to_owned())),
         (default, Assigned::Value(value)) => fit(key, default, value),
+        (Value::Bool(_), Assigned::Other) if text == "True" || text == "False" => Ok(Value::Bool(text == "True")),
         (default, Assigned::Other) => fit(key, default, Value::String(text.to_owned())),
         (_, Assigned::TooDeep) => Err((
             format!("param `{key}` is nested deeper than {DEPTH} levels in `-S {key}=...`"),
@@ -192,6 +193,7 @@ fn fit(key: &str, default: &Value, given: Value) -> Result<Value, Refusal> {
             None => return Err(mismatch(key, "a number", &Value::Number(given))),
         },
         (Value::Number(_), Value::Number(given)) if !given.is_f64() => return Ok(Value::Number(given)),
+        (Value::Number(_), Value::Number(given)) if whole(&given).is_some() => return Ok(Value::from(whole(&given))),
         (Value::Object(default), Value::Object(given)) => return merge(key, default, given),
         (Value::Bool(_), given @ Value::Bool(_))
         | (Value::String(_), given @ Value::String(_))
@@ -199,7 +201,21 @@ fn fit(key: &str, default: &Value, given: Value) -> Result<Value, Refusal> {
         (Value::Number(number), given) if number.is_f64() => ("a number", given),
         (default, given) => (describe(default), given),
     };
-    Err(mismatch(key, expected, &given))
+    let refusal = mismatch(key, expected, &given);
+    match (default, &given) {
+        (Value::Array(_), Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
+            let example = set_to(key, &Value::from(vec![given]).to_string());
+            Err((refusal.0, format!("{}; did you mean {example}?", refusal.1)))
+        }
+        _ => Err(refusal),
+    }
+}
+
+/// The integer that a number such as `1e3` stands for.
+fn whole(number: &Number) -> Option<i64> {
+    /// All integers up to here have a form as `f64`.
+    const LARGEST: f64 = 9_007_199_254_740_992.0;
+    number.as_f64().filter(|value| value.fract() == 0.0 && value.abs() <= LARGEST).map(|value| value as i64)
 }
 
 /// Merges a table: it replaces only the keys that it gives. They must exist, unless the default is empty.

@@ -1,6 +1,6 @@
 //! A param that another workflow has: a person named the wrong workflow.
 
-use super::workflow_source::{find, names};
+use crate::drive::workflow_source::{find, names};
 use stepwell_base::shell::{self, quote};
 use stepwell_workflow::parse::{self, Meant, is_usual, meant};
 

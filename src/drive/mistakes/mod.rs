@@ -1,0 +1,7 @@
+//! A wrong name in place of a workflow, a text or a param, and what is meant.
+
+mod file;
+mod other_workflow;
+
+pub use file::{Shape, from_script, no_workflow, shape_of};
+pub use other_workflow::with_param;
