@@ -13,6 +13,9 @@ pub struct GlobalArgs {
     /// Directory of runs, artifacts and the database [default: ./state]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Directory of exported models [default: `exports` next to the state directory]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub export_dir: Option<PathBuf>,
     /// Form of standard output: text for people, or versioned JSON for scripts
     #[arg(long, global = true, value_name = "FORM", value_parser = PossibleValuesParser::new(OutputFormat::NAMES).try_map(|name| name.parse::<OutputFormat>()))]
     pub output: Option<OutputFormat>,

@@ -20,6 +20,7 @@ impl Session {
     pub fn new(global: &GlobalArgs) -> Result<Self, CliError> {
         let flags = stepwell_config::Partial {
             state_dir: global.state_dir.clone(),
+            export_dir: global.export_dir.clone(),
             output: global.output,
             color: global.color,
             ..Default::default()

@@ -4,13 +4,15 @@ use clap::Args;
 
 use super::detach::Detach;
 use super::load_workflow::repin;
-use super::submission::{Submission, named};
+use super::run_name::NewName;
+use super::submission::Submission;
 use crate::arguments::Params;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::names::RunName;
+use stepwell_base::remark::Tag;
 use stepwell_run::run_options::{Origin, Reuse, RunOptions};
 use stepwell_store::{Adoption, Reader, RunRow};
 use stepwell_workflow::spec::WorkflowSpec;
@@ -22,9 +24,12 @@ pub struct NewRunArgs {
     pub run: String,
     #[command(flatten)]
     pub params: Params,
-    /// Name of the new run [default: that of the earlier one]
+    /// Name of the new run [default: that of the earlier one, with another number]
     #[arg(long, value_name = "NAME")]
     pub name: Option<RunName>,
+    /// Give the new run a tag (repeatable)
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<Tag>,
     #[command(flatten)]
     pub detach: Detach,
 }
@@ -80,10 +85,8 @@ impl EarlierRun {
         drop(reader);
         let reuse = Reuse::Except(spec.with_descendants(from));
         let new = Submission {
-            name: match &args.name {
-                Some(name) => name.clone(),
-                None => named(&run.name)?,
-            },
+            name: NewName::given_or(args.name.as_ref(), NewName::from(&run)),
+            tags: args.tag.iter().cloned().collect(),
             options: RunOptions { reuse, origin: Some(origin), priority: run.options.priority },
             spec,
             idempotency_key: None,

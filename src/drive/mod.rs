@@ -11,6 +11,7 @@ pub mod look_ahead;
 pub mod mistakes;
 pub mod preview;
 pub mod queue;
+pub mod run_name;
 pub mod shared_disk;
 pub mod starter;
 pub mod submission;

@@ -1,5 +1,7 @@
 //! Submits a run durably, prints its id, then drives the run in the foreground.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use jiff::Timestamp;
 use serde_json::json;
@@ -11,6 +13,7 @@ use super::foreground::{self, lock};
 use super::look_ahead::look_ahead;
 use super::preview::preview;
 use super::queue::task::Task;
+use super::run_name::NewName;
 use crate::arguments::{Params, label};
 use crate::error::CliError;
 use crate::exit_code::Exit;
@@ -19,10 +22,11 @@ use crate::view::run_handle::handle_of;
 use crate::view::series::metric_lines;
 use stepwell_base::ids::RunId;
 use stepwell_base::names::RunName;
+use stepwell_base::remark::Tag;
 use stepwell_base::shell;
 use stepwell_engine::{self, Start};
 use stepwell_run::run_options::{Reuse, RunOptions};
-use stepwell_store::{Adoption, NewRun, Store, Submitted};
+use stepwell_store::{Adoption, NewRun, Store, StoreError, Submitted};
 use stepwell_workflow::key;
 use stepwell_workflow::spec::WorkflowSpec;
 
@@ -30,9 +34,12 @@ use stepwell_workflow::spec::WorkflowSpec;
 pub struct SubmitArgs {
     #[command(flatten)]
     pub params: Params,
-    /// Name of the run [default: the workflow's name]
+    /// Name of the run [default: the workflow's name and a number, such as `pretrain-3`]
     #[arg(long, value_name = "NAME")]
     pub name: Option<RunName>,
+    /// Give the run a tag (repeatable); `stepwell list --tag TAG` finds it
+    #[arg(long, value_name = "TAG")]
+    pub tag: Vec<Tag>,
     /// Leave out a step and everything that needs it (repeatable)
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     pub skip: Vec<String>,
@@ -56,10 +63,8 @@ pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> R
     preview(session, &spec);
     let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
     let new = Submission {
-        name: match &args.name {
-            Some(name) => name.clone(),
-            None => named(&spec.name)?,
-        },
+        name: NewName::given_or(args.name.as_ref(), NewName::OfWorkflow),
+        tags: args.tag.iter().cloned().collect(),
         idempotency_key: args.idempotency_key.clone(),
         options: RunOptions { priority: args.priority, reuse, ..RunOptions::default() },
         spec,
@@ -69,7 +74,8 @@ pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> R
 }
 
 pub struct Submission {
-    pub name: RunName,
+    pub name: NewName,
+    pub tags: BTreeSet<Tag>,
     pub spec: WorkflowSpec,
     pub idempotency_key: Option<String>,
     pub options: RunOptions,
@@ -85,8 +91,9 @@ impl Submission {
             Drive::Detached => None,
         };
         let after_seq = session.reader().map_or(Ok(0), |reader| reader.newest_event())?;
-        let (name, workflow) = (self.name.to_string(), self.spec.name.clone());
+        let workflow = self.spec.name.clone();
         let (run, new) = self.commit(session)?;
+        let name = session.reader()?.run(run)?.name;
         let human = format!("run {run} ({name}){}", if new { "" } else { " was submitted before" });
         let fields = json!({ "id": run, "name": name, "workflow": workflow, "new": new });
         session.out.announce(&human, json!({ "type": "submitted", "run": fields }));
@@ -116,35 +123,26 @@ impl Submission {
     fn commit(self, session: &Session) -> Result<(RunId, bool), CliError> {
         let mut store = Store::open(session.state_dir())?;
         let id = RunId(Uuid::now_v7());
-        let new = NewRun {
-            id,
-            name: self.name,
-            spec_digest: key::spec_digest(&self.spec),
-            spec: self.spec,
-            idempotency_key: self.idempotency_key,
-            options: self.options,
-            at: Timestamp::now(),
-        };
-        let submitted = match &self.adoption {
-            Some(adoption) => store.submit_fork(new, adoption)?,
-            None => store.submit(new)?,
-        };
-        Ok(match submitted {
-            Submitted::New => (id, true),
-            Submitted::Existing(run) => (run, false),
-        })
+        let spec_digest = key::spec_digest(&self.spec);
+        loop {
+            let new = NewRun {
+                id,
+                name: self.name.make(store.reader(), &self.spec.name)?,
+                spec_digest: spec_digest.clone(),
+                spec: self.spec.clone(),
+                idempotency_key: self.idempotency_key.clone(),
+                options: self.options.clone(),
+                at: Timestamp::now(),
+            };
+            return match store.submit_tagged(new, self.adoption.as_ref(), self.tags.clone()) {
+                Ok(Submitted::New) => Ok((id, true)),
+                Ok(Submitted::Existing(run)) => Ok((run, false)),
+                // Another process has taken the number in the meantime.
+                Err(StoreError::NameActive { .. }) if !self.name.is_given() => continue,
+                Err(error) => Err(error.into()),
+            };
+        }
     }
-}
-
-/// Uses another object's name as a run name.
-///
-/// # Errors
-/// `Usage` when it is not a valid run name.
-pub fn named(name: &str) -> Result<RunName, CliError> {
-    name.parse().map_err(|error| {
-        CliError::usage(format!("the run cannot be named `{name}`: {error}"))
-            .hint("give another name with `--name NAME`")
-    })
 }
 
 /// The ending of a run that was submitted before. A key that is submitted again continues a run, but it neither repeats

@@ -80,7 +80,10 @@ impl Trial {
         let log = File::create(&path).map_err(|error| CliError::io("create", &path, error))?;
         let program = own_binary().map_err(|error| CliError::internal("find this program", error))?;
         let mut command = Command::new(&program);
-        command.arg("--state-dir").arg(&self.state).args(arguments);
+        command.arg("--state-dir").arg(&self.state);
+        command.arg("--export-dir").arg(self.state.with_file_name("exports")).args(arguments);
+        // Nobody wants to hear of runs that are killed on purpose.
+        command.env("STEPWELL_NOTIFY", "off");
         // Engines that are killed on purpose are not a crash loop.
         command.env("STEPWELL_CRASH_LOOP_LIMIT", "0");
         let started = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn();

@@ -22,6 +22,8 @@ impl From<StoreError> for CliError {
             | StoreError::Pruned { .. } => ErrorKind::NotFound,
             StoreError::Exists { .. } => ErrorKind::Exists,
             StoreError::AmbiguousRun { .. } => ErrorKind::AmbiguousRun,
+            StoreError::Kept { .. } => ErrorKind::Refused,
+            StoreError::TooManyTags { .. } => ErrorKind::Usage,
             StoreError::ScheduleExists { .. } => ErrorKind::ScheduleExists,
             StoreError::NameActive { .. } => ErrorKind::NameActive,
             StoreError::Locked { .. } | StoreError::StaleEpoch { .. } => ErrorKind::Locked,
@@ -68,6 +70,7 @@ impl From<MaintenanceError> for CliError {
             MaintenanceError::Unreadable { .. } => {
                 return CliError::new(ErrorKind::Damaged, error.to_string()).hints(error.hint());
             }
+            MaintenanceError::NotEnded { .. } | MaintenanceError::InUse { .. } => ErrorKind::Refused,
             MaintenanceError::Io { .. } | MaintenanceError::NoProvenance { .. } => ErrorKind::Engine,
         };
         let hint = error.hint();

@@ -44,6 +44,12 @@ pub enum Verb {
     Approve(control::approve::ApproveArgs),
     Signal(control::signal::SignalArgs),
 
+    Tag(maintain::tag::TagArgs),
+    Note(maintain::note::NoteArgs),
+    Keep(maintain::keep::KeepArgs),
+    #[command(alias = "delete")]
+    Rm(maintain::rm::RmArgs),
+    #[command(alias = "prune")]
     Gc(maintain::gc::GcArgs),
     #[command(subcommand)]
     Db(maintain::db::DbVerb),
@@ -88,6 +94,10 @@ impl Verb {
             Verb::Approve(args) => control::approve::approve(session, args),
             Verb::Signal(args) => control::signal::signal(session, args),
 
+            Verb::Tag(args) => maintain::tag::tag(session, args),
+            Verb::Note(args) => maintain::note::note(session, args),
+            Verb::Keep(args) => maintain::keep::keep(session, args),
+            Verb::Rm(args) => maintain::rm::rm(session, args),
             Verb::Gc(args) => maintain::gc::gc(session, args),
             Verb::Db(verb) => maintain::db::db(session, verb),
             Verb::Doctor(args) => maintain::doctor::doctor(session, args),

@@ -1,11 +1,11 @@
 //! Exports the finished runs of a worker on a separate thread, because copying a model takes long.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 
-use super::export_folder;
+use super::export_folder::ExportFolder;
 use super::fan_out::MOST_CHILDREN;
 use crate::error::CliError;
 use stepwell_base::ids::RunId;
@@ -16,23 +16,23 @@ type Print = dyn Fn(&str) + Send + Sync;
 
 /// A queue of exports; its thread starts with the first run.
 pub struct Exporter {
-    state_dir: PathBuf,
+    folder: ExportFolder,
     print: Arc<Print>,
     work: Option<(Sender<RunId>, JoinHandle<()>)>,
 }
 
 impl Exporter {
-    pub fn new(state_dir: &Path, print: impl Fn(&str) + Send + Sync + 'static) -> Self {
-        Exporter { state_dir: state_dir.to_owned(), print: Arc::new(print), work: None }
+    pub fn new(folder: ExportFolder, print: impl Fn(&str) + Send + Sync + 'static) -> Self {
+        Exporter { folder, print: Arc::new(print), work: None }
     }
 
     /// Queues the export of a run that has succeeded.
     pub fn export(&mut self, run: RunId) {
-        let (state_dir, print) = (&self.state_dir, &self.print);
+        let (folder, print) = (&self.folder, &self.print);
         let (sender, _) = self.work.get_or_insert_with(|| {
             let (sender, runs) = channel();
-            let (state_dir, print) = (state_dir.clone(), Arc::clone(print));
-            (sender, std::thread::spawn(move || serve(&runs, &state_dir, &*print)))
+            let (folder, print) = (folder.clone(), Arc::clone(print));
+            (sender, std::thread::spawn(move || serve(&runs, &folder, &*print)))
         });
         // Sending fails only if the thread has panicked; `resume RUN` exports as well.
         let _ = sender.send(run);
@@ -47,16 +47,16 @@ impl Exporter {
     }
 }
 
-fn serve(runs: &Receiver<RunId>, state_dir: &Path, print: &Print) {
+fn serve(runs: &Receiver<RunId>, folder: &ExportFolder, print: &Print) {
     for run in runs {
-        match export(run, state_dir) {
+        match export(run, folder) {
             Ok(folders) => folders.iter().for_each(|folder| print(&format!("exported to {}", folder.display()))),
             Err(error) => print(&format!("warning: run {run} is not exported: {}", error.message())),
         }
     }
 }
 
-fn export(run: RunId, state_dir: &Path) -> Result<Vec<PathBuf>, CliError> {
-    let reader = Reader::open(state_dir)?;
-    export_folder::materialise(state_dir, &reader.run(run)?, &reader.overview(run, MOST_CHILDREN)?)
+fn export(run: RunId, folder: &ExportFolder) -> Result<Vec<PathBuf>, CliError> {
+    let reader = Reader::open(folder.state_dir())?;
+    folder.materialise(&reader.run(run)?, &reader.overview(run, MOST_CHILDREN)?)
 }

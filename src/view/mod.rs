@@ -1,5 +1,6 @@
 //! Shows runs to people, and to scripts as JSON.
 
+pub mod annotation;
 pub mod curve;
 pub mod effort;
 pub mod event_text;
@@ -9,6 +10,7 @@ pub mod failures;
 pub mod fan_out;
 pub mod output;
 pub mod progress;
+pub mod removal;
 pub mod run_handle;
 pub mod series;
 pub mod summary;

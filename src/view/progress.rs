@@ -9,6 +9,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde_json::json;
 
 use super::event_text::{describe, ending, how_to_answer, is_ending, progress_line};
+use super::export_folder::ExportFolder;
 use super::exporter::Exporter;
 use super::output::{Output, SCHEMA, bytes, shown_path, since};
 use super::series;
@@ -78,7 +79,7 @@ impl ProgressView {
     pub fn new(session: &Session, shown: Shown) -> Self {
         let out = session.out.clone();
         let printer = Printer { bars: out.progress_bars(), out };
-        let exporter = Exporter::new(session.state_dir(), {
+        let exporter = Exporter::new(ExportFolder::of(session), {
             let printer = printer.clone();
             move |text: &str| printer.print(text)
         });

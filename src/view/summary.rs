@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::export_folder;
+use super::export_folder::ExportFolder;
 use super::failures::{MOST_FAILURES, failed_steps, failure_text};
 use super::fan_out::MOST_CHILDREN;
 use super::output::{run_json, shown_path, since, step_json};
@@ -20,9 +20,13 @@ pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
     let reader = session.reader()?;
     let run = reader.run(id)?;
     let steps = reader.overview(id, MOST_CHILDREN)?;
-    let export = || export_folder::materialise(session.state_dir(), &run, &steps);
+    let folder = ExportFolder::of(session);
     // A worker may export the same run at this moment; the second try finds its folder.
-    let exports = export().or_else(|_| export())?;
+    let exports = folder.materialise(&run, &steps).or_else(|_| folder.materialise(&run, &steps));
+    let exports = exports.unwrap_or_else(|error| {
+        session.out.message(&format!("warning: run {id} is not exported: {}", error.message()));
+        Vec::new()
+    });
     if session.out.is_json() {
         let steps: Vec<Value> = steps.iter().map(step_json).collect();
         let exports: Vec<String> = exports.iter().map(|folder| shown_path(folder)).collect();

@@ -54,7 +54,7 @@ fn state() -> TempDir {
     let lock = EngineLock::acquire(&state).unwrap();
     let mut store = Store::open(&state).unwrap();
     store.begin_epoch(&lock).unwrap();
-    let run = store.reader().runs().unwrap().readable.into_iter().find(|run| run.name == "flow").unwrap().id;
+    let run = store.reader().runs().unwrap().readable.into_iter().find(|run| run.name == "flow-1").unwrap().id;
     let metric = |train_step: u64| MetricWrite {
         run,
         step: "train".into(),

@@ -79,7 +79,7 @@ fn show_prints_the_documented_json() {
     let show = sandbox.show();
     assert_eq!(show["schema"], 1);
     assert_eq!(show["run"]["id"], submitted["run"]["id"]);
-    assert_eq!(show["run"]["name"], "commands");
+    assert_eq!(show["run"]["name"], "commands-1");
     assert_eq!(show["run"]["workflow"], "commands");
     assert_eq!(show["run"]["status"], "succeeded");
     let step = &show["steps"][0];

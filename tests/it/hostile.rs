@@ -15,7 +15,7 @@ fn waiting() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("wait.toml", "name = \"wait\"\n[[step]]\nid = \"a\"\nkind = \"signal\"\nwith.name = \"go\"\n");
     sandbox.write("quick.toml", "name = \"quick\"\n[[step]]\nid = \"a\"\nkind = \"noop\"\n");
-    sandbox.stepwell(&["run", "wait.toml", "--detach"]).ok();
+    sandbox.stepwell(&["run", "wait.toml", "--name", "wait", "--detach"]).ok();
     sandbox
 }
 
@@ -169,7 +169,7 @@ fn processes_of_a_run_that_cannot_be_read_are_ended() {
         ),
     );
     sandbox.write("quick.toml", "name = \"quick\"\n[[step]]\nid = \"a\"\nkind = \"noop\"\n");
-    let mut engine = sandbox.start(&["run", "sleep.toml"]);
+    let mut engine = sandbox.start(&["run", "sleep.toml", "--name", "sleep"]);
     crate::harness::eventually("the program starts", || started.exists());
     signal(engine.id(), "KILL");
     engine.wait().unwrap();

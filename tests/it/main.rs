@@ -8,6 +8,7 @@ mod beginnings;
 mod bench_train;
 mod bit_flips;
 mod chaos;
+mod clean_up;
 mod cli;
 mod cluster;
 mod control;
@@ -26,6 +27,7 @@ mod maintenance;
 mod metrics;
 #[cfg(not(feature = "failpoints"))]
 mod normal_build;
+mod notify;
 mod odd_files;
 #[cfg(target_os = "linux")]
 mod orphans;

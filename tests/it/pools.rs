@@ -118,7 +118,7 @@ fn a_budget_pauses_the_run_once_and_a_higher_one_goes_on_from_the_checkpoint() {
     let starts = read(&lab.path("starts"));
     let (first, second) = starts.trim().split_once('\n').unwrap();
     assert!(first == "from 0" && second != "from 0", "the checkpoint was kept:\n{starts}");
-    eventually("the alert command was started", || read(&lab.path("alerts")) == "budget_exhausted counting\n");
+    eventually("the alert command was started", || read(&lab.path("alerts")) == "budget_exhausted counting-1\n");
     lab.stepwell(&["db", "check"]).ok();
 }
 
@@ -147,7 +147,7 @@ fn child_runs_use_up_the_budget_of_their_parent_and_stop_with_it() {
 
     // The next engine still counts the used compute, even one for a child alone.
     let attempts = lab.query_count("attempt");
-    for paused in ["parent", "parent.each[0].each[1]"] {
+    for paused in ["parent", "parent-1.each[0].each[1]"] {
         run(&["resume", paused]).exits(130);
         assert_eq!((lab.query_count("attempt"), alerts()), (attempts, 1), "after `resume {paused}`");
     }

@@ -141,7 +141,7 @@ fn a_context_longer_than_the_whole_text_is_refused() {
 fn the_export_is_a_hugging_face_folder_and_generation_works() {
     let sandbox = Sandbox::new();
     run(&sandbox, &[]).ok();
-    let exports = std::fs::read_dir(sandbox.state().join("exports")).unwrap().next().unwrap().unwrap().path();
+    let exports = std::fs::read_dir(sandbox.path("exports")).unwrap().next().unwrap().unwrap().path();
     let folder = exports.join("export");
     for file in ["config.json", "model.safetensors", "tokenizer.json", "generation_config.json"] {
         assert!(folder.join(file).is_file(), "{file}");

@@ -307,9 +307,9 @@ fn a_child_run_is_submitted_once_however_often_the_engine_is_killed() {
     assert!(all.contains("w0w11"), "{all}");
     let list = sandbox.stepwell(&["list", "--output", "json"]).ok().json();
     let names: Vec<&str> = list["runs"].as_array().unwrap().iter().map(|run| run["name"].as_str().unwrap()).collect();
-    assert_eq!(names[..3], ["parent", "parent.each[0]", "parent.each[1]"]);
+    assert_eq!(names[..3], ["parent-1", "parent-1.each[0]", "parent-1.each[1]"]);
     assert_eq!(list["runs"][1]["parent"], list["runs"][0]["id"]);
-    assert_eq!(show(&sandbox, "parent.each[3]")["run"]["workflow"], "child");
+    assert_eq!(show(&sandbox, "parent-1.each[3]")["run"]["workflow"], "child");
     assert_eq!(show(&sandbox, "parent")["steps"][4]["values"]["word"], "w3");
     sandbox.stepwell(&["db", "check"]).ok();
 }

@@ -71,6 +71,7 @@ mod armed {
         "engine.commit",
         "engine.gc.folder",
         "engine.gc.remove",
+        "engine.logs.copy",
         "engine.reserve.fsync",
         "engine.reserve.write",
         "engine.wake.create",

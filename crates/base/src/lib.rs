@@ -14,6 +14,7 @@ pub mod ids;
 pub mod json;
 pub mod names;
 pub mod protocol;
+pub mod remark;
 pub mod rng;
 pub mod secret;
 mod text;

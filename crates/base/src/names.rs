@@ -68,6 +68,11 @@ impl FromStr for RunName {
 }
 
 impl RunName {
+    /// Names one of several runs.
+    pub fn numbered(base: &str, number: u64) -> RunName {
+        RunName(format!("{base}-{number}"))
+    }
+
     /// Names the run that a step starts.
     pub fn child(parent: &str, step: &StepId) -> RunName {
         RunName(format!("{parent}.{step}"))

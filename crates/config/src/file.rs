@@ -8,8 +8,9 @@ use stepwell_base::suggest;
 use stepwell_workflow::diagnostic::{Problems, SpecErrors};
 use stepwell_workflow::document::{self, Node, Table};
 
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
     "state_dir",
+    "export_dir",
     "output",
     "device",
     "slots",
@@ -20,6 +21,7 @@ const KEYS: [&str; 11] = [
     "pools",
     "rate_limits",
     "alerts",
+    "notify",
 ];
 const RETENTION_KEYS: [&str; 2] = ["keep_runs", "keep_days"];
 
@@ -29,19 +31,22 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
     let table = document::read(&mut problems).unwrap_or_default();
     table.only(&KEYS, "", &mut problems);
     let mut text = |key: &str| table.get(key).and_then(|node| node.text(key, &mut problems)).map(|text| text.value);
-    let state_dir = text("state_dir").filter(|path| !path.is_empty()).map(|path| expand(&path, home));
+    let mut folder = |key: &str| text(key).filter(|path| !path.is_empty()).map(|path| expand(&path, home));
+    let (state_dir, export_dir) = (folder("state_dir"), folder("export_dir"));
     let device = text("device");
     let [keep_runs, keep_days] = retention(&table, &mut problems);
     let partial = Partial {
         keep_runs,
         keep_days,
         state_dir,
+        export_dir,
         device,
         output: choice::<OutputFormat>(&table, "output", &OutputFormat::NAMES, &mut problems),
         color: choice::<ColorChoice>(&table, "color", &ColorChoice::NAMES, &mut problems),
         pools: limits::pools(&table, &mut problems),
         rate_limits: limits::rate_limits(&table, &mut problems),
         alert_command: limits::alert_command(&table, &mut problems),
+        notify_command: limits::notify_command(&table, &mut problems),
         crash_loop_limit: table.get("crash_loop_limit").and_then(|node| crash_loop_limit(node, &mut problems)),
         log_limit: limits::log_limit(&table, &mut problems),
         slots: table.get("slots").and_then(|node| slots(node, &mut problems)),

@@ -1,4 +1,4 @@
-//! `[pools]`, `[rate_limits]`, `[alerts]` and `log_limit` of a configuration file.
+//! `[pools]`, `[rate_limits]`, `[alerts]`, `[notify]` and `log_limit` of a configuration file.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -69,6 +69,18 @@ pub(super) fn rate_limits(table: &Table, problems: &mut Problems) -> Option<BTre
 pub(super) fn alert_command(table: &Table, problems: &mut Problems) -> Option<Vec<String>> {
     let table = table.get("alerts")?.table("alerts", "alerts = { command = [\"program\"] }", problems)?;
     table.only(&["command"], " in [alerts]", problems);
+    let items = table.get("command")?.list("command", "command = [\"program\", \"argument\"]", problems)?;
+    Some(items.iter().filter_map(|item| item.text("command", problems)).map(|word| word.value).collect())
+}
+
+pub(super) fn notify_command(table: &Table, problems: &mut Problems) -> Option<Vec<String>> {
+    let table = table.get("notify")?.table("notify", "notify = { command = [\"program\"] }", problems)?;
+    if let Some(node) = table.get("url") {
+        problems
+            .at(&node.span, "`url` is not a key of [notify]: a program sends the message")
+            .hint("write `command = [\"curl\", \"-fsS\", \"--json\", \"@-\", \"https://...\"]`");
+    }
+    table.only(&["command", "url"], " in [notify]", problems);
     let items = table.get("command")?.list("command", "command = [\"program\", \"argument\"]", problems)?;
     Some(items.iter().filter_map(|item| item.text("command", problems)).map(|word| word.value).collect())
 }

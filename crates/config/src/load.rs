@@ -64,9 +64,21 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
         ],
         PathBuf::from("state"),
     );
+    let state_dir = Setting { value: surroundings.working_directory.join(state_dir.value), origin: state_dir.origin };
+    let export_dir = first(
+        [
+            (flags.export_dir, Origin::Flag),
+            (env.export_dir, Origin::Env("STEPWELL_EXPORT_DIR")),
+            (project.export_dir, project_origin()),
+            (user.export_dir, user_origin()),
+        ],
+        // Next to the state directory, so that a project stays in one place.
+        state_dir.value.with_file_name("exports"),
+    );
     let pools = first([(project.pools, project_origin()), (user.pools, user_origin())], Pools::default());
     Ok(Settings {
-        state_dir: Setting { value: surroundings.working_directory.join(state_dir.value), origin: state_dir.origin },
+        state_dir,
+        export_dir: Setting { value: surroundings.working_directory.join(export_dir.value), origin: export_dir.origin },
         output: first(
             [
                 (flags.output, Origin::Flag),
@@ -137,6 +149,14 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             [(project.alert_command, project_origin()), (user.alert_command, user_origin())],
             Vec::new(),
         ),
+        notify_command: first(
+            [
+                (env.notify_command, Origin::Env("STEPWELL_NOTIFY")),
+                (project.notify_command, project_origin()),
+                (user.notify_command, user_origin()),
+            ],
+            Vec::new(),
+        ),
     })
 }
 
@@ -174,6 +194,7 @@ fn no_color(surroundings: &Surroundings<'_>) -> Option<ColorChoice> {
 fn environment(surroundings: &Surroundings<'_>) -> Result<Partial, ConfigError> {
     Ok(Partial {
         state_dir: surroundings.path("STEPWELL_STATE_DIR"),
+        export_dir: surroundings.path("STEPWELL_EXPORT_DIR"),
         output: variable(surroundings, "STEPWELL_OUTPUT", OutputFormat::from_str)?,
         device: variable(surroundings, "STEPWELL_DEVICE", |text| Ok(text.to_owned()))?,
         slots: variable(surroundings, "STEPWELL_SLOTS", |text| {
@@ -188,6 +209,10 @@ fn environment(surroundings: &Surroundings<'_>) -> Result<Partial, ConfigError> 
             limits::parse_log_limit(text).ok_or_else(invalid)
         })?,
         color: variable(surroundings, "STEPWELL_COLOR", ColorChoice::from_str)?,
+        notify_command: variable(surroundings, "STEPWELL_NOTIFY", |text| match text {
+            "off" => Ok(Vec::new()),
+            _ => Err(InvalidValue { expected: "`off`", given: text.to_owned() }),
+        })?,
         ..Partial::default()
     })
 }

@@ -15,6 +15,8 @@ use stepwell_workflow::rate_limit::RateLimit;
 pub struct Settings {
     /// Directory of runs, artifacts and the database.
     pub state_dir: Setting<PathBuf>,
+    /// Directory of exported models.
+    pub export_dir: Setting<PathBuf>,
     /// Format of standard output.
     pub output: Setting<OutputFormat>,
     /// Compute device of training: `auto`, or a name that `doctor` lists.
@@ -35,6 +37,8 @@ pub struct Settings {
     pub rate_limits: Setting<BTreeMap<String, RateLimit>>,
     /// Program and arguments to start once per alert; empty for none.
     pub alert_command: Setting<Vec<String>>,
+    /// Program and arguments to start once per ended run; empty for none.
+    pub notify_command: Setting<Vec<String>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -69,6 +73,7 @@ impl fmt::Display for Origin {
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Partial {
     pub state_dir: Option<PathBuf>,
+    pub export_dir: Option<PathBuf>,
     pub output: Option<OutputFormat>,
     pub device: Option<String>,
     pub slots: Option<usize>,
@@ -80,6 +85,7 @@ pub struct Partial {
     pub pools: Option<Pools>,
     pub rate_limits: Option<BTreeMap<String, RateLimit>>,
     pub alert_command: Option<Vec<String>>,
+    pub notify_command: Option<Vec<String>>,
 }
 
 /// One line of `config show`.
@@ -97,6 +103,7 @@ impl Settings {
         let row = |name, value: String, origin: &Origin| Shown { name, value, origin: origin.clone() };
         vec![
             row("state_dir", self.state_dir.value.display().to_string(), &self.state_dir.origin),
+            row("export_dir", self.export_dir.value.display().to_string(), &self.export_dir.origin),
             row("output", self.output.value.to_string(), &self.output.origin),
             row("device", self.device.value.clone(), &self.device.origin),
             row("slots", self.slots.value.to_string(), &self.slots.origin),
@@ -108,6 +115,7 @@ impl Settings {
             row("pools", self.describe_pools(), &self.pools.origin),
             row("rate_limits", self.describe_rate_limits(), &self.rate_limits.origin),
             row("alerts.command", self.alert_command.value.join(" "), &self.alert_command.origin),
+            row("notify.command", self.notify_command.value.join(" "), &self.notify_command.origin),
         ]
     }
 
@@ -117,6 +125,7 @@ impl Settings {
             pools: self.pools.value.clone(),
             rate_limits: self.rate_limits.value.clone(),
             alert_command: self.alert_command.value.clone(),
+            notify_command: self.notify_command.value.clone(),
         }
     }
 

@@ -115,6 +115,31 @@ fn each_source_wins_over_the_next() {
 }
 
 #[test]
+fn exports_are_next_to_the_state_directory_unless_a_source_says_otherwise() {
+    let export_dir = |place: &Place, flags| place.load(flags).expect("settings").export_dir;
+    let place = Place::new().project("state_dir = \"deep/state\"\n");
+    assert_eq!(export_dir(&place, Partial::default()).value, place.path("work/deep/exports"));
+    let place = place.project("export_dir = \"models\"\n");
+    assert_eq!(export_dir(&place, Partial::default()).value, place.path("work/models"));
+    let place = place.env("STEPWELL_EXPORT_DIR", "/elsewhere");
+    assert_eq!(export_dir(&place, Partial::default()).value, Path::new("/elsewhere"));
+    let flags = Partial { export_dir: Some("flag".into()), ..Partial::default() };
+    assert_eq!(export_dir(&place, flags).value, place.path("work/flag"));
+}
+
+#[test]
+fn the_notifier_is_a_program_that_a_variable_turns_off() {
+    let place = Place::new().project("[notify]\ncommand = [\"mail\", \"me\"]\n");
+    assert_eq!(place.load(Partial::default()).expect("settings").notify_command.value, ["mail", "me"]);
+    let place = place.env("STEPWELL_NOTIFY", "off");
+    assert!(place.load(Partial::default()).expect("settings").notify_command.value.is_empty());
+    let place = Place::new().project("[notify]\nurl = \"https://example.com\"\n");
+    let refused = place.load(Partial::default()).expect_err("no url");
+    let ConfigError::File(problems) = refused else { panic!("{refused}") };
+    assert!(problems.problems()[0].hint_text().expect("a hint").contains("curl"));
+}
+
+#[test]
 fn an_xdg_directory_replaces_the_one_in_home() {
     let place = Place::new().user("slots = 5\n");
     let xdg = place.path("xdg");

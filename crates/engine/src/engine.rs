@@ -8,6 +8,7 @@ mod commit;
 mod effects;
 mod environment;
 mod messages;
+mod notices;
 pub(crate) mod recovery;
 mod requests;
 mod round;
@@ -27,6 +28,7 @@ use jiff::Timestamp;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::cleanup::discards::Discards;
 use crate::engine::cleanup::janitor::Janitor;
+use crate::engine::notices::Notices;
 use crate::engine::recovery::crash_loop;
 use crate::engine::scheduling::accounts::Accounts;
 use crate::engine::scheduling::family::Family;
@@ -125,6 +127,7 @@ pub(crate) struct Engine<'a, X, C> {
     accounts: Accounts,
     discards: Discards,
     schedules: Schedules,
+    notices: Notices,
     /// Cloned for threads that send messages to the engine.
     sender: SyncSender<Message>,
     pace: ClaimPace,
@@ -175,6 +178,7 @@ impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
             accounts: Accounts::default(),
             discards: Discards::default(),
             schedules: Schedules::default(),
+            notices: Notices::default(),
             sender: inbox.sender.clone(),
             pace: ClaimPace::default(),
             stopping: None,

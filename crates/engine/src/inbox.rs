@@ -11,6 +11,7 @@ use crate::executors::{AttemptId, Report, Sink, WorkerId};
 
 use crate::client::wake;
 use crate::error::EngineError;
+use crate::notifier::End;
 use crate::signals::stop_signals;
 
 #[derive(Debug)]
@@ -21,6 +22,11 @@ pub(crate) enum Message {
     Wake,
     /// Text for the observer, from a thread of the engine.
     Warning(String),
+    /// The notifier has told the end of a run, or has failed for good.
+    Told {
+        end: End,
+        problem: Option<String>,
+    },
 }
 
 /// Maximum number of queued messages. A worker that sends faster blocks once its socket is full.

@@ -11,6 +11,7 @@ pub mod executors;
 mod inbox;
 pub mod log;
 mod maintenance;
+mod notifier;
 mod options;
 mod rows;
 mod signals;
@@ -25,7 +26,8 @@ pub use engine::state::attempts::EXIT_GRACE;
 pub use engine::{drive, drive_locked};
 pub use error::EngineError;
 pub use maintenance::{
-    Amount, Collected, MaintenanceError, Sweep, back_up_artifacts, gc, provenance, put_back_artifacts,
+    Amount, Collected, Figure, MaintenanceError, PrunedRun, Sweep, back_up_artifacts, back_up_logs, gc, provenance,
+    put_back_artifacts, put_back_logs, remove_runs,
 };
 pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait, Start};
 pub use rows::state_from_rows;

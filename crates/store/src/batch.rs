@@ -54,6 +54,10 @@ pub struct Batch<'a> {
     pub series: &'a [SeriesWrite],
     /// Answers to the requests that the events fulfil.
     pub answers: &'a [Answer],
+    /// Runs that these events end and that a notifier is to be told about, with the times of their ends.
+    pub to_tell: &'a [(RunId, Timestamp)],
+    /// Ends that the notifier knows now.
+    pub told: &'a [(RunId, Timestamp)],
 }
 
 impl Batch<'_> {
@@ -63,6 +67,7 @@ impl Batch<'_> {
             && self.metrics.is_empty()
             && self.series.is_empty()
             && self.answers.is_empty()
+            && self.told.is_empty()
     }
 }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::ErrorCode;
 
 use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::remark::MOST_TAGS;
 use stepwell_base::shell::{quote, stepwell};
 use stepwell_run::status::RunStatus;
 
@@ -46,6 +47,10 @@ pub enum StoreError {
     UnknownRun { text: String },
     #[error("`{text}` matches {} runs: {}", candidates.len(), list(candidates))]
     AmbiguousRun { text: String, candidates: Vec<RunId> },
+    #[error("run {run} is kept")]
+    Kept { run: RunId },
+    #[error("run {run} would have {found} tags; a run has at most {MOST_TAGS}")]
+    TooManyTags { run: RunId, found: usize },
     #[error("there is no schedule `{name}`")]
     UnknownSchedule { name: String },
     #[error("there is a schedule `{name}` already")]
@@ -120,6 +125,12 @@ impl StoreError {
                 format!("restore the database from a backup, or accept the loss with `rm {}`", quote(head))
             }
             StoreError::UnknownRun { .. } => "`stepwell list` shows all runs".to_owned(),
+            StoreError::Kept { run } => {
+                format!("{} lets it go", stepwell("keep --undo", [&*run.to_string()]))
+            }
+            StoreError::TooManyTags { run, .. } => {
+                format!("remove some first: {}", stepwell("tag --remove TAG", [&*run.to_string()]))
+            }
             StoreError::UnknownSchedule { .. } => "`stepwell schedule list` shows all schedules".to_owned(),
             StoreError::ScheduleExists { name } => {
                 format!("remove it with {}, or choose another name", stepwell("schedule remove", [&**name]))

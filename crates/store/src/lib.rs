@@ -35,13 +35,13 @@ pub use floor::raw_commits;
 pub use holder::Holder;
 pub use integrity::head::check_content as check_head_content;
 pub use layout::{
-    ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, LOG_FILE, RUNS_DIR, WAKE_FILE, attempt_log,
-    last_sign_of_life, scratch_dir,
+    ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, LOG_FILE, NOTIFY_LOG_FILE, RUNS_DIR, WAKE_FILE,
+    attempt_log, last_sign_of_life, scratch_dir,
 };
 pub use open::lock::EngineLock;
 pub use read::{EventsAfter, Reader, SeriesStep};
 pub use rows::{
-    Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Reference, ReferenceHolder, RequestRow,
-    RunRow, RunRows, ScheduleOptions, ScheduleRow, SignalRow, StepRow, Unreadable, WaitRow,
+    Annotation, Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Reference, ReferenceHolder,
+    Remark, RequestRow, RunRow, RunRows, ScheduleOptions, ScheduleRow, SignalRow, StepRow, Unreadable, WaitRow,
 };
 pub use write::Store;

@@ -9,7 +9,8 @@ use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 /// Tables that keep their rows for ever.
-const GROWING: [&str; 11] = [
+const GROWING: [&str; 12] = [
+    "annotation",
     "event",
     "run",
     "step",

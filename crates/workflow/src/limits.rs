@@ -23,6 +23,8 @@ pub struct Limits {
     pub rate_limits: BTreeMap<String, RateLimit>,
     /// Program and arguments to start once per alert.
     pub alert_command: Vec<String>,
+    /// Program and arguments to start once per ended run.
+    pub notify_command: Vec<String>,
 }
 
 impl Limits {

@@ -22,7 +22,7 @@ pub struct CancelArgs {
 }
 
 pub fn cancel(session: &Session, args: &CancelArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_run(&args.run)?;
+    let (reader, id) = session.find_kept_run(&args.run)?;
     let name = reader.run(id)?.name;
     let at_work = |step: &StepRow| matches!(step.status, StepStatus::Running | StepStatus::Expanded);
     if reader.overview(id, 0)?.iter().any(at_work) {

@@ -24,7 +24,7 @@ pub struct PauseArgs {
 }
 
 pub fn pause(session: &Session, args: &PauseArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_run(&args.run)?;
+    let (reader, id) = session.find_kept_run(&args.run)?;
     let name = reader.run(id)?.name;
     drop(reader);
     ask(session, id, &Request::Pause { reason: args.reason.clone() })?;

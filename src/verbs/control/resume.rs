@@ -44,7 +44,7 @@ pub struct ResumeArgs {
 }
 
 pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_run(&args.run)?;
+    let (reader, id) = session.find_kept_run(&args.run)?;
     let run = reader.run(id)?;
     drop(reader);
     if !matches!(run.status, RunStatus::Succeeded | RunStatus::Canceled) {

@@ -19,7 +19,7 @@ use crate::view::series::json_line;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::protocol::{Measurement, Progress};
 use stepwell_run::status::RunStatus;
-use stepwell_store::{EngineLock, EventRow, Reader};
+use stepwell_store::{EngineLock, EventRow, Reader, StoreError};
 
 const INTERVAL: Duration = Duration::from_millis(250);
 const ESTIMATE_EVERY: Duration = Duration::from_secs(10);
@@ -39,6 +39,9 @@ pub struct WatchArgs {
 
 pub fn watch(session: &Session, args: &WatchArgs) -> Result<Exit, CliError> {
     let (reader, run) = session.find_run(&args.run)?;
+    if let Some(at) = reader.run(run)?.pruned_at {
+        session.out.message(&StoreError::Pruned { run, at }.to_string());
+    }
     let mut lines = Lines::new(session, &reader, run);
     let mut follower = Follower::new(run, 0);
     loop {

@@ -20,18 +20,18 @@ pub enum DbVerb {
     Check,
     /// Copy the database into a new folder, even while an engine runs
     ///
-    /// The folder is laid out like a state directory: `stepwell list --state-dir PATH` reads it. It excludes the logs
-    /// of attempts and, without `--artifacts`, the contents of artifacts.
+    /// The folder is laid out like a state directory: `stepwell list --state-dir PATH` reads it. Without `--artifacts` it
+    /// has neither the contents of artifacts nor logs and metrics files. It never has exported models.
     Backup {
         /// Folder to create
         path: PathBuf,
-        /// Also copy the contents of artifacts, and verify them
+        /// Also copy the contents of artifacts, and verify them, and the logs and metrics files of all runs
         #[arg(long)]
         artifacts: bool,
     },
     /// Replace the database with a backup; the old one is kept under `backups/`
     ///
-    /// No engine may run. Artifacts that the backup holds are put back too.
+    /// No engine may run. Artifacts, logs and metrics files that the backup holds are put back if they are missing.
     Restore {
         /// Folder that `db backup` made, or a file of `backups/`
         path: PathBuf,
@@ -59,14 +59,15 @@ fn backup(session: &Session, path: &Path, with_artifacts: bool) -> Result<Exit, 
     let backup = Backup::begin(session.state_dir(), path)?;
     backup.snapshot()?;
     let mut human = format!("the database is in {}", path.display());
-    let mut copied = None;
+    let (mut copied, mut logs) = (None, None);
     if with_artifacts {
         let files = stepwell_engine::back_up_artifacts(session.state_dir(), &backup)?;
-        human.push_str(&format!(", with {files} files of artifacts"));
-        copied = Some(files);
+        let log_files = stepwell_engine::back_up_logs(session.state_dir(), &backup)?;
+        human.push_str(&format!(", with {files} files of artifacts and {log_files} logs and metrics files"));
+        (copied, logs) = (Some(files), Some(log_files));
     }
     backup.publish()?;
-    session.out.document(&human, json!({ "path": shown_path(path), "artifacts": copied }))?;
+    session.out.document(&human, json!({ "path": shown_path(path), "artifacts": copied, "logs": logs }))?;
     Ok(Exit::Ok)
 }
 
@@ -84,7 +85,12 @@ fn restore(session: &Session, path: &Path) -> Result<Exit, CliError> {
         human.push_str(&format!("; {count} files of artifacts were put back"));
         files = Some(count);
     }
-    session.out.document(&human, json!({ "replaced": replaced.as_deref().map(shown_path), "artifacts": files }))?;
+    let logs = stepwell_engine::put_back_logs(state_dir, path)?;
+    if logs > 0 {
+        human.push_str(&format!("; {logs} logs and metrics files were put back"));
+    }
+    let replaced = replaced.as_deref().map(shown_path);
+    session.out.document(&human, json!({ "replaced": replaced, "artifacts": files, "logs": logs }))?;
     session.out.message("`stepwell artifact verify` says whether all artifacts are there");
     Ok(Exit::Ok)
 }

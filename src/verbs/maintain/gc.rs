@@ -1,29 +1,33 @@
 //! `stepwell gc`
 
 use clap::Args;
-use serde_json::{Value, json};
 
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
-use crate::view::output::bytes;
-use stepwell_engine::{Amount, Sweep, gc as collect};
+use crate::view::removal::{MOST_RUNS, Removal};
+use stepwell_engine::{Sweep, gc as collect};
 use stepwell_run::retention::Retention;
 
 /// Remove files that nothing refers to, and runs that the retention policy does not keep
 ///
-/// A pruned run keeps its row and its events; its outputs, checkpoints and logs go. Runs that have not ended stay.
+/// A pruned run keeps its row, its tags and its events; its outputs, checkpoints and logs go. Runs that have not ended
+/// and runs that `keep` holds stay. Exported folders stay too. Failed and canceled runs go before those that succeeded.
 #[derive(Args, Debug)]
 pub struct GcArgs {
     /// Only print what would be removed
     #[arg(long)]
     pub dry_run: bool,
-    /// Prune all but the newest N ended runs of each workflow [default: retention.keep_runs]
+    /// Prune all but N ended runs of each workflow: the newest that succeeded, then the newest of the others [default:
+    /// retention.keep_runs]
     #[arg(long, value_name = "N")]
     pub keep_runs: Option<u64>,
     /// Prune runs that ended more than D days ago; with --keep-runs, those that neither rule keeps
     #[arg(long, value_name = "D")]
     pub keep_days: Option<u64>,
+    /// List every pruned run, not only the first 20
+    #[arg(long)]
+    pub all: bool,
 }
 
 pub fn gc(session: &Session, args: &GcArgs) -> Result<Exit, CliError> {
@@ -34,25 +38,7 @@ pub fn gc(session: &Session, args: &GcArgs) -> Result<Exit, CliError> {
     };
     let sweep = if args.dry_run { Sweep::DryRun } else { Sweep::Remove };
     let collected = collect(session.state_dir(), retention, sweep)?;
-    let verb = if args.dry_run { "would remove" } else { "removed" };
-    let line = |amount: Amount, what: &str| format!("{verb} {} {what}, {}\n", amount.files, bytes(amount.bytes));
-    let mut human =
-        format!("{} {} runs\n", if args.dry_run { "would prune" } else { "pruned" }, collected.pruned.len());
-    human.push_str(&line(collected.artifacts, "artifacts that nothing refers to"));
-    human.push_str(&line(collected.temporary, "unfinished files"));
-    human.push_str(&line(collected.scratch, "scratch files and logs"));
-    let value = json!({
-        "dry_run": args.dry_run,
-        "pruned": collected.pruned,
-        "artifacts": amount(collected.artifacts),
-        "temporary": amount(collected.temporary),
-        "scratch": amount(collected.scratch),
-        "bytes": collected.artifacts.bytes + collected.temporary.bytes + collected.scratch.bytes,
-    });
-    session.out.document(&human, value)?;
+    let most = if args.all { usize::MAX } else { MOST_RUNS };
+    Removal { collected: &collected, sweep, most }.report(session)?;
     Ok(Exit::Ok)
-}
-
-fn amount(amount: Amount) -> Value {
-    json!({ "files": amount.files, "bytes": amount.bytes })
 }

@@ -7,4 +7,8 @@ pub mod config;
 pub mod db;
 pub mod doctor;
 pub mod gc;
+pub mod keep;
+pub mod note;
+pub mod rm;
 pub mod smoke_test;
+pub mod tag;

@@ -14,8 +14,8 @@ use stepwell_engine::{self, EngineOptions, Outcome, Scope, Start};
 
 /// Run everything that is pending or interrupted in this state directory
 ///
-/// Serves new submissions and schedules until it is stopped. It copies the exports of finished runs to `exports/`
-/// in the state directory.
+/// Serves new submissions and schedules until it is stopped. It copies the exports of finished runs to the exports
+/// directory.
 #[derive(Args, Debug)]
 pub struct WorkerArgs {
     /// Exit when nothing is left to do

@@ -26,10 +26,15 @@ pub fn shown_path(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// The first 13 characters of a run id: its time in milliseconds, enough to name a run by hand.
+/// Digits of a short id.
+const SHORT: usize = 8;
+
+/// A run id for a table: the start of its last group, which is random. Its first groups are a time, and those of runs
+/// that were submitted together are alike. Verbs accept it as a RUN.
 pub fn short_id(run: RunId) -> String {
     let text = run.to_string();
-    text[..13].to_owned()
+    let (_, random) = text.rsplit_once('-').unwrap_or(("", &text));
+    random.chars().take(SHORT).collect()
 }
 
 /// A size such as `512 B`, `14.2 KiB` or `3.1 GiB`.
@@ -72,6 +77,12 @@ mod tests {
         let text = table(&["x", "y"], rows);
         assert_eq!(text.lines().count(), 3, "{text}");
         assert!(text.contains("a\\nb\\x1b[2J"), "{text}");
+    }
+
+    #[test]
+    fn short_ids_of_one_millisecond_differ() {
+        let ids = ["01a22ad7-3f0d-7097-a15c-630001d33547", "01a22ad7-3f0d-7098-a15c-630101d33547"];
+        assert_eq!(ids.map(|id| short_id(id.parse().unwrap())), ["630001d3", "630101d3"]);
     }
 
     #[test]

@@ -80,14 +80,23 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {
-        let Pending { events, effects, answers, leases, metrics, series, .. } = std::mem::take(&mut self.pending);
+        let Pending { events, effects, answers, leases, metrics, series, told, .. } = std::mem::take(&mut self.pending);
         let extension = |((run, step), (fence, expires_at))| {
             let id = AttemptId { run, step, fence };
             let progress = self.attempts.get(&id).and_then(|running| running.progress);
             LeaseExtension { run, step: id.step, fence, expires_at, progress }
         };
         let leases: Vec<LeaseExtension> = leases.into_iter().map(extension).collect();
-        let batch = Batch { events: &events, leases: &leases, metrics: &metrics, series: &series, answers: &answers };
+        let to_tell = self.ends_to_tell(&events);
+        let batch = Batch {
+            events: &events,
+            leases: &leases,
+            metrics: &metrics,
+            series: &series,
+            answers: &answers,
+            to_tell: &to_tell,
+            told: &told,
+        };
         let report = around!("engine.commit", self.store.commit(batch).map_err(EngineError::from))?;
         if let Some(&stale) = report.stale.first() {
             return Err(EngineError::Diverged { run: events[stale].run });
@@ -98,6 +107,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             self.observer.event(recorded);
             self.call_for_alert(recorded);
         }
+        self.tell(to_tell);
         for MetricWrite { run, step, row, .. } in &metrics {
             self.observer.metric(*run, step, row);
         }

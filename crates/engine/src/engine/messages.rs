@@ -34,6 +34,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                 self.load_schedules()?;
             }
             Message::Warning(text) => self.observer.warn(&text),
+            Message::Told { end, problem } => self.on_told(end, problem),
         }
         Ok(())
     }

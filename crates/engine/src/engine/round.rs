@@ -36,6 +36,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         self.rate_windows.restore(self.store.reader(), &self.options.limits, self.clock.wall())?;
         self.answer_requests()?;
         self.load_schedules()?;
+        self.tell_earlier_ends()?;
         // A step whose time ran out while no engine ran must not be claimed.
         self.check_clock();
         loop {
@@ -47,6 +48,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             self.forget_ended_runs();
             if let Some(outcome) = self.outcome() {
                 self.flush_all()?;
+                self.finish_notices(inbox)?;
                 self.discard_rest()?;
                 return Ok(outcome);
             }

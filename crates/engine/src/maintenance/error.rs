@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use stepwell_artifact::ArtifactError;
 use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::shell::stepwell;
+use stepwell_run::status::RunStatus;
 use stepwell_store::StoreError;
 
 #[derive(Debug, thiserror::Error)]
@@ -18,6 +20,10 @@ pub enum MaintenanceError {
     /// The engine that started the attempt has died, and no engine has proved the attempt dead.
     #[error("step `{step}` of run {run} is leased to an attempt of an engine that died")]
     Leased { run: RunId, step: StepId },
+    #[error("run {run} is {status}: only ended runs can be removed")]
+    NotEnded { run: RunId, status: RunStatus },
+    #[error("run {run} is still needed: its parent run has not ended, or a request about it has no answer yet")]
+    InUse { run: RunId },
     #[error("{holder} cannot be read: {}", source.what())]
     Unreadable { holder: String, source: ArtifactError },
     #[error("the provenance of {what} is not known: {reason}")]
@@ -42,6 +48,10 @@ impl MaintenanceError {
             MaintenanceError::Leased { run, .. } => {
                 Some(format!("end it with `stepwell resume {run}` or `stepwell cancel {run}`"))
             }
+            MaintenanceError::NotEnded { run, .. } => {
+                Some(format!("end it first: {}", stepwell("cancel", [&*run.to_string()])))
+            }
+            MaintenanceError::InUse { .. } => Some("remove it after its parent run has ended".to_owned()),
             MaintenanceError::Unreadable { source, .. } => Some(source.hint()),
             MaintenanceError::NoProvenance { .. } => {
                 Some("`stepwell artifact ls RUN` lists the outputs of a run".to_owned())

@@ -12,7 +12,9 @@ use stepwell_base::faults::around;
 use crate::error::StoreError;
 
 /// Tables under the seal. The seal itself is a row of `meta`.
-const TABLES: [&str; 4] = ["environment", "meta", "request", "schedule"];
+const TABLES: [&str; 6] = ["annotation", "environment", "meta", "notification", "request", "schedule"];
+/// Tables under the seal of schema 4 and older.
+const OLD_TABLES: [&str; 4] = ["environment", "meta", "request", "schedule"];
 const SEAL: &str = "seal";
 /// Prefix of a sum. Schema 4 and older store one digest over all rows instead.
 const SUM: &str = "rows:";
@@ -155,7 +157,7 @@ fn sum_of_query(connection: &Connection, table: &str, sql: &str, values: impl Pa
 /// The seal of schema 4 and older: BLAKE3 over all rows.
 fn whole_digest(connection: &Connection) -> Result<String, StoreError> {
     let mut hasher = blake3::Hasher::new();
-    for table in TABLES {
+    for table in OLD_TABLES {
         let mut statement = connection.prepare_cached(&format!("SELECT * FROM {table} ORDER BY 1"))?;
         let mut rows = statement.query([])?;
         while let Some(row) = rows.next()? {

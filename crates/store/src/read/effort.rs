@@ -29,6 +29,12 @@ impl Reader {
         })
     }
 
+    /// The runs that the steps of a run started, the runs that their steps started, and so on.
+    pub fn descendants(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        let sql = format!("{DESCENDANTS} SELECT id FROM below");
+        self.query(|connection| collect(connection, &sql, [run.to_string()]))
+    }
+
     /// Like [`Reader::compute`], summed over all descendants of a run.
     pub fn compute_of_descendants(&self, run: RunId) -> Result<SignedDuration, StoreError> {
         self.query(|connection| {

@@ -1,5 +1,6 @@
 //! Queries on the state, by subject. What grows with history is read in pages, row by row, or through an index.
 
+mod annotations;
 mod artifacts;
 mod attempts;
 mod budgets;
@@ -7,6 +8,8 @@ mod effort;
 mod events;
 mod limits;
 mod lookups;
+mod names;
+mod notifications;
 pub(crate) mod reader;
 mod references;
 mod requests;

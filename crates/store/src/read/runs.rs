@@ -87,8 +87,9 @@ impl Reader {
         found.ok_or_else(|| StoreError::UnknownRun { text: id.to_string() })
     }
 
-    /// Resolves a run named by a person: `last` (the newest), an id, a name (its newest run), or a unique prefix of an
-    /// id.
+    /// Resolves a run named by a person: `last` (the newest that was not pruned), an id, a name (its newest run), the name
+    /// of a workflow (the newest run of it that no step has started), or the unique start of an id or of an id's last
+    /// group.
     ///
     /// # Errors
     /// `UnknownRun`, `AmbiguousRun`.
@@ -97,17 +98,32 @@ impl Reader {
             let ids = |sql: &str, values: &[&str]| collect::<RunId>(connection, sql, params_from_iter(values));
             let lower = text.to_ascii_lowercase();
             let mut found = match text {
-                "last" => ids("SELECT id FROM run ORDER BY id DESC LIMIT 1", &[])?,
+                "last" => match ids("SELECT id FROM run WHERE pruned_at IS NULL ORDER BY id DESC LIMIT 1", &[])? {
+                    found if found.is_empty() => ids("SELECT id FROM run ORDER BY id DESC LIMIT 1", &[])?,
+                    found => found,
+                },
                 _ => ids("SELECT id FROM run WHERE id = ?1", &[&lower])?,
             };
-            if found.is_empty() {
-                found = ids("SELECT id FROM run WHERE name = ?1 ORDER BY id DESC LIMIT 1", &[text])?;
+            // Names that the workflow lends to its runs do not hide newer runs of it.
+            for sql in [
+                "SELECT id FROM run WHERE name = ?1 AND workflow <> ?1 ORDER BY id DESC LIMIT 1",
+                "SELECT id FROM (SELECT max(id) AS id FROM run WHERE name = ?1
+                                 UNION ALL SELECT * FROM (SELECT id FROM run WHERE workflow = ?1 AND parent_run IS NULL
+                                                          ORDER BY id DESC LIMIT 1))
+                 WHERE id IS NOT NULL ORDER BY id DESC LIMIT 1",
+            ] {
+                if found.is_empty() {
+                    found = ids(sql, &[text])?;
+                }
             }
             let hexadecimal = lower.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-');
             if found.is_empty() && !text.is_empty() && hexadecimal {
                 // `g` sorts after every hexadecimal digit.
-                let sql =
-                    format!("SELECT id FROM run WHERE id >= ?1 AND id < ?1 || 'g' ORDER BY id DESC LIMIT {CANDIDATES}");
+                let sql = format!(
+                    "SELECT id FROM run WHERE id >= ?1 AND id < ?1 || 'g'
+                     UNION SELECT id FROM run WHERE substr(id, 25) >= ?1 AND substr(id, 25) < ?1 || 'g'
+                     ORDER BY id DESC LIMIT {CANDIDATES}"
+                );
                 found = ids(&sql, &[&lower])?;
             }
             match found.as_slice() {

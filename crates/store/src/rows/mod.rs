@@ -1,5 +1,6 @@
 //! Results of queries: one type per kind of row, next to the columns that it is decoded from.
 
+mod annotation;
 mod attempt;
 mod checkpoint;
 mod event;
@@ -11,6 +12,7 @@ mod schedule;
 mod step;
 mod wait;
 
+pub use annotation::{Annotation, Remark};
 pub use checkpoint::CheckpointRow;
 pub use event::EventRow;
 pub use reference::{Reference, ReferenceHolder};
@@ -20,6 +22,7 @@ pub use schedule::{ScheduleOptions, ScheduleRow};
 pub use step::{AttemptedStep, Children, StepRow};
 pub use wait::{DecisionRow, SignalRow, WaitRow};
 
+pub(crate) use annotation::AnnotationOf;
 pub(crate) use checkpoint::CheckpointOf;
 pub(crate) use event::EventColumns;
 pub(crate) use metric::{StoredMetric, digest as metric_digest};

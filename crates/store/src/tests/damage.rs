@@ -1,5 +1,6 @@
 //! Damage is found: a changed log, a changed table, a lost WAL.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -8,7 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::integrity::chain;
-use crate::{Batch, LeaseExtension, Reader, Store, StoreError, check};
+use crate::{Batch, LeaseExtension, Reader, Remark, Store, StoreError, check};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::ids::{Fence, StepId};
 use stepwell_run::estimate::ProgressMark;
@@ -131,6 +132,8 @@ fn with_unlogged() -> TempDir {
     engine.metrics(run, 1, &[1, 2, 3]).unwrap();
     engine.store.record_environment("{\"cpu\":\"x\"}").unwrap();
     engine.store.request(run, &Request::Cancel, at(3)).unwrap();
+    let tags = BTreeSet::from(["good".parse().unwrap()]);
+    engine.store.remark(run, &Remark::Tags { add: tags, remove: BTreeSet::new() }, at(4)).unwrap();
     assert_eq!(check(engine.path()).unwrap(), []);
     engine.stop()
 }
@@ -142,11 +145,16 @@ fn what_is_not_in_the_log_is_protected_too() {
         ("UPDATE metric SET tokens_per_second = 6 WHERE train_step = 3", "training step 3"),
         ("UPDATE metric SET train_step = 9 WHERE train_step = 1", "training step 9"),
         ("UPDATE metric SET more = '{\"z_loss\":0.5}' WHERE train_step = 2", "training step 2"),
-        ("UPDATE request SET at = '2000-01-01T00:00:00.000Z'", "requests, schedules, environments or `meta`"),
+        (
+            "UPDATE request SET at = '2000-01-01T00:00:00.000Z'",
+            "requests, schedules, environments, tags, notes or `meta`",
+        ),
         ("DELETE FROM request", "requests, schedules"),
         ("UPDATE meta SET value = 7 WHERE key = 'engine_epoch'", "`meta`"),
         ("UPDATE meta SET key = 'seam' WHERE key = 'seal'", "`meta`"),
         ("UPDATE environment SET body = '{}'", "environments"),
+        ("UPDATE annotation SET tags = '[\"bad\"]'", "tags"),
+        ("DELETE FROM annotation", "tags"),
     ] {
         let dir = with_unlogged();
         edit(dir.path(), sql);

@@ -1,5 +1,6 @@
 //! The contract of the store, on real files.
 
+mod annotations;
 mod contract;
 mod crash;
 mod damage;

@@ -9,7 +9,7 @@ use super::claim_and_succeed::project_both;
 use super::project::{Projected, project};
 use super::step_projection::execute;
 use super::tally::Tally;
-use super::{answers, metrics, prune, series};
+use super::{answers, metrics, notifications, prune, series};
 use crate::batch::{Batch, CommitReport, LeaseExtension};
 use crate::decode::time_text;
 use crate::error::StoreError;
@@ -44,6 +44,7 @@ pub(super) fn commit(
     batch.metrics.iter().try_for_each(|metric| metrics::insert(transaction, metric))?;
     batch.series.iter().try_for_each(|change| series::write(transaction, change))?;
     answers::write(transaction, batch)?;
+    notifications::write(transaction, batch)?;
     #[cfg(debug_assertions)]
     crate::full_disk::reach()?;
     Ok(report)

@@ -1,9 +1,11 @@
 //! Changes of the state. Every change is one transaction that is durable on return.
 
+mod annotations;
 mod answers;
 mod claim_and_succeed;
 pub(crate) mod commit;
 mod metrics;
+mod notifications;
 mod project;
 pub(crate) mod prune;
 mod requests;

@@ -7,7 +7,7 @@ use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::ids::RunId;
 use stepwell_run::event::{Event, Recorded, StepEvent, StepEventKind};
 
-use crate::decode::collect;
+use crate::decode::{collect, exists};
 use crate::error::StoreError;
 use crate::integrity::seal::{self, Rows};
 use crate::rows::CheckpointRow;
@@ -27,10 +27,17 @@ pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Res
     Ok(dropped.into_iter().filter_map(|row| row.checkpoint.artifact).collect())
 }
 
-/// Removes all rows of an ended run except its log and its own row, which keeps its name, workflow and end. Rows of
-/// artifacts stay until [`delete_unused_artifacts`].
-pub(super) fn remove_run(connection: &Connection, run: RunId, at: &str) -> Result<(), StoreError> {
-    let run = run.to_string();
+/// Removes all rows of an ended run except its log, its annotation and its own row, which keeps its name, workflow and
+/// end. Rows of artifacts stay until [`delete_unused_artifacts`].
+///
+/// # Errors
+/// `Kept` when a person has pinned the run since the clean-up chose it.
+pub(super) fn remove_run(connection: &Connection, id: RunId, at: &str) -> Result<(), StoreError> {
+    let run = id.to_string();
+    let kept = "SELECT 1 FROM annotation WHERE run = ?1 AND kept_at IS NOT NULL";
+    if exists(connection, kept, [&run])? {
+        return Err(StoreError::Kept { run: id });
+    }
     let requests = Rows { table: "request", column: "run", key: &run };
     seal::change(connection, requests, "DELETE FROM request WHERE run = ?1", [&run])?;
     for table in ["metric", "checkpoint", "attempt", "step_output", "decision", "signal", "step"] {

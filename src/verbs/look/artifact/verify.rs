@@ -35,8 +35,10 @@ pub fn verify(session: &Session, args: &VerifyArgs) -> Result<Exit, CliError> {
 
 /// Reads every byte of the content that outputs and checkpoints refer to.
 fn verify_stored(session: &Session, selector: Option<&str>) -> Result<Exit, CliError> {
-    let reader = session.reader()?;
-    let run = selector.map(|selector| reader.resolve_run(selector)).transpose()?;
+    let (reader, run) = match selector {
+        Some(selector) => session.find_kept_run(selector).map(|(reader, run)| (reader, Some(run)))?,
+        None => (session.reader()?, None),
+    };
     let store = session.artifacts()?;
     let references = reader.references(run)?;
     let mut human = String::new();

@@ -48,6 +48,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                     }
                 }
                 Some(Message::Warning(text)) => self.observer.warn(&text),
+                // Nothing can be committed now, so the end is told again.
+                Some(Message::Told { end, problem }) => self.on_told(end, problem),
                 // No attempt is left, so its report is stale.
                 Some(Message::Attempt(..)) | None => {}
             }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use crate::executors::AttemptId;
+use crate::notifier::End;
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_base::protocol::SeriesChange;
 use stepwell_run::command::Effect;
@@ -23,6 +24,8 @@ pub(crate) struct Pending {
     pub leases: BTreeMap<(RunId, StepId), (Fence, Timestamp)>,
     pub metrics: Vec<MetricWrite>,
     pub series: Vec<SeriesWrite>,
+    /// Ends of runs that the notifier has told.
+    pub told: Vec<End>,
     /// True if an event needs an immediate commit.
     urgent: bool,
     /// Arrival of the oldest entry that may wait.
@@ -60,6 +63,11 @@ impl Pending {
 
     pub(crate) fn series(&mut self, write: SeriesWrite, now: Instant) {
         self.series.push(write);
+        self.since.get_or_insert(now);
+    }
+
+    pub(crate) fn told(&mut self, end: End, now: Instant) {
+        self.told.push(end);
         self.since.get_or_insert(now);
     }
 

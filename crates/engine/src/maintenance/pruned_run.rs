@@ -1,0 +1,84 @@
+//! Describes the runs that a clean-up removes, so that a person recognises a good one.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use serde_json::Value;
+use walkdir::WalkDir;
+
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::artifact::Digest;
+use stepwell_store::{Annotation, RUNS_DIR, Reader, RunRow, StepRow};
+
+use super::error::MaintenanceError;
+
+/// Names of values that tell how good a model is, best first.
+const TELLING: [&str; 4] = ["bits_per_byte", "val_loss", "loss", "perplexity"];
+
+/// A run that a clean-up has removed, or would remove.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PrunedRun {
+    pub row: RunRow,
+    pub annotation: Annotation,
+    /// The number that tells most about the run's result.
+    pub figure: Option<Figure>,
+    /// Content that no other run needs, scratch files and logs.
+    pub bytes: u64,
+}
+
+/// A run that is still there and will be pruned.
+pub(super) struct Chosen {
+    /// `bytes` has only logs and scratch files yet.
+    pub run: PrunedRun,
+    /// Content that the run refers to, which other runs may need too.
+    pub content: BTreeSet<Digest>,
+}
+
+/// A number that a step gave.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Figure {
+    pub step: String,
+    pub name: String,
+    pub value: f64,
+}
+
+impl Chosen {
+    pub(super) fn describe(
+        reader: &Reader,
+        artifacts: &ArtifactStore,
+        state_dir: &Path,
+        row: RunRow,
+    ) -> Result<Chosen, MaintenanceError> {
+        let references = reader.references(Some(row.id))?;
+        // A tree that cannot be read is not counted.
+        let content = references.iter().filter_map(|reference| artifacts.blobs(&reference.artifact).ok()).flatten();
+        let content = content.collect();
+        let run = PrunedRun {
+            figure: figure(&reader.overview(row.id, 0)?),
+            annotation: reader.annotation(row.id)?,
+            bytes: bytes_in(&state_dir.join(RUNS_DIR).join(row.id.to_string())),
+            row,
+        };
+        Ok(Chosen { run, content })
+    }
+}
+
+fn bytes_in(folder: &Path) -> u64 {
+    let files = WalkDir::new(folder).into_iter().flatten().filter(|entry| entry.file_type().is_file());
+    files.map(|entry| entry.metadata().map_or(0, |metadata| metadata.len())).sum()
+}
+
+/// The most telling value of the last step that has one, else the last loss of a training.
+fn figure(steps: &[StepRow]) -> Option<Figure> {
+    let loss = |step: &StepRow| Some(named(step, "loss", step.loss?));
+    steps.iter().rev().find_map(telling_value).or_else(|| steps.iter().rev().find_map(loss))
+}
+
+fn telling_value(step: &StepRow) -> Option<Figure> {
+    let values = &step.outputs.as_ref()?.values;
+    TELLING.iter().find_map(|name| Some(named(step, name, values.get(*name).and_then(Value::as_f64)?)))
+}
+
+fn named(step: &StepRow, name: &str, value: f64) -> Figure {
+    Figure { step: step.id.to_string(), name: name.to_owned(), value }
+}

@@ -1,0 +1,44 @@
+//! `stepwell keep RUN... [--undo]`
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+use stepwell_base::ids::RunId;
+use stepwell_store::{Remark, Store};
+
+/// Keep runs: neither `gc` nor `rm` removes them
+///
+/// Their child runs are kept with them. A kept run does not count towards `--keep-runs`.
+#[derive(Args, Debug)]
+pub struct KeepArgs {
+    /// Ids, unique starts of ids, names, or `last`
+    #[arg(value_name = "RUN", required = true)]
+    pub runs: Vec<String>,
+    /// Let the runs go again
+    #[arg(long)]
+    pub undo: bool,
+}
+
+pub fn keep(session: &Session, args: &KeepArgs) -> Result<Exit, CliError> {
+    let reader = session.reader()?;
+    let mut runs: Vec<(RunId, String)> = Vec::new();
+    for selector in &args.runs {
+        let id = reader.resolve_run(selector)?;
+        runs.push((id, reader.run(id)?.name));
+    }
+    drop(reader);
+    let remark = if args.undo { Remark::KeepNoLonger } else { Remark::Keep };
+    let mut store = Store::open(session.state_dir())?;
+    let (mut human, mut values) = (String::new(), Vec::new());
+    for (id, name) in runs {
+        let annotation = store.remark(id, &remark, Timestamp::now())?;
+        human.push_str(&format!("run {id} ({name}) is {}\n", if args.undo { "no longer kept" } else { "kept" }));
+        values.push(json!({ "id": id, "name": name, "kept_at": annotation.kept_at }));
+    }
+    session.out.document(&human, json!({ "runs": values }))?;
+    Ok(Exit::Ok)
+}
