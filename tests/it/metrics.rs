@@ -17,7 +17,7 @@ id = "count"
 kind = "command"
 retry = { initial_interval = "10ms", maximum_attempts = 50 }
 with.env = { LIMIT = "{{ params.limit }}", WORD = "{{ params.word }}" }
-with.shell = """
+with.shell = '''
 n=$(cat n 2>/dev/null || echo 0)
 while [ $n -lt $LIMIT ]; do
   n=$((n + 1))
@@ -26,7 +26,7 @@ while [ $n -lt $LIMIT ]; do
   echo $n > now && mv now n
   sleep 0.02
 done
-"""
+'''
 "#;
 
 /// Counts in threes with checkpoints, and reports after each of them.
@@ -38,7 +38,7 @@ word = 1
 id = "count"
 kind = "command"
 with.env = { WORD = "{{ params.word }}" }
-with.shell = """
+with.shell = '''
 cd "$STEPWELL_CHECKPOINT_DIR"
 n=$(cat last/n 2>/dev/null || echo 0)
 while [ $n -lt 12 ]; do
@@ -48,7 +48,7 @@ while [ $n -lt 12 ]; do
     while [ -e next.ready ]; do sleep 0.01; done
   fi
 done
-"""
+'''
 "#;
 
 fn lab(workflow: &str) -> Sandbox {
