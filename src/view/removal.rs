@@ -61,7 +61,7 @@ impl Removal<'_> {
         line(scratch, "log or scratch file");
         let folders: Vec<&PathBuf> = runs.iter().filter_map(|(_, folder)| folder.as_ref()).collect();
         for folder in folders.iter().take(MOST_FOLDERS) {
-            text.push_str(&format!("its exports stay: {}\n", folder.display()));
+            text.push_str(&format!("exports stay: {}\n", folder.display()));
         }
         if let Some(more) = folders.len().checked_sub(MOST_FOLDERS).filter(|more| *more > 0) {
             text.push_str(&format!("and {more} more exported folders stay\n"));
@@ -176,7 +176,7 @@ RUN       NAME        STATUS     ENDED                 SIZE     RESULT          
 and 1 more, with `--all`
 would remove 12 artifacts, 3.0 MiB
 would remove 1 log or scratch file, 100 B
-its exports stay: /x/exports/pretrain-1-0abc01d3
+exports stay: /x/exports/pretrain-1-0abc01d3
 "
         );
     }

@@ -120,7 +120,7 @@ fn artifacts_can_be_listed_shown_copied_and_verified() {
     let sandbox = Sandbox::new();
     sandbox.stepwell(&["run", "commands", "-S", "lines=10"]).ok();
     let list = sandbox.stepwell(&["artifact", "ls", "last"]).ok().stdout;
-    assert!(list.contains("commands/sum/sum"), "{list}");
+    assert!(list.contains("commands-1/sum/sum"), "{list}");
     for name in list.lines().skip(1).filter_map(|line| line.split(' ').next()).chain(["last/sum/sum", "sum/sum"]) {
         let shown = sandbox.stepwell(&["artifact", "show", name]).ok().stdout;
         assert!(shown.contains("55") || !name.ends_with("sum"), "{name}: {shown}");

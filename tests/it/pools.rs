@@ -64,7 +64,7 @@ fn a_step_that_waits_for_a_device_says_who_holds_it() {
     let mut engine = lab.start(&["run", "w.toml"]);
     eventually("a step runs", || lab.query_count("step WHERE status = 'running'") == 1);
     let why = lab.stepwell(&["explain", "last", "second"]).ok().stdout;
-    assert!(why.contains("waits for 1 of gpu (0 free): held by run w, step first"), "{why}");
+    assert!(why.contains("waits for 1 of gpu (0 free): held by run w-1, step first"), "{why}");
     lab.stepwell(&["cancel", "last"]).ok();
     engine.wait().unwrap();
 }

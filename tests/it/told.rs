@@ -257,7 +257,7 @@ fn explain_names_the_run_the_param_and_the_items() {
     assert!(!why.contains("fingerprint"), "{why}");
     sandbox.stepwell(&["run", "w.toml", "-S", "names=[\"a\",\"x\",\"c\"]", "-S", "lr=0.25"]).ok();
     let why = sandbox.stepwell(&["explain", "last", "each[1]"]).ok().stdout;
-    assert!(why.contains("its item changed \"b\" -> \"x\" since run w ("), "{why}");
+    assert!(why.contains("its item changed \"b\" -> \"x\" since run w-2 ("), "{why}");
 }
 
 #[test]
@@ -270,7 +270,7 @@ fn explain_tells_slots_from_pools() {
     let why = sandbox.stepwell(&["explain", "last", "each[2]"]).ok().stdout;
     assert!(
         why.contains(
-            "waits for a free slot: 2 of the engine's 2 are in use (run w, step each[0]; run w, step each[1])"
+            "waits for a free slot: 2 of the engine's 2 are in use (run w-1, step each[0]; run w-1, step each[1])"
         ),
         "{why}"
     );

@@ -175,8 +175,8 @@ fn an_approval_waits_over_kills_and_is_given_without_an_engine() {
     let run = top_run(&sandbox);
     assert_eq!((&run["waits"][0]["step"], &run["waits"][0]["for"]), (&"ship".into(), &"approval".into()));
     assert!(sandbox.stepwell(&["list"]).ok().stdout.contains("a person: ship"));
-    assert!(sandbox.stepwell(&["show", "last"]).ok().stdout.contains("waits for a person: ship release?"));
-    assert!(sandbox.stepwell(&["explain", "last", "ship"]).ok().stdout.contains("stepwell approve release ship"));
+    assert!(sandbox.stepwell(&["show", "last"]).ok().stdout.contains("waits for a person: ship release-1?"));
+    assert!(sandbox.stepwell(&["explain", "last", "ship"]).ok().stdout.contains("stepwell approve release-1 ship"));
     sandbox.stepwell(&["approve", "last", "build"]).exits(2).says(&["does not wait for a person", "`ship`"]);
     sandbox.stepwell(&["approve", "last", "shp"]).exits(6);
     let approved = sandbox.stepwell(&["approve", "release", "ship", "--by", "ada", "--output", "json"]).ok().json();
@@ -200,7 +200,7 @@ fn a_foreground_run_says_what_to_do_and_ctrl_c_leaves_it_waiting() {
     let output = engine.wait_with_output().unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(130), "{stderr}");
-    assert!(stderr.contains("ship  waits for a person: ship release?"), "{stderr}");
+    assert!(stderr.contains("ship  waits for a person: ship release-1?"), "{stderr}");
     assert!(stderr.contains("hint: `stepwell approve "), "{stderr}");
     let by = ["approve", "last", "ship", "--reject", "--by", "bob", "--comment", "not today"];
     sandbox.stepwell(&by).ok();

@@ -41,7 +41,7 @@ pub enum StoreError {
     DamagedBackup { path: PathBuf, what: String },
     #[error("a restore of `{}` was interrupted", path.display())]
     UnfinishedRestore { path: PathBuf },
-    #[error("run {run} was pruned on {at}: only its log is left")]
+    #[error("run {run} was pruned on {}: only its log is left", at.strftime("%Y-%m-%d %H:%M:%SZ"))]
     Pruned { run: RunId, at: jiff::Timestamp },
     #[error("no run matches `{text}`")]
     UnknownRun { text: String },

@@ -26,7 +26,8 @@ fn pending(reader: &Reader) -> Result<(Vec<String>, usize), CliError> {
     let mut names = Vec::new();
     let pending = reader.pending_runs()?;
     for id in pending.iter().take(MOST_NAMED) {
-        let run = reader.run(*id)?;
+        // `list` and `db check` tell about a damaged run.
+        let Ok(run) = reader.run(*id) else { continue };
         if run.parent().is_none() {
             names.push(run.name);
         }

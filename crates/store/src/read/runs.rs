@@ -88,8 +88,8 @@ impl Reader {
     }
 
     /// Resolves a run named by a person: `last` (the newest that was not pruned), an id, a name (its newest run), the name
-    /// of a workflow (the newest run of it that no step has started), or the unique start of an id or of an id's last
-    /// group.
+    /// of a workflow (the newest run of it that no step has started and that was not pruned), or the unique start of an
+    /// id or of an id's last group.
     ///
     /// # Errors
     /// `UnknownRun`, `AmbiguousRun`.
@@ -104,13 +104,11 @@ impl Reader {
                 },
                 _ => ids("SELECT id FROM run WHERE id = ?1", &[&lower])?,
             };
-            // Names that the workflow lends to its runs do not hide newer runs of it.
             for sql in [
-                "SELECT id FROM run WHERE name = ?1 AND workflow <> ?1 ORDER BY id DESC LIMIT 1",
-                "SELECT id FROM (SELECT max(id) AS id FROM run WHERE name = ?1
-                                 UNION ALL SELECT * FROM (SELECT id FROM run WHERE workflow = ?1 AND parent_run IS NULL
-                                                          ORDER BY id DESC LIMIT 1))
-                 WHERE id IS NOT NULL ORDER BY id DESC LIMIT 1",
+                "SELECT id FROM run WHERE name = ?1 ORDER BY id DESC LIMIT 1",
+                "SELECT id FROM run WHERE workflow = ?1 AND parent_run IS NULL AND pruned_at IS NULL
+                 ORDER BY id DESC LIMIT 1",
+                "SELECT id FROM run WHERE workflow = ?1 AND parent_run IS NULL ORDER BY id DESC LIMIT 1",
             ] {
                 if found.is_empty() {
                     found = ids(sql, &[text])?;

@@ -124,8 +124,8 @@ fn the_name_of_a_workflow_means_its_newest_run_that_no_step_started() {
         engine.store.submit(run).unwrap();
         id
     };
-    let old = submit(&mut engine, "flow", None);
-    assert_eq!(engine.store.reader().resolve_run("flow").unwrap(), old);
+    let first = submit(&mut engine, "flow-1", None);
+    assert_eq!(engine.store.reader().resolve_run("flow").unwrap(), first);
     let second = submit(&mut engine, "flow-2", None);
     submit(&mut engine, "flow-2.a", Some(Origin::Child { run: second, step: "a".into() }));
     assert_eq!(engine.store.reader().resolve_run("flow").unwrap(), second);
@@ -133,4 +133,8 @@ fn the_name_of_a_workflow_means_its_newest_run_that_no_step_started() {
     assert_eq!(engine.store.reader().resolve_run("flow").unwrap(), best);
     assert_eq!(engine.store.reader().resolve_run("flow-2").unwrap(), second);
     assert!(engine.store.reader().resolve_run("flo").is_err());
+    // A run of this name comes first.
+    let named = submit(&mut engine, "flow", None);
+    submit(&mut engine, "flow-5", None);
+    assert_eq!(engine.store.reader().resolve_run("flow").unwrap(), named);
 }
