@@ -27,16 +27,19 @@ fn words_that_are_no_verbs_are_answered_with_verbs() {
     for (word, verb) in [
         ("train", "`stepwell start-training"),
         ("diff", "`stepwell"),
-        ("delete", "`stepwell gc"),
+        ("purge", "`stepwell rm RUN`"),
         ("prune", "`stepwell gc"),
-        ("remove", "`stepwell gc"),
+        ("pin", "`stepwell keep RUN`"),
+        ("comment", "`stepwell note RUN TEXT`"),
+        ("labels", "`stepwell tag RUN TAG`"),
+        ("ckpt", "`stepwell checkpoints RUN`"),
         ("ps", "`stepwell list`"),
         ("stop", "`stepwell cancel RUN`"),
         ("kill", "`stepwell cancel RUN`"),
         ("init", "`stepwell workflow new`"),
         ("new", "`stepwell workflow new`"),
-        ("plot", "`stepwell"),
-        ("curve", "`stepwell"),
+        ("plot", "`stepwell metrics RUN`"),
+        ("curve", "`stepwell metrics RUN`"),
         ("history", "`stepwell list`"),
         ("runs", "`stepwell list`"),
         ("tail", "`stepwell logs RUN STEP`"),
@@ -52,7 +55,9 @@ fn words_that_are_no_verbs_are_answered_with_verbs() {
     ] {
         assert!(answered(word).contains(verb), "{word}: {}", answered(word));
     }
-    assert!(Cli::try_parse_from(words("status")).is_ok(), "an alias of `show`");
+    for alias in ["status", "ls", "delete last", "remove last"] {
+        assert!(Cli::try_parse_from(words(alias)).is_ok(), "{alias} is another name of a verb");
+    }
     assert_eq!(answered("xyzzy"), "", "clap lists the verbs");
 }
 

@@ -34,16 +34,31 @@ const VERBS: &[(&[&str], &str)] = &[
         "`stepwell pause RUN` stops a run at a checkpoint; `stepwell resume RUN` continues it",
     ),
     (
-        &["delete", "remove", "del", "prune", "clean", "cleanup", "purge"],
-        "`stepwell gc` removes old runs; `stepwell gc --dry-run` shows which",
+        &["del", "drop", "purge", "erase", "destroy"],
+        "`stepwell rm RUN` removes a run; `stepwell gc --dry-run` shows which old runs `stepwell gc` would remove",
     ),
+    (
+        &["prune", "clean", "cleanup"],
+        "`stepwell gc` removes old runs, `stepwell gc --dry-run` shows which; `stepwell rm RUN` removes one",
+    ),
+    (&["pin", "protect", "star", "lock"], "`stepwell keep RUN` keeps a run from being removed"),
+    (&["comment", "annotate", "notes"], "`stepwell note RUN TEXT` writes a note about a run"),
+    (&["label", "tags", "labels"], "`stepwell tag RUN TAG` marks a run"),
     (&["ps", "runs", "jobs", "history", "queue", "squeue", "top"], "`stepwell list` shows the runs"),
     (
         &["info", "inspect", "describe", "get", "params", "values"],
         "`stepwell show RUN` shows a run with its params and values",
     ),
     (&["diff"], "`stepwell show RUN` shows the params and values of a run"),
-    (&["plot", "curve", "chart", "loss", "graph", "tensorboard"], "`stepwell watch RUN` follows the loss"),
+    (
+        &["plot", "curve", "chart", "loss", "graph", "metric", "curves", "losses"],
+        "`stepwell metrics RUN` draws the loss; `stepwell metrics RUN --csv` prints every metric",
+    ),
+    (
+        &["tensorboard", "wandb", "mlflow"],
+        "`stepwell metrics RUN` draws the loss in the terminal; `stepwell metrics RUN --csv` prints every metric for other tools",
+    ),
+    (&["checkpoint", "ckpt", "ckpts", "snapshots"], "`stepwell checkpoints RUN` lists the checkpoints of a run"),
     (
         &["tail", "log", "stdout", "print"],
         "`stepwell logs RUN STEP` prints what a program printed, `stepwell logs RUN -f` follows it",
