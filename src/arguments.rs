@@ -34,6 +34,13 @@ pub struct OptionalRun {
     pub run: String,
 }
 
+#[derive(Args, Clone, Copy, Debug, Default)]
+pub struct LogArgs {
+    /// Show everything that running commands print
+    #[arg(long)]
+    pub logs: bool,
+}
+
 #[derive(Args, Clone, Debug)]
 pub struct Params {
     /// Set a parameter of the workflow (repeatable; `a.b=value` reaches into tables)

@@ -3,10 +3,10 @@
 use clap::Args;
 
 use super::detach::Detach;
-use super::load_workflow::repin;
+use super::load_workflow::{project_in, repin};
 use super::run_name::NewName;
 use super::submission::Submission;
-use crate::arguments::Params;
+use crate::arguments::{LogArgs, Params};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -30,6 +30,8 @@ pub struct NewRunArgs {
     /// Give the new run a tag (repeatable)
     #[arg(long, value_name = "TAG")]
     pub tag: Vec<Tag>,
+    #[command(flatten)]
+    pub logs: LogArgs,
     #[command(flatten)]
     pub detach: Detach,
 }
@@ -83,14 +85,16 @@ impl EarlierRun {
     ) -> Result<Exit, CliError> {
         let EarlierRun { reader, run, spec } = self;
         drop(reader);
+        let (project, diff) = project_in(session, run.options.project.as_ref().map(|project| &project.folder));
         let reuse = Reuse::Except(spec.with_descendants(from));
         let new = Submission {
             name: NewName::given_or(args.name.as_ref(), NewName::from(&run)),
             tags: args.tag.iter().cloned().collect(),
-            options: RunOptions { reuse, origin: Some(origin), priority: run.options.priority },
+            options: RunOptions { reuse, origin: Some(origin), priority: run.options.priority, project },
             spec,
             idempotency_key: None,
             adoption,
+            diff,
         };
         new.start(session, args.detach.drive())
     }

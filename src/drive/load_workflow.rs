@@ -1,20 +1,49 @@
 //! Loads a workflow: finds, parses and checks it, with other parameters.
 
+use std::path::PathBuf;
+
 use serde_json::Value;
 
+use super::git_state::git_state;
 use super::mistakes::with_param;
 use super::workflow_source::{Files, find};
 use crate::error::{CliError, ErrorKind, Report};
 use crate::session::Session;
 use stepwell_config::Origin;
+use stepwell_run::project::Project;
 use stepwell_store::RunRow;
 use stepwell_workflow::catalog::Catalog;
 use stepwell_workflow::parse::{self, Source, SpecErrors};
 use stepwell_workflow::spec::WorkflowSpec;
 
+/// A checked workflow and its file.
+pub struct Loaded {
+    pub spec: WorkflowSpec,
+    pub source: Source,
+}
+
+impl Loaded {
+    /// The folder of the file with its Git state, and the changes that are not committed; `None` for a workflow that the
+    /// program contains.
+    pub fn project(&self, session: &Session) -> (Option<Project>, Option<Vec<u8>>) {
+        let folder = &self.source.folder;
+        project_in(session, Some(folder).filter(|folder| !folder.as_os_str().is_empty()))
+    }
+}
+
+/// The project in a folder as it is now, and its changes that are not committed.
+pub fn project_in(session: &Session, folder: Option<&PathBuf>) -> (Option<Project>, Option<Vec<u8>>) {
+    let Some(folder) = folder else { return (None, None) };
+    let (git, diff) = match git_state(folder, session.state_dir()) {
+        Some(found) => (Some(found.state), found.diff),
+        None => (None, None),
+    };
+    (Some(Project { git, ..Project::new(folder.clone()) }), diff)
+}
+
 /// Finds, parses and checks a workflow with its parameter overrides. A `device` parameter without an override takes the
 /// device from the settings.
-pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -> Result<WorkflowSpec, CliError> {
+pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -> Result<Loaded, CliError> {
     let source = find(workflow)?;
     let catalog = catalog(session);
     let parsed = parse::workflow(&source.text, &source.origin, overrides, &catalog, &Files);
@@ -29,11 +58,12 @@ pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -
     let device = &session.settings.device;
     let chosen = overrides.iter().any(|(name, _)| name == "device");
     if chosen || device.origin == Origin::Default || !spec.params.contains_key("device") {
-        return Ok(spec);
+        return Ok(Loaded { spec, source });
     }
     let set = [("device".to_owned(), device.value.clone())];
     let label = format!("{} with the device of the settings", source.origin);
-    parse::pinned(spec, &label, &set, &catalog).map_err(invalid)
+    let spec = parse::pinned(spec, &label, &set, &catalog).map_err(invalid)?;
+    Ok(Loaded { spec, source })
 }
 
 /// Refuses `steps` next to phases with other steps, because it would change nothing.
@@ -80,7 +110,7 @@ pub fn repin(
     Ok(spec)
 }
 
-fn invalid(errors: SpecErrors) -> CliError {
+pub fn invalid(errors: SpecErrors) -> CliError {
     CliError::new(ErrorKind::InvalidWorkflow, errors.clone()).reported(Report::Workflow(errors))
 }
 

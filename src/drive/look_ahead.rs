@@ -1,16 +1,21 @@
 //! Checks a workflow against this machine before it runs.
 
+use std::path::Path;
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
+use super::load_workflow::{Loaded, invalid};
 use crate::error::CliError;
 use crate::session::Session;
 use stepwell_base::ids::StepId;
 use stepwell_base::secret::sounds_secret;
-use stepwell_steps::{Finding, Weight, catalog, find};
+use stepwell_steps::{Finding, ProjectFiles, Weight, catalog, find};
+use stepwell_workflow::diagnostic::Problems;
 use stepwell_workflow::kinds::COMMAND;
-use stepwell_workflow::parse;
+use stepwell_workflow::parse::{self, Places, Source};
 use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
-use stepwell_workflow::template::{is_literal, with_params};
+use stepwell_workflow::template::{self, is_literal, with_params};
 
 /// Start of the workflow: in this process, or in one that may run elsewhere and find other files.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,17 +29,22 @@ pub enum Starts {
 /// Checks every step and prints warnings.
 ///
 /// # Errors
-/// The problem of the first step that cannot work.
-pub fn look_ahead(session: &Session, spec: &WorkflowSpec, starts: Starts) -> Result<(), CliError> {
-    let mut refused: Option<CliError> = None;
+/// All problems of steps that cannot work, with their places in the file.
+pub fn look_ahead(session: &Session, loaded: &Loaded, starts: Starts) -> Result<(), CliError> {
+    let Source { origin, text, folder } = &loaded.source;
+    let (mut problems, places) = (Problems::new(origin, text), Places::of(text));
     let mut plain = Vec::new();
-    look_at(spec, "", &mut plain, &mut |step, Finding { weight, message, hint }| {
+    look_at(&loaded.spec, folder, "", &mut plain, &mut |step, Finding { weight, argument, message, hint }| {
         let message = format!("step `{}`: {message}", step.id);
-        if is_refused(weight, step, starts) && refused.is_none() {
-            refused = Some(CliError::usage(message).hint(hint));
-        } else {
+        if !is_refused(weight, step, starts) {
             session.out.message(&format!("warning: {message}; {hint}"));
+            return;
         }
+        let problem = match places.find(step.id.as_str(), &argument) {
+            Some(span) => problems.at(&span, message),
+            None => problems.without_place(message),
+        };
+        problem.hint(hint);
     });
     if !plain.is_empty() {
         session.out.message(&format!(
@@ -43,30 +53,53 @@ pub fn look_ahead(session: &Session, spec: &WorkflowSpec, starts: Starts) -> Res
             plain.join(", ")
         ));
     }
-    refused.map_or(Ok(()), Err)
+    problems.finish(()).map_err(invalid)
 }
 
 /// Reports on every step; a step of a child workflow is called `STEP > CHILD STEP`.
-fn look_at(spec: &WorkflowSpec, parent: &str, plain: &mut Vec<String>, tell: &mut impl FnMut(&StepSpec, Finding)) {
+fn look_at(
+    spec: &WorkflowSpec,
+    project: &Path,
+    parent: &str,
+    plain: &mut Vec<String>,
+    tell: &mut impl FnMut(&StepSpec, Finding),
+) {
     plain.extend(plain_secrets(spec));
     for step in &spec.steps {
         let step = StepSpec { id: StepId(format!("{parent}{}", step.id)), ..step.clone() };
         // The params of a child workflow come from its parent step.
         let with = if parent.is_empty() { with_params(&step.with, &spec.params) } else { step.with.clone() };
-        for finding in find(&step.kind).map(|handler| handler.look_ahead(&with)).unwrap_or_default() {
+        for finding in find(&step.kind).map(|handler| handler.look_ahead(&with, project)).unwrap_or_default() {
+            tell(&step, finding);
+        }
+        if let Some(finding) = no_files(&step, spec, project) {
             tell(&step, finding);
         }
         // Parameters of the child may be templates, so check it with its own defaults.
-        let child = step.child.as_ref().map(|pinned| parse::child_workflow(pinned, &Map::new(), &catalog()));
-        if let Some(Ok(mut child)) = child {
+        let Some(pinned) = &step.child else { continue };
+        if let Ok(mut child) = parse::child_workflow(pinned, &Map::new(), &catalog()) {
             for inner in &mut child.steps {
                 // The child waits for everything that the parent step waits for.
                 inner.needs.extend(step.needs.iter().cloned());
                 inner.when = inner.when.take().or_else(|| step.when.clone());
             }
-            look_at(&child, &format!("{} > ", step.id), plain, &mut *tell);
+            look_at(&child, &pinned.folder, &format!("{} > ", step.id), plain, &mut *tell);
         }
     }
+}
+
+/// Reports a `glob` that matches nothing.
+fn no_files(step: &StepSpec, spec: &WorkflowSpec, project: &Path) -> Option<Finding> {
+    let list = step.for_each.as_ref().filter(|list| template::uses_glob(list))?;
+    let failure = template::items_now(list, &spec.params, Arc::new(ProjectFiles::new(project)))?;
+    let hint =
+        "`*` stays within one folder and `**` crosses folders; the names start at the folder of the workflow file";
+    Some(Finding {
+        weight: Weight::Missing,
+        argument: "for_each".to_owned(),
+        message: failure.to_string(),
+        hint: hint.to_owned(),
+    })
 }
 
 /// A file that another step may create in time, or a step that may be skipped, is no reason to refuse the workflow.

@@ -6,6 +6,7 @@ pub mod derive;
 pub mod detach;
 pub mod ending;
 pub mod foreground;
+mod git_state;
 pub mod load_workflow;
 pub mod look_ahead;
 pub mod mistakes;

@@ -1,6 +1,7 @@
 //! Submits a run durably, prints its id, then drives the run in the foreground.
 
 use std::collections::BTreeSet;
+use std::fs;
 
 use clap::Args;
 use jiff::Timestamp;
@@ -10,11 +11,12 @@ use uuid::Uuid;
 use super::detach::{Detach, Drive};
 use super::ending::{Ending, report};
 use super::foreground::{self, lock};
+use super::load_workflow::Loaded;
 use super::look_ahead::look_ahead;
 use super::preview::preview;
 use super::queue::task::Task;
 use super::run_name::NewName;
-use crate::arguments::{Params, label};
+use crate::arguments::{LogArgs, Params, label};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -26,7 +28,7 @@ use stepwell_base::remark::Tag;
 use stepwell_base::shell;
 use stepwell_engine::{self, Start};
 use stepwell_run::run_options::{Reuse, RunOptions};
-use stepwell_store::{Adoption, NewRun, Store, StoreError, Submitted};
+use stepwell_store::{Adoption, NewRun, Store, StoreError, Submitted, project_diff};
 use stepwell_workflow::key;
 use stepwell_workflow::spec::WorkflowSpec;
 
@@ -53,22 +55,27 @@ pub struct SubmitArgs {
     #[arg(long)]
     pub no_reuse: bool,
     #[command(flatten)]
+    pub logs: LogArgs,
+    #[command(flatten)]
     pub detach: Detach,
 }
 
 /// Submits a checked workflow; drives it unless `--detach` was given.
-pub fn submit(session: &Session, mut spec: WorkflowSpec, args: &SubmitArgs) -> Result<Exit, CliError> {
-    skip_steps(&mut spec, &args.skip)?;
-    look_ahead(session, &spec, args.detach.starts())?;
-    preview(session, &spec);
+pub fn submit(session: &Session, mut loaded: Loaded, args: &SubmitArgs) -> Result<Exit, CliError> {
+    skip_steps(&mut loaded.spec, &args.skip)?;
+    look_ahead(session, &loaded, args.detach.starts())?;
+    preview(session, &loaded.spec);
     let reuse = if args.no_reuse { Reuse::Never } else { Reuse::Allowed };
+    let (project, diff) = loaded.project(session);
+    let spec = loaded.spec;
     let new = Submission {
         name: NewName::given_or(args.name.as_ref(), NewName::OfWorkflow),
         tags: args.tag.iter().cloned().collect(),
         idempotency_key: args.idempotency_key.clone(),
-        options: RunOptions { priority: args.priority, reuse, ..RunOptions::default() },
+        options: RunOptions { priority: args.priority, reuse, project, ..RunOptions::default() },
         spec,
         adoption: None,
+        diff,
     };
     new.start(session, args.detach.drive())
 }
@@ -81,6 +88,8 @@ pub struct Submission {
     pub options: RunOptions,
     /// Set for a fork that continues in the middle of a step.
     pub adoption: Option<Adoption>,
+    /// Changes of the project that are not committed, as `git diff` prints them.
+    pub diff: Option<Vec<u8>>,
 }
 
 impl Submission {
@@ -135,13 +144,27 @@ impl Submission {
                 at: Timestamp::now(),
             };
             return match store.submit_tagged(new, self.adoption.as_ref(), self.tags.clone()) {
-                Ok(Submitted::New) => Ok((id, true)),
+                Ok(Submitted::New) => {
+                    keep_diff(session, id, self.diff.as_deref());
+                    Ok((id, true))
+                }
                 Ok(Submitted::Existing(run)) => Ok((run, false)),
                 // Another process has taken the number in the meantime.
                 Err(StoreError::NameActive { .. }) if !self.name.is_given() => continue,
                 Err(error) => Err(error.into()),
             };
         }
+    }
+}
+
+/// Keeps the changes beside the logs of the run. The event of the submission has their digest, so that losing them loses
+/// only a convenience.
+fn keep_diff(session: &Session, run: RunId, diff: Option<&[u8]>) {
+    let Some(diff) = diff else { return };
+    let path = project_diff(session.state_dir(), run);
+    let kept = path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, diff));
+    if let Err(error) = kept {
+        session.out.message(&format!("warning: cannot keep the uncommitted changes in `{}`: {error}", path.display()));
     }
 }
 

@@ -57,7 +57,10 @@ pub fn find(workflow: &str) -> Result<Source, CliError> {
         }
     }
     match EMBEDDED.iter().find(|(name, _)| *name == workflow) {
-        Some((name, text)) => Ok(Source { origin: format!("{name}.toml (embedded)"), text: (*text).to_owned() }),
+        Some((name, text)) => {
+            let origin = format!("{name}.toml (embedded)");
+            Ok(Source { origin, text: (*text).to_owned(), folder: PathBuf::new() })
+        }
         None if direct.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) => {
             let message = format!("`{workflow}` is a pipe or a device: a workflow is read from a regular file");
             Err(CliError::usage(message).hint("save its text to a file first"))
@@ -160,9 +163,15 @@ fn read(path: &Path) -> Result<Source, CliError> {
             .hint("let a step fan out with `for_each` instead of writing each step"));
     }
     match String::from_utf8(bytes) {
-        Ok(text) => Ok(Source { origin, text }),
+        Ok(text) => Ok(Source { origin, text, folder: folder_of(path) }),
         Err(error) => Err(refused(error.utf8_error().to_string()).hint("save the file as UTF-8 text")),
     }
+}
+
+/// Absolute path of the folder of a file.
+fn folder_of(path: &Path) -> PathBuf {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    absolute.parent().map(Path::to_owned).unwrap_or_default()
 }
 
 /// The workflows that need no path.

@@ -45,6 +45,9 @@ pub struct AttemptRequest {
     /// Durable directory of this step in this run; survives attempts.
     #[serde(with = "super::text::path_text")]
     pub scratch_dir: PathBuf,
+    /// Folder of the person's workflow file and scripts; empty if the workflow has no file.
+    #[serde(default, with = "super::text::path_text")]
+    pub project_dir: PathBuf,
     /// Committed checkpoints of this step, newest first.
     pub checkpoints: Vec<Checkpoint>,
     /// Set in a fork: the attempt resumes from the checkpoint of this training step and must not start over.

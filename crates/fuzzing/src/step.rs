@@ -47,6 +47,7 @@ impl Step {
             fingerprint,
             state_dir: self.directory.path().to_owned(),
             scratch_dir: self.directory.path().join("scratch"),
+            project_dir: PathBuf::new(),
             checkpoints: Vec::new(),
             forked_at: None,
             measured_up_to: None,

@@ -19,7 +19,8 @@ pub(super) fn template(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
     let with = Map::from_iter([("x".to_owned(), json!([text, { "y": text }]))]);
     let one = outputs(json!(7));
-    let children: BTreeMap<usize, Outputs> = (0..3).map(|index| (index, outputs(json!(index)))).collect();
+    let children = (0..3).map(|index| (index, (json!(index), outputs(json!(index)))));
+    let children: BTreeMap<usize, (Value, Outputs)> = children.collect();
     let steps = BTreeMap::from([
         (StepId::from("one"), StepOutputs::One(&one)),
         (StepId::from("my-many"), StepOutputs::Many(Rc::new(&children))),
@@ -65,5 +66,6 @@ fn with_steps<T>(steps: &BTreeMap<StepId, StepOutputs<'_>>, evaluate: impl FnOnc
         run: (RunId(Uuid::nil()), "my-run"),
         scheduled_at: jiff::Timestamp::UNIX_EPOCH,
         item: Some((&item, 4)),
+        files: None,
     })
 }

@@ -14,6 +14,7 @@ pub mod event;
 mod handle;
 pub mod judgement;
 pub mod next;
+pub mod project;
 pub mod provenance;
 pub mod request;
 pub mod retention;

@@ -8,13 +8,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::event::Ruling;
+use super::project::GitState;
 use stepwell_base::artifact::{ArtifactRef, Digest};
 use stepwell_base::ids::{RunId, StepId, StepKey};
 use stepwell_base::json::{self, Limit};
 use stepwell_workflow::key::{json_digest, step_key};
 
-/// Version of the manifest format; readers reject newer ones.
-pub const VERSION: u32 = 1;
+/// Newest version of the manifest format: 2 has `git`. Readers reject newer ones.
+pub const VERSION: u32 = 2;
+/// Version of a manifest without `git`, which older builds read.
+const WITHOUT_GIT: u32 = 1;
 /// Key under which recorded arguments hold the fingerprint.
 pub const FINGERPRINT: &str = "$fingerprint";
 /// Versions of a step kind to try when searching for the one that gave a key.
@@ -66,6 +69,9 @@ pub struct Node {
     pub attempts: Vec<AttemptRecord>,
     /// All checkpoints that the attempts committed, including those rewound or dropped later.
     pub checkpoints: Vec<CheckpointRecord>,
+    /// The folder of the workflow file at the submission of `executed_in`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitState>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -118,6 +124,11 @@ impl Provenance {
             }
             _ => serde_json::from_value(value).map_err(|error| error.to_string()),
         }
+    }
+
+    /// The version of a manifest with these nodes.
+    pub fn version_of(nodes: &[Node]) -> u32 {
+        if nodes.iter().any(|node| node.git.is_some()) { VERSION } else { WITHOUT_GIT }
     }
 
     /// The digest of everything but `digest` itself.
@@ -272,6 +283,7 @@ mod tests {
             outputs: BTreeMap::from([("out".to_owned(), artifact(made))]),
             attempts: Vec::new(),
             checkpoints: Vec::new(),
+            git: None,
         }
     }
 

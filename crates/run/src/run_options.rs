@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::project::Project;
 use stepwell_base::ids::{RunId, StepId};
 
 #[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
@@ -13,6 +14,9 @@ pub struct RunOptions {
     pub reuse: Reuse,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// `None` for workflows without a file, and in runs of older builds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<Project>,
 }
 
 /// Decides which steps may take the outputs of an equal earlier step.

@@ -4,6 +4,8 @@
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Finding {
     pub weight: Weight,
+    /// The argument that it is about, such as `cwd` or `argv[1]`.
+    pub argument: String,
     pub message: String,
     pub hint: String,
 }

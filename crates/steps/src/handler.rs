@@ -65,15 +65,16 @@ pub trait StepHandler: Sync {
         Ok(Value::Null)
     }
 
-    /// Like [`StepHandler::fingerprint`], for a step that was attempted before with fingerprint `earlier`.
-    fn fingerprint_again(&self, with: &Value, earlier: &Value) -> Result<Value, Failure> {
-        let _ = earlier;
+    /// Like [`StepHandler::fingerprint`], for a step of a run.
+    fn fingerprint_in(&self, with: &Value, surroundings: &Surroundings<'_>) -> Result<Value, Failure> {
+        let _ = surroundings;
         self.fingerprint(with)
     }
 
-    /// Checks a step on this machine before the run, for example for missing files. `with` may contain templates.
-    fn look_ahead(&self, with: &Map<String, Value>) -> Vec<Finding> {
-        let _ = with;
+    /// Checks a step on this machine before the run, for example for missing files. `with` may contain templates;
+    /// `project` is that of [`Surroundings`].
+    fn look_ahead(&self, with: &Map<String, Value>, project: &Path) -> Vec<Finding> {
+        let _ = (with, project);
         Vec::new()
     }
 
@@ -96,6 +97,17 @@ pub trait StepHandler: Sync {
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;
+}
+
+/// What is known about a step beside its arguments when its fingerprint is computed.
+#[derive(Clone, Copy, Debug)]
+pub struct Surroundings<'a> {
+    /// Folder of the workflow file; empty if there is none.
+    pub project: &'a Path,
+    /// Name of the file that is the item of a child, if `for_each` lists files.
+    pub file: Option<&'a str>,
+    /// The fingerprint of an earlier attempt.
+    pub earlier: Option<&'a Value>,
 }
 
 /// Results of a succeeded step that a person sees at the end of the run. The names are among those that the kind gives.

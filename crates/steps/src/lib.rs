@@ -20,6 +20,7 @@ mod handler;
 mod invisible;
 mod memory;
 mod noop;
+mod project_files;
 mod registry;
 #[cfg(feature = "train")]
 mod replace_file;
@@ -54,8 +55,9 @@ pub use export::EXPORT;
 pub use finding::{Finding, Weight};
 #[cfg(feature = "train")]
 pub use generate::GENERATE;
-pub use handler::{CheckpointLine, Highlight, Reporter, StepContext, StepError, StepHandler, arguments};
+pub use handler::{CheckpointLine, Highlight, Reporter, StepContext, StepError, StepHandler, Surroundings, arguments};
 pub use memory::MemoryKills;
+pub use project_files::ProjectFiles;
 pub use registry::{catalog, find, registry};
 #[cfg(feature = "train")]
 pub use tokenize::load_tokenizer;

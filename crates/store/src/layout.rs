@@ -51,6 +51,11 @@ pub fn last_sign_of_life(
     extended.into_iter().chain(written).max().unwrap_or(lease_expires_at).min(lease_expires_at)
 }
 
+/// The changes of a run's project that were not committed to Git at its submission; may be missing.
+pub fn project_diff(state_dir: &Path, run: RunId) -> PathBuf {
+    state_dir.join(RUNS_DIR).join(run.to_string()).join("project.diff")
+}
+
 fn step_dir(state_dir: &Path, run: RunId, step: &StepId) -> PathBuf {
     state_dir.join(RUNS_DIR).join(run.to_string()).join(step.as_str())
 }

@@ -228,7 +228,8 @@ impl Problems {
         self.push(message.into(), Some(Place { span, line, column }))
     }
 
-    pub(crate) fn without_place(&mut self, message: impl Into<String>) -> &mut Problem {
+    /// Adds a problem of something outside of the file.
+    pub fn without_place(&mut self, message: impl Into<String>) -> &mut Problem {
         self.push(message.into(), None)
     }
 

@@ -2,6 +2,8 @@
 
 /// The only kind that may use secrets.
 pub const COMMAND: &str = "command";
+/// Another way to write a [`COMMAND`]; no step of a checked workflow has it.
+pub const SHELL: &str = "shell";
 
 // These steps have no attempts: the engine handles them itself.
 pub const APPROVAL: &str = "approval";

@@ -3,6 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::catalog::{Catalog, Given, Gives, KindInfo};
+use super::kinds::{COMMAND, SHELL};
 
 /// JSON schema (draft 2020-12) of a workflow file, with the arguments of every kind in `catalog`.
 /// Every argument also accepts a template.
@@ -23,8 +24,18 @@ pub fn workflow_schema(catalog: &Catalog) -> Value {
     for info in &catalog.kinds {
         definitions.insert(info.kind.to_owned(), arguments(info));
     }
-    let kinds: Vec<Value> = catalog.kinds.iter().map(|info| json!(info.kind)).collect();
-    let arguments_by_kind: Vec<Value> = catalog.kinds.iter().map(kind_rule).collect();
+    if let Some(command) = definitions.get(COMMAND).cloned() {
+        definitions.insert(SHELL.to_owned(), shell(command));
+    }
+    let own = |kind: &str| definitions.contains_key(kind).then(|| json!(kind));
+    let kinds: Vec<Value> = catalog.kinds.iter().map(|info| json!(info.kind)).chain(own(SHELL)).collect();
+    let mut arguments_by_kind: Vec<Value> = catalog.kinds.iter().map(kind_rule).collect();
+    arguments_by_kind.extend(own(SHELL).map(|_| {
+        json!({
+            "if": { "properties": { "kind": { "const": SHELL } } },
+            "then": { "properties": { "with": { "$ref": "#/$defs/shell" } }, "required": ["with"] }
+        })
+    }));
     let mut step = step_schema(&kinds);
     if !arguments_by_kind.is_empty() {
         step["allOf"] = Value::Array(arguments_by_kind);
@@ -101,7 +112,9 @@ fn step_schema(kinds: &[Value]) -> Value {
             "for_each": { "type": "string", "description": "Expression that gives a list: one child step per item" },
             "when": { "type": "string", "description": "Expression: the step is skipped when it is false" },
             "retry": {
-                "type": "object",
+                "type": ["object", "integer"],
+                "minimum": 1,
+                "description": "A number counts attempts, the first one included",
                 "additionalProperties": false,
                 "properties": {
                     "initial_interval": duration,
@@ -134,6 +147,19 @@ fn step_schema(kinds: &[Value]) -> Value {
             }
         }
     })
+}
+
+/// The arguments of `shell`: those of a command with `run` in place of `argv` and `shell`.
+fn shell(mut command: Value) -> Value {
+    if let Some(properties) = command.get_mut("properties").and_then(Value::as_object_mut) {
+        properties.remove("argv");
+        properties.remove("shell");
+        let run = json!({ "type": "string", "description": "Script for `/bin/sh -euc`: it stops at the first error" });
+        properties.insert("run".to_owned(), run);
+    }
+    command["required"] = json!(["run"]);
+    command["description"] = json!("runs a shell script; short for a `command`");
+    command
 }
 
 /// Requires the kind's schema for `with` in steps of that kind. `with` is optional only if the kind requires nothing.

@@ -1,6 +1,7 @@
 //! A workflow as data: parameters and steps. Parsed from TOML by `parse`, checked by `validate`.
 
 use std::collections::{BTreeMap, HashSet};
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -40,6 +41,9 @@ pub struct PinnedWorkflow {
     /// The name of the file, for messages.
     pub origin: String,
     pub source: String,
+    /// Absolute path of the folder of the file; empty if it has none.
+    #[serde(default, skip_serializing_if = "is_empty", with = "stepwell_base::path_text")]
+    pub folder: PathBuf,
     /// The workflows that its own steps start, by the names they use.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub children: BTreeMap<String, PinnedWorkflow>,
@@ -91,6 +95,10 @@ pub struct StepSpec {
     /// Name of the limit that every attempt counts against.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rate_limit: Option<String>,
+}
+
+fn is_empty(path: &Path) -> bool {
+    path.as_os_str().is_empty()
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde calls it with a reference")]

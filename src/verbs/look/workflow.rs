@@ -52,7 +52,7 @@ pub fn workflow(session: &Session, verb: &WorkflowVerb) -> Result<Exit, CliError
         WorkflowVerb::New(args) => new::new(session, args)?,
         WorkflowVerb::Validate(args) => validate(session, args)?,
         WorkflowVerb::Graph(args) => {
-            let dot = graph::dot(&load(session, &args.workflow, &args.params.set)?);
+            let dot = graph::dot(&load(session, &args.workflow, &args.params.set)?.spec);
             session.out.document(&dot, json!({ "dot": dot }))?;
         }
         WorkflowVerb::Schema => {
@@ -68,7 +68,7 @@ fn list(session: &Session) -> Result<(), CliError> {
     for name in names() {
         let source = find(&name)?;
         let description = match load(session, &name, &[]) {
-            Ok(spec) => spec.description,
+            Ok(loaded) => loaded.spec.description,
             Err(_) => format!("(invalid: see {})", shell::stepwell("workflow validate", [&*name])),
         };
         values.push(json!({ "name": name, "origin": source.origin, "description": description }));
@@ -78,9 +78,9 @@ fn list(session: &Session) -> Result<(), CliError> {
 }
 
 fn validate(session: &Session, args: &WorkflowArgs) -> Result<(), CliError> {
-    let spec = load(session, &args.workflow, &args.params.set)?;
-    look_ahead(session, &spec, Starts::NotYet)?;
-    let WorkflowSpec { name, steps, params, .. } = spec;
+    let loaded = load(session, &args.workflow, &args.params.set)?;
+    look_ahead(session, &loaded, Starts::NotYet)?;
+    let WorkflowSpec { name, steps, params, .. } = loaded.spec;
     let mut human = format!("{name} is valid: {} steps", steps.len());
     if !params.is_empty() {
         human.push_str("\n\n");

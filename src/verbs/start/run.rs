@@ -22,6 +22,6 @@ pub struct RunArgs {
 }
 
 pub fn run(session: &Session, args: &RunArgs) -> Result<Exit, CliError> {
-    let spec = load(session, &args.workflow, &args.submit.params.set)?;
-    submit(session, spec, &args.submit)
+    let loaded = load(session, &args.workflow, &args.submit.params.set)?;
+    submit(session, loaded, &args.submit)
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use clap::{Args, Subcommand};
 use serde_json::Value;
 
-use crate::arguments::OptionalRun;
+use crate::arguments::{LogArgs, OptionalRun};
 use crate::drive::load_workflow::load;
 use crate::drive::mistakes::{Shape, from_script, shape_of};
 use crate::drive::submission::{SubmitArgs, submit};
@@ -48,6 +48,15 @@ pub struct StartArgs {
     pub submit: SubmitArgs,
 }
 
+impl StartTrainingArgs {
+    pub fn logs(&self) -> LogArgs {
+        match &self.verb {
+            Some(TrainingVerb::Start(args)) => args.submit.logs,
+            _ => self.start.submit.logs,
+        }
+    }
+}
+
 #[derive(Subcommand, Debug)]
 pub enum TrainingVerb {
     /// Start a training run (the same as without a verb)
@@ -78,11 +87,11 @@ fn start(session: &Session, args: &StartArgs) -> Result<Exit, CliError> {
             OWN_TEXT
         }
     };
-    let mut spec = load(session, workflow, &set)?;
+    let mut loaded = load(session, workflow, &set)?;
     if !args.phase.is_empty() {
-        select_phases(&mut spec, &args.phase)?;
+        select_phases(&mut loaded.spec, &args.phase)?;
     }
-    submit(session, spec, &args.submit)
+    submit(session, loaded, &args.submit)
 }
 
 /// What a person wants to train.

@@ -127,6 +127,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             fingerprint,
             state_dir: self.options.state_dir.clone(),
             scratch_dir: scratch_dir(&self.options.state_dir, id.run, &id.step),
+            project_dir: run.project_folder().to_owned(),
             checkpoints,
             forked_at,
             measured_up_to,

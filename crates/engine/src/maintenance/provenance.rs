@@ -7,7 +7,7 @@ use stepwell_base::artifact::{ArtifactRef, Digest};
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::event::{Event, StepEvent, StepEventKind};
 use stepwell_run::provenance::{
-    CheckpointRecord, Decision, Input, Node, Provenance, VERSION, inputs, kind_version, seeds, split_fingerprint,
+    CheckpointRecord, Decision, Input, Node, Provenance, inputs, kind_version, seeds, split_fingerprint,
 };
 use stepwell_store::{Reader, Reference, ReferenceHolder};
 
@@ -34,7 +34,7 @@ pub fn provenance(reader: &Reader, artifacts: &ArtifactStore, of: &Reference) ->
         }
     }
     let mut manifest = Provenance {
-        version: VERSION,
+        version: Provenance::version_of(&nodes),
         written_by: format!("stepwell {} ({})", env!("CARGO_PKG_VERSION"), env!("STEPWELL_CODE")),
         artifact: of.artifact.clone(),
         output: output.clone(),
@@ -121,6 +121,7 @@ impl Walk<'_> {
             step: step.clone(),
             attempts: self.reader.attempts(executed_in, &executed_as)?,
             checkpoints: self.checkpoints(executed_in, &executed_as)?,
+            git: self.reader.run(executed_in)?.options.project.and_then(|project| project.git),
             executed_in,
             executed_as,
             kind: row.kind,

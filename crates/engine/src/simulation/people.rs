@@ -97,7 +97,7 @@ impl World {
             cron: "* * * * *".to_owned(),
             time_zone: "UTC".to_owned(),
             spec: workflow::parse(&workflow::scheduled()),
-            options: ScheduleOptions { catch_up, priority: 0 },
+            options: ScheduleOptions { catch_up, ..ScheduleOptions::default() },
             created_at: now,
             paused_at: None,
             done_until: now,
@@ -190,7 +190,7 @@ impl World {
             }
         };
         let reuse = Reuse::Except(spec.with_descendants(&from));
-        let options = RunOptions { reuse, origin: Some(origin), priority: 0 };
+        let options = RunOptions { reuse, origin: Some(origin), ..RunOptions::default() };
         let adoption = chosen.map(|checkpoint| Adoption { step: from, from: run, checkpoint });
         self.submit(spec, &name, options, adoption);
     }

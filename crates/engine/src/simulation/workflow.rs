@@ -1,6 +1,7 @@
 //! Generates random workflow files as a person would write them.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 use std::sync::OnceLock;
 
 use stepwell_base::rng::Rng;
@@ -46,7 +47,7 @@ impl Library for Shelf {
     fn find(&self, workflow: &str, _from: &str) -> Result<Source, String> {
         let found = CHILDREN.iter().find(|(name, _)| *name == workflow);
         let (origin, text) = found.ok_or_else(|| format!("there is no workflow `{workflow}`"))?;
-        Ok(Source { origin: (*origin).to_owned(), text: (*text).to_owned() })
+        Ok(Source { origin: (*origin).to_owned(), text: (*text).to_owned(), folder: PathBuf::new() })
     }
 
     fn inside(&self, _workflow: &str) -> &dyn Library {

@@ -11,7 +11,7 @@ use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, StepId, StepKey};
 use stepwell_workflow::pools::Held;
-use stepwell_workflow::template::FanOut;
+use stepwell_workflow::template::{Child, FanOut};
 
 /// Position of a step in [`RunState`](super::RunState): spec steps in definition order, then children in order of creation.
 pub type StepIndex = usize;
@@ -95,8 +95,9 @@ pub struct Step {
 pub struct ChildSteps<'a>(pub &'a [Step]);
 
 impl FanOut for ChildSteps<'_> {
-    fn outputs(&self) -> Vec<&Outputs> {
-        self.0.iter().filter_map(Step::outputs).collect()
+    fn children(&self) -> Vec<Child<'_>> {
+        let outputs = self.0.iter().filter_map(|step| step.item.as_ref().zip(step.outputs()));
+        outputs.map(|((index, item), outputs)| Child { index: *index, item, outputs }).collect()
     }
 }
 

@@ -19,22 +19,23 @@ use super::checkpoint::remove;
 #[derive(Deserialize, JsonSchema, Default, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Arguments {
-    /// Program and arguments, started without a shell. An artifact among them becomes the path of its content.
+    /// Program and arguments, started without a shell. An artifact among them becomes the path of its content; the name
+    /// of a file in the folder of the workflow file becomes the path of that file, unless `cwd` is given.
     pub argv: Vec<Value>,
     /// Script for `/bin/sh -c`.
     pub shell: Option<String>,
     /// Environment variables, added to those of the engine. An artifact becomes the path of its content.
     pub env: BTreeMap<String, Value>,
-    /// Files and folders that the program reads, relative to the engine's directory. Their content becomes part of the
-    /// step's key.
+    /// Files and folders that the program reads, in the folder of the workflow file, or else relative to the engine's
+    /// directory. Their content becomes part of the step's key.
     pub inputs: Vec<PathBuf>,
     /// Set to false to leave the files that `argv` names out of the step's key. By default they count like `inputs`,
     /// except declared outputs and files above 64 MiB.
     pub argv_files: Option<bool>,
     /// Output name -> file or folder, relative to `STEPWELL_OUTPUT_DIR`, or else to the working directory.
     pub outputs: BTreeMap<String, PathBuf>,
-    /// Working directory, relative to the engine's. Default: a directory of the step that is kept across attempts and
-    /// removed after success.
+    /// Working directory: a folder in that of the workflow file, or else relative to the engine's directory. Default: a
+    /// directory of the step that is kept across attempts and removed after success.
     pub cwd: Option<PathBuf>,
     /// Set to true if equal arguments and inputs give equal outputs, so that a step can reuse earlier ones. Default:
     /// true when `outputs` are declared.
@@ -109,10 +110,6 @@ impl Arguments {
             Ok((name.clone(), text(value, &format!("env.{name}"))?))
         };
         self.env.iter().map(variable).collect()
-    }
-
-    pub(super) fn work_dir(&self, scratch: &Path) -> PathBuf {
-        self.cwd.clone().unwrap_or_else(|| scratch.join("work"))
     }
 
     pub(super) fn cacheable(&self) -> bool {

@@ -10,6 +10,7 @@ use stepwell_base::protocol::{ATTEMPT_MARK, AttemptRequest};
 
 use super::arguments::Arguments;
 use super::checkpoint::remove;
+use super::project::{PROJECT_DIR, Project};
 use super::reports::metrics_file;
 
 /// Working directory, fresh places for outputs, values and progress, and a folder with the metrics of all attempts.
@@ -26,13 +27,15 @@ impl Places {
     ///
     /// # Errors
     /// When a directory cannot be created; fatal for a `cwd` that does not exist.
-    pub(super) fn prepare(arguments: &Arguments, scratch: &Path) -> Result<Places, Failure> {
+    pub(super) fn prepare(arguments: &Arguments, project: Project<'_>, scratch: &Path) -> Result<Places, Failure> {
         // The program may run anywhere, so it gets absolute paths only.
         let scratch = std::path::absolute(scratch).map_err(|error| cannot_create(scratch, &error))?;
-        let work = arguments.work_dir(&scratch);
+        let work = arguments.cwd.as_ref().map_or_else(|| scratch.join("work"), |folder| project.find(folder));
         if arguments.cwd.is_some() && !work.is_dir() {
             let message = format!("the working directory `{}` does not exist", work.display());
-            return Err(Failure::fatal(message).with_hint("`cwd` is relative to the directory of the engine"));
+            return Err(
+                Failure::fatal(message).with_hint(format!("a relative `cwd` starts at {}", project.start_of_paths()))
+            );
         }
         let places = Places {
             work,
@@ -56,6 +59,7 @@ impl Places {
 /// Returns the variables that every program gets, in addition to the user's own.
 pub(super) fn variables(
     request: &AttemptRequest,
+    project: Project<'_>,
     places: &Places,
     checkpoints: &Path,
 ) -> Vec<(&'static str, OsString)> {
@@ -71,6 +75,7 @@ pub(super) fn variables(
         ("STEPWELL_VALUES", places.values.clone().into()),
         ("STEPWELL_PROGRESS", places.progress.clone().into()),
         ("STEPWELL_METRICS", metrics_file(&places.metrics, request.attempt).into()),
+        (PROJECT_DIR, project.folder().into()),
     ]
 }
 

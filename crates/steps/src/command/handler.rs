@@ -1,10 +1,11 @@
 //! Handler of the step kind `command`.
 
 use std::ffi::OsString;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::{Finding, StepContext, StepError, StepHandler, arguments};
+use crate::{Finding, StepContext, StepError, StepHandler, Surroundings, arguments};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
 use stepwell_base::faults::around;
@@ -14,14 +15,16 @@ use stepwell_workflow::kinds::COMMAND;
 use super::arguments::Arguments;
 use super::checkpoint::CheckpointDir;
 use super::environment::{Places, variables};
+use super::named_files::resolve;
 use super::program::{self, Reports};
+use super::project::Project;
 use super::redact::Redactor;
 use super::reporter::RedactedReporter;
 use super::reports::{MetricsFile, ProgressFile, catch_up, metrics_file};
 use super::secrets::Secrets;
 use super::start_failure::Start;
 use super::unchanged::Unchanged;
-use super::{inputs, look_ahead, outputs};
+use super::{inputs, look_ahead, missing_file, outputs};
 
 pub(crate) struct Command;
 
@@ -47,18 +50,22 @@ impl StepHandler for Command {
     }
 
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
-        let arguments: Arguments = arguments(with)?;
+        self.fingerprint_in(with, &Surroundings { project: Path::new(""), file: None, earlier: None })
+    }
+
+    fn fingerprint_in(&self, with: &Value, surroundings: &Surroundings<'_>) -> Result<Value, Failure> {
+        let mut arguments: Arguments = arguments(with)?;
         arguments.command_line()?;
         arguments.environment()?;
-        inputs::fingerprint(&arguments, None)
+        // The child works on its file, however the arguments name it.
+        let project = Project(surroundings.project);
+        let file = surroundings.file.map(PathBuf::from).filter(|file| project.find(file).is_file());
+        arguments.inputs.extend(file);
+        inputs::fingerprint(&arguments, project, surroundings.earlier)
     }
 
-    fn fingerprint_again(&self, with: &Value, earlier: &Value) -> Result<Value, Failure> {
-        inputs::fingerprint(&arguments(with)?, Some(earlier))
-    }
-
-    fn look_ahead(&self, with: &Map<String, Value>) -> Vec<Finding> {
-        look_ahead::look_ahead(with)
+    fn look_ahead(&self, with: &Map<String, Value>, project: &Path) -> Vec<Finding> {
+        look_ahead::look_ahead(with, Project(project))
     }
 
     fn reusable(&self, with: &Value) -> bool {
@@ -85,21 +92,25 @@ impl StepHandler for Command {
 }
 
 fn run(with: &Value, redactor: &Redactor, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
-    let arguments = arguments::<Arguments>(with)?.with_paths(context.artifacts, context.scratch())?;
+    let project_dir = context.request.project_dir.clone();
+    let project = Project(&project_dir);
+    let mut arguments = arguments::<Arguments>(with)?.with_paths(context.artifacts, context.scratch())?;
+    resolve(&mut arguments, project);
     let command_line = arguments.command_line()?;
-    let places = Places::prepare(&arguments, context.scratch())?;
+    let places = Places::prepare(&arguments, project, context.scratch())?;
     catch_up(&places.metrics, context.request.attempt, context.request.measured_up_to, context.reporter);
     let checkpoints = CheckpointDir::prepare(context)?;
     let own = arguments.environment()?.into_iter().map(|(name, value)| (name, OsString::from(value)));
-    let ours = variables(context.request, &places, checkpoints.path());
+    let ours = variables(context.request, project, &places, checkpoints.path());
     let ours = ours.into_iter().map(|(name, value)| (name.to_owned(), value));
     let variables: Vec<_> = own.chain(ours).collect();
-    let start = Start { command_line: &command_line, variables: &variables, work: &places.work };
-    let unchanged = Unchanged::start(&context.request.fingerprint, context.request.attempt)?;
+    let start = Start { command_line: &command_line, variables: &variables, work: &places.work, project };
+    let unchanged = Unchanged::start(&context.request.fingerprint, project, context.request.attempt)?;
     let program = program::start(&start, redactor, context)?;
     let metrics = MetricsFile::new(metrics_file(&places.metrics, context.request.attempt));
     let mut reports = Reports { progress: ProgressFile::new(places.progress.clone()), metrics, checkpoints };
-    program::supervise(program, &mut reports, context)?;
+    program::supervise(program, &mut reports, context)
+        .map_err(|error| missing_file::explain(error, &start, context))?;
     for path in unchanged.end()? {
         context.reporter.note(format!("`{}`, which `argv` names, changed while the program ran", path.display()));
     }

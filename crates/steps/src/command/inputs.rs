@@ -13,7 +13,8 @@ use stepwell_base::artifact::Digest;
 use stepwell_base::failure::Failure;
 
 use super::arguments::Arguments;
-use super::named_files::{counted, covers};
+use super::named_files::{NamedFile, counted, covers};
+use super::project::Project;
 
 /// Minimum age of a file whose digest is cached by its metadata: two writes within one tick of the file system's clock
 /// look the same.
@@ -28,13 +29,18 @@ const REMEMBERED: usize = 4096;
 ///
 /// # Errors
 /// A fatal failure that names the missing or unusable input.
-pub(super) fn fingerprint(arguments: &Arguments, earlier: Option<&Value>) -> Result<Value, Failure> {
+pub(super) fn fingerprint(
+    arguments: &Arguments,
+    project: Project<'_>,
+    earlier: Option<&Value>,
+) -> Result<Value, Failure> {
     let mut parts = Map::new();
     if !arguments.inputs.is_empty() {
-        parts.insert("inputs".to_owned(), digests(&arguments.inputs)?);
+        parts.insert("inputs".to_owned(), digests(&arguments.inputs, project)?);
     }
-    let named = counted(arguments).into_iter().filter(|path| !covers(&arguments.inputs, path));
-    let named = named.map(|path| (path.display().to_string(), path));
+    let named = counted(arguments, project).into_iter();
+    let named = named.filter(|file| !covers(&arguments.inputs, project, &file.path));
+    let named = named.map(|NamedFile { name, path }| (name.display().to_string(), path));
     let named = named.filter(|(name, _)| earlier.is_none_or(|earlier| earlier["argv"].get(name).is_some()));
     // A script that this user cannot read is left to the program, which reports it.
     let digests = named.enumerate().filter_map(|(index, (name, path))| {
@@ -49,22 +55,21 @@ pub(super) fn fingerprint(arguments: &Arguments, earlier: Option<&Value>) -> Res
 }
 
 /// Maps each path to its digest, or a folder to an object of its files.
-fn digests(inputs: &[PathBuf]) -> Result<Value, Failure> {
+fn digests(inputs: &[PathBuf], project: Project<'_>) -> Result<Value, Failure> {
     let mut all = Map::new();
     for path in inputs {
-        let digest = digest(path).map_err(|error| unusable(path, &error))?;
+        let digest = digest(&project.find(path)).map_err(|error| unusable(path, project, &error))?;
         all.insert(path.display().to_string(), digest);
     }
     Ok(Value::Object(all))
 }
 
-fn unusable(path: &Path, error: &OutsideError) -> Failure {
+fn unusable(path: &Path, project: Project<'_>, error: &OutsideError) -> Failure {
     let failure = Failure::fatal(format!("the input `{}` cannot be used: {error}", path.display()));
     if !error.is_missing() {
         return failure.with_hint(error.hint());
     }
-    let at = std::env::current_dir().unwrap_or_default();
-    failure.with_hint(format!("`inputs` are relative to the directory of the engine, `{}`", at.display()))
+    failure.with_hint(format!("relative `inputs` start at {}", project.start_of_paths()))
 }
 
 fn digest(path: &Path) -> Result<Value, OutsideError> {
@@ -113,6 +118,10 @@ mod tests {
 
     use super::*;
 
+    fn nowhere() -> Project<'static> {
+        Project(Path::new(""))
+    }
+
     fn arguments(with: Value) -> Arguments {
         serde_json::from_value(with).unwrap()
     }
@@ -127,7 +136,7 @@ mod tests {
             "argv": ["python3", "p.py", "--config=conf.toml", "--out", "result.txt", at("p.py")],
             "cwd": dir.path(), "outputs": { "result": "result.txt" },
         });
-        let key = |with: &Value| fingerprint(&arguments(with.clone()), None).unwrap();
+        let key = |with: &Value| fingerprint(&arguments(with.clone()), nowhere(), None).unwrap();
         let first = key(&with);
         let names: Vec<&String> = first["argv"].as_object().unwrap().keys().collect();
         assert_eq!(names, [&at("conf.toml"), &at("p.py")]);
@@ -154,12 +163,16 @@ mod tests {
         let at = |name: &str| dir.path().join(name).display().to_string();
         fs::write(at("p.py"), "one").unwrap();
         let arguments = arguments(json!({ "argv": ["python3", at("p.py"), at("run.log")] }));
-        let first = fingerprint(&arguments, None).unwrap();
+        let first = fingerprint(&arguments, nowhere(), None).unwrap();
         fs::write(at("run.log"), "line").unwrap();
-        assert_eq!(fingerprint(&arguments, Some(&first)).unwrap(), first);
-        assert_eq!(fingerprint(&arguments, Some(&Value::Null)).unwrap(), Value::Null, "an attempt of an older build");
+        assert_eq!(fingerprint(&arguments, nowhere(), Some(&first)).unwrap(), first);
+        assert_eq!(
+            fingerprint(&arguments, nowhere(), Some(&Value::Null)).unwrap(),
+            Value::Null,
+            "an attempt of an older build"
+        );
         fs::write(at("p.py"), "two").unwrap();
-        assert_ne!(fingerprint(&arguments, Some(&first)).unwrap(), first);
+        assert_ne!(fingerprint(&arguments, nowhere(), Some(&first)).unwrap(), first);
     }
 
     #[test]
@@ -170,10 +183,10 @@ mod tests {
             fs::write(at(name), name).unwrap();
         }
         let arguments = arguments(json!({ "argv": [at("python"), at("p.py"), "--log", at("run.log")] }));
-        let first = fingerprint(&arguments, None).unwrap();
+        let first = fingerprint(&arguments, nowhere(), None).unwrap();
         assert_eq!(first["argv"].as_object().unwrap().len(), 3);
         fs::write(at("run.log"), "a line").unwrap();
-        assert_eq!(fingerprint(&arguments, Some(&first)).unwrap(), first);
-        assert_ne!(fingerprint(&arguments, None).unwrap(), first, "for another run it is another file");
+        assert_eq!(fingerprint(&arguments, nowhere(), Some(&first)).unwrap(), first);
+        assert_ne!(fingerprint(&arguments, nowhere(), None).unwrap(), first, "for another run it is another file");
     }
 }

@@ -11,6 +11,7 @@ use stepwell_workflow::template::is_literal;
 
 use super::arguments::Arguments;
 use super::named_files::{LARGEST, covers, holds_output, named};
+use super::project::{PROJECT_DIR, Project};
 
 /// Programs whose first argument, unless it is an option, is a script.
 const INTERPRETERS: [&str; 10] = ["sh", "bash", "zsh", "python", "python3", "node", "ruby", "perl", "Rscript", "julia"];
@@ -20,7 +21,7 @@ const SEPARATORS: [char; 15] = [' ', '\t', '\n', ';', '|', '&', '(', ')', '<', '
 const SHOWN: usize = 3;
 
 /// Returns the findings about a step with these arguments. File paths resolve as in the engine.
-pub(super) fn look_ahead(with: &Map<String, Value>) -> Vec<Finding> {
+pub(super) fn look_ahead(with: &Map<String, Value>, project: Project<'_>) -> Vec<Finding> {
     // A script is checked even if parts are templates; any other text with a template is skipped.
     let literal = with.iter().filter(|(name, value)| *name == "shell" || !value.is_string() || is_literal(value));
     let literal: Map<String, Value> = literal.map(|(name, value)| (name.clone(), value.clone())).collect();
@@ -29,30 +30,40 @@ pub(super) fn look_ahead(with: &Map<String, Value>) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (name, error) in arguments.outputs.keys().filter_map(|name| Some((name, check_label(name).err()?))) {
         let message = format!("the output `{name}` cannot have this name: {error}");
-        findings.push(finding(Weight::Impossible, message, "give the output a name that can be typed".to_owned()));
+        findings.push(finding(
+            Weight::Impossible,
+            "outputs",
+            message,
+            "give the output a name that can be typed".to_owned(),
+        ));
     }
-    for input in arguments.inputs.iter().filter(|path| is_literal_path(path) && path.symlink_metadata().is_err()) {
+    let is_gone = |path: &Path| project.find(path).symlink_metadata().is_err();
+    for (index, input) in arguments.inputs.iter().enumerate().filter(|(_, path)| is_literal_path(path) && is_gone(path))
+    {
         findings.push(finding(
             Weight::Missing,
+            &format!("inputs[{index}]"),
             format!("the input `{}` does not exist", input.display()),
-            format!("`inputs` are relative to the directory of the engine, `{}`", here()),
+            format!("relative `inputs` start at {}", project.start_of_paths()),
         ));
     }
     // A relative path cannot be resolved if `cwd` is a template.
     if with.get("cwd").is_some_and(|folder| !is_literal(folder)) {
         return findings;
     }
-    if let Some(folder) = arguments.cwd.as_ref().filter(|folder| !folder.is_dir()) {
+    if let Some(folder) = arguments.cwd.as_ref().filter(|folder| !project.find(folder).is_dir()) {
         findings.push(finding(
             Weight::Missing,
+            "cwd",
             format!("the working directory `{}` {}", folder.display(), absent(folder)),
-            format!("`cwd` is relative to the directory of the engine, `{}`", here()),
+            format!("a relative `cwd` starts at {}", project.start_of_paths()),
         ));
     } else {
-        findings.extend(program(&arguments));
-        findings.extend(script(&arguments));
+        findings.extend(program(&arguments, project));
+        findings.extend(script(&arguments, project));
     }
-    findings.extend(unnoticed(&arguments));
+    findings.extend(elsewhere(&arguments, project));
+    findings.extend(unnoticed(&arguments, project));
     findings
 }
 
@@ -60,12 +71,8 @@ fn absent(folder: &Path) -> &'static str {
     if folder.exists() { "is no folder" } else { "does not exist" }
 }
 
-fn finding(weight: Weight, message: String, hint: String) -> Finding {
-    Finding { weight, message, hint }
-}
-
-fn here() -> String {
-    std::env::current_dir().unwrap_or_default().display().to_string()
+fn finding(weight: Weight, argument: &str, message: String, hint: String) -> Finding {
+    Finding { weight, argument: argument.to_owned(), message, hint }
 }
 
 fn is_literal_path(path: &Path) -> bool {
@@ -77,10 +84,10 @@ fn word(arguments: &Arguments, index: usize) -> Option<&str> {
 }
 
 /// Reports a program that does not exist.
-fn program(arguments: &Arguments) -> Option<Finding> {
+fn program(arguments: &Arguments, project: Project<'_>) -> Option<Finding> {
     let name = word(arguments, 0)?;
     if name.contains('/') {
-        return not_found("the program", name, arguments);
+        return not_found("the program", "argv[0]", name, arguments, project);
     }
     if arguments.env.contains_key("PATH") || name.is_empty() {
         return None;
@@ -89,50 +96,75 @@ fn program(arguments: &Arguments) -> Option<Finding> {
     if std::env::split_paths(&path).any(|folder| folder.join(name).exists()) {
         return None;
     }
-    Some(finding(
-        Weight::Missing,
-        format!("there is no program `{name}` in PATH"),
-        "install it, or give its path".to_owned(),
-    ))
+    let hint = match project.own(Path::new(name)) {
+        Some(_) => format!("to start that of the workflow's folder, write `./{name}`"),
+        None => "install it, or give its path".to_owned(),
+    };
+    Some(finding(Weight::Missing, "argv[0]", format!("there is no program `{name}` in PATH"), hint))
 }
 
 /// Reports an interpreter's script that does not exist.
-fn script(arguments: &Arguments) -> Option<Finding> {
+fn script(arguments: &Arguments, project: Project<'_>) -> Option<Finding> {
     let interpreter = Path::new(word(arguments, 0)?).file_name()?.to_str()?;
     let name = word(arguments, 1).filter(|name| !name.starts_with('-') && Path::new(name).extension().is_some())?;
-    INTERPRETERS.contains(&interpreter).then(|| not_found("the script", name, arguments)).flatten()
+    INTERPRETERS.contains(&interpreter).then(|| not_found("the script", "argv[1]", name, arguments, project)).flatten()
 }
 
-fn not_found(what: &str, name: &str, arguments: &Arguments) -> Option<Finding> {
+fn not_found(what: &str, argument: &str, name: &str, arguments: &Arguments, project: Project<'_>) -> Option<Finding> {
     let path = Path::new(name);
     match &arguments.cwd {
-        Some(folder) if folder.join(path).exists() => None,
-        None if path.is_absolute() && path.exists() => None,
-        None if path.is_relative() => Some(finding(
+        Some(folder) if project.find(folder).join(path).exists() => None,
+        None if path.is_absolute() && path.exists() || project.own(path).is_some() => None,
+        None if path.is_relative() && !project.is_known() => Some(finding(
             Weight::Impossible,
+            argument,
             format!("{what} `{name}` is looked for in the step's own folder, which is empty"),
-            format!("write its whole path, or `cwd = \".\"` to work in `{}`", here()),
+            format!("write its whole path, or `cwd = \".\"` to work in `{}`", project.folder().display()),
+        )),
+        None if path.is_relative() => Some(finding(
+            Weight::Missing,
+            argument,
+            format!("{what} `{name}` does not exist in `{}`, the folder of the workflow file", project.0.display()),
+            "correct the name; a relative path in `argv` starts at the folder of the workflow file".to_owned(),
         )),
         _ => Some(finding(
             Weight::Missing,
+            argument,
             format!("{what} `{name}` does not exist"),
-            "a relative path starts at `cwd`, and `cwd` at the directory of the engine".to_owned(),
+            format!("a relative path starts at `cwd`, and `cwd` at {}", project.start_of_paths()),
         )),
     }
 }
 
+/// Finds files of the project that a shell script names as if it worked there.
+fn elsewhere(arguments: &Arguments, project: Project<'_>) -> Option<Finding> {
+    let script = arguments.shell.as_deref().or_else(|| inline_script(arguments))?;
+    if arguments.cwd.is_some() || script.contains("cd ") {
+        return None;
+    }
+    let name =
+        shell_words(script).into_iter().find(|word| project.own(Path::new(word)).is_some_and(|path| path.is_file()))?;
+    Some(finding(
+        Weight::Unnoticed,
+        "shell",
+        format!("the script names `{name}` of the workflow's folder, but works in a folder of its own"),
+        format!("write \"${PROJECT_DIR}/{name}\", or set `cwd = \".\"` to work in the workflow's folder"),
+    ))
+}
+
 /// Finds files that a reusable step seems to read but its key does not cover.
-fn unnoticed(arguments: &Arguments) -> Option<Finding> {
+fn unnoticed(arguments: &Arguments, project: Project<'_>) -> Option<Finding> {
     if !arguments.cacheable() {
         return None;
     }
     let mut found: Vec<PathBuf> = Vec::new();
     let mut add = |path: PathBuf| {
-        if !covers(&arguments.inputs, &path) && !found.contains(&path) {
+        if !covers(&arguments.inputs, project, &path) && !found.contains(&path) {
             found.push(path);
         }
     };
-    for path in named(arguments).filter(|path| !holds_output(arguments, path)) {
+    for file in named(arguments, project).filter(|file| !holds_output(arguments, &file.name)) {
+        let path = file.path;
         if path.metadata().is_ok_and(|metadata| metadata.is_dir() || metadata.len() > LARGEST) {
             add(path);
         }
@@ -140,8 +172,11 @@ fn unnoticed(arguments: &Arguments) -> Option<Finding> {
     let shells = arguments.shell.iter().map(String::as_str).chain(inline_script(arguments));
     let in_env = arguments.env.values().filter_map(Value::as_str).filter(|text| text.contains(['/', '.']));
     for text in shells.flat_map(shell_words).chain(in_env) {
-        let path = arguments.cwd.as_ref().map_or_else(|| PathBuf::from(text), |folder| folder.join(text));
-        if is_literal(&Value::from(text)) && path.is_file() && !holds_output(arguments, &path) {
+        let (name, path) = match &arguments.cwd {
+            Some(folder) => (folder.join(text), project.find(folder).join(text)),
+            None => (PathBuf::from(text), PathBuf::from(text)),
+        };
+        if is_literal(&Value::from(text)) && path.is_file() && !holds_output(arguments, &name) {
             add(path);
         }
     }
@@ -151,7 +186,7 @@ fn unnoticed(arguments: &Arguments) -> Option<Finding> {
     let names: Vec<String> = found.iter().take(SHOWN).map(|path| format!("`{}`", path.display())).collect();
     let more = if found.len() > SHOWN { format!(" and {} more", found.len() - SHOWN) } else { String::new() };
     let message = format!("changes of {}{more} will not be noticed, and earlier outputs be reused", names.join(", "));
-    Some(finding(Weight::Unnoticed, message, "name what the program reads in `inputs`".to_owned()))
+    Some(finding(Weight::Unnoticed, "inputs", message, "name what the program reads in `inputs`".to_owned()))
 }
 
 /// Returns the script after a shell's `-c`.
@@ -186,7 +221,11 @@ mod tests {
     use super::*;
 
     fn findings(with: Value) -> Vec<(Weight, String)> {
-        let found = look_ahead(with.as_object().unwrap());
+        findings_in(with, Path::new(""))
+    }
+
+    fn findings_in(with: Value, project: &Path) -> Vec<(Weight, String)> {
+        let found = look_ahead(with.as_object().unwrap(), Project(project));
         assert!(found.iter().all(|finding| !finding.hint.is_empty()));
         found.into_iter().map(|finding| (finding.weight, finding.message)).collect()
     }
@@ -224,6 +263,42 @@ mod tests {
         one(json!({ "argv": ["/no/such"] }), Weight::Missing, "the program `/no/such` does not exist");
         one(json!({ "argv": ["sh", "p.py"] }), Weight::Impossible, "`p.py` is looked for in the step's own folder");
         one(json!({ "argv": ["./p.py"] }), Weight::Impossible, "`./p.py` is looked for in the step's own folder");
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_folder_of_the_workflow_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let project = dir.path();
+        fs::create_dir(project.join("sub")).unwrap();
+        for name in ["p.py", "run.sh", "sub/q.py"] {
+            fs::write(project.join(name), "").unwrap();
+        }
+        for good in [
+            json!({ "argv": ["python3", "p.py"], "inputs": ["sub"] }),
+            json!({ "argv": ["./run.sh", "sub/q.py"] }),
+            json!({ "argv": ["sh", "q.py"], "cwd": "sub" }),
+            json!({ "shell": "sh \"$STEPWELL_PROJECT_DIR/p.py\"" }),
+            json!({ "shell": "cd $STEPWELL_PROJECT_DIR; sh p.py" }),
+        ] {
+            assert_eq!(findings_in(good.clone(), project), [], "{good}");
+        }
+        for (with, weight, said) in [
+            (json!({ "argv": ["python3", "gone.py"] }), Weight::Missing, "`gone.py` does not exist in `"),
+            (json!({ "argv": ["run.sh"] }), Weight::Missing, "no program `run.sh` in PATH"),
+            (
+                json!({ "argv": ["x"], "cwd": "gone", "env": { "PATH": "x" } }),
+                Weight::Missing,
+                "the working directory `gone`",
+            ),
+            (json!({ "shell": "sh p.py" }), Weight::Unnoticed, "names `p.py` of the workflow's folder"),
+            (json!({ "argv": ["sh", "-euc", "cat < run.sh"] }), Weight::Unnoticed, "names `run.sh` of"),
+        ] {
+            let found = findings_in(with.clone(), project);
+            assert!(
+                matches!(found.as_slice(), [(of, text)] if *of == weight && text.contains(said)),
+                "{with}: {found:?}"
+            );
+        }
     }
 
     #[test]

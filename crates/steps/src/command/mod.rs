@@ -8,6 +8,7 @@ mod handler;
 mod inputs;
 mod log;
 mod look_ahead;
+mod missing_file;
 mod named_files;
 mod numbers;
 mod orphans;
@@ -16,6 +17,7 @@ mod outputs;
 #[expect(unsafe_code, reason = "what a process does before it becomes a program must be safe after a fork")]
 mod parent_death;
 mod program;
+mod project;
 mod redact;
 mod reporter;
 mod reports;

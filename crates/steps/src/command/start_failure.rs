@@ -10,6 +10,8 @@ use rustix::io::Errno;
 use stepwell_artifact::open_regular;
 use stepwell_base::failure::Failure;
 
+use super::project::Project;
+
 /// Maximum bytes on Linux of one argument, or of one variable with its name: 32 pages with the final NUL.
 const LONGEST_STRING: usize = 128 * 1024 - 1;
 /// Number of bytes of a script's first line that the kernel reads.
@@ -19,6 +21,7 @@ pub(super) struct Start<'a> {
     pub command_line: &'a [OsString],
     pub variables: &'a [(String, OsString)],
     pub work: &'a Path,
+    pub project: Project<'a>,
 }
 
 impl Start<'_> {
@@ -37,10 +40,14 @@ impl Start<'_> {
             candidates.into_iter().find(|path| path.exists())
         };
         found.ok_or_else(|| {
-            Failure::fatal(format!("there is no program `{}`", name.display())).with_hint(format!(
-                "`argv[0]` is looked up in PATH, or is a path relative to `{}`",
-                self.work.display()
-            ))
+            let hint = match self.project.own(name) {
+                Some(path) => format!("`{}` exists: write `./{}`", path.display(), name.display()),
+                None => format!(
+                    "`argv[0]` is looked up in PATH, or is the path of a file; a relative one starts at {}",
+                    self.project.start_of_paths()
+                ),
+            };
+            Failure::fatal(format!("there is no program `{}`", name.display())).with_hint(hint)
         })
     }
 
@@ -131,7 +138,7 @@ mod tests {
     /// Starts `argv` for real and explains the error.
     fn failure(argv: &[&str], variables: &[(String, OsString)], work: &Path) -> Failure {
         let command_line: Vec<OsString> = argv.iter().map(OsString::from).collect();
-        let start = Start { command_line: &command_line, variables, work };
+        let start = Start { command_line: &command_line, variables, work, project: Project(Path::new("")) };
         let program = match start.find() {
             Ok(program) => program,
             Err(failure) => return failure,
@@ -187,7 +194,8 @@ mod tests {
     fn what_the_system_lacks_for_now_is_tried_again() {
         let dir = tempfile::tempdir().unwrap();
         let command_line = [OsString::from("true")];
-        let start = Start { command_line: &command_line, variables: &[], work: dir.path() };
+        let start =
+            Start { command_line: &command_line, variables: &[], work: dir.path(), project: Project(Path::new("")) };
         for errno in [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::TXTBSY] {
             let failure = start.explain(&errno.into(), Path::new("/bin/true"));
             assert_eq!(failure.kind, FailureKind::Retryable, "{errno:?}");

@@ -10,6 +10,7 @@ use stepwell_artifact::Stamp;
 use stepwell_base::failure::Failure;
 
 use super::inputs::file_digest;
+use super::project::Project;
 
 /// Upper bound on the time between the engine's check of a file and the worker's.
 const SINCE_THE_KEY: Duration = Duration::from_secs(60);
@@ -30,10 +31,13 @@ impl Unchanged {
     /// # Errors
     /// A retryable failure if a file has changed since the key was computed. For a later attempt only inputs are
     /// checked: earlier attempts may have written the files of `argv`.
-    pub(super) fn start(fingerprint: &Value, attempt: u32) -> Result<Unchanged, Failure> {
+    pub(super) fn start(fingerprint: &Value, project: Project<'_>, attempt: u32) -> Result<Unchanged, Failure> {
         let mut files = Unchanged { inputs: Vec::new(), argv: Vec::new() };
-        collect(Path::new(""), &fingerprint["inputs"], &mut files.inputs);
-        collect(Path::new(""), &fingerprint["argv"], &mut files.argv);
+        for (group, files) in [("inputs", &mut files.inputs), ("argv", &mut files.argv)] {
+            for (name, digests) in fingerprint[group].as_object().into_iter().flatten() {
+                collect(&project.find(Path::new(name)), digests, files);
+            }
+        }
         let recent = |file: &&File| file.stamp.is_none_or(|stamp| stamp.is_within(SINCE_THE_KEY));
         let argv = if attempt > 1 { &[] } else { files.argv.as_slice() };
         match files.inputs.iter().chain(argv).filter(recent).find(|file| !file.has_its_content()) {
@@ -57,13 +61,12 @@ impl Unchanged {
 }
 
 /// Collects files from nested digests: text for a file, an object for a folder.
-fn collect(at: &Path, digests: &Value, files: &mut Vec<File>) {
-    for (name, digest) in digests.as_object().into_iter().flatten() {
-        let path = at.join(name);
-        match digest.as_str() {
-            Some(digest) => files.push(File { stamp: stamp(&path), path, digest: digest.to_owned() }),
-            None => collect(&path, digest, files),
-        }
+fn collect(path: &Path, digests: &Value, files: &mut Vec<File>) {
+    if let Some(digest) = digests.as_str() {
+        files.push(File { stamp: stamp(path), path: path.to_owned(), digest: digest.to_owned() });
+    }
+    for (name, digests) in digests.as_object().into_iter().flatten() {
+        collect(&path.join(name), digests, files);
     }
 }
 
@@ -109,7 +112,7 @@ mod tests {
             "inputs": { at("folder").display().to_string(): { "a": one, "b": one } },
             "argv": { at("script").display().to_string(): one, at("out").display().to_string(): one },
         });
-        let unchanged = Unchanged::start(&fingerprint, 1).unwrap();
+        let unchanged = Unchanged::start(&fingerprint, Project(Path::new("")), 1).unwrap();
         fs::write(at("folder/new"), "a cache of the program").unwrap();
         fs::write(at("folder/a"), "one").unwrap();
         fs::write(at("out"), "two").unwrap();
@@ -118,10 +121,13 @@ mod tests {
         let failure = unchanged.end().unwrap_err();
         assert!(failure.message.contains("folder/b` changed while the program ran"), "{failure}");
         assert_eq!(failure.kind, FailureKind::Retryable);
-        let failure = Unchanged::start(&fingerprint, 1).err().unwrap();
+        let failure = Unchanged::start(&fingerprint, Project(Path::new("")), 1).err().unwrap();
         assert!(failure.message.contains("folder/b` changed after the key"), "{failure}");
         fs::remove_file(at("folder/b")).unwrap();
-        assert!(unchanged.end().is_err() && Unchanged::start(&fingerprint, 1).is_err());
-        assert_eq!(Unchanged::start(&Value::Null, 1).unwrap().end().unwrap(), Vec::<&Path>::new());
+        assert!(unchanged.end().is_err() && Unchanged::start(&fingerprint, Project(Path::new("")), 1).is_err());
+        assert_eq!(
+            Unchanged::start(&Value::Null, Project(Path::new("")), 1).unwrap().end().unwrap(),
+            Vec::<&Path>::new()
+        );
     }
 }

@@ -1,5 +1,7 @@
 //! Handler of the step kind `corpus.import`.
 
+use std::path::Path;
+
 use serde_json::{Map, Value, json};
 
 use super::arguments::{Arguments, GRAMMAR};
@@ -58,13 +60,16 @@ impl StepHandler for CorpusImport {
     }
 
     /// Finds sources that name nothing, so that a wrong path is refused before the run.
-    fn look_ahead(&self, with: &Map<String, Value>) -> Vec<Finding> {
+    fn look_ahead(&self, with: &Map<String, Value>, project: &Path) -> Vec<Finding> {
+        // A source is most often a param, which starts at the directory in which it is written.
+        let _ = project;
         let known = with.get("source").is_some_and(is_literal);
         let parsed = arguments::<Arguments>(&Value::Object(with.clone()));
         let Some(arguments) = parsed.ok().filter(|_| known) else { return Vec::new() };
         let is_unset = arguments.sources().iter().all(|source| source.trim().is_empty());
         let failure = arguments.files().err();
         let finding = |failure: Failure| Finding {
+            argument: "source".to_owned(),
             weight: if is_unset { Weight::Unset } else { Weight::Missing },
             message: failure.message,
             hint: failure.hint.unwrap_or_else(|| "name a file, a folder or a glob".to_owned()),

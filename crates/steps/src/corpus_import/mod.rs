@@ -11,4 +11,6 @@ mod source;
 #[cfg(test)]
 mod tests;
 
+pub use findings::Findings;
 pub use handler::CORPUS_IMPORT;
+pub use source::{Pattern, Walk};

@@ -66,6 +66,7 @@ impl StepLab {
             fingerprint,
             state_dir: self.directory.path().to_owned(),
             scratch_dir: self.scratch(),
+            project_dir: PathBuf::new(),
             // Newest first, as an engine sends them.
             checkpoints: recorder.checkpoints.iter().rev().cloned().collect(),
             forked_at: None,

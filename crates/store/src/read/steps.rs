@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{Connection, params};
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use stepwell_base::artifact::Outputs;
 use stepwell_base::ids::{RunId, StepId};
@@ -91,23 +91,25 @@ impl Reader {
         self.query(|connection| load_step(connection, run, id))
     }
 
-    /// Outputs of a fan-out's succeeded children, keyed by item index.
-    pub fn child_outputs(&self, run: RunId, parent: &StepId) -> Result<BTreeMap<usize, Outputs>, StoreError> {
+    /// Items and outputs of a fan-out's succeeded children, keyed by item index.
+    pub fn child_outputs(&self, run: RunId, parent: &StepId) -> Result<BTreeMap<usize, (Value, Outputs)>, StoreError> {
         self.query(|connection| {
             let run = run.to_string();
             let key = [run.as_str(), parent.as_str()];
-            let sql = "SELECT id, item_index, output_values FROM step
+            let sql = "SELECT id, item_index, item, output_values FROM step
                        WHERE run = ?1 AND parent = ?2 AND status = 'succeeded'";
-            let mut children: HashMap<StepId, (usize, Outputs)> = HashMap::new();
-            for (id, index, values) in collect::<(StepId, i64, Option<Json<_>>)>(connection, sql, key)? {
+            let mut children: HashMap<StepId, (usize, (Value, Outputs))> = HashMap::new();
+            type Row = (StepId, i64, Option<Json<Value>>, Option<Json<Map<String, Value>>>);
+            for (id, index, item, values) in collect::<Row>(connection, sql, key)? {
                 let values = values.map_or_else(Map::new, |Json(values)| values);
                 let index = usize::try_from(index).unwrap_or_default();
-                children.insert(id, (index, Outputs { values, ..Outputs::default() }));
+                let item = item.map_or(Value::Null, |Json(item)| item);
+                children.insert(id, (index, (item, Outputs { values, ..Outputs::default() })));
             }
             let sql = "SELECT step_output.* FROM step JOIN step_output ON step_output.run = step.run AND step = id
                        WHERE step.run = ?1 AND parent = ?2";
             for NamedArtifact { step, name, artifact } in collect(connection, sql, key)? {
-                if let Some((_, outputs)) = children.get_mut(&step) {
+                if let Some((_, (_, outputs))) = children.get_mut(&step) {
                     outputs.artifacts.insert(name, artifact);
                 }
             }

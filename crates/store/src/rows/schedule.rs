@@ -4,6 +4,7 @@ use jiff::Timestamp;
 use rusqlite::Row;
 use serde::{Deserialize, Serialize};
 
+use stepwell_run::project::Project;
 use stepwell_workflow::spec::WorkflowSpec;
 use stepwell_workflow::timetable::CatchUp;
 
@@ -17,6 +18,9 @@ pub struct ScheduleOptions {
     pub catch_up: CatchUp,
     #[serde(default)]
     pub priority: i32,
+    /// Project of the runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<Project>,
 }
 
 #[derive(Clone, PartialEq, Debug)]

@@ -5,5 +5,6 @@ mod limits;
 mod policies;
 mod secrets;
 mod shape;
+mod shell;
 
 pub(crate) use shape::{Draft, StepDraft};

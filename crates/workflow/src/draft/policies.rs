@@ -14,7 +14,12 @@ const TIMEOUT_KEYS: [&str; 3] = ["start_to_close", "schedule_to_close", "heartbe
 
 pub(super) fn retry(node: &Node, problems: &mut Problems) -> RetryPolicy {
     let mut policy = RetryPolicy::default();
-    let Some(table) = node.table("retry", "retry = { maximum_attempts = 3 }", problems) else { return policy };
+    if let Data::Number(_) = &node.data {
+        policy.maximum_attempts = attempts("retry", node, problems).unwrap_or(policy.maximum_attempts);
+        return policy;
+    }
+    let example = "retry = 3, or retry = { maximum_attempts = 3, initial_interval = \"10s\" }";
+    let Some(table) = node.table("retry", example, problems) else { return policy };
     table.only(&RETRY_KEYS, " in `retry`", problems);
     if let Some(interval) = read_duration(table, "initial_interval", problems) {
         policy.initial_interval = interval;
@@ -40,21 +45,24 @@ pub(super) fn retry(node: &Node, problems: &mut Problems) -> RetryPolicy {
         }
     }
     if let Some(node) = table.get("maximum_attempts") {
-        let attempts = node.to_json().as_u64().and_then(|attempts| u32::try_from(attempts).ok());
-        match attempts.filter(|attempts| *attempts >= 1) {
-            Some(attempts) => policy.maximum_attempts = attempts,
-            None => {
-                problems
-                    .at(&node.span, "`maximum_attempts` must be an integer of at least 1")
-                    .hint("it counts the first attempt: 1 means no retry");
-            }
-        }
+        policy.maximum_attempts = attempts("maximum_attempts", node, problems).unwrap_or(policy.maximum_attempts);
     }
     if let Some(node) = table.get("non_retryable") {
         let rules = node.list("non_retryable", "non_retryable = [\"timeout\", 64]", problems).unwrap_or_default();
         policy.non_retryable = rules.iter().filter_map(|rule| non_retryable(rule, problems)).collect();
     }
     policy
+}
+
+fn attempts(key: &str, node: &Node, problems: &mut Problems) -> Option<u32> {
+    let attempts = node.to_json().as_u64().and_then(|attempts| u32::try_from(attempts).ok());
+    let attempts = attempts.filter(|attempts| *attempts >= 1);
+    if attempts.is_none() {
+        problems
+            .at(&node.span, format!("`{key}` must be an integer of at least 1"))
+            .hint("it counts the first attempt: 1 means no retry");
+    }
+    attempts
 }
 
 /// Reads text as a kind of failure, and a number as the exit code of a program.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::ids::{LONGEST_ID, is_id, is_identifier};
-use super::{limits, policies, secrets};
+use super::{limits, policies, secrets, shell};
 use crate::budget::{Budget, Sla};
 use crate::diagnostic::{Problems, Span};
 use crate::document::{Data, Located, Node, Table};
@@ -16,6 +16,9 @@ use stepwell_base::secret::SecretSource;
 const WORKFLOW_KEYS: [&str; 8] = ["name", "description", "params", "secrets", "budget", "sla", "step", "outputs"];
 const STEP_KEYS: [&str; 11] =
     ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout", "resources", "priority", "rate_limit"];
+
+/// Arguments of commands that people write beside `with`.
+const ARGUMENTS: [&str; 9] = ["run", "argv", "shell", "script", "command", "env", "cwd", "inputs", "outputs"];
 
 /// A workflow with the right keys, not checked further.
 #[derive(Default)]
@@ -136,9 +139,10 @@ fn read_steps(table: &Table, problems: &mut Problems) -> Vec<StepDraft> {
 
 impl StepDraft {
     fn read(table: &Table, header: Span, problems: &mut Problems) -> StepDraft {
-        table.only(&STEP_KEYS, " in a step", problems);
+        misplaced_arguments(table, problems);
+        table.only(&[&STEP_KEYS[..], &ARGUMENTS].concat(), " in a step", problems);
         let id = required(table, "id", "give it a unique id, such as `id = \"clean\"`", &header, problems);
-        let kind = required(table, "kind", "`stepwell workflow schema` lists the kinds", &header, problems);
+        let mut kind = required(table, "kind", "`stepwell workflow schema` lists the kinds", &header, problems);
         if let Some(id) = &id
             && !is_id(&id.value)
         {
@@ -147,11 +151,13 @@ impl StepDraft {
                 .hint(format!("use letters, digits, `_` and `-`, at most {LONGEST_ID} of them"));
         }
         let with = table.get("with").and_then(|node| node.table("with", "with = { shell = \"echo hello\" }", problems));
+        let mut with = with.cloned().unwrap_or_default();
+        shell::expand(&mut kind, &mut with, problems);
         StepDraft {
             id,
             kind,
             needs: needs(table, problems),
-            with: with.cloned().unwrap_or_default(),
+            with,
             for_each: expression(table, "for_each", problems),
             when: expression(table, "when", problems),
             retry: table.get("retry").map(|node| policies::retry(node, problems)).unwrap_or_default(),
@@ -162,6 +168,16 @@ impl StepDraft {
             priority: table.get("priority").map(|node| limits::priority(node, problems)).unwrap_or_default(),
             rate_limit: table.get("rate_limit").and_then(|node| node.text("rate_limit", problems)),
         }
+    }
+}
+
+/// Reports arguments that are written beside `with`.
+fn misplaced_arguments(table: &Table, problems: &mut Problems) {
+    for (key, _) in table.entries.iter().filter(|(key, _)| ARGUMENTS.contains(&key.value.as_str())) {
+        problems
+            .at(&key.span, format!("unknown key `{}` in a step", key.value))
+            .label("not a key of this table")
+            .hint(format!("arguments of the kind belong into `with`: write `with = {{ {} = .. }}`", key.value));
     }
 }
 

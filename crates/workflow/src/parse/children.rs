@@ -109,6 +109,7 @@ fn pin(source: Source, spec: &WorkflowSpec) -> PinnedWorkflow {
     PinnedWorkflow {
         origin: source.origin,
         source: line_feeds(&source.text),
+        folder: source.folder,
         children: spec.steps.iter().filter_map(named).collect(),
     }
 }

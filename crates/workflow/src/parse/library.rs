@@ -1,6 +1,7 @@
 //! Workflows that other workflows start.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use crate::spec::PinnedWorkflow;
 
@@ -12,6 +13,8 @@ pub struct Source {
     /// File name for messages; equal for equal files.
     pub origin: String,
     pub text: String,
+    /// Absolute path of its folder; empty if it is not a file.
+    pub folder: PathBuf,
 }
 
 /// Finds the workflows that steps start.
@@ -28,7 +31,7 @@ pub trait Library {
 impl Library for BTreeMap<String, PinnedWorkflow> {
     fn find(&self, workflow: &str, from: &str) -> Result<Source, String> {
         let pinned = self.get(workflow).ok_or_else(|| format!("`{from}` was submitted without `{workflow}`"))?;
-        Ok(Source { origin: pinned.origin.clone(), text: pinned.source.clone() })
+        Ok(Source { origin: pinned.origin.clone(), text: pinned.source.clone(), folder: pinned.folder.clone() })
     }
 
     fn inside(&self, workflow: &str) -> &dyn Library {

@@ -10,11 +10,14 @@ use minijinja::Value as Dynamic;
 use minijinja::value::{Object, ObjectRepr, Serde};
 use serde_json::{Map, Value};
 
+use super::best::CHILDREN;
+use super::files::{FILES, Files, FilesObject};
 use super::references::{Reference, Segment};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::ids::{RunId, StepId};
 
 /// Everything that one step, or one child of a fan-out, can see.
+#[derive(Clone)]
 pub struct TemplateContext<'a> {
     pub params: &'a Map<String, Value>,
     /// The stand-in for each secret, by name.
@@ -26,6 +29,8 @@ pub struct TemplateContext<'a> {
     pub scheduled_at: Timestamp,
     /// The item of a fan-out and its index.
     pub item: Option<(&'a Value, usize)>,
+    /// Lists files for `glob`; `None` where it may not be used.
+    pub files: Option<Arc<dyn Files>>,
 }
 
 #[derive(Clone, Debug)]
@@ -39,12 +44,20 @@ pub enum StepOutputs<'a> {
 /// The children of a fan-out in item order. Their outputs are collected only when a template names them: every child
 /// of another fan-out may need these.
 pub trait FanOut: fmt::Debug {
-    fn outputs(&self) -> Vec<&Outputs>;
+    fn children(&self) -> Vec<Child<'_>>;
 }
 
-impl FanOut for &BTreeMap<usize, Outputs> {
-    fn outputs(&self) -> Vec<&Outputs> {
-        self.values().collect()
+/// A succeeded child of a fan-out.
+#[derive(Clone, Copy, Debug)]
+pub struct Child<'a> {
+    pub index: usize,
+    pub item: &'a Value,
+    pub outputs: &'a Outputs,
+}
+
+impl FanOut for &BTreeMap<usize, (Value, Outputs)> {
+    fn children(&self) -> Vec<Child<'_>> {
+        self.iter().map(|(index, (item, outputs))| Child { index: *index, item, outputs }).collect()
     }
 }
 
@@ -76,21 +89,25 @@ impl TemplateContext<'_> {
                 ("index", Some((_, index))) => {
                     root.entry("index").or_insert_with(|| Dynamic::from(index));
                 }
-                ("steps", _) => self.add_steps(reference, &mut steps),
+                ("steps", _) => self.add_steps(reference, references, &mut steps),
                 _ => {}
             }
         }
         root.insert("steps", Dynamic::from(steps));
+        if let Some(files) = &self.files {
+            root.insert(FILES, Dynamic::from_object(FilesObject(files.clone())));
+        }
         Dynamic::from(root)
     }
 
-    fn add_steps<'a>(&'a self, reference: &Reference, steps: &mut BTreeMap<&'a str, Dynamic>) {
+    fn add_steps<'a>(&'a self, reference: &Reference, all: &[Reference], steps: &mut BTreeMap<&'a str, Dynamic>) {
         let named = match reference.path.first() {
             Some(Segment::Name(name)) => Some(name.as_str()),
             _ => None,
         };
         for (id, outputs) in self.steps.iter().filter(|(id, _)| named.is_none_or(|name| id.as_str() == name)) {
-            steps.entry(id.as_str()).or_insert_with(|| outputs.to_dynamic());
+            let names_children = || all.iter().any(|reference| names_children(reference, id));
+            steps.entry(id.as_str()).or_insert_with(|| outputs.to_dynamic(names_children()));
         }
     }
 
@@ -104,24 +121,59 @@ impl TemplateContext<'_> {
     }
 }
 
+/// True if a reference may lead to the children of a fan-out one by one.
+fn names_children(reference: &Reference, id: &StepId) -> bool {
+    let is_step = reference.root == "steps";
+    match reference.path.as_slice() {
+        [Segment::Name(name), Segment::Name(group), ..] => is_step && name == id.as_str() && group == CHILDREN,
+        [Segment::Name(name)] => is_step && name == id.as_str(),
+        _ => false,
+    }
+}
+
 impl StepOutputs<'_> {
-    fn to_dynamic(&self) -> Dynamic {
+    fn to_dynamic(&self, names_children: bool) -> Dynamic {
+        let mut one_by_one = None;
         let (outputs, values) = match self {
             StepOutputs::One(outputs) => {
                 (Dynamic::from(Serde(&outputs.artifacts)), Dynamic::from(Serde(&outputs.values)))
             }
-            StepOutputs::Many(children) => match children.outputs().as_slice() {
-                [] => (Dynamic::from_object(NoChildren), Dynamic::from_object(NoChildren)),
-                children => (
-                    lists(children, |child| child.artifacts.iter().map(|(name, artifact)| (name.as_str(), artifact))),
-                    lists(children, |child| child.values.iter().map(|(name, value)| (name.as_str(), value))),
-                ),
-            },
+            StepOutputs::Many(fan_out) => {
+                let children = fan_out.children();
+                if names_children {
+                    one_by_one = Some(children.iter().map(Child::to_dynamic).collect::<Vec<_>>());
+                }
+                match children.iter().map(|child| child.outputs).collect::<Vec<_>>().as_slice() {
+                    [] => (Dynamic::from_object(NoChildren), Dynamic::from_object(NoChildren)),
+                    children => (
+                        lists(children, |child| {
+                            child.artifacts.iter().map(|(name, artifact)| (name.as_str(), artifact))
+                        }),
+                        lists(children, |child| child.values.iter().map(|(name, value)| (name.as_str(), value))),
+                    ),
+                }
+            }
             StepOutputs::Skipped => {
                 (Dynamic::from(BTreeMap::<String, Dynamic>::new()), Dynamic::from(BTreeMap::<String, Dynamic>::new()))
             }
         };
-        Dynamic::from(BTreeMap::from([("outputs", outputs), ("values", values)]))
+        let mut groups = BTreeMap::from([("outputs", outputs), ("values", values)]);
+        if let Some(children) = one_by_one {
+            groups.insert(CHILDREN, Dynamic::from(children));
+        }
+        Dynamic::from(groups)
+    }
+}
+
+impl Child<'_> {
+    fn to_dynamic(&self) -> Dynamic {
+        let Child { index, item, outputs } = self;
+        Dynamic::from(BTreeMap::from([
+            ("index", Dynamic::from(*index)),
+            ("item", Dynamic::from(Serde(item))),
+            ("outputs", Dynamic::from(Serde(&outputs.artifacts))),
+            ("values", Dynamic::from(Serde(&outputs.values))),
+        ]))
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use minijinja::value::Serde;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 
 use super::context::TemplateContext;
 use super::error::{Reason, TemplateError};
+use super::files::{Files, GLOB};
 use super::json::{self, NotJson};
 use super::lexer;
 use super::references::{Reference, Scan, Segment};
@@ -94,6 +96,22 @@ pub fn items(expression: &str, context: &TemplateContext<'_>) -> Result<Vec<Valu
     }
 }
 
+/// Returns the reason why a `for_each` over files fails now, if it uses nothing but files and params.
+pub fn items_now(expression: &str, params: &Map<String, Value>, files: Arc<dyn Files>) -> Option<Reason> {
+    let scan = Scan::of(&lexer::expression(expression_text(expression).0));
+    let scan = Scan { functions: Vec::new(), ..scan };
+    let evaluate = |context: &TemplateContext<'_>| {
+        items(expression, &TemplateContext { files: Some(files), ..context.clone() }).err()
+    };
+    over_params(&scan, params, evaluate)?.map(|error| error.reason)
+}
+
+/// True if the items of this `for_each` are files.
+pub fn uses_glob(expression: &str) -> bool {
+    let scan = Scan::of(&lexer::expression(expression_text(expression).0));
+    scan.functions.iter().any(|(name, _)| name == GLOB)
+}
+
 /// Evaluates `when`.
 ///
 /// # Errors
@@ -160,8 +178,11 @@ fn over_params<T>(
     let known = |reference: &Reference| reference.root == "params" || scan.locals.contains(&reference.root);
     let (steps, run, scheduled_at) = (BTreeMap::new(), (RunId(Uuid::nil()), ""), Timestamp::UNIX_EPOCH);
     let secrets = BTreeMap::new();
-    let context = TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item: None };
-    scan.references.iter().all(known).then(|| evaluate(&context))
+    let context =
+        TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item: None, files: None };
+    // Which files exist is known only in a run.
+    let reads_files = scan.functions.iter().any(|(name, _)| name == GLOB);
+    (!reads_files && scan.references.iter().all(known)).then(|| evaluate(&context))
 }
 
 fn resolve_value(value: &Value, path: &str, context: &TemplateContext<'_>) -> Result<Value, TemplateError> {

@@ -1,8 +1,11 @@
 //! Templates in the arguments of a step: the names they refer to, and their values.
 
+mod best;
+mod choice;
 mod context;
 mod error;
 mod evaluate;
+mod files;
 mod json;
 mod lexer;
 mod names;
@@ -11,10 +14,13 @@ mod syntax;
 #[cfg(test)]
 mod tests;
 
-pub use context::{FanOut, StepOutputs, TemplateContext};
+pub(crate) use choice::Choice;
+pub use context::{Child, FanOut, StepOutputs, TemplateContext};
 pub use error::{Reason, TemplateError};
-pub use evaluate::{MAXIMUM_ITEMS, condition, items, outputs, resolve, rule, with_params};
+pub use evaluate::{MAXIMUM_ITEMS, condition, items, items_now, outputs, resolve, rule, uses_glob, with_params};
 pub(crate) use evaluate::{condition_of, constant, items_of};
+pub use files::Files;
+pub(crate) use files::GLOB;
 pub use names::{Named, behind};
 pub(crate) use references::{Reference, Scan, Segment, whole_reference};
 pub use syntax::is_literal;

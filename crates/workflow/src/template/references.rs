@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::ops::Range;
 
+use super::choice::{Choice, choices};
 use super::lexer::{Spanned, Token, expression};
 
 /// A chain such as `steps.clean.outputs["train"]`.
@@ -50,6 +51,7 @@ pub(crate) struct Scan {
     pub(crate) functions: Vec<(String, Range<usize>)>,
     /// Method calls such as `name.method()`.
     pub(crate) methods: Vec<(String, Range<usize>)>,
+    pub(crate) choices: Vec<Choice>,
     /// Names that the template itself defines (`{% for x in .. %}`, `{% set x = .. %}`).
     pub(crate) locals: HashSet<String>,
 }
@@ -90,7 +92,7 @@ const KEYWORDS: [&str; 31] = [
 
 impl Scan {
     pub(super) fn of(tokens: &[Spanned<'_>]) -> Scan {
-        let mut scan = Scan::default();
+        let mut scan = Scan { choices: choices(tokens), ..Scan::default() };
         let mut statement = "";
         let mut at = 0;
         while at < tokens.len() {

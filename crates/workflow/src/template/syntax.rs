@@ -7,8 +7,9 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, Error, ErrorKind, UndefinedBehavior};
 use serde_json::Value;
 
-use super::lexer;
+use super::files::GLOB;
 use super::references::Scan;
+use super::{best, files, lexer};
 
 /// Maximum instructions of one template, about a second. The engine evaluates templates, so an endless
 /// template would stop every run.
@@ -25,6 +26,11 @@ static ENVIRONMENT: LazyLock<Environment<'static>> = LazyLock::new(|| {
     for filter in ["format", "indent", "batch", "slice"] {
         environment.remove_filter(filter);
     }
+    environment.add_filter("best", best::best);
+    environment.add_filter("min", best::min);
+    environment.add_filter("max", best::max);
+    environment.add_function("best", best::best);
+    environment.add_function(GLOB, files::glob);
     environment.set_auto_escape_callback(|_| minijinja::AutoEscape::None);
     if let Ok(syntax) = SyntaxConfig::builder().keep_trailing_newline(true).build() {
         environment.set_syntax(syntax);
@@ -120,10 +126,11 @@ pub(crate) fn scan_expression(source: &str) -> Result<Scan, SyntaxError> {
 }
 
 /// Known names, for messages.
-pub(crate) const FUNCTIONS: [&str; 2] = ["range", "dict"];
-pub(crate) const FILTERS: [&str; 43] = [
+pub(crate) const FUNCTIONS: [&str; 4] = ["range", "dict", "best", GLOB];
+pub(crate) const FILTERS: [&str; 44] = [
     "abs",
     "attr",
+    "best",
     "bool",
     "capitalize",
     "chain",

@@ -34,7 +34,8 @@ fn with_context<T>(item: Option<(&Value, usize)>, check: impl FnOnce(&TemplateCo
     let Value::Object(params) = params else { unreachable!("the params are an object") };
     let one = outputs("one", json!(7));
     let children = [outputs("a", json!(1)), outputs("b", json!(2)), outputs("c", json!(3))];
-    let children: BTreeMap<usize, Outputs> = children.into_iter().enumerate().collect();
+    let children = children.into_iter().map(|outputs| (json!(outputs.values["n"]), outputs));
+    let children: BTreeMap<usize, (Value, Outputs)> = children.enumerate().collect();
     let no_children = BTreeMap::new();
     let steps = BTreeMap::from([
         (StepId::from("one"), StepOutputs::One(&one)),
@@ -49,6 +50,7 @@ fn with_context<T>(item: Option<(&Value, usize)>, check: impl FnOnce(&TemplateCo
         run: (RunId(Uuid::nil()), "my-run"),
         scheduled_at: jiff::Timestamp::UNIX_EPOCH,
         item,
+        files: None,
     })
 }
 
@@ -156,7 +158,7 @@ fn items_are_a_bounded_list() {
 
 #[test]
 fn a_name_that_not_every_child_has_is_unknown() {
-    let children = BTreeMap::from([(0, outputs("a", json!(1))), (1, Outputs::default())]);
+    let children = BTreeMap::from([(0, (json!(1), outputs("a", json!(1)))), (1, (json!(2), Outputs::default()))]);
     let steps = BTreeMap::from([(StepId::from("many"), StepOutputs::Many(Rc::new(&children)))]);
     let params = Map::new();
     let secrets = BTreeMap::new();
@@ -167,6 +169,7 @@ fn a_name_that_not_every_child_has_is_unknown() {
         run: (RunId(Uuid::nil()), "r"),
         scheduled_at: jiff::Timestamp::UNIX_EPOCH,
         item: None,
+        files: None,
     };
     let reason = items("steps.many.values.n", &context).expect_err("misaligned").reason;
     assert_eq!(reason, Reason::UnknownName("steps.many.values.n".to_owned()));
@@ -283,4 +286,54 @@ fn the_steps_that_templates_name_are_known_before() {
             "{computed}"
         );
     }
+}
+
+#[test]
+fn the_best_child_of_a_fan_out() {
+    for (template, expected) in [
+        ("{{ (steps[\"my-many\"] | best(by=\"values.n\")).item }}", json!(1)),
+        ("{{ best(steps[\"my-many\"], by=\"n\", order=\"max\").values.n }}", json!(3)),
+        ("{{ (steps[\"my-many\"] | max(by=\"values.n\")).index }}", json!(2)),
+        ("{{ (steps[\"my-many\"].children | min(by=\"item\")).outputs.text.media_type }}", json!("text/plain")),
+        ("{{ (steps[\"my-many\"] | best(\"values.n\")).index }}", json!(0)),
+        ("{{ ([{\"a\": none}, {\"a\": 2}, {\"a\": 1.5}] | best(by=\"a\")).a }}", json!(1.5)),
+        ("{{ [3, 1, 2] | max }}", json!(3)),
+        ("{{ steps[\"my-many\"].values.n | min }}", json!(1)),
+        ("{{ steps[\"my-many\"].children | map(attribute=\"item\") | list }}", json!([1, 2, 3])),
+    ] {
+        assert_eq!(value_of(template), Ok(expected), "{template}");
+    }
+    for (template, said) in [
+        ("{{ steps[\"my-many\"] | best(by=\"values.m\") }}", "no child has a number `values.m`; they have `values.n`"),
+        ("{{ steps.none | best(by=\"values.n\") }}", "no child has a number `values.n`"),
+        ("{{ steps[\"my-many\"] | best }}", "`best` needs `by`"),
+        ("{{ steps[\"my-many\"] | best(by=\"n\", order=\"up\") }}", "`order` is \"min\" or \"max\""),
+        ("{{ params.batch | best(by=\"n\") }}", "the children of a fan-out"),
+        ("{{ glob(\"*\") }}", "for `for_each` only"),
+    ] {
+        let error = value_of(template).expect_err(template).to_string();
+        assert!(error.contains(said), "{template}: {error}");
+    }
+}
+
+#[test]
+fn files_are_listed_by_the_caller() {
+    #[derive(Debug)]
+    struct Two;
+    impl super::Files for Two {
+        fn glob(&self, pattern: &str) -> Result<Vec<String>, String> {
+            match pattern {
+                "*.txt" => Ok(vec!["a.txt".to_owned(), "b.txt".to_owned()]),
+                other => Err(format!("`{other}` matches no file")),
+            }
+        }
+    }
+    with_context(None, |context| {
+        let context = TemplateContext { files: Some(std::sync::Arc::new(Two)), ..context.clone() };
+        assert_eq!(items("glob('*.txt')", &context), Ok(vec![json!("a.txt"), json!("b.txt")]));
+        assert_eq!(items("{{ glob('*.txt') | reverse | list }}", &context), Ok(vec![json!("b.txt"), json!("a.txt")]));
+        let error = items("glob('*.csv')", &context).expect_err("no file").to_string();
+        assert!(error.contains("`*.csv` matches no file"), "{error}");
+    });
+    assert!(super::uses_glob("{{ glob(params.x) }}") && !super::uses_glob("range(3)"));
 }

@@ -56,15 +56,16 @@ fn duplicate_ids(steps: &[StepDraft], problems: &mut Problems) {
 }
 
 /// Kinds in other systems that correspond to `command`.
-const PROGRAMS: [&str; 12] =
-    ["shell", "sh", "bash", "script", "python", "program", "process", "exec", "run", "task", "job", "subprocess"];
+const PROGRAMS: [&str; 11] =
+    ["sh", "bash", "script", "python", "program", "process", "exec", "run", "task", "job", "subprocess"];
 
 fn kind_and_arguments(step: &StepDraft, names: &Names, catalog: &Catalog, problems: &mut Problems) {
     let Some(kind) = &step.kind else { return };
     let Some(info) = catalog.get(&kind.value) else {
         let known = catalog.kinds.iter().map(|info| info.kind);
         let hint = match PROGRAMS.contains(&kind.value.as_str()) {
-            true => "`kind = \"command\"` runs programs: `with = { shell = \"...\" }` or `with = { argv = [\"python3\", \"train.py\"] }`"
+            true => "`kind = \"command\"` runs programs, `with = { argv = [\"python3\", \"train.py\"] }`, and \
+                     `kind = \"shell\"` scripts, `with = { run = \"...\" }`"
                 .to_owned(),
             false => suggest::hint(&kind.value, "kinds", known),
         };

@@ -11,8 +11,8 @@ use crate::document::{Data, Located, Node, Table};
 use crate::draft::StepDraft;
 use crate::kinds::COMMAND;
 use crate::template::{
-    Form, Reason, Reference, Scan, Segment, SyntaxError, TemplateError, condition_of, constant, expression_text, form,
-    items_of, scan_expression, scan_text,
+    Choice, Form, GLOB, Reason, Reference, Scan, Segment, SyntaxError, TemplateError, condition_of, constant,
+    expression_text, form, items_of, scan_expression, scan_text,
 };
 use stepwell_base::secret;
 use stepwell_base::suggest;
@@ -33,8 +33,10 @@ pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) ->
     // Both are evaluated once for the step, before items exist.
     checker.in_fan_out = false;
     if let Some(expression) = &step.for_each {
+        checker.lists_files = true;
         checker.expression(expression, |text, params| items_of(text, params).filter(|_| step.when.is_none()));
     }
+    checker.lists_files = false;
     if let Some(expression) = &step.when {
         checker.expression(expression, condition_of);
     }
@@ -54,6 +56,8 @@ struct Checker<'a> {
     keeps_secrets: bool,
     /// True if every run evaluates the arguments.
     is_evaluated: bool,
+    /// True in `for_each`, which may list files.
+    lists_files: bool,
     problems: &'a mut Problems,
     referenced: Vec<Located<String>>,
 }
@@ -84,7 +88,15 @@ impl Placed {
 
 impl<'a> Checker<'a> {
     fn new(names: &'a Names, problems: &'a mut Problems) -> Checker<'a> {
-        Checker { names, in_fan_out: false, keeps_secrets: false, is_evaluated: true, problems, referenced: Vec::new() }
+        Checker {
+            names,
+            in_fan_out: false,
+            keeps_secrets: false,
+            is_evaluated: true,
+            lists_files: false,
+            problems,
+            referenced: Vec::new(),
+        }
     }
 
     fn table(&mut self, table: &Table) {
@@ -162,14 +174,22 @@ impl<'a> Checker<'a> {
         for reference in &scan.references {
             self.reference(reference, &scan, text, placed);
         }
+        for choice in &scan.choices {
+            self.choice(choice, placed);
+        }
         uses::check(&scan, "a template", placed, self.problems);
+        for (_, range) in scan.functions.iter().filter(|(name, _)| name == GLOB && !self.lists_files) {
+            self.problems
+                .at(&placed.at(range), "`glob` lists files for `for_each` only")
+                .hint("write `for_each = \"glob('data/*.txt')\"`: `{{ item }}` is then the name of one file");
+        }
     }
 
     fn reference(&mut self, reference: &Reference, scan: &Scan, text: &str, placed: &Placed) {
         let span = placed.at(&reference.range);
         match reference.root.as_str() {
             "params" => self.param(reference, &span),
-            "steps" => self.step(reference, &span),
+            "steps" => self.step(reference, scan, &span),
             "run" => self.run(reference, &span),
             "secrets" => self.secret(reference, text, &span),
             name if scan.locals.contains(name) => {}
@@ -180,6 +200,29 @@ impl<'a> Checker<'a> {
                     .hint("it stands for the item of a fan-out in the `with` of a step that has `for_each`");
             }
             name => self.unknown_root(name, &span),
+        }
+    }
+
+    /// Reports names that no child of the chosen fan-out gives.
+    fn choice(&mut self, Choice { step, by, taken }: &Choice, placed: &Placed) {
+        let Some(known) = self.names.steps.get(step) else { return };
+        let by = by.as_ref().and_then(|(path, range)| {
+            let mut parts = path.split('.');
+            let name = match parts.next()? {
+                "values" => parts.next()?,
+                "outputs" | "item" | "index" => return None,
+                name => name,
+            };
+            Some(("values", name, range))
+        });
+        let taken = taken.as_ref().map(|(group, name, range)| (group.as_str(), name.as_str(), range));
+        for (group, name, range) in by.into_iter().chain(taken) {
+            let path = [Segment::Name(name.to_owned())];
+            if matches!(group, "outputs" | "values")
+                && let Some((message, hint)) = not_given(step, known, group, &path)
+            {
+                self.problems.at(&placed.at(range), message).label("not given").hint(hint);
+            }
         }
     }
 
@@ -250,7 +293,7 @@ impl<'a> Checker<'a> {
         }
     }
 
-    fn step(&mut self, reference: &Reference, span: &Span) {
+    fn step(&mut self, reference: &Reference, scan: &Scan, span: &Span) {
         let Some(Segment::Name(id)) = reference.path.first() else {
             self.problems
                 .at(span, "a template must name its step")
@@ -280,13 +323,29 @@ impl<'a> Checker<'a> {
                         ));
                 }
             }
+            // The method is reported as such.
+            [] if reference.computed && !scan.methods.is_empty() => {}
+            [] if known.shape == StepShape::Many && chooses(scan) => {}
+            [Segment::Name(group), ..] if known.shape == StepShape::Many && group == "children" => {}
             _ => {
+                let one_of_many = match known.shape {
+                    StepShape::Many => {
+                        format!(", or `(steps.{id} | best(by=\"values.NAME\")).outputs.NAME` for one child")
+                    }
+                    StepShape::One => String::new(),
+                };
                 self.problems
                     .at(span, format!("a step has `outputs` and `values`, not `{reference}`"))
-                    .hint(format!("write `steps.{id}.outputs.NAME` or `steps.{id}.values.NAME`"));
+                    .hint(format!("write `steps.{id}.outputs.NAME` or `steps.{id}.values.NAME`{one_of_many}"));
             }
         }
     }
+}
+
+/// True if the template chooses a child of a fan-out.
+fn chooses(scan: &Scan) -> bool {
+    let names = scan.filters.iter().chain(&scan.functions).map(|(name, _)| name.as_str());
+    names.into_iter().any(|name| matches!(name, "best" | "min" | "max"))
 }
 
 /// True if the expression is only the reference: the rest of `text` is `{{` and `}}`, or empty.

@@ -579,7 +579,8 @@ fn values_have_no_methods() {
         let message = "values in a template have no methods";
         assert_problems(&noop(&format!("with = {{ values = {text:?} }}\n")), &[(7, message, hint)]);
     };
-    method("{{ [1, 2].index(2) }}", "known filters");
+    method("{{ [1, 2].index(2) }}", "values | zip(others) | sort");
+    method("{{ [1, 2].frobnicate(2) }}", "known filters");
     method("{{ params.vocab.upper() }}", "write a filter: `value | upper`");
     method("{{ (params.vocab | string).strip() }}", "`value | trim`");
     method("{% for x in [1] %}{{ x.get('a') }}{% endfor %}", "default(..)");
@@ -652,4 +653,64 @@ fn at_most_ten_problems_are_shown_and_all_are_counted() {
     let report = errors.render(Color::Plain, 100);
     assert_eq!(report.matches("unknown key").count(), 10);
     assert!(report.ends_with("and 2,335 more\n`test.toml` has 2,345 problems\n"), "{report}");
+}
+
+#[test]
+fn a_shell_step_is_a_command() {
+    let step = |rest: &str| format!("name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"shell\"\n{rest}\n");
+    let spec = parse(&step("retry = 5\nwith = { run = \"echo hi | wc\", cwd = \"/\" }")).expect("it is valid");
+    assert_eq!((spec.steps[0].kind.as_str(), spec.steps[0].retry.maximum_attempts), ("command", 5));
+    assert_eq!(spec.steps[0].with["argv"], serde_json::json!(["/bin/sh", "-euc", "echo hi | wc"]));
+    assert_problems(&step(""), &[(4, "this `shell` step has no `run`", "with = { run = ")]);
+    assert_problems(&step("with.shell = \"x\""), &[(5, "a `shell` step has no `shell`", "write `run = ")]);
+    assert_problems(&step("with.run = [\"x\"]"), &[(5, "`run` must be text, not a list", "write a script")]);
+    assert_problems(&step("with = { run = \"{{ params.x }}\" }"), &[(5, "unknown param `x`", "")]);
+    assert_problems(
+        &step("with = { run = \"x\", argv = [\"y\"] }"),
+        &[(5, "both `run` and `argv` are given", "one of them")],
+    );
+    assert_problems(
+        &step("run = \"x\""),
+        &[(4, "has no `run`", ""), (5, "unknown key `run` in a step", "with = { run = ")],
+    );
+    assert_problems(
+        &step("retry = 0\nwith.run = \"x\""),
+        &[(5, "`retry` must be an integer of at least 1", "no retry")],
+    );
+    assert_problems(&step("retry = true\nwith.run = \"x\""), &[(5, "`retry` must be a table", "retry = 3, or")]);
+}
+
+#[test]
+fn children_and_files_are_named_where_they_are_known() {
+    let many = "[[step]]\nid = \"many\"\nkind = \"noop\"\nfor_each = \"range(3)\"\n[[step]]\nid = \"docs\"\n\
+                kind = \"corpus.import\"\nfor_each = \"range(2)\"\nwith.source = \"x\"\n";
+    let last = |rest: &str| with_steps(&format!("{many}[[step]]\nid = \"last\"\nkind = \"noop\"\n{rest}\n"));
+    for good in [
+        "with.values = { v = \"{{ (steps.many | best(by='values.loss')).outputs.model }}\" }",
+        "with.values = { v = \"{{ best(steps.many, by='loss').item }}\" }",
+        "with.values = { v = \"{{ steps.many.children | map(attribute='item') | list }}\" }",
+        "for_each = \"glob('data/*.txt')\"\nwith.values = { v = \"{{ item }}\" }",
+    ] {
+        let spec = parse(&last(good)).unwrap_or_else(|errors| panic!("{good}: {:?}", errors.problems()));
+        assert_eq!(spec.steps[2].needs.is_empty(), good.contains("glob"), "{good}");
+    }
+    for (bad, message, hint) in [
+        ("with.values = { v = \"{{ steps.many }}\" }", "not `steps.many`", "best(by="),
+        (
+            "with.values = { v = \"{{ (steps.docs | best(by='values.size')).item }}\" }",
+            "gives no value `size`",
+            "`count`",
+        ),
+        (
+            "with.values = { v = \"{{ best(steps.docs, by='count').outputs.texts }}\" }",
+            "gives no output `texts`",
+            "`documents`",
+        ),
+        ("with.values = { v = \"{{ steps.many.index() }}\" }", "`.index()`", "best(by="),
+        ("with.values = { v = \"{{ glob('x') }}\" }", "`glob` lists files for `for_each` only", "for_each = "),
+        ("with.values = { v = \"{{ len(params.vocab) }}\" }", "unknown function `len`", "value | length"),
+        ("with.values = { v = \"{{ argmin(params.vocab) }}\" }", "unknown function `argmin`", "best(by="),
+    ] {
+        assert_problems(&last(bad), &[(16, message, hint)]);
+    }
 }

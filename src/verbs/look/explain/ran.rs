@@ -145,7 +145,12 @@ fn changed(situation: &Situation<'_>, change: Change, previous: &StepRow, step: 
     let fingerprint = format!("{FINGERPRINT}.");
     let file = |group: &str| change.path.strip_prefix(&format!("{fingerprint}{group}."));
     let what = if let Some(path) = file("inputs").or_else(|| file("argv")) {
-        let (old, new) = (change.old.as_deref().unwrap_or("nothing"), change.new.as_deref().unwrap_or("nothing"));
+        // Twelve digits of a digest are enough to tell two files apart.
+        let short = |digest: &Option<String>| match digest {
+            Some(digest) => digest.trim_matches('"').chars().take(12).collect(),
+            None => "nothing".to_owned(),
+        };
+        let (old, new): (String, String) = (short(&change.old), short(&change.new));
         format!("the content of `{path}` changed {old} -> {new}")
     } else if let Some(path) = change.path.strip_prefix(&fingerprint) {
         Change { path: path.to_owned(), ..change.clone() }.to_string()

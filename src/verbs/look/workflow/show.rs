@@ -31,7 +31,7 @@ pub fn show(session: &Session, args: &WorkflowShowArgs) -> Result<(), CliError> 
     let mut human = source.text.clone();
     // A broken file can still be printed.
     if !args.source {
-        let spec = load(session, &args.workflow, &[])?;
+        let spec = load(session, &args.workflow, &[])?.spec;
         let print = shell::stepwell("workflow show --source", [&*args.workflow]);
         human = page(&spec, &params, &source.origin, &print, &catalog());
         fields["description"] = json!(spec.description);

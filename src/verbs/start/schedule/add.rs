@@ -49,14 +49,16 @@ pub fn add(session: &Session, args: &AddArgs) -> Result<Exit, CliError> {
     let Some(first) = times.next_after(now) else {
         return Err(CliError::usage(format!("`{}` is never due", args.cron)).hint("does that day exist?"));
     };
-    let spec = load(session, &args.workflow, &args.params.set)?;
-    look_ahead(session, &spec, Starts::Later)?;
+    let loaded = load(session, &args.workflow, &args.params.set)?;
+    look_ahead(session, &loaded, Starts::Later)?;
+    let (project, _) = loaded.project(session);
+    let options = ScheduleOptions { catch_up: args.catch_up, priority: args.priority, project };
     let row = ScheduleRow {
         name: args.name.to_string(),
         cron: args.cron.clone(),
         time_zone: args.time_zone.clone(),
-        spec,
-        options: ScheduleOptions { catch_up: args.catch_up, priority: args.priority },
+        spec: loaded.spec,
+        options,
         created_at: now,
         paused_at: None,
         done_until: now,

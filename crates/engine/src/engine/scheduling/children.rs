@@ -11,6 +11,7 @@ use stepwell_base::names::RunName;
 use stepwell_run::command::Command;
 use stepwell_run::decide::child_failure;
 use stepwell_run::event::{PauseCause, Wait};
+use stepwell_run::project::Project;
 use stepwell_run::run_options::{Origin, Reuse, RunOptions};
 use stepwell_run::state::{Lifecycle, RunEnd, StepState};
 use stepwell_steps::catalog;
@@ -234,9 +235,19 @@ fn new_child(parent: &Run, step: &StepId, spec: &WorkflowSpec, start: u32, (id, 
             priority: parent.options.priority,
             reuse,
             origin: Some(Origin::Child { run, step: step.clone() }),
+            project: child_project(parent, step),
         },
         at,
     }
+}
+
+/// The project of a child run: the folder of the child's own file.
+fn child_project(parent: &Run, step: &StepId) -> Option<Project> {
+    let folder = &parent.state.step_spec(parent.state.step(step)?).child.as_ref()?.folder;
+    let is_file = !folder.as_os_str().is_empty();
+    is_file.then(|| {
+        parent.options.project.as_ref().map_or_else(|| Project::new(folder.clone()), |own| own.of_child(folder))
+    })
 }
 
 fn result_of(child: &Run, reader: &Reader) -> Result<Outputs, Failure> {

@@ -1,6 +1,7 @@
 //! Claims ready steps: resolves their arguments, computes their key, reuses earlier results, and leases the rest.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 use uuid::Uuid;
@@ -16,11 +17,11 @@ use stepwell_run::command::Command;
 use stepwell_run::provenance::{FINGERPRINT, split_fingerprint};
 use stepwell_run::run_options::Origin;
 use stepwell_run::state::Step;
-use stepwell_steps::{StepHandler, find};
+use stepwell_steps::{ProjectFiles, StepHandler, Surroundings, find};
 use stepwell_workflow::catalog::Placement;
 use stepwell_workflow::key::step_key;
 use stepwell_workflow::pools::{Free, Held};
-use stepwell_workflow::template::{self, TemplateContext, TemplateError};
+use stepwell_workflow::template::{self, Files, TemplateContext, TemplateError};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -174,7 +175,11 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
                 }
             }
             if let Some(list) = &spec.for_each {
-                return match run.with_context(step, &stored, |context| template::items(list, context)) {
+                let files: Arc<dyn Files> = Arc::new(ProjectFiles::new(run.project_folder()));
+                let items = run.with_context(step, &stored, |context| {
+                    template::items(list, &TemplateContext { files: Some(files), ..context.clone() })
+                });
+                return match items {
                     Ok(items) => match check_values(&items) {
                         Ok(()) => Ok(Plan::Command(Command::Expand { step: id, items })),
                         Err(error) => reject(too_much("the items of `for_each`", error)),
@@ -204,11 +209,11 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             Err(failure) => return reject(failure),
         }
         let earlier = if step.key.is_some() { self.store.reader().find_step(run.state.run, &step.id)? } else { None };
-        let fingerprint = match earlier.and_then(|row| row.with) {
-            Some(recorded) => handler.fingerprint_again(&with, &split_fingerprint(&recorded).1),
-            None => handler.fingerprint(&with),
-        };
-        let fingerprint = match fingerprint {
+        let earlier = earlier.and_then(|row| row.with).map(|recorded| split_fingerprint(&recorded).1);
+        let is_file = spec.for_each.as_ref().is_some_and(|list| template::uses_glob(list));
+        let file = step.item.as_ref().filter(|_| is_file).and_then(|(_, item)| item.as_str());
+        let surroundings = Surroundings { project: run.project_folder(), file, earlier: earlier.as_ref() };
+        let fingerprint = match handler.fingerprint_in(&with, &surroundings) {
             Ok(fingerprint) => fingerprint,
             Err(failure) => return reject(failure),
         };
@@ -287,7 +292,7 @@ fn resolve(run: &Run, step: &Step, stored: &Stored) -> Result<(Value, StandIns, 
     }
     let stand_ins = secret::stand_ins(sources, Uuid::now_v7());
     let with = run.with_context(step, stored, |context| {
-        template::resolve(&spec.with, &TemplateContext { secrets: &stand_ins, ..*context })
+        template::resolve(&spec.with, &TemplateContext { secrets: &stand_ins, ..context.clone() })
     })?;
     let (named, used) = secret::named(&with, &stand_ins, sources);
     Ok((with, used, named))

@@ -63,6 +63,7 @@ fn submit_due(
         idempotency_key: Some(format!("schedule:{}:{due}", schedule.name)),
         options: RunOptions {
             priority: schedule.options.priority,
+            project: schedule.options.project.clone(),
             origin: Some(Origin::Schedule { name: schedule.name.clone(), due }),
             ..RunOptions::default()
         },

@@ -1,11 +1,13 @@
 //! A run in the engine's memory.
 
 use std::collections::{BTreeMap, HashMap};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
+use serde_json::Value;
 
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::{Failure, FailureKind, too_much};
@@ -22,8 +24,8 @@ use stepwell_workflow::template::{self, Named, StepOutputs, TemplateContext};
 use crate::error::EngineError;
 use crate::rows::state_from_rows;
 
-/// Outputs of the children of fan-outs, in item order.
-pub(crate) type Stored = BTreeMap<StepId, BTreeMap<usize, Outputs>>;
+/// Items and outputs of the children of fan-outs, in item order.
+pub(crate) type Stored = BTreeMap<StepId, BTreeMap<usize, (Value, Outputs)>>;
 
 pub(crate) struct Run {
     pub name: String,
@@ -92,6 +94,11 @@ impl Run {
         }
     }
 
+    /// Folder of the workflow file; empty if there is none.
+    pub(crate) fn project_folder(&self) -> &Path {
+        self.options.project.as_ref().map_or(Path::new(""), |project| &project.folder)
+    }
+
     /// Training step from which a fork continues `step`.
     pub(crate) fn forked_at(&self, step: &StepId) -> Option<u64> {
         self.options.origin.as_ref()?.forked_at(step)
@@ -113,7 +120,8 @@ impl Run {
         let scheduled_at = self.scheduled_at;
         // `validate` rejects secrets here and in the expressions below.
         let secrets = BTreeMap::new();
-        let context = TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item: None };
+        let context =
+            TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item: None, files: None };
         let outputs = template::outputs(&spec.outputs, &context)?;
         match check_values(outputs.values.values()) {
             Ok(()) => Ok(outputs),
@@ -165,7 +173,7 @@ impl Run {
         let item = step.item.as_ref().map(|(position, item)| (item, *position));
         let (params, run) = (&state.spec().params, (state.run, self.name.as_str()));
         let (secrets, scheduled_at) = (BTreeMap::new(), self.scheduled_at);
-        evaluate(&TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item })
+        evaluate(&TemplateContext { params, secrets: &secrets, steps: &steps, run, scheduled_at, item, files: None })
     }
 }
 

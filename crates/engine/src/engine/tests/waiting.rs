@@ -1,6 +1,6 @@
 //! Tests waits, decisions, signals and child runs, with an engine in this process.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use serde_json::json;
@@ -23,7 +23,7 @@ impl Library for Shelf {
     fn find(&self, workflow: &str, _from: &str) -> Result<Source, String> {
         let found = self.0.iter().find(|(name, _)| *name == workflow);
         let (origin, text) = found.ok_or_else(|| format!("there is no workflow `{workflow}`"))?;
-        Ok(Source { origin: (*origin).to_owned(), text: (*text).to_owned() })
+        Ok(Source { origin: (*origin).to_owned(), text: (*text).to_owned(), folder: PathBuf::new() })
     }
 
     fn inside(&self, _workflow: &str) -> &dyn Library {

@@ -6,4 +6,6 @@ mod resolve;
 mod walk;
 
 pub use formats::{Compression, Format};
+pub use pattern::Pattern;
 pub use resolve::{SourceFile, SourceFiles, resolve, unreadable};
+pub use walk::Walk;

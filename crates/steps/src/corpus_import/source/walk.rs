@@ -61,7 +61,8 @@ impl<'a> Walk<'a> {
         Walk::bounded(root, pattern, findings, MOST_ENTRIES)
     }
 
-    fn bounded(
+    /// Like [`Walk::files`], but visits fewer than `most` files and folders.
+    pub fn bounded(
         root: &Path,
         pattern: Option<&'a Pattern>,
         findings: &'a mut Findings,

@@ -1,0 +1,49 @@
+//! The folder of a person's workflow file and scripts, and its Git state, as they were at the submission.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use stepwell_base::artifact::Digest;
+
+/// Recorded with a run. Step keys do not cover it: they have the content of files, so a moved folder repeats nothing.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Project {
+    /// Absolute path of the folder of the workflow file.
+    #[serde(with = "stepwell_base::path_text")]
+    pub folder: PathBuf,
+    /// `None` outside of Git, or where `git` is missing or did not answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub git: Option<GitState>,
+}
+
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct GitState {
+    /// Full id of the commit that is checked out.
+    pub commit: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub branch: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uncommitted: Option<Uncommitted>,
+}
+
+/// Changes of the folder that are not in the commit.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Uncommitted {
+    /// Number of changed and of untracked files below the folder.
+    pub files: u64,
+    /// Digest of the output of `git diff` against the commit; `None` if it was too large, or only untracked files exist.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diff: Option<Digest>,
+}
+
+impl Project {
+    pub fn new(folder: PathBuf) -> Project {
+        Project { folder, git: None }
+    }
+
+    /// The project of a workflow that this one starts, whose file is in `folder`.
+    pub fn of_child(&self, folder: &Path) -> Project {
+        Project { folder: folder.to_owned(), git: self.git.clone() }
+    }
+}
