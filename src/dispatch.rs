@@ -22,10 +22,13 @@ pub fn main() -> ExitCode {
         return verb.run();
     }
     match Session::new(&cli.global) {
-        Ok(session) => match cli.verb.run(&session) {
-            Ok(exit) => exit.into(),
-            Err(error) => fail(&session.out, &error),
-        },
+        Ok(mut session) => {
+            session.log_detail = cli.verb.log_detail();
+            match cli.verb.run(&session) {
+                Ok(exit) => exit.into(),
+                Err(error) => fail(&session.out, &error),
+            }
+        }
         Err(error) => {
             let form = command_line::form(cli.global.output);
             let out = Output::new(form, cli.global.quiet, ColorChoice::Auto, cli.global.state_dir);

@@ -5,6 +5,7 @@ use std::path::Path;
 use crate::arguments::GlobalArgs;
 use crate::error::CliError;
 use crate::log;
+use crate::view::log_lines::LogDetail;
 use crate::view::output::Output;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::ids::RunId;
@@ -14,6 +15,8 @@ use stepwell_store::{Reader, StoreError};
 pub struct Session {
     pub settings: Settings,
     pub out: Output,
+    /// Lines of running commands that the verb shows.
+    pub log_detail: LogDetail,
 }
 
 impl Session {
@@ -30,7 +33,7 @@ impl Session {
         let state_dir = &settings.state_dir;
         let named = (state_dir.origin != Origin::Default).then(|| state_dir.value.clone());
         let out = Output::new(settings.output.value, global.quiet, settings.color.value, named);
-        Ok(Session { settings, out })
+        Ok(Session { settings, out, log_detail: LogDetail::default() })
     }
 
     pub fn state_dir(&self) -> &Path {

@@ -4,9 +4,11 @@
 use clap::Subcommand;
 
 use super::{control, look, maintain, start};
+use crate::arguments::LogArgs;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::log_lines::LogDetail;
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {
@@ -107,5 +109,21 @@ impl Verb {
             Verb::Chaos(args) => maintain::chaos::chaos(session, args),
             Verb::Bench(verb) => maintain::bench::bench(session, verb),
         }
+    }
+
+    /// Lines of running commands that this verb shows.
+    pub fn log_detail(&self) -> LogDetail {
+        let logs = match self {
+            Verb::Run(args) => args.submit.logs,
+            Verb::StartTraining(args) => args.logs(),
+            Verb::Worker(args) => args.logs,
+            Verb::Watch(args) => args.logs,
+            Verb::Resume(args) => args.logs,
+            Verb::Retry(args) => args.logs,
+            Verb::Rerun(args) => args.new.logs,
+            Verb::Fork(args) => args.new.logs,
+            _ => LogArgs::default(),
+        };
+        if logs.logs { LogDetail::All } else { LogDetail::LastLine }
     }
 }

@@ -8,6 +8,8 @@ pub mod export_folder;
 pub mod exporter;
 pub mod failures;
 pub mod fan_out;
+pub mod log_lines;
+mod log_tail;
 pub mod output;
 pub mod progress;
 pub mod removal;

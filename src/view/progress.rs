@@ -1,8 +1,9 @@
 //! Shows the progress of a foreground run: bars on a terminal, sparse lines elsewhere, NDJSON events with `--output
 //! json`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
@@ -11,9 +12,11 @@ use serde_json::json;
 use super::event_text::{describe, ending, how_to_answer, is_ending, progress_line};
 use super::export_folder::ExportFolder;
 use super::exporter::Exporter;
+use super::log_lines::{LogLine, LogLines};
 use super::output::{Output, SCHEMA, bytes, shown_path, since};
 use super::series;
 use crate::session::Session;
+use stepwell_base::failure::Failure;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::protocol::{Measurement, MetricRow, Progress};
 use stepwell_base::visible::{visible, visible_line};
@@ -23,6 +26,8 @@ use stepwell_store::{Reader, StoreError};
 
 /// Minimum time between two progress lines of a step without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
+/// Maximum number of steps whose first failure gets a hint.
+const MOST_EXPLAINED: usize = 10;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Shown {
@@ -48,6 +53,9 @@ pub struct ProgressView {
     labels: HashMap<RunId, Label>,
     steps: HashMap<(RunId, StepId), StepView>,
     exporter: Exporter,
+    logs: LogLines,
+    /// Steps whose first failure was explained.
+    explained: HashSet<(RunId, StepId)>,
 }
 
 /// Writes lines above the bars.
@@ -68,6 +76,15 @@ impl Printer {
             None => self.out.message(text),
         }
     }
+
+    fn print_log(&self, line: &LogLine<'_>) {
+        match &self.bars {
+            Some(bars) => {
+                let _ = bars.println(visible_line(&format!("{}{}", line.prefix, line.text)));
+            }
+            None => self.out.log_line(line),
+        }
+    }
 }
 
 struct StepView {
@@ -83,12 +100,26 @@ impl ProgressView {
             let printer = printer.clone();
             move |text: &str| printer.print(text)
         });
+        let logs = LogLines::new(session.state_dir(), session.log_detail, {
+            let printer = printer.clone();
+            Arc::new(move |line: &LogLine<'_>| printer.print_log(line))
+        });
         let (labels, steps) = (HashMap::new(), HashMap::new());
-        ProgressView { printer, state_dir: session.state_dir().to_owned(), shown, labels, steps, exporter }
+        ProgressView {
+            printer,
+            state_dir: session.state_dir().to_owned(),
+            shown,
+            labels,
+            steps,
+            exporter,
+            logs,
+            explained: HashSet::new(),
+        }
     }
 
     /// Removes the bars and waits for pending exports.
     pub fn finish(&mut self) {
+        self.logs.finish();
         for view in self.steps.values() {
             if let Some(bar) = &view.bar {
                 bar.finish_and_clear();
@@ -158,6 +189,16 @@ impl ProgressView {
         self.steps.insert((run, step.clone()), StepView { bar, printed: Instant::now() });
     }
 
+    /// Tells at the first failure of a step what helps; the report of the run comes only after the last.
+    fn explain(&mut self, run: RunId, step: &StepId, failure: &Failure) {
+        if self.explained.len() < MOST_EXPLAINED
+            && let Some(hint) = &failure.hint
+            && self.explained.insert((run, step.clone()))
+        {
+            self.print(&format!("hint: {hint}"));
+        }
+    }
+
     fn end(&mut self, run: RunId, step: &StepId) {
         if let Some(StepView { bar: Some(bar), .. }) = self.steps.remove(&(run, step.clone())) {
             bar.finish_and_clear();
@@ -176,6 +217,13 @@ impl Observer for ProgressView {
         if self.shown == Shown::All && recorded.event == Event::Run(RunEvent::Succeeded) {
             self.exporter.export(run);
         }
+        if let Event::Step(event) = &recorded.event {
+            if matches!(event.kind, StepEventKind::AttemptStarted { .. }) && !self.printer.out.is_json() {
+                self.start(run, &event.step, &name);
+            }
+            let bar = || self.steps.get(&(run, event.step.clone())).and_then(|view| view.bar.clone());
+            self.logs.event(run, event, &name, bar);
+        }
         if self.printer.out.is_json() {
             let line = json!({
                 "schema": SCHEMA, "type": "event", "run": run, "at": recorded.at, "event": recorded.event,
@@ -186,7 +234,6 @@ impl Observer for ProgressView {
         }
         if let Event::Step(StepEvent { step, kind, .. }) = &recorded.event {
             match kind {
-                StepEventKind::AttemptStarted { .. } => self.start(run, step, &name),
                 StepEventKind::Succeeded { .. }
                 | StepEventKind::AttemptFailed { .. }
                 | StepEventKind::AttemptReleased { .. }
@@ -201,6 +248,9 @@ impl Observer for ProgressView {
         {
             let took = if recorded.event == Event::Run(RunEvent::Succeeded) { self.took(run) } else { String::new() };
             self.print(&format!("{name}{end}{took}"));
+        }
+        if let Event::Step(StepEvent { step, kind: StepEventKind::AttemptFailed { failure }, .. }) = &recorded.event {
+            self.explain(run, step, failure);
         }
         if let Some(answer) = how_to_answer(recorded) {
             self.print(&format!("hint: {answer}"));
@@ -218,7 +268,10 @@ impl Observer for ProgressView {
                 bar.set_length(progress.total);
             }
             bar.set_position(progress.done);
-            bar.set_message(visible_line(&progress.message).into_owned());
+            // A command has no message of its own: the bar keeps the last line of its log.
+            if !progress.message.is_empty() {
+                bar.set_message(visible_line(&progress.message).into_owned());
+            }
             return;
         }
         if view.printed.elapsed() < LINE_INTERVAL || self.printer.out.is_json() {

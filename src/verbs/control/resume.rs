@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::arguments::LogArgs;
 use crate::drive::continue_run::continue_run;
 use crate::drive::detach::Detach;
 use crate::drive::foreground::lock;
@@ -41,6 +42,8 @@ pub struct ResumeArgs {
     pub maximum_cost: Option<f64>,
     #[command(flatten)]
     pub detach: Detach,
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {

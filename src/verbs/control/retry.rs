@@ -2,6 +2,7 @@
 
 use clap::Args;
 
+use crate::arguments::LogArgs;
 use crate::drive::continue_run::continue_run;
 use crate::drive::detach::Detach;
 use crate::error::CliError;
@@ -24,6 +25,8 @@ pub struct RetryArgs {
     pub step: Option<String>,
     #[command(flatten)]
     pub detach: Detach,
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 pub fn retry(session: &Session, args: &RetryArgs) -> Result<Exit, CliError> {

@@ -1,12 +1,14 @@
 //! `stepwell watch RUN`: follows a run that another process drives.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::arguments::LogArgs;
 use crate::drive::ending::{Ending, report};
 use crate::drive::queue::follow::{Follower, Viewer};
 use crate::error::CliError;
@@ -14,10 +16,12 @@ use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::effort::effort;
 use crate::view::event_text::{describe, progress_line};
+use crate::view::log_lines::{LogLine, LogLines};
 use crate::view::output::{Printed, SCHEMA};
 use crate::view::series::json_line;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::protocol::{Measurement, Progress};
+use stepwell_run::event::Event;
 use stepwell_run::status::RunStatus;
 use stepwell_store::{EngineLock, EventRow, Reader, StoreError};
 
@@ -35,6 +39,8 @@ pub struct WatchArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
+    #[command(flatten)]
+    pub logs: LogArgs,
 }
 
 pub fn watch(session: &Session, args: &WatchArgs) -> Result<Exit, CliError> {
@@ -68,6 +74,7 @@ struct Lines<'a> {
     run: RunId,
     /// Names of child runs.
     names: HashMap<RunId, String>,
+    logs: LogLines,
     printed: HashMap<(RunId, StepId), (Instant, String)>,
     estimated: Option<Instant>,
     last_left: String,
@@ -80,7 +87,10 @@ impl<'a> Lines<'a> {
     fn new(session: &'a Session, reader: &'a Reader, run: RunId) -> Lines<'a> {
         let (names, printed) = (HashMap::new(), HashMap::new());
         let (estimated, last_left) = (None, String::new());
-        Lines { session, reader, run, names, printed, estimated, last_left, is_undriven: false, gone: None }
+        let out = session.out.clone();
+        let show = Arc::new(move |line: &LogLine<'_>| out.log_line(line));
+        let logs = LogLines::new(session.state_dir(), session.log_detail, show);
+        Lines { session, reader, run, names, logs, printed, estimated, last_left, is_undriven: false, gone: None }
     }
 
     fn prefix(&mut self, run: RunId) -> String {
@@ -131,6 +141,10 @@ impl<'a> Lines<'a> {
 impl Viewer for Lines<'_> {
     fn event(&mut self, row: &EventRow) {
         let EventRow { seq, run, at, event } = row;
+        if let Event::Step(event) = event {
+            let name = self.prefix(*run);
+            self.logs.event(*run, event, &name, || None);
+        }
         if self.session.out.is_json() {
             self.json(&json!({
                 "schema": SCHEMA, "type": "event", "seq": seq, "run": run, "at": at, "event": event,

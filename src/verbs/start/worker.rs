@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Subcommand};
 
+use crate::arguments::LogArgs;
 use crate::drive::shared_disk;
 use crate::error::CliError;
 use crate::exit_code::Exit;
@@ -21,6 +22,8 @@ pub struct WorkerArgs {
     /// Exit when nothing is left to do
     #[arg(long)]
     pub exit_when_idle: bool,
+    #[command(flatten)]
+    pub logs: LogArgs,
     #[command(subcommand)]
     pub verb: Option<WorkerVerb>,
 }

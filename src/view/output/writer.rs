@@ -3,13 +3,14 @@
 use std::path::PathBuf;
 
 use indicatif::MultiProgress;
-use serde_json::Value;
+use serde_json::{Value, json as object};
 
 use super::json;
 use super::streams::{self, Printed};
 use crate::error::CliError;
+use crate::view::log_lines::LogLine;
 use stepwell_base::shell;
-use stepwell_base::visible::{visible, visible_styled};
+use stepwell_base::visible::{visible, visible_line, visible_styled};
 use stepwell_config::{ColorChoice, OutputFormat};
 use stepwell_workflow::diagnostic::Color;
 
@@ -128,6 +129,19 @@ impl Output {
     pub fn message(&self, text: &str) {
         if !self.quiet {
             streams::tell(&visible(&self.pasteable(text)));
+        }
+    }
+
+    /// Prints a line of a running command: on standard error for people, on standard output as JSON.
+    pub fn log_line(&self, LogLine { run, step, attempt, prefix, text }: &LogLine<'_>) {
+        match self.form {
+            OutputFormat::Json => {
+                let line = object!({ "type": "log", "run": run, "step": step, "attempt": attempt, "line": text });
+                // A reader that has gone away must not stop the run.
+                let _ = self.json_line(&json::versioned(line));
+            }
+            OutputFormat::Human if self.quiet => {}
+            OutputFormat::Human => streams::tell(&visible_line(&format!("{prefix}{text}"))),
         }
     }
 

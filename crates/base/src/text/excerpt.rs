@@ -36,6 +36,11 @@ pub fn bounded(message: &str) -> String {
     shortened(lines.join("\n"), 2 * EXCERPT_BYTES)
 }
 
+/// Returns what a terminal finally shows of a line, without colours.
+pub fn plain_line(line: &str) -> String {
+    last_drawing(line)
+}
+
 /// Returns what a terminal shows of a redrawn line.
 fn last_drawing(line: &str) -> String {
     let line = line.trim_end_matches('\r');
