@@ -36,6 +36,7 @@ mod provenance;
 mod queue;
 mod reuse;
 mod schedule;
+mod scripts;
 mod secrets;
 #[cfg(feature = "train")]
 mod smoke;
