@@ -232,14 +232,10 @@ impl Observer for ProgressView {
             let _ = self.printer.out.json_line(&line);
             return;
         }
-        if let Event::Step(StepEvent { step, kind, .. }) = &recorded.event {
-            match kind {
-                StepEventKind::Succeeded { .. }
-                | StepEventKind::AttemptFailed { .. }
-                | StepEventKind::AttemptReleased { .. }
-                | StepEventKind::Canceled => self.end(run, step),
-                _ => {}
-            }
+        if let Event::Step(StepEvent { step, kind, .. }) = &recorded.event
+            && ends_attempt(kind)
+        {
+            self.end(run, step);
         }
         if let Some(text) = describe(&recorded.event) {
             self.print(&format!("{name}{text}"));
@@ -325,6 +321,16 @@ impl Observer for ProgressView {
             "stopping: the running steps get {seconds} s to write a checkpoint; a second Ctrl-C kills them at once"
         ));
     }
+}
+
+fn ends_attempt(kind: &StepEventKind) -> bool {
+    matches!(
+        kind,
+        StepEventKind::Succeeded { .. }
+            | StepEventKind::AttemptFailed { .. }
+            | StepEventKind::AttemptReleased { .. }
+            | StepEventKind::Canceled
+    )
 }
 
 fn spinner_style() -> ProgressStyle {

@@ -20,7 +20,6 @@ mod handler;
 mod invisible;
 mod memory;
 mod noop;
-mod project_files;
 mod registry;
 #[cfg(feature = "train")]
 mod replace_file;
@@ -44,7 +43,7 @@ mod waiting;
 
 pub use build_features::build_features;
 pub use command::fuzzed as command_files;
-pub use command::{adopt_orphans, has_program, kill_program, last_lines, own_binary};
+pub use command::{ProjectFiles, adopt_orphans, has_program, kill_program, last_lines, own_binary};
 pub use corpus_clean::CORPUS_CLEAN;
 pub use corpus_documents::{DocumentReader, document_files};
 pub use corpus_import::CORPUS_IMPORT;
@@ -57,7 +56,6 @@ pub use finding::{Finding, Weight};
 pub use generate::GENERATE;
 pub use handler::{CheckpointLine, Highlight, Reporter, StepContext, StepError, StepHandler, Surroundings, arguments};
 pub use memory::MemoryKills;
-pub use project_files::ProjectFiles;
 pub use registry::{catalog, find, registry};
 #[cfg(feature = "train")]
 pub use tokenize::load_tokenizer;

@@ -10,7 +10,7 @@ const MAX_LINES: usize = 600;
 const MAX_FILES: usize = 15;
 
 /// Folders that hold more, and how many files each may have. The list and its numbers only shrink.
-const ACCEPTED: &[(&str, usize)] = &[("crates/steps/src", 18), ("crates/steps/src/command", 20)];
+const ACCEPTED: &[(&str, usize)] = &[("crates/steps/src", 18), ("crates/steps/src/command", 19)];
 
 /// No file outside of tests has more than 600 lines.
 pub fn files_are_short(house: &House) -> Problems {

@@ -10,7 +10,7 @@ use stepwell_base::protocol::{ATTEMPT_MARK, AttemptRequest};
 
 use super::arguments::Arguments;
 use super::checkpoint::remove;
-use super::project::{PROJECT_DIR, Project};
+use super::files::{PROJECT_DIR, Project};
 use super::reports::metrics_file;
 
 /// Working directory, fresh places for outputs, values and progress, and a folder with the metrics of all attempts.

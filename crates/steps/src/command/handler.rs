@@ -15,16 +15,14 @@ use stepwell_workflow::kinds::COMMAND;
 use super::arguments::Arguments;
 use super::checkpoint::CheckpointDir;
 use super::environment::{Places, variables};
-use super::named_files::resolve;
+use super::files::{Project, Unchanged, fingerprint, resolve};
 use super::program::{self, Reports};
-use super::project::Project;
 use super::redact::Redactor;
 use super::reporter::RedactedReporter;
 use super::reports::{MetricsFile, ProgressFile, catch_up, metrics_file};
 use super::secrets::Secrets;
 use super::start_failure::Start;
-use super::unchanged::Unchanged;
-use super::{inputs, look_ahead, missing_file, outputs};
+use super::{look_ahead, missing_file, outputs};
 
 pub(crate) struct Command;
 
@@ -61,7 +59,7 @@ impl StepHandler for Command {
         let project = Project(surroundings.project);
         let file = surroundings.file.map(PathBuf::from).filter(|file| project.find(file).is_file());
         arguments.inputs.extend(file);
-        inputs::fingerprint(&arguments, project, surroundings.earlier)
+        fingerprint(&arguments, project, surroundings.earlier)
     }
 
     fn look_ahead(&self, with: &Map<String, Value>, project: &Path) -> Vec<Finding> {

@@ -10,8 +10,7 @@ use stepwell_base::names::check_label;
 use stepwell_workflow::template::is_literal;
 
 use super::arguments::Arguments;
-use super::named_files::{LARGEST, covers, holds_output, named};
-use super::project::{PROJECT_DIR, Project};
+use super::files::{LARGEST, PROJECT_DIR, Project, covers, holds_output, named};
 
 /// Programs whose first argument, unless it is an option, is a script.
 const INTERPRETERS: [&str; 10] = ["sh", "bash", "zsh", "python", "python3", "node", "ruby", "perl", "Rscript", "julia"];

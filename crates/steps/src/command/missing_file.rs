@@ -5,8 +5,8 @@ use std::path::{Component, Path, PathBuf};
 use crate::{StepContext, StepError};
 use stepwell_base::failure::Failure;
 
+use super::files::PROJECT_DIR;
 use super::log::last_lines;
-use super::project::PROJECT_DIR;
 use super::start_failure::Start;
 
 /// Lines of the log to search for the name of the file.
@@ -66,7 +66,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::command::project::Project;
+    use crate::command::files::Project;
 
     #[test]
     fn the_file_that_was_meant_is_named() {

@@ -3,13 +3,12 @@
 mod arguments;
 mod checkpoint;
 mod environment;
+mod files;
 pub mod fuzzed;
 mod handler;
-mod inputs;
 mod log;
 mod look_ahead;
 mod missing_file;
-mod named_files;
 mod numbers;
 mod orphans;
 mod outputs;
@@ -17,15 +16,14 @@ mod outputs;
 #[expect(unsafe_code, reason = "what a process does before it becomes a program must be safe after a fork")]
 mod parent_death;
 mod program;
-mod project;
 mod redact;
 mod reporter;
 mod reports;
 mod secrets;
 mod spawn;
 mod start_failure;
-mod unchanged;
 
+pub use files::ProjectFiles;
 pub(super) use handler::Command;
 pub use log::last_lines;
 pub use orphans::adopt_orphans;

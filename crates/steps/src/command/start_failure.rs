@@ -10,7 +10,7 @@ use rustix::io::Errno;
 use stepwell_artifact::open_regular;
 use stepwell_base::failure::Failure;
 
-use super::project::Project;
+use super::files::Project;
 
 /// Maximum bytes on Linux of one argument, or of one variable with its name: 32 pages with the final NUL.
 const LONGEST_STRING: usize = 128 * 1024 - 1;

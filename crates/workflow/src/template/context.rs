@@ -141,7 +141,7 @@ impl StepOutputs<'_> {
             StepOutputs::Many(fan_out) => {
                 let children = fan_out.children();
                 if names_children {
-                    one_by_one = Some(children.iter().map(Child::to_dynamic).collect::<Vec<_>>());
+                    one_by_one = Some(children.iter().copied().map(Child::to_dynamic).collect::<Vec<_>>());
                 }
                 match children.iter().map(|child| child.outputs).collect::<Vec<_>>().as_slice() {
                     [] => (Dynamic::from_object(NoChildren), Dynamic::from_object(NoChildren)),
@@ -166,10 +166,10 @@ impl StepOutputs<'_> {
 }
 
 impl Child<'_> {
-    fn to_dynamic(&self) -> Dynamic {
+    fn to_dynamic(self) -> Dynamic {
         let Child { index, item, outputs } = self;
         Dynamic::from(BTreeMap::from([
-            ("index", Dynamic::from(*index)),
+            ("index", Dynamic::from(index)),
             ("item", Dynamic::from(Serde(item))),
             ("outputs", Dynamic::from(Serde(&outputs.artifacts))),
             ("values", Dynamic::from(Serde(&outputs.values))),

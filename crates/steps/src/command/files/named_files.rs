@@ -3,22 +3,22 @@
 
 use std::path::{Component, Path, PathBuf};
 
-use super::arguments::Arguments;
+use super::super::arguments::Arguments;
 use super::project::{Project, named_by_variable};
 
 /// Maximum size of a file that counts. A larger one is data and slow to read: it belongs in `inputs`.
-pub(super) const LARGEST: u64 = 64 << 20;
+pub(in crate::command) const LARGEST: u64 = 64 << 20;
 
 /// A path that a command line names.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct NamedFile {
+pub(in crate::command) struct NamedFile {
     /// Name in the step's key: independent of where the project is.
     pub name: PathBuf,
     pub path: PathBuf,
 }
 
 /// Returns the files that count for the step's key, without duplicates.
-pub(super) fn counted(arguments: &Arguments, project: Project<'_>) -> Vec<NamedFile> {
+pub(in crate::command) fn counted(arguments: &Arguments, project: Project<'_>) -> Vec<NamedFile> {
     let mut found: Vec<NamedFile> = Vec::new();
     for file in named(arguments, project) {
         let counts = file.path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.len() <= LARGEST);
@@ -31,7 +31,7 @@ pub(super) fn counted(arguments: &Arguments, project: Project<'_>) -> Vec<NamedF
 
 /// Returns the paths that elements of `argv` and words of scripts may stand for, resolved as the program resolves them.
 /// Excludes declared outputs.
-pub(super) fn named(arguments: &Arguments, project: Project<'_>) -> impl Iterator<Item = NamedFile> {
+pub(in crate::command) fn named(arguments: &Arguments, project: Project<'_>) -> impl Iterator<Item = NamedFile> {
     let is_on = arguments.argv_files.unwrap_or(true);
     let words = arguments.argv.iter().enumerate().filter_map(|(index, word)| Some((index, word.as_str()?)));
     let in_argv = words.filter_map(move |(index, text)| element(arguments, project, index, text));
@@ -76,7 +76,7 @@ fn is_in_project(arguments: &Arguments, project: Project<'_>, name: &Path) -> bo
 
 /// Replaces each element of `argv` that stands for a file of the project with its absolute path, unless the step has a
 /// `cwd`: the program then finds the file itself.
-pub(super) fn resolve(arguments: &mut Arguments, project: Project<'_>) {
+pub(in crate::command) fn resolve(arguments: &mut Arguments, project: Project<'_>) {
     let resolved = |index: usize, text: &str| {
         let (option, name) = file_name(index, text)?;
         let name = Path::new(name);
@@ -111,12 +111,12 @@ fn place(arguments: &Arguments, output: &Path) -> PathBuf {
 }
 
 /// True if a declared output is this path or a folder above it.
-pub(super) fn holds_output(arguments: &Arguments, name: &Path) -> bool {
+pub(in crate::command) fn holds_output(arguments: &Arguments, name: &Path) -> bool {
     arguments.outputs.values().any(|output| place(arguments, output).starts_with(plain(name)))
 }
 
 /// True if one of the inputs is this file or a folder above it.
-pub(super) fn covers(inputs: &[PathBuf], project: Project<'_>, path: &Path) -> bool {
+pub(in crate::command) fn covers(inputs: &[PathBuf], project: Project<'_>, path: &Path) -> bool {
     let absolute = |path: &Path| std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     inputs.iter().any(|input| absolute(path).starts_with(absolute(&project.find(input))))
 }

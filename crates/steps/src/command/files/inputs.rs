@@ -12,7 +12,7 @@ use stepwell_artifact::{Listing, OutsideError, Stamp, open_regular};
 use stepwell_base::artifact::Digest;
 use stepwell_base::failure::Failure;
 
-use super::arguments::Arguments;
+use super::super::arguments::Arguments;
 use super::named_files::{NamedFile, counted, covers};
 use super::project::Project;
 
@@ -29,7 +29,7 @@ const REMEMBERED: usize = 4096;
 ///
 /// # Errors
 /// A fatal failure that names the missing or unusable input.
-pub(super) fn fingerprint(
+pub(in crate::command) fn fingerprint(
     arguments: &Arguments,
     project: Project<'_>,
     earlier: Option<&Value>,
@@ -85,7 +85,7 @@ fn digest(path: &Path) -> Result<Value, OutsideError> {
     Ok(Value::Object(files))
 }
 
-pub(super) fn file_digest(path: &Path) -> Result<Digest, OutsideError> {
+pub(in crate::command) fn file_digest(path: &Path) -> Result<Digest, OutsideError> {
     let mut hasher = blake3::Hasher::new();
     io::copy(&mut open_regular(path)?, &mut hasher).map_err(|error| OutsideError::io(path, error))?;
     Ok(hasher.finalize().into())

@@ -4,36 +4,36 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 /// Variable with the folder, in every program.
-pub(super) const PROJECT_DIR: &str = "STEPWELL_PROJECT_DIR";
+pub(in crate::command) const PROJECT_DIR: &str = "STEPWELL_PROJECT_DIR";
 
 /// Folder of the workflow file; empty if the workflow has no file.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Project<'a>(pub &'a Path);
+pub(in crate::command) struct Project<'a>(pub &'a Path);
 
 impl Project<'_> {
-    pub(super) fn is_known(self) -> bool {
+    pub(in crate::command) fn is_known(self) -> bool {
         !self.0.as_os_str().is_empty()
     }
 
     /// Resolves a path: below the project if it exists there, else relative to the directory of the engine.
-    pub(super) fn find(self, path: &Path) -> PathBuf {
+    pub(in crate::command) fn find(self, path: &Path) -> PathBuf {
         let own = self.0.join(path);
         if path.is_absolute() || !own.exists() { path.to_owned() } else { own }
     }
 
     /// The path below the project, if it exists there.
-    pub(super) fn own(self, path: &Path) -> Option<PathBuf> {
+    pub(in crate::command) fn own(self, path: &Path) -> Option<PathBuf> {
         let is_below = self.is_known() && path.is_relative() && !path.as_os_str().is_empty();
         Some(self.0.join(path)).filter(|own| is_below && own.exists())
     }
 
     /// Absolute path of the project, or of the directory of the engine for a workflow without a file.
-    pub(super) fn folder(self) -> PathBuf {
+    pub(in crate::command) fn folder(self) -> PathBuf {
         if self.is_known() { self.0.to_owned() } else { std::env::current_dir().unwrap_or_default() }
     }
 
     /// Describes where relative paths start, for messages.
-    pub(super) fn start_of_paths(self) -> String {
+    pub(in crate::command) fn start_of_paths(self) -> String {
         let here = std::env::current_dir().unwrap_or_default();
         if self.is_known() && self.0 != here {
             return format!(
@@ -48,7 +48,7 @@ impl Project<'_> {
 }
 
 /// Files of the project that a shell script names with the variable, such as `$STEPWELL_PROJECT_DIR/train.py`.
-pub(super) fn named_by_variable(script: &str) -> impl Iterator<Item = &Path> {
+pub(in crate::command) fn named_by_variable(script: &str) -> impl Iterator<Item = &Path> {
     const ENDS: [char; 14] = [' ', '\t', '\n', ';', '|', '&', '(', ')', '<', '>', '`', '"', '\'', '$'];
     script.split(PROJECT_DIR).skip(1).filter_map(|rest| {
         let rest = rest.trim_start_matches(['}', '"', '\'']).strip_prefix('/')?;

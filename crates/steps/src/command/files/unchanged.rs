@@ -16,7 +16,7 @@ use super::project::Project;
 const SINCE_THE_KEY: Duration = Duration::from_secs(60);
 
 /// Files in their state at the start of the program.
-pub(super) struct Unchanged {
+pub(in crate::command) struct Unchanged {
     inputs: Vec<File>,
     argv: Vec<File>,
 }
@@ -31,7 +31,11 @@ impl Unchanged {
     /// # Errors
     /// A retryable failure if a file has changed since the key was computed. For a later attempt only inputs are
     /// checked: earlier attempts may have written the files of `argv`.
-    pub(super) fn start(fingerprint: &Value, project: Project<'_>, attempt: u32) -> Result<Unchanged, Failure> {
+    pub(in crate::command) fn start(
+        fingerprint: &Value,
+        project: Project<'_>,
+        attempt: u32,
+    ) -> Result<Unchanged, Failure> {
         let mut files = Unchanged { inputs: Vec::new(), argv: Vec::new() };
         for (group, files) in [("inputs", &mut files.inputs), ("argv", &mut files.argv)] {
             for (name, digests) in fingerprint[group].as_object().into_iter().flatten() {
@@ -51,7 +55,7 @@ impl Unchanged {
     ///
     /// # Errors
     /// A retryable failure if an input has changed: the program may have read either content.
-    pub(super) fn end(&self) -> Result<Vec<&Path>, Failure> {
+    pub(in crate::command) fn end(&self) -> Result<Vec<&Path>, Failure> {
         if let Some(file) = self.inputs.iter().find(|file| file.was_written() && !file.has_its_content()) {
             return Err(file.changed("while the program ran"));
         }
