@@ -27,8 +27,7 @@ fn words_that_are_no_verbs_are_answered_with_verbs() {
     for (word, verb) in [
         ("train", "`stepwell start-training"),
         ("diff", "`stepwell"),
-        ("purge", "`stepwell rm RUN`"),
-        ("prune", "`stepwell gc"),
+        ("remove", "`stepwell rm RUN`"),
         ("pin", "`stepwell keep RUN`"),
         ("comment", "`stepwell note RUN TEXT`"),
         ("labels", "`stepwell tag RUN TAG`"),
@@ -55,7 +54,7 @@ fn words_that_are_no_verbs_are_answered_with_verbs() {
     ] {
         assert!(answered(word).contains(verb), "{word}: {}", answered(word));
     }
-    for alias in ["status", "ls", "delete last", "remove last"] {
+    for alias in ["status", "ls", "delete last", "prune"] {
         assert!(Cli::try_parse_from(words(alias)).is_ok(), "{alias} is another name of a verb");
     }
     assert_eq!(answered("xyzzy"), "", "clap lists the verbs");

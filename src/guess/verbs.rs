@@ -34,11 +34,11 @@ const VERBS: &[(&[&str], &str)] = &[
         "`stepwell pause RUN` stops a run at a checkpoint; `stepwell resume RUN` continues it",
     ),
     (
-        &["del", "drop", "purge", "erase", "destroy"],
+        &["remove", "del", "drop", "purge", "erase"],
         "`stepwell rm RUN` removes a run; `stepwell gc --dry-run` shows which old runs `stepwell gc` would remove",
     ),
     (
-        &["prune", "clean", "cleanup"],
+        &["clean", "cleanup"],
         "`stepwell gc` removes old runs, `stepwell gc --dry-run` shows which; `stepwell rm RUN` removes one",
     ),
     (&["pin", "protect", "star", "lock"], "`stepwell keep RUN` keeps a run from being removed"),
