@@ -205,3 +205,51 @@ fn text(run: &str, listed: &[Listed], more: usize, gone: usize) -> String {
     }
     text
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_ends_with_a_command_to_type() {
+        let listed = |step: &str, last_step: Option<u64>, state: State| Listed {
+            step: StepId::from(step),
+            at: "2026-11-30T05:00:00Z".parse().unwrap(),
+            checkpoint: Checkpoint {
+                artifact: None,
+                state: Value::Null,
+                last_step,
+                last_doc_index: None,
+                tokens_so_far: last_step.map(|step| step * 512),
+                loss: last_step.map(|step| 100.0 / step as f64),
+                phase: None,
+                permanent: state == State::Permanent,
+                keep: None,
+            },
+            state,
+            size: (state != State::Gone).then_some(3 << 20),
+        };
+        let rows = [
+            listed("train", Some(50), State::Gone),
+            listed("train", Some(100), State::Permanent),
+            listed("train", Some(150), State::Kept),
+            listed("seeds[0]", Some(9), State::Kept),
+            listed("own", None, State::Kept),
+        ];
+        let text = text("a run", &rows, 7, 3);
+        assert_eq!(text, LIST, "{text}");
+        assert_eq!(super::text("r", &[], 0, 0), "run r has no checkpoints\n");
+    }
+
+    const LIST: &str = "\
+STEP      TRAIN_STEP  TOKENS  LOSS    AT                    SIZE     STATE      FORK\n\
+train     50          25600   2       2026-11-30 05:00:00Z           gone\n\
+train     100         51200   1       2026-11-30 05:00:00Z  3.0 MiB  permanent  --at train:100\n\
+train     150         76800   0.6667  2026-11-30 05:00:00Z  3.0 MiB  kept       --at train:150\n\
+seeds[0]  9           4608    11.11   2026-11-30 05:00:00Z  3.0 MiB  kept\n\
+own                                   2026-11-30 05:00:00Z  3.0 MiB  kept\n\
+and 7 older ones, with `--all`\n\
+3 more are gone: newer ones replaced them (`keep_checkpoints` of a training)\n\
+`stepwell fork --at train:150 'a run'` starts a new run there; add `-S NAME=VALUE` to change a parameter\n\
+";
+}

@@ -9,6 +9,8 @@ use stepwell_base::ids::RunId;
 
 /// Most names of one series in a table.
 const MOST_NAMES: usize = 10;
+/// Most notes on curves.
+const MOST_NOTES: usize = 5;
 /// Last rows in the table of one series, and its most columns.
 const LAST_ROWS: usize = 4;
 const MOST_COLUMNS: usize = 6;
@@ -96,7 +98,7 @@ impl Report<'_> {
     fn notes(&self) -> Vec<String> {
         let mut notes = Vec::new();
         for curve in self.curves {
-            let name = &curve.legend.run;
+            let name = format!("{} {}", curve.legend.run, curve.legend.step);
             if let Some((run, at)) = curve.lineage.pruned {
                 let at = at.strftime("%Y-%m-%d");
                 notes.push(format!("{name}: earlier rows are gone: run {} was pruned on {at}", short_id(run)));
@@ -107,6 +109,11 @@ impl Report<'_> {
                     _ => format!("{name}: {} is no number in {count} rows, the first at step {at}", self.metric),
                 });
             }
+        }
+        let unsaid = notes.len().saturating_sub(MOST_NOTES);
+        if unsaid > 0 {
+            notes.truncate(MOST_NOTES);
+            notes.push(format!("and {unsaid} more such notes"));
         }
         if self.more > 0 {
             notes.push(format!("and {} more series: choose with `--step STEP`, or print all with `--csv`", self.more));
@@ -145,4 +152,115 @@ fn last_rows(series: &Series) -> String {
         std::iter::once(series.step(row).to_string()).chain(values).collect()
     });
     table(&header, rows.collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::{Map, json};
+    use stepwell_base::protocol::Measurement;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn curve(number: u128, run: &str, word: u64, values: impl Fn(u64) -> Vec<(&'static str, f64)>) -> Curve {
+        let mut series = Series::default();
+        for train_step in (10..=200).step_by(10) {
+            let values = values(train_step).into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            series.push(Measurement { train_step, values });
+        }
+        let legend = Legend {
+            run: run.to_owned(),
+            step: "train".to_owned(),
+            item: None,
+            params: Map::from_iter([("word".to_owned(), json!(word))]),
+            origin: None,
+        };
+        let run = RunId(Uuid::from_u128((0x01a2_2aef_65cb_709a << 64) + number));
+        Curve { run, legend, lineage: Lineage::default(), series }
+    }
+
+    fn report(curves: &[Curve], more: usize) -> String {
+        let size = Size { columns: 60, rows: 6 };
+        Report { curves, metric: "loss", more, view: View::Full, size, charset: Charset::Ascii }.text()
+    }
+
+    #[test]
+    fn one_run_has_its_numbers_and_last_rows() {
+        let values = |step: u64| {
+            let mut values = vec![("loss", 40.0 / step as f64), ("learning_rate", 1e-3)];
+            if step == 100 {
+                values[0].1 = f64::NAN;
+            }
+            if step.is_multiple_of(50) {
+                values.push(("val_loss", 50.0 / step as f64));
+            }
+            values
+        };
+        let text = report(&[curve(1, "base", 1, values)], 0);
+        assert_eq!(text, ONE, "{text}");
+    }
+
+    #[test]
+    fn several_runs_have_a_legend() {
+        let mut curves = [
+            curve(1, "base", 1, |step| vec![("loss", 40.0 / step as f64)]),
+            curve(2, "wide", 2, |_| vec![("loss", 2.0)]),
+        ];
+        curves[1].legend.origin = Some("forked from old at train:5".to_owned());
+        curves[1].lineage.pruned = Some((RunId(Uuid::nil()), Timestamp::UNIX_EPOCH));
+        let text = report(&curves, 9_998);
+        assert_eq!(text, SEVERAL, "{text}");
+    }
+
+    #[test]
+    fn a_report_stays_on_a_screen() {
+        let curves: Vec<Curve> = (0..20).map(|n| curve(n, "r", n as u64, |_| vec![("loss", f64::NAN)])).collect();
+        let text = report(&curves, 9_980);
+        assert!(text.lines().count() < 40 && text.contains("no number to draw"), "{text}");
+        let many: Vec<&'static str> = (0..100).map(|n| &*Box::leak(format!("n{n}").into_boxed_str())).collect();
+        let text = report(&[curve(1, "r", 1, |_| many.iter().map(|name| (*name, 1.0)).collect())], 0);
+        assert!(text.lines().count() < 40 && text.contains("and 90 more, with `--csv`"), "{text}");
+    }
+
+    const ONE: &str = "\
+loss of train in run base\n\
+\x20        4 |*\n\
+\x20          | *\n\
+\x20          | *\n\
+\x20          |  **\n\
+\x20          |    **********\n\
+\x20   0.2000 |              *******    ***********************\n\
+\x20          +------------------------------------------------\n\
+\x20           10               training step               200\n\
+\n\
+METRIC         ROWS  FIRST   LAST    MINIMUM  AT\n\
+loss           20    4       0.2000  0.2000   200\n\
+val_loss       4     1       0.2500  0.2500   200\n\
+learning_rate  20    0.0010  0.0010  0.0010   10\n\
+\n\
+TRAIN_STEP  LOSS    VAL_LOSS  LEARNING_RATE\n\
+170         0.2353            0.0010\n\
+180         0.2222            0.0010\n\
+190         0.2105            0.0010\n\
+200         0.2000  0.2500    0.0010\n\
+base train: loss is no number at step 100\n\
+";
+    const SEVERAL: &str = "\
+loss of 10000 series\n\
+\x20        4 |*\n\
+\x20          | *\n\
+\x20          | *\n\
+\x20          |oo*ooooooooooooooooooooooooooooooooooooooooooooo\n\
+\x20          |    **********\n\
+\x20   0.2000 |              **********************************\n\
+\x20          +------------------------------------------------\n\
+\x20           10               training step               200\n\
+\n\
+MARK  RUN   ID        STEP   ROWS  FIRST  LAST    MINIMUM  AT   DIFFERS IN\n\
+*     base  00000000  train  20    4      0.2000  0.2000   200  word=1\n\
+o     wide  00000000  train  20    2      2       2        10   word=2, forked from old at train:5\n\
+wide train: earlier rows are gone: run 00000000 was pruned on 1970-01-01\n\
+and 9998 more series: choose with `--step STEP`, or print all with `--csv`\n\
+";
 }
