@@ -2,10 +2,9 @@
 
 mod annotations;
 mod artifacts;
-mod attempts;
 mod budgets;
 mod effort;
-mod events;
+mod history;
 mod limits;
 mod lookups;
 mod names;
@@ -15,10 +14,8 @@ mod references;
 mod requests;
 pub(crate) mod runs;
 mod schedules;
-mod series;
 mod steps;
 mod waits;
 
-pub use events::EventsAfter;
+pub use history::{EventsAfter, SeriesStep};
 pub use reader::Reader;
-pub use series::SeriesStep;

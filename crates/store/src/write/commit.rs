@@ -6,10 +6,11 @@ use stepwell_base::artifact::ArtifactRef;
 use stepwell_run::event::{Event, Recorded, RunEvent};
 
 use super::claim_and_succeed::project_both;
+use super::measured::{change_series, insert_metric};
 use super::project::{Projected, project};
 use super::step_projection::execute;
 use super::tally::Tally;
-use super::{answers, metrics, notifications, prune, series};
+use super::{answers, notifications, prune};
 use crate::batch::{Batch, CommitReport, LeaseExtension};
 use crate::decode::time_text;
 use crate::error::StoreError;
@@ -41,8 +42,8 @@ pub(super) fn commit(
         prune::delete_unused_artifacts(transaction)?;
     }
     batch.leases.iter().try_for_each(|lease| extend_lease(transaction, lease))?;
-    batch.metrics.iter().try_for_each(|metric| metrics::insert(transaction, metric))?;
-    batch.series.iter().try_for_each(|change| series::write(transaction, change))?;
+    batch.metrics.iter().try_for_each(|metric| insert_metric(transaction, metric))?;
+    batch.series.iter().try_for_each(|change| change_series(transaction, change))?;
     answers::write(transaction, batch)?;
     notifications::write(transaction, batch)?;
     #[cfg(debug_assertions)]

@@ -7,7 +7,7 @@ use crate::error::StoreError;
 use crate::rows::{StoredMetric, metric_digest};
 
 /// Inserts a row if it comes from the newest attempt of the step.
-pub(super) fn insert(transaction: &Transaction<'_>, write: &MetricWrite) -> Result<(), StoreError> {
+pub(in crate::write) fn insert(transaction: &Transaction<'_>, write: &MetricWrite) -> Result<(), StoreError> {
     let MetricWrite { run, step, attempt, row } = write;
     let stored = StoredMetric::of_training(row)?;
     match put(transaction, "INSERT", (&run.to_string(), step.as_str(), *attempt), &stored) {

@@ -11,7 +11,7 @@ use crate::error::StoreError;
 use crate::rows::StoredMetric;
 
 /// Applies a change if it comes from the newest attempt of the step.
-pub(super) fn write(transaction: &Transaction<'_>, write: &SeriesWrite) -> Result<(), StoreError> {
+pub(in crate::write) fn write(transaction: &Transaction<'_>, write: &SeriesWrite) -> Result<(), StoreError> {
     let (run, step) = (write.run.to_string(), write.step.as_str());
     match &write.change {
         SeriesChange::Void { from } => {

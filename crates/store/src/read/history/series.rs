@@ -8,9 +8,9 @@ use serde_json::Value;
 use stepwell_base::ids::{RunId, StepId, StepKey};
 use stepwell_base::protocol::{Measurement, MetricRow};
 
-use super::reader::Reader;
 use crate::decode::{FromRow, collect, columns, each, first};
 use crate::error::StoreError;
+use crate::read::reader::Reader;
 
 /// A step that may have a series: its own rows, or those of the step whose outputs it reused.
 #[derive(Clone, PartialEq, Debug)]

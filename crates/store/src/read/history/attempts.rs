@@ -9,9 +9,9 @@ use serde_json::Value;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::provenance::AttemptRecord;
 
-use super::reader::Reader;
 use crate::decode::{Json, collect, each, first};
 use crate::error::StoreError;
+use crate::read::reader::Reader;
 use crate::rows::{CheckpointRow, EventRow};
 
 impl Reader {

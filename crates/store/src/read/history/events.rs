@@ -6,9 +6,9 @@ use rusqlite::params;
 
 use stepwell_base::ids::{RunId, StepId};
 
-use super::reader::Reader;
 use crate::decode::{collect, each, first};
 use crate::error::StoreError;
+use crate::read::reader::Reader;
 use crate::rows::EventRow;
 
 /// Events in a page.

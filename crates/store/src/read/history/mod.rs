@@ -1,0 +1,8 @@
+//! What steps have done: events, attempts, checkpoints and series.
+
+mod attempts;
+mod events;
+mod series;
+
+pub use events::EventsAfter;
+pub use series::SeriesStep;
