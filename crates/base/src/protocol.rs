@@ -136,11 +136,21 @@ pub struct MetricRow {
 }
 
 /// Numbers that belong to one training step, by name. NaN stands for everything that is no finite number.
-#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measurement {
     pub train_step: u64,
     #[serde(with = "nan_as_null")]
     pub values: BTreeMap<String, f64>,
+}
+
+/// NaN equals NaN here.
+impl PartialEq for Measurement {
+    fn eq(&self, other: &Measurement) -> bool {
+        let same = |(a, b): (f64, f64)| a == b || a.is_nan() && b.is_nan();
+        self.train_step == other.train_step
+            && self.values.keys().eq(other.values.keys())
+            && self.values.values().copied().zip(other.values.values().copied()).all(same)
+    }
 }
 
 /// A change of the series that a program reports.
@@ -175,13 +185,14 @@ mod tests {
 
     #[test]
     fn a_measurement_crosses_the_socket_with_its_gaps() {
-        let values = BTreeMap::from([("a".to_owned(), 0.1), ("b".to_owned(), f64::INFINITY)]);
-        let message = FromAttempt::Series(SeriesChange::Add(Measurement { train_step: 7, values }));
-        let text = serde_json::to_string(&message).unwrap();
-        let read = serde_json::from_str(&text).unwrap();
-        let FromAttempt::Series(SeriesChange::Add(Measurement { train_step: 7, values })) = read else {
-            panic!("{text}");
+        let message = |b: f64, a: f64| {
+            let values = BTreeMap::from([("a".to_owned(), a), ("b".to_owned(), b)]);
+            FromAttempt::Series(SeriesChange::Add(Measurement { train_step: 7, values }))
         };
-        assert!(values["a"] == 0.1 && values["b"].is_nan(), "{text}");
+        let text = serde_json::to_string(&message(f64::INFINITY, 0.1)).unwrap();
+        let read: FromAttempt = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, message(f64::NAN, 0.1), "{text}");
+        assert_ne!(read, message(f64::NAN, 0.2));
+        assert_ne!(read, message(0.0, 0.1));
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn payload(data: &[u8]) {
     can_be_committed(FromAttempt::Done(Outputs { artifacts: BTreeMap::new(), values: given }));
 }
 
-/// Reads the same file as values, as a checkpoint announcement, and as progress.
+/// Reads the same file as values, as a checkpoint announcement, as progress, and as metrics.
 pub(super) fn command(data: &[u8]) {
     let directory = tempfile::tempdir().expect("the folder for temporary files is writable");
     let path = directory.path().join("file");
@@ -62,8 +62,14 @@ pub(super) fn command(data: &[u8]) {
     }
     let mut watched = Watched::default();
     command_files::progress(&path, &mut watched);
-    for progress in watched.progress {
+    for progress in std::mem::take(&mut watched.progress) {
         survives(&FromAttempt::Progress(progress));
+    }
+    if let Err(refusal) = command_files::metrics(&path, &mut watched) {
+        is_readable(&refusal, 0);
+    }
+    for change in watched.series {
+        survives(&FromAttempt::Series(change));
     }
 }
 

@@ -11,7 +11,7 @@ use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
-use stepwell_base::protocol::{AttemptRequest, MetricRow, Progress};
+use stepwell_base::protocol::{AttemptRequest, MetricRow, Progress, SeriesChange};
 use stepwell_steps::{DocumentReader, Reporter, StepContext, StepError, StepHandler, document_files};
 
 pub(super) struct Step {
@@ -74,10 +74,11 @@ impl Step {
     }
 }
 
-/// Records the progress that a step reports.
+/// Records the progress and the series that a step reports.
 #[derive(Default)]
 pub(super) struct Watched {
     pub(super) progress: Vec<Progress>,
+    pub(super) series: Vec<SeriesChange>,
 }
 
 impl Reporter for Watched {
@@ -86,6 +87,10 @@ impl Reporter for Watched {
     }
 
     fn metric(&mut self, _: MetricRow) {}
+
+    fn series(&mut self, change: SeriesChange) {
+        self.series.push(change);
+    }
 
     fn rewind(&mut self, _: u64) {}
 
