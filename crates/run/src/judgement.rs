@@ -127,7 +127,7 @@ mod tests {
         let steps = steps.iter().map(step).collect();
         let (name, description, params, outputs) = ("w".into(), String::new(), Map::new(), Default::default());
         let secrets = Default::default();
-        let spec = WorkflowSpec { name, description, params, outputs, steps, budget, sla, secrets };
+        let spec = WorkflowSpec { name, description, params, defaults: None, outputs, steps, budget, sla, secrets };
         let mut state = RunState::new(RunId(uuid::Uuid::nil()), Arc::new(spec), |_| Placement::Child);
         state.handle(Command::Expire, at(0.0));
         state

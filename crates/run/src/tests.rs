@@ -53,6 +53,7 @@ fn spec(steps: Vec<StepSpec>) -> Arc<WorkflowSpec> {
         name: "w".into(),
         description: String::new(),
         params: Map::new(),
+        defaults: None,
         steps,
         outputs: Map::new(),
         budget: Default::default(),

@@ -122,6 +122,7 @@ mod tests {
             name: "w".to_owned(),
             description: String::new(),
             params: Map::new(),
+            defaults: None,
             steps,
             outputs: Map::new(),
             budget: Default::default(),

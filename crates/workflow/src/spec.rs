@@ -21,6 +21,9 @@ pub struct WorkflowSpec {
     pub description: String,
     /// Parameters after overrides (`-S name=value`).
     pub params: Map<String, Value>,
+    /// The default of each parameter that was given another value; `None` in runs of builds that did not record it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub defaults: Option<Map<String, Value>>,
     /// In definition order; `validate` has proven that the `needs` have no cycle.
     pub steps: Vec<StepSpec>,
     /// Results of a run for the step that started it; strings may hold templates.

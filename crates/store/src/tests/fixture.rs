@@ -42,6 +42,7 @@ pub fn spec() -> WorkflowSpec {
         name: "flow".to_owned(),
         description: String::new(),
         params: Map::new(),
+        defaults: None,
         steps: vec![step("a", &[]), step("b", &["a"]), step("c", &["a"])],
         outputs: Map::new(),
         budget: Default::default(),

@@ -28,6 +28,8 @@ pub(crate) struct Draft {
     pub(crate) name: String,
     pub(crate) description: String,
     pub(crate) params: Map<String, Value>,
+    /// Set by `parse` once overrides are applied.
+    pub(crate) defaults: Option<Map<String, Value>>,
     pub(crate) secrets: BTreeMap<String, SecretSource>,
     pub(crate) budget: Budget,
     pub(crate) sla: Option<Sla>,
@@ -75,6 +77,7 @@ impl Draft {
             name,
             description: description.map(|text| text.value).unwrap_or_default(),
             params: params.map(|params| read_params(params, problems)).unwrap_or_default(),
+            defaults: None,
             secrets: table.get("secrets").map(|node| secrets::read(node, problems)).unwrap_or_default(),
             budget: table.get("budget").map(|node| limits::budget(node, problems)).unwrap_or_default(),
             sla: table.get("sla").and_then(|node| limits::sla(node, problems)),

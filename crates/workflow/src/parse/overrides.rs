@@ -46,6 +46,12 @@ pub(crate) fn known_param(params: &Map<String, Value>, name: &str) -> String {
     suggest::hint(name, "params", params.keys().map(String::as_str))
 }
 
+/// The defaults of the params that have other values.
+pub(super) fn replaced(defaults: &Map<String, Value>, params: &Map<String, Value>) -> Map<String, Value> {
+    let differs = |(name, default): &(&String, &Value)| params.get(*name).is_some_and(|value| value != *default);
+    defaults.iter().filter(differs).map(|(name, default)| (name.clone(), default.clone())).collect()
+}
+
 fn apply_one(params: &mut Map<String, Value>, key: &str, text: &str) -> Result<(), Refusal> {
     let Some(default) = slot(params, key, text)? else { return Ok(()) };
     *default = typed(key, default, text)?;

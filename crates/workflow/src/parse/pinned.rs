@@ -30,7 +30,13 @@ pub fn pinned(
     let children = children(&spec.steps);
     let (mut draft, contents) = draft(spec);
     let mut problems = Problems::new(label, &contents);
+    let all_defaults = draft.defaults.take().map(|changed| {
+        let mut all = draft.params.clone();
+        all.extend(changed);
+        all
+    });
     overrides::apply(&mut draft.params, overrides, &mut problems);
+    draft.defaults = all_defaults.map(|defaults| overrides::replaced(&defaults, &draft.params));
     pin_children(&mut draft.steps, catalog, &Nesting::top(label, &children), &mut problems);
     validate::check(&mut draft, catalog, &mut problems);
     finished(draft, problems)
@@ -44,7 +50,7 @@ pub fn known_arguments(spec: &WorkflowSpec, catalog: &Catalog) -> Vec<Option<Val
 
 /// Returns the workflow as it was before the checks, and a table of contents in which each step has its line.
 fn draft(spec: WorkflowSpec) -> (Draft, String) {
-    let WorkflowSpec { name, description, params, steps, outputs, budget, sla, secrets } = spec;
+    let WorkflowSpec { name, description, params, defaults, steps, outputs, budget, sla, secrets } = spec;
     let mut contents = format!("name = {name:?}\n");
     let steps = steps
         .into_iter()
@@ -58,7 +64,7 @@ fn draft(spec: WorkflowSpec) -> (Draft, String) {
         })
         .collect();
     let outputs = table(outputs, &(0..contents.len()));
-    (Draft { is_read: true, name, description, params, secrets, budget, sla, steps, outputs }, contents)
+    (Draft { is_read: true, name, description, params, defaults, secrets, budget, sla, steps, outputs }, contents)
 }
 
 /// Returns the workflows that steps start, as they were when the run was submitted.

@@ -305,3 +305,22 @@ fn an_override_reaches_into_a_list_of_named_tables() {
     let hint = errors.problems()[0].hint_text().unwrap_or_default().to_owned();
     assert_eq!(hint, "`phases` has `steps` for each of `main`, `long one`: -S phases.main.steps=7");
 }
+
+#[test]
+fn a_workflow_knows_the_defaults_that_were_replaced() {
+    let defaults = |spec: &WorkflowSpec| serde_json::to_value(&spec.defaults).unwrap();
+    let spec = parse(GOOD, &[]).unwrap();
+    assert_eq!(defaults(&spec), json!({}));
+    let set = |spec: WorkflowSpec, name: &str, value: &str| {
+        pinned(spec, "run w", &[(name.to_owned(), value.to_owned())], &catalog()).unwrap()
+    };
+    let spec = parse(GOOD, &[("vocab_size", "8"), ("mixed", "true"), ("optimizer.lr", "0.5")]).unwrap();
+    let optimizer = json!({ "name": "adamw", "lr": 0.1, "nested": { "warm_up": 10 } });
+    assert_eq!(defaults(&spec), json!({ "vocab_size": 4096, "optimizer": optimizer }));
+    let again = set(spec.clone(), "vocab_size", "16");
+    assert_eq!(defaults(&again), defaults(&spec), "the default is that of the file");
+    assert_eq!(defaults(&set(again, "vocab_size", "4096")), json!({ "optimizer": optimizer }));
+    let old = WorkflowSpec { defaults: None, ..spec };
+    assert!(serde_json::to_value(&old).unwrap().get("defaults").is_none(), "an old workflow keeps its digest");
+    assert_eq!(set(old, "vocab_size", "16").defaults, None);
+}

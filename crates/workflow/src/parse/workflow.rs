@@ -68,7 +68,9 @@ pub(super) fn checked(
         }
     };
     if draft.is_read {
+        let defaults = draft.params.clone();
         override_params(&mut draft.params, &mut problems);
+        draft.defaults = Some(overrides::replaced(&defaults, &draft.params));
         pin_children(&mut draft.steps, catalog, nesting, &mut problems);
         validate::check(&mut draft, catalog, &mut problems);
     }
@@ -99,6 +101,7 @@ pub(super) fn finished(draft: Draft, problems: Problems) -> Result<WorkflowSpec,
         name: draft.name,
         description: draft.description,
         params: draft.params,
+        defaults: draft.defaults,
         budget: draft.budget,
         sla: draft.sla,
         secrets: draft.secrets,
