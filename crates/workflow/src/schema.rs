@@ -185,11 +185,13 @@ fn arguments(info: &KindInfo) -> Value {
 }
 
 fn gives(Gives { outputs, values }: Gives) -> Value {
-    let about = |given| match given {
-        Given::Named(names) => names.iter().map(|(name, about)| ((*name).to_owned(), json!(about))).collect(),
+    let about = |given: Given| match given {
         Given::KeysOf(argument) => json!(format!("the keys of `{argument}`")),
         Given::OfChild => json!("the keys of `[outputs]` in the workflow that is started"),
-        Given::Any => json!("what the program writes"),
+        declared => match declared.names() {
+            Some(names) => names.into_iter().map(|(name, about)| (name.to_owned(), json!(about))).collect(),
+            None => json!("what the program writes"),
+        },
     };
     json!({ "outputs": about(outputs), "values": about(values) })
 }

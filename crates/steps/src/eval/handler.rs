@@ -22,13 +22,31 @@ use stepwell_train::device::tuning;
 use stepwell_train::evaluation::likelihood;
 use stepwell_train::inference::decoder::Decoder;
 use stepwell_train::model::Transformer;
-use stepwell_workflow::catalog::{Given, Gives};
+use stepwell_workflow::catalog::{Better, Figure, Given, Gives};
 
 pub struct Eval;
 pub static EVAL: Eval = Eval;
 
 /// Pairs to score between two checks of the interrupt flag.
 const PAIRS_AT_ONCE: usize = 64;
+
+const VALUES: [Figure; 9] = [
+    Figure::new("bits_per_byte", "loss on held-out text").better(Better::Lower),
+    Figure::new("perplexity", "perplexity per token of held-out text").better(Better::Lower),
+    Figure::new("minimal_pairs_accuracy", "share of pairs judged right; null without pairs").better(Better::Higher),
+    Figure::new("trigram_bits_per_byte", "that of a trigram model; null without `train_tokens`")
+        .label("baseline (trigram) bits per byte")
+        .baseline_of("bits_per_byte"),
+    Figure::new("trigram_minimal_pairs_accuracy", "that of a trigram model; null without pairs")
+        .label("baseline (trigram) accuracy")
+        .baseline_of("minimal_pairs_accuracy"),
+    Figure::new("distinct_1", "share of different tokens in samples").label("different tokens in samples"),
+    Figure::new("distinct_2", "share of different pairs of tokens in samples").label("different pairs of tokens"),
+    Figure::new("repetition_4", "share of repeated sequences of 4 tokens in samples")
+        .label("repeated sequences of 4 tokens")
+        .better(Better::Lower),
+    Figure::new("samples", "texts of the first samples"),
+];
 
 /// Arguments of the `eval` step.
 #[derive(Deserialize, JsonSchema)]
@@ -117,17 +135,7 @@ impl StepHandler for Eval {
     fn gives(&self) -> Gives {
         Gives {
             outputs: Given::Named(&[("results", "`results.json`, in the shape of the LM Evaluation Harness")]),
-            values: Given::Named(&[
-                ("bits_per_byte", "loss on held-out text"),
-                ("perplexity", "perplexity per token of held-out text"),
-                ("minimal_pairs_accuracy", "share of pairs judged right; null without pairs"),
-                ("trigram_bits_per_byte", "that of a trigram model; null without `train_tokens`"),
-                ("trigram_minimal_pairs_accuracy", "that of a trigram model; null without pairs"),
-                ("distinct_1", "share of different tokens in samples"),
-                ("distinct_2", "share of different pairs of tokens in samples"),
-                ("repetition_4", "share of repeated sequences of 4 tokens in samples"),
-                ("samples", "texts of the first samples"),
-            ]),
+            values: Given::Figures(&VALUES),
         }
     }
 

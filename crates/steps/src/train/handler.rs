@@ -21,7 +21,14 @@ use stepwell_train::model::hf_config::{SpecialTokens, saved_model_json};
 use stepwell_train::model::weights;
 use stepwell_train::training::Finished;
 use stepwell_train::training::plan::Plan;
-use stepwell_workflow::catalog::{Given, Gives};
+use stepwell_workflow::catalog::{Better, Figure, Given, Gives};
+
+const VALUES: [Figure; 4] = [
+    Figure::new("steps", "optimizer steps"),
+    Figure::new("tokens", "tokens that the model has seen"),
+    Figure::new("final_loss", "loss of the last step").better(Better::Lower),
+    Figure::new("parameters", "number of weights"),
+];
 
 pub struct Train;
 pub static TRAIN: Train = Train;
@@ -53,12 +60,7 @@ impl StepHandler for Train {
     fn gives(&self) -> Gives {
         Gives {
             outputs: Given::Named(&[("model", "tree of `config.json` and `model.safetensors`")]),
-            values: Given::Named(&[
-                ("steps", "optimizer steps"),
-                ("tokens", "tokens that the model has seen"),
-                ("final_loss", "loss of the last step"),
-                ("parameters", "number of weights"),
-            ]),
+            values: Given::Figures(&VALUES),
         }
     }
 

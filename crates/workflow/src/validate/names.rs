@@ -56,7 +56,6 @@ impl StepNames {
 /// Returns `None` if any name is possible.
 fn names(given: Given, step: &StepDraft) -> Option<Vec<String>> {
     match given {
-        Given::Named(names) => Some(names.iter().map(|(name, _)| (*name).to_owned()).collect()),
         Given::KeysOf(argument) => match step.with.get(argument) {
             None => Some(Vec::new()),
             Some(Node { data: Data::Table(table), .. }) => {
@@ -66,6 +65,6 @@ fn names(given: Given, step: &StepDraft) -> Option<Vec<String>> {
             Some(_) => None,
         },
         Given::OfChild => step.child_outputs.clone(),
-        Given::Any => None,
+        declared => Some(declared.names()?.into_iter().map(|(name, _)| name.to_owned()).collect()),
     }
 }
