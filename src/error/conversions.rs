@@ -24,6 +24,7 @@ impl From<StoreError> for CliError {
             StoreError::AmbiguousRun { .. } => ErrorKind::AmbiguousRun,
             StoreError::Kept { .. } => ErrorKind::Refused,
             StoreError::TooManyTags { .. } => ErrorKind::Usage,
+            StoreError::AmbiguousStep { .. } => ErrorKind::AmbiguousStep,
             StoreError::ScheduleExists { .. } => ErrorKind::ScheduleExists,
             StoreError::NameActive { .. } => ErrorKind::NameActive,
             StoreError::Locked { .. } | StoreError::StaleEpoch { .. } => ErrorKind::Locked,

@@ -11,6 +11,7 @@ pub enum ErrorKind {
     /// A file that would have to be overwritten.
     Exists,
     AmbiguousRun,
+    AmbiguousStep,
     ScheduleExists,
     /// An active run has the name.
     NameActive,
@@ -49,6 +50,7 @@ impl ErrorKind {
             ErrorKind::InvalidSettings => "invalid_settings",
             ErrorKind::Exists => "exists",
             ErrorKind::AmbiguousRun => "ambiguous_run",
+            ErrorKind::AmbiguousStep => "ambiguous_step",
             ErrorKind::ScheduleExists => "schedule_exists",
             ErrorKind::NameActive => "name_active",
             ErrorKind::Refused => "refused",
@@ -77,6 +79,7 @@ impl ErrorKind {
             | ErrorKind::InvalidSettings
             | ErrorKind::Exists
             | ErrorKind::AmbiguousRun
+            | ErrorKind::AmbiguousStep
             | ErrorKind::ScheduleExists
             | ErrorKind::NameActive
             | ErrorKind::Refused => Exit::Usage,

@@ -12,6 +12,7 @@ pub mod decide;
 pub mod estimate;
 pub mod event;
 mod handle;
+pub mod item;
 pub mod judgement;
 pub mod next;
 pub mod project;

@@ -57,6 +57,8 @@ pub enum StoreError {
     ScheduleExists { name: String },
     #[error("run {run} has no step `{step}`")]
     UnknownStep { run: RunId, step: StepId },
+    #[error("`{text}` matches {count} items: {}", list(candidates))]
+    AmbiguousStep { text: String, count: usize, candidates: Vec<StepId> },
     #[error("a run named `{name}` is {status} already: {run}")]
     NameActive { name: String, run: RunId, status: RunStatus },
     #[error("run {run} has just dropped that checkpoint of step `{step}`")]
@@ -136,6 +138,10 @@ impl StoreError {
                 format!("remove it with {}, or choose another name", stepwell("schedule remove", [&**name]))
             }
             StoreError::AmbiguousRun { .. } => "give more digits of the id".to_owned(),
+            StoreError::AmbiguousStep { .. } => "give the whole item, or its position as listed here".to_owned(),
+            StoreError::UnknownStep { run, step } if step.as_str().contains('[') => {
+                format!("`stepwell show {run} --all` lists its items; a number in brackets is a position from 0")
+            }
             StoreError::UnknownStep { run, .. } => format!("`stepwell show {run}` lists its steps"),
             StoreError::NameActive { run, .. } => {
                 format!(
@@ -202,6 +208,7 @@ impl StoreError {
                 | StoreError::Pruned { .. }
                 | StoreError::UnknownRun { .. }
                 | StoreError::UnknownStep { .. }
+                | StoreError::AmbiguousStep { .. }
         )
     }
 
@@ -267,6 +274,6 @@ fn no_state(path: &Path) -> String {
     }
 }
 
-fn list(runs: &[RunId]) -> String {
-    runs.iter().map(RunId::to_string).collect::<Vec<_>>().join(", ")
+fn list(ids: &[impl ToString]) -> String {
+    ids.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }

@@ -39,7 +39,7 @@ pub use layout::{
     attempt_log, last_sign_of_life, project_diff, scratch_dir,
 };
 pub use open::lock::EngineLock;
-pub use read::{EventsAfter, Reader, SeriesStep};
+pub use read::{EventsAfter, Reader, RunParams, SeriesStep};
 pub use rows::{
     Annotation, Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Reference, ReferenceHolder,
     Remark, RequestRow, RunRow, RunRows, ScheduleOptions, ScheduleRow, SignalRow, StepRow, Unreadable, WaitRow,

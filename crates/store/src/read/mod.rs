@@ -6,6 +6,7 @@ mod budgets;
 mod effort;
 mod history;
 mod limits;
+mod look;
 mod lookups;
 mod names;
 mod notifications;
@@ -18,4 +19,5 @@ mod steps;
 mod waits;
 
 pub use history::{EventsAfter, SeriesStep};
+pub use look::RunParams;
 pub use reader::Reader;

@@ -67,11 +67,11 @@ impl Reader {
         self.query(|connection| collect(connection, sql, [run.to_string()]))
     }
 
-    /// Steps that had attempts, in definition order; only `step` if given.
+    /// Steps that had attempts, in definition order; only `step` if given, with its items if it is a fan-out.
     pub fn attempted_steps(&self, run: RunId, step: Option<&StepId>) -> Result<Vec<AttemptedStep>, StoreError> {
-        let one = if step.is_some() { "id = ?2" } else { "?2 IS NULL" };
+        let one = if step.is_some() { "(id = ?2 OR parent = ?2)" } else { "?2 IS NULL" };
         let sql = format!(
-            "SELECT id, attempts, status FROM step WHERE run = ?1 AND {one} AND attempts > 0
+            "SELECT id, item, attempts, status FROM step WHERE run = ?1 AND {one} AND attempts > 0
              ORDER BY position, item_index"
         );
         self.query(|connection| collect(connection, &sql, params![run.to_string(), step.map(StepId::as_str)]))

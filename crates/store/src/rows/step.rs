@@ -80,6 +80,7 @@ pub struct StepRow {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AttemptedStep {
     pub id: StepId,
+    pub item: Option<Value>,
     pub attempts: u32,
     pub is_running: bool,
 }
@@ -175,7 +176,7 @@ impl StepColumns {
 }
 
 columns! {
-    pub(crate) struct AttemptedColumns { id, attempts, status }
+    pub(crate) struct AttemptedColumns { id, item, attempts, status }
 }
 
 impl FromRow for AttemptedStep {
@@ -184,6 +185,7 @@ impl FromRow for AttemptedStep {
     fn from_row(row: &Row<'_>, columns: &AttemptedColumns) -> Result<AttemptedStep, StoreError> {
         Ok(AttemptedStep {
             id: columns.id.get(row)?,
+            item: columns.item.maybe_json(row)?,
             attempts: columns.attempts.get(row)?,
             is_running: columns.status.get::<StepStatus>(row)? == StepStatus::Running,
         })

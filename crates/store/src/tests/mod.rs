@@ -12,5 +12,6 @@ mod power_cut;
 mod projection;
 mod random;
 mod series;
+mod step_names;
 mod sums;
 mod upgrade;

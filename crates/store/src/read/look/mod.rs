@@ -1,0 +1,8 @@
+//! Queries of verbs that show runs to people.
+
+mod fan_out;
+mod params;
+mod step_names;
+mod values;
+
+pub use params::RunParams;
