@@ -2,6 +2,7 @@
 
 #[cfg(feature = "train")]
 mod documented;
+pub mod lab;
 #[cfg(feature = "train")]
 mod readme;
 #[cfg(feature = "train")]

@@ -22,6 +22,7 @@ pub enum Verb {
     List(look::list::ListArgs),
     #[command(alias = "status")]
     Show(look::show::ShowArgs),
+    Compare(look::compare::CompareArgs),
     Watch(look::watch::WatchArgs),
     Logs(look::logs::LogsArgs),
     Metrics(look::metrics::MetricsArgs),
@@ -75,6 +76,7 @@ impl Verb {
 
             Verb::List(args) => look::list::list(session, args),
             Verb::Show(args) => look::show::show(session, args),
+            Verb::Compare(args) => look::compare::compare(session, args),
             Verb::Watch(args) => look::watch::watch(session, args),
             Verb::Logs(args) => look::logs::logs(session, args),
             Verb::Metrics(args) => look::metrics::metrics(session, args),

@@ -126,7 +126,12 @@ impl Effort {
 
     /// One line for `watch`; `None` without an estimate.
     pub fn left(&self) -> Option<String> {
-        self.estimate.map(|estimate| format!("about {} left", hours(estimate.left.as_secs_f64())))
+        self.remaining().map(|remaining| format!("{remaining} left"))
+    }
+
+    /// The estimated time to the end, such as `about 3.0 min`.
+    pub fn remaining(&self) -> Option<String> {
+        self.estimate.map(|estimate| format!("about {}", hours(estimate.left.as_secs_f64())))
     }
 
     pub fn json(&self) -> Value {

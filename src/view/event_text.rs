@@ -1,5 +1,6 @@
 //! Events of runs as lines for people.
 
+use super::words::{count, verdict};
 use stepwell_base::ids::StepId;
 use stepwell_base::protocol::Progress;
 use stepwell_base::shell;
@@ -68,7 +69,7 @@ fn describe_step(kind: &StepEventKind) -> Option<String> {
         StepEventKind::AttemptStarted { .. } => "started".to_owned(),
         StepEventKind::Succeeded { .. } => "done".to_owned(),
         StepEventKind::Reused { .. } => "reused: an equal step has succeeded before".to_owned(),
-        StepEventKind::Expanded { items } => format!("{} items", items.len()),
+        StepEventKind::Expanded { items } => count(items.len() as u64, "item"),
         StepEventKind::Skipped { reason } => format!("skipped: {reason}"),
         StepEventKind::AttemptFailed { failure } => format!("attempt failed: {}", failure.headline()),
         StepEventKind::AttemptReleased { reason, .. } => format!("stopped: {reason}"),
@@ -82,7 +83,7 @@ fn describe_step(kind: &StepEventKind) -> Option<String> {
         StepEventKind::Decided { ruling } => {
             let by = ruling.approver.as_ref().map(|name| format!(" by {name}")).unwrap_or_default();
             let comment = ruling.comment.as_ref().map(|comment| format!(": {comment}")).unwrap_or_default();
-            format!("{}{by}{comment}", ruling.verdict.as_str())
+            format!("{}{by}{comment}", verdict(ruling))
         }
         StepEventKind::Failed { .. } => "failed".to_owned(),
         StepEventKind::Canceled => "canceled".to_owned(),

@@ -7,6 +7,7 @@ use super::failures::{MOST_FAILURES, failed_steps, failure_text};
 use super::fan_out::MOST_CHILDREN;
 use super::output::{run_json, shown_path, since, step_json};
 use super::run_handle::handle;
+use super::value_text::{label, remark};
 use crate::error::CliError;
 use crate::session::Session;
 use stepwell_base::ids::RunId;
@@ -61,7 +62,13 @@ fn summarise(step: &StepRow, text: &mut String) {
         Highlight::Numbers => {
             text.push_str(&format!("\n{}\n", step.id));
             for (name, value) in values.iter().filter(|(_, value)| value.is_number()) {
-                text.push_str(&format!("  {:<34} {}\n", name.replace('_', " "), figure(value)));
+                let line = format!(
+                    "  {:<34} {:<12} {}",
+                    label(&step.kind, name),
+                    figure(value),
+                    remark(&step.kind, name, values)
+                );
+                text.push_str(&format!("{}\n", line.trim_end()));
             }
         }
         Highlight::Folder(_) | Highlight::Nothing => {}

@@ -6,7 +6,6 @@ use serde_json::json;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
-use stepwell_base::ids::StepId;
 use stepwell_engine::{self, Asked};
 use stepwell_run::event::Verdict;
 use stepwell_run::request::Request;
@@ -36,8 +35,7 @@ pub struct ApproveArgs {
 pub fn approve(session: &Session, args: &ApproveArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_kept_run(&args.run)?;
     let name = reader.run(id)?.name;
-    let step = StepId::from(args.step.as_str());
-    reader.step(id, &step)?;
+    let step = reader.resolve_step(id, &args.step)?;
     drop(reader);
     let verdict = if args.reject { Verdict::Rejected } else { Verdict::Approved };
     let approver = args.by.clone().unwrap_or_else(user_name);

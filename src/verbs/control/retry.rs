@@ -8,7 +8,6 @@ use crate::drive::detach::Detach;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
-use stepwell_base::ids::StepId;
 use stepwell_engine::Start;
 
 /// Retry a failed step, or all of them, even while the rest of the run continues
@@ -20,7 +19,7 @@ pub struct RetryArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
-    /// Retry only this step; `STEP[3]` is one item of a fan-out
+    /// Retry only this step; an item of a fan-out is STEP[ITEM] or STEP[POSITION]
     #[arg(value_name = "STEP")]
     pub step: Option<String>,
     #[command(flatten)]
@@ -31,10 +30,7 @@ pub struct RetryArgs {
 
 pub fn retry(session: &Session, args: &RetryArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_kept_run(&args.run)?;
-    let step = args.step.as_deref().map(StepId::from);
-    if let Some(step) = &step {
-        reader.step(id, step)?;
-    }
+    let step = args.step.as_deref().map(|step| reader.resolve_step(id, step)).transpose()?;
     drop(reader);
     continue_run(session, id, Start::Retry { step }, args.detach.drive())
 }

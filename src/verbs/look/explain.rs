@@ -15,9 +15,11 @@ use serde_json::{Value, json};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::value_text::cut;
+use crate::view::words::step_status;
 use stepwell_base::ids::RunId;
-use stepwell_base::shell;
-use stepwell_run::status::StepStatus;
+use stepwell_run::item::item_name;
+use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{EngineLock, Holder, Reader, RunRow, StepRow};
 use stepwell_workflow::key::Change;
 use stepwell_workflow::limits::Limits;
@@ -32,7 +34,7 @@ pub struct ExplainArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
-    /// Only this step
+    /// Only this step; an item of a fan-out is STEP[ITEM] or STEP[POSITION]
     #[arg(value_name = "STEP")]
     pub step: Option<String>,
 }
@@ -42,15 +44,8 @@ pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> 
     let steps = reader.steps(id)?;
     let run = reader.run(id)?;
     let spec = reader.spec(id)?;
-    let chosen: Vec<&StepRow> =
-        steps.iter().filter(|step| args.step.as_ref().is_none_or(|name| step.id.as_str() == name)).collect();
-    if chosen.is_empty() {
-        return Err(CliError::not_found(format!(
-            "run {id} has no step `{}`",
-            args.step.as_deref().unwrap_or_default()
-        ))
-        .hint(format!("{} lists its steps", shell::stepwell("show", [&*args.run]))));
-    }
+    let only = args.step.as_deref().map(|step| reader.resolve_step(id, step)).transpose()?;
+    let chosen = steps.iter().filter(|step| only.as_ref().is_none_or(|only| step.id == *only));
     let engine = EngineLock::holder(session.state_dir());
     let mut family = reader.ancestors(id)?;
     family.push(id);
@@ -82,7 +77,7 @@ pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> 
         values
             .push(json!({ "step": step.id, "status": step.status.as_str(), "reasons": messages, "details": details }));
     }
-    let text: String = paragraphs.iter().map(Paragraph::text).collect();
+    let text = text(&paragraphs, run.status);
     session.out.document(&text, json!({ "run": { "id": id, "status": run.status.as_str() }, "steps": values }))?;
     Ok(Exit::Ok)
 }
@@ -93,8 +88,33 @@ struct Paragraph<'a> {
     reasons: Vec<String>,
 }
 
+/// Most characters of an item.
+const ITEM_CHARACTERS: usize = 32;
 /// Most items that a paragraph names.
 const MOST_NAMED: usize = 5;
+/// Most paragraphs about a workflow, and about the items of its fan-outs.
+const MOST_PARAGRAPHS: usize = 20;
+
+fn text(paragraphs: &[Paragraph<'_>], run: RunStatus) -> String {
+    let is_of_items = |paragraph: &&Paragraph<'_>| paragraph.steps.first().is_some_and(|step| step.parent.is_some());
+    let of_items = paragraphs.iter().filter(is_of_items).count();
+    let mut left = MOST_PARAGRAPHS;
+    let mut text = String::new();
+    for paragraph in paragraphs {
+        if is_of_items(&paragraph) {
+            if left == 0 {
+                continue;
+            }
+            left -= 1;
+        }
+        text.push_str(&paragraph.text(run));
+    }
+    if of_items > MOST_PARAGRAPHS {
+        let more = of_items - MOST_PARAGRAPHS;
+        text.push_str(&format!("and {more} more reasons of items: name an item, or use `--output json`\n"));
+    }
+    text
+}
 
 fn add<'a>(paragraphs: &mut Vec<Paragraph<'a>>, step: &'a StepRow, reasons: &[Reason]) {
     let reasons: Vec<String> = reasons.iter().map(|reason| reason.message.clone()).collect();
@@ -111,12 +131,16 @@ fn add<'a>(paragraphs: &mut Vec<Paragraph<'a>>, step: &'a StepRow, reasons: &[Re
 }
 
 impl Paragraph<'_> {
-    fn text(&self) -> String {
-        let names: Vec<&str> = self.steps.iter().take(MOST_NAMED).map(|step| step.id.as_str()).collect();
+    fn text(&self, run: RunStatus) -> String {
+        let name = |step: &&StepRow| match &step.item {
+            Some(item) if self.steps.len() == 1 => format!("{} ({})", step.id, cut(&item_name(item), ITEM_CHARACTERS)),
+            _ => step.id.to_string(),
+        };
+        let names: Vec<String> = self.steps.iter().take(MOST_NAMED).map(name).collect();
         let more = self.steps.len().saturating_sub(MOST_NAMED);
         let more = if more > 0 { format!(" and {more} more items") } else { String::new() };
         let verb = if self.steps.len() == 1 { "is" } else { "are" };
-        let mut text = format!("{}{more} {verb} {}\n", names.join(", "), self.steps[0].status.as_str());
+        let mut text = format!("{}{more} {verb} {}\n", names.join(", "), step_status(self.steps[0], run));
         for reason in &self.reasons {
             text.push_str(&format!("  {reason}\n"));
         }

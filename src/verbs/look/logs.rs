@@ -1,25 +1,26 @@
 //! `stepwell logs [RUN [STEP]] [-f]`
 
-use std::fs::File;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+mod follower;
+
+use std::time::Duration;
 
 use clap::Args;
 
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
-use crate::view::output::{Output, Printed, Screen};
+use crate::view::output::Printed;
+use crate::view::value_text::cut;
+use follower::{Follower, Place};
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::shell;
 use stepwell_run::event::{Event, StepEvent, StepEventKind};
-use stepwell_store::{AttemptedStep, Reader, attempt_log};
+use stepwell_run::item::item_name;
+use stepwell_store::{AttemptedStep, Reader};
 
 const FOLLOW_INTERVAL: Duration = Duration::from_millis(200);
-/// Time after an attempt's end was committed in which its processes may still write.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
-const PART: usize = 64 << 10;
+/// Most characters of an item in the title of a log.
+const ITEM_CHARACTERS: usize = 60;
 
 /// Print the output of a run's attempts
 ///
@@ -29,34 +30,35 @@ pub struct LogsArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN", default_value = "last")]
     pub run: String,
-    /// Only this step
+    /// Only this step; an item of a fan-out is STEP[ITEM] or STEP[POSITION]
     #[arg(value_name = "STEP")]
     pub step: Option<String>,
     /// Continue to print until the run ends
     #[arg(short, long)]
     pub follow: bool,
+    /// Print only the last N lines of each attempt
+    #[arg(long, value_name = "N")]
+    pub tail: Option<u64>,
 }
 
 pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_kept_run(&args.run)?;
-    let only = args.step.as_deref().map(StepId::from);
-    if let Some(step) = &only
-        && reader.step_status(id, step)?.is_none()
-    {
-        return Err(CliError::not_found(format!("run {id} has no step `{step}`"))
-            .hint(format!("{} lists its steps", shell::stepwell("show", [&*args.run]))));
-    }
+    let only = args.step.as_deref().map(|step| reader.resolve_step(id, step)).transpose()?;
     // Read this before the steps: a later start has a later event.
     let mut seen = reader.newest_event()?;
     let mut followers: Vec<Follower> = Vec::new();
     let mut printed = false;
-    for AttemptedStep { id: step, attempts, is_running } in reader.attempted_steps(id, only.as_ref())? {
+    for AttemptedStep { id: step, item, attempts, is_running } in reader.attempted_steps(id, only.as_ref())? {
         for attempt in 1..=attempts {
-            let mut follower = Follower::new(session.state_dir(), id, &step, attempt);
+            let item = item.as_ref().map(|item| cut(&item_name(item), ITEM_CHARACTERS));
+            let mut follower = Follower::new(session.state_dir(), Place { run: id, step: &step, item, attempt });
+            if let Some(lines) = args.tail {
+                follower.skip_to_last(lines)?;
+            }
             if follower.print(&session.out)? == Printed::ReaderGone {
                 return Ok(Exit::Ok);
             }
-            printed |= follower.offset > 0;
+            printed |= follower.has_content();
             if args.follow && is_running && attempt == attempts {
                 followers.push(follower);
             } else {
@@ -65,7 +67,7 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
         }
     }
     if !printed && followers.is_empty() {
-        say_where(session, &reader, id, args)?;
+        say_where(session, &reader, id, &args.run, only.as_ref())?;
     }
     if !args.follow {
         return Ok(Exit::Ok);
@@ -78,13 +80,15 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
             let row = row?;
             seen = row.seq;
             let Event::Step(StepEvent { step, kind, .. }) = &row.event else { continue };
-            if only.as_ref().is_some_and(|only| only != step) {
+            if only.as_ref().is_some_and(|only| !is_within(step, only)) {
                 continue;
             }
             if let StepEventKind::AttemptStarted { attempt, .. } = kind {
-                followers.push(Follower::new(session.state_dir(), id, step, *attempt));
+                let item = item_of(&reader, id, step)?;
+                let place = Place { run: id, step, item, attempt: *attempt };
+                followers.push(Follower::new(session.state_dir(), place));
             } else if ends_attempt(kind) {
-                followers.iter_mut().filter(|follower| follower.step == *step).for_each(Follower::attempt_ended);
+                followers.iter_mut().filter(|follower| follower.step() == step).for_each(Follower::attempt_ended);
             }
         }
         for follower in &mut followers {
@@ -103,20 +107,29 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
 }
 
 /// Says where results are if there is no log: a training reports its loss as metrics and prints nothing.
-fn say_where(session: &Session, reader: &Reader, run: RunId, args: &LogsArgs) -> Result<(), CliError> {
-    let step = args.step.as_deref();
-    let has_series = !reader.series_steps(run, None)?.is_empty();
-    let about: Vec<&str> = std::iter::once(&*args.run).chain(step).collect();
+fn say_where(session: &Session, reader: &Reader, id: RunId, run: &str, step: Option<&StepId>) -> Result<(), CliError> {
+    let has_series = !reader.series_steps(id, None)?.is_empty();
+    let about: Vec<&str> = std::iter::once(run).chain(step.map(StepId::as_str)).collect();
     let what = match step {
         Some(step) => format!("step `{step}` has written no log"),
         None => "no step has written a log".to_owned(),
     };
     session.out.message(&match (step, has_series) {
-        (Some(step), true) if !reader.has_series(run, &StepId::from(step))? => what,
+        (Some(step), true) if !reader.has_series(id, step)? => what,
         (_, true) => format!("{what}: {} shows its loss and other metrics", shell::stepwell("metrics", about)),
         (_, false) => what,
     });
     Ok(())
+}
+
+fn item_of(reader: &Reader, run: RunId, step: &StepId) -> Result<Option<String>, CliError> {
+    let item = reader.find_step(run, step)?.and_then(|step| step.item);
+    Ok(item.map(|item| cut(&item_name(&item), ITEM_CHARACTERS)))
+}
+
+/// True for a step itself, and for the items of a fan-out.
+fn is_within(step: &StepId, only: &StepId) -> bool {
+    step.as_str().strip_prefix(only.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
 }
 
 fn ends_attempt(kind: &StepEventKind) -> bool {
@@ -128,110 +141,4 @@ fn ends_attempt(kind: &StepEventKind) -> bool {
             | StepEventKind::Failed { .. }
             | StepEventKind::Canceled
     )
-}
-
-/// Prints new bytes of an attempt's log. The file stays open, because a shorter one may replace it when the attempt
-/// ends.
-struct Follower {
-    step: StepId,
-    attempt: u32,
-    path: PathBuf,
-    /// `None` until it exists; attempts on the engine's own thread have no log.
-    log: Option<File>,
-    offset: u64,
-    /// Bytes dropped since the last printed byte.
-    dropped: u64,
-    /// Time when the end of the attempt was seen.
-    ended: Option<Instant>,
-    screen: Screen,
-}
-
-impl Follower {
-    fn new(state_dir: &Path, run: RunId, step: &StepId, attempt: u32) -> Follower {
-        let path = attempt_log(state_dir, run, step, attempt);
-        Follower {
-            step: step.clone(),
-            attempt,
-            path,
-            log: None,
-            offset: 0,
-            dropped: 0,
-            ended: None,
-            screen: Screen::default(),
-        }
-    }
-
-    fn attempt_ended(&mut self) {
-        self.ended.get_or_insert_with(Instant::now);
-    }
-
-    fn may_grow(&self) -> bool {
-        self.ended.is_none_or(|ended| self.log.is_some() && ended.elapsed() < DRAIN_TIME)
-    }
-
-    /// Prints new bytes unchanged, except on a terminal.
-    fn print(&mut self, out: &Output) -> Result<Printed, CliError> {
-        let mut part = vec![0; PART];
-        loop {
-            let count = self.read(&mut part).map_err(|error| CliError::io("read", &self.path, error))?;
-            if count == 0 {
-                return Ok(Printed::Written);
-            }
-            let mut text = Vec::new();
-            if self.offset == 0 {
-                text.extend(format!("==> {} attempt {}\n", self.step, self.attempt).bytes());
-            }
-            self.offset += count as u64;
-            // These bytes were dropped between finding the end of the hole and reading.
-            if part[..count].iter().all(|byte| *byte == 0) {
-                self.dropped += count as u64;
-                continue;
-            }
-            if self.dropped > 0 {
-                let dropped = self.dropped;
-                let told = format!("\n[stepwell: {dropped} bytes of this log were dropped, see `log_limit`]\n");
-                text.extend(told.bytes());
-                self.dropped = 0;
-            }
-            if out.is_terminal() {
-                text.extend(self.screen.show(&part[..count]).bytes());
-            } else {
-                text.extend(&part[..count]);
-            }
-            if out.raw(&text)? == Printed::ReaderGone {
-                return Ok(Printed::ReaderGone);
-            }
-        }
-    }
-
-    /// Prints the rest that a terminal has not shown because more bytes could have followed.
-    fn finish(&mut self, out: &Output) -> Result<Printed, CliError> {
-        out.raw(self.screen.finish().as_bytes())
-    }
-
-    fn read(&mut self, part: &mut [u8]) -> io::Result<usize> {
-        if self.log.is_none() && self.path.is_file() {
-            self.log = Some(File::open(&self.path)?);
-        }
-        let Some(mut log) = self.log.as_ref() else { return Ok(0) };
-        // On a file system without holes, the log is truncated instead.
-        self.offset = self.offset.min(log.metadata()?.len());
-        (self.offset, self.dropped) = behind_hole(log, self.offset, self.dropped);
-        log.seek(SeekFrom::Start(self.offset))?;
-        log.read(part)
-    }
-}
-
-/// Returns the offset at which data resumes after `offset`, and the number of bytes dropped up to there.
-#[cfg(target_os = "linux")]
-fn behind_hole(log: &File, offset: u64, dropped: u64) -> (u64, u64) {
-    match rustix::fs::seek(log, rustix::fs::SeekFrom::Data(offset)) {
-        Ok(data) => (data, dropped + data - offset),
-        Err(_) => (offset, dropped),
-    }
-}
-
-#[cfg(not(target_os = "linux"))]
-fn behind_hole(_log: &File, offset: u64, dropped: u64) -> (u64, u64) {
-    (offset, dropped)
 }

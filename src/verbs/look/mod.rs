@@ -2,6 +2,7 @@
 
 pub mod artifact;
 pub mod checkpoints;
+pub mod compare;
 pub mod explain;
 #[cfg(feature = "train")]
 pub mod generate;

@@ -14,6 +14,7 @@ use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::output::table;
+use crate::view::words::count;
 use stepwell_base::shell;
 use stepwell_workflow::spec::WorkflowSpec;
 use stepwell_workflow::{graph, schema};
@@ -81,7 +82,7 @@ fn validate(session: &Session, args: &WorkflowArgs) -> Result<(), CliError> {
     let loaded = load(session, &args.workflow, &args.params.set)?;
     look_ahead(session, &loaded, Starts::NotYet)?;
     let WorkflowSpec { name, steps, params, .. } = loaded.spec;
-    let mut human = format!("{name} is valid: {} steps", steps.len());
+    let mut human = format!("{name} is valid: {}", count(steps.len() as u64, "step"));
     if !params.is_empty() {
         human.push_str("\n\n");
         human.push_str(&table(

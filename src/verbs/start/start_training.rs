@@ -72,7 +72,9 @@ pub fn start_training(session: &Session, args: &StartTrainingArgs) -> Result<Exi
     match &args.verb {
         None => start(session, &args.start),
         Some(TrainingVerb::Start(args)) => start(session, args),
-        Some(TrainingVerb::Status(OptionalRun { run })) => show(session, &ShowArgs { run: run.clone(), all: false }),
+        Some(TrainingVerb::Status(OptionalRun { run })) => {
+            show(session, &ShowArgs { run: run.clone(), step: None, all: false })
+        }
         Some(TrainingVerb::Cancel(args)) => cancel(session, args),
         Some(TrainingVerb::List) => list(session, &ListArgs::default()),
     }

@@ -21,6 +21,16 @@ pub fn table(header: &[&str], rows: Vec<Vec<String>>) -> String {
     table.lines().map(|line| line.trim().to_owned() + "\n").collect()
 }
 
+/// Like [`table`], without a header; a row may be empty or shorter than others.
+pub fn grid(rows: Vec<Vec<String>>) -> String {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    for row in rows {
+        table.add_row(row.iter().map(|cell| visible_line(cell)));
+    }
+    table.lines().map(|line| line.trim_end().strip_prefix(' ').unwrap_or_default().to_owned() + "\n").collect()
+}
+
 /// A path in a document for scripts. JSON has no text for a path that is not UTF-8, so such a path is shown lossily.
 pub fn shown_path(path: &Path) -> String {
     path.display().to_string()

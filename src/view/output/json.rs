@@ -82,6 +82,8 @@ pub fn step_json(step: &StepRow) -> Value {
         .collect();
     json!({
         "id": step.id,
+        "parent": step.parent,
+        "item": step.item,
         "kind": step.kind,
         "status": step.status.as_str(),
         "attempts": step.attempts,

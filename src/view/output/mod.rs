@@ -6,7 +6,7 @@ mod screen;
 pub mod streams;
 mod writer;
 
-pub use human::{bytes, duration, short_id, shown_path, since, table};
+pub use human::{bytes, duration, grid, short_id, shown_path, since, table};
 pub use json::{SCHEMA, run_json, step_json};
 pub use screen::Screen;
 pub use streams::Printed;

@@ -31,14 +31,24 @@ pub fn find_output(reader: &Reader, selector: &str) -> Result<Reference, CliErro
         Err(StoreError::UnknownRun { .. }) => None,
         found => Some(found?),
     };
-    if let (Some(run), Some((step, name))) = (run, rest.split_once('/')) {
+    if let (Some(run), Some((step, name))) = (run, split_step(rest)) {
         return by_name(reader, run, step, name);
     }
     let newest = reader.resolve_run("last")?;
-    match (by_name(reader, newest, first, rest), rest.contains('/')) {
+    let (step, name) = split_step(selector).unwrap_or((first, rest));
+    match (by_name(reader, newest, step, name), name.contains('/')) {
         (Err(_), true) => Err(StoreError::UnknownRun { text: first.to_owned() }.into()),
         (found, _) => found,
     }
+}
+
+/// Splits STEP/NAME; the item in the brackets of a step may contain slashes.
+fn split_step(text: &str) -> Option<(&str, &str)> {
+    let slash = text.find('/')?;
+    let bracket = text.find('[').filter(|bracket| *bracket < slash);
+    let end = bracket.and_then(|_| text.find("]/").map(|end| end + 1));
+    let at = end.unwrap_or(slash);
+    Some((&text[..at], &text[at + 1..]))
 }
 
 fn by_digest(reader: &Reader, selector: &str) -> Result<Reference, CliError> {
@@ -57,9 +67,34 @@ fn by_name(reader: &Reader, run: RunId, step: &str, name: &str) -> Result<Refere
     if let Some(at) = reader.run(run)?.pruned_at {
         return Err(StoreError::Pruned { run, at }.into());
     }
-    reader.output(run, step, name)?.ok_or_else(|| {
+    let id = match reader.resolve_step(run, step) {
+        Err(StoreError::UnknownStep { .. }) => step.to_owned(),
+        found => found?.0,
+    };
+    reader.output(run, &id, name)?.ok_or_else(|| {
         let list = shell::stepwell("artifact ls", [&*run.to_string()]);
         CliError::not_found(format!("run {run} has no artifact `{step}/{name}`"))
             .hint(format!("{list} lists those it has"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::split_step;
+
+    #[test]
+    fn a_step_ends_at_its_slash_or_bracket() {
+        for (text, step, name) in [
+            ("a/out", "a", "out"),
+            ("a/b/c", "a", "b/c"),
+            ("a[1]/out", "a[1]", "out"),
+            ("a[data/2.txt]/out", "a[data/2.txt]", "out"),
+            ("a[x/y]/b/c[1]", "a[x/y]", "b/c[1]"),
+            ("a/b[1]/c", "a", "b[1]/c"),
+            ("a[x/y", "a[x", "y"),
+        ] {
+            assert_eq!(split_step(text), Some((step, name)), "{text}");
+        }
+        assert_eq!(split_step("a[1]"), None);
+    }
 }

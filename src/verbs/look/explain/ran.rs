@@ -22,7 +22,8 @@ const VERSIONS: std::ops::Range<u32> = 0..256;
 
 pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, CliError> {
     if let Some(from) = step.reused_from {
-        let message = format!("its key equals that of a step that succeeded in run {from}: nothing was run");
+        let label = label(situation, from)?;
+        let message = format!("the same step with the same inputs has succeeded in {label}: nothing was run");
         return Ok(vec![Reason::new("reused", message)]);
     }
     let Some(new) = &step.with else { return Ok(Vec::new()) };
@@ -61,12 +62,16 @@ impl Earlier {
         if let Some((label, spec)) = known.get(&run) {
             return Ok(Earlier { label: label.clone(), spec: Rc::clone(spec) });
         }
-        let row = situation.reader.run(run)?;
-        let label = format!("run {} ({}, {})", row.name, short_id(run), row.created_at.strftime("%Y-%m-%d %H:%M:%SZ"));
+        let label = label(situation, run)?;
         let spec = Rc::new(situation.reader.spec(run)?);
         known.insert(run, (label.clone(), Rc::clone(&spec)));
         Ok(Earlier { label, spec })
     }
+}
+
+fn label(situation: &Situation<'_>, run: RunId) -> Result<String, CliError> {
+    let row = situation.reader.run(run)?;
+    Ok(format!("run {} ({}, {})", row.name, short_id(run), row.created_at.strftime("%Y-%m-%d %H:%M:%SZ")))
 }
 
 /// Changes of arguments, and of files that the fingerprint lists by name and digest.

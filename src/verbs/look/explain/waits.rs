@@ -5,6 +5,7 @@ use super::limits::{missing, waits_for};
 use super::{Reason, Situation};
 use crate::error::CliError;
 use crate::view::run_handle::handle;
+use crate::view::words::step_status;
 use stepwell_base::shell;
 use stepwell_run::event::Wait;
 use stepwell_run::status::{RunStatus, StepStatus};
@@ -82,8 +83,11 @@ fn no_engine(situation: &Situation<'_>, _step: &StepRow) -> Option<Reason> {
 fn backoff(situation: &Situation<'_>, step: &StepRow) -> Option<Reason> {
     let at = step.not_before.filter(|at| *at > situation.now)?;
     let why = step.failure.as_ref().map(|failure| format!(" after: {failure}")).unwrap_or_default();
-    let retries = step.retries_used;
-    Some(Reason::new("backoff", format!("waits to be retried at {at} ({retries} retries used){why}")))
+    let retries = match step.retries_used {
+        1 => "1 retry".to_owned(),
+        used => format!("{used} retries"),
+    };
+    Some(Reason::new("backoff", format!("waits to be retried at {at} ({retries} used){why}")))
 }
 
 fn limits(situation: &Situation<'_>, step: &StepRow) -> Result<Option<Reason>, CliError> {
@@ -136,7 +140,8 @@ fn needs(situation: &Situation<'_>, step: &StepRow) -> Vec<Reason> {
     unmet
         .filter(|other| other.status != StepStatus::Succeeded)
         .map(|other| {
-            let mut message = format!("waits for `{}`, which is {}", other.id, other.status.as_str());
+            let mut message =
+                format!("waits for `{}`, which is {}", other.id, step_status(other, situation.run.status));
             if other.status == StepStatus::Failed {
                 let retry = shell::stepwell("retry", [&*handle(situation.reader, situation.run), other.id.as_str()]);
                 message.push_str(&format!(": {retry} tries it again"));

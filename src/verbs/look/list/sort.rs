@@ -1,0 +1,147 @@
+//! Sorts runs by a value of a step, a parameter, or a property. Runs without it come last.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::error::CliError;
+use crate::view::value_text::better;
+use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::suggest;
+use stepwell_store::{Reader, RunParams, RunRow};
+use stepwell_workflow::catalog::Better;
+
+/// What runs are sorted by: a text, or a number or text per run.
+pub(super) enum Key {
+    Created,
+    Name,
+    Values { of: HashMap<RunId, Value>, best: Better },
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Direction {
+    BestFirst,
+    BestLast,
+}
+
+impl Key {
+    /// Reads a key and what it means for each run.
+    ///
+    /// # Errors
+    /// When no run has such a value or parameter; names some that exist.
+    pub(super) fn find(reader: &Reader, key: &str, runs: &[RunRow]) -> Result<Key, CliError> {
+        match key {
+            "created" => return Ok(Key::Created),
+            "name" => return Ok(Key::Name),
+            "time" => {
+                let of = runs.iter().filter_map(|run| Some((run.id, seconds(run)?))).collect();
+                return Ok(Key::Values { of, best: Better::Higher });
+            }
+            _ => {}
+        }
+        let ids: Vec<RunId> = runs.iter().map(|run| run.id).collect();
+        if let Some((step, value)) = key.split_once('.').filter(|(step, _)| *step != "params") {
+            let found = reader.values_of(&ids, &StepId::from(step), value)?;
+            if !found.is_empty() {
+                let direction = found.iter().find_map(|(_, kind, _)| better(kind, value)).unwrap_or(Better::Lower);
+                return Ok(Key::Values { of: best_of_each(found, direction), best: direction });
+            }
+        }
+        let params = reader.params_of(&ids)?;
+        let of = |(run, params): (&RunId, &RunParams)| Some((*run, params.at(key)?.clone()));
+        let of: HashMap<RunId, Value> = params.iter().filter_map(of).collect();
+        if of.is_empty() && !runs.is_empty() {
+            return Err(unknown(reader, key, runs, &params));
+        }
+        Ok(Key::Values { of, best: Better::Lower })
+    }
+
+    fn value(&self, run: &RunRow) -> Option<Value> {
+        match self {
+            Key::Created => Some(json!(run.created_at)),
+            Key::Name => Some(json!(run.name)),
+            Key::Values { of, .. } => of.get(&run.id).cloned(),
+        }
+    }
+
+    fn best(&self) -> Better {
+        match self {
+            Key::Created => Better::Higher,
+            Key::Name => Better::Lower,
+            Key::Values { best, .. } => *best,
+        }
+    }
+}
+
+/// Time from the start of a run to its end, or to now.
+fn seconds(run: &RunRow) -> Option<Value> {
+    let end = run.finished_at.unwrap_or_else(Timestamp::now);
+    Some(json!(end.duration_since(run.started_at?).as_secs_f64()))
+}
+
+/// For a fan-out, the best value of its items.
+fn best_of_each(found: Vec<(RunId, String, Value)>, direction: Better) -> HashMap<RunId, Value> {
+    let mut best: HashMap<RunId, Value> = HashMap::new();
+    for (run, _, value) in found {
+        match best.get(&run) {
+            Some(known) if compare(known, &value, direction) != Ordering::Greater => {}
+            _ => {
+                best.insert(run, value);
+            }
+        }
+    }
+    best
+}
+
+/// Sorts by the key, equal runs by age; a stable order for equal values.
+pub(super) fn sorted(key: &Key, runs: Vec<RunRow>, direction: Direction) -> Vec<(RunRow, Option<Value>)> {
+    let with_value = |run: RunRow| {
+        let value = key.value(&run);
+        (run, value)
+    };
+    let mut rows: Vec<(RunRow, Option<Value>)> = runs.into_iter().map(with_value).collect();
+    rows.sort_by(|(_, one), (_, other)| match (one, other) {
+        (Some(one), Some(other)) => {
+            let order = compare(one, other, key.best());
+            if direction == Direction::BestFirst { order } else { order.reverse() }
+        }
+        (one, other) => other.is_some().cmp(&one.is_some()),
+    });
+    rows
+}
+
+/// Compares numbers as such and before all else, and the rest by its text.
+fn compare(one: &Value, other: &Value, best: Better) -> Ordering {
+    let order = match (one.as_f64(), other.as_f64()) {
+        (Some(one), Some(other)) => one.total_cmp(&other),
+        (Some(_), None) => return Ordering::Less,
+        (None, Some(_)) => return Ordering::Greater,
+        (None, None) => text(one).cmp(&text(other)),
+    };
+    match best {
+        Better::Lower => order,
+        Better::Higher => order.reverse(),
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+fn unknown(reader: &Reader, key: &str, runs: &[RunRow], params: &HashMap<RunId, RunParams>) -> CliError {
+    let mut known: Vec<String> = vec!["created".to_owned(), "time".to_owned(), "name".to_owned()];
+    let newest = runs.iter().max_by_key(|run| run.id);
+    let steps = newest.and_then(|run| reader.overview(run.id, 0).ok()).unwrap_or_default();
+    for step in &steps {
+        let values = step.outputs.iter().flat_map(|outputs| &outputs.values);
+        known.extend(values.filter(|(_, value)| value.is_number()).map(|(name, _)| format!("{}.{name}", step.id)));
+    }
+    known.extend(newest.and_then(|run| params.get(&run.id)).into_iter().flat_map(|of| of.params.keys().cloned()));
+    CliError::usage(format!("no run has a value or a parameter `{key}` to sort by")).hint(suggest::hint(
+        key,
+        "keys",
+        known.iter().map(String::as_str),
+    ))
+}

@@ -1,0 +1,69 @@
+//! `stepwell show RUN STEP`: everything about one step.
+
+use serde_json::json;
+
+use super::gave::{outputs, values};
+use super::heading::line;
+use super::steps::progress;
+use crate::error::CliError;
+use crate::exit_code::Exit;
+use crate::session::Session;
+use crate::view::failures::failure_text;
+use crate::view::origin::named;
+use crate::view::output::{run_json, step_json, table};
+use crate::view::value_text::{cut, leaves, short};
+use crate::view::words::step_status;
+use crate::view::work_time::{self, WorkClock};
+use stepwell_run::item::item_name;
+use stepwell_run::provenance::FINGERPRINT;
+use stepwell_store::{RunRow, StepRow};
+
+/// Most characters of the item.
+const ITEM_CHARACTERS: usize = 1000;
+/// Most arguments, values and outputs, each.
+const MOST_ROWS: usize = 40;
+
+pub(super) fn show(session: &Session, run: &str, step: &str) -> Result<Exit, CliError> {
+    let (reader, id) = session.find_kept_run(run)?;
+    let step = reader.step(id, &reader.resolve_step(id, step)?)?;
+    let (run, spec) = (reader.run(id)?, reader.spec(id)?);
+    let time = work_time::text(WorkClock::new(&reader, Some((id, &spec))).of_step(&step, &[]));
+    let mut value = step_json(&step);
+    value["with"] = json!(step.with);
+    session
+        .out
+        .document(&session.out.pasteable(&text(&run, &step, &time)), json!({ "run": run_json(&run), "step": value }))?;
+    Ok(Exit::Ok)
+}
+
+pub(super) fn text(run: &RunRow, step: &StepRow, time: &str) -> String {
+    let mut text = line("step", step.id.as_str()) + &line("run", &named(&run.name, run.id));
+    let item = step.item.as_ref().map(|item| cut(&item_name(item), ITEM_CHARACTERS));
+    text.extend(item.map(|item| line("item", &item)));
+    text.push_str(&line("kind", &step.kind));
+    text.push_str(&line("status", step_status(step, run.status)));
+    text.push_str(&line("attempts", &step.attempts.to_string()));
+    text.push_str(&line("time", time));
+    let progress = progress(&StepRow { outputs: None, failure: None, ..step.clone() });
+    text.extend((!progress.is_empty()).then(|| line("progress", &progress)));
+    text.extend(failure_text(step).map(|told| line("failure", &told)));
+    text.extend(step.failure.as_ref().and_then(|failure| failure.hint.as_ref()).map(|hint| line("hint", hint)));
+    let mut arguments = Vec::new();
+    if let Some(with) = step.with.as_ref().and_then(|with| with.as_object()) {
+        leaves("", with, &mut arguments);
+    }
+    arguments.retain(|(path, _)| !path.starts_with(FINGERPRINT));
+    let arguments = arguments.into_iter().map(|(path, value)| vec![path, short(&value)]).collect();
+    let gave = values(step).into_iter().chain(outputs(step)).map(|row| row[1..].to_vec()).collect();
+    text + &bounded(&["argument", "value"], arguments) + &bounded(&["gave", "content"], gave)
+}
+
+fn bounded(header: &[&str], mut rows: Vec<Vec<String>>) -> String {
+    let more = rows.len().saturating_sub(MOST_ROWS);
+    rows.truncate(MOST_ROWS);
+    match (rows.is_empty(), more) {
+        (true, _) => String::new(),
+        (false, 0) => format!("\n{}", table(header, rows)),
+        (false, more) => format!("\n{}and {more} more, with `--output json`\n", table(header, rows)),
+    }
+}
