@@ -65,7 +65,9 @@ impl Follower {
 
     /// Passes on everything that happened since the last look: events, then metrics and progress.
     pub fn look(&mut self, reader: &Reader, viewer: &mut dyn Viewer) -> Result<(), CliError> {
-        loop {
+        // What is written meanwhile waits for the next look, so that this one ends.
+        let newest = reader.newest_event()?;
+        while self.last_seq < newest {
             let page = reader.family_events(self.run, self.last_seq)?;
             for row in &page {
                 self.last_seq = row.seq;
@@ -76,7 +78,7 @@ impl Follower {
                 }
             }
             if page.is_empty() {
-                break;
+                self.last_seq = newest;
             }
         }
         let running = reader.running_steps_of_family(self.run)?;
