@@ -9,6 +9,7 @@ pub mod exporter;
 pub mod extent;
 pub mod failures;
 pub mod fan_out;
+pub mod fan_out_lines;
 pub mod log_lines;
 mod log_tail;
 pub mod origin;

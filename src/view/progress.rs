@@ -12,6 +12,7 @@ use serde_json::json;
 use super::event_text::{describe, ending, how_to_answer, is_ending, progress_line};
 use super::export_folder::ExportFolder;
 use super::exporter::Exporter;
+use super::fan_out_lines::{FanOutLines, Verdict, count_line};
 use super::log_lines::{LogLine, LogLines};
 use super::output::{Output, SCHEMA, bytes, shown_path, since};
 use super::series;
@@ -53,6 +54,7 @@ pub struct ProgressView {
     labels: HashMap<RunId, Label>,
     steps: HashMap<(RunId, StepId), StepView>,
     exporter: Exporter,
+    fan_outs: FanOutLines,
     logs: LogLines,
     /// Steps whose first failure was explained.
     explained: HashSet<(RunId, StepId)>,
@@ -112,6 +114,7 @@ impl ProgressView {
             labels,
             steps,
             exporter,
+            fan_outs: FanOutLines::default(),
             logs,
             explained: HashSet::new(),
         }
@@ -150,6 +153,17 @@ impl ProgressView {
     /// Prints a message above the bars.
     pub fn print(&self, text: &str) {
         self.printer.print(text);
+    }
+
+    /// The line for an event, if it has one.
+    fn line(&mut self, recorded: &Recorded) -> Option<String> {
+        let Recorded { run, event, .. } = recorded;
+        let children = |step: &StepId| Reader::open(&self.state_dir).ok()?.step(*run, step).ok()?.children;
+        match self.fan_outs.judge(*run, event, |step| children(step).map_or(0, |children| children.total)) {
+            Verdict::Show => describe(event),
+            Verdict::Hide => None,
+            Verdict::Count(step) => children(&step).map(|children| count_line(&step, children)),
+        }
     }
 
     /// Text such as ` in 3m 12s`.
@@ -237,7 +251,7 @@ impl Observer for ProgressView {
         {
             self.end(run, step);
         }
-        if let Some(text) = describe(&recorded.event) {
+        if let Some(text) = self.line(recorded) {
             self.print(&format!("{name}{text}"));
         } else if self.shown == Shown::All
             && let Some(end) = ending(&recorded.event)
@@ -253,6 +267,7 @@ impl Observer for ProgressView {
         }
         if is_ending(&recorded.event) {
             self.labels.remove(&run);
+            self.fan_outs.forget(run);
         }
     }
 

@@ -16,6 +16,7 @@ use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::effort::effort;
 use crate::view::event_text::{describe, progress_line};
+use crate::view::fan_out_lines::{FanOutLines, Verdict, count_line};
 use crate::view::log_lines::{LogLine, LogLines};
 use crate::view::output::{Printed, SCHEMA};
 use crate::view::series::json_line;
@@ -74,6 +75,7 @@ struct Lines<'a> {
     run: RunId,
     /// Names of child runs.
     names: HashMap<RunId, String>,
+    fan_outs: FanOutLines,
     logs: LogLines,
     printed: HashMap<(RunId, StepId), (Instant, String)>,
     estimated: Option<Instant>,
@@ -87,10 +89,23 @@ impl<'a> Lines<'a> {
     fn new(session: &'a Session, reader: &'a Reader, run: RunId) -> Lines<'a> {
         let (names, printed) = (HashMap::new(), HashMap::new());
         let (estimated, last_left) = (None, String::new());
+        let fan_outs = FanOutLines::default();
         let out = session.out.clone();
         let show = Arc::new(move |line: &LogLine<'_>| out.log_line(line));
         let logs = LogLines::new(session.state_dir(), session.log_detail, show);
-        Lines { session, reader, run, names, logs, printed, estimated, last_left, is_undriven: false, gone: None }
+        Lines {
+            session,
+            reader,
+            run,
+            names,
+            fan_outs,
+            logs,
+            printed,
+            estimated,
+            last_left,
+            is_undriven: false,
+            gone: None,
+        }
     }
 
     fn prefix(&mut self, run: RunId) -> String {
@@ -113,6 +128,16 @@ impl<'a> Lines<'a> {
     fn json(&mut self, value: &Value) {
         let printed = self.session.out.json_line(value);
         self.note(printed);
+    }
+
+    fn text(&mut self, run: RunId, event: &Event) -> Option<String> {
+        let reader = self.reader;
+        let children = |step: &StepId| reader.step(run, step).ok()?.children;
+        match self.fan_outs.judge(run, event, |step| children(step).map_or(0, |children| children.total)) {
+            Verdict::Show => describe(event),
+            Verdict::Hide => None,
+            Verdict::Count(step) => children(&step).map(|children| count_line(&step, children)),
+        }
     }
 
     /// Tells from time to time how long the run will take.
@@ -149,7 +174,7 @@ impl Viewer for Lines<'_> {
             self.json(&json!({
                 "schema": SCHEMA, "type": "event", "seq": seq, "run": run, "at": at, "event": event,
             }));
-        } else if let Some(text) = describe(event) {
+        } else if let Some(text) = self.text(*run, event) {
             let line = format!("{}  {}{text}", at.strftime("%H:%M:%S"), self.prefix(*run));
             let printed = self.session.out.stream(&line);
             self.note(printed);

@@ -1,0 +1,131 @@
+//! Keeps the items of large fan-outs from flooding the lines about a run: their starts and ends are counted, and only
+//! what a person must know of an item has a line.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use super::event_text::progress_line;
+use super::fan_out::MOST_CHILDREN;
+use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::protocol::Progress;
+use stepwell_run::event::{Event, StepEvent, StepEventKind};
+use stepwell_store::Children;
+
+/// Time between two lines with the number of items that are done.
+const INTERVAL: Duration = Duration::from_secs(10);
+
+/// What to print for an event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    Show,
+    Hide,
+    /// How many items of this fan-out are done.
+    Count(StepId),
+}
+
+#[derive(Default)]
+pub struct FanOutLines {
+    /// For each fan-out with an event so far, the time of the last count; `None` if it is small.
+    counted: HashMap<(RunId, StepId), Option<Instant>>,
+}
+
+impl FanOutLines {
+    /// Judges an event of a run. `items` gives the size of a fan-out that was expanded before the first event.
+    pub fn judge(&mut self, run: RunId, event: &Event, items: impl FnOnce(&StepId) -> u64) -> Verdict {
+        let Event::Step(StepEvent { step, kind, .. }) = event else { return Verdict::Show };
+        let since = |items: u64| (items > MOST_CHILDREN).then(Instant::now);
+        if let StepEventKind::Expanded { items } = kind
+            && !items.is_empty()
+        {
+            self.counted.insert((run, step.clone()), since(items.len() as u64));
+        }
+        let Some((parent, _)) = step.as_str().split_once('[').filter(|_| is_routine(kind)) else {
+            return Verdict::Show;
+        };
+        let parent = StepId::from(parent);
+        match self.counted.entry((run, parent.clone())).or_insert_with(|| since(items(&parent))) {
+            None => Verdict::Show,
+            Some(at) if at.elapsed() < INTERVAL => Verdict::Hide,
+            Some(at) => {
+                *at = Instant::now();
+                Verdict::Count(parent)
+            }
+        }
+    }
+
+    /// Forgets a run that has ended.
+    pub fn forget(&mut self, run: RunId) {
+        self.counted.retain(|(of, _), _| *of != run);
+    }
+}
+
+fn is_routine(kind: &StepEventKind) -> bool {
+    matches!(
+        kind,
+        StepEventKind::AttemptStarted { attempt: 1, .. }
+            | StepEventKind::Succeeded { .. }
+            | StepEventKind::Reused { .. }
+            | StepEventKind::Skipped { .. }
+            | StepEventKind::Canceled
+    )
+}
+
+/// A line such as `fan  5000/20000 items (25 %)  3 failed`.
+pub fn count_line(step: &StepId, children: Children) -> String {
+    let Children { total, done, failed } = children;
+    let message = if failed > 0 { format!("{failed} failed") } else { String::new() };
+    progress_line(step, &Progress { done, total, unit: "items".to_owned(), message })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use stepwell_base::failure::Failure;
+    use uuid::Uuid;
+
+    const RUN: RunId = RunId(Uuid::nil());
+
+    fn event(step: &str, kind: StepEventKind) -> Event {
+        kind.of(StepId::from(step))
+    }
+
+    fn skipped(step: &str) -> Event {
+        event(step, StepEventKind::Skipped { reason: "no".to_owned() })
+    }
+
+    fn expanded(step: &str, items: usize) -> Event {
+        event(step, StepEventKind::Expanded { items: vec![serde_json::Value::Null; items] })
+    }
+
+    #[test]
+    fn items_of_a_large_fan_out_are_counted_and_their_failures_shown() {
+        let mut lines = FanOutLines::default();
+        let mut judge = |event: &Event| lines.judge(RUN, event, |_| 1_000);
+        assert_eq!(judge(&expanded("large", 101)), Verdict::Show);
+        assert_eq!(judge(&expanded("small", 100)), Verdict::Show);
+        assert_eq!(judge(&skipped("large[7]")), Verdict::Hide);
+        let failure = Failure::fatal("broken");
+        assert_eq!(judge(&event("large[7]", StepEventKind::AttemptFailed { failure })), Verdict::Show);
+        assert_eq!(judge(&skipped("small[7]")), Verdict::Show);
+        assert_eq!(judge(&skipped("large")), Verdict::Show);
+        assert_eq!(judge(&skipped("expanded-before[7]")), Verdict::Hide, "a resumed run");
+    }
+
+    #[test]
+    fn a_count_comes_after_a_while_and_then_waits_again() {
+        let mut lines = FanOutLines::default();
+        lines.judge(RUN, &expanded("large", 101), |_| 0);
+        let past = Instant::now().checked_sub(INTERVAL);
+        lines.counted.insert((RUN, StepId::from("large")), past);
+        let mut judge = || lines.judge(RUN, &skipped("large[7]"), |_| 0);
+        assert_eq!((judge(), judge()), (Verdict::Count(StepId::from("large")), Verdict::Hide));
+        lines.forget(RUN);
+        assert!(lines.counted.is_empty());
+    }
+
+    #[test]
+    fn a_count_is_one_line() {
+        let children = Children { total: 20_000, done: 5_000, failed: 3 };
+        assert_eq!(count_line(&StepId::from("fan"), children), "fan  5000/20000 items (25 %)  3 failed");
+    }
+}
