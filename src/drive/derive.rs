@@ -2,8 +2,8 @@
 
 use clap::Args;
 
-use super::detach::Detach;
 use super::load_workflow::{project_in, repin};
+use super::queue::detach::Detach;
 use super::run_name::NewName;
 use super::submission::Submission;
 use crate::arguments::{LogArgs, Params};

@@ -1,9 +1,6 @@
 //! Submits, continues and drives runs for the verbs.
 
-pub mod ask;
-pub mod continue_run;
 pub mod derive;
-pub mod detach;
 pub mod ending;
 pub mod foreground;
 mod git_state;

@@ -8,12 +8,12 @@ use jiff::Timestamp;
 use serde_json::json;
 use uuid::Uuid;
 
-use super::detach::{Detach, Drive};
 use super::ending::{Ending, report};
 use super::foreground::{self, lock};
 use super::load_workflow::Loaded;
 use super::look_ahead::look_ahead;
 use super::preview::preview;
+use super::queue::detach::{Detach, Drive};
 use super::queue::task::Task;
 use super::run_name::NewName;
 use crate::arguments::{LogArgs, Params, label};

@@ -1,5 +1,8 @@
 //! Several processes and one engine: who drives a run, who watches it, and what is left pending.
 
+pub mod ask;
+pub mod continue_run;
+pub mod detach;
 pub mod follow;
 pub mod left_pending;
 mod stop_flag;

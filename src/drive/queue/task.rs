@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
+use super::ask::ask;
 use super::follow::Follower;
 use super::stop_flag::StopFlag;
-use crate::drive::ask::ask;
 use crate::drive::ending::{Ending, report};
 use crate::drive::foreground::{self, lock};
 use crate::error::{CliError, ErrorKind};

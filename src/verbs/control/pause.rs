@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use crate::drive::ask::ask;
+use crate::drive::queue::ask::ask;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;

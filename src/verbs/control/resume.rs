@@ -5,9 +5,9 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::arguments::LogArgs;
-use crate::drive::continue_run::continue_run;
-use crate::drive::detach::Detach;
 use crate::drive::foreground::lock;
+use crate::drive::queue::continue_run::continue_run;
+use crate::drive::queue::detach::Detach;
 use crate::error::{CliError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::session::Session;

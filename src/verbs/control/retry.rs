@@ -3,8 +3,8 @@
 use clap::Args;
 
 use crate::arguments::LogArgs;
-use crate::drive::continue_run::continue_run;
-use crate::drive::detach::Detach;
+use crate::drive::queue::continue_run::continue_run;
+use crate::drive::queue::detach::Detach;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;

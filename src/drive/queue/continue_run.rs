@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::ask::ask;
 use super::detach::Drive;
-use super::queue::task::Task;
+use super::task::Task;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;

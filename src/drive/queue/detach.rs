@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::look_ahead::Starts;
+use crate::drive::look_ahead::Starts;
 
 #[derive(Args, Clone, Copy, Debug)]
 pub struct Detach {
