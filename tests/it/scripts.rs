@@ -62,7 +62,8 @@ fn child_workflows_and_schedules_find_their_own_files() {
     sandbox.write("project/sub/child.toml", format!("name = \"child\"\n{COPY}"));
     write_copy(&sandbox, "project/sub");
     sandbox.stepwell(&["run", "project/w.toml"]).ok();
-    assert!(shown(&sandbox, "w.c/a/o").contains("one"));
+    let child = sandbox.query("SELECT id FROM run WHERE workflow = 'child'").remove(0);
+    assert!(shown(&sandbox, &format!("{child}/a/o")).contains("one"));
 
     sandbox.write("project/plain.toml", format!("name = \"plain\"\n{COPY}"));
     write_copy(&sandbox, "project");

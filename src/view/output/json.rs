@@ -65,6 +65,7 @@ pub fn run_json(run: &RunRow) -> Value {
         "failure": run.failure,
         "pause_reason": run.pause_reason,
         "origin": run.options.origin,
+        "project": run.options.project,
         "pruned_at": run.pruned_at,
     })
 }

@@ -157,15 +157,14 @@ fn unnoticed(arguments: &Arguments, project: Project<'_>) -> Option<Finding> {
         return None;
     }
     let mut found: Vec<PathBuf> = Vec::new();
-    let mut add = |path: PathBuf| {
-        if !covers(&arguments.inputs, project, &path) && !found.contains(&path) {
-            found.push(path);
+    let mut add = |name: PathBuf, path: &Path| {
+        if !covers(&arguments.inputs, project, path) && !found.contains(&name) {
+            found.push(name);
         }
     };
     for file in named(arguments, project).filter(|file| !holds_output(arguments, &file.name)) {
-        let path = file.path;
-        if path.metadata().is_ok_and(|metadata| metadata.is_dir() || metadata.len() > LARGEST) {
-            add(path);
+        if file.path.metadata().is_ok_and(|metadata| metadata.is_dir() || metadata.len() > LARGEST) {
+            add(file.name, &file.path);
         }
     }
     let shells = arguments.shell.iter().map(String::as_str).chain(inline_script(arguments));
@@ -176,7 +175,7 @@ fn unnoticed(arguments: &Arguments, project: Project<'_>) -> Option<Finding> {
             None => (PathBuf::from(text), PathBuf::from(text)),
         };
         if is_literal(&Value::from(text)) && path.is_file() && !holds_output(arguments, &name) {
-            add(path);
+            add(name, &path);
         }
     }
     if found.is_empty() {
