@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::arguments::GlobalArgs;
 use crate::error::CliError;
 use crate::log;
-use crate::view::log_lines::LogDetail;
+use crate::view::logs::LogDetail;
 use crate::view::output::Output;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::ids::RunId;

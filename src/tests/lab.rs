@@ -15,6 +15,7 @@ use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
 use stepwell_base::protocol::MetricRow;
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEventKind};
+use stepwell_run::project::Project;
 use stepwell_run::run_options::{Origin, RunOptions};
 use stepwell_store::{Batch, EngineLock, MetricWrite, NewRun, Store, Submitted};
 use stepwell_workflow::key::spec_digest;
@@ -27,6 +28,7 @@ pub struct Sketch<'a> {
     pub workflow: &'a str,
     pub set: &'a [(&'a str, &'a str)],
     pub origin: Option<Origin>,
+    pub project: Option<Project>,
     /// Like the workflows of builds that did not record defaults.
     pub is_old: bool,
 }
@@ -85,7 +87,7 @@ impl Lab {
             spec_digest: spec_digest(&spec),
             spec,
             idempotency_key: None,
-            options: RunOptions { origin: sketch.origin, ..RunOptions::default() },
+            options: RunOptions { origin: sketch.origin, project: sketch.project, ..RunOptions::default() },
             at: self.now(0),
         };
         assert_eq!(self.store.submit(new).unwrap(), Submitted::New);

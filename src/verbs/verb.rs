@@ -8,7 +8,7 @@ use crate::arguments::LogArgs;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
-use crate::view::log_lines::LogDetail;
+use crate::view::logs::LogDetail;
 
 #[derive(Subcommand, Debug)]
 pub enum Verb {

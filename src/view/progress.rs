@@ -13,7 +13,7 @@ use super::event_text::{describe, ending, how_to_answer, is_ending, progress_lin
 use super::export_folder::ExportFolder;
 use super::exporter::Exporter;
 use super::fan_out_lines::{FanOutLines, Verdict, count_line};
-use super::log_lines::{LogLine, LogLines};
+use super::logs::{LogLine, LogLines};
 use super::output::{Output, SCHEMA, bytes, shown_path, since};
 use super::series;
 use crate::session::Session;

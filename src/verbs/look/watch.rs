@@ -17,7 +17,7 @@ use crate::session::Session;
 use crate::view::effort::effort;
 use crate::view::event_text::{describe, progress_line};
 use crate::view::fan_out_lines::{FanOutLines, Verdict, count_line};
-use crate::view::log_lines::{LogLine, LogLines};
+use crate::view::logs::{LogLine, LogLines};
 use crate::view::output::{Printed, SCHEMA};
 use crate::view::series::json_line;
 use stepwell_base::ids::{RunId, StepId};

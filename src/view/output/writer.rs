@@ -8,7 +8,7 @@ use serde_json::{Value, json as object};
 use super::json;
 use super::streams::{self, Printed};
 use crate::error::CliError;
-use crate::view::log_lines::LogLine;
+use crate::view::logs::LogLine;
 use stepwell_base::shell;
 use stepwell_base::visible::{visible, visible_line, visible_styled};
 use stepwell_config::{ColorChoice, OutputFormat};

@@ -23,6 +23,7 @@ impl Heading<'_> {
         let mut lines =
             vec![("run", run.id.to_string()), ("name", run.name.clone()), ("workflow", run.workflow.clone())];
         lines.extend(self.origin.clone().map(|origin| ("origin", origin)));
+        lines.extend(run.options.project.as_ref().map(|project| ("project", project.line())));
         lines.push(("status", run.status.as_str().to_owned()));
         let paused = run.pause_reason.clone().filter(|_| run.status == RunStatus::Paused);
         lines.extend(paused.map(|reason| ("paused", reason)));

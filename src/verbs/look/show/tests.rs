@@ -5,6 +5,7 @@ use crate::tests::lab::{Lab, Sketch};
 use crate::view::extent::Extent;
 use stepwell_base::ids::RunId;
 use stepwell_run::event::{Event, Ruling, RunEvent, StepEventKind, Verdict};
+use stepwell_run::project::{GitState, Project};
 use stepwell_run::run_options::Origin;
 
 const SEEDS: &str = r#"
@@ -42,7 +43,9 @@ fn three_seeds(lab: &mut Lab) -> RunId {
     let base = lab.run(Sketch { name: "base", workflow: SEEDS, ..Sketch::default() });
     let origin = Some(Origin::Fork { run: base, at: "train".into(), train_step: Some(250) });
     let set = &[("learning_rate", "0.001"), ("model.layers", "4")];
-    let run = lab.run(Sketch { name: "wide", workflow: SEEDS, set, origin, ..Sketch::default() });
+    let git = GitState { commit: "0123456789abcdef".to_owned(), branch: Some("main".to_owned()), uncommitted: None };
+    let project = Some(Project { folder: "/lab/seeds".into(), git: Some(git) });
+    let run = lab.run(Sketch { name: "wide", workflow: SEEDS, set, origin, project, ..Sketch::default() });
     lab.succeed(run, 1, "prepare", &json!({ "rows": 1200 }));
     lab.ready(run, 2, "train");
     lab.expand(run, 2, "train", vec![json!(1), json!(2), json!({ "lr": 0.1, "name": "wide" })]);
@@ -64,6 +67,7 @@ run       01a2b3c4-0002-7000-8000-000000020000
 name      wide
 workflow  seeds
 origin    forked from base (00000001) at train:250
+project   /lab/seeds at commit 0123456789ab (main)
 status    interrupted
 time      9m 37s
 compute   9m 33s

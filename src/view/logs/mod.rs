@@ -1,0 +1,6 @@
+//! What running commands print, line by line.
+
+mod log_lines;
+mod log_tail;
+
+pub use log_lines::{LogDetail, LogLine, LogLines};
