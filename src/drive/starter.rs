@@ -44,7 +44,7 @@ with = {{ shell = "awk '{{ s += $1 }} END {{ print s }}' \"$NUMBERS\" > sum.txt"
 # [[step]]
 # id = "train"
 # kind = "{COMMAND}"
-# retry = {{ maximum_attempts = 5 }}          # 3 by default; 1: never try again
+# retry = 5                                # tries; 3 by default
 # timeout = {{ start_to_close = "12h" }}      # of one attempt
 # with = {{ argv = ["python3", "train.py", "--seed", "{{{{ item }}}}"] }}
 # for_each = "range(3)"                     # one child step for each of the seeds 0, 1 and 2
@@ -74,7 +74,7 @@ id = "{step}"
 kind = "{COMMAND}"
 # One child step for each seed, after you add "--seed", "{{{{ item }}}}" to `argv`:
 # for_each = "range(3)"
-# retry = {{ maximum_attempts = 5 }}       # 3 by default; 1: never try again
+# retry = 5                              # tries; 3 by default
 # timeout = {{ start_to_close = "12h" }}   # of one attempt
 # resources = {{ gpu = 1 }}                # one GPU of its own; needs `[pools] gpu = ["gpu:0"]` in stepwell.toml
 
