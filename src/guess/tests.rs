@@ -26,7 +26,7 @@ fn words_that_are_no_verbs_are_answered_with_verbs() {
     }
     for (word, verb) in [
         ("train", "`stepwell start-training"),
-        ("diff", "`stepwell"),
+        ("diff", "`stepwell compare RUN RUN`"),
         ("remove", "`stepwell rm RUN`"),
         ("pin", "`stepwell keep RUN`"),
         ("comment", "`stepwell note RUN TEXT`"),

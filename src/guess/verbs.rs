@@ -49,7 +49,10 @@ const VERBS: &[(&[&str], &str)] = &[
         &["info", "inspect", "describe", "get", "params", "values"],
         "`stepwell show RUN` shows a run with its params and values",
     ),
-    (&["diff"], "`stepwell show RUN` shows the params and values of a run"),
+    (
+        &["diff", "vs", "versus", "best"],
+        "`stepwell compare RUN RUN` compares params, values and metrics; `stepwell list --sort VALUE` puts the best first",
+    ),
     (
         &["plot", "curve", "chart", "loss", "graph", "metric", "curves", "losses"],
         "`stepwell metrics RUN` draws the loss; `stepwell metrics RUN --csv` prints every metric",
