@@ -12,6 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::annotation::add_json;
 use crate::view::effort::Effort;
 use crate::view::output::run_json;
 pub use args::ListArgs;
@@ -29,8 +30,9 @@ pub fn list(session: &Session, args: &ListArgs) -> Result<Exit, CliError> {
 
 fn json(page: &Page, args: &ListArgs, waits: &[WaitRow]) -> Value {
     let of_run = |listed: &Listed| {
-        let Listed { run, effort, alerts, damage, params, sorted_by, .. } = listed;
+        let Listed { run, effort, alerts, damage, params, sorted_by, annotation, .. } = listed;
         let mut fields = run_json(run);
+        add_json(&mut fields, annotation);
         fields["waits"] = waits.iter().filter(|wait| wait.run == run.id).map(wait_json).collect();
         fields["alerts"] = json!(alerts.iter().map(|alert| alert.as_str()).collect::<Vec<_>>());
         fields["effort"] = json!(effort.as_ref().map(Effort::json));

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::annotation::add_json;
 use crate::view::effort::effort;
 use crate::view::extent::Extent;
 use crate::view::failures::failed_steps;
@@ -71,8 +72,11 @@ fn page(session: &Session, reader: &Reader, id: RunId, extent: Extent) -> Result
     let failed = if run.status == RunStatus::Failed { failed_steps(reader, id)? } else { Vec::new() };
     let spec = reader.spec(id)?;
     let params = RunParams { params: spec.params.clone(), defaults: spec.defaults.clone() };
+    let annotation = reader.annotation(id)?;
+    let mut run_fields = run_json(&run);
+    add_json(&mut run_fields, &annotation);
     let value = json!({
-        "run": run_json(&run),
+        "run": run_fields,
         "params": params.params,
         "changed_params": params.changed(),
         "defaults": params.defaults,
@@ -83,7 +87,7 @@ fn page(session: &Session, reader: &Reader, id: RunId, extent: Extent) -> Result
     let clock = WorkClock::new(reader, Some((id, &spec)));
     let listed = steps::listed(reader, id, &steps, extent)?;
     let time = clock.of_run(&run, &steps);
-    let heading = Heading { run: &run, origin: origin(reader, &run), time, failed: &failed };
+    let heading = Heading { run: &run, origin: origin(reader, &run), time, failed: &failed, annotation: &annotation };
     let handle = handle(reader, &run);
     let out = &session.out;
     let mut text = out.pasteable(&heading.text());

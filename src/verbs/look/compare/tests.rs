@@ -57,27 +57,27 @@ fn two_runs_are_side_by_side() {
     assert_eq!(
         format!("\n{}", text(&compared, Extent::Screen)),
         r#"
-run                      base                  wide
-id                       00000001              00000002
-workflow                 small                 small
-status                   canceled              canceled
-created                  2026-11-30 05:01:00Z  2026-11-30 05:02:00Z
-time                     9.0s                  9.0s
-origin                                         rerun of base (00000001) from step train
+run                       base                  wide
+id                        00000001              00000002
+workflow                  small                 small
+status                    canceled              canceled
+created                   2026-11-30 05:01:00Z  2026-11-30 05:02:00Z
+time                      9.0s                  9.0s
+origin                                          rerun of base (00000001) from step train
 
 DIFFERING PARAMS
-learning_rate            0.003                 0.001
-model.layers             2                     4
+learning_rate             0.003                 0.001
+model.layers              2                     4
 
 VALUES
-train.loss               2.5                   2.25
-each[b.txt].rows         3                     3
+train.loss                2.5                   2.25
+and 2 more, with `--all`
 
 LAST METRICS
-train.step               300                   300
-train.loss               2.5                   2.25 *                                    lower is better
-train.tokens             76800                 76800
-train.tokens_per_second  1000                  1000
+train.step                300                   300
+train.loss                2.5                   2.25 *                                    lower is better
+train.tokens              76800                 76800
+train.tokens_per_second   1000                  1000
 "#
     );
     let value = json_of(&compared);

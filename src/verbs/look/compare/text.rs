@@ -30,8 +30,17 @@ fn side_by_side(compared: &Compared, extent: Extent) -> String {
         std::iter::once(name).chain(values.iter().map(|value| value.as_ref().map_or_else(missing, cell))).collect()
     });
     section(&mut rows, "differing params", params.collect(), most);
-    let is_shown = |figure: &&Figure| extent == Extent::All || figure.is_number();
-    section(&mut rows, "values", compared.values.iter().filter(is_shown).map(figure_row).collect(), most);
+    let is_shown =
+        |figure: &&Figure| extent == Extent::All || figure.is_number() && (figure.differs() || figure.better.is_some());
+    let mut values: Vec<&Figure> = compared.values.iter().filter(is_shown).collect();
+    // Values that tell good from bad come first.
+    values.sort_by_key(|figure| figure.better.is_none());
+    values.truncate(most);
+    section(&mut rows, "values", values.iter().map(|figure| figure_row(figure)).collect(), most);
+    let more = compared.values.len() - values.len();
+    if more > 0 {
+        rows.push(vec![format!("and {more} more, with `--all`")]);
+    }
     section(&mut rows, "last metrics", compared.metrics.iter().map(figure_row).collect(), most);
     grid(rows)
 }

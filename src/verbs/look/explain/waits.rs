@@ -32,6 +32,10 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
         },
         StepStatus::Waiting => stopped(situation, step).into_iter().chain(outside(situation, step)).collect(),
         StepStatus::Expanded => stopped(situation, step).into_iter().chain([items(situation, step)]).collect(),
+        // Its engine died.
+        StepStatus::Running if situation.run.status == RunStatus::Interrupted => {
+            no_engine(situation, step).into_iter().collect()
+        }
         StepStatus::Running
         | StepStatus::Succeeded
         | StepStatus::Failed

@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 
+use stepwell_base::remark::Tag;
 use stepwell_run::status::RunStatus;
 
 /// List runs, newest first, with what they wait for
@@ -20,6 +21,9 @@ pub struct ListArgs {
     /// Only runs of this workflow
     #[arg(long, value_name = "NAME")]
     pub workflow: Option<String>,
+    /// Only runs with this tag
+    #[arg(long, value_name = "TAG")]
+    pub tag: Option<Tag>,
     /// Sort by a value (STEP.VALUE), a parameter, `time`, `created` or `name`. Values that improve downwards, such as
     /// losses of built-in steps, start with the lowest; runs without a value come last
     #[arg(long, value_name = "KEY")]

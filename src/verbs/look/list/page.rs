@@ -14,7 +14,7 @@ use crate::view::work_time::{self, WorkClock};
 use stepwell_base::ids::RunId;
 use stepwell_run::event::Alert;
 use stepwell_run::status::RunStatus;
-use stepwell_store::{Reader, RunParams, RunRow, RunRows, Unreadable};
+use stepwell_store::{Annotation, Reader, RunParams, RunRow, RunRows, Unreadable};
 
 /// Most ended runs in the list without `--all`. Pruned runs are not shown.
 const NEWEST: usize = 20;
@@ -43,20 +43,24 @@ pub(super) struct Listed {
     /// The reason why no engine can drive the run.
     pub(super) damage: Option<String>,
     pub(super) params: RunParams,
+    pub(super) annotation: Annotation,
     /// The value or parameter that the list is sorted by.
     pub(super) sorted_by: Option<Value>,
 }
 
 pub(super) fn page(session: &Session, reader: &Reader, args: &ListArgs) -> Result<Page, CliError> {
-    let is_search = !args.status.is_empty() || args.workflow.is_some() || args.sort.is_some() || args.number.is_some();
+    let is_search = !args.status.is_empty()
+        || [args.workflow.is_some(), args.tag.is_some(), args.sort.is_some(), args.number.is_some()].contains(&true);
     let most = if args.all || is_search { usize::MAX } else { NEWEST };
     let RunRows { readable: mut ended, mut unreadable } = reader.ended_runs(most.saturating_add(1))?;
     let mut more = ended.len() > most;
     ended.truncate(most);
     let RunRows { readable: mut runs, unreadable: open } = reader.open_runs()?;
     unreadable.extend(open);
+    let tagged = args.tag.as_ref().map(|tag| reader.runs_tagged(tag)).transpose()?;
     let is_wanted = |run: &RunRow| {
-        (args.status.is_empty() || args.status.contains(&run.status))
+        tagged.as_ref().is_none_or(|tagged| tagged.contains(&run.id))
+            && (args.status.is_empty() || args.status.contains(&run.status))
             && args.workflow.as_ref().is_none_or(|workflow| *workflow == run.workflow)
     };
     let mut left_out = 0;
@@ -100,18 +104,20 @@ fn listed(
     let ids: Vec<RunId> = rows.iter().map(|(_, run, _)| run.id).collect();
     let mut alerts = reader.alerts(&ids)?;
     let mut params = reader.params_of(&ids)?;
+    let mut annotations = reader.annotations(&ids)?;
     let listed = |(depth, run, sorted_by): (usize, RunRow, Option<Value>)| {
         let params = params.remove(&run.id).unwrap_or_default();
+        let annotation = annotations.remove(&run.id).unwrap_or_default();
         let damage = if run.status.is_active() { reader.damage(run.id)? } else { None };
         if damage.is_some() {
             let (time, alerts) = (String::new(), Vec::new());
-            return Ok(Listed { depth, run, effort: None, time, alerts, damage, params, sorted_by });
+            return Ok(Listed { depth, run, effort: None, time, alerts, damage, params, annotation, sorted_by });
         }
         let running = run.status == RunStatus::Running;
         let effort = running.then(|| effort(reader, &run, session.settings.slots.value)).transpose()?;
         let alerts = alerts.remove(&run.id).unwrap_or_default();
         let time = work_time::text(work_time::of_listed(reader, &run, &clock)?);
-        Ok::<_, CliError>(Listed { depth, run, effort, time, alerts, damage, params, sorted_by })
+        Ok::<_, CliError>(Listed { depth, run, effort, time, alerts, damage, params, annotation, sorted_by })
     };
     rows.into_iter().map(listed).collect()
 }

@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::args::ListArgs;
 use super::page::{Listed, Page};
 use crate::error::CliError;
+use crate::view::annotation::tag_list;
 use crate::view::effort::Effort;
 use crate::view::output::{short_id, table};
 use crate::view::value_text::{cut, text as value_text};
@@ -109,6 +110,7 @@ fn columns_of(page: &Page, columns: &Columns, waits: &[WaitRow]) -> Vec<Column> 
     all.extend(columns.sort.iter().map(|key| column(key, true, &|listed| value(listed.sorted_by.as_ref()))));
     all.extend(columns.params.iter().map(|name| column(name, true, &|listed| value(listed.params.at(name)))));
     let left = |listed: &Listed| listed.effort.as_ref().and_then(Effort::remaining).unwrap_or_default();
+    all.push(column("tags", false, &|listed| tag_list(&listed.annotation)));
     all.push(column("left", false, &left));
     all.push(column("waits for", false, &|listed| waits_for(listed.run.id, waits)));
     all

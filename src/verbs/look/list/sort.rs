@@ -1,7 +1,7 @@
 //! Sorts runs by a value of a step, a parameter, or a property. Runs without it come last.
 
-use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::cmp::{Ordering, Reverse};
+use std::collections::{BTreeSet, HashMap};
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -12,6 +12,12 @@ use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::suggest;
 use stepwell_store::{Reader, RunParams, RunRow};
 use stepwell_workflow::catalog::Better;
+
+/// Larger fan-outs are no help in a hint.
+const MOST_ITEMS: u64 = 20;
+
+/// Newest runs whose values a hint lists.
+const MOST_RUNS: usize = 5;
 
 /// What runs are sorted by: a text, or a number or text per run.
 pub(super) enum Key {
@@ -132,13 +138,21 @@ fn text(value: &Value) -> String {
 
 fn unknown(reader: &Reader, key: &str, runs: &[RunRow], params: &HashMap<RunId, RunParams>) -> CliError {
     let mut known: Vec<String> = vec!["created".to_owned(), "time".to_owned(), "name".to_owned()];
-    let newest = runs.iter().max_by_key(|run| run.id);
-    let steps = newest.and_then(|run| reader.overview(run.id, 0).ok()).unwrap_or_default();
-    for step in &steps {
-        let values = step.outputs.iter().flat_map(|outputs| &outputs.values);
-        known.extend(values.filter(|(_, value)| value.is_number()).map(|(name, _)| format!("{}.{name}", step.id)));
+    let mut newest: Vec<&RunRow> = runs.iter().collect();
+    newest.sort_by_key(|run| Reverse(run.id));
+    newest.truncate(MOST_RUNS);
+    for run in &newest {
+        for step in reader.overview(run.id, MOST_ITEMS).unwrap_or_default() {
+            let whole = step.parent.as_ref().unwrap_or(&step.id);
+            let values = step.outputs.iter().flat_map(|outputs| &outputs.values);
+            known.extend(values.filter(|(_, value)| value.is_number()).map(|(name, _)| format!("{whole}.{name}")));
+        }
     }
-    known.extend(newest.and_then(|run| params.get(&run.id)).into_iter().flat_map(|of| of.params.keys().cloned()));
+    known.extend(
+        newest.first().and_then(|run| params.get(&run.id)).into_iter().flat_map(|of| of.params.keys().cloned()),
+    );
+    let mut seen = BTreeSet::new();
+    known.retain(|name| seen.insert(name.clone()));
     CliError::usage(format!("no run has a value or a parameter `{key}` to sort by")).hint(suggest::hint(
         key,
         "keys",

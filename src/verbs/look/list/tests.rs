@@ -83,11 +83,11 @@ RUN       NAME  WORKFLOW  STATUS       CREATED               TIME  TRAIN.LOSS  L
     assert_eq!(
         format!("\n{}", shown(&lab, &ListArgs::default())),
         r#"
-RUN            NAME  WORKFLOW  STATUS       CREATED               TIME
-01a2b3c4-0004  open  small     interrupted  2026-11-30 05:04:00Z  0.0s
-01a2b3c4-0003  bad   small     succeeded    2026-11-30 05:03:00Z  6.0s
-01a2b3c4-0002  none  small     succeeded    2026-11-30 05:02:00Z  6.0s
-01a2b3c4-0001  good  small     succeeded    2026-11-30 05:01:00Z  6.0s
+RUN       NAME  WORKFLOW  STATUS       CREATED               TIME
+00000004  open  small     interrupted  2026-11-30 05:04:00Z  0.0s
+00000003  bad   small     succeeded    2026-11-30 05:03:00Z  6.0s
+00000002  none  small     succeeded    2026-11-30 05:02:00Z  6.0s
+00000001  good  small     succeeded    2026-11-30 05:01:00Z  6.0s
 "#
     );
 }
@@ -113,7 +113,9 @@ fn an_unknown_key_is_answered_with_the_right_one() {
     let lab = four_runs();
     let Err(error) = page_of(&lab, &sort("train.los")) else { panic!() };
     assert_eq!(error.message(), "no run has a value or a parameter `train.los` to sort by");
-    assert!(error.hints[0].contains("learning_rate"), "{:?}", error.hints);
+    assert_eq!(error.hints, ["did you mean `train.loss`?"]);
+    let Err(error) = page_of(&lab, &sort("each.scores")) else { panic!() };
+    assert_eq!(error.hints, ["did you mean `each.score`?"]);
     let args = ListArgs { params: vec!["lr".to_owned()], ..ListArgs::default() };
     let Err(error) = Columns::of(&args, &page_of(&lab, &args).unwrap()) else { panic!() };
     assert_eq!(error.hints, ["did you mean `learning_rate`?"]);

@@ -2,10 +2,11 @@
 
 use jiff::SignedDuration;
 
+use crate::view::annotation::tag_list;
 use crate::view::failures::{MOST_FAILURES, failure_text};
 use crate::view::work_time;
 use stepwell_run::status::RunStatus;
-use stepwell_store::{RunRow, StepRow};
+use stepwell_store::{Annotation, RunRow, StepRow};
 
 /// Width of the names of lines; those of `Effort::lines` are as wide.
 const WIDTH: usize = 10;
@@ -15,6 +16,7 @@ pub(super) struct Heading<'a> {
     pub(super) origin: Option<String>,
     pub(super) time: Option<SignedDuration>,
     pub(super) failed: &'a [StepRow],
+    pub(super) annotation: &'a Annotation,
 }
 
 impl Heading<'_> {
@@ -24,10 +26,14 @@ impl Heading<'_> {
             vec![("run", run.id.to_string()), ("name", run.name.clone()), ("workflow", run.workflow.clone())];
         lines.extend(self.origin.clone().map(|origin| ("origin", origin)));
         lines.extend(run.options.project.as_ref().map(|project| ("project", project.line())));
+        let Annotation { tags, note, kept_at } = self.annotation;
+        lines.extend((!tags.is_empty()).then(|| ("tags", tag_list(self.annotation))));
+        lines.extend(note.as_ref().map(|note| ("note", note.as_str().to_owned())));
         lines.push(("status", run.status.as_str().to_owned()));
         let paused = run.pause_reason.clone().filter(|_| run.status == RunStatus::Paused);
         lines.extend(paused.map(|reason| ("paused", reason)));
         lines.push(("time", work_time::text(self.time)));
+        lines.extend(kept_at.map(|at| ("kept", format!("since {}: `gc` leaves it", at.strftime("%Y-%m-%d")))));
         lines.extend(run.pruned_at.map(|at| ("pruned", format!("{at}: only its log is left"))));
         lines.into_iter().map(|(name, text)| line(name, &text)).collect::<String>() + &failures(self.failed)
     }

@@ -1,6 +1,6 @@
 //! Where a run comes from, in words.
 
-use super::output::short_id;
+use crate::view::output::short_id;
 use stepwell_base::ids::RunId;
 use stepwell_run::run_options::Origin;
 use stepwell_store::{Reader, RunRow};
