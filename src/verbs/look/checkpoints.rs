@@ -197,7 +197,8 @@ fn text(run: &str, listed: &[Listed], more: usize, gone: usize) -> String {
         text.push_str(&format!("and {more} older ones, with `--all`\n"));
     }
     if gone > 0 {
-        text.push_str(&format!("{gone} more are gone: newer ones replaced them (`keep_checkpoints` of a training)\n"));
+        let gone = if gone == 1 { "1 more is".to_owned() } else { format!("{gone} more are") };
+        text.push_str(&format!("{gone} gone: newer ones replace older ones (`keep_checkpoints` of a training)\n"));
     }
     if let Some(at) = listed.iter().rev().find_map(place) {
         let fork = shell::stepwell(&format!("fork --at {at}"), [run]);
@@ -249,7 +250,7 @@ train     150         76800   0.6667  2026-11-30 05:00:00Z  3.0 MiB  kept       
 seeds[0]  9           4608    11.11   2026-11-30 05:00:00Z  3.0 MiB  kept\n\
 own                                   2026-11-30 05:00:00Z  3.0 MiB  kept\n\
 and 7 older ones, with `--all`\n\
-3 more are gone: newer ones replaced them (`keep_checkpoints` of a training)\n\
+3 more are gone: newer ones replace older ones (`keep_checkpoints` of a training)\n\
 `stepwell fork --at train:150 'a run'` starts a new run there; add `-S NAME=VALUE` to change a parameter\n\
 ";
 }

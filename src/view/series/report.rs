@@ -11,9 +11,9 @@ use stepwell_base::ids::RunId;
 const MOST_NAMES: usize = 10;
 /// Most notes on curves.
 const MOST_NOTES: usize = 5;
-/// Last rows in the table of one series, and its most columns.
+/// Last rows in the table of one series, and the characters of a number in it.
 const LAST_ROWS: usize = 4;
-const MOST_COLUMNS: usize = 6;
+const NUMBER: usize = 10;
 
 /// A series with everything that its reader wants to know.
 #[derive(Clone, PartialEq, Debug)]
@@ -54,7 +54,8 @@ impl Report<'_> {
         }
         match self.curves {
             [curve] if self.view == View::Full => {
-                text.push_str(&format!("\n{}\n{}", names(&curve.series), last_rows(&curve.series)));
+                let last = last_rows(&curve.series, self.size.columns);
+                text.push_str(&format!("\n{}\n{last}", names(&curve.series)));
             }
             [_] => {}
             _ => text.push_str(&format!("\n{}", self.legend())),
@@ -143,9 +144,16 @@ fn names(series: &Series) -> String {
     text
 }
 
-fn last_rows(series: &Series) -> String {
-    let names: Vec<&str> = series.names().into_iter().take(MOST_COLUMNS).collect();
-    let header: Vec<&str> = std::iter::once("train_step").chain(names.iter().copied()).collect();
+/// The last rows, with as many names as fit.
+fn last_rows(series: &Series, columns: usize) -> String {
+    const STEP: &str = "train_step";
+    let mut width = STEP.len();
+    let fits = |name: &&str| {
+        width += 2 + name.chars().count().max(NUMBER);
+        width <= columns
+    };
+    let names: Vec<&str> = series.names().into_iter().take_while(fits).collect();
+    let header: Vec<&str> = std::iter::once(STEP).chain(names.iter().copied()).collect();
     let first = series.rows().saturating_sub(LAST_ROWS);
     let rows = (first..series.rows()).map(|row| {
         let values = names.iter().map(|name| series.value(name, row).map(number).unwrap_or_default());
