@@ -2,6 +2,8 @@
 
 mod chosen;
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use serde_json::json;
 
@@ -66,11 +68,7 @@ pub fn metrics(session: &Session, args: &MetricsArgs) -> Result<Exit, CliError> 
     if args.json || session.out.is_json() {
         return json(session, &reader, args, &chosen);
     }
-    let mut curves = chosen.iter().map(|chosen| load(&reader, args, chosen)).collect::<Result<Vec<_>, _>>()?;
-    let metric = metric(args, &curves)?;
-    curves.retain(|curve| curve.series.has(&metric));
-    let more = curves.len().saturating_sub(MOST_SERIES);
-    curves.truncate(MOST_SERIES);
+    let Drawn { curves, metric, more } = drawn(&reader, args, &chosen)?;
     let (view, rows) = if args.plot { (View::Plot, ROWS_ALONE) } else { (View::Full, ROWS) };
     let charset = if session.out.has_unicode() { Charset::Unicode } else { Charset::Ascii };
     let size = Size { columns: session.out.columns(), rows };
@@ -87,23 +85,47 @@ fn load(reader: &Reader, args: &MetricsArgs, chosen: &Chosen) -> Result<Curve, C
     Ok(Curve { run: chosen.run, legend: chosen.legend.clone(), lineage: source.lineage, series: source.series })
 }
 
-/// The name to draw: the wanted one, the loss, or the first name of the first series.
-fn metric(args: &MetricsArgs, curves: &[Curve]) -> Result<String, CliError> {
-    let names = || curves.iter().flat_map(|curve| curve.series.names());
-    match &args.metric {
-        Some(wanted) if names().any(|name| name == wanted) => Ok(wanted.clone()),
-        Some(wanted) => {
-            let mut known: Vec<&str> = names().collect();
-            known.sort_unstable();
-            known.dedup();
-            Err(CliError::not_found(format!("there is no metric `{wanted}`")).hint(suggest::hint(
+/// The series in a report, and the name that is drawn.
+struct Drawn {
+    curves: Vec<Curve>,
+    metric: String,
+    /// Series that were not looked at.
+    more: usize,
+}
+
+/// Loads the first series that have the wanted metric, or the loss, or else what the first one has.
+fn drawn(reader: &Reader, args: &MetricsArgs, chosen: &[Chosen]) -> Result<Drawn, CliError> {
+    let (mut curves, mut known, mut left) = (Vec::new(), BTreeSet::new(), chosen.iter());
+    while curves.len() < MOST_SERIES
+        && let Some(one) = left.next()
+    {
+        let curve = load(reader, args, one)?;
+        known.extend(curve.series.names().into_iter().map(str::to_owned));
+        if args.metric.as_ref().is_none_or(|wanted| curve.series.has(wanted)) {
+            curves.push(curve);
+        }
+    }
+    let metric = match (&args.metric, curves.first()) {
+        (Some(wanted), Some(_)) => wanted.clone(),
+        (Some(wanted), None) => {
+            return Err(CliError::not_found(format!("there is no metric `{wanted}`")).hint(suggest::hint(
                 wanted,
                 "metrics",
-                known.iter().copied(),
-            )))
+                known.iter().map(String::as_str),
+            )));
         }
-        None => Ok(names().find(|name| *name == LOSS).or_else(|| names().next()).unwrap_or(LOSS).to_owned()),
+        (None, _) if known.contains(LOSS) => LOSS.to_owned(),
+        (None, first) => {
+            let names = first.map(|curve| curve.series.names()).unwrap_or_default();
+            names.first().map_or(LOSS, |name| name).to_owned()
+        }
+    };
+    curves.retain(|curve| curve.series.has(&metric));
+    if curves.is_empty() {
+        return Err(CliError::not_found("no metrics were reported yet")
+            .hint("the rows of a fork that came from its parent go when the parent is pruned"));
     }
+    Ok(Drawn { curves, metric, more: left.count() })
 }
 
 /// Loads each series twice, so that only one is in memory.
