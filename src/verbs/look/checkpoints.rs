@@ -72,8 +72,8 @@ impl State {
 pub fn checkpoints(session: &Session, args: &CheckpointsArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_kept_run(&args.run)?;
     let run = reader.run(id)?;
-    check_step(&reader, &run, args.step.as_deref())?;
-    let (mut listed, gone) = list(&reader, &session.artifacts()?, id, args)?;
+    let step = args.step.as_deref().map(|step| reader.resolve_step(id, step)).transpose()?;
+    let (mut listed, gone) = list(&reader, &session.artifacts()?, id, &Wanted { step, gone: args.all })?;
     let kept = listed.len();
     let value = json!({
         "run": { "id": id, "name": run.name },
@@ -88,14 +88,11 @@ pub fn checkpoints(session: &Session, args: &CheckpointsArgs) -> Result<Exit, Cl
     Ok(Exit::Ok)
 }
 
-fn check_step(reader: &Reader, run: &RunRow, step: Option<&str>) -> Result<(), CliError> {
-    match step {
-        Some(step) if reader.step_status(run.id, &StepId::from(step))?.is_none() => {
-            Err(CliError::not_found(format!("run {} has no step `{step}`", run.name))
-                .hint(format!("{} lists its steps", shell::stepwell("show", [&*handle(reader, run)]))))
-        }
-        _ => Ok(()),
-    }
+/// The checkpoints that a person wants to see.
+struct Wanted {
+    step: Option<StepId>,
+    /// Also those that are gone.
+    gone: bool,
 }
 
 /// The wanted checkpoints, those of a step together, and the number of those that are gone and not wanted.
@@ -103,7 +100,7 @@ fn list(
     reader: &Reader,
     artifacts: &ArtifactStore,
     run: RunId,
-    args: &CheckpointsArgs,
+    wanted: &Wanted,
 ) -> Result<(Vec<Listed>, usize), CliError> {
     let kept = reader.kept_checkpoints(run)?;
     let (mut places, mut gone) = (HashMap::new(), 0);
@@ -115,13 +112,13 @@ fn list(
         else {
             return;
         };
-        if !args.step.as_deref().is_none_or(|wanted| is_part(&step, wanted)) {
+        if !wanted.step.as_ref().is_none_or(|wanted| is_part(&step, wanted)) {
             return;
         }
         let state = match kept.get(&seq) {
             Some(true) => State::Permanent,
             Some(false) => State::Kept,
-            None if args.all => State::Gone,
+            None if wanted.gone => State::Gone,
             None => {
                 gone += 1;
                 return;
@@ -140,8 +137,8 @@ fn list(
 }
 
 /// True for the step itself and for the children of a fan-out.
-fn is_part(step: &StepId, wanted: &str) -> bool {
-    step.as_str().strip_prefix(wanted).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
+fn is_part(step: &StepId, wanted: &StepId) -> bool {
+    step.as_str().strip_prefix(wanted.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('['))
 }
 
 /// Bytes of all files; `None` if the manifest is damaged or gone.

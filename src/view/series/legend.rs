@@ -2,6 +2,9 @@
 
 use serde_json::{Map, Value};
 
+use crate::view::value_text::cut;
+use stepwell_run::item::item_name;
+
 /// Most characters of one difference.
 const MOST_CHARACTERS: usize = 60;
 
@@ -21,32 +24,13 @@ impl Legend {
     pub fn differences(curves: &[Legend]) -> Vec<String> {
         let differs = |name: &str| curves.iter().any(|curve| curve.params.get(name) != curves[0].params.get(name));
         let difference = |curve: &Legend| {
-            let mut parts: Vec<String> = curve.item.iter().map(text).collect();
+            let mut parts: Vec<String> = curve.item.iter().map(|item| item_name(item).into_owned()).collect();
             let params = curve.params.iter().filter(|(name, _)| differs(name));
-            parts.extend(params.map(|(name, value)| format!("{name}={}", text(value))));
+            parts.extend(params.map(|(name, value)| format!("{name}={}", item_name(value))));
             parts.extend(curve.origin.clone());
-            short(&parts.join(", "))
+            cut(&parts.join(", "), MOST_CHARACTERS)
         };
         curves.iter().map(difference).collect()
-    }
-}
-
-/// A value as people write it.
-fn text(value: &Value) -> String {
-    match value {
-        Value::String(text) => text.clone(),
-        Value::Object(fields) => {
-            let fields: Vec<String> = fields.iter().map(|(name, value)| format!("{name}={}", text(value))).collect();
-            fields.join(",")
-        }
-        other => other.to_string(),
-    }
-}
-
-fn short(text: &str) -> String {
-    match text.char_indices().nth(MOST_CHARACTERS) {
-        Some((end, _)) => format!("{}...", &text[..end]),
-        None => text.to_owned(),
     }
 }
 

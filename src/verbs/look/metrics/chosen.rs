@@ -26,9 +26,10 @@ pub(super) fn choose(reader: &Reader, args: &MetricsArgs) -> Result<Vec<Chosen>,
             return Err(StoreError::Pruned { run: *run, at }.into());
         }
         let spec = reader.spec(*run)?;
-        let found = series_of(reader, &row, step.as_deref())?;
+        let step = step.as_deref().map(|step| reader.resolve_step(*run, step)).transpose()?;
+        let found = series_of(reader, &row, step.as_ref())?;
         if found.is_empty() {
-            return Err(nothing(reader, &row, step.as_deref())?);
+            return Err(nothing(reader, &row, step.as_ref()));
         }
         for SeriesStep { id, item, .. } in found {
             let origin = origin(reader, &row, &id)?;
@@ -47,7 +48,10 @@ fn runs_and_step(reader: &Reader, args: &MetricsArgs) -> Result<(Vec<RunId>, Opt
     let Some(first) = words.first() else { return Ok((Vec::new(), step)) };
     let first = reader.resolve_run(first)?;
     if let ([_, .., last], None) = (words.as_slice(), &step) {
-        let is_step = reader.step_status(first, &StepId::from(*last))?.is_some();
+        let is_step = match reader.resolve_step(first, last) {
+            Err(StoreError::UnknownStep { .. }) => false,
+            found => found.map(|_| true)?,
+        };
         match (is_step, reader.resolve_run(last)) {
             (true, Ok(_)) => {
                 return Err(CliError::usage(format!("`{last}` is a step and a run"))
@@ -77,32 +81,27 @@ fn runs_and_step(reader: &Reader, args: &MetricsArgs) -> Result<(Vec<RunId>, Opt
 }
 
 /// The steps of a run that have a series; a fan-out stands for its children.
-fn series_of(reader: &Reader, run: &RunRow, step: Option<&str>) -> Result<Vec<SeriesStep>, CliError> {
+fn series_of(reader: &Reader, run: &RunRow, step: Option<&StepId>) -> Result<Vec<SeriesStep>, CliError> {
     let forked = match &run.options.origin {
         Some(Origin::Fork { at, train_step: Some(_), .. }) => Some(at),
         _ => None,
     };
     let mut found = reader.series_steps(run.id, forked)?;
     if let Some(step) = step {
-        let is_child = |id: &str| id.strip_prefix(step).is_some_and(|rest| rest.starts_with('['));
-        found.retain(|found| found.id.as_str() == step || is_child(found.id.as_str()));
+        let is_child = |id: &StepId| id.as_str().strip_prefix(step.as_str()).is_some_and(|rest| rest.starts_with('['));
+        found.retain(|found| found.id == *step || is_child(&found.id));
     }
     Ok(found)
 }
 
-fn nothing(reader: &Reader, run: &RunRow, step: Option<&str>) -> Result<CliError, CliError> {
+fn nothing(reader: &Reader, run: &RunRow, step: Option<&StepId>) -> CliError {
+    const WHO: &str = "trainings have them, and programs that write `$STEPWELL_METRICS`";
     let name = &run.name;
-    let show = shell::stepwell("show", [&*handle(reader, run)]);
-    let Some(step) = step else {
-        return Ok(CliError::not_found(format!("run {name} ({}) has no metrics", short_id(run.id))).hint(format!(
-            "trainings have them, and programs that write `$STEPWELL_METRICS`; {show} lists the steps"
-        )));
-    };
-    Ok(match reader.step_status(run.id, &StepId::from(step))? {
-        None => CliError::not_found(format!("run {name} has no step `{step}`")).hint(format!("{show} lists its steps")),
-        Some(_) => CliError::not_found(format!("step `{step}` of run {name} has no metrics"))
-            .hint("trainings have them, and programs that write `$STEPWELL_METRICS`"),
-    })
+    match step {
+        None => CliError::not_found(format!("run {name} ({}) has no metrics", short_id(run.id)))
+            .hint(format!("{WHO}; {} lists the steps", shell::stepwell("show", [&*handle(reader, run)]))),
+        Some(step) => CliError::not_found(format!("step `{step}` of run {name} has no metrics")).hint(WHO),
+    }
 }
 
 fn origin(reader: &Reader, run: &RunRow, step: &StepId) -> Result<Option<String>, CliError> {
