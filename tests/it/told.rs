@@ -214,6 +214,8 @@ fn show_lists_what_steps_gave_and_artifacts_have_names_that_work() {
     let sandbox = sandbox(&format!("{}[params]\nlr = 0.5\n", step("give", "command", give)));
     sandbox.stepwell(&["run", "w.toml"]).ok();
     let show = sandbox.stepwell(&["show"]).ok().stdout;
+    assert!(show.contains("1 param has its default"), "{show}");
+    let show = sandbox.stepwell(&["show", "--all"]).ok().stdout;
     for part in ["values.rows", "outputs.file", "2 B", "lr     0.5"] {
         assert!(show.contains(part), "`{part}` is not in:\n{show}");
     }
