@@ -32,7 +32,10 @@ fn the_end_of_a_run_is_told_once_with_its_values() {
     let sandbox = sandbox("cat >> told; echo \"$STEPWELL_RUN_NAME $STEPWELL_RUN_STATUS\" >> short\n");
     sandbox.stepwell(&["run", "flow.toml", "--tag", "t"]).ok();
     sandbox.stepwell(&["run", "flow.toml", "-S", "fail=true"]).exits(3);
-    assert_eq!(read(&sandbox.path("short")), "flow-1 succeeded\nflow-2 failed\n");
+    // No engine runs when this one is canceled.
+    sandbox.stepwell(&["run", "flow.toml", "--detach"]).ok();
+    sandbox.stepwell(&["cancel", "last"]).ok();
+    assert_eq!(read(&sandbox.path("short")), "flow-1 succeeded\nflow-2 failed\nflow-3 canceled\n");
     let told: Vec<Value> =
         read(&sandbox.path("told")).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     assert_eq!((&told[0]["type"], &told[0]["run"]["status"]), (&"run_ended".into(), &"succeeded".into()));

@@ -30,7 +30,7 @@ pub fn cancel(session: &Session, args: &CancelArgs) -> Result<Exit, CliError> {
         session.out.message(&format!("canceling: what does not end within {seconds} s of SIGTERM is killed"));
     }
     drop(reader);
-    match stepwell_engine::cancel(session.state_dir(), id)? {
+    match stepwell_engine::cancel(session.state_dir(), id, &session.settings.limits())? {
         Canceled::Done | Canceled::EndedBefore(RunStatus::Canceled) => {
             let value = json!({ "run": { "id": id, "name": name, "status": "canceled" } });
             session.out.document(&format!("run {id} ({name}) is canceled"), value)?;

@@ -35,6 +35,16 @@ pub enum Asked {
 /// # Errors
 /// When the run is unknown.
 pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, EngineError> {
+    ask_within(state_dir, run, request, &Limits::default())
+}
+
+/// Like [`ask`], for a request that may end the run: without a running engine, the owner is notified as `limits` say.
+pub(super) fn ask_within(
+    state_dir: &Path,
+    run: RunId,
+    request: &Request,
+    limits: &Limits,
+) -> Result<Asked, EngineError> {
     let mut store = Store::open(state_dir)?;
     let id = store.request(run, request, Timestamp::now())?;
     let deadline = Instant::now() + PATIENCE;
@@ -47,7 +57,7 @@ pub fn ask(state_dir: &Path, run: RunId, request: &Request) -> Result<Asked, Eng
                     state_dir,
                     scope: Scope::Requests,
                     slots: 1,
-                    limits: Limits::default(),
+                    limits: limits.clone(),
                     crash_loop_limit: 0,
                     log_limit: 0,
                     start: Start::GoOn,

@@ -8,8 +8,9 @@ use stepwell_base::ids::RunId;
 use stepwell_run::request::Request;
 use stepwell_run::status::RunStatus;
 use stepwell_store::Reader;
+use stepwell_workflow::limits::Limits;
 
-use crate::client::ask::ask;
+use crate::client::ask::ask_within;
 use crate::error::EngineError;
 
 /// Longer than an engine needs to kill attempts that ignore the request.
@@ -32,11 +33,11 @@ pub enum Canceled {
 ///
 /// # Errors
 /// When the run is unknown.
-pub fn cancel(state_dir: &Path, run: RunId) -> Result<Canceled, EngineError> {
+pub fn cancel(state_dir: &Path, run: RunId, limits: &Limits) -> Result<Canceled, EngineError> {
     if let Some(ended) = ended(state_dir, run)? {
         return Ok(Canceled::EndedBefore(ended));
     }
-    ask(state_dir, run, &Request::Cancel)?;
+    ask_within(state_dir, run, &Request::Cancel, limits)?;
     let deadline = Instant::now() + PATIENCE;
     loop {
         match ended(state_dir, run)? {
