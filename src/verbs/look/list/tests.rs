@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -8,8 +9,10 @@ use super::{ListArgs, json as json_of};
 use crate::error::CliError;
 use crate::tests::lab::{Lab, Sketch};
 use stepwell_base::ids::RunId;
+use stepwell_base::remark::Tag;
 use stepwell_run::event::{Event, RunEvent};
 use stepwell_run::status::RunStatus;
+use stepwell_store::{Remark, Store};
 
 const TRAIN: &str = r#"
 name = "small"
@@ -135,6 +138,31 @@ fn filters_choose_runs() {
     let two = ListArgs { number: Some(2), ..ListArgs::default() };
     assert_eq!(names(&lab, &two), ["open", "bad"]);
     assert!(shown(&lab, &two).ends_with("\nand 2 more: `-n N` or `--all` shows them\n"));
+}
+
+#[test]
+fn a_tag_chooses_runs_and_has_a_column() {
+    let mut lab = Lab::new();
+    let good = trained(&mut lab, "good", "0.003", &json!({ "loss": 0.5 }));
+    trained(&mut lab, "bad", "0.1", &json!({ "loss": 2.25 }));
+    let tags = |words: &[&str]| words.iter().map(|word| word.parse().unwrap()).collect::<BTreeSet<Tag>>();
+    let mut store = Store::open(lab.session().state_dir()).unwrap();
+    let remark = Remark::Tags { add: tags(&["best", "v2"]), remove: tags(&[]) };
+    store.remark(good, &remark, "2026-11-30T05:00:00Z".parse().unwrap()).unwrap();
+    assert_eq!(
+        format!("\n{}", shown(&lab, &ListArgs::default())),
+        r#"
+RUN       NAME  WORKFLOW  STATUS     CREATED               TIME  TAGS
+00000002  bad   small     succeeded  2026-11-30 05:02:00Z  6.0s
+00000001  good  small     succeeded  2026-11-30 05:01:00Z  6.0s  best, v2
+"#
+    );
+    let of = |words: &[&str]| ListArgs { tag: tags(words).into_iter().collect(), ..ListArgs::default() };
+    assert_eq!(names(&lab, &of(&["v2"])), ["good"]);
+    assert_eq!(names(&lab, &of(&["v2", "best"])), ["good"]);
+    assert_eq!(names(&lab, &of(&["v2", "other"])), Vec::<String>::new());
+    let args = of(&["v2"]);
+    assert_eq!(json_of(&page_of(&lab, &args).unwrap(), &args, &[])["runs"][0]["tags"], json!(["best", "v2"]));
 }
 
 #[test]
