@@ -12,11 +12,7 @@ use serde_json::{Map, Value, json};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
-<<<<<<< HEAD
 use crate::view::annotation::add_json;
-=======
-use crate::view::annotation;
->>>>>>> 4ef2055 (feat(look): show and list have tags, notes and pins; list --tag)
 use crate::view::effort::Effort;
 use crate::view::output::run_json;
 pub use args::ListArgs;
@@ -36,11 +32,7 @@ fn json(page: &Page, args: &ListArgs, waits: &[WaitRow]) -> Value {
     let of_run = |listed: &Listed| {
         let Listed { run, effort, alerts, damage, params, sorted_by, annotation, .. } = listed;
         let mut fields = run_json(run);
-<<<<<<< HEAD
         add_json(&mut fields, annotation);
-=======
-        annotation::add_json(&mut fields, &listed.annotation);
->>>>>>> 4ef2055 (feat(look): show and list have tags, notes and pins; list --tag)
         fields["waits"] = waits.iter().filter(|wait| wait.run == run.id).map(wait_json).collect();
         fields["alerts"] = json!(alerts.iter().map(|alert| alert.as_str()).collect::<Vec<_>>());
         fields["effort"] = json!(effort.as_ref().map(Effort::json));

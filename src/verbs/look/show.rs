@@ -14,11 +14,7 @@ use serde_json::{Value, json};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
-<<<<<<< HEAD
 use crate::view::annotation::add_json;
-=======
-use crate::view::annotation;
->>>>>>> 4ef2055 (feat(look): show and list have tags, notes and pins; list --tag)
 use crate::view::effort::effort;
 use crate::view::extent::Extent;
 use crate::view::failures::failed_steps;
@@ -75,19 +71,12 @@ fn page(session: &Session, reader: &Reader, id: RunId, extent: Extent) -> Result
     let effort = effort(reader, &run, session.settings.slots.value)?;
     let failed = if run.status == RunStatus::Failed { failed_steps(reader, id)? } else { Vec::new() };
     let spec = reader.spec(id)?;
-    let annotation = reader.annotation(id)?;
-    let mut of_run = run_json(&run);
-    annotation::add_json(&mut of_run, &annotation);
     let params = RunParams { params: spec.params.clone(), defaults: spec.defaults.clone() };
     let annotation = reader.annotation(id)?;
     let mut run_fields = run_json(&run);
     add_json(&mut run_fields, &annotation);
     let value = json!({
-<<<<<<< HEAD
         "run": run_fields,
-=======
-        "run": of_run,
->>>>>>> 4ef2055 (feat(look): show and list have tags, notes and pins; list --tag)
         "params": params.params,
         "changed_params": params.changed(),
         "defaults": params.defaults,
@@ -102,7 +91,6 @@ fn page(session: &Session, reader: &Reader, id: RunId, extent: Extent) -> Result
     let handle = handle(reader, &run);
     let out = &session.out;
     let mut text = out.pasteable(&heading.text());
-    text.push_str(&annotation::lines(&annotation));
     text.push_str(&effort.lines());
     text.push_str(&out.pasteable(&changed_params(&params, extent, &handle)));
     text.push('\n');

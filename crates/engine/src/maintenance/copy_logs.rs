@@ -87,6 +87,7 @@ fn copy(mut source: File, target: &Path) -> io::Result<()> {
         io::copy(&mut (&mut source).take(end.saturating_sub(start)), &mut copy)?;
         at = end.max(start + 1);
     }
+    // No failpoint: that of the whole copy is in `copy_new`.
     copy.set_len(length)?;
     copy.flush()?;
     copy.sync_all()

@@ -21,15 +21,9 @@ pub struct ListArgs {
     /// Only runs of this workflow
     #[arg(long, value_name = "NAME")]
     pub workflow: Option<String>,
-<<<<<<< HEAD
     /// Only runs with this tag
     #[arg(long, value_name = "TAG")]
     pub tag: Option<Tag>,
-=======
-    /// Only runs with this tag (repeatable: with all of them)
-    #[arg(long, value_name = "TAG")]
-    pub tag: Vec<Tag>,
->>>>>>> 4ef2055 (feat(look): show and list have tags, notes and pins; list --tag)
     /// Sort by a value (STEP.VALUE), a parameter, `time`, `created` or `name`. Values that improve downwards, such as
     /// losses of built-in steps, start with the lowest; runs without a value come last
     #[arg(long, value_name = "KEY")]

@@ -1,7 +1,7 @@
 //! Chooses the runs to list, and collects what is shown of each.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
@@ -50,30 +50,18 @@ pub(super) struct Listed {
 
 pub(super) fn page(session: &Session, reader: &Reader, args: &ListArgs) -> Result<Page, CliError> {
     let is_search = !args.status.is_empty()
-<<<<<<< HEAD
         || [args.workflow.is_some(), args.tag.is_some(), args.sort.is_some(), args.number.is_some()].contains(&true);
-=======
-        || !args.tag.is_empty()
-        || args.workflow.is_some()
-        || args.sort.is_some()
-        || args.number.is_some();
->>>>>>> 4ef2055 (feat(look): show and list have tags, notes and pins; list --tag)
     let most = if args.all || is_search { usize::MAX } else { NEWEST };
     let RunRows { readable: mut ended, mut unreadable } = reader.ended_runs(most.saturating_add(1))?;
     let mut more = ended.len() > most;
     ended.truncate(most);
     let RunRows { readable: mut runs, unreadable: open } = reader.open_runs()?;
     unreadable.extend(open);
-<<<<<<< HEAD
     let tagged = args.tag.as_ref().map(|tag| reader.runs_tagged(tag)).transpose()?;
-=======
-    let tagged: Vec<BTreeSet<RunId>> = args.tag.iter().map(|tag| reader.runs_tagged(tag)).collect::<Result<_, _>>()?;
->>>>>>> 4ef2055 (feat(look): show and list have tags, notes and pins; list --tag)
     let is_wanted = |run: &RunRow| {
         tagged.as_ref().is_none_or(|tagged| tagged.contains(&run.id))
             && (args.status.is_empty() || args.status.contains(&run.status))
             && args.workflow.as_ref().is_none_or(|workflow| *workflow == run.workflow)
-            && tagged.iter().all(|tagged| tagged.contains(&run.id))
     };
     let mut left_out = 0;
     if !is_search && !args.all && !session.out.is_json() {

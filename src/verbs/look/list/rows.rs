@@ -109,7 +109,6 @@ fn columns_of(page: &Page, columns: &Columns, waits: &[WaitRow]) -> Vec<Column> 
     }
     all.extend(columns.sort.iter().map(|key| column(key, true, &|listed| value(listed.sorted_by.as_ref()))));
     all.extend(columns.params.iter().map(|name| column(name, true, &|listed| value(listed.params.at(name)))));
-    all.push(column("tags", false, &|listed| tag_list(&listed.annotation)));
     let left = |listed: &Listed| listed.effort.as_ref().and_then(Effort::remaining).unwrap_or_default();
     all.push(column("tags", false, &|listed| tag_list(&listed.annotation)));
     all.push(column("left", false, &left));
