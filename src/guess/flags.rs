@@ -13,7 +13,7 @@ use stepwell_workflow::parse::{self, Meant, is_usual, meant};
 const FLAGS: &[(&[&str], &str)] = &[
     (
         &["output-dir", "out", "out-dir", "save-dir", "checkpoint-dir", "logdir", "log-dir"],
-        "everything is kept in the state directory: `--state-dir DIR` chooses it",
+        "`--state-dir DIR` chooses where everything is kept, `--export-dir DIR` where trained models are copied",
     ),
     (&["json"], "`--output json` prints JSON"),
     (&["resume", "continue", "from-checkpoint", "resume-from-checkpoint"], "`stepwell resume RUN` continues a run"),

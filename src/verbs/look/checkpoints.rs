@@ -234,7 +234,7 @@ mod tests {
             listed("seeds[0]", Some(9), State::Kept),
             listed("own", None, State::Kept),
         ];
-        let text = text("a run", &rows, 7, 3);
+        let text = text("a-run", &rows, 7, 3);
         assert_eq!(text, LIST, "{text}");
         assert_eq!(super::text("r", &[], 0, 0), "run r has no checkpoints\n");
     }
@@ -248,6 +248,6 @@ seeds[0]  9           4608    11.11   2026-11-30 05:00:00Z  3.0 MiB  kept\n\
 own                                   2026-11-30 05:00:00Z  3.0 MiB  kept\n\
 and 7 older ones, with `--all`\n\
 3 more are gone: newer ones replace older ones (`keep_checkpoints` of a training)\n\
-`stepwell fork --at train:150 'a run'` starts a new run there; add `-S NAME=VALUE` to change a parameter\n\
+`stepwell fork --at train:150 a-run` starts a new run there; add `-S NAME=VALUE` to change a parameter\n\
 ";
 }

@@ -178,8 +178,8 @@ fn a_worker_takes_submitted_runs_and_goes_idle() {
 fn canceling_a_pending_run_needs_no_engine() {
     let folder = tempfile::tempdir().unwrap();
     let run = submit(folder.path(), WORKFLOW);
-    assert_eq!(cancel(folder.path(), run).unwrap(), Canceled::Done);
-    assert_eq!(cancel(folder.path(), run).unwrap(), Canceled::EndedBefore(RunStatus::Canceled));
+    assert_eq!(cancel(folder.path(), run, &Limits::default()).unwrap(), Canceled::Done);
+    assert_eq!(cancel(folder.path(), run, &Limits::default()).unwrap(), Canceled::EndedBefore(RunStatus::Canceled));
 }
 
 #[test]

@@ -14,6 +14,7 @@ use stepwell_run::request::Request;
 use stepwell_run::run_options::{Origin, Reuse, RunOptions};
 use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{EngineLock, NewRun, Reader, RunRow, Store};
+use stepwell_workflow::limits::Limits;
 use stepwell_workflow::parse::{Library, Source};
 
 /// Workflow files `child.toml` and `grandchild.toml`.
@@ -196,13 +197,13 @@ fn canceling_a_parent_cancels_its_children() {
     let run = submit_with(folder.path(), &workflow, &shelf());
     assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);
     let child = child_named(folder.path(), "parent.square[0]");
-    assert_eq!(cancel(folder.path(), child).unwrap(), Canceled::Done);
+    assert_eq!(cancel(folder.path(), child, &Limits::default()).unwrap(), Canceled::Done);
     assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);
     let reader = Reader::open(folder.path()).unwrap();
     let failure = reader.step(run, &"square[0]".into()).unwrap().failure.unwrap();
     assert!(failure.message.contains("parent.square[0] was canceled"), "{failure}");
     drop(reader);
-    assert_eq!(cancel(folder.path(), run).unwrap(), Canceled::Done);
+    assert_eq!(cancel(folder.path(), run, &Limits::default()).unwrap(), Canceled::Done);
     assert!(runs(folder.path()).iter().all(|row| row.stored_status == RunStatus::Canceled));
     assert_sound(folder.path());
 }
@@ -218,7 +219,7 @@ fn a_canceled_child_is_replaced_when_its_parent_is_resumed() {
     let run = submit_with(folder.path(), &workflow, &shelf());
     assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);
     let first = child_named(folder.path(), "parent.square[0]");
-    assert_eq!(cancel(folder.path(), first).unwrap(), Canceled::Done);
+    assert_eq!(cancel(folder.path(), first, &Limits::default()).unwrap(), Canceled::Done);
     assert_eq!(drive_run(folder.path(), run), Outcome::Failed);
     assert_eq!(ask(folder.path(), run, &Request::Resume).unwrap(), Asked::Done);
     assert_eq!(drive_until_idle(folder.path()), Outcome::Idle);
