@@ -423,7 +423,7 @@ needs = ["a"]
 [[step]]
 id = "c"
 kind = "command"
-with.argv = ["{{ 'no-such-program-anywhere' }}"]
+with.argv = ["{{ run.id }}-no-such-program-anywhere"]
 "#,
     );
     assert_eq!(lab.start().exit_code(), 3);
@@ -551,8 +551,8 @@ with.cwd = "."
     );
     let mut engine = lab.start();
     lab.worker("a");
-    // `resume` uses the running engine; a second engine is refused.
-    lab.resume().ends_well();
+    // `resume` asks the running engine; a second engine is refused.
+    lab.spawn(&["resume", "--detach"]).ends_well();
     let mut second = lab.spawn(&["worker"]);
     assert!(!second.wait().success());
     let said = second.stderr();

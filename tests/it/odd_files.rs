@@ -107,7 +107,7 @@ fn an_input_that_is_a_pipe_does_not_stop_the_engine() {
         "pipe.toml",
         "name = \"pipe\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith = { shell = \"true\", inputs = [\"in\"] }\n",
     );
-    for (make, said) in [("mkfifo in", "`in` is a pipe"), ("ln -s gone in", "`in` is a link to `gone`")] {
+    for (make, said) in [("mkfifo in", "in` is a pipe"), ("ln -s gone in", "in` is a link to `gone`")] {
         let _ = fs::remove_file(sandbox.path("in"));
         assert!(
             std::process::Command::new("sh")

@@ -282,7 +282,7 @@ fn engines_that_die_again_and_again_lead_to_safe_mode() {
     assert_eq!(asked(), (2, 0), "what starts no engine may be submitted");
     start(&["cancel", "queued"]).ok();
     sandbox.write("healed", "");
-    start(&["resume", "loop", "--force"]).ok();
+    start(&["resume", "loop-1", "--force"]).ok();
     assert!(!sandbox.state().join("engine-starts").exists());
 }
 

@@ -154,7 +154,7 @@ fn the_lock_file_says_who_runs_and_not_with_which_arguments() {
     let text = fs::read_to_string(engine.path().join("engine.lock")).unwrap();
     let holder: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text).unwrap();
     let keys: Vec<&str> = holder.keys().map(String::as_str).collect();
-    assert_eq!(keys, ["host", "pid", "schema", "started_at"]);
+    assert_eq!(keys, ["host", "pid", "run", "schema", "slots", "started_at"]);
 }
 
 #[cfg(target_os = "linux")]
