@@ -118,7 +118,7 @@ def _number(number):
     """A float, also of a tensor; None for what JSON cannot hold."""
     if number is None:
         return None
-    number = float(number)
+    number = float(number.detach() if hasattr(number, "detach") else number)
     return number if number - number == 0 else None
 
 

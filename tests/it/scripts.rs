@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::harness::Sandbox;
+use crate::harness::{Sandbox, read};
 
 /// A project in a folder of its own; Stepwell runs in the folder above.
 fn project(workflow: &str) -> Sandbox {
@@ -185,4 +185,39 @@ fn the_example_resumes_from_its_checkpoints() {
         .output();
     let alone = alone.unwrap();
     assert!(alone.status.success(), "{}", String::from_utf8_lossy(&alone.stderr));
+}
+
+#[test]
+fn a_mended_script_starts_over_and_its_old_files_are_set_aside() {
+    let sandbox = Sandbox::new();
+    sandbox.write("train.sh", "echo hours of work > progress; exit 1\n");
+    sandbox.write(
+        "w.toml",
+        "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = 1\nwith = { argv = [\"sh\", \"train.sh\"] }\n",
+    );
+    sandbox.stepwell(&["run", "w.toml"]).exits(3);
+    sandbox.write("train.sh", "test ! -e progress\n");
+    sandbox.stepwell(&["resume", "w-1"]).ok().says(&["starting from the beginning", "its files were moved to"]);
+    let id = sandbox.query("SELECT id FROM run").concat();
+    let aside = sandbox.state().join("runs").join(id).join("a/set-aside/work/progress");
+    assert_eq!(read(&aside), "hours of work\n");
+    sandbox.stepwell(&["gc"]).ok();
+    assert!(!aside.exists());
+}
+
+#[test]
+fn a_step_without_its_project_folder_fails_and_keeps_its_files() {
+    let sandbox = Sandbox::new();
+    let project = sandbox.path("project");
+    std::fs::create_dir(&project).unwrap();
+    sandbox.write("project/train.sh", "[ -e progress ] || { echo work > progress; exit 1; }\n");
+    sandbox.write(
+        "project/w.toml",
+        "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nretry = 1\nwith = { argv = [\"sh\", \"train.sh\"] }\n",
+    );
+    sandbox.stepwell(&["run", "project/w.toml"]).exits(3);
+    std::fs::rename(&project, sandbox.path("moved")).unwrap();
+    sandbox.stepwell(&["resume", "w-1"]).exits(3).says(&["does not exist", "was it moved?"]);
+    std::fs::rename(sandbox.path("moved"), &project).unwrap();
+    sandbox.stepwell(&["resume", "w-1"]).ok();
 }

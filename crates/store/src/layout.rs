@@ -30,6 +30,11 @@ pub fn scratch_dir(state_dir: &Path, run: RunId, step: &StepId) -> PathBuf {
     step_dir(state_dir, run, step).join("scratch")
 }
 
+/// The scratch files of earlier inputs. `gc` removes them once the run has ended.
+pub fn set_aside_dir(state_dir: &Path, run: RunId, step: &StepId) -> PathBuf {
+    step_dir(state_dir, run, step).join("set-aside")
+}
+
 /// Standard error of an attempt; for user commands also their standard output.
 pub fn attempt_log(state_dir: &Path, run: RunId, step: &StepId, attempt: u32) -> PathBuf {
     step_dir(state_dir, run, step).join(format!("attempt-{attempt}.log"))

@@ -1,12 +1,17 @@
 //! Performs the effects of committed decisions.
 
+use std::fs;
+use std::path::PathBuf;
+
+use walkdir::WalkDir;
+
 use crate::executors::{AttemptId, Executor, Launch};
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
 use stepwell_base::protocol::{AttemptRequest, ToAttempt};
 use stepwell_run::command::{Command, Effect};
 use stepwell_run::state::{Lease, Step, StepState};
-use stepwell_store::scratch_dir;
+use stepwell_store::{scratch_dir, set_aside_dir};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -148,10 +153,22 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     /// Removes the data that a step keeps for its next attempt, once the step succeeds.
-    pub(crate) fn clean(&self, run: RunId, step: &StepId) {
-        // Leftovers cost only space; the next start removes them.
+    /// Moves the scratch files of a step out of the way of its next attempt: they may be hours of a person's work.
+    /// Returns their new place; `None` if there are none.
+    pub(crate) fn move_scratch_away(&self, run: RunId, step: &StepId) -> Option<PathBuf> {
         let scratch = scratch_dir(&self.options.state_dir, run, step);
-        remove_folder(&scratch);
+        let aside = set_aside_dir(&self.options.state_dir, run, step);
+        if !WalkDir::new(&scratch).into_iter().flatten().any(|entry| entry.file_type().is_file()) {
+            remove_folder(&scratch);
+            return None;
+        }
+        remove_folder(&aside);
+        // No failpoint: what cannot be moved is removed, as the next attempt needs.
+        if fs::rename(&scratch, &aside).is_err() {
+            remove_folder(&scratch);
+            return None;
+        }
+        Some(aside)
     }
 }
 

@@ -15,7 +15,7 @@ use stepwell_base::ids::RunId;
 use stepwell_run::event::{Event, Recorded, RunEvent};
 use stepwell_run::retention::{Ended, Retention};
 use stepwell_run::status::RunStatus;
-use stepwell_store::{BACKUPS_DIR, Batch, EngineLock, RUNS_DIR, Reader, Store, StoreError, scratch_dir};
+use stepwell_store::{BACKUPS_DIR, Batch, EngineLock, RUNS_DIR, Reader, Store, StoreError, scratch_dir, set_aside_dir};
 
 use super::content_in_use::content_in_use;
 use super::error::MaintenanceError;
@@ -257,8 +257,10 @@ impl CleanUp<'_> {
                 folders.push(folder);
             } else if matches!(row.stored_status, RunStatus::Succeeded | RunStatus::Canceled) {
                 let steps = self.reader.steps(row.id)?;
-                let scratch = steps.iter().map(|step| scratch_dir(self.state_dir, row.id, &step.id));
-                folders.extend(scratch.filter(|folder| folder.is_dir()));
+                for folder in [scratch_dir, set_aside_dir] {
+                    let of_steps = steps.iter().map(|step| folder(self.state_dir, row.id, &step.id));
+                    folders.extend(of_steps.filter(|folder| folder.is_dir()));
+                }
             }
         }
         Ok(folders)

@@ -59,7 +59,18 @@ impl StepHandler for Command {
         let project = Project(surroundings.project);
         let file = surroundings.file.map(PathBuf::from).filter(|file| project.find(file).is_file());
         arguments.inputs.extend(file);
-        fingerprint(&arguments, project, surroundings.earlier)
+        let fingerprint = fingerprint(&arguments, project, surroundings.earlier)?;
+        // Without its folder the step would start over, and lose what it has done.
+        if project.is_known()
+            && !project.0.is_dir()
+            && surroundings.earlier.is_some_and(|earlier| *earlier != fingerprint)
+        {
+            let message = format!("the folder of the workflow file, `{}`, does not exist", project.0.display());
+            return Err(Failure::fatal(message).with_hint(
+                "was it moved? Put it back and use `stepwell resume`, or run the workflow in its new place: finished steps are reused",
+            ));
+        }
+        Ok(fingerprint)
     }
 
     fn look_ahead(&self, with: &Map<String, Value>, project: &Path) -> Vec<Finding> {

@@ -142,16 +142,18 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Ok(Turn::Taken)
     }
 
-    /// Discards checkpoints and scratch files of other inputs, which must not leak into this attempt. A fork restarts
+    /// Discards checkpoints of other inputs and sets its scratch files aside, which must not leak into this attempt. A fork restarts
     /// from the checkpoint that it was made for.
     fn start_over(&mut self, run: RunId, step: StepId, fence: Fence) {
         let forked_at = self.runs.get(&run).and_then(|run| run.forked_at(&step));
         let last_step = forked_at.unwrap_or(0);
         let from = forked_at.map_or_else(|| "the beginning".to_owned(), |at| format!("training step {at}"));
-        let message = format!("the inputs have changed since the last attempt: starting from {from}");
+        let aside =
+            self.move_scratch_away(run, &step).map(|folder| format!("; its files were moved to {}", folder.display()));
+        let aside = aside.unwrap_or_default();
+        let message = format!("the inputs have changed since the last attempt: starting from {from}{aside}");
         self.handle(run, Command::Note { step: step.clone(), fence, message });
         self.handle(run, Command::Rewind { step: step.clone(), fence, last_step });
-        self.clean(run, &step);
     }
 
     fn plan(&self, run: &Run, step: &Step, held: Held) -> Result<Plan, EngineError> {
