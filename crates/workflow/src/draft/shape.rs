@@ -12,6 +12,7 @@ use crate::document::{Data, Located, Node, Table};
 use crate::spec::{PinnedWorkflow, RetryPolicy, Timeouts};
 use stepwell_base::names::RunName;
 use stepwell_base::secret::SecretSource;
+use stepwell_base::suggest;
 
 const WORKFLOW_KEYS: [&str; 8] = ["name", "description", "params", "secrets", "budget", "sla", "step", "outputs"];
 const STEP_KEYS: [&str; 11] =
@@ -142,10 +143,15 @@ fn read_steps(table: &Table, problems: &mut Problems) -> Vec<StepDraft> {
 
 impl StepDraft {
     fn read(table: &Table, header: Span, problems: &mut Problems) -> StepDraft {
-        misplaced_arguments(table, problems);
-        table.only(&[&STEP_KEYS[..], &ARGUMENTS].concat(), " in a step", problems);
+        only_step_keys(table, problems);
         let id = required(table, "id", "give it a unique id, such as `id = \"clean\"`", &header, problems);
-        let mut kind = required(table, "kind", "`stepwell workflow schema` lists the kinds", &header, problems);
+        let mut kind = required(
+            table,
+            "kind",
+            "`kind = \"command\"` runs a program; `stepwell workflow schema` lists the kinds",
+            &header,
+            problems,
+        );
         if let Some(id) = &id
             && !is_id(&id.value)
         {
@@ -174,13 +180,24 @@ impl StepDraft {
     }
 }
 
-/// Reports arguments that are written beside `with`.
-fn misplaced_arguments(table: &Table, problems: &mut Problems) {
-    for (key, _) in table.entries.iter().filter(|(key, _)| ARGUMENTS.contains(&key.value.as_str())) {
+/// Reports keys that a step does not have, among them arguments that are written beside `with`.
+fn only_step_keys(table: &Table, problems: &mut Problems) {
+    for (key, _) in table.entries.iter().filter(|(key, _)| !STEP_KEYS.contains(&key.value.as_str())) {
+        let hint = match key.value.as_str() {
+            "command" | "script" => {
+                "write `with = { argv = [\"python3\", \"train.py\"] }` or `with = { shell = \"echo hello\" }`"
+                    .to_owned()
+            }
+            "outputs" => "write `with = { outputs = { model = \"model.pt\" }, .. }`".to_owned(),
+            name if ARGUMENTS.contains(&name) => {
+                format!("arguments of the kind belong into `with`: write `with = {{ {name} = .. }}`")
+            }
+            name => suggest::hint(name, "keys", STEP_KEYS.iter().copied()),
+        };
         problems
             .at(&key.span, format!("unknown key `{}` in a step", key.value))
             .label("not a key of this table")
-            .hint(format!("arguments of the kind belong into `with`: write `with = {{ {} = .. }}`", key.value));
+            .hint(hint);
     }
 }
 
