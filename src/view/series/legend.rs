@@ -24,7 +24,10 @@ impl Legend {
     pub fn differences(curves: &[Legend]) -> Vec<String> {
         let differs = |name: &str| curves.iter().any(|curve| curve.params.get(name) != curves[0].params.get(name));
         let difference = |curve: &Legend| {
-            let mut parts: Vec<String> = curve.item.iter().map(|item| item_name(item).into_owned()).collect();
+            let named = |item: &Value| {
+                if item.is_object() { item_name(item).into_owned() } else { format!("item={}", item_name(item)) }
+            };
+            let mut parts: Vec<String> = curve.item.iter().map(named).collect();
             let params = curve.params.iter().filter(|(name, _)| differs(name));
             parts.extend(params.map(|(name, value)| format!("{name}={}", item_name(value))));
             parts.extend(curve.origin.clone());
@@ -53,6 +56,7 @@ mod tests {
         ];
         assert_eq!(Legend::differences(&curves), ["lr=0.1, text=a.txt", "seed=3, lr=0.2"]);
         assert_eq!(Legend::differences(&curves[..1]), [""]);
+        assert_eq!(Legend::differences(&[legend(json!({}), Some(json!(7)))]), ["item=7"]);
         let long = [legend(json!({"a": "x".repeat(100)}), None), legend(json!({}), None)];
         assert_eq!(Legend::differences(&long)[0].len(), MOST_CHARACTERS + 3);
     }
