@@ -199,7 +199,7 @@ fn a_mended_script_starts_over_and_its_old_files_are_set_aside() {
     sandbox.write("train.sh", "test ! -e progress\n");
     sandbox.stepwell(&["resume", "w-1"]).ok().says(&["starting from the beginning", "its files were moved to"]);
     let id = sandbox.query("SELECT id FROM run").concat();
-    let aside = sandbox.state().join("runs").join(id).join("a/set-aside/work/progress");
+    let aside = sandbox.state().join("runs").join(id).join("a").join("set-aside").join("work").join("progress");
     assert_eq!(read(&aside), "hours of work\n");
     sandbox.stepwell(&["gc"]).ok();
     assert!(!aside.exists());

@@ -99,7 +99,7 @@ pub trait StepHandler: Sync {
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;
 }
 
-/// What is known about a step beside its arguments when its fingerprint is computed.
+/// Facts about a step, beside its arguments, that its fingerprint depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
     /// Folder of the workflow file; empty if there is none.

@@ -14,7 +14,7 @@ pub const LOCK_FILE: &str = "engine.lock";
 pub const HEAD_FILE: &str = "event-head";
 /// The log of engines; full ones are `engine.log.1` and so on.
 pub const LOG_FILE: &str = "engine.log";
-/// What the notify command prints.
+/// Output of the notify command.
 pub const NOTIFY_LOG_FILE: &str = "notify.log";
 /// FIFO; a byte written to it wakes the engine.
 pub const WAKE_FILE: &str = "wake";

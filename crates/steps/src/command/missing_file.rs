@@ -11,7 +11,7 @@ use super::start_failure::Start;
 
 /// Lines of the log to search for the name of the file.
 const LINES: usize = 30;
-/// What programs say about a missing file.
+/// Messages of programs about a missing file.
 const SAID: [&str; 6] =
     ["No such file or directory", "can't open file", "FileNotFoundError", "cannot open", "cannot find", "not found"];
 /// Characters that surround the name of a file in a message.

@@ -70,7 +70,7 @@ pub(super) fn start(start: &Start<'_>, redactor: &Redactor, context: &mut StepCo
     Ok(Program { child, watch, log })
 }
 
-/// What a program writes for Stepwell while it runs.
+/// Files that a program writes for Stepwell while it runs.
 pub(super) struct Reports {
     pub progress: ProgressFile,
     pub metrics: MetricsFile,

@@ -1,4 +1,4 @@
-//! What a program reports while it runs, in files that the worker reads: progress and metrics.
+//! Files in which a running program reports progress and metrics to the worker.
 
 mod earlier;
 mod line;
