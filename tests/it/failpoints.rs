@@ -164,11 +164,11 @@ impl Drill {
     fn perform(&mut self) -> Result<Outcome, String> {
         let listed = self.start(&["list", "--state-dir", "old"]);
         self.finish("list", listed)?;
-        let run = self.start(&["run", "drill.toml", "--idempotency-key", "drill"]);
+        let run = self.start(&["run", "drill.toml", "--name", "drill", "--idempotency-key", "drill"]);
         let run = self.finish("run", run)?;
         self.leave_a_half_written_artifact();
         let reader = self.read_for_long();
-        let engine = self.start(&["run", "victim.toml"]);
+        let engine = self.start(&["run", "victim.toml", "--name", "victim"]);
         let engine = self.wait_for_the_victim(engine)?;
         drop(reader);
         let cancel = self.start(&["cancel", "victim"]);
@@ -201,7 +201,7 @@ impl Drill {
 
     /// Backs up, restores and collects garbage; repeats an interrupted restore.
     fn maintain(&mut self) -> Result<(), String> {
-        let backup = self.start(&["db", "backup", "copy"]);
+        let backup = self.start(&["db", "backup", "--artifacts", "copy"]);
         if self.finish("backup", backup)?.code == 0 {
             let restore = self.start(&["db", "restore", "copy"]);
             if self.finish("restore", restore)?.code != 0 {
@@ -222,7 +222,7 @@ impl Drill {
         let again = if acknowledged {
             self.sandbox.stepwell(&["resume", "drill"])
         } else {
-            self.sandbox.stepwell(&["run", "drill.toml", "--idempotency-key", "drill"])
+            self.sandbox.stepwell(&["run", "drill.toml", "--name", "drill", "--idempotency-key", "drill"])
         };
         expect(again.code == 0, &format!("the next start failed with {}: {}", again.code, again.stderr))?;
         expect(self.status("drill").as_deref() == Some("succeeded"), "not succeeded")?;
