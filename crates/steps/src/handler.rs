@@ -102,7 +102,7 @@ pub trait StepHandler: Sync {
 /// Facts about a step, beside its arguments, that its fingerprint depends on.
 #[derive(Clone, Copy, Debug)]
 pub struct Surroundings<'a> {
-    /// Folder of the workflow file; empty if there is none.
+    /// Folder of the workflow file, or an empty path for a workflow without a file.
     pub project: &'a Path,
     /// Name of the file that is the item of a child, if `for_each` lists files.
     pub file: Option<&'a str>,

@@ -54,7 +54,7 @@ pub struct Batch<'a> {
     pub series: &'a [SeriesWrite],
     /// Answers to the requests that the events fulfil.
     pub answers: &'a [Answer],
-    /// Runs that these events end and that a notifier is to be told about, with the times of their ends.
+    /// Runs that these events end and that the notifier must hear of, with the times of their ends.
     pub to_tell: &'a [(RunId, Timestamp)],
     /// Ends that the notifier knows now.
     pub told: &'a [(RunId, Timestamp)],

@@ -1,4 +1,4 @@
-//! What people say about runs.
+//! Tags, notes and pins that people give to runs.
 
 use std::collections::BTreeSet;
 

@@ -97,7 +97,7 @@ impl StoredMetric {
         })
     }
 
-    /// The row of a command. A loss that is no number is in `more`, because NULL in the column means that there is none.
+    /// The row of a command. A loss that is no number is in `more`, because NULL in the column means that the row has no loss.
     ///
     /// # Errors
     /// `Unstorable`.

@@ -71,7 +71,7 @@ fn a_new_attempt_voids_what_it_reports_again() {
     assert_eq!(crate::check(engine.path()).unwrap(), []);
 }
 
-/// What the next attempt reports a second time, because nobody knows what was committed, changes nothing.
+/// A row that the next attempt reports a second time changes nothing.
 #[test]
 fn to_report_lines_again_changes_nothing() {
     let changes = [

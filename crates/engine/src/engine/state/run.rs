@@ -94,7 +94,7 @@ impl Run {
         }
     }
 
-    /// Folder of the workflow file; empty if there is none.
+    /// Folder of the workflow file, or an empty path for a workflow without a file.
     pub(crate) fn project_folder(&self) -> &Path {
         self.options.project.as_ref().map_or(Path::new(""), |project| &project.folder)
     }

@@ -1,4 +1,4 @@
-//! What steps have done: events, attempts, checkpoints and series.
+//! Reads the history of steps: events, attempts, checkpoints and series.
 
 mod attempts;
 mod events;
