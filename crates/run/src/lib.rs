@@ -4,7 +4,8 @@
 //! anything is stored.
 //!
 //! Start reading at `handle.rs`, which is the whole loop in a few lines. [`command`] and [`event`] hold its words, [`decide`]
-//! judges, [`apply`] changes the [`state`]. [`status`] is the same history as the tables show it.
+//! judges, [`apply`] changes the [`state`]. [`status`] is the same history as the tables show it. [`health`] judges how a
+//! run goes while it works.
 
 pub mod apply;
 pub mod command;
@@ -12,6 +13,7 @@ pub mod decide;
 pub mod estimate;
 pub mod event;
 mod handle;
+pub mod health;
 pub mod item;
 pub mod judgement;
 pub mod next;

@@ -47,18 +47,6 @@ pub fn short_id(run: RunId) -> String {
     random.chars().take(SHORT).collect()
 }
 
-/// A size such as `512 B`, `14.2 KiB` or `3.1 GiB`.
-pub fn bytes(count: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = count as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if unit == 0 { format!("{count} B") } else { format!("{value:.1} {}", UNITS[unit]) }
-}
-
 /// Time from `start` to `end` (or to now), such as `3m 12s`.
 pub fn since(start: Option<Timestamp>, end: Option<Timestamp>) -> String {
     let Some(start) = start else { return String::new() };
@@ -96,9 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_and_durations_are_short() {
-        assert_eq!(bytes(512), "512 B");
-        assert_eq!(bytes(14_541), "14.2 KiB");
+    fn durations_are_short() {
         assert_eq!(duration(3.25), "3.2s");
         assert_eq!(duration(192.0), "3m 12s");
         assert_eq!(duration(7_260.0), "2h 01m");

@@ -6,8 +6,9 @@ mod screen;
 pub mod streams;
 mod writer;
 
-pub use human::{bytes, duration, grid, short_id, shown_path, since, table};
+pub use human::{duration, grid, short_id, shown_path, since, table};
 pub use json::{SCHEMA, run_json, step_json};
 pub use screen::Screen;
+pub use stepwell_base::amount::about as bytes;
 pub use streams::Printed;
 pub use writer::Output;

@@ -35,6 +35,12 @@ pub fn show(amount: u64) -> String {
     exact.map_or_else(|| amount.to_string(), |(unit, factor)| format!("{}{unit}", amount / factor))
 }
 
+/// A size for people, such as `512 B`, `14.2 KiB` or `3.1 GiB`.
+pub fn about(bytes: u64) -> String {
+    let unit = UNITS[..4].iter().find(|(_, factor)| bytes >= *factor);
+    unit.map_or_else(|| format!("{bytes} B"), |(unit, factor)| format!("{:.1} {unit}", bytes as f64 / *factor as f64))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +58,11 @@ mod tests {
             assert_eq!(parse(&show(amount)), Some(amount));
         }
         assert_eq!(show(64 << 30), "64GiB");
+    }
+
+    #[test]
+    fn sizes_for_people_are_short() {
+        let sizes = [0, 512, 14_541, 3 << 30, 5 << 50].map(about);
+        assert_eq!(sizes, ["0 B", "512 B", "14.2 KiB", "3.0 GiB", "5120.0 TiB"]);
     }
 }
