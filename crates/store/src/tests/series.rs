@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use super::fixture::{Engine, ready, started};
+use super::fixture::{Engine, checkpointed, ready, started};
 use crate::{Batch, SeriesWrite, StoreError};
 use stepwell_base::ids::RunId;
 use stepwell_base::protocol::{Measurement, SeriesChange};
@@ -118,4 +118,25 @@ fn the_z_loss_of_a_training_is_kept() {
     assert_eq!(read.iter().map(|row| row.z_loss).collect::<Vec<_>>(), [None, Some(0.125)]);
     let found = rows(&engine, run);
     assert_eq!((found[0].1.len(), found[1].1.len(), found[1].1["z_loss"]), (5, 6, 0.125));
+}
+
+#[test]
+fn readings_of_health_are_the_newest_rows_in_order() {
+    let (mut engine, run) = Engine::with_run();
+    assert_eq!(engine.store.reader().health_readings(run).unwrap(), []);
+    engine.commit(run, [ready("a"), started("a", 1)]).unwrap();
+    engine.commit(run, [checkpointed("a", 1, 100)]).unwrap();
+    let loss = |step: u64| if step == 199 { f64::NAN } else { step as f64 };
+    let changes: Vec<SeriesChange> = (1..=200)
+        .map(|step| match step % 50 {
+            0 => add(step, &[("loss", loss(step)), ("val_loss", 1.0), ("grad_norm/layer.0", 1.0)]),
+            _ => add(step, &[("loss", loss(step))]),
+        })
+        .collect();
+    commit(&mut engine, run, 1, &changes);
+    let [found] = &engine.store.reader().health_readings(run).unwrap()[..] else { panic!("one step runs") };
+    assert_eq!((found.losses.len(), found.losses[0], found.losses[119]), (120, (81, 81.0), (200, 200.0)));
+    assert!(found.losses[118].1.is_nan());
+    assert_eq!(found.validations, [(50, 1.0), (100, 1.0), (150, 1.0), (200, 1.0)]);
+    assert_eq!((found.checkpoints.len(), found.checkpoint_bytes), (1, "checkpoint 100".len() as u64));
 }

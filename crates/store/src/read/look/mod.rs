@@ -2,6 +2,7 @@
 
 mod fan_out;
 mod params;
+mod readings;
 mod step_names;
 mod values;
 
