@@ -38,6 +38,7 @@ impl From<StoreError> for CliError {
             | StoreError::DamagedBackup { .. }
             | StoreError::UnfinishedRestore { .. }
             | StoreError::DamagedMetric { .. }
+            | StoreError::DamagedSample { .. }
             | StoreError::Undecodable { .. }
             | StoreError::DamagedSpec { .. } => ErrorKind::Damaged,
             _ => ErrorKind::State,

@@ -155,6 +155,7 @@ impl Lab {
             grad_norm: 1.0,
             tokens_so_far: 256 * train_step,
             tokens_per_second: 1000.0,
+            ..MetricRow::default()
         };
         let metrics = [MetricWrite { run, step: step.into(), attempt: 1, row }];
         self.store.commit(Batch { metrics: &metrics, ..Batch::default() }).unwrap();

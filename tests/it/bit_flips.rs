@@ -67,6 +67,7 @@ fn state() -> TempDir {
             grad_norm: f64::NAN,
             tokens_so_far: train_step * 512,
             tokens_per_second: 1234.5,
+            ..MetricRow::default()
         },
     };
     for first in [1, 101] {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::artifact::ArtifactRef;
 
 /// A committed point from which a later attempt of the same step resumes.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Checkpoint {
     /// Manifest of the checkpoint's files; `None` when `state` is enough.
     pub artifact: Option<ArtifactRef>,
@@ -26,7 +26,17 @@ pub struct Checkpoint {
     /// Never dropped, whatever `keep` says; set at the end of a phase.
     #[serde(default)]
     pub permanent: bool,
-    /// The commit drops all but the newest `keep` checkpoints that are not permanent.
+    /// The commit drops all but the newest `keep` checkpoints that are not permanent, and the best.
     #[serde(default)]
     pub keep: Option<u32>,
+    /// Loss on held-out text, if it was measured at this step.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub val_loss: Option<f64>,
+    /// Set if that loss is the lowest so far. The newest checkpoint with this mark is never dropped.
+    #[serde(default, skip_serializing_if = "is_unset")]
+    pub best: bool,
+}
+
+fn is_unset(mark: &bool) -> bool {
+    !mark
 }

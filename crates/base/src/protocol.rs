@@ -119,7 +119,7 @@ pub struct Progress {
 }
 
 /// One row per training step.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct MetricRow {
     /// 1-based number of the optimizer step that was just taken.
     pub train_step: u64,
@@ -133,6 +133,33 @@ pub struct MetricRow {
     pub grad_norm: f64,
     pub tokens_so_far: u64,
     pub tokens_per_second: f64,
+    /// Time that the step waited for its samples.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data_wait_seconds: Option<f64>,
+    /// Resident memory of the process.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory_bytes: Option<u64>,
+    /// Model FLOPs utilisation: the share of the device's measured peak, from 0 to 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mfu: Option<f64>,
+}
+
+/// Most texts of one training step, and most bytes of a prompt and of a text.
+pub const MOST_SAMPLES: usize = 16;
+pub const LONGEST_SAMPLE: usize = 8192;
+
+/// Texts that a model wrote at one training step.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct Samples {
+    pub train_step: u64,
+    pub texts: Vec<SampleText>,
+}
+
+/// A prompt and the model's continuation.
+#[derive(Clone, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct SampleText {
+    pub prompt: String,
+    pub text: String,
 }
 
 /// Numbers that belong to one training step, by name. NaN stands for everything that is no finite number.
@@ -161,6 +188,19 @@ pub enum SeriesChange {
     Void { from: u64 },
     /// Adds names to the row of a step; the last number of a name counts.
     Add(Measurement),
+    /// Texts of a step, in place of earlier ones.
+    Samples(Samples),
+}
+
+impl SeriesChange {
+    /// True for what belongs to a training step after `last_step`.
+    pub fn is_after(&self, last_step: u64) -> bool {
+        match self {
+            SeriesChange::Void { .. } => false,
+            SeriesChange::Add(row) => row.train_step > last_step,
+            SeriesChange::Samples(samples) => samples.train_step > last_step,
+        }
+    }
 }
 
 /// JSON has no NaN.

@@ -205,6 +205,7 @@ fn saved(fence: u64, done: u64) -> Event {
         phase: None,
         permanent: false,
         keep: None,
+        ..Checkpoint::default()
     };
     StepEventKind::CheckpointCommitted { checkpoint }.under(step(), Fence(fence))
 }

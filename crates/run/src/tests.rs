@@ -318,6 +318,7 @@ fn checkpoint() -> Checkpoint {
         phase: None,
         permanent: false,
         keep: None,
+        ..Checkpoint::default()
     }
 }
 

@@ -33,6 +33,8 @@ pub enum StoreError {
     LostCommits { path: PathBuf, lost: i64 },
     #[error("run {run}, step `{step}`: the metrics of training step {train_step} are damaged")]
     DamagedMetric { run: RunId, step: StepId, train_step: u64 },
+    #[error("run {run}, step `{step}`: the texts of training step {train_step} are damaged")]
+    DamagedSample { run: RunId, step: StepId, train_step: u64 },
     #[error("`{}` exists already", path.display())]
     Exists { path: PathBuf },
     #[error("there is no backup `{}`", path.display())]
@@ -175,7 +177,7 @@ impl StoreError {
                 let backups = path.with_file_name(BACKUPS_DIR);
                 format!("run `stepwell db restore BACKUP` again; what it replaced is in `{}`", backups.display())
             }
-            StoreError::DamagedMetric { .. } => {
+            StoreError::DamagedMetric { .. } | StoreError::DamagedSample { .. } => {
                 "restore the state with `stepwell db restore BACKUP`, or run the step again".to_owned()
             }
             StoreError::DamagedSpec { .. } => {
@@ -205,6 +207,7 @@ impl StoreError {
             StoreError::Undecodable { .. }
                 | StoreError::DamagedSpec { .. }
                 | StoreError::DamagedMetric { .. }
+                | StoreError::DamagedSample { .. }
                 | StoreError::Pruned { .. }
                 | StoreError::UnknownRun { .. }
                 | StoreError::UnknownStep { .. }

@@ -42,6 +42,7 @@ pub use open::lock::EngineLock;
 pub use read::{EventsAfter, Reader, RunParams, SeriesStep};
 pub use rows::{
     Annotation, Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Reference, ReferenceHolder,
-    Remark, RequestRow, RunRow, RunRows, ScheduleOptions, ScheduleRow, SignalRow, StepRow, Unreadable, WaitRow,
+    Remark, RequestRow, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, Unreadable,
+    WaitRow,
 };
 pub use write::Store;

@@ -223,6 +223,7 @@ mod tests {
                 phase: None,
                 permanent: state == State::Permanent,
                 keep: None,
+                ..Checkpoint::default()
             },
             state,
             size: (state != State::Gone).then_some(3 << 20),

@@ -164,6 +164,7 @@ pub(super) fn checkpoint(step: u64) -> Checkpoint {
         phase: None,
         permanent: false,
         keep: None,
+        ..Checkpoint::default()
     }
 }
 
@@ -176,6 +177,7 @@ fn metric(train_step: u64) -> MetricRow {
         grad_norm: 1.0,
         tokens_so_far: train_step,
         tokens_per_second: 1.0,
+        ..MetricRow::default()
     }
 }
 

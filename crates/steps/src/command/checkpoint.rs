@@ -45,6 +45,7 @@ impl Marker {
             phase: self.phase,
             permanent: false,
             keep: Some(KEPT),
+            ..Checkpoint::default()
         }
     }
 }

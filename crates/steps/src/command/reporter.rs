@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::{CheckpointLine, Reporter, StepError};
 use stepwell_base::checkpoint::Checkpoint;
-use stepwell_base::protocol::{Measurement, MetricRow, Progress, SeriesChange};
+use stepwell_base::protocol::{Measurement, MetricRow, Progress, SampleText, Samples, SeriesChange};
 
 use super::redact::Redactor;
 
@@ -29,6 +29,13 @@ impl Reporter for RedactedReporter<'_> {
             SeriesChange::Add(Measurement { train_step, values }) => {
                 let hidden = values.into_iter().map(|(name, value)| (self.redactor.text(&name), value)).collect();
                 SeriesChange::Add(Measurement { train_step, values: hidden })
+            }
+            SeriesChange::Samples(Samples { train_step, texts }) => {
+                let hide = |sample: SampleText| SampleText {
+                    prompt: self.redactor.text(&sample.prompt),
+                    text: self.redactor.text(&sample.text),
+                };
+                SeriesChange::Samples(Samples { train_step, texts: texts.into_iter().map(hide).collect() })
             }
             void @ SeriesChange::Void { .. } => void,
         });

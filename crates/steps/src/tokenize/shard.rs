@@ -130,6 +130,7 @@ impl Shard {
             phase: None,
             permanent: false,
             keep: Some(1),
+            ..Checkpoint::default()
         })
     }
 

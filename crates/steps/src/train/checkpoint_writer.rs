@@ -104,6 +104,7 @@ fn publish(artifacts: &ArtifactStore, snapshot: Snapshot, metrics: &File, keep: 
         phase: Some(state.phase),
         permanent,
         keep: Some(keep),
+        ..Checkpoint::default()
     })
 }
 

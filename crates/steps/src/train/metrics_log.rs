@@ -81,6 +81,7 @@ mod tests {
             grad_norm: 1.0,
             tokens_so_far: train_step * 8,
             tokens_per_second: 1.0,
+            ..MetricRow::default()
         }
     }
 

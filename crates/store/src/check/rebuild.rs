@@ -21,8 +21,18 @@ use crate::write::tally::Tally;
 use crate::write::{commit, prune, submit};
 
 /// Tables that no event writes; each has its own protection.
-const NOT_LOGGED: [&str; 8] =
-    ["meta", "annotation", "notification", "request", "schedule", "environment", "metric", "refinery_schema_history"];
+const NOT_LOGGED: [&str; 10] = [
+    "meta",
+    "annotation",
+    "notification",
+    "request",
+    "schedule",
+    "environment",
+    "metric",
+    "sample",
+    "attempt_usage",
+    "refinery_schema_history",
+];
 
 /// Lists the differences between the tables and an intact log.
 ///

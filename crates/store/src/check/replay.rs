@@ -46,6 +46,7 @@ pub(super) struct CheckpointReplay {
     pub(super) seq: i64,
     pub(super) last_step: Option<u64>,
     pub(super) permanent: bool,
+    pub(super) best: bool,
 }
 
 impl StepReplay {
@@ -80,6 +81,7 @@ impl StepReplay {
                     seq,
                     last_step: checkpoint.last_step,
                     permanent: checkpoint.permanent,
+                    best: checkpoint.best,
                 });
                 if let Some(keep) = checkpoint.keep {
                     self.drop_checkpoints(keep as usize);
@@ -97,10 +99,11 @@ impl StepReplay {
     fn drop_checkpoints(&mut self, keep: usize) {
         let passing = self.checkpoints.iter().filter(|checkpoint| !checkpoint.permanent).count();
         let mut surplus = passing.saturating_sub(keep);
+        let best = self.checkpoints.iter().rev().find(|checkpoint| checkpoint.best).map(|checkpoint| checkpoint.seq);
         self.checkpoints.retain(|checkpoint| {
             let dropped = !checkpoint.permanent && surplus > 0;
             surplus -= usize::from(dropped);
-            !dropped
+            !dropped || best == Some(checkpoint.seq)
         });
     }
 }

@@ -55,8 +55,8 @@ fn checkpoints_by_step(connection: &Connection, run: RunId) -> Result<Checkpoint
     for CheckpointOf { step, row: CheckpointRow { seq, checkpoint, .. } } in
         collect(connection, sql, [run.to_string()])?
     {
-        let Checkpoint { last_step, permanent, .. } = checkpoint;
-        by_step.entry(step).or_default().push(CheckpointReplay { seq, last_step, permanent });
+        let Checkpoint { last_step, permanent, best, .. } = checkpoint;
+        by_step.entry(step).or_default().push(CheckpointReplay { seq, last_step, permanent, best });
     }
     Ok(by_step)
 }

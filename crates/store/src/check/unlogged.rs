@@ -8,6 +8,7 @@ use super::findings::Findings;
 use crate::decode::{Columns, FromRow, collect};
 use crate::error::StoreError;
 use crate::integrity::seal;
+use crate::rows::SampleRow;
 
 pub(super) fn check_unlogged(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
     if !seal::is_intact(connection)? {
@@ -20,7 +21,8 @@ pub(super) fn check_unlogged(connection: &Connection, findings: &mut Findings) -
         findings.add(format!("run {run}: step `{step}`: attempt {attempt} has worked for longer than it took"));
     }
     check_sums(connection, findings)?;
-    check_metrics(connection, findings)
+    check_rows::<Measurement>(connection, "metric", findings)?;
+    check_rows::<SampleRow>(connection, "sample", findings)
 }
 
 /// Compares the work sums in the rows of steps and fan-outs with their attempts and children.
@@ -40,12 +42,13 @@ fn check_sums(connection: &Connection, findings: &mut Findings) -> Result<(), St
     Ok(())
 }
 
-fn check_metrics(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
-    let mut statement = connection.prepare("SELECT * FROM metric")?;
-    let columns = <Measurement as FromRow>::Columns::find(&statement)?;
+/// Decodes every row of a table whose rows have digests.
+fn check_rows<T: FromRow>(connection: &Connection, table: &str, findings: &mut Findings) -> Result<(), StoreError> {
+    let mut statement = connection.prepare(&format!("SELECT * FROM {table}"))?;
+    let columns = T::Columns::find(&statement)?;
     let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
-        if let Err(damaged) = Measurement::from_row(row, &columns) {
+        if let Err(damaged) = T::from_row(row, &columns) {
             findings.add(damaged.to_string());
         }
     }

@@ -22,7 +22,7 @@ pub struct CheckpointRow {
 columns! {
     pub(crate) struct CheckpointColumns {
         seq, step, attempt, at, last_doc_index, tokens_so_far, last_step, loss, phase, permanent, state, digest, size,
-        media_type,
+        media_type, val_loss, best,
     }
 }
 
@@ -51,6 +51,8 @@ impl FromRow for CheckpointRow {
                 phase: columns.phase.get(row)?,
                 permanent: columns.permanent.get(row)?,
                 keep: None,
+                val_loss: columns.val_loss.get(row)?,
+                best: columns.best.get(row)?,
             },
         })
     }

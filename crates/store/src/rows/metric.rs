@@ -13,10 +13,14 @@ use crate::error::StoreError;
 
 const LOSS: &str = "loss";
 const Z_LOSS: &str = "z_loss";
+const DATA_WAIT: &str = "data_wait_seconds";
+const MEMORY: &str = "memory_bytes";
+const MFU: &str = "mfu";
 
 columns! {
     pub(crate) struct MetricColumns {
         run, step, attempt, train_step, loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second, digest, more,
+        data_wait_seconds, memory_bytes, mfu,
     }
 }
 
@@ -31,6 +35,9 @@ pub(crate) struct StoredMetric {
     pub(crate) tokens_per_second: f64,
     /// JSON: further numbers by name; null stands for NaN.
     pub(crate) more: Option<String>,
+    pub(crate) data_wait_seconds: Option<f64>,
+    pub(crate) memory_bytes: Option<u64>,
+    pub(crate) mfu: Option<f64>,
 }
 
 /// Decodes a row and verifies its digest. Rows of schema 2 and older have none.
@@ -50,6 +57,9 @@ impl FromRow for StoredMetric {
             tokens_so_far: columns.tokens_so_far.get(row)?,
             tokens_per_second,
             more: columns.more.get(row)?,
+            data_wait_seconds: columns.data_wait_seconds.get(row)?,
+            memory_bytes: columns.memory_bytes.get(row)?,
+            mfu: columns.mfu.get(row)?,
         };
         let (run, step) = (columns.run.text(row)?, columns.step.text(row)?);
         if let Some(stored) = columns.digest.get::<Option<i64>>(row)?
@@ -69,7 +79,19 @@ impl FromRow for MetricRow {
         let stored = StoredMetric::from_row(row, columns)?;
         let z_loss = stored.further()?.get(Z_LOSS).copied().flatten();
         let StoredMetric { train_step, loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second, .. } = stored;
-        Ok(MetricRow { train_step, loss, z_loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second })
+        let StoredMetric { data_wait_seconds, memory_bytes, mfu, .. } = stored;
+        Ok(MetricRow {
+            train_step,
+            loss,
+            z_loss,
+            learning_rate,
+            grad_norm,
+            tokens_so_far,
+            tokens_per_second,
+            data_wait_seconds,
+            memory_bytes,
+            mfu,
+        })
     }
 }
 
@@ -94,6 +116,9 @@ impl StoredMetric {
             tokens_so_far: row.tokens_so_far,
             tokens_per_second: row.tokens_per_second,
             more,
+            data_wait_seconds: row.data_wait_seconds,
+            memory_bytes: row.memory_bytes,
+            mfu: row.mfu,
         })
     }
 
@@ -113,7 +138,25 @@ impl StoredMetric {
             tokens_so_far: 0,
             tokens_per_second: f64::NAN,
             more: (!more.is_empty()).then(|| Json(more).text()).transpose()?,
+            data_wait_seconds: None,
+            memory_bytes: None,
+            mfu: None,
         })
+    }
+
+    /// The row with further numbers, of which the last of a name counts. The columns of a training keep theirs.
+    ///
+    /// # Errors
+    /// `Unstorable`.
+    pub(crate) fn with(self, measured: &Measurement) -> Result<StoredMetric, StoreError> {
+        if self.tokens_so_far == 0 {
+            let mut values = self.measurement()?.values;
+            values.extend(measured.values.clone());
+            return StoredMetric::of_command(&Measurement { values, ..measured.clone() });
+        }
+        let mut more = self.further()?;
+        more.extend(measured.values.iter().map(|(name, value)| (name.clone(), finite(*value))));
+        Ok(StoredMetric { more: Some(Json(more).text()?), ..self })
     }
 
     /// All numbers of the row by name.
@@ -126,6 +169,12 @@ impl StoredMetric {
             values.insert("tokens_so_far".to_owned(), self.tokens_so_far as f64);
             values.insert("tokens_per_second".to_owned(), self.tokens_per_second);
             values.insert(LOSS.to_owned(), self.loss);
+            let measured = [
+                (DATA_WAIT, self.data_wait_seconds),
+                (MEMORY, self.memory_bytes.map(|bytes| bytes as f64)),
+                (MFU, self.mfu),
+            ];
+            values.extend(measured.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?))));
         } else if !self.loss.is_nan() {
             values.insert(LOSS.to_owned(), self.loss);
         }
@@ -161,6 +210,14 @@ pub(crate) fn digest(run: &str, step: &str, attempt: u32, row: &StoredMetric) ->
     // Rows of older schemas have no such text, and keep their digest.
     if let Some(more) = &row.more {
         hasher.update(more.as_bytes());
+    }
+    // Nor have they these numbers.
+    let measured = [row.data_wait_seconds, row.mfu].map(|value| value.map(|value| (value + 0.0).to_bits()));
+    for (name, word) in [(DATA_WAIT, measured[0]), (MEMORY, row.memory_bytes), (MFU, measured[1])] {
+        if let Some(word) = word {
+            hasher.update(name.as_bytes());
+            hasher.update(&word.to_le_bytes());
+        }
     }
     let mut word = [0; 8];
     word.copy_from_slice(&hasher.finalize().as_bytes()[..8]);

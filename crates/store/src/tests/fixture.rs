@@ -128,6 +128,7 @@ pub fn metrics(run: RunId, step: &str, attempt: u32, steps: &[u64]) -> Vec<Metri
         grad_norm: 1.0,
         tokens_so_far: train_step * 100,
         tokens_per_second: 5.0,
+        ..MetricRow::default()
     };
     steps.iter().map(|step_no| MetricWrite { run, step: StepId::from(step), attempt, row: row(step_no) }).collect()
 }
@@ -179,6 +180,7 @@ pub fn checkpoint(last_step: u64) -> Checkpoint {
         phase: Some("one".to_owned()),
         permanent: last_step.is_multiple_of(2),
         keep: None,
+        ..Checkpoint::default()
     }
 }
 

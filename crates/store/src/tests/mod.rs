@@ -11,6 +11,7 @@ mod opening;
 mod power_cut;
 mod projection;
 mod random;
+mod samples;
 mod series;
 mod step_names;
 mod sums;

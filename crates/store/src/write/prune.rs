@@ -12,7 +12,8 @@ use crate::error::StoreError;
 use crate::integrity::seal::{self, Rows};
 use crate::rows::CheckpointRow;
 
-/// Drops the checkpoints beyond the `keep` limit of a committed checkpoint, and returns their artifacts.
+/// Drops the checkpoints beyond the `keep` limit of a committed checkpoint, and returns their artifacts. The newest that
+/// is marked as the best stays, too.
 pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Result<Vec<ArtifactRef>, StoreError> {
     let Event::Step(StepEvent { step, kind: StepEventKind::CheckpointCommitted { checkpoint }, .. }) = &recorded.event
     else {
@@ -21,6 +22,7 @@ pub(super) fn drop_replaced(connection: &Connection, recorded: &Recorded) -> Res
     let Some(keep) = checkpoint.keep else { return Ok(Vec::new()) };
     let sql = "DELETE FROM checkpoint WHERE run = ?1 AND step = ?2 AND permanent = 0 AND seq NOT IN
                    (SELECT seq FROM checkpoint WHERE run = ?1 AND step = ?2 AND permanent = 0 ORDER BY seq DESC LIMIT ?3)
+                   AND seq IS NOT (SELECT max(seq) FROM checkpoint WHERE run = ?1 AND step = ?2 AND best = 1)
                RETURNING *";
     let values = params![recorded.run.to_string(), step.as_str(), keep];
     let dropped: Vec<CheckpointRow> = collect(connection, sql, values)?;
@@ -40,7 +42,9 @@ pub(super) fn remove_run(connection: &Connection, id: RunId, at: &str) -> Result
     }
     let requests = Rows { table: "request", column: "run", key: &run };
     seal::change(connection, requests, "DELETE FROM request WHERE run = ?1", [&run])?;
-    for table in ["metric", "checkpoint", "attempt", "step_output", "decision", "signal", "step"] {
+    for table in
+        ["metric", "sample", "attempt_usage", "checkpoint", "attempt", "step_output", "decision", "signal", "step"]
+    {
         connection.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([&run])?;
     }
     connection.prepare_cached("UPDATE run SET pruned_at = ?2 WHERE id = ?1")?.execute([run.as_str(), at])?;

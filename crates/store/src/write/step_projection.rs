@@ -172,10 +172,11 @@ impl StepProjection<'_> {
         self.execute(sql, params![self.run, self.step.as_str(), self.attempts, process.pid])
     }
 
-    /// Removes metrics and checkpoints after `last_step`; the step row shows its newest remaining checkpoint.
+    /// Removes metrics, texts and checkpoints after `last_step`; the step row shows its newest remaining checkpoint.
     pub(super) fn rewind(&self, last_step: u64) -> Result<(), StoreError> {
         let values = params![self.run, self.step.as_str(), last_step.cast_signed()];
         self.execute("DELETE FROM metric WHERE run = ?1 AND step = ?2 AND train_step > ?3", values)?;
+        self.execute("DELETE FROM sample WHERE run = ?1 AND step = ?2 AND train_step > ?3", values)?;
         self.execute("DELETE FROM checkpoint WHERE run = ?1 AND step = ?2 AND last_step > ?3", values)?;
         let sql = "UPDATE step SET (last_doc_index, tokens_so_far, last_step, loss) =
                        (SELECT last_doc_index, tokens_so_far, last_step, loss FROM checkpoint
@@ -208,8 +209,8 @@ impl StepProjection<'_> {
             self.record_artifact(artifact)?;
         }
         let sql = "INSERT INTO checkpoint (seq, run, step, attempt, at, last_doc_index, tokens_so_far, last_step, loss,
-                                           phase, permanent, state, digest, size, media_type)
-                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)";
+                                           phase, permanent, state, digest, size, media_type, val_loss, best)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)";
         self.execute(
             sql,
             params![
@@ -228,6 +229,8 @@ impl StepProjection<'_> {
                 artifact.map(|artifact| artifact.digest.as_str()),
                 artifact.map(|artifact| artifact.size.cast_signed()),
                 artifact.map(|artifact| artifact.media_type.as_str()),
+                checkpoint.val_loss,
+                checkpoint.best,
             ],
         )?;
         let sql = "UPDATE step SET last_doc_index = ?3, tokens_so_far = ?4, last_step = ?5, loss = ?6

@@ -95,15 +95,17 @@ impl<'a> Trainer<'a> {
         while self.step < self.plan.steps() {
             let started = Instant::now();
             let rows = self.ahead.take().unwrap_or_else(|| self.rows(self.step));
-            host.waited_for_data(started.elapsed());
+            let waited = started.elapsed();
+            host.waited_for_data(waited);
             let Some((gradients, loss)) = self.gradients(&background, &rows, host) else {
                 if self.step > self.saved {
                     self.save(host)?;
                 }
                 return Ok(Finished::Stopped);
             };
-            let (next, row) = self.update(gradients, loss, started)?;
+            let (next, mut row) = self.update(gradients, loss, started)?;
             self = next;
+            row.data_wait_seconds = Some(waited.as_secs_f64());
             host.step_done(row)?;
             if self.checkpoint_is_due(host) {
                 self.save(host)?;
@@ -187,8 +189,16 @@ impl<'a> Trainer<'a> {
         let tokens_so_far = self.plan.tokens(step);
         let tokens = tokens_so_far - self.plan.tokens(self.step);
         let tokens_per_second = tokens as f64 / started.elapsed().as_secs_f64().max(1e-9);
-        let row =
-            MetricRow { train_step: step, loss, z_loss, learning_rate, grad_norm, tokens_so_far, tokens_per_second };
+        let row = MetricRow {
+            train_step: step,
+            loss,
+            z_loss,
+            learning_rate,
+            grad_norm,
+            tokens_so_far,
+            tokens_per_second,
+            ..MetricRow::default()
+        };
         Ok((Trainer { model, optimizer, step, loss: Some(loss as f32), ..self }, row))
     }
 

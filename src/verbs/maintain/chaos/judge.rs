@@ -84,6 +84,7 @@ mod tests {
             phase: None,
             permanent: false,
             keep: None,
+            ..Checkpoint::default()
         };
         StepEventKind::CheckpointCommitted { checkpoint }.under(step.into(), Fence(1))
     }

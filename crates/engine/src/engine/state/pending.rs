@@ -8,7 +8,6 @@ use jiff::Timestamp;
 use crate::executors::AttemptId;
 use crate::notifier::End;
 use stepwell_base::ids::{Fence, RunId, StepId};
-use stepwell_base::protocol::SeriesChange;
 use stepwell_run::command::Effect;
 use stepwell_run::event::{Event, Recorded, StepEventKind};
 use stepwell_store::{Answer, MetricWrite, SeriesWrite};
@@ -74,10 +73,7 @@ impl Pending {
     /// Drops unwritten metrics that a rewind voids.
     pub(crate) fn rewind(&mut self, run: RunId, step: &StepId, last_step: u64) {
         self.metrics.retain(|m| m.run != run || m.step != *step || m.row.train_step <= last_step);
-        self.series.retain(|write| match &write.change {
-            SeriesChange::Add(row) => write.run != run || write.step != *step || row.train_step <= last_step,
-            SeriesChange::Void { .. } => true,
-        });
+        self.series.retain(|write| write.run != run || write.step != *step || !write.change.is_after(last_step));
     }
 
     pub(crate) fn extend(&mut self, id: AttemptId, until: Timestamp, now: Instant) {

@@ -131,6 +131,7 @@ fn checkpointed(artifact: ArtifactRef) -> Event {
         phase: None,
         permanent: false,
         keep: Some(1),
+        ..Checkpoint::default()
     };
     StepEventKind::CheckpointCommitted { checkpoint }.under("train".into(), Fence(1))
 }

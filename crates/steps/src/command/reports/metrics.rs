@@ -198,6 +198,7 @@ mod tests {
         let step = |change| match change {
             SeriesChange::Add(row) => row.train_step.cast_signed(),
             SeriesChange::Void { from } => -from.cast_signed(),
+            SeriesChange::Samples(_) => panic!("a program writes no texts"),
         };
         std::mem::take(&mut recorder.series).into_iter().map(step).collect()
     }

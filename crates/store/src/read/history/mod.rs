@@ -1,7 +1,8 @@
-//! Reads the history of steps: events, attempts, checkpoints and series.
+//! Reads the history of steps: events, attempts, checkpoints, series and texts.
 
 mod attempts;
 mod events;
+mod samples;
 mod series;
 
 pub use events::EventsAfter;

@@ -27,8 +27,8 @@ pub(super) fn put(
 ) -> Result<(), StoreError> {
     let sql = format!(
         "{verb} INTO metric (run, step, attempt, train_step, loss, learning_rate, grad_norm, tokens_so_far,
-                             tokens_per_second, more, digest)
-         SELECT run, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11 FROM step WHERE run = ?1 AND id = ?2 AND attempts = ?3"
+                             tokens_per_second, more, digest, data_wait_seconds, memory_bytes, mfu)
+         SELECT run, id, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14 FROM step WHERE run = ?1 AND id = ?2 AND attempts = ?3"
     );
     transaction.prepare_cached(&sql)?.execute(params![
         run,
@@ -42,6 +42,9 @@ pub(super) fn put(
         row.tokens_per_second,
         row.more,
         metric_digest(run, step, attempt, row),
+        row.data_wait_seconds,
+        row.memory_bytes.map(u64::cast_signed),
+        row.mfu,
     ])?;
     Ok(())
 }

@@ -1,6 +1,7 @@
-//! Rows of the table `metric`: those of trainings, and those that programs report.
+//! What attempts measure: rows of the table `metric`, of trainings and of programs, and texts.
 
 mod metrics;
+mod samples;
 mod series;
 
 pub(super) use metrics::insert as insert_metric;

@@ -2,9 +2,9 @@
 
 use rusqlite::{Transaction, params};
 
-use stepwell_base::protocol::{Measurement, SeriesChange};
+use stepwell_base::protocol::SeriesChange;
 
-use super::metrics;
+use super::{metrics, samples};
 use crate::batch::SeriesWrite;
 use crate::decode::first;
 use crate::error::StoreError;
@@ -19,23 +19,20 @@ pub(in crate::write) fn write(transaction: &Transaction<'_>, write: &SeriesWrite
                        AND EXISTS (SELECT 1 FROM step WHERE run = ?1 AND id = ?2 AND attempts = ?4)";
             let values = params![run, step, from.cast_signed(), write.attempt];
             transaction.prepare_cached(sql)?.execute(values)?;
-            Ok(())
+            samples::void(transaction, (&run, step, write.attempt), *from)
         }
         SeriesChange::Add(measured) => {
             let sql = "SELECT * FROM metric WHERE run = ?1 AND step = ?2 AND train_step = ?3";
             let key = params![run, step, measured.train_step.cast_signed()];
             let row = match first::<StoredMetric>(transaction, sql, key) {
                 Ok(None) => StoredMetric::of_command(measured)?,
-                Ok(Some(row)) => {
-                    let mut values = row.measurement()?.values;
-                    values.extend(measured.values.clone());
-                    StoredMetric::of_command(&Measurement { values, ..measured.clone() })?
-                }
+                Ok(Some(row)) => row.with(measured)?,
                 // A new digest would hide the damage; `db check` finds it.
                 Err(StoreError::DamagedMetric { .. }) => return Ok(()),
                 Err(error) => return Err(error),
             };
             metrics::put(transaction, "REPLACE", (&run, step, write.attempt), &row)
         }
+        SeriesChange::Samples(written) => samples::put(transaction, (&run, step, write.attempt), written),
     }
 }
