@@ -39,7 +39,7 @@ pub use layout::{
     attempt_log, last_sign_of_life, project_diff, scratch_dir, set_aside_dir,
 };
 pub use open::lock::EngineLock;
-pub use read::{EventsAfter, Reader, RunParams, SeriesStep};
+pub use read::{EventsAfter, Reader, RunFilter, RunParams, SeriesStep, StepCounts, StepFilter, StepTotals};
 pub use rows::{
     Annotation, Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Reference, ReferenceHolder,
     Remark, RequestRow, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, Unreadable,

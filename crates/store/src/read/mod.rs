@@ -19,5 +19,5 @@ mod steps;
 mod waits;
 
 pub use history::{EventsAfter, SeriesStep};
-pub use look::RunParams;
+pub use look::{RunFilter, RunParams, StepCounts, StepFilter, StepTotals};
 pub use reader::Reader;

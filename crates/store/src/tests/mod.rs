@@ -8,6 +8,7 @@ mod fixture;
 mod history;
 mod io_faults;
 mod opening;
+mod pages;
 mod power_cut;
 mod projection;
 mod random;

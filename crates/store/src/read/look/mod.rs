@@ -3,7 +3,11 @@
 mod fan_out;
 mod params;
 mod readings;
+mod run_pages;
 mod step_names;
+mod step_pages;
 mod values;
 
 pub use params::RunParams;
+pub use run_pages::{RunFilter, StepTotals};
+pub use step_pages::{StepCounts, StepFilter};
