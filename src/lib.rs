@@ -12,6 +12,7 @@ mod exit_code;
 mod guess;
 mod log;
 mod session;
+mod tensorboard;
 #[cfg(test)]
 mod tests;
 mod verbs;

@@ -7,6 +7,7 @@ use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::log;
 use crate::session::Session;
+use crate::tensorboard::{self, Mirrored};
 use crate::view::progress::{ProgressView, Shown};
 use stepwell_base::ids::RunId;
 use stepwell_engine::{self, EngineError, EngineOptions, Scope, Start};
@@ -30,6 +31,8 @@ pub fn drive(session: &Session, lock: EngineLock, run: RunId, start: Start) -> R
     log::engine(session.state_dir());
     shared_disk::warn(session);
     let mut view = ProgressView::new(session, Shown::Run(run));
+    let follower = tensorboard::follow(session, view.printing());
+    let mut observer = Mirrored::new(&mut view, follower);
     let outcome = stepwell_engine::drive_locked(
         &lock,
         EngineOptions {
@@ -41,8 +44,9 @@ pub fn drive(session: &Session, lock: EngineLock, run: RunId, start: Start) -> R
             log_limit: session.settings.log_limit.value,
             start,
         },
-        &mut view,
+        &mut observer,
     );
+    observer.finish();
     view.finish();
     let exit = report(session, run, Ending::of(outcome?))?;
     drop(lock);

@@ -13,11 +13,11 @@ use crate::session::Session;
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
-use stepwell_base::protocol::MetricRow;
+use stepwell_base::protocol::{MetricRow, SeriesChange};
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEventKind};
 use stepwell_run::project::Project;
 use stepwell_run::run_options::{Origin, RunOptions};
-use stepwell_store::{Batch, EngineLock, MetricWrite, NewRun, Store, Submitted};
+use stepwell_store::{Batch, EngineLock, MetricWrite, NewRun, SeriesWrite, Store, Submitted};
 use stepwell_workflow::key::spec_digest;
 use stepwell_workflow::parse;
 
@@ -118,6 +118,27 @@ impl Lab {
         self.commit(run, second, [kind.under(step.into(), Fence(1))]);
     }
 
+    /// The attempt before is gone, and the next one starts.
+    pub fn restart(&mut self, run: RunId, step: &str, attempt: u32) {
+        let kind = StepEventKind::AttemptReleased { reason: "killed".to_owned(), cause: None };
+        self.commit(run, 1, [kind.under(step.into(), Fence(u64::from(attempt - 1)))]);
+        let kind = StepEventKind::AttemptStarted {
+            attempt,
+            key: StepKey(format!("key-{step}")),
+            with: json!({ "argv": ["true"] }),
+            lease_expires_at: self.now(600),
+            resources: Default::default(),
+        };
+        self.commit(run, 1, [kind.under(step.into(), Fence(u64::from(attempt)))]);
+    }
+
+    /// What a program has reported.
+    pub fn series(&mut self, (run, step, attempt): (RunId, &str, u32), changes: &[SeriesChange]) {
+        let write = |change: &SeriesChange| SeriesWrite { run, step: step.into(), attempt, change: change.clone() };
+        let series: Vec<SeriesWrite> = changes.iter().map(write).collect();
+        self.store.commit(Batch { series: &series, ..Batch::default() }).unwrap();
+    }
+
     /// A step that works for a second and gives these values.
     pub fn succeed(&mut self, run: RunId, second: i64, step: &str, values: &Value) {
         self.start(run, second, step);
@@ -147,6 +168,11 @@ impl Lab {
     }
 
     pub fn metric(&mut self, run: RunId, step: &str, train_step: u64, loss: f64) {
+        self.metric_of((run, step, 1), train_step, loss);
+    }
+
+    /// A row of an attempt of a step.
+    pub fn metric_of(&mut self, (run, step, attempt): (RunId, &str, u32), train_step: u64, loss: f64) {
         let row = MetricRow {
             train_step,
             loss,
@@ -157,7 +183,7 @@ impl Lab {
             tokens_per_second: 1000.0,
             ..MetricRow::default()
         };
-        let metrics = [MetricWrite { run, step: step.into(), attempt: 1, row }];
+        let metrics = [MetricWrite { run, step: step.into(), attempt, row }];
         self.store.commit(Batch { metrics: &metrics, ..Batch::default() }).unwrap();
     }
 }

@@ -132,6 +132,12 @@ impl ProgressView {
         self.exporter.finish();
     }
 
+    /// Shows lines from another thread.
+    pub fn printing(&self) -> impl Fn(&str) + Send + Sync + 'static + use<> {
+        let printer = self.printer.clone();
+        move |text: &str| printer.print(text)
+    }
+
     /// True if metrics are part of the output.
     pub fn shows_metrics(&self) -> bool {
         self.printer.out.is_json()

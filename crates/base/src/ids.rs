@@ -31,6 +31,17 @@ impl FromStr for RunId {
     }
 }
 
+impl RunId {
+    /// The id in short, for tables and folders: the start of its last group, which is random. Its first groups are a time,
+    /// and those of runs that were submitted together are alike. Verbs accept it as a RUN.
+    pub fn short(self) -> String {
+        const SHORT: usize = 8;
+        let text = self.to_string();
+        let (_, random) = text.rsplit_once('-').unwrap_or(("", &text));
+        random.chars().take(SHORT).collect()
+    }
+}
+
 /// Identifies a step inside its run: `tokenize`, or `tokenize[3]` for the fourth item of a fan-out.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(transparent)]

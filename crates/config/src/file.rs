@@ -3,12 +3,12 @@
 use std::path::{Path, PathBuf};
 
 use super::limits;
-use super::settings::{ColorChoice, OutputFormat, Partial};
+use super::settings::{ColorChoice, OutputFormat, Partial, Switch};
 use stepwell_base::suggest;
 use stepwell_workflow::diagnostic::{Problems, SpecErrors};
 use stepwell_workflow::document::{self, Node, Table};
 
-const KEYS: [&str; 13] = [
+const KEYS: [&str; 14] = [
     "state_dir",
     "export_dir",
     "output",
@@ -16,6 +16,7 @@ const KEYS: [&str; 13] = [
     "slots",
     "crash_loop_limit",
     "log_limit",
+    "tensorboard",
     "color",
     "retention",
     "pools",
@@ -42,6 +43,7 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
         export_dir,
         device,
         output: choice::<OutputFormat>(&table, "output", &OutputFormat::NAMES, &mut problems),
+        tensorboard: choice::<Switch>(&table, "tensorboard", &Switch::NAMES, &mut problems),
         color: choice::<ColorChoice>(&table, "color", &ColorChoice::NAMES, &mut problems),
         pools: limits::pools(&table, &mut problems),
         rate_limits: limits::rate_limits(&table, &mut problems),

@@ -12,4 +12,4 @@ mod tests;
 
 pub use error::ConfigError;
 pub use load::{Surroundings, load, load_from};
-pub use settings::{ColorChoice, Origin, OutputFormat, Partial, Setting, Settings, Shown};
+pub use settings::{ColorChoice, Origin, OutputFormat, Partial, Setting, Settings, Shown, Switch};

@@ -9,7 +9,7 @@ use std::str::FromStr;
 use super::error::ConfigError;
 use super::file;
 use super::limits;
-use super::settings::{ColorChoice, InvalidValue, Origin, OutputFormat, Partial, Setting, Settings};
+use super::settings::{ColorChoice, InvalidValue, Origin, OutputFormat, Partial, Setting, Settings, Switch};
 use stepwell_workflow::pools::{Pool, Pools};
 
 /// Minimum slots, for one attempt that computes and one that waits for files or a command.
@@ -122,6 +122,14 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             ],
             DEFAULT_LOG_LIMIT,
         ),
+        tensorboard: first(
+            [
+                (env.tensorboard, Origin::Env("STEPWELL_TENSORBOARD")),
+                (project.tensorboard, project_origin()),
+                (user.tensorboard, user_origin()),
+            ],
+            Switch::On,
+        ),
         color: first(
             [
                 (flags.color, Origin::Flag),
@@ -208,6 +216,7 @@ fn environment(surroundings: &Surroundings<'_>) -> Result<Partial, ConfigError> 
             let invalid = || InvalidValue { expected: limits::LOG_LIMITS, given: text.to_owned() };
             limits::parse_log_limit(text).ok_or_else(invalid)
         })?,
+        tensorboard: variable(surroundings, "STEPWELL_TENSORBOARD", Switch::from_str)?,
         color: variable(surroundings, "STEPWELL_COLOR", ColorChoice::from_str)?,
         notify_command: variable(surroundings, "STEPWELL_NOTIFY", |text| match text {
             "off" => Ok(Vec::new()),

@@ -27,6 +27,8 @@ pub struct Settings {
     pub crash_loop_limit: Setting<u64>,
     /// Maximum bytes that the log of an attempt keeps; 0 means no limit.
     pub log_limit: Setting<u64>,
+    /// Engines write event files for TensorBoard.
+    pub tensorboard: Setting<Switch>,
     pub color: Setting<ColorChoice>,
     /// Number of ended runs of each workflow that `gc` keeps; `None` keeps all.
     pub keep_runs: Setting<Option<u64>>,
@@ -79,6 +81,7 @@ pub struct Partial {
     pub slots: Option<usize>,
     pub crash_loop_limit: Option<u64>,
     pub log_limit: Option<u64>,
+    pub tensorboard: Option<Switch>,
     pub color: Option<ColorChoice>,
     pub keep_runs: Option<u64>,
     pub keep_days: Option<u64>,
@@ -109,6 +112,7 @@ impl Settings {
             row("slots", self.slots.value.to_string(), &self.slots.origin),
             row("crash_loop_limit", self.crash_loop_limit.value.to_string(), &self.crash_loop_limit.origin),
             row("log_limit", amount::show(self.log_limit.value), &self.log_limit.origin),
+            row("tensorboard", self.tensorboard.value.to_string(), &self.tensorboard.origin),
             row("color", self.color.value.to_string(), &self.color.origin),
             row("retention.keep_runs", limit(self.keep_runs.value), &self.keep_runs.origin),
             row("retention.keep_days", limit(self.keep_days.value), &self.keep_days.origin),
@@ -152,6 +156,12 @@ pub enum ColorChoice {
     Auto,
     Always,
     Never,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Switch {
+    On,
+    Off,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
@@ -209,6 +219,31 @@ impl fmt::Display for ColorChoice {
             ColorChoice::Auto => "auto",
             ColorChoice::Always => "always",
             ColorChoice::Never => "never",
+        })
+    }
+}
+
+impl Switch {
+    pub const NAMES: [&'static str; 2] = ["on", "off"];
+}
+
+impl FromStr for Switch {
+    type Err = InvalidValue;
+
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        match text {
+            "on" => Ok(Switch::On),
+            "off" => Ok(Switch::Off),
+            _ => Err(InvalidValue { expected: "`on` or `off`", given: text.to_owned() }),
+        }
+    }
+}
+
+impl fmt::Display for Switch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Switch::On => "on",
+            Switch::Off => "off",
         })
     }
 }

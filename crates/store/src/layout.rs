@@ -7,6 +7,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 
 use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::names::path_component;
 
 pub const DATABASE_FILE: &str = "stepwell.db";
 pub const LOCK_FILE: &str = "engine.lock";
@@ -20,6 +21,8 @@ pub const NOTIFY_LOG_FILE: &str = "notify.log";
 pub const WAKE_FILE: &str = "wake";
 pub const ARTIFACTS_DIR: &str = "artifacts";
 pub const RUNS_DIR: &str = "runs";
+/// Event files of TensorBoard, derived from the database.
+pub const TENSORBOARD_DIR: &str = "tensorboard";
 pub const BACKUPS_DIR: &str = "backups";
 
 /// Content of [`HEAD_FILE`] while the database is being replaced.
@@ -59,6 +62,11 @@ pub fn last_sign_of_life(
 /// The changes of a run's project that were not committed to Git at its submission; may be missing.
 pub fn project_diff(state_dir: &Path, run: RunId) -> PathBuf {
     state_dir.join(RUNS_DIR).join(run.to_string()).join("project.diff")
+}
+
+/// The folder of a run's event files, below [`TENSORBOARD_DIR`]. The id keeps runs of one name apart.
+pub fn tensorboard_folder(name: &str, run: RunId) -> String {
+    format!("{}-{}", path_component(name), run.short())
 }
 
 fn step_dir(state_dir: &Path, run: RunId, step: &StepId) -> PathBuf {

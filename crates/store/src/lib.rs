@@ -35,8 +35,9 @@ pub use floor::raw_commits;
 pub use holder::Holder;
 pub use integrity::head::check_content as check_head_content;
 pub use layout::{
-    ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, LOG_FILE, NOTIFY_LOG_FILE, RUNS_DIR, WAKE_FILE,
-    attempt_log, last_sign_of_life, project_diff, scratch_dir, set_aside_dir,
+    ARTIFACTS_DIR, BACKUPS_DIR, DATABASE_FILE, HEAD_FILE, LOCK_FILE, LOG_FILE, NOTIFY_LOG_FILE, RUNS_DIR,
+    TENSORBOARD_DIR, WAKE_FILE, attempt_log, last_sign_of_life, project_diff, scratch_dir, set_aside_dir,
+    tensorboard_folder,
 };
 pub use open::lock::EngineLock;
 pub use read::{EventsAfter, Reader, RunFilter, RunParams, SeriesStep, StepCounts, StepFilter, StepTotals};

@@ -8,6 +8,7 @@ use crate::{House, Problems};
 const LAYERS: &[(&str, &[&str])] = &[
     ("tidy", &[]),
     ("thread-team", &[]),
+    ("tensorboard", &[]),
     ("base", &[]),
     ("workflow", &["base"]),
     ("run", &["base", "workflow"]),
@@ -20,7 +21,10 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("bench", &["base", "workflow", "run", "store", "train", "steps"]),
     ("fuzzing", &["base", "workflow", "run", "config", "artifact", "store", "train", "steps", "engine"]),
     ("lease-model", &["base", "run"]),
-    ("stepwell", &["base", "workflow", "run", "config", "artifact", "store", "train", "steps", "engine", "bench"]),
+    (
+        "stepwell",
+        &["base", "workflow", "run", "config", "artifact", "store", "tensorboard", "train", "steps", "engine", "bench"],
+    ),
     ("features", &["stepwell", "train"]),
 ];
 

@@ -1,8 +1,10 @@
 //! `stepwell metrics [RUN...] [STEP]`
 
 mod chosen;
+mod event_files;
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::json;
@@ -33,6 +35,7 @@ const LOSS: &str = "loss";
 ///   stepwell metrics base wide             two runs
 ///   stepwell metrics base train            one step of a run, like `--step train`
 ///   stepwell metrics base --csv > base.csv
+///   stepwell metrics base --tensorboard boards
 #[derive(Args, Debug)]
 #[command(verbatim_doc_comment)]
 pub struct MetricsArgs {
@@ -57,11 +60,17 @@ pub struct MetricsArgs {
     /// Print only the curve
     #[arg(long)]
     pub plot: bool,
+    /// Write TensorBoard event files into this folder, one folder per series
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["csv", "json", "plot", "metric", "last"])]
+    pub tensorboard: Option<PathBuf>,
 }
 
 pub fn metrics(session: &Session, args: &MetricsArgs) -> Result<Exit, CliError> {
     let reader = session.reader()?;
     let chosen = chosen::choose(&reader, args)?;
+    if let Some(folder) = &args.tensorboard {
+        return event_files::write(session, &chosen, folder);
+    }
     if args.csv {
         return csv(session, &reader, args, &chosen);
     }

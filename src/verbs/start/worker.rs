@@ -10,6 +10,7 @@ use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::log;
 use crate::session::Session;
+use crate::tensorboard::{self, Mirrored};
 use crate::view::progress::{ProgressView, Shown};
 use stepwell_engine::{self, EngineOptions, Outcome, Scope, Start};
 
@@ -53,6 +54,8 @@ pub fn worker(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
     shared_disk::warn(session);
     session.out.message(&format!("serving {}", session.state_dir().display()));
     let mut view = ProgressView::new(session, Shown::All);
+    let follower = tensorboard::follow(session, view.printing());
+    let mut observer = Mirrored::new(&mut view, follower);
     let outcome = stepwell_engine::drive(
         EngineOptions {
             state_dir: session.state_dir().to_owned(),
@@ -63,8 +66,9 @@ pub fn worker(session: &Session, args: &WorkerArgs) -> Result<Exit, CliError> {
             log_limit: session.settings.log_limit.value,
             start: Start::GoOn,
         },
-        &mut view,
+        &mut observer,
     );
+    observer.finish();
     view.finish();
     Ok(match outcome? {
         Outcome::Interrupted => Exit::Interrupted,

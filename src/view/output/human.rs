@@ -36,15 +36,9 @@ pub fn shown_path(path: &Path) -> String {
     path.display().to_string()
 }
 
-/// Digits of a short id.
-const SHORT: usize = 8;
-
-/// A run id for a table: the start of its last group, which is random. Its first groups are a time, and those of runs
-/// that were submitted together are alike. Verbs accept it as a RUN.
+/// A run id for a table.
 pub fn short_id(run: RunId) -> String {
-    let text = run.to_string();
-    let (_, random) = text.rsplit_once('-').unwrap_or(("", &text));
-    random.chars().take(SHORT).collect()
+    run.short()
 }
 
 /// Time from `start` to `end` (or to now), such as `3m 12s`.

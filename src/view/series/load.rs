@@ -2,7 +2,7 @@
 
 use std::ops::ControlFlow;
 
-use super::lineage::{Family, Lineage, Relation, lineage};
+use super::lineage::{Family, Lineage, Part, Relation, lineage};
 use super::table::Series;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::run_options::Origin;
@@ -29,6 +29,14 @@ pub fn load(reader: &Reader, run: RunId, step: &StepId) -> Result<Source, StoreE
         })?;
     }
     Ok(Source { lineage, series })
+}
+
+/// Where the rows of a step are, oldest first.
+///
+/// # Errors
+/// `UnknownRun`.
+pub fn parts(reader: &Reader, run: RunId, step: &StepId) -> Result<Vec<Part>, StoreError> {
+    Ok(lineage(&Stored(reader), run, step.clone())?.parts)
 }
 
 struct Stored<'r>(&'r Reader);

@@ -10,6 +10,7 @@ mod table;
 
 pub use forms::{Columns, json, json_line};
 pub use legend::Legend;
+pub use lineage::Part;
 pub use lines::{headline, metric_lines};
-pub use load::load;
+pub use load::{load, parts};
 pub use report::{Curve, Report, View};

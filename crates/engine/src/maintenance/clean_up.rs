@@ -15,11 +15,11 @@ use stepwell_base::ids::RunId;
 use stepwell_run::event::{Event, Recorded, RunEvent};
 use stepwell_run::retention::{Ended, Retention};
 use stepwell_run::status::RunStatus;
-use stepwell_store::{BACKUPS_DIR, Batch, EngineLock, RUNS_DIR, Reader, Store, StoreError, scratch_dir, set_aside_dir};
+use stepwell_store::{BACKUPS_DIR, Batch, EngineLock, Reader, Store, StoreError, scratch_dir, set_aside_dir};
 
 use super::content_in_use::content_in_use;
 use super::error::MaintenanceError;
-use super::pruned_run::{Chosen, PrunedRun};
+use super::pruned_run::{Chosen, PrunedRun, folders_of};
 
 /// Selects whether a clean-up removes files or only reports them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -234,14 +234,14 @@ impl CleanUp<'_> {
         match self.extent {
             Extent::Everything => self.ended_folders(pruned),
             Extent::PrunedRuns => {
-                let folders = pruned.iter().map(|run| self.folder(*run));
-                Ok(folders.filter(|folder| folder.is_dir()).collect())
+                let mut folders = Vec::new();
+                for run in pruned {
+                    folders.extend(folders_of(self.state_dir, &self.reader.run(*run)?));
+                }
+                folders.retain(|folder| folder.is_dir());
+                Ok(folders)
             }
         }
-    }
-
-    fn folder(&self, run: RunId) -> PathBuf {
-        self.state_dir.join(RUNS_DIR).join(run.to_string())
     }
 
     /// Returns the scratch folders of ended runs. A failed run may be resumed and keeps its scratch files. The folder
@@ -249,12 +249,12 @@ impl CleanUp<'_> {
     fn ended_folders(&self, pruned: &BTreeSet<RunId>) -> Result<Vec<PathBuf>, MaintenanceError> {
         let mut folders = Vec::new();
         for row in self.reader.runs()?.all()? {
-            let folder = self.folder(row.id);
-            if !folder.is_dir() {
+            let of_run = folders_of(self.state_dir, &row);
+            if !of_run.iter().any(|folder| folder.is_dir()) {
                 continue;
             }
             if row.pruned_at.is_some() || pruned.contains(&row.id) {
-                folders.push(folder);
+                folders.extend(of_run.into_iter().filter(|folder| folder.is_dir()));
             } else if matches!(row.stored_status, RunStatus::Succeeded | RunStatus::Canceled) {
                 let steps = self.reader.steps(row.id)?;
                 for folder in [scratch_dir, set_aside_dir] {

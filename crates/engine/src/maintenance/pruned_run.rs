@@ -1,14 +1,14 @@
 //! Describes the runs that a clean-up removes, so that a person recognises a good one.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use walkdir::WalkDir;
 
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::Digest;
-use stepwell_store::{Annotation, RUNS_DIR, Reader, RunRow, StepRow};
+use stepwell_store::{Annotation, RUNS_DIR, Reader, RunRow, StepRow, TENSORBOARD_DIR, tensorboard_folder};
 
 use super::error::MaintenanceError;
 
@@ -56,11 +56,17 @@ impl Chosen {
         let run = PrunedRun {
             figure: figure(&reader.overview(row.id, 0)?),
             annotation: reader.annotation(row.id)?,
-            bytes: bytes_in(&state_dir.join(RUNS_DIR).join(row.id.to_string())),
+            bytes: folders_of(state_dir, &row).iter().map(|folder| bytes_in(folder)).sum(),
             row,
         };
         Ok(Chosen { run, content })
     }
+}
+
+/// The folders that only one run has: scratch files and logs, and event files.
+pub(super) fn folders_of(state_dir: &Path, row: &RunRow) -> [PathBuf; 2] {
+    let events = state_dir.join(TENSORBOARD_DIR).join(tensorboard_folder(&row.name, row.id));
+    [state_dir.join(RUNS_DIR).join(row.id.to_string()), events]
 }
 
 fn bytes_in(folder: &Path) -> u64 {

@@ -89,6 +89,12 @@ impl Reader {
         self.query(|connection| first(connection, sql, params![run.to_string(), step.as_str()]))
     }
 
+    /// The first training step of the rows of a step.
+    pub fn measured_from(&self, run: RunId, step: &StepId) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT train_step FROM metric WHERE run = ?1 AND step = ?2 ORDER BY train_step LIMIT 1";
+        self.query(|connection| first(connection, sql, params![run.to_string(), step.as_str()]))
+    }
+
     /// True if a step has rows of its own.
     pub fn has_series(&self, run: RunId, step: &StepId) -> Result<bool, StoreError> {
         Ok(self.measured_up_to(run, step)?.is_some())
