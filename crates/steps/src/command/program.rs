@@ -109,6 +109,7 @@ pub(super) fn supervise(
     let kills = MemoryKills::count();
     let result = watch(&mut program, reports, context);
     if result.is_err() {
+        program.terminate();
         program.stop(Duration::ZERO);
     }
     result?;
@@ -125,7 +126,7 @@ fn watch(program: &mut Program, reports: &mut Reports, context: &mut StepContext
         }
         reports.report(context)?;
         if context.reporter.interrupted() {
-            program.stop(GRACE);
+            stop(program, reports, context);
             let _ = reports.finish(context)?;
             return Err(StepError::Interrupted);
         }
@@ -134,6 +135,19 @@ fn watch(program: &mut Program, reports: &mut Reports, context: &mut StepContext
         }
         pause = (pause * 2).min(POLL);
     }
+}
+
+/// Asks the program to stop, and commits what it saves meanwhile: it may wait for that before it exits.
+fn stop(program: &mut Program, reports: &mut Reports, context: &mut StepContext<'_>) {
+    let deadline = Instant::now() + GRACE;
+    program.terminate();
+    while Instant::now() < deadline && !program.has_exited_within(POLL) {
+        // A refusal is reported once the program has ended.
+        if reports.report(context).is_err() {
+            break;
+        }
+    }
+    program.stop(deadline.saturating_duration_since(Instant::now()));
 }
 
 impl Program {
@@ -164,14 +178,18 @@ impl Program {
         Ok(status)
     }
 
-    /// Sends SIGTERM, then SIGKILL after `patience`. The engine ends the rest of the group.
-    fn stop(&mut self, patience: Duration) {
-        let deadline = Instant::now() + patience;
+    fn terminate(&mut self) {
         if let Some(pid) = to_pid(self.child.id())
             && !self.has_exited_within(Duration::ZERO)
         {
             let _ = kill_process(pid, Signal::TERM);
         }
+    }
+
+    /// Waits up to `patience` for a program that was told to stop, then sends SIGKILL. The engine ends the rest of the
+    /// group.
+    fn stop(&mut self, patience: Duration) {
+        let deadline = Instant::now() + patience;
         while !self.has_exited_within(FIRST_POLL) {
             if Instant::now() >= deadline {
                 let _ = self.child.kill();

@@ -10,7 +10,7 @@ use stepwell_base::protocol::Progress;
 /// Bytes read from the end of the file; they hold the last line.
 const LONGEST_TAIL: u64 = 4 << 10;
 
-/// Reads `$STEPWELL_PROGRESS`: lines `DONE TOTAL UNIT`, written as often as the program likes.
+/// Reads `$STEPWELL_PROGRESS`: lines `DONE TOTAL UNIT MESSAGE`, written as often as the program likes.
 pub(in crate::command) struct ProgressFile {
     path: PathBuf,
     last: String,
@@ -49,7 +49,7 @@ fn parse(text: &str) -> Option<Progress> {
     let done = words.next()?.parse().ok()?;
     let total = words.next()?.parse().ok()?;
     let unit = words.next().unwrap_or("units").to_owned();
-    Some(Progress { done, total, unit, message: String::new() })
+    Some(Progress { done, total, unit, message: words.collect::<Vec<_>>().join(" ") })
 }
 
 #[cfg(test)]
@@ -60,7 +60,9 @@ mod tests {
     fn the_last_line_counts_and_nonsense_is_passed_over() {
         let progress = parse("1 10 pages\n2 10 pages\n").unwrap();
         assert_eq!((progress.done, progress.total, progress.unit.as_str()), (2, 10, "pages"));
-        assert_eq!(parse("3 9\n").unwrap().unit, "units");
+        let progress = parse("3 9\n").unwrap();
+        assert_eq!((progress.unit.as_str(), progress.message.as_str()), ("units", ""));
+        assert_eq!(parse("3 9 steps  val loss\t2.5\n").unwrap().message, "val loss 2.5");
         for nonsense in ["", "\n", "half\n", "5\n", "-1 2\n"] {
             assert_eq!(parse(nonsense), None, "{nonsense:?}");
         }
