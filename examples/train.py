@@ -41,21 +41,19 @@ def train_step(step, w):
     return [weight - rate * part for weight, part in zip(w, gradient)], loss_at(w, points)
 
 
-folder = stepwell.last()
-if folder:
-    state = json.loads((folder / "state.json").read_text())
-    print(f"resumed at step {state['step']}", flush=True)
+step = stepwell.checkpoint.restore(state)
+if step:
+    print(f"resumed at step {step}", flush=True)
 while state["step"] < args.steps:
     step = state["step"] + 1
-    w, loss = train_step(step, state["w"])
-    state = {"step": step, "w": w}
+    state["w"], loss = train_step(step, state["w"])
+    state["step"] = step
     time.sleep(0.005)
-    stepwell.metric(step, loss=loss)
+    stepwell.metrics(step, loss=loss)
     stepwell.progress(step, args.steps)
-    if step % 25 == 0:
+    if step % 25 == 0 or stepwell.stop_requested():
         print(f"step {step}  loss {loss:.4f}", flush=True)
-        with stepwell.save(step, loss) as folder:
-            (folder / "state.json").write_text(json.dumps(state))
+        stepwell.checkpoint.save(step, state)
 
-stepwell.value(val_loss=loss_at(state["w"], [i / 50 - 1 for i in range(101)]))
-stepwell.output("model.json").write_text(json.dumps(state["w"]))
+stepwell.values(val_loss=loss_at(state["w"], [i / 50 - 1 for i in range(101)]))
+stepwell.artifact("model.json").write_text(json.dumps(state["w"]))

@@ -33,6 +33,7 @@ mod odd_files;
 mod orphans;
 mod pools;
 mod provenance;
+mod python_package;
 mod queue;
 mod reuse;
 mod schedule;

@@ -1,7 +1,5 @@
 //! A person's own scripts: files beside the workflow file, the working directory, and what the steps print.
 
-use std::path::PathBuf;
-
 use crate::harness::{Sandbox, read};
 
 /// A project in a folder of its own; Stepwell runs in the folder above.
@@ -150,41 +148,6 @@ fn logs_shows_every_line_and_names_the_steps_that_run_together() {
         own.map(|line| line["line"].as_str().unwrap().to_owned()).collect()
     };
     assert_eq!(of("a"), ["a one", "a \u{1b}[2Jtwo"]);
-}
-
-/// The example of the README, killed in the middle.
-#[test]
-fn the_example_resumes_from_its_checkpoints() {
-    let python = std::process::Command::new("python3").arg("--version").output();
-    if !python.is_ok_and(|output| output.status.success()) {
-        return;
-    }
-    let sandbox = Sandbox::new();
-    let examples = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("examples");
-    for name in ["train.toml", "train.py", "stepwell.py"] {
-        sandbox.write(&format!("examples/{name}"), std::fs::read(examples.join(name)).unwrap());
-    }
-    let run = ["run", "examples/train.toml", "-S", "seeds=[1, 2]", "-S", "steps=150"];
-    let mut engine = sandbox.start(&run);
-    while sandbox.query_count("checkpoint") < 3 {
-        std::thread::sleep(std::time::Duration::from_millis(20));
-    }
-    engine.kill().unwrap();
-    engine.wait().unwrap();
-    sandbox.stepwell(&["resume"]).ok();
-    let digests = sandbox.digests();
-    let logs = sandbox.stepwell(&["logs", "last"]).ok().stdout;
-    assert!(logs.contains("resumed at step "), "{logs}");
-    sandbox.stepwell(&[&run[..], &["--no-reuse"]].concat()).ok();
-    assert_eq!(sandbox.digests(), digests, "the interruption changes nothing");
-    // By hand, outside of Stepwell.
-    let alone = std::process::Command::new("python3")
-        .arg("train.py")
-        .args(["--steps", "25"])
-        .current_dir(sandbox.path("examples"))
-        .output();
-    let alone = alone.unwrap();
-    assert!(alone.status.success(), "{}", String::from_utf8_lossy(&alone.stderr));
 }
 
 #[test]

@@ -1,0 +1,1 @@
+"""Callbacks for training libraries. Each imports its library."""
