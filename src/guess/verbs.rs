@@ -67,6 +67,7 @@ const VERBS: &[(&[&str], &str)] = &[
         "`stepwell logs RUN STEP` prints what a program printed, `stepwell logs RUN -f` follows it",
     ),
     (&["follow", "attach", "monitor", "progress", "wait", "ui", "dashboard"], "`stepwell watch RUN` follows a run"),
+    #[cfg(feature = "train")]
     (
         &["chat", "sample", "predict", "infer", "inference", "prompt", "complete"],
         "`stepwell generate -p TEXT` continues a text with a trained model",
@@ -101,6 +102,7 @@ const VERBS: &[(&[&str], &str)] = &[
         "`stepwell db backup FOLDER` copies the state, `stepwell db restore FOLDER` puts a copy back",
     ),
     (&["why", "reason"], "`stepwell explain RUN STEP` says why a step ran, was reused, or waits"),
+    #[cfg(feature = "train")]
     (
         &["models", "presets"],
         "`stepwell model describe quickstart` describes a model; the others are tiny, small and deep60",
@@ -143,6 +145,7 @@ const VERBS: &[(&[&str], &str)] = &[
     (&["schedule delete", "schedule rm", "schedule cancel"], "`stepwell schedule remove NAME` removes a schedule"),
     (&["schedule stop", "schedule disable"], "`stepwell schedule pause NAME` pauses a schedule"),
     (&["schedule start", "schedule enable"], "`stepwell schedule resume NAME` continues a schedule"),
+    #[cfg(feature = "train")]
     (
         &["model list", "model ls", "model show", "model info", "model presets"],
         "`stepwell model describe quickstart` describes a model; the others are tiny, small and deep60",
