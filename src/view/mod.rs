@@ -14,6 +14,7 @@ pub mod removal;
 pub mod run_handle;
 pub mod series;
 pub mod summary;
+pub mod usage;
 mod wording;
 pub mod work_time;
 pub mod workflow_page;

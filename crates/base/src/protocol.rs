@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -92,6 +93,8 @@ pub enum FromAttempt {
     Progress(Progress),
     Metric(MetricRow),
     Series(SeriesChange),
+    /// What the processes of the attempt use.
+    Usage(Usage),
     /// Metrics after `last_step` are void: the attempt resumes from there.
     Rewind {
         last_step: u64,
@@ -162,6 +165,41 @@ pub struct SampleText {
     pub text: String,
 }
 
+/// Time between two measurements of what an attempt uses.
+pub const USAGE_PERIOD: Duration = Duration::from_secs(10);
+/// Most measurements of an attempt that are kept: two hours of them, or fewer of a longer attempt.
+const MOST_USAGES: u64 = 720;
+
+/// What the processes of an attempt use, all together.
+#[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Number of the measurement: so many periods after the start of the attempt.
+    pub number: u64,
+    /// Processor time so far, also of processes that have ended.
+    pub cpu_seconds: f64,
+    /// Resident memory now, and the most of all measurements so far. Shared pages count in each process.
+    pub memory_bytes: u64,
+    pub peak_bytes: u64,
+    /// Free space of the file system with the state directory.
+    pub disk_free_bytes: Option<u64>,
+    /// Use of the machine's GPUs, from 0 to 1, and memory in use on them.
+    pub gpu_ratio: Option<f64>,
+    pub gpu_bytes: Option<u64>,
+}
+
+impl Usage {
+    /// Of the measurements up to `number`, the multiples of this are kept. A power of two, so that what is kept later is
+    /// kept before.
+    pub fn stride(number: u64) -> u64 {
+        (number / MOST_USAGES + 1).next_power_of_two()
+    }
+
+    /// True if this measurement is kept.
+    pub fn is_kept(&self) -> bool {
+        self.number.is_multiple_of(Usage::stride(self.number))
+    }
+}
+
 /// Numbers that belong to one training step, by name. NaN stands for everything that is no finite number.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Measurement {
@@ -222,6 +260,21 @@ mod nan_as_null {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_attempts_keep_a_bounded_number_of_measurements() {
+        let (mut kept, mut most) = (Vec::new(), 0);
+        for number in 1..50_000 {
+            let usage = Usage { number, ..Usage::default() };
+            if usage.is_kept() {
+                kept.retain(|earlier: &u64| earlier.is_multiple_of(Usage::stride(number)));
+                kept.push(number);
+            }
+            most = most.max(kept.len() as u64);
+            assert!(number < 720 || kept.len() as u64 >= 300, "{} of {number}", kept.len());
+        }
+        assert!(most <= MOST_USAGES, "{most}");
+    }
 
     #[test]
     fn a_measurement_crosses_the_socket_with_its_gaps() {

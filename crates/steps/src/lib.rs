@@ -20,6 +20,7 @@ mod handler;
 mod invisible;
 mod memory;
 mod noop;
+mod proc_files;
 mod registry;
 #[cfg(feature = "train")]
 mod replace_file;
@@ -56,6 +57,7 @@ pub use finding::{Finding, Weight};
 pub use generate::GENERATE;
 pub use handler::{CheckpointLine, Highlight, Reporter, StepContext, StepError, StepHandler, Surroundings, arguments};
 pub use memory::MemoryKills;
+pub use proc_files::{TreeUsage, tree_usage};
 pub use registry::{catalog, find, registry};
 #[cfg(feature = "train")]
 pub use tokenize::load_tokenizer;

@@ -6,7 +6,7 @@ use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_base::names::RunName;
-use stepwell_base::protocol::{MetricRow, SeriesChange};
+use stepwell_base::protocol::{MetricRow, SeriesChange, Usage};
 use stepwell_run::estimate::ProgressMark;
 use stepwell_run::event::Recorded;
 use stepwell_run::run_options::RunOptions;
@@ -52,6 +52,8 @@ pub struct Batch<'a> {
     pub metrics: &'a [MetricWrite],
     /// Written in this order; what a rewind of this batch voids is excluded too.
     pub series: &'a [SeriesWrite],
+    /// Not worth a commit of their own.
+    pub usages: &'a [UsageWrite],
     /// Answers to the requests that the events fulfil.
     pub answers: &'a [Answer],
     /// Runs that these events end and that the notifier must hear of, with the times of their ends.
@@ -66,6 +68,7 @@ impl Batch<'_> {
             && self.leases.is_empty()
             && self.metrics.is_empty()
             && self.series.is_empty()
+            && self.usages.is_empty()
             && self.answers.is_empty()
             && self.told.is_empty()
     }
@@ -97,6 +100,16 @@ pub struct SeriesWrite {
     /// Changes of any attempt but the newest are dropped.
     pub attempt: u32,
     pub change: SeriesChange,
+}
+
+/// What an attempt used at some moment.
+#[derive(Clone, PartialEq, Debug)]
+pub struct UsageWrite {
+    pub run: RunId,
+    pub step: StepId,
+    pub attempt: u32,
+    pub at: Timestamp,
+    pub usage: Usage,
 }
 
 /// Effects of a commit beyond its batch. Leases and metrics under an old fence are dropped silently.

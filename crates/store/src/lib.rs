@@ -28,7 +28,9 @@ mod tests;
 mod write;
 
 pub use backup::{Backup, restore};
-pub use batch::{Adoption, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, SeriesWrite, Submitted};
+pub use batch::{
+    Adoption, Batch, CommitReport, LeaseExtension, MetricWrite, NewRun, SeriesWrite, Submitted, UsageWrite,
+};
 pub use check::{Problem, check};
 pub use error::StoreError;
 pub use floor::raw_commits;
@@ -44,6 +46,6 @@ pub use read::{EventsAfter, Reader, RunFilter, RunParams, SeriesStep, StepCounts
 pub use rows::{
     Annotation, Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Reference, ReferenceHolder,
     Remark, RequestRow, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, Unreadable,
-    WaitRow,
+    UsageRow, WaitRow,
 };
 pub use write::Store;

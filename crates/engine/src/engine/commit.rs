@@ -80,7 +80,8 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     }
 
     fn commit(&mut self) -> Result<(), EngineError> {
-        let Pending { events, effects, answers, leases, metrics, series, told, .. } = std::mem::take(&mut self.pending);
+        let Pending { events, effects, answers, leases, metrics, series, usages, told, .. } =
+            std::mem::take(&mut self.pending);
         let extension = |((run, step), (fence, expires_at))| {
             let id = AttemptId { run, step, fence };
             let progress = self.attempts.get(&id).and_then(|running| running.progress);
@@ -93,6 +94,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             leases: &leases,
             metrics: &metrics,
             series: &series,
+            usages: &usages,
             answers: &answers,
             to_tell: &to_tell,
             told: &told,

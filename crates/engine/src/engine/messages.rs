@@ -6,7 +6,7 @@ use stepwell_base::protocol::FromAttempt;
 use stepwell_run::command::Command;
 use stepwell_run::estimate::ProgressMark;
 use stepwell_steps::last_lines;
-use stepwell_store::{attempt_log, scratch_dir};
+use stepwell_store::{UsageWrite, attempt_log, scratch_dir};
 
 use crate::clock::Clock;
 use crate::engine::Engine;
@@ -70,6 +70,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             }
             FromAttempt::Metric(row) => self.queue_metric(run, step, number, row),
             FromAttempt::Series(change) => self.queue_series(run, step, number, change),
+            FromAttempt::Usage(usage) => {
+                let at = self.clock.now();
+                self.pending.usages.push(UsageWrite { run, step, attempt: number, at, usage });
+            }
             FromAttempt::Rewind { last_step } => {
                 self.pending.rewind(run, &step, last_step);
                 self.handle(run, Command::Rewind { step, fence, last_step });

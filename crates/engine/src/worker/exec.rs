@@ -9,9 +9,9 @@ use std::os::unix::net::UnixStream;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Signal, getpgrp, getpid, kill_current_process_group};
 
@@ -23,6 +23,7 @@ use stepwell_steps::{Reporter, adopt_orphans, find, has_program, kill_program};
 
 use super::attempt::perform;
 use super::reporter::{SocketReporter, write_lines};
+use super::usage::{Meter, gpus};
 use crate::signals::WORKER_STOPS;
 
 /// Sets the milliseconds between two heartbeats.
@@ -60,21 +61,33 @@ fn serve() -> std::io::Result<()> {
     let (acknowledge, acknowledged) = channel();
     let flag = interrupted.clone();
     thread::Builder::new().name("engine".into()).spawn(move || obey(incoming, &flag, &queue, &acknowledge))?;
-    let working = Arc::new(AtomicBool::new(true));
-    let (beats, at_work) = (outgoing.clone(), working.clone());
+    // While the worker waits for its first attempt, it is as if it worked.
+    let work = Arc::new(Mutex::new(Work::Starting));
+    let (beats, at_work) = (outgoing.clone(), work.clone());
     thread::Builder::new().name("heartbeat".into()).spawn(move || beat(&beats, &at_work))?;
 
     let mut reporter = SocketReporter::new(outgoing.clone(), acknowledged, interrupted);
     for request in requests {
-        working.store(true, Ordering::Relaxed);
+        set(&work, Work::Attempt(Box::new(Meter::start(&request.state_dir))));
         let last = attempt(&request, &mut reporter);
-        working.store(false, Ordering::Relaxed);
+        set(&work, Work::Idle);
         if !is_as_new(&request, &last, &reporter) {
             return write_lines(&outgoing, &[last]);
         }
         write_lines(&outgoing, &[FromAttempt::Idle, last])?;
     }
     Ok(())
+}
+
+/// What the worker does.
+enum Work {
+    Starting,
+    Attempt(Box<Meter>),
+    Idle,
+}
+
+fn set(work: &Mutex<Work>, now: Work) {
+    *work.lock().unwrap_or_else(PoisonError::into_inner) = now;
 }
 
 fn attempt(request: &AttemptRequest, reporter: &mut SocketReporter) -> FromAttempt {
@@ -120,14 +133,38 @@ pub(super) fn die() -> ! {
     std::process::exit(1);
 }
 
-/// Tells the engine that this process runs. Stopped and dead processes send nothing.
-fn beat(outgoing: &Mutex<UnixStream>, working: &AtomicBool) {
+/// Tells the engine that this process runs, and now and then what it uses. Stopped and dead processes send nothing.
+fn beat(outgoing: &Mutex<UnixStream>, work: &Mutex<Work>) {
     let period = std::env::var(HEARTBEAT_VARIABLE).ok().and_then(|text| text.parse().ok());
     let period = period.map_or(DEFAULT_HEARTBEAT, Duration::from_millis);
+    let mut next = Instant::now() + period;
     loop {
-        thread::sleep(period);
-        if working.load(Ordering::Relaxed) && write_lines(outgoing, &[FromAttempt::Heartbeat]).is_err() {
+        let now = Instant::now();
+        let wake = work_due(work).map_or(next, |due| due.min(next));
+        thread::sleep(wake.saturating_duration_since(now));
+        let gpus = if work_due(work).is_some_and(|due| due <= Instant::now()) { gpus() } else { None };
+        // Held until the messages are written: they belong to this attempt, not to the next one of this worker.
+        let mut work = work.lock().unwrap_or_else(PoisonError::into_inner);
+        let (working, usage) = match &mut *work {
+            Work::Starting => (true, None),
+            Work::Attempt(meter) => (true, meter.measure(gpus)),
+            Work::Idle => (false, None),
+        };
+        let mut messages: Vec<FromAttempt> = usage.into_iter().map(FromAttempt::Usage).collect();
+        if Instant::now() >= next {
+            next = Instant::now() + period;
+            messages.extend(working.then_some(FromAttempt::Heartbeat));
+        }
+        if !messages.is_empty() && write_lines(outgoing, &messages).is_err() {
             die();
         }
+    }
+}
+
+/// Time of the next measurement of the attempt, if there is one.
+fn work_due(work: &Mutex<Work>) -> Option<Instant> {
+    match &*work.lock().unwrap_or_else(PoisonError::into_inner) {
+        Work::Attempt(meter) => Some(meter.due()),
+        Work::Starting | Work::Idle => None,
     }
 }

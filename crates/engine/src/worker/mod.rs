@@ -3,6 +3,7 @@
 mod attempt;
 mod exec;
 mod reporter;
+mod usage;
 
 pub use attempt::perform;
 pub use exec::{HEARTBEAT_VARIABLE, exec};

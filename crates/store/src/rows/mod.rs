@@ -11,6 +11,7 @@ mod run;
 mod sample;
 mod schedule;
 mod step;
+mod usage;
 mod wait;
 
 pub use annotation::{Annotation, Remark};
@@ -22,6 +23,7 @@ pub use run::{RunRow, RunRows, Unreadable};
 pub use sample::SampleRow;
 pub use schedule::{ScheduleOptions, ScheduleRow};
 pub use step::{AttemptedStep, Children, StepRow};
+pub use usage::UsageRow;
 pub use wait::{DecisionRow, SignalRow, WaitRow};
 
 pub(crate) use annotation::AnnotationOf;

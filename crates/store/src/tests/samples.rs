@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::fixture::{Engine, checkpoint, metrics, ready, released, rewound, started};
-use crate::{Batch, SampleRow, SeriesWrite, StoreError};
+use crate::{Batch, SampleRow, SeriesWrite, StoreError, UsageWrite};
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::ids::{Fence, RunId, StepId};
-use stepwell_base::protocol::{Measurement, SampleText, Samples, SeriesChange};
+use stepwell_base::protocol::{Measurement, SampleText, Samples, SeriesChange, Usage};
 use stepwell_run::event::{Event, StepEventKind};
 
 fn texts(train_step: u64, texts: &[&str]) -> SeriesChange {
@@ -116,5 +116,30 @@ fn the_best_checkpoint_stays_beside_the_newest() {
     assert_eq!(kept(&engine), [(5, false), (6, true)]);
     engine.commit(run, [saved(7, false), saved(8, false)]).unwrap();
     assert_eq!(kept(&engine), [(6, true), (7, false), (8, false)]);
+    assert_eq!(crate::check(engine.path()).unwrap(), []);
+}
+
+/// A long attempt keeps fewer of its early rows; the rows of another attempt are its own.
+#[test]
+fn what_an_attempt_uses_stays_bounded() {
+    let (mut engine, run) = Engine::with_run();
+    engine.commit(run, [ready("a"), started("a", 1)]).unwrap();
+    let step = StepId::from("a");
+    let report = |engine: &mut Engine, attempt: u32, number: u64| {
+        let usage = Usage { number, cpu_seconds: 1.5, memory_bytes: number, ..Usage::default() };
+        if usage.is_kept() {
+            let write = UsageWrite { run, step: step.clone(), attempt, at: super::fixture::at(number as i64), usage };
+            engine.store.commit(Batch { usages: &[write], ..Batch::default() }).unwrap();
+        }
+    };
+    report(&mut engine, 2, 1);
+    (1..2000).for_each(|number| report(&mut engine, 1, number));
+    report(&mut engine, 1, 1996);
+    let rows = engine.store.reader().usage(run, &"a".into()).unwrap();
+    let numbers: Vec<u64> = rows.iter().filter(|row| row.attempt == 1).map(|row| row.usage.number).collect();
+    assert_eq!(numbers, (1..500).map(|number| number * 4).collect::<Vec<u64>>());
+    assert_eq!(rows.len(), 500);
+    let newest = engine.store.reader().newest_usage(run, &"a".into()).unwrap();
+    assert_eq!(newest.iter().map(|row| (row.attempt, row.usage.number)).collect::<Vec<_>>(), [(2, 1)]);
     assert_eq!(crate::check(engine.path()).unwrap(), []);
 }

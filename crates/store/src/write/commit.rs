@@ -6,7 +6,7 @@ use stepwell_base::artifact::ArtifactRef;
 use stepwell_run::event::{Event, Recorded, RunEvent};
 
 use super::claim_and_succeed::project_both;
-use super::measured::{change_series, insert_metric};
+use super::measured::{change_series, insert_metric, insert_usage};
 use super::project::{Projected, project};
 use super::step_projection::execute;
 use super::tally::Tally;
@@ -44,6 +44,7 @@ pub(super) fn commit(
     batch.leases.iter().try_for_each(|lease| extend_lease(transaction, lease))?;
     batch.metrics.iter().try_for_each(|metric| insert_metric(transaction, metric))?;
     batch.series.iter().try_for_each(|change| change_series(transaction, change))?;
+    batch.usages.iter().try_for_each(|write| insert_usage(transaction, write))?;
     answers::write(transaction, batch)?;
     notifications::write(transaction, batch)?;
     #[cfg(debug_assertions)]

@@ -10,6 +10,7 @@ use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::failures::failure_text;
 use crate::view::origin::named;
+use crate::view::usage;
 use crate::view::output::{run_json, step_json, table};
 use crate::view::value_text::{cut, leaves, short};
 use crate::view::words::step_status;
@@ -30,20 +31,30 @@ pub(super) fn show(session: &Session, run: &str, step: &str) -> Result<Exit, Cli
     let time = work_time::text(WorkClock::new(&reader, Some((id, &spec))).of_step(&step, &[]));
     let mut value = step_json(&step);
     value["with"] = json!(step.with);
-    session
-        .out
-        .document(&session.out.pasteable(&text(&run, &step, &time)), json!({ "run": run_json(&run), "step": value }))?;
+    let newest = reader.newest_usage(id, &step.id)?;
+    value["usage"] = usage::json(&newest);
+    let text = text(&run, &step, &Measured { time, usage: usage::text(&newest) });
+    session.out.document(&session.out.pasteable(&text), json!({ "run": run_json(&run), "step": value }))?;
     Ok(Exit::Ok)
 }
 
-pub(super) fn text(run: &RunRow, step: &StepRow, time: &str) -> String {
+/// What a step took, in words.
+#[derive(Default)]
+pub(super) struct Measured {
+    pub(super) time: String,
+    /// Empty without a measurement.
+    pub(super) usage: String,
+}
+
+pub(super) fn text(run: &RunRow, step: &StepRow, measured: &Measured) -> String {
     let mut text = line("step", step.id.as_str()) + &line("run", &named(&run.name, run.id));
     let item = step.item.as_ref().map(|item| cut(&item_name(item), ITEM_CHARACTERS));
     text.extend(item.map(|item| line("item", &item)));
     text.push_str(&line("kind", &step.kind));
     text.push_str(&line("status", step_status(step, run.status)));
     text.push_str(&line("attempts", &step.attempts.to_string()));
-    text.push_str(&line("time", time));
+    text.push_str(&line("time", &measured.time));
+    text.extend((!measured.usage.is_empty()).then(|| line("uses", &measured.usage)));
     let progress = progress(&StepRow { outputs: None, failure: None, ..step.clone() });
     text.extend((!progress.is_empty()).then(|| line("progress", &progress)));
     text.extend(failure_text(step).map(|told| line("failure", &told)));

@@ -177,7 +177,9 @@ fn one_step_has_everything() {
     let reader = lab.session().reader().unwrap();
     let shown = |step: &str| {
         let step = reader.step(run, &reader.resolve_step(run, step).unwrap()).unwrap();
-        one_step::text(&reader.run(run).unwrap(), &step, "1.0s")
+        let usage = if step.item_index == Some(2) { "1.9 cores, 300 MiB memory".to_owned() } else { String::new() };
+        let measured = one_step::Measured { time: "1.0s".to_owned(), usage };
+        one_step::text(&reader.run(run).unwrap(), &step, &measured)
     };
     assert_eq!(
         format!("\n{}", shown("train[lr=0.1]")),
@@ -189,6 +191,7 @@ kind      command
 status    running
 attempts  1
 time      1.0s
+uses      1.9 cores, 300 MiB memory
 
 ARGUMENT  VALUE
 argv      ["true"]

@@ -10,7 +10,7 @@ use crate::notifier::End;
 use stepwell_base::ids::{Fence, RunId, StepId};
 use stepwell_run::command::Effect;
 use stepwell_run::event::{Event, Recorded, StepEventKind};
-use stepwell_store::{Answer, MetricWrite, SeriesWrite};
+use stepwell_store::{Answer, MetricWrite, SeriesWrite, UsageWrite};
 
 /// Longest delay of metrics and heartbeats, which wait to share a commit.
 const LINGER: Duration = Duration::from_millis(500);
@@ -23,6 +23,8 @@ pub(crate) struct Pending {
     pub leases: BTreeMap<(RunId, StepId), (Fence, Timestamp)>,
     pub metrics: Vec<MetricWrite>,
     pub series: Vec<SeriesWrite>,
+    /// Written with the next commit, for whatever reason it happens.
+    pub usages: Vec<UsageWrite>,
     /// Ends of runs that the notifier has told.
     pub told: Vec<End>,
     /// True if an event needs an immediate commit.

@@ -1,9 +1,10 @@
-//! Reads the history of steps: events, attempts, checkpoints, series and texts.
+//! Reads the history of steps: events, attempts, checkpoints, series, texts and use of the machine.
 
 mod attempts;
 mod events;
 mod samples;
 mod series;
+mod usage;
 
 pub use events::EventsAfter;
 pub use series::SeriesStep;
