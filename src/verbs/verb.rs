@@ -26,6 +26,7 @@ pub enum Verb {
     Watch(look::watch::WatchArgs),
     Logs(look::logs::LogsArgs),
     Metrics(look::metrics::MetricsArgs),
+    Samples(look::samples::SamplesArgs),
     Checkpoints(look::checkpoints::CheckpointsArgs),
     Explain(look::explain::ExplainArgs),
     #[command(subcommand)]
@@ -80,6 +81,7 @@ impl Verb {
             Verb::Watch(args) => look::watch::watch(session, args),
             Verb::Logs(args) => look::logs::logs(session, args),
             Verb::Metrics(args) => look::metrics::metrics(session, args),
+            Verb::Samples(args) => look::samples::samples(session, args),
             Verb::Checkpoints(args) => look::checkpoints::checkpoints(session, args),
             Verb::Explain(args) => look::explain::explain(session, args),
             Verb::Artifact(verb) => look::artifact::artifact(session, verb),

@@ -55,13 +55,16 @@ mod tests {
             usage: Usage { number, cpu_seconds, memory_bytes: memory << 20, peak_bytes: 400 << 20, ..Usage::default() },
         };
         assert_eq!(text(&[]), "");
-        assert_eq!(text(&[row(1, 15.0, 400)]), "1.5 cores, 400 MiB memory");
+        assert_eq!(text(&[row(1, 15.0, 400)]), "1.5 cores, 400.0 MiB memory");
         let mut newest = row(3, 54.0, 300);
         newest.usage.disk_free_bytes = Some(44 << 30);
         newest.usage.gpu_ratio = Some(0.5);
         newest.usage.gpu_bytes = Some(2 << 30);
         let told = text(&[newest.clone(), row(2, 35.0, 400)]);
-        assert_eq!(told, "1.9 cores, 300 MiB memory (highest 400 MiB), GPU 50 %, 2.0 GiB GPU memory, 44 GiB free on disk");
+        assert_eq!(
+            told,
+            "1.9 cores, 300.0 MiB memory (highest 400.0 MiB), GPU 50 %, 2.0 GiB GPU memory, 44.0 GiB free on disk"
+        );
         assert_eq!(json(&[newest])["gpu_ratio"], 0.5);
         assert_eq!(json(&[]), Value::Null);
     }

@@ -13,6 +13,8 @@ mod cli;
 mod cluster;
 mod control;
 mod crash;
+#[cfg(feature = "train")]
+mod curves;
 #[cfg(target_os = "linux")]
 mod disk;
 mod engine;

@@ -18,9 +18,8 @@ mod generate;
 mod grammar;
 mod handler;
 mod invisible;
-mod memory;
 mod noop;
-mod proc_files;
+mod process;
 mod registry;
 #[cfg(feature = "train")]
 mod replace_file;
@@ -56,8 +55,7 @@ pub use finding::{Finding, Weight};
 #[cfg(feature = "train")]
 pub use generate::GENERATE;
 pub use handler::{CheckpointLine, Highlight, Reporter, StepContext, StepError, StepHandler, Surroundings, arguments};
-pub use memory::MemoryKills;
-pub use proc_files::{TreeUsage, tree_usage};
+pub use process::{MemoryKills, TreeUsage, tree_usage};
 pub use registry::{catalog, find, registry};
 #[cfg(feature = "train")]
 pub use tokenize::load_tokenizer;

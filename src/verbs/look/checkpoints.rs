@@ -26,7 +26,7 @@ const MOST: usize = 20;
 /// List the checkpoints of a run, and how to fork at them
 ///
 /// Newer checkpoints replace older ones: `keep_checkpoints` of a training sets how many stay, and the ends of phases
-/// stay for good. `--all` also lists those that are gone.
+/// stay for good, and so does the one with the lowest loss on held-out text, if there is `validation`. `--all` also lists those that are gone.
 #[derive(Args, Debug)]
 pub struct CheckpointsArgs {
     /// Id, unique prefix of an id, name, or `last`
@@ -46,6 +46,8 @@ struct Listed {
     at: Timestamp,
     checkpoint: Checkpoint,
     state: State,
+    /// True if it is kept because no later validation of a training was better.
+    best: bool,
     size: Option<u64>,
 }
 
@@ -81,7 +83,12 @@ pub fn checkpoints(session: &Session, args: &CheckpointsArgs) -> Result<Exit, Cl
         "gone": gone,
     });
     if !args.all {
-        listed.drain(..kept.saturating_sub(MOST));
+        let mut older = kept.saturating_sub(MOST);
+        listed.retain(|listed| {
+            let shown = older == 0 || listed.best;
+            older = older.saturating_sub(1);
+            shown
+        });
     }
     let text = text(&handle(&reader, &run), &listed, kept - listed.len(), gone);
     session.out.document(&session.out.pasteable(&text), value)?;
@@ -126,14 +133,26 @@ fn list(
         };
         let next = places.len();
         let place = *places.entry(step.clone()).or_insert(next);
-        listed.push((place, Listed { step, at, checkpoint, state, size: None }));
+        listed.push((place, Listed { step, at, checkpoint, state, best: false, size: None }));
     })?;
     listed.sort_by_key(|(place, _)| *place);
     let mut listed: Vec<Listed> = listed.into_iter().map(|(_, listed)| listed).collect();
+    mark_best(&mut listed);
     for one in listed.iter_mut().filter(|listed| listed.state != State::Gone) {
         one.size = one.checkpoint.artifact.as_ref().and_then(|root| size(artifacts, root));
     }
     Ok((listed, gone))
+}
+
+/// Marks the newest checkpoint of each step that its training took for the best. Those of a step are together.
+fn mark_best(listed: &mut [Listed]) {
+    let mut marked: Option<StepId> = None;
+    for one in listed.iter_mut().rev().filter(|listed| listed.state != State::Gone && listed.checkpoint.best) {
+        if marked.as_ref() != Some(&one.step) {
+            one.best = true;
+            marked = Some(one.step.clone());
+        }
+    }
 }
 
 /// True for the step itself and for the children of a fan-out.
@@ -158,35 +177,46 @@ fn place(listed: &Listed) -> Option<String> {
 }
 
 fn listed_json(run: &RunRow, listed: &Listed) -> Value {
-    let Listed { step, at, checkpoint, state, size } = listed;
+    let Listed { step, at, checkpoint, state, best, size } = listed;
     let fork = place(listed).map(|at| shell::stepwell(&format!("fork --at {at}"), [&*run.id.to_string()]));
     json!({
         "step": step, "train_step": checkpoint.last_step, "tokens": checkpoint.tokens_so_far, "loss": checkpoint.loss,
-        "phase": checkpoint.phase, "at": at, "bytes": size, "state": state.as_str(),
+        "val_loss": checkpoint.val_loss, "best": best, "phase": checkpoint.phase, "at": at, "bytes": size, "state": state.as_str(),
         "digest": checkpoint.artifact.as_ref().map(|artifact| &artifact.digest), "fork_at": place(listed),
         "fork": fork.map(|fork| fork.trim_matches('`').to_owned()),
     })
 }
 
 fn text(run: &str, listed: &[Listed], more: usize, gone: usize) -> String {
+    const VAL_LOSS: usize = 4;
+    let validated = listed.iter().any(|listed| listed.checkpoint.val_loss.is_some());
     let count = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
     let row = |listed: &Listed| {
-        let Listed { step, at, checkpoint, state, size } = listed;
-        vec![
+        let Listed { step, at, checkpoint, state, best, size } = listed;
+        let state = if *best { format!("{}, best", state.as_str()) } else { state.as_str().to_owned() };
+        let mut row = vec![
             step.to_string(),
             count(checkpoint.last_step),
             count(checkpoint.tokens_so_far),
             checkpoint.loss.map(number).unwrap_or_default(),
+            checkpoint.val_loss.map(number).unwrap_or_default(),
             at.strftime("%Y-%m-%d %H:%M:%SZ").to_string(),
             size.map(bytes).unwrap_or_default(),
-            state.as_str().to_owned(),
+            state,
             place(listed).map(|at| format!("--at {at}")).unwrap_or_default(),
-        ]
+        ];
+        if !validated {
+            row.remove(VAL_LOSS);
+        }
+        row
     };
     let mut text = match listed {
         [] => format!("run {run} has no checkpoints\n"),
         _ => {
-            let header = ["step", "train_step", "tokens", "loss", "at", "size", "state", "fork"];
+            let mut header = vec!["step", "train_step", "tokens", "loss", "val_loss", "at", "size", "state", "fork"];
+            if !validated {
+                header.remove(VAL_LOSS);
+            }
             table(&header, listed.iter().map(row).collect())
         }
     };
@@ -208,6 +238,38 @@ fn text(run: &str, listed: &[Listed], more: usize, gone: usize) -> String {
 mod tests {
     use super::*;
 
+    /// The row of the best has a mark, the numbers of validations have a column.
+    #[test]
+    fn the_best_checkpoint_is_marked() {
+        let listed = |last_step: u64, val_loss: f64, best: bool| Listed {
+            step: StepId::from("train"),
+            at: "2026-11-30T05:00:00Z".parse().unwrap(),
+            checkpoint: Checkpoint {
+                last_step: Some(last_step),
+                loss: Some(1.0),
+                val_loss: Some(val_loss),
+                best,
+                ..Checkpoint::default()
+            },
+            state: State::Kept,
+            best: false,
+            size: None,
+        };
+        let mut rows = [listed(100, 3.0, true), listed(200, 2.5, true), listed(300, 2.75, false)];
+        mark_best(&mut rows);
+        let shown = text("a-run", &rows, 0, 0);
+        let lines: Vec<&str> = shown.lines().take(4).collect();
+        assert_eq!(
+            lines,
+            [
+                "STEP   TRAIN_STEP  TOKENS  LOSS  VAL_LOSS  AT                    SIZE  STATE       FORK",
+                "train  100                 1     3         2026-11-30 05:00:00Z        kept        --at train:100",
+                "train  200                 1     2.5000    2026-11-30 05:00:00Z        kept, best  --at train:200",
+                "train  300                 1     2.7500    2026-11-30 05:00:00Z        kept        --at train:300",
+            ]
+        );
+    }
+
     #[test]
     fn the_list_ends_with_a_command_to_type() {
         let listed = |step: &str, last_step: Option<u64>, state: State| Listed {
@@ -226,6 +288,7 @@ mod tests {
                 ..Checkpoint::default()
             },
             state,
+            best: false,
             size: (state != State::Gone).then_some(3 << 20),
         };
         let rows = [

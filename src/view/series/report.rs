@@ -14,6 +14,8 @@ const MOST_NOTES: usize = 5;
 /// Last rows in the table of one series, and the characters of a number in it.
 const LAST_ROWS: usize = 4;
 const NUMBER: usize = 10;
+const LOSS: &str = "loss";
+const VAL_LOSS: &str = "val_loss";
 
 /// A series with everything that its reader wants to know.
 #[derive(Clone, PartialEq, Debug)]
@@ -47,10 +49,16 @@ pub struct Report<'c> {
 impl Report<'_> {
     pub fn text(&self) -> String {
         let mut text = self.heading();
-        let points: Vec<Points> = self.curves.iter().map(|curve| curve.series.points(self.metric)).collect();
+        let mut points: Vec<Points> = self.curves.iter().map(|curve| curve.series.points(self.metric)).collect();
+        let companion = self.companion();
+        points.extend(companion.map(|name| self.curves[0].series.points(name)));
         match plot(&points, self.size, self.charset) {
             Some(drawn) => text.push_str(&drawn),
             None => text.push_str("  (no number to draw)\n"),
+        }
+        if let Some(name) = companion {
+            let [first, second, ..] = MARKS;
+            text.push_str(&format!("           {first} {}   {second} {name}\n", self.metric));
         }
         match self.curves {
             [curve] if self.view == View::Full => {
@@ -64,6 +72,14 @@ impl Report<'_> {
             text.push_str(&format!("{note}\n"));
         }
         text
+    }
+
+    /// The loss on held-out text, which is drawn with that of a single training.
+    fn companion(&self) -> Option<&'static str> {
+        match self.curves {
+            [curve] if self.metric == LOSS && curve.series.has(VAL_LOSS) => Some(VAL_LOSS),
+            _ => None,
+        }
     }
 
     fn heading(&self) -> String {
@@ -237,10 +253,11 @@ loss of train in run base\n\
 \x20          | *\n\
 \x20          | *\n\
 \x20          |  **\n\
-\x20          |    **********\n\
-\x20   0.2000 |              *******    ***********************\n\
+\x20          |    *******o*ooo\n\
+\x20   0.2000 |              ***o*o*ooooo*o*o*o*o*o*o*o*o*o*o*o\n\
 \x20          +------------------------------------------------\n\
 \x20           10               training step               200\n\
+\x20          * loss   o val_loss\n\
 \n\
 METRIC         ROWS  FIRST   LAST    MINIMUM  AT\n\
 loss           20    4       0.2000  0.2000   200\n\

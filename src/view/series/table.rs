@@ -5,7 +5,16 @@ use std::collections::BTreeMap;
 use stepwell_base::protocol::Measurement;
 
 /// Columns that every training has, in the order in which people read them; other names come after `loss`.
-const LATER: [&str; 5] = ["z_loss", "learning_rate", "grad_norm", "tokens_so_far", "tokens_per_second"];
+const LATER: [&str; 8] = [
+    "z_loss",
+    "learning_rate",
+    "grad_norm",
+    "tokens_so_far",
+    "tokens_per_second",
+    "mfu",
+    "data_wait_seconds",
+    "memory_bytes",
+];
 const FIRST: &str = "loss";
 
 /// Rows in order of their steps. A row may lack any of the names.
@@ -107,10 +116,11 @@ impl Series {
     }
 }
 
-/// Sorts names: `loss`, then those of programs, then what a training always has.
+/// Sorts names: `loss`, then those of validation and of programs, then what a training always has, then layers.
 pub(super) fn rank(name: &str) -> (usize, String) {
     let place = match name {
         FIRST => 0,
+        layer if layer.contains('/') => LATER.len() + 2,
         name => LATER.iter().position(|later| *later == name).map_or(1, |at| at + 2),
     };
     (place, name.to_owned())

@@ -151,6 +151,7 @@ impl Reporter for Recorder {
     fn rewind(&mut self, last_step: u64) {
         self.rewinds.push(last_step);
         self.metrics.retain(|row| row.train_step <= last_step);
+        self.series.retain(|change| !change.is_after(last_step));
         self.checkpoints.retain(|checkpoint| checkpoint.last_step.is_some_and(|step| step <= last_step));
     }
 

@@ -1,10 +1,13 @@
 //! Arguments of `train`, and the training plan made from them.
 
+use std::num::NonZeroU64;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use super::model_argument::ModelArgument;
+use super::watch_arguments::{ModelOutput, StopWhenArguments};
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
 use stepwell_train::optim::{MuonConfig, OptimizerConfig};
@@ -65,6 +68,36 @@ pub struct Arguments {
     /// Number of newest checkpoints to keep, in addition to those at the end of phases.
     #[serde(default = "default_keep")]
     pub keep_checkpoints: u32,
+    /// Token file of held-out text. The loss on a fixed part of it is measured while training goes, as the metrics
+    /// `val_loss` and `val_bits_per_byte`. What is trained does not change by a bit.
+    #[serde(default)]
+    pub validation: Option<ArtifactRef>,
+    /// Optimizer steps between two validations; 0: never. Default: 100. There is also one at the end.
+    #[serde(default)]
+    pub validation_every: Option<u64>,
+    /// Size of the part of `validation` that is used, in tokens. Default: 8192.
+    #[serde(default)]
+    pub validation_tokens: Option<NonZeroU64>,
+    /// Ends the training early: `{ no_improvement = 5 }` after 5 validations that were not better than the best before.
+    #[serde(default)]
+    pub stop_when: Option<StopWhenArguments>,
+    /// `last`, or `best`: the output `model` is the state after the last step, or that with the lowest loss on
+    /// `validation`, which is also the output `best`.
+    #[serde(default)]
+    pub output: ModelOutput,
+    /// Optimizer steps between two times at which the model writes texts; 0: never.
+    #[serde(default)]
+    pub sample_every: u64,
+    /// Up to 16 texts that it continues. Default: one empty text, which starts a new document.
+    #[serde(default)]
+    pub prompts: Option<Vec<String>>,
+    /// Maximum length of such a text, in tokens. Default: 48.
+    #[serde(default)]
+    pub sample_tokens: Option<usize>,
+    /// Optimizer steps between two measurements of each layer: norm of its gradient, and ratio of its update to its
+    /// weights; 0: never.
+    #[serde(default)]
+    pub layer_stats_every: u64,
     /// Parts of the run, one after another. Default: one phase, `main`.
     #[serde(default)]
     pub phases: Vec<PhaseArguments>,

@@ -14,6 +14,7 @@ use serde_json::json;
 use super::host::SAFETENSORS;
 use crate::handler::{CheckpointLine, JSON, StepError};
 use stepwell_artifact::ArtifactStore;
+use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_train::model::shared::Shared;
@@ -24,15 +25,31 @@ use stepwell_train::training::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, S
 pub struct CheckpointWriter {
     artifacts: ArtifactStore,
     line: Arc<dyn CheckpointLine>,
-    keep: u32,
-    /// Returns the processor time that the thread used.
-    in_flight: Option<JoinHandle<Result<Duration, StepError>>>,
+    keep: Keep,
+    in_flight: Option<JoinHandle<Result<Written, StepError>>>,
     /// Processor time of the last committed checkpoint.
     processor_time: Duration,
 }
 
+/// Checkpoints that stay.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Keep {
+    /// Number of newest ones.
+    pub newest: u32,
+    /// Files of the best one so far.
+    pub best: Option<ArtifactRef>,
+}
+
+/// A committed checkpoint.
+struct Written {
+    /// Processor time that the thread used.
+    processor_time: Duration,
+    /// Its files, if it is the best so far.
+    best: Option<ArtifactRef>,
+}
+
 impl CheckpointWriter {
-    pub fn new(artifacts: ArtifactStore, line: Arc<dyn CheckpointLine>, keep: u32) -> Self {
+    pub fn new(artifacts: ArtifactStore, line: Arc<dyn CheckpointLine>, keep: Keep) -> Self {
         CheckpointWriter { artifacts, line, keep, in_flight: None, processor_time: Duration::ZERO }
     }
 
@@ -42,11 +59,12 @@ impl CheckpointWriter {
     /// Those of the previous checkpoint, and when no thread can be started.
     pub fn start(&mut self, snapshot: Snapshot, metrics: File) -> Result<(), StepError> {
         self.settle()?;
-        let (artifacts, line, keep) = (self.artifacts.clone(), self.line.clone(), self.keep);
+        let (artifacts, line, keep) = (self.artifacts.clone(), self.line.clone(), self.keep.newest);
         let write = move || {
             let checkpoint = publish(&artifacts, snapshot, &metrics, keep)?;
+            let best = checkpoint.artifact.clone().filter(|_| checkpoint.best);
             line.checkpoint(checkpoint)?;
-            Ok(thread_time())
+            Ok(Written { processor_time: thread_time(), best })
         };
         let thread = thread::Builder::new().name("checkpoint".to_owned()).spawn(write);
         self.in_flight = Some(thread.map_err(|error| Failure::io("cannot start a thread", &error))?);
@@ -67,8 +85,17 @@ impl CheckpointWriter {
     /// When the last checkpoint could not be written, or the engine is gone.
     pub fn settle(&mut self) -> Result<(), StepError> {
         let Some(thread) = self.in_flight.take() else { return Ok(()) };
-        self.processor_time = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        let Written { processor_time, best } = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        self.processor_time = processor_time;
+        if best.is_some() {
+            self.keep.best = best;
+        }
         Ok(())
+    }
+
+    /// Files of the best checkpoint that is committed.
+    pub fn best(&self) -> Option<&ArtifactRef> {
+        self.keep.best.as_ref()
     }
 
     /// Time that training lost because a processor was busy with the last checkpoint; `None` while one is being
@@ -104,7 +131,8 @@ fn publish(artifacts: &ArtifactStore, snapshot: Snapshot, metrics: &File, keep: 
         phase: Some(state.phase),
         permanent,
         keep: Some(keep),
-        ..Checkpoint::default()
+        val_loss: state.standing.loss_at(state.step).map(f64::from),
+        best: state.standing.is_best(state.step),
     })
 }
 

@@ -1,15 +1,18 @@
 //! Connects the training loop with the engine: metrics, progress, checkpoints.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use super::checkpoint_writer::CheckpointWriter;
+use super::checkpoint_writer::{CheckpointWriter, Keep};
 use super::metrics_log::MetricsLog;
 use crate::handler::{Reporter, StepError};
+use crate::process::resident_bytes;
 use crate::tuning_file::TuningFile;
 use stepwell_artifact::ArtifactStore;
+use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
-use stepwell_base::protocol::{MetricRow, Progress};
+use stepwell_base::protocol::{Measurement, MetricRow, Progress, SampleText, Samples, SeriesChange};
 use stepwell_train::training::checkpoint::Snapshot;
 use stepwell_train::training::{TrainError, TrainingHost};
 
@@ -32,10 +35,15 @@ impl<'a> StepHost<'a> {
         log: MetricsLog,
         tuning: TuningFile,
         total_steps: u64,
-        keep: u32,
+        keep: Keep,
     ) -> Self {
         let writer = CheckpointWriter::new(artifacts.clone(), reporter.checkpoint_line(), keep);
         StepHost { reporter, log, tuning, writer, total_steps, speed: None }
+    }
+
+    /// The files of the best checkpoint, once nothing is being written.
+    pub fn best(&self) -> Option<&ArtifactRef> {
+        self.writer.best()
     }
 
     fn progress(&mut self, row: &MetricRow) {
@@ -61,8 +69,12 @@ impl<'a> StepHost<'a> {
 
 impl From<TrainError> for StepError {
     fn from(error: TrainError) -> Self {
-        let hint = "lower `optimizer.learning_rate` or lengthen the warm-up; the last checkpoint is kept";
-        StepError::Failed(Failure::fatal(error.to_string()).with_hint(hint))
+        let failure = Failure::fatal(error.to_string());
+        StepError::Failed(match error {
+            TrainError::Diverged { .. } => failure
+                .with_hint("lower `optimizer.learning_rate` or lengthen the warm-up; the last checkpoint is kept"),
+            TrainError::NoThread(_) | TrainError::Text { .. } => failure,
+        })
     }
 }
 
@@ -70,10 +82,22 @@ impl TrainingHost for StepHost<'_> {
     type Error = StepError;
 
     fn step_done(&mut self, row: MetricRow) -> Result<(), StepError> {
+        let row = MetricRow { memory_bytes: resident_bytes(), ..row };
         self.log.append(&row).map_err(|error| self.log_failure(&error))?;
         self.progress(&row);
         self.reporter.metric(row);
         self.writer.poll()
+    }
+
+    fn measured(&mut self, train_step: u64, values: BTreeMap<String, f64>) -> Result<(), StepError> {
+        self.log.amend(train_step, &values).map_err(|error| self.log_failure(&error))?;
+        self.reporter.series(SeriesChange::Add(Measurement { train_step, values }));
+        Ok(())
+    }
+
+    fn wrote(&mut self, train_step: u64, texts: Vec<SampleText>) -> Result<(), StepError> {
+        self.reporter.series(SeriesChange::Samples(Samples { train_step, texts }));
+        Ok(())
     }
 
     fn save(&mut self, snapshot: Snapshot) -> Result<(), StepError> {

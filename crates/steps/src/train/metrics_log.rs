@@ -1,8 +1,9 @@
 //! `metrics.jsonl` in the directory of the step: one row per training step, without gaps or duplicates even after
 //! interruptions.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -13,6 +14,8 @@ use stepwell_base::protocol::MetricRow;
 pub struct MetricsLog {
     path: PathBuf,
     file: BufWriter<File>,
+    /// The last row, with its line break.
+    last: Vec<u8>,
 }
 
 impl MetricsLog {
@@ -23,7 +26,8 @@ impl MetricsLog {
     pub fn rewound(path: &Path, last_step: u64) -> io::Result<Self> {
         let kept = kept_rows(path, last_step)?;
         let file = replace_file(path, &kept)?;
-        Ok(MetricsLog { path: path.to_owned(), file: BufWriter::new(file) })
+        let last = kept.split_inclusive(|byte| *byte == b'\n').next_back().unwrap_or_default().to_vec();
+        Ok(MetricsLog { path: path.to_owned(), file: BufWriter::new(file), last })
     }
 
     pub fn path(&self) -> &Path {
@@ -34,7 +38,31 @@ impl MetricsLog {
         let mut line = serde_json::to_vec(row)?;
         line.push(b'\n');
         self.file.write_all(&line)?;
+        self.last = line;
         self.file.flush()
+    }
+
+    /// Adds numbers to the row of `train_step`, which is the last one. Names that the row has keep their number: a
+    /// resumed training measures the same again.
+    pub fn amend(&mut self, train_step: u64, values: &BTreeMap<String, f64>) -> io::Result<()> {
+        let row: Value = serde_json::from_slice(&self.last).unwrap_or_default();
+        if row["train_step"] != train_step {
+            return Ok(());
+        }
+        let mut added = String::new();
+        for (name, value) in values.iter().filter(|(name, _)| row.get(name.as_str()).is_none()) {
+            let value = serde_json::to_string(&value.is_finite().then_some(*value))?;
+            added.push_str(&format!(",{}:{value}", serde_json::to_string(name)?));
+        }
+        const END: &[u8] = b"}\n";
+        self.file.flush()?;
+        // One write, so that a process that dies leaves the old end or the new one.
+        self.file.get_mut().seek(SeekFrom::End(-(END.len() as i64)))?;
+        added.push_str("}\n");
+        self.file.get_mut().write_all(added.as_bytes())?;
+        self.last.truncate(self.last.len() - END.len());
+        self.last.extend_from_slice(added.as_bytes());
+        Ok(())
     }
 
     /// Returns a second handle of the file. Its `sync_all` makes the rows of a checkpoint durable while more rows
@@ -106,7 +134,19 @@ mod tests {
         (5..=9).for_each(|step| log.append(&row(step)).unwrap());
         log.handle().unwrap().sync_all().unwrap();
         assert_eq!(steps(&path), (1..=9).collect::<Vec<_>>());
-        MetricsLog::rewound(&path, 9).unwrap().append(&row(10)).unwrap();
+        let amended = MetricsLog::rewound(&path, 9).and_then(|mut log| {
+            let values = |value| BTreeMap::from([("val_loss".to_owned(), value)]);
+            log.amend(9, &values(1.25))?;
+            log.amend(9, &values(1.25))?;
+            log.amend(8, &values(7.0))?;
+            log.append(&row(10))?;
+            log.amend(10, &values(f64::NAN))
+        });
+        amended.unwrap();
+        let text = std::fs::read_to_string(&path).unwrap();
+        let ends: Vec<&str> =
+            text.lines().rev().take(3).map(|line| line.split_once("per_second\":").unwrap().1).collect();
+        assert_eq!(ends, ["1.0,\"val_loss\":null}", "1.0,\"val_loss\":1.25}", "1.0}"]);
         assert_eq!(steps(&path), (1..=10).collect::<Vec<_>>());
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1, "no temporary file is left");
     }

@@ -9,13 +9,16 @@ mod metrics_log;
 mod model_argument;
 mod prepared;
 mod preview;
+mod result;
 mod resume;
+mod watch;
+mod watch_arguments;
 
 #[cfg(test)]
 mod tests;
 
 pub(super) use data::open_stream;
 pub use handler::TRAIN;
-pub(super) use handler::{CONFIG_FILE, MODEL_FILE};
 pub(super) use host::SAFETENSORS;
 pub use preview::preview;
+pub(super) use result::{CONFIG_FILE, MODEL_FILE};

@@ -1,8 +1,12 @@
 //! Everything that a training needs, checked and opened once.
 
+use std::sync::Arc;
+
 use super::arguments::Arguments;
 use super::data::samplers;
 use super::resume::newest_valid;
+use super::watch::watch;
+use super::watch_arguments::ModelOutput;
 use crate::handler::{StepContext, StepError, forked_from_nothing};
 use crate::text_codec::TextCodec;
 use stepwell_base::failure::{Failure, FailureKind};
@@ -11,16 +15,19 @@ use stepwell_train::device::{self, Device};
 use stepwell_train::model::Transformer;
 use stepwell_train::model::config::ModelConfig;
 use stepwell_train::optim::OptimizerConfig;
-use stepwell_train::training::Trainer;
 use stepwell_train::training::checkpoint::{Expected, Restored};
 use stepwell_train::training::plan::Plan;
+use stepwell_train::training::{Trainer, Watch};
 
 /// A training that can start: its arguments fit each other, its files are intact and its device is open.
 pub struct Prepared {
-    pub tokenizer: TextCodec,
+    pub tokenizer: Arc<TextCodec>,
     pub config: ModelConfig,
     pub plan: Plan,
     pub keep_checkpoints: u32,
+    /// State that becomes the output.
+    pub output: ModelOutput,
+    watch: Watch,
     optimizer: OptimizerConfig,
     /// One per phase.
     samplers: Vec<Sampler>,
@@ -34,16 +41,18 @@ impl Prepared {
     pub fn new(context: &mut StepContext<'_>) -> Result<Self, StepError> {
         let arguments: Arguments = context.arguments()?;
         let optimizer = arguments.optimizer.config()?;
-        let tokenizer = TextCodec::load(&context.artifacts.read(&arguments.tokenizer)?)?;
+        arguments.check_watch()?;
+        let tokenizer = Arc::new(TextCodec::load(&context.artifacts.read(&arguments.tokenizer)?)?);
         let (config, plan) = model_and_plan(&arguments, tokenizer.vocab())?;
         let samplers = samplers(context.artifacts, &arguments, tokenizer.encoder(), &plan)?;
         if let Some(note) = samplers.iter().find_map(short_documents) {
             context.reporter.note(note);
         }
+        let watch = watch(context.artifacts, &arguments, &tokenizer, config.context)?;
         let backend = backend(&arguments.device)?;
         let device = device::open_with(backend, plan.precision).map_err(fatal)?.autodiff();
-        let keep_checkpoints = arguments.keep_checkpoints;
-        Ok(Prepared { tokenizer, config, plan, keep_checkpoints, optimizer, samplers, backend, device })
+        let (keep_checkpoints, output) = (arguments.keep_checkpoints, arguments.output);
+        Ok(Prepared { tokenizer, config, plan, keep_checkpoints, output, watch, optimizer, samplers, backend, device })
     }
 
     /// The newest intact checkpoint of an earlier attempt, or of the run that this one was forked from.
@@ -61,13 +70,14 @@ impl Prepared {
     /// A training that continues from `restored`, or starts with initial weights.
     pub fn trainer(&self, restored: Option<Restored>) -> Trainer<'_> {
         let Prepared { plan, samplers, optimizer, backend, .. } = self;
-        match restored {
+        let trainer = match restored {
             Some(restored) => Trainer::resumed(plan, samplers, restored, *optimizer, backend),
             None => {
                 let model = Transformer::init(&self.config, plan.seed, &self.device);
                 Trainer::new(plan, samplers, model, *optimizer, backend)
             }
-        }
+        };
+        trainer.watching(self.watch.clone())
     }
 }
 

@@ -14,6 +14,8 @@ use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_base::protocol::MetricRow;
 
+mod watch;
+
 fn comparable(rows: &[MetricRow]) -> Vec<(u64, u64, u64)> {
     rows.iter().map(|row| (row.train_step, row.loss.to_bits(), row.learning_rate.to_bits())).collect()
 }

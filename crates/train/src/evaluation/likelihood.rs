@@ -16,9 +16,14 @@ pub struct Likelihood {
 }
 
 impl Likelihood {
+    /// Mean nats per token; NaN without tokens.
+    pub fn mean(&self) -> f64 {
+        self.nats / self.tokens as f64
+    }
+
     /// Exponential of the mean nats per token.
     pub fn perplexity(&self) -> f64 {
-        (self.nats / self.tokens as f64).exp()
+        self.mean().exp()
     }
 
     /// Bits per UTF-8 byte of the text, comparable between models with different tokenizers.
@@ -54,6 +59,20 @@ pub fn of_stream<E>(
         progress(window, windows)?;
     }
     Ok(sum)
+}
+
+/// Computes the likelihood of the counted targets of rows of one length, which are not those of a stream's windows.
+///
+/// # Panics
+/// When the rows do not fit the model.
+pub fn of_rows(model: &Transformer, rows: &[PackedRow]) -> Likelihood {
+    let width = rows.first().map_or(1, |row| row.ids.len().max(1));
+    let mut sum = Likelihood::default();
+    for rows in rows.chunks((TOKENS_PER_BATCH / width).max(1)) {
+        sum.tokens += rows.iter().flat_map(|row| &row.targets).filter(|target| **target >= 0).count() as u64;
+        sum.nats += token_nats(model, rows.to_vec()).iter().flatten().sum::<f64>();
+    }
+    sum
 }
 
 /// Negative log-likelihood of each sequence, summed over all its tokens but the first. A sequence must fit the

@@ -5,6 +5,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Gradients, Tensor};
 
 use super::norm::GlobalNorm;
+use super::paths::PathTracker;
 use crate::model::shared::host_slice;
 use crate::ops::sum_squares;
 
@@ -22,6 +23,13 @@ impl GradientSum {
         } else {
             model.visit(&mut Adder { sum: &mut self.gradients, added });
         }
+    }
+
+    /// Sum of squares of the gradient of each parameter that has one, by its path, in module order.
+    pub fn squares<M: Module>(&self, model: &M) -> Vec<(String, f64)> {
+        let mut squares = SquaresByPath { gradients: &self.gradients, path: PathTracker::default(), found: Vec::new() };
+        model.visit(&mut squares);
+        squares.found
     }
 
     /// L2 norm over the gradients of all parameters, in module order; on the host, summed in f64.
@@ -73,6 +81,28 @@ impl ModuleVisitor for Squares<'_> {
     }
 }
 
+struct SquaresByPath<'a> {
+    gradients: &'a GradientsParams,
+    path: PathTracker,
+    found: Vec<(String, f64)>,
+}
+
+impl ModuleVisitor for SquaresByPath<'_> {
+    fn enter_module(&mut self, name: &str, _container_type: &str) {
+        self.path.enter(name);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        if let Some(gradient) = self.gradients.get::<D>(param.id) {
+            self.found.push((self.path.current(), sum_squares(host_slice(&gradient.inner().into_data()))));
+        }
+    }
+}
+
 /// Computes the norm where the gradients are.
 #[cfg(feature = "cube")]
 mod device {
@@ -104,7 +134,6 @@ mod device {
 
 #[cfg(test)]
 mod tests {
-    use super::super::paths::PathTracker;
     use super::*;
 
     struct Reader<'a>(&'a mut GradientsParams, PathTracker, Vec<(String, Vec<f32>)>);

@@ -7,6 +7,7 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
 use super::plan::Plan;
+use super::watch::Standing;
 use crate::device::tuning::Tuning;
 use crate::model::Transformer;
 use crate::model::config::ModelConfig;
@@ -49,6 +50,9 @@ pub struct TrainState {
     /// GPU kernels that computed the matrix products; absent on the CPU.
     #[serde(default, skip_serializing_if = "Tuning::is_empty")]
     pub tuning: Tuning,
+    /// How the training stands on held-out text; absent without validation.
+    #[serde(default, skip_serializing_if = "Standing::is_empty")]
+    pub standing: Standing,
 }
 
 impl TrainState {
@@ -101,7 +105,7 @@ pub struct Snapshot {
     pub weights: Vec<NamedTensor<Shared>>,
     /// State that the optimizer keeps per parameter.
     pub moments: Vec<NamedTensor<Shared>>,
-    /// Set at the end of a phase: the checkpoint is never deleted.
+    /// Set at the end of a phase and of the training: the checkpoint is never deleted.
     pub permanent: bool,
 }
 
@@ -141,7 +145,10 @@ pub fn restore(
     optimizer_file: &[u8],
     expected: &Expected<'_>,
 ) -> Result<Restored, CheckpointError> {
-    let state = TrainState::from_file(state)?;
+    let mut state = TrainState::from_file(state)?;
+    if expected.fork {
+        state.standing = Standing::forked_at(state.step);
+    }
     check(&state, expected)?;
     let tensors = weights::load(weights_file).map_err(CheckpointError::Weights)?;
     let model = Transformer::from_named(expected.model, &tensors, expected.device).map_err(CheckpointError::Weights)?;

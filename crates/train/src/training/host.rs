@@ -1,10 +1,12 @@
 //! The host of the training loop, and the ways in which the loop ends.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::checkpoint::Snapshot;
+use super::watch::Standing;
 use crate::model::Transformer;
-use stepwell_base::protocol::MetricRow;
+use stepwell_base::protocol::{MetricRow, SampleText};
 
 /// Reason why training cannot continue.
 #[derive(Debug, PartialEq, thiserror::Error)]
@@ -13,6 +15,8 @@ pub enum TrainError {
     Diverged { step: u64, what: &'static str, value: f64 },
     #[error("cannot start a thread: {0}")]
     NoThread(String),
+    #[error("cannot write a text at step {step}: {why}")]
+    Text { step: u64, why: String },
 }
 
 /// Surroundings of the loop: takes metrics and checkpoints, and can ask the loop to stop.
@@ -21,6 +25,16 @@ pub trait TrainingHost {
 
     /// Records a finished step; called once per step, in order.
     fn step_done(&mut self, row: MetricRow) -> Result<(), Self::Error>;
+    /// Records further numbers of the step, by name. The last number of a name counts.
+    fn measured(&mut self, train_step: u64, values: BTreeMap<String, f64>) -> Result<(), Self::Error> {
+        let _ = (train_step, values);
+        Ok(())
+    }
+    /// Records texts that the weights of the step wrote, in place of earlier ones.
+    fn wrote(&mut self, train_step: u64, texts: Vec<SampleText>) -> Result<(), Self::Error> {
+        let _ = (train_step, texts);
+        Ok(())
+    }
     /// Takes over a snapshot and returns before it is durable. The loop settles the previous snapshot before this
     /// call, so at most one is in memory.
     fn save(&mut self, snapshot: Snapshot) -> Result<(), Self::Error>;
@@ -37,8 +51,8 @@ pub trait TrainingHost {
 
 /// Outcome of the loop.
 pub enum Finished {
-    /// All steps of the plan are done.
-    Complete { model: Box<Transformer>, loss: Option<f32> },
+    /// All steps of the plan are done, or as many as the rule for an early end allows.
+    Complete { model: Box<Transformer>, loss: Option<f32>, steps: u64, standing: Standing },
     /// The host asked to stop; a checkpoint of the last whole step is saved.
     Stopped,
 }

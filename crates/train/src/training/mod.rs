@@ -7,6 +7,8 @@ mod host;
 pub mod plan;
 pub mod schedule;
 mod trainer;
+mod watch;
 
 pub use host::{Finished, TrainError, TrainingHost};
 pub use trainer::Trainer;
+pub use watch::{Best, Standing, StopWhen, Validated, Validation, Watch, Writer, Writing};

@@ -9,6 +9,7 @@ use super::cadence::Cadence;
 use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
 use super::host::{Finished, TrainError, TrainingHost};
 use super::plan::Plan;
+use super::watch::{LayerStats, Standing, Validated, Watch};
 use crate::data::{PackedRow, Sampler};
 use crate::device::is_flex;
 use crate::device::tuning::{self, Tuning};
@@ -18,6 +19,9 @@ use crate::ops::Objective;
 use crate::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
 use stepwell_base::protocol::MetricRow;
 use stepwell_base::rng::derive_seed;
+
+const VAL_LOSS: &str = "val_loss";
+const VAL_BITS_PER_BYTE: &str = "val_bits_per_byte";
 
 /// A training between two steps.
 pub struct Trainer<'a> {
@@ -34,6 +38,8 @@ pub struct Trainer<'a> {
     /// Samples of the next step, if they were read while the current one was computed.
     ahead: Option<Vec<PackedRow>>,
     loss: Option<f32>,
+    watch: Watch,
+    standing: Standing,
     /// Step of the newest snapshot.
     saved: u64,
     cadence: Cadence,
@@ -57,8 +63,22 @@ impl<'a> Trainer<'a> {
         let optimizer = Optimizer::new(settings, model.hidden_matrices());
         let device = device.to_owned();
         let cadence = Cadence::starting_at(Instant::now());
-        let (step, ahead, loss, saved) = (0, None, None, 0);
-        Trainer { plan, samplers, device, settings, config, model, optimizer, step, ahead, loss, saved, cadence }
+        Trainer {
+            plan,
+            samplers,
+            device,
+            settings,
+            config,
+            model,
+            optimizer,
+            step: 0,
+            ahead: None,
+            loss: None,
+            watch: Watch::default(),
+            standing: Standing::default(),
+            saved: 0,
+            cadence,
+        }
     }
 
     /// Resumes a training from a checkpoint.
@@ -74,7 +94,14 @@ impl<'a> Trainer<'a> {
     ) -> Self {
         let Restored { state, model, optimizer } = restored;
         let fresh = Trainer::new(plan, samplers, model, settings, device);
-        Trainer { optimizer, step: state.step, saved: state.step, loss: state.loss, ..fresh }
+        let (step, standing) = (state.step, state.standing);
+        Trainer { optimizer, step, saved: step, loss: state.loss, standing, ..fresh }
+    }
+
+    /// Sets what the training measures of itself. It does not change what is trained.
+    #[must_use]
+    pub fn watching(self, watch: Watch) -> Self {
+        Trainer { watch, ..self }
     }
 
     /// Trains until the plan is complete or the host asks to stop. No checkpoint write is in progress on return, even
@@ -92,7 +119,14 @@ impl<'a> Trainer<'a> {
     fn take_steps<H: TrainingHost>(mut self, host: &mut H) -> Result<Finished, H::Error> {
         let background =
             BackgroundJob::spawn("micro-batch").map_err(|error| TrainError::NoThread(error.to_string()))?;
-        while self.step < self.plan.steps() {
+        // A process that was told to stop leaves a look to the next one.
+        match self.look(host)? {
+            Looked::Stopped => return Ok(Finished::Stopped),
+            // The checkpoint that this process resumed from does not know that it is the best.
+            Looked::Done if self.standing.is_best(self.step) => self.save(host)?,
+            Looked::Done | Looked::NotDue => {}
+        }
+        while !self.is_over() {
             let started = Instant::now();
             let rows = self.ahead.take().unwrap_or_else(|| self.rows(self.step));
             let waited = started.elapsed();
@@ -103,15 +137,52 @@ impl<'a> Trainer<'a> {
                 }
                 return Ok(Finished::Stopped);
             };
+            let layers = self.watch.layers_are_due(self.step + 1).then(|| LayerStats::start(&gradients, &self.model));
             let (next, mut row) = self.update(gradients, loss, started)?;
             self = next;
             row.data_wait_seconds = Some(waited.as_secs_f64());
             host.step_done(row)?;
-            if self.checkpoint_is_due(host) {
+            if let Some(layers) = layers {
+                host.measured(self.step, layers.finish(&self.model))?;
+            }
+            let looked = self.look(host)?;
+            if looked == Looked::Stopped || self.checkpoint_is_due(host) {
                 self.save(host)?;
             }
+            if looked == Looked::Stopped {
+                return Ok(Finished::Stopped);
+            }
         }
-        Ok(Finished::Complete { model: Box::new(self.model), loss: self.loss })
+        let Trainer { model, loss, step, standing, .. } = self;
+        Ok(Finished::Complete { model: Box::new(model), loss, steps: step, standing })
+    }
+
+    /// True when nothing is left to train.
+    fn is_over(&self) -> bool {
+        self.step >= self.plan.steps() || self.standing.ends(self.watch.stop_when)
+    }
+
+    /// Measures what is due with the current weights, unless an earlier process has done so.
+    fn look<H: TrainingHost>(&mut self, host: &mut H) -> Result<Looked, H::Error> {
+        let step = self.step;
+        let Some(look) = self.watch.due(step, self.plan.steps()).filter(|_| self.standing.seen < step) else {
+            return Ok(Looked::NotDue);
+        };
+        let background = BackgroundJob::spawn("look").map_err(|error| TrainError::NoThread(error.to_string()))?;
+        // The job drops this copy, for the reason given in `gradients`.
+        let model = self.model.clone();
+        background.start(move || look.take(&model));
+        let Some(found) = background.result(|| host.stop_requested()) else { return Ok(Looked::Stopped) };
+        let (validated, texts) = found.map_err(|why| TrainError::Text { step, why })?;
+        self.standing = self.standing.after(step, validated);
+        if let Some(Validated { loss, bits_per_byte }) = validated {
+            let values = [(VAL_LOSS, f64::from(loss)), (VAL_BITS_PER_BYTE, bits_per_byte)];
+            host.measured(step, values.map(|(name, value)| (name.to_owned(), value)).into())?;
+        }
+        if let Some(texts) = texts {
+            host.wrote(step, texts)?;
+        }
+        Ok(Looked::Done)
     }
 
     /// Computes the summed gradients and the loss of the next step, or returns `None` when the host asks to stop.
@@ -207,14 +278,19 @@ impl<'a> Trainer<'a> {
             Some(steps) => self.step.is_multiple_of(steps),
             None => self.cadence.is_due(host.writing_cost()),
         };
-        by_interval || self.plan.ends_phase(self.step)
+        by_interval || self.standing.is_best(self.step) || self.ends_part()
+    }
+
+    /// True at the end of a phase, and where the rule for an early end holds.
+    fn ends_part(&self) -> bool {
+        self.plan.ends_phase(self.step) || self.is_over()
     }
 
     /// Waits for the previous checkpoint first, so that only one snapshot is in memory.
     fn save<H: TrainingHost>(&mut self, host: &mut H) -> Result<(), H::Error> {
         let started = Instant::now();
         host.settle()?;
-        host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.plan.ends_phase(self.step)))?;
+        host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.ends_part()))?;
         // GPU memory pools only grow until a cleanup is requested (burn issues 4792 and 5212).
         self.model.device().memory_cleanup();
         self.saved = self.step;
@@ -237,8 +313,18 @@ impl<'a> Trainer<'a> {
             device: self.device.clone(),
             build: build_id(),
             tuning: if is_flex(&self.model.device()) { Tuning::default() } else { tuning::current() },
+            standing: if self.watch.looks() { self.standing } else { Standing::default() },
         }
     }
+}
+
+/// How a look at the weights ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Looked {
+    NotDue,
+    Done,
+    /// The host asked to stop first.
+    Stopped,
 }
 
 /// Losses of a step's micro-batches, not read yet. Each tensor holds the terms of one loss.

@@ -1,5 +1,6 @@
 //! Tests the loop against a host in memory. Each resume bug that is common elsewhere has a test with its name.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -14,10 +15,12 @@ use crate::precision::Precision;
 use crate::training::checkpoint::{CheckpointError, Expected, restore};
 use crate::training::plan::Phase;
 use crate::training::schedule::{Schedule, ScheduleKind};
+use stepwell_base::protocol::SampleText;
 
 mod bits;
 mod checkpoints;
 mod resume;
+mod watch;
 
 #[derive(PartialEq)]
 struct Saved {
@@ -50,6 +53,10 @@ struct Host {
     stop_after: Option<u64>,
     /// Crashes after this many steps, without a last checkpoint.
     crash_after: Option<u64>,
+    /// Numbers of steps beside their rows, as bits.
+    measured: Vec<(u64, String, u64)>,
+    texts: Vec<(u64, Vec<SampleText>)>,
+    watch: Watch,
 }
 
 #[derive(Debug, PartialEq)]
@@ -77,6 +84,16 @@ impl TrainingHost for Host {
             self.in_flight = None;
             return Err(HostError::Crash);
         }
+        Ok(())
+    }
+
+    fn measured(&mut self, train_step: u64, values: BTreeMap<String, f64>) -> Result<(), HostError> {
+        self.measured.extend(values.into_iter().map(|(name, value)| (train_step, name, value.to_bits())));
+        Ok(())
+    }
+
+    fn wrote(&mut self, train_step: u64, texts: Vec<SampleText>) -> Result<(), HostError> {
+        self.texts.push((train_step, texts));
         Ok(())
     }
 
@@ -195,7 +212,7 @@ fn process_on(
             Trainer::resumed(plan, &samplers, restored, settings, backend)
         }
     };
-    let ended = trainer.run(host);
+    let ended = trainer.watching(host.watch.clone()).run(host);
     assert!(host.in_flight.is_none(), "the training has ended before its last checkpoint was written");
     match ended? {
         Finished::Complete { model, .. } => Ok(Some(weights::save(model.shared()))),

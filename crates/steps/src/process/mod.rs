@@ -1,0 +1,9 @@
+//! What the kernel tells about processes and their memory.
+
+mod memory_kills;
+mod proc_files;
+
+pub use memory_kills::MemoryKills;
+#[cfg(feature = "train")]
+pub use proc_files::resident_bytes;
+pub use proc_files::{TreeUsage, tree_usage};

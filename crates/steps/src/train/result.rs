@@ -1,0 +1,105 @@
+//! Outputs of a training: the model, the best model, and their numbers.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::host::SAFETENSORS;
+use super::watch_arguments::ModelOutput;
+use crate::handler::{JSON, Reporter};
+use stepwell_artifact::ArtifactStore;
+use stepwell_base::artifact::{ArtifactRef, Outputs};
+use stepwell_base::failure::Failure;
+use stepwell_train::model::Transformer;
+use stepwell_train::model::hf_config::{SpecialTokens, saved_model_json};
+use stepwell_train::model::weights;
+use stepwell_train::training::Standing;
+use stepwell_train::training::checkpoint::WEIGHTS_FILE;
+use stepwell_train::training::plan::Plan;
+use stepwell_workflow::catalog::{Better, Figure};
+
+/// File in a trained model's tree: Hugging Face fields, and the exact shape under `stepwell`.
+pub const CONFIG_FILE: &str = "config.json";
+/// File in a trained model's tree: weights in f32 under their Hugging Face names.
+pub const MODEL_FILE: &str = "model.safetensors";
+
+pub const OUTPUTS: [(&str, &str); 2] = [
+    ("model", "tree of `config.json` and `model.safetensors`"),
+    ("best", "such a tree of the state with the lowest loss on `validation`; without validation, that of `model`"),
+];
+
+pub const VALUES: [Figure; 7] = [
+    Figure::new("steps", "optimizer steps"),
+    Figure::new("tokens", "tokens that the model has seen"),
+    Figure::new("final_loss", "loss of the last step").better(Better::Lower),
+    Figure::new("parameters", "number of weights"),
+    Figure::new("val_loss", "loss of the last validation; null without `validation`").better(Better::Lower),
+    Figure::new("best_val_loss", "lowest loss of a validation; null without `validation`").better(Better::Lower),
+    Figure::new("best_step", "step of that validation; null without `validation`"),
+];
+
+/// A training that is complete.
+pub struct Trained<'a> {
+    pub plan: &'a Plan,
+    pub special: SpecialTokens,
+    pub model: &'a Transformer,
+    pub loss: Option<f32>,
+    pub steps: u64,
+    pub standing: Standing,
+    /// Files of the best checkpoint.
+    pub best: Option<&'a ArtifactRef>,
+    pub output: ModelOutput,
+}
+
+impl Trained<'_> {
+    /// Publishes the models. Notes when the best one is gone.
+    pub fn publish(&self, artifacts: &ArtifactStore, reporter: &mut dyn Reporter) -> Result<Outputs, Failure> {
+        let last = self.tree(artifacts, artifacts.put_bytes(&weights::save(self.model.shared()), SAFETENSORS)?)?;
+        let best = match self.best_weights(artifacts, reporter) {
+            Some(weights) => self.tree(artifacts, weights)?,
+            None => last.clone(),
+        };
+        let model = if self.output == ModelOutput::Best { best.clone() } else { last };
+        let artifacts = BTreeMap::from([("model".to_owned(), model), ("best".to_owned(), best)]);
+        Ok(Outputs { artifacts, values: self.values() })
+    }
+
+    fn tree(&self, artifacts: &ArtifactStore, weights: ArtifactRef) -> Result<ArtifactRef, Failure> {
+        let config = artifacts.put_bytes(&saved_model_json(self.model.config(), self.special), JSON)?;
+        let files = BTreeMap::from([(CONFIG_FILE.to_owned(), config), (MODEL_FILE.to_owned(), weights)]);
+        Ok(artifacts.put_tree(&files)?)
+    }
+
+    /// Weights of the best checkpoint, which are a file of a model; `None` if the last state is the best.
+    fn best_weights(&self, artifacts: &ArtifactStore, reporter: &mut dyn Reporter) -> Option<ArtifactRef> {
+        let best = self.standing.best.filter(|best| best.step != self.steps)?;
+        let file = || {
+            let mut tree = artifacts.read_tree(self.best?).ok()?;
+            let weights = tree.entries.remove(WEIGHTS_FILE)?;
+            artifacts.verify(&weights).ok().map(|()| weights)
+        };
+        let weights = file();
+        if weights.is_none() {
+            reporter.note(format!(
+                "the best checkpoint, of step {}, is damaged or gone: the output `best` is the last state",
+                best.step
+            ));
+        }
+        weights
+    }
+
+    fn values(&self) -> Map<String, Value> {
+        let rounded = |loss: f32| (f64::from(loss) * 1e6).round() / 1e6;
+        let Standing { newest, best, .. } = self.standing;
+        let entries = [
+            ("steps", json!(self.steps)),
+            ("tokens", json!(self.plan.tokens(self.steps))),
+            ("final_loss", json!(self.loss.map(rounded))),
+            ("parameters", json!(self.model.config().parameter_counts().total)),
+            ("val_loss", json!(newest.map(|newest| rounded(newest.loss)))),
+            ("best_val_loss", json!(best.map(|best| rounded(best.loss)))),
+            ("best_step", json!(best.map(|best| best.step))),
+        ];
+        entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    }
+}
