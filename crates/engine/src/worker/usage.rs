@@ -65,14 +65,14 @@ pub(super) fn gpus() -> Option<(f64, u64)> {
     if !Path::new(NVIDIA).exists() {
         return None;
     }
-    // No failpoint: nothing depends on its answer.
-    let mut child = Command::new("nvidia-smi")
+    let mut command = Command::new("nvidia-smi");
+    command
         .args(["--query-gpu=utilization.gpu,memory.used", "--format=csv,noheader,nounits"])
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
-        .spawn()
-        .ok()?;
+        .stderr(Stdio::null());
+    // No failpoint: nothing depends on its answer.
+    let mut child = command.spawn().ok()?;
     let started = Instant::now();
     while child.try_wait().ok()?.is_none() {
         if started.elapsed() > NVIDIA_LIMIT {
