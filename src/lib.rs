@@ -11,6 +11,7 @@ mod error;
 mod exit_code;
 mod guess;
 mod log;
+mod serve;
 mod session;
 mod tensorboard;
 #[cfg(test)]

@@ -12,6 +12,7 @@ use stepwell_base::ids::RunId;
 use stepwell_config::{self, Origin, Settings};
 use stepwell_store::{Reader, StoreError};
 
+#[derive(Clone)]
 pub struct Session {
     pub settings: Settings,
     pub out: Output,
@@ -34,6 +35,11 @@ impl Session {
         let named = (state_dir.origin != Origin::Default).then(|| state_dir.value.clone());
         let out = Output::new(settings.output.value, global.quiet, settings.color.value, named);
         Ok(Session { settings, out, log_detail: LogDetail::default() })
+    }
+
+    /// A copy for work that nobody watches: it prints nothing.
+    pub fn silent(&self) -> Session {
+        Session { out: self.out.silent(), ..self.clone() }
     }
 
     pub fn state_dir(&self) -> &Path {

@@ -1,5 +1,7 @@
 //! Derives a new run from an earlier one, for `rerun` and `fork`.
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 
 use super::load_workflow::{project_in, repin};
@@ -8,7 +10,6 @@ use super::run_name::NewName;
 use super::submission::Submission;
 use crate::arguments::{LogArgs, Params};
 use crate::error::CliError;
-use crate::exit_code::Exit;
 use crate::session::Session;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::names::RunName;
@@ -43,11 +44,18 @@ pub struct EarlierRun {
     spec: WorkflowSpec,
 }
 
+impl NewRunArgs {
+    /// Name and tags of the new run.
+    pub fn labels(&self) -> (Option<&RunName>, BTreeSet<Tag>) {
+        (self.name.as_ref(), self.tag.iter().cloned().collect())
+    }
+}
+
 impl EarlierRun {
-    pub fn load(session: &Session, args: &NewRunArgs) -> Result<EarlierRun, CliError> {
-        let (reader, id) = session.find_kept_run(&args.run)?;
+    pub fn load(session: &Session, run: &str, set: &[(String, String)]) -> Result<EarlierRun, CliError> {
+        let (reader, id) = session.find_kept_run(run)?;
         let run = reader.run(id)?;
-        let spec = repin(session, &run, reader.spec(id)?, &args.params.set)?;
+        let spec = repin(session, &run, reader.spec(id)?, set)?;
         Ok(EarlierRun { reader, run, spec })
     }
 
@@ -74,28 +82,27 @@ impl EarlierRun {
         self.spec.steps.iter().find(|spec| spec.id == *step).map_or("", |spec| &spec.kind)
     }
 
-    /// Submits the new run. `from` and its descendants run again; all other steps are reused where equal.
-    pub fn start(
+    /// The new run. `from` and its descendants run again; all other steps are reused where equal.
+    pub fn derive(
         self,
         session: &Session,
-        args: &NewRunArgs,
+        (name, tags): (Option<&RunName>, BTreeSet<Tag>),
         from: &StepId,
         origin: Origin,
         adoption: Option<Adoption>,
-    ) -> Result<Exit, CliError> {
+    ) -> Submission {
         let EarlierRun { reader, run, spec } = self;
         drop(reader);
         let (project, diff) = project_in(session, run.options.project.as_ref().map(|project| &project.folder));
         let reuse = Reuse::Except(spec.with_descendants(from));
-        let new = Submission {
-            name: NewName::given_or(args.name.as_ref(), NewName::from(&run)),
-            tags: args.tag.iter().cloned().collect(),
+        Submission {
+            name: NewName::given_or(name, NewName::from(&run)),
+            tags,
             options: RunOptions { reuse, origin: Some(origin), priority: run.options.priority, project },
             spec,
             idempotency_key: None,
             adoption,
             diff,
-        };
-        new.start(session, args.detach.drive())
+        }
     }
 }

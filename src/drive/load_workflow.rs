@@ -44,7 +44,11 @@ pub fn project_in(session: &Session, folder: Option<&PathBuf>) -> (Option<Projec
 /// Finds, parses and checks a workflow with its parameter overrides. A `device` parameter without an override takes the
 /// device from the settings.
 pub fn load(session: &Session, workflow: &str, overrides: &[(String, String)]) -> Result<Loaded, CliError> {
-    let source = find(workflow)?;
+    check(session, find(workflow)?, overrides)
+}
+
+/// Like [`load`], for a file that was read already.
+pub fn check(session: &Session, source: Source, overrides: &[(String, String)]) -> Result<Loaded, CliError> {
     let catalog = catalog(session);
     let parsed = parse::workflow(&source.text, &source.origin, overrides, &catalog, &Files);
     let spec = parsed.map_err(|errors| {

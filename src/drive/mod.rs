@@ -3,10 +3,12 @@
 pub mod derive;
 pub mod ending;
 pub mod foreground;
+pub mod fork_point;
 mod git_state;
 pub mod load_workflow;
 pub mod look_ahead;
 pub mod mistakes;
+pub mod new_schedule;
 pub mod preview;
 pub mod queue;
 pub mod run_name;

@@ -129,7 +129,10 @@ impl Submission {
     }
 
     /// Commits the run; its id is durable on return. The flag is true for a new run.
-    fn commit(self, session: &Session) -> Result<(RunId, bool), CliError> {
+    ///
+    /// # Errors
+    /// `NameActive` when an unfinished run has the given name; `Usage` when there are too many tags.
+    pub fn commit(self, session: &Session) -> Result<(RunId, bool), CliError> {
         let mut store = Store::open(session.state_dir())?;
         let id = RunId(Uuid::now_v7());
         let spec_digest = key::spec_digest(&self.spec);

@@ -8,6 +8,7 @@ use stepwell_base::failure::Failure;
 use stepwell_bench::BenchError;
 use stepwell_config::ConfigError;
 use stepwell_engine::{EngineError, MaintenanceError};
+use stepwell_http::IssueError;
 use stepwell_store::StoreError;
 
 impl From<StoreError> for CliError {
@@ -59,6 +60,15 @@ impl From<EngineError> for CliError {
         };
         let hint = error.hint();
         CliError::new(kind, error).hints(hint)
+    }
+}
+
+impl From<IssueError> for CliError {
+    fn from(error: IssueError) -> Self {
+        match error {
+            IssueError::Store(error) => error.into(),
+            other => CliError::internal("make a token", other),
+        }
     }
 }
 

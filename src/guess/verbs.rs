@@ -20,7 +20,14 @@ const VERBS: &[(&[&str], &str)] = &[
         &["submit", "enqueue", "sbatch"],
         "`stepwell run FILE --detach` submits a run; `stepwell worker` runs what is submitted",
     ),
-    (&["serve", "server", "daemon", "engine", "agent"], "`stepwell worker` runs everything that is submitted"),
+    (
+        &["server", "daemon", "engine", "agent", "ui", "web", "api", "page", "dashboard"],
+        "`stepwell serve` shows a page and runs everything that is submitted; `stepwell worker` does so without a page",
+    ),
+    (
+        &["login", "auth", "apikey", "api-key", "password"],
+        "`stepwell token code` logs a browser in, `stepwell token create NAME` is for scripts",
+    ),
     (
         &["continue", "restart", "unpause", "go", "recover"],
         "`stepwell resume RUN` continues a run; `stepwell rerun RUN --from-step STEP` repeats a part of it",
@@ -66,7 +73,7 @@ const VERBS: &[(&[&str], &str)] = &[
         &["tail", "log", "stdout", "print"],
         "`stepwell logs RUN STEP` prints what a program printed, `stepwell logs RUN -f` follows it",
     ),
-    (&["follow", "attach", "monitor", "progress", "wait", "ui", "dashboard"], "`stepwell watch RUN` follows a run"),
+    (&["follow", "attach", "monitor", "progress", "wait"], "`stepwell watch RUN` follows a run"),
     #[cfg(feature = "train")]
     (
         &["chat", "sample", "predict", "infer", "inference", "prompt", "complete"],

@@ -15,6 +15,9 @@ pub enum Verb {
     Run(start::run::RunArgs),
     StartTraining(start::start_training::StartTrainingArgs),
     Worker(start::worker::WorkerArgs),
+    Serve(start::serve::ServeArgs),
+    #[command(subcommand)]
+    Token(start::token::TokenVerb),
     #[command(subcommand)]
     Schedule(start::schedule::ScheduleVerb),
 
@@ -73,6 +76,8 @@ impl Verb {
             Verb::Run(args) => start::run::run(session, args),
             Verb::StartTraining(args) => start::start_training::start_training(session, args),
             Verb::Worker(args) => start::worker::worker(session, args),
+            Verb::Serve(args) => start::serve::serve(session, args),
+            Verb::Token(verb) => start::token::token(session, verb),
             Verb::Schedule(verb) => start::schedule::schedule(session, verb),
 
             Verb::List(args) => look::list::list(session, args),
@@ -121,6 +126,7 @@ impl Verb {
             Verb::Run(args) => args.submit.logs,
             Verb::StartTraining(args) => args.logs(),
             Verb::Worker(args) => args.logs,
+            Verb::Serve(args) => args.logs,
             Verb::Watch(args) => args.logs,
             Verb::Resume(args) => args.logs,
             Verb::Retry(args) => args.logs,

@@ -17,6 +17,7 @@ pub mod summary;
 pub mod usage;
 mod wording;
 pub mod work_time;
+pub mod workflow_json;
 pub mod workflow_page;
 
 pub use wording::{annotation, event_text, extent, origin, value_text, words};

@@ -18,7 +18,7 @@ fn copy(from: &Path, to: &Path) {
 
 #[test]
 fn runs_of_older_schemas_are_resumed_from_their_checkpoints() {
-    for version in ["v2", "v3", "v4", "v5"] {
+    for version in ["v2", "v3", "v4", "v5", "v7"] {
         a_run_is_resumed_from_its_checkpoint(version);
     }
 }

@@ -16,6 +16,7 @@ pub mod names;
 pub mod protocol;
 pub mod remark;
 pub mod rng;
+pub mod scope;
 pub mod secret;
 mod text;
 pub mod token_file;

@@ -42,10 +42,10 @@ pub use layout::{
     tensorboard_folder,
 };
 pub use open::lock::EngineLock;
-pub use read::{EventsAfter, Reader, RunFilter, RunParams, SeriesStep, StepCounts, StepFilter, StepTotals};
+pub use read::{EventsAfter, Family, Reader, RunFilter, RunParams, SeriesStep, StepCounts, StepFilter, StepTotals};
 pub use rows::{
     Annotation, Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Reference, ReferenceHolder,
-    Remark, RequestRow, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, Unreadable,
-    UsageRow, WaitRow,
+    Remark, RequestRow, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, TokenKind,
+    TokenRow, Unreadable, UsageRow, WaitRow,
 };
 pub use write::Store;

@@ -114,6 +114,11 @@ impl Free {
             .find_map(|(name, units, left)| (left < units).then_some((name, left)))
     }
 
+    /// Units of a pool that are left.
+    pub fn of(&self, name: &str) -> u64 {
+        self.pools.get(name).map_or(0, Pool::size)
+    }
+
     fn hand_out(&mut self, name: &str, units: u64) -> Vec<String> {
         match self.pools.get_mut(name) {
             Some(Pool::Devices(devices)) => {

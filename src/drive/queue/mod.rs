@@ -5,5 +5,5 @@ pub mod continue_run;
 pub mod detach;
 pub mod follow;
 pub mod left_pending;
-mod stop_flag;
+pub mod stop_flag;
 pub mod task;

@@ -21,8 +21,9 @@ pub struct RerunArgs {
 }
 
 pub fn rerun(session: &Session, args: &RerunArgs) -> Result<Exit, CliError> {
-    let source = EarlierRun::load(session, &args.new)?;
+    let source = EarlierRun::load(session, &args.new.run, &args.new.params.set)?;
     let from_step = source.step(&args.from_step)?;
     let origin = Origin::Rerun { run: source.id(), from_step: from_step.clone() };
-    source.start(session, &args.new, &from_step, origin, None)
+    let new = source.derive(session, args.new.labels(), &from_step, origin, None);
+    new.start(session, args.new.detach.drive())
 }

@@ -9,6 +9,8 @@ mod verify;
 
 use clap::Subcommand;
 
+pub use selector::find_output;
+
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;

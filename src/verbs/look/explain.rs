@@ -17,7 +17,7 @@ use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::value_text::cut;
 use crate::view::words::step_status;
-use stepwell_base::ids::RunId;
+use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::item::item_name;
 use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{EngineLock, Holder, Reader, RunRow, StepRow};
@@ -41,29 +41,31 @@ pub struct ExplainArgs {
 
 pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_kept_run(&args.run)?;
-    let steps = reader.steps(id)?;
+    let only = args.step.as_deref().map(|step| reader.resolve_step(id, step)).transpose()?;
+    let (text, value) = explanation(session, &reader, id, only.as_ref())?;
+    session.out.document(&text, value)?;
+    Ok(Exit::Ok)
+}
+
+/// The explanation for people and for scripts.
+pub fn explanation(
+    session: &Session,
+    reader: &Reader,
+    id: RunId,
+    only: Option<&StepId>,
+) -> Result<(String, Value), CliError> {
     let run = reader.run(id)?;
     let spec = reader.spec(id)?;
-    let only = args.step.as_deref().map(|step| reader.resolve_step(id, step)).transpose()?;
-    let chosen = steps.iter().filter(|step| only.as_ref().is_none_or(|only| step.id == *only));
+    let steps = reader.steps(id)?;
+    let chosen = steps.iter().filter(|step| only.is_none_or(|only| step.id == *only));
     let engine = EngineLock::holder(session.state_dir());
     let mut family = reader.ancestors(id)?;
     family.push(id);
     let (now, limits) = (Timestamp::now(), session.settings.limits());
     let slots = session.settings.slots.value;
     let compared = RefCell::default();
-    let situation = Situation {
-        reader: &reader,
-        run: &run,
-        spec: &spec,
-        steps: &steps,
-        engine,
-        family,
-        now,
-        limits,
-        slots,
-        compared,
-    };
+    let situation =
+        Situation { reader, run: &run, spec: &spec, steps: &steps, engine, family, now, limits, slots, compared };
     let mut paragraphs: Vec<Paragraph> = Vec::new();
     let mut values = Vec::new();
     for step in chosen {
@@ -78,8 +80,7 @@ pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> 
             .push(json!({ "step": step.id, "status": step.status.as_str(), "reasons": messages, "details": details }));
     }
     let text = text(&paragraphs, run.status);
-    session.out.document(&text, json!({ "run": { "id": id, "status": run.status.as_str() }, "steps": values }))?;
-    Ok(Exit::Ok)
+    Ok((text, json!({ "run": { "id": id, "status": run.status.as_str() }, "steps": values })))
 }
 
 /// Steps that share one explanation: a single step, or items of one fan-out.

@@ -2,5 +2,7 @@
 
 pub mod run;
 pub mod schedule;
+pub mod serve;
 pub mod start_training;
+pub mod token;
 pub mod worker;

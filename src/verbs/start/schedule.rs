@@ -90,9 +90,14 @@ fn list(session: &Session) -> Result<Exit, CliError> {
         true => session.out.pasteable("no schedules yet: `stepwell schedule add --help` tells how to add one"),
         false => table(&["schedule", "cron", "time zone", "workflow", "status", "next"], cells.collect()),
     };
-    let values: Vec<Value> = rows.iter().zip(&times).map(|(row, times)| describe(row, times.as_ref())).collect();
-    session.out.document(&human, json!({ "schedules": values }))?;
+    session.out.document(&human, list_json(&rows))?;
     Ok(Exit::Ok)
+}
+
+/// The schedules as `list` prints them.
+pub fn list_json(rows: &[ScheduleRow]) -> Value {
+    let values = rows.iter().map(|row| describe(row, timetable(&row.cron, &row.time_zone).ok().as_ref()));
+    json!({ "schedules": values.collect::<Vec<_>>() })
 }
 
 fn show(session: &Session, name: &str) -> Result<Exit, CliError> {

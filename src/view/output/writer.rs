@@ -40,6 +40,11 @@ impl Output {
         Output::new(form, false, ColorChoice::Auto, None)
     }
 
+    /// The same form of output, without messages.
+    pub fn silent(&self) -> Output {
+        Output { quiet: true, ..self.clone() }
+    }
+
     pub fn is_json(&self) -> bool {
         self.form == OutputFormat::Json
     }

@@ -21,7 +21,7 @@ use crate::write::tally::Tally;
 use crate::write::{commit, prune, submit};
 
 /// Tables that no event writes; each has its own protection.
-const NOT_LOGGED: [&str; 10] = [
+const NOT_LOGGED: [&str; 11] = [
     "meta",
     "annotation",
     "notification",
@@ -31,6 +31,7 @@ const NOT_LOGGED: [&str; 10] = [
     "metric",
     "sample",
     "attempt_usage",
+    "token",
     "refinery_schema_history",
 ];
 

@@ -16,8 +16,9 @@ mod requests;
 pub(crate) mod runs;
 mod schedules;
 mod steps;
+mod tokens;
 mod waits;
 
 pub use history::{EventsAfter, SeriesStep};
-pub use look::{RunFilter, RunParams, StepCounts, StepFilter, StepTotals};
+pub use look::{Family, RunFilter, RunParams, StepCounts, StepFilter, StepTotals};
 pub use reader::Reader;

@@ -11,6 +11,7 @@ mod run;
 mod sample;
 mod schedule;
 mod step;
+mod token;
 mod usage;
 mod wait;
 
@@ -23,6 +24,7 @@ pub use run::{RunRow, RunRows, Unreadable};
 pub use sample::SampleRow;
 pub use schedule::{ScheduleOptions, ScheduleRow};
 pub use step::{AttemptedStep, Children, StepRow};
+pub use token::{TokenKind, TokenRow};
 pub use usage::UsageRow;
 pub use wait::{DecisionRow, SignalRow, WaitRow};
 

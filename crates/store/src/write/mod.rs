@@ -15,5 +15,6 @@ mod step_projection;
 pub(crate) mod store;
 pub(crate) mod submit;
 pub(crate) mod tally;
+mod tokens;
 
 pub use store::Store;

@@ -7,6 +7,7 @@ use crate::drive::load_workflow::load;
 use crate::drive::workflow_source::find;
 use crate::error::CliError;
 use crate::session::Session;
+use crate::view::workflow_json::{params_json, steps_json};
 use crate::view::workflow_page::page;
 use stepwell_base::shell;
 use stepwell_steps::catalog;
@@ -35,16 +36,8 @@ pub fn show(session: &Session, args: &WorkflowShowArgs) -> Result<(), CliError> 
         let print = shell::stepwell("workflow show --source", [&*args.workflow]);
         human = page(&spec, &params, &source.origin, &print, &catalog());
         fields["description"] = json!(spec.description);
-        let steps = spec.steps.into_iter().map(|step| {
-            json!({ "id": step.id, "kind": step.kind, "needs": step.needs, "for_each": step.for_each, "when": step.when })
-        });
-        fields["steps"] = steps.collect();
+        fields["steps"] = steps_json(&spec);
     }
-    fields["params"] = params
-        .into_iter()
-        .map(|param| {
-            json!({ "name": param.name, "default": param.default, "type": param.kind, "comment": param.comment, "group": param.group })
-        })
-        .collect();
+    fields["params"] = params_json(&source.text);
     session.out.document(&human, fields)
 }

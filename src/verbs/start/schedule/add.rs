@@ -2,19 +2,17 @@
 
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
-use jiff::Timestamp;
 use serde_json::json;
 
 use super::{describe, local};
 use crate::arguments::Params;
 use crate::drive::load_workflow::load;
-use crate::drive::look_ahead::{Starts, look_ahead};
+use crate::drive::new_schedule::{ScheduleTimes, add_schedule};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
 use stepwell_base::names::RunName;
 use stepwell_engine::timetable;
-use stepwell_store::{ScheduleOptions, ScheduleRow, Store};
 use stepwell_workflow::timetable::CatchUp;
 
 /// Add a schedule
@@ -44,29 +42,19 @@ pub struct AddArgs {
 }
 
 pub fn add(session: &Session, args: &AddArgs) -> Result<Exit, CliError> {
-    let times = timetable(&args.cron, &args.time_zone)?;
-    let now = Timestamp::now();
-    let Some(first) = times.next_after(now) else {
-        return Err(CliError::usage(format!("`{}` is never due", args.cron)).hint("does that day exist?"));
-    };
+    // Wrong times are told before a wrong workflow.
+    let table = timetable(&args.cron, &args.time_zone)?;
     let loaded = load(session, &args.workflow, &args.params.set)?;
-    look_ahead(session, &loaded, Starts::Later)?;
-    let (project, _) = loaded.project(session);
-    let options = ScheduleOptions { catch_up: args.catch_up, priority: args.priority, project };
-    let row = ScheduleRow {
-        name: args.name.to_string(),
+    let times = ScheduleTimes {
+        name: args.name.clone(),
         cron: args.cron.clone(),
         time_zone: args.time_zone.clone(),
-        spec: loaded.spec,
-        options,
-        created_at: now,
-        paused_at: None,
-        done_until: now,
+        catch_up: args.catch_up,
+        priority: args.priority,
     };
-    Store::open(session.state_dir())?.add_schedule(&row)?;
-    stepwell_engine::wake(session.state_dir());
-    let text = format!("schedule {} starts {} next at {}", row.name, row.spec.name, local(&times, first));
-    session.out.document(&text, json!({ "schedule": describe(&row, Some(&times)) }))?;
+    let (row, first) = add_schedule(session, loaded, times)?;
+    let text = format!("schedule {} starts {} next at {}", row.name, row.spec.name, local(&table, first));
+    session.out.document(&text, json!({ "schedule": describe(&row, Some(&table)) }))?;
     session.out.message("hint: `stepwell worker` has to be running at that time, or catches up later");
     Ok(Exit::Ok)
 }

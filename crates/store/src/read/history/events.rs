@@ -50,6 +50,20 @@ impl Reader {
         })
     }
 
+    /// Up to `most` events after `after_seq`, of one run or of all, in order.
+    pub fn events_page(&self, run: Option<RunId>, after_seq: i64, most: u32) -> Result<Vec<EventRow>, StoreError> {
+        self.query(|connection| match run {
+            Some(run) => {
+                let sql = "SELECT * FROM event WHERE run = ?1 AND seq > ?2 ORDER BY seq LIMIT ?3";
+                collect(connection, sql, params![run.to_string(), after_seq, most])
+            }
+            None => {
+                let sql = "SELECT * FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2";
+                collect(connection, sql, params![after_seq, most])
+            }
+        })
+    }
+
     /// Events of a run after `after_seq`, read in pages. Ends at the first error.
     pub fn events_after(&self, run: RunId, after_seq: i64) -> EventsAfter<'_> {
         EventsAfter { reader: self, run, after_seq, page: Vec::new().into_iter(), ended: false }

@@ -9,5 +9,5 @@ mod step_pages;
 mod values;
 
 pub use params::RunParams;
-pub use run_pages::{RunFilter, StepTotals};
+pub use run_pages::{Family, RunFilter, StepTotals};
 pub use step_pages::{StepCounts, StepFilter};

@@ -22,6 +22,18 @@ pub struct RunFilter {
     pub statuses: Vec<RunStatus>,
     pub workflow: Option<String>,
     pub tag: Option<Tag>,
+    pub family: Family,
+}
+
+/// The place of a run among the runs that steps start.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Family {
+    #[default]
+    All,
+    /// Runs that no step started.
+    Top,
+    /// The runs that the steps of this one started.
+    ChildrenOf(RunId),
 }
 
 /// Steps of a run, without reading those of its fan-outs.
@@ -43,16 +55,23 @@ impl Reader {
                AND (?4 IS NULL OR id IN (SELECT run FROM annotation
                                          WHERE EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?4)))
                AND (?5 IS NULL OR instr(lower(name), ?5) OR instr(lower(workflow), ?5) OR instr(id, ?5))
-             ORDER BY run.id DESC LIMIT ?6"
+               AND CASE ?6 WHEN 'all' THEN TRUE WHEN 'top' THEN parent_run IS NULL ELSE parent_run = ?6 END
+             ORDER BY run.id DESC LIMIT ?7"
         );
         let stored = (!filter.statuses.is_empty()).then(|| Json(self.stored(&filter.statuses)));
         let text = filter.text.as_ref().map(|text| text.to_ascii_lowercase());
+        let family = match filter.family {
+            Family::All => "all".to_owned(),
+            Family::Top => "top".to_owned(),
+            Family::ChildrenOf(run) => run.to_string(),
+        };
         let values = params![
             before.map(|run| run.to_string()),
             stored,
             filter.workflow,
             filter.tag.as_ref().map(Tag::as_str),
             text,
+            family,
             i64::try_from(most).unwrap_or(i64::MAX),
         ];
         self.runs_by(&sql, values)

@@ -1,0 +1,45 @@
+//! Who may use a route.
+
+use std::collections::HashMap;
+
+use axum::http::Method;
+
+use stepwell_base::scope::Scope;
+
+/// What a request needs for a route. No route can be made without one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Everybody: health, the login, and the files of the page.
+    Open,
+    /// A token or session with at least this scope.
+    Needs(Scope),
+}
+
+impl Access {
+    pub const READ: Access = Access::Needs(Scope::Read);
+    pub const RUN: Access = Access::Needs(Scope::Run);
+    pub const ADMIN: Access = Access::Needs(Scope::Admin);
+
+    /// For what is no route: its absence is nobody's business without a token.
+    pub fn unknown() -> Access {
+        Access::READ
+    }
+}
+
+/// The access of every route.
+#[derive(Clone, Debug, Default)]
+pub struct AccessMap(HashMap<(Method, &'static str), Access>);
+
+impl AccessMap {
+    pub fn insert(&mut self, method: Method, path: &'static str, access: Access) {
+        self.0.insert((method, path), access);
+    }
+
+    /// The access of the route that the router matched.
+    pub fn of(&self, method: &Method, path: &str) -> Access {
+        // The router answers HEAD with the route for GET.
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        let found = self.0.iter().find(|((known, pattern), _)| known == method && *pattern == path);
+        found.map_or(Access::unknown(), |(_, access)| *access)
+    }
+}

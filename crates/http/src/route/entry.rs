@@ -1,0 +1,51 @@
+//! One route of the table.
+
+use axum::handler::Handler;
+use axum::http::Method;
+use axum::routing::{MethodRouter, delete, get, patch, post};
+
+use super::access::Access;
+use super::doc::Doc;
+use crate::state::AppState;
+
+/// A method and a path, who may use them, what answers, and what the documentation says.
+pub struct Route {
+    pub(crate) method: Method,
+    pub(crate) path: &'static str,
+    pub(crate) access: Access,
+    pub(crate) handler: MethodRouter<AppState>,
+    pub(crate) doc: Doc,
+}
+
+impl Route {
+    pub fn get<H: Handler<T, AppState>, T: 'static>(path: &'static str, access: Access, handler: H, doc: Doc) -> Route {
+        Route { method: Method::GET, path, access, handler: get(handler), doc }
+    }
+
+    pub fn post<H: Handler<T, AppState>, T: 'static>(
+        path: &'static str,
+        access: Access,
+        handler: H,
+        doc: Doc,
+    ) -> Route {
+        Route { method: Method::POST, path, access, handler: post(handler), doc }
+    }
+
+    pub fn patch<H: Handler<T, AppState>, T: 'static>(
+        path: &'static str,
+        access: Access,
+        handler: H,
+        doc: Doc,
+    ) -> Route {
+        Route { method: Method::PATCH, path, access, handler: patch(handler), doc }
+    }
+
+    pub fn delete<H: Handler<T, AppState>, T: 'static>(
+        path: &'static str,
+        access: Access,
+        handler: H,
+        doc: Doc,
+    ) -> Route {
+        Route { method: Method::DELETE, path, access, handler: delete(handler), doc }
+    }
+}

@@ -1,0 +1,74 @@
+//! Parts of a request, refused as problems.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use axum::http::request::Parts;
+use axum::http::{StatusCode, header};
+use bytes::Bytes;
+use serde::de::DeserializeOwned;
+
+use crate::problem::Problem;
+use stepwell_base::json::{self, DEPTH, Limit};
+
+/// A JSON body.
+pub struct Body<T>(pub T);
+
+/// The parameters of the path.
+pub struct PathOf<T>(pub T);
+
+/// The parameters of the query.
+pub struct QueryOf<T>(pub T);
+
+/// Depth and size of a body.
+const LIMIT: Limit = Limit { depth: DEPTH, bytes: 1 << 20 };
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Body<T>, Problem> {
+        let media_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let is_json = media_type.is_some_and(|value| {
+            value.split(';').next().is_some_and(|value| value.trim().eq_ignore_ascii_case("application/json"))
+        });
+        let bytes = Bytes::from_request(request, state).await.map_err(|rejection| match rejection.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "too_large", "the body has more than 1 MiB")
+                    .hint("let a step fan out with `for_each` instead of writing each step")
+            }
+            _ => Problem::usage(rejection.body_text()),
+        })?;
+        // An action without details needs no body.
+        let bytes = if bytes.is_empty() { Bytes::from_static(b"{}") } else { bytes };
+        if !is_json && bytes.as_ref() != b"{}" {
+            return Err(Problem::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "usage",
+                "the body has no `Content-Type: application/json`",
+            ));
+        }
+        let parsed = json::parse(&bytes, LIMIT);
+        parsed.map(Body).map_err(|error| Problem::usage(format!("the body cannot be read: {error}")))
+    }
+}
+
+impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for PathOf<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<PathOf<T>, Problem> {
+        let parsed = Path::<T>::from_request_parts(parts, state).await;
+        parsed
+            .map(|Path(value)| PathOf(value))
+            .map_err(|rejection: PathRejection| Problem::usage(rejection.body_text()))
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for QueryOf<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<QueryOf<T>, Problem> {
+        let parsed = Query::<T>::from_request_parts(parts, state).await;
+        parsed
+            .map(|Query(value)| QueryOf(value))
+            .map_err(|rejection: QueryRejection| Problem::usage(rejection.body_text()))
+    }
+}

@@ -1,0 +1,13 @@
+//! Routes: each is one value with its scope and its documentation.
+
+mod access;
+mod doc;
+mod entry;
+mod extract;
+mod openapi;
+
+pub use access::{Access, AccessMap};
+pub use doc::Doc;
+pub use entry::Route;
+pub use extract::{Body, PathOf, QueryOf};
+pub use openapi::openapi;

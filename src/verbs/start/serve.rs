@@ -1,0 +1,198 @@
+//! `stepwell serve`: engine, API and page in one process.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::json;
+
+use crate::arguments::LogArgs;
+use crate::drive::foreground::lock;
+use crate::drive::queue::stop_flag::StopFlag;
+use crate::drive::shared_disk;
+use crate::error::{CliError, ErrorKind};
+use crate::exit_code::Exit;
+use crate::log;
+use crate::serve::ProgramDesk;
+use crate::session::Session;
+use crate::view::progress::{ProgressView, Shown};
+use stepwell_base::scope::Scope;
+use stepwell_engine::{self, EngineOptions, Outcome, Start};
+use stepwell_http::{CODE_LASTS, Options, Server, Tls, issue_code, issue_token};
+use stepwell_store::{EngineLock, Store, TokenKind};
+
+/// Time between two tries to become the engine.
+const INTERVAL: Duration = Duration::from_millis(500);
+
+/// Serve the page and the API, and run what is pending
+///
+/// Prints an address, and a code that logs a browser in. If another process is the engine of the state directory, this one
+/// shows what that one does, passes requests on to it, and becomes the engine when it ends. Whoever may submit a run has a
+/// shell on this machine.
+#[derive(Args, Debug)]
+pub struct ServeArgs {
+    /// Address to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
+    pub listen: SocketAddr,
+    /// Open the page in a browser
+    #[arg(long)]
+    pub open: bool,
+    /// Name under which the server may be addressed, such as that of a proxy (repeatable)
+    #[arg(long, value_name = "HOST")]
+    pub allow_host: Vec<String>,
+    /// Certificate chain in PEM form, to speak HTTPS
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// Private key of the certificate, in PEM form
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// Listen on an address that other machines reach, without TLS: whoever sees the traffic can take over
+    #[arg(long)]
+    pub insecure_listen: bool,
+    #[command(flatten)]
+    pub logs: LogArgs,
+}
+
+pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
+    let options = options(session, args)?;
+    log::engine(session.state_dir());
+    shared_disk::warn(session);
+    let stop = StopFlag::catch()?;
+    // The first engine of a new state directory makes it, before anybody reads.
+    let engine = engine_lock(session)?;
+    let store = Store::open(session.state_dir())?;
+    let server = start(session, args, options, store)?;
+    if let Some(lock) = engine {
+        return drive(session, &lock, stop);
+    }
+    if let Some(holder) = EngineLock::holder(session.state_dir()) {
+        session.out.message(&format!(
+            "{} is the engine here: this process serves what it does, and takes over when it ends",
+            holder.short()
+        ));
+    }
+    let exit = wait(session, stop);
+    drop(server);
+    exit
+}
+
+fn options(session: &Session, args: &ServeArgs) -> Result<Options, CliError> {
+    let tls = args.tls_cert.clone().zip(args.tls_key.clone());
+    let tls = tls.map(|(certificates, key)| Tls { certificates, key });
+    if !args.listen.ip().is_loopback() && tls.is_none() && !args.insecure_listen {
+        let message = format!("other machines reach {}, and nothing would protect the traffic", args.listen.ip());
+        return Err(CliError::usage(message)
+            .hint("give `--tls-cert FILE --tls-key FILE`, or listen on 127.0.0.1 and use `ssh -L`")
+            .hint("`--insecure-listen` listens all the same"));
+    }
+    Ok(Options {
+        state_dir: session.state_dir().to_owned(),
+        listen: args.listen,
+        allowed_hosts: args.allow_host.clone(),
+        tls,
+    })
+}
+
+/// The right to be the engine; `None` while another process is, and in safe mode, in which the page still shows everything.
+fn engine_lock(session: &Session) -> Result<Option<EngineLock>, CliError> {
+    match lock(session) {
+        Err(error) if error.kind == ErrorKind::SafeMode => {
+            session.out.error(&error);
+            session.out.message("serving without an engine");
+            Ok(None)
+        }
+        other => other,
+    }
+}
+
+fn start(session: &Session, args: &ServeArgs, options: Options, mut store: Store) -> Result<Server, CliError> {
+    let token = match store.reader().tokens(TokenKind::Token)?.is_empty() {
+        true => Some(issue_token(&mut store, "first", Scope::Admin, None)?),
+        false => None,
+    };
+    let code = issue_code(&mut store, "browser", Scope::Admin)?;
+    let desk = Arc::new(ProgramDesk::new(session));
+    let address = options.listen;
+    let server = Server::start(options, desk, store).map_err(|error| {
+        let hint = match &error {
+            stepwell_http::ServeError::Listen { .. } => {
+                format!("is another server on it? `--listen {}:0` takes a free port", address.ip())
+            }
+            _ => "see `stepwell serve --help`".to_owned(),
+        };
+        CliError::usage(error).hint(hint)
+    })?;
+    let url = server.url();
+    let minutes = CODE_LASTS.as_mins();
+    let mut human = format!(
+        "serving {}\npage:   {url}\ncode:   {}   (logs one browser in, for {minutes} minutes; `stepwell token code` makes another one)",
+        session.state_dir().display(),
+        code.text
+    );
+    let mut fields = json!({
+        "type": "serving", "url": url, "address": server.address().to_string(), "code": code.text,
+        "code_expires_at": Timestamp::now() + CODE_LASTS,
+    });
+    if let Some(token) = token {
+        human.push_str(&format!("\ntoken:  {}   (for scripts; shown only this once)", token.text));
+        fields["token"] = json!(token.text);
+    }
+    session.out.announce(&session.out.pasteable(&human), fields);
+    if args.open {
+        open(session, &url);
+    }
+    Ok(server)
+}
+
+fn open(session: &Session, url: &str) {
+    let program = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
+    if let Err(error) = std::process::Command::new(program).arg(url).spawn() {
+        session.out.message(&format!("cannot open a browser with `{program}`: {error}"));
+    }
+}
+
+/// Drives all runs until a signal arrives.
+fn drive(session: &Session, lock: &EngineLock, stop: StopFlag) -> Result<Exit, CliError> {
+    // The engine has its own handlers.
+    drop(stop);
+    let mut view = ProgressView::new(session, Shown::All);
+    let outcome = stepwell_engine::drive_locked(
+        lock,
+        EngineOptions {
+            state_dir: session.state_dir().to_owned(),
+            scope: stepwell_engine::Scope::All { exit_when_idle: false },
+            slots: session.settings.slots.value,
+            limits: session.settings.limits(),
+            crash_loop_limit: session.settings.crash_loop_limit.value,
+            log_limit: session.settings.log_limit.value,
+            start: Start::GoOn,
+        },
+        &mut view,
+    );
+    view.finish();
+    Ok(match outcome? {
+        Outcome::Interrupted => Exit::Interrupted,
+        Outcome::Failed => Exit::Failed,
+        Outcome::Succeeded | Outcome::Canceled | Outcome::Paused | Outcome::Idle => Exit::Ok,
+    })
+}
+
+/// Waits until the state directory has no engine, then is the engine.
+fn wait(session: &Session, stop: StopFlag) -> Result<Exit, CliError> {
+    let is_safe_mode = EngineLock::holder(session.state_dir()).is_none();
+    while !stop.is_raised() {
+        thread::sleep(INTERVAL);
+        if is_safe_mode || EngineLock::holder(session.state_dir()).is_some() {
+            continue;
+        }
+        if let Some(lock) = engine_lock(session)? {
+            session.out.message("the engine has ended: this process is the engine now");
+            return drive(session, &lock, stop);
+        }
+    }
+    Ok(Exit::Interrupted)
+}
