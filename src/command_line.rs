@@ -126,11 +126,16 @@ pub(crate) fn answer(error: &clap::Error, words: &[OsString]) -> Option<String> 
             if unknown.starts_with('-') {
                 return guess::flag(command, unknown, &behind);
             }
-            guess::assignment(unknown).or_else(|| guess::set_without_sign(&behind))
+            let params = guess::assignment(unknown).or_else(|| guess::set_without_sign(&behind));
+            params.or_else(|| guess::extra_word(&path, unknown, &behind))
         }
         ErrorKind::ValueValidation if text(ContextKind::InvalidArg)?.starts_with("--set") => {
             guess::set_without_sign(&behind)
         }
+        ErrorKind::InvalidValue if text(ContextKind::InvalidArg)?.starts_with("--output") => {
+            guess::output_form(&path, text(ContextKind::InvalidValue)?, &behind)
+        }
+        ErrorKind::MissingRequiredArgument if path == ["schedule", "add"] => guess::schedule(&behind),
         _ => None,
     }
 }

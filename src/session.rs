@@ -34,6 +34,7 @@ impl Session {
         let state_dir = &settings.state_dir;
         let named = (state_dir.origin != Origin::Default).then(|| state_dir.value.clone());
         let out = Output::new(settings.output.value, global.quiet, settings.color.value, named);
+        let out = out.naming_runs_of(&state_dir.value);
         Ok(Session { settings, out, log_detail: LogDetail::default() })
     }
 

@@ -77,6 +77,10 @@ impl EarlierRun {
         }
     }
 
+    pub fn steps(&self) -> impl Iterator<Item = &StepId> {
+        self.spec.steps.iter().map(|step| &step.id)
+    }
+
     /// The kind of a workflow step; empty for an unknown step.
     pub fn kind(&self, step: &StepId) -> &str {
         self.spec.steps.iter().find(|spec| spec.id == *step).map_or("", |spec| &spec.kind)

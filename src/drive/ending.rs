@@ -72,5 +72,5 @@ pub fn report(session: &Session, run: RunId, ending: Ending) -> Result<Exit, Cli
 }
 
 fn resume(session: &Session, run: RunId) -> String {
-    shell::stepwell("resume", [&*handle_of(session, run)])
+    shell::stepwell("resume", [&*handle_of(session.state_dir(), run)])
 }

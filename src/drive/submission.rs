@@ -108,7 +108,7 @@ impl Submission {
         session.out.announce(&human, json!({ "type": "submitted", "run": fields }));
         stepwell_engine::wake(session.state_dir());
         if drive == Drive::Detached {
-            let watch = shell::stepwell("watch", [&*handle_of(session, run)]);
+            let watch = shell::stepwell("watch", [&*handle_of(session.state_dir(), run)]);
             session.out.message(&format!("hint: `stepwell worker` runs what is pending; {watch} follows it"));
             return Ok(Exit::Ok);
         }
@@ -117,7 +117,7 @@ impl Submission {
             metric_lines(session, run)?;
             let exit = report(session, run, ending)?;
             if ending == Ending::Failed {
-                let retry = shell::stepwell("retry", [&*handle_of(session, run)]);
+                let retry = shell::stepwell("retry", [&*handle_of(session.state_dir(), run)]);
                 session.out.message(&format!("hint: {retry} tries the failed steps again"));
             }
             return Ok(exit);

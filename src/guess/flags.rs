@@ -37,12 +37,56 @@ const FLAGS: &[(&[&str], &str)] = &[
         &["max-tokens", "num-tokens", "tokens", "length", "max-length"],
         "`--max-new-tokens N` limits the text, `-n` for short",
     ),
+    (
+        &["every", "interval", "when", "expression", "schedule"],
+        "`--cron EXPRESSION` says when: `--cron '0 3 * * *'` is at 3 every night",
+    ),
     (&["temp"], "`--temperature NUMBER` sets it, `-t` for short"),
+];
+
+/// Flags of one verb, which come before the others: the verb's last word, the flags and the answer.
+const OF_VERBS: &[(&str, &[&str], &str)] = &[
+    (
+        "rm",
+        &["all", "everything"],
+        "`stepwell gc --keep-runs 0` removes every ended run that is not kept, `stepwell gc --keep-runs 0 --dry-run` shows which",
+    ),
+    (
+        "rm",
+        &["failed", "canceled", "status"],
+        "name the runs: `stepwell list --status failed` shows them; `stepwell gc --keep-runs 5` removes failed runs first",
+    ),
+    (
+        "rm",
+        &["force", "yes", "recursive", "f", "r", "rf"],
+        "`stepwell rm RUN` asks nothing; `stepwell cancel RUN` ends a run before",
+    ),
+    ("cancel", &["all"], "one run at a time: `stepwell cancel RUN`; `stepwell list` shows the runs"),
+    (
+        "fork",
+        &["step", "from", "from-step", "checkpoint", "train-step", "from-checkpoint"],
+        "`--at STEP` says where, `--at STEP:TRAIN_STEP` names a checkpoint: `stepwell checkpoints RUN` lists them",
+    ),
+    ("rerun", &["step", "from", "at"], "`--from-step STEP` says where"),
+    (
+        "get",
+        &["out", "output-file", "dest", "to", "o", "path", "dir"],
+        "the destination is the second word: `stepwell artifact get RUN/STEP/NAME FILE`",
+    ),
+    (
+        "metrics",
+        &["tensorboard", "wandb", "mlflow", "export", "format"],
+        "`--csv` prints every metric for other tools: `stepwell metrics RUN --csv`",
+    ),
 ];
 
 /// Answers a flag that the command lacks. `words` are the words behind the verb.
 pub fn flag(command: &Command, unknown: &str, words: &[&str]) -> Option<String> {
     let name = full_name(unknown, words);
+    let of_verb = OF_VERBS.iter().find(|(verb, flags, _)| *verb == command.get_name() && flags.contains(&name));
+    if let Some((_, _, answer)) = of_verb {
+        return Some((*answer).to_owned());
+    }
     let sets_params = command.get_arguments().any(|argument| argument.get_id() == "set");
     let params = if sets_params { params(command, words) } else { Map::new() };
     if !params.contains_key(&name.replace('-', "_"))
@@ -181,4 +225,9 @@ pub fn assignment(word: &str) -> Option<String> {
     let (name, _) = word.split_once('=')?;
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
     is_name.then(|| format!("a param is set with `-S`: `-S {}`", quote(word)))
+}
+
+#[cfg(test)]
+pub(super) fn table() -> impl Iterator<Item = &'static str> {
+    FLAGS.iter().map(|(_, answer)| *answer).chain(OF_VERBS.iter().map(|(_, _, answer)| *answer))
 }

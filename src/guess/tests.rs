@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{CommandFactory, Parser};
 
-use super::verbs;
+use super::{flags, verbs};
 use crate::command_line::{Cli, answer};
 
 fn words(text: &str) -> Vec<OsString> {
@@ -68,11 +68,102 @@ fn no_answer_hides_a_verb_and_every_command_in_one_parses() {
     for (words, answer) in verbs::table() {
         let below = words.split(' ').try_fold(&root, |command, word| command.find_subcommand(word));
         assert!(below.is_none(), "`{words}` is a verb");
-        for command in answer.split('`').filter_map(|part| part.strip_prefix("stepwell ")) {
-            let line = shlex(command);
-            let parsed = Cli::try_parse_from(line.iter().map(String::as_str));
-            assert!(parsed.is_ok_and(|_| true) || command == "--version", "{words}: `stepwell {command}`");
+        for command in commands(answer) {
+            assert!(parses(command), "{words}: `stepwell {command}`");
         }
+    }
+}
+
+fn parses(command: &str) -> bool {
+    let number = |word: &str| if word == "N" { "1".to_owned() } else { word.to_owned() };
+    let line: Vec<String> = shlex(command).iter().map(|word| number(word)).collect();
+    Cli::try_parse_from(&line).is_ok() || command == "--version"
+}
+
+fn commands(answer: &str) -> impl Iterator<Item = &str> {
+    answer.split('`').filter_map(|part| part.strip_prefix("stepwell "))
+}
+
+#[test]
+fn every_command_in_an_answer_about_flags_parses() {
+    for answer in flags::table() {
+        for command in commands(answer).filter(|command| !command.starts_with("workflow show NAME")) {
+            assert!(parses(command), "`stepwell {command}`");
+        }
+    }
+}
+
+#[test]
+fn a_word_too_many_is_answered_with_the_command_that_was_meant() {
+    for (line, expected) in [
+        ("fork base train:100", "`--at` says where: `stepwell fork base --at train:100`"),
+        ("fork base 100 -S lr=1", "`--at` says where: `stepwell fork base --at 100`"),
+        ("rerun base train", "`--from-step` says where: `stepwell rerun base --from-step train`"),
+        ("artifact get last best model", "RUN/STEP/NAME is one word: `stepwell artifact get last/best/model`"),
+        ("artifact get last best.model out", "RUN/STEP/NAME is one word: `stepwell artifact get last/best.model out`"),
+        ("artifact get last best model out", "RUN/STEP/NAME is one word: `stepwell artifact get last/best/model out`"),
+        (
+            "artifact show last best.outputs.model",
+            "RUN/STEP/NAME is one word: `stepwell artifact show last/best.outputs.model`",
+        ),
+        ("cancel a b", "one run at a time: `stepwell cancel a`, `stepwell cancel b`"),
+        ("note last good_run wide", "put the text into quotes: `stepwell note last 'good_run wide'`"),
+    ] {
+        assert_eq!(answered(line), expected, "{line}");
+        assert!(commands(expected).all(parses), "{expected}");
+    }
+}
+
+#[test]
+fn a_cron_expression_without_its_flag_is_answered() {
+    for words in [
+        ["schedule", "add", "nightly", "0 3 * * *", "pretrain"].as_slice(),
+        &["schedule", "add", "nightly", "pretrain", "0 3 * * *"],
+        &["schedule", "add", "0 3 * * *", "nightly", "pretrain"],
+    ] {
+        let words: Vec<OsString> = std::iter::once(&"stepwell").chain(words).map(OsString::from).collect();
+        let answer = answer(&Cli::try_parse_from(&words).unwrap_err(), &words);
+        let expected = "`--cron` says when: `stepwell schedule add nightly --cron '0 3 * * *' pretrain`";
+        assert_eq!(answer.as_deref(), Some(expected));
+        assert!(commands(expected).all(parses));
+    }
+    let words: Vec<OsString> =
+        ["stepwell", "schedule", "add", "nightly", "*/5 * * * MON-FRI"].map(OsString::from).into();
+    let answer = answer(&Cli::try_parse_from(&words).unwrap_err(), &words);
+    let expected = "`--cron` says when: `stepwell schedule add nightly --cron '*/5 * * * MON-FRI' WORKFLOW`";
+    assert_eq!(answer.as_deref(), Some(expected));
+    assert_eq!(answered("schedule add nightly pretrain"), "");
+}
+
+#[test]
+fn a_form_that_does_not_exist_is_answered() {
+    for (line, expected) in [
+        ("metrics --output csv", "`--csv` prints CSV: `stepwell metrics --csv`"),
+        ("metrics base wide --output=csv", "`--csv` prints CSV: `stepwell metrics base wide --csv`"),
+        ("show base --output yaml", "`--output json` is the form for scripts"),
+        ("show base --output text", "`--output human` is text for people, and the default"),
+        ("list --output runs.txt", "`--output` is the form of what is printed; write it to a file with `> FILE`"),
+    ] {
+        assert_eq!(answered(line), expected, "{line}");
+        assert!(commands(expected).all(parses), "{expected}");
+    }
+    assert!(answered("list --output csv").contains("`stepwell metrics RUN --csv`"));
+    assert_eq!(answered("list --output jsno"), "", "clap names the forms");
+}
+
+#[test]
+fn flags_of_one_verb_are_answered_there() {
+    for (line, part) in [
+        ("rm --all", "`stepwell gc --keep-runs 0 --dry-run`"),
+        ("rm -rf x", "`stepwell rm RUN` asks nothing"),
+        ("cancel --all", "`stepwell cancel RUN`"),
+        ("fork base --step train", "`--at STEP`"),
+        ("rerun base --at train", "`--from-step STEP`"),
+        ("artifact get base --out model", "the destination is the second word"),
+        ("metrics --tensorboard", "`stepwell metrics RUN --csv`"),
+        ("schedule add s --every 1h pretrain", "`--cron '0 3 * * *'`"),
+    ] {
+        assert!(answered(line).contains(part), "{line}: {:?}", answered(line));
     }
 }
 

@@ -1,6 +1,7 @@
 //! The name or id of a run in a suggested command.
 
-use crate::session::Session;
+use std::path::Path;
+
 use stepwell_base::ids::RunId;
 use stepwell_store::{Reader, RunRow};
 
@@ -13,7 +14,7 @@ pub fn handle(reader: &Reader, run: &RunRow) -> String {
 }
 
 /// Like [`handle`], for a run whose row is not loaded.
-pub fn handle_of(session: &Session, id: RunId) -> String {
-    let found = session.reader().and_then(|reader| Ok(handle(&reader, &reader.run(id)?)));
+pub fn handle_of(state_dir: &Path, id: RunId) -> String {
+    let found = Reader::open(state_dir).and_then(|reader| Ok(handle(&reader, &reader.run(id)?)));
     found.unwrap_or_else(|_| id.to_string())
 }

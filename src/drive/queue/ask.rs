@@ -26,5 +26,5 @@ pub fn ask(session: &Session, run: RunId, request: &Request) -> Result<(), CliEr
 }
 
 fn show(session: &Session, run: RunId) -> String {
-    shell::stepwell("show", [&*handle_of(session, run)])
+    shell::stepwell("show", [&*handle_of(session.state_dir(), run)])
 }

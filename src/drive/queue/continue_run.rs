@@ -29,7 +29,7 @@ pub fn continue_run(session: &Session, run: RunId, start: Start, drive: Drive) -
         }
         Drive::Detached => {
             ask(session, run, &request)?;
-            let watch = shell::stepwell("watch", [&*handle_of(session, run)]);
+            let watch = shell::stepwell("watch", [&*handle_of(session.state_dir(), run)]);
             let text = match EngineLock::holder(session.state_dir()) {
                 Some(_) => format!("the running engine continues run {run}; {watch} follows it"),
                 None => format!("run {run} waits for an engine: `stepwell worker` is one; {watch} follows the run"),

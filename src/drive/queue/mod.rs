@@ -3,6 +3,7 @@
 pub mod ask;
 pub mod continue_run;
 pub mod detach;
+pub mod driver;
 pub mod follow;
 pub mod left_pending;
 pub mod stop_flag;

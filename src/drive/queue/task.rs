@@ -196,7 +196,7 @@ impl<'a> Watcher<'a> {
             Service::Ours => None,
             Service::Other(other) => Some(name(&self.reader, other)),
         };
-        let what = (&*name(&self.reader, run), &*handle_of(session, run));
+        let what = (&*name(&self.reader, run), &*handle_of(session.state_dir(), run));
         announcement(&told.who, what, other.as_deref()).iter().for_each(|line| view.print(line));
     }
 
@@ -206,7 +206,7 @@ impl<'a> Watcher<'a> {
         let status = self.reader.run(run)?.status;
         let goes_on = matches!(status, RunStatus::Pending | RunStatus::Running | RunStatus::Canceling);
         let engine = self.told.as_ref().filter(|told| goes_on && told.service == Service::Ours);
-        let what = (&*name(&self.reader, run), &*handle_of(session, run));
+        let what = (&*name(&self.reader, run), &*handle_of(session.state_dir(), run));
         farewell(engine.map(|told| &*told.who), what, status).iter().for_each(|line| session.out.message(line));
         Ok(Exit::Interrupted)
     }

@@ -1,26 +1,38 @@
-//! `stepwell approve RUN STEP`: a person's decision.
+//! `stepwell approve RUN [STEP]`: a person's decision.
+
+#[cfg(test)]
+mod tests;
 
 use clap::Args;
 use serde_json::json;
 
+use crate::drive::place::Words;
+use crate::drive::queue::driver::undriven;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::shell;
 use stepwell_engine::{self, Asked};
-use stepwell_run::event::Verdict;
+use stepwell_run::event::{Verdict, Wait};
 use stepwell_run::request::Request;
+use stepwell_store::{Reader, WaitRow};
+
+/// Most waiting steps that an error names.
+const MOST_NAMED: usize = 8;
 
 /// Answer a step that waits for a person
 ///
-/// The step succeeds, or fails with `--reject`. No engine has to be running.
+/// The step succeeds, or fails with `--reject`. Without STEP, answers the only step that waits. No engine has to be
+/// running.
 #[derive(Args, Debug)]
 pub struct ApproveArgs {
     /// Id, unique prefix of an id, name, or `last`
     #[arg(value_name = "RUN")]
     pub run: String,
-    /// The step that waits
+    /// The step that waits [default: the only one]
     #[arg(value_name = "STEP")]
-    pub step: String,
+    pub step: Option<String>,
     /// Reject: the step fails
     #[arg(long)]
     pub reject: bool,
@@ -33,10 +45,13 @@ pub struct ApproveArgs {
 }
 
 pub fn approve(session: &Session, args: &ApproveArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_kept_run(&args.run)?;
+    let words = Words { verb: "approve", run: &args.run, step: args.step.as_deref() };
+    let (reader, asked, step) = words.find_kept(session)?;
+    let (id, step) = match step {
+        Some(step) => (asked, step),
+        None => only_waiting(&reader, asked)?,
+    };
     let name = reader.run(id)?.name;
-    let step = reader.resolve_step(id, &args.step)?;
-    drop(reader);
     let verdict = if args.reject { Verdict::Rejected } else { Verdict::Approved };
     let approver = args.by.clone().unwrap_or_else(user_name);
     let request =
@@ -48,10 +63,47 @@ pub fn approve(session: &Session, args: &ApproveArgs) -> Result<Exit, CliError> 
             let fields =
                 json!({ "run": run, "step": step, "verdict": verdict, "approver": approver, "comment": args.comment });
             session.out.document(&human, fields)?;
+            say_if_undriven(session, &reader, asked);
             Ok(Exit::Ok)
         }
         Asked::Refused(why) => Err(CliError::usage(why).hint("`stepwell list` shows what runs wait for")),
         Asked::Unanswered => Err(unanswered()),
+    }
+}
+
+/// Finds the only step of a run, or of the child runs that it waits for, that waits for a person.
+fn only_waiting(reader: &Reader, run: RunId) -> Result<(RunId, StepId), CliError> {
+    let waits = reader.waits()?;
+    let (mut open, mut found, mut others) = (vec![run], Vec::new(), Vec::new());
+    while let Some(run) = open.pop() {
+        for WaitRow { step, wait, .. } in waits.iter().filter(|row| row.run == run) {
+            match wait {
+                Wait::Approval { .. } => found.push((run, step.clone())),
+                Wait::Run { run: child } => open.push(*child),
+                Wait::Signal { name } => others.push((run, name)),
+            }
+        }
+    }
+    let approve = |(run, step): &(RunId, StepId)| shell::stepwell("approve", [&*run.to_string(), step.as_str()]);
+    match (found.as_slice(), others.as_slice()) {
+        ([one], _) => Ok(one.clone()),
+        ([], [(run, signal), ..]) => Err(CliError::usage(format!("no step of run {run} waits for a person"))
+            .hint(format!("one waits for a signal: {}", shell::stepwell("signal", [&*run.to_string(), signal])))),
+        ([], []) => Err(CliError::usage(format!("no step of run {run} waits for a person"))
+            .hint(format!("{} says what its steps wait for", shell::stepwell("explain", [&*run.to_string()])))),
+        (many, _) => {
+            let more = if many.len() > MOST_NAMED { ", ..." } else { "" };
+            let commands: Vec<String> = many.iter().take(MOST_NAMED).map(approve).collect();
+            Err(CliError::usage(format!("{} steps of run {run} wait for a person", many.len()))
+                .hint(format!("name one: {}{more}", commands.join(", "))))
+        }
+    }
+}
+
+/// Says how to continue a run that nobody drives.
+pub fn say_if_undriven(session: &Session, reader: &Reader, run: RunId) {
+    if let Some(text) = undriven(session, reader, run) {
+        session.out.message(&text);
     }
 }
 

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::arguments::LogArgs;
+use crate::drive::place::Words;
 use crate::drive::queue::continue_run::continue_run;
 use crate::drive::queue::detach::Detach;
 use crate::error::CliError;
@@ -29,8 +30,8 @@ pub struct RetryArgs {
 }
 
 pub fn retry(session: &Session, args: &RetryArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_kept_run(&args.run)?;
-    let step = args.step.as_deref().map(|step| reader.resolve_step(id, step)).transpose()?;
+    let words = Words { verb: "retry", run: &args.run, step: args.step.as_deref() };
+    let (reader, id, step) = words.find_kept(session)?;
     drop(reader);
     continue_run(session, id, Start::Retry { step }, args.detach.drive())
 }

@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::approve::unanswered;
+use super::approve::{say_if_undriven, unanswered};
 use crate::arguments::label;
 use crate::error::CliError;
 use crate::exit_code::Exit;
@@ -32,13 +32,13 @@ pub struct SignalArgs {
 pub fn signal(session: &Session, args: &SignalArgs) -> Result<Exit, CliError> {
     let (reader, id) = session.find_kept_run(&args.run)?;
     let run = reader.run(id)?.name;
-    drop(reader);
     let SignalArgs { name, payload, run: selector } = args;
     let request = Request::Signal { name: name.clone(), payload: payload.clone() };
     match stepwell_engine::ask(session.state_dir(), id, &request)? {
         Asked::Done => {
             let fields = json!({ "run": { "id": id, "name": run }, "signal": { "name": name, "payload": payload } });
             session.out.document(&format!("run {id} ({run}) has the signal `{name}`"), fields)?;
+            say_if_undriven(session, &reader, id);
             Ok(Exit::Ok)
         }
         Asked::Refused(why) => Err(CliError::usage(format!("run {id} ({run}) takes no signal: {why}"))

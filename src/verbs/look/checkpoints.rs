@@ -6,6 +6,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::drive::place::Words;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -72,9 +73,9 @@ impl State {
 }
 
 pub fn checkpoints(session: &Session, args: &CheckpointsArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_kept_run(&args.run)?;
+    let words = Words { verb: "checkpoints", run: &args.run, step: args.step.as_deref() };
+    let (reader, id, step) = words.find_kept(session)?;
     let run = reader.run(id)?;
-    let step = args.step.as_deref().map(|step| reader.resolve_step(id, step)).transpose()?;
     let (mut listed, gone) = list(&reader, &session.artifacts()?, id, &Wanted { step, gone: args.all })?;
     let kept = listed.len();
     let value = json!({

@@ -12,6 +12,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use crate::drive::place::Words;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -40,8 +41,8 @@ pub struct ExplainArgs {
 }
 
 pub fn explain(session: &Session, args: &ExplainArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_kept_run(&args.run)?;
-    let only = args.step.as_deref().map(|step| reader.resolve_step(id, step)).transpose()?;
+    let words = Words { verb: "explain", run: &args.run, step: args.step.as_deref() };
+    let (reader, id, only) = words.find_kept(session)?;
     let (text, value) = explanation(session, &reader, id, only.as_ref())?;
     session.out.document(&text, value)?;
     Ok(Exit::Ok)

@@ -51,7 +51,7 @@ pub fn generate(session: &Session, args: &GenerateArgs) -> Result<Exit, CliError
     };
     let steps = reader.steps(id)?;
     let model = output(&steps, "model").ok_or_else(|| {
-        let run = handle_of(session, id);
+        let run = handle_of(session.state_dir(), id);
         CliError::not_found(format!("run {id} has no trained model yet"))
             .hint(format!("{} tells how far it is", shell::stepwell("show", [&*run])))
             .hint("without a run, `stepwell generate` takes the newest that has a model")

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
+use crate::drive::place::Words;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -42,8 +43,8 @@ pub struct LogsArgs {
 }
 
 pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_kept_run(&args.run)?;
-    let only = args.step.as_deref().map(|step| reader.resolve_step(id, step)).transpose()?;
+    let words = Words { verb: "logs", run: &args.run, step: args.step.as_deref() };
+    let (reader, id, only) = words.find_kept(session)?;
     // Read this before the steps: a later start has a later event.
     let mut seen = reader.newest_event()?;
     let mut followers: Vec<Follower> = Vec::new();

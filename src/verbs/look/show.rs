@@ -11,6 +11,7 @@ mod tests;
 use clap::Args;
 use serde_json::{Value, json};
 
+use crate::drive::place::Words;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -53,10 +54,13 @@ pub struct ShowArgs {
 }
 
 pub fn show(session: &Session, args: &ShowArgs) -> Result<Exit, CliError> {
-    if let Some(step) = &args.step {
-        return one_step::show(session, &args.run, step);
+    let words = Words { verb: "show", run: &args.run, step: args.step.as_deref() };
+    if args.step.is_some()
+        && let (reader, id, Some(step)) = words.find_kept(session)?
+    {
+        return one_step::show(session, &reader, id, &step);
     }
-    let (reader, id) = session.find_run(&args.run)?;
+    let (reader, id, _) = words.find(session)?;
     let extent = if args.all { Extent::All } else { Extent::Screen };
     let (text, value) = page(session, &reader, id, extent)?;
     session.out.document(&text, value)?;

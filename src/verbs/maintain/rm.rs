@@ -2,12 +2,12 @@
 
 use clap::Args;
 
-use crate::error::CliError;
+use crate::error::{CliError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::removal::Removal;
 use stepwell_base::ids::RunId;
-use stepwell_engine::{Sweep, remove_runs};
+use stepwell_engine::{Collected, Sweep, remove_runs};
 
 /// Remove ended runs now, with their outputs, checkpoints and logs
 ///
@@ -24,11 +24,56 @@ pub struct RmArgs {
 }
 
 pub fn rm(session: &Session, args: &RmArgs) -> Result<Exit, CliError> {
-    let reader = session.reader()?;
-    let runs: Vec<RunId> = args.runs.iter().map(|run| reader.resolve_run(run)).collect::<Result<_, _>>()?;
-    drop(reader);
     let sweep = if args.dry_run { Sweep::DryRun } else { Sweep::Remove };
-    let collected = remove_runs(session.state_dir(), &runs, sweep)?;
+    let collected = remove(session, &args.runs, sweep).map_err(|error| all_or_nothing(error, args))?;
     Removal { collected: &collected, sweep, most: usize::MAX }.report(session)?;
     Ok(Exit::Ok)
+}
+
+fn remove(session: &Session, runs: &[String], sweep: Sweep) -> Result<Collected, CliError> {
+    let reader = session.reader()?;
+    let runs: Vec<RunId> = runs.iter().map(|run| reader.resolve_run(run)).collect::<Result<_, _>>()?;
+    drop(reader);
+    Ok(remove_runs(session.state_dir(), &runs, sweep)?)
+}
+
+/// Says that a refusal of one of several runs is one of all.
+fn all_or_nothing(error: CliError, args: &RmArgs) -> CliError {
+    let is_refusal = matches!(
+        error.kind,
+        ErrorKind::NotFound | ErrorKind::Refused | ErrorKind::AmbiguousRun | ErrorKind::Locked | ErrorKind::Leased
+    );
+    match is_refusal && args.runs.len() > 1 && !args.dry_run {
+        true => error.hint(format!("nothing was removed: `rm` removes all {} runs or none", args.runs.len())),
+        false => error,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::lab::{Lab, Sketch};
+    use jiff::Timestamp;
+    use stepwell_run::event::{Event, RunEvent};
+    use stepwell_store::{Remark, Store};
+
+    #[test]
+    fn a_kept_run_saves_the_others_and_that_is_said() {
+        let workflow = "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"noop\"\n";
+        let mut lab = Lab::new();
+        let runs = ["one", "two"].map(|name| lab.run(Sketch { name, workflow, ..Sketch::default() }));
+        for run in runs {
+            lab.commit(run, 1, [Event::Run(RunEvent::Canceled)]);
+        }
+        lab.engine_dies();
+        Store::open(lab.path()).unwrap().remark(runs[1], &Remark::Keep, Timestamp::now()).unwrap();
+        let args = RmArgs { runs: vec!["one".to_owned(), "two".to_owned()], dry_run: false };
+        let error = rm(&lab.session(), &args).unwrap_err();
+        let hints: Vec<String> = error.hints.iter().map(|hint| lab.session().out.pasteable(hint)).collect();
+        assert_eq!(hints[0], format!("`stepwell keep --state-dir={} --undo two` lets it go", lab.path().display()));
+        assert_eq!(hints[1], "nothing was removed: `rm` removes all 2 runs or none");
+        assert!(lab.session().reader().unwrap().run(runs[0]).unwrap().pruned_at.is_none());
+        let one = RmArgs { runs: vec!["two".to_owned()], dry_run: false };
+        assert_eq!(rm(&lab.session(), &one).unwrap_err().hints.len(), 1);
+    }
 }

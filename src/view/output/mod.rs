@@ -2,6 +2,7 @@
 
 mod human;
 mod json;
+mod run_names;
 mod screen;
 pub mod streams;
 mod writer;

@@ -1,11 +1,12 @@
 //! Owns both streams: documents for people or scripts on standard output, messages on standard error.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use indicatif::MultiProgress;
 use serde_json::{Value, json as object};
 
 use super::json;
+use super::run_names::with_names;
 use super::streams::{self, Printed};
 use crate::error::CliError;
 use crate::view::logs::LogLine;
@@ -28,11 +29,19 @@ pub struct Output {
     color: ColorChoice,
     /// The state directory, if suggested commands must name it.
     state_dir: Option<PathBuf>,
+    /// The state directory whose runs are called by their names.
+    runs: Option<PathBuf>,
 }
 
 impl Output {
     pub fn new(form: OutputFormat, quiet: bool, color: ColorChoice, state_dir: Option<PathBuf>) -> Self {
-        Output { form, quiet, color, state_dir }
+        let runs = state_dir.clone();
+        Output { form, quiet, color, state_dir, runs }
+    }
+
+    /// Calls the runs of this state directory by their names.
+    pub fn naming_runs_of(self, state_dir: &Path) -> Self {
+        Output { runs: Some(state_dir.to_owned()), ..self }
     }
 
     /// For errors that come before the settings are known.
@@ -158,7 +167,7 @@ impl Output {
             OutputFormat::Human => {
                 match error.report(color(self.color, streams::stderr_is_terminal())) {
                     Some(report) => streams::tell(&visible_styled(report.trim_end())),
-                    None => streams::tell(&visible(&format!("error: {}", error.message()))),
+                    None => streams::tell(&visible(&format!("error: {}", self.pasteable(&error.message())))),
                 }
                 for hint in hints {
                     streams::tell(&visible(&format!("hint: {hint}")));
@@ -167,11 +176,12 @@ impl Output {
         }
     }
 
-    /// Adds the state directory to each command that `text` suggests.
+    /// Adds the state directory to each command that `text` suggests, and calls runs by their names.
     pub fn pasteable(&self, text: &str) -> String {
+        let text = self.runs.as_ref().map_or_else(|| text.to_owned(), |runs| with_names(text, runs));
         match &self.state_dir {
-            Some(path) => shell::with_option(text, "--state-dir", path),
-            None => text.to_owned(),
+            Some(path) => shell::with_option(&text, "--state-dir", path),
+            None => text,
         }
     }
 }

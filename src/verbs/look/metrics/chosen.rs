@@ -1,6 +1,7 @@
 //! Chooses the series that a person means: all steps of some runs that have one, or one step of each.
 
 use super::MetricsArgs;
+use crate::drive::place::Words;
 use crate::error::CliError;
 use crate::view::output::short_id;
 use crate::view::run_handle::handle;
@@ -46,7 +47,12 @@ fn runs_and_step(reader: &Reader, args: &MetricsArgs) -> Result<(Vec<RunId>, Opt
     let mut words: Vec<&str> = args.runs.iter().map(String::as_str).collect();
     let mut step = args.step.clone();
     let Some(first) = words.first() else { return Ok((Vec::new(), step)) };
-    let first = reader.resolve_run(first)?;
+    let second = words.get(1).copied().or(step.as_deref());
+    let asked = Words { verb: "metrics", run: first, step: second };
+    let first = reader.resolve_run(first).map_err(|error| match (&error, asked.meant(reader)) {
+        (StoreError::UnknownRun { .. }, Some(hint)) => CliError::not_found(error).hint(hint),
+        _ => error.into(),
+    })?;
     if let ([_, .., last], None) = (words.as_slice(), &step) {
         let is_step = match reader.resolve_step(first, last) {
             Err(StoreError::UnknownStep { .. }) => false,

@@ -15,20 +15,20 @@ use crate::view::usage;
 use crate::view::value_text::{cut, leaves, short};
 use crate::view::words::step_status;
 use crate::view::work_time::{self, WorkClock};
+use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::item::item_name;
 use stepwell_run::provenance::FINGERPRINT;
-use stepwell_store::{RunRow, StepRow};
+use stepwell_store::{Reader, RunRow, StepRow};
 
 /// Most characters of the item.
 const ITEM_CHARACTERS: usize = 1000;
 /// Most arguments, values and outputs, each.
 const MOST_ROWS: usize = 40;
 
-pub(super) fn show(session: &Session, run: &str, step: &str) -> Result<Exit, CliError> {
-    let (reader, id) = session.find_kept_run(run)?;
-    let step = reader.step(id, &reader.resolve_step(id, step)?)?;
+pub(super) fn show(session: &Session, reader: &Reader, id: RunId, step: &StepId) -> Result<Exit, CliError> {
+    let step = reader.step(id, step)?;
     let (run, spec) = (reader.run(id)?, reader.spec(id)?);
-    let time = work_time::text(WorkClock::new(&reader, Some((id, &spec))).of_step(&step, &[]));
+    let time = work_time::text(WorkClock::new(reader, Some((id, &spec))).of_step(&step, &[]));
     let mut value = step_json(&step);
     value["with"] = json!(step.with);
     let newest = reader.newest_usage(id, &step.id)?;
