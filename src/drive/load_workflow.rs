@@ -139,14 +139,58 @@ mod tests {
         }
     }
 
+    #[test]
+    fn an_argument_that_is_missing_or_of_another_type_is_answered_with_a_line_to_paste() {
+        let hint = |step: &str| {
+            let text = format!("name = \"w\"\n[[step]]\nid = \"a\"\n{step}\n");
+            let errors = parse::workflow(&text, "w.toml", &[], &stepwell_steps::catalog(), &Files).expect_err(step);
+            let [problem] = errors.problems() else { panic!("{errors:?}") };
+            problem.hint_text().unwrap_or_default().to_owned()
+        };
+        for (step, expected) in [
+            ("kind = \"approval\"", "add the line `with.prompt = \"Publish this model?\"`: Question for the person."),
+            (
+                "kind = \"approval\"\nwith.inputs = { a = 1 }",
+                "add `prompt = \"Publish this model?\"` to `with`: Question for the person.",
+            ),
+            ("kind = \"signal\"", "add the line `with.name = \"data-arrived\"`: Name of the signal to wait for."),
+            (
+                "kind = \"command\"\nwith = { argv = [\"true\"], outputs = [] }",
+                "write it like this: `outputs = { model = \"model.pt\" }`",
+            ),
+            ("kind = \"command\"\nwith.argv = \"true\"", "write it like this: `argv = [\"python3\", \"train.py\"]`"),
+            (
+                "kind = \"command\"\nwith = { argv = [\"x\"], env = [\"A=1\"] }",
+                "write it like this: `env = { SEED = \"1\" }`",
+            ),
+        ] {
+            assert_eq!(hint(step), expected, "{step}");
+        }
+    }
+
+    #[cfg(feature = "train")]
+    #[test]
+    fn a_wrong_override_names_the_param_and_its_values_and_no_line_of_the_file() {
+        let (_, text) = EMBEDDED.iter().find(|(known, _)| *known == "quickstart").unwrap();
+        let set = [("model".to_owned(), "tny".to_owned())];
+        let errors = parse::workflow(text, "quickstart", &set, &stepwell_steps::catalog(), &Files).unwrap_err();
+        let [problem] = errors.problems() else { panic!("{errors:?}") };
+        assert_eq!((problem.message(), problem.position()), ("param `model` cannot be the text \"tny\"", None));
+        let hint = problem.hint_text().unwrap();
+        assert!(hint.starts_with("did you mean `tiny`? Or known values: `tiny`, `quickstart`, `small`"), "{hint}");
+        let set = [("device".to_owned(), "abacus".to_owned())];
+        let errors = parse::workflow(text, "quickstart", &set, &stepwell_steps::catalog(), &Files).unwrap_err();
+        assert_eq!(errors.problems()[0].position(), None);
+    }
+
     #[cfg(feature = "train")]
     #[test]
     fn settings_that_cannot_train_are_refused_before_the_run() {
         for (workflow, name, value, message) in [
-            ("quickstart", "model", "gpt2", "argument `model` cannot be the text \"gpt2\""),
-            ("pretrain", "model", "gpt2", "argument `model.preset` cannot be the text \"gpt2\""),
-            ("quickstart", "optimizer", "lion", "argument `optimizer.kind` cannot be the text \"lion\""),
-            ("pretrain", "schedule", "stairs", "argument `schedule.kind` cannot be the text \"stairs\""),
+            ("quickstart", "model", "gpt2", "param `model` cannot be the text \"gpt2\""),
+            ("pretrain", "model", "gpt2", "param `model` cannot be the text \"gpt2\""),
+            ("quickstart", "optimizer", "lion", "param `optimizer` cannot be the text \"lion\""),
+            ("pretrain", "schedule", "stairs", "param `schedule` cannot be the text \"stairs\""),
             ("quickstart", "device", "abacus", "`abacus` is not a device"),
             ("quickstart", "batch", "0", "`batch` must be at least 1"),
             ("quickstart", "learning_rate", "-1.0", "the learning rate is -1"),

@@ -21,8 +21,10 @@ use super::{StepContext, StepError, StepHandler};
 #[serde(deny_unknown_fields)]
 struct Gate {
     /// Expression over the names in `inputs` that is true or false, such as `loss < 2.5 and documents > 100`.
+    #[schemars(extend("examples" = ["loss < 2.5"]))]
     rule: String,
     /// Values that the rule judges.
+    #[schemars(extend("examples" = [{ "loss": "{{ steps.train.values.loss }}" }]))]
     #[serde(default)]
     inputs: Map<String, Value>,
     /// Reaction to a false rule.
@@ -51,6 +53,7 @@ enum FalseRule {
 #[serde(deny_unknown_fields)]
 struct Approval {
     /// Question for the person.
+    #[schemars(extend("examples" = ["Publish this model?"]))]
     prompt: String,
     /// Values that the person judges; kept with the decision.
     #[serde(default)]
@@ -62,6 +65,7 @@ struct Approval {
 #[serde(deny_unknown_fields)]
 struct Signal {
     /// Name of the signal to wait for.
+    #[schemars(extend("examples" = ["data-arrived"]))]
     name: String,
 }
 

@@ -21,18 +21,22 @@ use super::checkpoint::remove;
 pub(super) struct Arguments {
     /// Program and arguments, started without a shell. An artifact among them becomes the path of its content; the name
     /// of a file in the folder of the workflow file becomes the path of that file, unless `cwd` is given.
+    #[schemars(extend("examples" = [["python3", "train.py"]]))]
     pub argv: Vec<Value>,
     /// Script for `/bin/sh -c`.
     pub shell: Option<String>,
     /// Environment variables, added to those of the engine. An artifact becomes the path of its content.
+    #[schemars(extend("examples" = [{ "SEED": "1" }]))]
     pub env: BTreeMap<String, Value>,
     /// Files and folders that the program reads, in the folder of the workflow file, or else relative to the engine's
     /// directory. Their content becomes part of the step's key.
+    #[schemars(extend("examples" = [["data"]]))]
     pub inputs: Vec<PathBuf>,
     /// Set to false to leave the files that `argv` names out of the step's key. By default they count like `inputs`,
     /// except declared outputs and files above 64 MiB.
     pub argv_files: Option<bool>,
     /// Output name -> file or folder, relative to `STEPWELL_OUTPUT_DIR`, or else to the working directory.
+    #[schemars(extend("examples" = [{ "model": "model.pt" }]))]
     pub outputs: BTreeMap<String, PathBuf>,
     /// Working directory: a folder in that of the workflow file, or else relative to the engine's directory. Default: a
     /// directory of the step that is kept across attempts and removed after success.

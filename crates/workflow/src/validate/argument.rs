@@ -11,6 +11,8 @@ use crate::template::{Form, Reference, Segment, constant, form, whole_reference}
 pub(super) struct Argument {
     pub(super) span: Span,
     pub(super) shape: Shape,
+    /// The path of the param that is the whole value, such as `optimizer.kind`.
+    pub(super) param: Option<String>,
 }
 
 /// The known part of a value.
@@ -37,7 +39,7 @@ pub(super) struct Entry {
 impl Argument {
     /// Describes the whole `with` table; problems about missing entries are reported at `place`.
     pub(super) fn of_table(table: &Table, place: &Span, names: &Names) -> Argument {
-        Argument { span: place.clone(), shape: entries(table, names) }
+        Argument { span: place.clone(), shape: entries(table, names), param: None }
     }
 
     fn of(node: &Node, names: &Names) -> Argument {
@@ -56,7 +58,22 @@ impl Argument {
                 },
             },
         };
-        Argument { span: node.span.clone(), shape }
+        let param = match &node.data {
+            Data::Text(text) => param(text),
+            _ => None,
+        };
+        Argument { span: node.span.clone(), shape, param }
+    }
+
+    /// True if the value, or a part of it, is a param that an override has set.
+    pub(super) fn is_set_by(&self, names: &Names) -> bool {
+        let is_own = self.param.as_ref().is_some_and(|param| names.is_overridden(param));
+        is_own
+            || match &self.shape {
+                Shape::List(items) => items.iter().any(|item| item.is_set_by(names)),
+                Shape::Table(entries) => entries.iter().any(|entry| entry.value.is_set_by(names)),
+                _ => false,
+            }
     }
 
     fn of_json(value: &Value, span: &Span) -> Argument {
@@ -75,7 +92,7 @@ impl Argument {
                 Shape::Table(object.iter().map(entry).collect())
             }
         };
-        Argument { span: span.clone(), shape }
+        Argument { span: span.clone(), shape, param: None }
     }
 
     /// Returns the value, with a stand-in for each artifact; `None` unless all of it is known.
@@ -111,6 +128,18 @@ impl Argument {
     }
 }
 
+/// The path of a param, if the text is nothing but a reference to it.
+fn param(text: &str) -> Option<String> {
+    let Form::Expression { source, .. } = form(text) else { return None };
+    let Reference { root, path, .. } = whole_reference(source)?;
+    let name = |segment: &Segment| match segment {
+        Segment::Name(name) => Some(name.clone()),
+        _ => None,
+    };
+    let names: Vec<String> = path.iter().map(name).collect::<Option<_>>()?;
+    (root == "params" && !names.is_empty()).then(|| names.join("."))
+}
+
 fn entries(table: &Table, names: &Names) -> Shape {
     let entry = |(key, node): &(Located<String>, Node)| Entry {
         name: key.value.clone(),
@@ -136,7 +165,7 @@ fn referenced(reference: &Reference, span: &Span, names: &Names) -> Shape {
             let artifact = json!({ "digest": "0".repeat(64), "size": 0, "media_type": "" });
             Argument::of_json(&artifact, span)
         }
-        _ => Argument { span: span.clone(), shape: Shape::Unknown },
+        _ => Argument { span: span.clone(), shape: Shape::Unknown, param: None },
     };
     match names.steps.get(id).map(|step| step.shape) {
         Some(StepShape::Many) => Shape::FanOut(Box::new(one)),

@@ -73,13 +73,18 @@ fn kind_and_arguments(step: &StepDraft, names: &Names, catalog: &Catalog, proble
         return;
     };
     let arguments = Argument::of_table(&step.with, &kind.span, names);
-    if !schema::check(&info.schema, &arguments, info.kind, problems) {
+    if !schema::check(&info.schema, &arguments, info.kind, names, problems) {
         return;
     }
     if let (Some(check), Some(with)) = (catalog.check, arguments.to_json())
         && let Err(failure) = check(&kind.value, &with)
     {
-        let problem = problems.at(&kind.span, failure.message).label("its arguments");
+        let id = step.id.as_ref().map_or("", |id| &id.value);
+        let problem = match arguments.is_set_by(names) {
+            // The line in the file does not show what the person has set.
+            true => problems.without_place(format!("step `{id}`: {}", failure.message)),
+            false => problems.at(&kind.span, failure.message).label("its arguments"),
+        };
         if let Some(hint) = failure.hint {
             problem.hint(hint);
         }

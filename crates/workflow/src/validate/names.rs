@@ -10,6 +10,8 @@ use crate::draft::{Draft, StepDraft};
 
 pub(super) struct Names {
     pub(super) params: Map<String, Value>,
+    /// Params that differ from the defaults of the file.
+    overridden: BTreeSet<String>,
     pub(super) secrets: BTreeSet<String>,
     /// Keyed by id.
     pub(super) steps: BTreeMap<String, StepNames>,
@@ -38,7 +40,17 @@ impl Names {
             let id = step.id.as_ref()?;
             Some((id.value.clone(), StepNames::of(step, catalog)))
         });
-        Names { params: draft.params.clone(), secrets: draft.secrets.keys().cloned().collect(), steps: steps.collect() }
+        Names {
+            params: draft.params.clone(),
+            overridden: draft.defaults.iter().flat_map(Map::keys).cloned().collect(),
+            secrets: draft.secrets.keys().cloned().collect(),
+            steps: steps.collect(),
+        }
+    }
+
+    /// True for a param, by its path, that has another value than in the file.
+    pub(super) fn is_overridden(&self, path: &str) -> bool {
+        path.split('.').next().is_some_and(|param| self.overridden.contains(param))
     }
 }
 

@@ -5,16 +5,23 @@
 use serde_json::{Map, Value};
 
 use super::argument::{Argument, Entry, Shape};
+use super::names::Names;
 use crate::diagnostic::{Problems, Span};
 use stepwell_base::suggest;
 
 /// Reports the arguments that `schema` rejects; returns true if there are none.
-pub(super) fn check(schema: &Value, arguments: &Argument, kind: &str, problems: &mut Problems) -> bool {
+pub(super) fn check(schema: &Value, arguments: &Argument, kind: &str, names: &Names, problems: &mut Problems) -> bool {
     let checker = Checker { root: schema, kind };
     let mismatches = checker.check(schema, arguments, "", MAXIMUM_DEPTH);
     let fits = mismatches.is_empty();
     for mismatch in mismatches {
-        problems.at(&mismatch.span, mismatch.message).label(mismatch.label).hint(mismatch.hint);
+        let is_overridden = mismatch.param.is_some_and(|param| names.is_overridden(&param));
+        let problem = match is_overridden {
+            // The line in the file only passes on what the person has set.
+            true => problems.without_place(mismatch.message),
+            false => problems.at(&mismatch.span, mismatch.message),
+        };
+        problem.label(mismatch.label).hint(mismatch.hint);
     }
     fits
 }
@@ -24,6 +31,8 @@ const MAXIMUM_DEPTH: usize = 64;
 
 struct Mismatch {
     span: Span,
+    /// The param that is the wrong value.
+    param: Option<String>,
     message: String,
     label: String,
     hint: String,
@@ -87,7 +96,11 @@ impl<'a> Checker<'a> {
         if !types.is_empty() && !types.iter().any(|name| has_type(argument, name)) {
             let expected: Vec<&str> =
                 types.iter().filter(|name| **name != "null").map(|name| type_name(schema, name)).collect();
-            return Some(self.expected(&expected.join(" or "), argument, path));
+            let mismatch = self.expected(&expected.join(" or "), argument, path);
+            let example = example(schema).filter(|_| argument.param.is_none());
+            let Some(example) = example else { return Some(mismatch) };
+            let name = path.rsplit('.').next().unwrap_or(path);
+            return Some(Mismatch { hint: format!("write it like this: `{name} = {example}`"), ..mismatch });
         }
         if let Some(choices) = choices(schema) {
             return self.choice(&choices, argument, path);
@@ -98,7 +111,8 @@ impl<'a> Checker<'a> {
     fn expected(&self, expected: &str, argument: &Argument, path: &str) -> Mismatch {
         Mismatch {
             span: argument.span.clone(),
-            message: format!("argument `{path}` must be {expected}, not {}", argument.describe()),
+            param: argument.param.clone(),
+            message: format!("{} must be {expected}, not {}", subject(argument, path), argument.describe()),
             label: format!("expected {expected}"),
             hint: format!("`stepwell workflow schema` shows the arguments of `{}`", self.kind),
         }
@@ -116,9 +130,14 @@ impl<'a> Checker<'a> {
         };
         (!matches).then(|| Mismatch {
             span: argument.span.clone(),
-            message: format!("argument `{path}` cannot be {}", argument.describe()),
+            param: argument.param.clone(),
+            message: format!("{} cannot be {}", subject(argument, path), argument.describe()),
             label: "not a known value".to_owned(),
-            hint: suggest::hint(given, "values", known()),
+            hint: match argument.param {
+                // Its comment may be out of sight.
+                Some(_) => suggest::meant(given, known()) + &suggest::hint("", "values", known()),
+                None => suggest::hint(given, "values", known()),
+            },
         })
     }
 
@@ -172,6 +191,7 @@ impl<'a> Checker<'a> {
                 let known: Vec<String> = known.iter().map(|tag| tag.to_string()).collect();
                 Some(Mismatch {
                     span: argument.span.clone(),
+                    param: argument.param.clone(),
                     message: format!("`{}` needs the argument `{}`", self.kind, join(path, name)),
                     label: format!("`{}` is missing", join(path, name)),
                     hint: format!("add `{name} = ...`: one of {}", known.join(", ")),
@@ -210,6 +230,7 @@ impl<'a> Checker<'a> {
                 }
                 (None, Some(Value::Bool(false))) => mismatches.push(Mismatch {
                     span: entry.key_span.clone(),
+                    param: table.param.clone(),
                     message: format!("unknown argument `{}` of `{}`", join(path, &entry.name), self.kind),
                     label: "not an argument".to_owned(),
                     hint: suggest::hint(&entry.name, "arguments", known),
@@ -225,28 +246,57 @@ impl<'a> Checker<'a> {
             let expected = properties.and_then(|properties| properties.get(name));
             mismatches.push(Mismatch {
                 span: table.span.clone(),
+                param: table.param.clone(),
                 message: format!("`{}` needs the argument `{}`", self.kind, join(path, name)),
                 label: format!("`{}` is missing", join(path, name)),
-                hint: self.example(name, expected),
+                hint: self.addition(name, expected, if entries.is_empty() && path.is_empty() { "with." } else { "" }),
             });
         }
         mismatches
     }
 
-    fn example(&self, name: &str, schema: Option<&'a Value>) -> String {
+    /// Says what to add for an argument that is missing. `prefix` makes a line of its own for the first argument.
+    fn addition(&self, name: &str, schema: Option<&'a Value>, prefix: &str) -> String {
         let about = schema.and_then(|schema| {
             let description = schema.get("description").or_else(|| self.resolve(schema)?.get("description"))?;
             description.as_str()?.lines().next()
         });
-        match about {
-            Some(about) => format!("add `{name} = ...` to `with`: {about}"),
-            None => format!("add `{name} = ...` to `with`"),
+        let about = about.map(|about| format!(": {about}")).unwrap_or_default();
+        let example = schema.and_then(Value::as_object).and_then(example);
+        match (example, prefix) {
+            (Some(example), "") => format!("add `{name} = {example}` to `with`{about}"),
+            (Some(example), prefix) => format!("add the line `{prefix}{name} = {example}`{about}"),
+            (None, _) => format!("add `{name} = ...` to `with`{about}"),
         }
+    }
+}
+
+/// Names a value for people: the param that it is, or the argument.
+fn subject(argument: &Argument, path: &str) -> String {
+    match &argument.param {
+        Some(param) => format!("param `{param}`"),
+        None => format!("argument `{path}`"),
     }
 }
 
 fn join(path: &str, name: &str) -> String {
     if path.is_empty() { name.to_owned() } else { format!("{path}.{name}") }
+}
+
+/// The first example of a schema, as TOML.
+fn example(schema: &Map<String, Value>) -> Option<String> {
+    schema.get("examples")?.as_array()?.first().map(toml)
+}
+
+fn toml(value: &Value) -> String {
+    match value {
+        Value::Array(items) => format!("[{}]", items.iter().map(toml).collect::<Vec<_>>().join(", ")),
+        Value::Object(entries) => {
+            let entries: Vec<String> = entries.iter().map(|(key, value)| format!("{key} = {}", toml(value))).collect();
+            format!("{{ {} }}", entries.join(", "))
+        }
+        other => other.to_string(),
+    }
 }
 
 fn types(schema: &Map<String, Value>) -> Vec<&str> {
