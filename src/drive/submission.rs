@@ -20,6 +20,7 @@ use crate::arguments::{LogArgs, Params, label};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::output::short_id;
 use crate::view::run_handle::handle_of;
 use crate::view::series::metric_lines;
 use stepwell_base::ids::RunId;
@@ -28,7 +29,7 @@ use stepwell_base::remark::Tag;
 use stepwell_base::shell;
 use stepwell_engine::{self, Start};
 use stepwell_run::run_options::{Reuse, RunOptions};
-use stepwell_store::{Adoption, NewRun, Store, StoreError, Submitted, project_diff};
+use stepwell_store::{Adoption, NewRun, RunRow, Store, StoreError, Submitted, project_diff};
 use stepwell_workflow::key;
 use stepwell_workflow::spec::WorkflowSpec;
 
@@ -101,12 +102,16 @@ impl Submission {
         };
         let after_seq = session.reader().map_or(Ok(0), |reader| reader.newest_event())?;
         let workflow = self.spec.name.clone();
+        let earlier = self.earlier_of_this_name(session);
         let (run, new) = self.commit(session)?;
         let name = session.reader()?.run(run)?.name;
         let human = format!("run {run} ({name}){}", if new { "" } else { " was submitted before" });
         let fields = json!({ "id": run, "name": name, "workflow": workflow, "new": new });
         session.out.announce(&human, json!({ "type": "submitted", "run": fields }));
         stepwell_engine::wake(session.state_dir());
+        if let Some(earlier) = earlier.filter(|earlier| new && earlier.id != run) {
+            session.out.message(&shadowed(&earlier));
+        }
         if drive == Drive::Detached {
             let watch = shell::stepwell("watch", [&*handle_of(session.state_dir(), run)]);
             session.out.message(&format!("hint: `stepwell worker` runs what is pending; {watch} follows it"));
@@ -126,6 +131,14 @@ impl Submission {
             Some(lock) => foreground::drive(session, lock, run, Start::GoOn),
             None => Task { run, start: Start::GoOn, request: None, after_seq }.run_to_end(session),
         }
+    }
+
+    /// The newest run that has the given name already. It has ended, or the new one is refused.
+    fn earlier_of_this_name(&self, session: &Session) -> Option<RunRow> {
+        let NewName::Given(name) = &self.name else { return None };
+        let reader = session.reader().ok()?;
+        let earlier = reader.run(reader.resolve_run(name.as_str()).ok()?).ok()?;
+        (earlier.name == name.as_str()).then_some(earlier)
     }
 
     /// Commits the run; its id is durable on return. The flag is true for a new run.
@@ -158,6 +171,13 @@ impl Submission {
             };
         }
     }
+}
+
+/// Says that a name means another run from now on.
+fn shadowed(earlier: &RunRow) -> String {
+    let id = short_id(earlier.id);
+    let RunRow { name, status, .. } = earlier;
+    format!("the name `{name}` now means this run; the earlier one ({status}) is {}", shell::quote(id))
 }
 
 /// Keeps the changes beside the logs of the run. The event of the submission has their digest, so that losing them loses

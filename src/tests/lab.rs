@@ -183,7 +183,16 @@ impl Lab {
             tokens_per_second: 1000.0,
             ..MetricRow::default()
         };
-        let metrics = [MetricWrite { run, step: step.into(), attempt, row }];
-        self.store.commit(Batch { metrics: &metrics, ..Batch::default() }).unwrap();
+        self.row(MetricWrite { run, step: step.into(), attempt, row });
+    }
+
+    /// A row such as that of a program, which counts no tokens.
+    pub fn bare_metric(&mut self, run: RunId, step: &str, train_step: u64, loss: f64) {
+        let row = MetricRow { train_step, loss, ..MetricRow::default() };
+        self.row(MetricWrite { run, step: step.into(), attempt: 1, row });
+    }
+
+    fn row(&mut self, row: MetricWrite) {
+        self.store.commit(Batch { metrics: &[row], ..Batch::default() }).unwrap();
     }
 }

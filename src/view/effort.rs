@@ -101,7 +101,7 @@ impl Effort {
     pub fn lines(&self) -> String {
         let mut text = String::new();
         if !self.compute.is_zero() {
-            text.push_str(&format!("compute   {}\n", work_time::text(Some(self.compute))));
+            text.push_str(&format!("time      {} of work\n", work_time::text(Some(self.compute))));
         }
         if let Some(estimate) = self.estimate {
             let more = if estimate.complete { "" } else { " or more" };

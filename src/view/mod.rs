@@ -1,5 +1,6 @@
 //! Shows runs to people, and to scripts as JSON.
 
+pub mod chosen_child;
 pub mod curve;
 pub mod effort;
 pub mod export_folder;

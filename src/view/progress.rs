@@ -17,7 +17,7 @@ use super::logs::{LogLine, LogLines};
 use super::output::{Output, SCHEMA, bytes, shown_path, since};
 use super::series;
 use crate::session::Session;
-use stepwell_base::failure::Failure;
+use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::protocol::{Measurement, MetricRow, Progress};
 use stepwell_base::visible::{visible, visible_line};
@@ -266,7 +266,11 @@ impl Observer for ProgressView {
             self.print(&format!("{name}{end}{took}"));
         }
         if let Event::Step(StepEvent { step, kind: StepEventKind::AttemptFailed { failure }, .. }) = &recorded.event {
-            self.explain(run, step, failure);
+            // The report of the run follows at once and has the hint, unless other steps still work.
+            let is_last = failure.kind == FailureKind::Fatal && self.steps.is_empty();
+            if !is_last || self.shown == Shown::All {
+                self.explain(run, step, failure);
+            }
         }
         if let Some(answer) = how_to_answer(recorded) {
             self.print(&format!("hint: {answer}"));

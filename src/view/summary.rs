@@ -1,5 +1,7 @@
 //! Reports the result of a run to people: figures, samples, and where everything is.
 
+use std::path::Path;
+
 use serde_json::{Value, json};
 
 use super::export_folder::ExportFolder;
@@ -15,7 +17,7 @@ use stepwell_base::shell;
 use stepwell_base::visible::visible_line;
 use stepwell_run::status::StepStatus;
 use stepwell_steps::Highlight;
-use stepwell_store::StepRow;
+use stepwell_store::{StepRow, attempt_log};
 
 pub fn succeeded(session: &Session, id: RunId) -> Result<(), CliError> {
     let reader = session.reader()?;
@@ -88,6 +90,11 @@ fn figure(value: &Value) -> String {
     }
 }
 
+/// True if the last attempt of a step has printed something.
+fn has_log(state_dir: &Path, run: RunId, step: &StepRow) -> bool {
+    attempt_log(state_dir, run, &step.id, step.attempts).metadata().is_ok_and(|log| log.len() > 0)
+}
+
 pub fn failed(session: &Session, id: RunId) -> Result<(), CliError> {
     let reader = session.reader()?;
     let run = reader.run(id)?;
@@ -110,7 +117,9 @@ pub fn failed(session: &Session, id: RunId) -> Result<(), CliError> {
     }
     let mut hints: Vec<String> = shown.iter().filter_map(|step| step.failure.as_ref()?.hint.clone()).collect();
     hints.dedup();
-    hints.push(format!("{logs} shows what its attempts wrote"));
+    if shown.iter().any(|step| has_log(reader.state_dir(), id, step)) {
+        hints.push(format!("{logs} shows what its attempts wrote"));
+    }
     session.out.error(&CliError::failed(format!("run {} ({}) failed: {message}", run.id, run.name)).hints(hints));
     Ok(())
 }

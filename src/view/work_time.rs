@@ -78,14 +78,20 @@ impl<'a> WorkClock<'a> {
     }
 }
 
-/// The time of a run in a list. Steps are read only for a run whose engine died.
+/// The work of all steps of a run and of its child runs: waits, pauses and the time between attempts do not count.
+/// Steps are read only for a run that has not ended.
 pub fn of_listed(reader: &Reader, run: &RunRow, clock: &WorkClock<'_>) -> Result<Option<SignedDuration>, CliError> {
-    let died = run.status == RunStatus::Interrupted && run.stored_status == RunStatus::Running;
-    if !died {
-        return Ok(clock.of_run(run, &[]));
+    if run.started_at.is_none() {
+        return Ok(None);
     }
-    let spec = reader.spec(run.id)?;
-    Ok(WorkClock { run: Some((run.id, &spec)), ..*clock }.of_run(run, &reader.open_work(run.id, MOST_CHILDREN)?))
+    let mut work = reader.compute(run.id)? + reader.compute_of_descendants(run.id)?;
+    if !run.stored_status.is_terminal() {
+        let spec = reader.spec(run.id)?;
+        let clock = WorkClock { run: Some((run.id, &spec)), ..*clock };
+        let open = reader.open_work(run.id, MOST_CHILDREN)?;
+        work += open.iter().map(|step| clock.running(step)).fold(SignedDuration::ZERO, |sum, one| sum + one);
+    }
+    Ok(Some(work))
 }
 
 /// Formats a duration such as `3m 12s`; empty for `None`.

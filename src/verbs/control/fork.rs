@@ -7,6 +7,9 @@ use crate::drive::fork_point::fork_at;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::run_handle::handle;
+use stepwell_base::ids::StepId;
+use stepwell_base::shell;
 
 /// Fork a run at a step, or at a checkpoint within it, with other parameters
 ///

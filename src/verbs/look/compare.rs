@@ -52,7 +52,8 @@ fn json(compared: &Compared) -> Value {
             let mut fields = run_json(&side.run);
             fields["params"] = json!(side.params.params);
             fields["changed_params"] = json!(side.params.changed());
-            fields["seconds"] = json!(side.time.map(|time| time.as_secs_f64()));
+            fields["seconds"] = json!(side.elapsed.map(|time| time.as_secs_f64()));
+            fields["work_seconds"] = json!(side.time.map(|time| time.as_secs_f64()));
             fields
         })
         .collect();

@@ -2,6 +2,8 @@
 
 mod limits;
 mod ran;
+#[cfg(test)]
+mod tests;
 mod waits;
 
 use std::cell::RefCell;

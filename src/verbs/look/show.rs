@@ -16,6 +16,7 @@ use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::annotation::add_json;
+use crate::view::chosen_child::chosen;
 use crate::view::effort::effort;
 use crate::view::extent::Extent;
 use crate::view::failures::failed_steps;
@@ -89,7 +90,10 @@ fn page(session: &Session, reader: &Reader, id: RunId, extent: Extent) -> Result
         "decisions": decisions.iter().map(decision_json).collect::<Vec<_>>(),
     });
     let clock = WorkClock::new(reader, Some((id, &spec)));
-    let listed = steps::listed(reader, id, &steps, extent)?;
+    let mut listed = steps::listed(reader, id, &steps, extent)?;
+    for step in listed.steps.iter().filter(|step| step.parent.is_none()) {
+        listed.chosen.insert(step.id.clone(), chosen(reader, id, &spec, step)?);
+    }
     let time = clock.of_run(&run, &steps);
     let heading = Heading { run: &run, origin: origin(reader, &run), time, failed: &failed, annotation: &annotation };
     let handle = handle(reader, &run);

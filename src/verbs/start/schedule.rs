@@ -14,7 +14,7 @@ use crate::view::output::table;
 use add::AddArgs;
 use backfill::BackfillArgs;
 use stepwell_engine::{self, timetable};
-use stepwell_store::{ScheduleRow, Store, StoreError, Unreadable};
+use stepwell_store::{EngineLock, ScheduleRow, Store, StoreError, Unreadable};
 use stepwell_workflow::timetable::{CatchUp, Timetable};
 
 /// Start workflows by the clock
@@ -83,14 +83,20 @@ fn list(session: &Session) -> Result<Exit, CliError> {
     let cells = rows.iter().zip(&times).map(|(row, times)| {
         let next = upcoming(row, times.as_ref());
         let status = if row.paused_at.is_some() { "paused" } else { "active" };
-        let next = next.zip(times.as_ref()).map(|(next, times)| local(times, next)).unwrap_or_default();
+        let next = next.zip(times.as_ref()).map(|(next, times)| due(times, next, Timestamp::now())).unwrap_or_default();
         [&row.name, &row.cron, &row.time_zone, &row.spec.name, status, &next].map(str::to_owned).to_vec()
     });
     let human = match rows.is_empty() {
         true => session.out.pasteable("no schedules yet: `stepwell schedule add --help` tells how to add one"),
         false => table(&["schedule", "cron", "time zone", "workflow", "status", "next"], cells.collect()),
     };
+    let now = Timestamp::now();
+    let is_overdue =
+        rows.iter().zip(&times).any(|(row, times)| upcoming(row, times.as_ref()).is_some_and(|next| next < now));
     session.out.document(&human, list_json(&rows))?;
+    if is_overdue && EngineLock::holder(session.state_dir()).is_none() {
+        session.out.message("hint: no engine is running: `stepwell worker` starts what is overdue");
+    }
     Ok(Exit::Ok)
 }
 
@@ -139,6 +145,15 @@ fn upcoming(row: &ScheduleRow, times: Option<&Timetable>) -> Option<Timestamp> {
     times.filter(|_| row.paused_at.is_none())?.next_after(row.done_until)
 }
 
+/// The next time, and a word about one that no worker has started.
+fn due(times: &Timetable, next: Timestamp, now: Timestamp) -> String {
+    match (next < now, times.next_after(now)) {
+        (false, _) => local(times, next),
+        (true, Some(later)) => format!("{} (overdue since {})", local(times, later), local(times, next)),
+        (true, None) => format!("overdue since {}", local(times, next)),
+    }
+}
+
 fn local(times: &Timetable, at: Timestamp) -> String {
     at.to_zoned(times.zone().clone()).strftime("%Y-%m-%d %H:%M:%S %Z").to_string()
 }
@@ -162,4 +177,21 @@ fn describe(row: &ScheduleRow, times: Option<&Timetable>) -> Value {
         "done_until": row.done_until,
         "next": upcoming(row, times),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_in_the_past_is_overdue() {
+        let times = timetable("0 3 * * *", "UTC").unwrap();
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let now = at("2026-11-30T05:00:00Z");
+        assert_eq!(due(&times, at("2026-12-01T03:00:00Z"), now), "2026-12-01 03:00:00 UTC");
+        assert_eq!(
+            due(&times, at("2026-11-29T03:00:00Z"), now),
+            "2026-12-01 03:00:00 UTC (overdue since 2026-11-29 03:00:00 UTC)"
+        );
+    }
 }

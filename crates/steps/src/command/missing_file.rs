@@ -3,7 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 
 use crate::{StepContext, StepError};
-use stepwell_base::failure::Failure;
+use stepwell_base::failure::{Failure, FailureKind, ProgramExit};
 
 use super::files::PROJECT_DIR;
 use super::log::last_lines;
@@ -22,12 +22,27 @@ pub(super) fn explain(error: StepError, start: &Start<'_>, context: &StepContext
     let StepError::Failed(failure) = error else { return error };
     // Only a program that failed by itself can have missed a file.
     let log = if failure.exit.is_some() { last_lines(&context.request.log_path(), LINES) } else { String::new() };
+    let kind = if lacks_program(&log, failure.exit) { FailureKind::Fatal } else { failure.kind };
     match hint(&log, start) {
         Some(why) => {
             let hint = failure.hint.as_ref().map_or_else(|| why.clone(), |hint| format!("{why}; {hint}"));
-            StepError::Failed(Failure { hint: Some(hint), ..failure })
+            StepError::Failed(Failure { hint: Some(hint), kind, ..failure })
         }
-        None => StepError::Failed(failure),
+        None => StepError::Failed(Failure { kind, ..failure }),
+    }
+}
+
+/// True if an interpreter did not find its script, or a shell its program: another attempt would find neither.
+fn lacks_program(log: &str, exit: Option<ProgramExit>) -> bool {
+    let last = log.lines().rev().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    match exit {
+        // Python and Perl.
+        Some(ProgramExit::Code(2)) => {
+            (last.contains("can't open file") || last.contains("Can't open perl script"))
+                && last.contains("No such file or directory")
+        }
+        Some(ProgramExit::Code(127)) => last.contains("not found") || last.contains("No such file or directory"),
+        _ => false,
     }
 }
 
@@ -67,6 +82,23 @@ mod tests {
 
     use super::*;
     use crate::command::files::Project;
+
+    #[test]
+    fn a_script_that_does_not_exist_is_not_tried_again() {
+        let python = "python3: can't open file '/w/gone.py': [Errno 2] No such file or directory";
+        for (log, code, expected) in [
+            (python, 2, true),
+            ("sh: 1: ./gone.sh: not found", 127, true),
+            ("bash: line 1: ./gone.sh: No such file or directory\n", 127, true),
+            ("FileNotFoundError: [Errno 2] No such file or directory: 'data.txt'", 1, false),
+            ("usage: x\nerror: the argument --lr is missing", 2, false),
+            (&format!("{python}\nnetwork unreachable"), 2, false),
+            ("sh: 1: ./gone.sh: not found", 1, false),
+        ] {
+            assert_eq!(lacks_program(log, Some(ProgramExit::Code(code))), expected, "{log}");
+        }
+        assert!(!lacks_program(python, Some(ProgramExit::Signal(9))));
+    }
 
     #[test]
     fn the_file_that_was_meant_is_named() {

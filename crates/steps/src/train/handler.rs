@@ -91,7 +91,9 @@ impl StepHandler for Train {
         let best = best.max_by_key(|checkpoint| checkpoint.last_step).and_then(|best| best.artifact.clone());
         let (steps, keep) = (prepared.plan.steps(), Keep { newest: prepared.keep_checkpoints, best });
         let mut host = StepHost::new(context.artifacts, context.reporter, log, kernels, steps, keep);
-        match trainer.run(&mut host)? {
+        let finished = trainer.run(&mut host);
+        let has_checkpoint = last_step > 0 || host.has_saved();
+        match finished.map_err(|error| if has_checkpoint { with_checkpoint(error) } else { error })? {
             Finished::Stopped => Err(StepError::Interrupted),
             Finished::Complete { model, loss, steps, standing } => {
                 let best = host.best().cloned();
@@ -102,6 +104,13 @@ impl StepHandler for Train {
             }
         }
     }
+}
+
+/// Adds to the hint of a failure that a checkpoint stays.
+fn with_checkpoint(error: StepError) -> StepError {
+    let StepError::Failed(failure) = error else { return error };
+    let hint = failure.hint.as_ref().map(|hint| format!("{hint}; the last checkpoint is kept"));
+    StepError::Failed(Failure { hint, ..failure })
 }
 
 fn open_log(context: &StepContext<'_>, last_step: u64) -> Result<MetricsLog, Failure> {

@@ -26,6 +26,7 @@ pub struct StepHost<'a> {
     writer: CheckpointWriter,
     total_steps: u64,
     speed: Option<f64>,
+    has_saved: bool,
 }
 
 impl<'a> StepHost<'a> {
@@ -38,7 +39,12 @@ impl<'a> StepHost<'a> {
         keep: Keep,
     ) -> Self {
         let writer = CheckpointWriter::new(artifacts.clone(), reporter.checkpoint_line(), keep);
-        StepHost { reporter, log, tuning, writer, total_steps, speed: None }
+        StepHost { reporter, log, tuning, writer, total_steps, speed: None, has_saved: false }
+    }
+
+    /// True once a checkpoint was written or is being written.
+    pub fn has_saved(&self) -> bool {
+        self.has_saved
     }
 
     /// The files of the best checkpoint, once nothing is being written.
@@ -71,8 +77,10 @@ impl From<TrainError> for StepError {
     fn from(error: TrainError) -> Self {
         let failure = Failure::fatal(error.to_string());
         StepError::Failed(match error {
-            TrainError::Diverged { .. } => failure
-                .with_hint("lower `optimizer.learning_rate` or lengthen the warm-up; the last checkpoint is kept"),
+            TrainError::Diverged { .. } => failure.with_hint(
+                "lower the learning rate, which is `-S learning_rate=NUMBER` in the built-in workflows and \
+                 `optimizer.learning_rate` of the step, or lengthen the warm-up",
+            ),
             TrainError::NoThread(_) | TrainError::Text { .. } => failure,
         })
     }
@@ -103,7 +111,9 @@ impl TrainingHost for StepHost<'_> {
     fn save(&mut self, snapshot: Snapshot) -> Result<(), StepError> {
         self.tuning.keep(&snapshot.state.tuning, self.reporter);
         let rows = self.log.handle().map_err(|error| self.log_failure(&error))?;
-        self.writer.start(snapshot, rows)
+        self.writer.start(snapshot, rows)?;
+        self.has_saved = true;
+        Ok(())
     }
 
     fn settle(&mut self) -> Result<(), StepError> {

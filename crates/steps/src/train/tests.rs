@@ -313,7 +313,15 @@ fn divergence_is_fatal_and_keeps_the_last_good_checkpoint() {
     let Err(StepError::Failed(failure)) = lab.attempt(&TRAIN, with, &mut recorder) else { panic!("it diverges") };
     assert_eq!(failure.kind, FailureKind::Fatal);
     assert!(failure.message.starts_with("training diverged at step "), "{}", failure.message);
-    assert!(failure.hint.unwrap().contains("lower `optimizer.learning_rate`"));
+    let hint = failure.hint.unwrap();
+    assert!(hint.contains("`-S learning_rate=NUMBER`") && hint.contains("`optimizer.learning_rate`"), "{hint}");
+    assert!(hint.ends_with("; the last checkpoint is kept"), "{hint}");
+    let with =
+        lab.train_arguments(json!({"optimizer": {"learning_rate": 1e38, "clip": 0.0}, "checkpoint_every": 1000}));
+    let Err(StepError::Failed(early)) = lab.attempt(&TRAIN, with, &mut Recorder::default()) else {
+        panic!("it diverges")
+    };
+    assert!(!early.hint.unwrap().contains("checkpoint"), "there is none");
     let good = recorder.checkpoints.last().unwrap();
     assert!(failure.message.contains(&format!("at step {}", good.last_step.unwrap() + 1)));
     lab.artifacts.verify(good.artifact.as_ref().unwrap()).unwrap();

@@ -28,7 +28,10 @@ pub(super) struct Compared {
 pub(super) struct Side {
     pub(super) run: RunRow,
     pub(super) origin: Option<String>,
+    /// The work of its steps.
     pub(super) time: Option<SignedDuration>,
+    /// From its start to its end.
+    pub(super) elapsed: Option<SignedDuration>,
     pub(super) params: RunParams,
 }
 
@@ -69,8 +72,9 @@ pub(super) fn collect(reader: &Reader, ids: &[RunId]) -> Result<Compared, CliErr
             }
         }
         let time = of_listed(reader, &run, &clock)?;
+        let elapsed = clock.of_run(&run, &[]);
         let params = params.remove(id).unwrap_or_default();
-        compared.runs.push(Side { origin: origin(reader, &run), run, time, params });
+        compared.runs.push(Side { origin: origin(reader, &run), run, time, elapsed, params });
     }
     Ok(compared)
 }
@@ -140,8 +144,9 @@ impl Compared {
 }
 
 impl Figure {
-    pub(super) fn is_number(&self) -> bool {
-        self.values.iter().any(Value::is_number)
+    /// False for what no run has, and for a count of nothing, such as the tokens of a program that counts none.
+    pub(super) fn says_something(&self) -> bool {
+        self.values.iter().filter_map(Value::as_f64).any(|value| value != 0.0 || self.better.is_some())
     }
 
     pub(super) fn is_named_like(&self, other: &Figure) -> bool {

@@ -62,7 +62,7 @@ id                        00000001              00000002
 workflow                  small                 small
 status                    canceled              canceled
 created                   2026-11-30 05:01:00Z  2026-11-30 05:02:00Z
-time                      9.0s                  9.0s
+time                      3.0s                  3.0s
 origin                                          rerun of base (00000001) from step train
 
 DIFFERING PARAMS
@@ -97,12 +97,12 @@ fn many_runs_are_rows() {
         format!("\n{}", text(&compared(&lab, &runs), Extent::Screen)),
         r#"
 RUN            STATUS    TIME  SEED  TRAIN.LOSS
-r0 (00000001)  canceled  9.0s  0     3
-r1 (00000002)  canceled  9.0s  1     2.75
-r2 (00000003)  canceled  9.0s  2     2.5
-r3 (00000004)  canceled  9.0s  3     2.25
-r4 (00000005)  canceled  9.0s  4     2
-r5 (00000006)  canceled  9.0s  5     1.75
+r0 (00000001)  canceled  3.0s  0     3
+r1 (00000002)  canceled  3.0s  1     2.75
+r2 (00000003)  canceled  3.0s  2     2.5
+r3 (00000004)  canceled  3.0s  3     2.25
+r4 (00000005)  canceled  3.0s  4     2
+r5 (00000006)  canceled  3.0s  5     1.75
 "#
     );
 }
@@ -116,4 +116,23 @@ fn a_run_without_a_step_has_a_dash() {
     let line = |start: &str| text.lines().find(|line| line.starts_with(start)).unwrap_or_default().to_owned();
     assert_eq!(line("train.loss").split_whitespace().collect::<Vec<_>>()[1..3], ["-", "2.5"]);
     assert!(!text.contains("PARAMS"), "{text}");
+}
+
+#[test]
+fn what_no_run_reports_has_no_row_and_a_pruned_run_is_told() {
+    let mut lab = Lab::new();
+    let base = lab.run(Sketch { name: "base", workflow: TRAIN, ..Sketch::default() });
+    let gone = lab.run(Sketch { name: "gone", workflow: TRAIN, ..Sketch::default() });
+    for run in [base, gone] {
+        lab.start(run, 1, "train");
+        lab.bare_metric(run, "train", 3, 2.5);
+        lab.commit(run, 9, [Event::Run(RunEvent::Canceled)]);
+    }
+    lab.commit(gone, 10, [Event::Run(RunEvent::Pruned)]);
+    let compared = compared(&lab, &[base, gone]);
+    let text = text(&compared, Extent::Screen);
+    assert!(text.contains("train.loss ") && text.contains("train.step "), "{text}");
+    assert!(!text.contains("tokens"), "{text}");
+    assert!(text.ends_with("run gone was pruned on 2026-11-30 05:02:10Z: its values and metrics are gone\n"), "{text}");
+    assert!(super::text::text(&compared, Extent::All).contains("train.tokens "));
 }

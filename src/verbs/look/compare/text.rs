@@ -30,8 +30,9 @@ fn side_by_side(compared: &Compared, extent: Extent) -> String {
         std::iter::once(name).chain(values.iter().map(|value| value.as_ref().map_or_else(missing, cell))).collect()
     });
     section(&mut rows, "differing params", params.collect(), most);
-    let is_shown =
-        |figure: &&Figure| extent == Extent::All || figure.is_number() && (figure.differs() || figure.better.is_some());
+    let is_shown = |figure: &&Figure| {
+        extent == Extent::All || figure.says_something() && (figure.differs() || figure.better.is_some())
+    };
     let mut values: Vec<&Figure> = compared.values.iter().filter(is_shown).collect();
     // Values that tell good from bad come first.
     values.sort_by_key(|figure| figure.better.is_none());
@@ -41,8 +42,18 @@ fn side_by_side(compared: &Compared, extent: Extent) -> String {
     if more > 0 {
         rows.push(vec![format!("and {more} more, with `--all`")]);
     }
-    section(&mut rows, "last metrics", compared.metrics.iter().map(figure_row).collect(), most);
-    grid(rows)
+    let metrics = compared.metrics.iter().filter(|figure| extent == Extent::All || figure.says_something());
+    section(&mut rows, "last metrics", metrics.map(figure_row).collect(), most);
+    grid(rows) + &pruned(&compared.runs)
+}
+
+/// One line for each run whose values and metrics are gone.
+fn pruned(runs: &[Side]) -> String {
+    let gone = runs.iter().filter_map(|side| Some((&side.run.name, side.run.pruned_at?)));
+    let line = |(name, at): (&String, jiff::Timestamp)| {
+        format!("run {name} was pruned on {}: its values and metrics are gone\n", at.strftime("%Y-%m-%d %H:%M:%SZ"))
+    };
+    gone.map(line).collect()
 }
 
 fn heading(runs: &[Side]) -> Vec<Vec<String>> {
@@ -107,7 +118,8 @@ fn one_below_the_other(compared: &Compared) -> String {
     let params = compared.differing_params();
     let is_value = |metric: &&Figure| compared.values.iter().any(|value| value.is_named_like(metric));
     let metrics = compared.metrics.iter().filter(|metric| !is_value(metric));
-    let mut figures: Vec<&Figure> = compared.values.iter().chain(metrics).filter(|figure| figure.is_number()).collect();
+    let mut figures: Vec<&Figure> =
+        compared.values.iter().chain(metrics).filter(|figure| figure.says_something()).collect();
     // Values that tell good from bad come first, then those that differ.
     figures.sort_by_key(|figure| (figure.better.is_none(), !figure.differs()));
     if figures.iter().any(|figure| figure.differs()) {
@@ -126,7 +138,7 @@ fn one_below_the_other(compared: &Compared) -> String {
         row
     };
     let header: Vec<&str> = header.iter().map(String::as_str).collect();
-    let mut text = table(&header, compared.runs.iter().enumerate().map(row).collect());
+    let mut text = table(&header, compared.runs.iter().enumerate().map(row).collect()) + &pruned(&compared.runs);
     let (params, figures) = (params.len() - most_params, figures.len() - most_figures);
     if params + figures > 0 {
         text.push_str(&format!("and {params} more params, {figures} more values, with `--output json`\n"));

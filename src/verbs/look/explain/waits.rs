@@ -22,7 +22,12 @@ const READY: [Check; 3] = [stopped, no_engine, backoff];
 
 pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, CliError> {
     Ok(match step.status {
-        StepStatus::Pending => stopped(situation, step).into_iter().chain(needs(situation, step)).collect(),
+        StepStatus::Pending => {
+            let needs = needs(situation, step);
+            // Nothing is scheduled without an engine, so a first step is not even ready.
+            let idle = if needs.is_empty() { no_engine(situation, step) } else { None };
+            stopped(situation, step).or(idle).into_iter().chain(needs).collect()
+        }
         StepStatus::Ready => match READY.iter().find_map(|check| check(situation, step)) {
             Some(reason) => vec![reason],
             None => vec![match limits(situation, step)? {
@@ -30,7 +35,10 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
                 None => slot(situation)?,
             }],
         },
-        StepStatus::Waiting => stopped(situation, step).into_iter().chain(outside(situation, step)).collect(),
+        StepStatus::Waiting => {
+            let first = stopped(situation, step).or_else(|| no_engine(situation, step));
+            outside(situation, step).into_iter().chain(first).collect()
+        }
         StepStatus::Expanded => stopped(situation, step).into_iter().chain([items(situation, step)]).collect(),
         // Its engine died.
         StepStatus::Running if situation.run.status == RunStatus::Interrupted => {

@@ -3,11 +3,11 @@
 use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeSet, HashMap};
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::error::CliError;
 use crate::view::value_text::better;
+use crate::view::work_time::{WorkClock, of_listed};
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::suggest;
 use stepwell_store::{Reader, RunParams, RunRow};
@@ -42,7 +42,12 @@ impl Key {
             "created" => return Ok(Key::Created),
             "name" => return Ok(Key::Name),
             "time" => {
-                let of = runs.iter().filter_map(|run| Some((run.id, seconds(run)?))).collect();
+                let clock = WorkClock::new(reader, None);
+                let mut of = HashMap::new();
+                for run in runs {
+                    let work = of_listed(reader, run, &clock)?;
+                    of.extend(work.map(|work| (run.id, Value::from(work.as_secs_f64()))));
+                }
                 return Ok(Key::Values { of, best: Better::Higher });
             }
             _ => {}
@@ -79,12 +84,6 @@ impl Key {
             Key::Values { best, .. } => *best,
         }
     }
-}
-
-/// Time from the start of a run to its end, or to now.
-fn seconds(run: &RunRow) -> Option<Value> {
-    let end = run.finished_at.unwrap_or_else(Timestamp::now);
-    Some(json!(end.duration_since(run.started_at?).as_secs_f64()))
 }
 
 /// For a fan-out, the best value of its items.

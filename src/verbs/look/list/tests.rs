@@ -77,10 +77,10 @@ fn a_sorted_list_has_the_value_and_the_params() {
         format!("\n{}", shown(&lab, &args)),
         r#"
 RUN       NAME  WORKFLOW  STATUS       CREATED               TIME  TRAIN.LOSS  LEARNING_RATE  MODEL.LAYERS
-00000001  good  small     succeeded    2026-11-30 05:01:00Z  6.0s  0.5         0.003          2
-00000003  bad   small     succeeded    2026-11-30 05:03:00Z  6.0s  2.25        0.1            2
+00000001  good  small     succeeded    2026-11-30 05:01:00Z  3.0s  0.5         0.003          2
+00000003  bad   small     succeeded    2026-11-30 05:03:00Z  3.0s  2.25        0.1            2
 00000004  open  small     interrupted  2026-11-30 05:04:00Z  0.0s              0.003          2
-00000002  none  small     succeeded    2026-11-30 05:02:00Z  6.0s              0.001          2
+00000002  none  small     succeeded    2026-11-30 05:02:00Z  3.0s              0.001          2
 "#
     );
     assert_eq!(
@@ -88,9 +88,9 @@ RUN       NAME  WORKFLOW  STATUS       CREATED               TIME  TRAIN.LOSS  L
         r#"
 RUN       NAME  WORKFLOW  STATUS       CREATED               TIME
 00000004  open  small     interrupted  2026-11-30 05:04:00Z  0.0s
-00000003  bad   small     succeeded    2026-11-30 05:03:00Z  6.0s
-00000002  none  small     succeeded    2026-11-30 05:02:00Z  6.0s
-00000001  good  small     succeeded    2026-11-30 05:01:00Z  6.0s
+00000003  bad   small     succeeded    2026-11-30 05:03:00Z  3.0s
+00000002  none  small     succeeded    2026-11-30 05:02:00Z  3.0s
+00000001  good  small     succeeded    2026-11-30 05:01:00Z  3.0s
 "#
     );
 }
@@ -153,8 +153,8 @@ fn a_tag_chooses_runs_and_has_a_column() {
         format!("\n{}", shown(&lab, &ListArgs::default())),
         r#"
 RUN       NAME  WORKFLOW  STATUS     CREATED               TIME  TAGS
-00000002  bad   small     succeeded  2026-11-30 05:02:00Z  6.0s
-00000001  good  small     succeeded  2026-11-30 05:01:00Z  6.0s  best, v2
+00000002  bad   small     succeeded  2026-11-30 05:02:00Z  3.0s
+00000001  good  small     succeeded  2026-11-30 05:01:00Z  3.0s  best, v2
 "#
     );
     let of = |tag: &str| ListArgs { tag: Some(tag.parse().unwrap()), ..ListArgs::default() };

@@ -32,7 +32,7 @@ impl Heading<'_> {
         lines.push(("status", run.status.as_str().to_owned()));
         let paused = run.pause_reason.clone().filter(|_| run.status == RunStatus::Paused);
         lines.extend(paused.map(|reason| ("paused", reason)));
-        lines.push(("time", work_time::text(self.time)));
+        lines.push(("elapsed", work_time::text(self.time)));
         lines.extend(kept_at.map(|at| ("kept", format!("since {}: `gc` leaves it", at.strftime("%Y-%m-%d")))));
         lines.extend(run.pruned_at.map(|at| ("pruned", format!("{at}: only its log is left"))));
         lines.into_iter().map(|(name, text)| line(name, &text)).collect::<String>() + &failures(self.failed)

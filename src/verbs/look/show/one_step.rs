@@ -8,6 +8,7 @@ use super::steps::progress;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::chosen_child::chosen;
 use crate::view::failures::failure_text;
 use crate::view::origin::named;
 use crate::view::output::{run_json, step_json, table};
@@ -33,17 +34,19 @@ pub(super) fn show(session: &Session, reader: &Reader, id: RunId, step: &StepId)
     value["with"] = json!(step.with);
     let newest = reader.newest_usage(id, &step.id)?;
     value["usage"] = usage::json(&newest);
-    let text = text(&run, &step, &Measured { time, usage: usage::text(&newest) });
+    let chosen = chosen(reader, id, &spec, &step)?;
+    let text = text(&run, &step, &Measured { time, usage: usage::text(&newest), chosen });
     session.out.document(&session.out.pasteable(&text), json!({ "run": run_json(&run), "step": value }))?;
     Ok(Exit::Ok)
 }
 
-/// What a step took, in words.
+/// What a step took and chose, in words.
 #[derive(Default)]
 pub(super) struct Measured {
     pub(super) time: String,
     /// Empty without a measurement.
     pub(super) usage: String,
+    pub(super) chosen: Vec<String>,
 }
 
 pub(super) fn text(run: &RunRow, step: &StepRow, measured: &Measured) -> String {
@@ -57,6 +60,7 @@ pub(super) fn text(run: &RunRow, step: &StepRow, measured: &Measured) -> String 
     text.extend((!measured.usage.is_empty()).then(|| line("uses", &measured.usage)));
     let progress = progress(&StepRow { outputs: None, failure: None, ..step.clone() });
     text.extend((!progress.is_empty()).then(|| line("progress", &progress)));
+    text.extend(measured.chosen.iter().map(|chosen| line("chose", chosen.trim_start_matches("chose "))));
     text.extend(failure_text(step).map(|told| line("failure", &told)));
     text.extend(step.failure.as_ref().and_then(|failure| failure.hint.as_ref()).map(|hint| line("hint", hint)));
     let mut arguments = Vec::new();

@@ -1,12 +1,14 @@
 //! The table of steps. A fan-out is followed by its items: all of a few, the most telling of many.
 
+use std::collections::HashMap;
+
 use crate::error::CliError;
 use crate::view::extent::Extent;
 use crate::view::output::{short_id, table};
 use crate::view::value_text::{cut, in_a_row};
 use crate::view::words::{count, step_status};
 use crate::view::work_time::{self, WorkClock};
-use stepwell_base::ids::RunId;
+use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::shell;
 use stepwell_run::event::Wait;
 use stepwell_run::item::item_name;
@@ -24,6 +26,8 @@ const ITEM_CHARACTERS: usize = 32;
 pub(super) struct Listed {
     pub(super) steps: Vec<StepRow>,
     pub(super) left_out: Vec<LeftOut>,
+    /// Items that templates chose, by the step that has the template.
+    pub(super) chosen: HashMap<StepId, Vec<String>>,
 }
 
 /// Items of a fan-out that are not shown, by status.
@@ -35,11 +39,11 @@ pub(super) struct LeftOut {
 /// Chooses the steps to show among those of `Reader::overview`.
 pub(super) fn listed(reader: &Reader, run: RunId, overview: &[StepRow], extent: Extent) -> Result<Listed, CliError> {
     if extent == Extent::All {
-        return Ok(Listed { steps: overview.to_vec(), left_out: Vec::new() });
+        return Ok(Listed { steps: overview.to_vec(), left_out: Vec::new(), chosen: HashMap::new() });
     }
     let fan_outs = overview.iter().filter(|step| step.children.is_some()).count();
     let most = (MOST_ITEMS / fan_outs.max(1)).max(LEAST_ITEMS);
-    let mut listed = Listed { steps: Vec::new(), left_out: Vec::new() };
+    let mut listed = Listed { steps: Vec::new(), left_out: Vec::new(), chosen: HashMap::new() };
     for step in overview.iter().filter(|step| step.parent.is_none()) {
         listed.steps.push(step.clone());
         let Some(Children { total, .. }) = step.children else { continue };
@@ -69,7 +73,9 @@ pub(super) fn text(listed: &Listed, run: RunStatus, clock: &WorkClock<'_>, handl
         let status = step_status(step, run).to_owned();
         let mut row = vec![step.id.to_string(), step.kind.clone(), status, step.attempts.to_string(), time(step)];
         row.extend(has_items.then(|| item(step)));
-        row.push(progress(step));
+        let chosen = listed.chosen.get(&step.id).into_iter().flatten().cloned();
+        let parts = chosen.chain(Some(progress(step)).filter(|text| !text.is_empty()));
+        row.push(parts.collect::<Vec<_>>().join(", "));
         row
     };
     let mut text = table(&header, listed.steps.iter().map(row).collect());

@@ -69,8 +69,8 @@ workflow  seeds
 origin    forked from base (00000001) at train:250
 project   /lab/seeds at commit 0123456789ab (main)
 status    interrupted
-time      9m 37s
-compute   9m 33s
+elapsed   9m 37s
+time      9m 33s of work
 
 PARAM          VALUE  DEFAULT
 learning_rate  0.001  0.003
@@ -178,7 +178,7 @@ fn one_step_has_everything() {
     let shown = |step: &str| {
         let step = reader.step(run, &reader.resolve_step(run, step).unwrap()).unwrap();
         let usage = if step.item_index == Some(2) { "1.9 cores, 300 MiB memory".to_owned() } else { String::new() };
-        let measured = one_step::Measured { time: "1.0s".to_owned(), usage };
+        let measured = one_step::Measured { time: "1.0s".to_owned(), usage, chosen: Vec::new() };
         one_step::text(&reader.run(run).unwrap(), &step, &measured)
     };
     assert_eq!(

@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::words::count;
 use stepwell_engine::{submit_scheduled, timetable};
 use stepwell_store::{Store, Submitted};
 use stepwell_workflow::timetable::Timetable;
@@ -53,7 +54,7 @@ pub fn backfill(session: &Session, args: &BackfillArgs) -> Result<Exit, CliError
     }
     stepwell_engine::wake(session.state_dir());
     let there = due.len() - started.len();
-    let text = format!("{} runs are submitted; {there} were there already", started.len());
+    let text = format!("{} submitted; {there} there already", count(started.len() as u64, "run"));
     session.out.document(&text, json!({ "schedule": name, "submitted": started, "existing": there }))?;
     session.out.message("hint: `stepwell worker` runs what is pending");
     Ok(Exit::Ok)
