@@ -75,7 +75,7 @@ const OF_VERBS: &[(&str, &[&str], &str)] = &[
     ),
     (
         "metrics",
-        &["tensorboard", "wandb", "mlflow", "export", "format"],
+        &["wandb", "mlflow", "export", "format"],
         "`--csv` prints every metric for other tools: `stepwell metrics RUN --csv`",
     ),
 ];

@@ -160,7 +160,7 @@ fn flags_of_one_verb_are_answered_there() {
         ("fork base --step train", "`--at STEP`"),
         ("rerun base --at train", "`--from-step STEP`"),
         ("artifact get base --out model", "the destination is the second word"),
-        ("metrics --tensorboard", "`stepwell metrics RUN --csv`"),
+        ("metrics --wandb", "`stepwell metrics RUN --csv`"),
         ("schedule add s --every 1h pretrain", "`--cron '0 3 * * *'`"),
     ] {
         assert!(answered(line).contains(part), "{line}: {:?}", answered(line));
