@@ -13,6 +13,7 @@ scripts/io_faults.sh
 for fs in ext4 xfs; do
   scripts/power_cut.sh "$fs" "${CUTS:-1000}"
 done
+STEPWELL="${CARGO_TARGET_DIR:-target}/release/stepwell" scripts/python_package.sh "${PYTHON_KILLS:-10}"
 if command -v qemu-aarch64-static >/dev/null || [ "$(uname -m)" = aarch64 ]; then
   scripts/aarch64.sh
 else

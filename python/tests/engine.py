@@ -21,7 +21,8 @@ class Engine:
         self.root = pathlib.Path(root)
         self.box, self.output = self.root / "checkpoint", self.root / "output"
         self.markers = []
-        self.is_paused = False
+        self._is_paused = False
+        self._lock = threading.Lock()
         self._stop = threading.Event()
         for folder in (self.box, self.output):
             folder.mkdir(parents=True)
@@ -51,6 +52,14 @@ class Engine:
         (self.box / "next").rename(last)
         ready.unlink()
 
+    def pause(self):
+        """Stops looking for checkpoints; none is half taken then."""
+        with self._lock:
+            self._is_paused = True
+
+    def resume(self):
+        self._is_paused = False
+
     def rows(self):
         path = self.root / "metrics"
         return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
@@ -61,8 +70,9 @@ class Engine:
 
     def _run(self):
         while not self._stop.wait(0.002):
-            if not self.is_paused:
-                self.take()
+            with self._lock:
+                if not self._is_paused:
+                    self.take()
 
 
 class InsideTest(unittest.TestCase):

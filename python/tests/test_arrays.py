@@ -159,16 +159,15 @@ class Torch(InsideTest):
 class Loaders(InsideTest):
     """A loader that continues gives the same batches, whatever they and the training draw."""
 
-    def check(self, workers=0, generator=False, stop=4, batch_size=2):
+    def check(self, workers=0, generator=False, stop=4, ahead=False):
         import torch
 
         def build():
             torch.manual_seed(1)
             random.seed(1)
             own = torch.Generator().manual_seed(7) if generator else None
-            return stepwell.data.Resumable(
-                torch.utils.data.DataLoader(Noisy(), batch_size, shuffle=True, num_workers=workers, generator=own)
-            )
+            loader = torch.utils.data.DataLoader(Noisy(), 2, shuffle=True, num_workers=workers, generator=own)
+            return stepwell.data.Resumable(Ahead(loader) if ahead else loader)
 
         def read(loader, count):
             while count > 0:
@@ -192,11 +191,31 @@ class Loaders(InsideTest):
             with self.subTest(stop=stop):
                 self.check(stop=stop)
 
+    def test_with_a_library_that_fetches_one_batch_ahead(self):
+        for stop in (3, 5, 9):
+            with self.subTest(stop=stop):
+                self.check(stop=stop, ahead=True)
+
     def test_with_a_generator_of_its_own(self):
         self.check(generator=True)
 
     def test_with_workers(self):
         self.check(workers=2, stop=7)
+
+    def test_with_an_iterable_dataset(self):
+        import torch
+
+        class Numbers(torch.utils.data.IterableDataset):
+            def __iter__(self):
+                return iter(range(10))
+
+        loader = stepwell.data.Resumable(torch.utils.data.DataLoader(Numbers(), 2))
+        for batch in loader:
+            if loader.used == 2:
+                checkpoint.save(2, {"loader": loader})
+        loader = stepwell.data.Resumable(torch.utils.data.DataLoader(Numbers(), 2))
+        checkpoint.restore({"loader": loader})
+        self.assertEqual([batch.tolist() for batch in loader], [[4, 5], [6, 7], [8, 9]])
 
     def test_the_second_resume_continues_too(self):
         import torch
@@ -216,6 +235,21 @@ class Loaders(InsideTest):
                 checkpoint.save(len(found), {"loader": loader})
                 break
         self.assertEqual(found, whole)
+
+
+class Ahead:
+    """Has one batch more than it gives out, as the loaders of accelerate."""
+
+    def __init__(self, loader):
+        self.base_dataloader = loader
+
+    def __iter__(self):
+        batches = iter(self.base_dataloader)
+        batch = next(batches, None)
+        while batch is not None:
+            following = next(batches, None)
+            yield batch
+            batch = following
 
 
 class Noisy:

@@ -115,26 +115,38 @@ class Protocol(InsideTest):
         self.assertEqual(seen, [({"last_step": 3}, {"a": 1})])
 
     def test_save_returns_when_the_checkpoint_is_durable(self):
-        self.engine.is_paused = True
+        self.engine.pause()
         saving = threading.Thread(target=checkpoint.save, args=(1, {"a": 1}))
         saving.start()
         eventually((self.engine.box / "next.ready").exists)
         saving.join(0.1)
         self.assertTrue(saving.is_alive())
-        self.engine.is_paused = False
+        self.engine.resume()
         saving.join(5)
         self.assertFalse(saving.is_alive())
 
     def test_without_waiting_the_next_save_waits(self):
-        self.engine.is_paused = True
+        self.engine.pause()
         checkpoint.save(1, {"a": 1}, wait=False)
         saving = threading.Thread(target=checkpoint.save, args=(2, {"a": 2}))
         saving.start()
         saving.join(0.1)
         self.assertEqual(_state.read(self.engine.box / "next"), {"a": 1}, "an announced checkpoint is left alone")
-        self.engine.is_paused = False
+        self.engine.resume()
         saving.join(5)
         self.assertEqual([marker["last_step"] for marker in self.engine.markers], [1, 2])
+
+    def test_without_waiting_a_folder_is_copied(self):
+        source = self.engine.root / "mine"
+        source.mkdir()
+        (source / "a").write_text("1")
+        self.engine.pause()
+        checkpoint.save(1, source, wait=False)
+        with open(source / "a", "w") as file:
+            file.write("torn")
+        self.engine.resume()
+        eventually(lambda: not (self.engine.box / "next.ready").exists())
+        self.assertEqual((checkpoint.last().folder / "a").read_text(), "1")
 
     def test_a_failed_save_leaves_the_checkpoint_before(self):
         checkpoint.save(1, {"a": 1})
@@ -181,7 +193,7 @@ class Stopping(InsideTest):
         self.assertEqual(program.stdout.readline(), "ready\n")
         eventually(lambda: self.engine.markers)
         # The engine has stopped looking; it takes what is there at the end.
-        self.engine.is_paused = True
+        self.engine.pause()
         program.terminate()
         _, errors = program.communicate(timeout=10)
         self.assertEqual(program.returncode, 143, errors)
@@ -196,7 +208,9 @@ class Stopping(InsideTest):
             eventually(lambda: len(self.engine.markers) > before + attempt)
             program.kill()
             program.communicate()
+            self.engine.pause()
             found = checkpoint.last()
+            self.engine.resume()
             self.assertEqual(found.step, found["n"])
 
     def test_sigterm_ends_a_script_that_never_asks(self):

@@ -1,7 +1,7 @@
 """Kills training scripts that use the Python package, and compares weights and curves with undisturbed runs.
 
 Started by scripts/python_package.sh. Kills with SIGKILL, in turn, the engine and everything it has started, the program, and
-the engine alone; then `stepwell resume` continues.
+the engine alone; then `stepwell resume` continues. After every third kill the engine gets a SIGTERM, upon which scripts save and end.
 """
 
 import argparse
@@ -113,30 +113,34 @@ def main():
     digest = hashlib.sha256("\n".join(curve).encode()).hexdigest()[:12]
     print(f"{args.workflow} {' '.join(arguments)}: undisturbed {duration:.1f} s, {len(curve)} rows {digest}, {outputs[0][2][:12]}")
 
-    kills, rounds, failures = 0, 0, 0
+    turn, kills, rounds, failures = draw.randrange(4), 0, 0, 0
     while kills < args.kills:
         rounds += 1
         run = Run(args.stepwell, str(args.folder / f"{args.workflow}-{rounds}"), workflow, arguments)
         engine = run.start()
         while engine.poll() is None and kills < args.kills:
-            time.sleep(draw.uniform(0.3, duration))
+            # Later than a start takes on average, so that runs also get on.
+            time.sleep(draw.uniform(0.3, 0.8 * duration))
             if engine.poll() is not None:
                 break
-            kills += 1
-            how = ("everything", "program", "engine")[kills % 3]
+            turn += 1
+            how = ("everything", "program", "stop", "engine")[turn % 4]
+            kills += how != "stop"
             programs = run.programs()
-            kill({"everything": [engine.pid, *programs], "program": programs, "engine": [engine.pid]}[how])
+            if how == "stop":
+                engine.terminate()
+            else:
+                kill({"everything": [engine.pid, *programs], "program": programs, "engine": [engine.pid]}[how])
             if how != "program" or not programs:
                 engine.wait()
                 engine = run.start()
-            print(f"  kill {kills} ({how}) of attempt {len(programs) and run.attempts()}", flush=True)
         engine.wait()
         for _ in range(100):
             if run.succeeded():
                 break
             run.start().wait()
         same = (run.curve() == curve, run.outputs() == outputs)
-        print(f"  round {rounds}: {run.attempts()} attempts, curve {'equal' if same[0] else 'DIFFERS'}, weights {'equal' if same[1] else 'DIFFER'}")
+        print(f"  run {rounds}: {run.attempts()} attempts, curve {'equal' if same[0] else 'DIFFERS'}, weights {'equal' if same[1] else 'DIFFER'}")
         failures += same != (True, True)
     print(f"{args.workflow}: {kills} kills, {failures} differences (seed {args.seed})")
     sys.exit(failures != 0)

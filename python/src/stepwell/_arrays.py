@@ -107,7 +107,7 @@ def _write_bytes(file: BinaryIO, array: Any) -> None:
         import numpy
 
         tensor = numpy.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
-        view = memoryview(tensor.reshape(-1).view(numpy.uint8)) if tensor.size else memoryview(b"")
+        view = memoryview(tensor.tobytes() if tensor.size < 1024 else tensor.reshape(-1).view(numpy.uint8).data)
     for start in range(0, len(view), _CHUNK):
         file.write(view[start : start + _CHUNK])
 

@@ -35,13 +35,13 @@ def append(path: pathlib.Path, line: str) -> None:
         os.close(descriptor)
 
 
-def place(source: pathlib.Path, target: pathlib.Path) -> None:
-    """Puts a file or folder at `target`, by hard links where the file system has them."""
-    if source.is_dir():
-        shutil.copytree(source, target, copy_function=_link_or_copy, dirs_exist_ok=True)
-    else:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _link_or_copy(source, target)
+def copy_folder(source: pathlib.Path, target: pathlib.Path) -> None:
+    shutil.copytree(source, target, dirs_exist_ok=True)
+
+
+def link_folder(source: pathlib.Path, target: pathlib.Path) -> None:
+    """Like `copy_folder`, by hard links where the file system has them. A file that is changed in place changes in both."""
+    shutil.copytree(source, target, copy_function=_link_or_copy, dirs_exist_ok=True)
 
 
 def _link_or_copy(source: "str | os.PathLike[str]", target: "str | os.PathLike[str]") -> None:

@@ -127,7 +127,8 @@ def _replayed(
 def _draws_in_turn(loader: Any) -> bool:
     """True for a loader that fetches from a map in this process."""
     torch_loader = _torch_loader(loader)
-    return torch_loader.num_workers == 0 and hasattr(torch_loader.dataset, "__getitem__")
+    # `_DatasetKind.Map`. An iterable dataset has `__getitem__`, too.
+    return bool(torch_loader.num_workers == 0 and torch_loader._dataset_kind == 0)
 
 
 def _torch_loader(loader: Any) -> Any:

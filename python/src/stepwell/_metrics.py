@@ -44,9 +44,11 @@ def metrics(step: Any, values: Optional[Mapping[str, Any]] = None, /, **named: A
     if path is None:
         return
     with _lock:
-        known = {name: _known(name) for name in row}
         line: Dict[str, Any] = {"step": train_step}
-        line.update((known[name], value) for name, value in row.items() if known[name] is not None)
+        for name, value in row.items():
+            known = _known(name)
+            if known is not None:
+                line[known] = value
         if len(line) > 1:
             _files.append(path, json.dumps(line, allow_nan=False))
 

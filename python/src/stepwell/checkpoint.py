@@ -140,7 +140,9 @@ def save(
     _remove(following)
     try:
         following.mkdir()
-        _fill(following, about["last_step"], state)
+        # The script may change its own files before the engine has read them, unless it waits.
+        place = _files.link_folder if wait else _files.copy_folder
+        _fill(following, about["last_step"], state, place)
     except BaseException:
         shutil.rmtree(following, ignore_errors=True)
         raise
@@ -152,7 +154,7 @@ def save(
         _wait(box)
 
 
-def _fill(target: pathlib.Path, step: int, state: State) -> None:
+def _fill(target: pathlib.Path, step: int, state: State, place: Callable[[pathlib.Path, pathlib.Path], None]) -> None:
     if callable(state):
         state(target)
     elif isinstance(state, Mapping):
@@ -161,7 +163,7 @@ def _fill(target: pathlib.Path, step: int, state: State) -> None:
         source = pathlib.Path(state)
         if not source.is_dir():
             raise NotADirectoryError(f"`{source}` is no folder to make a checkpoint of")
-        _files.place(source, target)
+        place(source, target)
     random = target / _RANDOM
     random.mkdir(exist_ok=True)
     _state.write(random, _random.capture())

@@ -39,6 +39,10 @@ _FILE = "lightning.ckpt"
 # What Lightning does not save, for each process.
 _OWN = "stepwell-rank-{rank}"
 _START = "_stepwell_start"
+_WRAPPED = "_stepwell_callback"
+# What the callback needs of Lightning beyond its public interface.
+_FIT_LOOP = ("epoch_loop", "on_advance_end", "_combined_loader", "_restarting")
+_EPOCH_LOOP = ("on_advance_end", "on_run_start", "batch_progress", "val_loop", "_results", "_should_accumulate", "_is_training_done")
 _RENAMED = {"train_loss": "loss", "train_loss_step": "loss", "train/loss": "loss", "val/loss": "val_loss"}
 
 
@@ -88,8 +92,8 @@ class StepwellCallback(Callback):
                 call = "trainer.fit(ckpt_path=StepwellCallback.last())"
                 warnings.warn(f"there is a checkpoint, but the training starts over: call `{call}`", stacklevel=2)
             return
-        for name, count in found["counts"].items():
-            pl_module.get_submodule(name)._update_count = count
+        for name, state in found["torchmetrics"].items():
+            _restore_torchmetric(pl_module.get_submodule(name), state)
         self._saved_at = trainer.global_step
         if found["epoch_is_over"]:
             _random.restore(found["random"])
@@ -103,6 +107,13 @@ class StepwellCallback(Callback):
 
     def _wrap(self, trainer: Any) -> None:
         fit_loop, epoch_loop = trainer.fit_loop, trainer.fit_loop.epoch_loop
+        if getattr(fit_loop, _WRAPPED, None) is self:
+            return
+        for loop, names in ((fit_loop, _FIT_LOOP), (epoch_loop, _EPOCH_LOOP)):
+            missing = [name for name in names if not hasattr(loop, name)]
+            if missing:
+                raise RuntimeError(f"StepwellCallback does not know this version of Lightning: its loop has no {missing}")
+        setattr(fit_loop, _WRAPPED, self)
         _record_starts()
         after_batch, after_epoch, before_epoch = epoch_loop.on_advance_end, fit_loop.on_advance_end, epoch_loop.on_run_start
 
@@ -149,12 +160,12 @@ class StepwellCallback(Callback):
             _signals.leave()
 
     def _own(self, trainer: Any, epoch_is_over: bool) -> Dict[str, Any]:
-        """What Lightning does not save: random states, averages of the epoch, and counts of torchmetrics."""
+        """What Lightning does not save: random states, the position of the data, averages of the epoch, torchmetrics."""
         fit_loop = trainer.fit_loop
-        counts = {
-            name: module._update_count
+        torchmetrics = {
+            name: {"count": module._update_count, "state": dict(module.metric_state)}
             for name, module in trainer.lightning_module.named_modules()
-            if hasattr(module, "_update_count") and hasattr(module, "persistent")
+            if hasattr(module, "_update_count") and hasattr(module, "metric_state")
         }
         loaders = fit_loop._combined_loader.flattened
         results = {key: _sums(metric) for key, metric in fit_loop.epoch_loop._results.items() if _is_average(metric)}
@@ -164,7 +175,7 @@ class StepwellCallback(Callback):
             "at": [_loaders.position(one, start) for one, start in zip(loaders, getattr(fit_loop._combined_loader, _START))],
             "used": fit_loop.epoch_loop.batch_progress.current.completed,
             "results": {} if epoch_is_over else results,
-            "counts": counts,
+            "torchmetrics": torchmetrics,
         }
 
     def _go_to_batch(self, trainer: Any, data_fetcher: Any, found: Mapping[str, Any]) -> None:
@@ -262,6 +273,13 @@ def _is_asked_to_stop(trainer: Any) -> bool:
 def _is_stateful(loader: Any) -> bool:
     """True if Lightning restores the position of these loaders itself."""
     return all(hasattr(one, "state_dict") and hasattr(one, "load_state_dict") for one in loader.flattened)
+
+
+def _restore_torchmetric(metric: Any, found: Mapping[str, Any]) -> None:
+    metric._update_count = found["count"]
+    for name, value in found["state"].items():
+        is_list = isinstance(value, list)
+        setattr(metric, name, [item.to(metric.device) for item in value] if is_list else value.to(metric.device))
 
 
 def _is_average(metric: Any) -> bool:

@@ -158,9 +158,12 @@ class StepwellCallback(TrainerCallback):
             transformers.trainer.skip_first_batches = original
             return _Continued(loader, count, found)
 
+        def keep_random(checkpoint: Any) -> None:
+            del self._trainer._load_rng_state
+
         if not found["epoch_is_over"]:
             transformers.trainer.skip_first_batches = skip
-            self._trainer._load_rng_state = lambda checkpoint: None
+            self._trainer._load_rng_state = keep_random
 
 
 class _Continued:
