@@ -83,7 +83,6 @@ for step in range(stepwell.checkpoint.restore(state) + 1, args.steps + 1):  # st
         logs["val_loss"] = estimate_val_loss()
         print(f"step {step}: loss {logs['loss']:.4f}, val loss {logs['val_loss']:.4f}", flush=True)
     stepwell.metrics(step, logs)  # stepwell
-    if step % 20 == 0 or stepwell.stop_requested():  # stepwell
-        stepwell.checkpoint.save(step, state)  # stepwell
+    stepwell.checkpoint.save(step, state, every=20)  # stepwell
 
 torch.save(model.state_dict(), args.out)

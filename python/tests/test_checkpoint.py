@@ -83,6 +83,13 @@ class Saving(InsideTest):
         checkpoint.save(2, {"a": 2})
         self.assertEqual((checkpoint.last().step, checkpoint.last()["a"]), (2, 2))
 
+    def test_every_so_many_steps(self):
+        for step in range(7):
+            checkpoint.save(step, {}, every=3)
+        self.assertEqual([marker["last_step"] for marker in self.engine.markers], [0, 3, 6])
+        with self.assertRaisesRegex(ValueError, "at least 1"):
+            checkpoint.save(1, {}, every=0)
+
     def test_the_loss_is_that_of_the_metrics(self):
         stepwell.metrics(1, loss=0.5)
         checkpoint.save(1, {})
@@ -182,8 +189,7 @@ state = {"n": 0}
 stepwell.checkpoint.restore(state)
 print("ready", flush=True)
 for state["n"] in itertools.count(state["n"] + 1):
-    if stepwell.stop_requested() or state["n"] % 1000 == 0:
-        stepwell.checkpoint.save(state["n"], state)
+    stepwell.checkpoint.save(state["n"], state, every=1000)
 """
 
 

@@ -7,8 +7,7 @@
     for step in range(first + 1, steps + 1):
         ...
         stepwell.metrics(step, loss=loss)
-        if step % 100 == 0 or stepwell.stop_requested():
-            stepwell.checkpoint.save(step, state)
+        stepwell.checkpoint.save(step, state, every=100)
 
 Outside of Stepwell, and in all processes of a distributed training but the first, every function does nothing, so that the
 same script runs by hand. `checkpoint.last` and `checkpoint.restore` read in every process.

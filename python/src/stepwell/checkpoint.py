@@ -111,27 +111,40 @@ def restore(state: MutableMapping[str, Any]) -> int:
 
 
 def save(
-    step: Any, state: State, *, loss: Any = None, tokens: Any = None, phase: Optional[str] = None, wait: bool = True
+    step: Any,
+    state: State,
+    *,
+    every: int = 1,
+    loss: Any = None,
+    tokens: Any = None,
+    phase: Optional[str] = None,
+    wait: bool = True,
 ) -> None:
     """Makes a durable checkpoint, and waits until it is. Does nothing outside of Stepwell.
 
-    `step` is the number of training steps that are done. `loss` (by default the last one given to
+    `step` is the number of training steps that are done. With `every=100`, only steps 100, 200, .. are saved, and
+    the first one after the engine has asked the program to stop. `loss` (by default the last one given to
     `metrics`), `tokens` and `phase` are shown to people. With
     `wait=False`, the checkpoint becomes durable while the script continues; the next `save` waits for it.
 
-    If the engine has asked the program to stop (`stop_requested`), this ends it with `SystemExit` once the checkpoint is
+    If the engine has asked the program to stop (see `stop_requested`), this ends it with `SystemExit` once the checkpoint is
     safe. If the state cannot be written, the checkpoint before stays the newest.
 
     Raises:
         TypeError: the state has something that is neither plain data nor an array.
+        ValueError: the step is not a whole number, or `every` is not at least 1.
         OSError: the disk is full, or the folder cannot be read.
     """
     shown = last_loss() if loss is None else number(loss, "loss")
     about: Dict[str, Any] = {"last_step": whole(step), "loss": shown, "phase": phase}
+    if every < 1:
+        raise ValueError("`every` must be at least 1")
     if tokens is not None:
         about["tokens_so_far"] = whole(tokens, "the number of tokens")
     box = reporting_to("STEPWELL_CHECKPOINT_DIR")
     if box is None:
+        return
+    if about["last_step"] % every != 0 and not _signals.stop_requested():
         return
     if hasattr(state, "state_dict"):
         raise TypeError(f"the state is {type(state).__name__}: give `save` a dict, such as {{'model': model}}")
