@@ -12,6 +12,7 @@ mod place;
 mod series;
 #[cfg(test)]
 mod tests;
+mod texts;
 
 pub use follower::follow;
 pub use mirror::Mirror;

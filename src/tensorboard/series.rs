@@ -8,28 +8,24 @@ use jiff::Timestamp;
 
 use super::changes::Key;
 use super::place::{Place, heading};
+use super::texts::Texts;
 use crate::error::CliError;
-use crate::view::series::{Part, parts};
+use crate::view::series::{Part, each_row, parts};
 use stepwell_base::protocol::Measurement;
 use stepwell_run::status::StepStatus;
-use stepwell_store::Reader;
+use stepwell_store::{Reader, StoreError};
 use stepwell_tensorboard::{Folder, Row, tag};
 
-/// Rows that are read in one transaction.
-const PAGE: usize = 20_000;
 /// Time between two rewinds that late lines of a program cause, at first and at most. Each one makes a file.
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
-/// The only kind whose rows do not change after their commit.
-const TRAIN: &str = "train";
 
 pub struct Series {
     key: Key,
     /// Where its rows are, oldest first.
     parts: Vec<Part>,
     folder: Folder,
-    /// Rows that a program writes line by line may still get numbers.
-    is_settled_at_once: bool,
+    texts: Texts,
     /// The first step of rows that are out of date.
     stale_from: Option<u64>,
     /// When a rewind may happen again, and how long the next pause is.
@@ -51,12 +47,12 @@ impl Series {
         let (run, step) = &key;
         let row = reader.run(*run)?;
         let folder = Folder::open(&place.of_series(&row, step), heading(reader, &row)?).map_err(failed(place))?;
-        let kind = reader.find_step(*run, step)?.map(|step| step.kind);
+        let texts = Texts::open(&place.of_series(&row, step)).map_err(failed(place))?;
         let mut series = Series {
             parts: parts(reader, *run, step)?,
             key,
             folder,
-            is_settled_at_once: kind.is_some_and(|kind| kind == TRAIN),
+            texts,
             stale_from: None,
             rewind: (Instant::now(), FIRST_PAUSE),
         };
@@ -68,7 +64,7 @@ impl Series {
 
     /// False if somebody has removed or changed the files.
     pub fn is_intact(&self) -> bool {
-        self.folder.is_intact()
+        self.folder.is_intact() && self.texts.is_intact()
     }
 
     /// When rows that are out of date may be replaced; `None` while all are up to date.
@@ -80,7 +76,7 @@ impl Series {
     pub fn update(&mut self, reader: &Reader, place: &Place, from: Option<u64>, haste: Haste) -> Result<(), CliError> {
         self.note_changes(reader, from)?;
         if let Some(from) = self.stale_from
-            && (haste == Haste::Now || self.is_settled_at_once || self.rewind.0 <= Instant::now())
+            && (haste == Haste::Now || self.rewind.0 <= Instant::now())
         {
             self.folder.rewind(from).map_err(failed(place))?;
             self.stale_from = None;
@@ -90,7 +86,8 @@ impl Series {
         let up_to = self.last_settled(reader, haste)?;
         let written = self.append(reader, up_to);
         self.folder.close();
-        written.map_err(failed(place))
+        written.map_err(failed(place))?;
+        self.texts.update(reader, &self.parts, from).map_err(failed(place))
     }
 
     fn note_changes(&mut self, reader: &Reader, from: Option<u64>) -> Result<(), CliError> {
@@ -118,12 +115,12 @@ impl Series {
 
     /// The last training step whose row does not change any more, as far as one can tell.
     fn last_settled(&self, reader: &Reader, haste: Haste) -> Result<u64, CliError> {
-        if self.is_settled_at_once || haste == Haste::Now {
+        if haste == Haste::Now {
             return Ok(u64::MAX);
         }
         let (run, step) = &self.key;
         let is_running = reader.find_step(*run, step)?.is_some_and(|step| step.status == StepStatus::Running);
-        // A program often logs a step in two lines, such as its loss and then the loss of a validation.
+        // A step often gets its numbers one after the other, such as its loss and then the loss of a validation.
         let newest = self.newest(reader)?.filter(|_| is_running);
         Ok(newest.map_or(u64::MAX, |newest| newest.saturating_sub(1)))
     }
@@ -131,7 +128,10 @@ impl Series {
     fn append(&mut self, reader: &Reader, up_to: u64) -> Result<(), Broken> {
         let after = self.folder.last_step();
         let folder = &mut self.folder;
-        each_row(reader, &self.parts, after, up_to, |row| folder.append(now(), &row).map(ControlFlow::Continue))?;
+        each_row(reader, &self.parts, after, up_to, |row| {
+            folder.append(now(), &row_of(row))?;
+            Ok::<_, Broken>(ControlFlow::Continue(()))
+        })?;
         Ok(self.folder.sync()?)
     }
 
@@ -140,25 +140,30 @@ impl Series {
         let mut rows = self.folder.rows();
         let mut next = rows.next().transpose()?;
         let mut found = None;
-        each_row(reader, &self.parts, None, u64::MAX, |row| match next.take() {
-            None => Ok(ControlFlow::Break(())),
-            Some(written) if is_same(&written, &row) => {
+        each_row(reader, &self.parts, None, u64::MAX, |row| {
+            let Some(written) = next.take() else { return Ok(ControlFlow::Break(())) };
+            let row = row_of(row);
+            if is_same(&written, &row) {
                 next = rows.next().transpose()?;
-                Ok(ControlFlow::Continue(()))
+                return Ok::<_, Broken>(ControlFlow::Continue(()));
             }
-            Some(written) => {
-                found = Some(written.train_step.min(row.train_step));
-                Ok(ControlFlow::Break(()))
-            }
+            found = Some(written.train_step.min(row.train_step));
+            Ok(ControlFlow::Break(()))
         })?;
         Ok(found.or(next.map(|left| left.train_step)))
     }
 }
 
 /// A database or a disk that fails.
-enum Broken {
-    Store(CliError),
+pub(super) enum Broken {
+    Store(StoreError),
     Disk(io::Error),
+}
+
+impl From<StoreError> for Broken {
+    fn from(error: StoreError) -> Broken {
+        Broken::Store(error)
+    }
 }
 
 impl From<io::Error> for Broken {
@@ -169,49 +174,9 @@ impl From<io::Error> for Broken {
 
 fn failed<E: Into<Broken>>(place: &Place) -> impl Fn(E) -> CliError {
     move |error| match error.into() {
-        Broken::Store(error) => error,
+        Broken::Store(error) => error.into(),
         Broken::Disk(error) => CliError::io("write", place.root(), error),
     }
-}
-
-/// Passes the rows after `after` and up to `up_to` to `see`, page by page.
-fn each_row(
-    reader: &Reader,
-    parts: &[Part],
-    after: Option<u64>,
-    up_to: u64,
-    mut see: impl FnMut(Row) -> io::Result<ControlFlow<()>>,
-) -> Result<(), Broken> {
-    let mut after = after;
-    for (index, part) in parts.iter().enumerate() {
-        let mut last = part.up_to.unwrap_or(u64::MAX).min(up_to);
-        // What a later part reports again replaces what is there.
-        for later in &parts[index + 1..] {
-            let first = reader.measured_from(later.run, &later.step).map_err(|error| Broken::Store(error.into()))?;
-            last = first.map_or(last, |first| last.min(first.saturating_sub(1)));
-        }
-        loop {
-            let start = after;
-            let (mut count, mut outcome) = (0, Ok(ControlFlow::Continue(())));
-            let each = |row: Measurement| {
-                (count, after) = (count + 1, Some(row.train_step));
-                outcome = see(row_of(row));
-                match outcome {
-                    Ok(ControlFlow::Continue(())) if count < PAGE => ControlFlow::Continue(()),
-                    _ => ControlFlow::Break(()),
-                }
-            };
-            let read = reader.each_measurement((part.run, &part.step), start, Some(last), each);
-            read.map_err(|error| Broken::Store(error.into()))?;
-            if outcome?.is_break() {
-                return Ok(());
-            }
-            if count < PAGE {
-                break;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn row_of(row: Measurement) -> Row {
@@ -220,7 +185,7 @@ fn row_of(row: Measurement) -> Row {
 }
 
 /// NaN equals NaN here.
-fn is_same(a: &Row, b: &Row) -> bool {
+pub(super) fn is_same(a: &Row, b: &Row) -> bool {
     let same = |(a, b): (&(String, f32), &(String, f32))| a.0 == b.0 && (a.1 == b.1 || a.1.is_nan() && b.1.is_nan());
     a.train_step == b.train_step
         && a.values.len() == b.values.len()
@@ -228,6 +193,6 @@ fn is_same(a: &Row, b: &Row) -> bool {
         && a.texts == b.texts
 }
 
-fn now() -> f64 {
+pub(super) fn now() -> f64 {
     Timestamp::now().as_millisecond() as f64 / 1000.0
 }

@@ -13,7 +13,7 @@ use crate::session::Session;
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
-use stepwell_base::protocol::{MetricRow, SeriesChange};
+use stepwell_base::protocol::{Measurement, MetricRow, SeriesChange};
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEventKind};
 use stepwell_run::project::Project;
 use stepwell_run::run_options::{Origin, RunOptions};
@@ -172,8 +172,17 @@ impl Lab {
     }
 
     /// A row of an attempt of a step.
-    pub fn metric_of(&mut self, (run, step, attempt): (RunId, &str, u32), train_step: u64, loss: f64) {
-        let row = MetricRow {
+    pub fn metric_of(&mut self, at: (RunId, &str, u32), train_step: u64, loss: f64) {
+        self.metrics_of(at, [(train_step, loss)]);
+    }
+
+    /// Rows of the first attempt of a step, in one commit.
+    pub fn metrics(&mut self, run: RunId, step: &str, losses: impl IntoIterator<Item = (u64, f64)>) {
+        self.metrics_of((run, step, 1), losses);
+    }
+
+    fn metrics_of(&mut self, (run, step, attempt): (RunId, &str, u32), losses: impl IntoIterator<Item = (u64, f64)>) {
+        let row = |(train_step, loss)| MetricRow {
             train_step,
             loss,
             z_loss: None,
@@ -183,16 +192,21 @@ impl Lab {
             tokens_per_second: 1000.0,
             ..MetricRow::default()
         };
-        self.row(MetricWrite { run, step: step.into(), attempt, row });
+        let write = |row| MetricWrite { run, step: step.into(), attempt, row };
+        let metrics: Vec<MetricWrite> = losses.into_iter().map(row).map(write).collect();
+        self.store.commit(Batch { metrics: &metrics, ..Batch::default() }).unwrap();
     }
 
     /// A row such as that of a program, which counts no tokens.
     pub fn bare_metric(&mut self, run: RunId, step: &str, train_step: u64, loss: f64) {
         let row = MetricRow { train_step, loss, ..MetricRow::default() };
-        self.row(MetricWrite { run, step: step.into(), attempt: 1, row });
+        let metrics = [MetricWrite { run, step: step.into(), attempt: 1, row }];
+        self.store.commit(Batch { metrics: &metrics, ..Batch::default() }).unwrap();
     }
 
-    fn row(&mut self, row: MetricWrite) {
-        self.store.commit(Batch { metrics: &[row], ..Batch::default() }).unwrap();
+    /// Numbers that the first attempt of a program reports.
+    pub fn measure(&mut self, run: RunId, step: &str, train_step: u64, values: &[(&str, f64)]) {
+        let values = values.iter().map(|(name, value)| ((*name).to_owned(), *value)).collect();
+        self.series((run, step, 1), &[SeriesChange::Add(Measurement { train_step, values })]);
     }
 }

@@ -99,6 +99,20 @@ fn rows_of_a_command_survive_kills_of_all_processes() {
     let validated = column(&rows, "val/loss").into_iter().filter(|cell| !cell.is_empty()).collect::<Vec<_>>();
     assert_eq!(validated, (1..=20).map(|n| (10 * n).to_string()).collect::<Vec<_>>());
     sandbox.stepwell(&["db", "check"]).ok();
+    let written = event_rows(&sandbox, "count");
+    assert_eq!(written.iter().map(|row| row.train_step).collect::<Vec<_>>(), (1..=200).collect::<Vec<_>>());
+    let numbers = |tag: &str| written.iter().flat_map(|row| &row.values).filter(|(name, _)| name == tag).count();
+    assert_eq!((numbers("train/loss"), numbers("val/loss")), (200, 20));
+}
+
+/// The rows of the only event folder of a step.
+#[cfg(target_os = "linux")]
+fn event_rows(sandbox: &Sandbox, step: &str) -> Vec<stepwell_tensorboard::Row> {
+    let found = walkdir::WalkDir::new(sandbox.state().join("tensorboard")).into_iter().flatten();
+    let mut found = found.filter(|entry| entry.file_name() == step && entry.file_type().is_dir());
+    let folder = found.next().expect("a folder of event files").into_path();
+    let folder = stepwell_tensorboard::Folder::open(&folder, stepwell_tensorboard::Heading::default()).unwrap();
+    folder.rows().map(Result::unwrap).collect()
 }
 
 /// The file of the step's working directory.

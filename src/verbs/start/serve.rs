@@ -19,6 +19,7 @@ use crate::exit_code::Exit;
 use crate::log;
 use crate::serve::ProgramDesk;
 use crate::session::Session;
+use crate::tensorboard::{self, Mirrored};
 use crate::view::progress::{ProgressView, Shown};
 use stepwell_base::scope::Scope;
 use stepwell_engine::{self, EngineOptions, Outcome, Start};
@@ -160,6 +161,8 @@ fn drive(session: &Session, lock: &EngineLock, stop: StopFlag) -> Result<Exit, C
     // The engine has its own handlers.
     drop(stop);
     let mut view = ProgressView::new(session, Shown::All);
+    let follower = tensorboard::follow(session, view.printing());
+    let mut observer = Mirrored::new(&mut view, follower);
     let outcome = stepwell_engine::drive_locked(
         lock,
         EngineOptions {
@@ -171,8 +174,9 @@ fn drive(session: &Session, lock: &EngineLock, stop: StopFlag) -> Result<Exit, C
             log_limit: session.settings.log_limit.value,
             start: Start::GoOn,
         },
-        &mut view,
+        &mut observer,
     );
+    observer.finish();
     view.finish();
     Ok(match outcome? {
         Outcome::Interrupted => Exit::Interrupted,

@@ -36,7 +36,15 @@ pub fn load(reader: &Reader, run: RunId, step: &StepId) -> Result<Source, StoreE
 /// # Errors
 /// `UnknownRun`.
 pub fn parts(reader: &Reader, run: RunId, step: &StepId) -> Result<Vec<Part>, StoreError> {
-    Ok(lineage(&Stored(reader), run, step.clone())?.parts)
+    Ok(sources(reader, run, step)?.parts)
+}
+
+/// Like [`parts`], with what is gone.
+///
+/// # Errors
+/// `UnknownRun`.
+pub fn sources(reader: &Reader, run: RunId, step: &StepId) -> Result<Lineage, StoreError> {
+    lineage(&Stored(reader), run, step.clone())
 }
 
 struct Stored<'r>(&'r Reader);

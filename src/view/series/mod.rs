@@ -6,11 +6,13 @@ mod lineage;
 mod lines;
 mod load;
 mod report;
+mod stream;
 mod table;
 
 pub use forms::{Columns, json, json_line};
 pub use legend::Legend;
-pub use lineage::Part;
+pub use lineage::{Lineage, Part};
 pub use lines::{headline, metric_lines};
-pub use load::{load, parts};
+pub use load::{load, parts, sources};
 pub use report::{Curve, Report, View};
+pub use stream::each_row;

@@ -4,7 +4,7 @@ use rusqlite::params;
 
 use stepwell_base::ids::{RunId, StepId};
 
-use crate::decode::collect;
+use crate::decode::{collect, first};
 use crate::error::StoreError;
 use crate::read::reader::Reader;
 use crate::rows::SampleRow;
@@ -27,6 +27,14 @@ impl Reader {
     pub fn sample_steps(&self, run: RunId, step: &StepId) -> Result<Vec<u64>, StoreError> {
         let sql = "SELECT DISTINCT train_step FROM sample WHERE run = ?1 AND step = ?2 ORDER BY train_step";
         self.query(|connection| collect(connection, sql, params![run.to_string(), step.as_str()]))
+    }
+
+    /// The newest training step with texts, up to `up_to`.
+    pub fn newest_sample_step(&self, run: RunId, step: &StepId, up_to: Option<u64>) -> Result<Option<u64>, StoreError> {
+        let sql = "SELECT train_step FROM sample WHERE run = ?1 AND step = ?2 AND train_step <= ?3
+                   ORDER BY train_step DESC LIMIT 1";
+        let up_to = up_to.map_or(i64::MAX, |up_to| i64::try_from(up_to).unwrap_or(i64::MAX));
+        self.query(|connection| first(connection, sql, params![run.to_string(), step.as_str(), up_to]))
     }
 
     /// The steps of a run that have texts, in definition order.
