@@ -97,6 +97,10 @@ fn tasks(reader: &Reader, run: &RunRow, steps: &[StepRow]) -> Result<Vec<Task>, 
 }
 
 impl Effort {
+    pub fn compute(&self) -> SignedDuration {
+        self.compute
+    }
+
     /// Lines such as `budget    1.2 h of 10.0 h`.
     pub fn lines(&self) -> String {
         let mut text = String::new();
@@ -124,9 +128,8 @@ impl Effort {
         text
     }
 
-    /// One line for `watch`; `None` without an estimate.
-    pub fn left(&self) -> Option<String> {
-        self.remaining().map(|remaining| format!("{remaining} left"))
+    pub fn seconds_left(&self) -> Option<f64> {
+        self.estimate.map(|estimate| estimate.left.as_secs_f64())
     }
 
     /// The estimated time to the end, such as `about 3.0 min`.

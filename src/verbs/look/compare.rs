@@ -1,6 +1,6 @@
 //! `stepwell compare RUN RUN...`
 
-mod collect;
+pub(super) mod collect;
 #[cfg(test)]
 mod tests;
 mod text;

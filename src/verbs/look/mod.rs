@@ -11,6 +11,7 @@ pub mod logs;
 pub mod metrics;
 #[cfg(feature = "train")]
 pub mod model;
+pub mod report;
 pub mod samples;
 pub mod show;
 pub mod watch;

@@ -17,35 +17,35 @@ const MOST_ITEMS: u64 = 20;
 /// Most characters of an item.
 const ITEM_CHARACTERS: usize = 24;
 
-pub(super) struct Compared {
-    pub(super) runs: Vec<Side>,
-    pub(super) values: Vec<Figure>,
+pub(in crate::verbs::look) struct Compared {
+    pub(in crate::verbs::look) runs: Vec<Side>,
+    pub(in crate::verbs::look) values: Vec<Figure>,
     /// The last row of the metrics of each step that trains.
-    pub(super) metrics: Vec<Figure>,
+    pub(in crate::verbs::look) metrics: Vec<Figure>,
 }
 
 /// One of the compared runs.
-pub(super) struct Side {
-    pub(super) run: RunRow,
-    pub(super) origin: Option<String>,
+pub(in crate::verbs::look) struct Side {
+    pub(in crate::verbs::look) run: RunRow,
+    pub(in crate::verbs::look) origin: Option<String>,
     /// The work of its steps.
-    pub(super) time: Option<SignedDuration>,
+    pub(in crate::verbs::look) time: Option<SignedDuration>,
     /// From its start to its end.
-    pub(super) elapsed: Option<SignedDuration>,
-    pub(super) params: RunParams,
+    pub(in crate::verbs::look) elapsed: Option<SignedDuration>,
+    pub(in crate::verbs::look) params: RunParams,
 }
 
 /// One value in all runs.
 #[derive(PartialEq, Debug)]
-pub(super) struct Figure {
-    pub(super) step: String,
-    pub(super) name: String,
-    pub(super) better: Option<Better>,
+pub(in crate::verbs::look) struct Figure {
+    pub(in crate::verbs::look) step: String,
+    pub(in crate::verbs::look) name: String,
+    pub(in crate::verbs::look) better: Option<Better>,
     /// Null for a run that lacks it.
-    pub(super) values: Vec<Value>,
+    pub(in crate::verbs::look) values: Vec<Value>,
 }
 
-pub(super) fn collect(reader: &Reader, ids: &[RunId]) -> Result<Compared, CliError> {
+pub(in crate::verbs::look) fn collect(reader: &Reader, ids: &[RunId]) -> Result<Compared, CliError> {
     let clock = WorkClock::new(reader, None);
     let mut params = reader.params_of(ids)?;
     let mut compared = Compared { runs: Vec::new(), values: Vec::new(), metrics: Vec::new() };
@@ -112,7 +112,7 @@ impl Cell<'_> {
 
 impl Compared {
     /// All parameters by path, with the value of each run; `None` for a run without it.
-    pub(super) fn params(&self) -> Vec<(String, Vec<Option<Value>>)> {
+    pub(in crate::verbs::look) fn params(&self) -> Vec<(String, Vec<Option<Value>>)> {
         let sides: Vec<Vec<(String, Value)>> = self
             .runs
             .iter()
@@ -136,7 +136,7 @@ impl Compared {
     }
 
     /// The parameters that are not equal in all runs.
-    pub(super) fn differing_params(&self) -> Vec<(String, Vec<Option<Value>>)> {
+    pub(in crate::verbs::look) fn differing_params(&self) -> Vec<(String, Vec<Option<Value>>)> {
         let mut params = self.params();
         params.retain(|(_, values)| values.windows(2).any(|pair| pair[0] != pair[1]));
         params
@@ -145,20 +145,20 @@ impl Compared {
 
 impl Figure {
     /// False for what no run has, and for a count of nothing, such as the tokens of a program that counts none.
-    pub(super) fn says_something(&self) -> bool {
+    pub(in crate::verbs::look) fn says_something(&self) -> bool {
         self.values.iter().filter_map(Value::as_f64).any(|value| value != 0.0 || self.better.is_some())
     }
 
-    pub(super) fn is_named_like(&self, other: &Figure) -> bool {
+    pub(in crate::verbs::look) fn is_named_like(&self, other: &Figure) -> bool {
         (&self.step, &self.name) == (&other.step, &other.name)
     }
 
-    pub(super) fn differs(&self) -> bool {
+    pub(in crate::verbs::look) fn differs(&self) -> bool {
         self.values.windows(2).any(|pair| pair[0] != pair[1])
     }
 
     /// True for the best value of several that differ.
-    pub(super) fn is_best(&self, run: usize) -> bool {
+    pub(in crate::verbs::look) fn is_best(&self, run: usize) -> bool {
         let (Some(better), Some(own)) = (self.better, self.values.get(run).and_then(Value::as_f64)) else {
             return false;
         };
