@@ -11,6 +11,7 @@ pub mod fan_out_lines;
 pub mod logs;
 pub mod output;
 pub mod progress;
+pub mod pulse;
 pub mod removal;
 pub mod run_handle;
 pub mod series;

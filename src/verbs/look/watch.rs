@@ -1,5 +1,7 @@
 //! `stepwell watch RUN`: follows a run that another process drives.
 
+mod panel;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::thread;
@@ -14,12 +16,12 @@ use crate::drive::queue::follow::{Follower, Viewer};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
-use crate::view::effort::effort;
 use crate::view::event_text::{describe, progress_line};
 use crate::view::fan_out_lines::{FanOutLines, Verdict, count_line};
 use crate::view::logs::{LogLine, LogLines};
 use crate::view::output::{Printed, SCHEMA};
 use crate::view::series::json_line;
+use panel::Panel;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::protocol::{Measurement, Progress};
 use stepwell_run::event::Event;
@@ -27,14 +29,15 @@ use stepwell_run::status::RunStatus;
 use stepwell_store::{EngineLock, EventRow, Reader, StoreError};
 
 const INTERVAL: Duration = Duration::from_millis(250);
-const ESTIMATE_EVERY: Duration = Duration::from_secs(10);
 /// Minimum time between two progress lines of a step.
 const LINE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Follow a run that another process drives
 ///
-/// Prints its events from the start, then its summary, and ends with the exit code of the run. Stopping `watch` does not
-/// stop the run.
+/// Prints its events from the start, then its summary, and ends with the exit code of the run. While the run works, also
+/// its loss and validation loss as small curves, its speed, the time left, and its health: a step that stalls, a loss that
+/// jumps or is no number, a validation loss that rises, no checkpoint for long, little disk or memory. Stopping `watch`
+/// does not stop the run.
 #[derive(Args, Debug)]
 pub struct WatchArgs {
     /// Id, unique prefix of an id, name, or `last`
@@ -58,10 +61,10 @@ pub fn watch(session: &Session, args: &WatchArgs) -> Result<Exit, CliError> {
         if let Some(outcome) = lines.gone.take() {
             return outcome.map(|()| Exit::Ok);
         }
-        lines.estimate()?;
+        lines.look_at_pulse()?;
         match Ending::of_status(row.status) {
-            Some(ending) => return report(session, run, ending),
-            None if row.status == RunStatus::Interrupted => return report(session, run, Ending::Interrupted),
+            Some(ending) => return lines.finish(ending),
+            None if row.status == RunStatus::Interrupted => return lines.finish(Ending::Interrupted),
             None => lines.say_if_nobody_drives(row.status),
         }
         thread::sleep(INTERVAL);
@@ -78,8 +81,7 @@ struct Lines<'a> {
     fan_outs: FanOutLines,
     logs: LogLines,
     printed: HashMap<(RunId, StepId), (Instant, String)>,
-    estimated: Option<Instant>,
-    last_left: String,
+    panel: Panel,
     is_undriven: bool,
     /// Set once nobody reads standard output, or when it cannot be written.
     gone: Option<Result<(), CliError>>,
@@ -88,24 +90,15 @@ struct Lines<'a> {
 impl<'a> Lines<'a> {
     fn new(session: &'a Session, reader: &'a Reader, run: RunId) -> Lines<'a> {
         let (names, printed) = (HashMap::new(), HashMap::new());
-        let (estimated, last_left) = (None, String::new());
         let fan_outs = FanOutLines::default();
-        let out = session.out.clone();
-        let show = Arc::new(move |line: &LogLine<'_>| out.log_line(line));
+        let panel = Panel::new(session);
+        let (out, bars) = (session.out.clone(), panel.bars());
+        let show = Arc::new(move |line: &LogLine<'_>| match &bars {
+            Some(bars) => bars.suspend(|| out.log_line(line)),
+            None => out.log_line(line),
+        });
         let logs = LogLines::new(session.state_dir(), session.log_detail, show);
-        Lines {
-            session,
-            reader,
-            run,
-            names,
-            fan_outs,
-            logs,
-            printed,
-            estimated,
-            last_left,
-            is_undriven: false,
-            gone: None,
-        }
+        Lines { session, reader, run, names, fan_outs, logs, printed, panel, is_undriven: false, gone: None }
     }
 
     fn prefix(&mut self, run: RunId) -> String {
@@ -140,18 +133,16 @@ impl<'a> Lines<'a> {
         }
     }
 
-    /// Tells from time to time how long the run will take.
-    fn estimate(&mut self) -> Result<(), CliError> {
-        if self.session.out.is_json() || self.estimated.is_some_and(|at| at.elapsed() < ESTIMATE_EVERY) {
-            return Ok(());
-        }
-        self.estimated = Some(Instant::now());
-        let left = effort(self.reader, &self.reader.run(self.run)?, self.session.settings.slots.value)?.left();
-        if let Some(left) = left.filter(|left| *left != self.last_left) {
-            self.session.out.message(&left);
-            self.last_left = left;
-        }
+    /// Tells from time to time how the run goes.
+    fn look_at_pulse(&mut self) -> Result<(), CliError> {
+        let printed = self.panel.look(self.session, self.reader, self.run)?;
+        self.note(Ok(printed));
         Ok(())
+    }
+
+    fn finish(mut self, ending: Ending) -> Result<Exit, CliError> {
+        self.panel.clear();
+        report(self.session, self.run, ending)
     }
 
     fn say_if_nobody_drives(&mut self, status: RunStatus) {
@@ -176,7 +167,7 @@ impl Viewer for Lines<'_> {
             }));
         } else if let Some(text) = self.text(*run, event) {
             let line = format!("{}  {}{text}", at.strftime("%H:%M:%S"), self.prefix(*run));
-            let printed = self.session.out.stream(&line);
+            let printed = self.panel.above(|| self.session.out.stream(&line));
             self.note(printed);
         }
     }
@@ -186,7 +177,7 @@ impl Viewer for Lines<'_> {
     }
 
     fn progress(&mut self, run: RunId, step: &StepId, progress: &Progress) {
-        if self.session.out.is_json() {
+        if self.session.out.is_json() || self.panel.is_drawn() {
             return;
         }
         let line = format!("{}{}", self.prefix(run), progress_line(step, progress));
