@@ -10,6 +10,7 @@ mod results;
 mod samples;
 mod scale;
 mod steps;
+mod subject;
 #[cfg(test)]
 mod tests;
 mod thin;
@@ -17,6 +18,7 @@ mod top;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
@@ -97,8 +99,8 @@ fn write(file: &Path, page: &str) -> std::io::Result<()> {
     }
     let mut temporary = tempfile::NamedTempFile::new_in(folder)?;
     temporary.write_all(page.as_bytes())?;
-    let mode = fs::Permissions::from(std::os::unix::fs::PermissionsExt::from_mode(0o644));
-    temporary.as_file().set_permissions(mode)?;
+    // A temporary file is for its owner only.
+    temporary.as_file().set_permissions(fs::Permissions::from_mode(0o644))?;
     temporary.persist(file).map_err(|error| error.error)?;
     Ok(())
 }

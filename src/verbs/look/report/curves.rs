@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::chart::{LINE_STYLES, Line, Mark, Size, Spread, draw};
 use super::markup::Markup;
-use super::page::{Subject, section};
+use super::subject::{Subject, section};
 use super::thin::{Column, Thinner};
 use crate::error::CliError;
 use crate::view::curve::number;

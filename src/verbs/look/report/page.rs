@@ -3,10 +3,11 @@
 use jiff::Timestamp;
 
 use super::markup::Markup;
+use super::subject::Subject;
 use super::{curves, parameters, record, results, samples, steps, top};
 use crate::error::CliError;
 use crate::session::Session;
-use crate::verbs::look::compare::collect::{Compared, collect};
+use crate::verbs::look::compare::collect::collect;
 use stepwell_base::ids::RunId;
 use stepwell_store::Reader;
 
@@ -16,29 +17,6 @@ const HEAD: &str = "<meta charset=\"utf-8\">\n\
     <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
     <meta name=\"referrer\" content=\"no-referrer\">\n\
     <meta name=\"color-scheme\" content=\"light dark\">\n";
-
-/// What every section needs.
-pub(super) struct Subject<'r> {
-    pub(super) session: &'r Session,
-    pub(super) reader: &'r Reader,
-    pub(super) compared: Compared,
-    pub(super) now: Timestamp,
-}
-
-impl Subject<'_> {
-    /// The runs, as indices of everything that is compared.
-    pub(super) fn ids(&self) -> impl Iterator<Item = RunId> {
-        self.compared.runs.iter().map(|side| side.run.id)
-    }
-
-    /// Names of runs; an id is added where two have the same name.
-    pub(super) fn names(&self) -> Vec<String> {
-        let same = |name: &str| self.compared.runs.iter().filter(|side| side.run.name == name).count();
-        let name =
-            |name: &str, id: RunId| if same(name) > 1 { format!("{name} ({})", id.short()) } else { name.to_owned() };
-        self.compared.runs.iter().map(|side| name(&side.run.name, side.run.id)).collect()
-    }
-}
 
 pub(super) fn page(session: &Session, reader: &Reader, runs: &[RunId]) -> Result<String, CliError> {
     let subject = Subject { session, reader, compared: collect(reader, runs)?, now: Timestamp::now() };
@@ -71,17 +49,4 @@ fn sections(page: &mut Markup, subject: &Subject<'_>) -> Result<(), CliError> {
     record::artifacts(page, subject)?;
     record::notes(page, subject);
     Ok(())
-}
-
-/// A section with its heading; nothing at all if `is_empty`.
-pub(super) fn section(page: &mut Markup, id: &'static str, title: &str, fill: impl FnOnce(&mut Markup)) {
-    page.within("section", &[("id", &id)], |section| {
-        section.element("h2", &[], title);
-        fill(section);
-    });
-}
-
-/// A time in UTC.
-pub(super) fn time(at: Timestamp) -> String {
-    at.strftime("%Y-%m-%d %H:%M:%SZ").to_string()
 }

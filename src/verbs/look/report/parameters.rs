@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::markup::Markup;
-use super::page::{Subject, section};
+use super::subject::{Subject, section};
 use crate::view::value_text::{cut, leaves, text};
 
 const MOST_ROWS: usize = 300;

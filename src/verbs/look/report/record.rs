@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::markup::Markup;
-use super::page::{Subject, section, time};
+use super::subject::{Subject, section, time};
 use crate::error::CliError;
 use crate::view::output::bytes;
 use crate::view::value_text::{cut, text};

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::markup::Markup;
-use super::page::{Subject, section};
+use super::subject::{Subject, section};
 use crate::verbs::look::compare::collect::Figure;
 use crate::view::value_text::{direction, text};
 
@@ -15,7 +15,8 @@ const FEW: usize = 20;
 
 pub(super) fn write(page: &mut Markup, subject: &Subject<'_>) {
     let compared = &subject.compared;
-    let mut figures: Vec<&Figure> = compared.values.iter().filter(|figure| figure.is_number()).collect();
+    let mut figures: Vec<&Figure> =
+        compared.values.iter().filter(|figure| figure.values.iter().any(Value::is_number)).collect();
     figures.sort_by_key(|figure| figure.better.is_none());
     let repeated = |last: &Figure| figures.iter().any(|figure| figure.is_named_like(last));
     let last: Vec<&Figure> = compared.metrics.iter().filter(|last| !repeated(last)).collect();

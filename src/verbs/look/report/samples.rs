@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::markup::Markup;
-use super::page::{Subject, section};
+use super::subject::{Subject, section};
 use crate::error::CliError;
 use crate::view::summary::highlight;
 use stepwell_base::ids::RunId;

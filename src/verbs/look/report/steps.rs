@@ -1,7 +1,7 @@
 //! The steps of each run. A fan-out is one row with counts, and the first of its items that failed.
 
 use super::markup::Markup;
-use super::page::{Subject, section};
+use super::subject::{Subject, section};
 use crate::error::CliError;
 use crate::view::value_text::cut;
 use crate::view::words::{count, step_status};

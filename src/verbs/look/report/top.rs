@@ -1,7 +1,7 @@
 //! The beginning of a report: which runs, how they ended, and what failed.
 
 use super::markup::Markup;
-use super::page::{Subject, section, time};
+use super::subject::{Subject, section, time};
 use crate::error::CliError;
 use crate::verbs::look::compare::collect::Side;
 use crate::view::effort::effort;
@@ -50,7 +50,7 @@ fn row(subject: &Subject<'_>, side: &Side, name: &str) -> Result<Vec<String>, Cl
         run.workflow.clone(),
         run.status.as_str().to_owned(),
         time(run.created_at),
-        work_time::text(side.time),
+        work_time::text(side.elapsed),
         work_time::text(Some(effort.compute())),
         side.origin.clone().unwrap_or_default(),
     ])

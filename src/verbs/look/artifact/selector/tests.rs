@@ -59,7 +59,7 @@ fn outputs_are_found_in_every_form_that_is_shown() {
     give(&mut lab, run, "train", &[("model", "a"), ("log", "b")]);
     give(&mut lab, run, "best", &[("model", "c")]);
     let reader = lab.session().reader().unwrap();
-    let digit = |digit: &str| Digest::from(artifact(digit).digest);
+    let digit = |digit: &str| artifact(digit).digest;
     for (selector, expected) in [
         ("base/train/model", "a"),
         ("last/best/model", "c"),
