@@ -111,7 +111,8 @@ def main():
     if len(curve) < args.expect or not outputs:
         sys.exit(f"{len(curve)} lines of metrics and {len(outputs)} outputs")
     digest = hashlib.sha256("\n".join(curve).encode()).hexdigest()[:12]
-    print(f"{args.workflow} {' '.join(arguments)}: undisturbed {duration:.1f} s, {len(curve)} rows {digest}, {outputs[0][2][:12]}")
+    title = " ".join([args.workflow, *arguments])
+    print(f"{title}: undisturbed {duration:.1f} s, {len(curve)} rows {digest}, {outputs[0][2][:12]}")
 
     turn, kills, rounds, failures = draw.randrange(4), 0, 0, 0
     while kills < args.kills:
@@ -142,7 +143,7 @@ def main():
         same = (run.curve() == curve, run.outputs() == outputs)
         print(f"  run {rounds}: {run.attempts()} attempts, curve {'equal' if same[0] else 'DIFFERS'}, weights {'equal' if same[1] else 'DIFFER'}")
         failures += same != (True, True)
-    print(f"{args.workflow}: {kills} kills, {failures} differences (seed {args.seed})")
+    print(f"{title}: {kills} kills, {failures} differences (seed {args.seed})")
     sys.exit(failures != 0)
 
 
