@@ -49,9 +49,18 @@ pub(super) fn ask_within(
     let id = store.request(run, request, Timestamp::now())?;
     let deadline = Instant::now() + PATIENCE;
     loop {
-        // The engine can exit at any moment, even before it reads the request.
-        match EngineLock::acquire(state_dir) {
-            Ok(lock) => {
+        // The engine can exit at any moment, even before it reads the request. While it runs in this process, trying its
+        // lock would only take time.
+        let lock = match EngineLock::is_held_here(state_dir) {
+            true => None,
+            false => match EngineLock::acquire(state_dir) {
+                Ok(lock) => Some(lock),
+                Err(StoreError::Locked { .. }) => None,
+                Err(error) => return Err(error.into()),
+            },
+        };
+        match lock {
+            Some(lock) => {
                 let state_dir = state_dir.to_owned();
                 let options = EngineOptions {
                     state_dir,
@@ -64,8 +73,7 @@ pub(super) fn ask_within(
                 };
                 drive_locked(&lock, options, &mut Quiet)?;
             }
-            Err(StoreError::Locked { .. }) => wake(state_dir),
-            Err(error) => return Err(error.into()),
+            None => wake(state_dir),
         }
         match store.reader().answer(id)? {
             Some(answer) => return Ok(answer.refusal.map_or(Asked::Done, Asked::Refused)),

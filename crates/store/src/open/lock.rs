@@ -79,7 +79,7 @@ impl EngineLock {
     }
 
     /// True if this process itself holds the lock of a state directory.
-    pub(crate) fn is_held_here(state_dir: &Path) -> bool {
+    pub fn is_held_here(state_dir: &Path) -> bool {
         let found = File::open(state_dir.join(LOCK_FILE)).and_then(|file| identity(&file));
         found.is_ok_and(|identity| held().contains(&identity))
     }
