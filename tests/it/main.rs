@@ -41,6 +41,7 @@ mod reuse;
 mod schedule;
 mod scripts;
 mod secrets;
+mod serve;
 #[cfg(feature = "train")]
 mod smoke;
 #[cfg(target_os = "linux")]

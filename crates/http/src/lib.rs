@@ -12,6 +12,7 @@ mod guard;
 mod page;
 mod problem;
 mod route;
+mod series;
 mod serve;
 mod state;
 mod store;

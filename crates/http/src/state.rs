@@ -11,6 +11,7 @@ use crate::events::Feed;
 use crate::guard::{Buckets, Hosts, Keyring};
 use crate::problem::Problem;
 use crate::route::{Access, AccessMap};
+use crate::series::Summaries;
 use crate::store::Connections;
 use stepwell_store::{Reader, Store};
 
@@ -24,6 +25,7 @@ pub(crate) struct Parts {
     pub(crate) feed: Feed,
     pub(crate) keyring: Keyring,
     pub(crate) hosts: Hosts,
+    pub(crate) summaries: Arc<Summaries>,
     pub(crate) access: AccessMap,
     pub(crate) openapi: Bytes,
     /// Changes of each identity.
@@ -80,6 +82,10 @@ impl AppState {
 
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.0.keyring
+    }
+
+    pub(crate) fn summaries(&self) -> Arc<Summaries> {
+        Arc::clone(&self.0.summaries)
     }
 
     pub(crate) fn hosts(&self) -> &Hosts {

@@ -22,6 +22,7 @@ pub fn routes() -> Vec<Route> {
         api::steps::routes(),
         api::situation::routes(),
         api::logs::routes(),
+        api::metrics::routes(),
         api::artifacts::routes(),
         api::workflows::routes(),
         api::schedules::routes(),

@@ -44,8 +44,8 @@ pub use layout::{
 pub use open::lock::EngineLock;
 pub use read::{EventsAfter, Family, Reader, RunFilter, RunParams, SeriesStep, StepCounts, StepFilter, StepTotals};
 pub use rows::{
-    Annotation, Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, Reference, ReferenceHolder,
-    Remark, RequestRow, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, TokenKind,
-    TokenRow, Unreadable, UsageRow, WaitRow,
+    Annotation, Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, NamedValue, Reference,
+    ReferenceHolder, Remark, RequestRow, RowMark, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow,
+    StepRow, TokenKind, TokenRow, Unreadable, UsageRow, WaitRow,
 };
 pub use write::Store;

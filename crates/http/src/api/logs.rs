@@ -2,8 +2,9 @@
 
 use std::convert::Infallible;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -28,7 +29,7 @@ use stepwell_run::status::StepStatus;
 use stepwell_store::{Reader, attempt_log};
 
 /// Largest piece of a log in one event.
-const PIECE: u64 = 64 << 10;
+const PIECE: usize = 64 << 10;
 /// Time between two looks at a log that is followed.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Looks without news after which the attempt is asked about, and a comment keeps the stream open.
@@ -138,6 +139,8 @@ async fn follow(
 struct Follower {
     app: AppState,
     attempt: Attempt,
+    /// Stays open, because a shorter file may replace it when the attempt ends; `None` until it exists.
+    file: Option<Arc<File>>,
     offset: u64,
     /// Looks without news.
     quiet: u32,
@@ -147,7 +150,7 @@ struct Follower {
 }
 
 fn frames(app: AppState, attempt: Attempt, offset: u64) -> impl Stream<Item = Result<Bytes, Infallible>> {
-    let follower = Follower { app, attempt, offset, quiet: 0, last: false, ended: false };
+    let follower = Follower { app, attempt, file: None, offset, quiet: 0, last: false, ended: false };
     stream::unfold(follower, |mut follower| async move { follower.next().await.map(|frame| (Ok(frame), follower)) })
 }
 
@@ -157,12 +160,23 @@ impl Follower {
             if self.ended {
                 return None;
             }
-            let (attempt, offset, last) = (self.attempt.clone(), self.offset, self.last);
-            let piece = self.app.read(move |_| read(&attempt, offset, last)).await;
+            let (attempt, file, offset, last) = (self.attempt.clone(), self.file.take(), self.offset, self.last);
+            let piece = self.app.read(move |_| {
+                let file = match file {
+                    Some(file) => Some(file),
+                    None => open(&attempt)?.map(Arc::new),
+                };
+                let piece = file.as_ref().map(|file| read(file, offset, last)).transpose()?.flatten();
+                Ok((file, piece))
+            });
+            let piece = piece.await.map(|(file, piece)| {
+                self.file = file;
+                piece
+            });
             match piece {
-                Ok(Some((text, length))) => {
-                    let frame = frame(self.offset, &text, self.offset + length);
-                    self.offset += length;
+                Ok(Some(piece)) => {
+                    let frame = piece.frame(self.offset);
+                    self.offset += piece.length;
                     self.quiet = 0;
                     return Some(frame);
                 }
@@ -197,23 +211,63 @@ fn open(attempt: &Attempt) -> Result<Option<File>, Problem> {
     open_regular(&attempt.path).map(Some).map_err(|error| Problem::internal("reading the log", &error))
 }
 
-/// The next piece of a log and its length in bytes. A character that is not complete yet is left for later, unless nothing
-/// more comes.
-fn read(attempt: &Attempt, offset: u64, is_last: bool) -> Result<Option<(String, u64)>, Problem> {
-    let failed = |error| Problem::internal("reading the log", &error);
-    let Some(mut file) = open(attempt)? else { return Ok(None) };
-    file.seek(SeekFrom::Start(offset)).map_err(failed)?;
-    let mut bytes = Vec::new();
-    file.take(PIECE).read_to_end(&mut bytes).map_err(failed)?;
-    let complete = match std::str::from_utf8(&bytes) {
-        Err(error) if error.error_len().is_none() && !is_last => error.valid_up_to(),
-        _ => bytes.len(),
-    };
-    bytes.truncate(complete);
-    let text = String::from_utf8_lossy(&bytes).into_owned();
-    Ok((complete > 0).then_some((text, complete as u64)))
+/// A part of a log: text, or the bytes of a gap that the limit of logs has cut out.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Piece {
+    text: Option<String>,
+    length: u64,
 }
 
-fn frame(offset: u64, text: &str, next: u64) -> Bytes {
-    Bytes::from(format!("id: {next}\ndata: {}\n\n", json!({ "offset": offset, "text": text })))
+impl Piece {
+    fn frame(&self, offset: u64) -> Bytes {
+        let next = offset + self.length;
+        let data = match &self.text {
+            Some(text) => json!({ "offset": offset, "text": text }),
+            None => json!({ "offset": offset, "dropped": self.length }),
+        };
+        Bytes::from(format!("id: {next}\ndata: {data}\n\n"))
+    }
+}
+
+/// The next piece of a log. A character that is not complete yet is left for later, unless nothing more comes.
+fn read(file: &File, offset: u64, is_last: bool) -> Result<Option<Piece>, Problem> {
+    let mut bytes = vec![0; PIECE];
+    let length = file.read_at(&mut bytes, offset).map_err(|error| Problem::internal("reading the log", &error))?;
+    Ok(piece(&bytes[..length], is_last))
+}
+
+fn piece(bytes: &[u8], is_last: bool) -> Option<Piece> {
+    let gap = bytes.iter().take_while(|byte| **byte == 0).count();
+    if gap > 0 {
+        return Some(Piece { text: None, length: gap as u64 });
+    }
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    let complete = match std::str::from_utf8(text) {
+        Err(error) if error.error_len().is_none() && text.len() == bytes.len() && !is_last => error.valid_up_to(),
+        _ => text.len(),
+    };
+    let text = String::from_utf8_lossy(&text[..complete]).into_owned();
+    (complete > 0).then_some(Piece { text: Some(text), length: complete as u64 })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(bytes: &[u8], is_last: bool) -> Option<(Option<String>, u64)> {
+        piece(bytes, is_last).map(|piece| (piece.text, piece.length))
+    }
+
+    #[test]
+    fn a_character_is_sent_whole_and_a_gap_is_counted() {
+        let half = &"ä".as_bytes()[..1];
+        assert_eq!(text(b"", false), None);
+        assert_eq!(text("nä".as_bytes(), false), Some((Some("nä".to_owned()), 3)));
+        assert_eq!(text(&[b"n", half].concat(), false), Some((Some("n".to_owned()), 1)));
+        assert_eq!(text(half, false), None);
+        assert_eq!(text(half, true), Some((Some("\u{fffd}".to_owned()), 1)));
+        assert_eq!(text(b"\0\0\0a", false), Some((None, 3)));
+        assert_eq!(text(b"a\0\0", false), Some((Some("a".to_owned()), 1)));
+        assert_eq!(text(b"\xffa", false), Some((Some("\u{fffd}a".to_owned()), 2)));
+    }
 }

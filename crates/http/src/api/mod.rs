@@ -7,6 +7,7 @@ mod file;
 mod forms;
 pub mod health;
 pub mod logs;
+pub mod metrics;
 pub mod remarks;
 pub mod runs;
 pub mod schedules;

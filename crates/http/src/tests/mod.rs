@@ -1,8 +1,10 @@
 //! Tests of the whole router, without a network.
 
+mod documented;
 mod fixture;
 mod guard;
 mod login;
 mod runs;
+mod series;
 mod stream;
 mod walk;

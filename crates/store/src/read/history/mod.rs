@@ -5,6 +5,7 @@ mod events;
 mod samples;
 mod series;
 mod usage;
+mod values;
 
 pub use events::EventsAfter;
 pub use series::SeriesStep;
