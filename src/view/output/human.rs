@@ -72,6 +72,14 @@ mod tests {
     }
 
     #[test]
+    fn a_grid_has_one_line_for_each_row_and_no_control_characters() {
+        let rows = vec![vec!["a\nb\x1b[2J".to_owned(), "c".to_owned()], Vec::new(), vec!["d".to_owned()]];
+        let text = grid(rows);
+        assert_eq!(text.lines().count(), 3, "{text}");
+        assert!(text.starts_with("a\\nb\\x1b[2J "), "{text}");
+    }
+
+    #[test]
     fn short_ids_of_one_millisecond_differ() {
         let ids = ["01a22ad7-3f0d-7097-a15c-630001d33547", "01a22ad7-3f0d-7098-a15c-630101d33547"];
         assert_eq!(ids.map(|id| short_id(id.parse().unwrap())), ["630001d3", "630101d3"]);
