@@ -64,6 +64,7 @@ fn words_that_are_no_verbs_are_answered_with_verbs() {
         ("db verify", "`stepwell db check`"),
         ("db dump", "`stepwell db backup FOLDER`"),
         ("db load", "`stepwell db restore FOLDER`"),
+        ("login", "`stepwell token code`"),
         ("train", "`stepwell start-training"),
         ("diff", "`stepwell compare RUN RUN`"),
         ("remove", "`stepwell rm RUN`"),
