@@ -1,6 +1,5 @@
 //! `stepwell bench train`: compares our training step with PyTorch's, in turns.
 
-mod flops;
 mod material;
 mod measure;
 mod mode;

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
-use super::flops;
 use super::mode::Mode;
 use crate::statistics::median;
+use stepwell_train::model::flops;
 
 /// Number of steps, from the shared initial weights on, over which losses are compared.
 pub const COMPARED_STEPS: usize = 50;

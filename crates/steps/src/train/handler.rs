@@ -90,7 +90,8 @@ impl StepHandler for Train {
         let best = best.filter(|checkpoint| checkpoint.last_step.is_some_and(|step| step <= last_step));
         let best = best.max_by_key(|checkpoint| checkpoint.last_step).and_then(|best| best.artifact.clone());
         let (steps, keep) = (prepared.plan.steps(), Keep { newest: prepared.keep_checkpoints, best });
-        let mut host = StepHost::new(context.artifacts, context.reporter, log, kernels, steps, keep);
+        let mut host =
+            StepHost::new(context.artifacts, context.reporter, log, kernels, steps, prepared.utilisation(), keep);
         let finished = trainer.run(&mut host);
         let has_checkpoint = last_step > 0 || host.has_saved();
         match finished.map_err(|error| if has_checkpoint { with_checkpoint(error) } else { error })? {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::checkpoint_writer::{CheckpointWriter, Keep};
 use super::metrics_log::MetricsLog;
+use super::utilisation::Utilisation;
 use crate::handler::{Reporter, StepError};
 use crate::process::resident_bytes;
 use crate::tuning_file::TuningFile;
@@ -25,6 +26,7 @@ pub struct StepHost<'a> {
     tuning: TuningFile,
     writer: CheckpointWriter,
     total_steps: u64,
+    utilisation: Utilisation,
     speed: Option<f64>,
     has_saved: bool,
 }
@@ -36,10 +38,11 @@ impl<'a> StepHost<'a> {
         log: MetricsLog,
         tuning: TuningFile,
         total_steps: u64,
+        utilisation: Utilisation,
         keep: Keep,
     ) -> Self {
         let writer = CheckpointWriter::new(artifacts.clone(), reporter.checkpoint_line(), keep);
-        StepHost { reporter, log, tuning, writer, total_steps, speed: None, has_saved: false }
+        StepHost { reporter, log, tuning, writer, total_steps, utilisation, speed: None, has_saved: false }
     }
 
     /// True once a checkpoint was written or is being written.
@@ -90,7 +93,7 @@ impl TrainingHost for StepHost<'_> {
     type Error = StepError;
 
     fn step_done(&mut self, row: MetricRow) -> Result<(), StepError> {
-        let row = MetricRow { memory_bytes: resident_bytes(), ..row };
+        let row = MetricRow { memory_bytes: resident_bytes(), mfu: self.utilisation.of(&row), ..row };
         self.log.append(&row).map_err(|error| self.log_failure(&error))?;
         self.progress(&row);
         self.reporter.metric(row);

@@ -11,6 +11,7 @@ mod prepared;
 mod preview;
 mod result;
 mod resume;
+mod utilisation;
 mod watch;
 mod watch_arguments;
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::arguments::Arguments;
 use super::data::samplers;
 use super::resume::newest_valid;
+use super::utilisation::Utilisation;
 use super::watch::watch;
 use super::watch_arguments::ModelOutput;
 use crate::handler::{StepContext, StepError, forked_from_nothing};
@@ -65,6 +66,11 @@ impl Prepared {
             (None, Some(train_step)) => Err(forked_from_nothing(train_step)),
             _ => Ok(restored),
         }
+    }
+
+    /// Computes how much of the device the training uses.
+    pub fn utilisation(&self) -> Utilisation {
+        Utilisation::new(self.backend, &self.config, &self.plan)
     }
 
     /// A training that continues from `restored`, or starts with initial weights.

@@ -3,6 +3,7 @@
 mod batch;
 mod block;
 pub mod config;
+pub mod flops;
 mod forward;
 pub mod hf_config;
 mod layout;

@@ -1,6 +1,6 @@
 //! Floating-point operations of a model, counted by its shape and not by what an implementation executes.
 
-use stepwell_train::model::config::ModelConfig;
+use super::config::ModelConfig;
 
 /// Text of the formula, for reports.
 pub const FORMULA: &str = "per token 6 N + 12 L Q T: N parameters (the tied embedding once, as the output head), L layers, \
