@@ -55,7 +55,7 @@ pub use finding::{Finding, Weight};
 #[cfg(feature = "train")]
 pub use generate::GENERATE;
 pub use handler::{CheckpointLine, Highlight, Reporter, StepContext, StepError, StepHandler, Surroundings, arguments};
-pub use process::{MemoryKills, TreeUsage, tree_usage};
+pub use process::{MemoryKills, TreeUsage, own_cpu_seconds, tree_usage};
 pub use registry::{catalog, find, registry};
 #[cfg(feature = "train")]
 pub use tokenize::load_tokenizer;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use stepwell_artifact::free_bytes;
 use stepwell_base::protocol::{USAGE_PERIOD, Usage};
-use stepwell_steps::{TreeUsage, tree_usage};
+use stepwell_steps::{TreeUsage, own_cpu_seconds, tree_usage};
 
 /// Exists where NVIDIA's driver is loaded.
 const NVIDIA: &str = "/proc/driver/nvidia/version";
@@ -17,8 +17,8 @@ const NVIDIA_POLL: Duration = Duration::from_millis(50);
 /// The measurements of one attempt.
 pub(super) struct Meter {
     started: Instant,
-    /// A worker may have served other attempts before.
-    before: TreeUsage,
+    /// Processor time of the attempts that the worker served before. None of their processes is left.
+    cpu_before: f64,
     peak_bytes: u64,
     state_dir: PathBuf,
     /// Number of the last measurement.
@@ -27,8 +27,8 @@ pub(super) struct Meter {
 
 impl Meter {
     pub(super) fn start(state_dir: &Path) -> Meter {
-        let before = tree_usage().unwrap_or_default();
-        Meter { started: Instant::now(), before, peak_bytes: 0, state_dir: state_dir.to_owned(), last: 0 }
+        let cpu_before = own_cpu_seconds().unwrap_or(0.0);
+        Meter { started: Instant::now(), cpu_before, peak_bytes: 0, state_dir: state_dir.to_owned(), last: 0 }
     }
 
     /// Time of the next measurement.
@@ -49,7 +49,7 @@ impl Meter {
         let (gpu_ratio, gpu_bytes) = gpus.unzip();
         let usage = Usage {
             number,
-            cpu_seconds: (cpu_seconds - self.before.cpu_seconds).max(0.0),
+            cpu_seconds: (cpu_seconds - self.cpu_before).max(0.0),
             memory_bytes,
             peak_bytes: self.peak_bytes,
             disk_free_bytes: free_bytes(&self.state_dir).ok(),

@@ -6,4 +6,4 @@ mod proc_files;
 pub use memory_kills::MemoryKills;
 #[cfg(feature = "train")]
 pub use proc_files::resident_bytes;
-pub use proc_files::{TreeUsage, tree_usage};
+pub use proc_files::{TreeUsage, own_cpu_seconds, tree_usage};
