@@ -105,8 +105,8 @@ impl Mirror {
     }
 
     fn update(&mut self, key: &Key, from: u64, haste: Haste) -> Result<(), CliError> {
-        let series = match self.series.remove(key).filter(Series::is_intact) {
-            Some(series) => series,
+        let (series, from) = match self.series.remove(key).filter(Series::is_intact) {
+            Some(series) => (series, Some(from)),
             None => {
                 let row = self.reader.run(key.0)?;
                 if !self.place.has_room(&row, &key.1) {
@@ -114,11 +114,12 @@ impl Mirror {
                     return Ok(());
                 }
                 self.mark(key.0)?;
-                Series::open(&self.reader, &self.place, key.clone())?
+                // To open it compares all rows.
+                (Series::open(&self.reader, &self.place, key.clone())?, None)
             }
         };
         let series = self.series.entry(key.clone()).or_insert(series);
-        series.update(&self.reader, &self.place, Some(from), haste)
+        series.update(&self.reader, &self.place, from, haste)
     }
 
     fn mark(&mut self, run: RunId) -> Result<(), CliError> {

@@ -9,6 +9,7 @@ mod follower;
 mod mirror;
 mod observer;
 mod place;
+mod recent;
 mod series;
 #[cfg(test)]
 mod tests;

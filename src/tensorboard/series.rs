@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use super::changes::Key;
 use super::place::{Place, heading};
+use super::recent::Recent;
 use super::texts::Texts;
 use crate::error::CliError;
 use crate::view::series::{Part, each_row, parts};
@@ -26,6 +27,8 @@ pub struct Series {
     parts: Vec<Part>,
     folder: Folder,
     texts: Texts,
+    /// The newest rows that were written.
+    recent: Recent,
     /// The first step of rows that are out of date.
     stale_from: Option<u64>,
     /// When a rewind may happen again, and how long the next pause is.
@@ -53,6 +56,7 @@ impl Series {
             key,
             folder,
             texts,
+            recent: Recent::default(),
             stale_from: None,
             rewind: (Instant::now(), FIRST_PAUSE),
         };
@@ -79,6 +83,7 @@ impl Series {
             && (haste == Haste::Now || self.rewind.0 <= Instant::now())
         {
             self.folder.rewind(from).map_err(failed(place))?;
+            self.recent.rewind(from);
             self.stale_from = None;
             let (_, pause) = self.rewind;
             self.rewind = (Instant::now() + pause, (2 * pause).min(LONGEST_PAUSE));
@@ -93,6 +98,10 @@ impl Series {
     fn note_changes(&mut self, reader: &Reader, from: Option<u64>) -> Result<(), CliError> {
         let Some(last) = self.folder.last_step() else { return Ok(()) };
         let mut stale = from.filter(|from| *from <= last);
+        if let Some(from) = stale.filter(|from| self.recent.covers(*from)) {
+            // The rows may have been read before the word of them came.
+            stale = self.changed_since(reader, from, last)?;
+        }
         // Rows that were removed without others in their place.
         let newest = self.newest(reader)?;
         if newest.is_none_or(|newest| newest < last) {
@@ -101,6 +110,22 @@ impl Series {
         }
         self.stale_from = self.stale_from.into_iter().chain(stale).min();
         Ok(())
+    }
+
+    /// The first of the recent rows that the database has otherwise.
+    fn changed_since(&self, reader: &Reader, from: u64, last: u64) -> Result<Option<u64>, StoreError> {
+        let mut left = self.recent.since(from);
+        let mut next = left.next();
+        each_row(reader, &self.parts, from.checked_sub(1), last, |row| {
+            let row = row_of(row);
+            if next != Some(Recent::note(&row)) {
+                next = next.map(|(written, note)| (written.min(row.train_step), note));
+                return Ok::<_, StoreError>(ControlFlow::Break(()));
+            }
+            next = left.next();
+            Ok(ControlFlow::Continue(()))
+        })?;
+        Ok(next.map(|(train_step, _)| train_step))
     }
 
     /// The last training step of all parts.
@@ -127,9 +152,11 @@ impl Series {
 
     fn append(&mut self, reader: &Reader, up_to: u64) -> Result<(), Broken> {
         let after = self.folder.last_step();
-        let folder = &mut self.folder;
+        let (folder, recent) = (&mut self.folder, &mut self.recent);
         each_row(reader, &self.parts, after, up_to, |row| {
-            folder.append(now(), &row_of(row))?;
+            let row = row_of(row);
+            folder.append(now(), &row)?;
+            recent.push(&row);
             Ok::<_, Broken>(ControlFlow::Continue(()))
         })?;
         Ok(self.folder.sync()?)

@@ -168,6 +168,24 @@ fn a_rewind_is_followed_whether_the_process_lives_or_not() {
     }
 }
 
+/// The thread may read rows before it hears of them.
+#[test]
+fn late_words_of_known_rows_make_no_file() {
+    let mut board = Board::new(TRAINING);
+    (1..=9).for_each(|step| board.add(step, 1.0));
+    board.apply(Haste::Later);
+    board.changes.changed(board.run, &"a".into(), 3);
+    board.apply(Haste::Later);
+    assert_eq!((board.files().len(), board.written().len()), (1, 8));
+    board.restart();
+    board.rewind(6);
+    board.add(7, 2.0);
+    board.changes.changed(board.run, &"a".into(), 3);
+    board.apply(Haste::Later);
+    assert_eq!((board.files().len(), board.written().len()), (1, 6), "only what changed is cut off");
+    board.end();
+}
+
 #[test]
 fn a_rewind_without_new_rows_cuts_the_files() {
     let mut board = Board::new(TRAINING);

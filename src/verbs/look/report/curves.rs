@@ -195,7 +195,7 @@ fn write_chart(page: &mut Markup, chart: &Chart, size: Size, series: &[Series]) 
             rows.push(row(&label, column));
             lines.push(Line { label, style: lines.len() % LINE_STYLES, pieces: column.pieces() });
             if series.len() == 1 && marks.is_empty() {
-                marks.clone_from(&one.marks);
+                marks.extend(one.marks.iter().filter(|mark| mark.train_step < column.last_step()).cloned());
             }
         }
     }

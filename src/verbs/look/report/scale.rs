@@ -91,12 +91,17 @@ fn rounded(step: f64) -> f64 {
     factor * power
 }
 
-/// A tick such as `2.5`, `20,000` or `1e-6`.
+/// A tick such as `2.5`, `20,000`, `150M` or `1e-6`.
 fn label(value: f64, decimals: usize) -> String {
     if value == 0.0 {
         return "0".to_owned();
     }
-    if decimals > 3 || value.abs() >= 1e9 {
+    for (unit, size) in [("T", 1e12), ("G", 1e9), ("M", 1e6)] {
+        if (size..1000.0 * size).contains(&value.abs()) {
+            return format!("{}{unit}", value / size);
+        }
+    }
+    if decimals > 3 || value.abs() >= 1e15 {
         let text = format!("{value:.1e}");
         return text.replace(".0e", "e");
     }
@@ -133,6 +138,7 @@ mod tests {
         assert_eq!(labels(&[2.7, 5.6]), "3.0 3.5 4.0 4.5 5.0 5.5");
         assert_eq!(labels(&[0.0, 20_000.0]), "0 5000 10,000 15,000 20,000");
         assert_eq!(labels(&[1.0, 1.25]), "1.00 1.05 1.10 1.15 1.20 1.25");
+        assert_eq!(labels(&[4e8, 6e8]), "400M 450M 500M 550M 600M");
         assert_eq!(labels(&[-3.0, 3.0]), "-3 -2 -1 0 1 2 3");
         assert_eq!(labels(&[1e-6, 1.0]), "1e-6 1e-4 0.01 1");
         assert_eq!(labels(&[2.0, 300.0]), "2 5 10 20 50 100 200");

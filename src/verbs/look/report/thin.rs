@@ -101,6 +101,11 @@ impl Column {
         }
     }
 
+    /// The training step of the last number.
+    pub(super) fn last_step(&self) -> u64 {
+        self.buckets.last().map_or(0, |bucket| bucket.last.0)
+    }
+
     /// The points of each unbroken piece, in order.
     pub(super) fn pieces(&self) -> Vec<Vec<Point>> {
         let (mut pieces, mut piece) = (Vec::new(), Vec::new());

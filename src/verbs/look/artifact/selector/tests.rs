@@ -1,5 +1,5 @@
 use serde_json::json;
-use stepwell_base::artifact::{Digest, Outputs};
+use stepwell_base::artifact::Outputs;
 use stepwell_base::ids::Fence;
 use stepwell_run::event::StepEventKind;
 
