@@ -66,7 +66,7 @@ fn steps_come_in_pages_failed_ones_first() {
     let text = StepFilter { text: Some("ITEM 2".to_owned()), ..StepFilter::default() };
     assert_eq!(ids(&text, 0, 9), ["c[2]"]);
     assert_eq!([&all, &failed, &text].map(|filter| reader.count_steps(run, filter).unwrap()), [8, 1, 1]);
-    let expected = StepCounts { total: 8, failed: 1, running: 1, waiting: 0, done: 1 };
+    let expected = StepCounts { total: 8, top: 3, failed: 1, running: 1, waiting: 0, done: 1 };
     assert_eq!(reader.step_counts(run).unwrap(), expected);
     let totals = StepTotals { total: 7, done: 1, failed: 1 };
     assert_eq!(reader.step_totals(&[run]).unwrap(), [(run, totals)], "a fan-out counts with its items only");

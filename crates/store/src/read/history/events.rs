@@ -82,6 +82,13 @@ impl Reader {
         self.query(|connection| collect(connection, sql, params![run.to_string(), after_seq, PAGE as i64]))
     }
 
+    /// At most `most` events of a run before event `before_seq`, newest first.
+    pub fn events_before(&self, run: RunId, before_seq: i64, most: usize) -> Result<Vec<EventRow>, StoreError> {
+        let sql = "SELECT * FROM event WHERE run = ?1 AND seq < ?2 ORDER BY seq DESC LIMIT ?3";
+        let most = i64::try_from(most).unwrap_or(i64::MAX);
+        self.query(|connection| collect(connection, sql, params![run.to_string(), before_seq, most]))
+    }
+
     /// Passes the whole log to `see`, one event at a time.
     pub fn each_event(&self, mut see: impl FnMut(EventRow)) -> Result<(), StoreError> {
         self.query(|connection| {

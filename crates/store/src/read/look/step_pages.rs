@@ -5,7 +5,7 @@ use rusqlite::params;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::status::StepStatus;
 
-use crate::decode::collect;
+use crate::decode::{collect, first};
 use crate::error::StoreError;
 use crate::read::reader::Reader;
 use crate::rows::{StepRow, steps_where};
@@ -22,6 +22,8 @@ pub struct StepFilter {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StepCounts {
     pub total: u64,
+    /// Steps that are no items of a fan-out.
+    pub top: u64,
     pub failed: u64,
     pub running: u64,
     pub waiting: u64,
@@ -66,17 +68,18 @@ impl Reader {
 
     /// The steps of a run in numbers, from indexes and the counters of fan-outs; every fan-out counts as a step too.
     pub fn step_counts(&self, run: RunId) -> Result<StepCounts, StoreError> {
-        let sql = "SELECT sum(1 + coalesce(children, 0)),
-                          sum((status = 'failed') + children_failed),
-                          (SELECT count(*) FROM step WHERE run = ?1 AND status = 'running'),
-                          (SELECT count(*) FROM step WHERE run = ?1 AND status = 'waiting'),
-                          sum((status IN ('succeeded', 'skipped')) + children_done)
+        let sql = "SELECT count(*), coalesce(sum(1 + coalesce(children, 0)), 0),
+                          coalesce(sum((status = 'failed') + children_failed), 0),
+                          coalesce(sum((status IN ('succeeded', 'skipped')) + children_done), 0)
                    FROM step WHERE run = ?1 AND parent IS NULL";
-        type Row = (Option<u64>, Option<u64>, u64, u64, Option<u64>);
-        let rows: Vec<Row> = self.query(|connection| collect(connection, sql, [run.to_string()]))?;
-        let (total, failed, running, waiting, done) = rows.into_iter().next().unwrap_or_default();
-        let or_none = Option::unwrap_or_default;
-        Ok(StepCounts { total: or_none(total), failed: or_none(failed), running, waiting, done: or_none(done) })
+        let now = "SELECT (SELECT count(*) FROM step WHERE run = ?1 AND status = 'running'),
+                          (SELECT count(*) FROM step WHERE run = ?1 AND status = 'waiting')";
+        self.query(|connection| {
+            let key = run.to_string();
+            let (top, total, failed, done) = first(connection, sql, [&key])?.unwrap_or_default();
+            let (running, waiting) = first(connection, now, [&key])?.unwrap_or_default();
+            Ok(StepCounts { total, top, failed, running, waiting, done })
+        })
     }
 
     /// Where attempts of a step began to report: each attempt that has rows, with its first training step. Looks at a few
@@ -90,11 +93,11 @@ impl Reader {
             let one = |sql: &str| -> Result<Option<(u32, u64)>, StoreError> {
                 Ok(collect(connection, sql, params![key, step.as_str()])?.into_iter().next())
             };
-            let (Some(first), Some(last)) = (one(&format!("{ends} LIMIT 1"))?, one(&format!("{ends} DESC LIMIT 1"))?)
+            let (Some(start), Some(last)) = (one(&format!("{ends} LIMIT 1"))?, one(&format!("{ends} DESC LIMIT 1"))?)
             else {
                 return Ok(Vec::new());
             };
-            let mut starts = vec![first];
+            let mut starts = vec![start];
             while let Some((attempt, from)) = starts.last().copied().filter(|(attempt, _)| *attempt < last.0) {
                 let (mut low, mut high, mut found) = (from, last.1, last);
                 while low < high {
