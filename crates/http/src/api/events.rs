@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::forms::EventForm;
-use super::stream::{Start, frames};
+use super::stream::{Quiet, Start, frames};
 use crate::problem::Problem;
 use crate::route::{Access, Doc, QueryOf, Route};
 use crate::state::AppState;
@@ -47,6 +47,9 @@ pub struct StreamQuery {
     /// Number of the last event that the client knows; the header `Last-Event-ID` goes first. Without both, the stream
     /// starts with the next event.
     after: Option<i64>,
+    /// Adds frames `event: progress`, without an id, when metrics or progress may have grown, which have no events.
+    #[serde(default)]
+    progress: bool,
 }
 
 #[derive(Debug, Deserialize, IntoParams)]
@@ -102,7 +105,8 @@ async fn events(
         // The log of another state directory, or no number.
         _ => Start::Reset(newest),
     };
-    let body = Body::from_stream(frames(app, run, start));
+    let quiet = if query.progress { Quiet::Told } else { Quiet::Untold };
+    let body = Body::from_stream(frames(app, run, start, quiet));
     Ok((stream_headers(), body).into_response())
 }
 

@@ -233,7 +233,7 @@ impl StepForm {
 }
 
 impl From<StepCounts> for CountsForm {
-    fn from(StepCounts { total, failed, running, waiting, done }: StepCounts) -> CountsForm {
+    fn from(StepCounts { total, failed, running, waiting, done, .. }: StepCounts) -> CountsForm {
         CountsForm { total, failed, running, waiting, done }
     }
 }

@@ -27,24 +27,35 @@ pub enum Start {
     Reset(i64),
 }
 
+/// Commits without events.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Quiet {
+    Told,
+    Untold,
+}
+
 struct Client {
     app: AppState,
     run: Option<RunId>,
     listener: Listener,
+    quiet: Quiet,
+    /// Commits that the client knows of.
+    commits: u64,
     /// Number of the last event that was read.
     after: i64,
     waiting: VecDeque<Bytes>,
     ended: bool,
 }
 
-pub fn frames(app: AppState, run: Option<RunId>, start: Start) -> impl Stream<Item = Frame> {
+pub fn frames(app: AppState, run: Option<RunId>, start: Start, quiet: Quiet) -> impl Stream<Item = Frame> {
     let listener = app.feed().listen();
     let (after, first) = match start {
         Start::After(after) => (after, "retry: 1000\n\n".to_owned()),
         Start::Reset(after) => (after, format!("retry: 1000\n\nid: {after}\nevent: reset\ndata: {{}}\n\n")),
     };
     let waiting = VecDeque::from([Bytes::from(first)]);
-    let client = Client { app, run, listener, after, waiting, ended: false };
+    let commits = listener.now().commits;
+    let client = Client { app, run, listener, quiet, commits, after, waiting, ended: false };
     stream::unfold(client, |mut client| async move { client.next().await.map(|frame| (Ok(frame), client)) })
 }
 
@@ -59,8 +70,8 @@ impl Client {
             }
             match self.read().await {
                 Ok(()) if self.waiting.is_empty() => {
-                    if tokio::time::timeout(HEARTBEAT, self.listener.has_after(self.after)).await.is_err() {
-                        return Some(Bytes::from_static(b": still here\n\n"));
+                    if let Some(frame) = self.wait().await {
+                        return Some(frame);
                     }
                 }
                 Ok(()) => {}
@@ -71,6 +82,28 @@ impl Client {
                 }
             }
         }
+    }
+
+    /// Waits for an event; returns a frame if there is something else to send.
+    async fn wait(&mut self) -> Option<Bytes> {
+        let heard = match self.quiet {
+            Quiet::Untold => tokio::time::timeout(HEARTBEAT, self.listener.has_after(self.after)).await.is_ok(),
+            Quiet::Told => {
+                let news = self.listener.has_news(self.after, self.commits);
+                match tokio::time::timeout(HEARTBEAT, news).await {
+                    Ok(news) if news.newest <= self.after => {
+                        self.commits = news.commits;
+                        return Some(Bytes::from_static(b"event: progress\ndata: {}\n\n"));
+                    }
+                    Ok(news) => {
+                        self.commits = news.commits;
+                        true
+                    }
+                    Err(_) => false,
+                }
+            }
+        };
+        (!heard).then(|| Bytes::from_static(b": still here\n\n"))
     }
 
     async fn read(&mut self) -> Result<(), Problem> {
