@@ -78,6 +78,15 @@ impl Problem {
         StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
     }
 
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
+    /// Problems of a workflow: `{"file","count","first"}`.
+    pub fn problems(&self) -> Option<&Value> {
+        self.0.problems.as_ref()
+    }
+
     pub fn detail(&self) -> &str {
         &self.0.detail
     }

@@ -28,9 +28,7 @@ pub fn routes() -> Vec<Route> {
         api::schedules::routes(),
         api::events::routes(),
         api::tokens::routes(),
-        page::home::routes(),
-        page::login::routes(),
-        page::assets::routes(),
+        page::routes(),
     ]
     .into_iter()
     .flatten()

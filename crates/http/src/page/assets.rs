@@ -13,11 +13,55 @@ struct Asset {
     bytes: &'static [u8],
 }
 
-/// Every file of the page. A name is a whole name, never a path.
-const ASSETS: &[Asset] =
-    &[Asset { name: "login.css", media_type: CSS, bytes: include_bytes!("../../assets/login.css") }];
-
 const CSS: &str = "text/css; charset=utf-8";
+const SCRIPT: &str = "text/javascript; charset=utf-8";
+const SVG: &str = "image/svg+xml";
+
+/// One style sheet, so that a page is painted after one request.
+const STYLE: &str = concat!(
+    include_str!("../../assets/css/base.css"),
+    include_str!("../../assets/css/layout.css"),
+    include_str!("../../assets/css/controls.css"),
+    include_str!("../../assets/css/tables.css"),
+    include_str!("../../assets/css/run.css"),
+    include_str!("../../assets/css/chart.css"),
+    include_str!("../../assets/css/log.css"),
+    include_str!("../../assets/css/form.css"),
+);
+
+macro_rules! files {
+    ($($folder:literal $name:literal $media_type:ident),+ $(,)?) => {
+        &[
+            Asset { name: "page.css", media_type: CSS, bytes: STYLE.as_bytes() },
+            $(Asset {
+                name: $name,
+                media_type: $media_type,
+                bytes: include_bytes!(concat!("../../assets/", $folder, $name)),
+            }),+
+        ]
+    };
+}
+
+/// Every file of the page. A name is a whole name, never a path.
+const ASSETS: &[Asset] = files![
+    "" "icon.svg" SVG,
+    "js/" "chart.js" SCRIPT,
+    "js/" "curves.js" SCRIPT,
+    "js/" "editor.js" SCRIPT,
+    "js/" "filters.js" SCRIPT,
+    "js/" "live-worker.js" SCRIPT,
+    "js/" "live.js" SCRIPT,
+    "js/" "logs.js" SCRIPT,
+    "js/" "metrics.js" SCRIPT,
+    "js/" "morph.js" SCRIPT,
+    "js/" "page.js" SCRIPT,
+    "js/" "series.js" SCRIPT,
+    "js/" "stream.js" SCRIPT,
+    "js/" "theme.js" SCRIPT,
+    "vendor/" "htmx.min.js" SCRIPT,
+    "vendor/" "uPlot.iife.min.js" SCRIPT,
+    "vendor/" "uPlot.min.css" CSS,
+];
 
 pub fn routes() -> Vec<Route> {
     vec![Route::get("/assets/{name}", Access::Open, asset, Doc::new("page", "Returns a file of the page"))]

@@ -1,8 +1,18 @@
-//! The page for people: login, the files that it is made of, and its views.
+//! The page for people: login, the files that it is made of, and its views. Each view renders what the database has;
+//! scripts ask for it again when an event says that it has changed.
 
-pub mod assets;
-pub mod home;
-pub mod login;
+mod act;
+mod assets;
+mod compare;
+mod login;
 mod login_form;
+mod parts;
+mod pools;
+mod routes;
+mod run;
+mod runs;
+mod schedules;
+mod start;
 
 pub use login_form::login_form;
+pub use routes::routes;

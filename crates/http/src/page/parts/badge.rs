@@ -1,0 +1,52 @@
+//! A state as people see it: a word, an icon and a colour.
+
+use stepwell_run::status::{RunStatus, StepStatus};
+use stepwell_store::StepRow;
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Badge {
+    /// For the style sheet.
+    pub class: &'static str,
+    pub icon: &'static str,
+    pub word: &'static str,
+    pub spins: bool,
+}
+
+impl Badge {
+    fn new(class: &'static str, icon: &'static str, word: &'static str) -> Badge {
+        Badge { class, icon, word, spins: icon == "running" }
+    }
+
+    pub fn of_run(status: RunStatus) -> Badge {
+        let word = status.as_str();
+        match status {
+            RunStatus::Canceling => Badge::new("canceling", "running", word),
+            _ => Badge::new(word, word, word),
+        }
+    }
+
+    /// The state of a step of a run. A fan-out is at work while its items are, and an attempt stands still with its run.
+    pub fn of_step(step: &StepRow, run: RunStatus) -> Badge {
+        let at_work = match step.status {
+            StepStatus::Running | StepStatus::Expanded => true,
+            StepStatus::Ready => step.attempts > 0,
+            _ => false,
+        };
+        match (run, step.status) {
+            (RunStatus::Interrupted, _) if at_work => Badge::of_run(RunStatus::Interrupted),
+            (RunStatus::Paused, StepStatus::Ready | StepStatus::Expanded) if at_work => {
+                Badge::of_run(RunStatus::Paused)
+            }
+            (_, StepStatus::Succeeded) if step.reused_from.is_some() => Badge::new("succeeded", "succeeded", "reused"),
+            (_, status) => Badge::of_status(status),
+        }
+    }
+
+    pub fn of_status(status: StepStatus) -> Badge {
+        match status {
+            StepStatus::Expanded => Badge::new("running", "running", "running"),
+            StepStatus::Ready => Badge::new("pending", "pending", "ready"),
+            other => Badge::new(other.as_str(), other.as_str(), other.as_str()),
+        }
+    }
+}

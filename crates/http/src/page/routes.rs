@@ -1,0 +1,31 @@
+//! The routes of the page.
+
+use super::{act, assets, compare, login, pools, run, runs, schedules, start};
+use crate::route::Route;
+
+pub fn routes() -> Vec<Route> {
+    [
+        login::routes(),
+        assets::routes(),
+        runs::routes(),
+        run::overview::routes(),
+        run::curves::routes(),
+        run::logs::routes(),
+        run::samples::routes(),
+        run::artifacts::routes(),
+        run::params::routes(),
+        run::history::routes(),
+        act::control::routes(),
+        act::decide::routes(),
+        act::fork::routes(),
+        start::list::routes(),
+        start::form::routes(),
+        start::text::routes(),
+        compare::routes(),
+        pools::routes(),
+        schedules::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

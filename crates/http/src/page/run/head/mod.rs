@@ -1,0 +1,10 @@
+//! What every view of a run begins with.
+
+mod around;
+mod health;
+mod tabs;
+mod view;
+
+pub use around::Around;
+pub use tabs::Tab;
+pub use view::Head;
