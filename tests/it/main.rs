@@ -33,6 +33,7 @@ mod notify;
 mod odd_files;
 #[cfg(target_os = "linux")]
 mod orphans;
+mod page;
 mod pools;
 mod provenance;
 mod python_package;

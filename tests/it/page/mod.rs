@@ -1,0 +1,11 @@
+//! The page in a real browser, driven over the DevTools protocol. Without Chromium these tests say so and pass.
+
+mod browser;
+mod chromium;
+mod looks;
+mod protocol;
+mod runs;
+mod server;
+mod socket;
+mod steer;
+mod survives;
