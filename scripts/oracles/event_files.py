@@ -103,7 +103,8 @@ class State:
             sys.exit(f"{arguments}: exit code {code}; see {self.path}.log\n" + pathlib.Path(f"{self.path}.log").read_text()[-2000:])
 
     def folders(self):
-        return {file.parent for file in (self.path / "tensorboard").rglob("*tfevents*")}
+        files = (self.path / "tensorboard").rglob("*tfevents*")
+        return {file.parent for file in files if file.parent.name != "samples"}
 
     def folder(self, run):
         [folder] = [folder for folder in self.folders() if folder.parent.name.startswith(run + "-")]
@@ -144,6 +145,22 @@ def disturb(state, arguments, kills, rng, live):
     return live
 
 
+def with_validation(stepwell):
+    """The workflow `smoke`, whose training also validates and writes texts."""
+    text = subprocess.run([stepwell, "workflow", "show", "smoke", "--source"], check=True, capture_output=True, text=True).stdout
+    last = 'checkpoint_every = "{{ params.checkpoint_every }}"\n'
+    more = 'validation = "{{ steps.tokenize_validation.outputs.tokens }}"\nvalidation_every = 20\nsample_every = 50\nlayer_stats_every = 10\n'
+    return text.replace(last, last + more, 1)
+
+
+def texts(folder):
+    """Tag to a list of (step, text)."""
+    events = EventAccumulator(str(folder), size_guidance={"tensors": 0})
+    events.Reload()
+    tags = events.Tags()["tensors"]
+    return {tag: [(event.step, event.tensor_proto.string_val[0].decode()) for event in events.Tensors(tag)] for tag in tags}
+
+
 def compare(what, found, expected):
     if found == expected:
         print(f"ok      {what}: {len(found)} tags, {sum(map(len, found.values()))} points")
@@ -162,13 +179,15 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--stepwell", required=True)
     parser.add_argument("--kills", type=int, default=5)
-    parser.add_argument("--steps", type=int, default=400)
+    parser.add_argument("--steps", type=int, default=700)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     options = parser.parse_args()
     print(f"seed {options.seed}")
     rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
-        arguments = ["smoke", "--name", "base", "-S", f"steps={options.steps}", "-S", "checkpoint_every=25"]
+        workflow = pathlib.Path(folder) / "w.toml"
+        workflow.write_text(with_validation(options.stepwell))
+        arguments = [str(workflow), "--name", "base", "-S", f"steps={options.steps}", "-S", "checkpoint_every=25"]
         whole, killed = State(options.stepwell, pathlib.Path(folder) / "whole"), State(options.stepwell, pathlib.Path(folder) / "killed")
         whole.run("run", *arguments)
         live = disturb(killed, arguments, options.kills, rng, None)
@@ -187,6 +206,7 @@ def main():
             good &= compare(f"{run}: Python reader", by_python(place), expected)
             good &= compare(f"{run}: tbparse", by_tbparse(place), expected)
             good &= compare(f"{run}: fast reader that ran all the time", live.settled(name, expected), expected)
+            good &= compare(f"{run}: texts", texts(place / "samples"), texts(whole.folder(run) / "samples"))
             for fast in (True, False):
                 board = Board(killed.path / "tensorboard", fast)
                 good &= compare(f"{run}: tensorboard --load_fast={str(fast).lower()}", board.settled(name, expected), expected)

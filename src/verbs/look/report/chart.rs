@@ -4,15 +4,18 @@ use super::markup::Markup;
 use super::scale::Scale;
 use super::thin::Point;
 
-const RIGHT: f64 = 12.0;
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 22.0;
 const TOP: f64 = 14.0;
 const BOTTOM: f64 = 32.0;
 
 /// How much of the page a chart takes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Size {
-    /// The whole width.
+    /// The whole width of a large screen; a phone shows [`Size::Instead`].
     Large,
+    /// In place of a large chart.
+    Instead,
     /// One of two columns.
     Small,
 }
@@ -21,15 +24,15 @@ impl Size {
     fn width_and_height(self) -> (f64, f64) {
         match self {
             Size::Large => (960.0, 320.0),
-            Size::Small => (460.0, 210.0),
+            Size::Small | Size::Instead => (460.0, 210.0),
         }
     }
 
-    /// Room for the labels of the y axis, which are larger on a phone.
-    fn left(self) -> f64 {
+    fn class(self) -> &'static str {
         match self {
-            Size::Large => 84.0,
-            Size::Small => 58.0,
+            Size::Large => "broad",
+            Size::Instead => "narrow",
+            Size::Small => "plain",
         }
     }
 }
@@ -68,48 +71,61 @@ pub(super) fn draw(
     lines: &[Line],
     marks: &[Mark],
 ) -> bool {
-    let ((width, height), left) = (size.width_and_height(), size.left());
+    let (width, height) = size.width_and_height();
     let points = || lines.iter().flat_map(|line| line.pieces.iter().flatten());
     let Some(values) = Scale::of(points().map(|(_, value)| *value), spread) else { return false };
     let first = points().map(|(step, _)| *step).min().unwrap_or(0);
     let last = points().map(|(step, _)| *step).max().unwrap_or(1);
     let steps = Scale::of_steps(first, last);
-    let x = |step: f64| left + steps.place(step) * (width - left - RIGHT);
+    let x = |step: f64| LEFT + steps.place(step) * (width - LEFT - RIGHT);
     let y = |value: f64| TOP + (1.0 - values.place(value)) * (height - TOP - BOTTOM);
     let view_box = format!("0 0 {width} {height}");
     let logarithmic = if values.is_logarithmic() { ", on a logarithmic scale" } else { "" };
     let label = format!("{name} over training steps {first} to {last}{logarithmic}");
-    page.within("svg", &[("viewBox", &view_box), ("role", &"img"), ("aria-label", &label)], |svg| {
-        for (value, label) in values.ticks() {
-            let at = format!("{:.1}", y(value));
-            svg.open("line", &[("class", &"grid"), ("x1", &left), ("x2", &(width - RIGHT)), ("y1", &at), ("y2", &at)]);
-            svg.constant("</line>");
-            let below = format!("{:.1}", y(value) + 4.0);
-            svg.element("text", &[("class", &"tick y"), ("x", &(left - 8.0)), ("y", &below)], &label);
-        }
-        for (step, label) in steps.ticks() {
-            let at = format!("{:.1}", x(step));
-            svg.element("text", &[("class", &"tick x"), ("x", &at), ("y", &(height - BOTTOM + 20.0))], &label);
-        }
-        for mark in marks.iter().filter(|mark| (first..last).contains(&mark.train_step)) {
-            let (at, class) = (format!("{:.1}", x(mark.train_step as f64)), format!("mark {}", mark.kind));
-            let ends = [("x1", at.as_str()), ("x2", at.as_str())];
-            let bottom = height - BOTTOM;
-            svg.within(
-                "line",
-                &[("class", &class), (ends[0].0, &ends[0].1), (ends[1].0, &ends[1].1), ("y1", &TOP), ("y2", &bottom)],
-                |line| line.element("title", &[], &mark.label),
-            );
-        }
-        for line in lines {
-            let class = format!("curve s{}", line.style % LINE_STYLES);
-            for piece in &line.pieces {
-                svg.within("path", &[("class", &class), ("d", &path(piece, x, y))], |path| {
-                    path.element("title", &[], &line.label);
-                });
+    page.within(
+        "svg",
+        &[("viewBox", &view_box), ("class", &size.class()), ("role", &"img"), ("aria-label", &label)],
+        |svg| {
+            for (value, label) in values.ticks() {
+                let at = format!("{:.1}", y(value));
+                svg.open(
+                    "line",
+                    &[("class", &"grid"), ("x1", &LEFT), ("x2", &(width - RIGHT)), ("y1", &at), ("y2", &at)],
+                );
+                svg.constant("</line>");
+                let below = format!("{:.1}", y(value) + 4.0);
+                svg.element("text", &[("class", &"tick y"), ("x", &(LEFT - 8.0)), ("y", &below)], &label);
             }
-        }
-    });
+            for (step, label) in steps.ticks() {
+                let at = format!("{:.1}", x(step));
+                svg.element("text", &[("class", &"tick x"), ("x", &at), ("y", &(height - BOTTOM + 20.0))], &label);
+            }
+            for mark in marks.iter().filter(|mark| (first..last).contains(&mark.train_step)) {
+                let (at, class) = (format!("{:.1}", x(mark.train_step as f64)), format!("mark {}", mark.kind));
+                let ends = [("x1", at.as_str()), ("x2", at.as_str())];
+                let bottom = height - BOTTOM;
+                svg.within(
+                    "line",
+                    &[
+                        ("class", &class),
+                        (ends[0].0, &ends[0].1),
+                        (ends[1].0, &ends[1].1),
+                        ("y1", &TOP),
+                        ("y2", &bottom),
+                    ],
+                    |line| line.element("title", &[], &mark.label),
+                );
+            }
+            for line in lines {
+                let class = format!("curve s{}", line.style % LINE_STYLES);
+                for piece in &line.pieces {
+                    svg.within("path", &[("class", &class), ("d", &path(piece, x, y))], |path| {
+                        path.element("title", &[], &line.label);
+                    });
+                }
+            }
+        },
+    );
     true
 }
 

@@ -208,6 +208,8 @@ fn write_chart(page: &mut Markup, chart: &Chart, size: Size, series: &[Series]) 
         });
         if !draw(figure, (&chart.title, size, spread), &lines, &marks) {
             figure.element("p", &[], "There is no number to draw.");
+        } else if size == Size::Large {
+            draw(figure, (&chart.title, Size::Instead, spread), &lines, &marks);
         }
         legend(figure, &lines, &marks);
         figure.within("details", &[], |details| {

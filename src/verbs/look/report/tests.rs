@@ -38,7 +38,7 @@ fn a_report_has_every_part_and_asks_nobody() {
         assert!(page.contains(part), "{part}: {page}");
     }
     assert!(page.contains("<th scope=\"row\">lr</th>\n<td>0.1</td>"), "{page}");
-    assert_eq!(count(&page, "svg viewBox=\"0 0 460 210\""), 3, "learning rate, gradient norm, speed");
+    assert_eq!(count(&page, "svg viewBox=\"0 0 460 210\""), 4, "loss on a phone, learning rate, gradient norm, speed");
     for request in ["http:", "https:", "src=", "href=", "url(", "@import", "<script", "<link", "<img"] {
         assert!(!page.contains(request), "{request}");
     }
@@ -103,5 +103,9 @@ fn several_runs_are_drawn_over_each_other() {
     let page = written(&lab, &runs);
     assert!(page.contains("<h2>Differences</h2>"), "{page}");
     assert!(page.contains("<th scope=\"row\">lr</th>\n<td>0.1</td>\n<td>0.2</td>"), "{page}");
-    assert_eq!(count(&page, "path class=\"curve s1\""), 8, "a line and its legend in each of four charts");
+    assert_eq!(
+        count(&page, "path class=\"curve s1\""),
+        9,
+        "a line and its legend in each of four charts, and the first for phones"
+    );
 }
