@@ -9,7 +9,6 @@ pub mod load_workflow;
 pub mod look_ahead;
 pub mod mistakes;
 pub mod new_schedule;
-pub mod place;
 pub mod preview;
 pub mod queue;
 pub mod run_name;

@@ -2,6 +2,8 @@
 
 mod file;
 mod other_workflow;
+mod place;
 
 pub use file::{Shape, from_script, no_workflow, shape_of};
 pub use other_workflow::with_param;
+pub use place::Words;

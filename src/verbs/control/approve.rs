@@ -6,7 +6,7 @@ mod tests;
 use clap::Args;
 use serde_json::json;
 
-use crate::drive::place::Words;
+use crate::drive::mistakes::Words;
 use crate::drive::queue::driver::undriven;
 use crate::error::CliError;
 use crate::exit_code::Exit;

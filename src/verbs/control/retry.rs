@@ -3,7 +3,7 @@
 use clap::Args;
 
 use crate::arguments::LogArgs;
-use crate::drive::place::Words;
+use crate::drive::mistakes::Words;
 use crate::drive::queue::continue_run::continue_run;
 use crate::drive::queue::detach::Detach;
 use crate::error::CliError;

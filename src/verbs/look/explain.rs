@@ -14,7 +14,7 @@ use clap::Args;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::drive::place::Words;
+use crate::drive::mistakes::Words;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-use crate::drive::place::Words;
+use crate::drive::mistakes::Words;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;

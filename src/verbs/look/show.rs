@@ -11,7 +11,7 @@ mod tests;
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::drive::place::Words;
+use crate::drive::mistakes::Words;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;

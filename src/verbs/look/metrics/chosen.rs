@@ -1,7 +1,7 @@
 //! Chooses the series that a person means: all steps of some runs that have one, or one step of each.
 
 use super::MetricsArgs;
-use crate::drive::place::Words;
+use crate::drive::mistakes::Words;
 use crate::error::CliError;
 use crate::view::output::short_id;
 use crate::view::run_handle::handle;
