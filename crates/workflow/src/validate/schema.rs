@@ -11,12 +11,11 @@ use stepwell_base::suggest;
 
 /// Reports the arguments that `schema` rejects; returns true if there are none.
 pub(super) fn check(schema: &Value, arguments: &Argument, kind: &str, names: &Names, problems: &mut Problems) -> bool {
-    let checker = Checker { root: schema, kind };
+    let checker = Checker { root: schema, kind, names };
     let mismatches = checker.check(schema, arguments, "", MAXIMUM_DEPTH);
     let fits = mismatches.is_empty();
     for mismatch in mismatches {
-        let is_overridden = mismatch.param.is_some_and(|param| names.is_overridden(&param));
-        let problem = match is_overridden {
+        let problem = match mismatch.param.is_some() {
             // The line in the file only passes on what the person has set.
             true => problems.without_place(mismatch.message),
             false => problems.at(&mismatch.span, mismatch.message),
@@ -31,7 +30,7 @@ const MAXIMUM_DEPTH: usize = 64;
 
 struct Mismatch {
     span: Span,
-    /// The param that is the wrong value.
+    /// The param that is the wrong value, if an override has set it.
     param: Option<String>,
     message: String,
     label: String,
@@ -41,6 +40,7 @@ struct Mismatch {
 struct Checker<'a> {
     root: &'a Value,
     kind: &'a str,
+    names: &'a Names,
 }
 
 impl<'a> Checker<'a> {
@@ -97,7 +97,7 @@ impl<'a> Checker<'a> {
             let expected: Vec<&str> =
                 types.iter().filter(|name| **name != "null").map(|name| type_name(schema, name)).collect();
             let mismatch = self.expected(&expected.join(" or "), argument, path);
-            let example = example(schema).filter(|_| argument.param.is_none());
+            let example = example(schema).filter(|_| self.overridden(argument).is_none());
             let Some(example) = example else { return Some(mismatch) };
             let name = path.rsplit('.').next().unwrap_or(path);
             return Some(Mismatch { hint: format!("write it like this: `{name} = {example}`"), ..mismatch });
@@ -111,10 +111,23 @@ impl<'a> Checker<'a> {
     fn expected(&self, expected: &str, argument: &Argument, path: &str) -> Mismatch {
         Mismatch {
             span: argument.span.clone(),
-            param: argument.param.clone(),
-            message: format!("{} must be {expected}, not {}", subject(argument, path), argument.describe()),
+            param: self.overridden(argument),
+            message: format!("{} must be {expected}, not {}", self.subject(argument, path), argument.describe()),
             label: format!("expected {expected}"),
             hint: format!("`stepwell workflow schema` shows the arguments of `{}`", self.kind),
+        }
+    }
+
+    /// The param that is the value, if an override has set it: the file does not show what is wrong.
+    fn overridden(&self, argument: &Argument) -> Option<String> {
+        argument.param.clone().filter(|param| self.names.is_overridden(param))
+    }
+
+    /// Names a value for people: the param that a person has set, or the argument.
+    fn subject(&self, argument: &Argument, path: &str) -> String {
+        match self.overridden(argument) {
+            Some(param) => format!("param `{param}`"),
+            None => format!("argument `{path}`"),
         }
     }
 
@@ -130,10 +143,10 @@ impl<'a> Checker<'a> {
         };
         (!matches).then(|| Mismatch {
             span: argument.span.clone(),
-            param: argument.param.clone(),
-            message: format!("{} cannot be {}", subject(argument, path), argument.describe()),
+            param: self.overridden(argument),
+            message: format!("{} cannot be {}", self.subject(argument, path), argument.describe()),
             label: "not a known value".to_owned(),
-            hint: match argument.param {
+            hint: match self.overridden(argument) {
                 // Its comment may be out of sight.
                 Some(_) => suggest::meant(given, known()) + &suggest::hint("", "values", known()),
                 None => suggest::hint(given, "values", known()),
@@ -191,7 +204,7 @@ impl<'a> Checker<'a> {
                 let known: Vec<String> = known.iter().map(|tag| tag.to_string()).collect();
                 Some(Mismatch {
                     span: argument.span.clone(),
-                    param: argument.param.clone(),
+                    param: self.overridden(argument),
                     message: format!("`{}` needs the argument `{}`", self.kind, join(path, name)),
                     label: format!("`{}` is missing", join(path, name)),
                     hint: format!("add `{name} = ...`: one of {}", known.join(", ")),
@@ -230,7 +243,7 @@ impl<'a> Checker<'a> {
                 }
                 (None, Some(Value::Bool(false))) => mismatches.push(Mismatch {
                     span: entry.key_span.clone(),
-                    param: table.param.clone(),
+                    param: self.overridden(table),
                     message: format!("unknown argument `{}` of `{}`", join(path, &entry.name), self.kind),
                     label: "not an argument".to_owned(),
                     hint: suggest::hint(&entry.name, "arguments", known),
@@ -246,7 +259,7 @@ impl<'a> Checker<'a> {
             let expected = properties.and_then(|properties| properties.get(name));
             mismatches.push(Mismatch {
                 span: table.span.clone(),
-                param: table.param.clone(),
+                param: self.overridden(table),
                 message: format!("`{}` needs the argument `{}`", self.kind, join(path, name)),
                 label: format!("`{}` is missing", join(path, name)),
                 hint: self.addition(name, expected, if entries.is_empty() && path.is_empty() { "with." } else { "" }),
@@ -268,14 +281,6 @@ impl<'a> Checker<'a> {
             (Some(example), prefix) => format!("add the line `{prefix}{name} = {example}`{about}"),
             (None, _) => format!("add `{name} = ...` to `with`{about}"),
         }
-    }
-}
-
-/// Names a value for people: the param that it is, or the argument.
-fn subject(argument: &Argument, path: &str) -> String {
-    match &argument.param {
-        Some(param) => format!("param `{param}`"),
-        None => format!("argument `{path}`"),
     }
 }
 
