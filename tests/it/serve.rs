@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::harness::{Sandbox, eventually, signal};
 
 const QUICK: &str = "name = \"quick\"\n[params]\nlines = 2\n[[step]]\nid = \"count\"\nkind = \"command\"\nwith = { shell = \"seq {{ params.lines }}\" }\n";
-const WAITS: &str = "name = \"waits\"\n[[step]]\nid = \"ask\"\nkind = \"approval\"\n[[step]]\nid = \"after\"\nkind = \"command\"\nneeds = [\"ask\"]\nwith.shell = \"echo done\"\n";
+const WAITS: &str = "name = \"waits\"\n[[step]]\nid = \"ask\"\nkind = \"approval\"\nwith.prompt = \"Go on?\"\n[[step]]\nid = \"after\"\nkind = \"command\"\nneeds = [\"ask\"]\nwith.shell = \"echo done\"\n";
 
 /// A running server.
 struct Server {
@@ -124,7 +124,7 @@ fn a_run_is_submitted_approved_and_read_through_the_api() {
     let log = server.call("GET", "/api/v1/runs/mine/steps/after/attempts/1/log", &token, None);
     assert_eq!((log.status, log.body.as_str()), (200, "done\n"));
     let shown = sandbox.stepwell(&["show", "mine", "--output", "json"]).ok().json();
-    assert_eq!(shown["run"]["decisions"][0]["approver"], "first", "{shown}");
+    assert_eq!(shown["decisions"][0]["approver"], "first", "{shown}");
     // Text works as well, and a broken one lists its problems.
     let body = json!({ "text": QUICK, "params": { "lines": 7 } });
     let made = server.call("POST", "/api/v1/runs", &token, Some(&body)).json();
