@@ -3,7 +3,6 @@
 pub mod derive;
 pub mod ending;
 pub mod foreground;
-pub mod fork_point;
 mod git_state;
 pub mod load_workflow;
 pub mod look_ahead;

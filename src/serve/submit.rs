@@ -1,7 +1,6 @@
 //! Submits what the server was sent, with the code of `run`, `rerun` and `fork`.
 
-use crate::drive::derive::EarlierRun;
-use crate::drive::fork_point::fork_at;
+use crate::drive::derive::{EarlierRun, fork_at};
 use crate::drive::load_workflow::check;
 use crate::drive::look_ahead::{Starts, look_ahead};
 use crate::drive::run_name::NewName;

@@ -2,8 +2,7 @@
 
 use clap::Args;
 
-use crate::drive::derive::{EarlierRun, NewRunArgs};
-use crate::drive::fork_point::fork_at;
+use crate::drive::derive::{EarlierRun, NewRunArgs, fork_at};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;

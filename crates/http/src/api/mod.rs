@@ -1,12 +1,10 @@
 //! The API under `/api/v1`: one file for each subject.
 
-pub mod artifacts;
+pub mod content;
 pub mod control;
 pub mod events;
-mod file;
-mod forms;
+pub(crate) mod forms;
 pub mod health;
-pub mod logs;
 pub mod metrics;
 pub mod remarks;
 pub mod runs;

@@ -16,7 +16,6 @@ mod requests;
 pub(crate) mod runs;
 mod schedules;
 mod steps;
-mod tokens;
 mod waits;
 
 pub use history::{EventsAfter, SeriesStep};

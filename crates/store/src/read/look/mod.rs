@@ -6,6 +6,7 @@ mod readings;
 mod run_pages;
 mod step_names;
 mod step_pages;
+mod tokens;
 mod values;
 
 pub use params::RunParams;

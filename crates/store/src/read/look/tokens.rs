@@ -1,8 +1,8 @@
 //! Tokens, sessions and login codes.
 
-use super::reader::Reader;
 use crate::decode::{collect, first};
 use crate::error::StoreError;
+use crate::read::reader::Reader;
 use crate::rows::{TokenKind, TokenRow};
 
 impl Reader {

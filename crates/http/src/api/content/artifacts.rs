@@ -9,9 +9,9 @@ use axum::response::{IntoResponse, Response};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::control::kept_run;
 use super::file::{send, wanted};
-use super::forms::{Anything, ArtifactForm};
+use crate::api::control::kept_run;
+use crate::api::forms::{Anything, ArtifactForm};
 use crate::problem::Problem;
 use crate::route::{Access, Doc, PathOf, QueryOf, Route};
 use crate::state::AppState;

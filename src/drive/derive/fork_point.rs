@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::derive::EarlierRun;
-use super::submission::Submission;
+use super::earlier_run::EarlierRun;
+use crate::drive::submission::Submission;
 use crate::error::CliError;
 use crate::session::Session;
 use crate::view::run_handle::handle;

@@ -17,9 +17,9 @@ use serde::Deserialize;
 use serde_json::json;
 use utoipa::IntoParams;
 
-use super::control::step_of;
-use super::events::stream_headers;
 use super::file::{send, wanted};
+use crate::api::control::step_of;
+use crate::api::events::stream_headers;
 use crate::problem::Problem;
 use crate::route::{Access, Doc, PathOf, QueryOf, Route};
 use crate::state::AppState;

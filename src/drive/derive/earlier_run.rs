@@ -4,11 +4,11 @@ use std::collections::BTreeSet;
 
 use clap::Args;
 
-use super::load_workflow::{project_in, repin};
-use super::queue::detach::Detach;
-use super::run_name::NewName;
-use super::submission::Submission;
 use crate::arguments::{LogArgs, Params};
+use crate::drive::load_workflow::{project_in, repin};
+use crate::drive::queue::detach::Detach;
+use crate::drive::run_name::NewName;
+use crate::drive::submission::Submission;
 use crate::error::CliError;
 use crate::session::Session;
 use stepwell_base::ids::{RunId, StepId};

@@ -1,0 +1,5 @@
+//! Content of files: artifacts and logs, whole, in ranges, or as they grow.
+
+pub mod artifacts;
+mod file;
+pub mod logs;
