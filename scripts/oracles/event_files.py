@@ -191,8 +191,8 @@ def main():
         whole, killed = State(options.stepwell, pathlib.Path(folder) / "whole"), State(options.stepwell, pathlib.Path(folder) / "killed")
         whole.run("run", *arguments)
         live = disturb(killed, arguments, options.kills, rng, None)
-        # The oldest checkpoint that is still there.
-        fork = options.steps - 50
+        # One of the two checkpoints that are still there.
+        fork = options.steps - 25
         for state in (whole, killed):
             state.run("fork", "base", "--at", f"train:{fork}", "--name", "half", "-S", "learning_rate=1e-3")
         good = True
