@@ -1,6 +1,7 @@
 """Compares the event files of a killed training with those of an undisturbed one; see tensorboard.sh."""
 
 import argparse
+import atexit
 import collections
 import json
 import os
@@ -52,7 +53,9 @@ class Board:
         command = [sys.executable, "-m", "tensorboard.main", "--logdir", str(folder), "--port", str(self.port)]
         command += [f"--load_fast={str(fast).lower()}", "--reload_interval=1", "--samples_per_plugin=scalars=1000000"]
         environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
-        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=environment)
+        # Also when the script gives up.
+        atexit.register(self.close)
 
     def get(self, path, **query):
         url = f"http://127.0.0.1:{self.port}{path}?{urllib.parse.urlencode(query)}"
@@ -83,8 +86,9 @@ class Board:
         return last
 
     def close(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait()
 
 
 class State:
