@@ -44,6 +44,7 @@ function marks(getMarks) {
       ctx.stroke();
       const width = ctx.measureText(mark.text).width;
       if (x <= free || x + width > bbox.left + bbox.width) continue;
+      ctx.textAlign = "left";
       ctx.fillText(mark.text, x + 3 * ratio, bbox.top + 11 * ratio);
       free = x + width + 8 * ratio;
     }

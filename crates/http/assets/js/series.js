@@ -4,9 +4,9 @@
 export function figure(value) {
   if (value === null || value === undefined || Number.isNaN(value)) return "not a number";
   const size = Math.abs(value);
-  if (size !== 0 && (size < 1e-3 || size >= 1e9)) return value.toExponential(3);
+  if (size !== 0 && (size < 1e-3 || size >= 1e9)) return value.toExponential(3).replace(/\.?0+e/, "e");
   if (Number.isInteger(value)) return value.toLocaleString("en");
-  return size >= 1000 ? Math.round(value).toLocaleString("en") : value.toPrecision(4);
+  return size >= 1000 ? Math.round(value).toLocaleString("en") : String(Number(value.toPrecision(4)));
 }
 
 /** An exponential average whose weight follows the distance of points, so that it does not depend on how many there are. */

@@ -36,7 +36,7 @@ fn a_code_works_once_and_gives_a_strict_cookie() {
     assert!(set.starts_with("stepwell-7878=") && set.contains("HttpOnly") && set.contains("SameSite=Strict"), "{set}");
     assert!(!set.contains("Secure"), "{set}");
     let page = |cookie: &str| {
-        let request = request("GET", "/").header(header::COOKIE, cookie).header(header::ACCEPT, "text/html");
+        let request = request("GET", "/runs").header(header::COOKIE, cookie).header(header::ACCEPT, "text/html");
         lab.send(request.body(Body::empty()).unwrap())
     };
     assert_eq!(page(&cookie(&answer)).status(), StatusCode::OK);
