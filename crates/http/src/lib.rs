@@ -8,6 +8,7 @@
 mod api;
 mod desk;
 mod events;
+mod gauges;
 mod guard;
 mod page;
 mod problem;

@@ -8,6 +8,7 @@ use jiff::Timestamp;
 
 use crate::desk::Desk;
 use crate::events::Feed;
+use crate::gauges::Traffic;
 use crate::guard::{Buckets, Hosts, Keyring};
 use crate::problem::Problem;
 use crate::route::{Access, AccessMap};
@@ -34,6 +35,7 @@ pub(crate) struct Parts {
     pub(crate) failures: Buckets,
     /// Name of the cookie of sessions. Servers on other ports of this machine have others.
     pub(crate) cookie: String,
+    pub(crate) traffic: Traffic,
     pub(crate) started_at: Timestamp,
 }
 
@@ -110,6 +112,10 @@ impl AppState {
 
     pub(crate) fn cookie(&self) -> &str {
         &self.0.cookie
+    }
+
+    pub(crate) fn traffic(&self) -> &Traffic {
+        &self.0.traffic
     }
 
     pub fn started_at(&self) -> Timestamp {

@@ -6,7 +6,7 @@ use crate::guard::guard;
 use crate::problem::Problem;
 use crate::route::{AccessMap, Route};
 use crate::state::AppState;
-use crate::{api, page};
+use crate::{api, gauges, page};
 
 /// Largest body in bytes: the text of a workflow.
 const LARGEST_BODY: usize = 1 << 20;
@@ -21,6 +21,7 @@ pub fn routes() -> Vec<Route> {
         api::remarks::routes(),
         api::steps::routes(),
         api::situation::routes(),
+        gauges::routes(),
         api::content::logs::routes(),
         api::metrics::routes(),
         api::content::artifacts::routes(),

@@ -29,6 +29,7 @@ pub struct Peer(pub SocketAddr);
 
 /// Lets a request through if its host, its origin, and its token or session are allowed to use the route.
 pub async fn guard(State(app): State<AppState>, request: Request, next: Next) -> Response {
+    let came = Instant::now();
     let (mut parts, body) = request.into_parts();
     let wants_page = wants_page(&parts);
     let mut response = match admit(&app, &mut parts).await {
@@ -44,6 +45,7 @@ pub async fn guard(State(app): State<AppState>, request: Request, next: Next) ->
         Err(problem) => problem.into_response(),
     };
     headers::add(response.headers_mut());
+    app.traffic().note(response.status(), came.elapsed());
     response
 }
 

@@ -15,6 +15,7 @@ use super::options::Options;
 use super::tls;
 use crate::desk::Desk;
 use crate::events::Feed;
+use crate::gauges::Traffic;
 use crate::guard::{Allowance, Buckets, HostError, Hosts, Keyring};
 use crate::route::openapi;
 use crate::state::{AppState, Parts};
@@ -110,6 +111,7 @@ pub fn app(state_dir: PathBuf, (address, hosts): (SocketAddr, Hosts), desk: Arc<
         changes: Buckets::new(CHANGES),
         failures: Buckets::new(FAILURES),
         cookie: format!("stepwell-{}", address.port()),
+        traffic: Traffic::default(),
         started_at: Timestamp::now(),
     })
 }

@@ -2,6 +2,7 @@
 
 mod documented;
 mod fixture;
+mod gauges;
 mod guard;
 mod login;
 mod runs;

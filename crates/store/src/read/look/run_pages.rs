@@ -77,6 +77,12 @@ impl Reader {
         self.runs_by(&sql, values)
     }
 
+    /// The number of runs in each status as it is stored: one whose engine died is running until the next engine starts.
+    pub fn runs_by_status(&self) -> Result<Vec<(RunStatus, u64)>, StoreError> {
+        let sql = "SELECT status, count(*) FROM run WHERE pruned_at IS NULL GROUP BY status ORDER BY status";
+        self.query(|connection| collect(connection, sql, []))
+    }
+
     /// The names of workflows that runs had, those of the newest runs first.
     pub fn workflow_names(&self, most: usize) -> Result<Vec<String>, StoreError> {
         let sql = "SELECT workflow FROM run WHERE pruned_at IS NULL GROUP BY workflow ORDER BY max(id) DESC LIMIT ?1";
