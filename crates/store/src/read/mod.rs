@@ -3,20 +3,17 @@
 mod annotations;
 mod artifacts;
 mod budgets;
+mod control;
 mod effort;
 mod history;
-mod limits;
 mod look;
 mod lookups;
 mod names;
 mod notifications;
 pub(crate) mod reader;
 mod references;
-mod requests;
 pub(crate) mod runs;
-mod schedules;
 mod steps;
-mod waits;
 
 pub use history::{EventsAfter, SeriesStep};
 pub use look::{Family, RunFilter, RunParams, StepCounts, StepFilter, StepTotals};

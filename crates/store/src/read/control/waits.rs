@@ -4,9 +4,9 @@ use stepwell_base::ids::RunId;
 use stepwell_run::event::{Event, PauseCause, RunEvent};
 use stepwell_run::state::Signal;
 
-use super::reader::Reader;
 use crate::decode::{collect, collect_readable, first};
 use crate::error::StoreError;
+use crate::read::reader::Reader;
 use crate::rows::{DecisionRow, EventRow, SignalRow, WaitRow};
 
 impl Reader {

@@ -9,9 +9,9 @@ use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::event::{Event, StepEvent, StepEventKind};
 use stepwell_workflow::pools::Held;
 
-use super::reader::Reader;
 use crate::decode::{Json, collect, each, first};
 use crate::error::StoreError;
+use crate::read::reader::Reader;
 use crate::rows::EventRow;
 
 impl Reader {

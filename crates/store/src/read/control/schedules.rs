@@ -1,8 +1,8 @@
 //! Queries on schedules.
 
-use super::reader::Reader;
 use crate::decode::{collect_readable, first};
 use crate::error::StoreError;
+use crate::read::reader::Reader;
 use crate::rows::{ScheduleRow, Unreadable};
 
 impl Reader {

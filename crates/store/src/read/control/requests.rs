@@ -1,8 +1,8 @@
 //! Requests of other processes, and the engine's answers.
 
-use super::reader::Reader;
 use crate::decode::{collect, first};
 use crate::error::StoreError;
+use crate::read::reader::Reader;
 use crate::rows::{Answer, RequestRow};
 
 impl Reader {
