@@ -71,8 +71,8 @@ pub fn output_form(path: &[&str], form: &str, words: &[&str]) -> Option<String> 
         ("csv" | "tsv", ["metrics"]) => {
             let runs = plain_words(words).into_iter().filter(|word| word.to_lowercase() != form);
             let about: Vec<String> = runs.map(quote).collect();
-            let about = if about.is_empty() { String::new() } else { format!(" {}", about.join(" ")) };
-            Some(format!("`--csv` prints CSV: `stepwell metrics{about} --csv`"))
+            let arguments = about.into_iter().chain(["--csv".to_owned()]).collect::<Vec<_>>().join(" ");
+            Some(format!("`--csv` prints CSV: `stepwell metrics {arguments}`"))
         }
         ("csv" | "tsv", _) => Some(
             "`stepwell metrics RUN --csv` prints metrics as CSV; `--output json` prints everything else".to_owned(),

@@ -252,12 +252,13 @@ fn commands_in_hints_can_be_pasted_wherever_the_state_is() {
 #[test]
 fn a_hint_names_the_run_that_it_is_about() {
     let sandbox = sandbox();
-    let first = sandbox.stepwell(&["run", "broken.toml", "--name", "same name", "--output", "json"]).exits(3);
+    sandbox.write("loud.toml", STEPS.replace("exit CODE", "echo oops; exit 1"));
+    let first = sandbox.stepwell(&["run", "loud.toml", "--name", "same name", "--output", "json"]).exits(3);
     let submitted: serde_json::Value = serde_json::from_str(first.stdout.lines().next().unwrap()).unwrap();
     let id = submitted["run"]["id"].as_str().unwrap();
     sandbox.stepwell(&["run", "steps.toml", "--name", "same name"]).ok();
     sandbox.stepwell(&["retry", id]).exits(3).says(&[&format!("`stepwell logs {id}`")]);
-    sandbox.stepwell(&["run", "broken.toml", "--name", "same name"]).exits(3).says(&["`stepwell logs 'same name'`"]);
+    sandbox.stepwell(&["run", "loud.toml", "--name", "same name"]).exits(3).says(&["`stepwell logs 'same name'`"]);
 }
 
 #[test]

@@ -18,8 +18,9 @@ pub(super) fn refuse_secrets_in(uri: &Uri) -> Result<(), Problem> {
         SECRET_NAMES.contains(&name.to_ascii_lowercase().as_str()) || value.contains("swt_")
     };
     if query.split('&').any(names_secret) {
-        return Err(Problem::usage("the address has a token or a code, which would end up in logs")
-            .hint("send `Authorization: Bearer TOKEN`; take back a token that was sent so: `stepwell token revoke`"));
+        return Err(Problem::usage("the address has a token or a code, which would end up in logs").hint(
+            "send `Authorization: Bearer TOKEN`; take back a token that was sent so: `stepwell token revoke NAME`",
+        ));
     }
     Ok(())
 }

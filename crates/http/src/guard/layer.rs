@@ -71,7 +71,7 @@ async fn admit(app: &AppState, request: &mut Parts) -> Result<(), Problem> {
     if identity.scope < needed {
         let detail = format!("`{}` has the scope `{}`; this needs `{needed}`", identity.name, identity.scope);
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
-            .hint(format!("`stepwell token create NAME --scope {needed}` makes a token that may")));
+            .hint(format!("`stepwell token create NAME` with `--scope {needed}` makes a token that may")));
     }
     if changes {
         app.changes().take(&identity.hash, Instant::now()).map_err(too_many)?;

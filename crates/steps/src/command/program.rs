@@ -254,7 +254,11 @@ fn explain(status: ExitStatus, kills: MemoryKills, context: &StepContext<'_>) ->
     if out_of_memory {
         return Failure::new(FailureKind::OutOfMemory, message).with_hint(OUT_OF_MEMORY_HINT);
     }
-    let failure = Failure::retryable(message).with_hint(format!("what it printed is in `{}`", path.display()));
+    let failure = Failure::retryable(message);
+    let failure = match log.is_empty() {
+        true => failure,
+        false => failure.with_hint(format!("what it printed is in `{}`", path.display())),
+    };
     let failure = match (status.signal(), status.code()) {
         (Some(signal), _) => failure.with_exit(ProgramExit::Signal(signal)),
         (None, Some(code)) => failure.with_exit(ProgramExit::Code(code)),
