@@ -11,7 +11,8 @@ mod observer;
 mod place;
 mod recent;
 mod series;
-#[cfg(test)]
+// Most of them are about trainings.
+#[cfg(all(test, feature = "train"))]
 mod tests;
 mod texts;
 

@@ -119,6 +119,7 @@ impl Lab {
     }
 
     /// The attempt before is gone, and the next one starts.
+    #[cfg(feature = "train")]
     pub fn restart(&mut self, run: RunId, step: &str, attempt: u32) {
         let kind = StepEventKind::AttemptReleased { reason: "killed".to_owned(), cause: None };
         self.commit(run, 1, [kind.under(step.into(), Fence(u64::from(attempt - 1)))]);
