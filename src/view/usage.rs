@@ -1,4 +1,4 @@
-//! What the processes of an attempt use, in words and as JSON.
+//! Use of the machine by an attempt, in words and as JSON.
 
 use serde_json::{Value, json};
 

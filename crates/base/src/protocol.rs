@@ -93,7 +93,7 @@ pub enum FromAttempt {
     Progress(Progress),
     Metric(MetricRow),
     Series(SeriesChange),
-    /// What the processes of the attempt use.
+    /// Processor time, memory and disk space of the processes of the attempt.
     Usage(Usage),
     /// Metrics after `last_step` are void: the attempt resumes from there.
     Rewind {
@@ -170,7 +170,7 @@ pub const USAGE_PERIOD: Duration = Duration::from_secs(10);
 /// Most measurements of an attempt that are kept: two hours of them, or fewer of a longer attempt.
 const MOST_USAGES: u64 = 720;
 
-/// What the processes of an attempt use, all together.
+/// Processor time, memory and disk space of all processes of an attempt.
 #[derive(Clone, Copy, PartialEq, Debug, Default, Serialize, Deserialize)]
 pub struct Usage {
     /// Number of the measurement: so many periods after the start of the attempt.
@@ -188,8 +188,8 @@ pub struct Usage {
 }
 
 impl Usage {
-    /// Of the measurements up to `number`, the multiples of this are kept. A power of two, so that what is kept later is
-    /// kept before.
+    /// Distance between the numbers of the measurements that are kept once there are `number` of them. It is a power of two:
+    /// a larger distance keeps no measurement that a smaller one has dropped.
     pub fn stride(number: u64) -> u64 {
         (number / MOST_USAGES + 1).next_power_of_two()
     }

@@ -1,4 +1,4 @@
-//! What the holder of a token may do.
+//! Scopes of tokens: reading, running, administration.
 
 use std::fmt;
 use std::str::FromStr;

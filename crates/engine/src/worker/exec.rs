@@ -79,7 +79,7 @@ fn serve() -> std::io::Result<()> {
     Ok(())
 }
 
-/// What the worker does.
+/// State of a worker process.
 enum Work {
     Starting,
     Attempt(Box<Meter>),

@@ -110,7 +110,7 @@ pub struct ApproveBody {
 #[serde(deny_unknown_fields)]
 pub struct SignalBody {
     name: String,
-    /// What the waiting step passes on as `values.payload`.
+    /// Becomes `values.payload` of the waiting step.
     #[serde(default)]
     payload: Value,
 }

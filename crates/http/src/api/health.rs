@@ -63,7 +63,7 @@ pub struct Health {
 pub struct EngineForm {
     /// `here`, `elsewhere` or `nobody`.
     state: &'static str,
-    /// The other process, or why there is none.
+    /// The other process, or the reason why no process is the engine.
     detail: Option<String>,
     /// The only run that it drives, if it drives only one.
     run: Option<String>,

@@ -108,7 +108,7 @@ pub struct LineForm {
     last: Option<(u64, Option<f64>)>,
 }
 
-/// What a request wants of each series.
+/// The part of each series that a request asks for.
 struct Wanted {
     names: Option<Vec<String>>,
     range: Range,

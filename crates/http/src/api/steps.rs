@@ -90,7 +90,7 @@ pub struct StepForm {
     attempts: u32,
     /// Why the newest attempt failed.
     failure: Option<Value>,
-    /// What it waits for: `{"for":"approval"|"signal"|"run",...}`.
+    /// The approval, signal or run that the step waits for: `{"for":"approval"|"signal"|"run",...}`.
     wait: Option<Value>,
     skip_reason: Option<String>,
     reused_from: Option<String>,

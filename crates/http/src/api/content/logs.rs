@@ -1,4 +1,4 @@
-//! What an attempt printed: a file, or the stream of what it prints from now on.
+//! The log of an attempt, as a file or as a stream.
 
 use std::convert::Infallible;
 use std::fs::File;
