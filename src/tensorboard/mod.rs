@@ -12,7 +12,8 @@ mod place;
 mod recent;
 mod series;
 // Most of them are about trainings.
-#[cfg(all(test, feature = "train"))]
+#[cfg(feature = "train")]
+#[cfg(test)]
 mod tests;
 mod texts;
 
