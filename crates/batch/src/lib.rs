@@ -1,0 +1,1 @@
+//! Batches of requests: lines, rows, keys and result files.

@@ -1,0 +1,1 @@
+//! Models from elsewhere: their files, shapes, tokenizers and chat templates.
