@@ -1,0 +1,106 @@
+//! Log-probabilities in the two shapes of the API.
+
+use serde::ser::{SerializeMap, SerializeStruct};
+use serde::{Deserialize, Serialize, Serializer};
+
+/// What stands for minus infinity, which JSON cannot say; OpenAI's number.
+const NEVER: f32 = -9999.0;
+
+/// A token and its log-probability; for the first token of a prompt there is none.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct TokenLogprob {
+    #[serde(rename = "t")]
+    pub token: String,
+    /// Bytes of the token, which may be part of a character.
+    #[serde(rename = "b")]
+    pub bytes: Vec<u8>,
+    #[serde(rename = "p")]
+    pub logprob: Option<f32>,
+    /// The likeliest tokens, likeliest first.
+    #[serde(rename = "o", default, skip_serializing_if = "Vec::is_empty")]
+    pub top: Vec<TokenLogprob>,
+}
+
+impl TokenLogprob {
+    fn shown(&self) -> Option<f32> {
+        self.logprob.map(|logprob| if logprob.is_finite() { logprob.max(NEVER) } else { NEVER })
+    }
+}
+
+/// Log-probabilities of a choice, as one of the endpoints shows them.
+pub enum Logprobs<'a> {
+    Chat(&'a [TokenLogprob]),
+    Completion(&'a [TokenLogprob]),
+}
+
+impl Serialize for Logprobs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Logprobs::Chat(tokens) => {
+                let mut object = serializer.serialize_struct("logprobs", 2)?;
+                object.serialize_field("content", &tokens.iter().map(ChatToken::full).collect::<Vec<_>>())?;
+                object.serialize_field("refusal", &None::<()>)?;
+                object.end()
+            }
+            Logprobs::Completion(tokens) => {
+                let mut object = serializer.serialize_struct("logprobs", 4)?;
+                let mut at = 0_usize;
+                let offsets: Vec<usize> = tokens
+                    .iter()
+                    .map(|token| {
+                        let offset = at;
+                        at += token.token.chars().count();
+                        offset
+                    })
+                    .collect();
+                object.serialize_field("text_offset", &offsets)?;
+                object
+                    .serialize_field("token_logprobs", &tokens.iter().map(TokenLogprob::shown).collect::<Vec<_>>())?;
+                object.serialize_field("tokens", &tokens.iter().map(|token| &token.token).collect::<Vec<_>>())?;
+                object.serialize_field("top_logprobs", &tokens.iter().map(Top).collect::<Vec<_>>())?;
+                object.end()
+            }
+        }
+    }
+}
+
+/// The likeliest tokens of a place as a map, or null where there are none.
+struct Top<'a>(&'a TokenLogprob);
+
+impl Serialize for Top<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.logprob.is_none() {
+            return serializer.serialize_none();
+        }
+        let mut map = serializer.serialize_map(None)?;
+        let mut seen: Vec<&str> = Vec::new();
+        // Tokens that are parts of characters can have equal texts; the likeliest stays.
+        for token in &self.0.top {
+            if !seen.contains(&token.token.as_str()) {
+                seen.push(&token.token);
+                map.serialize_entry(&token.token, &token.shown())?;
+            }
+        }
+        map.end()
+    }
+}
+
+#[derive(Serialize)]
+struct ChatToken<'a> {
+    token: &'a str,
+    logprob: Option<f32>,
+    bytes: &'a [u8],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    top_logprobs: Option<Vec<ChatToken<'a>>>,
+}
+
+impl ChatToken<'_> {
+    fn short(token: &TokenLogprob) -> ChatToken<'_> {
+        ChatToken { token: &token.token, logprob: token.shown(), bytes: &token.bytes, top_logprobs: None }
+    }
+
+    fn full(token: &TokenLogprob) -> ChatToken<'_> {
+        let top = token.top.iter().map(ChatToken::short).collect();
+        ChatToken { top_logprobs: Some(top), ..ChatToken::short(token) }
+    }
+}
