@@ -13,6 +13,7 @@ pub mod faults;
 pub mod ids;
 pub mod json;
 pub mod names;
+pub mod ordered_json;
 pub mod protocol;
 pub mod remark;
 pub mod rng;
