@@ -1,0 +1,14 @@
+//! Folders as Hugging Face `transformers` writes them.
+
+mod architecture;
+mod config;
+mod folder;
+mod generation;
+mod names;
+mod rope;
+mod safetensors;
+mod shards;
+
+pub use folder::read;
+#[cfg(test)]
+pub use rope::read as read_rope;
