@@ -42,10 +42,13 @@ pub use layout::{
     tensorboard_folder,
 };
 pub use open::lock::EngineLock;
-pub use read::{EventsAfter, Family, Reader, RunFilter, RunParams, SeriesStep, StepCounts, StepFilter, StepTotals};
+pub use read::{
+    EventsAfter, Family, FilePage, Order, Reader, RunFilter, RunParams, SeriesStep, StepCounts, StepFilter, StepTotals,
+};
 pub use rows::{
-    Annotation, Answer, AttemptedStep, CheckpointRow, Children, DecisionRow, EventRow, NamedValue, Reference,
-    ReferenceHolder, Remark, RequestRow, RowMark, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow,
-    StepRow, TokenKind, TokenRow, Unreadable, UsageRow, WaitRow,
+    Annotation, Answer, AttemptedStep, BatchChecked, BatchCounts, BatchEnding, BatchOutcome, BatchRow, BatchUsage,
+    CheckpointRow, Children, DecisionRow, EventRow, FileRow, LineError, NamedValue, Reference, ReferenceHolder, Remark,
+    RequestRow, RowMark, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, TokenKind,
+    TokenRow, Unreadable, UsageRow, WaitRow,
 };
 pub use write::Store;

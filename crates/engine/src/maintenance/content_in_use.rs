@@ -26,6 +26,8 @@ pub(super) fn content_in_use(
         let blobs = artifacts.blobs(&reference.artifact);
         used.extend(blobs.map_err(|source| MaintenanceError::Unreadable { holder: reference.to_string(), source })?);
     }
+    // Files of clients are no trees. One whose content is gone already uses nothing.
+    used.extend(reader.served_content()?.into_iter().map(|content| content.digest));
     let mut named = Named { artifacts, used };
     let mut read = Ok(());
     reader.each_arguments(|run, arguments| {

@@ -44,9 +44,11 @@ pub fn put_back_artifacts(state_dir: &Path, backup: &Path) -> Result<usize, Main
 fn copy(reader: &Reader, source: &ArtifactStore, target: &ArtifactStore) -> Result<usize, MaintenanceError> {
     let mut seen = BTreeSet::new();
     let mut copied = 0;
-    for reference in reader.references(None)? {
-        let unreadable = |source| MaintenanceError::Unreadable { holder: reference.to_string(), source };
-        let mut waiting = vec![reference.artifact.clone()];
+    let of_steps = reader.references(None)?.into_iter().map(|found| (found.to_string(), found.artifact));
+    let of_clients = reader.served_content()?.into_iter().map(|content| ("a file of the API".to_owned(), content));
+    for (holder, artifact) in of_steps.chain(of_clients) {
+        let unreadable = |source| MaintenanceError::Unreadable { holder: holder.clone(), source };
+        let mut waiting = vec![artifact];
         while let Some(artifact) = waiting.pop() {
             if !seen.insert(artifact.digest.clone()) {
                 continue;

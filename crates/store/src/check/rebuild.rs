@@ -21,7 +21,7 @@ use crate::write::tally::Tally;
 use crate::write::{commit, prune, submit};
 
 /// Tables that no event writes; each has its own protection.
-const NOT_LOGGED: [&str; 11] = [
+const NOT_LOGGED: [&str; 13] = [
     "meta",
     "annotation",
     "notification",
@@ -32,6 +32,8 @@ const NOT_LOGGED: [&str; 11] = [
     "sample",
     "attempt_usage",
     "token",
+    "file",
+    "batch",
     "refinery_schema_history",
 ];
 

@@ -12,7 +12,9 @@ use crate::rows::SampleRow;
 
 pub(super) fn check_unlogged(connection: &Connection, findings: &mut Findings) -> Result<(), StoreError> {
     if !seal::is_intact(connection)? {
-        findings.add("requests, schedules, environments, tags, notes, tokens or `meta` are not what was written");
+        findings.add(
+            "requests, schedules, environments, tags, notes, tokens, files, batches or `meta` are not what was written",
+        );
     }
     // An attempt ends before its start when the clock was set back between two engines.
     let sql = "SELECT run, step, attempt FROM attempt WHERE compute_ms < 0 OR compute_ms >

@@ -12,7 +12,8 @@ use stepwell_base::faults::around;
 use crate::error::StoreError;
 
 /// Tables under the seal. The seal itself is a row of `meta`.
-const TABLES: [&str; 7] = ["annotation", "environment", "meta", "notification", "request", "schedule", "token"];
+const TABLES: [&str; 9] =
+    ["annotation", "batch", "environment", "file", "meta", "notification", "request", "schedule", "token"];
 /// Tables under the seal of schema 4 and older.
 const OLD_TABLES: [&str; 4] = ["environment", "meta", "request", "schedule"];
 const SEAL: &str = "seal";

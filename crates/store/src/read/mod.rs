@@ -13,8 +13,10 @@ mod notifications;
 pub(crate) mod reader;
 mod references;
 pub(crate) mod runs;
+mod served;
 mod steps;
 
 pub use history::{EventsAfter, SeriesStep};
 pub use look::{Family, RunFilter, RunParams, StepCounts, StepFilter, StepTotals};
 pub use reader::Reader;
+pub use served::{FilePage, Order};

@@ -53,10 +53,12 @@ impl Reader {
         self.query(|connection| collect(connection, sql, [digest.as_str()]))
     }
 
-    /// True if an output or a checkpoint refers to exactly this content; a tree that contains it does not count.
+    /// True if an output, a checkpoint, a file or an open batch refers to exactly this content; a tree that contains it does not count.
     pub fn is_referenced(&self, digest: &Digest) -> Result<bool, StoreError> {
         let sql = "SELECT 1 FROM step_output WHERE digest = ?1
-                   UNION ALL SELECT 1 FROM checkpoint WHERE digest = ?1 LIMIT 1";
+                   UNION ALL SELECT 1 FROM checkpoint WHERE digest = ?1
+                   UNION ALL SELECT 1 FROM file WHERE digest = ?1
+                   UNION ALL SELECT 1 FROM batch WHERE ending IS NULL AND input ->> 'digest' = ?1 LIMIT 1";
         self.query(|connection| exists(connection, sql, [digest.as_str()]))
     }
 

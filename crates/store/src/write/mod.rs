@@ -10,6 +10,7 @@ mod project;
 pub(crate) mod prune;
 mod requests;
 mod schedules;
+mod served;
 mod signals;
 mod step_projection;
 pub(crate) mod store;

@@ -1,0 +1,4 @@
+//! What the OpenAI-compatible routes store.
+
+mod batches;
+mod files;
