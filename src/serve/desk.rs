@@ -3,7 +3,8 @@
 use serde_json::{Map, Value};
 
 use super::failed::desk_error;
-use super::{machine, submit, workflows};
+use super::models::ServedModel;
+use super::{batches, machine, models, submit, workflows};
 use crate::drive::queue::ask::ask;
 use crate::drive::workflow_source::names;
 use crate::error::{CliError, ErrorKind};
@@ -13,8 +14,12 @@ use crate::view::effort::effort;
 use crate::view::series;
 use stepwell_base::artifact::Digest;
 use stepwell_base::ids::{RunId, StepId};
+use stepwell_batch::body::Body;
 use stepwell_engine::Canceled;
-use stepwell_http::{Ask, Derived, Desk, DeskError, EngineView, NewSchedule, SeriesPart, Submit, Submitted};
+use stepwell_http::{
+    Ask, BatchRun, CompletionSink, Derived, Desk, DeskError, EngineView, InferenceLoad, ModelCard, NewSchedule,
+    SeriesPart, Submit, Submitted,
+};
 use stepwell_run::request::Request;
 use stepwell_run::status::RunStatus;
 use stepwell_store::EngineLock;
@@ -23,11 +28,13 @@ use stepwell_workflow::budget::Budget;
 /// Answers with the settings of this process.
 pub struct ProgramDesk {
     session: Session,
+    /// Models of the command line.
+    models: Vec<ServedModel>,
 }
 
 impl ProgramDesk {
-    pub fn new(session: &Session) -> ProgramDesk {
-        ProgramDesk { session: session.silent() }
+    pub fn new(session: &Session, models: Vec<ServedModel>) -> ProgramDesk {
+        ProgramDesk { session: session.silent(), models }
     }
 }
 
@@ -106,6 +113,24 @@ impl Desk for ProgramDesk {
 
     fn workflow(&self, name: &str) -> Result<Value, DeskError> {
         workflows::describe(&self.session, name).map_err(desk_error)
+    }
+
+    fn models(&self) -> Result<Vec<ModelCard>, DeskError> {
+        let models = models::models(&self.session, &self.models).map_err(desk_error)?;
+        Ok(models.iter().map(ServedModel::card).collect())
+    }
+
+    fn start_batch(&self, new: BatchRun) -> Result<RunId, DeskError> {
+        batches::start(&self.session, &self.models, new).map_err(desk_error)
+    }
+
+    fn complete(&self, body: Body, _sink: CompletionSink) -> Result<(), DeskError> {
+        let message = format!("no model is loaded, so `{}` cannot answer", body.model);
+        Err(DeskError { code: "model_not_found", message, hint: None, problems: None })
+    }
+
+    fn inference_load(&self) -> InferenceLoad {
+        InferenceLoad::default()
     }
 
     fn validate(&self, text: &str, params: &Map<String, Value>) -> Result<Value, DeskError> {

@@ -4,10 +4,12 @@ use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 
+use crate::openai::{BatchRun, CompletionSink, InferenceLoad};
 use stepwell_base::artifact::Digest;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::names::RunName;
 use stepwell_base::remark::Tag;
+use stepwell_batch::body::Body;
 use stepwell_run::request::Request;
 use stepwell_workflow::budget::Budget;
 use stepwell_workflow::timetable::CatchUp;
@@ -55,6 +57,21 @@ pub trait Desk: Send + Sync + 'static {
 
     /// A workflow with its parameters, their comments, and its steps, as `workflow show` prints it.
     fn workflow(&self, name: &str) -> Result<Value, DeskError>;
+
+    /// Models that requests can name, newest first.
+    fn models(&self) -> Result<Vec<ModelCard>, DeskError>;
+
+    /// Submits the run of a batch, durable on return; the same key gives the same run.
+    fn start_batch(&self, new: BatchRun) -> Result<RunId, DeskError>;
+
+    /// Queues a request for a model, whose answer goes to the sink.
+    ///
+    /// # Errors
+    /// `queue_full`, `model_not_found`.
+    fn complete(&self, body: Body, sink: CompletionSink) -> Result<(), DeskError>;
+
+    /// What the worker of the models does.
+    fn inference_load(&self) -> InferenceLoad;
 
     /// Checks the text of a workflow; returns what [`Desk::workflow`] does, or the problems as an error.
     fn validate(&self, text: &str, params: &Map<String, Value>) -> Result<Value, DeskError>;
@@ -147,6 +164,16 @@ pub struct NewSchedule {
     pub params: Map<String, Value>,
     pub catch_up: CatchUp,
     pub priority: i32,
+}
+
+/// A model that requests can name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ModelCard {
+    pub id: String,
+    /// When it was made.
+    pub created_at: jiff::Timestamp,
+    /// Longest text in tokens, if it is known without loading it.
+    pub context: Option<usize>,
 }
 
 /// A refusal of the program, with the code that its command line prints.

@@ -10,6 +10,7 @@ mod desk;
 mod events;
 mod gauges;
 mod guard;
+mod openai;
 mod page;
 mod problem;
 mod route;
@@ -22,7 +23,12 @@ mod table;
 mod tests;
 
 pub use desk::{
-    Ask, Derived, DerivedFrom, Desk, DeskError, EngineView, NewSchedule, SeriesPart, Submit, Submitted, WorkflowText,
+    Ask, Derived, DerivedFrom, Desk, DeskError, EngineView, ModelCard, NewSchedule, SeriesPart, Submit, Submitted,
+    WorkflowText,
 };
 pub use guard::{CODE_LASTS, IssueError, NewSecret, issue_code, issue_token};
+pub use openai::{
+    Answer, BatchRun, CompletionSink, Fill, FinishReason, InferenceLoad, Latencies, Listening, OnBadLine, Piece,
+    TokenLogprobs, Usage,
+};
 pub use serve::{Options, ServeError, Server, Tls};

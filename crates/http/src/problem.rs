@@ -11,6 +11,9 @@ use stepwell_store::StoreError;
 
 use crate::desk::DeskError;
 
+/// Seconds after which a client asks again when a queue of the program is full.
+const WAIT_FOR_QUEUE: u64 = 5;
+
 /// A refusal. Boxed, because every function here may return one.
 #[derive(Clone, Debug)]
 pub struct Problem(Box<ProblemForm>);
@@ -33,6 +36,9 @@ pub struct ProblemForm {
     problems: Option<Value>,
     #[serde(skip)]
     retry_after: Option<u64>,
+    /// The field of the request that is to blame, for answers in the form of OpenAI.
+    #[serde(skip)]
+    param: Option<String>,
 }
 
 impl Problem {
@@ -46,6 +52,7 @@ impl Problem {
             hint: None,
             problems: None,
             retry_after: None,
+            param: None,
         }))
     }
 
@@ -66,6 +73,11 @@ impl Problem {
 
     pub fn hint(mut self, hint: impl Into<String>) -> Problem {
         self.0.hint = Some(hint.into());
+        self
+    }
+
+    pub(crate) fn about(mut self, param: impl Into<String>) -> Problem {
+        self.0.param = Some(param.into());
         self
     }
 
@@ -90,6 +102,14 @@ impl Problem {
     pub fn detail(&self) -> &str {
         &self.0.detail
     }
+
+    pub(crate) fn code(&self) -> &'static str {
+        self.0.code
+    }
+
+    pub(crate) fn param(&self) -> Option<&str> {
+        self.0.param.as_deref()
+    }
 }
 
 impl IntoResponse for Problem {
@@ -104,6 +124,8 @@ impl IntoResponse for Problem {
         if self.status() == StatusCode::UNAUTHORIZED {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"stepwell\""));
         }
+        // The guard may give it another form.
+        response.extensions_mut().insert(self);
         response
     }
 }
@@ -117,6 +139,8 @@ fn status_of(code: &str) -> StatusCode {
         "exists" | "schedule_exists" | "name_active" | "refused" | "failed" | "canceled" | "locked" | "leased" => {
             StatusCode::CONFLICT
         }
+        "model_not_found" => StatusCode::NOT_FOUND,
+        "queue_full" => StatusCode::TOO_MANY_REQUESTS,
         "busy" | "older_schema" | "newer_schema" | "safe_mode" => StatusCode::SERVICE_UNAVAILABLE,
         "no_space" => StatusCode::INSUFFICIENT_STORAGE,
         _ => StatusCode::INTERNAL_SERVER_ERROR,
@@ -128,6 +152,9 @@ impl From<DeskError> for Problem {
         let mut problem = Problem::new(status_of(error.code), error.code, error.message);
         problem.0.hint = error.hint;
         problem.0.problems = error.problems;
+        if problem.status() == StatusCode::TOO_MANY_REQUESTS {
+            problem.0.retry_after = Some(WAIT_FOR_QUEUE);
+        }
         problem
     }
 }

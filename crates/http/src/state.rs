@@ -10,8 +10,9 @@ use crate::desk::Desk;
 use crate::events::Feed;
 use crate::gauges::Traffic;
 use crate::guard::{Buckets, Hosts, Keyring};
+use crate::openai::{Bell, Uploads};
 use crate::problem::Problem;
-use crate::route::{Access, AccessMap};
+use crate::route::{Access, AccessMap, Pace};
 use crate::series::Summaries;
 use crate::store::Connections;
 use stepwell_store::{Reader, Store};
@@ -37,6 +38,8 @@ pub(crate) struct Parts {
     pub(crate) cookie: String,
     pub(crate) traffic: Traffic,
     pub(crate) started_at: Timestamp,
+    pub(crate) uploads: Uploads,
+    pub(crate) bell: Bell,
 }
 
 impl AppState {
@@ -78,6 +81,27 @@ impl AppState {
         self.0.connections.block(move || question(&*desk).map_err(Into::into)).await
     }
 
+    /// Does other work that blocks, on a thread for it.
+    ///
+    /// # Errors
+    /// Those of `work`; `busy` when no thread is free for long.
+    pub async fn block<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, Problem> + Send + 'static,
+    ) -> Result<T, Problem> {
+        self.0.connections.block(work).await
+    }
+
+    /// Places for uploads.
+    pub(crate) fn uploads(&self) -> &Uploads {
+        &self.0.uploads
+    }
+
+    /// Rings when a batch needs a look.
+    pub(crate) fn bell(&self) -> &Bell {
+        &self.0.bell
+    }
+
     pub fn feed(&self) -> &Feed {
         &self.0.feed
     }
@@ -94,7 +118,7 @@ impl AppState {
         &self.0.hosts
     }
 
-    pub(crate) fn access(&self, method: &Method, path: &str) -> Access {
+    pub(crate) fn access(&self, method: &Method, path: &str) -> (Access, Pace) {
         self.0.access.of(method, path)
     }
 

@@ -1,12 +1,13 @@
 //! The table of all routes. A part of the API adds its routes here.
 
 use axum::Router;
+use axum::http::Uri;
 
 use crate::guard::guard;
 use crate::problem::Problem;
 use crate::route::{AccessMap, Route};
 use crate::state::AppState;
-use crate::{api, gauges, page};
+use crate::{api, gauges, openai, page};
 
 /// Largest body in bytes: the text of a workflow.
 const LARGEST_BODY: usize = 1 << 20;
@@ -29,6 +30,7 @@ pub fn routes() -> Vec<Route> {
         api::schedules::routes(),
         api::events::routes(),
         api::tokens::routes(),
+        openai::routes(),
         page::routes(),
     ]
     .into_iter()
@@ -39,7 +41,7 @@ pub fn routes() -> Vec<Route> {
 pub fn access(routes: &[Route]) -> AccessMap {
     let mut access = AccessMap::default();
     for route in routes {
-        access.insert(route.method.clone(), route.path, route.access);
+        access.insert(route.method.clone(), route.path, (route.access, route.pace));
     }
     access
 }
@@ -58,8 +60,12 @@ pub fn router(routes: Vec<Route>, app: AppState) -> Router {
         .with_state(app)
 }
 
-async fn no_route() -> Problem {
-    Problem::not_found("there is nothing at this address").hint("`/api/v1/openapi.json` lists what there is")
+async fn no_route(uri: Uri) -> Problem {
+    let problem = Problem::not_found("there is nothing at this address");
+    match openai::is_ours(uri.path()) {
+        true => problem.hint(openai::offered()),
+        false => problem.hint("`/api/v1/openapi.json` lists what there is"),
+    }
 }
 
 async fn no_method() -> Problem {

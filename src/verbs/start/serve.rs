@@ -17,7 +17,7 @@ use crate::drive::shared_disk;
 use crate::error::{CliError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::log;
-use crate::serve::ProgramDesk;
+use crate::serve::{ProgramDesk, ServedModel};
 use crate::session::Session;
 use crate::tensorboard::{self, Mirrored};
 use crate::view::progress::{ProgressView, Shown};
@@ -39,6 +39,9 @@ pub struct ServeArgs {
     /// Address to listen on; port 0 takes a free one
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
     pub listen: SocketAddr,
+    /// Model that requests to `/v1` can name, as NAME=PATH or PATH, beside those that runs have made (repeatable)
+    #[arg(long, value_name = "MODEL")]
+    pub model: Vec<String>,
     /// Open the page in a browser
     #[arg(long)]
     pub open: bool,
@@ -116,7 +119,8 @@ fn start(session: &Session, args: &ServeArgs, options: Options, mut store: Store
         false => None,
     };
     let code = issue_code(&mut store, "browser", Scope::Admin)?;
-    let desk = Arc::new(ProgramDesk::new(session));
+    let models = args.model.iter().map(|model| ServedModel::named(model)).collect::<Result<_, _>>()?;
+    let desk = Arc::new(ProgramDesk::new(session, models));
     let address = options.listen;
     let server = Server::start(options, desk, store).map_err(|error| {
         let hint = match &error {

@@ -2,6 +2,7 @@
 
 mod collect;
 mod family;
+mod inference;
 mod routes;
 mod text;
 mod traffic;

@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::collect::{Machine, collect};
 use super::family::{Family, snapshot_json};
+use super::inference;
 use super::text::{Exposition, expose};
 use crate::api::forms::Anything;
 use crate::problem::Problem;
@@ -42,10 +43,16 @@ async fn json(State(app): State<AppState>) -> Result<Json<Anything>, Problem> {
 }
 
 async fn snapshot(app: &AppState) -> Result<Vec<Family>, Problem> {
-    let engine = app.ask(|desk| Ok::<_, Problem>(desk.engine())).await?;
+    let (engine, load) = app.ask(|desk| Ok::<_, Problem>((desk.engine(), desk.inference_load()))).await?;
     let started_at = app.started_at().as_millisecond() as f64 / 1000.0;
     let machine = Machine { engine, started_at, listeners: app.feed().listeners() };
-    let mut families = app.read(move |reader| collect(reader, &machine)).await?;
+    let mut families = app
+        .read(move |reader| {
+            let mut families = collect(reader, &machine)?;
+            families.extend(inference::families(&load, reader.open_batches()?.len()));
+            Ok(families)
+        })
+        .await?;
     families.extend(app.traffic().families());
     Ok(families)
 }

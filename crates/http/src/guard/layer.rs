@@ -13,15 +13,18 @@ use super::credential::{credential, refuse_secrets_in};
 use super::headers;
 use super::identity::Identity;
 use super::secret::Secret;
+use crate::openai;
 use crate::page::login_form;
 use crate::problem::Problem;
-use crate::route::Access;
+use crate::route::{Access, Pace};
 use crate::state::AppState;
 use jiff::Timestamp;
 use stepwell_store::TokenKind;
 
 /// Longest time until an answer starts. A stream starts at once.
 const LONGEST: Duration = Duration::from_secs(30);
+/// Longest time for an upload, or until a model has answered.
+const LONGEST_OF_LONG: Duration = Duration::from_mins(30);
 
 /// Address of the other side, which the listener adds to every request.
 #[derive(Clone, Copy, Debug)]
@@ -32,32 +35,44 @@ pub async fn guard(State(app): State<AppState>, request: Request, next: Next) ->
     let came = Instant::now();
     let (mut parts, body) = request.into_parts();
     let wants_page = wants_page(&parts);
-    let mut response = match admit(&app, &mut parts).await {
-        Ok(()) => match tokio::time::timeout(LONGEST, next.run(Request::from_parts(parts, body))).await {
+    let is_openai = openai::is_ours(parts.uri.path());
+    let (access, pace) = rules(&app, &parts);
+    let longest = if pace == Pace::Long { LONGEST_OF_LONG } else { LONGEST };
+    let mut response = match admit(&app, &mut parts, (access, pace)).await {
+        Ok(()) => match tokio::time::timeout(longest, next.run(Request::from_parts(parts, body))).await {
             Ok(response) => response,
-            Err(_) => Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", "the answer took longer than 30 s")
-                .hint("ask for less at a time")
-                .into_response(),
+            Err(_) => {
+                let detail = format!("the answer took longer than {} s", longest.as_secs());
+                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "timeout", detail)
+                    .hint("ask for less at a time")
+                    .into_response()
+            }
         },
         Err(problem) if wants_page && problem.status() == StatusCode::UNAUTHORIZED => {
             login_form(StatusCode::UNAUTHORIZED, None)
         }
         Err(problem) => problem.into_response(),
     };
+    if is_openai {
+        response = openai::answered(response);
+    }
     headers::add(response.headers_mut());
     app.traffic().note(response.status(), came.elapsed());
     response
 }
 
-async fn admit(app: &AppState, request: &mut Parts) -> Result<(), Problem> {
+/// Only the route that matched counts, never the text of the path.
+fn rules(app: &AppState, request: &Parts) -> (Access, Pace) {
+    match request.extensions.get::<MatchedPath>() {
+        Some(path) => app.access(&request.method, path.as_str()),
+        None => (Access::unknown(), Pace::Usual),
+    }
+}
+
+async fn admit(app: &AppState, request: &mut Parts, (access, pace): (Access, Pace)) -> Result<(), Problem> {
     check_host(app, request)?;
     check_origin(app, &request.headers)?;
     refuse_secrets_in(&request.uri)?;
-    // Only the route that matched counts, never the text of the path.
-    let access = match request.extensions.get::<MatchedPath>() {
-        Some(path) => app.access(&request.method, path.as_str()),
-        None => Access::unknown(),
-    };
     let changes = changes(&request.method);
     let needed = match access {
         Access::Open if changes => return check_same_site(app, &request.headers),
@@ -73,7 +88,7 @@ async fn admit(app: &AppState, request: &mut Parts) -> Result<(), Problem> {
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
             .hint(format!("`stepwell token create NAME` with `--scope {needed}` makes a token that may")));
     }
-    if changes {
+    if changes && pace == Pace::Usual {
         app.changes().take(&identity.hash, Instant::now()).map_err(too_many)?;
     }
     request.extensions.insert(identity);
@@ -169,5 +184,6 @@ fn wants_page(request: &Parts) -> bool {
     let accepts = request.headers.get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
     request.method == Method::GET
         && !request.uri.path().starts_with("/api/")
+        && !openai::is_ours(request.uri.path())
         && accepts.is_some_and(|accept| accept.contains("text/html"))
 }

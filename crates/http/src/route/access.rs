@@ -26,20 +26,30 @@ impl Access {
     }
 }
 
-/// The access of every route.
+/// How long an answer may take to start, and what bounds the requests of one identity.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Pace {
+    /// 30 seconds; changes of one identity have a rate.
+    #[default]
+    Usual,
+    /// Uploads and answers of models take minutes. A queue of their own bounds their number.
+    Long,
+}
+
+/// The access and the pace of every route.
 #[derive(Clone, Debug, Default)]
-pub struct AccessMap(HashMap<(Method, &'static str), Access>);
+pub struct AccessMap(HashMap<(Method, &'static str), (Access, Pace)>);
 
 impl AccessMap {
-    pub fn insert(&mut self, method: Method, path: &'static str, access: Access) {
-        self.0.insert((method, path), access);
+    pub fn insert(&mut self, method: Method, path: &'static str, rules: (Access, Pace)) {
+        self.0.insert((method, path), rules);
     }
 
-    /// The access of the route that the router matched.
-    pub fn of(&self, method: &Method, path: &str) -> Access {
+    /// The access and the pace of the route that the router matched.
+    pub fn of(&self, method: &Method, path: &str) -> (Access, Pace) {
         // The router answers HEAD with the route for GET.
         let method = if *method == Method::HEAD { &Method::GET } else { method };
         let found = self.0.iter().find(|((known, pattern), _)| known == method && *pattern == path);
-        found.map_or(Access::unknown(), |(_, access)| *access)
+        found.map_or((Access::unknown(), Pace::Usual), |(_, rules)| *rules)
     }
 }

@@ -4,7 +4,7 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{MethodRouter, delete, get, patch, post};
 
-use super::access::Access;
+use super::access::{Access, Pace};
 use super::doc::Doc;
 use crate::state::AppState;
 
@@ -13,13 +13,14 @@ pub struct Route {
     pub(crate) method: Method,
     pub(crate) path: &'static str,
     pub(crate) access: Access,
+    pub(crate) pace: Pace,
     pub(crate) handler: MethodRouter<AppState>,
     pub(crate) doc: Doc,
 }
 
 impl Route {
     pub fn get<H: Handler<T, AppState>, T: 'static>(path: &'static str, access: Access, handler: H, doc: Doc) -> Route {
-        Route { method: Method::GET, path, access, handler: get(handler), doc }
+        Route { method: Method::GET, path, access, pace: Pace::Usual, handler: get(handler), doc }
     }
 
     pub fn post<H: Handler<T, AppState>, T: 'static>(
@@ -28,7 +29,7 @@ impl Route {
         handler: H,
         doc: Doc,
     ) -> Route {
-        Route { method: Method::POST, path, access, handler: post(handler), doc }
+        Route { method: Method::POST, path, access, pace: Pace::Usual, handler: post(handler), doc }
     }
 
     pub fn patch<H: Handler<T, AppState>, T: 'static>(
@@ -37,7 +38,7 @@ impl Route {
         handler: H,
         doc: Doc,
     ) -> Route {
-        Route { method: Method::PATCH, path, access, handler: patch(handler), doc }
+        Route { method: Method::PATCH, path, access, pace: Pace::Usual, handler: patch(handler), doc }
     }
 
     pub fn delete<H: Handler<T, AppState>, T: 'static>(
@@ -46,6 +47,12 @@ impl Route {
         handler: H,
         doc: Doc,
     ) -> Route {
-        Route { method: Method::DELETE, path, access, handler: delete(handler), doc }
+        Route { method: Method::DELETE, path, access, pace: Pace::Usual, handler: delete(handler), doc }
+    }
+
+    /// A body of up to this many bytes, which may take long to arrive.
+    pub fn takes(self, bytes: usize) -> Route {
+        let handler = self.handler.layer(axum::extract::DefaultBodyLimit::max(bytes));
+        Route { handler, pace: Pace::Long, ..self }
     }
 }

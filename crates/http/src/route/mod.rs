@@ -6,8 +6,8 @@ mod entry;
 mod extract;
 mod openapi;
 
-pub use access::{Access, AccessMap};
+pub use access::{Access, AccessMap, Pace};
 pub use doc::Doc;
 pub use entry::Route;
-pub use extract::{Body, PathOf, QueryOf};
+pub use extract::{Body, BodyOf, PathOf, QueryOf};
 pub use openapi::openapi;

@@ -37,7 +37,9 @@ pub fn openapi(routes: &[Route]) -> OpenApi {
 
 /// Pages and their files are for browsers.
 fn is_api(route: &Route) -> bool {
-    route.path.starts_with("/api/") || route.access == Access::Open && route.path.ends_with('z')
+    let starts = ["/api/", "/v1/", "/start", "/status/"];
+    starts.iter().any(|start| route.path.starts_with(start))
+        || route.access == Access::Open && route.path.ends_with('z')
 }
 
 fn method(route: &Route) -> HttpMethod {

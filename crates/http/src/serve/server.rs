@@ -17,6 +17,7 @@ use crate::desk::Desk;
 use crate::events::Feed;
 use crate::gauges::Traffic;
 use crate::guard::{Allowance, Buckets, HostError, Hosts, Keyring};
+use crate::openai::{self, Bell, Uploads};
 use crate::route::openapi;
 use crate::state::{AppState, Parts};
 use crate::store::Connections;
@@ -69,6 +70,7 @@ impl Server {
         let hosts = Hosts::new(address, tls.is_some(), &options.allowed_hosts)?;
         let app = app(options.state_dir, (address, hosts), desk, store);
         runtime.spawn(app.feed().clone().watch(app.clone()));
+        runtime.spawn(openai::keep(app.clone()));
         runtime.spawn(connection::accept(listener, table::router(table::routes(), app.clone()), tls));
         Ok(Server { runtime: Some(runtime), address, app })
     }
@@ -113,5 +115,7 @@ pub fn app(state_dir: PathBuf, (address, hosts): (SocketAddr, Hosts), desk: Arc<
         cookie: format!("stepwell-{}", address.port()),
         traffic: Traffic::default(),
         started_at: Timestamp::now(),
+        uploads: Uploads::default(),
+        bell: Bell::default(),
     })
 }

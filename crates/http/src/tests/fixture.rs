@@ -12,8 +12,9 @@ use tokio::runtime::Runtime;
 use tower::ServiceExt;
 use uuid::Uuid;
 
-use crate::desk::{Ask, Derived, Desk, DeskError, EngineView, NewSchedule, SeriesPart, Submit, Submitted};
+use crate::desk::{Ask, Derived, Desk, DeskError, EngineView, ModelCard, NewSchedule, SeriesPart, Submit, Submitted};
 use crate::guard::{Hosts, issue_code, issue_token};
+use crate::openai::{BatchRun, CompletionSink, InferenceLoad};
 use crate::serve::app;
 use crate::state::AppState;
 use crate::table;
@@ -48,7 +49,7 @@ impl Lab {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let address = HOST.parse().unwrap();
         let hosts = Hosts::new(address, false, &[]).unwrap();
-        let desk = Arc::new(FakeDesk { state_dir: dir.path().to_owned(), asked: Mutex::default() });
+        let desk = Arc::new(FakeDesk::new(dir.path()));
         let app = app(dir.path().to_owned(), (address, hosts), desk.clone(), store);
         runtime.spawn(app.feed().clone().watch(app.clone()));
         let router = table::router(table::routes(), app.clone());
@@ -105,6 +106,10 @@ pub fn bearer(token: &str) -> String {
 }
 
 pub fn submit(store: &mut Store, name: &str) -> RunId {
+    submit_under(store, name, None)
+}
+
+pub fn submit_under(store: &mut Store, name: &str, idempotency_key: Option<String>) -> RunId {
     let spec = spec();
     let id = RunId(Uuid::now_v7());
     let new = NewRun {
@@ -112,12 +117,14 @@ pub fn submit(store: &mut Store, name: &str) -> RunId {
         name: name.parse().unwrap(),
         spec_digest: key::spec_digest(&spec),
         spec,
-        idempotency_key: None,
+        idempotency_key,
         options: RunOptions::default(),
         at: Timestamp::now(),
     };
-    store.submit(new).unwrap();
-    id
+    match store.submit(new).unwrap() {
+        stepwell_store::Submitted::New => id,
+        stepwell_store::Submitted::Existing(earlier) => earlier,
+    }
 }
 
 fn spec() -> WorkflowSpec {
@@ -151,9 +158,23 @@ fn spec() -> WorkflowSpec {
 pub struct FakeDesk {
     state_dir: std::path::PathBuf,
     pub asked: Mutex<Vec<String>>,
+    /// What was asked of models, and where their answers go.
+    pub completions: Mutex<Vec<(stepwell_batch::body::Body, CompletionSink)>>,
+    pub batches: Mutex<Vec<BatchRun>>,
+    pub load: Mutex<InferenceLoad>,
 }
 
 impl FakeDesk {
+    fn new(state_dir: &std::path::Path) -> FakeDesk {
+        FakeDesk {
+            state_dir: state_dir.to_owned(),
+            asked: Mutex::default(),
+            completions: Mutex::default(),
+            batches: Mutex::default(),
+            load: Mutex::default(),
+        }
+    }
+
     fn note(&self, asked: String) {
         self.asked.lock().unwrap().push(asked);
     }
@@ -218,6 +239,32 @@ impl Desk for FakeDesk {
 
     fn workflow(&self, name: &str) -> Result<Value, DeskError> {
         Ok(json!({ "workflow": name }))
+    }
+
+    fn models(&self) -> Result<Vec<ModelCard>, DeskError> {
+        Ok(vec![ModelCard { id: "m".to_owned(), created_at: Timestamp::UNIX_EPOCH, context: Some(8192) }])
+    }
+
+    fn start_batch(&self, new: BatchRun) -> Result<RunId, DeskError> {
+        let mut store = Store::open(&self.state_dir).unwrap();
+        let mut started = self.batches.lock().unwrap();
+        let run = submit_under(&mut store, &format!("batch-{}", started.len()), Some(new.key.clone()));
+        started.push(new);
+        Ok(run)
+    }
+
+    fn complete(&self, body: stepwell_batch::body::Body, sink: CompletionSink) -> Result<(), DeskError> {
+        let mut waiting = self.completions.lock().unwrap();
+        if waiting.len() >= 2 {
+            let message = "the queue of the model is full".to_owned();
+            return Err(DeskError { code: "queue_full", message, hint: None, problems: None });
+        }
+        waiting.push((body, sink));
+        Ok(())
+    }
+
+    fn inference_load(&self) -> InferenceLoad {
+        self.load.lock().unwrap().clone()
     }
 
     fn validate(&self, text: &str, _: &Map<String, Value>) -> Result<Value, DeskError> {

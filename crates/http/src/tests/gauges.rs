@@ -71,10 +71,15 @@ fn names_have_units_and_labels_are_few() {
     lab.submit("a");
     let (_, json) = lab.get("/api/v1/metrics.json", &lab.read);
     for (name, entry) in json.as_object().unwrap() {
-        assert!(name.starts_with("stepwell_") && !name.contains("percent") && !name.contains("_ms"), "{name}");
+        let is_ours = name.starts_with("stepwell_") || name.starts_with("vllm:");
+        assert!(is_ours && !name.contains("percent") && !name.contains("_ms"), "{name}");
         for sample in entry.as_array().into_iter().flatten() {
             for label in sample["labels"].as_object().unwrap().keys() {
-                assert!(["version", "status", "class", "run", "id"].contains(&label.as_str()), "{name}: {label}");
+                assert!(
+                    ["version", "status", "class", "run", "id", "model_name", "finished_reason"]
+                        .contains(&label.as_str()),
+                    "{name}: {label}"
+                );
             }
         }
     }

@@ -3,3 +3,5 @@
 pub mod artifacts;
 mod file;
 pub mod logs;
+
+pub use file::{send, wanted};

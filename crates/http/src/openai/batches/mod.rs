@@ -1,0 +1,15 @@
+//! Batches: created under an id that is made of what they ask for, listed, shown, cancelled.
+
+mod cancel;
+mod create;
+mod form;
+mod list;
+mod new;
+mod routes;
+mod run;
+mod situation;
+mod start;
+
+pub use routes::routes;
+pub use run::{BatchRun, Fill, OnBadLine, on_bad_line};
+pub use situation::{RunSeen, Situation};

@@ -1,0 +1,95 @@
+//! Routes of completions.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use serde_json::{Map, Value};
+use tokio::sync::mpsc::UnboundedReceiver;
+
+use super::channel::{CompletionSink, Piece};
+use super::stream::{Chunks, stream};
+use super::whole::whole;
+use crate::api::forms::Anything;
+use crate::problem::Problem;
+use crate::route::{Access, BodyOf, Doc, Route};
+use crate::state::AppState;
+use stepwell_batch::RowError;
+use stepwell_batch::body::{Body, Endpoint};
+
+/// Largest body in bytes: a long conversation.
+const LARGEST: u64 = 4 << 20;
+
+pub fn routes() -> Vec<Route> {
+    let doc = |summary| Doc::new("openai", summary).body::<Anything>().returns::<Anything>();
+    vec![
+        Route::post(
+            "/v1/chat/completions",
+            Access::RUN,
+            chat,
+            doc("Lets a model answer a conversation, whole or as a stream"),
+        )
+        .takes(LARGEST as usize),
+        Route::post(
+            "/v1/completions",
+            Access::RUN,
+            completions,
+            doc("Lets a model continue texts, whole or as a stream"),
+        )
+        .takes(LARGEST as usize),
+    ]
+}
+
+async fn chat(
+    State(app): State<AppState>,
+    BodyOf(body): BodyOf<Map<String, Value>, LARGEST>,
+) -> Result<Response, Problem> {
+    answer(app, Endpoint::ChatCompletions, body).await
+}
+
+async fn completions(
+    State(app): State<AppState>,
+    BodyOf(body): BodyOf<Map<String, Value>, LARGEST>,
+) -> Result<Response, Problem> {
+    answer(app, Endpoint::Completions, body).await
+}
+
+async fn answer(app: AppState, endpoint: Endpoint, body: Map<String, Value>) -> Result<Response, Problem> {
+    let body = Body::parse(endpoint, body)?;
+    let (streams, usage) = (body.options.stream, body.options.stream_usage);
+    let (choices, model) = (body.choices(), body.model.clone());
+    let (sink, mut pieces) = CompletionSink::new();
+    app.ask(move |desk| desk.complete(body, sink)).await?;
+    if !streams {
+        return whole(pieces).await.map(IntoResponse::into_response);
+    }
+    // A refusal of the model is an answer with its status, not an event.
+    started(&mut pieces).await?;
+    Ok(stream(pieces, Chunks::new(endpoint, model, choices, usage)))
+}
+
+/// Waits until the model has accepted the request.
+async fn started(pieces: &mut UnboundedReceiver<Piece>) -> Result<(), Problem> {
+    match pieces.recv().await {
+        Some(Piece::Failed(error)) => Err(error.into()),
+        Some(_) => Ok(()),
+        None => Err(gone()),
+    }
+}
+
+/// The thread of the model has ended without a word.
+pub(super) fn gone() -> Problem {
+    let detail = "the model has stopped before it answered";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail).hint("try again").retry_after(1)
+}
+
+impl From<RowError> for Problem {
+    fn from(error: RowError) -> Problem {
+        let status = error.code.status().and_then(|status| StatusCode::from_u16(status).ok());
+        let problem =
+            Problem::new(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR), error.code.as_str(), error.message);
+        match error.param {
+            Some(param) => problem.about(param),
+            None => problem,
+        }
+    }
+}

@@ -1,0 +1,29 @@
+//! The routes of OpenAI's API that its clients need for batches and for models: `/v1/...`, and `/start` for whole jobs.
+//!
+//! A batch is a row and a run. The row says what was asked for and how it ended; until it has ended, the run says how it
+//! goes. [`keeper`] moves each batch one step at a time, and may be killed between any two.
+
+mod answer;
+mod batches;
+mod bell;
+mod completions;
+mod digest;
+mod files;
+mod keeper;
+mod models;
+mod page;
+mod refused;
+mod routes;
+
+pub use answer::{answered, is_ours};
+pub use batches::{BatchRun, Fill, OnBadLine};
+pub use bell::Bell;
+pub use completions::{
+    Answer, CompletionSink, FinishReason, InferenceLoad, Latencies, Listening, Piece, TokenLogprobs, Usage,
+};
+pub use files::Uploads;
+pub use keeper::keep;
+#[cfg(test)]
+pub use keeper::round;
+pub use refused::offered;
+pub use routes::routes;

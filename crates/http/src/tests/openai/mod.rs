@@ -1,0 +1,7 @@
+//! The routes of OpenAI's API.
+
+mod batches;
+mod completions;
+mod failures;
+mod files;
+mod served;
