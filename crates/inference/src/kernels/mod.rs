@@ -1,0 +1,27 @@
+//! Kernels: products, attention and element-wise functions. None of their results depends on the number of rows, threads
+//! or pieces of a prompt.
+
+mod attention;
+mod bytes;
+mod dtype;
+mod elementwise;
+mod matrix;
+mod memory;
+mod product;
+mod quantised;
+mod rows;
+mod tile;
+mod workers;
+
+#[cfg(test)]
+mod tests;
+
+pub use attention::{BLOCK_TOKENS, HeadLayout, KeysAndValues, Piece, attend, store};
+pub use dtype::{BLOCK, Dtype, Q8Block, UnknownDtype};
+pub use elementwise::{add_and_norm, add_to, by_rows, largest, norm_heads, rotate, swiglu};
+pub use matrix::{Matrix, Rows};
+pub use memory::Memory;
+pub use product::{Input, product};
+pub use quantised::Quantised;
+pub use rows::Activations;
+pub use workers::Workers;
