@@ -11,6 +11,7 @@ use crate::error::{CliError, ErrorKind};
 use crate::session::Session;
 use crate::verbs::look::explain::explanation;
 use crate::view::effort::effort;
+use crate::view::pulse::machine_readings;
 use crate::view::series;
 use stepwell_base::artifact::Digest;
 use stepwell_base::ids::{RunId, StepId};
@@ -20,6 +21,7 @@ use stepwell_http::{
     Ask, BatchRun, CompletionSink, Derived, Desk, DeskError, EngineView, InferenceLoad, ModelCard, NewSchedule,
     SeriesPart, Submit, Submitted,
 };
+use stepwell_run::health::MachineReadings;
 use stepwell_run::request::Request;
 use stepwell_run::status::RunStatus;
 use stepwell_store::EngineLock;
@@ -82,6 +84,10 @@ impl Desk for ProgramDesk {
             Ok(effort(&reader, &reader.run(run)?, self.session.settings.slots.value)?.json())
         };
         tell().map_err(desk_error)
+    }
+
+    fn machine(&self) -> MachineReadings {
+        machine_readings(self.session.state_dir())
     }
 
     fn series(&self, run: RunId, step: &StepId) -> Result<Vec<SeriesPart>, DeskError> {

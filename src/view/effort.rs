@@ -13,6 +13,9 @@ use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{Reader, RunRow, StepRow};
 use stepwell_workflow::budget::hours;
 
+/// Steps of a workflow whose time left is estimated; to read more at each look would take too long.
+const MOST_TOP: u64 = 5000;
+
 pub struct Effort {
     compute: SignedDuration,
     cost: Option<f64>,
@@ -39,11 +42,12 @@ pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, Cli
     let mut compute = reader.compute(run.id)? + reader.compute_of_descendants(run.id)?;
     let mut left = None;
     if !run.status.is_terminal() {
-        let steps = reader.open_work(run.id, MOST_CHILDREN)?;
+        let is_small = reader.step_counts(run.id)?.top <= MOST_TOP;
+        let steps = if is_small { reader.open_work(run.id, MOST_CHILDREN)? } else { reader.running_steps(run.id)? };
         compute += steps.iter().map(|step| clock.running(step)).fold(SignedDuration::ZERO, |sum, one| sum + one);
         compute += working(reader.leases_of_descendants(run.id)?.into_iter(), now);
         // Only a running run makes progress.
-        if run.status == RunStatus::Running {
+        if run.status == RunStatus::Running && is_small {
             left = estimate(&tasks(reader, run, &steps)?, slots, now);
         }
     }

@@ -10,6 +10,7 @@ use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::names::RunName;
 use stepwell_base::remark::Tag;
 use stepwell_batch::body::Body;
+use stepwell_run::health::MachineReadings;
 use stepwell_run::request::Request;
 use stepwell_workflow::budget::Budget;
 use stepwell_workflow::timetable::CatchUp;
@@ -36,6 +37,9 @@ pub trait Desk: Send + Sync + 'static {
 
     /// Work used, budget, and time left of a run, as `show` prints it in `effort`.
     fn effort(&self, run: RunId) -> Result<Value, DeskError>;
+
+    /// Free space and memory of the machine, on which the health of a run depends.
+    fn machine(&self) -> MachineReadings;
 
     /// Where the rows of a step are: in its own run, in those that it was forked from, or where the work was done.
     fn series(&self, run: RunId, step: &StepId) -> Result<Vec<SeriesPart>, DeskError>;

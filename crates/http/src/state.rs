@@ -13,7 +13,6 @@ use crate::guard::{Buckets, Hosts, Keyring};
 use crate::openai::{Bell, Uploads};
 use crate::problem::Problem;
 use crate::route::{Access, AccessMap, Pace};
-use crate::series::Summaries;
 use crate::store::Connections;
 use stepwell_store::{Reader, Store};
 
@@ -27,7 +26,6 @@ pub(crate) struct Parts {
     pub(crate) feed: Feed,
     pub(crate) keyring: Keyring,
     pub(crate) hosts: Hosts,
-    pub(crate) summaries: Arc<Summaries>,
     pub(crate) access: AccessMap,
     pub(crate) openapi: Bytes,
     /// Changes of each identity.
@@ -108,10 +106,6 @@ impl AppState {
 
     pub(crate) fn keyring(&self) -> &Keyring {
         &self.0.keyring
-    }
-
-    pub(crate) fn summaries(&self) -> Arc<Summaries> {
-        Arc::clone(&self.0.summaries)
     }
 
     pub(crate) fn hosts(&self) -> &Hosts {

@@ -3,7 +3,7 @@
 //! It decides nothing: the engine gives it events, and it projects them onto tables. Start reading at [`Store`] and [`Reader`];
 //! `specs/durability.md` has the rules.
 //!
-//! Each folder may use those before it: `decode` (columns and rows), `rows` (what queries return), `integrity` (the hash
+//! Each folder may use those before it: `decode` (columns and rows), `rows` (what queries return), `series` (long series in blocks), `integrity` (the hash
 //! chain, its head, the seal), `open`, `read`, `write`, `check` (`db check`), `backup`.
 
 mod backup;
@@ -21,6 +21,7 @@ mod layout;
 mod open;
 mod read;
 mod rows;
+mod series;
 #[cfg(debug_assertions)]
 pub mod statements;
 #[cfg(test)]
@@ -43,12 +44,14 @@ pub use layout::{
 };
 pub use open::lock::EngineLock;
 pub use read::{
-    EventsAfter, Family, FilePage, Order, Reader, RunFilter, RunParams, SeriesStep, StepCounts, StepFilter, StepTotals,
+    EventsAfter, Family, FilePage, Order, Reader, RunFilter, RunParams, SeriesStep, StepCounts, StepFilter, StepPage,
+    StepPlace, StepTotals,
 };
 pub use rows::{
     Annotation, Answer, AttemptedStep, BatchChecked, BatchCounts, BatchEnding, BatchOutcome, BatchRow, BatchUsage,
-    CheckpointRow, Children, DecisionRow, EventRow, FileRow, LineError, NamedValue, Reference, ReferenceHolder, Remark,
-    RequestRow, RowMark, RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, TokenKind,
-    TokenRow, Unreadable, UsageRow, WaitRow,
+    CheckpointRow, Children, DecisionRow, EventRow, FileRow, LineError, Reference, ReferenceHolder, Remark, RequestRow,
+    RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, TokenKind, TokenRow, Unreadable,
+    UsageRow, WaitRow,
 };
+pub use series::{Extremes, Point, SeriesRange};
 pub use write::Store;

@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 /// Tables that keep their rows for ever.
-const GROWING: [&str; 12] = [
+const GROWING: [&str; 13] = [
     "annotation",
     "event",
     "run",
@@ -19,6 +19,7 @@ const GROWING: [&str; 12] = [
     "step_output",
     "checkpoint",
     "metric",
+    "series_block",
     "request",
     "decision",
     "signal",

@@ -59,7 +59,10 @@ pub fn explanation(
 ) -> Result<(String, Value), CliError> {
     let run = reader.run(id)?;
     let spec = reader.spec(id)?;
-    let steps = reader.steps(id)?;
+    let steps = match only {
+        Some(only) if reader.step_counts(id)?.total > MOST_STEPS => around(reader, id, &spec, only)?,
+        _ => reader.steps(id)?,
+    };
     let chosen = steps.iter().filter(|step| only.is_none_or(|only| step.id == *only));
     let engine = EngineLock::holder(session.state_dir());
     let mut family = reader.ancestors(id)?;
@@ -84,6 +87,21 @@ pub fn explanation(
     }
     let text = text(&paragraphs, run.status);
     Ok((text, json!({ "run": { "id": id, "status": run.status.as_str() }, "steps": values })))
+}
+
+/// Steps of a run that are all read for the explanation of one of them.
+const MOST_STEPS: u64 = 2000;
+
+/// A step of a large run, and those that it needs. Steps that compete with it for units are not told.
+fn around(reader: &Reader, run: RunId, spec: &WorkflowSpec, only: &StepId) -> Result<Vec<StepRow>, CliError> {
+    let step = reader.step(run, only)?;
+    let top = step.parent.as_ref().unwrap_or(&step.id).clone();
+    let needs = spec.steps.iter().find(|spec| spec.id == top).map_or(&[][..], |spec| &spec.needs);
+    let mut steps = vec![step];
+    for need in needs {
+        steps.extend(reader.find_step(run, need)?);
+    }
+    Ok(steps)
 }
 
 /// Steps that share one explanation: a single step, or items of one fan-out.

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use super::machine::machine;
+use super::machine::machine_readings;
 use crate::error::CliError;
 use crate::view::effort::Effort;
 use stepwell_base::ids::{RunId, StepId};
@@ -47,7 +47,8 @@ pub fn collect(reader: &Reader, run: RunId, effort: &Effort) -> Result<Pulse, Cl
     let shown = readings.iter().take(MOST_STEPS);
     let steps = shown.map(|step| of_step(reader, run, step)).collect::<Result<Vec<_>, StoreError>>()?;
     let more = readings.len() - steps.len();
-    let health = judge(&Readings { now: Timestamp::now(), steps: readings, machine: machine(reader.state_dir()) });
+    let health =
+        judge(&Readings { now: Timestamp::now(), steps: readings, machine: machine_readings(reader.state_dir()) });
     Ok(Pulse { steps, more, left: effort.remaining(), seconds_left: effort.seconds_left(), health })
 }
 

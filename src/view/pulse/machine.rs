@@ -6,7 +6,7 @@ use std::path::Path;
 use stepwell_artifact::free_bytes;
 use stepwell_run::health::{MachineReadings, MemoryReading};
 
-pub(super) fn machine(state_dir: &Path) -> MachineReadings {
+pub fn machine_readings(state_dir: &Path) -> MachineReadings {
     MachineReadings { disk_free_bytes: free_bytes(state_dir).ok(), memory: memory() }
 }
 

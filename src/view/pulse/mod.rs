@@ -5,3 +5,4 @@ mod lines;
 mod machine;
 
 pub use collect::{Pulse, collect};
+pub use machine::machine_readings;

@@ -14,11 +14,19 @@ let due = false;
 let timer = null;
 let timerAt = Infinity;
 let lastTime = 0;
+let isSettled = false;
 
 function state(text) {
   if (!shown) return;
   shown.dataset.state = text;
   shown.textContent = text === "live" ? "live" : "connecting";
+}
+
+/** What happened between the answer of the server and the start of the stream has to be asked for. */
+function settle(text) {
+  if (isSettled || text !== "live") return;
+  isSettled = true;
+  refresh(LEAST_INTERVAL);
 }
 
 function refresh(interval) {
@@ -35,15 +43,22 @@ function refresh(interval) {
 }
 
 function hear(message) {
-  if (message.state) state(message.state);
-  else if (message.progress) refresh(PROGRESS_INTERVAL);
+  if (message.state) {
+    state(message.state);
+    settle(message.state);
+  } else if (message.progress) refresh(PROGRESS_INTERVAL);
   else if (message.all || !runs || message.runs.some((run) => runs.includes(run))) refresh(LEAST_INTERVAL);
 }
 
 function connect() {
   const own = body.dataset.runs;
   runs = own ? own.split(" ") : null;
-  if (!("SharedWorker" in globalThis)) return new Stream(EVENTS, hear);
+  if ("SharedWorker" in globalThis) share();
+  else alone();
+}
+
+/** One stream for all tabs, in a worker. */
+function share() {
   const worker = new SharedWorker(body.dataset.worker, { type: "module", name: "stepwell" });
   worker.port.onmessage = ({ data }) => hear(data);
   worker.port.postMessage({ open: EVENTS });
@@ -54,6 +69,20 @@ function connect() {
     worker.port.postMessage({ open: EVENTS });
     refresh(0);
   });
+}
+
+/** A stream of this tab, as long as somebody sees it: six of them are all that a browser opens. It goes on where it was. */
+function alone() {
+  let stream = null;
+  const follow = () => {
+    if (document.hidden) stream?.close();
+    else if (stream) stream.reopen();
+    else stream = new Stream(EVENTS, hear);
+  };
+  follow();
+  document.addEventListener("visibilitychange", follow);
+  addEventListener("pagehide", () => stream?.close());
+  addEventListener("pageshow", (event) => event.persisted && follow());
 }
 
 if (body.dataset.worker) {

@@ -29,6 +29,14 @@ export class Stream {
     this.#source = null;
   }
 
+  /** Opens a closed stream again, after the newest event that it has seen. */
+  reopen() {
+    if (this.#source) return;
+    this.#wait = FIRST_WAIT;
+    this.#wasLost = true;
+    this.#open();
+  }
+
   #open() {
     const after = this.#newest ? `${this.#url.includes("?") ? "&" : "?"}after=${this.#newest}` : "";
     const source = new EventSource(this.#url + after);

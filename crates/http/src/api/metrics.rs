@@ -1,7 +1,6 @@
 //! Series of a run: a million rows, in as many points as a screen shows.
 
-use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::collections::{BTreeMap, BTreeSet};
 
 use axum::Json;
 use axum::extract::State;
@@ -14,11 +13,11 @@ use super::runs::limit;
 use crate::desk::SeriesPart;
 use crate::problem::Problem;
 use crate::route::{Access, Doc, PathOf, QueryOf, Route};
-use crate::series::{Extremes, Line, Place, Point, Range, Summaries, reduce, rows};
+use crate::series::{Line, Part, build_blocks, names, pieces, reduce};
 use crate::state::AppState;
 use stepwell_base::ids::RunId;
 use stepwell_run::run_options::Origin;
-use stepwell_store::{Reader, SeriesStep};
+use stepwell_store::{Point, Reader, SeriesRange, SeriesStep};
 
 const USUAL: u32 = 1000;
 const MOST: u32 = 2000;
@@ -26,8 +25,6 @@ const MOST: u32 = 2000;
 const MOST_STEPS: usize = 20;
 /// Names of one series in one answer.
 const MOST_NAMES: usize = 64;
-/// Rows that are read as they are; longer ranges come from blocks of rows.
-const MOST_ROWS: u64 = 20_000;
 
 pub fn routes() -> Vec<Route> {
     vec![Route::get(
@@ -111,7 +108,7 @@ pub struct LineForm {
 /// The part of each series that a request asks for.
 struct Wanted {
     names: Option<Vec<String>>,
-    range: Range,
+    range: SeriesRange,
     points: usize,
 }
 
@@ -122,7 +119,7 @@ async fn metrics(
 ) -> Result<Json<MetricPage>, Problem> {
     let wanted = Wanted {
         names: query.name.map(|names| names.split(',').map(str::to_owned).collect()),
-        range: Range { after: query.from.and_then(|from| from.checked_sub(1)), up_to: query.to },
+        range: SeriesRange { after: query.from.and_then(|from| from.checked_sub(1)), up_to: query.to },
         points: limit(query.points, USUAL, MOST)?.max(10) as usize,
     };
     let step = query.step;
@@ -133,11 +130,12 @@ async fn metrics(
     for step in steps {
         let id = step.id.clone();
         let parts = app.ask(move |desk| desk.series(run, &id)).await?;
-        located.push((step, parts));
+        let ranges = ranges(&parts, wanted.range);
+        build_blocks(&app, &ranges).await?;
+        located.push((step, parts, ranges));
     }
-    let summaries = app.summaries();
     app.read(move |reader| {
-        let series = located.into_iter().map(|(step, parts)| form(reader, &summaries, (run, step, parts), &wanted));
+        let series = located.into_iter().map(|located| form(reader, run, located, &wanted));
         Ok(Json(MetricPage { series: series.collect::<Result<_, _>>()?, more }))
     })
     .await
@@ -160,30 +158,23 @@ fn steps(reader: &Reader, run: &str, step: Option<&str>) -> Result<(RunId, Vec<S
 
 fn form(
     reader: &Reader,
-    summaries: &Arc<Summaries>,
-    (run, step, parts): (RunId, SeriesStep, Vec<SeriesPart>),
+    run: RunId,
+    (step, parts, ranges): (SeriesStep, Vec<SeriesPart>, Vec<Part>),
     wanted: &Wanted,
 ) -> Result<SeriesForm, Problem> {
-    let places = places(&parts, wanted.range);
-    let mut names: BTreeMap<String, u64> = BTreeMap::new();
-    for (place, _) in &places {
-        summaries.with(reader, place, |summary| {
-            summary.names().for_each(|(name, count)| *names.entry(name.clone()).or_default() += count);
-        })?;
-    }
-    let chosen: Vec<&String> = match &wanted.names {
-        Some(chosen) => names.keys().filter(|name| chosen.contains(name)).take(MOST_NAMES).collect(),
-        None => names.keys().filter(|name| !name.contains('/')).take(MOST_NAMES).collect(),
+    let names = names(reader, &self::ranges(&parts, SeriesRange::default()))?;
+    let is_chosen = |name: &&String| match &wanted.names {
+        Some(chosen) => chosen.contains(name),
+        None => !name.contains('/'),
     };
-    let mut lines = BTreeMap::new();
-    for (name, pieces) in pieces(reader, summaries, &places, &chosen)? {
-        lines.insert(name, LineForm::from(reduce(&pieces, wanted.points)));
-    }
+    let chosen: BTreeSet<String> = names.keys().filter(is_chosen).take(MOST_NAMES).cloned().collect();
+    let pieces = pieces(reader, &ranges, &chosen, wanted.points as u64)?;
+    let lines = pieces.into_iter().map(|(name, pieces)| (name, LineForm::from(reduce(&pieces, wanted.points))));
     let attempts = reader.attempt_starts(run, &step.id)?.into_iter();
     Ok(SeriesForm {
         step: step.id.to_string(),
         item: step.item,
-        lines,
+        lines: lines.collect(),
         names,
         parts: parts.iter().map(PartForm::from).collect(),
         attempts: attempts.map(|(attempt, train_step)| AttemptStart { attempt, train_step }).collect(),
@@ -191,41 +182,15 @@ fn form(
 }
 
 /// The rows of each part that count: what a fork has of its own starts after the place where it leaves.
-fn places(parts: &[SeriesPart], range: Range) -> Vec<(Place, Range)> {
+fn ranges(parts: &[SeriesPart], range: SeriesRange) -> Vec<Part> {
     let mut after = range.after;
-    let mut places = Vec::new();
+    let mut ranges = Vec::new();
     for SeriesPart { run, step, up_to } in parts {
         let end = [*up_to, range.up_to].into_iter().flatten().min();
-        places.push((Place { run: *run, step: step.clone() }, Range { after, up_to: end }));
+        ranges.push(Part { run: *run, step: step.clone(), range: SeriesRange { after, up_to: end } });
         after = after.max(*up_to);
     }
-    places
-}
-
-type Pieces = Vec<(String, Vec<Extremes>)>;
-
-/// The pieces of each name: single rows of a short range, else blocks of rows.
-fn pieces(
-    reader: &Reader,
-    summaries: &Arc<Summaries>,
-    places: &[(Place, Range)],
-    names: &[&String],
-) -> Result<Pieces, Problem> {
-    let mut found: Pieces = names.iter().map(|name| ((*name).clone(), Vec::new())).collect();
-    let mut count = 0;
-    for (Place { run, step }, range) in places {
-        count += reader.count_rows((*run, step), (range.after, range.up_to), MOST_ROWS + 1)?;
-    }
-    for (place, range) in places {
-        if count <= MOST_ROWS {
-            rows(reader, place, *range, &mut found)?;
-        } else {
-            summaries.with(reader, place, |summary| {
-                found.iter_mut().for_each(|(name, pieces)| pieces.extend(summary.pieces(name, *range)));
-            })?;
-        }
-    }
-    Ok(found)
+    ranges
 }
 
 impl From<&SeriesPart> for PartForm {

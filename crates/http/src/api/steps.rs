@@ -13,7 +13,7 @@ use crate::problem::Problem;
 use crate::route::{Access, Doc, PathOf, QueryOf, Route};
 use crate::state::AppState;
 use stepwell_run::provenance::AttemptRecord;
-use stepwell_store::{StepCounts, StepFilter, StepRow};
+use stepwell_store::{StepCounts, StepFilter, StepPlace, StepRow};
 
 const MOST: u32 = 500;
 const USUAL: u32 = 100;
@@ -50,9 +50,7 @@ pub struct StepQuery {
     #[param(minimum = 1, maximum = 500)]
     limit: Option<u32>,
     /// `next` of the page before.
-    #[serde(default)]
-    #[param(minimum = 0)]
-    cursor: u32,
+    cursor: Option<String>,
 }
 
 /// A page of steps.
@@ -63,7 +61,7 @@ pub struct StepPage {
     /// Steps that the query chooses.
     total: u64,
     /// Cursor of the next page; null on the last one.
-    next: Option<u32>,
+    next: Option<String>,
 }
 
 /// All steps of the run in numbers; a fan-out counts as a step, and so does every item.
@@ -160,15 +158,17 @@ async fn list(
     if query.q.as_ref().is_some_and(|text| text.len() > LONGEST) {
         return Err(Problem::usage(format!("a text to search for has at most {LONGEST} bytes")));
     }
+    let after = query.cursor.map(|cursor| cursor.parse::<StepPlace>());
+    let after = after.transpose().map_err(|why| Problem::usage(format!("`cursor`: {why}")))?;
     let filter = StepFilter { status, text: query.q };
     app.read(move |reader| {
         let run = reader.resolve_run(&run)?;
-        let rows = reader.step_page(run, &filter, query.cursor as usize, limit as usize)?;
-        let total = reader.count_steps(run, &filter)?;
-        let steps: Result<Vec<StepForm>, Problem> = rows.iter().map(StepForm::new).collect();
-        let end = query.cursor.saturating_add(limit);
-        let next = (u64::from(end) < total).then_some(end);
-        Ok(Json(StepPage { steps: steps?, counts: reader.step_counts(run)?.into(), total, next }))
+        let page = reader.step_page(run, &filter, after, limit as usize)?;
+        let counts = reader.step_counts(run)?;
+        let total = if filter == StepFilter::default() { counts.total } else { reader.count_steps(run, &filter)? };
+        let steps: Result<Vec<StepForm>, Problem> = page.steps.iter().map(StepForm::new).collect();
+        let next = page.next.map(|place| place.to_string());
+        Ok(Json(StepPage { steps: steps?, counts: counts.into(), total, next }))
     })
     .await
 }

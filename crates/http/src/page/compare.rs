@@ -83,7 +83,7 @@ fn page(reader: &Reader, runs: &[String], engine: &EngineView) -> Result<Compare
     }
     let mut charts = Vec::new();
     for run in &runs {
-        if let Some(charted) = charted(reader, run)? {
+        if let Some(charted) = charted(reader, run, &reader.step_counts(run.id)?)? {
             charts.push(
                 json!({ "id": run.id, "name": format!("{} ({})", run.name, short_id(run.id)), "step": charted.step }),
             );

@@ -2,6 +2,7 @@
 //! scripts ask for it again when an event says that it has changed.
 
 mod act;
+mod artifact;
 mod assets;
 mod compare;
 mod login;

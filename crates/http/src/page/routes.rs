@@ -1,6 +1,6 @@
 //! The routes of the page.
 
-use super::{act, assets, compare, login, pools, run, runs, schedules, start};
+use super::{act, artifact, assets, compare, login, pools, run, runs, schedules, start};
 use crate::route::Route;
 
 pub fn routes() -> Vec<Route> {
@@ -15,6 +15,8 @@ pub fn routes() -> Vec<Route> {
         run::artifacts::routes(),
         run::params::routes(),
         run::history::routes(),
+        run::step::routes(),
+        artifact::routes(),
         act::control::routes(),
         act::decide::routes(),
         act::fork::routes(),

@@ -1,6 +1,6 @@
 //! Makes lines of at most so many points.
 
-use super::block::{Extremes, Point};
+use stepwell_store::{Extremes, Point};
 
 /// A line of a picture.
 #[derive(Clone, PartialEq, Debug, Default)]

@@ -107,7 +107,6 @@ pub fn app(state_dir: PathBuf, (address, hosts): (SocketAddr, Hosts), desk: Arc<
         feed: Feed::new(),
         keyring: Keyring::default(),
         hosts,
-        summaries: Arc::default(),
         access: table::access(&routes),
         openapi: Bytes::from(serde_json::to_vec(&openapi(&routes)).unwrap_or_default()),
         changes: Buckets::new(CHANGES),

@@ -21,6 +21,7 @@ use crate::table;
 use stepwell_base::artifact::Digest;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::scope::Scope;
+use stepwell_run::health::MachineReadings;
 use stepwell_run::run_options::RunOptions;
 use stepwell_store::{NewRun, Store};
 use stepwell_workflow::key;
@@ -210,6 +211,10 @@ impl Desk for FakeDesk {
 
     fn effort(&self, _: RunId) -> Result<Value, DeskError> {
         Ok(json!({ "compute_seconds": 0.0 }))
+    }
+
+    fn machine(&self) -> MachineReadings {
+        MachineReadings { disk_free_bytes: Some(1 << 40), memory: None }
     }
 
     fn series(&self, run: RunId, step: &StepId) -> Result<Vec<SeriesPart>, DeskError> {

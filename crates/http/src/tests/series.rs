@@ -1,13 +1,11 @@
-//! Summaries of series follow rows that come, change and go.
+//! Pictures of long series.
 
 use axum::http::StatusCode;
 use rusqlite::{Connection, params};
 use serde_json::Value;
 
 use super::fixture::Lab;
-use crate::series::{Place, Range, Summaries};
-use stepwell_base::ids::{RunId, StepId};
-use stepwell_store::Reader;
+use stepwell_base::ids::RunId;
 
 /// Rows of a step, written as a program that reports `loss` and sometimes `val_loss` would have them.
 struct Rows {
@@ -35,65 +33,6 @@ impl Rows {
         }
         self.database.execute_batch("COMMIT").unwrap();
     }
-
-    fn rewind(&self, to: u64) {
-        let sql = "DELETE FROM metric WHERE run = ?1 AND train_step > ?2";
-        self.database.execute(sql, params![self.run.to_string(), to.cast_signed()]).unwrap();
-    }
-}
-
-fn place(run: RunId) -> Place {
-    Place { run, step: StepId::from("one") }
-}
-
-fn content(summaries: &Summaries, reader: &Reader, run: RunId) -> String {
-    let whole = Range::default();
-    let see = |summary: &crate::series::Summary| {
-        let names: Vec<String> = summary.names().map(|(name, count)| format!("{name}={count}")).collect();
-        format!("{names:?} {:?} {:?}", summary.pieces("loss", whole), summary.pieces("val_loss", whole))
-    };
-    summaries.with(reader, &place(run), see).unwrap()
-}
-
-#[test]
-fn a_summary_that_followed_equals_a_new_one() {
-    let lab = Lab::new();
-    let run = lab.submit("r");
-    let rows = Rows::of(&lab, run);
-    let reader = Reader::open(lab.dir.path()).unwrap();
-    let kept = Summaries::default();
-    let (mut last, mut attempt, mut random) = (0, 1, 11u64);
-    let mut next = |below: u64| {
-        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (random >> 33) % below
-    };
-    for _ in 0..60 {
-        if next(4) == 0 && last > 0 {
-            last = next(last + 1);
-            rows.rewind(last);
-            attempt += 1;
-        }
-        let more = next(900);
-        rows.write(last + 1..last + 1 + more, attempt);
-        last += more;
-        assert!(content(&kept, &reader, run) == content(&Summaries::default(), &reader, run), "up to {last}");
-    }
-}
-
-#[test]
-fn a_number_that_comes_late_is_seen() {
-    let lab = Lab::new();
-    let run = lab.submit("r");
-    let rows = Rows::of(&lab, run);
-    let reader = Reader::open(lab.dir.path()).unwrap();
-    let kept = Summaries::default();
-    rows.write(1..2001, 1);
-    let before = content(&kept, &reader, run);
-    let sql = "UPDATE metric SET more = '{\"val_loss\":77.5}', digest = 5 WHERE run = ?1 AND train_step = 1900";
-    rows.database.execute(sql, [run.to_string()]).unwrap();
-    let after = content(&kept, &reader, run);
-    assert!(!before.contains("77.5") && after.contains("77.5"));
-    assert!(after == content(&Summaries::default(), &reader, run));
 }
 
 #[test]
@@ -124,4 +63,23 @@ fn few_points_keep_the_spike_of_one_row() {
         .collect();
     assert_eq!(steps, (31230..31240).collect::<Vec<u64>>());
     assert_eq!(lab.get(&format!("/api/v1/runs/{run}/metrics?points=2001"), &lab.read).0, StatusCode::BAD_REQUEST);
+}
+
+#[test]
+fn a_series_without_blocks_is_answered_as_one_with_them() {
+    let lab = Lab::new();
+    let run = lab.submit("r");
+    let rows = Rows::of(&lab, run);
+    rows.write(1..50_001, 1);
+    let path = format!("/api/v1/runs/{run}/metrics?points=300");
+    let (_, first) = lab.get(&path, &lab.read);
+    let blocks: i64 =
+        rows.database.query_row("SELECT count(*) FROM series_block WHERE level = 1", [], |row| row.get(0)).unwrap();
+    assert_eq!(blocks, 50_000 / 64);
+    assert_eq!(lab.get(&path, &lab.read).1, first);
+    // Fewer rows than are worth a block.
+    rows.write(50_001..50_100, 1);
+    let (_, page) = lab.get(&path, &lab.read);
+    assert_eq!(page["series"][0]["lines"]["loss"]["last"][0], 50_099);
+    assert_eq!(page["series"][0]["names"]["loss"], 50_099);
 }

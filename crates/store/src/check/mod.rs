@@ -1,5 +1,6 @@
 //! `stepwell db check`: looks for damage in the file, in the hash chain, and between the log and the tables.
 
+mod blocks;
 mod compare;
 mod findings;
 mod log;

@@ -21,7 +21,7 @@ use crate::write::tally::Tally;
 use crate::write::{commit, prune, submit};
 
 /// Tables that no event writes; each has its own protection.
-const NOT_LOGGED: [&str; 13] = [
+const NOT_LOGGED: [&str; 14] = [
     "meta",
     "annotation",
     "notification",
@@ -30,6 +30,7 @@ const NOT_LOGGED: [&str; 13] = [
     "environment",
     "metric",
     "sample",
+    "series_block",
     "attempt_usage",
     "token",
     "file",

@@ -4,6 +4,7 @@ use rusqlite::Connection;
 
 use stepwell_base::protocol::Measurement;
 
+use super::blocks::check_blocks;
 use super::findings::Findings;
 use crate::decode::{Columns, FromRow, collect};
 use crate::error::StoreError;
@@ -24,7 +25,8 @@ pub(super) fn check_unlogged(connection: &Connection, findings: &mut Findings) -
     }
     check_sums(connection, findings)?;
     check_rows::<Measurement>(connection, "metric", findings)?;
-    check_rows::<SampleRow>(connection, "sample", findings)
+    check_rows::<SampleRow>(connection, "sample", findings)?;
+    check_blocks(connection, findings)
 }
 
 /// Compares the work sums in the rows of steps and fan-outs with their attempts and children.

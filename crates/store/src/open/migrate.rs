@@ -15,7 +15,7 @@ mod embedded {
 }
 
 /// The schema that this build reads and writes.
-pub(crate) const SUPPORTED: u32 = 11;
+pub(crate) const SUPPORTED: u32 = 12;
 
 pub(crate) fn runner() -> refinery::Runner {
     embedded::migrations::runner().set_grouped(true)

@@ -17,6 +17,6 @@ mod served;
 mod steps;
 
 pub use history::{EventsAfter, SeriesStep};
-pub use look::{Family, RunFilter, RunParams, StepCounts, StepFilter, StepTotals};
+pub use look::{Family, RunFilter, RunParams, StepCounts, StepFilter, StepPage, StepPlace, StepTotals};
 pub use reader::Reader;
 pub use served::{FilePage, Order};

@@ -190,48 +190,37 @@ impl StoredMetric {
     }
 }
 
-/// The columns that [`add_values`] and [`mark`] expect, in this order.
-pub(crate) const VALUES: &str = "train_step, digest, loss, learning_rate, grad_norm, tokens_per_second, tokens_so_far,
+/// The columns that [`read_values`] expects, in this order.
+pub(crate) const VALUES: &str = "train_step, loss, learning_rate, grad_norm, tokens_per_second, tokens_so_far,
                                  data_wait_seconds, mfu, memory_bytes, more";
-
-/// A row that was read: where, and the digest that it had.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct RowMark {
-    pub train_step: u64,
-    /// Zero for a row of a build without digests.
-    pub digest: i64,
-}
-
-pub(crate) fn mark(row: &Row<'_>) -> Result<RowMark, StoreError> {
-    let digest = row.get::<_, Option<i64>>(1)?.unwrap_or(0);
-    Ok(RowMark { train_step: row.get::<_, i64>(0)?.cast_unsigned(), digest })
-}
 
 /// A number of a row, with its name.
 pub type NamedValue = (Cow<'static, str>, f64);
 
-/// Appends every number of a row.
-pub(crate) fn add_values(row: &Row<'_>, values: &mut Vec<NamedValue>) -> Result<(), StoreError> {
+/// Replaces `values` by every number of a row; returns its training step. Does not check the digest.
+pub(crate) fn read_values(row: &Row<'_>, values: &mut Vec<NamedValue>) -> Result<u64, StoreError> {
+    values.clear();
+    let train_step = row.get::<_, i64>(0)?.cast_unsigned();
     let number = |index: usize| Ok::<_, StoreError>(row.get::<_, Option<f64>>(index)?);
-    let tokens: i64 = row.get(6)?;
+    let tokens: i64 = row.get(5)?;
     if tokens > 0 {
-        for (index, name) in [(2, LOSS), (3, "learning_rate"), (4, "grad_norm"), (5, "tokens_per_second")] {
+        for (index, name) in [(1, LOSS), (2, "learning_rate"), (3, "grad_norm"), (4, "tokens_per_second")] {
             values.push((Cow::Borrowed(name), number(index)?.unwrap_or(f64::NAN)));
         }
         values.push((Cow::Borrowed("tokens_so_far"), tokens as f64));
-        for (index, name) in [(7, DATA_WAIT), (8, MFU)] {
+        for (index, name) in [(6, DATA_WAIT), (7, MFU)] {
             values.extend(number(index)?.map(|value| (Cow::Borrowed(name), value)));
         }
-        values.extend(row.get::<_, Option<i64>>(9)?.map(|bytes| (Cow::Borrowed(MEMORY), bytes as f64)));
-    } else if let Some(loss) = number(2)? {
+        values.extend(row.get::<_, Option<i64>>(8)?.map(|bytes| (Cow::Borrowed(MEMORY), bytes as f64)));
+    } else if let Some(loss) = number(1)? {
         values.push((Cow::Borrowed(LOSS), loss));
     }
-    let more = row.get_ref(10)?.as_str_or_null().map_err(|error| StoreError::undecodable(error.to_string()))?;
-    let Some(more) = more else { return Ok(()) };
+    let more = row.get_ref(9)?.as_str_or_null().map_err(|error| StoreError::undecodable(error.to_string()))?;
+    let Some(more) = more else { return Ok(train_step) };
     let further: BTreeMap<String, Option<f64>> = json::parse(more.as_bytes(), Limit::STORED)
         .map_err(|error| StoreError::undecodable(format!("column `more`: {error}")))?;
     values.extend(further.into_iter().map(|(name, value)| (Cow::Owned(name), value.unwrap_or(f64::NAN))));
-    Ok(())
+    Ok(train_step)
 }
 
 fn finite(value: f64) -> Option<f64> {

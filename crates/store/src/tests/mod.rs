@@ -1,6 +1,7 @@
 //! The contract of the store, on real files.
 
 mod annotations;
+mod blocks;
 mod contract;
 mod crash;
 mod damage;

@@ -64,6 +64,7 @@ pub(super) fn project_both(
     let (with, outputs) = (Json(with), Json(&outputs.values));
     let values = params![run, step.as_str(), worked, attempt, fence, key.0, with, outputs, started_at, finished_at];
     connection.prepare_cached(&sql)?.execute(values)?;
+    tally.moved(&run, before, StepStatus::Succeeded);
     if let Some(parent) = parent {
         let (after, total) = (StepStatus::Succeeded, total + worked);
         tally.add(&run, parent, &ChildChange { before, after, worked, attempts: *attempt, total });

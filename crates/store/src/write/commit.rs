@@ -3,6 +3,7 @@
 use rusqlite::{Connection, Transaction, params};
 
 use stepwell_base::artifact::ArtifactRef;
+use stepwell_base::protocol::SeriesChange;
 use stepwell_run::event::{Event, Recorded, RunEvent};
 
 use super::claim_and_succeed::project_both;
@@ -11,15 +12,17 @@ use super::project::{Projected, project};
 use super::step_projection::execute;
 use super::tally::Tally;
 use super::{answers, notifications, prune};
-use crate::batch::{Batch, CommitReport, LeaseExtension};
+use crate::batch::{Batch, CommitReport, LeaseExtension, MetricWrite, SeriesWrite};
 use crate::decode::time_text;
 use crate::error::StoreError;
 use crate::integrity::head::Head;
+use crate::series::{LooseRows, Touched};
 
 /// Writes a batch.
 pub(super) fn commit(
     transaction: &Transaction<'_>,
     head: &mut Head,
+    loose: &mut LooseRows,
     batch: &Batch<'_>,
 ) -> Result<CommitReport, StoreError> {
     let mut report = CommitReport::default();
@@ -44,12 +47,29 @@ pub(super) fn commit(
     batch.leases.iter().try_for_each(|lease| extend_lease(transaction, lease))?;
     batch.metrics.iter().try_for_each(|metric| insert_metric(transaction, metric))?;
     batch.series.iter().try_for_each(|change| change_series(transaction, change))?;
+    touched(batch).settle(transaction, loose)?;
     batch.usages.iter().try_for_each(|write| insert_usage(transaction, write))?;
     answers::write(transaction, batch)?;
     notifications::write(transaction, batch)?;
     #[cfg(debug_assertions)]
     crate::full_disk::reach()?;
     Ok(report)
+}
+
+/// The series that a batch writes to.
+fn touched<'b>(batch: &'b Batch<'_>) -> Touched<'b> {
+    let mut touched = Touched::default();
+    for MetricWrite { run, step, row, .. } in batch.metrics {
+        touched.wrote(*run, step, row.train_step);
+    }
+    for SeriesWrite { run, step, change, .. } in batch.series {
+        match change {
+            SeriesChange::Void { from } => touched.changed(*run, step, *from),
+            SeriesChange::Add(measured) => touched.wrote(*run, step, measured.train_step),
+            SeriesChange::Samples(_) => {}
+        }
+    }
+    touched
 }
 
 /// Appends an event to the log and projects it onto the tables. Returns the content of the checkpoints that it made

@@ -125,7 +125,9 @@ fn project_step(
     let row = StepProjection { connection, run: run_text, step, at: time_text(*at), attempts, compute_ms, worked };
     match kind {
         StepEventKind::Ready { not_before } => row.ready(*not_before),
-        StepEventKind::Expanded { items } => row.expand(items, recorded, before),
+        StepEventKind::Expanded { items } => {
+            row.expand(items, recorded, before).map(|added| tally.grew(&row.run, added))
+        }
         StepEventKind::Reused { key, with, from, outputs } => row.reuse(key, with, *from, outputs),
         StepEventKind::Skipped { reason } => row.skip(reason),
         StepEventKind::Waiting { wait } => row.wait(wait),
@@ -148,6 +150,7 @@ fn project_step(
         StepEventKind::CheckpointCommitted { checkpoint } => row.checkpoint(seq, checkpoint),
         StepEventKind::Note { .. } => Ok(()),
     }?;
+    tally.moved(&row.run, before, after);
     if let Some(parent) = parent {
         tally.add(&row.run, parent, &ChildChange { before, after, worked, attempts, total: total + worked });
     }

@@ -42,9 +42,19 @@ pub(super) fn remove_run(connection: &Connection, id: RunId, at: &str) -> Result
     }
     let requests = Rows { table: "request", column: "run", key: &run };
     seal::change(connection, requests, "DELETE FROM request WHERE run = ?1", [&run])?;
-    for table in
-        ["metric", "sample", "attempt_usage", "checkpoint", "attempt", "step_output", "decision", "signal", "step"]
-    {
+    for table in [
+        "metric",
+        "series_block",
+        "run_tally",
+        "sample",
+        "attempt_usage",
+        "checkpoint",
+        "attempt",
+        "step_output",
+        "decision",
+        "signal",
+        "step",
+    ] {
         connection.prepare_cached(&format!("DELETE FROM {table} WHERE run = ?1"))?.execute([&run])?;
     }
     connection.prepare_cached("UPDATE run SET pruned_at = ?2 WHERE id = ?1")?.execute([run.as_str(), at])?;

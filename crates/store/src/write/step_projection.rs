@@ -15,6 +15,7 @@ use stepwell_run::status::StepStatus;
 
 use crate::decode::{Json, first, time_text};
 use crate::error::StoreError;
+use crate::series::forget;
 
 /// Milliseconds that an attempt worked if it ends at `now`. Time after its lease does not count, however late the
 /// expiry was noticed.
@@ -51,11 +52,12 @@ impl StepProjection<'_> {
         self.execute(sql, params![self.run, self.step.as_str(), time_text(not_before), self.at])
     }
 
-    /// Adds the children. Resuming a fan-out expands it again, with the same items or, as a short form, with no items.
-    pub(super) fn expand(&self, items: &[Value], recorded: &Recorded, before: StepStatus) -> Result<(), StoreError> {
-        let sql = "SELECT position, kind, needs FROM step WHERE run = ?1 AND id = ?2";
-        let own: Option<(i64, String, String)> = first(self.connection, sql, params![self.run, self.step.as_str()])?;
-        let Some((position, kind, needs)) = own else {
+    /// Adds the children; returns the number of those that were not there before. Resuming a fan-out expands it again, with the same items or, as a short form, with no items.
+    pub(super) fn expand(&self, items: &[Value], recorded: &Recorded, before: StepStatus) -> Result<i64, StoreError> {
+        let sql = "SELECT position, kind, needs, coalesce(children, 0) FROM step WHERE run = ?1 AND id = ?2";
+        let own: Option<(i64, String, String, i64)> =
+            first(self.connection, sql, params![self.run, self.step.as_str()])?;
+        let Some((position, kind, needs, there)) = own else {
             return Err(StoreError::UnknownStep { run: recorded.run, step: self.step.clone() });
         };
         let sql = "INSERT INTO step (run, id, position, kind, status, needs, parent, item_index, item)
@@ -73,7 +75,8 @@ impl StepProjection<'_> {
         let sql = "UPDATE step SET status = 'expanded', started_at = coalesce(started_at, ?3), finished_at = NULL,
                        children = max(coalesce(children, 0), ?4)
                    WHERE run = ?1 AND id = ?2";
-        self.execute(sql, params![self.run, self.step.as_str(), self.at, items.len() as i64])
+        self.execute(sql, params![self.run, self.step.as_str(), self.at, items.len() as i64])?;
+        Ok((items.len() as i64 - there).max(0))
     }
 
     pub(super) fn reuse(&self, key: &StepKey, with: &Value, from: RunId, outputs: &Outputs) -> Result<(), StoreError> {
@@ -176,6 +179,7 @@ impl StepProjection<'_> {
     pub(super) fn rewind(&self, last_step: u64) -> Result<(), StoreError> {
         let values = params![self.run, self.step.as_str(), last_step.cast_signed()];
         self.execute("DELETE FROM metric WHERE run = ?1 AND step = ?2 AND train_step > ?3", values)?;
+        forget(self.connection, (&self.run, self.step.as_str()), last_step.saturating_add(1))?;
         self.execute("DELETE FROM sample WHERE run = ?1 AND step = ?2 AND train_step > ?3", values)?;
         self.execute("DELETE FROM checkpoint WHERE run = ?1 AND step = ?2 AND last_step > ?3", values)?;
         let sql = "UPDATE step SET (last_doc_index, tokens_so_far, last_step, loss) =

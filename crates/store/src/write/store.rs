@@ -7,6 +7,7 @@ use rusqlite::{Connection, ErrorCode, Transaction, TransactionBehavior, params};
 
 use stepwell_base::artifact::Digest;
 use stepwell_base::faults::around;
+use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::visible::visible;
 
 use super::{commit, submit};
@@ -18,6 +19,7 @@ use crate::layout::DATABASE_FILE;
 use crate::open::connection;
 use crate::open::lock::EngineLock;
 use crate::read::reader::Reader;
+use crate::series::{Built, LooseRows, build};
 
 /// Rows written between WAL checkpoints (fewer under failpoints, so that tests reach the path).
 const CHECKPOINT_EVERY: usize = if cfg!(feature = "failpoints") { 20 } else { 2000 };
@@ -29,6 +31,7 @@ pub struct Store {
     head: HeadFile,
     epoch: Option<i64>,
     rows_since_checkpoint: usize,
+    loose: LooseRows,
     /// The last write found no space, so the next one reopens the database first.
     suspect: bool,
 }
@@ -43,7 +46,7 @@ impl Store {
         let connection = connection::read_write(state_dir)?;
         let head = HeadFile::open(state_dir, &chain::head(&connection)?)?;
         let reader = Reader { connection, state_dir: state_dir.to_owned() };
-        Ok(Store { reader, head, epoch: None, rows_since_checkpoint: 0, suspect: false })
+        Ok(Store { reader, head, epoch: None, rows_since_checkpoint: 0, loose: LooseRows::default(), suspect: false })
     }
 
     /// The queries, on this connection: they see what it has committed.
@@ -110,13 +113,26 @@ impl Store {
         let ours = self.epoch.ok_or(StoreError::NoEpoch)?;
         let path = self.reader.state_dir.clone();
         let rows = batch.events.len() + batch.metrics.len() + batch.series.len() + 1;
-        self.write(rows, |transaction, head| {
+        let mut loose = std::mem::take(&mut self.loose);
+        let done = self.write(rows, |transaction, head| {
             let current = epoch(transaction)?;
             if current != ours {
                 return Err(StoreError::StaleEpoch { path, ours, current });
             }
-            commit::commit(transaction, head, &batch)
-        })
+            commit::commit(transaction, head, &mut loose, &batch)
+        });
+        self.loose = loose;
+        done
+    }
+
+    /// Makes at most `most` blocks of rows of a series that have none, which pictures read instead of the rows. Returns
+    /// true once there are no more. Any process may do this.
+    ///
+    /// # Errors
+    /// `Undecodable` when a row is damaged, and those of [`Store::commit`].
+    pub fn build_blocks(&mut self, run: RunId, step: &StepId, most: usize) -> Result<bool, StoreError> {
+        let run = run.to_string();
+        self.write(most, |transaction, _| Ok(build(transaction, (&run, step.as_str()), most)? == Built::All))
     }
 
     /// Runs `body` in one transaction, then records the new head outside the database.

@@ -94,6 +94,8 @@ pub(crate) fn insert(
     head.append(connection, recorded)?;
     let spec: WorkflowSpec = json::parse(spec.as_bytes(), Limit::STORED)
         .map_err(|error| StoreError::undecodable(format!("the workflow of run {run}: {error}")))?;
+    let sql = "INSERT INTO run_tally (run, top, total, done, failed) VALUES (?1, ?2, ?2, 0, 0)";
+    connection.prepare_cached(sql)?.execute(params![run, spec.steps.len() as i64])?;
     for (position, step) in spec.steps.iter().enumerate() {
         insert_step(connection, recorded.run, position, step)?;
     }

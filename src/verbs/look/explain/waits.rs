@@ -182,9 +182,12 @@ fn items(situation: &Situation<'_>, step: &StepRow) -> Reason {
     let children = situation.steps.iter().filter(|other| other.parent.as_ref() == Some(&step.id));
     let (done, open): (Vec<&StepRow>, Vec<&StepRow>) = children.partition(|child| child.status.is_terminal());
     let first: Vec<&str> = open.iter().take(5).map(|child| child.id.as_str()).collect();
-    let total = done.len() + open.len();
-    let message = format!("waits for its items: {} of {total} are done; next: {}", done.len(), first.join(", "));
-    Reason::new("items", message)
+    // The items of a large fan-out are not read.
+    let (ended, total) = step
+        .children
+        .map_or((done.len() as u64, (done.len() + open.len()) as u64), |all| (all.done + all.failed, all.total));
+    let next = if first.is_empty() { String::new() } else { format!("; next: {}", first.join(", ")) };
+    Reason::new("items", format!("waits for its items: {ended} of {total} are done{next}"))
 }
 
 #[cfg(test)]

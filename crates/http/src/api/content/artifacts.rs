@@ -174,7 +174,7 @@ async fn tree(
     QueryOf(query): QueryOf<TreeQuery>,
 ) -> Result<Json<TreePage>, Problem> {
     app.read(move |reader| {
-        let entries = entries(reader, &digest)?;
+        let entries = entries(reader, &find(reader, &digest)?.artifact)?;
         let total = entries.len();
         let page = entries.into_iter().enumerate().skip(query.cursor as usize).take(MOST as usize);
         let page = page.map(|(index, (path, artifact))| TreeEntry {
@@ -197,7 +197,7 @@ async fn entry(
 ) -> Result<Response, Problem> {
     let (artifact, file) = app
         .read(move |reader| {
-            let mut entries = entries(reader, &digest)?;
+            let mut entries = entries(reader, &find(reader, &digest)?.artifact)?;
             let found = match (query.index, query.path) {
                 (Some(index), None) if (index as usize) < entries.len() => Some(entries.swap_remove(index as usize)),
                 (None, Some(path)) => entries.into_iter().find(|(known, _)| *known == path),
@@ -221,7 +221,7 @@ fn parse(digest: &str) -> Result<Digest, Problem> {
 }
 
 /// The artifact of a digest, if a step of a run has produced it.
-fn find(reader: &Reader, digest: &str) -> Result<Reference, Problem> {
+pub fn find(reader: &Reader, digest: &str) -> Result<Reference, Problem> {
     let digest = parse(digest)?;
     let found = reader.outputs_like(digest.as_str(), 1)?.pop();
     found.ok_or_else(|| {
@@ -231,15 +231,14 @@ fn find(reader: &Reader, digest: &str) -> Result<Reference, Problem> {
 }
 
 /// The files of a folder, sorted by path.
-fn entries(reader: &Reader, digest: &str) -> Result<Vec<(String, ArtifactRef)>, Problem> {
-    let artifact = find(reader, digest)?.artifact;
+pub fn entries(reader: &Reader, artifact: &ArtifactRef) -> Result<Vec<(String, ArtifactRef)>, Problem> {
     if !artifact.is_tree() {
         return Err(Problem::usage("this artifact is a file, not a folder").hint("`content` sends it"));
     }
-    Ok(store(reader)?.read_tree(&artifact)?.entries.into_iter().collect())
+    Ok(store(reader)?.read_tree(artifact)?.entries.into_iter().collect())
 }
 
-fn open(reader: &Reader, artifact: &ArtifactRef) -> Result<File, Problem> {
+pub fn open(reader: &Reader, artifact: &ArtifactRef) -> Result<File, Problem> {
     if artifact.is_tree() {
         return Err(Problem::usage("this artifact is a folder").hint("`tree` lists its files, `entry` sends one"));
     }

@@ -1,15 +1,21 @@
 //! `POST /runs/{run}/pause`, `resume`, `retry` and `cancel`.
 
+use axum::Form;
 use axum::extract::State;
 use axum::http::HeaderMap;
+use serde::Deserialize;
 
-use super::super::parts::{Goes, Shown, done};
+use super::super::parts::{Goes, Shown, cut, done};
 use crate::desk::Ask;
 use crate::problem::Problem;
 use crate::route::{Access, Doc, PathOf, Route};
 use crate::state::AppState;
-use stepwell_base::ids::RunId;
+use stepwell_base::ids::{RunId, StepId};
+use stepwell_base::visible::visible_line;
 use stepwell_run::request::Request;
+
+/// Characters of a step in a notice.
+const LONGEST_ID: usize = 120;
 
 pub fn routes() -> Vec<Route> {
     let doc = |summary| Doc::new("page", summary);
@@ -30,8 +36,24 @@ async fn resume(State(app): State<AppState>, PathOf(run): PathOf<RunId>, headers
     answer(&app, run, Ask::Request(Request::Resume), &headers, "Resumed.").await
 }
 
-async fn retry(State(app): State<AppState>, PathOf(run): PathOf<RunId>, headers: HeaderMap) -> Shown {
-    answer(&app, run, Ask::Request(Request::Retry { step: None }), &headers, "What failed is tried again.").await
+#[derive(Deserialize, Default)]
+struct Retry {
+    /// Only this step; without it, all that failed.
+    step: Option<String>,
+}
+
+async fn retry(
+    State(app): State<AppState>,
+    PathOf(run): PathOf<RunId>,
+    headers: HeaderMap,
+    Form(Retry { step }): Form<Retry>,
+) -> Shown {
+    let told = match &step {
+        Some(step) => format!("{} is tried again.", cut(&visible_line(step), LONGEST_ID)),
+        None => "What failed is tried again.".to_owned(),
+    };
+    let step = step.map(|step| StepId::from(step.as_str()));
+    answer(&app, run, Ask::Request(Request::Retry { step }), &headers, &told).await
 }
 
 async fn cancel(State(app): State<AppState>, PathOf(run): PathOf<RunId>, headers: HeaderMap) -> Shown {

@@ -42,6 +42,17 @@ impl Badge {
         }
     }
 
+    /// The state of an attempt, in the word of its row.
+    pub fn of_attempt(status: &str) -> Badge {
+        match status {
+            "running" => Badge::of_status(StepStatus::Running),
+            "succeeded" => Badge::of_status(StepStatus::Succeeded),
+            "failed" => Badge::of_status(StepStatus::Failed),
+            "canceled" => Badge::of_status(StepStatus::Canceled),
+            _ => Badge::new("paused", "paused", "stopped"),
+        }
+    }
+
     pub fn of_status(status: StepStatus) -> Badge {
         match status {
             StepStatus::Expanded => Badge::new("running", "running", "running"),

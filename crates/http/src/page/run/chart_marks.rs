@@ -5,7 +5,7 @@ use serde_json::json;
 use crate::problem::Problem;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::run_options::Origin;
-use stepwell_store::{Reader, RunRow};
+use stepwell_store::{Reader, RunRow, StepCounts};
 
 /// Runs with more steps than this have no charts: to look for series would take too long.
 const MOST_STEPS: u64 = 5000;
@@ -19,8 +19,8 @@ pub struct Charted {
 }
 
 /// The steps of a run that have series.
-pub fn with_series(reader: &Reader, run: &RunRow) -> Result<Vec<StepId>, Problem> {
-    if reader.step_counts(run.id)?.total > MOST_STEPS {
+pub fn with_series(reader: &Reader, run: &RunRow, counts: &StepCounts) -> Result<Vec<StepId>, Problem> {
+    if counts.total > MOST_STEPS {
         return Ok(Vec::new());
     }
     let forked = match &run.options.origin {
@@ -31,8 +31,8 @@ pub fn with_series(reader: &Reader, run: &RunRow) -> Result<Vec<StepId>, Problem
 }
 
 /// The step to show first: the one at work, else the last one.
-pub fn charted(reader: &Reader, run: &RunRow) -> Result<Option<Charted>, Problem> {
-    let steps = with_series(reader, run)?;
+pub fn charted(reader: &Reader, run: &RunRow, counts: &StepCounts) -> Result<Option<Charted>, Problem> {
+    let steps = with_series(reader, run, counts)?;
     let running = reader.running_steps(run.id)?;
     let at_work = steps.iter().find(|step| running.iter().any(|row| row.id == **step));
     Ok(at_work.or(steps.last()).map(|step| Charted { run: run.id, step: step.clone() }))

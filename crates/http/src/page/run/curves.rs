@@ -1,19 +1,15 @@
 //! `GET /runs/{run}/curves`: every series of a step, next to those of other runs.
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::parts::{Frame, Here, Shown, short_id, show};
+use super::super::parts::{Frame, Shown, short_id};
 use super::super::runs::encoded;
 use super::chart_marks::{charted, marks, with_series};
-use super::head::{Around, Head, Tab};
-use crate::guard::Identity;
+use super::head::{Around, Head, Tab, ViewOfRun};
 use crate::problem::Problem;
-use crate::route::{Access, Doc, PathOf, QueryOf, Route};
-use crate::state::AppState;
+use crate::route::{Access, Doc, QueryOf, Route};
 use stepwell_base::ids::StepId;
 use stepwell_store::{Reader, RunFilter, RunRow};
 
@@ -53,26 +49,18 @@ struct Choice {
     is_chosen: bool,
 }
 
-async fn curves(
-    State(app): State<AppState>,
-    PathOf(run): PathOf<String>,
-    QueryOf(query): QueryOf<Query>,
-    Extension(identity): Extension<Identity>,
-) -> Shown {
-    let around = Around::read(&app, run, identity).await?;
-    let page = app.read(move |reader| page(reader, &around, &query)).await?;
-    show(&page)
+async fn curves(view: ViewOfRun, QueryOf(query): QueryOf<Query>) -> Shown {
+    view.show(Tab::Curves, move |reader, around, head| page(reader, around, head, &query)).await
 }
 
-fn page(reader: &Reader, around: &Around, query: &Query) -> Result<Curves, Problem> {
+fn page(reader: &Reader, around: &Around, head: Head, query: &Query) -> Result<Curves, Problem> {
     let id = around.id;
-    let head = Head::read(reader, around, Tab::Curves)?;
     let run = reader.run(id)?;
-    let steps = with_series(reader, &run)?;
+    let steps = with_series(reader, &run, &head.counts)?;
     let asked = steps.iter().find(|step| step.as_str() == query.step).cloned();
     let step = match asked {
         Some(step) => Some(step),
-        None => charted(reader, &run)?.map(|charted| charted.step),
+        None => charted(reader, &run, &head.counts)?.map(|charted| charted.step),
     };
     let others = others(reader, &query.with)?;
     let marks = match &step {
@@ -85,7 +73,7 @@ fn page(reader: &Reader, around: &Around, query: &Query) -> Result<Curves, Probl
         .collect();
     let url = format!("/runs/{id}/curves?step={}&with={}", encoded(&query.step), encoded(&query.with));
     Ok(Curves {
-        frame: Frame::live(Here::Runs, url, &around.engine),
+        frame: around.frame(url),
         head,
         steps: steps
             .iter()

@@ -6,11 +6,12 @@ use std::path::Path;
 
 use super::super::parts::{command, handle};
 use super::super::runs::encoded;
+use super::steps::href;
 use crate::problem::Problem;
 use stepwell_base::excerpt::plain_line;
 use stepwell_base::visible::visible;
 use stepwell_run::status::StepStatus;
-use stepwell_store::{Reader, RunRow, StepFilter, StepRow, attempt_log};
+use stepwell_store::{Reader, RunRow, StepCounts, StepFilter, StepPage, StepRow, attempt_log};
 
 /// Failed steps with all that is known about them.
 const MOST: usize = 3;
@@ -23,6 +24,7 @@ const LINES: usize = 20;
 pub struct Failure {
     pub step: String,
     pub href: String,
+    pub log_href: String,
     pub what: String,
     pub message: String,
     pub hint: Option<String>,
@@ -31,13 +33,16 @@ pub struct Failure {
 }
 
 /// The first failed steps, and how many more there are. A fan-out that failed with its items does not count.
-pub fn failures(reader: &Reader, run: &RunRow) -> Result<(Vec<Failure>, usize), Problem> {
+pub fn failures(reader: &Reader, run: &RunRow, counts: &StepCounts) -> Result<(Vec<Failure>, u64), Problem> {
     let filter = StepFilter { status: Some(StepStatus::Failed), text: None };
-    let mut failed = reader.step_page(run.id, &filter, 0, MOST_LOOKED_AT)?;
+    let StepPage { steps: mut failed, next } = reader.step_page(run.id, &filter, None, MOST_LOOKED_AT)?;
     failed.retain(|step| step.children.is_none_or(|children| children.failed == 0));
     let handle = handle(reader, run);
-    let shown = failed.iter().take(MOST).map(|step| failure(reader.state_dir(), run, step, &handle)).collect();
-    Ok((shown, failed.len().saturating_sub(MOST)))
+    let shown: Vec<Failure> =
+        failed.iter().take(MOST).map(|step| failure(reader.state_dir(), run, step, &handle)).collect();
+    let all = if next.is_some() { counts.failed } else { failed.len() as u64 };
+    let more = all.saturating_sub(shown.len() as u64);
+    Ok((shown, more))
 }
 
 fn failure(state_dir: &Path, run: &RunRow, step: &StepRow, handle: &str) -> Failure {
@@ -49,7 +54,8 @@ fn failure(state_dir: &Path, run: &RunRow, step: &StepRow, handle: &str) -> Fail
     let attempts = if step.attempts == 1 { "1 attempt".to_owned() } else { format!("{} attempts", step.attempts) };
     Failure {
         step: step.id.to_string(),
-        href: format!("/runs/{}/logs?step={}", run.id, encoded(step.id.as_str())),
+        href: href(run.id, &step.id),
+        log_href: format!("/runs/{}/logs?step={}", run.id, encoded(step.id.as_str())),
         what: attempts,
         message,
         hint: told.and_then(|failure| failure.hint.as_ref()).map(|hint| visible(hint).into_owned()),

@@ -3,8 +3,7 @@
 use std::collections::HashMap;
 
 use super::super::parts::{Badge, cut};
-use super::super::runs::encoded;
-use super::steps::progress;
+use super::steps::{href, progress};
 use stepwell_base::ids::StepId;
 use stepwell_run::status::RunStatus;
 use stepwell_store::{RunRow, StepRow};
@@ -83,7 +82,7 @@ fn node(run: &RunRow, step: &StepRow, x: u32, y: u32) -> Node {
         id: step.id.to_string(),
         label: cut(step.id.as_str(), LABEL_CHARACTERS),
         sub: cut(&sub, SUB_CHARACTERS),
-        href: format!("/runs/{}/logs?step={}", run.id, encoded(step.id.as_str())),
+        href: href(run.id, &step.id),
         state,
         x,
         y,

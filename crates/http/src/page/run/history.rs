@@ -1,17 +1,13 @@
 //! `GET /runs/{run}/history`: the events of a run, newest first, and decisions.
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::State;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::super::parts::{Frame, Here, Shown, When, cut, show};
-use super::head::{Around, Head, Tab};
-use crate::guard::Identity;
+use super::super::parts::{Frame, Shown, When, cut};
+use super::head::{Around, Head, Tab, ViewOfRun};
 use crate::problem::Problem;
-use crate::route::{Access, Doc, PathOf, QueryOf, Route};
-use crate::state::AppState;
+use crate::route::{Access, Doc, QueryOf, Route};
 use stepwell_base::visible::visible_line;
 use stepwell_store::{EventRow, Reader};
 
@@ -45,29 +41,18 @@ struct Told {
     detail: String,
 }
 
-async fn history(
-    State(app): State<AppState>,
-    PathOf(run): PathOf<String>,
-    QueryOf(query): QueryOf<Query>,
-    Extension(identity): Extension<Identity>,
-) -> Shown {
-    let around = Around::read(&app, run, identity).await?;
-    let page = app.read(move |reader| page(reader, &around, &query)).await?;
-    show(&page)
+async fn history(view: ViewOfRun, QueryOf(query): QueryOf<Query>) -> Shown {
+    view.show(Tab::History, move |reader, around, head| page(reader, around, head, &query)).await
 }
 
-fn page(reader: &Reader, around: &Around, query: &Query) -> Result<History, Problem> {
+fn page(reader: &Reader, around: &Around, head: Head, query: &Query) -> Result<History, Problem> {
     let id = around.id;
-    let head = Head::read(reader, around, Tab::History)?;
     let found = reader.events_before(id, query.before.unwrap_or(i64::MAX), MOST)?;
     let last = found.last().filter(|_| found.len() == MOST).map(|row| row.seq);
     let address = format!("/runs/{id}/history");
     Ok(History {
-        frame: Frame::live(
-            Here::Runs,
-            query.before.map_or_else(|| address.clone(), |before| format!("{address}?before={before}")),
-            &around.engine,
-        ),
+        frame: around
+            .frame(query.before.map_or_else(|| address.clone(), |before| format!("{address}?before={before}"))),
         head,
         events: found.iter().map(told).collect(),
         older: last.map(|seq| format!("{address}?before={seq}")),

@@ -5,18 +5,14 @@ use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::State;
 use serde::Deserialize;
 
-use super::super::parts::{Badge, Frame, Here, Shown, bytes, command, handle, show};
+use super::super::parts::{Badge, Frame, Shown, bytes, command, handle};
 use super::super::runs::encoded;
-use super::head::{Around, Head, Tab};
+use super::head::{Around, Head, Tab, ViewOfRun};
 use super::steps::name;
-use crate::guard::Identity;
 use crate::problem::Problem;
-use crate::route::{Access, Doc, PathOf, QueryOf, Route};
-use crate::state::AppState;
+use crate::route::{Access, Doc, QueryOf, Route};
 use stepwell_base::excerpt::plain_line;
 use stepwell_base::ids::StepId;
 use stepwell_run::status::StepStatus;
@@ -83,24 +79,16 @@ struct Line {
     text: String,
 }
 
-async fn logs(
-    State(app): State<AppState>,
-    PathOf(run): PathOf<String>,
-    QueryOf(query): QueryOf<Query>,
-    Extension(identity): Extension<Identity>,
-) -> Shown {
-    let around = Around::read(&app, run, identity).await?;
-    let page = app.read(move |reader| page(reader, &around, &query)).await?;
-    show(&page)
+async fn logs(view: ViewOfRun, QueryOf(query): QueryOf<Query>) -> Shown {
+    view.show(Tab::Logs, move |reader, around, head| page(reader, around, head, &query)).await
 }
 
-fn page(reader: &Reader, around: &Around, query: &Query) -> Result<Logs, Problem> {
+fn page(reader: &Reader, around: &Around, head: Head, query: &Query) -> Result<Logs, Problem> {
     let id = around.id;
     if query.q.len() > LONGEST_SEARCH {
         return Err(Problem::usage(format!("a text to search for has at most {LONGEST_SEARCH} bytes")));
     }
-    let head = Head::read(reader, around, Tab::Logs)?;
-    let mut steps = reader.step_page(id, &StepFilter::default(), 0, MOST_STEPS)?;
+    let mut steps = reader.step_page(id, &StepFilter::default(), None, MOST_STEPS)?.steps;
     steps.retain(|step| step.attempts > 0);
     let step = match query.step.is_empty() {
         true => steps.first().cloned(),
@@ -125,7 +113,7 @@ fn page(reader: &Reader, around: &Around, query: &Query) -> Result<Logs, Problem
     let attempt = query.attempt.map(|attempt| format!("&attempt={attempt}")).unwrap_or_default();
     let url = format!("/runs/{id}/logs?step={}&q={}{attempt}", encoded(&query.step), encoded(&query.q));
     Ok(Logs {
-        frame: Frame::live(Here::Runs, url, &around.engine),
+        frame: around.frame(url),
         steps: steps.iter().map(|step| choice(step, chosen.as_ref())).collect(),
         head,
         log,

@@ -2,6 +2,7 @@
 
 pub mod artifacts;
 mod chart_marks;
+mod checkpoints;
 pub mod curves;
 mod failures;
 mod graph;
@@ -11,6 +12,7 @@ pub mod logs;
 pub mod overview;
 pub mod params;
 pub mod samples;
+pub mod step;
 mod steps;
 mod waits;
 

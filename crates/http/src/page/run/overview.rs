@@ -1,20 +1,16 @@
 //! `GET /runs/{run}`: what a person has to know first.
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::State;
 
-use super::super::parts::{Frame, Here, Shown, show, value_text};
+use super::super::parts::{Frame, Shown, value_text};
 use super::chart_marks::{Charted, charted, marks};
 use super::failures::{Failure, failures};
 use super::graph::{Graph, MOST_STEPS, graph};
-use super::head::{Around, Head, Tab};
+use super::head::{Around, Head, Tab, ViewOfRun};
 use super::steps::{Query, Steps, steps};
 use super::waits::{Waiting, waits};
-use crate::guard::Identity;
 use crate::problem::Problem;
-use crate::route::{Access, Doc, PathOf, QueryOf, Route};
-use crate::state::AppState;
+use crate::route::{Access, Doc, QueryOf, Route};
 use stepwell_store::{Reader, StepRow};
 
 /// Most values under Results.
@@ -30,7 +26,7 @@ struct Overview {
     frame: Frame,
     head: Head,
     failures: Vec<Failure>,
-    more_failures: usize,
+    more_failures: u64,
     waits: Vec<Waiting>,
     charted: Option<Charted>,
     marks: String,
@@ -45,40 +41,24 @@ struct Given {
     text: String,
 }
 
-async fn overview(
-    State(app): State<AppState>,
-    PathOf(run): PathOf<String>,
-    QueryOf(query): QueryOf<Query>,
-    Extension(identity): Extension<Identity>,
-) -> Shown {
-    let around = Around::read(&app, run, identity).await?;
-    let page = app.read(move |reader| page(reader, &around, &query)).await?;
-    show(&page)
+async fn overview(view: ViewOfRun, QueryOf(query): QueryOf<Query>) -> Shown {
+    view.show(Tab::Overview, move |reader, around, head| page(reader, around, head, &query)).await
 }
 
-fn page(reader: &Reader, around: &Around, query: &Query) -> Result<Overview, Problem> {
+fn page(reader: &Reader, around: &Around, head: Head, query: &Query) -> Result<Overview, Problem> {
     let id = around.id;
-    let head = Head::read(reader, around, Tab::Overview)?;
     let run = reader.run(id)?;
-    let (failures, more_failures) = if head.failed > 0 { failures(reader, &run)? } else { (Vec::new(), 0) };
-    let charted = charted(reader, &run)?;
-    let is_small = reader.step_counts(id)?.top <= MOST_STEPS;
+    let (failures, more_failures) =
+        if head.counts.failed > 0 { failures(reader, &run, &head.counts)? } else { (Vec::new(), 0) };
+    let charted = charted(reader, &run, &head.counts)?;
+    let is_small = head.counts.top <= MOST_STEPS;
     let top = if is_small { reader.overview(id, 0)? } else { Vec::new() };
     let graph = match reader.spec(id) {
         Ok(spec) if is_small => graph(&run, &spec, &top),
         _ => None,
     };
-    let url = match (query.status.is_empty(), query.q.is_empty(), query.page) {
-        (true, true, 0) => format!("/runs/{id}"),
-        _ => format!(
-            "/runs/{id}?status={}&q={}&page={}",
-            super::super::runs::encoded(&query.status),
-            super::super::runs::encoded(&query.q),
-            query.page
-        ),
-    };
     Ok(Overview {
-        frame: Frame::live(Here::Runs, url, &around.engine),
+        frame: around.frame(query.address(id)),
         failures,
         more_failures,
         waits: waits(reader, &run)?,
@@ -88,7 +68,7 @@ fn page(reader: &Reader, around: &Around, query: &Query) -> Result<Overview, Pro
         },
         charted,
         graph,
-        steps: steps(reader, &run, query)?,
+        steps: steps(reader, &run, &head.counts, query)?,
         results: results(&top),
         head,
     })

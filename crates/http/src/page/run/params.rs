@@ -1,16 +1,12 @@
 //! `GET /runs/{run}/params`: the parameters of a run, and the text of its workflow.
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::State;
 use serde_json::{Map, Value};
 
-use super::super::parts::{Frame, Here, Shown, show, value_text};
-use super::head::{Around, Head, Tab};
-use crate::guard::Identity;
+use super::super::parts::{Frame, Shown, value_text};
+use super::head::{Around, Head, Tab, ViewOfRun};
 use crate::problem::Problem;
-use crate::route::{Access, Doc, PathOf, Route};
-use crate::state::AppState;
+use crate::route::{Access, Doc, Route};
 use stepwell_store::{Reader, RunParams};
 
 pub fn routes() -> Vec<Route> {
@@ -33,29 +29,16 @@ pub struct Param {
     pub default: Option<String>,
 }
 
-async fn params(
-    State(app): State<AppState>,
-    PathOf(run): PathOf<String>,
-    Extension(identity): Extension<Identity>,
-) -> Shown {
-    let around = Around::read(&app, run, identity).await?;
-    let page = app.read(move |reader| page(reader, &around)).await?;
-    show(&page)
+async fn params(view: ViewOfRun) -> Shown {
+    view.show(Tab::Parameters, page).await
 }
 
-fn page(reader: &Reader, around: &Around) -> Result<Params, Problem> {
+fn page(reader: &Reader, around: &Around, head: Head) -> Result<Params, Problem> {
     let id = around.id;
-    let head = Head::read(reader, around, Tab::Parameters)?;
     let params = reader.params_of(&[id])?.remove(&id).unwrap_or_default();
     let (changed, others) = split(&params);
     let project = reader.run(id)?.options.project.as_ref().map(|project| project.line());
-    Ok(Params {
-        frame: Frame::live(Here::Runs, format!("/runs/{id}/params"), &around.engine),
-        head,
-        changed,
-        others,
-        project,
-    })
+    Ok(Params { frame: around.frame(format!("/runs/{id}/params")), head, changed, others, project })
 }
 
 /// Parameters that differ from their defaults, and the others.

@@ -3,17 +3,13 @@
 use std::collections::BTreeMap;
 
 use askama::Template;
-use axum::Extension;
-use axum::extract::State;
 use serde::Deserialize;
 
-use super::super::parts::{Frame, Here, Shown, show};
+use super::super::parts::{Frame, Shown};
 use super::super::runs::encoded;
-use super::head::{Around, Head, Tab};
-use crate::guard::Identity;
+use super::head::{Around, Head, Tab, ViewOfRun};
 use crate::problem::Problem;
-use crate::route::{Access, Doc, PathOf, QueryOf, Route};
-use crate::state::AppState;
+use crate::route::{Access, Doc, QueryOf, Route};
 use stepwell_base::visible::visible;
 use stepwell_store::Reader;
 
@@ -56,20 +52,12 @@ struct Text {
     text: String,
 }
 
-async fn samples(
-    State(app): State<AppState>,
-    PathOf(run): PathOf<String>,
-    QueryOf(query): QueryOf<Query>,
-    Extension(identity): Extension<Identity>,
-) -> Shown {
-    let around = Around::read(&app, run, identity).await?;
-    let page = app.read(move |reader| page(reader, &around, &query)).await?;
-    show(&page)
+async fn samples(view: ViewOfRun, QueryOf(query): QueryOf<Query>) -> Shown {
+    view.show(Tab::Samples, move |reader, around, head| page(reader, around, head, &query)).await
 }
 
-fn page(reader: &Reader, around: &Around, query: &Query) -> Result<Samples, Problem> {
+fn page(reader: &Reader, around: &Around, head: Head, query: &Query) -> Result<Samples, Problem> {
     let id = around.id;
-    let head = Head::read(reader, around, Tab::Samples)?;
     let steps = reader.steps_with_samples(id)?;
     let step = steps.iter().find(|step| step.as_str() == query.step).or(steps.last());
     let (mut prompts, mut left_out) = (BTreeMap::new(), 0);
@@ -86,7 +74,7 @@ fn page(reader: &Reader, around: &Around, query: &Query) -> Result<Samples, Prob
         }
     }
     Ok(Samples {
-        frame: Frame::live(Here::Runs, format!("/runs/{id}/samples?step={}", encoded(&query.step)), &around.engine),
+        frame: around.frame(format!("/runs/{id}/samples?step={}", encoded(&query.step))),
         head,
         steps: steps.iter().map(|other| Choice { value: other.to_string(), is_chosen: Some(other) == step }).collect(),
         prompts: prompts.into_values().collect(),

@@ -12,10 +12,12 @@ use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::event::Wait;
 use stepwell_run::item::item_name;
 use stepwell_run::status::{RunStatus, StepStatus};
-use stepwell_store::{Reader, RunRow, StepCounts, StepFilter, StepRow};
+use stepwell_store::{Reader, RunRow, StepCounts, StepFilter, StepPage, StepRow};
 
 /// Steps on a page.
 const MOST: usize = 50;
+/// Steps that are counted one by one for a page.
+const MOST_COUNTED: u64 = 10_000;
 const LONGEST_SEARCH: usize = 200;
 const WHY_CHARACTERS: usize = 300;
 const ITEM_CHARACTERS: usize = 60;
@@ -25,7 +27,26 @@ const ITEM_CHARACTERS: usize = 60;
 pub struct Query {
     pub status: String,
     pub q: String,
-    pub page: u32,
+    /// The cursor after which the page starts, and the number of steps before it.
+    pub after: String,
+    pub from: u64,
+}
+
+impl Query {
+    /// The address of a page of the run with these steps.
+    pub fn address(&self, run: RunId) -> String {
+        let from = if self.after.is_empty() { String::new() } else { self.from.to_string() };
+        let pairs = [("status", &self.status), ("q", &self.q), ("after", &self.after), ("from", &from)];
+        let pairs: Vec<String> = pairs
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={}", encoded(value)))
+            .collect();
+        match pairs.is_empty() {
+            true => format!("/runs/{run}"),
+            false => format!("/runs/{run}?{}", pairs.join("&")),
+        }
+    }
 }
 
 pub struct Steps {
@@ -35,7 +56,7 @@ pub struct Steps {
     pub status: Option<String>,
     pub q: String,
     pub range: String,
-    pub previous: Option<String>,
+    pub first: Option<String>,
     pub next: Option<String>,
 }
 
@@ -63,7 +84,7 @@ pub struct Count {
     pub number: u64,
 }
 
-pub fn steps(reader: &Reader, run: &RunRow, query: &Query) -> Result<Steps, Problem> {
+pub fn steps(reader: &Reader, run: &RunRow, counts: &StepCounts, query: &Query) -> Result<Steps, Problem> {
     if query.q.len() > LONGEST_SEARCH {
         return Err(Problem::usage(format!("a text to search for has at most {LONGEST_SEARCH} bytes")));
     }
@@ -71,38 +92,48 @@ pub fn steps(reader: &Reader, run: &RunRow, query: &Query) -> Result<Steps, Prob
         "" => None,
         word => Some(word.parse().map_err(|_| Problem::usage(format!("`{word}` is no status of steps")))?),
     };
+    let after = match query.after.as_str() {
+        "" => None,
+        cursor => Some(cursor.parse().map_err(|why| Problem::usage(format!("`after`: {why}")))?),
+    };
     let text = Some(query.q.trim().to_owned()).filter(|text| !text.is_empty());
     let filter = StepFilter { status, text };
-    let counts = reader.step_counts(run.id)?;
-    let total = if filter == StepFilter::default() { counts.total } else { reader.count_steps(run.id, &filter)? };
-    let skipped = query.page as usize * MOST;
-    let mut found = reader.step_page(run.id, &filter, skipped, MOST)?;
-    if total as usize <= MOST {
+    let total = total(reader, run.id, counts, &filter)?;
+    let StepPage { steps: mut found, next } = reader.step_page(run.id, &filter, after, MOST)?;
+    if counts.total as usize <= MOST {
         in_order(&mut found, reader, run.id)?;
     }
     let now = Timestamp::now();
     let statuses: HashMap<StepId, StepStatus> = found.iter().map(|step| (step.id.clone(), step.status)).collect();
     let rows = found.iter().map(|step| row(run, step, &statuses, now)).collect();
-    let page = |page: u32| {
-        let pairs = [("status", query.status.as_str()), ("q", query.q.as_str())];
-        let mut query: Vec<String> = pairs
-            .iter()
-            .filter(|(_, value)| !value.is_empty())
-            .map(|(name, value)| format!("{name}={}", encoded(value)))
-            .collect();
-        query.push(format!("page={page}"));
-        format!("/runs/{}?{}#steps", run.id, query.join("&"))
-    };
-    let last = (skipped + found.len()) as u64;
+    let before = if after.is_some() { query.from } else { 0 };
+    let last = before + found.len() as u64;
+    let of = total.map(|total| format!(" of {total}")).unwrap_or_default();
+    let page = |after: String, from: u64| format!("{}#steps", Query { after, from, ..query.clone() }.address(run.id));
     Ok(Steps {
         rows,
-        counts: chips(run.id, &counts, &query.status),
+        counts: chips(run.id, counts, &query.status),
         action: format!("/runs/{}", run.id),
         status: status.map(|status: StepStatus| status.as_str().to_owned()),
         q: query.q.clone(),
-        range: format!("{} to {last} of {total}", if found.is_empty() { 0 } else { skipped + 1 }),
-        previous: (query.page > 0).then(|| page(query.page - 1)),
-        next: (last < total).then(|| page(query.page + 1)),
+        range: format!("{} to {last}{of}", if found.is_empty() { 0 } else { before + 1 }),
+        first: after.map(|_| page(String::new(), 0)),
+        next: next.map(|place| page(place.to_string(), last)),
+    })
+}
+
+/// The number of steps that a filter lets through, where that is known without a look at all of them.
+fn total(reader: &Reader, run: RunId, counts: &StepCounts, filter: &StepFilter) -> Result<Option<u64>, Problem> {
+    let known = match (filter.status, &filter.text) {
+        (None, None) => Some(counts.total),
+        (Some(StepStatus::Failed), None) => Some(counts.failed),
+        (Some(StepStatus::Running), None) => Some(counts.running),
+        (Some(StepStatus::Waiting), None) => Some(counts.waiting),
+        _ => None,
+    };
+    Ok(match known {
+        None if counts.total <= MOST_COUNTED => Some(reader.count_steps(run, filter)?),
+        known => known,
     })
 }
 
@@ -143,7 +174,7 @@ fn row(run: &RunRow, step: &StepRow, statuses: &HashMap<StepId, StepStatus>, now
         id: name(step),
         key: encoded(step.id.as_str()).replace('%', "_"),
         kind: if step.parent.is_some() { String::new() } else { step.kind.clone() },
-        href: format!("/runs/{}/logs?step={}", run.id, encoded(step.id.as_str())),
+        href: href(run.id, &step.id),
         log: format!("/runs/{}/logs?step={}", run.id, encoded(step.id.as_str())),
         is_child: step.parent.is_some(),
         state: Badge::of_step(step, run.status),
@@ -154,6 +185,11 @@ fn row(run: &RunRow, step: &StepRow, statuses: &HashMap<StepId, StepStatus>, now
         attempts: step.attempts,
         time: Lasted::of_step(step, run.status, now),
     }
+}
+
+/// The address of the view of a step.
+pub fn href(run: RunId, step: &StepId) -> String {
+    format!("/runs/{run}/steps/{}", encoded(step.as_str()))
 }
 
 /// The id; for an item, with its name.

@@ -55,4 +55,37 @@ impl Reader {
             })
         })
     }
+
+    /// Where attempts of a step began to report: each attempt that has rows, with its first training step. Looks at a few
+    /// rows per attempt, however long the series is.
+    pub fn attempt_starts(&self, run: RunId, step: &StepId) -> Result<Vec<(u32, u64)>, StoreError> {
+        // Rows of an attempt follow those of earlier ones: a rewind removes what comes after.
+        let ends = "SELECT attempt, train_step FROM metric WHERE run = ?1 AND step = ?2 ORDER BY train_step";
+        let at = "SELECT attempt, train_step FROM metric WHERE run = ?1 AND step = ?2 AND train_step >= ?3 ORDER BY train_step LIMIT 1";
+        let key = run.to_string();
+        self.query(|connection| {
+            let one = |sql: &str| -> Result<Option<(u32, u64)>, StoreError> {
+                Ok(collect(connection, sql, params![key, step.as_str()])?.into_iter().next())
+            };
+            let (Some(start), Some(last)) = (one(&format!("{ends} LIMIT 1"))?, one(&format!("{ends} DESC LIMIT 1"))?)
+            else {
+                return Ok(Vec::new());
+            };
+            let mut starts = vec![start];
+            while let Some((attempt, from)) = starts.last().copied().filter(|(attempt, _)| *attempt < last.0) {
+                let (mut low, mut high, mut found) = (from, last.1, last);
+                while low < high {
+                    let middle = low + (high - low) / 2;
+                    let signed = i64::try_from(middle).unwrap_or(i64::MAX);
+                    let row: Vec<(u32, u64)> = collect(connection, at, params![key, step.as_str(), signed])?;
+                    match row.first() {
+                        Some(row) if row.0 > attempt => (high, found) = (middle, *row),
+                        _ => low = middle + 1,
+                    }
+                }
+                starts.push(found);
+            }
+            Ok(starts)
+        })
+    }
 }

@@ -16,6 +16,12 @@ impl Reader {
         self.query(|connection| collect(connection, sql, params![run.to_string(), step.as_str()]))
     }
 
+    /// Measurements of one attempt, oldest first: at most 720.
+    pub fn usage_of(&self, run: RunId, step: &StepId, attempt: u32) -> Result<Vec<UsageRow>, StoreError> {
+        let sql = "SELECT * FROM attempt_usage WHERE run = ?1 AND step = ?2 AND attempt = ?3 ORDER BY number";
+        self.query(|connection| collect(connection, sql, params![run.to_string(), step.as_str(), attempt]))
+    }
+
     /// The newest two measurements of the newest attempt that has one, newest first.
     pub fn newest_usage(&self, run: RunId, step: &StepId) -> Result<Vec<UsageRow>, StoreError> {
         let sql = "SELECT attempt FROM attempt_usage WHERE run = ?1 AND step = ?2 ORDER BY attempt DESC LIMIT 1";

@@ -11,4 +11,4 @@ mod values;
 
 pub use params::RunParams;
 pub use run_pages::{Family, RunFilter, StepTotals};
-pub use step_pages::{StepCounts, StepFilter};
+pub use step_pages::{StepCounts, StepFilter, StepPage, StepPlace};

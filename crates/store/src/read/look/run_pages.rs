@@ -36,7 +36,7 @@ pub enum Family {
     ChildrenOf(RunId),
 }
 
-/// Steps of a run, without reading those of its fan-outs.
+/// Steps of a run in numbers.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct StepTotals {
     pub total: u64,
@@ -89,11 +89,9 @@ impl Reader {
         self.query(|connection| collect(connection, sql, [i64::try_from(most).unwrap_or(i64::MAX)]))
     }
 
-    /// The steps of each of the given runs, in numbers. A fan-out counts with its children only.
+    /// The steps of each of the given runs, in numbers. A fan-out counts, and so does every item.
     pub fn step_totals(&self, runs: &[RunId]) -> Result<Vec<(RunId, StepTotals)>, StoreError> {
-        let sql = "SELECT run, sum(coalesce(children, 1)), sum(iif(children IS NULL, status IN ('succeeded', 'skipped'), children_done)),
-                          sum(iif(children IS NULL, status = 'failed', children_failed))
-                   FROM step WHERE run IN (SELECT value FROM json_each(?1)) AND parent IS NULL GROUP BY run";
+        let sql = "SELECT run, total, done, failed FROM run_tally WHERE run IN (SELECT value FROM json_each(?1))";
         let rows: Vec<(RunId, u64, u64, u64)> = self.query(|connection| collect(connection, sql, [Json(runs)]))?;
         Ok(rows.into_iter().map(|(run, total, done, failed)| (run, StepTotals { total, done, failed })).collect())
     }

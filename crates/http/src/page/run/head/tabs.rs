@@ -11,6 +11,8 @@ pub enum Tab {
     Artifacts,
     Parameters,
     History,
+    /// The view of one step, which has no tab.
+    Step,
 }
 
 pub struct Link {
@@ -25,7 +27,7 @@ impl Tab {
 
     pub fn href(self, run: RunId) -> String {
         match self {
-            Tab::Overview => format!("/runs/{run}"),
+            Tab::Overview | Tab::Step => format!("/runs/{run}"),
             Tab::Curves => format!("/runs/{run}/curves"),
             Tab::Logs => format!("/runs/{run}/logs"),
             Tab::Samples => format!("/runs/{run}/samples"),
@@ -37,7 +39,7 @@ impl Tab {
 
     fn name(self) -> &'static str {
         match self {
-            Tab::Overview => "Overview",
+            Tab::Overview | Tab::Step => "Overview",
             Tab::Curves => "Curves",
             Tab::Logs => "Logs",
             Tab::Samples => "Samples",

@@ -12,7 +12,7 @@ use stepwell_base::ids::RunId;
 use stepwell_base::scope::Scope;
 use stepwell_run::run_options::Origin;
 use stepwell_run::status::RunStatus;
-use stepwell_store::{Reader, RunRow, StepRow};
+use stepwell_store::{Reader, RunRow, StepCounts, StepRow};
 
 pub struct Head {
     pub id: RunId,
@@ -29,9 +29,7 @@ pub struct Head {
     pub started: When,
     pub time: Option<Lasted>,
     pub left: Option<String>,
-    pub done: u64,
-    pub steps: u64,
-    pub failed: u64,
+    pub counts: StepCounts,
     pub facts: Vec<(&'static str, String)>,
     pub health: Vec<Named>,
     pub tabs: Vec<Link>,
@@ -47,6 +45,8 @@ pub struct Can {
     pub pause: bool,
     pub resume: bool,
     pub retry: bool,
+    /// Retry of one step, which continues a run that has failed.
+    pub retry_step: bool,
     pub cancel: bool,
     pub fork: bool,
 }
@@ -74,7 +74,7 @@ impl Head {
         let now = Timestamp::now();
         let annotation = reader.annotation(id)?;
         let counts = reader.step_counts(id)?;
-        let health = problems(reader, &run, now)?;
+        let health = problems(reader, &run, around.machine, now)?;
         let may_act = identity.scope >= Scope::Run && run.pruned_at.is_none();
         let can = Can::of(run.status, counts.failed);
         let places = if may_act && can.fork { places(reader, id, counts.top)? } else { Vec::new() };
@@ -99,9 +99,7 @@ impl Head {
                     _ => format!("about {}", duration(seconds)),
                 }
             }),
-            done: counts.done,
-            steps: counts.total,
-            failed: counts.failed,
+            counts,
             facts: facts(reader, &run, effort),
             health,
             tabs: Tab::links(tab, id),
@@ -122,6 +120,7 @@ impl Can {
             pause: matches!(status, RunStatus::Running | RunStatus::Pending | RunStatus::Interrupted),
             resume: matches!(status, RunStatus::Paused | RunStatus::Interrupted | RunStatus::Failed),
             retry: failed > 0 && !matches!(status, RunStatus::Canceled | RunStatus::Canceling | RunStatus::Failed),
+            retry_step: failed > 0 && !matches!(status, RunStatus::Canceled | RunStatus::Canceling),
             cancel: !status.is_terminal() && status != RunStatus::Canceling,
             fork: status != RunStatus::Pending,
         }

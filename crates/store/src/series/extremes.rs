@@ -1,4 +1,4 @@
-//! The extremes of a few neighbouring rows.
+//! The extremes of some neighbouring values.
 
 /// A value with its training step.
 #[derive(Clone, Copy, PartialEq, Debug)]

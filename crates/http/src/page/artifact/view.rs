@@ -1,0 +1,191 @@
+//! `GET /artifacts/{digest}`: an artifact, where it comes from, and what is in it.
+
+use std::io::Read;
+
+use askama::Template;
+use axum::extract::State;
+use serde::Deserialize;
+
+use super::super::parts::{Frame, Here, Shown, bytes, command, show};
+use super::super::runs::encoded;
+use super::folder::{Level, level};
+use crate::api::content::artifacts::{entries, find, open};
+use crate::desk::EngineView;
+use crate::problem::Problem;
+use crate::route::{Access, Doc, PathOf, QueryOf, Route};
+use crate::state::AppState;
+use stepwell_base::artifact::ArtifactRef;
+use stepwell_base::visible::visible;
+use stepwell_store::{Reader, Reference, ReferenceHolder};
+
+/// Files and folders on a page.
+const MOST: usize = 200;
+/// Bytes of a text that are shown.
+const MOST_TEXT: u64 = 32 << 10;
+const LONGEST_PATH: usize = 4096;
+
+pub fn routes() -> Vec<Route> {
+    vec![Route::get("/artifacts/{digest}", Access::READ, artifact, Doc::new("page", "Shows an artifact"))]
+}
+
+#[derive(Deserialize, Default)]
+#[serde(default)]
+struct Query {
+    /// A folder in it, such as `a/b`.
+    at: String,
+    page: usize,
+}
+
+#[derive(Template)]
+#[template(path = "artifact.html")]
+struct Artifact {
+    frame: Frame,
+    digest: String,
+    media_type: String,
+    size: String,
+    run: String,
+    run_name: String,
+    step: String,
+    step_href: String,
+    name: String,
+    is_folder: bool,
+    download: String,
+    provenance: String,
+    command: String,
+    /// The folders around the shown one, each with its address.
+    around: Vec<(String, String)>,
+    here: String,
+    folders: Vec<Folder>,
+    files: Vec<File>,
+    count: usize,
+    previous: Option<String>,
+    next: Option<String>,
+    text: Option<String>,
+    is_cut: bool,
+}
+
+struct Folder {
+    name: String,
+    href: String,
+    count: u64,
+    size: String,
+}
+
+struct File {
+    name: String,
+    href: String,
+    media_type: String,
+    size: String,
+}
+
+async fn artifact(
+    State(app): State<AppState>,
+    PathOf(digest): PathOf<String>,
+    QueryOf(query): QueryOf<Query>,
+) -> Shown {
+    if query.at.len() > LONGEST_PATH {
+        return Err(Problem::usage(format!("a path has at most {LONGEST_PATH} bytes")).into());
+    }
+    let engine = app.ask(|desk| Ok::<_, Problem>(desk.engine())).await?;
+    let page = app.read(move |reader| page(reader, &digest, &query, &engine)).await?;
+    show(&page)
+}
+
+fn page(reader: &Reader, digest: &str, query: &Query, engine: &EngineView) -> Result<Artifact, Problem> {
+    let Reference { run, step, holder, artifact } = find(reader, digest)?;
+    let digest = artifact.digest.as_str().to_owned();
+    let at = query.at.trim_matches('/');
+    let address = |at: &str, page: usize| {
+        let pairs = [("at", at.to_owned()), ("page", if page > 0 { page.to_string() } else { String::new() })];
+        let pairs: Vec<String> = pairs
+            .iter()
+            .filter(|(_, value)| !value.is_empty())
+            .map(|(name, value)| format!("{name}={}", encoded(value)))
+            .collect();
+        let query = if pairs.is_empty() { String::new() } else { format!("?{}", pairs.join("&")) };
+        format!("/artifacts/{digest}{query}")
+    };
+    let is_folder = artifact.is_tree();
+    let Level { folders, files } = if is_folder { level(&entries(reader, &artifact)?, at) } else { Level::default() };
+    if is_folder && !at.is_empty() && folders.is_empty() && files.is_empty() {
+        return Err(Problem::not_found("the artifact has no such folder"));
+    }
+    let count = folders.len() + files.len();
+    let skipped = query.page.saturating_mul(MOST);
+    let folder = |(name, count, size): (String, u64, u64)| {
+        let path = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
+        Row::Folder(Folder { href: address(&path, 0), name: visible(&name).into_owned(), count, size: bytes(size) })
+    };
+    let file = |(name, index, of): (String, usize, ArtifactRef)| {
+        Row::File(File {
+            name: visible(&name).into_owned(),
+            href: format!("/api/v1/artifacts/{digest}/entry?index={index}"),
+            media_type: of.media_type,
+            size: bytes(of.size),
+        })
+    };
+    let rows = folders.into_iter().map(folder).chain(files.into_iter().map(file));
+    let (mut shown_folders, mut shown_files) = (Vec::new(), Vec::new());
+    for row in rows.skip(skipped).take(MOST) {
+        match row {
+            Row::Folder(folder) => shown_folders.push(folder),
+            Row::File(file) => shown_files.push(file),
+        }
+    }
+    let mut around = Vec::new();
+    let parts: Vec<&str> = at.split('/').filter(|part| !part.is_empty()).collect();
+    if let Some((_, before)) = parts.split_last() {
+        around.push(("all files".to_owned(), address("", 0)));
+        for depth in 1..=before.len() {
+            around.push((before[depth - 1].to_owned(), address(&before[..depth].join("/"), 0)));
+        }
+    }
+    let (text, is_cut) = if is_folder { (None, false) } else { start_of(reader, &artifact)? };
+    let name = match holder {
+        ReferenceHolder::Output(name) => name,
+        ReferenceHolder::Checkpoint { last_step: Some(at), .. } => format!("checkpoint at training step {at}"),
+        ReferenceHolder::Checkpoint { .. } => "checkpoint".to_owned(),
+    };
+    Ok(Artifact {
+        frame: Frame::live(Here::Runs, address(at, query.page), engine),
+        media_type: artifact.media_type.clone(),
+        size: bytes(artifact.size),
+        run_name: reader.run(run)?.name,
+        run: run.to_string(),
+        step_href: format!("/runs/{run}/steps/{}", encoded(step.as_str())),
+        step: step.to_string(),
+        name,
+        is_folder,
+        download: format!("/api/v1/artifacts/{digest}/content"),
+        provenance: format!("/api/v1/artifacts/{digest}/provenance"),
+        command: command("artifact get", [&*digest]),
+        around,
+        here: parts.last().map(|part| visible(part).into_owned()).unwrap_or_default(),
+        folders: shown_folders,
+        files: shown_files,
+        count,
+        previous: (query.page > 0).then(|| address(at, query.page - 1)),
+        next: (skipped + MOST < count).then(|| address(at, query.page + 1)),
+        text,
+        is_cut,
+        digest,
+    })
+}
+
+enum Row {
+    Folder(Folder),
+    File(File),
+}
+
+/// The start of a text, and whether there is more of it.
+fn start_of(reader: &Reader, artifact: &ArtifactRef) -> Result<(Option<String>, bool), Problem> {
+    let media_type = artifact.media_type.as_str();
+    if !(media_type.starts_with("text/") || ["application/json", "application/toml"].contains(&media_type)) {
+        return Ok((None, false));
+    }
+    let mut start = Vec::new();
+    let read = open(reader, artifact)?.take(MOST_TEXT).read_to_end(&mut start);
+    read.map_err(|error| Problem::internal("reading the artifact", &error))?;
+    let text = String::from_utf8_lossy(&start);
+    Ok((Some(visible(&text).into_owned()), artifact.size > MOST_TEXT))
+}
