@@ -74,6 +74,12 @@ impl Model {
         tensor.ok_or_else(|| Problem::MissingTensor(format!("{place:?}")).in_file("weights"))
     }
 
+    /// Gives the memory of weights that were read back to the system, for callers that have copied them. Tensors can be
+    /// read again.
+    pub fn release_pages(&self) {
+        self.weights.release_pages();
+    }
+
     /// Bytes of all weights as they are stored.
     pub fn weight_bytes(&self) -> u64 {
         self.weights.bytes()

@@ -5,6 +5,7 @@
 
 #![expect(unsafe_code, reason = "reads panels and writes a part of a matrix")]
 
+use std::hint::black_box;
 use std::marker::PhantomData;
 
 use super::dtype::BLOCK;
@@ -114,13 +115,15 @@ impl Tile {
         // SAFETY: the caller's promise.
         unsafe {
             let mut sums = [[V::splat(0.0); 2]; R];
+            // Hidden from the compiler: it would load all bytes of a block first, more than the registers hold.
+            let fours = black_box(BLOCK / 4);
             for block in 0..self.blocks {
                 let place = self.panel.add(block * BLOCK_BYTES);
                 let ahead = self.ahead.wrapping_add(block * BLOCK_BYTES);
                 let mut ints: [[V::Ints; 2]; R] = std::array::from_fn(|row| {
                     [V::splat_int(*self.left.offsets.add(row * self.left.stride + block)); 2]
                 });
-                for four in 0..BLOCK / 4 {
+                for four in 0..fours {
                     let weights = place.add(SCALES + (four * PANEL + self.column) * 4);
                     let weights = [V::load_bytes(weights), V::load_bytes(weights.add(4 * V::LANES))];
                     prefetch(ahead.wrapping_add(four * 4 * PANEL));

@@ -59,7 +59,9 @@ pub fn product(workers: &Workers, out: &mut Activations, input: Input<'_>, matri
         for row in (0..rows).step_by(ROW_BLOCK) {
             let height = (rows - row).min(ROW_BLOCK);
             for panel in first..end {
-                let ahead = (panel + 1 < end && row == 0).then(|| matrix.panel(panel + 1));
+                // After this task, the thread probably takes the one that follows those of the other threads.
+                let next = if panel + 1 < end { panel + 1 } else { first + group * workers.team().threads() };
+                let ahead = (next < panels && rows <= ROW_BLOCK).then(|| matrix.panel(next));
                 let out = out.address().wrapping_add(row * stride + panel * PANEL);
                 // SAFETY: `out` has room for `rows` rows of whole panels, and only this task writes these columns. The
                 // input has `rows` rows of the matrix's inputs, in values and in bytes.

@@ -5,6 +5,7 @@
 
 #![expect(unsafe_code, reason = "reads panels and writes a part of a matrix")]
 
+use std::hint::black_box;
 use std::marker::PhantomData;
 
 use super::matrix::PANEL;
@@ -205,9 +206,10 @@ impl Tile {
             }
             let step = PANEL * W::BYTES;
             // Every fourth row. Hidden from the compiler: it would derive each row's address from the previous one, which
-            // takes longer than the sums.
-            let mut quads: [*const f32; 3] =
-                std::hint::black_box(std::array::from_fn(|quad| self.left.wrapping_add(4 * quad * self.left_stride)));
+            // takes longer than the sums. No array, which it would keep in memory.
+            let mut first = black_box(self.left);
+            let mut second = black_box(self.left.wrapping_add(4 * self.left_stride));
+            let mut third = black_box(self.left.wrapping_add(8 * self.left_stride));
             let (mut right, ahead) = (self.right, self.ahead.addr().wrapping_sub(self.right.addr()));
             for _ in 0..self.inner {
                 let columns = W::load(right);
@@ -216,12 +218,17 @@ impl Tile {
                     prefetch(right.wrapping_add(ahead + 64));
                 }
                 for (row, sums) in sums.iter_mut().enumerate() {
-                    let value = V::splat(*quads[row / 4].add(row % 4 * self.left_stride));
+                    let quad = match row / 4 {
+                        0 => first,
+                        1 => second,
+                        _ => third,
+                    };
+                    let value = V::splat(*quad.add(row % 4 * self.left_stride));
                     for (sum, column) in sums.iter_mut().zip(columns) {
                         *sum = value.mul_add(column, *sum);
                     }
                 }
-                quads = quads.map(|quad| quad.wrapping_add(1));
+                (first, second, third) = (first.wrapping_add(1), second.wrapping_add(1), third.wrapping_add(1));
                 right = right.wrapping_add(step);
             }
             for (row, sums) in sums.into_iter().enumerate() {

@@ -15,6 +15,9 @@ pub trait Source: Sync {
     fn blocks_into(&self, _place: Place, _row: usize, _out: &mut [Q8Block]) -> bool {
         false
     }
+
+    /// What was read so far is not read again soon.
+    fn release(&self) {}
 }
 
 impl Source for Model {
@@ -40,5 +43,9 @@ impl Source for Model {
             block.bytes = std::array::from_fn(|index| stored[2 + index].cast_signed());
         }
         true
+    }
+
+    fn release(&self) {
+        self.release_pages();
     }
 }

@@ -88,11 +88,13 @@ impl Network {
         let loader = Loader { workers, dtype, source };
         let embedding = (!shape.tied).then(|| loader.matrix(&[Place::Embedding], shape.hidden)).transpose()?;
         let head = if shape.tied { Place::Embedding } else { Place::Head };
+        let head = loader.matrix(&[head], shape.hidden)?;
+        source.release();
         Ok(Network {
             sizes,
             frequencies: Frequencies::of(&shape.rope, context),
             embedding,
-            head: loader.matrix(&[head], shape.hidden)?,
+            head,
             final_norm: loader.vector(&[Place::FinalNorm]),
             layers: (0..shape.layers).map(|layer| loader.layer(layer)).collect::<Result<_, _>>()?,
         })
@@ -133,7 +135,7 @@ impl Loader<'_> {
         let matrix =
             |parts: &[Part], inputs| self.matrix(&parts.iter().map(|part| at(*part)).collect::<Vec<_>>(), inputs);
         let vector = |parts: &[Part]| self.vector(&parts.iter().map(|part| at(*part)).collect::<Vec<_>>());
-        Ok(Layer {
+        let layer = Layer {
             input_norm: vector(&[Part::InputNorm]),
             qkv: matrix(&[Part::Query, Part::Key, Part::Value], shape.hidden)?,
             qkv_bias: vector(&[Part::QueryBias, Part::KeyBias, Part::ValueBias]),
@@ -146,7 +148,10 @@ impl Loader<'_> {
             down: matrix(&[Part::Down], shape.ffn)?,
             down_bias: vector(&[Part::DownBias]),
             window: shape.windows[layer],
-        })
+        };
+        // So that no more than one layer is in memory twice.
+        self.source.release();
+        Ok(layer)
     }
 
     /// One matrix of the rows of several.

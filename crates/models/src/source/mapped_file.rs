@@ -30,4 +30,13 @@ impl MappedFile {
     pub fn bytes(&self) -> &[u8] {
         &self.0
     }
+
+    /// Gives the memory of all pages back to the system. Later reads load them again.
+    #[cfg_attr(unix, expect(unsafe_code, reason = "advice that drops pages is unsafe for maps that were written"))]
+    pub fn release_pages(&self) {
+        // SAFETY: the map is read-only and its file does not change, so a page that is loaded again is the same. If the
+        // system refuses, the pages stay, and nothing is lost.
+        #[cfg(unix)]
+        let _ = unsafe { self.0.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) };
+    }
 }

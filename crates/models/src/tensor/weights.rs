@@ -52,6 +52,11 @@ impl Weights {
         self.tensors.get(&place).and_then(|located| self.view(located))
     }
 
+    /// Gives the memory of all pages that were read back to the system.
+    pub fn release_pages(&self) {
+        self.files.iter().for_each(MappedFile::release_pages);
+    }
+
     /// Bytes of all tensors in their files.
     pub fn bytes(&self) -> u64 {
         self.tensors.values().map(|located| located.bytes.len() as u64).sum()
