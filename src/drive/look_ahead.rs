@@ -14,6 +14,7 @@ use stepwell_steps::{Finding, ProjectFiles, Weight, catalog, find};
 use stepwell_workflow::diagnostic::Problems;
 use stepwell_workflow::kinds::COMMAND;
 use stepwell_workflow::parse::{self, Places, Source};
+use stepwell_workflow::pools::Pools;
 use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
 use stepwell_workflow::template::{self, is_literal, with_params};
 
@@ -34,18 +35,25 @@ pub fn look_ahead(session: &Session, loaded: &Loaded, starts: Starts) -> Result<
     let Source { origin, text, folder } = &loaded.source;
     let (mut problems, places) = (Problems::new(origin, text), Places::of(text));
     let mut plain = Vec::new();
-    look_at(&loaded.spec, folder, "", &mut plain, &mut |step, Finding { weight, argument, message, hint }| {
-        let message = format!("step `{}`: {message}", step.id);
-        if !is_refused(weight, step, starts) {
-            session.out.message(&format!("warning: {message}; {hint}"));
-            return;
-        }
-        let problem = match places.find(step.id.as_str(), &argument) {
-            Some(span) => problems.at(&span, message),
-            None => problems.without_place(message),
-        };
-        problem.hint(hint);
-    });
+    let pools = session.settings.limits().pools;
+    look_at(
+        &loaded.spec,
+        (folder, &pools),
+        "",
+        &mut plain,
+        &mut |step, Finding { weight, argument, message, hint }| {
+            let message = format!("step `{}`: {message}", step.id);
+            if !is_refused(weight, step, starts) {
+                session.out.message(&format!("warning: {message}; {hint}"));
+                return;
+            }
+            let problem = match places.find(step.id.as_str(), &argument) {
+                Some(span) => problems.at(&span, message),
+                None => problems.without_place(message),
+            };
+            problem.hint(hint);
+        },
+    );
     if !plain.is_empty() {
         session.out.message(&format!(
             "warning: {} will be kept as plain text; `[secrets]` with `{{{{ secrets.NAME }}}}` keeps a value out of all \
@@ -59,7 +67,7 @@ pub fn look_ahead(session: &Session, loaded: &Loaded, starts: Starts) -> Result<
 /// Reports on every step; a step of a child workflow is called `STEP > CHILD STEP`.
 fn look_at(
     spec: &WorkflowSpec,
-    project: &Path,
+    (project, pools): (&Path, &Pools),
     parent: &str,
     plain: &mut Vec<String>,
     tell: &mut impl FnMut(&StepSpec, Finding),
@@ -75,6 +83,9 @@ fn look_at(
         if let Some(finding) = no_files(&step, spec, project) {
             tell(&step, finding);
         }
+        for (pool, device) in pools.unnumbered(&step.resources) {
+            tell(&step, unnumbered(pool, device));
+        }
         // Parameters of the child may be templates, so check it with its own defaults.
         let Some(pinned) = &step.child else { continue };
         if let Ok(mut child) = parse::child_workflow(pinned, &Map::new(), &catalog()) {
@@ -83,7 +94,7 @@ fn look_at(
                 inner.needs.extend(step.needs.iter().cloned());
                 inner.when = inner.when.take().or_else(|| step.when.clone());
             }
-            look_at(&child, &pinned.folder, &format!("{} > ", step.id), plain, &mut *tell);
+            look_at(&child, (&pinned.folder, pools), &format!("{} > ", step.id), plain, &mut *tell);
         }
     }
 }
@@ -100,6 +111,17 @@ fn no_files(step: &StepSpec, spec: &WorkflowSpec, project: &Path) -> Option<Find
         message: failure.to_string(),
         hint: hint.to_owned(),
     })
+}
+
+/// Reports a device that no program is told of.
+fn unnumbered(pool: &str, device: &str) -> Finding {
+    Finding {
+        weight: Weight::Unnoticed,
+        argument: "resources".to_owned(),
+        message: format!("`CUDA_VISIBLE_DEVICES` is not set for the device `{device}` of pool `{pool}`: its name has no number"),
+        hint: "write `pools.gpu = [\"gpu:0\", \"gpu:1\"]` in stepwell.toml; any name is in `$STEPWELL_RESOURCE_POOL` of the program"
+            .to_owned(),
+    }
 }
 
 /// A file that another step may create in time, or a step that may be skipped, is no reason to refuse the workflow.

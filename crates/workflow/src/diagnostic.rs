@@ -102,6 +102,19 @@ impl SpecErrors {
         &self.problems[..self.problems.len().min(MOST_SHOWN)]
     }
 
+    /// The only problem, if it is not one of the file but of the params given with it.
+    fn only(&self) -> Option<&Problem> {
+        match self.problems.as_slice() {
+            [one] if one.place.is_none() => Some(one),
+            _ => None,
+        }
+    }
+
+    /// True if something given with the file is wrong, such as a param.
+    pub fn is_about_params(&self) -> bool {
+        self.problems.iter().any(|problem| problem.place.is_none())
+    }
+
     /// Formats the report for people, `width` columns wide: the first problems with their lines, then a line
     /// with the total.
     pub fn render(&self, color: Color, width: usize) -> String {
@@ -124,7 +137,9 @@ impl SpecErrors {
             0 => {}
             more => report.push_str(&format!("and {} more\n", grouped(more))),
         }
-        report.push_str(&format!("{self}\n"));
+        if self.only().is_none() {
+            report.push_str(&format!("{self}\n"));
+        }
         // The file may contain terminal control characters.
         match color {
             Color::Plain => visible(&report).into_owned(),
@@ -164,6 +179,9 @@ pub enum Color {
 
 impl fmt::Display for SpecErrors {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(problem) = self.only() {
+            return f.write_str(&problem.message);
+        }
         match self.problems.as_slice() {
             [_] => write!(f, "`{}` has a problem", self.file),
             problems => write!(f, "`{}` has {} problems", self.file, grouped(problems.len())),

@@ -63,6 +63,17 @@ impl Pools {
         Ok(())
     }
 
+    /// The demanded pools of GPUs with devices that no program can be told of, each with such a device: their names have
+    /// no number for `CUDA_VISIBLE_DEVICES`.
+    pub fn unnumbered<'a>(&'a self, demand: &'a Demand) -> impl Iterator<Item = (&'a str, &'a str)> {
+        demand.keys().filter_map(|name| {
+            let Some(Pool::Devices(devices)) = self.0.get(name) else { return None };
+            let sounds_so = |device: &String| is_of_gpus(name) || is_of_gpus(device);
+            let unnumbered = devices.iter().find(|device| sounds_so(device) && cuda_device(name, device).is_none())?;
+            Some((name.as_str(), unnumbered.as_str()))
+        })
+    }
+
     pub fn free<'a>(&self, in_use: impl Iterator<Item = &'a Held>) -> Free {
         let mut pools = self.0.clone();
         for (name, units) in in_use.flatten() {
@@ -133,6 +144,22 @@ impl Free {
     }
 }
 
+/// The device in the form of `CUDA_VISIBLE_DEVICES`: the number behind `gpu` or `cuda`, a number alone in a pool of GPUs, or
+/// an id that NVIDIA's tools print, such as `GPU-8932f937-...`.
+fn cuda_device<'a>(pool: &str, unit: &'a str) -> Option<&'a str> {
+    let is_number = |text: &&str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    let numbered = ["gpu", "cuda"].iter().find_map(|prefix| unit.strip_prefix(prefix));
+    let behind = numbered.map(|rest| rest.strip_prefix([':', '-', '_']).unwrap_or(rest));
+    let whole = Some(unit).filter(|unit| is_number(unit) && is_of_gpus(pool));
+    let id = Some(unit).filter(|unit| unit.starts_with("GPU-") || unit.starts_with("MIG-"));
+    behind.filter(is_number).or(whole).or(id)
+}
+
+fn is_of_gpus(pool: &str) -> bool {
+    let pool = pool.to_lowercase();
+    pool.contains("gpu") || pool.contains("cuda")
+}
+
 /// Returns the environment variables that tell an attempt which units it holds.
 pub fn environment(held: &Held) -> Vec<(String, String)> {
     let mut variables: Vec<(String, String)> = held
@@ -143,11 +170,8 @@ pub fn environment(held: &Held) -> Vec<(String, String)> {
             (format!("STEPWELL_RESOURCE_{name}"), units.join(","))
         })
         .collect();
-    let number = |unit: &str| {
-        let number = unit.strip_prefix("gpu:").or_else(|| unit.strip_prefix("cuda:"))?;
-        number.bytes().all(|b| b.is_ascii_digit()).then(|| number.to_owned())
-    };
-    let gpus: Vec<String> = held.values().flatten().filter_map(|unit| number(unit)).collect();
+    let gpus: Vec<&str> =
+        held.iter().flat_map(|(pool, units)| units.iter().filter_map(|unit| cuda_device(pool, unit))).collect();
     if !gpus.is_empty() {
         variables.push(("CUDA_VISIBLE_DEVICES".to_owned(), gpus.join(",")));
     }
@@ -193,6 +217,33 @@ mod tests {
         );
         assert_eq!(BTreeMap::from_iter(environment(&first))["STEPWELL_RESOURCE_MEMORY"], "8");
         assert_eq!(environment(&Held::new()), []);
+    }
+
+    #[test]
+    fn devices_are_numbered_by_their_names() {
+        for (pool, device, number) in [
+            ("gpu", "gpu:1", Some("1")),
+            ("fast", "cuda:0", Some("0")),
+            ("fast", "gpu0", Some("0")),
+            ("gpus", "3", Some("3")),
+            ("gpu", "GPU-8932f937-d72c", Some("GPU-8932f937-d72c")),
+            ("licence", "3", None),
+            ("gpu", "left", None),
+            ("gpu", "gpu:a", None),
+        ] {
+            assert_eq!(cuda_device(pool, device), number, "{pool}: {device}");
+        }
+        let devices = |names: &[&str]| Pool::Devices(names.iter().map(|name| (*name).to_owned()).collect());
+        let pools = [
+            ("gpu", devices(&["gpu:0", "left"])),
+            ("seat", devices(&["alice"])),
+            ("card", devices(&["gpu-left"])),
+            ("fine", devices(&["cuda:0"])),
+        ];
+        let pools = Pools(pools.map(|(name, pool)| (name.to_owned(), pool)).into());
+        let all: Demand = pools.0.keys().map(|name| (name.clone(), 1)).collect();
+        assert_eq!(Vec::from_iter(pools.unnumbered(&all)), [("card", "gpu-left"), ("gpu", "left")]);
+        assert_eq!(pools.unnumbered(&demand(0, 1)).next(), None);
     }
 
     #[test]

@@ -104,7 +104,7 @@ fn step_schema(kinds: &[Value]) -> Value {
             "id": { "type": "string", "pattern": "^[A-Za-z0-9_-]+$" },
             "kind": { "enum": kinds },
             "needs": {
-                "type": "array",
+                "type": ["array", "string"],
                 "items": { "type": "string" },
                 "description": "Steps to wait for, beside those that templates refer to"
             },
@@ -141,9 +141,12 @@ fn step_schema(kinds: &[Value]) -> Value {
             "priority": { "type": "integer", "description": "Of all ready steps the highest is claimed first; 0 by default" },
             "rate_limit": { "type": "string", "description": "A name in [rate_limits] of stepwell.toml" },
             "timeout": {
-                "type": "object",
-                "additionalProperties": false,
-                "properties": { "start_to_close": duration, "schedule_to_close": duration, "heartbeat": duration }
+                "anyOf": [duration, {
+                    "type": "object",
+                    "additionalProperties": false,
+                    "properties": { "start_to_close": duration, "schedule_to_close": duration, "heartbeat": duration }
+                }],
+                "description": "A duration limits each attempt, like `start_to_close`"
             }
         }
     })

@@ -43,7 +43,13 @@ impl Timetable {
     /// # Errors
     /// A description of what is wrong with the expression.
     pub fn new(cron: &str, zone: TimeZone) -> Result<Timetable, String> {
-        Ok(Timetable { cron: cron.parse().map_err(|error: croner::errors::CronError| error.to_string())?, zone })
+        let parsed = cron.parse().map_err(|error: croner::errors::CronError| {
+            wrong_field(cron).unwrap_or_else(|| match error.to_string().split_once(": ") {
+                Some((_, what)) => what.to_owned(),
+                None => error.to_string(),
+            })
+        })?;
+        Ok(Timetable { cron: parsed, zone })
     }
 
     pub fn zone(&self) -> &TimeZone {
@@ -92,6 +98,39 @@ impl Timetable {
     }
 }
 
+/// The fields of an expression, with the smallest and the largest number in each.
+const FIELDS: [(&str, u32, u32); 6] = [
+    ("second", 0, 59),
+    ("minute", 0, 59),
+    ("hour", 0, 23),
+    ("day of the month", 1, 31),
+    ("month", 1, 12),
+    ("day of the week", 0, 7),
+];
+
+/// Says which field has a number that it cannot have, or that fields are missing.
+fn wrong_field(cron: &str) -> Option<String> {
+    let given: Vec<&str> = cron.split_whitespace().collect();
+    if cron.trim_start().starts_with('@') {
+        return None;
+    }
+    let fields = match given.len() {
+        5 => &FIELDS[1..],
+        6 => &FIELDS[..],
+        1 => return Some("it has 1 field, and needs 5".to_owned()),
+        count => return Some(format!("it has {count} fields, and needs 5, or 6 with seconds in front")),
+    };
+    fields.iter().zip(given).find_map(|(&(name, least, most), text)| {
+        // Behind a slash stands a step.
+        let numbers = text.split(',').flat_map(|part| part.split('/').next().unwrap_or_default().split('-'));
+        let mut numbers =
+            numbers.filter(|number| !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit()));
+        let wrong =
+            numbers.find(|number| number.parse().map_or(true, |number: u32| !(least..=most).contains(&number)))?;
+        Some(format!("the {name} is {wrong}, and goes from {least} to {most}"))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -108,6 +147,31 @@ mod tests {
 
     fn times(table: &Timetable, after: &str, until: &str) -> Vec<String> {
         table.between(utc(after), utc(until)).map(|time| time.to_string()).collect()
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        let why = |cron: &str| Timetable::new(cron, TimeZone::UTC).unwrap_err();
+        for (cron, expected) in [
+            ("60 3 * * *", "the minute is 60, and goes from 0 to 59"),
+            ("0 24 * * *", "the hour is 24, and goes from 0 to 23"),
+            ("0 0 0 * *", "the day of the month is 0, and goes from 1 to 31"),
+            ("0 0 1-32 * *", "the day of the month is 32, and goes from 1 to 31"),
+            ("0 0 * 1,13 *", "the month is 13, and goes from 1 to 12"),
+            ("0 0 * * 8", "the day of the week is 8, and goes from 0 to 7"),
+            ("61 0 3 * * *", "the second is 61, and goes from 0 to 59"),
+            ("99999999999 3 * * *", "the minute is 99999999999, and goes from 0 to 59"),
+            ("0 3 * *", "it has 4 fields, and needs 5, or 6 with seconds in front"),
+            ("daily", "it has 1 field, and needs 5"),
+        ] {
+            assert_eq!(why(cron), expected, "{cron}");
+        }
+        assert!(!why("a b c d e").contains("error:"), "{}", why("a b c d e"));
+        for good in ["*/90 3 * * *", "0 3 * * 7", "0 3 * * MON-FRI", "0 3 L * *", "@daily", "0 3 * * 5#2"] {
+            if let Err(why) = Timetable::new(good, TimeZone::UTC) {
+                assert!(good.starts_with("*/90"), "{good}: {why}");
+            }
+        }
     }
 
     #[test]

@@ -88,9 +88,12 @@ fn non_retryable(node: &Node, problems: &mut Problems) -> Option<NonRetryable> {
 
 pub(super) fn timeout(node: &Node, problems: &mut Problems) -> Timeouts {
     let mut timeouts = Timeouts::default();
-    let Some(table) = node.table("timeout", "timeout = { start_to_close = \"30m\" }", problems) else {
+    if matches!(node.data, Data::Text(_) | Data::Number(_)) {
+        timeouts.start_to_close = positive_duration("timeout", node, problems);
         return timeouts;
-    };
+    }
+    let example = "timeout = \"30m\", or timeout = { start_to_close = \"30m\" }";
+    let Some(table) = node.table("timeout", example, problems) else { return timeouts };
     table.only(&TIMEOUT_KEYS, " in `timeout`", problems);
     timeouts.start_to_close = positive(table, "start_to_close", problems);
     timeouts.schedule_to_close = positive(table, "schedule_to_close", problems);
@@ -99,17 +102,23 @@ pub(super) fn timeout(node: &Node, problems: &mut Problems) -> Timeouts {
 }
 
 pub(super) fn positive(table: &Table, key: &str, problems: &mut Problems) -> Option<Duration> {
-    let duration = read_duration(table, key, problems)?;
+    positive_duration(key, table.get(key)?, problems)
+}
+
+fn positive_duration(key: &str, node: &Node, problems: &mut Problems) -> Option<Duration> {
+    let duration = duration_of(key, node, problems)?;
     if duration.is_zero() {
-        let span = table.get(key).map(|node| node.span.clone()).unwrap_or_default();
-        problems.at(&span, format!("`{key}` must be longer than 0")).hint("leave the key out for the default");
+        problems.at(&node.span, format!("`{key}` must be longer than 0")).hint("leave the key out for the default");
         return None;
     }
     Some(duration)
 }
 
 fn read_duration(table: &Table, key: &str, problems: &mut Problems) -> Option<Duration> {
-    let node = table.get(key)?;
+    duration_of(key, table.get(key)?, problems)
+}
+
+fn duration_of(key: &str, node: &Node, problems: &mut Problems) -> Option<Duration> {
     let duration = match &node.data {
         Data::Text(text) => duration::parse(text),
         _ => number(node).and_then(duration::from_seconds),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::ids::{LONGEST_ID, is_id, is_identifier};
-use super::{limits, policies, secrets, shell};
+use super::{limits, other_names, policies, secrets, shell};
 use crate::budget::{Budget, Sla};
 use crate::diagnostic::{Problems, Span};
 use crate::document::{Data, Located, Node, Table};
@@ -15,11 +15,8 @@ use stepwell_base::secret::SecretSource;
 use stepwell_base::suggest;
 
 const WORKFLOW_KEYS: [&str; 8] = ["name", "description", "params", "secrets", "budget", "sla", "step", "outputs"];
-const STEP_KEYS: [&str; 11] =
+pub(crate) const STEP_KEYS: [&str; 11] =
     ["id", "kind", "needs", "with", "for_each", "when", "retry", "timeout", "resources", "priority", "rate_limit"];
-
-/// Arguments of commands that people write beside `with`.
-const ARGUMENTS: [&str; 9] = ["run", "argv", "shell", "script", "command", "env", "cwd", "inputs", "outputs"];
 
 /// A workflow with the right keys, not checked further.
 #[derive(Default)]
@@ -60,7 +57,7 @@ pub(crate) struct StepDraft {
 
 impl Draft {
     pub(crate) fn read(table: &Table, problems: &mut Problems) -> Draft {
-        table.only(&WORKFLOW_KEYS, "", problems);
+        only_workflow_keys(table, problems);
         let name = match table.get("name") {
             Some(node) => name(node, problems),
             None => {
@@ -180,20 +177,20 @@ impl StepDraft {
     }
 }
 
+/// Reports keys that a workflow does not have.
+fn only_workflow_keys(table: &Table, problems: &mut Problems) {
+    for (key, _) in table.entries.iter().filter(|(key, _)| !WORKFLOW_KEYS.contains(&key.value.as_str())) {
+        let hint = other_names::in_workflow(&key.value)
+            .unwrap_or_else(|| suggest::hint(&key.value, "keys", WORKFLOW_KEYS.iter().copied()));
+        problems.at(&key.span, format!("unknown key `{}`", key.value)).label("not a key of this table").hint(hint);
+    }
+}
+
 /// Reports keys that a step does not have, among them arguments that are written beside `with`.
 fn only_step_keys(table: &Table, problems: &mut Problems) {
-    for (key, _) in table.entries.iter().filter(|(key, _)| !STEP_KEYS.contains(&key.value.as_str())) {
-        let hint = match key.value.as_str() {
-            "command" | "script" => {
-                "write `with = { argv = [\"python3\", \"train.py\"] }` or `with = { shell = \"echo hello\" }`"
-                    .to_owned()
-            }
-            "outputs" => "write `with = { outputs = { model = \"model.pt\" }, .. }`".to_owned(),
-            name if ARGUMENTS.contains(&name) => {
-                format!("arguments of the kind belong into `with`: write `with = {{ {name} = .. }}`")
-            }
-            name => suggest::hint(name, "keys", STEP_KEYS.iter().copied()),
-        };
+    for (key, value) in table.entries.iter().filter(|(key, _)| !STEP_KEYS.contains(&key.value.as_str())) {
+        let hint = other_names::in_step(&key.value, value)
+            .unwrap_or_else(|| suggest::hint(&key.value, "keys", STEP_KEYS.iter().copied()));
         problems
             .at(&key.span, format!("unknown key `{}` in a step", key.value))
             .label("not a key of this table")
@@ -211,9 +208,13 @@ fn required(table: &Table, key: &str, hint: &str, header: &Span, problems: &mut 
     }
 }
 
+/// Reads the list, or one step.
 fn needs(table: &Table, problems: &mut Problems) -> Vec<Located<String>> {
-    let items =
-        table.get("needs").and_then(|node| node.list("needs", "needs = [\"import\"]", problems)).unwrap_or_default();
+    let Some(node) = table.get("needs") else { return Vec::new() };
+    if let Data::Text(one) = &node.data {
+        return vec![Located { value: one.clone(), span: node.span.clone() }];
+    }
+    let items = node.list("needs", "needs = [\"import\"]", problems).unwrap_or_default();
     items.iter().filter_map(|item| item.text("needs", problems)).collect()
 }
 

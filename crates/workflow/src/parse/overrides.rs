@@ -209,12 +209,24 @@ fn fit(key: &str, default: &Value, given: Value) -> Result<Value, Refusal> {
     };
     let refusal = mismatch(key, expected, &given);
     match (default, &given) {
-        (Value::Array(_), Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
-            let example = set_to(key, &Value::from(vec![given]).to_string());
+        (Value::Array(items), Value::String(_) | Value::Number(_) | Value::Bool(_)) => {
+            let example = set_to(key, &as_list(items, &given));
             Err((refusal.0, format!("{}; did you mean {example}?", refusal.1)))
         }
         _ => Err(refusal),
     }
+}
+
+/// The list, as TOML, that a person means with `4` or `4,5` in place of one.
+fn as_list(default: &[Value], given: &Value) -> String {
+    let Value::String(text) = given else { return format!("[{given}]") };
+    let of_texts = default.iter().any(Value::is_string);
+    let item = |part: &str| match read_value(part) {
+        Assigned::Value(value) if !of_texts || value.is_string() => value.to_string(),
+        _ => Value::from(part).to_string(),
+    };
+    let parts = text.trim_matches(['[', ']', '(', ')']).split(',').map(str::trim).filter(|part| !part.is_empty());
+    format!("[{}]", parts.map(item).collect::<Vec<_>>().join(", "))
 }
 
 /// The integer that a number such as `1e3` stands for.

@@ -122,6 +122,21 @@ fn overrides_keep_the_type_of_the_default() {
 }
 
 #[test]
+fn a_list_without_brackets_is_answered_with_the_list() {
+    let text = "name = \"w\"\n[params]\nseeds = [1, 2]\n[[step]]\nid = \"a\"\nkind = \"noop\"\n";
+    for (given, meant) in [
+        ("4,5", "-S 'seeds=[4, 5]'"),
+        ("4", "-S 'seeds=[4]'"),
+        ("4 , 5,", "-S 'seeds=[4, 5]'"),
+        ("(1e-3, a)", "-S 'seeds=[0.001, \"a\"]'"),
+    ] {
+        let errors = parse(text, &[("seeds", given)]).expect_err(given);
+        let hint = errors.problems()[0].hint_text().unwrap();
+        assert!(hint.ends_with(&format!("did you mean {meant}?")), "{given}: {hint}");
+    }
+}
+
+#[test]
 fn broken_overrides_are_all_reported() {
     for (key, text, message, hint) in [
         ("modle", "x", "unknown param `modle`", "did you mean -S model=x?"),
@@ -135,6 +150,7 @@ fn broken_overrides_are_all_reported() {
         ("mixed", "1", "param `mixed` must be true or false, but 1 is an integer", "keeps the type"),
         ("phases", "a", "param `phases` must be a list", "keeps the type"),
         ("phases", "a", "param `phases` must be a list", "did you mean -S 'phases=[\"a\"]'?"),
+        ("phases", "4,5", "param `phases` must be a list", "did you mean -S 'phases=[\"4\", \"5\"]'?"),
         ("vocab_size", "1e300", "param `vocab_size` must be an integer", "keeps the type"),
         ("optimizer", "{ name = 3 }", "param `optimizer.name` must be text, but 3 is an integer", "keeps the type"),
         ("optimizer", "adam", "param `optimizer` must be a table", "keeps the type"),

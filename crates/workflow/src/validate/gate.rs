@@ -6,8 +6,11 @@ use crate::diagnostic::Problems;
 use crate::document::{Data, Node};
 use crate::draft::StepDraft;
 use crate::kinds::GATE;
-use crate::template::{Form, form, scan_expression};
+use crate::template::{Form, Reference, Segment, form, scan_expression};
 use stepwell_base::suggest;
+
+/// A rule and what it judges.
+const EXAMPLE: &str = "such as with = { rule = \"loss < 2.5\", inputs = { loss = \"{{ steps.train.values.loss }}\" } }";
 
 pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
     if step.kind.as_ref().is_none_or(|kind| kind.value != GATE) {
@@ -23,7 +26,7 @@ pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
         Ok(scan) => scan,
         Err(error) => {
             let span = error.range.map_or_else(|| span.clone(), |range| placed.at(&range));
-            problems.at(&span, format!("invalid rule: {}", error.message)).hint("such as rule = \"loss < 2.5\"");
+            problems.at(&span, format!("invalid rule: {}", error.message)).hint(EXAMPLE);
             return;
         }
     };
@@ -38,7 +41,7 @@ pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
             && !scan.locals.contains(&reference.root)
             && !inputs.contains(&reference.root.as_str())
         {
-            let hint = suggest::hint(&reference.root, "inputs", inputs.iter().copied());
+            let hint = hint(reference, inputs);
             problems
                 .at(
                     &placed.at(&reference.range),
@@ -48,4 +51,15 @@ pub(super) fn check(step: &StepDraft, problems: &mut Problems) {
         }
     }
     uses::check(&scan, "a rule", &placed, problems);
+}
+
+/// Says how to give the rule a value that is no input.
+fn hint(reference: &Reference, inputs: &[&str]) -> String {
+    let near = suggest::meant(&reference.root, inputs.iter().copied());
+    let (name, value) = match (reference.root.as_str(), reference.path.last()) {
+        // A person wrote what belongs into `inputs`.
+        ("steps" | "params", Some(Segment::Name(name))) => (name.as_str(), reference.to_string()),
+        (name, _) => (name, format!("steps.STEP.values.{name}")),
+    };
+    format!("{near}give it to the rule: inputs = {{ {name} = \"{{{{ {value} }}}}\" }}")
 }

@@ -6,6 +6,7 @@ mod command;
 mod cycle;
 mod gate;
 mod names;
+mod output_in_text;
 mod schema;
 mod templates;
 #[cfg(test)]

@@ -7,6 +7,8 @@ use serde_json::{Map, Value};
 use super::argument::{Argument, Entry, Shape};
 use super::names::Names;
 use crate::diagnostic::{Problems, Span};
+use crate::draft::{STEP_KEYS, in_command};
+use crate::kinds::COMMAND;
 use stepwell_base::suggest;
 
 /// Reports the arguments that `schema` rejects; returns true if there are none.
@@ -246,7 +248,9 @@ impl<'a> Checker<'a> {
                     param: self.overridden(table),
                     message: format!("unknown argument `{}` of `{}`", join(path, &entry.name), self.kind),
                     label: "not an argument".to_owned(),
-                    hint: suggest::hint(&entry.name, "arguments", known),
+                    hint: self
+                        .other_name(path, &entry.name)
+                        .unwrap_or_else(|| suggest::hint(&entry.name, "arguments", known)),
                 }),
                 (None, Some(schema)) => {
                     mismatches.extend(self.check(schema, &entry.value, &join(path, &entry.name), depth - 1));
@@ -266,6 +270,17 @@ impl<'a> Checker<'a> {
             });
         }
         mismatches
+    }
+
+    /// Answers an argument that another system has, or that is a key of the step.
+    fn other_name(&self, path: &str, name: &str) -> Option<String> {
+        if !path.is_empty() {
+            return None;
+        }
+        if STEP_KEYS.contains(&name) {
+            return Some(format!("`{name}` is a key of the step: write it beside `with`"));
+        }
+        if self.kind == COMMAND { in_command(name) } else { None }
     }
 
     /// Says what to add for an argument that is missing. `prefix` makes a line of its own for the first argument.

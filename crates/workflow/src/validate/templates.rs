@@ -5,6 +5,7 @@ use std::ops::Range;
 use serde_json::{Map, Value};
 
 use super::names::{Names, StepNames, StepShape};
+use super::output_in_text::{self, Reader};
 use super::uses;
 use crate::diagnostic::{Problems, Span};
 use crate::document::{Data, Located, Node, Table};
@@ -25,6 +26,7 @@ pub(super) fn check(step: &StepDraft, names: &Names, problems: &mut Problems) ->
     // A skipped step or an empty fan-out evaluates no templates of its arguments.
     checker.is_evaluated = step.when.is_none() && step.for_each.is_none();
     let is_command = step.kind.as_ref().is_some_and(|kind| kind.value == COMMAND);
+    checker.reader = if is_command { Reader::Program } else { Reader::Other };
     for (name, node) in &step.with.entries {
         checker.keeps_secrets = is_command && secret::PLACES.contains(&name.value.as_str());
         checker.node(node);
@@ -58,6 +60,7 @@ struct Checker<'a> {
     is_evaluated: bool,
     /// True in `for_each`, which may list files.
     lists_files: bool,
+    reader: Reader,
     problems: &'a mut Problems,
     referenced: Vec<Located<String>>,
 }
@@ -94,6 +97,7 @@ impl<'a> Checker<'a> {
             keeps_secrets: false,
             is_evaluated: true,
             lists_files: false,
+            reader: Reader::Other,
             problems,
             referenced: Vec::new(),
         }
@@ -178,6 +182,7 @@ impl<'a> Checker<'a> {
             self.choice(choice, placed);
         }
         uses::check(&scan, "a template", placed, self.problems);
+        output_in_text::check(&scan, text, self.names, self.reader, placed, self.problems);
         for (_, range) in scan.functions.iter().filter(|(name, _)| name == GLOB && !self.lists_files) {
             self.problems
                 .at(&placed.at(range), "`glob` lists files for `for_each` only")

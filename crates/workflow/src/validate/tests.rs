@@ -99,6 +99,7 @@ struct Command {
     shell: Option<String>,
     env: std::collections::BTreeMap<String, serde_json::Value>,
     cwd: Option<String>,
+    outputs: std::collections::BTreeMap<String, String>,
 }
 
 pub(crate) fn catalog() -> Catalog {
@@ -121,7 +122,7 @@ pub(crate) fn catalog() -> Catalog {
             kind("corpus.import", schemars::schema_for!(Import), named),
             kind("train", schemars::schema_for!(Train), any),
             kind("noop", schemars::schema_for!(Noop), any),
-            kind("command", schemars::schema_for!(Command), any),
+            kind("command", schemars::schema_for!(Command), Gives { outputs: Given::KeysOf("outputs"), ..any }),
         ],
     }
 }
@@ -253,6 +254,57 @@ fn secrets_are_used_only_where_they_stay_secret() {
 }
 
 #[test]
+fn outputs_within_text_are_refused() {
+    let two = |argument: &str| {
+        format!(
+            "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"command\"\nwith = {{ argv = [\"x\"], outputs = {{ m = \"m\" }} }}\n\
+             [[step]]\nid = \"many\"\nkind = \"command\"\nfor_each = \"range(2)\"\n\
+             with = {{ argv = [\"x\"], outputs = {{ m = \"m\" }} }}\n\
+             [[step]]\nid = \"b\"\nkind = \"command\"\n{argument}\n"
+        )
+    };
+    for (text, full) in [
+        ("path={{ steps.a.outputs.m }}", "steps.a.outputs.m"),
+        ("{{- steps.a.outputs.m -}} x", "steps.a.outputs.m"),
+        ("{{ steps.many.outputs.m }},", "steps.many.outputs.m"),
+        ("--m={{ steps.many.outputs.m[0] }}", "steps.many.outputs.m[0]"),
+        ("{{ 'path=' ~ steps.a.outputs.m }}", "steps.a.outputs.m"),
+        ("{{ steps.a.outputs.m ~ '/x' }}", "steps.a.outputs.m"),
+        ("m={{ (steps.many | best(by='values.x')).outputs.m }}", "(steps.many | best(by='values.x')).outputs.m"),
+    ] {
+        for argument in [
+            format!("with.argv = [\"p\", \"{text}\"]"),
+            format!("with.shell = \"{text}\""),
+            format!("with = {{ argv = [\"p\"], env = {{ A = \"{text}\" }} }}"),
+        ] {
+            let errors = parse(&two(&argument)).expect_err(&argument);
+            let [problem] = errors.problems() else { panic!("{argument}: {:?}", errors.problems()) };
+            assert_eq!(problem.message(), format!("`{full}` within other text is its record, not a path"));
+            let hint = problem.hint_text().unwrap();
+            assert!(hint.contains(&format!("`env = {{ M = \"{{{{ {full} }}}}\" }}`")), "{argument}: {hint}");
+            assert!(hint.contains(&format!("`argv = [.., \"{{{{ {full} }}}}\"]`")), "{argument}: {hint}");
+        }
+    }
+    for good in [
+        "{{ steps.a.outputs.m }}",
+        " {{ (steps.many | best(by='values.x')).outputs.m }} ",
+        "sha={{ steps.a.outputs.m.digest }}",
+        "n={{ steps.many.outputs.m | length }}",
+        "{% if steps.a.outputs.m.size > 3 %}large{% endif %}",
+        "{{ steps.a.outputs.m if params is defined else 'x' }}",
+    ] {
+        parse(&two(&format!("with.argv = [\"p\", \"{good}\"]")))
+            .unwrap_or_else(|e| panic!("{good}: {:?}", e.problems()));
+    }
+    let noop = two(
+        "with.argv = [\"p\"]\n[[step]]\nid = \"c\"\nkind = \"noop\"\nwith.values = { a = \"m: {{ steps.a.outputs.m }}\" }",
+    );
+    assert_problems(&noop, &[(18, "within other text is its record", "name a field: `steps.a.outputs.m.digest`")]);
+    let unknown = two("with.argv = [\"p\", \"m={{ steps.a.outputs.nope }}\"]");
+    assert_problems(&unknown, &[(14, "gives no output `nope`", "")]);
+}
+
+#[test]
 fn broken_shapes() {
     assert_problems("name = \"w\"\nname = \"x\"\n", &[(2, "invalid TOML: duplicate key", "")]);
     assert_problems("name = \n", &[(1, "invalid TOML", "")]);
@@ -267,7 +319,7 @@ fn broken_shapes() {
     );
     assert_problems(
         &with_steps("[[steps]]\nid = \"a\"\n"),
-        &[(4, "unknown key `steps`", "did you mean `step`?"), (6, "no steps", "")],
+        &[(4, "unknown key `steps`", "did you mean `[[step]]`?"), (6, "no steps", "")],
     );
     assert_problems(
         &noop("foreach = \"[1]\"\n"),
@@ -277,7 +329,8 @@ fn broken_shapes() {
         &noop("for_each = [1, 2]\n"),
         &[(7, "must be an expression in quotes, not a list", "for_each = \"[1,2]\"")],
     );
-    assert_problems(&noop("needs = \"b\"\n"), &[(7, "`needs` must be a list, not text", "")]);
+    assert_problems(&noop("needs = 3\n"), &[(7, "`needs` must be a list, not an integer", "")]);
+    assert_problems(&noop("needs = \"b\"\n"), &[(7, "unknown step `b` in `needs`", "")]);
     assert_problems(&noop("with = { values = 1979-05-27 }\n"), &[(7, "dates are not supported", "\"1979-05-27\"")]);
     assert_problems(&noop("with = { values = nan }\n"), &[(7, "not a finite number", "")]);
     assert_problems(
@@ -314,6 +367,73 @@ fn broken_steps() {
                 [[step]]\nid = \"b\"\nkind = \"noop\"\nneeds = [\"a\"]\n\
                 [[step]]\nid = \"c\"\nkind = \"noop\"\nwith = { values = \"{{ steps.b.values.x }}\" }\n";
     assert_problems(&with_steps(ring), &[(11, "in a cycle: a -> c -> b -> a", "remove one")]);
+}
+
+#[test]
+fn keys_of_other_systems_are_answered_with_the_line_to_write() {
+    for (line, hint) in [
+        ("depends_on = [\"b\"]", "write `needs = [\"b\"]`"),
+        ("after = \"b\"", "write `needs = [\"b\"]`"),
+        ("retries = 2", "write `retry = 3`: it counts the first attempt, too"),
+        ("max_attempts = 4", "write `retry = 4`: attempts in all"),
+        ("gpus = 2", "write `resources = { gpu = 2 }`, and `[pools]` with `gpu = [\"gpu:0\"]` in `stepwell.toml`"),
+        ("mem = \"8G\"", "write `resources = { memory = \"8GiB\" }`"),
+        ("cmd = \"echo hi\"", "write `with = { shell = \"echo hi\" }`"),
+        ("command = [\"a\", \"b\"]", "write `with = { argv = [\"a\",\"b\"] }`"),
+        ("argv = [\"a\"]", "write `with = { argv = .. }`"),
+        ("time_limit = \"2h\"", "write `timeout = \"2h\"`"),
+        ("if = \"x\"", "write `when = "),
+        ("matrix = { a = [1] }", "`for_each = \"params.seeds\"`"),
+        ("metrics = \"m.jsonl\"", "`$STEPWELL_METRICS`"),
+        ("image = \"x\"", "docker"),
+        ("params = { a = 1 }", "`[params]`"),
+        ("pool = \"gpu\"", "`resources = { gpu = 1 }`"),
+        ("label = \"x\"", "write `id = \"x\"`"),
+        ("with-items = [1]", "`for_each"),
+        ("prioriti = 1", "did you mean `priority`?"),
+    ] {
+        let key = line.split(' ').next().unwrap();
+        assert_problems(&noop(line), &[(7, &format!("unknown key `{key}` in a step"), hint)]);
+    }
+    for (line, hint) in [
+        ("[pool]\ngpu = 1", "`stepwell.toml`"),
+        ("[parameters]\na = 1", "write `[params]`"),
+        ("[[tasks]]\nid = \"a\"", "did you mean `[[step]]`?"),
+        ("[schedule]\ncron = \"x\"", "`stepwell schedule add NAME"),
+        ("[env]\nA = \"x\"", "with = { env = "),
+        ("[notify]\nurl = \"x\"", "`stepwell.toml`"),
+        ("[budgets]\nx = 1", "did you mean `budget`?"),
+    ] {
+        let key = line.trim_start_matches('[').split(']').next().unwrap();
+        let text = format!("name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"noop\"\n{line}\n");
+        assert_problems(&text, &[(5, &format!("unknown key `{key}`"), hint)]);
+    }
+    assert_problems(
+        &with_steps("[[step]]\nid = \"a\"\nkind = \"corpus.import\"\nwith = { source = \"x\", retry = 3 }\n"),
+        &[(7, "unknown argument `retry`", "beside `with`")],
+    );
+    let refused = |arguments: &str| {
+        let errors = parse(&command(arguments)).expect_err(arguments);
+        errors.problems().iter().filter_map(|problem| problem.hint_text()).collect::<Vec<_>>().join("; ")
+    };
+    for (arguments, hint) in [
+        ("with = { shell = \"x\", metrics = \"m\" }", "`$STEPWELL_METRICS`"),
+        ("with = { shell = \"x\", working_dir = \"d\" }", "write `cwd = "),
+        ("with = { args = [\"x\"] }", "write `argv = "),
+    ] {
+        assert!(refused(arguments).contains(hint), "{arguments}: {}", refused(arguments));
+    }
+}
+
+#[test]
+fn a_timeout_is_a_duration_and_a_need_one_step() {
+    let spec =
+        parse(&noop("timeout = \"30m\"\n[[step]]\nid = \"b\"\nkind = \"noop\"\nneeds = \"a\"\n")).expect("short forms");
+    assert_eq!(spec.steps[0].timeout.start_to_close, Some(std::time::Duration::from_secs(1800)));
+    assert_eq!(spec.steps[1].needs, ["a".into()]);
+    assert_problems(&noop("timeout = 0\n"), &[(7, "`timeout` must be longer than 0", "")]);
+    assert_problems(&noop("timeout = \"soon\"\n"), &[(7, "`timeout` is not a duration", "30s")]);
+    assert_problems(&noop("timeout = true\n"), &[(7, "`timeout` must be a table", "timeout = \"30m\"")]);
 }
 
 #[test]
