@@ -111,6 +111,7 @@ pub(crate) fn drive_with<X: Executor, C: Clock>(
 /// Coordinates the components: lets them decide, commits their decisions, and performs the effects.
 pub(crate) struct Engine<'a, X, C> {
     options: EngineOptions,
+    lock: &'a EngineLock,
     observer: &'a mut dyn Observer,
     store: Store,
     artifacts: ArtifactStore,
@@ -135,6 +136,8 @@ pub(crate) struct Engine<'a, X, C> {
     clock: C,
     /// Time of the last lease check.
     looked_at: Timestamp,
+    /// Time of the last sign of life, see [`EngineLock::touch`].
+    signed_at: Timestamp,
     janitor: Janitor,
     /// Start of this round. Deadlines that pass during the round wait for the next one.
     round_at: Timestamp,
@@ -146,7 +149,7 @@ impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
     /// # Errors
     /// `CrashLoop` in safe mode.
     pub(crate) fn open(
-        lock: &EngineLock,
+        lock: &'a EngineLock,
         options: EngineOptions,
         observer: &'a mut dyn Observer,
         inbox: &Inbox,
@@ -164,6 +167,7 @@ impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
         let started_at = clock.now();
         Ok(Engine {
             options,
+            lock,
             observer,
             store,
             artifacts,
@@ -184,6 +188,7 @@ impl<'a, X: Executor, C: Clock> Engine<'a, X, C> {
             stopping: None,
             clock,
             looked_at: started_at,
+            signed_at: started_at,
             janitor: Janitor::default(),
             round_at: started_at,
         })

@@ -43,8 +43,8 @@ pub fn attempt_log(state_dir: &Path, run: RunId, step: &StepId, attempt: u32) ->
     step_dir(state_dir, run, step).join(format!("attempt-{attempt}.log"))
 }
 
-/// Last sign of life of an attempt that no engine supervises: the last extension of its lease or the last write to its
-/// folder, whichever is later, capped at the end of the lease.
+/// Last sign of life of an attempt that no engine supervises: the last extension of its lease, the last write to its
+/// folder, or the last sign of the engine that died, whichever is later, capped at the end of the lease.
 pub fn last_sign_of_life(
     state_dir: &Path,
     run: RunId,
@@ -56,7 +56,9 @@ pub fn last_sign_of_life(
         SignedDuration::try_from(heartbeat).ok().and_then(|before| lease_expires_at.checked_sub(before).ok());
     let files = fs::read_dir(step_dir(state_dir, run, step)).into_iter().flatten().flatten();
     let written = files.filter_map(|entry| Timestamp::try_from(entry.metadata().ok()?.modified().ok()?).ok()).max();
-    extended.into_iter().chain(written).max().unwrap_or(lease_expires_at).min(lease_expires_at)
+    let engine = fs::metadata(state_dir.join(LOCK_FILE)).ok().filter(|lock| lock.len() > 0);
+    let engine = engine.and_then(|lock| Timestamp::try_from(lock.modified().ok()?).ok());
+    extended.into_iter().chain(written).chain(engine).max().unwrap_or(lease_expires_at).min(lease_expires_at)
 }
 
 /// The changes of a run's project that were not committed to Git at its submission; may be missing.

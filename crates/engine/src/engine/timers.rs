@@ -13,6 +13,8 @@ use crate::engine::Engine;
 
 /// Maximum sleep of an engine with attempts: a longer gap shows that the engine itself was stopped, see [`ABSENCE`].
 const TICK: Duration = Duration::from_secs(1);
+/// Time between two signs of life.
+const SIGN_INTERVAL: SignedDuration = SignedDuration::from_millis(900);
 /// Maximum sleep before a scheduled time. The wall clock can be set, and it advances while the machine sleeps.
 const WALL_CLOCK_LOOK: Duration = Duration::from_secs(60);
 /// Minimum sleep while a passed deadline waits for a process to end.
@@ -53,6 +55,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         let now = self.clock.now();
         let absent = now.duration_since(self.looked_at) > ABSENCE;
         self.looked_at = now;
+        if !self.attempts.is_empty() && now.duration_since(self.signed_at) >= SIGN_INTERVAL {
+            self.lock.touch();
+            self.signed_at = now;
+        }
         if absent {
             let leased: Vec<RunId> = self.runs.leased(self.round_at).map(|(id, _)| id).collect();
             leased.into_iter().for_each(|run| self.renew_leases(run));
