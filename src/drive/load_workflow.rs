@@ -1,16 +1,18 @@
 //! Loads a workflow: finds, parses and checks it, with other parameters.
 
-use std::path::PathBuf;
+use std::path::Path;
 
 use serde_json::Value;
 
 use super::git_state::git_state;
 use super::mistakes::with_param;
-use super::workflow_source::{Files, find};
+use super::workflow_source::{EMBEDDED_ORIGIN, Files, find};
 use crate::error::{CliError, ErrorKind, Report};
 use crate::session::Session;
+use stepwell_base::artifact::Digest;
+use stepwell_base::shell;
 use stepwell_config::Origin;
-use stepwell_run::project::Project;
+use stepwell_run::project::{Project, WorkflowFile};
 use stepwell_store::RunRow;
 use stepwell_workflow::catalog::Catalog;
 use stepwell_workflow::parse::{self, Source, SpecErrors};
@@ -26,19 +28,24 @@ impl Loaded {
     /// The folder of the file with its Git state, and the changes that are not committed; `None` for a workflow that the
     /// program contains.
     pub fn project(&self, session: &Session) -> (Option<Project>, Option<Vec<u8>>) {
-        let folder = &self.source.folder;
-        project_in(session, Some(folder).filter(|folder| !folder.as_os_str().is_empty()))
+        let Source { folder, origin, text } = &self.source;
+        if folder.as_os_str().is_empty() {
+            return (None, None);
+        }
+        let name = Path::new(origin).file_name().and_then(|name| name.to_str());
+        let file = name.map(|name| WorkflowFile { name: name.to_owned(), digest: Digest::of(text.as_bytes()) });
+        project_now(session, Some(&Project { file, ..Project::new(folder.clone()) }))
     }
 }
 
-/// The project in a folder as it is now, and its changes that are not committed.
-pub fn project_in(session: &Session, folder: Option<&PathBuf>) -> (Option<Project>, Option<Vec<u8>>) {
-    let Some(folder) = folder else { return (None, None) };
-    let (git, diff) = match git_state(folder, session.state_dir()) {
+/// A project with its Git state as it is now, and its changes that are not committed.
+pub fn project_now(session: &Session, project: Option<&Project>) -> (Option<Project>, Option<Vec<u8>>) {
+    let Some(project) = project else { return (None, None) };
+    let (git, diff) = match git_state(&project.folder, session.state_dir()) {
         Some(found) => (Some(found.state), found.diff),
         None => (None, None),
     };
-    (Some(Project { git, ..Project::new(folder.clone()) }), diff)
+    (Some(Project { git, ..project.clone() }), diff)
 }
 
 /// Finds, parses and checks a workflow with its parameter overrides. A `device` parameter without an override takes the
@@ -52,11 +59,10 @@ pub fn check(session: &Session, source: Source, overrides: &[(String, String)]) 
     let catalog = catalog(session);
     let parsed = parse::workflow(&source.text, &source.origin, overrides, &catalog, &Files);
     let spec = parsed.map_err(|errors| {
-        let error = invalid(errors);
-        match meant_elsewhere(&source, overrides) {
-            Some(hint) => error.hint(hint),
-            None => error,
-        }
+        let show = errors.is_about_params() && !overrides.is_empty();
+        let show = show.then(|| shell::stepwell("workflow show", [source.origin.trim_end_matches(EMBEDDED_ORIGIN)]));
+        let show = show.map(|show| format!("{show} explains the params"));
+        invalid(errors).hints(meant_elsewhere(&source, overrides).or(show))
     })?;
     check_steps(&spec, overrides)?;
     let device = &session.settings.device;
@@ -109,7 +115,11 @@ pub fn repin(
         return Ok(spec);
     }
     let label = format!("the workflow of run {}", run.name);
-    let spec = parse::pinned(spec, &label, set, &catalog(session)).map_err(invalid)?;
+    let spec = parse::pinned(spec, &label, set, &catalog(session)).map_err(|errors| {
+        let show = shell::stepwell("show --all", [&*run.id.to_string()]);
+        let hint = errors.is_about_params().then(|| format!("{show} lists the params of that run"));
+        invalid(errors).hints(hint)
+    })?;
     check_steps(&spec, set)?;
     Ok(spec)
 }

@@ -1,6 +1,7 @@
 //! Submits, continues and drives runs for the verbs.
 
 pub mod derive;
+pub mod edited;
 pub mod ending;
 pub mod foreground;
 mod git_state;

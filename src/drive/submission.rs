@@ -41,7 +41,7 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "NAME")]
     pub name: Option<RunName>,
     /// Give the run a tag (repeatable); `stepwell list --tag TAG` finds it
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, aliases = ["tags", "label"], value_name = "TAG")]
     pub tag: Vec<Tag>,
     /// Leave out a step and everything that needs it (repeatable)
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
@@ -50,7 +50,7 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub priority: i32,
     /// Key of this submission: the same key again continues the same run, or reports how it ended
-    #[arg(long, value_name = "KEY", value_parser = label, allow_hyphen_values = true)]
+    #[arg(long, alias = "key", value_name = "KEY", value_parser = label, allow_hyphen_values = true)]
     pub idempotency_key: Option<String>,
     /// Run every step, even if an equal one has succeeded before
     #[arg(long)]
@@ -102,13 +102,21 @@ impl Submission {
         };
         let after_seq = session.reader().map_or(Ok(0), |reader| reader.newest_event())?;
         let workflow = self.spec.name.clone();
+        let digest = key::spec_digest(&self.spec);
         let earlier = self.earlier_of_this_name(session);
         let (run, new) = self.commit(session)?;
-        let name = session.reader()?.run(run)?.name;
+        let row = session.reader()?.run(run)?;
+        let (name, is_other) = (row.name, row.spec_digest != digest);
         let human = format!("run {run} ({name}){}", if new { "" } else { " was submitted before" });
         let fields = json!({ "id": run, "name": name, "workflow": workflow, "new": new });
         session.out.announce(&human, json!({ "type": "submitted", "run": fields }));
         stepwell_engine::wake(session.state_dir());
+        if !new && is_other {
+            session.out.message(
+                "note: the workflow or its params have changed since that submission; the run keeps what it was submitted \
+                 with, and another `--idempotency-key` starts the edited one",
+            );
+        }
         if let Some(earlier) = earlier.filter(|earlier| new && earlier.id != run) {
             session.out.message(&shadowed(&earlier));
         }

@@ -21,6 +21,9 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("commands", include_str!("../../workflows/commands.toml")),
 ];
 
+/// What follows the name of an embedded workflow in messages.
+pub const EMBEDDED_ORIGIN: &str = ".toml (embedded)";
+
 /// The workflows that a person can name.
 pub struct Files;
 
@@ -58,7 +61,7 @@ pub fn find(workflow: &str) -> Result<Source, CliError> {
     }
     match EMBEDDED.iter().find(|(name, _)| *name == workflow) {
         Some((name, text)) => {
-            let origin = format!("{name}.toml (embedded)");
+            let origin = format!("{name}{EMBEDDED_ORIGIN}");
             Ok(Source { origin, text: (*text).to_owned(), folder: PathBuf::new() })
         }
         None if direct.metadata().is_ok_and(|found| !found.is_file() && !found.is_dir()) => {
@@ -153,7 +156,11 @@ fn read_up_to(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn read(path: &Path) -> Result<Source, CliError> {
+/// Reads a workflow file.
+///
+/// # Errors
+/// `Usage` when it cannot be read, is too large, or is not UTF-8 text.
+pub fn read(path: &Path) -> Result<Source, CliError> {
     let origin = path.display().to_string();
     let refused = |why: String| CliError::usage(format!("cannot read workflow {origin}: {why}"));
     let bytes = read_up_to(path, MAXIMUM_BYTES + 1).map_err(|error| refused(error.to_string()))?;

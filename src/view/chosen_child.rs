@@ -19,7 +19,7 @@ const ITEM_CHARACTERS: usize = 32;
 /// Filters that choose one child.
 const FILTERS: [&str; 3] = ["best(", "min(by", "max(by"];
 
-/// Text such as `chose count[2.txt]` for each choice that the arguments of a step contain.
+/// Text such as `chose count[1] (item 2.txt)` for each choice that the arguments of a step contain.
 pub fn chosen(reader: &Reader, run: RunId, spec: &WorkflowSpec, step: &StepRow) -> Result<Vec<String>, CliError> {
     let own = step.parent.as_ref().unwrap_or(&step.id);
     let Some(template) = spec.steps.iter().find(|spec| spec.id == *own).map(|spec| Value::from(spec.with.clone()))
@@ -53,11 +53,9 @@ pub fn chosen(reader: &Reader, run: RunId, spec: &WorkflowSpec, step: &StepRow) 
         items.dedup();
         if let [one] = items.as_slice() {
             let item = reader.find_step(run, one)?.and_then(|row| row.item);
-            let item = item.map_or_else(
-                || one.to_string(),
-                |item| format!("{fan_out}[{}]", cut(&item_name(&item), ITEM_CHARACTERS)),
-            );
-            found.push(format!("chose {item}"));
+            // Position and item: an item that is a number looks like a position.
+            let item = item.map(|item| format!(" (item {})", cut(&item_name(&item), ITEM_CHARACTERS)));
+            found.push(format!("chose {one}{}", item.unwrap_or_default()));
         }
     }
     Ok(found)

@@ -28,7 +28,10 @@ pub fn item_name(item: &Value) -> Cow<'_, str> {
 
 /// Compares an item with the text that a person gave for it; `None` if the text means another item.
 pub fn match_item(item: &Value, text: &str) -> Option<Match> {
-    if item_name(item) == text {
+    // A number alone would be a position.
+    if item_name(item) == text
+        || text.strip_prefix("item=").is_some_and(|text| !item.is_object() && item_name(item) == text)
+    {
         return Some(Match::Name);
     }
     let is_part = match item {
@@ -67,6 +70,8 @@ mod tests {
         ] {
             assert_eq!(item_name(&item), name);
             assert_eq!(match_item(&item, name), Some(Match::Name), "{item}");
+            let named = match_item(&item, &format!("item={name}"));
+            assert_eq!(named.is_some(), !item.is_object(), "{item}");
         }
     }
 

@@ -15,9 +15,21 @@ pub struct Project {
     /// Absolute path of the folder of the workflow file.
     #[serde(with = "stepwell_base::path_text")]
     pub folder: PathBuf,
+    /// `None` in runs of older builds, and of workflows that another one starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file: Option<WorkflowFile>,
     /// `None` outside of Git, or where `git` is missing or did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitState>,
+}
+
+/// The workflow file of a run.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct WorkflowFile {
+    /// Its name in the folder.
+    pub name: String,
+    /// Digest of its text.
+    pub digest: Digest,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
@@ -42,7 +54,7 @@ pub struct Uncommitted {
 
 impl Project {
     pub fn new(folder: PathBuf) -> Project {
-        Project { folder, git: None }
+        Project { folder, file: None, git: None }
     }
 
     /// One line for people: the folder, the commit, and the number of files that are not in it.
@@ -61,7 +73,7 @@ impl Project {
 
     /// The project of a workflow that this one starts, whose file is in `folder`.
     pub fn of_child(&self, folder: &Path) -> Project {
-        Project { folder: folder.to_owned(), git: self.git.clone() }
+        Project { folder: folder.to_owned(), file: None, git: self.git.clone() }
     }
 }
 

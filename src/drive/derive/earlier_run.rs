@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use clap::Args;
 
 use crate::arguments::{LogArgs, Params};
-use crate::drive::load_workflow::{project_in, repin};
+use crate::drive::edited::say_if_edited;
+use crate::drive::load_workflow::{project_now, repin};
 use crate::drive::queue::detach::Detach;
 use crate::drive::run_name::NewName;
 use crate::drive::submission::Submission;
@@ -29,7 +30,7 @@ pub struct NewRunArgs {
     #[arg(long, value_name = "NAME")]
     pub name: Option<RunName>,
     /// Give the new run a tag (repeatable)
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, aliases = ["tags", "label"], value_name = "TAG")]
     pub tag: Vec<Tag>,
     #[command(flatten)]
     pub logs: LogArgs,
@@ -41,7 +42,11 @@ pub struct NewRunArgs {
 pub struct EarlierRun {
     pub reader: Reader,
     pub run: RunRow,
-    spec: WorkflowSpec,
+    pub(super) spec: WorkflowSpec,
+    /// The workflow with the parameters of the earlier run.
+    pub(super) earlier: WorkflowSpec,
+    /// The parameters that change.
+    pub(super) set: Vec<(String, String)>,
 }
 
 impl NewRunArgs {
@@ -55,8 +60,10 @@ impl EarlierRun {
     pub fn load(session: &Session, run: &str, set: &[(String, String)]) -> Result<EarlierRun, CliError> {
         let (reader, id) = session.find_kept_run(run)?;
         let run = reader.run(id)?;
-        let spec = repin(session, &run, reader.spec(id)?, set)?;
-        Ok(EarlierRun { reader, run, spec })
+        say_if_edited(session, run.options.project.as_ref());
+        let earlier = reader.spec(id)?;
+        let spec = repin(session, &run, earlier.clone(), set)?;
+        Ok(EarlierRun { reader, run, spec, earlier, set: set.to_vec() })
     }
 
     pub fn id(&self) -> RunId {
@@ -86,19 +93,24 @@ impl EarlierRun {
         self.spec.steps.iter().find(|spec| spec.id == *step).map_or("", |spec| &spec.kind)
     }
 
-    /// The new run. `from` and its descendants run again; all other steps are reused where equal.
+    /// A step and all that needs it.
+    pub fn with_descendants(&self, step: &StepId) -> Vec<StepId> {
+        self.spec.with_descendants(step)
+    }
+
+    /// The new run. The steps in `again` run again; all others are reused where equal.
     pub fn derive(
         self,
         session: &Session,
         (name, tags): (Option<&RunName>, BTreeSet<Tag>),
-        from: &StepId,
+        again: Vec<StepId>,
         origin: Origin,
         adoption: Option<Adoption>,
     ) -> Submission {
-        let EarlierRun { reader, run, spec } = self;
+        let EarlierRun { reader, run, spec, .. } = self;
         drop(reader);
-        let (project, diff) = project_in(session, run.options.project.as_ref().map(|project| &project.folder));
-        let reuse = Reuse::Except(spec.with_descendants(from));
+        let (project, diff) = project_now(session, run.options.project.as_ref());
+        let reuse = Reuse::Except(again);
         Submission {
             name: NewName::given_or(name, NewName::from(&run)),
             tags,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use crate::arguments::LogArgs;
+use crate::drive::edited::say_if_edited;
 use crate::drive::foreground::lock;
 use crate::drive::queue::continue_run::continue_run;
 use crate::drive::queue::detach::Detach;
@@ -58,6 +59,7 @@ pub fn resume(session: &Session, args: &ResumeArgs) -> Result<Exit, CliError> {
         drop(lock(session)?);
     }
     raise_budget(session, &run, args)?;
+    say_if_edited(session, run.options.project.as_ref());
     match run.status {
         RunStatus::Succeeded => {
             session.out.message(&format!("run {id} ({}) has succeeded already", run.name));

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use crate::arguments::LogArgs;
+use crate::drive::edited::say_if_edited;
 use crate::drive::mistakes::Words;
 use crate::drive::queue::continue_run::continue_run;
 use crate::drive::queue::detach::Detach;
@@ -32,6 +33,7 @@ pub struct RetryArgs {
 pub fn retry(session: &Session, args: &RetryArgs) -> Result<Exit, CliError> {
     let words = Words { verb: "retry", run: &args.run, step: args.step.as_deref() };
     let (reader, id, step) = words.find_kept(session)?;
+    say_if_edited(session, reader.run(id)?.options.project.as_ref());
     drop(reader);
     continue_run(session, id, Start::Retry { step }, args.detach.drive())
 }

@@ -57,6 +57,6 @@ fn the_item_whose_output_the_step_reads_was_chosen() {
     let reader = lab.session().reader().unwrap();
     let spec = reader.spec(run).unwrap();
     let found = |step: &str| chosen(&reader, run, &spec, &reader.step(run, &StepId::from(step)).unwrap()).unwrap();
-    assert_eq!(found("best"), ["chose count[data/2.txt]"]);
+    assert_eq!(found("best"), ["chose count[1] (item data/2.txt)"]);
     assert_eq!(found("all"), Vec::<String>::new());
 }

@@ -82,6 +82,8 @@ pub(in crate::verbs::look) fn collect(reader: &Reader, ids: &[RunId]) -> Result<
 /// Items have the same name in all runs, wherever they stand in their lists.
 fn label(step: &StepRow) -> String {
     match (&step.parent, &step.item) {
+        // A number alone would look like a position.
+        (Some(parent), Some(item)) if item.is_number() => format!("{parent}[item={item}]"),
         (Some(parent), Some(item)) => format!("{parent}[{}]", cut(&item_name(item), ITEM_CHARACTERS)),
         _ => step.id.to_string(),
     }

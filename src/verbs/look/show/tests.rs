@@ -44,7 +44,7 @@ fn three_seeds(lab: &mut Lab) -> RunId {
     let origin = Some(Origin::Fork { run: base, at: "train".into(), train_step: Some(250) });
     let set = &[("learning_rate", "0.001"), ("model.layers", "4")];
     let git = GitState { commit: "0123456789abcdef".to_owned(), branch: Some("main".to_owned()), uncommitted: None };
-    let project = Some(Project { folder: "/lab/seeds".into(), git: Some(git) });
+    let project = Some(Project { git: Some(git), ..Project::new("/lab/seeds".into()) });
     let run = lab.run(Sketch { name: "wide", workflow: SEEDS, set, origin, project, ..Sketch::default() });
     lab.succeed(run, 1, "prepare", &json!({ "rows": 1200 }));
     lab.ready(run, 2, "train");
