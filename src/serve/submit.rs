@@ -35,7 +35,8 @@ pub(super) fn derive(session: &Session, new: Derived) -> Result<Submitted, CliEr
         DerivedFrom::Rerun { step } => {
             let from_step = source.step(step)?;
             let origin = Origin::Rerun { run: source.id(), from_step: from_step.clone() };
-            source.derive(session, labels, &from_step, origin, None)
+            let again = source.with_descendants(&from_step);
+            source.derive(session, labels, again, origin, None)
         }
         DerivedFrom::Fork { step, train_step } => fork_at(session, source, labels, (step, *train_step))?,
     };

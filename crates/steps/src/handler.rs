@@ -78,6 +78,18 @@ pub trait StepHandler: Sync {
         Vec::new()
     }
 
+    /// Arguments that a checkpoint depends on: a fork in the middle of a step must not change them.
+    fn fixed_by_checkpoint(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    /// Says why a step with these arguments cannot continue from a checkpoint of another run; `file` reads one of its files.
+    /// Placeholders stand for artifacts, as in [`StepHandler::check`].
+    fn misfit(&self, with: &Value, file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<Misfit> {
+        let _ = (with, file);
+        None
+    }
+
     /// True if a step may reuse the outputs of an earlier step with the same key.
     fn reusable(&self, with: &Value) -> bool {
         let _ = with;
@@ -97,6 +109,15 @@ pub trait StepHandler: Sync {
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError>;
+}
+
+/// Reason why a step cannot continue from a checkpoint.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Misfit {
+    /// Its weights are those of a model of another shape.
+    Shape,
+    /// It lies behind the last of so many training steps.
+    BehindTheEnd { steps: u64 },
 }
 
 /// Facts about a step, beside its arguments, that its fingerprint depends on.

@@ -54,7 +54,9 @@ pub use export::EXPORT;
 pub use finding::{Finding, Weight};
 #[cfg(feature = "train")]
 pub use generate::GENERATE;
-pub use handler::{CheckpointLine, Highlight, Reporter, StepContext, StepError, StepHandler, Surroundings, arguments};
+pub use handler::{
+    CheckpointLine, Highlight, Misfit, Reporter, StepContext, StepError, StepHandler, Surroundings, arguments,
+};
 pub use process::{MemoryKills, TreeUsage, own_cpu_seconds, tree_usage};
 pub use registry::{catalog, find, registry};
 #[cfg(feature = "train")]

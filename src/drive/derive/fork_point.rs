@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::earlier_run::EarlierRun;
+use super::fork_fit;
 use crate::drive::submission::Submission;
 use crate::error::CliError;
 use crate::session::Session;
@@ -35,7 +36,8 @@ pub fn fork_at(
         None => None,
     };
     let origin = Origin::Fork { run: source.id(), at: at.clone(), train_step };
-    Ok(source.derive(session, labels, &at, origin, adoption))
+    let again = source.with_descendants(&at);
+    Ok(source.derive(session, labels, again, origin, adoption))
 }
 
 /// The checkpoint of exactly that training step, after verifying every byte of it. The fork keeps it permanently.
@@ -60,6 +62,7 @@ fn adoption(session: &Session, source: &EarlierRun, step: &StepId, train_step: u
             ),
         }));
     };
+    fork_fit::check(session, source, step, checkpoint)?;
     if let Some(artifact) = &checkpoint.artifact {
         session.artifacts()?.verify(artifact)?;
     }

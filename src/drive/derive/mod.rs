@@ -1,6 +1,7 @@
 //! New runs from earlier ones, for `rerun` and `fork`.
 
 mod earlier_run;
+mod fork_fit;
 mod fork_point;
 
 pub use earlier_run::{EarlierRun, NewRunArgs};

@@ -8,13 +8,14 @@ use super::host::StepHost;
 use super::metrics_log::MetricsLog;
 use super::prepared::{Prepared, backend, model_and_plan};
 use super::result::{OUTPUTS, Trained, VALUES};
-use crate::handler::{Highlight, StepContext, StepError, StepHandler, arguments};
+use crate::handler::{Highlight, Misfit, StepContext, StepError, StepHandler, arguments};
 use crate::tuning_file::TuningFile;
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
 use stepwell_base::protocol::Progress;
 use stepwell_train::device::tuning;
 use stepwell_train::training::Finished;
+use stepwell_train::training::checkpoint::{STATE_FILE, TrainState};
 use stepwell_workflow::catalog::{Given, Gives};
 
 pub struct Train;
@@ -59,6 +60,22 @@ impl StepHandler for Train {
         // The tokenizer, which is unknown here, decides the real vocabulary.
         model_and_plan(&arguments, 1)?;
         backend(&arguments.device).map(drop)
+    }
+
+    fn fixed_by_checkpoint(&self) -> &'static [&'static str] {
+        &["tokenizer"]
+    }
+
+    fn misfit(&self, with: &Value, file: &dyn Fn(&str) -> Option<Vec<u8>>) -> Option<Misfit> {
+        let arguments: Arguments = arguments(with).ok()?;
+        let state = TrainState::from_file(&file(STATE_FILE)?).ok()?;
+        // The tokenizer is that of the checkpoint.
+        let vocab = u32::try_from(state.model.vocab_size).ok()?;
+        let (model, plan) = model_and_plan(&arguments, vocab).ok()?;
+        if !model.has_weights_of(&state.model) {
+            return Some(Misfit::Shape);
+        }
+        (state.step > plan.steps()).then(|| Misfit::BehindTheEnd { steps: plan.steps() })
     }
 
     /// Another backend rounds differently and gives other weights.

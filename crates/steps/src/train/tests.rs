@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::TRAIN;
 use crate::tests::{Recorder, TrainingLab};
-use crate::{StepError, StepHandler};
+use crate::{Misfit, StepError, StepHandler};
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::{Failure, FailureKind};
@@ -389,4 +389,22 @@ fn the_fingerprint_is_the_backend() {
     let fingerprint = TRAIN.fingerprint(&lab.train_arguments(json!({"device": "auto"}))).unwrap();
     assert_eq!(fingerprint, json!({"backend": "flex"}));
     assert!(TRAIN.fingerprint(&lab.train_arguments(json!({"device": "abacus"}))).is_err());
+}
+
+#[test]
+fn a_checkpoint_that_a_fork_cannot_continue_is_known_before_it_runs() {
+    let lab = TrainingLab::new();
+    let mut recorder = Recorder { stop_after: Some(5), ..Recorder::default() };
+    interrupted(&lab, &lab.train_arguments(json!({})), &mut recorder);
+    let checkpoint = recorder.checkpoints.last().unwrap();
+    let file = |name: &str| lab.artifacts.read(&file_of(&lab, checkpoint, name)).ok();
+    let misfit = |change: Value| TRAIN.misfit(&lab.train_arguments(change), &file);
+    for fits in [json!({}), json!({ "context": 16 }), json!({ "seed": 9 }), json!({ "batch": 1 })] {
+        assert_eq!(misfit(fits.clone()), None, "{fits}");
+    }
+    assert_eq!(misfit(json!({ "model": "quickstart" })), Some(Misfit::Shape));
+    assert_eq!(misfit(json!({ "model": { "preset": "tiny", "layers": 3 } })), Some(Misfit::Shape));
+    let other = json!({ "preset": "tiny", "layers": 1, "d_model": 16, "heads": 2, "hidden": 24, "dropout": 0.1 });
+    assert_eq!(misfit(json!({ "model": other })), None);
+    assert_eq!(misfit(json!({ "steps": 2 })), Some(Misfit::BehindTheEnd { steps: 2 }));
 }

@@ -123,6 +123,13 @@ struct Shape {
 }
 
 impl ModelConfig {
+    /// True if the weights of `other` mean the same in this model: only what no weight depends on may differ, which is the
+    /// length of the context, the dropout, and the initial weights.
+    pub fn has_weights_of(&self, other: &ModelConfig) -> bool {
+        let weights = |config: &ModelConfig| ModelConfig { context: 0, dropout: 0.0, init_std: 0.0, ..config.clone() };
+        weights(self) == weights(other)
+    }
+
     /// Names accepted by [`ModelConfig::preset`], smallest first.
     pub const PRESETS: [&'static str; 5] = ["tiny", "quickstart", "small", "deep60", "deep60-ungated"];
 
