@@ -33,10 +33,12 @@ impl FanOutLines {
     /// Judges an event of a run. `items` gives the size of a fan-out that was expanded before the first event.
     pub fn judge(&mut self, run: RunId, event: &Event, items: impl FnOnce(&StepId) -> u64) -> Verdict {
         let Event::Step(StepEvent { step, kind, .. }) = event else { return Verdict::Show };
+        // A resumed fan-out keeps its items, and waits for them again.
+        if matches!(kind, StepEventKind::Expanded { items: given } if given.is_empty()) {
+            return if items(step) > 0 { Verdict::Hide } else { Verdict::Show };
+        }
         let since = |items: u64| (items > MOST_CHILDREN).then(Instant::now);
-        if let StepEventKind::Expanded { items } = kind
-            && !items.is_empty()
-        {
+        if let StepEventKind::Expanded { items } = kind {
             self.counted.insert((run, step.clone()), since(items.len() as u64));
         }
         let Some((parent, _)) = step.as_str().split_once('[').filter(|_| is_routine(kind)) else {
@@ -103,6 +105,7 @@ mod tests {
         let mut judge = |event: &Event| lines.judge(RUN, event, |_| 1_000);
         assert_eq!(judge(&expanded("large", 101)), Verdict::Show);
         assert_eq!(judge(&expanded("small", 100)), Verdict::Show);
+        assert_eq!(judge(&expanded("large", 0)), Verdict::Hide, "it waits for its items again");
         assert_eq!(judge(&skipped("large[7]")), Verdict::Hide);
         let failure = Failure::fatal("broken");
         assert_eq!(judge(&event("large[7]", StepEventKind::AttemptFailed { failure })), Verdict::Show);
@@ -114,6 +117,7 @@ mod tests {
     #[test]
     fn a_count_comes_after_a_while_and_then_waits_again() {
         let mut lines = FanOutLines::default();
+        assert_eq!(lines.judge(RUN, &expanded("empty", 0), |_| 0), Verdict::Show);
         lines.judge(RUN, &expanded("large", 101), |_| 0);
         let past = Instant::now().checked_sub(INTERVAL);
         lines.counted.insert((RUN, StepId::from("large")), past);

@@ -1,5 +1,6 @@
 //! `stepwell explain RUN [STEP]`: why a step ran, was reused, or waits.
 
+mod baseline;
 mod limits;
 mod ran;
 #[cfg(test)]
@@ -19,11 +20,12 @@ use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::value_text::cut;
-use crate::view::words::step_status;
+use crate::view::words::{count, step_status};
+use baseline::Baselines;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::item::item_name;
 use stepwell_run::status::{RunStatus, StepStatus};
-use stepwell_store::{EngineLock, Holder, Reader, RunRow, StepRow};
+use stepwell_store::{Children, EngineLock, Holder, Reader, RunRow, StepRow};
 use stepwell_workflow::key::Change;
 use stepwell_workflow::limits::Limits;
 use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
@@ -63,15 +65,18 @@ pub fn explanation(
         Some(only) if reader.step_counts(id)?.total > MOST_STEPS => around(reader, id, &spec, only)?,
         _ => reader.steps(id)?,
     };
-    let chosen = steps.iter().filter(|step| only.is_none_or(|only| step.id == *only));
+    // A fan-out stands for its items, too.
+    let is_chosen = |step: &&StepRow| only.is_none_or(|only| step.id == *only || step.parent.as_ref() == Some(only));
+    let chosen = steps.iter().filter(is_chosen);
     let engine = EngineLock::holder(session.state_dir());
     let mut family = reader.ancestors(id)?;
     family.push(id);
     let (now, limits) = (Timestamp::now(), session.settings.limits());
     let slots = session.settings.slots.value;
-    let compared = RefCell::default();
+    let (compared, baselines) = (RefCell::default(), Baselines::default());
+    let (run, spec, steps) = (&run, &spec, &steps);
     let situation =
-        Situation { reader, run: &run, spec: &spec, steps: &steps, engine, family, now, limits, slots, compared };
+        Situation { reader, run, spec, steps, only, engine, family, now, limits, slots, compared, baselines };
     let mut paragraphs: Vec<Paragraph> = Vec::new();
     let mut values = Vec::new();
     for step in chosen {
@@ -176,6 +181,8 @@ struct Situation<'a> {
     run: &'a RunRow,
     spec: &'a WorkflowSpec,
     steps: &'a [StepRow],
+    /// The only step to explain.
+    only: Option<&'a StepId>,
     /// The process that holds the state directory.
     engine: Option<Holder>,
     /// The run and the runs above it.
@@ -185,6 +192,7 @@ struct Situation<'a> {
     slots: usize,
     /// Labels and workflows of the runs that steps were compared with, loaded once each.
     compared: RefCell<HashMap<RunId, (String, Rc<WorkflowSpec>)>>,
+    baselines: Baselines,
 }
 
 impl Situation<'_> {
@@ -215,8 +223,20 @@ impl Reason {
     }
 }
 
+/// What became of the items of a fan-out that has ended.
+fn items_text(Children { total, done, failed }: Children) -> String {
+    match (total, failed) {
+        (0, _) => "its `for_each` gave no items: nothing was run".to_owned(),
+        (_, 0) if done == total => format!("it stands for its {}: all are done", count(total, "item")),
+        _ => format!("it stands for its {}: {done} are done, {failed} failed", count(total, "item")),
+    }
+}
+
 fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<Reason>, CliError> {
     let mut reasons = waits::reasons(situation, step)?;
+    if let (Some(children), true) = (step.children, step.status.is_terminal()) {
+        reasons.push(Reason::new("items", items_text(children)));
+    }
     match step.status {
         StepStatus::Skipped => {
             reasons.extend(step.skip_reason.as_ref().map(|reason| Reason::new("skipped", reason.as_str())));

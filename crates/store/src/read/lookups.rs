@@ -73,6 +73,21 @@ impl Reader {
         })
     }
 
+    /// The newest earlier run of a workflow that started an item of this fan-out.
+    pub fn previous_fan_out(
+        &self,
+        workflow: &str,
+        fan_out: &StepId,
+        before: RunId,
+    ) -> Result<Option<RunId>, StoreError> {
+        let sql = "SELECT run.id FROM run
+                   WHERE run.workflow = ?1 AND run.id < ?2 AND EXISTS (
+                       SELECT 1 FROM step WHERE step.run = run.id AND step.parent = ?3 AND step.key IS NOT NULL)
+                   ORDER BY run.id DESC LIMIT 1";
+        let values = params![workflow, before.to_string(), fan_out.as_str()];
+        self.query(|connection| first(connection, sql, values))
+    }
+
     /// The newest succeeded step with an equal key, and its outputs.
     pub fn find_reusable(&self, key: &StepKey) -> Result<Option<(RunId, Outputs)>, StoreError> {
         self.query(|connection| {

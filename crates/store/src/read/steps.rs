@@ -26,6 +26,12 @@ impl Reader {
         })
     }
 
+    /// The children of a fan-out, in order, without their outputs.
+    pub fn children(&self, run: RunId, fan_out: &StepId) -> Result<Vec<StepRow>, StoreError> {
+        let sql = steps_where("run = ?1 AND parent = ?2 ORDER BY item_index");
+        self.query(|connection| collect(connection, &sql, [run.to_string().as_str(), fan_out.as_str()]))
+    }
+
     /// Like [`Reader::steps`], but without the children of fan-outs that have more than `most` of them.
     pub fn overview(&self, id: RunId, most: u64) -> Result<Vec<StepRow>, StoreError> {
         self.with_children(id, "TRUE", |fan_out| match fan_out.children {

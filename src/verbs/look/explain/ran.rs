@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Reason, Situation};
 use crate::error::CliError;
 use crate::view::output::short_id;
-use stepwell_base::ids::{RunId, StepId, StepKey};
+use stepwell_base::ids::{RunId, StepKey};
 use stepwell_run::provenance::FINGERPRINT;
 use stepwell_run::run_options::{Origin, Reuse};
 use stepwell_run::status::StepStatus;
@@ -28,7 +28,7 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
     }
     let Some(new) = &step.with else { return Ok(Vec::new()) };
     let mut reasons: Vec<Reason> = asked_for(situation, step).into_iter().collect();
-    let Some((before, previous)) = baseline(situation, &step.id)? else {
+    let Some((before, previous)) = situation.baselines.of(situation, step)? else {
         reasons.push(Reason::new("first", "it ran because no earlier run of this workflow has run this step"));
         return Ok(reasons);
     };
@@ -112,17 +112,6 @@ fn file_changed(change: Change, earlier: &Earlier) -> Reason {
     };
     let message = format!("it ran because {what} since {}", earlier.label);
     Reason { change: Some(change), ..Reason::new("changed", message) }
-}
-
-/// The run that this one repeats, if it has the step; else the newest earlier run of the workflow with the step.
-fn baseline(situation: &Situation<'_>, step: &StepId) -> Result<Option<(RunId, StepRow)>, CliError> {
-    let run = situation.run;
-    if let Some(source) = run.options.origin.as_ref().and_then(Origin::source)
-        && let Some(row) = situation.reader.find_step(source, step)?
-    {
-        return Ok(Some((source, row)));
-    }
-    Ok(situation.reader.previous_step(&run.workflow, step, run.id)?)
 }
 
 /// Explains a step that the submission itself asked to run (`--no-reuse`, `rerun` or `fork`); `None` for others.
