@@ -1,6 +1,7 @@
 //! The grammar of the command line, and its errors, which obey the requested output format like all others.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
@@ -13,7 +14,7 @@ use crate::guess;
 use crate::verbs::Verb;
 use crate::view::output::Output;
 use stepwell_base::shell::quote;
-use stepwell_config::{self, OutputFormat, Partial};
+use stepwell_config::{self, ColorChoice, Origin, OutputFormat, Partial};
 
 /// Run durable workflows: from raw text to a trained, exported language model, or any other long pipeline.
 ///
@@ -30,7 +31,7 @@ pub struct Cli {
 
 /// Returns the arguments, or the exit code after printing their error, the help or the version.
 pub fn read() -> Result<Cli, ExitCode> {
-    let words: Vec<OsString> = std::env::args_os().collect();
+    let words = guess::in_full(&Cli::command(), std::env::args_os().collect());
     Cli::try_parse_from(&words).map_err(|error| {
         let form = form(asked(&words));
         let out = Output::plain(form);
@@ -48,6 +49,13 @@ pub fn read() -> Result<Cli, ExitCode> {
     })
 }
 
+/// The state directory that commands in hints have to name.
+fn state_dir(words: &[OsString]) -> Option<PathBuf> {
+    let settings = || stepwell_config::load(Partial::default()).ok().map(|settings| settings.state_dir);
+    let chosen = || settings().filter(|found| found.origin != Origin::Default).map(|found| found.value);
+    guess::named(words).or_else(chosen)
+}
+
 /// The output format to use when the settings may be unreadable.
 pub fn form(flag: Option<OutputFormat>) -> OutputFormat {
     let variable = || std::env::var("STEPWELL_OUTPUT").ok()?.parse().ok();
@@ -60,8 +68,8 @@ fn asked(words: &[OsString]) -> Option<OutputFormat> {
     let words: Vec<&str> = words.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     let options = words.split(|word| *word == "--").next().unwrap_or_default();
     let of = |index: usize, word: &str| match word {
-        "--output" => options.get(index + 1)?.parse().ok(),
-        _ => word.strip_prefix("--output=")?.parse().ok(),
+        "--output" | "--format" => options.get(index + 1)?.parse().ok(),
+        _ => word.strip_prefix("--output=").or_else(|| word.strip_prefix("--format="))?.parse().ok(),
     };
     options.iter().enumerate().filter_map(|(index, word)| of(index, word)).next_back()
 }
@@ -70,7 +78,8 @@ fn usage(error: clap::Error, words: &[OsString], form: OutputFormat) -> CliError
     let plain = error.render().to_string();
     let found = CliError::usage(message(error.kind(), &plain, words));
     if let Some(answer) = answer(&error, words) {
-        return found.hint(answer);
+        let out = Output::new(form, false, ColorChoice::Auto, state_dir(words));
+        return found.hint(out.pasteable(&answer));
     }
     // The report for people already contains the hints.
     let found = if form == OutputFormat::Json { found.hints(hints(&plain, words)) } else { found };
@@ -113,21 +122,22 @@ pub(crate) fn answer(error: &clap::Error, words: &[OsString]) -> Option<String> 
     };
     let mut root = Cli::command();
     root.build();
-    let (command, path) = named(&root, words);
-    let behind: Vec<&str> = words.iter().skip(1 + path.len()).filter_map(|word| word.to_str()).collect();
+    let Named { command, path, behind } = named(&root, words);
+    let state = guess::State::of(words);
+    let behind: Vec<&str> = words.iter().skip(behind).filter_map(|word| word.to_str()).collect();
     match error.kind() {
         ErrorKind::InvalidSubcommand => {
             let word = text(ContextKind::InvalidSubcommand)?;
-            let known = guess::verb(&path.join(" "), word).map(str::to_owned);
-            known.or_else(|| if path.is_empty() { guess::path(word) } else { None })
+            let behind: Vec<&str> = behind.iter().copied().skip_while(|other| *other != word).skip(1).collect();
+            guess::verb(&path, word, &behind, &state)
         }
         ErrorKind::UnknownArgument => {
             let unknown = text(ContextKind::InvalidArg)?;
             if unknown.starts_with('-') {
-                return guess::flag(command, unknown, &behind);
+                return guess::flag(command, &path, unknown, &behind, &state);
             }
             let params = guess::assignment(unknown).or_else(|| guess::set_without_sign(&behind));
-            params.or_else(|| guess::extra_word(&path, unknown, &behind))
+            params.or_else(|| guess::extra_word(&path, unknown, &behind, &state))
         }
         ErrorKind::ValueValidation if text(ContextKind::InvalidArg)?.starts_with("--set") => {
             guess::set_without_sign(&behind)
@@ -136,6 +146,7 @@ pub(crate) fn answer(error: &clap::Error, words: &[OsString]) -> Option<String> 
             guess::output_form(&path, text(ContextKind::InvalidValue)?, &behind)
         }
         ErrorKind::MissingRequiredArgument if path == ["schedule", "add"] => guess::schedule(&behind),
+        ErrorKind::MissingRequiredArgument if path == ["fork"] => guess::fork(&behind, &state),
         _ => None,
     }
 }
@@ -143,20 +154,29 @@ pub(crate) fn answer(error: &clap::Error, words: &[OsString]) -> Option<String> 
 /// The words that name a verb, such as `stepwell artifact ls`.
 fn verb(words: &[OsString]) -> String {
     let root = Cli::command();
-    let (_, path) = named(&root, words);
+    let Named { path, .. } = named(&root, words);
     std::iter::once("stepwell").chain(path).collect::<Vec<_>>().join(" ")
 }
 
-/// The command that the words name, and the names on the way to it.
-fn named<'a>(root: &'a Command, words: &[OsString]) -> (&'a Command, Vec<&'a str>) {
-    let (mut command, mut path) = (root, Vec::new());
-    for word in words.iter().skip(1).filter_map(|word| word.to_str()) {
-        if let Some(found) = command.find_subcommand(word) {
-            command = found;
-            path.push(found.get_name());
+/// The command that words name.
+struct Named<'a> {
+    command: &'a Command,
+    /// The names on the way to it.
+    path: Vec<&'a str>,
+    /// Index of the word behind the last of them.
+    behind: usize,
+}
+
+fn named<'a>(root: &'a Command, words: &[OsString]) -> Named<'a> {
+    let mut named = Named { command: root, path: Vec::new(), behind: 1 };
+    for (index, word) in words.iter().enumerate().skip(1) {
+        if let Some(found) = word.to_str().and_then(|word| named.command.find_subcommand(word)) {
+            named.command = found;
+            named.path.push(found.get_name());
+            named.behind = index + 1;
         }
     }
-    (command, path)
+    named
 }
 
 #[cfg(test)]

@@ -3,87 +3,23 @@
 use clap::Command;
 use serde_json::{Map, Value};
 
+use super::flag_table::{FLAGS, OF_VERBS};
+use super::of_run;
+use super::state::State;
 use crate::drive::mistakes::with_param;
 use crate::drive::workflow_source::{corpus, find};
 use stepwell_base::shell::{self, quote};
 use stepwell_base::suggest;
 use stepwell_workflow::parse::{self, Meant, is_usual, meant};
 
-/// Flags that are no params, and the answer. An answer counts only for a verb that has the flags which it names.
-const FLAGS: &[(&[&str], &str)] = &[
-    (
-        &["output-dir", "out", "out-dir", "save-dir", "checkpoint-dir", "logdir", "log-dir"],
-        "`--state-dir DIR` chooses where everything is kept, `--export-dir DIR` where trained models are copied",
-    ),
-    (&["json"], "`--output json` prints JSON"),
-    (&["resume", "continue", "from-checkpoint", "resume-from-checkpoint"], "`stepwell resume RUN` continues a run"),
-    (&["background", "daemon", "async", "no-wait", "bg"], "`--detach` only submits the run; `stepwell worker` runs it"),
-    (&["dry-run", "check", "validate"], "`stepwell workflow validate FILE` checks a workflow without running it"),
-    (
-        &["force", "fresh", "no-cache", "rerun", "overwrite"],
-        "`--no-reuse` runs every step, even one that has succeeded before",
-    ),
-    (
-        &["param", "params", "arg", "args", "override", "var", "option"],
-        "`--set NAME=VALUE` sets a param, `-S` for short; `stepwell workflow show NAME` explains them",
-    ),
-    (
-        &["jobs", "workers", "num-workers", "parallel", "concurrency"],
-        "the setting `slots` is the number of steps at once: write `slots = 4` into `stepwell.toml`",
-    ),
-    (&["run-name", "job-name", "experiment", "experiment-name", "title"], "`--name NAME` names the run"),
-    (&["config", "file", "workflow", "recipe"], "name the file without a flag: `stepwell run FILE`"),
-    (
-        &["max-tokens", "num-tokens", "tokens", "length", "max-length"],
-        "`--max-new-tokens N` limits the text, `-n` for short",
-    ),
-    (
-        &["every", "interval", "when", "expression", "schedule"],
-        "`--cron EXPRESSION` says when: `--cron '0 3 * * *'` is at 3 every night",
-    ),
-    (&["temp"], "`--temperature NUMBER` sets it, `-t` for short"),
-];
-
-/// Flags of one verb, which come before the others: the verb's last word, the flags and the answer.
-const OF_VERBS: &[(&str, &[&str], &str)] = &[
-    (
-        "rm",
-        &["all", "everything"],
-        "`stepwell gc --keep-runs 0` removes every ended run that is not kept, `stepwell gc --keep-runs 0 --dry-run` shows which",
-    ),
-    (
-        "rm",
-        &["failed", "canceled", "status"],
-        "name the runs: `stepwell list --status failed` shows them; `stepwell gc --keep-runs 5` removes failed runs first",
-    ),
-    (
-        "rm",
-        &["force", "yes", "recursive", "f", "r", "rf"],
-        "`stepwell rm RUN` asks nothing; `stepwell cancel RUN` ends a run before",
-    ),
-    ("cancel", &["all"], "one run at a time: `stepwell cancel RUN`; `stepwell list` shows the runs"),
-    (
-        "fork",
-        &["step", "from", "from-step", "checkpoint", "train-step", "from-checkpoint"],
-        "`--at STEP` says where, `--at STEP:TRAIN_STEP` names a checkpoint: `stepwell checkpoints RUN` lists them",
-    ),
-    ("rerun", &["step", "from", "at"], "`--from-step STEP` says where"),
-    (
-        "get",
-        &["out", "output-file", "dest", "to", "o", "path", "dir"],
-        "the destination is the second word: `stepwell artifact get RUN/STEP/NAME FILE`",
-    ),
-    (
-        "metrics",
-        &["wandb", "mlflow", "export", "format"],
-        "`--csv` prints every metric for other tools: `stepwell metrics RUN --csv`",
-    ),
-];
-
-/// Answers a flag that the command lacks. `words` are the words behind the verb.
-pub fn flag(command: &Command, unknown: &str, words: &[&str]) -> Option<String> {
+/// Answers a flag that the command lacks. `path` are the verbs, `words` the words behind them.
+pub fn flag(command: &Command, path: &[&str], unknown: &str, words: &[&str], state: &State) -> Option<String> {
     let name = full_name(unknown, words);
-    let of_verb = OF_VERBS.iter().find(|(verb, flags, _)| *verb == command.get_name() && flags.contains(&name));
+    if let Some(answer) = of_run::flag(command, path, name, words, state) {
+        return Some(answer);
+    }
+    let verb = path.join(" ");
+    let of_verb = OF_VERBS.iter().find(|(verbs, flags, _)| verbs.contains(&&*verb) && flags.contains(&name));
     if let Some((_, _, answer)) = of_verb {
         return Some((*answer).to_owned());
     }
@@ -225,9 +161,4 @@ pub fn assignment(word: &str) -> Option<String> {
     let (name, _) = word.split_once('=')?;
     let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '.');
     is_name.then(|| format!("a param is set with `-S`: `-S {}`", quote(word)))
-}
-
-#[cfg(test)]
-pub(super) fn table() -> impl Iterator<Item = &'static str> {
-    FLAGS.iter().map(|(_, answer)| *answer).chain(OF_VERBS.iter().map(|(_, _, answer)| *answer))
 }

@@ -313,3 +313,42 @@ fn who_does_not_listen_is_waited_for_aloud() {
     engine.kill().unwrap();
     engine.wait().unwrap();
 }
+
+#[test]
+fn a_run_keeps_its_workflow_and_says_so_when_the_file_was_edited() {
+    let sandbox = sandbox(&step("a", "command", "retry = 1\nwith.shell = \"exit 4\""));
+    sandbox.stepwell(&["run", "w.toml", "--key", "k"]).exits(3);
+    let note = "`w.toml` has changed since this run was submitted";
+    let before = sandbox.stepwell(&["resume"]).exits(3);
+    assert!(!before.stderr.contains("has changed"), "{}", before.stderr);
+    sandbox.write("w.toml", "name = \"w\"\n[[step]]\nid = \"a\"\nkind = \"noop\"\n");
+    for verb in [&["resume"][..], &["retry"], &["rerun", "last"], &["fork", "last", "--at", "a"]] {
+        sandbox.stepwell(verb).exits(3).says(&[note, "`stepwell run w.toml` starts the edited one"]);
+    }
+    sandbox.stepwell(&["run", "w.toml", "--key", "k"]).exits(3).says(&["have changed since that submission"]);
+    sandbox.stepwell(&["run", "w.toml"]).ok();
+    let after = sandbox.stepwell(&["resume"]).ok();
+    assert!(!after.stderr.contains("has changed"), "{}", after.stderr);
+}
+
+#[test]
+fn what_other_programs_call_it_works() {
+    let sandbox = sandbox(&step("a", "command", "with.shell = \"echo hello\""));
+    sandbox.stepwell(&["run", "w.toml"]).ok();
+    sandbox.stepwell(&["pin", "w-1"]).ok();
+    let kept = sandbox.stepwell(&["ps", "--kept", "-o", "json"]).ok().json();
+    assert_eq!(kept["runs"][0]["name"], "w-1");
+    assert!(sandbox.stepwell(&["list", "--limit", "1"]).ok().stdout.contains("KEPT"));
+    sandbox.stepwell(&["unkeep", "w-1"]).ok();
+    assert!(!sandbox.stepwell(&["list"]).ok().stdout.contains("KEPT"));
+    sandbox.stepwell(&["approve"]).exits(2).says(&["no step waits for a person"]);
+    assert!(sandbox.stepwell(&["compare", "w-1"]).ok().stdout.contains("succeeded"));
+    assert_eq!(sandbox.stepwell(&["compare", "w-1", "--json"]).ok().json()["runs"].as_array().unwrap().len(), 1);
+    sandbox.stepwell(&["logs", "w-1", "--attempt", "2"]).exits(6).says(&["there is no attempt 2: the last one is 1"]);
+    assert!(sandbox.stepwell(&["logs", "w-1", "--attempt", "1"]).ok().stdout.contains("hello"));
+    sandbox.stepwell(&["backup", "copy"]).ok().says(&["warning: the backup has no models", "--artifacts"]);
+    sandbox.stepwell(&["rerun", "w-1"]).ok();
+    assert_eq!(sandbox.show()["steps"][0]["attempts"], 1, "it ran again");
+    sandbox.stepwell(&["rm", "w-1"]).ok();
+    sandbox.stepwell(&["logs", "w-1"]).exits(6).says(&["was pruned on"]);
+}

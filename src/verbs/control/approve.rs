@@ -11,6 +11,8 @@ use crate::drive::queue::driver::undriven;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::view::run_handle::handle;
+use crate::view::value_text::cut;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_base::shell;
 use stepwell_engine::{self, Asked};
@@ -20,6 +22,8 @@ use stepwell_store::{Reader, WaitRow};
 
 /// Most waiting steps that an error names.
 const MOST_NAMED: usize = 8;
+/// Most characters of a question.
+const PROMPT_CHARACTERS: usize = 80;
 
 /// Answer a step that waits for a person
 ///
@@ -27,25 +31,29 @@ const MOST_NAMED: usize = 8;
 /// running.
 #[derive(Args, Debug)]
 pub struct ApproveArgs {
-    /// Id, unique prefix of an id, name, or `last`
+    /// Id, unique prefix of an id, name, or `last`; without it, prints what can be answered
     #[arg(value_name = "RUN")]
-    pub run: String,
+    pub run: Option<String>,
     /// The step that waits [default: the only one]
     #[arg(value_name = "STEP")]
     pub step: Option<String>,
     /// Reject: the step fails
-    #[arg(long)]
+    #[arg(long, aliases = ["no", "deny"])]
     pub reject: bool,
+    /// Approve, which is the default
+    #[arg(long, short = 'y', alias = "approve", hide = true, conflicts_with = "reject")]
+    pub yes: bool,
     /// Name of the person who decides [default: the user name]
-    #[arg(long, value_name = "NAME", allow_hyphen_values = true)]
+    #[arg(long, aliases = ["user", "as", "approver"], value_name = "NAME", allow_hyphen_values = true)]
     pub by: Option<String>,
     /// Comment, kept with the decision
-    #[arg(long, value_name = "TEXT", allow_hyphen_values = true)]
+    #[arg(long, short_alias = 'm', aliases = ["message", "reason", "note"], value_name = "TEXT", allow_hyphen_values = true)]
     pub comment: Option<String>,
 }
 
 pub fn approve(session: &Session, args: &ApproveArgs) -> Result<Exit, CliError> {
-    let words = Words { verb: "approve", run: &args.run, step: args.step.as_deref() };
+    let Some(run) = &args.run else { return Err(unnamed(&session.reader()?)?) };
+    let words = Words { verb: "approve", run, step: args.step.as_deref() };
     let (reader, asked, step) = words.find_kept(session)?;
     let (id, step) = match step {
         Some(step) => (asked, step),
@@ -98,6 +106,25 @@ fn only_waiting(reader: &Reader, run: RunId) -> Result<(RunId, StepId), CliError
                 .hint(format!("name one: {}{more}", commands.join(", "))))
         }
     }
+}
+
+/// Names the steps that wait for a person: an answer has to say to which it is one.
+fn unnamed(reader: &Reader) -> Result<CliError, CliError> {
+    let mut hints = Vec::new();
+    for WaitRow { run, step, wait } in reader.waits()? {
+        let Wait::Approval { prompt, .. } = wait else { continue };
+        let name = handle(reader, &reader.run(run)?);
+        let prompt = cut(&prompt, PROMPT_CHARACTERS);
+        hints.push(format!("{} answers: {prompt}", shell::stepwell("approve", [&*name, step.as_str()])));
+    }
+    Ok(match hints.len() {
+        0 => CliError::usage("no step waits for a person").hint("`stepwell list` shows what runs wait for"),
+        count => {
+            hints.truncate(MOST_NAMED);
+            let steps = if count == 1 { "1 step waits" } else { &format!("{count} steps wait") };
+            CliError::usage(format!("{steps} for a person: name the run")).hints(hints)
+        }
+    })
 }
 
 /// Says how to continue a run that nobody drives.

@@ -19,7 +19,7 @@ pub struct ForkArgs {
     #[command(flatten)]
     pub new: NewRunArgs,
     /// Place to branch off: a step, or a training step of it that has a checkpoint
-    #[arg(long, value_name = "STEP[:TRAIN_STEP]")]
+    #[arg(long, aliases = ["step", "from", "from-step", "checkpoint", "train-step", "from-checkpoint"], value_name = "STEP[:TRAIN_STEP]")]
     pub at: String,
 }
 

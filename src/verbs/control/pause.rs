@@ -19,7 +19,7 @@ pub struct PauseArgs {
     #[arg(value_name = "RUN")]
     pub run: String,
     /// Reason for the pause, shown with the run
-    #[arg(long, value_name = "TEXT", default_value = "asked for", allow_hyphen_values = true)]
+    #[arg(long, short_alias = 'm', aliases = ["message", "comment"], value_name = "TEXT", default_value = "asked for", allow_hyphen_values = true)]
     pub reason: String,
 }
 

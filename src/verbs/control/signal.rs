@@ -25,7 +25,7 @@ pub struct SignalArgs {
     #[arg(value_name = "NAME", value_parser = label)]
     pub name: String,
     /// Value that the waiting step passes to other steps as `values.payload`
-    #[arg(long, value_name = "JSON", default_value = "null", value_parser = payload, allow_hyphen_values = true)]
+    #[arg(long, aliases = ["data", "value"], value_name = "JSON", default_value = "null", value_parser = payload, allow_hyphen_values = true)]
     pub payload: Value,
 }
 

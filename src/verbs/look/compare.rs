@@ -8,23 +8,25 @@ mod text;
 use clap::Args;
 use serde_json::{Map, Value, json};
 
+use super::show::{ShowArgs, show};
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::extent::Extent;
 use crate::view::output::run_json;
 use collect::{Compared, Figure, collect};
+use stepwell_base::shell;
 
 /// Most runs to compare at once.
 const MOST_RUNS: usize = 50;
 
 /// Compare runs: changed parameters, values, and the last training metrics
 ///
-/// Two to four runs are columns, more are rows. `*` marks the best value where the step kind says which way is better.
+/// Two to four runs are columns, more are rows. Of one run, prints what `show` prints. `*` marks the best value where the step kind says which way is better.
 #[derive(Args, Debug)]
 pub struct CompareArgs {
     /// Ids, unique prefixes of ids, names, or `last`
-    #[arg(value_name = "RUN", required = true, num_args = 2..)]
+    #[arg(value_name = "RUN", required = true, num_args = 1..)]
     pub runs: Vec<String>,
     /// Also show parameters that are equal, and all values
     #[arg(long)]
@@ -35,6 +37,11 @@ pub fn compare(session: &Session, args: &CompareArgs) -> Result<Exit, CliError> 
     if args.runs.len() > MOST_RUNS {
         return Err(CliError::usage(format!("{} runs are too many: `compare` takes {MOST_RUNS}", args.runs.len()))
             .hint("`stepwell list --sort STEP.VALUE -S PARAM` lists any number of runs"));
+    }
+    if let ([one], false) = (args.runs.as_slice(), session.out.is_json()) {
+        let hint = shell::stepwell("compare", [one, "RUN"]);
+        session.out.message(&format!("one run has nothing to be compared with: {hint} takes two or more"));
+        return show(session, &ShowArgs { run: one.clone(), step: None, all: args.all });
     }
     let reader = session.reader()?;
     let ids = args.runs.iter().map(|run| reader.resolve_run(run)).collect::<Result<Vec<_>, _>>()?;

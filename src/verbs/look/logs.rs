@@ -38,8 +38,11 @@ pub struct LogsArgs {
     #[arg(short, long)]
     pub follow: bool,
     /// Print only the last N lines of each attempt
-    #[arg(long, value_name = "N")]
+    #[arg(long, short_alias = 'n', aliases = ["lines", "last"], value_name = "N")]
     pub tail: Option<u64>,
+    /// Only this attempt of each step; the first is 1
+    #[arg(long, value_name = "N")]
+    pub attempt: Option<u32>,
 }
 
 pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
@@ -48,9 +51,10 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
     // Read this before the steps: a later start has a later event.
     let mut seen = reader.newest_event()?;
     let mut followers: Vec<Follower> = Vec::new();
-    let mut printed = false;
+    let (mut printed, mut most_attempts) = (false, 0);
     for AttemptedStep { id: step, item, attempts, is_running } in reader.attempted_steps(id, only.as_ref())? {
-        for attempt in 1..=attempts {
+        most_attempts = most_attempts.max(attempts);
+        for attempt in (1..=attempts).filter(|attempt| args.attempt.is_none_or(|only| only == *attempt)) {
             let item = item.as_ref().map(|item| cut(&item_name(item), ITEM_CHARACTERS));
             let mut follower = Follower::new(session.state_dir(), Place { run: id, step: &step, item, attempt });
             if let Some(lines) = args.tail {
@@ -66,6 +70,9 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
                 follower.finish(&session.out)?;
             }
         }
+    }
+    if let Some(attempt) = args.attempt.filter(|attempt| !args.follow && *attempt > most_attempts) {
+        return Err(CliError::not_found(format!("there is no attempt {attempt}: the last one is {most_attempts}")));
     }
     if !printed && followers.is_empty() {
         say_where(session, &reader, id, &args.run, only.as_ref())?;
@@ -85,6 +92,9 @@ pub fn logs(session: &Session, args: &LogsArgs) -> Result<Exit, CliError> {
                 continue;
             }
             if let StepEventKind::AttemptStarted { attempt, .. } = kind {
+                if args.attempt.is_some_and(|only| only != *attempt) {
+                    continue;
+                }
                 let item = item_of(&reader, id, step)?;
                 let place = Place { run: id, step, item, attempt: *attempt };
                 followers.push(Follower::new(session.state_dir(), place));

@@ -9,6 +9,8 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
+use super::watch::{WatchArgs, watch};
+use crate::arguments::LogArgs;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
@@ -16,7 +18,7 @@ use crate::view::curve::{Charset, Size};
 use crate::view::output::{Printed, SCHEMA};
 use crate::view::series::{self, Columns, Curve, Report, View};
 use chosen::Chosen;
-use stepwell_base::suggest;
+use stepwell_base::{shell, suggest};
 use stepwell_store::Reader;
 
 /// Most series in a report for people.
@@ -46,10 +48,10 @@ pub struct MetricsArgs {
     #[arg(long, value_name = "STEP")]
     pub step: Option<String>,
     /// Draw this metric [default: loss]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, aliases = ["key", "name", "metrics"], value_name = "NAME")]
     pub metric: Option<String>,
     /// Only the last N rows of each series
-    #[arg(long, value_name = "N")]
+    #[arg(long, short_alias = 'n', aliases = ["tail", "limit"], value_name = "N")]
     pub last: Option<usize>,
     /// Print all metrics as CSV with a header
     #[arg(long, conflicts_with_all = ["json", "plot"])]
@@ -58,14 +60,24 @@ pub struct MetricsArgs {
     #[arg(long, conflicts_with = "plot")]
     pub json: bool,
     /// Print only the curve
-    #[arg(long)]
+    #[arg(long, aliases = ["chart", "curve"])]
     pub plot: bool,
     /// Write TensorBoard event files into this folder, one folder per series
     #[arg(long, value_name = "DIR", conflicts_with_all = ["csv", "json", "plot", "metric", "last"])]
     pub tensorboard: Option<PathBuf>,
+    /// Watch the run, whose curve grows
+    #[arg(long, short, alias = "watch", hide = true, conflicts_with_all = ["csv", "json", "plot", "metric", "last", "step", "tensorboard"])]
+    pub follow: bool,
 }
 
 pub fn metrics(session: &Session, args: &MetricsArgs) -> Result<Exit, CliError> {
+    if let (true, [run]) = (args.follow, args.runs.as_slice()) {
+        return watch(session, &WatchArgs { run: run.clone(), logs: LogArgs::default() });
+    }
+    if args.follow {
+        return Err(CliError::usage("one run can be followed at a time")
+            .hint(format!("{} shows its curve while it grows", shell::stepwell("watch", [&*args.runs[0]]))));
+    }
     let reader = session.reader()?;
     let chosen = chosen::choose(&reader, args)?;
     if let Some(folder) = &args.tensorboard {

@@ -49,7 +49,7 @@ pub struct ReportArgs {
     #[arg(value_name = "RUN", default_value = "last")]
     pub runs: Vec<String>,
     /// File to write, `-` for standard output [default: report-NAME.html]
-    #[arg(short = 'o', long = "file", value_name = "FILE")]
+    #[arg(short = 'o', long = "file", aliases = ["out", "html", "to"], value_name = "FILE")]
     pub file: Option<PathBuf>,
 }
 

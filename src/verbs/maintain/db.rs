@@ -26,7 +26,7 @@ pub enum DbVerb {
         /// Folder to create
         path: PathBuf,
         /// Also copy the contents of artifacts, and verify them, and the logs and metrics files of all runs
-        #[arg(long)]
+        #[arg(long, aliases = ["full", "all", "with-artifacts"])]
         artifacts: bool,
     },
     /// Replace the database with a backup; the old one is kept under `backups/`
@@ -68,6 +68,12 @@ fn backup(session: &Session, path: &Path, with_artifacts: bool) -> Result<Exit, 
     }
     backup.publish()?;
     session.out.document(&human, json!({ "path": shown_path(path), "artifacts": copied, "logs": logs }))?;
+    if !with_artifacts {
+        session.out.message(
+            "warning: the backup has no models, checkpoints and other outputs, no logs and no files of metrics: \
+             `stepwell db backup --artifacts FOLDER` copies them, too",
+        );
+    }
     Ok(Exit::Ok)
 }
 

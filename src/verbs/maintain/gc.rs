@@ -16,14 +16,14 @@ use stepwell_run::retention::Retention;
 #[derive(Args, Debug)]
 pub struct GcArgs {
     /// Only print what would be removed
-    #[arg(long)]
+    #[arg(long, short_alias = 'n')]
     pub dry_run: bool,
     /// Prune all but N ended runs of each workflow: the newest that succeeded, then the newest of the others [default:
     /// retention.keep_runs]
-    #[arg(long, value_name = "N")]
+    #[arg(long, alias = "keep", value_name = "N")]
     pub keep_runs: Option<u64>,
     /// Prune runs that ended more than D days ago; with --keep-runs, those that neither rule keeps
-    #[arg(long, value_name = "D")]
+    #[arg(long, alias = "days", value_name = "D")]
     pub keep_days: Option<u64>,
     /// List every pruned run, not only the first 20
     #[arg(long)]

@@ -19,7 +19,7 @@ pub struct KeepArgs {
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<String>,
     /// Let the runs go again
-    #[arg(long)]
+    #[arg(long, aliases = ["off", "remove", "delete", "release"])]
     pub undo: bool,
 }
 

@@ -22,7 +22,7 @@ pub struct NoteArgs {
     #[arg(value_name = "TEXT", allow_hyphen_values = true, conflicts_with = "clear")]
     pub text: Option<Note>,
     /// Remove the note
-    #[arg(long)]
+    #[arg(long, aliases = ["delete", "remove", "rm"])]
     pub clear: bool,
 }
 

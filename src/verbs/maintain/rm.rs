@@ -19,7 +19,7 @@ pub struct RmArgs {
     #[arg(value_name = "RUN", required = true)]
     pub runs: Vec<String>,
     /// Only print what would be removed
-    #[arg(long)]
+    #[arg(long, short_alias = 'n')]
     pub dry_run: bool,
 }
 

@@ -24,7 +24,7 @@ pub struct TagArgs {
     #[arg(value_name = "TAG")]
     pub add: Vec<Tag>,
     /// Remove this tag (repeatable)
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, short_alias = 'd', aliases = ["delete", "rm"], value_name = "TAG")]
     pub remove: Vec<Tag>,
 }
 

@@ -1,6 +1,6 @@
 //! `stepwell serve`: engine, API and page in one process.
 
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::thread;
@@ -26,6 +26,7 @@ use stepwell_engine::{self, EngineOptions, Outcome, Start};
 use stepwell_http::{CODE_LASTS, Options, Server, Tls, issue_code, issue_token};
 use stepwell_store::{EngineLock, Store, TokenKind};
 
+const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
 /// Time between two tries to become the engine.
 const INTERVAL: Duration = Duration::from_millis(500);
 
@@ -37,28 +38,46 @@ const INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Args, Debug)]
 pub struct ServeArgs {
     /// Address to listen on; port 0 takes a free one
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:7878")]
+    #[arg(long, aliases = ["bind", "addr", "address"], value_name = "ADDRESS", default_value = "127.0.0.1:7878", value_parser = address)]
     pub listen: SocketAddr,
     /// Model that requests to `/v1` can name, as NAME=PATH or PATH, beside those that runs have made (repeatable)
     #[arg(long, value_name = "MODEL")]
     pub model: Vec<String>,
+    /// Port to listen on, on this machine only
+    #[arg(long, short, value_name = "PORT", hide = true, conflicts_with = "listen")]
+    pub port: Option<u16>,
     /// Open the page in a browser
-    #[arg(long)]
+    #[arg(long, alias = "browser")]
     pub open: bool,
     /// Name under which the server may be addressed, such as that of a proxy (repeatable)
     #[arg(long, value_name = "HOST")]
     pub allow_host: Vec<String>,
     /// Certificate chain in PEM form, to speak HTTPS
-    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    #[arg(long, alias = "cert", value_name = "FILE", requires = "tls_key")]
     pub tls_cert: Option<PathBuf>,
     /// Private key of the certificate, in PEM form
-    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    #[arg(long, alias = "key", value_name = "FILE", requires = "tls_cert")]
     pub tls_key: Option<PathBuf>,
     /// Listen on an address that other machines reach, without TLS: whoever sees the traffic can take over
     #[arg(long)]
     pub insecure_listen: bool,
     #[command(flatten)]
     pub logs: LogArgs,
+}
+
+impl ServeArgs {
+    fn address(&self) -> SocketAddr {
+        self.port.map_or(self.listen, |port| SocketAddr::from((LOOPBACK, port)))
+    }
+}
+
+/// Parses an address; `localhost`, a port alone and `:PORT` mean this machine.
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let local = text.strip_prefix("localhost:").or_else(|| text.strip_prefix(':')).unwrap_or(text);
+    match local.parse::<u16>() {
+        Ok(port) => Ok(SocketAddr::from((LOOPBACK, port))),
+        Err(_) => text.parse().map_err(|_| format!("`{text}` is not an address such as 127.0.0.1:7878, or a port")),
+    }
 }
 
 pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
@@ -87,18 +106,14 @@ pub fn serve(session: &Session, args: &ServeArgs) -> Result<Exit, CliError> {
 fn options(session: &Session, args: &ServeArgs) -> Result<Options, CliError> {
     let tls = args.tls_cert.clone().zip(args.tls_key.clone());
     let tls = tls.map(|(certificates, key)| Tls { certificates, key });
-    if !args.listen.ip().is_loopback() && tls.is_none() && !args.insecure_listen {
-        let message = format!("other machines reach {}, and nothing would protect the traffic", args.listen.ip());
+    let listen = args.address();
+    if !listen.ip().is_loopback() && tls.is_none() && !args.insecure_listen {
+        let message = format!("other machines reach {}, and nothing would protect the traffic", listen.ip());
         return Err(CliError::usage(message)
             .hint("give `--tls-cert FILE --tls-key FILE`, or listen on 127.0.0.1 and use `ssh -L`")
             .hint("`--insecure-listen` listens all the same"));
     }
-    Ok(Options {
-        state_dir: session.state_dir().to_owned(),
-        listen: args.listen,
-        allowed_hosts: args.allow_host.clone(),
-        tls,
-    })
+    Ok(Options { state_dir: session.state_dir().to_owned(), listen, allowed_hosts: args.allow_host.clone(), tls })
 }
 
 /// The right to be the engine; `None` while another process is, and in safe mode, in which the page still shows everything.
@@ -203,4 +218,18 @@ fn wait(session: &Session, stop: StopFlag) -> Result<Exit, CliError> {
         }
     }
     Ok(Exit::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address;
+
+    #[test]
+    fn a_port_alone_is_on_this_machine() {
+        for text in ["7000", ":7000", "localhost:7000", "127.0.0.1:7000"] {
+            assert_eq!(address(text), Ok("127.0.0.1:7000".parse().unwrap()), "{text}");
+        }
+        assert_eq!(address("0.0.0.0:80"), Ok("0.0.0.0:80".parse().unwrap()));
+        assert!(address("example.org").unwrap_err().contains("127.0.0.1:7878"));
+    }
 }

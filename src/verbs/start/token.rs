@@ -45,10 +45,10 @@ pub struct CreateArgs {
     #[arg(value_name = "NAME", value_parser = label)]
     pub name: String,
     /// `read` looks, `run` also submits and steers runs, `admin` also gives tokens
-    #[arg(long, value_name = "SCOPE", default_value = "read", value_parser = scopes())]
+    #[arg(long, aliases = ["role", "permission"], value_name = "SCOPE", default_value = "read", value_parser = scopes())]
     pub scope: Scope,
     /// Time after which it no longer works, such as `30d`; without it, it works until it is revoked
-    #[arg(long, value_name = "TIME", value_parser = duration_of)]
+    #[arg(long, aliases = ["ttl", "expires-in", "expiry"], value_name = "TIME", value_parser = duration_of)]
     pub expires: Option<SignedDuration>,
 }
 

@@ -36,3 +36,17 @@ fn the_only_waiting_step_needs_no_name() {
     let approve = |step: &str| format!("`stepwell approve --state-dir={dir} base {step}`");
     assert_eq!(hint, format!("name one: {}, {}", approve("a"), approve("b")));
 }
+
+#[test]
+fn without_a_run_all_questions_are_listed_with_their_answers() {
+    let mut lab = Lab::new();
+    let run = lab.run(Sketch { name: "base", workflow: TWO, ..Sketch::default() });
+    let told = |lab: &Lab| unnamed(&lab.session().reader().unwrap()).unwrap();
+    assert_eq!(told(&lab).message(), "no step waits for a person");
+    wait(&mut lab, run, "b");
+    assert_eq!(told(&lab).message(), "1 step waits for a person: name the run");
+    wait(&mut lab, run, "a");
+    let error = told(&lab);
+    assert_eq!(error.message(), "2 steps wait for a person: name the run");
+    assert_eq!(error.hints, ["`stepwell approve base a` answers: ?", "`stepwell approve base b` answers: ?"]);
+}

@@ -21,16 +21,25 @@ pub struct GetArgs {
     pub selector: ArtifactSelector,
     /// File or folder to create [default: the name of the output, in this folder]
     pub dest: Option<PathBuf>,
+    /// File or folder to create
+    #[arg(long, short, aliases = ["output-file", "dest", "to", "path", "dir"], value_name = "DEST", hide = true, conflicts_with = "dest")]
+    pub out: Option<PathBuf>,
+}
+
+impl GetArgs {
+    fn dest(&self) -> Option<&PathBuf> {
+        self.dest.as_ref().or(self.out.as_ref())
+    }
 }
 
 pub fn get(session: &Session, args: &GetArgs) -> Result<Exit, CliError> {
     let reader = session.reader()?;
-    let (found, dest) = chosen(&reader, &args.selector.artifact, args.dest.as_deref())?;
+    let (found, dest) = chosen(&reader, &args.selector.artifact, args.dest().map(PathBuf::as_path))?;
     // A link counts as existing, even when it leads nowhere.
     if dest.symlink_metadata().is_ok() {
         let error = CliError::usage(format!("{} exists already", dest.display()));
         let other = [&*args.selector.artifact, "DEST"];
-        return Err(match args.dest {
+        return Err(match args.dest() {
             Some(_) => error.hint("choose a path that does not exist: nothing is overwritten"),
             None => error.hint(format!("{} writes it elsewhere", shell::stepwell("artifact get", other))),
         });

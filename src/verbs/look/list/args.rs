@@ -13,28 +13,31 @@ use stepwell_run::status::RunStatus;
 #[derive(Args, Debug, Default)]
 pub struct ListArgs {
     /// Also list the runs that ended before the newest 20
-    #[arg(long)]
+    #[arg(long, short_alias = 'a', alias = "full")]
     pub all: bool,
     /// Only runs with this status (repeatable)
-    #[arg(long, value_name = "STATUS", value_delimiter = ',', value_parser = PossibleValuesParser::new(RunStatus::ALL.map(RunStatus::as_str)).try_map(|name| name.parse::<RunStatus>()))]
+    #[arg(long, alias = "state", value_name = "STATUS", value_delimiter = ',', value_parser = PossibleValuesParser::new(RunStatus::ALL.map(RunStatus::as_str)).try_map(|name| name.parse::<RunStatus>()))]
     pub status: Vec<RunStatus>,
     /// Only runs of this workflow
     #[arg(long, value_name = "NAME")]
     pub workflow: Option<String>,
     /// Only runs with this tag
-    #[arg(long, value_name = "TAG")]
+    #[arg(long, alias = "label", value_name = "TAG")]
     pub tag: Option<Tag>,
+    /// Only runs that `keep` protects
+    #[arg(long)]
+    pub kept: bool,
     /// Sort by a value (STEP.VALUE), a parameter, `time`, `created` or `name`. Values that improve downwards, such as
     /// losses of built-in steps, start with the lowest; runs without a value come last
-    #[arg(long, value_name = "KEY")]
+    #[arg(long, aliases = ["sort-by", "order-by", "key"], value_name = "KEY")]
     pub sort: Option<String>,
     /// Reverse the order of `--sort`
-    #[arg(long, requires = "sort")]
+    #[arg(long, short_alias = 'r', requires = "sort")]
     pub reverse: bool,
     /// Add a column with a parameter (repeatable; `a.b` reaches into tables)
-    #[arg(short = 'S', long = "param", value_name = "PARAM")]
+    #[arg(short = 'S', long = "param", alias = "column", value_name = "PARAM")]
     pub params: Vec<String>,
     /// Most runs to show
-    #[arg(short = 'n', long, value_name = "N")]
+    #[arg(short = 'n', long, aliases = ["limit", "count", "max", "head", "last"], value_name = "N")]
     pub number: Option<usize>,
 }

@@ -50,7 +50,8 @@ pub(super) struct Listed {
 
 pub(super) fn page(session: &Session, reader: &Reader, args: &ListArgs) -> Result<Page, CliError> {
     let is_search = !args.status.is_empty()
-        || [args.workflow.is_some(), args.tag.is_some(), args.sort.is_some(), args.number.is_some()].contains(&true);
+        || [args.kept, args.workflow.is_some(), args.tag.is_some(), args.sort.is_some(), args.number.is_some()]
+            .contains(&true);
     let most = if args.all || is_search { usize::MAX } else { NEWEST };
     let RunRows { readable: mut ended, mut unreadable } = reader.ended_runs(most.saturating_add(1))?;
     let mut more = ended.len() > most;
@@ -58,8 +59,10 @@ pub(super) fn page(session: &Session, reader: &Reader, args: &ListArgs) -> Resul
     let RunRows { readable: mut runs, unreadable: open } = reader.open_runs()?;
     unreadable.extend(open);
     let tagged = args.tag.as_ref().map(|tag| reader.runs_tagged(tag)).transpose()?;
+    let kept = if args.kept { Some(reader.kept_runs()?) } else { None };
     let is_wanted = |run: &RunRow| {
-        tagged.as_ref().is_none_or(|tagged| tagged.contains(&run.id))
+        kept.as_ref().is_none_or(|kept| kept.contains(&run.id))
+            && tagged.as_ref().is_none_or(|tagged| tagged.contains(&run.id))
             && (args.status.is_empty() || args.status.contains(&run.status))
             && args.workflow.as_ref().is_none_or(|workflow| *workflow == run.workflow)
     };

@@ -110,6 +110,7 @@ fn columns_of(page: &Page, columns: &Columns, waits: &[WaitRow]) -> Vec<Column> 
     all.extend(columns.sort.iter().map(|key| column(key, true, &|listed| value(listed.sorted_by.as_ref()))));
     all.extend(columns.params.iter().map(|name| column(name, true, &|listed| value(listed.params.at(name)))));
     let left = |listed: &Listed| listed.effort.as_ref().and_then(Effort::remaining).unwrap_or_default();
+    all.push(column("kept", false, &|listed| if listed.annotation.kept_at.is_some() { "yes" } else { "" }.to_owned()));
     all.push(column("tags", false, &|listed| tag_list(&listed.annotation)));
     all.push(column("left", false, &left));
     all.push(column("waits for", false, &|listed| waits_for(listed.run.id, waits)));

@@ -64,7 +64,15 @@ impl Key {
         let of = |(run, params): (&RunId, &RunParams)| Some((*run, params.at(key)?.clone()));
         let of: HashMap<RunId, Value> = params.iter().filter_map(of).collect();
         if of.is_empty() && !runs.is_empty() {
-            return Err(unknown(reader, key, runs, &params));
+            let values = known_values(reader, runs);
+            let of_steps: Vec<&str> =
+                values.iter().filter(|known| known.rsplit('.').next() == Some(key)).map(String::as_str).collect();
+            return match of_steps.as_slice() {
+                [] => Err(unknown(key, values, runs, &params)),
+                [one] => Key::find(reader, one, runs),
+                many => Err(CliError::usage(format!("several steps have a value `{key}`"))
+                    .hint(format!("name one: `--sort {}`", many.join("`, `--sort ")))),
+            };
         }
         Ok(Key::Values { of, best: Better::Lower })
     }
@@ -135,18 +143,32 @@ fn text(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
 
-fn unknown(reader: &Reader, key: &str, runs: &[RunRow], params: &HashMap<RunId, RunParams>) -> CliError {
-    let mut known: Vec<String> = vec!["created".to_owned(), "time".to_owned(), "name".to_owned()];
-    let mut newest: Vec<&RunRow> = runs.iter().collect();
-    newest.sort_by_key(|run| Reverse(run.id));
-    newest.truncate(MOST_RUNS);
-    for run in &newest {
+/// The numbers that steps of the newest runs gave, such as `eval.perplexity`.
+fn known_values(reader: &Reader, runs: &[RunRow]) -> Vec<String> {
+    let mut known = Vec::new();
+    for run in newest(runs) {
         for step in reader.overview(run.id, MOST_ITEMS).unwrap_or_default() {
             let whole = step.parent.as_ref().unwrap_or(&step.id);
             let values = step.outputs.iter().flat_map(|outputs| &outputs.values);
             known.extend(values.filter(|(_, value)| value.is_number()).map(|(name, _)| format!("{whole}.{name}")));
         }
     }
+    let mut seen = BTreeSet::new();
+    known.retain(|name| seen.insert(name.clone()));
+    known
+}
+
+fn newest(runs: &[RunRow]) -> Vec<&RunRow> {
+    let mut newest: Vec<&RunRow> = runs.iter().collect();
+    newest.sort_by_key(|run| Reverse(run.id));
+    newest.truncate(MOST_RUNS);
+    newest
+}
+
+fn unknown(key: &str, values: Vec<String>, runs: &[RunRow], params: &HashMap<RunId, RunParams>) -> CliError {
+    let mut known: Vec<String> = vec!["created".to_owned(), "time".to_owned(), "name".to_owned()];
+    known.extend(values);
+    let newest = newest(runs);
     known.extend(
         newest.first().and_then(|run| params.get(&run.id)).into_iter().flat_map(|of| of.params.keys().cloned()),
     );

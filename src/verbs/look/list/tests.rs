@@ -165,6 +165,36 @@ RUN       NAME  WORKFLOW  STATUS     CREATED               TIME  TAGS
 }
 
 #[test]
+fn kept_runs_are_marked_and_found() {
+    let mut lab = Lab::new();
+    let good = trained(&mut lab, "good", "0.003", &json!({ "loss": 0.5 }));
+    trained(&mut lab, "bad", "0.1", &json!({ "loss": 2.25 }));
+    Store::open(lab.path()).unwrap().remark(good, &Remark::Keep, "2026-11-30T05:00:00Z".parse().unwrap()).unwrap();
+    assert_eq!(
+        format!("\n{}", shown(&lab, &ListArgs::default())),
+        r#"
+RUN       NAME  WORKFLOW  STATUS     CREATED               TIME  KEPT
+00000002  bad   small     succeeded  2026-11-30 05:02:00Z  3.0s
+00000001  good  small     succeeded  2026-11-30 05:01:00Z  3.0s  yes
+"#
+    );
+    assert_eq!(names(&lab, &ListArgs { kept: true, ..ListArgs::default() }), ["good"]);
+}
+
+#[test]
+fn a_value_without_its_step_is_enough_if_one_step_has_it() {
+    let lab = four_runs();
+    assert_eq!(names(&lab, &sort("loss")), names(&lab, &sort("train.loss")));
+    assert_eq!(names(&lab, &sort("score")), names(&lab, &sort("each.score")));
+    let mut lab = Lab::new();
+    let run = trained(&mut lab, "both", "0.003", &json!({ "score": 0.5 }));
+    lab.commit(run, 7, []);
+    let Err(error) = page_of(&lab, &sort("score")) else { panic!() };
+    assert_eq!(error.message(), "several steps have a value `score`");
+    assert_eq!(error.hints, ["name one: `--sort train.score`, `--sort each.score`"]);
+}
+
+#[test]
 fn json_has_the_params_that_were_set() {
     let lab = four_runs();
     let args = ListArgs { params: vec!["learning_rate".to_owned()], ..sort("train.loss") };

@@ -27,7 +27,7 @@ pub struct AddArgs {
     #[arg(long, value_name = "EXPRESSION", allow_hyphen_values = true)]
     pub cron: String,
     /// Time zone of the expression, such as `Europe/Berlin`
-    #[arg(long, value_name = "ZONE", default_value = "UTC")]
+    #[arg(long, aliases = ["tz", "timezone"], value_name = "ZONE", default_value = "UTC")]
     pub time_zone: String,
     /// Name of a workflow, or path of a TOML file
     pub workflow: String,
