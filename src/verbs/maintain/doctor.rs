@@ -10,6 +10,7 @@ use crate::session::Session;
 use crate::view::output::bytes;
 use stepwell_config::Origin;
 use stepwell_store::EngineLock;
+use stepwell_workflow::pools::Demand;
 
 /// Report what this machine and build can do
 ///
@@ -86,6 +87,15 @@ fn limits(session: &Session) -> Vec<Finding> {
     };
     let mut findings = vec![good("slots", format!("{} child processes at a time ({why})", slots.value))];
     findings.extend(named.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| good(name, text)));
+    let pools = session.settings.limits().pools;
+    let all: Demand = pools.0.keys().map(|name| (name.clone(), 1)).collect();
+    findings.extend(pools.unnumbered(&all).map(|(pool, device)| Finding {
+        name: "pools",
+        verdict: Verdict::Doubtful,
+        text: format!(
+            "`CUDA_VISIBLE_DEVICES` is not set for the device `{device}` of `{pool}`: its name has no number, as `gpu:0` has"
+        ),
+    }));
     findings
 }
 
