@@ -73,8 +73,8 @@ pub fn explanation(
     family.push(id);
     let (now, limits) = (Timestamp::now(), session.settings.limits());
     let slots = session.settings.slots.value;
-    let (compared, baselines) = (RefCell::default(), Baselines::default());
-    let (run, spec, steps) = (&run, &spec, &steps);
+    let (run, spec, steps, compared) = (&run, &spec, &steps, RefCell::default());
+    let baselines = Baselines::new(reader, run, steps);
     let situation =
         Situation { reader, run, spec, steps, only, engine, family, now, limits, slots, compared, baselines };
     let mut paragraphs: Vec<Paragraph> = Vec::new();
@@ -192,7 +192,7 @@ struct Situation<'a> {
     slots: usize,
     /// Labels and workflows of the runs that steps were compared with, loaded once each.
     compared: RefCell<HashMap<RunId, (String, Rc<WorkflowSpec>)>>,
-    baselines: Baselines,
+    baselines: Baselines<'a>,
 }
 
 impl Situation<'_> {

@@ -28,7 +28,7 @@ pub(super) fn reasons(situation: &Situation<'_>, step: &StepRow) -> Result<Vec<R
     }
     let Some(new) = &step.with else { return Ok(Vec::new()) };
     let mut reasons: Vec<Reason> = asked_for(situation, step).into_iter().collect();
-    let Some((before, previous)) = situation.baselines.of(situation, step)? else {
+    let Some((before, previous)) = situation.baselines.of(step, situation.only)? else {
         reasons.push(Reason::new("first", "it ran because no earlier run of this workflow has run this step"));
         return Ok(reasons);
     };

@@ -30,7 +30,7 @@ fn with_situation<T>(lab: &Lab, run: RunId, look: impl FnOnce(&Situation<'_>) ->
         spec: &spec,
         steps: &steps,
         only: None,
-        baselines: Baselines::default(),
+        baselines: Baselines::new(&reader, &row, &steps),
         engine: EngineLock::holder(session.state_dir()),
         family: vec![run],
         now: Timestamp::now(),
@@ -92,7 +92,7 @@ fn items_are_compared_with_the_newest_run_that_had_them() {
     let compared = |step: &str| {
         with_situation(&lab, third, |situation| {
             let step = situation.steps.iter().find(|row| row.id == StepId::from(step)).unwrap();
-            let together = situation.baselines.of(situation, step).unwrap().map(|(run, row)| (run, row.id, row.key));
+            let together = situation.baselines.of(step, None).unwrap().map(|(run, row)| (run, row.id, row.key));
             let alone = situation.reader.previous_step("many", &step.id, third).unwrap();
             assert_eq!(together, alone.map(|(run, row)| (run, row.id, row.key)));
             together.map(|(run, ..)| run)
