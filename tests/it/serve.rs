@@ -270,3 +270,19 @@ fn an_address_that_others_reach_needs_tls_or_a_flag() {
     sandbox.stepwell(&["serve", "--listen", &taken]).exits(2).says(&["cannot listen", "takes a free port"]);
     server.kill();
 }
+
+#[test]
+fn a_wrong_certificate_is_named_and_the_first_token_is_still_shown() {
+    let sandbox = Sandbox::new();
+    sandbox.write("empty.pem", "no certificate\n");
+    for (certificate, said) in [
+        ("missing.pem", "cannot read `missing.pem`: No such file"),
+        ("empty.pem", "cannot read `empty.pem`: there is no certificate in PEM form in it"),
+    ] {
+        let listen = ["serve", "--listen", "0.0.0.0:0", "--tls-cert", certificate, "--tls-key", "empty.pem"];
+        sandbox.stepwell(&listen).exits(2).says(&[said, "--tls-key"]);
+    }
+    let server = Server::start(&sandbox, "127.0.0.1:0");
+    assert!(server.token.is_some(), "nobody has seen a token before");
+    server.kill();
+}

@@ -128,12 +128,7 @@ fn engine_lock(session: &Session) -> Result<Option<EngineLock>, CliError> {
     }
 }
 
-fn start(session: &Session, args: &ServeArgs, options: Options, mut store: Store) -> Result<Server, CliError> {
-    let token = match store.reader().tokens(TokenKind::Token)?.is_empty() {
-        true => Some(issue_token(&mut store, "first", Scope::Admin, None)?),
-        false => None,
-    };
-    let code = issue_code(&mut store, "browser", Scope::Admin)?;
+fn start(session: &Session, args: &ServeArgs, options: Options, store: Store) -> Result<Server, CliError> {
     let models = args.model.iter().map(|model| ServedModel::named(model)).collect::<Result<_, _>>()?;
     let desk = Arc::new(ProgramDesk::new(session, models));
     let address = options.listen;
@@ -142,10 +137,20 @@ fn start(session: &Session, args: &ServeArgs, options: Options, mut store: Store
             stepwell_http::ServeError::Listen { .. } => {
                 format!("is another server on it? `--listen {}:0` takes a free port", address.ip())
             }
+            stepwell_http::ServeError::Pem { .. } | stepwell_http::ServeError::Certificate(_) => {
+                "`--tls-cert` takes the certificate, with those that lead to its issuer, and `--tls-key` its private key".to_owned()
+            }
             _ => "see `stepwell serve --help`".to_owned(),
         };
         CliError::usage(error).hint(hint)
     })?;
+    // Only a server that has started prints them: nobody could see them again.
+    let mut store = Store::open(session.state_dir())?;
+    let token = match store.reader().tokens(TokenKind::Token)?.is_empty() {
+        true => Some(issue_token(&mut store, "first", Scope::Admin, None)?),
+        false => None,
+    };
+    let code = issue_code(&mut store, "browser", Scope::Admin)?;
     let url = server.url();
     let minutes = CODE_LASTS.as_mins();
     let mut human = format!(
