@@ -55,6 +55,7 @@ impl From<EngineError> for CliError {
             EngineError::Store(error) => return error.into(),
             EngineError::Artifact(error) => return error.into(),
             EngineError::CrashLoop { .. } => ErrorKind::SafeMode,
+            EngineError::Webhook { .. } => ErrorKind::InvalidSettings,
             EngineError::UnknownTimeZone { .. } | EngineError::InvalidCron { .. } => ErrorKind::Usage,
             _ => ErrorKind::Engine,
         };

@@ -10,6 +10,7 @@ use crate::drive::workflow_source::names;
 use crate::error::{CliError, ErrorKind};
 use crate::session::Session;
 use crate::verbs::look::explain::explanation;
+use crate::verbs::start::webhook;
 use crate::view::effort::effort;
 use crate::view::pulse::machine_readings;
 use crate::view::series;
@@ -111,6 +112,14 @@ impl Desk for ProgramDesk {
 
     fn add_schedule(&self, new: NewSchedule) -> Result<(), DeskError> {
         machine::add_schedule(&self.session, new).map_err(desk_error)
+    }
+
+    fn webhooks(&self) -> Result<Value, DeskError> {
+        webhook::list_json(&self.session).map_err(desk_error)
+    }
+
+    fn test_webhook(&self, name: &str) -> Result<Value, DeskError> {
+        webhook::test_json(&self.session, name).map_err(desk_error)
     }
 
     fn workflows(&self) -> Result<Vec<String>, DeskError> {

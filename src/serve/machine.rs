@@ -10,7 +10,7 @@ use crate::session::Session;
 use crate::verbs::look::artifact::find_output;
 use crate::verbs::start::schedule::list_json;
 use stepwell_base::artifact::Digest;
-use stepwell_http::{NewSchedule, WorkflowText};
+use stepwell_http::NewSchedule;
 use stepwell_store::Unreadable;
 use stepwell_workflow::pools::Held;
 
@@ -53,7 +53,7 @@ pub(super) fn schedules(session: &Session) -> Result<Value, CliError> {
 }
 
 pub(super) fn add_schedule(session: &Session, new: NewSchedule) -> Result<(), CliError> {
-    let loaded = check(session, source(WorkflowText::Named(new.workflow))?, &assignments(&new.params)?)?;
+    let loaded = check(session, source(new.workflow)?, &assignments(&new.params)?)?;
     let times = ScheduleTimes {
         name: new.name,
         cron: new.cron,

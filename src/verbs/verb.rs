@@ -19,6 +19,8 @@ pub enum Verb {
     #[command(subcommand)]
     Token(start::token::TokenVerb),
     #[command(subcommand)]
+    Webhook(start::webhook::WebhookVerb),
+    #[command(subcommand)]
     Schedule(start::schedule::ScheduleVerb),
 
     #[command(alias = "ls")]
@@ -79,6 +81,7 @@ impl Verb {
             Verb::Worker(args) => start::worker::worker(session, args),
             Verb::Serve(args) => start::serve::serve(session, args),
             Verb::Token(verb) => start::token::token(session, verb),
+            Verb::Webhook(verb) => start::webhook::webhook(session, verb),
             Verb::Schedule(verb) => start::schedule::schedule(session, verb),
 
             Verb::List(args) => look::list::list(session, args),

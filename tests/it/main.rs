@@ -56,3 +56,4 @@ mod training;
 mod upgrade;
 mod waiting;
 mod warm;
+mod webhooks;

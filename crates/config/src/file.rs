@@ -4,11 +4,12 @@ use std::path::{Path, PathBuf};
 
 use super::limits;
 use super::settings::{ColorChoice, OutputFormat, Partial, Switch};
+use super::webhooks;
 use stepwell_base::suggest;
 use stepwell_workflow::diagnostic::{Problems, SpecErrors};
 use stepwell_workflow::document::{self, Node, Table};
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 15] = [
     "state_dir",
     "export_dir",
     "output",
@@ -23,6 +24,7 @@ const KEYS: [&str; 14] = [
     "rate_limits",
     "alerts",
     "notify",
+    "webhook",
 ];
 const RETENTION_KEYS: [&str; 2] = ["keep_runs", "keep_days"];
 
@@ -49,6 +51,7 @@ pub(super) fn parse(text: &str, path: &Path, home: Option<&Path>) -> Result<Part
         rate_limits: limits::rate_limits(&table, &mut problems),
         alert_command: limits::alert_command(&table, &mut problems),
         notify_command: limits::notify_command(&table, &mut problems),
+        webhooks: webhooks::webhooks(&table, home, &mut problems),
         crash_loop_limit: table.get("crash_loop_limit").and_then(|node| crash_loop_limit(node, &mut problems)),
         log_limit: limits::log_limit(&table, &mut problems),
         slots: table.get("slots").and_then(|node| slots(node, &mut problems)),

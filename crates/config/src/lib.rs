@@ -9,6 +9,7 @@ mod load;
 mod settings;
 #[cfg(test)]
 mod tests;
+mod webhooks;
 
 pub use error::ConfigError;
 pub use load::{Surroundings, load, load_from};

@@ -165,6 +165,14 @@ pub fn load_from(flags: Partial, surroundings: &Surroundings<'_>) -> Result<Sett
             ],
             Vec::new(),
         ),
+        webhooks: first(
+            [
+                (env.webhooks, Origin::Env("STEPWELL_NOTIFY")),
+                (project.webhooks, project_origin()),
+                (user.webhooks, user_origin()),
+            ],
+            Vec::new(),
+        ),
     })
 }
 
@@ -218,12 +226,18 @@ fn environment(surroundings: &Surroundings<'_>) -> Result<Partial, ConfigError> 
         })?,
         tensorboard: variable(surroundings, "STEPWELL_TENSORBOARD", Switch::from_str)?,
         color: variable(surroundings, "STEPWELL_COLOR", ColorChoice::from_str)?,
-        notify_command: variable(surroundings, "STEPWELL_NOTIFY", |text| match text {
-            "off" => Ok(Vec::new()),
-            _ => Err(InvalidValue { expected: "`off`", given: text.to_owned() }),
-        })?,
+        notify_command: variable(surroundings, "STEPWELL_NOTIFY", off)?,
+        webhooks: variable(surroundings, "STEPWELL_NOTIFY", off)?,
         ..Partial::default()
     })
+}
+
+/// Nobody is told anything.
+fn off<T>(text: &str) -> Result<Vec<T>, InvalidValue> {
+    match text {
+        "off" => Ok(Vec::new()),
+        _ => Err(InvalidValue { expected: "`off`", given: text.to_owned() }),
+    }
 }
 
 fn variable<T>(

@@ -9,6 +9,7 @@ use stepwell_base::amount;
 use stepwell_workflow::limits::Limits;
 use stepwell_workflow::pools::Pools;
 use stepwell_workflow::rate_limit::RateLimit;
+use stepwell_workflow::webhook::Webhook;
 
 /// Settings after precedence: flag, `STEPWELL_*`, `stepwell.toml`, user configuration, default.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -41,6 +42,8 @@ pub struct Settings {
     pub alert_command: Setting<Vec<String>>,
     /// Program and arguments to start once per ended run; empty for none.
     pub notify_command: Setting<Vec<String>>,
+    /// Receivers of events.
+    pub webhooks: Setting<Vec<Webhook>>,
 }
 
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -89,6 +92,7 @@ pub struct Partial {
     pub rate_limits: Option<BTreeMap<String, RateLimit>>,
     pub alert_command: Option<Vec<String>>,
     pub notify_command: Option<Vec<String>>,
+    pub webhooks: Option<Vec<Webhook>>,
 }
 
 /// One line of `config show`.
@@ -120,6 +124,7 @@ impl Settings {
             row("rate_limits", self.describe_rate_limits(), &self.rate_limits.origin),
             row("alerts.command", self.alert_command.value.join(" "), &self.alert_command.origin),
             row("notify.command", self.notify_command.value.join(" "), &self.notify_command.origin),
+            row("webhook", self.describe_webhooks(), &self.webhooks.origin),
         ]
     }
 
@@ -130,7 +135,13 @@ impl Settings {
             rate_limits: self.rate_limits.value.clone(),
             alert_command: self.alert_command.value.clone(),
             notify_command: self.notify_command.value.clone(),
+            webhooks: self.webhooks.value.clone(),
         }
+    }
+
+    /// The names only: an address may be a secret.
+    fn describe_webhooks(&self) -> String {
+        self.webhooks.value.iter().map(|webhook| webhook.name.as_str()).collect::<Vec<_>>().join(", ")
     }
 
     pub fn describe_pools(&self) -> String {

@@ -22,6 +22,7 @@ mod timers;
 
 use std::collections::BTreeMap;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -44,11 +45,16 @@ use crate::executors::{AttemptId, Executor, Local};
 use crate::inbox::{Inbox, Message};
 use crate::log::{Logged, SHOWN};
 use crate::options::{EngineOptions, Observer, Outcome, Scope};
+use crate::outbound::{Courier, Heralded};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::error_chain::error_chain;
 use stepwell_base::ids::RunId;
 use stepwell_steps::own_binary;
 use stepwell_store::{EngineLock, Store};
+
+/// Longest wait for receivers of events after the last run has ended, and after a person has stopped the engine.
+const LAST_WORDS: Duration = Duration::from_secs(5);
+const HURRY: Duration = Duration::from_secs(1);
 
 /// Drives runs until they have ended or SIGINT, SIGTERM, SIGUSR1 or SIGHUP arrives. The first signal lets attempts write their
 /// checkpoints; the second kills them at once.
@@ -73,13 +79,20 @@ pub fn drive_locked(
     let inbox = Inbox::open(&options.state_dir)?;
     let program = own_binary().map_err(EngineError::system("find this program's own path"))?;
     let executor = Local::new(program, inbox.sink(), options.log_limit);
-    let (scope, mut observer) = (options.scope, Logged { observer });
+    let scope = options.scope;
+    let courier = Courier::start(&options.limits.webhooks, &options.state_dir, &inbox.sender)?;
+    let mut observer = Logged { observer };
+    let mut observer = Heralded { observer: &mut observer, courier: &courier };
     tracing::info!(pid = std::process::id(), ?scope, version = env!("CARGO_PKG_VERSION"), "engine started");
     let outcome = drive_with(lock, options, &mut observer, &inbox, (executor, SystemClock::start()));
     match &outcome {
         Ok(outcome) => tracing::info!(?outcome, "engine ended"),
         Err(error) => tracing::warn!(target: SHOWN, "engine ended: {}", error_chain(error)),
     }
+    courier.finish(match &outcome {
+        Ok(Outcome::Interrupted) | Err(_) => HURRY,
+        Ok(_) => LAST_WORDS,
+    });
     outcome
 }
 

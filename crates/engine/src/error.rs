@@ -31,6 +31,9 @@ pub enum EngineError {
     /// `suspects` names the work that ran when the last engine died.
     #[error("safe mode: the engine died {crashes} times within a minute and got nothing done{suspects}")]
     CrashLoop { crashes: usize, suspects: String, run: Option<RunId> },
+    /// This machine cannot send to a receiver; the receiver is not to blame.
+    #[error("the webhook `{name}` cannot be used: {why}")]
+    Webhook { name: String, why: String },
     #[error("run {run} cannot be read, and has processes of an earlier engine that cannot be ended: {pids:?}")]
     RunStillRunning { run: RunId, pids: Vec<u32> },
     /// A second start of the step could run it twice at once.
@@ -82,6 +85,9 @@ impl EngineError {
             }
             EngineError::Diverged { .. } => Some("`stepwell db check` looks for damage".to_owned()),
             EngineError::Refused { run, .. } => Some(format!("`stepwell show {run}` shows its steps")),
+            EngineError::Webhook { .. } => {
+                Some("correct `[[webhook]]` in stepwell.toml, or set what it names".to_owned())
+            }
             EngineError::Io { .. } | EngineError::System { .. } => None,
         }
     }

@@ -13,6 +13,7 @@ pub mod log;
 mod maintenance;
 mod notifier;
 mod options;
+mod outbound;
 mod rows;
 mod signals;
 #[cfg(test)]
@@ -30,5 +31,6 @@ pub use maintenance::{
     put_back_artifacts, put_back_logs, remove_runs,
 };
 pub use options::{EngineOptions, Observer, Outcome, Quiet, Scope, SpaceWait, Start};
+pub use outbound::{Delivery, new_secret, redeliver, test as test_webhook};
 pub use rows::state_from_rows;
 pub use signals::stop_signals;

@@ -122,14 +122,7 @@ fn wait(child: &mut Child) -> Result<(), String> {
 
 /// One line of JSON. `text` is the key that chat services show.
 fn message(reader: &Reader, state_dir: &Path, run: &RunRow) -> Result<String, StoreError> {
-    let mut values = Map::new();
-    for step in reader.overview(run.id, 0)? {
-        let numbers = step.outputs.map(|outputs| outputs.values).unwrap_or_default();
-        let numbers: Map<String, Value> = numbers.into_iter().filter(|(_, value)| value.is_number()).collect();
-        if !numbers.is_empty() {
-            values.insert(step.id.to_string(), Value::Object(numbers));
-        }
-    }
+    let values = numbers(reader, run.id)?;
     let mut message = json!({
         "schema": 1,
         "type": "run_ended",
@@ -152,6 +145,19 @@ fn message(reader: &Reader, state_dir: &Path, run: &RunRow) -> Result<String, St
         message["values"] = Value::Object(Map::new());
     }
     Ok(format!("{message}\n"))
+}
+
+/// The numbers that the steps of a run gave as values, by step.
+pub(crate) fn numbers(reader: &Reader, run: RunId) -> Result<Map<String, Value>, StoreError> {
+    let mut values = Map::new();
+    for step in reader.overview(run, 0)? {
+        let numbers = step.outputs.map(|outputs| outputs.values).unwrap_or_default();
+        let numbers: Map<String, Value> = numbers.into_iter().filter(|(_, value)| value.is_number()).collect();
+        if !numbers.is_empty() {
+            values.insert(step.id.to_string(), Value::Object(numbers));
+        }
+    }
+    Ok(values)
 }
 
 fn text(run: &RunRow) -> String {

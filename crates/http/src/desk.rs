@@ -56,6 +56,12 @@ pub trait Desk: Send + Sync + 'static {
     /// Adds a schedule.
     fn add_schedule(&self, new: NewSchedule) -> Result<(), DeskError>;
 
+    /// The receivers of events with their last results, as `webhook list` prints them.
+    fn webhooks(&self) -> Result<Value, DeskError>;
+
+    /// Sends a test to a receiver; returns what came of it, as `webhook test` prints it.
+    fn test_webhook(&self, name: &str) -> Result<Value, DeskError>;
+
     /// Names of the workflows that need no file.
     fn workflows(&self) -> Result<Vec<String>, DeskError>;
 
@@ -163,8 +169,7 @@ pub struct NewSchedule {
     pub name: RunName,
     pub cron: String,
     pub time_zone: String,
-    /// One of [`Desk::workflows`].
-    pub workflow: String,
+    pub workflow: WorkflowText,
     pub params: Map<String, Value>,
     pub catch_up: CatchUp,
     pub priority: i32,

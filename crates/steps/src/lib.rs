@@ -43,7 +43,7 @@ mod waiting;
 
 pub use build_features::build_features;
 pub use command::fuzzed as command_files;
-pub use command::{ProjectFiles, adopt_orphans, has_program, kill_program, last_lines, own_binary};
+pub use command::{ProjectFiles, adopt_orphans, has_program, kill_program, last_lines, own_binary, read_secret};
 pub use corpus_clean::CORPUS_CLEAN;
 pub use corpus_documents::{DocumentReader, document_files};
 pub use corpus_import::CORPUS_IMPORT;

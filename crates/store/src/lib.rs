@@ -44,14 +44,14 @@ pub use layout::{
 };
 pub use open::lock::EngineLock;
 pub use read::{
-    EventsAfter, Family, FilePage, Order, Reader, RunFilter, RunParams, SeriesStep, StepCounts, StepFilter, StepPage,
-    StepPlace, StepTotals,
+    EventsAfter, Family, FilePage, MessageCounts, Order, Reader, RunFilter, RunParams, SeriesStep, StepCounts,
+    StepFilter, StepPage, StepPlace, StepTotals,
 };
 pub use rows::{
-    Annotation, Answer, AttemptedStep, BatchChecked, BatchCounts, BatchEnding, BatchOutcome, BatchRow, BatchUsage,
-    CheckpointRow, Children, DecisionRow, EventRow, FileRow, LineError, Reference, ReferenceHolder, Remark, RequestRow,
-    RunRow, RunRows, SampleRow, ScheduleOptions, ScheduleRow, SignalRow, StepRow, TokenKind, TokenRow, Unreadable,
-    UsageRow, WaitRow,
+    After, Annotation, Answer, Attempted, AttemptedStep, BatchChecked, BatchCounts, BatchEnding, BatchOutcome,
+    BatchRow, BatchUsage, CheckpointRow, Children, DecisionRow, EventRow, FileRow, HashedEvent, LineError,
+    MessageOutcome, MessageRow, NewMessage, Reference, ReferenceHolder, Remark, RequestRow, RunRow, RunRows, SampleRow,
+    ScheduleOptions, ScheduleRow, SignalRow, StepRow, TokenKind, TokenRow, Unreadable, UsageRow, WaitRow,
 };
 pub use series::{Extremes, Point, SeriesRange};
 pub use write::Store;

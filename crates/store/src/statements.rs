@@ -9,7 +9,7 @@ use rusqlite::Connection;
 use rusqlite::trace::{TraceEvent, TraceEventCodes};
 
 /// Tables that keep their rows for ever.
-const GROWING: [&str; 13] = [
+const GROWING: [&str; 14] = [
     "annotation",
     "event",
     "run",
@@ -23,6 +23,7 @@ const GROWING: [&str; 13] = [
     "request",
     "decision",
     "signal",
+    "webhook_message",
 ];
 
 /// Indexes of unfinished work.

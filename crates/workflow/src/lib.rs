@@ -4,7 +4,7 @@
 //! nothing of runs.
 //!
 //! Start reading at [`parse::workflow`]. A text becomes a [`document`] (TOML with positions), then a `draft` (keys and
-//! types), which [`validate`] checks; [`template`] evaluates what a run fills in later. [`limits`], [`pools`] and
+//! types), which [`validate`] checks; [`template`] evaluates what a run fills in later. [`limits`], [`pools`], [`webhook`] and
 //! [`rate_limit`] belong to the settings of a machine, [`key`] identifies equal work, [`outline`] reads the comments of params.
 
 pub mod budget;
@@ -25,3 +25,4 @@ pub mod spec;
 pub mod template;
 pub mod timetable;
 pub mod validate;
+pub mod webhook;

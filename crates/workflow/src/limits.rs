@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::catalog::Placement;
 use super::pools::{Demand, Pools};
 use super::rate_limit::RateLimit;
+use super::webhook::Webhook;
 use stepwell_base::failure::Failure;
 use stepwell_base::suggest;
 
@@ -25,6 +26,8 @@ pub struct Limits {
     pub alert_command: Vec<String>,
     /// Program and arguments to start once per ended run.
     pub notify_command: Vec<String>,
+    /// Receivers of events.
+    pub webhooks: Vec<Webhook>,
 }
 
 impl Limits {

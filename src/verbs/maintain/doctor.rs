@@ -7,6 +7,7 @@ use crate::drive::shared_disk;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
+use crate::verbs::start::webhook;
 use crate::view::output::bytes;
 use stepwell_config::Origin;
 use stepwell_store::EngineLock;
@@ -42,6 +43,7 @@ pub fn doctor(session: &Session, _: &DoctorArgs) -> Result<Exit, CliError> {
     findings.extend(file_system(session));
     findings.push(good("engine", engine(session)));
     findings.extend(limits(session));
+    findings.extend(webhooks(session));
     findings.extend(devices());
     let sound = findings.iter().all(|finding| finding.verdict != Verdict::Bad);
     let text: String = findings.iter().map(line).collect();
@@ -74,6 +76,13 @@ fn file_system(session: &Session) -> Option<Finding> {
     let system = shared_disk::network_file_system(session.state_dir())?;
     let text = format!("{}; {}", shared_disk::danger(&system), shared_disk::ADVICE);
     Some(Finding { name: "file system", verdict: Verdict::Doubtful, text })
+}
+
+/// Nothing without webhooks.
+fn webhooks(session: &Session) -> Option<Finding> {
+    let (text, is_wrong) = webhook::health(session)?;
+    let verdict = if is_wrong { Verdict::Doubtful } else { Verdict::Good };
+    Some(Finding { name: "webhooks", verdict, text })
 }
 
 /// Slots, and the pools and rate limits that are set.

@@ -5,4 +5,5 @@ pub mod schedule;
 pub mod serve;
 pub mod start_training;
 pub mod token;
+pub mod webhook;
 pub mod worker;

@@ -51,6 +51,12 @@ pub fn routes() -> Vec<Route> {
             doc("Tries failed steps again").body::<RetryBody>(),
         ),
         Route::post(
+            "/api/v1/runs/{run}/steps/{step}/retry",
+            Access::RUN,
+            retry_step,
+            doc("Tries one failed step again; of a fan-out, its failed items").body::<NoBody>(),
+        ),
+        Route::post(
             "/api/v1/runs/{run}/approve",
             Access::RUN,
             approve,
@@ -164,6 +170,15 @@ async fn retry(
         })
         .await?;
     ask(app, run, Ask::Request(Request::Retry { step })).await
+}
+
+async fn retry_step(
+    State(app): State<AppState>,
+    PathOf((run, step)): PathOf<(String, String)>,
+    Body(NoBody {}): Body<NoBody>,
+) -> Result<Json<RunForm>, Problem> {
+    let (run, step) = app.read(move |reader| step_of(reader, &run, &step)).await?;
+    ask(app, run, Ask::Request(Request::Retry { step: Some(step) })).await
 }
 
 async fn approve(

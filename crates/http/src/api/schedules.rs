@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::forms::Anything;
+use super::submit::workflow_text;
 use crate::desk::NewSchedule;
 use crate::problem::Problem;
 use crate::route::{Access, Body, Doc, PathOf, Route};
@@ -26,7 +27,9 @@ pub fn routes() -> Vec<Route> {
             "/api/v1/schedules",
             Access::RUN,
             create,
-            Doc::new("schedules", "Adds a schedule").body::<ScheduleBody>().returns::<Anything>(),
+            Doc::new("schedules", "Adds a schedule, of a workflow by name or as text")
+                .body::<ScheduleBody>()
+                .returns::<Anything>(),
         ),
         Route::post(
             "/api/v1/schedules/{schedule}/pause",
@@ -58,7 +61,9 @@ pub struct ScheduleBody {
     /// Such as `Europe/Berlin`; UTC by default.
     time_zone: Option<String>,
     /// Name of a workflow of the server.
-    workflow: String,
+    workflow: Option<String>,
+    /// Text of a workflow file in its place. The schedule keeps it as it is now.
+    text: Option<String>,
     /// Parameters that differ from the defaults of the workflow.
     #[serde(default)]
     params: Map<String, Value>,
@@ -82,7 +87,7 @@ async fn create(State(app): State<AppState>, Body(body): Body<ScheduleBody>) -> 
         name: body.name.parse().map_err(|error| Problem::usage(format!("`name`: {error}")))?,
         cron: body.cron,
         time_zone: body.time_zone.unwrap_or_else(|| "UTC".to_owned()),
-        workflow: body.workflow,
+        workflow: workflow_text("a schedule", body.workflow, body.text)?,
         params: body.params,
         catch_up,
         priority: body.priority,

@@ -107,13 +107,8 @@ async fn submit(
     headers: HeaderMap,
     Body(body): Body<SubmitBody>,
 ) -> Result<Json<SubmittedForm>, Problem> {
-    let workflow = match (body.workflow, body.text) {
-        (Some(name), None) => WorkflowText::Named(name),
-        (None, Some(text)) => WorkflowText::Text(text),
-        _ => return Err(Problem::usage("a run needs `workflow` or `text`, and not both")),
-    };
     let new = Submit {
-        workflow,
+        workflow: workflow_text("a run", body.workflow, body.text)?,
         params: body.params,
         name: body.name.as_deref().map(run_name).transpose()?,
         tags: tags(&body.tags)?,
@@ -161,6 +156,16 @@ async fn answer(app: &AppState, Submitted { run, new }: Submitted) -> Result<Jso
         Ok(Json(SubmittedForm { run, new }))
     })
     .await
+}
+
+/// # Errors
+/// When `what` has both a name and a text, or neither.
+pub fn workflow_text(what: &str, name: Option<String>, text: Option<String>) -> Result<WorkflowText, Problem> {
+    match (name, text) {
+        (Some(name), None) => Ok(WorkflowText::Named(name)),
+        (None, Some(text)) => Ok(WorkflowText::Text(text)),
+        _ => Err(Problem::usage(format!("{what} needs `workflow` or `text`, and not both"))),
+    }
 }
 
 fn run_name(text: &str) -> Result<RunName, Problem> {

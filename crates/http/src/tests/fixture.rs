@@ -238,6 +238,15 @@ impl Desk for FakeDesk {
         Ok(())
     }
 
+    fn webhooks(&self) -> Result<Value, DeskError> {
+        Ok(json!({ "webhooks": [] }))
+    }
+
+    fn test_webhook(&self, name: &str) -> Result<Value, DeskError> {
+        self.note(format!("test {name}"));
+        Ok(json!({ "webhook": name, "delivered": true }))
+    }
+
     fn workflows(&self) -> Result<Vec<String>, DeskError> {
         Ok(vec!["w".to_owned()])
     }

@@ -5,6 +5,7 @@ mod fixture;
 mod gauges;
 mod guard;
 mod login;
+mod measured;
 mod openai;
 mod runs;
 mod series;

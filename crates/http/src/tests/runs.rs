@@ -86,6 +86,27 @@ fn an_approval_carries_the_name_of_the_token() {
 }
 
 #[test]
+fn one_step_is_retried_and_a_schedule_takes_text() {
+    let lab = Lab::new();
+    let run = lab.submit("r").to_string();
+    let (status, form) = lab.post(&format!("/api/v1/runs/{run}/steps/one/retry"), &lab.run, json!({}));
+    assert_eq!((status, &form["name"]), (StatusCode::OK, &json!("r")));
+    assert_eq!(lab.post(&format!("/api/v1/runs/{run}/steps/two/retry"), &lab.run, json!({})).0, StatusCode::NOT_FOUND);
+    let schedule = |more: Value| {
+        let mut body = json!({ "name": "nightly", "cron": "0 3 * * *" });
+        body.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        lab.post("/api/v1/schedules", &lab.run, body).0
+    };
+    assert_eq!(schedule(json!({ "text": "name = \"w\"" })), StatusCode::OK);
+    assert_eq!(schedule(json!({ "workflow": "w" })), StatusCode::OK);
+    assert_eq!(schedule(json!({})), StatusCode::BAD_REQUEST);
+    assert_eq!(schedule(json!({ "workflow": "w", "text": "x" })), StatusCode::BAD_REQUEST);
+    let asked = lab.desk.asked.lock().unwrap().join("\n");
+    assert!(asked.contains("Retry { step: Some(StepId(\"one\")) }"), "{asked}");
+    assert!(asked.contains("Text(\"name = \\\"w\\\"\")") && asked.contains("Named(\"w\")"), "{asked}");
+}
+
+#[test]
 fn the_document_names_every_route_of_the_api() {
     let lab = Lab::new();
     let (status, document) = lab.get("/api/v1/openapi.json", &lab.read);

@@ -27,4 +27,5 @@ pub use files::ProjectFiles;
 pub(super) use handler::Command;
 pub use log::last_lines;
 pub use orphans::adopt_orphans;
+pub use secrets::read as read_secret;
 pub use spawn::{has_program, kill_program, own_binary};

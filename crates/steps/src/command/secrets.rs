@@ -66,7 +66,11 @@ impl Secrets {
     }
 }
 
-fn read(secret: &Secret) -> Result<String, Failure> {
+/// Reads the value of a secret.
+///
+/// # Errors
+/// A fatal failure that names a missing secret, or one that a program cannot receive.
+pub fn read(secret: &Secret) -> Result<String, Failure> {
     let Secret { name, source } = secret;
     let refused = |why: String, hint: String| Failure::fatal(format!("the secret `{name}` {why}")).with_hint(hint);
     let (value, from) = match source {

@@ -21,7 +21,7 @@ use crate::write::tally::Tally;
 use crate::write::{commit, prune, submit};
 
 /// Tables that no event writes; each has its own protection.
-const NOT_LOGGED: [&str; 14] = [
+const NOT_LOGGED: [&str; 16] = [
     "meta",
     "annotation",
     "notification",
@@ -35,6 +35,8 @@ const NOT_LOGGED: [&str; 14] = [
     "token",
     "file",
     "batch",
+    "event_cursor",
+    "webhook_message",
     "refinery_schema_history",
 ];
 

@@ -12,8 +12,19 @@ use stepwell_base::faults::around;
 use crate::error::StoreError;
 
 /// Tables under the seal. The seal itself is a row of `meta`.
-const TABLES: [&str; 9] =
-    ["annotation", "batch", "environment", "file", "meta", "notification", "request", "schedule", "token"];
+const TABLES: [&str; 11] = [
+    "annotation",
+    "batch",
+    "environment",
+    "event_cursor",
+    "file",
+    "meta",
+    "notification",
+    "request",
+    "schedule",
+    "token",
+    "webhook_message",
+];
 /// Tables under the seal of schema 4 and older.
 const OLD_TABLES: [&str; 4] = ["environment", "meta", "request", "schedule"];
 const SEAL: &str = "seal";

@@ -15,8 +15,10 @@ mod references;
 pub(crate) mod runs;
 mod served;
 mod steps;
+mod webhooks;
 
 pub use history::{EventsAfter, SeriesStep};
 pub use look::{Family, RunFilter, RunParams, StepCounts, StepFilter, StepPage, StepPlace, StepTotals};
 pub use reader::Reader;
 pub use served::{FilePage, Order};
+pub use webhooks::MessageCounts;

@@ -15,6 +15,7 @@ mod step;
 mod token;
 mod usage;
 mod wait;
+mod webhook;
 
 pub use annotation::{Annotation, Remark};
 pub use checkpoint::CheckpointRow;
@@ -29,6 +30,7 @@ pub use step::{AttemptedStep, Children, StepRow};
 pub use token::{TokenKind, TokenRow};
 pub use usage::UsageRow;
 pub use wait::{DecisionRow, SignalRow, WaitRow};
+pub use webhook::{After, Attempted, HashedEvent, MessageOutcome, MessageRow, NewMessage};
 
 pub(crate) use annotation::AnnotationOf;
 pub(crate) use checkpoint::CheckpointOf;

@@ -18,3 +18,4 @@ mod series;
 mod step_names;
 mod sums;
 mod upgrade;
+mod webhooks;

@@ -5,7 +5,6 @@ mod answers;
 mod claim_and_succeed;
 pub(crate) mod commit;
 mod measured;
-mod notifications;
 mod project;
 pub(crate) mod prune;
 mod requests;
@@ -17,5 +16,6 @@ pub(crate) mod store;
 pub(crate) mod submit;
 pub(crate) mod tally;
 mod tokens;
+mod told;
 
 pub use store::Store;

@@ -6,7 +6,7 @@ use axum::http::HeaderMap;
 use serde::Deserialize;
 
 use super::super::parts::{Goes, Shown, done, parameters};
-use crate::desk::NewSchedule;
+use crate::desk::{NewSchedule, WorkflowText};
 use crate::problem::Problem;
 use crate::route::{Access, Doc, Route};
 use crate::state::AppState;
@@ -50,7 +50,7 @@ fn new(fields: &Fields) -> Result<NewSchedule, Problem> {
         name: fields.name.trim().parse().map_err(|error| Problem::usage(format!("the name: {error}")))?,
         cron: fields.cron.trim().to_owned(),
         time_zone: if time_zone.is_empty() { "UTC".to_owned() } else { time_zone.to_owned() },
-        workflow: fields.workflow.clone(),
+        workflow: WorkflowText::Named(fields.workflow.clone()),
         params: parameters(&fields.set)?,
         catch_up,
         priority: 0,

@@ -2,13 +2,16 @@
 
 use jiff::Timestamp;
 use rusqlite::{Connection, Params, params};
+use serde_json::json;
 
 use super::files;
 use crate::decode::{Json, first, time_text};
 use crate::error::StoreError;
 use crate::integrity::seal::{self, Rows};
-use crate::rows::{BatchChecked, BatchEnding, BatchRow, FileRow};
+use crate::rows::{BatchChecked, BatchEnding, BatchOutcome, BatchRow, FileRow, NewMessage};
 use crate::write::store::Store;
+use crate::write::told::webhooks::announce;
+use stepwell_workflow::webhook::EventType;
 
 impl Store {
     /// Adds a batch, unless it exists; returns the row that is there then.
@@ -59,9 +62,39 @@ impl Store {
             for file in results {
                 files::insert(transaction, file)?;
             }
+            let (kind, message) = end_message(id, ending);
+            announce(transaction, kind, &message)?;
             Ok(true)
         })
     }
+}
+
+/// What receivers of events are told, in the form of OpenAI's webhooks.
+fn end_message(id: &str, ending: &BatchEnding) -> (EventType, NewMessage) {
+    let kind = match ending.outcome {
+        BatchOutcome::Completed => EventType::BatchCompleted,
+        BatchOutcome::Failed => EventType::BatchFailed,
+        BatchOutcome::Expired => EventType::BatchExpired,
+        BatchOutcome::Cancelled => EventType::BatchCancelled,
+    };
+    // A batch ends once.
+    let hash = blake3::hash(format!("{id} {}", kind.as_str()).as_bytes()).to_hex();
+    let body = json!({
+        "id": format!("evt_{}", &hash[..32]),
+        "object": "event",
+        "created_at": ending.at.as_second(),
+        "type": kind.as_str(),
+        "data": { "id": id },
+    });
+    let message = NewMessage {
+        id: format!("msg_{}", &hash[..32]),
+        kind: kind.as_str(),
+        run: None,
+        body: body.to_string(),
+        created_at: ending.at,
+        first_at: ending.at,
+    };
+    (kind, message)
 }
 
 fn change(connection: &Connection, id: &str, sql: &str, values: impl Params) -> Result<usize, StoreError> {

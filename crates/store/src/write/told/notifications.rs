@@ -10,7 +10,7 @@ use crate::decode::time_text;
 use crate::error::StoreError;
 use crate::integrity::seal::{self, Rows};
 
-pub(super) fn write(connection: &Connection, batch: &Batch<'_>) -> Result<(), StoreError> {
+pub(in crate::write) fn write(connection: &Connection, batch: &Batch<'_>) -> Result<(), StoreError> {
     for (run, at) in batch.to_tell {
         let sql = "INSERT INTO notification (run, at) VALUES (?1, ?2) ON CONFLICT (run) DO UPDATE SET at = excluded.at";
         change(connection, *run, *at, sql)?;
