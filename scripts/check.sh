@@ -31,7 +31,7 @@ cargo fmt --all --check
 # The second one is the program without burn; what only failpoints change is in it too.
 step "lints and types, with wgpu and cuda, and without burn"
 DOCS_RS=1 cargo clippy "${workspace[@]}" --all-targets --features "$gpu" --quiet -- -D warnings
-DOCS_RS=1 cargo clippy "${without_burn[@]}" --all-targets --features stepwell-features/gpu,stepwell/failpoints --quiet -- -D warnings
+DOCS_RS=1 cargo clippy "${without_burn[@]}" --all-targets --features stepwell-features/gpu,stepwell/failpoints,stepwell/otel --quiet -- -D warnings
 
 step "documentation"
 DOCS_RS=1 RUSTDOCFLAGS="-D warnings" cargo doc "${workspace[@]}" --no-deps --features "$gpu" --quiet
@@ -52,10 +52,10 @@ fi
 
 # Without burn only the crates above it differ. The crates below have had their tests.
 step "without burn: unit tests"
-STEPWELL_SIM_SEEDS=100 cargo test "${without_burn[@]}" --features stepwell/failpoints --lib 2>&1 | tee -a "$log"
+STEPWELL_SIM_SEEDS=100 cargo test "${without_burn[@]}" --features stepwell/failpoints,stepwell/otel --lib 2>&1 | tee -a "$log"
 
 step "without burn: verbs, and a fault at every failpoint"
-cargo test "${without_burn[@]}" --features stepwell/failpoints --test it -- cli:: failpoints:: 2>&1 | tee -a "$log"
+cargo test "${without_burn[@]}" --features stepwell/failpoints,stepwell/otel --test it -- cli:: failpoints:: webhooks::traces 2>&1 | tee -a "$log"
 
 step "model of leases and fences"
 cargo test -p stepwell-features -p stepwell-lease-model --lib 2>&1 | tee -a "$log"

@@ -4,3 +4,5 @@ mod basics;
 mod kills;
 mod receiver;
 mod sha256;
+#[cfg(feature = "otel")]
+mod traces;

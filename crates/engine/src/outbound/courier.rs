@@ -7,6 +7,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use super::bell::Bell;
+#[cfg(feature = "otel")]
+use super::telemetry;
 use super::webhooks::{self, Receiver};
 use crate::inbox::Message;
 use crate::options::{Observer, SpaceWait};
@@ -46,6 +48,8 @@ impl Courier {
             }
         }
         let mut courier = Courier { lines: Vec::new() };
+        #[cfg(feature = "otel")]
+        courier.add_telemetry(state_dir, inbox)?;
         for webhook in webhooks {
             let bell = Arc::new(Bell::default());
             let receiver = Receiver {
@@ -57,6 +61,31 @@ impl Courier {
             courier.add(bell, webhooks::concerns, move || receiver.serve());
         }
         Ok(courier)
+    }
+
+    /// Sends traces, if the variables of OpenTelemetry say so.
+    #[cfg(feature = "otel")]
+    fn add_telemetry(&mut self, state_dir: &Path, inbox: &SyncSender<Message>) -> Result<(), StoreError> {
+        let variable = |name: &str| std::env::var_os(name).and_then(|value| value.into_string().ok());
+        match telemetry::Settings::from_variables(variable) {
+            Ok(None) => {}
+            Ok(Some(settings)) => {
+                Store::open(state_dir)?.event_cursor(telemetry::CURSOR, "")?;
+                let bell = Arc::new(Bell::default());
+                let exporter = telemetry::Exporter {
+                    settings,
+                    state_dir: state_dir.to_owned(),
+                    bell: Arc::clone(&bell),
+                    inbox: inbox.clone(),
+                };
+                self.add(bell, telemetry::concerns, move || exporter.serve());
+            }
+            Err(why) => {
+                // A full inbox loses a warning.
+                let _ = inbox.try_send(Message::Warning(format!("no traces are sent: {why}")));
+            }
+        }
+        Ok(())
     }
 
     fn add(&mut self, bell: Arc<Bell>, concerns: fn(&Event) -> bool, serve: impl FnOnce() + Send + 'static) {
