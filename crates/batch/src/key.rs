@@ -5,6 +5,10 @@ use std::fmt;
 use serde_json::{Map, Value};
 
 use crate::body::Endpoint;
+use stepwell_base::ordered_json::Json;
+
+/// Fields of a body whose keys a chat template prints in their order.
+const PRINTED: [&str; 3] = ["messages", "tools", "chat_template_kwargs"];
 
 /// Everything beside the request that an answer depends on.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +28,16 @@ pub struct RowKey(pub [u8; 32]);
 impl RowKey {
     /// The key of a request. `seed` is the seed that the row draws with, or `None` if it draws nothing.
     pub fn of(identity: &Identity, endpoint: Endpoint, body: &Map<String, Value>, seed: Option<u64>) -> RowKey {
+        RowKey::of_ordered(identity, endpoint, (body, None), seed)
+    }
+
+    /// Like [`RowKey::of`], for a body whose order of keys counts, because the chat template prints parts of it.
+    pub fn of_ordered(
+        identity: &Identity,
+        endpoint: Endpoint,
+        (body, ordered): (&Map<String, Value>, Option<&Json>),
+        seed: Option<u64>,
+    ) -> RowKey {
         let mut hasher = blake3::Hasher::new_derive_key("stepwell batch row 1");
         for part in [&identity.model, &identity.template, &identity.engine, endpoint.as_str()] {
             text(&mut hasher, part);
@@ -32,6 +46,11 @@ impl RowKey {
         hasher.update(&seed.unwrap_or(0).to_le_bytes());
         // The model is known by its digest, whatever the request calls it.
         object(&mut hasher, body, |name| name != "model");
+        for part in PRINTED {
+            if let Some(printed) = ordered.and_then(|ordered| ordered.get(part)) {
+                text(&mut hasher, &serde_json::to_string(printed).unwrap_or_default());
+            }
+        }
         RowKey(*hasher.finalize().as_bytes())
     }
 }
@@ -142,6 +161,22 @@ mod tests {
         for (index, other) in others.iter().enumerate() {
             assert!(*other != base && !others[index + 1..].contains(other), "{index}");
         }
+    }
+
+    #[test]
+    fn the_order_of_tools_counts() {
+        let key = |text: &str| {
+            let body: Value = serde_json::from_str(text).unwrap();
+            let ordered: Json = serde_json::from_str(text).unwrap();
+            RowKey::of_ordered(
+                &identity(),
+                Endpoint::ChatCompletions,
+                (body.as_object().unwrap(), Some(&ordered)),
+                None,
+            )
+        };
+        assert_ne!(key(r#"{"tools": [{"a": 1, "b": 2}]}"#), key(r#"{"tools": [{"b": 2, "a": 1}]}"#));
+        assert_eq!(key(r#"{"n": 1, "tools": [{"a": 1}]}"#), key(r#"{"tools": [{"a": 1}], "n": 1}"#));
     }
 
     #[test]

@@ -101,6 +101,12 @@ pub trait StepHandler: Sync {
         false
     }
 
+    /// True if a later attempt finds out what needed too much memory, and goes on without it: a kill by the kernel for lack of memory
+    /// is then an ordinary death of the worker.
+    fn survives_memory_kills(&self) -> bool {
+        false
+    }
+
     /// Returns the engine's action for a ready step with these resolved arguments, or `None` to start an attempt. Only
     /// kinds whose steps wait or are decided by the engine return an action; their steps are never reused.
     fn at_claim(&self, with: &Value) -> Result<Option<AtClaim>, Failure> {

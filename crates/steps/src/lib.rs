@@ -17,6 +17,7 @@ mod finding;
 mod generate;
 mod grammar;
 mod handler;
+mod infer;
 mod invisible;
 mod noop;
 mod process;
@@ -57,6 +58,7 @@ pub use generate::GENERATE;
 pub use handler::{
     CheckpointLine, Highlight, Misfit, Reporter, StepContext, StepError, StepHandler, Surroundings, arguments,
 };
+pub use infer::{CANCEL_FILE as BATCH_CANCEL_FILE, ChatModel, INFER, Reply};
 pub use process::{MemoryKills, TreeUsage, own_cpu_seconds, tree_usage};
 pub use registry::{catalog, find, registry};
 #[cfg(feature = "train")]

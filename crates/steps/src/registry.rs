@@ -20,6 +20,7 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::GENERATE,
     #[cfg(feature = "train")]
     &super::EXPORT,
+    &super::INFER,
     &super::command::Command,
     &super::noop::Noop,
     &super::waiting::KIND_GATE,

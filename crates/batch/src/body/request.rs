@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
+use stepwell_base::ordered_json::Json;
+
 use super::fields::{Fields, missing, text, wrong_type};
 use super::messages::{MOST_MESSAGES, messages, tools};
 use super::options::{MOST_CHOICES, MOST_LOGPROBS, MOST_TOKENS, Options, token_ids};
@@ -47,6 +49,8 @@ pub struct Body {
     pub model: String,
     pub prompt: Prompt,
     pub options: Options,
+    /// The body as it was sent, if the order of its keys counts.
+    pub ordered: Option<Json>,
 }
 
 #[derive(Clone, PartialEq, Debug)]
@@ -95,7 +99,13 @@ impl Body {
             let message = format!("the request asks for {choices} completions, at most {MOST_PROMPTS} are allowed");
             return Err(RowError::about("n", Code::InvalidValue, message));
         }
-        Ok(Body { endpoint, model, prompt, options })
+        Ok(Body { endpoint, model, prompt, options, ordered: None })
+    }
+
+    /// The same request with the order of keys that tools and their calls were sent with.
+    #[must_use]
+    pub fn in_order(self, ordered: Option<Json>) -> Body {
+        Body { ordered, ..self }
     }
 
     /// Number of completions that the answer has.

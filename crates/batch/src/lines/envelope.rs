@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use stepwell_base::json::{self, Limit};
+use stepwell_base::ordered_json::Json;
 
 use crate::body::Endpoint;
 use crate::error::{Code, RowError};
@@ -17,6 +18,8 @@ pub struct Request {
     pub endpoint: Endpoint,
     pub model: Option<String>,
     pub body: Map<String, Value>,
+    /// The same body with its keys in their order, if a chat template may print some of them.
+    pub ordered: Option<Json>,
 }
 
 /// True for a line that is no record.
@@ -31,6 +34,7 @@ pub fn is_blank(line: &[u8]) -> bool {
 /// do in vLLM.
 pub fn parse_line(line: &[u8], limit: u64) -> Result<Request, (RowError, Option<String>)> {
     let limit = Limit { depth: json::DEPTH, bytes: limit };
+    let text = line;
     let parsed = json::parse::<Value>(line, limit).map_err(|error| {
         // The text is one line of a file, so the line of the parser is always 1.
         let why = error.to_string().replace("line 1, column", "column").replace("at line 1 column", "at column");
@@ -43,10 +47,23 @@ pub fn parse_line(line: &[u8], limit: u64) -> Result<Request, (RowError, Option<
     match envelope(line) {
         Ok((endpoint, body)) => {
             let model = body.get("model").and_then(Value::as_str).map(str::to_owned);
-            Ok(Request { custom_id, endpoint, model, body })
+            let ordered = if has_tools(&body) { ordered_body(text) } else { None };
+            Ok(Request { custom_id, endpoint, model, body, ordered })
         }
         Err(error) => Err((error, Some(custom_id))),
     }
+}
+
+/// True if a part of the body is shown to the model as JSON.
+fn has_tools(body: &Map<String, Value>) -> bool {
+    let messages = body.get("messages").and_then(Value::as_array);
+    body.contains_key("tools")
+        || body.contains_key("chat_template_kwargs")
+        || messages.into_iter().flatten().any(|message| message.get("tool_calls").is_some())
+}
+
+fn ordered_body(line: &[u8]) -> Option<Json> {
+    serde_json::from_slice::<Json>(line).ok()?.get("body").cloned()
 }
 
 fn custom_id(value: Option<Value>) -> Result<String, RowError> {

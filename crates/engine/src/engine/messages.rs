@@ -5,7 +5,7 @@ use stepwell_base::failure::{Failure, FailureKind, OUT_OF_MEMORY_HINT};
 use stepwell_base::protocol::FromAttempt;
 use stepwell_run::command::Command;
 use stepwell_run::estimate::ProgressMark;
-use stepwell_steps::last_lines;
+use stepwell_steps::{find, last_lines};
 use stepwell_store::{UsageWrite, attempt_log, scratch_dir};
 
 use crate::clock::Clock;
@@ -169,10 +169,17 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
             message.push_str("; its last lines:\n");
             message.push_str(&log);
         }
-        if exit.out_of_memory {
+        if exit.out_of_memory && !self.survives_memory_kills(id) {
             return Failure::new(FailureKind::OutOfMemory, message).with_hint(OUT_OF_MEMORY_HINT);
         }
         Failure::new(FailureKind::LeaseLost, message).with_hint(format!("its log is `{}`", path.display()))
+    }
+
+    /// True if the kind of the step finds out what needed too much memory, and goes on without it.
+    fn survives_memory_kills(&self, id: &AttemptId) -> bool {
+        let Some(state) = self.runs.get(&id.run).map(|run| &run.state) else { return false };
+        let kind = state.step(&id.step).map(|step| &state.step_spec(step).kind);
+        kind.and_then(|kind| find(kind)).is_some_and(|handler| handler.survives_memory_kills())
     }
 
     pub(crate) fn fail(&mut self, id: AttemptId, failure: Failure) {

@@ -3,9 +3,11 @@
 use std::fs;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 /// Number of such kills up to some moment, in this process's control group and on the machine. The machine's count also
 /// covers kills in a group that the step has created.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 pub struct MemoryKills {
     in_group: Option<u64>,
     on_machine: Option<u64>,

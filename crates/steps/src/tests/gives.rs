@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::TrainingLab;
 use crate::{
-    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EXPORT, GENERATE, Highlight, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN,
-    registry,
+    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EXPORT, GENERATE, Highlight, INFER, StepHandler, TOKENIZE, TOKENIZER_TRAIN,
+    TRAIN, registry,
 };
 use stepwell_base::artifact::Outputs;
 use stepwell_workflow::catalog::Given;
@@ -55,7 +55,10 @@ fn the_declared_names_are_the_given_ones() {
     let trained = run(&TRAIN, lab.train_arguments(json!({ "steps": 2, "checkpoint_every": 2 })));
     let with = json!({ "model": trained["model"], "tokenizer": lab.tokenizer });
     run(&GENERATE, json!({ "model": trained["model"], "tokenizer": lab.tokenizer, "max_new_tokens": 2 }));
-    run(&EXPORT, with.clone());
+    let exported = run(&EXPORT, with.clone());
+    let body = json!({ "model": "m", "prompt": "The cat", "max_tokens": 2 });
+    let request = json!({ "custom_id": "a", "method": "POST", "url": "/v1/completions", "body": body });
+    run(&INFER, json!({ "model": exported["folder"], "requests": lab.ndjson(&[request.to_string()]) }));
     let mut eval = with;
     eval["validation"] = json!(lab.validation);
     eval["samples"] = json!({ "count": 1, "max_new_tokens": 2 });

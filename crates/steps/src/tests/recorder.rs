@@ -128,6 +128,13 @@ impl Recorder {
     }
 }
 
+impl Recorder {
+    /// Collects the checkpoints of an attempt that panicked. Its thread commits what it was given.
+    pub fn disconnect_dead(&mut self) {
+        self.disconnect();
+    }
+}
+
 impl Reporter for Recorder {
     fn progress(&mut self, progress: Progress) {
         self.progress.push(progress);

@@ -1,0 +1,284 @@
+//! The model that answers: its tokenizer, its template, and the engine that computes.
+
+use std::collections::HashMap;
+
+use super::arguments::{Arguments, Dtype};
+use super::backend::{Backend, Happened};
+use super::prompt::Prompts;
+use stepwell_base::failure::{Failure, FailureKind};
+use stepwell_batch::body::{Body, Options, ResponseFormat};
+use stepwell_batch::results::{Choice, FinishReason, TokenLogprob, Usage};
+use stepwell_batch::{Code, RowError};
+use stepwell_inference::{
+    self as inference, Engine, EngineOptions, Event, Finished, Format, Logprob, Logprobs, Reason, Refused, Request,
+    SamplingOptions,
+};
+use stepwell_models::{GenerationDefaults, Model, Tokenizer};
+
+/// Grows when equal requests get other answers than before.
+pub(super) const VERSION: &str = "1";
+/// Fewest and most bytes of keys and values, unless the step says otherwise.
+const LEAST_CACHE: usize = 192 << 20;
+const MOST_CACHE: usize = 1 << 30;
+
+pub(super) struct ModelBackend<'m> {
+    engine: Engine<'m>,
+    prompts: Prompts<'m>,
+    defaults: &'m GenerationDefaults,
+    tokenizer: &'m Tokenizer,
+    /// What is wanted of each prompt, by id.
+    wanted: HashMap<u64, Wanted>,
+    /// Tokens that the engine had computed after the last step.
+    computed: u64,
+}
+
+/// A prompt, ready for the engine.
+pub(super) struct Job {
+    prompt: Vec<u32>,
+    sampling: SamplingOptions,
+    wanted: Wanted,
+}
+
+/// What an answer has beside its text.
+struct Wanted {
+    /// Text of the prompt, if it starts the answer, and the log-probabilities of its tokens.
+    echo: Option<String>,
+    prompt_logprobs: Vec<TokenLogprob>,
+    /// Tokens of the prompt, if their log-probabilities are wanted.
+    prompt: Vec<u32>,
+    /// Log-probabilities of each completion so far; `None` if nobody asked.
+    logprobs: Option<Vec<Vec<TokenLogprob>>>,
+    /// No token was asked for: the one that the engine needs is dropped.
+    is_score: bool,
+    left: usize,
+}
+
+impl<'m> ModelBackend<'m> {
+    /// Loads the weights.
+    ///
+    /// # Errors
+    /// When there is too little memory, or an option is out of its limits.
+    pub(super) fn open(model: &'m Model, arguments: &Arguments) -> Result<ModelBackend<'m>, Failure> {
+        let slots = usize::try_from(arguments.concurrency.get()).unwrap_or(usize::MAX);
+        let cache = arguments.cache_mib.map(|mib| usize::try_from(mib.get() << 20).unwrap_or(usize::MAX));
+        ModelBackend::with(model, arguments.dtype, (slots, cache), arguments.created)
+    }
+
+    /// As `open`; `now` is the time for templates that print the date. Without a size, the cache has room for one row of the
+    /// whole context.
+    pub(super) fn with(
+        model: &'m Model,
+        dtype: Dtype,
+        (slots, cache): (usize, Option<usize>),
+        now: i64,
+    ) -> Result<ModelBackend<'m>, Failure> {
+        let shape = &model.shape;
+        let per_token = shape.layers * 2 * shape.kv_heads * shape.head_dim * size_of::<f32>();
+        let whole = per_token.saturating_mul(shape.context);
+        let cache_bytes = cache.unwrap_or_else(|| whole.clamp(LEAST_CACHE, MOST_CACHE));
+        let dtype = match dtype {
+            Dtype::F32 => inference::Dtype::F32,
+            Dtype::Bf16 => inference::Dtype::Bf16,
+            Dtype::Q8_0 => inference::Dtype::Q8_0,
+        };
+        let options = EngineOptions { dtype, slots, cache_bytes, ..EngineOptions::default() };
+        let engine = Engine::new(model, &options).map_err(|error| Failure::from_error(FailureKind::Fatal, &error))?;
+        let Model { tokenizer, chat, defaults, .. } = model;
+        let prompts = Prompts::new(tokenizer, chat.as_ref(), engine.context(), now);
+        Ok(ModelBackend { engine, prompts, defaults, tokenizer, wanted: HashMap::new(), computed: 0 })
+    }
+
+    /// Settings of the engine; what the request leaves open are the model's own, as in vLLM.
+    fn sampling(&self, options: &Options, seed: u64) -> Result<SamplingOptions, RowError> {
+        let defaults = self.defaults;
+        let single = |number: Option<f64>| number.map(|number| number as f32);
+        let greedy = defaults.sample == Some(false);
+        let temperature = if greedy { Some(0.0) } else { single(defaults.temperature) };
+        if options.prompt_logprobs.is_some() {
+            return Err(unsupported("prompt_logprobs", "ask for `echo` and `logprobs` of /v1/completions"));
+        }
+        let format = match options.response_format {
+            ResponseFormat::Text => Format::Text,
+            ResponseFormat::JsonObject => Format::Json,
+            ResponseFormat::JsonSchema(_) => return Err(unsupported("response_format", "there is `json_object`")),
+        };
+        if options.skip_special_tokens == Some(false) {
+            return Err(unsupported("skip_special_tokens", "answers have none"));
+        }
+        Ok(SamplingOptions {
+            max_tokens: options.max_tokens.map(|tokens| tokens.max(1) as usize),
+            min_tokens: options.min_tokens as usize,
+            temperature: options.temperature.or(temperature).unwrap_or(1.0),
+            top_k: options.top_k.map(|k| k as usize).or(defaults.top_k).filter(|k| *k > 0),
+            top_p: options.top_p.or(single(defaults.top_p)).unwrap_or(1.0),
+            min_p: options.min_p.or(single(defaults.min_p)).unwrap_or(0.0),
+            repetition_penalty: options.repetition_penalty.or(single(defaults.repetition_penalty)).unwrap_or(1.0),
+            presence_penalty: options.presence_penalty,
+            frequency_penalty: options.frequency_penalty,
+            logit_bias: options.logit_bias.iter().map(|(id, bias)| (*id, *bias)).collect(),
+            seed,
+            n: options.n as usize,
+            stop: options.stop.clone(),
+            stop_token_ids: options.stop_token_ids.clone(),
+            ignore_eos: options.ignore_eos,
+            include_stop: options.include_stop_str_in_output,
+            logprobs: options.logprobs.map(|count| count as usize),
+            prompt_logprobs: None,
+            format,
+        })
+    }
+
+    /// A step, with the pieces of text that it has made certain.
+    pub(super) fn step_with_texts(&mut self) -> (Vec<String>, Vec<Happened>) {
+        let (mut texts, mut happened) = (Vec::new(), Vec::new());
+        for event in self.engine.step() {
+            match event {
+                Event::Prompt { id, logprobs } => self.prompt(id, &logprobs),
+                Event::Token { id, choice, text, logprobs, .. } => {
+                    texts.push(text);
+                    self.token(id, choice, logprobs);
+                }
+                Event::Finished(finished) => {
+                    texts.push(finished.last_text.clone());
+                    happened.push(self.finished(finished));
+                }
+            }
+        }
+        let stats = self.engine.stats();
+        let computed = stats.prompt_tokens + stats.generated_tokens;
+        happened.push(Happened::Tokens { computed: computed - self.computed });
+        self.computed = computed;
+        texts.retain(|text| !text.is_empty());
+        (texts, happened)
+    }
+
+    fn token(&mut self, id: u64, number: usize, logprobs: Option<Logprobs>) {
+        let Some(wanted) = self.wanted.get_mut(&id) else { return };
+        if let (Some(lists), Some(logprobs), false) = (&mut wanted.logprobs, logprobs, wanted.is_score) {
+            lists[number].push(shown(self.tokenizer, &logprobs));
+        }
+    }
+
+    fn prompt(&mut self, id: u64, logprobs: &[Option<Logprobs>]) {
+        let Some(wanted) = self.wanted.get_mut(&id) else { return };
+        let entry = |(logprobs, token): (&Option<Logprobs>, &u32)| match logprobs {
+            Some(logprobs) => shown(self.tokenizer, logprobs),
+            // Nothing comes before the first token.
+            None => TokenLogprob { logprob: None, ..one(self.tokenizer, Logprob { token: *token, logprob: 0.0 }) },
+        };
+        wanted.prompt_logprobs = logprobs.iter().zip(&wanted.prompt).map(entry).collect();
+    }
+
+    fn finished(&mut self, finished: Finished) -> Happened {
+        let Finished { id, choice: number, generated, prompt_tokens, text, reason, .. } = finished;
+        let failure = |error: &inference::Failure| {
+            RowError::new(Code::InternalError, format!("The model cannot answer this request: {error}."))
+        };
+        let finish_reason = match &reason {
+            Reason::Stop(_) => FinishReason::Stop,
+            Reason::Length => FinishReason::Length,
+            Reason::Failed(error) => return Happened::Failed { id, error: failure(error) },
+        };
+        let Some(wanted) = self.wanted.get_mut(&id) else {
+            return Happened::Failed { id, error: RowError::new(Code::InternalError, "an answer without a request") };
+        };
+        let mut choice = Choice { text, finish_reason, logprobs: None };
+        let mut generated = generated as u64;
+        if wanted.is_score {
+            (choice.text, generated) = (String::new(), 0);
+            choice.finish_reason = FinishReason::Length;
+        }
+        if let Some(echo) = &wanted.echo {
+            choice.text.insert_str(0, echo);
+        }
+        if let Some(lists) = &mut wanted.logprobs {
+            let own = std::mem::take(&mut lists[number]);
+            choice.logprobs = Some(wanted.prompt_logprobs.iter().cloned().chain(own).collect());
+        }
+        // The prompt counts once, however many completions it has.
+        let prompt_tokens = if number == 0 { prompt_tokens as u64 } else { 0 };
+        wanted.left -= 1;
+        if wanted.left == 0 {
+            self.wanted.remove(&id);
+        }
+        let usage = Usage { prompt_tokens, completion_tokens: generated };
+        Happened::Finished { id, number, choice, usage }
+    }
+}
+
+impl Backend for ModelBackend<'_> {
+    type Job = Job;
+
+    fn prepare(&self, body: &Body, seed: u64) -> Result<Vec<Job>, RowError> {
+        let options = &body.options;
+        let base = self.sampling(options, seed)?;
+        let prompts = self.prompts.of(body)?;
+        let jobs = prompts.into_iter().enumerate().map(|(number, prompt)| {
+            let echo = prompt.echo;
+            let logprobs = options.logprobs.map(|_| vec![Vec::new(); base.n]);
+            let wanted = Wanted {
+                prompt_logprobs: Vec::new(),
+                prompt: if echo.is_some() && logprobs.is_some() { prompt.ids.clone() } else { Vec::new() },
+                logprobs,
+                is_score: options.max_tokens == Some(0),
+                left: base.n,
+                echo,
+            };
+            let sampling = SamplingOptions {
+                // Prompts of one request draw different samples.
+                seed: seed.wrapping_add((number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
+                prompt_logprobs: base.logprobs.filter(|_| wanted.echo.is_some()),
+                ..base.clone()
+            };
+            Job { prompt: prompt.ids, sampling, wanted }
+        });
+        Ok(jobs.collect())
+    }
+
+    fn submit(&mut self, id: u64, job: Job) -> Result<(), RowError> {
+        let Job { prompt, sampling, wanted } = job;
+        self.engine.submit(Request { id, prompt, sampling }).map_err(refusal)?;
+        self.wanted.insert(id, wanted);
+        Ok(())
+    }
+
+    fn step(&mut self) -> Vec<Happened> {
+        self.step_with_texts().1
+    }
+
+    fn cancel(&mut self, id: u64) {
+        self.engine.cancel(id);
+        self.wanted.remove(&id);
+    }
+}
+
+fn unsupported(param: &str, instead: &str) -> RowError {
+    RowError::about(param, Code::UnsupportedParameter, format!("`{param}` is not supported here; {instead}"))
+}
+
+fn refusal(refused: Refused) -> RowError {
+    let message = refused.to_string();
+    match refused {
+        Refused::PromptTooLong { .. } => RowError::about("messages", Code::ContextLengthExceeded, message),
+        Refused::CacheTooSmall { .. } => RowError::new(Code::OutOfMemory, message),
+        Refused::Option(invalid) => RowError::about(invalid.option, Code::InvalidValue, message),
+        Refused::EmptyPrompt | Refused::Token { .. } => RowError::about("prompt", Code::InvalidValue, message),
+        Refused::NoTokenizer { option } => RowError::about(option, Code::UnsupportedParameter, message),
+        Refused::DuplicateId { .. } => RowError::new(Code::InternalError, message),
+    }
+}
+
+fn shown(tokenizer: &Tokenizer, logprobs: &Logprobs) -> TokenLogprob {
+    let top = logprobs.top.iter().map(|logprob| one(tokenizer, *logprob)).collect();
+    TokenLogprob { top, ..one(tokenizer, logprobs.chosen) }
+}
+
+fn one(tokenizer: &Tokenizer, Logprob { token, logprob }: Logprob) -> TokenLogprob {
+    let mut bytes = tokenizer.token_bytes(token);
+    let mut text = String::from_utf8_lossy(&bytes).into_owned();
+    if bytes.is_empty() {
+        text = tokenizer.name_of(token).unwrap_or_default();
+        bytes = text.clone().into_bytes();
+    }
+    TokenLogprob { token: text, bytes, logprob: Some(logprob), top: Vec::new() }
+}

@@ -1,0 +1,21 @@
+//! Step kind `infer`: rows in, rows out. A row is the unit of durability. `specs/batches.md` describes the protocol.
+
+mod arguments;
+mod backend;
+mod batch;
+mod chat;
+mod durable;
+mod engine;
+mod handler;
+mod model;
+mod prompt;
+mod results;
+mod table;
+mod tally;
+#[cfg(test)]
+mod tests;
+mod work;
+
+pub use batch::CANCEL_FILE;
+pub use chat::{ChatModel, Reply};
+pub use handler::INFER;

@@ -1,0 +1,141 @@
+//! What becomes of rows.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use super::{Lab, digests, ids, row};
+use crate::StepError;
+use crate::infer::CANCEL_FILE;
+
+#[test]
+fn every_row_is_answered_in_the_order_of_the_file() {
+    let mut lab = Lab::of_rows(20);
+    let outputs = lab.attempt().unwrap();
+    let lines = lab.file(&outputs, "output");
+    assert_eq!(ids(&lines), (0..20).map(|n| format!("id-{n}")).collect::<Vec<_>>());
+    let text = lines[1]["response"]["body"]["choices"][0]["text"].as_str().unwrap();
+    assert!(text.starts_with("1xx tpmorp "), "{text}");
+    assert!(lab.file(&outputs, "errors").is_empty());
+    assert_eq!(outputs.values["ended"], "completed");
+    assert_eq!((&outputs.values["total"], &outputs.values["completed"]), (&json!(20), &json!(20)));
+    assert!(lab.ledger.borrow().submitted.iter().all(|(_, others)| *others < 3), "three at once");
+    let committed = lab.recorder.checkpoints.last().unwrap();
+    assert_eq!(committed.state["rows"], 20);
+}
+
+#[test]
+fn bad_lines_get_error_lines_and_no_row_is_lost() {
+    let mut twice = row("b", "x");
+    twice["body"]["n"] = json!(1_000_000_000);
+    let lines = [
+        row("a", "one").to_string(),
+        "{broken".to_owned(),
+        row("a", "again").to_string(),
+        twice.to_string(),
+        row("c", &"long".repeat(100)).to_string(),
+        row("d", "panic now").to_string(),
+        row("e", "two").to_string().replace("\"prompt\"", "\"promtp\""),
+        String::new(),
+        row("f", "three").to_string(),
+    ];
+    let mut lab = Lab::new(&lines);
+    let outputs = lab.attempt().unwrap();
+    assert_eq!(ids(&lab.file(&outputs, "output")), ["a", "f"]);
+    let expected = [
+        (Value::Null, "invalid_json_line"),
+        (Value::Null, "duplicate_custom_id"),
+        (json!("b"), "invalid_value"),
+        (json!("c"), "context_length_exceeded"),
+        (json!("d"), "internal_error"),
+        (json!("e"), "missing_required_parameter"),
+    ];
+    assert_eq!(lab.errors(&outputs), expected.map(|(id, code)| (id, code.to_owned())));
+    assert_eq!(outputs.values["failures"]["duplicate_custom_id"], 1);
+    lab.set("on_bad_line", json!("fail"));
+    let Err(StepError::Failed(failure)) = lab.attempt() else { panic!() };
+    assert!(
+        failure.message.contains("2 bad lines")
+            && failure.message.contains("line 2: ")
+            && failure.message.contains("line 3: "),
+        "{failure}"
+    );
+}
+
+#[test]
+fn several_choices_and_prompts_are_one_row() {
+    let mut both = row("a", "");
+    both["body"]["prompt"] = json!(["ab", "c"]);
+    both["body"]["n"] = json!(2);
+    both["body"]["seed"] = json!(5);
+    let mut lab = Lab::new(&[both.to_string(), row("b", "x").to_string()]);
+    let outputs = lab.attempt().unwrap();
+    let choices = lab.file(&outputs, "output")[0]["response"]["body"]["choices"].clone();
+    let texts: Vec<&str> = choices.as_array().unwrap().iter().map(|choice| choice["text"].as_str().unwrap()).collect();
+    assert_eq!(texts, ["ba 5", "ba 6", "c 5", "c 6"]);
+    assert_eq!(choices[3]["index"], 3);
+}
+
+#[test]
+fn a_row_without_memory_runs_again_alone() {
+    let lines = [row("a", "aaaa"), row("b", "bbbbbbbb"), row("c", "cc"), row("d", "dddddddddddd")];
+    let mut lab = Lab::new(&lines.map(|line| line.to_string()));
+    lab.ledger.borrow_mut().memory = Some(10);
+    let outputs = lab.attempt().unwrap();
+    assert_eq!(ids(&lab.file(&outputs, "output")), ["a", "b", "c"]);
+    assert_eq!(lab.errors(&outputs), [(json!("d"), "out_of_memory".to_owned())]);
+    assert!(lab.ledger.borrow().submitted.contains(&("bbbbbbbb".to_owned(), 0)));
+}
+
+#[test]
+fn a_cancelled_batch_keeps_what_is_finished() {
+    let mut lab = Lab::of_rows(30);
+    lab.ledger.borrow_mut().steps_left = Some(40);
+    lab.dying();
+    let before = lab.ledger.borrow().finished.len();
+    assert!((1..29).contains(&before));
+    lab.ledger.borrow_mut().steps_left = None;
+    fs::write(lab.steps.scratch().join(CANCEL_FILE), "").unwrap();
+    let outputs = lab.attempt().unwrap();
+    assert_eq!(lab.file(&outputs, "output").len(), before);
+    let errors = lab.errors(&outputs);
+    assert!(errors.len() == 30 - before && errors.iter().all(|(_, code)| code == "batch_cancelled"));
+    assert_eq!(outputs.values["ended"], "cancelled");
+}
+
+#[test]
+fn an_expired_batch_keeps_what_is_finished() {
+    let mut lab = Lab::of_rows(5);
+    lab.set("deadline", json!("2020-01-01T00:00:00Z"));
+    let outputs = lab.attempt().unwrap();
+    assert_eq!(outputs.values["ended"], "expired");
+    assert_eq!(lab.errors(&outputs).len(), 5);
+    assert!(lab.errors(&outputs).iter().all(|(_, code)| code == "batch_expired"));
+    lab.set("deadline", json!("24h"));
+    let outputs = lab.attempt().unwrap();
+    assert_eq!(outputs.values["completed"], 5);
+}
+
+#[test]
+fn equal_rows_of_a_later_batch_are_not_computed_again() {
+    let mut lab = Lab::of_rows(10);
+    let first = lab.attempt().unwrap();
+    let computed = lab.ledger.borrow().submitted.len();
+    fs::remove_dir_all(lab.steps.step_directory()).unwrap();
+    lab.recorder.checkpoints.clear();
+    // The segment of the removed step is that of another run.
+    let rows = lab.steps.directory.path().join("rows");
+    let link = walkdir::WalkDir::new(&rows).into_iter().flatten().find(|entry| entry.file_type().is_file()).unwrap();
+    fs::rename(link.path(), link.path().with_file_name("other.segment")).unwrap();
+    let text = fs::read_to_string(&lab.requests).unwrap() + "\n" + &row("new", "new").to_string();
+    fs::write(&lab.requests, text).unwrap();
+    let second = lab.attempt().unwrap();
+    assert_eq!(lab.ledger.borrow().submitted.len(), computed + 1, "one row is new");
+    assert_eq!(second.values["reused"], 10);
+    let answers = |outputs| {
+        let lines = lab.file(outputs, "output");
+        lines.iter().take(10).map(|line| line["response"]["body"]["choices"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(answers(&first), answers(&second));
+    assert_ne!(digests(&first), digests(&second));
+}
