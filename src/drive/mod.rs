@@ -8,6 +8,7 @@ mod git_state;
 pub mod load_workflow;
 pub mod look_ahead;
 pub mod mistakes;
+pub mod model_source;
 pub mod new_schedule;
 pub mod preview;
 pub mod queue;

@@ -19,6 +19,7 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     #[cfg(feature = "train")]
     ("smoke", include_str!("../../workflows/smoke.toml")),
     ("commands", include_str!("../../workflows/commands.toml")),
+    ("batch", include_str!("../../workflows/batch.toml")),
 ];
 
 /// What follows the name of an embedded workflow in messages.

@@ -14,6 +14,8 @@ use crate::view::logs::LogDetail;
 pub enum Verb {
     Run(start::run::RunArgs),
     StartTraining(start::start_training::StartTrainingArgs),
+    Batch(start::batch::BatchArgs),
+    Chat(start::chat::ChatArgs),
     Worker(start::worker::WorkerArgs),
     Serve(start::serve::ServeArgs),
     #[command(subcommand)]
@@ -78,6 +80,8 @@ impl Verb {
         match self {
             Verb::Run(args) => start::run::run(session, args),
             Verb::StartTraining(args) => start::start_training::start_training(session, args),
+            Verb::Batch(args) => start::batch::batch(session, args),
+            Verb::Chat(args) => start::chat::chat(session, args),
             Verb::Worker(args) => start::worker::worker(session, args),
             Verb::Serve(args) => start::serve::serve(session, args),
             Verb::Token(verb) => start::token::token(session, verb),
@@ -130,6 +134,7 @@ impl Verb {
         let logs = match self {
             Verb::Run(args) => args.submit.logs,
             Verb::StartTraining(args) => args.logs(),
+            Verb::Batch(args) => args.logs,
             Verb::Worker(args) => args.logs,
             Verb::Serve(args) => args.logs,
             Verb::Watch(args) => args.logs,

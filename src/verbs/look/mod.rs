@@ -1,6 +1,7 @@
 //! Verbs that look at runs, and at what runs are made of and produced.
 
 pub mod artifact;
+
 pub mod checkpoints;
 pub mod compare;
 pub mod explain;

@@ -1,5 +1,7 @@
-//! Verbs that start runs.
+//! Verbs that start runs, and the one that talks with a model.
 
+pub mod batch;
+pub mod chat;
 pub mod run;
 pub mod schedule;
 pub mod serve;

@@ -96,6 +96,18 @@ impl Output {
         streams::print(format!("{}\n", visible(text)).as_bytes())
     }
 
+    /// Prints a part of a text, escaped for a terminal and as it is for a pipe.
+    ///
+    /// # Errors
+    /// Also when nobody reads any more.
+    pub fn piece(&self, text: &str) -> Result<(), CliError> {
+        let shown = if self.is_terminal() { visible(text) } else { text.into() };
+        match streams::print(shown.as_bytes())? {
+            Printed::Written => Ok(()),
+            Printed::ReaderGone => Err(CliError::failed("nobody reads the answer")),
+        }
+    }
+
     /// Prints a line of JSON.
     pub fn json_line(&self, value: &Value) -> Result<Printed, CliError> {
         self.json_text(&value.to_string())
