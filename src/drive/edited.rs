@@ -27,7 +27,7 @@ fn note(path: &Path) -> String {
 
 /// The path of the file, relative to the directory of the process where possible, if its text has changed.
 fn edited(project: &Project) -> Option<PathBuf> {
-    let WorkflowFile { name, digest } = project.file.as_ref()?;
+    let WorkflowFile { name, digest } = project.file.as_deref()?;
     let path = project.folder.join(name);
     let text = read(&path).ok()?.text;
     if Digest::of(text.as_bytes()) == *digest {
@@ -47,7 +47,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.toml");
         std::fs::write(&path, "name = \"w\"\n").unwrap();
-        let file = Some(WorkflowFile { name: "w.toml".to_owned(), digest: Digest::of(b"name = \"w\"\n") });
+        let file = Some(Box::new(WorkflowFile { name: "w.toml".to_owned(), digest: Digest::of(b"name = \"w\"\n") }));
         let project = Project { file, ..Project::new(dir.path().to_owned()) };
         assert_eq!(edited(&project), None);
         std::fs::write(&path, "name = \"v\"\n").unwrap();

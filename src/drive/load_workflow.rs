@@ -33,7 +33,8 @@ impl Loaded {
             return (None, None);
         }
         let name = Path::new(origin).file_name().and_then(|name| name.to_str());
-        let file = name.map(|name| WorkflowFile { name: name.to_owned(), digest: Digest::of(text.as_bytes()) });
+        let file =
+            name.map(|name| Box::new(WorkflowFile { name: name.to_owned(), digest: Digest::of(text.as_bytes()) }));
         project_now(session, Some(&Project { file, ..Project::new(folder.clone()) }))
     }
 }

@@ -17,7 +17,7 @@ pub struct Project {
     pub folder: PathBuf,
     /// `None` in runs of older builds, and of workflows that another one starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub file: Option<WorkflowFile>,
+    pub file: Option<Box<WorkflowFile>>,
     /// `None` outside of Git, or where `git` is missing or did not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub git: Option<GitState>,

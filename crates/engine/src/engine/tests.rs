@@ -92,7 +92,7 @@ pub(crate) fn options(state_dir: &Path, scope: Scope) -> EngineOptions {
 pub(crate) type LocalEngine<'a> = Engine<'a, Local, SystemClock>;
 
 pub(crate) fn open<'a>(
-    lock: &EngineLock,
+    lock: &'a EngineLock,
     options: EngineOptions,
     observer: &'a mut dyn Observer,
     inbox: &Inbox,
