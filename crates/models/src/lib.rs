@@ -5,10 +5,12 @@
 
 mod chat;
 mod error;
+mod gguf;
 mod hf;
 mod model;
 mod shape;
 mod source;
+mod special;
 mod tensor;
 #[cfg(test)]
 mod tests;
@@ -16,8 +18,10 @@ mod tokenizer;
 
 pub use chat::{ChatTemplate, Conversation, GenerationPrompt, Rendered, parse_tool_arguments};
 pub use error::{ModelError, Problem};
-pub use model::{GenerationDefaults, Model, SpecialTokens};
+pub use gguf::{GgufType, WriteError};
+pub use model::Model;
 pub use shape::{Ends, Part, Place, Rope, RopeKind, Shape};
 pub use source::ModelFiles;
+pub use special::{GenerationDefaults, SpecialTokens};
 pub use tensor::{Stored, Tensor};
 pub use tokenizer::{TokenStream, Tokenizer};

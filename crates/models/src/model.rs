@@ -1,15 +1,16 @@
 //! A model: its shape, weights, tokenizer and chat template.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use crate::chat::ChatTemplate;
 use crate::error::{ModelError, Problem};
-use crate::hf;
 use crate::shape::{Place, Shape};
 use crate::source::ModelFiles;
+use crate::special::{GenerationDefaults, SpecialTokens};
 use crate::tensor::{Tensor, Weights};
 use crate::tokenizer::Tokenizer;
+use crate::{gguf, hf};
 
 /// A model from a folder of Hugging Face `transformers` or a GGUF file. Weights stay in their mapped files.
 #[derive(Debug)]
@@ -22,29 +23,6 @@ pub struct Model {
     /// What was found in the files and not used, a sentence each.
     pub remarks: Vec<String>,
     pub(crate) weights: Weights,
-}
-
-/// Ids of the special tokens.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct SpecialTokens {
-    pub bos: Option<u32>,
-    /// Tokens that end a text. The padding token is one of them only if the model says so.
-    pub eos: Vec<u32>,
-    pub pad: Option<u32>,
-}
-
-/// Sampling that the authors of a model propose in `generation_config.json`.
-#[derive(Clone, PartialEq, Debug, Default)]
-pub struct GenerationDefaults {
-    /// False asks for the likeliest token.
-    pub sample: Option<bool>,
-    pub temperature: Option<f64>,
-    pub top_p: Option<f64>,
-    pub top_k: Option<usize>,
-    pub min_p: Option<f64>,
-    pub repetition_penalty: Option<f64>,
-    /// Tokens that never follow, such as rows of the embedding without a token.
-    pub suppressed: Vec<u32>,
 }
 
 impl Model {
@@ -61,7 +39,22 @@ impl Model {
     /// # Errors
     /// As [`Model::open`].
     pub fn from_files(files: &ModelFiles) -> Result<Model, ModelError> {
-        hf::read(files)
+        match files.gguf() {
+            Some(name) => gguf::read(files, name),
+            None => hf::read(files),
+        }
+    }
+
+    /// The files that belong to a model; a folder may have others beside them.
+    ///
+    /// # Errors
+    /// When there is neither a GGUF file nor a `config.json`, or the index of the weights is damaged.
+    pub fn own_files(files: &ModelFiles) -> Result<ModelFiles, ModelError> {
+        let names = match files.gguf() {
+            Some(name) => BTreeSet::from([name.to_owned()]),
+            None => hf::file_names(files)?,
+        };
+        Ok(files.only(&names))
     }
 
     /// A tensor; the head of a tied model is its embedding.

@@ -23,6 +23,11 @@ impl<'a> Conversation<'a> {
     pub fn new(messages: &'a Json, now: i64) -> Self {
         Conversation { messages, tools: None, variables: None, prompt: GenerationPrompt::Add, template: None, now }
     }
+
+    /// Bytes of the input, roughly.
+    pub(super) fn bytes(&self) -> usize {
+        [Some(self.messages), self.tools, self.variables].into_iter().flatten().map(bytes).sum()
+    }
 }
 
 /// Says how a rendered text ends.
@@ -31,6 +36,15 @@ pub enum GenerationPrompt {
     /// With the start of an answer.
     Add,
     Omit,
+}
+
+fn bytes(json: &Json) -> usize {
+    match json {
+        Json::Text(text) => text.len(),
+        Json::List(items) => items.iter().map(|item| bytes(item) + 8).sum(),
+        Json::Object(fields) => fields.iter().map(|(name, value)| name.len() + bytes(value) + 8).sum(),
+        _ => 8,
+    }
 }
 
 /// Names under which the reasoning of an answer comes; the first is that of templates.

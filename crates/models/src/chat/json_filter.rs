@@ -5,6 +5,8 @@ use std::fmt::Write;
 use minijinja::value::{Kwargs, Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
+use super::budget::charge;
+
 /// Characters of all indentation of a level.
 const MOST_INDENT: usize = 32;
 /// Bytes of a result.
@@ -23,6 +25,7 @@ pub fn tojson(value: &Value, arguments: Kwargs) -> Result<Value, Error> {
     arguments.assert_all_used()?;
     let mut text = String::new();
     style.write(value, 0, &mut text)?;
+    charge(text.len() as u64)?;
     Ok(Value::from_safe_string(text))
 }
 
@@ -171,7 +174,54 @@ fn escape(unit: u16, to: &mut String) {
     let _ = write!(to, "\\u{unit:04x}");
 }
 
-/// A number as Python prints it.
-fn number(value: &Value) -> String {
-    value.to_string()
+/// A number as Python prints it: the shortest digits that are read back as the same number, with an exponent below
+/// 1e-4 and from 1e16 on.
+pub fn number(value: &Value) -> String {
+    let Some(float) = float(value) else { return value.to_string() };
+    let magnitude = float.abs();
+    if float.is_nan() {
+        return "NaN".into();
+    }
+    if float.is_infinite() {
+        return if float > 0.0 { "Infinity".into() } else { "-Infinity".into() };
+    }
+    if magnitude == 0.0 || (1e-4..1e16).contains(&magnitude) {
+        return format!("{float:?}");
+    }
+    let text = format!("{float:e}");
+    match text.split_once('e') {
+        Some((digits, exponent)) => match exponent.strip_prefix('-') {
+            Some(exponent) => format!("{digits}e-{exponent:0>2}"),
+            None => format!("{digits}e+{exponent:0>2}"),
+        },
+        None => text,
+    }
+}
+
+/// The value if it is a floating-point number; a whole number has no fraction to print.
+fn float(value: &Value) -> Option<f64> {
+    (value.kind() == ValueKind::Number && !value.is_integer()).then(|| f64::try_from(value.clone()).ok()).flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_printed_as_in_python() {
+        for (float, expected) in [
+            (1e20, "1e+20"),
+            (1.5e-7, "1.5e-07"),
+            (1e15, "1000000000000000.0"),
+            (123_456_789.25, "123456789.25"),
+            (0.0001, "0.0001"),
+            (-2.0, "-2.0"),
+            (0.0, "0.0"),
+            (1.797_693_134_862_315_7e308, "1.7976931348623157e+308"),
+        ] {
+            assert_eq!(number(&Value::from(float)), expected);
+        }
+        assert_eq!(number(&Value::from(7)), "7");
+        assert_eq!(number(&Value::from(u64::MAX)), "18446744073709551615");
+    }
 }

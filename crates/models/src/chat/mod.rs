@@ -1,8 +1,12 @@
 //! Chat templates: Jinja programs that make one text of messages.
 
+mod budget;
 mod conversation;
 mod environment;
+mod functions;
+mod guards;
 mod json_filter;
+mod rewrite;
 mod template;
 mod values;
 

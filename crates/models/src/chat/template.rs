@@ -5,14 +5,18 @@ use std::io;
 
 use minijinja::{Environment, Value};
 use serde_json::{Map, Value as JsonValue};
+use stepwell_base::ordered_json::Json;
 
 use crate::error::{Problem, shown};
 use crate::source::Fields;
 use crate::tokenizer::{Marks, Tokenizer, unmarked};
 
+use super::budget;
 use super::conversation::{Conversation, GenerationPrompt, normalised};
-use super::environment::{NOW, environment};
-use super::values::value;
+use super::environment::environment;
+use super::functions::set_now;
+use super::rewrite::rewrite;
+use super::values::{OrderedMap, value};
 
 /// Bytes of a template. The longest known one has 20 KiB.
 const SOURCE: usize = 1 << 20;
@@ -95,6 +99,15 @@ impl ChatTemplate {
         ChatTemplate::new(sources, tokens, tokenizer.marks().clone()).map(Some)
     }
 
+    /// Compiles one template for a model, instead of its own.
+    ///
+    /// # Errors
+    /// `Template` when it is too long or does not compile.
+    pub fn from_source(source: &str, tokenizer: &Tokenizer) -> Result<ChatTemplate, Problem> {
+        let sources = BTreeMap::from([(DEFAULT.to_owned(), source.to_owned())]);
+        ChatTemplate::new(sources, BTreeMap::new(), tokenizer.marks().clone())
+    }
+
     /// Compiles templates. `tokens` are special tokens by their name in templates, such as `bos_token`.
     ///
     /// # Errors
@@ -111,7 +124,7 @@ impl ChatTemplate {
                 let (found, limit) = (source.len() as u64, SOURCE as u64);
                 return Err(Problem::TooLarge { what: "the size of the chat template", found, limit });
             }
-            environment.add_template_owned(name.clone(), with_scopes(source)).map_err(failed)?;
+            environment.add_template_owned(name.clone(), rewrite(source)).map_err(failed)?;
         }
         Ok(ChatTemplate { environment, sources, tokens, marks })
     }
@@ -128,21 +141,23 @@ impl ChatTemplate {
     pub fn render(&self, conversation: &Conversation<'_>) -> Result<Rendered, Problem> {
         let name = self.name(conversation)?;
         let template = self.environment.get_template(name).map_err(|error| Problem::Template(message(&error)))?;
-        let mut variables: Vec<(String, Value)> =
-            self.tokens.iter().map(|(name, token)| ((*name).to_owned(), Value::from(token.as_str()))).collect();
-        variables.push(("messages".into(), value(&normalised(conversation.messages), &self.marks)));
         let tools = conversation.tools.map_or(Value::from(()), |tools| value(tools, &self.marks));
-        variables.push(("tools".into(), tools));
-        variables.push(("documents".into(), Value::from(())));
-        variables.push(("add_generation_prompt".into(), (conversation.prompt == GenerationPrompt::Add).into()));
-        if let Some(stepwell_base::ordered_json::Json::Object(fields)) = conversation.variables {
+        let mut variables = vec![
+            ("messages".to_owned(), value(&normalised(conversation.messages), &self.marks)),
+            ("tools".to_owned(), tools),
+            ("documents".to_owned(), Value::from(())),
+            ("add_generation_prompt".to_owned(), (conversation.prompt == GenerationPrompt::Add).into()),
+        ];
+        variables.extend(self.tokens.iter().map(|(name, token)| ((*name).to_owned(), Value::from(token.as_str()))));
+        if let Some(Json::Object(fields)) = conversation.variables {
             variables.extend(fields.iter().map(|(name, field)| (name.clone(), value(field, &self.marks))));
         }
-        variables.push((NOW.into(), conversation.now.into()));
+        let variables = variables.into_iter().map(|(name, variable)| (Value::from(name), variable));
+        let variables = Value::from_object(OrderedMap::from_iter(variables));
         let mut text = Bounded(Vec::new());
-        template
-            .render_captured_to(variables.into_iter().collect::<Value>(), &mut text)
-            .map_err(|error| Problem::Template(message(&error)))?;
+        set_now(conversation.now);
+        budget::start(conversation.bytes());
+        template.render_captured_to(variables, &mut text).map_err(|error| Problem::Template(message(&error)))?;
         let marked = String::from_utf8(text.0).map_err(|_| Problem::Template("it printed bytes".into()))?;
         Ok(Rendered { marked })
     }
@@ -160,11 +175,6 @@ impl ChatTemplate {
             Problem::Template(format!("there is no template `{}`, only {}", shown(name), names()))
         })
     }
-}
-
-/// `{% generation %}` marks answers for training; its block has a scope of its own, as `{% with %}`.
-fn with_scopes(source: &str) -> String {
-    source.replace("generation %}", "with %}")
 }
 
 fn message(error: &minijinja::Error) -> String {

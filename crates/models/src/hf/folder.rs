@@ -1,5 +1,7 @@
 //! Reads a folder: configuration, weights, tokenizer, template.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Map, Value};
 
 use crate::chat::ChatTemplate;
@@ -20,6 +22,18 @@ const TEMPLATE: &str = "chat_template.jinja";
 const CONFIG_BYTES: u64 = 4 << 20;
 const TOKENIZER_BYTES: u64 = 256 << 20;
 const TOKENIZER_CONFIG_BYTES: u64 = 64 << 20;
+
+/// Names of the files that belong to the model in a folder.
+///
+/// # Errors
+/// When there is no `config.json`, or the index of the weights is damaged.
+pub fn file_names(files: &ModelFiles) -> Result<BTreeSet<String>, ModelError> {
+    if !files.contains(CONFIG) {
+        return Err(Problem::Missing.in_file(CONFIG));
+    }
+    let others = [CONFIG, GENERATION, TOKENIZER, TOKENIZER_CONFIG, TEMPLATE, "special_tokens_map.json"];
+    Ok(others.into_iter().map(str::to_owned).chain(shards::names(files)?).collect())
+}
 
 /// # Errors
 /// Everything that is missing, damaged or not known.

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::error::Problem;
-use crate::model::{GenerationDefaults, SpecialTokens};
 use crate::source::Fields;
+use crate::special::{GenerationDefaults, SpecialTokens};
 
 /// Tokens that may end a text.
 const MOST_ENDS: usize = 64;

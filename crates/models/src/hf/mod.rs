@@ -9,6 +9,8 @@ mod rope;
 mod safetensors;
 mod shards;
 
-pub use folder::read;
+pub use folder::{file_names, read};
+#[cfg(test)]
+pub use names::name as tensor_name;
 #[cfg(test)]
 pub use rope::read as read_rope;

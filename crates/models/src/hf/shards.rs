@@ -78,6 +78,16 @@ fn finish(maps: Vec<MappedFile>, tensors: BTreeMap<Place, Located>, shape: &Shap
 /// For each tensor, the file that should have it.
 type Index = BTreeMap<String, String>;
 
+/// Names of the weight files and of their index.
+///
+/// # Errors
+/// When the index is damaged.
+pub fn names(files: &ModelFiles) -> Result<Vec<String>, ModelError> {
+    let (mut names, index) = shards(files)?;
+    names.extend(index.map(|_| INDEX.to_owned()));
+    Ok(names)
+}
+
 /// Names of the weight files, in order, and the index.
 fn shards(files: &ModelFiles) -> Result<(Vec<String>, Option<Index>), ModelError> {
     let Some(text) = files.read(INDEX, INDEX_BYTES)? else {

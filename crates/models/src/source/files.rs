@@ -1,6 +1,6 @@
 //! The files of a model by name, wherever they lie: a folder, or the blobs of an artifact.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -44,6 +44,13 @@ impl ModelFiles {
             }
         }
         Ok(ModelFiles { files })
+    }
+
+    /// Only the files with these names.
+    #[must_use]
+    pub fn only(&self, names: &BTreeSet<String>) -> ModelFiles {
+        let named = self.files.iter().filter(|(name, _)| names.contains(*name));
+        named.map(|(name, path)| (name.clone(), path.clone())).collect()
     }
 
     /// Adds or replaces a file, such as the tokenizer of a model that was trained here.

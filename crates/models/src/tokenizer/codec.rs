@@ -134,6 +134,19 @@ impl Tokenizer {
         self.plain.id_to_token(id)
     }
 
+    /// True for a token that was added to the vocabulary and is no special one.
+    pub fn is_added(&self, id: u32) -> bool {
+        !self.is_special(id) && self.plain.get_added_vocabulary().get_added_tokens_decoder().contains_key(&id)
+    }
+
+    /// The tokenizer as `tokenizer.json`.
+    ///
+    /// # Errors
+    /// `Tokenizer` when the library fails.
+    pub(crate) fn to_json(&self) -> Result<serde_json::Value, Problem> {
+        serde_json::to_value(&self.plain).map_err(|error| Problem::Tokenizer(error.to_string()))
+    }
+
     pub fn is_special(&self, id: u32) -> bool {
         self.special.contains(&id)
     }
