@@ -19,6 +19,7 @@ mod grammar;
 mod handler;
 mod infer;
 mod invisible;
+pub mod models;
 mod noop;
 mod process;
 mod registry;
@@ -59,6 +60,7 @@ pub use handler::{
     CheckpointLine, Highlight, Misfit, Reporter, StepContext, StepError, StepHandler, Surroundings, arguments,
 };
 pub use infer::{CANCEL_FILE as BATCH_CANCEL_FILE, ChatModel, INFER, Reply};
+pub use models::{MODEL_EXPORT, MODEL_IMPORT};
 pub use process::{MemoryKills, TreeUsage, own_cpu_seconds, tree_usage};
 pub use registry::{catalog, find, registry};
 #[cfg(feature = "train")]

@@ -12,6 +12,8 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::CORPUS_CLEAN,
     &super::TOKENIZER_TRAIN,
     &super::TOKENIZE,
+    &super::MODEL_IMPORT,
+    &super::MODEL_EXPORT,
     #[cfg(feature = "train")]
     &super::TRAIN,
     #[cfg(feature = "train")]

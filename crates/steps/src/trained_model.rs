@@ -28,8 +28,11 @@ impl TrainedModel {
             let entry = tree.entries.get(name).ok_or_else(|| unusable(format!("it has no file `{name}`")))?;
             artifacts.read(entry).map_err(Failure::from)
         };
-        let saved: SavedModel =
-            serde_json::from_slice(&file(CONFIG_FILE)?).map_err(|error| unusable(format!("{CONFIG_FILE}: {error}")))?;
+        let config = file(CONFIG_FILE)?;
+        let saved: SavedModel = serde_json::from_slice(&config).map_err(|error| match is_imported(&config) {
+            true => imported(),
+            false => unusable(format!("{CONFIG_FILE}: {error}")),
+        })?;
         TrainedModel::from_files(saved, file(MODEL_FILE)?)
     }
 
@@ -67,6 +70,20 @@ impl TrainedModel {
         );
         Err(Failure::fatal(message).with_hint("pass the tokenizer of the `train` step"))
     }
+}
+
+/// True for a configuration that `transformers` wrote: it lacks the exact shape that a training has.
+fn is_imported(config: &[u8]) -> bool {
+    let fields: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(config);
+    fields.is_ok_and(|fields| fields.contains_key("model_type") && !fields.contains_key("stepwell"))
+}
+
+fn imported() -> Failure {
+    Failure::fatal(
+        "the model was imported: steps of the kinds `train`, `eval` and `generate` use models that were trained here, whose \
+         tokenizers have the tokens `<bos>`, `<eos>` and `<pad>`",
+    )
+    .with_hint("a step of the kind `infer` answers prompts with an imported model")
 }
 
 fn unusable(why: String) -> Failure {
