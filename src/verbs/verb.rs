@@ -43,7 +43,6 @@ pub enum Verb {
     Generate(look::generate::GenerateArgs),
     #[command(subcommand)]
     Workflow(look::workflow::WorkflowVerb),
-    #[cfg(feature = "train")]
     #[command(subcommand)]
     Model(look::model::ModelVerb),
 
@@ -102,7 +101,6 @@ impl Verb {
             #[cfg(feature = "train")]
             Verb::Generate(args) => look::generate::generate(session, args),
             Verb::Workflow(verb) => look::workflow::workflow(session, verb),
-            #[cfg(feature = "train")]
             Verb::Model(verb) => look::model::model(session, verb),
 
             Verb::Pause(args) => control::pause::pause(session, args),

@@ -10,7 +10,6 @@ pub mod generate;
 pub mod list;
 pub mod logs;
 pub mod metrics;
-#[cfg(feature = "train")]
 pub mod model;
 pub mod report;
 pub mod samples;
