@@ -3,6 +3,7 @@
 
 mod commands;
 mod corpora;
+mod models;
 mod probe;
 mod settings;
 mod shown;

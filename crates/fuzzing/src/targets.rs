@@ -1,6 +1,6 @@
 //! Lists all targets.
 
-use super::{commands, corpora, settings, shown, stored, templates, tokens, workflows};
+use super::{commands, corpora, models, settings, shown, stored, templates, tokens, workflows};
 
 /// Reads bytes as outside data and panics when a property of the reader does not hold.
 pub type Target = fn(&[u8]);
@@ -8,21 +8,25 @@ pub type Target = fn(&[u8]);
 /// Each target has a file in `fuzz/fuzz_targets` and seeds in `fuzz/seeds`, both under its name.
 pub const TARGETS: &[(&str, Target)] = &[
     ("amounts", settings::amounts),
+    ("chat_template", models::chat_template),
     #[cfg(feature = "train")]
     ("checkpoint", super::trained::checkpoint),
     ("command", commands::command),
     ("config", settings::config),
     ("decompress", corpora::decompress),
     ("encode", tokens::encode),
+    ("gguf", models::gguf),
     ("head", stored::head),
     ("hints", shown::hints),
     ("import", corpora::import),
     ("manifest", stored::manifest),
     ("messages", commands::messages),
+    ("model_config", models::model_config),
     ("names", shown::names),
     ("overrides", workflows::overrides),
     ("payload", commands::payload),
     ("provenance", stored::provenance),
+    ("safetensors", models::safetensors),
     ("shown", shown::shown),
     ("template", templates::template),
     ("timetable", settings::timetable),
