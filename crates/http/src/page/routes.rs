@@ -25,7 +25,9 @@ pub fn routes() -> Vec<Route> {
         start::text::routes(),
         compare::routes(),
         pools::routes(),
-        schedules::routes(),
+        schedules::list::routes(),
+        schedules::add::routes(),
+        schedules::change::routes(),
     ]
     .into_iter()
     .flatten()
