@@ -9,7 +9,6 @@ use crate::drive::run_name::NewName;
 use crate::drive::submission::Submission;
 use crate::error::{CliError, ErrorKind};
 use crate::session::Session;
-use jiff::{SignedDuration, Timestamp};
 use stepwell_base::ids::RunId;
 use stepwell_http::{BatchRun, Fill, OnBadLine};
 use stepwell_run::run_options::RunOptions;
@@ -51,10 +50,10 @@ fn params(new: &BatchRun, model: &ServedModel) -> serde_json::Map<String, Value>
         OnBadLine::Fail => "fail",
         OnBadLine::ErrorLine => "error_line",
     };
-    // A deadline that is over leaves nothing to compute: finished rows are found again, the others get error lines.
-    let deadline = match new.fill {
-        Fill::Answers => String::new(),
-        Fill::Cancelled | Fill::Expired => (Timestamp::now() - SignedDuration::from_secs(1)).to_string(),
+    let remaining = match new.fill {
+        Fill::Answers => "compute",
+        Fill::Cancelled => "cancelled",
+        Fill::Expired => "expired",
     };
     let params = json!({
         "input": new.input,
@@ -62,7 +61,7 @@ fn params(new: &BatchRun, model: &ServedModel) -> serde_json::Map<String, Value>
         "served_model_name": model.name,
         "endpoint": new.endpoint,
         "on_bad_line": on_bad_line,
-        "deadline": deadline,
+        "remaining": remaining,
     });
     let Value::Object(params) = params else { return serde_json::Map::new() };
     params

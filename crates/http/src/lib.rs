@@ -27,8 +27,5 @@ pub use desk::{
     WorkflowText,
 };
 pub use guard::{CODE_LASTS, IssueError, NewSecret, issue_code, issue_token};
-pub use openai::{
-    Answer, BatchRun, CompletionSink, Fill, FinishReason, InferenceLoad, Latencies, Listening, OnBadLine, Piece,
-    TokenLogprobs, Usage,
-};
+pub use openai::{BatchRun, CompletionSink, Fill, InferenceLoad, Latencies, Listening, OnBadLine, Piece, Pieces};
 pub use serve::{Options, ServeError, Server, Tls};

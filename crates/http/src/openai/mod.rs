@@ -18,9 +18,7 @@ mod routes;
 pub use answer::{answered, is_ours};
 pub use batches::{BatchRun, Fill, OnBadLine};
 pub use bell::Bell;
-pub use completions::{
-    Answer, CompletionSink, FinishReason, InferenceLoad, Latencies, Listening, Piece, TokenLogprobs, Usage,
-};
+pub use completions::{CompletionSink, InferenceLoad, Latencies, Listening, Piece, Pieces};
 pub use files::Uploads;
 pub use keeper::keep;
 #[cfg(test)]

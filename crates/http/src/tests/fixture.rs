@@ -163,6 +163,8 @@ pub struct FakeDesk {
     pub completions: Mutex<Vec<(stepwell_batch::body::Body, CompletionSink)>>,
     pub batches: Mutex<Vec<BatchRun>>,
     pub load: Mutex<InferenceLoad>,
+    /// True to refuse the runs of batches.
+    pub refuses: Mutex<bool>,
 }
 
 impl FakeDesk {
@@ -173,6 +175,7 @@ impl FakeDesk {
             completions: Mutex::default(),
             batches: Mutex::default(),
             load: Mutex::default(),
+            refuses: Mutex::default(),
         }
     }
 
@@ -260,6 +263,10 @@ impl Desk for FakeDesk {
     }
 
     fn start_batch(&self, new: BatchRun) -> Result<RunId, DeskError> {
+        if *self.refuses.lock().unwrap() {
+            let message = "the model is gone".to_owned();
+            return Err(DeskError { code: "not_found", message, hint: None, problems: None });
+        }
         let mut store = Store::open(&self.state_dir).unwrap();
         let mut started = self.batches.lock().unwrap();
         let run = submit_under(&mut store, &format!("batch-{}", started.len()), Some(new.key.clone()));

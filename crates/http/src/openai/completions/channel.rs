@@ -1,64 +1,32 @@
 //! The way from the thread of a model to the client.
 
-use serde_json::Value;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use stepwell_batch::RowError;
+use stepwell_batch::results::{FinishReason, TokenLogprob, Usage};
 
 /// Something that the model has for the client, in this order: `Started`, then `Text` and `Finished` of each choice, then
 /// `Done`. `Failed` may come at any time and is the last.
 #[derive(Clone, PartialEq, Debug)]
 pub enum Piece {
-    /// The request was read; its rows wait for their turn.
+    /// The model has accepted the request.
     Started,
-    /// More text of a choice.
+    /// More text of a choice, with its tokens if the client has asked for log-probabilities.
     Text {
         choice: usize,
         text: String,
-        tokens: Vec<TokenLogprobs>,
+        tokens: Vec<TokenLogprob>,
     },
     Finished {
         choice: usize,
         reason: FinishReason,
     },
-    Done(Box<Answer>),
+    /// The whole answer: its body as JSON, like that of a line of a batch.
+    Done {
+        body: String,
+        usage: Usage,
+    },
     Failed(RowError),
-}
-
-/// A token with its log-probability, and the likelier ones, if the client has asked for them.
-#[derive(Clone, PartialEq, Debug)]
-pub struct TokenLogprobs {
-    pub text: String,
-    pub logprob: f32,
-    pub top: Vec<(String, f32)>,
-}
-
-/// The whole answer: its body, as a line of a batch has it.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Answer {
-    pub body: Value,
-    pub usage: Usage,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Usage {
-    pub prompt_tokens: u64,
-    pub completion_tokens: u64,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FinishReason {
-    Stop,
-    Length,
-}
-
-impl FinishReason {
-    pub fn as_str(self) -> &'static str {
-        match self {
-            FinishReason::Stop => "stop",
-            FinishReason::Length => "length",
-        }
-    }
 }
 
 /// The model's end. Its memory is bounded by the answer, whose length is.
@@ -73,15 +41,14 @@ pub enum Listening {
     No,
 }
 
-impl CompletionSink {
-    pub(super) fn new() -> (CompletionSink, UnboundedReceiver<Piece>) {
-        let (sender, receiver) = unbounded_channel();
-        (CompletionSink(sender), receiver)
-    }
+/// The client's end. Dropped, it tells the model that nobody listens any more.
+#[derive(Debug)]
+pub struct Pieces(UnboundedReceiver<Piece>);
 
-    #[cfg(test)]
-    pub fn for_tests() -> (CompletionSink, UnboundedReceiver<Piece>) {
-        CompletionSink::new()
+impl CompletionSink {
+    pub fn new() -> (CompletionSink, Pieces) {
+        let (sender, receiver) = unbounded_channel();
+        (CompletionSink(sender), Pieces(receiver))
     }
 
     pub fn send(&self, piece: Piece) -> Listening {
@@ -94,5 +61,17 @@ impl CompletionSink {
     /// For a row that has nothing to send yet.
     pub fn listening(&self) -> Listening {
         if self.0.is_closed() { Listening::No } else { Listening::Yes }
+    }
+}
+
+impl Pieces {
+    /// The next piece; `None` when the model will send nothing more.
+    pub async fn next(&mut self) -> Option<Piece> {
+        self.0.recv().await
+    }
+
+    /// Like [`Pieces::next`], on a thread that may wait.
+    pub fn wait(&mut self) -> Option<Piece> {
+        self.0.blocking_recv()
     }
 }

@@ -6,6 +6,6 @@ mod routes;
 mod stream;
 mod whole;
 
-pub use channel::{Answer, CompletionSink, FinishReason, Listening, Piece, TokenLogprobs, Usage};
+pub use channel::{CompletionSink, Listening, Piece, Pieces};
 pub use load::{InferenceLoad, Latencies};
 pub use routes::routes;

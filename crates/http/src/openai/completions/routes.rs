@@ -2,11 +2,10 @@
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use serde_json::{Map, Value};
-use tokio::sync::mpsc::UnboundedReceiver;
 
-use super::channel::{CompletionSink, Piece};
+use super::channel::{CompletionSink, Piece, Pieces};
 use super::stream::{Chunks, stream};
 use super::whole::whole;
 use crate::api::forms::Anything;
@@ -60,7 +59,7 @@ async fn answer(app: AppState, endpoint: Endpoint, body: Map<String, Value>) -> 
     let (sink, mut pieces) = CompletionSink::new();
     app.ask(move |desk| desk.complete(body, sink)).await?;
     if !streams {
-        return whole(pieces).await.map(IntoResponse::into_response);
+        return whole(pieces).await;
     }
     // A refusal of the model is an answer with its status, not an event.
     started(&mut pieces).await?;
@@ -68,8 +67,8 @@ async fn answer(app: AppState, endpoint: Endpoint, body: Map<String, Value>) -> 
 }
 
 /// Waits until the model has accepted the request.
-async fn started(pieces: &mut UnboundedReceiver<Piece>) -> Result<(), Problem> {
-    match pieces.recv().await {
+async fn started(pieces: &mut Pieces) -> Result<(), Problem> {
+    match pieces.next().await {
         Some(Piece::Failed(error)) => Err(error.into()),
         Some(_) => Ok(()),
         None => Err(gone()),

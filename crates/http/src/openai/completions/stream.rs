@@ -10,12 +10,12 @@ use bytes::Bytes;
 use futures_util::stream;
 use jiff::Timestamp;
 use serde_json::{Value, json};
-use tokio::sync::mpsc::UnboundedReceiver;
 use uuid::Uuid;
 
-use super::channel::{Piece, TokenLogprobs, Usage};
+use super::channel::{Piece, Pieces};
 use crate::api::events::stream_headers;
 use stepwell_batch::body::Endpoint;
+use stepwell_batch::results::{Logprobs, Usage};
 
 /// A comment this often keeps proxies from closing a stream that waits, and notices a client that has gone.
 const HEARTBEAT: Duration = Duration::from_secs(10);
@@ -57,32 +57,28 @@ impl Chunks {
         match (piece, self.endpoint) {
             (Piece::Started, _) => Vec::new(),
             (Piece::Text { choice, text, tokens }, Endpoint::ChatCompletions) => {
-                let logprobs = (!tokens.is_empty()).then(|| chat_logprobs(&tokens));
+                let logprobs = (!tokens.is_empty()).then(|| json!(Logprobs::Chat(&tokens)));
                 let delta = json!({ "content": text });
                 let choice = json!({ "index": choice, "delta": delta, "logprobs": logprobs, "finish_reason": null });
                 vec![self.chunk(json!([choice]))]
             }
             (Piece::Text { choice, text, tokens }, Endpoint::Completions) => {
-                let logprobs = (!tokens.is_empty()).then(|| text_logprobs(&tokens));
+                let logprobs = (!tokens.is_empty()).then(|| json!(Logprobs::Completion(&tokens)));
                 let choice = json!({ "index": choice, "text": text, "logprobs": logprobs, "finish_reason": null });
                 vec![self.chunk(json!([choice]))]
             }
             (Piece::Finished { choice, reason }, Endpoint::ChatCompletions) => {
-                vec![self.chunk(
-                    json!([{ "index": choice, "delta": {}, "logprobs": null, "finish_reason": reason.as_str() }]),
-                )]
+                vec![self.chunk(json!([{ "index": choice, "delta": {}, "logprobs": null, "finish_reason": reason }]))]
             }
             (Piece::Finished { choice, reason }, Endpoint::Completions) => {
-                vec![self.chunk(
-                    json!([{ "index": choice, "text": "", "logprobs": null, "finish_reason": reason.as_str() }]),
-                )]
+                vec![self.chunk(json!([{ "index": choice, "text": "", "logprobs": null, "finish_reason": reason }]))]
             }
-            (Piece::Done(answer), _) if self.wants_usage => {
+            (Piece::Done { usage: used, .. }, _) if self.wants_usage => {
                 let mut last = self.chunk(json!([]));
-                last["usage"] = usage(answer.usage);
+                last["usage"] = usage(used);
                 vec![last]
             }
-            (Piece::Done(_), _) => Vec::new(),
+            (Piece::Done { .. }, _) => Vec::new(),
             (Piece::Failed(error), _) => vec![error.body()],
         }
     }
@@ -102,44 +98,22 @@ impl Chunks {
     }
 }
 
-fn chat_logprobs(tokens: &[TokenLogprobs]) -> Value {
-    let one = |text: &str, logprob: f32| json!({ "token": text, "logprob": logprob, "bytes": text.as_bytes() });
-    let content = tokens.iter().map(|token| {
-        let mut entry = one(&token.text, token.logprob);
-        entry["top_logprobs"] = token.top.iter().map(|(text, logprob)| one(text, *logprob)).collect();
-        entry
-    });
-    json!({ "content": content.collect::<Vec<_>>(), "refusal": null })
-}
-
-fn text_logprobs(tokens: &[TokenLogprobs]) -> Value {
-    let top = |token: &TokenLogprobs| -> Value {
-        token.top.iter().map(|(text, logprob)| (text.clone(), json!(logprob))).collect::<serde_json::Map<_, _>>().into()
-    };
-    json!({
-        "tokens": tokens.iter().map(|token| &token.text).collect::<Vec<_>>(),
-        "token_logprobs": tokens.iter().map(|token| token.logprob).collect::<Vec<_>>(),
-        "top_logprobs": tokens.iter().map(top).collect::<Vec<_>>(),
-    })
-}
-
 fn usage(usage: Usage) -> Value {
-    let Usage { prompt_tokens, completion_tokens } = usage;
     json!({
-        "prompt_tokens": prompt_tokens,
-        "completion_tokens": completion_tokens,
-        "total_tokens": prompt_tokens + completion_tokens,
+        "prompt_tokens": usage.prompt_tokens,
+        "completion_tokens": usage.completion_tokens,
+        "total_tokens": usage.total(),
     })
 }
 
 struct Streamed {
-    pieces: UnboundedReceiver<Piece>,
+    pieces: Pieces,
     chunks: Chunks,
     waiting: VecDeque<Bytes>,
     ended: bool,
 }
 
-pub fn stream(pieces: UnboundedReceiver<Piece>, chunks: Chunks) -> Response {
+pub fn stream(pieces: Pieces, chunks: Chunks) -> Response {
     let waiting = chunks.first().iter().map(frame).collect();
     let streamed = Streamed { pieces, chunks, waiting, ended: false };
     let frames = stream::unfold(streamed, |mut streamed| async move {
@@ -157,10 +131,10 @@ impl Streamed {
             if self.ended {
                 return None;
             }
-            match tokio::time::timeout(HEARTBEAT, self.pieces.recv()).await {
+            match tokio::time::timeout(HEARTBEAT, self.pieces.next()).await {
                 Err(_) => return Some(Bytes::from_static(b": still here\n\n")),
                 Ok(Some(piece)) => {
-                    self.ended = matches!(piece, Piece::Done(_) | Piece::Failed(_));
+                    self.ended = matches!(piece, Piece::Done { .. } | Piece::Failed(_));
                     self.waiting.extend(self.chunks.of(piece).iter().map(frame));
                 }
                 // The thread of the model is gone: without `[DONE]`, the client knows that something is missing.

@@ -1,10 +1,9 @@
 //! An answer as one body.
 
-use axum::Json;
-use serde_json::Value;
-use tokio::sync::mpsc::UnboundedReceiver;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
 
-use super::channel::Piece;
+use super::channel::{Piece, Pieces};
 use super::routes::gone;
 use crate::problem::Problem;
 
@@ -12,10 +11,10 @@ use crate::problem::Problem;
 ///
 /// # Errors
 /// Those of the model.
-pub async fn whole(mut pieces: UnboundedReceiver<Piece>) -> Result<Json<Value>, Problem> {
-    while let Some(piece) = pieces.recv().await {
+pub async fn whole(mut pieces: Pieces) -> Result<Response, Problem> {
+    while let Some(piece) = pieces.next().await {
         match piece {
-            Piece::Done(answer) => return Ok(Json(answer.body)),
+            Piece::Done { body, .. } => return Ok(([(header::CONTENT_TYPE, "application/json")], body).into_response()),
             Piece::Failed(error) => return Err(error.into()),
             Piece::Started | Piece::Text { .. } | Piece::Finished { .. } => {}
         }

@@ -3,14 +3,14 @@
 use jiff::Timestamp;
 
 use super::check::{self, Checked};
-use super::decide::{Next, next};
-use super::finish::{ended, ended_early};
+use super::decide::{Next, next, outcome};
+use super::finish::{ended, ended_early, run_failed};
 use crate::desk::Ask;
 use crate::openai::batches::{BatchRun, Fill, Situation};
 use crate::problem::Problem;
 use crate::state::AppState;
 use stepwell_artifact::ArtifactStore;
-use stepwell_store::{BatchCounts, BatchEnding, BatchOutcome};
+use stepwell_store::{BatchCounts, BatchEnding, BatchOutcome, FileRow};
 
 /// Takes the next step of every open batch; returns how many there are. A batch that cannot be moved does not hold up the
 /// others: it is tried again at the next look.
@@ -45,8 +45,7 @@ async fn act(app: &AppState, situation: Situation) -> Result<(), Problem> {
                 Some(run) => ended(app, &situation, outcome, run).await?,
                 None => (ended_early(&situation, outcome), Vec::new()),
             };
-            let id = situation.batch.id;
-            app.write(move |store| Ok(store.end_batch(&id, &ending, &files).map(drop)?)).await
+            end(app, &situation, ending, files).await
         }
     }
 }
@@ -67,7 +66,7 @@ async fn check(app: &AppState, situation: Situation) -> Result<(), Problem> {
         Checked::Bad { lines, errors } => {
             let counts = BatchCounts { total: lines, ..BatchCounts::default() };
             let ending = BatchEnding { errors, counts, ..ended_early(&situation, BatchOutcome::Failed) };
-            app.write(move |store| Ok(store.end_batch(&id, &ending, &[]).map(drop)?)).await?;
+            end(app, &situation, ending, Vec::new()).await?;
         }
     }
     app.bell().ring();
@@ -77,5 +76,20 @@ async fn check(app: &AppState, situation: Situation) -> Result<(), Problem> {
 async fn submit(app: &AppState, situation: Situation, fill: Fill) -> Result<(), Problem> {
     let model = situation.batch.checked.as_ref().map(|checked| checked.model.clone()).unwrap_or_default();
     let run = BatchRun::of(&situation.batch, model, fill);
-    app.ask(move |desk| desk.start_batch(run)).await.map(drop)
+    match app.ask(move |desk| desk.start_batch(run)).await.map(drop) {
+        // The model is gone, for example. It would be refused at every look.
+        Err(problem) if problem.status().is_client_error() => {
+            let outcome = if fill == Fill::Answers { BatchOutcome::Failed } else { outcome(fill) };
+            let errors = vec![run_failed(problem.detail())];
+            let ending = BatchEnding { errors, ..ended_early(&situation, outcome) };
+            end(app, &situation, ending, Vec::new()).await
+        }
+        done => done,
+    }
+}
+
+/// Stores how the batch ended, once.
+async fn end(app: &AppState, situation: &Situation, ending: BatchEnding, files: Vec<FileRow>) -> Result<(), Problem> {
+    let id = situation.batch.id.clone();
+    app.write(move |store| Ok(store.end_batch(&id, &ending, &files).map(drop)?)).await
 }

@@ -71,7 +71,8 @@ fn after_closing(closing: &RunSeen, fill: Fill) -> Next {
     }
 }
 
-fn outcome(fill: Fill) -> BatchOutcome {
+/// How a batch ends whose rows have this in the end.
+pub fn outcome(fill: Fill) -> BatchOutcome {
     match fill {
         Fill::Answers => BatchOutcome::Completed,
         Fill::Cancelled => BatchOutcome::Cancelled,

@@ -91,11 +91,11 @@ fn outputs(reader: &Reader, run: RunId) -> Result<Option<Outputs>, Problem> {
 /// Why a batch has no results although its rows were looked at.
 fn failure(situation: &Situation) -> LineError {
     let failed = situation.closing.as_ref().or(situation.run.as_ref()).and_then(|run| run.failure.as_ref());
-    let message = match failed {
-        Some(failure) => failure.message.clone(),
-        None => "the run of the batch has ended without results".to_owned(),
-    };
-    LineError { code: "run_failed".to_owned(), message, line: None, param: None }
+    run_failed(failed.map_or("the run of the batch has ended without results", |failure| &failure.message))
+}
+
+pub fn run_failed(message: &str) -> LineError {
+    LineError { code: "run_failed".to_owned(), message: message.to_owned(), line: None, param: None }
 }
 
 fn sha256(artifacts: &ArtifactStore, artifact: &ArtifactRef) -> Result<String, Problem> {

@@ -5,9 +5,10 @@ use axum::http::{Response, StatusCode, header};
 use serde_json::{Value, json};
 use std::sync::Arc;
 
-use crate::openai::{Answer, CompletionSink, FinishReason, Listening, Piece, TokenLogprobs, Usage};
+use crate::openai::{CompletionSink, Listening, Piece};
 use crate::tests::fixture::{FakeDesk, HOST, Lab, bearer, request};
 use stepwell_batch::RowError;
+use stepwell_batch::results::{FinishReason, TokenLogprob, Usage};
 
 const CHAT: &str = "/v1/chat/completions";
 
@@ -46,7 +47,7 @@ fn text(text: &str) -> Piece {
 
 fn done() -> Piece {
     let usage = Usage { prompt_tokens: 3, completion_tokens: 2 };
-    Piece::Done(Box::new(Answer { body: json!({ "object": "chat.completion" }), usage }))
+    Piece::Done { body: json!({ "object": "chat.completion" }).to_string(), usage }
 }
 
 fn post(lab: &Lab, path: &str, body: &Value) -> Response<Body> {
@@ -95,7 +96,13 @@ fn a_stream_has_a_role_then_text_then_a_reason_then_the_end() {
 #[test]
 fn a_stream_of_a_completion_carries_log_probabilities() {
     let lab = Lab::new();
-    let token = TokenLogprobs { text: " a".to_owned(), logprob: -0.5, top: vec![(" b".to_owned(), -1.0)] };
+    let token = |text: &str, logprob: f32, top| TokenLogprob {
+        token: text.to_owned(),
+        bytes: text.as_bytes().to_vec(),
+        logprob: Some(logprob),
+        top,
+    };
+    let token = token(" a", -0.5, vec![token(" b", -1.0, Vec::new())]);
     let text = Piece::Text { choice: 0, text: " a".to_owned(), tokens: vec![token] };
     let finished = Piece::Finished { choice: 0, reason: FinishReason::Length };
     let model = answering(&lab, vec![Piece::Started, text, finished, done()]);
@@ -140,7 +147,7 @@ fn a_full_queue_is_429_with_a_wait_that_clients_accept() {
         stepwell_batch::body::Body::parse(stepwell_batch::body::Endpoint::ChatCompletions, body).unwrap()
     };
     for _ in 0..2 {
-        let (sink, _) = CompletionSink::for_tests();
+        let (sink, _) = CompletionSink::new();
         lab.desk.completions.lock().unwrap().push((body.clone(), sink));
     }
     let refused = post(&lab, CHAT, &chat(&[]));
@@ -157,7 +164,7 @@ fn a_client_that_goes_away_ends_its_rows() {
     let model = answering(&lab, vec![Piece::Started, text("Hel")]);
     let answer = post(&lab, CHAT, &chat(&[("stream", json!(true))]));
     model.join().unwrap();
-    let (sink, receiver) = CompletionSink::for_tests();
+    let (sink, receiver) = CompletionSink::new();
     assert_eq!(sink.listening(), Listening::Yes);
     drop((answer, receiver));
     assert_eq!(sink.listening(), Listening::No);
@@ -211,4 +218,28 @@ fn models_are_listed_and_shown() {
     assert_eq!(lab.get("/v1/models/m", &lab.read).1["object"], "model");
     let (status, refused) = lab.get("/v1/models/run/none", &lab.read);
     assert_eq!((status, &refused["error"]["code"]), (StatusCode::NOT_FOUND, &json!("model_not_found")));
+}
+
+#[test]
+fn the_numbers_of_vllm_are_in_both_forms() {
+    let lab = Lab::new();
+    let mut load = crate::openai::InferenceLoad { model: Some("m".to_owned()), running: 2, ..Default::default() };
+    load.ended = vec![("stop", 3), ("length", 1)];
+    load.generated_tokens = 41;
+    load.first_token.note(0.3);
+    *lab.desk.load.lock().unwrap() = load;
+    let scrape = request("GET", "/metrics").header(header::AUTHORIZATION, bearer(&lab.read));
+    let text = String::from_utf8(lab.body(lab.send(scrape.body(Body::empty()).unwrap()))).unwrap();
+    for line in [
+        "vllm:num_requests_running{model_name=\"m\"} 2.0",
+        "vllm:generation_tokens_total{model_name=\"m\"} 41.0",
+        "vllm:request_success_total{finished_reason=\"stop\",model_name=\"m\"} 3.0",
+        "vllm:time_to_first_token_seconds_count 1",
+        "stepwell_inference_requests_running 2.0",
+    ] {
+        assert!(text.contains(&format!("{line}\n")), "{line}\n{text}");
+    }
+    let (_, json) = lab.get("/api/v1/metrics.json", &lab.read);
+    assert_eq!(json["vllm:generation_tokens_total"][0]["value"], 41.0);
+    assert_eq!(json["vllm:time_to_first_token_seconds"]["sum"], 0.3);
 }

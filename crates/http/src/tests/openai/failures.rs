@@ -161,7 +161,10 @@ fn recovery_crash_loop() {
     let lab = Lab::new();
     let broken = create(&lab, 1);
     let input = lab.store().reader().batch(id(&broken)).unwrap().unwrap().input;
-    ArtifactStore::open(lab.dir.path()).unwrap().remove(&input.digest).unwrap();
+    let path = ArtifactStore::open(lab.dir.path()).unwrap().blob_path(&input.digest);
+    std::fs::remove_file(&path).unwrap();
+    // Reading a folder as a file fails at every look.
+    std::fs::create_dir(&path).unwrap();
     let good = create(&lab, 2);
     for _ in 0..3 {
         look(&lab);
@@ -171,6 +174,25 @@ fn recovery_crash_loop() {
     cancel(&lab, &broken);
     look(&lab);
     assert_eq!(show(&lab, &broken)["status"], "cancelled");
+}
+
+/// What can never be done ends the batch and says why.
+#[test]
+fn a_batch_whose_input_or_model_is_gone_fails() {
+    let lab = Lab::new();
+    let gone = create(&lab, 1);
+    let input = lab.store().reader().batch(id(&gone)).unwrap().unwrap().input;
+    ArtifactStore::open(lab.dir.path()).unwrap().remove(&input.digest).unwrap();
+    look(&lab);
+    let failed = show(&lab, &gone);
+    assert_eq!((&failed["status"], &failed["errors"]["data"][0]["code"]), (&json!("failed"), &json!("file_not_found")));
+    let unknown = create(&lab, 2);
+    look(&lab);
+    *lab.desk.refuses.lock().unwrap() = true;
+    look(&lab);
+    let failed = show(&lab, &unknown);
+    assert_eq!((&failed["status"], &failed["errors"]["data"][0]["code"]), (&json!("failed"), &json!("run_failed")));
+    assert_eq!(failed["errors"]["data"][0]["message"], "the model is gone");
 }
 
 /// The run has ended and the server dies before it has made the files: the next look makes them.
