@@ -117,3 +117,40 @@ fn a_value_that_is_not_finite_spoils_its_row_alone() {
         }
     }
 }
+
+/// Rounding to a 127th of the largest of 32 normal numbers has an error of 0.0054 on average (root of the mean square).
+#[test]
+fn rounded_activations_have_the_error_of_rounding_and_no_more() {
+    let workers = Workers::new(1, Instructions::all()[0]);
+    let (rows, outputs, width) = (40, 64, 960);
+    let values = inputs(rows, width);
+    let matrix = Matrix::pack(&workers, Dtype::Q8_0, [outputs, width], &Random(5)).unwrap();
+    let found = multiplied(&workers, &values, &matrix);
+    let mut squares = 0.0;
+    for (row, found) in found.iter().enumerate() {
+        for (output, found) in found.iter().enumerate() {
+            let mut weights = vec![0.0; width];
+            matrix.row_into(output, &mut weights);
+            let products = values.row(row).iter().zip(&weights).map(|(x, w)| f64::from(*x) * f64::from(*w));
+            squares += (f64::from(*found) - products.sum::<f64>()).powi(2) / width as f64;
+        }
+    }
+    let error = (squares / (rows * outputs) as f64).sqrt();
+    assert!((0.004..0.0065).contains(&error), "{error}");
+}
+
+/// The same for weights.
+#[test]
+fn rounded_weights_have_the_error_of_rounding_and_no_more() {
+    let workers = Workers::new(1, Instructions::all()[0]);
+    let matrix = Matrix::pack(&workers, Dtype::Q8_0, [64, 960], &Random(5)).unwrap();
+    let mut squares = 0.0;
+    for row in 0..64 {
+        let (mut expected, mut found) = (vec![0.0; 960], vec![0.0; 960]);
+        Random(5).row_into(row, &mut expected);
+        matrix.row_into(row, &mut found);
+        squares += found.iter().zip(&expected).map(|(a, b)| f64::from(a - b).powi(2)).sum::<f64>();
+    }
+    let error = (squares / (64.0 * 960.0)).sqrt();
+    assert!((0.004..0.0065).contains(&error), "{error}");
+}
