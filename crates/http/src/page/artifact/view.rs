@@ -67,7 +67,7 @@ struct Artifact {
 struct Folder {
     name: String,
     href: String,
-    count: u64,
+    count: String,
     size: String,
 }
 
@@ -106,7 +106,9 @@ fn page(reader: &Reader, digest: &str, query: &Query, engine: &EngineView) -> Re
         format!("/artifacts/{digest}{query}")
     };
     let is_folder = artifact.is_tree();
-    let Level { folders, files } = if is_folder { level(&entries(reader, &artifact)?, at) } else { Level::default() };
+    let all = if is_folder { entries(reader, &artifact)? } else { Vec::new() };
+    let size = if is_folder { all.iter().map(|(_, file)| file.size).sum() } else { artifact.size };
+    let Level { folders, files } = level(&all, at);
     if is_folder && !at.is_empty() && folders.is_empty() && files.is_empty() {
         return Err(Problem::not_found("the artifact has no such folder"));
     }
@@ -114,6 +116,7 @@ fn page(reader: &Reader, digest: &str, query: &Query, engine: &EngineView) -> Re
     let skipped = query.page.saturating_mul(MOST);
     let folder = |(name, count, size): (String, u64, u64)| {
         let path = if at.is_empty() { name.clone() } else { format!("{at}/{name}") };
+        let count = if count == 1 { "1 file".to_owned() } else { format!("{count} files") };
         Row::Folder(Folder { href: address(&path, 0), name: visible(&name).into_owned(), count, size: bytes(size) })
     };
     let file = |(name, index, of): (String, usize, ArtifactRef)| {
@@ -149,7 +152,7 @@ fn page(reader: &Reader, digest: &str, query: &Query, engine: &EngineView) -> Re
     Ok(Artifact {
         frame: Frame::live(Here::Runs, address(at, query.page), engine),
         media_type: artifact.media_type.clone(),
-        size: bytes(artifact.size),
+        size: bytes(size),
         run_name: reader.run(run)?.name,
         run: run.to_string(),
         step_href: format!("/runs/{run}/steps/{}", encoded(step.as_str())),
@@ -177,15 +180,33 @@ enum Row {
     File(File),
 }
 
-/// The start of a text, and whether there is more of it.
+/// The start of a text, and whether there is more of it. What a command writes has no better type than bytes, so the
+/// bytes decide.
 fn start_of(reader: &Reader, artifact: &ArtifactRef) -> Result<(Option<String>, bool), Problem> {
-    let media_type = artifact.media_type.as_str();
-    if !(media_type.starts_with("text/") || ["application/json", "application/toml"].contains(&media_type)) {
-        return Ok((None, false));
-    }
     let mut start = Vec::new();
     let read = open(reader, artifact)?.take(MOST_TEXT).read_to_end(&mut start);
     read.map_err(|error| Problem::internal("reading the artifact", &error))?;
-    let text = String::from_utf8_lossy(&start);
-    Ok((Some(visible(&text).into_owned()), artifact.size > MOST_TEXT))
+    Ok((text_of(&start).map(|text| visible(text).into_owned()), artifact.size > MOST_TEXT))
+}
+
+/// The text that bytes are the start of; a character at the end may be cut.
+fn text_of(bytes: &[u8]) -> Option<&str> {
+    let text = match std::str::from_utf8(bytes) {
+        Ok(text) => text,
+        Err(error) if error.error_len().is_none() => std::str::from_utf8(&bytes[..error.valid_up_to()]).ok()?,
+        Err(_) => return None,
+    };
+    (!text.is_empty() && !text.contains('\0')).then_some(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_told_from_other_bytes() {
+        assert_eq!(text_of("grün\n".as_bytes()), Some("grün\n"));
+        assert_eq!(text_of(&"grün".as_bytes()[..3]), Some("gr"));
+        assert_eq!([text_of(b"a\0b"), text_of(b"\xff\xfe"), text_of(b"")], [None, None, None]);
+    }
 }

@@ -53,10 +53,8 @@ fn page(reader: &Reader, around: &Around, head: Head, query: &Query) -> Result<O
     let charted = charted(reader, &run, &head.counts)?;
     let is_small = head.counts.top <= MOST_STEPS;
     let top = if is_small { reader.overview(id, 0)? } else { Vec::new() };
-    let graph = match reader.spec(id) {
-        Ok(spec) if is_small => graph(&run, &spec, &top),
-        _ => None,
-    };
+    let spec = if is_small { reader.spec(id).ok() } else { None };
+    let graph = spec.and_then(|spec| graph(&run, &spec, &top));
     Ok(Overview {
         frame: around.frame(query.address(id)),
         failures,

@@ -10,7 +10,8 @@ pub struct Use {
     pub now: String,
     /// The path of the line.
     pub line: String,
-    /// The chart in words.
+    /// The range of the values, and the chart in words.
+    pub range: String,
     pub text: String,
 }
 
@@ -49,6 +50,7 @@ fn chart(title: &'static str, points: Vec<(f64, f64)>, start: Start, text: &dyn 
         title,
         now: text(last),
         line: spark(&points, bottom),
+        range: format!("lowest {}, highest {}", text(low), text(high)),
         text: format!("{title}: {} at last, lowest {}, highest {}", text(last), text(low), text(high)),
     })
 }

@@ -4,7 +4,7 @@ use askama::Template;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::super::super::parts::{Badge, Frame, Lasted, Shown, bytes, value_text};
+use super::super::super::parts::{Badge, Frame, Lasted, Shown, bytes, command, value_text};
 use super::super::super::runs::encoded;
 use super::super::checkpoints::{Saved, newest_and_best};
 use super::super::head::{Around, Head, Tab, ViewOfRun};
@@ -48,6 +48,8 @@ struct Step {
     needs: Vec<Need>,
     parent: Option<Need>,
     reasons: Vec<String>,
+    /// The command that tells the reasons, for a run that is too large for this view.
+    explain: Option<String>,
     failure: Option<String>,
     hint: Option<String>,
     can_retry: bool,
@@ -78,10 +80,16 @@ async fn step(view: ViewOfRun, PathOf((_, step)): PathOf<(String, String)>, Quer
     let id = view.around.id;
     let step = view.app().read(move |reader| Ok(reader.resolve_step(id, &step)?)).await?;
     let asked = step.clone();
+    if view.around.is_large {
+        return view
+            .show(Tab::Step, move |reader, around, head| page(reader, around, head, &step, None, query.attempt))
+            .await;
+    }
     // A run that this build cannot read has no reasons.
     let told =
         view.app().ask(move |desk| Ok::<_, Problem>(desk.explain(id, Some(&asked)).unwrap_or(Value::Null))).await?;
-    view.show(Tab::Step, move |reader, around, head| page(reader, around, head, &step, &told, query.attempt)).await
+    view.show(Tab::Step, move |reader, around, head| page(reader, around, head, &step, Some(&told), query.attempt))
+        .await
 }
 
 fn page(
@@ -89,7 +97,7 @@ fn page(
     around: &Around,
     head: Head,
     id: &StepId,
-    told: &Value,
+    told: Option<&Value>,
     attempt: Option<u32>,
 ) -> Result<Step, Problem> {
     let run = around.id;
@@ -111,7 +119,11 @@ fn page(
         progress: progress(&row),
         needs: row.needs.iter().map(link).collect(),
         parent: row.parent.as_ref().map(link),
-        reasons: if row.status == StepStatus::Failed { Vec::new() } else { reasons(told) },
+        reasons: match told {
+            Some(told) if row.status != StepStatus::Failed => reasons(told),
+            _ => Vec::new(),
+        },
+        explain: told.is_none().then(|| command("explain", [&*head.handle, id.as_str()])),
         failure: failure.map(|failure| visible(&failure.to_string()).into_owned()),
         hint: failure.and_then(|failure| failure.hint.as_ref()).map(|hint| visible(hint).into_owned()),
         can_retry: head.may_act && head.can.retry_step && row.status == StepStatus::Failed,
