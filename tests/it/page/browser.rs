@@ -1,4 +1,4 @@
-//! A tab of a browser: pages, clicks, keys, and what went wrong in them.
+//! A browser and its tabs: pages, clicks, keys, and what went wrong in them.
 
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -13,6 +13,8 @@ const WAIT: Duration = Duration::from_secs(30);
 
 pub struct Browser {
     protocol: Protocol,
+    /// Sessions of the tabs; the commands go to one of them.
+    tabs: Vec<String>,
     session: String,
     /// Errors on the console, exceptions, and violations of the policy.
     problems: Vec<String>,
@@ -23,16 +25,40 @@ impl Browser {
     /// Starts a browser with one tab; `None` without Chromium.
     pub fn start(folder: &Path) -> Option<Browser> {
         let chromium = Chromium::start(folder)?;
-        let mut protocol = Protocol::connect(chromium.port, &chromium.path);
-        let target = protocol.call(None, "Target.createTarget", json!({ "url": "about:blank" }));
-        let attach = json!({ "targetId": target["targetId"], "flatten": true });
-        let session = protocol.call(None, "Target.attachToTarget", attach)["sessionId"].as_str().unwrap().to_owned();
-        let mut browser = Browser { protocol, session, problems: Vec::new(), _chromium: chromium };
-        for domain in ["Page", "Runtime", "Log", "Network"] {
-            browser.call(&format!("{domain}.enable"), json!({}));
-        }
-        browser.size(1280, 900);
+        let protocol = Protocol::connect(chromium.port, &chromium.path);
+        let (tabs, session) = (Vec::new(), String::new());
+        let mut browser = Browser { protocol, tabs, session, problems: Vec::new(), _chromium: chromium };
+        browser.new_tab();
         Some(browser)
+    }
+
+    /// Opens a tab, to which further commands go; returns its number.
+    pub fn new_tab(&mut self) -> usize {
+        let target = self.protocol.call(None, "Target.createTarget", json!({ "url": "about:blank" }));
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let attached = self.protocol.call(None, "Target.attachToTarget", attach);
+        self.session = attached["sessionId"].as_str().unwrap().to_owned();
+        self.tabs.push(self.session.clone());
+        for domain in ["Page", "Runtime", "Log", "Network"] {
+            self.call(&format!("{domain}.enable"), json!({}));
+        }
+        self.size(1280, 900);
+        self.tabs.len() - 1
+    }
+
+    /// Sends further commands to this tab.
+    pub fn use_tab(&mut self, tab: usize) {
+        self.session = self.tabs[tab].clone();
+    }
+
+    /// Brings the tab in front of the others, where a person sees it.
+    pub fn look(&mut self) {
+        self.call("Page.bringToFront", json!({}));
+    }
+
+    /// Runs a script in this tab before those of every page.
+    pub fn before_pages(&mut self, script: &str) {
+        self.call("Page.addScriptToEvaluateOnNewDocument", json!({ "source": script }));
     }
 
     #[track_caller]
@@ -166,8 +192,10 @@ impl Browser {
         let script = format!("document.activeElement?.matches({})", json!(selector));
         for _ in 0..150 {
             if self.eval(&script) == json!(true) {
-                let outline = self.eval("getComputedStyle(document.activeElement).outlineStyle");
-                assert_ne!(outline, json!("none"), "the focus on `{selector}` cannot be seen");
+                // A node of the graph has a thicker frame instead.
+                let seen = "getComputedStyle(document.activeElement).outlineStyle !== 'none' ||
+                            document.activeElement.closest('svg') !== null";
+                assert_eq!(self.eval(seen), json!(true), "the focus on `{selector}` cannot be seen");
                 return;
             }
             self.press("Tab");

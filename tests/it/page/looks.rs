@@ -2,18 +2,33 @@
 
 use serde_json::json;
 
+use super::artifacts::TREE;
 use super::browser::Browser;
 use super::server::{CURVE, start};
+use super::steer::{FAILS, GATE};
 
 #[test]
 fn every_page_fits_a_phone_and_a_desk_in_both_themes() {
-    let Some((sandbox, server, mut browser)) = start(&[("w.toml", CURVE)]) else { return };
+    let Some((sandbox, server, mut browser)) =
+        start(&[("w.toml", CURVE), ("tree.toml", TREE), ("fails.toml", FAILS), ("gate.toml", GATE)])
+    else {
+        return;
+    };
+    for (workflow, name) in [("tree.toml", "tree"), ("fails.toml", "fails"), ("gate.toml", "gate")] {
+        sandbox.stepwell(&["run", "--detach", workflow, "--name", name]).ok();
+    }
+    let add = ["schedule", "add", "nightly", "tree.toml", "--cron", "0 3 * * *"];
+    sandbox.stepwell(&add).ok();
     sandbox.stepwell(&["run", "--detach", "w.toml", "-S", "steps=60", "-S", "pause=0.01", "--tag", "small"]).ok();
     sandbox
         .stepwell(&["run", "--detach", "w.toml", "--name", "long-name-that-has-no-place-to-break-in-a-narrow-column"])
         .ok();
     browser.open(&format!("{}/runs", server.url));
-    browser.wait_text("tbody", "succeeded");
+    for state in ["succeeded", "failed", "waits"] {
+        browser.wait_text("tbody", state);
+    }
+    let digest = sandbox.query("SELECT digest FROM step_output ORDER BY name DESC").remove(0);
+    let folder = format!("/artifacts/{digest}");
     let pages = [
         "/runs",
         "/runs/last",
@@ -23,9 +38,15 @@ fn every_page_fits_a_phone_and_a_desk_in_both_themes() {
         "/runs/last/artifacts",
         "/runs/last/params",
         "/runs/last/history",
+        "/runs/last/steps/train",
+        "/runs/fails",
+        "/runs/fails/steps/broken",
+        "/runs/gate",
+        "/runs/tree/artifacts",
+        &folder,
         "/new",
         "/new/text",
-        "/new/workflow/quickstart",
+        "/new/workflow/commands",
         "/pools",
         "/schedules",
     ];

@@ -1,11 +1,15 @@
 //! The page in a real browser, driven over the DevTools protocol. Without Chromium these tests say so and pass.
 
+mod artifacts;
 mod browser;
 mod chromium;
+mod keyboard;
 mod looks;
 mod protocol;
 mod runs;
 mod server;
 mod socket;
 mod steer;
+mod steps;
 mod survives;
+mod tabs;

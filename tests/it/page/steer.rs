@@ -2,7 +2,7 @@
 
 use super::server::{CURVE, start};
 
-const GATE: &str = r#"
+pub const GATE: &str = r#"
 name = "gate"
 
 [[step]]
@@ -18,7 +18,7 @@ needs = ["ask"]
 with.argv = ["echo", "shipped"]
 "#;
 
-const FAILS: &str = r#"
+pub const FAILS: &str = r#"
 name = "fails"
 
 [[step]]
