@@ -62,7 +62,7 @@ pub fn find_model(session: &Session, name: &str) -> Result<ModelSource, CliError
     }
     let reader = session.reader()?;
     if let Ok(run) = reader.resolve_run(name.strip_suffix(NEWEST).unwrap_or(name)) {
-        return of_steps(&reader.steps(run)?).ok_or_else(|| {
+        return model_of_steps(&reader.steps(run)?).ok_or_else(|| {
             let show = shell::stepwell("show", [name]);
             CliError::not_found(format!("run `{name}` has no model yet")).hint(format!("{show} tells how far it is"))
         });
@@ -95,12 +95,12 @@ fn of_artifact(reader: &Reader, name: &str) -> Option<ModelSource> {
     let (step, output) = rest.rsplit_once('/')?;
     let run = reader.resolve_run(run.strip_suffix(NEWEST).unwrap_or(run)).ok()?;
     let artifact = reader.output(run, step, output).ok()??.artifact;
-    let tokenizer = of_steps(&reader.steps(run).ok()?).and_then(|model| model.tokenizer);
+    let tokenizer = model_of_steps(&reader.steps(run).ok()?).and_then(|model| model.tokenizer);
     Some(ModelSource { place: Place::Output(artifact), tokenizer })
 }
 
 /// The model of a run: of several, the one that needs nothing else; of those, the last one.
-fn of_steps(steps: &[StepRow]) -> Option<ModelSource> {
+pub fn model_of_steps(steps: &[StepRow]) -> Option<ModelSource> {
     let output = |(kind, name): (&str, &str)| {
         let of_kind = steps.iter().rev().filter(|step| step.kind == kind);
         of_kind.filter_map(|step| step.outputs.as_ref()?.artifacts.get(name).cloned()).next()

@@ -15,8 +15,8 @@ use stepwell_run::run_options::RunOptions;
 use stepwell_workflow::budget::Sla;
 use stepwell_workflow::parse::Source;
 
-/// The workflow of a batch: one step.
-const WORKFLOW: &str = include_str!("../../workflows/api_batch.toml");
+/// The workflow of a batch: one step. It is no workflow that a person can name.
+const WORKFLOW: &str = include_str!("api_batch.toml");
 
 /// Submits the run unless its key is known; returns the run of the key.
 pub(super) fn start(session: &Session, given: &[ServedModel], new: BatchRun) -> Result<RunId, CliError> {
@@ -57,7 +57,8 @@ fn params(new: &BatchRun, model: &ServedModel) -> serde_json::Map<String, Value>
     };
     let params = json!({
         "input": new.input,
-        "model": { "at": model.place.argument() },
+        "model": { "at": model.source.argument() },
+        "tokenizer": model.source.tokenizer.as_ref().map_or(json!({}), |tokenizer| json!({ "at": tokenizer })),
         "served_model_name": model.name,
         "endpoint": new.endpoint,
         "on_bad_line": on_bad_line,

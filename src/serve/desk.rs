@@ -1,8 +1,11 @@
 //! The desk: the server asks, the code of the verbs answers.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value};
 
 use super::failed::desk_error;
+use super::inference::{Inference, InferenceOptions};
 use super::models::ServedModel;
 use super::{batches, machine, models, submit, workflows};
 use crate::drive::queue::ask::ask;
@@ -32,12 +35,20 @@ use stepwell_workflow::budget::Budget;
 pub struct ProgramDesk {
     session: Session,
     /// Models of the command line.
-    models: Vec<ServedModel>,
+    models: Arc<Vec<ServedModel>>,
+    inference: Inference,
 }
 
 impl ProgramDesk {
-    pub fn new(session: &Session, models: Vec<ServedModel>) -> ProgramDesk {
-        ProgramDesk { session: session.silent(), models }
+    pub fn new(session: &Session, models: Vec<ServedModel>, options: InferenceOptions) -> ProgramDesk {
+        let (session, models) = (session.silent(), Arc::new(models));
+        let (own, given) = (session.clone(), Arc::clone(&models));
+        let find = move |name: &str| {
+            let known = models::models(&own, &given)?;
+            Ok(known.into_iter().find(|model| model.name == name).map(|model| model.source))
+        };
+        let inference = Inference::new(&session, options, Box::new(find));
+        ProgramDesk { session, models, inference }
     }
 }
 
@@ -139,13 +150,17 @@ impl Desk for ProgramDesk {
         batches::start(&self.session, &self.models, new).map_err(desk_error)
     }
 
-    fn complete(&self, body: Body, _sink: CompletionSink) -> Result<(), DeskError> {
-        let message = format!("no model is loaded, so `{}` cannot answer", body.model);
-        Err(DeskError { code: "model_not_found", message, hint: None, problems: None })
+    fn complete(&self, body: Body, sink: CompletionSink) -> Result<(), DeskError> {
+        self.inference.ask(body, sink).map_err(|full| DeskError {
+            code: "queue_full",
+            message: full.to_string(),
+            hint: None,
+            problems: None,
+        })
     }
 
     fn inference_load(&self) -> InferenceLoad {
-        InferenceLoad::default()
+        self.inference.load()
     }
 
     fn validate(&self, text: &str, params: &Map<String, Value>) -> Result<Value, DeskError> {

@@ -17,7 +17,7 @@ use crate::drive::shared_disk;
 use crate::error::{CliError, ErrorKind};
 use crate::exit_code::Exit;
 use crate::log;
-use crate::serve::{ProgramDesk, ServedModel};
+use crate::serve::{InferenceOptions, ProgramDesk, ServedModel};
 use crate::session::Session;
 use crate::tensorboard::{self, Mirrored};
 use crate::view::progress::{ProgressView, Shown};
@@ -46,6 +46,12 @@ pub struct ServeArgs {
     /// Port to listen on, on this machine only
     #[arg(long, short, value_name = "PORT", hide = true, conflicts_with = "listen")]
     pub port: Option<u16>,
+    /// Type in which the weights of models that clients talk to are kept
+    #[arg(long, value_name = "TYPE", default_value = "f32", value_parser = ["f32", "bf16", "q8_0"])]
+    pub dtype: String,
+    /// Completions that a model computes at once for clients that wait
+    #[arg(long, value_name = "N", default_value_t = 16, value_parser = clap::value_parser!(u8).range(1..))]
+    pub concurrency: u8,
     /// Open the page in a browser
     #[arg(long, alias = "browser")]
     pub open: bool,
@@ -130,7 +136,8 @@ fn engine_lock(session: &Session) -> Result<Option<EngineLock>, CliError> {
 
 fn start(session: &Session, args: &ServeArgs, options: Options, store: Store) -> Result<Server, CliError> {
     let models = args.model.iter().map(|model| ServedModel::named(model)).collect::<Result<_, _>>()?;
-    let desk = Arc::new(ProgramDesk::new(session, models));
+    let inference = InferenceOptions { dtype: args.dtype.clone(), slots: args.concurrency.into() };
+    let desk = Arc::new(ProgramDesk::new(session, models, inference));
     let address = options.listen;
     let server = Server::start(options, desk, store).map_err(|error| {
         let hint = match &error {

@@ -94,6 +94,14 @@ pub(super) enum Dtype {
 }
 
 impl Dtype {
+    /// # Errors
+    /// When no type has this name.
+    pub(super) fn named(name: &str) -> Result<Dtype, Failure> {
+        serde_json::from_value(name.into()).map_err(|_| {
+            Failure::fatal(format!("`{name}` is no type of weights")).with_hint("there is f32, bf16, q8_0")
+        })
+    }
+
     pub(super) fn as_str(self) -> &'static str {
         match self {
             Dtype::F32 => "f32",

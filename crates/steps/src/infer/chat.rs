@@ -32,10 +32,7 @@ impl<'m> ChatModel<'m> {
     /// # Errors
     /// When the type is not known, or there is too little memory.
     pub fn open(model: &'m Model, dtype: &str) -> Result<ChatModel<'m>, Failure> {
-        let dtype = serde_json::from_value::<Dtype>(dtype.into()).map_err(|_| {
-            Failure::fatal(format!("`{dtype}` is no type of weights")).with_hint("there is f32, bf16, q8_0")
-        })?;
-        Ok(ChatModel { backend: ModelBackend::with(model, dtype, (1, None), 0)?, next: 0 })
+        Ok(ChatModel { backend: ModelBackend::with(model, Dtype::named(dtype)?, (1, None), 0)?, next: 0 })
     }
 
     /// Answers a request. `see` gets the text in pieces, and may stop the answer; what there is of it is returned.

@@ -32,6 +32,15 @@ pub(super) struct ModelBackend<'m> {
     computed: u64,
 }
 
+/// What a step has added to a completion.
+pub(super) struct Piece {
+    pub id: u64,
+    pub number: usize,
+    pub text: String,
+    /// Of the token, if the request wants it.
+    pub logprob: Option<TokenLogprob>,
+}
+
 /// A prompt, ready for the engine.
 pub(super) struct Job {
     prompt: Vec<u32>,
@@ -130,16 +139,25 @@ impl<'m> ModelBackend<'m> {
 
     /// A step, with the pieces of text that it has made certain.
     pub(super) fn step_with_texts(&mut self) -> (Vec<String>, Vec<Happened>) {
-        let (mut texts, mut happened) = (Vec::new(), Vec::new());
+        let (pieces, happened) = self.step_with_pieces();
+        let texts = pieces.into_iter().map(|piece| piece.text).filter(|text| !text.is_empty());
+        (texts.collect(), happened)
+    }
+
+    /// A step, with what it has added to each completion.
+    pub(super) fn step_with_pieces(&mut self) -> (Vec<Piece>, Vec<Happened>) {
+        let (mut pieces, mut happened) = (Vec::new(), Vec::new());
         for event in self.engine.step() {
             match event {
                 Event::Prompt { id, logprobs } => self.prompt(id, &logprobs),
                 Event::Token { id, choice, text, logprobs, .. } => {
-                    texts.push(text);
                     self.token(id, choice, logprobs);
+                    let logprob = self.newest_logprob(id, choice);
+                    pieces.push(Piece { id, number: choice, text, logprob });
                 }
                 Event::Finished(finished) => {
-                    texts.push(finished.last_text.clone());
+                    let Finished { id, choice: number, ref last_text, .. } = finished;
+                    pieces.push(Piece { id, number, text: last_text.clone(), logprob: None });
                     happened.push(self.finished(finished));
                 }
             }
@@ -148,8 +166,18 @@ impl<'m> ModelBackend<'m> {
         let computed = stats.prompt_tokens + stats.generated_tokens;
         happened.push(Happened::Tokens { computed: computed - self.computed });
         self.computed = computed;
-        texts.retain(|text| !text.is_empty());
-        (texts, happened)
+        pieces.retain(|piece| !piece.text.is_empty() || piece.logprob.is_some());
+        (pieces, happened)
+    }
+
+    /// Used part of the cache of keys and values, from 0 to 1.
+    pub(super) fn cache_usage(&self) -> f64 {
+        let stats = self.engine.stats();
+        stats.blocks_used as f64 / stats.blocks.max(1) as f64
+    }
+
+    fn newest_logprob(&self, id: u64, number: usize) -> Option<TokenLogprob> {
+        self.wanted.get(&id)?.logprobs.as_ref()?.get(number)?.last().cloned()
     }
 
     fn token(&mut self, id: u64, number: usize, logprobs: Option<Logprobs>) {

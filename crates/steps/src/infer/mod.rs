@@ -1,5 +1,6 @@
 //! Step kind `infer`: rows in, rows out. A row is the unit of durability. `specs/batches.md` describes the protocol.
 
+mod answers;
 mod arguments;
 mod backend;
 mod batch;
@@ -16,6 +17,7 @@ mod tally;
 mod tests;
 mod work;
 
+pub use answers::{AnsweringModel, Told};
 pub use batch::CANCEL_FILE;
 pub use chat::{ChatModel, Reply};
 pub use handler::INFER;
