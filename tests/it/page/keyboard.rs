@@ -103,6 +103,9 @@ fn a_schedule_is_added_paused_and_removed_with_keys() {
     browser.press("Enter");
     browser.tab_to("#schedule-name");
     browser.type_text("nightly");
+    // From `batch`, which needs params, to `commands`.
+    browser.tab_to("#schedule-workflow");
+    browser.press("ArrowDown");
     browser.tab_to("#schedule-cron");
     browser.type_text("61 3 * * *");
     browser.tab_to("#add-schedule button.primary");
