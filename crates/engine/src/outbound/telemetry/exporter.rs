@@ -110,14 +110,12 @@ impl Exporter {
     pub(in crate::outbound) fn serve(&self) {
         let (mut place, mut wait, mut warned) = (None, FIRST_WAIT, false);
         loop {
-            let done = match &mut place {
-                None => self.open().map(|opened| place = Some(opened)).map(|()| Taken::Done),
-                Some(place) => self.work(place),
-            };
-            let (why, asked) = match done {
+            // Read before the work: everything that was committed until the end is taken up once more.
+            let ends = self.bell.ends_at().is_some();
+            let (why, asked) = match self.turn(&mut place) {
                 Ok(Taken::Done) => {
                     wait = FIRST_WAIT;
-                    if self.bell.ends_at().is_some() {
+                    if ends {
                         return;
                     }
                     self.bell.wait(None);
@@ -141,6 +139,13 @@ impl Exporter {
             }
             self.rest(asked.unwrap_or_default().max(wait).min(LONGEST_WAIT));
             wait = (wait * 2).min(LONGEST_WAIT);
+        }
+    }
+
+    fn turn(&self, place: &mut Option<Place>) -> Result<Taken, StoreError> {
+        match place {
+            Some(place) => self.work(place),
+            None => self.work(place.insert(self.open()?)),
         }
     }
 

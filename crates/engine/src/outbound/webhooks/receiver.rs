@@ -47,11 +47,9 @@ impl Receiver {
         let mut line = None;
         let mut warned = false;
         loop {
-            let done = match &mut line {
-                None => self.open().map(|opened| line = Some(opened)),
-                Some(line) => self.work(line),
-            };
-            match (done, self.bell.ends_at()) {
+            // Read before the work: everything that was committed until the end is taken up once more.
+            let ends_at = self.bell.ends_at();
+            match (self.turn(&mut line), ends_at) {
                 (Ok(()), None) => {}
                 (Ok(()), Some(at)) if self.has_more(line.as_ref()) && Instant::now() < at => {}
                 (_, Some(_)) => return,
@@ -70,6 +68,13 @@ impl Receiver {
             {
                 self.bell.wait(Some(self.pause(line)));
             }
+        }
+    }
+
+    fn turn(&self, line: &mut Option<Line>) -> Result<(), String> {
+        match line {
+            Some(line) => self.work(line),
+            None => self.work(line.insert(self.open()?)),
         }
     }
 
