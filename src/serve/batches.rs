@@ -58,7 +58,7 @@ fn params(new: &BatchRun, model: &ServedModel) -> serde_json::Map<String, Value>
     let params = json!({
         "input": new.input,
         "model": { "at": model.source.argument() },
-        "tokenizer": model.source.tokenizer.as_ref().map_or(json!({}), |tokenizer| json!({ "at": tokenizer })),
+        "tokenizer": model.source.tokenizer.iter().collect::<Vec<_>>(),
         "served_model_name": model.name,
         "endpoint": new.endpoint,
         "on_bad_line": on_bad_line,

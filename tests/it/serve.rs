@@ -13,18 +13,22 @@ const QUICK: &str = "name = \"quick\"\n[params]\nlines = 2\n[[step]]\nid = \"cou
 const WAITS: &str = "name = \"waits\"\n[[step]]\nid = \"ask\"\nkind = \"approval\"\nwith.prompt = \"Go on?\"\n[[step]]\nid = \"after\"\nkind = \"command\"\nneeds = [\"ask\"]\nwith.shell = \"echo done\"\n";
 
 /// A running server.
-struct Server {
+pub struct Server {
     child: Child,
-    address: SocketAddr,
+    pub address: SocketAddr,
     code: String,
-    token: Option<String>,
+    pub token: Option<String>,
     /// Kept open: a closed pipe is none of the server's business here.
     _streams: (BufReader<ChildStdout>, ChildStderr),
 }
 
 impl Server {
     fn start(sandbox: &Sandbox, listen: &str) -> Server {
-        let mut command = sandbox.command(&["serve", "--listen", listen, "--output", "json"]);
+        Server::start_with(sandbox, &["--listen", listen])
+    }
+
+    pub fn start_with(sandbox: &Sandbox, options: &[&str]) -> Server {
+        let mut command = sandbox.command(&[&["serve", "--output", "json"], options].concat());
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();
@@ -41,7 +45,7 @@ impl Server {
         }
     }
 
-    fn send(&self, request: &str) -> Answer {
+    pub fn send(&self, request: &str) -> Answer {
         Answer::read(self.open(request))
     }
 
@@ -52,7 +56,7 @@ impl Server {
         stream
     }
 
-    fn call(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
+    pub fn call(&self, method: &str, path: &str, token: &str, body: Option<&Value>) -> Answer {
         let body = body.map(Value::to_string).unwrap_or_default();
         self.send(&format!(
             "{method} {path} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\nAuthorization: Bearer {token}\r\n\
@@ -62,22 +66,22 @@ impl Server {
         ))
     }
 
-    fn get(&self, path: &str, token: &str) -> Value {
+    pub fn get(&self, path: &str, token: &str) -> Value {
         let answer = self.call("GET", path, token, None);
         assert_eq!(answer.status, 200, "{path}: {}", answer.body);
         answer.json()
     }
 
-    fn kill(mut self) {
+    pub fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 }
 
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     head: String,
-    body: String,
+    pub body: String,
 }
 
 impl Answer {
@@ -91,7 +95,7 @@ impl Answer {
         Answer { status, head: head.to_owned(), body: body.to_owned() }
     }
 
-    fn json(&self) -> Value {
+    pub fn json(&self) -> Value {
         serde_json::from_str(&self.body).unwrap_or_else(|_| panic!("no JSON: {}", self.body))
     }
 }

@@ -3,6 +3,7 @@
 mod kills;
 mod model;
 mod rows;
+mod served;
 #[cfg(target_os = "linux")]
 mod sync;
 

@@ -48,7 +48,7 @@ pub fn test(state_dir: &Path, webhook: &Webhook) -> Result<Delivery, EngineError
 /// Sends a message again, with its id.
 ///
 /// # Errors
-/// Those of [`test`].
+/// Those of [`test()`].
 pub fn redeliver(state_dir: &Path, webhook: &Webhook, message: &MessageRow) -> Result<Delivery, EngineError> {
     let last = if message.outcome.is_some() { LastWord::GiveUp } else { LastWord::AsPlanned };
     send(&mut Store::open(state_dir)?, webhook, message, last)
