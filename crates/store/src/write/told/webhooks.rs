@@ -18,7 +18,7 @@ const REMOVED: i64 = 100;
 
 impl Store {
     /// The newest event that a receiver needs nothing of any more. A receiver that is new here starts behind the newest one.
-    /// `wants` has patterns of types, separated by commas: [`announce`] gives it messages of these.
+    /// `wants` has patterns of types, separated by commas: `announce` gives it messages of these.
     ///
     /// # Errors
     /// Those of [`Store::commit`].
