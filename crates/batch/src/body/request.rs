@@ -18,7 +18,7 @@ const LONGEST_MODEL: usize = 1024;
 const MOST_TOOLS: usize = 256;
 const MOST_PROMPT_IDS: usize = 1 << 20;
 
-/// What a line asks for.
+/// The request of a line.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 pub enum Endpoint {
     #[serde(rename = "/v1/chat/completions")]

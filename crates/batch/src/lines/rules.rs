@@ -1,4 +1,4 @@
-//! What a file may contain.
+//! Limits on the content of a file.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,7 @@ impl Limits {
     pub const LOCAL: Limits = Limits { lines: 1_000_000, bytes: 16 << 30, line_bytes: 16 << 20 };
 }
 
-/// What happens when a line is no request.
+/// The fate of a line that is no request.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OnBadLine {

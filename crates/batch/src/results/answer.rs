@@ -1,4 +1,4 @@
-//! What a model has answered, before it is put into the shape of an endpoint. Kept in the segment of a batch.
+//! The answer of a model, before it is put into the shape of an endpoint. Kept in the segment of a batch.
 
 use serde::{Deserialize, Serialize};
 

@@ -9,7 +9,7 @@ use super::logprobs::Logprobs;
 use crate::body::Endpoint;
 use crate::error::RowError;
 
-/// What all lines of a batch have in common.
+/// Common to all lines of a batch.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Header {
     pub name: BatchName,

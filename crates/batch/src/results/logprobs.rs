@@ -3,7 +3,7 @@
 use serde::ser::{SerializeMap, SerializeStruct};
 use serde::{Deserialize, Serialize, Serializer};
 
-/// What stands for minus infinity, which JSON cannot say; OpenAI's number.
+/// Stands for minus infinity, which JSON cannot say; OpenAI's number.
 const NEVER: f32 = -9999.0;
 
 /// A token and its log-probability; for the first token of a prompt there is none.

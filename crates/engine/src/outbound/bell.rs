@@ -3,7 +3,7 @@
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-/// What a thread that sends is told.
+/// News for a thread that sends.
 #[derive(Default)]
 pub(super) struct Bell {
     state: Mutex<Told>,

@@ -42,7 +42,7 @@ struct Place {
     /// Newest event that was looked at, and what the database says.
     seen: i64,
     stored: i64,
-    /// What is to be sent next.
+    /// The next message to send.
     ready: Option<Ready>,
 }
 
@@ -97,7 +97,7 @@ pub(in crate::outbound) fn concerns(event: &Event) -> bool {
     ends_spans(event)
 }
 
-/// What a collector made of a request.
+/// The reaction of a collector to a request.
 enum Taken {
     Done,
     /// It will never take these spans.
