@@ -119,7 +119,8 @@ fn setting(name: &str, default: u64) -> u64 {
 fn points() -> Vec<String> {
     let only = std::env::var("STEPWELL_FAILPOINT_ONLY").unwrap_or_default();
     let both = OPERATIONS.iter().flat_map(|operation| [format!("{operation}.before"), format!("{operation}.after")]);
-    both.filter(|point| point.contains(&only)).collect()
+    // The drill has no step `infer` yet: `batch::` kills that one at random moments instead.
+    both.filter(|point| point.contains(&only) && !point.starts_with("batch.")).collect()
 }
 
 /// Digests and values of the run's outputs, by step.
