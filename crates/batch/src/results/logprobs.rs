@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize, Serializer};
 /// Stands for minus infinity, which JSON cannot say; OpenAI's number.
 const NEVER: f32 = -9999.0;
 
-/// A token and its log-probability; for the first token of a prompt there is none.
+/// A token and its log-probability, which the first token of a prompt does not have.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TokenLogprob {
     #[serde(rename = "t")]

@@ -175,7 +175,7 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
         Failure::new(FailureKind::LeaseLost, message).with_hint(format!("its log is `{}`", path.display()))
     }
 
-    /// True if the kind of the step finds out what needed too much memory, and goes on without it.
+    /// True if the kind of the step finds the work that needed too much memory, and leaves it out.
     fn survives_memory_kills(&self, id: &AttemptId) -> bool {
         let Some(state) = self.runs.get(&id.run).map(|run| &run.state) else { return false };
         let kind = state.step(&id.step).map(|step| &state.step_spec(step).kind);

@@ -1,8 +1,8 @@
 //! Sends traces to a collector of OpenTelemetry (OTLP over HTTP, in JSON): a run is a root span, its steps and attempts are
 //! spans below it.
 //!
-//! Spans are made of the event log, and their ids of the ids of runs, steps and attempts. So an engine that takes over goes on
-//! in the same trace, and what is sent again has the id that it had. `spans` and `story` make them, `otlp` writes them, and
+//! Spans come from the event log; their ids come from the ids of runs, steps and attempts. An engine that takes over continues
+//! the same trace, and a span that is sent again has its old id. `spans` and `story` make them, `otlp` writes them, and
 //! `exporter` sends them, with a cursor in the database like that of a webhook.
 
 mod exporter;

@@ -1,4 +1,4 @@
-//! What the log has said so far about runs whose spans are open. Each event is read once, whatever the size of a run.
+//! Events so far of runs whose spans are open. Each event is read once, whatever the size of a run.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -36,7 +36,7 @@ pub(super) struct StepStory {
     pub(super) started: Option<Timestamp>,
     /// The attempt that has not ended, and its start.
     pub(super) attempt: Option<(u32, Timestamp)>,
-    /// What happened in that attempt, oldest first.
+    /// Events of that attempt, oldest first.
     pub(super) moments: Vec<Moment>,
 }
 

@@ -13,7 +13,7 @@ const WORTH_A_COMMIT: i64 = 5000;
 pub(super) struct Follower {
     /// Newest event that was looked at.
     seen: i64,
-    /// What the database says.
+    /// Read from the database.
     stored: i64,
 }
 

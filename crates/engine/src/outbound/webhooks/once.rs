@@ -16,7 +16,7 @@ use stepwell_workflow::webhook::Webhook;
 /// Time after which an engine sends the message, if this process has not.
 const TAKEN_UP: SignedDuration = SignedDuration::from_secs(120);
 
-/// What came of a message.
+/// The fate of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Delivery {
     pub id: String,

@@ -10,7 +10,7 @@ use stepwell_workflow::webhook::EventType;
 /// Largest body in bytes. Receivers refuse what is much larger.
 const LARGEST: usize = 16 << 10;
 
-/// What a receiver is told.
+/// A message as a receiver gets it.
 pub(super) struct Content {
     kind: EventType,
     /// One line for people. Chat services show it.
@@ -49,7 +49,7 @@ impl Content {
     }
 }
 
-/// The id of a message: the same whoever makes it, and another one for every event and type.
+/// The id of a message. It depends on the event and the type only, so a second engine makes the same id.
 pub(super) fn message_id(hash: &str, kind: EventType) -> String {
     let hash = blake3::hash(format!("{hash} {}", kind.as_str()).as_bytes()).to_hex();
     format!("msg_{}", &hash[..32])

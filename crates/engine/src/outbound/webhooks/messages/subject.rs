@@ -1,4 +1,4 @@
-//! What a subject of messages has to say.
+//! The content of a message about one subject.
 
 use super::content::Content;
 use stepwell_run::event::Event;
@@ -9,6 +9,6 @@ pub(super) trait Subject: Sync {
     /// False if no message comes of this event. Asked for every event, so it must be quick.
     fn concerns(&self, event: &Event) -> bool;
 
-    /// What receivers are told. The run may have got further since.
+    /// The event as receivers get it. The run may have got further since.
     fn contents(&self, reader: &Reader, event: &HashedEvent) -> Result<Vec<Content>, StoreError>;
 }
