@@ -38,7 +38,7 @@ FULL = Sizes("deep60", 512, 2, 50, (8, 32, 128), 3, 5, 2000, 128, 4096)
 SMALL = Sizes(
     "tiny", 16, 2, 6, (1, 2), 2, 2, 60, 16, 64,
     smoke=("steps=20", "context=16", "batch=2", "documents=100"),
-    digests=("model=tiny", "vocab_size=512", "context=16", "batch=2", "steps=30"),
+    digests=("model=tiny", "vocab_size=512", "context=16", "batch=2", "steps=300"),
 )
 
 

@@ -66,5 +66,5 @@ class Side(threading.Thread):
                     self.losses += answer["losses"]
                     self.seconds = round(self.seconds + sum(answer["seconds"]), 3)
                     self.part.known(progress={self.precision: len(self.losses)})
-        except Failure as error:
-            self.error = str(error)
+        except Exception as error:
+            self.error = str(error) if isinstance(error, Failure) else f"{type(error).__name__}: {error}"

@@ -3,6 +3,7 @@ what it found."""
 
 import json
 import os
+import threading
 import time
 import traceback
 
@@ -18,6 +19,8 @@ class Failure(Exception):
 class Report:
     def __init__(self, path, facts):
         self.path, self.started = path, time.monotonic()
+        # Both sides of a comparison add their progress.
+        self.writing = threading.RLock()
         self.data = {"schema": 1, **facts, "finished": False, "seconds": 0.0, "parts": []}
         self.write()
 
@@ -29,10 +32,11 @@ class Report:
         self.write()
 
     def write(self):
-        self.data["seconds"] = round(self.elapsed(), 1)
-        temporary = self.path.with_suffix(".new")
-        temporary.write_text(json.dumps(self.data, indent=1) + "\n")
-        os.replace(temporary, self.path)
+        with self.writing:
+            self.data["seconds"] = round(self.elapsed(), 1)
+            temporary = self.path.with_suffix(".new")
+            temporary.write_text(json.dumps(self.data, indent=1) + "\n")
+            os.replace(temporary, self.path)
 
     def run(self, name, seconds, work):
         """Runs `work(part)` with `seconds` to spend, and records how it ends."""
@@ -72,9 +76,10 @@ class Part:
 
     def known(self, **results):
         """Adds results and writes the file."""
-        self.result.update(results)
-        self.data["seconds"] = round(time.monotonic() - self.started, 1)
-        self.report.write()
+        with self.report.writing:
+            self.result.update(results)
+            self.data["seconds"] = round(time.monotonic() - self.started, 1)
+            self.report.write()
 
     def end(self, status, reason):
         self.data.update(status=status, reason=reason)

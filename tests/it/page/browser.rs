@@ -63,8 +63,12 @@ impl Browser {
 
     #[track_caller]
     fn call(&mut self, method: &str, params: Value) -> Value {
-        let session = self.session.clone();
-        let result = self.protocol.call(Some(&session), method, params);
+        self.try_call(method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    #[track_caller]
+    fn try_call(&mut self, method: &str, params: Value) -> Result<Value, Value> {
+        let result = self.protocol.try_call(Some(&self.session), method, params);
         let events = self.protocol.take_events();
         self.problems.extend(events.iter().filter_map(problem));
         result
@@ -110,7 +114,8 @@ impl Browser {
         let deadline = Instant::now() + WAIT;
         loop {
             let params = json!({ "expression": format!("Boolean({script})"), "returnByValue": true });
-            if self.call("Runtime.evaluate", params)["result"]["value"] == json!(true) {
+            let answer = self.try_call("Runtime.evaluate", params);
+            if answer.is_ok_and(|answer| answer["result"]["value"] == json!(true)) {
                 return;
             }
             assert!(Instant::now() < deadline, "not so: {what} ({script})\n{}\n{:?}", self.page(), self.problems);

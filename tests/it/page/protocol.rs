@@ -23,6 +23,12 @@ impl Protocol {
     /// Sends a command and returns its result.
     #[track_caller]
     pub fn call(&mut self, session: Option<&str>, method: &str, params: Value) -> Value {
+        self.try_call(session, method, params).unwrap_or_else(|error| panic!("{method}: {error}"))
+    }
+
+    /// Sends a command; the error is the browser's, of a page that has just been left for example.
+    #[track_caller]
+    pub fn try_call(&mut self, session: Option<&str>, method: &str, params: Value) -> Result<Value, Value> {
         let id = self.next;
         self.next += 1;
         let mut command = json!({ "id": id, "method": method, "params": params });
@@ -34,8 +40,8 @@ impl Protocol {
         loop {
             let message: Value = serde_json::from_str(&self.socket.receive()).unwrap();
             if message["id"] == json!(id) {
-                assert!(message["error"].is_null(), "{method}: {}", message["error"]);
-                return message["result"].clone();
+                let error = &message["error"];
+                return if error.is_null() { Ok(message["result"].clone()) } else { Err(error.clone()) };
             }
             self.events.push(message);
             assert!(Instant::now() < deadline, "no answer to {method}");
