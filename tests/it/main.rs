@@ -23,6 +23,8 @@ mod explain;
 #[cfg(feature = "failpoints")]
 mod failpoints;
 mod gpu_check;
+#[cfg(feature = "flex")]
+mod guard;
 mod harness;
 mod hostile;
 mod logs;

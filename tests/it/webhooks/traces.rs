@@ -94,7 +94,8 @@ fn every_run_is_one_tree_of_spans_though_the_engine_dies() {
         let last = "SELECT max(seq) FROM event WHERE kind IN ('run_succeeded', 'run_failed')";
         let sent = format!("event_cursor WHERE name = 'otel/traces' AND seq >= ({last})");
         eventually("all spans are sent", || sandbox.query_count(&sent) == 1);
-        signal(worker.id(), "INT");
+        // Unlike SIGINT it is never ignored, not even by a program that a script has started in the background.
+        signal(worker.id(), "TERM");
         worker.wait().unwrap();
     };
     rest();

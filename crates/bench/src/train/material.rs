@@ -54,6 +54,7 @@ impl Material {
             learning_rate: None,
             schedule: None,
             context: shape.context,
+            freeze_layers: None,
         };
         let warmup_steps = Some(WARM_UP_STEPS.min(steps));
         let plan = Plan {
@@ -67,6 +68,7 @@ impl Material {
             freeze_layers: options.freeze_layers,
             precision: Precision::default(),
             z_loss: options.z_loss,
+            guard: None,
             phases: vec![phase],
         };
         plan.validate()?;

@@ -6,12 +6,14 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
+use super::guard_arguments::GuardArguments;
 use super::model_argument::ModelArgument;
 use super::watch_arguments::{ModelOutput, StopWhenArguments};
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
 use stepwell_train::optim::{MuonConfig, OptimizerConfig};
 use stepwell_train::precision::{Precision, is_positive_f32};
+use stepwell_train::training::guard::GuardError;
 use stepwell_train::training::plan::{Phase, Plan, PlanError};
 use stepwell_train::training::schedule::Schedule;
 
@@ -58,6 +60,10 @@ pub struct Arguments {
     /// the cross-entropy.
     #[serde(default, deserialize_with = "number_or_nan")]
     pub z_loss: f64,
+    /// `{}` guards the training against spikes of the loss and against numbers that are not finite, which otherwise
+    /// end it. Without: no guard.
+    #[serde(default)]
+    pub guard: Option<GuardArguments>,
     /// Learning rate schedule of the run.
     #[serde(default)]
     pub schedule: Schedule,
@@ -160,6 +166,10 @@ pub struct PhaseArguments {
     /// Shorter context of this phase.
     #[serde(default)]
     pub context: Option<usize>,
+    /// Number of lowest blocks that this phase does not train, in place of the run's. Blocks that a later phase
+    /// trains again start with a new optimizer state.
+    #[serde(default)]
+    pub freeze_layers: Option<usize>,
 }
 
 fn default_batch() -> usize {
@@ -250,6 +260,7 @@ impl Arguments {
                 learning_rate: None,
                 schedule: None,
                 context,
+                freeze_layers: None,
             }],
             phases => phases.iter().map(|phase| phase.resolve(context)).collect(),
         };
@@ -264,6 +275,7 @@ impl Arguments {
             freeze_layers: self.freeze_layers,
             precision: self.precision,
             z_loss: self.z_loss,
+            guard: self.guard.map(GuardArguments::rule),
             phases,
         };
         self.check_steps(&plan)?;
@@ -291,6 +303,7 @@ impl PhaseArguments {
             learning_rate: self.learning_rate,
             schedule: self.schedule,
             context: self.context.unwrap_or(context),
+            freeze_layers: self.freeze_layers,
         }
     }
 }
@@ -300,6 +313,9 @@ fn refuse(error: &PlanError) -> Failure {
     match error {
         PlanError::Schedule(_) | PlanError::Phase { .. } => {
             failure.with_hint("a learning rate around 1e-3 and a warm-up of a few per cent are a good start")
+        }
+        PlanError::Guard(GuardError::NoCheckpoints) => {
+            failure.with_hint("set `checkpoint_every`, or `guard.rewinds = 0`")
         }
         PlanError::ZLoss(_) => failure.with_hint("1e-4 is usual; without `z_loss` this loss is off"),
         _ => failure,

@@ -25,32 +25,26 @@ use stepwell_train::training::checkpoint::{FORMAT, OPTIMIZER_FILE, STATE_FILE, S
 pub struct CheckpointWriter {
     artifacts: ArtifactStore,
     line: Arc<dyn CheckpointLine>,
-    keep: Keep,
+    /// Number of newest checkpoints that stay.
+    keep: u32,
+    /// Committed checkpoints, oldest first.
+    committed: Vec<Checkpoint>,
     in_flight: Option<JoinHandle<Result<Written, StepError>>>,
     /// Processor time of the last committed checkpoint.
     processor_time: Duration,
-}
-
-/// Checkpoints that stay.
-#[derive(Clone, PartialEq, Debug)]
-pub struct Keep {
-    /// Number of newest ones.
-    pub newest: u32,
-    /// Files of the best one so far.
-    pub best: Option<ArtifactRef>,
 }
 
 /// A committed checkpoint.
 struct Written {
     /// Processor time that the thread used.
     processor_time: Duration,
-    /// Its files, if it is the best so far.
-    best: Option<ArtifactRef>,
+    checkpoint: Checkpoint,
 }
 
 impl CheckpointWriter {
-    pub fn new(artifacts: ArtifactStore, line: Arc<dyn CheckpointLine>, keep: Keep) -> Self {
-        CheckpointWriter { artifacts, line, keep, in_flight: None, processor_time: Duration::ZERO }
+    /// `committed` are those of earlier attempts, oldest first.
+    pub fn new(artifacts: ArtifactStore, line: Arc<dyn CheckpointLine>, keep: u32, committed: Vec<Checkpoint>) -> Self {
+        CheckpointWriter { artifacts, line, keep, committed, in_flight: None, processor_time: Duration::ZERO }
     }
 
     /// Starts to write. `metrics` holds the rows up to the snapshot, and possibly more.
@@ -59,12 +53,12 @@ impl CheckpointWriter {
     /// Those of the previous checkpoint, and when no thread can be started.
     pub fn start(&mut self, snapshot: Snapshot, metrics: File) -> Result<(), StepError> {
         self.settle()?;
-        let (artifacts, line, keep) = (self.artifacts.clone(), self.line.clone(), self.keep.newest);
+        let (artifacts, line, keep) =
+            (self.artifacts.clone(), self.line.clone(), self.keep.saturating_add(snapshot.extra));
         let write = move || {
             let checkpoint = publish(&artifacts, snapshot, &metrics, keep)?;
-            let best = checkpoint.artifact.clone().filter(|_| checkpoint.best);
-            line.checkpoint(checkpoint)?;
-            Ok(Written { processor_time: thread_time(), best })
+            line.checkpoint(checkpoint.clone())?;
+            Ok(Written { processor_time: thread_time(), checkpoint })
         };
         let thread = thread::Builder::new().name("checkpoint".to_owned()).spawn(write);
         self.in_flight = Some(thread.map_err(|error| Failure::io("cannot start a thread", &error))?);
@@ -85,17 +79,21 @@ impl CheckpointWriter {
     /// When the last checkpoint could not be written, or the engine is gone.
     pub fn settle(&mut self) -> Result<(), StepError> {
         let Some(thread) = self.in_flight.take() else { return Ok(()) };
-        let Written { processor_time, best } = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
+        let Written { processor_time, checkpoint } = thread.join().unwrap_or_else(|panic| resume_unwind(panic))?;
         self.processor_time = processor_time;
-        if best.is_some() {
-            self.keep.best = best;
-        }
+        self.committed.push(checkpoint);
         Ok(())
     }
 
     /// Files of the best checkpoint that is committed.
     pub fn best(&self) -> Option<&ArtifactRef> {
-        self.keep.best.as_ref()
+        self.committed.iter().rev().find(|checkpoint| checkpoint.best).and_then(|best| best.artifact.as_ref())
+    }
+
+    /// Forgets the checkpoints after `train_step`. Returns that of the step itself.
+    pub fn rewind(&mut self, train_step: u64) -> Option<Checkpoint> {
+        self.committed.retain(|checkpoint| checkpoint.last_step.is_some_and(|step| step <= train_step));
+        self.committed.iter().rev().find(|checkpoint| checkpoint.last_step == Some(train_step)).cloned()
     }
 
     /// Time that training lost because a processor was busy with the last checkpoint; `None` while one is being
@@ -109,7 +107,7 @@ impl CheckpointWriter {
 /// Publishes the files, then the manifest that names them. The database learns of them afterwards, so a crash in
 /// between leaves files without a reference.
 fn publish(artifacts: &ArtifactStore, snapshot: Snapshot, metrics: &File, keep: u32) -> Result<Checkpoint, StepError> {
-    let Snapshot { state, weights, moments, permanent } = snapshot;
+    let Snapshot { state, weights, moments, permanent, extra: _ } = snapshot;
     metrics.sync_all().map_err(|error| Failure::io("cannot write the metrics", &error))?;
     let (weights, moments) = (FileLayout::new(weights), FileLayout::new(moments));
     artifacts.check_space(weights.size() + moments.size())?;

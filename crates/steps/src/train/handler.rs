@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::arguments::Arguments;
-use super::checkpoint_writer::Keep;
+use super::checkpoint_writer::CheckpointWriter;
 use super::host::StepHost;
 use super::metrics_log::MetricsLog;
 use super::prepared::{Prepared, backend, model_and_plan};
@@ -102,16 +102,25 @@ impl StepHandler for Train {
             tuning::adopt(restored.state.tuning.clone());
         }
         kernels.adopt(context.reporter);
-        let trainer = prepared.trainer(restored);
-        let best = context.request.checkpoints.iter().filter(|checkpoint| checkpoint.best);
-        let best = best.filter(|checkpoint| checkpoint.last_step.is_some_and(|step| step <= last_step));
-        let best = best.max_by_key(|checkpoint| checkpoint.last_step).and_then(|best| best.artifact.clone());
-        let (steps, keep) = (prepared.plan.steps(), Keep { newest: prepared.keep_checkpoints, best });
-        let mut host =
-            StepHost::new(context.artifacts, context.reporter, log, kernels, steps, prepared.utilisation(), keep);
-        let finished = trainer.run(&mut host);
+        let mut trainer = prepared.trainer(restored);
+        let mut committed = context.request.checkpoints.clone();
+        committed.retain(|checkpoint| checkpoint.last_step.is_some_and(|step| step <= last_step));
+        committed.sort_by_key(|checkpoint| checkpoint.last_step);
+        let (steps, artifacts) = (prepared.plan.steps(), context.artifacts);
+        let line = context.reporter.checkpoint_line();
+        let writer = CheckpointWriter::new(artifacts.clone(), line, prepared.keep_checkpoints, committed);
+        let mut host = StepHost::new(context.reporter, log, kernels, writer, steps, prepared.utilisation());
+        let finished = loop {
+            match trainer.run(&mut host) {
+                Ok(Finished::Rewound { rewind, guarded }) => {
+                    trainer = prepared.rewound(artifacts, &mut host, rewind, &guarded)?;
+                }
+                finished => break finished,
+            }
+        };
         let has_checkpoint = last_step > 0 || host.has_saved();
         match finished.map_err(|error| if has_checkpoint { with_checkpoint(error) } else { error })? {
+            Finished::Rewound { .. } => unreachable!("the loop above goes on after it"),
             Finished::Stopped => Err(StepError::Interrupted),
             Finished::Complete { model, loss, steps, standing } => {
                 let best = host.best().cloned();

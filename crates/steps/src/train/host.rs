@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
-use super::checkpoint_writer::{CheckpointWriter, Keep};
+use super::checkpoint_writer::CheckpointWriter;
 use super::metrics_log::MetricsLog;
 use super::utilisation::Utilisation;
 use crate::handler::{Reporter, StepError};
 use crate::process::resident_bytes;
 use crate::tuning_file::TuningFile;
-use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
+use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_base::protocol::{Measurement, MetricRow, Progress, SampleText, Samples, SeriesChange};
 use stepwell_train::training::checkpoint::Snapshot;
+use stepwell_train::training::guard::{Rewind, Verdict};
 use stepwell_train::training::{TrainError, TrainingHost};
 
 /// Weight of the newest step in the displayed speed.
@@ -33,15 +34,13 @@ pub struct StepHost<'a> {
 
 impl<'a> StepHost<'a> {
     pub fn new(
-        artifacts: &ArtifactStore,
         reporter: &'a mut dyn Reporter,
         log: MetricsLog,
         tuning: TuningFile,
+        writer: CheckpointWriter,
         total_steps: u64,
         utilisation: Utilisation,
-        keep: Keep,
     ) -> Self {
-        let writer = CheckpointWriter::new(artifacts.clone(), reporter.checkpoint_line(), keep);
         StepHost { reporter, log, tuning, writer, total_steps, utilisation, speed: None, has_saved: false }
     }
 
@@ -53,6 +52,24 @@ impl<'a> StepHost<'a> {
     /// The files of the best checkpoint, once nothing is being written.
     pub fn best(&self) -> Option<&ArtifactRef> {
         self.writer.best()
+    }
+
+    /// Drops everything after the step to go back to. Returns the checkpoint of that step.
+    ///
+    /// # Errors
+    /// When the log cannot be rewritten.
+    pub fn rewind(&mut self, Rewind { to, from }: Rewind) -> Result<Option<Checkpoint>, Failure> {
+        self.reporter
+            .note(format!("the guard goes back from training step {from} to {to}, and leaves out these samples"));
+        let log = MetricsLog::rewound(self.log.path(), to);
+        self.log = log.map_err(|error| self.log_failure(&error))?;
+        self.reporter.rewind(to);
+        Ok(self.writer.rewind(to))
+    }
+
+    /// Shows a message beside the run.
+    pub fn reporter(&mut self) -> &mut dyn Reporter {
+        self.reporter
     }
 
     fn progress(&mut self, row: &MetricRow) {
@@ -84,6 +101,9 @@ impl From<TrainError> for StepError {
                 "lower the learning rate, which is `-S learning_rate=NUMBER` in the built-in workflows and \
                  `optimizer.learning_rate` of the step, or lengthen the warm-up",
             ),
+            TrainError::GivenUp { .. } => failure.with_hint(
+                "lower the learning rate or look at the data of these steps; `guard.rewinds` is how often the guard may go back",
+            ),
             TrainError::NoThread(_) | TrainError::Text { .. } => failure,
         })
     }
@@ -104,6 +124,16 @@ impl TrainingHost for StepHost<'_> {
         self.log.amend(train_step, &values).map_err(|error| self.log_failure(&error))?;
         self.reporter.series(SeriesChange::Add(Measurement { train_step, values }));
         Ok(())
+    }
+
+    fn guarded(&mut self, train_step: u64, verdict: Verdict, rate: f64) -> Result<(), StepError> {
+        let (what, name, value) = match verdict {
+            Verdict::Skip => ("skips", "guard_skipped", 1.0),
+            Verdict::Cut | Verdict::Take => ("takes, at a lower learning rate,", "guard_rate", rate),
+            Verdict::Normal | Verdict::Rewind | Verdict::GiveUp => return Ok(()),
+        };
+        self.reporter.note(format!("the guard {what} training step {train_step}: it is no finite number, or a spike"));
+        self.measured(train_step, BTreeMap::from([(name.to_owned(), value)]))
     }
 
     fn wrote(&mut self, train_step: u64, texts: Vec<SampleText>) -> Result<(), StepError> {

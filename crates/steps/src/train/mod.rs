@@ -3,6 +3,7 @@
 mod arguments;
 mod checkpoint_writer;
 mod data;
+mod guard_arguments;
 mod handler;
 mod host;
 mod metrics_log;

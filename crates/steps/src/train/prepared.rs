@@ -4,12 +4,14 @@ use std::sync::Arc;
 
 use super::arguments::Arguments;
 use super::data::samplers;
+use super::host::StepHost;
 use super::resume::newest_valid;
 use super::utilisation::Utilisation;
 use super::watch::watch;
 use super::watch_arguments::ModelOutput;
 use crate::handler::{StepContext, StepError, forked_from_nothing};
 use crate::text_codec::TextCodec;
+use stepwell_artifact::ArtifactStore;
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_train::data::Sampler;
 use stepwell_train::device::{self, Device};
@@ -17,6 +19,7 @@ use stepwell_train::model::Transformer;
 use stepwell_train::model::config::ModelConfig;
 use stepwell_train::optim::OptimizerConfig;
 use stepwell_train::training::checkpoint::{Expected, Restored};
+use stepwell_train::training::guard::{Guarded, Rewind};
 use stepwell_train::training::plan::Plan;
 use stepwell_train::training::{Trainer, Watch};
 
@@ -58,14 +61,46 @@ impl Prepared {
 
     /// The newest intact checkpoint of an earlier attempt, or of the run that this one was forked from.
     pub fn restored(&self, context: &mut StepContext<'_>) -> Result<Option<Restored>, Failure> {
-        let (request, optimizer) = (context.request, self.optimizer);
-        let fork = request.forked_at.is_some();
-        let expected = Expected { model: &self.config, optimizer, plan: &self.plan, device: &self.device, fork };
+        let request = context.request;
+        let expected = self.expected(request.forked_at);
         let restored = newest_valid(context.artifacts, context.reporter, &request.checkpoints, &expected, self.backend);
         match (&restored, request.forked_at) {
             (None, Some(train_step)) => Err(forked_from_nothing(train_step)),
             _ => Ok(restored),
         }
+    }
+
+    fn expected(&self, forked_at: Option<u64>) -> Expected<'_> {
+        let Prepared { config, plan, device, optimizer, .. } = self;
+        Expected { model: config, optimizer: *optimizer, plan, device, forked_at }
+    }
+
+    /// A training that goes on from the checkpoint of `rewind.to`, or from the start. `now` is the state of the guard
+    /// that decided it.
+    ///
+    /// # Errors
+    /// When that checkpoint is not usable: another one would make another training.
+    pub fn rewound(
+        &self,
+        artifacts: &ArtifactStore,
+        host: &mut StepHost<'_>,
+        rewind: Rewind,
+        now: &Guarded,
+    ) -> Result<Trainer<'_>, Failure> {
+        let found = host.rewind(rewind)?;
+        if rewind.to == 0 {
+            let guarded = Guarded::default().rewound(now, rewind);
+            return Ok(self.trainer(None).guarded(guarded));
+        }
+        let expected = self.expected(now.fork_point());
+        let restored =
+            found.and_then(|found| newest_valid(artifacts, host.reporter(), &[found], &expected, self.backend));
+        let Some(restored) = restored else {
+            let message = format!("the guard cannot go back to step {}: it has no usable checkpoint", rewind.to);
+            return Err(Failure::fatal(message).with_hint("`stepwell checkpoints` lists those to fork at"));
+        };
+        let guarded = restored.state.guarded.rewound(now, rewind);
+        Ok(self.trainer(Some(restored)).guarded(guarded))
     }
 
     /// Computes how much of the device the training uses.
@@ -92,7 +127,8 @@ pub fn model_and_plan(arguments: &Arguments, vocab: u32) -> Result<(ModelConfig,
     let config = model_config(arguments, vocab)?;
     let plan = arguments.plan(config.context)?;
     check_contexts(&plan, &config)?;
-    config.check_frozen(plan.freeze_layers).map_err(fatal)?;
+    let mut frozen = plan.phases.iter().filter_map(|phase| phase.freeze_layers).chain([plan.freeze_layers]);
+    frozen.try_for_each(|frozen| config.check_frozen(frozen)).map_err(fatal)?;
     Ok((config, plan))
 }
 

@@ -58,6 +58,7 @@ impl Transformer {
             final_norm: source.vector(FINAL_NORM.to_owned()),
             config: config.clone(),
             precision: Precision::default(),
+            frozen: 0,
             rope: Arc::new(RopeTable::new(config.context, config.head_dim, config.rope_theta)),
         })
     }

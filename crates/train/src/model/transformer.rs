@@ -25,6 +25,9 @@ pub struct Transformer {
     /// Precision of matrix products.
     #[module(skip)]
     pub(super) precision: Precision,
+    /// Number of lowest blocks that are not trained.
+    #[module(skip)]
+    pub(super) frozen: usize,
     #[module(skip)]
     pub(super) rope: Arc<RopeTable>,
 }
@@ -48,21 +51,26 @@ impl Transformer {
         Transformer::from_named(config, &tensors, device).expect("the generated weights are those of the configuration")
     }
 
-    /// Freezes the lowest `layers` blocks and the embedding: no gradient is computed for them, and the backward pass
-    /// ends above them. The embedding, which is also the output head, lies below every block and so freezes with the
-    /// first one. 0 freezes nothing.
+    /// Freezes the lowest `layers` blocks and the embedding, and no others: no gradient is computed for them, and the
+    /// backward pass ends above them. The embedding, which is also the output head, lies below every block and so
+    /// freezes with the first one. 0 freezes nothing.
     #[must_use]
     pub fn with_frozen(self, layers: usize) -> Transformer {
-        if layers == 0 {
+        if layers == self.frozen {
             return self;
         }
-        let freeze =
-            |(layer, block): (usize, Block)| if layer < layers { block.set_require_grad(false) } else { block };
+        let freeze = |(layer, block): (usize, Block)| block.set_require_grad(layer >= layers);
         Transformer {
-            embedding: self.embedding.set_require_grad(false),
+            embedding: self.embedding.set_require_grad(layers == 0),
             blocks: self.blocks.into_iter().enumerate().map(freeze).collect(),
+            frozen: layers,
             ..self
         }
+    }
+
+    /// Number of blocks that are frozen.
+    pub fn frozen(&self) -> usize {
+        self.frozen
     }
 
     /// Sets the precision of matrix products; a new model has f32. The weights stay f32.

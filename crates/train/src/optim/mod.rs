@@ -15,4 +15,5 @@ mod tracking;
 pub use adamw::Clipping;
 pub use config::{MuonConfig, OptimizerConfig};
 pub use gradients::GradientSum;
+pub use norm::GlobalNorm;
 pub use optimizer::{Absent, Optimizer, OptimizerError};

@@ -1,6 +1,6 @@
 //! The optimizer: chooses the update rule of each parameter and keeps its state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
@@ -134,6 +134,12 @@ impl Optimizer {
     /// Number of trained parameters of `model` that have no state yet.
     pub fn without_state<M: Module>(&self, model: &M) -> usize {
         trained(model).iter().filter(|(path, _)| !self.states.contains_key(path)).count()
+    }
+
+    /// Drops the state of parameters that `model` does not train.
+    pub fn forget_frozen<M: Module>(&mut self, model: &M) {
+        let trained: BTreeSet<String> = trained(model).into_iter().map(|(path, _)| path).collect();
+        self.states.retain(|path, _| trained.contains(path));
     }
 
     /// Takes one step. `clipping` holds the global norm of `gradients`. If that norm is on a device, the device

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 
+use super::guard::Guarded;
 use super::plan::Plan;
 use super::watch::Standing;
 use crate::device::tuning::Tuning;
@@ -53,6 +54,9 @@ pub struct TrainState {
     /// How the training stands on held-out text; absent without validation.
     #[serde(default, skip_serializing_if = "Standing::is_empty")]
     pub standing: Standing,
+    /// What the guard has seen and decided; absent without one.
+    #[serde(default, skip_serializing_if = "Guarded::is_empty")]
+    pub guarded: Guarded,
 }
 
 impl TrainState {
@@ -107,12 +111,14 @@ pub struct Snapshot {
     pub moments: Vec<NamedTensor<Shared>>,
     /// Set at the end of a phase and of the training: the checkpoint is never deleted.
     pub permanent: bool,
+    /// Checkpoints to keep beyond the usual number, so that the guard can go back.
+    pub extra: u32,
 }
 
 impl Snapshot {
     /// Shares weights and optimizer state on the host; copies them from a GPU.
-    pub fn take(state: TrainState, model: &Transformer, optimizer: &Optimizer, permanent: bool) -> Self {
-        Snapshot { state, weights: model.shared(), moments: optimizer.shared(), permanent }
+    pub fn take(state: TrainState, model: &Transformer, optimizer: &Optimizer, permanent: bool, extra: u32) -> Self {
+        Snapshot { state, weights: model.shared(), moments: optimizer.shared(), permanent, extra }
     }
 }
 
@@ -130,8 +136,9 @@ pub struct Expected<'a> {
     pub plan: &'a Plan,
     /// Device with automatic differentiation.
     pub device: &'a Device,
-    /// Set when the run continues from another run's checkpoint: only the model must match.
-    pub fork: bool,
+    /// Step of the checkpoint of another run that this run continues: of that one, only the model must match. Later
+    /// checkpoints are the run's own.
+    pub forked_at: Option<u64>,
 }
 
 /// Rebuilds a training from the (verified) bytes of a checkpoint.
@@ -146,18 +153,22 @@ pub fn restore(
     expected: &Expected<'_>,
 ) -> Result<Restored, CheckpointError> {
     let mut state = TrainState::from_file(state)?;
-    if expected.fork {
+    let is_fork = expected.forked_at == Some(state.step);
+    if is_fork {
         state.standing = Standing::forked_at(state.step);
+        let point = if expected.plan.guard.is_some() { state.step } else { 0 };
+        state.guarded = state.guarded.forked_at(point);
     }
     check(&state, expected)?;
     let tensors = weights::load(weights_file).map_err(CheckpointError::Weights)?;
     let model = Transformer::from_named(expected.model, &tensors, expected.device).map_err(CheckpointError::Weights)?;
-    let model = model.with_frozen(expected.plan.freeze_layers);
+    let model = model.with_frozen(expected.plan.frozen(state.step.saturating_sub(1)));
     let moments: BTreeMap<String, NamedTensor> =
         weights::load(optimizer_file).map_err(CheckpointError::OptimizerFile)?;
     let (settings, matrices) = (expected.optimizer, model.hidden_matrices());
-    let absent = if expected.fork { Absent::Zero } else { Absent::Refused };
-    let optimizer = Optimizer::from_named(settings, matrices, state.step, &model, moments, absent)?;
+    let absent = if is_fork { Absent::Zero } else { Absent::Refused };
+    let steps = state.step.saturating_sub(state.guarded.untaken);
+    let optimizer = Optimizer::from_named(settings, matrices, steps, &model, moments, absent)?;
     Ok(Restored { state, model, optimizer })
 }
 
@@ -165,8 +176,8 @@ pub fn restore(
 /// must have the same model, and its checkpoint must not lie past the end of the plan.
 fn check(state: &TrainState, expected: &Expected<'_>) -> Result<(), CheckpointError> {
     let plan = expected.plan;
-    let is_same =
-        if expected.fork { state.model.has_weights_of(expected.model) } else { state.model == *expected.model };
+    let is_fork = expected.forked_at == Some(state.step);
+    let is_same = if is_fork { state.model.has_weights_of(expected.model) } else { state.model == *expected.model };
     let model = (!is_same).then(|| ("model", format!("{:?}", state.model), format!("{:?}", expected.model)));
     let same_run = [
         ("seed", state.plan.seed.to_string(), plan.seed.to_string()),
@@ -174,9 +185,9 @@ fn check(state: &TrainState, expected: &Expected<'_>) -> Result<(), CheckpointEr
         ("number of frozen layers", state.plan.freeze_layers.to_string(), plan.freeze_layers.to_string()),
         ("precision", state.plan.precision.to_string(), plan.precision.to_string()),
         ("z-loss", state.plan.z_loss.to_string(), plan.z_loss.to_string()),
-        ("data cursor", state.cursor.to_string(), plan.cursor(state.step).to_string()),
+        ("data cursor", state.cursor.to_string(), plan.cursor(state.step + state.guarded.steps_skipped()).to_string()),
     ];
-    let mut pairs = model.into_iter().chain(same_run.into_iter().filter(|_| !expected.fork));
+    let mut pairs = model.into_iter().chain(same_run.into_iter().filter(|_| !is_fork));
     match pairs.find(|(_, found, expected)| found != expected) {
         Some((what, found, expected)) => Err(CheckpointError::Foreign { what, found, expected }),
         None if state.step > plan.steps() => Err(CheckpointError::Foreign {

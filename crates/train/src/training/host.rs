@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::checkpoint::Snapshot;
+use super::guard::{Guarded, Rewind, Verdict};
 use super::watch::Standing;
 use crate::model::Transformer;
 use stepwell_base::protocol::{MetricRow, SampleText};
@@ -13,6 +14,8 @@ use stepwell_base::protocol::{MetricRow, SampleText};
 pub enum TrainError {
     #[error("training diverged at step {step}: {what} is {value}")]
     Diverged { step: u64, what: &'static str, value: f64 },
+    #[error("training diverged at step {step}, and the guard has gone back {rewinds} times already")]
+    GivenUp { step: u64, rewinds: usize },
     #[error("cannot start a thread: {0}")]
     NoThread(String),
     #[error("cannot write a text at step {step}: {why}")]
@@ -28,6 +31,11 @@ pub trait TrainingHost {
     /// Records further numbers of the step, by name. The last number of a name counts.
     fn measured(&mut self, train_step: u64, values: BTreeMap<String, f64>) -> Result<(), Self::Error> {
         let _ = (train_step, values);
+        Ok(())
+    }
+    /// Records what the guard does with a step that is suspect. `rate` is its factor on the learning rate.
+    fn guarded(&mut self, train_step: u64, verdict: Verdict, rate: f64) -> Result<(), Self::Error> {
+        let _ = (train_step, verdict, rate);
         Ok(())
     }
     /// Records texts that the weights of the step wrote, in place of earlier ones.
@@ -55,4 +63,6 @@ pub enum Finished {
     Complete { model: Box<Transformer>, loss: Option<f32>, steps: u64, standing: Standing },
     /// The host asked to stop; a checkpoint of the last whole step is saved.
     Stopped,
+    /// The guard goes back to the checkpoint of an earlier step, with the state that [`Guarded::rewound`] makes.
+    Rewound { rewind: Rewind, guarded: Guarded },
 }

@@ -3,6 +3,7 @@
 mod background_job;
 mod cadence;
 pub mod checkpoint;
+pub mod guard;
 mod host;
 pub mod plan;
 pub mod schedule;

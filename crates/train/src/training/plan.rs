@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::guard::{GuardError, GuardRule};
 use super::schedule::{Schedule, ScheduleError, validate_learning_rate};
 use crate::precision::Precision;
 
@@ -19,6 +20,9 @@ pub struct Phase {
     pub schedule: Option<Schedule>,
     /// Tokens per sample.
     pub context: usize,
+    /// Number of lowest blocks that this phase does not train; the run's when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub freeze_layers: Option<usize>,
 }
 
 /// Settings of a run, except the model and the data.
@@ -49,6 +53,9 @@ pub struct Plan {
     /// [`Objective`]: crate::ops::Objective
     #[serde(default, skip_serializing_if = "is_zero")]
     pub z_loss: f64,
+    /// Guard against steps that would spoil the model. Omitted without one, for the same reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guard: Option<GuardRule>,
     pub phases: Vec<Phase>,
 }
 
@@ -57,6 +64,8 @@ pub struct Plan {
 pub enum PlanError {
     #[error(transparent)]
     Schedule(#[from] ScheduleError),
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     #[error("phase `{phase}`")]
     Phase { phase: String, source: ScheduleError },
     #[error("`{0}` must be at least 1")]
@@ -111,6 +120,9 @@ impl Plan {
         }
         if !(self.z_loss == 0.0 || (1e-9..=1.0).contains(&self.z_loss)) {
             return Err(PlanError::ZLoss(self.z_loss));
+        }
+        if let Some(guard) = &self.guard {
+            guard.validate(self.checkpoint_every)?;
         }
         self.schedule.validate(self.steps())?;
         for (index, phase) in self.phases.iter().enumerate() {
@@ -169,6 +181,20 @@ impl Plan {
         Place { phase: 0, step }
     }
 
+    /// Newest step before the 0-based `step` with a checkpoint in every training of this plan: one of
+    /// `checkpoint_every`, or the start of the phase.
+    pub fn fixed_checkpoint(&self, step: u64) -> u64 {
+        let phase_started = step - self.place(step).step;
+        let every = self.checkpoint_every.unwrap_or(u64::MAX);
+        phase_started.max(step / every * every)
+    }
+
+    /// Number of blocks that the 0-based `step` does not train.
+    pub fn frozen(&self, step: u64) -> usize {
+        let phase = self.phases.get(self.place(step).phase);
+        phase.and_then(|phase| phase.freeze_layers).unwrap_or(self.freeze_layers)
+    }
+
     /// True when a phase ends once `steps` steps are done.
     pub fn ends_phase(&self, steps: u64) -> bool {
         let mut end = 0;
@@ -208,7 +234,15 @@ mod tests {
     use crate::training::schedule::ScheduleKind;
 
     fn phase(name: &str, steps: u64) -> Phase {
-        Phase { name: name.to_owned(), steps, lr_scale: 1.0, learning_rate: None, schedule: None, context: 8 }
+        Phase {
+            name: name.to_owned(),
+            steps,
+            lr_scale: 1.0,
+            learning_rate: None,
+            schedule: None,
+            context: 8,
+            freeze_layers: None,
+        }
     }
 
     fn plan(phases: Vec<Phase>) -> Plan {
@@ -223,6 +257,7 @@ mod tests {
             freeze_layers: 0,
             precision: Precision::F32,
             z_loss: 0.0,
+            guard: None,
             phases,
         }
     }
@@ -236,6 +271,15 @@ mod tests {
         assert_eq!(plan.place(7), Place { phase: 1, step: 4 });
         assert!(plan.ends_phase(3) && plan.ends_phase(8) && !plan.ends_phase(5) && !plan.ends_phase(0));
         assert_eq!((plan.cursor(4), plan.tokens(4)), (24, 192));
+    }
+
+    #[test]
+    fn fixed_checkpoints_are_multiples_and_starts_of_phases() {
+        let plan = plan(vec![phase("a", 13), phase("b", 20)]);
+        let points = [0, 9, 10, 12, 13, 19, 20, 32].map(|step| plan.fixed_checkpoint(step));
+        assert_eq!(points, [0, 0, 10, 10, 13, 13, 20, 30]);
+        let by_time = Plan { checkpoint_every: None, ..plan };
+        assert_eq!([12, 13, 32].map(|step| by_time.fixed_checkpoint(step)), [0, 13, 13]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use burn::tensor::{Gradients, Tensor};
 use super::background_job::BackgroundJob;
 use super::cadence::Cadence;
 use super::checkpoint::{FORMAT, Restored, Snapshot, TrainState, build_id};
+use super::guard::{Guarded, Rewind, Verdict};
 use super::host::{Finished, TrainError, TrainingHost};
 use super::plan::Plan;
 use super::watch::{LayerStats, Standing, Validated, Watch};
@@ -16,7 +17,7 @@ use crate::device::tuning::{self, Tuning};
 use crate::model::config::ModelConfig;
 use crate::model::{Batch, Transformer};
 use crate::ops::Objective;
-use crate::optim::{Clipping, GradientSum, Optimizer, OptimizerConfig};
+use crate::optim::{Clipping, GlobalNorm, GradientSum, Optimizer, OptimizerConfig};
 use stepwell_base::protocol::MetricRow;
 use stepwell_base::rng::derive_seed;
 
@@ -40,6 +41,7 @@ pub struct Trainer<'a> {
     loss: Option<f32>,
     watch: Watch,
     standing: Standing,
+    guarded: Guarded,
     /// Step of the newest snapshot.
     saved: u64,
     cadence: Cadence,
@@ -59,7 +61,7 @@ impl<'a> Trainer<'a> {
     ) -> Self {
         assert_eq!(plan.phases.len(), samplers.len(), "one sampler per phase");
         let config = model.config().clone();
-        let model = model.with_frozen(plan.freeze_layers).with_precision(plan.precision);
+        let model = model.with_frozen(plan.frozen(0)).with_precision(plan.precision);
         let optimizer = Optimizer::new(settings, model.hidden_matrices());
         let device = device.to_owned();
         let cadence = Cadence::starting_at(Instant::now());
@@ -76,6 +78,7 @@ impl<'a> Trainer<'a> {
             loss: None,
             watch: Watch::default(),
             standing: Standing::default(),
+            guarded: Guarded::default(),
             saved: 0,
             cadence,
         }
@@ -94,14 +97,20 @@ impl<'a> Trainer<'a> {
     ) -> Self {
         let Restored { state, model, optimizer } = restored;
         let fresh = Trainer::new(plan, samplers, model, settings, device);
-        let (step, standing) = (state.step, state.standing);
-        Trainer { optimizer, step, saved: step, loss: state.loss, standing, ..fresh }
+        let TrainState { step, loss, standing, guarded, .. } = state;
+        Trainer { optimizer, step, saved: step, loss, standing, guarded, ..fresh }
     }
 
     /// Sets what the training measures of itself. It does not change what is trained.
     #[must_use]
     pub fn watching(self, watch: Watch) -> Self {
         Trainer { watch, ..self }
+    }
+
+    /// Goes on with this state of the guard, after it went back to a checkpoint.
+    #[must_use]
+    pub fn guarded(self, guarded: Guarded) -> Self {
+        Trainer { guarded, ..self }
     }
 
     /// Trains until the plan is complete or the host asks to stop. No checkpoint write is in progress on return, even
@@ -127,6 +136,7 @@ impl<'a> Trainer<'a> {
             Looked::Done | Looked::NotDue => {}
         }
         while !self.is_over() {
+            self = self.in_phase();
             let started = Instant::now();
             let rows = self.ahead.take().unwrap_or_else(|| self.rows(self.step));
             let waited = started.elapsed();
@@ -138,10 +148,19 @@ impl<'a> Trainer<'a> {
                 return Ok(Finished::Stopped);
             };
             let layers = self.watch.layers_are_due(self.step + 1).then(|| LayerStats::start(&gradients, &self.model));
-            let (next, mut row) = self.update(gradients, loss, started)?;
+            let (next, verdict, row) = self.update(gradients, loss, started)?;
             self = next;
-            row.data_wait_seconds = Some(waited.as_secs_f64());
-            host.step_done(row)?;
+            if verdict == Verdict::Rewind {
+                host.guarded(self.step, verdict, self.guarded.rate)?;
+                return Ok(self.rewound());
+            }
+            // A step whose numbers are not finite has no row.
+            if let Some(row) = row {
+                host.step_done(MetricRow { data_wait_seconds: Some(waited.as_secs_f64()), ..row })?;
+            }
+            if verdict != Verdict::Normal {
+                host.guarded(self.step, verdict, self.guarded.rate)?;
+            }
             if let Some(layers) = layers {
                 host.measured(self.step, layers.finish(&self.model))?;
             }
@@ -155,6 +174,18 @@ impl<'a> Trainer<'a> {
         }
         let Trainer { model, loss, step, standing, .. } = self;
         Ok(Finished::Complete { model: Box::new(model), loss, steps: step, standing })
+    }
+
+    /// Trains the layers that the phase of the next step trains. A layer that is frozen loses its optimizer state.
+    fn in_phase(self) -> Self {
+        let frozen = self.plan.frozen(self.step);
+        if self.model.frozen() == frozen {
+            return self;
+        }
+        let Trainer { model, mut optimizer, .. } = self;
+        let model = model.with_frozen(frozen);
+        optimizer.forget_frozen(&model);
+        Trainer { model, optimizer, ..self }
     }
 
     /// True when nothing is left to train.
@@ -220,7 +251,9 @@ impl<'a> Trainer<'a> {
     /// Reads all samples of the step that comes after `step` steps.
     fn rows(&self, step: u64) -> Vec<PackedRow> {
         let place = self.plan.place(step);
-        self.samplers[place.phase].rows(self.plan.cursor(place.step), self.plan.samples_per_step())
+        let in_phase = self.guarded.rewinds.iter().filter(|rewind| self.plan.place(rewind.to).phase == place.phase);
+        let skipped: u64 = in_phase.map(|rewind| rewind.from - rewind.to).sum();
+        self.samplers[place.phase].rows(self.plan.cursor(place.step + skipped), self.plan.samples_per_step())
     }
 
     fn batch(&self, rows: &[PackedRow], micro: u64) -> Batch {
@@ -236,31 +269,45 @@ impl<'a> Trainer<'a> {
         }
     }
 
-    /// Applies the gradients. Consumes the training, so that parameters have one owner and are updated in place.
+    /// Applies the gradients, unless the guard refuses them. Consumes the training, so that parameters have one owner
+    /// and are updated in place. Without a row, the step had no finite numbers.
     ///
-    /// On a GPU, loss and norm are read only after the update was launched, so that the device never waits for the
-    /// host. A step that diverged leaves the weights unchanged there, too.
+    /// On a GPU without a guard, loss and norm are read only after the update was launched, so that the device never
+    /// waits for the host. A step that diverged leaves the weights unchanged there, too.
     fn update(
-        self,
+        mut self,
         mut gradients: GradientSum,
         loss: StepLoss,
         started: Instant,
-    ) -> Result<(Self, MetricRow), TrainError> {
+    ) -> Result<(Self, Verdict, Option<MetricRow>), TrainError> {
         let norm = gradients.norm(&self.model);
         let step = self.step + 1;
-        let read = norm.known().map(|grad_norm| finite(step, loss.value(), grad_norm)).transpose()?;
-        let learning_rate = self.plan.learning_rate(self.step);
-        let mut optimizer = self.optimizer;
-        let clipping = Clipping { norm: &norm, limit: self.plan.clip };
-        let model = optimizer.step(self.model, gradients, learning_rate, clipping);
-        let (LossTerms { cross_entropy: loss, z_loss }, grad_norm) = match read {
-            Some(read) => read,
-            None => finite(step, loss.value(), norm.value())?,
+        let verdict = self.judge(step, &loss, &norm)?;
+        let read = match verdict {
+            // The guard takes a step only if its numbers are finite.
+            Some(_) => finite(step, loss.value(), norm.value()).ok(),
+            None => norm.known().map(|grad_norm| finite(step, loss.value(), grad_norm)).transpose()?,
+        };
+        let is_taken = match verdict {
+            Some(Verdict::Skip | Verdict::Rewind) => false,
+            Some(_) => read.is_some(),
+            None => true,
+        };
+        let learning_rate = if is_taken { self.plan.learning_rate(self.step) * self.guarded.rate } else { 0.0 };
+        if is_taken {
+            let clipping = Clipping { norm: &norm, limit: self.plan.clip };
+            self.model = self.optimizer.step(self.model, gradients, learning_rate, clipping);
+        } else {
+            self.guarded.untaken += 1;
+        }
+        let read = match (verdict, read) {
+            (None, None) => Some(finite(step, loss.value(), norm.value())?),
+            (_, read) => read,
         };
         let tokens_so_far = self.plan.tokens(step);
         let tokens = tokens_so_far - self.plan.tokens(self.step);
         let tokens_per_second = tokens as f64 / started.elapsed().as_secs_f64().max(1e-9);
-        let row = MetricRow {
+        let row = read.map(|(LossTerms { cross_entropy: loss, z_loss }, grad_norm)| MetricRow {
             train_step: step,
             loss,
             z_loss,
@@ -269,8 +316,29 @@ impl<'a> Trainer<'a> {
             tokens_so_far,
             tokens_per_second,
             ..MetricRow::default()
-        };
-        Ok((Trainer { model, optimizer, step, loss: Some(loss as f32), ..self }, row))
+        });
+        self.step = step;
+        self.loss = row.as_ref().map(|row| row.loss as f32).or(self.loss);
+        if self.plan.ends_phase(step) {
+            self.guarded.phase_ended();
+        }
+        Ok((self, verdict.unwrap_or(Verdict::Normal), row))
+    }
+
+    /// Asks the guard, if there is one. Waits for the device.
+    fn judge(&mut self, step: u64, loss: &StepLoss, norm: &GlobalNorm) -> Result<Option<Verdict>, TrainError> {
+        let Some(rule) = self.plan.guard else { return Ok(None) };
+        let LossTerms { cross_entropy, z_loss } = loss.value();
+        match self.guarded.judge(rule, cross_entropy + z_loss.unwrap_or(0.0), norm.value()) {
+            Verdict::GiveUp => Err(TrainError::GivenUp { step, rewinds: self.guarded.rewinds.len() }),
+            verdict => Ok(Some(verdict)),
+        }
+    }
+
+    /// Ends this training, to go back to a checkpoint that every training of the plan has.
+    fn rewound(self) -> Finished {
+        let to = self.guarded.floor(self.plan.fixed_checkpoint(self.step - 1));
+        Finished::Rewound { rewind: Rewind { to, from: self.step }, guarded: self.guarded }
     }
 
     fn checkpoint_is_due<H: TrainingHost>(&self, host: &H) -> bool {
@@ -290,7 +358,9 @@ impl<'a> Trainer<'a> {
     fn save<H: TrainingHost>(&mut self, host: &mut H) -> Result<(), H::Error> {
         let started = Instant::now();
         host.settle()?;
-        host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.ends_part()))?;
+        let at_point = self.plan.fixed_checkpoint(self.step) == self.step;
+        let extra = if self.plan.guard.is_some() { self.guarded.saved(at_point) } else { 0 };
+        host.save(Snapshot::take(self.state(), &self.model, &self.optimizer, self.ends_part(), extra))?;
         // GPU memory pools only grow until a cleanup is requested (burn issues 4792 and 5212).
         self.model.device().memory_cleanup();
         self.saved = self.step;
@@ -303,7 +373,7 @@ impl<'a> Trainer<'a> {
         TrainState {
             format: FORMAT,
             step: self.step,
-            cursor: self.plan.cursor(self.step),
+            cursor: self.plan.cursor(self.step + self.guarded.steps_skipped()),
             phase: self.plan.phases[place.phase].name.clone(),
             tokens: self.plan.tokens(self.step),
             loss: self.loss,
@@ -314,6 +384,7 @@ impl<'a> Trainer<'a> {
             build: build_id(),
             tuning: if is_flex(&self.model.device()) { Tuning::default() } else { tuning::current() },
             standing: if self.watch.looks() { self.standing } else { Standing::default() },
+            guarded: self.guarded.clone(),
         }
     }
 }

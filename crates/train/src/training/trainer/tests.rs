@@ -19,6 +19,7 @@ use stepwell_base::protocol::SampleText;
 
 mod bits;
 mod checkpoints;
+mod guard;
 mod resume;
 mod watch;
 
@@ -29,6 +30,7 @@ struct Saved {
     optimizer: Vec<u8>,
     step: u64,
     permanent: bool,
+    extra: u32,
 }
 
 /// Encodes the files of a snapshot as it is at this moment.
@@ -39,6 +41,7 @@ fn saved(snapshot: &Snapshot) -> Saved {
         optimizer: weights::save(snapshot.moments.clone()),
         step: snapshot.state.step,
         permanent: snapshot.permanent,
+        extra: snapshot.extra,
     }
 }
 
@@ -140,7 +143,15 @@ fn config() -> ModelConfig {
 }
 
 fn phase(name: &str, steps: u64) -> Phase {
-    Phase { name: name.to_owned(), steps, lr_scale: 1.0, learning_rate: None, schedule: None, context: 8 }
+    Phase {
+        name: name.to_owned(),
+        steps,
+        lr_scale: 1.0,
+        learning_rate: None,
+        schedule: None,
+        context: 8,
+        freeze_layers: None,
+    }
 }
 
 fn plan(phases: Vec<Phase>) -> Plan {
@@ -155,6 +166,7 @@ fn plan(phases: Vec<Phase>) -> Plan {
         freeze_layers: 0,
         precision: Precision::F32,
         z_loss: 0.0,
+        guard: None,
         phases,
     }
 }
@@ -207,7 +219,7 @@ fn process_on(
             Trainer::new(plan, &samplers, model, settings, backend)
         }
         Some(saved) => {
-            let expected = Expected { model: &config, optimizer: settings, plan, device: &device, fork: false };
+            let expected = Expected { model: &config, optimizer: settings, plan, device: &device, forked_at: None };
             let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected).unwrap();
             Trainer::resumed(plan, &samplers, restored, settings, backend)
         }
@@ -217,6 +229,7 @@ fn process_on(
     match ended? {
         Finished::Complete { model, .. } => Ok(Some(weights::save(model.shared()))),
         Finished::Stopped => Ok(None),
+        Finished::Rewound { .. } => panic!("it has no guard"),
     }
 }
 
@@ -332,8 +345,9 @@ fn a_checkpoint_of_another_precision_or_z_loss_is_refused_but_in_a_fork() {
     process(&exact, &mut host, None).unwrap();
     let (saved, model) = (&host.saved[0], config());
     let device = device::open("flex").unwrap().autodiff();
-    let restored = |plan: &Plan, fork| {
-        let expected = Expected { model: &model, optimizer: settings(), plan, device: &device, fork };
+    let restored = |plan: &Plan, fork: bool| {
+        let forked_at = fork.then_some(4);
+        let expected = Expected { model: &model, optimizer: settings(), plan, device: &device, forked_at };
         restore(&saved.state, &saved.weights, &saved.optimizer, &expected).map(|restored| restored.state.step)
     };
     for (plan, message) in [
@@ -375,9 +389,10 @@ fn a_fork_takes_over_the_state_that_fits() {
     let saved = &host.saved[0];
     let device = device::open("flex").unwrap().autodiff();
     let model = config();
-    let forked = |optimizer, freeze_layers, fork| {
+    let forked = |optimizer, freeze_layers, fork: bool| {
+        let forked_at = fork.then_some(4);
         let plan = Plan { freeze_layers, ..plan.clone() };
-        let expected = Expected { model: &model, optimizer, plan: &plan, device: &device, fork };
+        let expected = Expected { model: &model, optimizer, plan: &plan, device: &device, forked_at };
         let restored = restore(&saved.state, &saved.weights, &saved.optimizer, &expected)?;
         let named = restored.optimizer.shared();
         Ok((restored.optimizer.without_state(&restored.model), named.len()))
@@ -405,6 +420,27 @@ fn frozen_layers_keep_every_bit_and_have_no_moments() {
     let trained = |name: &String| name.starts_with("blocks.1.") || name.starts_with("final_norm.");
     assert!(moments.keys().all(trained), "{:?}", moments.keys());
     assert_pieces_equal_the_whole(&plan, &[3, 8]);
+}
+
+/// More layers freeze from phase to phase, and one phase trains them all again.
+#[test]
+fn a_phase_freezes_layers_and_the_next_one_may_train_them_again() {
+    let frozen = |name, steps, freeze_layers| Phase { freeze_layers, ..phase(name, steps) };
+    let plan = plan(vec![frozen("a", 5, None), frozen("b", 6, Some(1)), frozen("c", 5, Some(0))]);
+    let mut host = Host::default();
+    process(&plan, &mut host, None).unwrap();
+    let ends: Vec<_> = host.saved.iter().filter(|saved| saved.permanent).collect();
+    let weights: Vec<_> = ends.iter().map(|saved| weights::load(&saved.weights).unwrap()).collect();
+    let changed = |from: usize, layer: &str| {
+        let name = format!("model.layers.{layer}.mlp.up_proj.weight");
+        weights[from][&name] != weights[from + 1][&name]
+    };
+    assert_eq!([changed(0, "0"), changed(0, "1"), changed(1, "0"), changed(1, "1")], [false, true, true, true]);
+    let moments: Vec<usize> = ends.iter().map(|saved| weights::load(&saved.optimizer).unwrap().len()).collect();
+    assert!(moments[1] < moments[0] && moments[2] == moments[0], "{moments:?}");
+    for stops in [vec![5], vec![4, 6], vec![3, 5, 8, 11, 12]] {
+        assert_pieces_equal_the_whole(&plan, &stops);
+    }
 }
 
 /// The norm that clips covers only the parameters that are trained.

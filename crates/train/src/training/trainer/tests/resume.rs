@@ -75,7 +75,7 @@ fn zeroed_moments() {
 
     let device = device::open("flex").unwrap().autodiff();
     let config = config();
-    let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, fork: false };
+    let expected = Expected { model: &config, optimizer: settings(), plan: &plan, device: &device, forked_at: None };
     let empty = weights::save::<Vec<f32>>(Vec::new());
     let error = restore(&saved.state, &saved.weights, &empty, &expected).err().unwrap();
     assert!(matches!(error, CheckpointError::Optimizer(_)), "{error}");
@@ -87,6 +87,7 @@ fn zeroed_moments() {
         .map(|tensor| weights::NamedTensor { data: vec![0.0; tensor.data.len()], ..tensor })
         .collect();
     let zeroed = Saved {
+        extra: 0,
         state: saved.state.clone(),
         weights: saved.weights.clone(),
         optimizer: weights::save(zeroed),
