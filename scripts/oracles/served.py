@@ -25,7 +25,7 @@ class Served:
 
 
 @contextlib.contextmanager
-def served(binary):
+def served(binary, *words):
     """Starts a server with a run in it."""
     binary = os.path.abspath(binary)
     with tempfile.TemporaryDirectory() as folder:
@@ -33,7 +33,7 @@ def served(binary):
         (folder / "quick.toml").write_text(QUICK)
         subprocess.run([binary, "run", "quick.toml"], cwd=folder, check=True, capture_output=True)
         server = subprocess.Popen(
-            [binary, "serve", "--listen", "127.0.0.1:0", "--output", "json"],
+            [binary, "serve", "--listen", "127.0.0.1:0", "--output", "json", *words],
             cwd=folder,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
