@@ -112,6 +112,7 @@ impl From<BenchError> for CliError {
             BenchError::Store(error) => return error.into(),
             BenchError::Preset { .. } => ErrorKind::NotFound,
             BenchError::Missing { .. } | BenchError::Program { .. } | BenchError::NoRoom { .. } => ErrorKind::Usage,
+            BenchError::Model(_) | BenchError::Inference(_) | BenchError::Gguf(_) => ErrorKind::Usage,
             #[cfg(feature = "train")]
             BenchError::Device(_) | BenchError::Shape(_) | BenchError::Plan(_) => ErrorKind::Usage,
             other => return CliError::internal("measure", other),

@@ -5,6 +5,7 @@
 mod bad_input;
 mod batch;
 mod beginnings;
+mod bench_infer;
 #[cfg(feature = "train")]
 mod bench_train;
 mod bit_flips;

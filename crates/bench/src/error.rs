@@ -25,6 +25,12 @@ pub enum BenchError {
     Preset { name: String, known: &'static [&'static str] },
     #[error("{prompt} tokens of a prompt and {new_tokens} new ones do not fit a context of {context}")]
     NoRoom { prompt: usize, new_tokens: usize, context: usize },
+    #[error(transparent)]
+    Model(#[from] stepwell_models::ModelError),
+    #[error(transparent)]
+    Inference(#[from] stepwell_inference::EngineError),
+    #[error("the model cannot be written for llama.cpp")]
+    Gguf(#[from] stepwell_models::WriteError),
     #[cfg(feature = "train")]
     #[error(transparent)]
     Shape(#[from] stepwell_train::model::config::ConfigError),
@@ -53,6 +59,9 @@ impl BenchError {
     /// Advice for the user.
     pub fn hint(&self) -> Option<String> {
         match self {
+            BenchError::Missing { program, module } if module == "llama_cpp" => Some(format!(
+                "`{program} -m pip install llama-cpp-python numpy`, or name another interpreter with `--python`"
+            )),
             BenchError::Missing { program, .. } => Some(format!(
                 "`{program} -m pip install -r scripts/golden/requirements.txt`, or name another interpreter with `--python`"
             )),

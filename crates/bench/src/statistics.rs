@@ -31,13 +31,14 @@ pub struct Report {
     /// Load averages before and after; empty where the system does not report them.
     pub load_before: String,
     pub load_after: String,
-    pub figures: BTreeMap<&'static str, Figure>,
+    pub figures: BTreeMap<String, Figure>,
     pub ratios: Vec<Ratio>,
 }
 
 impl Report {
-    pub(super) fn add(&mut self, name: &'static str, unit: &'static str, sample: f64) {
-        let figure = self.figures.entry(name).or_insert_with(|| Figure { unit, median: f64::NAN, samples: Vec::new() });
+    pub(super) fn add(&mut self, name: impl Into<String>, unit: &'static str, sample: f64) {
+        let figure =
+            self.figures.entry(name.into()).or_insert_with(|| Figure { unit, median: f64::NAN, samples: Vec::new() });
         figure.samples.push(sample);
         figure.median = median(&figure.samples);
     }

@@ -21,7 +21,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("batch", &["base"]),
     ("steps", &["base", "workflow", "run", "artifact", "train", "models", "inference", "batch"]),
     ("engine", &["base", "workflow", "run", "artifact", "store", "steps"]),
-    ("bench", &["base", "workflow", "run", "store", "train", "steps"]),
+    ("bench", &["base", "workflow", "run", "store", "train", "models", "inference", "steps"]),
     ("http", &["base", "workflow", "run", "artifact", "store", "batch"]),
     (
         "fuzzing",

@@ -1,10 +1,10 @@
-//! `stepwell bench engine|train|generate|tokenize`
+//! `stepwell bench engine|train|generate|infer|tokenize`
 
-#[cfg(feature = "train")]
 mod contestant;
 mod engine;
 #[cfg(feature = "train")]
 mod generate;
+mod infer;
 mod report;
 #[cfg(feature = "train")]
 mod tokenize;
@@ -25,9 +25,9 @@ pub enum BenchVerb {
     Train(train::TrainArgs),
     #[cfg(feature = "train")]
     Generate(generate::GenerateArgs),
+    Infer(infer::InferArgs),
     #[cfg(feature = "train")]
     Tokenize(tokenize::TokenizeArgs),
-    #[cfg(feature = "train")]
     #[command(hide = true)]
     Contestant(contestant::ContestantArgs),
 }
@@ -39,9 +39,9 @@ pub fn bench(session: &Session, verb: &BenchVerb) -> Result<Exit, CliError> {
         BenchVerb::Train(args) => train::train(session, args),
         #[cfg(feature = "train")]
         BenchVerb::Generate(args) => generate::generate(session, args),
+        BenchVerb::Infer(args) => infer::infer(session, args),
         #[cfg(feature = "train")]
         BenchVerb::Tokenize(args) => tokenize::tokenize(session, args),
-        #[cfg(feature = "train")]
         BenchVerb::Contestant(args) => contestant::contestant(args),
     }
 }

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use crate::error::BenchError;
-use crate::observe::{memory, usage};
+use crate::observe::memory;
 use stepwell_steps::last_lines;
 
 /// Number of lines shown from a failed contestant's standard error.
@@ -100,8 +100,9 @@ impl Contestant {
     }
 
     /// Processor time of all threads so far, in seconds with a resolution of 10 ms; Linux only.
+    #[cfg(feature = "train")]
     pub fn cpu_seconds(&self) -> Option<f64> {
-        usage(self.child.id()).map(|usage| usage.ticks as f64 / 100.0)
+        crate::observe::usage(self.child.id()).map(|usage| usage.ticks as f64 / 100.0)
     }
 
     fn answer<T: DeserializeOwned>(&mut self) -> Result<T, BenchError> {

@@ -6,10 +6,11 @@ use std::process::Command;
 
 use crate::error::BenchError;
 
-const FILES: [(&str, &str); 4] = [
+const FILES: [(&str, &str); 5] = [
     ("bench_line.py", include_str!("../../../../scripts/bench_line.py")),
     ("bench_torch.py", include_str!("../../../../scripts/bench_torch.py")),
     ("bench_generate.py", include_str!("../../../../scripts/bench_generate.py")),
+    ("bench_infer.py", include_str!("../../../../scripts/bench_infer.py")),
     ("bench_tokenize.py", include_str!("../../../../scripts/bench_tokenize.py")),
 ];
 
@@ -17,18 +18,27 @@ const FILES: [(&str, &str); 4] = [
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Peer {
     /// Trains with PyTorch.
+    #[cfg(feature = "train")]
     Train,
     /// Generates with `transformers`.
+    #[cfg(feature = "train")]
     Generate,
+    /// Computes a given model with `transformers` or `llama-cpp-python`.
+    Infer,
     /// Encodes with `tokenizers`.
+    #[cfg(feature = "train")]
     Tokenize,
 }
 
 impl Peer {
     fn script(self) -> &'static str {
         match self {
+            #[cfg(feature = "train")]
             Peer::Train => "bench_torch.py",
+            #[cfg(feature = "train")]
             Peer::Generate => "bench_generate.py",
+            Peer::Infer => "bench_infer.py",
+            #[cfg(feature = "train")]
             Peer::Tokenize => "bench_tokenize.py",
         }
     }

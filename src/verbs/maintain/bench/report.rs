@@ -7,7 +7,7 @@ pub fn human(report: &Report) -> String {
     let figures = report.figures.iter().map(|(name, figure)| {
         let least = figure.samples.iter().copied().fold(f64::INFINITY, f64::min);
         let most = figure.samples.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-        vec![(*name).to_owned(), number(figure.median), figure.unit.to_owned(), number(least), number(most)]
+        vec![name.clone(), number(figure.median), figure.unit.to_owned(), number(least), number(most)]
     });
     let mut text = table(&["measured", "median", "unit", "least", "most"], figures.collect());
     let ratios = report.ratios.iter().map(|ratio| {
