@@ -20,7 +20,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let prompts: Vec<Vec<u32>> = serde_json::from_str(&text)?;
     let model = Model::open(Path::new(model))?;
     let start = Instant::now();
-    let options = EngineOptions { dtype: dtype.parse()?, slots: slots.parse()?, ..EngineOptions::default() };
+    let options = EngineOptions { slots: slots.parse()?, ..EngineOptions::for_model(&model.shape, dtype.parse()?) };
     let mut engine = Engine::new(&model, &options)?;
     eprintln!("loaded in {:.2} s, {} MB per step", start.elapsed().as_secs_f64(), engine.weight_bytes() / 1_000_000);
     let ignore_eos = arguments.len() > 4;

@@ -33,6 +33,8 @@ struct Block {
 /// Bookkeeping of a pool.
 pub struct Blocks {
     blocks: Vec<Block>,
+    /// Most blocks that several sequences hold together; one alone may hold all.
+    shared: usize,
     /// Blocks that nobody holds and that are not in the index.
     free: Vec<u32>,
     /// Blocks that nobody holds but that are in the index, by the time when the last holder left.
@@ -43,8 +45,9 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    pub fn new(count: usize) -> Self {
+    pub fn new(count: usize, shared: usize) -> Self {
         Blocks {
+            shared,
             blocks: vec![Block::default(); count],
             free: (0..count as u32).rev().collect(),
             idle: BTreeMap::new(),
@@ -63,9 +66,17 @@ impl Blocks {
         self.free.len() + self.idle.len()
     }
 
+    /// Blocks that another sequence may take while several run.
+    pub fn available_in_company(&self) -> usize {
+        let held = self.total() - self.available();
+        self.shared.saturating_sub(held).min(self.available())
+    }
+
     /// Takes a block for writing, or `None` if all are held.
     pub fn take(&mut self) -> Option<u32> {
-        let block = match self.free.pop() {
+        // Blocks of earlier prompts are given up before memory is touched that several sequences would not need.
+        let fresh = self.total() - self.free.len() < self.shared || self.idle.is_empty();
+        let block = match self.free.pop_if(|_| fresh) {
             Some(block) => block,
             None => {
                 let (_, block) = self.idle.pop_first()?;
@@ -133,7 +144,7 @@ mod tests {
 
     #[test]
     fn a_block_is_found_after_its_own_prefix_only() {
-        let mut blocks = Blocks::new(4);
+        let mut blocks = Blocks::new(4, 4);
         let (first, second) = (blocks.take().unwrap(), blocks.take().unwrap());
         let node = blocks.publish(Node::root(false), &A, first);
         blocks.publish(node, &B, second);
@@ -147,7 +158,7 @@ mod tests {
 
     #[test]
     fn a_block_that_is_held_is_never_taken() {
-        let mut blocks = Blocks::new(3);
+        let mut blocks = Blocks::new(3, 3);
         let held = blocks.take().unwrap();
         blocks.publish(Node::root(false), &A, held);
         assert!(blocks.find(Node::root(false), &A).is_some());
@@ -161,7 +172,7 @@ mod tests {
 
     #[test]
     fn the_least_recently_used_block_is_taken_and_the_end_of_a_text_before_its_start() {
-        let mut blocks = Blocks::new(3);
+        let mut blocks = Blocks::new(3, 3);
         let ids: Vec<u32> = (0..3).map(|_| blocks.take().unwrap()).collect();
         let node = blocks.publish(Node::root(false), &A, ids[0]);
         blocks.publish(node, &A, ids[1]);
@@ -173,12 +184,26 @@ mod tests {
 
     #[test]
     fn the_same_tokens_twice_keep_one_block_in_the_index() {
-        let mut blocks = Blocks::new(2);
+        let mut blocks = Blocks::new(2, 2);
         let (one, other) = (blocks.take().unwrap(), blocks.take().unwrap());
         let node = blocks.publish(Node::root(false), &A, one);
         assert_eq!(blocks.publish(Node::root(false), &A, other), node);
         blocks.release(&[other]);
         assert_eq!(blocks.find(Node::root(false), &A), Some((one, node)));
         assert_eq!(blocks.take(), Some(other));
+    }
+
+    #[test]
+    fn blocks_beyond_those_of_company_are_taken_only_when_no_other_is_idle() {
+        let mut blocks = Blocks::new(4, 2);
+        let (first, second) = (blocks.take().unwrap(), blocks.take().unwrap());
+        assert_eq!((blocks.available(), blocks.available_in_company()), (2, 0));
+        blocks.publish(Node::root(false), &A, first);
+        blocks.release(&[first]);
+        assert_eq!(blocks.available_in_company(), 1);
+        assert_eq!(blocks.take(), Some(first), "rather than memory that was never used");
+        let further: Vec<u32> = std::iter::from_fn(|| blocks.take()).collect();
+        assert!(further.len() == 2 && !further.contains(&second), "one sequence may take all");
+        assert_eq!(blocks.available_in_company(), 0);
     }
 }

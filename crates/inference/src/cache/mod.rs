@@ -4,4 +4,4 @@ mod blocks;
 mod pool;
 
 pub use blocks::{Blocks, Node};
-pub use pool::{BLOCK_TOKENS, Pool, PoolError};
+pub use pool::{BLOCK_TOKENS, BlockLayout, Pool, PoolError};

@@ -3,7 +3,7 @@
 use std::io;
 
 pub use crate::kernels::BLOCK_TOKENS;
-use crate::kernels::{HeadLayout, KeysAndValues, Memory};
+use crate::kernels::{CacheForm, HeadLayout, KeysAndValues, Memory};
 
 /// The pool cannot be made.
 #[derive(Debug, thiserror::Error)]
@@ -18,16 +18,33 @@ pub enum PoolError {
     },
 }
 
+/// What a block holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BlockLayout {
+    pub heads: HeadLayout,
+    pub layers: usize,
+    pub form: CacheForm,
+}
+
+impl BlockLayout {
+    /// Elements of a block.
+    fn len(self) -> usize {
+        self.heads.layer_len() * self.layers
+    }
+
+    /// Bytes of a block.
+    pub fn bytes(self) -> usize {
+        self.len() * self.form.bytes()
+    }
+}
+
 /// Blocks of all layers. The system provides their memory when they are first used.
 pub struct Pool {
     memory: Memory,
-    block_len: usize,
+    layout: BlockLayout,
+    /// Lanes of the machine's vectors.
+    lanes: usize,
     blocks: usize,
-}
-
-/// Bytes of a block of one model.
-fn block_bytes(layout: HeadLayout, layers: usize) -> usize {
-    layout.layer_len() * layers * size_of::<f32>()
 }
 
 impl Pool {
@@ -35,14 +52,14 @@ impl Pool {
     ///
     /// # Errors
     /// [`PoolError`] if that is none, or the system refuses.
-    pub fn new(bytes: usize, layout: HeadLayout, layers: usize) -> Result<Self, PoolError> {
-        let block = block_bytes(layout, layers);
+    pub fn new(bytes: usize, layout: BlockLayout, lanes: usize) -> Result<Self, PoolError> {
+        let block = layout.bytes();
         let blocks = (bytes / block).min(u32::MAX as usize);
         if blocks == 0 {
             return Err(PoolError::TooSmall { bytes, block });
         }
         let memory = Memory::new(blocks * block).map_err(|source| PoolError::Memory { bytes, source })?;
-        Ok(Pool { memory, block_len: block / size_of::<f32>(), blocks })
+        Ok(Pool { memory, layout, lanes, blocks })
     }
 
     /// Number of blocks.
@@ -51,8 +68,14 @@ impl Pool {
     }
 
     /// One layer of the pool, without blocks yet.
-    pub fn layer(&mut self, index: usize, layout: HeadLayout) -> KeysAndValues<'static> {
-        let pool = self.memory.bytes_mut().as_mut_ptr().cast();
-        KeysAndValues { pool, block_len: self.block_len, layer: index * layout.layer_len(), blocks: &[] }
+    pub fn layer(&mut self, index: usize) -> KeysAndValues<'static> {
+        KeysAndValues {
+            pool: self.memory.bytes_mut().as_mut_ptr(),
+            form: self.layout.form,
+            lanes: self.lanes,
+            block_len: self.layout.len(),
+            layer: index * self.layout.heads.layer_len(),
+            blocks: &[],
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! Settings of an engine.
 
+use stepwell_models::Shape;
+
 use super::error::EngineError;
+use crate::cache::{BLOCK_TOKENS, BlockLayout};
 use crate::cpu::Instructions;
-use crate::kernels::Dtype;
+use crate::kernels::{CacheForm, Dtype, HeadLayout};
 
 /// Settings of an engine. None of them but `dtype` and `context` changes a bit of a result.
 #[derive(Clone, Debug, PartialEq)]
@@ -12,6 +15,8 @@ pub struct EngineOptions {
     pub slots: usize,
     /// Most bytes of keys and values.
     pub cache_bytes: usize,
+    /// Most bytes of them while several sequences run; one alone may take all of `cache_bytes`.
+    pub shared_cache_bytes: usize,
     pub threads: usize,
     /// Most tokens of prompts that one step computes, besides one token of each running sequence.
     pub prefill_chunk: usize,
@@ -37,6 +42,7 @@ impl Default for EngineOptions {
             dtype: Dtype::F32,
             slots: 16,
             cache_bytes: 1 << 30,
+            shared_cache_bytes: usize::MAX,
             threads: std::thread::available_parallelism().map_or(1, usize::from),
             prefill_chunk: 512,
             context: None,
@@ -46,7 +52,26 @@ impl Default for EngineOptions {
     }
 }
 
+/// Bytes of keys and values of several sequences, and most of one alone, in [`EngineOptions::for_model`].
+const SHARED_CACHE: usize = 192 << 20;
+const LONGEST_CACHE: usize = 1 << 30;
+
 impl EngineOptions {
+    /// Usual options for a model of this shape: the cache has room for one sequence of the whole context, but several share
+    /// less than that, so that a batch needs little memory beside the weights.
+    pub fn for_model(shape: &Shape, dtype: Dtype) -> Self {
+        let Shape { heads, kv_heads, head_dim, layers, context, .. } = *shape;
+        let heads = HeadLayout { heads, kv_heads, head_dim };
+        let block = BlockLayout { heads, layers, form: CacheForm::beside(dtype) };
+        let longest = block.bytes().saturating_mul(context.div_ceil(BLOCK_TOKENS));
+        EngineOptions {
+            dtype,
+            cache_bytes: longest.clamp(SHARED_CACHE, LONGEST_CACHE),
+            shared_cache_bytes: SHARED_CACHE,
+            ..EngineOptions::default()
+        }
+    }
+
     /// Checks that every number is within its limits.
     ///
     /// # Errors

@@ -32,7 +32,7 @@ impl<'m> Schedule<'m> {
             }
             // Space for its tokens, and for one more block of each running sequence; alone it always fits.
             let needed = self.waiting[index].tokens.len().div_ceil(BLOCK_TOKENS) + self.running.len();
-            if !self.running.is_empty() && needed > self.blocks.available() {
+            if !self.running.is_empty() && needed > self.blocks.available_in_company() {
                 return;
             }
             let Some(mut sequence) = self.waiting.remove(index) else { return };
@@ -90,7 +90,8 @@ impl<'m> Schedule<'m> {
     fn provide(&mut self, index: usize, count: usize) -> bool {
         let needed = (self.running[index].computed + count).div_ceil(BLOCK_TOKENS);
         while self.running[index].blocks.len() < needed {
-            match self.blocks.take() {
+            let may = self.running.len() == 1 || self.blocks.available_in_company() > 0;
+            match may.then(|| self.blocks.take()).flatten() {
                 Some(block) => self.running[index].blocks.push(block),
                 None => {
                     let youngest = self.running.len() - 1;

@@ -12,9 +12,9 @@ use super::options::EngineOptions;
 use super::request::Request;
 use super::schedule::Schedule;
 use super::sequence::Sequence;
-use crate::cache::{BLOCK_TOKENS, Blocks, Node, Pool};
+use crate::cache::{BLOCK_TOKENS, BlockLayout, Blocks, Node, Pool};
 use crate::cpu::Instructions;
-use crate::kernels::Workers;
+use crate::kernels::{CacheForm, Workers};
 use crate::network::{Forward, Network, Sizes, Source, Span, Wanted};
 use crate::sampling::{Format, JsonState, Seen, StopScanner, logprobs};
 
@@ -89,12 +89,15 @@ impl<'m> Engine<'m> {
         let workers = Workers::new(options.threads, instructions);
         let sizes = Sizes::of(source.shape())?;
         let context = options.context.unwrap_or(usize::MAX).min(source.shape().context);
-        let pool = Pool::new(options.cache_bytes, sizes.heads, sizes.layers)?;
+        let form = CacheForm::beside(options.dtype);
+        let layout = BlockLayout { heads: sizes.heads, layers: sizes.layers, form };
+        let pool = Pool::new(options.cache_bytes, layout, workers.lanes())?;
+        let shared = (options.shared_cache_bytes / layout.bytes()).clamp(1, pool.blocks());
         let network = Network::load(&workers, options.dtype, source, context)?;
         let schedule = Schedule {
             waiting: VecDeque::new(),
             running: Vec::new(),
-            blocks: Blocks::new(pool.blocks()),
+            blocks: Blocks::new(pool.blocks(), shared),
             slots: options.slots,
             prefill_chunk: options.prefill_chunk,
             prefix_cache: options.prefix_cache,

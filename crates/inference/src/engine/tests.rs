@@ -90,15 +90,17 @@ proptest! {
         prefill_chunk in 1..100usize,
         threads in 1..4usize,
         blocks in 6..40usize,
+        shared in 1..40usize,
         prefix_cache in prop::sample::select(vec![PrefixCache::On, PrefixCache::Off]),
         dtype in prop::sample::select(vec![Dtype::F32, Dtype::Bf16, Dtype::Q8_0]),
         set in any::<prop::sample::Index>(),
     ) {
         let all = Instructions::all();
         let instructions = Some(*set.get(&all));
-        let block = 3 * 2 * (20 + 32) * 32 * 4;
+        let block = 3 * 2 * (20 + 32) * 32 * if dtype == Dtype::F32 { 4 } else { 2 };
         let mut together = engine(&EngineOptions {
-            dtype, slots, prefill_chunk, threads, prefix_cache, instructions, cache_bytes: blocks * block, ..options()
+            dtype, slots, prefill_chunk, threads, prefix_cache, instructions, cache_bytes: blocks * block,
+            shared_cache_bytes: shared * block, ..options()
         });
         let mut events = Vec::new();
         let start = order.index(lens.len());
@@ -137,6 +139,39 @@ fn a_full_cache_preempts_the_youngest_and_all_finish() {
         let [(tokens, reason)] = &tokens_of(&events, id)[..] else { panic!("one completion") };
         assert_eq!((tokens.len(), reason), (100, &Reason::Length));
     }
+}
+
+/// Two sequences share three blocks at most; one that is longer runs alone, in as much as it needs.
+#[test]
+fn company_shares_less_of_the_cache_than_one_alone_may_take() {
+    let block = 3 * 2 * (20 + 32) * 32 * 4;
+    let shared = EngineOptions { shared_cache_bytes: 3 * block, prefix_cache: PrefixCache::Off, ..options() };
+    let mut engine = engine(&shared);
+    for (id, len) in [(0, 20), (1, 20), (2, 200), (3, 20)] {
+        let sampling = SamplingOptions { max_tokens: Some(10), ignore_eos: true, ..SamplingOptions::default() };
+        engine.submit(Request { id, prompt: prompt(len, id as u32), sampling }).unwrap();
+    }
+    let mut seen = Vec::new();
+    while !engine.is_idle() {
+        engine.step();
+        let Stats { running, blocks_used, .. } = engine.stats();
+        seen.push((running, blocks_used));
+        assert!(running < 2 || blocks_used <= 3, "{running} sequences hold {blocks_used} blocks");
+    }
+    assert!(seen.contains(&(1, 7)), "210 tokens: {seen:?}");
+    assert!(seen.iter().any(|(running, _)| *running > 1), "{seen:?}");
+}
+
+/// The number of bytes stands in specs/inference.md.
+#[test]
+fn the_usual_cache_holds_one_long_sequence_and_company_less() {
+    let tiny = RandomModel::tiny().shape;
+    let shape = stepwell_models::Shape { layers: 30, heads: 9, kv_heads: 3, head_dim: 64, context: 8192, ..tiny };
+    let cache = |dtype| {
+        let EngineOptions { cache_bytes, shared_cache_bytes, .. } = EngineOptions::for_model(&shape, dtype);
+        (cache_bytes >> 20, shared_cache_bytes >> 20)
+    };
+    assert_eq!([cache(Dtype::F32), cache(Dtype::Bf16), cache(Dtype::Q8_0)], [(360, 192), (192, 192), (192, 192)]);
 }
 
 #[test]

@@ -3,112 +3,21 @@
 //! A block holds the keys and values of 32 neighbouring tokens in the layout of a panel, so scores and means are products
 //! with panels. Positions are summed in ascending order whatever the block, the piece of the prompt or the company.
 
-#![expect(unsafe_code, reason = "reads and writes blocks of a pool that threads share")]
+#![expect(unsafe_code, reason = "reads blocks of a pool that threads share")]
 
 use std::cell::RefCell;
 use std::ops::Range;
 
 use super::matrix::PANEL;
+use super::paged::{BLOCK_TOKENS, CacheForm, HeadLayout, KeysAndValues};
 use super::product::Shared;
 use super::rows::{Activations, Line, flat_mut};
 use super::tile::{Start, Strip};
 use super::workers::Workers;
 use crate::cpu::{LANES, exp, kernel, sum_lanes};
 
-/// Tokens of a block of the cache.
-pub const BLOCK_TOKENS: usize = PANEL;
-
 /// Rows, one per token and query head, that one task attends for.
 const TASK_ROWS: usize = 24;
-
-/// Heads of a layer: `heads / kv_heads` query heads share the keys and values of one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HeadLayout {
-    pub heads: usize,
-    pub kv_heads: usize,
-    pub head_dim: usize,
-}
-
-impl HeadLayout {
-    /// Query heads that share keys and values.
-    pub fn group(self) -> usize {
-        self.heads / self.kv_heads
-    }
-
-    pub fn query_width(self) -> usize {
-        self.heads * self.head_dim
-    }
-
-    pub fn key_width(self) -> usize {
-        self.kv_heads * self.head_dim
-    }
-
-    /// Width of a value in whole panels.
-    fn padded(self) -> usize {
-        self.head_dim.next_multiple_of(PANEL)
-    }
-
-    /// Elements of one layer in a block of the cache: per head the keys `[head_dim, 32 tokens]`, then the values
-    /// `[head_dim / 32, 32 tokens, 32 elements]`.
-    pub fn layer_len(self) -> usize {
-        self.kv_heads * self.head_len()
-    }
-
-    fn head_len(self) -> usize {
-        (self.head_dim + self.padded()) * BLOCK_TOKENS
-    }
-}
-
-/// One layer of the blocks that hold a sequence, in the order of its positions.
-#[derive(Clone, Copy)]
-pub struct KeysAndValues<'a> {
-    /// Start of the pool.
-    pub pool: *mut f32,
-    /// Elements of a block, of all layers.
-    pub block_len: usize,
-    /// Elements before the layer.
-    pub layer: usize,
-    pub blocks: &'a [u32],
-}
-
-// SAFETY: the pool outlives the value, and `store` and `attend` state which elements they use.
-unsafe impl Send for KeysAndValues<'_> {}
-// SAFETY: as above.
-unsafe impl Sync for KeysAndValues<'_> {}
-
-impl KeysAndValues<'_> {
-    /// Keys of a head in a block; the values follow.
-    ///
-    /// # Panics
-    /// If the sequence has no such block.
-    fn head(&self, block: usize, head: usize, layout: HeadLayout) -> *mut f32 {
-        let start = self.blocks[block] as usize * self.block_len + self.layer;
-        self.pool.wrapping_add(start + head * layout.head_len())
-    }
-}
-
-/// Writes the rotated keys and the values of a token, `[kv_heads, head_dim]` each.
-///
-/// # Safety
-/// The blocks lie in a live pool, and no other thread uses the elements of this position.
-pub unsafe fn store(memory: KeysAndValues<'_>, position: usize, keys: &[f32], values: &[f32], layout: HeadLayout) {
-    let (block, slot) = (position / BLOCK_TOKENS, position % BLOCK_TOKENS);
-    let heads = keys.chunks_exact(layout.head_dim).zip(values.chunks_exact(layout.head_dim));
-    for (head, (key, value)) in heads.enumerate() {
-        let place = memory.head(block, head, layout);
-        // SAFETY: the caller's promise; a head has `head_len` elements in a block.
-        unsafe {
-            for (index, key) in key.iter().enumerate() {
-                place.add(index * BLOCK_TOKENS + slot).write(*key);
-            }
-            let place = place.add(layout.head_dim * BLOCK_TOKENS);
-            for (panel, value) in value.chunks(PANEL).enumerate() {
-                let place = place.add((panel * BLOCK_TOKENS + slot) * PANEL);
-                std::ptr::copy_nonoverlapping(value.as_ptr(), place, value.len());
-            }
-        }
-    }
-}
 
 /// Tokens of one sequence that one call computes together.
 pub struct Piece<'a> {
@@ -172,6 +81,7 @@ impl Task<'_> {
     /// Same contract as [`attend`]; nothing else uses this head of these rows of `out`.
     unsafe fn run(&self, queries: &Activations, out: *mut f32, stride: usize) {
         let HeadLayout { head_dim, .. } = self.layout;
+        let memory = self.piece.memory;
         let (group, padded) = (self.layout.group(), self.layout.padded());
         let rows = self.tokens.len() * group;
         let first = self.piece.first + self.tokens.start;
@@ -195,18 +105,17 @@ impl Task<'_> {
             for block in blocks.clone() {
                 // SAFETY: the caller's promise: the block holds this head. Scores have room for all blocks.
                 unsafe {
-                    Strip {
+                    self.multiply(Strip {
                         out: scores.as_mut_ptr().add((block - blocks.start) * BLOCK_TOKENS),
                         out_stride: width,
                         left: copies.as_ptr(),
                         left_stride: dim,
                         rows,
-                        panel: self.piece.memory.head(block, self.head, self.layout).cast(),
+                        panel: memory.keys(block, self.head, self.layout),
                         inner: head_dim,
                         start: Start::Zero,
                         ahead: None,
-                    }
-                    .multiply(self.workers.instructions());
+                    });
                 }
             }
             let scale = 1.0 / (head_dim as f32).sqrt();
@@ -220,19 +129,17 @@ impl Task<'_> {
                 for block in blocks.clone() {
                     // SAFETY: as above; values stand behind the keys, and only tokens up to the last one are read.
                     unsafe {
-                        let keys = self.piece.memory.head(block, self.head, self.layout);
-                        Strip {
+                        self.multiply(Strip {
                             out: means.as_mut_ptr().add(panel * PANEL),
                             out_stride: padded,
                             left: scores.as_ptr().add((block - blocks.start) * BLOCK_TOKENS),
                             left_stride: width,
                             rows,
-                            panel: keys.add((head_dim + panel * PANEL) * BLOCK_TOKENS).cast(),
+                            panel: memory.values(block, self.head, self.layout, panel),
                             inner: BLOCK_TOKENS.min(last + 1 - block * BLOCK_TOKENS),
                             start: if block == blocks.start { Start::Zero } else { Start::Output },
                             ahead: None,
-                        }
-                        .multiply(self.workers.instructions());
+                        });
                     }
                 }
             }
@@ -245,6 +152,18 @@ impl Task<'_> {
                 }
             }
         });
+    }
+
+    /// # Safety
+    /// Same contract as [`Strip::multiply`]; the panel is one of the cache.
+    unsafe fn multiply(&self, strip: Strip) {
+        // SAFETY: the caller's promise.
+        unsafe {
+            match self.piece.memory.form {
+                CacheForm::Single => strip.multiply(self.workers.instructions()),
+                CacheForm::Half => strip.multiply_bf16(self.workers.instructions()),
+            }
+        }
     }
 
     /// First position that the token at `position` attends to.

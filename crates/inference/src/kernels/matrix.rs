@@ -170,7 +170,7 @@ impl Matrix {
 
 /// Position of a column among the bf16 weights of one input: columns `i` and `i + lanes` of a tile of two vectors share
 /// a word of 32 bits.
-fn bf16_place(column: usize, lanes: usize) -> usize {
+pub(super) fn bf16_place(column: usize, lanes: usize) -> usize {
     let (tile, column) = (column / (2 * lanes), column % (2 * lanes));
     let half = if cfg!(target_endian = "little") { column / lanes } else { 1 - column / lanes };
     2 * (tile * lanes + column % lanes) + half

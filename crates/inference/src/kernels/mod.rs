@@ -7,6 +7,7 @@ mod dtype;
 mod elementwise;
 mod matrix;
 mod memory;
+mod paged;
 mod product;
 mod quantised;
 mod rows;
@@ -16,11 +17,12 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-pub use attention::{BLOCK_TOKENS, HeadLayout, KeysAndValues, Piece, attend, store};
+pub use attention::{Piece, attend};
 pub use dtype::{BLOCK, Dtype, Q8Block, UnknownDtype};
 pub use elementwise::{add_and_norm, add_to, by_rows, largest, norm_heads, rotate, swiglu};
 pub use matrix::{Matrix, Rows};
 pub use memory::Memory;
+pub use paged::{BLOCK_TOKENS, CacheForm, HeadLayout, KeysAndValues, store};
 pub use product::{Input, product};
 pub use quantised::Quantised;
 pub use rows::Activations;

@@ -72,7 +72,7 @@ impl Forward {
         by_rows(workers, rows, self.x.iter_mut().zip(ids), |(x, id)| embedding.row_into(*id as usize, x));
         for (index, layer) in network.layers.iter().enumerate() {
             let step = LayerStep { workers, layer, layout: sizes.heads, eps: sizes.norm_eps, first: index == 0 };
-            step.attention(self, pool.layer(index, sizes.heads), spans);
+            step.attention(self, pool.layer(index), spans);
             step.ffn(self);
         }
         self.keep_wanted(workers, network, spans);

@@ -36,7 +36,8 @@ pub(super) struct Arguments {
     /// Number of completions that are computed at once.
     #[serde(default = "default_concurrency")]
     pub concurrency: NonZeroU64,
-    /// Memory for the keys and values of all rows together, in MiB. Default: room for one row of the whole context, from 192 to 1,024.
+    /// Memory for the keys and values of all rows together, in MiB. Default: 192 for several rows, more
+    /// for one of the whole context, at most 1,024.
     #[serde(default)]
     pub cache_mib: Option<NonZeroU64>,
     /// What a line that is no request does. An invalid body is an error line in any case.

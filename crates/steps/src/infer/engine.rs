@@ -16,10 +16,7 @@ use stepwell_inference::{
 use stepwell_models::{GenerationDefaults, Model, Tokenizer};
 
 /// Grows when equal requests get other answers than before.
-pub(super) const VERSION: &str = "1";
-/// Fewest and most bytes of keys and values, unless the step says otherwise.
-const LEAST_CACHE: usize = 192 << 20;
-const MOST_CACHE: usize = 1 << 30;
+pub(super) const VERSION: &str = "2";
 
 pub(super) struct ModelBackend<'m> {
     engine: Engine<'m>,
@@ -73,24 +70,23 @@ impl<'m> ModelBackend<'m> {
         ModelBackend::with(model, arguments.dtype, (slots, cache), arguments.created)
     }
 
-    /// As `open`; `now` is the time for templates that print the date. Without a size, the cache has room for one row of the
-    /// whole context.
+    /// As `open`; `now` is the time for templates that print the date.
     pub(super) fn with(
         model: &'m Model,
         dtype: Dtype,
         (slots, cache): (usize, Option<usize>),
         now: i64,
     ) -> Result<ModelBackend<'m>, Failure> {
-        let shape = &model.shape;
-        let per_token = shape.layers * 2 * shape.kv_heads * shape.head_dim * size_of::<f32>();
-        let whole = per_token.saturating_mul(shape.context);
-        let cache_bytes = cache.unwrap_or_else(|| whole.clamp(LEAST_CACHE, MOST_CACHE));
         let dtype = match dtype {
             Dtype::F32 => inference::Dtype::F32,
             Dtype::Bf16 => inference::Dtype::Bf16,
             Dtype::Q8_0 => inference::Dtype::Q8_0,
         };
-        let options = EngineOptions { dtype, slots, cache_bytes, ..EngineOptions::default() };
+        let usual = EngineOptions { slots, ..EngineOptions::for_model(&model.shape, dtype) };
+        let options = match cache {
+            Some(bytes) => EngineOptions { cache_bytes: bytes, shared_cache_bytes: bytes, ..usual },
+            None => usual,
+        };
         let engine = Engine::new(model, &options).map_err(|error| Failure::from_error(FailureKind::Fatal, &error))?;
         let Model { tokenizer, chat, defaults, .. } = model;
         let prompts = Prompts::new(tokenizer, chat.as_ref(), engine.context(), now);

@@ -3,9 +3,9 @@
 use stepwell_base::rng::Rng;
 use stepwell_models::{Part, Place, Rope, RopeKind, Shape};
 
-use crate::cache::{BLOCK_TOKENS, Pool};
+use crate::cache::{BLOCK_TOKENS, BlockLayout, Pool};
 use crate::cpu::Instructions;
-use crate::kernels::{Dtype, Workers, largest};
+use crate::kernels::{CacheForm, Dtype, Workers, largest};
 use crate::network::{Forward, Network, Source, Span, Wanted};
 
 /// A model whose weights are a function of their name.
@@ -118,7 +118,8 @@ fn logits_and_tokens_are_those_of_transformers() {
     for (name, shape) in Named::shapes() {
         let network = Network::load(&workers, Dtype::F32, &Named(shape), 256).unwrap();
         let (mut forward, sizes) = (Forward::default(), *network.sizes());
-        let mut pool = Pool::new(1 << 22, sizes.heads, sizes.layers).unwrap();
+        let layout = BlockLayout { heads: sizes.heads, layers: sizes.layers, form: CacheForm::Single };
+        let mut pool = Pool::new(1 << 22, layout, workers.lanes()).unwrap();
         let expected = &golden["models"][name];
         let found = logits(&network, &mut forward, &workers, &prompt, &mut pool);
         for (row, expected) in expected["logits"].as_object().unwrap() {
