@@ -20,25 +20,33 @@ TEXTS = ["Write a short paragraph about {}.", "Explain {} to a child.", "List th
 TOKENS = 64
 
 
-def main():
-    folder, rows = sys.argv[1], int(sys.argv[2])
-    tokenizer = AutoTokenizer.from_pretrained(folder)
+def prompt(tokenizer, row):
+    """Tokens of a row's prompt."""
+    text = TEXTS[row % 10].format(THINGS[row // 10 % 20]) + (f" Use about {10 + row} words." if row >= 200 else "")
+    if row % 3 == 2:
+        return tokenizer(text)["input_ids"]
+    return tokenizer.apply_chat_template([{"role": "user", "content": text}], add_generation_prompt=True)["input_ids"]
+
+
+def load(folder):
     model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
     model.generation_config.eos_token_id = None
+    return AutoTokenizer.from_pretrained(folder), model
+
+
+def main():
+    folder, rows = sys.argv[1], int(sys.argv[2])
+    tokenizer, model = load(folder)
     answers = []
     for row in range(rows):
-        text = TEXTS[row % 10].format(THINGS[row // 10 % 20]) + (f" Use about {10 + row} words." if row >= 200 else "")
-        if row % 3 == 2:
-            prompt = tokenizer(text)["input_ids"]
-        else:
-            chat = [{"role": "user", "content": text}]
-            prompt = tokenizer.apply_chat_template(chat, add_generation_prompt=True)["input_ids"]
-        ids = torch.tensor([prompt])
+        tokens = prompt(tokenizer, row)
+        ids = torch.tensor([tokens])
         with torch.inference_mode():
             output = model.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=TOKENS, do_sample=False,
                                     pad_token_id=0)
-        answers.append(dict(prompt=list(prompt), tokens=output[0, len(prompt):].tolist()))
+        answers.append(dict(prompt=list(tokens), tokens=output[0, len(tokens):].tolist()))
     print(json.dumps(answers))
 
 
-main()
+if __name__ == "__main__":
+    main()

@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use stepwell_base::ordered_json::Json;
 use stepwell_inference::{Dtype, Engine, EngineOptions, Event, Request, SamplingOptions};
-use stepwell_models::Model;
+use stepwell_models::{Conversation, Model};
 
 /// A row of `smollm2.json`, see `scripts/golden/make_smollm2.py`.
 #[derive(Deserialize)]
@@ -19,6 +20,59 @@ struct Row {
 
 fn rows() -> Vec<Row> {
     serde_json::from_str(include_str!("smollm2.json")).unwrap()
+}
+
+/// Greedy tokens of 1,000 rows, see `scripts/golden/make_smollm2_rows.py`.
+const MANY: &[u8] = include_bytes!("smollm2_rows.bin");
+const TOKENS: usize = 16;
+
+/// The prompts of [`MANY`], as `scripts/golden/make_smollm2.py` makes them: two of three are chats.
+fn prompt(model: &Model, row: usize) -> Vec<u32> {
+    const THINGS: [&str; 20] = [
+        "the sea",
+        "a small dog",
+        "prime numbers",
+        "the history of Rome",
+        "how to bake bread",
+        "gravity",
+        "a lost key",
+        "rivers",
+        "Rust programming",
+        "the moon",
+        "a letter to a friend",
+        "photosynthesis",
+        "chess",
+        "winter",
+        "a recipe for soup",
+        "democracy",
+        "volcanoes",
+        "music theory",
+        "a train journey",
+        "bees",
+    ];
+    const TEXTS: [&str; 10] = [
+        "Write a short paragraph about {}.",
+        "Explain {} to a child.",
+        "List three facts about {}.",
+        "What is {}?",
+        "Write a poem about {}.",
+        "Give me advice about {}.",
+        "Translate into French: I like {}.",
+        "Why is {} important?",
+        "Summarise {} in one sentence.",
+        "Continue the story: Once there was {}",
+    ];
+    let mut text = TEXTS[row % 10].replace("{}", THINGS[row / 10 % 20]);
+    if row >= 200 {
+        text += &format!(" Use about {} words.", 10 + row);
+    }
+    if row % 3 == 2 {
+        return model.tokenizer.encode_text(&text).unwrap();
+    }
+    let message = Json::Object(vec![("role".into(), "user".into()), ("content".into(), Json::Text(text))]);
+    let messages = Json::List(vec![message]);
+    let rendered = model.chat.as_ref().unwrap().render(&Conversation::new(&messages, 0)).unwrap();
+    model.tokenizer.encode_rendered(&rendered).unwrap()
 }
 
 fn model() -> Option<Model> {
@@ -73,6 +127,39 @@ fn greedy_rows_are_those_of_transformers_at_every_batch_size() {
         all.push(found);
     }
     assert!(all.windows(2).all(|pair| pair[0] == pair[1]), "log-probabilities have equal bits");
+}
+
+#[test]
+fn a_thousand_greedy_rows_are_those_of_transformers_at_every_batch_size() {
+    let Some(model) = model() else { return };
+    let rows = MANY.as_chunks::<{ 2 * TOKENS }>().0;
+    for slots in [16, 4, 1] {
+        let mut engine = Engine::new(&model, &EngineOptions { slots, ..EngineOptions::default() }).unwrap();
+        for row in 0..rows.len() {
+            let sampling = SamplingOptions {
+                max_tokens: Some(TOKENS),
+                temperature: 0.0,
+                ignore_eos: true,
+                ..SamplingOptions::default()
+            };
+            engine.submit(Request { id: row as u64, prompt: prompt(&model, row), sampling }).unwrap();
+        }
+        let mut equal = 0;
+        while !engine.is_idle() {
+            for event in engine.step() {
+                let Event::Finished(finished) = event else { continue };
+                let expected: Vec<u32> = rows[finished.id as usize]
+                    .as_chunks::<2>()
+                    .0
+                    .iter()
+                    .map(|bytes| u16::from_le_bytes(*bytes).into())
+                    .collect();
+                assert_eq!(finished.tokens, expected, "row {} with {slots} at a time", finished.id);
+                equal += 1;
+            }
+        }
+        assert_eq!(equal, 1000, "with {slots} at a time");
+    }
 }
 
 #[test]
