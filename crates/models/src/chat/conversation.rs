@@ -36,6 +36,8 @@ pub enum GenerationPrompt {
     /// With the start of an answer.
     Add,
     Omit,
+    /// In the middle of the last message, which the model continues.
+    Continue,
 }
 
 fn bytes(json: &Json) -> usize {

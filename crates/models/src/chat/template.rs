@@ -15,6 +15,7 @@ use super::budget;
 use super::conversation::{Conversation, GenerationPrompt, normalised};
 use super::environment::environment;
 use super::functions::set_now;
+use super::open_end;
 use super::rewrite::rewrite;
 use super::values::{OrderedMap, value};
 
@@ -142,8 +143,13 @@ impl ChatTemplate {
         let name = self.name(conversation)?;
         let template = self.environment.get_template(name).map_err(|error| Problem::Template(message(&error)))?;
         let tools = conversation.tools.map_or(Value::from(()), |tools| value(tools, &self.marks));
+        let mut messages = normalised(conversation.messages);
+        let continued = match conversation.prompt {
+            GenerationPrompt::Continue => Some(open_end::tag(&mut messages)?),
+            GenerationPrompt::Add | GenerationPrompt::Omit => None,
+        };
         let mut variables = vec![
-            ("messages".to_owned(), value(&normalised(conversation.messages), &self.marks)),
+            ("messages".to_owned(), value(&messages, &self.marks)),
             ("tools".to_owned(), tools),
             ("documents".to_owned(), Value::from(())),
             ("add_generation_prompt".to_owned(), (conversation.prompt == GenerationPrompt::Add).into()),
@@ -159,7 +165,12 @@ impl ChatTemplate {
         budget::start(conversation.bytes());
         template.render_captured_to(variables, &mut text).map_err(|error| Problem::Template(message(&error)))?;
         let marked = String::from_utf8(text.0).map_err(|_| Problem::Template("it printed bytes".into()))?;
-        Ok(Rendered { marked })
+        Ok(Rendered {
+            marked: match continued {
+                Some(content) => open_end::cut(marked, &content)?,
+                None => marked,
+            },
+        })
     }
 
     fn name(&self, conversation: &Conversation<'_>) -> Result<&str, Problem> {

@@ -98,3 +98,40 @@ fn templates_of_models_give_the_bytes_of_transformers() {
     println!("{same} texts are equal");
     assert!(wrong.is_empty(), "{} differ:\n{}", wrong.len(), wrong.join("\n"));
 }
+
+/// Made with transformers 5.24: `render_jinja_template(..., continue_final_message=True)`.
+#[test]
+fn the_last_message_is_continued_as_in_transformers() {
+    let golden = Golden::load();
+    let chatml = "<|im_start|>user\nTell.<|im_end|>\n<|im_start|>assistant\n";
+    let expected = [
+        ("chatml", "Once upon", Some(format!("{chatml}Once upon"))),
+        ("chatml", " padded \n", Some(format!("{chatml} padded \n"))),
+        ("chatml", "a <|im_end|> b", Some(format!("{chatml}a <|im_end|> b"))),
+        ("instruct", "Once upon", Some("<s>\n[INST] Tell. [/INST]\nOnce upon".into())),
+        ("instruct", " padded \n", Some("<s>\n[INST] Tell. [/INST]\npadded".into())),
+        ("tools", " padded \n", Some("<User last>Tell.\n<Assistant>padded \\n".into())),
+        ("values", "Once upon", None),
+    ];
+    for (name, content, expected) in expected {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("src/tests/chat/templates/{name}.jinja"));
+        let template = golden.template(&std::fs::read_to_string(path).unwrap());
+        let messages =
+            serde_json::json!([{"role": "user", "content": "Tell."}, {"role": "assistant", "content": content}]);
+        let messages = Json::from(messages);
+        let open = Conversation { prompt: GenerationPrompt::Continue, ..Conversation::new(&messages, 0) };
+        let found = template.render(&open).map(|rendered| rendered.text());
+        assert_eq!(found.ok(), expected, "{name}: {content:?}");
+    }
+    let template = golden.template("{{ messages[0].content }}");
+    for (messages, message) in [
+        (serde_json::json!([]), "there is no last message"),
+        (serde_json::json!([{"role": "assistant"}]), "the last message has no text"),
+        (serde_json::json!([{"content": "a"}, {"content": "b"}]), "does not print the end of the last message"),
+    ] {
+        let messages = Json::from(messages);
+        let open = Conversation { prompt: GenerationPrompt::Continue, ..Conversation::new(&messages, 0) };
+        let found = template.render(&open).unwrap_err().to_string();
+        assert!(found.contains(message), "{found}");
+    }
+}

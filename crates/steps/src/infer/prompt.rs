@@ -78,10 +78,6 @@ impl<'m> Prompts<'m> {
             let message = "This model has no chat template; use /v1/completions.";
             return Err(RowError::new(Code::UnsupportedParameter, message));
         };
-        if *continue_final_message {
-            let message = "`continue_final_message` is not supported here";
-            return Err(RowError::about("continue_final_message", Code::UnsupportedParameter, message));
-        }
         let sent = |field: &str| body.ordered.as_ref().and_then(|ordered| ordered.get(field));
         let mut messages = Json::from(Value::Array(messages.clone()));
         if let Some(sent) = sent("messages") {
@@ -94,7 +90,11 @@ impl<'m> Prompts<'m> {
         let conversation = Conversation {
             tools: tools.as_ref(),
             variables: (!template_kwargs.is_empty()).then_some(&variables),
-            prompt: if *add_generation_prompt { GenerationPrompt::Add } else { GenerationPrompt::Omit },
+            prompt: match (continue_final_message, add_generation_prompt) {
+                (true, _) => GenerationPrompt::Continue,
+                (false, true) => GenerationPrompt::Add,
+                (false, false) => GenerationPrompt::Omit,
+            },
             ..Conversation::new(&messages, self.now)
         };
         let rendered = template.render(&conversation).map_err(|error| wrong("messages", &error))?;
