@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 use crate::body::Endpoint;
 use stepwell_base::ordered_json::Json;
 
-/// Fields of a body whose keys a chat template prints in their order.
-const PRINTED: [&str; 3] = ["messages", "tools", "chat_template_kwargs"];
+/// Fields of a body whose keys a chat template prints in their order, or an answer has in their order.
+const PRINTED: [&str; 4] = ["messages", "tools", "chat_template_kwargs", "response_format"];
 
 /// Everything beside the request that an answer depends on.
 #[derive(Clone, PartialEq, Eq, Debug)]

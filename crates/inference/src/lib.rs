@@ -21,4 +21,6 @@ pub use engine::{
 };
 pub use kernels::{Dtype, UnknownDtype};
 pub use network::LoadError;
-pub use sampling::{Format, InvalidOption, Logprob, Logprobs, SamplingOptions, limits};
+pub use sampling::{
+    Format, Grammar, InvalidOption, Logprob, Logprobs, SamplingOptions, SchemaError, SchemaState, limits,
+};

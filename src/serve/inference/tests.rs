@@ -46,7 +46,8 @@ impl Answering for Letters {
             if *left == 0 {
                 told.push(Told::Finished { request, choice: 0, reason: FinishReason::Length });
                 let text = "a".repeat(*all as usize);
-                let choices = vec![Choice { text, finish_reason: FinishReason::Length, logprobs: None }];
+                let choices =
+                    vec![Choice { text, finish_reason: FinishReason::Length, logprobs: None, prompt_logprobs: None }];
                 let usage = Usage { prompt_tokens: 1, completion_tokens: u64::from(*all) };
                 told.push(Told::Done { request, answer: Answer { choices, usage } });
             }

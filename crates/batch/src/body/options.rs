@@ -93,6 +93,10 @@ impl Options {
         if options.top_p == Some(0.0) {
             return Err(RowError::about("top_p", Code::InvalidValue, "`top_p` is 0, it must be greater"));
         }
+        if options.stream && options.prompt_logprobs.is_some() {
+            let message = "`prompt_logprobs` is not supported with `stream` = true";
+            return Err(RowError::about("prompt_logprobs", Code::UnsupportedParameter, message));
+        }
         // They say who asks, or where else the answer should be kept; no answer depends on them.
         for name in ["user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"] {
             fields.text(name, 1024)?;

@@ -47,18 +47,19 @@ pub fn parse_line(line: &[u8], limit: u64) -> Result<Request, (RowError, Option<
     match envelope(line) {
         Ok((endpoint, body)) => {
             let model = body.get("model").and_then(Value::as_str).map(str::to_owned);
-            let ordered = if has_tools(&body) { ordered_body(text) } else { None };
+            let ordered = if order_counts(&body) { ordered_body(text) } else { None };
             Ok(Request { custom_id, endpoint, model, body, ordered })
         }
         Err(error) => Err((error, Some(custom_id))),
     }
 }
 
-/// True if a part of the body is shown to the model as JSON.
-fn has_tools(body: &Map<String, Value>) -> bool {
+/// True if a part of the body is shown to the model as JSON, or says in which order it writes members.
+fn order_counts(body: &Map<String, Value>) -> bool {
     let messages = body.get("messages").and_then(Value::as_array);
     body.contains_key("tools")
         || body.contains_key("chat_template_kwargs")
+        || body.get("response_format").is_some_and(|format| format.get("json_schema").is_some())
         || messages.into_iter().flatten().any(|message| message.get("tool_calls").is_some())
 }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::logprobs::TokenLogprob;
+use super::logprobs::{PromptLogprob, TokenLogprob};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -17,6 +17,10 @@ pub struct Choice {
     pub finish_reason: FinishReason,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub logprobs: Option<Vec<TokenLogprob>>,
+    /// For each token of the prompt, itself and the likeliest ones, if they were asked for; nothing for the first token. The
+    /// first completion of each prompt has them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_logprobs: Option<Vec<Vec<PromptLogprob>>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::answer::{Answer, Choice, FinishReason};
 use super::ids::BatchName;
-use super::logprobs::Logprobs;
+use super::logprobs::{Logprobs, PromptLogprobs};
 use crate::body::Endpoint;
 use crate::error::RowError;
 
@@ -62,13 +62,28 @@ struct Completion<'a> {
     choices: Vec<ShownChoice<'a>>,
     usage: ShownUsage,
     system_fingerprint: &'a str,
+    /// Of a chat; completions have it in each choice, as in vLLM.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    prompt_logprobs: Option<PromptLogprobs<'a>>,
 }
 
 #[derive(Serialize)]
 #[serde(untagged)]
 enum ShownChoice<'a> {
-    Chat { index: usize, message: Message<'a>, logprobs: Option<Logprobs<'a>>, finish_reason: FinishReason },
-    Text { index: usize, text: &'a str, logprobs: Option<Logprobs<'a>>, finish_reason: FinishReason },
+    Chat {
+        index: usize,
+        message: Message<'a>,
+        logprobs: Option<Logprobs<'a>>,
+        finish_reason: FinishReason,
+    },
+    Text {
+        index: usize,
+        text: &'a str,
+        logprobs: Option<Logprobs<'a>>,
+        finish_reason: FinishReason,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        prompt_logprobs: Option<PromptLogprobs<'a>>,
+    },
 }
 
 #[derive(Serialize)]
@@ -144,11 +159,19 @@ fn completion<'a>(
             total_tokens: usage.total(),
         },
         system_fingerprint: &header.system_fingerprint,
+        prompt_logprobs: match endpoint {
+            Endpoint::ChatCompletions => answer.choices.first().and_then(prompt_logprobs),
+            Endpoint::Completions => None,
+        },
     }
 }
 
+fn prompt_logprobs(choice: &Choice) -> Option<PromptLogprobs<'_>> {
+    choice.prompt_logprobs.as_deref().map(PromptLogprobs)
+}
+
 fn shown(endpoint: Endpoint, index: usize, choice: &Choice) -> ShownChoice<'_> {
-    let Choice { text, finish_reason, logprobs } = choice;
+    let Choice { text, finish_reason, logprobs, .. } = choice;
     let finish_reason = *finish_reason;
     match endpoint {
         Endpoint::ChatCompletions => ShownChoice::Chat {
@@ -157,9 +180,13 @@ fn shown(endpoint: Endpoint, index: usize, choice: &Choice) -> ShownChoice<'_> {
             logprobs: logprobs.as_deref().map(Logprobs::Chat),
             finish_reason,
         },
-        Endpoint::Completions => {
-            ShownChoice::Text { index, text, logprobs: logprobs.as_deref().map(Logprobs::Completion), finish_reason }
-        }
+        Endpoint::Completions => ShownChoice::Text {
+            index,
+            text,
+            logprobs: logprobs.as_deref().map(Logprobs::Completion),
+            finish_reason,
+            prompt_logprobs: prompt_logprobs(choice),
+        },
     }
 }
 

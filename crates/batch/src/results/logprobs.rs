@@ -21,6 +21,52 @@ pub struct TokenLogprob {
     pub top: Vec<TokenLogprob>,
 }
 
+/// A token of a prompt, or one that is likelier at its place.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct PromptLogprob {
+    #[serde(rename = "i")]
+    pub id: u32,
+    #[serde(rename = "t")]
+    pub token: String,
+    #[serde(rename = "p")]
+    pub logprob: f32,
+    /// Place among all tokens, from 1.
+    #[serde(rename = "r")]
+    pub rank: u32,
+}
+
+/// Log-probabilities of a prompt in the shape of vLLM: a map by token id for each token, null for the first one.
+pub(super) struct PromptLogprobs<'a>(pub &'a [Vec<PromptLogprob>]);
+
+impl Serialize for PromptLogprobs<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(|place| (!place.is_empty()).then_some(PromptPlace(place))))
+    }
+}
+
+struct PromptPlace<'a>(&'a [PromptLogprob]);
+
+impl Serialize for PromptPlace<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Entry<'a> {
+            logprob: f32,
+            rank: u32,
+            decoded_token: &'a str,
+        }
+        let mut map = serializer.serialize_map(None)?;
+        for (index, token) in self.0.iter().enumerate() {
+            // The token of the prompt comes first, and may be among the likeliest ones, too.
+            if index == 0 || token.id != self.0[0].id {
+                let logprob = if token.logprob.is_finite() { token.logprob.max(NEVER) } else { NEVER };
+                let entry = Entry { logprob, rank: token.rank, decoded_token: &token.token };
+                map.serialize_entry(&token.id.to_string(), &entry)?;
+            }
+        }
+        map.end()
+    }
+}
+
 impl TokenLogprob {
     fn shown(&self) -> Option<f32> {
         self.logprob.map(|logprob| if logprob.is_finite() { logprob.max(NEVER) } else { NEVER })

@@ -12,4 +12,4 @@ pub use answer::{Answer, Choice, FinishReason, Usage};
 pub use counts::{Counts, RequestCounts};
 pub use ids::BatchName;
 pub use line::{Header, answer_line, completion_body, failure_line};
-pub use logprobs::{Logprobs, TokenLogprob};
+pub use logprobs::{Logprobs, PromptLogprob, TokenLogprob};

@@ -9,7 +9,12 @@ fn header() -> Header {
 }
 
 fn answer(logprobs: Option<Vec<TokenLogprob>>) -> Answer {
-    let choice = Choice { text: "Hi \u{1f600}\n".to_owned(), finish_reason: FinishReason::Length, logprobs };
+    let choice = Choice {
+        text: "Hi \u{1f600}\n".to_owned(),
+        finish_reason: FinishReason::Length,
+        logprobs,
+        prompt_logprobs: None,
+    };
     Answer { choices: vec![choice], usage: Usage { prompt_tokens: 3, completion_tokens: 2 } }
 }
 

@@ -7,7 +7,7 @@ use stepwell_base::rng::{Rng, derive_seed};
 use super::event::{Event, Failure, Reason, StopCause};
 use super::sequence::Sequence;
 use crate::cpu::Instructions;
-use crate::sampling::{JsonState, Logprobs, SamplingOptions, adjust, choose, logprobs};
+use crate::sampling::{FormState, Logprobs, SamplingOptions, TokenBytes, adjust, choose, logprobs};
 
 /// What follows from the logits after the last token of a sequence. A pure function of the sequence, so that rows can be
 /// computed on all threads.
@@ -25,8 +25,8 @@ pub(super) struct Allowed<'a> {
     pub suppressed: &'a [u32],
     /// Number of tokens; further logits stand for none.
     pub tokens: usize,
-    /// Bytes of each token, for texts that must be JSON.
-    pub bytes: &'a [Vec<u8>],
+    /// Bytes of each token, for texts that must have a form.
+    pub bytes: &'a [TokenBytes],
 }
 
 /// Chooses the next token of a sequence.
@@ -45,12 +45,8 @@ pub(super) fn next(
     banned.extend(allowed.tokens as u32..logits.len() as u32);
     let mut scores = logits.to_vec();
     adjust(&mut scores, options, &sequence.seen, &banned);
-    if let Some(json) = sequence.json {
-        for (score, bytes) in scores.iter_mut().zip(allowed.bytes) {
-            if bytes.is_empty() || json.after(bytes).is_none() {
-                *score = f32::NEG_INFINITY;
-            }
-        }
+    if let Some(form) = &sequence.form {
+        form.ban(&mut scores, allowed.bytes);
     }
     let seed = derive_seed(options.seed, &format!("completion {}", sequence.choice), position as u64);
     let token = choose(instructions, &scores, options, &mut Rng::new(seed)).ok_or_else(|| {
@@ -94,12 +90,12 @@ pub(super) fn append(
     // Before `min_tokens`, stop strings are text.
     let stops: &[String] = if sequence.generated() >= options.min_tokens { &options.stop } else { &[] };
     let stop = sequence.scanner.push(&piece, stops, options.include_stop).map(str::to_owned);
-    if let Some(json) = sequence.json {
-        sequence.json = json.after(allowed.bytes.get(token as usize).map_or(&[], Vec::as_slice));
+    if let Some(form) = &sequence.form {
+        sequence.form = allowed.bytes.get(token as usize).and_then(|bytes| form.after(bytes));
     }
     let reason = match stop {
         Some(stop) => Some(Reason::Stop(StopCause::Text(stop))),
-        None if sequence.json.is_some_and(JsonState::is_complete) => Some(Reason::Stop(StopCause::Json)),
+        None if sequence.form.as_ref().is_some_and(FormState::is_complete) => Some(Reason::Stop(StopCause::Json)),
         None if sequence.tokens.len() >= sequence.limit => Some(Reason::Length),
         None => None,
     };

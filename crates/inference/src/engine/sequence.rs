@@ -6,7 +6,7 @@ use stepwell_models::TokenStream;
 
 use super::event::{Finished, Reason, StopCause};
 use crate::cache::Node;
-use crate::sampling::{JsonState, Logprobs, SamplingOptions, Seen, StopScanner};
+use crate::sampling::{FormState, Logprobs, SamplingOptions, Seen, StopScanner};
 
 /// Tokens of one completion, and where their keys and values are.
 pub(super) struct Sequence<'m> {
@@ -34,8 +34,8 @@ pub(super) struct Sequence<'m> {
     pub prompt_logprobs: Vec<Option<Logprobs>>,
     pub stream: Option<TokenStream<'m>>,
     pub scanner: StopScanner,
-    /// What has been written of a JSON object, if the text must be one.
-    pub json: Option<JsonState>,
+    /// What has been written of a text that must have a form.
+    pub form: Option<FormState>,
 }
 
 impl Sequence<'_> {

@@ -16,7 +16,7 @@ use crate::cache::{BLOCK_TOKENS, BlockLayout, Blocks, Node, Pool};
 use crate::cpu::Instructions;
 use crate::kernels::{CacheForm, Workers};
 use crate::network::{Forward, Network, Sizes, Source, Span, Wanted};
-use crate::sampling::{Format, JsonState, Seen, StopScanner, logprobs};
+use crate::sampling::{FormState, Format, Seen, StopScanner, TokenBytes, logprobs};
 
 /// Logits of so many tokens are computed at a time; each has as many as the vocabulary.
 const LOGIT_ROWS: usize = 32;
@@ -34,8 +34,8 @@ pub struct Engine<'m> {
     /// Tokens that never follow, and the number of those that may.
     suppressed: Vec<u32>,
     tokens: usize,
-    /// Bytes of each token; empty until a text must be JSON.
-    token_bytes: Vec<Vec<u8>>,
+    /// Bytes of each token; empty until a text must have a form.
+    token_bytes: Vec<TokenBytes>,
     context: usize,
     arrivals: u64,
     /// Completions of each request that have not ended.
@@ -128,10 +128,10 @@ impl<'m> Engine<'m> {
     pub fn submit(&mut self, request: Request) -> Result<(), Refused> {
         let Request { id, prompt, sampling } = request;
         let limit = self.check(id, &prompt, &sampling)?;
-        if let Some(tokenizer) = self.tokenizer.filter(|_| sampling.format == Format::Json)
+        if let Some(tokenizer) = self.tokenizer.filter(|_| sampling.format != Format::Text)
             && self.token_bytes.is_empty()
         {
-            self.token_bytes = (0..self.tokens as u32).map(|token| tokenizer.token_bytes(token)).collect();
+            self.token_bytes = (0..self.tokens as u32).map(|token| tokenizer.token_bytes(token).into()).collect();
         }
         let options = Arc::new(sampling);
         self.open.insert(id, options.n);
@@ -155,7 +155,7 @@ impl<'m> Engine<'m> {
                 prompt_logprobs: Vec::new(),
                 stream: self.tokenizer.map(Tokenizer::stream),
                 scanner: StopScanner::default(),
-                json: (options.format == Format::Json).then(JsonState::default),
+                form: FormState::start(&options.format),
                 options: options.clone(),
             });
         }
@@ -186,7 +186,7 @@ impl<'m> Engine<'m> {
         if self.tokenizer.is_none() && !sampling.stop.is_empty() {
             return Err(Refused::NoTokenizer { option: "stop" });
         }
-        if self.tokenizer.is_none() && sampling.format == Format::Json {
+        if self.tokenizer.is_none() && sampling.format != Format::Text {
             return Err(Refused::NoTokenizer { option: "response_format" });
         }
         if self.open.contains_key(&id) { Err(Refused::DuplicateId { id }) } else { Ok(limit) }
@@ -370,6 +370,6 @@ fn wanted(sequence: &Sequence<'_>, count: usize) -> Wanted {
     }
 }
 
-fn allowed<'a>(eos: &'a [u32], suppressed: &'a [u32], tokens: usize, bytes: &'a [Vec<u8>]) -> Allowed<'a> {
+fn allowed<'a>(eos: &'a [u32], suppressed: &'a [u32], tokens: usize, bytes: &'a [TokenBytes]) -> Allowed<'a> {
     Allowed { eos, suppressed, tokens, bytes }
 }

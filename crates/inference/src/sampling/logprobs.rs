@@ -14,8 +14,10 @@ pub struct Logprob {
 /// Log-probabilities at one position, of the model as it is: before biases, penalties and temperature.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Logprobs {
-    /// The token that was chosen.
+    /// The token that was chosen, or that the prompt has.
     pub chosen: Logprob,
+    /// Its place among all tokens, from 1: one more than the number of likelier ones.
+    pub rank: u32,
     /// The likeliest tokens, the likeliest first.
     pub top: Vec<Logprob>,
 }
@@ -34,7 +36,8 @@ pub fn logprobs(instructions: Instructions, scores: &[f32], token: u32, count: u
         }
         keys.sort_unstable();
     }
-    Logprobs { chosen: of(token), top: keys.into_iter().map(|key| of(key as u32)).collect() }
+    let rank = 1 + scores.iter().filter(|score| **score > scores[token as usize]).count() as u32;
+    Logprobs { chosen: of(token), rank, top: keys.into_iter().map(|key| of(key as u32)).collect() }
 }
 
 kernel! {
@@ -67,6 +70,10 @@ mod tests {
             assert!((f64::from(*logprob) - expected(*token)).abs() < 1e-6);
         }
         assert_eq!((found.chosen.token, found.top.len()), (5, 3));
+        let mut sorted = scores.clone();
+        sorted.sort_by(|a, b| b.total_cmp(a));
+        assert_eq!(sorted[found.rank as usize - 1], scores[5]);
+        assert_eq!(logprobs(Instructions::all()[0], &scores, found.top[0].token, 0).rank, 1);
         assert!(found.top.is_sorted_by(|a, b| a.logprob >= b.logprob));
     }
 }

@@ -1,5 +1,7 @@
 //! Settings of a request, with a limit for every number.
 
+use super::form::Format;
+
 /// Limits of options. Names follow the OpenAI API and vLLM.
 pub mod limits {
     /// Most completions of one prompt.
@@ -15,15 +17,6 @@ pub mod limits {
     pub const LOGIT_BIAS: usize = 1024;
     pub const TEMPERATURE: f32 = 100.0;
     pub const REPETITION_PENALTY: f32 = 100.0;
-}
-
-/// Form of the text.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Format {
-    #[default]
-    Text,
-    /// One JSON object.
-    Json,
 }
 
 /// Settings for choosing tokens.

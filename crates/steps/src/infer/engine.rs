@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use super::arguments::{Arguments, Dtype};
 use super::backend::{Backend, Happened};
 use super::prompt::Prompts;
+use super::sampling::sampling;
 use stepwell_base::failure::{Failure, FailureKind};
-use stepwell_batch::body::{Body, Options, ResponseFormat};
-use stepwell_batch::results::{Choice, FinishReason, TokenLogprob, Usage};
+use stepwell_batch::body::Body;
+use stepwell_batch::results::{Choice, FinishReason, PromptLogprob, TokenLogprob, Usage};
 use stepwell_batch::{Code, RowError};
 use stepwell_inference::{
-    self as inference, Engine, EngineOptions, Event, Finished, Format, Logprob, Logprobs, Reason, Refused, Request,
+    self as inference, Engine, EngineOptions, Event, Finished, Logprob, Logprobs, Reason, Refused, Request,
     SamplingOptions,
 };
 use stepwell_models::{GenerationDefaults, Model, Tokenizer};
@@ -49,7 +50,11 @@ pub(super) struct Job {
 struct Wanted {
     /// Text of the prompt, if it starts the answer, and the log-probabilities of its tokens.
     echo: Option<String>,
+    /// Likeliest tokens beside each token of an echo.
+    echoed: Option<usize>,
     prompt_logprobs: Vec<TokenLogprob>,
+    /// Likeliest tokens beside each token of the prompt, and what was found.
+    prompt_scores: Option<(usize, Vec<Vec<PromptLogprob>>)>,
     /// Tokens of the prompt, if their log-probabilities are wanted.
     prompt: Vec<u32>,
     /// Log-probabilities of each completion so far; `None` if nobody asked.
@@ -91,46 +96,6 @@ impl<'m> ModelBackend<'m> {
         let Model { tokenizer, chat, defaults, .. } = model;
         let prompts = Prompts::new(tokenizer, chat.as_ref(), engine.context(), now);
         Ok(ModelBackend { engine, prompts, defaults, tokenizer, wanted: HashMap::new(), computed: 0 })
-    }
-
-    /// Settings of the engine; what the request leaves open are the model's own, as in vLLM.
-    fn sampling(&self, options: &Options, seed: u64) -> Result<SamplingOptions, RowError> {
-        let defaults = self.defaults;
-        let single = |number: Option<f64>| number.map(|number| number as f32);
-        let greedy = defaults.sample == Some(false);
-        let temperature = if greedy { Some(0.0) } else { single(defaults.temperature) };
-        if options.prompt_logprobs.is_some() {
-            return Err(unsupported("prompt_logprobs", "ask for `echo` and `logprobs` of /v1/completions"));
-        }
-        let format = match options.response_format {
-            ResponseFormat::Text => Format::Text,
-            ResponseFormat::JsonObject => Format::Json,
-            ResponseFormat::JsonSchema(_) => return Err(unsupported("response_format", "there is `json_object`")),
-        };
-        if options.skip_special_tokens == Some(false) {
-            return Err(unsupported("skip_special_tokens", "answers have none"));
-        }
-        Ok(SamplingOptions {
-            max_tokens: options.max_tokens.map(|tokens| tokens.max(1) as usize),
-            min_tokens: options.min_tokens as usize,
-            temperature: options.temperature.or(temperature).unwrap_or(1.0),
-            top_k: options.top_k.map(|k| k as usize).or(defaults.top_k).filter(|k| *k > 0),
-            top_p: options.top_p.or(single(defaults.top_p)).unwrap_or(1.0),
-            min_p: options.min_p.or(single(defaults.min_p)).unwrap_or(0.0),
-            repetition_penalty: options.repetition_penalty.or(single(defaults.repetition_penalty)).unwrap_or(1.0),
-            presence_penalty: options.presence_penalty,
-            frequency_penalty: options.frequency_penalty,
-            logit_bias: options.logit_bias.iter().map(|(id, bias)| (*id, *bias)).collect(),
-            seed,
-            n: options.n as usize,
-            stop: options.stop.clone(),
-            stop_token_ids: options.stop_token_ids.clone(),
-            ignore_eos: options.ignore_eos,
-            include_stop: options.include_stop_str_in_output,
-            logprobs: options.logprobs.map(|count| count as usize),
-            prompt_logprobs: None,
-            format,
-        })
     }
 
     /// A step, with the pieces of text that it has made certain.
@@ -179,18 +144,25 @@ impl<'m> ModelBackend<'m> {
     fn token(&mut self, id: u64, number: usize, logprobs: Option<Logprobs>) {
         let Some(wanted) = self.wanted.get_mut(&id) else { return };
         if let (Some(lists), Some(logprobs), false) = (&mut wanted.logprobs, logprobs, wanted.is_score) {
-            lists[number].push(shown(self.tokenizer, &logprobs));
+            lists[number].push(shown(self.tokenizer, &logprobs, usize::MAX));
         }
     }
 
     fn prompt(&mut self, id: u64, logprobs: &[Option<Logprobs>]) {
         let Some(wanted) = self.wanted.get_mut(&id) else { return };
-        let entry = |(logprobs, token): (&Option<Logprobs>, &u32)| match logprobs {
-            Some(logprobs) => shown(self.tokenizer, logprobs),
-            // Nothing comes before the first token.
-            None => TokenLogprob { logprob: None, ..one(self.tokenizer, Logprob { token: *token, logprob: 0.0 }) },
-        };
-        wanted.prompt_logprobs = logprobs.iter().zip(&wanted.prompt).map(entry).collect();
+        let tokenizer = self.tokenizer;
+        if let Some(most) = wanted.echoed {
+            let entry = |(logprobs, token): (&Option<Logprobs>, &u32)| match logprobs {
+                Some(logprobs) => shown(tokenizer, logprobs, most),
+                // Nothing comes before the first token.
+                None => TokenLogprob { logprob: None, ..one(tokenizer, Logprob { token: *token, logprob: 0.0 }) },
+            };
+            wanted.prompt_logprobs = logprobs.iter().zip(&wanted.prompt).map(entry).collect();
+        }
+        if let Some((most, scores)) = &mut wanted.prompt_scores {
+            let place = |logprobs: &Option<Logprobs>| logprobs.as_ref().map(|found| scored(tokenizer, found, *most));
+            *scores = logprobs.iter().map(|logprobs| place(logprobs).unwrap_or_default()).collect();
+        }
     }
 
     fn finished(&mut self, finished: Finished) -> Happened {
@@ -206,7 +178,7 @@ impl<'m> ModelBackend<'m> {
         let Some(wanted) = self.wanted.get_mut(&id) else {
             return Happened::Failed { id, error: RowError::new(Code::InternalError, "an answer without a request") };
         };
-        let mut choice = Choice { text, finish_reason, logprobs: None };
+        let mut choice = Choice { text, finish_reason, logprobs: None, prompt_logprobs: None };
         let mut generated = generated as u64;
         if wanted.is_score {
             (choice.text, generated) = (String::new(), 0);
@@ -218,6 +190,9 @@ impl<'m> ModelBackend<'m> {
         if let Some(lists) = &mut wanted.logprobs {
             let own = std::mem::take(&mut lists[number]);
             choice.logprobs = Some(wanted.prompt_logprobs.iter().cloned().chain(own).collect());
+        }
+        if number == 0 {
+            choice.prompt_logprobs = wanted.prompt_scores.take().map(|(_, scores)| scores);
         }
         // The prompt counts once, however many completions it has.
         let prompt_tokens = if number == 0 { prompt_tokens as u64 } else { 0 };
@@ -235,14 +210,18 @@ impl Backend for ModelBackend<'_> {
 
     fn prepare(&self, body: &Body, seed: u64) -> Result<Vec<Job>, RowError> {
         let options = &body.options;
-        let base = self.sampling(options, seed)?;
+        let base = sampling(self.defaults, body, seed)?;
         let prompts = self.prompts.of(body)?;
         let jobs = prompts.into_iter().enumerate().map(|(number, prompt)| {
             let echo = prompt.echo;
             let logprobs = options.logprobs.map(|_| vec![Vec::new(); base.n]);
+            let echoed = base.logprobs.filter(|_| echo.is_some());
+            let scores_prompt = echoed.is_some() || base.prompt_logprobs.is_some();
             let wanted = Wanted {
+                echoed,
                 prompt_logprobs: Vec::new(),
-                prompt: if echo.is_some() && logprobs.is_some() { prompt.ids.clone() } else { Vec::new() },
+                prompt_scores: base.prompt_logprobs.map(|most| (most, Vec::new())),
+                prompt: if scores_prompt { prompt.ids.clone() } else { Vec::new() },
                 logprobs,
                 is_score: options.max_tokens == Some(0),
                 left: base.n,
@@ -251,7 +230,7 @@ impl Backend for ModelBackend<'_> {
             let sampling = SamplingOptions {
                 // Prompts of one request draw different samples.
                 seed: seed.wrapping_add((number as u64).wrapping_mul(0x9E37_79B9_7F4A_7C15)),
-                prompt_logprobs: base.logprobs.filter(|_| wanted.echo.is_some()),
+                prompt_logprobs: base.prompt_logprobs.max(wanted.echoed),
                 ..base.clone()
             };
             Job { prompt: prompt.ids, sampling, wanted }
@@ -276,10 +255,6 @@ impl Backend for ModelBackend<'_> {
     }
 }
 
-fn unsupported(param: &str, instead: &str) -> RowError {
-    RowError::about(param, Code::UnsupportedParameter, format!("`{param}` is not supported here; {instead}"))
-}
-
 fn refusal(refused: Refused) -> RowError {
     let message = refused.to_string();
     match refused {
@@ -292,8 +267,18 @@ fn refusal(refused: Refused) -> RowError {
     }
 }
 
-fn shown(tokenizer: &Tokenizer, logprobs: &Logprobs) -> TokenLogprob {
-    let top = logprobs.top.iter().map(|logprob| one(tokenizer, *logprob)).collect();
+/// A token of a prompt, and the likeliest ones at its place.
+fn scored(tokenizer: &Tokenizer, logprobs: &Logprobs, most: usize) -> Vec<PromptLogprob> {
+    let entry = |Logprob { token, logprob }: Logprob, rank| {
+        let shown = one(tokenizer, Logprob { token, logprob });
+        PromptLogprob { id: token, token: shown.token, logprob, rank }
+    };
+    let top = logprobs.top.iter().take(most).zip(1..).map(|(logprob, rank)| entry(*logprob, rank));
+    [entry(logprobs.chosen, logprobs.rank)].into_iter().chain(top).collect()
+}
+
+fn shown(tokenizer: &Tokenizer, logprobs: &Logprobs, most: usize) -> TokenLogprob {
+    let top = logprobs.top.iter().take(most).map(|logprob| one(tokenizer, *logprob)).collect();
     TokenLogprob { top, ..one(tokenizer, logprobs.chosen) }
 }
 

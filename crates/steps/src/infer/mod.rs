@@ -11,6 +11,7 @@ mod handler;
 mod model;
 mod prompt;
 mod results;
+mod sampling;
 mod table;
 mod tally;
 #[cfg(test)]

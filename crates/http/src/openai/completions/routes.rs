@@ -3,7 +3,7 @@
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::Response;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::channel::{CompletionSink, Piece, Pieces};
 use super::stream::{Chunks, stream};
@@ -12,6 +12,7 @@ use crate::api::forms::Anything;
 use crate::problem::Problem;
 use crate::route::{Access, BodyOf, Doc, Route};
 use crate::state::AppState;
+use stepwell_base::ordered_json::Json;
 use stepwell_batch::RowError;
 use stepwell_batch::body::{Body, Endpoint};
 
@@ -38,22 +39,20 @@ pub fn routes() -> Vec<Route> {
     ]
 }
 
-async fn chat(
-    State(app): State<AppState>,
-    BodyOf(body): BodyOf<Map<String, Value>, LARGEST>,
-) -> Result<Response, Problem> {
-    answer(app, Endpoint::ChatCompletions, body).await
+async fn chat(State(app): State<AppState>, BodyOf(sent): BodyOf<Json, LARGEST>) -> Result<Response, Problem> {
+    answer(app, Endpoint::ChatCompletions, sent).await
 }
 
-async fn completions(
-    State(app): State<AppState>,
-    BodyOf(body): BodyOf<Map<String, Value>, LARGEST>,
-) -> Result<Response, Problem> {
-    answer(app, Endpoint::Completions, body).await
+async fn completions(State(app): State<AppState>, BodyOf(sent): BodyOf<Json, LARGEST>) -> Result<Response, Problem> {
+    answer(app, Endpoint::Completions, sent).await
 }
 
-async fn answer(app: AppState, endpoint: Endpoint, body: Map<String, Value>) -> Result<Response, Problem> {
-    let body = Body::parse(endpoint, body)?;
+async fn answer(app: AppState, endpoint: Endpoint, sent: Json) -> Result<Response, Problem> {
+    let Ok(Value::Object(fields)) = serde_json::to_value(&sent) else {
+        return Err(Problem::usage("the body must be a JSON object"));
+    };
+    // Tools are shown to the model, and schemas are followed, in the order of their keys.
+    let body = Body::parse(endpoint, fields)?.in_order(Some(sent));
     let (streams, usage) = (body.options.stream, body.options.stream_usage);
     let (choices, model) = (body.choices(), body.model.clone());
     let (sink, mut pieces) = CompletionSink::new();

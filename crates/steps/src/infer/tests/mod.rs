@@ -1,3 +1,4 @@
+mod model;
 mod resume;
 mod rows;
 mod toy;

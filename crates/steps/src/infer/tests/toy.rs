@@ -86,7 +86,8 @@ impl Backend for Toy {
                 let reversed: String = job.prompt.chars().rev().collect();
                 happened.extend((0..job.n).map(|number| {
                     let text = format!("{reversed} {}", (job.seed.wrapping_add(number)) % 1000);
-                    let choice = Choice { text, finish_reason: FinishReason::Stop, logprobs: None };
+                    let choice =
+                        Choice { text, finish_reason: FinishReason::Stop, logprobs: None, prompt_logprobs: None };
                     let usage = Usage { prompt_tokens: 1, completion_tokens: *done as u64 };
                     Happened::Finished { id: *id, number: number as usize, choice, usage }
                 }));

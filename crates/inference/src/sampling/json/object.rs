@@ -1,9 +1,8 @@
 //! A state machine over the bytes of one JSON object (RFC 8259), so that only tokens that keep the text valid are chosen.
 
-/// Most objects and arrays inside each other.
-const DEPTH: u32 = 64;
-/// Most bytes of white space in a row: without a limit, a model may write nothing else.
-const SPACE: u8 = 64;
+use super::limits::{DEPTH, SPACE, is_space};
+use super::number::Number;
+use super::text::{Text, TextStep};
 
 /// What has been read of a JSON object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,30 +44,6 @@ enum Role {
     Value,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Text {
-    Plain,
-    /// After a backslash.
-    Escape,
-    /// So many hexadecimal digits.
-    Hex(u8),
-    /// So many more bytes of a character, the next one within these limits.
-    Bytes(u8, u8, u8),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Number {
-    Minus,
-    /// A zero, which no digit may follow.
-    Zero,
-    Digits,
-    Point,
-    Fraction,
-    Exponent,
-    Sign,
-    ExponentDigits,
-}
-
 impl Default for JsonState {
     fn default() -> Self {
         JsonState { expects: Expects::Start, containers: 0, depth: 0, space: 0 }
@@ -89,6 +64,11 @@ impl JsonState {
         self.expects == Expects::End
     }
 
+    /// Characters that may follow whatever they are, as long as they stand for themselves in a string.
+    pub fn room_for_text(self) -> u32 {
+        if matches!(self.expects, Expects::Text(Text::Plain, _)) { u32::MAX } else { 0 }
+    }
+
     fn next(self, byte: u8) -> Option<Self> {
         match self.expects {
             Expects::Text(text, role) => self.in_text(text, role, byte),
@@ -97,9 +77,7 @@ impl JsonState {
                 _ => self.expect(Expects::Word(rest)),
             }),
             Expects::Number(number) => self.in_number(number, byte),
-            _ if matches!(byte, b' ' | b'\t' | b'\n' | b'\r') => {
-                (self.space < SPACE).then_some(JsonState { space: self.space + 1, ..self })
-            }
+            _ if is_space(byte) => (self.space < SPACE).then_some(JsonState { space: self.space + 1, ..self }),
             Expects::Start => (byte == b'{').then(|| self.open(1)).flatten(),
             Expects::FirstKey if byte == b'}' => self.close(byte),
             Expects::FirstKey | Expects::Key => {
@@ -144,60 +122,26 @@ impl JsonState {
             b't' => Expects::Word(b"rue"),
             b'f' => Expects::Word(b"alse"),
             b'n' => Expects::Word(b"ull"),
-            b'-' => Expects::Number(Number::Minus),
-            b'0' => Expects::Number(Number::Zero),
-            b'1'..=b'9' => Expects::Number(Number::Digits),
-            _ => return None,
+            _ => Expects::Number(Number::start(byte)?),
         };
         Some(self.expect(expects))
     }
 
     fn in_text(self, text: Text, role: Role, byte: u8) -> Option<Self> {
-        let next = match (text, byte) {
-            (Text::Plain, b'"') => {
-                return Some(self.expect(if role == Role::Key { Expects::Colon } else { Expects::Next }));
-            }
-            (Text::Plain, b'\\') => Text::Escape,
-            (Text::Plain, b' '..=b'~' | 0x7F) => Text::Plain,
-            // Table 3-7 of the Unicode standard: no overlong forms, no surrogates, nothing above U+10FFFF.
-            (Text::Plain, 0xC2..=0xDF) => Text::Bytes(1, 0x80, 0xBF),
-            (Text::Plain, 0xE0) => Text::Bytes(2, 0xA0, 0xBF),
-            (Text::Plain, 0xED) => Text::Bytes(2, 0x80, 0x9F),
-            (Text::Plain, 0xE1..=0xEF) => Text::Bytes(2, 0x80, 0xBF),
-            (Text::Plain, 0xF0) => Text::Bytes(3, 0x90, 0xBF),
-            (Text::Plain, 0xF1..=0xF3) => Text::Bytes(3, 0x80, 0xBF),
-            (Text::Plain, 0xF4) => Text::Bytes(3, 0x80, 0x8F),
-            (Text::Escape, b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => Text::Plain,
-            (Text::Escape, b'u') => Text::Hex(4),
-            (Text::Hex(left), byte) if byte.is_ascii_hexdigit() => match left {
-                1 => Text::Plain,
-                _ => Text::Hex(left - 1),
-            },
-            (Text::Bytes(left, low, high), byte) if (low..=high).contains(&byte) => match left {
-                1 => Text::Plain,
-                _ => Text::Bytes(left - 1, 0x80, 0xBF),
-            },
-            _ => return None,
-        };
-        Some(self.expect(Expects::Text(next, role)))
+        Some(self.expect(match (text.next(byte)?, role) {
+            (TextStep::Inside(text), role) => Expects::Text(text, role),
+            (TextStep::End, Role::Key) => Expects::Colon,
+            (TextStep::End, Role::Value) => Expects::Next,
+        }))
     }
 
     fn in_number(self, number: Number, byte: u8) -> Option<Self> {
-        let next = match (number, byte) {
-            (Number::Minus, b'0') => Number::Zero,
-            (Number::Minus, b'1'..=b'9') | (Number::Digits, b'0'..=b'9') => Number::Digits,
-            (Number::Zero | Number::Digits, b'.') => Number::Point,
-            (Number::Point | Number::Fraction, b'0'..=b'9') => Number::Fraction,
-            (Number::Zero | Number::Digits | Number::Fraction, b'e' | b'E') => Number::Exponent,
-            (Number::Exponent, b'+' | b'-') => Number::Sign,
-            (Number::Exponent | Number::Sign | Number::ExponentDigits, b'0'..=b'9') => Number::ExponentDigits,
+        match number.next(byte) {
+            Some(number) => Some(self.expect(Expects::Number(number))),
             // The byte is not part of the number.
-            (Number::Zero | Number::Digits | Number::Fraction | Number::ExponentDigits, _) => {
-                return self.expect(Expects::Next).next(byte);
-            }
-            _ => return None,
-        };
-        Some(self.expect(Expects::Number(next)))
+            None if number.is_complete() => self.expect(Expects::Next).next(byte),
+            None => None,
+        }
     }
 }
 
