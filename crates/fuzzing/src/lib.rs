@@ -5,6 +5,7 @@ mod commands;
 mod corpora;
 mod models;
 mod probe;
+mod rows;
 mod settings;
 mod shown;
 mod step;

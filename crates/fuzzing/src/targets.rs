@@ -1,6 +1,6 @@
 //! Lists all targets.
 
-use super::{commands, corpora, models, settings, shown, stored, templates, tokens, workflows};
+use super::{commands, corpora, models, rows, settings, shown, stored, templates, tokens, workflows};
 
 /// Reads bytes as outside data and panics when a property of the reader does not hold.
 pub type Target = fn(&[u8]);
@@ -26,7 +26,9 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("overrides", workflows::overrides),
     ("payload", commands::payload),
     ("provenance", stored::provenance),
+    ("rows", rows::rows),
     ("safetensors", models::safetensors),
+    ("schema", rows::schema),
     ("shown", shown::shown),
     ("template", templates::template),
     ("timetable", settings::timetable),
