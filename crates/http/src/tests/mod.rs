@@ -1,5 +1,6 @@
 //! Tests of the whole router, without a network.
 
+mod dashboard;
 mod documented;
 mod fixture;
 mod gauges;
