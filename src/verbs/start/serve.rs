@@ -151,6 +151,9 @@ fn start(session: &Session, args: &ServeArgs, options: Options, store: Store) ->
         };
         CliError::usage(error).hint(hint)
     })?;
+    if let Some(doubt) = server.doubt() {
+        session.out.message(&format!("warning: {doubt}"));
+    }
     // Only a server that has started prints them: nobody could see them again.
     let mut store = Store::open(session.state_dir())?;
     let token = match store.reader().tokens(TokenKind::Token)?.is_empty() {

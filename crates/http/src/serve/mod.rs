@@ -4,6 +4,7 @@ mod connection;
 mod options;
 mod server;
 mod tls;
+mod validity;
 
 pub use options::{Options, Tls};
 #[cfg(test)]

@@ -48,6 +48,7 @@ pub struct Server {
     runtime: Option<Runtime>,
     address: SocketAddr,
     app: AppState,
+    doubt: Option<String>,
 }
 
 impl Server {
@@ -56,7 +57,9 @@ impl Server {
     /// # Errors
     /// `Listen` when the address is taken; `Host`, `Pem`, `Certificate` when the options are wrong.
     pub fn start(options: Options, desk: Arc<dyn Desk>, store: Store) -> Result<Server, ServeError> {
-        let tls = options.tls.as_ref().map(tls::acceptor).transpose()?;
+        let (tls, validity) = options.tls.as_ref().map(tls::acceptor).transpose()?.unzip();
+        let certificate = options.tls.as_ref().zip(validity.flatten());
+        let doubt = certificate.and_then(|(tls, validity)| validity.doubt(&tls.certificates, Timestamp::now()));
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
             .max_blocking_threads(Connections::THREADS)
@@ -72,7 +75,12 @@ impl Server {
         runtime.spawn(app.feed().clone().watch(app.clone()));
         runtime.spawn(openai::keep(app.clone()));
         runtime.spawn(connection::accept(listener, table::router(table::routes(), app.clone()), tls));
-        Ok(Server { runtime: Some(runtime), address, app })
+        Ok(Server { runtime: Some(runtime), address, app, doubt })
+    }
+
+    /// Why clients may refuse the certificate, now or soon.
+    pub fn doubt(&self) -> Option<&str> {
+        self.doubt.as_deref()
     }
 
     /// The address that the server listens on, with the port that the system chose for port 0.

@@ -11,19 +11,23 @@ use tokio_rustls::rustls::{self, ServerConfig};
 
 use super::options::Tls;
 use super::server::ServeError;
+use super::validity::Validity;
 
 const CERTIFICATE: &str = "certificate";
 const KEY: &str = "private key";
 
+/// Reads certificate and key; the second value is the time in which the certificate is valid, if that can be read.
+///
 /// # Errors
 /// `Pem` when a file cannot be read or holds something else, `Certificate` when certificate and key do not belong together.
-pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
+pub fn acceptor(tls: &Tls) -> Result<(TlsAcceptor, Option<Validity>), ServeError> {
     let certificates = CertificateDer::pem_file_iter(&tls.certificates)
         .and_then(Iterator::collect::<Result<Vec<_>, _>>)
         .map_err(|error| unusable(&tls.certificates, CERTIFICATE, &error))?;
     if certificates.is_empty() {
         return Err(unusable(&tls.certificates, CERTIFICATE, &pem::Error::NoItemsFound));
     }
+    let validity = certificates.first().and_then(|certificate| Validity::of(certificate));
     let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|error| unusable(&tls.key, KEY, &error))?;
     let provider = Arc::new(ring::default_provider());
     let config = ServerConfig::builder_with_provider(provider)
@@ -38,7 +42,7 @@ pub fn acceptor(tls: &Tls) -> Result<TlsAcceptor, ServeError> {
         other => ServeError::Certificate(other.to_string()),
     })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(config)))
+    Ok((TlsAcceptor::from(Arc::new(config)), validity))
 }
 
 fn unusable(path: &Path, what: &str, error: &pem::Error) -> ServeError {
