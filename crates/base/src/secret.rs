@@ -16,7 +16,7 @@ pub const PLACES: [&str; 3] = ["argv", "env", "shell"];
 pub enum SecretSource {
     /// An environment variable of the engine.
     Env(String),
-    /// A file, relative to the directory of the engine.
+    /// A file, relative to the folder of the workflow file if it is there, else to the directory of the process.
     File(String),
 }
 

@@ -87,7 +87,7 @@ impl StepHandler for Command {
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
-        let secrets = Secrets::read(&context.request.secrets)?;
+        let secrets = Secrets::read(&context.request.secrets, Project(&context.request.project_dir))?;
         let redactor = secrets.redactor();
         let StepContext { request, artifacts, reporter } = context;
         let mut reporter = RedactedReporter { inner: &mut **reporter, redactor: redactor.clone() };

@@ -23,6 +23,7 @@ mod secrets;
 mod spawn;
 mod start_failure;
 
+pub(crate) use files::Project;
 pub use files::ProjectFiles;
 pub(super) use handler::Command;
 pub use log::last_lines;

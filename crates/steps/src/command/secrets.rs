@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, PipeWriter, Read};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::Duration;
@@ -14,6 +14,7 @@ use stepwell_artifact::open_regular;
 use stepwell_base::failure::Failure;
 use stepwell_base::secret::{Secret, SecretSource, StandIns, map_texts};
 
+use super::files::Project;
 use super::redact::Redactor;
 
 /// Maximum size of a secret in bytes.
@@ -31,8 +32,8 @@ impl Secrets {
     ///
     /// # Errors
     /// A fatal failure that names a missing secret, or one that a program cannot receive.
-    pub(super) fn read(stand_ins: &StandIns) -> Result<Secrets, Failure> {
-        let values = stand_ins.iter().map(|(stand_in, secret)| Ok((stand_in.clone(), read(secret)?)));
+    pub(super) fn read(stand_ins: &StandIns, project: Project<'_>) -> Result<Secrets, Failure> {
+        let values = stand_ins.iter().map(|(stand_in, secret)| Ok((stand_in.clone(), read_in(secret, project)?)));
         Ok(Secrets { values: values.collect::<Result<_, Failure>>()? })
     }
 
@@ -66,11 +67,15 @@ impl Secrets {
     }
 }
 
-/// Reads the value of a secret.
+/// Reads the value of a secret of the settings; its file is relative to the directory of the process.
 ///
 /// # Errors
 /// A fatal failure that names a missing secret, or one that a program cannot receive.
 pub fn read(secret: &Secret) -> Result<String, Failure> {
+    read_in(secret, Project(Path::new("")))
+}
+
+fn read_in(secret: &Secret, project: Project<'_>) -> Result<String, Failure> {
     let Secret { name, source } = secret;
     let refused = |why: String, hint: String| Failure::fatal(format!("the secret `{name}` {why}")).with_hint(hint);
     let (value, from) = match source {
@@ -83,7 +88,7 @@ pub fn read(secret: &Secret) -> Result<String, Failure> {
         }
         SecretSource::File(path) => {
             let mut value = String::new();
-            let open = open_regular(&expanded(path));
+            let open = open_regular(&project.find(&expanded(path)));
             let file = open.map_err(|error| refused(format!("cannot be read: {error}"), error.hint().to_owned()))?;
             file.take(LONGEST + 1).read_to_string(&mut value).map_err(|error| {
                 refused(format!("cannot be read: `{path}`: {error}"), "write it as UTF-8 text".to_owned())
@@ -148,6 +153,10 @@ mod tests {
     use super::*;
     use stepwell_base::failure::FailureKind;
 
+    fn nowhere() -> Project<'static> {
+        Project(Path::new(""))
+    }
+
     fn secret(source: SecretSource) -> StandIns {
         BTreeMap::from([("<s>".to_owned(), Secret { name: "key".to_owned(), source })])
     }
@@ -158,7 +167,7 @@ mod tests {
         let file = dir.path().join("key.txt");
         let source = SecretSource::File(file.display().to_string());
         std::fs::write(&file, "line 1\nline <s>\r\n").unwrap();
-        let secrets = Secrets::read(&secret(source.clone())).unwrap();
+        let secrets = Secrets::read(&secret(source.clone()), nowhere()).unwrap();
         let with = secrets.reveal(&json!({ "env": { "A": "<s>", "B": "x <s><s> y" }, "n": 3 }));
         let text = "line 1\nline <s>";
         assert_eq!(with, json!({ "env": { "A": text, "B": format!("x {text}{text} y") }, "n": 3 }));
@@ -166,18 +175,37 @@ mod tests {
             [("\n", "has no value"), ("a\0b", "NUL byte"), (&"x".repeat(70_000), "more than 65536 bytes")]
         {
             std::fs::write(&file, content).unwrap();
-            let failure = Secrets::read(&secret(source.clone())).err().unwrap();
+            let failure = Secrets::read(&secret(source.clone()), nowhere()).err().unwrap();
             assert!(failure.message.contains(said) && failure.message.contains("`key`"), "{failure}");
             assert_eq!(failure.kind, FailureKind::Fatal);
         }
     }
 
     #[test]
+    fn a_relative_file_is_looked_for_beside_the_workflow_first() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("key.txt"), "beside the workflow").unwrap();
+        std::fs::write(dir.path().join("Cargo.toml"), "the nearer one").unwrap();
+        let with = |file: &str, project: Project<'_>| {
+            let secrets = Secrets::read(&secret(SecretSource::File(file.to_owned())), project);
+            secrets.map(|secrets| secrets.reveal(&json!("<s>"))).map_err(|failure| failure.message)
+        };
+        let project = Project(dir.path());
+        assert_eq!(with("key.txt", project), Ok(json!("beside the workflow")));
+        assert_eq!(with("Cargo.toml", project), Ok(json!("the nearer one")));
+        // Else it starts at the directory of the engine, as it always does for a workflow without a file.
+        assert!(with("Cargo.toml", nowhere()).unwrap().as_str().unwrap().contains("[package]"));
+        assert!(with("src/lib.rs", project).is_ok());
+        assert!(with("key.txt", nowhere()).unwrap_err().contains("key.txt"));
+    }
+
+    #[test]
     fn a_missing_secret_is_named_with_what_to_set() {
-        let missing =
-            Secrets::read(&secret(SecretSource::Env("STEPWELL_TEST_NO_SUCH_VARIABLE".to_owned()))).err().unwrap();
+        let missing = Secrets::read(&secret(SecretSource::Env("STEPWELL_TEST_NO_SUCH_VARIABLE".to_owned())), nowhere())
+            .err()
+            .unwrap();
         assert!(missing.message.contains("`key` has no value: the variable `STEPWELL_TEST_NO_SUCH_VARIABLE`"));
-        let missing = Secrets::read(&secret(SecretSource::File("/no/such/file".to_owned()))).err().unwrap();
+        let missing = Secrets::read(&secret(SecretSource::File("/no/such/file".to_owned())), nowhere()).err().unwrap();
         assert!(missing.message.contains("/no/such/file") && missing.kind == FailureKind::Fatal);
     }
 }

@@ -1,11 +1,14 @@
 //! Arguments of `corpus.import`.
 
+use std::path::Path;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::read::{self, Encoding, Options, Split};
 use super::source::{self, SourceFiles};
+use crate::command::Project;
 use stepwell_base::failure::Failure;
 use stepwell_workflow::document::{Assigned, read_value};
 
@@ -17,7 +20,8 @@ const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
-    /// A file, a folder, a glob, `builtin:grammar`, or a list of these.
+    /// A file, a folder, a glob, `builtin:grammar`, or a list of these. A relative path starts at the folder of the workflow file if it
+    /// is there, else at the directory of the engine.
     source: Source,
     /// Field of JSON objects that holds the text; `outer.inner` leads into an object.
     #[serde(default = "default_text_field")]
@@ -74,10 +78,10 @@ fn default_seed() -> u64 {
 
 impl Arguments {
     /// Returns the sources. Parses text that is a list, as on the command line; no file or glob looks like that.
-    pub fn sources(&self) -> Vec<String> {
+    pub fn sources(&self, project: Project<'_>) -> Vec<String> {
         match &self.source {
             Source::Many(sources) => sources.clone(),
-            Source::One(text) => list(text).unwrap_or_else(|| vec![text.clone()]),
+            Source::One(text) => list(text, project).unwrap_or_else(|| vec![text.clone()]),
         }
     }
 
@@ -85,8 +89,8 @@ impl Arguments {
     ///
     /// # Errors
     /// When a source is missing or unreadable, or names nothing that can be imported.
-    pub fn files(&self) -> Result<SourceFiles, Failure> {
-        let sources = self.sources();
+    pub fn files(&self, project: Project<'_>) -> Result<SourceFiles, Failure> {
+        let sources = self.sources(project);
         if sources.is_empty() {
             return Err(Failure::fatal("`source` is an empty list").with_hint("name a file, a folder or a glob"));
         }
@@ -99,7 +103,7 @@ impl Arguments {
                 return Err(Failure::fatal(format!("there is no built-in corpus `{name}`"))
                     .with_hint(format!("the built-in corpus is `{GRAMMAR}`")));
             }
-            source::resolve(source, &mut found)?;
+            source::resolve(source, project, &mut found)?;
         }
         Ok(found)
     }
@@ -123,8 +127,8 @@ impl Arguments {
 }
 
 /// Parses `["a.txt", "b.txt"]` as TOML or JSON, unless a file has that name.
-fn list(text: &str) -> Option<Vec<String>> {
-    if !text.trim_start().starts_with('[') || std::path::Path::new(text).exists() {
+fn list(text: &str, project: Project<'_>) -> Option<Vec<String>> {
+    if !text.trim_start().starts_with('[') || project.find(Path::new(text)).exists() {
         return None;
     }
     let Assigned::Value(Value::Array(items)) = read_value(text.trim()) else { return None };

@@ -7,8 +7,9 @@ use serde_json::{Map, Value, json};
 use super::arguments::{Arguments, GRAMMAR};
 use super::import::Import;
 use super::read;
+use crate::command::Project;
 use crate::finding::{Finding, Weight};
-use crate::handler::{StepContext, StepError, StepHandler, arguments};
+use crate::handler::{StepContext, StepError, StepHandler, Surroundings, arguments};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
 use stepwell_workflow::catalog::{Given, Gives};
@@ -61,13 +62,12 @@ impl StepHandler for CorpusImport {
 
     /// Finds sources that name nothing, so that a wrong path is refused before the run.
     fn look_ahead(&self, with: &Map<String, Value>, project: &Path) -> Vec<Finding> {
-        // A source is most often a param, which starts at the directory in which it is written.
-        let _ = project;
+        let project = Project(project);
         let known = with.get("source").is_some_and(is_literal);
         let parsed = arguments::<Arguments>(&Value::Object(with.clone()));
         let Some(arguments) = parsed.ok().filter(|_| known) else { return Vec::new() };
-        let is_unset = arguments.sources().iter().all(|source| source.trim().is_empty());
-        let failure = arguments.files().err();
+        let is_unset = arguments.sources(project).iter().all(|source| source.trim().is_empty());
+        let failure = arguments.files(project).err();
         let finding = |failure: Failure| Finding {
             argument: "source".to_owned(),
             weight: if is_unset { Weight::Unset } else { Weight::Missing },
@@ -79,9 +79,13 @@ impl StepHandler for CorpusImport {
 
     /// Returns name and digest of every file, so that one changed byte makes a new step.
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
+        self.fingerprint_in(with, &Surroundings { project: Path::new(""), file: None, earlier: None })
+    }
+
+    fn fingerprint_in(&self, with: &Value, surroundings: &Surroundings<'_>) -> Result<Value, Failure> {
         let arguments: Arguments = arguments(with)?;
         arguments.encoding()?;
-        let found = arguments.files()?;
+        let found = arguments.files(Project(surroundings.project))?;
         let digests = found.files.iter().map(|file| {
             let digest = read::digest(&file.path)?;
             Ok(json!([file.name, digest.to_hex().as_str()]))
@@ -91,9 +95,11 @@ impl StepHandler for CorpusImport {
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
         let arguments: Arguments = context.arguments()?;
-        let found = arguments.files()?;
+        let project_dir = context.request.project_dir.clone();
+        let project = Project(&project_dir);
+        let found = arguments.files(project)?;
         let mut import = Import::new(context, &arguments, found.findings.clone())?;
-        if arguments.sources().iter().any(|source| source == GRAMMAR) {
+        if arguments.sources(project).iter().any(|source| source == GRAMMAR) {
             import.grammar()?;
         }
         import.files(&found.files)?;

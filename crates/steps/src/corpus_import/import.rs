@@ -8,6 +8,7 @@ use super::arguments::{Arguments, OnBadLine};
 use super::findings::{Findings, Kind};
 use super::read::{Item, Options, Texts};
 use super::source::{SourceFile, SourceFiles};
+use crate::command::Project;
 use crate::corpus_documents::{Document, NDJSON, write_document, write_failure, write_line};
 use crate::grammar;
 use crate::handler::{StepContext, StepError};
@@ -168,8 +169,10 @@ impl<'a, 'b> Import<'a, 'b> {
     }
 
     fn empty(&self) -> Failure {
-        let mut message =
-            format!("the corpus is empty: no document with text in {}", self.arguments.sources().join(", "));
+        let mut message = format!(
+            "the corpus is empty: no document with text in {}",
+            self.arguments.sources(Project(&self.context.request.project_dir)).join(", ")
+        );
         if !self.invisible.is_empty() {
             message.push_str(&format!("; there are texts of {} only", self.invisible.join(", ")));
         }

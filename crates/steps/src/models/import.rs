@@ -9,8 +9,9 @@ use serde_json::{Map, Value, json};
 
 use super::source::{files, fingerprint, refused};
 use super::store::model_files;
+use crate::command::Project;
 use crate::finding::{Finding, Weight};
-use crate::handler::{Highlight, JSON, StepContext, StepError, StepHandler, arguments};
+use crate::handler::{Highlight, JSON, StepContext, StepError, StepHandler, Surroundings, arguments};
 use stepwell_base::artifact::Outputs;
 use stepwell_base::failure::Failure;
 use stepwell_models::{Model, ModelFiles};
@@ -24,7 +25,8 @@ pub static MODEL_IMPORT: ModelImport = ModelImport;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 struct Arguments {
-    /// A folder with `config.json`, `tokenizer.json` and safetensors files, or a GGUF file.
+    /// A folder with `config.json`, `tokenizer.json` and safetensors files, or a GGUF file; relative to the folder of the workflow
+    /// file if it is there, else to the directory of the engine.
     source: String,
 }
 
@@ -69,8 +71,6 @@ impl StepHandler for ModelImport {
 
     /// Finds a path that names nothing, so that it is refused before the run.
     fn look_ahead(&self, with: &Map<String, Value>, project: &Path) -> Vec<Finding> {
-        // A source is most often a param, which starts at the directory in which it is written.
-        let _ = project;
         let known = with.get("source").is_some_and(is_literal);
         let parsed = arguments::<Arguments>(&Value::Object(with.clone()));
         let Some(arguments) = parsed.ok().filter(|_| known) else { return Vec::new() };
@@ -80,18 +80,22 @@ impl StepHandler for ModelImport {
             message: failure.message,
             hint: failure.hint.unwrap_or_else(|| "name a folder or a GGUF file".to_owned()),
         };
-        files(&arguments.source).err().map(finding).into_iter().collect()
+        files(&Project(project).find(Path::new(&arguments.source))).err().map(finding).into_iter().collect()
     }
 
     /// Returns name and digest of every file, so that one changed byte makes a new step.
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
+        self.fingerprint_in(with, &Surroundings { project: Path::new(""), file: None, earlier: None })
+    }
+
+    fn fingerprint_in(&self, with: &Value, surroundings: &Surroundings<'_>) -> Result<Value, Failure> {
         let arguments: Arguments = arguments(with)?;
-        fingerprint(&files(&arguments.source)?)
+        fingerprint(&files(&Project(surroundings.project).find(Path::new(&arguments.source)))?)
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
         let Arguments { source } = context.arguments()?;
-        let files = files(&source)?;
+        let files = files(&Project(&context.request.project_dir).find(Path::new(&source)))?;
         // Before gigabytes are copied. Headers and configuration are read, weights are not.
         let on_disk: ModelFiles = files.iter().map(|file| (file.name.clone(), file.path.clone())).collect();
         Model::from_files(&on_disk).map_err(refused)?;

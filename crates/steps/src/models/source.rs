@@ -20,8 +20,8 @@ pub struct SourceFile {
 ///
 /// # Errors
 /// When the path is missing or holds no model.
-pub fn files(source: &str) -> Result<Vec<SourceFile>, Failure> {
-    let files = ModelFiles::at(Path::new(source)).and_then(|files| Model::own_files(&files)).map_err(refused)?;
+pub fn files(source: &Path) -> Result<Vec<SourceFile>, Failure> {
+    let files = ModelFiles::at(source).and_then(|files| Model::own_files(&files)).map_err(refused)?;
     let file = |(name, path): (&str, &Path)| {
         let bytes = path.metadata().map_err(|error| unreadable(path, &error))?.len();
         Ok(SourceFile { name: name.to_owned(), path: path.to_owned(), bytes })

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::recorder::Recorder;
 use crate::corpus_documents::{Document, DocumentReader, document_files, write_document};
-use crate::{StepContext, StepError, StepHandler};
+use crate::{StepContext, StepError, StepHandler, Surroundings};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::failure::Failure;
@@ -17,13 +17,15 @@ use stepwell_base::protocol::AttemptRequest;
 pub struct StepLab {
     pub directory: tempfile::TempDir,
     pub artifacts: ArtifactStore,
+    /// Folder of the workflow file; empty if there is none.
+    pub project: PathBuf,
 }
 
 impl StepLab {
     pub fn new() -> StepLab {
         let directory = tempfile::tempdir().unwrap();
         let artifacts = ArtifactStore::open(directory.path()).unwrap();
-        StepLab { directory, artifacts }
+        StepLab { directory, artifacts, project: PathBuf::new() }
     }
 
     pub fn step_directory(&self) -> PathBuf {
@@ -66,7 +68,7 @@ impl StepLab {
             fingerprint,
             state_dir: self.directory.path().to_owned(),
             scratch_dir: self.scratch(),
-            project_dir: PathBuf::new(),
+            project_dir: self.project.clone(),
             // Newest first, as an engine sends them.
             checkpoints: recorder.checkpoints.iter().rev().cloned().collect(),
             forked_at: None,
@@ -85,7 +87,8 @@ impl StepLab {
         with: &Value,
         recorder: &mut Recorder,
     ) -> Result<Outputs, StepError> {
-        let fingerprint = handler.fingerprint(with)?;
+        let surroundings = Surroundings { project: &self.project, file: None, earlier: None };
+        let fingerprint = handler.fingerprint_in(with, &surroundings)?;
         self.attempt_with(with, fingerprint, recorder, |context| handler.run(context))
     }
 

@@ -8,6 +8,7 @@ mod unchanged;
 
 pub(super) use inputs::fingerprint;
 pub(super) use named_files::{LARGEST, covers, holds_output, named, resolve};
-pub(super) use project::{PROJECT_DIR, Project};
+pub(super) use project::PROJECT_DIR;
+pub(crate) use project::Project;
 pub use project_files::ProjectFiles;
 pub(super) use unchanged::Unchanged;

@@ -1,4 +1,4 @@
-//! The folder of the workflow file, where relative paths of a command start.
+//! The folder of the workflow file, where relative paths of a step start.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -8,32 +8,32 @@ pub(in crate::command) const PROJECT_DIR: &str = "STEPWELL_PROJECT_DIR";
 
 /// Folder of the workflow file; empty if the workflow has no file.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::command) struct Project<'a>(pub &'a Path);
+pub(crate) struct Project<'a>(pub &'a Path);
 
 impl Project<'_> {
-    pub(in crate::command) fn is_known(self) -> bool {
+    pub(crate) fn is_known(self) -> bool {
         !self.0.as_os_str().is_empty()
     }
 
     /// Resolves a path: below the project if it exists there, else relative to the directory of the engine.
-    pub(in crate::command) fn find(self, path: &Path) -> PathBuf {
+    pub(crate) fn find(self, path: &Path) -> PathBuf {
         let own = self.0.join(path);
         if path.is_absolute() || !own.exists() { path.to_owned() } else { own }
     }
 
     /// The path below the project, if it exists there.
-    pub(in crate::command) fn own(self, path: &Path) -> Option<PathBuf> {
+    pub(crate) fn own(self, path: &Path) -> Option<PathBuf> {
         let is_below = self.is_known() && path.is_relative() && !path.as_os_str().is_empty();
         Some(self.0.join(path)).filter(|own| is_below && own.exists())
     }
 
     /// Absolute path of the project, or of the directory of the engine for a workflow without a file.
-    pub(in crate::command) fn folder(self) -> PathBuf {
+    pub(crate) fn folder(self) -> PathBuf {
         if self.is_known() { self.0.to_owned() } else { std::env::current_dir().unwrap_or_default() }
     }
 
     /// Describes where relative paths start, for messages.
-    pub(in crate::command) fn start_of_paths(self) -> String {
+    pub(crate) fn start_of_paths(self) -> String {
         let here = std::env::current_dir().unwrap_or_default();
         if self.is_known() && self.0 != here {
             return format!(

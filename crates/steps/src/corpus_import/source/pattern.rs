@@ -10,6 +10,8 @@ use stepwell_base::failure::Failure;
 /// A glob split by level, so that a search enters only folders that it names.
 pub struct Pattern {
     whole: GlobMatcher,
+    /// Folder at which the glob starts; empty for the directory of the process.
+    start: PathBuf,
     /// Folder above every match.
     base: PathBuf,
     /// One pattern per folder level below `base`; the last one matches files.
@@ -39,7 +41,12 @@ impl Pattern {
             }
             levels.push(Level::Names(Box::new(matcher(part, pattern)?)));
         }
-        Ok(Pattern { whole, base: literal_prefix(pattern), levels })
+        Ok(Pattern { whole, start: PathBuf::new(), base: literal_prefix(pattern), levels })
+    }
+
+    /// The same glob, started at another folder; an absolute one stays as it is.
+    pub fn below(self, start: &Path) -> Self {
+        Pattern { base: start.join(self.base), start: start.to_owned(), ..self }
     }
 
     pub fn base(&self) -> &Path {
@@ -47,6 +54,7 @@ impl Pattern {
     }
 
     pub fn matches(&self, path: &Path) -> bool {
+        let path = path.strip_prefix(&self.start).unwrap_or(path);
         self.whole.is_match(path.strip_prefix("./").unwrap_or(path))
     }
 

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::formats::{self, Compression, Format, KNOWN};
 use super::pattern::{Pattern, is_glob};
 use super::walk::{Walk, WalkError};
+use crate::command::Project;
 use crate::corpus_import::findings::Findings;
 use crate::invisible;
 use stepwell_base::failure::Failure;
@@ -21,7 +22,7 @@ pub struct SourceFile {
 }
 
 /// The files that a list of sources names.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct SourceFiles {
     pub files: Vec<SourceFile>,
     /// Number of files in folders that were skipped for their extension.
@@ -30,17 +31,18 @@ pub struct SourceFiles {
     pub findings: Findings,
 }
 
-/// Adds the files of one source.
+/// Adds the files of one source. A relative path starts at the project if something is there, else at the directory of the
+/// process; a glob is searched in the project first. Names do not depend on which it was.
 ///
 /// # Errors
 /// When the path is missing or unreadable, or nothing in it can be imported.
-pub fn resolve(source: &str, into: &mut SourceFiles) -> Result<(), Failure> {
+pub fn resolve(source: &str, project: Project<'_>, into: &mut SourceFiles) -> Result<(), Failure> {
     if source.trim().is_empty() {
         return Err(Failure::fatal("no corpus was given: `source` is empty").with_hint(
             "name a file, a folder or a glob; with the workflow `pretrain`: `stepwell start-training PATH`",
         ));
     }
-    let path = Path::new(source);
+    let path = &project.find(Path::new(source));
     match path.metadata() {
         Ok(metadata) if metadata.is_dir() => folder(path, into),
         Ok(metadata) if metadata.is_file() => {
@@ -50,7 +52,20 @@ pub fn resolve(source: &str, into: &mut SourceFiles) -> Result<(), Failure> {
         // Opening a pipe would block until its other end opens.
         Ok(_) => Err(Failure::fatal(format!("corpus source {} is neither a file nor a folder", shown(path)))
             .with_hint("name a regular file, a folder or a glob")),
-        Err(error) if error.kind() == io::ErrorKind::NotFound && is_glob(source) => glob(source, into),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_glob(source) => {
+            if project.is_known() {
+                let mut found = into.clone();
+                if glob(source, project.0, &mut found).is_ok() {
+                    *into = found;
+                    return Ok(());
+                }
+            }
+            glob(source, Path::new(""), into)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && path.read_link().is_err() => {
+            Err(Failure::fatal(format!("corpus source {} does not exist", shown(path)))
+                .with_hint(format!("check the path; a relative one starts at {}", project.start_of_paths())))
+        }
         Err(error) => Err(unreadable(path, &error)),
     }
 }
@@ -76,8 +91,8 @@ fn folder(folder: &Path, into: &mut SourceFiles) -> Result<(), Failure> {
     )))
 }
 
-fn glob(pattern: &str, into: &mut SourceFiles) -> Result<(), Failure> {
-    let compiled = Pattern::compile(pattern)?;
+fn glob(pattern: &str, start: &Path, into: &mut SourceFiles) -> Result<(), Failure> {
+    let compiled = Pattern::compile(pattern)?.below(start);
     let base = compiled.base();
     let before = into.files.len();
     if base.is_dir() {
@@ -139,7 +154,7 @@ pub fn unreadable(path: &Path, error: &io::Error) -> Failure {
                 .with_hint("remove the link, or name the file where it is now")
         }
         (io::ErrorKind::NotFound, Err(_)) => Failure::fatal(format!("corpus source {shown} does not exist"))
-            .with_hint("check the path; relative paths start at the folder in which stepwell was started"),
+            .with_hint("it was there before: put it back, then use `stepwell retry`"),
         (io::ErrorKind::PermissionDenied, _) => {
             Failure::fatal(format!("corpus source {shown} cannot be read: permission denied"))
                 .with_hint(format!("make it readable: chmod u+r {}", quote(path)))

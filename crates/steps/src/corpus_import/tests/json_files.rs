@@ -1,8 +1,11 @@
 //! Tests JSON other than lines: arrays, objects over several lines, and JSON in text files.
 
+use std::path::Path;
+
 use serde_json::json;
 
 use super::{failure_in, gz, noted, texts_in, texts_of, write, zst};
+use crate::command::Project;
 use crate::tests::StepLab;
 
 #[test]
@@ -102,7 +105,7 @@ fn a_document_is_bounded() {
         ("e.json", format!("[{{\"text\": \"{}\"}}]", long.repeat(3)), Split::File),
     ] {
         let mut found = SourceFiles::default();
-        resolve(&write(dir.path(), name, text.as_bytes()), &mut found).unwrap();
+        resolve(&write(dir.path(), name, text.as_bytes()), Project(Path::new("")), &mut found).unwrap();
         let read = |max_document_bytes| {
             let encoding = named("utf-8").unwrap();
             let options = Options { split, text_field: "text", encoding, max_document_bytes };

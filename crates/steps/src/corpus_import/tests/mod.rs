@@ -7,6 +7,7 @@ mod encodings;
 mod json_files;
 mod json_lines;
 mod links;
+mod places;
 
 use std::fs;
 use std::io::Write;
