@@ -2,7 +2,7 @@
 //! json`.
 
 use std::collections::{HashMap, HashSet};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use super::event_text::{describe, ending, how_to_answer, is_ending, progress_lin
 use super::export_folder::ExportFolder;
 use super::exporter::Exporter;
 use super::fan_out_lines::{FanOutLines, Verdict, count_line};
-use super::logs::{LogLine, LogLines};
+use super::logs::{LastLine, LogLine, LogLines};
 use super::output::{Output, SCHEMA, bytes, shown_path, since};
 use super::series;
 use crate::session::Session;
@@ -23,7 +23,7 @@ use stepwell_base::protocol::{Measurement, MetricRow, Progress};
 use stepwell_base::visible::{visible, visible_line};
 use stepwell_engine::{Observer, SpaceWait};
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEvent, StepEventKind};
-use stepwell_store::{Reader, StoreError};
+use stepwell_store::{Children, Reader, StoreError};
 
 /// Minimum time between two progress lines of a step without a terminal.
 const LINE_INTERVAL: Duration = Duration::from_secs(10);
@@ -161,14 +161,17 @@ impl ProgressView {
         self.printer.print(text);
     }
 
+    fn judge(&mut self, Recorded { run, event, .. }: &Recorded) -> Verdict {
+        let state_dir = &self.state_dir;
+        self.fan_outs.judge(*run, event, |step| children(state_dir, *run, step).map_or(0, |children| children.total))
+    }
+
     /// The line for an event, if it has one.
-    fn line(&mut self, recorded: &Recorded) -> Option<String> {
-        let Recorded { run, event, .. } = recorded;
-        let children = |step: &StepId| Reader::open(&self.state_dir).ok()?.step(*run, step).ok()?.children;
-        match self.fan_outs.judge(*run, event, |step| children(step).map_or(0, |children| children.total)) {
+    fn line(&self, Recorded { run, event, .. }: &Recorded, verdict: Verdict) -> Option<String> {
+        match verdict {
             Verdict::Show => describe(event),
             Verdict::Hide => None,
-            Verdict::Count(step) => children(&step).map(|children| count_line(&step, children)),
+            Verdict::Count(step) => children(&self.state_dir, *run, &step).map(|children| count_line(&step, children)),
         }
     }
 
@@ -237,27 +240,33 @@ impl Observer for ProgressView {
         if self.shown == Shown::All && recorded.event == Event::Run(RunEvent::Succeeded) {
             self.exporter.export(run);
         }
+        let verdict = (!self.printer.out.is_json()).then(|| self.judge(recorded));
         if let Event::Step(event) = &recorded.event {
             if matches!(event.kind, StepEventKind::AttemptStarted { .. }) && !self.printer.out.is_json() {
                 self.start(run, &event.step, &name);
             }
             let bar = || self.steps.get(&(run, event.step.clone())).and_then(|view| view.bar.clone());
-            self.logs.event(run, event, &name, bar);
+            let last_line = || match bar() {
+                Some(bar) => LastLine::Bar(bar),
+                None if verdict == Some(Verdict::Show) => LastLine::Line,
+                None => LastLine::Nowhere,
+            };
+            self.logs.event(run, event, &name, last_line);
         }
-        if self.printer.out.is_json() {
+        let Some(verdict) = verdict else {
             let line = json!({
                 "schema": SCHEMA, "type": "event", "run": run, "at": recorded.at, "event": recorded.event,
             });
             // A reader that has gone away must not stop the run.
             let _ = self.printer.out.json_line(&line);
             return;
-        }
+        };
         if let Event::Step(StepEvent { step, kind, .. }) = &recorded.event
             && ends_attempt(kind)
         {
             self.end(run, step);
         }
-        if let Some(text) = self.line(recorded) {
+        if let Some(text) = self.line(recorded, verdict) {
             self.print(&format!("{name}{text}"));
         } else if self.shown == Shown::All
             && let Some(end) = ending(&recorded.event)
@@ -346,6 +355,11 @@ impl Observer for ProgressView {
             "stopping: the running steps get {seconds} s to write a checkpoint; a second Ctrl-C kills them at once"
         ));
     }
+}
+
+/// The children of a fan-out.
+fn children(state_dir: &Path, run: RunId, step: &StepId) -> Option<Children> {
+    Reader::open(state_dir).ok()?.step(run, step).ok()?.children
 }
 
 fn ends_attempt(kind: &StepEventKind) -> bool {

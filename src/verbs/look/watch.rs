@@ -18,7 +18,7 @@ use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::event_text::{describe, progress_line};
 use crate::view::fan_out_lines::{FanOutLines, Verdict, count_line};
-use crate::view::logs::{LogLine, LogLines};
+use crate::view::logs::{LastLine, LogLine, LogLines};
 use crate::view::output::{Printed, SCHEMA};
 use crate::view::series::json_line;
 use panel::Panel;
@@ -159,7 +159,7 @@ impl Viewer for Lines<'_> {
         let EventRow { seq, run, at, event } = row;
         if let Event::Step(event) = event {
             let name = self.prefix(*run);
-            self.logs.event(*run, event, &name, || None);
+            self.logs.event(*run, event, &name, || LastLine::Nowhere);
         }
         if self.session.out.is_json() {
             self.json(&json!({

@@ -1,10 +1,11 @@
-//! Shows what running commands print: the last line behind the progress of each step, or with `--logs` every line.
+//! Shows what running commands print: the last line behind the progress of each step, or now and then as a line of its own where
+//! there are no bars, or with `--logs` every line.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::ProgressBar;
 
@@ -20,14 +21,25 @@ const INTERVAL: Duration = Duration::from_millis(200);
 const LOGS_PER_LOOK: usize = 64;
 /// Maximum bytes to read of a log in one interval, and at the end of its attempt.
 const BYTES_PER_LOOK: u64 = 1 << 20;
+/// Minimum time between two lines of a log that is not shown as a whole.
+const LINE_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Lines of the logs of running commands to show.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum LogDetail {
-    /// The last one, behind the bar of its step.
+    /// The last one, at the place that the step has for it.
     #[default]
     LastLine,
     All,
+}
+
+/// Where the last line of a log is shown.
+pub enum LastLine {
+    /// Behind a bar.
+    Bar(ProgressBar),
+    /// As a line of its own every ten seconds, and at the end of an attempt that has not failed: a failure has its own lines.
+    Line,
+    Nowhere,
 }
 
 /// One line to show.
@@ -43,8 +55,8 @@ pub struct LogLine<'a> {
 /// Shows one line. Called on the thread of the engine and on that of the logs.
 pub type Show = Arc<dyn Fn(&LogLine<'_>) + Send + Sync>;
 
-/// Follows the logs of the attempts that run. Nothing is read for a view without bars and without `--logs`; a thread lives
-/// only while an attempt runs.
+/// Follows the logs of the attempts that run. Nothing is read for a view that shows no lines; a thread lives only while an
+/// attempt runs.
 pub struct LogLines {
     state_dir: PathBuf,
     detail: LogDetail,
@@ -66,8 +78,10 @@ struct Log {
     name: String,
     path: PathBuf,
     tail: LogTail,
-    bar: Option<ProgressBar>,
-    /// Length at the last look.
+    last_line: LastLine,
+    /// Time of the last line that was printed, or of the start.
+    printed: Instant,
+    /// Length of the log when a line of it was shown.
     seen: u64,
 }
 
@@ -77,26 +91,26 @@ impl LogLines {
     }
 
     /// Starts to follow the log of an attempt that starts, and shows the rest of one that has ended. Call it before the
-    /// event is printed. `name` is the prefix of the run's lines, `bar` the bar of the step.
-    pub fn event(&self, run: RunId, event: &StepEvent, name: &str, bar: impl FnOnce() -> Option<ProgressBar>) {
+    /// event is printed. `name` is the prefix of the run's lines, `last_line` the place for the last line of the step.
+    pub fn event(&self, run: RunId, event: &StepEvent, name: &str, last_line: impl FnOnce() -> LastLine) {
         let StepEvent { step, kind, .. } = event;
         match kind {
-            StepEventKind::AttemptStarted { attempt, .. } => self.start(run, step, *attempt, name, bar()),
-            StepEventKind::Succeeded { .. }
-            | StepEventKind::AttemptFailed { .. }
-            | StepEventKind::AttemptReleased { .. }
-            | StepEventKind::Failed { .. }
-            | StepEventKind::Canceled => self.end(run, step),
+            StepEventKind::AttemptStarted { attempt, .. } => self.start(run, step, *attempt, name, last_line()),
+            StepEventKind::AttemptFailed { .. } | StepEventKind::Failed { .. } => self.end(run, step, End::Failure),
+            StepEventKind::Succeeded { .. } | StepEventKind::AttemptReleased { .. } | StepEventKind::Canceled => {
+                self.end(run, step, End::Quiet);
+            }
             _ => {}
         }
     }
 
-    fn start(&self, run: RunId, step: &StepId, attempt: u32, name: &str, bar: Option<ProgressBar>) {
-        if self.detail == LogDetail::LastLine && bar.is_none() {
+    fn start(&self, run: RunId, step: &StepId, attempt: u32, name: &str, last_line: LastLine) {
+        if self.detail == LogDetail::LastLine && matches!(last_line, LastLine::Nowhere) {
             return;
         }
         let path = attempt_log(&self.state_dir, run, step, attempt);
-        let log = Log { attempt, name: name.to_owned(), tail: LogTail::new(path.clone()), path, bar, seen: 0 };
+        let (name, tail, printed) = (name.to_owned(), LogTail::new(path.clone()), Instant::now());
+        let log = Log { attempt, name, path, tail, last_line, printed, seen: 0 };
         let mut followed = lock(&self.followed);
         followed.logs.insert((run, step.clone()), log);
         if !followed.has_thread {
@@ -108,13 +122,17 @@ impl LogLines {
         }
     }
 
-    fn end(&self, run: RunId, step: &StepId) {
+    fn end(&self, run: RunId, step: &StepId, end: End) {
         let mut followed = lock(&self.followed);
         let are_several = followed.logs.len() > 1;
         let key = (run, step.clone());
         let Some(mut log) = followed.logs.remove(&key) else { return };
-        if self.detail == LogDetail::All {
-            log.print(&key, are_several, &self.show, Look::Last);
+        match (self.detail, end) {
+            (LogDetail::All, _) => log.print(&key, are_several, &self.show, Look::Last),
+            (LogDetail::LastLine, End::Quiet) if matches!(log.last_line, LastLine::Line) => {
+                log.print_last(&key, &self.show);
+            }
+            (LogDetail::LastLine, _) => {}
         }
     }
 
@@ -128,6 +146,14 @@ impl LogLines {
             }
         }
     }
+}
+
+/// How an attempt has ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The line about it has the end of the log.
+    Failure,
+    Quiet,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -153,15 +179,35 @@ impl Log {
         }
     }
 
-    /// Puts the last line behind the bar if the log has grown.
-    fn draw(&mut self) {
-        let length = self.path.metadata().map_or(0, |metadata| metadata.len());
-        if length != self.seen
-            && let Some(bar) = &self.bar
-        {
-            self.seen = length;
-            bar.set_message(visible_line(last_lines(&self.path, 1).trim()).into_owned());
+    /// Shows the last line at its place if it is time and the log has grown.
+    fn show_last(&mut self, key: &(RunId, StepId), show: &Show) {
+        match &self.last_line {
+            LastLine::Bar(bar) => {
+                let bar = bar.clone();
+                if let Some(line) = self.newest() {
+                    bar.set_message(visible_line(&line).into_owned());
+                }
+            }
+            LastLine::Line if self.printed.elapsed() >= LINE_INTERVAL => self.print_last(key, show),
+            LastLine::Line | LastLine::Nowhere => {}
         }
+    }
+
+    fn print_last(&mut self, (run, step): &(RunId, StepId), show: &Show) {
+        let Some(line) = self.newest().filter(|line| !line.is_empty()) else { return };
+        self.printed = Instant::now();
+        let prefix = format!("{}{step}  ", self.name);
+        show(&LogLine { run: *run, step, attempt: self.attempt, prefix: &prefix, text: &line });
+    }
+
+    /// The last line, if the log has grown since one was shown.
+    fn newest(&mut self) -> Option<String> {
+        let length = self.path.metadata().map_or(0, |metadata| metadata.len());
+        if length == self.seen {
+            return None;
+        }
+        self.seen = length;
+        Some(last_lines(&self.path, 1).trim().to_owned())
     }
 }
 
@@ -188,7 +234,7 @@ fn look(followed: &mut Followed, detail: LogDetail, show: &Show) {
     let first = if followed.next < count { followed.next } else { 0 };
     for (key, log) in followed.logs.iter_mut().skip(first).take(LOGS_PER_LOOK) {
         match detail {
-            LogDetail::LastLine => log.draw(),
+            LogDetail::LastLine => log.show_last(key, show),
             LogDetail::All => log.print(key, count > 1, show, Look::Usual),
         }
     }
@@ -214,6 +260,7 @@ mod tests {
         run: RunId,
         shown: Arc<Mutex<Vec<String>>>,
         lines: LogLines,
+        has_lines: bool,
     }
 
     impl Lab {
@@ -225,12 +272,13 @@ mod tests {
                 Arc::new(move |line: &LogLine<'_>| shown.lock().unwrap().push(format!("{}{}", line.prefix, line.text)))
             };
             let lines = LogLines::new(folder.path(), detail, show);
-            Lab { folder, run: RunId(Uuid::now_v7()), shown, lines }
+            Lab { folder, run: RunId(Uuid::now_v7()), shown, lines, has_lines: true }
         }
 
         fn tell(&self, step: &str, kind: StepEventKind) {
             let stepwell_run::event::Event::Step(event) = kind.of(step.into()) else { unreachable!("a step's event") };
-            self.lines.event(self.run, &event, "", || None);
+            let last_line = if self.has_lines { LastLine::Line } else { LastLine::Nowhere };
+            self.lines.event(self.run, &event, "", || last_line);
         }
 
         fn start(&self, step: &str) {
@@ -286,10 +334,36 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_followed_without_bars_and_without_the_flag() {
-        let lab = Lab::new(LogDetail::LastLine);
+    fn nothing_is_followed_without_a_place_and_without_the_flag() {
+        let lab = Lab { has_lines: false, ..Lab::new(LogDetail::LastLine) };
         lab.start("a");
         assert!(lock(&lab.lines.followed).logs.is_empty() && !lock(&lab.lines.followed).has_thread);
+    }
+
+    #[test]
+    fn without_bars_the_last_line_is_told_at_the_end_and_now_and_then() {
+        let lab = Lab::new(LogDetail::LastLine);
+        let done = || StepEventKind::Succeeded { outputs: Outputs::default() };
+        for step in ["a", "b", "c", "d"] {
+            lab.start(step);
+        }
+        lab.write("a", "one\ntwo\n");
+        lab.tell("a", done());
+        assert_eq!(*lab.shown.lock().unwrap(), ["a  two"]);
+        // A failure has the end of the log; an empty log has nothing.
+        lab.write("b", "the cause\n");
+        lab.tell("b", StepEventKind::AttemptFailed { failure: stepwell_base::failure::Failure::fatal("x: the cause") });
+        lab.tell("c", done());
+        assert_eq!(lab.shown.lock().unwrap().len(), 1);
+        lab.write("d", "first\n10 %\r20 %");
+        let long_ago = Instant::now().checked_sub(LINE_INTERVAL);
+        lock(&lab.lines.followed).logs.values_mut().for_each(|log| log.printed = long_ago.unwrap());
+        lab.eventually(&["a  two", "d  20 %"]);
+        lab.write("d", "\nlater");
+        thread::sleep(3 * INTERVAL);
+        assert_eq!(lab.shown.lock().unwrap().len(), 2, "not before the next ten seconds");
+        lab.tell("d", done());
+        assert_eq!(*lab.shown.lock().unwrap(), ["a  two", "d  20 %", "d  later"]);
     }
 
     #[test]

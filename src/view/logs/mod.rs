@@ -3,4 +3,4 @@
 mod log_lines;
 mod log_tail;
 
-pub use log_lines::{LogDetail, LogLine, LogLines};
+pub use log_lines::{LastLine, LogDetail, LogLine, LogLines};
