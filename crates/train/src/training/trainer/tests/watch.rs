@@ -4,7 +4,7 @@ use std::num::NonZeroU64;
 
 use super::*;
 use crate::inference::{GenerateOptions, generate};
-use crate::training::{Best, StopWhen, Validation, Writing};
+use crate::training::{Best, Standing, StopWhen, Validation, Writing};
 
 fn number(n: u64) -> NonZeroU64 {
     NonZeroU64::new(n).unwrap()
@@ -61,9 +61,13 @@ fn run(plan: &Plan, watch: &Watch, ends: &[(u64, bool)]) -> (Record, Vec<Saved>)
         let handed = host.rows.len();
         let ended = process(plan, &mut host, checkpoints.last());
         rows.extend(host.rows.drain(handed..));
+        // What the checkpoint has seen is never measured again, even with the same bits.
+        let seen = checkpoints.last().map_or(0, |saved| standing_of(saved).seen);
         for (step, name, bits) in host.measured {
+            assert!(step > seen, "{name} of step {step} again");
             assert_eq!(measured.insert((step, name.clone()), bits).filter(|old| *old != bits), None, "{name} {step}");
         }
+        assert!(host.texts.iter().all(|(step, _)| *step > seen), "texts again: {:?}", host.texts);
         texts.extend(host.texts);
         checkpoints.extend(host.saved);
         match ended {
@@ -76,8 +80,12 @@ fn run(plan: &Plan, watch: &Watch, ends: &[(u64, bool)]) -> (Record, Vec<Saved>)
     }
 }
 
+fn standing_of(saved: &Saved) -> Standing {
+    serde_json::from_slice::<TrainState>(&saved.state).unwrap().standing
+}
+
 fn best_of(saved: &Saved) -> Option<Best> {
-    serde_json::from_slice::<TrainState>(&saved.state).unwrap().standing.best
+    standing_of(saved).best
 }
 
 #[test]
