@@ -50,6 +50,25 @@ fn a_cursor_starts_at_the_end_and_moves_with_its_messages_or_not_at_all() {
     assert_eq!(check(engine.path()).unwrap(), []);
 }
 
+/// Else the events in between would be told to nobody.
+#[test]
+fn a_cursor_whose_messages_cannot_be_stored_stays() {
+    let mut engine = Engine::start();
+    let start = engine.store.event_cursor("hook", "run.*").unwrap();
+    let database = rusqlite::Connection::open(engine.path().join("stepwell.db")).unwrap();
+    let trigger = "CREATE TRIGGER refuse BEFORE INSERT ON webhook_message WHEN NEW.id = 'm2'
+                   BEGIN SELECT RAISE(ABORT, 'refused'); END";
+    database.execute_batch(trigger).unwrap();
+    let messages = [message("m1", 5), message("m2", 5)];
+    assert!(engine.store.advance_cursor("hook", (start, start + 7), &messages).is_err());
+    assert_eq!(engine.store.event_cursor("hook", "run.*").unwrap(), start);
+    assert_eq!(engine.store.reader().messages("hook", 10).unwrap(), []);
+    database.execute_batch("DROP TRIGGER refuse").unwrap();
+    assert!(engine.store.advance_cursor("hook", (start, start + 7), &messages).unwrap());
+    assert_eq!(engine.store.reader().messages("hook", 10).unwrap().len(), 2);
+    assert_eq!(check(engine.path()).unwrap(), []);
+}
+
 #[test]
 fn messages_are_sent_by_their_time_until_they_end() {
     let mut engine = Engine::start();
