@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::HashMap;
+
 use serde_json::Value;
 
 use crate::error::CliError;
@@ -10,7 +12,7 @@ use stepwell_base::artifact::Digest;
 use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::item::item_name;
 use stepwell_store::{Reader, StepRow};
-use stepwell_workflow::spec::WorkflowSpec;
+use stepwell_workflow::spec::{StepSpec, WorkflowSpec};
 
 use super::value_text::cut;
 
@@ -19,25 +21,30 @@ const ITEM_CHARACTERS: usize = 32;
 /// Filters that choose one child.
 const FILTERS: [&str; 3] = ["best(", "min(by", "max(by"];
 
+/// The steps of a workflow by id: a search for each of 100,000 steps would take half a minute.
+pub struct StepSpecs<'s> {
+    by_id: HashMap<&'s StepId, &'s StepSpec>,
+    fan_outs: Vec<&'s StepId>,
+}
+
+impl<'s> StepSpecs<'s> {
+    pub fn of(spec: &'s WorkflowSpec) -> StepSpecs<'s> {
+        let fan_outs = spec.steps.iter().filter(|step| step.for_each.is_some()).map(|step| &step.id);
+        StepSpecs { by_id: spec.steps.iter().map(|step| (&step.id, step)).collect(), fan_outs: fan_outs.collect() }
+    }
+}
+
 /// Text such as `chose count[1] (item 2.txt)` for each choice that the arguments of a step contain.
-pub fn chosen(reader: &Reader, run: RunId, spec: &WorkflowSpec, step: &StepRow) -> Result<Vec<String>, CliError> {
-    let own = step.parent.as_ref().unwrap_or(&step.id);
-    let Some(template) = spec.steps.iter().find(|spec| spec.id == *own).map(|spec| Value::from(spec.with.clone()))
-    else {
-        return Ok(Vec::new());
-    };
+pub fn chosen(reader: &Reader, run: RunId, specs: &StepSpecs<'_>, step: &StepRow) -> Result<Vec<String>, CliError> {
+    let Some(own) = specs.by_id.get(step.parent.as_ref().unwrap_or(&step.id)) else { return Ok(Vec::new()) };
     let mut texts = Vec::new();
-    strings(&template, &mut texts);
+    own.with.values().for_each(|value| strings(value, &mut texts));
     texts.retain(|text| FILTERS.iter().any(|filter| text.contains(filter)));
     if texts.is_empty() {
         return Ok(Vec::new());
     }
-    let fan_outs: Vec<&StepId> = spec
-        .steps
-        .iter()
-        .filter(|other| other.for_each.is_some() && texts.iter().any(|text| names_step(text, other.id.as_str())))
-        .map(|other| &other.id)
-        .collect();
+    let is_named = |id: &&StepId| texts.iter().any(|text| names_step(text, id.as_str()));
+    let fan_outs: Vec<&StepId> = specs.fan_outs.iter().copied().filter(is_named).collect();
     let mut digests = Vec::new();
     step.with.iter().for_each(|with| find_digests(with, &mut digests));
     let mut found = Vec::new();

@@ -10,7 +10,7 @@ use stepwell_base::duration::later;
 use stepwell_run::estimate::{Estimate, Task, Work, estimate};
 use stepwell_run::event::{Event, RunEvent};
 use stepwell_run::status::{RunStatus, StepStatus};
-use stepwell_store::{Reader, RunRow, StepRow};
+use stepwell_store::{Reader, RunLimits, RunRow, StepRow};
 use stepwell_workflow::budget::hours;
 
 /// Steps of a workflow whose time left is estimated; to read more at each look would take too long.
@@ -28,9 +28,8 @@ pub struct Effort {
 
 pub fn effort(reader: &Reader, run: &RunRow, slots: usize) -> Result<Effort, CliError> {
     let now = Timestamp::now();
-    let spec = reader.spec(run.id)?;
-    let clock = WorkClock::new(reader, Some((run.id, &spec)));
-    let (mut budget, sla) = (spec.budget, spec.sla);
+    let clock = WorkClock::new(reader, Some(run.id));
+    let RunLimits { mut budget, sla } = reader.limits_of(run.id)?;
     let mut alerts = Vec::new();
     for notice in reader.notices(run.id)? {
         match notice.event {

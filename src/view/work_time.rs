@@ -1,31 +1,38 @@
 //! Computes how long runs and steps have worked; ended and dead ones stop counting.
 
-use std::path::Path;
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
 use super::fan_out::MOST_CHILDREN;
 use super::output::duration;
 use crate::error::CliError;
-use stepwell_base::ids::RunId;
+use stepwell_base::ids::{RunId, StepId};
 use stepwell_run::status::{RunStatus, StepStatus};
 use stepwell_store::{EngineLock, Reader, RunRow, StepRow, last_sign_of_life};
-use stepwell_workflow::spec::WorkflowSpec;
 
 /// The time up to which unfinished work counts: now, or the last sign of life when no engine runs.
-#[derive(Clone, Copy)]
 pub struct WorkClock<'a> {
-    state_dir: &'a Path,
-    run: Option<(RunId, &'a WorkflowSpec)>,
+    reader: &'a Reader,
+    run: Option<RunId>,
+    /// Lengths of the leases of running steps, read when the first one is asked for.
+    heartbeats: OnceCell<HashMap<StepId, Duration>>,
     now: Timestamp,
     is_served: bool,
 }
 
 impl<'a> WorkClock<'a> {
-    /// Queries about steps need the workflow.
-    pub fn new(reader: &'a Reader, run: Option<(RunId, &'a WorkflowSpec)>) -> WorkClock<'a> {
-        let state_dir = reader.state_dir();
-        WorkClock { state_dir, run, now: Timestamp::now(), is_served: EngineLock::holder(state_dir).is_some() }
+    /// Queries about steps need their run.
+    pub fn new(reader: &'a Reader, run: Option<RunId>) -> WorkClock<'a> {
+        let is_served = EngineLock::holder(reader.state_dir()).is_some();
+        WorkClock { reader, run, heartbeats: OnceCell::new(), now: Timestamp::now(), is_served }
+    }
+
+    /// The same time, for the steps of a run.
+    fn of(&self, run: RunId) -> WorkClock<'a> {
+        WorkClock { run: Some(run), heartbeats: OnceCell::new(), ..*self }
     }
 
     /// The last time the running attempt of a step was known to work.
@@ -38,10 +45,10 @@ impl<'a> WorkClock<'a> {
     }
 
     fn sign(&self, step: &StepRow) -> Option<Timestamp> {
-        let (run, spec) = self.run?;
-        let of = step.parent.as_ref().unwrap_or(&step.id);
-        let heartbeat = spec.steps.iter().find(|spec| spec.id == *of)?.timeout.heartbeat;
-        Some(last_sign_of_life(self.state_dir, run, &step.id, step.lease_expires_at?, heartbeat))
+        let (run, reader) = (self.run?, self.reader);
+        let heartbeats = self.heartbeats.get_or_init(|| reader.heartbeats(run).unwrap_or_default());
+        let heartbeat = *heartbeats.get(&step.id)?;
+        Some(last_sign_of_life(reader.state_dir(), run, &step.id, step.lease_expires_at?, heartbeat))
     }
 
     /// The work of the running attempt so far.
@@ -86,8 +93,7 @@ pub fn of_listed(reader: &Reader, run: &RunRow, clock: &WorkClock<'_>) -> Result
     }
     let mut work = reader.compute(run.id)? + reader.compute_of_descendants(run.id)?;
     if !run.stored_status.is_terminal() {
-        let spec = reader.spec(run.id)?;
-        let clock = WorkClock { run: Some((run.id, &spec)), ..*clock };
+        let clock = clock.of(run.id);
         let open = reader.open_work(run.id, MOST_CHILDREN)?;
         work += open.iter().map(|step| clock.running(step)).fold(SignedDuration::ZERO, |sum, one| sum + one);
     }

@@ -44,8 +44,8 @@ pub use layout::{
 };
 pub use open::lock::EngineLock;
 pub use read::{
-    EventsAfter, Family, FilePage, MessageCounts, Order, Reader, RunFilter, RunParams, SeriesStep, StepCounts,
-    StepFilter, StepPage, StepPlace, StepTotals,
+    EventsAfter, Family, FilePage, MessageCounts, Order, Reader, RunFilter, RunLimits, RunParams, SeriesStep,
+    StepCounts, StepFilter, StepPage, StepPlace, StepTotals,
 };
 pub use rows::{
     After, Annotation, Answer, Attempted, AttemptedStep, BatchChecked, BatchCounts, BatchEnding, BatchOutcome,

@@ -16,7 +16,7 @@ use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
 use crate::view::annotation::add_json;
-use crate::view::chosen_child::chosen;
+use crate::view::chosen_child::{StepSpecs, chosen};
 use crate::view::effort::effort;
 use crate::view::extent::Extent;
 use crate::view::failures::failed_steps;
@@ -89,10 +89,11 @@ fn page(session: &Session, reader: &Reader, id: RunId, extent: Extent) -> Result
         "steps": steps.iter().map(step_json).collect::<Vec<_>>(),
         "decisions": decisions.iter().map(decision_json).collect::<Vec<_>>(),
     });
-    let clock = WorkClock::new(reader, Some((id, &spec)));
+    let clock = WorkClock::new(reader, Some(id));
     let mut listed = steps::listed(reader, id, &steps, extent)?;
+    let specs = StepSpecs::of(&spec);
     for step in listed.steps.iter().filter(|step| step.parent.is_none()) {
-        listed.chosen.insert(step.id.clone(), chosen(reader, id, &spec, step)?);
+        listed.chosen.insert(step.id.clone(), chosen(reader, id, &specs, step)?);
     }
     let time = clock.of_run(&run, &steps);
     let heading = Heading { run: &run, origin: origin(reader, &run), time, failed: &failed, annotation: &annotation };

@@ -1,6 +1,6 @@
 use serde_json::{Value, json};
 
-use super::chosen;
+use super::{StepSpecs, chosen};
 use crate::tests::lab::{Lab, Sketch};
 use stepwell_base::artifact::{ArtifactRef, Outputs};
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
@@ -56,7 +56,9 @@ fn the_item_whose_output_the_step_reads_was_chosen() {
     start(&mut lab, run, "all", json!({ "argv": ["echo", [artifact("a"), artifact("b")]] }));
     let reader = lab.session().reader().unwrap();
     let spec = reader.spec(run).unwrap();
-    let found = |step: &str| chosen(&reader, run, &spec, &reader.step(run, &StepId::from(step)).unwrap()).unwrap();
+    let found = |step: &str| {
+        chosen(&reader, run, &StepSpecs::of(&spec), &reader.step(run, &StepId::from(step)).unwrap()).unwrap()
+    };
     assert_eq!(found("best"), ["chose count[1] (item data/2.txt)"]);
     assert_eq!(found("all"), Vec::<String>::new());
 }

@@ -18,7 +18,7 @@ mod steps;
 mod webhooks;
 
 pub use history::{EventsAfter, SeriesStep};
-pub use look::{Family, RunFilter, RunParams, StepCounts, StepFilter, StepPage, StepPlace, StepTotals};
+pub use look::{Family, RunFilter, RunLimits, RunParams, StepCounts, StepFilter, StepPage, StepPlace, StepTotals};
 pub use reader::Reader;
 pub use served::{FilePage, Order};
 pub use webhooks::MessageCounts;

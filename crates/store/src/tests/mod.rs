@@ -10,6 +10,7 @@ mod history;
 mod io_faults;
 mod opening;
 mod pages;
+mod pinned;
 mod power_cut;
 mod projection;
 mod random;

@@ -38,8 +38,8 @@ pub(super) fn write(page: &mut Markup, subject: &Subject<'_>) -> Result<(), CliE
 
 fn rows(subject: &Subject<'_>, run: RunId) -> Result<(Vec<Vec<String>>, usize), CliError> {
     let reader = subject.reader;
-    let (row, spec) = (reader.run(run)?, reader.spec(run)?);
-    let clock = WorkClock::new(reader, Some((run, &spec)));
+    let row = reader.run(run)?;
+    let clock = WorkClock::new(reader, Some(run));
     let steps = reader.overview(run, 0)?;
     let cells = |step: &StepRow, items: String| {
         let time = work_time::text(clock.of_step(step, &steps));

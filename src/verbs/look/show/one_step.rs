@@ -8,7 +8,7 @@ use super::steps::progress;
 use crate::error::CliError;
 use crate::exit_code::Exit;
 use crate::session::Session;
-use crate::view::chosen_child::chosen;
+use crate::view::chosen_child::{StepSpecs, chosen};
 use crate::view::failures::failure_text;
 use crate::view::origin::named;
 use crate::view::output::{run_json, step_json, table};
@@ -29,12 +29,12 @@ const MOST_ROWS: usize = 40;
 pub(super) fn show(session: &Session, reader: &Reader, id: RunId, step: &StepId) -> Result<Exit, CliError> {
     let step = reader.step(id, step)?;
     let (run, spec) = (reader.run(id)?, reader.spec(id)?);
-    let time = work_time::text(WorkClock::new(reader, Some((id, &spec))).of_step(&step, &[]));
+    let time = work_time::text(WorkClock::new(reader, Some(id)).of_step(&step, &[]));
     let mut value = step_json(&step);
     value["with"] = json!(step.with);
     let newest = reader.newest_usage(id, &step.id)?;
     value["usage"] = usage::json(&newest);
-    let chosen = chosen(reader, id, &spec, &step)?;
+    let chosen = chosen(reader, id, &StepSpecs::of(&spec), &step)?;
     let text = text(&run, &step, &Measured { time, usage: usage::text(&newest), chosen });
     session.out.document(&session.out.pasteable(&text), json!({ "run": run_json(&run), "step": value }))?;
     Ok(Exit::Ok)

@@ -2,6 +2,7 @@
 
 mod fan_out;
 mod params;
+mod pinned;
 mod readings;
 mod run_pages;
 mod step_names;
@@ -10,5 +11,6 @@ mod tokens;
 mod values;
 
 pub use params::RunParams;
+pub use pinned::RunLimits;
 pub use run_pages::{Family, RunFilter, StepTotals};
 pub use step_pages::{StepCounts, StepFilter, StepPage, StepPlace};
