@@ -30,6 +30,12 @@ fn a_folder_is_browsed_and_a_text_is_read() {
     browser.wait_text("tbody", "deep/");
     browser.wait_text("tbody", "top.txt");
     browser.picture("folder");
+    browser.click(".page-head a[href$=provenance]");
+    browser.wait_text("h1", "Where tree comes from");
+    browser.wait_text(".origins", "made: tree");
+    browser.wait_text("#main", "artifact verify --provenance");
+    browser.click(".page-head a");
+    browser.wait_text("tbody", "deep/");
     browser.click("tbody a.name");
     browser.wait_text("tbody", "er/");
     browser.click("tbody a.name");

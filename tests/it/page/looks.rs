@@ -29,6 +29,7 @@ fn every_page_fits_a_phone_and_a_desk_in_both_themes() {
     }
     let digest = sandbox.query("SELECT digest FROM step_output ORDER BY name DESC").remove(0);
     let folder = format!("/artifacts/{digest}");
+    let origin = format!("{folder}/provenance");
     let pages = [
         "/runs",
         "/runs/last",
@@ -44,6 +45,7 @@ fn every_page_fits_a_phone_and_a_desk_in_both_themes() {
         "/runs/gate",
         "/runs/tree/artifacts",
         &folder,
+        &origin,
         "/new",
         "/new/text",
         "/new/workflow/commands",

@@ -216,7 +216,9 @@ async fn provenance(State(app): State<AppState>, PathOf(digest): PathOf<String>)
     app.ask(move |desk| desk.provenance(&digest)).await.map(|value| Json(Anything(value)))
 }
 
-fn parse(digest: &str) -> Result<Digest, Problem> {
+/// # Errors
+/// `usage` for anything but a digest.
+pub fn parse(digest: &str) -> Result<Digest, Problem> {
     digest.parse().map_err(|_| Problem::usage("a digest is 64 hexadecimal digits"))
 }
 

@@ -1,6 +1,5 @@
-//! The view of one artifact: the files of a folder, or the start of a text.
+//! The views of one artifact: the files of a folder or the start of a text, and where it comes from.
 
 mod folder;
-mod view;
-
-pub use view::routes;
+pub mod provenance;
+pub mod view;

@@ -160,7 +160,7 @@ fn page(reader: &Reader, digest: &str, query: &Query, engine: &EngineView) -> Re
         name,
         is_folder,
         download: format!("/api/v1/artifacts/{digest}/content"),
-        provenance: format!("/api/v1/artifacts/{digest}/provenance"),
+        provenance: format!("/artifacts/{digest}/provenance"),
         command: command("artifact get", [&*digest]),
         around,
         here: parts.last().map(|part| visible(part).into_owned()).unwrap_or_default(),

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::super::super::parts::{Badge, When, cut, duration};
 use super::super::super::runs::encoded;
 use stepwell_base::ids::RunId;
-use stepwell_base::visible::visible_line;
+use stepwell_base::visible::visible;
 use stepwell_run::provenance::AttemptRecord;
 use stepwell_store::StepRow;
 
@@ -17,6 +17,7 @@ pub struct Attempt {
     pub state: Badge,
     pub started: When,
     pub lasted: Option<String>,
+    /// May have several lines, such as the end of a log.
     pub reason: String,
     pub log: String,
     /// The address of the view with this attempt's use of the machine.
@@ -39,7 +40,7 @@ pub fn attempts(run: RunId, step: &StepRow, records: Vec<AttemptRecord>, shown: 
             state: Badge::of_attempt(&record.status),
             started: When::new(record.started_at.parse().unwrap_or(Timestamp::UNIX_EPOCH)),
             lasted,
-            reason: cut(&visible_line(record.reason.as_deref().unwrap_or_default()), LONGEST),
+            reason: cut(visible(record.reason.as_deref().unwrap_or_default()).trim_end(), LONGEST),
             log: format!("/runs/{run}/logs?step={id}&attempt={number}"),
             href: format!("/runs/{run}/steps/{id}?attempt={number}"),
             is_shown: number == shown,

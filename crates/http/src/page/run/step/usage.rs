@@ -1,8 +1,11 @@
-//! What the processes of an attempt used, as small charts.
+//! What the processes of an attempt used, as small charts, each with a table.
 
-use super::super::super::parts::{bytes, spark};
+use super::super::super::parts::{bytes, duration, spark};
 use stepwell_base::protocol::USAGE_PERIOD;
 use stepwell_store::UsageRow;
+
+/// Rows of a table at most; they are evenly spaced, and the last one is always there.
+const MOST_ROWS: usize = 24;
 
 pub struct Use {
     pub title: &'static str,
@@ -13,6 +16,8 @@ pub struct Use {
     /// The range of the values, and the chart in words.
     pub range: String,
     pub text: String,
+    /// The time since the start of the attempt, and the value.
+    pub rows: Vec<(String, String)>,
 }
 
 /// The charts of one attempt, from its measurements in order; none without a measurement.
@@ -52,7 +57,19 @@ fn chart(title: &'static str, points: Vec<(f64, f64)>, start: Start, text: &dyn 
         line: spark(&points, bottom),
         range: format!("lowest {}, highest {}", text(low), text(high)),
         text: format!("{title}: {} at last, lowest {}, highest {}", text(last), text(low), text(high)),
+        rows: spread(&points).map(|(number, value)| (after(number), text(value))).collect(),
     })
+}
+
+/// Evenly spaced points, the last one among them.
+fn spread(points: &[(f64, f64)]) -> impl Iterator<Item = (f64, f64)> {
+    let stride = points.len().div_ceil(MOST_ROWS).max(1);
+    points.iter().rev().step_by(stride).copied().collect::<Vec<_>>().into_iter().rev()
+}
+
+/// The time of a measurement since the start of the attempt.
+fn after(number: f64) -> String {
+    duration(number * USAGE_PERIOD.as_secs_f64())
 }
 
 /// Processors in use between two measurements.
@@ -92,6 +109,18 @@ mod tests {
                 "Memory: 200.0 MiB at last, lowest 200.0 MiB, highest 400.0 MiB"
             ]
         );
+        let rows: Vec<(&str, &str)> = charts[1].rows.iter().map(|(at, value)| (at.as_str(), value.as_str())).collect();
+        assert_eq!(rows, [("10s", "300.0 MiB"), ("20s", "400.0 MiB"), ("40s", "200.0 MiB")]);
         assert!(super::charts(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_long_attempt_has_a_short_table_with_its_end() {
+        for count in [1, 24, 25, 48, 49, 10_000] {
+            let points: Vec<(f64, f64)> = (1..=count).map(|number| (f64::from(number), 0.0)).collect();
+            let rows: Vec<f64> = spread(&points).map(|point| point.0).collect();
+            assert!(rows.len() <= MOST_ROWS && rows.len() * 3 >= points.len().min(MOST_ROWS), "{count}: {rows:?}");
+            assert!(rows.is_sorted() && rows.last() == Some(&f64::from(count)), "{count}: {rows:?}");
+        }
     }
 }
