@@ -22,7 +22,11 @@ use stepwell_train::training::schedule::Schedule;
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
     /// Token files of the training split, read as one stream in this order.
+    #[serde(default)]
     pub tokens: Vec<ArtifactRef>,
+    /// Sources to mix by weight, in place of `tokens`: `[{ name = "web", tokens = [...], weight = 0.7 }, ...]`.
+    #[serde(default)]
+    pub data: Vec<SourceArguments>,
     /// Tokenizer that made the token files.
     pub tokenizer: ArtifactRef,
     #[serde(default)]
@@ -163,6 +167,9 @@ pub struct PhaseArguments {
     /// Token files of this phase, in place of the run's.
     #[serde(default)]
     pub tokens: Option<Vec<ArtifactRef>>,
+    /// Sources of this phase, in place of the run's.
+    #[serde(default)]
+    pub data: Option<Vec<SourceArguments>>,
     /// Shorter context of this phase.
     #[serde(default)]
     pub context: Option<usize>,
@@ -170,6 +177,23 @@ pub struct PhaseArguments {
     /// trains again start with a new optimizer state.
     #[serde(default)]
     pub freeze_layers: Option<usize>,
+}
+
+/// One source of a mixture.
+#[derive(Clone, Debug, PartialEq, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SourceArguments {
+    /// Name for messages and results. Default: its number.
+    #[serde(default)]
+    pub name: Option<String>,
+    /// Token files, read as one stream in this order.
+    pub tokens: Vec<ArtifactRef>,
+    /// Share of the samples, relative to the weights of the other sources.
+    #[serde(deserialize_with = "number_or_nan")]
+    pub weight: f64,
+    /// Refuse a training that would see this source more often in one phase.
+    #[serde(default)]
+    pub max_epochs: Option<f64>,
 }
 
 fn default_batch() -> usize {
@@ -252,6 +276,7 @@ impl Arguments {
     /// # Errors
     /// When a number makes training impossible, or `steps` is not the sum of the phases.
     pub fn plan(&self, context: usize) -> Result<Plan, Failure> {
+        self.check_sources()?;
         let phases: Vec<Phase> = match self.phases.as_slice() {
             [] => vec![Phase {
                 name: "main".to_owned(),

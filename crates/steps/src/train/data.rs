@@ -1,14 +1,16 @@
 //! Opens the token files of every phase.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::arguments::Arguments;
+use super::arguments::{Arguments, SourceArguments};
+use super::mixture::{Sources, used};
 use crate::tokenize::Encoder;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_train::data::{DataError, Sampler, TokenShard, TokenStream};
-use stepwell_train::training::plan::Plan;
+use stepwell_train::training::plan::{Phase, Plan};
 
 /// Opens token files as one stream. Checks every byte, and that the tokenizer matches.
 ///
@@ -41,7 +43,7 @@ pub fn open_stream(
     Ok(stream)
 }
 
-/// Makes one sampler per phase. Phases without their own token files share the run's.
+/// Makes one sampler per phase. Phases with the same token files share the open files.
 ///
 /// # Errors
 /// Those of [`open_stream`], and a context that is longer than the whole text.
@@ -51,25 +53,45 @@ pub fn samplers(
     tokenizer: &Encoder,
     plan: &Plan,
 ) -> Result<Vec<Sampler>, Failure> {
-    let mut shared: Option<Arc<TokenStream>> = None;
-    let mut samplers = Vec::with_capacity(plan.phases.len());
-    for (index, phase) in plan.phases.iter().enumerate() {
-        let own = arguments.phases.get(index).and_then(|phase| phase.tokens.as_ref());
-        let stream = match (own, &shared) {
-            (Some(files), _) => Arc::new(open_stream(artifacts, files, tokenizer)?),
-            (None, Some(stream)) => Arc::clone(stream),
-            (None, None) => {
-                let stream = Arc::new(open_stream(artifacts, &arguments.tokens, tokenizer)?);
-                Arc::clone(shared.insert(stream))
+    let mut open = Opened { artifacts, tokenizer, streams: HashMap::new() };
+    let sampler = |(number, phase): (usize, &Phase)| {
+        let (seed, name, context) = (plan.seed, phase.name.as_str(), phase.context);
+        let sampler = match arguments.sources(number) {
+            Sources::One(files) => Sampler::new(seed, name, open.stream(files, context)?, context),
+            Sources::Mixed(sources) => {
+                let stream = |source: &SourceArguments| Ok((open.stream(&source.tokens, context)?, source.weight));
+                let streams = used(sources).map(stream).collect::<Result<_, Failure>>()?;
+                Sampler::mixed(seed, name, streams, context)
             }
         };
-        let (context, tokens) = (phase.context, stream.tokens());
+        sampler.map_err(data_failure)
+    };
+    plan.phases.iter().enumerate().map(sampler).collect()
+}
+
+/// Streams that are open, by the digests of their files.
+struct Opened<'a> {
+    artifacts: &'a ArtifactStore,
+    tokenizer: &'a Encoder,
+    streams: HashMap<Vec<String>, Arc<TokenStream>>,
+}
+
+impl Opened<'_> {
+    fn stream(&mut self, files: &[ArtifactRef], context: usize) -> Result<Arc<TokenStream>, Failure> {
+        let key = files.iter().map(|file| file.digest.to_string()).collect::<Vec<_>>();
+        let stream = match self.streams.get(&key) {
+            Some(stream) => Arc::clone(stream),
+            None => {
+                let stream = Arc::new(open_stream(self.artifacts, files, self.tokenizer)?);
+                Arc::clone(self.streams.entry(key).or_insert(stream))
+            }
+        };
+        let tokens = stream.tokens();
         if context as u64 > tokens {
             return Err(data_failure(DataError::ContextTooLong { context, tokens }));
         }
-        samplers.push(Sampler::new(plan.seed, &phase.name, stream, phase.context).map_err(data_failure)?);
+        Ok(stream)
     }
-    Ok(samplers)
 }
 
 /// Turns the error into a failure with its hint. Only a read error is worth a retry.

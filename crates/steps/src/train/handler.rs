@@ -126,7 +126,8 @@ impl StepHandler for Train {
                 let best = host.best().cloned();
                 let (plan, special) = (&prepared.plan, prepared.tokenizer.special);
                 let (model, best, output) = (&*model, best.as_ref(), prepared.output);
-                let trained = Trained { plan, special, model, loss, steps, standing, best, output };
+                let mixture = prepared.mixture.value();
+                let trained = Trained { plan, special, model, loss, steps, standing, best, output, mixture };
                 Ok(trained.publish(context.artifacts, context.reporter)?)
             }
         }

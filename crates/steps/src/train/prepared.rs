@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::arguments::Arguments;
 use super::data::samplers;
 use super::host::StepHost;
+use super::mixture::{Mixed, mixture};
 use super::resume::newest_valid;
 use super::utilisation::Utilisation;
 use super::watch::watch;
@@ -31,6 +32,7 @@ pub struct Prepared {
     pub keep_checkpoints: u32,
     /// State that becomes the output.
     pub output: ModelOutput,
+    pub mixture: Mixed,
     watch: Watch,
     optimizer: OptimizerConfig,
     /// One per phase.
@@ -49,6 +51,10 @@ impl Prepared {
         let tokenizer = Arc::new(TextCodec::load(&context.artifacts.read(&arguments.tokenizer)?)?);
         let (config, plan) = model_and_plan(&arguments, tokenizer.vocab())?;
         let samplers = samplers(context.artifacts, &arguments, tokenizer.encoder(), &plan)?;
+        let mixture = mixture(&arguments, &plan, &samplers)?;
+        for line in mixture.lines() {
+            context.reporter.note(line);
+        }
         if let Some(note) = samplers.iter().find_map(short_documents) {
             context.reporter.note(note);
         }
@@ -56,7 +62,19 @@ impl Prepared {
         let backend = backend(&arguments.device)?;
         let device = device::open_with(backend, plan.precision).map_err(fatal)?.autodiff();
         let (keep_checkpoints, output) = (arguments.keep_checkpoints, arguments.output);
-        Ok(Prepared { tokenizer, config, plan, keep_checkpoints, output, watch, optimizer, samplers, backend, device })
+        Ok(Prepared {
+            tokenizer,
+            config,
+            plan,
+            keep_checkpoints,
+            output,
+            mixture,
+            watch,
+            optimizer,
+            samplers,
+            backend,
+            device,
+        })
     }
 
     /// The newest intact checkpoint of an earlier attempt, or of the run that this one was forked from.
@@ -163,7 +181,7 @@ fn fatal(error: impl std::error::Error) -> Failure {
 
 /// Notes that no document fills the context, whose end then costs memory without being trained.
 fn short_documents(sampler: &Sampler) -> Option<String> {
-    let (context, longest) = (sampler.context(), sampler.stream().longest_document());
+    let (context, longest) = (sampler.context(), sampler.longest_document());
     (context as u64 > longest).then(|| {
         format!(
             "no document fills the context of {context} tokens: samples hold several documents, which do not see each \

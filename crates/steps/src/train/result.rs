@@ -28,7 +28,7 @@ pub const OUTPUTS: [(&str, &str); 2] = [
     ("best", "such a tree of the state with the lowest loss on `validation`; without validation, that of `model`"),
 ];
 
-pub const VALUES: [Figure; 7] = [
+pub const VALUES: [Figure; 8] = [
     Figure::new("steps", "optimizer steps"),
     Figure::new("tokens", "tokens that the model has seen"),
     Figure::new("final_loss", "loss of the last step").better(Better::Lower),
@@ -36,6 +36,7 @@ pub const VALUES: [Figure; 7] = [
     Figure::new("val_loss", "loss of the last validation; null without `validation`").better(Better::Lower),
     Figure::new("best_val_loss", "lowest loss of a validation; null without `validation`").better(Better::Lower),
     Figure::new("best_step", "step of that validation; null without `validation`"),
+    Figure::new("mixture", "samples, tokens and epochs of every source by phase; null without `data`"),
 ];
 
 /// A training that is complete.
@@ -49,6 +50,8 @@ pub struct Trained<'a> {
     /// Files of the best checkpoint.
     pub best: Option<&'a ArtifactRef>,
     pub output: ModelOutput,
+    /// Counts of the sources.
+    pub mixture: Value,
 }
 
 impl Trained<'_> {
@@ -99,6 +102,7 @@ impl Trained<'_> {
             ("val_loss", json!(newest.map(|newest| rounded(newest.loss)))),
             ("best_val_loss", json!(best.map(|best| rounded(best.loss)))),
             ("best_step", json!(best.map(|best| best.step))),
+            ("mixture", self.mixture.clone()),
         ];
         entries.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
     }

@@ -408,3 +408,53 @@ fn a_checkpoint_that_a_fork_cannot_continue_is_known_before_it_runs() {
     assert_eq!(misfit(json!({ "model": other })), None);
     assert_eq!(misfit(json!({ "steps": 2 })), Some(Misfit::BehindTheEnd { steps: 2 }));
 }
+
+/// Resume bug "mixture redrawn": a kill must not change which source gives a sample.
+#[test]
+fn a_mixture_trains_the_same_in_one_piece_and_in_three() {
+    let lab = TrainingLab::new();
+    let data = json!([
+        {"name": "web", "tokens": [lab.tokens[0]], "weight": 0.7},
+        {"name": "books", "tokens": [lab.tokens[1]], "weight": 0.3, "max_epochs": 50},
+    ]);
+    let phases = json!([{"name": "a", "steps": 8}, {"name": "b", "steps": 4, "data": [{"tokens": [lab.tokens[1]], "weight": 2}]}]);
+    let with = lab.train_arguments(json!({"tokens": [], "data": data, "phases": phases, "steps": null}));
+    let (outputs, rows) = whole(&lab, &with);
+    let mixture = outputs.values["mixture"].as_array().unwrap();
+    let counts: Vec<(&str, u64)> =
+        mixture.iter().map(|row| (row["source"].as_str().unwrap(), row["samples"].as_u64().unwrap())).collect();
+    assert_eq!(counts[2], ("b: 1", 16));
+    assert_eq!((counts[0].0, counts[1].0, counts[0].1 + counts[1].1), ("a: web", "a: books", 32));
+    // Three whole cycles of ten, and two more samples.
+    assert!((21..=23).contains(&counts[0].1), "{counts:?}");
+    for (stop_after, die_at) in [(Some(5), None), (None, Some(7)), (Some(9), None)] {
+        let mut recorder = Recorder { stop_after, die_at, ..Recorder::default() };
+        interrupted(&lab, &with, &mut recorder);
+        assert_eq!(resumed(&lab, &with, &mut recorder), outputs);
+        assert_eq!(comparable(&recorder.metrics), comparable(&rows));
+    }
+    let unmixed = whole(&lab, &lab.train_arguments(json!({}))).0;
+    assert_ne!(unmixed.artifacts["model"], outputs.artifacts["model"]);
+    assert_eq!(unmixed.values["mixture"], Value::Null);
+}
+
+#[test]
+fn mixtures_that_cannot_be_are_refused() {
+    let lab = TrainingLab::new();
+    let source = |weight: f64| json!({"name": "web", "tokens": [lab.tokens[0]], "weight": weight});
+    let mut limited = source(1.0);
+    limited["max_epochs"] = json!(0.5);
+    for (data, message) in [
+        (json!([source(0.0), source(0.0)]), "the run: the weights of all sources are 0"),
+        (json!([source(1.0), source(-1.0)]), "the run: the weight of source 2 is -1"),
+        (json!([{"tokens": [], "weight": 1}]), "source `1` has no token files"),
+        (json!([limited]), "phase `main` would see source `web` "),
+        (json!([]), "the run has no token files"),
+    ] {
+        let failure = failure(&lab, json!({"tokens": [], "data": data}));
+        assert!(failure.message.starts_with(message) || failure.message.contains(message), "{failure}");
+        assert!(failure.hint.is_some_and(|hint| !hint.is_empty()));
+    }
+    let failure = failure(&lab, json!({"data": [source(1.0)]}));
+    assert!(failure.message.contains("both `tokens` and `data`"), "{failure}");
+}

@@ -23,6 +23,12 @@ pub enum DataError {
     NoContext,
     #[error("a context of {context} tokens is longer than all documents together: they have {tokens} tokens")]
     ContextTooLong { context: usize, tokens: u64 },
+    #[error("the weight of source {source_number} is {weight}")]
+    Weight { source_number: usize, weight: f64 },
+    #[error("the weights of all sources are 0, so there is nothing to mix")]
+    NoWeight,
+    #[error("a mixture has 1 to {most} sources, not {sources}")]
+    Sources { sources: usize, most: usize },
 }
 
 impl DataError {
@@ -40,6 +46,9 @@ impl DataError {
                 Some("run the `tokenize` step again; its output cannot be used".to_owned())
             }
             DataError::Empty => Some("check what `corpus.clean` dropped, and that the corpus is not empty".to_owned()),
+            DataError::Weight { .. } => Some("a weight is a number from 0 on".to_owned()),
+            DataError::NoWeight => Some("give one source a weight above 0, such as 1".to_owned()),
+            DataError::Sources { .. } => Some("tokenize sources that belong together as one".to_owned()),
             DataError::Io { .. } => None,
         }
     }

@@ -3,6 +3,7 @@
 mod error;
 #[cfg(test)]
 pub(crate) mod fixtures;
+mod mixture;
 mod mmap;
 mod order;
 mod packing;
@@ -11,8 +12,9 @@ mod shard;
 mod stream;
 
 pub use error::DataError;
+pub use mixture::Mixture;
 pub use order::{Permutation, order};
 pub use packing::{NOT_COUNTED, PackedRow, Packing, row_at};
-pub use sampler::Sampler;
+pub use sampler::{Sampler, Taken};
 pub use shard::TokenShard;
 pub use stream::TokenStream;

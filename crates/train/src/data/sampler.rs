@@ -3,17 +3,47 @@
 use std::sync::Arc;
 
 use super::error::DataError;
+use super::mixture::Mixture;
 use super::order::Permutation;
 use super::packing::{PackedRow, Packing};
 use super::stream::TokenStream;
 
-/// Samples of one phase in their shuffled order, epoch after epoch without end.
+/// Samples of one phase in their shuffled order, epoch after epoch without end. With several sources, each has epochs of
+/// its own.
 pub struct Sampler {
     seed: u64,
     phase: String,
+    context: usize,
+    sources: Vec<Source>,
+    mixture: Mixture,
+}
+
+struct Source {
     stream: Arc<TokenStream>,
     packing: Packing,
+    /// Purpose of the random numbers that order its samples.
+    order: String,
 }
+
+impl Source {
+    fn new(stream: Arc<TokenStream>, context: usize, order: String) -> Result<Self, DataError> {
+        let packing = Packing::new(&stream, context)?;
+        Ok(Source { stream, packing, order })
+    }
+}
+
+/// A source of a phase, and what the phase takes of it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Taken {
+    /// Share of the samples.
+    pub share: f64,
+    pub samples: u64,
+    /// How many times the source is seen.
+    pub epochs: f64,
+}
+
+/// The permutation that was used last.
+type Cached = Option<(u64, Permutation)>;
 
 impl Sampler {
     /// Samples of the phase named `phase`, in rows of `context` tokens.
@@ -21,47 +51,92 @@ impl Sampler {
     /// # Errors
     /// [`DataError::NoContext`] when the context is 0.
     pub fn new(seed: u64, phase: &str, stream: Arc<TokenStream>, context: usize) -> Result<Self, DataError> {
-        let packing = Packing::new(&stream, context)?;
-        Ok(Sampler { seed, phase: phase.to_owned(), stream, packing })
+        let sources = vec![Source::new(stream, context, phase.to_owned())?];
+        Ok(Sampler { seed, phase: phase.to_owned(), context, sources, mixture: Mixture::single() })
     }
 
-    pub fn stream(&self) -> &TokenStream {
-        &self.stream
+    /// Samples of several sources, mixed by weight. The order of a source's samples depends on its place in the list.
+    ///
+    /// # Errors
+    /// Those of [`Mixture::new`], and [`DataError::NoContext`] when the context is 0.
+    pub fn mixed(
+        seed: u64,
+        phase: &str,
+        streams: Vec<(Arc<TokenStream>, f64)>,
+        context: usize,
+    ) -> Result<Self, DataError> {
+        let weights: Vec<f64> = streams.iter().map(|(_, weight)| *weight).collect();
+        let mixture = Mixture::new(&weights)?;
+        let sources = streams
+            .into_iter()
+            .enumerate()
+            .map(|(number, (stream, _))| Source::new(stream, context, format!("{phase}/source {number}")))
+            .collect::<Result<_, _>>()?;
+        Ok(Sampler { seed, phase: phase.to_owned(), context, sources, mixture })
     }
 
-    /// Number of samples in one epoch.
-    pub fn samples(&self) -> u64 {
-        self.packing.samples()
+    /// Tokens of the longest document of all sources.
+    pub fn longest_document(&self) -> u64 {
+        self.sources.iter().map(|source| source.stream.longest_document()).max().unwrap_or_default()
     }
 
     pub fn context(&self) -> usize {
-        self.packing.context()
+        self.context
     }
 
-    /// Sample numbers at places `cursor..cursor + count`, counted from the start of the phase.
-    pub fn indices(&self, cursor: u64, count: u64) -> Vec<u64> {
-        let samples = self.packing.samples();
-        let mut current: Option<(u64, Permutation)> = None;
+    /// Number of samples in all sources.
+    pub fn samples(&self) -> u64 {
+        self.sources.iter().map(|source| source.packing.samples()).sum()
+    }
+
+    /// What the first `places` samples of the phase take of each source.
+    pub fn taken(&self, places: u64) -> Vec<Taken> {
+        let counts = self.mixture.counts(self.seed, &self.phase, places);
+        let taken = |(number, samples): (usize, u64)| Taken {
+            share: self.mixture.share(number),
+            samples,
+            epochs: samples as f64 / self.sources[number].packing.samples() as f64,
+        };
+        counts.into_iter().enumerate().map(taken).collect()
+    }
+
+    /// Source and number of the samples at places `cursor..cursor + count`, counted from the start of the phase.
+    fn picks(&self, cursor: u64, count: u64) -> Vec<(usize, u64)> {
+        let cycle = self.mixture.cycle();
+        let mut mixing: Cached = None;
+        let mut ordering: Vec<Cached> = vec![None; self.sources.len()];
         (cursor..cursor + count)
             .map(|place| {
-                let (epoch, index) = (place / samples, place % samples);
-                match &current {
-                    Some((cached, permutation)) if *cached == epoch => permutation.at(index),
-                    _ => {
-                        let permutation = Permutation::new(self.seed, &self.phase, epoch, samples);
-                        let sample = permutation.at(index);
-                        current = Some((epoch, permutation));
-                        sample
-                    }
-                }
+                let mixed = cached(&mut mixing, place / cycle, |number| {
+                    self.mixture.permutation(self.seed, &self.phase, number)
+                });
+                let (number, index) = self.mixture.source_at(mixed, place / cycle, place % cycle);
+                let source = &self.sources[number];
+                let samples = source.packing.samples();
+                let order = cached(&mut ordering[number], index / samples, |epoch| {
+                    Permutation::new(self.seed, &source.order, epoch, samples)
+                });
+                (number, order.at(index % samples))
             })
             .collect()
     }
 
     /// Rows at places `cursor..cursor + count` of the phase.
     pub fn rows(&self, cursor: u64, count: u64) -> Vec<PackedRow> {
-        self.indices(cursor, count).into_iter().map(|index| self.packing.row(&self.stream, index)).collect()
+        let row = |(number, sample): (usize, u64)| {
+            let Source { stream, packing, .. } = &self.sources[number];
+            packing.row(stream, sample)
+        };
+        self.picks(cursor, count).into_iter().map(row).collect()
     }
+}
+
+fn cached(cached: &mut Cached, number: u64, make: impl FnOnce(u64) -> Permutation) -> &Permutation {
+    let is_it = cached.as_ref().is_some_and(|(known, _)| *known == number);
+    if !is_it {
+        *cached = None;
+    }
+    &cached.get_or_insert_with(|| (number, make(number))).1
 }
 
 #[cfg(test)]
@@ -70,25 +145,41 @@ mod tests {
     use super::super::order::order;
     use super::*;
 
-    fn sampler(seed: u64, phase: &str) -> Sampler {
-        let documents: Vec<Vec<u32>> = (0..40).map(|d| (0..9).map(|t| 2 + (d * 9 + t) % 290).collect()).collect();
+    fn stream(documents: u32) -> Arc<TokenStream> {
+        let documents: Vec<Vec<u32>> =
+            (0..documents).map(|d| (0..9).map(|t| 2 + (d * 9 + t) % 290).collect()).collect();
         let documents: Vec<&[u32]> = documents.iter().map(Vec::as_slice).collect();
-        Sampler::new(seed, phase, Arc::new(TokenStream::new(vec![shard(&documents)]).unwrap()), 8).unwrap()
+        Arc::new(TokenStream::new(vec![shard(&documents)]).unwrap())
+    }
+
+    fn sampler(seed: u64, phase: &str) -> Sampler {
+        Sampler::new(seed, phase, stream(40), 8).unwrap()
+    }
+
+    fn mixed() -> Sampler {
+        Sampler::mixed(7, "main", vec![(stream(40), 0.5), (stream(7), 0.3), (stream(11), 0.2)], 8).unwrap()
+    }
+
+    impl Sampler {
+        fn indices(&self, cursor: u64, count: u64) -> Vec<u64> {
+            self.picks(cursor, count).into_iter().map(|(_, sample)| sample).collect()
+        }
     }
 
     /// Resume bug "shuffle redrawn from mid-epoch RNG": the place where reading starts must not matter.
     #[test]
     fn shuffle_redrawn_reading_in_pieces_gives_the_same_samples() {
-        let sampler = sampler(7, "main");
-        let whole = sampler.indices(0, 100);
-        for pieces in [vec![50, 50], vec![33, 33, 34], vec![1; 100]] {
-            let mut cursor = 0;
-            let mut joined = Vec::new();
-            for piece in pieces {
-                joined.extend(sampler.indices(cursor, piece));
-                cursor += piece;
+        for sampler in [sampler(7, "main"), mixed()] {
+            let whole = sampler.picks(0, 100);
+            for pieces in [vec![50, 50], vec![33, 33, 34], vec![1; 100]] {
+                let mut cursor = 0;
+                let mut joined = Vec::new();
+                for piece in pieces {
+                    joined.extend(sampler.picks(cursor, piece));
+                    cursor += piece;
+                }
+                assert_eq!(joined, whole);
             }
-            assert_eq!(joined, whole);
         }
     }
 
@@ -113,5 +204,29 @@ mod tests {
         assert_ne!(sampler.indices(0, samples), sampler.indices(samples, samples));
         let place = 2 * samples + 3;
         assert_eq!(sampler.indices(place, 1), [order(7, "main", 2, samples, 3)]);
+    }
+
+    /// Within an epoch of its own, each source gives every sample once; the counts are those that are announced.
+    #[test]
+    fn each_source_of_a_mixture_has_complete_epochs() {
+        let sampler = mixed();
+        let picks = sampler.picks(0, 2000);
+        let taken = sampler.taken(2000);
+        assert_eq!(taken.iter().map(|taken| taken.samples).collect::<Vec<_>>(), [1000, 600, 400]);
+        for (number, source) in sampler.sources.iter().enumerate() {
+            let samples = source.packing.samples() as usize;
+            let of_source: Vec<u64> =
+                picks.iter().filter(|(other, _)| *other == number).map(|(_, sample)| *sample).collect();
+            assert_eq!(of_source.len() as u64, taken[number].samples);
+            // Cycles shuffle the samples of a source a little, so an epoch is complete when whole cycles have passed it.
+            let mut times = vec![0u64; samples];
+            for sample in &of_source {
+                times[*sample as usize] += 1;
+            }
+            let (least, most) = (times.iter().min().unwrap(), times.iter().max().unwrap());
+            assert!(most - least <= 1, "source {number}: {times:?}");
+            assert!((taken[number].epochs - of_source.len() as f64 / samples as f64).abs() < 1e-12);
+        }
+        assert_eq!(sampler.taken(7).iter().map(|taken| taken.samples).sum::<u64>(), 7);
     }
 }
