@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -65,10 +66,25 @@ fn no_such_shard(shard: usize, count: usize) -> Failure {
         .with_hint("use `for_each` over the number of shards that `corpus.clean` reports")
 }
 
+/// A line that is a document, not yet parsed.
+pub struct Line {
+    bytes: Vec<u8>,
+    path: Arc<Path>,
+    number: u64,
+}
+
+impl Line {
+    /// # Errors
+    /// When the line is not a document.
+    pub fn parse(&self) -> Result<Document, Failure> {
+        serde_json::from_slice(&self.bytes).map_err(|error| invalid(&self.path, self.number, &error))
+    }
+}
+
 /// Reads documents from a list of files, with one line in memory.
 pub struct DocumentReader {
     files: std::vec::IntoIter<PathBuf>,
-    current: Option<(PathBuf, BufReader<File>)>,
+    current: Option<(Arc<Path>, BufReader<File>)>,
     line: Vec<u8>,
     number: u64,
     bytes_read: u64,
@@ -93,7 +109,24 @@ impl DocumentReader {
             return Ok(None);
         }
         let parsed = serde_json::from_slice(&self.line);
-        parsed.map(Some).map_err(|error| self.invalid(&error))
+        parsed.map(Some).map_err(|error| invalid(&self.path(), self.number, &error))
+    }
+
+    /// Returns the next lines, about `bytes` of them; an empty list at the end.
+    ///
+    /// # Errors
+    /// When a file cannot be read.
+    pub fn next_batch(&mut self, bytes: usize) -> Result<Vec<Line>, Failure> {
+        let (mut lines, mut taken) = (Vec::new(), 0);
+        while taken < bytes && self.next_line()? {
+            taken += self.line.len();
+            lines.push(Line { bytes: self.line.clone(), path: self.path(), number: self.number });
+        }
+        Ok(lines)
+    }
+
+    fn path(&self) -> Arc<Path> {
+        self.current.as_ref().map_or_else(|| Arc::from(Path::new("")), |(path, _)| Arc::clone(path))
     }
 
     /// Reports progress out of `total` bytes while it reads: "cleaning", for example.
@@ -121,7 +154,7 @@ impl DocumentReader {
             if self.current.is_none() {
                 let Some(path) = self.files.next() else { return Ok(false) };
                 let file = File::open(&path).map_err(|error| unreadable(&path, &error))?;
-                self.current = Some((path, BufReader::with_capacity(1 << 18, file)));
+                self.current = Some((Arc::from(path), BufReader::with_capacity(1 << 18, file)));
                 self.number = 0;
             }
             let Some((path, reader)) = &mut self.current else { continue };
@@ -136,13 +169,12 @@ impl DocumentReader {
             return Ok(true);
         }
     }
+}
 
-    fn invalid(&self, error: &serde_json::Error) -> Failure {
-        let path = self.current.as_ref().map(|(path, _)| path.display().to_string()).unwrap_or_default();
-        Failure::fatal(format!("{path}:{}: not a document: {error}", self.number)).with_hint(
-            "documents are lines of JSON such as {\"id\": \"a:0\", \"text\": \"...\"}; `corpus.import` writes them",
-        )
-    }
+fn invalid(path: &Path, number: u64, error: &serde_json::Error) -> Failure {
+    Failure::fatal(format!("{}:{number}: not a document: {error}", path.display())).with_hint(
+        "documents are lines of JSON such as {\"id\": \"a:0\", \"text\": \"...\"}; `corpus.import` writes them",
+    )
 }
 
 /// Reads documents, reports progress once per MiB, and stops when the engine asks for it.

@@ -1,9 +1,22 @@
-//! `corpus.clean`: normalises, filters and deduplicates documents, and splits them into training shards and validation.
+//! `corpus.clean`: normalises, filters, deduplicates and divides documents.
 
+mod across;
+mod arguments;
+mod cleaned_file;
+mod contamination;
+mod divide;
+mod first_pass;
 mod handler;
-mod markup;
-mod normalise;
+mod hashing;
+mod near;
+mod pipeline;
+mod quality;
+mod reason;
+mod report;
+mod shards;
+mod sources;
 mod split;
+mod text;
 
 #[cfg(test)]
 mod tests;

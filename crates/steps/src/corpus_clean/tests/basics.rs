@@ -1,49 +1,13 @@
-//! Tests normalisation, filters, deduplication, and both ways to split.
+//! Tests the step: both ways to split, shards, counts and refusals.
 
 use std::collections::BTreeSet;
 
 use serde_json::json;
 
-use super::CORPUS_CLEAN;
-use super::markup::{strip_markup, strip_urls};
-use super::normalise::{Cleaner, Reason, Rules};
-use super::split::Split;
+use crate::corpus_clean::CORPUS_CLEAN;
+use crate::corpus_clean::split::Split;
 use crate::grammar::Grammar;
 use crate::tests::{Recorder, StepLab};
-
-fn cleaner(rules: Rules) -> Cleaner {
-    Cleaner::new(rules)
-}
-
-#[test]
-fn compatibility_forms_and_control_characters_go() {
-    let mut cleaner = cleaner(Rules { nfkc: true, ..Rules::default() });
-    assert_eq!(cleaner.clean("\u{FB01}ne \u{FF21}\u{2460}\u{0}\u{7}\tx\r\ny\rz\u{200B}").unwrap(), "fine A1\tx\ny\nz");
-    let mut raw = Cleaner::new(Rules::default());
-    assert_eq!(raw.clean("\u{FB01}ne").unwrap(), "\u{FB01}ne");
-}
-
-/// Neither removed nor kept characters may join two words.
-#[test]
-fn removed_characters_leave_words_apart() {
-    for (text, expected) in [
-        ("one\u{200B}two", "one two"),
-        ("one \u{200B} two", "one  two"),
-        ("one\u{200B}\u{FEFF}\u{0}two\u{200B}", "one two"),
-        ("\u{FEFF}end.\u{FEFF}Start", "end. Start"),
-        ("page\u{C}page\u{B}line\r\n\u{1F}unit", "page\npage\nline\nunit"),
-        (
-            "co\u{AD}operate, \u{645}\u{6CC}\u{200C}\u{62E}, a\u{2060}b",
-            "co\u{AD}operate, \u{645}\u{6CC}\u{200C}\u{62E}, a\u{2060}b",
-        ),
-        ("\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}", "\u{1F468}\u{200D}\u{1F469}\u{200D}\u{1F467}"),
-        ("no\u{A0}break", "no\u{A0}break"),
-    ] {
-        assert_eq!(cleaner(Rules::default()).clean(text).unwrap(), expected, "{text:?}");
-    }
-    assert_eq!(cleaner(Rules { nfkc: true, ..Rules::default() }).clean("no\u{A0}break").unwrap(), "no break");
-    assert_eq!(strip_markup("<td>one</td><td>two</td><ol><li>three</li></ol>"), "one\ntwo\nthree\n");
-}
 
 #[test]
 fn the_step_tells_what_nfkc_changed_and_which_invisible_characters_were_all_there_was() {
@@ -65,50 +29,6 @@ fn the_step_tells_what_nfkc_changed_and_which_invisible_characters_were_all_ther
         failure.message.ends_with("texts of U+200B (zero width space), U+FEFF (byte order mark) only"),
         "{failure}"
     );
-}
-
-#[test]
-fn markup_goes_and_what_only_looks_like_it_stays() {
-    for (text, expected) in [
-        ("<p class=\"a>b\">one</p><p>two &amp; three</p>", "one\ntwo & three\n"),
-        ("a < b and c > d, x<y", "a < b and c > d, x<y"),
-        ("<script>var x = '<b>';</script>text<!-- no -->!", "text!"),
-        ("&lt;b&gt; &#233; &#x4e2d; &nope; AT&T", "<b> \u{e9} \u{4e2d} &nope; AT&T"),
-        ("# Title #\n\n> quoted **bold** and *soft* `code`\n- item", "Title\n\nquoted bold and soft code\nitem"),
-        ("see [the page](http://x.y/z) and ![a cat](cat.png)", "see the page and a cat"),
-        ("snake_case_name and 2 * 3 * 4, #tag", "snake_case_name and 2 * 3 * 4, #tag"),
-        ("```rust\nlet x = 1;\n```\nend", "let x = 1;\nend"),
-        ("un<b>closed", "unclosed"),
-        ("<", "<"),
-    ] {
-        assert_eq!(strip_markup(text), expected, "{text:?}");
-    }
-}
-
-#[test]
-fn addresses_go_and_punctuation_stays() {
-    assert_eq!(strip_urls("see https://a.b/c?d=e, or (www.x.org)."), "see , or ().");
-    assert_eq!(strip_urls("awww.cute"), "awww.cute");
-    assert_eq!(strip_urls("ftp://x"), "");
-}
-
-#[test]
-fn filters_give_their_reason() {
-    let english = "The old sailor walked slowly along the harbour and watched the ships come in from the sea.";
-    let german = "Der alte Seemann ging langsam am Hafen entlang und sah den Schiffen zu, die vom Meer kamen.";
-    let mut cleaner = cleaner(Rules {
-        min_chars: 5,
-        max_chars: Some(120),
-        languages: vec![whatlang::Lang::Eng],
-        dedupe: true,
-        ..Rules::default()
-    });
-    assert_eq!(cleaner.clean(" \n\u{1}"), Err(Reason::Empty));
-    assert_eq!(cleaner.clean("\u{e9}\u{e9}\u{e9}\u{e9}"), Err(Reason::TooShort));
-    assert_eq!(cleaner.clean(&"a".repeat(121)), Err(Reason::TooLong));
-    assert_eq!(cleaner.clean(german), Err(Reason::Language));
-    assert_eq!(cleaner.clean(english).unwrap(), english);
-    assert_eq!(cleaner.clean(english), Err(Reason::Duplicate));
 }
 
 impl StepLab {

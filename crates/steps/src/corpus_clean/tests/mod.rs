@@ -1,0 +1,5 @@
+//! Tests the whole step.
+
+mod across;
+mod basics;
+mod report;
