@@ -123,17 +123,21 @@ fn files_beside(path: &Path) -> Vec<(String, String)> {
     found
 }
 
-/// Returns `path` if it is training text (a file, a folder, a glob or a built-in corpus) and no workflow has that name.
+/// Returns `path` if it is training text (a file, a folder, a glob, an address or a built-in corpus) and no workflow has
+/// that name.
 pub fn corpus(path: &str) -> Option<&str> {
     let is_text = match find(path) {
         Ok(_) => false,
         // A workflow that cannot be read.
         Err(_) if path.ends_with(".toml") => false,
         Err(_) if Path::new(path).exists() => true,
-        Err(_) => path.contains(['*', '?', '[', '{']) || path.starts_with("builtin:"),
+        Err(_) => path.contains(['*', '?', '[', '{']) || ELSEWHERE.iter().any(|start| path.starts_with(start)),
     };
     is_text.then_some(path)
 }
+
+/// Starts of sources that are no paths.
+const ELSEWHERE: [&str; 4] = ["builtin:", "http://", "https://", "hf://"];
 
 /// Largest workflow file in bytes; a hundred thousand steps take a tenth of it.
 const MAXIMUM_BYTES: u64 = 64 << 20;

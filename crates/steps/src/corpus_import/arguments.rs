@@ -1,5 +1,6 @@
 //! Arguments of `corpus.import`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use schemars::JsonSchema;
@@ -7,6 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::read::{self, Encoding, Options, Split};
+use super::remote::{Access, Place, Reach, Token, endpoint};
 use super::source::{self, SourceFiles};
 use crate::command::Project;
 use stepwell_base::failure::Failure;
@@ -20,8 +22,9 @@ const MAX_DOCUMENT_BYTES: u64 = 1 << 30;
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Arguments {
-    /// A file, a folder, a glob, `builtin:grammar`, or a list of these. A relative path starts at the folder of the workflow file if it
-    /// is there, else at the directory of the engine.
+    /// A file, a folder, a glob, an address (`https://...`), a path on the Hugging Face hub
+    /// (`hf://datasets/OWNER/NAME@REVISION/PATH`), `builtin:grammar`, or a list of these. A relative path starts at the folder of the
+    /// workflow file if it is there, else at the directory of the engine.
     source: Source,
     /// Field of JSON objects that holds the text; `outer.inner` leads into an object.
     #[serde(default = "default_text_field")]
@@ -32,6 +35,15 @@ pub struct Arguments {
     /// Encoding of the files by its WHATWG name, such as `utf-16le`, `windows-1252` or `shift_jis`.
     #[serde(default = "default_encoding")]
     encoding: String,
+    /// Secret for sources on a server: `{ env = "HF_TOKEN" }` or `{ file = "..." }`. Only that server sees it.
+    #[serde(default)]
+    token: Option<Token>,
+    /// Allow addresses of private networks and of this machine.
+    #[serde(default)]
+    allow_private: bool,
+    /// Most bytes of one file on a server.
+    #[serde(default = "default_max_bytes")]
+    max_bytes: u64,
     /// Reaction to JSON lines that give no text.
     #[serde(default)]
     pub on_bad_line: OnBadLine,
@@ -68,6 +80,11 @@ fn default_encoding() -> String {
     "utf-8".to_owned()
 }
 
+/// 64 GiB.
+fn default_max_bytes() -> u64 {
+    64 << 30
+}
+
 fn default_documents() -> u64 {
     4000
 }
@@ -85,7 +102,35 @@ impl Arguments {
         }
     }
 
-    /// Finds the files that the sources name.
+    /// The sources on servers, in order.
+    ///
+    /// # Errors
+    /// When an address is malformed, or a token would be sent to several servers.
+    pub fn remote(&self, project: Project<'_>) -> Result<Vec<(String, Place)>, Failure> {
+        let mut remote = Vec::new();
+        for source in self.sources(project) {
+            remote.extend(Place::parse(&source)?.map(|place| (source, place)));
+        }
+        let servers: BTreeSet<String> = remote.iter().map(|(_, place)| place.server()).collect();
+        if self.token.is_some() && servers.len() > 1 {
+            let servers = servers.into_iter().collect::<Vec<_>>().join(", ");
+            return Err(Failure::fatal(format!("`token` would be sent to several servers: {servers}"))
+                .with_hint("import from each server in a step of its own; `corpus.clean` takes a list of documents"));
+        }
+        Ok(remote)
+    }
+
+    /// How sources on servers are read. The file of a token is found like other files.
+    pub fn access(&self, project: Project<'_>) -> Access {
+        let reach = if self.allow_private { Reach::Any } else { Reach::Public };
+        let token = self.token.clone().map(|token| match token {
+            Token::File(path) => Token::File(project.find(Path::new(&path)).to_string_lossy().into_owned()),
+            token @ Token::Env(_) => token,
+        });
+        Access { reach, token, max_bytes: self.max_bytes, endpoint: endpoint() }
+    }
+
+    /// Finds the files on this machine that the sources name.
     ///
     /// # Errors
     /// When a source is missing or unreadable, or names nothing that can be imported.
@@ -96,7 +141,7 @@ impl Arguments {
         }
         let mut found = SourceFiles::default();
         for source in &sources {
-            if source == GRAMMAR {
+            if source == GRAMMAR || Place::parse(source)?.is_some() {
                 continue;
             }
             if let Some(name) = source.strip_prefix("builtin:") {

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 use super::arguments::{Arguments, GRAMMAR};
 use super::import::Import;
 use super::read;
+use super::remote::fetch;
 use crate::command::Project;
 use crate::finding::{Finding, Weight};
 use crate::handler::{StepContext, StepError, StepHandler, Surroundings, arguments};
@@ -24,11 +25,11 @@ impl StepHandler for CorpusImport {
     }
 
     fn version(&self) -> u32 {
-        2
+        3
     }
 
     fn summary(&self) -> &'static str {
-        "read text files, or the built-in grammar, as documents"
+        "read text files, from this machine or from servers, or the built-in grammar, as documents"
     }
 
     fn schema(&self) -> schemars::Schema {
@@ -51,13 +52,16 @@ impl StepHandler for CorpusImport {
                 ("null_texts", "text fields that are null"),
                 ("blank_texts", "texts of white space only"),
                 ("lone_surrogates", "texts with half of a surrogate pair, read as U+FFFD"),
+                ("fetched", "address, size, SHA-256 and entity tag or commit of every file from a server"),
                 ("notes", "what was passed over or looks odd, the first ten of each kind by name"),
             ]),
         }
     }
 
     fn check(&self, with: &Value) -> Result<(), Failure> {
-        arguments::<Arguments>(with)?.encoding().map(drop)
+        let arguments = arguments::<Arguments>(with)?;
+        arguments.remote(Project(Path::new("")))?;
+        arguments.encoding().map(drop)
     }
 
     /// Finds sources that name nothing, so that a wrong path is refused before the run.
@@ -67,7 +71,7 @@ impl StepHandler for CorpusImport {
         let parsed = arguments::<Arguments>(&Value::Object(with.clone()));
         let Some(arguments) = parsed.ok().filter(|_| known) else { return Vec::new() };
         let is_unset = arguments.sources(project).iter().all(|source| source.trim().is_empty());
-        let failure = arguments.files(project).err();
+        let failure = arguments.files(project).and_then(|_| arguments.remote(project)).err();
         let finding = |failure: Failure| Finding {
             argument: "source".to_owned(),
             weight: if is_unset { Weight::Unset } else { Weight::Missing },
@@ -77,7 +81,8 @@ impl StepHandler for CorpusImport {
         failure.map(finding).into_iter().collect()
     }
 
-    /// Returns name and digest of every file, so that one changed byte makes a new step.
+    /// Returns name and digest of every file on this machine, so that one changed byte makes a new step, and what pins
+    /// each source on a server.
     fn fingerprint(&self, with: &Value) -> Result<Value, Failure> {
         self.fingerprint_in(with, &Surroundings { project: Path::new(""), file: None, earlier: None })
     }
@@ -90,7 +95,15 @@ impl StepHandler for CorpusImport {
             let digest = read::digest(&file.path)?;
             Ok(json!([file.name, digest.to_hex().as_str()]))
         });
-        digests.collect::<Result<Vec<Value>, Failure>>().map(Value::from)
+        let mut known = digests.collect::<Result<Vec<Value>, Failure>>()?;
+        // A key must not depend on the network: what is not pinned is whatever the server had when it was imported.
+        known.extend(
+            arguments
+                .remote(Project(surroundings.project))?
+                .iter()
+                .map(|(source, place)| json!([source, place.pinned()])),
+        );
+        Ok(known.into())
     }
 
     fn run(&self, context: &mut StepContext<'_>) -> Result<Outputs, StepError> {
@@ -98,11 +111,16 @@ impl StepHandler for CorpusImport {
         let project_dir = context.request.project_dir.clone();
         let project = Project(&project_dir);
         let found = arguments.files(project)?;
+        let mut fetched = Vec::new();
+        for (source, place) in arguments.remote(project)? {
+            fetched.extend(fetch(context, &source, &place, &arguments.access(project))?);
+        }
         let mut import = Import::new(context, &arguments, found.findings.clone())?;
         if arguments.sources(project).iter().any(|source| source == GRAMMAR) {
             import.grammar()?;
         }
         import.files(&found.files)?;
-        import.finish(&found)
+        import.fetched(&fetched)?;
+        import.finish(&found, &fetched)
     }
 }

@@ -7,6 +7,7 @@ use serde_json::json;
 use super::arguments::{Arguments, OnBadLine};
 use super::findings::{Findings, Kind};
 use super::read::{Item, Options, Texts};
+use super::remote::Fetched;
 use super::source::{SourceFile, SourceFiles};
 use crate::command::Project;
 use crate::corpus_documents::{Document, NDJSON, write_document, write_failure, write_line};
@@ -77,7 +78,10 @@ impl<'a, 'b> Import<'a, 'b> {
         // Totals are sizes on disk: for compressed files the bar runs ahead and stops at the total.
         let sizes: Vec<u64> = files.iter().map(|file| file.path.metadata().map_or(0, |data| data.len())).collect();
         let total = sizes.iter().sum();
-        let expected = self.context.request.fingerprint.as_array().cloned().unwrap_or_default();
+        let mut expected = self.context.request.fingerprint.as_array().cloned().unwrap_or_default();
+        expected.truncate(
+            expected.len().saturating_sub(self.arguments.remote(Project(&self.context.request.project_dir))?.len()),
+        );
         if expected.len() != files.len() {
             return Err(changed("the sources hold other files than a moment before").into());
         }
@@ -86,9 +90,21 @@ impl<'a, 'b> Import<'a, 'b> {
             self.report(before, total, "bytes")?;
             let digest = self.file(file, (before, *size, total))?;
             if *expected != json!([file.name, digest.to_hex().as_str()]) {
-                return Err(changed(&format!("corpus source {} changed while it was read", file.path.display())).into());
+                return Err(changed(&format!("corpus source {} changed while it was read", file.shown())).into());
             }
             before += size;
+        }
+        Ok(())
+    }
+
+    /// Reads downloaded files, whose digests were checked as they arrived.
+    pub fn fetched(&mut self, fetched: &[Fetched]) -> Result<(), StepError> {
+        let size = |file: &SourceFile| file.path.metadata().map_or(0, |data| data.len());
+        let total = fetched.iter().map(|fetched| size(&fetched.file)).sum();
+        let mut before = 0;
+        for Fetched { file, .. } in fetched {
+            self.file(file, (before, size(file), total))?;
+            before += size(file);
         }
         Ok(())
     }
@@ -98,10 +114,10 @@ impl<'a, 'b> Import<'a, 'b> {
         let mut texts = Texts::open(file, self.options)?;
         if texts.is_json_by_its_looks() {
             self.findings
-                .add(Kind::JsonAsText, || format!("{} (read as text, keys and braces included)", file.path.display()));
+                .add(Kind::JsonAsText, || format!("{} (read as text, keys and braces included)", file.shown()));
         }
         if texts.is_doubtful() {
-            self.findings.add(Kind::OtherEncoding, || file.path.display().to_string());
+            self.findings.add(Kind::OtherEncoding, || file.shown());
         }
         let (mut reported, mut number) = (0, 0);
         while let Some(item) = texts.next()? {
@@ -148,7 +164,7 @@ impl<'a, 'b> Import<'a, 'b> {
     }
 
     /// Publishes the documents.
-    pub fn finish(self, found: &SourceFiles) -> Result<Outputs, StepError> {
+    pub fn finish(self, found: &SourceFiles, fetched: &[Fetched]) -> Result<Outputs, StepError> {
         if self.document_count == 0 {
             return Err(self.empty().into());
         }
@@ -159,9 +175,10 @@ impl<'a, 'b> Import<'a, 'b> {
         let values = json!({
             "documents": self.document_count,
             "bytes": self.text_bytes,
-            "files": found.files.len(),
+            "files": found.files.len() + fetched.len(),
             "skipped_files": found.skipped,
             "blank_texts": self.blank_texts,
+            "fetched": fetched.iter().map(|fetched| &fetched.origin).collect::<Vec<_>>(),
         });
         let mut outputs = Outputs::of([("documents", documents?), ("minimal_pairs", pairs?)], values);
         outputs.values.extend(self.findings.values());

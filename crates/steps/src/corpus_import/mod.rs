@@ -6,6 +6,7 @@ mod handler;
 mod import;
 mod json;
 mod read;
+mod remote;
 mod source;
 
 #[cfg(test)]

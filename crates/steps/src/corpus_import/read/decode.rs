@@ -71,7 +71,7 @@ fn decompressed(file: &SourceFile, mut stored: Raw) -> io::Result<Box<dyn BufRea
 }
 
 fn read_failure(file: &SourceFile, error: &io::Error, offset: u64) -> Failure {
-    let path = file.path.display();
+    let path = file.shown();
     if let Some(malformed) = error.get_ref().and_then(|inner| inner.downcast_ref::<Malformed>()) {
         return Failure::fatal(format!("{path}: {malformed}"))
             .with_hint("set `encoding` to the encoding of the file, or repair the file there");
@@ -96,7 +96,7 @@ fn read_failure(file: &SourceFile, error: &io::Error, offset: u64) -> Failure {
 }
 
 fn other_encoding(file: &SourceFile, asked: Encoding, conflict: &Conflict) -> Failure {
-    let (path, asked) = (file.path.display(), asked.is.name());
+    let (path, asked) = (file.shown(), asked.is.name());
     match conflict {
         Conflict::Marked(name) => {
             Failure::fatal(format!("{path} is {name}, not {asked}: its byte order mark is at byte offset 0"))

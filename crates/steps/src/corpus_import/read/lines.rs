@@ -75,7 +75,7 @@ impl<'a> Lines<'a> {
 
     /// Formats the place of a line as `FILE:LINE`.
     pub fn place(&self, line: u64) -> String {
-        format!("{}:{line}", self.file().path.display())
+        format!("{}:{line}", self.file().shown())
     }
 
     /// First bytes of the file, without a byte order mark. Valid only before the first line is read.
@@ -255,11 +255,11 @@ fn line_feeds(bytes: &[u8]) -> u64 {
 }
 
 pub fn too_long(file: &SourceFile, line: u64, max_bytes: u64) -> Failure {
-    let message = format!("{}:{line}: a document of more than {} MiB", file.path.display(), max_bytes >> 20);
+    let message = format!("{}:{line}: a document of more than {} MiB", file.shown(), max_bytes >> 20);
     Failure::fatal(message).with_hint("divide it into several documents; `split = \"paragraph\"` divides a text file")
 }
 
 fn binary(file: &SourceFile, at: u64) -> Failure {
-    let message = format!("{} is a binary file: NUL byte at byte offset {at}", file.path.display());
+    let message = format!("{} is a binary file: NUL byte at byte offset {at}", file.shown());
     Failure::fatal(message).with_hint("only text can be imported; leave the file out, or convert it to text first")
 }

@@ -5,7 +5,7 @@ mod pattern;
 mod resolve;
 mod walk;
 
-pub use formats::{Compression, Format};
-pub use pattern::Pattern;
+pub use formats::{Compression, Format, of as format_of};
+pub use pattern::{Pattern, is_glob};
 pub use resolve::{SourceFile, SourceFiles, resolve, unreadable};
 pub use walk::Walk;

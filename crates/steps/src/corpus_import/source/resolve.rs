@@ -19,6 +19,21 @@ pub struct SourceFile {
     pub name: String,
     pub format: Format,
     pub compression: Compression,
+    /// Address of a file that was downloaded.
+    pub url: Option<String>,
+}
+
+impl SourceFile {
+    /// The file in messages: its address, or its path.
+    pub fn shown(&self) -> String {
+        self.url.clone().unwrap_or_else(|| self.path.display().to_string())
+    }
+
+    /// A downloaded file, whose name gives its format.
+    pub fn downloaded(path: PathBuf, name: String, url: String) -> SourceFile {
+        let (format, compression) = formats::of(Path::new(&name));
+        SourceFile { path, name, format: format.unwrap_or(Format::Text), compression, url: Some(url) }
+    }
 }
 
 /// The files that a list of sources names.
@@ -126,7 +141,7 @@ fn with_findings(message: String, findings: &Findings) -> Failure {
 
 fn named(path: &Path, name: String) -> SourceFile {
     let (format, compression) = formats::of(path);
-    SourceFile { path: path.to_owned(), name, format: format.unwrap_or(Format::Text), compression }
+    SourceFile { path: path.to_owned(), name, format: format.unwrap_or(Format::Text), compression, url: None }
 }
 
 pub fn file_name(path: &Path) -> String {
