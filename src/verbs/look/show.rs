@@ -4,6 +4,7 @@ mod gave;
 mod heading;
 mod one_step;
 mod params;
+mod records;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::gave::{outputs, values};
 use super::heading::line;
+use super::records::tables;
 use super::steps::progress;
 use crate::error::CliError;
 use crate::exit_code::Exit;
@@ -70,10 +71,10 @@ pub(super) fn text(run: &RunRow, step: &StepRow, measured: &Measured) -> String 
     arguments.retain(|(path, _)| !path.starts_with(FINGERPRINT));
     let arguments = arguments.into_iter().map(|(path, value)| vec![path, short(&value)]).collect();
     let gave = values(step).into_iter().chain(outputs(step)).map(|row| row[1..].to_vec()).collect();
-    text + &bounded(&["argument", "value"], arguments) + &bounded(&["gave", "content"], gave)
+    text + &bounded(&["argument", "value"], arguments) + &bounded(&["gave", "content"], gave) + &tables(step)
 }
 
-fn bounded(header: &[&str], mut rows: Vec<Vec<String>>) -> String {
+pub(super) fn bounded(header: &[&str], mut rows: Vec<Vec<String>>) -> String {
     let more = rows.len().saturating_sub(MOST_ROWS);
     rows.truncate(MOST_ROWS);
     match (rows.is_empty(), more) {
