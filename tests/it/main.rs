@@ -17,6 +17,7 @@ mod control;
 mod crash;
 #[cfg(feature = "train")]
 mod curves;
+mod data;
 #[cfg(target_os = "linux")]
 mod disk;
 mod engine;
