@@ -50,7 +50,7 @@ impl Arguments {
             let place = self.phases.get(number).map_or("the run".to_owned(), |phase| format!("phase `{}`", phase.name));
             match self.sources(number) {
                 Sources::One([]) => {
-                    return Err(Failure::fatal(format!("{place} has no token files"))
+                    return Err(Failure::fatal(format!("there is no text to train on: {place} has no token files"))
                         .with_hint("set `tokens` to the outputs of `tokenize`, or `data` to a mixture"));
                 }
                 Sources::One(_) => {}
