@@ -7,7 +7,6 @@ mod guard_arguments;
 mod handler;
 mod host;
 mod metrics_log;
-mod mixture;
 mod model_argument;
 mod prepared;
 mod preview;

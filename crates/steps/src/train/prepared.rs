@@ -3,9 +3,8 @@
 use std::sync::Arc;
 
 use super::arguments::Arguments;
-use super::data::samplers;
+use super::data::{Mixed, mixture, samplers};
 use super::host::StepHost;
-use super::mixture::{Mixed, mixture};
 use super::resume::newest_valid;
 use super::utilisation::Utilisation;
 use super::watch::watch;

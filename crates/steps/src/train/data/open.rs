@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::arguments::{Arguments, SourceArguments};
 use super::mixture::{Sources, used};
 use crate::tokenize::Encoder;
+use crate::train::arguments::{Arguments, SourceArguments};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::{Failure, FailureKind};

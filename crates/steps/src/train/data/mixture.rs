@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::arguments::{Arguments, SourceArguments};
+use crate::train::arguments::{Arguments, SourceArguments};
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
 use stepwell_train::data::{Mixture, Sampler, Taken};
@@ -33,7 +33,7 @@ impl Arguments {
     ///
     /// # Errors
     /// When both or none of `tokens` and `data` are given, or weights are impossible.
-    pub(super) fn check_sources(&self) -> Result<(), Failure> {
+    pub fn check_sources(&self) -> Result<(), Failure> {
         let both = |place: &str| {
             Err(Failure::fatal(format!("{place} has both `tokens` and `data`"))
                 .with_hint("`tokens` is one source, `data` a mixture of several: leave one out"))

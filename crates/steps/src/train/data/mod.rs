@@ -1,0 +1,7 @@
+//! What phases are trained on: their sources, opened and mixed.
+
+mod mixture;
+mod open;
+
+pub use mixture::{Mixed, mixture};
+pub use open::{data_failure, open_stream, samplers};
