@@ -26,6 +26,8 @@ use stepwell_store::{Reader, RunRow, StepRow};
 const ITEM_CHARACTERS: usize = 1000;
 /// Most arguments, values and outputs, each.
 const MOST_ROWS: usize = 40;
+/// Most notes, the newest ones.
+const MOST_NOTES: u32 = 10;
 
 pub(super) fn show(session: &Session, reader: &Reader, id: RunId, step: &StepId) -> Result<Exit, CliError> {
     let step = reader.step(id, step)?;
@@ -36,7 +38,10 @@ pub(super) fn show(session: &Session, reader: &Reader, id: RunId, step: &StepId)
     let newest = reader.newest_usage(id, &step.id)?;
     value["usage"] = usage::json(&newest);
     let chosen = chosen(reader, id, &StepSpecs::of(&spec), &step)?;
-    let text = text(&run, &step, &Measured { time, usage: usage::text(&newest), chosen });
+    let notes = reader.newest_notes(id, &step.id, MOST_NOTES)?;
+    value["notes"] = notes.iter().map(|(at, message)| json!({ "at": at, "message": message })).collect();
+    let notes = notes.into_iter().map(|(_, message)| message).collect();
+    let text = text(&run, &step, &Measured { time, usage: usage::text(&newest), chosen, notes });
     session.out.document(&session.out.pasteable(&text), json!({ "run": run_json(&run), "step": value }))?;
     Ok(Exit::Ok)
 }
@@ -48,6 +53,8 @@ pub(super) struct Measured {
     /// Empty without a measurement.
     pub(super) usage: String,
     pub(super) chosen: Vec<String>,
+    /// Decisions and findings of its attempts.
+    pub(super) notes: Vec<String>,
 }
 
 pub(super) fn text(run: &RunRow, step: &StepRow, measured: &Measured) -> String {
@@ -62,6 +69,7 @@ pub(super) fn text(run: &RunRow, step: &StepRow, measured: &Measured) -> String 
     let progress = progress(&StepRow { outputs: None, failure: None, ..step.clone() });
     text.extend((!progress.is_empty()).then(|| line("progress", &progress)));
     text.extend(measured.chosen.iter().map(|chosen| line("chose", chosen.trim_start_matches("chose "))));
+    text.extend(measured.notes.iter().map(|note| line("note", note)));
     text.extend(failure_text(step).map(|told| line("failure", &told)));
     text.extend(step.failure.as_ref().and_then(|failure| failure.hint.as_ref()).map(|hint| line("hint", hint)));
     let mut arguments = Vec::new();

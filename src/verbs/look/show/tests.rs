@@ -177,8 +177,10 @@ fn one_step_has_everything() {
     let reader = lab.session().reader().unwrap();
     let shown = |step: &str| {
         let step = reader.step(run, &reader.resolve_step(run, step).unwrap()).unwrap();
-        let usage = if step.item_index == Some(2) { "1.9 cores, 300 MiB memory".to_owned() } else { String::new() };
-        let measured = one_step::Measured { time: "1.0s".to_owned(), usage, chosen: Vec::new() };
+        let works = step.item_index == Some(2);
+        let usage = if works { "1.9 cores, 300 MiB memory".to_owned() } else { String::new() };
+        let notes = works.then(|| "continues with half".to_owned()).into_iter().collect();
+        let measured = one_step::Measured { time: "1.0s".to_owned(), usage, chosen: Vec::new(), notes };
         one_step::text(&reader.run(run).unwrap(), &step, &measured)
     };
     assert_eq!(
@@ -192,6 +194,7 @@ status    running
 attempts  1
 time      1.0s
 uses      1.9 cores, 300 MiB memory
+note      continues with half
 
 ARGUMENT  VALUE
 argv      ["true"]

@@ -2,9 +2,11 @@
 
 use std::ops::ControlFlow;
 
+use jiff::Timestamp;
 use rusqlite::params;
 
 use stepwell_base::ids::{RunId, StepId};
+use stepwell_run::event::{Event, StepEvent, StepEventKind};
 
 use crate::decode::{collect, each, first};
 use crate::error::StoreError;
@@ -108,6 +110,18 @@ impl Reader {
     ) -> Result<(), StoreError> {
         let sql = "SELECT * FROM event WHERE run = ?1 AND step = ?2 ORDER BY seq DESC";
         self.query(|connection| each(connection, sql, params![run.to_string(), step.as_str()], see))
+    }
+
+    /// What the newest attempts of a step noted, oldest first: at most so many notes.
+    pub fn newest_notes(&self, run: RunId, step: &StepId, most: u32) -> Result<Vec<(Timestamp, String)>, StoreError> {
+        let sql = "SELECT * FROM event WHERE run = ?1 AND step = ?2 AND kind = 'note' ORDER BY seq DESC LIMIT ?3";
+        let rows: Vec<EventRow> =
+            self.query(|connection| collect(connection, sql, params![run.to_string(), step.as_str(), most]))?;
+        let note = |row: EventRow| match row.event {
+            Event::Step(StepEvent { kind: StepEventKind::Note { message }, .. }) => Some((row.at, message)),
+            _ => None,
+        };
+        Ok(rows.into_iter().rev().filter_map(note).collect())
     }
 
     /// Events that gave a step a checkpoint, oldest first, including checkpoints since rewound or dropped.
