@@ -47,6 +47,34 @@ fn the_end_of_a_run_is_told_once_with_its_values() {
     sandbox.stepwell(&["db", "check"]).ok();
 }
 
+/// The rest of the pages would take hours.
+const SLOW: &str = r#"
+name = "slow"
+[sla]
+finish_within = "30m"
+[[step]]
+id = "work"
+kind = "command"
+with.shell = "n=0; while [ ! -e enough ]; do n=$((n + 1)); echo $n 1000000 pages > $STEPWELL_PROGRESS; sleep 0.1; done"
+"#;
+
+#[test]
+fn a_deadline_in_danger_is_told_once_before_the_end() {
+    let sandbox = sandbox("cat >> told; echo \"$STEPWELL_ALERT\" >> alerts\n");
+    sandbox.write("slow.toml", SLOW.replace("enough", sandbox.path("enough").to_str().unwrap()));
+    let mut engine = sandbox.start(&["run", "slow.toml"]);
+    eventually("the alert is told", || read(&sandbox.path("alerts")).contains("deadline_at_risk"));
+    std::thread::sleep(Duration::from_millis(1500));
+    sandbox.write("enough", "");
+    engine.wait().unwrap();
+    let told: Vec<Value> =
+        read(&sandbox.path("told")).lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!((&told[0]["type"], &told[0]["alert"]["kind"]), (&"run_alerted".into(), &"deadline_at_risk".into()));
+    assert!(told[0]["text"].as_str().unwrap().starts_with("run slow-1: the run should finish within"), "{}", told[0]);
+    assert_eq!((&told[1]["type"], &told[1]["alert"]), (&"run_ended".into(), &Value::Null));
+}
+
 #[test]
 fn a_notifier_that_fails_or_is_missing_is_a_warning() {
     let failing = sandbox("echo no route >&2; exit 3\n");

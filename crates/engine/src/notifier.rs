@@ -1,4 +1,4 @@
-//! Runs the owner's program once per ended run, on a thread of its own: a program that fails or hangs delays no run.
+//! Runs the owner's program once per ended run and per alert, on a thread of its own: a program that fails or hangs delays no run.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -29,46 +29,72 @@ const LONGEST: usize = 16 << 10;
 /// Bytes of the log beyond which it starts again.
 const LONGEST_LOG: u64 = 1 << 20;
 
+/// An alert of a run, once: an engine that dies now does not tell it again.
+pub(crate) struct Alarm {
+    pub run: RunId,
+    pub kind: &'static str,
+    pub message: String,
+    pub at: Timestamp,
+}
+
+enum Notice {
+    End(End),
+    Alarm(Alarm),
+}
+
 /// The thread; it ends when this value is dropped.
 pub(crate) struct Notifier {
-    queue: Sender<End>,
+    queue: Sender<Notice>,
 }
 
 impl Notifier {
     pub(crate) fn start(command: Vec<String>, state_dir: PathBuf, sender: SyncSender<Message>) -> Notifier {
-        let (queue, ends) = channel();
-        thread::spawn(move || serve(&ends, &command, &state_dir, &sender));
+        let (queue, notices) = channel();
+        thread::spawn(move || serve(&notices, &command, &state_dir, &sender));
         Notifier { queue }
     }
 
     pub(crate) fn tell(&self, end: End) {
         // Fails only if the thread has panicked; the next engine tells the end then.
-        let _ = self.queue.send(end);
+        let _ = self.queue.send(Notice::End(end));
+    }
+
+    pub(crate) fn raise(&self, alarm: Alarm) {
+        let _ = self.queue.send(Notice::Alarm(alarm));
     }
 }
 
-fn serve(ends: &Receiver<End>, command: &[String], state_dir: &Path, sender: &SyncSender<Message>) {
-    for end in ends {
-        let problem = tell(command, state_dir, end.0).err();
-        // The engine is gone; the next one tells the end again.
-        if sender.send(Message::Told { end, problem }).is_err() {
+fn serve(notices: &Receiver<Notice>, command: &[String], state_dir: &Path, sender: &SyncSender<Message>) {
+    for notice in notices {
+        let told = match notice {
+            Notice::End(end) => {
+                let problem = tell(command, state_dir, end.0, None).err();
+                // If the engine is gone, the next one tells the end again.
+                sender.send(Message::Told { end, problem })
+            }
+            Notice::Alarm(alarm) => match tell(command, state_dir, alarm.run, Some(&alarm)) {
+                Ok(()) => Ok(()),
+                Err(problem) => sender.send(Message::Warning(problem)),
+            },
+        };
+        if told.is_err() {
             return;
         }
     }
 }
 
-/// Runs the program with the message on its standard input.
+/// Runs the program with the message on its standard input: an alert, or the end of the run.
 ///
 /// # Errors
 /// A warning for people.
-fn tell(command: &[String], state_dir: &Path, run: RunId) -> Result<(), String> {
+fn tell(command: &[String], state_dir: &Path, run: RunId, alarm: Option<&Alarm>) -> Result<(), String> {
     let Some((program, arguments)) = command.split_first() else { return Ok(()) };
     let shown = format!("the notify command `{program}`");
     let log = state_dir.join(NOTIFY_LOG_FILE);
     let failed = |why: &dyn std::fmt::Display| format!("{shown} {why}; its output is in `{}`", log.display());
     let reader = Reader::open(state_dir).map_err(|error| failed(&error))?;
     let row = reader.run(run).map_err(|error| failed(&error))?;
-    let message = message(&reader, state_dir, &row).map_err(|error| failed(&error))?;
+    let message = message(&reader, state_dir, &row, alarm).map_err(|error| failed(&error))?;
     let output = open_log(&log).map_err(|error| failed(&error))?;
     let errors = output.try_clone().map_err(|error| failed(&error))?;
     let mut child = Command::new(program)
@@ -78,6 +104,7 @@ fn tell(command: &[String], state_dir: &Path, run: RunId) -> Result<(), String> 
         .env("STEPWELL_RUN_WORKFLOW", &row.workflow)
         .env("STEPWELL_RUN_STATUS", row.stored_status.as_str())
         .env("STEPWELL_STATE_DIR", state_dir)
+        .env("STEPWELL_ALERT", alarm.map_or("", |alarm| alarm.kind))
         .stdin(Stdio::piped())
         .stdout(output)
         .stderr(errors)
@@ -121,7 +148,7 @@ fn wait(child: &mut Child) -> Result<(), String> {
 }
 
 /// One line of JSON. `text` is the key that chat services show.
-fn message(reader: &Reader, state_dir: &Path, run: &RunRow) -> Result<String, StoreError> {
+fn message(reader: &Reader, state_dir: &Path, run: &RunRow, alarm: Option<&Alarm>) -> Result<String, StoreError> {
     let values = numbers(reader, run.id)?;
     let mut message = json!({
         "schema": 1,
@@ -141,6 +168,11 @@ fn message(reader: &Reader, state_dir: &Path, run: &RunRow) -> Result<String, St
         "values": values,
         "state_dir": state_dir.display().to_string(),
     });
+    if let Some(Alarm { kind, message: why, at, .. }) = alarm {
+        message["type"] = "run_alerted".into();
+        message["text"] = format!("run {}: {why}", run.name).into();
+        message["alert"] = json!({ "kind": kind, "message": why, "at": at });
+    }
     if message.to_string().len() > LONGEST {
         message["values"] = Value::Object(Map::new());
     }

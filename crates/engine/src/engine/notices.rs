@@ -11,7 +11,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::executors::Executor;
 use crate::inbox::Inbox;
-use crate::notifier::{End, Notifier};
+use crate::notifier::{Alarm, End, Notifier};
 
 /// Longest wait of an engine that has nothing else to do. The next engine tells the rest.
 const LAST_WAIT: Duration = Duration::from_secs(12);
@@ -43,15 +43,26 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// Starts telling ends that are committed.
     pub(crate) fn tell(&mut self, ends: Vec<End>) {
         for end in ends {
-            let notifier = self.notices.notifier.get_or_insert_with(|| {
-                let command = self.options.limits.notify_command.clone();
-                Notifier::start(command, self.options.state_dir.clone(), self.sender.clone())
-            });
             // After a full disk the engine starts again while the notifier works.
             if self.notices.open.insert(end) {
-                notifier.tell(end);
+                self.notifier().tell(end);
             }
         }
+    }
+
+    /// Tells an alert of a person's run, unless alerts have a program of their own.
+    pub(crate) fn raise(&mut self, alarm: Alarm) {
+        let is_child = self.runs.get(&alarm.run).is_none_or(|run| !run.ancestors.is_empty());
+        if self.notifies() && !is_child {
+            self.notifier().raise(alarm);
+        }
+    }
+
+    fn notifier(&mut self) -> &Notifier {
+        self.notices.notifier.get_or_insert_with(|| {
+            let command = self.options.limits.notify_command.clone();
+            Notifier::start(command, self.options.state_dir.clone(), self.sender.clone())
+        })
     }
 
     /// Tells what an earlier engine was about to tell when it died.

@@ -23,6 +23,7 @@ use crate::engine::Engine;
 use crate::engine::state::run::Run;
 use crate::error::EngineError;
 use crate::inbox::Message;
+use crate::notifier::Alarm;
 
 /// Minimum time between two estimates of a run, because progress arrives more often.
 const ESTIMATE_EVERY: Duration = Duration::from_secs(1);
@@ -169,7 +170,10 @@ impl<X: Executor, C: Clock> Engine<'_, X, C> {
     /// start it again.
     pub(crate) fn call_for_alert(&mut self, recorded: &Recorded) {
         let Event::Run(RunEvent::Alerted { alert, message }) = &recorded.event else { return };
-        let Some((program, arguments)) = self.options.limits.alert_command.split_first() else { return };
+        let Some((program, arguments)) = self.options.limits.alert_command.split_first() else {
+            let (run, kind, message, at) = (recorded.run, alert.as_str(), message.clone(), recorded.at);
+            return self.raise(Alarm { run, kind, message, at });
+        };
         let name = self.runs.get(&recorded.run).map(|run| run.name.clone()).unwrap_or_default();
         let started = Program::new(program)
             .args(arguments)
