@@ -24,11 +24,12 @@ pub struct ProgressMark {
 }
 
 impl ProgressMark {
-    /// Adds one report; a report that moves backwards becomes the new first one.
+    /// Adds one report; a report that moves backwards becomes the new first one, and so does the first that knows a total.
     pub fn after(earlier: Option<ProgressMark>, progress: &Progress, at: Timestamp) -> ProgressMark {
         let Progress { done, total, .. } = *progress;
-        let first =
-            earlier.filter(|mark| mark.done <= done).map_or((done, at), |mark| (mark.first_done, mark.first_at));
+        let first = earlier
+            .filter(|mark| mark.done <= done && (mark.total > 0 || total == 0))
+            .map_or((done, at), |mark| (mark.first_done, mark.first_at));
         ProgressMark { done, total, at, first_done: first.0, first_at: first.1 }
     }
 
@@ -171,6 +172,13 @@ mod tests {
         assert_eq!(mark.left(at(100)).map(|left| left.as_secs()), Some(30));
         assert_eq!(ProgressMark { total: 0, ..mark }.left(at(90)), None);
         assert_eq!(ProgressMark { first_done: 60, ..mark }.left(at(90)), None);
+        let report = |done, total| Progress { done, total, ..Progress::default() };
+        let loading = ProgressMark::after(None, &report(0, 0), at(0));
+        let first = ProgressMark::after(Some(loading), &report(0, 50), at(30));
+        assert_eq!(
+            (first.first_at, ProgressMark::after(Some(first), &report(5, 50), at(40)).first_at),
+            (at(30), at(30))
+        );
         let running = Work::Running { since: at(0), progress: Some(mark) };
         assert_eq!(seconds(&[task("a", &[], running, Some(5000))], 1), Some((30, true)), "progress beats history");
     }
