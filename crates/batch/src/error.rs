@@ -137,6 +137,12 @@ impl RowError {
         RowError::new(Code::BatchCancelled, "This request was not executed because the batch was cancelled.")
     }
 
+    /// A row that took longer than it may.
+    pub fn timed_out(after: std::time::Duration) -> RowError {
+        let seconds = after.as_secs_f64();
+        RowError::new(Code::RequestTimeout, format!("This request was not completed within {seconds} seconds."))
+    }
+
     /// The body `{"error": {...}}` that an OpenAI client expects with the status of the code.
     pub fn body(&self) -> Value {
         let kind = match self.code.status() {

@@ -18,6 +18,13 @@ pub enum EngineError {
     Cache(#[from] PoolError),
 }
 
+impl EngineError {
+    /// True if the system refuses the memory of the cache: a smaller one may do.
+    pub fn lacks_memory(&self) -> bool {
+        matches!(self, EngineError::Cache(PoolError::Memory { .. }))
+    }
+}
+
 /// The request is refused; nothing of it has been queued.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use super::arguments::Dtype;
 use super::backend::{Backend, Happened};
 use super::engine::ModelBackend;
+use super::memory::Memory;
 use stepwell_base::failure::Failure;
 use stepwell_batch::RowError;
 use stepwell_batch::body::Body;
@@ -59,7 +60,7 @@ impl<'m> AnsweringModel<'m> {
     /// When the type is not known, or there is too little memory.
     pub fn open(model: &'m Model, dtype: &str, slots: usize, now: i64) -> Result<AnsweringModel<'m>, Failure> {
         let dtype = Dtype::named(dtype)?;
-        let backend = ModelBackend::with(model, dtype, (slots, None), now)?;
+        let backend = ModelBackend::open(model, dtype, Memory::of_slots(slots), now)?;
         Ok(AnsweringModel { backend, requests: HashMap::new(), prompts: HashMap::new(), next: 0 })
     }
 

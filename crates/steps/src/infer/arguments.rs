@@ -2,13 +2,16 @@
 
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::memory::Memory;
 use super::work::Ended;
 use stepwell_base::artifact::ArtifactRef;
+use stepwell_base::duration;
 use stepwell_base::failure::Failure;
 use stepwell_batch::body::Endpoint;
 use stepwell_batch::lines::{self, Limits, Rules};
@@ -46,6 +49,9 @@ pub(super) struct Arguments {
     /// Time after which rows without an answer get the error `batch_expired`: `24h` from the first attempt, or a point in time.
     #[serde(default)]
     pub deadline: Option<String>,
+    /// Longest time of one request, such as `10m`: one that takes longer gets the error `request_timeout`. Default: no limit.
+    #[serde(default)]
+    pub request_timeout: Option<String>,
     /// The only url that requests may have, such as `/v1/chat/completions`. Default: each that is known.
     #[serde(default)]
     pub endpoint: Option<String>,
@@ -86,7 +92,7 @@ impl Source {
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub(super) enum Dtype {
+pub(crate) enum Dtype {
     #[default]
     F32,
     Bf16,
@@ -166,6 +172,7 @@ impl Arguments {
     pub(super) fn check(&self) -> Result<(), Failure> {
         self.rules()?;
         self.deadline()?;
+        self.request_timeout()?;
         if self.concurrency.get() > MOST_AT_ONCE {
             return Err(Failure::fatal(format!("`concurrency` is at most {MOST_AT_ONCE}")));
         }
@@ -201,6 +208,24 @@ impl Arguments {
     pub(super) fn deadline(&self) -> Result<Option<Deadline>, Failure> {
         let text = self.deadline.as_deref().filter(|text| !text.is_empty());
         text.map(Deadline::parse).transpose().map_err(|error| Failure::fatal(format!("`deadline`: {error}")))
+    }
+
+    /// `most_at_once` limits the rows after an attempt that ran out of memory.
+    pub(super) fn memory(&self, most_at_once: Option<usize>) -> Memory {
+        let slots = usize::try_from(self.concurrency.get()).unwrap_or(usize::MAX);
+        let slots = most_at_once.map_or(slots, |most| slots.min(most));
+        let cache = self.cache_mib.map(|mib| usize::try_from(mib.get() << 20).unwrap_or(usize::MAX));
+        Memory { slots, cache, keeps_prompts: most_at_once.is_none() }
+    }
+
+    pub(super) fn request_timeout(&self) -> Result<Option<Duration>, Failure> {
+        let text = self.request_timeout.as_deref().filter(|text| !text.is_empty());
+        let parsed = |text: &str| {
+            duration::parse(text).filter(|timeout| !timeout.is_zero()).ok_or_else(|| {
+                Failure::fatal("`request_timeout` is no time").with_hint("write one such as `10m` or `90s`")
+            })
+        };
+        text.map(parsed).transpose()
     }
 
     /// The end of the window of a batch that started at `start`.

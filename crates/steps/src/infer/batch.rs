@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::arguments::Arguments;
 use super::backend::Backend;
-use super::durable::{self, Cause, Commits, InFlight, Reuse, Segment, Standing};
+use super::durable::{self, Commits, InFlight, Reuse, Segment, Standing};
 use super::results;
 use super::table::Table;
 use super::tally::{Tally, short};
@@ -27,13 +27,14 @@ pub const CANCEL_FILE: &str = "cancel";
 /// Time between two looks for that file.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Runs the batch in `requests`. `open` loads the model, unless no row needs it.
+/// Runs the batch in `requests`. `open` loads the model, unless no row needs it; a number is the most rows at once, after an attempt
+/// that ran out of memory.
 pub(super) fn run_batch<B: Backend>(
     context: &mut StepContext<'_>,
     arguments: &Arguments,
     requests: &Path,
     identity: &Identity,
-    open: impl FnOnce(&mut StepContext<'_>) -> Result<B, StepError>,
+    open: impl FnOnce(&mut StepContext<'_>, Option<usize>) -> Result<B, StepError>,
 ) -> Result<Outputs, StepError> {
     let mut table = Table::read(requests, &arguments.rules()?, arguments.on_bad_line(), identity)?;
     let mut standing = Standing::of(&context.request.checkpoints, Timestamp::now());
@@ -41,13 +42,7 @@ pub(super) fn run_batch<B: Backend>(
     let reuse = earlier_answers(context, arguments, &table, identity);
     let (in_flight, death) = InFlight::open(context.scratch()).map_err(cannot_write)?;
     if let Some(death) = &death {
-        standing.deaths.charge(death);
-        let lines: Vec<String> = death.lines.iter().map(u64::to_string).collect();
-        let why = if death.cause == Cause::OutOfMemory { "for lack of memory " } else { "" };
-        context.reporter.note(format!(
-            "the worker died {why}while it worked on line {}: these rows run one by one",
-            lines.join(", ")
-        ));
+        context.reporter.note(standing.conclude(death));
     }
     let commits = Commits::start(context.reporter.checkpoint_line())?;
     let is_open = |row: &super::table::Row| row.entry.is_none() && !reuse.has(&row.key);
@@ -57,20 +52,21 @@ pub(super) fn run_batch<B: Backend>(
         system_fingerprint: fingerprint(identity),
     };
     let concurrency = usize::try_from(arguments.concurrency.get()).unwrap_or(usize::MAX);
+    let timeout = arguments.request_timeout()?;
     let expires_at = arguments.expires_at(standing.started_at)?;
     let asked = arguments.remaining.ended();
     let is_over = asked.is_some() || is_cancelled(context) || expires_at.is_some_and(|at| at <= Timestamp::now());
     // A death must be known to the engine before the next one: it is progress, so that the retries of the step are not used up.
     let news = death.is_some();
     if !is_over && table.rows.iter().any(is_open) {
-        let total = table.total();
-        context.report(0, total, "rows", "loading the model")?;
-        let backend = open(context)?;
-        let parts = Parts { table, segment, standing, backend, in_flight, death, commits, concurrency };
+        // Without a total: the estimate of the time left starts with the first row.
+        context.report(0, 0, "rows", "loading the model")?;
+        let backend = open(context, standing.most_at_once)?;
+        let parts = Parts { table, segment, standing, backend, in_flight, death, commits, concurrency, timeout };
         attempt(context, Work::new(parts), &reuse, (asked, expires_at), &header, news)
     } else {
         let backend = NoModel;
-        let parts = Parts { table, segment, standing, backend, in_flight, death, commits, concurrency };
+        let parts = Parts { table, segment, standing, backend, in_flight, death, commits, concurrency, timeout };
         attempt(context, Work::new(parts), &reuse, (asked, expires_at), &header, news)
     }
 }
@@ -91,6 +87,7 @@ fn attempt<B: Backend>(
         Some(ended) => Ok(ended),
         None => drive(context, &mut work, expires_at),
     };
+    let concurrency = work.at_once();
     let (table, segment, tally) = work.close()?;
     let ended = ended?;
     context.reporter.progress(Progress {
@@ -100,7 +97,10 @@ fn attempt<B: Backend>(
         message: "writing the files".to_owned(),
     });
     let written = results::write(context, &table, &segment, header, ended)?;
-    Ok(Outputs::of([("output", written.output), ("errors", written.errors)], values(&written.counts, &tally, ended)))
+    Ok(Outputs::of(
+        [("output", written.output), ("errors", written.errors)],
+        values(&written.counts, &tally, (ended, concurrency)),
+    ))
 }
 
 /// Works until every row has ended, or the batch is over for another reason.
@@ -123,7 +123,7 @@ fn drive<B: Backend>(
         if expires_at.is_some_and(|at| at <= Timestamp::now()) {
             return Ok(Ended::Expired);
         }
-        work.fill()?;
+        work.fill(context)?;
         if work.running() == 0 {
             return Ok(Ended::Completed);
         }
@@ -194,12 +194,14 @@ fn earlier_answers(context: &mut StepContext<'_>, arguments: &Arguments, table: 
     }
     let folder = durable::folder(&context.request.state_dir, identity);
     let name = format!("{}-{}.segment", context.request.run, context.request.step.as_str().replace('/', "_"));
+    let open: std::collections::HashSet<_> =
+        table.rows.iter().filter(|row| row.entry.is_none()).map(|row| row.key).collect();
+    // Segments that are found stay readable when the next lines remove them.
+    let found = Reuse::look(&folder, &name, |key| open.contains(key));
     if let Err(error) = durable::share(&context.scratch().join(SEGMENT), &folder, &name) {
         context.reporter.note(format!("later batches cannot use the answers of this one: {error}"));
     }
-    let open: std::collections::HashSet<_> =
-        table.rows.iter().filter(|row| row.entry.is_none()).map(|row| row.key).collect();
-    Reuse::look(&folder, &name, |key| open.contains(key))
+    found
 }
 
 fn is_cancelled(context: &StepContext<'_>) -> bool {
@@ -211,7 +213,7 @@ fn fingerprint(identity: &Identity) -> String {
     format!("fp_{}", &blake3::hash(text.as_bytes()).to_hex()[..12])
 }
 
-fn values(counts: &stepwell_batch::results::Counts, tally: &Tally, ended: Ended) -> Value {
+fn values(counts: &stepwell_batch::results::Counts, tally: &Tally, (ended, concurrency): (Ended, usize)) -> Value {
     let failures: Map<String, Value> =
         counts.failures.iter().map(|(code, count)| (code.as_str().to_owned(), json!(count))).collect();
     json!({
@@ -222,6 +224,7 @@ fn values(counts: &stepwell_batch::results::Counts, tally: &Tally, ended: Ended)
         "failures": failures,
         "prompt_tokens": counts.usage.prompt_tokens,
         "completion_tokens": counts.usage.completion_tokens,
+        "concurrency": concurrency,
         "reused": tally.reused_rows(),
         "tokens_per_second": (tally.mean_speed() * 10.0).round() / 10.0,
     })

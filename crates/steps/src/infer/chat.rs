@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::arguments::Dtype;
 use super::backend::{Backend, Happened};
 use super::engine::ModelBackend;
+use super::memory::Memory;
 use stepwell_base::failure::Failure;
 use stepwell_batch::body::Body;
 use stepwell_batch::results::{FinishReason, Usage};
@@ -32,7 +33,7 @@ impl<'m> ChatModel<'m> {
     /// # Errors
     /// When the type is not known, or there is too little memory.
     pub fn open(model: &'m Model, dtype: &str) -> Result<ChatModel<'m>, Failure> {
-        Ok(ChatModel { backend: ModelBackend::with(model, Dtype::named(dtype)?, (1, None), 0)?, next: 0 })
+        Ok(ChatModel { backend: ModelBackend::open(model, Dtype::named(dtype)?, Memory::of_slots(1), 0)?, next: 0 })
     }
 
     /// Answers a request. `see` gets the text in pieces, and may stop the answer; what there is of it is returned.

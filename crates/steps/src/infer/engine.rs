@@ -2,17 +2,17 @@
 
 use std::collections::HashMap;
 
-use super::arguments::{Arguments, Dtype};
+use super::arguments::Dtype;
 use super::backend::{Backend, Happened};
+use super::memory::{Memory, start};
 use super::prompt::Prompts;
 use super::sampling::sampling;
-use stepwell_base::failure::{Failure, FailureKind};
+use stepwell_base::failure::Failure;
 use stepwell_batch::body::Body;
 use stepwell_batch::results::{Choice, FinishReason, PromptLogprob, TokenLogprob, Usage};
 use stepwell_batch::{Code, RowError};
 use stepwell_inference::{
-    self as inference, Engine, EngineOptions, Event, Finished, Logprob, Logprobs, Reason, Refused, Request,
-    SamplingOptions,
+    self as inference, Engine, Event, Finished, Logprob, Logprobs, Reason, Refused, Request, SamplingOptions,
 };
 use stepwell_models::{GenerationDefaults, Model, Tokenizer};
 
@@ -21,6 +21,7 @@ pub(super) const VERSION: &str = "2";
 
 pub(super) struct ModelBackend<'m> {
     engine: Engine<'m>,
+    smaller_cache: Option<usize>,
     prompts: Prompts<'m>,
     defaults: &'m GenerationDefaults,
     tokenizer: &'m Tokenizer,
@@ -65,37 +66,20 @@ struct Wanted {
 }
 
 impl<'m> ModelBackend<'m> {
-    /// Loads the weights.
+    /// Loads the weights; `now` is the time for templates that print the date.
     ///
     /// # Errors
     /// When there is too little memory, or an option is out of its limits.
-    pub(super) fn open(model: &'m Model, arguments: &Arguments) -> Result<ModelBackend<'m>, Failure> {
-        let slots = usize::try_from(arguments.concurrency.get()).unwrap_or(usize::MAX);
-        let cache = arguments.cache_mib.map(|mib| usize::try_from(mib.get() << 20).unwrap_or(usize::MAX));
-        ModelBackend::with(model, arguments.dtype, (slots, cache), arguments.created)
-    }
-
-    /// As `open`; `now` is the time for templates that print the date.
-    pub(super) fn with(
-        model: &'m Model,
-        dtype: Dtype,
-        (slots, cache): (usize, Option<usize>),
-        now: i64,
-    ) -> Result<ModelBackend<'m>, Failure> {
-        let dtype = match dtype {
-            Dtype::F32 => inference::Dtype::F32,
-            Dtype::Bf16 => inference::Dtype::Bf16,
-            Dtype::Q8_0 => inference::Dtype::Q8_0,
-        };
-        let usual = EngineOptions { slots, ..EngineOptions::for_model(&model.shape, dtype) };
-        let options = match cache {
-            Some(bytes) => EngineOptions { cache_bytes: bytes, shared_cache_bytes: bytes, ..usual },
-            None => usual,
-        };
-        let engine = Engine::new(model, &options).map_err(|error| Failure::from_error(FailureKind::Fatal, &error))?;
+    pub(super) fn open(model: &'m Model, dtype: Dtype, memory: Memory, now: i64) -> Result<ModelBackend<'m>, Failure> {
+        let (engine, smaller_cache) = start(model, dtype, memory)?;
         let Model { tokenizer, chat, defaults, .. } = model;
         let prompts = Prompts::new(tokenizer, chat.as_ref(), engine.context(), now);
-        Ok(ModelBackend { engine, prompts, defaults, tokenizer, wanted: HashMap::new(), computed: 0 })
+        Ok(ModelBackend { engine, smaller_cache, prompts, defaults, tokenizer, wanted: HashMap::new(), computed: 0 })
+    }
+
+    /// Bytes of keys and values, if the system refused what was asked for.
+    pub(super) fn smaller_cache(&self) -> Option<usize> {
+        self.smaller_cache
     }
 
     /// A step, with the pieces of text that it has made certain.

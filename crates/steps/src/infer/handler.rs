@@ -53,6 +53,10 @@ impl StepHandler for Infer {
                 ("failures", "number of failed requests by category"),
                 ("prompt_tokens", "tokens of all prompts"),
                 ("completion_tokens", "tokens of all answers"),
+                (
+                    "concurrency",
+                    "most requests at once at the end; fewer than asked for if the batch ran out of memory",
+                ),
                 ("reused", "answers that the last attempt took from earlier batches"),
                 ("tokens_per_second", "speed of the last attempt"),
             ]),
@@ -125,9 +129,17 @@ impl StepHandler for Infer {
             engine: format!("{}/{}", engine::VERSION, arguments.dtype.as_str()),
         };
         let loaded = OnceCell::new();
-        run_batch(context, &arguments, &requests, &identity, |_| {
+        run_batch(context, &arguments, &requests, &identity, |context, most_at_once| {
             let model = Model::from_files(&files).map_err(model::unusable)?;
-            Ok(ModelBackend::open(loaded.get_or_init(|| model), &arguments)?)
+            let memory = arguments.memory(most_at_once);
+            let backend = ModelBackend::open(loaded.get_or_init(|| model), arguments.dtype, memory, arguments.created)?;
+            if let Some(bytes) = backend.smaller_cache() {
+                let mib = bytes >> 20;
+                context
+                    .reporter
+                    .note(format!("the system lacks memory for the keys and values of all rows: they have {mib} MiB"));
+            }
+            Ok(backend)
         })
     }
 }

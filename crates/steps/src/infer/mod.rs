@@ -8,6 +8,7 @@ mod chat;
 mod durable;
 mod engine;
 mod handler;
+mod memory;
 mod model;
 mod prompt;
 mod results;
@@ -17,6 +18,9 @@ mod tally;
 #[cfg(test)]
 mod tests;
 mod work;
+
+pub(crate) use arguments::Dtype;
+pub(crate) use memory::{Memory, start};
 
 pub use answers::{AnsweringModel, Told};
 pub use batch::CANCEL_FILE;

@@ -24,14 +24,14 @@ pub(super) struct Tally {
 const WINDOW: f64 = 2.0;
 
 impl Tally {
-    /// `done` rows of `total` have ended before.
-    pub(super) fn new(total: u64, done: u64) -> Tally {
+    /// `done` rows of `total` have ended before, and `failed` of these have failed.
+    pub(super) fn new(total: u64, done: u64, failed: u64) -> Tally {
         Tally {
             started: Instant::now(),
             total,
             at_start: done,
             done,
-            failed: 0,
+            failed,
             reused: 0,
             computed: 0,
             pace: Pace::default(),
@@ -55,6 +55,10 @@ impl Tally {
 
     pub(super) fn done(&self) -> u64 {
         self.done
+    }
+
+    pub(super) fn failed(&self) -> u64 {
+        self.failed
     }
 
     pub(super) fn at_start(&self) -> u64 {

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
 
 use super::backend::{Backend, Happened};
-use super::durable::{Commits, Death, InFlight, Outcome, Reuse, Segment, Standing};
-use super::table::Table;
+use super::durable::{Commits, Death, InFlight, Kind, Outcome, Reuse, Segment, Standing};
+use super::table::{Row, Table};
 use super::tally::Tally;
 use crate::handler::{StepContext, StepError};
 use stepwell_base::failure::Failure;
@@ -15,6 +16,7 @@ use stepwell_batch::{Code, RowError};
 
 /// A row that the model works on.
 struct Running {
+    since: Instant,
     choices: Vec<Option<Choice>>,
     usage: Usage,
     jobs: Vec<u64>,
@@ -34,6 +36,8 @@ pub(super) struct Work<B: Backend> {
     jobs: HashMap<u64, (usize, usize)>,
     next_job: u64,
     concurrency: usize,
+    /// Longest time of a row.
+    timeout: Option<Duration>,
     /// Lines that found no memory in company.
     alone: BTreeSet<u64>,
     last_death: Option<Death>,
@@ -51,18 +55,22 @@ pub(super) struct Parts<B> {
     pub death: Option<Death>,
     pub commits: Commits,
     pub concurrency: usize,
+    pub timeout: Option<Duration>,
 }
 
 impl<B: Backend> Work<B> {
     pub(super) fn new(parts: Parts<B>) -> Work<B> {
-        let Parts { table, segment, standing, backend, in_flight, death, commits, concurrency } = parts;
+        let Parts { table, segment, standing, backend, in_flight, death, commits, concurrency, timeout } = parts;
         let open = |index: &usize| table.rows[*index].entry.is_none();
         let is_suspect = |index: &usize| standing.deaths.suspects(table.rows[*index].place.line);
         // Rows that may be to blame come first: one that is not is free of suspicion soon.
         let (suspects, others): (Vec<usize>, Vec<usize>) = (0..table.rows.len()).filter(open).partition(is_suspect);
         let queue: VecDeque<usize> = suspects.into_iter().chain(others).collect();
         let done = (table.rows.len() - queue.len()) as u64;
-        let tally = Tally::new(table.total(), table.bad.len() as u64 + done);
+        let bad = table.bad.len() as u64;
+        let is_failure = |row: &&Row| row.entry.is_some_and(|entry| entry.kind == Kind::Failed);
+        let failed = table.rows.iter().filter(is_failure).count() as u64;
+        let tally = Tally::new(table.total(), bad + done, bad + failed);
         Work {
             table,
             segment,
@@ -75,6 +83,7 @@ impl<B: Backend> Work<B> {
             jobs: HashMap::new(),
             next_job: 0,
             concurrency,
+            timeout,
             alone: BTreeSet::new(),
             last_death: death,
             tally,
@@ -97,21 +106,29 @@ impl<B: Backend> Work<B> {
     }
 
     /// Gives the model as many rows as it takes.
-    pub(super) fn fill(&mut self) -> Result<(), StepError> {
+    pub(super) fn fill(&mut self, context: &mut StepContext<'_>) -> Result<(), StepError> {
         while let Some(index) = self.queue.front().copied() {
             let is_free = match self.running.first_key_value() {
                 None => true,
                 Some((first, _)) => {
-                    !self.must_be_alone(index) && !self.must_be_alone(*first) && self.jobs.len() < self.concurrency
+                    !self.must_be_alone(index)
+                        && !self.must_be_alone(*first)
+                        && self.jobs.len() < self.concurrency
+                        && self.standing.most_at_once.is_none_or(|most| self.running.len() < most)
                 }
             };
             if !is_free {
                 break;
             }
             self.queue.pop_front();
-            self.start(index)?;
+            self.start(index, context)?;
         }
         self.settle()
+    }
+
+    /// Most requests that are computed at once now.
+    pub(super) fn at_once(&self) -> usize {
+        self.standing.most_at_once.map_or(self.concurrency, |most| most.min(self.concurrency))
     }
 
     /// Number of rows that the model works on.
@@ -121,6 +138,7 @@ impl<B: Backend> Work<B> {
 
     /// Lets the model compute, and keeps what it finishes.
     pub(super) fn step(&mut self, context: &mut StepContext<'_>) -> Result<(), StepError> {
+        self.give_up_late_rows()?;
         for happened in self.backend.step() {
             match happened {
                 Happened::Tokens { computed } => self.tally.tokens(computed),
@@ -146,6 +164,7 @@ impl<B: Backend> Work<B> {
     pub(super) fn offer(&mut self) -> Result<(), StepError> {
         self.standing.segment_bytes = self.segment.bytes();
         self.standing.rows = self.tally.done();
+        self.standing.failed = self.tally.failed();
         self.commits.offer(self.standing.checkpoint(self.tally.tokens_so_far())?, self.standing.rows)
     }
 
@@ -175,10 +194,15 @@ impl<B: Backend> Work<B> {
         self.standing.deaths.suspects(line) || self.alone.contains(&line)
     }
 
-    fn start(&mut self, index: usize) -> Result<(), StepError> {
+    fn start(&mut self, index: usize, context: &mut StepContext<'_>) -> Result<(), StepError> {
         let row = &self.table.rows[index];
         let line = row.place.line;
         if let Some(error) = self.standing.deaths.verdict(line, self.last_death.as_ref()) {
+            if error.code == Code::OutOfMemory && self.standing.most_at_once.take().is_some() {
+                context
+                    .reporter
+                    .note(format!("line {line} was what needed the memory: the others run as many at once as before"));
+            }
             return self.record(index, &Outcome::Failed(error));
         }
         let loaded = self.table.load(row)?;
@@ -188,7 +212,8 @@ impl<B: Backend> Work<B> {
         };
         let seed = body.options.seed.map_or_else(|| loaded.seed(), |seed| seed as u64);
         // From here on the row may bring this process down.
-        self.running.insert(index, Running { choices: Vec::new(), usage: Usage::default(), jobs: Vec::new() });
+        let (since, usage) = (Instant::now(), Usage::default());
+        self.running.insert(index, Running { since, choices: Vec::new(), usage, jobs: Vec::new() });
         self.note_running()?;
         let prepared = catch_unwind(AssertUnwindSafe(|| self.backend.prepare(&body, seed)));
         let prepared = prepared.unwrap_or_else(|_| {
@@ -236,6 +261,15 @@ impl<B: Backend> Work<B> {
             context.reporter.note(format!("line {line} found no memory in company: it runs again, alone"));
         }
         self.refused(index, error)
+    }
+
+    /// Gives up rows that take longer than the step allows.
+    fn give_up_late_rows(&mut self) -> Result<(), StepError> {
+        let Some(timeout) = self.timeout else { return Ok(()) };
+        let is_late = |running: &Running| running.since.elapsed() > timeout;
+        let late: Vec<usize> =
+            self.running.iter().filter(|(_, running)| is_late(running)).map(|(index, _)| *index).collect();
+        late.into_iter().try_for_each(|index| self.give_up(index, RowError::timed_out(timeout)))
     }
 
     /// Tries a row again that found no memory, alone; or gives it up.

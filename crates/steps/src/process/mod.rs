@@ -4,6 +4,8 @@ mod memory_kills;
 mod proc_files;
 
 pub use memory_kills::MemoryKills;
+#[cfg(test)]
+pub use memory_kills::pretend;
 #[cfg(feature = "train")]
 pub use proc_files::resident_bytes;
 pub use proc_files::{TreeUsage, own_cpu_seconds, tree_usage};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::situation::{RunSeen, Situation};
@@ -151,13 +152,22 @@ fn status(situation: &Situation) -> &'static str {
     }
 }
 
-/// Counts while the run works: its progress counts rows.
+/// Counts while the run works: those of the newest checkpoint, which are durable and never fall.
 fn so_far(reader: &Reader, situation: &Situation) -> Result<BatchCounts, Problem> {
     let total = situation.batch.checked.as_ref().map_or(0, |checked| checked.lines);
     let mut counts = BatchCounts { total, ..BatchCounts::default() };
-    if let Some(run) = &situation.run {
-        let done = reader.running_steps(run.id)?.first().and_then(|step| step.progress).map(|mark| mark.done);
-        counts.completed = done.unwrap_or(0).min(total);
+    let Some(run) = &situation.run else { return Ok(counts) };
+    // The run has one step.
+    let Some(step) = reader.steps(run.id)?.into_iter().next() else { return Ok(counts) };
+    let number = |value: Option<&Value>| value.and_then(Value::as_u64).unwrap_or(0);
+    if let Some(outputs) = step.outputs {
+        counts.completed = number(outputs.values.get("completed"));
+        counts.failed = number(outputs.values.get("failed"));
+    } else if let Some(newest) = reader.checkpoints(run.id, &step.id)?.first() {
+        let state = &newest.checkpoint.state;
+        let rows = number(state.get("rows")).min(total);
+        counts.failed = number(state.get("failed")).min(rows);
+        counts.completed = rows - counts.failed;
     }
     Ok(counts)
 }

@@ -3,7 +3,7 @@
 use axum::http::StatusCode;
 use serde_json::{Value, json};
 
-use super::served::{End, asked, cancel, content, create, end, line, lines, look, run_of, runs, show, upload};
+use super::served::{End, asked, cancel, content, create, end, line, lines, look, run_of, runs, show, upload, work};
 use crate::tests::fixture::Lab;
 
 fn id(batch: &Value) -> &str {
@@ -45,6 +45,18 @@ fn a_batch_goes_through_its_states_and_its_files_can_be_read() {
     // Its ending does not change any more.
     assert_eq!(look(&lab), 0);
     assert_eq!(show(&lab, &batch), done);
+}
+
+#[test]
+fn a_batch_at_work_counts_failed_rows_apart() {
+    let lab = Lab::new();
+    let batch = create(&lab, 5);
+    look(&lab);
+    look(&lab);
+    work(&lab, run_of(&lab, id(&batch)).unwrap(), 3, 1);
+    let at_work = show(&lab, &batch);
+    assert_eq!(at_work["status"], "in_progress");
+    assert_eq!(at_work["request_counts"], json!({ "total": 5, "completed": 2, "failed": 1 }));
 }
 
 #[test]

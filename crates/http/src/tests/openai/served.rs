@@ -11,6 +11,7 @@ use crate::openai::round;
 use crate::tests::fixture::{Lab, bearer, request};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::{ArtifactRef, Outputs};
+use stepwell_base::checkpoint::Checkpoint;
 use stepwell_base::failure::Failure;
 use stepwell_base::ids::{Fence, RunId, StepId, StepKey};
 use stepwell_run::event::{Event, Recorded, RunEvent, StepEventKind};
@@ -115,12 +116,7 @@ impl End {
     }
 }
 
-/// Ends a run as an engine does.
-pub fn end(lab: &Lab, run: RunId, end: End) {
-    let lock = EngineLock::acquire(lab.dir.path()).unwrap();
-    let mut store = Store::open(lab.dir.path()).unwrap();
-    store.begin_epoch(&lock).unwrap();
-    let step = StepId::from("one");
+fn started(run: RunId, step: &StepId) -> Vec<Event> {
     let started = StepEventKind::AttemptStarted {
         attempt: 1,
         key: StepKey(format!("key-{run}")),
@@ -128,7 +124,30 @@ pub fn end(lab: &Lab, run: RunId, end: End) {
         lease_expires_at: Timestamp::now() + SignedDuration::from_secs(30),
         resources: Default::default(),
     };
-    let mut events = vec![Event::Run(RunEvent::Started), started.under(step.clone(), Fence(1))];
+    vec![Event::Run(RunEvent::Started), started.under(step.clone(), Fence(1))]
+}
+
+fn commit(lab: &Lab, run: RunId, events: Vec<Event>) {
+    let lock = EngineLock::acquire(lab.dir.path()).unwrap();
+    let mut store = Store::open(lab.dir.path()).unwrap();
+    store.begin_epoch(&lock).unwrap();
+    let events: Vec<Recorded> = events.into_iter().map(|event| Recorded { run, at: Timestamp::now(), event }).collect();
+    store.commit(Batch { events: &events, ..Batch::default() }).unwrap();
+}
+
+/// Works at a run as an engine does, until so many rows have ended.
+pub fn work(lab: &Lab, run: RunId, rows: u64, failed: u64) {
+    let step = StepId::from("one");
+    let mut events = started(run, &step);
+    let checkpoint = Checkpoint { state: json!({ "rows": rows, "failed": failed }), ..Checkpoint::default() };
+    events.push(StepEventKind::CheckpointCommitted { checkpoint }.under(step, Fence(1)));
+    commit(lab, run, events);
+}
+
+/// Ends a run as an engine does.
+pub fn end(lab: &Lab, run: RunId, end: End) {
+    let step = StepId::from("one");
+    let mut events = started(run, &step);
     match end {
         End::Succeeds { output, errors, completed, failed } => {
             let artifacts = ArtifactStore::open(lab.dir.path()).unwrap();
@@ -153,6 +172,5 @@ pub fn end(lab: &Lab, run: RunId, end: End) {
             events.push(Event::Run(RunEvent::Canceled));
         }
     }
-    let events: Vec<Recorded> = events.into_iter().map(|event| Recorded { run, at: Timestamp::now(), event }).collect();
-    store.commit(Batch { events: &events, ..Batch::default() }).unwrap();
+    commit(lab, run, events);
 }

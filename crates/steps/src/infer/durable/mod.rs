@@ -7,7 +7,7 @@ mod segment;
 mod standing;
 
 pub(super) use commits::Commits;
-pub(super) use in_flight::{Cause, Death, InFlight};
+pub(super) use in_flight::{Death, InFlight};
 pub(super) use reuse::{Reuse, folder, share};
-pub(super) use segment::{Entry, Outcome, Segment};
+pub(super) use segment::{Entry, Kind, Outcome, Segment};
 pub(super) use standing::Standing;

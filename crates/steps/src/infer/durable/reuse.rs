@@ -14,8 +14,9 @@ use stepwell_batch::results::Answer;
 
 /// Folder in the state directory.
 const FOLDER: &str = "rows";
-/// Most segments of a model, and bytes of all of them. The oldest are removed first.
-const MOST_SEGMENTS: usize = 256;
+/// Most segments of a model, and bytes of all of them. The oldest are removed first. Under failpoints, a second batch removes the
+/// segment of the first, so that the drill reaches the removal.
+const MOST_SEGMENTS: usize = if cfg!(feature = "failpoints") { 1 } else { 256 };
 const MOST_BYTES: u64 = 2 << 30;
 
 pub(in crate::infer) struct Reuse {

@@ -1,3 +1,4 @@
+mod memory;
 mod model;
 mod resume;
 mod rows;
@@ -58,7 +59,7 @@ impl Lab {
         let arguments: Arguments = serde_json::from_value(self.with.clone()).unwrap();
         let (ledger, requests) = (&self.ledger, &self.requests);
         self.steps.attempt(&self.with, &mut self.recorder, |context| {
-            run_batch(context, &arguments, requests, &identity(), |_| Ok(Toy::new(ledger)))
+            run_batch(context, &arguments, requests, &identity(), |_, _| Ok(Toy::new(ledger)))
         })
     }
 

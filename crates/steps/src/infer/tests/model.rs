@@ -14,6 +14,7 @@ use tempfile::TempDir;
 use crate::infer::arguments::Dtype;
 use crate::infer::backend::{Backend, Happened};
 use crate::infer::engine::ModelBackend;
+use crate::infer::memory::Memory;
 
 const TEMPLATE: &str = "{% for m in messages %}<{{ 'u' if m.role == 'user' else 'a' }}>{{ m.content }}</>{% endfor %}\
                         {% if add_generation_prompt %}<a>{% endif %}";
@@ -43,7 +44,8 @@ impl Lab {
     fn answer(&self, endpoint: Endpoint, body: &str) -> Result<Value, RowError> {
         let ordered: Json = serde_json::from_str(body).unwrap();
         let body = Body::parse(endpoint, serde_json::from_str(body).unwrap())?.in_order(Some(ordered));
-        let mut backend = ModelBackend::with(&self.model, Dtype::F32, (4, Some(8 << 20)), 0).unwrap();
+        let memory = Memory { cache: Some(8 << 20), ..Memory::of_slots(4) };
+        let mut backend = ModelBackend::open(&self.model, Dtype::F32, memory, 0).unwrap();
         let mut answer = Answer::default();
         for (id, job) in (0..).zip(backend.prepare(&body, 7)?) {
             backend.submit(id, job)?;

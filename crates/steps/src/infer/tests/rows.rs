@@ -1,6 +1,7 @@
 //! What becomes of rows.
 
 use std::fs;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -52,6 +53,8 @@ fn bad_lines_get_error_lines_and_no_row_is_lost() {
     ];
     assert_eq!(lab.errors(&outputs), expected.map(|(id, code)| (id, code.to_owned())));
     assert_eq!(outputs.values["failures"]["duplicate_custom_id"], 1);
+    let committed = &lab.recorder.checkpoints.last().unwrap().state;
+    assert_eq!((&committed["rows"], &committed["failed"]), (&json!(8), &json!(6)));
     lab.set("on_bad_line", json!("fail"));
     let Err(StepError::Failed(failure)) = lab.attempt() else { panic!() };
     assert!(
@@ -77,14 +80,17 @@ fn several_choices_and_prompts_are_one_row() {
 }
 
 #[test]
-fn a_row_without_memory_runs_again_alone() {
-    let lines = [row("a", "aaaa"), row("b", "bbbbbbbb"), row("c", "cc"), row("d", "dddddddddddd")];
+fn a_row_that_takes_too_long_gets_an_error_line() {
+    let lines = [row("slow", &"x".repeat(90)), row("quick", "q"), row("next", "n")];
     let mut lab = Lab::new(&lines.map(|line| line.to_string()));
-    lab.ledger.borrow_mut().memory = Some(10);
+    lab.set("request_timeout", json!("300ms"));
+    lab.ledger.borrow_mut().pause = Duration::from_millis(20);
     let outputs = lab.attempt().unwrap();
-    assert_eq!(ids(&lab.file(&outputs, "output")), ["a", "b", "c"]);
-    assert_eq!(lab.errors(&outputs), [(json!("d"), "out_of_memory".to_owned())]);
-    assert!(lab.ledger.borrow().submitted.contains(&("bbbbbbbb".to_owned(), 0)));
+    assert_eq!(ids(&lab.file(&outputs, "output")), ["quick", "next"]);
+    assert_eq!(lab.errors(&outputs), [(json!("slow"), "request_timeout".to_owned())]);
+    assert_eq!(lab.file(&outputs, "errors")[0]["response"], Value::Null);
+    lab.set("request_timeout", json!("soon"));
+    assert!(lab.attempt().is_err());
 }
 
 #[test]
@@ -105,15 +111,21 @@ fn a_cancelled_batch_keeps_what_is_finished() {
 
 #[test]
 fn an_expired_batch_keeps_what_is_finished() {
-    let mut lab = Lab::of_rows(5);
+    let mut lab = Lab::of_rows(30);
+    lab.ledger.borrow_mut().steps_left = Some(40);
+    lab.dying();
+    lab.ledger.borrow_mut().steps_left = None;
+    let before = lab.ledger.borrow().finished.len();
+    assert!((1..29).contains(&before));
     lab.set("deadline", json!("2020-01-01T00:00:00Z"));
     let outputs = lab.attempt().unwrap();
     assert_eq!(outputs.values["ended"], "expired");
-    assert_eq!(lab.errors(&outputs).len(), 5);
-    assert!(lab.errors(&outputs).iter().all(|(_, code)| code == "batch_expired"));
+    assert_eq!(lab.file(&outputs, "output").len(), before);
+    let errors = lab.errors(&outputs);
+    assert!(errors.len() == 30 - before && errors.iter().all(|(_, code)| code == "batch_expired"));
     lab.set("deadline", json!("24h"));
     let outputs = lab.attempt().unwrap();
-    assert_eq!(outputs.values["completed"], 5);
+    assert_eq!(outputs.values["completed"], 30);
 }
 
 #[test]
@@ -138,4 +150,28 @@ fn equal_rows_of_a_later_batch_are_not_computed_again() {
     };
     assert_eq!(answers(&first), answers(&second));
     assert_ne!(digests(&first), digests(&second));
+}
+
+#[test]
+fn rows_that_draw_samples_share_no_answers_with_rows_of_another_seed() {
+    let equal = |id: &str, seed: Option<u64>, temperature: Option<u64>| {
+        let mut line = row(id, "equal");
+        line["body"]["seed"] = json!(seed);
+        line["body"]["temperature"] = json!(temperature);
+        line.to_string()
+    };
+    let mut lab = Lab::new(&[equal("a", None, None), equal("b", Some(1), None), equal("c", None, Some(0))]);
+    lab.attempt().unwrap();
+    fs::remove_dir_all(lab.steps.step_directory()).unwrap();
+    lab.recorder.checkpoints.clear();
+    let rows = lab.steps.directory.path().join("rows");
+    let link = walkdir::WalkDir::new(&rows).into_iter().flatten().find(|entry| entry.file_type().is_file()).unwrap();
+    fs::rename(link.path(), link.path().with_file_name("other.segment")).unwrap();
+    // Another id is another seed, unless the row names one or draws nothing.
+    let lines =
+        [equal("d", None, None), equal("e", Some(2), None), equal("f", Some(1), None), equal("g", None, Some(0))];
+    fs::write(&lab.requests, lines.join("\n")).unwrap();
+    lab.ledger.borrow_mut().submitted.clear();
+    let outputs = lab.attempt().unwrap();
+    assert_eq!((&outputs.values["reused"], lab.ledger.borrow().submitted.len()), (&json!(2), 2));
 }

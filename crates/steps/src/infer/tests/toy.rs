@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::infer::backend::{Backend, Happened};
 use stepwell_batch::body::{Body, Prompt};
@@ -20,6 +21,10 @@ pub struct Ledger {
     pub dies_with: Option<String>,
     /// Panics after so many steps.
     pub steps_left: Option<u32>,
+    /// Panics in a step with more prompts.
+    pub most_running: Option<usize>,
+    /// Time that a step takes.
+    pub pause: Duration,
     /// Characters that all prompts together may have.
     pub memory: Option<usize>,
 }
@@ -75,6 +80,8 @@ impl Backend for Toy {
             assert!(*left > 0, "the process dies");
             *left -= 1;
         }
+        std::thread::sleep(ledger.pause);
+        assert!(ledger.most_running.is_none_or(|most| self.running.len() <= most), "the process dies of so many rows");
         let poison = ledger.dies_with.clone();
         assert!(!self.running.values().any(|(job, _)| Some(&job.prompt) == poison.as_ref()), "a poisoned row");
         let mut happened = vec![Happened::Tokens { computed: self.running.len() as u64 }];
