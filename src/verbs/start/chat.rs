@@ -22,12 +22,16 @@ const LONGEST: u64 = 16 << 20;
 /// Talk with a model in the terminal
 ///
 /// Prints the answer as it comes, and keeps the conversation: `/new` starts another, `/exit` or Ctrl-D ends. With MESSAGE,
-/// or with text on standard input, it answers once: `cat notes.txt | stepwell chat --model MODEL > summary.txt`.
+/// or with text on standard input, it answers once: `cat notes.txt | stepwell chat --model MODEL > summary.txt`. With
+/// `--lines`, each line of standard input is a message of one conversation.
 #[derive(Args, Debug)]
 pub struct ChatArgs {
     /// Message to answer; standard input follows it, if that is no terminal
     #[arg(value_name = "MESSAGE")]
     pub message: Option<String>,
+    /// Answer each line of standard input, in one conversation
+    #[arg(long, conflicts_with = "message")]
+    pub lines: bool,
     /// Hugging Face folder, GGUF file, run with a model (also `WORKFLOW@last`), or output RUN/STEP/NAME
     #[arg(long, short, value_name = "MODEL")]
     pub model: String,
@@ -77,6 +81,7 @@ pub fn chat(session: &Session, args: &ChatArgs) -> Result<Exit, CliError> {
     };
     let typed = std::io::stdin().is_terminal();
     match (&args.message, typed) {
+        (None, false) if args.lines => return talk.in_lines(),
         (Some(message), true) => talk.answer(message)?,
         (message, false) => {
             let input = read_all()?;
@@ -150,12 +155,11 @@ impl Talk<'_, '_> {
         out.message("hint: /new starts another conversation, /exit or Ctrl-D ends");
         loop {
             out.piece("> ")?;
-            let mut line = String::new();
-            let read = std::io::stdin().lock().take(LONGEST).read_line(&mut line);
-            if read.map_err(|error| CliError::internal("read the message", error))? == 0 || self.stop.is_raised() {
+            let line = read_line()?.filter(|_| !self.stop.is_raised());
+            let Some(line) = line else {
                 out.piece("\n")?;
                 return Ok(Exit::Ok);
-            }
+            };
             match line.trim() {
                 "" => {}
                 "/exit" | "/quit" => return Ok(Exit::Ok),
@@ -171,6 +175,22 @@ impl Talk<'_, '_> {
                 }
             }
         }
+    }
+
+    /// Answers line by line; the first message that cannot be answered ends it.
+    fn in_lines(&mut self) -> Result<Exit, CliError> {
+        while let Some(line) = read_line()? {
+            match line.trim() {
+                "" => {}
+                "/exit" | "/quit" => break,
+                "/new" => self.conversation.start(),
+                message => self.answer(message)?,
+            }
+            if self.stop.is_raised() {
+                break;
+            }
+        }
+        Ok(Exit::Ok)
     }
 
     fn answer(&mut self, message: &str) -> Result<(), CliError> {
@@ -204,12 +224,27 @@ impl Talk<'_, '_> {
     }
 }
 
+/// The next line; `None` at the end of the input.
+fn read_line() -> Result<Option<String>, CliError> {
+    let mut line = String::new();
+    let read = std::io::stdin().lock().take(LONGEST + 1).read_line(&mut line);
+    let bytes = read.map_err(|error| CliError::usage(format!("cannot read the message: {error}")))?;
+    if bytes as u64 > LONGEST {
+        return Err(too_long());
+    }
+    Ok((bytes > 0).then_some(line))
+}
+
+fn too_long() -> CliError {
+    CliError::usage(format!("the message has more than {} MiB", LONGEST >> 20))
+}
+
 fn read_all() -> Result<String, CliError> {
     let mut text = String::new();
     let read = std::io::stdin().lock().take(LONGEST + 1).read_to_string(&mut text);
     read.map_err(|error| CliError::usage(format!("cannot read the message: {error}")))?;
     if text.len() as u64 > LONGEST {
-        return Err(CliError::usage(format!("the message has more than {} MiB", LONGEST >> 20)));
+        return Err(too_long());
     }
     Ok(text)
 }

@@ -1,6 +1,9 @@
 //! `stepwell batch`: every row once, whatever is killed.
 
+mod chat;
 mod kills;
+#[cfg(target_os = "linux")]
+mod memory;
 mod model;
 mod rows;
 mod served;
@@ -12,7 +15,7 @@ use std::path::PathBuf;
 
 use serde_json::{Value, json};
 
-use self::model::tiny_model;
+pub use self::model::tiny_model;
 use crate::harness::{Finished, Sandbox};
 
 /// A sandbox with a model and a file of requests.

@@ -12,7 +12,7 @@ const ROWS: &str = r#"{"custom_id":"good","method":"POST","url":"/v1/chat/comple
 "#;
 
 /// Uploads a file of rows; returns its id.
-fn upload(server: &Server, token: &str, rows: &str) -> Value {
+pub fn upload(server: &Server, token: &str, rows: &str) -> Value {
     let part =
         |head: &str, body: &str| format!("--{BOUNDARY}\r\nContent-Disposition: form-data; {head}\r\n\r\n{body}\r\n");
     let purpose = part("name=\"purpose\"", "batch");
@@ -27,6 +27,12 @@ fn upload(server: &Server, token: &str, rows: &str) -> Value {
     answer.json()["id"].clone()
 }
 
+/// Creates a batch over an uploaded file.
+pub fn create(server: &Server, token: &str, file: &Value) -> Value {
+    let batch = json!({ "input_file_id": file, "endpoint": "/v1/chat/completions", "completion_window": "24h" });
+    server.call("POST", "/v1/batches", token, Some(&batch)).json()
+}
+
 #[test]
 fn a_batch_survives_the_death_of_the_server() {
     let sandbox = Sandbox::new();
@@ -34,13 +40,11 @@ fn a_batch_survives_the_death_of_the_server() {
     let options = ["--listen", "127.0.0.1:0", "--model", "tiny=model"];
     let server = Server::start_with(&sandbox, &options);
     let token = server.token.clone().expect("the first token");
-    let batch = json!({
-        "input_file_id": upload(&server, &token, ROWS), "endpoint": "/v1/chat/completions", "completion_window": "24h",
-    });
-    let made = server.call("POST", "/v1/batches", &token, Some(&batch)).json();
+    let file = upload(&server, &token, ROWS);
+    let made = create(&server, &token, &file);
     server.kill();
     let server = Server::start_with(&sandbox, &options);
-    assert_eq!(server.call("POST", "/v1/batches", &token, Some(&batch)).json()["id"], made["id"]);
+    assert_eq!(create(&server, &token, &file)["id"], made["id"]);
     let path = format!("/v1/batches/{}", made["id"].as_str().unwrap());
     let mut ended = json!(null);
     eventually("the batch ends", || {

@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
+use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::verb::BatchArgs;
@@ -18,10 +20,12 @@ use crate::session::Session;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::Digest;
 use stepwell_base::ids::RunId;
+use stepwell_batch::window::Deadline;
 use stepwell_engine::Start;
 use stepwell_run::request::Request;
 use stepwell_run::run_options::RunOptions;
 use stepwell_run::status::RunStatus;
+use stepwell_workflow::budget::Sla;
 use stepwell_workflow::parse::Source;
 use stepwell_workflow::spec::WorkflowSpec;
 
@@ -59,6 +63,7 @@ impl Batch {
             ("concurrency", json!(args.concurrency)),
             ("on_bad_line", json!(args.on_bad_line)),
             ("deadline", json!(args.deadline)),
+            ("request_timeout", json!(args.request_timeout)),
             ("endpoint", json!(args.endpoint)),
         ];
         let set: Vec<(String, String)> =
@@ -68,12 +73,18 @@ impl Batch {
             None => WORKFLOW.replace(TOKENIZER, ""),
         };
         let source = Source { origin: "batch".to_owned(), text, folder: std::path::PathBuf::new() };
-        let spec = check(session, source, &set)?.spec;
+        let mut spec = check(session, source, &set)?.spec;
+        spec.sla = sla(&args.deadline);
         let stamp = match &model.place {
             Place::Path(path) => stamp(path)?,
             Place::Output(_) => Value::Null,
         };
-        let essence = json!([with, stamp, args.dtype, args.on_bad_line, args.endpoint, args.deadline]);
+        let mut essence = vec![with, stamp];
+        let options = [&args.dtype, &args.on_bad_line, &args.endpoint, &args.deadline];
+        essence.extend(options.map(|option| json!(option)));
+        // Runs of a command without the option keep their keys.
+        essence.extend((!args.request_timeout.is_empty()).then(|| json!(args.request_timeout)));
+        let essence = Value::from(essence);
         let key = format!("batch-{}", &Digest::of(essence.to_string().as_bytes()).as_str()[..32]);
         Ok(Batch { spec, key })
     }
@@ -98,6 +109,13 @@ impl Batch {
         }
         Err(CliError::failed("this batch has ended short of answers too many times"))
     }
+}
+
+/// The promise that the engine watches, so that it alerts when the estimate is beyond the deadline.
+fn sla(deadline: &str) -> Option<Sla> {
+    let now = Timestamp::now();
+    let left = Deadline::parse(deadline).ok()?.of(now).duration_since(now);
+    Duration::try_from(left).ok().filter(|left| !left.is_zero()).map(|finish_within| Sla { finish_within })
 }
 
 /// True for a run that was canceled or pruned, or whose answers are not complete.

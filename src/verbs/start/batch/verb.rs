@@ -41,9 +41,12 @@ pub struct BatchArgs {
     /// What a line that is no request does: get an error line, or keep everything from starting
     #[arg(long, value_name = "WHAT", default_value = "error_line", value_parser = PossibleValuesParser::new(["error_line", "fail"]).map(|name| name))]
     pub on_bad_line: String,
-    /// Time for the whole batch, such as `24h`; later rows fail with `batch_expired`
+    /// Time for the whole batch, such as `24h`; later rows fail with `batch_expired`. An alert says once that it is in danger
     #[arg(long, value_name = "TIME", default_value = "")]
     pub deadline: String,
+    /// Longest time of one request, such as `10m`; one that takes longer fails with `request_timeout`
+    #[arg(long, value_name = "TIME", default_value = "")]
+    pub request_timeout: String,
     /// The only url that requests may have, such as `/v1/chat/completions`
     #[arg(long, value_name = "URL", default_value = "")]
     pub endpoint: String,
