@@ -2,7 +2,8 @@
 //! `--features failpoints` compiles them in, and the variable `FAILPOINTS` arms them, for example with
 //! `store.commit.after=2*off->1*return(abort)` (at the third time). Without the feature no code of them remains.
 //!
-//! Actions: `return(abort)`, `return(error)` (EIO), `return(full)` (ENOSPC) and `sleep(MILLISECONDS)`.
+//! Actions: `return(abort)`, `return(error)` (EIO), `return(full)` (ENOSPC) and `sleep(MILLISECONDS)`. `return(abort-once)` aborts
+//! one process only, of all those that share a record: a later attempt passes the point.
 
 /// Evaluates `expression` between the points `layer.operation.before` and `layer.operation.after` in
 /// `around!("layer.operation", expression)`. The expression's error type must implement `From<io::Error>`.
@@ -38,6 +39,7 @@ pub use armed::{OPERATIONS, RECORD_VARIABLE, reach};
 mod armed {
     use std::fs::OpenOptions;
     use std::io::{self, Write};
+    use std::path::Path;
     use std::sync::Once;
 
     /// Names a file to which every process appends `PID NAME` for each point that it reaches.
@@ -131,12 +133,19 @@ mod armed {
         match action {
             Some("error") => Err(io::Error::from_raw_os_error(EIO)),
             Some("full") => Err(io::Error::from_raw_os_error(ENOSPC)),
+            Some("abort-once") if !is_first() => Ok(()),
             _ => {
                 #[expect(clippy::disallowed_methods, reason = "the last words of a process that aborts")]
                 let _ = writeln!(io::stderr(), "stepwell: aborted by the failpoint `{point}`");
                 std::process::abort()
             }
         }
+    }
+
+    /// True for the first process that asks, of all those that share a record.
+    fn is_first() -> bool {
+        let Some(record) = std::env::var_os(RECORD_VARIABLE) else { return true };
+        OpenOptions::new().create_new(true).write(true).open(Path::new(&record).with_extension("aborted")).is_ok()
     }
 
     fn record(point: &str) {
