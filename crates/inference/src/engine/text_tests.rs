@@ -136,7 +136,8 @@ fn told(events: &[Event], id: u64) -> Told {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(12))]
 
-    /// Forms and scores of prompts change nothing about other sequences, and nothing changes them.
+    /// Forms and scores of prompts change nothing about other sequences, and nothing changes them. The cache is so small that
+    /// sequences are preempted.
     #[test]
     fn texts_with_a_form_have_equal_bits_in_any_company(
         lens in prop::collection::vec(1..90usize, 1..6),
@@ -144,7 +145,7 @@ proptest! {
         gaps in prop::collection::vec(0..4usize, 6),
         slots in 1..9usize,
         prefill_chunk in 1..60usize,
-        blocks in 6..40usize,
+        blocks in 5..11usize,
         dtype in prop::sample::select(vec![crate::Dtype::F32, crate::Dtype::Q8_0]),
     ) {
         let tokenizer = tokenizer();
