@@ -89,7 +89,8 @@ fn libraries_compute_the_same_prompts_in_turns() {
 fn what_cannot_be_measured_is_refused() {
     let sandbox = Sandbox::new();
     let refused = |more: &[&str]| sandbox.stepwell(&[&SMALL[..], &["1"], more].concat()).exits(2);
-    refused(&["--long-prompt", "62"]).says(&["62 tokens of a prompt and 5 new ones do not fit a context of 64"]);
+    let long = ["bench", "infer", MODEL, "--new-tokens", "4", "--long-prompt", "62"];
+    sandbox.stepwell(&long).exits(2).says(&["62 tokens of a prompt and 5 new ones do not fit a context of 64"]);
     refused(&["--against", "transformers", "--python", "no-such-python"]).says(&["cannot start `no-such-python`"]);
     refused(&["--against", "vllm"]).says(&["vllm", "transformers", "llama-cpp"]);
     sandbox.stepwell(&["bench", "infer", "no-such-model"]).exits(2).says(&["no-such-model"]);
