@@ -18,7 +18,7 @@ use stepwell_store::{Store, TokenKind, TokenRow};
 /// Give and take back the right to use the server
 ///
 /// A token is for scripts (`Authorization: Bearer TOKEN`), a code logs a browser in. A token of scope `run` or `admin` may run
-/// any command on this machine.
+/// any command on this machine; one of scope `infer` may only use models.
 #[derive(Subcommand, Debug)]
 pub enum TokenVerb {
     Create(CreateArgs),
@@ -33,7 +33,7 @@ pub enum TokenVerb {
     /// Print a code that logs one browser in
     Code {
         /// What the browser may do
-        #[arg(long, value_name = "SCOPE", default_value = "admin", value_parser = scopes())]
+        #[arg(long, value_name = "SCOPE", default_value = "admin", value_parser = scopes(Scope::NAMES_FOR_BROWSERS))]
         scope: Scope,
     },
 }
@@ -44,16 +44,16 @@ pub struct CreateArgs {
     /// Name of the token, such as that of the script that uses it
     #[arg(value_name = "NAME", value_parser = label)]
     pub name: String,
-    /// `read` looks, `run` also submits and steers runs, `admin` also gives tokens
-    #[arg(long, aliases = ["role", "permission"], value_name = "SCOPE", default_value = "read", value_parser = scopes())]
+    /// `read` looks, `infer` only uses `/v1` (models, completions, files, batches), `run` also submits and steers runs, `admin` also gives tokens
+    #[arg(long, aliases = ["role", "permission"], value_name = "SCOPE", default_value = "read", value_parser = scopes(Scope::NAMES))]
     pub scope: Scope,
     /// Time after which it no longer works, such as `30d`; without it, it works until it is revoked
     #[arg(long, aliases = ["ttl", "expires-in", "expiry"], value_name = "TIME", value_parser = duration_of)]
     pub expires: Option<SignedDuration>,
 }
 
-fn scopes() -> impl TypedValueParser<Value = Scope> {
-    PossibleValuesParser::new(Scope::NAMES).try_map(|name| name.parse::<Scope>())
+fn scopes<const N: usize>(names: [&'static str; N]) -> impl TypedValueParser<Value = Scope> {
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Scope>())
 }
 
 fn duration_of(text: &str) -> Result<SignedDuration, String> {

@@ -50,7 +50,7 @@ pub fn routes() -> Vec<Route> {
 #[serde(deny_unknown_fields)]
 pub struct TokenBody {
     name: String,
-    /// `read`, `run` or `admin`.
+    /// `read`, `infer`, `run` or `admin`.
     scope: String,
     /// Time after which it no longer works, such as `30d`.
     expires: Option<String>,

@@ -5,11 +5,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use axum::http::StatusCode;
 use jiff::{SignedDuration, Timestamp};
 
 use super::identity::Identity;
 use super::secret::{NewSecret, Secret};
 use crate::problem::Problem;
+use stepwell_base::scope::Scope;
 use stepwell_store::{Reader, Store, TokenKind, TokenRow};
 
 /// Time for which a lookup is remembered; a token that another process revokes works for as long.
@@ -75,6 +77,11 @@ impl Keyring {
         let made = if secret.is_token() {
             let row = store.reader().token(&secret.hash()).map_err(|error| other(error.into()))?;
             let valid = row.filter(|row| row.kind == TokenKind::Token && row.is_valid(now));
+            if valid.as_ref().is_some_and(|row| row.scope == Scope::Infer) {
+                let detail = "this token is for programs that use `/v1`: it logs no browser in";
+                let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", detail);
+                return Err(other(problem.hint("`stepwell token code` makes a code for a browser")));
+            }
             let row = valid.map(|row| TokenRow {
                 hash: session.hash.clone(),
                 kind: TokenKind::Session,

@@ -74,16 +74,16 @@ async fn admit(app: &AppState, request: &mut Parts, (access, pace): (Access, Pac
     check_origin(app, &request.headers)?;
     refuse_secrets_in(&request.uri)?;
     let changes = changes(&request.method);
-    let needed = match access {
+    match access {
         Access::Open if changes => return check_same_site(app, &request.headers),
         Access::Open => return Ok(()),
-        Access::Needs(scope) => scope,
-    };
+        Access::Needs(_) | Access::NeedsOne(_) => {}
+    }
     let identity = identify(app, request).await?;
     if identity.kind == TokenKind::Session && changes {
         check_same_site(app, &request.headers)?;
     }
-    if identity.scope < needed {
+    if let ([needed, ..], false) = (access.scopes(), access.allows(identity.scope)) {
         let detail = format!("`{}` has the scope `{}`; this needs `{needed}`", identity.name, identity.scope);
         return Err(Problem::new(StatusCode::FORBIDDEN, "forbidden", detail)
             .hint(format!("`stepwell token create NAME` with `--scope {needed}` makes a token that may")));

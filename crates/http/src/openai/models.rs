@@ -15,13 +15,13 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::get(
             "/v1/models",
-            Access::READ,
+            Access::SEE_INFERENCE,
             list,
             Doc::new("openai", "Lists the models that requests can name").returns::<ListPage<ModelForm>>(),
         ),
         Route::get(
             "/v1/models/{*model}",
-            Access::READ,
+            Access::SEE_INFERENCE,
             show,
             Doc::new("openai", "Shows a model").returns::<ModelForm>(),
         ),

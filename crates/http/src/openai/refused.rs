@@ -26,7 +26,7 @@ pub fn offered() -> String {
 
 pub fn routes() -> Vec<Route> {
     let doc = || Doc::new("openai", "Refused: no model here does this; the answer lists what there is");
-    REFUSED.into_iter().map(|path| Route::post(path, Access::RUN, refuse, doc())).collect()
+    REFUSED.into_iter().map(|path| Route::post(path, Access::INFER, refuse, doc())).collect()
 }
 
 async fn refuse(uri: axum::http::Uri) -> Problem {

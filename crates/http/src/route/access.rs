@@ -13,12 +13,31 @@ pub enum Access {
     Open,
     /// A token or session with at least this scope.
     Needs(Scope),
+    /// A token or session with one of two scopes of which neither includes the other.
+    NeedsOne([Scope; 2]),
 }
 
 impl Access {
     pub const READ: Access = Access::Needs(Scope::Read);
+    /// To use models by the routes of OpenAI's API.
+    pub const INFER: Access = Access::Needs(Scope::Infer);
+    /// To look at what these routes show.
+    pub const SEE_INFERENCE: Access = Access::NeedsOne([Scope::Read, Scope::Infer]);
     pub const RUN: Access = Access::Needs(Scope::Run);
     pub const ADMIN: Access = Access::Needs(Scope::Admin);
+
+    /// Scopes of which one is needed; none for a route that is open.
+    pub fn scopes(&self) -> &[Scope] {
+        match self {
+            Access::Open => &[],
+            Access::Needs(scope) => std::slice::from_ref(scope),
+            Access::NeedsOne(scopes) => scopes,
+        }
+    }
+
+    pub fn allows(&self, scope: Scope) -> bool {
+        matches!(self, Access::Open) || self.scopes().iter().any(|needed| scope.allows(*needed))
+    }
 
     /// For what is no route: its absence is nobody's business without a token.
     pub fn unknown() -> Access {

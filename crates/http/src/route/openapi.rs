@@ -58,9 +58,10 @@ fn operation(route: &Route) -> utoipa::openapi::path::Operation {
         .summary(Some(doc.summary))
         .parameters(Some(doc.parameters(route.path)))
         .response("default", refusal());
-    if let Access::Needs(scope) = route.access {
+    if route.access != Access::Open {
+        let scopes: Vec<String> = route.access.scopes().iter().map(|scope| format!("`{scope}`")).collect();
         operation = operation
-            .description(Some(format!("Needs the scope `{scope}`.")))
+            .description(Some(format!("Needs the scope {}.", scopes.join(" or "))))
             .security(SecurityRequirement::new("token", Vec::<String>::new()));
     }
     if let Some(schema) = &doc.body {

@@ -13,10 +13,8 @@ fn table() -> String {
     let is_api = |route: &&Route| !["page"].contains(&route.doc.tag);
     let mut text = "| method | path | scope | what it does |\n|---|---|---|---|\n".to_owned();
     for route in routes().iter().filter(is_api) {
-        let scope = match route.access {
-            Access::Open => "none".to_owned(),
-            Access::Needs(scope) => scope.to_string(),
-        };
+        let scopes: Vec<&str> = route.access.scopes().iter().map(|scope| scope.as_str()).collect();
+        let scope = if route.access == Access::Open { "none".to_owned() } else { scopes.join(" or ") };
         let Route { method, path, doc, .. } = route;
         let _ = writeln!(text, "| {method} | `{path}` | {scope} | {} |", doc.summary);
     }

@@ -37,6 +37,7 @@ pub struct Lab {
     pub desk: Arc<FakeDesk>,
     router: Router,
     pub read: String,
+    pub infer: String,
     pub run: String,
     pub admin: String,
 }
@@ -46,7 +47,8 @@ impl Lab {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(dir.path()).unwrap();
         let mut token = |name, scope| issue_token(&mut store, name, scope, None).unwrap().text;
-        let (read, run, admin) = (token("read", Scope::Read), token("run", Scope::Run), token("admin", Scope::Admin));
+        let (read, infer) = (token("read", Scope::Read), token("infer", Scope::Infer));
+        let (run, admin) = (token("run", Scope::Run), token("admin", Scope::Admin));
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
         let address = HOST.parse().unwrap();
         let hosts = Hosts::new(address, false, &[]).unwrap();
@@ -54,7 +56,7 @@ impl Lab {
         let app = app(dir.path().to_owned(), (address, hosts), desk.clone(), store);
         runtime.spawn(app.feed().clone().watch(app.clone()));
         let router = table::router(table::routes(), app.clone());
-        Lab { dir, runtime, app, desk, router, read, run, admin }
+        Lab { dir, runtime, app, desk, router, read, infer, run, admin }
     }
 
     pub fn store(&self) -> Store {

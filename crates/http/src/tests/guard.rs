@@ -32,6 +32,20 @@ fn a_token_that_an_administrator_revokes_stops_at_once() {
 }
 
 #[test]
+fn a_token_for_models_is_made_and_listed_under_its_name_and_scope() {
+    let lab = Lab::new();
+    let (status, made) = lab.post("/api/v1/tokens", &lab.admin, json!({ "name": "app", "scope": "infer" }));
+    assert_eq!((status, &made["scope"]), (StatusCode::OK, &json!("infer")), "{made}");
+    let secret = made["secret"].as_str().unwrap();
+    assert_eq!(lab.get("/v1/models", secret).0, StatusCode::OK);
+    let (status, refused) = lab.get("/api/v1/runs", secret);
+    assert_eq!(status, StatusCode::FORBIDDEN, "{refused}");
+    let (_, listed) = lab.get("/api/v1/tokens", &lab.admin);
+    let app = listed["tokens"].as_array().unwrap().iter().find(|token| token["name"] == "app").unwrap();
+    assert_eq!(app["scope"], "infer");
+}
+
+#[test]
 fn two_hosts_in_one_request_are_refused() {
     let lab = Lab::new();
     let two = request("GET", "/healthz").header(header::HOST, "evil.test").body(Body::empty()).unwrap();

@@ -49,6 +49,17 @@ fn a_code_works_once_and_gives_a_strict_cookie() {
 }
 
 #[test]
+fn a_token_for_models_logs_no_browser_in() {
+    let lab = Lab::new();
+    let answer = post(&lab, &lab.infer);
+    assert_eq!(answer.status(), StatusCode::FORBIDDEN);
+    assert!(answer.headers().get(header::SET_COOKIE).is_none());
+    // It was no wrong guess.
+    assert!((0..10).all(|_| post(&lab, &lab.infer).status() == StatusCode::FORBIDDEN));
+    assert_eq!(post(&lab, &lab.code()).status(), StatusCode::SEE_OTHER);
+}
+
+#[test]
 fn a_token_logs_in_with_its_own_scope() {
     let lab = Lab::new();
     let cookie = cookie(&post(&lab, &lab.read));

@@ -53,9 +53,11 @@ fn no_route_answers_a_smaller_scope() {
     let lab = Lab::new();
     for route in routes() {
         let smaller = match route.access {
-            Access::Needs(Scope::Run) => vec![&lab.read],
-            Access::Needs(Scope::Admin) => vec![&lab.read, &lab.run],
-            Access::Needs(Scope::Read) | Access::Open => vec![],
+            Access::Needs(Scope::Read) => vec![&lab.infer],
+            Access::Needs(Scope::Infer) => vec![&lab.read],
+            Access::Needs(Scope::Run) => vec![&lab.read, &lab.infer],
+            Access::Needs(Scope::Admin) => vec![&lab.read, &lab.infer, &lab.run],
+            Access::NeedsOne(_) | Access::Open => vec![],
         };
         for token in smaller {
             let request = request(route.method.as_str(), &path(&route)).header(header::AUTHORIZATION, bearer(token));
@@ -66,12 +68,26 @@ fn no_route_answers_a_smaller_scope() {
     assert!(lab.desk.asked.lock().unwrap().is_empty());
 }
 
+/// A token for programs that ask models: all of OpenAI's API, and nothing else.
+#[test]
+fn a_token_for_models_uses_the_routes_of_openai_only() {
+    let lab = Lab::new();
+    for route in routes().iter().filter(|route| route.access != Access::Open) {
+        let request = request(route.method.as_str(), &path(route)).header(header::AUTHORIZATION, bearer(&lab.infer));
+        let status = lab.send(request.body(Body::empty()).unwrap()).status();
+        let is_openai = ["/v1/", "/start", "/status/"].iter().any(|start| route.path.starts_with(start));
+        assert_eq!(status != StatusCode::FORBIDDEN, is_openai, "{} {}: {status}", route.method, route.path);
+    }
+    assert!(lab.desk.asked.lock().unwrap().is_empty());
+}
+
 #[test]
 fn every_change_needs_more_than_reading() {
     for route in routes() {
         let changes = ![Method::GET, Method::HEAD].contains(&route.method);
         if changes && !["/login", "/logout"].contains(&route.path) {
-            assert!(route.access == Access::RUN || route.access == Access::ADMIN, "{} {}", route.method, route.path);
+            let more = [Access::INFER, Access::RUN, Access::ADMIN];
+            assert!(more.contains(&route.access), "{} {}", route.method, route.path);
         }
     }
 }

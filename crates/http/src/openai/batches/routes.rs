@@ -14,7 +14,7 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::post(
             "/v1/batches",
-            Access::RUN,
+            Access::INFER,
             create,
             doc("Starts a batch; the same request again answers with the same batch")
                 .body::<CreateBody>()
@@ -22,14 +22,14 @@ pub fn routes() -> Vec<Route> {
         ),
         Route::get(
             "/v1/batches",
-            Access::READ,
+            Access::SEE_INFERENCE,
             list,
             doc("Lists batches, newest first").query::<BatchQuery>().returns::<ListPage<BatchForm>>(),
         ),
-        Route::get("/v1/batches/{batch}", Access::READ, show, doc("Shows a batch").returns::<BatchForm>()),
+        Route::get("/v1/batches/{batch}", Access::SEE_INFERENCE, show, doc("Shows a batch").returns::<BatchForm>()),
         Route::post(
             "/v1/batches/{batch}/cancel",
-            Access::RUN,
+            Access::INFER,
             cancel,
             doc("Ends a batch early; the rows that are done keep their answers")
                 .body::<NoBody>()
@@ -37,14 +37,14 @@ pub fn routes() -> Vec<Route> {
         ),
         Route::post(
             "/start",
-            Access::RUN,
+            Access::INFER,
             start,
             doc("Starts a batch from prompts; a bad one gets an error line").body::<StartBody>().returns::<BatchForm>(),
         )
         .takes(LARGEST as usize),
         Route::get(
             "/status/{batch}",
-            Access::READ,
+            Access::SEE_INFERENCE,
             status,
             doc("Shows a batch with its speed, the time left and the deadline").returns::<StatusForm>(),
         ),

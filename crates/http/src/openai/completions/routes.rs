@@ -24,14 +24,14 @@ pub fn routes() -> Vec<Route> {
     vec![
         Route::post(
             "/v1/chat/completions",
-            Access::RUN,
+            Access::INFER,
             chat,
             doc("Lets a model answer a conversation, whole or as a stream"),
         )
         .takes(LARGEST as usize),
         Route::post(
             "/v1/completions",
-            Access::RUN,
+            Access::INFER,
             completions,
             doc("Lets a model continue texts, whole or as a stream"),
         )

@@ -59,7 +59,7 @@ fn page(
     let (rows, unreadable) = reader.schedules()?;
     Ok(Schedules {
         frame: Frame::live(Here::Schedules, "/schedules", engine),
-        may_act: identity.scope >= Scope::Run,
+        may_act: identity.scope.allows(Scope::Run),
         rows: rows.iter().map(row).collect(),
         unreadable: unreadable.len(),
         workflows,

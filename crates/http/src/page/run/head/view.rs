@@ -75,7 +75,7 @@ impl Head {
         let annotation = reader.annotation(id)?;
         let counts = reader.step_counts(id)?;
         let health = problems(reader, &run, around.machine, now)?;
-        let may_act = identity.scope >= Scope::Run && run.pruned_at.is_none();
+        let may_act = identity.scope.allows(Scope::Run) && run.pruned_at.is_none();
         let can = Can::of(run.status, counts.failed);
         let places = if may_act && can.fork { places(reader, id, counts.top)? } else { Vec::new() };
         let family: Vec<RunId> = std::iter::once(id).chain(run.parent()).chain(reader.descendants(id)?).collect();
