@@ -170,6 +170,15 @@ impl Browser {
         self.type_text(text);
     }
 
+    /// Chooses a file, as the dialog of the browser does.
+    #[track_caller]
+    pub fn choose_file(&mut self, selector: &str, path: &Path) {
+        let script = format!("document.querySelector({})", json!(selector));
+        let found = self.call("Runtime.evaluate", json!({ "expression": script }));
+        let object = &found["result"]["objectId"];
+        self.call("DOM.setFileInputFiles", json!({ "files": [path], "objectId": object }));
+    }
+
     /// Presses a key: `Tab`, `Enter`, `Escape`, `Space`, `ArrowDown`.
     pub fn press(&mut self, key: &str) {
         let (name, code, text) = match key {

@@ -3,17 +3,25 @@
 use serde_json::json;
 
 use super::artifacts::TREE;
+use super::batches::{batch, row};
 use super::browser::Browser;
-use super::server::{CURVE, start};
+use super::server::{CURVE, start_with_model};
 use super::steer::{FAILS, GATE};
 
 #[test]
 fn every_page_fits_a_phone_and_a_desk_in_both_themes() {
     let Some((sandbox, server, mut browser)) =
-        start(&[("w.toml", CURVE), ("tree.toml", TREE), ("fails.toml", FAILS), ("gate.toml", GATE)])
+        start_with_model(&[("w.toml", CURVE), ("tree.toml", TREE), ("fails.toml", FAILS), ("gate.toml", GATE)])
     else {
         return;
     };
+    // Before the others: `last` is none of their runs.
+    let good = batch(&mut browser, &[row("one", 30, ""), row("two", 4, ",\"n\":1000000000")].join("\n"));
+    let bad = batch(&mut browser, &format!("{}\nno request\n", row("one", 4, "")));
+    for (page, state) in [(&good, "completed"), (&bad, "failed")] {
+        browser.open(&format!("{}{page}", server.url));
+        browser.wait_text(".run-head .state", state);
+    }
     for (workflow, name) in [("tree.toml", "tree"), ("fails.toml", "fails"), ("gate.toml", "gate")] {
         sandbox.stepwell(&["run", "--detach", workflow, "--name", name]).ok();
     }
@@ -49,6 +57,10 @@ fn every_page_fits_a_phone_and_a_desk_in_both_themes() {
         "/new",
         "/new/text",
         "/new/workflow/commands",
+        "/batches",
+        &good,
+        &bad,
+        "/playground",
         "/pools",
         "/schedules",
     ];

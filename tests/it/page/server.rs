@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 use serde_json::Value;
 
 use super::browser::Browser;
+use crate::batch::tiny_model;
 use crate::harness::Sandbox;
 
 /// Reports numbers and progress, writes checkpoints, and prints markup and control characters, for as long as a test needs.
@@ -44,6 +45,9 @@ done
 '''
 "#;
 
+/// Folder of a model in a sandbox, which its server then serves as `tiny`.
+const MODEL: &str = "model";
+
 pub struct Server {
     child: Option<Child>,
     pub url: String,
@@ -59,7 +63,11 @@ impl Server {
 
     fn start_on(sandbox: &Sandbox, port: &str) -> Server {
         let listen = format!("127.0.0.1:{port}");
-        let mut command = sandbox.command(&["serve", "--listen", &listen, "--output", "json"]);
+        let mut arguments = vec!["serve", "--listen", &listen, "--output", "json"];
+        if sandbox.path(MODEL).exists() {
+            arguments.extend(["--model", "tiny=model"]);
+        }
+        let mut command = sandbox.command(&arguments);
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let said = loop {
@@ -107,7 +115,17 @@ impl Drop for Server {
 
 /// A sandbox with a server and a browser that is logged in; `None` without Chromium.
 pub fn start(workflows: &[(&str, &str)]) -> Option<(Sandbox, Server, Browser)> {
+    start_in(Sandbox::new(), workflows)
+}
+
+/// The same with a tiny model.
+pub fn start_with_model(workflows: &[(&str, &str)]) -> Option<(Sandbox, Server, Browser)> {
     let sandbox = Sandbox::new();
+    tiny_model(&sandbox.path(MODEL));
+    start_in(sandbox, workflows)
+}
+
+fn start_in(sandbox: Sandbox, workflows: &[(&str, &str)]) -> Option<(Sandbox, Server, Browser)> {
     for (name, text) in workflows {
         sandbox.write(name, text);
     }

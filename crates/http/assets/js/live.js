@@ -6,6 +6,8 @@ const LEAST_INTERVAL = 300;
 /** Progress alone, which a training makes many times a second. */
 const PROGRESS_INTERVAL = 900;
 const EVENTS = "/api/v1/events?progress=true";
+/** The ends of batches are no events: a page that waits for one (`data-due`) asks this often. */
+const DUE_INTERVAL = 1500;
 
 const body = document.body;
 const shown = document.querySelector("[data-link-state]");
@@ -87,5 +89,6 @@ function alone() {
 
 if (body.dataset.worker) {
   connect();
+  setInterval(() => document.querySelector("[data-due]") && refresh(LEAST_INTERVAL), DUE_INTERVAL);
   document.addEventListener("visibilitychange", () => due && !document.hidden && refresh(0));
 }

@@ -16,10 +16,13 @@ mod refused;
 mod routes;
 
 pub use answer::{answered, is_ours};
-pub use batches::{BatchRun, Fill, OnBadLine};
+pub use batches::{
+    BatchRun, Fill, NewBatch, OnBadLine, Situation, ask_to_cancel, counts, find as find_batch, lenient, status,
+    store as store_batch,
+};
 pub use bell::Bell;
 pub use completions::{CompletionSink, InferenceLoad, Latencies, Listening, Piece, Pieces};
-pub use files::Uploads;
+pub use files::{LARGEST_FORM, Uploads, content_of, in_time, text_of};
 pub use keeper::keep;
 #[cfg(test)]
 pub use keeper::round;

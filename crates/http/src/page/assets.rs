@@ -27,6 +27,7 @@ const STYLE: &str = concat!(
     include_str!("../../assets/css/chart.css"),
     include_str!("../../assets/css/log.css"),
     include_str!("../../assets/css/form.css"),
+    include_str!("../../assets/css/model.css"),
 );
 
 macro_rules! files {
@@ -45,6 +46,7 @@ macro_rules! files {
 /// Every file of the page. A name is a whole name, never a path.
 const ASSETS: &[Asset] = files![
     "" "icon.svg" SVG,
+    "js/" "answers.js" SCRIPT,
     "js/" "chart.js" SCRIPT,
     "js/" "curves.js" SCRIPT,
     "js/" "editor.js" SCRIPT,
@@ -55,6 +57,7 @@ const ASSETS: &[Asset] = files![
     "js/" "metrics.js" SCRIPT,
     "js/" "morph.js" SCRIPT,
     "js/" "page.js" SCRIPT,
+    "js/" "playground.js" SCRIPT,
     "js/" "series.js" SCRIPT,
     "js/" "stream.js" SCRIPT,
     "js/" "theme.js" SCRIPT,

@@ -4,10 +4,12 @@
 mod act;
 mod artifact;
 mod assets;
+mod batches;
 mod compare;
 mod login;
 mod login_form;
 mod parts;
+mod playground;
 mod pools;
 mod routes;
 mod run;

@@ -1,6 +1,6 @@
 //! The routes of the page.
 
-use super::{act, artifact, assets, compare, login, pools, run, runs, schedules, start};
+use super::{act, artifact, assets, batches, compare, login, playground, pools, run, runs, schedules, start};
 use crate::route::Route;
 
 pub fn routes() -> Vec<Route> {
@@ -25,6 +25,11 @@ pub fn routes() -> Vec<Route> {
         start::form::routes(),
         start::text::routes(),
         compare::routes(),
+        batches::list::routes(),
+        batches::one::routes(),
+        batches::add::routes(),
+        batches::cancel::routes(),
+        playground::routes(),
         pools::routes(),
         schedules::list::routes(),
         schedules::add::routes(),

@@ -17,18 +17,27 @@ pub async fn cancel(
     PathOf(id): PathOf<String>,
     Body(NoBody {}): Body<NoBody>,
 ) -> Result<Json<BatchForm>, Problem> {
-    let form = app
+    let situation = ask_to_cancel(&app, id).await?;
+    app.read(move |reader| Ok(Json(BatchForm::of(reader, &situation)?))).await
+}
+
+/// Stores the wish to end a batch early.
+///
+/// # Errors
+/// When there is no such batch, or it has ended in another way already.
+pub async fn ask_to_cancel(app: &AppState, id: String) -> Result<Situation, Problem> {
+    let situation = app
         .write(move |store| {
             find(store.reader(), &id)?;
             store.cancel_batch(&id, Timestamp::now())?;
             let situation: Situation = find(store.reader(), &id)?;
             // Asking twice is no mistake: the first answer may have been lost.
             match situation.batch.ending.as_ref().map(|ending| ending.outcome) {
-                None | Some(BatchOutcome::Cancelled) => Ok(BatchForm::of(store.reader(), &situation)?),
+                None | Some(BatchOutcome::Cancelled) => Ok(situation),
                 Some(outcome) => Err(Problem::usage(format!("the batch has {} already", outcome.as_str()))),
             }
         })
         .await?;
     app.bell().ring();
-    Ok(Json(form))
+    Ok(situation)
 }

@@ -15,6 +15,7 @@ use crate::openai::files::{OutputExpiry, find};
 use crate::problem::Problem;
 use crate::route::Body;
 use crate::state::AppState;
+use stepwell_store::BatchRow;
 
 /// Batches that have not ended. Each costs a look a second.
 const MOST_OPEN: usize = 1000;
@@ -53,8 +54,17 @@ pub async fn create(State(app): State<AppState>, Body(body): Body<CreateBody>) -
 /// Stores the batch, unless it exists, and answers with it.
 ///
 /// # Errors
-/// 429 when too many batches have not ended.
+/// Those of [`store`].
 pub async fn add(app: &AppState, batch: NewBatch) -> Result<Json<BatchForm>, Problem> {
+    let row = store(app, batch).await?;
+    app.read(move |reader| Ok(Json(BatchForm::of(reader, &Situation::of(reader, row)?)?))).await
+}
+
+/// Stores the batch, unless it exists; durable on return.
+///
+/// # Errors
+/// 429 when too many batches have not ended.
+pub async fn store(app: &AppState, batch: NewBatch) -> Result<BatchRow, Problem> {
     let row = batch.row();
     let row = app
         .write(move |store| {
@@ -67,5 +77,5 @@ pub async fn add(app: &AppState, batch: NewBatch) -> Result<Json<BatchForm>, Pro
         })
         .await?;
     app.bell().ring();
-    app.read(move |reader| Ok(Json(BatchForm::of(reader, &Situation::of(reader, row)?)?))).await
+    Ok(row)
 }

@@ -91,10 +91,7 @@ impl BatchForm {
     pub fn of(reader: &Reader, situation: &Situation) -> Result<BatchForm, Problem> {
         let Situation { batch, run, .. } = situation;
         let ending = batch.ending.as_ref();
-        let counts = match ending {
-            Some(ending) => ending.counts,
-            None => so_far(reader, situation)?,
-        };
+        let counts = counts(reader, situation)?;
         let ended =
             |outcome: BatchOutcome| ending.filter(|ending| ending.outcome == outcome).map(|ending| seconds(ending.at));
         let errors = ending.map(|ending| &ending.errors).filter(|errors| !errors.is_empty());
@@ -136,7 +133,7 @@ impl Listed for BatchForm {
 }
 
 /// The state of a batch: its ending, else the wish to cancel it, else what its run does.
-fn status(situation: &Situation) -> &'static str {
+pub fn status(situation: &Situation) -> &'static str {
     let Situation { batch, run, closing } = situation;
     if let Some(ending) = &batch.ending {
         return ending.outcome.as_str();
@@ -149,6 +146,14 @@ fn status(situation: &Situation) -> &'static str {
         (Some(RunSeen { status, .. }), None) if status.is_terminal() => "finalizing",
         (Some(_), None) => "in_progress",
         (None, None) => "validating",
+    }
+}
+
+/// Rows of a batch that has ended, or as far as its run has come.
+pub fn counts(reader: &Reader, situation: &Situation) -> Result<BatchCounts, Problem> {
+    match &situation.batch.ending {
+        Some(ending) => Ok(ending.counts),
+        None => so_far(reader, situation),
     }
 }
 

@@ -10,6 +10,10 @@ mod run;
 mod situation;
 mod start;
 
+pub use cancel::ask_to_cancel;
+pub use create::store;
+pub use form::{counts, status};
+pub use new::NewBatch;
 pub use routes::routes;
-pub use run::{BatchRun, Fill, OnBadLine, on_bad_line};
-pub use situation::{RunSeen, Situation};
+pub use run::{BatchRun, Fill, OnBadLine, lenient, on_bad_line};
+pub use situation::{RunSeen, Situation, find};

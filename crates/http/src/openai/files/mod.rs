@@ -14,4 +14,5 @@ pub use expiry::{OutputExpiry, after as output_expires_at, remove_expired};
 pub use one::{RESULTS, find};
 pub use places::Uploads;
 pub use receive::store_bytes;
-pub use routes::routes;
+pub use routes::{LARGEST_FORM, routes};
+pub use upload::{content_of, in_time, text_of};

@@ -53,21 +53,19 @@ async fn take(app: &AppState, form: &mut Form, field: Field<'_>) -> Result<(), P
     match name.as_str() {
         "file" if form.content.is_some() => Err(Problem::usage("the form has two files").about("file")),
         "file" => {
-            let filename = filename(field.file_name())?;
-            let (id, artifact) = receive(app, field).await?;
-            form.content = Some((filename, id, artifact));
+            form.content = Some(content_of(app, field).await?);
             Ok(())
         }
         "purpose" => {
-            form.purpose = Some(text(field).await?);
+            form.purpose = Some(text_of(field).await?);
             Ok(())
         }
         "expires_after[anchor]" => {
-            form.anchor = Some(text(field).await?);
+            form.anchor = Some(text_of(field).await?);
             Ok(())
         }
         "expires_after[seconds]" => {
-            let seconds = text(field).await?.parse();
+            let seconds = text_of(field).await?.parse();
             let wrong = |_| Problem::usage("`expires_after[seconds]` is no number").about("expires_after.seconds");
             form.seconds = Some(seconds.map_err(wrong)?);
             Ok(())
@@ -117,6 +115,16 @@ fn filename(given: Option<&str>) -> Result<String, Problem> {
     }
 }
 
+/// Stores the content of a field; returns its name, the id of its file, and the artifact.
+///
+/// # Errors
+/// When it is too large or empty, or its name is no name of a file.
+pub async fn content_of(app: &AppState, field: Field<'_>) -> Result<(String, String, ArtifactRef), Problem> {
+    let filename = filename(field.file_name())?;
+    let (id, artifact) = receive(app, field).await?;
+    Ok((filename, id, artifact))
+}
+
 /// Writes the content in pieces, each on a thread for blocking work, so that a slow client holds no thread.
 async fn receive(app: &AppState, mut field: Field<'_>) -> Result<(String, ArtifactRef), Problem> {
     let state_dir = app.read(|reader| Ok(reader.state_dir().to_owned())).await?;
@@ -141,7 +149,11 @@ async fn receive(app: &AppState, mut field: Field<'_>) -> Result<(String, Artifa
     }
 }
 
-async fn text(mut field: Field<'_>) -> Result<String, Problem> {
+/// The text of a field beside the content.
+///
+/// # Errors
+/// When it is too long, or no UTF-8.
+pub async fn text_of(mut field: Field<'_>) -> Result<String, Problem> {
     let name = field.name().unwrap_or_default().to_owned();
     let mut bytes = Vec::new();
     while let Some(chunk) = in_time(field.chunk()).await? {
@@ -153,7 +165,11 @@ async fn text(mut field: Field<'_>) -> Result<String, Problem> {
     String::from_utf8(bytes).map_err(|_| Problem::usage(format!("`{name}` is no UTF-8 text")).about(name))
 }
 
-async fn in_time<T>(part: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
+/// A part of a form.
+///
+/// # Errors
+/// When no byte arrives for long, or the form cannot be read.
+pub async fn in_time<T>(part: impl Future<Output = Result<T, MultipartError>>) -> Result<T, Problem> {
     let silent = || {
         Problem::new(StatusCode::BAD_REQUEST, "timeout", format!("no byte arrived for {} s", SILENCE.as_secs()))
             .hint("send the file again")

@@ -53,6 +53,20 @@ impl Badge {
         }
     }
 
+    /// The state of a batch, in the words of OpenAI.
+    pub fn of_batch(status: &'static str) -> Badge {
+        match status {
+            "validating" => Badge::new("pending", "pending", status),
+            "in_progress" => Badge::new("running", "running", "in progress"),
+            "completed" => Badge::new("succeeded", "succeeded", status),
+            "failed" => Badge::new("failed", "failed", status),
+            "expired" => Badge::new("interrupted", "interrupted", status),
+            "cancelling" => Badge::new("canceling", "running", status),
+            "cancelled" => Badge::new("canceled", "canceled", status),
+            _ => Badge::new("running", "running", status),
+        }
+    }
+
     pub fn of_status(status: StepStatus) -> Badge {
         match status {
             StepStatus::Expanded => Badge::new("running", "running", "running"),

@@ -7,6 +7,8 @@ use crate::desk::EngineView;
 pub enum Here {
     Runs,
     New,
+    Batches,
+    Playground,
     Pools,
     Schedules,
     Nowhere,
@@ -42,11 +44,13 @@ impl Frame {
         Frame { here: Here::Nowhere, url: String::new(), is_live: false, banner: None }
     }
 
-    pub fn places(&self) -> [Place; 4] {
+    pub fn places(&self) -> [Place; 6] {
         let place = |name, href, here| Place { name, href, is_here: self.here == here };
         [
             place("Runs", "/runs", Here::Runs),
             place("New run", "/new", Here::New),
+            place("Batches", "/batches", Here::Batches),
+            place("Playground", "/playground", Here::Playground),
             place("Pools", "/pools", Here::Pools),
             place("Schedules", "/schedules", Here::Schedules),
         ]

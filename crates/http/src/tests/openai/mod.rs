@@ -5,3 +5,4 @@ mod completions;
 mod failures;
 mod files;
 mod served;
+mod shown;
