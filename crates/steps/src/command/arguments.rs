@@ -19,8 +19,8 @@ use super::checkpoint::remove;
 #[derive(Deserialize, JsonSchema, Default, Debug)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct Arguments {
-    /// Program and arguments, started without a shell. An artifact among them becomes the path of its content; the name
-    /// of a file in the folder of the workflow file becomes the path of that file, unless `cwd` is given.
+    /// Program and arguments, started without a shell. An artifact among them becomes the path of its content, a list
+    /// of artifacts several paths; the name of a file in the folder of the workflow file becomes the path of that file, unless `cwd` is given.
     #[schemars(extend("examples" = [["python3", "train.py"]]))]
     pub argv: Vec<Value>,
     /// Script for `/bin/sh -c`.
@@ -48,28 +48,15 @@ pub(super) struct Arguments {
 
 impl Arguments {
     /// Replaces each artifact in `argv` and `env` with the path of its verified, read-only content. A tree or an
-    /// executable file is first copied into the step's own folder.
+    /// executable file is first copied into the step's own folder. A list of artifacts in `argv` becomes several arguments.
     ///
     /// # Errors
     /// When content is missing or damaged, or its path is not UTF-8.
     pub(super) fn with_paths(mut self, artifacts: &ArtifactStore, scratch: &Path) -> Result<Self, Failure> {
+        self.argv = self.argv.into_iter().flat_map(words).collect();
         for value in self.argv.iter_mut().chain(self.env.values_mut()) {
             let Some(artifact) = artifact(value) else { continue };
-            let path = if artifact.is_tree() || artifact.media_type == EXECUTABLE_MEDIA_TYPE {
-                let copy = scratch.join("inputs").join(artifact.digest.as_str());
-                // An earlier attempt may have changed the copy.
-                if copy.exists() && !artifacts.is_copy(&copy, &artifact).unwrap_or(false) {
-                    remove(&copy).map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
-                }
-                if !copy.exists() {
-                    around!("command.inputs", std::fs::create_dir_all(scratch.join("inputs")))
-                        .map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
-                    artifacts.materialise(&artifact, &copy)?;
-                }
-                copy
-            } else {
-                artifacts.verified_path(&artifact)?
-            };
+            let path = path_of(&artifact, artifacts, scratch)?;
             let absolute = std::path::absolute(&path).unwrap_or(path);
             let text = absolute.to_str().ok_or_else(|| {
                 Failure::fatal(format!("the path of an artifact is not UTF-8: `{}`", absolute.display())).with_hint(
@@ -92,8 +79,10 @@ impl Arguments {
                 Ok(["/bin/sh", "-c", script].map(OsString::from).to_vec())
             }
             (None, [_, ..]) => {
-                let words = self.argv.iter().enumerate();
-                words.map(|(index, word)| text(word, &format!("argv[{index}]")).map(OsString::from)).collect()
+                let found = self.argv.iter().enumerate().flat_map(|(index, word)| {
+                    words(word.clone()).into_iter().map(move |word| text(&word, &format!("argv[{index}]")))
+                });
+                found.map(|word| word.map(OsString::from)).collect()
             }
             (None, []) => Err(Failure::fatal("the command is empty")
                 .with_hint("give `argv = [\"program\", \"argument\"]` or `shell = \"script\"`")),
@@ -119,6 +108,32 @@ impl Arguments {
     pub(super) fn cacheable(&self) -> bool {
         self.cache.unwrap_or(!self.outputs.is_empty())
     }
+}
+
+/// The artifacts of a list that the outputs of a fan-out gave, or the value itself.
+fn words(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) if items.iter().all(|item| artifact(item).is_some()) => items,
+        other => vec![other],
+    }
+}
+
+/// The path of the content of an artifact.
+fn path_of(artifact: &ArtifactRef, artifacts: &ArtifactStore, scratch: &Path) -> Result<PathBuf, Failure> {
+    if !artifact.is_tree() && artifact.media_type != EXECUTABLE_MEDIA_TYPE {
+        return Ok(artifacts.verified_path(artifact)?);
+    }
+    let copy = scratch.join("inputs").join(artifact.digest.as_str());
+    // An earlier attempt may have changed the copy.
+    if copy.exists() && !artifacts.is_copy(&copy, artifact).unwrap_or(false) {
+        remove(&copy).map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
+    }
+    if !copy.exists() {
+        around!("command.inputs", std::fs::create_dir_all(scratch.join("inputs")))
+            .map_err(|error| Failure::io("cannot prepare the inputs", &error))?;
+        artifacts.materialise(artifact, &copy)?;
+    }
+    Ok(copy)
 }
 
 /// Parses the artifact that a template such as `{{ steps.make.outputs.numbers }}` gave.
