@@ -20,6 +20,7 @@ pub const EMBEDDED: &[(&str, &str)] = &[
     ("smoke", include_str!("../../workflows/smoke.toml")),
     ("commands", include_str!("../../workflows/commands.toml")),
     ("batch", include_str!("../../workflows/batch.toml")),
+    ("matrix", include_str!("../../workflows/matrix.toml")),
     ("import-model", include_str!("../../workflows/import-model.toml")),
 ];
 

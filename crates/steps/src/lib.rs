@@ -59,7 +59,10 @@ pub use generate::GENERATE;
 pub use handler::{
     CheckpointLine, Highlight, Misfit, Reporter, StepContext, StepError, StepHandler, Surroundings, arguments,
 };
-pub use infer::{AnsweringModel, CANCEL_FILE as BATCH_CANCEL_FILE, ChatModel, INFER, Reply, Told};
+pub use infer::{
+    AnsweringModel, CANCEL_FILE as BATCH_CANCEL_FILE, ChatModel, INFER, INFER_CELLS, INFER_MATRIX, INFER_MEASURE,
+    Reply, Told,
+};
 pub use models::{MODEL_EXPORT, MODEL_IMPORT};
 pub use process::{MemoryKills, TreeUsage, own_cpu_seconds, tree_usage};
 pub use registry::{catalog, find, registry};

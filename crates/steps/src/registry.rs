@@ -23,6 +23,9 @@ static KINDS: &[&dyn StepHandler] = &[
     #[cfg(feature = "train")]
     &super::EXPORT,
     &super::INFER,
+    &super::INFER_CELLS,
+    &super::INFER_MEASURE,
+    &super::INFER_MATRIX,
     &super::command::Command,
     &super::noop::Noop,
     &super::waiting::KIND_GATE,

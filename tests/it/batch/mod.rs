@@ -2,6 +2,7 @@
 
 mod chat;
 mod kills;
+mod matrix;
 #[cfg(target_os = "linux")]
 mod memory;
 mod model;

@@ -122,7 +122,8 @@ impl StepHandler for Infer {
             Source::Output(artifact) => context.artifacts.verified_path(artifact)?,
             Source::Path(path) => project.join(path),
         };
-        let files = model::files(&arguments, context.artifacts, &project)?;
+        let named = (&arguments.model, arguments.tokenizer.as_ref());
+        let files = model::files(named, context.artifacts, &project)?;
         let identity = Identity {
             model: model::digest_of(&files)?,
             template: String::new(),

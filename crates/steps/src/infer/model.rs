@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use super::arguments::{Arguments, Source};
+use super::arguments::Source;
 use stepwell_artifact::ArtifactStore;
+use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::Failure;
 use stepwell_models::ModelFiles;
 
@@ -17,8 +18,12 @@ const SINGLE: &str = "model.gguf";
 ///
 /// # Errors
 /// When the artifact is damaged, or the path cannot be read.
-pub(super) fn files(arguments: &Arguments, artifacts: &ArtifactStore, project: &Path) -> Result<ModelFiles, Failure> {
-    let mut files: Vec<(String, PathBuf)> = match &arguments.model {
+pub(super) fn files(
+    (model, tokenizer): (&Source, Option<&ArtifactRef>),
+    artifacts: &ArtifactStore,
+    project: &Path,
+) -> Result<ModelFiles, Failure> {
+    let mut files: Vec<(String, PathBuf)> = match model {
         Source::Output(artifact) if artifact.is_tree() => {
             let tree = artifacts.read_tree(artifact)?;
             let file = |(name, entry): (&String, _)| Ok::<_, Failure>((name.clone(), artifacts.verified_path(entry)?));
@@ -30,7 +35,7 @@ pub(super) fn files(arguments: &Arguments, artifacts: &ArtifactStore, project: &
             found.iter().map(|(name, path)| (name.to_owned(), path.to_owned())).collect()
         }
     };
-    if let Some(tokenizer) = &arguments.tokenizer {
+    if let Some(tokenizer) = tokenizer {
         files.retain(|(name, _)| name != TOKENIZER);
         files.push((TOKENIZER.to_owned(), artifacts.verified_path(tokenizer)?));
     }

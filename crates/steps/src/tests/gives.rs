@@ -6,8 +6,8 @@ use serde_json::json;
 
 use super::TrainingLab;
 use crate::{
-    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EXPORT, GENERATE, Highlight, INFER, MODEL_EXPORT, MODEL_IMPORT, StepHandler,
-    TOKENIZE, TOKENIZER_TRAIN, TRAIN, registry,
+    CORPUS_CLEAN, CORPUS_IMPORT, EVAL, EXPORT, GENERATE, Highlight, INFER, INFER_CELLS, INFER_MATRIX, INFER_MEASURE,
+    MODEL_EXPORT, MODEL_IMPORT, StepHandler, TOKENIZE, TOKENIZER_TRAIN, TRAIN, registry,
 };
 use stepwell_base::artifact::Outputs;
 use stepwell_workflow::catalog::Given;
@@ -59,6 +59,13 @@ fn the_declared_names_are_the_given_ones() {
     let body = json!({ "model": "m", "prompt": "The cat", "max_tokens": 2 });
     let request = json!({ "custom_id": "a", "method": "POST", "url": "/v1/completions", "body": body });
     run(&INFER, json!({ "model": exported["folder"], "requests": lab.ndjson(&[request.to_string()]) }));
+    let cells = json!({ "models": ["m"], "dtypes": ["f32"], "batches": [1], "concurrency": [1] });
+    run(&INFER_CELLS, cells);
+    run(
+        &INFER_MEASURE,
+        json!({ "model": exported["folder"], "batch": 1, "concurrency": 1, "max_tokens": 2, "prompt_words": 2 }),
+    );
+    run(&INFER_MATRIX, json!({ "cells": [] }));
     let tiny = concat!(env!("CARGO_MANIFEST_DIR"), "/../../tests/fixtures/golden/export_tiny");
     let model = run(&MODEL_IMPORT, json!({ "source": tiny }));
     run(&MODEL_EXPORT, json!({ "model": model["model"] }));
