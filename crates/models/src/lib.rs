@@ -19,6 +19,7 @@ mod tokenizer;
 pub use chat::{ChatTemplate, Conversation, GenerationPrompt, Rendered, parse_tool_arguments};
 pub use error::{ModelError, Problem};
 pub use gguf::{GgufType, WriteError};
+pub use hf::tensor_name;
 pub use model::Model;
 pub use shape::{Ends, Part, Place, Rope, RopeKind, Shape};
 pub use source::ModelFiles;

@@ -63,7 +63,7 @@ pub use infer::{
     AnsweringModel, CANCEL_FILE as BATCH_CANCEL_FILE, ChatModel, INFER, INFER_CELLS, INFER_MATRIX, INFER_MEASURE,
     Reply, Told,
 };
-pub use models::{MODEL_EXPORT, MODEL_IMPORT};
+pub use models::{MODEL_EVAL, MODEL_EXPORT, MODEL_IMPORT};
 pub use process::{MemoryKills, TreeUsage, own_cpu_seconds, tree_usage};
 pub use registry::{catalog, find, registry};
 #[cfg(feature = "train")]

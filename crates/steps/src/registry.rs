@@ -13,6 +13,7 @@ static KINDS: &[&dyn StepHandler] = &[
     &super::TOKENIZER_TRAIN,
     &super::TOKENIZE,
     &super::MODEL_IMPORT,
+    &super::MODEL_EVAL,
     &super::MODEL_EXPORT,
     #[cfg(feature = "train")]
     &super::TRAIN,

@@ -1,11 +1,12 @@
 //! Reads the output `model` of a `train` step.
 
+use super::models::read_as_trained;
 use super::text_codec::TextCodec;
 use super::train::{CONFIG_FILE, MODEL_FILE};
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::artifact::ArtifactRef;
 use stepwell_base::failure::{Failure, FailureKind};
-use stepwell_train::device;
+use stepwell_train::device::{self, Device};
 use stepwell_train::model::Transformer;
 use stepwell_train::model::config::ModelConfig;
 use stepwell_train::model::hf_config::{SavedModel, SpecialTokens};
@@ -28,11 +29,17 @@ impl TrainedModel {
             let entry = tree.entries.get(name).ok_or_else(|| unusable(format!("it has no file `{name}`")))?;
             artifacts.read(entry).map_err(Failure::from)
         };
+        let is_gguf =
+            !tree.entries.contains_key(CONFIG_FILE) && tree.entries.keys().any(|name| name.ends_with(".gguf"));
+        if is_gguf {
+            return read_as_trained(artifacts, model);
+        }
         let config = file(CONFIG_FILE)?;
-        let saved: SavedModel = serde_json::from_slice(&config).map_err(|error| match is_imported(&config) {
-            true => imported(),
-            false => unusable(format!("{CONFIG_FILE}: {error}")),
-        })?;
+        let saved: SavedModel = match serde_json::from_slice(&config) {
+            Ok(saved) => saved,
+            Err(_) if is_imported(&config) => return read_as_trained(artifacts, model),
+            Err(error) => return Err(unusable(format!("{CONFIG_FILE}: {error}"))),
+        };
         TrainedModel::from_files(saved, file(MODEL_FILE)?)
     }
 
@@ -53,8 +60,16 @@ impl TrainedModel {
     /// When the device cannot be opened or the weights do not fit the configuration.
     pub fn load(&self, device: &str) -> Result<Transformer, Failure> {
         let device = device::open(device).map_err(|error| Failure::from_error(FailureKind::Fatal, &error))?;
+        self.on(&self.config, &device)
+    }
+
+    /// Puts the weights onto an open device. `config` may have another context.
+    ///
+    /// # Errors
+    /// When the weights do not fit the configuration.
+    pub fn on(&self, config: &ModelConfig, device: &Device) -> Result<Transformer, Failure> {
         let tensors = weights::load(&self.weights).map_err(|error| unusable(error.to_string()))?;
-        Transformer::from_named(&self.config, &tensors, &device).map_err(|error| unusable(error.to_string()))
+        Transformer::from_named(config, &tensors, device).map_err(|error| unusable(error.to_string()))
     }
 
     /// # Errors
@@ -76,14 +91,6 @@ impl TrainedModel {
 fn is_imported(config: &[u8]) -> bool {
     let fields: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_slice(config);
     fields.is_ok_and(|fields| fields.contains_key("model_type") && !fields.contains_key("stepwell"))
-}
-
-fn imported() -> Failure {
-    Failure::fatal(
-        "the model was imported: steps of the kinds `train`, `eval` and `generate` use models that were trained here, whose \
-         tokenizers have the tokens `<bos>`, `<eos>` and `<pad>`",
-    )
-    .with_hint("a step of the kind `infer` answers prompts with an imported model")
 }
 
 fn unusable(why: String) -> Failure {

@@ -10,7 +10,6 @@ mod safetensors;
 mod shards;
 
 pub use folder::{file_names, read};
-#[cfg(test)]
 pub use names::name as tensor_name;
 #[cfg(test)]
 pub use rope::read as read_rope;

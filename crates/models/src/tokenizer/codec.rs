@@ -143,7 +143,7 @@ impl Tokenizer {
     ///
     /// # Errors
     /// `Tokenizer` when the library fails.
-    pub(crate) fn to_json(&self) -> Result<serde_json::Value, Problem> {
+    pub fn to_json(&self) -> Result<serde_json::Value, Problem> {
         serde_json::to_value(&self.plain).map_err(|error| Problem::Tokenizer(error.to_string()))
     }
 

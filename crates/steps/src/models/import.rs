@@ -21,6 +21,8 @@ use stepwell_workflow::template::is_literal;
 pub struct ModelImport;
 pub static MODEL_IMPORT: ModelImport = ModelImport;
 
+const TOKENIZER: &str = "tokenizer.json";
+
 /// Arguments of the `model.import` step.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -35,8 +37,9 @@ impl StepHandler for ModelImport {
         "model.import"
     }
 
+    /// 2: the output `tokenizer`.
     fn version(&self) -> u32 {
-        1
+        2
     }
 
     fn summary(&self) -> &'static str {
@@ -51,6 +54,7 @@ impl StepHandler for ModelImport {
         Gives {
             outputs: Given::Named(&[
                 ("model", "the files of the model"),
+                ("tokenizer", "its `tokenizer.json`, for steps of the kinds `tokenize`, `train` and `eval`"),
                 ("provenance", "JSON: where the files came from, with their digests and what was not used"),
             ]),
             values: Given::Named(&[
@@ -116,6 +120,13 @@ impl StepHandler for ModelImport {
         }
         let tree = context.artifacts.put_tree(&entries)?;
         let model = Model::from_files(&model_files(context.artifacts, &tree)?).map_err(refused)?;
+        let tokenizer = match entries.remove(TOKENIZER) {
+            Some(file) => file,
+            None => {
+                let json = model.tokenizer.to_json().map_err(|error| Failure::fatal(error.to_string()))?;
+                context.artifacts.put_bytes(json.to_string().as_bytes(), JSON)?
+            }
+        };
         let provenance = context.publish_json(
             "the provenance",
             &json!({ "schema": 1, "source": source, "files": listed, "notes": model.remarks }),
@@ -130,7 +141,7 @@ impl StepHandler for ModelImport {
             "chat_templates": templates,
             "notes": model.remarks,
         });
-        Ok(Outputs::of([("model", tree), ("provenance", provenance)], values))
+        Ok(Outputs::of([("model", tree), ("tokenizer", tokenizer), ("provenance", provenance)], values))
     }
 }
 

@@ -31,6 +31,10 @@ pub struct Arguments {
     pub tokenizer: ArtifactRef,
     #[serde(default)]
     pub model: ModelArgument,
+    /// Model to continue from, with fresh optimizer state: output `model` of a `train` step, or of `model.import` if models trained
+    /// here have its shape. It decides what `model` would say.
+    #[serde(default)]
+    pub from: Option<ArtifactRef>,
     /// Tokens that the model sees at once. Default: the preset's context.
     #[serde(default)]
     pub context: Option<usize>,

@@ -6,7 +6,7 @@ use super::arguments::Arguments;
 use super::checkpoint_writer::CheckpointWriter;
 use super::host::StepHost;
 use super::metrics_log::MetricsLog;
-use super::prepared::{Prepared, backend, model_and_plan};
+use super::prepared::{Prepared, backend, model_and_plan, plan_from};
 use super::result::{OUTPUTS, Trained, VALUES};
 use crate::handler::{Highlight, Misfit, StepContext, StepError, StepHandler, arguments};
 use crate::tuning_file::TuningFile;
@@ -21,6 +21,8 @@ use stepwell_workflow::catalog::{Given, Gives};
 pub struct Train;
 pub static TRAIN: Train = Train;
 
+/// Longest context of a model.
+const MOST_CONTEXT: usize = 1 << 20;
 /// Name in the step's directory of the run, next to its scratch directory.
 const METRICS_FILE: &str = "metrics.jsonl";
 
@@ -57,8 +59,17 @@ impl StepHandler for Train {
         let arguments: Arguments = arguments(with)?;
         arguments.optimizer.config()?;
         arguments.check_watch()?;
-        // The tokenizer, which is unknown here, decides the real vocabulary.
-        model_and_plan(&arguments, 1)?;
+        if arguments.from.is_some() {
+            if with.get("model").is_some() {
+                let failure = Failure::fatal("`model` and `from` both say what is trained");
+                return Err(failure.with_hint("leave `model` out: a training continues the model as it is"));
+            }
+            // The longest context of any model, because that of `from` is unknown here.
+            arguments.plan(arguments.context.unwrap_or(MOST_CONTEXT))?;
+        } else {
+            // The tokenizer, which is unknown here, decides the real vocabulary.
+            model_and_plan(&arguments, 1)?;
+        }
         backend(&arguments.device).map(drop)
     }
 
@@ -71,7 +82,10 @@ impl StepHandler for Train {
         let state = TrainState::from_file(&file(STATE_FILE)?).ok()?;
         // The tokenizer is that of the checkpoint.
         let vocab = u32::try_from(state.model.vocab_size).ok()?;
-        let (model, plan) = model_and_plan(&arguments, vocab).ok()?;
+        let (model, plan) = match &arguments.from {
+            Some(_) => plan_from(&arguments, &state.model).ok()?,
+            None => model_and_plan(&arguments, vocab).ok()?,
+        };
         if !model.has_weights_of(&state.model) {
             return Some(Misfit::Shape);
         }
@@ -102,7 +116,7 @@ impl StepHandler for Train {
             tuning::adopt(restored.state.tuning.clone());
         }
         kernels.adopt(context.reporter);
-        let mut trainer = prepared.trainer(restored);
+        let mut trainer = prepared.trainer(restored)?;
         let mut committed = context.request.checkpoints.clone();
         committed.retain(|checkpoint| checkpoint.last_step.is_some_and(|step| step <= last_step));
         committed.sort_by_key(|checkpoint| checkpoint.last_step);

@@ -11,6 +11,7 @@ use super::watch::watch;
 use super::watch_arguments::ModelOutput;
 use crate::handler::{StepContext, StepError, forked_from_nothing};
 use crate::text_codec::TextCodec;
+use crate::trained_model::TrainedModel;
 use stepwell_artifact::ArtifactStore;
 use stepwell_base::failure::{Failure, FailureKind};
 use stepwell_train::data::Sampler;
@@ -32,6 +33,8 @@ pub struct Prepared {
     /// State that becomes the output.
     pub output: ModelOutput,
     pub mixture: Mixed,
+    /// Model to continue from.
+    from: Option<TrainedModel>,
     watch: Watch,
     optimizer: OptimizerConfig,
     /// One per phase.
@@ -48,7 +51,11 @@ impl Prepared {
         let optimizer = arguments.optimizer.config()?;
         arguments.check_watch()?;
         let tokenizer = Arc::new(TextCodec::load(&context.artifacts.read(&arguments.tokenizer)?)?);
-        let (config, plan) = model_and_plan(&arguments, tokenizer.vocab())?;
+        let from = from(context.artifacts, &arguments, &tokenizer)?;
+        let (config, plan) = match &from {
+            Some(model) => plan_from(&arguments, &model.config)?,
+            None => model_and_plan(&arguments, tokenizer.vocab())?,
+        };
         let samplers = samplers(context.artifacts, &arguments, tokenizer.encoder(), &plan)?;
         let mixture = mixture(&arguments, &plan, &samplers)?;
         for line in mixture.lines() {
@@ -68,6 +75,7 @@ impl Prepared {
             keep_checkpoints,
             output,
             mixture,
+            from,
             watch,
             optimizer,
             samplers,
@@ -107,7 +115,7 @@ impl Prepared {
         let found = host.rewind(rewind)?;
         if rewind.to == 0 {
             let guarded = Guarded::default().rewound(now, rewind);
-            return Ok(self.trainer(None).guarded(guarded));
+            return Ok(self.trainer(None)?.guarded(guarded));
         }
         let expected = self.expected(now.fork_point());
         let restored =
@@ -117,7 +125,7 @@ impl Prepared {
             return Err(Failure::fatal(message).with_hint("`stepwell checkpoints` lists those to fork at"));
         };
         let guarded = restored.state.guarded.rewound(now, rewind);
-        Ok(self.trainer(Some(restored)).guarded(guarded))
+        Ok(self.trainer(Some(restored))?.guarded(guarded))
     }
 
     /// Computes how much of the device the training uses.
@@ -125,28 +133,55 @@ impl Prepared {
         Utilisation::new(self.backend, &self.config, &self.plan)
     }
 
-    /// A training that continues from `restored`, or starts with initial weights.
-    pub fn trainer(&self, restored: Option<Restored>) -> Trainer<'_> {
+    /// A training that continues from `restored`, or starts with the weights of another model, or with initial ones.
+    ///
+    /// # Errors
+    /// When the weights of the other model do not have its shape.
+    pub fn trainer(&self, restored: Option<Restored>) -> Result<Trainer<'_>, Failure> {
         let Prepared { plan, samplers, optimizer, backend, .. } = self;
         let trainer = match restored {
             Some(restored) => Trainer::resumed(plan, samplers, restored, *optimizer, backend),
             None => {
-                let model = Transformer::init(&self.config, plan.seed, &self.device);
+                let model = match &self.from {
+                    Some(from) => from.on(&self.config, &self.device)?,
+                    None => Transformer::init(&self.config, plan.seed, &self.device),
+                };
                 Trainer::new(plan, samplers, model, *optimizer, backend)
             }
         };
-        trainer.watching(self.watch.clone())
+        Ok(trainer.watching(self.watch.clone()))
     }
 }
 
 /// The model and the plan that the arguments describe, for a tokenizer of `vocab` tokens.
 pub fn model_and_plan(arguments: &Arguments, vocab: u32) -> Result<(ModelConfig, Plan), Failure> {
-    let config = model_config(arguments, vocab)?;
+    fitting(arguments, model_config(arguments, vocab)?)
+}
+
+fn fitting(arguments: &Arguments, config: ModelConfig) -> Result<(ModelConfig, Plan), Failure> {
     let plan = arguments.plan(config.context)?;
     check_contexts(&plan, &config)?;
     let mut frozen = plan.phases.iter().filter_map(|phase| phase.freeze_layers).chain([plan.freeze_layers]);
     frozen.try_for_each(|frozen| config.check_frozen(frozen)).map_err(fatal)?;
     Ok((config, plan))
+}
+
+/// The same for a training that continues another model: its shape, with the context of the arguments.
+pub fn plan_from(arguments: &Arguments, from: &ModelConfig) -> Result<(ModelConfig, Plan), Failure> {
+    let config = ModelConfig { context: arguments.context.unwrap_or(from.context), ..from.clone() };
+    config.validate().map_err(fatal)?;
+    fitting(arguments, config)
+}
+
+fn from(
+    artifacts: &ArtifactStore,
+    arguments: &Arguments,
+    tokenizer: &TextCodec,
+) -> Result<Option<TrainedModel>, Failure> {
+    let Some(model) = &arguments.from else { return Ok(None) };
+    let model = TrainedModel::read(artifacts, model)?;
+    model.check_tokenizer(tokenizer)?;
+    Ok(Some(model))
 }
 
 /// Resolves the name of a device.

@@ -26,7 +26,7 @@ struct Training {
 impl Training {
     /// `None` for arguments that cannot train.
     fn of(with: &Value, vocab: Option<u64>) -> Option<Training> {
-        let arguments: Arguments = arguments(with).ok()?;
+        let arguments: Arguments = arguments(with).ok().filter(|arguments: &Arguments| arguments.from.is_none())?;
         let size = vocab.and_then(|vocab| u32::try_from(vocab).ok());
         let (config, plan) = model_and_plan(&arguments, size.unwrap_or(1)).ok()?;
         if plan.steps() > MOST_STEPS {
